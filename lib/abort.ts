@@ -1,0 +1,32 @@
+import { DpmError, toDpmError } from './errors.js';
+
+/** The error an aborted promise rejects with; its `cause` is the signal's reason. */
+export function abortError(signal: AbortSignal): DpmError {
+  return new DpmError('ERR_DPM_ABORTED', 'the work was aborted', { cause: signal.reason });
+}
+
+/** @throws {@link DpmError} `ERR_DPM_ABORTED` when `signal` is aborted. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw abortError(signal);
+}
+
+/**
+ * Runs `work` and calls `cancel` when `signal` aborts meanwhile. Whatever `work` then rejects with is reported as
+ * `ERR_DPM_ABORTED`. The listener is removed when the work is over.
+ */
+export async function abortable<T>(
+  signal: AbortSignal | undefined,
+  cancel: () => void,
+  work: () => Promise<T>,
+): Promise<T> {
+  throwIfAborted(signal);
+  signal?.addEventListener('abort', cancel, { once: true });
+  try {
+    return await work();
+  } catch (error) {
+    throwIfAborted(signal);
+    throw toDpmError(error);
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+  }
+}

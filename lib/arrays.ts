@@ -1,0 +1,21 @@
+import { DpmError } from './errors.js';
+
+/** Element `index` of `values`; an index outside is a mistake of this package, not of its caller. */
+export function at<T>(values: ArrayLike<T>, index: number): T {
+  const value = values[index];
+  if (value === undefined) {
+    throw new DpmError('ERR_DPM_INTERNAL', `index ${index} is outside an array of ${values.length}`);
+  }
+  return value;
+}
+
+/** Product of the sizes of a shape; 1 for a scalar. */
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** At most `limit` names joined by commas, then how many more there are. */
+export function listNames(names: readonly string[], limit = 8): string {
+  const shown = names.slice(0, limit).join(', ');
+  return names.length > limit ? `${shown} and ${names.length - limit} more` : shown;
+}

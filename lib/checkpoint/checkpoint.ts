@@ -1,0 +1,118 @@
+import { access } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+
+import { listNames } from '../arrays.js';
+import { DpmError } from '../errors.js';
+import { readJson } from '../files.js';
+import type { NativeWeights } from '../native.js';
+import { isJsonObject } from './config-reader.js';
+import { readSafetensorsHeader, type TensorEntry } from './safetensors.js';
+
+/** Tensors of one or more safetensors files, by their names in the files. */
+export interface Checkpoint {
+  files: string[];
+  tensors: Map<string, TensorEntry & { file: number }>;
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** One safetensors file as a checkpoint. */
+export async function openSingleFile(path: string): Promise<Checkpoint> {
+  const { tensors } = await readSafetensorsHeader(path);
+  return { files: [path], tensors: new Map([...tensors].map(([name, entry]) => [name, { ...entry, file: 0 }])) };
+}
+
+function shardName(path: string, tensor: string, file: unknown): string {
+  if (typeof file !== 'string' || !/^[\w.-]+\.safetensors$/.test(file) || file.includes('..')) {
+    throw new DpmError(
+      'ERR_DPM_CONFIG',
+      `${path}: tensor '${tensor}' is mapped to ${JSON.stringify(file)}, it has to be the plain name of a .safetensors file in the same folder`,
+    );
+  }
+  return file;
+}
+
+/** A sharded checkpoint from its `.safetensors.index.json`. */
+export async function openSharded(path: string): Promise<Checkpoint> {
+  const index = await readJson(path);
+  const map = isJsonObject(index) ? index['weight_map'] : undefined;
+  if (!isJsonObject(map)) throw new DpmError('ERR_DPM_CONFIG', `${path}: weight_map is missing or not an object`);
+  const wanted = new Map(Object.entries(map).map(([name, file]) => [name, shardName(path, name, file)]));
+  const shards = [...new Set(wanted.values())].sort();
+  const checkpoint: Checkpoint = { files: shards.map((shard) => join(dirname(path), shard)), tensors: new Map() };
+  for (const [file, shard] of shards.entries()) {
+    const { tensors } = await readSafetensorsHeader(join(dirname(path), shard));
+    for (const [name, entry] of tensors) {
+      if (wanted.get(name) !== shard) {
+        throw new DpmError(
+          'ERR_DPM_TENSOR_UNUSED',
+          `${join(dirname(path), shard)}: tensor '${name}' is not listed for this file in ${path}`,
+        );
+      }
+      checkpoint.tensors.set(name, { ...entry, file });
+    }
+  }
+  const missing = [...wanted.keys()].filter((name) => !checkpoint.tensors.has(name));
+  if (missing.length > 0) {
+    throw new DpmError('ERR_DPM_TENSOR_MISSING', `${path} lists tensors its files do not hold: ${listNames(missing)}`);
+  }
+  return checkpoint;
+}
+
+/**
+ * The weights `stem.safetensors`, or the shards of `stem.safetensors.index.json`, in a folder.
+ *
+ * @throws {@link DpmError} `ERR_DPM_FILE` naming both when neither is there.
+ */
+export async function openCheckpoint(folder: string, stem: string): Promise<Checkpoint> {
+  const single = join(folder, `${stem}.safetensors`);
+  const index = `${single}.index.json`;
+  if (await exists(single)) return openSingleFile(single);
+  if (await exists(index)) return openSharded(index);
+  throw new DpmError('ERR_DPM_FILE', `cannot open the weights: neither ${single} nor ${index} exists`);
+}
+
+/** Tensors renamed by `rename`; a name given to two tensors keeps the first. */
+export function renameTensors(checkpoint: Checkpoint, rename: (name: string) => string): Checkpoint {
+  const tensors: Checkpoint['tensors'] = new Map();
+  for (const [name, entry] of checkpoint.tensors) {
+    const canonical = rename(name);
+    if (!tensors.has(canonical)) tensors.set(canonical, entry);
+  }
+  return { files: checkpoint.files, tensors };
+}
+
+/** Two checkpoints as one, the names of the second with a prefix. */
+export function mergeCheckpoints(base: Checkpoint, extra: Checkpoint, prefix: string): Checkpoint {
+  const tensors: Checkpoint['tensors'] = new Map(base.tensors);
+  for (const [name, entry] of extra.tensors) {
+    tensors.set(`${prefix}.${name}`, { ...entry, file: entry.file + base.files.length });
+  }
+  return { files: [...base.files, ...extra.files], tensors };
+}
+
+/** The weights as the engine takes them; dtypes have been checked before. */
+export function nativeWeights(checkpoint: Checkpoint, names: Iterable<string>): NativeWeights {
+  const weights: NativeWeights = { files: checkpoint.files.map((file) => resolve(file)), tensors: [] };
+  for (const name of names) {
+    const entry = checkpoint.tensors.get(name);
+    if (entry === undefined)
+      throw new DpmError('ERR_DPM_TENSOR_MISSING', `${checkpoint.files.join(', ')}: no tensor '${name}'`);
+    const { file, dtype, shape, offset, bytes } = entry;
+    if (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16') {
+      throw new DpmError(
+        'ERR_DPM_TENSOR_DTYPE',
+        `${checkpoint.files[file] ?? ''}: tensor '${name}' is ${dtype}, weights have to be F32, F16 or BF16`,
+      );
+    }
+    weights.tensors.push({ name, file, dtype, shape, offset, bytes });
+  }
+  return weights;
+}

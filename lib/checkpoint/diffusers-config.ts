@@ -1,0 +1,221 @@
+import { at } from '../arrays.js';
+import { DpmError } from '../errors.js';
+import { ConfigReader } from './config-reader.js';
+
+export const downBlockTypes = ['DownBlock2D', 'AttnDownBlock2D', 'ResnetDownsampleBlock2D'] as const;
+export const upBlockTypes = ['UpBlock2D', 'AttnUpBlock2D', 'ResnetUpsampleBlock2D'] as const;
+
+/** The fields of a diffusers `UNet2DModel` that are supported, checked. */
+export interface DiffusersConfig {
+  height: number;
+  width: number;
+  inChannels: number;
+  outChannels: number;
+  centerInput: boolean;
+  freqShift: number;
+  flipSinToCos: boolean;
+  timeEmbedding: number;
+  downBlocks: (typeof downBlockTypes)[number][];
+  upBlocks: (typeof upBlockTypes)[number][];
+  channels: number[];
+  layers: number;
+  hasMidBlock: boolean;
+  midScale: number;
+  padding: 'symmetric' | 'asymmetric';
+  downsample: 'conv' | 'resnet';
+  upsample: 'conv' | 'resnet';
+  /** Channels per head; null: one head. */
+  headChannels: number | null;
+  normGroups: number | null;
+  midAttentionGroups: number | null;
+  epsilon: number;
+  scaleShift: boolean;
+  addAttention: boolean;
+  classes: number;
+}
+
+/** Names of early releases of the library. */
+const oldNames: ReadonlyMap<string, string> = new Map([
+  ['image_size', 'sample_size'],
+  ['num_res_blocks', 'layers_per_block'],
+  ['block_channels', 'block_out_channels'],
+  ['downscale_freq_shift', 'freq_shift'],
+  ['resnet_num_groups', 'norm_num_groups'],
+  ['resnet_eps', 'norm_eps'],
+  ['num_head_channels', 'attention_head_dim'],
+]);
+
+const knownFields: ReadonlySet<string> = new Set([
+  'sample_size',
+  'in_channels',
+  'out_channels',
+  'center_input_sample',
+  'time_embedding_type',
+  'time_embedding_dim',
+  'freq_shift',
+  'flip_sin_to_cos',
+  'down_block_types',
+  'mid_block_type',
+  'up_block_types',
+  'block_out_channels',
+  'layers_per_block',
+  'mid_block_scale_factor',
+  'downsample_padding',
+  'downsample_type',
+  'upsample_type',
+  'dropout',
+  'act_fn',
+  'attention_head_dim',
+  'norm_num_groups',
+  'attn_norm_num_groups',
+  'norm_eps',
+  'resnet_time_scale_shift',
+  'add_attention',
+  'class_embed_type',
+  'num_class_embeds',
+  'num_train_timesteps',
+]);
+
+/** State of the training script's moving average, saved into the same file. */
+const trainingFields: ReadonlySet<string> = new Set([
+  'decay',
+  'inv_gamma',
+  'min_decay',
+  'optimization_step',
+  'power',
+  'update_after_step',
+  'use_ema_warmup',
+]);
+
+const channelRange = { least: 1, most: 65_536 };
+
+function checkFields(config: ConfigReader): void {
+  const className = config.raw('_class_name');
+  if (className !== undefined && className !== 'UNet2DModel') throw config.unsupported('_class_name', 'UNet2DModel');
+  for (const name of config.names()) {
+    if (!name.startsWith('_') && !knownFields.has(name) && !trainingFields.has(name)) {
+      throw new DpmError('ERR_DPM_UNSUPPORTED', `${config.source}: the field ${name} is not supported`);
+    }
+  }
+  config.choice('time_embedding_type', 'positional', ['positional']);
+  config.choice('act_fn', 'silu', ['silu', 'swish']);
+  if ((config.raw('class_embed_type') ?? null) !== null) throw config.unsupported('class_embed_type', 'null');
+}
+
+function readSize(config: ConfigReader): { height: number; width: number } {
+  const value = config.raw('sample_size');
+  const range = { least: 1, most: 16_384 };
+  if (Array.isArray(value)) {
+    const sizes = config.integers('sample_size', undefined, range);
+    if (sizes.length !== 2) throw config.error('sample_size', 'one size or [height, width]');
+    return { height: at(sizes, 0), width: at(sizes, 1) };
+  }
+  const size = config.integer('sample_size', undefined, range);
+  return { height: size, width: size };
+}
+
+function readBlockTypes<T extends string>(
+  config: ConfigReader,
+  name: string,
+  absent: readonly T[],
+  supported: readonly T[],
+): T[] {
+  return config.strings(name, absent).map((given) => {
+    const type = given.replace(/^UNetRes/, '');
+    const found = supported.find((each) => each === type);
+    if (found === undefined) {
+      throw new DpmError(
+        'ERR_DPM_UNSUPPORTED',
+        `${config.source}: ${name} '${given.slice(0, 80)}' is not supported; supported: ${supported.join(', ')}`,
+      );
+    }
+    return found;
+  });
+}
+
+/** The weights of google/ddpm-* have one head; their early configurations do not say so and the default came later. */
+function defaultHeadChannels(config: ConfigReader): number | null {
+  const origin = config.raw('_name_or_path');
+  return typeof origin === 'string' && origin.startsWith('google/ddpm-') ? null : 8;
+}
+
+function readMidBlock(config: ConfigReader): boolean {
+  if (config.has('mid_block_type') && config.raw('mid_block_type') === null) return false;
+  config.choice('mid_block_type', 'UNetMidBlock2D', ['UNetMidBlock2D']);
+  return true;
+}
+
+function readEpsilon(config: ConfigReader): number {
+  const epsilon = config.number('norm_eps', 1e-5);
+  if (!(epsilon > 0)) throw config.error('norm_eps', 'a positive number');
+  return epsilon;
+}
+
+function checkConsistency(config: ConfigReader, parsed: DiffusersConfig): void {
+  const levels = parsed.channels.length;
+  if (levels < 1 || levels > 16) throw config.error('block_out_channels', 'a list of 1 to 16 widths');
+  if (parsed.downBlocks.length !== levels)
+    throw config.error('down_block_types', `${levels} blocks, as block_out_channels has`);
+  if (parsed.upBlocks.length !== levels)
+    throw config.error('up_block_types', `${levels} blocks, as block_out_channels has`);
+  const factor = 2 ** (levels - 1);
+  if (parsed.height % factor !== 0 || parsed.width % factor !== 0) {
+    throw config.error('sample_size', `divisible by ${factor} for ${levels} levels`);
+  }
+  if (at(parsed.channels, 0) % 2 !== 0)
+    throw config.error('block_out_channels', 'even in the first width, for the time embedding');
+}
+
+/**
+ * A diffusers `UNet2DModel` configuration with the library's defaults: an absent field takes the default, an explicit null is
+ * a value.
+ *
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` for a wrong value, `ERR_DPM_UNSUPPORTED` for what is not supported, naming the field.
+ */
+export function parseDiffusersConfig(raw: Readonly<Record<string, unknown>>, source: string): DiffusersConfig {
+  const config = new ConfigReader(
+    Object.fromEntries(Object.entries(raw).map(([name, value]) => [oldNames.get(name) ?? name, value])),
+    source,
+  );
+  checkFields(config);
+  const channels = config.integers('block_out_channels', [224, 448, 672, 896], channelRange);
+  const midScale = config.number('mid_block_scale_factor', 1);
+  if (midScale === 0) throw config.error('mid_block_scale_factor', 'not 0');
+  const parsed: DiffusersConfig = {
+    ...readSize(config),
+    inChannels: config.integer('in_channels', 3, channelRange),
+    outChannels: config.integer('out_channels', 3, channelRange),
+    centerInput: config.boolean('center_input_sample', false),
+    freqShift: config.number('freq_shift', 0),
+    flipSinToCos: config.boolean('flip_sin_to_cos', true),
+    timeEmbedding: config.integerOrNull('time_embedding_dim', null, channelRange) ?? 4 * (channels[0] ?? 0),
+    downBlocks: readBlockTypes(
+      config,
+      'down_block_types',
+      ['DownBlock2D', 'AttnDownBlock2D', 'AttnDownBlock2D', 'AttnDownBlock2D'],
+      downBlockTypes,
+    ),
+    upBlocks: readBlockTypes(
+      config,
+      'up_block_types',
+      ['AttnUpBlock2D', 'AttnUpBlock2D', 'AttnUpBlock2D', 'UpBlock2D'],
+      upBlockTypes,
+    ),
+    channels,
+    layers: config.integer('layers_per_block', 2, { least: 1, most: 64 }),
+    hasMidBlock: readMidBlock(config),
+    midScale: 1 / midScale,
+    padding: config.integer('downsample_padding', 1, { least: 0, most: 1 }) === 1 ? 'symmetric' : 'asymmetric',
+    downsample: config.choice('downsample_type', 'conv', ['conv', 'resnet']),
+    upsample: config.choice('upsample_type', 'conv', ['conv', 'resnet']),
+    headChannels: config.integerOrNull('attention_head_dim', defaultHeadChannels(config), channelRange),
+    normGroups: config.integerOrNull('norm_num_groups', 32, channelRange),
+    midAttentionGroups: config.integerOrNull('attn_norm_num_groups', null, channelRange),
+    epsilon: readEpsilon(config),
+    scaleShift: config.choice('resnet_time_scale_shift', 'default', ['default', 'scale_shift']) === 'scale_shift',
+    addAttention: config.boolean('add_attention', true),
+    classes: config.integerOrNull('num_class_embeds', null, { least: 1, most: 10_000_000 }) ?? 0,
+  };
+  checkConsistency(config, parsed);
+  return parsed;
+}

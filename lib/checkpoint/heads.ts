@@ -1,0 +1,80 @@
+import { basename, join } from 'node:path';
+
+import { DpmError } from '../errors.js';
+import { readJson } from '../files.js';
+import type { NativeUNet } from '../native.js';
+import { mergeCheckpoints, openSingleFile, type Checkpoint } from './checkpoint.js';
+import { ConfigReader, isJsonObject } from './config-reader.js';
+
+/** A second output that predicts the variance: E[(eps - eps_hat)^2] (`npr`) or E[eps^2] (`sn`), Bao et al. 2022. */
+export type HeadName = 'npr' | 'sn';
+
+export const headNames: readonly HeadName[] = ['npr', 'sn'];
+
+/** The variance heads of a model folder (`heads/config.json`). */
+export interface HeadsConfig {
+  folder: string;
+  files: ReadonlyMap<HeadName, string>;
+  complex: boolean;
+  outChannels: number;
+  groups: number;
+  epsilon: number;
+}
+
+function readFiles(config: ConfigReader): Map<HeadName, string> {
+  const heads = config.raw('heads');
+  if (!isJsonObject(heads)) throw config.error('heads', 'an object of head name to file');
+  const files = new Map<HeadName, string>();
+  for (const [key, file] of Object.entries(heads)) {
+    const name = headNames.find((each) => each === key);
+    if (name === undefined) throw config.unsupported('heads', headNames.join(', '));
+    if (typeof file !== 'string' || file !== basename(file) || !file.endsWith('.safetensors')) {
+      throw config.error('heads', 'the plain name of a .safetensors file for each head');
+    }
+    files.set(name, file);
+  }
+  return files;
+}
+
+/** Reads `heads/config.json` of a model folder. */
+export async function readHeadsConfig(folder: string): Promise<HeadsConfig> {
+  const path = join(folder, 'config.json');
+  const raw = await readJson(path);
+  if (!isJsonObject(raw)) throw new DpmError('ERR_DPM_CONFIG', `${path} is not a JSON object`);
+  const config = new ConfigReader(raw, path);
+  const range = { least: 1, most: 65_536 };
+  return {
+    folder,
+    files: readFiles(config),
+    complex: config.choice('mode', 'simple', ['simple', 'complex']) === 'complex',
+    outChannels: config.integer('out_channels', undefined, range),
+    groups: config.integer('norm_num_groups', undefined, range),
+    epsilon: config.number('norm_eps'),
+  };
+}
+
+/** A network and its weights with one of the heads added. */
+export async function addHead(
+  unet: NativeUNet,
+  checkpoint: Checkpoint,
+  heads: HeadsConfig,
+  name: HeadName,
+): Promise<{ unet: NativeUNet; checkpoint: Checkpoint }> {
+  const file = heads.files.get(name);
+  if (file === undefined) {
+    const known = [...heads.files.keys()].join(', ') || 'none';
+    throw new DpmError('ERR_DPM_ARGUMENT', `${heads.folder} has no head '${name}'; it has: ${known}`);
+  }
+  if (unet.baseChannels % heads.groups !== 0) {
+    throw new DpmError(
+      'ERR_DPM_CONFIG',
+      `${join(heads.folder, 'config.json')}: norm_num_groups ${heads.groups} does not divide ${unet.baseChannels} channels`,
+    );
+  }
+  const prefix = 'head';
+  const { complex, outChannels, groups, epsilon } = heads;
+  return {
+    unet: { ...unet, head: { prefix, complex, outChannels, groups, epsilon } },
+    checkpoint: mergeCheckpoints(checkpoint, await openSingleFile(join(heads.folder, file)), prefix),
+  };
+}

@@ -1,0 +1,144 @@
+import { at, elementCount } from '../arrays.js';
+import { DpmError } from '../errors.js';
+import { writeAtomically } from '../files.js';
+import { dtypeBytes, readTensorBytes, type Dtype, type SafetensorsHeader } from './safetensors.js';
+
+/** A tensor in memory. */
+export interface HostTensor {
+  shape: number[];
+  data: Float32Array | Uint8Array | BigInt64Array;
+}
+
+function halfToFloat(bits: number): number {
+  const sign = (bits & 0x8000) === 0 ? 1 : -1;
+  const exponent = (bits >> 10) & 0x1f;
+  const mantissa = bits & 0x3ff;
+  if (exponent === 0) return sign * mantissa * 2 ** -24;
+  if (exponent === 31) return mantissa === 0 ? sign * Infinity : NaN;
+  return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
+}
+
+function elementReader(dtype: Dtype, view: DataView): (index: number) => number {
+  switch (dtype) {
+    case 'F32':
+      return (i) => view.getFloat32(4 * i, true);
+    case 'F64':
+      return (i) => view.getFloat64(8 * i, true);
+    case 'F16':
+      return (i) => halfToFloat(view.getUint16(2 * i, true));
+    case 'BF16': {
+      const word = new DataView(new ArrayBuffer(4));
+      return (i) => {
+        word.setUint32(0, view.getUint16(2 * i, true) << 16);
+        return word.getFloat32(0);
+      };
+    }
+    case 'U8':
+    case 'BOOL':
+      return (i) => view.getUint8(i);
+    case 'I8':
+      return (i) => view.getInt8(i);
+    case 'I16':
+      return (i) => view.getInt16(2 * i, true);
+    case 'U16':
+      return (i) => view.getUint16(2 * i, true);
+    case 'I32':
+      return (i) => view.getInt32(4 * i, true);
+    case 'U32':
+      return (i) => view.getUint32(4 * i, true);
+    case 'I64':
+      return (i) => Number(view.getBigInt64(8 * i, true));
+    case 'U64':
+      return (i) => Number(view.getBigUint64(8 * i, true));
+  }
+}
+
+/**
+ * A tensor's values as float32, whatever its dtype.
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING`, or `ERR_DPM_TENSOR_DTYPE` when `accepted` does not list its dtype.
+ */
+export async function readFloats(
+  header: SafetensorsHeader,
+  name: string,
+  accepted?: readonly Dtype[],
+): Promise<{ shape: number[]; dtype: Dtype; data: Float32Array }> {
+  const { entry, bytes } = await readTensorBytes(header, name);
+  if (accepted !== undefined && !accepted.includes(entry.dtype)) {
+    throw new DpmError(
+      'ERR_DPM_TENSOR_DTYPE',
+      `${header.path}: tensor '${name}' is ${entry.dtype}, it has to be ${accepted.join(' or ')}`,
+    );
+  }
+  const read = elementReader(entry.dtype, new DataView(bytes.buffer, bytes.byteOffset));
+  const data = Float32Array.from({ length: elementCount(entry.shape) }, (_, i) => read(i));
+  return { shape: entry.shape, dtype: entry.dtype, data };
+}
+
+function dtypeOf(data: HostTensor['data']): Dtype {
+  if (data instanceof Float32Array) return 'F32';
+  return data instanceof Uint8Array ? 'U8' : 'I64';
+}
+
+/** The header and, in its order, the tensors' bytes. Larger elements come first, so that each one is aligned. */
+function layOut(tensors: ReadonlyMap<string, HostTensor>, metadata: Readonly<Record<string, string>>): Uint8Array[] {
+  const ordered = [...tensors]
+    .map(([name, tensor]) => ({ name, tensor, dtype: dtypeOf(tensor.data) }))
+    .sort((a, b) => dtypeBytes[b.dtype] - dtypeBytes[a.dtype] || (a.name < b.name ? -1 : 1));
+  const entries: [string, unknown][] = [];
+  if (Object.keys(metadata).length > 0) entries.push(['__metadata__', metadata]);
+  let position = 0;
+  for (const { name, tensor, dtype } of ordered) {
+    const end = position + tensor.data.byteLength;
+    entries.push([name, { dtype, shape: tensor.shape, data_offsets: [position, end] }]);
+    position = end;
+  }
+  const json = `{${entries.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',')}}`;
+  const text = new TextEncoder().encode(json);
+  const padded = new Uint8Array(Math.ceil(text.length / 8) * 8).fill(0x20);
+  padded.set(text);
+  const length = new Uint8Array(8);
+  new DataView(length.buffer).setBigUint64(0, BigInt(padded.length), true);
+  const data = ordered.map(
+    ({ tensor: { data: values } }) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+  );
+  return [length, padded, ...data];
+}
+
+/**
+ * Writes a safetensors file; a failure leaves what was there before.
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when a shape does not fit its data, `ERR_DPM_FILE` when writing fails.
+ */
+export async function writeSafetensors(
+  path: string,
+  tensors: ReadonlyMap<string, HostTensor> | Readonly<Record<string, HostTensor>>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const map =
+    tensors instanceof Map
+      ? new Map<string, HostTensor>(tensors)
+      : new Map<string, HostTensor>(Object.entries(tensors));
+  for (const [name, { shape, data }] of map) {
+    if (elementCount(shape) !== data.length || shape.some((size) => !Number.isSafeInteger(size) || size < 0)) {
+      throw new DpmError(
+        'ERR_DPM_TENSOR_SHAPE',
+        `tensor '${name}' of shape [${shape.join(', ')}] has ${data.length} elements`,
+      );
+    }
+  }
+  await writeAtomically(path, layOut(map, metadata));
+}
+
+/** Integers of a tensor as class labels or times, each checked to be at least 0 and below `limit`. */
+export async function readLabels(header: SafetensorsHeader, name: string, limit: number): Promise<Int32Array> {
+  const { data } = await readFloats(header, name, ['I64', 'I32', 'U8']);
+  const bad = data.findIndex((value) => !(value >= 0 && value < limit));
+  if (bad >= 0) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `${header.path}: ${name} ${at(data, bad)} is outside 0..${limit - 1}`,
+    );
+  }
+  return Int32Array.from(data);
+}

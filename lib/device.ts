@@ -1,0 +1,133 @@
+import { DpmError, nativeWork, toDpmError } from './errors.js';
+import { native, type NativeEngine } from './native.js';
+import { DeviceTensor } from './tensor.js';
+
+/** One device the process knows about, usable or not. */
+export interface DeviceInfo {
+  /** `cpu`, `cuda:0`, … */
+  name: string;
+  usable: boolean;
+  /** Preference among usable devices. */
+  score: number;
+  /** Instruction set, card, …; empty when unusable. */
+  description: string;
+  /** Why it cannot be used, with the places searched; empty when usable. */
+  reason: string;
+}
+
+/** Number format of weights and activations inside the network; states are float32 always. */
+export type ComputeType = 'f32' | 'bf16' | 'f16';
+
+export interface DeviceOptions {
+  /** `auto` (the best usable device), `cpu`, `cuda` (= `cuda:0`), `cuda:N`, … Default `auto`. */
+  device?: string | undefined;
+  dtype?: ComputeType | undefined;
+  /** Threads of the engine; 0: as many as there are cores. Default 0. */
+  threads?: number | undefined;
+  /** No Winograd and no TF32: the tightest tolerance. Default false. */
+  exact?: boolean | undefined;
+}
+
+/** Bytes in use: by the engine in main memory, on its device, and the most there has been on the device. */
+export interface MemoryUse {
+  host: number;
+  device: number;
+  peakDevice: number;
+}
+
+/**
+ * Every device this process can use and, for each one it cannot, why not.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ADDON` when there is no native build.
+ */
+export function devices(): DeviceInfo[] {
+  try {
+    return native().devices();
+  } catch (error) {
+    throw toDpmError(error);
+  }
+}
+
+/** The name of a usable device for a request such as `auto` or `cuda`. */
+export function chooseDevice(request: string, known: readonly DeviceInfo[]): string {
+  if (request === 'auto') {
+    const usable = known.filter((each) => each.usable);
+    const [first, ...others] = usable;
+    if (first === undefined) throw new DpmError('ERR_DPM_DEVICE', 'no device is usable; dpm devices says why');
+    return others.reduce((best, each) => (each.score > best.score ? each : best), first).name;
+  }
+  const name = request === 'cuda' ? 'cuda:0' : request;
+  const found = known.find((each) => each.name === name);
+  if (found === undefined) {
+    throw new DpmError(
+      'ERR_DPM_DEVICE',
+      `device '${request}' is unknown; known: auto, ${known.map((each) => each.name).join(', ')}`,
+    );
+  }
+  if (!found.usable) throw new DpmError('ERR_DPM_DEVICE', `device '${request}' cannot be used: ${found.reason}`);
+  return name;
+}
+
+function checkOptions({ dtype = 'f32', threads = 0 }: DeviceOptions): void {
+  if (dtype !== 'f32') throw new DpmError('ERR_DPM_UNSUPPORTED', `dtype '${dtype}' is not supported yet; use f32`);
+  if (!Number.isInteger(threads) || threads < 0 || threads > 4096) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `threads is ${threads}, it has to be an integer from 0 to 4096`);
+  }
+}
+
+/** An open device with its own engine threads. Close it when done. */
+export class Device {
+  /** @internal */
+  readonly engine: NativeEngine;
+
+  private constructor(engine: NativeEngine) {
+    this.engine = engine;
+  }
+
+  /**
+   * Opens a device.
+   *
+   * @throws {@link DpmError} `ERR_DPM_DEVICE` when it is unknown or cannot be used, `ERR_DPM_ADDON` without a native build.
+   */
+  static open(options: DeviceOptions = {}): Device {
+    checkOptions(options);
+    const { device = 'auto', threads = 0, exact = false } = options;
+    const name = chooseDevice(device, devices());
+    try {
+      const { Engine } = native();
+      return new Device(new Engine({ device: name, threads, exact }));
+    } catch (error) {
+      throw toDpmError(error);
+    }
+  }
+
+  get name(): string {
+    return this.engine.device;
+  }
+
+  get description(): string {
+    return this.engine.description;
+  }
+
+  get threads(): number {
+    return this.engine.threads;
+  }
+
+  /** A float32 tensor on this device. Its contents are undefined until written. */
+  tensor(shape: readonly number[]): DeviceTensor {
+    return new DeviceTensor(this, shape);
+  }
+
+  memory(): MemoryUse {
+    return this.engine.memory();
+  }
+
+  /** Rejects queued work, waits for running work and releases everything. Can be called again. */
+  async close(): Promise<void> {
+    await nativeWork(this.engine.close());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

@@ -1,0 +1,63 @@
+/** Every code a {@link DpmError} can carry; docs/errors.md says what each one means. */
+export const dpmErrorCodes = [
+  'ERR_DPM_ABORTED',
+  'ERR_DPM_ADDON',
+  'ERR_DPM_ARGUMENT',
+  'ERR_DPM_CLOSED',
+  'ERR_DPM_CONFIG',
+  'ERR_DPM_DEVICE',
+  'ERR_DPM_FILE',
+  'ERR_DPM_FILE_HEADER',
+  'ERR_DPM_FILE_TRUNCATED',
+  'ERR_DPM_HEADER_SIZE',
+  'ERR_DPM_INTERNAL',
+  'ERR_DPM_OUT_OF_MEMORY',
+  'ERR_DPM_TENSOR_DTYPE',
+  'ERR_DPM_TENSOR_MISSING',
+  'ERR_DPM_TENSOR_OVERLAP',
+  'ERR_DPM_TENSOR_SHAPE',
+  'ERR_DPM_TENSOR_SIZE',
+  'ERR_DPM_TENSOR_UNUSED',
+  'ERR_DPM_UNSUPPORTED',
+  'ERR_DPM_USAGE',
+] as const;
+
+/** A stable error code. Codes are never renamed; new ones may be added. */
+export type DpmErrorCode = (typeof dpmErrorCodes)[number];
+
+/** The one error class of this package. Match on {@link DpmError.code}, never on the message. */
+export class DpmError extends Error {
+  override readonly name = 'DpmError';
+  readonly code: DpmErrorCode;
+
+  constructor(code: DpmErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+const knownCodes: ReadonlySet<string> = new Set(dpmErrorCodes);
+
+function isDpmErrorCode(code: unknown): code is DpmErrorCode {
+  return typeof code === 'string' && knownCodes.has(code);
+}
+
+/**
+ * An error of the native engine (an `Error` with a `code`) as a {@link DpmError}; a DpmError is returned unchanged
+ * and anything else becomes `ERR_DPM_INTERNAL` with the original as `cause`.
+ */
+export function toDpmError(error: unknown): DpmError {
+  if (error instanceof DpmError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return new DpmError(isDpmErrorCode(code) ? code : 'ERR_DPM_INTERNAL', message, { cause: error });
+}
+
+/** Waits for native work and turns its failure into a {@link DpmError}. */
+export async function nativeWork<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw toDpmError(error);
+  }
+}

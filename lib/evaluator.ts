@@ -1,0 +1,97 @@
+import { at } from './arrays.js';
+import { DpmError } from './errors.js';
+import type { DeviceTensor } from './tensor.js';
+
+/** Anything that predicts from a batch of states: the native network or a model written in JavaScript. */
+export interface Evaluator {
+  /** Reads `input` [batch, …] at one time per sample, fills `output` and, where there is one, `head`. */
+  evaluate(input: DeviceTensor, times: Float32Array, output: DeviceTensor, head: DeviceTensor | null): Promise<void>;
+}
+
+/** What a JavaScript model returns: its prediction, or that and a second output of the same size. */
+export type ModelOutput =
+  Float32Array | Float64Array | { out: Float32Array | Float64Array; head?: Float32Array | Float64Array };
+
+/**
+ * A model written in JavaScript.
+ *
+ * @param x - States, [batch, …], row-major.
+ * @param t - The number that would enter a time embedding.
+ */
+export type ScriptModel = (x: Float32Array, t: number) => ModelOutput | Promise<ModelOutput>;
+
+/** Corrects a prediction: returns another one, or changes it in place and returns nothing. */
+export type Correction = (x: Float32Array, t: number, prediction: Float32Array) => Float32Array | undefined;
+
+function asFloat32(values: Float32Array | Float64Array, length: number, name: string): Float32Array {
+  if (values.length !== length) {
+    throw new DpmError(
+      'ERR_DPM_TENSOR_SHAPE',
+      `the model returned ${values.length} elements as ${name} for a state of ${length}`,
+    );
+  }
+  return values instanceof Float32Array ? values : Float32Array.from(values);
+}
+
+interface Predictions {
+  out: Float32Array;
+  head: Float32Array | null;
+}
+
+async function predict(
+  model: ScriptModel,
+  correct: Correction | undefined,
+  x: Float32Array,
+  t: number,
+): Promise<Predictions> {
+  const result = await model(x, t);
+  const { out, head } = ArrayBuffer.isView(result) ? { out: result, head: undefined } : result;
+  const prediction = asFloat32(out, x.length, 'out');
+  return {
+    out:
+      correct === undefined
+        ? prediction
+        : asFloat32(correct(x, t, prediction) ?? prediction, x.length, 'the corrected prediction'),
+    head: head === undefined ? null : asFloat32(head, x.length, 'head'),
+  };
+}
+
+/** Calls a JavaScript model on states copied from the device; `correct` sees every prediction. */
+export class ScriptEvaluator implements Evaluator {
+  constructor(
+    private readonly model: ScriptModel,
+    private readonly correct?: Correction,
+  ) {}
+
+  async evaluate(
+    input: DeviceTensor,
+    times: Float32Array,
+    output: DeviceTensor,
+    head: DeviceTensor | null,
+  ): Promise<void> {
+    const x = await input.read();
+    const predictions = await this.#predictions(x, times);
+    await output.write(predictions.out);
+    if (head === null) return;
+    if (predictions.head === null) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        'this program reads a second output: the model has to return { out, head }',
+      );
+    }
+    await head.write(predictions.head);
+  }
+
+  async #predictions(x: Float32Array, times: Float32Array): Promise<Predictions> {
+    const first = at(times, 0);
+    if (times.every((time) => time === first)) return predict(this.model, this.correct, x, first);
+    const elements = x.length / times.length;
+    const all: Predictions = { out: new Float32Array(x.length), head: null };
+    for (const [sample, time] of times.entries()) {
+      const one = await predict(this.model, this.correct, x.slice(sample * elements, (sample + 1) * elements), time);
+      all.out.set(one.out, sample * elements);
+      if (one.head !== null) (all.head ??= new Float32Array(x.length)).set(one.head, sample * elements);
+    }
+    return all;
+  }
+}

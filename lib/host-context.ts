@@ -1,0 +1,164 @@
+import { at } from './arrays.js';
+import { throwIfAborted } from './abort.js';
+import { DpmError, nativeWork } from './errors.js';
+import type { Evaluator } from './evaluator.js';
+import type { NoiseSource } from './noise-source.js';
+import { linear, stepRecord } from './samplers/builder.js';
+import { packRecord, RECORD_BYTES } from './samplers/pack.js';
+import { MAX_HISTORY, type StepRecord } from './samplers/program.js';
+import type { DeviceTensor } from './tensor.js';
+import { packedUpdate, type NoiseStream } from './update.js';
+
+/** A coefficient, one for all samples or one per sample, and the tensor it multiplies. */
+export type Term = readonly [coefficient: number | ArrayLike<number>, tensor: string];
+
+export type Reduction = 'sum' | 'sum-squares' | 'dot' | 'max-abs';
+
+/**
+ * What a host program works with: named tensors on the device, all of one shape, and four primitives. The tensor `x` holds the
+ * initial state at the start and the result at the end; every other name comes into being, filled with 0, when it is first
+ * used. Samples of one batch may take different coefficients and times.
+ */
+export interface HostContext {
+  /** Samples in this batch. */
+  readonly batch: number;
+  /** Shape of every tensor, the batch first. */
+  readonly shape: readonly number[];
+  readonly signal: AbortSignal | undefined;
+  /** @throws {@link DpmError} `ERR_DPM_ABORTED` once the run has been aborted; every primitive checks it as well. */
+  throwIfAborted(): void;
+  /** Evaluates the network on `input` at a network time, one for all samples or one per sample. */
+  evaluate(input: string, time: number | ArrayLike<number>, output: string, head?: string): Promise<void>;
+  /** Replaces `target` by a sum of products; `target` may be one of the terms. */
+  linearCombination(target: string, terms: readonly Term[]): Promise<void>;
+  /** Fills `target` with standard normal noise of this record and draw of each sample's stream. */
+  noise(target: string, record: number, draw?: number): Promise<void>;
+  /** One number per sample; `b` is the second operand of `dot`. */
+  reduce(kind: Reduction, a: string, b?: string): Promise<Float64Array>;
+  /** Reports how far the work is. */
+  progress(done: number, total: number): void;
+}
+
+export interface HostRun {
+  evaluator: Evaluator;
+  /** The initial state. */
+  x: DeviceTensor;
+  seed: number | bigint;
+  /** Index of the batch's first sample among all samples of the run. */
+  firstSample: number;
+  noise: NoiseSource | null;
+  signal: AbortSignal | undefined;
+  onProgress: ((done: number, total: number) => void) | undefined;
+}
+
+/** Terms one fused update takes beside its target: `y` and the history slots above 0, whose own slot is computed anew. */
+const TERMS_PER_UPDATE = MAX_HISTORY;
+
+function perSample(value: number | ArrayLike<number>, sample: number): number {
+  return typeof value === 'number' ? value : at(value, sample);
+}
+
+/** The context of one batch, on any device and for any evaluator. */
+export class DeviceHostContext implements HostContext {
+  readonly batch: number;
+  readonly shape: readonly number[];
+  readonly signal: AbortSignal | undefined;
+  readonly #run: HostRun;
+  readonly #tensors = new Map<string, DeviceTensor>();
+
+  constructor(run: HostRun) {
+    this.#run = run;
+    this.shape = run.x.shape;
+    this.batch = at(run.x.shape, 0);
+    this.signal = run.signal;
+    this.#tensors.set('x', run.x);
+  }
+
+  throwIfAborted(): void {
+    throwIfAborted(this.signal);
+  }
+
+  async evaluate(input: string, time: number | ArrayLike<number>, output: string, head?: string): Promise<void> {
+    this.throwIfAborted();
+    const times = Float32Array.from({ length: this.batch }, (_, sample) => perSample(time, sample));
+    const second = head === undefined ? null : await this.#tensor(head);
+    await this.#run.evaluator.evaluate(await this.#tensor(input), times, await this.#tensor(output), second);
+  }
+
+  async linearCombination(target: string, terms: readonly Term[]): Promise<void> {
+    this.throwIfAborted();
+    const destination = await this.#tensor(target);
+    const others = terms.filter(([, name]) => name !== target);
+    const keep = terms.filter(([, name]) => name === target).map(([coefficient]) => coefficient);
+    for (let first = 0; first === 0 || first < others.length; first += TERMS_PER_UPDATE) {
+      const group = others.slice(first, first + TERMS_PER_UPDATE);
+      const sources = await Promise.all(group.map(([, name]) => this.#tensor(name)));
+      await this.#update(destination, sources, (sample) => {
+        const coefficients = group.map(([coefficient]) => perSample(coefficient, sample));
+        const own = keep.reduce<number>((sum, coefficient) => sum + perSample(coefficient, sample), 0);
+        const [y = 0, ...history] = coefficients;
+        return stepRecord({ time: 0, x: linear({ x: first > 0 ? 1 : own, y, history: [0, ...history] }) });
+      });
+    }
+  }
+
+  async noise(target: string, record: number, draw = 0): Promise<void> {
+    this.throwIfAborted();
+    const destination = await this.#tensor(target);
+    const slice = this.#run.noise?.next(this.#run.firstSample, this.batch);
+    if (slice !== undefined) {
+      await destination.write(slice);
+      return;
+    }
+    const unit = stepRecord({ time: 0, x: linear({}), variance: { kind: 'scalar', deviation: 1 } });
+    await this.#update(destination, [], () => unit, { record, draw });
+  }
+
+  async reduce(kind: Reduction, a: string, b?: string): Promise<Float64Array> {
+    this.throwIfAborted();
+    if ((kind === 'dot') !== (b !== undefined)) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        `the reduction '${kind}' takes ${kind === 'dot' ? 'two tensors' : 'one tensor'}`,
+      );
+    }
+    const first = await this.#tensor(a);
+    const second = b === undefined ? null : await this.#tensor(b);
+    const elements = first.elements / this.batch;
+    return nativeWork(first.device.engine.reduce(kind, this.batch, elements, first.native, second?.native ?? null));
+  }
+
+  progress(done: number, total: number): void {
+    this.#run.onProgress?.(done, total);
+  }
+
+  /** Releases every tensor but `x`. */
+  release(): void {
+    for (const [name, tensor] of this.#tensors) if (name !== 'x') tensor.free();
+  }
+
+  async #tensor(name: string): Promise<DeviceTensor> {
+    const known = this.#tensors.get(name);
+    if (known !== undefined) return known;
+    const created = this.#run.x.device.tensor(this.shape);
+    this.#tensors.set(name, created);
+    await created.write(new Float32Array(created.elements));
+    return created;
+  }
+
+  async #update(
+    target: DeviceTensor,
+    sources: readonly DeviceTensor[],
+    recordOf: (sample: number) => StepRecord,
+    stream: { record: number; draw: number } = { record: 0, draw: 0 },
+  ): Promise<void> {
+    const packed = new Uint8Array(this.batch * RECORD_BYTES);
+    const streams: NoiseStream[] = [];
+    for (let sample = 0; sample < this.batch; ++sample) {
+      packed.set(packRecord(recordOf(sample), false), sample * RECORD_BYTES);
+      streams.push({ seed: this.#run.seed, sampleIndex: this.#run.firstSample + sample, ...stream });
+    }
+    const [y = null, ...history] = sources;
+    await packedUpdate(packed, { x: target, y, history: [null, ...history] }, streams);
+  }
+}

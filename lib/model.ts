@@ -1,0 +1,329 @@
+import { abortable, throwIfAborted } from './abort.js';
+import { elementCount } from './arrays.js';
+import { headNames, type HeadName } from './checkpoint/heads.js';
+import { loadableNetwork, readModelFolder, type ModelFolder } from './checkpoint/model-folder.js';
+import { Device, type DeviceOptions, type MemoryUse } from './device.js';
+import { DpmError, nativeWork } from './errors.js';
+import { ImageBatch } from './images.js';
+import { native } from './native.js';
+import { flattenNoise, NoiseSource, type NoiseOption } from './noise-source.js';
+import { nativeRequest } from './run-request.js';
+import { runHostProgram } from './run-program.js';
+import { gammaSamplers, samplerByName, type SamplerName } from './samplers/index.js';
+import type { SamplerOptions } from './samplers/options.js';
+import type { HostProgram, Program, ProgramHead, StepProgram } from './samplers/program.js';
+import type { NetworkTime } from './schedule/network-time.js';
+import type { NoiseSchedule } from './schedule/noise-schedule.js';
+import { NetworkEvaluator, UNet } from './unet.js';
+import type { GammaTable } from './variance/gamma.js';
+
+export interface LoadOptions extends DeviceOptions {
+  /** The variance head `unet.forward` evaluates. Samplers that need one load it themselves. Default null: none. */
+  head?: HeadName | null | undefined;
+  /** Default: `index`, or what `networkTime` of the schedule says. */
+  networkTime?: NetworkTime | undefined;
+}
+
+export interface RunOptions {
+  /** Number of samples; by default one per program of an array, else 1. */
+  count?: number | undefined;
+  /** An integer from 0, or a bigint below 2^64. Sample i of a seed is the same in every batch. Default 0. */
+  seed?: number | bigint | undefined;
+  /** One label per sample, or one for all. */
+  classLabels?: number | ArrayLike<number> | undefined;
+  /** Initial states [count, C, H, W]; by default noise. */
+  init?: Float32Array | undefined;
+  /** Explicit noise instead of the random streams. */
+  noise?: NoiseOption | undefined;
+  /** Most samples evaluated at once. Default 16. */
+  batch?: number | undefined;
+  /** Keep the state after every k-th record; 0: never. Default 0. */
+  snapshotEvery?: number | undefined;
+  signal?: AbortSignal | undefined;
+  /** Records done and records in all, over all samples. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+export interface SampleOptions extends RunOptions, SamplerOptions {
+  sampler: SamplerName;
+}
+
+export interface RunResult {
+  images: ImageBatch;
+  /** States after every `snapshotEvery`-th record. */
+  snapshots: { record: number; images: ImageBatch }[];
+}
+
+const DEFAULT_BATCH = 16;
+
+function checkedCount(name: string, value: number): number {
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `${name} is ${value}, it has to be a positive integer`);
+  }
+  return value;
+}
+
+/** The one second output all programs of a run agree on. */
+function commonHead(programs: readonly Program[]): ProgramHead | null {
+  const heads = [...new Set(programs.map((program) => program.head).filter((head) => head !== null))];
+  if (heads.length > 1) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `the programs of one run need different second outputs: ${heads.join(', ')}`,
+    );
+  }
+  return heads[0] ?? null;
+}
+
+interface ResolvedRun {
+  programs: readonly Program[];
+  unet: UNet;
+  count: number;
+  seed: number | bigint;
+  labels: Int32Array | null;
+  noise: Float32Array | null;
+  batch: number;
+  options: RunOptions;
+}
+
+/** A diffusion model on a device: its network, noise schedule and tables. Close it when done. */
+export class DiffusionModel {
+  /** The network; it has a second output when the model was loaded with a `head`. */
+  readonly unet: UNet;
+  readonly schedule: NoiseSchedule;
+  /** The model's `gamma.json`, the default of the analytic samplers. */
+  readonly gamma: GammaTable | null;
+  readonly device: Device;
+  /** [C, H, W] of one sample. */
+  readonly sampleShape: readonly [channels: number, height: number, width: number];
+  readonly #folder: ModelFolder;
+  readonly #head: HeadName | null;
+  readonly #networks = new Map<HeadName | null, Promise<UNet>>();
+
+  private constructor(device: Device, folder: ModelFolder, unet: UNet, head: HeadName | null) {
+    this.device = device;
+    this.unet = unet;
+    this.schedule = folder.schedule;
+    this.gamma = folder.gamma;
+    this.sampleShape = [unet.info.inChannels, unet.info.height, unet.info.width];
+    this.#folder = folder;
+    this.#head = head;
+    this.#networks.set(head, Promise.resolve(unet));
+  }
+
+  /**
+   * Loads a model folder in the diffusers layout.
+   *
+   * @param folder - Holds `unet/`, `scheduler/` and, where there are any, `heads/` and `gamma.json`.
+   * @throws {@link DpmError} naming the file, tensor, field or device that is wrong.
+   */
+  static async load(folder: string, options: LoadOptions = {}): Promise<DiffusionModel> {
+    const { head = null, networkTime } = options;
+    if (head !== null && !headNames.includes(head)) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `head '${head}' is unknown; use one of ${headNames.join(', ')}`);
+    }
+    const read = await readModelFolder(folder, networkTime === undefined ? {} : { networkTime });
+    const loadable = await loadableNetwork(read, head);
+    const device = Device.open(options);
+    try {
+      const network = await nativeWork(device.engine.loadNetwork(loadable.unet, loadable.weights));
+      return new DiffusionModel(device, read, new UNet(device, network, loadable.unet), head);
+    } catch (error) {
+      await device.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Draws samples.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_ABORTED` when aborted.
+   */
+  async sample(options: SampleOptions): Promise<RunResult> {
+    const { sampler, count, seed, classLabels, init, noise, batch, snapshotEvery, signal, onProgress, ...rest } =
+      options;
+    const samplerOptions = this.#withGamma(sampler, rest);
+    const program = samplerByName(sampler)(this.schedule, samplerOptions);
+    return this.run(program, { count, seed, classLabels, init, noise, batch, snapshotEvery, signal, onProgress });
+  }
+
+  /**
+   * Runs a program on the network, or one program per sample.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_ABORTED` when aborted.
+   */
+  async run(program: Program | readonly Program[], options: RunOptions = {}): Promise<RunResult> {
+    throwIfAborted(options.signal);
+    const run = await this.#resolve(program, options);
+    const [only] = run.programs;
+    if (run.programs.length === 1 && only?.kind === 'host') return this.#runHost(only, run);
+    const programs = run.programs.filter((each): each is StepProgram => each.kind === 'step');
+    if (programs.length !== run.programs.length) {
+      throw new DpmError('ERR_DPM_ARGUMENT', 'a host program cannot share a run with other programs; run it alone');
+    }
+    return this.#runSteps(programs, run);
+  }
+
+  memory(): MemoryUse {
+    return this.device.memory();
+  }
+
+  /** Rejects queued work with `ERR_DPM_CLOSED`, waits for running work and releases everything. Can be called again. */
+  async close(): Promise<void> {
+    await this.device.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #withGamma(sampler: SamplerName, options: SamplerOptions): SamplerOptions {
+    if (options.gamma !== undefined || this.gamma === null || !gammaSamplers.has(sampler)) return options;
+    return { ...options, gamma: this.gamma };
+  }
+
+  /** The network with the second output a program reads; loaded when first needed. */
+  async #network(head: ProgramHead | null): Promise<UNet> {
+    if (head === 'learned' && this.unet.info.outChannels !== 2 * this.unet.info.inChannels) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        `variance 'learned' needs a network with ${2 * this.unet.info.inChannels} output channels, this one has ${this.unet.info.outChannels}`,
+      );
+    }
+    if (head === null || head === 'learned') return this.unet;
+    if (this.#head !== null && this.#head !== head) {
+      throw new DpmError(
+        'ERR_DPM_USAGE',
+        `the sampler needs the head '${head}', the model was loaded with head '${this.#head}'`,
+      );
+    }
+    let network = this.#networks.get(head);
+    if (network === undefined) {
+      network = this.#load(head);
+      this.#networks.set(head, network);
+      network.catch(() => this.#networks.delete(head));
+    }
+    return network;
+  }
+
+  async #load(head: HeadName): Promise<UNet> {
+    const { unet, weights } = await loadableNetwork(this.#folder, head);
+    return new UNet(this.device, await nativeWork(this.device.engine.loadNetwork(unet, weights)), unet);
+  }
+
+  async #resolve(program: Program | readonly Program[], options: RunOptions): Promise<ResolvedRun> {
+    const programs = 'kind' in program ? [program] : program;
+    if (programs.length === 0) throw new DpmError('ERR_DPM_ARGUMENT', 'run needs at least one program');
+    const count = checkedCount('count', options.count ?? programs.length);
+    if (programs.length !== 1 && programs.length !== count) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        `${programs.length} programs for ${count} samples: give one, or one per sample`,
+      );
+    }
+    const total = count * elementCount(this.sampleShape);
+    if (options.init !== undefined && options.init.length !== total) {
+      const shape = [count, ...this.sampleShape].join(', ');
+      throw new DpmError(
+        'ERR_DPM_TENSOR_SHAPE',
+        `init has ${options.init.length} elements, it has to be [${shape}]`,
+      );
+    }
+    const unet = await this.#network(commonHead(programs));
+    const { classLabels } = options;
+    const labels = typeof classLabels === 'number' ? new Array<number>(count).fill(classLabels) : classLabels;
+    return {
+      programs,
+      unet,
+      count,
+      seed: options.seed ?? 0,
+      labels: unet.labels(labels, count),
+      noise: options.noise === undefined ? null : flattenNoise(options.noise, total),
+      batch: Math.min(checkedCount('batch', options.batch ?? DEFAULT_BATCH), count),
+      options,
+    };
+  }
+
+  #images(data: Float32Array, count: number): ImageBatch {
+    return new ImageBatch(data, [count, ...this.sampleShape]);
+  }
+
+  async #runSteps(programs: readonly StepProgram[], run: ResolvedRun): Promise<RunResult> {
+    const { CancelToken } = native();
+    const cancel = new CancelToken();
+    const request = nativeRequest(
+      programs,
+      {
+        ...run,
+        init: run.options.init ?? null,
+        snapshotEvery: run.options.snapshotEvery,
+        onProgress: run.options.onProgress,
+      },
+      elementCount(this.sampleShape),
+    );
+    const result = await abortable(
+      run.options.signal,
+      () => {
+        cancel.cancel();
+      },
+      () => run.unet.native.run({ ...request, cancel }),
+    );
+    return {
+      images: this.#images(result.images, run.count),
+      snapshots: result.snapshots.map(({ record, images }) => ({ record, images: this.#images(images, run.count) })),
+    };
+  }
+
+  async #runHost(program: HostProgram, run: ResolvedRun): Promise<RunResult> {
+    if ((run.options.snapshotEvery ?? 0) !== 0) {
+      throw new DpmError('ERR_DPM_ARGUMENT', 'snapshotEvery has no meaning for a host program, which has no records');
+    }
+    const elements = elementCount(this.sampleShape);
+    const data = new Float32Array(run.count * elements);
+    const noise = run.noise === null ? null : new NoiseSource(run.noise, run.count, elements);
+    await abortable(
+      run.options.signal,
+      () => undefined,
+      async () => {
+        for (let first = 0; first < run.count; first += run.batch) {
+          await this.#runHostBatch(program, run, first, data, noise);
+        }
+      },
+    );
+    return { images: this.#images(data, run.count), snapshots: [] };
+  }
+
+  async #runHostBatch(
+    program: HostProgram,
+    run: ResolvedRun,
+    first: number,
+    data: Float32Array,
+    noise: NoiseSource | null,
+  ): Promise<void> {
+    const { init, signal, onProgress } = run.options;
+    const batch = Math.min(run.batch, run.count - first);
+    const part = (values: Float32Array): Float32Array => {
+      const elements = values.length / run.count;
+      return values.subarray(first * elements, (first + batch) * elements);
+    };
+    const x = this.device.tensor([batch, ...this.sampleShape]);
+    noise?.restart();
+    try {
+      await runHostProgram(program, x, {
+        evaluator: new NetworkEvaluator(
+          run.unet,
+          run.labels === null ? null : run.labels.subarray(first, first + batch),
+        ),
+        init: init === undefined ? undefined : part(init),
+        seed: run.seed,
+        firstSample: first,
+        noise,
+        signal,
+        onProgress,
+      });
+      await x.read(part(data));
+    } finally {
+      x.free();
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import { DpmError } from './errors.js';
+
+/** Record number of the initial state in the random stream; programs count their records from 0. */
+export const INITIAL_RECORD = 0xffffffff;
+
+/** A 64-bit seed as the two words of the generator's key, low word first. */
+export function seedWords(seed: number | bigint): [low: number, high: number] {
+  const valid = typeof seed === 'bigint' ? seed >= 0n && seed < 1n << 64n : Number.isSafeInteger(seed) && seed >= 0;
+  if (!valid) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `seed is ${seed}, it has to be an integer from 0 to 2^53 - 1, or a bigint below 2^64`,
+    );
+  }
+  const value = BigInt(seed);
+  return [Number(value & 0xffffffffn), Number(value >> 32n)];
+}
+
+/** High and low word of the product of two 32-bit words. */
+function multiply(a: number, b: number): [high: number, low: number] {
+  const product = BigInt(a) * BigInt(b);
+  return [Number(product >> 32n), Number(product & 0xffffffffn)];
+}
+
+/** Philox4x32-10 (Salmon et al. 2011), the generator of the native engine; for draws of single numbers. */
+export function philox4x32(
+  counter: readonly [number, number, number, number],
+  seed: readonly [number, number],
+): [number, number, number, number] {
+  let [c0, c1, c2, c3] = counter;
+  let [k0, k1] = seed;
+  for (let round = 0; round < 10; ++round) {
+    const [high0, low0] = multiply(0xd2511f53, c0);
+    const [high1, low1] = multiply(0xcd9e8d57, c2);
+    [c0, c1, c2, c3] = [(high1 ^ c1 ^ k0) >>> 0, low1, (high0 ^ c3 ^ k1) >>> 0, low0];
+    k0 = (k0 + 0x9e3779b9) >>> 0;
+    k1 = (k1 + 0xbb67ae85) >>> 0;
+  }
+  return [c0, c1, c2, c3];
+}
+
+/** `count` different indices below `size`, drawn at random (the first steps of a Fisher-Yates shuffle). */
+export function drawWithoutReplacement(size: number, count: number, seed: number | bigint): number[] {
+  const key = seedWords(seed);
+  const indices = Array.from({ length: size }, (_, i) => i);
+  for (let i = 0; i < count; ++i) {
+    const [word0, word1] = philox4x32([i, 0, 0, 1], key);
+    const fraction = (word0 * 2 ** 21 + (word1 >>> 11)) * 2 ** -53;
+    const j = i + Math.floor(fraction * (size - i));
+    const swap = indices[i] ?? 0;
+    indices[i] = indices[j] ?? 0;
+    indices[j] = swap;
+  }
+  return indices.slice(0, count);
+}

@@ -1,0 +1,89 @@
+import { DpmError } from '../errors.js';
+import type { NoiseSchedule, Prediction } from '../schedule/noise-schedule.js';
+import type { Trajectory, TrajectoryOptions } from '../schedule/trajectory.js';
+import type { GammaTable } from '../variance/gamma.js';
+import type { Clip, Program } from './program.js';
+
+/** How the data prediction is clipped: not at all, to the data's range, or by dynamic thresholding. */
+export type ClipOption = 'none' | 'static' | { dynamic: number; floor?: number };
+
+/** Options of the samplers; each sampler takes those that apply to it and refuses the others. */
+export interface SamplerOptions extends TrajectoryOptions {
+  /** Number of network evaluations. */
+  steps?: number;
+  trajectory?: Trajectory;
+  /** Share of the Markov process's noise in DDIM, 0 (deterministic) to 1. Default 0. */
+  eta?: number;
+  /** Default: the scheduler's. */
+  clip?: ClipOption;
+  /** Variance of `ddpm`; default: the scheduler's. */
+  variance?: 'beta' | 'beta-tilde' | 'learned';
+  /** m_n = E||eps||^2 / d for n = 0..N (m_0 unused), for the analytic samplers. */
+  gamma?: GammaTable | ArrayLike<number>;
+  /** Replace the covariance of `npr-*` and `sn-*` by its mean over a sample. */
+  avgCov?: boolean;
+  /** Grey levels y the last noise may change a pixel by on average; null: no limit. */
+  lastNoiseClip?: number | null;
+  /** What the network's output means. Default: the scheduler's. */
+  prediction?: Prediction;
+}
+
+export type SamplerOptionName = keyof SamplerOptions;
+
+/** A sampler: a pure function from a schedule and options to a program. */
+export type Sampler = (schedule: NoiseSchedule, options?: SamplerOptions) => Program;
+
+/** Options every sampler on a discrete schedule takes. */
+export const discreteOptionNames = [
+  'steps',
+  'trajectory',
+  'timesteps',
+  'tStart',
+  'tEnd',
+  'end',
+  'clip',
+  'prediction',
+  'lastNoiseClip',
+] as const satisfies readonly SamplerOptionName[];
+
+/**
+ * Refuses options the sampler does not take.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option and the valid ones.
+ */
+export function checkOptionNames(sampler: string, options: SamplerOptions, valid: readonly SamplerOptionName[]): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== undefined && !valid.some((each) => each === name)) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        `sampler ${sampler} has no option '${name}'; its options: ${valid.join(', ')}`,
+      );
+    }
+  }
+}
+
+function isDynamic(option: ClipOption): option is { dynamic: number; floor?: number } {
+  return typeof option === 'object';
+}
+
+/** The clip of a record from the option, or the scheduler's clip. */
+export function clipOf(schedule: NoiseSchedule, option: ClipOption | undefined): Clip {
+  if (option === undefined) return schedule.defaults.clip;
+  if (option === 'none') return { kind: 'none' };
+  if (option === 'static') {
+    const { clip } = schedule.defaults;
+    return clip.kind === 'static' ? clip : { kind: 'static', low: -1, high: 1 };
+  }
+  if (!isDynamic(option) || !(option.dynamic > 0 && option.dynamic <= 1)) {
+    throw new DpmError('ERR_DPM_ARGUMENT', "clip has to be 'none', 'static' or { dynamic: quantile in (0, 1], floor }");
+  }
+  return { kind: 'dynamic', quantile: option.dynamic, floor: option.floor ?? 1 };
+}
+
+/** A checked share of the Markov noise. */
+export function etaOf(option: number | undefined): number {
+  const eta = option ?? 0;
+  if (!(eta >= 0 && eta <= 1))
+    throw new DpmError('ERR_DPM_ARGUMENT', `eta is ${eta}, it has to be from 0 to 1`);
+  return eta;
+}

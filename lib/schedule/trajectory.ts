@@ -1,0 +1,180 @@
+import { at } from '../arrays.js';
+import { DpmError } from '../errors.js';
+import type { NoiseSchedule } from './noise-schedule.js';
+
+/** How the times of a sampler are spread. */
+export type Trajectory = 'uniform' | 'quadratic' | 'logsnr';
+
+export const trajectoryNames: readonly Trajectory[] = ['uniform', 'quadratic', 'logsnr'];
+
+export interface TrajectoryOptions {
+  /** Number of network evaluations K. */
+  steps?: number;
+  trajectory?: Trajectory;
+  /** Decreasing 0-based times n - 1 of the evaluations; overrides `steps` and `trajectory`. */
+  timesteps?: readonly number[];
+  /** Noisiest time; N (discrete) or 1 by default. */
+  tStart?: number;
+  /** Cleanest time evaluated; 1 (discrete) or 1/N by default. */
+  tEnd?: number;
+  /** State after the last record: n = 0 (`data`) or n = 1 (`first`). */
+  end?: 'data' | 'first';
+}
+
+/** Round half to even, as IEEE 754 and Python do. */
+export function roundHalfEven(value: number): number {
+  const floor = Math.floor(value);
+  const fraction = value - floor;
+  if (fraction !== 0.5) return Math.round(value);
+  return floor % 2 === 0 ? floor : floor + 1;
+}
+
+function argument(message: string): DpmError {
+  return new DpmError('ERR_DPM_ARGUMENT', message);
+}
+
+function checkedCount(steps: number, most: number): number {
+  if (!Number.isInteger(steps) || steps < 1 || steps > most) {
+    throw argument(`steps is ${steps}, it has to be an integer from 1 to ${most}`);
+  }
+  return steps;
+}
+
+/** Makes rounded times strictly increasing: first upwards, then downwards from the last admissible time. */
+function withoutRepeats(times: number[], last: number): number[] {
+  for (let k = 1; k < times.length; ++k) times[k] = Math.max(at(times, k), at(times, k - 1) + 1);
+  let limit = last;
+  for (let k = times.length - 1; k >= 0; --k) times[k] = Math.min(at(times, k), limit--);
+  return times;
+}
+
+function nearestTimeOfLogSnr(schedule: NoiseSchedule, logSnr: number): number {
+  const position = schedule.timeOfLogSnr(logSnr);
+  const below = Math.min(Math.max(Math.floor(position), 1), schedule.steps - 1);
+  const distance = (n: number): number => Math.abs(schedule.logSnr(n) - logSnr);
+  return distance(below) <= distance(below + 1) ? below : below + 1;
+}
+
+function spread(
+  schedule: NoiseSchedule,
+  count: number,
+  first: number,
+  last: number,
+  options: TrajectoryOptions,
+): number[] {
+  const fractions = Array.from({ length: count }, (_, k) => k / (count - 1));
+  const trajectory = options.trajectory ?? 'uniform';
+  switch (trajectory) {
+    case 'uniform':
+      return Array.from({ length: count }, (_, k) => roundHalfEven(first + (k * (last - first)) / (count - 1)));
+    case 'quadratic': {
+      // DDIM's quadratic spacing ends at 0.8 N (Song et al. 2020).
+      const reach = Math.sqrt(options.tStart === undefined ? 0.8 * schedule.steps : last - first);
+      return fractions.map((u) => Math.min(Math.floor((u * reach) ** 2 + 1e-9) + first, last));
+    }
+    case 'logsnr': {
+      const [clean, noisy] = [schedule.logSnr(first), schedule.logSnr(last)];
+      return fractions.map((u) => nearestTimeOfLogSnr(schedule, clean + u * (noisy - clean)));
+    }
+    default:
+      throw argument(`trajectory '${trajectory}' is unknown; use one of ${trajectoryNames.join(', ')}`);
+  }
+}
+
+function explicitTimes(timesteps: readonly number[], steps: number): number[] {
+  if (timesteps.length === 0) throw argument('timesteps is empty');
+  const times = timesteps.map((each) => each + 1).reverse();
+  times.forEach((n, k) => {
+    if (!Number.isInteger(n) || n < 1 || n > steps || (k > 0 && n <= at(times, k - 1))) {
+      throw argument(`timesteps have to be integers that decrease from at most ${steps - 1} to at least 0`);
+    }
+  });
+  return times;
+}
+
+/**
+ * Increasing times tau_1 < … < tau_K in 1..N.
+ *
+ * - `uniform`: round(1 + (k-1)(N-1)/(K-1)), half to even; K = 1 gives [N]
+ * - `quadratic`: DDIM's quadratic spacing, which ends at 0.8 N + 1
+ * - `logsnr`: the n whose log-SNR is nearest to evenly spaced ones, without repeats
+ */
+export function discreteTimes(schedule: NoiseSchedule, count: number, options: TrajectoryOptions): number[] {
+  const first = options.tEnd ?? 1;
+  const last = options.tStart ?? schedule.steps;
+  if (!Number.isInteger(first) || !Number.isInteger(last) || first < 1 || last > schedule.steps || first > last) {
+    throw argument(
+      `tEnd ${first} and tStart ${last} have to be integers with 1 <= tEnd <= tStart <= ${schedule.steps}`,
+    );
+  }
+  checkedCount(count, last - first + 1);
+  if (count === 1) return [last];
+  return withoutRepeats(spread(schedule, count, first, last, options), last);
+}
+
+/** One jump from time t to the cleaner time s; s = 0 is the data. */
+export interface Transition {
+  s: number;
+  t: number;
+}
+
+/**
+ * The jumps of a discrete sampler in the order they are made, one network evaluation each.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ */
+export function discreteTransitions(schedule: NoiseSchedule, options: TrajectoryOptions): Transition[] {
+  if (!schedule.discrete) throw argument('this sampler needs a discrete noise schedule');
+  const toFirst = options.end === 'first';
+  if (options.end !== undefined && options.end !== 'data' && !toFirst) {
+    throw argument(`end is '${options.end}', it has to be 'data' or 'first'`);
+  }
+  let times: number[];
+  if (options.timesteps !== undefined) {
+    times = explicitTimes(options.timesteps, schedule.steps);
+    if (toFirst && times[0] === 1) throw argument("end: 'first' needs timesteps above 0");
+    if (toFirst) times.unshift(1);
+  } else {
+    if (options.steps === undefined) throw argument('steps is missing: give the number of network evaluations');
+    if (toFirst && (options.tEnd ?? 1) !== 1) throw argument("end: 'first' ends at n = 1; leave tEnd out");
+    times = discreteTimes(schedule, options.steps + (toFirst ? 1 : 0), options);
+  }
+  if (!toFirst) times.unshift(0);
+  return times
+    .slice(1)
+    .map((t, k) => ({ s: at(times, k), t }))
+    .reverse();
+}
+
+/**
+ * M + 1 decreasing times of a continuous grid from `start` to `end`, both exact: `uniform` in t, `quadratic` in sqrt(t),
+ * `logsnr` in half log-SNR (Lu et al. 2022).
+ */
+export function continuousGrid(
+  schedule: NoiseSchedule,
+  steps: number,
+  trajectory: Trajectory,
+  start: number,
+  end: number,
+): number[] {
+  checkedCount(steps, 1_000_000);
+  if (!(end > 0 && end < start && start <= 1)) {
+    throw argument(`a continuous grid needs 0 < tEnd < tStart <= 1, got ${end} and ${start}`);
+  }
+  const between = (from: number, to: number, i: number): number => from + (i / steps) * (to - from);
+  const place = (i: number): number => {
+    if (i === 0) return start;
+    if (i === steps) return end;
+    switch (trajectory) {
+      case 'uniform':
+        return between(start, end, i);
+      case 'quadratic':
+        return between(Math.sqrt(start), Math.sqrt(end), i) ** 2;
+      case 'logsnr':
+        return schedule.timeOfLogSnr(between(schedule.logSnr(start), schedule.logSnr(end), i));
+      default:
+        throw argument(`trajectory '${trajectory}' is unknown; use one of ${trajectoryNames.join(', ')}`);
+    }
+  };
+  return Array.from({ length: steps + 1 }, (_, i) => place(i));
+}

@@ -1,0 +1,46 @@
+import { DpmError } from '../errors.js';
+import type { Jump } from '../samplers/jump.js';
+
+/** Grey level of 8-bit images in model space [-1, 1]. */
+const greyLevel = 2 / 255;
+
+/**
+ * Standard deviation whose noise changes a pixel by `levels` grey levels on average, E|sigma z| = levels
+ * (Bao et al. 2022, appendix on the noise of the last step).
+ */
+export function lastNoiseDeviation(levels: number): number {
+  if (!(levels >= 0 && Number.isFinite(levels))) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `lastNoiseClip is ${levels}, it has to be a number of grey levels or null`,
+    );
+  }
+  return levels * greyLevel * Math.sqrt(Math.PI / 2);
+}
+
+/** Mean posterior variance E tr Cov(x_0 | x_t) / d = (B_t / A_t)(1 - m), before any limit. */
+export function dataCovariance(step: Jump, m: number): number {
+  return (step.sigmaT / step.alphaT) ** 2 * (1 - m);
+}
+
+/**
+ * The optimal isotropic reverse variance l^2 + gamma^2 C (Bao et al. 2022, theorem 1), C the mean posterior variance of
+ * the data, limited to [0, `dataRange`^2 / 4].
+ *
+ * @param step - The jump.
+ * @param m - E||eps||^2 / d of the network at t.
+ * @param dataRange - Width of the data's interval, 2 for [-1, 1]; Infinity: no limit from the data.
+ */
+export function analyticVariance(step: Jump, m: number, dataRange = 2): number {
+  const covariance = Math.min(Math.max(dataCovariance(step, m), 0), (dataRange / 2) ** 2);
+  return step.baseVariance + step.sensitivity ** 2 * covariance;
+}
+
+/**
+ * Bounds of the optimal reverse variance: l^2 below, and above the lesser of what an uninformative posterior and data
+ * of this range allow (Bao et al. 2022, theorem 2).
+ */
+export function analyticVarianceBounds(step: Jump, dataRange = 2): { low: number; high: number } {
+  const widest = Math.min((step.sigmaT / step.alphaT) ** 2, (dataRange / 2) ** 2);
+  return { low: step.baseVariance, high: step.baseVariance + step.sensitivity ** 2 * widest };
+}

@@ -1,0 +1,90 @@
+import { isJsonObject, ConfigReader } from '../checkpoint/config-reader.js';
+import { DpmError } from '../errors.js';
+import { readJson, writeAtomically } from '../files.js';
+
+/** Second moments of a network's noise prediction, what the analytic variances need. */
+export interface GammaTable {
+  /** Name of the noise schedule. */
+  schedule: string;
+  /** N. */
+  numTrainTimesteps: number;
+  /** Images each entry was estimated from. */
+  imagesPerStep: number;
+  /** m_n = E||eps(x_n, n)||^2 / d for n = 0..N; m_0 is unused. */
+  m: Float64Array;
+}
+
+function checkMoments(
+  where: string,
+  m: ArrayLike<number>,
+  steps: number,
+  code: 'ERR_DPM_CONFIG' | 'ERR_DPM_ARGUMENT',
+): void {
+  if (m.length !== steps + 1) {
+    throw new DpmError(
+      code,
+      `${where} has ${m.length} entries, a schedule of ${steps} steps needs ${steps + 1} (n = 0..N)`,
+    );
+  }
+  const bad = Array.from(m).findIndex((value) => !(Number.isFinite(value) && value >= 0));
+  if (bad >= 0)
+    throw new DpmError(code, `${where} entry ${bad} is ${m[bad]}, it has to be a number not below 0`);
+}
+
+/**
+ * A gamma table from parsed JSON.
+ *
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` naming `source` and the field.
+ */
+export function parseGammaTable(json: unknown, source: string): GammaTable {
+  if (!isJsonObject(json)) throw new DpmError('ERR_DPM_CONFIG', `${source}: a gamma table is a JSON object`);
+  const config = new ConfigReader(json, source);
+  const numTrainTimesteps = config.integer('num_train_timesteps', undefined, { least: 2, most: 1_000_000 });
+  const m = config.numbersOrNull('m');
+  if (m === null) throw config.error('m', 'an array of numbers');
+  checkMoments(`${source}: m`, m, numTrainTimesteps, 'ERR_DPM_CONFIG');
+  return {
+    schedule: config.string('schedule'),
+    numTrainTimesteps,
+    imagesPerStep: config.integer('images_per_step', undefined, { least: 1, most: Number.MAX_SAFE_INTEGER }),
+    m: Float64Array.from(m),
+  };
+}
+
+/** Reads `gamma.json`. */
+export async function readGammaTable(path: string): Promise<GammaTable> {
+  return parseGammaTable(await readJson(path), path);
+}
+
+/** Writes `gamma.json`; a failure leaves what was there before. */
+export async function writeGammaTable(path: string, table: GammaTable): Promise<void> {
+  checkMoments('gamma', table.m, table.numTrainTimesteps, 'ERR_DPM_ARGUMENT');
+  const json = {
+    schedule: table.schedule,
+    num_train_timesteps: table.numTrainTimesteps,
+    images_per_step: table.imagesPerStep,
+    m: Array.from(table.m),
+  };
+  await writeAtomically(path, [JSON.stringify(json) + '\n']);
+}
+
+function isTable(gamma: GammaTable | ArrayLike<number>): gamma is GammaTable {
+  return 'm' in gamma;
+}
+
+/** The checked option `gamma` of a sampler as a function of n. */
+export function gammaLookup(
+  sampler: string,
+  gamma: GammaTable | ArrayLike<number> | undefined,
+  steps: number,
+): (n: number) => number {
+  if (gamma === undefined) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `sampler ${sampler} needs the option gamma, the table m_n (estimateGamma or dpm gamma makes one)`,
+    );
+  }
+  const m = isTable(gamma) ? gamma.m : gamma;
+  checkMoments('gamma', m, steps, 'ERR_DPM_ARGUMENT');
+  return (n) => m[n] ?? 0;
+}

@@ -1,0 +1,55 @@
+// The addon's exports: exactly what lib/native.ts declares.
+#include <napi.h>
+
+#include <memory>
+
+#include "addon/cancel_token.h"
+#include "addon/engine_wrap.h"
+#include "addon/environment.h"
+#include "addon/network_wrap.h"
+#include "addon/tensor_wrap.h"
+#include "backend/registry.h"
+#include "sampling/record.h"
+
+namespace dpm::addon {
+namespace {
+
+constexpr int kSurfaceVersion = 1;
+
+Napi::Value devices(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto known = list_devices();
+  Napi::Array array = Napi::Array::New(env, known.size());
+  for (std::uint32_t i = 0; i < known.size(); ++i) {
+    Napi::Object device = Napi::Object::New(env);
+    device.Set("name", Napi::String::New(env, known[i].name));
+    device.Set("usable", Napi::Boolean::New(env, known[i].usable));
+    device.Set("score", Napi::Number::New(env, known[i].score));
+    device.Set("description", Napi::String::New(env, known[i].description));
+    device.Set("reason", Napi::String::New(env, known[i].reason));
+    array.Set(i, device);
+  }
+  return array;
+}
+
+void noop(const Napi::CallbackInfo& /*info*/) {}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(std::make_unique<Environment>(env).release());
+  TensorWrap::define(env);
+  NetworkWrap::define(env);
+  exports.Set("abiVersion", Napi::Number::New(env, kSurfaceVersion));
+  exports.Set("recordBytes", Napi::Number::New(env, sizeof(dpm_record)));
+  exports.Set("devices", Napi::Function::New(env, devices, "devices"));
+  exports.Set("Engine", EngineWrap::define(env));
+  exports.Set("CancelToken", CancelToken::define(env));
+  exports.Set("noop", Napi::Function::New(env, noop, "noop"));
+  return exports;
+}
+
+}  // namespace
+}  // namespace dpm::addon
+
+// NOLINTNEXTLINE(bugprone-reserved-identifier): the macro's own names.
+static Napi::Object initialize(Napi::Env env, Napi::Object exports) { return dpm::addon::init(env, exports); }
+NODE_API_MODULE(NODE_GYP_MODULE_NAME, initialize)

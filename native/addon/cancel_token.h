@@ -1,0 +1,28 @@
+// A flag that JavaScript sets and the engine reads before every evaluation.
+#pragma once
+
+#include <napi.h>
+
+#include <atomic>
+#include <memory>
+
+#include "engine/engine.h"
+
+namespace dpm::addon {
+
+class CancelToken : public Napi::ObjectWrap<CancelToken> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit CancelToken(const Napi::CallbackInfo& info);
+
+  /// The flag, after which cancelling also takes the work off the queue of `engine`.
+  std::shared_ptr<std::atomic<bool>> attach(const std::shared_ptr<Engine>& engine);
+
+ private:
+  void cancel(const Napi::CallbackInfo& info);
+
+  std::shared_ptr<std::atomic<bool>> flag_ = std::make_shared<std::atomic<bool>>(false);
+  std::weak_ptr<Engine> engine_;
+};
+
+}  // namespace dpm::addon

@@ -1,0 +1,282 @@
+#include "addon/convert.h"
+
+#include <cstring>
+#include <limits>
+#include <memory>
+
+#include "addon/environment.h"
+
+namespace dpm::addon {
+namespace {
+
+[[noreturn]] void wrong(const std::string& what, const char* expected) {
+  throw Error(ErrorCode::kArgument, what + " must be " + expected);
+}
+
+template <typename Array>
+Array typed_array(const Napi::Value& value, napi_typedarray_type type, const char* what, const char* expected) {
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type) wrong(what, expected);
+  return value.As<Array>();
+}
+
+bool to_bool(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (!value.IsBoolean()) wrong(key, "a boolean");
+  return value.As<Napi::Boolean>().Value();
+}
+
+double to_double(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (!value.IsNumber()) wrong(key, "a number");
+  return value.As<Napi::Number>().DoubleValue();
+}
+
+Napi::Object to_object(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (!value.IsObject()) wrong(key, "an object");
+  return value.As<Napi::Object>();
+}
+
+Napi::Array to_array(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (!value.IsArray()) wrong(key, "an array");
+  return value.As<Napi::Array>();
+}
+
+bool has_value(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  return !value.IsNull() && !value.IsUndefined();
+}
+
+std::uint64_t to_size(const Napi::Object& object, const char* key) {
+  const double value = to_double(object, key);
+  constexpr double kLargest = 9007199254740991.0;
+  if (!(value >= 0 && value <= kLargest)) wrong(key, "a non-negative integer");
+  return static_cast<std::uint64_t>(value);
+}
+
+unet::Block::Kind block_kind(const std::string& kind) {
+  using Kind = unet::Block::Kind;
+  if (kind == "push") return Kind::kPush;
+  if (kind == "pop") return Kind::kPop;
+  if (kind == "residual") return Kind::kResidual;
+  if (kind == "attention") return Kind::kAttention;
+  if (kind == "downsample") return Kind::kDownsample;
+  if (kind == "upsample") return Kind::kUpsample;
+  wrong("a block's kind", "one of push, pop, residual, attention, downsample, upsample");
+}
+
+unet::Block to_block(const Napi::Object& object) {
+  unet::Block block;
+  block.kind = block_kind(to_text(object, "kind"));
+  if (block.kind == unet::Block::Kind::kPush || block.kind == unet::Block::Kind::kPop) return block;
+  block.name = to_text(object, "name");
+  if (block.kind == unet::Block::Kind::kDownsample) block.asymmetric = to_text(object, "padding") == "asymmetric";
+  if (block.kind == unet::Block::Kind::kAttention) {
+    block.heads = to_int(object, "heads");
+    block.groups1 = to_int(object, "groups");
+  }
+  if (block.kind == unet::Block::Kind::kResidual) {
+    block.groups1 = to_int(object, "groups1");
+    block.groups2 = to_int(object, "groups2");
+    block.scale_shift = to_text(object, "timeMode") == "scale-shift";
+    const std::string resample = to_text(object, "resample");
+    block.resample = resample == "mean"      ? unet::Block::Resample::kMean
+                     : resample == "nearest" ? unet::Block::Resample::kNearest
+                                             : unet::Block::Resample::kNone;
+    block.shortcut = to_text(object, "shortcut") == "convolution";
+  }
+  if (block.kind == unet::Block::Kind::kAttention || block.kind == unet::Block::Kind::kResidual) {
+    block.epsilon = static_cast<float>(to_double(object, "epsilon"));
+    block.scale = static_cast<float>(to_double(object, "scale"));
+  }
+  return block;
+}
+
+DType to_dtype(const std::string& name) {
+  if (name == "F32") return DType::kFloat32;
+  if (name == "F16") return DType::kFloat16;
+  if (name == "BF16") return DType::kBFloat16;
+  wrong("a weight's dtype", "F32, F16 or BF16");
+}
+
+std::vector<float> to_floats(const Napi::Object& object, const char* key) {
+  if (!has_value(object, key)) return {};
+  const auto elements = float_elements(object.Get(key), key);
+  return {elements.data, elements.data + elements.size};
+}
+
+/// Size of one side or channel count of a network: positive and small enough for products not to overflow.
+int to_extent(const Napi::Object& object, const char* key) {
+  const int value = to_int(object, key);
+  if (value < 1 || value > 65536) wrong(key, "between 1 and 65536");
+  return value;
+}
+
+}  // namespace
+
+Napi::Error js_error(Napi::Env env, ErrorCode code, const std::string& message) {
+  Napi::Error error = Napi::Error::New(env, message);
+  error.Value().Set("code", Napi::String::New(env, error_code_name(code)));
+  return error;
+}
+
+Elements<float> float_elements(const Napi::Value& value, const char* what) {
+  auto array = typed_array<Napi::Float32Array>(value, napi_float32_array, what, "a Float32Array");
+  return {array.Data(), array.ElementLength()};
+}
+
+Elements<std::uint32_t> uint32_elements(const Napi::Value& value, const char* what) {
+  auto array = typed_array<Napi::Uint32Array>(value, napi_uint32_array, what, "a Uint32Array");
+  return {array.Data(), array.ElementLength()};
+}
+
+Elements<std::int32_t> int32_elements(const Napi::Value& value, const char* what) {
+  auto array = typed_array<Napi::Int32Array>(value, napi_int32_array, what, "an Int32Array");
+  return {array.Data(), array.ElementLength()};
+}
+
+Elements<std::uint8_t> byte_elements(const Napi::Value& value, const char* what) {
+  auto array = typed_array<Napi::Uint8Array>(value, napi_uint8_array, what, "a Uint8Array");
+  return {array.Data(), array.ElementLength()};
+}
+
+std::uint32_t to_uint32(const Napi::Value& value, const char* what) {
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1.0;
+  if (!(number >= 0 && number <= 4294967295.0)) wrong(what, "an unsigned 32-bit integer");
+  return static_cast<std::uint32_t>(number);
+}
+
+int to_int(const Napi::Object& object, const char* key) {
+  const double value = to_double(object, key);
+  if (!(value >= -2147483648.0 && value <= 2147483647.0)) wrong(key, "a 32-bit integer");
+  return static_cast<int>(value);
+}
+
+std::string to_text(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (!value.IsString()) wrong(key, "a string");
+  return value.As<Napi::String>().Utf8Value();
+}
+
+unet::Description to_description(const Napi::Object& object) {
+  unet::Description description;
+  description.in_channels = to_extent(object, "inChannels");
+  description.height = to_extent(object, "height");
+  description.width = to_extent(object, "width");
+  description.center_input = to_bool(object, "centerInput");
+  const Napi::Object time = to_object(object, "time");
+  description.time_channels = to_extent(time, "channels");
+  description.frequency_shift = static_cast<float>(to_double(time, "shift"));
+  description.cosine_first = to_text(time, "order") == "cos-sin";
+  description.classes = to_int(object, "classes");
+  const Napi::Array blocks = to_array(object, "blocks");
+  for (std::uint32_t i = 0; i < blocks.Length(); ++i) {
+    const Napi::Value block = blocks.Get(i);
+    if (!block.IsObject()) wrong("a block", "an object");
+    description.blocks.push_back(to_block(block.As<Napi::Object>()));
+  }
+  const Napi::Object output = to_object(object, "output");
+  description.output_groups = to_extent(output, "groups");
+  description.output_epsilon = static_cast<float>(to_double(output, "epsilon"));
+  description.has_head = has_value(object, "head");
+  if (!description.has_head) return description;
+  const Napi::Object head = to_object(object, "head");
+  description.head.prefix = to_text(head, "prefix");
+  description.head.complex = to_bool(head, "complex");
+  description.head.groups = to_extent(head, "groups");
+  description.head.epsilon = static_cast<float>(to_double(head, "epsilon"));
+  return description;
+}
+
+unet::Weights to_weights(const Napi::Object& object) {
+  unet::Weights weights;
+  const Napi::Array files = to_array(object, "files");
+  for (std::uint32_t i = 0; i < files.Length(); ++i) {
+    const Napi::Value file = files.Get(i);
+    if (!file.IsString()) wrong("a file", "a string");
+    weights.add_file(file.As<Napi::String>().Utf8Value());
+  }
+  const Napi::Array tensors = to_array(object, "tensors");
+  for (std::uint32_t i = 0; i < tensors.Length(); ++i) {
+    const Napi::Value element = tensors.Get(i);
+    if (!element.IsObject()) wrong("a tensor", "an object");
+    const auto tensor = element.As<Napi::Object>();
+    unet::WeightLocation location;
+    location.name = to_text(tensor, "name");
+    location.file = to_size(tensor, "file");
+    location.dtype = to_dtype(to_text(tensor, "dtype"));
+    const Napi::Array shape = to_array(tensor, "shape");
+    for (std::uint32_t d = 0; d < shape.Length(); ++d) {
+      const Napi::Value dim = shape.Get(d);
+      location.shape.push_back(static_cast<std::int64_t>(to_uint32(dim, "a dimension")));
+    }
+    location.offset = to_size(tensor, "offset");
+    location.bytes = to_size(tensor, "bytes");
+    weights.add(location);
+  }
+  return weights;
+}
+
+std::vector<dpm_record> to_records(const Napi::Value& value) {
+  const auto bytes = byte_elements(value, "records");
+  if (bytes.size % sizeof(dpm_record) != 0) wrong("records", "whole records");
+  std::vector<dpm_record> records(bytes.size / sizeof(dpm_record));
+  if (bytes.size > 0) std::memcpy(records.data(), bytes.data, bytes.size);
+  return records;
+}
+
+RunRequest to_run_request(const Napi::Object& object) {
+  RunRequest request;
+  request.records = to_records(object.Get("records"));
+  const auto programs = uint32_elements(object.Get("programs"), "programs");
+  const auto scales = float_elements(object.Get("initialScale"), "initialScale");
+  if (programs.size != 3 * scales.size) wrong("programs", "three numbers a program");
+  for (std::size_t i = 0; i < scales.size; ++i) {
+    request.programs.push_back(
+        {programs.data[3 * i], programs.data[3 * i + 1], programs.data[3 * i + 2], scales.data[i]});
+  }
+  const auto chosen = uint32_elements(object.Get("sampleProgram"), "sampleProgram");
+  const auto streams = uint32_elements(object.Get("sampleStream"), "sampleStream");
+  if (streams.size != 3 * chosen.size) wrong("sampleStream", "three numbers a sample");
+  for (std::size_t i = 0; i < chosen.size; ++i) {
+    request.samples.push_back(
+        {chosen.data[i], streams.data[3 * i], streams.data[3 * i + 1], streams.data[3 * i + 2], -1});
+  }
+  if (has_value(object, "labels")) {
+    const auto labels = int32_elements(object.Get("labels"), "labels");
+    if (labels.size != chosen.size) wrong("labels", "one number a sample");
+    for (std::size_t i = 0; i < labels.size; ++i) request.samples[i].label = labels.data[i];
+  }
+  request.init = to_floats(object, "init");
+  request.noise = to_floats(object, "noise");
+  request.batch = to_uint32(object.Get("batch"), "batch");
+  request.snapshot_every = to_uint32(object.Get("snapshotEvery"), "snapshotEvery");
+  return request;
+}
+
+Napi::Float32Array to_float_array(Napi::Env env, std::vector<float>&& values) {
+  Environment& environment = Environment::of(env);
+  const std::size_t size = values.size();
+  if (size > 0 && !environment.external_buffers_refused) {
+    auto owned = std::make_unique<std::vector<float>>(std::move(values));
+    napi_value buffer = nullptr;
+    const napi_status status = napi_create_external_arraybuffer(
+        env, owned->data(), size * sizeof(float),
+        [](napi_env /*env*/, void* /*data*/, void* hint) {
+          std::unique_ptr<std::vector<float>>{static_cast<std::vector<float>*>(hint)}.reset();
+        },
+        owned.get(), &buffer);
+    if (status == napi_ok) {
+      static_cast<void>(owned.release());
+      return Napi::Float32Array::New(env, size, Napi::ArrayBuffer(env, buffer), 0);
+    }
+    environment.external_buffers_refused = true;
+    values = std::move(*owned);
+  }
+  Napi::Float32Array copy = Napi::Float32Array::New(env, size);
+  if (size > 0) std::memcpy(copy.Data(), values.data(), size * sizeof(float));
+  return copy;
+}
+
+}  // namespace dpm::addon

@@ -1,0 +1,193 @@
+#include "addon/engine_wrap.h"
+
+#include "addon/convert.h"
+#include "addon/network_wrap.h"
+#include "addon/promise_job.h"
+#include "addon/state_jobs.h"
+#include "addon/tensor_wrap.h"
+
+namespace dpm::addon {
+namespace {
+
+class LoadJob : public PromiseJob {
+ public:
+  LoadJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine, unet::Description description,
+          unet::Weights weights)
+      : PromiseJob(env, owner),
+        engine_(std::move(engine)),
+        description_(std::move(description)),
+        weights_(std::make_unique<unet::Weights>(std::move(weights))) {}
+
+  void run() override {
+    network_ = std::make_shared<Network>(engine_->device(), description_, *weights_);
+    weights_.reset();
+  }
+
+ protected:
+  Napi::Value result(Napi::Env env) override { return NetworkWrap::make(env, engine_, std::move(network_)); }
+
+ private:
+  std::shared_ptr<Engine> engine_;
+  unet::Description description_;
+  std::unique_ptr<unet::Weights> weights_;
+  std::shared_ptr<Network> network_;
+};
+
+class PeakJob : public PromiseJob {
+ public:
+  PeakJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Device> device)
+      : PromiseJob(env, owner), device_(std::move(device)) {}
+
+  void run() override {
+    dpm_message reason{};
+    const dpm_status status = device_->api().peak(device_->get(), &gflops_, &gigabytes_, &reason);
+    if (status != 0) throw Error(static_cast<ErrorCode>(status), reason.text);
+  }
+
+ protected:
+  Napi::Value result(Napi::Env env) override {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("gflops", Napi::Number::New(env, gflops_));
+    object.Set("copyGigabytesPerSecond", Napi::Number::New(env, gigabytes_));
+    return object;
+  }
+
+ private:
+  std::shared_ptr<Device> device_;
+  double gflops_ = 0;
+  double gigabytes_ = 0;
+};
+
+/// Ends with the engine: succeeds although it is only reached when everything is being refused.
+class CloseJob : public PromiseJob {
+ public:
+  using PromiseJob::PromiseJob;
+  void run() override {}
+  void finished(std::unique_ptr<Job> self) override {
+    error = ErrorCode::kOk;
+    PromiseJob::finished(std::move(self));
+  }
+};
+
+}  // namespace
+
+Napi::Function EngineWrap::define(Napi::Env env) {
+  return DefineClass(
+      env, "Engine",
+      {InstanceAccessor<&EngineWrap::device>("device"), InstanceAccessor<&EngineWrap::description>("description"),
+       InstanceAccessor<&EngineWrap::threads>("threads"), InstanceMethod<&EngineWrap::tensor>("tensor"),
+       InstanceMethod<&EngineWrap::write>("write"), InstanceMethod<&EngineWrap::read>("read"),
+       InstanceMethod<&EngineWrap::load_network>("loadNetwork"), InstanceMethod<&EngineWrap::update>("update"),
+       InstanceMethod<&EngineWrap::update_sync>("updateSync"), InstanceMethod<&EngineWrap::reduce>("reduce"),
+       InstanceMethod<&EngineWrap::measure_peak>("measurePeak"), InstanceMethod<&EngineWrap::memory>("memory"),
+       InstanceMethod<&EngineWrap::close>("close")});
+}
+
+EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineWrap>(info) {
+  translated(info.Env(), [&] {
+    require(info[0].IsObject(), "the options must be an object");
+    const auto options = info[0].As<Napi::Object>();
+    DeviceOptions request;
+    request.threads = to_int(options, "threads");
+    request.exact = options.Get("exact").ToBoolean().Value();
+    engine_ = std::make_shared<Engine>(to_text(options, "device"), request);
+    Environment::of(info.Env()).add_engine(engine_);
+  });
+}
+
+Napi::Value EngineWrap::device(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), engine_->device()->name());
+}
+
+Napi::Value EngineWrap::description(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), engine_->device()->description());
+}
+
+Napi::Value EngineWrap::threads(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), engine_->device()->threads());
+}
+
+Napi::Value EngineWrap::tensor(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&]() -> Napi::Value {
+    const std::uint64_t elements = to_uint32(info[0], "elements");
+    std::shared_ptr<Buffer> buffer;
+    engine_->run_now([&] { buffer = engine_->device()->allocate(elements * sizeof(float)); });
+    return TensorWrap::make(info.Env(), std::move(buffer));
+  });
+}
+
+Napi::Value EngineWrap::write(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    auto buffer = TensorWrap::buffer_of(info[0], "tensor");
+    const auto data = float_elements(info[1], "data");
+    require(data.size * sizeof(float) <= buffer->bytes(), "the array is larger than the tensor");
+    return submit_function(info.Env(), info.This().As<Napi::Object>(), *engine_,
+                           [buffer, values = std::vector<float>(data.data, data.data + data.size)] {
+                             buffer->upload(0, values.data(), values.size() * sizeof(float));
+                           });
+  });
+}
+
+Napi::Value EngineWrap::read(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    return submit(info.Env(), *engine_, std::make_unique<ReadJob>(info, info.This().As<Napi::Object>()));
+  });
+}
+
+Napi::Value EngineWrap::load_network(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    require(info[0].IsObject() && info[1].IsObject(), "a description and weights are needed");
+    return submit(info.Env(), *engine_,
+                  std::make_unique<LoadJob>(info.Env(), info.This().As<Napi::Object>(), engine_,
+                                            to_description(info[0].As<Napi::Object>()),
+                                            to_weights(info[1].As<Napi::Object>())));
+  });
+}
+
+Napi::Value EngineWrap::update(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    return submit(info.Env(), *engine_,
+                  std::make_unique<UpdateJob>(info, info.This().As<Napi::Object>(), engine_->device()));
+  });
+}
+
+void EngineWrap::update_sync(const Napi::CallbackInfo& info) {
+  translated(info.Env(), [&] {
+    StateUpdate update(info);
+    engine_->run_now([&] { update.run(*engine_->device()); });
+  });
+}
+
+Napi::Value EngineWrap::reduce(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    return submit(info.Env(), *engine_,
+                  std::make_unique<ReduceJob>(info, info.This().As<Napi::Object>(), engine_->device()));
+  });
+}
+
+Napi::Value EngineWrap::measure_peak(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    return submit(info.Env(), *engine_,
+                  std::make_unique<PeakJob>(info.Env(), info.This().As<Napi::Object>(), engine_->device()));
+  });
+}
+
+Napi::Value EngineWrap::memory(const Napi::CallbackInfo& info) {
+  const dpm_memory used = engine_->device()->memory();
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("host", Napi::Number::New(info.Env(), static_cast<double>(used.host)));
+  object.Set("device", Napi::Number::New(info.Env(), static_cast<double>(used.device)));
+  object.Set("peakDevice", Napi::Number::New(info.Env(), static_cast<double>(used.peak_device)));
+  return object;
+}
+
+Napi::Value EngineWrap::close(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    const Napi::Value promise =
+        submit(info.Env(), *engine_, std::make_unique<CloseJob>(info.Env(), info.This().As<Napi::Object>()));
+    engine_->stop();
+    return promise;
+  });
+}
+
+}  // namespace dpm::addon

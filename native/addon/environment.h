@@ -1,0 +1,56 @@
+// What belongs to one JavaScript environment (main thread or worker): constructors, and the mailbox through which
+// engine threads reach it.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace dpm::addon {
+
+/// Something an engine thread hands to the JavaScript thread.
+class Delivery {
+ public:
+  Delivery() = default;
+  virtual ~Delivery() = default;
+  Delivery(const Delivery&) = delete;
+  Delivery& operator=(const Delivery&) = delete;
+  /// Called on the JavaScript thread; not called when the environment is shutting down.
+  virtual void deliver(Napi::Env env) = 0;
+};
+
+class Environment {
+ public:
+  explicit Environment(Napi::Env env);
+
+  static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
+
+  /// Engines are joined before the environment goes away.
+  void add_engine(const std::shared_ptr<Engine>& engine);
+
+  /// From any thread. What cannot be delivered is destroyed on the JavaScript thread during shut-down.
+  void post(std::unique_ptr<Delivery> delivery);
+
+  /// While work is in flight the process stays alive.
+  void work_begins(Napi::Env env);
+  void work_ends(Napi::Env env);
+
+  Napi::FunctionReference tensor_constructor;
+  Napi::FunctionReference network_constructor;
+  /// Set once the runtime has refused an external array buffer (Electron).
+  bool external_buffers_refused = false;
+
+ private:
+  static void call(Napi::Env env, Napi::Function function, Environment* self, Delivery* delivery);
+  using Mailbox = Napi::TypedThreadSafeFunction<Environment, Delivery, call>;
+  void shut_down();
+
+  Mailbox mailbox_;
+  std::vector<std::weak_ptr<Engine>> engines_;
+  int in_flight_ = 0;
+};
+
+}  // namespace dpm::addon

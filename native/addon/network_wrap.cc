@@ -1,0 +1,217 @@
+#include "addon/network_wrap.h"
+
+#include <chrono>
+
+#include "addon/cancel_token.h"
+#include "addon/convert.h"
+#include "addon/forward.h"
+#include "addon/promise_job.h"
+
+namespace dpm::addon {
+
+class ForwardJob : public PromiseJob {
+ public:
+  ForwardJob(const Napi::CallbackInfo& info, const Napi::Object& owner, std::shared_ptr<Network> network,
+             std::shared_ptr<ForwardBuffers> buffers)
+      : PromiseJob(info.Env(), owner), forward_(info, std::move(network), std::move(buffers)) {}
+
+  void run() override { forward_.run(); }
+
+ protected:
+  Napi::Value result(Napi::Env env) override {
+    translated(env, [this] { forward_.deliver(); });
+    return env.Undefined();
+  }
+
+ private:
+  Forward forward_;
+};
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto kProgressInterval = std::chrono::milliseconds(20);
+
+/// One report of progress. The job outlives it: its own delivery comes later in the same queue.
+class Progress : public Delivery {
+ public:
+  Progress(const Napi::FunctionReference& callback, std::uint64_t done, std::uint64_t total)
+      : callback_(callback), done_(done), total_(total) {}
+  void deliver(Napi::Env env) override {
+    callback_.Call({Napi::Number::New(env, static_cast<double>(done_)),
+                    Napi::Number::New(env, static_cast<double>(total_))});
+  }
+
+ private:
+  const Napi::FunctionReference& callback_;
+  std::uint64_t done_;
+  std::uint64_t total_;
+};
+
+class RunJob : public PromiseJob {
+ public:
+  RunJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine, std::shared_ptr<Network> network,
+         const Napi::Object& options)
+      : PromiseJob(env, owner),
+        engine_(std::move(engine)),
+        network_(std::move(network)),
+        request_(to_run_request(options)) {
+    const Napi::Value token = options.Get("cancel");
+    if (token.IsObject()) {
+      request_.cancelled = CancelToken::Unwrap(token.As<Napi::Object>())->attach(engine_);
+    }
+    const Napi::Value callback = options.Get("onProgress");
+    if (!callback.IsFunction()) return;
+    callback_ = Napi::Persistent(callback.As<Napi::Function>());
+    request_.progress = [this](std::uint64_t done, std::uint64_t total) { report(done, total); };
+  }
+
+  void run() override { result_ = run_programs(*network_, request_, engine_->stopping()); }
+  [[nodiscard]] bool cancelled() const override { return request_.cancelled && request_.cancelled->load(); }
+
+ protected:
+  Napi::Value result(Napi::Env env) override {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("images", to_float_array(env, std::move(result_.images)));
+    Napi::Array snapshots = Napi::Array::New(env, result_.snapshots.size());
+    for (std::uint32_t i = 0; i < result_.snapshots.size(); ++i) {
+      Napi::Object snapshot = Napi::Object::New(env);
+      snapshot.Set("record", Napi::Number::New(env, result_.snapshots[i].record));
+      snapshot.Set("images", to_float_array(env, std::move(result_.snapshots[i].images)));
+      snapshots.Set(i, snapshot);
+    }
+    object.Set("snapshots", snapshots);
+    return object;
+  }
+
+ private:
+  void report(std::uint64_t done, std::uint64_t total) {
+    const auto now = Clock::now();
+    if (done < total && now - reported_ < kProgressInterval) return;
+    reported_ = now;
+    environment().post(std::make_unique<Progress>(callback_, done, total));
+  }
+
+  std::shared_ptr<Engine> engine_;
+  std::shared_ptr<Network> network_;
+  RunRequest request_;
+  RunResult result_;
+  Napi::FunctionReference callback_;
+  Clock::time_point reported_;
+};
+
+class ProfileJob : public PromiseJob {
+ public:
+  ProfileJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Network> network, int batch, int repeats)
+      : PromiseJob(env, owner), network_(std::move(network)), batch_(batch), repeats_(repeats) {}
+
+  void run() override { times_ = network_->profile(batch_, repeats_); }
+
+ protected:
+  Napi::Value result(Napi::Env env) override {
+    Napi::Array array = Napi::Array::New(env, times_.size());
+    for (std::uint32_t i = 0; i < times_.size(); ++i) {
+      Napi::Object entry = Napi::Object::New(env);
+      entry.Set("name", Napi::String::New(env, times_[i].name));
+      entry.Set("milliseconds", Napi::Number::New(env, times_[i].milliseconds));
+      entry.Set("multiplyAdds", Napi::Number::New(env, static_cast<double>(times_[i].multiply_adds)));
+      array.Set(i, entry);
+    }
+    return array;
+  }
+
+ private:
+  std::shared_ptr<Network> network_;
+  int batch_;
+  int repeats_;
+  std::vector<NodeTime> times_;
+};
+
+}  // namespace
+
+void NetworkWrap::define(Napi::Env env) {
+  const Napi::Function constructor =
+      DefineClass(env, "Network",
+                  {InstanceAccessor<&NetworkWrap::info>("info"), InstanceMethod<&NetworkWrap::forward>("forward"),
+                   InstanceMethod<&NetworkWrap::forward_sync>("forwardSync"), InstanceMethod<&NetworkWrap::run>("run"),
+                   InstanceMethod<&NetworkWrap::profile>("profile"), InstanceMethod<&NetworkWrap::close>("close")});
+  Environment::of(env).network_constructor = Napi::Persistent(constructor);
+}
+
+Napi::Object NetworkWrap::make(Napi::Env env, const std::shared_ptr<Engine>& engine,
+                               std::shared_ptr<Network> network) {
+  Napi::Object object = Environment::of(env).network_constructor.New({});
+  NetworkWrap* self = Unwrap(object);
+  self->engine_ = engine;
+  self->network_ = std::move(network);
+  return object;
+}
+
+NetworkWrap::NetworkWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NetworkWrap>(info) {}
+
+const std::shared_ptr<Network>& NetworkWrap::network() const {
+  if (!network_) throw Error(ErrorCode::kClosed, "the network is closed");
+  return network_;
+}
+
+Napi::Value NetworkWrap::info(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&]() -> Napi::Value {
+    const NetworkInfo& facts = network()->info();
+    Napi::Object object = Napi::Object::New(info.Env());
+    const auto set = [&](const char* key, double value) { object.Set(key, Napi::Number::New(info.Env(), value)); };
+    set("parameters", static_cast<double>(facts.parameters));
+    set("multiplyAdds", static_cast<double>(facts.multiply_adds));
+    set("primitiveNodes", static_cast<double>(facts.primitive_nodes));
+    set("nodes", static_cast<double>(facts.nodes));
+    return object;
+  });
+}
+
+Napi::Value NetworkWrap::forward(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    return submit(info.Env(), *engine_,
+                  std::make_unique<ForwardJob>(info, info.This().As<Napi::Object>(), network(), buffers_));
+  });
+}
+
+void NetworkWrap::forward_sync(const Napi::CallbackInfo& info) {
+  translated(info.Env(), [&] {
+    Forward forward(info, network(), buffers_);
+    engine_->run_now([&] { forward.run(); });
+    forward.deliver();
+  });
+}
+
+Napi::Value NetworkWrap::run(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    require(info[0].IsObject(), "the request must be an object");
+    return submit(info.Env(), *engine_,
+                  std::make_unique<RunJob>(info.Env(), info.This().As<Napi::Object>(), engine_, network(),
+                                           info[0].As<Napi::Object>()));
+  });
+}
+
+Napi::Value NetworkWrap::profile(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    const std::uint32_t batch = to_uint32(info[0], "batch");
+    const std::uint32_t repeats = to_uint32(info[1], "repeats");
+    require(batch > 0 && batch <= 65536 && repeats > 0 && repeats <= 100000, "batch or repeats is out of range");
+    return submit(info.Env(), *engine_,
+                  std::make_unique<ProfileJob>(info.Env(), info.This().As<Napi::Object>(), network(),
+                                               static_cast<int>(batch), static_cast<int>(repeats)));
+  });
+}
+
+Napi::Value NetworkWrap::close(const Napi::CallbackInfo& info) {
+  // Work in flight keeps the network until it ends; the job below comes after all of it.
+  network_.reset();
+  buffers_ = std::make_shared<ForwardBuffers>();
+  if (engine_->stopping()) {
+    const auto deferred = Napi::Promise::Deferred::New(info.Env());
+    deferred.Resolve(info.Env().Undefined());
+    return deferred.Promise();
+  }
+  return submit_function(info.Env(), info.This().As<Napi::Object>(), *engine_, [] {});
+}
+
+}  // namespace dpm::addon

@@ -1,0 +1,42 @@
+// A loaded network as a JavaScript object.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/network.h"
+
+namespace dpm::addon {
+
+class ForwardJob;
+
+/// Device buffers of forward calls, kept between calls; used on the engine's thread only.
+struct ForwardBuffers {
+  std::shared_ptr<Buffer> image, time, labels, out, head;
+};
+
+class NetworkWrap : public Napi::ObjectWrap<NetworkWrap> {
+ public:
+  static void define(Napi::Env env);
+  static Napi::Object make(Napi::Env env, const std::shared_ptr<Engine>& engine, std::shared_ptr<Network> network);
+  explicit NetworkWrap(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value info(const Napi::CallbackInfo& info);
+  Napi::Value forward(const Napi::CallbackInfo& info);
+  void forward_sync(const Napi::CallbackInfo& info);
+  Napi::Value run(const Napi::CallbackInfo& info);
+  Napi::Value profile(const Napi::CallbackInfo& info);
+  Napi::Value close(const Napi::CallbackInfo& info);
+
+  [[nodiscard]] const std::shared_ptr<Network>& network() const;
+
+  std::shared_ptr<Engine> engine_;
+  std::shared_ptr<Network> network_;
+  std::shared_ptr<ForwardBuffers> buffers_ = std::make_shared<ForwardBuffers>();
+};
+
+}  // namespace dpm::addon

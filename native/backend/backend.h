@@ -1,0 +1,249 @@
+// The seam between the engine and a device: a C ABI of plain structs, so that a device can be a plug-in built by another
+// compiler. No C++ standard type and no exception crosses it.
+//
+// A device sees the network as a graph of nodes over values. Values are maps of C x H x W per sample (vectors are
+// C x 1 x 1); how a device lays them out in its arena is its own business, except for the external ones (image, out,
+// head), which are NCHW float32.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sampling/record.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { DPM_BACKEND_ABI = 1, DPM_MAX_NODE_INPUTS = 3 };
+
+/// The one symbol a plug-in exports, of type dpm_backend_entry_function.
+#define DPM_BACKEND_ENTRY "dpm_backend_entry"
+
+/// 0 is success; other values are those of dpm::ErrorCode.
+typedef int dpm_status;
+
+typedef struct dpm_message {
+  char text[512];
+} dpm_message;
+
+typedef struct dpm_device dpm_device;
+typedef struct dpm_buffer dpm_buffer;
+typedef struct dpm_network dpm_network;
+typedef struct dpm_executable dpm_executable;
+
+/// Elements of a buffer: sample n starts at offset + n*stride. `buffer` is null where a tensor is absent.
+typedef struct dpm_view {
+  dpm_buffer* buffer;
+  uint64_t offset;
+  uint64_t stride;
+} dpm_view;
+
+enum dpm_role {
+  DPM_ROLE_INTERNAL = 0,
+  DPM_ROLE_IMAGE = 1,   ///< network input, NCHW float32
+  DPM_ROLE_TIME = 2,    ///< one float32 per sample
+  DPM_ROLE_LABEL = 3,   ///< one int32 per sample, -1 for no label
+  DPM_ROLE_OUTPUT = 4,  ///< network output, NCHW float32
+  DPM_ROLE_HEAD = 5,    ///< second output, NCHW float32
+};
+
+/// A value, or a range of channels of another one when parent >= 0.
+typedef struct dpm_value {
+  int32_t channels;
+  int32_t height;
+  int32_t width;
+  uint32_t role;
+  int32_t parent;
+  int32_t channel_offset;
+} dpm_value;
+
+/// A weight in host memory, row-major, possibly unaligned; valid only while `load` runs.
+typedef struct dpm_constant {
+  const void* data;
+  uint32_t dtype;  ///< dpm::DType
+  uint32_t rank;
+  int64_t dims[4];
+} dpm_constant;
+
+enum dpm_op {
+  DPM_OP_TIME_EMBEDDING = 0,  ///< (time) -> sinusoidal vector
+  DPM_OP_EMBEDDING = 1,       ///< (label) -> row of the table in weights[0]; zero for label -1
+  DPM_OP_CONVOLUTION = 2,     ///< (map[, channel vector][, residual map]) -> map; see dpm_node
+  DPM_OP_GROUP_NORM = 3,      ///< (map[, scale and shift]) -> map; weights[0] gamma, biases[0] beta
+  DPM_OP_ATTENTION = 4,       ///< (q, k, v) -> map
+  DPM_OP_BIAS = 5,            ///< (map) -> map + biases[0][c]
+  DPM_OP_CHANNEL_ADD = 6,     ///< (map, vector) -> map + vector[n, c]
+  DPM_OP_SCALE_SHIFT = 7,     ///< (map, vector of 2C) -> map * (1 + vector[n, c]) + vector[n, C + c]
+  DPM_OP_SILU = 8,            ///< (map) -> map * sigmoid(map)
+  DPM_OP_ADD = 9,             ///< (map, map) -> sum
+  DPM_OP_AFFINE = 10,         ///< (map) -> scale * map + shift
+  DPM_OP_CONCAT = 11,         ///< (map, map) -> channels of the first, then of the second
+  DPM_OP_UPSAMPLE = 12,       ///< (map) -> nearest neighbour, twice the size
+  DPM_OP_AVERAGE_POOL = 13,   ///< (map) -> means of 2 x 2
+};
+
+/// One operation. A convolution computes
+///   activation(scale * (convolution(input) + bias + channel vector + residual))
+/// where everything after the convolution is optional. `parts` weights (and biases, if any) are stacked along the
+/// output channels. With `upsample` its input is enlarged twice (nearest neighbour) first.
+typedef struct dpm_node {
+  uint32_t op;
+  int32_t inputs[DPM_MAX_NODE_INPUTS];  ///< values, -1 where absent
+  int32_t output;
+  const int32_t* weights;  ///< constants
+  const int32_t* biases;   ///< constants, or null
+  uint32_t parts;
+  int32_t kernel;
+  int32_t stride;
+  int32_t pad_before;  ///< zeros above and to the left
+  int32_t pad_after;   ///< zeros below and to the right
+  int32_t upsample;
+  int32_t silu;  ///< the result passes through SiLU (convolution, group norm)
+  float scale;
+  float shift;
+  int32_t groups;  ///< of a group norm; length of a time embedding
+  float epsilon;
+  int32_t heads;
+  float frequency_shift;  ///< time embedding: frequencies exp(-ln(10000) i / (half - shift))
+  int32_t cosine_first;
+} dpm_node;
+
+typedef struct dpm_graph {
+  const dpm_value* values;
+  uint32_t value_count;
+  const dpm_node* nodes;
+  uint32_t node_count;
+  const dpm_constant* constants;
+  uint32_t constant_count;
+} dpm_graph;
+
+/// Where values live: sample n of value v starts at element batch*offsets[v] + n*C*H*W of the arena. Views have the
+/// offset of their root; external values have none.
+typedef struct dpm_plan {
+  uint32_t batch;
+  const uint64_t* offsets;
+  dpm_buffer* arena;
+} dpm_plan;
+
+typedef struct dpm_bindings {
+  uint32_t batch;  ///< at most the plan's
+  dpm_view image;
+  dpm_view time;
+  dpm_view labels;
+  dpm_view out;
+  dpm_view head;
+} dpm_bindings;
+
+/// What one sample of a fused update reads and writes.
+typedef struct dpm_update_sample {
+  const dpm_record* record;
+  uint32_t row;          ///< of x, y and history
+  uint32_t network_row;  ///< of out and head
+  uint32_t noise_row;    ///< of noise, where given
+  uint32_t seed_low;
+  uint32_t seed_high;
+  uint32_t sample_index;
+  uint32_t record_index;
+  uint32_t draw;
+} dpm_update_sample;
+
+/// One fused update of `batch` samples of `elements` each (record.h). Without `noise`, normals come from
+/// Philox4x32-10 with key (seed) and counter (element/4, record_index, sample_index, draw).
+typedef struct dpm_update {
+  uint32_t batch;
+  uint64_t elements;
+  const dpm_update_sample* samples;
+  dpm_view x;
+  dpm_view y;
+  dpm_view out;
+  dpm_view head;
+  dpm_view noise;
+  dpm_view history[DPM_MAX_HISTORY];
+} dpm_update;
+
+/// destination[j] = input_scale * (read_y ? y : x)[row], one row per sample, in order.
+typedef struct dpm_gather {
+  uint32_t batch;
+  uint64_t elements;
+  const dpm_update_sample* samples;
+  dpm_view x;
+  dpm_view y;
+  dpm_view destination;
+} dpm_gather;
+
+enum dpm_reduction {
+  DPM_REDUCE_SUM = 0,
+  DPM_REDUCE_SUM_SQUARES = 1,
+  DPM_REDUCE_DOT = 2,
+  DPM_REDUCE_MAX_ABS = 3,
+};
+
+typedef struct dpm_reduce {
+  uint32_t kind;
+  uint32_t batch;
+  uint64_t elements;
+  dpm_view a;
+  dpm_view b;
+  double* result;  ///< one per sample
+} dpm_reduce;
+
+typedef struct dpm_memory {
+  uint64_t host;
+  uint64_t device;
+  uint64_t peak_device;
+} dpm_memory;
+
+typedef struct dpm_open_options {
+  uint32_t struct_size;
+  int32_t index;
+  int32_t threads;  ///< 0: as many as the process may use
+  int32_t exact;    ///< forbid algorithms that trade accuracy for speed
+} dpm_open_options;
+
+/// A device. Functions that can fail return a dpm_status and fill `message`. A device is used by one thread at a time,
+/// but `release`, `unload`, `discard` and `memory` may be called while another thread uses it for something else.
+typedef struct dpm_backend {
+  uint32_t abi_version;
+  uint32_t struct_size;
+  const char* name;
+  uint32_t arena_element_bytes;
+
+  /// Preference of device `index` over others, 0 when unusable; fills the one of `description` and `reason` that applies.
+  int (*probe)(int32_t index, dpm_message* description, dpm_message* reason);
+  dpm_status (*open)(const dpm_open_options* options, dpm_device** device, dpm_message* message);
+  void (*close)(dpm_device* device);
+  int (*threads)(dpm_device* device);
+
+  dpm_status (*allocate)(dpm_device* device, uint64_t bytes, dpm_buffer** buffer, dpm_message* message);
+  void (*release)(dpm_device* device, dpm_buffer* buffer);
+  dpm_status (*upload)(dpm_device* device, dpm_buffer* buffer, uint64_t offset, const void* data, uint64_t bytes,
+                       dpm_message* message);
+  dpm_status (*download)(dpm_device* device, const dpm_buffer* buffer, uint64_t offset, void* data, uint64_t bytes,
+                         dpm_message* message);
+
+  /// Whether the device runs `node` of `graph` as it stands; passes ask this before they fuse.
+  int (*supports)(dpm_device* device, const dpm_graph* graph, const dpm_node* node);
+  /// Packs the weights of a graph. The graph and its constants are not used after the call.
+  dpm_status (*load)(dpm_device* device, const dpm_graph* graph, dpm_network** network, dpm_message* message);
+  void (*unload)(dpm_network* network);
+  dpm_status (*compile)(dpm_network* network, const dpm_plan* plan, dpm_executable** executable, dpm_message* message);
+  void (*discard)(dpm_executable* executable);
+  /// One network evaluation. With `node_seconds`, also the time of every node.
+  dpm_status (*run)(dpm_executable* executable, const dpm_bindings* bindings, double* node_seconds,
+                    dpm_message* message);
+
+  dpm_status (*gather)(dpm_device* device, const dpm_gather* gather, dpm_message* message);
+  dpm_status (*update)(dpm_device* device, const dpm_update* update, dpm_message* message);
+  dpm_status (*reduce)(dpm_device* device, const dpm_reduce* reduce, dpm_message* message);
+
+  void (*memory)(dpm_device* device, dpm_memory* memory);
+  /// GFLOP/s of the device's own matrix product and GB/s (read and write) of a copy, measured by the call.
+  dpm_status (*peak)(dpm_device* device, double* gflops, double* copy_gigabytes, dpm_message* message);
+} dpm_backend;
+
+typedef const dpm_backend* (*dpm_backend_entry_function)(void);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,34 @@
+// Turns exceptions into the status and message of the C ABI.
+#pragma once
+
+#include <cstdio>
+#include <string>
+
+#include "backend/backend.h"
+#include "core/error.h"
+
+namespace dpm {
+
+inline void set_message(dpm_message* message, const std::string& text) {
+  if (message != nullptr) std::snprintf(message->text, sizeof message->text, "%s", text.c_str());
+}
+
+/// Runs `body`; what it throws becomes the returned status and `message`.
+template <typename Body>
+dpm_status guarded(dpm_message* message, const Body& body) noexcept {
+  try {
+    body();
+    return static_cast<dpm_status>(ErrorCode::kOk);
+  } catch (...) {
+    const auto [code, text] = current_error();
+    set_message(message, text);
+    return static_cast<dpm_status>(code);
+  }
+}
+
+/// The other way round: throws what a device reported.
+inline void check(dpm_status status, const dpm_message& message) {
+  if (status != 0) throw Error(static_cast<ErrorCode>(status), message.text);
+}
+
+}  // namespace dpm

@@ -1,0 +1,51 @@
+// Storage types of weights and their exact conversion to float32.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace dpm {
+
+enum class DType : std::uint32_t { kFloat32 = 0, kFloat16 = 1, kBFloat16 = 2 };
+
+constexpr std::size_t dtype_size(DType type) { return type == DType::kFloat32 ? 4 : 2; }
+
+/// IEEE binary16 to binary32, exact, subnormals included.
+inline float half_to_float(std::uint16_t bits) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
+  const std::uint32_t exponent = (bits >> 10) & 0x1Fu;
+  const std::uint32_t mantissa = bits & 0x3FFu;
+  if (exponent == 0) {
+    const float magnitude = static_cast<float>(mantissa) * 0x1p-24F;
+    return sign != 0 ? -magnitude : magnitude;
+  }
+  const std::uint32_t rebased = exponent == 31 ? 255 : exponent + 112;
+  const std::uint32_t word = sign | (rebased << 23) | (mantissa << 13);
+  float value = 0;
+  std::memcpy(&value, &word, sizeof value);
+  return value;
+}
+
+/// bfloat16 to binary32, exact.
+inline float bfloat16_to_float(std::uint16_t bits) {
+  const std::uint32_t word = static_cast<std::uint32_t>(bits) << 16;
+  float value = 0;
+  std::memcpy(&value, &word, sizeof value);
+  return value;
+}
+
+/// Element `index` of an array of `type` at `data`, which needs no alignment.
+inline float load_as_float(const void* data, DType type, std::size_t index) {
+  const auto* bytes = static_cast<const unsigned char*>(data) + index * dtype_size(type);
+  if (type == DType::kFloat32) {
+    float value = 0;
+    std::memcpy(&value, bytes, sizeof value);
+    return value;
+  }
+  std::uint16_t bits = 0;
+  std::memcpy(&bits, bytes, sizeof bits);
+  return type == DType::kFloat16 ? half_to_float(bits) : bfloat16_to_float(bits);
+}
+
+}  // namespace dpm

@@ -1,0 +1,76 @@
+// Branch-free float32 functions: a compiler turns loops over them into vector code, and every device computes the same.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "core/host_device.h"
+
+namespace dpm::math {
+
+DPM_HOST_DEVICE std::int32_t float_bits(float value) {
+  std::int32_t bits = 0;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+DPM_HOST_DEVICE float bits_float(std::int32_t bits) {
+  float value = 0;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+/// e^x, relative error below 2e-7; saturates at both ends of the normal range.
+DPM_HOST_DEVICE float exp(float x) {
+  x = x < -87.0F ? -87.0F : x;
+  x = x > 88.0F ? 88.0F : x;
+  constexpr float kRound = 12582912.0F;
+  const float shifted = x * 1.44269504088896341F + kRound;
+  const float n = shifted - kRound;
+  float r = x - n * 0.693359375F;
+  r = r - n * -2.12194440e-4F;
+  float p = 1.9875691500e-4F;
+  p = p * r + 1.3981999507e-3F;
+  p = p * r + 8.3334519073e-3F;
+  p = p * r + 4.1665795894e-2F;
+  p = p * r + 1.6666665459e-1F;
+  p = p * r + 5.0000001201e-1F;
+  const float mantissa = p * (r * r) + r + 1.0F;
+  const std::int32_t exponent = static_cast<std::int32_t>(n) << 23;
+  return bits_float(float_bits(mantissa) + exponent);
+}
+
+/// x * sigmoid(x).
+DPM_HOST_DEVICE float silu(float x) { return x / (1.0F + exp(-x)); }
+
+/// ln(1 + f) + e ln 2 for f in [sqrt(1/2) - 1, sqrt(2) - 1], relative error below 3e-7.
+DPM_HOST_DEVICE float log1p_scaled(float f, float e) {
+  const float s = f / (2.0F + f);
+  const float z = s * s;
+  float p = 0.2222198432F;
+  p = p * z + 0.2857142874F;
+  p = p * z + 0.4F;
+  p = p * z + 0.6666666667F;
+  const float series = s * (z * p);
+  return e * 0.693147180559945F + (2.0F * s + series);
+}
+
+/// sin(x) for x in [-pi/4, pi/4].
+DPM_HOST_DEVICE float sin_quarter(float x) {
+  const float z = x * x;
+  float p = -1.9515295891e-4F;
+  p = p * z + 8.3321608736e-3F;
+  p = p * z - 1.6666654611e-1F;
+  return p * z * x + x;
+}
+
+/// cos(x) for x in [-pi/4, pi/4].
+DPM_HOST_DEVICE float cos_quarter(float x) {
+  const float z = x * x;
+  float p = 2.443315711809948e-5F;
+  p = p * z - 1.388731625493765e-3F;
+  p = p * z + 4.166664568298827e-2F;
+  return p * (z * z) - 0.5F * z + 1.0F;
+}
+
+}  // namespace dpm::math

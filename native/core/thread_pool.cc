@@ -1,0 +1,121 @@
+#include "core/thread_pool.h"
+
+#include <chrono>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+namespace dpm {
+namespace {
+
+// Long enough to bridge the gap between two layers, short enough to leave the core to others when the engine idles.
+constexpr auto kSpin = std::chrono::microseconds(30);
+
+constexpr std::uint64_t kActive = 0xFFFF;
+constexpr std::uint64_t kOpen = 0x10000;
+constexpr std::uint64_t kGeneration = 0x20000;
+
+inline void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+/// Spins until `done()` or the spin time is over; returns `done()`.
+template <typename Done>
+bool spin_until(const Done& done) {
+  const auto deadline = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (done()) return true;
+      relax();
+    }
+  } while (std::chrono::steady_clock::now() < deadline);
+  return done();
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads) {
+  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_all();
+  for (auto& worker : workers_) worker.join();
+}
+
+void ThreadPool::run(std::int64_t tasks, const void* context, Invoke invoke) {
+  context_ = context;
+  invoke_ = invoke;
+  tasks_ = tasks;
+  next_.store(0, std::memory_order_relaxed);
+  state_.store((state_.load() & ~(kOpen | kActive)) + kGeneration + kOpen);
+  if (sleeping_.load() > 0) {
+    // The lock orders this wake-up after a worker's last look at state_.
+    { const std::lock_guard<std::mutex> lock(mutex_); }
+    wake_.notify_all();
+  }
+  draw(0);
+  state_.fetch_and(~kOpen);
+  const auto finished = [this] { return (state_.load(std::memory_order_acquire) & kActive) == 0; };
+  while (!spin_until(finished)) std::this_thread::yield();
+}
+
+void ThreadPool::draw(int thread) {
+  for (;;) {
+    const std::int64_t task = next_.fetch_add(1, std::memory_order_relaxed);
+    if (task >= tasks_) return;
+    invoke_(context_, task, thread);
+  }
+}
+
+bool ThreadPool::join(std::uint64_t& seen) {
+  std::uint64_t state = state_.load();
+  while ((state & kOpen) != 0 && state / kGeneration != seen) {
+    if (state_.compare_exchange_weak(state, state + 1)) {
+      seen = state / kGeneration;
+      return true;
+    }
+  }
+  return false;
+}
+
+void ThreadPool::work(int thread) {
+  std::uint64_t seen = 0;
+  const auto changed = [&] {
+    const std::uint64_t state = state_.load();
+    return ((state & kOpen) != 0 && state / kGeneration != seen) || stop_.load();
+  };
+  for (;;) {
+    if (!spin_until(changed)) {
+      std::unique_lock<std::mutex> lock(mutex_);
+      sleeping_.fetch_add(1);
+      wake_.wait(lock, changed);
+      sleeping_.fetch_sub(1);
+    }
+    if (stop_.load()) return;
+    if (!join(seen)) continue;
+    draw(thread);
+    state_.fetch_sub(1, std::memory_order_release);
+  }
+}
+
+int available_processors() {
+#if defined(__linux__)
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
+#endif
+  const unsigned count = std::thread::hardware_concurrency();
+  return count > 0 ? static_cast<int>(count) : 1;
+}
+
+}  // namespace dpm

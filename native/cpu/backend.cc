@@ -1,0 +1,129 @@
+#include "cpu/backend.h"
+
+#include <cstring>
+#include <string>
+
+#include "backend/guard.h"
+#include "cpu/isa_select.h"
+#include "cpu/network.h"
+#include "cpu/peak.h"
+#include "cpu/state.h"
+
+namespace dpm::cpu {
+namespace {
+
+void check_range(const dpm_buffer& buffer, std::uint64_t offset, std::uint64_t bytes) {
+  require(offset <= buffer.memory.size() && bytes <= buffer.memory.size() - offset, "a range leaves its buffer");
+}
+
+int probe(std::int32_t index, dpm_message* description, dpm_message* reason) {
+  if (index != 0) {
+    set_message(reason, "there is one cpu device");
+    return 0;
+  }
+  try {
+    set_message(description, std::string(select_isa().name) + ", " + std::to_string(available_processors()) +
+                                 " threads (built in and usable: " + available_isas() + ")");
+    return 10;
+  } catch (const Error& error) {
+    set_message(reason, error.what());
+    return 0;
+  }
+}
+
+dpm_status open(const dpm_open_options* options, dpm_device** device, dpm_message* message) {
+  return guarded(message, [&] {
+    require(options->struct_size >= sizeof *options, "the options are of an older version");
+    require(options->threads >= 0 && options->threads <= 1024, "threads must be between 0 and 1024");
+    const int threads = options->threads > 0 ? options->threads : available_processors();
+    *device = std::make_unique<dpm_device>(threads, select_isa(), options->exact != 0).release();
+  });
+}
+
+void close(dpm_device* device) { std::unique_ptr<dpm_device>{device}.reset(); }
+
+int threads(dpm_device* device) { return device->pool.threads(); }
+
+dpm_status allocate(dpm_device* device, std::uint64_t bytes, dpm_buffer** buffer, dpm_message* message) {
+  return guarded(message, [&] {
+    auto made = std::make_unique<dpm_buffer>();
+    made->memory = CountedBuffer(device->memory, bytes);
+    *buffer = made.release();
+  });
+}
+
+void release(dpm_device* /*device*/, dpm_buffer* buffer) { std::unique_ptr<dpm_buffer>{buffer}.reset(); }
+
+dpm_status upload(dpm_device* /*device*/, dpm_buffer* buffer, std::uint64_t offset, const void* data,
+                  std::uint64_t bytes, dpm_message* message) {
+  return guarded(message, [&] {
+    check_range(*buffer, offset, bytes);
+    if (bytes > 0) std::memcpy(static_cast<char*>(buffer->memory.data()) + offset, data, bytes);
+  });
+}
+
+dpm_status download(dpm_device* /*device*/, const dpm_buffer* buffer, std::uint64_t offset, void* data,
+                    std::uint64_t bytes, dpm_message* message) {
+  return guarded(message, [&] {
+    check_range(*buffer, offset, bytes);
+    if (bytes > 0) std::memcpy(data, static_cast<const char*>(buffer->memory.data()) + offset, bytes);
+  });
+}
+
+int supports_node(dpm_device* /*device*/, const dpm_graph* graph, const dpm_node* node) {
+  return supports(*graph, *node) ? 1 : 0;
+}
+
+dpm_status load(dpm_device* device, const dpm_graph* graph, dpm_network** network, dpm_message* message) {
+  return guarded(message, [&] { *network = std::make_unique<dpm_network>(*device, *graph).release(); });
+}
+
+void unload(dpm_network* network) { std::unique_ptr<dpm_network>{network}.reset(); }
+
+dpm_status compile(dpm_network* network, const dpm_plan* plan, dpm_executable** executable, dpm_message* message) {
+  return guarded(message, [&] { *executable = std::make_unique<dpm_executable>(*network, *plan).release(); });
+}
+
+void discard(dpm_executable* executable) { std::unique_ptr<dpm_executable>{executable}.reset(); }
+
+dpm_status run(dpm_executable* executable, const dpm_bindings* bindings, double* node_seconds, dpm_message* message) {
+  return guarded(message, [&] { executable->run(*bindings, node_seconds); });
+}
+
+dpm_status gather_rows(dpm_device* device, const dpm_gather* request, dpm_message* message) {
+  return guarded(message, [&] { gather(*device, *request); });
+}
+
+dpm_status update_state(dpm_device* device, const dpm_update* request, dpm_message* message) {
+  return guarded(message, [&] { update(*device, *request); });
+}
+
+dpm_status reduce_state(dpm_device* device, const dpm_reduce* request, dpm_message* message) {
+  return guarded(message, [&] { reduce(*device, *request); });
+}
+
+void memory(dpm_device* device, dpm_memory* result) {
+  // The CPU's device memory is host memory.
+  *result = {device->memory.used(), 0, device->memory.peak()};
+}
+
+dpm_status peak(dpm_device* device, double* gflops, double* copy_gigabytes, dpm_message* message) {
+  return guarded(message, [&] {
+    *gflops = measure_gflops(*device);
+    *copy_gigabytes = measure_copy_gigabytes(*device);
+  });
+}
+
+}  // namespace
+
+const dpm_backend& backend() {
+  static const dpm_backend table = {
+      DPM_BACKEND_ABI, sizeof(dpm_backend), "cpu",  sizeof(float), probe,       open,         close,
+      threads,         allocate,            release, upload,       download,    supports_node, load,
+      unload,          compile,             discard, run,          gather_rows, update_state, reduce_state,
+      memory,          peak,
+  };
+  return table;
+}
+
+}  // namespace dpm::cpu

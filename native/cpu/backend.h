@@ -1,0 +1,10 @@
+// The CPU device behind the seam.
+#pragma once
+
+#include "backend/backend.h"
+
+namespace dpm::cpu {
+
+const dpm_backend& backend();
+
+}  // namespace dpm::cpu

@@ -1,0 +1,75 @@
+// State of an opened CPU device: its thread pool, its instruction set, its memory count.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+#include "backend/backend.h"
+#include "core/aligned_buffer.h"
+#include "core/thread_pool.h"
+#include "cpu/isa/kernels.h"
+
+namespace dpm::cpu {
+
+/// Bytes in use and their maximum; read by other threads.
+class MemoryCount {
+ public:
+  void add(std::uint64_t bytes) {
+    const std::uint64_t now = used_.fetch_add(bytes) + bytes;
+    std::uint64_t peak = peak_.load();
+    while (peak < now && !peak_.compare_exchange_weak(peak, now)) {
+    }
+  }
+  void remove(std::uint64_t bytes) { used_.fetch_sub(bytes); }
+  [[nodiscard]] std::uint64_t used() const { return used_.load(); }
+  [[nodiscard]] std::uint64_t peak() const { return peak_.load(); }
+
+ private:
+  std::atomic<std::uint64_t> used_{0};
+  std::atomic<std::uint64_t> peak_{0};
+};
+
+/// Memory that a MemoryCount knows of while it lives.
+class CountedBuffer {
+ public:
+  CountedBuffer() = default;
+  CountedBuffer(MemoryCount& count, std::size_t bytes) : buffer_(bytes), count_(&count) { count.add(bytes); }
+  CountedBuffer(CountedBuffer&& other) noexcept : buffer_(std::move(other.buffer_)), count_(other.count_) {
+    other.count_ = nullptr;
+  }
+  CountedBuffer& operator=(CountedBuffer&& other) noexcept {
+    std::swap(buffer_, other.buffer_);
+    std::swap(count_, other.count_);
+    return *this;
+  }
+  CountedBuffer(const CountedBuffer&) = delete;
+  CountedBuffer& operator=(const CountedBuffer&) = delete;
+  ~CountedBuffer() {
+    if (count_ != nullptr) count_->remove(buffer_.size());
+  }
+
+  [[nodiscard]] float* floats() const { return buffer_.floats(); }
+  [[nodiscard]] void* data() const { return buffer_.data(); }
+  [[nodiscard]] std::size_t size() const { return buffer_.size(); }
+
+ private:
+  AlignedBuffer buffer_;
+  MemoryCount* count_ = nullptr;
+};
+
+}  // namespace dpm::cpu
+
+struct dpm_buffer {
+  dpm::cpu::CountedBuffer memory;
+};
+
+struct dpm_device {
+  dpm_device(int threads, const dpm::cpu::IsaKernels& kernels, bool exact_only)
+      : pool(threads), isa(kernels), exact(exact_only) {}
+
+  dpm::ThreadPool pool;
+  const dpm::cpu::IsaKernels& isa;
+  bool exact;
+  dpm::cpu::MemoryCount memory;
+};

@@ -1,0 +1,72 @@
+// The kernels that exist once per instruction set, behind one table. Files in this folder are compiled several times:
+// they use no standard library templates, whose code the linker would share between instruction sets.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "backend/backend.h"
+
+namespace dpm::cpu {
+
+/// One register tile of a product: `rows` x (vectors * width) sums over taps and depth, and its epilogue.
+struct TileArguments {
+  const float* input;               ///< row 0, tap offset 0
+  std::ptrdiff_t row_stride;        ///< elements from one row to the next
+  const std::ptrdiff_t* taps;       ///< element offset of every tap
+  int tap_count;
+  int depth;                        ///< input channels
+  const float* panel;               ///< packed weights [tap][depth][vectors * width]
+  int rows;
+  int vectors;                      ///< 1 or 2
+  int columns;                      ///< columns written
+  const float* bias;                ///< [columns] or null
+  const float* channel_vector;      ///< [columns] or null
+  const float* residual;            ///< or null; channels adjacent
+  std::ptrdiff_t residual_row_stride;
+  float scale;
+  bool silu;
+  float* out;
+  std::ptrdiff_t out_row_stride;
+  std::ptrdiff_t out_channel_stride;
+};
+
+/// A range of one sample of a fused update. Pointers are to the range's first element; absent tensors are null.
+struct UpdateRange {
+  const dpm_update_sample* sample;
+  float threshold;       ///< of dynamic clipping
+  std::uint64_t first;   ///< index of the range in its sample, a multiple of 4
+  int count;
+  float* x;
+  float* y;
+  const float* out;
+  const float* head;
+  const float* noise;
+  float* history[DPM_MAX_HISTORY];
+};
+
+struct IsaKernels {
+  const char* name;
+  int width;  ///< floats in a vector
+  int rows;   ///< most rows of a tile
+
+  void (*tile)(const TileArguments& arguments);
+
+  /// Per-channel mean and sum of squared deviations of `pixels` rows.
+  void (*channel_statistics)(const float* x, std::ptrdiff_t stride, int pixels, int channels, float* mean,
+                             float* deviation);
+  /// y = x * a[c] + b[c], then SiLU where asked.
+  void (*channel_affine)(const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride, int pixels,
+                         int channels, const float* a, const float* b, bool silu);
+  void (*add)(const float* a, std::ptrdiff_t a_stride, const float* b, std::ptrdiff_t b_stride, float* y,
+              std::ptrdiff_t y_stride, int pixels, int channels);
+  /// Softmax of scale * row, in place.
+  void (*softmax)(float* row, int columns, float scale);
+
+  void (*update)(const UpdateRange& range);
+  /// |x0| before clipping, for the quantile of dynamic clipping.
+  void (*absolute_prediction)(const dpm_record& record, const float* in, const float* out, float* result, int count);
+  void (*scaled_copy)(const float* source, float scale, float* destination, std::uint64_t count);
+};
+
+}  // namespace dpm::cpu

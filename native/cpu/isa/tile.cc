@@ -1,0 +1,90 @@
+// Register tile of a matrix product: rows are pixels, columns output channels.
+#include "core/scalar_math.h"
+#include "cpu/isa/functions.h"
+
+namespace dpm::cpu::DPM_ISA_NAMESPACE {
+namespace {
+
+template <int Rows, int Vectors>
+void accumulate(const TileArguments& t, float* sums) {
+  Vector sum[Rows][Vectors];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) sum[r][v] = Vector{};
+  }
+  const float* panel = t.panel;
+  const std::ptrdiff_t stride = t.row_stride;
+  for (int tap = 0; tap < t.tap_count; ++tap) {
+    const float* input = t.input + t.taps[tap];
+    for (int k = 0; k < t.depth; ++k, panel += Vectors * kWidth) {
+      Vector weights[Vectors];
+#pragma GCC unroll 2
+      for (int v = 0; v < Vectors; ++v) weights[v] = *reinterpret_cast<const Vector*>(panel + v * kWidth);
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) {
+        const float value = input[r * stride + k];
+#pragma GCC unroll 2
+        for (int v = 0; v < Vectors; ++v) sum[r][v] += value * weights[v];
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < Vectors; ++v) *reinterpret_cast<Vector*>(sums + (r * Vectors + v) * kWidth) = sum[r][v];
+  }
+}
+
+using Accumulate = void (*)(const TileArguments& t, float* sums);
+
+template <int Vectors>
+constexpr Accumulate kAccumulate[14] = {
+    accumulate<1, Vectors>,  accumulate<2, Vectors>,  accumulate<3, Vectors>, accumulate<4, Vectors>,
+#if defined(__AVX2__) || defined(__aarch64__)
+    accumulate<5, Vectors>,  accumulate<6, Vectors>,
+#endif
+#if defined(__AVX512F__) || defined(__aarch64__)
+    accumulate<7, Vectors>,  accumulate<8, Vectors>,  accumulate<9, Vectors>, accumulate<10, Vectors>,
+    accumulate<11, Vectors>, accumulate<12, Vectors>,
+#endif
+#if defined(__AVX512F__)
+    accumulate<13, Vectors>, accumulate<14, Vectors>,
+#endif
+};
+
+void finish_row(const TileArguments& t, const float* sums, const float* addend, int row) {
+  float values[2 * kWidth];
+  for (int c = 0; c < t.columns; ++c) values[c] = sums[c] + addend[c];
+  if (t.residual != nullptr) {
+    const float* residual = t.residual + row * t.residual_row_stride;
+    for (int c = 0; c < t.columns; ++c) values[c] += residual[c];
+  }
+  if (t.scale != 1.0F) {
+    for (int c = 0; c < t.columns; ++c) values[c] *= t.scale;
+  }
+  if (t.silu) {
+    for (int c = 0; c < t.columns; ++c) values[c] = math::silu(values[c]);
+  }
+  float* out = t.out + row * t.out_row_stride;
+  if (t.out_channel_stride == 1) {
+    for (int c = 0; c < t.columns; ++c) out[c] = values[c];
+  } else {
+    for (int c = 0; c < t.columns; ++c) out[c * t.out_channel_stride] = values[c];
+  }
+}
+
+}  // namespace
+
+void tile(const TileArguments& t) {
+  alignas(64) float sums[kTileRows * 2 * kWidth];
+  (t.vectors == 2 ? kAccumulate<2> : kAccumulate<1>)[t.rows - 1](t, sums);
+  float addend[2 * kWidth];
+  for (int c = 0; c < t.columns; ++c) addend[c] = t.bias != nullptr ? t.bias[c] : 0.0F;
+  if (t.channel_vector != nullptr) {
+    for (int c = 0; c < t.columns; ++c) addend[c] += t.channel_vector[c];
+  }
+  for (int r = 0; r < t.rows; ++r) finish_row(t, sums + r * t.vectors * kWidth, addend, r);
+}
+
+}  // namespace dpm::cpu::DPM_ISA_NAMESPACE

@@ -1,0 +1,125 @@
+// The fused update: blocks that stay in the first-level cache pass through every stage of the record, so that each
+// tensor is read once and written once.
+#include "core/philox.h"
+#include "cpu/isa/functions.h"
+#include "sampling/update_math.h"
+
+namespace dpm::cpu::DPM_ISA_NAMESPACE {
+namespace {
+
+constexpr int kBlock = 512;
+constexpr int kCounters = 16;
+
+/// Normals of elements first .. first + count of one sample; whole groups of four, the last one cut.
+void fill_normals(const dpm_update_sample& sample, std::uint64_t first, int count, float* z) {
+  for (int i = 0; i < count; i += 4 * kCounters) {
+    float normals[4][kCounters];
+    const auto counter = static_cast<std::uint32_t>((first + static_cast<std::uint64_t>(i)) / 4);
+    for (int j = 0; j < kCounters; ++j) {
+      const PhiloxWords words = philox4x32(counter + static_cast<std::uint32_t>(j), sample.record_index,
+                                           sample.sample_index, sample.draw, sample.seed_low, sample.seed_high);
+      box_muller(words.word[0], words.word[1], &normals[0][j], &normals[1][j]);
+      box_muller(words.word[2], words.word[3], &normals[2][j], &normals[3][j]);
+    }
+    const int groups = count - i < 4 * kCounters ? count - i : 4 * kCounters;
+    for (int e = 0; e < groups; ++e) z[i + e] = normals[e & 3][e >> 2];
+  }
+}
+
+/// z becomes the noise to add: normals or given noise times the standard deviation.
+void fill_noise(const UpdateRange& range, int offset, int count, const float* in, float* z) {
+  const dpm_record& record = *range.sample->record;
+  if (range.noise != nullptr) {
+    for (int i = 0; i < count; ++i) z[i] = range.noise[offset + i];
+  } else {
+    fill_normals(*range.sample, range.first + static_cast<std::uint64_t>(offset), count, z);
+  }
+  const float* out = range.out == nullptr ? in : range.out + offset;
+  const float* head = range.head == nullptr ? in : range.head + offset;
+  if (record.variance == DPM_VARIANCE_SCALAR) {
+    for (int i = 0; i < count; ++i) z[i] *= record.deviation;
+  } else if (record.variance == DPM_VARIANCE_LINEAR) {
+    for (int i = 0; i < count; ++i) z[i] *= __builtin_sqrtf(update::linear_variance(record, in[i], out[i], head[i]));
+  } else {
+    for (int i = 0; i < count; ++i) z[i] *= __builtin_sqrtf(update::log_variance(record, head[i]));
+  }
+}
+
+void fill_solver_variable(const UpdateRange& range, int offset, int count, const float* in, float* m) {
+  const dpm_record& record = *range.sample->record;
+  const float* out = range.out == nullptr ? in : range.out + offset;
+  for (int i = 0; i < count; ++i) m[i] = update::data_prediction(record, in[i], out[i]);
+  if (record.clip == DPM_CLIP_STATIC) {
+    for (int i = 0; i < count; ++i) m[i] = update::clamp(m[i], record.clip_low, record.clip_high);
+  } else if (record.clip == DPM_CLIP_DYNAMIC) {
+    for (int i = 0; i < count; ++i) m[i] = update::thresholded(m[i], range.threshold);
+  }
+  for (int i = 0; i < count; ++i) m[i] = update::solver_variable(record, in[i], m[i]);
+}
+
+void add_scaled(float coefficient, const float* source, int count, float* sum) {
+  // A tensor with coefficient zero may not exist, or hold anything.
+  if (coefficient == 0.0F || source == nullptr) return;
+  for (int i = 0; i < count; ++i) sum[i] += coefficient * source[i];
+}
+
+struct Combination {
+  float x;
+  float y;
+  float out;
+  const float* history;
+};
+
+void combine(const UpdateRange& range, int offset, int count, const Combination& coefficients, const float* m,
+             float* sum) {
+  for (int i = 0; i < count; ++i) sum[i] = 0.0F;
+  add_scaled(coefficients.x, range.x == nullptr ? nullptr : range.x + offset, count, sum);
+  add_scaled(coefficients.y, range.y == nullptr ? nullptr : range.y + offset, count, sum);
+  add_scaled(coefficients.out, range.out == nullptr ? nullptr : range.out + offset, count, sum);
+  const std::uint32_t slot = range.sample->record->slot;
+  for (std::uint32_t j = 0; j < DPM_MAX_HISTORY; ++j) {
+    const float* kept = range.history[j] == nullptr ? nullptr : range.history[j] + offset;
+    add_scaled(coefficients.history[j], j == slot ? m : kept, count, sum);
+  }
+}
+
+void copy(const float* source, int count, float* destination) {
+  for (int i = 0; i < count; ++i) destination[i] = source[i];
+}
+
+void update_block(const UpdateRange& range, int offset, int count) {
+  const dpm_record& record = *range.sample->record;
+  const float* in = ((record.flags & DPM_RECORD_READ_Y) != 0 ? range.y : range.x) + offset;
+  float m[kBlock];
+  float sum[kBlock];
+  fill_solver_variable(range, offset, count, in, m);
+  if ((record.flags & DPM_RECORD_WRITE_X) != 0) {
+    combine(range, offset, count, {record.x_x, record.x_y, record.x_out, record.x_history}, m, sum);
+    if (record.variance != DPM_VARIANCE_NONE) {
+      float z[kBlock];
+      fill_noise(range, offset, count, in, z);
+      for (int i = 0; i < count; ++i) sum[i] += z[i];
+    }
+    copy(sum, count, range.x + offset);
+  }
+  if ((record.flags & DPM_RECORD_WRITE_Y) != 0) {
+    combine(range, offset, count, {record.y_x, record.y_y, record.y_out, record.y_history}, m, sum);
+    copy(sum, count, range.y + offset);
+  }
+  if ((record.flags & DPM_RECORD_STORE_HISTORY) != 0) copy(m, count, range.history[record.slot] + offset);
+}
+
+}  // namespace
+
+void update(const UpdateRange& range) {
+  for (int offset = 0; offset < range.count; offset += kBlock) {
+    const int left = range.count - offset;
+    update_block(range, offset, left < kBlock ? left : kBlock);
+  }
+}
+
+void absolute_prediction(const dpm_record& record, const float* in, const float* out, float* result, int count) {
+  for (int i = 0; i < count; ++i) result[i] = __builtin_fabsf(update::data_prediction(record, in[i], out[i]));
+}
+
+}  // namespace dpm::cpu::DPM_ISA_NAMESPACE

@@ -1,0 +1,27 @@
+// The vector type of the instruction set this file is compiled for.
+#pragma once
+
+namespace dpm::cpu {
+
+#if defined(__AVX512F__)
+constexpr int kWidth = 16;
+constexpr int kTileRows = 14;
+#elif defined(__AVX2__)
+constexpr int kWidth = 8;
+constexpr int kTileRows = 6;
+#elif defined(__aarch64__)
+constexpr int kWidth = 4;
+constexpr int kTileRows = 12;
+#else
+constexpr int kWidth = 4;
+constexpr int kTileRows = 4;
+#endif
+
+typedef float Vector __attribute__((vector_size(kWidth * sizeof(float)), aligned(4), may_alias));
+
+}  // namespace dpm::cpu
+
+#define DPM_ISA_PASTE_(a, b) a##b
+#define DPM_ISA_PASTE(a, b) DPM_ISA_PASTE_(a, b)
+/// Namespace of this instruction set's functions.
+#define DPM_ISA_NAMESPACE DPM_ISA_PASTE(isa_, DPM_ISA)

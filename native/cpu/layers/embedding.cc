@@ -1,0 +1,74 @@
+// Sinusoidal time embedding and rows of the class table.
+#include <cmath>
+
+#include "cpu/layers/layer.h"
+
+namespace dpm::cpu {
+namespace {
+
+class TimeEmbedding : public Layer {
+ public:
+  explicit TimeEmbedding(const dpm_node& node) : node_(node) {
+    const int half = node.groups / 2;
+    // Frequencies and angles in float32, as the original networks compute them: at t near 1000 a double would differ
+    // by more than all other rounding.
+    const float step = -9.210340371976184F / (static_cast<float>(half) - node.frequency_shift);
+    for (int i = 0; i < half; ++i) frequencies_.push_back(std::exp(static_cast<float>(i) * step));
+  }
+
+  void run(const RunContext& context) const override {
+    const auto* times = static_cast<const float*>(context.external(DPM_ROLE_TIME));
+    const MapView out = context.map(node_.output);
+    const auto half = static_cast<int>(frequencies_.size());
+    const int cosine = node_.cosine_first != 0 ? 0 : half;
+    for (int n = 0; n < context.batch; ++n) {
+      float* row = out.sample(n);
+      for (int i = 0; i < half; ++i) {
+        const float angle = times[n] * frequencies_[static_cast<std::size_t>(i)];
+        row[half - cosine + i] = std::sin(angle);
+        row[cosine + i] = std::cos(angle);
+      }
+      if (out.channels % 2 != 0) row[out.channels - 1] = 0.0F;
+    }
+  }
+
+ private:
+  dpm_node node_;
+  std::vector<float> frequencies_;
+};
+
+class Embedding : public Layer {
+ public:
+  Embedding(const LayerFactory& factory, const dpm_node& node)
+      : node_(node), table_(factory.floats(node.weights[0])) {
+    rows_ = static_cast<int>(factory.graph.constants[node.weights[0]].dims[0]);
+    node_.weights = nullptr;
+  }
+
+  void run(const RunContext& context) const override {
+    const auto* labels = static_cast<const std::int32_t*>(context.external(DPM_ROLE_LABEL));
+    const MapView out = context.map(node_.output);
+    for (int n = 0; n < context.batch; ++n) {
+      const std::int32_t label = labels == nullptr ? -1 : labels[n];
+      if (label < 0 || label >= rows_) {
+        std::fill_n(out.sample(n), out.channels, 0.0F);
+      } else {
+        std::copy_n(table_.floats() + static_cast<std::ptrdiff_t>(label) * out.channels, out.channels, out.sample(n));
+      }
+    }
+  }
+
+ private:
+  dpm_node node_;
+  CountedBuffer table_;
+  int rows_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_node& node) {
+  if (node.op == DPM_OP_EMBEDDING) return std::make_unique<Embedding>(factory, node);
+  return std::make_unique<TimeEmbedding>(node);
+}
+
+}  // namespace dpm::cpu

@@ -1,0 +1,34 @@
+// Convolution weights in the order the tile kernel reads them.
+#pragma once
+
+#include <vector>
+
+#include "cpu/layers/layer.h"
+
+namespace dpm::cpu {
+
+/// Output channels in panels of two vectors (the last may be one), each [tap][input channel][panel width]; missing
+/// columns are zero.
+class PackedWeights {
+ public:
+  /// Packs the stacked parts of a convolution node.
+  PackedWeights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels);
+
+  struct Panel {
+    const float* data;
+    int first;     ///< output channel
+    int columns;   ///< output channels in it
+    int vectors;
+  };
+
+  [[nodiscard]] int panels() const { return static_cast<int>(offsets_.size()); }
+  [[nodiscard]] Panel panel(int index) const;
+
+ private:
+  int out_channels_;
+  int width_;
+  std::vector<std::size_t> offsets_;
+  CountedBuffer data_;
+};
+
+}  // namespace dpm::cpu

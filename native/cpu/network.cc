@@ -1,0 +1,47 @@
+#include "cpu/network.h"
+
+#include <chrono>
+
+#include "core/error.h"
+
+dpm_network::dpm_network(dpm_device& owner, const dpm_graph& graph) : device(owner) {
+  for (std::uint32_t i = 0; i < graph.value_count; ++i) {
+    dpm::cpu::ValueInfo info;
+    info.shape = graph.values[i];
+    info.root = static_cast<int>(i);
+    while (graph.values[info.root].parent >= 0) {
+      info.root_offset += graph.values[info.root].channel_offset;
+      info.root = graph.values[info.root].parent;
+    }
+    info.root_channels = graph.values[info.root].channels;
+    values.push_back(info);
+  }
+  const dpm::cpu::LayerFactory factory{device, graph, values};
+  for (std::uint32_t i = 0; i < graph.node_count; ++i) layers.push_back(make_layer(factory, graph.nodes[i]));
+}
+
+dpm_executable::dpm_executable(dpm_network& owner, const dpm_plan& plan)
+    : network(owner),
+      batch(static_cast<int>(plan.batch)),
+      offsets(plan.offsets, plan.offsets + owner.values.size()),
+      arena(plan.arena->memory.floats()) {
+  std::size_t floats = 0;
+  for (const auto& layer : network.layers) {
+    floats = std::max(floats, layer->scratch(batch, network.device.pool.threads()));
+  }
+  scratch = dpm::cpu::CountedBuffer(network.device.memory, floats * sizeof(float));
+}
+
+void dpm_executable::run(const dpm_bindings& bindings, double* node_seconds) const {
+  dpm::require(static_cast<int>(bindings.batch) <= batch, "the batch is larger than the executable's");
+  const dpm::cpu::RunContext context{network.device,  static_cast<int>(bindings.batch),
+                                     network.values,  offsets,
+                                     batch,           arena,
+                                     bindings,        scratch.floats()};
+  for (std::size_t i = 0; i < network.layers.size(); ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    network.layers[i]->run(context);
+    if (node_seconds == nullptr) continue;
+    node_seconds[i] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+}

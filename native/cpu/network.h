@@ -1,0 +1,29 @@
+// A network's layers with their packed weights, and its executables.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "cpu/layers/layer.h"
+
+struct dpm_network {
+  /// Packs the weights of `graph`.
+  dpm_network(dpm_device& owner, const dpm_graph& graph);
+
+  dpm_device& device;
+  std::vector<dpm::cpu::ValueInfo> values;
+  std::vector<std::unique_ptr<dpm::cpu::Layer>> layers;
+};
+
+struct dpm_executable {
+  dpm_executable(dpm_network& owner, const dpm_plan& plan);
+
+  /// One evaluation; with `node_seconds`, the time of every layer.
+  void run(const dpm_bindings& bindings, double* node_seconds) const;
+
+  dpm_network& network;
+  int batch;
+  std::vector<std::uint64_t> offsets;
+  float* arena;
+  dpm::cpu::CountedBuffer scratch;
+};

@@ -1,0 +1,12 @@
+// Operations on the state of samples: gather, fused update, reductions.
+#pragma once
+
+#include "cpu/device.h"
+
+namespace dpm::cpu {
+
+void gather(dpm_device& device, const dpm_gather& gather);
+void update(dpm_device& device, const dpm_update& update);
+void reduce(dpm_device& device, const dpm_reduce& reduce);
+
+}  // namespace dpm::cpu

@@ -1,0 +1,68 @@
+#include "engine/device.h"
+
+#include "backend/guard.h"
+#include "backend/registry.h"
+
+namespace dpm {
+
+Buffer::Buffer(std::shared_ptr<Device> device, std::uint64_t bytes) : device_(std::move(device)), bytes_(bytes) {
+  dpm_message message{};
+  check(device_->api().allocate(device_->get(), bytes, &buffer_, &message), message);
+}
+
+Buffer::~Buffer() { device_->api().release(device_->get(), buffer_); }
+
+void Buffer::upload(std::uint64_t offset, const void* data, std::uint64_t bytes) {
+  dpm_message message{};
+  check(device_->api().upload(device_->get(), buffer_, offset, data, bytes, &message), message);
+}
+
+void Buffer::download(std::uint64_t offset, void* data, std::uint64_t bytes) const {
+  dpm_message message{};
+  check(device_->api().download(device_->get(), buffer_, offset, data, bytes, &message), message);
+}
+
+std::shared_ptr<Device> Device::open(const std::string& name, const DeviceOptions& options) {
+  const DeviceChoice choice = find_device(name);
+  const std::shared_ptr<Device> device(new Device);
+  device->api_ = choice.backend;
+  device->name_ = name;
+  dpm_message description{};
+  dpm_message message{};
+  choice.backend->probe(choice.index, &description, &message);
+  device->description_ = description.text;
+  const dpm_open_options request{sizeof(dpm_open_options), choice.index, options.threads, options.exact ? 1 : 0};
+  check(choice.backend->open(&request, &device->device_, &message), message);
+  return device;
+}
+
+Device::~Device() {
+  if (device_ != nullptr) api_->close(device_);
+}
+
+std::shared_ptr<Buffer> Device::allocate(std::uint64_t bytes) {
+  return std::make_shared<Buffer>(shared_from_this(), bytes);
+}
+
+dpm_memory Device::memory() const {
+  dpm_memory result{};
+  api_->memory(device_, &result);
+  return result;
+}
+
+void Device::gather(const dpm_gather& request) {
+  dpm_message message{};
+  check(api_->gather(device_, &request, &message), message);
+}
+
+void Device::update(const dpm_update& request) {
+  dpm_message message{};
+  check(api_->update(device_, &request, &message), message);
+}
+
+void Device::reduce(const dpm_reduce& request) {
+  dpm_message message{};
+  check(api_->reduce(device_, &request, &message), message);
+}
+
+}  // namespace dpm

@@ -1,0 +1,74 @@
+// RAII over the C ABI: an open device and its buffers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "backend/backend.h"
+
+namespace dpm {
+
+class Device;
+
+/// Device memory. Keeps its device open.
+class Buffer {
+ public:
+  Buffer(std::shared_ptr<Device> device, std::uint64_t bytes);
+  ~Buffer();
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  [[nodiscard]] dpm_buffer* get() const { return buffer_; }
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+  /// Offsets and sizes in bytes.
+  void upload(std::uint64_t offset, const void* data, std::uint64_t bytes);
+  void download(std::uint64_t offset, void* data, std::uint64_t bytes) const;
+  /// Rows of `stride` elements from `offset` on.
+  [[nodiscard]] dpm_view view(std::uint64_t stride, std::uint64_t offset = 0) const {
+    return {buffer_, offset, stride};
+  }
+
+ private:
+  std::shared_ptr<Device> device_;
+  dpm_buffer* buffer_ = nullptr;
+  std::uint64_t bytes_;
+};
+
+struct DeviceOptions {
+  int threads = 0;
+  bool exact = false;
+};
+
+/// An open device. Used by one thread at a time.
+class Device : public std::enable_shared_from_this<Device> {
+ public:
+  /// Throws Error(kDevice) when `name` cannot be used.
+  static std::shared_ptr<Device> open(const std::string& name, const DeviceOptions& options);
+  ~Device();
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  [[nodiscard]] const dpm_backend& api() const { return *api_; }
+  [[nodiscard]] dpm_device* get() const { return device_; }
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] const std::string& description() const { return description_; }
+  [[nodiscard]] int threads() const { return api_->threads(device_); }
+
+  std::shared_ptr<Buffer> allocate(std::uint64_t bytes);
+  [[nodiscard]] dpm_memory memory() const;
+
+  void gather(const dpm_gather& request);
+  void update(const dpm_update& request);
+  void reduce(const dpm_reduce& request);
+
+ private:
+  Device() = default;
+
+  const dpm_backend* api_ = nullptr;
+  dpm_device* device_ = nullptr;
+  std::string name_;
+  std::string description_;
+};
+
+}  // namespace dpm

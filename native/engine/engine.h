@@ -1,0 +1,75 @@
+// One thread per engine that owns the device: jobs run in order, one at a time.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/error.h"
+#include "engine/device.h"
+
+namespace dpm {
+
+/// A piece of work. `run` is called on the engine's thread, then `finished` there too, exactly once, also for jobs
+/// that never ran; it takes the job back.
+class Job {
+ public:
+  Job() = default;
+  virtual ~Job() = default;
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+
+  virtual void run() = 0;
+  virtual void finished(std::unique_ptr<Job> self) = 0;
+  /// Whether the job's owner has lost interest; a queued job is then taken off the queue.
+  [[nodiscard]] virtual bool cancelled() const { return false; }
+
+  ErrorCode error = ErrorCode::kOk;
+  std::string message;
+};
+
+class Engine {
+ public:
+  Engine(const std::string& device, const DeviceOptions& options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  [[nodiscard]] const std::shared_ptr<Device>& device() const { return device_; }
+
+  /// Queues a job; after `stop` it finishes at once with kClosed.
+  void submit(std::unique_ptr<Job> job);
+  /// Finishes queued jobs that are cancelled, with kAborted.
+  void drop_cancelled();
+  /// Runs `body` on the calling thread, between jobs.
+  template <typename Body>
+  void run_now(const Body& body) {
+    const std::lock_guard<std::mutex> lock(device_mutex_);
+    if (stopping_) throw Error(ErrorCode::kClosed, "the engine is closed");
+    body();
+  }
+  /// Lets the running job end at its next look at `stopping`, fails queued ones; returns at once.
+  void stop();
+  /// stop() and wait for the thread.
+  void join();
+  [[nodiscard]] const std::atomic<bool>& stopping() const { return stopping_; }
+
+ private:
+  void work();
+  void finish(std::unique_ptr<Job> job);
+
+  std::shared_ptr<Device> device_;
+  std::mutex device_mutex_;
+  std::mutex queue_mutex_;
+  std::condition_variable queue_changed_;
+  std::deque<std::unique_ptr<Job>> queue_;
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
+}  // namespace dpm

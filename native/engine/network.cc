@@ -1,0 +1,110 @@
+#include "engine/network.h"
+
+#include <algorithm>
+
+#include "backend/guard.h"
+#include "graph/fusion.h"
+#include "unet/builder.h"
+
+namespace dpm {
+namespace {
+
+bool device_supports(const Device& device, const graph::Graph& graph, const graph::Node& node) {
+  const graph::LoweredGraph lowered(graph);
+  const dpm_node candidate = graph::LoweredGraph::lower(node);
+  return device.api().supports(device.get(), &lowered.get(), &candidate) != 0;
+}
+
+NetworkShape shape_of(const graph::Graph& graph, const unet::Description& description) {
+  NetworkShape shape;
+  shape.classes = description.classes;
+  for (const graph::Value& value : graph.values) {
+    if (value.role == DPM_ROLE_IMAGE) shape.image = value.elements();
+    if (value.role == DPM_ROLE_OUTPUT) shape.out = value.elements();
+    if (value.role == DPM_ROLE_HEAD) shape.head = value.elements();
+  }
+  return shape;
+}
+
+}  // namespace
+
+Network::Network(std::shared_ptr<Device> device, const unet::Description& description, const unet::Weights& weights)
+    : device_(std::move(device)), graph_(unet::build_graph(description, weights)) {
+  info_.parameters = weights.parameters();
+  info_.primitive_nodes = graph_.nodes.size();
+  graph::fuse(graph_, [this](const graph::Graph& graph, const graph::Node& node) {
+    return device_supports(*device_, graph, node);
+  });
+  info_.nodes = graph_.nodes.size();
+  for (const graph::Node& node : graph_.nodes) info_.multiply_adds += graph::multiply_adds(graph_, node);
+  plan_ = graph::plan_memory(graph_);
+  shape_ = shape_of(graph_, description);
+  const graph::LoweredGraph lowered(graph_);
+  dpm_message message{};
+  check(device_->api().load(device_->get(), &lowered.get(), &network_, &message), message);
+  // The files behind the weights are unmapped after loading.
+  for (graph::Constant& constant : graph_.constants) constant.data = nullptr;
+}
+
+Network::~Network() {
+  release_executable();
+  if (network_ != nullptr) device_->api().unload(network_);
+}
+
+void Network::release_executable() {
+  if (executable_ != nullptr) device_->api().discard(executable_);
+  executable_ = nullptr;
+  arena_.reset();
+  reserved_ = 0;
+}
+
+void Network::reserve(int batch) {
+  if (batch <= reserved_) return;
+  release_executable();
+  const auto count = static_cast<std::uint64_t>(batch);
+  arena_ = device_->allocate(count * plan_.elements * device_->api().arena_element_bytes);
+  const dpm_plan plan{static_cast<std::uint32_t>(batch), plan_.offsets.data(), arena_->get()};
+  dpm_message message{};
+  check(device_->api().compile(network_, &plan, &executable_, &message), message);
+  reserved_ = batch;
+}
+
+void Network::run(const dpm_bindings& bindings, double* node_seconds) {
+  dpm_message message{};
+  check(device_->api().run(executable_, &bindings, node_seconds, &message), message);
+}
+
+void Network::evaluate(const dpm_bindings& bindings) { run(bindings, nullptr); }
+
+std::vector<NodeTime> Network::profile(int batch, int repeats) {
+  reserve(batch);
+  const auto count = static_cast<std::uint64_t>(batch);
+  const auto zeros = [&](std::uint64_t elements) {
+    const std::vector<float> values(count * elements, 0.0F);
+    auto buffer = device_->allocate(values.size() * sizeof(float));
+    buffer->upload(0, values.data(), buffer->bytes());
+    return buffer;
+  };
+  const auto image = zeros(shape_.image);
+  const auto time = zeros(1);
+  const auto labels = zeros(1);
+  const auto out = zeros(shape_.out);
+  const auto head = zeros(std::max<std::uint64_t>(shape_.head, 1));
+  const dpm_bindings bindings{static_cast<std::uint32_t>(batch), image->view(shape_.image), time->view(1),
+                              labels->view(1),                   out->view(shape_.out),     head->view(shape_.head)};
+  std::vector<std::vector<double>> samples(graph_.nodes.size());
+  std::vector<double> seconds(graph_.nodes.size());
+  for (int i = 0; i < repeats; ++i) {
+    run(bindings, seconds.data());
+    for (std::size_t node = 0; node < seconds.size(); ++node) samples[node].push_back(seconds[node]);
+  }
+  std::vector<NodeTime> result;
+  for (std::size_t node = 0; node < samples.size(); ++node) {
+    std::sort(samples[node].begin(), samples[node].end());
+    result.push_back({graph_.nodes[node].name, samples[node][samples[node].size() / 2] * 1e3,
+                      count * graph::multiply_adds(graph_, graph_.nodes[node])});
+  }
+  return result;
+}
+
+}  // namespace dpm

@@ -1,0 +1,71 @@
+// A network loaded on a device: its graph after fusion, its plan, its executable.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/device.h"
+#include "graph/graph.h"
+#include "graph/planner.h"
+#include "unet/description.h"
+#include "unet/weights.h"
+
+namespace dpm {
+
+struct NetworkInfo {
+  std::uint64_t parameters = 0;
+  std::uint64_t multiply_adds = 0;
+  std::size_t primitive_nodes = 0;
+  std::size_t nodes = 0;
+};
+
+/// Sizes of one sample, in elements.
+struct NetworkShape {
+  std::uint64_t image = 0;
+  std::uint64_t out = 0;
+  std::uint64_t head = 0;      ///< 0: no second output
+  int classes = 0;             ///< 0: takes no labels
+};
+
+struct NodeTime {
+  std::string name;
+  double milliseconds = 0;
+  std::uint64_t multiply_adds = 0;
+};
+
+class Network {
+ public:
+  /// Builds, fuses and packs. Throws as build_graph and the device do.
+  Network(std::shared_ptr<Device> device, const unet::Description& description, const unet::Weights& weights);
+  ~Network();
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+
+  [[nodiscard]] const NetworkInfo& info() const { return info_; }
+  [[nodiscard]] const NetworkShape& shape() const { return shape_; }
+  [[nodiscard]] Device& device() const { return *device_; }
+
+  /// Makes evaluations of up to `batch` samples possible without further allocation.
+  void reserve(int batch);
+  /// One evaluation of at most the reserved batch.
+  void evaluate(const dpm_bindings& bindings);
+  /// Median time per node over `repeats` evaluations of zeros.
+  std::vector<NodeTime> profile(int batch, int repeats);
+
+ private:
+  void run(const dpm_bindings& bindings, double* node_seconds);
+  void release_executable();
+
+  std::shared_ptr<Device> device_;
+  graph::Graph graph_;
+  graph::MemoryPlan plan_;
+  NetworkInfo info_;
+  NetworkShape shape_;
+  dpm_network* network_ = nullptr;
+  dpm_executable* executable_ = nullptr;
+  std::shared_ptr<Buffer> arena_;
+  int reserved_ = 0;
+};
+
+}  // namespace dpm

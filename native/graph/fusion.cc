@@ -1,0 +1,191 @@
+#include "graph/fusion.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+namespace dpm::graph {
+namespace {
+
+bool is_plain_convolution(const Node& node) {
+  return node.op == DPM_OP_CONVOLUTION && !node.silu && node.scale == 1.0F && node.inputs[2] < 0;
+}
+
+std::optional<Node> fold_into_convolution(const Graph& graph, const Node& producer, const Node& consumer) {
+  if (!is_plain_convolution(producer) && !(producer.op == DPM_OP_CONVOLUTION && !producer.silu)) return std::nullopt;
+  Node fused = producer;
+  switch (consumer.op) {
+    case DPM_OP_BIAS:
+      if (!is_plain_convolution(producer) || !producer.biases.empty() || producer.weights.size() != 1) {
+        return std::nullopt;
+      }
+      fused.biases = consumer.biases;
+      return fused;
+    case DPM_OP_CHANNEL_ADD:
+      if (!is_plain_convolution(producer) || producer.inputs[1] >= 0) return std::nullopt;
+      fused.inputs[1] = consumer.inputs[1];
+      return fused;
+    case DPM_OP_ADD: {
+      if (!is_plain_convolution(producer)) return std::nullopt;
+      const int other = consumer.inputs[0] == producer.output ? consumer.inputs[1] : consumer.inputs[0];
+      if (other == producer.output || graph.values[other].role != DPM_ROLE_INTERNAL) return std::nullopt;
+      fused.inputs[2] = other;
+      return fused;
+    }
+    case DPM_OP_AFFINE:
+      if (consumer.shift != 0.0F || producer.scale != 1.0F) return std::nullopt;
+      fused.scale = consumer.scale;
+      return fused;
+    case DPM_OP_SILU:
+      fused.silu = true;
+      return fused;
+    default:
+      return std::nullopt;
+  }
+}
+
+std::optional<Node> fold_into_norm(const Node& producer, const Node& consumer) {
+  Node fused = producer;
+  if (producer.silu) return std::nullopt;
+  if (consumer.op == DPM_OP_SCALE_SHIFT && producer.inputs[1] < 0) {
+    fused.inputs[1] = consumer.inputs[1];
+    return fused;
+  }
+  if (consumer.op == DPM_OP_SILU) {
+    fused.silu = true;
+    return fused;
+  }
+  return std::nullopt;
+}
+
+std::optional<Node> fold(const Graph& graph, const Node& producer, const Node& consumer) {
+  if (producer.op == DPM_OP_UPSAMPLE && consumer.op == DPM_OP_CONVOLUTION && !consumer.upsample &&
+      consumer.inputs[0] == producer.output) {
+    Node fused = consumer;
+    fused.inputs[0] = producer.inputs[0];
+    fused.upsample = true;
+    return fused;
+  }
+  if (producer.op == DPM_OP_CONVOLUTION) return fold_into_convolution(graph, producer, consumer);
+  if (producer.op == DPM_OP_GROUP_NORM && consumer.inputs[0] == producer.output) {
+    return fold_into_norm(producer, consumer);
+  }
+  return std::nullopt;
+}
+
+std::vector<int> count_uses(const Graph& graph) {
+  std::vector<int> uses(graph.values.size(), 0);
+  for (const Node& node : graph.nodes) {
+    for (const int input : node.inputs) {
+      if (input >= 0) ++uses[input];
+    }
+  }
+  for (std::size_t i = 0; i < graph.values.size(); ++i) {
+    if (graph.values[i].role != DPM_ROLE_INTERNAL) ++uses[i];
+    if (graph.values[i].parent >= 0) ++uses[graph.values[i].parent];
+  }
+  return uses;
+}
+
+/// Index of the node that writes each value, -1 for inputs.
+std::vector<int> find_writers(const Graph& graph) {
+  std::vector<int> writers(graph.values.size(), -1);
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) writers[graph.nodes[i].output] = static_cast<int>(i);
+  return writers;
+}
+
+/// Folds one producer into node `index`; the latest producer first, so that the residual of a sum is ready.
+bool fold_one(Graph& graph, int index, const std::vector<int>& uses, const std::vector<int>& writers,
+              const Supports& supports) {
+  const Node& consumer = graph.nodes[index];
+  std::vector<int> producers;
+  for (const int input : consumer.inputs) {
+    if (input >= 0 && writers[input] >= 0 && uses[input] == 1) producers.push_back(writers[input]);
+  }
+  std::sort(producers.rbegin(), producers.rend());
+  for (const int producer : producers) {
+    std::optional<Node> fused = fold(graph, graph.nodes[producer], consumer);
+    if (!fused) continue;
+    fused->output = consumer.output;
+    if (!supports(graph, *fused)) continue;
+    graph.nodes[index] = std::move(*fused);
+    graph.nodes.erase(graph.nodes.begin() + producer);
+    return true;
+  }
+  return false;
+}
+
+bool is_product(const Graph& graph, const Node& node) {
+  return node.op == DPM_OP_CONVOLUTION && node.kernel == 1 && node.stride == 1 && !node.silu && !node.upsample &&
+         node.scale == 1.0F && node.inputs[1] < 0 && node.inputs[2] < 0 && node.biases.size() == node.weights.size() &&
+         graph.values[node.output].role == DPM_ROLE_INTERNAL;
+}
+
+/// One node for all of `members`, writing a new value of which their outputs become channel ranges.
+void merge(Graph& graph, const std::vector<int>& members, const Supports& supports) {
+  Node merged = graph.nodes[members.front()];
+  for (std::size_t i = 1; i < members.size(); ++i) {
+    const Node& other = graph.nodes[members[i]];
+    merged.weights.insert(merged.weights.end(), other.weights.begin(), other.weights.end());
+    merged.biases.insert(merged.biases.end(), other.biases.begin(), other.biases.end());
+  }
+  merged.name += " (+" + std::to_string(members.size() - 1) + ")";
+  graph.values.push_back(infer_shape(graph, merged));
+  merged.output = static_cast<int>(graph.values.size()) - 1;
+  if (!supports(graph, merged)) {
+    graph.values.pop_back();
+    return;
+  }
+  int offset = 0;
+  for (const int member : members) {
+    Value& part = graph.values[graph.nodes[member].output];
+    part.parent = merged.output;
+    part.channel_offset = offset;
+    offset += part.channels;
+  }
+  graph.nodes[members.front()] = std::move(merged);
+  for (auto member = members.rbegin(); *member != members.front(); ++member) {
+    graph.nodes.erase(graph.nodes.begin() + *member);
+  }
+}
+
+}  // namespace
+
+void fuse_chains(Graph& graph, const Supports& supports) {
+  for (bool changed = true; changed;) {
+    changed = false;
+    const std::vector<int> uses = count_uses(graph);
+    const std::vector<int> writers = find_writers(graph);
+    for (int i = 0; i < static_cast<int>(graph.nodes.size()) && !changed; ++i) {
+      changed = fold_one(graph, i, uses, writers, supports);
+    }
+  }
+}
+
+void merge_sibling_products(Graph& graph, const Supports& supports) {
+  std::map<int, int> products;
+  for (const Node& node : graph.nodes) {
+    if (is_product(graph, node)) ++products[node.inputs[0]];
+  }
+  for (const auto& [input, count] : products) {
+    if (count < 2) continue;
+    std::vector<int> members;
+    for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+      if (is_product(graph, graph.nodes[i]) && graph.nodes[i].inputs[0] == input) members.push_back(static_cast<int>(i));
+    }
+    merge(graph, members, supports);
+  }
+}
+
+void fuse(Graph& graph, const Supports& supports) {
+  // Biases first, so that siblings have theirs; the rest after, so that a merged product keeps no epilogue of one part.
+  const Supports biases_only = [&](const Graph& g, const Node& node) {
+    return node.op == DPM_OP_CONVOLUTION && node.inputs[1] < 0 && node.inputs[2] < 0 && !node.silu && !node.upsample &&
+           node.scale == 1.0F && supports(g, node);
+  };
+  fuse_chains(graph, biases_only);
+  merge_sibling_products(graph, supports);
+  fuse_chains(graph, supports);
+}
+
+}  // namespace dpm::graph

@@ -1,0 +1,25 @@
+// Passes that merge nodes. They propose, the device's `supports` decides: a device that refuses every fusion (the
+// reference device) runs the graph as the builder wrote it.
+#pragma once
+
+#include <functional>
+
+#include "graph/graph.h"
+
+namespace dpm::graph {
+
+/// Whether the device can run `node` within `graph`.
+using Supports = std::function<bool(const Graph& graph, const Node& node)>;
+
+/// Merges 1x1 convolutions that share their input into one product whose outputs become channel ranges of one value:
+/// all time projections as one GEMM, q, k and v as one GEMM.
+void merge_sibling_products(Graph& graph, const Supports& supports);
+
+/// Folds producers into their only consumer until nothing changes: convolution + bias, + channel vector, + residual,
+/// + scale, + SiLU; group norm + scale and shift + SiLU; upsampling into the following convolution.
+void fuse_chains(Graph& graph, const Supports& supports);
+
+/// All passes in order.
+void fuse(Graph& graph, const Supports& supports);
+
+}  // namespace dpm::graph

@@ -1,0 +1,133 @@
+#include "graph/planner.h"
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+
+namespace dpm::graph {
+namespace {
+
+// Values start on a cache line whatever the batch.
+constexpr std::uint64_t kAlignment = 16;
+
+std::uint64_t padded(std::uint64_t elements) { return (elements + kAlignment - 1) / kAlignment * kAlignment; }
+
+/// Free gaps of an arena that grows on demand: offset -> size.
+class FreeList {
+ public:
+  std::uint64_t take(std::uint64_t size) {
+    auto best = gaps_.end();
+    for (auto gap = gaps_.begin(); gap != gaps_.end(); ++gap) {
+      if (gap->second >= size && (best == gaps_.end() || gap->second < best->second)) best = gap;
+    }
+    if (best == gaps_.end()) return grow(size);
+    const auto [offset, available] = *best;
+    gaps_.erase(best);
+    if (available > size) gaps_[offset + size] = available - size;
+    return offset;
+  }
+
+  void give(std::uint64_t offset, std::uint64_t size) {
+    auto gap = gaps_.emplace(offset, size).first;
+    const auto next = std::next(gap);
+    if (next != gaps_.end() && gap->first + gap->second == next->first) {
+      gap->second += next->second;
+      gaps_.erase(next);
+    }
+    if (gap == gaps_.begin()) return;
+    const auto previous = std::prev(gap);
+    if (previous->first + previous->second != gap->first) return;
+    previous->second += gap->second;
+    gaps_.erase(gap);
+  }
+
+  [[nodiscard]] std::uint64_t end() const { return end_; }
+
+ private:
+  /// Extends the arena; a gap at its end becomes part of the new place.
+  std::uint64_t grow(std::uint64_t size) {
+    std::uint64_t offset = end_;
+    if (!gaps_.empty()) {
+      const auto last = std::prev(gaps_.end());
+      if (last->first + last->second == end_) {
+        offset = last->first;
+        gaps_.erase(last);
+      }
+    }
+    end_ = offset + size;
+    return offset;
+  }
+
+  std::map<std::uint64_t, std::uint64_t> gaps_;
+  std::uint64_t end_ = 0;
+};
+
+/// The input whose place the output may take: read and written element by element, the same element by the same task.
+int replaceable_input(const Node& node) {
+  switch (node.op) {
+    case DPM_OP_GROUP_NORM:
+    case DPM_OP_BIAS:
+    case DPM_OP_CHANNEL_ADD:
+    case DPM_OP_SCALE_SHIFT:
+    case DPM_OP_SILU:
+    case DPM_OP_AFFINE:
+    case DPM_OP_ADD:
+      return node.inputs[0];
+    case DPM_OP_CONVOLUTION:
+      return node.inputs[2];
+    default:
+      return -1;
+  }
+}
+
+std::vector<int> last_uses(const Graph& graph) {
+  std::vector<int> last(graph.values.size(), -1);
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    last[graph.root(node.output)] = static_cast<int>(i);
+    for (const int input : node.inputs) {
+      if (input >= 0) last[graph.root(input)] = static_cast<int>(i);
+    }
+  }
+  return last;
+}
+
+bool needs_place(const Value& value) { return value.role == DPM_ROLE_INTERNAL && value.parent < 0; }
+
+}  // namespace
+
+MemoryPlan plan_memory(const Graph& graph) {
+  MemoryPlan plan;
+  plan.offsets.assign(graph.values.size(), 0);
+  const std::vector<int> last = last_uses(graph);
+  FreeList arena;
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    const auto dies_here = [&](int value) {
+      return value >= 0 && needs_place(graph.values[value]) && last[value] == static_cast<int>(i);
+    };
+    const int reused = replaceable_input(node);
+    const bool reuse = dies_here(reused) && needs_place(graph.values[node.output]) &&
+                       graph.values[reused].same_shape(graph.values[node.output]) &&
+                       std::count(node.inputs.begin(), node.inputs.end(), reused) == 1;
+    if (reuse) {
+      plan.offsets[node.output] = plan.offsets[reused];
+    } else if (needs_place(graph.values[node.output])) {
+      plan.offsets[node.output] = arena.take(padded(graph.values[node.output].elements()));
+    }
+    std::vector<int> freed;
+    for (const int input : node.inputs) {
+      const int root = input >= 0 ? graph.root(input) : -1;
+      if (!dies_here(root) || (reuse && root == reused)) continue;
+      if (std::find(freed.begin(), freed.end(), root) == freed.end()) freed.push_back(root);
+    }
+    for (const int value : freed) arena.give(plan.offsets[value], padded(graph.values[value].elements()));
+  }
+  for (std::size_t i = 0; i < graph.values.size(); ++i) {
+    if (graph.values[i].parent >= 0) plan.offsets[i] = plan.offsets[graph.root(static_cast<int>(i))];
+  }
+  plan.elements = arena.end();
+  return plan;
+}
+
+}  // namespace dpm::graph

@@ -1,0 +1,21 @@
+// Places every value of a graph in one arena.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace dpm::graph {
+
+/// Offsets and size are elements for one sample; a batch multiplies both (dpm_plan).
+struct MemoryPlan {
+  std::vector<std::uint64_t> offsets;
+  std::uint64_t elements = 0;
+};
+
+/// Greedy best fit in execution order: a value takes the smallest free gap that holds it and frees it after its last
+/// use. An elementwise result takes the place of an input that dies there. External values get no place.
+MemoryPlan plan_memory(const Graph& graph);
+
+}  // namespace dpm::graph

@@ -1,0 +1,185 @@
+// Shape inference and cost of nodes.
+#include <string>
+
+#include "core/error.h"
+#include "graph/graph.h"
+
+namespace dpm::graph {
+namespace {
+
+[[noreturn]] void mismatch(const Node& node, const std::string& what) {
+  throw Error(ErrorCode::kTensorShape, node.name + ": " + what);
+}
+
+std::string shape_text(const std::vector<std::int64_t>& dims) {
+  std::string text = "[";
+  for (std::size_t i = 0; i < dims.size(); ++i) text += (i > 0 ? "," : "") + std::to_string(dims[i]);
+  return text + "]";
+}
+
+void expect_dims(const Node& node, const Constant& constant, const std::vector<std::int64_t>& dims) {
+  if (constant.dims != dims) {
+    mismatch(node, "tensor " + constant.name + " has shape " + shape_text(constant.dims) + ", expected " +
+                       shape_text(dims));
+  }
+}
+
+const Value& input(const Graph& graph, const Node& node, int index) {
+  const int value = node.inputs[index];
+  if (value < 0 || value >= static_cast<int>(graph.values.size())) mismatch(node, "an input is missing");
+  return graph.values[value];
+}
+
+/// Output channels of the stacked weights of a convolution; a linear layer's [out, in] counts as 1 x 1.
+int stacked_outputs(const Graph& graph, const Node& node, int in_channels) {
+  int outputs = 0;
+  for (const int weight : node.weights) {
+    const Constant& constant = graph.constants[weight];
+    if (constant.dims.empty() || constant.dims[0] < 1) mismatch(node, "tensor " + constant.name + " is empty");
+    const std::int64_t out = constant.dims[0];
+    if (node.kernel == 1 && constant.dims.size() == 2) {
+      expect_dims(node, constant, {out, in_channels});
+    } else if (node.kernel == 1 && constant.dims.size() == 3) {
+      expect_dims(node, constant, {out, in_channels, 1});
+    } else {
+      expect_dims(node, constant, {out, in_channels, node.kernel, node.kernel});
+    }
+    outputs += static_cast<int>(out);
+  }
+  return outputs;
+}
+
+void expect_vector(const Graph& graph, const Node& node, int channels) {
+  const Value& vector = input(graph, node, 1);
+  if (vector.channels != channels || vector.height != 1 || vector.width != 1) {
+    mismatch(node, "the channel vector has " + std::to_string(vector.channels) + " entries, expected " +
+                       std::to_string(channels));
+  }
+}
+
+Value infer_convolution(const Graph& graph, const Node& node) {
+  const Value& in = input(graph, node, 0);
+  Value out;
+  out.channels = stacked_outputs(graph, node, in.channels);
+  const int zoom = node.upsample ? 2 : 1;
+  const int padding = node.pad_before + node.pad_after;
+  out.height = (in.height * zoom + padding - node.kernel) / node.stride + 1;
+  out.width = (in.width * zoom + padding - node.kernel) / node.stride + 1;
+  if (in.height * zoom + padding < node.kernel || in.width * zoom + padding < node.kernel) {
+    mismatch(node, "the map is smaller than the kernel");
+  }
+  for (std::size_t i = 0; i < node.biases.size(); ++i) {
+    expect_dims(node, graph.constants[node.biases[i]], {graph.constants[node.weights[i]].dims[0]});
+  }
+  if (node.inputs[1] >= 0) expect_vector(graph, node, out.channels);
+  if (node.inputs[2] >= 0 && !input(graph, node, 2).same_shape(out)) mismatch(node, "the residual differs in shape");
+  return out;
+}
+
+Value infer_group_norm(const Graph& graph, const Node& node) {
+  Value out = input(graph, node, 0);
+  if (node.groups < 1 || out.channels % node.groups != 0) {
+    mismatch(node, std::to_string(out.channels) + " channels do not divide into " + std::to_string(node.groups) +
+                       " groups");
+  }
+  expect_dims(node, graph.constants[node.weights[0]], {out.channels});
+  expect_dims(node, graph.constants[node.biases[0]], {out.channels});
+  if (node.inputs[1] >= 0) expect_vector(graph, node, 2 * out.channels);
+  return out;
+}
+
+Value infer_attention(const Graph& graph, const Node& node) {
+  Value out = input(graph, node, 0);
+  if (!out.same_shape(input(graph, node, 1)) || !out.same_shape(input(graph, node, 2))) {
+    mismatch(node, "q, k and v differ in shape");
+  }
+  if (node.heads < 1 || out.channels % node.heads != 0) {
+    mismatch(node, std::to_string(out.channels) + " channels do not divide into " + std::to_string(node.heads) +
+                       " heads");
+  }
+  return out;
+}
+
+Value infer_embedding(const Graph& graph, const Node& node) {
+  const Constant& table = graph.constants[node.weights[0]];
+  if (table.dims.size() != 2) mismatch(node, "tensor " + table.name + " is not a table");
+  return {static_cast<int>(table.dims[1]), 1, 1};
+}
+
+Value infer_concat(const Graph& graph, const Node& node) {
+  Value out = input(graph, node, 0);
+  const Value& second = input(graph, node, 1);
+  if (out.height != second.height || out.width != second.width) mismatch(node, "the maps differ in size");
+  out.channels += second.channels;
+  return out;
+}
+
+Value infer_resampled(const Graph& graph, const Node& node) {
+  Value out = input(graph, node, 0);
+  if (node.op == DPM_OP_UPSAMPLE) {
+    out.height *= 2;
+    out.width *= 2;
+    return out;
+  }
+  if (out.height % 2 != 0 || out.width % 2 != 0) mismatch(node, "the map's sides are odd");
+  out.height /= 2;
+  out.width /= 2;
+  return out;
+}
+
+Value infer_channelwise(const Graph& graph, const Node& node) {
+  Value out = input(graph, node, 0);
+  if (node.op == DPM_OP_BIAS) expect_dims(node, graph.constants[node.biases[0]], {out.channels});
+  if (node.op == DPM_OP_CHANNEL_ADD) expect_vector(graph, node, out.channels);
+  if (node.op == DPM_OP_SCALE_SHIFT) expect_vector(graph, node, 2 * out.channels);
+  if (node.op == DPM_OP_ADD && !out.same_shape(input(graph, node, 1))) mismatch(node, "the maps differ in shape");
+  return out;
+}
+
+Value infer(const Graph& graph, const Node& node) {
+  switch (node.op) {
+    case DPM_OP_TIME_EMBEDDING: {
+      if (node.groups < 2) mismatch(node, "an embedding has at least two channels");
+      return {node.groups, 1, 1};
+    }
+    case DPM_OP_EMBEDDING:
+      return infer_embedding(graph, node);
+    case DPM_OP_CONVOLUTION:
+      return infer_convolution(graph, node);
+    case DPM_OP_GROUP_NORM:
+      return infer_group_norm(graph, node);
+    case DPM_OP_ATTENTION:
+      return infer_attention(graph, node);
+    case DPM_OP_CONCAT:
+      return infer_concat(graph, node);
+    case DPM_OP_UPSAMPLE:
+    case DPM_OP_AVERAGE_POOL:
+      return infer_resampled(graph, node);
+    default:
+      return infer_channelwise(graph, node);
+  }
+}
+
+}  // namespace
+
+Value infer_shape(const Graph& graph, const Node& node) {
+  Value out = infer(graph, node);
+  out.role = DPM_ROLE_INTERNAL;
+  out.parent = -1;
+  out.channel_offset = 0;
+  return out;
+}
+
+std::uint64_t multiply_adds(const Graph& graph, const Node& node) {
+  if (node.op == DPM_OP_ATTENTION) {
+    const Value& q = graph.values[node.inputs[0]];
+    const std::uint64_t tokens = static_cast<std::uint64_t>(q.height) * static_cast<std::uint64_t>(q.width);
+    return 2 * tokens * tokens * static_cast<std::uint64_t>(q.channels);
+  }
+  if (node.op != DPM_OP_CONVOLUTION) return 0;
+  const Value& in = graph.values[node.inputs[0]];
+  return graph.values[node.output].elements() * static_cast<std::uint64_t>(in.channels) *
+         static_cast<std::uint64_t>(node.kernel * node.kernel);
+}
+
+}  // namespace dpm::graph

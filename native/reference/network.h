@@ -1,0 +1,72 @@
+// The oracle: every operation as a naive loop over NCHW doubles, one node at a time, nothing fused.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+
+struct dpm_device {
+  std::atomic<std::uint64_t> used{0};
+  std::atomic<std::uint64_t> peak{0};
+};
+
+struct dpm_buffer {
+  std::vector<unsigned char> bytes;
+};
+
+struct dpm_network {
+  dpm_network(dpm_device& owner, const dpm_graph& graph);
+
+  struct Node {
+    dpm_node node{};
+    std::vector<double> weight;
+    std::vector<double> bias;
+    std::int64_t weight_rows = 0;
+  };
+
+  dpm_device& device;
+  std::vector<dpm_value> values;
+  std::vector<Node> nodes;
+};
+
+struct dpm_executable {
+  dpm_executable(dpm_network& owner, const dpm_plan& plan);
+  void run(const dpm_bindings& bindings, double* node_seconds) const;
+
+  dpm_network& network;
+  std::uint32_t batch;
+  std::vector<std::uint64_t> offsets;
+  double* arena;
+};
+
+namespace dpm::reference {
+
+/// Whether the device runs `node`: primitive operations only.
+bool supports(const dpm_graph& graph, const dpm_node& node);
+
+/// One value of one sample, NCHW; external ones are copied in and out by the executable.
+struct Map {
+  double* data = nullptr;
+  int channels = 0;
+  int height = 0;
+  int width = 0;
+
+  [[nodiscard]] double& at(int c, int y, int x) const {
+    return data[(static_cast<std::ptrdiff_t>(c) * height + y) * width + x];
+  }
+  [[nodiscard]] int elements() const { return channels * height * width; }
+};
+
+/// Runs one node for one sample.
+void run_node(const dpm_network::Node& node, const Map* inputs, const Map& out);
+
+float* row(const dpm_view& view, std::uint64_t index);
+void gather(const dpm_gather& gather);
+void update(const dpm_update& update);
+void reduce(const dpm_reduce& reduce);
+
+}  // namespace dpm::reference

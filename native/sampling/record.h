@@ -1,0 +1,74 @@
+// The binary record of a step program: one network evaluation and one fused update.
+// A plain struct of 32-bit words, little-endian, shared by every backend and by TypeScript (lib/samplers/program.ts).
+#pragma once
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { DPM_RECORD_VERSION = 1, DPM_MAX_HISTORY = 8 };
+
+/// Bits of dpm_record::flags.
+enum dpm_record_flag {
+  DPM_RECORD_EVALUATE = 1u << 0,       ///< the network runs; otherwise `out` and `head` keep their values
+  DPM_RECORD_READ_Y = 1u << 1,         ///< the network and the predictions read y instead of x
+  DPM_RECORD_WRITE_X = 1u << 2,        ///< x is replaced
+  DPM_RECORD_WRITE_Y = 1u << 3,        ///< y is replaced, after x
+  DPM_RECORD_STORE_HISTORY = 1u << 4,  ///< m[slot] is kept for later records
+};
+
+enum dpm_clip_mode { DPM_CLIP_NONE = 0, DPM_CLIP_STATIC = 1, DPM_CLIP_DYNAMIC = 2 };
+
+enum dpm_variance_form {
+  DPM_VARIANCE_NONE = 0,
+  DPM_VARIANCE_SCALAR = 1,  ///< noise of standard deviation `deviation`
+  DPM_VARIANCE_LINEAR = 2,  ///< variance clamp(v0 + v1*head + v2*eps^2, low, high)
+  DPM_VARIANCE_LOG = 3,     ///< variance clamp(exp(v0 + v1*head), low, high)
+};
+
+/// With `in` = readY ? y : x, `out` and `head` the network's outputs and z standard normal noise:
+///
+///   x0      = x0_in*in + x0_out*out, clipped
+///   m[slot] = history_in*in + history_x0*x0
+///   x'      = x_x*x + x_y*y + x_out*out + sum_j x_history[j]*m[j] + sqrt(variance)*z
+///   y'      = y_x*x' + y_y*y + y_out*out + sum_j y_history[j]*m[j]
+///
+/// The noise prediction of the variance forms is eps = eps_in*in + eps_out*out, unclipped.
+typedef struct dpm_record {
+  uint32_t flags;
+  uint32_t slot;
+  uint32_t clip;      ///< dpm_clip_mode
+  uint32_t variance;  ///< dpm_variance_form
+  float time;         ///< what enters the time embedding
+  float input_scale;  ///< the network sees input_scale*in
+  float x0_in;
+  float x0_out;
+  float clip_low;   ///< static: lower bound; dynamic: quantile of |x0| in (0,1]
+  float clip_high;  ///< static: upper bound; dynamic: least threshold
+  float history_in;
+  float history_x0;
+  float x_x;
+  float x_y;
+  float x_out;
+  float x_history[DPM_MAX_HISTORY];
+  float deviation;
+  float v0;
+  float v1;
+  float v2;
+  float eps_in;
+  float eps_out;
+  float low;
+  float high;
+  float y_x;
+  float y_y;
+  float y_out;
+  float y_history[DPM_MAX_HISTORY];
+  uint32_t reserved[6];
+} dpm_record;
+
+#ifdef __cplusplus
+}
+static_assert(sizeof(dpm_record) == 192, "the record is 48 words");
+#endif

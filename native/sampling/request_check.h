@@ -1,0 +1,10 @@
+#pragma once
+
+#include "sampling/runner.h"
+
+namespace dpm {
+
+/// Throws Error(kArgument) when `request` does not fit a network of `shape`.
+void check_request(const RunRequest& request, const NetworkShape& shape);
+
+}  // namespace dpm

@@ -1,0 +1,58 @@
+// The one sampling loop: every sample has a program and a program counter, one evaluation serves all samples that ask
+// for one, one fused update follows.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "engine/network.h"
+#include "sampling/record.h"
+
+namespace dpm {
+
+/// A range of the request's records.
+struct Program {
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+  std::uint32_t history = 0;
+  float initial_scale = 1;
+};
+
+struct SampleIdentity {
+  std::uint32_t program = 0;
+  std::uint32_t seed_low = 0;
+  std::uint32_t seed_high = 0;
+  std::uint32_t index = 0;
+  std::int32_t label = -1;
+};
+
+struct RunRequest {
+  std::vector<dpm_record> records;
+  std::vector<Program> programs;
+  std::vector<SampleIdentity> samples;
+  std::vector<float> init;   ///< [samples][image], or empty
+  std::vector<float> noise;  ///< [noise records][samples][image], or empty
+  std::uint32_t batch = 1;
+  std::uint32_t snapshot_every = 0;
+  std::shared_ptr<std::atomic<bool>> cancelled;
+  std::function<void(std::uint64_t done, std::uint64_t total)> progress;
+};
+
+struct Snapshot {
+  std::uint32_t record = 0;
+  std::vector<float> images;
+};
+
+struct RunResult {
+  std::vector<float> images;
+  std::vector<Snapshot> snapshots;
+};
+
+/// Runs all samples to the end of their programs, `batch` at a time. Throws Error(kAborted) when `cancelled` is set,
+/// Error(kClosed) when `stopping` is, both before the next evaluation; Error(kArgument) when the request is inconsistent.
+RunResult run_programs(Network& network, const RunRequest& request, const std::atomic<bool>& stopping);
+
+}  // namespace dpm

@@ -1,0 +1,39 @@
+// The arithmetic of a record (record.h), element by element; CPU and CUDA kernels share it.
+#pragma once
+
+#include "core/host_device.h"
+#include "core/scalar_math.h"
+#include "sampling/record.h"
+
+namespace dpm::update {
+
+DPM_HOST_DEVICE float clamp(float value, float low, float high) {
+  value = value < low ? low : value;
+  return value > high ? high : value;
+}
+
+/// The data prediction before clipping.
+DPM_HOST_DEVICE float data_prediction(const dpm_record& record, float in, float out) {
+  return record.x0_in * in + record.x0_out * out;
+}
+
+/// The data prediction after dynamic thresholding with threshold s.
+DPM_HOST_DEVICE float thresholded(float x0, float s) { return clamp(x0, -s, s) / s; }
+
+/// What the ring keeps: the solver's own variable, noise or data.
+DPM_HOST_DEVICE float solver_variable(const dpm_record& record, float in, float x0) {
+  return record.history_in * in + record.history_x0 * x0;
+}
+
+/// Variance of the linear form from the head and the unclipped noise prediction.
+DPM_HOST_DEVICE float linear_variance(const dpm_record& record, float in, float out, float head) {
+  const float epsilon = record.eps_in * in + record.eps_out * out;
+  return clamp(record.v0 + record.v1 * head + record.v2 * (epsilon * epsilon), record.low, record.high);
+}
+
+/// Variance of the logarithmic form (learned range).
+DPM_HOST_DEVICE float log_variance(const dpm_record& record, float head) {
+  return clamp(math::exp(record.v0 + record.v1 * head), record.low, record.high);
+}
+
+}  // namespace dpm::update

@@ -1,0 +1,206 @@
+#include "unet/builder.h"
+
+#include <utility>
+
+#include "core/error.h"
+
+namespace dpm::unet {
+namespace {
+
+using graph::Graph;
+using graph::Node;
+
+class Builder {
+ public:
+  Builder(const Description& description, const Weights& weights) : description_(description), weights_(weights) {}
+
+  Graph build() {
+    const int image = graph_.add_input(DPM_ROLE_IMAGE, description_.in_channels, description_.height,
+                                       description_.width);
+    embed_time();
+    int input = image;
+    if (description_.center_input) {
+      Node center = node(DPM_OP_AFFINE, "center_input", image);
+      center.scale = 2;
+      center.shift = -1;
+      input = graph_.add(center);
+    }
+    current_ = convolution("conv_in", input, 3, 1, 1, 1);
+    for (const Block& block : description_.blocks) add_block(block);
+    if (!skips_.empty()) throw Error(ErrorCode::kArgument, "a skip is pushed and never popped");
+    const int out = output("conv_norm_out", "conv_out", current_, description_.output_groups,
+                           description_.output_epsilon);
+    graph_.values[out].role = DPM_ROLE_OUTPUT;
+    if (description_.has_head) add_head();
+    return std::move(graph_);
+  }
+
+ private:
+  static Node node(dpm_op op, const std::string& name, int input) {
+    Node result;
+    result.op = op;
+    result.name = name;
+    result.inputs[0] = input;
+    return result;
+  }
+
+  int constant(const std::string& name) { return graph_.add_constant(weights_.get(name)); }
+
+  int convolution(const std::string& name, int input, int kernel, int stride, int pad_before, int pad_after) {
+    Node product = node(DPM_OP_CONVOLUTION, name, input);
+    product.kernel = kernel;
+    product.stride = stride;
+    product.pad_before = pad_before;
+    product.pad_after = pad_after;
+    product.weights = {constant(name + ".weight")};
+    Node bias = node(DPM_OP_BIAS, name + ".bias", graph_.add(product));
+    bias.biases = {constant(name + ".bias")};
+    return graph_.add(bias);
+  }
+
+  int product(const std::string& name, int input) { return convolution(name, input, 1, 1, 0, 0); }
+
+  int silu(const std::string& name, int input) { return graph_.add(node(DPM_OP_SILU, name, input)); }
+
+  int group_norm(const std::string& name, int input, int groups, float epsilon) {
+    Node norm = node(DPM_OP_GROUP_NORM, name, input);
+    norm.groups = groups;
+    norm.epsilon = epsilon;
+    norm.weights = {constant(name + ".weight")};
+    norm.biases = {constant(name + ".bias")};
+    return graph_.add(norm);
+  }
+
+  int add(const std::string& name, int left, int right) {
+    Node sum = node(DPM_OP_ADD, name, left);
+    sum.inputs[1] = right;
+    return graph_.add(sum);
+  }
+
+  int scaled(const std::string& name, int input, float scale) {
+    if (scale == 1.0F) return input;
+    Node affine = node(DPM_OP_AFFINE, name, input);
+    affine.scale = scale;
+    return graph_.add(affine);
+  }
+
+  void embed_time() {
+    const int time = graph_.add_input(DPM_ROLE_TIME, 1, 1, 1);
+    Node sinusoid = node(DPM_OP_TIME_EMBEDDING, "time_proj", time);
+    sinusoid.groups = description_.time_channels;
+    sinusoid.frequency_shift = description_.frequency_shift;
+    sinusoid.cosine_first = description_.cosine_first;
+    int embedding = product("time_embedding.linear_1", graph_.add(sinusoid));
+    embedding = product("time_embedding.linear_2", silu("time_embedding.act", embedding));
+    if (description_.classes > 0) {
+      const int label = graph_.add_input(DPM_ROLE_LABEL, 1, 1, 1);
+      Node table = node(DPM_OP_EMBEDDING, "class_embedding", label);
+      table.weights = {constant("class_embedding.weight")};
+      embedding = add("class_embedding.add", embedding, graph_.add(table));
+    }
+    embedding_ = silu("time_embedding.silu", embedding);
+  }
+
+  void add_block(const Block& block) {
+    switch (block.kind) {
+      case Block::Kind::kPush:
+        skips_.push_back(current_);
+        return;
+      case Block::Kind::kPop:
+        pop();
+        return;
+      case Block::Kind::kResidual:
+        current_ = residual(block, current_);
+        return;
+      case Block::Kind::kAttention:
+        current_ = attention(block, current_);
+        return;
+      case Block::Kind::kDownsample:
+        current_ = convolution(block.name, current_, 3, 2, block.asymmetric ? 0 : 1, 1);
+        return;
+      case Block::Kind::kUpsample:
+        current_ = convolution(block.name, graph_.add(node(DPM_OP_UPSAMPLE, block.name + ".nearest", current_)), 3, 1,
+                               1, 1);
+        return;
+    }
+  }
+
+  void pop() {
+    if (skips_.empty()) throw Error(ErrorCode::kArgument, "a skip is popped that was never pushed");
+    Node concat = node(DPM_OP_CONCAT, "concat", current_);
+    concat.inputs[1] = skips_.back();
+    skips_.pop_back();
+    current_ = graph_.add(concat);
+  }
+
+  int resampled(const Block& block, const std::string& name, int input) {
+    if (block.resample == Block::Resample::kNone) return input;
+    const bool mean = block.resample == Block::Resample::kMean;
+    return graph_.add(node(mean ? DPM_OP_AVERAGE_POOL : DPM_OP_UPSAMPLE, name, input));
+  }
+
+  int residual(const Block& block, int x) {
+    const std::string& name = block.name;
+    int h = silu(name + ".act1", group_norm(name + ".norm1", x, block.groups1, block.epsilon));
+    h = convolution(name + ".conv1", resampled(block, name + ".resample", h), 3, 1, 1, 1);
+    const int projection = product(name + ".time_emb_proj", embedding_);
+    if (!block.scale_shift) h = channel_op(DPM_OP_CHANNEL_ADD, name + ".time_add", h, projection);
+    h = group_norm(name + ".norm2", h, block.groups2, block.epsilon);
+    if (block.scale_shift) h = channel_op(DPM_OP_SCALE_SHIFT, name + ".scale_shift", h, projection);
+    int shortcut = resampled(block, name + ".resample_shortcut", x);
+    if (block.shortcut) shortcut = product(name + ".conv_shortcut", shortcut);
+    h = convolution(name + ".conv2", silu(name + ".act2", h), 3, 1, 1, 1);
+    return scaled(name + ".scale", add(name + ".add", h, shortcut), block.scale);
+  }
+
+  int channel_op(dpm_op op, const std::string& name, int map, int vector) {
+    Node result = node(op, name, map);
+    result.inputs[1] = vector;
+    return graph_.add(result);
+  }
+
+  int attention(const Block& block, int x) {
+    const std::string& name = block.name;
+    const int normed = block.groups1 > 0 ? group_norm(name + ".group_norm", x, block.groups1, block.epsilon) : x;
+    Node attend = node(DPM_OP_ATTENTION, name, product(name + ".to_q", normed));
+    attend.inputs[1] = product(name + ".to_k", normed);
+    attend.inputs[2] = product(name + ".to_v", normed);
+    attend.heads = block.heads;
+    const int projected = product(name + ".to_out.0", graph_.add(attend));
+    return scaled(name + ".scale", add(name + ".add", projected, x), block.scale);
+  }
+
+  int output(const std::string& norm, const std::string& convolution_name, int input, int groups, float epsilon) {
+    return convolution(convolution_name, silu(norm + ".silu", group_norm(norm, input, groups, epsilon)), 3, 1, 1, 1);
+  }
+
+  void add_head() {
+    const Head& head = description_.head;
+    int features = current_;
+    if (head.complex) {
+      Block block;
+      block.kind = Block::Kind::kResidual;
+      block.name = head.prefix + ".resnet";
+      block.groups1 = block.groups2 = head.groups;
+      block.epsilon = head.epsilon;
+      features = residual(block, features);
+    }
+    const int out = output(head.prefix + ".norm_out", head.prefix + ".conv_out", features, head.groups, head.epsilon);
+    graph_.values[out].role = DPM_ROLE_HEAD;
+  }
+
+  const Description& description_;
+  const Weights& weights_;
+  Graph graph_;
+  std::vector<int> skips_;
+  int embedding_ = -1;
+  int current_ = -1;
+};
+
+}  // namespace
+
+graph::Graph build_graph(const Description& description, const Weights& weights) {
+  return Builder(description, weights).build();
+}
+
+}  // namespace dpm::unet

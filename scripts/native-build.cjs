@@ -1,0 +1,68 @@
+#!/usr/bin/env node
+'use strict';
+// The one door to the native build. `npm run build:native`, `npm test`, node-gyp (through binding.gyp), prebuildify (as
+// its --node-gyp) and users who build the published package all come here. It runs cmake-js in build/cmake and copies
+// the addon and its plug-ins to build/Release, where node-gyp-build looks first.
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { parseArgs } = require('node:util');
+
+const root = path.resolve(__dirname, '..');
+// Not strict: prebuildify passes the arguments that node-gyp would get, and none of them matters here.
+const { values: options } = parseArgs({
+  strict: false,
+  options: {
+    config: { type: 'string', default: 'Release' },
+    out: { type: 'string' },
+    tests: { type: 'boolean', default: false },
+    'run-tests': { type: 'boolean', default: false },
+  },
+});
+
+// Tools that scripts/setup brought because the system has none.
+const toolchain = path.join(root, '.toolchain', 'python', 'bin');
+const environment = { ...process.env, PATH: `${process.env.PATH}${path.delimiter}${toolchain}` };
+// gyp exports make's own variables, which confuse the inner build.
+for (const name of ['MAKEFLAGS', 'MFLAGS', 'MAKELEVEL', 'MAKEOVERRIDES', 'BUILDTYPE', 'builddir', 'V']) {
+  delete environment[name];
+}
+
+function run(command, commandArguments) {
+  const { status, error } = spawnSync(command, commandArguments, { cwd: root, env: environment, stdio: 'inherit' });
+  if (error) console.error(`cannot run ${command}: ${error.message}`);
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+const work = path.join(root, 'build', 'cmake');
+const built = path.join(work, options.config);
+
+function cmakeJs(step, ...more) {
+  let script;
+  try {
+    script = require.resolve('cmake-js/bin/cmake-js', { paths: [root] });
+  } catch {
+    console.error('the native build needs cmake-js and node-addon-api: npm install cmake-js node-addon-api');
+    process.exit(1);
+  }
+  const common = ['--directory', root, '--out', work, '--config', options.config, '--log-level', 'warn'];
+  if (process.env.PREBUILD_ARCH) common.push('--arch', process.env.PREBUILD_ARCH);
+  run(process.execPath, [script, step, ...common, ...more]);
+}
+
+// Always configure: `cmake-js build` alone skips it, and with it new options, once there is a CMakeCache.txt.
+cmakeJs('configure', `--CDDPM_TESTS=${options.tests ? 'ON' : 'OFF'}`);
+cmakeJs('build', '--parallel', String(os.availableParallelism()));
+
+const out = path.resolve(root, options.out ?? path.join('build', options.config));
+fs.mkdirSync(out, { recursive: true });
+for (const file of fs.readdirSync(built)) {
+  if (!/\.(node|so|dylib|dll)$/.test(file)) continue;
+  // Under its final name at once: a process that has the old file mapped keeps it.
+  const temporary = path.join(out, `${file}.${process.pid}.tmp`);
+  fs.copyFileSync(path.join(built, file), temporary);
+  fs.renameSync(temporary, path.join(out, file));
+}
+
+if (options['run-tests']) run(path.join(built, 'dpm_native_tests'), ['--gtest_brief=1']);

@@ -1,0 +1,20 @@
+'use strict';
+// npm runs this in a checkout and for git dependencies, never for those who install the published package. It makes the
+// package usable: the addon, unless one that loads is there already, and dist/.
+const { spawnSync } = require('node:child_process');
+const path = require('node:path');
+
+const root = path.resolve(__dirname, '..');
+
+function run(script, ...scriptArguments) {
+  const { status } = spawnSync(process.execPath, [script, ...scriptArguments], { cwd: root, stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+function addonLoads() {
+  const script = 'require("node-gyp-build")(process.cwd())';
+  return spawnSync(process.execPath, ['-e', script], { cwd: root, stdio: 'ignore' }).status === 0;
+}
+
+if (!addonLoads()) run(path.join(__dirname, 'native-build.cjs'));
+run(require.resolve('typescript/bin/tsc', { paths: [root] }), '-p', 'tsconfig.build.json');

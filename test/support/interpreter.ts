@@ -1,0 +1,116 @@
+import type { LinearUpdate, StepProgram, StepRecord } from '../../lib/samplers/program.js';
+
+/** A network written for the interpreter: outputs for one state at one time. */
+export interface InterpretedModel {
+  out: (x: number, t: number, index: number) => number;
+  head?: (x: number, t: number, index: number) => number;
+}
+
+export interface Registers {
+  x: Float64Array;
+  y: Float64Array;
+  out: Float64Array;
+  head: Float64Array;
+  history: Float64Array[];
+}
+
+/** Registers of one sample with `x` as its state and everything else 0. */
+export function registers(x: ArrayLike<number>, history: number): Registers {
+  const empty = (): Float64Array => new Float64Array(x.length);
+  return {
+    x: Float64Array.from(x),
+    y: empty(),
+    out: empty(),
+    head: empty(),
+    history: Array.from({ length: history }, empty),
+  };
+}
+
+function quantile(values: Float64Array, q: number): number {
+  const sorted = values.map(Math.abs).sort();
+  const position = q * (sorted.length - 1);
+  const below = Math.floor(position);
+  const [low = 0, high = low] = sorted.subarray(below, below + 2);
+  return low + (position - below) * (high - low);
+}
+
+function clip(record: StepRecord, x0: Float64Array): Float64Array {
+  switch (record.clip.kind) {
+    case 'none':
+      return x0;
+    case 'static': {
+      const { low, high } = record.clip;
+      return x0.map((value) => Math.min(Math.max(value, low), high));
+    }
+    case 'dynamic': {
+      const limit = Math.max(quantile(x0, record.clip.quantile), record.clip.floor);
+      return x0.map((value) => Math.min(Math.max(value, -limit), limit) / limit);
+    }
+  }
+}
+
+function deviation(record: StepRecord, input: number, out: number, head: number): number {
+  const { variance } = record;
+  switch (variance.kind) {
+    case 'none':
+      return 0;
+    case 'scalar':
+      return variance.deviation;
+    case 'linear': {
+      const epsilon = variance.epsilon.input * input + variance.epsilon.output * out;
+      const value = variance.offset + variance.head * head + variance.epsilonSquared * epsilon * epsilon;
+      return Math.sqrt(Math.min(Math.max(value, variance.low), variance.high));
+    }
+    case 'log':
+      return Math.sqrt(
+        Math.min(Math.max(Math.exp(variance.offset + variance.head * head), variance.low), variance.high),
+      );
+  }
+}
+
+function combine(update: LinearUpdate, state: Registers, i: number): number {
+  const past = update.history.reduce(
+    (sum, c, slot) => (c === 0 ? sum : sum + c * (state.history[slot]?.[i] ?? NaN)),
+    0,
+  );
+  return update.x * (state.x[i] ?? NaN) + update.y * (state.y[i] ?? NaN) + update.out * (state.out[i] ?? NaN) + past;
+}
+
+/** The fused update of one record, in float64; `noise` is a standard normal per element. */
+export function applyUpdate(record: StepRecord, state: Registers, noise: ArrayLike<number> | null): void {
+  const input = Float64Array.from(record.read === 'y' ? state.y : state.x);
+  const predict = ({ input: a, output: b }: { input: number; output: number }): Float64Array =>
+    input.map((value, i) => a * value + b * (state.out[i] ?? NaN));
+  const x0 = clip(record, predict(record.prediction));
+  state.history[record.store.slot] = x0.map(
+    (value, i) => record.store.input * (input[i] ?? NaN) + record.store.data * value,
+  );
+  const { x, y } = record;
+  if (x !== null) {
+    state.x = state.x.map((_, i) => {
+      const spread = deviation(record, input[i] ?? NaN, state.out[i] ?? NaN, state.head[i] ?? NaN);
+      return combine(x, state, i) + (spread === 0 ? 0 : spread * (noise?.[i] ?? NaN));
+    });
+  }
+  if (y !== null) state.y = state.y.map((_, i) => combine(y, state, i));
+}
+
+/** Runs a step program in float64; `noise(r)` is the noise of the r-th record that adds some. */
+export function interpret(
+  program: StepProgram,
+  model: InterpretedModel,
+  init: ArrayLike<number>,
+  noise: (index: number, record: number) => ArrayLike<number>,
+): Float64Array {
+  const state = registers(init, program.history);
+  let drawn = 0;
+  program.records.forEach((record, index) => {
+    if (record.evaluate) {
+      const input = (record.read === 'y' ? state.y : state.x).map((value) => record.inputScale * value);
+      state.out = input.map((value, i) => model.out(value, record.time, i));
+      state.head = input.map((value, i) => model.head?.(value, record.time, i) ?? 0);
+    }
+    applyUpdate(record, state, record.variance.kind === 'none' ? null : noise(drawn++, index));
+  });
+  return state.x;
+}
