@@ -12,6 +12,8 @@ export default defineConfig({
     maxWorkers: 1,
     execArgv: ['--expose-gc'],
     testTimeout: 30_000,
+    // What .ci/run counts.
+    reporters: process.env['CI'] === undefined ? ['default'] : ['default', ['json', { outputFile: 'build/vitest.json' }]],
     coverage: { include: ['lib/**/*.ts'] },
   },
 });

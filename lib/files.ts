@@ -57,10 +57,7 @@ export async function readExactly(
 export async function readJson(path: string): Promise<unknown> {
   const bytes = await withFile(path, async (file, size) => {
     if (size > JSON_LIMIT) {
-      throw new DpmError(
-        'ERR_DPM_CONFIG',
-        `${path} has ${size} bytes, a configuration has at most ${JSON_LIMIT}`,
-      );
+      throw new DpmError('ERR_DPM_CONFIG', `${path} has ${size} bytes, a configuration has at most ${JSON_LIMIT}`);
     }
     return readExactly(file, path, 0, size);
   });

@@ -1,5 +1,6 @@
 import { abortable, throwIfAborted } from './abort.js';
 import { elementCount } from './arrays.js';
+import { unknownName } from './checks.js';
 import { headNames, type HeadName } from './checkpoint/heads.js';
 import { loadableNetwork, readModelFolder, type ModelFolder } from './checkpoint/model-folder.js';
 import { Device, type DeviceOptions, type MemoryUse } from './device.js';
@@ -120,7 +121,7 @@ export class DiffusionModel {
   static async load(folder: string, options: LoadOptions = {}): Promise<DiffusionModel> {
     const { head = null, networkTime } = options;
     if (head !== null && !headNames.includes(head)) {
-      throw new DpmError('ERR_DPM_ARGUMENT', `head '${head}' is unknown; use one of ${headNames.join(', ')}`);
+      throw unknownName('head', head, headNames);
     }
     const read = await readModelFolder(folder, networkTime === undefined ? {} : { networkTime });
     const loadable = await loadableNetwork(read, head);
@@ -224,10 +225,7 @@ export class DiffusionModel {
     const total = count * elementCount(this.sampleShape);
     if (options.init !== undefined && options.init.length !== total) {
       const shape = [count, ...this.sampleShape].join(', ');
-      throw new DpmError(
-        'ERR_DPM_TENSOR_SHAPE',
-        `init has ${options.init.length} elements, it has to be [${shape}]`,
-      );
+      throw new DpmError('ERR_DPM_TENSOR_SHAPE', `init has ${options.init.length} elements, it has to be [${shape}]`);
     }
     const unet = await this.#network(commonHead(programs));
     const { classLabels } = options;

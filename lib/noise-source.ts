@@ -29,10 +29,7 @@ export function flattenNoise(noise: NoiseOption, sliceElements: number): Float32
 export function requireSlices(noise: Float32Array, sliceElements: number, needed: number): void {
   const given = noise.length / sliceElements;
   if (given < needed) {
-    throw new DpmError(
-      'ERR_DPM_TENSOR_SHAPE',
-      `noise has ${given} slices, the program adds noise ${needed} times`,
-    );
+    throw new DpmError('ERR_DPM_TENSOR_SHAPE', `noise has ${given} slices, the program adds noise ${needed} times`);
   }
 }
 

@@ -90,18 +90,14 @@ export class UNet {
   labels(classLabels: ArrayLike<number> | undefined, batch: number): Int32Array | null {
     const { classes } = this.info;
     if (classLabels === undefined) {
-      if (classes > 0)
-        throw new DpmError('ERR_DPM_ARGUMENT', `the network has ${classes} classes: give classLabels`);
+      if (classes > 0) throw new DpmError('ERR_DPM_ARGUMENT', `the network has ${classes} classes: give classLabels`);
       return null;
     }
     if (classes === 0)
       throw new DpmError('ERR_DPM_ARGUMENT', 'the network is not class-conditional: leave classLabels out');
     const labels = Array.from(classLabels);
     if (labels.length !== batch) {
-      throw new DpmError(
-        'ERR_DPM_ARGUMENT',
-        `classLabels has ${labels.length} labels for ${batch} samples`,
-      );
+      throw new DpmError('ERR_DPM_ARGUMENT', `classLabels has ${labels.length} labels for ${batch} samples`);
     }
     for (const label of labels) {
       if (!Number.isInteger(label) || label < 0 || label >= classes) {
@@ -120,10 +116,7 @@ export class UNet {
     const perSample = elementCount(this.#shape(1, this.info.inChannels));
     const batch = elements / perSample;
     if (!Number.isInteger(batch) || batch < 1) {
-      throw new DpmError(
-        'ERR_DPM_TENSOR_SHAPE',
-        `x has ${elements} elements, a sample has ${perSample}`,
-      );
+      throw new DpmError('ERR_DPM_TENSOR_SHAPE', `x has ${elements} elements, a sample has ${perSample}`);
     }
     if (x instanceof DeviceTensor && x.device !== this.device) {
       throw new DpmError('ERR_DPM_ARGUMENT', 'x lies on another device than the network');

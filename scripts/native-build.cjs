@@ -21,9 +21,9 @@ const { values: options } = parseArgs({
   },
 });
 
-// Tools that scripts/setup brought because the system has none.
-const toolchain = path.join(root, '.toolchain', 'python', 'bin');
-const environment = { ...process.env, PATH: `${process.env.PATH}${path.delimiter}${toolchain}` };
+// Tools that scripts/setup brought because the system's are missing or too old.
+const toolchain = path.join(root, '.toolchain', 'bin');
+const environment = { ...process.env, PATH: `${toolchain}${path.delimiter}${process.env.PATH}` };
 // gyp exports make's own variables, which confuse the inner build.
 for (const name of ['MAKEFLAGS', 'MFLAGS', 'MAKELEVEL', 'MAKEOVERRIDES', 'BUILDTYPE', 'builddir', 'V']) {
   delete environment[name];

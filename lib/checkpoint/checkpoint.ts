@@ -5,7 +5,7 @@ import { listNames } from '../arrays.js';
 import { DpmError } from '../errors.js';
 import { readJson } from '../files.js';
 import type { NativeWeights } from '../native.js';
-import { isJsonObject } from './config-reader.js';
+import { ConfigReader, isJsonObject } from './config-reader.js';
 import { readSafetensorsHeader, type TensorEntry } from './safetensors.js';
 
 /** Tensors of one or more safetensors files, by their names in the files. */
@@ -42,7 +42,7 @@ function shardName(path: string, tensor: string, file: unknown): string {
 /** A sharded checkpoint from its `.safetensors.index.json`. */
 export async function openSharded(path: string): Promise<Checkpoint> {
   const index = await readJson(path);
-  const map = isJsonObject(index) ? index['weight_map'] : undefined;
+  const map = isJsonObject(index) ? new ConfigReader(index, path).raw('weight_map') : undefined;
   if (!isJsonObject(map)) throw new DpmError('ERR_DPM_CONFIG', `${path}: weight_map is missing or not an object`);
   const wanted = new Map(Object.entries(map).map(([name, file]) => [name, shardName(path, name, file)]));
   const shards = [...new Set(wanted.values())].sort();

@@ -138,10 +138,7 @@ export function diffusersNetwork(config: DiffusersConfig, source: string): Nativ
   const levels = config.channels.length;
   const base = at(config.channels, 0);
   if (!(base / 2 - config.freqShift > 0)) {
-    throw new DpmError(
-      'ERR_DPM_CONFIG',
-      `${source}: freq_shift ${config.freqShift} is too large for ${base} channels`,
-    );
+    throw new DpmError('ERR_DPM_CONFIG', `${source}: freq_shift ${config.freqShift} is too large for ${base} channels`);
   }
   builder.push();
   for (let level = 0; level < levels; ++level) builder.down(level);

@@ -65,10 +65,7 @@ function headerLength(path: string, start: Uint8Array, size: number): number {
     );
   }
   if (8n + length > BigInt(size)) {
-    throw new DpmError(
-      'ERR_DPM_FILE_TRUNCATED',
-      `${path} has ${size} bytes, its header alone needs ${8n + length}`,
-    );
+    throw new DpmError('ERR_DPM_FILE_TRUNCATED', `${path} has ${size} bytes, its header alone needs ${8n + length}`);
   }
   return Number(length);
 }
@@ -109,8 +106,7 @@ function parseTensor(path: string, name: string, raw: unknown, dataStart: number
     code: 'ERR_DPM_FILE_HEADER' | 'ERR_DPM_TENSOR_DTYPE' | 'ERR_DPM_TENSOR_SHAPE' | 'ERR_DPM_TENSOR_SIZE',
     problem: string,
   ): DpmError => new DpmError(code, `${path}: tensor '${name.slice(0, 200)}' ${problem}`);
-  if (name.length > MAX_NAME_LENGTH)
-    throw error('ERR_DPM_FILE_HEADER', `has a name of ${name.length} characters`);
+  if (name.length > MAX_NAME_LENGTH) throw error('ERR_DPM_FILE_HEADER', `has a name of ${name.length} characters`);
   if (!isJsonObject(raw)) throw error('ERR_DPM_FILE_HEADER', 'is not described by an object');
   const fields = Object.keys(raw);
   if (fields.length !== 3 || !['dtype', 'shape', 'data_offsets'].every((field) => Object.hasOwn(raw, field))) {
@@ -123,7 +119,7 @@ function parseTensor(path: string, name: string, raw: unknown, dataStart: number
   if (!isDtype(dtype)) {
     throw error(
       'ERR_DPM_TENSOR_DTYPE',
-      `has dtype ${String(JSON.stringify(dtype)).slice(0, 40)}; known: ${Object.keys(dtypeBytes).join(', ')}`,
+      `has dtype ${JSON.stringify(dtype).slice(0, 40)}; known: ${Object.keys(dtypeBytes).join(', ')}`,
     );
   }
   if (!Array.isArray(shape) || shape.length > MAX_RANK || !shape.every(isSize)) {
@@ -157,10 +153,7 @@ function checkLayout(path: string, tensors: ReadonlyMap<string, TensorEntry>, da
     position = offset + bytes;
   }
   if (position > size) {
-    throw new DpmError(
-      'ERR_DPM_FILE_TRUNCATED',
-      `${path} has ${size} bytes, its tensors need ${position}`,
-    );
+    throw new DpmError('ERR_DPM_FILE_TRUNCATED', `${path} has ${size} bytes, its tensors need ${position}`);
   }
   if (position < size) {
     throw new DpmError('ERR_DPM_FILE_HEADER', `${path} has ${size - position} bytes behind its last tensor`);
@@ -192,10 +185,7 @@ function parseHeader(path: string, bytes: Uint8Array, size: number): Safetensors
 export async function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> {
   return withFile(path, async (file, size) => {
     if (size < 8)
-      throw new DpmError(
-        'ERR_DPM_FILE_TRUNCATED',
-        `${path} has ${size} bytes, a safetensors file has at least 8`,
-      );
+      throw new DpmError('ERR_DPM_FILE_TRUNCATED', `${path} has ${size} bytes, a safetensors file has at least 8`);
     const length = headerLength(path, await readExactly(file, path, 0, 8), size);
     return parseHeader(path, await readExactly(file, path, 8, length), size);
   });

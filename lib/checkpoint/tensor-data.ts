@@ -135,10 +135,7 @@ export async function readLabels(header: SafetensorsHeader, name: string, limit:
   const { data } = await readFloats(header, name, ['I64', 'I32', 'U8']);
   const bad = data.findIndex((value) => !(value >= 0 && value < limit));
   if (bad >= 0) {
-    throw new DpmError(
-      'ERR_DPM_ARGUMENT',
-      `${header.path}: ${name} ${at(data, bad)} is outside 0..${limit - 1}`,
-    );
+    throw new DpmError('ERR_DPM_ARGUMENT', `${header.path}: ${name} ${at(data, bad)} is outside 0..${limit - 1}`);
   }
   return Int32Array.from(data);
 }

@@ -1,9 +1,11 @@
-import { DpmError } from '../errors.js';
+import { unknownName } from '../checks.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { Jump } from './jump.js';
 import { checkOptionNames, discreteOptionNames, type SamplerOptions } from './options.js';
 import type { RecordVariance, StepProgram } from './program.js';
 import { reverseProgram } from './reverse-step.js';
+
+const varianceNames: readonly string[] = ['beta', 'beta-tilde', 'learned'];
 
 /** No variance of a network trained on a schedule comes near this; the record needs a finite bound. */
 const unbounded = 1e30;
@@ -31,9 +33,7 @@ function fixedVariance(kind: 'beta' | 'beta-tilde', step: Jump): RecordVariance 
 export function ddpm(schedule: NoiseSchedule, options: SamplerOptions = {}): StepProgram {
   checkOptionNames('ddpm', options, [...discreteOptionNames, 'variance']);
   const kind = options.variance ?? schedule.defaults.variance;
-  if (kind !== 'beta' && kind !== 'beta-tilde' && kind !== 'learned') {
-    throw new DpmError('ERR_DPM_ARGUMENT', `variance '${kind}' is unknown; use beta, beta-tilde or learned`);
-  }
+  if (!varianceNames.includes(kind)) throw unknownName('variance', kind, varianceNames);
   return reverseProgram(schedule, options, {
     mean: 'markov',
     eta: 1,

@@ -1,4 +1,4 @@
-import { DpmError } from '../errors.js';
+import { unknownName } from '../checks.js';
 import { analyticDdim } from './analytic-ddim.js';
 import { analyticDdpm } from './analytic-ddpm.js';
 import { ddim } from './ddim.js';
@@ -28,7 +28,7 @@ export const gammaSamplers: ReadonlySet<SamplerName> = new Set(['analytic-ddpm',
 export function samplerByName(name: string): Sampler {
   const found = samplerNames.find((each) => each === name);
   if (found === undefined) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `sampler '${name}' is unknown; use one of ${samplerNames.join(', ')}`);
+    throw unknownName('sampler', name, samplerNames);
   }
   return samplers[found];
 }

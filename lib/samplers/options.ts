@@ -83,7 +83,6 @@ export function clipOf(schedule: NoiseSchedule, option: ClipOption | undefined):
 /** A checked share of the Markov noise. */
 export function etaOf(option: number | undefined): number {
   const eta = option ?? 0;
-  if (!(eta >= 0 && eta <= 1))
-    throw new DpmError('ERR_DPM_ARGUMENT', `eta is ${eta}, it has to be from 0 to 1`);
+  if (!(eta >= 0 && eta <= 1)) throw new DpmError('ERR_DPM_ARGUMENT', `eta is ${eta}, it has to be from 0 to 1`);
   return eta;
 }

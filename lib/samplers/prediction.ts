@@ -1,3 +1,4 @@
+import { unknownName } from '../checks.js';
 import { DpmError } from '../errors.js';
 import type { Prediction } from '../schedule/noise-schedule.js';
 
@@ -32,9 +33,6 @@ export function parametrisation(prediction: Prediction, alpha: number, sigma: nu
     case 'edm':
       throw new DpmError('ERR_DPM_UNSUPPORTED', "prediction 'edm' is not supported by this sampler");
     default:
-      throw new DpmError(
-        'ERR_DPM_ARGUMENT',
-        `prediction '${prediction}' is unknown; use one of epsilon, x0, v, score`,
-      );
+      throw unknownName('prediction', prediction, ['epsilon', 'x0', 'v', 'score']);
   }
 }

@@ -35,8 +35,7 @@ function checkUpdate(where: string, update: LinearUpdate | null, slot: number, w
 function checkClip(where: string, clip: Clip): void {
   if (clip.kind === 'static') {
     requireFinite(where, { 'clip.low': clip.low, 'clip.high': clip.high });
-    if (clip.low > clip.high)
-      throw invalid(where, `clip.low ${clip.low} exceeds clip.high ${clip.high}`);
+    if (clip.low > clip.high) throw invalid(where, `clip.low ${clip.low} exceeds clip.high ${clip.high}`);
   }
   if (clip.kind === 'dynamic') {
     requireFinite(where, { 'clip.quantile': clip.quantile, 'clip.floor': clip.floor });
@@ -98,10 +97,7 @@ function checkRecord(record: StepRecord, index: number, history: number, written
 export function validateProgram(program: StepProgram): void {
   const { history } = program;
   if (!Number.isInteger(history) || history < 1 || history > MAX_HISTORY) {
-    throw invalid(
-      'step program',
-      `history is ${history}, it has to be an integer in 1..${MAX_HISTORY}`,
-    );
+    throw invalid('step program', `history is ${history}, it has to be an integer in 1..${MAX_HISTORY}`);
   }
   if (program.records.length === 0) throw invalid('step program', 'it has no record');
   requireFinite('step program', { initialScale: program.initialScale });

@@ -1,4 +1,4 @@
-import { DpmError } from '../errors.js';
+import { unknownName } from '../checks.js';
 
 /** The named maps from the state's time to the number that enters the network's time embedding. */
 export const networkTimeNames = ['index', 'index1', 'rescaled', 'vp999', 'dpm-solver'] as const;
@@ -34,9 +34,6 @@ export function networkTimeFunction(rule: NetworkTime, steps: number, discrete: 
     case 'dpm-solver':
       return (time) => Math.max(0, 1000 * (unit(time) - 1 / steps));
     default:
-      throw new DpmError(
-        'ERR_DPM_ARGUMENT',
-        `networkTime '${rule}' is unknown; use one of ${networkTimeNames.join(', ')} or a function`,
-      );
+      throw unknownName('networkTime', rule, networkTimeNames);
   }
 }

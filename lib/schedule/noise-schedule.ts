@@ -101,10 +101,7 @@ export class NoiseSchedule {
   static vp(options: ScheduleOptions & { start?: number; end?: number; steps?: number } = {}): NoiseSchedule {
     const { start = 0.1, end = 20 } = options;
     if (!(start > 0 && end > start && Number.isFinite(end))) {
-      throw new DpmError(
-        'ERR_DPM_CONFIG',
-        `the VP schedule needs 0 < start < end, got ${start} and ${end}`,
-      );
+      throw new DpmError('ERR_DPM_CONFIG', `the VP schedule needs 0 < start < end, got ${start} and ${end}`);
     }
     const steps = checkedSteps(options.steps ?? 1000);
     return new NoiseSchedule({

@@ -1,4 +1,5 @@
 import { at } from '../arrays.js';
+import { unknownName } from '../checks.js';
 import { DpmError } from '../errors.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 
@@ -77,7 +78,7 @@ function spread(
       return fractions.map((u) => nearestTimeOfLogSnr(schedule, clean + u * (noisy - clean)));
     }
     default:
-      throw argument(`trajectory '${trajectory}' is unknown; use one of ${trajectoryNames.join(', ')}`);
+      throw unknownName('trajectory', trajectory, trajectoryNames);
   }
 }
 
@@ -127,7 +128,7 @@ export function discreteTransitions(schedule: NoiseSchedule, options: Trajectory
   if (!schedule.discrete) throw argument('this sampler needs a discrete noise schedule');
   const toFirst = options.end === 'first';
   if (options.end !== undefined && options.end !== 'data' && !toFirst) {
-    throw argument(`end is '${options.end}', it has to be 'data' or 'first'`);
+    throw unknownName('end', options.end, ['data', 'first']);
   }
   let times: number[];
   if (options.timesteps !== undefined) {
@@ -173,7 +174,7 @@ export function continuousGrid(
       case 'logsnr':
         return schedule.timeOfLogSnr(between(schedule.logSnr(start), schedule.logSnr(end), i));
       default:
-        throw argument(`trajectory '${trajectory}' is unknown; use one of ${trajectoryNames.join(', ')}`);
+        throw unknownName('trajectory', trajectory, trajectoryNames);
     }
   };
   return Array.from({ length: steps + 1 }, (_, i) => place(i));

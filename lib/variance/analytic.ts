@@ -10,10 +10,7 @@ const greyLevel = 2 / 255;
  */
 export function lastNoiseDeviation(levels: number): number {
   if (!(levels >= 0 && Number.isFinite(levels))) {
-    throw new DpmError(
-      'ERR_DPM_ARGUMENT',
-      `lastNoiseClip is ${levels}, it has to be a number of grey levels or null`,
-    );
+    throw new DpmError('ERR_DPM_ARGUMENT', `lastNoiseClip is ${levels}, it has to be a number of grey levels or null`);
   }
   return levels * greyLevel * Math.sqrt(Math.PI / 2);
 }

@@ -133,10 +133,7 @@ export async function estimateGamma(
   const elements = elementCount(model.sampleShape);
   const count = images.length / elements;
   if (!Number.isInteger(count)) {
-    throw new DpmError(
-      'ERR_DPM_TENSOR_SHAPE',
-      `images have ${images.length} elements, an image has ${elements}`,
-    );
+    throw new DpmError('ERR_DPM_TENSOR_SHAPE', `images have ${images.length} elements, an image has ${elements}`);
   }
   if (!Number.isInteger(samples) || samples < 1 || samples > count) {
     throw new DpmError(

@@ -27,8 +27,7 @@ function checkMoments(
     );
   }
   const bad = Array.from(m).findIndex((value) => !(Number.isFinite(value) && value >= 0));
-  if (bad >= 0)
-    throw new DpmError(code, `${where} entry ${bad} is ${m[bad]}, it has to be a number not below 0`);
+  if (bad >= 0) throw new DpmError(code, `${where} entry ${bad} is ${m[bad]}, it has to be a number not below 0`);
 }
 
 /**

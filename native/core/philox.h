@@ -15,6 +15,9 @@ struct PhiloxWords {
 
 DPM_HOST_DEVICE PhiloxWords philox4x32(std::uint32_t c0, std::uint32_t c1, std::uint32_t c2, std::uint32_t c3,
                                        std::uint32_t key0, std::uint32_t key1) {
+#if defined(__GNUC__) && !defined(__CUDACC__)
+#pragma GCC unroll 10
+#endif
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t product0 = static_cast<std::uint64_t>(0xD2511F53u) * c0;
     const std::uint64_t product1 = static_cast<std::uint64_t>(0xCD9E8D57u) * c2;

@@ -1,5 +1,6 @@
 #include "unet/builder.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/error.h"
@@ -183,6 +184,9 @@ class Builder {
       block.name = head.prefix + ".resnet";
       block.groups1 = block.groups2 = head.groups;
       block.epsilon = head.epsilon;
+      // The extra block is of the network's own kind.
+      block.scale_shift = std::any_of(description_.blocks.begin(), description_.blocks.end(),
+                                      [](const Block& other) { return other.scale_shift; });
       features = residual(block, features);
     }
     const int out = output(head.prefix + ".norm_out", head.prefix + ".conv_out", features, head.groups, head.epsilon);

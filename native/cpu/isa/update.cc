@@ -9,20 +9,38 @@ namespace {
 
 constexpr int kBlock = 512;
 constexpr int kCounters = 16;
+static_assert(kBlock % (4 * kCounters) == 0, "a block is whole groups of normals");
 
-/// Normals of elements first .. first + count of one sample; whole groups of four, the last one cut.
+/// 4 * kCounters normals from consecutive counters. Words first, normals after, then their order: each loop is one
+/// the compiler turns into vector code.
+void fill_normal_group(const dpm_update_sample& sample, std::uint32_t counter, float* z) {
+  std::uint32_t words[4][kCounters];
+  for (int j = 0; j < kCounters; ++j) {
+    const PhiloxWords drawn = philox4x32(counter + static_cast<std::uint32_t>(j), sample.record_index,
+                                         sample.sample_index, sample.draw, sample.seed_low, sample.seed_high);
+    words[0][j] = drawn.word[0];
+    words[1][j] = drawn.word[1];
+    words[2][j] = drawn.word[2];
+    words[3][j] = drawn.word[3];
+  }
+  float normals[4][kCounters];
+  for (int pair = 0; pair < 4; pair += 2) {
+    for (int j = 0; j < kCounters; ++j) {
+      box_muller(words[pair][j], words[pair + 1][j], &normals[pair][j], &normals[pair + 1][j]);
+    }
+  }
+  for (int j = 0; j < kCounters; ++j) {
+    z[4 * j] = normals[0][j];
+    z[4 * j + 1] = normals[1][j];
+    z[4 * j + 2] = normals[2][j];
+    z[4 * j + 3] = normals[3][j];
+  }
+}
+
+/// Normals of elements first .. first + count of one sample, in whole groups: z has room for a multiple of the group.
 void fill_normals(const dpm_update_sample& sample, std::uint64_t first, int count, float* z) {
   for (int i = 0; i < count; i += 4 * kCounters) {
-    float normals[4][kCounters];
-    const auto counter = static_cast<std::uint32_t>((first + static_cast<std::uint64_t>(i)) / 4);
-    for (int j = 0; j < kCounters; ++j) {
-      const PhiloxWords words = philox4x32(counter + static_cast<std::uint32_t>(j), sample.record_index,
-                                           sample.sample_index, sample.draw, sample.seed_low, sample.seed_high);
-      box_muller(words.word[0], words.word[1], &normals[0][j], &normals[1][j]);
-      box_muller(words.word[2], words.word[3], &normals[2][j], &normals[3][j]);
-    }
-    const int groups = count - i < 4 * kCounters ? count - i : 4 * kCounters;
-    for (int e = 0; e < groups; ++e) z[i + e] = normals[e & 3][e >> 2];
+    fill_normal_group(sample, static_cast<std::uint32_t>((first + static_cast<std::uint64_t>(i)) / 4), z + i);
   }
 }
 

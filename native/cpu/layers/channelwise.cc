@@ -69,7 +69,7 @@ class ChannelAffine : public Layer {
     }
   }
 
-  /// For the network's own input and output, whose channels are not adjacent (affine only).
+  /// For the network's own input and output, whose channels are not adjacent.
   void apply_strided(const MapView& in, const MapView& out, int n, Range range, const float* a) const {
     for (int p = range.first; p < range.last; ++p) {
       for (int c = 0; c < channels_; ++c) {

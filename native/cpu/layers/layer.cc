@@ -87,10 +87,10 @@ bool supports(const dpm_graph& graph, const dpm_node& node) {
     case DPM_OP_TIME_EMBEDDING:
     case DPM_OP_EMBEDDING:
     case DPM_OP_AFFINE:
+    case DPM_OP_BIAS:
       return true;
     case DPM_OP_GROUP_NORM:
     case DPM_OP_ATTENTION:
-    case DPM_OP_BIAS:
     case DPM_OP_CHANNEL_ADD:
     case DPM_OP_SCALE_SHIFT:
     case DPM_OP_SILU:

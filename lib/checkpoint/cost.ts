@@ -1,0 +1,70 @@
+import type { NativeBlock, NativeUNet } from '../native.js';
+
+interface Position {
+  height: number;
+  width: number;
+}
+
+function convolution(from: number, to: number, size: number, { height, width }: Position): number {
+  return from * to * size * size * height * width;
+}
+
+function resized({ height, width }: Position, factor: number): Position {
+  return { height: height * factor, width: width * factor };
+}
+
+function residualCost(block: Extract<NativeBlock, { kind: 'residual' }>, at: Position, embedding: number): number {
+  const { inChannels, outChannels } = block;
+  const projected = block.timeMode === 'scale-shift' ? 2 * outChannels : outChannels;
+  return (
+    convolution(inChannels, outChannels, 3, at) +
+    convolution(outChannels, outChannels, 3, at) +
+    (block.shortcut === 'convolution' ? convolution(inChannels, outChannels, 1, at) : 0) +
+    embedding * projected
+  );
+}
+
+function blockCost(block: NativeBlock, before: Position, embedding: number): { cost: number; after: Position } {
+  switch (block.kind) {
+    case 'push':
+    case 'pop':
+      return { cost: 0, after: before };
+    case 'residual': {
+      const factor = { none: 1, mean: 0.5, nearest: 2 }[block.resample];
+      const after = resized(before, factor);
+      return { cost: residualCost(block, after, embedding), after };
+    }
+    case 'attention': {
+      const pixels = before.height * before.width;
+      return { cost: 4 * block.channels ** 2 * pixels + 2 * block.channels * pixels ** 2, after: before };
+    }
+    case 'downsample': {
+      const after = resized(before, 0.5);
+      return { cost: convolution(block.channels, block.channels, 3, after), after };
+    }
+    case 'upsample': {
+      const after = resized(before, 2);
+      return { cost: convolution(block.channels, block.channels, 3, after), after };
+    }
+  }
+}
+
+/** Multiply-adds of convolutions, linear layers and attention in one evaluation of one image. */
+export function multiplyAdds(unet: NativeUNet): number {
+  const { baseChannels, time, head } = unet;
+  const full: Position = { height: unet.height, width: unet.width };
+  let total =
+    convolution(unet.inChannels, baseChannels, 3, full) + convolution(baseChannels, unet.outChannels, 3, full);
+  total += time.channels * time.embedding + time.embedding ** 2;
+  let position = full;
+  for (const block of unet.blocks) {
+    const { cost, after } = blockCost(block, position, time.embedding);
+    total += cost;
+    position = after;
+  }
+  if (head === null) return total;
+  total += convolution(baseChannels, head.outChannels, 3, full);
+  return head.complex
+    ? total + 2 * convolution(baseChannels, baseChannels, 3, full) + time.embedding * baseChannels
+    : total;
+}

@@ -1,0 +1,128 @@
+import { fileURLToPath } from 'node:url';
+
+import { elementCount } from '../../arrays.js';
+import { parseDiffusersConfig } from '../../checkpoint/diffusers-config.js';
+import { diffusersNetwork } from '../../checkpoint/diffusers.js';
+import { loadableNetwork, readModelFolder } from '../../checkpoint/model-folder.js';
+import { Device } from '../../device.js';
+import { nativeWork } from '../../errors.js';
+import { UNet } from '../../unet.js';
+import { usageError, type Call } from '../command.js';
+import { loadOptions } from '../model-options.js';
+import { printJson, printLine, printTable } from '../output.js';
+import { benchConfigurations } from './configurations.js';
+import { loadRandomNetwork } from './random-network.js';
+import { timeCalls } from './timing.js';
+
+const bundledModel = fileURLToPath(new URL('../../../models/mnist', import.meta.url));
+const defaultNetworks = ['mnist', ...Object.keys(benchConfigurations)];
+
+async function loadFolder(device: Device, path: string): Promise<UNet> {
+  const { unet, weights } = await loadableNetwork(await readModelFolder(path), null);
+  return new UNet(device, await nativeWork(device.engine.loadNetwork(unet, weights)), unet);
+}
+
+/** `mnist` (the bundled model), the name of a public configuration, or a model folder. */
+async function loadNetwork(device: Device, name: string): Promise<UNet> {
+  const config = benchConfigurations[name];
+  if (config !== undefined)
+    return loadRandomNetwork(device, diffusersNetwork(parseDiffusersConfig(config, name), name));
+  return loadFolder(device, name === 'mnist' ? bundledModel : name);
+}
+
+interface Measurement {
+  network: string;
+  batch: number;
+  milliseconds: number;
+  fastest: number;
+  gflops: number;
+  shareOfPeak: number;
+}
+
+async function measure(unet: UNet, network: string, batch: number, peak: number, call: Call): Promise<Measurement> {
+  const { inChannels, outChannels, height, width, multiplyAdds, classes } = unet.info;
+  const x = new Float32Array(batch * elementCount([inChannels, height, width])).map((_, i) => Math.sin(i));
+  const out = new Float32Array(batch * elementCount([outChannels, height, width]));
+  const t = new Float32Array(batch).fill(500);
+  const classLabels = classes > 0 ? new Int32Array(batch) : undefined;
+  const times = await timeCalls(
+    async () => {
+      await unet.forward(x, t, { out, classLabels });
+    },
+    { milliseconds: 1500, least: 5, signal: call.signal },
+  );
+  const gflops = (2 * multiplyAdds * batch) / times.median / 1e6;
+  return {
+    network,
+    batch,
+    milliseconds: times.median,
+    fastest: times.quantile(0),
+    gflops,
+    shareOfPeak: gflops / peak,
+  };
+}
+
+async function printProfile(unet: UNet, network: string, batch: number, peak: number, json: boolean): Promise<void> {
+  const nodes = await nativeWork(unet.native.profile(batch, 10));
+  const total = nodes.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
+  if (json) {
+    for (const node of nodes) printJson({ network, batch, ...node, gflops: nodeGflops(node) });
+    return;
+  }
+  printLine(`${network}, batch ${batch}, by node:`);
+  printTable([
+    ['node', 'ms', '% of time', 'GFLOP/s', '% of peak'],
+    ...nodes.map((node) => [
+      node.name,
+      node.milliseconds.toFixed(3),
+      ((100 * node.milliseconds) / total).toFixed(1),
+      nodeGflops(node).toFixed(1),
+      ((100 * nodeGflops(node)) / peak).toFixed(0),
+    ]),
+  ]);
+}
+
+function nodeGflops({ milliseconds, multiplyAdds }: { milliseconds: number; multiplyAdds: number }): number {
+  return (2 * multiplyAdds) / milliseconds / 1e6;
+}
+
+function formatRow(row: Measurement): string[] {
+  return [
+    row.network,
+    String(row.batch),
+    row.milliseconds.toFixed(2),
+    row.fastest.toFixed(2),
+    row.gflops.toFixed(1),
+    (100 * row.shareOfPeak).toFixed(0),
+  ];
+}
+
+/** Time of one network evaluation, against the matrix product's peak measured in the same run. */
+export async function benchNfe(call: Call): Promise<void> {
+  const networks = call.options.string('network')?.split(',') ?? defaultNetworks;
+  const batches = call.options.numbers('batch') ?? [1, 4, 16];
+  if (!batches.every((batch) => Number.isInteger(batch) && batch > 0)) {
+    throw usageError('--batch has to be positive integers separated by commas');
+  }
+  const device = Device.open(loadOptions(call.options));
+  try {
+    const { gflops: peak } = await nativeWork(device.engine.measurePeak());
+    const rows: Measurement[] = [];
+    for (const name of networks) {
+      const unet = await loadNetwork(device, name);
+      for (const batch of batches) {
+        const row = await measure(unet, name, batch, peak, call);
+        rows.push(row);
+        if (call.json)
+          printJson({ benchmark: 'nfe', device: device.name, threads: device.threads, peakGflops: peak, ...row });
+      }
+      if (call.options.flag('profile')) await printProfile(unet, name, batches[0] ?? 1, peak, call.json);
+      await nativeWork(unet.native.close());
+    }
+    if (call.json) return;
+    printLine(`${device.name}: ${device.description}; ${device.threads} threads, peak ${peak.toFixed(0)} GFLOP/s`);
+    printTable([['network', 'batch', 'ms/evaluation', 'fastest', 'GFLOP/s', '% of peak'], ...rows.map(formatRow)]);
+  } finally {
+    await device.close();
+  }
+}

@@ -1,0 +1,30 @@
+/** Milliseconds of repeated calls, in ascending order. */
+export class Timings {
+  constructor(private readonly sorted: readonly number[]) {}
+
+  /** The value below which the share `p` of the calls lies. */
+  quantile(p: number): number {
+    return this.sorted[Math.min(Math.floor(p * this.sorted.length), this.sorted.length - 1)] ?? 0;
+  }
+
+  get median(): number {
+    return this.quantile(0.5);
+  }
+}
+
+/** Calls `body` for at least `milliseconds` and `least` times after one call that does not count. */
+export async function timeCalls(
+  body: () => Promise<void> | void,
+  { milliseconds, least, signal }: { milliseconds: number; least: number; signal: AbortSignal },
+): Promise<Timings> {
+  await body();
+  const times: number[] = [];
+  const end = performance.now() + milliseconds;
+  while (times.length < least || performance.now() < end) {
+    signal.throwIfAborted();
+    const start = performance.now();
+    await body();
+    times.push(performance.now() - start);
+  }
+  return new Timings(times.sort((a, b) => a - b));
+}

@@ -1,0 +1,137 @@
+import { Device } from '../../device.js';
+import { nativeWork } from '../../errors.js';
+import type { NativeRegisters } from '../../native.js';
+import { linear, stepRecord } from '../../samplers/builder.js';
+import { packRecord, RECORD_BYTES } from '../../samplers/pack.js';
+import type { StepRecord } from '../../samplers/program.js';
+import type { Call } from '../command.js';
+import { loadOptions } from '../model-options.js';
+import { printJson, printLine, printTable } from '../output.js';
+import { timeCalls } from './timing.js';
+
+interface Update {
+  name: string;
+  record: StepRecord;
+  /** Whether the new prediction goes to the ring. */
+  store: boolean;
+  /** Bytes a fused update has to move per element. */
+  bytes: number;
+}
+
+const ancestral = stepRecord({
+  time: 500,
+  prediction: { input: 1.2, output: -0.6 },
+  clip: { kind: 'static', low: -1, high: 1 },
+  store: { slot: 0, input: 0, data: 1 },
+  x: linear({ x: 0.9, history: [0.1] }),
+  variance: { kind: 'scalar', deviation: 0.1 },
+});
+
+const updates: readonly Update[] = [
+  { name: 'DDPM, scalar variance', record: ancestral, store: false, bytes: 12 },
+  {
+    name: 'SN-DPM, variance per pixel',
+    record: {
+      ...ancestral,
+      variance: {
+        kind: 'linear',
+        offset: 0.01,
+        head: 0.1,
+        epsilonSquared: -0.1,
+        epsilon: { input: 0, output: 1 },
+        low: 0.01,
+        high: 0.1,
+      },
+    },
+    store: false,
+    bytes: 16,
+  },
+  {
+    name: 'DPM-Solver++ 2M, no noise',
+    record: {
+      ...ancestral,
+      clip: { kind: 'none' },
+      variance: { kind: 'none' },
+      x: linear({ x: 0.9, history: [0.15, -0.05] }),
+    },
+    store: true,
+    bytes: 20,
+  },
+];
+
+/** Images of 3 x 32 x 32: one, 128, 1024. */
+const batches = [1, 128, 1024];
+const elements = 3 * 32 * 32;
+
+async function measure(device: Device, update: Update, batch: number, signal: AbortSignal): Promise<number> {
+  const tensor = () => device.tensor([batch, elements]);
+  const values = new Float32Array(batch * elements).map((_, i) => Math.cos(i));
+  const [x, out, head, first, second] = [tensor(), tensor(), tensor(), tensor(), tensor()];
+  for (const each of [x, out, head, first, second]) await each.write(values);
+  const registers: NativeRegisters = {
+    x: x.native,
+    y: null,
+    out: out.native,
+    head: head.native,
+    noise: null,
+    history: [first.native, second.native],
+  };
+  const records = new Uint8Array(batch * RECORD_BYTES);
+  const record = packRecord(update.record, update.store);
+  const streams = new Uint32Array(5 * batch);
+  for (let n = 0; n < batch; ++n) {
+    records.set(record, n * RECORD_BYTES);
+    streams[5 * n + 2] = n;
+  }
+  const times = await timeCalls(
+    () => {
+      device.engine.updateSync(batch, elements, records, registers, streams);
+    },
+    { milliseconds: 400, least: 20, signal },
+  );
+  for (const each of [x, out, head, first, second]) each.free();
+  return times.median;
+}
+
+/** Time of the fused update, call included, and its bandwidth against a copy measured in the same run. */
+export async function benchUpdate(call: Call): Promise<void> {
+  const device = Device.open(loadOptions(call.options));
+  try {
+    const { copyGigabytesPerSecond: copy } = await nativeWork(device.engine.measurePeak());
+    const rows: string[][] = [];
+    for (const update of updates) {
+      for (const batch of batches) {
+        const milliseconds = await measure(device, update, batch, call.signal);
+        const gigabytes = (update.bytes * batch * elements) / milliseconds / 1e6;
+        const { name, bytes } = update;
+        if (call.json) {
+          printJson({
+            benchmark: 'update',
+            device: device.name,
+            threads: device.threads,
+            name,
+            batch,
+            elements,
+            milliseconds,
+            bytesPerElement: bytes,
+            gigabytesPerSecond: gigabytes,
+            copyGigabytesPerSecond: copy,
+          });
+        }
+        rows.push([
+          name,
+          `${batch} x 3x32x32`,
+          (1000 * milliseconds).toFixed(1),
+          String(bytes),
+          gigabytes.toFixed(1),
+          ((100 * gigabytes) / copy).toFixed(0),
+        ]);
+      }
+    }
+    if (call.json) return;
+    printLine(`${device.name}: ${device.description}; ${device.threads} threads, copy ${copy.toFixed(1)} GB/s`);
+    printTable([['update', 'batch', 'us', 'bytes/element', 'GB/s', '% of copy'], ...rows]);
+  } finally {
+    await device.close();
+  }
+}

@@ -1,0 +1,155 @@
+import { parseArgs } from 'node:util';
+
+import { DpmError } from '../errors.js';
+
+/** One option of a command; without `value` it is a switch. */
+export interface OptionSpec {
+  /** Placeholder in the help text, e.g. `N`. */
+  value?: string;
+  help: string;
+}
+
+export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
+
+/** What a command is called with. */
+export interface Call {
+  positionals: readonly string[];
+  options: OptionValues;
+  /** Machine-readable output was asked for. */
+  json: boolean;
+  /** Aborts when the user interrupts. */
+  signal: AbortSignal;
+}
+
+export interface Command {
+  name: string;
+  /** One line for the list of commands. */
+  summary: string;
+  /** Names of the positional arguments, e.g. `MODEL`. */
+  arguments: readonly string[];
+  options: OptionSpecs;
+  run(call: Call): Promise<void>;
+}
+
+const commonOptions: OptionSpecs = {
+  json: { help: 'print JSON for machines' },
+  help: { help: 'print this help' },
+};
+
+export function usageError(message: string): DpmError {
+  return new DpmError('ERR_DPM_USAGE', message);
+}
+
+/** The values of a command's options, converted as they are asked for. */
+export class OptionValues {
+  constructor(private readonly values: Readonly<Record<string, string | boolean | undefined>>) {}
+
+  has(name: string): boolean {
+    return this.values[name] !== undefined;
+  }
+
+  flag(name: string): boolean {
+    return this.values[name] === true;
+  }
+
+  string(name: string): string | undefined {
+    const value = this.values[name];
+    return typeof value === 'string' ? value : undefined;
+  }
+
+  required(name: string): string {
+    const value = this.string(name);
+    if (value === undefined) throw usageError(`--${name} is missing`);
+    return value;
+  }
+
+  number(name: string): number | undefined {
+    const text = this.string(name);
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isFinite(value))
+      throw usageError(`--${name} is '${text}', it has to be a number`);
+    return value;
+  }
+
+  integer(name: string): number | undefined {
+    const value = this.number(name);
+    if (value !== undefined && !Number.isSafeInteger(value)) {
+      throw usageError(`--${name} is '${value}', it has to be an integer`);
+    }
+    return value;
+  }
+
+  /** One of `valid`. */
+  choice<T extends string>(name: string, valid: readonly T[]): T | undefined {
+    const text = this.string(name);
+    if (text === undefined) return undefined;
+    const found = valid.find((each) => each === text);
+    if (found === undefined) throw usageError(`--${name} is '${text}', it has to be one of ${valid.join(', ')}`);
+    return found;
+  }
+
+  /** Numbers separated by commas. */
+  numbers(name: string): number[] | undefined {
+    return this.string(name)
+      ?.split(',')
+      .map((part) => {
+        const value = Number(part);
+        if (part.trim() === '' || !Number.isFinite(value)) {
+          throw usageError(`--${name} has '${part}', it has to be numbers separated by commas`);
+        }
+        return value;
+      });
+  }
+
+  /** A 64-bit seed. */
+  seed(name: string): bigint | undefined {
+    const text = this.string(name);
+    if (text === undefined) return undefined;
+    if (!/^\d{1,20}$/.test(text))
+      throw usageError(`--${name} is '${text}', it has to be an integer from 0 to 2^64 - 1`);
+    return BigInt(text);
+  }
+}
+
+/** The help text of a command. */
+export function commandHelp(command: Command): string {
+  const specs = Object.entries({ ...command.options, ...commonOptions });
+  const titles = specs.map(([name, { value }]) => (value === undefined ? `--${name}` : `--${name} ${value}`));
+  const width = Math.max(...titles.map((title) => title.length));
+  const lines = specs.map(([, { help }], i) => `  ${(titles[i] ?? '').padEnd(width)}  ${help}`);
+  return [
+    `Usage: dpm ${[command.name, ...command.arguments].join(' ')} [options]`,
+    '',
+    command.summary,
+    '',
+    'Options:',
+    ...lines,
+    '',
+  ].join('\n');
+}
+
+/** Parses a command's arguments; null when help was asked for. */
+export function parseCall(command: Command, args: readonly string[], signal: AbortSignal): Call | null {
+  const specs = { ...command.options, ...commonOptions };
+  const options = Object.fromEntries(
+    Object.entries(specs).map(([name, { value }]) => [
+      name,
+      { type: value === undefined ? ('boolean' as const) : ('string' as const) },
+    ]),
+  );
+  let parsed: { values: Record<string, string | boolean | undefined>; positionals: string[] };
+  try {
+    parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new DpmError('ERR_DPM_USAGE', `${reason} (dpm ${command.name} --help lists the options)`, { cause });
+  }
+  const values = new OptionValues(parsed.values);
+  if (values.flag('help')) return null;
+  if (parsed.positionals.length !== command.arguments.length) {
+    const expected = command.arguments.join(' ') || 'no argument';
+    throw usageError(`dpm ${command.name} takes ${expected}, got: ${parsed.positionals.join(' ') || 'nothing'}`);
+  }
+  return { positionals: parsed.positionals, options: values, json: values.flag('json'), signal };
+}

@@ -1,0 +1,44 @@
+import { readSafetensorsHeader } from '../checkpoint/safetensors.js';
+import { readFloats, readLabels, writeSafetensors, type HostTensor } from '../checkpoint/tensor-data.js';
+import { DpmError } from '../errors.js';
+import type { Command } from './command.js';
+import { modelOptions, withModel } from './model-options.js';
+import { printJson } from './output.js';
+
+export const forwardCommand: Command = {
+  name: 'forward',
+  summary:
+    'Evaluates the network once on the tensors x, t and, for a class-conditional network, class_labels of a file.',
+  arguments: ['MODEL'],
+  options: {
+    input: { value: 'FILE', help: 'safetensors with x [N,C,H,W], t [N] and optionally class_labels [N]' },
+    output: { value: 'FILE', help: 'receives out and, where there is one, head' },
+    ...modelOptions,
+  },
+  async run(call) {
+    const output = call.options.required('output');
+    const input = await readSafetensorsHeader(call.options.required('input'));
+    await withModel(call, async ({ unet }) => {
+      const { inChannels, outChannels, height, width, classes } = unet.info;
+      const x = await readFloats(input, 'x', ['F32', 'F16', 'BF16', 'F64']);
+      const t = await readFloats(input, 't', ['F32', 'I64', 'F64', 'I32']);
+      const [batch = 0, ...sample] = x.shape;
+      if (sample.join() !== [inChannels, height, width].join()) {
+        throw new DpmError(
+          'ERR_DPM_TENSOR_SHAPE',
+          `${input.path}: x is [${x.shape.join(', ')}], it has to be [N, ${inChannels}, ${height}, ${width}]`,
+        );
+      }
+      const classLabels = input.tensors.has('class_labels')
+        ? await readLabels(input, 'class_labels', classes)
+        : undefined;
+      const { out, head } = await unet.forward(x.data, t.data, { classLabels });
+      const result = new Map<string, HostTensor>([['out', { shape: [batch, outChannels, height, width], data: out }]]);
+      if (head !== null) {
+        result.set('head', { shape: [batch, head.length / (batch * height * width), height, width], data: head });
+      }
+      await writeSafetensors(output, result);
+      if (call.json) printJson({ output, tensors: [...result.keys()] });
+    });
+  },
+};

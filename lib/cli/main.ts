@@ -1,0 +1,77 @@
+#!/usr/bin/env node
+import { createRequire } from 'node:module';
+
+import type { DpmError} from '../errors.js';
+import { toDpmError } from '../errors.js';
+import { commandHelp, parseCall, usageError, type Command } from './command.js';
+import { printLine } from './output.js';
+
+/** Loaded when called, so that `dpm --help` does not wait for the engine. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  devices: async () => (await import('./devices.js')).devicesCommand,
+  inspect: async () => (await import('./inspect.js')).inspectCommand,
+  forward: async () => (await import('./forward.js')).forwardCommand,
+  sample: async () => (await import('./sample.js')).sampleCommand,
+  gamma: async () => (await import('./gamma.js')).gammaCommand,
+  bench: async () => (await import('./bench.js')).benchCommand,
+};
+
+async function printHelp(): Promise<void> {
+  printLine('Usage: dpm COMMAND [options]\n\nCommands:');
+  for (const load of Object.values(commands)) {
+    const { name, summary } = await load();
+    printLine(`  ${name.padEnd(8)}  ${summary}`);
+  }
+  printLine('\ndpm COMMAND --help lists the options of a command.');
+}
+
+function version(): string {
+  const require = createRequire(import.meta.url);
+  return (require('../../package.json') as { version: string }).version;
+}
+
+/** A signal that aborts on the first interrupt; the second one ends the process at once. */
+function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  const interrupt = (): void => {
+    if (controller.signal.aborted) process.exit(130);
+    controller.abort(new Error('interrupted'));
+  };
+  process.on('SIGINT', interrupt);
+  process.on('SIGTERM', interrupt);
+  return controller.signal;
+}
+
+async function main(args: readonly string[]): Promise<void> {
+  const [name = '--help', ...rest] = args;
+  if (name === '--help' || name === 'help') {
+    await printHelp();
+    return;
+  }
+  if (name === '--version') {
+    printLine(version());
+    return;
+  }
+  const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (load === undefined) throw usageError(`'${name}' is not a command; commands: ${Object.keys(commands).join(', ')}`);
+  const command = await load();
+  const call = parseCall(command, rest, interruptSignal());
+  if (call === null) printLine(commandHelp(command));
+  else await command.run(call);
+}
+
+/** 2: wrong call, 130: interrupted, 1: the work failed. */
+function exitCode({ code }: DpmError): number {
+  if (code === 'ERR_DPM_USAGE' || code === 'ERR_DPM_ARGUMENT') return 2;
+  return code === 'ERR_DPM_ABORTED' ? 130 : 1;
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  const failure = toDpmError(error);
+  process.stderr.write(`error [${failure.code}]: ${failure.message}\n`);
+  // eslint-disable-next-line @typescript-eslint/dot-notation -- the environment is an index signature
+  if (process.env['DPM_DEBUG'] === '1') process.stderr.write(`${failure.stack ?? ''}\n`);
+  process.exitCode = exitCode(failure);
+}

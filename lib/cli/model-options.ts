@@ -1,0 +1,44 @@
+import { headNames } from '../checkpoint/heads.js';
+import type { ComputeType } from '../device.js';
+import { DiffusionModel, type LoadOptions } from '../model.js';
+import { networkTimeNames } from '../schedule/network-time.js';
+import type { Call, OptionSpecs, OptionValues } from './command.js';
+
+const computeTypes: readonly ComputeType[] = ['f32', 'bf16', 'f16'];
+
+/** Options of every command that works on a device. */
+export const deviceOptions: OptionSpecs = {
+  device: { value: 'NAME', help: 'auto (default), cpu, cuda, cuda:N' },
+  dtype: { value: 'TYPE', help: 'f32, bf16 or f16; default f32 on cpu' },
+  exact: { help: 'tightest arithmetic: no Winograd, no TF32' },
+  threads: { value: 'N', help: 'threads of the engine; default all cores' },
+};
+
+/** Options of every command that loads a model. */
+export const modelOptions: OptionSpecs = {
+  ...deviceOptions,
+  head: { value: 'NAME', help: 'variance head: npr or sn' },
+  'network-time': { value: 'RULE', help: `what enters the time embedding: ${networkTimeNames.join(', ')}` },
+};
+
+/** The library's options from the command line's. */
+export function loadOptions(options: OptionValues): LoadOptions {
+  return {
+    device: options.string('device'),
+    dtype: options.choice('dtype', computeTypes),
+    exact: options.flag('exact'),
+    threads: options.integer('threads'),
+    head: options.choice('head', headNames),
+    networkTime: options.choice('network-time', networkTimeNames),
+  };
+}
+
+/** Loads the model a command names first, lends it and closes it whatever happens. */
+export async function withModel(call: Call, use: (model: DiffusionModel) => Promise<void>): Promise<void> {
+  const model = await DiffusionModel.load(call.positionals[0] ?? '', loadOptions(call.options));
+  try {
+    await use(model);
+  } finally {
+    await model.close();
+  }
+}

@@ -1,0 +1,116 @@
+// Philox, normals, scalar functions, half precision, the thread pool.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <set>
+#include <vector>
+
+#include "core/dtype.h"
+#include "core/philox.h"
+#include "core/scalar_math.h"
+#include "core/thread_pool.h"
+
+namespace dpm {
+namespace {
+
+TEST(Philox, KnownAnswers) {
+  const PhiloxWords zero = philox4x32(0, 0, 0, 0, 0, 0);
+  EXPECT_EQ(zero.word[0], 0x6627e8d5u);
+  EXPECT_EQ(zero.word[1], 0xe169c58du);
+  EXPECT_EQ(zero.word[2], 0xbc57ac4cu);
+  EXPECT_EQ(zero.word[3], 0x9b00dbd8u);
+  const PhiloxWords ones = philox4x32(~0u, ~0u, ~0u, ~0u, ~0u, ~0u);
+  EXPECT_EQ(ones.word[0], 0x408f276du);
+  EXPECT_EQ(ones.word[1], 0x41c83b0eu);
+  EXPECT_EQ(ones.word[2], 0xa20bc7c6u);
+  EXPECT_EQ(ones.word[3], 0x6d5451fdu);
+}
+
+TEST(Philox, LogarithmIsAccurateEverywhere) {
+  std::vector<std::uint32_t> words = {0, 1, 2, 0xB504F332u, 0xB504F333u, 0x7FFFFFFFu, 0x80000000u, ~0u, ~0u - 1, ~0u - 99};
+  for (std::uint32_t i = 0; i < 200000; ++i) words.push_back(i * 2654435761u);
+  for (const std::uint32_t word : words) {
+    const double exact = -std::log((word + 0.5) * 0x1p-32);
+    EXPECT_NEAR(negative_log_uniform(word) / exact, 1.0, 5e-7) << word;
+  }
+}
+
+TEST(Philox, BoxMullerAgreesWithDouble) {
+  for (std::uint32_t i = 0; i < 100000; ++i) {
+    const std::uint32_t word0 = i * 2246822519u;
+    const std::uint32_t word1 = i * 3266489917u + 7;
+    float cosine = 0;
+    float sine = 0;
+    box_muller(word0, word1, &cosine, &sine);
+    const double radius = std::sqrt(-2 * std::log((word0 + 0.5) * 0x1p-32));
+    const double angle = 6.283185307179586 * ((word1 + 0.5) * 0x1p-32);
+    ASSERT_NEAR(cosine, radius * std::cos(angle), 2e-6);
+    ASSERT_NEAR(sine, radius * std::sin(angle), 2e-6);
+  }
+}
+
+TEST(ScalarMath, ExpAndSilu) {
+  for (float x = -86.0F; x < 87.0F; x += 0.00731F) {
+    ASSERT_NEAR(math::exp(x) / std::exp(static_cast<double>(x)), 1.0, 3e-7) << x;
+    const double exact = x / (1 + std::exp(-static_cast<double>(x)));
+    ASSERT_NEAR(math::silu(x), exact, 4e-7 * std::max(1.0, std::abs(exact))) << x;
+  }
+  EXPECT_EQ(math::silu(0.0F), 0.0F);
+  EXPECT_NEAR(math::silu(-1e4F), 0.0F, 1e-30);
+  EXPECT_EQ(math::silu(1e4F), 1e4F);
+}
+
+TEST(DType, EveryHalfConverts) {
+  for (std::uint32_t bits = 0; bits < 65536; ++bits) {
+    const float value = half_to_float(static_cast<std::uint16_t>(bits));
+    const int exponent = static_cast<int>(bits >> 10 & 31);
+    const int mantissa = static_cast<int>(bits & 1023);
+    if (exponent == 31) {
+      EXPECT_EQ(std::isnan(value), mantissa != 0);
+      continue;
+    }
+    const double exact = exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25);
+    ASSERT_EQ(value, (bits & 0x8000) != 0 ? -exact : exact) << bits;
+  }
+  EXPECT_EQ(bfloat16_to_float(0x3F80), 1.0F);
+  EXPECT_EQ(bfloat16_to_float(0xC040), -3.0F);
+}
+
+TEST(DType, LoadsUnalignedElements) {
+  const unsigned char bytes[] = {0xFF, 0x00, 0x3C, 0x00, 0x40};
+  EXPECT_EQ(load_as_float(bytes + 1, DType::kFloat16, 0), 1.0F);
+  EXPECT_EQ(load_as_float(bytes + 1, DType::kFloat16, 1), 2.0F);
+}
+
+class ThreadPoolTest : public testing::TestWithParam<int> {};
+
+TEST_P(ThreadPoolTest, RunsEveryTaskOnce) {
+  ThreadPool pool(GetParam());
+  EXPECT_EQ(pool.threads(), GetParam());
+  for (int round = 0; round < 300; ++round) {
+    const int tasks = round % 37;
+    std::vector<std::atomic<int>> done(static_cast<std::size_t>(tasks));
+    pool.parallel_for(tasks, [&](std::int64_t task, int thread) {
+      EXPECT_GE(thread, 0);
+      EXPECT_LT(thread, GetParam());
+      done[static_cast<std::size_t>(task)].fetch_add(1);
+    });
+    for (const auto& count : done) ASSERT_EQ(count.load(), 1);
+  }
+}
+
+TEST_P(ThreadPoolTest, WakesSleepingWorkers) {
+  ThreadPool pool(GetParam());
+  for (int round = 0; round < 5; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    std::atomic<int> sum{0};
+    pool.parallel_for(1000, [&](std::int64_t task, int /*thread*/) { sum += static_cast<int>(task); });
+    EXPECT_EQ(sum.load(), 499500);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Threads, ThreadPoolTest, testing::Values(1, 2, 3, 7));
+
+}  // namespace
+}  // namespace dpm

@@ -1,0 +1,239 @@
+// Every kernel of the CPU device, on every instruction set this processor has, against the reference device's loops.
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "graph_runner.h"
+
+namespace dpm::test {
+namespace {
+
+using graph::Graph;
+using graph::Node;
+
+struct Case {
+  Graph graph;
+  int batch = 1;
+  GraphInputs inputs;
+};
+
+/// Copies the image into an internal value and back out around the node under test, so that its maps are internal.
+int enter(Graph& graph, int image) {
+  Node copy;
+  copy.op = DPM_OP_AFFINE;
+  copy.name = "enter";
+  copy.inputs[0] = image;
+  return graph.add(copy);
+}
+
+void leave(Graph& graph, int value) {
+  const int out = enter(graph, value);
+  graph.values[static_cast<std::size_t>(out)].role = DPM_ROLE_OUTPUT;
+}
+
+Case random_convolution(RandomValues& random, int index) {
+  Case test;
+  const int kernel = index % 3 == 0 ? 1 : 3;
+  const int channels = random.between(1, index % 5 == 0 ? 70 : 20);
+  const int outputs = random.between(1, index % 4 == 0 ? 90 : 34);
+  const int height = random.between(2, 17);
+  const int width = random.between(2, index % 7 == 0 ? 45 : 17);
+  test.batch = random.between(1, 4);
+  const int image = test.graph.add_input(DPM_ROLE_IMAGE, channels, height, width);
+  Node node;
+  node.op = DPM_OP_CONVOLUTION;
+  node.name = "convolution";
+  node.kernel = kernel;
+  const bool external = kernel == 3 && index % 2 == 0;
+  node.inputs[0] = external ? image : enter(test.graph, image);
+  if (kernel == 3) {
+    node.stride = random.between(1, 2);
+    node.pad_before = node.stride == 2 ? random.between(0, 1) : 1;
+    node.pad_after = 1;
+  }
+  node.weights = {
+      test.graph.add_constant(random.constant({outputs, channels, kernel, kernel}, 1.0F / std::sqrt(9.0F * channels)))};
+  const int out = test.graph.add(node);
+  if (index % 3 == 1) {
+    test.graph.values[static_cast<std::size_t>(out)].role = DPM_ROLE_OUTPUT;
+  } else {
+    leave(test.graph, out);
+  }
+  test.inputs.image = random.normals(static_cast<std::size_t>(test.batch * channels * height * width));
+  return test;
+}
+
+Case random_norm(RandomValues& random, int index) {
+  Case test;
+  const int groups = random.between(1, 8);
+  const int channels = groups * random.between(1, 9);
+  const int height = random.between(1, 20);
+  const int width = random.between(1, 20);
+  test.batch = random.between(1, 3);
+  const int image = test.graph.add_input(DPM_ROLE_IMAGE, channels, height, width);
+  Node node;
+  node.op = DPM_OP_GROUP_NORM;
+  node.name = "norm";
+  node.inputs[0] = enter(test.graph, image);
+  node.groups = groups;
+  node.epsilon = 1e-5F;
+  node.weights = {test.graph.add_constant(random.constant({channels}, 0.3F, 1))};
+  node.biases = {test.graph.add_constant(random.constant({channels}, 0.3F))};
+  leave(test.graph, test.graph.add(node));
+  // Means far from zero are what a careless variance gets wrong.
+  const float shift = index % 3 == 0 ? 30.0F : 0.0F;
+  test.inputs.image = random.normals(static_cast<std::size_t>(test.batch * channels * height * width), 1, shift);
+  return test;
+}
+
+Case random_attention(RandomValues& random, int /*index*/) {
+  Case test;
+  const int heads = random.between(1, 3);
+  const int channels = heads * random.between(1, 40);
+  const int height = random.between(1, 9);
+  const int width = random.between(1, 9);
+  test.batch = random.between(1, 3);
+  const int image = test.graph.add_input(DPM_ROLE_IMAGE, channels, height, width);
+  const int x = enter(test.graph, image);
+  Node node;
+  node.op = DPM_OP_ATTENTION;
+  node.name = "attention";
+  node.heads = heads;
+  for (int i = 0; i < 3; ++i) {
+    Node product;
+    product.op = DPM_OP_CONVOLUTION;
+    product.name = "projection";
+    product.inputs[0] = x;
+    product.weights = {
+        test.graph.add_constant(random.constant({channels, channels}, 1.5F / std::sqrt(static_cast<float>(channels))))};
+    node.inputs[static_cast<std::size_t>(i)] = test.graph.add(product);
+  }
+  leave(test.graph, test.graph.add(node));
+  test.inputs.image = random.normals(static_cast<std::size_t>(test.batch * channels * height * width));
+  return test;
+}
+
+Case random_resample(RandomValues& random, int index) {
+  Case test;
+  const int channels = random.between(1, 20);
+  const int height = 2 * random.between(1, 6);
+  const int width = 2 * random.between(1, 6);
+  test.batch = random.between(1, 3);
+  const int image = test.graph.add_input(DPM_ROLE_IMAGE, channels, height, width);
+  const int x = enter(test.graph, image);
+  Node node;
+  node.name = "resample";
+  node.op = index % 3 == 0 ? DPM_OP_UPSAMPLE : index % 3 == 1 ? DPM_OP_AVERAGE_POOL : DPM_OP_CONCAT;
+  node.inputs[0] = x;
+  if (node.op == DPM_OP_CONCAT) {
+    Node scaled;
+    scaled.op = DPM_OP_AFFINE;
+    scaled.name = "second";
+    scaled.inputs[0] = x;
+    scaled.scale = -3;
+    scaled.shift = 0.5F;
+    node.inputs[1] = test.graph.add(scaled);
+  }
+  leave(test.graph, test.graph.add(node));
+  test.inputs.image = random.normals(static_cast<std::size_t>(test.batch * channels * height * width));
+  return test;
+}
+
+Case random_embedding(RandomValues& random, int index) {
+  Case test;
+  test.batch = random.between(1, 5);
+  const int time = test.graph.add_input(DPM_ROLE_TIME, 1, 1, 1);
+  const int label = test.graph.add_input(DPM_ROLE_LABEL, 1, 1, 1);
+  Node sinusoid;
+  sinusoid.op = DPM_OP_TIME_EMBEDDING;
+  sinusoid.name = "time";
+  sinusoid.inputs[0] = time;
+  sinusoid.groups = random.between(4, 40);
+  sinusoid.cosine_first = index % 2 == 0;
+  sinusoid.frequency_shift = index % 3 == 0 ? 1.0F : 0.0F;
+  Node table;
+  table.op = DPM_OP_EMBEDDING;
+  table.name = "table";
+  table.inputs[0] = label;
+  table.weights = {test.graph.add_constant(random.constant({7, sinusoid.groups}))};
+  Node sum;
+  sum.op = DPM_OP_ADD;
+  sum.name = "sum";
+  sum.inputs[0] = test.graph.add(sinusoid);
+  sum.inputs[1] = test.graph.add(table);
+  leave(test.graph, test.graph.add(sum));
+  for (int n = 0; n < test.batch; ++n) {
+    test.inputs.time.push_back(static_cast<float>(random.between(0, 999)) + 0.25F * static_cast<float>(n));
+    test.inputs.labels.push_back(random.between(-1, 6));
+  }
+  return test;
+}
+
+using MakeCase = Case (*)(RandomValues& random, int index);
+
+struct Family {
+  const char* name;
+  MakeCase make;
+  int cases;
+};
+
+class Kernels : public testing::TestWithParam<Family> {};
+
+TEST_P(Kernels, AgreeWithTheReference) {
+  const auto reference = Device::open("reference", {});
+  for (const std::string& isa : usable_isas()) {
+    const ScopedEnvironment forced("DPM_CPU_ISA", isa);
+    for (int index = 0; index < GetParam().cases; ++index) {
+      RandomValues random(static_cast<std::uint32_t>(100 + index));
+      const Case test = GetParam().make(random, index);
+      const auto expected = run_graph(reference, test.graph, test.batch, test.inputs, false);
+      const auto device = Device::open("cpu", {1 + index % 3, false});
+      const auto actual = run_graph(device, test.graph, test.batch, test.inputs, false);
+      ASSERT_LT(relative_difference(actual, expected), 2e-5) << isa << ", case " << index;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, Kernels,
+                         testing::Values(Family{"Convolution", random_convolution, 60},
+                                         Family{"GroupNorm", random_norm, 30},
+                                         Family{"Attention", random_attention, 25},
+                                         Family{"Resample", random_resample, 18},
+                                         Family{"Embedding", random_embedding, 12}),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST(Kernels, BatchAndThreadsDoNotChangeABit) {
+  for (const std::string& isa : usable_isas()) {
+    const ScopedEnvironment forced("DPM_CPU_ISA", isa);
+    for (const MakeCase make : {random_convolution, random_norm, random_attention}) {
+      for (int index = 0; index < 12; ++index) {
+        RandomValues random(static_cast<std::uint32_t>(index));
+        Case test = make(random, index);
+        test.batch = 3;
+        const std::size_t image = test.graph.values[0].elements();
+        test.inputs.image = random.normals(3 * image);
+        const auto whole = run_graph(Device::open("cpu", {3, false}), test.graph, 3, test.inputs, true);
+        GraphInputs second;
+        second.image.assign(test.inputs.image.begin() + static_cast<std::ptrdiff_t>(image),
+                            test.inputs.image.begin() + static_cast<std::ptrdiff_t>(2 * image));
+        const auto alone = run_graph(Device::open("cpu", {1, false}), test.graph, 1, second, true);
+        const std::vector<float> part(whole.begin() + static_cast<std::ptrdiff_t>(alone.size()),
+                                      whole.begin() + static_cast<std::ptrdiff_t>(2 * alone.size()));
+        ASSERT_EQ(part, alone) << isa << ", case " << index;
+      }
+    }
+  }
+}
+
+TEST(InstructionSets, UnknownOnesAreRefused) {
+  const ScopedEnvironment forced("DPM_CPU_ISA", "mmx");
+  try {
+    Device::open("cpu", {});
+    FAIL() << "opened";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kDevice);
+    EXPECT_NE(std::string(error.what()).find("mmx"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace dpm::test

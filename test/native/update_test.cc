@@ -1,0 +1,198 @@
+// The fused update on every instruction set against the reference device's literal reading of record.h.
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "graph_runner.h"
+
+namespace dpm::test {
+namespace {
+
+constexpr int kRows = 3;
+
+/// Registers of `kRows` samples with the same contents on any device.
+struct Registers {
+  Registers(const std::shared_ptr<Device>& device, std::uint64_t elements, std::uint32_t seed) : elements(elements) {
+    RandomValues random(seed);
+    for (auto* buffer : {&x, &y, &out, &head, &noise}) *buffer = filled(device, random);
+    for (auto& slot : history) slot = filled(device, random);
+  }
+
+  std::shared_ptr<Buffer> filled(const std::shared_ptr<Device>& device, RandomValues& random) const {
+    const auto values = random.normals(kRows * elements);
+    auto buffer = device->allocate(values.size() * sizeof(float));
+    buffer->upload(0, values.data(), buffer->bytes());
+    return buffer;
+  }
+
+  [[nodiscard]] dpm_update request(bool explicit_noise) const {
+    dpm_update update{};
+    update.elements = elements;
+    update.x = x->view(elements);
+    update.y = y->view(elements);
+    update.out = out->view(elements);
+    update.head = head->view(elements);
+    if (explicit_noise) update.noise = noise->view(elements);
+    for (int j = 0; j < DPM_MAX_HISTORY; ++j) update.history[j] = history[j]->view(elements);
+    return update;
+  }
+
+  [[nodiscard]] std::vector<float> contents() const {
+    std::vector<float> all;
+    for (const auto& buffer : {x, y, history[0], history[1], history[2], history[3], history[4], history[5],
+                               history[6], history[7]}) {
+      std::vector<float> values(kRows * elements);
+      buffer->download(0, values.data(), buffer->bytes());
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    return all;
+  }
+
+  std::uint64_t elements;
+  std::shared_ptr<Buffer> x, y, out, head, noise;
+  std::shared_ptr<Buffer> history[DPM_MAX_HISTORY];
+};
+
+dpm_record random_record(RandomValues& random) {
+  const auto number = [&] { return random.normals(1)[0]; };
+  const auto sometimes = [&] { return random.between(0, 2) == 0 ? 0.0F : number(); };
+  dpm_record record{};
+  record.flags = static_cast<std::uint32_t>(random.between(0, 31));
+  record.slot = static_cast<std::uint32_t>(random.between(0, DPM_MAX_HISTORY - 1));
+  record.clip = static_cast<std::uint32_t>(random.between(0, 2));
+  record.variance = static_cast<std::uint32_t>(random.between(0, 3));
+  record.x0_in = number();
+  record.x0_out = number();
+  record.clip_low = record.clip == DPM_CLIP_DYNAMIC ? 0.05F * static_cast<float>(random.between(0, 20)) : -1.0F;
+  record.clip_high = 1.0F;
+  record.history_in = sometimes();
+  record.history_x0 = number();
+  record.x_x = sometimes();
+  record.x_y = sometimes();
+  record.x_out = sometimes();
+  record.y_x = sometimes();
+  record.y_y = sometimes();
+  record.y_out = sometimes();
+  for (int j = 0; j < DPM_MAX_HISTORY; ++j) {
+    record.x_history[j] = sometimes();
+    record.y_history[j] = sometimes();
+  }
+  record.deviation = std::abs(number());
+  record.v0 = number();
+  record.v1 = sometimes();
+  record.v2 = sometimes();
+  record.eps_in = sometimes();
+  record.eps_out = number();
+  record.low = 0.01F;
+  record.high = 4.0F;
+  return record;
+}
+
+TEST(Update, RandomRecordsAgreeWithTheReference) {
+  const auto reference = Device::open("reference", {});
+  for (const std::string& isa : usable_isas()) {
+    const ScopedEnvironment forced("DPM_CPU_ISA", isa);
+    const auto device = Device::open("cpu", {2, false});
+    for (std::uint32_t trial = 0; trial < 150; ++trial) {
+      RandomValues random(trial);
+      const std::uint64_t elements = trial % 4 == 0 ? 9000 + trial : static_cast<std::uint64_t>(random.between(1, 1300));
+      const Registers expected(reference, elements, trial);
+      const Registers actual(device, elements, trial);
+      dpm_record records[kRows];
+      std::vector<dpm_update_sample> samples;
+      for (std::uint32_t n = 0; n < kRows; ++n) {
+        records[n] = random_record(random);
+        samples.push_back({&records[n], n, n, n, 77 + n, 5, 9 * n, trial, n});
+      }
+      for (const Registers* registers : {&expected, &actual}) {
+        dpm_update update = registers->request(trial % 3 == 0);
+        update.batch = kRows;
+        update.samples = samples.data();
+        (registers == &expected ? reference : device)->update(update);
+      }
+      ASSERT_LT(relative_difference(actual.contents(), expected.contents()), 1e-5) << isa << ", trial " << trial;
+    }
+  }
+}
+
+TEST(Update, NormalsAreStandardAndDistinctPerStream) {
+  const auto device = Device::open("cpu", {2, false});
+  constexpr std::uint64_t kElements = 200001;
+  dpm_record record{};
+  record.flags = DPM_RECORD_WRITE_X;
+  record.variance = DPM_VARIANCE_SCALAR;
+  record.deviation = 1;
+  const auto buffer = device->allocate(2 * kElements * sizeof(float));
+  const dpm_update_sample samples[] = {{&record, 0, 0, 0, 1, 0, 0, 0, 0}, {&record, 1, 1, 1, 1, 0, 1, 0, 0}};
+  dpm_update update{};
+  update.batch = 2;
+  update.elements = kElements;
+  update.samples = samples;
+  update.x = buffer->view(kElements);
+  device->update(update);
+  std::vector<float> z(2 * kElements);
+  buffer->download(0, z.data(), buffer->bytes());
+  double sum = 0;
+  double squares = 0;
+  double fourth = 0;
+  double product = 0;
+  for (std::uint64_t i = 0; i < kElements; ++i) {
+    const double a = z[i];
+    sum += a;
+    squares += a * a;
+    fourth += a * a * a * a;
+    product += a * static_cast<double>(z[kElements + i]);
+  }
+  const double n = kElements;
+  EXPECT_NEAR(sum / n, 0, 5 / std::sqrt(n));
+  EXPECT_NEAR(squares / n, 1, 5 * std::sqrt(2 / n));
+  EXPECT_NEAR(fourth / n, 3, 5 * std::sqrt(96 / n));
+  EXPECT_NEAR(product / n, 0, 5 / std::sqrt(n));
+}
+
+TEST(Update, RefusesRecordsThatTouchAbsentTensors) {
+  const auto device = Device::open("cpu", {1, false});
+  const auto buffer = device->allocate(64);
+  const auto attempt = [&](const dpm_record& record, bool with_x) {
+    const dpm_update_sample sample{&record, 0, 0, 0, 0, 0, 0, 0, 0};
+    dpm_update update{};
+    update.batch = 1;
+    update.elements = 16;
+    update.samples = &sample;
+    if (with_x) update.x = buffer->view(16);
+    device->update(update);
+  };
+  dpm_record record{};
+  EXPECT_THROW(attempt(record, false), Error);
+  record.flags = DPM_RECORD_READ_Y;
+  EXPECT_THROW(attempt(record, true), Error);
+  record.flags = DPM_RECORD_WRITE_Y;
+  EXPECT_THROW(attempt(record, true), Error);
+  record.flags = DPM_RECORD_STORE_HISTORY;
+  EXPECT_THROW(attempt(record, true), Error);
+  record.flags = 0;
+  record.x0_out = 1;
+  EXPECT_THROW(attempt(record, true), Error);
+  record.x0_out = 0;
+  record.variance = DPM_VARIANCE_LOG;
+  EXPECT_THROW(attempt(record, true), Error);
+  record.variance = DPM_VARIANCE_NONE;
+  record.slot = 8;
+  EXPECT_THROW(attempt(record, true), Error);
+}
+
+TEST(Reduce, AgreesWithTheReference) {
+  const auto reference = Device::open("reference", {});
+  const auto device = Device::open("cpu", {2, false});
+  for (std::uint32_t kind = 0; kind < 4; ++kind) {
+    double results[2][kRows];
+    for (const bool is_cpu : {false, true}) {
+      const Registers registers(is_cpu ? device : reference, 777, 12);
+      dpm_reduce request{kind, kRows, 777, registers.x->view(777), registers.y->view(777), results[is_cpu ? 1 : 0]};
+      (is_cpu ? device : reference)->reduce(request);
+    }
+    for (int n = 0; n < kRows; ++n) EXPECT_NEAR(results[1][n], results[0][n], 1e-9 * std::abs(results[0][n]) + 1e-9);
+  }
+}
+
+}  // namespace
+}  // namespace dpm::test

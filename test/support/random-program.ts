@@ -1,0 +1,94 @@
+import { stepProgram, stepRecord } from '../../lib/samplers/builder.js';
+import type { Clip, LinearUpdate, RecordVariance, StepProgram, StepRecord } from '../../lib/samplers/program.js';
+import { philox4x32 } from './philox.js';
+
+/** Numbers from a seed: reproducible, and independent of the code under test. */
+export class Random {
+  #counter = 0;
+
+  constructor(private readonly seed: number) {}
+
+  /** In [0, 1). */
+  unit(): number {
+    const [word = 0] = philox4x32([this.#counter++, 0, 0, 0], [this.seed, 0x5eed]);
+    return word * 2 ** -32;
+  }
+
+  between(low: number, high: number): number {
+    return low + this.unit() * (high - low);
+  }
+
+  below(limit: number): number {
+    return Math.floor(this.unit() * limit);
+  }
+
+  chance(probability: number): boolean {
+    return this.unit() < probability;
+  }
+
+  pick<T>(values: readonly T[]): T {
+    return values[this.below(values.length)]!;
+  }
+}
+
+const historyLength = 8;
+
+function randomClip(random: Random): Clip {
+  return random.pick<Clip>([
+    { kind: 'none' },
+    { kind: 'static', low: random.between(-1.5, -0.5), high: random.between(0.5, 1.5) },
+    { kind: 'dynamic', quantile: random.between(0.5, 1), floor: random.between(0.3, 1) },
+  ]);
+}
+
+function randomVariance(random: Random): RecordVariance {
+  const low = random.between(0, 0.1);
+  return random.pick<RecordVariance>([
+    { kind: 'none' },
+    { kind: 'scalar', deviation: random.unit() },
+    {
+      kind: 'linear',
+      offset: random.between(-0.1, 0.5),
+      head: random.between(-1, 1),
+      epsilonSquared: random.between(-1, 1),
+      epsilon: { input: random.between(-1, 1), output: random.between(-1, 1) },
+      low,
+      high: low + random.unit(),
+    },
+    { kind: 'log', offset: random.between(-3, 0), head: random.between(-1, 1), low, high: low + random.unit() },
+  ]);
+}
+
+/** Coefficients small enough that states stay of order one. */
+function randomUpdate(random: Random, readable: ReadonlySet<number>): LinearUpdate {
+  const coefficient = (): number => (random.chance(0.3) ? 0 : random.between(-0.4, 0.4));
+  const history = Array.from({ length: historyLength }, (_, slot) => (readable.has(slot) ? coefficient() / 2 : 0));
+  return { x: coefficient(), y: coefficient(), out: coefficient(), history };
+}
+
+function randomRecord(random: Random, first: boolean, written: Set<number>): StepRecord {
+  const slot = random.below(historyLength);
+  const readable = new Set([...written, slot]);
+  written.add(slot);
+  const x = random.chance(0.8) ? randomUpdate(random, readable) : null;
+  return stepRecord({
+    evaluate: first || random.chance(0.8),
+    time: random.between(0, 999),
+    inputScale: random.pick([1, random.between(0.5, 1.5)]),
+    read: random.pick(['x', 'y']),
+    prediction: { input: random.between(-1, 1), output: random.between(-1, 1) },
+    clip: randomClip(random),
+    store: { slot, input: random.between(-1, 1), data: random.between(-1, 1) },
+    x,
+    variance: x === null ? { kind: 'none' } : randomVariance(random),
+    y: random.chance(0.5) ? randomUpdate(random, readable) : null,
+  });
+}
+
+/** A program that uses every feature of the record in random combinations. */
+export function randomProgram(seed: number, length: number): StepProgram {
+  const random = new Random(seed);
+  const written = new Set<number>();
+  const records = Array.from({ length }, (_, index) => randomRecord(random, index === 0, written));
+  return stepProgram(records, { history: historyLength, initialScale: random.between(0.5, 1.5), head: null });
+}
