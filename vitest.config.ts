@@ -13,7 +13,7 @@ export default defineConfig({
     execArgv: ['--expose-gc'],
     testTimeout: 30_000,
     // What .ci/run counts.
-    reporters: process.env['CI'] === undefined ? ['default'] : ['default', ['json', { outputFile: 'build/vitest.json' }]],
+    reporters: process.env.CI === undefined ? ['default'] : ['default', ['json', { outputFile: 'build/vitest.json' }]],
     coverage: { include: ['lib/**/*.ts'] },
   },
 });

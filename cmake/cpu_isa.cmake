@@ -23,6 +23,10 @@ function(dpm_add_isa_kernels target)
     # In every configuration: without optimisation these kernels are too slow even to be tested.
     target_compile_options(${library} PRIVATE
       ${dpm_isa_flags_${isa}} -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+      # gcc bug 105593: false alarms from the compiler's own AVX-512 headers.
+      target_compile_options(${library} PRIVATE -Wno-maybe-uninitialized)
+    endif()
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:${library}>)
     list(APPEND objects $<TARGET_OBJECTS:${library}>)
   endforeach()

@@ -69,6 +69,12 @@ class BatchRegisters {
     this.history = Array.from({ length: program.history }, () => device.tensor(shape));
   }
 
+  /** Fills what a record may read before one has written it. */
+  async clear(): Promise<void> {
+    const zeros = new Float32Array(this.x.elements);
+    for (const tensor of [this.y, this.input, ...this.history]) await tensor?.write(zeros);
+  }
+
   free(): void {
     for (const tensor of [this.x, this.y, this.out, this.head, this.noise, this.input, ...this.history]) tensor?.free();
   }
@@ -99,7 +105,6 @@ async function networkInput(record: StepRecord, registers: BatchRegisters): Prom
   const source = record.read === 'y' ? (registers.y ?? registers.x) : registers.x;
   const { input } = registers;
   if (record.inputScale === 1 || input === null) return source;
-  await input.write(new Float32Array(input.elements));
   const scaled = stepRecord({ time: 0, x: linear({ y: record.inputScale }) });
   const batch = at(source.shape, 0);
   await packedUpdate(
@@ -199,6 +204,7 @@ async function runOnDevice(program: Program, device: Device, options: RunProgram
     requireSlices(flat, total, program.records.filter((record) => record.variance.kind !== 'none').length);
   const registers = new BatchRegisters(device, shape, program, flat !== null);
   try {
+    await registers.clear();
     await initialise(registers.x, { init, scale: program.initialScale, seed, firstSample: 0 });
     await runSteps(program, { evaluator, registers, noise, seed, signal, onProgress });
     return await registers.x.read();

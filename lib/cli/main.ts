@@ -66,6 +66,12 @@ function exitCode({ code }: DpmError): number {
   return code === 'ERR_DPM_ABORTED' ? 130 : 1;
 }
 
+// The reader of a pipe may leave early (dpm … | head).
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
 try {
   await main(process.argv.slice(2));
 } catch (error) {

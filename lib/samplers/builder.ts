@@ -28,7 +28,7 @@ export function stepRecord(fields: Partial<StepRecord> & Pick<StepRecord, 'time'
 /**
  * A checked program.
  *
- * @param options - `history`: length of the ring, by default one more than the highest slot; `initialScale`: standard
+ * @param options - `history`: length of the ring, by default as long as the records need; `initialScale`: standard
  * deviation of the initial noise, by default 1; `head`: the second output the records read.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the records are not a valid program.
  */
@@ -37,11 +37,15 @@ export function stepProgram(
   options: { history?: number; initialScale?: number; head?: ProgramHead | null } = {},
 ): StepProgram {
   if (records.length === 0) throw new DpmError('ERR_DPM_ARGUMENT', 'a step program needs at least one record');
-  const highestSlot = records.reduce((highest, record) => Math.max(highest, record.store.slot), 0);
+  const lengths = records.flatMap(({ store, x, y }) => [
+    store.slot + 1,
+    x?.history.length ?? 0,
+    y?.history.length ?? 0,
+  ]);
   const program: StepProgram = {
     kind: 'step',
     records,
-    history: options.history ?? highestSlot + 1,
+    history: options.history ?? Math.max(...lengths),
     initialScale: options.initialScale ?? 1,
     head: options.head ?? null,
   };

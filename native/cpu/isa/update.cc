@@ -2,27 +2,24 @@
 // tensor is read once and written once.
 #include "core/philox.h"
 #include "cpu/isa/functions.h"
+#include "cpu/isa/philox_vector.h"
 #include "sampling/update_math.h"
 
 namespace dpm::cpu::DPM_ISA_NAMESPACE {
 namespace {
 
 constexpr int kBlock = 512;
-constexpr int kCounters = 16;
+
+constexpr int kCounters = kPhiloxVectors * kWidth;
 static_assert(kBlock % (4 * kCounters) == 0, "a block is whole groups of normals");
 
-/// 4 * kCounters normals from consecutive counters. Words first, normals after, then their order: each loop is one
-/// the compiler turns into vector code.
+/// 4 * kCounters normals from consecutive counters. Words first, normals after, then their order: each loop is one the
+/// compiler turns into vector code.
 void fill_normal_group(const dpm_update_sample& sample, std::uint32_t counter, float* z) {
+  Words vectors[4][kPhiloxVectors];
+  philox_vectors(sample, counter, vectors);
   std::uint32_t words[4][kCounters];
-  for (int j = 0; j < kCounters; ++j) {
-    const PhiloxWords drawn = philox4x32(counter + static_cast<std::uint32_t>(j), sample.record_index,
-                                         sample.sample_index, sample.draw, sample.seed_low, sample.seed_high);
-    words[0][j] = drawn.word[0];
-    words[1][j] = drawn.word[1];
-    words[2][j] = drawn.word[2];
-    words[3][j] = drawn.word[3];
-  }
+  __builtin_memcpy(words, vectors, sizeof words);
   float normals[4][kCounters];
   for (int pair = 0; pair < 4; pair += 2) {
     for (int j = 0; j < kCounters; ++j) {

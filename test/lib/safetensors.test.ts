@@ -1,0 +1,242 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import { openCheckpoint } from '../../lib/checkpoint/checkpoint.js';
+import { findDuplicateKey } from '../../lib/checkpoint/json-keys.js';
+import { readSafetensorsHeader } from '../../lib/checkpoint/safetensors.js';
+import { readFloats, writeSafetensors } from '../../lib/checkpoint/tensor-data.js';
+import { DpmError } from '../../lib/errors.js';
+import { temporaryFolder } from '../support/temporary.js';
+
+const folder = temporaryFolder();
+let files = 0;
+
+function fileOf(header: string | Uint8Array, data = new Uint8Array(), length?: bigint): string {
+  const bytes = typeof header === 'string' ? new TextEncoder().encode(header) : header;
+  const start = new Uint8Array(8);
+  new DataView(start.buffer).setBigUint64(0, length ?? BigInt(bytes.length), true);
+  const path = join(folder, `${files++}.safetensors`);
+  writeFileSync(path, Buffer.concat([start, bytes, data]));
+  return path;
+}
+
+const tensor = (dtype: unknown, shape: unknown, offsets: unknown): unknown => ({ dtype, shape, data_offsets: offsets });
+
+const hostile: [string, string, () => string][] = [
+  [
+    'fewer than eight bytes',
+    'ERR_DPM_FILE_TRUNCATED',
+    () => {
+      const path = join(folder, 'short.safetensors');
+      writeFileSync(path, Buffer.from([1, 2, 3]));
+      return path;
+    },
+  ],
+  ['a header beyond the file', 'ERR_DPM_FILE_TRUNCATED', () => fileOf('{}', new Uint8Array(), 1000n)],
+  ['a huge header', 'ERR_DPM_HEADER_SIZE', () => fileOf('{}', new Uint8Array(), 2n ** 63n)],
+  ['an empty header', 'ERR_DPM_HEADER_SIZE', () => fileOf('', new Uint8Array(9), 0n)],
+  ['a header that is not JSON', 'ERR_DPM_FILE_HEADER', () => fileOf('{"a":')],
+  ['a header that is an array', 'ERR_DPM_FILE_HEADER', () => fileOf('[1]')],
+  ['a header that is not UTF-8', 'ERR_DPM_FILE_HEADER', () => fileOf(Uint8Array.of(0x7b, 0xff, 0x7d))],
+  [
+    'a key twice',
+    'ERR_DPM_FILE_HEADER',
+    () =>
+      fileOf(
+        '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\\u0061":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
+        new Uint8Array(1),
+      ),
+  ],
+  [
+    'a field too many',
+    'ERR_DPM_FILE_HEADER',
+    () => fileOf('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"strides":[1]}}', new Uint8Array(1)),
+  ],
+  ['metadata that is not text', 'ERR_DPM_FILE_HEADER', () => fileOf('{"__metadata__":{"a":1}}')],
+  [
+    'an unknown dtype',
+    'ERR_DPM_TENSOR_DTYPE',
+    () => fileOf(JSON.stringify({ a: tensor('F4', [1], [0, 4]) }), new Uint8Array(4)),
+  ],
+  [
+    'an inherited name as dtype',
+    'ERR_DPM_TENSOR_DTYPE',
+    () => fileOf(JSON.stringify({ a: tensor('toString', [1], [0, 4]) }), new Uint8Array(4)),
+  ],
+  [
+    'a negative size',
+    'ERR_DPM_TENSOR_SHAPE',
+    () => fileOf(JSON.stringify({ a: tensor('F32', [-1], [0, 4]) }), new Uint8Array(4)),
+  ],
+  [
+    'a rank beyond eight',
+    'ERR_DPM_TENSOR_SHAPE',
+    () => fileOf(JSON.stringify({ a: tensor('U8', Array(9).fill(1), [0, 1]) }), new Uint8Array(1)),
+  ],
+  [
+    'an overflowing shape',
+    'ERR_DPM_TENSOR_SIZE',
+    () => fileOf(JSON.stringify({ a: tensor('F32', [2 ** 32, 2 ** 32], [0, 4]) }), new Uint8Array(4)),
+  ],
+  [
+    'a size that does not fit',
+    'ERR_DPM_TENSOR_SIZE',
+    () => fileOf(JSON.stringify({ a: tensor('F32', [2], [0, 4]) }), new Uint8Array(4)),
+  ],
+  [
+    'offsets turned around',
+    'ERR_DPM_TENSOR_SIZE',
+    () => fileOf(JSON.stringify({ a: tensor('U8', [0], [4, 0]) }), new Uint8Array(4)),
+  ],
+  [
+    'offsets beyond 2^53',
+    'ERR_DPM_TENSOR_SIZE',
+    () => fileOf('{"a":{"dtype":"U8","shape":[1],"data_offsets":[9007199254740993,9007199254740994]}}'),
+  ],
+  [
+    'overlapping tensors',
+    'ERR_DPM_TENSOR_OVERLAP',
+    () => fileOf(JSON.stringify({ a: tensor('F32', [1], [0, 4]), b: tensor('F32', [1], [2, 6]) }), new Uint8Array(6)),
+  ],
+  [
+    'a gap between tensors',
+    'ERR_DPM_TENSOR_OVERLAP',
+    () => fileOf(JSON.stringify({ a: tensor('F32', [1], [0, 4]), b: tensor('F32', [1], [8, 12]) }), new Uint8Array(12)),
+  ],
+  [
+    'data cut short',
+    'ERR_DPM_FILE_TRUNCATED',
+    () => fileOf(JSON.stringify({ a: tensor('F32', [4], [0, 16]) }), new Uint8Array(15)),
+  ],
+  [
+    'bytes behind the data',
+    'ERR_DPM_FILE_HEADER',
+    () => fileOf(JSON.stringify({ a: tensor('F32', [1], [0, 4]) }), new Uint8Array(5)),
+  ],
+];
+
+describe('hostile safetensors files', () => {
+  it.each(hostile)('%s: %s', async (_name, code, make) => {
+    const path = make();
+    await expect(readSafetensorsHeader(path)).rejects.toMatchObject({
+      code,
+      message: expect.stringContaining(path) as string,
+    });
+  });
+
+  it('names a Git LFS pointer', async () => {
+    const path = join(folder, 'pointer.safetensors');
+    writeFileSync(path, 'version https://git-lfs.github.com/spec/v1\noid sha256:0\n');
+    await expect(readSafetensorsHeader(path)).rejects.toThrow(/Git LFS/);
+  });
+
+  it('never fails with anything but a DpmError', async () => {
+    const valid = readFileSync(
+      fileOf(JSON.stringify({ a: tensor('F32', [1], [0, 4]), b: tensor('U8', [2], [4, 6]) }), new Uint8Array(6)),
+    );
+    const path = join(folder, 'fuzz.safetensors');
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(valid.length - 1),
+        fc.integer({ min: 0, max: 255 }),
+        fc.nat(valid.length),
+        async (at, byte, end) => {
+          const damaged = Uint8Array.from(valid);
+          damaged[at] = byte;
+          writeFileSync(path, damaged.subarray(0, end));
+          await readSafetensorsHeader(path).catch((error: unknown) => {
+            expect(error).toBeInstanceOf(DpmError);
+            expect((error as DpmError).code).not.toBe('ERR_DPM_INTERNAL');
+          });
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('safetensors', () => {
+  it('accepts names of Object.prototype, scalars and empty tensors', async () => {
+    const path = fileOf(
+      '{"__proto__":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[0],"data_offsets":[4,4]}}',
+      new Uint8Array(4),
+    );
+    const { tensors } = await readSafetensorsHeader(path);
+    expect([...tensors.keys()]).toEqual(['__proto__', 'b']);
+  });
+
+  it('come back as they were written, aligned', async () => {
+    const path = join(folder, 'written.safetensors');
+    await writeSafetensors(
+      path,
+      {
+        bytes: { shape: [3], data: Uint8Array.of(1, 2, 3) },
+        x: { shape: [2, 1], data: Float32Array.of(0.5, -2) },
+        labels: { shape: [2], data: BigInt64Array.of(7n, 9n) },
+      },
+      { format: 'pt' },
+    );
+    const header = await readSafetensorsHeader(path);
+    expect(header.metadata).toEqual(new Map([['format', 'pt']]));
+    expect(header.tensors.get('labels')!.offset % 8).toBe(0);
+    expect([...(await readFloats(header, 'x')).data]).toEqual([0.5, -2]);
+    expect([...(await readFloats(header, 'labels')).data]).toEqual([7, 9]);
+    await expect(readFloats(header, 'nothing')).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_MISSING' });
+    await expect(readFloats(header, 'bytes', ['F32'])).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_DTYPE' });
+  });
+
+  it('converts half precision exactly', async () => {
+    const data = Uint8Array.of(0x00, 0x3c, 0x01, 0x00, 0xff, 0xfb, 0x00, 0x80, 0x80, 0x3f, 0x20, 0xc1);
+    const path = fileOf(
+      JSON.stringify({ half: tensor('F16', [4], [0, 8]), brain: tensor('BF16', [2], [8, 12]) }),
+      data,
+    );
+    const header = await readSafetensorsHeader(path);
+    expect([...(await readFloats(header, 'half')).data]).toEqual([1, 2 ** -24, -65504, -0]);
+    expect([...(await readFloats(header, 'brain')).data]).toEqual([1, -10]);
+  });
+
+  it('leave nothing behind when writing fails', async () => {
+    const target = join(folder, 'no-such-folder', 'x.safetensors');
+    await expect(writeSafetensors(target, {})).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
+    await expect(
+      writeSafetensors(join(folder, 'bad.safetensors'), { x: { shape: [3], data: new Float32Array(2) } }),
+    ).rejects.toMatchObject({
+      code: 'ERR_DPM_TENSOR_SHAPE',
+    });
+    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp') || name === 'bad.safetensors')).toEqual([]);
+  });
+
+  it('finds duplicate keys at every depth, and only keys', () => {
+    expect(findDuplicateKey('{"a":["a","a",{"b":1}],"b":"a\\"{"}')).toBeUndefined();
+    expect(findDuplicateKey('{"a":{"c":1,"c" :2}}')).toBe('c');
+  });
+});
+
+describe('sharded checkpoints', () => {
+  const write = (name: string, value: unknown): void => {
+    writeFileSync(join(folder, name), JSON.stringify(value));
+  };
+
+  it('reads shards and refuses what does not fit their index', async () => {
+    await writeSafetensors(join(folder, 'w-1.safetensors'), { a: { shape: [1], data: new Float32Array(1) } });
+    await writeSafetensors(join(folder, 'w-2.safetensors'), { b: { shape: [1], data: new Float32Array(1) } });
+    write('w.safetensors.index.json', { weight_map: { a: 'w-1.safetensors', b: 'w-2.safetensors' } });
+    expect([...(await openCheckpoint(folder, 'w')).tensors.keys()]).toEqual(['a', 'b']);
+
+    write('m.safetensors.index.json', {
+      weight_map: { a: 'w-1.safetensors', b: 'w-2.safetensors', c: 'w-2.safetensors' },
+    });
+    await expect(openCheckpoint(folder, 'm')).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_MISSING' });
+    write('u.safetensors.index.json', { weight_map: { x: 'w-1.safetensors' } });
+    await expect(openCheckpoint(folder, 'u')).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_UNUSED' });
+    for (const file of ['../w-1.safetensors', '/etc/passwd', 'w..safetensors', 7]) {
+      write('p.safetensors.index.json', { weight_map: { a: file } });
+      await expect(openCheckpoint(folder, 'p')).rejects.toMatchObject({ code: 'ERR_DPM_CONFIG' });
+    }
+    await expect(openCheckpoint(folder, 'absent')).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
+  });
+});
