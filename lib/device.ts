@@ -70,8 +70,8 @@ export function chooseDevice(request: string, known: readonly DeviceInfo[]): str
 
 function checkOptions({ dtype = 'f32', threads = 0 }: DeviceOptions): void {
   if (dtype !== 'f32') throw new DpmError('ERR_DPM_UNSUPPORTED', `dtype '${dtype}' is not supported yet; use f32`);
-  if (!Number.isInteger(threads) || threads < 0 || threads > 4096) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `threads is ${threads}, it has to be an integer from 0 to 4096`);
+  if (!Number.isInteger(threads) || threads < 0 || threads > 1024) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `threads is ${threads}, it has to be an integer from 0 to 1024`);
   }
 }
 
@@ -124,7 +124,7 @@ export class Device {
 
   /** Rejects queued work, waits for running work and releases everything. Can be called again. */
   async close(): Promise<void> {
-    await nativeWork(this.engine.close());
+    await nativeWork(() => this.engine.close());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

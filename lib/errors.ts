@@ -53,10 +53,10 @@ export function toDpmError(error: unknown): DpmError {
   return new DpmError(isDpmErrorCode(code) ? code : 'ERR_DPM_INTERNAL', message, { cause: error });
 }
 
-/** Waits for native work and turns its failure into a {@link DpmError}. */
-export async function nativeWork<T>(work: Promise<T>): Promise<T> {
+/** Does native work and turns its failure, thrown or rejected, into a {@link DpmError}. */
+export async function nativeWork<T>(work: () => Promise<T>): Promise<T> {
   try {
-    return await work;
+    return await work();
   } catch (error) {
     throw toDpmError(error);
   }

@@ -6,6 +6,9 @@ import { DpmError } from './errors.js';
 /** Largest JSON file this package reads whole. */
 const JSON_LIMIT = 16 * 1024 * 1024;
 
+/** Most bytes of one read; systems refuse 2 GiB and more. */
+const READ_LIMIT = 2 ** 30;
+
 function fileError(action: string, path: string, cause: unknown): DpmError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new DpmError('ERR_DPM_FILE', `cannot ${action} ${path}: ${reason}`, { cause });
@@ -41,7 +44,7 @@ export async function readExactly(
   const bytes = new Uint8Array(length);
   let done = 0;
   while (done < length) {
-    const { bytesRead } = await file.read(bytes, done, length - done, position + done);
+    const { bytesRead } = await file.read(bytes, done, Math.min(length - done, READ_LIMIT), position + done);
     if (bytesRead === 0) {
       throw new DpmError(
         'ERR_DPM_FILE_TRUNCATED',

@@ -125,7 +125,9 @@ export class DeviceHostContext implements HostContext {
     const first = await this.#tensor(a);
     const second = b === undefined ? null : await this.#tensor(b);
     const elements = first.elements / this.batch;
-    return nativeWork(first.device.engine.reduce(kind, this.batch, elements, first.native, second?.native ?? null));
+    return nativeWork(() =>
+      first.device.engine.reduce(kind, this.batch, elements, first.native, second?.native ?? null),
+    );
   }
 
   progress(done: number, total: number): void {

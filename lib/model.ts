@@ -127,7 +127,7 @@ export class DiffusionModel {
     const loadable = await loadableNetwork(read, head);
     const device = Device.open(options);
     try {
-      const network = await nativeWork(device.engine.loadNetwork(loadable.unet, loadable.weights));
+      const network = await nativeWork(() => device.engine.loadNetwork(loadable.unet, loadable.weights));
       return new DiffusionModel(device, read, new UNet(device, network, loadable.unet), head);
     } catch (error) {
       await device.close();
@@ -209,7 +209,7 @@ export class DiffusionModel {
 
   async #load(head: HeadName): Promise<UNet> {
     const { unet, weights } = await loadableNetwork(this.#folder, head);
-    return new UNet(this.device, await nativeWork(this.device.engine.loadNetwork(unet, weights)), unet);
+    return new UNet(this.device, await nativeWork(() => this.device.engine.loadNetwork(unet, weights)), unet);
   }
 
   async #resolve(program: Program | readonly Program[], options: RunOptions): Promise<ResolvedRun> {

@@ -230,7 +230,7 @@ export interface NativeEngine {
     registers: NativeRegisters,
     streams: NativeStreams,
   ): void;
-  /** Per-sample reductions in float64. `dot` and `errorNorm` need `b`. */
+  /** Per-sample reductions in float64. `dot` needs `b`. */
   reduce(
     kind: 'sum' | 'sum-squares' | 'dot' | 'max-abs',
     batch: number,

@@ -36,13 +36,13 @@ export class DeviceTensor {
    */
   async write(data: Float32Array): Promise<void> {
     this.#checkLength(data);
-    await nativeWork(this.device.engine.write(this.native, data));
+    await nativeWork(() => this.device.engine.write(this.native, data));
   }
 
   /** Copies the values to `into`, by default a new array. */
   async read(into: Float32Array = new Float32Array(this.elements)): Promise<Float32Array> {
     this.#checkLength(into);
-    await nativeWork(this.device.engine.read(this.native, into));
+    await nativeWork(() => this.device.engine.read(this.native, into));
     return into;
   }
 

@@ -80,7 +80,7 @@ export class UNet {
     const out = this.#receiver('out', x, options.out, batch, this.info.outChannels);
     const head = this.hasHead ? this.#receiver('head', x, options.head, batch, this.#headChannels) : null;
     const values = (tensor: TensorLike) => (tensor instanceof DeviceTensor ? tensor.native : tensor);
-    await nativeWork(
+    await nativeWork(() =>
       this.#network.forward(batch, values(x), times, labels, values(out), head === null ? null : values(head)),
     );
     return { out, head };
@@ -171,7 +171,7 @@ export class NetworkEvaluator implements Evaluator {
     const unused = head === null && this.#unet.hasHead ? this.#unet.device.tensor(output.shape) : null;
     const second = head ?? unused;
     const batch = times.length;
-    await nativeWork(
+    await nativeWork(() =>
       this.#unet.native.forward(batch, input.native, times, this.#labels, output.native, second?.native ?? null),
     ).finally(() => unused?.free());
   }
@@ -186,7 +186,8 @@ export class NetworkEvaluator implements Evaluator {
     const batch = times.length;
     const half = output.elements / batch;
     const both = new Float32Array(2 * output.elements);
-    await nativeWork(this.#unet.native.forward(batch, await input.read(), times, this.#labels, both, null));
+    const x = await input.read();
+    await nativeWork(() => this.#unet.native.forward(batch, x, times, this.#labels, both, null));
     const part = (offset: number): Float32Array => {
       const values = new Float32Array(output.elements);
       for (let sample = 0; sample < batch; ++sample) {

@@ -70,7 +70,9 @@ export async function packedUpdate(
   checkRegisters(registers);
   const { engine } = registers.x.device;
   const words = streamWords(streams);
-  await nativeWork(engine.update(batch, registers.x.elements / batch, records, nativeRegisters(registers), words));
+  await nativeWork(() =>
+    engine.update(batch, registers.x.elements / batch, records, nativeRegisters(registers), words),
+  );
 }
 
 /**

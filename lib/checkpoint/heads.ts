@@ -65,6 +65,12 @@ export async function addHead(
     const known = [...heads.files.keys()].join(', ') || 'none';
     throw new DpmError('ERR_DPM_ARGUMENT', `${heads.folder} has no head '${name}'; it has: ${known}`);
   }
+  if (heads.outChannels !== unet.inChannels) {
+    throw new DpmError(
+      'ERR_DPM_CONFIG',
+      `${join(heads.folder, 'config.json')}: out_channels is ${heads.outChannels}, a variance has the ${unet.inChannels} channels of the image`,
+    );
+  }
   if (unet.baseChannels % heads.groups !== 0) {
     throw new DpmError(
       'ERR_DPM_CONFIG',

@@ -53,6 +53,17 @@ function elementReader(dtype: Dtype, view: DataView): (index: number) => number 
   }
 }
 
+const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+function toFloats(dtype: Dtype, bytes: Uint8Array, count: number): Float32Array {
+  if (dtype === 'F32' && isLittleEndian) return new Float32Array(bytes.buffer, bytes.byteOffset, count);
+  if (dtype === 'U8') return Float32Array.from(bytes);
+  const read = elementReader(dtype, new DataView(bytes.buffer, bytes.byteOffset));
+  const values = new Float32Array(count);
+  for (let i = 0; i < count; ++i) values[i] = read(i);
+  return values;
+}
+
 /**
  * A tensor's values as float32, whatever its dtype.
  *
@@ -70,9 +81,7 @@ export async function readFloats(
       `${header.path}: tensor '${name}' is ${entry.dtype}, it has to be ${accepted.join(' or ')}`,
     );
   }
-  const read = elementReader(entry.dtype, new DataView(bytes.buffer, bytes.byteOffset));
-  const data = Float32Array.from({ length: elementCount(entry.shape) }, (_, i) => read(i));
-  return { shape: entry.shape, dtype: entry.dtype, data };
+  return { shape: entry.shape, dtype: entry.dtype, data: toFloats(entry.dtype, bytes, elementCount(entry.shape)) };
 }
 
 function dtypeOf(data: HostTensor['data']): Dtype {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module';
 
-import type { DpmError} from '../errors.js';
+import type { DpmError } from '../errors.js';
 import { toDpmError } from '../errors.js';
 import { commandHelp, parseCall, usageError, type Command } from './command.js';
 import { printLine } from './output.js';

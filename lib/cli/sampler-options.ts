@@ -15,7 +15,6 @@ export const samplerOptionSpecs: OptionSpecs = {
   clip: { value: 'HOW', help: 'none, static or dynamic:QUANTILE[,FLOOR]; default as the scheduler says' },
   variance: { value: 'KIND', help: 'of ddpm: beta, beta-tilde or learned' },
   gamma: { value: 'FILE', help: "table of the analytic samplers; default the model's gamma.json" },
-  'avg-cov': { help: 'average the covariance of npr and sn over a sample' },
   'last-noise-clip': { value: 'Y', help: 'grey levels the last noise may change a pixel by, or none' },
   prediction: { value: 'KIND', help: "what the network's output means: epsilon, x0, v, score" },
 };
@@ -48,7 +47,6 @@ export async function samplerOptions(options: OptionValues): Promise<SamplerOpti
     clip: parseClip(options.string('clip')),
     variance: options.choice('variance', ['beta', 'beta-tilde', 'learned']),
     gamma: gamma === undefined ? undefined : await readGammaTable(gamma),
-    avgCov: options.flag('avg-cov') ? true : undefined,
     lastNoiseClip: lastNoise === 'none' ? null : options.number('last-noise-clip'),
     prediction: options.choice('prediction', ['epsilon', 'x0', 'v', 'score']),
   });

@@ -20,8 +20,6 @@ export interface SamplerOptions extends TrajectoryOptions {
   variance?: 'beta' | 'beta-tilde' | 'learned';
   /** m_n = E||eps||^2 / d for n = 0..N (m_0 unused), for the analytic samplers. */
   gamma?: GammaTable | ArrayLike<number>;
-  /** Replace the covariance of `npr-*` and `sn-*` by its mean over a sample. */
-  avgCov?: boolean;
   /** Grey levels y the last noise may change a pixel by on average; null: no limit. */
   lastNoiseClip?: number | null;
   /** What the network's output means. Default: the scheduler's. */

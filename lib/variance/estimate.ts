@@ -22,7 +22,7 @@ export interface EstimateGammaOptions {
   /** Most images evaluated at once. Default 16. */
   batch?: number | undefined;
   signal?: AbortSignal | undefined;
-  /** Times done and times in all. */
+  /** Evaluations done and evaluations in all. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -46,6 +46,21 @@ function checkedTimes(timesteps: readonly number[] | undefined, steps: number): 
   return times;
 }
 
+function checkCounts(count: number, samples: number, batch: number): void {
+  if (!Number.isInteger(count)) {
+    throw new DpmError('ERR_DPM_TENSOR_SHAPE', `images hold ${count} images of the model's shape, not a whole number`);
+  }
+  if (!Number.isInteger(samples) || samples < 1 || samples > count) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `samples is ${samples}, it has to be an integer from 1 to the ${count} images`,
+    );
+  }
+  if (!Number.isInteger(batch) || batch < 1) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `batch is ${batch}, it has to be a positive integer`);
+  }
+}
+
 /** The table for all n from the values at some, linear between them and constant outside. */
 function interpolate(times: readonly number[], values: readonly number[], steps: number): Float64Array {
   let left = 0;
@@ -59,36 +74,29 @@ function interpolate(times: readonly number[], values: readonly number[], steps:
   });
 }
 
-async function openWorkspaces(
+async function openWorkspace(
   model: DiffusionModel,
   images: Float32Array,
-  chosen: readonly number[],
-  options: EstimateGammaOptions,
-): Promise<Workspace[]> {
+  indices: readonly number[],
+  firstSample: number,
+  classLabels: ArrayLike<number> | undefined,
+): Promise<Workspace> {
   const elements = elementCount(model.sampleShape);
-  const size = options.batch ?? 16;
-  const workspaces: Workspace[] = [];
-  for (let first = 0; first < chosen.length; first += size) {
-    const indices = chosen.slice(first, first + size);
-    const shape = [indices.length, ...model.sampleShape];
-    const data = new Float32Array(indices.length * elements);
-    indices.forEach((index, i) => {
-      data.set(images.subarray(index * elements, (index + 1) * elements), i * elements);
-    });
-    const { classLabels } = options;
-    const labels = classLabels === undefined ? undefined : indices.map((index) => at(classLabels, index));
-    const workspace: Workspace = {
-      images: model.device.tensor(shape),
-      noisy: model.device.tensor(shape),
-      out: model.device.tensor(shape),
-      evaluator: new NetworkEvaluator(model.unet, model.unet.labels(labels, indices.length)),
-      firstSample: first,
-    };
-    workspaces.push(workspace);
-    await workspace.images.write(data);
-    await workspace.noisy.write(data);
-  }
-  return workspaces;
+  const shape = [indices.length, ...model.sampleShape];
+  const data = new Float32Array(indices.length * elements);
+  indices.forEach((index, i) => {
+    data.set(images.subarray(index * elements, (index + 1) * elements), i * elements);
+  });
+  const labels = classLabels === undefined ? undefined : indices.map((index) => at(classLabels, index));
+  const workspace: Workspace = {
+    images: model.device.tensor(shape),
+    noisy: model.device.tensor(shape),
+    out: model.device.tensor(shape),
+    evaluator: new NetworkEvaluator(model.unet, model.unet.labels(labels, indices.length)),
+    firstSample,
+  };
+  await workspace.images.write(data);
+  return workspace;
 }
 
 /** Sum over a batch of ||eps_hat(x_n, n)||^2, x_n one noisy version of each image. */
@@ -111,7 +119,7 @@ async function squaredNorms(model: DiffusionModel, work: Workspace, n: number, s
     await update(stepRecord({ time: 0, x: linear({ x: noise.output, y: noise.input }) }), { x: out, y: noisy });
   }
   const elements = images.elements / batch;
-  const sums = await nativeWork(model.device.engine.reduce('sum-squares', batch, elements, out.native, null));
+  const sums = await nativeWork(() => model.device.engine.reduce('sum-squares', batch, elements, out.native, null));
   return sums.reduce((sum, each) => sum + each, 0);
 }
 
@@ -129,35 +137,29 @@ export async function estimateGamma(
   options: EstimateGammaOptions,
 ): Promise<GammaTable> {
   const { schedule } = model;
-  const { samples, seed = 0, signal } = options;
+  const { samples, seed = 0, signal, batch: size = 16 } = options;
   const elements = elementCount(model.sampleShape);
   const count = images.length / elements;
-  if (!Number.isInteger(count)) {
-    throw new DpmError('ERR_DPM_TENSOR_SHAPE', `images have ${images.length} elements, an image has ${elements}`);
-  }
-  if (!Number.isInteger(samples) || samples < 1 || samples > count) {
-    throw new DpmError(
-      'ERR_DPM_ARGUMENT',
-      `samples is ${samples}, it has to be an integer from 1 to the ${count} images`,
-    );
-  }
+  checkCounts(count, samples, size);
   const times = checkedTimes(options.timesteps, schedule.steps);
   throwIfAborted(signal);
-  const workspaces = await openWorkspaces(model, images, drawWithoutReplacement(count, samples, seed), options);
-  const values: number[] = [];
-  try {
-    for (const [done, n] of times.entries()) {
-      let sum = 0;
-      for (const work of workspaces) {
+  const chosen = drawWithoutReplacement(count, samples, seed);
+  const sums = new Float64Array(times.length);
+  const batches = Math.ceil(samples / size);
+  for (let batch = 0; batch < batches; ++batch) {
+    const indices = chosen.slice(batch * size, (batch + 1) * size);
+    const work = await openWorkspace(model, images, indices, batch * size, options.classLabels);
+    try {
+      for (const [i, n] of times.entries()) {
         throwIfAborted(signal);
-        sum += await squaredNorms(model, work, n, seed);
+        sums[i] = at(sums, i) + (await squaredNorms(model, work, n, seed));
+        options.onProgress?.(batch * times.length + i + 1, batches * times.length);
       }
-      values.push(sum / (samples * elements));
-      options.onProgress?.(done + 1, times.length);
+    } finally {
+      for (const tensor of [work.images, work.noisy, work.out]) tensor.free();
     }
-  } finally {
-    for (const { images: source, noisy, out } of workspaces) for (const tensor of [source, noisy, out]) tensor.free();
   }
+  const values = Array.from(sums, (sum) => sum / (samples * elements));
   return {
     schedule: schedule.name,
     numTrainTimesteps: schedule.steps,

@@ -35,6 +35,7 @@ enum dpm_variance_form {
 ///   x'      = x_x*x + x_y*y + x_out*out + sum_j x_history[j]*m[j] + sqrt(variance)*z
 ///   y'      = y_x*x' + y_y*y + y_out*out + sum_j y_history[j]*m[j]
 ///
+/// A coefficient of zero leaves its tensor out: it may be absent, or hold anything.
 /// The noise prediction of the variance forms is eps = eps_in*in + eps_out*out, unclipped.
 typedef struct dpm_record {
   uint32_t flags;

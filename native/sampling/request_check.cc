@@ -19,8 +19,8 @@ void check_record(const dpm_record& record, const Program& program, const Networ
   require(record.clip <= DPM_CLIP_DYNAMIC && record.variance <= DPM_VARIANCE_LOG, "a record has an unknown mode");
   const bool uses_head = record.variance == DPM_VARIANCE_LOG ||
                          (record.variance == DPM_VARIANCE_LINEAR && record.v1 != 0.0F);
-  require(!uses_head || shape.head > 0 || shape.out >= 2 * shape.image,
-          "the program needs a variance head, which the network does not have");
+  require(!uses_head || shape.head >= shape.image || (shape.head == 0 && shape.out >= 2 * shape.image),
+          "the program needs a variance for every element, which the network does not give");
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ function row(call: string, times: Timings, calls: number): Row {
 }
 
 async function measure(device: Device, signal: AbortSignal): Promise<Row[]> {
-  const { noop } = native();
+  const addon = native();
   const x = device.tensor([1, 4]);
   await x.write(new Float32Array(4));
   const registers = { x: x.native, y: null, out: null, head: null, noise: null, history: [] };
@@ -34,7 +34,13 @@ async function measure(device: Device, signal: AbortSignal): Promise<Row[]> {
       for (let i = 0; i < REPEATS; ++i) body();
     }, settings);
   const rows = [
-    row('empty call', await repeated(noop), REPEATS),
+    row(
+      'empty call',
+      await repeated(() => {
+        addon.noop();
+      }),
+      REPEATS,
+    ),
     row(
       'synchronous update of 4 elements',
       await repeated(() => {

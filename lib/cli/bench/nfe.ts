@@ -19,7 +19,7 @@ const defaultNetworks = ['mnist', ...Object.keys(benchConfigurations)];
 
 async function loadFolder(device: Device, path: string): Promise<UNet> {
   const { unet, weights } = await loadableNetwork(await readModelFolder(path), null);
-  return new UNet(device, await nativeWork(device.engine.loadNetwork(unet, weights)), unet);
+  return new UNet(device, await nativeWork(() => device.engine.loadNetwork(unet, weights)), unet);
 }
 
 /** `mnist` (the bundled model), the name of a public configuration, or a model folder. */
@@ -63,7 +63,7 @@ async function measure(unet: UNet, network: string, batch: number, peak: number,
 }
 
 async function printProfile(unet: UNet, network: string, batch: number, peak: number, json: boolean): Promise<void> {
-  const nodes = await nativeWork(unet.native.profile(batch, 10));
+  const nodes = await nativeWork(() => unet.native.profile(batch, 10));
   const total = nodes.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
   if (json) {
     for (const node of nodes) printJson({ network, batch, ...node, gflops: nodeGflops(node) });
@@ -106,7 +106,7 @@ export async function benchNfe(call: Call): Promise<void> {
   }
   const device = Device.open(loadOptions(call.options));
   try {
-    const { gflops: peak } = await nativeWork(device.engine.measurePeak());
+    const { gflops: peak } = await nativeWork(() => device.engine.measurePeak());
     const rows: Measurement[] = [];
     for (const name of networks) {
       const unet = await loadNetwork(device, name);
@@ -117,7 +117,7 @@ export async function benchNfe(call: Call): Promise<void> {
           printJson({ benchmark: 'nfe', device: device.name, threads: device.threads, peakGflops: peak, ...row });
       }
       if (call.options.flag('profile')) await printProfile(unet, name, batches[0] ?? 1, peak, call.json);
-      await nativeWork(unet.native.close());
+      await nativeWork(() => unet.native.close());
     }
     if (call.json) return;
     printLine(`${device.name}: ${device.description}; ${device.threads} threads, peak ${peak.toFixed(0)} GFLOP/s`);

@@ -52,7 +52,7 @@ export async function loadRandomNetwork(device: Device, description: NativeUNet)
   try {
     const file = join(folder, 'weights.bin');
     await writeFile(file, data);
-    const network = await nativeWork(device.engine.loadNetwork(description, { files: [file], tensors }));
+    const network = await nativeWork(() => device.engine.loadNetwork(description, { files: [file], tensors }));
     return new UNet(device, network, description);
   } finally {
     await rm(folder, { recursive: true });

@@ -97,7 +97,7 @@ async function measure(device: Device, update: Update, batch: number, signal: Ab
 export async function benchUpdate(call: Call): Promise<void> {
   const device = Device.open(loadOptions(call.options));
   try {
-    const { copyGigabytesPerSecond: copy } = await nativeWork(device.engine.measurePeak());
+    const { copyGigabytesPerSecond: copy } = await nativeWork(() => device.engine.measurePeak());
     const rows: string[][] = [];
     for (const update of updates) {
       for (const batch of batches) {
