@@ -268,7 +268,8 @@ Napi::Float32Array to_float_array(Napi::Env env, std::vector<float>&& values) {
         },
         owned.get(), &buffer);
     if (status == napi_ok) {
-      static_cast<void>(owned.release());
+      // NOLINTNEXTLINE(bugprone-unused-return-value): the buffer's finalizer owns it now.
+      owned.release();
       return Napi::Float32Array::New(env, size, Napi::ArrayBuffer(env, buffer), 0);
     }
     environment.external_buffers_refused = true;

@@ -137,10 +137,10 @@ Napi::Value EngineWrap::read(const Napi::CallbackInfo& info) {
 Napi::Value EngineWrap::load_network(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&] {
     require(info[0].IsObject() && info[1].IsObject(), "a description and weights are needed");
-    return submit(info.Env(), *engine_,
-                  std::make_unique<LoadJob>(info.Env(), info.This().As<Napi::Object>(), engine_,
-                                            to_description(info[0].As<Napi::Object>()),
-                                            to_weights(info[1].As<Napi::Object>())));
+    return submit(
+        info.Env(), *engine_,
+        std::make_unique<LoadJob>(info.Env(), info.This().As<Napi::Object>(), engine_,
+                                  to_description(info[0].As<Napi::Object>()), to_weights(info[1].As<Napi::Object>())));
   });
 }
 

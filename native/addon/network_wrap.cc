@@ -38,8 +38,8 @@ class Progress : public Delivery {
   Progress(const Napi::FunctionReference& callback, std::uint64_t done, std::uint64_t total)
       : callback_(callback), done_(done), total_(total) {}
   void deliver(Napi::Env env) override {
-    callback_.Call({Napi::Number::New(env, static_cast<double>(done_)),
-                    Napi::Number::New(env, static_cast<double>(total_))});
+    callback_.Call(
+        {Napi::Number::New(env, static_cast<double>(done_)), Napi::Number::New(env, static_cast<double>(total_))});
   }
 
  private:
@@ -138,8 +138,7 @@ void NetworkWrap::define(Napi::Env env) {
   Environment::of(env).network_constructor = Napi::Persistent(constructor);
 }
 
-Napi::Object NetworkWrap::make(Napi::Env env, const std::shared_ptr<Engine>& engine,
-                               std::shared_ptr<Network> network) {
+Napi::Object NetworkWrap::make(Napi::Env env, const std::shared_ptr<Engine>& engine, std::shared_ptr<Network> network) {
   Napi::Object object = Environment::of(env).network_constructor.New({});
   NetworkWrap* self = Unwrap(object);
   self->engine_ = engine;

@@ -47,8 +47,7 @@ Napi::Value submit(Napi::Env env, Engine& engine, std::unique_ptr<ConcreteJob> j
 template <typename Body>
 class FunctionJob : public PromiseJob {
  public:
-  FunctionJob(Napi::Env env, const Napi::Object& owner, Body body)
-      : PromiseJob(env, owner), body_(std::move(body)) {}
+  FunctionJob(Napi::Env env, const Napi::Object& owner, Body body) : PromiseJob(env, owner), body_(std::move(body)) {}
   void run() override { body_(); }
 
  private:

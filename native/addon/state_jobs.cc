@@ -47,7 +47,9 @@ StateUpdate::StateUpdate(const Napi::CallbackInfo& info) : records_(to_records(i
   update_.samples = samples_.data();
 }
 
-dpm_view StateUpdate::view_of(const Napi::Object& registers, const char* key) { return view_of(registers.Get(key), key); }
+dpm_view StateUpdate::view_of(const Napi::Object& registers, const char* key) {
+  return view_of(registers.Get(key), key);
+}
 
 dpm_view StateUpdate::view_of(const Napi::Value& value, const char* what) {
   if (value.IsNull() || value.IsUndefined()) return {};

@@ -12,8 +12,7 @@ const napi_type_tag kTag = {0x6b1f0d5c9a3e4471ULL, 0x8d0c27f1b4a96e52ULL};
 
 void TensorWrap::define(Napi::Env env) {
   const Napi::Function constructor = DefineClass(
-      env, "Tensor",
-      {InstanceAccessor<&TensorWrap::elements>("elements"), InstanceMethod<&TensorWrap::free>("free")});
+      env, "Tensor", {InstanceAccessor<&TensorWrap::elements>("elements"), InstanceMethod<&TensorWrap::free>("free")});
   Environment::of(env).tensor_constructor = Napi::Persistent(constructor);
 }
 
@@ -38,7 +37,8 @@ std::shared_ptr<Buffer> TensorWrap::buffer_of(const Napi::Value& value, const ch
 TensorWrap::TensorWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TensorWrap>(info) {}
 
 Napi::Value TensorWrap::elements(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), buffer_ ? static_cast<double>(buffer_->bytes() / sizeof(float)) : 0.0);
+  const std::uint64_t count = buffer_ ? buffer_->bytes() / sizeof(float) : 0;
+  return Napi::Number::New(info.Env(), static_cast<double>(count));
 }
 
 void TensorWrap::free(const Napi::CallbackInfo& /*info*/) { buffer_.reset(); }

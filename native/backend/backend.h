@@ -1,5 +1,5 @@
-// The seam between the engine and a device: a C ABI of plain structs, so that a device can be a plug-in built by another
-// compiler. No C++ standard type and no exception crosses it.
+// The seam between the engine and a device: a C ABI of plain structs, so that a device can be a plug-in built by
+// another compiler. No C++ standard type and no exception crosses it.
 //
 // A device sees the network as a graph of nodes over values. Values are maps of C x H x W per sample (vectors are
 // C x 1 x 1); how a device lays them out in its arena is its own business, except for the external ones (image, out,
@@ -209,7 +209,8 @@ typedef struct dpm_backend {
   const char* name;
   uint32_t arena_element_bytes;
 
-  /// Preference of device `index` over others, 0 when unusable; fills the one of `description` and `reason` that applies.
+  /// Preference of device `index` over others, 0 when unusable; fills the one of `description` and `reason` that
+  /// applies.
   int (*probe)(int32_t index, dpm_message* description, dpm_message* reason);
   dpm_status (*open)(const dpm_open_options* options, dpm_device** device, dpm_message* message);
   void (*close)(dpm_device* device);

@@ -27,6 +27,7 @@ class AlignedBuffer {
 
  private:
   struct Free {
+    // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): this is the owner's deleter.
     void operator()(void* memory) const noexcept { std::free(memory); }
   };
   std::unique_ptr<void, Free> data_;

@@ -60,7 +60,9 @@ void ThreadPool::run(std::int64_t tasks, const void* context, Invoke invoke) {
   state_.store((state_.load() & ~(kOpen | kActive)) + kGeneration + kOpen);
   if (sleeping_.load() > 0) {
     // The lock orders this wake-up after a worker's last look at state_.
-    { const std::lock_guard<std::mutex> lock(mutex_); }
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+    }
     wake_.notify_all();
   }
   draw(0);

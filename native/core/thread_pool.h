@@ -1,5 +1,5 @@
-// The engine's one thread pool: the calling thread takes part, tasks are drawn from a shared counter, and workers join a
-// region only when they get there, so one that the system preempts costs a task and not the whole region.
+// The engine's one thread pool: the calling thread takes part, tasks are drawn from a shared counter, and workers join
+// a region only when they get there, so one that the system preempts costs a task and not the whole region.
 #pragma once
 
 #include <atomic>
@@ -29,9 +29,8 @@ class ThreadPool {
       for (std::int64_t task = 0; task < tasks; ++task) body(task, 0);
       return;
     }
-    run(tasks, &body, [](const void* context, std::int64_t task, int thread) {
-      (*static_cast<const Body*>(context))(task, thread);
-    });
+    run(tasks, &body,
+        [](const void* context, std::int64_t task, int thread) { (*static_cast<const Body*>(context))(task, thread); });
   }
 
  private:

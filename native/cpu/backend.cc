@@ -118,10 +118,29 @@ dpm_status peak(dpm_device* device, double* gflops, double* copy_gigabytes, dpm_
 
 const dpm_backend& backend() {
   static const dpm_backend table = {
-      DPM_BACKEND_ABI, sizeof(dpm_backend), "cpu",  sizeof(float), probe,       open,         close,
-      threads,         allocate,            release, upload,       download,    supports_node, load,
-      unload,          compile,             discard, run,          gather_rows, update_state, reduce_state,
-      memory,          peak,
+      DPM_BACKEND_ABI,
+      sizeof(dpm_backend),
+      "cpu",
+      sizeof(float),
+      probe,
+      open,
+      close,
+      threads,
+      allocate,
+      release,
+      upload,
+      download,
+      supports_node,
+      load,
+      unload,
+      compile,
+      discard,
+      run,
+      gather_rows,
+      update_state,
+      reduce_state,
+      memory,
+      peak,
   };
   return table;
 }

@@ -34,10 +34,9 @@ dpm_executable::dpm_executable(dpm_network& owner, const dpm_plan& plan)
 
 void dpm_executable::run(const dpm_bindings& bindings, double* node_seconds) const {
   dpm::require(static_cast<int>(bindings.batch) <= batch, "the batch is larger than the executable's");
-  const dpm::cpu::RunContext context{network.device,  static_cast<int>(bindings.batch),
-                                     network.values,  offsets,
-                                     batch,           arena,
-                                     bindings,        scratch.floats()};
+  const dpm::cpu::RunContext context{
+      network.device,  static_cast<int>(bindings.batch), network.values, offsets, batch, arena, bindings,
+      scratch.floats()};
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
     const auto start = std::chrono::steady_clock::now();
     network.layers[i]->run(context);

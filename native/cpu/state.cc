@@ -49,8 +49,8 @@ void check_sample(const dpm_update& update, const dpm_update_sample& sample) {
           "a record keeps a prediction in a slot that is absent");
   require((record.x0_out == 0.0F && record.x_out == 0.0F && record.y_out == 0.0F) || update.out.buffer != nullptr,
           "a record uses the network's output, which is absent");
-  const bool uses_head = record.variance == DPM_VARIANCE_LOG ||
-                         (record.variance == DPM_VARIANCE_LINEAR && record.v1 != 0.0F);
+  const bool uses_head =
+      record.variance == DPM_VARIANCE_LOG || (record.variance == DPM_VARIANCE_LINEAR && record.v1 != 0.0F);
   require(!uses_head || update.head.buffer != nullptr, "a record uses a variance head, which is absent");
   require(record.clip != DPM_CLIP_DYNAMIC || (record.clip_low >= 0.0F && record.clip_low <= 1.0F),
           "a dynamic clipping quantile is outside [0, 1]");

@@ -90,8 +90,12 @@ std::vector<NodeTime> Network::profile(int batch, int repeats) {
   const auto labels = zeros(1);
   const auto out = zeros(shape_.out);
   const auto head = zeros(std::max<std::uint64_t>(shape_.head, 1));
-  const dpm_bindings bindings{static_cast<std::uint32_t>(batch), image->view(shape_.image), time->view(1),
-                              labels->view(1),                   out->view(shape_.out),     head->view(shape_.head)};
+  const dpm_bindings bindings{static_cast<std::uint32_t>(batch),
+                              image->view(shape_.image),
+                              time->view(1),
+                              labels->view(1),
+                              out->view(shape_.out),
+                              head->view(shape_.head)};
   std::vector<std::vector<double>> samples(graph_.nodes.size());
   std::vector<double> seconds(graph_.nodes.size());
   for (int i = 0; i < repeats; ++i) {

@@ -24,8 +24,8 @@ struct NetworkInfo {
 struct NetworkShape {
   std::uint64_t image = 0;
   std::uint64_t out = 0;
-  std::uint64_t head = 0;      ///< 0: no second output
-  int classes = 0;             ///< 0: takes no labels
+  std::uint64_t head = 0;  ///< 0: no second output
+  int classes = 0;         ///< 0: takes no labels
 };
 
 struct NodeTime {

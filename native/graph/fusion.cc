@@ -171,7 +171,8 @@ void merge_sibling_products(Graph& graph, const Supports& supports) {
     if (count < 2) continue;
     std::vector<int> members;
     for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-      if (is_product(graph, graph.nodes[i]) && graph.nodes[i].inputs[0] == input) members.push_back(static_cast<int>(i));
+      if (is_product(graph, graph.nodes[i]) && graph.nodes[i].inputs[0] == input)
+        members.push_back(static_cast<int>(i));
     }
     merge(graph, members, supports);
   }

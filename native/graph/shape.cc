@@ -19,8 +19,8 @@ std::string shape_text(const std::vector<std::int64_t>& dims) {
 
 void expect_dims(const Node& node, const Constant& constant, const std::vector<std::int64_t>& dims) {
   if (constant.dims != dims) {
-    mismatch(node, "tensor " + constant.name + " has shape " + shape_text(constant.dims) + ", expected " +
-                       shape_text(dims));
+    mismatch(node,
+             "tensor " + constant.name + " has shape " + shape_text(constant.dims) + ", expected " + shape_text(dims));
   }
 }
 
@@ -79,8 +79,8 @@ Value infer_convolution(const Graph& graph, const Node& node) {
 Value infer_group_norm(const Graph& graph, const Node& node) {
   Value out = input(graph, node, 0);
   if (node.groups < 1 || out.channels % node.groups != 0) {
-    mismatch(node, std::to_string(out.channels) + " channels do not divide into " + std::to_string(node.groups) +
-                       " groups");
+    mismatch(node,
+             std::to_string(out.channels) + " channels do not divide into " + std::to_string(node.groups) + " groups");
   }
   expect_dims(node, graph.constants[node.weights[0]], {out.channels});
   expect_dims(node, graph.constants[node.biases[0]], {out.channels});
@@ -94,8 +94,8 @@ Value infer_attention(const Graph& graph, const Node& node) {
     mismatch(node, "q, k and v differ in shape");
   }
   if (node.heads < 1 || out.channels % node.heads != 0) {
-    mismatch(node, std::to_string(out.channels) + " channels do not divide into " + std::to_string(node.heads) +
-                       " heads");
+    mismatch(node,
+             std::to_string(out.channels) + " channels do not divide into " + std::to_string(node.heads) + " heads");
   }
   return out;
 }

@@ -110,10 +110,10 @@ dpm_status peak(dpm_device* /*device*/, double* gflops, double* copy_gigabytes, 
 extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend_entry() {
   namespace device = dpm::reference;
   static const dpm_backend table = {
-      DPM_BACKEND_ABI,     sizeof(dpm_backend),  "reference",          sizeof(double),     device::probe,
-      device::open,        device::close,        device::threads,      device::allocate,   device::release,
-      device::upload,      device::download,     device::supports_node, device::load,      device::unload,
-      device::compile,     device::discard,      device::run,          device::gather_rows, device::update_state,
+      DPM_BACKEND_ABI,      sizeof(dpm_backend), "reference",           sizeof(double),      device::probe,
+      device::open,         device::close,       device::threads,       device::allocate,    device::release,
+      device::upload,       device::download,    device::supports_node, device::load,        device::unload,
+      device::compile,      device::discard,     device::run,           device::gather_rows, device::update_state,
       device::reduce_state, device::memory,      device::peak,
   };
   return &table;

@@ -12,9 +12,8 @@ namespace {
 constexpr double kTwoPi = 6.283185307179586476925286766559;
 
 double normal(const dpm_update_sample& sample, std::uint64_t element) {
-  const PhiloxWords words =
-      philox4x32(static_cast<std::uint32_t>(element / 4), sample.record_index, sample.sample_index, sample.draw,
-                 sample.seed_low, sample.seed_high);
+  const PhiloxWords words = philox4x32(static_cast<std::uint32_t>(element / 4), sample.record_index,
+                                       sample.sample_index, sample.draw, sample.seed_low, sample.seed_high);
   const std::uint64_t pair = element % 4 / 2 * 2;
   const double u0 = (words.word[pair] + 0.5) * 0x1p-32;
   const double u1 = (words.word[pair + 1] + 0.5) * 0x1p-32;
@@ -64,7 +63,8 @@ double variance(const dpm_record& r, const Rows& rows, std::uint64_t i) {
 }
 
 double clipped(const dpm_record& r, double x0, double limit) {
-  if (r.clip == DPM_CLIP_STATIC) return std::clamp(x0, static_cast<double>(r.clip_low), static_cast<double>(r.clip_high));
+  if (r.clip == DPM_CLIP_STATIC)
+    return std::clamp(x0, static_cast<double>(r.clip_low), static_cast<double>(r.clip_high));
   if (r.clip == DPM_CLIP_DYNAMIC) return std::clamp(x0, -limit, limit) / limit;
   return x0;
 }
@@ -125,12 +125,9 @@ void gather(const dpm_gather& gather) {
 void update(const dpm_update& update) {
   for (std::uint32_t j = 0; j < update.batch; ++j) {
     const dpm_update_sample& sample = update.samples[j];
-    Rows rows{row(update.x, sample.row),
-              row(update.y, sample.row),
-              row(update.out, sample.network_row),
-              row(update.head, sample.network_row),
-              row(update.noise, sample.noise_row),
-              {}};
+    Rows rows{row(update.x, sample.row),           row(update.y, sample.row),
+              row(update.out, sample.network_row), row(update.head, sample.network_row),
+              row(update.noise, sample.noise_row), {}};
     for (int slot = 0; slot < DPM_MAX_HISTORY; ++slot) rows.history[slot] = row(update.history[slot], sample.row);
     const dpm_record& record = *sample.record;
     const bool keeps = (record.flags & DPM_RECORD_STORE_HISTORY) != 0;

@@ -17,8 +17,8 @@ void check_record(const dpm_record& record, const Program& program, const Networ
             "a record reads a prediction beyond its program's history");
   }
   require(record.clip <= DPM_CLIP_DYNAMIC && record.variance <= DPM_VARIANCE_LOG, "a record has an unknown mode");
-  const bool uses_head = record.variance == DPM_VARIANCE_LOG ||
-                         (record.variance == DPM_VARIANCE_LINEAR && record.v1 != 0.0F);
+  const bool uses_head =
+      record.variance == DPM_VARIANCE_LOG || (record.variance == DPM_VARIANCE_LINEAR && record.v1 != 0.0F);
   require(!uses_head || shape.head >= shape.image || (shape.head == 0 && shape.out >= 2 * shape.image),
           "the program needs a variance for every element, which the network does not give");
 }

@@ -306,8 +306,8 @@ class Run {
 
   void check_stopped() const {
     if (request_.cancelled && request_.cancelled->load(std::memory_order_relaxed)) {
-      throw Error(ErrorCode::kAborted, "sampling was aborted after " + std::to_string(done_) + " of " +
-                                           std::to_string(total_) + " records");
+      throw Error(ErrorCode::kAborted,
+                  "sampling was aborted after " + std::to_string(done_) + " of " + std::to_string(total_) + " records");
     }
     if (stopping_.load(std::memory_order_relaxed)) throw Error(ErrorCode::kClosed, "the engine was closed");
   }

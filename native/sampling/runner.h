@@ -52,7 +52,8 @@ struct RunResult {
 };
 
 /// Runs all samples to the end of their programs, `batch` at a time. Throws Error(kAborted) when `cancelled` is set,
-/// Error(kClosed) when `stopping` is, both before the next evaluation; Error(kArgument) when the request is inconsistent.
+/// Error(kClosed) when `stopping` is, both before the next evaluation; Error(kArgument) when the request is
+/// inconsistent.
 RunResult run_programs(Network& network, const RunRequest& request, const std::atomic<bool>& stopping);
 
 }  // namespace dpm

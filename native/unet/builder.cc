@@ -16,8 +16,8 @@ class Builder {
   Builder(const Description& description, const Weights& weights) : description_(description), weights_(weights) {}
 
   Graph build() {
-    const int image = graph_.add_input(DPM_ROLE_IMAGE, description_.in_channels, description_.height,
-                                       description_.width);
+    const int image =
+        graph_.add_input(DPM_ROLE_IMAGE, description_.in_channels, description_.height, description_.width);
     embed_time();
     int input = image;
     if (description_.center_input) {
@@ -29,8 +29,8 @@ class Builder {
     current_ = convolution("conv_in", input, 3, 1, 1, 1);
     for (const Block& block : description_.blocks) add_block(block);
     if (!skips_.empty()) throw Error(ErrorCode::kArgument, "a skip is pushed and never popped");
-    const int out = output("conv_norm_out", "conv_out", current_, description_.output_groups,
-                           description_.output_epsilon);
+    const int out =
+        output("conv_norm_out", "conv_out", current_, description_.output_groups, description_.output_epsilon);
     graph_.values[out].role = DPM_ROLE_OUTPUT;
     if (description_.has_head) add_head();
     return std::move(graph_);
@@ -120,8 +120,8 @@ class Builder {
         current_ = convolution(block.name, current_, 3, 2, block.asymmetric ? 0 : 1, 1);
         return;
       case Block::Kind::kUpsample:
-        current_ = convolution(block.name, graph_.add(node(DPM_OP_UPSAMPLE, block.name + ".nearest", current_)), 3, 1,
-                               1, 1);
+        current_ =
+            convolution(block.name, graph_.add(node(DPM_OP_UPSAMPLE, block.name + ".nearest", current_)), 3, 1, 1, 1);
         return;
     }
   }

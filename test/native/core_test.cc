@@ -28,7 +28,8 @@ TEST(Philox, KnownAnswers) {
 }
 
 TEST(Philox, LogarithmIsAccurateEverywhere) {
-  std::vector<std::uint32_t> words = {0, 1, 2, 0xB504F332u, 0xB504F333u, 0x7FFFFFFFu, 0x80000000u, ~0u, ~0u - 1, ~0u - 99};
+  std::vector<std::uint32_t> words = {0,           1,           2,   0xB504F332u, 0xB504F333u,
+                                      0x7FFFFFFFu, 0x80000000u, ~0u, ~0u - 1,     ~0u - 99};
   for (std::uint32_t i = 0; i < 200000; ++i) words.push_back(i * 2654435761u);
   for (const std::uint32_t word : words) {
     const double exact = -std::log((word + 0.5) * 0x1p-32);

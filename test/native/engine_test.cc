@@ -1,4 +1,6 @@
 // Networks from weight files, the program runner, the engine's queue, the registry.
+#include "engine/engine.h"
+
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -9,7 +11,6 @@
 
 #include "backend/registry.h"
 #include "core/error.h"
-#include "engine/engine.h"
 #include "engine/network.h"
 #include "graph_runner.h"
 #include "sampling/runner.h"

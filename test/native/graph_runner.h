@@ -85,8 +85,7 @@ inline std::vector<float> run_graph(const std::shared_ptr<Device>& device, graph
   const dpm_plan plan{static_cast<std::uint32_t>(batch), memory.offsets.data(), arena->get()};
   dpm_executable* executable = nullptr;
   check(device->api().compile(network, &plan, &executable, &message), message);
-  const std::unique_ptr<dpm_executable, void (*)(dpm_executable*)> executable_owner(executable,
-                                                                                   device->api().discard);
+  const std::unique_ptr<dpm_executable, void (*)(dpm_executable*)> executable_owner(executable, device->api().discard);
 
   const auto upload = [&](const auto& values) {
     auto buffer = device->allocate(std::max<std::uint64_t>(values.size() * 4, 4));

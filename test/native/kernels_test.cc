@@ -16,6 +16,11 @@ struct Case {
   GraphInputs inputs;
 };
 
+std::size_t elements(int batch, int channels, int height, int width) {
+  return static_cast<std::size_t>(batch) * static_cast<std::size_t>(channels) * static_cast<std::size_t>(height) *
+         static_cast<std::size_t>(width);
+}
+
 /// Copies the image into an internal value and back out around the node under test, so that its maps are internal.
 int enter(Graph& graph, int image) {
   Node copy;
@@ -58,7 +63,7 @@ Case random_convolution(RandomValues& random, int index) {
   } else {
     leave(test.graph, out);
   }
-  test.inputs.image = random.normals(static_cast<std::size_t>(test.batch * channels * height * width));
+  test.inputs.image = random.normals(elements(test.batch, channels, height, width));
   return test;
 }
 
@@ -81,7 +86,7 @@ Case random_norm(RandomValues& random, int index) {
   leave(test.graph, test.graph.add(node));
   // Means far from zero are what a careless variance gets wrong.
   const float shift = index % 3 == 0 ? 30.0F : 0.0F;
-  test.inputs.image = random.normals(static_cast<std::size_t>(test.batch * channels * height * width), 1, shift);
+  test.inputs.image = random.normals(elements(test.batch, channels, height, width), 1, shift);
   return test;
 }
 
@@ -108,7 +113,7 @@ Case random_attention(RandomValues& random, int /*index*/) {
     node.inputs[static_cast<std::size_t>(i)] = test.graph.add(product);
   }
   leave(test.graph, test.graph.add(node));
-  test.inputs.image = random.normals(static_cast<std::size_t>(test.batch * channels * height * width));
+  test.inputs.image = random.normals(elements(test.batch, channels, height, width));
   return test;
 }
 
@@ -134,7 +139,7 @@ Case random_resample(RandomValues& random, int index) {
     node.inputs[1] = test.graph.add(scaled);
   }
   leave(test.graph, test.graph.add(node));
-  test.inputs.image = random.normals(static_cast<std::size_t>(test.batch * channels * height * width));
+  test.inputs.image = random.normals(elements(test.batch, channels, height, width));
   return test;
 }
 

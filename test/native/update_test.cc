@@ -38,8 +38,8 @@ struct Registers {
 
   [[nodiscard]] std::vector<float> contents() const {
     std::vector<float> all;
-    for (const auto& buffer : {x, y, history[0], history[1], history[2], history[3], history[4], history[5],
-                               history[6], history[7]}) {
+    for (const auto& buffer :
+         {x, y, history[0], history[1], history[2], history[3], history[4], history[5], history[6], history[7]}) {
       std::vector<float> values(kRows * elements);
       buffer->download(0, values.data(), buffer->bytes());
       all.insert(all.end(), values.begin(), values.end());
@@ -94,7 +94,8 @@ TEST(Update, RandomRecordsAgreeWithTheReference) {
     const auto device = Device::open("cpu", {2, false});
     for (std::uint32_t trial = 0; trial < 150; ++trial) {
       RandomValues random(trial);
-      const std::uint64_t elements = trial % 4 == 0 ? 9000 + trial : static_cast<std::uint64_t>(random.between(1, 1300));
+      const std::uint64_t elements =
+          trial % 4 == 0 ? 9000 + trial : static_cast<std::uint64_t>(random.between(1, 1300));
       const Registers expected(reference, elements, trial);
       const Registers actual(device, elements, trial);
       dpm_record records[kRows];

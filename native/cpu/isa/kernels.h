@@ -11,18 +11,18 @@ namespace dpm::cpu {
 
 /// One register tile of a product: `rows` x (vectors * width) sums over taps and depth, and its epilogue.
 struct TileArguments {
-  const float* input;               ///< row 0, tap offset 0
-  std::ptrdiff_t row_stride;        ///< elements from one row to the next
-  const std::ptrdiff_t* taps;       ///< element offset of every tap
+  const float* input;          ///< row 0, tap offset 0
+  std::ptrdiff_t row_stride;   ///< elements from one row to the next
+  const std::ptrdiff_t* taps;  ///< element offset of every tap
   int tap_count;
-  int depth;                        ///< input channels
-  const float* panel;               ///< packed weights [tap][depth][vectors * width]
+  int depth;           ///< input channels
+  const float* panel;  ///< packed weights [tap][depth][vectors * width]
   int rows;
-  int vectors;                      ///< 1 or 2
-  int columns;                      ///< columns written
-  const float* bias;                ///< [columns] or null
-  const float* channel_vector;      ///< [columns] or null
-  const float* residual;            ///< or null; channels adjacent
+  int vectors;                  ///< 1 or 2
+  int columns;                  ///< columns written
+  const float* bias;            ///< [columns] or null
+  const float* channel_vector;  ///< [columns] or null
+  const float* residual;        ///< or null; channels adjacent
   std::ptrdiff_t residual_row_stride;
   float scale;
   bool silu;
@@ -34,8 +34,8 @@ struct TileArguments {
 /// A range of one sample of a fused update. Pointers are to the range's first element; absent tensors are null.
 struct UpdateRange {
   const dpm_update_sample* sample;
-  float threshold;       ///< of dynamic clipping
-  std::uint64_t first;   ///< index of the range in its sample, a multiple of 4
+  float threshold;      ///< of dynamic clipping
+  std::uint64_t first;  ///< index of the range in its sample, a multiple of 4
   int count;
   float* x;
   float* y;

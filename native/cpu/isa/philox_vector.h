@@ -15,7 +15,7 @@
 
 namespace dpm::cpu::DPM_ISA_NAMESPACE {
 
-typedef std::uint32_t Words __attribute__((vector_size(kWidth * sizeof(std::uint32_t)), may_alias));
+using Words = std::uint32_t __attribute__((vector_size(kWidth * sizeof(std::uint32_t)), may_alias));
 
 struct WideProduct {
   Words low;

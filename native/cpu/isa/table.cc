@@ -6,7 +6,8 @@
 namespace dpm::cpu::DPM_ISA_NAMESPACE {
 
 extern const IsaKernels kKernels;
-const IsaKernels kKernels = {DPM_ISA_TEXT(DPM_ISA), kWidth, kTileRows, tile,   channel_statistics,  channel_affine,
-                             add,                   softmax, update,   absolute_prediction, scaled_copy};
+const IsaKernels kKernels = {
+    DPM_ISA_TEXT(DPM_ISA), kWidth,     kTileRows, tile, channel_statistics, channel_affine, add, softmax, update,
+    absolute_prediction,   scaled_copy};
 
 }  // namespace dpm::cpu::DPM_ISA_NAMESPACE

@@ -17,7 +17,7 @@ constexpr int kWidth = 4;
 constexpr int kTileRows = 4;
 #endif
 
-typedef float Vector __attribute__((vector_size(kWidth * sizeof(float)), aligned(4), may_alias));
+using Vector = float __attribute__((vector_size(kWidth * sizeof(float)), aligned(4), may_alias));
 
 }  // namespace dpm::cpu
 

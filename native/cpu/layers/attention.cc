@@ -57,9 +57,7 @@ class Attention : public Layer {
   [[nodiscard]] float* keys(const RunContext& context, int unit) const {
     return context.scratch + static_cast<std::size_t>(unit) * 2 * head_floats();
   }
-  [[nodiscard]] float* values(const RunContext& context, int unit) const {
-    return keys(context, unit) + head_floats();
-  }
+  [[nodiscard]] float* values(const RunContext& context, int unit) const { return keys(context, unit) + head_floats(); }
 
   /// First element of one sample's head in q (0), k (1) or v (2).
   [[nodiscard]] float* head(const MapView& map, int unit) const {

@@ -11,11 +11,10 @@ template <typename Body>
 void for_blocks(const RunContext& context, const MapView& map, const Body& body) {
   const int pixels = std::max(1, kBlockFloats / map.channels);
   const int blocks = divide_up(map.pixels(), pixels);
-  context.device.pool.parallel_for(static_cast<std::int64_t>(context.batch) * blocks,
-                                   [&](std::int64_t task, int /*thread*/) {
-                                     body(static_cast<int>(task / blocks),
-                                          part_of(map.pixels(), blocks, static_cast<int>(task % blocks)));
-                                   });
+  context.device.pool.parallel_for(
+      static_cast<std::int64_t>(context.batch) * blocks, [&](std::int64_t task, int /*thread*/) {
+        body(static_cast<int>(task / blocks), part_of(map.pixels(), blocks, static_cast<int>(task % blocks)));
+      });
 }
 
 /// y = x * a[c] + b[c]: bias, channel vector, scale and shift, affine, SiLU.
@@ -43,8 +42,7 @@ class ChannelAffine : public Layer {
       }
       context.device.isa.channel_affine(in.sample(n) + range.first * in.pixel_stride, in.pixel_stride,
                                         out.sample(n) + range.first * out.pixel_stride, out.pixel_stride,
-                                        range.last - range.first, channels_, a, a + channels_,
-                                        node_.op == DPM_OP_SILU);
+                                        range.last - range.first, channels_, a, a + channels_, node_.op == DPM_OP_SILU);
     });
   }
 
@@ -95,8 +93,8 @@ class Add : public Layer {
     for_blocks(context, a, [&](int n, Range range) {
       context.device.isa.add(a.sample(n) + range.first * a.pixel_stride, a.pixel_stride,
                              b.sample(n) + range.first * b.pixel_stride, b.pixel_stride,
-                             out.sample(n) + range.first * out.pixel_stride, out.pixel_stride,
-                             range.last - range.first, a.channels);
+                             out.sample(n) + range.first * out.pixel_stride, out.pixel_stride, range.last - range.first,
+                             a.channels);
     });
   }
 

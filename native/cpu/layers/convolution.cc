@@ -158,10 +158,9 @@ class Banded : public Convolution {
 
  private:
   [[nodiscard]] std::size_t band_floats(int rows) const {
-    const std::size_t height = static_cast<std::size_t>((rows - 1) * node_.stride + node_.kernel);
-    const std::size_t floats = height * static_cast<std::size_t>(padded_width_) *
-                               static_cast<std::size_t>(in_shape_.channels);
-    return (floats + 15) / 16 * 16;
+    const std::int64_t height = static_cast<std::int64_t>(rows - 1) * node_.stride + node_.kernel;
+    const std::int64_t floats = height * padded_width_ * in_shape_.channels;
+    return static_cast<std::size_t>((floats + 15) / 16 * 16);
   }
 
   /// Bands of one image: as many as the cache asks for, and enough to occupy the threads.

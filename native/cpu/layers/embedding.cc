@@ -39,8 +39,7 @@ class TimeEmbedding : public Layer {
 
 class Embedding : public Layer {
  public:
-  Embedding(const LayerFactory& factory, const dpm_node& node)
-      : node_(node), table_(factory.floats(node.weights[0])) {
+  Embedding(const LayerFactory& factory, const dpm_node& node) : node_(node), table_(factory.floats(node.weights[0])) {
     rows_ = static_cast<int>(factory.graph.constants[node.weights[0]].dims[0]);
     node_.weights = nullptr;
   }

@@ -106,8 +106,8 @@ bool supports(const dpm_graph& graph, const dpm_node& node) {
 
 std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node) {
   if (!supports(factory.graph, node)) {
-    throw Error(ErrorCode::kUnsupported, "the cpu device cannot run operation " + std::to_string(node.op) +
-                                             " on these inputs");
+    throw Error(ErrorCode::kUnsupported,
+                "the cpu device cannot run operation " + std::to_string(node.op) + " on these inputs");
   }
   switch (node.op) {
     case DPM_OP_CONVOLUTION:

@@ -28,9 +28,9 @@ struct MapView {
 /// What a value of the graph is, kept by the layers after the graph is gone.
 struct ValueInfo {
   dpm_value shape{};
-  int root = -1;           ///< value whose storage it uses
-  int root_channels = 0;   ///< channels of that
-  int root_offset = 0;     ///< first channel in it
+  int root = -1;          ///< value whose storage it uses
+  int root_channels = 0;  ///< channels of that
+  int root_offset = 0;    ///< first channel in it
 };
 
 /// One evaluation in progress.

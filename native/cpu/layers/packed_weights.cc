@@ -23,12 +23,14 @@ PackedWeights::PackedWeights(const LayerFactory& factory, const dpm_node& node, 
     const dpm_constant& weight = factory.graph.constants[node.weights[part]];
     const auto type = static_cast<DType>(weight.dtype);
     for (std::int64_t out = 0; out < weight.dims[0]; ++out, ++channel) {
-      const Panel target = panel(channel / (2 * width_));
-      float* column = data_.floats() + (target.data - data_.floats()) + (channel - target.first);
-      const std::size_t row = static_cast<std::size_t>(target.vectors * width_);
+      const int index = channel / (2 * width_);
+      const Panel target = panel(index);
+      float* column = data_.floats() + offsets_[static_cast<std::size_t>(index)] + (channel - target.first);
+      const std::size_t row = static_cast<std::size_t>(target.vectors) * static_cast<std::size_t>(width_);
       for (std::size_t in = 0; in < static_cast<std::size_t>(in_channels); ++in) {
         for (std::size_t tap = 0; tap < taps; ++tap) {
-          const std::size_t source = (static_cast<std::size_t>(out) * static_cast<std::size_t>(in_channels) + in) * taps;
+          const std::size_t source =
+              (static_cast<std::size_t>(out) * static_cast<std::size_t>(in_channels) + in) * taps;
           column[(tap * static_cast<std::size_t>(in_channels) + in) * row] =
               load_as_float(weight.data, type, source + tap);
         }

@@ -16,8 +16,8 @@ class PackedWeights {
 
   struct Panel {
     const float* data;
-    int first;     ///< output channel
-    int columns;   ///< output channels in it
+    int first;    ///< output channel
+    int columns;  ///< output channels in it
     int vectors;
   };
 
