@@ -20,7 +20,7 @@ DPM_HOST_DEVICE float bits_float(std::int32_t bits) {
   return value;
 }
 
-/// e^x, relative error below 2e-7; saturates at both ends of the normal range.
+/// e^x, relative error below 2e-7; saturates at both ends of the normal range, NaN stays NaN.
 DPM_HOST_DEVICE float exp(float x) {
   x = x < -87.0F ? -87.0F : x;
   x = x > 88.0F ? 88.0F : x;
@@ -36,8 +36,9 @@ DPM_HOST_DEVICE float exp(float x) {
   p = p * r + 1.6666665459e-1F;
   p = p * r + 5.0000001201e-1F;
   const float mantissa = p * (r * r) + r + 1.0F;
-  const std::int32_t exponent = static_cast<std::int32_t>(n) << 23;
-  return bits_float(float_bits(mantissa) + exponent);
+  // The low bits of `shifted` are n: no conversion that a NaN would make undefined.
+  const std::uint32_t exponent = static_cast<std::uint32_t>(float_bits(shifted)) << 23;
+  return bits_float(static_cast<std::int32_t>(static_cast<std::uint32_t>(float_bits(mantissa)) + exponent));
 }
 
 /// x * sigmoid(x).

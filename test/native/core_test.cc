@@ -60,6 +60,8 @@ TEST(ScalarMath, ExpAndSilu) {
   EXPECT_EQ(math::silu(0.0F), 0.0F);
   EXPECT_NEAR(math::silu(-1e4F), 0.0F, 1e-30);
   EXPECT_EQ(math::silu(1e4F), 1e4F);
+  EXPECT_TRUE(std::isnan(math::exp(std::nanf(""))));
+  EXPECT_TRUE(std::isnan(math::silu(std::nanf(""))));
 }
 
 TEST(DType, EveryHalfConverts) {

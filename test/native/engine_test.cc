@@ -4,9 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 
 #include "backend/registry.h"
@@ -14,6 +11,7 @@
 #include "engine/network.h"
 #include "graph_runner.h"
 #include "sampling/runner.h"
+#include "small_network.h"
 
 namespace dpm::test {
 namespace {
@@ -27,102 +25,9 @@ ErrorCode code_of(const std::function<void()>& body) {
   return ErrorCode::kOk;
 }
 
-/// A file of random numbers that is removed at the end.
-class WeightFile {
- public:
-  explicit WeightFile(std::size_t floats) {
-    path = std::filesystem::temp_directory_path() / ("dpm-weights-" + std::to_string(getpid()) + ".bin");
-    RandomValues random(1);
-    const auto values = random.normals(floats, 0.1F);
-    std::ofstream(path, std::ios::binary)
-        .write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size() * 4));
-  }
-  ~WeightFile() { std::filesystem::remove(path); }
-  WeightFile(const WeightFile&) = delete;
-  WeightFile& operator=(const WeightFile&) = delete;
-
-  std::string path;
-};
-
-/// A network of two residual blocks, a skip and an attention with weights from a file.
-class SmallNetwork : public testing::Test {
+class Runs : public testing::Test {
  protected:
-  static constexpr int kChannels = 8;
-  static constexpr std::uint32_t kElements = 2 * 8 * 8;
-
-  unet::Description description() const {
-    unet::Description d;
-    d.in_channels = 2;
-    d.height = d.width = 8;
-    d.time_channels = 8;
-    d.frequency_shift = 1;
-    d.classes = 3;
-    d.output_groups = 4;
-    d.output_epsilon = 1e-6F;
-    using Kind = unet::Block::Kind;
-    const auto block = [](Kind kind, const char* name) {
-      unet::Block result;
-      result.kind = kind;
-      result.name = name;
-      result.groups1 = result.groups2 = 4;
-      result.epsilon = 1e-6F;
-      return result;
-    };
-    const unet::Block down = block(Kind::kResidual, "down");
-    const unet::Block attention = block(Kind::kAttention, "attention");
-    unet::Block up = block(Kind::kResidual, "up");
-    up.shortcut = true;
-    unet::Block push;
-    unet::Block pop;
-    pop.kind = Kind::kPop;
-    d.blocks = {push, down, attention, pop, up};
-    return d;
-  }
-
-  void add(unet::Weights& weights, const std::string& name, std::vector<std::int64_t> shape) {
-    std::uint64_t elements = 1;
-    for (const std::int64_t dim : shape) elements *= static_cast<std::uint64_t>(dim);
-    weights.add({name, 0, DType::kFloat32, std::move(shape), position_, elements * 4});
-    position_ += elements * 4;
-  }
-
-  void add_layer(unet::Weights& weights, const std::string& name, std::vector<std::int64_t> shape) {
-    const std::int64_t out = shape[0];
-    add(weights, name + ".weight", std::move(shape));
-    add(weights, name + ".bias", {out});
-  }
-
-  void add_residual(unet::Weights& weights, const std::string& name, std::int64_t in) {
-    add_layer(weights, name + ".norm1", {in});
-    add_layer(weights, name + ".conv1", {kChannels, in, 3, 3});
-    add_layer(weights, name + ".time_emb_proj", {kChannels, 16});
-    add_layer(weights, name + ".norm2", {kChannels});
-    add_layer(weights, name + ".conv2", {kChannels, kChannels, 3, 3});
-  }
-
-  unet::Weights weights() {
-    unet::Weights w;
-    w.add_file(file_.path);
-    position_ = 0;
-    add_layer(w, "conv_in", {kChannels, 2, 3, 3});
-    add_layer(w, "time_embedding.linear_1", {16, 8});
-    add_layer(w, "time_embedding.linear_2", {16, 16});
-    add(w, "class_embedding.weight", {3, 16});
-    add_residual(w, "down", kChannels);
-    add_layer(w, "attention.group_norm", {kChannels});
-    for (const char* part : {"to_q", "to_k", "to_v", "to_out.0"}) {
-      add_layer(w, std::string("attention.") + part, {kChannels, kChannels});
-    }
-    add_residual(w, "up", 2 * kChannels);
-    add_layer(w, "up.conv_shortcut", {kChannels, 2 * kChannels, 1, 1});
-    add_layer(w, "conv_norm_out", {kChannels});
-    add_layer(w, "conv_out", {2, kChannels, 3, 3});
-    return w;
-  }
-
-  std::unique_ptr<Network> load(const std::string& device, int threads = 2) {
-    return std::make_unique<Network>(Device::open(device, {threads, false}), description(), weights());
-  }
+  static constexpr std::uint32_t kElements = SmallNetwork::kElements;
 
   /// A program of `count` records: noise of falling strength, a two-step history, y in every third record.
   static std::vector<dpm_record> program(std::uint32_t count, float strength) {
@@ -168,24 +73,23 @@ class SmallNetwork : public testing::Test {
     return request;
   }
 
-  WeightFile file_{20000};
-  std::uint64_t position_ = 0;
+  SmallNetwork small_;
   std::atomic<bool> running_{false};
 };
 
-TEST_F(SmallNetwork, MixedProgramsAreIndependentOfBatchAndThreads) {
-  const auto one = load("cpu", 1);
+TEST_F(Runs, MixedProgramsAreIndependentOfBatchAndThreads) {
+  const auto one = small_.load("cpu", 1);
   const auto expected = run_programs(*one, request(9, 1), running_).images;
   for (const std::uint32_t batch : {2u, 5u, 9u}) {
-    const auto many = load("cpu", 2);
+    const auto many = small_.load("cpu", 2);
     EXPECT_EQ(run_programs(*many, request(9, batch), running_).images, expected) << "batch " << batch;
   }
-  const auto reference = load("reference");
+  const auto reference = small_.load("reference");
   EXPECT_LT(relative_difference(expected, run_programs(*reference, request(9, 4), running_).images), 2e-4);
 }
 
-TEST_F(SmallNetwork, SnapshotsEndInTheResult) {
-  const auto network = load("cpu");
+TEST_F(Runs, SnapshotsEndInTheResult) {
+  const auto network = small_.load("cpu");
   RunRequest run = request(4, 3);
   run.snapshot_every = 2;
   std::uint64_t reported = 0;
@@ -202,8 +106,8 @@ TEST_F(SmallNetwork, SnapshotsEndInTheResult) {
   EXPECT_NE(result.snapshots.front().images, result.images);
 }
 
-TEST_F(SmallNetwork, ExplicitNoiseReplacesTheStreams) {
-  const auto network = load("cpu");
+TEST_F(Runs, ExplicitNoiseReplacesTheStreams) {
+  const auto network = small_.load("cpu");
   RunRequest run = request(2, 2);
   RandomValues random(8);
   run.init = random.normals(2 * kElements);
@@ -215,8 +119,8 @@ TEST_F(SmallNetwork, ExplicitNoiseReplacesTheStreams) {
   EXPECT_EQ(code_of([&] { run_programs(*network, run, running_); }), ErrorCode::kArgument);
 }
 
-TEST_F(SmallNetwork, CancellingAndStoppingEndARun) {
-  const auto network = load("cpu");
+TEST_F(Runs, CancellingAndStoppingEndARun) {
+  const auto network = small_.load("cpu");
   RunRequest run = request(4, 2);
   run.cancelled = std::make_shared<std::atomic<bool>>(false);
   run.progress = [&](std::uint64_t done, std::uint64_t) { run.cancelled->store(done >= 6); };
@@ -225,8 +129,8 @@ TEST_F(SmallNetwork, CancellingAndStoppingEndARun) {
   EXPECT_EQ(code_of([&] { run_programs(*network, request(1, 1), stopping); }), ErrorCode::kClosed);
 }
 
-TEST_F(SmallNetwork, InconsistentRequestsAreRefused) {
-  const auto network = load("cpu");
+TEST_F(Runs, InconsistentRequestsAreRefused) {
+  const auto network = small_.load("cpu");
   const auto refused = [&](const std::function<void(RunRequest&)>& spoil) {
     RunRequest run = request(2, 2);
     spoil(run);
@@ -247,8 +151,8 @@ TEST_F(SmallNetwork, InconsistentRequestsAreRefused) {
   EXPECT_TRUE(refused([](RunRequest& r) { r.records[0].clip = 9; }));
 }
 
-TEST_F(SmallNetwork, WeightsAreChecked) {
-  unet::Weights w = weights();
+TEST_F(Runs, WeightsAreChecked) {
+  unet::Weights w = small_.weights();
   EXPECT_EQ(code_of([&] { w.add({"far", 0, DType::kFloat32, {100}, 80000 - 396, 400}); }), ErrorCode::kFileTruncated);
   EXPECT_EQ(code_of([&] { w.add({"huge", 0, DType::kFloat32, {1LL << 40, 1LL << 40}, 0, 4}); }),
             ErrorCode::kTensorShape);
@@ -258,8 +162,8 @@ TEST_F(SmallNetwork, WeightsAreChecked) {
   EXPECT_EQ(code_of([&] { w.add_file("/nonexistent/weights"); }), ErrorCode::kFile);
   unet::Weights empty;
   const auto device = Device::open("cpu", {1, false});
-  EXPECT_EQ(code_of([&] { Network(device, description(), empty); }), ErrorCode::kTensorMissing);
-  unet::Description wrong = description();
+  EXPECT_EQ(code_of([&] { Network(device, SmallNetwork::description(), empty); }), ErrorCode::kTensorMissing);
+  unet::Description wrong = SmallNetwork::description();
   wrong.blocks.pop_back();
   wrong.blocks.pop_back();
   EXPECT_EQ(code_of([&] { Network(device, wrong, w); }), ErrorCode::kArgument);

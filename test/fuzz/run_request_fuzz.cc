@@ -1,0 +1,61 @@
+// Arbitrary records, programs and sample identities against the program runner: what it accepts must run within its
+// memory, what it refuses must be refused by an Error.
+#include <cstring>
+
+#include "core/error.h"
+#include "sampling/runner.h"
+#include "small_network.h"
+
+namespace {
+
+/// Takes values off the front of the input; zeros once it is used up.
+class Input {
+ public:
+  Input(const std::uint8_t* data, std::size_t size) : data_(data), size_(size) {}
+
+  template <typename T>
+  T take() {
+    T value{};
+    const std::size_t count = size_ < sizeof value ? size_ : sizeof value;
+    if (count > 0) std::memcpy(&value, data_, count);
+    data_ += count;
+    size_ -= count;
+    return value;
+  }
+
+ private:
+  const std::uint8_t* data_;
+  std::size_t size_;
+};
+
+dpm::RunRequest request_from(Input& input) {
+  dpm::RunRequest request;
+  request.batch = input.take<std::uint8_t>();
+  request.snapshot_every = input.take<std::uint8_t>() % 4;
+  const std::size_t programs = 1 + input.take<std::uint8_t>() % 3;
+  const std::size_t samples = input.take<std::uint8_t>() % 4;
+  const std::size_t records = input.take<std::uint8_t>() % 6;
+  for (std::size_t i = 0; i < programs; ++i) request.programs.push_back(input.take<dpm::Program>());
+  for (std::size_t i = 0; i < samples; ++i) request.samples.push_back(input.take<dpm::SampleIdentity>());
+  const std::size_t state = samples * dpm::test::SmallNetwork::kElements;
+  if (input.take<std::uint8_t>() % 2 == 1) request.init.resize(state, 0.5F);
+  request.noise.resize(state * (input.take<std::uint8_t>() % 3), 0.25F);
+  for (std::size_t i = 0; i < records; ++i) request.records.push_back(input.take<dpm_record>());
+  return request;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static dpm::test::SmallNetwork small;
+  static const std::unique_ptr<dpm::Network> network = small.load("cpu", 1);
+  static const std::atomic<bool> stopping{false};
+  Input input(data, size);
+  try {
+    const dpm::RunResult result = dpm::run_programs(*network, request_from(input), stopping);
+    if (result.images.empty()) __builtin_trap();
+  } catch (const dpm::Error&) {
+    return 0;
+  }
+  return 0;
+}
