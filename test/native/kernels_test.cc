@@ -21,11 +21,13 @@ std::size_t elements(int batch, int channels, int height, int width) {
          static_cast<std::size_t>(width);
 }
 
-/// Copies the image into an internal value and back out around the node under test, so that its maps are internal.
+/// Copies the image into an internal value and back out around the node under test, so that its maps are internal. The
+/// shift keeps the copy from being fused away.
 int enter(Graph& graph, int image) {
   Node copy;
   copy.op = DPM_OP_AFFINE;
-  copy.name = "enter";
+  copy.name = "copy";
+  copy.shift = 0.25F;
   copy.inputs[0] = image;
   return graph.add(copy);
 }
@@ -63,6 +65,64 @@ Case random_convolution(RandomValues& random, int index) {
   } else {
     leave(test.graph, out);
   }
+  test.inputs.image = random.normals(elements(test.batch, channels, height, width));
+  return test;
+}
+
+/// A convolution large enough for Winograd's algorithm, with everything that can be fused into it.
+Case random_winograd(RandomValues& random, int index) {
+  Case test;
+  const int channels = 16 * random.between(2, 5);
+  const int outputs = 16 * random.between(2, 5);
+  const int zoom = index % 3 == 0 ? 2 : 1;
+  const int height = random.between(13, 20);
+  const int width = random.between(13, 20);
+  test.batch = random.between(1, 3);
+  const int image = test.graph.add_input(DPM_ROLE_IMAGE, channels, height, width);
+  int x = enter(test.graph, image);
+  if (zoom == 2) {
+    Node enlarge;
+    enlarge.op = DPM_OP_UPSAMPLE;
+    enlarge.name = "enlarge";
+    enlarge.inputs[0] = x;
+    x = test.graph.add(enlarge);
+  }
+  Node node;
+  node.op = DPM_OP_CONVOLUTION;
+  node.name = "convolution";
+  node.kernel = 3;
+  node.pad_before = node.pad_after = 1;
+  node.inputs[0] = x;
+  node.weights = {test.graph.add_constant(
+      random.constant({outputs, channels, 3, 3}, 1.0F / std::sqrt(9.0F * static_cast<float>(channels))))};
+  Node bias;
+  bias.op = DPM_OP_BIAS;
+  bias.name = "bias";
+  bias.inputs[0] = test.graph.add(node);
+  bias.biases = {test.graph.add_constant(random.constant({outputs}))};
+  int out = test.graph.add(bias);
+  if (index % 2 == 0 && zoom == 1 && channels == outputs) {
+    Node sum;
+    sum.op = DPM_OP_ADD;
+    sum.name = "sum";
+    sum.inputs[0] = out;
+    sum.inputs[1] = x;
+    out = test.graph.add(sum);
+  }
+  if (index % 2 == 1) {
+    Node scale;
+    scale.op = DPM_OP_AFFINE;
+    scale.name = "scale";
+    scale.inputs[0] = out;
+    scale.scale = 0.7F;
+    out = test.graph.add(scale);
+    Node activation;
+    activation.op = DPM_OP_SILU;
+    activation.name = "activation";
+    activation.inputs[0] = out;
+    out = test.graph.add(activation);
+  }
+  leave(test.graph, out);
   test.inputs.image = random.normals(elements(test.batch, channels, height, width));
   return test;
 }
@@ -179,6 +239,7 @@ struct Family {
   const char* name;
   MakeCase make;
   int cases;
+  bool fused = false;
 };
 
 class Kernels : public testing::TestWithParam<Family> {};
@@ -192,24 +253,23 @@ TEST_P(Kernels, AgreeWithTheReference) {
       const Case test = GetParam().make(random, index);
       const auto expected = run_graph(reference, test.graph, test.batch, test.inputs, false);
       const auto device = Device::open("cpu", {1 + index % 3, false});
-      const auto actual = run_graph(device, test.graph, test.batch, test.inputs, false);
+      const auto actual = run_graph(device, test.graph, test.batch, test.inputs, GetParam().fused);
       ASSERT_LT(relative_difference(actual, expected), 2e-5) << isa << ", case " << index;
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Families, Kernels,
-                         testing::Values(Family{"Convolution", random_convolution, 60},
-                                         Family{"GroupNorm", random_norm, 30},
-                                         Family{"Attention", random_attention, 25},
-                                         Family{"Resample", random_resample, 18},
-                                         Family{"Embedding", random_embedding, 12}),
-                         [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Families, Kernels,
+    testing::Values(Family{"Convolution", random_convolution, 60}, Family{"Winograd", random_winograd, 20, true},
+                    Family{"GroupNorm", random_norm, 30}, Family{"Attention", random_attention, 25},
+                    Family{"Resample", random_resample, 18}, Family{"Embedding", random_embedding, 12}),
+    [](const auto& info) { return std::string(info.param.name); });
 
 TEST(Kernels, BatchAndThreadsDoNotChangeABit) {
   for (const std::string& isa : usable_isas()) {
     const ScopedEnvironment forced("DPM_CPU_ISA", isa);
-    for (const MakeCase make : {random_convolution, random_norm, random_attention}) {
+    for (const MakeCase make : {random_convolution, random_winograd, random_norm, random_attention}) {
       for (int index = 0; index < 12; ++index) {
         RandomValues random(static_cast<std::uint32_t>(index));
         Case test = make(random, index);
@@ -227,6 +287,16 @@ TEST(Kernels, BatchAndThreadsDoNotChangeABit) {
       }
     }
   }
+}
+
+TEST(Kernels, ExactDevicesDoWithoutWinograd) {
+  RandomValues random(7);
+  const Case test = random_winograd(random, 2);
+  const auto expected = run_graph(Device::open("reference", {}), test.graph, test.batch, test.inputs, false);
+  const auto fast = run_graph(Device::open("cpu", {1, false}), test.graph, test.batch, test.inputs, true);
+  const auto exact = run_graph(Device::open("cpu", {1, true}), test.graph, test.batch, test.inputs, true);
+  EXPECT_NE(fast, exact);
+  EXPECT_LT(relative_difference(exact, expected), 2e-6);
 }
 
 TEST(InstructionSets, UnknownOnesAreRefused) {

@@ -45,12 +45,29 @@ struct UpdateRange {
   float* history[DPM_MAX_HISTORY];
 };
 
+/// One 4 x 4 tile of a Winograd convolution on its way out. Channels are a multiple of the vector.
+struct WinogradOutput {
+  const float* products;            ///< [36][...][channels]
+  std::ptrdiff_t component_stride;  ///< from one of the 36 products to the next
+  int channels;
+  const float* bias;            ///< [channels] or null
+  const float* channel_vector;  ///< [channels] or null
+  const float* residual[16];    ///< per pixel, or null
+  float scale;
+  bool silu;
+  float* out[16];  ///< per pixel; null outside the map
+};
+
 struct IsaKernels {
   const char* name;
   int width;  ///< floats in a vector
   int rows;   ///< most rows of a tile
 
   void (*tile)(const TileArguments& arguments);
+
+  /// The 36 products' operands of one tile from its 6 x 6 pixels; channels are a multiple of the vector.
+  void (*winograd_input)(const float* const pixels[36], int channels, float* out, std::ptrdiff_t component_stride);
+  void (*winograd_output)(const WinogradOutput& target);
 
   /// Per-channel mean and sum of squared deviations of `pixels` rows.
   void (*channel_statistics)(const float* x, std::ptrdiff_t stride, int pixels, int channels, float* mean,

@@ -1,6 +1,6 @@
 // Convolutions and products. A 1x1 convolution is a product over pixels as they lie; a larger kernel first lays a band
 // of input rows out with its zero border (and enlarged, where upsampling is fused), then runs the same tiles over it.
-#include <optional>
+#include "cpu/layers/convolution.h"
 
 #include "cpu/layers/packed_weights.h"
 
@@ -11,34 +11,13 @@ namespace {
 constexpr std::int64_t kBandFloats = 48 * 1024;
 constexpr int kTasksPerThread = 4;
 
-/// Epilogue operands common to both kinds.
-struct Epilogue {
-  const float* bias = nullptr;
-  std::optional<MapView> channel_vector;
-  std::optional<MapView> residual;
-};
-
-class Convolution : public Layer {
+/// A convolution whose weights are packed as they are.
+class Direct : public Convolution {
  public:
-  Convolution(const LayerFactory& factory, const dpm_node& node)
-      : node_(node),
-        in_shape_(factory.values[node.inputs[0]].shape),
-        out_shape_(factory.values[node.output].shape),
-        weights_(factory, node, in_shape_.channels, out_shape_.channels) {
-    if (node.biases != nullptr) bias_ = factory.stacked(node.biases, node.parts);
-    node_.weights = nullptr;
-    node_.biases = nullptr;
-  }
+  Direct(const LayerFactory& factory, const dpm_node& node)
+      : Convolution(factory, node), weights_(factory, node, in_shape_.channels, out_shape_.channels) {}
 
  protected:
-  [[nodiscard]] Epilogue epilogue(const RunContext& context) const {
-    Epilogue result;
-    result.bias = bias_.floats();
-    if (node_.inputs[1] >= 0) result.channel_vector = context.map(node_.inputs[1]);
-    if (node_.inputs[2] >= 0) result.residual = context.map(node_.inputs[2]);
-    return result;
-  }
-
   /// Everything of a tile that a panel and a sample determine.
   [[nodiscard]] TileArguments tile_for(const PackedWeights::Panel& panel, const Epilogue& epilogue, int n) const {
     TileArguments tile{};
@@ -53,16 +32,12 @@ class Convolution : public Layer {
     return tile;
   }
 
-  dpm_node node_;
-  dpm_value in_shape_;
-  dpm_value out_shape_;
   PackedWeights weights_;
-  CountedBuffer bias_;
 };
 
-class Product : public Convolution {
+class Product : public Direct {
  public:
-  using Convolution::Convolution;
+  using Direct::Direct;
 
   void run(const RunContext& context) const override {
     const MapView in = context.map(node_.inputs[0]);
@@ -119,9 +94,9 @@ class Product : public Convolution {
   }
 };
 
-class Banded : public Convolution {
+class Banded : public Direct {
  public:
-  Banded(const LayerFactory& factory, const dpm_node& node) : Convolution(factory, node) {
+  Banded(const LayerFactory& factory, const dpm_node& node) : Direct(factory, node) {
     padded_width_ = (out_shape_.width - 1) * node.stride + node.kernel;
     for (int y = 0; y < node.kernel; ++y) {
       for (int x = 0; x < node.kernel; ++x) {
@@ -234,6 +209,7 @@ class Banded : public Convolution {
 
 std::unique_ptr<Layer> make_convolution(const LayerFactory& factory, const dpm_node& node) {
   if (node.kernel == 1) return std::make_unique<Product>(factory, node);
+  if (prefers_winograd(factory, node)) return make_winograd(factory, node);
   return std::make_unique<Banded>(factory, node);
 }
 

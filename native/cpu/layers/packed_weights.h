@@ -11,8 +11,17 @@ namespace dpm::cpu {
 /// columns are zero.
 class PackedWeights {
  public:
-  /// Packs the stacked parts of a convolution node.
+  /// Turns the kernel of one output and input channel into what is packed for it, `taps` numbers.
+  struct Transform {
+    int taps;
+    void (*apply)(const float* kernel, int count, float* taps);
+  };
+
+  /// Packs the stacked parts of a convolution node as they are.
   PackedWeights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels);
+  /// The same after `transform`.
+  PackedWeights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels,
+                const Transform& transform);
 
   struct Panel {
     const float* data;
