@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "core/flush_denormals.h"
+
 #if defined(__linux__)
 #include <sched.h>
 #endif
@@ -91,6 +93,7 @@ bool ThreadPool::join(std::uint64_t& seen) {
 }
 
 void ThreadPool::work(int thread) {
+  const FlushDenormals flush;
   std::uint64_t seen = 0;
   const auto changed = [&] {
     const std::uint64_t state = state_.load();

@@ -22,7 +22,8 @@ class ThreadPool {
   [[nodiscard]] int threads() const noexcept { return static_cast<int>(workers_.size()) + 1; }
 
   /// Calls `body(task, thread)` for every task in [0, tasks), thread in [0, threads()). Returns when all are done.
-  /// `body` must not throw. Only one thread may call this at a time.
+  /// `body` must not throw. Only one thread may call this at a time. Workers flush subnormal numbers; the caller
+  /// should, too (FlushDenormals).
   template <typename Body>
   void parallel_for(std::int64_t tasks, const Body& body) {
     if (tasks <= 1 || workers_.empty()) {

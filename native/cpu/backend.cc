@@ -4,6 +4,7 @@
 #include <string>
 
 #include "backend/guard.h"
+#include "core/flush_denormals.h"
 #include "cpu/isa_select.h"
 #include "cpu/network.h"
 #include "cpu/peak.h"
@@ -87,19 +88,31 @@ dpm_status compile(dpm_network* network, const dpm_plan* plan, dpm_executable** 
 void discard(dpm_executable* executable) { std::unique_ptr<dpm_executable>{executable}.reset(); }
 
 dpm_status run(dpm_executable* executable, const dpm_bindings* bindings, double* node_seconds, dpm_message* message) {
-  return guarded(message, [&] { executable->run(*bindings, node_seconds); });
+  return guarded(message, [&] {
+    const FlushDenormals flush;
+    executable->run(*bindings, node_seconds);
+  });
 }
 
 dpm_status gather_rows(dpm_device* device, const dpm_gather* request, dpm_message* message) {
-  return guarded(message, [&] { gather(*device, *request); });
+  return guarded(message, [&] {
+    const FlushDenormals flush;
+    gather(*device, *request);
+  });
 }
 
 dpm_status update_state(dpm_device* device, const dpm_update* request, dpm_message* message) {
-  return guarded(message, [&] { update(*device, *request); });
+  return guarded(message, [&] {
+    const FlushDenormals flush;
+    update(*device, *request);
+  });
 }
 
 dpm_status reduce_state(dpm_device* device, const dpm_reduce* request, dpm_message* message) {
-  return guarded(message, [&] { reduce(*device, *request); });
+  return guarded(message, [&] {
+    const FlushDenormals flush;
+    reduce(*device, *request);
+  });
 }
 
 void memory(dpm_device* device, dpm_memory* result) {
@@ -109,6 +122,7 @@ void memory(dpm_device* device, dpm_memory* result) {
 
 dpm_status peak(dpm_device* device, double* gflops, double* copy_gigabytes, dpm_message* message) {
   return guarded(message, [&] {
+    const FlushDenormals flush;
     *gflops = measure_gflops(*device);
     *copy_gigabytes = measure_copy_gigabytes(*device);
   });

@@ -19,7 +19,22 @@ constexpr int kTileRows = 4;
 
 using Vector = float __attribute__((vector_size(kWidth * sizeof(float)), aligned(4), may_alias));
 
+static inline __attribute__((always_inline)) Vector load(const float* from) {
+  return *reinterpret_cast<const Vector*>(from);
+}
+static inline __attribute__((always_inline)) void store(float* to, Vector value) {
+  *reinterpret_cast<Vector*>(to) = value;
+}
+
 }  // namespace dpm::cpu
+
+/// Before a loop whose output may be its input: the same element, so that the order does not matter. Without it the
+/// compiler's check for overlap sends the loop down its scalar path.
+#if defined(__clang__)
+#define DPM_ELEMENTWISE _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define DPM_ELEMENTWISE _Pragma("GCC ivdep")
+#endif
 
 #define DPM_ISA_PASTE_(a, b) a##b
 #define DPM_ISA_PASTE(a, b) DPM_ISA_PASTE_(a, b)

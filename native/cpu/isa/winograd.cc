@@ -6,9 +6,6 @@
 namespace dpm::cpu::DPM_ISA_NAMESPACE {
 namespace {
 
-inline __attribute__((always_inline)) Vector load(const float* from) { return *reinterpret_cast<const Vector*>(from); }
-inline __attribute__((always_inline)) void store(float* to, Vector value) { *reinterpret_cast<Vector*>(to) = value; }
-
 /// One row of B^T d.
 inline __attribute__((always_inline)) void transform_input(const Vector d[6], Vector t[6]) {
   const Vector even = d[4] - 4.0F * d[2];
