@@ -171,7 +171,9 @@ export class DiffusionModel {
 
   /** Rejects queued work with `ERR_DPM_CLOSED`, waits for running work and releases everything. Can be called again. */
   async close(): Promise<void> {
+    const networks = [...this.#networks.values()];
     await this.device.close();
+    await Promise.all(networks.map((network) => network.then((unet) => unet.close()).catch(() => undefined)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

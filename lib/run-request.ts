@@ -41,7 +41,9 @@ export function nativeRequest(
     throw new DpmError('ERR_DPM_ARGUMENT', `snapshotEvery is ${snapshotEvery}, it has to be an integer from 0`);
   }
   const distinct = [...new Set(programs)];
-  if (noise !== null) requireSlices(noise, count * sampleElements, Math.max(...distinct.map(noisyRecords)));
+  const indexOf = new Map(distinct.map((program, index) => [program, index]));
+  const mostNoisy = distinct.reduce((most, program) => Math.max(most, noisyRecords(program)), 0);
+  if (noise !== null) requireSlices(noise, count * sampleElements, mostNoisy);
   const packed = distinct.map(packRecords);
   let firstRecord = 0;
   const table = distinct.flatMap((program, index) => {
@@ -56,7 +58,7 @@ export function nativeRequest(
     initialScale: Float32Array.from(distinct, (program) => program.initialScale),
     sampleProgram: Uint32Array.from({ length: count }, (_, sample) => {
       const own = programs.length === 1 ? programs[0] : programs[sample];
-      return own === undefined ? 0 : distinct.indexOf(own);
+      return own === undefined ? 0 : (indexOf.get(own) ?? 0);
     }),
     sampleStream: Uint32Array.from(Array.from({ length: count }, (_, sample) => [low, high, sample]).flat()),
     labels: options.labels,

@@ -58,6 +58,11 @@ export class UNet {
     return this.#network;
   }
 
+  /** Releases the weights once work in flight is done. @internal */
+  async close(): Promise<void> {
+    await nativeWork(() => this.#network.close());
+  }
+
   /** Whether {@link UNet.forward} gives a second output. */
   get hasHead(): boolean {
     return this.#headChannels > 0;

@@ -2,7 +2,7 @@ import { at } from '../arrays.js';
 import { MAX_HISTORY, type LinearUpdate, type StepProgram, type StepRecord } from './program.js';
 import { validateProgram } from './validate.js';
 
-/** Size of one binary record (native/sampling/record.h). */
+/** Size of one binary record (native/backend/record.h). */
 export const RECORD_BYTES = 192;
 
 /** Bits of the record's first word. */

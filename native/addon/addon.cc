@@ -8,8 +8,8 @@
 #include "addon/environment.h"
 #include "addon/network_wrap.h"
 #include "addon/tensor_wrap.h"
+#include "backend/record.h"
 #include "backend/registry.h"
-#include "sampling/record.h"
 
 namespace dpm::addon {
 namespace {

@@ -14,6 +14,8 @@ class CancelToken : public Napi::ObjectWrap<CancelToken> {
  public:
   static Napi::Function define(Napi::Env env);
   explicit CancelToken(const Napi::CallbackInfo& info);
+  /// Throws Error(kArgument) when `value` is something else.
+  static CancelToken& of(const Napi::Value& value);
 
   /// The flag, after which cancelling also takes the work off the queue of `engine`.
   std::shared_ptr<std::atomic<bool>> attach(const std::shared_ptr<Engine>& engine);

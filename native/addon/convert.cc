@@ -1,7 +1,8 @@
 #include "addon/convert.h"
 
+#include <cmath>
 #include <cstring>
-#include <limits>
+#include <initializer_list>
 #include <memory>
 
 #include "addon/environment.h"
@@ -51,27 +52,37 @@ bool has_value(const Napi::Object& object, const char* key) {
 std::uint64_t to_size(const Napi::Object& object, const char* key) {
   const double value = to_double(object, key);
   constexpr double kLargest = 9007199254740991.0;
-  if (!(value >= 0 && value <= kLargest)) wrong(key, "a non-negative integer");
+  if (!(value >= 0 && value <= kLargest && std::floor(value) == value)) wrong(key, "a non-negative integer");
   return static_cast<std::uint64_t>(value);
 }
 
-unet::Block::Kind block_kind(const std::string& kind) {
+/// Which of `choices` the string at `key` is.
+std::size_t to_choice(const Napi::Object& object, const char* key, std::initializer_list<const char*> choices) {
+  const std::string text = to_text(object, key);
+  std::size_t index = 0;
+  std::string listed;
+  for (const char* choice : choices) {
+    if (text == choice) return index;
+    listed += (index++ > 0 ? ", " : "") + std::string(choice);
+  }
+  throw Error(ErrorCode::kArgument, std::string(key) + " is " + text + ", expected one of " + listed);
+}
+
+unet::Block::Kind block_kind(const Napi::Object& block) {
   using Kind = unet::Block::Kind;
-  if (kind == "push") return Kind::kPush;
-  if (kind == "pop") return Kind::kPop;
-  if (kind == "residual") return Kind::kResidual;
-  if (kind == "attention") return Kind::kAttention;
-  if (kind == "downsample") return Kind::kDownsample;
-  if (kind == "upsample") return Kind::kUpsample;
-  wrong("a block's kind", "one of push, pop, residual, attention, downsample, upsample");
+  constexpr Kind kKinds[] = {Kind::kPush,      Kind::kPop,        Kind::kResidual,
+                             Kind::kAttention, Kind::kDownsample, Kind::kUpsample};
+  return kKinds[to_choice(block, "kind", {"push", "pop", "residual", "attention", "downsample", "upsample"})];
 }
 
 unet::Block to_block(const Napi::Object& object) {
   unet::Block block;
-  block.kind = block_kind(to_text(object, "kind"));
+  block.kind = block_kind(object);
   if (block.kind == unet::Block::Kind::kPush || block.kind == unet::Block::Kind::kPop) return block;
   block.name = to_text(object, "name");
-  if (block.kind == unet::Block::Kind::kDownsample) block.asymmetric = to_text(object, "padding") == "asymmetric";
+  if (block.kind == unet::Block::Kind::kDownsample) {
+    block.asymmetric = to_choice(object, "padding", {"symmetric", "asymmetric"}) == 1;
+  }
   if (block.kind == unet::Block::Kind::kAttention) {
     block.heads = to_int(object, "heads");
     block.groups1 = to_int(object, "groups");
@@ -79,12 +90,11 @@ unet::Block to_block(const Napi::Object& object) {
   if (block.kind == unet::Block::Kind::kResidual) {
     block.groups1 = to_int(object, "groups1");
     block.groups2 = to_int(object, "groups2");
-    block.scale_shift = to_text(object, "timeMode") == "scale-shift";
-    const std::string resample = to_text(object, "resample");
-    block.resample = resample == "mean"      ? unet::Block::Resample::kMean
-                     : resample == "nearest" ? unet::Block::Resample::kNearest
-                                             : unet::Block::Resample::kNone;
-    block.shortcut = to_text(object, "shortcut") == "convolution";
+    block.scale_shift = to_choice(object, "timeMode", {"add", "scale-shift"}) == 1;
+    using Resample = unet::Block::Resample;
+    constexpr Resample kResamples[] = {Resample::kNone, Resample::kMean, Resample::kNearest};
+    block.resample = kResamples[to_choice(object, "resample", {"none", "mean", "nearest"})];
+    block.shortcut = to_choice(object, "shortcut", {"identity", "convolution"}) == 1;
   }
   if (block.kind == unet::Block::Kind::kAttention || block.kind == unet::Block::Kind::kResidual) {
     block.epsilon = static_cast<float>(to_double(object, "epsilon"));
@@ -93,20 +103,13 @@ unet::Block to_block(const Napi::Object& object) {
   return block;
 }
 
-DType to_dtype(const std::string& name) {
-  if (name == "F32") return DType::kFloat32;
-  if (name == "F16") return DType::kFloat16;
-  if (name == "BF16") return DType::kBFloat16;
-  wrong("a weight's dtype", "F32, F16 or BF16");
-}
-
-std::vector<float> to_floats(const Napi::Object& object, const char* key) {
-  if (!has_value(object, key)) return {};
-  const auto elements = float_elements(object.Get(key), key);
+std::vector<float> to_floats(const Napi::Value& value, const char* key) {
+  if (value.IsNull() || value.IsUndefined()) return {};
+  const auto elements = float_elements(value, key);
   return {elements.data, elements.data + elements.size};
 }
 
-/// Size of one side or channel count of a network: positive and small enough for products not to overflow.
+/// Size of one side or channel count of a network; shape inference checks their products.
 int to_extent(const Napi::Object& object, const char* key) {
   const int value = to_int(object, key);
   if (value < 1 || value > 65536) wrong(key, "between 1 and 65536");
@@ -143,13 +146,14 @@ Elements<std::uint8_t> byte_elements(const Napi::Value& value, const char* what)
 
 std::uint32_t to_uint32(const Napi::Value& value, const char* what) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1.0;
-  if (!(number >= 0 && number <= 4294967295.0)) wrong(what, "an unsigned 32-bit integer");
+  if (!(number >= 0 && number <= 4294967295.0 && std::floor(number) == number))
+    wrong(what, "an unsigned 32-bit integer");
   return static_cast<std::uint32_t>(number);
 }
 
 int to_int(const Napi::Object& object, const char* key) {
   const double value = to_double(object, key);
-  if (!(value >= -2147483648.0 && value <= 2147483647.0)) wrong(key, "a 32-bit integer");
+  if (!(value >= -2147483648.0 && value <= 2147483647.0 && std::floor(value) == value)) wrong(key, "a 32-bit integer");
   return static_cast<int>(value);
 }
 
@@ -168,7 +172,7 @@ unet::Description to_description(const Napi::Object& object) {
   const Napi::Object time = to_object(object, "time");
   description.time_channels = to_extent(time, "channels");
   description.frequency_shift = static_cast<float>(to_double(time, "shift"));
-  description.cosine_first = to_text(time, "order") == "cos-sin";
+  description.cosine_first = to_choice(time, "order", {"sin-cos", "cos-sin"}) == 1;
   description.classes = to_int(object, "classes");
   const Napi::Array blocks = to_array(object, "blocks");
   for (std::uint32_t i = 0; i < blocks.Length(); ++i) {
@@ -189,13 +193,13 @@ unet::Description to_description(const Napi::Object& object) {
   return description;
 }
 
-unet::Weights to_weights(const Napi::Object& object) {
-  unet::Weights weights;
+WeightRequest to_weights(const Napi::Object& object) {
+  WeightRequest request;
   const Napi::Array files = to_array(object, "files");
   for (std::uint32_t i = 0; i < files.Length(); ++i) {
     const Napi::Value file = files.Get(i);
     if (!file.IsString()) wrong("a file", "a string");
-    weights.add_file(file.As<Napi::String>().Utf8Value());
+    request.files.push_back(file.As<Napi::String>().Utf8Value());
   }
   const Napi::Array tensors = to_array(object, "tensors");
   for (std::uint32_t i = 0; i < tensors.Length(); ++i) {
@@ -205,7 +209,8 @@ unet::Weights to_weights(const Napi::Object& object) {
     unet::WeightLocation location;
     location.name = to_text(tensor, "name");
     location.file = to_size(tensor, "file");
-    location.dtype = to_dtype(to_text(tensor, "dtype"));
+    constexpr DType kTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
+    location.dtype = kTypes[to_choice(tensor, "dtype", {"F32", "F16", "BF16"})];
     const Napi::Array shape = to_array(tensor, "shape");
     for (std::uint32_t d = 0; d < shape.Length(); ++d) {
       const Napi::Value dim = shape.Get(d);
@@ -213,8 +218,15 @@ unet::Weights to_weights(const Napi::Object& object) {
     }
     location.offset = to_size(tensor, "offset");
     location.bytes = to_size(tensor, "bytes");
-    weights.add(location);
+    request.tensors.push_back(std::move(location));
   }
+  return request;
+}
+
+unet::Weights open_weights(const WeightRequest& request) {
+  unet::Weights weights;
+  for (const std::string& file : request.files) weights.add_file(file);
+  for (const unet::WeightLocation& tensor : request.tensors) weights.add(tensor);
   return weights;
 }
 
@@ -227,31 +239,41 @@ std::vector<dpm_record> to_records(const Napi::Value& value) {
 }
 
 RunRequest to_run_request(const Napi::Object& object) {
+  // Reading a property can run JavaScript, which could detach a buffer: all are read before any buffer is looked into.
+  const Napi::Value record_bytes = object.Get("records");
+  const Napi::Value program_words = object.Get("programs");
+  const Napi::Value initial_scale = object.Get("initialScale");
+  const Napi::Value sample_program = object.Get("sampleProgram");
+  const Napi::Value sample_stream = object.Get("sampleStream");
+  const Napi::Value label_values = object.Get("labels");
+  const Napi::Value init = object.Get("init");
+  const Napi::Value noise = object.Get("noise");
   RunRequest request;
-  request.records = to_records(object.Get("records"));
-  const auto programs = uint32_elements(object.Get("programs"), "programs");
-  const auto scales = float_elements(object.Get("initialScale"), "initialScale");
+  request.batch = to_uint32(object.Get("batch"), "batch");
+  request.snapshot_every = to_uint32(object.Get("snapshotEvery"), "snapshotEvery");
+
+  request.records = to_records(record_bytes);
+  const auto programs = uint32_elements(program_words, "programs");
+  const auto scales = float_elements(initial_scale, "initialScale");
   if (programs.size != 3 * scales.size) wrong("programs", "three numbers a program");
   for (std::size_t i = 0; i < scales.size; ++i) {
     request.programs.push_back(
         {programs.data[3 * i], programs.data[3 * i + 1], programs.data[3 * i + 2], scales.data[i]});
   }
-  const auto chosen = uint32_elements(object.Get("sampleProgram"), "sampleProgram");
-  const auto streams = uint32_elements(object.Get("sampleStream"), "sampleStream");
+  const auto chosen = uint32_elements(sample_program, "sampleProgram");
+  const auto streams = uint32_elements(sample_stream, "sampleStream");
   if (streams.size != 3 * chosen.size) wrong("sampleStream", "three numbers a sample");
   for (std::size_t i = 0; i < chosen.size; ++i) {
     request.samples.push_back(
         {chosen.data[i], streams.data[3 * i], streams.data[3 * i + 1], streams.data[3 * i + 2], -1});
   }
-  if (has_value(object, "labels")) {
-    const auto labels = int32_elements(object.Get("labels"), "labels");
+  if (!label_values.IsNull() && !label_values.IsUndefined()) {
+    const auto labels = int32_elements(label_values, "labels");
     if (labels.size != chosen.size) wrong("labels", "one number a sample");
     for (std::size_t i = 0; i < labels.size; ++i) request.samples[i].label = labels.data[i];
   }
-  request.init = to_floats(object, "init");
-  request.noise = to_floats(object, "noise");
-  request.batch = to_uint32(object.Get("batch"), "batch");
-  request.snapshot_every = to_uint32(object.Get("snapshotEvery"), "snapshotEvery");
+  request.init = to_floats(init, "init");
+  request.noise = to_floats(noise, "noise");
   return request;
 }
 

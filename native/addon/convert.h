@@ -31,6 +31,25 @@ auto translated(Napi::Env env, const Body& body) {
   }
 }
 
+/// Marks objects of one class, so that no other is taken for it.
+struct Tag {
+  napi_type_tag value;
+};
+
+/// The native side of `value`. Throws Error(kArgument) unless it was tagged as a `Wrap`.
+template <typename Wrap>
+Wrap& unwrap(const Napi::Value& value, const Tag& tag, const char* what) {
+  if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&tag.value)) {
+    throw Error(ErrorCode::kArgument, std::string(what) + " is not an object of the expected class");
+  }
+  return *Wrap::Unwrap(value.As<Napi::Object>());
+}
+
+/// A constant property.
+inline void set_constant(Napi::Object object, const char* key, const Napi::Value& value) {
+  object.DefineProperty(Napi::PropertyDescriptor::Value(key, value, napi_enumerable));
+}
+
 /// A typed array's elements. Throws Error(kArgument) naming `what` when the value is of another type.
 template <typename T>
 struct Elements {
@@ -47,7 +66,13 @@ int to_int(const Napi::Object& object, const char* key);
 std::string to_text(const Napi::Object& object, const char* key);
 
 unet::Description to_description(const Napi::Object& object);
-unet::Weights to_weights(const Napi::Object& object);
+/// Weights by file and place; the files are opened by `open_weights`, off the JavaScript thread.
+struct WeightRequest {
+  std::vector<std::string> files;
+  std::vector<unet::WeightLocation> tensors;
+};
+WeightRequest to_weights(const Napi::Object& object);
+unet::Weights open_weights(const WeightRequest& request);
 /// Everything but `cancelled` and `progress`.
 RunRequest to_run_request(const Napi::Object& object);
 std::vector<dpm_record> to_records(const Napi::Value& value);

@@ -5,6 +5,7 @@
 #include "addon/promise_job.h"
 #include "addon/state_jobs.h"
 #include "addon/tensor_wrap.h"
+#include "backend/guard.h"
 
 namespace dpm::addon {
 namespace {
@@ -12,16 +13,13 @@ namespace {
 class LoadJob : public PromiseJob {
  public:
   LoadJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine, unet::Description description,
-          unet::Weights weights)
+          WeightRequest weights)
       : PromiseJob(env, owner),
         engine_(std::move(engine)),
         description_(std::move(description)),
-        weights_(std::make_unique<unet::Weights>(std::move(weights))) {}
+        weights_(std::move(weights)) {}
 
-  void run() override {
-    network_ = std::make_shared<Network>(engine_->device(), description_, *weights_);
-    weights_.reset();
-  }
+  void run() override { network_ = std::make_shared<Network>(engine_->device(), description_, open_weights(weights_)); }
 
  protected:
   Napi::Value result(Napi::Env env) override { return NetworkWrap::make(env, engine_, std::move(network_)); }
@@ -29,7 +27,7 @@ class LoadJob : public PromiseJob {
  private:
   std::shared_ptr<Engine> engine_;
   unet::Description description_;
-  std::unique_ptr<unet::Weights> weights_;
+  WeightRequest weights_;
   std::shared_ptr<Network> network_;
 };
 
@@ -39,9 +37,8 @@ class PeakJob : public PromiseJob {
       : PromiseJob(env, owner), device_(std::move(device)) {}
 
   void run() override {
-    dpm_message reason{};
-    const dpm_status status = device_->api().peak(device_->get(), &gflops_, &gigabytes_, &reason);
-    if (status != 0) throw Error(static_cast<ErrorCode>(status), reason.text);
+    dpm_message message{};
+    check(device_->api().peak(device_->get(), &gflops_, &gigabytes_, &message), message);
   }
 
  protected:
@@ -58,15 +55,21 @@ class PeakJob : public PromiseJob {
   double gigabytes_ = 0;
 };
 
-/// Ends with the engine: succeeds although it is only reached when everything is being refused.
-class CloseJob : public PromiseJob {
+/// The engine's last: when it settles, the thread has nothing left to do and the device can go.
+class CloseJob : public LastJob {
  public:
-  using PromiseJob::PromiseJob;
-  void run() override {}
-  void finished(std::unique_ptr<Job> self) override {
-    error = ErrorCode::kOk;
-    PromiseJob::finished(std::move(self));
+  CloseJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine)
+      : LastJob(env, owner), engine_(std::move(engine)) {}
+
+ protected:
+  Napi::Value result(Napi::Env env) override {
+    engine_->join();
+    engine_->release_device();
+    return env.Undefined();
   }
+
+ private:
+  std::shared_ptr<Engine> engine_;
 };
 
 }  // namespace
@@ -74,13 +77,11 @@ class CloseJob : public PromiseJob {
 Napi::Function EngineWrap::define(Napi::Env env) {
   return DefineClass(
       env, "Engine",
-      {InstanceAccessor<&EngineWrap::device>("device"), InstanceAccessor<&EngineWrap::description>("description"),
-       InstanceAccessor<&EngineWrap::threads>("threads"), InstanceMethod<&EngineWrap::tensor>("tensor"),
-       InstanceMethod<&EngineWrap::write>("write"), InstanceMethod<&EngineWrap::read>("read"),
-       InstanceMethod<&EngineWrap::load_network>("loadNetwork"), InstanceMethod<&EngineWrap::update>("update"),
-       InstanceMethod<&EngineWrap::update_sync>("updateSync"), InstanceMethod<&EngineWrap::reduce>("reduce"),
-       InstanceMethod<&EngineWrap::measure_peak>("measurePeak"), InstanceMethod<&EngineWrap::memory>("memory"),
-       InstanceMethod<&EngineWrap::close>("close")});
+      {InstanceMethod<&EngineWrap::tensor>("tensor"), InstanceMethod<&EngineWrap::write>("write"),
+       InstanceMethod<&EngineWrap::read>("read"), InstanceMethod<&EngineWrap::load_network>("loadNetwork"),
+       InstanceMethod<&EngineWrap::update>("update"), InstanceMethod<&EngineWrap::update_sync>("updateSync"),
+       InstanceMethod<&EngineWrap::reduce>("reduce"), InstanceMethod<&EngineWrap::measure_peak>("measurePeak"),
+       InstanceMethod<&EngineWrap::memory>("memory"), InstanceMethod<&EngineWrap::close>("close")});
 }
 
 EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineWrap>(info) {
@@ -92,33 +93,29 @@ EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine
     request.exact = options.Get("exact").ToBoolean().Value();
     engine_ = std::make_shared<Engine>(to_text(options, "device"), request);
     Environment::of(info.Env()).add_engine(engine_);
+    const auto self = info.This().As<Napi::Object>();
+    const Device& opened = *engine_->device();
+    set_constant(self, "device", Napi::String::New(info.Env(), opened.name()));
+    set_constant(self, "description", Napi::String::New(info.Env(), opened.description()));
+    set_constant(self, "threads", Napi::Number::New(info.Env(), opened.threads()));
   });
 }
 
-Napi::Value EngineWrap::device(const Napi::CallbackInfo& info) {
-  return Napi::String::New(info.Env(), engine_->device()->name());
-}
-
-Napi::Value EngineWrap::description(const Napi::CallbackInfo& info) {
-  return Napi::String::New(info.Env(), engine_->device()->description());
-}
-
-Napi::Value EngineWrap::threads(const Napi::CallbackInfo& info) {
-  return Napi::Number::New(info.Env(), engine_->device()->threads());
+const std::shared_ptr<Device>& EngineWrap::device() const {
+  if (engine_->stopping() || !engine_->device()) throw Error(ErrorCode::kClosed, "the engine is closed");
+  return engine_->device();
 }
 
 Napi::Value EngineWrap::tensor(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&]() -> Napi::Value {
     const std::uint64_t elements = to_uint32(info[0], "elements");
-    std::shared_ptr<Buffer> buffer;
-    engine_->run_now([&] { buffer = engine_->device()->allocate(elements * sizeof(float)); });
-    return TensorWrap::make(info.Env(), std::move(buffer));
+    return TensorWrap::make(info.Env(), device()->allocate(elements * sizeof(float)));
   });
 }
 
 Napi::Value EngineWrap::write(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&] {
-    auto buffer = TensorWrap::buffer_of(info[0], "tensor");
+    auto buffer = TensorWrap::buffer_of(info[0], "tensor", *device());
     const auto data = float_elements(info[1], "data");
     require(data.size * sizeof(float) <= buffer->bytes(), "the array is larger than the tensor");
     return submit_function(info.Env(), info.This().As<Napi::Object>(), *engine_,
@@ -130,7 +127,7 @@ Napi::Value EngineWrap::write(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineWrap::read(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&] {
-    return submit(info.Env(), *engine_, std::make_unique<ReadJob>(info, info.This().As<Napi::Object>()));
+    return submit(info.Env(), *engine_, std::make_unique<ReadJob>(info, info.This().As<Napi::Object>(), *device()));
   });
 }
 
@@ -146,34 +143,32 @@ Napi::Value EngineWrap::load_network(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineWrap::update(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&] {
-    return submit(info.Env(), *engine_,
-                  std::make_unique<UpdateJob>(info, info.This().As<Napi::Object>(), engine_->device()));
+    return submit(info.Env(), *engine_, std::make_unique<UpdateJob>(info, info.This().As<Napi::Object>(), device()));
   });
 }
 
 void EngineWrap::update_sync(const Napi::CallbackInfo& info) {
   translated(info.Env(), [&] {
-    StateUpdate update(info);
-    engine_->run_now([&] { update.run(*engine_->device()); });
+    StateUpdate update(info, device());
+    engine_->run_now([&] { update.run(); });
   });
 }
 
 Napi::Value EngineWrap::reduce(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&] {
-    return submit(info.Env(), *engine_,
-                  std::make_unique<ReduceJob>(info, info.This().As<Napi::Object>(), engine_->device()));
+    return submit(info.Env(), *engine_, std::make_unique<ReduceJob>(info, info.This().As<Napi::Object>(), device()));
   });
 }
 
 Napi::Value EngineWrap::measure_peak(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&] {
     return submit(info.Env(), *engine_,
-                  std::make_unique<PeakJob>(info.Env(), info.This().As<Napi::Object>(), engine_->device()));
+                  std::make_unique<PeakJob>(info.Env(), info.This().As<Napi::Object>(), device()));
   });
 }
 
 Napi::Value EngineWrap::memory(const Napi::CallbackInfo& info) {
-  const dpm_memory used = engine_->device()->memory();
+  const dpm_memory used = engine_->device() ? engine_->device()->memory() : dpm_memory{};
   Napi::Object object = Napi::Object::New(info.Env());
   object.Set("host", Napi::Number::New(info.Env(), static_cast<double>(used.host)));
   object.Set("device", Napi::Number::New(info.Env(), static_cast<double>(used.device)));
@@ -182,9 +177,11 @@ Napi::Value EngineWrap::memory(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineWrap::close(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&] {
-    const Napi::Value promise =
-        submit(info.Env(), *engine_, std::make_unique<CloseJob>(info.Env(), info.This().As<Napi::Object>()));
+  return translated(info.Env(), [&]() -> Napi::Value {
+    if (!closing_.IsEmpty()) return closing_.Value();
+    const Napi::Promise promise =
+        submit(info.Env(), *engine_, std::make_unique<CloseJob>(info.Env(), info.This().As<Napi::Object>(), engine_));
+    closing_ = Napi::Reference<Napi::Promise>::New(promise, 1);
     engine_->stop();
     return promise;
   });

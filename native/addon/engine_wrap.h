@@ -15,9 +15,6 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   explicit EngineWrap(const Napi::CallbackInfo& info);
 
  private:
-  Napi::Value device(const Napi::CallbackInfo& info);
-  Napi::Value description(const Napi::CallbackInfo& info);
-  Napi::Value threads(const Napi::CallbackInfo& info);
   Napi::Value tensor(const Napi::CallbackInfo& info);
   Napi::Value write(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);
@@ -29,7 +26,11 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value memory(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
+  /// The open device. Throws Error(kClosed).
+  [[nodiscard]] const std::shared_ptr<Device>& device() const;
+
   std::shared_ptr<Engine> engine_;
+  Napi::Reference<Napi::Promise> closing_;
 };
 
 }  // namespace dpm::addon

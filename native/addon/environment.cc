@@ -36,8 +36,8 @@ void Environment::call(Napi::Env env, Napi::Function /*function*/, Environment* 
   try {
     const Napi::HandleScope scope(env);
     owned->deliver(env);
-  } catch (const Napi::Error&) {
-    // A terminating environment: promises can no longer settle.
+  } catch (...) {
+    // Deliveries handle their own errors; what is left is an environment that shuts down.
     return;
   }
 }

@@ -7,44 +7,64 @@
 
 namespace dpm::addon {
 
+std::unique_ptr<ForwardStaging> ForwardMemory::take() {
+  if (free_.empty()) return std::make_unique<ForwardStaging>();
+  auto staging = std::move(free_.back());
+  free_.pop_back();
+  return staging;
+}
+
+void ForwardMemory::give_back(std::unique_ptr<ForwardStaging> staging) { free_.push_back(std::move(staging)); }
+
 Forward::Forward(const Napi::CallbackInfo& info, std::shared_ptr<Network> network,
-                 std::shared_ptr<ForwardBuffers> buffers)
-    : network_(std::move(network)), buffers_(std::move(buffers)), batch_(to_uint32(info[0], "batch")) {
+                 std::shared_ptr<ForwardMemory> memory)
+    : network_(std::move(network)),
+      memory_(std::move(memory)),
+      staging_(memory_->take()),
+      batch_(to_uint32(info[0], "batch")) {
   const NetworkShape& shape = network_->shape();
   require(batch_ > 0 && batch_ <= 65536, "batch must be between 1 and 65536");
+  out_.stride = shape.out;
+  head_.stride = shape.head;
+  read_inputs(info);
+  read_output(info[4], "out", out_);
+  if (info[5].IsNull() || info[5].IsUndefined()) return;
+  require(shape.head > 0, "the network has no second output");
+  read_output(info[5], "head", head_);
+}
+
+Forward::~Forward() { memory_->give_back(std::move(staging_)); }
+
+void Forward::read_inputs(const Napi::CallbackInfo& info) {
+  const NetworkShape& shape = network_->shape();
   if (TensorWrap::is_tensor(info[1])) {
-    x_tensor_ = TensorWrap::buffer_of(info[1], "x");
+    x_tensor_ = TensorWrap::buffer_of(info[1], "x", network_->device());
     require(x_tensor_->bytes() >= batch_ * shape.image * sizeof(float), "x is smaller than batch x C x H x W");
+    staging_->x.clear();
   } else {
     const auto x = float_elements(info[1], "x");
     require(x.size == batch_ * shape.image, "x must have batch x C x H x W elements");
-    x_.assign(x.data, x.data + x.size);
+    staging_->x.assign(x.data, x.data + x.size);
   }
   const auto times = float_elements(info[2], "t");
   require(times.size == batch_, "t must have one element per sample");
-  times_.assign(times.data, times.data + times.size);
-  if (!info[3].IsNull() && !info[3].IsUndefined()) {
-    const auto labels = int32_elements(info[3], "labels");
-    require(labels.size == batch_, "labels must have one element per sample");
-    labels_.assign(labels.data, labels.data + labels.size);
-    for (const std::int32_t label : labels_) require(label < shape.classes, "a label is out of range");
-  }
-  read_output(info[4], "out", shape.out, out_);
-  if (!info[5].IsNull() && !info[5].IsUndefined()) {
-    require(shape.head > 0, "the network has no second output");
-    read_output(info[5], "head", shape.head, head_);
-  }
+  staging_->times.assign(times.data, times.data + times.size);
+  staging_->labels.assign(batch_, -1);
+  if (info[3].IsNull() || info[3].IsUndefined()) return;
+  const auto labels = int32_elements(info[3], "labels");
+  require(labels.size == batch_, "labels must have one element per sample");
+  staging_->labels.assign(labels.data, labels.data + labels.size);
+  for (const std::int32_t label : staging_->labels) require(label < shape.classes, "a label is out of range");
 }
 
-void Forward::read_output(const Napi::Value& value, const char* what, std::uint64_t stride, Output& output) const {
-  output.stride = stride;
+void Forward::read_output(const Napi::Value& value, const char* what, Output& output) const {
   if (TensorWrap::is_tensor(value)) {
-    output.tensor = TensorWrap::buffer_of(value, what);
-    require(output.tensor->bytes() >= batch_ * stride * sizeof(float), "an output tensor is too small");
+    output.tensor = TensorWrap::buffer_of(value, what, network_->device());
+    require(output.tensor->bytes() >= batch_ * output.stride * sizeof(float), "an output tensor is too small");
     return;
   }
   const auto elements = float_elements(value, what);
-  require(elements.size == batch_ * stride, "an output array has the wrong size");
+  require(elements.size == batch_ * output.stride, "an output array has the wrong size");
   output.array = Napi::Reference<Napi::Float32Array>::New(value.As<Napi::Float32Array>(), 1);
 }
 
@@ -55,14 +75,14 @@ std::shared_ptr<Buffer>& Forward::sized(std::shared_ptr<Buffer>& buffer, std::ui
   return buffer;
 }
 
-dpm_view Forward::bind(Output& output, std::shared_ptr<Buffer>& buffer) const {
+dpm_view Forward::bind(const Output& output, std::shared_ptr<Buffer>& buffer) const {
   if (output.tensor) return output.tensor->view(output.stride);
   return sized(buffer, batch_ * output.stride)->view(output.stride);
 }
 
-void Forward::copy_out(Output& output, const Buffer& buffer) {
-  if (output.array.IsEmpty()) return;
-  buffer.download(0, output.staging.data(), output.staging.size() * sizeof(float));
+void Forward::copy_out(const Output& output, const Buffer& buffer, std::vector<float>& staging) const {
+  staging.resize(batch_ * output.stride);
+  buffer.download(0, staging.data(), staging.size() * sizeof(float));
 }
 
 void Forward::run() {
@@ -73,35 +93,32 @@ void Forward::run() {
   if (x_tensor_) {
     bindings.image = x_tensor_->view(shape.image);
   } else {
-    sized(buffers_->image, x_.size())->upload(0, x_.data(), x_.size() * sizeof(float));
-    bindings.image = buffers_->image->view(shape.image);
+    sized(memory_->image, staging_->x.size())->upload(0, staging_->x.data(), staging_->x.size() * sizeof(float));
+    bindings.image = memory_->image->view(shape.image);
   }
-  sized(buffers_->time, batch_)->upload(0, times_.data(), times_.size() * sizeof(float));
-  bindings.time = buffers_->time->view(1);
+  sized(memory_->time, batch_)->upload(0, staging_->times.data(), batch_ * sizeof(float));
+  bindings.time = memory_->time->view(1);
   if (shape.classes > 0) {
-    labels_.resize(batch_, -1);
-    sized(buffers_->labels, batch_)->upload(0, labels_.data(), labels_.size() * sizeof(std::int32_t));
-    bindings.labels = buffers_->labels->view(1);
+    sized(memory_->labels, batch_)->upload(0, staging_->labels.data(), batch_ * sizeof(std::int32_t));
+    bindings.labels = memory_->labels->view(1);
   }
-  bindings.out = bind(out_, buffers_->out);
-  head_.stride = shape.head;
-  if (shape.head > 0) bindings.head = bind(head_, buffers_->head);
+  bindings.out = bind(out_, memory_->out);
+  if (shape.head > 0) bindings.head = bind(head_, memory_->head);
   network_->evaluate(bindings);
-  for (Output* output : {&out_, &head_}) {
-    if (output->array.IsEmpty()) continue;
-    output->staging.resize(batch_ * output->stride);
-    copy_out(*output, output == &out_ ? *buffers_->out : *buffers_->head);
-  }
+  if (!out_.array.IsEmpty()) copy_out(out_, *memory_->out, staging_->out);
+  if (!head_.array.IsEmpty()) copy_out(head_, *memory_->head, staging_->head);
+}
+
+void Forward::copy_to_array(const Output& output, const std::vector<float>& staging) {
+  Napi::Float32Array array = output.array.Value();
+  // The caller may have transferred its buffer away meanwhile.
+  require(array.ElementLength() == staging.size(), "an output array was detached during the call");
+  std::memcpy(array.Data(), staging.data(), staging.size() * sizeof(float));
 }
 
 void Forward::deliver() {
-  for (Output* output : {&out_, &head_}) {
-    if (output->array.IsEmpty()) continue;
-    Napi::Float32Array array = output->array.Value();
-    // The caller may have transferred its buffer away meanwhile.
-    require(array.ElementLength() == output->staging.size(), "an output array was detached during the call");
-    std::memcpy(array.Data(), output->staging.data(), output->staging.size() * sizeof(float));
-  }
+  if (!out_.array.IsEmpty()) copy_to_array(out_, staging_->out);
+  if (!head_.array.IsEmpty()) copy_to_array(head_, staging_->head);
 }
 
 }  // namespace dpm::addon

@@ -6,14 +6,40 @@
 #include <memory>
 #include <vector>
 
-#include "addon/network_wrap.h"
+#include "engine/network.h"
 
 namespace dpm::addon {
+
+/// Host copies of one call's arguments and results.
+struct ForwardStaging {
+  std::vector<float> x;
+  std::vector<float> times;
+  std::vector<std::int32_t> labels;
+  std::vector<float> out;
+  std::vector<float> head;
+};
+
+/// What calls leave behind for the next ones, so that calls of equal size allocate nothing.
+class ForwardMemory {
+ public:
+  /// On the JavaScript thread.
+  std::unique_ptr<ForwardStaging> take();
+  void give_back(std::unique_ptr<ForwardStaging> staging);
+
+  /// Used on the thread that has the device.
+  std::shared_ptr<Buffer> image, time, labels, out, head;
+
+ private:
+  std::vector<std::unique_ptr<ForwardStaging>> free_;
+};
 
 class Forward {
  public:
   /// Reads the arguments of `forward`: batch, x, t, labels, out, head. Throws Error(kArgument).
-  Forward(const Napi::CallbackInfo& info, std::shared_ptr<Network> network, std::shared_ptr<ForwardBuffers> buffers);
+  Forward(const Napi::CallbackInfo& info, std::shared_ptr<Network> network, std::shared_ptr<ForwardMemory> memory);
+  ~Forward();
+  Forward(const Forward&) = delete;
+  Forward& operator=(const Forward&) = delete;
 
   /// Evaluates; on whichever thread has the device.
   void run();
@@ -24,22 +50,21 @@ class Forward {
   struct Output {
     std::shared_ptr<Buffer> tensor;
     Napi::Reference<Napi::Float32Array> array;
-    std::vector<float> staging;
     std::uint64_t stride = 0;
   };
 
-  void read_output(const Napi::Value& value, const char* what, std::uint64_t stride, Output& output) const;
-  dpm_view bind(Output& output, std::shared_ptr<Buffer>& buffer) const;
-  static void copy_out(Output& output, const Buffer& buffer);
+  void read_inputs(const Napi::CallbackInfo& info);
+  void read_output(const Napi::Value& value, const char* what, Output& output) const;
+  dpm_view bind(const Output& output, std::shared_ptr<Buffer>& buffer) const;
+  void copy_out(const Output& output, const Buffer& buffer, std::vector<float>& staging) const;
+  static void copy_to_array(const Output& output, const std::vector<float>& staging);
   std::shared_ptr<Buffer>& sized(std::shared_ptr<Buffer>& buffer, std::uint64_t elements) const;
 
   std::shared_ptr<Network> network_;
-  std::shared_ptr<ForwardBuffers> buffers_;
+  std::shared_ptr<ForwardMemory> memory_;
+  std::unique_ptr<ForwardStaging> staging_;
   std::uint32_t batch_;
   std::shared_ptr<Buffer> x_tensor_;
-  std::vector<float> x_;
-  std::vector<float> times_;
-  std::vector<std::int32_t> labels_;
   Output out_;
   Output head_;
 };

@@ -12,8 +12,8 @@ namespace dpm::addon {
 class ForwardJob : public PromiseJob {
  public:
   ForwardJob(const Napi::CallbackInfo& info, const Napi::Object& owner, std::shared_ptr<Network> network,
-             std::shared_ptr<ForwardBuffers> buffers)
-      : PromiseJob(info.Env(), owner), forward_(info, std::move(network), std::move(buffers)) {}
+             std::shared_ptr<ForwardMemory> memory)
+      : PromiseJob(info.Env(), owner), forward_(info, std::move(network), std::move(memory)) {}
 
   void run() override { forward_.run(); }
 
@@ -35,15 +35,14 @@ constexpr auto kProgressInterval = std::chrono::milliseconds(20);
 /// One report of progress. The job outlives it: its own delivery comes later in the same queue.
 class Progress : public Delivery {
  public:
-  Progress(const Napi::FunctionReference& callback, std::uint64_t done, std::uint64_t total)
-      : callback_(callback), done_(done), total_(total) {}
-  void deliver(Napi::Env env) override {
-    callback_.Call(
-        {Napi::Number::New(env, static_cast<double>(done_)), Napi::Number::New(env, static_cast<double>(total_))});
-  }
+  using Report = void (*)(void* job, Napi::Env env, std::uint64_t done, std::uint64_t total);
+  Progress(Report report, void* job, std::uint64_t done, std::uint64_t total)
+      : report_(report), job_(job), done_(done), total_(total) {}
+  void deliver(Napi::Env env) override { report_(job_, env, done_, total_); }
 
  private:
-  const Napi::FunctionReference& callback_;
+  Report report_;
+  void* job_;
   std::uint64_t done_;
   std::uint64_t total_;
 };
@@ -57,9 +56,9 @@ class RunJob : public PromiseJob {
         network_(std::move(network)),
         request_(to_run_request(options)) {
     const Napi::Value token = options.Get("cancel");
-    if (token.IsObject()) {
-      request_.cancelled = CancelToken::Unwrap(token.As<Napi::Object>())->attach(engine_);
-    }
+    const bool has_token = !token.IsNull() && !token.IsUndefined();
+    request_.cancelled =
+        has_token ? CancelToken::of(token).attach(engine_) : std::make_shared<std::atomic<bool>>(false);
     const Napi::Value callback = options.Get("onProgress");
     if (!callback.IsFunction()) return;
     callback_ = Napi::Persistent(callback.As<Napi::Function>());
@@ -67,7 +66,7 @@ class RunJob : public PromiseJob {
   }
 
   void run() override { result_ = run_programs(*network_, request_, engine_->stopping()); }
-  [[nodiscard]] bool cancelled() const override { return request_.cancelled && request_.cancelled->load(); }
+  [[nodiscard]] bool cancelled() const override { return request_.cancelled->load(); }
 
  protected:
   Napi::Value result(Napi::Env env) override {
@@ -89,7 +88,19 @@ class RunJob : public PromiseJob {
     const auto now = Clock::now();
     if (done < total && now - reported_ < kProgressInterval) return;
     reported_ = now;
-    environment().post(std::make_unique<Progress>(callback_, done, total));
+    environment().post(std::make_unique<Progress>(call_back, this, done, total));
+  }
+
+  /// On the JavaScript thread. What the callback throws ends the run and rejects its promise.
+  static void call_back(void* job, Napi::Env env, std::uint64_t done, std::uint64_t total) {
+    auto& self = *static_cast<RunJob*>(job);
+    try {
+      self.callback_.Call(
+          {Napi::Number::New(env, static_cast<double>(done)), Napi::Number::New(env, static_cast<double>(total))});
+    } catch (const Napi::Error& error) {
+      self.reject_with(error);
+      self.request_.cancelled->store(true);
+    }
   }
 
   std::shared_ptr<Engine> engine_;
@@ -102,10 +113,15 @@ class RunJob : public PromiseJob {
 
 class ProfileJob : public PromiseJob {
  public:
-  ProfileJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Network> network, int batch, int repeats)
-      : PromiseJob(env, owner), network_(std::move(network)), batch_(batch), repeats_(repeats) {}
+  ProfileJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine, std::shared_ptr<Network> network,
+             int batch, int repeats)
+      : PromiseJob(env, owner),
+        engine_(std::move(engine)),
+        network_(std::move(network)),
+        batch_(batch),
+        repeats_(repeats) {}
 
-  void run() override { times_ = network_->profile(batch_, repeats_); }
+  void run() override { times_ = network_->profile(batch_, repeats_, engine_->stopping()); }
 
  protected:
   Napi::Value result(Napi::Env env) override {
@@ -121,61 +137,67 @@ class ProfileJob : public PromiseJob {
   }
 
  private:
+  std::shared_ptr<Engine> engine_;
   std::shared_ptr<Network> network_;
   int batch_;
   int repeats_;
   std::vector<NodeTime> times_;
 };
 
+Napi::Object facts(Napi::Env env, const NetworkInfo& info) {
+  Napi::Object object = Napi::Object::New(env);
+  const auto set = [&](const char* key, double value) { object.Set(key, Napi::Number::New(env, value)); };
+  set("parameters", static_cast<double>(info.parameters));
+  set("multiplyAdds", static_cast<double>(info.multiply_adds));
+  set("primitiveNodes", static_cast<double>(info.primitive_nodes));
+  set("nodes", static_cast<double>(info.nodes));
+  return object;
+}
+
 }  // namespace
 
 void NetworkWrap::define(Napi::Env env) {
   const Napi::Function constructor =
       DefineClass(env, "Network",
-                  {InstanceAccessor<&NetworkWrap::info>("info"), InstanceMethod<&NetworkWrap::forward>("forward"),
+                  {InstanceMethod<&NetworkWrap::forward>("forward"),
                    InstanceMethod<&NetworkWrap::forward_sync>("forwardSync"), InstanceMethod<&NetworkWrap::run>("run"),
                    InstanceMethod<&NetworkWrap::profile>("profile"), InstanceMethod<&NetworkWrap::close>("close")});
   Environment::of(env).network_constructor = Napi::Persistent(constructor);
 }
 
 Napi::Object NetworkWrap::make(Napi::Env env, const std::shared_ptr<Engine>& engine, std::shared_ptr<Network> network) {
-  Napi::Object object = Environment::of(env).network_constructor.New({});
+  Environment& environment = Environment::of(env);
+  environment.constructing = true;
+  Napi::Object object = environment.network_constructor.New({});
+  set_constant(object, "info", facts(env, network->info()));
   NetworkWrap* self = Unwrap(object);
   self->engine_ = engine;
   self->network_ = std::move(network);
+  self->memory_ = std::make_shared<ForwardMemory>();
   return object;
 }
 
-NetworkWrap::NetworkWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NetworkWrap>(info) {}
+NetworkWrap::NetworkWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NetworkWrap>(info) {
+  if (!std::exchange(Environment::of(info.Env()).constructing, false)) {
+    throw js_error(info.Env(), ErrorCode::kArgument, "networks are loaded by an engine");
+  }
+}
 
 const std::shared_ptr<Network>& NetworkWrap::network() const {
   if (!network_) throw Error(ErrorCode::kClosed, "the network is closed");
   return network_;
 }
 
-Napi::Value NetworkWrap::info(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&]() -> Napi::Value {
-    const NetworkInfo& facts = network()->info();
-    Napi::Object object = Napi::Object::New(info.Env());
-    const auto set = [&](const char* key, double value) { object.Set(key, Napi::Number::New(info.Env(), value)); };
-    set("parameters", static_cast<double>(facts.parameters));
-    set("multiplyAdds", static_cast<double>(facts.multiply_adds));
-    set("primitiveNodes", static_cast<double>(facts.primitive_nodes));
-    set("nodes", static_cast<double>(facts.nodes));
-    return object;
-  });
-}
-
 Napi::Value NetworkWrap::forward(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&] {
     return submit(info.Env(), *engine_,
-                  std::make_unique<ForwardJob>(info, info.This().As<Napi::Object>(), network(), buffers_));
+                  std::make_unique<ForwardJob>(info, info.This().As<Napi::Object>(), network(), memory_));
   });
 }
 
 void NetworkWrap::forward_sync(const Napi::CallbackInfo& info) {
   translated(info.Env(), [&] {
-    Forward forward(info, network(), buffers_);
+    Forward forward(info, network(), memory_);
     engine_->run_now([&] { forward.run(); });
     forward.deliver();
   });
@@ -196,7 +218,7 @@ Napi::Value NetworkWrap::profile(const Napi::CallbackInfo& info) {
     const std::uint32_t repeats = to_uint32(info[1], "repeats");
     require(batch > 0 && batch <= 65536 && repeats > 0 && repeats <= 100000, "batch or repeats is out of range");
     return submit(info.Env(), *engine_,
-                  std::make_unique<ProfileJob>(info.Env(), info.This().As<Napi::Object>(), network(),
+                  std::make_unique<ProfileJob>(info.Env(), info.This().As<Napi::Object>(), engine_, network(),
                                                static_cast<int>(batch), static_cast<int>(repeats)));
   });
 }
@@ -204,13 +226,8 @@ Napi::Value NetworkWrap::profile(const Napi::CallbackInfo& info) {
 Napi::Value NetworkWrap::close(const Napi::CallbackInfo& info) {
   // Work in flight keeps the network until it ends; the job below comes after all of it.
   network_.reset();
-  buffers_ = std::make_shared<ForwardBuffers>();
-  if (engine_->stopping()) {
-    const auto deferred = Napi::Promise::Deferred::New(info.Env());
-    deferred.Resolve(info.Env().Undefined());
-    return deferred.Promise();
-  }
-  return submit_function(info.Env(), info.This().As<Napi::Object>(), *engine_, [] {});
+  memory_ = std::make_shared<ForwardMemory>();
+  return submit(info.Env(), *engine_, std::make_unique<LastJob>(info.Env(), info.This().As<Napi::Object>()));
 }
 
 }  // namespace dpm::addon

@@ -11,21 +11,16 @@
 
 namespace dpm::addon {
 
-class ForwardJob;
-
-/// Device buffers of forward calls, kept between calls; used on the engine's thread only.
-struct ForwardBuffers {
-  std::shared_ptr<Buffer> image, time, labels, out, head;
-};
+class ForwardMemory;
 
 class NetworkWrap : public Napi::ObjectWrap<NetworkWrap> {
  public:
   static void define(Napi::Env env);
   static Napi::Object make(Napi::Env env, const std::shared_ptr<Engine>& engine, std::shared_ptr<Network> network);
+  /// For `make` only; throws when JavaScript calls it.
   explicit NetworkWrap(const Napi::CallbackInfo& info);
 
  private:
-  Napi::Value info(const Napi::CallbackInfo& info);
   Napi::Value forward(const Napi::CallbackInfo& info);
   void forward_sync(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);
@@ -36,7 +31,7 @@ class NetworkWrap : public Napi::ObjectWrap<NetworkWrap> {
 
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<Network> network_;
-  std::shared_ptr<ForwardBuffers> buffers_ = std::make_shared<ForwardBuffers>();
+  std::shared_ptr<ForwardMemory> memory_;
 };
 
 }  // namespace dpm::addon

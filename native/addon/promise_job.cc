@@ -18,16 +18,25 @@ void PromiseJob::finished(std::unique_ptr<Job> self) {
   environment_.post(std::make_unique<Settlement>(std::move(job)));
 }
 
+Napi::Value PromiseJob::failure(Napi::Env env) const {
+  if (thrown_) return thrown_->Value();
+  return js_error(env, error, message).Value();
+}
+
 void PromiseJob::settle(Napi::Env env) {
   environment_.work_ends(env);
-  if (error != ErrorCode::kOk) {
-    deferred_.Reject(js_error(env, error, message).Value());
+  if (!deferred_) return;
+  if (thrown_ || error != ErrorCode::kOk) {
+    deferred_->Reject(failure(env));
     return;
   }
   try {
-    deferred_.Resolve(result(env));
-  } catch (const Napi::Error& failure) {
-    deferred_.Reject(failure.Value());
+    deferred_->Resolve(result(env));
+  } catch (const Napi::Error& failed) {
+    deferred_->Reject(failed.Value());
+  } catch (...) {
+    const auto [code, text] = current_error();
+    deferred_->Reject(js_error(env, code, text).Value());
   }
 }
 

@@ -18,7 +18,8 @@ void check_extent(const Buffer& buffer, std::uint64_t batch, std::uint64_t eleme
 
 }  // namespace
 
-StateUpdate::StateUpdate(const Napi::CallbackInfo& info) : records_(to_records(info[2])) {
+StateUpdate::StateUpdate(const Napi::CallbackInfo& info, std::shared_ptr<Device> device)
+    : device_(std::move(device)), records_(to_records(info[2])) {
   update_.batch = to_uint32(info[0], "batch");
   update_.elements = to_uint32(info[1], "elements");
   require(records_.size() == update_.batch, "records must hold one record per sample");
@@ -32,8 +33,10 @@ StateUpdate::StateUpdate(const Napi::CallbackInfo& info) : records_(to_records(i
   const Napi::Value history = registers.Get("history");
   if (history.IsArray()) {
     const auto slots = history.As<Napi::Array>();
-    require(slots.Length() <= DPM_MAX_HISTORY, "the history is too long");
-    for (std::uint32_t j = 0; j < slots.Length(); ++j) {
+    // Reading an element can run JavaScript that makes the array longer.
+    const std::uint32_t length = slots.Length();
+    require(length <= DPM_MAX_HISTORY, "the history is too long");
+    for (std::uint32_t j = 0; j < length; ++j) {
       const Napi::Value slot = slots.Get(j);
       update_.history[j] = view_of(slot, "history");
     }
@@ -53,13 +56,11 @@ dpm_view StateUpdate::view_of(const Napi::Object& registers, const char* key) {
 
 dpm_view StateUpdate::view_of(const Napi::Value& value, const char* what) {
   if (value.IsNull() || value.IsUndefined()) return {};
-  auto buffer = TensorWrap::buffer_of(value, what);
+  auto buffer = TensorWrap::buffer_of(value, what, *device_);
   check_extent(*buffer, update_.batch, update_.elements);
   tensors_.push_back(buffer);
   return buffer->view(update_.elements);
 }
-
-void StateUpdate::run(Device& device) { device.update(update_); }
 
 ReduceJob::ReduceJob(const Napi::CallbackInfo& info, const Napi::Object& owner, std::shared_ptr<Device> device)
     : PromiseJob(info.Env(), owner), device_(std::move(device)) {
@@ -70,11 +71,11 @@ ReduceJob::ReduceJob(const Napi::CallbackInfo& info, const Napi::Object& owner, 
   request_.kind = static_cast<std::uint32_t>(found - std::begin(kinds));
   request_.batch = to_uint32(info[1], "batch");
   request_.elements = to_uint32(info[2], "elements");
-  a_ = TensorWrap::buffer_of(info[3], "a");
+  a_ = TensorWrap::buffer_of(info[3], "a", *device_);
   check_extent(*a_, request_.batch, request_.elements);
   request_.a = a_->view(request_.elements);
   if (!info[4].IsNull() && !info[4].IsUndefined()) {
-    b_ = TensorWrap::buffer_of(info[4], "b");
+    b_ = TensorWrap::buffer_of(info[4], "b", *device_);
     check_extent(*b_, request_.batch, request_.elements);
     request_.b = b_->view(request_.elements);
   }
@@ -90,8 +91,8 @@ Napi::Value ReduceJob::result(Napi::Env env) {
   return array;
 }
 
-ReadJob::ReadJob(const Napi::CallbackInfo& info, const Napi::Object& owner)
-    : PromiseJob(info.Env(), owner), tensor_(TensorWrap::buffer_of(info[0], "tensor")) {
+ReadJob::ReadJob(const Napi::CallbackInfo& info, const Napi::Object& owner, const Device& device)
+    : PromiseJob(info.Env(), owner), tensor_(TensorWrap::buffer_of(info[0], "tensor", device)) {
   const auto target = float_elements(info[1], "into");
   require(target.size * sizeof(float) <= tensor_->bytes(), "the array is larger than the tensor");
   array_ = Napi::Reference<Napi::Float32Array>::New(info[1].As<Napi::Float32Array>(), 1);

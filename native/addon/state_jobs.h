@@ -14,13 +14,14 @@ namespace dpm::addon {
 /// Arguments of `update`: batch, elements, records, registers, streams. Throws Error(kArgument).
 class StateUpdate {
  public:
-  explicit StateUpdate(const Napi::CallbackInfo& info);
-  void run(Device& device);
+  StateUpdate(const Napi::CallbackInfo& info, std::shared_ptr<Device> device);
+  void run() { device_->update(update_); }
 
  private:
   dpm_view view_of(const Napi::Object& registers, const char* key);
   dpm_view view_of(const Napi::Value& value, const char* what);
 
+  std::shared_ptr<Device> device_;
   std::vector<dpm_record> records_;
   std::vector<dpm_update_sample> samples_;
   std::vector<std::shared_ptr<Buffer>> tensors_;
@@ -30,11 +31,10 @@ class StateUpdate {
 class UpdateJob : public PromiseJob {
  public:
   UpdateJob(const Napi::CallbackInfo& info, const Napi::Object& owner, std::shared_ptr<Device> device)
-      : PromiseJob(info.Env(), owner), device_(std::move(device)), update_(info) {}
-  void run() override { update_.run(*device_); }
+      : PromiseJob(info.Env(), owner), update_(info, std::move(device)) {}
+  void run() override { update_.run(); }
 
  private:
-  std::shared_ptr<Device> device_;
   StateUpdate update_;
 };
 
@@ -58,7 +58,7 @@ class ReduceJob : public PromiseJob {
 /// Arguments: tensor, array.
 class ReadJob : public PromiseJob {
  public:
-  ReadJob(const Napi::CallbackInfo& info, const Napi::Object& owner);
+  ReadJob(const Napi::CallbackInfo& info, const Napi::Object& owner, const Device& device);
   void run() override;
 
  protected:

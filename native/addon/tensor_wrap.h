@@ -13,15 +13,17 @@ class TensorWrap : public Napi::ObjectWrap<TensorWrap> {
  public:
   static void define(Napi::Env env);
   static Napi::Object make(Napi::Env env, std::shared_ptr<Buffer> buffer);
-  /// Throws Error(kArgument) when `value` is no tensor, Error(kClosed) when it was freed.
-  static std::shared_ptr<Buffer> buffer_of(const Napi::Value& value, const char* what);
-  static bool is_tensor(const Napi::Value& value);
+  [[nodiscard]] static bool is_tensor(const Napi::Value& value);
+  /// Throws Error(kArgument) when `value` is no tensor of `device`, Error(kClosed) when it was freed.
+  static std::shared_ptr<Buffer> buffer_of(const Napi::Value& value, const char* what, const Device& device);
 
+  /// For `make` only; throws when JavaScript calls it.
   explicit TensorWrap(const Napi::CallbackInfo& info);
+  void Finalize(Napi::Env env) override;
 
  private:
-  Napi::Value elements(const Napi::CallbackInfo& info);
   void free(const Napi::CallbackInfo& info);
+  void release(Napi::Env env);
 
   std::shared_ptr<Buffer> buffer_;
 };

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sampling/record.h"
+#include "backend/record.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -162,7 +162,7 @@ typedef struct dpm_update {
   dpm_view history[DPM_MAX_HISTORY];
 } dpm_update;
 
-/// destination[j] = input_scale * (read_y ? y : x)[row], one row per sample, in order.
+/// destination[network_row] = input_scale * (read_y ? y : x)[row] for every sample.
 typedef struct dpm_gather {
   uint32_t batch;
   uint64_t elements;
@@ -202,7 +202,8 @@ typedef struct dpm_open_options {
 } dpm_open_options;
 
 /// A device. Functions that can fail return a dpm_status and fill `message`. A device is used by one thread at a time,
-/// but `release`, `unload`, `discard` and `memory` may be called while another thread uses it for something else.
+/// but `allocate`, `release`, `unload`, `discard` and `memory` may be called while another thread uses it for something
+/// else. Every pointer and range in a request has been checked by the engine.
 typedef struct dpm_backend {
   uint32_t abi_version;
   uint32_t struct_size;

@@ -1,7 +1,10 @@
 #include "core/thread_pool.h"
 
 #include <chrono>
+#include <string>
+#include <system_error>
 
+#include "core/error.h"
 #include "core/flush_denormals.h"
 
 #if defined(__linux__)
@@ -42,10 +45,18 @@ bool spin_until(const Done& done) {
 }  // namespace
 
 ThreadPool::ThreadPool(int threads) {
-  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  try {
+    for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  } catch (const std::system_error& error) {
+    join_workers();
+    throw Error(ErrorCode::kDevice, "the system refused thread " + std::to_string(workers_.size() + 1) + " of " +
+                                        std::to_string(threads) + ": " + error.what());
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { join_workers(); }
+
+void ThreadPool::join_workers() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     stop_ = true;

@@ -13,7 +13,8 @@ namespace dpm {
 
 class ThreadPool {
  public:
-  /// `threads` in all, the caller of `parallel_for` included; at least 1.
+  /// `threads` in all, the caller of `parallel_for` included; at least 1. Throws Error(kDevice) when the system gives
+  /// fewer.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -38,6 +39,7 @@ class ThreadPool {
   using Invoke = void (*)(const void* context, std::int64_t task, int thread);
 
   void run(std::int64_t tasks, const void* context, Invoke invoke);
+  void join_workers();
   void work(int thread);
   void draw(int thread);
   bool join(std::uint64_t& seen);

@@ -26,8 +26,8 @@ int probe(std::int32_t index, dpm_message* description, dpm_message* reason) {
     set_message(description, std::string(select_isa().name) + ", " + std::to_string(available_processors()) +
                                  " threads (built in and usable: " + available_isas() + ")");
     return 10;
-  } catch (const Error& error) {
-    set_message(reason, error.what());
+  } catch (...) {
+    set_message(reason, current_error().second);
     return 0;
   }
 }

@@ -1,9 +1,8 @@
 #include "cpu/state.h"
 
 #include <cmath>
+#include <span>
 #include <vector>
-
-#include "core/error.h"
 
 namespace dpm::cpu {
 namespace {
@@ -16,10 +15,10 @@ float* row(const dpm_view& view, std::uint64_t index) {
 }
 
 /// The quantile of |x0|, linearly interpolated, and at least the record's floor: the threshold of dynamic clipping.
-float dynamic_threshold(const dpm_device& device, const dpm_update& update, const dpm_update_sample& sample) {
+float dynamic_threshold(const dpm_device& device, const dpm_update& update, const dpm_update_sample& sample,
+                        std::span<float> magnitude) {
   const dpm_record& record = *sample.record;
   const bool read_y = (record.flags & DPM_RECORD_READ_Y) != 0;
-  std::vector<float> magnitude(update.elements);
   const float* in = row(read_y ? update.y : update.x, sample.row);
   const float* out = row(update.out, sample.network_row);
   device.isa.absolute_prediction(record, in, out == nullptr ? in : out, magnitude.data(),
@@ -37,23 +36,19 @@ float dynamic_threshold(const dpm_device& device, const dpm_update& update, cons
   return std::max(quantile, record.clip_high);
 }
 
-/// Refuses records that would touch a tensor that is not there.
-void check_sample(const dpm_update& update, const dpm_update_sample& sample) {
-  const dpm_record& record = *sample.record;
-  const bool read_y = (record.flags & DPM_RECORD_READ_Y) != 0;
-  require(record.slot < DPM_MAX_HISTORY, "a record's history slot is out of range");
-  require((read_y ? update.y : update.x).buffer != nullptr, "a record reads a register that is not there");
-  require((record.flags & DPM_RECORD_WRITE_X) == 0 || update.x.buffer != nullptr, "a record writes x, which is absent");
-  require((record.flags & DPM_RECORD_WRITE_Y) == 0 || update.y.buffer != nullptr, "a record writes y, which is absent");
-  require((record.flags & DPM_RECORD_STORE_HISTORY) == 0 || update.history[record.slot].buffer != nullptr,
-          "a record keeps a prediction in a slot that is absent");
-  require((record.x0_out == 0.0F && record.x_out == 0.0F && record.y_out == 0.0F) || update.out.buffer != nullptr,
-          "a record uses the network's output, which is absent");
-  const bool uses_head =
-      record.variance == DPM_VARIANCE_LOG || (record.variance == DPM_VARIANCE_LINEAR && record.v1 != 0.0F);
-  require(!uses_head || update.head.buffer != nullptr, "a record uses a variance head, which is absent");
-  require(record.clip != DPM_CLIP_DYNAMIC || (record.clip_low >= 0.0F && record.clip_low <= 1.0F),
-          "a dynamic clipping quantile is outside [0, 1]");
+std::vector<float> dynamic_thresholds(dpm_device& device, const dpm_update& update) {
+  std::vector<float> thresholds(update.batch, 0.0F);
+  const bool any = std::any_of(update.samples, update.samples + update.batch,
+                               [](const dpm_update_sample& sample) { return sample.record->clip == DPM_CLIP_DYNAMIC; });
+  if (!any) return thresholds;
+  std::vector<float> scratch(static_cast<std::size_t>(device.pool.threads()) * update.elements);
+  device.pool.parallel_for(update.batch, [&](std::int64_t j, int thread) {
+    const dpm_update_sample& sample = update.samples[j];
+    if (sample.record->clip != DPM_CLIP_DYNAMIC) return;
+    const std::span<float> own(scratch.data() + static_cast<std::size_t>(thread) * update.elements, update.elements);
+    thresholds[static_cast<std::size_t>(j)] = dynamic_threshold(device, update, sample, own);
+  });
+  return thresholds;
 }
 
 }  // namespace
@@ -72,15 +67,7 @@ void gather(dpm_device& device, const dpm_gather& gather) {
 }
 
 void update(dpm_device& device, const dpm_update& update) {
-  require(update.elements <= 0x7FFFFFFF, "a sample has too many elements");
-  std::vector<float> thresholds(update.batch, 0.0F);
-  for (std::uint32_t j = 0; j < update.batch; ++j) check_sample(update, update.samples[j]);
-  device.pool.parallel_for(update.batch, [&](std::int64_t j, int /*thread*/) {
-    const dpm_update_sample& sample = update.samples[j];
-    if (sample.record->clip == DPM_CLIP_DYNAMIC) {
-      thresholds[static_cast<std::size_t>(j)] = dynamic_threshold(device, update, sample);
-    }
-  });
+  const std::vector<float> thresholds = dynamic_thresholds(device, update);
   const auto chunks = static_cast<std::int64_t>((update.elements + kChunk - 1) / kChunk);
   device.pool.parallel_for(static_cast<std::int64_t>(update.batch) * chunks, [&](std::int64_t task, int /*thread*/) {
     const auto j = static_cast<std::size_t>(task / chunks);
@@ -106,8 +93,6 @@ void update(dpm_device& device, const dpm_update& update) {
 }
 
 void reduce(dpm_device& device, const dpm_reduce& reduce) {
-  require(reduce.a.buffer != nullptr, "a reduction needs a tensor");
-  require(reduce.kind != DPM_REDUCE_DOT || reduce.b.buffer != nullptr, "a dot product needs two tensors");
   device.pool.parallel_for(reduce.batch, [&](std::int64_t n, int /*thread*/) {
     const float* a = row(reduce.a, static_cast<std::uint64_t>(n));
     const float* b = row(reduce.kind == DPM_REDUCE_DOT ? reduce.b : reduce.a, static_cast<std::uint64_t>(n));
@@ -116,7 +101,8 @@ void reduce(dpm_device& device, const dpm_reduce& reduce) {
     for (std::uint64_t i = 0; i < reduce.elements; ++i) {
       const double value = a[i];
       sum += reduce.kind == DPM_REDUCE_SUM ? value : value * static_cast<double>(b[i]);
-      maximum = std::max(maximum, std::fabs(value));
+      // Also true for NaN, which must not pass for a small number.
+      if (!(std::fabs(value) <= maximum)) maximum = std::fabs(value);
     }
     reduce.result[n] = reduce.kind == DPM_REDUCE_MAX_ABS ? maximum : sum;
   });

@@ -2,6 +2,7 @@
 
 #include "backend/guard.h"
 #include "backend/registry.h"
+#include "engine/update_check.h"
 
 namespace dpm {
 
@@ -56,11 +57,13 @@ void Device::gather(const dpm_gather& request) {
 }
 
 void Device::update(const dpm_update& request) {
+  check_update(request);
   dpm_message message{};
   check(api_->update(device_, &request, &message), message);
 }
 
 void Device::reduce(const dpm_reduce& request) {
+  check_reduce(request);
   dpm_message message{};
   check(api_->reduce(device_, &request, &message), message);
 }

@@ -21,6 +21,7 @@ class Buffer {
 
   [[nodiscard]] dpm_buffer* get() const { return buffer_; }
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+  [[nodiscard]] bool belongs_to(const Device& device) const { return device_.get() == &device; }
   /// Offsets and sizes in bytes.
   void upload(std::uint64_t offset, const void* data, std::uint64_t bytes);
   void download(std::uint64_t offset, void* data, std::uint64_t bytes) const;
@@ -59,6 +60,7 @@ class Device : public std::enable_shared_from_this<Device> {
   [[nodiscard]] dpm_memory memory() const;
 
   void gather(const dpm_gather& request);
+  /// Throws Error(kArgument) when a record is out of range or uses a tensor that is absent; so does `reduce`.
   void update(const dpm_update& request);
   void reduce(const dpm_reduce& request);
 

@@ -13,9 +13,10 @@ Engine::~Engine() { join(); }
 void Engine::submit(std::unique_ptr<Job> job) {
   {
     const std::lock_guard<std::mutex> lock(queue_mutex_);
-    if (!stopping_) {
+    // While the thread lives, refusals wait their turn, too: they come after the work that is still running.
+    if (!ended_) {
       queue_.push_back(std::move(job));
-      queue_changed_.notify_one();
+      queue_changed_.notify_all();
       return;
     }
   }
@@ -44,27 +45,51 @@ void Engine::drop_cancelled() {
   }
 }
 
+Engine::Turn::Turn(Engine& engine) : engine_(engine) {
+  std::unique_lock<std::mutex> lock(engine.queue_mutex_);
+  engine.queue_changed_.wait(lock,
+                             [&] { return engine.stopping_ || (engine.queue_.empty() && !engine.device_in_use_); });
+  if (engine.stopping_) throw Error(ErrorCode::kClosed, "the engine is closed");
+  engine.device_in_use_ = true;
+}
+
+Engine::Turn::~Turn() {
+  {
+    const std::lock_guard<std::mutex> lock(engine_.queue_mutex_);
+    engine_.device_in_use_ = false;
+  }
+  engine_.queue_changed_.notify_all();
+}
+
 void Engine::work() {
   for (;;) {
     std::unique_ptr<Job> job;
     {
       std::unique_lock<std::mutex> lock(queue_mutex_);
-      queue_changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-      if (queue_.empty()) return;
+      queue_changed_.wait(lock, [this] { return stopping_ || (!queue_.empty() && !device_in_use_); });
+      if (queue_.empty()) {
+        ended_ = true;
+        return;
+      }
       job = std::move(queue_.front());
       queue_.pop_front();
+      device_in_use_ = !stopping_;
     }
     if (stopping_) {
       job->error = ErrorCode::kClosed;
       job->message = "the engine was closed before the work began";
     } else {
-      const std::lock_guard<std::mutex> lock(device_mutex_);
       try {
         job->run();
       } catch (...) {
         std::tie(job->error, job->message) = current_error();
       }
     }
+    {
+      const std::lock_guard<std::mutex> lock(queue_mutex_);
+      device_in_use_ = false;
+    }
+    queue_changed_.notify_all();
     finish(std::move(job));
   }
 }

@@ -42,15 +42,14 @@ class Engine {
 
   [[nodiscard]] const std::shared_ptr<Device>& device() const { return device_; }
 
-  /// Queues a job; after `stop` it finishes at once with kClosed.
+  /// Queues a job; after `stop` it finishes with kClosed.
   void submit(std::unique_ptr<Job> job);
   /// Finishes queued jobs that are cancelled, with kAborted.
   void drop_cancelled();
-  /// Runs `body` on the calling thread, between jobs.
+  /// Runs `body` on the calling thread once everything queued before it is done. Throws Error(kClosed).
   template <typename Body>
   void run_now(const Body& body) {
-    const std::lock_guard<std::mutex> lock(device_mutex_);
-    if (stopping_) throw Error(ErrorCode::kClosed, "the engine is closed");
+    const Turn turn(*this);
     body();
   }
   /// Lets the running job end at its next look at `stopping`, fails queued ones; returns at once.
@@ -58,16 +57,31 @@ class Engine {
   /// stop() and wait for the thread.
   void join();
   [[nodiscard]] const std::atomic<bool>& stopping() const { return stopping_; }
+  /// Gives the device up; after join().
+  void release_device() { device_.reset(); }
 
  private:
+  /// The right to use the device outside the engine's thread.
+  class Turn {
+   public:
+    explicit Turn(Engine& engine);
+    ~Turn();
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    Engine& engine_;
+  };
+
   void work();
   void finish(std::unique_ptr<Job> job);
 
   std::shared_ptr<Device> device_;
-  std::mutex device_mutex_;
   std::mutex queue_mutex_;
   std::condition_variable queue_changed_;
   std::deque<std::unique_ptr<Job>> queue_;
+  bool device_in_use_ = false;
+  bool ended_ = false;
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backend/guard.h"
+#include "core/error.h"
 #include "graph/fusion.h"
 #include "unet/builder.h"
 
@@ -76,7 +77,7 @@ void Network::run(const dpm_bindings& bindings, double* node_seconds) {
 
 void Network::evaluate(const dpm_bindings& bindings) { run(bindings, nullptr); }
 
-std::vector<NodeTime> Network::profile(int batch, int repeats) {
+std::vector<NodeTime> Network::profile(int batch, int repeats, const std::atomic<bool>& stopping) {
   reserve(batch);
   const auto count = static_cast<std::uint64_t>(batch);
   const auto zeros = [&](std::uint64_t elements) {
@@ -99,6 +100,7 @@ std::vector<NodeTime> Network::profile(int batch, int repeats) {
   std::vector<std::vector<double>> samples(graph_.nodes.size());
   std::vector<double> seconds(graph_.nodes.size());
   for (int i = 0; i < repeats; ++i) {
+    if (stopping) throw Error(ErrorCode::kClosed, "the engine was closed");
     run(bindings, seconds.data());
     for (std::size_t node = 0; node < seconds.size(); ++node) samples[node].push_back(seconds[node]);
   }

@@ -1,6 +1,7 @@
 // A network loaded on a device: its graph after fusion, its plan, its executable.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -50,8 +51,8 @@ class Network {
   void reserve(int batch);
   /// One evaluation of at most the reserved batch.
   void evaluate(const dpm_bindings& bindings);
-  /// Median time per node over `repeats` evaluations of zeros.
-  std::vector<NodeTime> profile(int batch, int repeats);
+  /// Median time per node over `repeats` evaluations of zeros. Throws Error(kClosed) once `stopping` is set.
+  std::vector<NodeTime> profile(int batch, int repeats, const std::atomic<bool>& stopping);
 
  private:
   void run(const dpm_bindings& bindings, double* node_seconds);

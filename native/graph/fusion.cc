@@ -12,7 +12,8 @@ bool is_plain_convolution(const Node& node) {
 }
 
 std::optional<Node> fold_into_convolution(const Graph& graph, const Node& producer, const Node& consumer) {
-  if (!is_plain_convolution(producer) && !(producer.op == DPM_OP_CONVOLUTION && !producer.silu)) return std::nullopt;
+  // A sum takes the convolution on either side, everything else only as its map.
+  if (producer.silu || (consumer.op != DPM_OP_ADD && consumer.inputs[0] != producer.output)) return std::nullopt;
   Node fused = producer;
   switch (consumer.op) {
     case DPM_OP_BIAS:

@@ -12,11 +12,6 @@ std::int64_t Constant::elements() const {
   return count;
 }
 
-int Graph::add_input(dpm_role role, int channels, int height, int width) {
-  values.push_back({channels, height, width, role, -1, 0});
-  return static_cast<int>(values.size()) - 1;
-}
-
 int Graph::add(Node node) {
   values.push_back(infer_shape(*this, node));
   node.output = static_cast<int>(values.size()) - 1;

@@ -67,7 +67,7 @@ struct Graph {
   std::vector<Node> nodes;
   std::vector<Constant> constants;
 
-  /// Adds a network input.
+  /// Adds a network input. Throws Error(kTensorShape) when it is empty or too large to count.
   int add_input(dpm_role role, int channels, int height, int width);
   /// Adds `node`, infers its output's shape and returns the output. Throws Error(kTensorShape) on a mismatch.
   int add(Node node);

@@ -7,6 +7,11 @@
 namespace dpm::graph {
 namespace {
 
+// Keeps every product of extents, batch and element size within 64 bits, and counts of elements within an int.
+constexpr int kLargestSide = 65536;
+constexpr int kLargestChannels = 1 << 24;
+constexpr std::uint64_t kMostElements = 0x7FFFFFFF;
+
 [[noreturn]] void mismatch(const Node& node, const std::string& what) {
   throw Error(ErrorCode::kTensorShape, node.name + ": " + what);
 }
@@ -32,7 +37,7 @@ const Value& input(const Graph& graph, const Node& node, int index) {
 
 /// Output channels of the stacked weights of a convolution; a linear layer's [out, in] counts as 1 x 1.
 int stacked_outputs(const Graph& graph, const Node& node, int in_channels) {
-  int outputs = 0;
+  std::int64_t outputs = 0;
   for (const int weight : node.weights) {
     const Constant& constant = graph.constants[weight];
     if (constant.dims.empty() || constant.dims[0] < 1) mismatch(node, "tensor " + constant.name + " is empty");
@@ -44,9 +49,10 @@ int stacked_outputs(const Graph& graph, const Node& node, int in_channels) {
     } else {
       expect_dims(node, constant, {out, in_channels, node.kernel, node.kernel});
     }
-    outputs += static_cast<int>(out);
+    outputs += out;
+    if (outputs > kLargestChannels) mismatch(node, "there are too many output channels");
   }
-  return outputs;
+  return static_cast<int>(outputs);
 }
 
 void expect_vector(const Graph& graph, const Node& node, int channels) {
@@ -102,7 +108,9 @@ Value infer_attention(const Graph& graph, const Node& node) {
 
 Value infer_embedding(const Graph& graph, const Node& node) {
   const Constant& table = graph.constants[node.weights[0]];
-  if (table.dims.size() != 2) mismatch(node, "tensor " + table.name + " is not a table");
+  if (table.dims.size() != 2 || table.dims[1] > kLargestChannels) {
+    mismatch(node, "tensor " + table.name + " is not a table");
+  }
   return {static_cast<int>(table.dims[1]), 1, 1};
 }
 
@@ -160,10 +168,24 @@ Value infer(const Graph& graph, const Node& node) {
   }
 }
 
+bool has_valid_extents(const Value& value) {
+  return value.channels >= 1 && value.channels <= kLargestChannels && value.height >= 1 &&
+         value.height <= kLargestSide && value.width >= 1 && value.width <= kLargestSide &&
+         value.elements() <= kMostElements;
+}
+
 }  // namespace
+
+int Graph::add_input(dpm_role role, int channels, int height, int width) {
+  const Value value{channels, height, width, role, -1, 0};
+  if (!has_valid_extents(value)) throw Error(ErrorCode::kTensorShape, "an input of the network is too large or empty");
+  values.push_back(value);
+  return static_cast<int>(values.size()) - 1;
+}
 
 Value infer_shape(const Graph& graph, const Node& node) {
   Value out = infer(graph, node);
+  if (!has_valid_extents(out)) mismatch(node, "the result is too large or empty");
   out.role = DPM_ROLE_INTERNAL;
   out.parent = -1;
   out.channel_offset = 0;

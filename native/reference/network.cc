@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "backend/bindings.h"
 #include "core/dtype.h"
 #include "core/error.h"
 
@@ -17,21 +18,6 @@ std::vector<double> doubles(const dpm_constant& constant) {
   return result;
 }
 
-const dpm_view& binding(const dpm_bindings& bindings, std::uint32_t role) {
-  switch (role) {
-    case DPM_ROLE_IMAGE:
-      return bindings.image;
-    case DPM_ROLE_TIME:
-      return bindings.time;
-    case DPM_ROLE_LABEL:
-      return bindings.labels;
-    case DPM_ROLE_HEAD:
-      return bindings.head;
-    default:
-      return bindings.out;
-  }
-}
-
 /// A map of sample n: in the arena, or `staging` filled from an external value.
 dpm::reference::Map map_of(const dpm_executable& executable, const dpm_bindings& bindings, int value, std::uint32_t n,
                            std::vector<double>& staging) {
@@ -44,7 +30,7 @@ dpm::reference::Map map_of(const dpm_executable& executable, const dpm_bindings&
   }
   staging.assign(static_cast<std::size_t>(map.elements()), -1.0);
   map.data = staging.data();
-  const dpm_view& view = binding(bindings, shape.role);
+  const dpm_view& view = dpm::binding_of(bindings, shape.role);
   if (view.buffer == nullptr) return map;
   const float* source = dpm::reference::row(view, n);
   if (shape.role == DPM_ROLE_LABEL) {
@@ -97,7 +83,7 @@ void dpm_executable::run(const dpm_bindings& bindings, double* node_seconds) con
       dpm::reference::run_node(layer, inputs, out);
       const dpm_value& shape = network.values[static_cast<std::size_t>(layer.node.output)];
       if (shape.role == DPM_ROLE_INTERNAL) continue;
-      float* target = dpm::reference::row(binding(bindings, shape.role), n);
+      float* target = dpm::reference::row(dpm::binding_of(bindings, shape.role), n);
       for (int e = 0; e < out.elements(); ++e) target[e] = static_cast<float>(out.data[e]);
     }
     if (node_seconds == nullptr) continue;

@@ -64,7 +64,11 @@ struct Map {
 /// Runs one node for one sample.
 void run_node(const dpm_network::Node& node, const Map* inputs, const Map& out);
 
+/// First element of one row of a view, null where the tensor is absent.
 float* row(const dpm_view& view, std::uint64_t index);
+
+// The operations of the same names in backend.h; requests have been checked by the engine.
+
 void gather(const dpm_gather& gather);
 void update(const dpm_update& update);
 void reduce(const dpm_reduce& reduce);

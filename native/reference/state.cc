@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/error.h"
 #include "core/philox.h"
 #include "reference/network.h"
 
@@ -130,11 +129,6 @@ void update(const dpm_update& update) {
               row(update.noise, sample.noise_row), {}};
     for (int slot = 0; slot < DPM_MAX_HISTORY; ++slot) rows.history[slot] = row(update.history[slot], sample.row);
     const dpm_record& record = *sample.record;
-    const bool keeps = (record.flags & DPM_RECORD_STORE_HISTORY) != 0;
-    require(record.slot < DPM_MAX_HISTORY && (!keeps || rows.history[record.slot] != nullptr) &&
-                ((record.flags & DPM_RECORD_WRITE_X) == 0 || rows.x != nullptr) &&
-                ((record.flags & DPM_RECORD_WRITE_Y) == 0 || rows.y != nullptr),
-            "a record writes a tensor that is not there");
     const double limit = record.clip == DPM_CLIP_DYNAMIC ? threshold(record, rows, update.elements) : 0.0;
     for (std::uint64_t i = 0; i < update.elements; ++i) update_element(sample, rows, limit, i);
   }
@@ -148,7 +142,7 @@ void reduce(const dpm_reduce& reduce) {
     double maximum = 0;
     for (std::uint64_t i = 0; i < reduce.elements; ++i) {
       const double value = read(a, i);
-      maximum = std::max(maximum, std::fabs(value));
+      if (!(std::fabs(value) <= maximum)) maximum = std::fabs(value);
       if (reduce.kind == DPM_REDUCE_SUM) sum += value;
       if (reduce.kind == DPM_REDUCE_SUM_SQUARES) sum += value * value;
       if (reduce.kind == DPM_REDUCE_DOT) sum += value * read(b, i);

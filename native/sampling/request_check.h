@@ -1,3 +1,4 @@
+// Checks of a run request.
 #pragma once
 
 #include "sampling/runner.h"

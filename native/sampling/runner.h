@@ -8,8 +8,8 @@
 #include <memory>
 #include <vector>
 
+#include "backend/record.h"
 #include "engine/network.h"
-#include "sampling/record.h"
 
 namespace dpm {
 

@@ -42,7 +42,7 @@ int norm(Graph& graph, RandomValues& random, int input, int channels, int groups
 }
 
 /// A residual block with time, upsampling, attention and a scale: every pattern the passes know.
-Graph patterns(RandomValues& random, bool scale_shift) {
+Graph patterns(RandomValues& random, bool scale_shift, int blocks = 2) {
   Graph graph;
   const int image = graph.add_input(DPM_ROLE_IMAGE, 3, 6, 10);
   const int time = graph.add_input(DPM_ROLE_TIME, 1, 1, 1);
@@ -52,7 +52,7 @@ Graph patterns(RandomValues& random, bool scale_shift) {
   const int embedding = graph.add(make_node(DPM_OP_SILU, {graph.add(sinusoid)}));
   int x = with_bias(graph, random, convolution(graph, random, image, 3, 24, 3), 24);
   const int rows = scale_shift ? 48 : 24;
-  for (int block = 0; block < 2; ++block) {
+  for (int block = 0; block < blocks; ++block) {
     int h = graph.add(make_node(DPM_OP_SILU, {norm(graph, random, x, 24, 8)}));
     h = with_bias(graph, random, convolution(graph, random, h, 24, 24, 3), 24);
     const int projection = with_bias(graph, random, convolution(graph, random, embedding, 16, rows, 1), rows);
@@ -112,6 +112,18 @@ TEST_P(Fusion, LeavesNoPatternAndKeepsTheResult) {
 }
 
 INSTANTIATE_TEST_SUITE_P(TimeModes, Fusion, testing::Bool());
+
+TEST(Fusion, OneBlocksProjectionIsNoMap) {
+  // With one block the projection is not merged with others; it must not be taken for the map it is added to.
+  for (const bool scale_shift : {false, true}) {
+    RandomValues random(9);
+    const Graph primitive = patterns(random, scale_shift, 1);
+    GraphInputs inputs{random.normals(3 * 60), {250.0F}, {}};
+    const auto expected = run_graph(Device::open("reference", {}), primitive, 1, inputs, false);
+    const auto actual = run_graph(Device::open("cpu", {1, false}), primitive, 1, inputs, true);
+    EXPECT_LT(relative_difference(actual, expected), 1e-5);
+  }
+}
 
 TEST(Fusion, RespectsTheDevice) {
   RandomValues random(4);
@@ -195,6 +207,9 @@ TEST(Shapes, MismatchesAreRefused) {
   attend.heads = 3;
   expect_shape_error([&] { graph.add(attend); });
   expect_shape_error([&] { graph.add(make_node(DPM_OP_SILU, {99})); });
+  expect_shape_error([&] { graph.add_input(DPM_ROLE_IMAGE, 1, 65536, 65536); });
+  const int large = graph.add_input(DPM_ROLE_IMAGE, 1, 32768, 32768);
+  expect_shape_error([&] { graph.add(make_node(DPM_OP_UPSAMPLE, {large})); });
 }
 
 }  // namespace

@@ -1,9 +1,9 @@
 // The fused update: blocks that stay in the first-level cache pass through every stage of the record, so that each
 // tensor is read once and written once.
+#include "backend/update_math.h"
 #include "core/philox.h"
 #include "cpu/isa/functions.h"
 #include "cpu/isa/philox_vector.h"
-#include "sampling/update_math.h"
 
 namespace dpm::cpu::DPM_ISA_NAMESPACE {
 namespace {

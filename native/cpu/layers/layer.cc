@@ -1,25 +1,11 @@
 #include "cpu/layers/layer.h"
 
+#include "backend/bindings.h"
 #include "core/dtype.h"
 #include "core/error.h"
 
 namespace dpm::cpu {
 namespace {
-
-const dpm_view& binding(const dpm_bindings& bindings, std::uint32_t role) {
-  switch (role) {
-    case DPM_ROLE_IMAGE:
-      return bindings.image;
-    case DPM_ROLE_TIME:
-      return bindings.time;
-    case DPM_ROLE_LABEL:
-      return bindings.labels;
-    case DPM_ROLE_HEAD:
-      return bindings.head;
-    default:
-      return bindings.out;
-  }
-}
 
 bool is_external(const dpm_value& value) { return value.role != DPM_ROLE_INTERNAL; }
 
@@ -34,7 +20,7 @@ MapView RunContext::map(int value) const {
   view.height = shape.height;
   view.width = shape.width;
   if (is_external(shape)) {
-    const dpm_view& bound = binding(bindings, shape.role);
+    const dpm_view& bound = binding_of(bindings, shape.role);
     view.data = bound.buffer->memory.floats() + bound.offset;
     view.sample_stride = static_cast<std::ptrdiff_t>(bound.stride);
     view.pixel_stride = 1;
@@ -48,7 +34,7 @@ MapView RunContext::map(int value) const {
 }
 
 const void* RunContext::external(dpm_role role) const {
-  const dpm_view& bound = binding(bindings, role);
+  const dpm_view& bound = binding_of(bindings, role);
   return bound.buffer == nullptr ? nullptr : bound.buffer->memory.floats() + bound.offset;
 }
 

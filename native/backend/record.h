@@ -1,5 +1,6 @@
 // The binary record of a step program: one network evaluation and one fused update.
-// A plain struct of 32-bit words, little-endian, shared by every backend and by TypeScript (lib/samplers/program.ts).
+// A plain struct of 32-bit words, little-endian, shared by every device and by TypeScript (lib/samplers/pack.ts): a
+// change of it is a new DPM_BACKEND_ABI and a new version of the addon's surface.
 #pragma once
 
 #include <stdint.h>
@@ -8,7 +9,7 @@
 extern "C" {
 #endif
 
-enum { DPM_RECORD_VERSION = 1, DPM_MAX_HISTORY = 8 };
+enum { DPM_MAX_HISTORY = 8 };
 
 /// Bits of dpm_record::flags.
 enum dpm_record_flag {
@@ -35,8 +36,9 @@ enum dpm_variance_form {
 ///   x'      = x_x*x + x_y*y + x_out*out + sum_j x_history[j]*m[j] + sqrt(variance)*z
 ///   y'      = y_x*x' + y_y*y + y_out*out + sum_j y_history[j]*m[j]
 ///
-/// A coefficient of zero leaves its tensor out: it may be absent, or hold anything.
-/// The noise prediction of the variance forms is eps = eps_in*in + eps_out*out, unclipped.
+/// In x' and y' a coefficient of zero leaves its tensor out: it may be absent, or hold anything. Elsewhere a tensor
+/// with coefficient zero is absent or finite. The noise prediction of the variance forms is eps = eps_in*in +
+/// eps_out*out, unclipped.
 typedef struct dpm_record {
   uint32_t flags;
   uint32_t slot;

@@ -1,9 +1,9 @@
 // The arithmetic of a record (record.h), element by element; CPU and CUDA kernels share it.
 #pragma once
 
+#include "backend/record.h"
 #include "core/host_device.h"
 #include "core/scalar_math.h"
-#include "sampling/record.h"
 
 namespace dpm::update {
 

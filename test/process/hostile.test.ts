@@ -1,0 +1,230 @@
+// The addon's own functions with arguments that its TypeScript would never pass: each has to be refused with a code,
+// and the process has to live.
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import { loadableNetwork, readModelFolder } from '../../lib/checkpoint/model-folder.js';
+import {
+  native,
+  type NativeEngine,
+  type NativeNetwork,
+  type NativeRegisters,
+  type NativeRunRequest,
+  type NativeUNet,
+  type NativeWeights,
+} from '../../lib/native.js';
+import { linear, stepRecord } from '../../lib/samplers/builder.js';
+import { packRecord } from '../../lib/samplers/pack.js';
+import { packagePath } from '../support/temporary.js';
+
+const pixels = 28 * 28;
+const options = { device: 'cpu', threads: 1, exact: false };
+let description: NativeUNet;
+let weights: NativeWeights;
+
+beforeAll(async () => {
+  ({ unet: description, weights } = await loadableNetwork(await readModelFolder(packagePath('models/mnist')), null));
+});
+
+async function withNetwork(use: (network: NativeNetwork, engine: NativeEngine) => Promise<void>): Promise<void> {
+  const engine = new (native().Engine)(options);
+  try {
+    await use(await engine.loadNetwork(description, weights), engine);
+  } finally {
+    await engine.close();
+  }
+}
+
+function request(records: number): NativeRunRequest {
+  const record = packRecord(stepRecord({ time: 10, x: linear({ x: 0.5, out: 0.1 }) }), false);
+  return {
+    records: Uint8Array.from({ length: records * record.length }, (_, i) => record[i % record.length]!),
+    programs: Uint32Array.of(0, records, 0),
+    initialScale: Float32Array.of(1),
+    sampleProgram: Uint32Array.of(0),
+    sampleStream: Uint32Array.of(1, 0, 0),
+    labels: null,
+    init: null,
+    noise: null,
+    batch: 1,
+    snapshotEvery: 0,
+    cancel: null,
+    onProgress: null,
+  };
+}
+
+function registers(x: NativeRegisters['x'], history: NativeRegisters['history'] = []): NativeRegisters {
+  return { x, y: null, out: null, head: null, noise: null, history };
+}
+
+const copyRecord = packRecord(stepRecord({ time: 0, x: linear({ x: 1 }) }), false);
+
+function codeOf(body: () => unknown): string {
+  try {
+    body();
+  } catch (error) {
+    return (error as { code?: string }).code ?? 'no code';
+  }
+  return 'accepted';
+}
+
+describe('objects of the wrong class', () => {
+  it('are refused where a cancel token is expected', () =>
+    withNetwork((network, engine) => {
+      for (const cancel of [engine, network, {}, 3]) {
+        expect(codeOf(() => network.run({ ...request(1), cancel } as unknown as NativeRunRequest))).toBe(
+          'ERR_DPM_ARGUMENT',
+        );
+      }
+      return Promise.resolve();
+    }));
+
+  it('cannot be made by JavaScript', () =>
+    withNetwork((network, engine) => {
+      for (const made of [network, engine.tensor(4)]) {
+        const Class = made.constructor as new () => unknown;
+        expect(codeOf(() => new Class())).toBe('ERR_DPM_ARGUMENT');
+      }
+      return Promise.resolve();
+    }));
+
+  it('and tensors of another engine are refused', () =>
+    withNetwork(async (network, engine) => {
+      const other = new (native().Engine)(options);
+      const x = other.tensor(pixels);
+      const out = new Float32Array(pixels);
+      expect(codeOf(() => network.forward(1, x, Float32Array.of(1), null, out, null))).toBe('ERR_DPM_ARGUMENT');
+      expect(codeOf(() => engine.read(x, out))).toBe('ERR_DPM_ARGUMENT');
+      expect(codeOf(() => engine.update(1, 4, copyRecord, registers(x), new Uint32Array(5)))).toBe('ERR_DPM_ARGUMENT');
+      await other.close();
+    }));
+});
+
+describe('getters that change what has been checked', () => {
+  it('cannot lengthen the history', () =>
+    withNetwork((_, engine) => {
+      const x = engine.tensor(4);
+      const history: unknown[] = [null];
+      Object.defineProperty(history, 0, {
+        get: () => {
+          for (let i = 1; i < 5000; ++i) history[i] = x;
+          return x;
+        },
+      });
+      const wrong = registers(x, history as NativeRegisters['history']);
+      expect(
+        codeOf(() => {
+          engine.updateSync(1, 4, copyRecord, wrong, new Uint32Array(5));
+        }),
+      ).toBe('accepted');
+      return Promise.resolve();
+    }));
+
+  it('cannot detach a buffer in between', () =>
+    withNetwork(async (network) => {
+      const spoiled = request(1);
+      const { programs } = spoiled;
+      Object.defineProperty(spoiled, 'initialScale', {
+        get: () => {
+          structuredClone(programs.buffer, { transfer: [programs.buffer as ArrayBuffer] });
+          return Float32Array.of(1);
+        },
+      });
+      expect(codeOf(() => network.run(spoiled))).toBe('ERR_DPM_ARGUMENT');
+      await Promise.resolve();
+    }));
+});
+
+describe('descriptions', () => {
+  it('with unknown words or impossible sizes are refused', async () => {
+    const engine = new (native().Engine)(options);
+    const refused = async (change: Record<string, unknown>): Promise<string> => {
+      try {
+        await engine.loadNetwork({ ...description, ...change }, weights);
+      } catch (error) {
+        return (error as { code: string }).code;
+      }
+      return 'accepted';
+    };
+    expect(await refused({ time: { ...description.time, order: 'sin,cos' } })).toBe('ERR_DPM_ARGUMENT');
+    expect(await refused({ blocks: [{ kind: 'pull' }] })).toBe('ERR_DPM_ARGUMENT');
+    expect(await refused({ height: 2.5 })).toBe('ERR_DPM_ARGUMENT');
+    expect(await refused({ height: 65536, width: 65536 })).toBe('ERR_DPM_TENSOR_SHAPE');
+    expect(await refused({ blocks: [{ kind: 'push' }] })).toBe('ERR_DPM_ARGUMENT');
+    expect(codeOf(() => engine.tensor(2.9))).toBe('ERR_DPM_ARGUMENT');
+    await engine.close();
+  });
+});
+
+describe('order and closing', () => {
+  it('a synchronous call comes after what was queued before it', () =>
+    withNetwork(async (_, engine) => {
+      const x = engine.tensor(4);
+      for (let i = 0; i < 100; ++i) {
+        const written = engine.write(x, new Float32Array(4).fill(i));
+        engine.updateSync(
+          1,
+          4,
+          packRecord(stepRecord({ time: 0, x: linear({ x: 2 }) }), false),
+          registers(x),
+          new Uint32Array(5),
+        );
+        const result = new Float32Array(4);
+        await engine.read(x, result);
+        await written;
+        expect(result[0]).toBe(2 * i);
+      }
+    }));
+
+  it('making a tensor does not wait for a run', () =>
+    withNetwork(async (network, engine) => {
+      const cancel = new (native().CancelToken)();
+      const run = network.run({ ...request(2000), cancel }).catch((error: unknown) => (error as { code: string }).code);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      const start = performance.now();
+      engine.tensor(1);
+      expect(performance.now() - start).toBeLessThan(20);
+      cancel.cancel();
+      expect(await run).toBe('ERR_DPM_ABORTED');
+    }));
+
+  it('every close waits for running work', async () => {
+    const engine = new (native().Engine)(options);
+    const network = await engine.loadNetwork(description, weights);
+    const order: string[] = [];
+    const note = (name: string) => () => {
+      order.push(name);
+    };
+    const run = network.run(request(2000)).then(note('run'), note('run'));
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    await Promise.all([
+      run,
+      engine.close().then(note('close')),
+      engine.close().then(note('close')),
+      network.close().then(note('network')),
+    ]);
+    expect(order[0]).toBe('run');
+    expect(order.slice(1).sort()).toEqual(['close', 'close', 'network']);
+    expect(engine.memory()).toEqual({ host: 0, device: 0, peakDevice: 0 });
+  });
+
+  it('closing interrupts a profile', async () => {
+    const engine = new (native().Engine)(options);
+    const network = await engine.loadNetwork(description, weights);
+    const profile = network.profile(1, 100_000).catch((error: unknown) => (error as { code: string }).code);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    await engine.close();
+    expect(await profile).toBe('ERR_DPM_CLOSED');
+  });
+
+  it('what a progress callback throws rejects the run', () =>
+    withNetwork(async (network) => {
+      const failure = new Error('the listener is broken');
+      const run = network.run({
+        ...request(2000),
+        onProgress: () => {
+          throw failure;
+        },
+      });
+      await expect(run).rejects.toBe(failure);
+    }));
+});
