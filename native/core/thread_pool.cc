@@ -1,11 +1,11 @@
 #include "core/thread_pool.h"
 
-#include <chrono>
 #include <string>
 #include <system_error>
 
 #include "core/error.h"
 #include "core/flush_denormals.h"
+#include "core/spin.h"
 
 #if defined(__linux__)
 #include <sched.h>
@@ -14,33 +14,9 @@
 namespace dpm {
 namespace {
 
-// Long enough to bridge the gap between two layers, short enough to leave the core to others when the engine idles.
-constexpr auto kSpin = std::chrono::microseconds(30);
-
 constexpr std::uint64_t kActive = 0xFFFF;
 constexpr std::uint64_t kOpen = 0x10000;
 constexpr std::uint64_t kGeneration = 0x20000;
-
-inline void relax() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
-/// Spins until `done()` or the spin time is over; returns `done()`.
-template <typename Done>
-bool spin_until(const Done& done) {
-  const auto deadline = std::chrono::steady_clock::now() + kSpin;
-  do {
-    for (int i = 0; i < 64; ++i) {
-      if (done()) return true;
-      relax();
-    }
-  } while (std::chrono::steady_clock::now() < deadline);
-  return done();
-}
 
 }  // namespace
 

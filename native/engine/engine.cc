@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "core/spin.h"
+
 namespace dpm {
 
 Engine::Engine(const std::string& device, const DeviceOptions& options) : device_(Device::open(device, options)) {
@@ -16,6 +18,7 @@ void Engine::submit(std::unique_ptr<Job> job) {
     // While the thread lives, refusals wait their turn, too: they come after the work that is still running.
     if (!ended_) {
       queue_.push_back(std::move(job));
+      ++submitted_;
       queue_changed_.notify_all();
       return;
     }
@@ -62,8 +65,10 @@ Engine::Turn::~Turn() {
 }
 
 void Engine::work() {
-  for (;;) {
+  for (std::uint64_t seen = 0;;) {
     std::unique_ptr<Job> job;
+    // Callers that await one result before they ask for the next find the thread awake.
+    spin_until([&] { return submitted_ != seen || stopping_; });
     {
       std::unique_lock<std::mutex> lock(queue_mutex_);
       queue_changed_.wait(lock, [this] { return stopping_ || (!queue_.empty() && !device_in_use_); });
@@ -73,6 +78,7 @@ void Engine::work() {
       }
       job = std::move(queue_.front());
       queue_.pop_front();
+      if (queue_.empty()) seen = submitted_;
       device_in_use_ = !stopping_;
     }
     if (stopping_) {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -80,6 +81,8 @@ class Engine {
   std::mutex queue_mutex_;
   std::condition_variable queue_changed_;
   std::deque<std::unique_ptr<Job>> queue_;
+  // Raised by every job queued; lets the thread look for work without the lock.
+  std::atomic<std::uint64_t> submitted_{0};
   bool device_in_use_ = false;
   bool ended_ = false;
   std::atomic<bool> stopping_{false};

@@ -72,8 +72,8 @@ Case random_convolution(RandomValues& random, int index) {
 /// A convolution large enough for Winograd's algorithm, with everything that can be fused into it.
 Case random_winograd(RandomValues& random, int index) {
   Case test;
-  const int channels = 16 * random.between(2, 5);
-  const int outputs = 16 * random.between(2, 5);
+  const int channels = 16 * random.between(4, 6);
+  const int outputs = 16 * random.between(4, 6);
   const int zoom = index % 3 == 0 ? 2 : 1;
   const int height = random.between(13, 20);
   const int width = random.between(13, 20);

@@ -1,0 +1,33 @@
+// Waiting without giving the processor away: waking a sleeping thread costs more than a small piece of work.
+#pragma once
+
+#include <chrono>
+
+namespace dpm {
+
+inline void relax_processor() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+/// Long enough to bridge the gap between two layers or two calls, short enough to leave the core to others when the
+/// engine idles.
+constexpr std::chrono::microseconds kSpinTime{30};
+
+/// Waits for `done()` for at most kSpinTime; returns `done()`.
+template <typename Done>
+bool spin_until(const Done& done) {
+  const auto deadline = std::chrono::steady_clock::now() + kSpinTime;
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (done()) return true;
+      relax_processor();
+    }
+  } while (std::chrono::steady_clock::now() < deadline);
+  return done();
+}
+
+}  // namespace dpm
