@@ -1,13 +1,16 @@
-// Writes the bundled MNIST U-Net as an ONNX file: a network of another runtime for sample.mjs to drive.
+// Writes a diffusers U-Net (plain and attention blocks, float32), by default the bundled MNIST one, as an ONNX file: a
+// network of another runtime for sample.mjs to drive.
 //
-//   cd examples/onnxruntime && npm install --ignore-scripts && node export.mjs [OUT.onnx]
+//   cd examples/onnxruntime && npm install --ignore-scripts && node export.mjs [OUT.onnx] [MODEL_FOLDER]
 import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 import { OnnxGraph } from './onnx-graph.mjs';
 
-const folder = new URL('../../models/mnist/unet/', import.meta.url);
-const config = JSON.parse(readFileSync(new URL('config.json', folder), 'utf8'));
-const file = readFileSync(new URL('diffusion_pytorch_model.safetensors', folder));
+const folder = join(process.argv[3] ?? fileURLToPath(new URL('../../models/mnist', import.meta.url)), 'unet');
+const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8'));
+const file = readFileSync(join(folder, 'diffusion_pytorch_model.safetensors'));
 const headerBytes = Number(file.readBigUInt64LE(0));
 const header = JSON.parse(file.toString('utf8', 8, 8 + headerBytes));
 

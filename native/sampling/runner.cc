@@ -187,15 +187,15 @@ class Flight {
       from.network_row = static_cast<std::uint32_t>(j);
       update_samples_.push_back(from);
     }
-    dpm_gather request{};
-    request.batch = static_cast<std::uint32_t>(asking.size());
-    request.elements = shape_.image;
-    request.samples = update_samples_.data();
-    request.x = x_->view(shape_.image);
-    if (y_) request.y = y_->view(shape_.image);
-    request.destination = input_->view(shape_.image);
-    network_.device().gather(request);
-    return request.destination;
+    const dpm_view y = y_ ? y_->view(shape_.image) : dpm_view{};
+    gather(shape_.image, x_->view(shape_.image), y, input_->view(shape_.image));
+    return input_->view(shape_.image);
+  }
+
+  /// Copies the rows that update_samples_ name.
+  void gather(std::uint64_t elements, const dpm_view& x, const dpm_view& y, const dpm_view& destination) {
+    network_.device().gather(
+        {static_cast<std::uint32_t>(update_samples_.size()), elements, update_samples_.data(), x, y, destination});
   }
 
   /// Moves row j of `compact` to row asking[j] of `full`.
@@ -209,13 +209,7 @@ class Flight {
       move.row = static_cast<std::uint32_t>(j);
       update_samples_.push_back(move);
     }
-    dpm_gather request{};
-    request.batch = static_cast<std::uint32_t>(asking.size());
-    request.elements = elements;
-    request.samples = update_samples_.data();
-    request.x = compact.view(elements);
-    request.destination = full.view(elements);
-    network_.device().gather(request);
+    gather(elements, compact.view(elements), {}, full.view(elements));
   }
 
   void update() {
