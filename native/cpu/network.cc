@@ -4,7 +4,7 @@
 
 #include "core/error.h"
 
-dpm_network::dpm_network(dpm_device& owner, const dpm_graph& graph) : device(owner) {
+dpm_network::dpm_network(dpm_device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes) : device(owner) {
   for (std::uint32_t i = 0; i < graph.value_count; ++i) {
     dpm::cpu::ValueInfo info;
     info.shape = graph.values[i];
@@ -16,7 +16,7 @@ dpm_network::dpm_network(dpm_device& owner, const dpm_graph& graph) : device(own
     info.root_channels = graph.values[info.root].channels;
     values.push_back(info);
   }
-  const dpm::cpu::LayerFactory factory{device, graph, values};
+  const dpm::cpu::LayerFactory factory{device, graph, values, winograd_bytes};
   for (std::uint32_t i = 0; i < graph.node_count; ++i) layers.push_back(make_layer(factory, graph.nodes[i]));
 }
 

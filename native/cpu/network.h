@@ -7,8 +7,10 @@
 #include "cpu/layers/layer.h"
 
 struct dpm_network {
-  /// Packs the weights of `graph`.
-  dpm_network(dpm_device& owner, const dpm_graph& graph);
+  static constexpr std::uint64_t kWinogradBytes = std::uint64_t{1} << 30;
+
+  /// Packs the weights of `graph`. Layers whose Winograd weights would exceed `winograd_bytes` in all are direct.
+  dpm_network(dpm_device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes = kWinogradBytes);
 
   dpm_device& device;
   std::vector<dpm::cpu::ValueInfo> values;

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "cpu/isa_select.h"
+#include "cpu/network.h"
 #include "graph_runner.h"
 
 namespace dpm::test {
@@ -297,6 +299,26 @@ TEST(Kernels, ExactDevicesDoWithoutWinograd) {
   const auto exact = run_graph(Device::open("cpu", {1, true}), test.graph, test.batch, test.inputs, true);
   EXPECT_NE(fast, exact);
   EXPECT_LT(relative_difference(exact, expected), 2e-6);
+}
+
+TEST(Kernels, WinogradStaysWithinItsMemory) {
+  RandomValues random(7);
+  const Case test = random_winograd(random, 2);
+  const graph::LoweredGraph lowered(test.graph);
+  dpm_device device(1, cpu::select_isa(), false);
+  const auto used = [&](std::uint64_t allowed) {
+    const dpm_network network(device, lowered.get(), allowed);
+    return device.memory.used();
+  };
+  const std::uint64_t unlimited = used(dpm_network::kWinogradBytes);
+  const std::uint64_t none = used(0);
+  EXPECT_GT(unlimited, 3 * none);
+  // One layer of 36 numbers per pair of channels: allowed to the byte, or not at all.
+  const auto& in = test.graph.values[0];
+  const auto& weight = test.graph.constants[0];
+  const std::uint64_t bytes = 36 * 4 * static_cast<std::uint64_t>(in.channels * weight.dims[0]);
+  EXPECT_EQ(used(bytes), unlimited);
+  EXPECT_EQ(used(bytes - 1), none);
 }
 
 TEST(InstructionSets, UnknownOnesAreRefused) {

@@ -39,7 +39,7 @@ class Convolution : public Layer {
 };
 
 /// Whether the Winograd algorithm is the faster one for this layer: a matter of its shape per image alone, so that a
-/// sample does not depend on its batch. Never on a device opened `exact`.
+/// sample does not depend on its batch. Never on a device opened `exact`, nor beyond the network's memory for it.
 bool prefers_winograd(const LayerFactory& factory, const dpm_node& node);
 
 std::unique_ptr<Layer> make_winograd(const LayerFactory& factory, const dpm_node& node);

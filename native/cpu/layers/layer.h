@@ -65,6 +65,8 @@ struct LayerFactory {
   dpm_device& device;
   const dpm_graph& graph;
   const std::vector<ValueInfo>& values;
+  /// Bytes that the network may still spend on Winograd weights, four times the size of the direct ones.
+  std::uint64_t& winograd_bytes;
 
   /// A constant as float32 in counted memory.
   [[nodiscard]] CountedBuffer floats(int constant) const;

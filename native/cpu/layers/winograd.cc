@@ -36,6 +36,11 @@ void transform_kernel(const float* kernel, int /*count*/, float* taps) {
   }
 }
 
+std::uint64_t weight_bytes(const dpm_value& in, const dpm_value& out) {
+  return std::uint64_t{kComponents} * sizeof(float) * static_cast<std::uint64_t>(in.channels) *
+         static_cast<std::uint64_t>(out.channels);
+}
+
 class Winograd : public Convolution {
  public:
   Winograd(const LayerFactory& factory, const dpm_node& node)
@@ -43,6 +48,7 @@ class Winograd : public Convolution {
         weights_(factory, node, in_shape_.channels, out_shape_.channels, {kComponents, transform_kernel}),
         tiles_across_(divide_up(out_shape_.width, kTile)),
         image_tiles_(tiles_across_ * divide_up(out_shape_.height, kTile)) {
+    factory.winograd_bytes -= weight_bytes(in_shape_, out_shape_);
     const std::int64_t widest = std::max(in_shape_.channels, out_shape_.channels);
     block_tiles_ = std::max(factory.device.isa.rows, static_cast<int>(kBlockFloats / (kComponents * widest)));
     zeros_ = CountedBuffer(factory.device.memory, static_cast<std::size_t>(in_shape_.channels) * sizeof(float));
@@ -182,7 +188,7 @@ bool prefers_winograd(const LayerFactory& factory, const dpm_node& node) {
                     out.channels % width == 0;
   const int tiles = divide_up(out.height, kTile) * divide_up(out.width, kTile);
   return fits && !factory.device.exact && tiles >= kLeastTiles && in.channels >= kLeastChannels &&
-         out.channels >= kLeastChannels;
+         out.channels >= kLeastChannels && weight_bytes(in, out) <= factory.winograd_bytes;
 }
 
 std::unique_ptr<Layer> make_winograd(const LayerFactory& factory, const dpm_node& node) {
