@@ -39,6 +39,14 @@ void leave(Graph& graph, int value) {
   graph.values[static_cast<std::size_t>(out)].role = DPM_ROLE_OUTPUT;
 }
 
+Node convolution_node(int kernel) {
+  Node node;
+  node.op = DPM_OP_CONVOLUTION;
+  node.name = "convolution";
+  node.kernel = kernel;
+  return node;
+}
+
 Case random_convolution(RandomValues& random, int index) {
   Case test;
   const int kernel = index % 3 == 0 ? 1 : 3;
@@ -48,10 +56,7 @@ Case random_convolution(RandomValues& random, int index) {
   const int width = random.between(2, index % 7 == 0 ? 45 : 17);
   test.batch = random.between(1, 4);
   const int image = test.graph.add_input(DPM_ROLE_IMAGE, channels, height, width);
-  Node node;
-  node.op = DPM_OP_CONVOLUTION;
-  node.name = "convolution";
-  node.kernel = kernel;
+  Node node = convolution_node(kernel);
   const bool external = kernel == 3 && index % 2 == 0;
   node.inputs[0] = external ? image : enter(test.graph, image);
   if (kernel == 3) {
@@ -89,10 +94,7 @@ Case random_winograd(RandomValues& random, int index) {
     enlarge.inputs[0] = x;
     x = test.graph.add(enlarge);
   }
-  Node node;
-  node.op = DPM_OP_CONVOLUTION;
-  node.name = "convolution";
-  node.kernel = 3;
+  Node node = convolution_node(3);
   node.pad_before = node.pad_after = 1;
   node.inputs[0] = x;
   node.weights = {test.graph.add_constant(
