@@ -238,7 +238,7 @@ export interface NativeEngine {
     a: NativeTensor,
     b: NativeTensor | null,
   ): Promise<Float64Array>;
-  /** GFLOP/s of the device's own matrix product and GB/s of its copy, measured now. */
+  /** GFLOP/s of multiply-adds and GB/s of a copy that the device can do at most, measured now. */
   measurePeak(): Promise<{ gflops: number; copyGigabytesPerSecond: number }>;
   memory(): { host: number; device: number; peakDevice: number };
   /** Rejects queued work, waits for running work, releases everything. Idempotent. */

@@ -240,7 +240,8 @@ typedef struct dpm_backend {
   dpm_status (*reduce)(dpm_device* device, const dpm_reduce* reduce, dpm_message* message);
 
   void (*memory)(dpm_device* device, dpm_memory* memory);
-  /// GFLOP/s of the device's own matrix product and GB/s (read and write) of a copy, measured by the call.
+  /// GFLOP/s of float32 multiply-adds and GB/s (read and write) of a copy that the device can do at most, measured by
+  /// the call.
   dpm_status (*peak)(dpm_device* device, double* gflops, double* copy_gigabytes, dpm_message* message);
 } dpm_backend;
 

@@ -23,35 +23,18 @@ double best_seconds(int runs, const Body& body) {
 }  // namespace
 
 double measure_gflops(dpm_device& device) {
-  constexpr int kDepth = 128;
-  constexpr int kRepeats = 4000;
+  constexpr int kRounds = 1 << 20;
   const IsaKernels& isa = device.isa;
-  const int columns = 2 * isa.width;
-  AlignedBuffer operands(static_cast<std::size_t>(isa.rows + columns) * kDepth * sizeof(float));
-  std::fill_n(operands.floats(), static_cast<std::size_t>(isa.rows + columns) * kDepth, 1e-3F);
+  const int vectors = isa.width > 4 ? 12 : 8;
+  const int floats = vectors * isa.width;
   const int threads = device.pool.threads();
-  const std::ptrdiff_t origin = 0;
-  AlignedBuffer results(static_cast<std::size_t>(threads * isa.rows * columns) * sizeof(float));
-  const double seconds = best_seconds(12, [&] {
-    device.pool.parallel_for(threads, [&](std::int64_t task, int /*thread*/) {
-      TileArguments tile{};
-      tile.input = operands.floats();
-      tile.row_stride = kDepth;
-      tile.taps = &origin;
-      tile.tap_count = 1;
-      tile.depth = kDepth;
-      tile.panel = operands.floats() + static_cast<std::ptrdiff_t>(isa.rows) * kDepth;
-      tile.rows = isa.rows;
-      tile.vectors = 2;
-      tile.columns = columns;
-      tile.scale = 1;
-      tile.out = results.floats() + task * isa.rows * columns;
-      tile.out_row_stride = columns;
-      tile.out_channel_stride = 1;
-      for (int i = 0; i < kRepeats; ++i) isa.tile(tile);
-    });
+  AlignedBuffer sums(static_cast<std::size_t>(threads) * static_cast<std::size_t>(floats) * sizeof(float));
+  const double seconds = best_seconds(8, [&] {
+    std::fill_n(sums.floats(), static_cast<std::size_t>(threads) * static_cast<std::size_t>(floats), 0.5F);
+    device.pool.parallel_for(
+        threads, [&](std::int64_t task, int /*thread*/) { isa.multiply_adds(kRounds, sums.floats() + task * floats); });
   });
-  return 2.0 * threads * kRepeats * kDepth * isa.rows * columns / seconds * 1e-9;
+  return 2.0 * threads * static_cast<double>(floats) * kRounds / seconds * 1e-9;
 }
 
 double measure_copy_gigabytes(dpm_device& device) {

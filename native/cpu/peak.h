@@ -1,11 +1,11 @@
-// What the processor can do at most, measured with the engine's own kernels.
+// What the processor can do at most, measured.
 #pragma once
 
 #include "cpu/device.h"
 
 namespace dpm::cpu {
 
-/// GFLOP/s of register tiles whose operands stay in the first-level cache, on all threads.
+/// GFLOP/s of multiplications and additions that stay in registers, on all threads.
 double measure_gflops(dpm_device& device);
 
 /// GB/s, read and written, of a copy too large for the caches, on all threads.

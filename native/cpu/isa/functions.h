@@ -7,6 +7,7 @@
 namespace dpm::cpu::DPM_ISA_NAMESPACE {
 
 void tile(const TileArguments& arguments);
+void multiply_adds(int rounds, float* sums);
 void winograd_input(const float* const pixels[36], int channels, float* out, std::ptrdiff_t component_stride);
 void winograd_output(const WinogradOutput& target);
 void channel_statistics(const float* x, std::ptrdiff_t stride, int pixels, int channels, float* mean, float* deviation);

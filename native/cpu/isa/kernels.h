@@ -64,6 +64,9 @@ struct IsaKernels {
   int rows;   ///< most rows of a tile
 
   void (*tile)(const TileArguments& arguments);
+  /// Multiplies and adds in registers, for measuring what the processor can do at most: 12 vectors a round (8 where
+  /// vectors have four floats). `sums` holds as many.
+  void (*multiply_adds)(int rounds, float* sums);
 
   /// The 36 products' operands of one tile from its 6 x 6 pixels; channels are a multiple of the vector.
   void (*winograd_input)(const float* const pixels[36], int channels, float* out, std::ptrdiff_t component_stride);

@@ -5,8 +5,12 @@
 namespace dpm::cpu::DPM_ISA_NAMESPACE {
 namespace {
 
+// Weights come from the second-level cache in one long stream; asked for this many floats ahead, they are there in
+// time.
+constexpr int kPrefetch = 32 * kWidth;
+
 template <int Rows, int Vectors>
-void accumulate(const TileArguments& t, float* sums) {
+void accumulate(const TileArguments& t, float* sums, std::ptrdiff_t sums_stride) {
   Vector sum[Rows][Vectors];
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
@@ -20,7 +24,10 @@ void accumulate(const TileArguments& t, float* sums) {
     for (int k = 0; k < t.depth; ++k, panel += Vectors * kWidth) {
       Vector weights[Vectors];
 #pragma GCC unroll 2
-      for (int v = 0; v < Vectors; ++v) weights[v] = *reinterpret_cast<const Vector*>(panel + v * kWidth);
+      for (int v = 0; v < Vectors; ++v) {
+        weights[v] = load(panel + v * kWidth);
+        __builtin_prefetch(panel + kPrefetch + v * kWidth);
+      }
 #pragma GCC unroll 16
       for (int r = 0; r < Rows; ++r) {
         const float value = input[r * stride + k];
@@ -32,11 +39,11 @@ void accumulate(const TileArguments& t, float* sums) {
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 2
-    for (int v = 0; v < Vectors; ++v) *reinterpret_cast<Vector*>(sums + (r * Vectors + v) * kWidth) = sum[r][v];
+    for (int v = 0; v < Vectors; ++v) store(sums + r * sums_stride + v * kWidth, sum[r][v]);
   }
 }
 
-using Accumulate = void (*)(const TileArguments& t, float* sums);
+using Accumulate = void (*)(const TileArguments& t, float* sums, std::ptrdiff_t sums_stride);
 
 template <int Vectors>
 constexpr Accumulate kAccumulate[14] = {
@@ -74,17 +81,42 @@ void finish_row(const TileArguments& t, const float* sums, const float* addend, 
   }
 }
 
+/// Whether the sums are the result, in the order they come in.
+bool is_plain(const TileArguments& t) {
+  return t.bias == nullptr && t.channel_vector == nullptr && t.residual == nullptr && t.scale == 1.0F && !t.silu &&
+         t.out_channel_stride == 1 && t.columns == t.vectors * kWidth;
+}
+
 }  // namespace
 
+void multiply_adds(int rounds, float* sums) {
+  // Enough independent sums to hide the latency of two units.
+  constexpr int kSums = kWidth > 4 ? 12 : 8;
+  Vector sum[kSums];
+  for (int i = 0; i < kSums; ++i) sum[i] = load(sums + i * kWidth);
+  const Vector factor = load(sums);
+  for (int round = 0; round < rounds; ++round) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kSums; ++i) sum[i] = sum[i] * factor + factor;
+  }
+  for (int i = 0; i < kSums; ++i) store(sums + i * kWidth, sum[i]);
+}
+
 void tile(const TileArguments& t) {
+  const Accumulate accumulate_tile = (t.vectors == 2 ? kAccumulate<2> : kAccumulate<1>)[t.rows - 1];
+  const int width = t.vectors * kWidth;
+  if (is_plain(t)) {
+    accumulate_tile(t, t.out, t.out_row_stride);
+    return;
+  }
   alignas(64) float sums[kTileRows * 2 * kWidth];
-  (t.vectors == 2 ? kAccumulate<2> : kAccumulate<1>)[t.rows - 1](t, sums);
+  accumulate_tile(t, sums, width);
   float addend[2 * kWidth];
   for (int c = 0; c < t.columns; ++c) addend[c] = t.bias != nullptr ? t.bias[c] : 0.0F;
   if (t.channel_vector != nullptr) {
     for (int c = 0; c < t.columns; ++c) addend[c] += t.channel_vector[c];
   }
-  for (int r = 0; r < t.rows; ++r) finish_row(t, sums + r * t.vectors * kWidth, addend, r);
+  for (int r = 0; r < t.rows; ++r) finish_row(t, sums + r * width, addend, r);
 }
 
 }  // namespace dpm::cpu::DPM_ISA_NAMESPACE
