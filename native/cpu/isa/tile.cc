@@ -97,7 +97,7 @@ void multiply_adds(int rounds, float* sums) {
   const Vector factor = load(sums);
   for (int round = 0; round < rounds; ++round) {
 #pragma GCC unroll 16
-    for (int i = 0; i < kSums; ++i) sum[i] = sum[i] * factor + factor;
+    for (Vector& each : sum) each = each * factor + factor;
   }
   for (int i = 0; i < kSums; ++i) store(sums + i * kWidth, sum[i]);
 }
