@@ -25,8 +25,7 @@ double best_seconds(int runs, const Body& body) {
 double measure_gflops(dpm_device& device) {
   constexpr int kRounds = 1 << 20;
   const IsaKernels& isa = device.isa;
-  const int vectors = isa.width > 4 ? 12 : 8;
-  const int floats = vectors * isa.width;
+  const int floats = isa.sums;
   const int threads = device.pool.threads();
   AlignedBuffer sums(static_cast<std::size_t>(threads) * static_cast<std::size_t>(floats) * sizeof(float));
   const double seconds = best_seconds(8, [&] {

@@ -117,7 +117,7 @@ export async function benchNfe(call: Call): Promise<void> {
           printJson({ benchmark: 'nfe', device: device.name, threads: device.threads, peakGflops: peak, ...row });
       }
       if (call.options.flag('profile')) await printProfile(unet, name, batches[0] ?? 1, peak, call.json);
-      await nativeWork(() => unet.native.close());
+      await unet.close();
     }
     if (call.json) return;
     printLine(`${device.name}: ${device.description}; ${device.threads} threads, peak ${peak.toFixed(0)} GFLOP/s`);

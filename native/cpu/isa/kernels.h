@@ -62,10 +62,11 @@ struct IsaKernels {
   const char* name;
   int width;  ///< floats in a vector
   int rows;   ///< most rows of a tile
+  int sums;   ///< floats that multiply_adds works on
 
   void (*tile)(const TileArguments& arguments);
-  /// Multiplies and adds in registers, for measuring what the processor can do at most: 12 vectors a round (8 where
-  /// vectors have four floats). `sums` holds as many.
+  /// Multiplies and adds every one of the table's `sums` floats in registers, `rounds` times: what the processor can do
+  /// at most.
   void (*multiply_adds)(int rounds, float* sums);
 
   /// The 36 products' operands of one tile from its 6 x 6 pixels; channels are a multiple of the vector.

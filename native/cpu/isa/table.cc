@@ -6,8 +6,20 @@
 namespace dpm::cpu::DPM_ISA_NAMESPACE {
 
 extern const IsaKernels kKernels;
-const IsaKernels kKernels = {
-    DPM_ISA_TEXT(DPM_ISA), kWidth,         kTileRows, tile,    multiply_adds, winograd_input,      winograd_output,
-    channel_statistics,    channel_affine, add,       softmax, update,        absolute_prediction, scaled_copy};
+const IsaKernels kKernels = {DPM_ISA_TEXT(DPM_ISA),
+                             kWidth,
+                             kTileRows,
+                             kIndependentSums* kWidth,
+                             tile,
+                             multiply_adds,
+                             winograd_input,
+                             winograd_output,
+                             channel_statistics,
+                             channel_affine,
+                             add,
+                             softmax,
+                             update,
+                             absolute_prediction,
+                             scaled_copy};
 
 }  // namespace dpm::cpu::DPM_ISA_NAMESPACE

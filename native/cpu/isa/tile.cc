@@ -90,16 +90,14 @@ bool is_plain(const TileArguments& t) {
 }  // namespace
 
 void multiply_adds(int rounds, float* sums) {
-  // Enough independent sums to hide the latency of two units.
-  constexpr int kSums = kWidth > 4 ? 12 : 8;
-  Vector sum[kSums];
-  for (int i = 0; i < kSums; ++i) sum[i] = load(sums + i * kWidth);
+  Vector sum[kIndependentSums];
+  for (int i = 0; i < kIndependentSums; ++i) sum[i] = load(sums + i * kWidth);
   const Vector factor = load(sums);
   for (int round = 0; round < rounds; ++round) {
 #pragma GCC unroll 16
     for (Vector& each : sum) each = each * factor + factor;
   }
-  for (int i = 0; i < kSums; ++i) store(sums + i * kWidth, sum[i]);
+  for (int i = 0; i < kIndependentSums; ++i) store(sums + i * kWidth, sum[i]);
 }
 
 void tile(const TileArguments& t) {

@@ -17,6 +17,9 @@ constexpr int kWidth = 4;
 constexpr int kTileRows = 4;
 #endif
 
+/// Independent sums that hide the latency of two multiply-add units.
+constexpr int kIndependentSums = kWidth > 4 ? 12 : 8;
+
 using Vector = float __attribute__((vector_size(kWidth * sizeof(float)), aligned(4), may_alias));
 
 static inline __attribute__((always_inline)) Vector load(const float* from) {
