@@ -35,6 +35,14 @@ inline float bfloat16_to_float(std::uint16_t bits) {
   return value;
 }
 
+/// The nearest bfloat16 number, ties to even; NaN stays NaN.
+inline std::uint16_t float_to_bfloat16(float value) {
+  std::uint32_t word = 0;
+  std::memcpy(&word, &value, sizeof word);
+  if (value != value) return static_cast<std::uint16_t>((word | 0x400000u) >> 16);
+  return static_cast<std::uint16_t>((word + 0x7FFFu + ((word >> 16) & 1u)) >> 16);
+}
+
 /// Element `index` of an array of `type` at `data`, which needs no alignment.
 inline float load_as_float(const void* data, DType type, std::size_t index) {
   const auto* bytes = static_cast<const unsigned char*>(data) + index * dtype_size(type);

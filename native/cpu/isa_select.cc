@@ -5,6 +5,15 @@
 #include <vector>
 
 #include "core/error.h"
+#if defined(__x86_64__)
+#include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+#include "cpu/bf16/tiles.h"
+#endif
 
 namespace dpm::cpu {
 
@@ -26,22 +35,72 @@ extern const IsaKernels kKernels;
 
 namespace {
 
-std::vector<const IsaKernels*> usable() {
 #if defined(__x86_64__)
+
+bool runs_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vl");
+}
+
+/// Whether the processor has AMX for bfloat16 and the system lets this process use it: its registers are so large that
+/// Linux wants to be asked.
+bool runs_amx() {
+#if defined(__linux__)
+  constexpr unsigned kBf16 = 1U << 22;
+  constexpr unsigned kTiles = 1U << 24;
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || (edx & kBf16) == 0 || (edx & kTiles) == 0) return false;
+  constexpr int kRequestPermission = 0x1023;
+  constexpr int kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
+const IsaKernels& avx512_bf16_kernels() {
+  static const IsaKernels kernels = [] {
+    IsaKernels made = isa_avx512::kKernels;
+    made.name = "avx512bf16";
+    made.bf16_tile = avx512_bf16_tile;
+    return made;
+  }();
+  return kernels;
+}
+
+const IsaKernels& amx_kernels() {
+  static const IsaKernels kernels = [] {
+    IsaKernels made = isa_avx512::kKernels;
+    made.name = "amx";
+    made.bf16_tile = amx_tile;
+    made.bf16_begin = amx_begin;
+    made.bf16_end = amx_end;
+    made.bf16_beats_float = true;
+    return made;
+  }();
+  return kernels;
+}
+
+std::vector<const IsaKernels*> usable() {
   std::vector<const IsaKernels*> found;
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl")) {
+  if (runs_avx512()) {
+    if (runs_amx()) found.push_back(&amx_kernels());
+    if (__builtin_cpu_supports("avx512bf16")) found.push_back(&avx512_bf16_kernels());
     found.push_back(&isa_avx512::kKernels);
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&isa_avx2::kKernels);
   found.push_back(&isa_sse2::kKernels);
   return found;
-#elif defined(__aarch64__)
-  return {&isa_neon::kKernels};
-#else
-  return {};
-#endif
 }
+
+#elif defined(__aarch64__)
+
+std::vector<const IsaKernels*> usable() { return {&isa_neon::kKernels}; }
+
+#endif
 
 }  // namespace
 

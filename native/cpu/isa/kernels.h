@@ -9,17 +9,10 @@
 
 namespace dpm::cpu {
 
-/// One register tile of a product: `rows` x (vectors * width) sums over taps and depth, and its epilogue.
-struct TileArguments {
-  const float* input;          ///< row 0, tap offset 0
-  std::ptrdiff_t row_stride;   ///< elements from one row to the next
-  const std::ptrdiff_t* taps;  ///< element offset of every tap
-  int tap_count;
-  int depth;           ///< input channels
-  const float* panel;  ///< packed weights [tap][depth][vectors * width]
+/// Where the sums of some rows (pixels) and columns (output channels) go, and what happens to them on the way.
+struct TileOutput {
   int rows;
-  int vectors;                  ///< 1 or 2
-  int columns;                  ///< columns written
+  int columns;
   const float* bias;            ///< [columns] or null
   const float* channel_vector;  ///< [columns] or null
   const float* residual;        ///< or null; channels adjacent
@@ -29,6 +22,59 @@ struct TileArguments {
   float* out;
   std::ptrdiff_t out_row_stride;
   std::ptrdiff_t out_channel_stride;
+};
+
+/// One register tile of a product: output.rows x (vectors * width) sums over taps and depth, and its epilogue.
+struct TileArguments {
+  const float* input;          ///< row 0, tap offset 0
+  std::ptrdiff_t row_stride;   ///< elements from one row to the next
+  const std::ptrdiff_t* taps;  ///< element offset of every tap
+  int tap_count;
+  int depth;           ///< input channels
+  const float* panel;  ///< packed weights [tap][depth][vectors * width]
+  int vectors;         ///< 1 or 2
+  TileOutput output;
+};
+
+/// Shape of a product of bfloat16 operands: rows and columns of a tile, numbers of a block of the sum.
+constexpr int kBf16Rows = 32;
+constexpr int kBf16Columns = 32;
+constexpr int kBf16Depth = 32;
+
+/// A float as one bfloat16 number, or as the sum of two: the nearest one and what that leaves, rounded. Pixels in
+/// blocks of channels: [block][term][pixel][32], missing channels zero.
+struct Bf16Operand {
+  const float* x;
+  std::ptrdiff_t pixel_stride;
+  std::ptrdiff_t channel_stride;
+  int pixels;
+  int channels;
+  const float* a;  ///< null, or [channels]: x * a + b is what is stored
+  const float* b;
+  bool silu;  ///< with `a`: after it
+  int terms;  ///< 1 or 2
+  std::uint16_t* out;
+  std::ptrdiff_t out_pixel_stride;  ///< elements
+  std::ptrdiff_t term_stride;
+  std::ptrdiff_t block_stride;
+};
+
+/// A tile of a product of bfloat16 operands with float32 sums. Of two terms each, the product of the low ones is left
+/// out: it is below the rounding of the others.
+struct Bf16Tile {
+  const std::uint16_t* input;  ///< row 0, tap offset 0, of [block][term][row][32]; 32 rows are readable
+  std::ptrdiff_t term_stride;
+  std::ptrdiff_t block_stride;
+  const std::ptrdiff_t* taps;  ///< element offset of every tap
+  int tap_count;
+  int blocks;
+  const std::uint16_t* panel;  ///< [block][tap][term][2 groups of columns][16 pairs of channels][16 columns][2]
+  int terms;
+  int rows;  ///< at most 32 are wanted
+  /// Weights wanted next, and how many cache lines of them to ask for with every block and tap.
+  const std::uint16_t* next;
+  int next_lines;
+  float* sums;  ///< [32][32]; rows beyond `rows` are unspecified
 };
 
 /// A range of one sample of a fused update. Pointers are to the range's first element; absent tensors are null.
@@ -65,6 +111,15 @@ struct IsaKernels {
   int sums;   ///< floats that multiply_adds works on
 
   void (*tile)(const TileArguments& arguments);
+  /// Finishes rows of sums that lie `sums_stride` floats apart.
+  void (*tile_output)(const TileOutput& output, const float* sums, std::ptrdiff_t sums_stride);
+  void (*bf16_operand)(const Bf16Operand& operand);
+  void (*bf16_tile)(const Bf16Tile& tile);
+  /// Around a thread's calls of bf16_tile; null where nothing is to be done.
+  void (*bf16_begin)();
+  void (*bf16_end)();
+  /// Whether products of two bfloat16 terms are faster than float32 ones.
+  bool bf16_beats_float;
   /// Multiplies and adds every one of the table's `sums` floats in registers, `rounds` times: what the processor can do
   /// at most.
   void (*multiply_adds)(int rounds, float* sums);

@@ -8,6 +8,8 @@ namespace {
 // Weights come from the second-level cache in one long stream; asked for this many floats ahead, they are there in
 // time.
 constexpr int kPrefetch = 32 * kWidth;
+constexpr int kMostColumns = kBf16Columns;
+static_assert(2 * kWidth <= kMostColumns);
 
 template <int Rows, int Vectors>
 void accumulate(const TileArguments& t, float* sums, std::ptrdiff_t sums_stride) {
@@ -60,31 +62,41 @@ constexpr Accumulate kAccumulate[14] = {
 #endif
 };
 
-void finish_row(const TileArguments& t, const float* sums, const float* addend, int row) {
-  float values[2 * kWidth];
+void finish_row(const TileOutput& t, const float* sums, const float* addend, int row) {
+  float values[kMostColumns];
   for (int c = 0; c < t.columns; ++c) values[c] = sums[c] + addend[c];
   if (t.residual != nullptr) {
     const float* residual = t.residual + row * t.residual_row_stride;
     for (int c = 0; c < t.columns; ++c) values[c] += residual[c];
   }
-  if (t.scale != 1.0F) {
-    for (int c = 0; c < t.columns; ++c) values[c] *= t.scale;
-  }
-  if (t.silu) {
-    for (int c = 0; c < t.columns; ++c) values[c] = math::silu(values[c]);
-  }
   float* out = t.out + row * t.out_row_stride;
-  if (t.out_channel_stride == 1) {
-    for (int c = 0; c < t.columns; ++c) out[c] = values[c];
-  } else {
-    for (int c = 0; c < t.columns; ++c) out[c * t.out_channel_stride] = values[c];
+  for (int c = 0; c < t.columns; ++c) {
+    const float value = values[c] * t.scale;
+    out[c * t.out_channel_stride] = t.silu ? math::silu(value) : value;
   }
 }
 
+/// The same for `kColumns` adjacent channels: loops of a known length, which the compiler unrolls into vectors.
+template <int kColumns>
+void finish_whole_row(const TileOutput& t, const float* sums, const float* addend, int row) {
+  constexpr int kVectors = kColumns / kWidth;
+  Vector values[kVectors];
+  for (int v = 0; v < kVectors; ++v) values[v] = load(sums + v * kWidth) + load(addend + v * kWidth);
+  if (t.residual != nullptr) {
+    const float* residual = t.residual + row * t.residual_row_stride;
+    for (int v = 0; v < kVectors; ++v) values[v] += load(residual + v * kWidth);
+  }
+  float* out = t.out + row * t.out_row_stride;
+  for (int v = 0; v < kVectors; ++v) store(out + v * kWidth, values[v] * t.scale);
+  if (!t.silu) return;
+  DPM_ELEMENTWISE
+  for (int c = 0; c < kColumns; ++c) out[c] = math::silu(out[c]);
+}
+
 /// Whether the sums are the result, in the order they come in.
-bool is_plain(const TileArguments& t) {
+bool is_plain(const TileOutput& t, int width) {
   return t.bias == nullptr && t.channel_vector == nullptr && t.residual == nullptr && t.scale == 1.0F && !t.silu &&
-         t.out_channel_stride == 1 && t.columns == t.vectors * kWidth;
+         t.out_channel_stride == 1 && t.columns == width;
 }
 
 }  // namespace
@@ -100,21 +112,28 @@ void multiply_adds(int rounds, float* sums) {
   for (int i = 0; i < kIndependentSums; ++i) store(sums + i * kWidth, sum[i]);
 }
 
-void tile(const TileArguments& t) {
-  const Accumulate accumulate_tile = (t.vectors == 2 ? kAccumulate<2> : kAccumulate<1>)[t.rows - 1];
-  const int width = t.vectors * kWidth;
-  if (is_plain(t)) {
-    accumulate_tile(t, t.out, t.out_row_stride);
-    return;
-  }
-  alignas(64) float sums[kTileRows * 2 * kWidth];
-  accumulate_tile(t, sums, width);
-  float addend[2 * kWidth];
+void tile_output(const TileOutput& t, const float* sums, std::ptrdiff_t sums_stride) {
+  float addend[kMostColumns];
   for (int c = 0; c < t.columns; ++c) addend[c] = t.bias != nullptr ? t.bias[c] : 0.0F;
   if (t.channel_vector != nullptr) {
     for (int c = 0; c < t.columns; ++c) addend[c] += t.channel_vector[c];
   }
-  for (int r = 0; r < t.rows; ++r) finish_row(t, sums + r * width, addend, r);
+  auto* finish = finish_row;
+  if (t.out_channel_stride == 1 && t.columns == 32) finish = finish_whole_row<32>;
+  if (t.out_channel_stride == 1 && t.columns == 16) finish = finish_whole_row<16>;
+  for (int r = 0; r < t.rows; ++r) finish(t, sums + r * sums_stride, addend, r);
+}
+
+void tile(const TileArguments& t) {
+  const Accumulate accumulate_tile = (t.vectors == 2 ? kAccumulate<2> : kAccumulate<1>)[t.output.rows - 1];
+  const int width = t.vectors * kWidth;
+  if (is_plain(t.output, width)) {
+    accumulate_tile(t, t.output.out, t.output.out_row_stride);
+    return;
+  }
+  alignas(64) float sums[kTileRows * 2 * kWidth];
+  accumulate_tile(t, sums, width);
+  tile_output(t.output, sums, width);
 }
 
 }  // namespace dpm::cpu::DPM_ISA_NAMESPACE

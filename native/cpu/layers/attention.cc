@@ -100,34 +100,34 @@ class Attention : public Layer {
     TileArguments tile{};
     tile.taps = &origin;
     tile.tap_count = 1;
-    tile.rows = queries.last - queries.first;
+    tile.output.rows = queries.last - queries.first;
     tile.vectors = 2;
-    tile.scale = 1;
-    tile.out_channel_stride = 1;
+    tile.output.scale = 1;
+    tile.output.out_channel_stride = 1;
 
     tile.input = head(q, unit) + queries.first * q.pixel_stride;
     tile.row_stride = q.pixel_stride;
     tile.depth = head_channels_;
-    tile.out_row_stride = padded_tokens();
-    tile.columns = panel();
+    tile.output.out_row_stride = padded_tokens();
+    tile.output.columns = panel();
     for (int first = 0; first < tokens_; first += panel()) {
       tile.panel = keys(context, unit) + static_cast<std::ptrdiff_t>(first) * head_channels_;
-      tile.out = logits + first;
+      tile.output.out = logits + first;
       context.device.isa.tile(tile);
     }
     const float scale = 1.0F / std::sqrt(static_cast<float>(head_channels_));
-    for (int row = 0; row < tile.rows; ++row) {
+    for (int row = 0; row < tile.output.rows; ++row) {
       context.device.isa.softmax(logits + static_cast<std::ptrdiff_t>(row) * padded_tokens(), tokens_, scale);
     }
 
     tile.input = logits;
     tile.row_stride = padded_tokens();
     tile.depth = tokens_;
-    tile.out_row_stride = out.pixel_stride;
+    tile.output.out_row_stride = out.pixel_stride;
     for (int first = 0; first < head_channels_; first += panel()) {
       tile.panel = values(context, unit) + static_cast<std::ptrdiff_t>(first) * tokens_;
-      tile.columns = std::min(panel(), head_channels_ - first);
-      tile.out = head(out, unit) + queries.first * out.pixel_stride + first;
+      tile.output.columns = std::min(panel(), head_channels_ - first);
+      tile.output.out = head(out, unit) + queries.first * out.pixel_stride + first;
       context.device.isa.tile(tile);
     }
   }

@@ -24,11 +24,11 @@ class Direct : public Convolution {
     tile.depth = in_shape_.channels;
     tile.panel = panel.data;
     tile.vectors = panel.vectors;
-    tile.columns = panel.columns;
-    tile.bias = epilogue.bias != nullptr ? epilogue.bias + panel.first : nullptr;
-    if (epilogue.channel_vector) tile.channel_vector = epilogue.channel_vector->sample(n) + panel.first;
-    tile.scale = node_.scale;
-    tile.silu = node_.silu != 0;
+    tile.output.columns = panel.columns;
+    tile.output.bias = epilogue.bias != nullptr ? epilogue.bias + panel.first : nullptr;
+    if (epilogue.channel_vector) tile.output.channel_vector = epilogue.channel_vector->sample(n) + panel.first;
+    tile.output.scale = node_.scale;
+    tile.output.silu = node_.silu != 0;
     return tile;
   }
 
@@ -76,17 +76,17 @@ class Product : public Direct {
       tile.taps = &origin;
       tile.tap_count = 1;
       tile.row_stride = in.pixel_stride;
-      tile.out_row_stride = out.pixel_stride;
-      tile.out_channel_stride = out.channel_stride;
+      tile.output.out_row_stride = out.pixel_stride;
+      tile.output.out_channel_stride = out.channel_stride;
       for (int t = 0; t < tile_count; ++t) {
         const Range part = part_of(rows.last - rows.first, tile_count, t);
         const std::ptrdiff_t row = rows.first + part.first;
-        tile.rows = part.last - part.first;
+        tile.output.rows = part.last - part.first;
         tile.input = in.sample(n) + row * in.pixel_stride;
-        tile.out = out.sample(n) + row * out.pixel_stride + panel.first * out.channel_stride;
+        tile.output.out = out.sample(n) + row * out.pixel_stride + panel.first * out.channel_stride;
         if (operands.residual) {
-          tile.residual = operands.residual->sample(n) + row * operands.residual->pixel_stride + panel.first;
-          tile.residual_row_stride = operands.residual->pixel_stride;
+          tile.output.residual = operands.residual->sample(n) + row * operands.residual->pixel_stride + panel.first;
+          tile.output.residual_row_stride = operands.residual->pixel_stride;
         }
         context.device.isa.tile(tile);
       }
@@ -181,20 +181,20 @@ class Banded : public Direct {
     tile.taps = taps_.data();
     tile.tap_count = static_cast<int>(taps_.size());
     tile.row_stride = static_cast<std::ptrdiff_t>(node_.stride) * in_shape_.channels;
-    tile.out_row_stride = out.pixel_stride;
-    tile.out_channel_stride = out.channel_stride;
+    tile.output.out_row_stride = out.pixel_stride;
+    tile.output.out_channel_stride = out.channel_stride;
     const int tile_count = divide_up(out.width, context.device.isa.rows);
     for (int y = rows.first; y < rows.last; ++y) {
       const std::ptrdiff_t band_row = static_cast<std::ptrdiff_t>(y - rows.first) * node_.stride * padded_width_;
       for (int t = 0; t < tile_count; ++t) {
         const Range part = part_of(out.width, tile_count, t);
         const std::ptrdiff_t pixel = static_cast<std::ptrdiff_t>(y) * out.width + part.first;
-        tile.rows = part.last - part.first;
+        tile.output.rows = part.last - part.first;
         tile.input = band + (band_row + static_cast<std::ptrdiff_t>(part.first) * node_.stride) * in_shape_.channels;
-        tile.out = out.sample(n) + pixel * out.pixel_stride + panel.first * out.channel_stride;
+        tile.output.out = out.sample(n) + pixel * out.pixel_stride + panel.first * out.channel_stride;
         if (operands.residual) {
-          tile.residual = operands.residual->sample(n) + pixel * operands.residual->pixel_stride + panel.first;
-          tile.residual_row_stride = operands.residual->pixel_stride;
+          tile.output.residual = operands.residual->sample(n) + pixel * operands.residual->pixel_stride + panel.first;
+          tile.output.residual_row_stride = operands.residual->pixel_stride;
         }
         context.device.isa.tile(tile);
       }
@@ -208,6 +208,7 @@ class Banded : public Direct {
 }  // namespace
 
 std::unique_ptr<Layer> make_convolution(const LayerFactory& factory, const dpm_node& node) {
+  if (prefers_bf16(factory, node)) return make_bf16_convolution(factory, node);
   if (node.kernel == 1) return std::make_unique<Product>(factory, node);
   if (prefers_winograd(factory, node)) return make_winograd(factory, node);
   return std::make_unique<Banded>(factory, node);

@@ -132,17 +132,17 @@ class Winograd : public Convolution {
     tile.panel = panel.data +
                  static_cast<std::ptrdiff_t>(component) * in_shape_.channels * panel.vectors * context.device.isa.width;
     tile.vectors = panel.vectors;
-    tile.columns = panel.columns;
-    tile.scale = 1;
-    tile.out_row_stride = out_shape_.channels;
-    tile.out_channel_stride = 1;
+    tile.output.columns = panel.columns;
+    tile.output.scale = 1;
+    tile.output.out_row_stride = out_shape_.channels;
+    tile.output.out_channel_stride = 1;
     const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(component) * count;
     const int parts = divide_up(count, context.device.isa.rows);
     for (int t = 0; t < parts; ++t) {
       const Range rows = part_of(count, parts, t);
-      tile.rows = rows.last - rows.first;
+      tile.output.rows = rows.last - rows.first;
       tile.input = operands + (first + rows.first) * in_shape_.channels;
-      tile.out = products + (first + rows.first) * out_shape_.channels + panel.first;
+      tile.output.out = products + (first + rows.first) * out_shape_.channels + panel.first;
       context.device.isa.tile(tile);
     }
   }

@@ -1,0 +1,14 @@
+// Tiles of bfloat16 products that need instructions of their own.
+#pragma once
+
+#include "cpu/isa/kernels.h"
+
+namespace dpm::cpu {
+
+void amx_begin();
+void amx_end();
+void amx_tile(const Bf16Tile& tile);
+
+void avx512_bf16_tile(const Bf16Tile& tile);
+
+}  // namespace dpm::cpu
