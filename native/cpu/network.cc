@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "core/error.h"
+#include "cpu/layers/convolution.h"
 
 dpm_network::dpm_network(dpm_device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes) : device(owner) {
   for (std::uint32_t i = 0; i < graph.value_count; ++i) {
@@ -16,7 +17,16 @@ dpm_network::dpm_network(dpm_device& owner, const dpm_graph& graph, std::uint64_
     info.root_channels = graph.values[info.root].channels;
     values.push_back(info);
   }
-  const dpm::cpu::LayerFactory factory{device, graph, values, winograd_bytes};
+  const std::vector<dpm::cpu::DeferredNorm> none;
+  const dpm::cpu::LayerFactory plain{device, graph, values, winograd_bytes, none};
+  std::vector<dpm::cpu::DeferredNorm> norms = dpm::cpu::find_deferrable_norms(graph);
+  std::erase_if(norms, [&](const dpm::cpu::DeferredNorm& norm) {
+    return !dpm::cpu::prefers_bf16(plain, graph.nodes[norm.reader]);
+  });
+  for (const dpm::cpu::DeferredNorm& norm : norms) {
+    norm_channels = std::max(norm_channels, graph.values[norm.output].channels);
+  }
+  const dpm::cpu::LayerFactory factory{device, graph, values, winograd_bytes, norms};
   for (std::uint32_t i = 0; i < graph.node_count; ++i) layers.push_back(make_layer(factory, graph.nodes[i]));
 }
 
@@ -30,13 +40,15 @@ dpm_executable::dpm_executable(dpm_network& owner, const dpm_plan& plan)
     floats = std::max(floats, layer->scratch(batch, network.device.pool.threads()));
   }
   scratch = dpm::cpu::CountedBuffer(network.device.memory, floats * sizeof(float));
+  const std::size_t coefficients = 2 * static_cast<std::size_t>(batch) * static_cast<std::size_t>(network.norm_channels);
+  norm_coefficients = dpm::cpu::CountedBuffer(network.device.memory, coefficients * sizeof(float));
 }
 
 void dpm_executable::run(const dpm_bindings& bindings, double* node_seconds) const {
   dpm::require(static_cast<int>(bindings.batch) <= batch, "the batch is larger than the executable's");
   const dpm::cpu::RunContext context{
       network.device,  static_cast<int>(bindings.batch), network.values, offsets, batch, arena, bindings,
-      scratch.floats()};
+      scratch.floats(),  norm_coefficients.floats()};
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
     const auto start = std::chrono::steady_clock::now();
     network.layers[i]->run(context);

@@ -15,6 +15,7 @@ struct dpm_network {
   dpm_device& device;
   std::vector<dpm::cpu::ValueInfo> values;
   std::vector<std::unique_ptr<dpm::cpu::Layer>> layers;
+  int norm_channels = 0;  ///< most channels of a group norm that its reader applies
 };
 
 struct dpm_executable {
@@ -28,4 +29,5 @@ struct dpm_executable {
   std::vector<std::uint64_t> offsets;
   float* arena;
   dpm::cpu::CountedBuffer scratch;
+  dpm::cpu::CountedBuffer norm_coefficients;
 };

@@ -150,6 +150,33 @@ void merge(Graph& graph, const std::vector<int>& members, const Supports& suppor
   }
 }
 
+/// `graph` with the parts of concatenation `index` written in place, where the device can do that.
+std::optional<Graph> without_concatenation(const Graph& graph, int index, const Supports& supports) {
+  const Node& concatenation = graph.nodes[index];
+  const std::array<int, 2> parts = {concatenation.inputs[0], concatenation.inputs[1]};
+  const int whole = concatenation.output;
+  const std::vector<int> writers = find_writers(graph);
+  const auto owns_place = [&](int value) {
+    return graph.values[value].role == DPM_ROLE_INTERNAL && graph.values[value].parent < 0 && writers[value] >= 0;
+  };
+  if (parts[0] == parts[1] || !owns_place(parts[0]) || !owns_place(parts[1]) || !owns_place(whole)) return std::nullopt;
+  Graph result = graph;
+  int offset = 0;
+  for (const int part : parts) {
+    result.values[part].parent = whole;
+    result.values[part].channel_offset = offset;
+    offset += result.values[part].channels;
+  }
+  result.nodes.erase(result.nodes.begin() + index);
+  for (const Node& node : result.nodes) {
+    const bool concerned = std::any_of(parts.begin(), parts.end(), [&](int part) {
+      return node.output == part || std::count(node.inputs.begin(), node.inputs.end(), part) > 0;
+    });
+    if (concerned && !supports(result, node)) return std::nullopt;
+  }
+  return result;
+}
+
 }  // namespace
 
 void fuse_chains(Graph& graph, const Supports& supports) {
@@ -179,6 +206,18 @@ void merge_sibling_products(Graph& graph, const Supports& supports) {
   }
 }
 
+void remove_concatenations(Graph& graph, const Supports& supports) {
+  for (std::size_t i = 0; i < graph.nodes.size();) {
+    std::optional<Graph> without;
+    if (graph.nodes[i].op == DPM_OP_CONCAT) without = without_concatenation(graph, static_cast<int>(i), supports);
+    if (without) {
+      graph = std::move(*without);
+    } else {
+      ++i;
+    }
+  }
+}
+
 void fuse(Graph& graph, const Supports& supports) {
   // Biases first, so that siblings have theirs; the rest after, so that a merged product keeps no epilogue of one part.
   const Supports biases_only = [&](const Graph& g, const Node& node) {
@@ -188,6 +227,7 @@ void fuse(Graph& graph, const Supports& supports) {
   fuse_chains(graph, biases_only);
   merge_sibling_products(graph, supports);
   fuse_chains(graph, supports);
+  remove_concatenations(graph, supports);
 }
 
 }  // namespace dpm::graph

@@ -19,6 +19,10 @@ void merge_sibling_products(Graph& graph, const Supports& supports);
 /// + scale, + SiLU; group norm + scale and shift + SiLU; upsampling into the following convolution.
 void fuse_chains(Graph& graph, const Supports& supports);
 
+/// Makes the inputs of a concatenation channel ranges of its output, so that their producers write where it would have
+/// copied them. The place of the output is then taken from its first part on.
+void remove_concatenations(Graph& graph, const Supports& supports);
+
 /// All passes in order.
 void fuse(Graph& graph, const Supports& supports);
 

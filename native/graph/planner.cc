@@ -100,6 +100,7 @@ MemoryPlan plan_memory(const Graph& graph) {
   MemoryPlan plan;
   plan.offsets.assign(graph.values.size(), 0);
   const std::vector<int> last = last_uses(graph);
+  std::vector<bool> placed(graph.values.size(), false);
   FreeList arena;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
@@ -112,9 +113,12 @@ MemoryPlan plan_memory(const Graph& graph) {
                        std::count(node.inputs.begin(), node.inputs.end(), reused) == 1;
     if (reuse) {
       plan.offsets[node.output] = plan.offsets[reused];
-    } else if (needs_place(graph.values[node.output])) {
-      plan.offsets[node.output] = arena.take(padded(graph.values[node.output].elements()));
+    } else if (const int root = graph.root(node.output);
+               graph.values[root].role == DPM_ROLE_INTERNAL && !placed[static_cast<std::size_t>(root)]) {
+      // Of a value written in parts, the first one takes the place of all.
+      plan.offsets[root] = arena.take(padded(graph.values[root].elements()));
     }
+    placed[static_cast<std::size_t>(graph.root(node.output))] = true;
     std::vector<int> freed;
     for (const int input : node.inputs) {
       const int root = input >= 0 ? graph.root(input) : -1;

@@ -104,7 +104,7 @@ void amx_begin() { _tile_loadconfig(&kConfiguration); }
 void amx_end() { _tile_release(); }
 
 void amx_tile(const Bf16Tile& t) {
-  constexpr int kSumBytes = kBf16Columns * sizeof(float);
+  const std::ptrdiff_t sum_bytes = t.sums_stride * static_cast<std::ptrdiff_t>(sizeof(float));
   _tile_zero(0);
   _tile_zero(1);
   if (t.rows <= 16) {
@@ -113,11 +113,11 @@ void amx_tile(const Bf16Tile& t) {
     _tile_zero(2);
     _tile_zero(3);
     multiply_two_halves(t);
-    _tile_stored(2, t.sums + std::ptrdiff_t{16} * kBf16Columns, kSumBytes);
-    _tile_stored(3, t.sums + std::ptrdiff_t{16} * kBf16Columns + 16, kSumBytes);
+    _tile_stored(2, t.sums + 16 * t.sums_stride, sum_bytes);
+    _tile_stored(3, t.sums + 16 * t.sums_stride + 16, sum_bytes);
   }
-  _tile_stored(0, t.sums, kSumBytes);
-  _tile_stored(1, t.sums + 16, kSumBytes);
+  _tile_stored(0, t.sums, sum_bytes);
+  _tile_stored(1, t.sums + 16, sum_bytes);
 }
 
 }  // namespace dpm::cpu

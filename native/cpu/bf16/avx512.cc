@@ -36,8 +36,8 @@ void multiply_rows(const Bf16Tile& t, int first) {
     }
   }
   for (int r = 0; r < Rows; ++r) {
-    _mm512_storeu_ps(t.sums + (first + r) * kBf16Columns, sum[r][0]);
-    _mm512_storeu_ps(t.sums + (first + r) * kBf16Columns + 16, sum[r][1]);
+    _mm512_storeu_ps(t.sums + (first + r) * t.sums_stride, sum[r][0]);
+    _mm512_storeu_ps(t.sums + (first + r) * t.sums_stride + 16, sum[r][1]);
   }
 }
 

@@ -45,6 +45,10 @@ void normalise_block(const Bf16Operand& o, int first, const float* x, float* val
 
 /// The channels from `first` on of one pixel where they are fewer than a block or not adjacent; the rest is zero.
 void gather_block(const Bf16Operand& o, int first, const float* x, float* values) {
+  if (o.channel_stride == 1 && o.channels - first >= kBf16Depth && o.a == nullptr) {
+    for (int c = 0; c < kBf16Depth; c += kWidth) store(values + c, load(x + c));
+    return;
+  }
   for (int c = 0; c < kBf16Depth; ++c) {
     float value = 0.0F;
     if (first + c < o.channels) {
@@ -54,6 +58,20 @@ void gather_block(const Bf16Operand& o, int first, const float* x, float* values
     }
     values[c] = value;
   }
+}
+
+/// Two rows of 16 numbers each as pairs, in `terms` terms `term_stride` pairs apart.
+void convert_pairs(const float* even, const float* odd, int terms, std::uint32_t* out, std::ptrdiff_t term_stride) {
+  float rests[2][kGroup];
+  DPM_ELEMENTWISE
+  for (int c = 0; c < kGroup; ++c) {
+    const std::uint32_t low = round_to_bf16(even[c]);
+    const std::uint32_t high = round_to_bf16(odd[c]);
+    out[c] = low >> 16 | high;
+    rests[0][c] = even[c] - math::bits_float(static_cast<std::int32_t>(low));
+    rests[1][c] = odd[c] - math::bits_float(static_cast<std::int32_t>(high));
+  }
+  if (terms == 2) convert_pairs(rests[0], rests[1], 1, out + term_stride, 0);
 }
 
 template <int Rows>
@@ -97,7 +115,7 @@ void multiply_rows(const Bf16Tile& t, int first, int group) {
     }
   }
   for (int r = 0; r < Rows; ++r) {
-    float* out = t.sums + (first + r) * kBf16Columns + group * kGroup;
+    float* out = t.sums + (first + r) * t.sums_stride + group * kGroup;
     for (int v = 0; v < kVectors; ++v) store(out + v * kWidth, sum[r][v]);
   }
 }
@@ -119,6 +137,43 @@ void bf16_operand(const Bf16Operand& o) {
         convert_block(values, o.terms, out, o.term_stride);
       } else {
         convert_block(from, o.terms, out, o.term_stride);
+      }
+    }
+  }
+}
+
+void bf16_pixel_columns(const Bf16Matrix& m) {
+  constexpr int kTile = kBf16Columns * kPairs;
+  auto* out = reinterpret_cast<std::uint32_t*>(m.out);
+  const Bf16Operand row{nullptr, 0, 1, 1, m.channels, nullptr, nullptr, false, m.terms, nullptr, 0, 0, 0};
+  for (int first = 0; first < m.channels; first += kBf16Depth, out += m.terms * kTile) {
+    for (int column = 0; column < kBf16Columns; ++column) {
+      float values[kBf16Depth] = {};
+      if (column < m.pixels) gather_block(row, first, m.x + column * m.pixel_stride + first, values);
+      std::uint32_t pairs[2][kPairs];
+      convert_block(values, m.terms, reinterpret_cast<std::uint16_t*>(pairs), kBf16Depth);
+      std::uint32_t* to = out + column / kGroup * kGroup * kPairs + column % kGroup;
+      for (int term = 0; term < m.terms; ++term) {
+        for (int pair = 0; pair < kPairs; ++pair) to[term * kTile + pair * kGroup] = pairs[term][pair];
+      }
+    }
+  }
+}
+
+void bf16_channel_columns(const Bf16Matrix& m) {
+  constexpr int kTile = kBf16Columns * kPairs;
+  auto* out = reinterpret_cast<std::uint32_t*>(m.out);
+  const Bf16Operand row{nullptr, 0, 1, 1, m.channels, nullptr, nullptr, false, m.terms, nullptr, 0, 0, 0};
+  for (int first = 0; first < m.pixels; first += kBf16Depth, out += m.terms * kTile) {
+    for (int pair = 0; pair < kPairs; ++pair) {
+      float values[2][kBf16Columns] = {};
+      for (int i = 0; i < 2; ++i) {
+        const int pixel = first + 2 * pair + i;
+        if (pixel < m.pixels) gather_block(row, 0, m.x + pixel * m.pixel_stride, values[i]);
+      }
+      for (int group = 0; group < 2; ++group) {
+        convert_pairs(values[0] + group * kGroup, values[1] + group * kGroup, m.terms,
+                      out + (group * kPairs + pair) * kGroup, kTile);
       }
     }
   }

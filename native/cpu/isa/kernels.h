@@ -59,6 +59,16 @@ struct Bf16Operand {
   std::ptrdiff_t block_stride;
 };
 
+/// A matrix that becomes weights of a product of bfloat16 operands, see Bf16Tile::panel; what is missing is zero.
+struct Bf16Matrix {
+  const float* x;  ///< channels adjacent
+  std::ptrdiff_t pixel_stride;
+  int pixels;
+  int channels;
+  int terms;
+  std::uint16_t* out;
+};
+
 /// A tile of a product of bfloat16 operands with float32 sums. Of two terms each, the product of the low ones is left
 /// out: it is below the rounding of the others.
 struct Bf16Tile {
@@ -75,6 +85,7 @@ struct Bf16Tile {
   const std::uint16_t* next;
   int next_lines;
   float* sums;  ///< [32][32]; rows beyond `rows` are unspecified
+  std::ptrdiff_t sums_stride;  ///< elements from row to row
 };
 
 /// A range of one sample of a fused update. Pointers are to the range's first element; absent tensors are null.
@@ -114,6 +125,10 @@ struct IsaKernels {
   /// Finishes rows of sums that lie `sums_stride` floats apart.
   void (*tile_output)(const TileOutput& output, const float* sums, std::ptrdiff_t sums_stride);
   void (*bf16_operand)(const Bf16Operand& operand);
+  /// A panel whose columns are the (at most 32) pixels of `matrix`, its sum over channels.
+  void (*bf16_pixel_columns)(const Bf16Matrix& matrix);
+  /// A panel whose columns are the (at most 32) channels of `matrix`, its sum over pixels.
+  void (*bf16_channel_columns)(const Bf16Matrix& matrix);
   void (*bf16_tile)(const Bf16Tile& tile);
   /// Around a thread's calls of bf16_tile; null where nothing is to be done.
   void (*bf16_begin)();

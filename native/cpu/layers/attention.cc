@@ -2,7 +2,7 @@
 // their softmax and the weighted values with the product's tiles.
 #include <cmath>
 
-#include "cpu/layers/layer.h"
+#include "cpu/layers/attention.h"
 
 namespace dpm::cpu {
 namespace {
@@ -142,6 +142,7 @@ class Attention : public Layer {
 }  // namespace
 
 std::unique_ptr<Layer> make_attention(const LayerFactory& factory, const dpm_node& node) {
+  if (factory.device.isa.bf16_beats_float && !factory.device.exact) return make_bf16_attention(factory, node);
   return std::make_unique<Attention>(factory, node);
 }
 

@@ -22,14 +22,18 @@ class Bf16Convolution : public Convolution {
         grid_(node, in_shape_, out_shape_),
         weights_(factory, node, in_shape_.channels, out_shape_.channels, terms),
         terms_(terms),
-        blocks_(divide_up(in_shape_.channels, kBf16Depth)) {}
+        blocks_(divide_up(in_shape_.channels, kBf16Depth)) {
+    if (const DeferredNorm* norm = factory.deferred_norm(node.inputs[0])) norm_ = *norm;
+  }
 
   [[nodiscard]] std::size_t scratch(int batch, int threads) const override {
     return static_cast<std::size_t>(threads) * thread_bytes(batch) / sizeof(float);
   }
 
   void run(const RunContext& context) const override {
-    const Maps maps{context.map(node_.inputs[0]), context.map(node_.output), epilogue(context)};
+    const bool normalise = norm_ && context.defers(*norm_);
+    const Maps maps{context.map(normalise ? norm_->input : node_.inputs[0]), context.map(node_.output),
+                    epilogue(context), normalise ? context.norm_coefficients : nullptr};
     const int threads = context.device.pool.threads();
     const int rows = grid_.rows(context.batch);
     const int tasks = kTasksPerThread * threads;
@@ -44,7 +48,7 @@ class Bf16Convolution : public Convolution {
       auto* operands = reinterpret_cast<std::uint16_t*>(reinterpret_cast<char*>(context.scratch) +
                                                         static_cast<std::size_t>(thread) * stride);
       int& ready = laid_out[static_cast<std::size_t>(thread)];
-      if (ready != part) lay_out(context, maps.in, range, operands);
+      if (ready != part) lay_out(context, maps, range, operands);
       ready = part;
       const auto group = static_cast<int>(task % groups);
       // Where this thread goes on next, if all are equally fast.
@@ -58,6 +62,7 @@ class Bf16Convolution : public Convolution {
     MapView in;
     MapView out;
     Epilogue operands;
+    const float* norm;  ///< coefficients of a norm to apply to the input, or null
   };
 
   [[nodiscard]] std::size_t row_bytes() const {
@@ -86,7 +91,8 @@ class Bf16Convolution : public Convolution {
   }
 
   /// Lays out the input under rows `rows` of the grid.
-  void lay_out(const RunContext& context, const MapView& in, const Range& rows, std::uint16_t* operands) const {
+  void lay_out(const RunContext& context, const Maps& maps, const Range& rows, std::uint16_t* operands) const {
+    const MapView& in = maps.in;
     const Strides stride = strides(rows);
     const int zoom = node_.upsample != 0 ? 2 : 1;
     const int first = rows.first - grid_.before();
@@ -101,8 +107,7 @@ class Bf16Convolution : public Convolution {
         int filled = 0;
         if (n < context.batch && y < in.height * zoom) {
           filled = divide_up(in.width * zoom - phase.column, node_.stride);
-          lay_out_row(context, in, in.sample(n) + static_cast<std::ptrdiff_t>(y / zoom) * in.width * in.pixel_stride,
-                      phase.column, start + position * kBf16Depth, stride);
+          lay_out_row(context, maps, n, y / zoom, phase.column, start + position * kBf16Depth, stride);
         }
         zero(start, position + filled, position + grid_.pitch(), stride);
       }
@@ -120,11 +125,17 @@ class Bf16Convolution : public Convolution {
     }
   }
 
-  void lay_out_row(const RunContext& context, const MapView& in, const float* row, int column, std::uint16_t* out,
+  void lay_out_row(const RunContext& context, const Maps& maps, int n, int y, int column, std::uint16_t* out,
                    const Strides& stride) const {
+    const MapView& in = maps.in;
     const int zoom = node_.upsample != 0 ? 2 : 1;
     Bf16Operand operand{};
-    operand.x = row + column * in.pixel_stride;
+    operand.x = in.sample(n) + (static_cast<std::ptrdiff_t>(y) * in.width + column) * in.pixel_stride;
+    if (maps.norm != nullptr) {
+      operand.a = maps.norm + static_cast<std::ptrdiff_t>(2 * n) * in.channels;
+      operand.b = operand.a + in.channels;
+      operand.silu = norm_->silu;
+    }
     operand.pixel_stride = in.pixel_stride * node_.stride;
     operand.channel_stride = in.channel_stride;
     operand.pixels = divide_up(in.width - column, node_.stride);
@@ -158,6 +169,7 @@ class Bf16Convolution : public Convolution {
     tile.blocks = blocks_;
     tile.terms = terms_;
     tile.sums = sums;
+    tile.sums_stride = kBf16Columns;
     const int end = (rows.last - rows.first - 1) * grid_.pitch() + out_shape_.width;
     const int tile_count = divide_up(end, kBf16Rows);
     const int steps = blocks_ * tile.tap_count;
@@ -214,6 +226,7 @@ class Bf16Convolution : public Convolution {
 
   Bf16Grid grid_;
   Bf16Weights weights_;
+  std::optional<DeferredNorm> norm_;
   int terms_;
   int blocks_;
 };

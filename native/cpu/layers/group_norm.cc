@@ -1,6 +1,7 @@
 // Group normalisation with float32 statistics per tile of pixels, merged in double (Chan's formula), folded with gamma,
 // beta and the time's scale and shift into one multiply-add per element.
 #include <cmath>
+#include <optional>
 
 #include "cpu/layers/layer.h"
 
@@ -19,6 +20,7 @@ class GroupNorm : public Layer {
     channels_ = shape.channels;
     chunks_ = divide_up(shape.height * shape.width, kStatisticsPixels);
     node_.weights = node_.biases = nullptr;
+    if (const DeferredNorm* deferred = factory.deferred_norm(node.output)) deferred_ = *deferred;
   }
 
   [[nodiscard]] std::size_t scratch(int batch, int /*threads*/) const override {
@@ -38,7 +40,13 @@ class GroupNorm : public Layer {
       context.device.isa.channel_statistics(in.sample(n) + first * in.pixel_stride, in.pixel_stride, pixels, channels_,
                                             mean, mean + channels_);
     });
-    for (int n = 0; n < context.batch; ++n) fold(context, in, n);
+    if (deferred_ && context.defers(*deferred_)) {
+      for (int n = 0; n < context.batch; ++n) {
+        fold(context, in, n, context.norm_coefficients + static_cast<std::ptrdiff_t>(2 * n) * channels_);
+      }
+      return;
+    }
+    for (int n = 0; n < context.batch; ++n) fold(context, in, n, coefficients(context, n));
     const int apply_pixels = std::max(1, kApplyFloats / channels_);
     const int blocks = divide_up(in.pixels(), apply_pixels);
     pool.parallel_for(static_cast<std::int64_t>(context.batch) * blocks, [&](std::int64_t task, int /*thread*/) {
@@ -63,9 +71,8 @@ class GroupNorm : public Layer {
     return sample_scratch(context, n) + static_cast<std::ptrdiff_t>(2 * chunks_) * channels_;
   }
 
-  void fold(const RunContext& context, const MapView& in, int n) const {
+  void fold(const RunContext& context, const MapView& in, int n, float* a) const {
     const int group = channels_ / node_.groups;
-    float* a = coefficients(context, n);
     float* b = a + channels_;
     const float* scale_shift = node_.inputs[1] >= 0 ? context.map(node_.inputs[1]).sample(n) : nullptr;
     for (int g = 0; g < node_.groups; ++g) {
@@ -114,6 +121,7 @@ class GroupNorm : public Layer {
   dpm_node node_;
   CountedBuffer gamma_;
   CountedBuffer beta_;
+  std::optional<DeferredNorm> deferred_;
   int channels_ = 0;
   int chunks_ = 0;
 };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cpu/device.h"
+#include "cpu/layers/deferred_norm.h"
 
 namespace dpm::cpu {
 
@@ -43,7 +44,14 @@ struct RunContext {
   float* arena = nullptr;
   const dpm_bindings& bindings;
   float* scratch = nullptr;
+  float* norm_coefficients = nullptr;  ///< of the last group norm that was deferred, per sample a[C], b[C]
 
+  /// Whether the result of `norm` is left to its reader in this plan of the arena.
+  [[nodiscard]] bool defers(const DeferredNorm& norm) const {
+    return norm.input_lives || (offsets[static_cast<std::size_t>(norm.input)] ==
+                                    offsets[static_cast<std::size_t>(norm.output)] &&
+                                values[static_cast<std::size_t>(norm.input)].root == norm.input);
+  }
   [[nodiscard]] MapView map(int value) const;
   [[nodiscard]] const void* external(dpm_role role) const;
 };
@@ -67,6 +75,16 @@ struct LayerFactory {
   const std::vector<ValueInfo>& values;
   /// Bytes that the network may still spend on Winograd weights, four times the size of the direct ones.
   std::uint64_t& winograd_bytes;
+  /// Group norms that their readers apply.
+  const std::vector<DeferredNorm>& deferred_norms;
+
+  /// The deferred norm whose result `value` is, or null.
+  [[nodiscard]] const DeferredNorm* deferred_norm(int value) const {
+    for (const DeferredNorm& norm : deferred_norms) {
+      if (norm.output == value) return &norm;
+    }
+    return nullptr;
+  }
 
   /// A constant as float32 in counted memory.
   [[nodiscard]] CountedBuffer floats(int constant) const;
