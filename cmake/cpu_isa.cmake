@@ -12,6 +12,12 @@ set(dpm_isa_flags_avx2 -mavx2 -mfma)
 set(dpm_isa_flags_sse2)
 set(dpm_isa_flags_neon)
 
+set(dpm_isa_warnings)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # gcc bug 105593: false alarms from the compiler's own AVX-512 headers.
+  set(dpm_isa_warnings -Wno-maybe-uninitialized)
+endif()
+
 function(dpm_add_isa_kernels target)
   set(objects)
   foreach(isa IN LISTS dpm_isas)
@@ -23,10 +29,7 @@ function(dpm_add_isa_kernels target)
     # In every configuration: without optimisation these kernels are too slow even to be tested.
     target_compile_options(${library} PRIVATE
       ${dpm_isa_flags_${isa}} -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math)
-    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-      # gcc bug 105593: false alarms from the compiler's own AVX-512 headers.
-      target_compile_options(${library} PRIVATE -Wno-maybe-uninitialized)
-    endif()
+    target_compile_options(${library} PRIVATE ${dpm_isa_warnings})
     if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
       # Loops that sanitizers instrument stay scalar, whatever is asked of them.
       target_compile_options(${library} PRIVATE -Wno-pass-failed)
@@ -47,8 +50,8 @@ function(dpm_add_bf16_kernels target folder)
   if(NOT "avx512" IN_LIST dpm_isas)
     return()
   endif()
-  target_sources(${target} PRIVATE ${folder}/amx.cc ${folder}/avx512.cc)
-  set(flags ${dpm_isa_flags_avx512} -O3)
+  target_sources(${target} PRIVATE ${folder}/amx.cc ${folder}/avx512.cc ${folder}/operand.cc)
+  set(flags ${dpm_isa_flags_avx512} -O3 ${dpm_isa_warnings})
   set_source_files_properties(${folder}/amx.cc PROPERTIES COMPILE_OPTIONS "${flags};-mamx-tile;-mamx-bf16")
-  set_source_files_properties(${folder}/avx512.cc PROPERTIES COMPILE_OPTIONS "${flags};-mavx512bf16")
+  set_source_files_properties(${folder}/avx512.cc ${folder}/operand.cc PROPERTIES COMPILE_OPTIONS "${flags};-mavx512bf16")
 endfunction()

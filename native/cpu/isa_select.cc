@@ -66,6 +66,7 @@ const IsaKernels& avx512_bf16_kernels() {
     IsaKernels made = isa_avx512::kKernels;
     made.name = "avx512bf16";
     made.bf16_tile = avx512_bf16_tile;
+    made.bf16_operand = avx512_bf16_operand;
     return made;
   }();
   return kernels;
@@ -76,6 +77,7 @@ const IsaKernels& amx_kernels() {
     IsaKernels made = isa_avx512::kKernels;
     made.name = "amx";
     made.bf16_tile = amx_tile;
+    made.bf16_operand = avx512_bf16_operand;
     made.bf16_begin = amx_begin;
     made.bf16_end = amx_end;
     made.bf16_beats_float = true;
