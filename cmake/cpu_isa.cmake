@@ -45,13 +45,13 @@ function(dpm_add_isa_kernels target)
   endif()
 endfunction()
 
-# Kernels of instructions that few processors have, each in one file of `folder`.
+# Kernels that need instructions beyond AVX-512: each file of `folder` is compiled once.
 function(dpm_add_bf16_kernels target folder)
   if(NOT "avx512" IN_LIST dpm_isas)
     return()
   endif()
-  target_sources(${target} PRIVATE ${folder}/amx.cc ${folder}/avx512.cc ${folder}/operand.cc)
-  set(flags ${dpm_isa_flags_avx512} -O3 ${dpm_isa_warnings})
-  set_source_files_properties(${folder}/amx.cc PROPERTIES COMPILE_OPTIONS "${flags};-mamx-tile;-mamx-bf16")
-  set_source_files_properties(${folder}/avx512.cc ${folder}/operand.cc PROPERTIES COMPILE_OPTIONS "${flags};-mavx512bf16")
+  file(GLOB sources CONFIGURE_DEPENDS ${folder}/*.cc)
+  target_sources(${target} PRIVATE ${sources})
+  set(flags ${dpm_isa_flags_avx512} -mavx512bf16 -mamx-tile -mamx-bf16 -O3 ${dpm_isa_warnings})
+  set_source_files_properties(${sources} PROPERTIES COMPILE_OPTIONS "${flags}")
 endfunction()

@@ -15,16 +15,23 @@ export interface DeviceInfo {
   reason: string;
 }
 
-/** Number format of weights and activations inside the network; states are float32 always. */
-export type ComputeType = 'f32' | 'bf16' | 'f16';
+/**
+ * Number format of weights and activations inside the network, with float32 sums and statistics; states are float32
+ * always.
+ */
+export type ComputeType = (typeof computeTypes)[number];
+
+/** Every {@link ComputeType}. */
+export const computeTypes = ['f32', 'bf16', 'f16'] as const;
 
 export interface DeviceOptions {
   /** `auto` (the best usable device), `cpu`, `cuda` (= `cuda:0`), `cuda:N`, … Default `auto`. */
   device?: string | undefined;
+  /** Default `f32` on cpu, `bf16` on cuda. On cpu `bf16` needs AVX512-BF16 or AMX. */
   dtype?: ComputeType | undefined;
   /** Threads of the engine; 0: as many as there are cores. Default 0. */
   threads?: number | undefined;
-  /** No Winograd and no TF32: the tightest tolerance. Default false. */
+  /** No Winograd, no split into bfloat16 terms, no TF32: the tightest tolerance. Default false. */
   exact?: boolean | undefined;
 }
 
@@ -69,7 +76,9 @@ export function chooseDevice(request: string, known: readonly DeviceInfo[]): str
 }
 
 function checkOptions({ dtype = 'f32', threads = 0 }: DeviceOptions): void {
-  if (dtype !== 'f32') throw new DpmError('ERR_DPM_UNSUPPORTED', `dtype '${dtype}' is not supported yet; use f32`);
+  if (!computeTypes.includes(dtype)) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `dtype '${String(dtype)}' is unknown; known: ${computeTypes.join(', ')}`);
+  }
   if (!Number.isInteger(threads) || threads < 0 || threads > 1024) {
     throw new DpmError('ERR_DPM_ARGUMENT', `threads is ${threads}, it has to be an integer from 0 to 1024`);
   }
@@ -87,7 +96,8 @@ export class Device {
   /**
    * Opens a device.
    *
-   * @throws {@link DpmError} `ERR_DPM_DEVICE` when it is unknown or cannot be used, `ERR_DPM_ADDON` without a native build.
+   * @throws {@link DpmError} `ERR_DPM_DEVICE` when it is unknown or cannot be used, `ERR_DPM_UNSUPPORTED` when it cannot
+   * compute in `dtype`, `ERR_DPM_ADDON` without a native build.
    */
   static open(options: DeviceOptions = {}): Device {
     checkOptions(options);
@@ -95,7 +105,8 @@ export class Device {
     const name = chooseDevice(device, devices());
     try {
       const { Engine } = native();
-      return new Device(new Engine({ device: name, threads, exact }));
+      const dtype = options.dtype ?? (name.startsWith('cuda') ? 'bf16' : 'f32');
+      return new Device(new Engine({ device: name, dtype, threads, exact }));
     } catch (error) {
       throw toDpmError(error);
     }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { DpmError } from './errors.js';
 
 /** Version of the addon's surface; the addon reports the same number or is refused. */
-export const NATIVE_ABI_VERSION = 1;
+export const NATIVE_ABI_VERSION = 2;
 
 /** One device the process knows about, usable or not. */
 export interface NativeDeviceInfo {
@@ -120,6 +120,14 @@ export interface NativeUNet {
    * `complex`, a residual block `<prefix>.resnet` first.
    */
   head: { prefix: string; complex: boolean; outChannels: number; groups: number; epsilon: number } | null;
+}
+
+/** How an engine is opened. */
+export interface NativeEngineOptions {
+  device: string;
+  dtype: 'f32' | 'f16' | 'bf16';
+  threads: number;
+  exact: boolean;
 }
 
 /** What {@link NativeEngine.loadNetwork} reports about a network. */
@@ -249,7 +257,7 @@ export interface NativeBinding {
   abiVersion: number;
   recordBytes: number;
   devices(): NativeDeviceInfo[];
-  Engine: new (options: { device: string; threads: number; exact: boolean }) => NativeEngine;
+  Engine: new (options: NativeEngineOptions) => NativeEngine;
   CancelToken: new () => NativeCancelToken;
   /** Does nothing; for measuring the cost of a call. */
   noop(): void;

@@ -1,16 +1,14 @@
 import { headNames } from '../checkpoint/heads.js';
-import type { ComputeType } from '../device.js';
+import { computeTypes } from '../device.js';
 import { DiffusionModel, type LoadOptions } from '../model.js';
 import { networkTimeNames } from '../schedule/network-time.js';
 import type { Call, OptionSpecs, OptionValues } from './command.js';
 
-const computeTypes: readonly ComputeType[] = ['f32', 'bf16', 'f16'];
-
 /** Options of every command that works on a device. */
 export const deviceOptions: OptionSpecs = {
   device: { value: 'NAME', help: 'auto (default), cpu, cuda, cuda:N' },
-  dtype: { value: 'TYPE', help: 'f32, bf16 or f16; default f32 on cpu' },
-  exact: { help: 'tightest arithmetic: no Winograd, no TF32' },
+  dtype: { value: 'TYPE', help: 'f32, bf16 or f16; default f32 on cpu, bf16 on cuda' },
+  exact: { help: 'tightest arithmetic: no Winograd, no split floats, no TF32' },
   threads: { value: 'N', help: 'threads of the engine; default all cores' },
 };
 

@@ -14,7 +14,7 @@
 namespace dpm::addon {
 namespace {
 
-constexpr int kSurfaceVersion = 1;
+constexpr int kSurfaceVersion = 2;
 
 Napi::Value devices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();

@@ -56,18 +56,6 @@ std::uint64_t to_size(const Napi::Object& object, const char* key) {
   return static_cast<std::uint64_t>(value);
 }
 
-/// Which of `choices` the string at `key` is.
-std::size_t to_choice(const Napi::Object& object, const char* key, std::initializer_list<const char*> choices) {
-  const std::string text = to_text(object, key);
-  std::size_t index = 0;
-  std::string listed;
-  for (const char* choice : choices) {
-    if (text == choice) return index;
-    listed += (index++ > 0 ? ", " : "") + std::string(choice);
-  }
-  throw Error(ErrorCode::kArgument, std::string(key) + " is " + text + ", expected one of " + listed);
-}
-
 unet::Block::Kind block_kind(const Napi::Object& block) {
   using Kind = unet::Block::Kind;
   constexpr Kind kKinds[] = {Kind::kPush,      Kind::kPop,        Kind::kResidual,
@@ -117,6 +105,17 @@ int to_extent(const Napi::Object& object, const char* key) {
 }
 
 }  // namespace
+
+std::size_t to_choice(const Napi::Object& object, const char* key, std::initializer_list<const char*> choices) {
+  const std::string text = to_text(object, key);
+  std::size_t index = 0;
+  std::string listed;
+  for (const char* choice : choices) {
+    if (text == choice) return index;
+    listed += (index++ > 0 ? ", " : "") + std::string(choice);
+  }
+  throw Error(ErrorCode::kArgument, std::string(key) + " is " + text + ", expected one of " + listed);
+}
 
 Napi::Error js_error(Napi::Env env, ErrorCode code, const std::string& message) {
   Napi::Error error = Napi::Error::New(env, message);

@@ -4,6 +4,7 @@
 
 #include <napi.h>
 
+#include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>
@@ -64,6 +65,8 @@ Elements<std::uint8_t> byte_elements(const Napi::Value& value, const char* what)
 std::uint32_t to_uint32(const Napi::Value& value, const char* what);
 int to_int(const Napi::Object& object, const char* key);
 std::string to_text(const Napi::Object& object, const char* key);
+/// Which of `choices` the string at `key` is.
+std::size_t to_choice(const Napi::Object& object, const char* key, std::initializer_list<const char*> choices);
 
 unet::Description to_description(const Napi::Object& object);
 /// Weights by file and place; the files are opened by `open_weights`, off the JavaScript thread.

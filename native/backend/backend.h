@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-enum { DPM_BACKEND_ABI = 1, DPM_MAX_NODE_INPUTS = 3 };
+enum { DPM_BACKEND_ABI = 2, DPM_MAX_NODE_INPUTS = 3 };
 
 /// The one symbol a plug-in exports, of type dpm_backend_entry_function.
 #define DPM_BACKEND_ENTRY "dpm_backend_entry"
@@ -199,6 +199,7 @@ typedef struct dpm_open_options {
   int32_t index;
   int32_t threads;  ///< 0: as many as the process may use
   int32_t exact;    ///< forbid algorithms that trade accuracy for speed
+  uint32_t dtype;   ///< dpm::DType that networks compute in; states are float32 always
 } dpm_open_options;
 
 /// A device. Functions that can fail return a dpm_status and fill `message`. A device is used by one thread at a time,

@@ -4,7 +4,9 @@
 #include <string>
 
 #include "backend/guard.h"
+#include "core/dtype.h"
 #include "core/flush_denormals.h"
+#include "cpu/bf16/kernels.h"
 #include "cpu/isa_select.h"
 #include "cpu/network.h"
 #include "cpu/peak.h"
@@ -15,6 +17,21 @@ namespace {
 
 void check_range(const dpm_buffer& buffer, std::uint64_t offset, std::uint64_t bytes) {
   require(offset <= buffer.memory.size() && bytes <= buffer.memory.size() - offset, "a range leaves its buffer");
+}
+
+/// See dpm_device::bf16_terms. Throws Error(kUnsupported).
+int bf16_terms(const IsaKernels& isa, DType dtype, bool exact) {
+  switch (dtype) {
+    case DType::kFloat32:
+      return isa.bf16 != nullptr && isa.bf16->beats_float && !exact ? 2 : 0;
+    case DType::kBFloat16:
+      if (exact) throw Error(ErrorCode::kUnsupported, "dtype bf16 contradicts exact");
+      if (isa.bf16 != nullptr) return 1;
+      throw Error(ErrorCode::kUnsupported, std::string("dtype bf16 needs a processor with AVX512-BF16 or AMX, this is ") +
+                                               isa.name + "; f32 is the fastest here");
+    default:
+      throw Error(ErrorCode::kUnsupported, "the cpu device computes in f32 or bf16");
+  }
 }
 
 int probe(std::int32_t index, dpm_message* description, dpm_message* reason) {
@@ -37,7 +54,10 @@ dpm_status open(const dpm_open_options* options, dpm_device** device, dpm_messag
     require(options->struct_size >= sizeof *options, "the options are of an older version");
     require(options->threads >= 0 && options->threads <= 1024, "threads must be between 0 and 1024");
     const int threads = options->threads > 0 ? options->threads : available_processors();
-    *device = std::make_unique<dpm_device>(threads, select_isa(), options->exact != 0).release();
+    const IsaKernels& isa = select_isa();
+    const bool exact = options->exact != 0;
+    const int terms = bf16_terms(isa, static_cast<DType>(options->dtype), exact);
+    *device = std::make_unique<dpm_device>(threads, isa, exact, terms).release();
   });
 }
 

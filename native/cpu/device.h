@@ -65,11 +65,14 @@ struct dpm_buffer {
 };
 
 struct dpm_device {
-  dpm_device(int threads, const dpm::cpu::IsaKernels& kernels, bool exact_only)
-      : pool(threads), isa(kernels), exact(exact_only) {}
+  dpm_device(int threads, const dpm::cpu::IsaKernels& kernels, bool exact_only, int terms)
+      : pool(threads), isa(kernels), exact(exact_only), bf16_terms(terms) {}
 
   dpm::ThreadPool pool;
   const dpm::cpu::IsaKernels& isa;
   bool exact;
+  /// Numbers that products of maps take every float for: 1 (bfloat16), 2 (float32 as two of them), or 0 where float32
+  /// arithmetic is to be used.
+  int bf16_terms;
   dpm::cpu::MemoryCount memory;
 };

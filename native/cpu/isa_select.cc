@@ -12,7 +12,7 @@
 #include <unistd.h>
 #endif
 
-#include "cpu/bf16/tiles.h"
+#include "cpu/bf16/kernels.h"
 #endif
 
 namespace dpm::cpu {
@@ -61,36 +61,22 @@ bool runs_amx() {
 #endif
 }
 
-const IsaKernels& avx512_bf16_kernels() {
-  static const IsaKernels kernels = [] {
-    IsaKernels made = isa_avx512::kKernels;
-    made.name = "avx512bf16";
-    made.bf16_tile = avx512_bf16_tile;
-    made.bf16_operand = avx512_bf16_operand;
-    return made;
-  }();
-  return kernels;
-}
-
-const IsaKernels& amx_kernels() {
-  static const IsaKernels kernels = [] {
-    IsaKernels made = isa_avx512::kKernels;
-    made.name = "amx";
-    made.bf16_tile = amx_tile;
-    made.bf16_operand = avx512_bf16_operand;
-    made.bf16_begin = amx_begin;
-    made.bf16_end = amx_end;
-    made.bf16_beats_float = true;
-    return made;
-  }();
+/// AVX-512 and `bf16`.
+IsaKernels with_bf16(const char* name, const Bf16Kernels& bf16) {
+  IsaKernels kernels = isa_avx512::kKernels;
+  kernels.name = name;
+  kernels.bf16 = &bf16;
   return kernels;
 }
 
 std::vector<const IsaKernels*> usable() {
+  static const IsaKernels amx = with_bf16("amx", kAmxKernels);
+  static const IsaKernels avx512_bf16 = with_bf16("avx512bf16", kAvx512Bf16Kernels);
   std::vector<const IsaKernels*> found;
   if (runs_avx512()) {
-    if (runs_amx()) found.push_back(&amx_kernels());
-    if (__builtin_cpu_supports("avx512bf16")) found.push_back(&avx512_bf16_kernels());
+    const bool bf16 = __builtin_cpu_supports("avx512bf16");
+    if (bf16 && runs_amx()) found.push_back(&amx);
+    if (bf16) found.push_back(&avx512_bf16);
     found.push_back(&isa_avx512::kKernels);
   }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&isa_avx2::kKernels);

@@ -32,7 +32,8 @@ std::shared_ptr<Device> Device::open(const std::string& name, const DeviceOption
   dpm_message message{};
   choice.backend->probe(choice.index, &description, &message);
   device->description_ = description.text;
-  const dpm_open_options request{sizeof(dpm_open_options), choice.index, options.threads, options.exact ? 1 : 0};
+  const dpm_open_options request{sizeof(dpm_open_options), choice.index, options.threads, options.exact ? 1 : 0,
+                                 static_cast<std::uint32_t>(options.dtype)};
   check(choice.backend->open(&request, &device->device_, &message), message);
   return device;
 }

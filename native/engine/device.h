@@ -6,6 +6,7 @@
 #include <string>
 
 #include "backend/backend.h"
+#include "core/dtype.h"
 
 namespace dpm {
 
@@ -39,6 +40,7 @@ class Buffer {
 struct DeviceOptions {
   int threads = 0;
   bool exact = false;
+  DType dtype = DType::kFloat32;
 };
 
 /// An open device. Used by one thread at a time.

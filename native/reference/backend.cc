@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "backend/guard.h"
+#include "core/dtype.h"
 #include "reference/network.h"
 
 namespace dpm::reference {
@@ -21,6 +22,9 @@ int probe(std::int32_t index, dpm_message* description, dpm_message* reason) {
 dpm_status open(const dpm_open_options* options, dpm_device** device, dpm_message* message) {
   return guarded(message, [&] {
     require(options->struct_size >= sizeof *options, "the options are of an older version");
+    if (static_cast<dpm::DType>(options->dtype) != dpm::DType::kFloat32) {
+      throw dpm::Error(dpm::ErrorCode::kUnsupported, "the reference device computes in double precision, dtype has to be f32");
+    }
     *device = std::make_unique<dpm_device>().release();
   });
 }

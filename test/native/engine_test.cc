@@ -16,15 +16,6 @@
 namespace dpm::test {
 namespace {
 
-ErrorCode code_of(const std::function<void()>& body) {
-  try {
-    body();
-  } catch (const Error& error) {
-    return error.code();
-  }
-  return ErrorCode::kOk;
-}
-
 class Runs : public testing::Test {
  protected:
   static constexpr std::uint32_t kElements = SmallNetwork::kElements;

@@ -6,6 +6,15 @@
 
 namespace dpm::test {
 
+ErrorCode code_of(const std::function<void()>& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return error.code();
+  }
+  return ErrorCode::kOk;
+}
+
 std::vector<std::string> usable_isas() {
   std::vector<std::string> names;
   std::istringstream text(cpu::available_isas());

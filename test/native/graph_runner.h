@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <cstdlib>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "backend/guard.h"
+#include "core/error.h"
 #include "engine/device.h"
 #include "graph/fusion.h"
 #include "graph/graph.h"
@@ -124,6 +126,9 @@ inline double relative_difference(const std::vector<float>& a, const std::vector
   }
   return difference / largest;
 }
+
+/// Code of the Error that `body` throws, kOk when it throws none.
+ErrorCode code_of(const std::function<void()>& body);
 
 /// The instruction sets this processor runs.
 std::vector<std::string> usable_isas();

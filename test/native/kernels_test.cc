@@ -131,6 +131,66 @@ Case random_winograd(RandomValues& random, int index) {
   return test;
 }
 
+Node norm_node(RandomValues& random, Graph& graph, int input, int channels, int groups) {
+  Node node;
+  node.op = DPM_OP_GROUP_NORM;
+  node.name = "norm";
+  node.inputs[0] = input;
+  node.groups = groups;
+  node.epsilon = 1e-5F;
+  node.weights = {graph.add_constant(random.constant({channels}, 0.3F, 1))};
+  node.biases = {graph.add_constant(random.constant({channels}, 0.3F))};
+  return node;
+}
+
+/// concat(a, b) -> norm [-> SiLU] -> convolution, with every way of keeping what is normalised alive: read by nobody
+/// else, by the convolution's residual, by a later sum.
+Case random_chain(RandomValues& random, int index) {
+  Case test;
+  const int channels = 2 * random.between(1, 40);
+  const int kernel = index % 2 == 0 ? 3 : 1;
+  const int height = random.between(2, 12);
+  const int width = random.between(2, 12);
+  test.batch = random.between(1, 3);
+  const int image = test.graph.add_input(DPM_ROLE_IMAGE, channels, height, width);
+  const auto convolve = [&](int input, int outputs, int size) {
+    const int inputs = test.graph.values[static_cast<std::size_t>(input)].channels;
+    Node node = convolution_node(size);
+    node.pad_before = node.pad_after = size / 2;
+    node.inputs[0] = input;
+    node.weights = {test.graph.add_constant(random.constant({outputs, inputs, size, size}, 0.5F / std::sqrt(inputs)))};
+    return test.graph.add(node);
+  };
+  const int copied = enter(test.graph, image);
+  Node join;
+  join.op = DPM_OP_CONCAT;
+  join.name = "concat";
+  join.inputs[0] = convolve(copied, channels, 1);
+  join.inputs[1] = convolve(copied, channels, 3);
+  const int x = index % 5 == 0 ? join.inputs[1] : test.graph.add(join);
+  const int width_of_x = test.graph.values[static_cast<std::size_t>(x)].channels;
+  int h = test.graph.add(norm_node(random, test.graph, x, width_of_x, 2));
+  if (index % 3 != 0) {
+    Node activation;
+    activation.op = DPM_OP_SILU;
+    activation.name = "activation";
+    activation.inputs[0] = h;
+    h = test.graph.add(activation);
+  }
+  h = convolve(h, width_of_x, kernel);
+  if (index % 4 != 0) {
+    Node sum;
+    sum.op = DPM_OP_ADD;
+    sum.name = "sum";
+    sum.inputs[0] = index % 4 == 1 ? h : convolve(h, width_of_x, 1);
+    sum.inputs[1] = x;
+    h = test.graph.add(sum);
+  }
+  leave(test.graph, h);
+  test.inputs.image = random.normals(elements(test.batch, channels, height, width));
+  return test;
+}
+
 Case random_norm(RandomValues& random, int index) {
   Case test;
   const int groups = random.between(1, 8);
@@ -139,15 +199,7 @@ Case random_norm(RandomValues& random, int index) {
   const int width = random.between(1, 20);
   test.batch = random.between(1, 3);
   const int image = test.graph.add_input(DPM_ROLE_IMAGE, channels, height, width);
-  Node node;
-  node.op = DPM_OP_GROUP_NORM;
-  node.name = "norm";
-  node.inputs[0] = enter(test.graph, image);
-  node.groups = groups;
-  node.epsilon = 1e-5F;
-  node.weights = {test.graph.add_constant(random.constant({channels}, 0.3F, 1))};
-  node.biases = {test.graph.add_constant(random.constant({channels}, 0.3F))};
-  leave(test.graph, test.graph.add(node));
+  leave(test.graph, test.graph.add(norm_node(random, test.graph, enter(test.graph, image), channels, groups)));
   // Means far from zero are what a careless variance gets wrong.
   const float shift = index % 3 == 0 ? 30.0F : 0.0F;
   test.inputs.image = random.normals(elements(test.batch, channels, height, width), 1, shift);
@@ -246,6 +298,8 @@ struct Family {
   bool fused = false;
 };
 
+bool has_bf16(const std::string& isa) { return isa == "amx" || isa == "avx512bf16"; }
+
 class Kernels : public testing::TestWithParam<Family> {};
 
 TEST_P(Kernels, AgreeWithTheReference) {
@@ -256,9 +310,15 @@ TEST_P(Kernels, AgreeWithTheReference) {
       RandomValues random(static_cast<std::uint32_t>(100 + index));
       const Case test = GetParam().make(random, index);
       const auto expected = run_graph(reference, test.graph, test.batch, test.inputs, false);
-      const auto device = Device::open("cpu", {1 + index % 3, false});
-      const auto actual = run_graph(device, test.graph, test.batch, test.inputs, GetParam().fused);
-      ASSERT_LT(relative_difference(actual, expected), 2e-5) << isa << ", case " << index;
+      const auto difference = [&](DType dtype, bool exact) {
+        const auto device = Device::open("cpu", {1 + index % 3, exact, dtype});
+        return relative_difference(run_graph(device, test.graph, test.batch, test.inputs, GetParam().fused), expected);
+      };
+      ASSERT_LT(difference(DType::kFloat32, false), 5e-5) << isa << ", case " << index;
+      ASSERT_LT(difference(DType::kFloat32, true), 2e-5) << isa << ", case " << index;
+      if (has_bf16(isa)) {
+        ASSERT_LT(difference(DType::kBFloat16, false), 3e-2) << isa << ", case " << index;
+      }
     }
   }
 }
@@ -266,6 +326,7 @@ TEST_P(Kernels, AgreeWithTheReference) {
 INSTANTIATE_TEST_SUITE_P(
     Families, Kernels,
     testing::Values(Family{"Convolution", random_convolution, 60}, Family{"Winograd", random_winograd, 20, true},
+                    Family{"Chain", random_chain, 60, true},
                     Family{"GroupNorm", random_norm, 30}, Family{"Attention", random_attention, 25},
                     Family{"Resample", random_resample, 18}, Family{"Embedding", random_embedding, 12}),
     [](const auto& info) { return std::string(info.param.name); });
@@ -273,27 +334,31 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Kernels, BatchAndThreadsDoNotChangeABit) {
   for (const std::string& isa : usable_isas()) {
     const ScopedEnvironment forced("DPM_CPU_ISA", isa);
-    for (const MakeCase make : {random_convolution, random_winograd, random_norm, random_attention}) {
+    for (const MakeCase make : {random_convolution, random_winograd, random_chain, random_norm, random_attention}) {
       for (int index = 0; index < 12; ++index) {
         RandomValues random(static_cast<std::uint32_t>(index));
         Case test = make(random, index);
         test.batch = 3;
         const std::size_t image = test.graph.values[0].elements();
         test.inputs.image = random.normals(3 * image);
-        const auto whole = run_graph(Device::open("cpu", {3, false}), test.graph, 3, test.inputs, true);
         GraphInputs second;
         second.image.assign(test.inputs.image.begin() + static_cast<std::ptrdiff_t>(image),
                             test.inputs.image.begin() + static_cast<std::ptrdiff_t>(2 * image));
-        const auto alone = run_graph(Device::open("cpu", {1, false}), test.graph, 1, second, true);
-        const std::vector<float> part(whole.begin() + static_cast<std::ptrdiff_t>(alone.size()),
-                                      whole.begin() + static_cast<std::ptrdiff_t>(2 * alone.size()));
-        ASSERT_EQ(part, alone) << isa << ", case " << index;
+        for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+          if (dtype == DType::kBFloat16 && !has_bf16(isa)) continue;
+          const auto whole = run_graph(Device::open("cpu", {3, false, dtype}), test.graph, 3, test.inputs, true);
+          const auto alone = run_graph(Device::open("cpu", {1, false, dtype}), test.graph, 1, second, true);
+          const std::vector<float> part(whole.begin() + static_cast<std::ptrdiff_t>(alone.size()),
+                                        whole.begin() + static_cast<std::ptrdiff_t>(2 * alone.size()));
+          ASSERT_EQ(part, alone) << isa << ", case " << index << ", dtype " << static_cast<int>(dtype);
+        }
       }
     }
   }
 }
 
 TEST(Kernels, ExactDevicesDoWithoutWinograd) {
+  const ScopedEnvironment forced("DPM_CPU_ISA", "sse2");
   RandomValues random(7);
   const Case test = random_winograd(random, 2);
   const auto expected = run_graph(Device::open("reference", {}), test.graph, test.batch, test.inputs, false);
@@ -307,7 +372,7 @@ TEST(Kernels, WinogradStaysWithinItsMemory) {
   RandomValues random(7);
   const Case test = random_winograd(random, 2);
   const graph::LoweredGraph lowered(test.graph);
-  dpm_device device(1, cpu::select_isa(), false);
+  dpm_device device(1, cpu::select_isa(), false, 0);
   const auto used = [&](std::uint64_t allowed) {
     const dpm_network network(device, lowered.get(), allowed);
     return device.memory.used();
@@ -321,6 +386,20 @@ TEST(Kernels, WinogradStaysWithinItsMemory) {
   const std::uint64_t bytes = 36 * 4 * static_cast<std::uint64_t>(in.channels * weight.dims[0]);
   EXPECT_EQ(used(bytes), unlimited);
   EXPECT_EQ(used(bytes - 1), none);
+}
+
+TEST(InstructionSets, Bf16IsRefusedWhereItWouldBeSlow) {
+  for (const std::string& isa : usable_isas()) {
+    const ScopedEnvironment forced("DPM_CPU_ISA", isa);
+    const auto open = [](bool exact) { return Device::open("cpu", {1, exact, DType::kBFloat16}); };
+    EXPECT_EQ(code_of([&] { open(true); }), ErrorCode::kUnsupported);
+    if (has_bf16(isa)) {
+      EXPECT_NO_THROW(open(false));
+    } else {
+      EXPECT_EQ(code_of([&] { open(false); }), ErrorCode::kUnsupported);
+    }
+    EXPECT_EQ(code_of([] { Device::open("cpu", {1, false, DType::kFloat16}); }), ErrorCode::kUnsupported);
+  }
 }
 
 TEST(InstructionSets, UnknownOnesAreRefused) {

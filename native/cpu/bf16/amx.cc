@@ -1,7 +1,7 @@
 // The tile of a bfloat16 product on Intel's matrix unit (AMX): 16 x 32 by 32 x 16 numbers an instruction.
 #include <immintrin.h>
 
-#include "cpu/bf16/tiles.h"
+#include "cpu/bf16/operand.h"
 
 namespace dpm::cpu {
 namespace {
@@ -97,13 +97,11 @@ void multiply_one_half(const Bf16Tile& t) {
   }
 }
 
-}  // namespace
+void begin() { _tile_loadconfig(&kConfiguration); }
 
-void amx_begin() { _tile_loadconfig(&kConfiguration); }
+void end() { _tile_release(); }
 
-void amx_end() { _tile_release(); }
-
-void amx_tile(const Bf16Tile& t) {
+void tile(const Bf16Tile& t) {
   const std::ptrdiff_t sum_bytes = t.sums_stride * static_cast<std::ptrdiff_t>(sizeof(float));
   _tile_zero(0);
   _tile_zero(1);
@@ -119,5 +117,9 @@ void amx_tile(const Bf16Tile& t) {
   _tile_stored(0, t.sums, sum_bytes);
   _tile_stored(1, t.sums + 16, sum_bytes);
 }
+
+}  // namespace
+
+const Bf16Kernels kAmxKernels = {bf16_operand, bf16_pixel_columns, bf16_channel_columns, tile, begin, end, true};
 
 }  // namespace dpm::cpu

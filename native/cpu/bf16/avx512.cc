@@ -1,7 +1,7 @@
 // The tile of a bfloat16 product with AVX-512's dot product of pairs (AVX512-BF16).
 #include <immintrin.h>
 
-#include "cpu/bf16/tiles.h"
+#include "cpu/bf16/operand.h"
 
 namespace dpm::cpu {
 namespace {
@@ -41,12 +41,17 @@ void multiply_rows(const Bf16Tile& t, int first) {
   }
 }
 
-}  // namespace
-
-void avx512_bf16_tile(const Bf16Tile& t) {
+void tile(const Bf16Tile& t) {
   int first = 0;
   for (; t.rows - first > 8; first += 12) multiply_rows<12>(t, first);
   for (; first < t.rows; first += 4) multiply_rows<4>(t, first);
 }
+
+void nothing() {}
+
+}  // namespace
+
+const Bf16Kernels kAvx512Bf16Kernels = {bf16_operand, bf16_pixel_columns, bf16_channel_columns, tile, nothing, nothing,
+                                        false};
 
 }  // namespace dpm::cpu

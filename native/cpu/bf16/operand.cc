@@ -1,13 +1,9 @@
-// Floats as bfloat16 terms with the processor's own conversion (AVX512-BF16).
-#include <immintrin.h>
+// Maps as operands of bfloat16 products, normalised on the way where asked.
+#include "cpu/bf16/operand.h"
 
-#include "cpu/bf16/tiles.h"
+#include "cpu/bf16/convert.h"
 
 namespace dpm::cpu {
-namespace isa_avx512 {
-void bf16_operand(const Bf16Operand& operand);
-}  // namespace isa_avx512
-
 namespace {
 
 /// x * sigmoid(x), relative error below 1e-6 where the result is a normal number.
@@ -28,31 +24,11 @@ inline __m512 silu(__m512 x) {
   return _mm512_mul_ps(x, _mm512_mul_ps(estimate, correction));
 }
 
-inline __m512 bf16_to_float(__m256i bits) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
-}
-
-/// 32 channels of one pixel.
-template <bool Normalise, bool Silu, int Terms>
-inline void convert(const float* x, const float* a, const float* b, __mmask16 low_mask, __mmask16 high_mask,
-                    std::uint16_t* out, std::ptrdiff_t term_stride) {
-  __m512 low = _mm512_maskz_loadu_ps(low_mask, x);
-  __m512 high = _mm512_maskz_loadu_ps(high_mask, x + 16);
-  if constexpr (Normalise) {
-    low = _mm512_fmadd_ps(low, _mm512_maskz_loadu_ps(low_mask, a), _mm512_maskz_loadu_ps(low_mask, b));
-    high = _mm512_fmadd_ps(high, _mm512_maskz_loadu_ps(high_mask, a + 16), _mm512_maskz_loadu_ps(high_mask, b + 16));
-  }
-  if constexpr (Silu) {
-    low = silu(low);
-    high = silu(high);
-  }
-  const auto first = (__m512i)_mm512_cvtne2ps_pbh(high, low);
-  _mm512_storeu_si512(out, first);
-  if constexpr (Terms == 2) {
-    low = _mm512_sub_ps(low, bf16_to_float(_mm512_castsi512_si256(first)));
-    high = _mm512_sub_ps(high, bf16_to_float(_mm512_extracti64x4_epi64(first, 1)));
-    _mm512_storeu_si512(out + term_stride, (__m512i)_mm512_cvtne2ps_pbh(high, low));
-  }
+/// 32 numbers that lie `stride` apart, zero beyond `count`.
+Pair gather_pair(const float* x, std::ptrdiff_t stride, int count) {
+  alignas(64) float values[kBf16Depth] = {};
+  for (int c = 0; c < count && c < kBf16Depth; ++c) values[c] = x[c * stride];
+  return load_pair(values, kBf16Depth);
 }
 
 template <bool Normalise, bool Silu, int Terms>
@@ -62,11 +38,17 @@ void convert_pixels(const Bf16Operand& o) {
     std::uint16_t* out = o.out + p * o.out_pixel_stride;
     for (int first = 0; first < o.channels; first += kBf16Depth, out += o.block_stride) {
       const int left = o.channels - first;
-      const std::uint32_t mask = left >= kBf16Depth ? 0xFFFFFFFFU : (1U << left) - 1U;
-      const float* a = Normalise ? o.a + first : nullptr;
-      const float* b = Normalise ? o.b + first : nullptr;
-      convert<Normalise, Silu, Terms>(x + first, a, b, static_cast<__mmask16>(mask),
-                                      static_cast<__mmask16>(mask >> 16), out, o.term_stride);
+      Pair values = o.channel_stride == 1 ? load_pair(x + first, left)
+                                          : gather_pair(x + first * o.channel_stride, o.channel_stride, left);
+      if constexpr (Normalise) {
+        const Pair a = load_pair(o.a + first, left);
+        const Pair b = load_pair(o.b + first, left);
+        values = {_mm512_fmadd_ps(values.low, a.low, b.low), _mm512_fmadd_ps(values.high, a.high, b.high)};
+      }
+      if constexpr (Silu) values = {silu(values.low), silu(values.high)};
+      const __m512i rounded = round_pair(values);
+      _mm512_storeu_si512(out, rounded);
+      if constexpr (Terms == 2) _mm512_storeu_si512(out + o.term_stride, round_pair(rest_of(values, rounded)));
     }
   }
 }
@@ -84,10 +66,8 @@ void convert_all(const Bf16Operand& o) {
 
 }  // namespace
 
-void avx512_bf16_operand(const Bf16Operand& o) {
-  if (o.channel_stride != 1) {
-    isa_avx512::bf16_operand(o);
-  } else if (o.terms == 2) {
+void bf16_operand(const Bf16Operand& o) {
+  if (o.terms == 2) {
     convert_all<2>(o);
   } else {
     convert_all<1>(o);

@@ -8,10 +8,6 @@ namespace dpm::cpu::DPM_ISA_NAMESPACE {
 
 void tile(const TileArguments& arguments);
 void tile_output(const TileOutput& output, const float* sums, std::ptrdiff_t sums_stride);
-void bf16_operand(const Bf16Operand& operand);
-void bf16_pixel_columns(const Bf16Matrix& matrix);
-void bf16_channel_columns(const Bf16Matrix& matrix);
-void bf16_tile(const Bf16Tile& tile);
 void multiply_adds(int rounds, float* sums);
 void winograd_input(const float* const pixels[36], int channels, float* out, std::ptrdiff_t component_stride);
 void winograd_output(const WinogradOutput& target);

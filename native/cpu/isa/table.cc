@@ -12,13 +12,6 @@ const IsaKernels kKernels = {DPM_ISA_TEXT(DPM_ISA),
                              kIndependentSums* kWidth,
                              tile,
                              tile_output,
-                             bf16_operand,
-                             bf16_pixel_columns,
-                             bf16_channel_columns,
-                             bf16_tile,
-                             nullptr,
-                             nullptr,
-                             false,
                              multiply_adds,
                              winograd_input,
                              winograd_output,
@@ -28,6 +21,7 @@ const IsaKernels kKernels = {DPM_ISA_TEXT(DPM_ISA),
                              softmax,
                              update,
                              absolute_prediction,
-                             scaled_copy};
+                             scaled_copy,
+                             nullptr};
 
 }  // namespace dpm::cpu::DPM_ISA_NAMESPACE

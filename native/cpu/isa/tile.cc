@@ -8,7 +8,7 @@ namespace {
 // Weights come from the second-level cache in one long stream; asked for this many floats ahead, they are there in
 // time.
 constexpr int kPrefetch = 32 * kWidth;
-constexpr int kMostColumns = kBf16Columns;
+constexpr int kMostColumns = 32;
 static_assert(2 * kWidth <= kMostColumns);
 
 template <int Rows, int Vectors>

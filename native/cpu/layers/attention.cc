@@ -142,7 +142,7 @@ class Attention : public Layer {
 }  // namespace
 
 std::unique_ptr<Layer> make_attention(const LayerFactory& factory, const dpm_node& node) {
-  if (factory.device.isa.bf16_beats_float && !factory.device.exact) return make_bf16_attention(factory, node);
+  if (factory.device.bf16_terms > 0) return make_bf16_attention(factory, node);
   return std::make_unique<Attention>(factory, node);
 }
 

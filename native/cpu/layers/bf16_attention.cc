@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "cpu/bf16/kernels.h"
 #include "cpu/layers/attention.h"
 
 namespace dpm::cpu {
@@ -10,7 +11,7 @@ namespace {
 
 class Bf16Attention : public Layer {
  public:
-  Bf16Attention(const LayerFactory& factory, const dpm_node& node, int terms) : node_(node), terms_(terms) {
+  Bf16Attention(const LayerFactory& factory, const dpm_node& node) : node_(node), terms_(factory.device.bf16_terms) {
     const dpm_value& shape = factory.values[node.output].shape;
     tokens_ = shape.height * shape.width;
     head_channels_ = shape.channels / node.heads;
@@ -76,7 +77,8 @@ class Bf16Attention : public Layer {
     matrix.terms = terms_;
     matrix.out = (of_keys ? keys(context, unit) : values(context, unit)) +
                  static_cast<std::size_t>(first / kBf16Columns) * panel;
-    (of_keys ? context.device.isa.bf16_pixel_columns : context.device.isa.bf16_channel_columns)(matrix);
+    const Bf16Kernels& bf16 = *context.device.isa.bf16;
+    (of_keys ? bf16.pixel_columns : bf16.channel_columns)(matrix);
   }
 
   void attend(const RunContext& context, int unit, int block, int thread) const {
@@ -87,7 +89,7 @@ class Bf16Attention : public Layer {
     const int first = block * kBf16Rows;
     const int rows = std::min(kBf16Rows, tokens_ - first);
     const std::ptrdiff_t logits_stride = static_cast<std::ptrdiff_t>(token_blocks_) * kBf16Depth;
-    if (isa.bf16_begin != nullptr) isa.bf16_begin();
+    isa.bf16->begin();
 
     const MapView q = context.map(node_.inputs[0]);
     lay_out(isa, head(q, unit) + first * q.pixel_stride, q.pixel_stride, rows, head_channels_, operand);
@@ -113,7 +115,7 @@ class Bf16Attention : public Layer {
       output.out_channel_stride = 1;
       isa.tile_output(output, sums, kBf16Columns);
     }
-    if (isa.bf16_end != nullptr) isa.bf16_end();
+    isa.bf16->end();
   }
 
   void lay_out(const IsaKernels& isa, const float* x, std::ptrdiff_t stride, int rows, int channels,
@@ -129,7 +131,7 @@ class Bf16Attention : public Layer {
     operand.out_pixel_stride = kBf16Depth;
     operand.term_stride = static_cast<std::ptrdiff_t>(kBf16Rows) * kBf16Depth;
     operand.block_stride = operand.term_stride * terms_;
-    isa.bf16_operand(operand);
+    isa.bf16->operand(operand);
   }
 
   struct Product {
@@ -155,7 +157,7 @@ class Bf16Attention : public Layer {
     tile.rows = product.rows;
     tile.sums = sums;
     tile.sums_stride = stride;
-    isa.bf16_tile(tile);
+    isa.bf16->tile(tile);
   }
 
   dpm_node node_;
@@ -169,7 +171,7 @@ class Bf16Attention : public Layer {
 }  // namespace
 
 std::unique_ptr<Layer> make_bf16_attention(const LayerFactory& factory, const dpm_node& node) {
-  return std::make_unique<Bf16Attention>(factory, node, 2);
+  return std::make_unique<Bf16Attention>(factory, node);
 }
 
 }  // namespace dpm::cpu

@@ -17,11 +17,11 @@ constexpr int kLeastPositions = 256;
 
 class Bf16Convolution : public Convolution {
  public:
-  Bf16Convolution(const LayerFactory& factory, const dpm_node& node, int terms)
+  Bf16Convolution(const LayerFactory& factory, const dpm_node& node)
       : Convolution(factory, node),
         grid_(node, in_shape_, out_shape_),
-        weights_(factory, node, in_shape_.channels, out_shape_.channels, terms),
-        terms_(terms),
+        weights_(factory, node, in_shape_.channels, out_shape_.channels, factory.device.bf16_terms),
+        terms_(factory.device.bf16_terms),
         blocks_(divide_up(in_shape_.channels, kBf16Depth)) {
     if (const DeferredNorm* norm = factory.deferred_norm(node.inputs[0])) norm_ = *norm;
   }
@@ -146,13 +146,13 @@ class Bf16Convolution : public Convolution {
     operand.block_stride = stride.block;
     for (int copy = 0; copy < zoom; ++copy) {
       operand.out = out + static_cast<std::ptrdiff_t>(copy) * kBf16Depth;
-      context.device.isa.bf16_operand(operand);
+      context.device.isa.bf16->operand(operand);
     }
   }
 
   void multiply(const RunContext& context, const Maps& maps, const Range& rows, const Range& panels, int next,
                 const std::uint16_t* operands) const {
-    const IsaKernels& isa = context.device.isa;
+    const Bf16Kernels& bf16 = *context.device.isa.bf16;
     const Strides stride = strides(rows);
     std::ptrdiff_t taps[kMostTaps];
     for (std::size_t i = 0; i < grid_.taps().size(); ++i) {
@@ -174,19 +174,19 @@ class Bf16Convolution : public Convolution {
     const int tile_count = divide_up(end, kBf16Rows);
     const int steps = blocks_ * tile.tap_count;
     tile.next_lines = divide_up(weights_.panel_lines(), steps * tile_count);
-    if (isa.bf16_begin != nullptr) isa.bf16_begin();
+    bf16.begin();
     for (int panel = panels.first; panel < panels.last; ++panel) {
       tile.panel = weights_.panel(panel);
       tile.next = weights_.panel(panel + 1 < panels.last ? panel + 1 : next);
       for (int first = 0; first < end; first += kBf16Rows) {
         tile.rows = std::min(kBf16Rows, end - first);
         tile.input = operands + (grid_.origin() + first) * kBf16Depth;
-        isa.bf16_tile(tile);
+        bf16.tile(tile);
         tile.next += static_cast<std::ptrdiff_t>(tile.next_lines) * steps * kBf16Depth;
         store(context, maps, rows.first, first, tile.rows, panel, sums);
       }
     }
-    if (isa.bf16_end != nullptr) isa.bf16_end();
+    bf16.end();
   }
 
   /// Finishes the sums of positions [first, first + count) of the block that starts at row `origin`.
@@ -235,11 +235,12 @@ class Bf16Convolution : public Convolution {
 
 bool prefers_bf16(const LayerFactory& factory, const dpm_node& node) {
   const dpm_value& out = factory.values[node.output].shape;
-  return factory.device.isa.bf16_beats_float && !factory.device.exact && out.height * out.width > 1;
+  if (factory.device.bf16_terms == 0 || out.height * out.width == 1) return false;
+  return factory.device.isa.bf16->beats_float || !prefers_winograd(factory, node);
 }
 
 std::unique_ptr<Layer> make_bf16_convolution(const LayerFactory& factory, const dpm_node& node) {
-  return std::make_unique<Bf16Convolution>(factory, node, 2);
+  return std::make_unique<Bf16Convolution>(factory, node);
 }
 
 }  // namespace dpm::cpu

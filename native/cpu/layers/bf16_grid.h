@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "cpu/bf16/kernels.h"
 #include "cpu/layers/layer.h"
 
 namespace dpm::cpu {

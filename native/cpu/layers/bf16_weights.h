@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "cpu/bf16/kernels.h"
 #include "cpu/layers/layer.h"
 
 namespace dpm::cpu {

@@ -42,7 +42,8 @@ class Convolution : public Layer {
 /// sample does not depend on its batch. Never on a device opened `exact`, nor beyond the network's memory for it.
 bool prefers_winograd(const LayerFactory& factory, const dpm_node& node);
 
-/// Whether products of bfloat16 terms are the faster way for this layer; never on a device opened `exact`.
+/// Whether products of bfloat16 terms are the way for this layer: on a matrix unit always, with dot products of pairs
+/// where Winograd's algorithm is not faster still; never on a device opened `exact`.
 bool prefers_bf16(const LayerFactory& factory, const dpm_node& node);
 
 std::unique_ptr<Layer> make_bf16_convolution(const LayerFactory& factory, const dpm_node& node);

@@ -1,0 +1,80 @@
+// Products of bfloat16 numbers, on processors that have instructions for them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace dpm::cpu {
+
+/// Shape of a product of bfloat16 operands: rows and columns of a tile, numbers of a block of the sum.
+constexpr int kBf16Rows = 32;
+constexpr int kBf16Columns = 32;
+constexpr int kBf16Depth = 32;
+
+/// A float as one bfloat16 number, or as the sum of two: the nearest one and what that leaves, rounded. Pixels in
+/// blocks of channels: [block][term][pixel][32], missing channels zero.
+struct Bf16Operand {
+  const float* x;
+  std::ptrdiff_t pixel_stride;
+  std::ptrdiff_t channel_stride;
+  int pixels;
+  int channels;
+  const float* a;  ///< null, or [channels]: x * a + b is what is stored
+  const float* b;
+  bool silu;  ///< with `a`: after it
+  int terms;  ///< 1 or 2
+  std::uint16_t* out;
+  std::ptrdiff_t out_pixel_stride;  ///< elements
+  std::ptrdiff_t term_stride;
+  std::ptrdiff_t block_stride;
+};
+
+/// A matrix that becomes weights of a product of bfloat16 operands, see Bf16Tile::panel; what is missing is zero.
+struct Bf16Matrix {
+  const float* x;  ///< channels adjacent
+  std::ptrdiff_t pixel_stride;
+  int pixels;
+  int channels;
+  int terms;
+  std::uint16_t* out;
+};
+
+/// A tile of a product of bfloat16 operands with float32 sums. Of two terms each, the product of the low ones is left
+/// out: it is below the rounding of the others.
+struct Bf16Tile {
+  const std::uint16_t* input;  ///< row 0, tap offset 0, of [block][term][row][32]; 32 rows are readable
+  std::ptrdiff_t term_stride;
+  std::ptrdiff_t block_stride;
+  const std::ptrdiff_t* taps;  ///< element offset of every tap
+  int tap_count;
+  int blocks;
+  const std::uint16_t* panel;  ///< [block][tap][term][2 groups of columns][16 pairs of channels][16 columns][2]
+  int terms;
+  int rows;  ///< at most 32 are wanted
+  /// Weights wanted next, and how many cache lines of them to ask for with every block and tap.
+  const std::uint16_t* next;
+  int next_lines;
+  float* sums;  ///< [32][32]; rows beyond `rows` are unspecified
+  std::ptrdiff_t sums_stride;  ///< elements from row to row
+};
+
+struct Bf16Kernels {
+  void (*operand)(const Bf16Operand& operand);
+  /// A panel whose columns are the (at most 32) pixels of `matrix`, its sum over channels.
+  void (*pixel_columns)(const Bf16Matrix& matrix);
+  /// A panel whose columns are the (at most 32) channels of `matrix`, its sum over pixels.
+  void (*channel_columns)(const Bf16Matrix& matrix);
+  void (*tile)(const Bf16Tile& tile);
+  /// Around a thread's calls of `tile`.
+  void (*begin)();
+  void (*end)();
+  /// Whether products of two terms are faster than those of float32 numbers.
+  bool beats_float;
+};
+
+/// With the dot product of pairs of AVX512-BF16.
+extern const Bf16Kernels kAvx512Bf16Kernels;
+/// With the matrix unit AMX.
+extern const Bf16Kernels kAmxKernels;
+
+}  // namespace dpm::cpu
