@@ -77,7 +77,7 @@ export function chooseDevice(request: string, known: readonly DeviceInfo[]): str
 
 function checkOptions({ dtype = 'f32', threads = 0 }: DeviceOptions): void {
   if (!computeTypes.includes(dtype)) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `dtype '${String(dtype)}' is unknown; known: ${computeTypes.join(', ')}`);
+    throw new DpmError('ERR_DPM_ARGUMENT', `dtype '${dtype}' is unknown; known: ${computeTypes.join(', ')}`);
   }
   if (!Number.isInteger(threads) || threads < 0 || threads > 1024) {
     throw new DpmError('ERR_DPM_ARGUMENT', `threads is ${threads}, it has to be an integer from 0 to 1024`);

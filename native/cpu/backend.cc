@@ -27,8 +27,9 @@ int bf16_terms(const IsaKernels& isa, DType dtype, bool exact) {
     case DType::kBFloat16:
       if (exact) throw Error(ErrorCode::kUnsupported, "dtype bf16 contradicts exact");
       if (isa.bf16 != nullptr) return 1;
-      throw Error(ErrorCode::kUnsupported, std::string("dtype bf16 needs a processor with AVX512-BF16 or AMX, this is ") +
-                                               isa.name + "; f32 is the fastest here");
+      throw Error(ErrorCode::kUnsupported,
+                  std::string("dtype bf16 needs a processor with AVX512-BF16 or AMX, this is ") + isa.name +
+                      "; f32 is the fastest here");
     default:
       throw Error(ErrorCode::kUnsupported, "the cpu device computes in f32 or bf16");
   }

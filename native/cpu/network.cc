@@ -40,15 +40,16 @@ dpm_executable::dpm_executable(dpm_network& owner, const dpm_plan& plan)
     floats = std::max(floats, layer->scratch(batch, network.device.pool.threads()));
   }
   scratch = dpm::cpu::CountedBuffer(network.device.memory, floats * sizeof(float));
-  const std::size_t coefficients = 2 * static_cast<std::size_t>(batch) * static_cast<std::size_t>(network.norm_channels);
+  const std::size_t coefficients =
+      2 * static_cast<std::size_t>(batch) * static_cast<std::size_t>(network.norm_channels);
   norm_coefficients = dpm::cpu::CountedBuffer(network.device.memory, coefficients * sizeof(float));
 }
 
 void dpm_executable::run(const dpm_bindings& bindings, double* node_seconds) const {
   dpm::require(static_cast<int>(bindings.batch) <= batch, "the batch is larger than the executable's");
   const dpm::cpu::RunContext context{
-      network.device,  static_cast<int>(bindings.batch), network.values, offsets, batch, arena, bindings,
-      scratch.floats(),  norm_coefficients.floats()};
+      network.device,   static_cast<int>(bindings.batch), network.values, offsets, batch, arena, bindings,
+      scratch.floats(), norm_coefficients.floats()};
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
     const auto start = std::chrono::steady_clock::now();
     network.layers[i]->run(context);

@@ -23,7 +23,8 @@ dpm_status open(const dpm_open_options* options, dpm_device** device, dpm_messag
   return guarded(message, [&] {
     require(options->struct_size >= sizeof *options, "the options are of an older version");
     if (static_cast<dpm::DType>(options->dtype) != dpm::DType::kFloat32) {
-      throw dpm::Error(dpm::ErrorCode::kUnsupported, "the reference device computes in double precision, dtype has to be f32");
+      throw dpm::Error(dpm::ErrorCode::kUnsupported,
+                       "the reference device computes in double precision, dtype has to be f32");
     }
     *device = std::make_unique<dpm_device>().release();
   });

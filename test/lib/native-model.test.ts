@@ -2,6 +2,7 @@ import { getEventListeners } from 'node:events';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { devices } from '../../lib/device.js';
 import { DiffusionModel } from '../../lib/model.js';
 import { runProgram } from '../../lib/run-program.js';
 import { samplers } from '../../lib/samplers/index.js';
@@ -129,6 +130,32 @@ describe('the bundled model on the cpu', () => {
     await expect(model.sample({ sampler: 'ddim', steps: 3, classLabels: 1 })).rejects.toThrow(/not class-conditional/);
     await expect(model.sample({ sampler: 'ddim', steps: 3, count: 0 })).rejects.toThrow(/count is 0/);
     await expect(model.run([])).rejects.toThrow(/at least one program/);
+    for (const options of [{ dtype: 'f16' }, { dtype: 'bf16', exact: true }] as const) {
+      await expect(DiffusionModel.load(folder, { device: 'cpu', ...options })).rejects.toMatchObject({
+        code: 'ERR_DPM_UNSUPPORTED',
+      });
+    }
+  });
+});
+
+describe('bfloat16', () => {
+  const processor = devices().find((device) => device.name === 'cpu')!.description;
+  const able = /^(amx|avx512bf16),/.test(processor);
+
+  it.runIf(able)('is near float32, and not equal to it', async () => {
+    const x = Float32Array.from({ length: pixels }, (_, i) => Math.sin(i));
+    await using exact = await DiffusionModel.load(folder, { device: 'cpu', exact: true });
+    await using rounded = await DiffusionModel.load(folder, { device: 'cpu', dtype: 'bf16' });
+    const expected = (await exact.unet.forward(x, 100)).out;
+    const { out } = await rounded.unet.forward(x, 100);
+    const size = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+    expect(maxDifference(out, expected) / size).toBeGreaterThan(1e-4);
+    expect(maxDifference(out, expected) / size).toBeLessThan(3e-2);
+    const difference = Math.hypot(...out.map((value, i) => value - expected[i]!));
+    expect(difference / Math.hypot(...expected)).toBeLessThan(2e-2);
+  });
+
+  it.runIf(!able)('is refused by a processor that would be slower with it', async () => {
     await expect(DiffusionModel.load(folder, { device: 'cpu', dtype: 'bf16' })).rejects.toMatchObject({
       code: 'ERR_DPM_UNSUPPORTED',
     });

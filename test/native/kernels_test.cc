@@ -323,13 +323,14 @@ TEST_P(Kernels, AgreeWithTheReference) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Families, Kernels,
-    testing::Values(Family{"Convolution", random_convolution, 60}, Family{"Winograd", random_winograd, 20, true},
-                    Family{"Chain", random_chain, 60, true},
-                    Family{"GroupNorm", random_norm, 30}, Family{"Attention", random_attention, 25},
-                    Family{"Resample", random_resample, 18}, Family{"Embedding", random_embedding, 12}),
-    [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(Families, Kernels,
+                         testing::Values(Family{"Convolution", random_convolution, 60},
+                                         Family{"Winograd", random_winograd, 20, true},
+                                         Family{"Chain", random_chain, 60, true}, Family{"GroupNorm", random_norm, 30},
+                                         Family{"Attention", random_attention, 25},
+                                         Family{"Resample", random_resample, 18},
+                                         Family{"Embedding", random_embedding, 12}),
+                         [](const auto& info) { return std::string(info.param.name); });
 
 TEST(Kernels, BatchAndThreadsDoNotChangeABit) {
   for (const std::string& isa : usable_isas()) {

@@ -54,7 +54,7 @@ struct Bf16Tile {
   /// Weights wanted next, and how many cache lines of them to ask for with every block and tap.
   const std::uint16_t* next;
   int next_lines;
-  float* sums;  ///< [32][32]; rows beyond `rows` are unspecified
+  float* sums;                 ///< [32][32]; rows beyond `rows` are unspecified
   std::ptrdiff_t sums_stride;  ///< elements from row to row
 };
 

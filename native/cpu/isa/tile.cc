@@ -76,10 +76,10 @@ void finish_row(const TileOutput& t, const float* sums, const float* addend, int
   }
 }
 
-/// The same for `kColumns` adjacent channels: loops of a known length, which the compiler unrolls into vectors.
-template <int kColumns>
+/// The same for `Columns` adjacent channels: loops of a known length, which the compiler unrolls into vectors.
+template <int Columns>
 void finish_whole_row(const TileOutput& t, const float* sums, const float* addend, int row) {
-  constexpr int kVectors = kColumns / kWidth;
+  constexpr int kVectors = Columns / kWidth;
   Vector values[kVectors];
   for (int v = 0; v < kVectors; ++v) values[v] = load(sums + v * kWidth) + load(addend + v * kWidth);
   if (t.residual != nullptr) {
@@ -90,7 +90,7 @@ void finish_whole_row(const TileOutput& t, const float* sums, const float* adden
   for (int v = 0; v < kVectors; ++v) store(out + v * kWidth, values[v] * t.scale);
   if (!t.silu) return;
   DPM_ELEMENTWISE
-  for (int c = 0; c < kColumns; ++c) out[c] = math::silu(out[c]);
+  for (int c = 0; c < Columns; ++c) out[c] = math::silu(out[c]);
 }
 
 /// Whether the sums are the result, in the order they come in.

@@ -1,8 +1,8 @@
 // Spatial self-attention: keys and values are laid out as panels, then every block of queries computes its logits,
 // their softmax and the weighted values with the product's tiles.
-#include <cmath>
-
 #include "cpu/layers/attention.h"
+
+#include <cmath>
 
 namespace dpm::cpu {
 namespace {

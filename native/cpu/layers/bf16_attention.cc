@@ -37,9 +37,7 @@ class Bf16Attention : public Layer {
   }
 
  private:
-  [[nodiscard]] std::size_t tile_elements() const {
-    return static_cast<std::size_t>(terms_) * kBf16Rows * kBf16Depth;
-  }
+  [[nodiscard]] std::size_t tile_elements() const { return static_cast<std::size_t>(terms_) * kBf16Rows * kBf16Depth; }
   /// Of the keys or the values of one head.
   [[nodiscard]] std::size_t matrix_elements() const {
     return tile_elements() * static_cast<std::size_t>(token_blocks_ * channel_blocks_);
@@ -150,8 +148,8 @@ class Bf16Attention : public Layer {
     tile.taps = &origin;
     tile.tap_count = 1;
     tile.blocks = product.blocks;
-    tile.panel = product.panels + static_cast<std::size_t>(panel) * tile_elements() *
-                                      static_cast<std::size_t>(product.blocks);
+    tile.panel =
+        product.panels + static_cast<std::size_t>(panel) * tile_elements() * static_cast<std::size_t>(product.blocks);
     tile.next = tile.panel;
     tile.terms = terms_;
     tile.rows = product.rows;

@@ -31,9 +31,9 @@ class Bf16Convolution : public Convolution {
   }
 
   void run(const RunContext& context) const override {
-    const bool normalise = norm_ && context.defers(*norm_);
-    const Maps maps{context.map(normalise ? norm_->input : node_.inputs[0]), context.map(node_.output),
-                    epilogue(context), normalise ? context.norm_coefficients : nullptr};
+    const DeferredNorm* norm = norm_ && context.defers(*norm_) ? &*norm_ : nullptr;
+    const Maps maps{context.map(norm != nullptr ? norm->input : node_.inputs[0]), context.map(node_.output),
+                    epilogue(context), norm};
     const int threads = context.device.pool.threads();
     const int rows = grid_.rows(context.batch);
     const int tasks = kTasksPerThread * threads;
@@ -62,7 +62,7 @@ class Bf16Convolution : public Convolution {
     MapView in;
     MapView out;
     Epilogue operands;
-    const float* norm;  ///< coefficients of a norm to apply to the input, or null
+    const DeferredNorm* norm;  ///< to apply to the input, or null
   };
 
   [[nodiscard]] std::size_t row_bytes() const {
@@ -132,9 +132,9 @@ class Bf16Convolution : public Convolution {
     Bf16Operand operand{};
     operand.x = in.sample(n) + (static_cast<std::ptrdiff_t>(y) * in.width + column) * in.pixel_stride;
     if (maps.norm != nullptr) {
-      operand.a = maps.norm + static_cast<std::ptrdiff_t>(2 * n) * in.channels;
+      operand.a = context.norm_coefficients + static_cast<std::ptrdiff_t>(2 * n) * in.channels;
       operand.b = operand.a + in.channels;
-      operand.silu = norm_->silu;
+      operand.silu = maps.norm->silu;
     }
     operand.pixel_stride = in.pixel_stride * node_.stride;
     operand.channel_stride = in.channel_stride;
@@ -157,8 +157,8 @@ class Bf16Convolution : public Convolution {
     std::ptrdiff_t taps[kMostTaps];
     for (std::size_t i = 0; i < grid_.taps().size(); ++i) {
       const Bf16Grid::Tap& tap = grid_.taps()[i];
-      taps[i] = tap.phase * stride.phase +
-                (static_cast<std::ptrdiff_t>(tap.row) * grid_.pitch() + tap.column) * kBf16Depth;
+      taps[i] =
+          tap.phase * stride.phase + (static_cast<std::ptrdiff_t>(tap.row) * grid_.pitch() + tap.column) * kBf16Depth;
     }
     alignas(64) float sums[kBf16Rows * kBf16Columns];
     Bf16Tile tile{};

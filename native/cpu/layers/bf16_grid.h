@@ -37,8 +37,8 @@ class Bf16Grid {
       for (int x = 0; x < node.kernel; ++x) {
         const int row = before_ * stride + y - node.pad_before;
         const int column = before_ * stride + x - node.pad_before;
-        taps_.push_back({phase_index({row % stride, column % stride}), row / stride - before_,
-                         column / stride - before_});
+        taps_.push_back(
+            {phase_index({row % stride, column % stride}), row / stride - before_, column / stride - before_});
       }
     }
   }

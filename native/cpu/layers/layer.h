@@ -48,9 +48,9 @@ struct RunContext {
 
   /// Whether the result of `norm` is left to its reader in this plan of the arena.
   [[nodiscard]] bool defers(const DeferredNorm& norm) const {
-    return norm.input_lives || (offsets[static_cast<std::size_t>(norm.input)] ==
-                                    offsets[static_cast<std::size_t>(norm.output)] &&
-                                values[static_cast<std::size_t>(norm.input)].root == norm.input);
+    return norm.input_lives ||
+           (offsets[static_cast<std::size_t>(norm.input)] == offsets[static_cast<std::size_t>(norm.output)] &&
+            values[static_cast<std::size_t>(norm.input)].root == norm.input);
   }
   [[nodiscard]] MapView map(int value) const;
   [[nodiscard]] const void* external(dpm_role role) const;
