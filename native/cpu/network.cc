@@ -17,8 +17,9 @@ dpm_network::dpm_network(dpm_device& owner, const dpm_graph& graph, std::uint64_
     info.root_channels = graph.values[info.root].channels;
     values.push_back(info);
   }
+  const std::vector<bool> winograd = dpm::cpu::choose_winograd(device, graph, winograd_bytes);
   const std::vector<dpm::cpu::DeferredNorm> none;
-  const dpm::cpu::LayerFactory plain{device, graph, values, winograd_bytes, none};
+  const dpm::cpu::LayerFactory plain{device, graph, values, winograd, none};
   std::vector<dpm::cpu::DeferredNorm> norms = dpm::cpu::find_deferrable_norms(graph);
   std::erase_if(norms, [&](const dpm::cpu::DeferredNorm& norm) {
     return !dpm::cpu::prefers_bf16(plain, graph.nodes[norm.reader]);
@@ -26,7 +27,7 @@ dpm_network::dpm_network(dpm_device& owner, const dpm_graph& graph, std::uint64_
   for (const dpm::cpu::DeferredNorm& norm : norms) {
     norm_channels = std::max(norm_channels, graph.values[norm.output].channels);
   }
-  const dpm::cpu::LayerFactory factory{device, graph, values, winograd_bytes, norms};
+  const dpm::cpu::LayerFactory factory{device, graph, values, winograd, norms};
   for (std::uint32_t i = 0; i < graph.node_count; ++i) layers.push_back(make_layer(factory, graph.nodes[i]));
 }
 

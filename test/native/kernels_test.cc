@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "cpu/isa_select.h"
+#include "cpu/layers/convolution.h"
 #include "cpu/network.h"
 #include "graph_runner.h"
 
@@ -82,8 +83,8 @@ Case random_winograd(RandomValues& random, int index) {
   const int channels = 16 * random.between(4, 6);
   const int outputs = 16 * random.between(4, 6);
   const int zoom = index % 3 == 0 ? 2 : 1;
-  const int height = random.between(13, 20);
-  const int width = random.between(13, 20);
+  const int height = random.between(5, 20);
+  const int width = random.between(5, 20);
   test.batch = random.between(1, 3);
   const int image = test.graph.add_input(DPM_ROLE_IMAGE, channels, height, width);
   int x = enter(test.graph, image);
@@ -387,6 +388,41 @@ TEST(Kernels, WinogradStaysWithinItsMemory) {
   const std::uint64_t bytes = 36 * 4 * static_cast<std::uint64_t>(in.channels * weight.dims[0]);
   EXPECT_EQ(used(bytes), unlimited);
   EXPECT_EQ(used(bytes - 1), none);
+}
+
+TEST(Kernels, WinogradServesTheLargestMapsFirst) {
+  RandomValues random(8);
+  Graph graph;
+  int x = enter(graph, graph.add_input(DPM_ROLE_IMAGE, 64, 16, 16));
+  const auto convolve = [&] {
+    Node node = convolution_node(3);
+    node.pad_before = node.pad_after = 1;
+    node.inputs[0] = x;
+    node.weights = {graph.add_constant(random.constant({64, 64, 3, 3}))};
+    x = graph.add(node);
+    return graph.nodes.size() - 1;
+  };
+  const std::size_t small = convolve();
+  Node enlarge;
+  enlarge.op = DPM_OP_UPSAMPLE;
+  enlarge.name = "enlarge";
+  enlarge.inputs[0] = x;
+  x = graph.add(enlarge);
+  const std::size_t large = convolve();
+  leave(graph, x);
+
+  const graph::LoweredGraph lowered(graph);
+  const std::uint64_t one = std::uint64_t{36} * 4 * 64 * 64;
+  const dpm_device device(1, cpu::select_isa(), false, 0);
+  const auto chosen = [&](std::uint64_t bytes) {
+    const std::vector<bool> choice = cpu::choose_winograd(device, lowered.get(), bytes);
+    return std::pair<bool, bool>(choice[small], choice[large]);
+  };
+  EXPECT_EQ(chosen(2 * one), std::pair(true, true));
+  EXPECT_EQ(chosen(2 * one - 1), std::pair(false, true));
+  EXPECT_EQ(chosen(one - 1), std::pair(false, false));
+  const dpm_device exact(1, cpu::select_isa(), true, 0);
+  EXPECT_FALSE(cpu::choose_winograd(exact, lowered.get(), 2 * one)[large]);
 }
 
 TEST(InstructionSets, Bf16IsRefusedWhereItWouldBeSlow) {

@@ -236,7 +236,7 @@ class Bf16Convolution : public Convolution {
 bool prefers_bf16(const LayerFactory& factory, const dpm_node& node) {
   const dpm_value& out = factory.values[node.output].shape;
   if (factory.device.bf16_terms == 0 || out.height * out.width == 1) return false;
-  return factory.device.isa.bf16->beats_float || !prefers_winograd(factory, node);
+  return factory.device.isa.bf16->beats_float || !factory.by_winograd(node);
 }
 
 std::unique_ptr<Layer> make_bf16_convolution(const LayerFactory& factory, const dpm_node& node) {

@@ -210,7 +210,7 @@ class Banded : public Direct {
 std::unique_ptr<Layer> make_convolution(const LayerFactory& factory, const dpm_node& node) {
   if (prefers_bf16(factory, node)) return make_bf16_convolution(factory, node);
   if (node.kernel == 1) return std::make_unique<Product>(factory, node);
-  if (prefers_winograd(factory, node)) return make_winograd(factory, node);
+  if (factory.by_winograd(node)) return make_winograd(factory, node);
   return std::make_unique<Banded>(factory, node);
 }
 

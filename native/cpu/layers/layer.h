@@ -73,8 +73,7 @@ struct LayerFactory {
   dpm_device& device;
   const dpm_graph& graph;
   const std::vector<ValueInfo>& values;
-  /// Bytes that the network may still spend on Winograd weights, four times the size of the direct ones.
-  std::uint64_t& winograd_bytes;
+  const std::vector<bool>& winograd;  ///< per node, what choose_winograd found
   /// Group norms that their readers apply.
   const std::vector<DeferredNorm>& deferred_norms;
 
@@ -84,6 +83,10 @@ struct LayerFactory {
       if (norm.output == value) return &norm;
     }
     return nullptr;
+  }
+
+  [[nodiscard]] bool by_winograd(const dpm_node& node) const {
+    return winograd[static_cast<std::size_t>(&node - graph.nodes)];
   }
 
   /// A constant as float32 in counted memory.

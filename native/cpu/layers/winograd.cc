@@ -1,5 +1,7 @@
 // 3x3 convolutions by Winograd's algorithm F(4x4, 3x3): 36 products of small matrices instead of 144 multiplications
 // per 4 x 4 pixels, a quarter of the arithmetic. Pixels and sums are transformed on the way in and out.
+#include <algorithm>
+
 #include "cpu/layers/convolution.h"
 #include "cpu/layers/packed_weights.h"
 
@@ -8,11 +10,14 @@ namespace {
 
 constexpr int kComponents = 36;
 constexpr int kTile = 4;
-// Operands of one block of tiles stay near the cores.
+constexpr int kLineFloats = 16;
+// Operands of one block of tiles stay near the cores: in the cache of one of them where there are blocks enough, else
+// in the one that they share.
+constexpr int kRowsPerThread = 2;
 constexpr std::int64_t kBlockFloats = std::int64_t{1} << 20;
 // With fewer tiles in an image, reading the larger weights costs more than the arithmetic saved; with fewer channels,
 // the transforms do.
-constexpr int kLeastTiles = 12;
+constexpr int kLeastTiles = 4;
 constexpr int kLeastChannels = 64;
 
 /// G g G^T of one kernel, in double.
@@ -48,24 +53,39 @@ class Winograd : public Convolution {
         weights_(factory, node, in_shape_.channels, out_shape_.channels, {kComponents, transform_kernel}),
         tiles_across_(divide_up(out_shape_.width, kTile)),
         image_tiles_(tiles_across_ * divide_up(out_shape_.height, kTile)) {
-    factory.winograd_bytes -= weight_bytes(in_shape_, out_shape_);
     const std::int64_t widest = std::max(in_shape_.channels, out_shape_.channels);
+    thread_tiles_ = kRowsPerThread * factory.device.isa.rows;
     block_tiles_ = std::max(factory.device.isa.rows, static_cast<int>(kBlockFloats / (kComponents * widest)));
     zeros_ = CountedBuffer(factory.device.memory, static_cast<std::size_t>(in_shape_.channels) * sizeof(float));
     std::fill_n(zeros_.floats(), in_shape_.channels, 0.0F);
   }
 
-  [[nodiscard]] std::size_t scratch(int batch, int /*threads*/) const override {
-    return static_cast<std::size_t>(std::min(block_tiles_, batch * image_tiles_)) * kComponents *
-           static_cast<std::size_t>(in_shape_.channels + out_shape_.channels);
+  [[nodiscard]] std::size_t scratch(int batch, int threads) const override {
+    const int tiles = batch * image_tiles_;
+    return std::max(
+        block_floats(std::min(block_tiles_, tiles)),
+        shared_by_blocks(tiles, threads) ? block_floats(thread_tiles_) * static_cast<std::size_t>(threads) : 0);
   }
 
   void run(const RunContext& context) const override {
     const Maps maps{context.map(node_.inputs[0]), context.map(node_.output), epilogue(context)};
     // Tiles of all samples are one sequence: none depends on its neighbours.
     const int tiles = context.batch * image_tiles_;
+    ThreadPool& pool = context.device.pool;
+    if (shared_by_blocks(tiles, pool.threads())) {
+      const int blocks = divide_up(tiles, thread_tiles_);
+      pool.parallel_for(blocks, [&](std::int64_t b, int thread) {
+        const auto alone = [](std::int64_t count, const auto& body) {
+          for (std::int64_t i = 0; i < count; ++i) body(i, 0);
+        };
+        run_block(context, maps, part_of(tiles, blocks, static_cast<int>(b)),
+                  context.scratch + static_cast<std::size_t>(thread) * block_floats(thread_tiles_), alone);
+      });
+      return;
+    }
     const int blocks = divide_up(tiles, block_tiles_);
-    for (int b = 0; b < blocks; ++b) run_block(context, maps, part_of(tiles, blocks, b));
+    const auto together = [&](std::int64_t count, const auto& body) { pool.parallel_for(count, body); };
+    for (int b = 0; b < blocks; ++b) run_block(context, maps, part_of(tiles, blocks, b), context.scratch, together);
   }
 
  private:
@@ -86,20 +106,31 @@ class Winograd : public Convolution {
     return {tile / image_tiles_, inside / tiles_across_ * kTile, inside % tiles_across_ * kTile};
   }
 
-  void run_block(const RunContext& context, const Maps& maps, Range tiles) const {
+  /// From one component to the next, in floats: one line of the cache more than needed, or all 36 would compete for the
+  /// same few places in it.
+  [[nodiscard]] static std::ptrdiff_t stride_of(int tiles, const dpm_value& shape) {
+    return static_cast<std::ptrdiff_t>(tiles) * shape.channels + kLineFloats;
+  }
+  [[nodiscard]] std::size_t block_floats(int tiles) const {
+    return static_cast<std::size_t>(kComponents * (stride_of(tiles, in_shape_) + stride_of(tiles, out_shape_)));
+  }
+  /// Whether there are enough tiles for every thread to work through blocks of its own, which stay in its cache.
+  [[nodiscard]] bool shared_by_blocks(int tiles, int threads) const { return tiles >= 2 * threads * thread_tiles_; }
+
+  /// `loop(count, body)` calls body for each number below count, here or on all threads.
+  template <typename Loop>
+  void run_block(const RunContext& context, const Maps& maps, Range tiles, float* operands, const Loop& loop) const {
     const int count = tiles.last - tiles.first;
-    float* operands = context.scratch;
-    float* products = operands + static_cast<std::ptrdiff_t>(kComponents) * count * in_shape_.channels;
-    ThreadPool& pool = context.device.pool;
-    pool.parallel_for(count, [&](std::int64_t i, int /*thread*/) {
+    float* products = operands + kComponents * stride_of(count, in_shape_);
+    loop(count, [&](std::int64_t i, int /*thread*/) {
       const auto tile = static_cast<int>(i);
       load_tile(context, maps.in, place_of(tiles.first + tile), operands + i * in_shape_.channels, count);
     });
-    pool.parallel_for(static_cast<std::int64_t>(kComponents) * weights_.panels(), [&](std::int64_t i, int /*thread*/) {
-      multiply(context, static_cast<int>(i % kComponents), static_cast<int>(i / kComponents), count, operands,
-               products);
+    loop(static_cast<std::int64_t>(kComponents) * weights_.panels(), [&](std::int64_t i, int /*thread*/) {
+      multiply(context, static_cast<int>(i / weights_.panels()), static_cast<int>(i % weights_.panels()), count,
+               operands, products);
     });
-    pool.parallel_for(count, [&](std::int64_t i, int /*thread*/) {
+    loop(count, [&](std::int64_t i, int /*thread*/) {
       const auto tile = static_cast<int>(i);
       store_tile(context, maps, place_of(tiles.first + tile), products + i * out_shape_.channels, count);
     });
@@ -115,8 +146,7 @@ class Winograd : public Convolution {
       const std::ptrdiff_t pixel = static_cast<std::ptrdiff_t>(y / zoom) * in.width + x / zoom;
       pixels[i] = inside ? in.sample(place.n) + pixel * in.pixel_stride : zeros_.floats();
     }
-    context.device.isa.winograd_input(pixels, in_shape_.channels, operands,
-                                      static_cast<std::ptrdiff_t>(count) * in_shape_.channels);
+    context.device.isa.winograd_input(pixels, in_shape_.channels, operands, stride_of(count, in_shape_));
   }
 
   /// One component of one panel of output channels for all tiles of the block.
@@ -136,13 +166,14 @@ class Winograd : public Convolution {
     tile.output.scale = 1;
     tile.output.out_row_stride = out_shape_.channels;
     tile.output.out_channel_stride = 1;
-    const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(component) * count;
+    const float* input = operands + component * stride_of(count, in_shape_);
+    float* out = products + component * stride_of(count, out_shape_) + panel.first;
     const int parts = divide_up(count, context.device.isa.rows);
     for (int t = 0; t < parts; ++t) {
       const Range rows = part_of(count, parts, t);
       tile.output.rows = rows.last - rows.first;
-      tile.input = operands + (first + rows.first) * in_shape_.channels;
-      tile.output.out = products + (first + rows.first) * out_shape_.channels + panel.first;
+      tile.input = input + static_cast<std::ptrdiff_t>(rows.first) * in_shape_.channels;
+      tile.output.out = out + static_cast<std::ptrdiff_t>(rows.first) * out_shape_.channels;
       context.device.isa.tile(tile);
     }
   }
@@ -151,7 +182,7 @@ class Winograd : public Convolution {
                   int count) const {
     WinogradOutput target{};
     target.products = products;
-    target.component_stride = static_cast<std::ptrdiff_t>(count) * out_shape_.channels;
+    target.component_stride = stride_of(count, out_shape_);
     target.channels = out_shape_.channels;
     target.bias = maps.operands.bias;
     if (maps.operands.channel_vector) target.channel_vector = maps.operands.channel_vector->sample(place.n);
@@ -174,21 +205,45 @@ class Winograd : public Convolution {
   CountedBuffer zeros_;
   int tiles_across_;
   int image_tiles_;
-  int block_tiles_ = 0;
+  int block_tiles_ = 0;   ///< of a block that all threads work on
+  int thread_tiles_ = 0;  ///< of a block that one thread works on
 };
+
+bool suits_winograd(const dpm_device& device, const dpm_node& node, const dpm_value& in, const dpm_value& out) {
+  const int width = device.isa.width;
+  const int tiles = divide_up(out.height, kTile) * divide_up(out.width, kTile);
+  return node.op == DPM_OP_CONVOLUTION && node.kernel == 3 && node.stride == 1 && node.pad_before == 1 &&
+         node.pad_after == 1 && in.role == DPM_ROLE_INTERNAL && out.role == DPM_ROLE_INTERNAL &&
+         in.channels % width == 0 && out.channels % width == 0 && tiles >= kLeastTiles &&
+         in.channels >= kLeastChannels && out.channels >= kLeastChannels;
+}
 
 }  // namespace
 
-bool prefers_winograd(const LayerFactory& factory, const dpm_node& node) {
-  const dpm_value& in = factory.values[node.inputs[0]].shape;
-  const dpm_value& out = factory.values[node.output].shape;
-  const int width = factory.device.isa.width;
-  const bool fits = node.kernel == 3 && node.stride == 1 && node.pad_before == 1 && node.pad_after == 1 &&
-                    in.role == DPM_ROLE_INTERNAL && out.role == DPM_ROLE_INTERNAL && in.channels % width == 0 &&
-                    out.channels % width == 0;
-  const int tiles = divide_up(out.height, kTile) * divide_up(out.width, kTile);
-  return fits && !factory.device.exact && tiles >= kLeastTiles && in.channels >= kLeastChannels &&
-         out.channels >= kLeastChannels && weight_bytes(in, out) <= factory.winograd_bytes;
+std::vector<bool> choose_winograd(const dpm_device& device, const dpm_graph& graph, std::uint64_t bytes) {
+  struct Candidate {
+    std::uint32_t node;
+    int pixels;
+    std::uint64_t bytes;
+  };
+  std::vector<Candidate> candidates;
+  for (std::uint32_t i = 0; i < graph.node_count && !device.exact; ++i) {
+    const dpm_node& node = graph.nodes[i];
+    const dpm_value& in = graph.values[node.inputs[0]];
+    const dpm_value& out = graph.values[node.output];
+    if (suits_winograd(device, node, in, out)) {
+      candidates.push_back({i, out.height * out.width, weight_bytes(in, out)});
+    }
+  }
+  std::stable_sort(candidates.begin(), candidates.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.pixels > b.pixels; });
+  std::vector<bool> chosen(graph.node_count, false);
+  for (const Candidate& candidate : candidates) {
+    if (candidate.bytes > bytes) continue;
+    bytes -= candidate.bytes;
+    chosen[candidate.node] = true;
+  }
+  return chosen;
 }
 
 std::unique_ptr<Layer> make_winograd(const LayerFactory& factory, const dpm_node& node) {
