@@ -15,7 +15,7 @@ export const benchCommand: Command = {
     ...deviceOptions,
     network: {
       value: 'NAMES',
-      help: 'nfe: mnist, ddpm-cifar10-32 (random weights) or model folders, separated by commas; default both',
+      help: 'nfe: mnist, ddpm-cifar10-32, ddpm-celebahq-256, ddpmpp-deep (these with random weights) or model folders, separated by commas; default the first two',
     },
     batch: { value: 'SIZES', help: 'nfe: batch sizes separated by commas; default 1,4,16' },
     profile: { help: 'nfe: also time every node, at the first batch size' },

@@ -34,13 +34,12 @@ DPM_HOST_DEVICE PhiloxWords philox4x32(std::uint32_t c0, std::uint32_t c1, std::
 /// -ln((word + 0.5) * 2^-32) in float32, accurate near both ends: close to one the distance to one is taken from
 /// the integer, which float32 could not hold.
 DPM_HOST_DEVICE float negative_log_uniform(std::uint32_t word) {
-  const float u = (static_cast<float>(word) + 0.5F) * 0x1p-32F;
-  const float distance = (static_cast<float>(~word) + 0.5F) * 0x1p-32F;
   const bool near_one = word >= 0xB504F333u;
+  const float u = (static_cast<float>(near_one ? ~word : word) + 0.5F) * 0x1p-32F;
   const std::int32_t bits = math::float_bits(u);
   const std::int32_t exponent = (bits - 0x3F3504F3) >> 23;
   const float mantissa = math::bits_float(bits - (exponent << 23));
-  const float f = near_one ? -distance : mantissa - 1.0F;
+  const float f = near_one ? -u : mantissa - 1.0F;
   const float e = near_one ? 0.0F : static_cast<float>(exponent);
   return -math::log1p_scaled(f, e);
 }

@@ -1,8 +1,6 @@
 import { fileURLToPath } from 'node:url';
 
 import { elementCount } from '../../arrays.js';
-import { parseDiffusersConfig } from '../../checkpoint/diffusers-config.js';
-import { diffusersNetwork } from '../../checkpoint/diffusers.js';
 import { loadableNetwork, readModelFolder } from '../../checkpoint/model-folder.js';
 import { Device } from '../../device.js';
 import { nativeWork } from '../../errors.js';
@@ -10,12 +8,12 @@ import { UNet } from '../../unet.js';
 import { usageError, type Call } from '../command.js';
 import { loadOptions } from '../model-options.js';
 import { printJson, printLine, printTable } from '../output.js';
-import { benchConfigurations } from './configurations.js';
+import { benchNetworks } from './networks.js';
 import { loadRandomNetwork } from './random-network.js';
 import { timeCalls } from './timing.js';
 
 const bundledModel = fileURLToPath(new URL('../../../models/mnist', import.meta.url));
-const defaultNetworks = ['mnist', ...Object.keys(benchConfigurations)];
+const defaultNetworks = ['mnist', 'ddpm-cifar10-32'];
 
 async function loadFolder(device: Device, path: string): Promise<UNet> {
   const { unet, weights } = await loadableNetwork(await readModelFolder(path), null);
@@ -24,9 +22,8 @@ async function loadFolder(device: Device, path: string): Promise<UNet> {
 
 /** `mnist` (the bundled model), the name of a public configuration, or a model folder. */
 async function loadNetwork(device: Device, name: string): Promise<UNet> {
-  const config = benchConfigurations[name];
-  if (config !== undefined)
-    return loadRandomNetwork(device, diffusersNetwork(parseDiffusersConfig(config, name), name));
+  const known = benchNetworks[name];
+  if (known !== undefined) return loadRandomNetwork(device, known.unet);
   return loadFolder(device, name === 'mnist' ? bundledModel : name);
 }
 

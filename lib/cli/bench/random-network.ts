@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -18,41 +18,41 @@ function uniform(seed: number): () => number {
   };
 }
 
-/** Weights W ~ U with variance 1/fan-in, norms near one: activations stay of order one through the network. */
-function fill(values: Uint16Array, name: string, shape: readonly number[], random: () => number): void {
-  const fanIn = elementCount(shape.slice(1));
-  const spread = shape.length > 1 ? Math.sqrt(3 / fanIn) : 0.1;
-  const centre = shape.length === 1 && name.endsWith('.weight') ? 1 : 0;
-  const float = new Float32Array(1);
-  const word = new Uint32Array(float.buffer);
-  for (let i = 0; i < values.length; ++i) {
-    float[0] = centre + spread * random();
-    values[i] = (word[0] ?? 0) >>> 16;
+/**
+ * Weights W ~ U with variance 1/fan-in, norms near one: activations stay of order one through the network. One tensor
+ * at a time, in the order of evaluation; the same ones every time.
+ */
+export function* randomTensors(
+  unet: NativeUNet,
+): Generator<{ name: string; shape: number[]; data: Float32Array<ArrayBuffer> }> {
+  const random = uniform(1);
+  for (const [name, shape] of requiredTensors(unet)) {
+    const spread = shape.length > 1 ? Math.sqrt(3 / elementCount(shape.slice(1))) : 0.1;
+    const centre = shape.length === 1 && name.endsWith('.weight') ? 1 : 0;
+    const data = new Float32Array(elementCount(shape));
+    for (let i = 0; i < data.length; ++i) data[i] = centre + spread * random();
+    yield { name, shape, data };
   }
 }
 
-/**
- * A network of the given description with random bfloat16 weights, through a temporary file that is removed again.
- */
+/** A network of the given description with random weights, through a temporary file that is removed again. */
 export async function loadRandomNetwork(device: Device, description: NativeUNet): Promise<UNet> {
-  const shapes = requiredTensors(description);
-  const tensors: NativeWeight[] = [];
-  let offset = 0;
-  for (const [name, shape] of shapes) {
-    const bytes = 2 * elementCount(shape);
-    tensors.push({ name, file: 0, dtype: 'BF16', shape, offset, bytes });
-    offset += bytes;
-  }
-  const data = new Uint16Array(offset / 2);
-  const random = uniform(1);
-  for (const { name, shape, offset: start, bytes } of tensors) {
-    fill(data.subarray(start / 2, (start + bytes) / 2), name, shape, random);
-  }
   const folder = await mkdtemp(join(tmpdir(), 'dpm-bench-'));
   try {
-    const file = join(folder, 'weights.bin');
-    await writeFile(file, data);
-    const network = await nativeWork(() => device.engine.loadNetwork(description, { files: [file], tensors }));
+    const path = join(folder, 'weights.bin');
+    const tensors: NativeWeight[] = [];
+    const file = await open(path, 'wx');
+    try {
+      let offset = 0;
+      for (const { name, shape, data } of randomTensors(description)) {
+        await file.write(new Uint8Array(data.buffer));
+        tensors.push({ name, file: 0, dtype: 'F32', shape, offset, bytes: data.byteLength });
+        offset += data.byteLength;
+      }
+    } finally {
+      await file.close();
+    }
+    const network = await nativeWork(() => device.engine.loadNetwork(description, { files: [path], tensors }));
     return new UNet(device, network, description);
   } finally {
     await rm(folder, { recursive: true });

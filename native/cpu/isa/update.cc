@@ -41,61 +41,114 @@ void fill_normals(const dpm_update_sample& sample, std::uint64_t first, int coun
   }
 }
 
-/// z becomes the noise to add: normals or given noise times the standard deviation.
-void fill_noise(const UpdateRange& range, int offset, int count, const float* in, float* z) {
+/// destination = sum + noise, normals or given, times the standard deviation.
+void add_noise(const UpdateRange& range, int offset, int count, const float* in, const float* sum, float* destination) {
   const dpm_record& record = *range.sample->record;
+  float normals[kBlock];
+  const float* z = normals;
   if (range.noise != nullptr) {
-    for (int i = 0; i < count; ++i) z[i] = range.noise[offset + i];
+    z = range.noise + offset;
   } else {
-    fill_normals(*range.sample, range.first + static_cast<std::uint64_t>(offset), count, z);
+    fill_normals(*range.sample, range.first + static_cast<std::uint64_t>(offset), count, normals);
   }
   const float* out = range.out == nullptr ? in : range.out + offset;
   const float* head = range.head == nullptr ? in : range.head + offset;
   if (record.variance == DPM_VARIANCE_SCALAR) {
-    for (int i = 0; i < count; ++i) z[i] *= record.deviation;
+    const float deviation = record.deviation;
+    DPM_ELEMENTWISE
+    for (int i = 0; i < count; ++i) destination[i] = sum[i] + z[i] * deviation;
   } else if (record.variance == DPM_VARIANCE_LINEAR) {
-    for (int i = 0; i < count; ++i) z[i] *= __builtin_sqrtf(update::linear_variance(record, in[i], out[i], head[i]));
+    DPM_ELEMENTWISE
+    for (int i = 0; i < count; ++i) {
+      destination[i] = sum[i] + z[i] * __builtin_sqrtf(update::linear_variance(record, in[i], out[i], head[i]));
+    }
   } else {
-    for (int i = 0; i < count; ++i) z[i] *= __builtin_sqrtf(update::log_variance(record, head[i]));
+    DPM_ELEMENTWISE
+    for (int i = 0; i < count; ++i) {
+      destination[i] = sum[i] + z[i] * __builtin_sqrtf(update::log_variance(record, head[i]));
+    }
   }
 }
 
 void fill_solver_variable(const UpdateRange& range, int offset, int count, const float* in, float* m) {
-  const dpm_record& record = *range.sample->record;
+  const dpm_record record = *range.sample->record;
   const float* out = range.out == nullptr ? in : range.out + offset;
-  for (int i = 0; i < count; ++i) m[i] = update::data_prediction(record, in[i], out[i]);
+  const auto fill = [&](const auto& clip) {
+    for (int i = 0; i < count; ++i) {
+      m[i] = update::solver_variable(record, in[i], clip(update::data_prediction(record, in[i], out[i])));
+    }
+  };
   if (record.clip == DPM_CLIP_STATIC) {
-    for (int i = 0; i < count; ++i) m[i] = update::clamp(m[i], record.clip_low, record.clip_high);
+    fill([&](float x0) { return update::clamp(x0, record.clip_low, record.clip_high); });
   } else if (record.clip == DPM_CLIP_DYNAMIC) {
-    for (int i = 0; i < count; ++i) m[i] = update::thresholded(m[i], range.threshold);
+    fill([&](float x0) { return update::thresholded(x0, range.threshold); });
+  } else {
+    fill([](float x0) { return x0; });
   }
-  for (int i = 0; i < count; ++i) m[i] = update::solver_variable(record, in[i], m[i]);
 }
 
-void add_scaled(float coefficient, const float* source, int count, float* sum) {
-  // A tensor with coefficient zero may not exist, or hold anything.
-  if (coefficient == 0.0F || source == nullptr) return;
-  for (int i = 0; i < count; ++i) sum[i] += coefficient * source[i];
-}
+/// A tensor of a linear combination. With coefficient zero it may not exist, or hold anything.
+struct Term {
+  float coefficient;
+  const float* source;
 
-struct Combination {
+  [[nodiscard]] bool counts() const { return coefficient != 0.0F && source != nullptr; }
+};
+
+/// Sums terms two at a time: most updates have two.
+class Combination {
+ public:
+  Combination(int count, float* sum) : count_(count), sum_(sum) {}
+
+  void add(const Term& term) {
+    if (!term.counts()) return;
+    if (!waiting_) {
+      first_ = term;
+      waiting_ = true;
+      return;
+    }
+    for (int i = 0; i < count_; ++i) {
+      const float pair = first_.coefficient * first_.source[i] + term.coefficient * term.source[i];
+      sum_[i] = empty_ ? pair : sum_[i] + pair;
+    }
+    waiting_ = empty_ = false;
+  }
+
+  void finish() {
+    if (!waiting_ && !empty_) return;
+    for (int i = 0; i < count_; ++i) {
+      const float one = waiting_ ? first_.coefficient * first_.source[i] : 0.0F;
+      sum_[i] = empty_ ? one : sum_[i] + one;
+    }
+  }
+
+ private:
+  int count_;
+  float* sum_;
+  Term first_{};
+  bool waiting_ = false;
+  bool empty_ = true;
+};
+
+struct Coefficients {
   float x;
   float y;
   float out;
   const float* history;
 };
 
-void combine(const UpdateRange& range, int offset, int count, const Combination& coefficients, const float* m,
+void combine(const UpdateRange& range, int offset, int count, const Coefficients& coefficients, const float* m,
              float* sum) {
-  for (int i = 0; i < count; ++i) sum[i] = 0.0F;
-  add_scaled(coefficients.x, range.x == nullptr ? nullptr : range.x + offset, count, sum);
-  add_scaled(coefficients.y, range.y == nullptr ? nullptr : range.y + offset, count, sum);
-  add_scaled(coefficients.out, range.out == nullptr ? nullptr : range.out + offset, count, sum);
+  const auto part = [&](const float* tensor) { return tensor == nullptr ? nullptr : tensor + offset; };
+  Combination combination(count, sum);
+  combination.add({coefficients.x, part(range.x)});
+  combination.add({coefficients.y, part(range.y)});
+  combination.add({coefficients.out, part(range.out)});
   const std::uint32_t slot = range.sample->record->slot;
   for (std::uint32_t j = 0; j < DPM_MAX_HISTORY; ++j) {
-    const float* kept = range.history[j] == nullptr ? nullptr : range.history[j] + offset;
-    add_scaled(coefficients.history[j], j == slot ? m : kept, count, sum);
+    combination.add({coefficients.history[j], j == slot ? m : part(range.history[j])});
   }
+  combination.finish();
 }
 
 void copy(const float* source, int count, float* destination) {
@@ -111,11 +164,10 @@ void update_block(const UpdateRange& range, int offset, int count) {
   if ((record.flags & DPM_RECORD_WRITE_X) != 0) {
     combine(range, offset, count, {record.x_x, record.x_y, record.x_out, record.x_history}, m, sum);
     if (record.variance != DPM_VARIANCE_NONE) {
-      float z[kBlock];
-      fill_noise(range, offset, count, in, z);
-      for (int i = 0; i < count; ++i) sum[i] += z[i];
+      add_noise(range, offset, count, in, sum, range.x + offset);
+    } else {
+      copy(sum, count, range.x + offset);
     }
-    copy(sum, count, range.x + offset);
   }
   if ((record.flags & DPM_RECORD_WRITE_Y) != 0) {
     combine(range, offset, count, {record.y_x, record.y_y, record.y_out, record.y_history}, m, sum);

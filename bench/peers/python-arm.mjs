@@ -1,0 +1,54 @@
+// An engine that runs in a Python process of its own (serve.py).
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const packages = fileURLToPath(new URL('../../.toolchain/peers', import.meta.url));
+const script = fileURLToPath(new URL('serve.py', import.meta.url));
+
+/** Whether `scripts/setup --peers` has installed a package. */
+export const isInstalled = (name) => existsSync(join(packages, name));
+
+export class PythonArm {
+  #process;
+  #replies;
+
+  constructor(name, dtype, request) {
+    this.name = name;
+    this.dtype = dtype;
+    this.request = request;
+  }
+
+  async open(threads) {
+    const env = { ...process.env, PYTHONPATH: packages, OMP_NUM_THREADS: String(threads), HF_HUB_OFFLINE: '1' };
+    this.#process = spawn('python3', [script], { env, stdio: ['pipe', 'pipe', 'ignore'] });
+    this.#replies = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
+    this.version = (await this.#ask({ op: 'open', threads, dtype: this.dtype, ...this.request })).version;
+  }
+
+  async #ask(request) {
+    this.#process.stdin.write(`${JSON.stringify(request)}\n`);
+    const { value, done } = await this.#replies.next();
+    if (done) throw new Error(`${this.name}: the process ended`);
+    return JSON.parse(value);
+  }
+
+  /** One evaluation; what is timed from now on. */
+  async check(folder, x, t, shape) {
+    const [xFile, tFile, outFile] = ['x.bin', 't.bin', 'out.bin'].map((file) => join(folder, file));
+    writeFileSync(xFile, x);
+    writeFileSync(tFile, t);
+    await this.#ask({ op: 'check', x: xFile, t: tFile, shape, out: outFile });
+    return new Float32Array(Uint8Array.from(readFileSync(outFile)).buffer);
+  }
+
+  async time(calls) {
+    return (await this.#ask({ op: 'time', calls })).milliseconds;
+  }
+
+  async close() {
+    this.#process.stdin.end();
+  }
+}

@@ -1,0 +1,49 @@
+// Arms of a comparison, alternated round by round.
+import { cpus } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+
+/** Milliseconds of `calls` calls of `body` after one that does not count. */
+export async function timeCalls(body, calls) {
+  await body();
+  const times = [];
+  for (let call = 0; call < calls; ++call) {
+    const start = performance.now();
+    await body();
+    times.push(performance.now() - start);
+  }
+  return times;
+}
+
+/** Per arm the median of all rounds. Every round starts with another arm. */
+export async function alternate(arms, { rounds, calls }) {
+  const times = new Map(arms.map((arm) => [arm, []]));
+  for (let round = 0; round < rounds; ++round) {
+    for (let i = 0; i < arms.length; ++i) {
+      const arm = arms[(round + i) % arms.length];
+      // An engine's threads spin for a while after their work; the next arm starts when they sleep.
+      await sleep(100);
+      times.get(arm).push(...(await arm.time(calls)));
+    }
+  }
+  return new Map([...times].map(([arm, values]) => [arm, median(values)]));
+}
+
+/** Largest difference, relative to the largest value or one. */
+export function relativeError(values, expected) {
+  const size = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+  return values.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0) / size;
+}
+
+export const machine = (threads) => ({
+  date: new Date().toISOString().slice(0, 10),
+  processor: cpus()[0].model,
+  threads,
+  node: process.version,
+});
+
+export function printTable(rows) {
+  const [header, ...body] = rows.map((row) => `| ${row.join(' | ')} |`);
+  console.log([header, `|${' --- |'.repeat(rows[0].length)}`, ...body].join('\n'));
+}
