@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <vector>
 
 #include "backend/backend.h"
 #include "core/aligned_buffer.h"
@@ -75,4 +76,6 @@ struct dpm_device {
   /// arithmetic is to be used.
   int bf16_terms;
   dpm::cpu::MemoryCount memory;
+  std::vector<float> thresholds;  ///< of the update in progress, per sample
+  std::vector<float> magnitudes;  ///< |x0| of a sample, per thread
 };

@@ -5,7 +5,10 @@
 #include "core/error.h"
 #include "cpu/layers/convolution.h"
 
-dpm_network::dpm_network(dpm_device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes) : device(owner) {
+namespace {
+
+std::vector<dpm::cpu::ValueInfo> infos_of(const dpm_graph& graph) {
+  std::vector<dpm::cpu::ValueInfo> infos;
   for (std::uint32_t i = 0; i < graph.value_count; ++i) {
     dpm::cpu::ValueInfo info;
     info.shape = graph.values[i];
@@ -15,8 +18,15 @@ dpm_network::dpm_network(dpm_device& owner, const dpm_graph& graph, std::uint64_
       info.root = graph.values[info.root].parent;
     }
     info.root_channels = graph.values[info.root].channels;
-    values.push_back(info);
+    infos.push_back(info);
   }
+  return infos;
+}
+
+}  // namespace
+
+dpm_network::dpm_network(dpm_device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes)
+    : device(owner), values(infos_of(graph)), times(owner, graph, values) {
   const std::vector<bool> winograd = dpm::cpu::choose_winograd(device, graph, winograd_bytes);
   const std::vector<dpm::cpu::DeferredNorm> none;
   const dpm::cpu::LayerFactory plain{device, graph, values, winograd, none};
@@ -51,10 +61,19 @@ void dpm_executable::run(const dpm_bindings& bindings, double* node_seconds) con
   const dpm::cpu::RunContext context{
       network.device,   static_cast<int>(bindings.batch), network.values, offsets, batch, arena, bindings,
       scratch.floats(), norm_coefficients.floats()};
+  dpm::cpu::TimeTable& times = network.times;
+  // A profile is to show what everything takes.
+  const bool known = times.find(context) && node_seconds == nullptr;
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
+    if (known && times.holds(i)) {
+      times.restore(i, context);
+      continue;
+    }
     const auto start = std::chrono::steady_clock::now();
     network.layers[i]->run(context);
+    if (times.holds(i)) times.store(i, context);
     if (node_seconds == nullptr) continue;
     node_seconds[i] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
+  times.finish();
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cpu/layers/layer.h"
+#include "cpu/time_table.h"
 
 struct dpm_network {
   static constexpr std::uint64_t kWinogradBytes = std::uint64_t{1} << 30;
@@ -15,6 +16,7 @@ struct dpm_network {
   dpm_device& device;
   std::vector<dpm::cpu::ValueInfo> values;
   std::vector<std::unique_ptr<dpm::cpu::Layer>> layers;
+  dpm::cpu::TimeTable times;
   int norm_channels = 0;  ///< most channels of a group norm that its reader applies
 };
 

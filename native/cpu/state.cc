@@ -36,19 +36,19 @@ float dynamic_threshold(const dpm_device& device, const dpm_update& update, cons
   return std::max(quantile, record.clip_high);
 }
 
-std::vector<float> dynamic_thresholds(dpm_device& device, const dpm_update& update) {
-  std::vector<float> thresholds(update.batch, 0.0F);
+/// Per sample of the update, in `device.thresholds`.
+void find_dynamic_thresholds(dpm_device& device, const dpm_update& update) {
+  device.thresholds.assign(update.batch, 0.0F);
   const bool any = std::any_of(update.samples, update.samples + update.batch,
                                [](const dpm_update_sample& sample) { return sample.record->clip == DPM_CLIP_DYNAMIC; });
-  if (!any) return thresholds;
-  std::vector<float> scratch(static_cast<std::size_t>(device.pool.threads()) * update.elements);
+  if (!any) return;
+  device.magnitudes.resize(static_cast<std::size_t>(device.pool.threads()) * update.elements);
   device.pool.parallel_for(update.batch, [&](std::int64_t j, int thread) {
     const dpm_update_sample& sample = update.samples[j];
     if (sample.record->clip != DPM_CLIP_DYNAMIC) return;
-    const std::span<float> own(scratch.data() + static_cast<std::size_t>(thread) * update.elements, update.elements);
-    thresholds[static_cast<std::size_t>(j)] = dynamic_threshold(device, update, sample, own);
+    float* own = device.magnitudes.data() + static_cast<std::size_t>(thread) * update.elements;
+    device.thresholds[static_cast<std::size_t>(j)] = dynamic_threshold(device, update, sample, {own, update.elements});
   });
-  return thresholds;
 }
 
 }  // namespace
@@ -67,7 +67,7 @@ void gather(dpm_device& device, const dpm_gather& gather) {
 }
 
 void update(dpm_device& device, const dpm_update& update) {
-  const std::vector<float> thresholds = dynamic_thresholds(device, update);
+  find_dynamic_thresholds(device, update);
   const auto chunks = static_cast<std::int64_t>((update.elements + kChunk - 1) / kChunk);
   device.pool.parallel_for(static_cast<std::int64_t>(update.batch) * chunks, [&](std::int64_t task, int /*thread*/) {
     const auto j = static_cast<std::size_t>(task / chunks);
@@ -79,7 +79,7 @@ void update(dpm_device& device, const dpm_update& update) {
     };
     UpdateRange range{};
     range.sample = &sample;
-    range.threshold = thresholds[j];
+    range.threshold = device.thresholds[j];
     range.first = first;
     range.count = static_cast<int>(std::min(kChunk, update.elements - first));
     range.x = at(update.x, sample.row);

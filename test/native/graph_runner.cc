@@ -22,4 +22,45 @@ std::vector<std::string> usable_isas() {
   return names;
 }
 
+LoadedGraph::LoadedGraph(std::shared_ptr<Device> device, graph::Graph graph, int batch, bool fused)
+    : device_(std::move(device)),
+      network_(nullptr, device_->api().unload),
+      executable_(nullptr, device_->api().discard) {
+  if (fused) graph::fuse(graph, supports_of(*device_));
+  const graph::LoweredGraph lowered(graph);
+  dpm_network* network = nullptr;
+  check(device_->api().load(device_->get(), &lowered.get(), &network, &message_), message_);
+  network_.reset(network);
+
+  const graph::MemoryPlan memory = graph::plan_memory(graph);
+  const auto count = static_cast<std::uint64_t>(batch);
+  arena_ = device_->allocate(count * memory.elements * device_->api().arena_element_bytes);
+  const dpm_plan plan{static_cast<std::uint32_t>(batch), memory.offsets.data(), arena_->get()};
+  dpm_executable* executable = nullptr;
+  check(device_->api().compile(network, &plan, &executable, &message_), message_);
+  executable_.reset(executable);
+  for (const graph::Value& value : graph.values) {
+    if (value.role == DPM_ROLE_OUTPUT) out_elements_ = value.elements();
+  }
+}
+
+void LoadedGraph::bind(const GraphInputs& inputs, int batch) {
+  const auto count = static_cast<std::uint64_t>(batch);
+  image_ = upload(inputs.image);
+  time_ = upload(inputs.time);
+  labels_ = upload(inputs.labels);
+  out_ = device_->allocate(count * out_elements_ * sizeof(float));
+  bindings_.batch = static_cast<std::uint32_t>(batch);
+  bindings_.image = image_->view(inputs.image.size() / count);
+  bindings_.time = time_->view(1);
+  bindings_.labels = labels_->view(1);
+  bindings_.out = out_->view(out_elements_);
+}
+
+std::vector<float> LoadedGraph::output() const {
+  std::vector<float> result(bindings_.batch * out_elements_);
+  out_->download(0, result.data(), result.size() * sizeof(float));
+  return result;
+}
+
 }  // namespace dpm::test

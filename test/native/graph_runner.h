@@ -71,47 +71,44 @@ inline graph::Supports supports_of(const Device& device) {
   };
 }
 
-/// The output of `graph` for `batch` samples. With `fused`, the passes run first.
+/// A graph loaded on a device and made ready for `batch` samples. With `fused`, the passes run first.
+class LoadedGraph {
+ public:
+  LoadedGraph(std::shared_ptr<Device> device, graph::Graph graph, int batch, bool fused);
+
+  /// Puts an evaluation's inputs where `run` reads them; as many samples as there are.
+  void bind(const GraphInputs& inputs, int batch);
+  void run() { check(device_->api().run(executable_.get(), &bindings_, nullptr, &message_), message_); }
+  [[nodiscard]] std::vector<float> output() const;
+
+ private:
+  template <typename T>
+  std::shared_ptr<Buffer> upload(const std::vector<T>& values) {
+    auto buffer = device_->allocate(std::max<std::uint64_t>(values.size() * sizeof(T), sizeof(T)));
+    buffer->upload(0, values.data(), values.size() * sizeof(T));
+    return buffer;
+  }
+
+  std::shared_ptr<Device> device_;
+  dpm_message message_{};
+  std::unique_ptr<dpm_network, void (*)(dpm_network*)> network_;
+  std::shared_ptr<Buffer> arena_;
+  std::unique_ptr<dpm_executable, void (*)(dpm_executable*)> executable_;
+  std::uint64_t out_elements_ = 0;
+  std::shared_ptr<Buffer> image_;
+  std::shared_ptr<Buffer> time_;
+  std::shared_ptr<Buffer> labels_;
+  std::shared_ptr<Buffer> out_;
+  dpm_bindings bindings_{};
+};
+
+/// The output of `graph` for `batch` samples.
 inline std::vector<float> run_graph(const std::shared_ptr<Device>& device, graph::Graph graph, int batch,
                                     const GraphInputs& inputs, bool fused) {
-  if (fused) graph::fuse(graph, supports_of(*device));
-  const graph::LoweredGraph lowered(graph);
-  dpm_message message{};
-  dpm_network* network = nullptr;
-  check(device->api().load(device->get(), &lowered.get(), &network, &message), message);
-  const std::unique_ptr<dpm_network, void (*)(dpm_network*)> network_owner(network, device->api().unload);
-
-  const graph::MemoryPlan memory = graph::plan_memory(graph);
-  const auto count = static_cast<std::uint64_t>(batch);
-  const auto arena = device->allocate(count * memory.elements * device->api().arena_element_bytes);
-  const dpm_plan plan{static_cast<std::uint32_t>(batch), memory.offsets.data(), arena->get()};
-  dpm_executable* executable = nullptr;
-  check(device->api().compile(network, &plan, &executable, &message), message);
-  const std::unique_ptr<dpm_executable, void (*)(dpm_executable*)> executable_owner(executable, device->api().discard);
-
-  const auto upload = [&](const auto& values) {
-    auto buffer = device->allocate(std::max<std::uint64_t>(values.size() * 4, 4));
-    buffer->upload(0, values.data(), values.size() * 4);
-    return buffer;
-  };
-  std::uint64_t out_elements = 0;
-  for (const graph::Value& value : graph.values) {
-    if (value.role == DPM_ROLE_OUTPUT) out_elements = value.elements();
-  }
-  const auto image = upload(inputs.image);
-  const auto time = upload(inputs.time);
-  const auto labels = upload(inputs.labels);
-  const auto out = device->allocate(count * out_elements * 4);
-  dpm_bindings bindings{};
-  bindings.batch = static_cast<std::uint32_t>(batch);
-  bindings.image = image->view(inputs.image.size() / count);
-  bindings.time = time->view(1);
-  bindings.labels = labels->view(1);
-  bindings.out = out->view(out_elements);
-  check(device->api().run(executable, &bindings, nullptr, &message), message);
-  std::vector<float> result(count * out_elements);
-  out->download(0, result.data(), result.size() * 4);
-  return result;
+  LoadedGraph loaded(device, std::move(graph), batch, fused);
+  loaded.bind(inputs, batch);
+  loaded.run();
+  return loaded.output();
 }
 
 /// max |a - b| / max(1, max |b|).

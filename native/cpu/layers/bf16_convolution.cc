@@ -27,7 +27,7 @@ class Bf16Convolution : public Convolution {
   }
 
   [[nodiscard]] std::size_t scratch(int batch, int threads) const override {
-    return static_cast<std::size_t>(threads) * thread_bytes(batch) / sizeof(float);
+    return static_cast<std::size_t>(threads) * (thread_bytes(batch) / sizeof(float) + 1);
   }
 
   void run(const RunContext& context) const override {
@@ -41,13 +41,16 @@ class Bf16Convolution : public Convolution {
     const int parts = std::clamp(std::max(divide_up(rows, most_rows()), for_threads), 1, rows);
     const int groups = parts >= 2 * threads ? 1 : std::clamp(divide_up(tasks, parts), 1, weights_.panels());
     const std::size_t stride = thread_bytes(context.planned_batch);
-    std::vector<int> laid_out(static_cast<std::size_t>(threads), -1);
+    // Behind the operands: the part that each thread has laid out.
+    int* laid_out =
+        reinterpret_cast<int*>(reinterpret_cast<char*>(context.scratch) + static_cast<std::size_t>(threads) * stride);
+    std::fill_n(laid_out, threads, -1);
     context.device.pool.parallel_for(static_cast<std::int64_t>(parts) * groups, [&](std::int64_t task, int thread) {
       const auto part = static_cast<int>(task / groups);
       const Range range = part_of(rows, parts, part);
       auto* operands = reinterpret_cast<std::uint16_t*>(reinterpret_cast<char*>(context.scratch) +
                                                         static_cast<std::size_t>(thread) * stride);
-      int& ready = laid_out[static_cast<std::size_t>(thread)];
+      int& ready = laid_out[thread];
       if (ready != part) lay_out(context, maps, range, operands);
       ready = part;
       const auto group = static_cast<int>(task % groups);

@@ -235,8 +235,9 @@ std::vector<bool> choose_winograd(const dpm_device& device, const dpm_graph& gra
       candidates.push_back({i, out.height * out.width, weight_bytes(in, out)});
     }
   }
-  std::stable_sort(candidates.begin(), candidates.end(),
-                   [](const Candidate& a, const Candidate& b) { return a.pixels > b.pixels; });
+  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+    return a.pixels != b.pixels ? a.pixels > b.pixels : a.node < b.node;
+  });
   std::vector<bool> chosen(graph.node_count, false);
   for (const Candidate& candidate : candidates) {
     if (candidate.bytes > bytes) continue;
