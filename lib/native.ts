@@ -138,6 +138,8 @@ export interface NativeNetworkInfo {
   /** Nodes of the graph before and after fusion. */
   primitiveNodes: number;
   nodes: number;
+  /** What the device has packed the weights into, in bytes. */
+  weightBytes: number;
 }
 
 /** Per-sample identity of a random stream: seed (low, high), sampleIndex, record, draw. */

@@ -34,6 +34,8 @@ export interface NetworkInfo {
   parameters: number;
   /** Multiply-adds of convolutions, linear layers and attention for one image. */
   multiplyAdds: number;
+  /** What the device has packed the weights into, in bytes; for some algorithms it is several times the checkpoint. */
+  weightBytes: number;
 }
 
 /** A U-Net on a device. */
@@ -49,8 +51,8 @@ export class UNet {
     this.#network = network;
     this.#headChannels = description.head?.outChannels ?? 0;
     const { inChannels, outChannels, height, width, classes } = description;
-    const { parameters, multiplyAdds } = network.info;
-    this.info = { inChannels, outChannels, height, width, classes, parameters, multiplyAdds };
+    const { parameters, multiplyAdds, weightBytes } = network.info;
+    this.info = { inChannels, outChannels, height, width, classes, parameters, multiplyAdds, weightBytes };
   }
 
   /** @internal */

@@ -151,6 +151,7 @@ Napi::Object facts(Napi::Env env, const NetworkInfo& info) {
   set("multiplyAdds", static_cast<double>(info.multiply_adds));
   set("primitiveNodes", static_cast<double>(info.primitive_nodes));
   set("nodes", static_cast<double>(info.nodes));
+  set("weightBytes", static_cast<double>(info.weight_bytes));
   return object;
 }
 
@@ -173,9 +174,23 @@ Napi::Object NetworkWrap::make(Napi::Env env, const std::shared_ptr<Engine>& eng
   NetworkWrap* self = Unwrap(object);
   self->engine_ = engine;
   self->network_ = std::move(network);
+  self->report_memory(env, 1);
   self->memory_ = std::make_shared<ForwardMemory>();
   return object;
 }
+
+void NetworkWrap::report_memory(Napi::Env env, int sign) const {
+  const auto bytes = static_cast<std::int64_t>(network_->info().weight_bytes);
+  Napi::MemoryManagement::AdjustExternalMemory(env, sign * bytes);
+}
+
+void NetworkWrap::release(Napi::Env env) {
+  if (!network_) return;
+  report_memory(env, -1);
+  network_.reset();
+}
+
+void NetworkWrap::Finalize(Napi::Env env) { release(env); }
 
 NetworkWrap::NetworkWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NetworkWrap>(info) {
   if (!std::exchange(Environment::of(info.Env()).constructing, false)) {
@@ -225,7 +240,7 @@ Napi::Value NetworkWrap::profile(const Napi::CallbackInfo& info) {
 
 Napi::Value NetworkWrap::close(const Napi::CallbackInfo& info) {
   // Work in flight keeps the network until it ends; the job below comes after all of it.
-  network_.reset();
+  release(info.Env());
   memory_ = std::make_shared<ForwardMemory>();
   return submit(info.Env(), *engine_, std::make_unique<LastJob>(info.Env(), info.This().As<Napi::Object>()));
 }

@@ -19,6 +19,7 @@ class NetworkWrap : public Napi::ObjectWrap<NetworkWrap> {
   static Napi::Object make(Napi::Env env, const std::shared_ptr<Engine>& engine, std::shared_ptr<Network> network);
   /// For `make` only; throws when JavaScript calls it.
   explicit NetworkWrap(const Napi::CallbackInfo& info);
+  void Finalize(Napi::Env env) override;
 
  private:
   Napi::Value forward(const Napi::CallbackInfo& info);
@@ -28,6 +29,9 @@ class NetworkWrap : public Napi::ObjectWrap<NetworkWrap> {
   Napi::Value close(const Napi::CallbackInfo& info);
 
   [[nodiscard]] const std::shared_ptr<Network>& network() const;
+  /// Tells V8 of the weights, so that it collects networks in time.
+  void report_memory(Napi::Env env, int sign) const;
+  void release(Napi::Env env);
 
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<Network> network_;

@@ -42,7 +42,13 @@ Network::Network(std::shared_ptr<Device> device, const unet::Description& descri
   shape_ = shape_of(graph_, description);
   const graph::LoweredGraph lowered(graph_);
   dpm_message message{};
+  const auto used = [this] {
+    const dpm_memory memory = device_->memory();
+    return memory.host + memory.device;
+  };
+  const std::uint64_t before = used();
   check(device_->api().load(device_->get(), &lowered.get(), &network_, &message), message);
+  info_.weight_bytes = used() - before;
   // The files behind the weights are unmapped after loading.
   for (graph::Constant& constant : graph_.constants) constant.data = nullptr;
 }

@@ -1,32 +1,13 @@
 // Arbitrary records, programs and sample identities against the program runner: what it accepts must run within its
 // memory, what it refuses must be refused by an Error.
-#include <cstring>
-
 #include "core/error.h"
+#include "input.h"
 #include "sampling/runner.h"
 #include "small_network.h"
 
 namespace {
 
-/// Takes values off the front of the input; zeros once it is used up.
-class Input {
- public:
-  Input(const std::uint8_t* data, std::size_t size) : data_(data), size_(size) {}
-
-  template <typename T>
-  T take() {
-    T value{};
-    const std::size_t count = size_ < sizeof value ? size_ : sizeof value;
-    if (count > 0) std::memcpy(&value, data_, count);
-    data_ += count;
-    size_ -= count;
-    return value;
-  }
-
- private:
-  const std::uint8_t* data_;
-  std::size_t size_;
-};
+using dpm::test::Input;
 
 dpm::RunRequest request_from(Input& input) {
   dpm::RunRequest request;

@@ -115,6 +115,12 @@ describe('the bundled model on the cpu', () => {
     expect((await model.sample({ sampler: 'ddim', steps: 2 })).images.shape[0]).toBe(1);
   });
 
+  it('says what its weights take', async () => {
+    const { parameters, weightBytes } = model.unet.info;
+    expect(weightBytes).toBeGreaterThanOrEqual(4 * parameters);
+    expect(weightBytes).toBeLessThan(8 * parameters);
+  });
+
   it('estimates moments near the stored ones', async () => {
     const { images } = await model.sample({ sampler: 'ddim', steps: 20, count: 12, seed: 6 });
     const stored = model.gamma!.m;

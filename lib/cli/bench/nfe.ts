@@ -34,10 +34,11 @@ interface Measurement {
   fastest: number;
   gflops: number;
   shareOfPeak: number;
+  weightBytes: number;
 }
 
 async function measure(unet: UNet, network: string, batch: number, peak: number, call: Call): Promise<Measurement> {
-  const { inChannels, outChannels, height, width, multiplyAdds, classes } = unet.info;
+  const { inChannels, outChannels, height, width, multiplyAdds, classes, weightBytes } = unet.info;
   const x = new Float32Array(batch * elementCount([inChannels, height, width])).map((_, i) => Math.sin(i));
   const out = new Float32Array(batch * elementCount([outChannels, height, width]));
   const t = new Float32Array(batch).fill(500);
@@ -56,6 +57,7 @@ async function measure(unet: UNet, network: string, batch: number, peak: number,
     fastest: times.quantile(0),
     gflops,
     shareOfPeak: gflops / peak,
+    weightBytes,
   };
 }
 
@@ -91,6 +93,7 @@ function formatRow(row: Measurement): string[] {
     row.fastest.toFixed(2),
     row.gflops.toFixed(1),
     (100 * row.shareOfPeak).toFixed(0),
+    (row.weightBytes / 1e6).toFixed(0),
   ];
 }
 
@@ -118,7 +121,10 @@ export async function benchNfe(call: Call): Promise<void> {
     }
     if (call.json) return;
     printLine(`${device.name}: ${device.description}; ${device.threads} threads, peak ${peak.toFixed(0)} GFLOP/s`);
-    printTable([['network', 'batch', 'ms/evaluation', 'fastest', 'GFLOP/s', '% of peak'], ...rows.map(formatRow)]);
+    printTable([
+      ['network', 'batch', 'ms/evaluation', 'fastest', 'GFLOP/s', '% of peak', 'weights, MB'],
+      ...rows.map(formatRow),
+    ]);
   } finally {
     await device.close();
   }

@@ -20,13 +20,16 @@ constexpr int kTileRows = 4;
 /// Independent sums that hide the latency of two multiply-add units.
 constexpr int kIndependentSums = kWidth > 4 ? 12 : 8;
 
-using Vector = float __attribute__((vector_size(kWidth * sizeof(float)), aligned(4), may_alias));
+using Vector = float __attribute__((vector_size(kWidth * sizeof(float))));
 
+/// From anywhere: a copy is one unaligned load, whatever the compiler takes for a vector's alignment.
 static inline __attribute__((always_inline)) Vector load(const float* from) {
-  return *reinterpret_cast<const Vector*>(from);
+  Vector value;
+  __builtin_memcpy(&value, from, sizeof value);
+  return value;
 }
 static inline __attribute__((always_inline)) void store(float* to, Vector value) {
-  *reinterpret_cast<Vector*>(to) = value;
+  __builtin_memcpy(to, &value, sizeof value);
 }
 
 }  // namespace dpm::cpu

@@ -1,0 +1,191 @@
+#include "random_network.h"
+
+#include <array>
+
+namespace dpm::test {
+
+using Kind = unet::Block::Kind;
+using Resample = unet::Block::Resample;
+
+namespace {
+constexpr std::array<int, 7> kWidths = {4, 8, 12, 16, 32, 48, 64};
+constexpr std::array<int, 6> kSides = {4, 8, 12, 16, 6, 5};
+}  // namespace
+
+void RandomNetwork::add_weight(const std::string& name, std::vector<std::int64_t> shape) {
+  unet::WeightLocation location{name, 0, DType::kFloat32, std::move(shape), 0, 0};
+  if (hostile_ && one_in(32)) location.shape[static_cast<std::size_t>(choose_(2)) % location.shape.size()] += 1;
+  if (hostile_ && one_in(16)) location.dtype = one_in(2) ? DType::kFloat16 : DType::kBFloat16;
+  std::uint64_t elements = 1;
+  for (const std::int64_t dim : location.shape) elements *= static_cast<std::uint64_t>(dim);
+  location.bytes = elements * dtype_size(location.dtype);
+  const std::uint64_t room = WeightFile::kFloats * 4;
+  location.offset = static_cast<std::uint64_t>(choose_(256)) * 4096;
+  if (location.bytes <= room) location.offset = std::min(location.offset, room - location.bytes) / 4 * 4;
+  if (hostile_ && one_in(64)) location.offset = room - location.bytes + static_cast<std::uint64_t>(choose_(8));
+  if (hostile_ && one_in(64)) location.bytes += static_cast<std::uint64_t>(choose_(4));
+  weights_.add(location);
+}
+
+void RandomNetwork::add_layer(const std::string& name, std::vector<std::int64_t> shape) {
+  const std::int64_t out = shape[0];
+  add_weight(name + ".weight", std::move(shape));
+  add_weight(name + ".bias", {out});
+}
+
+int RandomNetwork::groups_of(int channels) {
+  if (hostile_ && one_in(32)) return choose_(9) - 1;
+  return channels % 4 == 0 && one_in(2) ? channels / 4 : channels % 2 == 0 ? 2 : 1;
+}
+
+void RandomNetwork::add_residual(const std::string& name, int out, Resample resample) {
+  unet::Block block;
+  block.kind = Kind::kResidual;
+  block.name = name;
+  block.groups1 = groups_of(channels_);
+  block.groups2 = groups_of(out);
+  block.epsilon = 1e-5F;
+  block.scale_shift = one_in(4);
+  block.resample = resample;
+  block.shortcut = out != channels_ || one_in(4);
+  block.scale = one_in(3) ? 0.7071F : 1.0F;
+  add_layer(name + ".norm1", {channels_});
+  add_layer(name + ".conv1", {out, channels_, 3, 3});
+  add_layer(name + ".time_emb_proj", {block.scale_shift ? 2 * out : out, embedding_});
+  add_layer(name + ".norm2", {out});
+  add_layer(name + ".conv2", {out, out, 3, 3});
+  if (block.shortcut) add_layer(name + ".conv_shortcut", {out, channels_, 1, 1});
+  description_.blocks.push_back(block);
+  channels_ = out;
+}
+
+void RandomNetwork::add_attention(const std::string& name) {
+  unet::Block block;
+  block.kind = Kind::kAttention;
+  block.name = name;
+  block.groups1 = one_in(4) ? 0 : groups_of(channels_);
+  block.epsilon = 1e-5F;
+  block.heads = channels_ % 4 == 0 ? 1 << choose_(3) : 1;
+  block.scale = one_in(3) ? 0.7071F : 1.0F;
+  if (block.groups1 > 0) add_layer(name + ".group_norm", {channels_});
+  for (const char* part : {".to_q", ".to_k", ".to_v", ".to_out.0"}) add_layer(name + part, {channels_, channels_});
+  description_.blocks.push_back(block);
+}
+
+void RandomNetwork::add_resampling(Kind kind, const std::string& name) {
+  unet::Block block;
+  block.kind = kind;
+  block.name = name;
+  block.asymmetric = one_in(2);
+  add_layer(name, {channels_, channels_, 3, 3});
+  description_.blocks.push_back(block);
+}
+
+void RandomNetwork::pop() {
+  unet::Block block;
+  block.kind = Kind::kPop;
+  description_.blocks.push_back(block);
+  channels_ += skips_.back();
+  skips_.pop_back();
+}
+
+void RandomNetwork::level(int depth) {
+  const int layers = 1 + choose_(2);
+  const auto width = [this] { return kWidths[static_cast<std::size_t>(choose_(kWidths.size()))]; };
+  const std::size_t before = skips_.size();
+  for (int i = 0; i < layers; ++i) {
+    if (one_in(2)) add_residual(next_name("residual"), width(), Resample::kNone);
+    if (one_in(3)) add_attention(next_name("attention"));
+    description_.blocks.emplace_back();
+    skips_.push_back(channels_);
+  }
+  if (depth > 0) {
+    if (one_in(2)) {
+      add_residual(next_name("down"), width(), Resample::kMean);
+    } else {
+      add_resampling(Kind::kDownsample, next_name("down"));
+    }
+    level(depth - 1);
+    if (one_in(2)) {
+      add_residual(next_name("up"), width(), Resample::kNearest);
+    } else {
+      add_resampling(Kind::kUpsample, next_name("up"));
+    }
+  } else if (one_in(2)) {
+    add_attention(next_name("attention"));
+  }
+  while (skips_.size() > before) {
+    pop();
+    add_residual(next_name("residual"), width(), Resample::kNone);
+  }
+}
+
+void RandomNetwork::describe() {
+  unet::Description& d = description_;
+  batch_ = 1 + choose_(4);
+  d.in_channels = 1 + choose_(4);
+  const auto side = [this] { return kSides[static_cast<std::size_t>(choose_(kSides.size()))]; };
+  d.height = side();
+  d.width = one_in(3) ? side() : d.height;
+  d.center_input = one_in(4);
+  d.time_channels = 2 * (2 + choose_(8));
+  d.frequency_shift = one_in(2) ? 1.0F : 0.0F;
+  d.cosine_first = one_in(2);
+  d.classes = one_in(3) ? 3 : 0;
+  embedding_ = 8 * (1 + choose_(4));
+  add_layer("time_embedding.linear_1", {embedding_, d.time_channels});
+  add_layer("time_embedding.linear_2", {embedding_, embedding_});
+  if (d.classes > 0) add_weight("class_embedding.weight", {d.classes, embedding_});
+  channels_ = kWidths[static_cast<std::size_t>(choose_(kWidths.size()))];
+  add_layer("conv_in", {channels_, d.in_channels, 3, 3});
+  level(choose_(3));
+  d.output_groups = groups_of(channels_);
+  d.output_epsilon = 1e-5F;
+  add_layer("conv_norm_out", {channels_});
+  add_layer("conv_out", {1 + choose_(4), channels_, 3, 3});
+  if (one_in(3)) {
+    d.has_head = true;
+    d.head = {"head", false, groups_of(channels_), 1e-5F};
+    add_layer("head.norm_out", {channels_});
+    add_layer("head.conv_out", {d.in_channels, channels_, 3, 3});
+  }
+}
+
+std::vector<float> RandomNetwork::run(const std::shared_ptr<Device>& device) const {
+  Network network(device, description_, weights_);
+  network.reserve(batch_);
+  const auto count = static_cast<std::uint64_t>(batch_);
+  const NetworkShape& shape = network.shape();
+  RandomValues random(3);
+  const auto upload = [&](const auto& values) {
+    auto buffer = device->allocate(values.size() * 4);
+    buffer->upload(0, values.data(), values.size() * 4);
+    return buffer;
+  };
+  std::vector<float> times;
+  std::vector<std::int32_t> labels;
+  for (int n = 0; n < batch_; ++n) {
+    times.push_back(100.0F * static_cast<float>(n));
+    labels.push_back(n % 3);
+  }
+  const auto image = upload(random.normals(count * shape.image));
+  const auto time = upload(times);
+  const auto label = upload(labels);
+  const auto out = device->allocate(count * shape.out * 4);
+  const auto head = device->allocate(std::max<std::uint64_t>(count * shape.head, 1) * 4);
+  dpm_bindings bindings{};
+  bindings.batch = static_cast<std::uint32_t>(batch_);
+  bindings.image = image->view(shape.image);
+  bindings.time = time->view(1);
+  if (shape.classes > 0) bindings.labels = label->view(1);
+  bindings.out = out->view(shape.out);
+  if (shape.head > 0) bindings.head = head->view(shape.head);
+  network.evaluate(bindings);
+  network.evaluate(bindings);
+  std::vector<float> result(count * (shape.out + shape.head));
+  out->download(0, result.data(), count * shape.out * 4);
+  if (shape.head > 0) head->download(0, result.data() + count * shape.out, count * shape.head * 4);
+  return result;
+}
+
+}  // namespace dpm::test

@@ -1,0 +1,80 @@
+// Networks made up from a stream of choices: a U of residual blocks, attention and resampling, with their weights.
+#pragma once
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/network.h"
+#include "graph_runner.h"
+
+namespace dpm::test {
+
+/// A file of normals that random networks take their weights from.
+class WeightFile {
+ public:
+  static constexpr std::uint64_t kFloats = 1U << 20;
+
+  WeightFile() {
+    path_ = std::filesystem::temp_directory_path() / ("dpm-random-network-" + std::to_string(getpid()) + ".bin");
+    RandomValues random(1);
+    const auto values = random.normals(kFloats, 0.1F);
+    std::ofstream(path_, std::ios::binary)
+        .write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size() * 4));
+  }
+  ~WeightFile() { std::filesystem::remove(path_); }
+  WeightFile(const WeightFile&) = delete;
+  WeightFile& operator=(const WeightFile&) = delete;
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+class RandomNetwork {
+ public:
+  /// `choose(n)` is one of 0 .. n - 1. With `hostile`, some weights and numbers are wrong.
+  RandomNetwork(std::function<int(int)> choose, const WeightFile& file, bool hostile)
+      : choose_(std::move(choose)), hostile_(hostile) {
+    weights_.add_file(file.path());
+    describe();
+  }
+
+  [[nodiscard]] const unet::Description& description() const { return description_; }
+  [[nodiscard]] const unet::Weights& weights() const { return weights_; }
+  [[nodiscard]] int batch() const { return batch_; }
+
+  /// The output of the network on a device; twice, the second time from what the first has left in its tables.
+  [[nodiscard]] std::vector<float> run(const std::shared_ptr<Device>& device) const;
+
+ private:
+  bool one_in(int n) { return choose_(n) == n - 1; }
+  void describe();
+  void level(int depth);
+  void add_residual(const std::string& name, int out, unet::Block::Resample resample);
+  void add_attention(const std::string& name);
+  void add_resampling(unet::Block::Kind kind, const std::string& name);
+  void pop();
+  int groups_of(int channels);
+  void add_weight(const std::string& name, std::vector<std::int64_t> shape);
+  void add_layer(const std::string& name, std::vector<std::int64_t> shape);
+  std::string next_name(const char* kind) { return kind + std::to_string(description_.blocks.size()); }
+
+  std::function<int(int)> choose_;
+  bool hostile_;
+  unet::Description description_;
+  unet::Weights weights_;
+  int batch_ = 1;
+  int channels_ = 0;
+  int embedding_ = 0;
+  std::vector<int> skips_;
+};
+
+}  // namespace dpm::test
