@@ -17,14 +17,14 @@ import { loadRandomNetwork, randomTensors } from '../../dist/cli/bench/random-ne
 import { Device } from '../../dist/index.js';
 import { onnxFile } from '../../examples/onnxruntime/unet.mjs';
 import { isInstalled, PythonArm } from './python-arm.mjs';
-import { alternate, machine, printTable, relativeError, timeCalls } from './rounds.mjs';
+import { alternate, keep, printTable, relativeError, timeCalls } from './rounds.mjs';
 
 const usage = `node evaluate.mjs [--network NAME] [--batch 1,4,16] [--threads N] [--rounds N] [--calls N] [--arms REGEX] [--json FILE]
 
   --network  ${Object.keys(benchNetworks).join(', ')}; default the first
   --calls    timed calls of an arm in a round; default 3
   --arms     only arms whose names match, besides our own, e.g. 'f32' or 'onnxruntime|compiled'
-  --json     also writes machine, versions and all rows to this file`;
+  --json     also keeps machine, versions and all rows in this file, one entry a network`;
 
 const { values: options } = parseArgs({
   options: {
@@ -160,7 +160,6 @@ async function compare(arms, reference, folder, batch) {
     const milliseconds = times.get(arm);
     const ratio = milliseconds / times.get(own);
     return {
-      network: options.network,
       batch,
       arm: arm.name,
       dtype: arm.dtype,
@@ -197,9 +196,7 @@ try {
   const versions = [...new Set(others.map((arm) => arm.version))];
   console.log(versions.join(', '));
   if (options.json !== undefined) {
-    const { description } = reference.device;
-    const report = { ...machine(threads), device: description, versions, rows };
-    writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
+    keep(options.json, { subject: options.network, threads, device: reference.device.description, versions, rows });
   }
 } finally {
   rmSync(folder, { recursive: true });

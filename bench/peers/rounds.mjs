@@ -1,4 +1,5 @@
 // Arms of a comparison, alternated round by round.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -36,12 +37,20 @@ export function relativeError(values, expected) {
   return values.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0) / size;
 }
 
-export const machine = (threads) => ({
-  date: new Date().toISOString().slice(0, 10),
-  processor: cpus()[0].model,
-  threads,
-  node: process.version,
-});
+/** Adds a comparison to a file of them; it takes the place of an earlier one of the same subject. */
+export function keep(file, { subject, threads, ...report }) {
+  const kept = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : [];
+  const comparison = {
+    subject,
+    date: new Date().toISOString().slice(0, 10),
+    processor: cpus()[0].model,
+    threads,
+    node: process.version,
+    ...report,
+  };
+  const others = kept.filter((each) => each.subject !== subject || each.threads !== threads);
+  writeFileSync(file, `${JSON.stringify([...others, comparison], null, 2)}\n`);
+}
 
 export function printTable(rows) {
   const [header, ...body] = rows.map((row) => `| ${row.join(' | ')} |`);

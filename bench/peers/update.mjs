@@ -2,7 +2,7 @@
 // in PyTorch, eagerly: means compared first, equal threads, arms alternated round by round.
 //
 //   scripts/setup --peers && cd bench/peers && node update.mjs [--threads N] [--rounds N] [--json FILE]
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util';
 import { Device, linear, stepRecord } from '../../dist/index.js';
 import { packRecord } from '../../dist/samplers/pack.js';
 import { PythonArm } from './python-arm.mjs';
-import { alternate, machine, printTable, relativeError, timeCalls } from './rounds.mjs';
+import { alternate, keep, printTable, relativeError, timeCalls } from './rounds.mjs';
 
 const { values: options } = parseArgs({
   options: {
@@ -114,9 +114,7 @@ try {
   ]);
   const version = arms[1].version;
   console.log(version);
-  if (options.json !== undefined) {
-    writeFileSync(options.json, `${JSON.stringify({ ...machine(threads), versions: [version], rows }, null, 2)}\n`);
-  }
+  if (options.json !== undefined) keep(options.json, { subject: 'DDPM update', threads, versions: [version], rows });
 } finally {
   rmSync(folder, { recursive: true });
 }
