@@ -115,7 +115,7 @@ describe('the bundled model on the cpu', () => {
     expect((await model.sample({ sampler: 'ddim', steps: 2 })).images.shape[0]).toBe(1);
   });
 
-  it('says what its weights take', async () => {
+  it('says what its weights take', () => {
     const { parameters, weightBytes } = model.unet.info;
     expect(weightBytes).toBeGreaterThanOrEqual(4 * parameters);
     expect(weightBytes).toBeLessThan(8 * parameters);
