@@ -7,8 +7,9 @@
 namespace dpm::cpu {
 namespace {
 
-// Chunks are cut per sample, so that neither batch nor threads move a block's border.
+// Chunks are cut per sample and in whole blocks of the kernels, so that no result depends on where.
 constexpr std::uint64_t kChunk = 8192;
+constexpr std::uint64_t kSmallChunk = 1536;
 
 float* row(const dpm_view& view, std::uint64_t index) {
   return view.buffer == nullptr ? nullptr : view.buffer->memory.floats() + view.offset + index * view.stride;
@@ -51,6 +52,12 @@ void find_dynamic_thresholds(dpm_device& device, const dpm_update& update) {
   });
 }
 
+/// Drawing normals takes long enough for another thread to help with a single sample.
+std::uint64_t chunk_of(const dpm_device& device, const dpm_update& update) {
+  const bool draws = update.noise.buffer == nullptr && update.samples[0].record->variance != DPM_VARIANCE_NONE;
+  return draws && static_cast<int>(update.batch) < device.pool.threads() ? kSmallChunk : kChunk;
+}
+
 }  // namespace
 
 void gather(dpm_device& device, const dpm_gather& gather) {
@@ -68,10 +75,11 @@ void gather(dpm_device& device, const dpm_gather& gather) {
 
 void update(dpm_device& device, const dpm_update& update) {
   find_dynamic_thresholds(device, update);
-  const auto chunks = static_cast<std::int64_t>((update.elements + kChunk - 1) / kChunk);
+  const std::uint64_t chunk = chunk_of(device, update);
+  const auto chunks = static_cast<std::int64_t>((update.elements + chunk - 1) / chunk);
   device.pool.parallel_for(static_cast<std::int64_t>(update.batch) * chunks, [&](std::int64_t task, int /*thread*/) {
     const auto j = static_cast<std::size_t>(task / chunks);
-    const std::uint64_t first = static_cast<std::uint64_t>(task % chunks) * kChunk;
+    const std::uint64_t first = static_cast<std::uint64_t>(task % chunks) * chunk;
     const dpm_update_sample& sample = update.samples[j];
     const auto at = [&](const dpm_view& view, std::uint32_t index) {
       float* start = row(view, index);
@@ -81,7 +89,7 @@ void update(dpm_device& device, const dpm_update& update) {
     range.sample = &sample;
     range.threshold = device.thresholds[j];
     range.first = first;
-    range.count = static_cast<int>(std::min(kChunk, update.elements - first));
+    range.count = static_cast<int>(std::min(chunk, update.elements - first));
     range.x = at(update.x, sample.row);
     range.y = at(update.y, sample.row);
     range.out = at(update.out, sample.network_row);
