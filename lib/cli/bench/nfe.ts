@@ -121,6 +121,7 @@ export async function benchNfe(call: Call): Promise<void> {
     }
     if (call.json) return;
     printLine(`${device.name}: ${device.description}; ${device.threads} threads, peak ${peak.toFixed(0)} GFLOP/s`);
+    printLine("GFLOP/s count a direct convolution, the peak is float32's: Winograd, bfloat16 and AMX can exceed it");
     printTable([
       ['network', 'batch', 'ms/evaluation', 'fastest', 'GFLOP/s', '% of peak', 'weights, MB'],
       ...rows.map(formatRow),
