@@ -44,8 +44,8 @@ DPM_HOST_DEVICE float exp(float x) {
 /// x * sigmoid(x).
 DPM_HOST_DEVICE float silu(float x) { return x / (1.0F + exp(-x)); }
 
-/// ln(1 + f) + e ln 2 for f in [sqrt(1/2) - 1, sqrt(2) - 1], relative error below 1.5e-7. The polynomial is the one of its
-/// degree whose largest relative error is least; without a quotient it takes half the time.
+/// ln(1 + f) + e ln 2 for f in [sqrt(1/2) - 1, sqrt(2) - 1], relative error below 1.5e-7. The polynomial is the one of
+/// its degree whose largest relative error is least; without a quotient it takes half the time.
 DPM_HOST_DEVICE float log1p_scaled(float f, float e) {
   float p = 8.700361102819443e-2F;
   p = p * f - 1.426747590303421e-1F;
