@@ -1,6 +1,7 @@
 // Runs small graphs on a device through the seam, for comparing devices with one another.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <cstdlib>
 #include <deque>
@@ -118,7 +119,8 @@ inline double relative_difference(const std::vector<float>& a, const std::vector
   double largest = 1;
   for (std::size_t i = 0; i < a.size(); ++i) {
     const double d = std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
-    if (!(d <= difference)) difference = d;
+    // A NaN stays, whatever follows it.
+    if (!std::isnan(difference) && !(d <= difference)) difference = d;
     largest = std::max(largest, std::abs(static_cast<double>(b[i])));
   }
   return difference / largest;
