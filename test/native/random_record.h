@@ -1,0 +1,45 @@
+// Records with every mode and random coefficients, a third of them zero.
+#pragma once
+
+#include <cmath>
+
+#include "graph_runner.h"
+
+namespace dpm::test {
+
+inline dpm_record random_record(RandomValues& random) {
+  const auto number = [&] { return random.normals(1)[0]; };
+  const auto sometimes = [&] { return random.between(0, 2) == 0 ? 0.0F : number(); };
+  dpm_record record{};
+  record.flags = static_cast<std::uint32_t>(random.between(0, 31));
+  record.slot = static_cast<std::uint32_t>(random.between(0, DPM_MAX_HISTORY - 1));
+  record.clip = static_cast<std::uint32_t>(random.between(0, 2));
+  record.variance = static_cast<std::uint32_t>(random.between(0, 3));
+  record.x0_in = number();
+  record.x0_out = number();
+  record.clip_low = record.clip == DPM_CLIP_DYNAMIC ? 0.05F * static_cast<float>(random.between(0, 20)) : -1.0F;
+  record.clip_high = 1.0F;
+  record.history_in = sometimes();
+  record.history_x0 = number();
+  record.x_x = sometimes();
+  record.x_y = sometimes();
+  record.x_out = sometimes();
+  record.y_x = sometimes();
+  record.y_y = sometimes();
+  record.y_out = sometimes();
+  for (int j = 0; j < DPM_MAX_HISTORY; ++j) {
+    record.x_history[j] = sometimes();
+    record.y_history[j] = sometimes();
+  }
+  record.deviation = std::abs(number());
+  record.v0 = number();
+  record.v1 = sometimes();
+  record.v2 = sometimes();
+  record.eps_in = sometimes();
+  record.eps_out = number();
+  record.low = 0.01F;
+  record.high = 4.0F;
+  return record;
+}
+
+}  // namespace dpm::test
