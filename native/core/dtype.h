@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "core/host_device.h"
+
 namespace dpm {
 
 enum class DType : std::uint32_t { kFloat32 = 0, kFloat16 = 1, kBFloat16 = 2 };
@@ -12,7 +14,7 @@ enum class DType : std::uint32_t { kFloat32 = 0, kFloat16 = 1, kBFloat16 = 2 };
 constexpr std::size_t dtype_size(DType type) { return type == DType::kFloat32 ? 4 : 2; }
 
 /// IEEE binary16 to binary32, exact, subnormals included.
-inline float half_to_float(std::uint16_t bits) {
+DPM_HOST_DEVICE float half_to_float(std::uint16_t bits) {
   const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
   const std::uint32_t exponent = (bits >> 10) & 0x1Fu;
   const std::uint32_t mantissa = bits & 0x3FFu;
@@ -27,8 +29,28 @@ inline float half_to_float(std::uint16_t bits) {
   return value;
 }
 
+/// The nearest IEEE binary16 number, ties to even; too large numbers become infinite, NaN stays NaN.
+DPM_HOST_DEVICE std::uint16_t float_to_half(float value) {
+  std::uint32_t word = 0;
+  std::memcpy(&word, &value, sizeof word);
+  const auto sign = static_cast<std::uint16_t>((word >> 16) & 0x8000u);
+  const std::uint32_t magnitude = word & 0x7FFFFFFFu;
+  if (magnitude > 0x7F800000u) return static_cast<std::uint16_t>(sign | 0x7E00u);
+  if (magnitude >= 0x477FF000u) return static_cast<std::uint16_t>(sign | 0x7C00u);
+  if (magnitude < 0x38800000u) {
+    // Adding a half leaves the rounded multiple of 2^-24 in the low bits.
+    const float size = value < 0.0F ? -value : value;
+    const float shifted = size + 0.5F;
+    std::uint32_t bits = 0;
+    std::memcpy(&bits, &shifted, sizeof bits);
+    return static_cast<std::uint16_t>(sign | (bits - 0x3F000000u));
+  }
+  const std::uint32_t rounded = magnitude - 0x38000000u + 0xFFFu + ((magnitude >> 13) & 1u);
+  return static_cast<std::uint16_t>(sign | (rounded >> 13));
+}
+
 /// bfloat16 to binary32, exact.
-inline float bfloat16_to_float(std::uint16_t bits) {
+DPM_HOST_DEVICE float bfloat16_to_float(std::uint16_t bits) {
   const std::uint32_t word = static_cast<std::uint32_t>(bits) << 16;
   float value = 0;
   std::memcpy(&value, &word, sizeof value);
@@ -36,7 +58,7 @@ inline float bfloat16_to_float(std::uint16_t bits) {
 }
 
 /// The nearest bfloat16 number, ties to even; NaN stays NaN.
-inline std::uint16_t float_to_bfloat16(float value) {
+DPM_HOST_DEVICE std::uint16_t float_to_bfloat16(float value) {
   std::uint32_t word = 0;
   std::memcpy(&word, &value, sizeof word);
   if (value != value) return static_cast<std::uint16_t>((word | 0x400000u) >> 16);

@@ -1,0 +1,26 @@
+// A kernel's source compiles twice: with nvcc for the GPU, and with any C++ compiler for the emulation of
+// test/cuda/simt.h, which runs a block's threads as fibers. What differs between the two is here.
+#pragma once
+
+#if defined(__CUDACC__)
+
+#include <cuda_runtime.h>
+
+/// Launches `kernel` on a stream with static shared memory only.
+#define DPM_LAUNCH(kernel, grid, block, stream, ...) kernel<<<(grid), (block), 0, (stream)>>>(__VA_ARGS__)
+
+#else
+
+#include "simt.h"
+
+#define DPM_LAUNCH(kernel, grid, block, stream, ...) \
+  ((void)(stream), ::dpm::simt::launch((grid), (block), [&] { kernel(__VA_ARGS__); }))
+
+#endif
+
+namespace dpm::cuda {
+
+constexpr unsigned kWarp = 32;
+constexpr unsigned kWholeWarp = 0xFFFFFFFFu;
+
+}  // namespace dpm::cuda

@@ -1,0 +1,53 @@
+// Numbers as they lie in device memory; kernels compute in float32.
+#pragma once
+
+#include <cstdint>
+
+#include "core/dtype.h"
+#include "core/host_device.h"
+
+#if defined(__CUDACC__)
+#include <cuda_fp16.h>
+#endif
+
+namespace dpm::cuda {
+
+/// IEEE binary16.
+struct Half {
+  std::uint16_t bits;
+};
+struct Bfloat16 {
+  std::uint16_t bits;
+};
+
+DPM_HOST_DEVICE float to_float(float value) { return value; }
+DPM_HOST_DEVICE float to_float(Bfloat16 value) { return bfloat16_to_float(value.bits); }
+
+/// The nearest number of the storage type, ties to even.
+template <typename T>
+DPM_HOST_DEVICE T from_float(float value);
+
+template <>
+DPM_HOST_DEVICE float from_float<float>(float value) {
+  return value;
+}
+template <>
+DPM_HOST_DEVICE Bfloat16 from_float<Bfloat16>(float value) {
+  return {float_to_bfloat16(value)};
+}
+
+#if defined(__CUDACC__)
+DPM_HOST_DEVICE float to_float(Half value) { return __half2float(__half(__half_raw{value.bits})); }
+template <>
+DPM_HOST_DEVICE Half from_float<Half>(float value) {
+  return {__half_raw(__float2half_rn(value)).x};
+}
+#else
+DPM_HOST_DEVICE float to_float(Half value) { return half_to_float(value.bits); }
+template <>
+DPM_HOST_DEVICE Half from_float<Half>(float value) {
+  return {float_to_half(value)};
+}
+#endif
+
+}  // namespace dpm::cuda

@@ -1,0 +1,53 @@
+// The fused update of a step program on the GPU; the arithmetic is backend/record.h's.
+#pragma once
+
+#include <cstdint>
+
+#include "backend/backend.h"
+#include "cuda/kernels/launch.h"
+
+namespace dpm::cuda {
+
+/// A register in device memory: row n starts at data + n * stride. `data` is null where the tensor is absent.
+struct Rows {
+  float* data;
+  std::uint64_t stride;
+};
+
+/// dpm_update_sample with its record beside it, in device memory.
+struct UpdateSample {
+  dpm_record record;
+  std::uint32_t row;
+  std::uint32_t network_row;
+  std::uint32_t noise_row;
+  std::uint32_t seed_low;
+  std::uint32_t seed_high;
+  std::uint32_t sample_index;
+  std::uint32_t record_index;
+  std::uint32_t draw;
+};
+
+/// dpm_update in device memory.
+struct UpdateArguments {
+  std::uint32_t batch;
+  std::uint64_t elements;
+  const UpdateSample* samples;
+  float* thresholds;  ///< [batch], written by find_thresholds; read where a record clips dynamically
+  Rows x;
+  Rows y;
+  Rows out;
+  Rows head;
+  Rows noise;
+  Rows history[DPM_MAX_HISTORY];
+};
+
+/// Thresholds of dynamic clipping (Saharia et al. 2022, section 2.3): the quantile clip_low of |x0|, linearly
+/// interpolated between neighbours, and at least clip_high. One block a sample selects by the bits of the numbers, so
+/// that nothing is sorted. Samples that do not clip dynamically are left alone.
+void find_thresholds(const UpdateArguments& arguments, cudaStream_t stream);
+
+/// The whole record of every sample: each tensor is read once and written once, in 16-byte accesses where sizes and
+/// addresses allow. Noise that is not given is drawn in the kernel (core/philox.h).
+void update(const UpdateArguments& arguments, cudaStream_t stream);
+
+}  // namespace dpm::cuda

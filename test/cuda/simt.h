@@ -1,0 +1,95 @@
+// CUDA's execution model on the CPU, for tests of kernels: every thread of a block is a fiber, barriers and warp
+// shuffles switch between them. Warps run greedily, each until all its lanes wait: the most skewed order that is legal,
+// so that a missing barrier shows as a wrong number. A seed shuffles warps and lanes. Blocks run one after the other.
+#pragma once
+
+#include <ucontext.h>
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+
+#define __global__
+#define __device__
+#define __host__
+#define __launch_bounds__(...)
+// Blocks run one at a time, so one instance serves them all.
+#define __shared__ static
+
+struct dim3 {
+  unsigned x;
+  unsigned y;
+  unsigned z;
+  constexpr dim3(unsigned width = 1, unsigned height = 1, unsigned depth = 1) : x(width), y(height), z(depth) {}
+};
+
+struct alignas(16) float4 {
+  float x;
+  float y;
+  float z;
+  float w;
+};
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+
+using cudaStream_t = void*;
+
+inline dim3 threadIdx;
+inline dim3 blockIdx;
+inline dim3 blockDim;
+inline dim3 gridDim;
+
+namespace dpm::simt {
+
+/// Order in which warps and lanes run; 0 is their own.
+void set_seed(std::uint32_t seed);
+/// Makes every `__syncthreads` do nothing: with it a test shows that it would notice a missing one.
+void ignore_barriers(bool ignore);
+
+/// Runs `body` for every thread of every block. Throws std::runtime_error when some threads wait at a barrier that
+/// others do not reach.
+void launch(dim3 grid, dim3 block, const std::function<void()>& body);
+
+void wait_for_block();
+void wait_for_warp();
+/// `bits` of the lane `source` of the own warp, or the own ones where there is no such lane.
+std::uint64_t exchange(std::uint64_t bits, unsigned source);
+/// Of the running thread, in its warp.
+unsigned lane();
+
+template <typename T>
+T shuffle(T value, unsigned source) {
+  static_assert(sizeof(T) <= sizeof(std::uint64_t));
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof value);
+  bits = exchange(bits, source);
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+}  // namespace dpm::simt
+
+inline void __syncthreads() { dpm::simt::wait_for_block(); }
+inline void __syncwarp(unsigned /*mask*/ = ~0u) { dpm::simt::wait_for_warp(); }
+
+template <typename T>
+T __shfl_xor_sync(unsigned /*mask*/, T value, unsigned lanes) {
+  return dpm::simt::shuffle(value, dpm::simt::lane() ^ lanes);
+}
+
+// Fibers switch at barriers only, so plain arithmetic is atomic.
+template <typename T>
+T atomicAdd(T* target, T value) {
+  const T before = *target;
+  *target = before + value;
+  return before;
+}
+template <typename T>
+T atomicMin(T* target, T value) {
+  const T before = *target;
+  *target = before < value ? before : value;
+  return before;
+}
+
+using std::sqrt;
+inline float rsqrtf(float x) { return 1.0F / std::sqrt(x); }
