@@ -1,10 +1,6 @@
 // Networks made up from a stream of choices: a U of residual blocks, attention and resampling, with their weights.
 #pragma once
 
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,31 +8,9 @@
 #include <vector>
 
 #include "engine/network.h"
-#include "graph_runner.h"
+#include "weight_file.h"
 
 namespace dpm::test {
-
-/// A file of normals that random networks take their weights from.
-class WeightFile {
- public:
-  static constexpr std::uint64_t kFloats = 1U << 20;
-
-  WeightFile() {
-    path_ = std::filesystem::temp_directory_path() / ("dpm-random-network-" + std::to_string(getpid()) + ".bin");
-    RandomValues random(1);
-    const auto values = random.normals(kFloats, 0.1F);
-    std::ofstream(path_, std::ios::binary)
-        .write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size() * 4));
-  }
-  ~WeightFile() { std::filesystem::remove(path_); }
-  WeightFile(const WeightFile&) = delete;
-  WeightFile& operator=(const WeightFile&) = delete;
-
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 class RandomNetwork {
  public:

@@ -1,17 +1,13 @@
-// A network of two residual blocks, a skip and an attention, with random weights in a file that is removed at the end.
+// A network of two residual blocks, a skip and an attention, with random weights.
 #pragma once
 
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "engine/network.h"
-#include "graph_runner.h"
+#include "weight_file.h"
 
 namespace dpm::test {
 
@@ -21,17 +17,6 @@ class SmallNetwork {
   static constexpr int kSide = 8;
   static constexpr std::uint32_t kElements = 2 * kSide * kSide;
   static constexpr std::uint64_t kFileFloats = 20000;
-
-  SmallNetwork() {
-    path_ = std::filesystem::temp_directory_path() / ("dpm-weights-" + std::to_string(getpid()) + ".bin");
-    RandomValues random(1);
-    const auto values = random.normals(kFileFloats, 0.1F);
-    std::ofstream(path_, std::ios::binary)
-        .write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size() * 4));
-  }
-  ~SmallNetwork() { std::filesystem::remove(path_); }
-  SmallNetwork(const SmallNetwork&) = delete;
-  SmallNetwork& operator=(const SmallNetwork&) = delete;
 
   static unet::Description description() {
     unet::Description d;
@@ -60,7 +45,7 @@ class SmallNetwork {
 
   unet::Weights weights() {
     unet::Weights w;
-    w.add_file(path_);
+    w.add_file(file_.path());
     position_ = 0;
     add_layer(w, "conv_in", {kChannels, 2, 3, 3});
     add_layer(w, "time_embedding.linear_1", {16, 8});
@@ -104,7 +89,7 @@ class SmallNetwork {
     add_layer(weights, name + ".conv2", {kChannels, kChannels, 3, 3});
   }
 
-  std::string path_;
+  WeightFile file_{kFileFloats};
   std::uint64_t position_ = 0;
 };
 
