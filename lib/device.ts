@@ -27,12 +27,19 @@ export const computeTypes = ['f32', 'bf16', 'f16'] as const;
 export interface DeviceOptions {
   /** `auto` (the best usable device), `cpu`, `cuda` (= `cuda:0`), `cuda:N`, … Default `auto`. */
   device?: string | undefined;
-  /** Default `f32` on cpu, `bf16` on cuda. On cpu `bf16` needs AVX512-BF16 or AMX. */
+  /** Default `f32` on cpu, `bf16` on cuda (`f32` with `exact` or `tf32`). On cpu `bf16` needs AVX512-BF16 or AMX. */
   dtype?: ComputeType | undefined;
   /** Threads of the engine; 0: as many as there are cores. Default 0. */
   threads?: number | undefined;
   /** No Winograd, no split into bfloat16 terms, no TF32: the tightest tolerance. Default false. */
   exact?: boolean | undefined;
+  /** With dtype `f32` on cuda: products may round their operands to TF32, which is several times as fast. Default false. */
+  tf32?: boolean | undefined;
+  /**
+   * On cuda: measure several algorithms for every convolution and keep the fastest, for this process and the next ones
+   * (in `$XDG_CACHE_HOME/dpm-native`). The first use of a batch size then takes minutes. Default false.
+   */
+  autotune?: boolean | undefined;
 }
 
 /** Bytes in use: by the engine in main memory, on its device, and the most there has been on the device. */
@@ -75,7 +82,8 @@ export function chooseDevice(request: string, known: readonly DeviceInfo[]): str
   return name;
 }
 
-function checkOptions({ dtype = 'f32', threads = 0 }: DeviceOptions): void {
+function checkOptions({ dtype = 'f32', threads = 0, exact = false, tf32 = false }: DeviceOptions): void {
+  if (exact && tf32) throw new DpmError('ERR_DPM_ARGUMENT', 'tf32 contradicts exact');
   if (!computeTypes.includes(dtype)) {
     throw new DpmError('ERR_DPM_ARGUMENT', `dtype '${dtype}' is unknown; known: ${computeTypes.join(', ')}`);
   }
@@ -101,12 +109,12 @@ export class Device {
    */
   static open(options: DeviceOptions = {}): Device {
     checkOptions(options);
-    const { device = 'auto', threads = 0, exact = false } = options;
+    const { device = 'auto', threads = 0, exact = false, tf32 = false, autotune = false } = options;
     const name = chooseDevice(device, devices());
     try {
       const { Engine } = native();
-      const dtype = options.dtype ?? (name.startsWith('cuda') ? 'bf16' : 'f32');
-      return new Device(new Engine({ device: name, dtype, threads, exact }));
+      const dtype = options.dtype ?? (name.startsWith('cuda') && !exact && !tf32 ? 'bf16' : 'f32');
+      return new Device(new Engine({ device: name, dtype, threads, exact, tf32, autotune }));
     } catch (error) {
       throw toDpmError(error);
     }

@@ -128,6 +128,8 @@ export interface NativeEngineOptions {
   dtype: 'f32' | 'f16' | 'bf16';
   threads: number;
   exact: boolean;
+  tf32: boolean;
+  autotune: boolean;
 }
 
 /** What {@link NativeEngine.loadNetwork} reports about a network. */

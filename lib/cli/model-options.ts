@@ -9,6 +9,8 @@ export const deviceOptions: OptionSpecs = {
   device: { value: 'NAME', help: 'auto (default), cpu, cuda, cuda:N' },
   dtype: { value: 'TYPE', help: 'f32, bf16 or f16; default f32 on cpu, bf16 on cuda' },
   exact: { help: 'tightest arithmetic: no Winograd, no split floats, no TF32' },
+  tf32: { help: 'with --dtype f32 on cuda: products may round to TF32, several times as fast' },
+  autotune: { help: 'on cuda: measure several algorithms for every convolution and remember the fastest' },
   threads: { value: 'N', help: 'threads of the engine; default all cores' },
 };
 
@@ -25,6 +27,8 @@ export function loadOptions(options: OptionValues): LoadOptions {
     device: options.string('device'),
     dtype: options.choice('dtype', computeTypes),
     exact: options.flag('exact'),
+    tf32: options.flag('tf32'),
+    autotune: options.flag('autotune'),
     threads: options.integer('threads'),
     head: options.choice('head', headNames),
     networkTime: options.choice('network-time', networkTimeNames),

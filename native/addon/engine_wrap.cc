@@ -91,6 +91,8 @@ EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Engine
     DeviceOptions request;
     request.threads = to_int(options, "threads");
     request.exact = options.Get("exact").ToBoolean().Value();
+    request.tf32 = options.Get("tf32").ToBoolean().Value();
+    request.autotune = options.Get("autotune").ToBoolean().Value();
     constexpr DType kTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
     request.dtype = kTypes[to_choice(options, "dtype", {"f32", "f16", "bf16"})];
     engine_ = std::make_shared<Engine>(to_text(options, "device"), request);

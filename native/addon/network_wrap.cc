@@ -60,6 +60,7 @@ class RunJob : public PromiseJob {
     request_.cancelled =
         has_token ? CancelToken::of(token).attach(engine_) : std::make_shared<std::atomic<bool>>(false);
     const Napi::Value callback = options.Get("onProgress");
+    request_.watched = has_token || callback.IsFunction();
     if (!callback.IsFunction()) return;
     callback_ = Napi::Persistent(callback.As<Napi::Function>());
     request_.progress = [this](std::uint64_t done, std::uint64_t total) { report(done, total); };

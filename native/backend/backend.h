@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-enum { DPM_BACKEND_ABI = 2, DPM_MAX_NODE_INPUTS = 3 };
+enum { DPM_BACKEND_ABI = 3, DPM_MAX_NODE_INPUTS = 3 };
 
 /// The one symbol a plug-in exports, of type dpm_backend_entry_function.
 #define DPM_BACKEND_ENTRY "dpm_backend_entry"
@@ -172,6 +172,23 @@ typedef struct dpm_gather {
   dpm_view destination;
 } dpm_gather;
 
+/// Programs that run in step: in step i sample n executes the record of samples[i * batch + n], row, network_row and
+/// its place in every view are n. The records of one step all evaluate the network or none does. What they point to is
+/// not used after `begin`, the views until the last step is done.
+typedef struct dpm_trajectory {
+  uint32_t batch;  ///< at most the plan's
+  uint32_t steps;
+  uint64_t elements;
+  const dpm_update_sample* samples;
+  dpm_view x;
+  dpm_view y;
+  dpm_view out;
+  dpm_view head;  ///< of the update: the network's second output, or the second half of its first
+  dpm_view noise;
+  dpm_view labels;
+  dpm_view history[DPM_MAX_HISTORY];
+} dpm_trajectory;
+
 enum dpm_reduction {
   DPM_REDUCE_SUM = 0,
   DPM_REDUCE_SUM_SQUARES = 1,
@@ -197,9 +214,11 @@ typedef struct dpm_memory {
 typedef struct dpm_open_options {
   uint32_t struct_size;
   int32_t index;
-  int32_t threads;  ///< 0: as many as the process may use
-  int32_t exact;    ///< forbid algorithms that trade accuracy for speed
-  uint32_t dtype;   ///< dpm::DType that networks compute in; states are float32 always
+  int32_t threads;   ///< 0: as many as the process may use
+  int32_t exact;     ///< forbid algorithms that trade accuracy for speed
+  uint32_t dtype;    ///< dpm::DType that networks compute in; states are float32 always
+  int32_t tf32;      ///< float32 products may round their operands to TF32
+  int32_t autotune;  ///< choose among algorithms by measuring them
 } dpm_open_options;
 
 /// A device. Functions that can fail return a dpm_status and fill `message`. A device is used by one thread at a time,
@@ -209,7 +228,8 @@ typedef struct dpm_backend {
   uint32_t abi_version;
   uint32_t struct_size;
   const char* name;
-  uint32_t arena_element_bytes;
+  /// Whether a convolution may write over its residual.
+  uint32_t residual_in_place;
 
   /// Preference of device `index` over others, 0 when unusable; fills the one of `description` and `reason` that
   /// applies.
@@ -217,6 +237,8 @@ typedef struct dpm_backend {
   dpm_status (*open)(const dpm_open_options* options, dpm_device** device, dpm_message* message);
   void (*close)(dpm_device* device);
   int (*threads)(dpm_device* device);
+  /// Of the networks' maps.
+  uint32_t (*arena_element_bytes)(dpm_device* device);
 
   dpm_status (*allocate)(dpm_device* device, uint64_t bytes, dpm_buffer** buffer, dpm_message* message);
   void (*release)(dpm_device* device, dpm_buffer* buffer);
@@ -239,6 +261,11 @@ typedef struct dpm_backend {
   dpm_status (*gather)(dpm_device* device, const dpm_gather* gather, dpm_message* message);
   dpm_status (*update)(dpm_device* device, const dpm_update* update, dpm_message* message);
   dpm_status (*reduce)(dpm_device* device, const dpm_reduce* reduce, dpm_message* message);
+
+  /// Null for devices on which whole trajectories cost as much as their steps. `begin` makes one ready, in place of the
+  /// executable's last one; `advance` runs its next `steps` and returns when they are done.
+  dpm_status (*begin)(dpm_executable* executable, const dpm_trajectory* trajectory, dpm_message* message);
+  dpm_status (*advance)(dpm_executable* executable, uint32_t steps, dpm_message* message);
 
   void (*memory)(dpm_device* device, dpm_memory* memory);
   /// GFLOP/s of float32 multiply-adds and GB/s (read and write) of a copy that the device can do at most, measured by

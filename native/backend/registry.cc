@@ -3,13 +3,18 @@
 #include <dlfcn.h>
 
 #include <cstddef>
+#include <cstdlib>
 #include <mutex>
+#include <utility>
 
 #include "core/error.h"
 #include "cpu/backend.h"
 
 namespace dpm {
 namespace {
+
+// The only kind of which there can be several.
+constexpr const char* kCuda = "cuda";
 
 /// A plug-in that was looked for.
 struct Entry {
@@ -27,9 +32,8 @@ std::string own_directory() {
 }
 
 /// Opens a plug-in and checks its version before anything else of it is read.
-Entry open_plugin(const std::string& name) {
+Entry open_plugin(const std::string& name, const std::string& path) {
   Entry entry{name, nullptr, {}};
-  const std::string path = own_directory() + "/libdpm_" + name + ".so";
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     const char* why = dlerror();
@@ -49,16 +53,27 @@ Entry open_plugin(const std::string& name) {
   return entry;
 }
 
+std::string beside(const std::string& name) { return own_directory() + "/libdpm_" + name + ".so"; }
+
+Entry open_cuda() {
+  const char* chosen = std::getenv("DPM_CUDA_PLUGIN");
+  if (chosen != nullptr && *chosen != '\0') return open_plugin(kCuda, chosen);
+  if (dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL) == nullptr) {
+    return {kCuda, nullptr, "there is no NVIDIA driver (libcuda.so.1)"};
+  }
+  return open_plugin(kCuda, beside(kCuda));
+}
+
 const std::vector<Entry>& entries() {
   static const std::vector<Entry> found = [] {
-    return std::vector<Entry>{{"cpu", &cpu::backend(), {}}, open_plugin("reference")};
+    return std::vector<Entry>{{"cpu", &cpu::backend(), {}}, open_plugin("reference", beside("reference")), open_cuda()};
   }();
   return found;
 }
 
 DeviceInfo describe(const Entry& entry, int index) {
   DeviceInfo info;
-  info.name = entry.name;
+  info.name = entry.name == kCuda ? entry.name + ":" + std::to_string(index) : entry.name;
   info.reason = entry.reason;
   if (entry.backend == nullptr) return info;
   dpm_message description{};
@@ -74,7 +89,14 @@ DeviceInfo describe(const Entry& entry, int index) {
 
 std::vector<DeviceInfo> list_devices() {
   std::vector<DeviceInfo> devices;
-  for (const Entry& entry : entries()) devices.push_back(describe(entry, 0));
+  for (const Entry& entry : entries()) {
+    devices.push_back(describe(entry, 0));
+    for (int index = 1; entry.name == kCuda && devices.back().usable; ++index) {
+      DeviceInfo next = describe(entry, index);
+      if (!next.usable) break;
+      devices.push_back(std::move(next));
+    }
+  }
   return devices;
 }
 

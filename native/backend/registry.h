@@ -1,4 +1,5 @@
-// The devices of this process: the CPU, linked in, and plug-ins found beside this library.
+// The devices of this process: the CPU, linked in, and plug-ins found beside this library. The one for CUDA is opened
+// where there is an NVIDIA driver; $DPM_CUDA_PLUGIN names another file for it, which is opened in any case.
 #pragma once
 
 #include <string>

@@ -56,6 +56,9 @@ dpm_status open(const dpm_open_options* options, dpm_device** device, dpm_messag
     require(options->threads >= 0 && options->threads <= 1024, "threads must be between 0 and 1024");
     const int threads = options->threads > 0 ? options->threads : available_processors();
     const IsaKernels& isa = select_isa();
+    if (options->tf32 != 0 || options->autotune != 0) {
+      throw Error(ErrorCode::kUnsupported, "tf32 and autotune are options of cuda devices");
+    }
     const bool exact = options->exact != 0;
     const int terms = bf16_terms(isa, static_cast<DType>(options->dtype), exact);
     *device = std::make_unique<dpm_device>(threads, isa, exact, terms).release();
@@ -65,6 +68,8 @@ dpm_status open(const dpm_open_options* options, dpm_device** device, dpm_messag
 void close(dpm_device* device) { std::unique_ptr<dpm_device>{device}.reset(); }
 
 int threads(dpm_device* device) { return device->pool.threads(); }
+
+std::uint32_t arena_element_bytes(dpm_device* /*device*/) { return sizeof(float); }
 
 dpm_status allocate(dpm_device* device, std::uint64_t bytes, dpm_buffer** buffer, dpm_message* message) {
   return guarded(message, [&] {
@@ -156,11 +161,12 @@ const dpm_backend& backend() {
       DPM_BACKEND_ABI,
       sizeof(dpm_backend),
       "cpu",
-      sizeof(float),
+      1,
       probe,
       open,
       close,
       threads,
+      arena_element_bytes,
       allocate,
       release,
       upload,
@@ -174,6 +180,8 @@ const dpm_backend& backend() {
       gather_rows,
       update_state,
       reduce_state,
+      nullptr,
+      nullptr,
       memory,
       peak,
   };

@@ -32,8 +32,13 @@ std::shared_ptr<Device> Device::open(const std::string& name, const DeviceOption
   dpm_message message{};
   choice.backend->probe(choice.index, &description, &message);
   device->description_ = description.text;
-  const dpm_open_options request{sizeof(dpm_open_options), choice.index, options.threads, options.exact ? 1 : 0,
-                                 static_cast<std::uint32_t>(options.dtype)};
+  const dpm_open_options request{sizeof(dpm_open_options),
+                                 choice.index,
+                                 options.threads,
+                                 options.exact ? 1 : 0,
+                                 static_cast<std::uint32_t>(options.dtype),
+                                 options.tf32 ? 1 : 0,
+                                 options.autotune ? 1 : 0};
   check(choice.backend->open(&request, &device->device_, &message), message);
   return device;
 }

@@ -41,6 +41,8 @@ struct DeviceOptions {
   int threads = 0;
   bool exact = false;
   DType dtype = DType::kFloat32;
+  bool tf32 = false;
+  bool autotune = false;
 };
 
 /// An open device. Used by one thread at a time.

@@ -4,6 +4,7 @@
 
 #include "backend/guard.h"
 #include "core/error.h"
+#include "engine/update_check.h"
 #include "graph/fusion.h"
 #include "unet/builder.h"
 
@@ -14,6 +15,21 @@ bool device_supports(const Device& device, const graph::Graph& graph, const grap
   const graph::LoweredGraph lowered(graph);
   const dpm_node candidate = graph::LoweredGraph::lower(node);
   return device.api().supports(device.get(), &lowered.get(), &candidate) != 0;
+}
+
+/// What a device is to do after the evaluation of one step.
+dpm_update update_of(const dpm_trajectory& trajectory, std::uint32_t step) {
+  dpm_update update{};
+  update.batch = trajectory.batch;
+  update.elements = trajectory.elements;
+  update.samples = trajectory.samples + static_cast<std::size_t>(step) * trajectory.batch;
+  update.x = trajectory.x;
+  update.y = trajectory.y;
+  update.out = trajectory.out;
+  update.head = trajectory.head;
+  update.noise = trajectory.noise;
+  std::copy_n(trajectory.history, DPM_MAX_HISTORY, update.history);
+  return update;
 }
 
 NetworkShape shape_of(const graph::Graph& graph, const unet::Description& description) {
@@ -38,7 +54,7 @@ Network::Network(std::shared_ptr<Device> device, const unet::Description& descri
   });
   info_.nodes = graph_.nodes.size();
   for (const graph::Node& node : graph_.nodes) info_.multiply_adds += graph::multiply_adds(graph_, node);
-  plan_ = graph::plan_memory(graph_);
+  plan_ = graph::plan_memory(graph_, device_->api().residual_in_place != 0);
   shape_ = shape_of(graph_, description);
   const graph::LoweredGraph lowered(graph_);
   dpm_message message{};
@@ -69,7 +85,7 @@ void Network::reserve(int batch) {
   if (batch <= reserved_) return;
   release_executable();
   const auto count = static_cast<std::uint64_t>(batch);
-  arena_ = device_->allocate(count * plan_.elements * device_->api().arena_element_bytes);
+  arena_ = device_->allocate(count * plan_.elements * device_->api().arena_element_bytes(device_->get()));
   const dpm_plan plan{static_cast<std::uint32_t>(batch), plan_.offsets.data(), arena_->get()};
   dpm_message message{};
   check(device_->api().compile(network_, &plan, &executable_, &message), message);
@@ -82,6 +98,19 @@ void Network::run(const dpm_bindings& bindings, double* node_seconds) {
 }
 
 void Network::evaluate(const dpm_bindings& bindings) { run(bindings, nullptr); }
+
+bool Network::runs_trajectories() const { return device_->api().begin != nullptr; }
+
+void Network::begin(const dpm_trajectory& trajectory) {
+  for (std::uint32_t step = 0; step < trajectory.steps; ++step) check_update(update_of(trajectory, step));
+  dpm_message message{};
+  check(device_->api().begin(executable_, &trajectory, &message), message);
+}
+
+void Network::advance(std::uint32_t steps) {
+  dpm_message message{};
+  check(device_->api().advance(executable_, steps, &message), message);
+}
 
 std::vector<NodeTime> Network::profile(int batch, int repeats, const std::atomic<bool>& stopping) {
   reserve(batch);

@@ -52,6 +52,13 @@ class Network {
   void reserve(int batch);
   /// One evaluation of at most the reserved batch.
   void evaluate(const dpm_bindings& bindings);
+  /// Whether the device takes whole trajectories.
+  [[nodiscard]] bool runs_trajectories() const;
+  /// Makes a trajectory of at most the reserved batch ready (dpm_backend::begin). Throws Error(kArgument) when a record
+  /// is out of range or uses a tensor that is absent.
+  void begin(const dpm_trajectory& trajectory);
+  /// Runs its next `steps`.
+  void advance(std::uint32_t steps);
   /// Median time per node over `repeats` evaluations of zeros. Throws Error(kClosed) once `stopping` is set.
   std::vector<NodeTime> profile(int batch, int repeats, const std::atomic<bool>& stopping);
 

@@ -63,7 +63,7 @@ class FreeList {
 };
 
 /// The input whose place the output may take: read and written element by element, the same element by the same task.
-int replaceable_input(const Node& node) {
+int replaceable_input(const Node& node, bool residual_in_place) {
   switch (node.op) {
     case DPM_OP_GROUP_NORM:
     case DPM_OP_BIAS:
@@ -74,7 +74,7 @@ int replaceable_input(const Node& node) {
     case DPM_OP_ADD:
       return node.inputs[0];
     case DPM_OP_CONVOLUTION:
-      return node.inputs[2];
+      return residual_in_place ? node.inputs[2] : -1;
     default:
       return -1;
   }
@@ -96,7 +96,7 @@ bool needs_place(const Value& value) { return value.role == DPM_ROLE_INTERNAL &&
 
 }  // namespace
 
-MemoryPlan plan_memory(const Graph& graph) {
+MemoryPlan plan_memory(const Graph& graph, bool residual_in_place) {
   MemoryPlan plan;
   plan.offsets.assign(graph.values.size(), 0);
   const std::vector<int> last = last_uses(graph);
@@ -107,7 +107,7 @@ MemoryPlan plan_memory(const Graph& graph) {
     const auto dies_here = [&](int value) {
       return value >= 0 && needs_place(graph.values[value]) && last[value] == static_cast<int>(i);
     };
-    const int reused = replaceable_input(node);
+    const int reused = replaceable_input(node, residual_in_place);
     const bool reuse = dies_here(reused) && needs_place(graph.values[node.output]) &&
                        graph.values[reused].same_shape(graph.values[node.output]) &&
                        std::count(node.inputs.begin(), node.inputs.end(), reused) == 1;

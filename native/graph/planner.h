@@ -15,7 +15,8 @@ struct MemoryPlan {
 };
 
 /// Greedy best fit in execution order: a value takes the smallest free gap that holds it and frees it after its last
-/// use. An elementwise result takes the place of an input that dies there. External values get no place.
-MemoryPlan plan_memory(const Graph& graph);
+/// use. An elementwise result takes the place of an input that dies there, a convolution's that of its residual if
+/// `residual_in_place`. External values get no place.
+MemoryPlan plan_memory(const Graph& graph, bool residual_in_place);
 
 }  // namespace dpm::graph

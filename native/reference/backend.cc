@@ -26,6 +26,9 @@ dpm_status open(const dpm_open_options* options, dpm_device** device, dpm_messag
       throw dpm::Error(dpm::ErrorCode::kUnsupported,
                        "the reference device computes in double precision, dtype has to be f32");
     }
+    if (options->tf32 != 0 || options->autotune != 0) {
+      throw dpm::Error(dpm::ErrorCode::kUnsupported, "tf32 and autotune are options of cuda devices");
+    }
     *device = std::make_unique<dpm_device>().release();
   });
 }
@@ -33,6 +36,8 @@ dpm_status open(const dpm_open_options* options, dpm_device** device, dpm_messag
 void close(dpm_device* device) { std::unique_ptr<dpm_device>{device}.reset(); }
 
 int threads(dpm_device* /*device*/) { return 1; }
+
+std::uint32_t arena_element_bytes(dpm_device* /*device*/) { return sizeof(double); }
 
 dpm_status allocate(dpm_device* device, std::uint64_t bytes, dpm_buffer** buffer, dpm_message* message) {
   return guarded(message, [&] {
@@ -115,11 +120,32 @@ dpm_status peak(dpm_device* /*device*/, double* gflops, double* copy_gigabytes, 
 extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend_entry() {
   namespace device = dpm::reference;
   static const dpm_backend table = {
-      DPM_BACKEND_ABI,      sizeof(dpm_backend), "reference",           sizeof(double),      device::probe,
-      device::open,         device::close,       device::threads,       device::allocate,    device::release,
-      device::upload,       device::download,    device::supports_node, device::load,        device::unload,
-      device::compile,      device::discard,     device::run,           device::gather_rows, device::update_state,
-      device::reduce_state, device::memory,      device::peak,
+      DPM_BACKEND_ABI,
+      sizeof(dpm_backend),
+      "reference",
+      1,
+      device::probe,
+      device::open,
+      device::close,
+      device::threads,
+      device::arena_element_bytes,
+      device::allocate,
+      device::release,
+      device::upload,
+      device::download,
+      device::supports_node,
+      device::load,
+      device::unload,
+      device::compile,
+      device::discard,
+      device::run,
+      device::gather_rows,
+      device::update_state,
+      device::reduce_state,
+      nullptr,
+      nullptr,
+      device::memory,
+      device::peak,
   };
   return &table;
 }

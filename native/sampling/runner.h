@@ -37,6 +37,8 @@ struct RunRequest {
   std::vector<float> noise;  ///< [noise records][samples][image], or empty
   std::uint32_t batch = 1;
   std::uint32_t snapshot_every = 0;
+  /// Somebody may end the run or is told of its progress: it stops between any two records.
+  bool watched = false;
   std::shared_ptr<std::atomic<bool>> cancelled;
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };

@@ -12,76 +12,31 @@
 #include "graph_runner.h"
 #include "sampling/runner.h"
 #include "small_network.h"
+#include "small_programs.h"
 
 namespace dpm::test {
 namespace {
 
 class Runs : public testing::Test {
  protected:
-  static constexpr std::uint32_t kElements = SmallNetwork::kElements;
-
-  /// A program of `count` records: noise of falling strength, a two-step history, y in every third record.
-  static std::vector<dpm_record> program(std::uint32_t count, float strength) {
-    std::vector<dpm_record> records;
-    for (std::uint32_t i = 0; i < count; ++i) {
-      dpm_record record{};
-      record.flags = DPM_RECORD_EVALUATE | DPM_RECORD_WRITE_X | DPM_RECORD_STORE_HISTORY;
-      record.slot = i % 2;
-      record.time = static_cast<float>(900 - 70 * i);
-      record.input_scale = i % 2 == 0 ? 1.0F : 0.9F;
-      record.x0_in = 1;
-      record.x0_out = -0.5F;
-      record.clip = DPM_CLIP_STATIC;
-      record.clip_low = -1;
-      record.clip_high = 1;
-      record.history_x0 = 1;
-      record.x_x = 0.4F;
-      record.x_history[i % 2] = 0.5F;
-      record.x_history[(i + 1) % 2] = 0.1F;
-      record.variance = i + 1 < count ? DPM_VARIANCE_SCALAR : DPM_VARIANCE_NONE;
-      record.deviation = strength / static_cast<float>(i + 1);
-      if (i % 3 == 1) record.flags |= DPM_RECORD_WRITE_Y;
-      record.y_x = 1;
-      record.y_out = 0.25F;
-      if (i % 3 == 2) record.flags |= DPM_RECORD_READ_Y;
-      if (i == 3) record.flags &= ~static_cast<std::uint32_t>(DPM_RECORD_EVALUATE);
-      records.push_back(record);
-    }
-    return records;
-  }
-
-  /// `count` samples that alternate between a program of five records and one of eight.
-  static RunRequest request(std::uint32_t count, std::uint32_t batch) {
-    RunRequest request;
-    request.records = program(5, 0.5F);
-    const auto second = program(8, 0.2F);
-    request.records.insert(request.records.end(), second.begin(), second.end());
-    request.programs = {{0, 5, 2, 1.0F}, {5, 8, 2, 0.7F}};
-    for (std::uint32_t i = 0; i < count; ++i) {
-      request.samples.push_back({i % 2, 42, 7, i, static_cast<std::int32_t>(i % 3)});
-    }
-    request.batch = batch;
-    return request;
-  }
-
   SmallNetwork small_;
   std::atomic<bool> running_{false};
 };
 
 TEST_F(Runs, MixedProgramsAreIndependentOfBatchAndThreads) {
   const auto one = small_.load("cpu", 1);
-  const auto expected = run_programs(*one, request(9, 1), running_).images;
+  const auto expected = run_programs(*one, mixed_request(9, 1), running_).images;
   for (const std::uint32_t batch : {2u, 5u, 9u}) {
     const auto many = small_.load("cpu", 2);
-    EXPECT_EQ(run_programs(*many, request(9, batch), running_).images, expected) << "batch " << batch;
+    EXPECT_EQ(run_programs(*many, mixed_request(9, batch), running_).images, expected) << "batch " << batch;
   }
   const auto reference = small_.load("reference");
-  EXPECT_LT(relative_difference(expected, run_programs(*reference, request(9, 4), running_).images), 2e-4);
+  EXPECT_LT(relative_difference(expected, run_programs(*reference, mixed_request(9, 4), running_).images), 2e-4);
 }
 
 TEST_F(Runs, SnapshotsEndInTheResult) {
   const auto network = small_.load("cpu");
-  RunRequest run = request(4, 3);
+  RunRequest run = mixed_request(4, 3);
   run.snapshot_every = 2;
   std::uint64_t reported = 0;
   run.progress = [&](std::uint64_t done, std::uint64_t total) {
@@ -99,31 +54,31 @@ TEST_F(Runs, SnapshotsEndInTheResult) {
 
 TEST_F(Runs, ExplicitNoiseReplacesTheStreams) {
   const auto network = small_.load("cpu");
-  RunRequest run = request(2, 2);
+  RunRequest run = mixed_request(2, 2);
   RandomValues random(8);
-  run.init = random.normals(2 * kElements);
-  run.noise = random.normals(std::size_t{7} * 2 * kElements);
+  run.init = random.normals(2 * SmallNetwork::kElements);
+  run.noise = random.normals(std::size_t{7} * 2 * SmallNetwork::kElements);
   const auto first = run_programs(*network, run, running_).images;
   run.samples[0].seed_low = 1000;
   EXPECT_EQ(run_programs(*network, run, running_).images, first);
-  run.noise.resize(std::size_t{6} * 2 * kElements);
+  run.noise.resize(std::size_t{6} * 2 * SmallNetwork::kElements);
   EXPECT_EQ(code_of([&] { run_programs(*network, run, running_); }), ErrorCode::kArgument);
 }
 
 TEST_F(Runs, CancellingAndStoppingEndARun) {
   const auto network = small_.load("cpu");
-  RunRequest run = request(4, 2);
+  RunRequest run = mixed_request(4, 2);
   run.cancelled = std::make_shared<std::atomic<bool>>(false);
   run.progress = [&](std::uint64_t done, std::uint64_t) { run.cancelled->store(done >= 6); };
   EXPECT_EQ(code_of([&] { run_programs(*network, run, running_); }), ErrorCode::kAborted);
   const std::atomic<bool> stopping{true};
-  EXPECT_EQ(code_of([&] { run_programs(*network, request(1, 1), stopping); }), ErrorCode::kClosed);
+  EXPECT_EQ(code_of([&] { run_programs(*network, mixed_request(1, 1), stopping); }), ErrorCode::kClosed);
 }
 
 TEST_F(Runs, InconsistentRequestsAreRefused) {
   const auto network = small_.load("cpu");
   const auto refused = [&](const std::function<void(RunRequest&)>& spoil) {
-    RunRequest run = request(2, 2);
+    RunRequest run = mixed_request(2, 2);
     spoil(run);
     return code_of([&] { run_programs(*network, run, running_); }) == ErrorCode::kArgument;
   };
@@ -201,7 +156,8 @@ TEST(Engine, RunsInOrderDropsCancelledAndRefusesAfterClosing) {
 
 TEST(Registry, KnowsItsDevicesAndSaysWhyNot) {
   const auto devices = list_devices();
-  ASSERT_EQ(devices.size(), 2u);
+  ASSERT_EQ(devices.size(), 3u);
+  EXPECT_EQ(devices[2].name, "cuda:0");
   EXPECT_TRUE(devices[0].usable);
   EXPECT_TRUE(devices[1].usable) << devices[1].reason;
   EXPECT_GT(devices[0].score, devices[1].score);

@@ -175,7 +175,7 @@ TEST(Planner, LiveValuesDoNotOverlap) {
       RandomValues random(5);
       Graph graph = patterns(random, scale_shift);
       if (fused) graph::fuse(graph, supports_of(*device));
-      const graph::MemoryPlan plan = graph::plan_memory(graph);
+      const graph::MemoryPlan plan = graph::plan_memory(graph, true);
       expect_no_overlap(graph, plan);
       std::uint64_t sum = 0;
       for (const graph::Value& value : graph.values) sum += value.elements();

@@ -17,7 +17,7 @@ import { packRecord } from '../../lib/samplers/pack.js';
 import { packagePath } from '../support/temporary.js';
 
 const pixels = 28 * 28;
-const options = { device: 'cpu', dtype: 'f32', threads: 1, exact: false } as const;
+const options = { device: 'cpu', dtype: 'f32', threads: 1, exact: false, tf32: false, autotune: false } as const;
 let description: NativeUNet;
 let weights: NativeWeights;
 
