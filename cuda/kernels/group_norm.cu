@@ -1,62 +1,101 @@
-#include "core/scalar_math.h"
 #include "cuda/kernels/group_norm.h"
-#include "cuda/kernels/reduce_block.h"
+#include "cuda/kernels/group_norm_chunks.h"
+#include "cuda/kernels/group_norm_tile.h"
 
 namespace dpm::cuda {
 namespace {
 
-constexpr std::int64_t kThreads = 256;
-/// Of a group; fewer leave threads without enough to do.
-constexpr std::int64_t kElementsPerThread = 4;
+constexpr int kThreads = 512;
+/// Bytes of a pixel that a block reads in one go.
+constexpr int kPieceBytes = 64;
+/// Vectors of a thread, for small and larger maps.
+constexpr int kFew = 4;
+constexpr int kMany = 12;
 
-/// Calls `body(channel, pixel)` for this thread's part of a group; neighbouring threads get neighbouring channels.
-template <typename Body>
-__device__ void for_own_elements(int first_channel, int channels, int pixels, const Body& body) {
-  const std::int64_t elements = static_cast<std::int64_t>(channels) * pixels;
-  for (std::int64_t i = threadIdx.x; i < elements; i += blockDim.x) {
-    body(first_channel + static_cast<int>(i % channels), i / channels);
-  }
+/// A block holds a cluster of groups in its threads' registers, K vectors each.
+template <typename T, int N, int K>
+__global__ void __launch_bounds__(kThreads, 1) group_norm_kernel(GroupNormArguments<T> a, GroupNormLayout layout) {
+  __shared__ float partial[kThreads * N];
+  __shared__ float folded[kThreads];
+  __shared__ float sums[kMaxClusterGroups];
+  const auto clusters = static_cast<unsigned>(layout.clusters);
+  const GroupNormCluster cluster(layout, a.groups, N, blockIdx.x % clusters, blockIdx.x / clusters);
+  const std::int64_t x_step = layout.rows * a.x.pixel_stride;
+  const std::int64_t y_step = layout.rows * a.y.pixel_stride;
+
+  GroupNormHeld<T, N, K> held;
+  held.load(cluster.place_in(a.x, 0), x_step, cluster.own_pixels(layout, a.pixels));
+  GroupNormAffine<N> affine;
+  if (held.count > 0) affine.load(a, cluster.sample, cluster.channel);
+
+  const float share = 1.0F / (static_cast<float>(layout.channels_of_group) * static_cast<float>(a.pixels));
+  Floats<N> mean;
+  group_sums(layout, cluster.groups, held.sum(), partial, folded, sums);
+  for_vector_groups<N>(layout, cluster.column, [&](int i, int group) { mean.value[i] = sums[group] * share; });
+  group_sums(layout, cluster.groups, held.sum_of_squares(mean), partial, folded, sums);
+  for_vector_groups<N>(layout, cluster.column,
+                       [&](int i, int group) { affine.factor.value[i] *= rsqrtf(sums[group] * share + a.epsilon); });
+  store_normed(cluster.place_in(a.y, 0), y_step, held, mean, affine, a.silu);
 }
 
-template <typename T>
-__global__ void __launch_bounds__(kThreads) group_norm_kernel(GroupNormArguments<T> a) {
-  __shared__ float sums[kWarp];
-  const int channels = a.channels / a.groups;
-  const int first = static_cast<int>(blockIdx.x) * channels;
-  const T* x = a.x + blockIdx.y * a.x_sample_stride;
-  T* y = a.y + blockIdx.y * a.y_sample_stride;
-  const auto element = [&](int c, std::int64_t pixel) { return to_float(x[pixel * a.x_pixel_stride + c]); };
-  const float count = static_cast<float>(channels) * static_cast<float>(a.pixels);
+template <typename T, int N>
+GroupNormLayout layout_of(int pixels, int channels, int groups) {
+  return group_norm_layout(pixels, channels, groups, N, sizeof(T), kPieceBytes, kThreads);
+}
 
-  float sum = 0.0F;
-  for_own_elements(first, channels, a.pixels, [&](int c, std::int64_t pixel) { sum += element(c, pixel); });
-  const float mean = block_sum(sum, sums) / count;
-  float squares = 0.0F;
-  for_own_elements(first, channels, a.pixels, [&](int c, std::int64_t pixel) {
-    const float difference = element(c, pixel) - mean;
-    squares += difference * difference;
-  });
-  const float inverse = rsqrtf(block_sum(squares, sums) / count + a.epsilon);
+/// Whether there is a cluster for vectors of N channels and it is more than a block can hold.
+template <typename T, int N>
+bool needs_workspace(int pixels, int channels, int groups) {
+  const GroupNormLayout layout = layout_of<T, N>(pixels, channels, groups);
+  return layout.threads > 0 && !group_norm_fits(layout, pixels, kMany);
+}
 
-  for_own_elements(first, channels, a.pixels, [&](int c, std::int64_t pixel) {
-    float value = (element(c, pixel) - mean) * inverse * a.gamma[c] + a.beta[c];
-    if (a.scale_shift != nullptr) {
-      const T* vector = a.scale_shift + static_cast<std::int64_t>(blockIdx.y) * 2 * a.channels;
-      value = value * (1.0F + to_float(vector[c])) + to_float(vector[a.channels + c]);
-    }
-    y[pixel * a.y_pixel_stride + c] = from_float<T>(a.silu ? math::silu(value) : value);
-  });
+template <typename T, int N, int K>
+void launch(const GroupNormArguments<T>& arguments, const GroupNormLayout& layout, cudaStream_t stream) {
+  const dim3 grid(static_cast<unsigned>(layout.clusters) * static_cast<unsigned>(arguments.batch));
+  constexpr auto kKernel = group_norm_kernel<T, N, K>;
+  DPM_LAUNCH(kKernel, grid, dim3(static_cast<unsigned>(layout.threads)), stream, arguments, layout);
+}
+
+/// With vectors of N channels; false where they cannot be used.
+template <int N, typename T>
+bool norm(const GroupNormArguments<T>& a, cudaStream_t stream) {
+  const GroupNormLayout layout = layout_of<T, N>(a.pixels, a.channels, a.groups);
+  if (group_norm_fits(layout, a.pixels, kFew)) {
+    launch<T, N, kFew>(a, layout, stream);
+  } else if (group_norm_fits(layout, a.pixels, kMany)) {
+    launch<T, N, kMany>(a, layout, stream);
+  } else {
+    return group_norm_by_chunks<N>(a, stream);
+  }
+  return true;
+}
+
+template <int N, typename T>
+bool is_wide(const GroupNormArguments<T>& a) {
+  return takes_vectors<N>(a.x, a.channels) && takes_vectors<N>(a.y, a.channels) && takes_floats<N>(a.gamma) &&
+         takes_floats<N>(a.beta) &&
+         (a.scale_shift == nullptr || takes_vectors<N>(a.scale_shift, a.scale_shift_stride, a.channels));
 }
 
 }  // namespace
 
+std::int64_t group_norm_workspace(int batch, int pixels, int channels, int groups) {
+  constexpr int kFloats = kVectorWidth<float>;
+  constexpr int kHalves = kVectorWidth<Half>;
+  if (!needs_workspace<float, 1>(pixels, channels, groups) && !needs_workspace<Half, 1>(pixels, channels, groups) &&
+      !needs_workspace<float, kFloats>(pixels, channels, groups) &&
+      !needs_workspace<Half, kHalves>(pixels, channels, groups)) {
+    return 0;
+  }
+  return std::int64_t{2} * batch * groups * GroupNormChunks(pixels).count;
+}
+
 template <typename T>
 void group_norm(const GroupNormArguments<T>& arguments, cudaStream_t stream) {
-  const dim3 grid(static_cast<unsigned>(arguments.groups), static_cast<unsigned>(arguments.batch));
-  const std::int64_t elements = static_cast<std::int64_t>(arguments.channels / arguments.groups) * arguments.pixels;
-  const std::int64_t warps = elements / (kElementsPerThread * kWarp) + 1;
-  const dim3 block(static_cast<unsigned>(warps * kWarp < kThreads ? warps * kWarp : kThreads));
-  DPM_LAUNCH(group_norm_kernel<T>, grid, block, stream, arguments);
+  constexpr int kWidth = kVectorWidth<T>;
+  if (is_wide<kWidth>(arguments) && norm<kWidth>(arguments, stream)) return;
+  if (!norm<1>(arguments, stream)) group_norm_of_wide_groups(arguments, stream);
 }
 
 template void group_norm(const GroupNormArguments<float>&, cudaStream_t);

@@ -4,21 +4,17 @@
 #include <cstdint>
 
 #include "cuda/kernels/launch.h"
+#include "cuda/kernels/map.h"
 #include "cuda/kernels/storage.h"
 
 namespace dpm::cuda {
 
 /// y = activation(scale-shift(gamma * (x - mean) / sqrt(variance + epsilon) + beta)), statistics in float32 over the
-/// channels of a group and all pixels of a sample (Wu & He 2018). Maps are [batch][pixels][channels] with a stride from
-/// pixel to pixel, so that ranges of channels of a wider map can be read and written.
+/// channels of a group and all pixels of a sample (Wu & He 2018). y may be x.
 template <typename T>
 struct GroupNormArguments {
-  const T* x;
-  T* y;
-  std::int64_t x_pixel_stride;  ///< elements
-  std::int64_t y_pixel_stride;
-  std::int64_t x_sample_stride;
-  std::int64_t y_sample_stride;
+  Map<const T> x;
+  Map<T> y;
   int batch;
   int pixels;
   int channels;  ///< a multiple of `groups`
@@ -26,12 +22,18 @@ struct GroupNormArguments {
   float epsilon;
   const float* gamma;  ///< [channels]
   const float* beta;
-  const T* scale_shift;  ///< null, or [batch][2 * channels]: y * (1 + scale[c]) + shift[c]
+  const T* scale_shift;  ///< null, or row n of 2 * channels at scale_shift + n * stride: y * (1 + scale[c]) + shift[c]
+  std::int64_t scale_shift_stride;
   bool silu;
+  float* workspace;  ///< group_norm_workspace(...) floats
 };
 
-/// One block a group of a sample: the group is read three times (mean, variance, result), the second and third time
-/// from a cache, and written once.
+/// Floats of workspace that a launch needs, 0 for small maps.
+std::int64_t group_norm_workspace(int batch, int pixels, int channels, int groups);
+
+/// A map whose groups fit into the registers of a block each is read and written once; a larger one is read twice, by a
+/// kernel for the statistics of chunks of pixels and one for the result. Which it is, and the order of all sums,
+/// follows from the shape of a sample and the alignment of its pixels, never from the batch.
 template <typename T>
 void group_norm(const GroupNormArguments<T>& arguments, cudaStream_t stream);
 

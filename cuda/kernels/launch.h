@@ -2,19 +2,20 @@
 // test/cuda/simt.h, which runs a block's threads as fibers. What differs between the two is here.
 #pragma once
 
-#if defined(__CUDACC__)
+#if defined(DPM_CUDA_EMULATION)
+
+#include "simt.h"
+
+// Arguments are copied: a stream that is being captured runs the kernel later.
+#define DPM_LAUNCH(kernel, grid, block, stream, ...) \
+  ::dpm::simt::launch((stream), (grid), (block), [=] { kernel(__VA_ARGS__); })
+
+#else
 
 #include <cuda_runtime.h>
 
 /// Launches `kernel` on a stream with static shared memory only.
 #define DPM_LAUNCH(kernel, grid, block, stream, ...) kernel<<<(grid), (block), 0, (stream)>>>(__VA_ARGS__)
-
-#else
-
-#include "simt.h"
-
-#define DPM_LAUNCH(kernel, grid, block, stream, ...) \
-  ((void)(stream), ::dpm::simt::launch((grid), (block), [&] { kernel(__VA_ARGS__); }))
 
 #endif
 

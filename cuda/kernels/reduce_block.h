@@ -1,22 +1,34 @@
-// The sum of one number of every thread of a block.
+// One number of all threads of a block: their sum, or another combination.
 #pragma once
 
 #include "cuda/kernels/launch.h"
 
 namespace dpm::cuda {
 
-/// To be called by all threads of a block of at most 1024 threads, whole warps. `shared` holds kWarp floats that
-/// nothing else uses; every thread receives the sum. Its order depends on the block's size alone.
-__device__ inline float block_sum(float value, float* shared) {
-  for (unsigned lanes = kWarp / 2; lanes > 0; lanes /= 2) value += __shfl_xor_sync(kWholeWarp, value, lanes);
+/// To be called by all threads of a block of at most 1024 threads, whole warps. `shared` holds kWarp numbers that
+/// nothing else uses; every thread receives the combination of all values. `combine` is commutative, `identity` changes
+/// nothing. The order depends on the block's size alone.
+template <typename T, typename Combine>
+__device__ T block_reduce(T value, T* shared, T identity, const Combine& combine) {
+  for (unsigned lanes = kWarp / 2; lanes > 0; lanes /= 2) {
+    value = combine(value, __shfl_xor_sync(kWholeWarp, value, lanes));
+  }
   if (threadIdx.x % kWarp == 0) shared[threadIdx.x / kWarp] = value;
   __syncthreads();
   const unsigned warps = blockDim.x / kWarp;
-  float sum = threadIdx.x % kWarp < warps ? shared[threadIdx.x % kWarp] : 0.0F;
-  for (unsigned lanes = kWarp / 2; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(kWholeWarp, sum, lanes);
+  T total = threadIdx.x % kWarp < warps ? shared[threadIdx.x % kWarp] : identity;
+  for (unsigned lanes = kWarp / 2; lanes > 0; lanes /= 2) {
+    total = combine(total, __shfl_xor_sync(kWholeWarp, total, lanes));
+  }
   // The next call writes what a slow warp still has to read here.
   __syncthreads();
-  return sum;
+  return total;
+}
+
+/// The sum, under the conditions of block_reduce.
+template <typename T>
+__device__ T block_sum(T value, T* shared) {
+  return block_reduce(value, shared, T{0}, [](T a, T b) { return a + b; });
 }
 
 }  // namespace dpm::cuda

@@ -50,4 +50,18 @@ DPM_HOST_DEVICE Half from_float<Half>(float value) {
 }
 #endif
 
+/// Calls `body` with a number of the storage type that `dtype` names.
+template <typename Body>
+auto with_storage(DType dtype, const Body& body) {
+  switch (dtype) {
+    case DType::kFloat16:
+      return body(Half{});
+    case DType::kBFloat16:
+      return body(Bfloat16{});
+    case DType::kFloat32:
+      break;
+  }
+  return body(float{});
+}
+
 }  // namespace dpm::cuda

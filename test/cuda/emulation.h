@@ -1,11 +1,21 @@
-// How tests of kernels run them: in three orders of threads.
+// How tests of kernels run them: on the emulation in three orders of threads, on a GPU as it pleases.
 #pragma once
 
 #include <cstdint>
+#include <stdexcept>
 
-#include "simt.h"
+#include "cuda/runtime/api.h"
 
 namespace dpm::test {
+
+/// Waits for the kernels that were launched, so that their results can be read; throws std::runtime_error if one
+/// failed.
+inline void synchronize() {
+  const cudaError_t error = cudaDeviceSynchronize();
+  if (error != cudaSuccess) throw std::runtime_error(cudaGetErrorString(error));
+}
+
+#if defined(DPM_CUDA_EMULATION)
 
 #if defined(__SANITIZE_ADDRESS__)
 // Fibers under the sanitizer take ten times as long.
@@ -31,5 +41,17 @@ class WithoutBarriers {
   WithoutBarriers(const WithoutBarriers&) = delete;
   WithoutBarriers& operator=(const WithoutBarriers&) = delete;
 };
+
+#else
+
+constexpr std::uint32_t kThreadOrders[] = {0};
+
+/// Nothing: a GPU orders its threads itself.
+class ThreadOrder {
+ public:
+  explicit ThreadOrder(std::uint32_t /*seed*/) {}
+};
+
+#endif
 
 }  // namespace dpm::test

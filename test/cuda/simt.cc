@@ -1,10 +1,19 @@
+// The checked longjmp takes a jump to another stack for an error.
+#undef _FORTIFY_SOURCE
 #include "simt.h"
+
+#include <setjmp.h>
+#include <ucontext.h>
 
 #include <algorithm>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <stdexcept>
+#include <utility>
 #include <vector>
+
+#include "runtime.h"
 
 namespace dpm::simt {
 namespace {
@@ -12,10 +21,31 @@ namespace {
 constexpr unsigned kWarp = 32;
 constexpr std::size_t kStackBytes = std::size_t{256} << 10;
 
+/// Where a stack was left. A jump is twenty times as fast as swapcontext, which asks the kernel for the signal mask,
+/// but the address sanitizer follows the latter only.
+struct Place {
+  ucontext_t context{};
+#if !defined(__SANITIZE_ADDRESS__)
+  jmp_buf jump{};
+#endif
+  bool entered = false;
+};
+
+void switch_stack(Place& from, Place& to) {
+#if defined(__SANITIZE_ADDRESS__)
+  swapcontext(&from.context, &to.context);
+#else
+  from.entered = true;
+  if (_setjmp(from.jump) != 0) return;
+  if (to.entered) _longjmp(to.jump, 1);
+  setcontext(&to.context);
+#endif
+}
+
 enum class State { kReady, kAtBlock, kAtWarp, kDone };
 
 struct Fiber {
-  ucontext_t context{};
+  Place place;
   std::unique_ptr<char[]> stack;
   State state = State::kReady;
   dim3 index;
@@ -24,7 +54,7 @@ struct Fiber {
 
 struct Running {
   std::vector<Fiber> fibers;
-  ucontext_t scheduler{};
+  Place scheduler;
   unsigned current = 0;
   unsigned threads = 0;
   const std::function<void()>* body = nullptr;
@@ -34,19 +64,25 @@ struct Running {
 };
 Running running;
 
+/// A fiber runs one thread after the other.
 void enter() {
-  (*running.body)();
-  running.fibers[running.current].state = State::kDone;
-  swapcontext(&running.fibers[running.current].context, &running.scheduler);
+  for (;;) {
+    (*running.body)();
+    Fiber& fiber = running.fibers[running.current];
+    fiber.state = State::kDone;
+    switch_stack(fiber.place, running.scheduler);
+  }
 }
 
 void start(Fiber& fiber, dim3 index) {
-  if (!fiber.stack) fiber.stack = std::make_unique<char[]>(kStackBytes);
-  getcontext(&fiber.context);
-  fiber.context.uc_stack.ss_sp = fiber.stack.get();
-  fiber.context.uc_stack.ss_size = kStackBytes;
-  fiber.context.uc_link = nullptr;
-  makecontext(&fiber.context, enter, 0);
+  if (!fiber.stack) {
+    fiber.stack = std::make_unique<char[]>(kStackBytes);
+    getcontext(&fiber.place.context);
+    fiber.place.context.uc_stack.ss_sp = fiber.stack.get();
+    fiber.place.context.uc_stack.ss_size = kStackBytes;
+    fiber.place.context.uc_link = nullptr;
+    makecontext(&fiber.place.context, enter, 0);
+  }
   fiber.state = State::kReady;
   fiber.index = index;
 }
@@ -54,13 +90,13 @@ void start(Fiber& fiber, dim3 index) {
 void resume(unsigned thread) {
   running.current = thread;
   threadIdx = running.fibers[thread].index;
-  swapcontext(&running.scheduler, &running.fibers[thread].context);
+  switch_stack(running.scheduler, running.fibers[thread].place);
 }
 
 void pause(State state) {
   Fiber& fiber = running.fibers[running.current];
   fiber.state = state;
-  swapcontext(&fiber.context, &running.scheduler);
+  switch_stack(fiber.place, running.scheduler);
 }
 
 /// Lets threads [first, last) go on if all that are left of them wait in `state`.
@@ -105,8 +141,29 @@ void run_block() {
     bool ran = false;
     for (const unsigned warp : warps) ran = run_warp(warp) || ran;
     if (!release(0, running.threads, State::kAtBlock) && !ran) {
+      // The waiting threads would go on in the next launch.
+      running.fibers.clear();
       throw std::runtime_error("some threads of a block wait at a barrier that the others do not reach");
     }
+  }
+}
+
+void run_grid(dim3 grid, dim3 block, const std::function<void()>& body) {
+  static std::mutex one_grid;
+  const std::lock_guard<std::mutex> lock(one_grid);
+  gridDim = grid;
+  blockDim = block;
+  running.threads = block.x * block.y * block.z;
+  running.body = &body;
+  running.random.seed(running.seed);
+  // A fiber that has run refers to its own place: it must not move.
+  if (running.fibers.size() < running.threads) running.fibers = std::vector<Fiber>(running.threads);
+  for (unsigned b = 0; b < grid.x * grid.y * grid.z; ++b) {
+    blockIdx = dim3(b % grid.x, b / grid.x % grid.y, b / grid.x / grid.y);
+    for (unsigned t = 0; t < running.threads; ++t) {
+      start(running.fibers[t], dim3(t % block.x, t / block.x % block.y, t / block.x / block.y));
+    }
+    run_block();
   }
 }
 
@@ -115,20 +172,8 @@ void run_block() {
 void set_seed(std::uint32_t seed) { running.seed = seed; }
 void ignore_barriers(bool ignore) { running.without_barriers = ignore; }
 
-void launch(dim3 grid, dim3 block, const std::function<void()>& body) {
-  gridDim = grid;
-  blockDim = block;
-  running.threads = block.x * block.y * block.z;
-  running.body = &body;
-  running.random.seed(running.seed);
-  if (running.fibers.size() < running.threads) running.fibers.resize(running.threads);
-  for (unsigned b = 0; b < grid.x * grid.y * grid.z; ++b) {
-    blockIdx = dim3(b % grid.x, b / grid.x % grid.y, b / grid.x / grid.y);
-    for (unsigned t = 0; t < running.threads; ++t) {
-      start(running.fibers[t], dim3(t % block.x, t / block.x % block.y, t / block.x / block.y));
-    }
-    run_block();
-  }
+void launch(cudaStream_t stream, dim3 grid, dim3 block, std::function<void()> body) {
+  submit(stream, [grid, block, body = std::move(body)] { run_grid(grid, block, body); });
 }
 
 void wait_for_block() {

@@ -15,7 +15,8 @@ namespace {
 
 TEST(Simt, EveryThreadOfEveryBlockRunsOnce) {
   std::vector<int> runs(2 * 3 * 40);
-  simt::launch(dim3(2, 3), dim3(40), [&] { ++runs[(blockIdx.y * gridDim.x + blockIdx.x) * blockDim.x + threadIdx.x]; });
+  simt::launch(nullptr, dim3(2, 3), dim3(40),
+               [&] { ++runs[(blockIdx.y * gridDim.x + blockIdx.x) * blockDim.x + threadIdx.x]; });
   EXPECT_EQ(runs, std::vector<int>(runs.size(), 1));
 }
 
@@ -23,7 +24,7 @@ TEST(Simt, ShufflesExchangeWithinAWarp) {
   for (const std::uint32_t order : kThreadOrders) {
     const ThreadOrder threads(order);
     std::vector<unsigned> received(64);
-    simt::launch(dim3(1), dim3(64), [&] { received[threadIdx.x] = __shfl_xor_sync(~0u, threadIdx.x, 5); });
+    simt::launch(nullptr, dim3(1), dim3(64), [&] { received[threadIdx.x] = __shfl_xor_sync(~0u, threadIdx.x, 5); });
     for (unsigned i = 0; i < received.size(); ++i) EXPECT_EQ(received[i], i ^ 5u);
   }
 }
@@ -39,7 +40,7 @@ TEST(Simt, ADivergentBarrierIsAnError) {
     if (threadIdx.x < 4) __shfl_xor_sync(~0u, 1, 4);
     if (threadIdx.x >= 8) __syncthreads();
   };
-  EXPECT_THROW(simt::launch(dim3(1), dim3(32), diverge), std::runtime_error);
+  EXPECT_THROW(simt::launch(nullptr, dim3(1), dim3(32), diverge), std::runtime_error);
 }
 
 TEST(Storage, EveryHalfSurvivesTheWayThroughFloat) {

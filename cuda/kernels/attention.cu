@@ -1,0 +1,183 @@
+#include <cfloat>
+#include <cmath>
+
+#include "cuda/kernels/attention.h"
+#include "cuda/kernels/vector_access.h"
+
+namespace dpm::cuda {
+namespace {
+
+/// One query each. Those of a block are neighbours, which find one another's keys in the cache.
+constexpr unsigned kWarps = 4;
+constexpr float kLog2E = 1.44269504088896341F;
+
+/// A warp's query. `lanes` neighbouring lanes, a power of two, share a key: lane l of them has the channels
+/// (chunk * lanes + l) * Width on. The other lanes take other keys.
+struct Query {
+  std::int64_t n;
+  std::int64_t head;
+  std::int64_t token;
+  int lanes;
+  int lane;
+  int group;
+};
+
+/// A token's channels in one lane; zero where there are none.
+template <typename T, int Width, int Chunks>
+struct Channels {
+  Vector<T, Width> chunk[Chunks] = {};
+
+  template <typename Map>
+  __device__ void read(const Map& map, const Query& query, std::int64_t token, int width) {
+    const T* row = map.data + query.n * map.sample_stride + token * map.pixel_stride + query.head * width;
+    for (int i = 0; i < Chunks; ++i) {
+      const int c = (i * query.lanes + query.lane) * Width;
+      if (c < width) chunk[i] = load_vector<Width>(row + c);
+    }
+  }
+};
+
+/// What one group of lanes knows after some of the keys.
+template <typename T, int Width, int Chunks, int Keys>
+struct Softmax {
+  using Token = Channels<T, Width, Chunks>;
+
+  float q[Chunks * Width];
+  float sum[Chunks * Width] = {};
+  float weights = 0.0F;
+  // Finite, so that a group without keys stays free of NaN.
+  float largest = -FLT_MAX;
+
+  /// The scores, in bits rather than nats, of the keys first, first + step...; minus infinity from `last` on.
+  __device__ void score(const AttentionArguments<T>& a, const Query& query, int first, int step, float* scores) const {
+    for (int j = 0; j < Keys; ++j) {
+      Token key;
+      const int token = first + j * step;
+      if (token < a.key_tokens) key.read(a.k, query, token, a.width);
+      scores[j] = 0.0F;
+      for (int c = 0; c < Chunks * Width; ++c) scores[j] += q[c] * to_float(key.chunk[c / Width].value[c % Width]);
+    }
+    for (int lanes = query.lanes / 2; lanes > 0; lanes /= 2) {
+      for (int j = 0; j < Keys; ++j) scores[j] += __shfl_xor_sync(kWholeWarp, scores[j], static_cast<unsigned>(lanes));
+    }
+    for (int j = 0; j < Keys; ++j) {
+      if (first + j * step >= a.key_tokens) scores[j] = -INFINITY;
+    }
+  }
+
+  __device__ void rescale(float next_largest) {
+    const float factor = exp2f(largest - next_largest);
+    weights *= factor;
+    for (int c = 0; c < Chunks * Width; ++c) sum[c] *= factor;
+    largest = next_largest;
+  }
+
+  __device__ void add(const AttentionArguments<T>& a, const Query& query, int first, int step) {
+    float scores[Keys];
+    score(a, query, first, step, scores);
+    float next_largest = largest;
+    for (int j = 0; j < Keys; ++j) next_largest = fmaxf(next_largest, scores[j]);
+    rescale(next_largest);
+    for (int j = 0; j < Keys; ++j) {
+      const float weight = exp2f(scores[j] - largest);
+      weights += weight;
+      Token value;
+      const int token = first + j * step;
+      if (token < a.key_tokens) value.read(a.v, query, token, a.width);
+      for (int c = 0; c < Chunks * Width; ++c) sum[c] += weight * to_float(value.chunk[c / Width].value[c % Width]);
+    }
+  }
+
+  /// Adds what the other groups of the warp know.
+  __device__ void merge(int group_lanes) {
+    float most = largest;
+    for (unsigned lanes = kWarp / 2; lanes >= static_cast<unsigned>(group_lanes); lanes /= 2) {
+      most = fmaxf(most, __shfl_xor_sync(kWholeWarp, most, lanes));
+    }
+    rescale(most);
+    for (unsigned lanes = kWarp / 2; lanes >= static_cast<unsigned>(group_lanes); lanes /= 2) {
+      weights += __shfl_xor_sync(kWholeWarp, weights, lanes);
+      for (int c = 0; c < Chunks * Width; ++c) sum[c] += __shfl_xor_sync(kWholeWarp, sum[c], lanes);
+    }
+  }
+};
+
+/// Keys that a group of lanes takes at once, as many as registers allow.
+template <int ChannelsOfLane>
+constexpr int kKeysAtOnce = ChannelsOfLane <= 8    ? 4
+                            : ChannelsOfLane <= 16 ? 2
+                                                   : 1;
+
+template <typename T, int Width, int Chunks>
+__global__ void __launch_bounds__(kWarps* kWarp, 2) attention_kernel(AttentionArguments<T> a, int lanes) {
+  constexpr int kKeys = kKeysAtOnce<Width * Chunks>;
+  const int lane = static_cast<int>(threadIdx.x % kWarp);
+  const std::int64_t index = std::int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp;
+  const std::int64_t row = index / a.query_tokens;
+  if (row >= std::int64_t{a.batch} * a.heads) return;
+  const Query query = {row / a.heads, row % a.heads, index % a.query_tokens, lanes, lane % lanes, lane / lanes};
+
+  Softmax<T, Width, Chunks, kKeys> softmax;
+  Channels<T, Width, Chunks> q;
+  q.read(a.q, query, query.token, a.width);
+  for (int c = 0; c < Chunks * Width; ++c) {
+    softmax.q[c] = to_float(q.chunk[c / Width].value[c % Width]) * (a.scale * kLog2E);
+  }
+  const int groups = static_cast<int>(kWarp) / lanes;
+  for (int first = 0; first < a.key_tokens; first += groups * kKeys) {
+    softmax.add(a, query, first + query.group, groups);
+  }
+  softmax.merge(lanes);
+  if (query.group != 0) return;
+
+  T* out = a.out.data + query.n * a.out.sample_stride + query.token * a.out.pixel_stride + query.head * a.width;
+  const float inverse = 1.0F / softmax.weights;
+  for (int i = 0; i < Chunks; ++i) {
+    const int c = (i * lanes + query.lane) * Width;
+    if (c >= a.width) continue;
+    Vector<T, Width> result;
+    for (int j = 0; j < Width; ++j) result.value[j] = from_float<T>(softmax.sum[i * Width + j] * inverse);
+    store_vector(out + c, result);
+  }
+}
+
+template <typename T, int Width, int Chunks>
+void launch_attention(const AttentionArguments<T>& arguments, cudaStream_t stream) {
+  int lanes = 1;
+  while (lanes * Width * Chunks < arguments.width) lanes *= 2;
+  const std::int64_t queries = std::int64_t{arguments.batch} * arguments.heads * arguments.query_tokens;
+  const dim3 grid(static_cast<unsigned>((queries + kWarps - 1) / kWarps));
+  constexpr auto kKernel = attention_kernel<T, Width, Chunks>;
+  DPM_LAUNCH(kKernel, grid, dim3(kWarps * kWarp), stream, arguments, lanes);
+}
+
+/// With as few channels a lane as the whole warp needs for the width.
+template <typename T, int Width, int Chunks = 1>
+void launch_for_width(const AttentionArguments<T>& arguments, cudaStream_t stream) {
+  if constexpr (Width * Chunks * static_cast<int>(kWarp) < kWidestHead) {
+    if (arguments.width > Width * Chunks * static_cast<int>(kWarp)) {
+      launch_for_width<T, Width, Chunks * 2>(arguments, stream);
+      return;
+    }
+  }
+  launch_attention<T, Width, Chunks>(arguments, stream);
+}
+
+}  // namespace
+
+template <typename T>
+void attention(const AttentionArguments<T>& arguments, cudaStream_t stream) {
+  constexpr int kWidth = kVectorWidth<T>;
+  if (takes_vectors<kWidth>(arguments.q, arguments.width) && takes_vectors<kWidth>(arguments.k, arguments.width) &&
+      takes_vectors<kWidth>(arguments.v, arguments.width) && takes_vectors<kWidth>(arguments.out, arguments.width)) {
+    launch_for_width<T, kWidth>(arguments, stream);
+  } else {
+    launch_for_width<T, 1>(arguments, stream);
+  }
+}
+
+template void attention(const AttentionArguments<float>&, cudaStream_t);
+template void attention(const AttentionArguments<Half>&, cudaStream_t);
+template void attention(const AttentionArguments<Bfloat16>&, cudaStream_t);
+
+}  // namespace dpm::cuda

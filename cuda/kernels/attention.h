@@ -1,0 +1,36 @@
+// Attention for what cuDNN does not take (float32, heads wider than 256), or where there is no cuDNN.
+#pragma once
+
+#include "cuda/kernels/launch.h"
+#include "cuda/kernels/map.h"
+#include "cuda/kernels/storage.h"
+
+namespace dpm::cuda {
+
+/// The widest head.
+constexpr int kWidestHead = 1024;
+
+/// out = softmax(scale * q k^T) v for every head of `width` adjacent channels; softmax and sums in float32, one pass
+/// over the keys (Milakov & Gimelshein 2018).
+template <typename T>
+struct AttentionArguments {
+  Map<const T> q;
+  Map<const T> k;
+  Map<const T> v;
+  Map<T> out;
+  int batch;
+  int heads;
+  int query_tokens;
+  int key_tokens;
+  int width;  ///< at most kWidestHead
+  float scale;
+};
+
+template <typename T>
+void attention(const AttentionArguments<T>& arguments, cudaStream_t stream);
+
+extern template void attention(const AttentionArguments<float>&, cudaStream_t);
+extern template void attention(const AttentionArguments<Half>&, cudaStream_t);
+extern template void attention(const AttentionArguments<Bfloat16>&, cudaStream_t);
+
+}  // namespace dpm::cuda

@@ -1,0 +1,57 @@
+// The convolution for what cuDNN does not take, or where there is no cuDNN.
+#pragma once
+
+#include "cuda/kernels/launch.h"
+#include "cuda/kernels/map.h"
+#include "cuda/kernels/storage.h"
+
+namespace dpm::cuda {
+
+/// y = activation(scale * (convolution(x) + bias[c] + vector[n, c] + residual)), float32 sums; every operand after the
+/// convolution may be absent (null). With `upsample` x is enlarged twice (nearest neighbour) first: in_height and
+/// in_width are those of x as stored. The output pixel (i, j) reads the enlarged x from (i, j) * stride - pad_before
+/// on, zero outside. y may be the residual.
+template <typename T>
+struct ConvolutionArguments {
+  Map<const T> x;
+  const T* weight;  ///< [out_channels][kernel][kernel][in_channels]
+  Map<T> y;
+  const float* bias;  ///< [out_channels]
+  const T* vector;    ///< row n at vector + n * vector_stride
+  std::int64_t vector_stride;
+  Map<const T> residual;
+  float scale;
+  bool silu;
+  int batch;
+  int in_height;
+  int in_width;
+  int in_channels;
+  int out_height;
+  int out_width;
+  int out_channels;
+  int kernel;
+  int stride;
+  int pad_before;
+  bool upsample;
+};
+
+/// What a block computes: 64 pixels by 64 output channels, or 16 by 16 for small maps and few channels. Both give the
+/// same bits.
+enum class ConvolutionTile { kLarge, kSmall };
+
+/// Implicit GEMM: pixels of all samples by output channels, in tiles through shared memory.
+template <typename T>
+void convolution(const ConvolutionArguments<T>& arguments, ConvolutionTile tile, cudaStream_t stream);
+
+/// With the tile that suits the shape.
+template <typename T>
+void convolution(const ConvolutionArguments<T>& arguments, cudaStream_t stream);
+
+extern template void convolution(const ConvolutionArguments<float>&, ConvolutionTile, cudaStream_t);
+extern template void convolution(const ConvolutionArguments<Half>&, ConvolutionTile, cudaStream_t);
+extern template void convolution(const ConvolutionArguments<Bfloat16>&, ConvolutionTile, cudaStream_t);
+extern template void convolution(const ConvolutionArguments<float>&, cudaStream_t);
+extern template void convolution(const ConvolutionArguments<Half>&, cudaStream_t);
+extern template void convolution(const ConvolutionArguments<Bfloat16>&, cudaStream_t);
+
+}  // namespace dpm::cuda

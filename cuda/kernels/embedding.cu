@@ -1,0 +1,92 @@
+#include "core/scalar_math.h"
+#include "cuda/kernels/embedding.h"
+#include "cuda/kernels/vector_access.h"
+
+namespace dpm::cuda {
+namespace {
+
+constexpr unsigned kThreads = 256;
+
+struct SineCosine {
+  float sine;
+  float cosine;
+};
+
+/// sinf and cosf keep a table in local memory for large angles; in double a quarter of a turn is subtracted exactly
+/// enough.
+__device__ SineCosine sine_cosine(float angle) {
+  constexpr double kQuartersPerRadian = 0.63661977236758134308;
+  constexpr double kRadiansPerQuarter = 1.57079632679489661923;
+  constexpr double kRound = 6755399441055744.0;
+  const double quarters = static_cast<double>(angle) * kQuartersPerRadian;
+  const double shifted = quarters + kRound;
+  const auto rest = static_cast<float>((quarters - (shifted - kRound)) * kRadiansPerQuarter);
+  const float sine = math::sin_quarter(rest);
+  const float cosine = math::cos_quarter(rest);
+  // The low bits of `shifted` are the number of quarters: no conversion that a NaN would make undefined.
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, &shifted, sizeof bits);
+  const bool swapped = (bits & 1u) != 0;
+  const bool half_turn = (bits & 2u) != 0;
+  const float s = swapped ? cosine : sine;
+  const float c = swapped ? -sine : cosine;
+  return half_turn ? SineCosine{-s, -c} : SineCosine{s, c};
+}
+
+template <typename T>
+__global__ void __launch_bounds__(kThreads) time_embedding_kernel(TimeEmbeddingArguments<T> a) {
+  const float time = a.time[blockIdx.x];
+  T* y = a.y + static_cast<std::int64_t>(blockIdx.x) * a.y_stride;
+  const int half = a.length / 2;
+  const int sines = a.cosine_first ? half : 0;
+  for (int i = static_cast<int>(threadIdx.x); i < half; i += static_cast<int>(blockDim.x)) {
+    const SineCosine value = sine_cosine(time * a.frequencies[i]);
+    y[sines + i] = from_float<T>(value.sine);
+    y[half - sines + i] = from_float<T>(value.cosine);
+  }
+  if (threadIdx.x == 0 && a.length % 2 == 1) y[2 * half] = from_float<T>(0.0F);
+}
+
+template <typename T, int N>
+__global__ void __launch_bounds__(kThreads) class_embedding_kernel(ClassEmbeddingArguments<T> a) {
+  const int label = a.labels == nullptr ? -1 : a.labels[blockIdx.x];
+  const bool known = label >= 0 && label < a.rows;
+  const T* source = known ? a.table + static_cast<std::int64_t>(label) * a.channels : nullptr;
+  T* y = a.y + static_cast<std::int64_t>(blockIdx.x) * a.y_stride;
+  for (int i = static_cast<int>(threadIdx.x); i < a.channels / N; i += static_cast<int>(blockDim.x)) {
+    store_vector(y + i * N, known ? load_vector<N>(source + i * N) : Vector<T, N>{});
+  }
+}
+
+template <int N, typename T>
+void launch(const ClassEmbeddingArguments<T>& arguments, cudaStream_t stream) {
+  constexpr auto kKernel = class_embedding_kernel<T, N>;
+  DPM_LAUNCH(kKernel, dim3(static_cast<unsigned>(arguments.batch)), dim3(kThreads), stream, arguments);
+}
+
+}  // namespace
+
+template <typename T>
+void time_embedding(const TimeEmbeddingArguments<T>& arguments, cudaStream_t stream) {
+  DPM_LAUNCH(time_embedding_kernel<T>, dim3(static_cast<unsigned>(arguments.batch)), dim3(kThreads), stream, arguments);
+}
+
+template <typename T>
+void class_embedding(const ClassEmbeddingArguments<T>& arguments, cudaStream_t stream) {
+  constexpr int kWidth = kVectorWidth<T>;
+  if (takes_vectors<kWidth>(arguments.table, arguments.channels, arguments.channels) &&
+      takes_vectors<kWidth>(arguments.y, arguments.y_stride, arguments.channels)) {
+    launch<kWidth>(arguments, stream);
+  } else {
+    launch<1>(arguments, stream);
+  }
+}
+
+template void time_embedding(const TimeEmbeddingArguments<float>&, cudaStream_t);
+template void time_embedding(const TimeEmbeddingArguments<Half>&, cudaStream_t);
+template void time_embedding(const TimeEmbeddingArguments<Bfloat16>&, cudaStream_t);
+template void class_embedding(const ClassEmbeddingArguments<float>&, cudaStream_t);
+template void class_embedding(const ClassEmbeddingArguments<Half>&, cudaStream_t);
+template void class_embedding(const ClassEmbeddingArguments<Bfloat16>&, cudaStream_t);
+
+}  // namespace dpm::cuda

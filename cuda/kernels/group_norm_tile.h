@@ -1,0 +1,222 @@
+// What group norm's kernels share: a thread's way through the pixels, sums over groups, and the result of a vector.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "core/scalar_math.h"
+#include "cuda/kernels/group_norm.h"
+#include "cuda/kernels/group_norm_layout.h"
+#include "cuda/kernels/load_floats.h"
+
+namespace dpm::cuda {
+
+/// The part of a sample that a block has, and the thread's place in it.
+struct GroupNormCluster {
+  std::int64_t sample;
+  int first_group;
+  int groups;
+  int row;
+  int column;
+  int channel;   ///< the first one of the thread's column
+  bool is_idle;  ///< a thread beyond the rows or the columns
+
+  __device__ GroupNormCluster(const GroupNormLayout& layout, int all_groups, int width, unsigned index, unsigned n) {
+    const int thread = static_cast<int>(threadIdx.x);
+    sample = n;
+    first_group = static_cast<int>(index) * layout.groups;
+    groups = all_groups - first_group < layout.groups ? all_groups - first_group : layout.groups;
+    row = thread / layout.columns;
+    column = thread - row * layout.columns;
+    channel = first_group * layout.channels_of_group + column * width;
+    is_idle = row >= layout.rows || column * width >= groups * layout.channels_of_group;
+  }
+
+  /// How many of a thread's pixels row, row + rows... are below `count`.
+  [[nodiscard]] __device__ int own_pixels(const GroupNormLayout& layout, int count) const {
+    return is_idle || row >= count ? 0 : (count - row - 1) / layout.rows + 1;
+  }
+
+  /// Where the thread's first vector lies when the block's first pixel is `pixel`.
+  template <typename T>
+  [[nodiscard]] __device__ T* place_in(const Map<T>& map, int pixel) const {
+    return map.data + sample * map.sample_stride + (std::int64_t{pixel} + row) * map.pixel_stride + channel;
+  }
+};
+
+/// A vector as words: as numbers, two that are narrow would take two registers.
+template <typename T, int N>
+struct GroupNormPacked {
+  static constexpr bool kIsOne = sizeof(T) * N < sizeof(std::uint32_t);
+  using Words = std::conditional_t<kIsOne, T, vector_access::Words<kIsOne ? 4 : sizeof(T) * N>>;
+  Words words;
+
+  __device__ void load(const T* source) {
+    const Vector<T, N> vector = load_vector<N>(source);
+    std::memcpy(&words, &vector, sizeof words);
+  }
+
+  /// The numbers, converted here and now: the compiler would convert all vectors once, for all uses, and has no
+  /// registers for as many floats.
+  [[nodiscard]] __device__ Floats<N> unpack() const {
+    Words own = words;
+#if defined(__CUDACC__)
+    if constexpr (!kIsOne && sizeof(T) < sizeof(float)) {
+      DPM_UNROLL
+      for (auto& word : own.word) asm volatile("" : "+r"(word)::"memory");
+    }
+#endif
+    Vector<T, N> vector;
+    std::memcpy(&vector, &own, sizeof own);
+    return to_floats(vector);
+  }
+};
+
+/// Several vectors of a thread, in registers.
+template <typename T, int N, int K>
+struct GroupNormHeld {
+  GroupNormPacked<T, N> vector[K];
+  int count;
+
+  __device__ void load(const T* x, std::int64_t step, int left) {
+    count = left < K ? left : K;
+    DPM_UNROLL
+    for (int k = 0; k < K; ++k) {
+      if (k < count) {
+        vector[k].load(x + k * step);
+      } else {
+        vector[k] = {};
+      }
+    }
+  }
+
+  [[nodiscard]] __device__ Floats<N> sum() const {
+    Floats<N> result{};
+    DPM_UNROLL
+    for (int k = 0; k < K; ++k) {
+      const Floats<N> value = vector[k].unpack();
+      DPM_UNROLL
+      for (int i = 0; i < N; ++i) result.value[i] += value.value[i];
+    }
+    return result;
+  }
+
+  /// Of the differences from `mean`.
+  [[nodiscard]] __device__ Floats<N> sum_of_squares(const Floats<N>& mean) const {
+    Floats<N> result{};
+    DPM_UNROLL
+    for (int k = 0; k < K; ++k) {
+      if (k < count) {
+        const Floats<N> value = vector[k].unpack();
+        DPM_UNROLL
+        for (int i = 0; i < N; ++i) {
+          const float difference = value.value[i] - mean.value[i];
+          result.value[i] += difference * difference;
+        }
+      }
+    }
+    return result;
+  }
+};
+
+/// Calls `body(i, group)` for every channel of a vector, groups counted from the cluster's first.
+template <int N, typename Body>
+__device__ void for_vector_groups(const GroupNormLayout& layout, int column, const Body& body) {
+  int group = column * N / layout.channels_of_group;
+  int left = (group + 1) * layout.channels_of_group - column * N;
+  DPM_UNROLL
+  for (int i = 0; i < N; ++i) {
+    if (left == 0) {
+      ++group;
+      left = layout.channels_of_group;
+    }
+    --left;
+    body(i, group);
+  }
+}
+
+/// Sums over the groups of a cluster; `partial` and `folded` hold the block's threads times N and the block's threads.
+/// Every thread of the block gives what it has of its column's channels.
+template <int N>
+__device__ void group_sums(const GroupNormLayout& layout, int groups, const Floats<N>& own, float* partial,
+                           float* folded, float* sums) {
+  const int thread = static_cast<int>(threadIdx.x);
+  const int threads = static_cast<int>(blockDim.x);
+  // What a row has of the cluster, and of a group: a number a channel, or one a column where all its channels are of
+  // one group.
+  int width = layout.columns;
+  int of_group = layout.channels_of_group / N;
+  int rows = layout.rows;
+  if (layout.whole_group) {
+    float sum = 0.0F;
+    DPM_UNROLL
+    for (int i = 0; i < N; ++i) sum += own.value[i];
+    folded[thread] = sum;
+  } else {
+    DPM_UNROLL
+    for (int i = 0; i < N; ++i) partial[thread * N + i] = own.value[i];
+    __syncthreads();
+    width *= N;
+    of_group = layout.channels_of_group;
+    const int folded_rows = threads / width < rows ? threads / width : rows;
+    const int first_row = thread / width;
+    float sum = 0.0F;
+    for (int row = first_row; row < rows; row += folded_rows) sum += partial[row * width + thread - first_row * width];
+    if (first_row < folded_rows) folded[thread] = sum;
+    rows = folded_rows;
+  }
+  __syncthreads();
+  constexpr int kLanes = static_cast<int>(kWarp);
+  for (int group = thread / kLanes; group < groups; group += threads / kLanes) {
+    float sum = 0.0F;
+    for (int i = thread % kLanes; i < rows * of_group; i += kLanes) {
+      const int row = i / of_group;
+      sum += folded[row * width + group * of_group + i - row * of_group];
+    }
+    for (unsigned lanes = kWarp / 2; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(kWholeWarp, sum, lanes);
+    if (thread % kLanes == 0) sums[group] = sum;
+  }
+  __syncthreads();
+}
+
+/// What the numbers of a thread's column are multiplied with and what is added, once they have mean 0 and variance 1.
+template <int N>
+struct GroupNormAffine {
+  Floats<N> factor{};
+  Floats<N> term{};
+
+  template <typename T>
+  __device__ void load(const GroupNormArguments<T>& a, std::int64_t n, int c) {
+    factor = load_floats<N>(a.gamma + c);
+    term = load_floats<N>(a.beta + c);
+    if (a.scale_shift == nullptr) return;
+    const T* row = a.scale_shift + n * a.scale_shift_stride + c;
+    const Floats<N> scale = load_floats<N>(row);
+    const Floats<N> shift = load_floats<N>(row + a.channels);
+    DPM_UNROLL
+    for (int i = 0; i < N; ++i) {
+      factor.value[i] *= 1.0F + scale.value[i];
+      term.value[i] = term.value[i] * (1.0F + scale.value[i]) + shift.value[i];
+    }
+  }
+};
+
+/// Writes what is held, normed, at y, y + step... `affine` has the inverse deviations in its factors.
+template <typename T, int N, int K>
+__device__ void store_normed(T* y, std::int64_t step, const GroupNormHeld<T, N, K>& held, const Floats<N>& mean,
+                             const GroupNormAffine<N>& affine, bool silu) {
+  DPM_UNROLL
+  for (int k = 0; k < K; ++k) {
+    if (k < held.count) {
+      Floats<N> value = held.vector[k].unpack();
+      DPM_UNROLL
+      for (int i = 0; i < N; ++i) {
+        value.value[i] = (value.value[i] - mean.value[i]) * affine.factor.value[i] + affine.term.value[i];
+        if (silu) value.value[i] = math::silu(value.value[i]);
+      }
+      store_vector(y + k * step, from_floats<T>(value));
+    }
+  }
+}
+
+}  // namespace dpm::cuda

@@ -1,0 +1,30 @@
+#include "cuda/kernels/peak.h"
+
+namespace dpm::cuda {
+namespace {
+
+constexpr unsigned kThreads = 256;
+/// Chains that do not wait for each other; enough to fill the pipeline.
+constexpr int kChains = 8;
+
+__global__ void __launch_bounds__(kThreads) peak_kernel(float* sink, int repeats) {
+  float chain[kChains];
+  for (int i = 0; i < kChains; ++i) chain[i] = static_cast<float>(threadIdx.x + static_cast<unsigned>(i));
+  const float factor = 0.999F;
+  for (int r = 0; r < repeats; ++r) {
+    for (std::uint64_t k = 0; k < kPeakMultiplyAdds / kChains; ++k) {
+      for (int i = 0; i < kChains; ++i) chain[i] = chain[i] * factor + 0.5F;
+    }
+  }
+  float sum = 0;
+  for (int i = 0; i < kChains; ++i) sum += chain[i];
+  sink[blockIdx.x * blockDim.x + threadIdx.x] = sum;
+}
+
+}  // namespace
+
+void multiply_add_peak(float* sink, unsigned blocks, int repeats, cudaStream_t stream) {
+  DPM_LAUNCH(peak_kernel, dim3(blocks), dim3(kThreads), stream, sink, repeats);
+}
+
+}  // namespace dpm::cuda

@@ -1,0 +1,104 @@
+#include "cuda/kernels/load_floats.h"
+#include "cuda/kernels/pixel_blocks.h"
+#include "cuda/kernels/resample.h"
+
+namespace dpm::cuda {
+namespace {
+
+/// Where the four pixels of the larger map lie that belong to one pixel of the smaller.
+template <typename T>
+struct Square {
+  T* corner;
+  std::int64_t right;
+  std::int64_t down;
+
+  __device__ Square(const Map<T>& map, std::int64_t n, std::int64_t pixel, int width, int c) {
+    const int row = static_cast<int>(pixel) / width;
+    const int column = static_cast<int>(pixel) - row * width;
+    right = map.pixel_stride;
+    down = 2 * width * right;
+    corner = map.data + n * map.sample_stride + 2 * (row * down + column * right) + c;
+  }
+};
+
+/// `width` is the smaller map's.
+template <typename T, int N>
+__global__ void __launch_bounds__(PixelBlocks::kThreads)
+    upsample_kernel(Map<const T> x, Map<T> y, int width, PixelBlocks blocks) {
+  blocks.for_own_vectors([&](std::int64_t n, std::int64_t pixel, int vector) {
+    const int c = vector * N;
+    const Vector<T, N> value = load_vector<N>(x.data + n * x.sample_stride + pixel * x.pixel_stride + c);
+    const Square<T> square(y, n, pixel, width, c);
+    store_vector(square.corner, value);
+    store_vector(square.corner + square.right, value);
+    store_vector(square.corner + square.down, value);
+    store_vector(square.corner + square.down + square.right, value);
+  });
+}
+
+template <typename T, int N>
+__global__ void __launch_bounds__(PixelBlocks::kThreads)
+    average_pool_kernel(Map<const T> x, Map<T> y, int width, PixelBlocks blocks) {
+  blocks.for_own_vectors([&](std::int64_t n, std::int64_t pixel, int vector) {
+    const int c = vector * N;
+    const Square<const T> square(x, n, pixel, width, c);
+    const Floats<N> first = load_floats<N>(square.corner);
+    const Floats<N> second = load_floats<N>(square.corner + square.right);
+    const Floats<N> third = load_floats<N>(square.corner + square.down);
+    const Floats<N> fourth = load_floats<N>(square.corner + square.down + square.right);
+    Floats<N> mean;
+    for (int i = 0; i < N; ++i) {
+      mean.value[i] = 0.25F * ((first.value[i] + second.value[i]) + (third.value[i] + fourth.value[i]));
+    }
+    store_vector(y.data + n * y.sample_stride + pixel * y.pixel_stride + c, from_floats<T>(mean));
+  });
+}
+
+template <int N, typename T>
+bool is_wide(const ResampleArguments<T>& a) {
+  return takes_vectors<N>(a.x, a.channels) && takes_vectors<N>(a.y, a.channels);
+}
+
+template <int N, typename T>
+void launch_upsample(const ResampleArguments<T>& a, cudaStream_t stream) {
+  const int width = a.width / 2;
+  const PixelBlocks blocks(a.batch, a.height / 2 * width, a.channels / N);
+  constexpr auto kKernel = upsample_kernel<T, N>;
+  DPM_LAUNCH(kKernel, blocks.grid(), blocks.block(), stream, a.x, a.y, width, blocks);
+}
+
+template <int N, typename T>
+void launch_average_pool(const ResampleArguments<T>& a, cudaStream_t stream) {
+  const PixelBlocks blocks(a.batch, a.height * a.width, a.channels / N);
+  constexpr auto kKernel = average_pool_kernel<T, N>;
+  DPM_LAUNCH(kKernel, blocks.grid(), blocks.block(), stream, a.x, a.y, a.width, blocks);
+}
+
+}  // namespace
+
+template <typename T>
+void upsample(const ResampleArguments<T>& arguments, cudaStream_t stream) {
+  if (is_wide<kVectorWidth<T>>(arguments)) {
+    launch_upsample<kVectorWidth<T>>(arguments, stream);
+  } else {
+    launch_upsample<1>(arguments, stream);
+  }
+}
+
+template <typename T>
+void average_pool(const ResampleArguments<T>& arguments, cudaStream_t stream) {
+  if (is_wide<kVectorWidth<T>>(arguments)) {
+    launch_average_pool<kVectorWidth<T>>(arguments, stream);
+  } else {
+    launch_average_pool<1>(arguments, stream);
+  }
+}
+
+template void upsample(const ResampleArguments<float>&, cudaStream_t);
+template void upsample(const ResampleArguments<Half>&, cudaStream_t);
+template void upsample(const ResampleArguments<Bfloat16>&, cudaStream_t);
+template void average_pool(const ResampleArguments<float>&, cudaStream_t);
+template void average_pool(const ResampleArguments<Half>&, cudaStream_t);
+template void average_pool(const ResampleArguments<Bfloat16>&, cudaStream_t);
+
+}  // namespace dpm::cuda

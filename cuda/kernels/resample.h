@@ -1,0 +1,36 @@
+// Maps of twice or half the size.
+#pragma once
+
+#include "cuda/kernels/launch.h"
+#include "cuda/kernels/map.h"
+#include "cuda/kernels/storage.h"
+
+namespace dpm::cuda {
+
+/// height and width are those of y.
+template <typename T>
+struct ResampleArguments {
+  Map<const T> x;
+  Map<T> y;
+  int batch;
+  int height;
+  int width;
+  int channels;
+};
+
+/// Nearest neighbour: x has half the height and width.
+template <typename T>
+void upsample(const ResampleArguments<T>& arguments, cudaStream_t stream);
+
+/// Means of 2 x 2: x has twice the height and width.
+template <typename T>
+void average_pool(const ResampleArguments<T>& arguments, cudaStream_t stream);
+
+extern template void upsample(const ResampleArguments<float>&, cudaStream_t);
+extern template void upsample(const ResampleArguments<Half>&, cudaStream_t);
+extern template void upsample(const ResampleArguments<Bfloat16>&, cudaStream_t);
+extern template void average_pool(const ResampleArguments<float>&, cudaStream_t);
+extern template void average_pool(const ResampleArguments<Half>&, cudaStream_t);
+extern template void average_pool(const ResampleArguments<Bfloat16>&, cudaStream_t);
+
+}  // namespace dpm::cuda

@@ -1,0 +1,42 @@
+// Small work on the registers of a run: copies of rows, sums over rows, the table of a trajectory.
+#pragma once
+
+#include "cuda/kernels/update.h"
+
+namespace dpm::cuda {
+
+/// destination[network_row] = input_scale * (read_y ? y : x)[row] for every sample, as dpm_gather.
+struct GatherArguments {
+  std::uint32_t batch;
+  std::uint64_t elements;
+  const UpdateSample* samples;
+  Rows x;
+  Rows y;
+  Rows destination;
+};
+void gather(const GatherArguments& arguments, cudaStream_t stream);
+
+/// One number a row, as dpm_reduce: sums in double, in an order that depends on the number of elements alone.
+struct ReduceArguments {
+  dpm_reduction kind;
+  std::uint32_t batch;
+  std::uint64_t elements;
+  Rows a;
+  Rows b;  ///< DPM_REDUCE_DOT only
+  double* result;
+};
+void reduce(const ReduceArguments& arguments, cudaStream_t stream);
+
+/// The table of a trajectory: `batch` samples a step, and which step comes next.
+struct StepTable {
+  std::uint32_t batch;
+  const UpdateSample* steps;  ///< [steps][batch]
+  std::uint32_t* next;
+  UpdateSample* current;  ///< [batch]
+  float* time;            ///< [batch], the records' times
+};
+/// Copies the next step's samples to `current` and their times to `time`, and counts the step. So one captured step
+/// serves all: what differs between them lies in memory.
+void select_step(const StepTable& table, cudaStream_t stream);
+
+}  // namespace dpm::cuda

@@ -1,0 +1,127 @@
+// The channelwise kernel against a plain loop in double.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+
+#include "cuda/kernels/channelwise.h"
+#include "kernel_case.h"
+
+namespace dpm::test {
+namespace {
+
+constexpr int kShapes = 200;
+
+enum class Target { kOwn, kInput, kResidual };
+
+struct Shape {
+  int batch;
+  int pixels;
+  int channels;
+};
+
+Shape shape_of(RandomValues& random, std::uint32_t seed) {
+  constexpr Shape kCorners[] = {{1, 1, 1},    {1, 3, 4096}, {65, 2, 8}, {2, 49, 33},
+                                {1, 289, 24}, {1, 1, 4095}, {3, 65, 64}};
+  if (seed < std::size(kCorners)) return kCorners[seed];
+  const int unit = random.between(0, 1) == 1 ? 8 : 1;
+  return {random.between(1, 4), random.between(1, 70), unit * random.between(1, 9)};
+}
+
+template <typename T>
+struct Case {
+  explicit Case(std::uint32_t seed)
+      : random(seed),
+        shape(shape_of(random, seed)),
+        unit(random.between(0, 1) == 1 ? 8 : 1),
+        x(random_map<T>(random, shape.batch, shape.pixels, shape.channels, unit)),
+        residual(random_map<T>(random, shape.batch, shape.pixels, shape.channels, unit)),
+        own(random_map<T>(random, shape.batch, shape.pixels, shape.channels, unit)),
+        target(static_cast<Target>(random.between(0, 2))) {
+    const auto channels = static_cast<std::size_t>(shape.channels);
+    const auto rows = static_cast<std::size_t>(shape.batch);
+    const std::size_t gap = unit == 8 ? 8 : 3;
+    bias = stored<float>(random.normals(channels));
+    vector = stored<T>(random.normals(rows * (channels + gap)));
+    scale_shift = stored<T>(random.normals(rows * (2 * channels + gap)));
+    arguments.x = x.input();
+    arguments.y = written().map();
+    arguments.batch = shape.batch;
+    arguments.pixels = shape.pixels;
+    arguments.channels = shape.channels;
+    arguments.bias = is_present() ? bias.data() : nullptr;
+    arguments.vector = is_present() ? vector.data() : nullptr;
+    arguments.vector_stride = static_cast<std::int64_t>(channels + gap);
+    if (target == Target::kResidual || is_present()) arguments.residual = residual.input();
+    arguments.scale = is_present() ? 0.75F : 1.0F;
+    arguments.shift = is_present() ? -0.5F : 0.0F;
+    arguments.scale_shift = is_present() ? scale_shift.data() : nullptr;
+    arguments.scale_shift_stride = static_cast<std::int64_t>(2 * channels + gap);
+    arguments.silu = is_present();
+  }
+
+  bool is_present() { return random.between(0, 1) == 1; }
+  WideMap<T>& written() { return target == Target::kOwn ? own : target == Target::kInput ? x : residual; }
+
+  RandomValues random;
+  Shape shape;
+  int unit;  ///< whether vectors of channels are aligned
+  WideMap<T> x, residual, own;
+  Target target;
+  DeviceVector<T> vector, scale_shift;
+  DeviceVector<float> bias;
+  cuda::ChannelwiseArguments<T> arguments{};
+};
+
+template <typename T>
+double value_at(const cuda::ChannelwiseArguments<T>& a, int n, int pixel, int c) {
+  double value = value_of(a.x, n, pixel, c);
+  if (a.bias != nullptr) value += static_cast<double>(a.bias[c]);
+  if (a.vector != nullptr) value += value_of(a.vector, n * a.vector_stride + c);
+  if (a.residual.data != nullptr) value += value_of(a.residual, n, pixel, c);
+  value = static_cast<double>(a.scale) * value + static_cast<double>(a.shift);
+  if (a.scale_shift != nullptr) {
+    const T* row = a.scale_shift + n * a.scale_shift_stride;
+    value = value * (1 + value_of(row, c)) + value_of(row, a.channels + c);
+  }
+  return a.silu ? value / (1 + std::exp(-value)) : value;
+}
+
+/// The whole wider map as it has to be afterwards.
+template <typename T>
+std::vector<float> expected_of(Case<T>& test) {
+  std::vector<float> result = floats(test.written().values());
+  for (int n = 0; n < test.shape.batch; ++n) {
+    for (int pixel = 0; pixel < test.shape.pixels; ++pixel) {
+      for (int c = 0; c < test.shape.channels; ++c) {
+        result[test.written().index(n, pixel, c)] = static_cast<float>(value_at(test.arguments, n, pixel, c));
+      }
+    }
+  }
+  return result;
+}
+
+template <typename T>
+void check_shapes(double tolerance) {
+  for (std::uint32_t seed = 0; seed < kShapes; ++seed) {
+    Case<T> test(seed);
+    const std::vector<float> expected = expected_of(test);
+    const DeviceVector<T> before = test.written().values();
+    for (const std::uint32_t order : kThreadOrders) {
+      const ThreadOrder threads(order);
+      std::copy(before.begin(), before.end(), test.written().values().begin());
+      cuda::channelwise(test.arguments, nullptr);
+      synchronize();
+      ASSERT_LT(relative_difference(floats(test.written().values()), expected), tolerance)
+          << "shape " << seed << ", order " << order;
+    }
+  }
+}
+
+TEST(CudaChannelwise, Float32AgreesWithAPlainLoop) { check_shapes<float>(1e-5); }
+TEST(CudaChannelwise, HalfAgreesWithAPlainLoop) { check_shapes<cuda::Half>(1e-3); }
+TEST(CudaChannelwise, Bfloat16AgreesWithAPlainLoop) { check_shapes<cuda::Bfloat16>(8e-3); }
+
+}  // namespace
+}  // namespace dpm::test

@@ -1,0 +1,114 @@
+// Upsampling and average pooling kernels against plain loops.
+#include <gtest/gtest.h>
+
+#include <iterator>
+
+#include "cuda/kernels/resample.h"
+#include "kernel_case.h"
+
+namespace dpm::test {
+namespace {
+
+constexpr int kShapes = 200;
+
+/// Of the smaller map.
+struct Shape {
+  int batch;
+  int height;
+  int width;
+  int channels;
+};
+
+Shape shape_of(RandomValues& random, std::uint32_t seed) {
+  constexpr Shape kCorners[] = {{1, 1, 1, 1},  {1, 1, 2, 4096}, {65, 1, 3, 8},
+                                {2, 7, 5, 33}, {1, 1, 300, 2},  {1, 300, 1, 8}};
+  if (seed < std::size(kCorners)) return kCorners[seed];
+  const int unit = random.between(0, 1) == 1 ? 8 : 1;
+  return {random.between(1, 3), random.between(1, 7), random.between(1, 7), unit * random.between(1, 6)};
+}
+
+/// A smaller and a larger map, either of which is read.
+template <typename T>
+struct Case {
+  explicit Case(std::uint32_t seed)
+      : random(seed),
+        shape(shape_of(random, seed)),
+        small(random_map<T>(random, shape.batch, shape.height * shape.width, shape.channels)),
+        large(random_map<T>(random, shape.batch, 4 * shape.height * shape.width, shape.channels)) {}
+
+  cuda::ResampleArguments<T> up() {
+    return {small.input(), large.map(), shape.batch, 2 * shape.height, 2 * shape.width, shape.channels};
+  }
+  cuda::ResampleArguments<T> down() {
+    return {large.input(), small.map(), shape.batch, shape.height, shape.width, shape.channels};
+  }
+
+  RandomValues random;
+  Shape shape;
+  WideMap<T> small, large;
+};
+
+/// The wider map of y as it has to be afterwards; `value(n, row, column, c)` is that of one element.
+template <typename T, typename Value>
+std::vector<float> expected_of(const WideMap<T>& map, const cuda::ResampleArguments<T>& a, const Value& value) {
+  std::vector<float> result = floats(map.values());
+  for (int n = 0; n < a.batch; ++n) {
+    for (int row = 0; row < a.height; ++row) {
+      for (int column = 0; column < a.width; ++column) {
+        for (int c = 0; c < a.channels; ++c) {
+          result[map.index(n, row * a.width + column, c)] = static_cast<float>(value(n, row, column, c));
+        }
+      }
+    }
+  }
+  return result;
+}
+
+template <typename T>
+double upsampled(const cuda::ResampleArguments<T>& a, int n, int row, int column, int c) {
+  return value_of(a.x, n, row / 2 * (a.width / 2) + column / 2, c);
+}
+
+template <typename T>
+double pooled(const cuda::ResampleArguments<T>& a, int n, int row, int column, int c) {
+  double sum = 0;
+  for (int i = 0; i < 2; ++i) {
+    for (int j = 0; j < 2; ++j) sum += value_of(a.x, n, (2 * row + i) * 2 * a.width + 2 * column + j, c);
+  }
+  return sum / 4;
+}
+
+template <typename T, typename Kernel>
+double error_of(const Kernel& kernel, const cuda::ResampleArguments<T>& arguments, WideMap<T>& y,
+                const std::vector<float>& expected) {
+  kernel(arguments, nullptr);
+  synchronize();
+  return relative_difference(floats(y.values()), expected);
+}
+
+template <typename T>
+void check_shapes(double tolerance) {
+  for (std::uint32_t seed = 0; seed < kShapes; ++seed) {
+    for (const std::uint32_t order : kThreadOrders) {
+      const ThreadOrder threads(order);
+      Case<T> larger(seed);
+      const auto up = larger.up();
+      const auto all_up = [&](auto... where) { return upsampled(up, where...); };
+      ASSERT_EQ(error_of(cuda::upsample<T>, up, larger.large, expected_of(larger.large, up, all_up)), 0)
+          << "shape " << seed << ", order " << order;
+      Case<T> smaller(seed);
+      const auto down = smaller.down();
+      const auto all_down = [&](auto... where) { return pooled(down, where...); };
+      ASSERT_LT(error_of(cuda::average_pool<T>, down, smaller.small, expected_of(smaller.small, down, all_down)),
+                tolerance)
+          << "shape " << seed << ", order " << order;
+    }
+  }
+}
+
+TEST(CudaResample, Float32AgreesWithAPlainLoop) { check_shapes<float>(1e-6); }
+TEST(CudaResample, HalfAgreesWithAPlainLoop) { check_shapes<cuda::Half>(1e-3); }
+TEST(CudaResample, Bfloat16AgreesWithAPlainLoop) { check_shapes<cuda::Bfloat16>(8e-3); }
+
+}  // namespace
+}  // namespace dpm::test

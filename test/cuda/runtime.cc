@@ -1,0 +1,275 @@
+#include "runtime.h"
+
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+namespace {
+
+constexpr std::size_t kMemory = std::size_t{8} << 30;
+
+struct Allocation {
+  std::size_t bytes = 0;
+  bool on_device = false;
+  std::unique_ptr<unsigned char[]> storage;
+};
+
+struct Emulated {
+  std::mutex mutex;
+  std::map<const unsigned char*, Allocation> allocations;
+  std::size_t used = 0;
+  std::size_t limit = kMemory;
+  dpm::simt::Counters counters;
+  cudaError_t broken = cudaSuccess;
+  std::uint64_t calls_left = 0;
+  cudaError_t last = cudaSuccess;
+};
+
+Emulated& emulated() {
+  static Emulated state;
+  return state;
+}
+
+cudaError_t fail(cudaError_t error) {
+  emulated().last = error;
+  return error;
+}
+
+/// Whether the device still works; counts one call.
+bool works() {
+  Emulated& state = emulated();
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  if (state.broken == cudaSuccess) return true;
+  if (state.calls_left > 0) {
+    --state.calls_left;
+    return true;
+  }
+  state.last = state.broken;
+  return false;
+}
+
+cudaError_t allocate(void** address, std::size_t bytes, bool on_device) {
+  constexpr std::size_t kAlignment = 256;
+  Emulated& state = emulated();
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  ++state.counters.allocations;
+  *address = nullptr;
+  if (bytes == 0) return cudaSuccess;
+  if (on_device && bytes > state.limit - std::min(state.limit, state.used)) return fail(cudaErrorMemoryAllocation);
+  Allocation made{bytes, on_device, std::make_unique<unsigned char[]>(bytes + kAlignment)};
+  void* start = made.storage.get();
+  std::size_t space = bytes + kAlignment;
+  std::align(kAlignment, bytes, start, space);
+  // NaN in every type: what is read before it was written shows.
+  std::memset(start, 0xFF, bytes);
+  if (on_device) state.used += bytes;
+  state.allocations.emplace(static_cast<unsigned char*>(start), std::move(made));
+  *address = start;
+  return cudaSuccess;
+}
+
+cudaError_t release(void* address, bool on_device) {
+  if (address == nullptr) return cudaSuccess;
+  Emulated& state = emulated();
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  const auto found = state.allocations.find(static_cast<unsigned char*>(address));
+  if (found == state.allocations.end() || found->second.on_device != on_device) return fail(cudaErrorInvalidValue);
+  if (on_device) state.used -= found->second.bytes;
+  state.allocations.erase(found);
+  return cudaSuccess;
+}
+
+/// Whether all of a range lies in one allocation on the side it is said to be on; host memory may be anybody's.
+bool is_valid(const void* address, std::size_t bytes, bool on_device) {
+  Emulated& state = emulated();
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  const auto* start = static_cast<const unsigned char*>(address);
+  auto next = state.allocations.upper_bound(start);
+  if (next == state.allocations.begin()) return !on_device;
+  const auto& [first, allocation] = *std::prev(next);
+  const auto offset = static_cast<std::size_t>(start - first);
+  if (offset >= allocation.bytes) return !on_device;
+  return allocation.on_device == on_device && bytes <= allocation.bytes - offset;
+}
+
+}  // namespace
+
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
+  return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : fail(cudaErrorInvalidDevice); }
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+  if (device != 0) return fail(cudaErrorInvalidDevice);
+  *properties = {"emulated device", emulated().limit, 9, 0, 132};
+  return cudaSuccess;
+}
+
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = 13000;
+  return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = 13000;
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(std::size_t* available, std::size_t* total) {
+  Emulated& state = emulated();
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  *total = state.limit;
+  *available = state.limit - std::min(state.limit, state.used);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMalloc(void** address, std::size_t bytes) { return allocate(address, bytes, true); }
+cudaError_t cudaFree(void* address) { return release(address, true); }
+cudaError_t cudaMallocHost(void** address, std::size_t bytes) { return allocate(address, bytes, false); }
+cudaError_t cudaFreeHost(void* address) { return release(address, false); }
+
+cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t bytes, cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+  if (bytes == 0) return cudaSuccess;
+  if (!is_valid(target, bytes, kind != cudaMemcpyDeviceToHost) ||
+      !is_valid(source, bytes, kind != cudaMemcpyHostToDevice)) {
+    return fail(cudaErrorInvalidValue);
+  }
+  dpm::simt::submit(stream, [=] { std::memcpy(target, source, bytes); });
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemsetAsync(void* target, int value, std::size_t bytes, cudaStream_t stream) {
+  if (bytes == 0) return cudaSuccess;
+  if (!is_valid(target, bytes, true)) return fail(cudaErrorInvalidValue);
+  dpm::simt::submit(stream, [=] { std::memset(target, value, bytes); });
+  return cudaSuccess;
+}
+
+cudaError_t cudaDeviceSynchronize() { return works() ? cudaSuccess : emulated().broken; }
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned /*flags*/) {
+  *stream = std::make_unique<CUstream_st>().release();
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  std::unique_ptr<CUstream_st>{stream}.reset();
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  ++emulated().counters.synchronisations;
+  if (stream->capture != nullptr) return fail(cudaErrorStreamCaptureUnsupported);
+  return works() ? cudaSuccess : emulated().broken;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode /*mode*/) {
+  ++emulated().counters.captures;
+  stream->capture = std::make_unique<CUgraph_st>().release();
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  *graph = std::exchange(stream->capture, nullptr);
+  return *graph != nullptr ? cudaSuccess : fail(cudaErrorInvalidValue);
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long /*flags*/) {
+  auto made = std::make_unique<CUgraphExec_st>();
+  made->nodes = graph->nodes;
+  *executable = made.release();
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* /*nodes*/, std::size_t* count) {
+  *count = graph->nodes.size();
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  ++emulated().counters.graph_launches;
+  if (!works()) return emulated().broken;
+  for (const Work& node : executable->nodes) dpm::simt::submit(stream, node);
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  std::unique_ptr<CUgraphExec_st>{executable}.reset();
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  std::unique_ptr<CUgraph_st>{graph}.reset();
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  *event = std::make_unique<CUevent_st>().release();
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  std::unique_ptr<CUevent_st>{event}.reset();
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t /*stream*/) {
+  event->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t /*event*/) { return works() ? cudaSuccess : emulated().broken; }
+
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
+  *milliseconds = static_cast<float>((end->seconds - start->seconds) * 1e3);
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetLastError() { return std::exchange(emulated().last, cudaSuccess); }
+
+const char* cudaGetErrorName(cudaError_t error) {
+  switch (error) {
+    case cudaErrorMemoryAllocation:
+      return "cudaErrorMemoryAllocation";
+    case cudaErrorIllegalAddress:
+      return "cudaErrorIllegalAddress";
+    default:
+      return "cudaError";
+  }
+}
+
+const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaErrorMemoryAllocation ? "out of memory" : "an error of the emulated device";
+}
+
+namespace dpm::simt {
+
+void submit(cudaStream_t stream, Work work) {
+  if (stream != nullptr && stream->capture != nullptr) {
+    stream->capture->nodes.push_back(std::move(work));
+    return;
+  }
+  ++emulated().counters.kernels;
+  if (works()) work();
+}
+
+Counters counters() { return emulated().counters; }
+void reset_counters() { emulated().counters = {}; }
+void limit_memory(std::size_t bytes) { emulated().limit = bytes; }
+
+void break_device(cudaError_t error, std::uint64_t after) {
+  Emulated& state = emulated();
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  state.broken = error;
+  state.calls_left = after;
+}
+
+void repair_device() { break_device(cudaSuccess); }
+
+}  // namespace dpm::simt

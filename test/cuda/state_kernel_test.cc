@@ -1,0 +1,153 @@
+// Copies, sums and the trajectory's table on the emulation against plain loops.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "cuda/kernels/state.h"
+#include "kernel_case.h"
+
+namespace dpm::test {
+namespace {
+
+constexpr int kShapes = 100;
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+double expected_sum(dpm_reduction kind, const float* a, const float* b, std::uint64_t elements) {
+  double result = 0;
+  for (std::uint64_t i = 0; i < elements; ++i) {
+    const auto x = static_cast<double>(a[i]);
+    if (kind == DPM_REDUCE_SUM) result += x;
+    if (kind == DPM_REDUCE_SUM_SQUARES) result += x * x;
+    if (kind == DPM_REDUCE_DOT) result += x * static_cast<double>(b[i]);
+    if (kind == DPM_REDUCE_MAX_ABS) result = std::max(result, std::abs(x));
+  }
+  return result;
+}
+
+struct Reduction {
+  explicit Reduction(std::uint32_t seed) : random(seed) {
+    arguments.batch = static_cast<std::uint32_t>(random.between(1, seed == 0 ? 65 : 4));
+    arguments.elements = static_cast<std::uint64_t>(random.between(1, 3000));
+    arguments.kind = static_cast<dpm_reduction>(seed % 4);
+    const std::uint64_t stride = arguments.elements + seed % 3;
+    a = on_device(random.normals(arguments.batch * stride));
+    b = on_device(random.normals(arguments.batch * stride));
+    result.resize(arguments.batch);
+    arguments.a = {a.data(), stride};
+    arguments.b = {b.data(), stride};
+    arguments.result = result.data();
+  }
+
+  double error() {
+    cuda::reduce(arguments, nullptr);
+    synchronize();
+    double worst = 0;
+    for (std::uint32_t n = 0; n < arguments.batch; ++n) {
+      const float* x = a.data() + n * arguments.a.stride;
+      const float* y = b.data() + n * arguments.b.stride;
+      const double wanted = expected_sum(arguments.kind, x, y, arguments.elements);
+      worst = std::max(worst, std::abs(result[n] - wanted) / std::max(1.0, std::abs(wanted)));
+    }
+    return worst;
+  }
+
+  RandomValues random;
+  cuda::ReduceArguments arguments{};
+  DeviceVector<float> a, b;
+  DeviceVector<double> result;
+};
+
+TEST(CudaReduce, AgreesWithAPlainLoop) {
+  for (std::uint32_t seed = 0; seed < kShapes; ++seed) {
+    Reduction reduction(seed);
+    for (const std::uint32_t order : kThreadOrders) {
+      const ThreadOrder threads(order);
+      ASSERT_LT(reduction.error(), 1e-12) << "shape " << seed << ", order " << order;
+    }
+  }
+}
+
+TEST(CudaReduce, ANaNStaysTheLargest) {
+  Reduction reduction(3);
+  ASSERT_EQ(reduction.arguments.kind, DPM_REDUCE_MAX_ABS);
+  reduction.a[reduction.arguments.elements / 2] = kNaN;
+  cuda::reduce(reduction.arguments, nullptr);
+  synchronize();
+  EXPECT_TRUE(std::isnan(reduction.result[0]));
+}
+
+#if defined(DPM_CUDA_EMULATION)
+TEST(CudaReduce, AMissingBarrierWouldShow) {
+  int noticed = 0;
+  for (std::uint32_t seed = 0; seed < kShapes; ++seed) {
+    Reduction reduction(seed);
+    const WithoutBarriers broken;
+    noticed += reduction.error() < 1e-12 ? 0 : 1;
+  }
+  EXPECT_GT(noticed, kShapes / 2);
+}
+#endif
+
+TEST(CudaGather, CopiesTheChosenRows) {
+  for (std::uint32_t seed = 0; seed < kShapes; ++seed) {
+    RandomValues random(seed);
+    const auto rows = static_cast<std::uint32_t>(random.between(1, seed == 0 ? 65 : 5));
+    const auto elements = static_cast<std::uint64_t>(random.between(1, 900));
+    const std::uint64_t stride = elements + seed % 2;
+    DeviceVector<float> x = on_device(random.normals(rows * stride));
+    DeviceVector<float> y = on_device(random.normals(rows * stride));
+    DeviceVector<float> target(rows * stride, kNaN);
+    DeviceVector<cuda::UpdateSample> samples(rows);
+    for (std::uint32_t j = 0; j < rows; ++j) {
+      samples[j].row = rows - 1 - j;
+      samples[j].network_row = j;
+      samples[j].record.input_scale = 0.5F + static_cast<float>(j);
+      samples[j].record.flags = j % 2 == 0 ? 0U : std::uint32_t{DPM_RECORD_READ_Y};
+    }
+    cuda::gather({rows, elements, samples.data(), {x.data(), stride}, {y.data(), stride}, {target.data(), stride}},
+                 nullptr);
+    synchronize();
+    for (std::uint32_t j = 0; j < rows; ++j) {
+      const float* source = (j % 2 == 0 ? x : y).data() + (rows - 1 - j) * stride;
+      for (std::uint64_t i = 0; i < stride; ++i) {
+        const float found = target[j * stride + i];
+        if (i < elements) {
+          ASSERT_EQ(found, (0.5F + static_cast<float>(j)) * source[i]) << seed;
+        } else {
+          ASSERT_TRUE(std::isnan(found)) << "wrote past the row";
+        }
+      }
+    }
+  }
+}
+
+TEST(CudaSelectStep, GoesThroughTheTable) {
+  for (const std::uint32_t batch : {1U, 3U, 65U}) {
+    constexpr std::uint32_t kSteps = 4;
+    DeviceVector<cuda::UpdateSample> table(std::size_t{kSteps} * batch);
+    for (std::uint32_t i = 0; i < table.size(); ++i) {
+      table[i].row = i;
+      table[i].record.time = static_cast<float>(i) * 0.25F;
+    }
+    DeviceVector<cuda::UpdateSample> current(batch);
+    DeviceVector<float> time(batch, kNaN);
+    DeviceVector<std::uint32_t> next(1, 0);
+    for (const std::uint32_t order : kThreadOrders) {
+      const ThreadOrder threads(order);
+      next[0] = 0;
+      for (std::uint32_t step = 0; step < kSteps; ++step) {
+        cuda::select_step({batch, table.data(), next.data(), current.data(), time.data()}, nullptr);
+        synchronize();
+        ASSERT_EQ(next[0], step + 1);
+        for (std::uint32_t j = 0; j < batch; ++j) {
+          ASSERT_EQ(current[j].row, step * batch + j);
+          ASSERT_EQ(time[j], static_cast<float>(step * batch + j) * 0.25F);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace dpm::test
