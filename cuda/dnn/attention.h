@@ -1,0 +1,28 @@
+// Attention that cuDNN computes as one fused operation.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/dnn/plan.h"
+#include "cuda/products/products.h"
+
+namespace dpm::cuda {
+
+class Attention {
+ public:
+  /// Error(kArgument) for sizes or strides out of range; Error(kUnsupported) for another dtype or width, for
+  /// strides that are no multiple of 8 elements, for cuDNN before 9.13, and when cuDNN has no plan.
+  Attention(const CudnnLibrary& library, const AttentionProblem& problem, const PlanTarget& target);
+
+  [[nodiscard]] std::int64_t workspace_bytes() const { return plan_.workspace_bytes; }
+
+  /// Queues one run on the stream of `handle`. Error(kArgument) when an address is null or not aligned.
+  void run(cudnnHandle_t handle, const AttentionBuffers& buffers) const;
+
+ private:
+  const CudnnLibrary* library_;
+  AttentionProblem problem_;
+  Plan plan_;
+};
+
+}  // namespace dpm::cuda

@@ -1,0 +1,156 @@
+#include "cuda/dnn/convolution_graph.h"
+
+#include <array>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "cuda/dnn/operations.h"
+
+namespace dpm::cuda {
+namespace {
+
+constexpr std::int64_t kFirstVirtualId = 100;
+
+/// A dense or strided NHWC image as cuDNN's (batch, channels, height, width).
+TensorSpec image(const char* what, std::int64_t id, std::array<std::int64_t, 4> nchw, std::int64_t pixel_stride,
+                 DType dtype) {
+  const std::int64_t row = nchw[3] * pixel_stride;
+  return {.what = what,
+          .id = id,
+          .dimensions = nchw,
+          .strides = {nchw[2] * row, 1, row, pixel_stride},
+          .type = cudnn_type(dtype),
+          .alignment = image_alignment(pixel_stride, dtype)};
+}
+
+/// Adds operations one after another; each but the last writes a float32 tensor that is never in memory.
+class GraphBuilder {
+ public:
+  GraphBuilder(const CudnnLibrary& library, const ConvolutionProblem& problem, unsigned parts)
+      : library_(library),
+        problem_(problem),
+        parts_left_(parts),
+        shape_{problem.batch, problem.out_channels, problem.out_height, problem.out_width},
+        value_(next_value()) {
+    add_convolution();
+  }
+
+  void add_bias() {
+    const std::int64_t k = problem_.out_channels;
+    const TensorSpec bias{.what = "bias tensor",
+                          .id = kTensorBias,
+                          .dimensions = {1, k, 1, 1},
+                          .strides = {k, 1, k, k},
+                          .type = CUDNN_DATA_FLOAT};
+    add_part(kPartBias, CUDNN_POINTWISE_ADD, &bias, "bias addition");
+  }
+
+  void add_residual() {
+    const TensorSpec residual =
+        image("residual tensor", kTensorResidual, shape_, problem_.residual_pixel_stride, problem_.dtype);
+    add_part(kPartResidual, CUDNN_POINTWISE_ADD, &residual, "residual addition");
+  }
+
+  void add_scale() {
+    const TensorSpec scale{.what = "scale",
+                           .id = kTensorScale,
+                           .dimensions = {1, 1, 1, 1},
+                           .strides = {1, 1, 1, 1},
+                           .type = CUDNN_DATA_FLOAT,
+                           .alignment = 4,
+                           .by_value = true};
+    add_part(kPartScale, CUDNN_POINTWISE_MUL, &scale, "scaling");
+  }
+
+  void add_silu() { add_part(kPartSilu, CUDNN_POINTWISE_SWISH_FWD, nullptr, "activation"); }
+
+  Descriptor finish(const PlanTarget& target) { return make_graph(library_, operations_, target); }
+
+ private:
+  /// What the coming operation writes: the output when no part is left after it.
+  Descriptor next_value() {
+    TensorSpec spec = image("output tensor", kTensorOut, shape_, problem_.out_pixel_stride, problem_.dtype);
+    if (parts_left_ != 0) {
+      spec =
+          image("intermediate tensor", kFirstVirtualId + parts_left_, shape_, problem_.out_channels, DType::kFloat32);
+      spec.is_virtual = true;
+    }
+    return make_tensor(library_, spec);
+  }
+
+  void add_part(unsigned part, cudnnPointwiseMode_t mode, const TensorSpec* operand, const char* what) {
+    if ((parts_left_ & part) == 0) return;
+    parts_left_ &= ~part;
+    Descriptor result = next_value();
+    if (operand == nullptr) {
+      operations_.push_back(make_pointwise(library_, mode, value_, nullptr, result, what));
+    } else {
+      const Descriptor b = make_tensor(library_, *operand);
+      operations_.push_back(make_pointwise(library_, mode, value_, &b, result, what));
+    }
+    value_ = std::move(result);
+  }
+
+  Descriptor convolution_kind() const {
+    Descriptor kind(library_, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, "convolution");
+    const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
+    const auto both = [&](cudnnBackendAttributeName_t name, std::int64_t value) {
+      const std::array values{value, value};
+      kind.set(name, std::span<const std::int64_t>(values));
+    };
+    kind.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_FLOAT);
+    kind.set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode);
+    kind.set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, std::int64_t{2});
+    both(CUDNN_ATTR_CONVOLUTION_DILATIONS, 1);
+    both(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, problem_.stride);
+    both(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, problem_.pad_before);
+    both(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, problem_.pad_after);
+    kind.finalize();
+    return kind;
+  }
+
+  void add_convolution() {
+    const ConvolutionProblem& p = problem_;
+    const Descriptor x = make_tensor(
+        library_,
+        image("input tensor", kTensorX, {p.batch, p.in_channels, p.in_height, p.in_width}, p.in_pixel_stride, p.dtype));
+    const Descriptor w = make_tensor(
+        library_,
+        image("weight tensor", kTensorW, {p.out_channels, p.in_channels, p.kernel, p.kernel}, p.in_channels, p.dtype));
+    Descriptor operation(library_, CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, "convolution operation");
+    operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, x);
+    operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, w);
+    operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, value_);
+    operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, convolution_kind());
+    operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, 1.0F);
+    operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, 0.0F);
+    operation.finalize();
+    operations_.push_back(std::move(operation));
+  }
+
+  const CudnnLibrary& library_;
+  const ConvolutionProblem& problem_;
+  unsigned parts_left_;
+  std::array<std::int64_t, 4> shape_;
+  Descriptor value_;
+  std::vector<Descriptor> operations_;
+};
+
+}  // namespace
+
+std::int64_t image_alignment(std::int64_t pixel_stride, DType dtype) {
+  return std::gcd(std::int64_t{16}, pixel_stride * static_cast<std::int64_t>(dtype_size(dtype)));
+}
+
+Descriptor make_convolution_graph(const CudnnLibrary& library, const ConvolutionProblem& problem, unsigned parts,
+                                  const PlanTarget& target) {
+  GraphBuilder builder(library, problem, parts);
+  builder.add_bias();
+  builder.add_residual();
+  builder.add_scale();
+  builder.add_silu();
+  return builder.finish(target);
+}
+
+}  // namespace dpm::cuda

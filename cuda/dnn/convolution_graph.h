@@ -1,0 +1,27 @@
+// The cuDNN graph of a convolution and of what follows it.
+#pragma once
+
+#include "cuda/dnn/plan.h"
+#include "cuda/products/convolution_problem.h"
+
+namespace dpm::cuda {
+
+/// Ids of the graph's tensors in memory.
+enum ConvolutionTensor : std::int64_t {
+  kTensorX = 1,
+  kTensorW = 2,
+  kTensorBias = 3,
+  kTensorResidual = 4,
+  kTensorScale = 5,
+  kTensorOut = 6,
+};
+
+/// Bytes that the address of an image with this pixel stride must be a multiple of, at most 16.
+std::int64_t image_alignment(std::int64_t pixel_stride, DType dtype);
+
+/// The finished graph of the convolution with `parts` (a sum of ConvolutionPart) after it. The scale is read
+/// from host memory at each run. Error(kUnsupported) when cuDNN has no such graph.
+Descriptor make_convolution_graph(const CudnnLibrary& library, const ConvolutionProblem& problem, unsigned parts,
+                                  const PlanTarget& target);
+
+}  // namespace dpm::cuda

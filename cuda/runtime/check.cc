@@ -1,0 +1,41 @@
+#include "cuda/runtime/check.h"
+
+namespace dpm::cuda {
+namespace {
+
+/// Those of which the runtime's documentation says that the process has to end.
+bool is_sticky(cudaError_t error) {
+  switch (error) {
+    case cudaErrorECCUncorrectable:
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorContextIsDestroyed:
+    case cudaErrorAssert:
+    case cudaErrorHardwareStackError:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorLaunchFailure:
+    case cudaErrorUnknown:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+void check_cuda(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  // Some errors are kept until they are asked for, and would surface in a later, innocent call.
+  (void)cudaGetLastError();
+  const std::string text =
+      std::string("CUDA: ") + what + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")";
+  if (is_sticky(error)) throw CardFailure(text);
+  throw Error(error == cudaErrorMemoryAllocation ? ErrorCode::kOutOfMemory : ErrorCode::kDevice, text);
+}
+
+void check_launches(const char* what) { check_cuda(cudaGetLastError(), what); }
+
+}  // namespace dpm::cuda

@@ -1,0 +1,82 @@
+#include "cuda/runtime/memory.h"
+
+#include "core/error.h"
+#include "cuda/runtime/check.h"
+
+namespace dpm::cuda {
+
+void MemoryCount::add(std::uint64_t bytes) {
+  const std::uint64_t now = held_.fetch_add(bytes) + bytes;
+  std::uint64_t peak = peak_.load();
+  while (peak < now && !peak_.compare_exchange_weak(peak, now)) {
+  }
+}
+
+DeviceMemory::DeviceMemory(MemoryCount& count, std::size_t bytes) : count_(&count), bytes_(bytes) {
+  if (bytes == 0) return;
+  check_cuda(cudaMalloc(&data_, bytes), "allocating device memory");
+  count.add(bytes);
+}
+
+DeviceMemory::~DeviceMemory() {
+  if (data_ == nullptr) return;
+  // After a failure of the device this fails, too; there is nobody to tell.
+  (void)cudaFree(data_);
+  count_->remove(bytes_);
+}
+
+DeviceMemory::DeviceMemory(DeviceMemory&& other) noexcept
+    : count_(other.count_), data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
+
+DeviceMemory& DeviceMemory::operator=(DeviceMemory&& other) noexcept {
+  std::swap(count_, other.count_);
+  std::swap(data_, other.data_);
+  std::swap(bytes_, other.bytes_);
+  return *this;
+}
+
+PinnedMemory::PinnedMemory(std::size_t bytes) : bytes_(bytes) {
+  void* address = nullptr;
+  const cudaError_t error = cudaMallocHost(&address, bytes);
+  if (error == cudaErrorMemoryAllocation) {
+    (void)cudaGetLastError();
+    throw Error(ErrorCode::kOutOfMemory, "CUDA: no pinned host memory left");
+  }
+  check_cuda(error, "allocating pinned memory");
+  data_ = static_cast<unsigned char*>(address);
+}
+
+PinnedMemory::~PinnedMemory() {
+  if (data_ != nullptr) (void)cudaFreeHost(data_);
+}
+
+DeviceMemory MemoryPool::take(std::size_t bytes) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = kept_.find(bytes);
+    if (found != kept_.end() && !found->second.empty()) {
+      return std::move(found->second.extract(found->second.begin()).value());
+    }
+  }
+  try {
+    return {count_, bytes};
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kOutOfMemory) throw;
+  }
+  clear();
+  return {count_, bytes};
+}
+
+void MemoryPool::give(DeviceMemory memory) {
+  if (memory.data() == nullptr) return;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const std::size_t bytes = memory.bytes();
+  kept_[bytes].insert(std::move(memory));
+}
+
+void MemoryPool::clear() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  kept_.clear();
+}
+
+}  // namespace dpm::cuda

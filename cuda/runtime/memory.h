@@ -1,0 +1,103 @@
+// Device memory and pinned host memory, owned.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <set>
+#include <utility>
+
+namespace dpm::cuda {
+
+/// Bytes held and their maximum; read by other threads.
+class MemoryCount {
+ public:
+  void add(std::uint64_t bytes);
+  void remove(std::uint64_t bytes) { held_.fetch_sub(bytes); }
+  [[nodiscard]] std::uint64_t held() const { return held_.load(); }
+  [[nodiscard]] std::uint64_t peak() const { return peak_.load(); }
+
+ private:
+  std::atomic<std::uint64_t> held_{0};
+  std::atomic<std::uint64_t> peak_{0};
+};
+
+/// Memory of the current device, at least 256-byte aligned; null for 0 bytes.
+class DeviceMemory {
+ public:
+  DeviceMemory() = default;
+  /// Throws Error(kOutOfMemory).
+  DeviceMemory(MemoryCount& count, std::size_t bytes);
+  ~DeviceMemory();
+  DeviceMemory(DeviceMemory&& other) noexcept;
+  DeviceMemory& operator=(DeviceMemory&& other) noexcept;
+  DeviceMemory(const DeviceMemory&) = delete;
+  DeviceMemory& operator=(const DeviceMemory&) = delete;
+
+  [[nodiscard]] void* data() const { return data_; }
+  template <typename T>
+  [[nodiscard]] T* as() const {
+    return static_cast<T*>(data_);
+  }
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+
+ private:
+  MemoryCount* count_ = nullptr;
+  void* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+/// Host memory that the card reads and writes by itself.
+class PinnedMemory {
+ public:
+  PinnedMemory() = default;
+  /// Throws Error(kOutOfMemory).
+  explicit PinnedMemory(std::size_t bytes);
+  ~PinnedMemory();
+  PinnedMemory(PinnedMemory&& other) noexcept { swap(other); }
+  PinnedMemory& operator=(PinnedMemory&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  PinnedMemory(const PinnedMemory&) = delete;
+  PinnedMemory& operator=(const PinnedMemory&) = delete;
+
+  [[nodiscard]] unsigned char* data() const { return data_; }
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+
+ private:
+  void swap(PinnedMemory& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+  }
+
+  unsigned char* data_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+/// Keeps released memory for the next request of the same size: allocation would stop the card, and a run whose
+/// registers lie where they lay before can replay its graph. Of several pieces the lowest address is given first, so
+/// that the order in which they came back does not matter. Calls from several threads are safe.
+class MemoryPool {
+ public:
+  explicit MemoryPool(MemoryCount& count) : count_(count) {}
+
+  /// Throws Error(kOutOfMemory) when there is not enough memory even with nothing kept.
+  DeviceMemory take(std::size_t bytes);
+  void give(DeviceMemory memory);
+  /// Frees what is kept.
+  void clear();
+
+ private:
+  struct LowestFirst {
+    bool operator()(const DeviceMemory& a, const DeviceMemory& b) const { return a.data() < b.data(); }
+  };
+
+  MemoryCount& count_;
+  std::mutex mutex_;
+  std::map<std::size_t, std::set<DeviceMemory, LowestFirst>> kept_;
+};
+
+}  // namespace dpm::cuda

@@ -1,0 +1,70 @@
+// A stream, its events and its captured graphs, owned.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+#include "cuda/runtime/api.h"
+
+namespace dpm::cuda {
+
+class Graph;
+
+class Stream {
+ public:
+  Stream();
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  [[nodiscard]] cudaStream_t get() const { return stream_; }
+  /// Waits for all work. Throws what went wrong in it.
+  void wait() const;
+  /// The work that `body` queues, as a graph; nothing of it runs. What `body` throws ends the capture.
+  [[nodiscard]] Graph capture(const std::function<void()>& body) const;
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+/// Work that can be queued again at the cost of one launch.
+class Graph {
+ public:
+  Graph() = default;
+  ~Graph();
+  Graph(Graph&& other) noexcept;
+  Graph& operator=(Graph&& other) noexcept;
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
+  void launch(const Stream& stream) const;
+  /// Kernels and copies.
+  [[nodiscard]] std::size_t nodes() const { return nodes_; }
+
+ private:
+  friend class Stream;
+  Graph(cudaGraphExec_t executable, std::size_t nodes) : executable_(executable), nodes_(nodes) {}
+
+  cudaGraphExec_t executable_ = nullptr;
+  std::size_t nodes_ = 0;
+};
+
+/// A moment in a stream's work.
+class Event {
+ public:
+  Event();
+  ~Event();
+  Event(Event&& other) noexcept;
+  Event& operator=(Event&&) = delete;
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+
+  void record(const Stream& stream) const;
+  /// Seconds of the card's time since `start`; waits for both.
+  [[nodiscard]] double seconds_since(const Event& start) const;
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+}  // namespace dpm::cuda

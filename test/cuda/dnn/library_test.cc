@@ -1,0 +1,217 @@
+#include "cuda/dnn/library.h"
+
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <map>
+
+#include "real_cudnn.h"
+#include "temporary_folder.h"
+
+namespace dpm::cuda {
+namespace {
+
+Environment fake_environment(std::map<std::string, std::string> values) {
+  return [values = std::move(values)](const std::string& name) {
+    const auto found = values.find(name);
+    return found == values.end() ? std::string() : found->second;
+  };
+}
+
+void touch(const std::filesystem::path& path) {
+  std::filesystem::create_directories(path.parent_path());
+  std::ofstream(path) << "x";
+}
+
+std::vector<std::string> names(const std::vector<CudnnPlace>& places) {
+  std::vector<std::string> result;
+  for (const CudnnPlace& place : places) result.push_back(place.source + " " + place.name);
+  return result;
+}
+
+std::size_t reported_version = 0;
+std::size_t fake_version() { return reported_version; }
+std::size_t fake_cudart() { return 13000; }
+void fake_call() {}
+
+const std::vector<std::string> kCompanions{"libcublasLt.so.13", "libnvrtc.so.13"};
+
+/// Opens only `accepted`; records every attempt.
+struct FakeLoader {
+  std::string accepted;
+  std::string missing_symbol;
+  std::vector<std::string> opened;
+  std::vector<int> flags;
+  /// Further names that open.
+  std::vector<std::string> companions;
+  std::string folder;
+
+  Loader loader() {
+    Loader result;
+    result.open = [this](const std::string& name, int flag, std::string* error) -> void* {
+      if (std::find(companions.begin(), companions.end(), name) != companions.end()) return this;
+      opened.push_back(name);
+      flags.push_back(flag);
+      if (name == accepted && (flag & RTLD_NOLOAD) == 0) return this;
+      *error = "refused";
+      return nullptr;
+    };
+    result.symbol = [this](void*, const char* name) -> void* {
+      if (missing_symbol == name) return nullptr;
+      if (std::strcmp(name, "cudnnGetVersion") == 0) return reinterpret_cast<void*>(&fake_version);
+      if (std::strcmp(name, "cudnnGetCudartVersion") == 0) return reinterpret_cast<void*>(&fake_cudart);
+      return reinterpret_cast<void*>(&fake_call);
+    };
+    result.folder = [this](void*) { return folder; };
+    return result;
+  }
+};
+
+TEST(CudnnPlaces, WithoutVariablesOnlyTheLoaderIsAsked) {
+  const std::vector<std::string> expected{"already loaded libcudnn.so.9", "system loader libcudnn.so.9"};
+  EXPECT_EQ(names(cudnn_places(fake_environment({}))), expected);
+  EXPECT_EQ(cudnn_places(fake_environment({})).front().flags, RTLD_NOLOAD);
+}
+
+TEST(CudnnPlaces, ComeInTheDocumentedOrder) {
+  const TemporaryFolder folder;
+  const std::string root = folder.path();
+  touch(root + "/venv/lib/python3.11/x");
+  touch(root + "/venv/lib/python3.9/x");
+  touch(root + "/venv/lib/perl5/x");
+  const auto places = cudnn_places(fake_environment({{"DPM_CUDNN_PATH", root},
+                                                     {"CUDNN_PATH", "/c"},
+                                                     {"CUDA_HOME", "/h"},
+                                                     {"CUDA_PATH", "/p"},
+                                                     {"VIRTUAL_ENV", root + "/venv"},
+                                                     {"CONDA_PREFIX", "/absent"}}));
+  const std::vector<std::string> expected{
+      "DPM_CUDNN_PATH " + root + "/libcudnn.so.9",
+      "already loaded libcudnn.so.9",
+      "CUDNN_PATH /c/lib/libcudnn.so.9",
+      "CUDA_HOME /h/lib64/libcudnn.so.9",
+      "CUDA_HOME /h/lib/libcudnn.so.9",
+      "CUDA_PATH /p/lib64/libcudnn.so.9",
+      "CUDA_PATH /p/lib/libcudnn.so.9",
+      "VIRTUAL_ENV " + root + "/venv/lib/libcudnn.so.9",
+      "VIRTUAL_ENV " + root + "/venv/lib/python3.11/site-packages/nvidia/cudnn/lib/libcudnn.so.9",
+      "VIRTUAL_ENV " + root + "/venv/lib/python3.9/site-packages/nvidia/cudnn/lib/libcudnn.so.9",
+      "CONDA_PREFIX /absent/lib/libcudnn.so.9",
+      "system loader libcudnn.so.9",
+  };
+  EXPECT_EQ(names(places), expected);
+}
+
+TEST(CudnnPlaces, TheOwnVariableMayNameTheFile) {
+  const auto places = cudnn_places(fake_environment({{"DPM_CUDNN_PATH", "/some/where/libcudnn.so.9.1"}}));
+  EXPECT_EQ(places.front().name, "/some/where/libcudnn.so.9.1");
+  EXPECT_EQ(places.front().folder, "/some/where");
+}
+
+TEST(OpenCudnn, OpensThePartsOfAFolderFirst) {
+  const TemporaryFolder folder;
+  touch(folder.path() + "/libcudnn.so.9");
+  touch(folder.path() + "/libcudnn_ops.so.9");
+  touch(folder.path() + "/libcudnn_graph.so.9");
+  FakeLoader fake{folder.path() + "/libcudnn.so.9", "", {}, {}, kCompanions, ""};
+  reported_version = 90100;
+  CudnnLibrary library;
+  std::string reason;
+  ASSERT_TRUE(open_cudnn(fake_environment({{"DPM_CUDNN_PATH", folder.path()}}), fake.loader(), &library, &reason));
+  const std::vector<std::string> expected{folder.path() + "/libcudnn_graph.so.9", folder.path() + "/libcudnn_ops.so.9",
+                                          folder.path() + "/libcudnn.so.9"};
+  EXPECT_EQ(fake.opened, expected);
+  for (const int flag : fake.flags) EXPECT_NE(flag & RTLD_GLOBAL, 0);
+  EXPECT_EQ(library.version, 90100U);
+  EXPECT_EQ(library.path, folder.path() + "/libcudnn.so.9");
+  EXPECT_NE(reason.find("version 90100"), std::string::npos);
+}
+
+TEST(OpenCudnn, GoesOnAfterAnOldVersion) {
+  const TemporaryFolder folder;
+  touch(folder.path() + "/lib/libcudnn.so.9");
+  FakeLoader fake{folder.path() + "/lib/libcudnn.so.9", "", {}, {}, kCompanions, ""};
+  reported_version = 8907;
+  CudnnLibrary library;
+  std::string reason;
+  EXPECT_FALSE(open_cudnn(fake_environment({{"CUDNN_PATH", folder.path()}}), fake.loader(), &library, &reason));
+  EXPECT_NE(reason.find("version 8907, at least 90000 is needed"), std::string::npos) << reason;
+  EXPECT_NE(reason.find("already loaded: libcudnn.so.9: not loaded"), std::string::npos) << reason;
+  EXPECT_NE(reason.find("system loader: libcudnn.so.9: refused"), std::string::npos) << reason;
+  EXPECT_EQ(library.execute, nullptr);
+}
+
+TEST(OpenCudnn, NamesTheCallsALibraryLacks) {
+  FakeLoader fake{"libcudnn.so.9", "cudnnBackendExecute", {}, {}, kCompanions, ""};
+  reported_version = 90000;
+  CudnnLibrary library;
+  std::string reason;
+  EXPECT_FALSE(open_cudnn(fake_environment({}), fake.loader(), &library, &reason));
+  EXPECT_NE(reason.find("lacks cudnnBackendExecute"), std::string::npos) << reason;
+}
+
+TEST(OpenCudnn, PassesOverALibraryWithoutItsCompanions) {
+  FakeLoader fake{"libcudnn.so.9", "", {}, {}, {"libnvrtc.so.13"}, ""};
+  reported_version = 90000;
+  CudnnLibrary library;
+  std::string reason;
+  EXPECT_FALSE(open_cudnn(fake_environment({}), fake.loader(), &library, &reason));
+  EXPECT_NE(reason.find("needs what is not found: libcublasLt.so.13\n"), std::string::npos) << reason;
+}
+
+TEST(OpenCudnn, FindsCompanionsInTheWheelsBesideIt) {
+  const TemporaryFolder folder;
+  touch(folder.path() + "/cudnn/lib/x");
+  touch(folder.path() + "/cu13/lib/libcublasLt.so.13");
+  touch(folder.path() + "/toolkit/lib64/libnvrtc.so.13");
+  const std::string here = folder.path() + "/cudnn/lib";
+  FakeLoader fake{"libcudnn.so.9",
+                  "",
+                  {},
+                  {},
+                  {here + "/../../cu13/lib/libcublasLt.so.13", folder.path() + "/toolkit/lib64/libnvrtc.so.13"},
+                  here};
+  reported_version = 90000;
+  CudnnLibrary library;
+  std::string reason;
+  EXPECT_TRUE(
+      open_cudnn(fake_environment({{"CUDA_HOME", folder.path() + "/toolkit"}}), fake.loader(), &library, &reason))
+      << reason;
+}
+
+TEST(OpenCudnn, RefusesALibraryThatIsNotCudnn) {
+  FakeLoader fake{"libcudnn.so.9", "cudnnGetVersion", {}, {}, kCompanions, ""};
+  CudnnLibrary library;
+  std::string reason;
+  EXPECT_FALSE(open_cudnn(fake_environment({}), fake.loader(), &library, &reason));
+  EXPECT_NE(reason.find("is not cuDNN"), std::string::npos) << reason;
+}
+
+TEST(OpenCudnn, AFileThatIsNoLibraryIsARefusalWithTheLoadersWords) {
+  const TemporaryFolder folder;
+  touch(folder.path() + "/libcudnn.so.9");
+  CudnnLibrary library;
+  std::string reason;
+  Loader loader = system_loader();
+  // Keeps an installed cuDNN out of this test.
+  loader.open = [open = loader.open](const std::string& name, int flags, std::string* error) -> void* {
+    if (name.starts_with("/")) return open(name, flags, error);
+    *error = "kept out";
+    return nullptr;
+  };
+  EXPECT_FALSE(open_cudnn(fake_environment({{"DPM_CUDNN_PATH", folder.path()}}), loader, &library, &reason));
+  EXPECT_NE(reason.find("file too short"), std::string::npos) << reason;
+}
+
+TEST_F(RealCudnn, IsFoundAndRemembered) {
+  std::string reason;
+  EXPECT_EQ(find_cudnn(&reason), &library());
+  EXPECT_GE(library().version, 90000U);
+  EXPECT_NE(reason.find("cuDNN version"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace dpm::cuda
