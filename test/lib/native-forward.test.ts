@@ -1,3 +1,5 @@
+import '../support/emulated-cuda.js';
+
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

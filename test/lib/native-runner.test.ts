@@ -1,5 +1,7 @@
 // The native sampling loop against the float64 interpreter: random programs over every feature of the record, all in
 // one batch, compared after every record.
+import '../support/emulated-cuda.js';
+
 import { describe, expect, it } from 'vitest';
 
 import { DiffusionModel } from '../../lib/model.js';
@@ -53,7 +55,7 @@ function largestError(actual: Float32Array, expected: Float64Array): number {
 }
 
 describe('the native runner', () => {
-  it.each(['cpu', 'reference'])('equals the interpreter after every record on %s', async (device) => {
+  it.each(['cpu', 'reference', 'cuda:0'])('equals the interpreter after every record on %s', async (device) => {
     await using model = await DiffusionModel.load(folder, { device, head: 'sn', exact: true });
     const programs = mixedPrograms(device === 'cpu' ? 12 : 3);
     const { snapshots } = await model.run(programs, { seed, snapshotEvery: 1, batch: programs.length });

@@ -1,0 +1,170 @@
+#include "cuda/executable.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "cuda/kernels/convert.h"
+#include "cuda/runtime/check.h"
+#include "cuda/trajectory.h"
+
+namespace dpm::cuda {
+namespace {
+
+// What one launch of a kernel can cover (grid.y).
+constexpr std::uint32_t kLargestBatch = 65535;
+
+Evaluation evaluation_of(const dpm_bindings& bindings) {
+  Evaluation evaluation;
+  evaluation.batch = static_cast<int>(bindings.batch);
+  evaluation.x = rows_of(bindings.image);
+  evaluation.time = rows_of(bindings.time).data;
+  evaluation.labels = reinterpret_cast<const std::int32_t*>(rows_of(bindings.labels).data);
+  evaluation.out = rows_of(bindings.out);
+  evaluation.head = rows_of(bindings.head);
+  return evaluation;
+}
+
+GraphKey key_of(const Evaluation& e) {
+  GraphKey key;
+  for (const Rows& rows : {e.x, e.out, e.head}) key.add(rows.data).add(rows.stride);
+  key.add(e.time).add(e.labels).add(e.batch);
+  return key;
+}
+
+}  // namespace
+
+Rows rows_of(const dpm_view& view) {
+  if (view.buffer == nullptr) return {nullptr, 0};
+  return {view.buffer->memory.as<float>() + view.offset, view.stride};
+}
+
+}  // namespace dpm::cuda
+
+using dpm::cuda::Evaluation;
+using dpm::cuda::RunContext;
+
+dpm_executable::dpm_executable(dpm_network& owner, const dpm_plan& plan)
+    : network(owner),
+      batch_(static_cast<int>(plan.batch)),
+      image_(owner.external(DPM_ROLE_IMAGE)),
+      out_(owner.external(DPM_ROLE_OUTPUT)),
+      head_(owner.external(DPM_ROLE_HEAD)),
+      places_(owner.values.size(), nullptr) {
+  dpm::require(plan.batch >= 1 && plan.batch <= dpm::cuda::kLargestBatch,
+               "the cuda device evaluates at most 65535 samples at a time");
+  const std::size_t element = dpm::dtype_size(network.device.settings.dtype);
+  auto* arena = plan.arena->memory.as<unsigned char>();
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    const dpm::cuda::ValueInfo& info = network.values[i];
+    if (info.root == static_cast<int>(i) && info.shape.role == DPM_ROLE_INTERNAL) {
+      places_[i] = arena + plan.batch * plan.offsets[i] * element;
+    }
+  }
+  for (const int border : {image_, out_, head_}) {
+    if (border < 0) continue;
+    const dpm::cuda::ValueInfo& info = network.values[static_cast<std::size_t>(border)];
+    const auto elements = static_cast<std::size_t>(info.pixels() * info.pixel_stride) * plan.batch;
+    borders_.emplace_back(network.device.memory, elements * element);
+    places_[static_cast<std::size_t>(border)] = borders_.back().as<unsigned char>();
+  }
+}
+
+dpm_executable::~dpm_executable() = default;
+
+RunContext dpm_executable::context(const Evaluation& evaluation) const {
+  return {network.values,  places_,          network.device.stream.get(), evaluation.batch, scratch_.data(),
+          evaluation.time, evaluation.labels};
+}
+
+void dpm_executable::prepare(int batch) {
+  dpm::require(batch >= 1 && batch <= batch_, "the batch is larger than the executable's");
+  if (prepared_.count(batch) != 0) return;
+  std::size_t scratch = 0;
+  for (const auto& layer : network.layers) {
+    layer->prepare(batch);
+    scratch = std::max(scratch, layer->scratch_bytes(batch));
+  }
+  if (network.device.products != nullptr) network.device.products->save();
+  if (scratch > scratch_.bytes()) {
+    network.device.stream.wait();
+    graphs.clear();
+    scratch_ = dpm::cuda::DeviceMemory(network.device.memory, scratch);
+  }
+  // Libraries load their kernels when these run first, which they may not do while a graph is captured.
+  const std::vector<float> zeros(static_cast<std::size_t>(batch), 0.0F);
+  const dpm::cuda::DeviceMemory time(network.device.memory, zeros.size() * sizeof(float));
+  network.device.staging.upload(network.device.stream, time.data(), zeros.data(), time.bytes());
+  Evaluation evaluation;
+  evaluation.batch = batch;
+  evaluation.time = time.as<float>();
+  const RunContext run = context(evaluation);
+  for (const auto& layer : network.layers) layer->run(run);
+  dpm::cuda::check_launches("preparing a network");
+  network.device.stream.wait();
+  prepared_.insert(batch);
+}
+
+void dpm_executable::load_image(const Evaluation& evaluation, const RunContext& run) const {
+  if (image_ < 0) return;
+  const dpm::cuda::ValueInfo& info = network.values[static_cast<std::size_t>(image_)];
+  dpm::cuda::with_storage(network.device.settings.dtype, [&](auto type) {
+    using T = decltype(type);
+    dpm::cuda::load_image<T>(
+        {evaluation.x, evaluation.y, evaluation.samples, run.map<T>(image_), evaluation.batch,
+         static_cast<int>(info.pixels()), info.shape.channels, static_cast<int>(info.pixel_stride)},
+        run.stream);
+  });
+}
+
+void dpm_executable::store_outputs(const Evaluation& evaluation, const RunContext& run) const {
+  const auto store = [&](int value, const dpm::cuda::Rows& rows) {
+    if (value < 0 || rows.data == nullptr) return;
+    const dpm::cuda::ValueInfo& info = network.values[static_cast<std::size_t>(value)];
+    dpm::cuda::with_storage(network.device.settings.dtype, [&](auto type) {
+      using T = decltype(type);
+      dpm::cuda::store_output<T>(
+          {run.map<const T>(value), rows, evaluation.batch, static_cast<int>(info.pixels()), info.shape.channels},
+          run.stream);
+    });
+  };
+  store(out_, evaluation.out);
+  store(head_, evaluation.head);
+}
+
+void dpm_executable::queue(const Evaluation& evaluation) const {
+  const RunContext run = context(evaluation);
+  load_image(evaluation, run);
+  for (const auto& layer : network.layers) layer->run(run);
+  store_outputs(evaluation, run);
+  dpm::cuda::check_launches("evaluating a network");
+}
+
+void dpm_executable::profile(const Evaluation& evaluation, double* node_seconds) const {
+  const RunContext run = context(evaluation);
+  const dpm::cuda::Stream& stream = network.device.stream;
+  load_image(evaluation, run);
+  std::vector<dpm::cuda::Event> events(network.layers.size() + 1);
+  events[0].record(stream);
+  for (std::size_t i = 0; i < network.layers.size(); ++i) {
+    network.layers[i]->run(run);
+    events[i + 1].record(stream);
+  }
+  store_outputs(evaluation, run);
+  for (std::size_t i = 0; i < network.layers.size(); ++i) node_seconds[i] = events[i + 1].seconds_since(events[i]);
+}
+
+void dpm_executable::run(const dpm_bindings& bindings, double* node_seconds) {
+  const Evaluation evaluation = dpm::cuda::evaluation_of(bindings);
+  prepare(evaluation.batch);
+  if (node_seconds != nullptr) {
+    profile(evaluation, node_seconds);
+    return;
+  }
+  const dpm::cuda::GraphKey key = dpm::cuda::key_of(evaluation);
+  // A capture costs about as much as it saves on one evaluation.
+  if (graphs.count(key) < 2) {
+    queue(evaluation);
+  } else {
+    graphs.get(key, network.device.stream, [&] { queue(evaluation); }).launch(network.device.stream);
+  }
+}

@@ -1,0 +1,92 @@
+#include "cuda/kernels/embedding.h"
+
+#include <cmath>
+
+#include "cuda/layers/layer.h"
+
+namespace dpm::cuda {
+namespace {
+
+/// Frequencies in float32, as the original networks compute them (unlike a double's rounding, theirs is part of what
+/// they were trained with).
+std::vector<float> frequencies_of(const dpm_node& node) {
+  const int half = node.groups / 2;
+  const float step = -std::log(10000.0F) / (static_cast<float>(half) - node.frequency_shift);
+  std::vector<float> frequencies;
+  frequencies.reserve(static_cast<std::size_t>(half));
+  for (int i = 0; i < half; ++i) frequencies.push_back(std::exp(static_cast<float>(i) * step));
+  return frequencies;
+}
+
+template <typename T>
+class TimeEmbeddingLayer : public Layer {
+ public:
+  TimeEmbeddingLayer(const LayerFactory& factory, const dpm_node& node) : node_(node) {
+    const std::vector<float> frequencies = frequencies_of(node);
+    frequencies_ = DeviceMemory(factory.device.memory, frequencies.size() * sizeof(float));
+    factory.device.staging.upload(factory.device.stream, frequencies_.data(), frequencies.data(), frequencies_.bytes());
+  }
+
+  void run(const RunContext& context) const override {
+    const Map<T> y = context.map<T>(node_.output);
+    TimeEmbeddingArguments<T> a{};
+    a.time = context.time;
+    a.frequencies = frequencies_.as<float>();
+    a.y = y.data;
+    a.y_stride = y.sample_stride;
+    a.batch = context.batch;
+    a.length = node_.groups;
+    a.cosine_first = node_.cosine_first != 0;
+    time_embedding(a, context.stream);
+  }
+
+ private:
+  dpm_node node_;
+  DeviceMemory frequencies_;
+};
+
+template <typename T>
+class ClassEmbeddingLayer : public Layer {
+ public:
+  ClassEmbeddingLayer(const LayerFactory& factory, const dpm_node& node)
+      : node_(node), channels_(factory.value(node.output).shape.channels) {
+    const dpm_constant& table = factory.graph.constants[node.weights[0]];
+    rows_ = static_cast<int>(table.dims[0]);
+    std::vector<float> values;
+    const auto elements = static_cast<std::size_t>(rows_) * static_cast<std::size_t>(channels_);
+    values.reserve(elements);
+    for (std::size_t i = 0; i < elements; ++i) {
+      values.push_back(load_as_float(table.data, static_cast<DType>(table.dtype), i));
+    }
+    table_ = factory.stored(values);
+    node_.weights = nullptr;
+  }
+
+  void run(const RunContext& context) const override {
+    const Map<T> y = context.map<T>(node_.output);
+    ClassEmbeddingArguments<T> a{};
+    a.labels = context.labels;
+    a.table = table_.as<T>();
+    a.y = y.data;
+    a.y_stride = y.sample_stride;
+    a.batch = context.batch;
+    a.rows = rows_;
+    a.channels = channels_;
+    class_embedding(a, context.stream);
+  }
+
+ private:
+  dpm_node node_;
+  int channels_;
+  int rows_ = 0;
+  DeviceMemory table_;
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_node& node) {
+  if (node.op == DPM_OP_EMBEDDING) return make_stored<ClassEmbeddingLayer>(factory, node);
+  return make_stored<TimeEmbeddingLayer>(factory, node);
+}
+
+}  // namespace dpm::cuda

@@ -1,0 +1,127 @@
+#include "cuda/layers/layer.h"
+
+#include <string>
+
+#include "core/error.h"
+#include "cuda/kernels/convert.h"
+
+namespace dpm::cuda {
+namespace {
+
+bool is_external(const dpm_value& value) { return value.role != DPM_ROLE_INTERNAL; }
+
+/// Tensor cores read 16 bytes at a time: the few channels of images and outputs are padded to as many.
+int padded_channels(const dpm_value& value, DType dtype) {
+  const int terms =
+      value.role == DPM_ROLE_IMAGE ? with_storage(dtype, [](auto type) { return kImageTerms<decltype(type)>; }) : 1;
+  const int quantum = static_cast<int>(16 / dtype_size(dtype));
+  return (terms * value.channels + quantum - 1) / quantum * quantum;
+}
+
+bool is_product_of_vectors(const dpm_graph& graph, const dpm_node& node) {
+  const dpm_value& in = graph.values[node.inputs[0]];
+  const dpm_value& out = graph.values[node.output];
+  return node.kernel == 1 && node.stride == 1 && node.inputs[1] < 0 && node.inputs[2] < 0 && in.height == 1 &&
+         in.width == 1 && out.height == 1 && out.width == 1 && !is_external(out);
+}
+
+}  // namespace
+
+std::vector<ValueInfo> infos_of(const dpm_graph& graph, DType dtype) {
+  std::vector<ValueInfo> infos;
+  infos.reserve(graph.value_count);
+  for (std::uint32_t i = 0; i < graph.value_count; ++i) {
+    ValueInfo info;
+    info.shape = graph.values[i];
+    info.root = static_cast<int>(i);
+    while (graph.values[info.root].parent >= 0) {
+      info.first_channel += graph.values[info.root].channel_offset;
+      info.root = graph.values[info.root].parent;
+    }
+    const dpm_value& root = graph.values[info.root];
+    info.pixel_stride = is_external(root) ? padded_channels(root, dtype) : root.channels;
+    infos.push_back(info);
+  }
+  return infos;
+}
+
+DeviceMemory LayerFactory::floats(const std::int32_t* constants, std::uint32_t count, std::size_t length) const {
+  std::vector<float> values;
+  for (std::uint32_t part = 0; part < count; ++part) {
+    const dpm_constant& constant = graph.constants[constants[part]];
+    for (std::int64_t i = 0; i < constant.dims[0]; ++i) {
+      values.push_back(load_as_float(constant.data, static_cast<DType>(constant.dtype), static_cast<std::size_t>(i)));
+    }
+  }
+  values.resize(length, 0.0F);
+  DeviceMemory memory(device.memory, values.size() * sizeof(float));
+  device.staging.upload(device.stream, memory.data(), values.data(), memory.bytes());
+  return memory;
+}
+
+DeviceMemory LayerFactory::stored(const std::vector<float>& values) const {
+  return with_storage(device.settings.dtype, [&](auto type) {
+    using T = decltype(type);
+    std::vector<T> converted;
+    converted.reserve(values.size());
+    for (const float value : values) converted.push_back(from_float<T>(value));
+    DeviceMemory memory(device.memory, converted.size() * sizeof(T));
+    device.staging.upload(device.stream, memory.data(), converted.data(), memory.bytes());
+    return memory;
+  });
+}
+
+bool supports(const dpm_device& device, const dpm_graph& graph, const dpm_node& node) {
+  const auto has_role = [&](int value, dpm_role role) { return value >= 0 && graph.values[value].role == role; };
+  const bool reads_times = has_role(node.inputs[0], DPM_ROLE_TIME) || has_role(node.inputs[0], DPM_ROLE_LABEL);
+  switch (node.op) {
+    case DPM_OP_TIME_EMBEDDING:
+      return has_role(node.inputs[0], DPM_ROLE_TIME) && !is_external(graph.values[node.output]);
+    case DPM_OP_EMBEDDING:
+      return has_role(node.inputs[0], DPM_ROLE_LABEL) && !is_external(graph.values[node.output]);
+    case DPM_OP_CONVOLUTION:
+      // cuDNN reads maps as they are.
+      return !reads_times && (node.upsample == 0 || device.products == nullptr);
+    case DPM_OP_GROUP_NORM:
+    case DPM_OP_ATTENTION:
+    case DPM_OP_BIAS:
+    case DPM_OP_CHANNEL_ADD:
+    case DPM_OP_SCALE_SHIFT:
+    case DPM_OP_SILU:
+    case DPM_OP_ADD:
+    case DPM_OP_AFFINE:
+    case DPM_OP_CONCAT:
+    case DPM_OP_UPSAMPLE:
+    case DPM_OP_AVERAGE_POOL:
+      return !reads_times;
+    default:
+      return false;
+  }
+}
+
+std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node) {
+  if (!supports(factory.device, factory.graph, node)) {
+    throw Error(ErrorCode::kUnsupported,
+                "the cuda device cannot run operation " + std::to_string(node.op) + " on these inputs");
+  }
+  switch (node.op) {
+    case DPM_OP_CONVOLUTION:
+      return is_product_of_vectors(factory.graph, node) ? make_linear(factory, node) : make_convolution(factory, node);
+    case DPM_OP_GROUP_NORM:
+      return make_group_norm(factory, node);
+    case DPM_OP_ATTENTION:
+      return make_attention(factory, node);
+    case DPM_OP_CONCAT:
+      return make_concat(factory, node);
+    case DPM_OP_UPSAMPLE:
+    case DPM_OP_AVERAGE_POOL:
+      return make_resample(factory, node);
+    case DPM_OP_TIME_EMBEDDING:
+    case DPM_OP_EMBEDDING:
+      return make_embedding(factory, node);
+    default:
+      return make_channelwise(factory, node);
+  }
+}
+
+}  // namespace dpm::cuda

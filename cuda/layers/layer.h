@@ -1,0 +1,96 @@
+// A node of the graph made ready to run on a card.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "cuda/device.h"
+#include "cuda/kernels/map.h"
+#include "cuda/kernels/storage.h"
+
+namespace dpm::cuda {
+
+/// What a value of the graph is and where in its storage it lies.
+struct ValueInfo {
+  dpm_value shape{};
+  int root = -1;                  ///< value whose storage it uses
+  int first_channel = 0;          ///< in that
+  std::int64_t pixel_stride = 0;  ///< channels that are stored, padded for external values
+  [[nodiscard]] std::int64_t pixels() const { return std::int64_t{shape.height} * shape.width; }
+};
+
+std::vector<ValueInfo> infos_of(const dpm_graph& graph, DType dtype);
+
+/// One evaluation that is being queued.
+struct RunContext {
+  const std::vector<ValueInfo>& values;
+  /// Where every value's storage begins, null for times and labels.
+  const std::vector<unsigned char*>& places;
+  cudaStream_t stream = nullptr;
+  int batch = 0;
+  void* scratch = nullptr;
+  const float* time = nullptr;
+  const std::int32_t* labels = nullptr;
+
+  template <typename T>
+  [[nodiscard]] Map<T> map(int value) const {
+    if (value < 0) return {nullptr, 0, 0};
+    const ValueInfo& info = values[static_cast<std::size_t>(value)];
+    auto* root = reinterpret_cast<T*>(places[static_cast<std::size_t>(info.root)]);
+    return {root + info.first_channel, info.pixel_stride, info.pixel_stride * info.pixels()};
+  }
+};
+
+class Layer {
+ public:
+  Layer() = default;
+  virtual ~Layer() = default;
+  Layer(const Layer&) = delete;
+  Layer& operator=(const Layer&) = delete;
+
+  /// Makes runs of `batch` samples possible.
+  virtual void prepare(int /*batch*/) {}
+  /// Bytes of scratch memory that a run of `batch` samples, prepared before, needs.
+  [[nodiscard]] virtual std::size_t scratch_bytes(int /*batch*/) const { return 0; }
+  /// Queues one run.
+  virtual void run(const RunContext& context) const = 0;
+};
+
+/// What makes layers: the device, the graph, the values.
+struct LayerFactory {
+  dpm_device& device;
+  const dpm_graph& graph;
+  const std::vector<ValueInfo>& values;
+
+  [[nodiscard]] const ValueInfo& value(int index) const { return values[static_cast<std::size_t>(index)]; }
+  /// A vector, or several, one after the other and zeros up to `length`, as float32 on the card.
+  [[nodiscard]] DeviceMemory floats(const std::int32_t* constants, std::uint32_t count, std::size_t length) const;
+  /// Values in the networks' type on the card.
+  [[nodiscard]] DeviceMemory stored(const std::vector<float>& values) const;
+};
+
+std::unique_ptr<Layer> make_convolution(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_linear(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_group_norm(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_attention(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_channelwise(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_concat(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_resample(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_node& node);
+
+/// Makes the layer of `node`. Throws Error(kUnsupported).
+std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node);
+
+/// Whether make_layer can.
+bool supports(const dpm_device& device, const dpm_graph& graph, const dpm_node& node);
+
+/// A layer of class template `Of` in the device's storage type.
+template <template <typename> class Of>
+std::unique_ptr<Layer> make_stored(const LayerFactory& factory, const dpm_node& node) {
+  return with_storage(factory.device.settings.dtype, [&](auto type) -> std::unique_ptr<Layer> {
+    return std::make_unique<Of<decltype(type)>>(factory, node);
+  });
+}
+
+}  // namespace dpm::cuda

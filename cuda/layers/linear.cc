@@ -1,0 +1,53 @@
+#include "cuda/kernels/linear.h"
+
+#include "cuda/layers/layer.h"
+#include "cuda/layers/weights.h"
+
+namespace dpm::cuda {
+namespace {
+
+template <typename T>
+class LinearLayer : public Layer {
+ public:
+  LinearLayer(const LayerFactory& factory, const dpm_node& node)
+      : node_(node),
+        shape_{factory.value(node.output).shape.channels, factory.value(node.inputs[0]).shape.channels},
+        weight_(factory.stored(pack_weights(factory.graph, node, shape_))) {
+    if (node.biases != nullptr) {
+      bias_ = factory.floats(node.biases, node.parts, static_cast<std::size_t>(shape_.out_channels));
+    }
+    node_.weights = node_.biases = nullptr;
+  }
+
+  void run(const RunContext& context) const override {
+    const Map<const T> x = context.map<const T>(node_.inputs[0]);
+    const Map<T> y = context.map<T>(node_.output);
+    LinearArguments<T> a{};
+    a.x = x.data;
+    a.x_stride = x.sample_stride;
+    a.weight = weight_.as<T>();
+    a.bias = bias_.as<float>();
+    a.y = y.data;
+    a.y_stride = y.sample_stride;
+    a.batch = context.batch;
+    a.inputs = shape_.in_channels;
+    a.outputs = shape_.out_channels;
+    a.scale = node_.scale;
+    a.silu = node_.silu != 0;
+    linear(a, context.stream);
+  }
+
+ private:
+  dpm_node node_;
+  PackedShape shape_;
+  DeviceMemory weight_;
+  DeviceMemory bias_;
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_linear(const LayerFactory& factory, const dpm_node& node) {
+  return make_stored<LinearLayer>(factory, node);
+}
+
+}  // namespace dpm::cuda

@@ -1,0 +1,40 @@
+#include "cuda/kernels/resample.h"
+
+#include "cuda/layers/layer.h"
+
+namespace dpm::cuda {
+namespace {
+
+template <typename T>
+class ResampleLayer : public Layer {
+ public:
+  ResampleLayer(const LayerFactory& factory, const dpm_node& node)
+      : node_(node), shape_(factory.value(node.output).shape) {}
+
+  void run(const RunContext& context) const override {
+    ResampleArguments<T> a{};
+    a.x = context.map<const T>(node_.inputs[0]);
+    a.y = context.map<T>(node_.output);
+    a.batch = context.batch;
+    a.height = shape_.height;
+    a.width = shape_.width;
+    a.channels = shape_.channels;
+    if (node_.op == DPM_OP_UPSAMPLE) {
+      upsample(a, context.stream);
+    } else {
+      average_pool(a, context.stream);
+    }
+  }
+
+ private:
+  dpm_node node_;
+  dpm_value shape_;
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_resample(const LayerFactory& factory, const dpm_node& node) {
+  return make_stored<ResampleLayer>(factory, node);
+}
+
+}  // namespace dpm::cuda

@@ -1,0 +1,52 @@
+// The CUDA device for tests: the emulated one, or a real card where the tests were built for one.
+#pragma once
+
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "engine/device.h"
+#include "graph_runner.h"
+
+#if defined(DPM_EMULATED_PLUGIN)
+#include "emulated_device.h"
+#endif
+
+namespace dpm::test {
+
+/// Tests that are skipped where no card can be used.
+class CudaDevice : public testing::Test {
+ protected:
+  void SetUp() override {
+    try {
+      device_ = Device::open("cuda:0", {});
+    } catch (const Error& error) {
+      GTEST_SKIP() << "skipped: no CUDA device: " << error.what();
+    }
+  }
+
+  static std::shared_ptr<Device> open(DType dtype) {
+    DeviceOptions options;
+    options.dtype = dtype;
+    return Device::open("cuda:0", options);
+  }
+
+  std::shared_ptr<Device> device_;
+};
+
+#if defined(DPM_EMULATED_PLUGIN)
+
+/// Of the emulated plug-in that the registry has opened.
+inline const dpm_emulation_controls& emulation() {
+  void* library = dlopen(DPM_EMULATED_PLUGIN, RTLD_NOW | RTLD_LOCAL);
+  const auto function =
+      library == nullptr ? nullptr : reinterpret_cast<dpm_emulation_function>(dlsym(library, DPM_EMULATION));
+  if (function == nullptr) throw Error(ErrorCode::kInternal, "the emulated plug-in has no controls");
+  return *function();
+}
+
+#endif
+
+}  // namespace dpm::test

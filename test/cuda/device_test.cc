@@ -1,0 +1,138 @@
+// The whole CUDA device against the reference device: networks, updates, reductions, programs.
+#include <random>
+
+#include "cuda_device.h"
+#include "random_network.h"
+#include "registers.h"
+#include "sampling/runner.h"
+#include "small_network.h"
+#include "small_programs.h"
+
+namespace dpm::test {
+namespace {
+
+/// Largest differences allowed (relative to the largest value).
+double tolerance_of(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat16:
+      return 5e-3;
+    case DType::kBFloat16:
+      return 3e-2;
+    default:
+      return 2e-5;
+  }
+}
+
+constexpr DType kTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
+
+/// Networks of `seeds` on a card in every type.
+void compare_networks(std::uint32_t seeds) {
+  const WeightFile file;
+  const auto reference = Device::open("reference", {});
+  int compared = 0;
+  for (std::uint32_t seed = 0; seed < seeds; ++seed) {
+    std::mt19937 generator(seed);
+    const auto choose = [&](int n) { return std::uniform_int_distribution<int>(0, n - 1)(generator); };
+    const RandomNetwork network(choose, file, false);
+    std::vector<float> expected;
+    if (code_of([&] { expected = network.run(reference); }) != ErrorCode::kOk) continue;
+    ++compared;
+    for (const DType dtype : kTypes) {
+      DeviceOptions options;
+      options.dtype = dtype;
+      const double difference = relative_difference(network.run(Device::open("cuda:0", options)), expected);
+      EXPECT_LT(difference, tolerance_of(dtype)) << "seed " << seed << ", type " << static_cast<int>(dtype);
+    }
+  }
+  EXPECT_GT(compared, static_cast<int>(seeds) / 2);
+}
+
+#if defined(DPM_EMULATED_PLUGIN)
+TEST_F(CudaDevice, RandomNetworksAgreeWhateverTheProductsJoin) {
+  for (const char* products : {"all", "bare", "none"}) {
+    const ScopedEnvironment chosen("DPM_EMULATED_PRODUCTS", products);
+    SCOPED_TRACE(products);
+    compare_networks(16);
+  }
+}
+#else
+TEST_F(CudaDevice, RandomNetworksAgree) { compare_networks(40); }
+#endif
+
+TEST_F(CudaDevice, RandomUpdatesAgree) { EXPECT_LT(update_difference(device_, 60), 1e-5); }
+
+TEST_F(CudaDevice, ReductionsAgree) { EXPECT_LT(reduce_difference(device_), 1e-9); }
+
+class CudaRuns : public CudaDevice {
+ protected:
+  std::vector<float> images(Network& network, const RunRequest& request) {
+    return run_programs(network, request, running_).images;
+  }
+
+  SmallNetwork small_;
+  std::atomic<bool> running_{false};
+};
+
+TEST_F(CudaRuns, MixedAndUniformProgramsAgree) {
+  const auto reference = small_.load("reference");
+  const auto cuda = small_.load("cuda:0");
+  for (const std::uint32_t batch : {1u, 4u, 7u}) {
+    EXPECT_LT(relative_difference(images(*cuda, mixed_request(7, batch)), images(*reference, mixed_request(7, batch))),
+              2e-4);
+    EXPECT_LT(
+        relative_difference(images(*cuda, uniform_request(7, batch)), images(*reference, uniform_request(7, batch))),
+        2e-4);
+  }
+}
+
+TEST_F(CudaRuns, AWholeProgramEqualsItsSteps) {
+  const auto network = small_.load("cuda:0");
+  const RunRequest whole = uniform_request(5, 3);
+  RunRequest stepwise = whole;
+  stepwise.watched = true;
+  const std::vector<float> expected = images(*network, stepwise);
+  // Step by step at first, then as one graph that is captured, then launched again.
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(images(*network, whole), expected) << i;
+}
+
+TEST_F(CudaRuns, SnapshotsAndGivenNoiseAgree) {
+  const auto reference = small_.load("reference");
+  const auto network = small_.load("cuda:0");
+  RunRequest run = uniform_request(2, 2);
+  RandomValues random(5);
+  run.init = random.normals(2 * SmallNetwork::kElements);
+  run.noise = random.normals(std::size_t{7} * 2 * SmallNetwork::kElements);
+  run.snapshot_every = 3;
+  const RunResult expected = run_programs(*reference, run, running_);
+  const RunResult actual = run_programs(*network, run, running_);
+  ASSERT_EQ(actual.snapshots.size(), expected.snapshots.size());
+  for (std::size_t i = 0; i < expected.snapshots.size(); ++i) {
+    EXPECT_LT(relative_difference(actual.snapshots[i].images, expected.snapshots[i].images), 2e-4) << i;
+  }
+  EXPECT_LT(relative_difference(actual.images, expected.images), 2e-4);
+}
+
+TEST_F(CudaRuns, ACancelledRunEndsBetweenRecords) {
+  const auto network = small_.load("cuda:0");
+  RunRequest run = uniform_request(2, 2);
+  run.watched = true;
+  run.cancelled = std::make_shared<std::atomic<bool>>(false);
+  std::uint64_t reached = 0;
+  run.progress = [&](std::uint64_t done, std::uint64_t) {
+    reached = done;
+    if (done == 6) run.cancelled->store(true);
+  };
+  EXPECT_EQ(code_of([&] { images(*network, run); }), ErrorCode::kAborted);
+  EXPECT_EQ(reached, 6u);
+  // The device is as good as before.
+  EXPECT_EQ(images(*network, uniform_request(2, 2)), images(*network, uniform_request(2, 2)));
+}
+
+TEST_F(CudaRuns, ProfilesItsNodes) {
+  const auto network = small_.load("cuda:0");
+  const std::vector<NodeTime> times = network->profile(2, 3, running_);
+  EXPECT_EQ(times.size(), network->info().nodes);
+}
+
+}  // namespace
+}  // namespace dpm::test

@@ -1,0 +1,20 @@
+// What the emulated plug-in lets tests see and do beside the device's own interface.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "runtime.h"
+
+/// The symbol, of type dpm_emulation_function.
+#define DPM_EMULATION "dpm_emulation"
+
+struct dpm_emulation_controls {
+  dpm::simt::Counters (*counters)();
+  void (*reset_counters)();
+  void (*limit_memory)(std::size_t bytes);
+  void (*break_device)(cudaError_t error, std::uint64_t after);
+  void (*repair_device)();
+};
+
+using dpm_emulation_function = const dpm_emulation_controls* (*)();

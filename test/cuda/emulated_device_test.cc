@@ -1,0 +1,181 @@
+// What only the emulated device shows: how much is captured, launched and allocated, and what happens when a card
+// fails.
+#include <thread>
+
+#include "cuda_device.h"
+#include "sampling/runner.h"
+#include "small_network.h"
+#include "small_programs.h"
+
+namespace dpm::test {
+namespace {
+
+/// Repairs the emulated card at the end of the scope.
+struct Repaired {
+  Repaired() = default;
+  ~Repaired() {
+    emulation().repair_device();
+    emulation().limit_memory(std::size_t{8} << 30);
+  }
+  Repaired(const Repaired&) = delete;
+  Repaired& operator=(const Repaired&) = delete;
+};
+
+class EmulatedCuda : public CudaDevice {
+ protected:
+  std::vector<float> images(Network& network, const RunRequest& request) {
+    return run_programs(network, request, running_).images;
+  }
+  /// Runs a request until its memory lies where it will lie from now on, and its graphs are there.
+  std::vector<float> warm_up(Network& network, const RunRequest& request) {
+    for (int i = 0; i < 2; ++i) images(network, request);
+    return images(network, request);
+  }
+  simt::Counters counted(const std::function<void()>& body) {
+    emulation().reset_counters();
+    body();
+    return emulation().counters();
+  }
+
+  SmallNetwork small_;
+  std::atomic<bool> running_{false};
+};
+
+TEST_F(EmulatedCuda, ATrajectoryIsOneLaunchWithoutAllocationOrCapture) {
+  const auto network = small_.load("cuda:0");
+  const RunRequest run = uniform_request(3, 3);
+  const std::vector<float> first = warm_up(*network, run);
+  std::vector<float> again;
+  const simt::Counters counters = counted([&] { again = images(*network, run); });
+  EXPECT_EQ(again, first);
+  EXPECT_EQ(counters.graph_launches, 1u);
+  EXPECT_EQ(counters.captures, 0u);
+  EXPECT_EQ(counters.allocations, 0u);
+  // The end of the trajectory, then the images on their way.
+  EXPECT_EQ(counters.synchronisations, 3u);
+}
+
+TEST_F(EmulatedCuda, AWatchedTrajectoryIsOneLaunchAStep) {
+  const auto network = small_.load("cuda:0");
+  RunRequest run = uniform_request(3, 3);
+  run.watched = true;
+  warm_up(*network, run);
+  const simt::Counters counters = counted([&] { images(*network, run); });
+  EXPECT_EQ(counters.graph_launches, 8u);
+  EXPECT_EQ(counters.captures, 0u);
+  EXPECT_EQ(counters.allocations, 0u);
+}
+
+TEST_F(EmulatedCuda, OneGraphServesEveryProgramOfTheSameShape) {
+  const auto network = small_.load("cuda:0");
+  RunRequest run = uniform_request(3, 3);
+  warm_up(*network, run);
+  for (dpm_record& record : run.records) record.time *= 0.5F;
+  for (SampleIdentity& sample : run.samples) sample.seed_low += 17;
+  std::vector<float> actual;
+  const simt::Counters counters = counted([&] { actual = images(*network, run); });
+  EXPECT_EQ(counters.captures, 0u);
+  EXPECT_LT(relative_difference(actual, images(*small_.load("reference"), run)), 2e-4);
+}
+
+TEST_F(EmulatedCuda, EvaluationsOfTheSameTensorsAreReplayed) {
+  const auto network = small_.load("cuda:0");
+  const RunRequest run = mixed_request(4, 4);
+  const std::vector<float> first = warm_up(*network, run);
+  const simt::Counters counters = counted([&] { EXPECT_EQ(images(*network, run), first); });
+  EXPECT_EQ(counters.captures, 0u);
+  EXPECT_GT(counters.graph_launches, 4u);
+}
+
+TEST_F(EmulatedCuda, OutOfMemoryIsAnErrorThatPasses) {
+  const Repaired repaired;
+  const auto network = small_.load("cuda:0");
+  const std::vector<float> expected = images(*network, uniform_request(2, 2));
+  emulation().limit_memory(network->device().memory().device + 100000);
+  EXPECT_EQ(code_of([&] { images(*network, uniform_request(200, 200)); }), ErrorCode::kOutOfMemory);
+  EXPECT_EQ(code_of([&] { network->device().allocate(1 << 20); }), ErrorCode::kOutOfMemory);
+  emulation().limit_memory(std::size_t{8} << 30);
+  EXPECT_EQ(images(*network, uniform_request(2, 2)), expected);
+}
+
+TEST_F(EmulatedCuda, KeptMemoryIsGivenUpBeforeMemoryRunsOut) {
+  const Repaired repaired;
+  constexpr std::uint64_t kBytes = 1 << 20;
+  const auto device = open(DType::kFloat32);
+  {
+    const auto kept = device->allocate(kBytes);
+  }
+  EXPECT_EQ(device->memory().device, kBytes);
+  emulation().limit_memory(device_->memory().device + kBytes + kBytes / 2);
+  EXPECT_NO_THROW(device->allocate(kBytes + kBytes / 4));
+}
+
+TEST_F(EmulatedCuda, AFailedCardEndsTheEngineAndNotTheProcess) {
+  const Repaired repaired;
+  const auto network = small_.load("cuda:0");
+  const RunRequest run = uniform_request(2, 2);
+  const std::vector<float> expected = images(*network, run);
+  emulation().break_device(cudaErrorIllegalAddress, 40);
+  const auto message = [&]() -> std::string {
+    try {
+      images(*network, run);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kDevice);
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_NE(message().find("cudaErrorIllegalAddress"), std::string::npos);
+  emulation().repair_device();
+  // CUDA's context would stay broken, so nothing more is tried on it.
+  EXPECT_NE(message().find("the card failed before"), std::string::npos);
+  EXPECT_EQ(code_of([&] { network->device().allocate(16); }), ErrorCode::kDevice);
+  EXPECT_EQ(images(*small_.load("cuda:0"), run), expected);
+}
+
+TEST_F(EmulatedCuda, SeveralEnginesShareACard) {
+  const RunRequest run = uniform_request(3, 2);
+  const std::vector<float> expected = images(*small_.load("cuda:0"), run);
+  std::vector<std::unique_ptr<Network>> networks;
+  std::vector<std::vector<float>> results(3);
+  for (std::size_t i = 0; i < results.size(); ++i) networks.push_back(small_.load("cuda:0"));
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    threads.emplace_back([&, i] {
+      for (int k = 0; k < 3; ++k) results[i] = images(*networks[i], run);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& result : results) EXPECT_EQ(result, expected);
+}
+
+TEST_F(EmulatedCuda, EverythingIsGivenBack) {
+  const auto device = open(DType::kBFloat16);
+  const std::uint64_t before = device->memory().device;
+  {
+    Network network(device, SmallNetwork::description(), small_.weights());
+    images(network, uniform_request(2, 2));
+    EXPECT_GT(device->memory().device, before + network.info().weight_bytes);
+  }
+  // What is left is kept for the next run of this size; it is counted.
+  EXPECT_LT(device->memory().device, device->memory().peak_device);
+}
+
+TEST_F(EmulatedCuda, RefusesWhatItCannotDo) {
+  const auto code = [](const std::function<void(DeviceOptions&)>& set) {
+    DeviceOptions options;
+    set(options);
+    return code_of([&] { Device::open("cuda:0", options); });
+  };
+  EXPECT_EQ(code([](DeviceOptions&) {}), ErrorCode::kOk);
+  EXPECT_EQ(code([](DeviceOptions& o) { o.tf32 = true; }), ErrorCode::kOk);
+  EXPECT_EQ(code([](DeviceOptions& o) { o.exact = true, o.dtype = DType::kFloat16; }), ErrorCode::kUnsupported);
+  EXPECT_EQ(code([](DeviceOptions& o) { o.tf32 = true, o.dtype = DType::kBFloat16; }), ErrorCode::kUnsupported);
+  EXPECT_EQ(code_of([] { Device::open("cuda:1", {}); }), ErrorCode::kDevice);
+  DeviceOptions tuned;
+  tuned.autotune = true;
+  EXPECT_EQ(code_of([&] { Device::open("cpu", tuned); }), ErrorCode::kUnsupported);
+}
+
+}  // namespace
+}  // namespace dpm::test

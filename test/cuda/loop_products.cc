@@ -1,0 +1,183 @@
+// Products of the emulated device: plain loops with sums in double, in place of cuDNN's. $DPM_EMULATED_PRODUCTS chooses
+// how much they do, as cuDNN's plans differ in that: `all` (the default) computes all that follows a convolution,
+// `bare` nothing of it, `none` leaves everything to our own kernels.
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+#include "core/dtype.h"
+#include "cuda/kernels/storage.h"
+#include "cuda/products/products.h"
+#include "runtime.h"
+
+namespace dpm::cuda {
+namespace {
+
+constexpr std::int64_t kWorkspace = 1024;
+
+std::string chosen() {
+  const char* value = std::getenv("DPM_EMULATED_PRODUCTS");
+  return value == nullptr ? "all" : value;
+}
+
+/// Numbers of type `type` at an address.
+struct Numbers {
+  void* data;
+  DType type;
+
+  [[nodiscard]] double get(std::int64_t i) const {
+    return static_cast<double>(load_as_float(data, type, static_cast<std::size_t>(i)));
+  }
+  void set(std::int64_t i, double value) const {
+    const auto number = static_cast<float>(value);
+    if (type == DType::kFloat32) static_cast<float*>(data)[i] = number;
+    if (type == DType::kFloat16) static_cast<Half*>(data)[i] = from_float<Half>(number);
+    if (type == DType::kBFloat16) static_cast<Bfloat16*>(data)[i] = from_float<Bfloat16>(number);
+  }
+};
+
+Numbers numbers(const void* data, DType type) { return {const_cast<void*>(data), type}; }
+
+/// The first `count` of them.
+std::vector<float> floats(const void* data, DType type, std::int64_t count) {
+  std::vector<float> values;
+  values.reserve(static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < count; ++i) values.push_back(static_cast<float>(numbers(data, type).get(i)));
+  return values;
+}
+
+/// The convolution of one output element.
+double convolved(const ConvolutionProblem& p, const float* x, const float* w, int n, int y, int column, int o) {
+  double sum = 0;
+  for (int i = 0; i < p.kernel; ++i) {
+    for (int j = 0; j < p.kernel; ++j) {
+      const int row = y * p.stride + i - p.pad_before;
+      const int col = column * p.stride + j - p.pad_before;
+      if (row < 0 || row >= p.in_height || col < 0 || col >= p.in_width) continue;
+      const std::int64_t pixel = (std::int64_t{n} * p.in_height + row) * p.in_width + col;
+      const std::int64_t tap = (std::int64_t{o} * p.kernel + i) * p.kernel + j;
+      for (int c = 0; c < p.in_channels; ++c) {
+        sum += static_cast<double>(x[pixel * p.in_pixel_stride + c]) * static_cast<double>(w[tap * p.in_channels + c]);
+      }
+    }
+  }
+  return sum;
+}
+
+void run_loops(const ConvolutionProblem& p, unsigned parts, const ConvolutionBuffers& b) {
+  // The last pixel of a range of channels ends before the next one would begin.
+  const std::int64_t pixels = std::int64_t{p.batch} * p.in_height * p.in_width;
+  const std::vector<float> x = floats(b.x, p.dtype, (pixels - 1) * p.in_pixel_stride + p.in_channels);
+  const std::int64_t taps = std::int64_t{p.kernel} * p.kernel;
+  const std::vector<float> w = floats(b.w, p.dtype, p.out_channels * taps * p.in_channels);
+  const Numbers out = numbers(b.out, p.dtype);
+  const Numbers residual = numbers(b.residual, p.dtype);
+  for (int n = 0; n < p.batch; ++n) {
+    for (int pixel = 0; pixel < p.out_height * p.out_width; ++pixel) {
+      const std::int64_t place = std::int64_t{n} * p.out_height * p.out_width + pixel;
+      for (int o = 0; o < p.out_channels; ++o) {
+        double value = convolved(p, x.data(), w.data(), n, pixel / p.out_width, pixel % p.out_width, o);
+        if ((parts & kPartBias) != 0) value += static_cast<double>(static_cast<const float*>(b.bias)[o]);
+        if ((parts & kPartResidual) != 0) value += residual.get(place * p.residual_pixel_stride + o);
+        if ((parts & kPartScale) != 0) value *= static_cast<double>(p.scale);
+        if ((parts & kPartSilu) != 0) value /= 1 + std::exp(-value);
+        out.set(place * p.out_pixel_stride + o, value);
+      }
+    }
+  }
+}
+
+class LoopConvolution : public ConvolutionPlan {
+ public:
+  LoopConvolution(const Stream& stream, const ConvolutionProblem& problem, unsigned parts)
+      : stream_(stream), problem_(problem), parts_(parts) {}
+  [[nodiscard]] unsigned fused_parts() const override { return parts_; }
+  [[nodiscard]] std::int64_t workspace_bytes() const override { return kWorkspace; }
+  void run(const ConvolutionBuffers& buffers) const override {
+    simt::submit(stream_.get(), [problem = problem_, parts = parts_, buffers] {
+      // As a library would: whatever lay there is gone.
+      std::memset(buffers.workspace, 0xFF, kWorkspace);
+      run_loops(problem, parts, buffers);
+    });
+  }
+
+ private:
+  const Stream& stream_;
+  ConvolutionProblem problem_;
+  unsigned parts_;
+};
+
+void run_loops(const AttentionProblem& p, const AttentionBuffers& b) {
+  const auto element = [&](const void* data, std::int64_t stride, int tokens, int n, int token, int channel) {
+    return numbers(data, p.dtype).get((std::int64_t{n} * tokens + token) * stride + channel);
+  };
+  std::vector<double> weight(static_cast<std::size_t>(p.key_tokens));
+  for (int row = 0; row < p.batch * p.heads * p.query_tokens; ++row) {
+    const int n = row / (p.heads * p.query_tokens);
+    const int first = row / p.query_tokens % p.heads * p.width;
+    const int query = row % p.query_tokens;
+    for (int key = 0; key < p.key_tokens; ++key) {
+      double dot = 0;
+      for (int c = first; c < first + p.width; ++c) {
+        dot += element(b.q, p.q_token_stride, p.query_tokens, n, query, c) *
+               element(b.k, p.k_token_stride, p.key_tokens, n, key, c);
+      }
+      weight[static_cast<std::size_t>(key)] = dot * static_cast<double>(p.scale);
+    }
+    const double largest = *std::max_element(weight.begin(), weight.end());
+    double sum = 0;
+    for (double& w : weight) sum += w = std::exp(w - largest);
+    for (int c = first; c < first + p.width; ++c) {
+      double value = 0;
+      for (int key = 0; key < p.key_tokens; ++key) {
+        value += weight[static_cast<std::size_t>(key)] * element(b.v, p.v_token_stride, p.key_tokens, n, key, c);
+      }
+      const std::int64_t place = (std::int64_t{n} * p.query_tokens + query) * p.out_token_stride + c;
+      numbers(b.out, p.dtype).set(place, value / sum);
+    }
+  }
+}
+
+class LoopAttention : public AttentionPlan {
+ public:
+  LoopAttention(const Stream& stream, const AttentionProblem& problem) : stream_(stream), problem_(problem) {}
+  [[nodiscard]] std::int64_t workspace_bytes() const override { return 0; }
+  void run(const AttentionBuffers& buffers) const override {
+    simt::submit(stream_.get(), [problem = problem_, buffers] { run_loops(problem, buffers); });
+  }
+
+ private:
+  const Stream& stream_;
+  AttentionProblem problem_;
+};
+
+class LoopProducts : public Products {
+ public:
+  explicit LoopProducts(const Stream& stream) : stream_(stream) {}
+  std::shared_ptr<const ConvolutionPlan> convolution(const ConvolutionProblem& problem) override {
+    check_problem(problem);
+    const unsigned parts = chosen() == "bare" ? 0 : wanted_parts(problem);
+    return std::make_shared<const LoopConvolution>(stream_, problem, parts);
+  }
+  std::shared_ptr<const AttentionPlan> attention(const AttentionProblem& problem) override {
+    return std::make_shared<const LoopAttention>(stream_, problem);
+  }
+
+ private:
+  const Stream& stream_;
+};
+
+}  // namespace
+
+std::unique_ptr<Products> make_products(const Stream& stream, const ProductsOptions& /*options*/,
+                                        std::string* description) {
+  *description = describe_products();
+  if (chosen() == "none") return nullptr;
+  return std::make_unique<LoopProducts>(stream);
+}
+
+std::string describe_products() { return "emulated products: " + chosen(); }
+
+}  // namespace dpm::cuda
