@@ -6,32 +6,69 @@ set(DPM_CUDA_ARCHITECTURES "80;86;89;90;100;120" CACHE STRING "compute capabilit
 set(dpm_cuda_wheels ${PROJECT_SOURCE_DIR}/.toolchain/cuda/nvidia)
 find_program(dpm_nvcc nvcc HINTS ${dpm_cuda_wheels}/cu13/bin $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin /usr/local/cuda/bin
   REQUIRED)
+find_library(dpm_cudart cudart_static REQUIRED
+  HINTS ${dpm_cuda_wheels}/cu13/lib $ENV{CUDA_HOME}/lib64 $ENV{CUDA_PATH}/lib64 /usr/local/cuda/lib64)
 find_path(dpm_cudnn_include cudnn_graph.h REQUIRED
   HINTS ${dpm_cuda_wheels}/cudnn/include $ENV{CUDNN_PATH}/include $ENV{CUDA_HOME}/include /usr/local/cuda/include)
 
 set(CMAKE_CUDA_COMPILER ${dpm_nvcc})
-set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+# Named below: the plug-in's linker is the C++ compiler.
+set(CMAKE_CUDA_RUNTIME_LIBRARY None)
 list(GET DPM_CUDA_ARCHITECTURES 0 dpm_oldest)
 set(CMAKE_CUDA_ARCHITECTURES ${DPM_CUDA_ARCHITECTURES})
 list(TRANSFORM CMAKE_CUDA_ARCHITECTURES APPEND "-real")
 list(APPEND CMAKE_CUDA_ARCHITECTURES ${dpm_oldest}-virtual)
 enable_language(CUDA)
 
-# Everything but the entry point, for the plug-in and for tests.
+# In parts that tests link, too.
 file(GLOB dnn_sources CONFIGURE_DEPENDS ${cuda}/dnn/*.cc)
 add_library(dpm_cuda_kernels STATIC ${kernel_sources})
+add_library(dpm_cuda_runtime STATIC ${cuda_runtime_sources})
 add_library(dpm_cuda_dnn STATIC ${dnn_sources} ${product_sources})
-foreach(target dpm_cuda_kernels dpm_cuda_dnn)
+foreach(target dpm_cuda_kernels dpm_cuda_runtime dpm_cuda_dnn)
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR} ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
   target_link_libraries(${target} PUBLIC dpm_core)
 endforeach()
 
 target_compile_options(dpm_cuda_kernels PRIVATE -std=c++20 -Werror all-warnings -Xcompiler=-fvisibility=hidden)
 set_target_properties(dpm_cuda_kernels PROPERTIES POSITION_INDEPENDENT_CODE ON)
+dpm_target_options(dpm_cuda_runtime)
 dpm_target_options(dpm_cuda_dnn)
 target_include_directories(dpm_cuda_dnn SYSTEM PUBLIC ${dpm_cudnn_include})
+# Nothing of the runtime is loaded: cudart is linked in, and it opens the driver when it is used.
+target_link_libraries(dpm_cuda_runtime PUBLIC ${dpm_cudart} Threads::Threads ${CMAKE_DL_LIBS} rt)
+target_link_libraries(dpm_cuda_dnn PUBLIC dpm_cuda_runtime)
+target_link_libraries(dpm_cuda_kernels PUBLIC dpm_cuda_runtime)
 
 add_library(dpm_cuda MODULE ${cuda_sources})
 dpm_loadable_options(dpm_cuda)
 set_target_properties(dpm_cuda PROPERTIES PREFIX "lib" SUFFIX ".so")
 target_link_libraries(dpm_cuda PRIVATE dpm_cuda_kernels dpm_cuda_dnn)
+
+if(DPM_TESTS)
+  include(googletest)
+  # cuDNN's graphs and plans; needs the library, and no card: a stand-in takes the driver's place where there is none.
+  enable_language(C)
+  add_library(dpm_driver_stub MODULE test/cuda/dnn/driver_stub.c)
+  # Under the driver's name, in a folder where nobody else looks.
+  set_target_properties(dpm_driver_stub PROPERTIES PREFIX "lib" OUTPUT_NAME cuda SUFFIX ".so.1"
+    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/driver_stub)
+  target_link_options(dpm_driver_stub PRIVATE -Wl,-soname,libcuda.so.1)
+  file(GLOB dnn_tests CONFIGURE_DEPENDS test/cuda/dnn/*_test.cc)
+  add_executable(dpm_cudnn_tests ${dnn_tests})
+  dpm_target_options(dpm_cudnn_tests)
+  target_include_directories(dpm_cudnn_tests PRIVATE test/cuda/dnn)
+  target_compile_definitions(dpm_cudnn_tests PRIVATE
+    DPM_SOURCE_DIR="${PROJECT_SOURCE_DIR}" DPM_DRIVER_STUB="$<TARGET_FILE:dpm_driver_stub>")
+  target_link_libraries(dpm_cudnn_tests PRIVATE dpm_cuda_dnn dpm_cuda_runtime GTest::gtest_main)
+  add_dependencies(dpm_cudnn_tests dpm_driver_stub)
+
+  # The tests of kernels and of the device, the same as on the emulation, for a machine with a card.
+  file(GLOB device_tests CONFIGURE_DEPENDS test/cuda/*_kernel_test.cc)
+  add_executable(dpm_device_tests ${device_tests} test/cuda/device_test.cc test/cuda/device_tests_main.cc
+    test/native/graph_runner.cc test/native/random_network.cc)
+  dpm_target_options(dpm_device_tests)
+  target_include_directories(dpm_device_tests PRIVATE test/cuda test/native)
+  target_link_libraries(dpm_device_tests PRIVATE dpm_cuda_kernels dpm_cuda_runtime GTest::gtest)
+  add_dependencies(dpm_device_tests dpm_cuda dpm_reference)
+endif()

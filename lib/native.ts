@@ -191,6 +191,58 @@ export interface NativeRunResult {
   snapshots: { record: number; images: Float32Array }[];
 }
 
+/** A map of one sample and where in its storage it lies. */
+export interface NativeMap {
+  /** Index of the value in the graph. */
+  value: number;
+  channels: number;
+  height: number;
+  width: number;
+  /** The first of its channels, and all channels of a pixel, in the storage it shares with other values. */
+  firstChannel: number;
+  pixelStride: number;
+  /** What the storage is: inside the network, or one of its inputs and outputs. */
+  role: 'internal' | 'image' | 'time' | 'label' | 'output' | 'head';
+}
+
+/** One operation of a graph after fusion; fields as in native/backend/backend.h. */
+export interface NativeNode {
+  name: string;
+  op:
+    | 'time_embedding'
+    | 'embedding'
+    | 'convolution'
+    | 'group_norm'
+    | 'attention'
+    | 'bias'
+    | 'channel_add'
+    | 'scale_shift'
+    | 'silu'
+    | 'add'
+    | 'affine'
+    | 'concat'
+    | 'upsample'
+    | 'average_pool';
+  /** A convolution's are its map, its channel vector and its residual. */
+  inputs: readonly (NativeMap | null)[];
+  output: NativeMap;
+  /** Weights stacked along the output channels. */
+  parts: number;
+  weightElements: number;
+  /** For one sample. */
+  multiplyAdds: number;
+  kernel: number;
+  stride: number;
+  padBefore: number;
+  padAfter: number;
+  heads: number;
+  groups: number;
+  scale: number;
+  bias: boolean;
+  upsample: boolean;
+  silu: boolean;
+}
+
 export interface NativeNetwork {
   readonly info: NativeNetworkInfo;
   /**
@@ -216,6 +268,8 @@ export interface NativeNetwork {
   run(request: NativeRunRequest): Promise<NativeRunResult>;
   /** Time per node of one evaluation, milliseconds (median of `repeats`). */
   profile(batch: number, repeats: number): Promise<{ name: string; milliseconds: number; multiplyAdds: number }[]>;
+  /** The graph after fusion, in order of evaluation. */
+  nodes(): NativeNode[];
   close(): Promise<void>;
 }
 

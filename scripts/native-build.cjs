@@ -2,7 +2,8 @@
 'use strict';
 // The one door to the native build. `npm run build:native`, `npm test`, node-gyp (through binding.gyp), prebuildify (as
 // its --node-gyp) and users who build the published package all come here. It runs cmake-js in build/cmake and copies
-// the addon and its plug-ins to build/Release, where node-gyp-build looks first.
+// the addon and its plug-ins to build/Release, where node-gyp-build looks first. With --cuda, or DPM_CUDA=1, the plug-in for
+// CUDA is among them; that needs nvcc and cuDNN's headers (cmake/cuda.cmake).
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
@@ -17,6 +18,7 @@ const { values: options } = parseArgs({
     config: { type: 'string', default: 'Release' },
     out: { type: 'string' },
     tests: { type: 'boolean', default: false },
+    cuda: { type: 'boolean', default: process.env.DPM_CUDA === '1' },
     'run-tests': { type: 'boolean', default: false },
   },
 });
@@ -52,7 +54,8 @@ function cmakeJs(step, ...more) {
 }
 
 // Always configure: `cmake-js build` alone skips it, and with it new options, once there is a CMakeCache.txt.
-cmakeJs('configure', `--CDDPM_TESTS=${options.tests ? 'ON' : 'OFF'}`);
+const onOff = (wanted) => (wanted ? 'ON' : 'OFF');
+cmakeJs('configure', `--CDDPM_TESTS=${onOff(options.tests)}`, `--CDDPM_CUDA=${onOff(options.cuda)}`);
 cmakeJs('build', '--parallel', String(os.availableParallelism()));
 
 const out = path.resolve(root, options.out ?? path.join('build', options.config));

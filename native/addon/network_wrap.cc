@@ -1,5 +1,6 @@
 #include "addon/network_wrap.h"
 
+#include <array>
 #include <chrono>
 
 #include "addon/cancel_token.h"
@@ -145,6 +146,63 @@ class ProfileJob : public PromiseJob {
   std::vector<NodeTime> times_;
 };
 
+constexpr std::array kOperations = {"time_embedding", "embedding",   "convolution", "group_norm",  "attention",
+                                    "bias",           "channel_add", "scale_shift", "silu",        "add",
+                                    "affine",         "concat",      "upsample",    "average_pool"};
+static_assert(kOperations.size() == DPM_OP_AVERAGE_POOL + 1);
+
+constexpr std::array kRoles = {"internal", "image", "time", "label", "output", "head"};
+static_assert(kRoles.size() == DPM_ROLE_HEAD + 1);
+
+/// What a value is and where in its storage it lies; null where there is none.
+Napi::Value map_of(Napi::Env env, const graph::Graph& graph, int index) {
+  if (index < 0) return env.Null();
+  const graph::Value& value = graph.values[static_cast<std::size_t>(index)];
+  int first_channel = 0;
+  for (int at = index; graph.values[static_cast<std::size_t>(at)].parent >= 0;) {
+    first_channel += graph.values[static_cast<std::size_t>(at)].channel_offset;
+    at = graph.values[static_cast<std::size_t>(at)].parent;
+  }
+  const graph::Value& root = graph.values[static_cast<std::size_t>(graph.root(index))];
+  Napi::Object map = Napi::Object::New(env);
+  const auto set = [&](const char* key, int number) { map.Set(key, Napi::Number::New(env, number)); };
+  set("value", index);
+  set("channels", value.channels);
+  set("height", value.height);
+  set("width", value.width);
+  set("firstChannel", first_channel);
+  set("pixelStride", root.channels);
+  map.Set("role", Napi::String::New(env, kRoles[static_cast<std::size_t>(root.role)]));
+  return map;
+}
+
+Napi::Object node_of(Napi::Env env, const graph::Graph& graph, const graph::Node& node) {
+  Napi::Object object = Napi::Object::New(env);
+  const auto set = [&](const char* key, double number) { object.Set(key, Napi::Number::New(env, number)); };
+  object.Set("name", Napi::String::New(env, node.name));
+  object.Set("op", Napi::String::New(env, kOperations[static_cast<std::size_t>(node.op)]));
+  Napi::Array inputs = Napi::Array::New(env, node.inputs.size());
+  for (std::uint32_t i = 0; i < node.inputs.size(); ++i) inputs.Set(i, map_of(env, graph, node.inputs[i]));
+  object.Set("inputs", inputs);
+  object.Set("output", map_of(env, graph, node.output));
+  std::int64_t weights = 0;
+  for (const int weight : node.weights) weights += graph.constants[static_cast<std::size_t>(weight)].elements();
+  set("parts", static_cast<double>(graph::LoweredGraph::lower(node).parts));
+  set("weightElements", static_cast<double>(weights));
+  set("multiplyAdds", static_cast<double>(graph::multiply_adds(graph, node)));
+  set("kernel", node.kernel);
+  set("stride", node.stride);
+  set("padBefore", node.pad_before);
+  set("padAfter", node.pad_after);
+  set("heads", node.heads);
+  set("groups", node.groups);
+  set("scale", node.scale);
+  object.Set("bias", Napi::Boolean::New(env, !node.biases.empty()));
+  object.Set("upsample", Napi::Boolean::New(env, node.upsample));
+  object.Set("silu", Napi::Boolean::New(env, node.silu));
+  return object;
+}
+
 Napi::Object facts(Napi::Env env, const NetworkInfo& info) {
   Napi::Object object = Napi::Object::New(env);
   const auto set = [&](const char* key, double value) { object.Set(key, Napi::Number::New(env, value)); };
@@ -159,11 +217,11 @@ Napi::Object facts(Napi::Env env, const NetworkInfo& info) {
 }  // namespace
 
 void NetworkWrap::define(Napi::Env env) {
-  const Napi::Function constructor =
-      DefineClass(env, "Network",
-                  {InstanceMethod<&NetworkWrap::forward>("forward"),
-                   InstanceMethod<&NetworkWrap::forward_sync>("forwardSync"), InstanceMethod<&NetworkWrap::run>("run"),
-                   InstanceMethod<&NetworkWrap::profile>("profile"), InstanceMethod<&NetworkWrap::close>("close")});
+  const Napi::Function constructor = DefineClass(
+      env, "Network",
+      {InstanceMethod<&NetworkWrap::forward>("forward"), InstanceMethod<&NetworkWrap::forward_sync>("forwardSync"),
+       InstanceMethod<&NetworkWrap::run>("run"), InstanceMethod<&NetworkWrap::profile>("profile"),
+       InstanceMethod<&NetworkWrap::nodes>("nodes"), InstanceMethod<&NetworkWrap::close>("close")});
   Environment::of(env).network_constructor = Napi::Persistent(constructor);
 }
 
@@ -236,6 +294,15 @@ Napi::Value NetworkWrap::profile(const Napi::CallbackInfo& info) {
     return submit(info.Env(), *engine_,
                   std::make_unique<ProfileJob>(info.Env(), info.This().As<Napi::Object>(), engine_, network(),
                                                static_cast<int>(batch), static_cast<int>(repeats)));
+  });
+}
+
+Napi::Value NetworkWrap::nodes(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&]() -> Napi::Value {
+    const graph::Graph& graph = network()->graph();
+    Napi::Array array = Napi::Array::New(info.Env(), graph.nodes.size());
+    for (std::uint32_t i = 0; i < graph.nodes.size(); ++i) array.Set(i, node_of(info.Env(), graph, graph.nodes[i]));
+    return array;
   });
 }
 

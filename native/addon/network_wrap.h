@@ -26,6 +26,7 @@ class NetworkWrap : public Napi::ObjectWrap<NetworkWrap> {
   void forward_sync(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);
   Napi::Value profile(const Napi::CallbackInfo& info);
+  Napi::Value nodes(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
   [[nodiscard]] const std::shared_ptr<Network>& network() const;

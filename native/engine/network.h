@@ -46,6 +46,8 @@ class Network {
 
   [[nodiscard]] const NetworkInfo& info() const { return info_; }
   [[nodiscard]] const NetworkShape& shape() const { return shape_; }
+  /// After fusion; constants have their shapes, no data. Does not change.
+  [[nodiscard]] const graph::Graph& graph() const { return graph_; }
   [[nodiscard]] Device& device() const { return *device_; }
 
   /// Makes evaluations of up to `batch` samples possible without further allocation.

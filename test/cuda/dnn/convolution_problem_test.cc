@@ -28,7 +28,11 @@ ConvolutionProblem sample() {
 /// The sample with one field changed, for each field.
 std::vector<ConvolutionProblem> variants() {
   std::vector<ConvolutionProblem> all;
-  const auto add = [&](auto change) { change(all.emplace_back(sample())); };
+  const auto add = [&](auto change) {
+    ConvolutionProblem problem = sample();
+    change(problem);
+    all.push_back(problem);
+  };
   add([](auto& p) { p.batch = 3; });
   add([](auto& p) { p.in_channels = 63; });
   add([](auto& p) { p.in_height = 17; });

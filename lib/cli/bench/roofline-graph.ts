@@ -1,0 +1,31 @@
+import { mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { elementCount } from '../../arrays.js';
+import { requiredTensors } from '../../checkpoint/network.js';
+import type { Device } from '../../device.js';
+import { nativeWork } from '../../errors.js';
+import type { NativeNode, NativeUNet, NativeWeight } from '../../native.js';
+
+/** The graph of a network after fusion for `device`. All weights share the same zeros, since none is evaluated. */
+export async function graphOf(device: Device, description: NativeUNet): Promise<NativeNode[]> {
+  const tensors: NativeWeight[] = [];
+  for (const [name, shape] of requiredTensors(description)) {
+    tensors.push({ name, file: 0, dtype: 'BF16', shape, offset: 0, bytes: 2 * elementCount(shape) });
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'dpm-bench-'));
+  try {
+    const path = join(folder, 'zeros.bin');
+    const file = await open(path, 'wx');
+    await file.truncate(Math.max(...tensors.map(({ bytes }) => bytes))).finally(() => file.close());
+    const network = await nativeWork(() => device.engine.loadNetwork(description, { files: [path], tensors }));
+    try {
+      return network.nodes();
+    } finally {
+      await network.close();
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}

@@ -1,0 +1,80 @@
+// A roofline: how long kernels take when each of them waits for its products or for its bytes, whichever is longer.
+import type { NativeNode } from '../../native.js';
+import type { Rates } from './roofline-cards.js';
+import { cudaNodes, evaluationKernels, kernelKinds, stepKernels, type Kernel, type KernelKind } from './roofline-kernels.js';
+import type { RooflineType } from './roofline-layout.js';
+
+/** Sums over the kernels of one step (network evaluation and update) of a batch. */
+export interface StepCost {
+  /** Kernels. */
+  launches: number;
+  /** FLOP, two per multiply-add of the network. */
+  flops: number;
+  /** Bytes read and written. */
+  bytes: number;
+}
+
+/** The time of a step on a card. */
+export interface StepTime {
+  /** Sum over kernels of the longer of products and bytes. */
+  seconds: number;
+  /** Share of `seconds` in kernels that wait for bytes. */
+  memoryBound: number;
+  /** Share of `seconds` of every kind of kernel. */
+  shares: Record<KernelKind, number>;
+}
+
+/** The kernels of one step of a trajectory; elements of a state follow from the graph's image. */
+export function kernelsOfStep(nodes: readonly NativeNode[], type: RooflineType): Kernel[] {
+  const lowered = cudaNodes(nodes);
+  const image = lowered.flatMap(({ inputs }) => inputs).find((map) => map?.role === 'image');
+  const elements = image == null ? 0 : image.channels * image.height * image.width;
+  return [...evaluationKernels(lowered, type), ...stepKernels(elements)];
+}
+
+/** Bytes that a kernel moves for a batch. */
+export function kernelBytes(kernel: Kernel, batch: number): number {
+  return kernel.fixedBytes + batch * kernel.sampleBytes;
+}
+
+/** Seconds that a kernel takes for a batch, and whether it waits for its bytes. */
+export function kernelTime(kernel: Kernel, batch: number, rates: Rates): { seconds: number; waitsForBytes: boolean } {
+  const products = (batch * kernel.executedFlops) / rates[kernel.unit];
+  const bytes = kernelBytes(kernel, batch) / rates.bytes;
+  return { seconds: Math.max(products, bytes), waitsForBytes: bytes >= products };
+}
+
+/** What the kernels of a step add up to. */
+export function stepCost(kernels: readonly Kernel[], batch: number): StepCost {
+  const sum = (of: (kernel: Kernel) => number): number => kernels.reduce((total, kernel) => total + of(kernel), 0);
+  return {
+    launches: kernels.length,
+    flops: sum(({ flops }) => batch * flops),
+    bytes: sum((kernel) => kernelBytes(kernel, batch)),
+  };
+}
+
+/** How long the kernels of a step take one after the other. */
+export function stepTime(kernels: readonly Kernel[], batch: number, rates: Rates): StepTime {
+  const shares = Object.fromEntries(kernelKinds.map((kind) => [kind, 0])) as Record<KernelKind, number>;
+  let seconds = 0;
+  let waiting = 0;
+  for (const kernel of kernels) {
+    const time = kernelTime(kernel, batch, rates);
+    seconds += time.seconds;
+    if (time.waitsForBytes) waiting += time.seconds;
+    shares[kernel.kind] += time.seconds;
+  }
+  for (const kind of kernelKinds) shares[kind] /= seconds;
+  return { seconds, memoryBound: waiting / seconds, shares };
+}
+
+const largestBatch = 1024;
+
+/** The smallest batch at which less than half of the time is spent waiting for bytes; null where there is none. */
+export function computeBoundBatch(kernels: readonly Kernel[], rates: Rates): number | null {
+  for (let batch = 1; batch <= largestBatch; ++batch) {
+    if (stepTime(kernels, batch, rates).memoryBound < 0.5) return batch;
+  }
+  return null;
+}
