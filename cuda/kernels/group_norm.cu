@@ -26,12 +26,19 @@ __global__ void __launch_bounds__(kThreads, 1) group_norm_kernel(GroupNormArgume
   GroupNormHeld<T, N, K> held;
   held.load(cluster.place_in(a.x, 0), x_step, cluster.own_pixels(layout, a.pixels));
   GroupNormAffine<N> affine;
-  if (held.count > 0) affine.load(a, cluster.sample, cluster.channel);
+  Floats<N> added{};
+  if (held.count > 0) {
+    affine.load(a, cluster.sample, cluster.channel);
+    added = added_vector<N>(a, cluster.sample, cluster.channel);
+  }
 
   const float share = 1.0F / (static_cast<float>(layout.channels_of_group) * static_cast<float>(a.pixels));
-  Floats<N> mean;
-  group_sums(layout, cluster.groups, held.sum(), partial, folded, sums);
-  for_vector_groups<N>(layout, cluster.column, [&](int i, int group) { mean.value[i] = sums[group] * share; });
+  Floats<N> mean = held.sum();
+  DPM_UNROLL
+  for (int i = 0; i < N; ++i) mean.value[i] += static_cast<float>(held.count) * added.value[i];
+  group_sums(layout, cluster.groups, mean, partial, folded, sums);
+  for_vector_groups<N>(layout, cluster.column,
+                       [&](int i, int group) { mean.value[i] = sums[group] * share - added.value[i]; });
   group_sums(layout, cluster.groups, held.sum_of_squares(mean), partial, folded, sums);
   for_vector_groups<N>(layout, cluster.column,
                        [&](int i, int group) { affine.factor.value[i] *= rsqrtf(sums[group] * share + a.epsilon); });
@@ -75,7 +82,8 @@ template <int N, typename T>
 bool is_wide(const GroupNormArguments<T>& a) {
   return takes_vectors<N>(a.x, a.channels) && takes_vectors<N>(a.y, a.channels) && takes_floats<N>(a.gamma) &&
          takes_floats<N>(a.beta) &&
-         (a.scale_shift == nullptr || takes_vectors<N>(a.scale_shift, a.scale_shift_stride, a.channels));
+         (a.scale_shift == nullptr || takes_vectors<N>(a.scale_shift, a.scale_shift_stride, a.channels)) &&
+         (a.vector == nullptr || takes_vectors<N>(a.vector, a.vector_stride, a.channels));
 }
 
 }  // namespace

@@ -57,6 +57,12 @@ __global__ void __launch_bounds__(kThreads, 1)
     x += kHeld * step;
   }
 
+  if (own.count > 0) {
+    const Floats<N> added = added_vector<N>(a, cluster.sample, cluster.channel);
+    DPM_UNROLL
+    for (int i = 0; i < N; ++i) own.mean.value[i] += added.value[i];
+  }
+
   const float share = 1.0F / (static_cast<float>(layout.channels_of_group) * static_cast<float>(end - first));
   Floats<N> terms;
   for (int i = 0; i < N; ++i) terms.value[i] = own.count * own.mean.value[i];
@@ -127,12 +133,16 @@ __global__ void __launch_bounds__(kThreads, 1)
   GroupNormHeld<T, N, kHeld> held;
   held.load(cluster.place_in(a.x, first), layout.rows * a.x.pixel_stride, cluster.own_pixels(layout, a.pixels - first));
   GroupNormAffine<N> affine;
-  if (held.count > 0) affine.load(a, cluster.sample, cluster.channel);
+  Floats<N> added{};
+  if (held.count > 0) {
+    affine.load(a, cluster.sample, cluster.channel);
+    added = added_vector<N>(a, cluster.sample, cluster.channel);
+  }
   merge(a, chunks, cluster, means, inverses);
   __syncthreads();
   Floats<N> mean;
   for_vector_groups<N>(layout, cluster.column, [&](int i, int group) {
-    mean.value[i] = means[group];
+    mean.value[i] = means[group] - added.value[i];
     affine.factor.value[i] *= inverses[group];
   });
   store_normed(cluster.place_in(a.y, first), layout.rows * a.y.pixel_stride, held, mean, affine, a.silu);

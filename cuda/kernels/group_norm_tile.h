@@ -201,6 +201,14 @@ struct GroupNormAffine {
   }
 };
 
+/// What is added to the channels of a thread's column. It moves their means and leaves the differences from these, so
+/// that nothing has to be added to the elements.
+template <int N, typename T>
+__device__ Floats<N> added_vector(const GroupNormArguments<T>& a, std::int64_t n, int c) {
+  if (a.vector == nullptr) return {};
+  return load_floats<N>(a.vector + n * a.vector_stride + c);
+}
+
 /// Writes what is held, normed, at y, y + step... `affine` has the inverse deviations in its factors.
 template <typename T, int N, int K>
 __device__ void store_normed(T* y, std::int64_t step, const GroupNormHeld<T, N, K>& held, const Floats<N>& mean,

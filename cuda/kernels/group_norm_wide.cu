@@ -26,7 +26,11 @@ __global__ void __launch_bounds__(kThreads) wide_group_kernel(GroupNormArguments
   const std::int64_t n = blockIdx.x / groups;
   const T* x = a.x.data + n * a.x.sample_stride;
   T* y = a.y.data + n * a.y.sample_stride;
-  const auto element = [&](int c, std::int64_t pixel) { return to_float(x[pixel * a.x.pixel_stride + c]); };
+  const T* vector = a.vector == nullptr ? nullptr : a.vector + n * a.vector_stride;
+  const auto element = [&](int c, std::int64_t pixel) {
+    const float value = to_float(x[pixel * a.x.pixel_stride + c]);
+    return vector == nullptr ? value : value + to_float(vector[c]);
+  };
   const float share = 1.0F / (static_cast<float>(channels) * static_cast<float>(a.pixels));
 
   float sum = 0.0F;

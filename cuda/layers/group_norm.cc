@@ -24,6 +24,7 @@ class GroupNormLayer : public Layer {
 
   void run(const RunContext& context) const override {
     const Map<const T> scale_shift = context.map<const T>(node_.inputs[1]);
+    const Map<const T> vector = context.map<const T>(node_.inputs[2]);
     GroupNormArguments<T> a{};
     a.x = context.map<const T>(node_.inputs[0]);
     a.y = context.map<T>(node_.output);
@@ -36,6 +37,8 @@ class GroupNormLayer : public Layer {
     a.beta = beta_.as<float>();
     a.scale_shift = scale_shift.data;
     a.scale_shift_stride = scale_shift.sample_stride;
+    a.vector = vector.data;
+    a.vector_stride = vector.sample_stride;
     a.silu = node_.silu != 0;
     a.workspace = static_cast<float*>(context.scratch);
     group_norm(a, context.stream);

@@ -70,7 +70,8 @@ enum dpm_op {
   DPM_OP_TIME_EMBEDDING = 0,  ///< (time) -> sinusoidal vector
   DPM_OP_EMBEDDING = 1,       ///< (label) -> row of the table in weights[0]; zero for label -1
   DPM_OP_CONVOLUTION = 2,     ///< (map[, channel vector][, residual map]) -> map; see dpm_node
-  DPM_OP_GROUP_NORM = 3,      ///< (map[, scale and shift]) -> map; weights[0] gamma, biases[0] beta
+  DPM_OP_GROUP_NORM = 3,      ///< (map[, scale and shift][, vector]) -> map; weights[0] gamma, biases[0] beta. The
+                              ///< vector is added to the map first, as by DPM_OP_CHANNEL_ADD
   DPM_OP_ATTENTION = 4,       ///< (q, k, v) -> map
   DPM_OP_BIAS = 5,            ///< (map) -> map + biases[0][c]
   DPM_OP_CHANNEL_ADD = 6,     ///< (map, vector) -> map + vector[n, c]

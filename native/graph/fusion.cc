@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <optional>
+#include <utility>
 
 namespace dpm::graph {
 namespace {
@@ -206,6 +207,23 @@ void merge_sibling_products(Graph& graph, const Supports& supports) {
   }
 }
 
+void move_vectors_to_norms(Graph& graph, const Supports& supports) {
+  const std::vector<int> uses = count_uses(graph);
+  const std::vector<int> writers = find_writers(graph);
+  for (Node& norm : graph.nodes) {
+    if (norm.op != DPM_OP_GROUP_NORM || norm.inputs[2] >= 0 || uses[norm.inputs[0]] != 1) continue;
+    if (writers[norm.inputs[0]] < 0) continue;
+    Node& producer = graph.nodes[writers[norm.inputs[0]]];
+    if (producer.op != DPM_OP_CONVOLUTION || producer.inputs[1] < 0 || !is_plain_convolution(producer)) continue;
+    Node adding = norm;
+    Node bare = producer;
+    std::swap(adding.inputs[2], bare.inputs[1]);
+    if (!supports(graph, adding) || !supports(graph, bare)) continue;
+    norm = std::move(adding);
+    producer = std::move(bare);
+  }
+}
+
 void remove_concatenations(Graph& graph, const Supports& supports) {
   for (std::size_t i = 0; i < graph.nodes.size();) {
     std::optional<Graph> without;
@@ -227,6 +245,7 @@ void fuse(Graph& graph, const Supports& supports) {
   fuse_chains(graph, biases_only);
   merge_sibling_products(graph, supports);
   fuse_chains(graph, supports);
+  move_vectors_to_norms(graph, supports);
   remove_concatenations(graph, supports);
 }
 

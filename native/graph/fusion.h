@@ -24,6 +24,10 @@ void fuse_chains(Graph& graph, const Supports& supports);
 void remove_concatenations(Graph& graph, const Supports& supports);
 
 /// All passes in order.
+/// Takes the channel vector out of convolutions whose result only a group norm reads, and lets the norm add it: where the
+/// norm is one kernel and the convolution another's, the sum costs no pass of its own.
+void move_vectors_to_norms(Graph& graph, const Supports& supports);
+
 void fuse(Graph& graph, const Supports& supports);
 
 }  // namespace dpm::graph

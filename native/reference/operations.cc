@@ -151,7 +151,7 @@ bool supports(const dpm_graph& graph, const dpm_node& node) {
   if (node.op == DPM_OP_CONVOLUTION) {
     return node.biases == nullptr && node.inputs[1] < 0 && node.inputs[2] < 0 && node.scale == 1.0F;
   }
-  return node.op != DPM_OP_GROUP_NORM || node.inputs[1] < 0;
+  return node.op != DPM_OP_GROUP_NORM || (node.inputs[1] < 0 && node.inputs[2] < 0);
 }
 
 void run_node(const dpm_network::Node& layer, const Map* inputs, const Map& out) {

@@ -44,15 +44,21 @@ void compare_networks(std::uint32_t seeds) {
       EXPECT_LT(difference, tolerance_of(dtype)) << "seed " << seed << ", type " << static_cast<int>(dtype);
     }
   }
-  EXPECT_GT(compared, static_cast<int>(seeds) / 2);
+  EXPECT_GE(compared, static_cast<int>(seeds) / 2);
 }
 
 #if defined(DPM_EMULATED_PLUGIN)
+#if defined(__SANITIZE_ADDRESS__)
+constexpr std::uint32_t kNetworks = 2;
+#else
+constexpr std::uint32_t kNetworks = 8;
+#endif
+
 TEST_F(CudaDevice, RandomNetworksAgreeWhateverTheProductsJoin) {
   for (const char* products : {"all", "bare", "none"}) {
     const ScopedEnvironment chosen("DPM_EMULATED_PRODUCTS", products);
     SCOPED_TRACE(products);
-    compare_networks(16);
+    compare_networks(kNetworks);
   }
 }
 #else

@@ -86,6 +86,23 @@ int count(const Graph& graph, dpm_op op) {
   return found;
 }
 
+TEST(FusionOfVectors, GoesToTheNormWhereTheDeviceAddsThemThere) {
+  RandomValues random(3);
+  const auto count_vectors = [](const Graph& graph, dpm_op op, std::size_t input) {
+    int found = 0;
+    for (const Node& node : graph.nodes) found += node.op == op && node.inputs[input] >= 0 ? 1 : 0;
+    return found;
+  };
+  Graph moved = patterns(random, false);
+  graph::fuse(moved, [](const Graph&, const Node&) { return true; });
+  EXPECT_EQ(count_vectors(moved, DPM_OP_CONVOLUTION, 1), 0);
+  EXPECT_EQ(count_vectors(moved, DPM_OP_GROUP_NORM, 2), 2);
+  Graph kept = patterns(random, false);
+  graph::fuse(kept, [](const Graph&, const Node& node) { return node.op != DPM_OP_GROUP_NORM || node.inputs[2] < 0; });
+  EXPECT_EQ(count_vectors(kept, DPM_OP_CONVOLUTION, 1), 2);
+  EXPECT_EQ(count_vectors(kept, DPM_OP_GROUP_NORM, 2), 0);
+}
+
 class Fusion : public testing::TestWithParam<bool> {};
 
 TEST_P(Fusion, LeavesNoPatternAndKeepsTheResult) {

@@ -76,6 +76,9 @@ bool supports(const dpm_graph& graph, const dpm_node& node) {
     case DPM_OP_BIAS:
       return true;
     case DPM_OP_GROUP_NORM:
+      // A convolution adds its vector in the registers that it has.
+      if (node.inputs[2] >= 0) return false;
+      [[fallthrough]];
     case DPM_OP_ATTENTION:
     case DPM_OP_CHANNEL_ADD:
     case DPM_OP_SCALE_SHIFT:
