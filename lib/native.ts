@@ -224,7 +224,7 @@ export interface NativeNode {
     | 'upsample'
     | 'average_pool';
   /** A convolution's are its map, its channel vector and its residual. */
-  inputs: readonly (NativeMap | null)[];
+  inputs: readonly [NativeMap | null, NativeMap | null, NativeMap | null];
   output: NativeMap;
   /** Weights stacked along the output channels. */
   parts: number;

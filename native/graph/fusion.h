@@ -23,11 +23,11 @@ void fuse_chains(Graph& graph, const Supports& supports);
 /// copied them. The place of the output is then taken from its first part on.
 void remove_concatenations(Graph& graph, const Supports& supports);
 
-/// All passes in order.
 /// Takes the channel vector out of convolutions whose result only a group norm reads, and lets the norm add it: where the
 /// norm is one kernel and the convolution another's, the sum costs no pass of its own.
 void move_vectors_to_norms(Graph& graph, const Supports& supports);
 
+/// All passes in order.
 void fuse(Graph& graph, const Supports& supports);
 
 }  // namespace dpm::graph

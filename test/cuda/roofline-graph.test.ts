@@ -5,8 +5,8 @@ import { afterAll, expect, it } from 'vitest';
 
 import { parseDiffusersConfig } from '../../lib/checkpoint/diffusers-config.js';
 import { diffusersNetwork } from '../../lib/checkpoint/diffusers.js';
-import { cudaNodes } from '../../lib/cli/bench/roofline-fusion.js';
-import { graphOf } from '../../lib/cli/bench/roofline-graph.js';
+import { cudaNodes } from '../../lib/cli/bench/roofline/fusion.js';
+import { graphOf } from '../../lib/cli/bench/roofline/graph.js';
 import { Device } from '../../lib/device.js';
 import type { NativeNode, NativeUNet } from '../../lib/native.js';
 

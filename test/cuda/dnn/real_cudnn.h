@@ -4,7 +4,9 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <optional>
+#include <sstream>
 #include <string>
 
 #include "cuda/dnn/library.h"
@@ -26,15 +28,13 @@ inline const CudnnLibrary* real_cudnn(std::string* reason) {
   return nullptr;
 }
 
-/// An H100 as cuDNN describes it; the names are those that cuDNN 9.28 asks for.
-inline const char* h100_json() {
-  return R"({"maxGridSize":[2147483647,65535,65535],"maxBlockSize":[1024,1024,64],"regsPerBlock":65536,
-    "multiProcessorCount":132,"smCountOrigin":0,"warpSize":32,"maxSharedMemoryPerBlock":49152,
-    "maxSharedMemoryPerBlockOptin":232448,"oversizedSharedMemoryPerBlock":0,"reservedSharedMemoryPerBlock":1024,
-    "maxRegistersPerSM":65536,"maxCtasPerSM":32,"maxThreadsPerBlock":1024,"maxThreadsPerSM":2048,"pciDeviceId":0,
-    "isTccDriver":0,"supportCoopLaunch":1,"smClockRateKHz":1980000,"memClockRateKHz":2619000,"memoryBusWidth":5120,
-    "l2CacheSize":52428800,"deviceName":"NVIDIA H100 80GB HBM3","deviceVer":900,"driverVer":13000,
-    "totalGlobalMem":85000000000,"cudaDeviceId":0})";
+/// A card as cuDNN describes it, with the names that cuDNN 9.28 asks for. That of the H100 was put together from its data
+/// sheet; scripts/gpu-check reads the description of the card that it runs on.
+inline std::string card_json(const std::string& name) {
+  std::ifstream file(std::string(DPM_SOURCE_DIR "/test/cuda/dnn/cards/") + name + ".json");
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
 }
 
 class RealCudnn : public testing::Test {
@@ -61,7 +61,7 @@ class RealCudnnForCard : public RealCudnn {
     if (has_driver()) GTEST_SKIP() << "skipped: there is a driver";
     // Which values the description needs changes with the version.
     if (library().version < 92800) GTEST_SKIP() << "skipped: the description of the card is one of cuDNN 9.28";
-    device_.emplace(make_device(library(), h100_json()));
+    device_.emplace(make_device(library(), card_json("h100")));
   }
 
   [[nodiscard]] PlanTarget target() const { return {nullptr, &*device_}; }

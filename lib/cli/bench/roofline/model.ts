@@ -1,8 +1,9 @@
 // A roofline: how long kernels take when each of them waits for its products or for its bytes, whichever is longer.
-import type { NativeNode } from '../../native.js';
-import type { Rates } from './roofline-cards.js';
-import { cudaNodes, evaluationKernels, kernelKinds, stepKernels, type Kernel, type KernelKind } from './roofline-kernels.js';
-import type { RooflineType } from './roofline-layout.js';
+import type { NativeNode } from '../../../native.js';
+import type { Rates } from './cards.js';
+import { cudaNodes } from './fusion.js';
+import { evaluationKernels, kernelKinds, stepKernels, type Kernel, type KernelKind } from './kernels.js';
+import type { RooflineType } from './layout.js';
 
 /** Sums over the kernels of one step (network evaluation and update) of a batch. */
 export interface StepCost {
@@ -10,8 +11,9 @@ export interface StepCost {
   launches: number;
   /** FLOP, two per multiply-add of the network. */
   flops: number;
-  /** Bytes read and written. */
+  /** Bytes read and written, and those of them that do not grow with the batch: the weights. */
   bytes: number;
+  weightBytes: number;
 }
 
 /** The time of a step on a card. */
@@ -27,8 +29,8 @@ export interface StepTime {
 /** The kernels of one step of a trajectory; elements of a state follow from the graph's image. */
 export function kernelsOfStep(nodes: readonly NativeNode[], type: RooflineType): Kernel[] {
   const lowered = cudaNodes(nodes);
-  const image = lowered.flatMap(({ inputs }) => inputs).find((map) => map?.role === 'image');
-  const elements = image == null ? 0 : image.channels * image.height * image.width;
+  const image = lowered.flatMap(({ inputs }) => inputs).find((map) => map?.role === 'image') ?? null;
+  const elements = image === null ? 0 : image.channels * image.height * image.width;
   return [...evaluationKernels(lowered, type), ...stepKernels(elements)];
 }
 
@@ -51,6 +53,7 @@ export function stepCost(kernels: readonly Kernel[], batch: number): StepCost {
     launches: kernels.length,
     flops: sum(({ flops }) => batch * flops),
     bytes: sum((kernel) => kernelBytes(kernel, batch)),
+    weightBytes: sum(({ fixedBytes }) => fixedBytes),
   };
 }
 
@@ -71,10 +74,19 @@ export function stepTime(kernels: readonly Kernel[], batch: number, rates: Rates
 
 const largestBatch = 1024;
 
-/** The smallest batch at which less than half of the time is spent waiting for bytes; null where there is none. */
-export function computeBoundBatch(kernels: readonly Kernel[], rates: Rates): number | null {
+/** The smallest batch whose step fulfils `condition`; null where none up to 1024 does. */
+export function firstBatch(
+  kernels: readonly Kernel[],
+  rates: Rates,
+  condition: (time: StepTime) => boolean,
+): number | null {
   for (let batch = 1; batch <= largestBatch; ++batch) {
-    if (stepTime(kernels, batch, rates).memoryBound < 0.5) return batch;
+    if (condition(stepTime(kernels, batch, rates))) return batch;
   }
   return null;
+}
+
+/** The smallest batch at which less than half of the time is spent waiting for bytes. */
+export function computeBoundBatch(kernels: readonly Kernel[], rates: Rates): number | null {
+  return firstBatch(kernels, rates, ({ memoryBound }) => memoryBound < 0.5);
 }

@@ -1,7 +1,8 @@
 // The shapes that the CUDA device asks cuDNN for (cuda/layers/convolution.cc and attention.cc).
-import type { NativeMap, NativeNode } from '../../native.js';
-import { cudaNodes, isLinear, paddedChannels } from './roofline-kernels.js';
-import { elementBytes, storedPixelStride, type RooflineType } from './roofline-layout.js';
+import type { NativeMap, NativeNode } from '../../../native.js';
+import { cudaNodes } from './fusion.js';
+import { isLinear, paddedChannels } from './kernels.js';
+import { elementBytes, storedPixelStride, type RooflineType } from './layout.js';
 
 const comment =
   '# Products of the benchmark networks in bf16 (dpm bench roofline --shapes). Rows of kind attention have, after ' +
@@ -40,12 +41,12 @@ function isAligned(map: NativeMap, type: RooflineType): boolean {
 function convolutionRow(node: NativeNode, x: NativeMap, type: RooflineType): Cell[] | null {
   const { output } = node;
   const [, vector, residual] = node.inputs;
-  const maps = residual == null ? [x, output] : [x, output, residual];
+  const maps = residual === null ? [x, output] : [x, output, residual];
   if (!maps.every((map) => isAligned(map, type))) return null;
   const { inputs, outputs } = paddedChannels(node, type);
   // What comes after a channel vector is not cuDNN's.
-  const joins = vector == null;
-  const joined = joins ? (residual ?? null) : null;
+  const joins = vector === null;
+  const joined = joins ? residual : null;
   return [
     'convolution',
     ...[inputs, x.height, x.width, storedPixelStride(x, type)],
@@ -68,7 +69,7 @@ function attentionRow(node: NativeNode, type: RooflineType): Cell[] | null {
 function row(node: NativeNode, type: RooflineType): Cell[] | null {
   const [x] = node.inputs;
   if (node.op === 'attention') return attentionRow(node, type);
-  return node.op === 'convolution' && x != null && !isLinear(node) ? convolutionRow(node, x, type) : null;
+  return node.op === 'convolution' && x !== null && !isLinear(node) ? convolutionRow(node, x, type) : null;
 }
 
 /** The distinct shapes of all graphs, in bf16, as the lines of a table with tabs. */

@@ -1,6 +1,6 @@
 // The kernels that the CUDA device with cuDNN launches for a graph, their FLOPs and bytes.
-import type { NativeMap, NativeNode } from '../../native.js';
-import type { Unit } from './roofline-cards.js';
+import type { NativeMap, NativeNode } from '../../../native.js';
+import type { Unit } from './cards.js';
 import {
   convolutionChannels,
   elementBytes,
@@ -8,7 +8,7 @@ import {
   normPasses,
   storedPixelStride,
   type RooflineType,
-} from './roofline-layout.js';
+} from './layout.js';
 
 /** Parts of a step that are summed up by themselves. */
 export const kernelKinds = [
@@ -52,9 +52,9 @@ function moving(name: string, kind: KernelKind, sampleBytes: number, fixedBytes 
   return { name, kind, unit: 'f32', flops: 0, executedFlops: 0, fixedBytes, sampleBytes };
 }
 
-function input(node: NativeNode, index: number): NativeMap {
+function input(node: NativeNode, index: 0 | 1 | 2): NativeMap {
   const map = node.inputs[index];
-  if (map == null) throw new Error(`${node.name} has no input ${index}`);
+  if (map === null) throw new Error(`${node.name} has no input ${index}`);
   return map;
 }
 
@@ -65,8 +65,8 @@ export function isLinear(node: NativeNode): boolean {
     node.op === 'convolution' &&
     node.kernel === 1 &&
     node.stride === 1 &&
-    node.inputs[1] == null &&
-    node.inputs[2] == null &&
+    node.inputs[1] === null &&
+    node.inputs[2] === null &&
     isVector(input(node, 0)) &&
     isVector(node.output) &&
     node.output.role === 'internal'
@@ -89,7 +89,7 @@ function linearKernel(node: NativeNode, type: RooflineType): Kernel {
 
 /** Input and output channels of a convolution as cuDNN sees them. */
 export function paddedChannels(node: NativeNode, type: RooflineType): { inputs: number; outputs: number } {
-  const isPlain = node.inputs[1] == null && node.inputs[2] == null;
+  const isPlain = node.inputs[1] === null && node.inputs[2] === null;
   return {
     inputs: convolutionChannels(input(node, 0), type),
     outputs: isPlain ? convolutionChannels(node.output, type) : node.output.channels,
@@ -100,7 +100,8 @@ function convolutionKernels(node: NativeNode, type: RooflineType): Kernel[] {
   const bytes = elementBytes(type);
   const { inputs, outputs } = paddedChannels(node, type);
   const { output } = node;
-  const [x, vector, residual] = [input(node, 0), node.inputs[1] ?? null, node.inputs[2] ?? null];
+  const x = input(node, 0);
+  const [, vector, residual] = node.inputs;
   const written = outputs * pixelsOf(output) * bytes;
   const added = residual === null ? 0 : mapBytes(residual, type);
   const product: Kernel = {
@@ -174,7 +175,7 @@ function embeddingKernel(node: NativeNode, type: RooflineType): Kernel {
   return moving(node.name, 'embedding', floatBytes + written, (node.output.channels / 2) * floatBytes);
 }
 
-/** The kernels of one node; an enlarged convolution has been divided before (see {@link cudaNodes}). */
+/** The kernels of one node; an enlarged convolution has been divided before (see `cudaNodes`). */
 export function kernelsOfNode(node: NativeNode, type: RooflineType): Kernel[] {
   switch (node.op) {
     case 'convolution':
@@ -203,39 +204,6 @@ export function kernelsOfNode(node: NativeNode, type: RooflineType): Kernel[] {
   }
 }
 
-/** A graph fused for the cpu device as the cuda device with cuDNN fuses it: that one enlarges maps by themselves. */
-export function cudaNodes(nodes: readonly NativeNode[]): NativeNode[] {
-  return nodes.flatMap((node) => {
-    if (node.op !== 'convolution' || !node.upsample) return [node];
-    const x = input(node, 0);
-    const enlarged: NativeMap = {
-      ...x,
-      value: -1,
-      height: 2 * x.height,
-      width: 2 * x.width,
-      firstChannel: 0,
-      pixelStride: x.channels,
-      role: 'internal',
-    };
-    const plain = { parts: 0, weightElements: 0, multiplyAdds: 0, kernel: 1, padBefore: 0, padAfter: 0, scale: 1 };
-    return [
-      {
-        ...node,
-        ...plain,
-        name: `${node.name} (upsample)`,
-        op: 'upsample',
-        inputs: [x, null, null],
-        output: enlarged,
-        stride: 1,
-        bias: false,
-        silu: false,
-        upsample: false,
-      },
-      { ...node, inputs: [enlarged, ...node.inputs.slice(1)], upsample: false },
-    ];
-  });
-}
-
 /** The copies between float32 NCHW images and the network's maps: before it the image, after it every output. */
 function borderKernels(nodes: readonly NativeNode[], type: RooflineType): { load: Kernel[]; store: Kernel[] } {
   const maps = new Map<number, NativeMap>();
@@ -252,7 +220,7 @@ function borderKernels(nodes: readonly NativeNode[], type: RooflineType): { load
   return { load: copies(['image'], 'load image'), store: copies(['output', 'head'], 'store output') };
 }
 
-/** All kernels of one evaluation of `nodes`, as {@link cudaNodes} gives them. */
+/** All kernels of one evaluation of `nodes`, as `cudaNodes` gives them. */
 export function evaluationKernels(nodes: readonly NativeNode[], type: RooflineType): Kernel[] {
   const { load, store } = borderKernels(nodes, type);
   return [...load, ...nodes.flatMap((node) => kernelsOfNode(node, type)), ...store];

@@ -2,11 +2,11 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { elementCount } from '../../arrays.js';
-import { requiredTensors } from '../../checkpoint/network.js';
-import type { Device } from '../../device.js';
-import { nativeWork } from '../../errors.js';
-import type { NativeNode, NativeUNet, NativeWeight } from '../../native.js';
+import { elementCount } from '../../../arrays.js';
+import { requiredTensors } from '../../../checkpoint/network.js';
+import type { Device } from '../../../device.js';
+import { nativeWork } from '../../../errors.js';
+import type { NativeNode, NativeUNet, NativeWeight } from '../../../native.js';
 
 /** The graph of a network after fusion for `device`. All weights share the same zeros, since none is evaluated. */
 export async function graphOf(device: Device, description: NativeUNet): Promise<NativeNode[]> {

@@ -1,0 +1,143 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { loadableNetwork, readModelFolder } from '../../../checkpoint/model-folder.js';
+import { Device } from '../../../device.js';
+import type { NativeUNet } from '../../../native.js';
+import { usageError, type Call, type OptionSpecs } from '../../command.js';
+import { printJson, printLine, printTable } from '../../output.js';
+import { benchNetworks } from '../networks.js';
+import { cards, findCard } from './cards.js';
+import { graphOf } from './graph.js';
+import { rooflineTypes, type RooflineType } from './layout.js';
+import { kernelBytes, kernelsOfStep, kernelTime } from './model.js';
+import { rooflineReport } from './report.js';
+import { rooflineRows, type NamedGraph, type RooflineChoice, type RooflineRow } from './rows.js';
+import { productShapes } from './shapes.js';
+
+/** Options of `dpm bench roofline` that no other benchmark has. */
+export const rooflineOptions: OptionSpecs = {
+  card: { value: 'NAMES', help: 'roofline: a100, h100, h200, separated by commas; default all' },
+  shapes: { help: 'roofline: print the convolutions and attentions that cuDNN is asked for in bf16 instead' },
+  report: { value: 'FOLDER', help: 'roofline: write README.md and roofline.json of everything there instead' },
+};
+
+const defaultBatches = [1, 16, 128];
+
+async function descriptionOf(name: string): Promise<NativeUNet> {
+  const known = benchNetworks[name];
+  return known?.unet ?? (await loadableNetwork(await readModelFolder(name), null)).unet;
+}
+
+/** The graphs of named configurations or model folders. */
+export async function rooflineGraphs(names: readonly string[]): Promise<NamedGraph[]> {
+  // Fusion depends on the device, not on the algorithms that `exact` excludes and that take long to pack weights for.
+  const device = Device.open({ device: 'cpu', exact: true });
+  try {
+    const graphs: NamedGraph[] = [];
+    for (const network of names) graphs.push({ network, nodes: await graphOf(device, await descriptionOf(network)) });
+    return graphs;
+  } finally {
+    await device.close();
+  }
+}
+
+function chosenTypes(call: Call): readonly RooflineType[] {
+  const names = call.options.string('dtype')?.split(',') ?? ['bf16'];
+  return names.map((name) => {
+    const found = rooflineTypes.find((each) => each === name);
+    if (found === undefined) throw usageError(`--dtype has '${name}', known: ${rooflineTypes.join(', ')}`);
+    return found;
+  });
+}
+
+function choiceOf(call: Call): RooflineChoice {
+  const batches = call.options.numbers('batch') ?? defaultBatches;
+  if (!batches.every((batch) => Number.isInteger(batch) && batch > 0)) {
+    throw usageError('--batch has to be positive integers separated by commas');
+  }
+  return {
+    types: chosenTypes(call),
+    batches,
+    cards: call.options.string('card')?.split(',').map(findCard) ?? cards,
+  };
+}
+
+function printRows(rows: readonly RooflineRow[], { cards: chosen }: RooflineChoice): void {
+  printLine('a model and no measurement: per kernel the longer of FLOP and bytes, at the rates that large ones reach');
+  printTable([
+    [
+      'network',
+      'dtype',
+      'batch',
+      'launches',
+      'GFLOP',
+      'MB',
+      ...chosen.flatMap(({ name }) => [`${name} us`, '% bytes']),
+    ],
+    ...rows.map((row) => [
+      row.network,
+      row.dtype,
+      String(row.batch),
+      String(row.launches),
+      (row.flops / 1e9).toFixed(1),
+      (row.bytes / 1e6).toFixed(0),
+      ...row.cards.flatMap((time) => [time.microseconds.toFixed(0), (100 * time.memoryBound).toFixed(0)]),
+    ]),
+  ]);
+}
+
+/** Every kernel at the first type, batch and card that were chosen. */
+function printKernels({ network, nodes }: NamedGraph, { types, batches, cards: chosen }: RooflineChoice): void {
+  const [type = 'bf16', batch = 1, { title, ceiling } = findCard('h100')] = [types[0], batches[0], chosen[0]];
+  printLine(`${network}, ${type}, batch ${batch}, ${title}, by kernel:`);
+  printTable([
+    ['kernel', 'kind', 'GFLOP', 'MB', 'us', 'waits for'],
+    ...kernelsOfStep(nodes, type).map((kernel) => {
+      const { seconds, waitsForBytes } = kernelTime(kernel, batch, ceiling);
+      return [
+        kernel.name,
+        kernel.kind,
+        ((batch * kernel.flops) / 1e9).toFixed(3),
+        (kernelBytes(kernel, batch) / 1e6).toFixed(3),
+        (1e6 * seconds).toFixed(2),
+        waitsForBytes ? 'bytes' : 'products',
+      ];
+    }),
+  ]);
+}
+
+/** README.md and roofline.json of every type, batch and card. */
+export function rooflineFiles(graphs: readonly NamedGraph[]): { readme: string; json: string } {
+  const rows = rooflineRows(graphs, { types: rooflineTypes, batches: defaultBatches, cards });
+  return { readme: rooflineReport(graphs, rows, defaultBatches), json: `${JSON.stringify(rows, null, 2)}\n` };
+}
+
+async function writeReport(folder: string, graphs: readonly NamedGraph[]): Promise<void> {
+  const { readme, json } = rooflineFiles(graphs);
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, 'README.md'), readme);
+  await writeFile(join(folder, 'roofline.json'), json);
+}
+
+/** How long a step takes a card at least, from its kernels' FLOPs and bytes; no card is needed. */
+export async function benchRoofline(call: Call): Promise<void> {
+  const choice = choiceOf(call);
+  const graphs = await rooflineGraphs(call.options.string('network')?.split(',') ?? Object.keys(benchNetworks));
+  const folder = call.options.string('report');
+  if (folder !== undefined) {
+    await writeReport(folder, graphs);
+    return;
+  }
+  if (call.options.flag('shapes')) {
+    process.stdout.write(productShapes(graphs.map(({ nodes }) => nodes)));
+    return;
+  }
+  const rows = rooflineRows(graphs, choice);
+  if (call.json) {
+    for (const row of rows) printJson({ benchmark: 'roofline', ...row });
+    return;
+  }
+  printRows(rows, choice);
+  if (call.options.flag('profile')) for (const graph of graphs) printKernels(graph, choice);
+}

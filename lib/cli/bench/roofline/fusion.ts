@@ -1,0 +1,66 @@
+// The graph as it is fused for the cuda device with cuDNN, from that of the cpu device.
+import type { NativeMap, NativeNode } from '../../../native.js';
+
+/** An enlargement by itself, and the convolution of what it writes: cuDNN reads maps as they are. */
+function withoutEnlargement(node: NativeNode): NativeNode[] {
+  const [x, vector, residual] = node.inputs;
+  if (node.op !== 'convolution' || !node.upsample || x === null) return [node];
+  const { channels, height, width } = x;
+  const enlarged: NativeMap = {
+    // No other value has it, and nobody else reads this one.
+    value: -1,
+    channels,
+    height: 2 * height,
+    width: 2 * width,
+    firstChannel: 0,
+    pixelStride: channels,
+    role: 'internal',
+  };
+  const enlargement: NativeNode = {
+    name: `${node.name} (enlarged)`,
+    op: 'upsample',
+    inputs: [x, null, null],
+    output: enlarged,
+    parts: 0,
+    weightElements: 0,
+    multiplyAdds: 0,
+    kernel: 1,
+    stride: 1,
+    padBefore: 0,
+    padAfter: 0,
+    heads: 1,
+    groups: 0,
+    scale: 1,
+    bias: false,
+    upsample: false,
+    silu: false,
+  };
+  return [enlargement, { ...node, inputs: [enlarged, vector, residual], upsample: false }];
+}
+
+/** move_vectors_to_norms of native/graph/fusion.cc, which the cpu device refuses. */
+function withVectorsInNorms(nodes: readonly NativeNode[]): NativeNode[] {
+  const uses = new Map<number, number>();
+  for (const map of nodes.flatMap(({ inputs }) => inputs)) {
+    if (map !== null) uses.set(map.value, (uses.get(map.value) ?? 0) + 1);
+  }
+  const result = [...nodes];
+  const writers = new Map(nodes.map(({ output }, index) => [output.value, index]));
+  for (const [index, norm] of nodes.entries()) {
+    const [x, scaleShift, added] = norm.inputs;
+    if (norm.op !== 'group_norm' || x === null || added !== null || uses.get(x.value) !== 1) continue;
+    const writer = writers.get(x.value) ?? -1;
+    const producer = nodes[writer];
+    if (producer?.op !== 'convolution') continue;
+    const [map, vector, residual] = producer.inputs;
+    if (vector === null || residual !== null || producer.silu || producer.scale !== 1) continue;
+    result[index] = { ...norm, inputs: [x, scaleShift, vector] };
+    result[writer] = { ...producer, inputs: [map, null, null] };
+  }
+  return result;
+}
+
+/** A graph fused for the cpu device as the cuda device with cuDNN would have it. */
+export function cudaNodes(nodes: readonly NativeNode[]): NativeNode[] {
+  return withVectorsInNorms(nodes).flatMap(withoutEnlargement);
+}

@@ -1,0 +1,60 @@
+import type { NativeNode } from '../../../native.js';
+import type { Card } from './cards.js';
+import type { RooflineType } from './layout.js';
+import { kernelsOfStep, stepCost, stepTime, type StepCost } from './model.js';
+
+/** A network's graph and the name it is listed under. */
+export interface NamedGraph {
+  network: string;
+  nodes: readonly NativeNode[];
+}
+
+/** A step of one network on one card. */
+export interface CardTime {
+  card: string;
+  /** Microseconds at the rates of the data sheet, and at those that large products and copies reach. */
+  sheetMicroseconds: number;
+  microseconds: number;
+  /** Share of `microseconds` in kernels that wait for bytes. */
+  memoryBound: number;
+}
+
+/** One line of the report. */
+export interface RooflineRow extends StepCost {
+  network: string;
+  dtype: RooflineType;
+  batch: number;
+  cards: CardTime[];
+}
+
+/** What is computed. */
+export interface RooflineChoice {
+  types: readonly RooflineType[];
+  batches: readonly number[];
+  cards: readonly Card[];
+}
+
+function rounded(value: number): number {
+  return Number(value.toPrecision(5));
+}
+
+function rowsOfGraph({ network, nodes }: NamedGraph, type: RooflineType, choice: RooflineChoice): RooflineRow[] {
+  const kernels = kernelsOfStep(nodes, type);
+  return choice.batches.map((batch) => {
+    const times = choice.cards.map(({ name, sheet, ceiling }): CardTime => {
+      const { seconds, memoryBound } = stepTime(kernels, batch, ceiling);
+      return {
+        card: name,
+        sheetMicroseconds: rounded(1e6 * stepTime(kernels, batch, sheet).seconds),
+        microseconds: rounded(1e6 * seconds),
+        memoryBound: rounded(memoryBound),
+      };
+    });
+    return { network, dtype: type, batch, ...stepCost(kernels, batch), cards: times };
+  });
+}
+
+/** Every combination of what was chosen. */
+export function rooflineRows(graphs: readonly NamedGraph[], choice: RooflineChoice): RooflineRow[] {
+  return graphs.flatMap((graph) => choice.types.flatMap((type) => rowsOfGraph(graph, type, choice)));
+}
