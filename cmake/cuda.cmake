@@ -71,4 +71,14 @@ if(DPM_TESTS)
   target_include_directories(dpm_device_tests PRIVATE test/cuda test/native)
   target_link_libraries(dpm_device_tests PRIVATE dpm_cuda_kernels dpm_cuda_runtime GTest::gtest)
   add_dependencies(dpm_device_tests dpm_cuda dpm_reference)
+
+  # Tells what cuDNN plans for.
+  add_executable(dpm_describe_card test/cuda/dnn/describe_card.cc)
+  dpm_target_options(dpm_describe_card)
+  target_link_libraries(dpm_describe_card PRIVATE dpm_cuda_dnn dpm_cuda_runtime)
+
+  # scripts/gpu-check takes these two to machines with another C++ library.
+  foreach(target dpm_device_tests dpm_describe_card)
+    target_link_options(${target} PRIVATE -static-libstdc++ -static-libgcc)
+  endforeach()
 endif()

@@ -13,11 +13,11 @@ __global__ void __launch_bounds__(kThreads) peak_kernel(float* sink, int repeats
   const float factor = 0.999F;
   for (int r = 0; r < repeats; ++r) {
     for (std::uint64_t k = 0; k < kPeakMultiplyAdds / kChains; ++k) {
-      for (int i = 0; i < kChains; ++i) chain[i] = chain[i] * factor + 0.5F;
+      for (float& value : chain) value = value * factor + 0.5F;
     }
   }
   float sum = 0;
-  for (int i = 0; i < kChains; ++i) sum += chain[i];
+  for (const float value : chain) sum += value;
   sink[blockIdx.x * blockDim.x + threadIdx.x] = sum;
 }
 

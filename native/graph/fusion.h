@@ -23,8 +23,8 @@ void fuse_chains(Graph& graph, const Supports& supports);
 /// copied them. The place of the output is then taken from its first part on.
 void remove_concatenations(Graph& graph, const Supports& supports);
 
-/// Takes the channel vector out of convolutions whose result only a group norm reads, and lets the norm add it: where the
-/// norm is one kernel and the convolution another's, the sum costs no pass of its own.
+/// Takes the channel vector out of convolutions whose result only a group norm reads, and lets the norm add it: where
+/// the norm is one kernel and the convolution another's, the sum costs no pass of its own.
 void move_vectors_to_norms(Graph& graph, const Supports& supports);
 
 /// All passes in order.

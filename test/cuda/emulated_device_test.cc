@@ -138,8 +138,10 @@ TEST_F(EmulatedCuda, SeveralEnginesShareACard) {
   const std::vector<float> expected = images(*small_.load("cuda:0"), run);
   std::vector<std::unique_ptr<Network>> networks;
   std::vector<std::vector<float>> results(3);
+  networks.reserve(results.size());
   for (std::size_t i = 0; i < results.size(); ++i) networks.push_back(small_.load("cuda:0"));
   std::vector<std::thread> threads;
+  threads.reserve(results.size());
   for (std::size_t i = 0; i < results.size(); ++i) {
     threads.emplace_back([&, i] {
       for (int k = 0; k < 3; ++k) results[i] = images(*networks[i], run);

@@ -2,10 +2,10 @@
 #undef _FORTIFY_SOURCE
 #include "simt.h"
 
-#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
+#include <csetjmp>
 #include <memory>
 #include <mutex>
 #include <random>

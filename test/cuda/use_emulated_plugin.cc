@@ -3,6 +3,6 @@
 
 namespace {
 
-const int chosen = setenv("DPM_CUDA_PLUGIN", DPM_EMULATED_PLUGIN, 0);
+const int kChosen = setenv("DPM_CUDA_PLUGIN", DPM_EMULATED_PLUGIN, 0);
 
 }  // namespace
