@@ -18,6 +18,10 @@ constexpr int kOldestMajor = 8;
 /// Before the cpu's.
 constexpr int kScore = 100;
 
+struct NoSuchCard : Error {
+  explicit NoSuchCard(const std::string& message) : Error(ErrorCode::kDevice, message) {}
+};
+
 std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
@@ -38,9 +42,12 @@ std::string no_devices(cudaError_t error) {
 cudaDeviceProp usable_card(int index) {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
-  if (error != cudaSuccess || count == 0) throw Error(ErrorCode::kDevice, no_devices(error));
+  if (error != cudaSuccess || count == 0) {
+    if (index > 0) throw NoSuchCard(no_devices(error));
+    throw Error(ErrorCode::kDevice, no_devices(error));
+  }
   if (index < 0 || index >= count) {
-    throw Error(ErrorCode::kDevice, "there is no card " + std::to_string(index) + ", only " + std::to_string(count));
+    throw NoSuchCard("there is no card " + std::to_string(index) + ", only " + std::to_string(count));
   }
   cudaDeviceProp properties{};
   check_cuda(cudaGetDeviceProperties(&properties, index), "describing the card");
@@ -59,6 +66,9 @@ int probe(std::int32_t index, dpm_message* description, dpm_message* reason) {
                                  std::to_string(card.minor) + ", " + std::to_string(card.totalGlobalMem >> 20) +
                                  " MiB, " + describe_products());
     return kScore;
+  } catch (const NoSuchCard& error) {
+    set_message(reason, error.what());
+    return -1;
   } catch (...) {
     set_message(reason, current_error().second);
     return 0;
@@ -75,15 +85,17 @@ DeviceSettings settings_of(const dpm_open_options& options) {
   if (reduced && options.exact != 0)
     throw Error(ErrorCode::kUnsupported, "exact computes in f32: leave dtype out or f32");
   if (reduced && settings.tf32) throw Error(ErrorCode::kUnsupported, "tf32 is of dtype f32");
+  if (options.exact != 0 && settings.tf32) throw Error(ErrorCode::kUnsupported, "tf32 contradicts exact");
   return settings;
 }
 
 dpm_status open(const dpm_open_options* options, dpm_device** device, dpm_message* message) {
   return guarded(message, [&] {
     require(options->struct_size >= sizeof *options, "the options are of an older version");
-    const DeviceSettings settings = settings_of(*options);
+    DeviceSettings settings = settings_of(*options);
     const cudaDeviceProp card = usable_card(settings.index);
     make_current(settings.index);
+    settings.card_memory = card.totalGlobalMem;
     *device = std::make_unique<dpm_device>(settings, card.name).release();
   });
 }
@@ -103,13 +115,13 @@ dpm_status allocate(dpm_device* device, std::uint64_t bytes, dpm_buffer** buffer
   return on_device(*device, message, [&] {
     auto made = std::make_unique<dpm_buffer>();
     made->memory = device->pool.take(bytes);
+    if (made->memory.bytes() < bytes) made->memory = device->allocate(bytes);
     *buffer = made.release();
   });
 }
 
 void release(dpm_device* device, dpm_buffer* buffer) {
   if (buffer == nullptr) return;
-  (void)cudaSetDevice(device->settings.index);
   device->pool.give(std::move(buffer->memory));
   std::unique_ptr<dpm_buffer>{buffer}.reset();
 }
@@ -140,16 +152,17 @@ int supports_node(dpm_device* device, const dpm_graph* graph, const dpm_node* no
 }
 
 dpm_status load(dpm_device* device, const dpm_graph* graph, dpm_network** network, dpm_message* message) {
-  return on_device(*device, message, [&] { *network = std::make_unique<dpm_network>(*device, *graph).release(); });
+  return on_device(*device, message, [&] {
+    device->free_buried();
+    *network = std::make_unique<dpm_network>(*device, *graph).release();
+  });
 }
 
-void unload(dpm_network* network) {
-  (void)cudaSetDevice(network->device.settings.index);
-  std::unique_ptr<dpm_network>{network}.reset();
-}
+void unload(dpm_network* network) { network->device.bury(std::unique_ptr<dpm_network>{network}); }
 
 dpm_status compile(dpm_network* network, const dpm_plan* plan, dpm_executable** executable, dpm_message* message) {
   return on_device(network->device, message, [&] {
+    network->device.free_buried();
     auto made = std::make_unique<dpm_executable>(*network, *plan);
     made->prepare(static_cast<int>(plan->batch));
     *executable = made.release();
@@ -157,8 +170,7 @@ dpm_status compile(dpm_network* network, const dpm_plan* plan, dpm_executable** 
 }
 
 void discard(dpm_executable* executable) {
-  (void)cudaSetDevice(executable->network.device.settings.index);
-  std::unique_ptr<dpm_executable>{executable}.reset();
+  executable->network.device.bury(std::unique_ptr<dpm_executable>{executable});
 }
 
 dpm_status run(dpm_executable* executable, const dpm_bindings* bindings, double* node_seconds, dpm_message* message) {

@@ -1,13 +1,42 @@
 #include "cuda/device.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "cuda/runtime/check.h"
 
+namespace {
+
+/// Of one product: some algorithms of cuDNN would take gigabytes for little.
+std::int64_t workspace_limit(const dpm::cuda::DeviceSettings& settings) {
+  constexpr std::uint64_t kLimit = std::uint64_t{1} << 30;
+  constexpr std::uint64_t kShare = 16;
+  return static_cast<std::int64_t>(std::min(kLimit, settings.card_memory / kShare));
+}
+
+}  // namespace
+
 dpm_device::dpm_device(const dpm::cuda::DeviceSettings& chosen, const std::string& card)
     : settings(chosen),
-      pool(memory),
-      products(dpm::cuda::make_products(stream, {card, chosen.autotune}, &products_description)) {}
+      products(
+          dpm::cuda::make_products(stream, {card, chosen.autotune, workspace_limit(chosen)}, &products_description)) {}
+
+dpm::cuda::DeviceMemory dpm_device::allocate(std::size_t bytes) {
+  try {
+    return {memory, bytes};
+  } catch (const dpm::Error& error) {
+    if (error.code() != dpm::ErrorCode::kOutOfMemory) throw;
+  }
+  free_buried();
+  pool.clear();
+  return {memory, bytes};
+}
+
+void dpm_device::free_buried() {
+  std::vector<std::shared_ptr<void>> freed;
+  const std::lock_guard<std::mutex> lock(buried_mutex_);
+  freed.swap(buried_);
+}
 
 void dpm_device::check_alive() const {
   if (!dead_) return;
@@ -27,7 +56,9 @@ namespace dpm::cuda {
 void make_current(int index) { check_cuda(cudaSetDevice(index), "choosing the card"); }
 
 void ensure(dpm_device& device, DeviceMemory& memory, std::size_t bytes) {
-  if (memory.bytes() < bytes) memory = DeviceMemory(device.memory, bytes);
+  if (memory.bytes() >= bytes) return;
+  memory = DeviceMemory();
+  memory = device.allocate(bytes);
 }
 
 }  // namespace dpm::cuda

@@ -6,6 +6,8 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "backend/backend.h"
 #include "backend/guard.h"
@@ -22,6 +24,7 @@ namespace dpm::cuda {
 /// What a device was opened with.
 struct DeviceSettings {
   int index = 0;
+  std::uint64_t card_memory = 0;  ///< bytes
   DType dtype = DType::kFloat32;
   bool tf32 = false;
   bool autotune = false;
@@ -46,6 +49,17 @@ struct dpm_device {
   dpm::cuda::DeviceMemory thresholds;
   dpm::cuda::DeviceMemory reductions;
 
+  /// Memory of the card; what is kept for later is given up for it. Throws Error(kOutOfMemory).
+  dpm::cuda::DeviceMemory allocate(std::size_t bytes);
+  /// Keeps what another thread has given up until the device's own next comes by: freeing memory of a card waits for
+  /// all its work.
+  template <typename T>
+  void bury(std::unique_ptr<T> thing) {
+    const std::lock_guard<std::mutex> lock(buried_mutex_);
+    buried_.push_back(std::shared_ptr<T>(std::move(thing)));
+  }
+  void free_buried();
+
   /// Throws Error(kDevice) once the card has failed.
   void check_alive() const;
   /// Remembers an error after which the card's context is of no use.
@@ -55,6 +69,9 @@ struct dpm_device {
   std::atomic<bool> dead_{false};
   mutable std::mutex failure_mutex_;
   std::string failure_;
+  std::mutex buried_mutex_;
+  // Last, as networks use the rest when they go.
+  std::vector<std::shared_ptr<void>> buried_;
 };
 
 struct dpm_buffer {
@@ -82,7 +99,7 @@ dpm_status on_device(dpm_device& device, dpm_message* message, const Body& body)
   });
 }
 
-/// Enlarges `memory` to at least `bytes`.
+/// Replaces `memory` by at least `bytes`, if it has fewer. Its contents are lost.
 void ensure(dpm_device& device, DeviceMemory& memory, std::size_t bytes);
 
 }  // namespace dpm::cuda

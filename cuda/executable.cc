@@ -64,43 +64,75 @@ dpm_executable::dpm_executable(dpm_network& owner, const dpm_plan& plan)
     if (border < 0) continue;
     const dpm::cuda::ValueInfo& info = network.values[static_cast<std::size_t>(border)];
     const auto elements = static_cast<std::size_t>(info.pixels() * info.pixel_stride) * plan.batch;
-    borders_.emplace_back(network.device.memory, elements * element);
+    borders_.push_back(network.device.allocate(elements * element));
     places_[static_cast<std::size_t>(border)] = borders_.back().as<unsigned char>();
   }
 }
 
 dpm_executable::~dpm_executable() = default;
 
-RunContext dpm_executable::context(const Evaluation& evaluation) const {
-  return {network.values,  places_,          network.device.stream.get(), evaluation.batch, scratch_.data(),
-          evaluation.time, evaluation.labels};
+int dpm_executable::computed(int samples) const {
+  // Our own kernels take any number.
+  if (network.device.products == nullptr) return samples;
+  int count = 1;
+  while (count < samples) {
+    const int half_more = count + count / 2;
+    count = half_more >= samples && count > 1 ? half_more : 2 * count;
+  }
+  return std::min(count, batch_);
 }
 
-void dpm_executable::prepare(int batch) {
-  dpm::require(batch >= 1 && batch <= batch_, "the batch is larger than the executable's");
-  if (prepared_.count(batch) != 0) return;
-  std::size_t scratch = 0;
-  for (const auto& layer : network.layers) {
-    layer->prepare(batch);
-    scratch = std::max(scratch, layer->scratch_bytes(batch));
-  }
-  if (network.device.products != nullptr) network.device.products->save();
-  if (scratch > scratch_.bytes()) {
-    network.device.stream.wait();
-    graphs.clear();
-    scratch_ = dpm::cuda::DeviceMemory(network.device.memory, scratch);
-  }
-  // Libraries load their kernels when these run first, which they may not do while a graph is captured.
+RunContext dpm_executable::context(const Evaluation& evaluation) const {
+  return {network.values,
+          places_,
+          network.device.stream.get(),
+          computed(evaluation.batch),
+          evaluation.batch,
+          scratch_.data(),
+          evaluation.time,
+          evaluation.labels};
+}
+
+void dpm_executable::ensure_scratch(int batch) {
+  std::size_t bytes = 0;
+  for (const auto& layer : network.layers) bytes = std::max(bytes, layer->scratch_bytes(batch));
+  if (bytes <= scratch_.bytes()) return;
+  network.device.stream.wait();
+  graphs.clear();
+  ensure(network.device, scratch_, bytes);
+}
+
+void dpm_executable::warm_up(int batch) {
   const std::vector<float> zeros(static_cast<std::size_t>(batch), 0.0F);
-  const dpm::cuda::DeviceMemory time(network.device.memory, zeros.size() * sizeof(float));
+  const dpm::cuda::DeviceMemory time = network.device.allocate(zeros.size() * sizeof(float));
   network.device.staging.upload(network.device.stream, time.data(), zeros.data(), time.bytes());
   Evaluation evaluation;
   evaluation.batch = batch;
   evaluation.time = time.as<float>();
-  const RunContext run = context(evaluation);
-  for (const auto& layer : network.layers) layer->run(run);
+  for (const auto& layer : network.layers) {
+    try {
+      layer->run(context(evaluation));
+    } catch (const dpm::cuda::CardFailure&) {
+      throw;
+    } catch (const dpm::Error&) {
+      // A plan that was made and does not run; our own kernel does.
+      if (!layer->refuse_plan(batch)) throw;
+      ensure_scratch(batch);
+      layer->run(context(evaluation));
+    }
+  }
   dpm::cuda::check_launches("preparing a network");
   network.device.stream.wait();
+}
+
+void dpm_executable::prepare(int samples) {
+  dpm::require(samples >= 1 && samples <= batch_, "the batch is larger than the executable's");
+  const int batch = computed(samples);
+  if (prepared_.count(batch) != 0) return;
+  for (const auto& layer : network.layers) layer->prepare(batch);
+  if (network.device.products != nullptr) network.device.products->save();
+  ensure_scratch(batch);
+  warm_up(batch);
   prepared_.insert(batch);
 }
 
@@ -150,6 +182,7 @@ void dpm_executable::profile(const Evaluation& evaluation, double* node_seconds)
     events[i + 1].record(stream);
   }
   store_outputs(evaluation, run);
+  dpm::cuda::check_launches("profiling a network");
   for (std::size_t i = 0; i < network.layers.size(); ++i) node_seconds[i] = events[i + 1].seconds_since(events[i]);
 }
 
@@ -165,6 +198,6 @@ void dpm_executable::run(const dpm_bindings& bindings, double* node_seconds) {
   if (graphs.count(key) < 2) {
     queue(evaluation);
   } else {
-    graphs.get(key, network.device.stream, [&] { queue(evaluation); }).launch(network.device.stream);
+    graphs.run(key, network.device.stream, [&] { queue(evaluation); });
   }
 }

@@ -40,9 +40,9 @@ struct dpm_executable {
   /// One evaluation; with `node_seconds`, also the time of every layer on the card.
   void run(const dpm_bindings& bindings, double* node_seconds);
 
-  /// Makes evaluations of `batch` samples possible: plans, scratch memory, and one run, after which the libraries have
+  /// Makes evaluations of `samples` possible: plans, scratch memory, and one run, after which the libraries have
   /// loaded all that they need. To be called before a capture.
-  void prepare(int batch);
+  void prepare(int samples);
   /// Queues an evaluation that was prepared.
   void queue(const dpm::cuda::Evaluation& evaluation) const;
 
@@ -55,6 +55,10 @@ struct dpm_executable {
   void load_image(const dpm::cuda::Evaluation& evaluation, const dpm::cuda::RunContext& run) const;
   void store_outputs(const dpm::cuda::Evaluation& evaluation, const dpm::cuda::RunContext& run) const;
   void profile(const dpm::cuda::Evaluation& evaluation, double* node_seconds) const;
+  /// Samples that are computed for `samples`: plans are made for few numbers of them.
+  [[nodiscard]] int computed(int samples) const;
+  void ensure_scratch(int batch);
+  void warm_up(int batch);
 
   int batch_;
   int image_;

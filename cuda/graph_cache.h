@@ -1,7 +1,7 @@
 // The graphs that were captured last, by what they do and where.
 #pragma once
 
-#include <cstdint>
+#include <cstddef>
 #include <functional>
 #include <list>
 #include <string>
@@ -24,13 +24,16 @@ class GraphKey {
   std::string bytes_;
 };
 
+/// Keeps graphs as long as they are among the last that were asked for and do not have too many nodes together.
 class GraphCache {
  public:
   /// How often `key` has been asked for since it is known, this time included.
   int count(const GraphKey& key);
-  /// The graph of `key`, captured by way of `body` when there is none. It stays valid until other graphs have been
-  /// asked for many times.
-  const Graph& get(const GraphKey& key, const Stream& stream, const std::function<void()>& body);
+  /// Launches the graph of what `body` queues, captured when there is none. Where that fails (another thread may
+  /// invalidate a capture, memory may run out) `body` queues its work itself.
+  void run(const GraphKey& key, const Stream& stream, const std::function<void()>& body);
+  /// Nodes of the graph of `key`; 0 when it has not been captured.
+  std::size_t nodes(const GraphKey& key);
   /// Forgets everything: what the graphs refer to is gone.
   void clear() { entries_.clear(); }
 
@@ -38,11 +41,14 @@ class GraphCache {
   struct Entry {
     GraphKey key;
     int count = 0;
+    int failures = 0;
     bool captured = false;
     Graph graph;
   };
 
   Entry& find(const GraphKey& key);
+  void capture(Entry& entry, const Stream& stream, const std::function<void()>& body);
+  void shrink();
 
   /// The one used last in front.
   std::list<Entry> entries_;

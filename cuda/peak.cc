@@ -33,8 +33,8 @@ double best_seconds(const Stream& stream, const Queue& queue) {
 }  // namespace
 
 double copy_gigabytes(dpm_device& device) {
-  const DeviceMemory from(device.memory, kCopyBytes);
-  const DeviceMemory to(device.memory, kCopyBytes);
+  const DeviceMemory from = device.allocate(kCopyBytes);
+  const DeviceMemory to = device.allocate(kCopyBytes);
   const double seconds = best_seconds(device.stream, [&] {
     check_cuda(cudaMemcpyAsync(to.data(), from.data(), kCopyBytes, cudaMemcpyDeviceToDevice, device.stream.get()),
                "copying");
@@ -46,7 +46,7 @@ double float_gigaflops(dpm_device& device) {
   cudaDeviceProp properties{};
   check_cuda(cudaGetDeviceProperties(&properties, device.settings.index), "describing the card");
   const unsigned blocks = static_cast<unsigned>(properties.multiProcessorCount) * kBlocksPerProcessor;
-  const DeviceMemory sink(device.memory, std::size_t{blocks} * kThreads * sizeof(float));
+  const DeviceMemory sink = device.allocate(std::size_t{blocks} * kThreads * sizeof(float));
   const double seconds = best_seconds(device.stream, [&] {
     multiply_add_peak(sink.as<float>(), blocks, kRepeats, device.stream.get());
     check_launches("multiplying");

@@ -109,7 +109,7 @@ Rows Trajectory::head_of_network() const {
 
 void Trajectory::launch_step(StepKind kind) {
   const Stream& stream = executable_.network.device.stream;
-  executable_.graphs.get(key().add(kind), stream, [&] { queue_step(kind); }).launch(stream);
+  executable_.graphs.run(key().add(kind), stream, [&] { queue_step(kind); });
 }
 
 bool Trajectory::launch_together(std::uint32_t first, std::uint32_t steps) {
@@ -119,13 +119,12 @@ bool Trajectory::launch_together(std::uint32_t first, std::uint32_t steps) {
   for (std::uint32_t step = first; step < first + steps; ++step) whole.add(kinds_[step]);
   // The first of its kind goes step by step, at hardly more cost than it takes to build the graph of all.
   if (steps < 2 || executable_.graphs.count(whole) < 2) return false;
-  const StepKind kind = kinds_[first];
-  const std::size_t nodes = executable_.graphs.get(key().add(kind), stream, [&] { queue_step(kind); }).nodes();
-  if (nodes * steps > kMostNodes) return false;
+  const std::size_t nodes = executable_.graphs.nodes(key().add(kinds_[first]));
+  if (nodes == 0 || nodes * steps > kMostNodes) return false;
   const auto all = [&] {
     for (std::uint32_t step = first; step < first + steps; ++step) queue_step(kinds_[step]);
   };
-  executable_.graphs.get(whole, stream, all).launch(stream);
+  executable_.graphs.run(whole, stream, all);
   return true;
 }
 

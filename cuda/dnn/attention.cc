@@ -63,19 +63,21 @@ Descriptor make_operation(const CudnnLibrary& library, const AttentionProblem& p
   return operation;
 }
 
-Plan make_plan(const CudnnLibrary& library, const AttentionProblem& problem, const PlanTarget& target) {
+Plan make_plan(const CudnnLibrary& library, const AttentionProblem& problem, const PlanTarget& target,
+               std::int64_t workspace_limit) {
   check_problem(library, problem);
   const Descriptor operation = make_operation(library, problem);
   const Descriptor graph = make_graph(library, std::span(&operation, 1), target);
-  std::vector<Plan> plans = find_plans(library, graph, target, {}, 1);
+  std::vector<Plan> plans = find_plans(library, graph, target, {workspace_limit, false}, 1);
   if (plans.empty()) throw Error(ErrorCode::kUnsupported, "cuDNN has no plan for " + problem_key(problem));
   return std::move(plans.front());
 }
 
 }  // namespace
 
-Attention::Attention(const CudnnLibrary& library, const AttentionProblem& problem, const PlanTarget& target)
-    : library_(&library), problem_(problem), plan_(make_plan(library, problem, target)) {}
+Attention::Attention(const CudnnLibrary& library, const AttentionProblem& problem, const PlanTarget& target,
+                     std::int64_t workspace_limit)
+    : library_(&library), problem_(problem), plan_(make_plan(library, problem, target, workspace_limit)) {}
 
 void Attention::run(cudnnHandle_t handle, const AttentionBuffers& buffers) const {
   const std::array<const void*, 4> given{buffers.q, buffers.k, buffers.v, buffers.out};

@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "cuda/dnn/convolution_graph.h"
 #include "cuda/dnn/operations.h"
+#include "cuda/runtime/check.h"
 
 namespace dpm::cuda {
 namespace {
@@ -110,10 +111,14 @@ std::vector<Convolution::Start> Convolution::restore(const CudnnLibrary& library
 
 void Convolution::keep_fastest(const ConvolutionTimer& timer, std::vector<Plan> others) {
   // A plan that fails when it runs counts as endlessly slow.
+  bool no_memory = false;
   const auto seconds = [&]() {
     try {
       return timer(*this);
-    } catch (const Error&) {
+    } catch (const CardFailure&) {
+      throw;
+    } catch (const Error& error) {
+      no_memory = no_memory || error.code() == ErrorCode::kOutOfMemory;
       return HUGE_VAL;
     }
   };
@@ -127,7 +132,10 @@ void Convolution::keep_fastest(const ConvolutionTimer& timer, std::vector<Plan> 
       std::swap(plan_, other);
     }
   }
-  if (best == HUGE_VAL) throw Error(ErrorCode::kDevice, "no plan of cuDNN runs for " + problem_key(problem_));
+  // Without memory for a trial the first plan is still the expected best.
+  if (best == HUGE_VAL && !no_memory) {
+    throw Error(ErrorCode::kUnsupported, "no plan of cuDNN runs for " + problem_key(problem_));
+  }
 }
 
 std::string Convolution::choice() const { return std::to_string(parts_) + "/" + to_text(plan_.choice); }

@@ -22,7 +22,9 @@ bool engine_allowed(const Descriptor& engine, const PlanRules& rules) {
     if (note == CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION) return true;
     if (note == CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC) return true;
     const bool rounds = note == CUDNN_NUMERICAL_NOTE_TENSOR_CORE || note == CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS;
-    return rules.exact_inputs && rounds;
+    const bool transforms = note == CUDNN_NUMERICAL_NOTE_FFT ||
+                            (note >= CUDNN_NUMERICAL_NOTE_WINOGRAD && note <= CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13);
+    return rules.exact_inputs && (rounds || transforms);
   });
 }
 
@@ -38,6 +40,15 @@ EngineChoice read_choice(const Descriptor& configuration, const Descriptor& engi
   return choice;
 }
 
+/// Plans outlive the graphs that are captured of them, which need not keep them alive, at a cost for each launch.
+void release_graphs([[maybe_unused]] const CudnnLibrary& library, [[maybe_unused]] Descriptor& plan) {
+#if CUDNN_VERSION >= 92800
+  if (library.version < 92800) return;
+  const cudnnCudaGraphRetention_t none = CUDNN_CUDA_GRAPH_RETENTION_NONE;
+  plan.set(CUDNN_ATTR_EXECUTION_PLAN_CUDA_GRAPH_RETENTION, CUDNN_TYPE_CUDA_GRAPH_RETENTION, 1, &none);
+#endif
+}
+
 /// Appends the plan of `configuration` unless it breaks the rules or does not finish.
 void add_plan(const CudnnLibrary& library, const Descriptor& configuration, const PlanTarget& target,
               const PlanRules& rules, std::vector<Plan>* plans) {
@@ -50,6 +61,7 @@ void add_plan(const CudnnLibrary& library, const Descriptor& configuration, cons
   if (target.handle != nullptr) plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, target.handle);
   if (target.device != nullptr) plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *target.device);
   plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
+  release_graphs(library, plan);
   if (!plan.try_finalize()) return;
   const std::int64_t workspace = plan.get_int64(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE);
   if (workspace > rules.workspace_limit) return;
@@ -66,6 +78,7 @@ void add_plan_if_possible(const CudnnLibrary& library, const Descriptor& configu
   }
 }
 
+/// What a heuristic proposes; nothing where it does not answer.
 std::vector<Descriptor> ask_heuristic(const CudnnLibrary& library, const Descriptor& graph, const PlanTarget& target,
                                       cudnnBackendHeurMode_t mode) {
   Descriptor heuristic(library, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, "engine heuristic");
@@ -76,6 +89,16 @@ std::vector<Descriptor> ask_heuristic(const CudnnLibrary& library, const Descrip
   const std::int64_t count = heuristic.count(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_TYPE_BACKEND_DESCRIPTOR);
   return heuristic.get_descriptors(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR,
                                    std::min(count, kMostConfigurations));
+}
+
+/// A refusal of one heuristic is no error, either.
+std::vector<Descriptor> proposals(const CudnnLibrary& library, const Descriptor& graph, const PlanTarget& target,
+                                  cudnnBackendHeurMode_t mode) {
+  try {
+    return ask_heuristic(library, graph, target, mode);
+  } catch (const Error&) {
+    return {};
+  }
 }
 
 Descriptor make_knob(const CudnnLibrary& library, std::int64_t kind, std::int64_t value) {
@@ -119,7 +142,7 @@ std::vector<Plan> find_plans(const CudnnLibrary& library, const Descriptor& grap
   std::vector<Plan> plans;
   for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
     if (plans.size() >= limit) break;
-    for (const Descriptor& configuration : ask_heuristic(library, graph, target, mode)) {
+    for (const Descriptor& configuration : proposals(library, graph, target, mode)) {
       add_plan_if_possible(library, configuration, target, rules, &plans);
       if (plans.size() >= limit) break;
     }

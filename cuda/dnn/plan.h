@@ -22,7 +22,7 @@ struct PlanTarget {
 struct PlanRules {
   /// Largest workspace, bytes.
   std::int64_t workspace_limit = std::numeric_limits<std::int64_t>::max();
-  /// Keeps engines out that round float32 inputs, as tensor cores do.
+  /// Keeps engines out that round float32 inputs, as tensor cores do, or transform them.
   bool exact_inputs = false;
 };
 

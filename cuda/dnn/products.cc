@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 #include <utility>
 
 #include "core/error.h"
@@ -11,6 +12,7 @@
 #include "cuda/dnn/library.h"
 #include "cuda/dnn/plan_cache.h"
 #include "cuda/dnn/timing.h"
+#include "cuda/runtime/check.h"
 
 namespace dpm::cuda {
 namespace {
@@ -19,16 +21,26 @@ namespace {
 class Handle {
  public:
   Handle(const CudnnLibrary& library, const Stream& stream) : library_(library) {
-    check_cudnn(library, library.create(&handle_), "creating the handle");
-    check_cudnn(library, library.set_stream(handle_, stream.get()), "setting the stream");
+    {
+      const std::unique_lock<std::shared_mutex> nobody_captures(capture_mutex());
+      check_cudnn(library, library.create(&handle_), "creating the handle");
+    }
+    const cudnnStatus_t status = library.set_stream(handle_, stream.get());
+    if (status != CUDNN_STATUS_SUCCESS) destroy();
+    check_cudnn(library, status, "setting the stream");
   }
-  ~Handle() { library_.destroy(handle_); }
+  ~Handle() { destroy(); }
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
 
   [[nodiscard]] cudnnHandle_t get() const { return handle_; }
 
  private:
+  void destroy() {
+    const std::unique_lock<std::shared_mutex> nobody_captures(capture_mutex());
+    library_.destroy(handle_);
+  }
+
   const CudnnLibrary& library_;
   cudnnHandle_t handle_ = nullptr;
 };
@@ -83,6 +95,7 @@ class DnnProducts : public Products {
       : library_(library),
         stream_(stream),
         autotune_(options.autotune),
+        workspace_limit_(options.workspace_limit),
         handle_(library, stream),
         cache_(plan_cache_folder(process_environment()), options.card, library.version) {}
 
@@ -91,6 +104,7 @@ class DnnProducts : public Products {
     return remembered(convolutions_, key, [&] {
       ConvolutionOptions options;
       options.target.handle = handle_.get();
+      options.workspace_limit = workspace_limit_;
       options.remembered = cache_.find(key);
       if (autotune_) options.timer = convolution_timer(stream_, handle_.get(), problem);
       Convolution made(library_, problem, options);
@@ -104,7 +118,7 @@ class DnnProducts : public Products {
     return remembered(attentions_, problem_key(problem), [&] {
       PlanTarget target;
       target.handle = handle_.get();
-      return std::make_shared<const DnnAttention>(handle_, Attention(library_, problem, target));
+      return std::make_shared<const DnnAttention>(handle_, Attention(library_, problem, target, workspace_limit_));
     });
   }
 
@@ -114,6 +128,7 @@ class DnnProducts : public Products {
   const CudnnLibrary& library_;
   const Stream& stream_;
   const bool autotune_;
+  const std::int64_t workspace_limit_;
   Handle handle_;
   PlanCache cache_;
   std::map<std::string, std::shared_ptr<const ConvolutionPlan>> convolutions_;
@@ -141,7 +156,15 @@ std::unique_ptr<Products> make_products(const Stream& stream, const ProductsOpti
   const CudnnLibrary* library = find_cudnn(&reason);
   *description = describe(library, reason);
   if (library == nullptr) return nullptr;
-  return std::make_unique<DnnProducts>(*library, stream, options);
+  try {
+    return std::make_unique<DnnProducts>(*library, stream, options);
+  } catch (const CardFailure&) {
+    throw;
+  } catch (const Error& error) {
+    // Our own kernels need no library.
+    *description = std::string("cuDNN cannot be used, slower kernels instead; ") + error.what();
+    return nullptr;
+  }
 }
 
 std::string describe_products() {

@@ -44,9 +44,14 @@ struct Operands {
 }  // namespace
 
 ConvolutionTimer convolution_timer(const Stream& stream, cudnnHandle_t handle, const ConvolutionProblem& problem) {
-  const auto operands = std::make_shared<Operands>(problem);
-  operands->clear(stream);
-  return [&stream, handle, operands](const Convolution& convolution) {
+  // A plan that is remembered is not timed, and needs no operands.
+  const auto operands = std::make_shared<std::unique_ptr<Operands>>();
+  return [&stream, handle, problem, operands_ = operands](const Convolution& convolution) {
+    std::unique_ptr<Operands>& operands = *operands_;
+    if (!operands) {
+      operands = std::make_unique<Operands>(problem);
+      operands->clear(stream);
+    }
     const DeviceMemory workspace(operands->count, static_cast<std::size_t>(convolution.workspace_bytes()));
     const ConvolutionBuffers buffers{operands->x.data(),        operands->w.data(),   operands->bias.data(),
                                      operands->residual.data(), operands->out.data(), workspace.data()};

@@ -6,7 +6,7 @@
 
 namespace dpm::cuda {
 
-/// A timer that runs plans for `problem` on memory of its own: the best of a few runs after a first one. Throws
+/// A timer that runs plans for `problem` on memory of its own: the best of a few runs after a first one. It throws
 /// Error(kOutOfMemory) when that memory is not to be had.
 ConvolutionTimer convolution_timer(const Stream& stream, cudnnHandle_t handle, const ConvolutionProblem& problem);
 

@@ -33,6 +33,12 @@ class AttentionLayer : public Layer {
     plans_[batch] = is_aligned() ? device_.products->attention(problem(batch)) : nullptr;
   }
 
+  bool refuse_plan(int batch) override {
+    const bool had = plan_of(batch) != nullptr;
+    plans_[batch] = nullptr;
+    return had;
+  }
+
   [[nodiscard]] std::size_t scratch_bytes(int batch) const override {
     const AttentionPlan* plan = plan_of(batch);
     return plan == nullptr ? 0 : static_cast<std::size_t>(plan->workspace_bytes());

@@ -1,6 +1,7 @@
 #include "cuda/kernels/convolution.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "core/error.h"
@@ -44,7 +45,13 @@ class ConvolutionLayer : public Layer {
 
   void prepare(int batch) override {
     if (device_.products == nullptr || plans_.count(batch) != 0) return;
-    plans_[batch] = is_aligned() ? device_.products->convolution(problem(batch)) : nullptr;
+    plans_[batch] = is_aligned() && is_small(batch) ? device_.products->convolution(problem(batch)) : nullptr;
+  }
+
+  bool refuse_plan(int batch) override {
+    const bool had = plan_of(batch) != nullptr;
+    plans_[batch] = nullptr;
+    return had;
   }
 
   [[nodiscard]] std::size_t scratch_bytes(int batch) const override {
@@ -84,6 +91,13 @@ class ConvolutionLayer : public Layer {
       return value.first_channel * kBytes % quantum == 0;
     };
     return fits(in_) && fits(out_) && (node_.inputs[2] < 0 || fits(residual_));
+  }
+
+  /// Libraries may count a map's elements in 32 bits.
+  [[nodiscard]] bool is_small(int batch) const {
+    const auto elements = [&](const ValueInfo& value) { return batch * value.pixels() * value.pixel_stride; };
+    constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+    return elements(in_) <= kMost && elements(out_) <= kMost && elements(residual_) <= kMost;
   }
 
   [[nodiscard]] ConvolutionProblem problem(int batch) const {

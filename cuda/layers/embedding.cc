@@ -23,7 +23,7 @@ class TimeEmbeddingLayer : public Layer {
  public:
   TimeEmbeddingLayer(const LayerFactory& factory, const dpm_node& node) : node_(node) {
     const std::vector<float> frequencies = frequencies_of(node);
-    frequencies_ = DeviceMemory(factory.device.memory, frequencies.size() * sizeof(float));
+    frequencies_ = factory.device.allocate(frequencies.size() * sizeof(float));
     factory.device.staging.upload(factory.device.stream, frequencies_.data(), frequencies.data(), frequencies_.bytes());
   }
 
@@ -34,7 +34,7 @@ class TimeEmbeddingLayer : public Layer {
     a.frequencies = frequencies_.as<float>();
     a.y = y.data;
     a.y_stride = y.sample_stride;
-    a.batch = context.batch;
+    a.batch = context.samples;
     a.length = node_.groups;
     a.cosine_first = node_.cosine_first != 0;
     time_embedding(a, context.stream);
@@ -69,7 +69,7 @@ class ClassEmbeddingLayer : public Layer {
     a.table = table_.as<T>();
     a.y = y.data;
     a.y_stride = y.sample_stride;
-    a.batch = context.batch;
+    a.batch = context.samples;
     a.rows = rows_;
     a.channels = channels_;
     class_embedding(a, context.stream);

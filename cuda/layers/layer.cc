@@ -54,7 +54,7 @@ DeviceMemory LayerFactory::floats(const std::int32_t* constants, std::uint32_t c
     }
   }
   values.resize(length, 0.0F);
-  DeviceMemory memory(device.memory, values.size() * sizeof(float));
+  DeviceMemory memory = device.allocate(values.size() * sizeof(float));
   device.staging.upload(device.stream, memory.data(), values.data(), memory.bytes());
   return memory;
 }
@@ -65,7 +65,7 @@ DeviceMemory LayerFactory::stored(const std::vector<float>& values) const {
     std::vector<T> converted;
     converted.reserve(values.size());
     for (const float value : values) converted.push_back(from_float<T>(value));
-    DeviceMemory memory(device.memory, converted.size() * sizeof(T));
+    DeviceMemory memory = device.allocate(converted.size() * sizeof(T));
     device.staging.upload(device.stream, memory.data(), converted.data(), memory.bytes());
     return memory;
   });

@@ -28,7 +28,9 @@ struct RunContext {
   /// Where every value's storage begins, null for times and labels.
   const std::vector<unsigned char*>& places;
   cudaStream_t stream = nullptr;
+  /// Samples that are computed, and how many of them there are: the others are whatever lies there.
   int batch = 0;
+  int samples = 0;
   void* scratch = nullptr;
   const float* time = nullptr;
   const std::int32_t* labels = nullptr;
@@ -51,6 +53,8 @@ class Layer {
 
   /// Makes runs of `batch` samples possible.
   virtual void prepare(int /*batch*/) {}
+  /// Has runs of `batch` samples done by our own kernels from now on; false where they already are.
+  virtual bool refuse_plan(int /*batch*/) { return false; }
   /// Bytes of scratch memory that a run of `batch` samples, prepared before, needs.
   [[nodiscard]] virtual std::size_t scratch_bytes(int /*batch*/) const { return 0; }
   /// Queues one run.

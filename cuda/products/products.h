@@ -66,6 +66,8 @@ struct ProductsOptions {
   std::string card;
   /// Time several plans of every problem and keep the fastest.
   bool autotune = false;
+  /// Bytes of workspace that a plan may need.
+  std::int64_t workspace_limit = 0;
 };
 
 /// The products of this build, or null where there are none. `description` says which, or why not.

@@ -51,20 +51,10 @@ PinnedMemory::~PinnedMemory() {
 }
 
 DeviceMemory MemoryPool::take(std::size_t bytes) {
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto found = kept_.find(bytes);
-    if (found != kept_.end() && !found->second.empty()) {
-      return std::move(found->second.extract(found->second.begin()).value());
-    }
-  }
-  try {
-    return {count_, bytes};
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kOutOfMemory) throw;
-  }
-  clear();
-  return {count_, bytes};
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = kept_.find(bytes);
+  if (found == kept_.end() || found->second.empty()) return {};
+  return std::move(found->second.extract(found->second.begin()).value());
 }
 
 void MemoryPool::give(DeviceMemory memory) {

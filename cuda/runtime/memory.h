@@ -82,9 +82,7 @@ class PinnedMemory {
 /// that the order in which they came back does not matter. Calls from several threads are safe.
 class MemoryPool {
  public:
-  explicit MemoryPool(MemoryCount& count) : count_(count) {}
-
-  /// Throws Error(kOutOfMemory) when there is not enough memory even with nothing kept.
+  /// A kept piece of this size, or empty.
   DeviceMemory take(std::size_t bytes);
   void give(DeviceMemory memory);
   /// Frees what is kept.
@@ -95,7 +93,6 @@ class MemoryPool {
     bool operator()(const DeviceMemory& a, const DeviceMemory& b) const { return a.data() < b.data(); }
   };
 
-  MemoryCount& count_;
   std::mutex mutex_;
   std::map<std::size_t, std::set<DeviceMemory, LowestFirst>> kept_;
 };

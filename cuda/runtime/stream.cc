@@ -1,5 +1,6 @@
 #include "cuda/runtime/stream.h"
 
+#include <mutex>
 #include <utility>
 
 #include "cuda/runtime/check.h"
@@ -17,13 +18,22 @@ struct Captured {
 
 }  // namespace
 
+std::shared_mutex& capture_mutex() {
+  static std::shared_mutex mutex;
+  return mutex;
+}
+
 Stream::Stream() { check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating a stream"); }
 
-Stream::~Stream() { (void)cudaStreamDestroy(stream_); }
+Stream::~Stream() {
+  const std::unique_lock<std::shared_mutex> nobody_captures(capture_mutex());
+  (void)cudaStreamDestroy(stream_);
+}
 
 void Stream::wait() const { check_cuda(cudaStreamSynchronize(stream_), "waiting for the device"); }
 
 Graph Stream::capture(const std::function<void()>& body) const {
+  const std::shared_lock<std::shared_mutex> capturing(capture_mutex());
   // Other engines' threads allocate meanwhile, which a global capture would forbid.
   check_cuda(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "capturing a graph");
   Captured captured;

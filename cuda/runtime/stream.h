@@ -3,12 +3,17 @@
 
 #include <cstddef>
 #include <functional>
+#include <shared_mutex>
 
 #include "cuda/runtime/api.h"
 
 namespace dpm::cuda {
 
 class Graph;
+
+/// Held, shared, while a graph is being captured. What makes the driver wait for a whole card (cudnnCreate and
+/// cudnnDestroy, the end of a stream) would invalidate other threads' captures, and takes it alone.
+std::shared_mutex& capture_mutex();
 
 class Stream {
  public:
@@ -20,7 +25,8 @@ class Stream {
   [[nodiscard]] cudaStream_t get() const { return stream_; }
   /// Waits for all work. Throws what went wrong in it.
   void wait() const;
-  /// The work that `body` queues, as a graph; nothing of it runs. What `body` throws ends the capture.
+  /// The work that `body` queues, as a graph; nothing of it runs. What `body` throws ends the capture. Throws
+  /// Error(kDevice), too, when somebody else in the process invalidates it.
   [[nodiscard]] Graph capture(const std::function<void()>& body) const;
 
  private:

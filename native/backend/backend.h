@@ -232,8 +232,8 @@ typedef struct dpm_backend {
   /// Whether a convolution may write over its residual.
   uint32_t residual_in_place;
 
-  /// Preference of device `index` over others, 0 when unusable; fills the one of `description` and `reason` that
-  /// applies.
+  /// Preference of device `index` over others, 0 when unusable, negative when there is no such index; fills the one of
+  /// `description` and `reason` that applies.
   int (*probe)(int32_t index, dpm_message* description, dpm_message* reason);
   dpm_status (*open)(const dpm_open_options* options, dpm_device** device, dpm_message* message);
   void (*close)(dpm_device* device);

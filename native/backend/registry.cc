@@ -15,6 +15,7 @@ namespace {
 
 // The only kind of which there can be several.
 constexpr const char* kCuda = "cuda";
+constexpr int kMostCards = 64;
 
 /// A plug-in that was looked for.
 struct Entry {
@@ -91,9 +92,10 @@ std::vector<DeviceInfo> list_devices() {
   std::vector<DeviceInfo> devices;
   for (const Entry& entry : entries()) {
     devices.push_back(describe(entry, 0));
-    for (int index = 1; entry.name == kCuda && devices.back().usable; ++index) {
+    for (int index = 1; entry.name == kCuda && entry.backend != nullptr && index < kMostCards; ++index) {
       DeviceInfo next = describe(entry, index);
-      if (!next.usable) break;
+      // A card that cannot be used may stand before one that can.
+      if (next.score < 0) break;
       devices.push_back(std::move(next));
     }
   }

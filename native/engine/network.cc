@@ -64,7 +64,8 @@ Network::Network(std::shared_ptr<Device> device, const unet::Description& descri
   };
   const std::uint64_t before = used();
   check(device_->api().load(device_->get(), &lowered.get(), &network_, &message), message);
-  info_.weight_bytes = used() - before;
+  // A device may give up memory that it had kept.
+  info_.weight_bytes = std::max(used(), before) - before;
   // The files behind the weights are unmapped after loading.
   for (graph::Constant& constant : graph_.constants) constant.data = nullptr;
 }

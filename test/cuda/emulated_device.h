@@ -15,6 +15,7 @@ struct dpm_emulation_controls {
   void (*limit_memory)(std::size_t bytes);
   void (*break_device)(cudaError_t error, std::uint64_t after);
   void (*repair_device)();
+  void (*invalidate_captures)(int count);
 };
 
 using dpm_emulation_function = const dpm_emulation_controls* (*)();

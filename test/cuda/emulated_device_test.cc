@@ -133,6 +133,27 @@ TEST_F(EmulatedCuda, AFailedCardEndsTheEngineAndNotTheProcess) {
   EXPECT_EQ(images(*small_.load("cuda:0"), run), expected);
 }
 
+TEST_F(EmulatedCuda, AnInvalidatedCaptureCostsTimeOnly) {
+  const RunRequest run = uniform_request(3, 3);
+  const auto network = small_.load("cuda:0");
+  const std::vector<float> expected = images(*small_.load("cuda:0"), run);
+  emulation().invalidate_captures(2);
+  EXPECT_EQ(images(*network, run), expected);
+  warm_up(*network, run);
+  const simt::Counters counters = counted([&] { EXPECT_EQ(images(*network, run), expected); });
+  EXPECT_EQ(counters.graph_launches, 1u);
+}
+
+TEST_F(EmulatedCuda, RaggedBatchesNeedFewPlans) {
+  const auto network = small_.load("cuda:0");
+  network->reserve(7);
+  const auto reference = small_.load("reference");
+  for (const std::uint32_t count : {7u, 6u, 5u, 4u, 3u, 2u, 1u}) {
+    const RunRequest run = uniform_request(count, 7);
+    EXPECT_LT(relative_difference(images(*network, run), images(*reference, run)), 2e-4) << count;
+  }
+}
+
 TEST_F(EmulatedCuda, SeveralEnginesShareACard) {
   const RunRequest run = uniform_request(3, 2);
   const std::vector<float> expected = images(*small_.load("cuda:0"), run);
@@ -159,7 +180,8 @@ TEST_F(EmulatedCuda, EverythingIsGivenBack) {
     images(network, uniform_request(2, 2));
     EXPECT_GT(device->memory().device, before + network.info().weight_bytes);
   }
-  // What is left is kept for the next run of this size; it is counted.
+  // It goes when the device is used again. What is left is kept for the next run of this size; it is counted.
+  const Network next(device, SmallNetwork::description(), small_.weights());
   EXPECT_LT(device->memory().device, device->memory().peak_device);
 }
 

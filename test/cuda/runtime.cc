@@ -1,5 +1,6 @@
 #include "runtime.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <map>
@@ -26,6 +27,7 @@ struct Emulated {
   cudaError_t broken = cudaSuccess;
   std::uint64_t calls_left = 0;
   cudaError_t last = cudaSuccess;
+  int invalid_captures = 0;
 };
 
 Emulated& emulated() {
@@ -177,6 +179,11 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode /*
 
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   *graph = std::exchange(stream->capture, nullptr);
+  if (emulated().invalid_captures > 0) {
+    --emulated().invalid_captures;
+    (void)cudaGraphDestroy(std::exchange(*graph, nullptr));
+    return fail(cudaErrorStreamCaptureInvalidated);
+  }
   return *graph != nullptr ? cudaSuccess : fail(cudaErrorInvalidValue);
 }
 
@@ -271,5 +278,6 @@ void break_device(cudaError_t error, std::uint64_t after) {
 }
 
 void repair_device() { break_device(cudaSuccess); }
+void invalidate_captures(int count) { emulated().invalid_captures = count; }
 
 }  // namespace dpm::simt

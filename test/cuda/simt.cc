@@ -1,11 +1,6 @@
-// The checked longjmp takes a jump to another stack for an error.
-#undef _FORTIFY_SOURCE
 #include "simt.h"
 
-#include <ucontext.h>
-
 #include <algorithm>
-#include <csetjmp>
 #include <memory>
 #include <mutex>
 #include <random>
@@ -13,40 +8,20 @@
 #include <utility>
 #include <vector>
 
+#include "fiber.h"
 #include "runtime.h"
 
 namespace dpm::simt {
 namespace {
 
 constexpr unsigned kWarp = 32;
-constexpr std::size_t kStackBytes = std::size_t{256} << 10;
-
-/// Where a stack was left. A jump is twenty times as fast as swapcontext, which asks the kernel for the signal mask,
-/// but the address sanitizer follows the latter only.
-struct Place {
-  ucontext_t context{};
-#if !defined(__SANITIZE_ADDRESS__)
-  jmp_buf jump{};
-#endif
-  bool entered = false;
-};
-
-void switch_stack(Place& from, Place& to) {
-#if defined(__SANITIZE_ADDRESS__)
-  swapcontext(&from.context, &to.context);
-#else
-  from.entered = true;
-  if (_setjmp(from.jump) != 0) return;
-  if (to.entered) _longjmp(to.jump, 1);
-  setcontext(&to.context);
-#endif
-}
 
 enum class State { kReady, kAtBlock, kAtWarp, kDone };
 
+void enter();
+
 struct Fiber {
-  Place place;
-  std::unique_ptr<char[]> stack;
+  Stack stack{enter};
   State state = State::kReady;
   dim3 index;
   std::uint64_t exchanged = 0;
@@ -54,7 +29,7 @@ struct Fiber {
 
 struct Running {
   std::vector<Fiber> fibers;
-  Place scheduler;
+  Stack scheduler;
   unsigned current = 0;
   unsigned threads = 0;
   const std::function<void()>* body = nullptr;
@@ -70,19 +45,11 @@ void enter() {
     (*running.body)();
     Fiber& fiber = running.fibers[running.current];
     fiber.state = State::kDone;
-    switch_stack(fiber.place, running.scheduler);
+    running.scheduler.switch_from(fiber.stack);
   }
 }
 
 void start(Fiber& fiber, dim3 index) {
-  if (!fiber.stack) {
-    fiber.stack = std::make_unique<char[]>(kStackBytes);
-    getcontext(&fiber.place.context);
-    fiber.place.context.uc_stack.ss_sp = fiber.stack.get();
-    fiber.place.context.uc_stack.ss_size = kStackBytes;
-    fiber.place.context.uc_link = nullptr;
-    makecontext(&fiber.place.context, enter, 0);
-  }
   fiber.state = State::kReady;
   fiber.index = index;
 }
@@ -90,13 +57,13 @@ void start(Fiber& fiber, dim3 index) {
 void resume(unsigned thread) {
   running.current = thread;
   threadIdx = running.fibers[thread].index;
-  switch_stack(running.scheduler, running.fibers[thread].place);
+  running.fibers[thread].stack.switch_from(running.scheduler);
 }
 
 void pause(State state) {
   Fiber& fiber = running.fibers[running.current];
   fiber.state = state;
-  switch_stack(fiber.place, running.scheduler);
+  running.scheduler.switch_from(fiber.stack);
 }
 
 /// Lets threads [first, last) go on if all that are left of them wait in `state`.
@@ -156,7 +123,6 @@ void run_grid(dim3 grid, dim3 block, const std::function<void()>& body) {
   running.threads = block.x * block.y * block.z;
   running.body = &body;
   running.random.seed(running.seed);
-  // A fiber that has run refers to its own place: it must not move.
   if (running.fibers.size() < running.threads) running.fibers = std::vector<Fiber>(running.threads);
   for (unsigned b = 0; b < grid.x * grid.y * grid.z; ++b) {
     blockIdx = dim3(b % grid.x, b / grid.x % grid.y, b / grid.x / grid.y);
