@@ -20,9 +20,10 @@ std::string description_of(const CudnnLibrary& library, int index) {
   const auto id = static_cast<std::int32_t>(index);
   device.set(CUDNN_ATTR_DEVICEPROP_DEVICE_ID, CUDNN_TYPE_INT32, 1, &id);
   device.finalize();
-  const std::int64_t size = device.count(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR);
-  std::string json(static_cast<std::size_t>(size), '\0');
-  device.get(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, size, json.data());
+  // Longer than any description; not every version says how long it is before it is read.
+  std::string json(std::size_t{64} << 10, '\0');
+  device.get(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, static_cast<std::int64_t>(json.size()),
+             json.data());
   return json.substr(0, json.find('\0'));
 }
 

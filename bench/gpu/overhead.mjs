@@ -1,0 +1,60 @@
+// What a step of a trajectory costs beyond its network evaluation: launched as one, and watched, that is step by step with
+// a call back to JavaScript. Includes the update, the initial noise and the copy of the images, shared by all steps.
+import { samplers } from '../../dist/index.js';
+import { withModel, withModelFolder } from './networks.mjs';
+import { OwnNetwork } from './own-network.mjs';
+import { median, printRow, settings } from './settings.mjs';
+
+const { quick, selfTest } = settings;
+const cases = selfTest
+  ? [['mnist', 1]]
+  : [
+      ['mnist', 1],
+      ['mnist', 64],
+      ['ddpm-cifar10-32', 1],
+      ['ddpm-cifar10-32', 64],
+    ].slice(0, quick ? 2 : 4);
+const steps = selfTest ? 2 : 50;
+const repeats = selfTest ? 1 : 9;
+/** After these everything that is launched as one has been captured. */
+const warmUp = selfTest ? 1 : 4;
+
+async function timeRuns(run) {
+  const times = [];
+  for (let i = 0; i < warmUp + repeats; ++i) {
+    const start = performance.now();
+    await run();
+    if (i >= warmUp) times.push(performance.now() - start);
+  }
+  return median(times);
+}
+
+async function measure(model, network, batch) {
+  const own = new OwnNetwork(model.unet);
+  await own.prepare(batch);
+  const evaluation = median(await own.time(selfTest ? 1 : 300));
+  own.close();
+  const program = samplers.ddim(model.schedule, { steps });
+  const options = { count: batch, batch, seed: 1 };
+  const whole = await timeRuns(() => model.run(program, options));
+  const watched = await timeRuns(() => model.run(program, { ...options, onProgress: () => undefined }));
+  const beyond = (total) => (1000 * (total - steps * evaluation)) / steps;
+  printRow({
+    network,
+    batch,
+    steps,
+    evaluationMilliseconds: evaluation,
+    wholeMilliseconds: whole,
+    watchedMilliseconds: watched,
+    wholeMicrosecondsPerStep: beyond(whole),
+    watchedMicrosecondsPerStep: beyond(watched),
+  });
+}
+
+for (const name of new Set(cases.map(([network]) => network))) {
+  await withModelFolder(name, (folder) =>
+    withModel(folder, { device: 'cuda', dtype: 'bf16' }, async (model) => {
+      for (const [network, batch] of cases) if (network === name) await measure(model, network, batch);
+    }),
+  );
+}

@@ -1,0 +1,52 @@
+// Our engine behind lines of JSON, as torch_peers.py is PyTorch:
+//   {"op": "open"}                                  {"version": ...}
+//   {"op": "prepare", "network": ..., "batch": N}   {"parameters": N}
+//   {"op": "time", "milliseconds": N}               {"milliseconds": [...]}, of blocks of evaluations
+// What fails is answered with {"error": ...}.
+//
+//   node own-arm.mjs '{"dtype": "bf16", "autotune": false}'
+import { createInterface } from 'node:readline';
+
+import { Device } from '../../dist/index.js';
+import { loadNetwork } from './networks.mjs';
+import { OwnNetwork } from './own-network.mjs';
+
+const options = JSON.parse(process.argv[2]);
+let device = null;
+let loaded = { name: null, unet: null, network: null };
+
+async function load(name) {
+  if (loaded.name === name) return;
+  loaded.network?.close();
+  await loaded.unet?.close();
+  loaded = { name: null, unet: null, network: null };
+  const unet = await loadNetwork(device, name);
+  loaded = { name, unet, network: new OwnNetwork(unet) };
+}
+
+const operations = {
+  open() {
+    device = Device.open({ device: 'cuda', ...options });
+    return { version: device.description };
+  },
+  async prepare({ network, batch }) {
+    await load(network);
+    await loaded.network.prepare(batch);
+    return { parameters: loaded.unet.info.parameters };
+  },
+  async time({ milliseconds }) {
+    return { milliseconds: await loaded.network.time(milliseconds) };
+  },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const request = JSON.parse(line);
+  let reply;
+  try {
+    reply = await operations[request.op](request);
+  } catch (error) {
+    reply = { error: error.message };
+  }
+  console.log(JSON.stringify(reply));
+}
+await device?.close();

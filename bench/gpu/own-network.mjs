@@ -1,0 +1,59 @@
+// Our network on a card, ready to be timed at one batch size.
+
+/** A block of calls lasts about this long, so that waiting for its end weighs little. */
+const BLOCK_MILLISECONDS = 20;
+const MOST_CALLS = 200;
+/** Step by step, again, then as a graph that is captured and launched. */
+const WARM_UP_CALLS = 4;
+
+export class OwnNetwork {
+  #tensors = [];
+
+  /** `unet` stays the caller's. */
+  constructor(unet) {
+    this.unet = unet;
+    this.device = unet.device;
+    // One number: reading it waits for the card.
+    this.probe = this.device.tensor([1]);
+  }
+
+  async prepare(batch) {
+    this.#free();
+    const { inChannels, outChannels, height, width } = this.unet.info;
+    const x = this.device.tensor([batch, inChannels, height, width]);
+    const out = this.device.tensor([batch, outChannels, height, width]);
+    this.#tensors = [x, out];
+    await x.write(new Float32Array(x.elements).map((_, i) => Math.sin(i)));
+    await this.probe.write(Float32Array.of(0));
+    const times = new Float32Array(batch).fill(500);
+    this.call = () => this.unet.forward(x, times, { out });
+    for (let i = 0; i < WARM_UP_CALLS; ++i) await this.#block(1);
+  }
+
+  /** Milliseconds of an evaluation in every block of evaluations back to back, for about `milliseconds` in all. */
+  async time(milliseconds) {
+    const calls = Math.min(MOST_CALLS, Math.ceil(BLOCK_MILLISECONDS / (await this.#block(1))));
+    const times = [];
+    const end = performance.now() + milliseconds;
+    do times.push(await this.#block(calls));
+    while (performance.now() < end);
+    return times;
+  }
+
+  close() {
+    this.#free();
+    this.probe.free();
+  }
+
+  async #block(calls) {
+    const start = performance.now();
+    await Promise.all(Array.from({ length: calls }, () => this.call()));
+    await this.probe.read();
+    return (performance.now() - start) / calls;
+  }
+
+  #free() {
+    for (const tensor of this.#tensors) tensor.free();
+    this.#tensors = [];
+  }
+}
