@@ -147,6 +147,14 @@ dpm_status download(dpm_device* device, const dpm_buffer* buffer, std::uint64_t 
   });
 }
 
+dpm_status download_as_levels(dpm_device* device, const dpm_buffer* buffer, std::uint64_t offset, std::uint8_t* levels,
+                              std::uint64_t elements, dpm_message* message) {
+  return on_device(*device, message, [&] {
+    check_range(*buffer, offset * sizeof(float), elements * sizeof(float));
+    download_levels(*device, buffer->memory.as<float>() + offset, levels, elements);
+  });
+}
+
 int supports_node(dpm_device* device, const dpm_graph* graph, const dpm_node* node) {
   return supports(*device, *graph, *node) ? 1 : 0;
 }
@@ -231,6 +239,7 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       device::release,
       device::upload,
       device::download,
+      device::download_as_levels,
       device::supports_node,
       device::load,
       device::unload,

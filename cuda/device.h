@@ -48,6 +48,7 @@ struct dpm_device {
   dpm::cuda::DeviceMemory update_samples;
   dpm::cuda::DeviceMemory thresholds;
   dpm::cuda::DeviceMemory reductions;
+  dpm::cuda::DeviceMemory levels;
 
   /// Memory of the card; what is kept for later is given up for it. Throws Error(kOutOfMemory).
   dpm::cuda::DeviceMemory allocate(std::size_t bytes);

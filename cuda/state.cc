@@ -66,6 +66,13 @@ void update(dpm_device& device, const dpm_update& request) {
   check_launches("updating");
 }
 
+void download_levels(dpm_device& device, const float* values, std::uint8_t* levels, std::uint64_t elements) {
+  ensure(device, device.levels, elements);
+  convert_to_levels(values, device.levels.as<std::uint8_t>(), elements, device.stream.get());
+  check_launches("converting to 8 bits");
+  device.staging.download(device.stream, device.levels.data(), levels, elements);
+}
+
 void reduce(dpm_device& device, const dpm_reduce& request) {
   ensure(device, device.reductions, request.batch * sizeof(double));
   ReduceArguments arguments{};

@@ -179,6 +179,8 @@ export interface NativeRunRequest {
   batch: number;
   /** State is kept after every k-th record; 0: never. */
   snapshotEvery: number;
+  /** Results are 8-bit levels instead of floats. */
+  levels: boolean;
   cancel: NativeCancelToken | null;
   /** Records done and records in all, over all samples; calls are coalesced. */
   onProgress: ((done: number, total: number) => void) | null;
@@ -186,9 +188,9 @@ export interface NativeRunRequest {
 
 export interface NativeRunResult {
   /** Final states, [count * C * H * W]. */
-  images: Float32Array;
+  images: Float32Array | Uint8Array;
   /** States after every `snapshotEvery`-th record, in order; finished samples keep their last state. */
-  snapshots: { record: number; images: Float32Array }[];
+  snapshots: { record: number; images: Float32Array | Uint8Array }[];
 }
 
 /** A map of one sample and where in its storage it lies. */
@@ -222,7 +224,9 @@ export interface NativeNode {
     | 'affine'
     | 'concat'
     | 'upsample'
-    | 'average_pool';
+    | 'average_pool'
+    | 'fir_upsample'
+    | 'fir_downsample';
   /** A convolution's are its map, its channel vector and its residual. */
   inputs: readonly [NativeMap | null, NativeMap | null, NativeMap | null];
   output: NativeMap;

@@ -13,6 +13,7 @@ interface StepRunOptions {
   noise: Float32Array | null;
   batch: number;
   snapshotEvery?: number | undefined;
+  levels?: boolean | undefined;
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -36,7 +37,7 @@ export function nativeRequest(
   options: StepRunOptions,
   sampleElements: number,
 ): NativeRunRequest {
-  const { count, seed, noise, snapshotEvery = 0 } = options;
+  const { count, seed, noise, snapshotEvery = 0, levels = false } = options;
   if (!Number.isInteger(snapshotEvery) || snapshotEvery < 0) {
     throw new DpmError('ERR_DPM_ARGUMENT', `snapshotEvery is ${snapshotEvery}, it has to be an integer from 0`);
   }
@@ -66,6 +67,7 @@ export function nativeRequest(
     noise,
     batch: options.batch,
     snapshotEvery,
+    levels,
     cancel: null,
     onProgress: options.onProgress ?? null,
   };

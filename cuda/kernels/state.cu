@@ -1,3 +1,4 @@
+#include "backend/update_math.h"
 #include "cuda/kernels/reduce_block.h"
 #include "cuda/kernels/state.h"
 
@@ -44,6 +45,25 @@ __global__ void __launch_bounds__(kThreads) reduce_kernel(ReduceArguments a) {
   if (threadIdx.x == 0) a.result[blockIdx.x] = result;
 }
 
+/// A thread has four: it writes a word.
+__global__ void __launch_bounds__(kThreads)
+    levels_kernel(const float* values, std::uint8_t* levels, std::uint64_t elements) {
+  constexpr unsigned kLevels = sizeof(std::uint32_t);
+  const std::uint64_t step = std::uint64_t{gridDim.x} * blockDim.x * kLevels;
+  for (std::uint64_t i = (std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x) * kLevels; i < elements; i += step) {
+    std::uint32_t word = 0;
+    for (unsigned k = 0; k < kLevels; ++k) {
+      const std::uint32_t level = i + k < elements ? update::level(values[i + k]) : 0;
+      word |= level << (8 * k);
+    }
+    if (i + kLevels <= elements) {
+      *reinterpret_cast<std::uint32_t*>(levels + i) = word;
+    } else {
+      for (unsigned k = 0; i + k < elements; ++k) levels[i + k] = static_cast<std::uint8_t>(word >> (8 * k));
+    }
+  }
+}
+
 __global__ void __launch_bounds__(kThreads) select_step_kernel(StepTable table) {
   constexpr unsigned kWords = sizeof(UpdateSample) / sizeof(std::uint32_t);
   const UpdateSample* chosen = table.steps + std::uint64_t{*table.next} * table.batch;
@@ -65,6 +85,13 @@ void gather(const GatherArguments& arguments, cudaStream_t stream) {
 
 void reduce(const ReduceArguments& arguments, cudaStream_t stream) {
   DPM_LAUNCH(reduce_kernel, dim3(arguments.batch), dim3(kThreads), stream, arguments);
+}
+
+void convert_to_levels(const float* values, std::uint8_t* levels, std::uint64_t elements, cudaStream_t stream) {
+  constexpr std::uint64_t kElements = kThreads * sizeof(std::uint32_t);
+  const std::uint64_t blocks = (elements + kElements - 1) / kElements;
+  const dim3 grid(static_cast<unsigned>(blocks < kMostBlocks ? blocks : kMostBlocks));
+  DPM_LAUNCH(levels_kernel, grid, dim3(kThreads), stream, values, levels, elements);
 }
 
 void select_step(const StepTable& table, cudaStream_t stream) {

@@ -1,4 +1,4 @@
-// Small work on the registers of a run: copies of rows, sums over rows, the table of a trajectory.
+// Small work on the registers of a run: copies of rows, sums over rows, 8-bit levels, the table of a trajectory.
 #pragma once
 
 #include "cuda/kernels/update.h"
@@ -26,6 +26,9 @@ struct ReduceArguments {
   double* result;
 };
 void reduce(const ReduceArguments& arguments, cudaStream_t stream);
+
+/// levels[i] is the 8-bit level of values[i] (update::level).
+void convert_to_levels(const float* values, std::uint8_t* levels, std::uint64_t elements, cudaStream_t stream);
 
 /// The table of a trajectory: `batch` samples a step, and which step comes next.
 struct StepTable {

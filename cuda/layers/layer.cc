@@ -93,6 +93,8 @@ bool supports(const dpm_device& device, const dpm_graph& graph, const dpm_node& 
     case DPM_OP_CONCAT:
     case DPM_OP_UPSAMPLE:
     case DPM_OP_AVERAGE_POOL:
+    case DPM_OP_FIR_UPSAMPLE:
+    case DPM_OP_FIR_DOWNSAMPLE:
       return !reads_times;
     default:
       return false;
@@ -115,6 +117,8 @@ std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& n
       return make_concat(factory, node);
     case DPM_OP_UPSAMPLE:
     case DPM_OP_AVERAGE_POOL:
+    case DPM_OP_FIR_UPSAMPLE:
+    case DPM_OP_FIR_DOWNSAMPLE:
       return make_resample(factory, node);
     case DPM_OP_TIME_EMBEDDING:
     case DPM_OP_EMBEDDING:

@@ -1,5 +1,6 @@
 #include "cuda/kernels/resample.h"
 
+#include "cuda/kernels/fir.h"
 #include "cuda/layers/layer.h"
 
 namespace dpm::cuda {
@@ -19,10 +20,15 @@ class ResampleLayer : public Layer {
     a.height = shape_.height;
     a.width = shape_.width;
     a.channels = shape_.channels;
-    if (node_.op == DPM_OP_UPSAMPLE) {
-      upsample(a, context.stream);
-    } else {
-      average_pool(a, context.stream);
+    switch (node_.op) {
+      case DPM_OP_UPSAMPLE:
+        return upsample(a, context.stream);
+      case DPM_OP_FIR_UPSAMPLE:
+        return fir_upsample(a, context.stream);
+      case DPM_OP_FIR_DOWNSAMPLE:
+        return fir_downsample(a, context.stream);
+      default:
+        return average_pool(a, context.stream);
     }
   }
 

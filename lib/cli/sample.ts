@@ -39,6 +39,7 @@ async function runOptions({ options, signal }: Call, model: DiffusionModel): Pro
     init: await readTensor(options.string('init'), 'x', shape),
     noise: await readTensor(options.string('noise'), 'noise', shape),
     batch: options.integer('batch'),
+    format: options.required('out').endsWith('.safetensors') ? 'float32' : 'uint8',
     snapshotEvery: options.integer('save-every'),
     signal,
   };

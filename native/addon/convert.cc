@@ -250,6 +250,7 @@ RunRequest to_run_request(const Napi::Object& object) {
   RunRequest request;
   request.batch = to_uint32(object.Get("batch"), "batch");
   request.snapshot_every = to_uint32(object.Get("snapshotEvery"), "snapshotEvery");
+  request.levels = object.Get("levels").ToBoolean().Value();
 
   request.records = to_records(record_bytes);
   const auto programs = uint32_elements(program_words, "programs");
@@ -276,29 +277,43 @@ RunRequest to_run_request(const Napi::Object& object) {
   return request;
 }
 
-Napi::Float32Array to_float_array(Napi::Env env, std::vector<float>&& values) {
+namespace {
+
+/// A typed array over `values`, without a copy where the runtime allows it.
+template <typename Array, typename T>
+Array to_array(Napi::Env env, std::vector<T>&& values) {
   Environment& environment = Environment::of(env);
   const std::size_t size = values.size();
   if (size > 0 && !environment.external_buffers_refused) {
-    auto owned = std::make_unique<std::vector<float>>(std::move(values));
+    auto owned = std::make_unique<std::vector<T>>(std::move(values));
     napi_value buffer = nullptr;
     const napi_status status = napi_create_external_arraybuffer(
-        env, owned->data(), size * sizeof(float),
+        env, owned->data(), size * sizeof(T),
         [](napi_env /*env*/, void* /*data*/, void* hint) {
-          std::unique_ptr<std::vector<float>>{static_cast<std::vector<float>*>(hint)}.reset();
+          std::unique_ptr<std::vector<T>>{static_cast<std::vector<T>*>(hint)}.reset();
         },
         owned.get(), &buffer);
     if (status == napi_ok) {
       // NOLINTNEXTLINE(bugprone-unused-return-value): the buffer's finalizer owns it now.
       owned.release();
-      return Napi::Float32Array::New(env, size, Napi::ArrayBuffer(env, buffer), 0);
+      return Array::New(env, size, Napi::ArrayBuffer(env, buffer), 0);
     }
     environment.external_buffers_refused = true;
     values = std::move(*owned);
   }
-  Napi::Float32Array copy = Napi::Float32Array::New(env, size);
-  if (size > 0) std::memcpy(copy.Data(), values.data(), size * sizeof(float));
+  Array copy = Array::New(env, size);
+  if (size > 0) std::memcpy(copy.Data(), values.data(), size * sizeof(T));
   return copy;
+}
+
+}  // namespace
+
+Napi::Float32Array to_float_array(Napi::Env env, std::vector<float>&& values) {
+  return to_array<Napi::Float32Array>(env, std::move(values));
+}
+
+Napi::Uint8Array to_level_array(Napi::Env env, std::vector<std::uint8_t>&& values) {
+  return to_array<Napi::Uint8Array>(env, std::move(values));
 }
 
 }  // namespace dpm::addon

@@ -80,7 +80,8 @@ unet::Weights open_weights(const WeightRequest& request);
 RunRequest to_run_request(const Napi::Object& object);
 std::vector<dpm_record> to_records(const Napi::Value& value);
 
-/// A Float32Array over `values`, without a copy where the runtime allows it.
+/// Typed arrays over `values`, without a copy where the runtime allows it.
 Napi::Float32Array to_float_array(Napi::Env env, std::vector<float>&& values);
+Napi::Uint8Array to_level_array(Napi::Env env, std::vector<std::uint8_t>&& values);
 
 }  // namespace dpm::addon

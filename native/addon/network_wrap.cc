@@ -73,12 +73,12 @@ class RunJob : public PromiseJob {
  protected:
   Napi::Value result(Napi::Env env) override {
     Napi::Object object = Napi::Object::New(env);
-    object.Set("images", to_float_array(env, std::move(result_.images)));
+    object.Set("images", to_array(env, std::move(result_.images)));
     Napi::Array snapshots = Napi::Array::New(env, result_.snapshots.size());
     for (std::uint32_t i = 0; i < result_.snapshots.size(); ++i) {
       Napi::Object snapshot = Napi::Object::New(env);
       snapshot.Set("record", Napi::Number::New(env, result_.snapshots[i].record));
-      snapshot.Set("images", to_float_array(env, std::move(result_.snapshots[i].images)));
+      snapshot.Set("images", to_array(env, std::move(result_.snapshots[i].images)));
       snapshots.Set(i, snapshot);
     }
     object.Set("snapshots", snapshots);
@@ -86,6 +86,11 @@ class RunJob : public PromiseJob {
   }
 
  private:
+  [[nodiscard]] Napi::Value to_array(Napi::Env env, RunImages&& images) const {
+    if (request_.levels) return to_level_array(env, std::move(images.levels));
+    return to_float_array(env, std::move(images.floats));
+  }
+
   void report(std::uint64_t done, std::uint64_t total) {
     const auto now = Clock::now();
     if (done < total && now - reported_ < kProgressInterval) return;
@@ -146,10 +151,11 @@ class ProfileJob : public PromiseJob {
   std::vector<NodeTime> times_;
 };
 
-constexpr std::array kOperations = {"time_embedding", "embedding",   "convolution", "group_norm",  "attention",
-                                    "bias",           "channel_add", "scale_shift", "silu",        "add",
-                                    "affine",         "concat",      "upsample",    "average_pool"};
-static_assert(kOperations.size() == DPM_OP_AVERAGE_POOL + 1);
+constexpr std::array kOperations = {"time_embedding", "embedding",    "convolution",  "group_norm",
+                                    "attention",      "bias",         "channel_add",  "scale_shift",
+                                    "silu",           "add",          "affine",       "concat",
+                                    "upsample",       "average_pool", "fir_upsample", "fir_downsample"};
+static_assert(kOperations.size() == DPM_OP_FIR_DOWNSAMPLE + 1);
 
 constexpr std::array kRoles = {"internal", "image", "time", "label", "output", "head"};
 static_assert(kRoles.size() == DPM_ROLE_HEAD + 1);

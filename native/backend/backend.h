@@ -67,21 +67,23 @@ typedef struct dpm_constant {
 } dpm_constant;
 
 enum dpm_op {
-  DPM_OP_TIME_EMBEDDING = 0,  ///< (time) -> sinusoidal vector
-  DPM_OP_EMBEDDING = 1,       ///< (label) -> row of the table in weights[0]; zero for label -1
-  DPM_OP_CONVOLUTION = 2,     ///< (map[, channel vector][, residual map]) -> map; see dpm_node
-  DPM_OP_GROUP_NORM = 3,      ///< (map[, scale and shift][, vector]) -> map; weights[0] gamma, biases[0] beta. The
-                              ///< vector is added to the map first, as by DPM_OP_CHANNEL_ADD
-  DPM_OP_ATTENTION = 4,       ///< (q, k, v) -> map
-  DPM_OP_BIAS = 5,            ///< (map) -> map + biases[0][c]
-  DPM_OP_CHANNEL_ADD = 6,     ///< (map, vector) -> map + vector[n, c]
-  DPM_OP_SCALE_SHIFT = 7,     ///< (map, vector of 2C) -> map * (1 + vector[n, c]) + vector[n, C + c]
-  DPM_OP_SILU = 8,            ///< (map) -> map * sigmoid(map)
-  DPM_OP_ADD = 9,             ///< (map, map) -> sum
-  DPM_OP_AFFINE = 10,         ///< (map) -> scale * map + shift
-  DPM_OP_CONCAT = 11,         ///< (map, map) -> channels of the first, then of the second
-  DPM_OP_UPSAMPLE = 12,       ///< (map) -> nearest neighbour, twice the size
-  DPM_OP_AVERAGE_POOL = 13,   ///< (map) -> means of 2 x 2
+  DPM_OP_TIME_EMBEDDING = 0,   ///< (time) -> sinusoidal vector
+  DPM_OP_EMBEDDING = 1,        ///< (label) -> row of the table in weights[0]; zero for label -1
+  DPM_OP_CONVOLUTION = 2,      ///< (map[, channel vector][, residual map]) -> map; see dpm_node
+  DPM_OP_GROUP_NORM = 3,       ///< (map[, scale and shift][, vector]) -> map; weights[0] gamma, biases[0] beta. The
+                               ///< vector is added to the map first, as by DPM_OP_CHANNEL_ADD
+  DPM_OP_ATTENTION = 4,        ///< (q, k, v) -> map
+  DPM_OP_BIAS = 5,             ///< (map) -> map + biases[0][c]
+  DPM_OP_CHANNEL_ADD = 6,      ///< (map, vector) -> map + vector[n, c]
+  DPM_OP_SCALE_SHIFT = 7,      ///< (map, vector of 2C) -> map * (1 + vector[n, c]) + vector[n, C + c]
+  DPM_OP_SILU = 8,             ///< (map) -> map * sigmoid(map)
+  DPM_OP_ADD = 9,              ///< (map, map) -> sum
+  DPM_OP_AFFINE = 10,          ///< (map) -> scale * map + shift
+  DPM_OP_CONCAT = 11,          ///< (map, map) -> channels of the first, then of the second
+  DPM_OP_UPSAMPLE = 12,        ///< (map) -> nearest neighbour, twice the size
+  DPM_OP_AVERAGE_POOL = 13,    ///< (map) -> means of 2 x 2
+  DPM_OP_FIR_UPSAMPLE = 14,    ///< (map) -> y[2i] = (x[i-1] + 3x[i]) / 4, y[2i+1] = (3x[i] + x[i+1]) / 4 on both axes
+  DPM_OP_FIR_DOWNSAMPLE = 15,  ///< (map) -> y[i] = (x[2i-1] + 3x[2i] + 3x[2i+1] + x[2i+2]) / 8 on both axes; 0 outside
 };
 
 /// One operation. A convolution computes
@@ -247,6 +249,10 @@ typedef struct dpm_backend {
                        dpm_message* message);
   dpm_status (*download)(dpm_device* device, const dpm_buffer* buffer, uint64_t offset, void* data, uint64_t bytes,
                          dpm_message* message);
+  /// float32 elements from `offset` on as 8-bit levels: 127.5 * (x + 1), limited to 0 and 255, rounded to the nearest;
+  /// 0 for NaN.
+  dpm_status (*download_levels)(dpm_device* device, const dpm_buffer* buffer, uint64_t offset, uint8_t* levels,
+                                uint64_t elements, dpm_message* message);
 
   /// Whether the device runs `node` of `graph` as it stands; passes ask this before they fuse.
   int (*supports)(dpm_device* device, const dpm_graph* graph, const dpm_node* node);

@@ -1,6 +1,8 @@
 // The arithmetic of a record (record.h), element by element; CPU and CUDA kernels share it.
 #pragma once
 
+#include <cstdint>
+
 #include "backend/record.h"
 #include "core/host_device.h"
 #include "core/scalar_math.h"
@@ -10,6 +12,14 @@ namespace dpm::update {
 DPM_HOST_DEVICE float clamp(float value, float low, float high) {
   value = value < low ? low : value;
   return value > high ? high : value;
+}
+
+/// The 8-bit level of a number in model space, [-1, 1] (dpm_backend::download_levels).
+DPM_HOST_DEVICE std::uint8_t level(float value) {
+  const double exact = 127.5 * (static_cast<double>(value) + 1.0);
+  // False for NaN.
+  if (!(exact > 0.0)) return 0;
+  return exact < 255.0 ? static_cast<std::uint8_t>(exact + 0.5) : 255;
 }
 
 /// The data prediction before clipping.

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "backend/guard.h"
+#include "backend/update_math.h"
 #include "core/dtype.h"
 #include "core/flush_denormals.h"
 #include "cpu/bf16/kernels.h"
@@ -97,6 +98,21 @@ dpm_status download(dpm_device* /*device*/, const dpm_buffer* buffer, std::uint6
   });
 }
 
+dpm_status download_levels(dpm_device* device, const dpm_buffer* buffer, std::uint64_t offset, std::uint8_t* levels,
+                           std::uint64_t elements, dpm_message* message) {
+  return guarded(message, [&] {
+    check_range(*buffer, offset * sizeof(float), elements * sizeof(float));
+    constexpr std::uint64_t kChunk = 16384;
+    const float* values = buffer->memory.floats() + offset;
+    device->pool.parallel_for(static_cast<std::int64_t>((elements + kChunk - 1) / kChunk),
+                              [&](std::int64_t chunk, int) {
+                                const std::uint64_t first = static_cast<std::uint64_t>(chunk) * kChunk;
+                                const std::uint64_t last = std::min(elements, first + kChunk);
+                                for (std::uint64_t i = first; i < last; ++i) levels[i] = update::level(values[i]);
+                              });
+  });
+}
+
 int supports_node(dpm_device* /*device*/, const dpm_graph* graph, const dpm_node* node) {
   return supports(*graph, *node) ? 1 : 0;
 }
@@ -171,6 +187,7 @@ const dpm_backend& backend() {
       release,
       upload,
       download,
+      download_levels,
       supports_node,
       load,
       unload,

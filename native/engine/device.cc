@@ -23,6 +23,11 @@ void Buffer::download(std::uint64_t offset, void* data, std::uint64_t bytes) con
   check(device_->api().download(device_->get(), buffer_, offset, data, bytes, &message), message);
 }
 
+void Buffer::download_levels(std::uint64_t offset, std::uint8_t* levels, std::uint64_t elements) const {
+  dpm_message message{};
+  check(device_->api().download_levels(device_->get(), buffer_, offset, levels, elements, &message), message);
+}
+
 std::shared_ptr<Device> Device::open(const std::string& name, const DeviceOptions& options) {
   const DeviceChoice choice = find_device(name);
   const std::shared_ptr<Device> device(new Device);

@@ -26,6 +26,8 @@ class Buffer {
   /// Offsets and sizes in bytes.
   void upload(std::uint64_t offset, const void* data, std::uint64_t bytes);
   void download(std::uint64_t offset, void* data, std::uint64_t bytes) const;
+  /// float32 elements as 8-bit levels (dpm_backend::download_levels); offset and size in elements.
+  void download_levels(std::uint64_t offset, std::uint8_t* levels, std::uint64_t elements) const;
   /// Rows of `stride` elements from `offset` on.
   [[nodiscard]] dpm_view view(std::uint64_t stride, std::uint64_t offset = 0) const {
     return {buffer_, offset, stride};

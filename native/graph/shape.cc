@@ -124,7 +124,7 @@ Value infer_concat(const Graph& graph, const Node& node) {
 
 Value infer_resampled(const Graph& graph, const Node& node) {
   Value out = input(graph, node, 0);
-  if (node.op == DPM_OP_UPSAMPLE) {
+  if (node.op == DPM_OP_UPSAMPLE || node.op == DPM_OP_FIR_UPSAMPLE) {
     out.height *= 2;
     out.width *= 2;
     return out;
@@ -162,6 +162,8 @@ Value infer(const Graph& graph, const Node& node) {
       return infer_concat(graph, node);
     case DPM_OP_UPSAMPLE:
     case DPM_OP_AVERAGE_POOL:
+    case DPM_OP_FIR_UPSAMPLE:
+    case DPM_OP_FIR_DOWNSAMPLE:
       return infer_resampled(graph, node);
     default:
       return infer_channelwise(graph, node);

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "backend/guard.h"
+#include "backend/update_math.h"
 #include "core/dtype.h"
 #include "reference/network.h"
 
@@ -74,6 +75,15 @@ dpm_status download(dpm_device* /*device*/, const dpm_buffer* buffer, std::uint6
   });
 }
 
+dpm_status download_levels(dpm_device* /*device*/, const dpm_buffer* buffer, std::uint64_t offset, std::uint8_t* levels,
+                           std::uint64_t elements, dpm_message* message) {
+  return guarded(message, [&] {
+    check_range(*buffer, offset * sizeof(float), elements * sizeof(float));
+    const auto* values = reinterpret_cast<const float*>(buffer->bytes.data()) + offset;
+    std::transform(values, values + elements, levels, update::level);
+  });
+}
+
 int supports_node(dpm_device* /*device*/, const dpm_graph* graph, const dpm_node* node) {
   return supports(*graph, *node) ? 1 : 0;
 }
@@ -133,6 +143,7 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       device::release,
       device::upload,
       device::download,
+      device::download_levels,
       device::supports_node,
       device::load,
       device::unload,

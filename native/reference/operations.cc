@@ -113,6 +113,34 @@ void resample(const dpm_node& node, const Map& in, const Map& out) {
   }
 }
 
+/// As it is defined: zeros after every element (upsampling), zeros around the map, a correlation with the outer product
+/// of the taps, of which every second element is kept (downsampling).
+void fir(const dpm_node& node, const Map& in, const Map& out) {
+  constexpr double kTaps[4] = {1, 3, 3, 1};
+  const bool enlarges = node.op == DPM_OP_FIR_UPSAMPLE;
+  const int up = enlarges ? 2 : 1;
+  const int down = enlarges ? 1 : 2;
+  const int pad_before = enlarges ? 2 : 1;
+  const double gain = enlarges ? 4 : 1;
+  const auto spread = [&](int c, int row, int column) {
+    const bool inside = row >= 0 && row < up * in.height && column >= 0 && column < up * in.width;
+    return inside && row % up == 0 && column % up == 0 ? in.at(c, row / up, column / up) : 0.0;
+  };
+  for (int c = 0; c < out.channels; ++c) {
+    for (int y = 0; y < out.height; ++y) {
+      for (int x = 0; x < out.width; ++x) {
+        double sum = 0;
+        for (int i = 0; i < 4; ++i) {
+          for (int j = 0; j < 4; ++j) {
+            sum += kTaps[i] * kTaps[j] / 64 * spread(c, y * down + i - pad_before, x * down + j - pad_before);
+          }
+        }
+        out.at(c, y, x) = gain * sum;
+      }
+    }
+  }
+}
+
 void channelwise(const dpm_network::Node& layer, const Map* inputs, const Map& out) {
   const dpm_node& node = layer.node;
   const int pixels = out.height * out.width;
@@ -173,6 +201,9 @@ void run_node(const dpm_network::Node& layer, const Map* inputs, const Map& out)
     case DPM_OP_UPSAMPLE:
     case DPM_OP_AVERAGE_POOL:
       return resample(layer.node, inputs[0], out);
+    case DPM_OP_FIR_UPSAMPLE:
+    case DPM_OP_FIR_DOWNSAMPLE:
+      return fir(layer.node, inputs[0], out);
     default:
       return channelwise(layer, inputs, out);
   }

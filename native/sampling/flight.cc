@@ -205,7 +205,14 @@ std::uint32_t Flight::step() {
   return static_cast<std::uint32_t>(live_.size());
 }
 
-void Flight::download(float* images) const { x_->download(0, images, count_ * shape_.image * sizeof(float)); }
+void Flight::download(RunImages& images, std::uint64_t first) const {
+  const std::uint64_t elements = count_ * shape_.image;
+  if (request_.levels) {
+    x_->download_levels(0, images.levels.data() + first, elements);
+  } else {
+    x_->download(0, images.floats.data() + first, elements * sizeof(float));
+  }
+}
 
 void Flight::evaluate() {
   std::vector<std::uint32_t>& asking = asking_;

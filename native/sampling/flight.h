@@ -25,7 +25,8 @@ class Flight {
   /// Runs all records of the trajectory without a look at anything in between; returns how many there were.
   std::uint64_t finish_trajectory();
 
-  void download(float* images) const;
+  /// The states from `first` elements on: as floats, or as 8-bit levels if the request wants these.
+  void download(RunImages& images, std::uint64_t first) const;
 
  private:
   [[nodiscard]] const SampleIdentity& sample(std::uint32_t row) const { return request_.samples[first_ + row]; }

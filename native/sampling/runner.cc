@@ -18,10 +18,10 @@ class Run {
       total_ += records;
       longest_ = std::max(longest_, records);
     }
-    result_.images.resize(request.samples.size() * image_);
+    result_.images = empty_images();
     if (request.snapshot_every == 0) return;
     for (std::uint32_t record = request.snapshot_every; record <= longest_; record += request.snapshot_every) {
-      result_.snapshots.push_back({record, std::vector<float>(result_.images.size())});
+      result_.snapshots.push_back({record, empty_images()});
     }
   }
 
@@ -34,6 +34,17 @@ class Run {
   }
 
  private:
+  [[nodiscard]] RunImages empty_images() const {
+    const std::uint64_t elements = request_.samples.size() * image_;
+    RunImages images;
+    if (request_.levels) {
+      images.levels.resize(elements);
+    } else {
+      images.floats.resize(elements);
+    }
+    return images;
+  }
+
   void fly(std::uint32_t first, std::uint32_t count) {
     Flight flight(network_, request_, first, count);
     std::size_t snapshot = 0;
@@ -46,14 +57,14 @@ class Run {
       if (done == 0) break;
       done_ += done;
       if (snapshot < result_.snapshots.size() && result_.snapshots[snapshot].record == step) {
-        flight.download(result_.snapshots[snapshot++].images.data() + first * image_);
+        flight.download(result_.snapshots[snapshot++].images, first * image_);
       }
       if (request_.progress) request_.progress(done_, total_);
     }
-    float* images = result_.images.data() + first * image_;
-    flight.download(images);
+    flight.download(result_.images, first * image_);
+    // Programs that are shorter than the longest keep what they ended with.
     for (; snapshot < result_.snapshots.size(); ++snapshot) {
-      std::copy_n(images, count * image_, result_.snapshots[snapshot].images.data() + first * image_);
+      flight.download(result_.snapshots[snapshot].images, first * image_);
     }
   }
 

@@ -37,19 +37,27 @@ struct RunRequest {
   std::vector<float> noise;  ///< [noise records][samples][image], or empty
   std::uint32_t batch = 1;
   std::uint32_t snapshot_every = 0;
+  /// The results are 8-bit levels instead of floats.
+  bool levels = false;
   /// Somebody may end the run or is told of its progress: it stops between any two records.
   bool watched = false;
   std::shared_ptr<std::atomic<bool>> cancelled;
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
 };
 
+/// [samples][image] in one of two forms.
+struct RunImages {
+  std::vector<float> floats;
+  std::vector<std::uint8_t> levels;
+};
+
 struct Snapshot {
   std::uint32_t record = 0;
-  std::vector<float> images;
+  RunImages images;
 };
 
 struct RunResult {
-  std::vector<float> images;
+  RunImages images;
   std::vector<Snapshot> snapshots;
 };
 

@@ -2,6 +2,7 @@
 #include <random>
 
 #include "cuda_device.h"
+#include "fir_graph.h"
 #include "random_network.h"
 #include "registers.h"
 #include "sampling/runner.h"
@@ -65,14 +66,47 @@ TEST_F(CudaDevice, RandomNetworksAgreeWhateverTheProductsJoin) {
 TEST_F(CudaDevice, RandomNetworksAgree) { compare_networks(40); }
 #endif
 
+TEST_F(CudaDevice, FirResamplingAgrees) {
+  const auto reference = Device::open("reference", {});
+  RandomValues random(4);
+  for (const dpm_op op : {DPM_OP_FIR_UPSAMPLE, DPM_OP_FIR_DOWNSAMPLE}) {
+    for (const int channels : {3, 16}) {
+      const graph::Graph graph = fir_graph(op, channels, 6, 10);
+      const GraphInputs inputs{random.normals(2 * graph.values[0].elements()), {}, {}};
+      const std::vector<float> expected = run_graph(reference, graph, 2, inputs, false);
+      for (const DType dtype : kTypes) {
+        for (const bool fused : {false, true}) {
+          EXPECT_LT(relative_difference(run_graph(open(dtype), graph, 2, inputs, fused), expected), tolerance_of(dtype))
+              << op << ", " << channels << " channels, type " << static_cast<int>(dtype) << ", fused " << fused;
+        }
+      }
+    }
+  }
+}
+
 TEST_F(CudaDevice, RandomUpdatesAgree) { EXPECT_LT(update_difference(device_, 60), 1e-5); }
 
 TEST_F(CudaDevice, ReductionsAgree) { EXPECT_LT(reduce_difference(device_), 1e-9); }
 
+TEST_F(CudaDevice, LevelsAreEqualOnAllDevices) {
+  RandomValues random(2);
+  const std::vector<float> values = random.normals(5001);
+  const auto levels_on = [&](const std::shared_ptr<Device>& device) {
+    const auto buffer = device->allocate(values.size() * sizeof(float));
+    buffer->upload(0, values.data(), buffer->bytes());
+    std::vector<std::uint8_t> levels(values.size() - 3);
+    buffer->download_levels(3, levels.data(), levels.size());
+    return levels;
+  };
+  const std::vector<std::uint8_t> expected = levels_on(Device::open("reference", {}));
+  EXPECT_EQ(levels_on(Device::open("cpu", {2, false})), expected);
+  EXPECT_EQ(levels_on(device_), expected);
+}
+
 class CudaRuns : public CudaDevice {
  protected:
   std::vector<float> images(Network& network, const RunRequest& request) {
-    return run_programs(network, request, running_).images;
+    return run_programs(network, request, running_).images.floats;
   }
 
   SmallNetwork small_;
@@ -113,9 +147,9 @@ TEST_F(CudaRuns, SnapshotsAndGivenNoiseAgree) {
   const RunResult actual = run_programs(*network, run, running_);
   ASSERT_EQ(actual.snapshots.size(), expected.snapshots.size());
   for (std::size_t i = 0; i < expected.snapshots.size(); ++i) {
-    EXPECT_LT(relative_difference(actual.snapshots[i].images, expected.snapshots[i].images), 2e-4) << i;
+    EXPECT_LT(relative_difference(actual.snapshots[i].images.floats, expected.snapshots[i].images.floats), 2e-4) << i;
   }
-  EXPECT_LT(relative_difference(actual.images, expected.images), 2e-4);
+  EXPECT_LT(relative_difference(actual.images.floats, expected.images.floats), 2e-4);
 }
 
 TEST_F(CudaRuns, ACancelledRunEndsBetweenRecords) {

@@ -106,6 +106,8 @@ describe('the emulated CUDA device', () => {
     const expected = (await cpu.run(program, options)).images.data;
     const whole = (await cuda.run(program, options)).images.data;
     expect(maxDifference(whole, expected)).toBeLessThan(1e-4 * scaleOf(expected));
+    const levels = await cuda.run(program, { ...options, format: 'uint8' });
+    expect(maxDifference(levels.images.data, whole)).toBeLessThan(Math.max(scaleOf(whole) - 1, 0) + 1 / 127);
     const told: number[] = [];
     const stepwise = await cuda.run(program, { ...options, onProgress: (done) => told.push(done) });
     expect(stepwise.images.data).toEqual(whole);

@@ -24,7 +24,7 @@ struct Repaired {
 class EmulatedCuda : public CudaDevice {
  protected:
   std::vector<float> images(Network& network, const RunRequest& request) {
-    return run_programs(network, request, running_).images;
+    return run_programs(network, request, running_).images.floats;
   }
   /// Runs a request until its memory lies where it will lie from now on, and its graphs are there.
   std::vector<float> warm_up(Network& network, const RunRequest& request) {

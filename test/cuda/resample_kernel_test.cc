@@ -1,8 +1,9 @@
-// Upsampling and average pooling kernels against plain loops.
+// Upsampling, average pooling and FIR resampling kernels against plain loops.
 #include <gtest/gtest.h>
 
 #include <iterator>
 
+#include "cuda/kernels/fir.h"
 #include "cuda/kernels/resample.h"
 #include "kernel_case.h"
 
@@ -78,6 +79,40 @@ double pooled(const cuda::ResampleArguments<T>& a, int n, int row, int column, i
   return sum / 4;
 }
 
+double tap(int index) {
+  constexpr double kTaps[] = {1, 3, 3, 1};
+  return index >= 0 && index < 4 ? kTaps[index] : 0;
+}
+
+/// Of an element of the larger map in one of the smaller, or of this in that, which is the same.
+double weight(int large, int small) { return tap(large + 1 - 2 * small); }
+
+template <typename T>
+double fir_upsampled(const cuda::ResampleArguments<T>& a, int n, int row, int column, int c) {
+  double sum = 0;
+  for (int i = 0; i < a.height / 2; ++i) {
+    if (weight(row, i) == 0) continue;
+    for (int j = 0; j < a.width / 2; ++j) {
+      const double factor = weight(row, i) * weight(column, j);
+      if (factor != 0) sum += factor * value_of(a.x, n, i * (a.width / 2) + j, c);
+    }
+  }
+  return sum / 16;
+}
+
+template <typename T>
+double fir_downsampled(const cuda::ResampleArguments<T>& a, int n, int row, int column, int c) {
+  double sum = 0;
+  for (int i = 0; i < 2 * a.height; ++i) {
+    if (weight(i, row) == 0) continue;
+    for (int j = 0; j < 2 * a.width; ++j) {
+      const double factor = weight(i, row) * weight(j, column);
+      if (factor != 0) sum += factor * value_of(a.x, n, i * 2 * a.width + j, c);
+    }
+  }
+  return sum / 64;
+}
+
 template <typename T, typename Kernel>
 double error_of(const Kernel& kernel, const cuda::ResampleArguments<T>& arguments, WideMap<T>& y,
                 const std::vector<float>& expected) {
@@ -106,9 +141,33 @@ void check_shapes(double tolerance) {
   }
 }
 
+template <typename T>
+void check_fir(double tolerance) {
+  for (std::uint32_t seed = 0; seed < kShapes; ++seed) {
+    for (const std::uint32_t order : kThreadOrders) {
+      const ThreadOrder threads(order);
+      Case<T> larger(seed);
+      const auto up = larger.up();
+      const auto all_up = [&](auto... where) { return fir_upsampled(up, where...); };
+      ASSERT_LT(error_of(cuda::fir_upsample<T>, up, larger.large, expected_of(larger.large, up, all_up)), tolerance)
+          << "shape " << seed << ", order " << order;
+      Case<T> smaller(seed);
+      const auto down = smaller.down();
+      const auto all_down = [&](auto... where) { return fir_downsampled(down, where...); };
+      ASSERT_LT(error_of(cuda::fir_downsample<T>, down, smaller.small, expected_of(smaller.small, down, all_down)),
+                tolerance)
+          << "shape " << seed << ", order " << order;
+    }
+  }
+}
+
 TEST(CudaResample, Float32AgreesWithAPlainLoop) { check_shapes<float>(1e-6); }
 TEST(CudaResample, HalfAgreesWithAPlainLoop) { check_shapes<cuda::Half>(1e-3); }
 TEST(CudaResample, Bfloat16AgreesWithAPlainLoop) { check_shapes<cuda::Bfloat16>(8e-3); }
+
+TEST(CudaFir, Float32AgreesWithAPlainLoop) { check_fir<float>(1e-6); }
+TEST(CudaFir, HalfAgreesWithAPlainLoop) { check_fir<cuda::Half>(1e-3); }
+TEST(CudaFir, Bfloat16AgreesWithAPlainLoop) { check_fir<cuda::Bfloat16>(8e-3); }
 
 }  // namespace
 }  // namespace dpm::test

@@ -122,6 +122,29 @@ TEST(CudaGather, CopiesTheChosenRows) {
   }
 }
 
+TEST(CudaLevels, AreThoseOfTheDefinition) {
+  for (const std::uint64_t elements : {1U, 2U, 3U, 4U, 5U, 1023U, 1024U, 4099U}) {
+    RandomValues random(static_cast<std::uint32_t>(elements));
+    DeviceVector<float> values = on_device(random.normals(elements));
+    values[0] = kNaN;
+    if (elements > 4) {
+      values[1] = -1.0F;
+      values[2] = 1.0F;
+      values[3] = std::numeric_limits<float>::infinity();
+      values[4] = 0.0F;
+    }
+    DeviceVector<std::uint8_t> levels(elements + 1, 77);
+    cuda::convert_to_levels(values.data(), levels.data(), elements, nullptr);
+    synchronize();
+    for (std::uint64_t i = 0; i < elements; ++i) {
+      const double exact = std::floor(127.5 * (static_cast<double>(values[i]) + 1) + 0.5);
+      const double wanted = std::isnan(exact) ? 0 : std::min(255.0, std::max(0.0, exact));
+      ASSERT_EQ(levels[i], static_cast<std::uint8_t>(wanted)) << values[i];
+    }
+    ASSERT_EQ(levels[elements], 77) << "wrote past the end";
+  }
+}
+
 TEST(CudaSelectStep, GoesThroughTheTable) {
   for (const std::uint32_t batch : {1U, 3U, 65U}) {
     constexpr std::uint32_t kSteps = 4;

@@ -34,7 +34,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Input input(data, size);
   try {
     const dpm::RunResult result = dpm::run_programs(*network, request_from(input), stopping);
-    if (result.images.empty()) __builtin_trap();
+    if (result.images.floats.empty()) __builtin_trap();
   } catch (const dpm::Error&) {
     return 0;
   }

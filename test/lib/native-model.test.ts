@@ -14,6 +14,11 @@ import { packagePath } from '../support/temporary.js';
 const folder = packagePath('models/mnist');
 const pixels = 28 * 28;
 
+function toModelSpace(data: Float32Array, level: number, i: number): Float32Array {
+  data[i] = level / 127.5 - 1;
+  return data;
+}
+
 describe('the bundled model on the cpu', () => {
   let model: DiffusionModel;
   beforeAll(async () => {
@@ -55,6 +60,20 @@ describe('the bundled model on the cpu', () => {
       model: async (x, t) => (await model.unet.forward(x, t)).out,
     });
     expect(maxDifference(scripted, native.images.data)).toBeLessThan(1e-5);
+  });
+
+  it('brings grey levels where they are asked for', async () => {
+    const options = { sampler: 'ddim', steps: 2, count: 3, seed: 3, snapshotEvery: 1 } as const;
+    const floats = await model.sample(options);
+    const levels = await model.sample({ ...options, format: 'uint8' });
+    expect(levels.images.toUint8()).toEqual(floats.images.toUint8());
+    expect(levels.images.data).toEqual(levels.images.toUint8().reduce(toModelSpace, new Float32Array(3 * pixels)));
+    expect(levels.snapshots.map(({ images }) => images.toUint8())).toEqual(
+      floats.snapshots.map(({ images }) => images.toUint8()),
+    );
+    const host = await model.run(hostDdim(model.schedule, 2), { count: 3, seed: 3, format: 'uint8' });
+    expect(host.images.toUint8().length).toBe(3 * pixels);
+    await expect(model.sample({ ...options, format: 'int8' as 'uint8' })).rejects.toThrow(/format 'int8' is unknown/);
   });
 
   it('runs host programs in batches', async () => {

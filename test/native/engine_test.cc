@@ -25,13 +25,13 @@ class Runs : public testing::Test {
 
 TEST_F(Runs, MixedProgramsAreIndependentOfBatchAndThreads) {
   const auto one = small_.load("cpu", 1);
-  const auto expected = run_programs(*one, mixed_request(9, 1), running_).images;
+  const auto expected = run_programs(*one, mixed_request(9, 1), running_).images.floats;
   for (const std::uint32_t batch : {2u, 5u, 9u}) {
     const auto many = small_.load("cpu", 2);
-    EXPECT_EQ(run_programs(*many, mixed_request(9, batch), running_).images, expected) << "batch " << batch;
+    EXPECT_EQ(run_programs(*many, mixed_request(9, batch), running_).images.floats, expected) << "batch " << batch;
   }
   const auto reference = small_.load("reference");
-  EXPECT_LT(relative_difference(expected, run_programs(*reference, mixed_request(9, 4), running_).images), 2e-4);
+  EXPECT_LT(relative_difference(expected, run_programs(*reference, mixed_request(9, 4), running_).images.floats), 2e-4);
 }
 
 TEST_F(Runs, SnapshotsEndInTheResult) {
@@ -48,8 +48,8 @@ TEST_F(Runs, SnapshotsEndInTheResult) {
   EXPECT_EQ(reported, 26u);
   ASSERT_EQ(result.snapshots.size(), 4u);
   EXPECT_EQ(result.snapshots.back().record, 8u);
-  EXPECT_EQ(result.snapshots.back().images, result.images);
-  EXPECT_NE(result.snapshots.front().images, result.images);
+  EXPECT_EQ(result.snapshots.back().images.floats, result.images.floats);
+  EXPECT_NE(result.snapshots.front().images.floats, result.images.floats);
 }
 
 TEST_F(Runs, ExplicitNoiseReplacesTheStreams) {
@@ -58,9 +58,9 @@ TEST_F(Runs, ExplicitNoiseReplacesTheStreams) {
   RandomValues random(8);
   run.init = random.normals(2 * SmallNetwork::kElements);
   run.noise = random.normals(std::size_t{7} * 2 * SmallNetwork::kElements);
-  const auto first = run_programs(*network, run, running_).images;
+  const auto first = run_programs(*network, run, running_).images.floats;
   run.samples[0].seed_low = 1000;
-  EXPECT_EQ(run_programs(*network, run, running_).images, first);
+  EXPECT_EQ(run_programs(*network, run, running_).images.floats, first);
   run.noise.resize(std::size_t{6} * 2 * SmallNetwork::kElements);
   EXPECT_EQ(code_of([&] { run_programs(*network, run, running_); }), ErrorCode::kArgument);
 }

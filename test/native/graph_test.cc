@@ -219,6 +219,7 @@ TEST(Shapes, MismatchesAreRefused) {
   expect_shape_error([&] { graph.add(make_node(DPM_OP_ADD, {image, other})); });
   expect_shape_error([&] { graph.add(make_node(DPM_OP_CHANNEL_ADD, {image, other})); });
   expect_shape_error([&] { graph.add(make_node(DPM_OP_AVERAGE_POOL, {image})); });
+  expect_shape_error([&] { graph.add(make_node(DPM_OP_FIR_DOWNSAMPLE, {image})); });
   expect_shape_error([&] { norm(graph, random, image, 4, 3); });
   expect_shape_error([&] { norm(graph, random, image, 6, 2); });
   Node attend = make_node(DPM_OP_ATTENTION, {image, image, image});
@@ -228,6 +229,7 @@ TEST(Shapes, MismatchesAreRefused) {
   expect_shape_error([&] { graph.add_input(DPM_ROLE_IMAGE, 1, 65536, 65536); });
   const int large = graph.add_input(DPM_ROLE_IMAGE, 1, 32768, 32768);
   expect_shape_error([&] { graph.add(make_node(DPM_OP_UPSAMPLE, {large})); });
+  expect_shape_error([&] { graph.add(make_node(DPM_OP_FIR_UPSAMPLE, {large})); });
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "cpu/isa_select.h"
 #include "cpu/layers/convolution.h"
 #include "cpu/network.h"
+#include "fir_graph.h"
 #include "graph_runner.h"
 
 namespace dpm::test {
@@ -260,6 +261,18 @@ Case random_resample(RandomValues& random, int index) {
   return test;
 }
 
+Case random_fir(RandomValues& random, int index) {
+  Case test;
+  const int channels = random.between(1, index % 4 == 0 ? 70 : 20);
+  const int unit = index % 2 == 0 ? 1 : 2;
+  const int height = unit * random.between(1, 6);
+  const int width = unit * random.between(1, 6);
+  test.batch = random.between(1, 3);
+  test.graph = fir_graph(unit == 1 ? DPM_OP_FIR_UPSAMPLE : DPM_OP_FIR_DOWNSAMPLE, channels, height, width);
+  test.inputs.image = random.normals(elements(test.batch, channels, height, width));
+  return test;
+}
+
 Case random_embedding(RandomValues& random, int index) {
   Case test;
   test.batch = random.between(1, 5);
@@ -329,14 +342,16 @@ INSTANTIATE_TEST_SUITE_P(Families, Kernels,
                                          Family{"Winograd", random_winograd, 20, true},
                                          Family{"Chain", random_chain, 60, true}, Family{"GroupNorm", random_norm, 30},
                                          Family{"Attention", random_attention, 25},
-                                         Family{"Resample", random_resample, 18},
+                                         Family{"Resample", random_resample, 18}, Family{"Fir", random_fir, 24},
+                                         Family{"FirParts", random_fir, 24, true},
                                          Family{"Embedding", random_embedding, 12}),
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST(Kernels, BatchAndThreadsDoNotChangeABit) {
   for (const std::string& isa : usable_isas()) {
     const ScopedEnvironment forced("DPM_CPU_ISA", isa);
-    for (const MakeCase make : {random_convolution, random_winograd, random_chain, random_norm, random_attention}) {
+    for (const MakeCase make :
+         {random_convolution, random_winograd, random_chain, random_norm, random_attention, random_fir}) {
       for (int index = 0; index < 12; ++index) {
         RandomValues random(static_cast<std::uint32_t>(index));
         Case test = make(random, index);

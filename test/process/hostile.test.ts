@@ -47,6 +47,7 @@ function request(records: number): NativeRunRequest {
     noise: null,
     batch: 1,
     snapshotEvery: 0,
+    levels: false,
     cancel: null,
     onProgress: null,
   };

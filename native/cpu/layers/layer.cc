@@ -87,6 +87,8 @@ bool supports(const dpm_graph& graph, const dpm_node& node) {
     case DPM_OP_CONCAT:
     case DPM_OP_UPSAMPLE:
     case DPM_OP_AVERAGE_POOL:
+    case DPM_OP_FIR_UPSAMPLE:
+    case DPM_OP_FIR_DOWNSAMPLE:
       return !external(node.inputs[0]) && !external(node.inputs[1]) && !external(node.output);
     default:
       return false;
@@ -109,6 +111,9 @@ std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& n
     case DPM_OP_UPSAMPLE:
     case DPM_OP_AVERAGE_POOL:
       return make_resample(factory, node);
+    case DPM_OP_FIR_UPSAMPLE:
+    case DPM_OP_FIR_DOWNSAMPLE:
+      return make_fir(factory, node);
     case DPM_OP_TIME_EMBEDDING:
     case DPM_OP_EMBEDDING:
       return make_embedding(factory, node);

@@ -100,6 +100,7 @@ std::unique_ptr<Layer> make_group_norm(const LayerFactory& factory, const dpm_no
 std::unique_ptr<Layer> make_attention(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_channelwise(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_resample(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_fir(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_node& node);
 
 /// Makes the layer of `node`. Throws Error(kUnsupported).

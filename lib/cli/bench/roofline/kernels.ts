@@ -189,6 +189,8 @@ export function kernelsOfNode(node: NativeNode, type: RooflineType): Kernel[] {
       return [embeddingKernel(node, type)];
     case 'upsample':
     case 'average_pool':
+    case 'fir_upsample':
+    case 'fir_downsample':
       return [moving(node.name, 'resample', mapBytes(input(node, 0), type) + mapBytes(node.output, type))];
     case 'concat':
       return [input(node, 0), input(node, 1)].map((part) =>
