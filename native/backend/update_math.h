@@ -1,6 +1,7 @@
 // The arithmetic of a record (record.h), element by element; CPU and CUDA kernels share it.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "backend/record.h"
@@ -16,10 +17,10 @@ DPM_HOST_DEVICE float clamp(float value, float low, float high) {
 
 /// The 8-bit level of a number in model space, [-1, 1] (dpm_backend::download_levels).
 DPM_HOST_DEVICE std::uint8_t level(float value) {
-  const double exact = 127.5 * (static_cast<double>(value) + 1.0);
+  const double rounded = ::floor(127.5 * (static_cast<double>(value) + 1.0) + 0.5);
   // False for NaN.
-  if (!(exact > 0.0)) return 0;
-  return exact < 255.0 ? static_cast<std::uint8_t>(exact + 0.5) : 255;
+  if (!(rounded > 0.0)) return 0;
+  return rounded < 255.0 ? static_cast<std::uint8_t>(rounded) : 255;
 }
 
 /// The data prediction before clipping.

@@ -38,6 +38,8 @@ dpm_switch_stack:
 namespace {
 constexpr std::size_t kSavedWords = 7;
 constexpr std::size_t kReturnWord = 6;
+// The last word is the address to return to, which a call has pushed.
+constexpr std::size_t kReturnAtCall = 1;
 }  // namespace
 
 #elif defined(__aarch64__)
@@ -77,6 +79,7 @@ dpm_switch_stack:
 namespace {
 constexpr std::size_t kSavedWords = 20;
 constexpr std::size_t kReturnWord = 11;
+constexpr std::size_t kReturnAtCall = 0;
 }  // namespace
 
 #else
@@ -124,17 +127,13 @@ void begin() {
 
 Stack::Stack(void (*entry)()) : memory_(std::make_unique<std::byte[]>(kBytes)), bytes_(kBytes) {
   entry_of_new_stack = entry;
-  const std::uintptr_t top = reinterpret_cast<std::uintptr_t>(memory_.get()) + kBytes;
-  // Where a call leaves the stack pointer, as far below a multiple of 16 as the processor's calls leave it.
-  std::uintptr_t start = top / kAlignment * kAlignment - kAlignment;
-#if defined(__x86_64__)
-  start -= (kSavedWords - 1) * sizeof(void*);
-#else
-  start -= kSavedWords * sizeof(void*);
-#endif
+  std::byte* top = memory_.get() + kBytes;
+  top -= reinterpret_cast<std::uintptr_t>(top) % kAlignment;
+  // As far below a multiple of 16 as the processor's calls leave the stack pointer.
+  constexpr std::size_t kBelow = kAlignment + (kSavedWords - kReturnAtCall) * sizeof(void*);
   std::uintptr_t words[kSavedWords] = {};
   words[kReturnWord] = reinterpret_cast<std::uintptr_t>(&begin);
-  pointer_ = reinterpret_cast<void*>(start);
+  pointer_ = top - kBelow;
   std::memcpy(pointer_, words, sizeof words);
 }
 

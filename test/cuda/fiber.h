@@ -18,10 +18,10 @@ class Stack {
 
  private:
   std::unique_ptr<std::byte[]> memory_;
-  std::size_t bytes_ = 0;
+  [[maybe_unused]] std::size_t bytes_ = 0;
   void* pointer_ = nullptr;
   /// What the address sanitizer keeps for a stack that is left.
-  void* shadow_ = nullptr;
+  [[maybe_unused]] void* shadow_ = nullptr;
 };
 
 }  // namespace dpm::simt
