@@ -211,7 +211,7 @@ dpm_status advance(dpm_executable* executable, std::uint32_t steps, dpm_message*
   });
 }
 
-void memory(dpm_device* device, dpm_memory* result) { *result = {0, device->memory.held(), device->memory.peak()}; }
+void memory(dpm_device* device, dpm_memory* result) { *result = {0, device->memory.used(), device->memory.peak()}; }
 
 dpm_status peak(dpm_device* device, double* gflops, double* gigabytes, dpm_message* message) {
   return on_device(*device, message, [&] {

@@ -37,7 +37,7 @@ struct dpm_device {
   dpm_device(const dpm::cuda::DeviceSettings& chosen, const std::string& card);
 
   const dpm::cuda::DeviceSettings settings;
-  dpm::cuda::MemoryCount memory;
+  dpm::MemoryCount memory;
   dpm::cuda::Stream stream;
   dpm::cuda::MemoryPool pool;
   dpm::cuda::Staging staging;

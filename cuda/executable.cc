@@ -6,12 +6,10 @@
 #include "cuda/kernels/convert.h"
 #include "cuda/runtime/check.h"
 #include "cuda/trajectory.h"
+#include "cuda/update_arguments.h"
 
 namespace dpm::cuda {
 namespace {
-
-// What one launch of a kernel can cover (grid.y).
-constexpr std::uint32_t kLargestBatch = 65535;
 
 Evaluation evaluation_of(const dpm_bindings& bindings) {
   Evaluation evaluation;
@@ -33,11 +31,6 @@ GraphKey key_of(const Evaluation& e) {
 
 }  // namespace
 
-Rows rows_of(const dpm_view& view) {
-  if (view.buffer == nullptr) return {nullptr, 0};
-  return {view.buffer->memory.as<float>() + view.offset, view.stride};
-}
-
 }  // namespace dpm::cuda
 
 using dpm::cuda::Evaluation;
@@ -50,7 +43,7 @@ dpm_executable::dpm_executable(dpm_network& owner, const dpm_plan& plan)
       out_(owner.external(DPM_ROLE_OUTPUT)),
       head_(owner.external(DPM_ROLE_HEAD)),
       places_(owner.values.size(), nullptr) {
-  dpm::require(plan.batch >= 1 && plan.batch <= dpm::cuda::kLargestBatch,
+  dpm::require(plan.batch >= 1 && plan.batch <= dpm::cuda::kMostGridRows,
                "the cuda device evaluates at most 65535 samples at a time");
   const std::size_t element = dpm::dtype_size(network.device.settings.dtype);
   auto* arena = plan.arena->memory.as<unsigned char>();

@@ -28,9 +28,6 @@ struct Evaluation {
   Rows head{};
 };
 
-/// First element and stride of a view, null where the tensor is absent.
-Rows rows_of(const dpm_view& view);
-
 }  // namespace dpm::cuda
 
 struct dpm_executable {

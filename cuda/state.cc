@@ -3,16 +3,12 @@
 #include <algorithm>
 #include <vector>
 
-#include "cuda/executable.h"
 #include "cuda/kernels/state.h"
 #include "cuda/runtime/check.h"
-#include "cuda/update_sample.h"
+#include "cuda/update_arguments.h"
 
 namespace dpm::cuda {
 namespace {
-
-/// What one launch of a kernel covers (grid.y).
-constexpr std::uint32_t kMostSamples = 65535;
 
 /// The samples on the card, for the kernels queued next.
 const UpdateSample* upload_samples(dpm_device& device, const std::vector<UpdateSample>& samples) {
@@ -32,7 +28,7 @@ std::vector<UpdateSample> samples_of(const dpm_update_sample* samples, std::uint
 }  // namespace
 
 void gather(dpm_device& device, const dpm_gather& request) {
-  require(request.batch <= kMostSamples, "the cuda device copies at most 65535 samples at a time");
+  require(request.batch <= kMostGridRows, "the cuda device copies at most 65535 samples at a time");
   GatherArguments arguments{};
   arguments.batch = request.batch;
   arguments.elements = request.elements;
@@ -45,18 +41,10 @@ void gather(dpm_device& device, const dpm_gather& request) {
 }
 
 void update(dpm_device& device, const dpm_update& request) {
-  require(request.batch <= kMostSamples, "the cuda device updates at most 65535 samples at a time");
+  require(request.batch <= kMostGridRows, "the cuda device updates at most 65535 samples at a time");
   const std::vector<UpdateSample> samples = samples_of(request.samples, request.batch);
-  UpdateArguments arguments{};
-  arguments.batch = request.batch;
-  arguments.elements = request.elements;
+  UpdateArguments arguments = arguments_of(request);
   arguments.samples = upload_samples(device, samples);
-  arguments.x = rows_of(request.x);
-  arguments.y = rows_of(request.y);
-  arguments.out = rows_of(request.out);
-  arguments.head = rows_of(request.head);
-  arguments.noise = rows_of(request.noise);
-  std::transform(request.history, request.history + DPM_MAX_HISTORY, arguments.history, rows_of);
   if (std::any_of(samples.begin(), samples.end(), clips_dynamically)) {
     ensure(device, device.thresholds, request.batch * sizeof(float));
     arguments.thresholds = device.thresholds.as<float>();

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "cuda/runtime/check.h"
-#include "cuda/update_sample.h"
+#include "cuda/update_arguments.h"
 
 namespace dpm::cuda {
 namespace {
@@ -21,7 +21,7 @@ void Trajectory::upload_table(const dpm_trajectory& request) {
   kinds_.clear();
   const std::size_t records = std::size_t{steps_} * batch_;
   host_table_.reserve(records);
-  for (std::size_t i = 0; i < records; ++i) host_table_.push_back(update_sample_of(request.samples[i]));
+  for (std::size_t i = 0; i < records; ++i) host_table_.push_back(update_sample_of(request.update.samples[i]));
   for (std::uint32_t step = 0; step < steps_; ++step) {
     const UpdateSample* samples = host_table_.data() + std::size_t{step} * batch_;
     StepKind kind;
@@ -40,22 +40,14 @@ void Trajectory::upload_table(const dpm_trajectory& request) {
 
 void Trajectory::begin(const dpm_trajectory& request) {
   dpm_device& device = executable_.network.device;
-  executable_.prepare(static_cast<int>(request.batch));
-  batch_ = request.batch;
+  executable_.prepare(static_cast<int>(request.update.batch));
+  batch_ = request.update.batch;
   steps_ = request.steps;
   done_ = filled_ = 0;
   upload_table(request);
-  update_ = {};
-  update_.batch = batch_;
-  update_.elements = request.elements;
+  update_ = arguments_of(request.update);
   update_.samples = current_.as<UpdateSample>();
   update_.thresholds = device.thresholds.as<float>();
-  update_.x = rows_of(request.x);
-  update_.y = rows_of(request.y);
-  update_.out = rows_of(request.out);
-  update_.head = rows_of(request.head);
-  update_.noise = rows_of(request.noise);
-  std::transform(request.history, request.history + DPM_MAX_HISTORY, update_.history, rows_of);
   labels_ = reinterpret_cast<const std::int32_t*>(rows_of(request.labels).data);
   refill();
 }

@@ -8,11 +8,10 @@ namespace dpm::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kRows = 65535;
 
 /// A thread has a pixel: neighbours read and write neighbouring pixels of a plane.
 dim3 grid_of(int pixels, int batch) {
-  return {static_cast<unsigned>((pixels - 1) / kThreads + 1), static_cast<unsigned>(std::min(batch, kRows))};
+  return {static_cast<unsigned>((pixels - 1) / kThreads + 1), static_cast<unsigned>(std::min(batch, kMostGridRows))};
 }
 
 dim3 block_of(int pixels) {

@@ -23,5 +23,7 @@ namespace dpm::cuda {
 
 constexpr unsigned kWarp = 32;
 constexpr unsigned kWholeWarp = 0xFFFFFFFFu;
+/// The most blocks of a grid in its second dimension.
+constexpr int kMostGridRows = 65535;
 
 }  // namespace dpm::cuda

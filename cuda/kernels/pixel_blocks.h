@@ -17,7 +17,6 @@ struct PixelBlocks {
 
   static constexpr int kThreads = 256;
   static constexpr int kVectorsPerBlock = 2 * kThreads;
-  static constexpr int kRows = 65535;
 
   PixelBlocks(int samples, int pixels_of_sample, int vectors_of_pixel)
       : batch(samples),
@@ -26,7 +25,8 @@ struct PixelBlocks {
         pixels_per_block(std::min(pixels, std::max(1, kVectorsPerBlock / vectors))) {}
 
   [[nodiscard]] dim3 grid() const {
-    return {static_cast<unsigned>((pixels - 1) / pixels_per_block + 1), static_cast<unsigned>(std::min(batch, kRows))};
+    return {static_cast<unsigned>((pixels - 1) / pixels_per_block + 1),
+            static_cast<unsigned>(std::min(batch, kMostGridRows))};
   }
   [[nodiscard]] dim3 block() const {
     const std::int64_t items = static_cast<std::int64_t>(pixels_per_block) * vectors;

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "backend/storage_root.h"
 #include "core/error.h"
 #include "cuda/kernels/convert.h"
 
@@ -33,13 +34,11 @@ std::vector<ValueInfo> infos_of(const dpm_graph& graph, DType dtype) {
   for (std::uint32_t i = 0; i < graph.value_count; ++i) {
     ValueInfo info;
     info.shape = graph.values[i];
-    info.root = static_cast<int>(i);
-    while (graph.values[info.root].parent >= 0) {
-      info.first_channel += graph.values[info.root].channel_offset;
-      info.root = graph.values[info.root].parent;
-    }
-    const dpm_value& root = graph.values[info.root];
-    info.pixel_stride = is_external(root) ? padded_channels(root, dtype) : root.channels;
+    const StorageRoot root = storage_root(graph, static_cast<int>(i));
+    info.root = root.value;
+    info.first_channel = root.first_channel;
+    const dpm_value& whole = graph.values[root.value];
+    info.pixel_stride = is_external(whole) ? padded_channels(whole, dtype) : whole.channels;
     infos.push_back(info);
   }
   return infos;

@@ -5,13 +5,6 @@
 
 namespace dpm::cuda {
 
-void MemoryCount::add(std::uint64_t bytes) {
-  const std::uint64_t now = held_.fetch_add(bytes) + bytes;
-  std::uint64_t peak = peak_.load();
-  while (peak < now && !peak_.compare_exchange_weak(peak, now)) {
-  }
-}
-
 DeviceMemory::DeviceMemory(MemoryCount& count, std::size_t bytes) : count_(&count), bytes_(bytes) {
   if (bytes == 0) return;
   check_cuda(cudaMalloc(&data_, bytes), "allocating device memory");

@@ -1,7 +1,6 @@
 // Device memory and pinned host memory, owned.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -9,20 +8,9 @@
 #include <set>
 #include <utility>
 
+#include "core/memory_count.h"
+
 namespace dpm::cuda {
-
-/// Bytes held and their maximum; read by other threads.
-class MemoryCount {
- public:
-  void add(std::uint64_t bytes);
-  void remove(std::uint64_t bytes) { held_.fetch_sub(bytes); }
-  [[nodiscard]] std::uint64_t held() const { return held_.load(); }
-  [[nodiscard]] std::uint64_t peak() const { return peak_.load(); }
-
- private:
-  std::atomic<std::uint64_t> held_{0};
-  std::atomic<std::uint64_t> peak_{0};
-};
 
 /// Memory of the current device, at least 256-byte aligned; null for 0 bytes.
 class DeviceMemory {

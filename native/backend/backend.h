@@ -175,21 +175,13 @@ typedef struct dpm_gather {
   dpm_view destination;
 } dpm_gather;
 
-/// Programs that run in step: in step i sample n executes the record of samples[i * batch + n], row, network_row and
-/// its place in every view are n. The records of one step all evaluate the network or none does. What they point to is
-/// not used after `begin`, the views until the last step is done.
+/// Programs that run in step: in step i sample n executes the record of update.samples[i * batch + n], row, network_row
+/// and its place in every view are n. The records of one step all evaluate the network or none does. What they point to
+/// is not used after `begin`, the views until the last step is done.
 typedef struct dpm_trajectory {
-  uint32_t batch;  ///< at most the plan's
   uint32_t steps;
-  uint64_t elements;
-  const dpm_update_sample* samples;
-  dpm_view x;
-  dpm_view y;
-  dpm_view out;
-  dpm_view head;  ///< of the update: the network's second output, or the second half of its first
-  dpm_view noise;
+  dpm_update update;  ///< at most the plan's batch; `head` is the second output, or the second half of the first
   dpm_view labels;
-  dpm_view history[DPM_MAX_HISTORY];
 } dpm_trajectory;
 
 enum dpm_reduction {

@@ -2,34 +2,16 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <vector>
 
 #include "backend/backend.h"
 #include "core/aligned_buffer.h"
+#include "core/memory_count.h"
 #include "core/thread_pool.h"
 #include "cpu/isa/kernels.h"
 
 namespace dpm::cpu {
-
-/// Bytes in use and their maximum; read by other threads.
-class MemoryCount {
- public:
-  void add(std::uint64_t bytes) {
-    const std::uint64_t now = used_.fetch_add(bytes) + bytes;
-    std::uint64_t peak = peak_.load();
-    while (peak < now && !peak_.compare_exchange_weak(peak, now)) {
-    }
-  }
-  void remove(std::uint64_t bytes) { used_.fetch_sub(bytes); }
-  [[nodiscard]] std::uint64_t used() const { return used_.load(); }
-  [[nodiscard]] std::uint64_t peak() const { return peak_.load(); }
-
- private:
-  std::atomic<std::uint64_t> used_{0};
-  std::atomic<std::uint64_t> peak_{0};
-};
 
 /// Memory that a MemoryCount knows of while it lives.
 class CountedBuffer {
@@ -75,7 +57,7 @@ struct dpm_device {
   /// Numbers that products of maps take every float for: 1 (bfloat16), 2 (float32 as two of them), or 0 where float32
   /// arithmetic is to be used.
   int bf16_terms;
-  dpm::cpu::MemoryCount memory;
+  dpm::MemoryCount memory;
   std::vector<float> thresholds;  ///< of the update in progress, per sample
   std::vector<float> magnitudes;  ///< |x0| of a sample, per thread
 };

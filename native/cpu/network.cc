@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "backend/storage_root.h"
 #include "core/error.h"
 #include "cpu/layers/convolution.h"
 
@@ -12,11 +13,9 @@ std::vector<dpm::cpu::ValueInfo> infos_of(const dpm_graph& graph) {
   for (std::uint32_t i = 0; i < graph.value_count; ++i) {
     dpm::cpu::ValueInfo info;
     info.shape = graph.values[i];
-    info.root = static_cast<int>(i);
-    while (graph.values[info.root].parent >= 0) {
-      info.root_offset += graph.values[info.root].channel_offset;
-      info.root = graph.values[info.root].parent;
-    }
+    const dpm::StorageRoot root = dpm::storage_root(graph, static_cast<int>(i));
+    info.root = root.value;
+    info.root_offset = root.first_channel;
     info.root_channels = graph.values[info.root].channels;
     infos.push_back(info);
   }

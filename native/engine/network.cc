@@ -17,21 +17,6 @@ bool device_supports(const Device& device, const graph::Graph& graph, const grap
   return device.api().supports(device.get(), &lowered.get(), &candidate) != 0;
 }
 
-/// What a device is to do after the evaluation of one step.
-dpm_update update_of(const dpm_trajectory& trajectory, std::uint32_t step) {
-  dpm_update update{};
-  update.batch = trajectory.batch;
-  update.elements = trajectory.elements;
-  update.samples = trajectory.samples + static_cast<std::size_t>(step) * trajectory.batch;
-  update.x = trajectory.x;
-  update.y = trajectory.y;
-  update.out = trajectory.out;
-  update.head = trajectory.head;
-  update.noise = trajectory.noise;
-  std::copy_n(trajectory.history, DPM_MAX_HISTORY, update.history);
-  return update;
-}
-
 NetworkShape shape_of(const graph::Graph& graph, const unet::Description& description) {
   NetworkShape shape;
   shape.classes = description.classes;
@@ -103,7 +88,8 @@ void Network::evaluate(const dpm_bindings& bindings) { run(bindings, nullptr); }
 bool Network::runs_trajectories() const { return device_->api().begin != nullptr; }
 
 void Network::begin(const dpm_trajectory& trajectory) {
-  for (std::uint32_t step = 0; step < trajectory.steps; ++step) check_update(update_of(trajectory, step));
+  dpm_update update = trajectory.update;
+  for (std::uint32_t step = 0; step < trajectory.steps; ++step, update.samples += update.batch) check_update(update);
   dpm_message message{};
   check(device_->api().begin(executable_, &trajectory, &message), message);
 }

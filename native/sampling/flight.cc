@@ -158,19 +158,11 @@ bool Flight::begin_trajectory() {
   const std::uint32_t steps = program(0).count;
   std::vector<dpm_update_sample> table;
   if (!network_.runs_trajectories() || steps == 0 || !list_steps(steps, table)) return false;
-  const dpm_update all = registers();
   dpm_trajectory trajectory{};
-  trajectory.batch = count_;
   trajectory.steps = steps;
-  trajectory.elements = all.elements;
-  trajectory.samples = table.data();
-  trajectory.x = all.x;
-  trajectory.y = all.y;
-  trajectory.out = all.out;
-  // Where the network has no second output, its place is part of the first one.
-  trajectory.head = all.head;
-  trajectory.noise = all.noise;
-  std::copy_n(all.history, DPM_MAX_HISTORY, trajectory.history);
+  trajectory.update = registers();
+  trajectory.update.batch = count_;
+  trajectory.update.samples = table.data();
   if (labels_) {
     asking_.resize(count_);
     std::iota(asking_.begin(), asking_.end(), 0);

@@ -1,6 +1,8 @@
 // What tests of kernels share: random maps in the kernels' storage types, and their numbers as float or double.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -85,6 +87,21 @@ WideMap<T> random_map(RandomValues& random, int batch, int pixels, int channels,
 template <typename T>
 WideMap<T> random_map(RandomValues& random, int batch, int pixels, int channels) {
   return random_map<T>(random, batch, pixels, channels, random.between(0, 1) == 1 ? 8 : 1);
+}
+
+/// Runs `shapes` cases in every order of threads. `Case` is made of a seed, `run()` is what the kernel leaves, and
+/// `expected_of(case)` what it should.
+template <typename Case>
+void check_cases(std::uint32_t shapes, double tolerance) {
+  for (std::uint32_t seed = 0; seed < shapes; ++seed) {
+    Case test(seed);
+    const std::vector<float> expected = expected_of(test);
+    for (const std::uint32_t order : kThreadOrders) {
+      const ThreadOrder threads(order);
+      ASSERT_LT(relative_difference(floats(test.run()), expected), tolerance)
+          << "shape " << seed << ", order " << order;
+    }
+  }
 }
 
 }  // namespace dpm::test
