@@ -1,11 +1,17 @@
 import { at } from '../arrays.js';
 
-/** The signal curve of a schedule in continuous time, as the logarithm of the cumulative signal power. */
+/** Signal and noise of a schedule in continuous time. */
 export interface SignalCurve {
-  /** ln A(t). */
+  /** ln A(t), A the cumulative signal power. */
   logAlphaBar(time: number): number;
-  /** The time at which ln A has this value. */
-  timeOf(logAlphaBar: number): number;
+  /** B(t), the cumulative noise power. */
+  betaBar(time: number): number;
+  /** The time at which ln(sqrt(A / B)) has this value. */
+  timeOfLogSnr(logSnr: number): number;
+  /** -d ln A / dt: the forward SDE is dx = -rate / 2 x dt + sqrt(diffusion) dw. */
+  rate(time: number): number;
+  /** The squared noise coefficient of the forward SDE. */
+  diffusion(time: number): number;
 }
 
 /** ln(exp(a) + exp(b)) without overflow. */
@@ -13,13 +19,40 @@ export function logAddExp(a: number, b: number): number {
   return Math.max(a, b) + Math.log1p(Math.exp(-Math.abs(a - b)));
 }
 
+/** A curve with B = 1 - A from ln A, its inverse and its rate. */
+function variancePreserving(curve: {
+  logAlphaBar(time: number): number;
+  timeOf(logAlphaBar: number): number;
+  rate(time: number): number;
+}): SignalCurve {
+  return {
+    logAlphaBar: (time) => curve.logAlphaBar(time),
+    betaBar: (time) => -Math.expm1(curve.logAlphaBar(time)),
+    timeOfLogSnr: (logSnr) => curve.timeOf(-logAddExp(0, -2 * logSnr)),
+    rate: (time) => curve.rate(time),
+    diffusion: (time) => curve.rate(time),
+  };
+}
+
 /** VP-SDE with linearly growing rate, beta(t) = start + (end - start) t (Song et al. 2021, samplers of the VP family). */
 export function linearRateCurve(start: number, end: number): SignalCurve {
   const slope = end - start;
-  return {
+  return variancePreserving({
     logAlphaBar: (time) => -time * (start + 0.5 * slope * time),
     // Root of the quadratic in the form that does not subtract nearly equal numbers.
     timeOf: (logAlphaBar) => (-2 * logAlphaBar) / (Math.sqrt(start * start - 2 * slope * logAlphaBar) + start),
+    rate: (time) => start + slope * time,
+  });
+}
+
+/** Noise alone, A = 1 and B = t^2: the time is the standard deviation of the noise (Karras et al. 2022). */
+export function explodingCurve(): SignalCurve {
+  return {
+    logAlphaBar: () => 0,
+    betaBar: (time) => time * time,
+    timeOfLogSnr: (logSnr) => Math.exp(-logSnr),
+    rate: () => 0,
+    diffusion: (time) => 2 * time,
   };
 }
 
@@ -29,14 +62,12 @@ export function linearRateCurve(start: number, end: number): SignalCurve {
  */
 export function interpolatedCurve(logAlphaBar: Float64Array): SignalCurve {
   const steps = logAlphaBar.length - 1;
-  const line = (left: number, position: number): number => {
-    const value = at(logAlphaBar, left);
-    return value + (position - left) * (at(logAlphaBar, left + 1) - value);
-  };
-  return {
+  const segment = (time: number): number => Math.min(Math.max(Math.floor(time * steps), 1), steps - 1);
+  const slope = (left: number): number => at(logAlphaBar, left + 1) - at(logAlphaBar, left);
+  return variancePreserving({
     logAlphaBar(time) {
-      const position = time * steps;
-      return line(Math.min(Math.max(Math.floor(position), 1), steps - 1), position);
+      const left = segment(time);
+      return at(logAlphaBar, left) + (time * steps - left) * slope(left);
     },
     timeOf(value) {
       let low = 1;
@@ -46,8 +77,8 @@ export function interpolatedCurve(logAlphaBar: Float64Array): SignalCurve {
         if (at(logAlphaBar, middle) >= value) low = middle;
         else high = middle;
       }
-      const left = at(logAlphaBar, low);
-      return (low + (value - left) / (at(logAlphaBar, low + 1) - left)) / steps;
+      return (low + (value - at(logAlphaBar, low)) / slope(low)) / steps;
     },
-  };
+    rate: (time) => -slope(segment(time)) * steps,
+  });
 }

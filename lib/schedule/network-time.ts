@@ -1,7 +1,8 @@
 import { unknownName } from '../checks.js';
+import { DpmError } from '../errors.js';
 
 /** The named maps from the state's time to the number that enters the network's time embedding. */
-export const networkTimeNames = ['index', 'index1', 'rescaled', 'vp999', 'dpm-solver'] as const;
+export const networkTimeNames = ['index', 'index1', 'rescaled', 'vp999', 'dpm-solver', 'sigma', 'edm'] as const;
 
 /**
  * The map from the state's time to the number that enters the network's time embedding: a name, or a function of the
@@ -12,16 +13,29 @@ export const networkTimeNames = ['index', 'index1', 'rescaled', 'vp999', 'dpm-so
  * - `rescaled`: (n - 1) * 1000 / N (improved-diffusion)
  * - `vp999`: 999 t (score_sde)
  * - `dpm-solver`: 1000 (t - 1/N)
+ * - `sigma`: the standard deviation of the noise (score_sde's VE networks), where the time is that
+ * - `edm`: ln(sigma) / 4 (Karras et al. 2022), likewise
  *
- * On a discrete schedule t = n / N, on a continuous one n = t N; results are not below 0.
+ * On a discrete schedule t = n / N, on a continuous one n = t N; the first five are not below 0.
  */
 export type NetworkTime = (typeof networkTimeNames)[number] | ((time: number) => number);
 
-/** The function behind a {@link NetworkTime} for a network trained on `steps` times; `discrete`: the time is n. */
-export function networkTimeFunction(rule: NetworkTime, steps: number, discrete: boolean): (time: number) => number {
+/** What the time of a schedule is: n = 1..N, t in (0, 1], or the standard deviation of the noise. */
+export type TimeAxis = 'index' | 'unit' | 'sigma';
+
+/**
+ * The function behind a {@link NetworkTime} for a network trained on `steps` times.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a rule that has no meaning on this axis.
+ */
+export function networkTimeFunction(rule: NetworkTime, steps: number, axis: TimeAxis): (time: number) => number {
   if (typeof rule === 'function') return rule;
-  const index = discrete ? (time: number) => time : (time: number) => time * steps;
-  const unit = discrete ? (time: number) => time / steps : (time: number) => time;
+  if ((axis === 'sigma') !== (rule === 'sigma' || rule === 'edm')) {
+    const which = axis === 'sigma' ? "only 'sigma' and 'edm' do" : 'only on one made by ve or edm';
+    throw new DpmError('ERR_DPM_ARGUMENT', `networkTime '${rule}' has no meaning on this noise schedule, ${which}`);
+  }
+  const index = axis === 'index' ? (time: number) => time : (time: number) => time * steps;
+  const unit = axis === 'index' ? (time: number) => time / steps : (time: number) => time;
   switch (rule) {
     case 'index':
       return (time) => Math.max(0, index(time) - 1);
@@ -33,6 +47,10 @@ export function networkTimeFunction(rule: NetworkTime, steps: number, discrete: 
       return (time) => 999 * unit(time);
     case 'dpm-solver':
       return (time) => Math.max(0, 1000 * (unit(time) - 1 / steps));
+    case 'sigma':
+      return (time) => time;
+    case 'edm':
+      return (time) => Math.log(time) / 4;
     default:
       throw unknownName('networkTime', rule, networkTimeNames);
   }

@@ -2,8 +2,8 @@ import { at } from '../arrays.js';
 import { DpmError } from '../errors.js';
 import type { Clip } from '../samplers/program.js';
 import { cosineBetas, linearBetas, logAlphaBarOfBetas, scaledLinearBetas } from './betas.js';
-import { interpolatedCurve, linearRateCurve, logAddExp, type SignalCurve } from './curve.js';
-import { networkTimeFunction, type NetworkTime } from './network-time.js';
+import { explodingCurve, interpolatedCurve, linearRateCurve, type SignalCurve } from './curve.js';
+import { networkTimeFunction, type NetworkTime, type TimeAxis } from './network-time.js';
 import { parseSchedulerConfig } from './scheduler-config.js';
 
 /** What the network's output means. */
@@ -15,6 +15,8 @@ export interface ScheduleDefaults {
   prediction: Prediction;
   /** Variance of the DDPM sampler. */
   variance: 'beta' | 'beta-tilde' | 'learned';
+  /** Standard deviation of the data that the preconditioning of `prediction: 'edm'` was made for. */
+  sigmaData: number;
 }
 
 export interface ScheduleOptions {
@@ -29,15 +31,27 @@ interface ScheduleParts extends ScheduleOptions {
   /** ln A_0 … ln A_N, absent on a continuous schedule. */
   table?: Float64Array;
   curve: SignalCurve;
+  /** The SDE a discrete schedule was derived from, where it is known. */
+  sde?: SignalCurve | undefined;
+  axis: TimeAxis;
+  noisiest: number;
+  cleanest: number;
 }
 
-const plainDefaults: ScheduleDefaults = { clip: { kind: 'none' }, prediction: 'epsilon', variance: 'beta-tilde' };
+const plainDefaults: ScheduleDefaults = {
+  clip: { kind: 'none' },
+  prediction: 'epsilon',
+  variance: 'beta-tilde',
+  sigmaData: 0.5,
+};
 
 /**
- * How signal and noise mix over time: x_t = sqrt(A_t) x_0 + sqrt(B_t) eps with B = 1 - A.
+ * How signal and noise mix over time: x_t = sqrt(A_t) x_0 + sqrt(B_t) eps. B = 1 - A (variance preserving), but for the
+ * schedules made by {@link NoiseSchedule.ve} and {@link NoiseSchedule.edm}, where A = 1.
  *
  * On a discrete schedule the time is n = 0..N, where 0 is the data and n = 1 the first noisy state; on a continuous one it
- * is t in [0, 1]. ln A is the primary quantity, in float64; B is taken from it by `expm1`, so nothing cancels near the data.
+ * is t in [0, 1], or the standard deviation of the noise where A = 1. ln A is the primary quantity, in float64; B is taken
+ * from it by `expm1`, so nothing cancels near the data.
  */
 export class NoiseSchedule {
   /** Short description, e.g. `linear`. */
@@ -47,6 +61,12 @@ export class NoiseSchedule {
   /** Whether the time is an integer n = 0..N (true) or t in [0, 1]. */
   readonly discrete: boolean;
   readonly defaults: ScheduleDefaults;
+  /** Time at which sampling starts: N, 1, or the largest standard deviation of the noise. */
+  readonly noisiest: number;
+  /** Last time before the data: 1, 1/N or 1e-3, or the smallest standard deviation of the noise. */
+  readonly cleanest: number;
+  readonly #axis: TimeAxis;
+  readonly #sde: SignalCurve | undefined;
   readonly #table: Float64Array | undefined;
   readonly #curve: SignalCurve;
   readonly #networkTimeRule: NetworkTime;
@@ -56,11 +76,15 @@ export class NoiseSchedule {
     this.name = parts.name;
     this.steps = parts.steps;
     this.discrete = parts.table !== undefined;
+    this.noisiest = parts.noisiest;
+    this.cleanest = parts.cleanest;
+    this.#axis = parts.axis;
+    this.#sde = parts.sde;
     this.defaults = { ...plainDefaults, ...parts.defaults };
     this.#table = parts.table;
     this.#curve = parts.curve;
     this.#networkTimeRule = parts.networkTime ?? 'index';
-    this.#networkTime = networkTimeFunction(this.#networkTimeRule, parts.steps, this.discrete);
+    this.#networkTime = networkTimeFunction(this.#networkTimeRule, parts.steps, parts.axis);
   }
 
   /**
@@ -71,8 +95,7 @@ export class NoiseSchedule {
   static linear(options: ScheduleOptions & { steps?: number; start?: number; end?: number } = {}): NoiseSchedule {
     const steps = checkedSteps(options.steps ?? 1000);
     const scale = 1000 / steps;
-    const betas = linearBetas(steps, options.start ?? scale * 1e-4, options.end ?? scale * 0.02);
-    return NoiseSchedule.#ofBetas('linear', betas, options);
+    return NoiseSchedule.#evenBetas(steps, options.start ?? scale * 1e-4, options.end ?? scale * 0.02, options);
   }
 
   /** Discrete schedule of latent diffusion, betas from the squares of evenly spaced roots (Rombach et al. 2022). */
@@ -110,6 +133,59 @@ export class NoiseSchedule {
       name: 'vp',
       steps,
       curve: linearRateCurve(start, end),
+      axis: 'unit',
+      noisiest: 1,
+      cleanest: 1e-3,
+    });
+  }
+
+  /**
+   * Noise alone, A = 1: the time is the standard deviation of the noise, from `sigmaMin` to `sigmaMax` (the VE-SDE of Song
+   * et al. 2021). The network gives the score and sees that deviation, unless `defaults` and `networkTime` say otherwise.
+   */
+  static ve(options: ScheduleOptions & { sigmaMin?: number; sigmaMax?: number } = {}): NoiseSchedule {
+    return NoiseSchedule.#exploding('ve', { sigmaMin: 0.01, sigmaMax: 50, networkTime: 'sigma', ...options }, 'score');
+  }
+
+  /**
+   * The schedule of EDM networks (Karras et al. 2022): A = 1, the time is the standard deviation of the noise, and the network
+   * is preconditioned for data of standard deviation `sigmaData`, 0.5 by default.
+   */
+  static edm(
+    options: ScheduleOptions & { sigmaMin?: number; sigmaMax?: number; sigmaData?: number } = {},
+  ): NoiseSchedule {
+    const { sigmaData = 0.5, defaults, ...rest } = options;
+    if (!(sigmaData > 0 && Number.isFinite(sigmaData))) {
+      throw new DpmError('ERR_DPM_CONFIG', `sigmaData is ${sigmaData}, it has to be a positive number`);
+    }
+    return NoiseSchedule.#exploding(
+      'edm',
+      { sigmaMin: 0.002, sigmaMax: 80, networkTime: 'edm', ...rest, defaults: { sigmaData, ...defaults } },
+      'edm',
+    );
+  }
+
+  static #exploding(
+    name: string,
+    options: ScheduleOptions & { sigmaMin: number; sigmaMax: number },
+    prediction: Prediction,
+  ): NoiseSchedule {
+    const { sigmaMin, sigmaMax, networkTime, defaults } = options;
+    if (!(sigmaMin > 0 && sigmaMax > sigmaMin && Number.isFinite(sigmaMax))) {
+      throw new DpmError(
+        'ERR_DPM_CONFIG',
+        `the schedule ${name} needs 0 < sigmaMin < sigmaMax, got ${sigmaMin} and ${sigmaMax}`,
+      );
+    }
+    return new NoiseSchedule({
+      ...(networkTime !== undefined && { networkTime }),
+      name,
+      steps: 1000,
+      curve: explodingCurve(),
+      axis: 'sigma',
+      noisiest: sigmaMax,
+      cleanest: sigmaMin,
+      defaults: { prediction, ...defaults },
     });
   }
 
@@ -121,7 +197,7 @@ export class NoiseSchedule {
     const table = Float64Array.from({ length: continuous.steps + 1 }, (_, n) =>
       n === 0 ? 0 : continuous.logAlphaBar(n / continuous.steps),
     );
-    return NoiseSchedule.#ofTable('vpsde', table, { networkTime: 'vp999', ...options });
+    return NoiseSchedule.#ofTable('vpsde', table, { networkTime: 'vp999', ...options }, continuous.#curve);
   }
 
   /**
@@ -136,44 +212,93 @@ export class NoiseSchedule {
     source = 'scheduler_config.json',
   ): NoiseSchedule {
     const parsed = parseSchedulerConfig(config, source);
-    return NoiseSchedule.#ofBetas(parsed.name, parsed.betas, {
-      ...options,
-      defaults: { ...parsed.defaults, ...options.defaults },
-    });
+    const merged = { ...options, defaults: { ...parsed.defaults, ...options.defaults } };
+    if (parsed.even !== null) {
+      const { steps, start, end } = parsed.even;
+      return NoiseSchedule.#evenBetas(steps, start, end, merged);
+    }
+    return NoiseSchedule.#ofBetas(parsed.name, parsed.betas, merged);
+  }
+
+  /** Evenly spaced betas discretise the VP-SDE whose rate goes from N start to N end. */
+  static #evenBetas(steps: number, start: number, end: number, options: ScheduleOptions): NoiseSchedule {
+    const table = logAlphaBarOfBetas(linearBetas(steps, start, end));
+    return NoiseSchedule.#ofTable('linear', table, options, linearRateCurve(steps * start, steps * end));
   }
 
   static #ofBetas(name: string, betas: ArrayLike<number>, options: ScheduleOptions): NoiseSchedule {
     return NoiseSchedule.#ofTable(name, logAlphaBarOfBetas(betas), options);
   }
 
-  static #ofTable(name: string, table: Float64Array, options: ScheduleOptions): NoiseSchedule {
-    return new NoiseSchedule({ ...options, name, steps: table.length - 1, table, curve: interpolatedCurve(table) });
+  static #ofTable(name: string, table: Float64Array, options: ScheduleOptions, sde?: SignalCurve): NoiseSchedule {
+    const { networkTime, defaults } = options;
+    return new NoiseSchedule({
+      ...(networkTime !== undefined && { networkTime }),
+      ...(defaults !== undefined && { defaults }),
+      name,
+      steps: table.length - 1,
+      table,
+      curve: interpolatedCurve(table),
+      sde,
+      axis: 'index',
+      noisiest: table.length - 1,
+      cleanest: 1,
+    });
+  }
+
+  #parts(): ScheduleParts {
+    return {
+      name: this.name,
+      steps: this.steps,
+      ...(this.#table && { table: this.#table }),
+      curve: this.#curve,
+      sde: this.#sde,
+      axis: this.#axis,
+      noisiest: this.noisiest,
+      cleanest: this.cleanest,
+      networkTime: this.#networkTimeRule,
+      defaults: this.defaults,
+    };
   }
 
   /** The same schedule with another network time, or other defaults. */
   with(options: ScheduleOptions): NoiseSchedule {
     return new NoiseSchedule({
-      name: this.name,
-      steps: this.steps,
-      curve: this.#curve,
-      ...(this.#table && { table: this.#table }),
-      networkTime: options.networkTime ?? this.#networkTimeRule,
+      ...this.#parts(),
+      ...(options.networkTime !== undefined && { networkTime: options.networkTime }),
       defaults: { ...this.defaults, ...options.defaults },
     });
   }
 
   /**
    * This schedule in continuous time t = n / N, ln A interpolated linearly in t between the knots and extended by the
-   * outermost segments (the discrete wrapper of DPM-Solver, Lu et al. 2022). The network time becomes `dpm-solver` unless given.
+   * outermost segments (the discrete wrapper of DPM-Solver, Lu et al. 2022). The network sees what it sees at n = t N, a
+   * fraction: 1000 (t - 1/N) with the networkTime `rescaled`, or `index` and N = 1000, as DPM-Solver does.
    */
   continuous(options: { networkTime?: NetworkTime } = {}): NoiseSchedule {
     if (!this.discrete) return options.networkTime === undefined ? this : this.with(options);
+    return this.#onUnitAxis(this.#curve, options.networkTime);
+  }
+
+  /**
+   * The SDE behind a discrete schedule, in continuous time: the VP-SDE whose rate grows linearly for evenly spaced betas
+   * and {@link NoiseSchedule.vpDiscrete}, {@link NoiseSchedule.continuous} for others.
+   */
+  sde(): NoiseSchedule {
+    return this.discrete ? this.#onUnitAxis(this.#sde ?? this.#curve) : this;
+  }
+
+  #onUnitAxis(curve: SignalCurve, networkTime: NetworkTime = this.#networkTimeRule): NoiseSchedule {
+    const { steps } = this;
+    const inherited = networkTime === this.#networkTimeRule && typeof networkTime === 'function';
+    const { table: _, ...parts } = this.#parts();
     return new NoiseSchedule({
-      name: this.name,
-      steps: this.steps,
-      curve: this.#curve,
-      networkTime: options.networkTime ?? 'dpm-solver',
-      defaults: this.defaults,
+      ...parts,
+      curve,
+      axis: 'unit',
+      noisiest: 1,
+      cleanest: 1 / steps,
+      networkTime: inherited ? (time) => networkTime(time * steps) : networkTime,
     });
   }
 
@@ -193,7 +318,23 @@ export class NoiseSchedule {
 
   /** B = 1 - A, the cumulative noise power. */
   betaBar(time: number): number {
-    return -Math.expm1(this.logAlphaBar(time));
+    if (time === 0) return 0;
+    return this.#table === undefined ? this.#curve.betaBar(time) : -Math.expm1(this.logAlphaBar(time));
+  }
+
+  /** -d ln A / dt at a time of a continuous schedule, the rate beta(t) of a VP-SDE; 0 where A = 1. */
+  rate(time: number): number {
+    return this.#curve.rate(time);
+  }
+
+  /** Squared coefficient of the noise in the forward SDE dx = -rate / 2 x dt + sqrt(diffusion) dw of a continuous schedule. */
+  diffusion(time: number): number {
+    return this.#curve.diffusion(time);
+  }
+
+  /** Standard deviation of the states at a time far from the data, where sampling starts: 1, or that of the noise. */
+  initialScale(time: number): number {
+    return this.#axis === 'sigma' ? time : 1;
   }
 
   /** A_{t|s} = A_t / A_s for s cleaner than t. */
@@ -201,9 +342,10 @@ export class NoiseSchedule {
     return Math.exp(this.logAlphaBar(t) - this.logAlphaBar(s));
   }
 
-  /** B_{t|s} = 1 - A_{t|s}, the variance of q(x_t | x_s). */
+  /** B_{t|s} = B_t - A_{t|s} B_s, the variance of q(x_t | x_s); 1 - A_{t|s} where B = 1 - A. */
   betaBarBetween(s: number, t: number): number {
-    return -Math.expm1(this.logAlphaBar(t) - this.logAlphaBar(s));
+    if (this.#axis !== 'sigma') return -Math.expm1(this.logAlphaBar(t) - this.logAlphaBar(s));
+    return this.betaBar(t) - this.betaBar(s);
   }
 
   /** V_{s|t} = B_{t|s} B_s / B_t, the variance of q(x_s | x_t, x_0); 0 for s = 0. */
@@ -218,7 +360,7 @@ export class NoiseSchedule {
 
   /** The time at which {@link logSnr} has this value; on a discrete schedule a fraction between two n. */
   timeOfLogSnr(logSnr: number): number {
-    const time = this.#curve.timeOf(-logAddExp(0, -2 * logSnr));
+    const time = this.#curve.timeOfLogSnr(logSnr);
     return this.discrete ? time * this.steps : time;
   }
 

@@ -7,7 +7,9 @@ import type { ScheduleDefaults } from './noise-schedule.js';
 export interface SchedulerConfig {
   name: string;
   betas: ArrayLike<number>;
-  defaults: ScheduleDefaults;
+  /** Number, first and last of evenly spaced betas, else null. */
+  even: { steps: number; start: number; end: number } | null;
+  defaults: Omit<ScheduleDefaults, 'sigmaData'>;
 }
 
 const predictions = { epsilon: 'epsilon', sample: 'x0', v_prediction: 'v' } as const;
@@ -20,16 +22,16 @@ const variances = {
   learned_range: 'learned',
 } as const;
 
-function readBetas(config: ConfigReader): { name: string; betas: ArrayLike<number> } {
+function readBetas(config: ConfigReader): Pick<SchedulerConfig, 'name' | 'betas' | 'even'> {
   const trained = config.numbersOrNull('trained_betas');
-  if (trained !== null) return { name: 'betas', betas: trained };
+  if (trained !== null) return { name: 'betas', betas: trained, even: null };
   const steps = config.integer('num_train_timesteps', 1000, { least: 2, most: 1_000_000 });
   const start = config.number('beta_start', 1e-4);
   const end = config.number('beta_end', 0.02);
   const name = config.choice('beta_schedule', 'linear', ['linear', 'scaled_linear', 'squaredcos_cap_v2']);
-  if (name === 'linear') return { name, betas: linearBetas(steps, start, end) };
-  if (name === 'scaled_linear') return { name, betas: scaledLinearBetas(steps, start, end) };
-  return { name, betas: cosineBetas(steps) };
+  if (name === 'linear') return { name, betas: linearBetas(steps, start, end), even: { steps, start, end } };
+  if (name === 'scaled_linear') return { name, betas: scaledLinearBetas(steps, start, end), even: null };
+  return { name, betas: cosineBetas(steps), even: null };
 }
 
 function readClip(config: ConfigReader): Clip {
@@ -49,10 +51,11 @@ export function parseSchedulerConfig(raw: Readonly<Record<string, unknown>>, sou
   if (config.boolean('rescale_betas_zero_snr', false)) {
     throw new DpmError('ERR_DPM_UNSUPPORTED', `${source}: rescale_betas_zero_snr is not supported, only false is`);
   }
-  const { name, betas } = readBetas(config);
+  const { name, betas, even } = readBetas(config);
   return {
     name,
     betas,
+    even,
     defaults: {
       clip: readClip(config),
       prediction: predictions[config.choice('prediction_type', 'epsilon', ['epsilon', 'sample', 'v_prediction'])],

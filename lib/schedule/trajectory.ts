@@ -2,32 +2,28 @@ import { at } from '../arrays.js';
 import { unknownName } from '../checks.js';
 import { DpmError } from '../errors.js';
 import type { NoiseSchedule } from './noise-schedule.js';
+import { roundHalfEven } from './rounding.js';
+import { optimalTrajectory, type JumpCosts } from './optimal-trajectory.js';
 
 /** How the times of a sampler are spread. */
-export type Trajectory = 'uniform' | 'quadratic' | 'logsnr';
+export type Trajectory = 'uniform' | 'quadratic' | 'logsnr' | 'karras' | 'optimal';
 
-export const trajectoryNames: readonly Trajectory[] = ['uniform', 'quadratic', 'logsnr'];
+export const trajectoryNames: readonly Trajectory[] = ['uniform', 'quadratic', 'logsnr', 'karras', 'optimal'];
 
 export interface TrajectoryOptions {
   /** Number of network evaluations K. */
   steps?: number;
   trajectory?: Trajectory;
+  /** What each jump costs, for `trajectory: 'optimal'`; see {@link optimalTrajectory}. */
+  costs?: JumpCosts;
   /** Decreasing 0-based times n - 1 of the evaluations; overrides `steps` and `trajectory`. */
   timesteps?: readonly number[];
-  /** Noisiest time; N (discrete) or 1 by default. */
+  /** Noisiest time; by default the schedule's. */
   tStart?: number;
-  /** Cleanest time evaluated; 1 (discrete) or 1/N by default. */
+  /** Cleanest time; by default the schedule's. */
   tEnd?: number;
-  /** State after the last record: n = 0 (`data`) or n = 1 (`first`). */
+  /** State after the last record: the data (`data`, n = 0) or the cleanest time (`first`, n = 1). */
   end?: 'data' | 'first';
-}
-
-/** Round half to even, as IEEE 754 and Python do. */
-export function roundHalfEven(value: number): number {
-  const floor = Math.floor(value);
-  const fraction = value - floor;
-  if (fraction !== 0.5) return Math.round(value);
-  return floor % 2 === 0 ? floor : floor + 1;
 }
 
 function argument(message: string): DpmError {
@@ -49,11 +45,26 @@ function withoutRepeats(times: number[], last: number): number[] {
   return times;
 }
 
+/** Exponent of Karras' spacing (Karras et al. 2022, table 1). */
+const karrasRho = 7;
+
+/** Half the log-SNR at a fraction of the way from one noise level to another, evenly in (sigma / alpha)^(1/7). */
+function karrasLogSnr(from: number, to: number, fraction: number): number {
+  const [start, end] = [Math.exp(-from / karrasRho), Math.exp(-to / karrasRho)];
+  return -karrasRho * Math.log(start + fraction * (end - start));
+}
+
 function nearestTimeOfLogSnr(schedule: NoiseSchedule, logSnr: number): number {
   const position = schedule.timeOfLogSnr(logSnr);
   const below = Math.min(Math.max(Math.floor(position), 1), schedule.steps - 1);
   const distance = (n: number): number => Math.abs(schedule.logSnr(n) - logSnr);
   return distance(below) <= distance(below + 1) ? below : below + 1;
+}
+
+function optimalTimes(costs: JumpCosts | undefined, count: number, first: number, last: number): number[] {
+  if (costs === undefined) throw argument("trajectory 'optimal' needs the option costs");
+  if (first !== 1) throw argument("trajectory 'optimal' starts at n = 1; leave tEnd out");
+  return optimalTrajectory(costs, count, last);
 }
 
 function spread(
@@ -77,6 +88,12 @@ function spread(
       const [clean, noisy] = [schedule.logSnr(first), schedule.logSnr(last)];
       return fractions.map((u) => nearestTimeOfLogSnr(schedule, clean + u * (noisy - clean)));
     }
+    case 'karras': {
+      const [clean, noisy] = [schedule.logSnr(first), schedule.logSnr(last)];
+      return fractions.map((u) => nearestTimeOfLogSnr(schedule, karrasLogSnr(clean, noisy, u)));
+    }
+    case 'optimal':
+      return optimalTimes(options.costs, count, first, last);
     default:
       throw unknownName('trajectory', trajectory, trajectoryNames);
   }
@@ -98,7 +115,8 @@ function explicitTimes(timesteps: readonly number[], steps: number): number[] {
  *
  * - `uniform`: round(1 + (k-1)(N-1)/(K-1)), half to even; K = 1 gives [N]
  * - `quadratic`: DDIM's quadratic spacing, which ends at 0.8 N + 1
- * - `logsnr`: the n whose log-SNR is nearest to evenly spaced ones, without repeats
+ * - `logsnr`, `karras`: the n whose log-SNR is nearest to that of the continuous grid, without repeats
+ * - `optimal`: the cheapest path by `costs`
  */
 export function discreteTimes(schedule: NoiseSchedule, count: number, options: TrajectoryOptions): number[] {
   const first = options.tEnd ?? 1;
@@ -119,28 +137,24 @@ export interface Transition {
   t: number;
 }
 
-/**
- * The jumps of a discrete sampler in the order they are made, one network evaluation each.
- *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
- */
-export function discreteTransitions(schedule: NoiseSchedule, options: TrajectoryOptions): Transition[] {
-  if (!schedule.discrete) throw argument('this sampler needs a discrete noise schedule');
-  const toFirst = options.end === 'first';
-  if (options.end !== undefined && options.end !== 'data' && !toFirst) {
-    throw unknownName('end', options.end, ['data', 'first']);
+function endsAtFirst(end: TrajectoryOptions['end'] = 'data'): boolean {
+  switch (end) {
+    case 'data':
+      return false;
+    case 'first':
+      return true;
+    default:
+      throw unknownName('end', end, ['data', 'first']);
   }
-  let times: number[];
-  if (options.timesteps !== undefined) {
-    times = explicitTimes(options.timesteps, schedule.steps);
-    if (toFirst && times[0] === 1) throw argument("end: 'first' needs timesteps above 0");
-    if (toFirst) times.unshift(1);
-  } else {
-    if (options.steps === undefined) throw argument('steps is missing: give the number of network evaluations');
-    if (toFirst && (options.tEnd ?? 1) !== 1) throw argument("end: 'first' ends at n = 1; leave tEnd out");
-    times = discreteTimes(schedule, options.steps + (toFirst ? 1 : 0), options);
-  }
-  if (!toFirst) times.unshift(0);
+}
+
+function requiredSteps({ steps }: TrajectoryOptions): number {
+  if (steps === undefined) throw argument('steps is missing: give the number of network evaluations');
+  return steps;
+}
+
+/** The jumps between increasing times, from the last. */
+function jumpsBetween(times: readonly number[]): Transition[] {
   return times
     .slice(1)
     .map((t, k) => ({ s: at(times, k), t }))
@@ -148,8 +162,50 @@ export function discreteTransitions(schedule: NoiseSchedule, options: Trajectory
 }
 
 /**
+ * The jumps of a sampler on a discrete schedule in the order they are made, one network evaluation each.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ */
+export function discreteTransitions(schedule: NoiseSchedule, options: TrajectoryOptions): Transition[] {
+  if (!schedule.discrete) throw argument('this sampler needs a discrete noise schedule');
+  const toFirst = endsAtFirst(options.end);
+  let times: number[];
+  if (options.timesteps !== undefined) {
+    times = explicitTimes(options.timesteps, schedule.steps);
+    if (toFirst && times[0] === 1) throw argument("end: 'first' needs timesteps above 0");
+    if (toFirst) times.unshift(1);
+  } else {
+    const steps = requiredSteps(options);
+    if (toFirst && (options.tEnd ?? 1) !== 1) throw argument("end: 'first' ends at n = 1; leave tEnd out");
+    times = discreteTimes(schedule, steps + (toFirst ? 1 : 0), options);
+  }
+  return jumpsBetween(toFirst ? times : [0, ...times]);
+}
+
+/**
+ * The jumps of a sampler that goes from noise to data, in the order they are made, one network evaluation each: those of
+ * {@link discreteTransitions}, or on a continuous schedule those of a {@link continuousGrid} of as many times as
+ * evaluations, and from its end to the data.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ */
+export function transitions(schedule: NoiseSchedule, options: TrajectoryOptions): Transition[] {
+  if (schedule.discrete) return discreteTransitions(schedule, options);
+  if (options.timesteps !== undefined) throw argument('timesteps are for discrete noise schedules');
+  const steps = requiredSteps(options);
+  checkedCount(steps, 1_000_000);
+  const toFirst = endsAtFirst(options.end);
+  const { trajectory = 'uniform', tStart = schedule.noisiest, tEnd = schedule.cleanest } = options;
+  const jumps = toFirst ? steps : steps - 1;
+  const times = jumps === 0 ? [tStart] : continuousGrid(schedule, jumps, trajectory, tStart, tEnd);
+  return jumpsBetween(toFirst ? times.reverse() : [...times, 0].reverse());
+}
+
+/**
  * M + 1 decreasing times of a continuous grid from `start` to `end`, both exact: `uniform` in t, `quadratic` in sqrt(t),
- * `logsnr` in half log-SNR (Lu et al. 2022).
+ * `logsnr` in half log-SNR (Lu et al. 2022), `karras` in (sigma / alpha)^(1/7) (Karras et al. 2022).
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
 export function continuousGrid(
   schedule: NoiseSchedule,
@@ -159,13 +215,12 @@ export function continuousGrid(
   end: number,
 ): number[] {
   checkedCount(steps, 1_000_000);
-  if (!(end > 0 && end < start && start <= 1)) {
-    throw argument(`a continuous grid needs 0 < tEnd < tStart <= 1, got ${end} and ${start}`);
+  const { noisiest } = schedule;
+  if (!(end > 0 && end < start && start <= noisiest)) {
+    throw argument(`a continuous grid needs 0 < tEnd < tStart <= ${noisiest}, got ${end} and ${start}`);
   }
   const between = (from: number, to: number, i: number): number => from + (i / steps) * (to - from);
   const place = (i: number): number => {
-    if (i === 0) return start;
-    if (i === steps) return end;
     switch (trajectory) {
       case 'uniform':
         return between(start, end, i);
@@ -173,9 +228,17 @@ export function continuousGrid(
         return between(Math.sqrt(start), Math.sqrt(end), i) ** 2;
       case 'logsnr':
         return schedule.timeOfLogSnr(between(schedule.logSnr(start), schedule.logSnr(end), i));
+      case 'karras':
+        return schedule.timeOfLogSnr(karrasLogSnr(schedule.logSnr(start), schedule.logSnr(end), i / steps));
+      case 'optimal':
+        throw argument("trajectory 'optimal' is for samplers on a discrete noise schedule");
       default:
         throw unknownName('trajectory', trajectory, trajectoryNames);
     }
   };
-  return Array.from({ length: steps + 1 }, (_, i) => place(i));
+  return Array.from({ length: steps + 1 }, (_, i) => {
+    // The ends are exact whatever the way there and back rounds to.
+    if (i === 0) return start;
+    return i === steps ? end : place(i);
+  });
 }

@@ -1,6 +1,8 @@
+import { at } from '../arrays.js';
 import { isJsonObject, ConfigReader } from '../checkpoint/config-reader.js';
 import { DpmError } from '../errors.js';
 import { readJson, writeAtomically } from '../files.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 
 /** Second moments of a network's noise prediction, what the analytic variances need. */
 export interface GammaTable {
@@ -71,19 +73,40 @@ function isTable(gamma: GammaTable | ArrayLike<number>): gamma is GammaTable {
   return 'm' in gamma;
 }
 
-/** The checked option `gamma` of a sampler as a function of n. */
+/** The checked table m_0 … m_N of the option `gamma`. */
+export function checkedMoments(gamma: GammaTable | ArrayLike<number>, steps: number): ArrayLike<number> {
+  const m = isTable(gamma) ? gamma.m : gamma;
+  checkMoments('gamma', m, steps, 'ERR_DPM_ARGUMENT');
+  return m;
+}
+
+/**
+ * The option `gamma` of a sampler as a function of the schedule's time: m = B Gamma, Gamma linear in t between the entries
+ * of the table on a continuous schedule.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the table is missing or does not fit the schedule.
+ */
 export function gammaLookup(
   sampler: string,
   gamma: GammaTable | ArrayLike<number> | undefined,
-  steps: number,
-): (n: number) => number {
+  schedule: NoiseSchedule,
+): (time: number) => number {
   if (gamma === undefined) {
     throw new DpmError(
       'ERR_DPM_ARGUMENT',
       `sampler ${sampler} needs the option gamma, the table m_n (estimateGamma or dpm gamma makes one)`,
     );
   }
-  const m = isTable(gamma) ? gamma.m : gamma;
-  checkMoments('gamma', m, steps, 'ERR_DPM_ARGUMENT');
-  return (n) => m[n] ?? 0;
+  const { steps } = schedule;
+  const m = checkedMoments(gamma, steps);
+  if (schedule.discrete) return (n) => at(m, n);
+  if (schedule.noisiest !== 1) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `sampler ${sampler} needs a variance preserving noise schedule`);
+  }
+  const gammaAt = (n: number): number => at(m, n) / schedule.betaBar(n / steps);
+  return (time) => {
+    const left = Math.min(Math.max(Math.floor(time * steps), 1), steps - 1);
+    const fraction = Math.max(time * steps - left, 0);
+    return schedule.betaBar(time) * (gammaAt(left) + fraction * (gammaAt(left + 1) - gammaAt(left)));
+  };
 }

@@ -172,6 +172,7 @@ describe('scheduler configurations', () => {
       clip: { kind: 'static', low: -1, high: 1 },
       prediction: 'epsilon',
       variance: 'beta-tilde',
+      sigmaData: 0.5,
     });
   });
 

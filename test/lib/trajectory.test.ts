@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { NoiseSchedule } from '../../lib/schedule/noise-schedule.js';
-import { continuousGrid, discreteTimes, discreteTransitions, roundHalfEven } from '../../lib/schedule/trajectory.js';
+import { roundHalfEven } from '../../lib/schedule/rounding.js';
+import { continuousGrid, discreteTimes, discreteTransitions } from '../../lib/schedule/trajectory.js';
 
 const linear = NoiseSchedule.linear();
 

@@ -1,0 +1,92 @@
+import { at } from '../arrays.js';
+import { DpmError } from '../errors.js';
+import { roundHalfEven } from './rounding.js';
+
+/** What a sampler's jumps cost; the total over a trajectory is what an optimal one minimises. */
+export interface JumpCosts {
+  /** Cost of the jump from time t to the cleaner s, s < t <= N; infinite: not to be made. */
+  cost(s: number, t: number): number;
+  /** First node of a path: 0 where the jump into the data has a cost, 1 where every path starts at n = 1. */
+  first: 0 | 1;
+  /** Largest time whose costs can be trusted, by default N; later times are spread evenly (Bao et al. 2022, appendix). */
+  trusted?: number;
+}
+
+/** Costs of all jumps between first..last, row t, column s. */
+function costMatrix(costs: JumpCosts, last: number): Float64Array {
+  const size = last + 1;
+  const matrix = new Float64Array(size * size).fill(Infinity);
+  for (let t = costs.first + 1; t <= last; ++t) {
+    for (let s = costs.first; s < t; ++s) matrix[t * size + s] = costs.cost(s, t);
+  }
+  return matrix;
+}
+
+/** One more node: the cheapest way to every t over the ways to all s < t, and the s it comes from. */
+function extend(cost: Float64Array, matrix: Float64Array): { cost: Float64Array; from: Int32Array } {
+  const size = cost.length;
+  const next = new Float64Array(size).fill(Infinity);
+  const from = new Int32Array(size).fill(-1);
+  for (let t = 1; t < size; ++t) {
+    for (let s = 0; s < t; ++s) {
+      const total = at(cost, s) + at(matrix, t * size + s);
+      // The first minimiser wins, so that equal costs give the same path everywhere.
+      if (total < at(next, t)) {
+        next[t] = total;
+        from[t] = s;
+      }
+    }
+  }
+  return { cost: next, from };
+}
+
+/** The cheapest path of `nodes` times from `costs.first` to `last`, both included. */
+function cheapestPath(costs: JumpCosts, nodes: number, last: number): number[] {
+  const matrix = costMatrix(costs, last);
+  let cost: Float64Array = new Float64Array(last + 1).fill(Infinity);
+  cost[costs.first] = 0;
+  const predecessors: Int32Array[] = [];
+  for (let k = 2; k <= nodes; ++k) {
+    const step = extend(cost, matrix);
+    cost = step.cost;
+    predecessors.push(step.from);
+  }
+  if (!Number.isFinite(at(cost, last))) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `no trajectory of ${nodes} times that ends at ${last} has a finite cost`);
+  }
+  const path = [last];
+  for (const from of predecessors.reverse()) path.unshift(at(from, at(path, 0)));
+  return path;
+}
+
+/** How many of `count` nodes lie where costs can be trusted, and how many in the `bad` times behind. */
+function shares(count: number, last: number, bad: number): { trusted: number; rest: number } {
+  const most = last - bad;
+  let trusted = Math.min(Math.ceil((1 - (0.8 * bad) / last) * count), most);
+  let rest = count - trusted;
+  if (rest > bad) {
+    rest = bad;
+    trusted = count - rest;
+  }
+  return rest === 0 ? { trusted: count - 1, rest: 1 } : { trusted, rest };
+}
+
+/**
+ * The cheapest trajectory of `count` times 1 <= tau_1 < … < tau_K = `last` by dynamic programming in O(K N^2) (Watson et
+ * al. 2021; with the costs of Analytic-DPM Bao et al. 2022, section 4).
+ *
+ * @returns Increasing times; the first is 1 where `costs.first` is.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when there are not that many times, or no path of finite cost.
+ */
+export function optimalTrajectory(costs: JumpCosts, count: number, last: number): number[] {
+  if (!Number.isInteger(count) || count < 1 || count > last || (count === 1 && costs.first === 1 && last !== 1)) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `an optimal trajectory that ends at ${last} cannot have ${count} times`);
+  }
+  if (costs.first === 0) return cheapestPath(costs, count + 1, last).slice(1);
+  const bad = last - Math.min(costs.trusted ?? last, last);
+  if (bad === 0) return cheapestPath(costs, count, last);
+  const { trusted, rest } = shares(count, last, bad);
+  const end = last - bad;
+  const path = trusted <= 1 ? [end].slice(0, trusted) : cheapestPath(costs, trusted, end);
+  return [...path, ...Array.from({ length: rest }, (_, k) => roundHalfEven(last - ((rest - 1 - k) * bad) / rest))];
+}
