@@ -5,7 +5,7 @@ import type { Evaluator } from './evaluator.js';
 import type { NoiseSource } from './noise-source.js';
 import { linear, stepRecord } from './samplers/builder.js';
 import { packRecord, RECORD_BYTES } from './samplers/pack.js';
-import { MAX_HISTORY, type StepRecord } from './samplers/program.js';
+import { MAX_HISTORY, type Clip, type StepRecord } from './samplers/program.js';
 import type { DeviceTensor } from './tensor.js';
 import { packedUpdate, type NoiseStream } from './update.js';
 
@@ -29,12 +29,21 @@ export interface HostContext {
   throwIfAborted(): void;
   /** Evaluates the network on `input` at a network time, one for all samples or one per sample. */
   evaluate(input: string, time: number | ArrayLike<number>, output: string, head?: string): Promise<void>;
-  /** Replaces `target` by a sum of products; `target` may be one of the terms. */
-  linearCombination(target: string, terms: readonly Term[]): Promise<void>;
+  /** Replaces `target` by a sum of products, clipped where `clip` says so; `target` may be one of the terms. */
+  linearCombination(target: string, terms: readonly Term[], clip?: Clip): Promise<void>;
   /** Fills `target` with standard normal noise of this record and draw of each sample's stream. */
   noise(target: string, record: number, draw?: number): Promise<void>;
   /** One number per sample; `b` is the second operand of `dot`. */
   reduce(kind: Reduction, a: string, b?: string): Promise<Float64Array>;
+  /**
+   * Root mean square per sample of error / tolerance(max(|a|, |b|)), element by element, the error norm of adaptive steps;
+   * computed here and not on the device.
+   */
+  errorNorm(
+    error: string,
+    sizes: readonly [a: string, b: string],
+    tolerance: (size: number) => number,
+  ): Promise<Float64Array>;
   /** Reports how far the work is. */
   progress(done: number, total: number): void;
 }
@@ -85,7 +94,7 @@ export class DeviceHostContext implements HostContext {
     await this.#run.evaluator.evaluate(await this.#tensor(input), times, await this.#tensor(output), second);
   }
 
-  async linearCombination(target: string, terms: readonly Term[]): Promise<void> {
+  async linearCombination(target: string, terms: readonly Term[], clip: Clip = { kind: 'none' }): Promise<void> {
     this.throwIfAborted();
     const destination = await this.#tensor(target);
     const others = terms.filter(([, name]) => name !== target);
@@ -99,6 +108,16 @@ export class DeviceHostContext implements HostContext {
         const [y = 0, ...history] = coefficients;
         return stepRecord({ time: 0, x: linear({ x: first > 0 ? 1 : own, y, history: [0, ...history] }) });
       });
+    }
+    if (clip.kind !== 'none') {
+      const record = stepRecord({
+        time: 0,
+        prediction: { input: 1, output: 0 },
+        clip,
+        store: { slot: 0, input: 0, data: 1 },
+        x: linear({ history: [1] }),
+      });
+      await this.#update(destination, [], () => record);
     }
   }
 
@@ -128,6 +147,25 @@ export class DeviceHostContext implements HostContext {
     return nativeWork(() =>
       first.device.engine.reduce(kind, this.batch, elements, first.native, second?.native ?? null),
     );
+  }
+
+  async errorNorm(
+    error: string,
+    [a, b]: readonly [a: string, b: string],
+    tolerance: (size: number) => number,
+  ): Promise<Float64Array> {
+    this.throwIfAborted();
+    const read = async (name: string): Promise<Float32Array> => (await this.#tensor(name)).read();
+    const [errors, first, second] = [await read(error), await read(a), await read(b)];
+    const elements = errors.length / this.batch;
+    return Float64Array.from({ length: this.batch }, (_, sample) => {
+      let sum = 0;
+      for (let i = sample * elements; i < (sample + 1) * elements; ++i) {
+        const size = Math.max(Math.abs(at(first, i)), Math.abs(at(second, i)));
+        sum += (at(errors, i) / tolerance(size)) ** 2;
+      }
+      return Math.sqrt(sum / elements);
+    });
   }
 
   progress(done: number, total: number): void {

@@ -1,3 +1,4 @@
+import { predictionNames } from '../samplers/prediction.js';
 import type { ClipOption, SamplerOptions } from '../samplers/options.js';
 import { trajectoryNames } from '../schedule/trajectory.js';
 import { readGammaTable } from '../variance/gamma.js';
@@ -16,8 +17,28 @@ export const samplerOptionSpecs: OptionSpecs = {
   variance: { value: 'KIND', help: 'of ddpm: beta, beta-tilde or learned' },
   gamma: { value: 'FILE', help: "table of the analytic samplers; default the model's gamma.json" },
   'last-noise-clip': { value: 'Y', help: 'grey levels the last noise may change a pixel by, or none' },
-  prediction: { value: 'KIND', help: "what the network's output means: epsilon, x0, v, score" },
+  prediction: { value: 'KIND', help: `what the network's output means: ${predictionNames.join(', ')}` },
+  costs: { value: 'FILE', help: 'cost table of the optimal trajectory (dpm costs makes one); default: from gamma' },
+  'avg-cov': { help: 'of npr and sn: one variance a sample, the mean over its elements' },
+  order: { value: 'P', help: 'order of dpm-solver-adaptive, unipc or deis' },
+  'solver-type': { value: 'TYPE', help: 'weights of second-order steps: midpoint (default) or taylor' },
+  'lower-order-final': { value: 'WHEN', help: 'lower order in the last steps: true (as published), always or false' },
+  'denoise-to-zero': { help: 'the last evaluation replaces the state by the data prediction' },
+  variant: { value: 'NAME', help: 'of unipc: bh1 or bh2 (default)' },
+  form: { value: 'NAME', help: 'what unipc extrapolates: data (default) or noise' },
+  'third-order': { value: 'NAME', help: 'second differences of third-order solvers: exact (default) or published' },
+  basis: { value: 'NAME', help: 'variable of the polynomials of deis: time (default) or log-ratio' },
+  solver: { value: 'NAME', help: 'of probability-flow: euler (default) or rk45' },
+  atol: { value: 'X', help: 'absolute tolerance of an adaptive solver' },
+  rtol: { value: 'X', help: 'relative tolerance of an adaptive solver' },
+  snr: { value: 'X', help: 'signal-to-noise ratio of the Langevin corrector; default 0.16' },
+  'batch-norm': { value: 'KIND', help: "norms of adaptive steps: each sample's (default) or reference, the batch's" },
 };
+
+function parseLowerOrder(text: 'true' | 'always' | 'false' | undefined): SamplerOptions['lowerOrderFinal'] {
+  if (text === undefined || text === 'always') return text;
+  return text === 'true';
+}
 
 function parseClip(text: string | undefined): ClipOption | undefined {
   if (text === undefined || text === 'none' || text === 'static') return text;
@@ -36,7 +57,7 @@ function given<T extends object>(options: { [K in keyof T]: T[K] | undefined }):
 export async function samplerOptions(options: OptionValues): Promise<SamplerOptions> {
   const gamma = options.string('gamma');
   const lastNoise = options.string('last-noise-clip');
-  return given<Required<SamplerOptions>>({
+  return given<Required<Omit<SamplerOptions, 'costs'>>>({
     steps: options.integer('steps'),
     trajectory: options.choice('trajectory', trajectoryNames),
     timesteps: options.numbers('timesteps'),
@@ -48,6 +69,20 @@ export async function samplerOptions(options: OptionValues): Promise<SamplerOpti
     variance: options.choice('variance', ['beta', 'beta-tilde', 'learned']),
     gamma: gamma === undefined ? undefined : await readGammaTable(gamma),
     lastNoiseClip: lastNoise === 'none' ? null : options.number('last-noise-clip'),
-    prediction: options.choice('prediction', ['epsilon', 'x0', 'v', 'score']),
+    prediction: options.choice('prediction', predictionNames),
+    avgCov: options.flag('avg-cov') || undefined,
+    order: options.integer('order'),
+    solverType: options.choice('solver-type', ['midpoint', 'taylor']),
+    lowerOrderFinal: parseLowerOrder(options.choice('lower-order-final', ['true', 'always', 'false'])),
+    denoiseToZero: options.flag('denoise-to-zero') || undefined,
+    variant: options.choice('variant', ['bh1', 'bh2']),
+    form: options.choice('form', ['data', 'noise']),
+    thirdOrder: options.choice('third-order', ['exact', 'published']),
+    basis: options.choice('basis', ['time', 'log-ratio']),
+    solver: options.choice('solver', ['euler', 'rk45']),
+    atol: options.number('atol'),
+    rtol: options.number('rtol'),
+    snr: options.number('snr'),
+    batchNorm: options.choice('batch-norm', ['sample', 'reference']),
   });
 }

@@ -1,7 +1,5 @@
-import type { NoiseSchedule } from '../schedule/noise-schedule.js';
-import { checkOptionNames, discreteOptionNames, etaOf, type SamplerOptions } from './options.js';
-import type { StepProgram } from './program.js';
-import { reverseProgram } from './reverse-step.js';
+import { etaOf } from './options.js';
+import { reverseSampler } from './reverse-step.js';
 
 /**
  * DDIM (Song et al. 2020, equation 12). `eta` = 0, the default, is deterministic; 1 has the variance of DDPM's posterior.
@@ -9,13 +7,10 @@ import { reverseProgram } from './reverse-step.js';
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export function ddim(schedule: NoiseSchedule, options: SamplerOptions = {}): StepProgram {
-  checkOptionNames('ddim', options, [...discreteOptionNames, 'eta']);
-  return reverseProgram(schedule, options, {
-    mean: 'direction',
-    eta: etaOf(options.eta),
-    variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(step.baseVariance) }),
-    lastNoiseClip: null,
-    head: null,
-  });
-}
+export const ddim = reverseSampler('ddim', ['eta'], (_, options) => ({
+  mean: 'direction',
+  eta: etaOf(options.eta),
+  variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(step.baseVariance) }),
+  lastNoiseClip: null,
+  head: null,
+}));

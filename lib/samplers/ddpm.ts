@@ -1,9 +1,7 @@
 import { unknownName } from '../checks.js';
-import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { Jump } from './jump.js';
-import { checkOptionNames, discreteOptionNames, type SamplerOptions } from './options.js';
-import type { RecordVariance, StepProgram } from './program.js';
-import { reverseProgram } from './reverse-step.js';
+import type { RecordVariance } from './program.js';
+import { reverseSampler } from './reverse-step.js';
 
 const varianceNames: readonly string[] = ['beta', 'beta-tilde', 'learned'];
 
@@ -30,15 +28,14 @@ function fixedVariance(kind: 'beta' | 'beta-tilde', step: Jump): RecordVariance 
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export function ddpm(schedule: NoiseSchedule, options: SamplerOptions = {}): StepProgram {
-  checkOptionNames('ddpm', options, [...discreteOptionNames, 'variance']);
+export const ddpm = reverseSampler('ddpm', ['variance'], (schedule, options) => {
   const kind = options.variance ?? schedule.defaults.variance;
   if (!varianceNames.includes(kind)) throw unknownName('variance', kind, varianceNames);
-  return reverseProgram(schedule, options, {
+  return {
     mean: 'markov',
     eta: 1,
     variance: kind === 'learned' ? learnedRange : (step) => fixedVariance(kind, step),
     lastNoiseClip: null,
     head: kind === 'learned' ? 'learned' : null,
-  });
-}
+  };
+});

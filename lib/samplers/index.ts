@@ -1,9 +1,30 @@
 import { unknownName } from '../checks.js';
 import { analyticDdim } from './analytic-ddim.js';
 import { analyticDdpm } from './analytic-ddpm.js';
+import { ancestral } from './ancestral.js';
 import { ddim } from './ddim.js';
 import { ddpm } from './ddpm.js';
+import { deis } from './deis.js';
+import { dpmSolverAdaptive } from './dpm-solver-adaptive.js';
+import { dpmSolver1, dpmSolver2, dpmSolver3, dpmSolverFast, dpmSolverPlusPlus2S } from './dpm-solver.js';
+import { eulerMaruyama } from './euler-maruyama.js';
+import { heun } from './heun.js';
+import {
+  dpmSolver2M,
+  dpmSolver3M,
+  dpmSolverPlusPlus2M,
+  dpmSolverPlusPlus2MSde,
+  dpmSolverPlusPlus3M,
+} from './multistep.js';
+import { nprDdim } from './npr-ddim.js';
+import { nprDdpm } from './npr-ddpm.js';
 import type { Sampler } from './options.js';
+import { predictorCorrector } from './predictor-corrector.js';
+import { probabilityFlow } from './probability-flow.js';
+import { reverseDiffusion } from './reverse-diffusion.js';
+import { snDdim } from './sn-ddim.js';
+import { snDdpm } from './sn-ddpm.js';
+import { unipc } from './unipc.js';
 
 /** Every sampler by its public name. */
 export const samplers = {
@@ -11,6 +32,29 @@ export const samplers = {
   ddim,
   'analytic-ddpm': analyticDdpm,
   'analytic-ddim': analyticDdim,
+  'npr-ddpm': nprDdpm,
+  'npr-ddim': nprDdim,
+  'sn-ddpm': snDdpm,
+  'sn-ddim': snDdim,
+  'euler-maruyama': eulerMaruyama,
+  ancestral,
+  'probability-flow': probabilityFlow,
+  'reverse-diffusion': reverseDiffusion,
+  'predictor-corrector': predictorCorrector,
+  'dpm-solver-1': dpmSolver1,
+  'dpm-solver-2': dpmSolver2,
+  'dpm-solver-3': dpmSolver3,
+  'dpm-solver-fast': dpmSolverFast,
+  'dpm-solver-adaptive': dpmSolverAdaptive,
+  'dpm-solver-2m': dpmSolver2M,
+  'dpm-solver-3m': dpmSolver3M,
+  'dpm-solver++-2s': dpmSolverPlusPlus2S,
+  'dpm-solver++-2m': dpmSolverPlusPlus2M,
+  'dpm-solver++-3m': dpmSolverPlusPlus3M,
+  'dpm-solver++-2m-sde': dpmSolverPlusPlus2MSde,
+  unipc,
+  deis,
+  heun,
 } as const satisfies Readonly<Record<string, Sampler>>;
 
 export type SamplerName = keyof typeof samplers;

@@ -24,6 +24,37 @@ export interface SamplerOptions extends TrajectoryOptions {
   lastNoiseClip?: number | null;
   /** What the network's output means. Default: the scheduler's. */
   prediction?: Prediction;
+  /** The mean of a head's variances over a sample instead of one for each element. Default false. */
+  avgCov?: boolean;
+  /** Order of the solver; each says which it has. */
+  order?: number;
+  /** Second-order steps by the midpoint's or by Taylor's weights (DPM-Solver). Default `midpoint`. */
+  solverType?: 'midpoint' | 'taylor';
+  /**
+   * Whether the last steps of a multistep solver have a lower order. `true`, the default: as its authors publish it (DPM-Solver
+   * below 10 steps, UniPC always).
+   */
+  lowerOrderFinal?: boolean | 'always';
+  /** Spend the last evaluation on replacing the state by the data prediction. Default false. */
+  denoiseToZero?: boolean;
+  /** B(h) of UniPC. Default `bh2`. */
+  variant?: 'bh1' | 'bh2';
+  /** Whether UniPC extrapolates the data or the noise prediction. Default `data`. */
+  form?: 'data' | 'noise';
+  /** Weight of the second difference in third-order multistep solvers; with `published` the order is 2. Default `exact`. */
+  thirdOrder?: 'exact' | 'published';
+  /** Variable of DEIS's polynomials: the time or ln(sigma / alpha). Default `time`. */
+  basis?: 'time' | 'log-ratio';
+  /** How the probability flow is integrated. Default `euler`. */
+  solver?: 'euler' | 'rk45';
+  /** Absolute tolerance of an adaptive solver. */
+  atol?: number;
+  /** Relative tolerance of an adaptive solver. */
+  rtol?: number;
+  /** Signal-to-noise ratio r of the Langevin corrector. Default 0.16. */
+  snr?: number;
+  /** Norms that adaptive steps and correctors use: each sample's own (default), or over the batch as in the papers' code. */
+  batchNorm?: 'sample' | 'reference';
 }
 
 export type SamplerOptionName = keyof SamplerOptions;
@@ -31,11 +62,12 @@ export type SamplerOptionName = keyof SamplerOptions;
 /** A sampler: a pure function from a schedule and options to a program. */
 export type Sampler = (schedule: NoiseSchedule, options?: SamplerOptions) => Program;
 
-/** Options every sampler on a discrete schedule takes. */
+/** Options every sampler of the reverse process takes. */
 export const discreteOptionNames = [
   'steps',
   'trajectory',
   'timesteps',
+  'costs',
   'tStart',
   'tEnd',
   'end',
@@ -83,4 +115,13 @@ export function etaOf(option: number | undefined): number {
   const eta = option ?? 0;
   if (!(eta >= 0 && eta <= 1)) throw new DpmError('ERR_DPM_ARGUMENT', `eta is ${eta}, it has to be from 0 to 1`);
   return eta;
+}
+
+/** The checked option `order`, 1 to `most`. */
+export function orderOf(option: number | undefined, standard: number, most: number): number {
+  const order = option ?? standard;
+  if (!Number.isInteger(order) || order < 1 || order > most) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `order is ${order}, it has to be an integer from 1 to ${most}`);
+  }
+  return order;
 }

@@ -7,6 +7,7 @@ import type { SamplerOptions } from '../../lib/samplers/options.js';
 import { NoiseSchedule } from '../../lib/schedule/noise-schedule.js';
 import { analyticVariance, analyticVarianceBounds, lastNoiseDeviation } from '../../lib/variance/analytic.js';
 import { generatedVariance, moments } from '../support/gaussian.js';
+import { asSteps } from '../support/interpreter.js';
 
 const schedule = NoiseSchedule.vpDiscrete();
 const linear = NoiseSchedule.linear();
@@ -98,7 +99,7 @@ describe('samplers with the exact score', () => {
       ...options,
       ...(sampler.startsWith('analytic') && { gamma }),
     });
-    expect(Math.abs(generatedVariance(schedule, program, c) / c / ratio - 1)).toBeLessThan(1e-3);
+    expect(Math.abs(generatedVariance(schedule, asSteps(program), c) / c / ratio - 1)).toBeLessThan(1e-3);
   });
 
   it('DDIM with eta = 1 is DDPM with the posterior variance', () => {

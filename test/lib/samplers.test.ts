@@ -9,7 +9,7 @@ const schedule = NoiseSchedule.linear();
 
 describe('options of samplers', () => {
   it('lists the samplers for an unknown name', () => {
-    expect(() => samplerByName('dpm')).toThrow(new RegExp(samplerNames.join(', ')));
+    expect(() => samplerByName('dpm')).toThrow(samplerNames.join(', '));
     expect(samplerByName('ddim')).toBe(samplers.ddim);
   });
 
@@ -22,7 +22,6 @@ describe('options of samplers', () => {
     ['ddim', { steps: 5, clip: 'soft' }, /clip has to be/],
     ['ddim', { steps: 5, clip: { dynamic: 2 } }, /clip has to be/],
     ['ddim', { steps: 5, prediction: 'flow' }, /prediction 'flow'/],
-    ['ddim', { steps: 5, prediction: 'edm' }, /'edm'/],
     ['ddpm', { steps: 5, variance: 'huge' }, /variance 'huge'/],
     ['ddpm', { steps: 5, lastNoiseClip: -1 }, /lastNoiseClip is -1/],
     ['analytic-ddpm', { steps: 5 }, /needs the option gamma/],
@@ -30,10 +29,6 @@ describe('options of samplers', () => {
     ['analytic-ddim', { steps: 5, gamma: goldenMoments.map((m, n) => (n === 7 ? NaN : m)) }, /entry 7/],
   ])('%s refuses %j', (name, options, message) => {
     expect(() => samplers[name](schedule, options as SamplerOptions)).toThrow(message);
-  });
-
-  it('refuses a continuous schedule', () => {
-    expect(() => samplers.ddim(NoiseSchedule.vp(), { steps: 5 })).toThrow(/discrete/);
   });
 });
 

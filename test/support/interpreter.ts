@@ -1,4 +1,4 @@
-import type { LinearUpdate, StepProgram, StepRecord } from '../../lib/samplers/program.js';
+import type { LinearUpdate, Program, StepProgram, StepRecord } from '../../lib/samplers/program.js';
 
 /** A network written for the interpreter: outputs for one state at one time. */
 export interface InterpretedModel {
@@ -93,6 +93,12 @@ export function applyUpdate(record: StepRecord, state: Registers, noise: ArrayLi
     });
   }
   if (y !== null) state.y = state.y.map((_, i) => combine(y, state, i));
+}
+
+/** A sampler's program, which has to be one of records. */
+export function asSteps(program: Program): StepProgram {
+  if (program.kind !== 'step') throw new Error('expected a step program');
+  return program;
 }
 
 /** Runs a step program in float64; `noise(r)` is the noise of the r-th record that adds some. */
