@@ -5,6 +5,7 @@ import { headNames, type HeadName } from './checkpoint/heads.js';
 import { loadableNetwork, readModelFolder, type ModelFolder } from './checkpoint/model-folder.js';
 import { Device, type DeviceOptions, type MemoryUse } from './device.js';
 import { DpmError, nativeWork } from './errors.js';
+import { checkedGuidance, type Guidance, type GuidanceOptions } from './guidance.js';
 import { ImageBatch } from './images.js';
 import { native } from './native.js';
 import { flattenNoise, NoiseSource, type NoiseOption } from './noise-source.js';
@@ -27,7 +28,7 @@ export interface LoadOptions extends DeviceOptions {
 
 const imageFormats = ['float32', 'uint8'] as const;
 
-export interface RunOptions {
+export interface RunOptions extends GuidanceOptions {
   /** Number of samples; by default one per program of an array, else 1. */
   count?: number | undefined;
   /** An integer from 0, or a bigint below 2^64. Sample i of a seed is the same in every batch. Default 0. */
@@ -89,6 +90,7 @@ interface ResolvedRun {
   count: number;
   seed: number | bigint;
   labels: Int32Array | null;
+  guidance: Guidance | null;
   noise: Float32Array | null;
   batch: number;
   options: RunOptions;
@@ -153,6 +155,8 @@ export class DiffusionModel {
       count,
       seed,
       classLabels,
+      guidance,
+      unconditionalLabel,
       init,
       noise,
       batch,
@@ -168,6 +172,8 @@ export class DiffusionModel {
       count,
       seed,
       classLabels,
+      guidance,
+      unconditionalLabel,
       init,
       noise,
       batch,
@@ -215,8 +221,8 @@ export class DiffusionModel {
     return { ...options, gamma: this.gamma };
   }
 
-  /** The network with the second output a program reads; loaded when first needed. */
-  async #network(head: ProgramHead | null): Promise<UNet> {
+  /** The network with the second output a program reads; loaded when first needed. @internal */
+  async network(head: ProgramHead | null): Promise<UNet> {
     if (head === 'learned' && this.unet.info.outChannels !== 2 * this.unet.info.inChannels) {
       throw new DpmError(
         'ERR_DPM_ARGUMENT',
@@ -259,7 +265,7 @@ export class DiffusionModel {
       const shape = [count, ...this.sampleShape].join(', ');
       throw new DpmError('ERR_DPM_TENSOR_SHAPE', `init has ${options.init.length} elements, it has to be [${shape}]`);
     }
-    const unet = await this.#network(commonHead(programs));
+    const unet = await this.network(commonHead(programs));
     const { classLabels } = options;
     const labels = typeof classLabels === 'number' ? new Array<number>(count).fill(classLabels) : classLabels;
     const { format = 'float32' } = options;
@@ -272,6 +278,7 @@ export class DiffusionModel {
       count,
       seed: options.seed ?? 0,
       labels: unet.labels(labels, count),
+      guidance: checkedGuidance(options, unet.info, count),
       noise: options.noise === undefined ? null : flattenNoise(options.noise, total),
       batch: Math.min(checkedCount('batch', options.batch ?? DEFAULT_BATCH), count),
       options,
@@ -331,6 +338,17 @@ export class DiffusionModel {
     return { images: levels ? this.#images(images.toUint8(), run.count) : images, snapshots: [] };
   }
 
+  #evaluator({ unet, labels, guidance }: ResolvedRun, first: number, batch: number): NetworkEvaluator {
+    return new NetworkEvaluator(
+      unet,
+      labels?.subarray(first, first + batch) ?? null,
+      guidance && {
+        weights: guidance.weights.subarray(first, first + batch),
+        unconditionalLabel: guidance.unconditionalLabel,
+      },
+    );
+  }
+
   async #runHostBatch(
     program: HostProgram,
     run: ResolvedRun,
@@ -348,10 +366,7 @@ export class DiffusionModel {
     noise?.restart();
     try {
       await runHostProgram(program, x, {
-        evaluator: new NetworkEvaluator(
-          run.unet,
-          run.labels === null ? null : run.labels.subarray(first, first + batch),
-        ),
+        evaluator: this.#evaluator(run, first, batch),
         init: init === undefined ? undefined : part(init),
         seed: run.seed,
         firstSample: first,

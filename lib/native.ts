@@ -171,6 +171,10 @@ export interface NativeRunRequest {
   sampleStream: Uint32Array;
   /** Per sample class label, or null. */
   labels: Int32Array | null;
+  /** Per sample weight of classifier-free guidance, or null for none. */
+  guidance: Float32Array | null;
+  /** The label of unconditional evaluations; -1: no label. */
+  unconditionalLabel: number;
   /** Initial states [count, C, H, W], or null for noise. */
   init: Float32Array | null;
   /** [noiseRecords, count, C, H, W]: slice r serves the r-th record that adds noise; null: random streams. */

@@ -1,4 +1,5 @@
 import { DpmError } from './errors.js';
+import type { Guidance } from './guidance.js';
 import type { NativeRunRequest } from './native.js';
 import { requireSlices } from './noise-source.js';
 import { seedWords } from './random.js';
@@ -9,6 +10,7 @@ interface StepRunOptions {
   count: number;
   seed: number | bigint;
   labels: Int32Array | null;
+  guidance: Guidance | null;
   init: Float32Array | null;
   noise: Float32Array | null;
   batch: number;
@@ -63,6 +65,8 @@ export function nativeRequest(
     }),
     sampleStream: Uint32Array.from(Array.from({ length: count }, (_, sample) => [low, high, sample]).flat()),
     labels: options.labels,
+    guidance: options.guidance?.weights ?? null,
+    unconditionalLabel: options.guidance?.unconditionalLabel ?? -1,
     init: options.init,
     noise,
     batch: options.batch,

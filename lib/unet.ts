@@ -2,8 +2,11 @@ import { elementCount } from './arrays.js';
 import type { Device } from './device.js';
 import { DpmError, nativeWork } from './errors.js';
 import type { Evaluator } from './evaluator.js';
+import type { Guidance } from './guidance.js';
 import type { NativeNetwork, NativeUNet } from './native.js';
+import { linear, stepRecord } from './samplers/builder.js';
 import { DeviceTensor } from './tensor.js';
+import { update } from './update.js';
 
 /** A batch of states or predictions: values in main memory or a tensor on the network's device. */
 export type TensorLike = Float32Array | DeviceTensor;
@@ -157,11 +160,13 @@ export class UNet {
 export class NetworkEvaluator implements Evaluator {
   readonly #unet: UNet;
   readonly #labels: Int32Array | null;
+  readonly #guidance: Guidance | null;
   readonly #splits: boolean;
 
-  constructor(unet: UNet, labels: Int32Array | null) {
+  constructor(unet: UNet, labels: Int32Array | null, guidance: Guidance | null = null) {
     this.#unet = unet;
     this.#labels = labels;
+    this.#guidance = guidance;
     this.#splits = unet.info.outChannels !== unet.info.inChannels;
   }
 
@@ -171,22 +176,43 @@ export class NetworkEvaluator implements Evaluator {
     output: DeviceTensor,
     head: DeviceTensor | null,
   ): Promise<void> {
+    await this.#predict(input, times, this.#labels, output, head);
+    if (this.#guidance === null) return;
+    const { weights, unconditionalLabel } = this.#guidance;
+    const unconditional = this.#unet.device.tensor(output.shape);
+    try {
+      await this.#predict(input, times, new Int32Array(times.length).fill(unconditionalLabel), unconditional, null);
+      const mixes = Array.from(weights, (weight) => stepRecord({ time: 0, x: linear({ x: weight, y: 1 - weight }) }));
+      await update(mixes, { x: output, y: unconditional });
+    } finally {
+      unconditional.free();
+    }
+  }
+
+  async #predict(
+    input: DeviceTensor,
+    times: Float32Array,
+    labels: Int32Array | null,
+    output: DeviceTensor,
+    head: DeviceTensor | null,
+  ): Promise<void> {
     if (this.#splits) {
-      await this.#evaluateSplit(input, times, output, head);
+      await this.#predictSplit(input, times, labels, output, head);
       return;
     }
     const unused = head === null && this.#unet.hasHead ? this.#unet.device.tensor(output.shape) : null;
     const second = head ?? unused;
     const batch = times.length;
     await nativeWork(() =>
-      this.#unet.native.forward(batch, input.native, times, this.#labels, output.native, second?.native ?? null),
+      this.#unet.native.forward(batch, input.native, times, labels, output.native, second?.native ?? null),
     ).finally(() => unused?.free());
   }
 
   /** Through main memory: the two halves of the channels lie interleaved by sample. */
-  async #evaluateSplit(
+  async #predictSplit(
     input: DeviceTensor,
     times: Float32Array,
+    labels: Int32Array | null,
     output: DeviceTensor,
     head: DeviceTensor | null,
   ): Promise<void> {
@@ -194,7 +220,7 @@ export class NetworkEvaluator implements Evaluator {
     const half = output.elements / batch;
     const both = new Float32Array(2 * output.elements);
     const x = await input.read();
-    await nativeWork(() => this.#unet.native.forward(batch, x, times, this.#labels, both, null));
+    await nativeWork(() => this.#unet.native.forward(batch, x, times, labels, both, null));
     const part = (offset: number): Float32Array => {
       const values = new Float32Array(output.elements);
       for (let sample = 0; sample < batch; ++sample) {

@@ -6,7 +6,7 @@ import { readFloats } from '../checkpoint/tensor-data.js';
 import { DpmError } from '../errors.js';
 import type { DiffusionModel, RunOptions } from '../model.js';
 import { samplerNames } from '../samplers/index.js';
-import { usageError, type Call, type Command } from './command.js';
+import type { Call, Command } from './command.js';
 import { requireWritable, snapshotPath, writeImages } from './images.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, progressBar } from './output.js';
@@ -32,10 +32,13 @@ async function readTensor(
 async function runOptions({ options, signal }: Call, model: DiffusionModel): Promise<RunOptions & { count: number }> {
   const count = options.integer('count') ?? 1;
   const shape = [count, ...model.sampleShape];
+  const unconditional = options.string('unconditional-label');
   return {
     count,
     seed: options.seed('seed'),
     classLabels: options.integer('class'),
+    guidance: options.number('guidance'),
+    unconditionalLabel: unconditional === 'none' ? null : options.integer('unconditional-label'),
     init: await readTensor(options.string('init'), 'x', shape),
     noise: await readTensor(options.string('noise'), 'noise', shape),
     batch: options.integer('batch'),
@@ -84,7 +87,8 @@ export const sampleCommand: Command = {
     seed: { value: 'INT', help: 'seed of the random stream; default 0' },
     out: { value: 'FILE', help: 'grid.png, samples.safetensors or a folder' },
     class: { value: 'LABEL', help: 'class of all samples, for a class-conditional network' },
-    guidance: { value: 'W', help: 'weight of classifier-free guidance' },
+    guidance: { value: 'W', help: 'weight of classifier-free guidance; default 1, the conditional prediction alone' },
+    'unconditional-label': { value: 'LABEL', help: 'class that stands for no class, or none; default the last one' },
     init: { value: 'FILE', help: 'safetensors with the initial states x [N,C,H,W]' },
     noise: { value: 'FILE', help: 'safetensors with the noise of each noisy record, noise [R,N,C,H,W]' },
     batch: { value: 'N', help: 'most samples evaluated at once; default 16' },
@@ -94,7 +98,6 @@ export const sampleCommand: Command = {
   },
   async run(call) {
     call.options.required('out');
-    if (call.options.has('guidance')) throw usageError('--guidance is not supported yet; leave it out');
     await withModel(call, (model) => sample(call, model));
   },
 };

@@ -245,9 +245,11 @@ RunRequest to_run_request(const Napi::Object& object) {
   const Napi::Value sample_program = object.Get("sampleProgram");
   const Napi::Value sample_stream = object.Get("sampleStream");
   const Napi::Value label_values = object.Get("labels");
+  const Napi::Value guidance_values = object.Get("guidance");
   const Napi::Value init = object.Get("init");
   const Napi::Value noise = object.Get("noise");
   RunRequest request;
+  request.unconditional_label = to_int(object, "unconditionalLabel");
   request.batch = to_uint32(object.Get("batch"), "batch");
   request.snapshot_every = to_uint32(object.Get("snapshotEvery"), "snapshotEvery");
   request.levels = object.Get("levels").ToBoolean().Value();
@@ -264,13 +266,17 @@ RunRequest to_run_request(const Napi::Object& object) {
   const auto streams = uint32_elements(sample_stream, "sampleStream");
   if (streams.size != 3 * chosen.size) wrong("sampleStream", "three numbers a sample");
   for (std::size_t i = 0; i < chosen.size; ++i) {
-    request.samples.push_back(
-        {chosen.data[i], streams.data[3 * i], streams.data[3 * i + 1], streams.data[3 * i + 2], -1});
+    request.samples.push_back({chosen.data[i], streams.data[3 * i], streams.data[3 * i + 1], streams.data[3 * i + 2]});
   }
   if (!label_values.IsNull() && !label_values.IsUndefined()) {
     const auto labels = int32_elements(label_values, "labels");
     if (labels.size != chosen.size) wrong("labels", "one number a sample");
     for (std::size_t i = 0; i < labels.size; ++i) request.samples[i].label = labels.data[i];
+  }
+  if (!guidance_values.IsNull() && !guidance_values.IsUndefined()) {
+    const auto guidance = float_elements(guidance_values, "guidance");
+    if (guidance.size != chosen.size) wrong("guidance", "one number a sample");
+    for (std::size_t i = 0; i < guidance.size; ++i) request.samples[i].guidance = guidance.data[i];
   }
   request.init = to_floats(init, "init");
   request.noise = to_floats(noise, "noise");

@@ -19,7 +19,15 @@ bool adds_noise(const dpm_record& record) {
   return (record.flags & DPM_RECORD_WRITE_X) != 0 && record.variance != DPM_VARIANCE_NONE;
 }
 
+/// Whether a sample takes two evaluations; with weight 0 the unconditional one is all there is.
+bool is_guided(const SampleIdentity& sample) { return sample.guidance != 1.0F && sample.guidance != 0.0F; }
+
 }  // namespace
+
+std::uint32_t Flight::most_evaluated(const RunRequest& request, std::uint32_t batch) {
+  const bool guided = std::any_of(request.samples.begin(), request.samples.end(), is_guided);
+  return guided ? 2 * batch : batch;
+}
 
 Flight::Flight(Network& network, const RunRequest& request, std::uint32_t first, std::uint32_t count)
     : network_(network),
@@ -27,6 +35,7 @@ Flight::Flight(Network& network, const RunRequest& request, std::uint32_t first,
       shape_(network.shape()),
       first_(first),
       count_(count),
+      evaluated_(most_evaluated(request, count)),
       counters_(count, 0),
       noise_counters_(count, 0) {
   allocate();
@@ -42,6 +51,10 @@ std::shared_ptr<Buffer> Flight::rows(std::uint64_t elements) {
   return network_.device().allocate(count_ * elements * sizeof(float));
 }
 
+std::shared_ptr<Buffer> Flight::evaluated_rows(std::uint64_t elements) {
+  return network_.device().allocate(evaluated_ * elements * sizeof(float));
+}
+
 std::shared_ptr<Buffer> Flight::zeroed_rows() {
   auto buffer = rows(shape_.image);
   const std::vector<float> zeros(count_ * shape_.image, 0.0F);
@@ -53,8 +66,8 @@ void Flight::allocate() {
   x_ = rows(shape_.image);
   out_ = rows(shape_.out);
   if (shape_.head > 0) head_ = rows(shape_.head);
-  time_ = rows(1);
-  if (shape_.classes > 0) labels_ = rows(1);
+  time_ = evaluated_rows(1);
+  if (shape_.classes > 0) labels_ = evaluated_rows(1);
   std::uint32_t history = 0;
   bool y = false;
   for (std::uint32_t row = 0; row < count_; ++row) {
@@ -157,16 +170,18 @@ bool Flight::list_steps(std::uint32_t steps, std::vector<dpm_update_sample>& tab
 bool Flight::begin_trajectory() {
   const std::uint32_t steps = program(0).count;
   std::vector<dpm_update_sample> table;
-  if (!network_.runs_trajectories() || steps == 0 || !list_steps(steps, table)) return false;
+  // A device's trajectory has one evaluation a sample.
+  if (!network_.runs_trajectories() || steps == 0 || evaluated_ != count_ || !list_steps(steps, table)) return false;
   dpm_trajectory trajectory{};
   trajectory.steps = steps;
   trajectory.update = registers();
   trajectory.update.batch = count_;
   trajectory.update.samples = table.data();
   if (labels_) {
-    asking_.resize(count_);
-    std::iota(asking_.begin(), asking_.end(), 0);
-    upload_labels(asking_);
+    live_.resize(count_);
+    std::iota(live_.begin(), live_.end(), 0);
+    list_asking();
+    upload_labels();
     trajectory.labels = labels_->view(1);
   }
   network_.begin(trajectory);
@@ -206,56 +221,68 @@ void Flight::download(RunImages& images, std::uint64_t first) const {
   }
 }
 
-void Flight::evaluate() {
-  std::vector<std::uint32_t>& asking = asking_;
-  asking.clear();
+void Flight::list_asking() {
+  asking_.clear();
   for (const std::uint32_t row : live_) {
-    if (evaluates(row)) asking.push_back(row);
+    if (!evaluates(row)) continue;
+    const bool unconditional = sample(row).guidance == 0.0F;
+    asking_.push_back({row, unconditional ? request_.unconditional_label : sample(row).label});
   }
-  if (asking.empty()) return;
-  upload_times(asking);
-  if (labels_) upload_labels(asking);
-  const bool everyone = asking.size() == count_;
-  if (!everyone && !compact_out_) {
-    compact_out_ = rows(shape_.out);
-    if (shape_.head > 0) compact_head_ = rows(shape_.head);
+  own_ = asking_.size();
+  if (evaluated_ == count_) return;
+  for (std::size_t j = 0; j < own_; ++j) {
+    const std::uint32_t row = asking_[j].row;
+    if (is_guided(sample(row))) asking_.push_back({row, request_.unconditional_label});
   }
-  dpm_bindings bindings{};
-  bindings.batch = static_cast<std::uint32_t>(asking.size());
-  bindings.image = network_input(asking, everyone);
-  bindings.time = time_->view(1);
-  if (labels_) bindings.labels = labels_->view(1);
-  bindings.out = (everyone ? out_ : compact_out_)->view(shape_.out);
-  if (head_) bindings.head = (everyone ? head_ : compact_head_)->view(shape_.head);
-  network_.evaluate(bindings);
-  if (everyone) return;
-  scatter(asking, *compact_out_, *out_, shape_.out);
-  if (head_) scatter(asking, *compact_head_, *head_, shape_.head);
 }
 
-void Flight::upload_times(const std::vector<std::uint32_t>& asking) {
+void Flight::evaluate() {
+  list_asking();
+  if (asking_.empty()) return;
+  upload_times();
+  if (labels_) upload_labels();
+  const bool in_place = asking_.size() == count_ && own_ == count_;
+  if (!in_place && !compact_out_) {
+    compact_out_ = evaluated_rows(shape_.out);
+    if (shape_.head > 0) compact_head_ = evaluated_rows(shape_.head);
+  }
+  dpm_bindings bindings{};
+  bindings.batch = static_cast<std::uint32_t>(asking_.size());
+  bindings.image = network_input(in_place);
+  bindings.time = time_->view(1);
+  if (labels_) bindings.labels = labels_->view(1);
+  bindings.out = (in_place ? out_ : compact_out_)->view(shape_.out);
+  if (head_) bindings.head = (in_place ? head_ : compact_head_)->view(shape_.head);
+  network_.evaluate(bindings);
+  if (in_place) return;
+  scatter(*compact_out_, *out_, shape_.out);
+  if (head_) scatter(*compact_head_, *head_, shape_.head);
+  guide();
+}
+
+void Flight::upload_times() {
   times_.clear();
-  for (const std::uint32_t row : asking) times_.push_back(record(row).time);
+  for (const Asking& asking : asking_) times_.push_back(record(asking.row).time);
   time_->upload(0, times_.data(), times_.size() * sizeof(float));
 }
 
-void Flight::upload_labels(const std::vector<std::uint32_t>& asking) {
+void Flight::upload_labels() {
   label_values_.clear();
-  for (const std::uint32_t row : asking) label_values_.push_back(sample(row).label);
+  for (const Asking& asking : asking_) label_values_.push_back(asking.label);
   labels_->upload(0, label_values_.data(), label_values_.size() * sizeof(std::int32_t));
 }
 
-dpm_view Flight::network_input(const std::vector<std::uint32_t>& asking, bool everyone) {
-  const auto reads_y = [&](std::uint32_t row) { return (record(row).flags & DPM_RECORD_READ_Y) != 0; };
-  const bool first_reads_y = reads_y(asking.front());
-  const bool direct = everyone && std::all_of(asking.begin(), asking.end(), [&](std::uint32_t row) {
-                        return record(row).input_scale == 1.0F && reads_y(row) == first_reads_y;
+dpm_view Flight::network_input(bool in_place) {
+  const auto reads_y = [&](const Asking& asking) { return (record(asking.row).flags & DPM_RECORD_READ_Y) != 0; };
+  const bool first_reads_y = reads_y(asking_.front());
+  const bool direct = in_place && std::all_of(asking_.begin(), asking_.end(), [&](const Asking& asking) {
+                        return record(asking.row).input_scale == 1.0F && reads_y(asking) == first_reads_y;
                       });
   if (direct) return (first_reads_y ? y_ : x_)->view(shape_.image);
-  if (!input_) input_ = rows(shape_.image);
+  if (!input_) input_ = evaluated_rows(shape_.image);
   update_samples_.clear();
-  for (std::size_t j = 0; j < asking.size(); ++j) {
-    dpm_update_sample from = update_sample(asking[j], &record(asking[j]), 0);
+  for (std::size_t j = 0; j < asking_.size(); ++j) {
+    dpm_update_sample from = update_sample(asking_[j].row, &record(asking_[j].row), 0);
     from.network_row = static_cast<std::uint32_t>(j);
     update_samples_.push_back(from);
   }
@@ -269,17 +296,41 @@ void Flight::gather(std::uint64_t elements, const dpm_view& x, const dpm_view& y
       {static_cast<std::uint32_t>(update_samples_.size()), elements, update_samples_.data(), x, y, destination});
 }
 
-void Flight::scatter(const std::vector<std::uint32_t>& asking, const Buffer& compact, const Buffer& full,
-                     std::uint64_t elements) {
+void Flight::scatter(const Buffer& compact, const Buffer& full, std::uint64_t elements) {
   dpm_record unscaled{};
   unscaled.input_scale = 1;
   update_samples_.clear();
-  for (std::size_t j = 0; j < asking.size(); ++j) {
-    dpm_update_sample move = update_sample(asking[j], &unscaled, 0);
+  for (std::size_t j = 0; j < own_; ++j) {
+    dpm_update_sample move = update_sample(asking_[j].row, &unscaled, 0);
     move.row = static_cast<std::uint32_t>(j);
     update_samples_.push_back(move);
   }
   gather(elements, compact.view(elements), {}, full.view(elements));
+}
+
+void Flight::guide() {
+  const std::size_t guided = asking_.size() - own_;
+  if (guided == 0) return;
+  guidance_records_.assign(guided, dpm_record{});
+  update_samples_.clear();
+  for (std::size_t j = 0; j < guided; ++j) {
+    const std::uint32_t row = asking_[own_ + j].row;
+    dpm_record& mix = guidance_records_[j];
+    mix.flags = DPM_RECORD_WRITE_X;
+    mix.x_x = sample(row).guidance;
+    mix.x_out = 1.0F - sample(row).guidance;
+    dpm_update_sample mixed = update_sample(row, &mix, 0);
+    mixed.network_row = static_cast<std::uint32_t>(own_ + j);
+    update_samples_.push_back(mixed);
+  }
+  // A learned range, behind the prediction's channels, is the conditional evaluation's.
+  dpm_update request{};
+  request.batch = static_cast<std::uint32_t>(guided);
+  request.elements = shape_.image;
+  request.samples = update_samples_.data();
+  request.x = out_->view(shape_.out);
+  request.out = compact_out_->view(shape_.out);
+  network_.device().update(request);
 }
 
 void Flight::update() {

@@ -15,6 +15,9 @@ class Flight {
   /// `count` samples of the request from `first` on, in their initial states. The network has been reserved for them.
   Flight(Network& network, const RunRequest& request, std::uint32_t first, std::uint32_t count);
 
+  /// Rows the network sees at once at most with `batch` samples in flight: two of a guided sample.
+  static std::uint32_t most_evaluated(const RunRequest& request, std::uint32_t batch);
+
   /// Hands the programs to the device as one trajectory (dpm_trajectory) if it takes such and the samples go in step.
   /// Whether it did.
   bool begin_trajectory();
@@ -36,8 +39,16 @@ class Flight {
   }
   [[nodiscard]] bool evaluates(std::uint32_t row) const { return (record(row).flags & DPM_RECORD_EVALUATE) != 0; }
 
+  /// One row that the network sees.
+  struct Asking {
+    std::uint32_t row = 0;
+    std::int32_t label = -1;
+  };
+
   void allocate();
   std::shared_ptr<Buffer> rows(std::uint64_t elements);
+  /// For as many rows as the network may see at once.
+  std::shared_ptr<Buffer> evaluated_rows(std::uint64_t elements);
   std::shared_ptr<Buffer> zeroed_rows();
   void draw_initial_states();
   void upload_noise();
@@ -54,16 +65,19 @@ class Flight {
   void go_on(std::uint32_t row);
   void rewind();
 
+  /// Lists the rows that ask the network now: first one of every sample, then the unconditional one of the guided.
+  void list_asking();
   void evaluate();
-  void upload_times(const std::vector<std::uint32_t>& asking);
-  void upload_labels(const std::vector<std::uint32_t>& asking);
+  void upload_times();
+  void upload_labels();
   /// The state itself where every sample reads the same register unscaled, otherwise a gathered copy.
-  dpm_view network_input(const std::vector<std::uint32_t>& asking, bool everyone);
+  dpm_view network_input(bool in_place);
   /// Copies the rows that update_samples_ name.
   void gather(std::uint64_t elements, const dpm_view& x, const dpm_view& y, const dpm_view& destination);
-  /// Moves row j of `compact` to row asking[j] of `full`.
-  void scatter(const std::vector<std::uint32_t>& asking, const Buffer& compact, const Buffer& full,
-               std::uint64_t elements);
+  /// Moves the rows of `compact` that belong to a sample to its row of `full`.
+  void scatter(const Buffer& compact, const Buffer& full, std::uint64_t elements);
+  /// Mixes the unconditional predictions, behind the others in compact_out_, into out_.
+  void guide();
   void update();
 
   Network& network_;
@@ -71,15 +85,19 @@ class Flight {
   const NetworkShape shape_;
   const std::uint32_t first_;
   const std::uint32_t count_;
+  const std::uint32_t evaluated_;
   bool in_trajectory_ = false;
   std::uint32_t noise_records_ = 0;
   std::vector<std::uint32_t> counters_;
   std::vector<std::uint32_t> noise_counters_;
   std::vector<std::uint32_t> live_;
-  std::vector<std::uint32_t> asking_;
+  std::vector<Asking> asking_;
+  /// How many of asking_ are the samples' own; the others are unconditional.
+  std::size_t own_ = 0;
   std::vector<float> times_;
   std::vector<std::int32_t> label_values_;
   std::vector<dpm_update_sample> update_samples_;
+  std::vector<dpm_record> guidance_records_;
   std::shared_ptr<Buffer> x_, y_, out_, head_, input_, compact_out_, compact_head_, time_, labels_, noise_;
   std::vector<std::shared_ptr<Buffer>> history_;
 };

@@ -40,7 +40,11 @@ void check_request(const RunRequest& request, const NetworkShape& shape) {
   for (const SampleIdentity& sample : request.samples) {
     require(sample.program < request.programs.size(), "a sample names an unknown program");
     require(sample.label < 0 || sample.label < shape.classes, "a label is out of range");
+    require(std::isfinite(sample.guidance), "a weight of guidance is not finite");
+    require(sample.guidance == 1.0F || shape.classes > 0, "guidance needs a class-conditional network");
   }
+  require(request.unconditional_label < shape.classes || request.unconditional_label < 0,
+          "the unconditional label is out of range");
   const std::uint64_t state = request.samples.size() * shape.image;
   require(request.init.empty() || request.init.size() == state, "the initial state has the wrong size");
   require(request.noise.size() % state == 0, "the noise has the wrong size");

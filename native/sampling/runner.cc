@@ -28,7 +28,7 @@ class Run {
   RunResult run() {
     const auto count = static_cast<std::uint32_t>(request_.samples.size());
     const std::uint32_t batch = std::min(request_.batch, count);
-    network_.reserve(static_cast<int>(batch));
+    network_.reserve(static_cast<int>(Flight::most_evaluated(request_, batch)));
     for (std::uint32_t first = 0; first < count; first += batch) fly(first, std::min(batch, count - first));
     return std::move(result_);
   }

@@ -27,6 +27,8 @@ struct SampleIdentity {
   std::uint32_t seed_high = 0;
   std::uint32_t index = 0;
   std::int32_t label = -1;
+  /// Weight w of classifier-free guidance: out = unconditional + w (conditional - unconditional); 1: none.
+  float guidance = 1;
 };
 
 struct RunRequest {
@@ -35,6 +37,8 @@ struct RunRequest {
   std::vector<SampleIdentity> samples;
   std::vector<float> init;   ///< [samples][image], or empty
   std::vector<float> noise;  ///< [noise records][samples][image], or empty
+  /// The label of the unconditional evaluation; -1: no label.
+  std::int32_t unconditional_label = -1;
   std::uint32_t batch = 1;
   std::uint32_t snapshot_every = 0;
   /// The results are 8-bit levels instead of floats.

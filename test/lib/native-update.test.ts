@@ -8,7 +8,8 @@ import type { DeviceTensor } from '../../lib/tensor.js';
 import { packedUpdate, update, type NoiseStream } from '../../lib/update.js';
 import { applyUpdate, type Registers } from '../support/interpreter.js';
 import { normals } from '../support/philox.js';
-import { Random, randomProgram } from '../support/random-program.js';
+import { Random } from '../support/random.js';
+import { randomProgram } from '../support/random-program.js';
 
 const names = devices()
   .filter(({ usable }) => usable)

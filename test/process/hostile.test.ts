@@ -43,6 +43,8 @@ function request(records: number): NativeRunRequest {
     sampleProgram: Uint32Array.of(0),
     sampleStream: Uint32Array.of(1, 0, 0),
     labels: null,
+    guidance: null,
+    unconditionalLabel: -1,
     init: null,
     noise: null,
     batch: 1,
