@@ -18,6 +18,7 @@ import type { NetworkTime } from './schedule/network-time.js';
 import type { NoiseSchedule } from './schedule/noise-schedule.js';
 import { NetworkEvaluator, UNet } from './unet.js';
 import type { GammaTable } from './variance/gamma.js';
+import { analyticCosts } from './variance/optimal-costs.js';
 
 export interface LoadOptions extends DeviceOptions {
   /** The variance head `unet.forward` evaluates. Samplers that need one load it themselves. Default null: none. */
@@ -166,7 +167,7 @@ export class DiffusionModel {
       onProgress,
       ...rest
     } = options;
-    const samplerOptions = this.#withGamma(sampler, rest);
+    const samplerOptions = this.#withTables(sampler, rest);
     const program = samplerByName(sampler)(this.schedule, samplerOptions);
     return this.run(program, {
       count,
@@ -216,9 +217,14 @@ export class DiffusionModel {
     await this.close();
   }
 
-  #withGamma(sampler: SamplerName, options: SamplerOptions): SamplerOptions {
-    if (options.gamma !== undefined || this.gamma === null || !gammaSamplers.has(sampler)) return options;
-    return { ...options, gamma: this.gamma };
+  /** The model's own tables where a sampler needs one that is not given. */
+  #withTables(sampler: SamplerName, options: SamplerOptions): SamplerOptions {
+    const { gamma } = this;
+    if (gamma === null) return options;
+    const completed = { ...options };
+    if (gammaSamplers.has(sampler)) completed.gamma ??= gamma;
+    if (options.trajectory === 'optimal') completed.costs ??= analyticCosts(this.schedule, gamma);
+    return completed;
   }
 
   /** The network with the second output a program reads; loaded when first needed. @internal */

@@ -5,8 +5,9 @@ import '../support/emulated-cuda.js';
 import { describe, expect, it } from 'vitest';
 
 import { DiffusionModel } from '../../lib/model.js';
-import type { StepProgram, StepRecord } from '../../lib/samplers/program.js';
-import { applyUpdate, registers, type Registers } from '../support/interpreter.js';
+import type { StepProgram } from '../../lib/samplers/program.js';
+import { registers } from '../support/interpreter.js';
+import { interpretRecord, largestError } from '../support/native-record.js';
 import { initialRecord, normals } from '../support/philox.js';
 import { randomProgram } from '../support/random-program.js';
 import { packagePath } from '../support/temporary.js';
@@ -18,40 +19,6 @@ const seed = 11;
 /** Random programs of different lengths that read the network's second output. */
 function mixedPrograms(count: number): StepProgram[] {
   return Array.from({ length: count }, (_, i) => ({ ...randomProgram(100 + i, 3 + (i % 5)), head: 'sn' as const }));
-}
-
-/** One record in float64; the network is the model's own. */
-async function interpretRecord(
-  model: DiffusionModel,
-  record: StepRecord,
-  state: Registers,
-  sampleIndex: number,
-  index: number,
-): Promise<void> {
-  if (record.evaluate) {
-    const input = record.read === 'y' ? state.y : state.x;
-    const { out, head } = await model.unet.forward(
-      Float32Array.from(input, (value) => record.inputScale * value),
-      record.time,
-    );
-    state.out = Float64Array.from(out);
-    state.head = Float64Array.from(head!);
-  }
-  const noise =
-    record.variance.kind === 'none'
-      ? null
-      : normals({ seed: [seed, 0], sampleIndex, record: index, draw: 0 }, elements);
-  applyUpdate(record, state, noise);
-}
-
-function largestError(actual: Float32Array, expected: Float64Array): number {
-  let error = 0;
-  let scale = 1;
-  expected.forEach((value, i) => {
-    error = Math.max(error, Math.abs((actual[i] ?? Number.NaN) - value));
-    scale = Math.max(scale, Math.abs(value));
-  });
-  return error / scale;
 }
 
 describe('the native runner', () => {
@@ -66,7 +33,7 @@ describe('the native runner', () => {
         program.history,
       );
       for (const [index, record] of program.records.entries()) {
-        await interpretRecord(model, record, state, sample, index);
+        await interpretRecord(model, record, state, { seed, sampleIndex: sample, record: index });
         const { images } = snapshots[index]!;
         const actual = images.data.subarray(sample * elements, (sample + 1) * elements);
         // Each record adds its own rounding to what came before.

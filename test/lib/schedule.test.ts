@@ -188,3 +188,38 @@ describe('scheduler configurations', () => {
     expect(make).toThrow(expect.objectContaining({ code }));
   });
 });
+
+describe('the SDE behind a schedule', () => {
+  const slope = (f: (t: number) => number, t: number): number => (f(t + 1e-6) - f(t - 1e-6)) / 2e-6;
+
+  it('is the VP-SDE 0.1 to 20 for linear betas', () => {
+    const sde = NoiseSchedule.linear().sde();
+    const exact = NoiseSchedule.vp();
+    for (const t of [1e-3, 0.3, 1]) expect(sde.logAlphaBar(t)).toBeCloseTo(exact.logAlphaBar(t), 12);
+    expect([sde.noisiest, sde.cleanest]).toEqual([1, 1e-3]);
+    expect(sde.networkTime(0.5)).toBe(499);
+    expect(NoiseSchedule.vpDiscrete().sde().networkTime(0.5)).toBeCloseTo(499.5, 12);
+    expect(NoiseSchedule.fromSchedulerConfig({}).sde().rate(1)).toBeCloseTo(20, 12);
+    expect(exact.sde()).toBe(exact);
+  });
+
+  it.each([NoiseSchedule.vp(), NoiseSchedule.cosine().sde(), NoiseSchedule.scaledLinear().sde()])(
+    'has the rate of its signal: $name',
+    (sde) => {
+      for (const t of [0.1005, 0.5005, 0.9005]) {
+        expect(sde.rate(t) / -slope((time) => sde.logAlphaBar(time), t)).toBeCloseTo(1, 5);
+        expect(sde.diffusion(t)).toBe(sde.rate(t));
+      }
+    },
+  );
+
+  it('hands functions of n the n of its time', () => {
+    const continuous = NoiseSchedule.linear({ networkTime: (n) => 2 * n }).continuous();
+    expect(continuous.networkTime(0.25)).toBe(500);
+    expect(
+      NoiseSchedule.linear()
+        .continuous({ networkTime: (t) => t })
+        .networkTime(0.25),
+    ).toBe(0.25);
+  });
+});
