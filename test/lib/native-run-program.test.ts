@@ -144,3 +144,50 @@ describe('a hundred thousand samples of N(0, c)', () => {
     expect(Math.abs(variance / expected - 1)).toBeLessThan(5 * Math.sqrt(2 / count));
   });
 });
+
+describe('a correction of the predictions', () => {
+  const schedule = NoiseSchedule.linear();
+  const shape = [2, 5];
+  const base = (x: Float32Array, t: number) => x.map((value) => 0.5 * value + 1e-4 * t);
+  // What a classifier's gradient would add.
+  const shift = (x: Float32Array, t: number) => x.map((value) => 0.1 * Math.sin(value) * (1 + t / 1000));
+  const corrected = (x: Float32Array, t: number) => {
+    const change = shift(x, t);
+    return base(x, t).map((value, i) => value - change[i]!);
+  };
+
+  it.each<[SamplerName, SamplerOptions]>([
+    ['ddpm', { steps: 4 }],
+    ['unipc', { steps: 4 }],
+    ['dpm-solver-adaptive', {}],
+  ])('is used by %s, in place or as a new array', async (sampler, options) => {
+    const program = samplers[sampler](schedule, options);
+    const expected = await runProgram(program, { shape, seed: 2, model: corrected });
+    const replaced = await runProgram(program, {
+      shape,
+      seed: 2,
+      model: base,
+      correct(x, t, prediction) {
+        const change = shift(x, t);
+        return prediction.map((value, i) => value - change[i]!);
+      },
+    });
+    const inPlace = await runProgram(program, {
+      shape,
+      seed: 2,
+      model: base,
+      correct(x, t, prediction) {
+        shift(x, t).forEach((value, i) => (prediction[i] = prediction[i]! - value));
+        return undefined;
+      },
+    });
+    expect(replaced).toEqual(expected);
+    expect(inPlace).toEqual(expected);
+  });
+
+  it('has to be as long as the prediction', async () => {
+    const program = samplers.ddim(schedule, { steps: 2 });
+    const run = runProgram(program, { shape, model: base, correct: () => new Float32Array(3) });
+    await expect(run).rejects.toThrow(/3 elements as the corrected prediction for a state of 10/);
+  });
+});

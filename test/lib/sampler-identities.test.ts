@@ -7,6 +7,7 @@ import { NoiseSchedule, type Prediction } from '../../lib/schedule/noise-schedul
 import { jump } from '../../lib/samplers/jump.js';
 import { transitions } from '../../lib/schedule/trajectory.js';
 import { headVariance } from '../../lib/variance/head.js';
+import { moments } from '../support/gaussian.js';
 import { maxDifference } from '../support/golden.js';
 import { asSteps, interpret, type InterpretedModel } from '../support/interpreter.js';
 import { resultVariance } from '../support/linear-program.js';
@@ -212,6 +213,31 @@ describe('generated over true variance of N(0, c) with the exact score', () => {
       expect(errors[2]).toBeLessThan(0.02);
       expect(errors[0]! / errors[1]!).toBeCloseTo(2, 0);
       expect(errors[1]! / errors[2]!).toBeCloseTo(2, 0);
+    }
+  });
+});
+
+describe('the analytic variance on the continuous schedule', () => {
+  const discrete = NoiseSchedule.vpDiscrete();
+  const gamma = moments(discrete, 0.01);
+  const ratio = (on: NoiseSchedule, options: SamplerOptions): number => {
+    const program = asSteps(samplers['analytic-ddpm'](on, { gamma, clip: 'none', lastNoiseClip: null, ...options }));
+    const slope = (networkTime: number): number => {
+      const { alphaBar, betaBar } = powersOf(schedule, networkTime / 999);
+      return Math.sqrt(betaBar) / (alphaBar * 0.01 + betaBar);
+    };
+    return resultVariance(program, slope) / 0.01;
+  };
+
+  it('is that of the discrete one at its times', () => {
+    expect(ratio(discrete, { steps: 10 })).toBeCloseTo(0.9891, 4);
+    expect(ratio(schedule, { steps: 10 })).toBeCloseTo(ratio(discrete, { steps: 10 }), 10);
+  });
+
+  it('is right between them, too', () => {
+    // Times that are no multiples of 1 / 1000: only the last, discarded noise is missing.
+    for (const trajectory of ['logsnr', 'quadratic', 'karras'] as const) {
+      expect(ratio(schedule, { steps: 37, trajectory })).toBeCloseTo(0.9891, 3);
     }
   });
 });
