@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <functional>
+#include <limits>
 
 #include "backend/registry.h"
 #include "core/error.h"
@@ -32,6 +33,33 @@ TEST_F(Runs, MixedProgramsAreIndependentOfBatchAndThreads) {
   }
   const auto reference = small_.load("reference");
   EXPECT_LT(relative_difference(expected, run_programs(*reference, mixed_request(9, 4), running_).images.floats), 2e-4);
+}
+
+TEST_F(Runs, GuidanceMixesTwoEvaluations) {
+  const auto guided = [](std::uint32_t batch) {
+    RunRequest run = mixed_request(9, batch);
+    for (std::uint32_t i = 0; i < 9; ++i) run.samples[i].guidance = 0.5F * static_cast<float>(i % 5);
+    run.unconditional_label = 1;
+    return run;
+  };
+  const auto network = small_.load("cpu");
+  const auto expected = run_programs(*network, guided(1), running_).images.floats;
+  for (const std::uint32_t batch : {4u, 9u}) {
+    EXPECT_EQ(run_programs(*network, guided(batch), running_).images.floats, expected) << "batch " << batch;
+  }
+  const auto reference = small_.load("reference");
+  EXPECT_LT(relative_difference(expected, run_programs(*reference, guided(9), running_).images.floats), 2e-4);
+  EXPECT_NE(expected, run_programs(*network, mixed_request(9, 9), running_).images.floats);
+
+  // With weight 0 the unconditional prediction is all there is.
+  RunRequest unconditional = guided(9);
+  RunRequest relabelled = mixed_request(9, 9);
+  for (std::uint32_t i = 0; i < 9; ++i) {
+    unconditional.samples[i].guidance = 0;
+    relabelled.samples[i].label = 1;
+  }
+  EXPECT_EQ(run_programs(*network, unconditional, running_).images.floats,
+            run_programs(*network, relabelled, running_).images.floats);
 }
 
 TEST_F(Runs, SnapshotsEndInTheResult) {
@@ -90,6 +118,8 @@ TEST_F(Runs, InconsistentRequestsAreRefused) {
   EXPECT_TRUE(refused([](RunRequest& r) { r.programs[0].history = 1; }));
   EXPECT_TRUE(refused([](RunRequest& r) { r.samples[0].program = 2; }));
   EXPECT_TRUE(refused([](RunRequest& r) { r.samples[0].label = 3; }));
+  EXPECT_TRUE(refused([](RunRequest& r) { r.samples[0].guidance = std::numeric_limits<float>::quiet_NaN(); }));
+  EXPECT_TRUE(refused([](RunRequest& r) { r.unconditional_label = 3; }));
   EXPECT_TRUE(refused([](RunRequest& r) { r.init.resize(5); }));
   EXPECT_TRUE(refused([](RunRequest& r) { r.noise.resize(5); }));
   EXPECT_TRUE(refused([](RunRequest& r) { r.records[0].slot = 8; }));
