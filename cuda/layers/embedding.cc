@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "backend/constant.h"
 #include "cuda/layers/layer.h"
 
 namespace dpm::cuda {
@@ -55,9 +56,7 @@ class ClassEmbeddingLayer : public Layer {
     std::vector<float> values;
     const auto elements = static_cast<std::size_t>(rows_) * static_cast<std::size_t>(channels_);
     values.reserve(elements);
-    for (std::size_t i = 0; i < elements; ++i) {
-      values.push_back(load_as_float(table.data, static_cast<DType>(table.dtype), i));
-    }
+    for (std::size_t i = 0; i < elements; ++i) values.push_back(load_constant(table, i));
     table_ = factory.stored(values);
     node_.weights = nullptr;
   }

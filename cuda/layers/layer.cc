@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "backend/constant.h"
 #include "backend/storage_root.h"
 #include "core/error.h"
 #include "cuda/kernels/convert.h"
@@ -49,7 +50,7 @@ DeviceMemory LayerFactory::floats(const std::int32_t* constants, std::uint32_t c
   for (std::uint32_t part = 0; part < count; ++part) {
     const dpm_constant& constant = graph.constants[constants[part]];
     for (std::int64_t i = 0; i < constant.dims[0]; ++i) {
-      values.push_back(load_as_float(constant.data, static_cast<DType>(constant.dtype), static_cast<std::size_t>(i)));
+      values.push_back(load_constant(constant, static_cast<std::size_t>(i)));
     }
   }
   values.resize(length, 0.0F);

@@ -1,5 +1,6 @@
 #include "cuda/layers/weights.h"
 
+#include "backend/constant.h"
 #include "cuda/kernels/storage.h"
 
 namespace dpm::cuda {
@@ -15,8 +16,7 @@ std::vector<float> pack_weights(const dpm_graph& graph, const dpm_node& node, co
     for (std::size_t o = 0; o < static_cast<std::size_t>(weight.dims[0]); ++o, row += taps * padded) {
       for (std::size_t c = 0; c < channels; ++c) {
         for (std::size_t tap = 0; tap < taps; ++tap) {
-          row[tap * padded + c] =
-              load_as_float(weight.data, static_cast<DType>(weight.dtype), (o * channels + c) * taps + tap);
+          row[tap * padded + c] = load_constant(weight, (o * channels + c) * taps + tap);
         }
       }
     }

@@ -192,6 +192,19 @@ unet::Description to_description(const Napi::Object& object) {
   return description;
 }
 
+namespace {
+
+std::vector<std::int64_t> to_dimensions(const Napi::Array& values) {
+  std::vector<std::int64_t> dimensions;
+  for (std::uint32_t d = 0; d < values.Length(); ++d) {
+    const Napi::Value dim = values.Get(d);
+    dimensions.push_back(static_cast<std::int64_t>(to_uint32(dim, "a dimension")));
+  }
+  return dimensions;
+}
+
+}  // namespace
+
 WeightRequest to_weights(const Napi::Object& object) {
   WeightRequest request;
   const Napi::Array files = to_array(object, "files");
@@ -210,10 +223,10 @@ WeightRequest to_weights(const Napi::Object& object) {
     location.file = to_size(tensor, "file");
     constexpr DType kTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
     location.dtype = kTypes[to_choice(tensor, "dtype", {"F32", "F16", "BF16"})];
-    const Napi::Array shape = to_array(tensor, "shape");
-    for (std::uint32_t d = 0; d < shape.Length(); ++d) {
-      const Napi::Value dim = shape.Get(d);
-      location.shape.push_back(static_cast<std::int64_t>(to_uint32(dim, "a dimension")));
+    location.shape = to_dimensions(to_array(tensor, "shape"));
+    if (const Napi::Value view = tensor.Get("view"); view.IsObject()) {
+      location.view_dims = to_dimensions(to_array(view.As<Napi::Object>(), "dims"));
+      location.view_strides = to_dimensions(to_array(view.As<Napi::Object>(), "strides"));
     }
     location.offset = to_size(tensor, "offset");
     location.bytes = to_size(tensor, "bytes");

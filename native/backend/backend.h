@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-enum { DPM_BACKEND_ABI = 3, DPM_MAX_NODE_INPUTS = 3 };
+enum { DPM_BACKEND_ABI = 4, DPM_MAX_NODE_INPUTS = 3 };
 
 /// The one symbol a plug-in exports, of type dpm_backend_entry_function.
 #define DPM_BACKEND_ENTRY "dpm_backend_entry"
@@ -58,12 +58,17 @@ typedef struct dpm_value {
   int32_t channel_offset;
 } dpm_value;
 
-/// A weight in host memory, row-major, possibly unaligned; valid only while `load` runs.
+/// A weight in host memory, possibly unaligned; valid only while `load` runs. Its elements lie row-major, or where
+/// view_rank > 0 in the row-major order of view_dims (as many elements) with strides in elements: transposed, or
+/// interleaved with other weights. Read it by constant.h.
 typedef struct dpm_constant {
   const void* data;
   uint32_t dtype;  ///< dpm::DType
   uint32_t rank;
   int64_t dims[4];
+  uint32_t view_rank;
+  int64_t view_dims[4];
+  int64_t view_strides[4];
 } dpm_constant;
 
 enum dpm_op {

@@ -64,6 +64,11 @@ LoweredGraph::LoweredGraph(const Graph& graph) {
     out.dtype = static_cast<std::uint32_t>(constant.dtype);
     out.rank = static_cast<std::uint32_t>(constant.dims.size());
     for (std::size_t i = 0; i < constant.dims.size(); ++i) out.dims[i] = constant.dims[i];
+    out.view_rank = static_cast<std::uint32_t>(constant.view_dims.size());
+    for (std::size_t i = 0; i < constant.view_dims.size(); ++i) {
+      out.view_dims[i] = constant.view_dims[i];
+      out.view_strides[i] = constant.view_strides[i];
+    }
     constants_.push_back(out);
   }
   graph_ = {values_.data(),    static_cast<std::uint32_t>(values_.size()),

@@ -17,6 +17,9 @@ struct Constant {
   DType dtype = DType::kFloat32;
   std::vector<std::int64_t> dims;
   std::string name;
+  /// How the elements lie where not row-major (dpm_constant).
+  std::vector<std::int64_t> view_dims = {};
+  std::vector<std::int64_t> view_strides = {};
 
   [[nodiscard]] std::int64_t elements() const;
 };

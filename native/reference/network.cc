@@ -3,18 +3,14 @@
 #include <chrono>
 
 #include "backend/bindings.h"
-#include "core/dtype.h"
+#include "backend/constant.h"
 #include "core/error.h"
 
 namespace {
 
 std::vector<double> doubles(const dpm_constant& constant) {
-  std::size_t elements = 1;
-  for (std::uint32_t i = 0; i < constant.rank; ++i) elements *= static_cast<std::size_t>(constant.dims[i]);
-  std::vector<double> result(elements);
-  for (std::size_t i = 0; i < elements; ++i) {
-    result[i] = static_cast<double>(dpm::load_as_float(constant.data, static_cast<dpm::DType>(constant.dtype), i));
-  }
+  std::vector<double> result(dpm::element_count(constant));
+  for (std::size_t i = 0; i < result.size(); ++i) result[i] = static_cast<double>(dpm::load_constant(constant, i));
   return result;
 }
 

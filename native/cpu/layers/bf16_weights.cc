@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "backend/constant.h"
 #include "core/dtype.h"
 
 namespace dpm::cpu {
@@ -28,7 +29,7 @@ Bf16Weights::Bf16Weights(const LayerFactory& factory, const dpm_node& node, int 
         const auto row = static_cast<std::size_t>(in % kBf16Depth);
         const std::size_t place = (column / 16 * 16 + row / 2) * 32 + column % 16 * 2 + row % 2;
         for (int tap = 0; tap < taps; ++tap) {
-          float rest = load_as_float(weight.data, static_cast<DType>(weight.dtype), source++);
+          float rest = load_constant(weight, source++);
           const auto first = static_cast<std::size_t>(in / kBf16Depth * taps + tap) * static_cast<std::size_t>(terms);
           for (int term = 0; term < terms; ++term) {
             const std::uint16_t bits = float_to_bfloat16(rest);

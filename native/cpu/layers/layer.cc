@@ -1,6 +1,7 @@
 #include "cpu/layers/layer.h"
 
 #include "backend/bindings.h"
+#include "backend/constant.h"
 #include "core/dtype.h"
 #include "core/error.h"
 
@@ -44,21 +45,14 @@ CountedBuffer LayerFactory::floats(int constant) const {
 }
 
 CountedBuffer LayerFactory::stacked(const std::int32_t* constants, std::uint32_t count) const {
-  const auto elements = [&](const dpm_constant& constant) {
-    std::size_t product = 1;
-    for (std::uint32_t i = 0; i < constant.rank; ++i) product *= static_cast<std::size_t>(constant.dims[i]);
-    return product;
-  };
   std::size_t total = 0;
-  for (std::uint32_t i = 0; i < count; ++i) total += elements(graph.constants[constants[i]]);
+  for (std::uint32_t i = 0; i < count; ++i) total += element_count(graph.constants[constants[i]]);
   CountedBuffer buffer(device.memory, total * sizeof(float));
   float* out = buffer.floats();
   for (std::uint32_t i = 0; i < count; ++i) {
     const dpm_constant& constant = graph.constants[constants[i]];
-    const std::size_t length = elements(constant);
-    for (std::size_t e = 0; e < length; ++e) {
-      *out++ = load_as_float(constant.data, static_cast<DType>(constant.dtype), e);
-    }
+    const std::size_t length = element_count(constant);
+    for (std::size_t e = 0; e < length; ++e) *out++ = load_constant(constant, e);
   }
   return buffer;
 }

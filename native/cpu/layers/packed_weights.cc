@@ -1,5 +1,6 @@
 #include "cpu/layers/packed_weights.h"
 
+#include "backend/constant.h"
 #include "core/dtype.h"
 
 namespace dpm::cpu {
@@ -40,7 +41,7 @@ PackedWeights::PackedWeights(const LayerFactory& factory, const dpm_node& node, 
       float* column = data_.floats() + offsets_[static_cast<std::size_t>(index)] + (channel - target.first);
       const std::size_t row = static_cast<std::size_t>(target.vectors) * static_cast<std::size_t>(width_);
       for (std::size_t in = 0; in < inputs; ++in) {
-        for (float& value : kernel) value = load_as_float(weight.data, static_cast<DType>(weight.dtype), source++);
+        for (float& value : kernel) value = load_constant(weight, source++);
         transform.apply(kernel.data(), kernel_size, packed.data());
         for (std::size_t tap = 0; tap < taps; ++tap) column[(tap * inputs + in) * row] = packed[tap];
       }
