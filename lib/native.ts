@@ -41,13 +41,19 @@ export interface NativeWeight {
   shape: number[];
   /** Absolute byte offset in the file. */
   offset: number;
+  /** Bytes from `offset` on that belong to it; with a view those it is picked from. */
   bytes: number;
+  /** How its elements lie where not row-major: in the row-major order of `dims`, strides in elements. */
+  view?: { dims: number[]; strides: number[] } | undefined;
 }
 
 export interface NativeWeights {
   files: string[];
   tensors: NativeWeight[];
 }
+
+/** Half the size by means of 2 x 2 or the filter [1,3,3,1], twice the size by repetition or that filter. */
+export type NativeResampling = 'mean' | 'nearest' | 'fir-down' | 'fir-up';
 
 /**
  * One block of the canonical U-Net. Blocks run in order over a current map `h` and a stack of skips:
@@ -69,7 +75,7 @@ export type NativeBlock =
       /** How the time projection enters: added after conv1, or scale and shift after norm2 (scale first). */
       timeMode: 'add' | 'scale-shift';
       /** Resampling between SiLU and conv1, applied to both branches. */
-      resample: 'none' | 'mean' | 'nearest';
+      resample: 'none' | NativeResampling;
       shortcut: 'identity' | 'convolution';
       /** The block's output is multiplied by this. */
       scale: number;
@@ -88,7 +94,18 @@ export type NativeBlock =
   /** 3x3 convolution of stride 2; `symmetric` pads 1 on all sides, `asymmetric` right and bottom only. */
   | { kind: 'downsample'; name: string; channels: number; padding: 'symmetric' | 'asymmetric' }
   /** Nearest x2, then a 3x3 convolution. */
-  | { kind: 'upsample'; name: string; channels: number };
+  | { kind: 'upsample'; name: string; channels: number }
+  /** Resampling alone. */
+  | { kind: 'resample'; method: NativeResampling }
+  /** The image that accompanies the maps down, at first the network's input. */
+  | { kind: 'image-resample'; method: NativeResampling }
+  /** h = p + h, or h = concat(p, h) along channels, p a 1x1 convolution of the image to h's channels. */
+  | { kind: 'image-combine'; name: string; from: number; channels: number; method: 'sum' | 'concat' }
+  /** image = h = (p + h) * scale, p the image at half the size by a 3x3 convolution of stride 2, filtered first with `fir`. */
+  | { kind: 'image-residual'; name: string; from: number; channels: number; fir: boolean; scale: number }
+  /** result = result + a 3x3 convolution `name` of h behind the group norm `norm` and SiLU; the result is nothing at first. */
+  | { kind: 'result-add'; norm: string; name: string; channels: number; to: number; groups: number; epsilon: number }
+  | { kind: 'result-resample'; method: NativeResampling };
 
 /** The canonical U-Net: what every checkpoint family is mapped to. */
 export interface NativeUNet {
@@ -109,12 +126,21 @@ export interface NativeUNet {
     /** Denominator half - shift of the frequencies. */
     shift: number;
     order: 'sin-cos' | 'cos-sin';
+    /** Frequencies 2 pi W of the weight `time_proj.weight` instead, of the time or its logarithm; null: sinusoidal. */
+    fourier?: 'linear' | 'logarithmic' | null | undefined;
   };
   /** Number of rows of `class_embedding.weight`; 0: not class-conditional. */
   classes: number;
+  /**
+   * Where the row of a class is added: behind the MLP of the time (null), or before it, times sqrt(classes) and with
+   * `class_embedding.bias`.
+   */
+  classesFirst?: boolean | undefined;
   blocks: NativeBlock[];
-  /** Output norm and convolution: `conv_norm_out`, `conv_out`. */
-  output: { groups: number; epsilon: number };
+  /** Output norm and convolution `conv_norm_out`, `conv_out`, to which the result is added; null: the result alone. */
+  output: { groups: number; epsilon: number } | null;
+  /** What the outputs are divided by: the time, or the entry of this table at the truncated time. */
+  divisor?: 'time' | Float32Array | null | undefined;
   /**
    * A second output from the map that enters the output norm: `<prefix>.norm_out`, `<prefix>.conv_out` and, when
    * `complex`, a residual block `<prefix>.resnet` first.

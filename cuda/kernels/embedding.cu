@@ -35,12 +35,12 @@ __device__ SineCosine sine_cosine(float angle) {
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads) time_embedding_kernel(TimeEmbeddingArguments<T> a) {
-  const float time = a.time[blockIdx.x];
+  const float time = a.logarithmic ? logf(a.time[blockIdx.x]) : a.time[blockIdx.x];
   T* y = a.y + static_cast<std::int64_t>(blockIdx.x) * a.y_stride;
   const int half = a.length / 2;
   const int sines = a.cosine_first ? half : 0;
   for (int i = static_cast<int>(threadIdx.x); i < half; i += static_cast<int>(blockDim.x)) {
-    const SineCosine value = sine_cosine(time * a.frequencies[i]);
+    const SineCosine value = sine_cosine(time * a.frequencies[i] * a.turn);
     y[sines + i] = from_float<T>(value.sine);
     y[half - sines + i] = from_float<T>(value.cosine);
   }

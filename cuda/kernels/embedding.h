@@ -18,6 +18,8 @@ struct TimeEmbeddingArguments {
   int batch;
   int length;
   bool cosine_first;
+  bool logarithmic = false;  ///< of ln(time)
+  float turn = 1;            ///< what products are multiplied by: 2 pi for frequencies of whole turns
 };
 
 template <typename T>

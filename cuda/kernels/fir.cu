@@ -77,11 +77,11 @@ __global__ void __launch_bounds__(PixelBlocks::kThreads)
 /// `height` and `width` are the smaller map's.
 template <typename T, int N>
 __global__ void __launch_bounds__(PixelBlocks::kThreads)
-    fir_downsample_kernel(Map<const T> x, Map<T> y, int height, int width, PixelBlocks blocks) {
+    fir_downsample_kernel(Map<const T> x, Map<T> y, int height, int width, int pad, PixelBlocks blocks) {
   blocks.for_own_vectors([&](std::int64_t n, std::int64_t pixel, int vector) {
     const int row = static_cast<int>(pixel) / width;
     const int column = static_cast<int>(pixel) - row * width;
-    const Plane<const T> in(x, n, vector * N, 2 * height, 2 * width);
+    const Plane<const T> in(x, n, vector * N, 2 * (height + 1 - pad), 2 * (width + 1 - pad));
     Floats<N> sum{};
     DPM_UNROLL
     for (int i = 0; i < 4; ++i) {
@@ -89,7 +89,7 @@ __global__ void __launch_bounds__(PixelBlocks::kThreads)
       DPM_UNROLL
       for (int j = 0; j < 4; ++j) {
         const float tap = j == 0 || j == 3 ? 0.125F : 0.375F;
-        add_scaled(across, tap, load_inside<N>(in, 2 * row - 1 + i, 2 * column - 1 + j));
+        add_scaled(across, tap, load_inside<N>(in, 2 * row - pad + i, 2 * column - pad + j));
       }
       add_scaled(sum, i == 0 || i == 3 ? 0.125F : 0.375F, across);
     }
@@ -115,7 +115,7 @@ template <int N, typename T>
 void launch_downsample(const ResampleArguments<T>& a, cudaStream_t stream) {
   const PixelBlocks blocks(a.batch, a.height * a.width, a.channels / N);
   constexpr auto kKernel = fir_downsample_kernel<T, N>;
-  DPM_LAUNCH(kKernel, blocks.grid(), blocks.block(), stream, a.x, a.y, a.height, a.width, blocks);
+  DPM_LAUNCH(kKernel, blocks.grid(), blocks.block(), stream, a.x, a.y, a.height, a.width, a.pad, blocks);
 }
 
 }  // namespace

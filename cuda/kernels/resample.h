@@ -16,6 +16,8 @@ struct ResampleArguments {
   int height;
   int width;
   int channels;
+  /// Rows and columns of zeros around x where FIR downsampling begins: 1, or 0.
+  int pad = 1;
 };
 
 /// Nearest neighbour: x has half the height and width.

@@ -10,8 +10,15 @@ namespace {
 
 /// Frequencies in float32, as the original networks compute them (unlike a double's rounding, theirs is part of what
 /// they were trained with).
-std::vector<float> frequencies_of(const dpm_node& node) {
+std::vector<float> frequencies_of(const dpm_graph& graph, const dpm_node& node) {
   const int half = node.groups / 2;
+  if (node.parts > 0) {
+    std::vector<float> stored;
+    for (int i = 0; i < half; ++i) {
+      stored.push_back(load_constant(graph.constants[node.weights[0]], static_cast<std::size_t>(i)));
+    }
+    return stored;
+  }
   const float step = -std::log(10000.0F) / (static_cast<float>(half) - node.frequency_shift);
   std::vector<float> frequencies;
   frequencies.reserve(static_cast<std::size_t>(half));
@@ -23,7 +30,7 @@ template <typename T>
 class TimeEmbeddingLayer : public Layer {
  public:
   TimeEmbeddingLayer(const LayerFactory& factory, const dpm_node& node) : node_(node) {
-    const std::vector<float> frequencies = frequencies_of(node);
+    const std::vector<float> frequencies = frequencies_of(factory.graph, node);
     frequencies_ = factory.device.allocate(frequencies.size() * sizeof(float));
     factory.device.staging.upload(factory.device.stream, frequencies_.data(), frequencies.data(), frequencies_.bytes());
   }
@@ -38,6 +45,8 @@ class TimeEmbeddingLayer : public Layer {
     a.batch = context.samples;
     a.length = node_.groups;
     a.cosine_first = node_.cosine_first != 0;
+    a.logarithmic = node_.logarithmic != 0;
+    if (node_.parts > 0) a.turn = 6.28318530717958647692F;
     time_embedding(a, context.stream);
   }
 

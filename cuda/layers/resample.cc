@@ -20,6 +20,7 @@ class ResampleLayer : public Layer {
     a.height = shape_.height;
     a.width = shape_.width;
     a.channels = shape_.channels;
+    a.pad = node_.pad_before;
     switch (node_.op) {
       case DPM_OP_UPSAMPLE:
         return upsample(a, context.stream);

@@ -4,14 +4,17 @@ import { dirname, join, resolve } from 'node:path';
 import { listNames } from '../arrays.js';
 import { DpmError } from '../errors.js';
 import { readJson } from '../files.js';
-import type { NativeWeights } from '../native.js';
+import type { NativeWeight, NativeWeights } from '../native.js';
 import { ConfigReader, isJsonObject } from './config-reader.js';
 import { readSafetensorsHeader, type TensorEntry } from './safetensors.js';
 
-/** Tensors of one or more safetensors files, by their names in the files. */
+/** A tensor of a checkpoint: in which file it lies and, where it is picked from a larger one, how. */
+export type CheckpointEntry = TensorEntry & { file: number; view?: NativeWeight['view'] };
+
+/** Tensors of one or more files, by their names in the files. */
 export interface Checkpoint {
   files: string[];
-  tensors: Map<string, TensorEntry & { file: number }>;
+  tensors: Map<string, CheckpointEntry>;
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -105,14 +108,14 @@ export function nativeWeights(checkpoint: Checkpoint, names: Iterable<string>): 
     const entry = checkpoint.tensors.get(name);
     if (entry === undefined)
       throw new DpmError('ERR_DPM_TENSOR_MISSING', `${checkpoint.files.join(', ')}: no tensor '${name}'`);
-    const { file, dtype, shape, offset, bytes } = entry;
+    const { file, dtype, shape, offset, bytes, view } = entry;
     if (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16') {
       throw new DpmError(
         'ERR_DPM_TENSOR_DTYPE',
         `${checkpoint.files[file] ?? ''}: tensor '${name}' is ${dtype}, weights have to be F32, F16 or BF16`,
       );
     }
-    weights.tensors.push({ name, file, dtype, shape, offset, bytes });
+    weights.tensors.push({ name, file, dtype, shape, offset, bytes, view });
   }
   return weights;
 }

@@ -27,6 +27,28 @@ export class ConfigReader {
     return [...this.#fields.keys()];
   }
 
+  /**
+   * Refuses fields that are not listed.
+   *
+   * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming the field.
+   */
+  onlyFields(known: readonly string[]): void {
+    const other = this.names().find((name) => !known.includes(name));
+    if (other !== undefined) {
+      throw new DpmError('ERR_DPM_UNSUPPORTED', `${this.source}: the field ${other.slice(0, 80)} is not supported`);
+    }
+  }
+
+  /** The size of an image that is halved between the levels that a list of another field has. */
+  levelSize(name: string, levels: string): number {
+    const size = this.integer(name, undefined, { least: 1, most: 16_384 });
+    const listed = this.raw(levels);
+    const count = Array.isArray(listed) ? listed.length : 1;
+    if (count < 1 || count > 16) throw this.error(levels, 'a list of 1 to 16 levels');
+    if (size % 2 ** (count - 1) !== 0) throw this.error(name, `divisible by ${2 ** (count - 1)} for ${count} levels`);
+    return size;
+  }
+
   raw(name: string): unknown {
     return this.#fields.get(name);
   }

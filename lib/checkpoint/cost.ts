@@ -24,13 +24,17 @@ function residualCost(block: Extract<NativeBlock, { kind: 'residual' }>, at: Pos
   );
 }
 
+const zoom = { mean: 0.5, nearest: 2, 'fir-down': 0.5, 'fir-up': 2 } as const;
+
 function blockCost(block: NativeBlock, before: Position, embedding: number): { cost: number; after: Position } {
   switch (block.kind) {
     case 'push':
     case 'pop':
+    case 'image-resample':
+    case 'result-resample':
       return { cost: 0, after: before };
     case 'residual': {
-      const factor = { none: 1, mean: 0.5, nearest: 2 }[block.resample];
+      const factor = block.resample === 'none' ? 1 : zoom[block.resample];
       const after = resized(before, factor);
       return { cost: residualCost(block, after, embedding), after };
     }
@@ -46,6 +50,14 @@ function blockCost(block: NativeBlock, before: Position, embedding: number): { c
       const after = resized(before, 2);
       return { cost: convolution(block.channels, block.channels, 3, after), after };
     }
+    case 'resample':
+      return { cost: 0, after: resized(before, zoom[block.method]) };
+    case 'image-combine':
+      return { cost: convolution(block.from, block.channels, 1, before), after: before };
+    case 'image-residual':
+      return { cost: convolution(block.from, block.channels, 3, before), after: before };
+    case 'result-add':
+      return { cost: convolution(block.channels, block.to, 3, before), after: before };
   }
 }
 
@@ -53,8 +65,9 @@ function blockCost(block: NativeBlock, before: Position, embedding: number): { c
 export function multiplyAdds(unet: NativeUNet): number {
   const { baseChannels, time, head } = unet;
   const full: Position = { height: unet.height, width: unet.width };
-  let total =
-    convolution(unet.inChannels, baseChannels, 3, full) + convolution(baseChannels, unet.outChannels, 3, full);
+  let total = convolution(unet.inChannels, baseChannels, 3, full);
+  if (unet.output !== null) total += convolution(baseChannels, unet.outChannels, 3, full);
+  if (unet.classesFirst === true) total += unet.classes * time.channels;
   total += time.channels * time.embedding + time.embedding ** 2;
   let position = full;
   for (const block of unet.blocks) {

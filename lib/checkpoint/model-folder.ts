@@ -10,21 +10,28 @@ import { nativeWeights, openCheckpoint, renameTensors, type Checkpoint } from '.
 import { isJsonObject } from './config-reader.js';
 import { parseDiffusersConfig } from './diffusers-config.js';
 import { canonicalDiffusersName, diffusersNetwork } from './diffusers.js';
-import { addHead, readHeadsConfig, type HeadName, type HeadsConfig } from './heads.js';
+import { readFamily } from './family-model.js';
+import { addHead, readHeadsConfig, type HeadName } from './heads.js';
 import { compareWeights, requiredTensors, requireMatchingWeights, type WeightReport } from './network.js';
 
-/** A model folder, read but not loaded onto a device. */
+/** A network with one of its heads or none, its canonical weights and how they fit. */
+export interface SelectedNetwork {
+  unet: NativeUNet;
+  checkpoint: Checkpoint;
+  report: WeightReport;
+}
+
+/** A model, read but not loaded onto a device. */
 export interface ModelFolder {
   path: string;
-  /** The dialect of the checkpoint, and how it was recognised. */
+  /** The family of the checkpoint, and how it was recognised. */
   family: string;
   evidence: string;
   config: Record<string, unknown>;
-  unet: NativeUNet;
-  checkpoint: Checkpoint;
   schedule: NoiseSchedule;
-  heads: HeadsConfig | null;
+  heads: readonly HeadName[];
   gamma: GammaTable | null;
+  select(head: HeadName | null): Promise<SelectedNetwork>;
 }
 
 async function isThere(path: string): Promise<boolean> {
@@ -64,9 +71,40 @@ async function readSchedule(path: string, options: ScheduleOptions): Promise<Noi
   return NoiseSchedule.fromSchedulerConfig(await readObject(file), options, file);
 }
 
+/** A folder in the diffusers layout. */
+async function readDiffusers(path: string, folder: string, options: ScheduleOptions): Promise<ModelFolder> {
+  const configPath = join(folder, 'config.json');
+  const config = await readObject(configPath);
+  const unet = diffusersNetwork(parseDiffusersConfig(config, configPath), configPath);
+  const checkpoint = renameTensors(await openCheckpoint(folder, 'diffusion_pytorch_model'), canonicalDiffusersName);
+  const headsFolder = join(path, 'heads');
+  const heads = (await isThere(join(headsFolder, 'config.json'))) ? await readHeadsConfig(headsFolder) : null;
+  const gammaPath = join(path, 'gamma.json');
+  return {
+    path,
+    family: 'diffusers',
+    evidence: `${configPath} describes a UNet2DModel`,
+    config,
+    schedule: await readSchedule(path, options),
+    heads: [...(heads?.files.keys() ?? [])],
+    gamma: (await isThere(gammaPath)) ? await readGammaTable(gammaPath) : null,
+    async select(head) {
+      const selected =
+        head === null ? { unet, checkpoint } : await addHead(unet, checkpoint, requireHeads(heads, path, head), head);
+      return { ...selected, report: compareWeights(requiredTensors(selected.unet), selected.checkpoint) };
+    },
+  };
+}
+
+function requireHeads<T>(heads: T | null, path: string, head: HeadName): T {
+  if (heads !== null) return heads;
+  throw new DpmError('ERR_DPM_ARGUMENT', `the model ${path} has no variance heads, head '${head}' is not available`);
+}
+
 /**
- * Reads a model folder in the diffusers layout: `unet/config.json` and its weights, `scheduler/scheduler_config.json` and,
- * where they are, `heads/config.json` and `gamma.json`. Weights are not compared with the configuration yet.
+ * Reads a model folder: in the diffusers layout `unet/config.json` and its weights, `scheduler/scheduler_config.json` and, where
+ * they are, `heads/config.json` and `gamma.json`; or of another family `config.json` with the field `family` and
+ * `model.safetensors`. Weights are not compared with the configuration yet.
  *
  * @throws {@link DpmError} naming the file and the field that is wrong.
  */
@@ -74,39 +112,8 @@ export async function readModelFolder(path: string, options: ScheduleOptions = {
   const folder = await networkFolder(path);
   const configPath = join(folder, 'config.json');
   const config = await readObject(configPath);
-  const unet = diffusersNetwork(parseDiffusersConfig(config, configPath), configPath);
-  const checkpoint = renameTensors(await openCheckpoint(folder, 'diffusion_pytorch_model'), canonicalDiffusersName);
-  const headsFolder = join(path, 'heads');
-  const gammaPath = join(path, 'gamma.json');
-  return {
-    path,
-    family: 'diffusers',
-    evidence: `${configPath} describes a UNet2DModel`,
-    config,
-    unet,
-    checkpoint,
-    schedule: await readSchedule(path, options),
-    heads: (await isThere(join(headsFolder, 'config.json'))) ? await readHeadsConfig(headsFolder) : null,
-    gamma: (await isThere(gammaPath)) ? await readGammaTable(gammaPath) : null,
-  };
-}
-
-/** The network of a folder with one of its heads, or none, and how the weights fit. */
-export async function selectNetwork(
-  folder: ModelFolder,
-  head: HeadName | null,
-): Promise<{ unet: NativeUNet; checkpoint: Checkpoint; report: WeightReport }> {
-  let selected = { unet: folder.unet, checkpoint: folder.checkpoint };
-  if (head !== null) {
-    if (folder.heads === null) {
-      throw new DpmError(
-        'ERR_DPM_ARGUMENT',
-        `the model ${folder.path} has no variance heads, head '${head}' is not available`,
-      );
-    }
-    selected = await addHead(folder.unet, folder.checkpoint, folder.heads, head);
-  }
-  return { ...selected, report: compareWeights(requiredTensors(selected.unet), selected.checkpoint) };
+  if (config['family'] === undefined) return readDiffusers(path, folder, options);
+  return readFamily(config, configPath, join(folder, 'model.safetensors'), options);
 }
 
 /**
@@ -118,7 +125,7 @@ export async function loadableNetwork(
   folder: ModelFolder,
   head: HeadName | null,
 ): Promise<{ unet: NativeUNet; weights: NativeWeights }> {
-  const { unet, checkpoint, report } = await selectNetwork(folder, head);
+  const { unet, checkpoint, report } = await folder.select(head);
   requireMatchingWeights(report, checkpoint);
   return { unet, weights: nativeWeights(checkpoint, requiredTensors(unet).keys()) };
 }

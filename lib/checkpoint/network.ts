@@ -43,6 +43,9 @@ function addBlock(shapes: Shapes, block: NativeBlock, embedding: number): void {
   switch (block.kind) {
     case 'push':
     case 'pop':
+    case 'resample':
+    case 'image-resample':
+    case 'result-resample':
       return;
     case 'residual':
       addResidual(shapes, block, embedding);
@@ -56,6 +59,16 @@ function addBlock(shapes: Shapes, block: NativeBlock, embedding: number): void {
     case 'downsample':
     case 'upsample':
       addConvolution(shapes, block.name, block.channels, block.channels, 3);
+      return;
+    case 'image-combine':
+      addConvolution(shapes, block.name, block.from, block.channels, 1);
+      return;
+    case 'image-residual':
+      addConvolution(shapes, block.name, block.from, block.channels, 3);
+      return;
+    case 'result-add':
+      addNorm(shapes, block.norm, block.channels);
+      addConvolution(shapes, block.name, block.channels, block.to, 3);
   }
 }
 
@@ -80,16 +93,25 @@ function addHead(shapes: Shapes, unet: NativeUNet): void {
   addConvolution(shapes, `${head.prefix}.conv_out`, baseChannels, head.outChannels, 3);
 }
 
+function addClasses(shapes: Shapes, { classes, classesFirst = false, time }: NativeUNet): void {
+  const channels = classesFirst ? time.channels : time.embedding;
+  shapes.set('class_embedding.weight', [classes, channels]);
+  if (classesFirst) shapes.set('class_embedding.bias', [channels]);
+}
+
 /** The weights a network needs, with their shapes: canonical name -> shape, in the order of evaluation. */
 export function requiredTensors(unet: NativeUNet): Map<string, number[]> {
   const shapes: Shapes = new Map();
   addConvolution(shapes, 'conv_in', unet.inChannels, unet.baseChannels, 3);
+  if ((unet.time.fourier ?? null) !== null) shapes.set('time_proj.weight', [unet.time.channels / 2]);
   addLinear(shapes, 'time_embedding.linear_1', unet.time.channels, unet.time.embedding);
   addLinear(shapes, 'time_embedding.linear_2', unet.time.embedding, unet.time.embedding);
-  if (unet.classes > 0) shapes.set('class_embedding.weight', [unet.classes, unet.time.embedding]);
+  if (unet.classes > 0) addClasses(shapes, unet);
   for (const block of unet.blocks) addBlock(shapes, block, unet.time.embedding);
-  addNorm(shapes, 'conv_norm_out', unet.baseChannels);
-  addConvolution(shapes, 'conv_out', unet.baseChannels, unet.outChannels, 3);
+  if (unet.output !== null) {
+    addNorm(shapes, 'conv_norm_out', unet.baseChannels);
+    addConvolution(shapes, 'conv_out', unet.baseChannels, unet.outChannels, 3);
+  }
   addHead(shapes, unet);
   return shapes;
 }
@@ -107,7 +129,7 @@ export interface WeightReport {
   misshapen: { name: string; shape: number[]; expected: number[] }[];
 }
 
-function sameShape(shape: readonly number[], expected: readonly number[]): boolean {
+export function sameShape(shape: readonly number[], expected: readonly number[]): boolean {
   // Projections of attention are stored as matrices or, in old files, as 1x1 convolutions.
   const squeezed =
     expected.length === 2 && shape.length === 4 && shape[2] === 1 && shape[3] === 1 ? shape.slice(0, 2) : shape;

@@ -1,6 +1,6 @@
 import { listNames } from '../arrays.js';
 import { multiplyAdds } from '../checkpoint/cost.js';
-import { readModelFolder, selectNetwork } from '../checkpoint/model-folder.js';
+import { readModelFolder } from '../checkpoint/model-folder.js';
 import { parameterCount } from '../checkpoint/network.js';
 import type { MemoryUse } from '../device.js';
 import { DiffusionModel } from '../model.js';
@@ -33,7 +33,7 @@ export const inspectCommand: Command = {
     const path = positionals[0] ?? '';
     const load = loadOptions(options);
     const folder = await readModelFolder(path);
-    const { unet, report } = await selectNetwork(folder, load.head ?? null);
+    const { unet, report } = await folder.select(load.head ?? null);
     const fits = report.missing.length === 0 && report.unused.length === 0 && report.misshapen.length === 0;
     const facts = {
       family: folder.family,
@@ -42,7 +42,7 @@ export const inspectCommand: Command = {
       outputChannels: unet.outChannels,
       classes: unet.classes,
       schedule: { name: folder.schedule.name, steps: folder.schedule.steps, ...folder.schedule.defaults },
-      heads: [...(folder.heads?.files.keys() ?? [])],
+      heads: folder.heads,
       gamma: folder.gamma !== null,
       parameters: parameterCount(unet),
       multiplyAdds: multiplyAdds(unet),

@@ -104,7 +104,7 @@ void Forward::run() {
   }
   bindings.out = bind(out_, memory_->out);
   if (shape.head > 0) bindings.head = bind(head_, memory_->head);
-  network_->evaluate(bindings);
+  network_->evaluate(bindings, staging_->times.data());
   if (!out_.array.IsEmpty()) copy_out(out_, *memory_->out, staging_->out);
   if (!head_.array.IsEmpty()) copy_out(head_, *memory_->head, staging_->head);
 }

@@ -72,7 +72,7 @@ typedef struct dpm_constant {
 } dpm_constant;
 
 enum dpm_op {
-  DPM_OP_TIME_EMBEDDING = 0,   ///< (time) -> sinusoidal vector
+  DPM_OP_TIME_EMBEDDING = 0,   ///< (time) -> sinusoidal vector; with weights[0] of angles 2 pi weight time
   DPM_OP_EMBEDDING = 1,        ///< (label) -> row of the table in weights[0]; zero for label -1
   DPM_OP_CONVOLUTION = 2,      ///< (map[, channel vector][, residual map]) -> map; see dpm_node
   DPM_OP_GROUP_NORM = 3,       ///< (map[, scale and shift][, vector]) -> map; weights[0] gamma, biases[0] beta. The
@@ -88,7 +88,8 @@ enum dpm_op {
   DPM_OP_UPSAMPLE = 12,        ///< (map) -> nearest neighbour, twice the size
   DPM_OP_AVERAGE_POOL = 13,    ///< (map) -> means of 2 x 2
   DPM_OP_FIR_UPSAMPLE = 14,    ///< (map) -> y[2i] = (x[i-1] + 3x[i]) / 4, y[2i+1] = (3x[i] + x[i+1]) / 4 on both axes
-  DPM_OP_FIR_DOWNSAMPLE = 15,  ///< (map) -> y[i] = (x[2i-1] + 3x[2i] + 3x[2i+1] + x[2i+2]) / 8 on both axes; 0 outside
+  DPM_OP_FIR_DOWNSAMPLE = 15,  ///< (map) -> y[i] = (x[2i-p] + 3x[2i-p+1] + 3x[2i-p+2] + x[2i-p+3]) / 8 on both axes,
+                               ///< p = pad_before = pad_after; 0 outside
 };
 
 /// One operation. A convolution computes
@@ -115,6 +116,7 @@ typedef struct dpm_node {
   int32_t heads;
   float frequency_shift;  ///< time embedding: frequencies exp(-ln(10000) i / (half - shift))
   int32_t cosine_first;
+  int32_t logarithmic;  ///< time embedding: of the time's natural logarithm
 } dpm_node;
 
 typedef struct dpm_graph {

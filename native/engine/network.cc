@@ -31,7 +31,10 @@ NetworkShape shape_of(const graph::Graph& graph, const unet::Description& descri
 }  // namespace
 
 Network::Network(std::shared_ptr<Device> device, const unet::Description& description, const unet::Weights& weights)
-    : device_(std::move(device)), graph_(unet::build_graph(description, weights)) {
+    : device_(std::move(device)),
+      graph_(unet::build_graph(description, weights)),
+      divides_by_time_(description.divides_by_time),
+      divisors_(description.divisors) {
   info_.parameters = weights.parameters();
   info_.primitive_nodes = graph_.nodes.size();
   graph::fuse(graph_, [this](const graph::Graph& graph, const graph::Node& node) {
@@ -83,9 +86,40 @@ void Network::run(const dpm_bindings& bindings, double* node_seconds) {
   check(device_->api().run(executable_, &bindings, node_seconds, &message), message);
 }
 
-void Network::evaluate(const dpm_bindings& bindings) { run(bindings, nullptr); }
+void Network::evaluate(const dpm_bindings& bindings, const float* times) {
+  run(bindings, nullptr);
+  if (!divides()) return;
+  divide(bindings.out, shape_.out, bindings.batch, times);
+  if (shape_.head > 0) divide(bindings.head, shape_.head, bindings.batch, times);
+}
 
-bool Network::runs_trajectories() const { return device_->api().begin != nullptr; }
+float Network::divisor(float time) const {
+  if (divides_by_time_) return time;
+  const auto last = static_cast<float>(divisors_.size() - 1);
+  // What is no number counts as 0.
+  return divisors_[static_cast<std::size_t>(time > 0 ? std::min(time, last) : 0.0F)];
+}
+
+void Network::divide(const dpm_view& output, std::uint64_t elements, std::uint32_t batch, const float* times) {
+  division_records_.assign(batch, dpm_record{});
+  division_samples_.assign(batch, dpm_update_sample{});
+  for (std::uint32_t n = 0; n < batch; ++n) {
+    division_records_[n].flags = DPM_RECORD_WRITE_X;
+    division_records_[n].x_x = 1.0F / divisor(times[n]);
+    division_samples_[n].record = &division_records_[n];
+    division_samples_[n].row = n;
+    division_samples_[n].network_row = n;
+  }
+  dpm_update request{};
+  request.batch = batch;
+  request.elements = elements;
+  request.samples = division_samples_.data();
+  request.x = output;
+  device_->update(request);
+}
+
+/// A trajectory of a device updates with the outputs as the network leaves them.
+bool Network::runs_trajectories() const { return device_->api().begin != nullptr && !divides(); }
 
 void Network::begin(const dpm_trajectory& trajectory) {
   dpm_update update = trajectory.update;

@@ -52,8 +52,8 @@ class Network {
 
   /// Makes evaluations of up to `batch` samples possible without further allocation.
   void reserve(int batch);
-  /// One evaluation of at most the reserved batch.
-  void evaluate(const dpm_bindings& bindings);
+  /// One evaluation of at most the reserved batch; `times` are those that lie in `bindings`.
+  void evaluate(const dpm_bindings& bindings, const float* times);
   /// Whether the device takes whole trajectories.
   [[nodiscard]] bool runs_trajectories() const;
   /// Makes a trajectory of at most the reserved batch ready (dpm_backend::begin). Throws Error(kArgument) when a record
@@ -66,6 +66,10 @@ class Network {
 
  private:
   void run(const dpm_bindings& bindings, double* node_seconds);
+  [[nodiscard]] bool divides() const { return divides_by_time_ || !divisors_.empty(); }
+  [[nodiscard]] float divisor(float time) const;
+  /// Divides a tensor of the outputs by what belongs to each sample's time.
+  void divide(const dpm_view& output, std::uint64_t elements, std::uint32_t batch, const float* times);
   void release_executable();
 
   std::shared_ptr<Device> device_;
@@ -73,6 +77,10 @@ class Network {
   graph::MemoryPlan plan_;
   NetworkInfo info_;
   NetworkShape shape_;
+  bool divides_by_time_ = false;
+  std::vector<float> divisors_;
+  std::vector<dpm_record> division_records_;
+  std::vector<dpm_update_sample> division_samples_;
   dpm_network* network_ = nullptr;
   dpm_executable* executable_ = nullptr;
   std::shared_ptr<Buffer> arena_;

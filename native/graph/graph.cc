@@ -50,6 +50,7 @@ dpm_node LoweredGraph::lower(const Node& node) {
   out.heads = node.heads;
   out.frequency_shift = node.frequency_shift;
   out.cosine_first = node.cosine_first ? 1 : 0;
+  out.logarithmic = node.logarithmic ? 1 : 0;
   return out;
 }
 

@@ -62,6 +62,7 @@ struct Node {
   int heads = 1;
   float frequency_shift = 0;
   bool cosine_first = false;
+  bool logarithmic = false;
   std::string name;
 };
 

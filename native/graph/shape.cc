@@ -130,8 +130,13 @@ Value infer_resampled(const Graph& graph, const Node& node) {
     return out;
   }
   if (out.height % 2 != 0 || out.width % 2 != 0) mismatch(node, "the map's sides are odd");
-  out.height /= 2;
-  out.width /= 2;
+  const int lost = node.op == DPM_OP_FIR_DOWNSAMPLE ? 1 - node.pad_before : 0;
+  if (lost < 0 || lost > 1 || node.pad_after != node.pad_before) {
+    if (node.op == DPM_OP_FIR_DOWNSAMPLE) mismatch(node, "its padding is neither 0 nor 1");
+  }
+  out.height = out.height / 2 - lost;
+  out.width = out.width / 2 - lost;
+  if (out.height < 1 || out.width < 1) mismatch(node, "the map is smaller than the filter");
   return out;
 }
 
@@ -148,6 +153,7 @@ Value infer(const Graph& graph, const Node& node) {
   switch (node.op) {
     case DPM_OP_TIME_EMBEDDING: {
       if (node.groups < 2) mismatch(node, "an embedding has at least two channels");
+      if (!node.weights.empty()) expect_dims(node, graph.constants[node.weights[0]], {node.groups / 2});
       return {node.groups, 1, 1};
     }
     case DPM_OP_EMBEDDING:

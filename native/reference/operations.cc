@@ -77,12 +77,16 @@ void attention(const dpm_node& node, const Map* inputs, const Map& out) {
   }
 }
 
-void time_embedding(const dpm_node& node, const Map& in, const Map& out) {
+void time_embedding(const dpm_network::Node& layer, const Map& in, const Map& out) {
+  const dpm_node& node = layer.node;
   const int half = node.groups / 2;
+  const auto time = static_cast<float>(node.logarithmic != 0 ? std::log(in.data[0]) : in.data[0]);
   // float32 as in the original networks (the product of time and frequency is part of what they compute).
   const float step = -std::log(10000.0F) / (static_cast<float>(half) - node.frequency_shift);
   for (int i = 0; i < half; ++i) {
-    const float angle = static_cast<float>(in.data[0]) * std::exp(static_cast<float>(i) * step);
+    const auto weight = layer.weight.empty() ? 0.0F : static_cast<float>(layer.weight[static_cast<std::size_t>(i)]);
+    const float angle =
+        layer.weight.empty() ? time * std::exp(static_cast<float>(i) * step) : time * weight * 6.28318530717958647692F;
     out.data[node.cosine_first != 0 ? half + i : i] = std::sin(static_cast<double>(angle));
     out.data[node.cosine_first != 0 ? i : half + i] = std::cos(static_cast<double>(angle));
   }
@@ -120,7 +124,7 @@ void fir(const dpm_node& node, const Map& in, const Map& out) {
   const bool enlarges = node.op == DPM_OP_FIR_UPSAMPLE;
   const int up = enlarges ? 2 : 1;
   const int down = enlarges ? 1 : 2;
-  const int pad_before = enlarges ? 2 : 1;
+  const int pad_before = enlarges ? 2 : node.pad_before;
   const double gain = enlarges ? 4 : 1;
   const auto spread = [&](int c, int row, int column) {
     const bool inside = row >= 0 && row < up * in.height && column >= 0 && column < up * in.width;
@@ -191,7 +195,7 @@ void run_node(const dpm_network::Node& layer, const Map* inputs, const Map& out)
     case DPM_OP_ATTENTION:
       return attention(layer.node, inputs, out);
     case DPM_OP_TIME_EMBEDDING:
-      return time_embedding(layer.node, inputs[0], out);
+      return time_embedding(layer, inputs[0], out);
     case DPM_OP_EMBEDDING:
       return embedding(layer, inputs[0], out);
     case DPM_OP_CONCAT:

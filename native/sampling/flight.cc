@@ -253,7 +253,7 @@ void Flight::evaluate() {
   if (labels_) bindings.labels = labels_->view(1);
   bindings.out = (in_place ? out_ : compact_out_)->view(shape_.out);
   if (head_) bindings.head = (in_place ? head_ : compact_head_)->view(shape_.head);
-  network_.evaluate(bindings);
+  network_.evaluate(bindings, times_.data());
   if (in_place) return;
   scatter(*compact_out_, *out_, shape_.out);
   if (head_) scatter(*compact_head_, *head_, shape_.head);

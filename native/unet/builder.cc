@@ -1,6 +1,7 @@
 #include "unet/builder.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "core/error.h"
@@ -26,12 +27,12 @@ class Builder {
       center.shift = -1;
       input = graph_.add(center);
     }
+    image_ = input;
+    plain_image_ = input == image ? image : -1;
     current_ = convolution("conv_in", input, 3, 1, 1, 1);
     for (const Block& block : description_.blocks) add_block(block);
     if (!skips_.empty()) throw Error(ErrorCode::kArgument, "a skip is pushed and never popped");
-    const int out =
-        output("conv_norm_out", "conv_out", current_, description_.output_groups, description_.output_epsilon);
-    graph_.values[out].role = DPM_ROLE_OUTPUT;
+    graph_.values[final_output()].role = DPM_ROLE_OUTPUT;
     if (description_.has_head) add_head();
     return std::move(graph_);
   }
@@ -78,6 +79,16 @@ class Builder {
     return graph_.add(sum);
   }
 
+  int final_output() {
+    if (description_.result_alone) {
+      if (result_ < 0) throw Error(ErrorCode::kArgument, "the network has no output");
+      return copy("output", result_);
+    }
+    const int out =
+        output("conv_norm_out", "conv_out", current_, description_.output_groups, description_.output_epsilon);
+    return result_ < 0 ? out : copy("output", add("output.add", out, result_));
+  }
+
   int scaled(const std::string& name, int input, float scale) {
     if (scale == 1.0F) return input;
     Node affine = node(DPM_OP_AFFINE, name, input);
@@ -91,15 +102,31 @@ class Builder {
     sinusoid.groups = description_.time_channels;
     sinusoid.frequency_shift = description_.frequency_shift;
     sinusoid.cosine_first = description_.cosine_first;
-    int embedding = product("time_embedding.linear_1", graph_.add(sinusoid));
+    sinusoid.logarithmic = description_.logarithmic;
+    if (description_.fourier) sinusoid.weights = {constant("time_proj.weight")};
+    int embedding = graph_.add(sinusoid);
+    const bool classes_first = description_.classes > 0 && description_.classes_first;
+    if (classes_first) embedding = add("class_embedding.add", embedding, first_classes());
+    embedding = product("time_embedding.linear_1", embedding);
     embedding = product("time_embedding.linear_2", silu("time_embedding.act", embedding));
-    if (description_.classes > 0) {
-      const int label = graph_.add_input(DPM_ROLE_LABEL, 1, 1, 1);
-      Node table = node(DPM_OP_EMBEDDING, "class_embedding", label);
-      table.weights = {constant("class_embedding.weight")};
-      embedding = add("class_embedding.add", embedding, graph_.add(table));
-    }
+    if (description_.classes > 0 && !classes_first) embedding = add("class_embedding.add", embedding, class_row());
     embedding_ = silu("time_embedding.silu", embedding);
+  }
+
+  int class_row() {
+    const int label = graph_.add_input(DPM_ROLE_LABEL, 1, 1, 1);
+    Node table = node(DPM_OP_EMBEDDING, "class_embedding", label);
+    table.weights = {constant("class_embedding.weight")};
+    return graph_.add(table);
+  }
+
+  /// EDM scales its one-hot labels so that their variance does not depend on the number of classes.
+  int first_classes() {
+    Node scale = node(DPM_OP_AFFINE, "class_embedding.scale", class_row());
+    scale.scale = std::sqrt(static_cast<float>(description_.classes));
+    Node bias = node(DPM_OP_BIAS, "class_embedding.bias", graph_.add(scale));
+    bias.biases = {constant("class_embedding.bias")};
+    return graph_.add(bias);
   }
 
   void add_block(const Block& block) {
@@ -123,6 +150,27 @@ class Builder {
         current_ =
             convolution(block.name, graph_.add(node(DPM_OP_UPSAMPLE, block.name + ".nearest", current_)), 3, 1, 1, 1);
         return;
+      case Block::Kind::kResample:
+        current_ = resampled(block, "resample", current_);
+        return;
+      case Block::Kind::kImageResample:
+        image_ = image_map();
+        image_ = resampled(block, "image.resample", image_);
+        return;
+      case Block::Kind::kImageCombine:
+        combine_image(block);
+        return;
+      case Block::Kind::kImageResidual:
+        image_ = current_ =
+            scaled(block.name + ".scale", add(block.name + ".add", image_down(block), current_), block.scale);
+        return;
+      case Block::Kind::kResultAdd:
+        add_result(block);
+        return;
+      case Block::Kind::kResultResample:
+        if (result_ < 0) throw Error(ErrorCode::kArgument, "there is no result to resample");
+        result_ = resampled(block, "result.resample", result_);
+        return;
     }
   }
 
@@ -135,9 +183,57 @@ class Builder {
   }
 
   int resampled(const Block& block, const std::string& name, int input) {
-    if (block.resample == Block::Resample::kNone) return input;
-    const bool mean = block.resample == Block::Resample::kMean;
-    return graph_.add(node(mean ? DPM_OP_AVERAGE_POOL : DPM_OP_UPSAMPLE, name, input));
+    switch (block.resample) {
+      case Block::Resample::kNone:
+        return input;
+      case Block::Resample::kMean:
+        return graph_.add(node(DPM_OP_AVERAGE_POOL, name, input));
+      case Block::Resample::kNearest:
+        return graph_.add(node(DPM_OP_UPSAMPLE, name, input));
+      case Block::Resample::kFirDown:
+        return fir_down(name, input, 1);
+      case Block::Resample::kFirUp:
+        return graph_.add(node(DPM_OP_FIR_UPSAMPLE, name, input));
+    }
+    return input;
+  }
+
+  /// The network's input itself is laid out by its reader; as a map it is a copy.
+  int image_map() {
+    if (image_ == plain_image_) image_ = copy("image", image_);
+    return image_;
+  }
+
+  int copy(const std::string& name, int input) { return graph_.add(node(DPM_OP_AFFINE, name + ".copy", input)); }
+
+  int fir_down(const std::string& name, int input, int padding) {
+    Node filter = node(DPM_OP_FIR_DOWNSAMPLE, name, input);
+    filter.pad_before = filter.pad_after = padding;
+    return graph_.add(filter);
+  }
+
+  void combine_image(const Block& block) {
+    const int projected = product(block.name, image_map());
+    if (!block.concat) {
+      current_ = add(block.name + ".add", projected, current_);
+      return;
+    }
+    Node concat = node(DPM_OP_CONCAT, block.name + ".concat", projected);
+    concat.inputs[1] = current_;
+    current_ = graph_.add(concat);
+  }
+
+  /// The image at half the size, in h's channels. Filtering before a convolution of stride 2 is the same as convolving
+  /// at full size and filtering down: both are correlations, without zeros between them.
+  int image_down(const Block& block) {
+    const int image = image_map();
+    if (!block.filtered) return convolution(block.name, image, 3, 2, 0, 1);
+    return fir_down(block.name + ".fir", convolution(block.name, image, 3, 1, 2, 2), 0);
+  }
+
+  void add_result(const Block& block) {
+    const int own = output(block.norm, block.name, current_, block.groups1, block.epsilon);
+    result_ = result_ < 0 ? own : add(block.name + ".add", own, result_);
   }
 
   int residual(const Block& block, int x) {
@@ -199,6 +295,9 @@ class Builder {
   std::vector<int> skips_;
   int embedding_ = -1;
   int current_ = -1;
+  int image_ = -1;
+  int plain_image_ = -1;
+  int result_ = -1;
 };
 
 }  // namespace

@@ -6,7 +6,8 @@
 
 namespace dpm::unet {
 
-/// One step over the current map h and the stack of skips. Weights carry `name` as prefix.
+/// One step over the current map h, the stack of skips, the image that accompanies h down (at first the input) and the
+/// result that grows on the way up (at first nothing). Weights carry `name` as prefix.
 struct Block {
   enum class Kind {
     kPush,        ///< saves h
@@ -15,8 +16,15 @@ struct Block {
     kAttention,   ///< group_norm, to_q, to_k, to_v, to_out.0
     kDownsample,  ///< 3x3 convolution of stride 2
     kUpsample,    ///< nearest, then 3x3 convolution
+    kResample,
+    kImageResample,
+    kImageCombine,   ///< p = 1x1 convolution of the image; h = p + h, or concat(p, h)
+    kImageResidual,  ///< image = h = (p + h) * scale, p the image through a 3x3 convolution of stride 2, or a filtered
+                     ///< one
+    kResultAdd,      ///< result += 3x3 convolution of SiLU(group norm `norm` of h)
+    kResultResample,
   };
-  enum class Resample { kNone, kMean, kNearest };
+  enum class Resample { kNone, kMean, kNearest, kFirDown, kFirUp };
 
   Kind kind = Kind::kPush;
   std::string name;
@@ -29,6 +37,9 @@ struct Block {
   float scale = 1;
   int heads = 1;
   bool asymmetric = false;
+  bool concat = false;
+  bool filtered = false;
+  std::string norm;
 };
 
 /// A second output from the map that enters the output norm (NPR, SN).
@@ -47,8 +58,18 @@ struct Description {
   int time_channels = 0;
   float frequency_shift = 0;
   bool cosine_first = false;
+  /// Fourier features of the weight time_proj.weight instead of sinusoids; of the time's logarithm.
+  bool fourier = false;
+  bool logarithmic = false;
   int classes = 0;
+  /// The row of a class, times sqrt(classes) and with class_embedding.bias, is added before the MLP of the time.
+  bool classes_first = false;
   std::vector<Block> blocks;
+  /// No output norm and convolution: the result is the output.
+  bool result_alone = false;
+  /// Outputs are divided by the time, or by the entry of this table at the truncated time.
+  bool divides_by_time = false;
+  std::vector<float> divisors;
   int output_groups = 0;
   float output_epsilon = 0;
   bool has_head = false;

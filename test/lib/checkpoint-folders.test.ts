@@ -10,7 +10,7 @@ const folderOf = (path: string): string => fileURLToPath(new URL(`../../${path}`
 describe('model folders', () => {
   it('reads the bundled model with each head', async () => {
     const folder = await readModelFolder(folderOf('models/mnist'));
-    expect(parameterCount(folder.unet)).toBe(649_329);
+    expect(parameterCount((await folder.select(null)).unet)).toBe(649_329);
     expect(folder.gamma?.m).toHaveLength(1001);
     for (const head of [null, 'npr', 'sn'] as const) {
       const { unet, weights } = await loadableNetwork(folder, head);

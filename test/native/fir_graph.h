@@ -16,6 +16,7 @@ inline graph::Graph fir_graph(dpm_op op, int channels, int height, int width) {
     node.name = name;
     node.inputs[0] = first;
     node.inputs[1] = second;
+    if (kind == DPM_OP_FIR_DOWNSAMPLE) node.pad_before = node.pad_after = 1;
     // Of the copies: it keeps them from being fused away.
     node.shift = kind == DPM_OP_AFFINE ? 0.25F : 0.0F;
     return graph.add(node);

@@ -180,8 +180,8 @@ std::vector<float> RandomNetwork::run(const std::shared_ptr<Device>& device) con
   if (shape.classes > 0) bindings.labels = label->view(1);
   bindings.out = out->view(shape.out);
   if (shape.head > 0) bindings.head = head->view(shape.head);
-  network.evaluate(bindings);
-  network.evaluate(bindings);
+  network.evaluate(bindings, times.data());
+  network.evaluate(bindings, times.data());
   std::vector<float> result(count * (shape.out + shape.head));
   out->download(0, result.data(), count * shape.out * 4);
   if (shape.head > 0) head->download(0, result.data() + count * shape.out, count * shape.head * 4);

@@ -1,15 +1,25 @@
 // Sinusoidal time embedding and rows of the class table.
 #include <cmath>
 
+#include "backend/constant.h"
 #include "cpu/layers/layer.h"
 
 namespace dpm::cpu {
 namespace {
 
+constexpr float kTurn = 6.28318530717958647692F;
+
 class TimeEmbedding : public Layer {
  public:
-  explicit TimeEmbedding(const dpm_node& node) : node_(node) {
+  TimeEmbedding(const LayerFactory& factory, const dpm_node& node) : node_(node) {
     const int half = node.groups / 2;
+    if (node.parts > 0) {
+      const dpm_constant& weight = factory.graph.constants[node.weights[0]];
+      for (int i = 0; i < half; ++i) frequencies_.push_back(load_constant(weight, static_cast<std::size_t>(i)));
+      turns_ = true;
+      node_.weights = nullptr;
+      return;
+    }
     // Frequencies and angles in float32, as the original networks compute them: at t near 1000 a double would differ
     // by more than all other rounding.
     const float step = -9.210340371976184F / (static_cast<float>(half) - node.frequency_shift);
@@ -23,8 +33,10 @@ class TimeEmbedding : public Layer {
     const int cosine = node_.cosine_first != 0 ? 0 : half;
     for (int n = 0; n < context.batch; ++n) {
       float* row = out.sample(n);
+      const float time = node_.logarithmic != 0 ? std::log(times[n]) : times[n];
       for (int i = 0; i < half; ++i) {
-        const float angle = times[n] * frequencies_[static_cast<std::size_t>(i)];
+        const float product = time * frequencies_[static_cast<std::size_t>(i)];
+        const float angle = turns_ ? product * kTurn : product;
         row[half - cosine + i] = std::sin(angle);
         row[cosine + i] = std::cos(angle);
       }
@@ -35,6 +47,8 @@ class TimeEmbedding : public Layer {
  private:
   dpm_node node_;
   std::vector<float> frequencies_;
+  /// The frequencies are those of whole turns (Fourier features).
+  bool turns_ = false;
 };
 
 class Embedding : public Layer {
@@ -67,7 +81,7 @@ class Embedding : public Layer {
 
 std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_node& node) {
   if (node.op == DPM_OP_EMBEDDING) return std::make_unique<Embedding>(factory, node);
-  return std::make_unique<TimeEmbedding>(node);
+  return std::make_unique<TimeEmbedding>(factory, node);
 }
 
 }  // namespace dpm::cpu

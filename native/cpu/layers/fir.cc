@@ -82,15 +82,17 @@ class Fir : public Layer {
   }
 
   void downsample_row(const MapView& in, const MapView& out, int n, int y, float* strip) const {
-    const Row rows[] = {row_of(in, n, 2 * y - 1, strip), row_of(in, n, 2 * y, strip), row_of(in, n, 2 * y + 1, strip),
-                        row_of(in, n, 2 * y + 2, strip)};
+    const int top = 2 * y - node_.pad_before;
+    const Row rows[] = {row_of(in, n, top, strip), row_of(in, n, top + 1, strip), row_of(in, n, top + 2, strip),
+                        row_of(in, n, top + 3, strip)};
     const Row columns = columns_of(strip);
     for (int x = 0; x < in.width; ++x) {
       weigh(rows[0].at(x), rows[1].at(x), rows[2].at(x), rows[3].at(x), columns.at(x), channels_);
     }
     const Row target = row_of(out, n, y, nullptr);
     for (int x = 0; x < out.width; ++x) {
-      weigh(columns.at(2 * x - 1), columns.at(2 * x), columns.at(2 * x + 1), columns.at(2 * x + 2), target.at(x),
+      const int left = 2 * x - node_.pad_before;
+      weigh(columns.at(left), columns.at(left + 1), columns.at(left + 2), columns.at(left + 3), target.at(x),
             channels_);
     }
   }

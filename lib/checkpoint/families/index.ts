@@ -1,0 +1,26 @@
+import { unknownName } from '../../checks.js';
+import type { Family } from '../family.js';
+import { edm } from './edm.js';
+import { ho } from './ho.js';
+import { openai } from './openai.js';
+import { scoreSde } from './score-sde.js';
+
+/** The families of checkpoints beside diffusers folders. */
+export const families: readonly Family[] = [ho, openai, scoreSde, edm];
+
+/**
+ * The family a configuration names.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` listing the known ones.
+ */
+export function familyByName(name: string): Family {
+  const found = families.find((family) => family.name === name);
+  if (found === undefined) {
+    throw unknownName(
+      'family',
+      name,
+      families.map((family) => family.name),
+    );
+  }
+  return found;
+}

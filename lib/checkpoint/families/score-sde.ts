@@ -1,0 +1,266 @@
+import { at } from '../../arrays.js';
+import { DpmError } from '../../errors.js';
+import type { NativeResampling, NativeUNet } from '../../native.js';
+import { BlockList, quarterGroups } from '../block-list.js';
+import { ConfigReader, isJsonObject } from '../config-reader.js';
+import type { Family, FamilyNetwork, TensorSource } from '../family.js';
+import { readEmbeddedHead, widthRange, type EmbeddedHead } from '../family-config.js';
+import { renamed, type Renames } from '../renames.js';
+
+/** Canonical names inside a block to those of score_sde_pytorch. */
+const renames: Renames = [
+  [/\.norm1\./, '.GroupNorm_0.'],
+  [/\.conv1\./, '.Conv_0.'],
+  [/\.time_emb_proj\./, '.Dense_0.'],
+  [/\.norm2\./, '.GroupNorm_1.'],
+  [/\.conv2\./, '.Conv_1.'],
+  [/\.group_norm\./, '.GroupNorm_0.'],
+  [/^head\.norm_out\./, 'gn_out2.'],
+  [/^head\.conv_out\./, 'conv_out2.'],
+];
+
+const squareRootHalf = Math.SQRT1_2;
+
+interface ScoreSdeConfig {
+  isNcsnpp: boolean;
+  width: number;
+  multipliers: number[];
+  blocks: number;
+  attention: number[];
+  size: number;
+  channels: number;
+  centered: boolean;
+  bigGan: boolean;
+  fir: boolean;
+  scale: number;
+  input: 'none' | 'input_skip' | 'residual';
+  combine: 'sum' | 'cat';
+  output: 'none' | 'output_skip';
+  fourier: boolean;
+  scaleBySigma: boolean;
+  sigmas: { least: number; most: number; count: number };
+  head: EmbeddedHead | null;
+}
+
+function section(config: ConfigReader, name: string): ConfigReader {
+  const raw = config.raw(name);
+  if (!isJsonObject(raw)) throw config.error(name, 'an object');
+  return new ConfigReader(raw, `${config.source}: ${name}`);
+}
+
+function checkFixed(model: ConfigReader): void {
+  model.choice('normalization', 'GroupNorm', ['GroupNorm']);
+  model.choice('nonlinearity', 'swish', ['swish', 'silu']);
+  model.choice('attention_type', 'ddpm', ['ddpm']);
+  if (!model.boolean('resamp_with_conv', true)) throw model.unsupported('resamp_with_conv', 'true');
+  if (!model.boolean('conditional', true)) throw model.unsupported('conditional', 'true');
+  if (model.has('fir_kernel') && model.numbersOrNull('fir_kernel')?.join() !== '1,3,3,1') {
+    throw model.unsupported('fir_kernel', '[1, 3, 3, 1]');
+  }
+}
+
+function parse(raw: Readonly<Record<string, unknown>>, source: string): ScoreSdeConfig {
+  const config = new ConfigReader(raw, source);
+  const model = section(config, 'model');
+  const data = section(config, 'data');
+  checkFixed(model);
+  const isNcsnpp = model.choice('name', 'ddpm', ['ddpm', 'ncsnpp']) === 'ncsnpp';
+  const multipliers = model.integers('ch_mult', undefined, { least: 1, most: 1024 });
+  const sizes = new ConfigReader({ image_size: data.raw('image_size'), ch_mult: multipliers }, data.source);
+  const bigGan = isNcsnpp && model.choice('resblock_type', 'biggan', ['biggan', 'ddpm']) === 'biggan';
+  const fir = isNcsnpp && model.boolean('fir', false);
+  if (fir && !bigGan) throw model.unsupported('fir', 'false with resblock_type ddpm');
+  return {
+    isNcsnpp,
+    width: model.integer('nf', undefined, widthRange),
+    multipliers,
+    blocks: model.integer('num_res_blocks', undefined, { least: 1, most: 64 }),
+    attention: model.integers('attn_resolutions', undefined, { least: 1, most: 16_384 }),
+    size: sizes.levelSize('image_size', 'ch_mult'),
+    channels: data.integer('num_channels', 3, widthRange),
+    centered: data.boolean('centered', false),
+    bigGan,
+    fir,
+    scale: isNcsnpp && model.boolean('skip_rescale', false) ? squareRootHalf : 1,
+    input: isNcsnpp ? model.choice('progressive_input', 'none', ['none', 'input_skip', 'residual']) : 'none',
+    combine: model.choice('progressive_combine', 'sum', ['sum', 'cat']),
+    output: isNcsnpp ? model.choice('progressive', 'none', ['none', 'output_skip']) : 'none',
+    fourier: isNcsnpp && model.choice('embedding_type', 'positional', ['positional', 'fourier']) === 'fourier',
+    scaleBySigma: isNcsnpp && model.boolean('scale_by_sigma', false),
+    sigmas: {
+      least: model.number('sigma_min', 0.01),
+      most: model.number('sigma_max', 50),
+      count: model.integer('num_scales', 1000, { least: 1, most: 1_000_000 }),
+    },
+    head: readEmbeddedHead(config),
+  };
+}
+
+/** The modules of the network in the order of its list, which is that of the names. */
+class Modules {
+  readonly list: BlockList;
+  /** Modules that are no blocks, by their canonical names. */
+  readonly named = new Map<string, string>();
+  readonly #config: ScoreSdeConfig;
+  #next = 0;
+
+  constructor(config: ScoreSdeConfig, source: string) {
+    this.#config = config;
+    const groups = config.isNcsnpp ? quarterGroups : () => 32;
+    if (config.fourier) this.#name('time_proj');
+    this.#name('time_embedding.linear_1');
+    this.#name('time_embedding.linear_2');
+    this.#name('conv_in');
+    this.list = new BlockList({ source, groups, epsilon: 1e-6, timeMode: 'add', scale: config.scale }, config.width);
+    this.#encode();
+    this.#residual(this.list.channels);
+    this.list.attention(this.#module(), 1);
+    this.#residual(this.list.channels);
+    this.#decode();
+    if (config.output === 'output_skip') return;
+    this.#name('conv_norm_out');
+    this.#name('conv_out');
+  }
+
+  #module(): string {
+    return `all_modules.${this.#next++}`;
+  }
+
+  #name(canonical: string): void {
+    this.named.set(canonical, this.#module());
+  }
+
+  #residual(to: number, resample: 'none' | NativeResampling = 'none'): void {
+    this.list.residual(this.#module(), to, resample, resample !== 'none');
+  }
+
+  #attend(size: number): void {
+    if (this.#config.attention.includes(size)) this.list.attention(this.#module(), 1);
+  }
+
+  #encode(): void {
+    const { multipliers, blocks, width, size, bigGan, fir } = this.#config;
+    let pyramid = this.#config.channels;
+    for (let level = 0; level < multipliers.length; ++level) {
+      for (let block = 0; block < blocks; ++block) {
+        this.#residual(width * at(multipliers, level));
+        this.#attend(size / 2 ** level);
+        this.list.push();
+      }
+      if (level === multipliers.length - 1) return;
+      if (bigGan) this.#residual(this.list.channels, fir ? 'fir-down' : 'mean');
+      else this.list.downsample(`${this.#module()}.Conv_0`, 'asymmetric');
+      pyramid = this.#pyramid(pyramid);
+      this.list.push();
+    }
+  }
+
+  /** The image beside the maps; returns its channels. */
+  #pyramid(channels: number): number {
+    const { input, combine, fir, scale } = this.#config;
+    if (input === 'input_skip') {
+      this.list.imageResample(fir ? 'fir-down' : 'mean');
+      this.list.imageCombine(`${this.#module()}.Conv_0`, channels, combine === 'sum' ? 'sum' : 'concat');
+      return channels;
+    }
+    if (input === 'none') return channels;
+    this.list.imageResidual(`${this.#module()}.${fir ? 'Conv2d_0' : 'Conv_0'}`, channels, fir, scale);
+    return this.list.channels;
+  }
+
+  #decode(): void {
+    const { multipliers, blocks, width, size, bigGan, fir, output, channels } = this.#config;
+    for (let level = multipliers.length - 1; level >= 0; --level) {
+      for (let block = 0; block <= blocks; ++block) {
+        this.list.pop();
+        this.#residual(width * at(multipliers, level));
+      }
+      this.#attend(size / 2 ** level);
+      if (output === 'output_skip') {
+        if (level < multipliers.length - 1) this.list.resultResample(fir ? 'fir-up' : 'nearest');
+        const norm = this.#module();
+        this.list.resultAdd(norm, this.#module(), channels);
+      }
+      if (level === 0) continue;
+      if (bigGan) this.#residual(this.list.channels, fir ? 'fir-up' : 'nearest');
+      else this.list.upsample(`${this.#module()}.Conv_0`);
+    }
+  }
+}
+
+const projection = /^(.+)\.to_(q|k|v|out\.0)\.(weight|bias)$/;
+const projectionIndex: Readonly<Record<string, number>> = { q: 0, k: 1, v: 2, 'out.0': 3 };
+
+/** A matrix that is stored as [in, out]. */
+function transposed(key: string, [rows = 0, columns = 0]: readonly number[]): TensorSource {
+  return { key, shape: [columns, rows], view: { offset: 0, dims: [rows, columns], strides: [1, rows] } };
+}
+
+function sourceOf(config: ScoreSdeConfig, named: ReadonlyMap<string, string>): FamilyNetwork['source'] {
+  return (name, shape) => {
+    const [, block, part, kind] = projection.exec(name) ?? [];
+    if (block !== undefined && part !== undefined) {
+      const key = `${block}.NIN_${projectionIndex[part] ?? 0}.${kind === 'weight' ? 'W' : 'b'}`;
+      return kind === 'weight' ? transposed(key, shape) : { key };
+    }
+    const [, holder, shortcut] = /^(.+)\.conv_shortcut\.(weight|bias)$/.exec(name) ?? [];
+    if (holder !== undefined) {
+      if (config.bigGan) return { key: `${holder}.Conv_2.${shortcut ?? ''}` };
+      return shortcut === 'weight' ? transposed(`${holder}.NIN_0.W`, shape) : { key: `${holder}.NIN_0.b` };
+    }
+    if (name === 'time_proj.weight') return { key: `${named.get('time_proj') ?? ''}.W` };
+    const [, prefix = '', suffix = ''] = /^(.+)\.(weight|bias)$/.exec(name) ?? [];
+    const own = named.get(prefix);
+    return { key: own === undefined ? renamed(renames, name) : `${own}.${suffix}` };
+  };
+}
+
+/** sigmas of discrete VE networks: evenly in the logarithm, the largest first. */
+function sigmaTable({ sigmas: { least, most, count } }: ScoreSdeConfig): Float32Array {
+  const [first, last] = [Math.log(most), Math.log(least)];
+  return Float32Array.from({ length: count }, (_, i) =>
+    Math.exp(count === 1 ? first : first + (i / (count - 1)) * (last - first)),
+  );
+}
+
+function scoreSdeNetwork(raw: Readonly<Record<string, unknown>>, source: string): FamilyNetwork {
+  const config = parse(raw, source);
+  const { list, named } = new Modules(config, source);
+  const { width, channels, size, head } = config;
+  if (head?.complex === true)
+    throw new DpmError('ERR_DPM_UNSUPPORTED', `${source}: head: score_sde has simple heads only`);
+  const groups = config.isNcsnpp ? quarterGroups(width) : 32;
+  const unet: NativeUNet = {
+    inChannels: channels,
+    outChannels: channels,
+    height: size,
+    width: size,
+    baseChannels: width,
+    centerInput: !config.centered,
+    time: {
+      channels: config.fourier ? 2 * width : width,
+      embedding: 4 * width,
+      shift: 1,
+      order: 'sin-cos',
+      fourier: config.fourier ? 'logarithmic' : null,
+    },
+    classes: 0,
+    blocks: list.blocks,
+    output: config.output === 'output_skip' ? null : { groups, epsilon: 1e-6 },
+    divisor: config.scaleBySigma ? (config.fourier ? 'time' : sigmaTable(config)) : null,
+    head: null,
+  };
+  return {
+    unet,
+    head: head && { prefix: 'head', ...head, groups, epsilon: 1e-6 },
+    source: sourceOf(config, named),
+    ignores: (key) => key === 'sigmas',
+  };
+}
+
+/** score_sde_pytorch (Song et al. 2021): DDPM, DDPM++ and NCSN++. */
+export const scoreSde: Family = {
+  name: 'score_sde',
+  recognise: (names) => [...names].find((name) => name.startsWith('all_modules.0.')) ?? null,
+  network: scoreSdeNetwork,
+};

@@ -1,0 +1,133 @@
+import { DpmError } from '../errors.js';
+import type { NativeUNet } from '../native.js';
+import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
+import { requiredTensors, sameShape, type WeightReport } from './network.js';
+import { dtypeBytes } from './safetensors.js';
+
+/** Which tensor of a checkpoint a canonical weight is, and how it is picked from it. */
+export interface TensorSource {
+  key: string;
+  /** Its shape in the checkpoint, where that is not the canonical one. */
+  shape?: readonly number[];
+  /** Elements to skip, and the dimensions in whose row-major order, with these strides, the weight's elements lie. */
+  view?: { offset: number; dims: readonly number[]; strides: readonly number[] };
+}
+
+/** A network of a checkpoint family, as the engine knows it. */
+export interface FamilyNetwork {
+  unet: NativeUNet;
+  /** The variance head the checkpoint may hold beside it. */
+  head: NonNullable<NativeUNet['head']> | null;
+  /** Where a canonical weight lies. */
+  source(name: string, shape: readonly number[]): TensorSource;
+  /** Whether a tensor is known and not needed: buffers, and what only training uses. */
+  ignores(key: string): boolean;
+}
+
+/** A family of checkpoints: how it is recognised, and what its configuration means. */
+export interface Family {
+  /** The value of `family` in a configuration. */
+  readonly name: string;
+  /** A tensor name that only this family has, or null where there is none. */
+  recognise(names: ReadonlySet<string>): string | null;
+  /**
+   * @param source - Named in errors, e.g. the configuration's path.
+   * @throws {@link DpmError} `ERR_DPM_CONFIG` or `ERR_DPM_UNSUPPORTED` naming the field.
+   */
+  network(config: Readonly<Record<string, unknown>>, source: string): FamilyNetwork;
+}
+
+function pick(entry: CheckpointEntry, { view }: TensorSource, shape: readonly number[], name: string): CheckpointEntry {
+  if (view === undefined) return { ...entry, shape: [...shape] };
+  if (entry.view !== undefined) {
+    throw new DpmError(
+      'ERR_DPM_UNSUPPORTED',
+      `tensor '${name}' is not contiguous in its file: dpm convert makes it so`,
+    );
+  }
+  const skipped = view.offset * dtypeBytes[entry.dtype];
+  return {
+    ...entry,
+    shape: [...shape],
+    offset: entry.offset + skipped,
+    bytes: entry.bytes - skipped,
+    view: { dims: [...view.dims], strides: [...view.strides] },
+  };
+}
+
+/**
+ * The canonical weights of a network from a checkpoint of its family, and how they fit. Names in the report are the checkpoint's.
+ *
+ * @param unet - The family's network, or that with its head.
+ */
+export function bindTensors(
+  network: FamilyNetwork,
+  unet: NativeUNet,
+  checkpoint: Checkpoint,
+): { checkpoint: Checkpoint; report: WeightReport } {
+  const tensors: Checkpoint['tensors'] = new Map();
+  const report: WeightReport = { missing: [], unused: [], misshapen: [] };
+  const used = new Set<string>();
+  for (const [name, shape] of requiredTensors(unet)) {
+    const source = network.source(name, shape);
+    const entry = checkpoint.tensors.get(source.key);
+    used.add(source.key);
+    const expected = source.shape ?? shape;
+    if (entry === undefined) report.missing.push(source.key);
+    else if (!sameShape(entry.shape, expected)) {
+      report.misshapen.push({ name: source.key, shape: entry.shape, expected: [...expected] });
+    } else tensors.set(name, pick(entry, source, shape, source.key));
+  }
+  report.missing = [...new Set(report.missing)];
+  report.unused = [...checkpoint.tensors.keys()].filter((key) => !used.has(key) && !network.ignores(key));
+  return { checkpoint: { files: checkpoint.files, tensors }, report };
+}
+
+/** Names of the tensors of a network's head in its checkpoint. */
+export function headKeys({ unet, head, source }: FamilyNetwork): Set<string> {
+  if (head === null) return new Set();
+  const tensors = [...requiredTensors({ ...unet, head })].filter(([name]) => name.startsWith(`${head.prefix}.`));
+  return new Set(tensors.map(([name, shape]) => source(name, shape).key));
+}
+
+/** Prefixes that wrappers put before all names. */
+const wrappers = ['module.', '_orig_mod.', 'model.diffusion_model.', 'diffusion_model.', 'model.', 'unet.', 'network.'];
+
+/** Names without the prefix that all of them share, as far as it is one that wrappers put there. */
+export function unwrapNames(checkpoint: Checkpoint): Checkpoint {
+  const names = [...checkpoint.tensors.keys()];
+  const shared = wrappers.find((prefix) => names.length > 0 && names.every((name) => name.startsWith(prefix)));
+  if (shared === undefined) return checkpoint;
+  const tensors = new Map([...checkpoint.tensors].map(([name, entry]) => [name.slice(shared.length), entry]));
+  return unwrapNames({ files: checkpoint.files, tensors });
+}
+
+/** The source of a square projection kept as a fused tensor of queries, keys and values. */
+export function fusedPart(
+  key: string,
+  part: 0 | 1 | 2,
+  channels: number,
+  heads: number,
+  order: 'by-head' | 'by-part' | 'interleaved',
+  rank: 'vector' | 'matrix',
+  fileShape: readonly number[],
+): TensorSource {
+  const columns = rank === 'matrix' ? channels : 1;
+  const size = channels / heads;
+  // Rows in the file of row (head, d) of this part.
+  const rows = {
+    'by-head': { offset: part * size, strides: [3 * size, 1] },
+    'by-part': { offset: part * channels, strides: [size, 1] },
+    interleaved: { offset: part, strides: [3 * size, 3] },
+  }[order];
+  const tail = rank === 'matrix' ? { dims: [columns], strides: [1] } : { dims: [], strides: [] };
+  return {
+    key,
+    shape: fileShape,
+    view: {
+      offset: rows.offset * columns,
+      dims: [heads, size, ...tail.dims],
+      strides: [...rows.strides.map((stride) => stride * columns), ...tail.strides],
+    },
+  };
+}
