@@ -39,8 +39,22 @@ export {
   type StepRecord,
 } from './samplers/program.js';
 export { estimateGamma, type EstimateGammaOptions } from './variance/estimate.js';
+export type { EstimatedModel, ScriptedModel } from './variance/estimated-model.js';
+export { estimateErrors, type EstimateErrorsOptions } from './likelihood/estimate-errors.js';
+export { readErrorTable, writeErrorTable, type ErrorTable } from './variance/error-table.js';
+export { fixedVarianceCosts, type FixedVariance } from './variance/fixed-costs.js';
+export { analyticCosts } from './variance/optimal-costs.js';
+export { optimalTrajectory, type JumpCosts } from './schedule/optimal-trajectory.js';
 export { analyticVariance, analyticVarianceBounds, lastNoiseDeviation } from './variance/analytic.js';
 export { readGammaTable, writeGammaTable, type GammaTable } from './variance/gamma.js';
+export {
+  estimateLikelihood,
+  likelihoodSamplerNames,
+  type LikelihoodOptions,
+  type LikelihoodSampler,
+} from './likelihood/estimate.js';
+export type { DecoderName } from './likelihood/decoder.js';
+export type { BitsEstimate, Likelihood } from './likelihood/summary.js';
 export { jump, type Jump } from './samplers/jump.js';
 export { readSafetensorsHeader, type SafetensorsHeader, type TensorEntry } from './checkpoint/safetensors.js';
 export { readFloats, writeSafetensors, type HostTensor } from './checkpoint/tensor-data.js';

@@ -11,14 +11,14 @@ import { native } from './native.js';
 import { flattenNoise, NoiseSource, type NoiseOption } from './noise-source.js';
 import { nativeRequest } from './run-request.js';
 import { runHostProgram } from './run-program.js';
-import { gammaSamplers, samplerByName, type SamplerName } from './samplers/index.js';
+import { samplerByName, type SamplerName } from './samplers/index.js';
+import { withTables } from './samplers/tables.js';
 import type { SamplerOptions } from './samplers/options.js';
 import type { HostProgram, Program, ProgramHead, StepProgram } from './samplers/program.js';
 import type { NetworkTime } from './schedule/network-time.js';
 import type { NoiseSchedule } from './schedule/noise-schedule.js';
 import { NetworkEvaluator, UNet } from './unet.js';
 import type { GammaTable } from './variance/gamma.js';
-import { analyticCosts } from './variance/optimal-costs.js';
 
 export interface LoadOptions extends DeviceOptions {
   /** The variance head `unet.forward` evaluates. Samplers that need one load it themselves. Default null: none. */
@@ -167,7 +167,7 @@ export class DiffusionModel {
       onProgress,
       ...rest
     } = options;
-    const samplerOptions = this.#withTables(sampler, rest);
+    const samplerOptions = withTables(sampler, rest, this.schedule, this.gamma);
     const program = samplerByName(sampler)(this.schedule, samplerOptions);
     return this.run(program, {
       count,
@@ -215,16 +215,6 @@ export class DiffusionModel {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  /** The model's own tables where a sampler needs one that is not given. */
-  #withTables(sampler: SamplerName, options: SamplerOptions): SamplerOptions {
-    const { gamma } = this;
-    if (gamma === null) return options;
-    const completed = { ...options };
-    if (gammaSamplers.has(sampler)) completed.gamma ??= gamma;
-    if (options.trajectory === 'optimal') completed.costs ??= analyticCosts(this.schedule, gamma);
-    return completed;
   }
 
   /** The network with the second output a program reads; loaded when first needed. @internal */

@@ -25,10 +25,18 @@ export interface Command {
   name: string;
   /** One line for the list of commands. */
   summary: string;
-  /** Names of the positional arguments, e.g. `MODEL`. */
+  /** Names of the positional arguments, e.g. `MODEL`; the last ones can be optional, `[MODEL]`. */
   arguments: readonly string[];
   options: OptionSpecs;
   run(call: Call): Promise<void>;
+}
+
+/** Commands of a common first word, `dpm plot KIND`. */
+export interface CommandGroup {
+  name: string;
+  summary: string;
+  /** By their second word. */
+  commands: Readonly<Record<string, Command>>;
 }
 
 const commonOptions: OptionSpecs = {
@@ -129,6 +137,31 @@ export function commandHelp(command: Command): string {
   ].join('\n');
 }
 
+/** The help text of a group. */
+export function groupHelp({ name, summary, commands }: CommandGroup): string {
+  const width = Math.max(...Object.keys(commands).map((kind) => kind.length));
+  return [
+    `Usage: dpm ${name} ${Object.keys(commands).join('|')} [options]`,
+    '',
+    summary,
+    '',
+    ...Object.entries(commands).map(([kind, command]) => `  ${kind.padEnd(width)}  ${command.summary}`),
+    '',
+    `dpm ${name} KIND --help lists the options of one.`,
+    '',
+  ].join('\n');
+}
+
+/** The command of a group that arguments begin with; null when help was asked for. */
+export function groupCommand(group: CommandGroup, [kind, ...args]: readonly string[]): [Command, string[]] | null {
+  if (kind === '--help') return null;
+  const kinds = Object.keys(group.commands).join(', ');
+  if (kind === undefined) throw usageError(`dpm ${group.name} takes one of ${kinds}`);
+  const command = Object.hasOwn(group.commands, kind) ? group.commands[kind] : undefined;
+  if (command === undefined) throw usageError(`'${kind}' is not something to ${group.name}; use one of ${kinds}`);
+  return [command, args];
+}
+
 /** Parses a command's arguments; null when help was asked for. */
 export function parseCall(command: Command, args: readonly string[], signal: AbortSignal): Call | null {
   const specs = { ...command.options, ...commonOptions };
@@ -147,7 +180,9 @@ export function parseCall(command: Command, args: readonly string[], signal: Abo
   }
   const values = new OptionValues(parsed.values);
   if (values.flag('help')) return null;
-  if (parsed.positionals.length !== command.arguments.length) {
+  const most = command.arguments.length;
+  const least = command.arguments.filter((argument) => !argument.startsWith('[')).length;
+  if (parsed.positionals.length < least || parsed.positionals.length > most) {
     const expected = command.arguments.join(' ') || 'no argument';
     throw usageError(`dpm ${command.name} takes ${expected}, got: ${parsed.positionals.join(' ') || 'nothing'}`);
   }

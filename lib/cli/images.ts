@@ -8,12 +8,14 @@ import { readFloats, writeSafetensors } from '../checkpoint/tensor-data.js';
 import { DpmError } from '../errors.js';
 import { writeAtomically } from '../files.js';
 import type { ImageBatch } from '../images.js';
+import type { DiffusionModel } from '../model.js';
 
 const GAP = 2;
 
 type ImageShape = ImageBatch['shape'];
 
-function requirePngChannels([, channels]: ImageShape): void {
+/** Checks that images can be written as a PNG. */
+export function requirePngChannels([, channels]: ImageShape): void {
   if (channels !== 1 && channels !== 3) {
     throw new DpmError(
       'ERR_DPM_USAGE',
@@ -32,9 +34,12 @@ export function requireWritable(path: string, shape: ImageShape): void {
   requirePngChannels(shape);
 }
 
-/** Images beside each other, as square as possible, in rows from the left. */
-function gridOf(levels: Uint8Array, [count, channels, height, width]: ImageShape): Uint8Array {
-  const columns = Math.ceil(Math.sqrt(count));
+/** Grey levels of images beside each other as a PNG, in rows from the left; by default as square as possible. */
+export function gridOf(
+  levels: Uint8Array,
+  [count, channels, height, width]: ImageShape,
+  columns = Math.ceil(Math.sqrt(count)),
+): Uint8Array {
   const rows = Math.ceil(count / columns);
   const gridWidth = columns * (width + GAP) - GAP;
   const gridHeight = rows * (height + GAP) - GAP;
@@ -84,11 +89,28 @@ export function snapshotPath(path: string, record: number): string {
 }
 
 /** The tensor `images` of a data set in model space: float32 as it is, 0..255 mapped to [-1, 1]. */
-export async function readImages(path: string): Promise<{ shape: number[]; data: Float32Array }> {
+async function readImages(path: string): Promise<{ shape: number[]; data: Float32Array }> {
   const header = await readSafetensorsHeader(path);
   const { shape, dtype, data } = await readFloats(header, 'images', ['U8', 'F32']);
   if (shape.length !== 4) {
     throw new DpmError('ERR_DPM_TENSOR_SHAPE', `${path}: images is [${shape.join(', ')}], it has to be [N, C, H, W]`);
   }
   return { shape, data: dtype === 'U8' ? data.map((level) => level / 127.5 - 1) : data };
+}
+
+/**
+ * The images of a data set that have the shape of a model's samples, in model space.
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the file when they have another.
+ */
+export async function readModelImages(path: string, { sampleShape }: DiffusionModel): Promise<Float32Array> {
+  const { shape, data } = await readImages(path);
+  if (shape.slice(1).join() !== sampleShape.join()) {
+    const expected = sampleShape.join(', ');
+    throw new DpmError(
+      'ERR_DPM_TENSOR_SHAPE',
+      `${path}: images is [${shape.join(', ')}], it has to be [N, ${expected}]`,
+    );
+  }
+  return data;
 }

@@ -3,16 +3,27 @@ import { createRequire } from 'node:module';
 
 import type { DpmError } from '../errors.js';
 import { toDpmError } from '../errors.js';
-import { commandHelp, parseCall, usageError, type Command } from './command.js';
+import {
+  commandHelp,
+  groupCommand,
+  groupHelp,
+  parseCall,
+  usageError,
+  type Command,
+  type CommandGroup,
+} from './command.js';
 import { printLine } from './output.js';
 
 /** Loaded when called, so that `dpm --help` does not wait for the engine. */
-const commands: Readonly<Record<string, () => Promise<Command>>> = {
+const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {
   devices: async () => (await import('./devices.js')).devicesCommand,
   inspect: async () => (await import('./inspect.js')).inspectCommand,
   forward: async () => (await import('./forward.js')).forwardCommand,
   sample: async () => (await import('./sample.js')).sampleCommand,
   gamma: async () => (await import('./gamma.js')).gammaCommand,
+  costs: async () => (await import('./costs.js')).costsCommand,
+  nll: async () => (await import('./nll.js')).nllCommand,
+  plot: async () => (await import('./plot.js')).plotCommands,
   bench: async () => (await import('./bench.js')).benchCommand,
 };
 
@@ -42,6 +53,12 @@ function interruptSignal(): AbortSignal {
   return controller.signal;
 }
 
+async function runCommand(command: Command, args: readonly string[]): Promise<void> {
+  const call = parseCall(command, args, interruptSignal());
+  if (call === null) printLine(commandHelp(command));
+  else await command.run(call);
+}
+
 async function main(args: readonly string[]): Promise<void> {
   const [name = '--help', ...rest] = args;
   if (name === '--help' || name === 'help') {
@@ -54,10 +71,14 @@ async function main(args: readonly string[]): Promise<void> {
   }
   const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (load === undefined) throw usageError(`'${name}' is not a command; commands: ${Object.keys(commands).join(', ')}`);
-  const command = await load();
-  const call = parseCall(command, rest, interruptSignal());
-  if (call === null) printLine(commandHelp(command));
-  else await command.run(call);
+  const loaded = await load();
+  if (!('commands' in loaded)) {
+    await runCommand(loaded, rest);
+    return;
+  }
+  const chosen = groupCommand(loaded, rest);
+  if (chosen === null) printLine(groupHelp(loaded));
+  else await runCommand(...chosen);
 }
 
 /** 2: wrong call, 130: interrupted, 1: the work failed. */

@@ -59,7 +59,7 @@ async function sample(call: Call, model: DiffusionModel): Promise<void> {
   try {
     const result = await model.sample({
       sampler,
-      ...(await samplerOptions(options)),
+      ...(await samplerOptions(options, model.schedule)),
       ...run,
       onProgress: (done, total) => {
         progress.update(done, total);

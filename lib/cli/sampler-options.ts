@@ -1,4 +1,8 @@
 import { predictionNames } from '../samplers/prediction.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import type { JumpCosts } from '../schedule/optimal-trajectory.js';
+import { readErrorTable } from '../variance/error-table.js';
+import { fixedVarianceCosts } from '../variance/fixed-costs.js';
 import type { ClipOption, SamplerOptions } from '../samplers/options.js';
 import { trajectoryNames } from '../schedule/trajectory.js';
 import { readGammaTable } from '../variance/gamma.js';
@@ -18,7 +22,10 @@ export const samplerOptionSpecs: OptionSpecs = {
   gamma: { value: 'FILE', help: "table of the analytic samplers; default the model's gamma.json" },
   'last-noise-clip': { value: 'Y', help: 'grey levels the last noise may change a pixel by, or none' },
   prediction: { value: 'KIND', help: `what the network's output means: ${predictionNames.join(', ')}` },
-  costs: { value: 'FILE', help: 'cost table of the optimal trajectory (dpm costs makes one); default: from gamma' },
+  costs: {
+    value: 'FILE',
+    help: 'table of the optimal trajectory of beta or beta-tilde (dpm costs); default: from gamma',
+  },
   'avg-cov': { help: 'of npr and sn: one variance a sample, the mean over its elements' },
   order: { value: 'P', help: 'order of dpm-solver-adaptive, unipc or deis' },
   'solver-type': { value: 'TYPE', help: 'weights of second-order steps: midpoint (default) or taylor' },
@@ -53,11 +60,23 @@ function given<T extends object>(options: { [K in keyof T]: T[K] | undefined }):
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
-/** The library's sampler options from the command line's. */
-export async function samplerOptions(options: OptionValues): Promise<SamplerOptions> {
+/** Costs of the jumps of DDPM with the fixed variance that is sampled with, from a table of errors. */
+async function costsFrom(path: string, options: OptionValues, schedule: NoiseSchedule): Promise<JumpCosts> {
+  const named = options.string('sampler') === 'ancestral' ? 'beta' : options.string('variance');
+  const variance = named ?? schedule.defaults.variance;
+  if (variance !== 'beta' && variance !== 'beta-tilde') {
+    throw usageError(`--costs is for the fixed variances beta and beta-tilde, the variance is ${variance}`);
+  }
+  return fixedVarianceCosts(schedule, await readErrorTable(path), variance);
+}
+
+/** The library's sampler options from the command line's, for a model with this schedule. */
+export async function samplerOptions(options: OptionValues, schedule: NoiseSchedule): Promise<SamplerOptions> {
+  const costs = options.string('costs');
   const gamma = options.string('gamma');
   const lastNoise = options.string('last-noise-clip');
-  return given<Required<Omit<SamplerOptions, 'costs'>>>({
+  return given<Required<SamplerOptions>>({
+    costs: costs === undefined ? undefined : await costsFrom(costs, options, schedule),
     steps: options.integer('steps'),
     trajectory: options.choice('trajectory', trajectoryNames),
     timesteps: options.numbers('timesteps'),

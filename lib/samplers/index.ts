@@ -61,9 +61,6 @@ export type SamplerName = keyof typeof samplers;
 
 export const samplerNames = Object.keys(samplers) as SamplerName[];
 
-/** The samplers that need the option `gamma`. */
-export const gammaSamplers: ReadonlySet<SamplerName> = new Set(['analytic-ddpm', 'analytic-ddim']);
-
 /**
  * The sampler of this name.
  *

@@ -7,7 +7,6 @@ import { describe, expect, it } from 'vitest';
 
 import { readSafetensorsHeader } from '../../lib/checkpoint/safetensors.js';
 import { readFloats } from '../../lib/checkpoint/tensor-data.js';
-import { samplerNames } from '../../lib/samplers/index.js';
 import { maxDifference } from '../support/golden.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
 
@@ -116,11 +115,24 @@ describe('dpm sample', () => {
     expect(existsSync(temporary('x-record-0002.safetensors'))).toBe(true);
   });
 
+  it('finds the optimal trajectory of a fixed variance from a table of errors', async () => {
+    const [data, costs, out] = ['data.safetensors', 'costs.json', 'optimal.safetensors'].map(temporary);
+    const { writeSafetensors } = await import('../../lib/checkpoint/tensor-data.js');
+    const levels = Uint8Array.from({ length: 4 * 784 }, (_, i) => (i * 37) % 256);
+    await writeSafetensors(data!, { images: { shape: [4, 1, 28, 28], data: levels } });
+    const estimated = ['--samples', '4', '--timesteps', '1,10,100,400,1000', '--device', 'cpu'];
+    expect((await dpm('costs', mnist, '--data', data!, ...estimated, '--out', costs!)).code).toBe(0);
+    const optimal = ['--trajectory', 'optimal', '--costs', costs!, '--out', out!, '--device', 'cpu', '--steps', '4'];
+    expect((await dpm('sample', mnist, '--sampler', 'ancestral', ...optimal)).code).toBe(0);
+    const refused = await dpm('sample', mnist, '--sampler', 'ddpm', '--variance', 'learned', ...optimal);
+    expect(refused.stderr).toMatch(/--costs is for the fixed variances/);
+  });
+
   it.each<[string[], number, RegExp]>([
     [['sample'], 2, /\[ERR_DPM_USAGE\].*takes MODEL/],
     [['sample', mnist], 2, /--out is missing/],
     [['sample', mnist, '--out', 'x.jpg', '--steps', '2', '--device', 'cpu'], 2, /--out x\.jpg has to be/],
-    [['sample', mnist, '--out', 'x.png', '--sampler', 'magic'], 2, new RegExp(samplerNames.join(', '))],
+    [['sample', mnist, '--out', 'x.png', '--sampler', 'magic'], 2, /ddpm, ddim, .*heun/],
     [['sample', mnist, '--out', 'x.png', '--steps', 'many', '--device', 'cpu'], 2, /--steps is 'many'/],
     [
       ['sample', mnist, '--out', 'x.png', '--steps', '2', '--eta', '3', '--device', 'cpu'],

@@ -1,0 +1,68 @@
+import type { DiffusionModel } from '../model.js';
+import type { DataEstimateOptions } from '../variance/data-estimate.js';
+import { usageError, type Command } from './command.js';
+import { readModelImages } from './images.js';
+import { modelOptions, withModel } from './model-options.js';
+import { printJson, printLine, progressBar } from './output.js';
+
+/** What distinguishes the commands that estimate a table from images. */
+export interface EstimateCommand<Table> {
+  name: string;
+  summary: string;
+  /** What the images have to be. */
+  images: string;
+  /** How many images are enough. */
+  enough: string;
+  /** The table's columns, e.g. `m_n`. */
+  columns: string;
+  estimate: (model: DiffusionModel, images: Float32Array, options: DataEstimateOptions) => Promise<Table>;
+  write: (path: string, table: Table) => Promise<void>;
+}
+
+/** A command that estimates a table for n = 1..N from images and writes it as JSON. */
+export function estimateCommand<Table extends { numTrainTimesteps: number }>(command: EstimateCommand<Table>): Command {
+  const { name, summary, images, enough, columns, estimate, write } = command;
+  return {
+    name,
+    summary,
+    arguments: ['MODEL'],
+    options: {
+      data: { value: 'FILE', help: `safetensors with images [N,C,H,W], ${images}` },
+      samples: { value: 'M', help: `images each entry is estimated from; ${enough}` },
+      seed: { value: 'INT', help: 'seed of the choice of images and of the noise; default 0' },
+      timesteps: { value: 'LIST', help: 'times n to estimate, separated by commas; the others are interpolated' },
+      batch: { value: 'N', help: 'most images evaluated at once; default 16' },
+      out: { value: 'FILE', help: 'receives the table as JSON' },
+      ...modelOptions,
+    },
+    async run(call) {
+      const { options, json, signal } = call;
+      const out = options.required('out');
+      const samples = options.integer('samples');
+      if (samples === undefined) throw usageError('--samples is missing');
+      const path = options.required('data');
+      const progress = progressBar(name, json);
+      await withModel(call, async (model) => {
+        const data = await readModelImages(path, model);
+        try {
+          const table = await estimate(model, data, {
+            samples,
+            seed: options.seed('seed'),
+            timesteps: options.numbers('timesteps'),
+            batch: options.integer('batch'),
+            signal,
+            onProgress: (done, total) => {
+              progress.update(done, total);
+            },
+          });
+          progress.stop();
+          await write(out, table);
+          if (json) printJson({ out, samples, steps: table.numTrainTimesteps });
+          else printLine(`${columns} for n = 1..${table.numTrainTimesteps} from ${samples} images each -> ${out}`);
+        } finally {
+          progress.stop();
+        }
+      });
+    },
+  };
+}

@@ -1,0 +1,116 @@
+import { elementCount } from '../arrays.js';
+import { decoderNames } from '../likelihood/decoder.js';
+import {
+  estimateLikelihood,
+  likelihoodSampler,
+  likelihoodSamplerNames,
+  type LikelihoodOptions,
+} from '../likelihood/estimate.js';
+import type { Likelihood } from '../likelihood/summary.js';
+import type { DiffusionModel } from '../model.js';
+import { usageError, type Call, type Command, type OptionSpecs } from './command.js';
+import { readModelImages } from './images.js';
+import { modelOptions, withModel } from './model-options.js';
+import { printJson, printLine, printTable, progressBar } from './output.js';
+import { samplerOptions, samplerOptionSpecs } from './sampler-options.js';
+
+/** What of the samplers' options a bound takes. */
+export const likelihoodOptionSpecs: OptionSpecs = {
+  data: { value: 'FILE', help: 'safetensors with images [N,C,H,W], uint8 or float32 on the grid of 8 bits in [-1, 1]' },
+  samples: { value: 'M', help: 'images, drawn from the data; default all' },
+  seed: { value: 'INT', help: 'seed of the choice of images and of the noise; default 0' },
+  class: { value: 'LABEL', help: 'class of all images, for a class-conditional network' },
+  batch: { value: 'N', help: 'most images evaluated at once; default 16' },
+  decoder: { value: 'NAME', help: 'bins of the decoder: exact (default) or tanh, the approximation of published code' },
+  ...Object.fromEntries(
+    Object.entries(samplerOptionSpecs).filter(([name]) =>
+      [
+        'steps',
+        'trajectory',
+        'timesteps',
+        'costs',
+        't-start',
+        't-end',
+        'clip',
+        'variance',
+        'gamma',
+        'prediction',
+        'avg-cov',
+      ].includes(name),
+    ),
+  ),
+};
+
+/** The library's options from the command line's, but for the sampler. */
+export async function likelihoodOptions(
+  { options, signal }: Call,
+  model: DiffusionModel,
+  images: Float32Array,
+): Promise<Omit<LikelihoodOptions, 'sampler'>> {
+  const label = options.integer('class');
+  const count = images.length / elementCount(model.sampleShape);
+  return {
+    ...(await samplerOptions(options, model.schedule)),
+    samples: options.integer('samples'),
+    seed: options.seed('seed'),
+    batch: options.integer('batch'),
+    classLabels: label === undefined ? undefined : new Array<number>(count).fill(label),
+    decoder: options.choice('decoder', decoderNames),
+    signal,
+  };
+}
+
+function printLikelihood(likelihood: Likelihood, seconds: number, device: string): void {
+  const { prior, kl, decoder, total, images, sampler } = likelihood;
+  const row = (name: string, { bits, standardError }: { bits: number; standardError: number }): string[] => [
+    name,
+    bits.toPrecision(5),
+    Number.isNaN(standardError) ? '' : `+- ${standardError.toPrecision(2)}`,
+  ];
+  printTable([
+    ['term', 'bits/dim', ''],
+    row(`prior ${prior.t}`, prior),
+    ...kl.map((each) => row(`${each.t} -> ${each.s}`, each)),
+    row(`decoder ${decoder.t} -> 0`, decoder),
+    row('total', total),
+  ]);
+  printLine(`${sampler}, ${kl.length + 1} steps, ${images} images in ${seconds.toFixed(1)} s on ${device}`);
+}
+
+export const nllCommand: Command = {
+  name: 'nll',
+  summary: 'Bounds the negative log-likelihood of images in bits per dimension, term by term.',
+  arguments: ['MODEL'],
+  options: {
+    sampler: { value: 'NAME', help: likelihoodSamplerNames.join(', ') },
+    ...likelihoodOptionSpecs,
+    ...modelOptions,
+  },
+  async run(call) {
+    const { options, json } = call;
+    const path = options.required('data');
+    const sampler = likelihoodSampler(options.required('sampler'));
+    if (!options.has('steps') && !options.has('timesteps')) throw usageError('--steps is missing');
+    const progress = progressBar(sampler, json);
+    await withModel(call, async (model) => {
+      const images = await readModelImages(path, model);
+      const settings = await likelihoodOptions(call, model, images);
+      const started = performance.now();
+      try {
+        const likelihood = await estimateLikelihood(model, images, {
+          ...settings,
+          sampler,
+          onProgress: (done, total) => {
+            progress.update(done, total);
+          },
+        });
+        progress.stop();
+        const seconds = (performance.now() - started) / 1000;
+        if (json) printJson({ ...likelihood, device: model.device.name, seconds });
+        else printLikelihood(likelihood, seconds, model.device.name);
+      } finally {
+        progress.stop();
+      }
+    });
+  },
+};

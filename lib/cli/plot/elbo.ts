@@ -1,0 +1,146 @@
+import { ConfigReader, isJsonObject } from '../../checkpoint/config-reader.js';
+import { DpmError } from '../../errors.js';
+import { readJson } from '../../files.js';
+import {
+  estimateLikelihood,
+  likelihoodSampler,
+  likelihoodSamplerNames,
+  type LikelihoodOptions,
+} from '../../likelihood/estimate.js';
+import type { DiffusionModel } from '../../model.js';
+import { usageError, type Call, type Command } from '../command.js';
+import { readModelImages } from '../images.js';
+import { modelOptions, withModel } from '../model-options.js';
+import { likelihoodOptions, likelihoodOptionSpecs } from '../nll.js';
+import { progressBar } from '../output.js';
+import type { Chart } from './chart.js';
+import { chartTarget, targetPath, writeChart } from './target.js';
+
+/** What the chart needs of a bound on the likelihood; a value is null where it is infinite. */
+export interface ElboLine {
+  sampler: string;
+  kl: readonly { t: number; bits: number | null }[];
+  total: number | null;
+}
+
+/** A field that is a number, or null for one that JSON does not have. */
+function numberOrNull(config: ConfigReader, name: string): number | null {
+  return config.raw(name) === null ? null : config.number(name);
+}
+
+const mostTerms = 1_000_000;
+
+/**
+ * A bound on the likelihood from parsed JSON, as `dpm nll --json` prints it.
+ *
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` naming `source` and the field.
+ */
+export function parseElbo(json: unknown, source: string): ElboLine {
+  const reader = (value: unknown, where: string): ConfigReader => {
+    if (!isJsonObject(value)) throw new DpmError('ERR_DPM_CONFIG', `${where} has to be a JSON object`);
+    return new ConfigReader(value, where);
+  };
+  const config = reader(json, source);
+  const kl = config.raw('kl');
+  if (!Array.isArray(kl)) throw config.error('kl', 'an array of terms');
+  return {
+    sampler: config.string('sampler').slice(0, 60),
+    kl: kl.map((raw: unknown, i) => {
+      const term = reader(raw, `${source}: kl[${i}]`);
+      return { t: term.integer('t', undefined, { least: 1, most: mostTerms }), bits: numberOrNull(term, 'bits') };
+    }),
+    total: numberOrNull(reader(config.raw('total'), `${source}: total`), 'bits'),
+  };
+}
+
+/** The terms between noisy states against the time they start from, one line a sampler. */
+export function elboChart(lines: readonly ElboLine[]): Chart {
+  return {
+    title: 'Terms of the bound on the likelihood',
+    x: { label: 'time n the jump starts from', scale: 'linear' },
+    y: { label: 'KL, bits per dimension', scale: 'log' },
+    series: lines.map(({ sampler, kl, total }) => ({
+      label: `${sampler}: ${total === null ? 'infinite' : total.toPrecision(4)} bits/dim`,
+      points: kl.map(({ t, bits }) => [t, bits ?? NaN]),
+      markers: kl.length <= 60,
+    })),
+  };
+}
+
+type Settings = Omit<LikelihoodOptions, 'sampler'>;
+
+/** A name of the option `--sampler`, `NAME` or `ddpm:VARIANCE`, with the options that it takes. */
+function settingsOf(text: string, settings: Settings): LikelihoodOptions {
+  const [name = '', kind] = text.split(':');
+  const sampler = likelihoodSampler(name);
+  const { variance, gamma, avgCov, ...common } = settings;
+  if (kind !== undefined && (sampler !== 'ddpm' || (kind !== 'beta' && kind !== 'beta-tilde' && kind !== 'learned'))) {
+    throw usageError(`--sampler has '${text}', only ddpm has variances: beta, beta-tilde, learned`);
+  }
+  const chosen = kind ?? variance;
+  return {
+    ...common,
+    sampler,
+    ...(sampler === 'ddpm' && chosen !== undefined && { variance: chosen }),
+    ...(sampler === 'analytic-ddpm' && gamma !== undefined && { gamma }),
+    ...(sampler.startsWith('npr') || sampler.startsWith('sn') ? avgCov !== undefined && { avgCov } : {}),
+  };
+}
+
+async function estimatedLines(call: Call, model: DiffusionModel, names: readonly string[]): Promise<ElboLine[]> {
+  const images = await readModelImages(call.options.required('data'), model);
+  const settings = await likelihoodOptions(call, model, images);
+  const lines: ElboLine[] = [];
+  for (const name of names) {
+    const progress = progressBar(name, call.json);
+    try {
+      const { kl, total } = await estimateLikelihood(model, images, {
+        ...settingsOf(name, settings),
+        onProgress: (done, all) => {
+          progress.update(done, all);
+        },
+      });
+      lines.push({ sampler: name, kl, total: total.bits });
+    } finally {
+      progress.stop();
+    }
+  }
+  return lines;
+}
+
+async function readLines(files: string): Promise<ElboLine[]> {
+  return Promise.all(files.split(',').map(async (file) => parseElbo(await readJson(file), file)));
+}
+
+export const plotElboCommand: Command = {
+  name: 'plot elbo',
+  summary: 'Terms of the bound on the likelihood by time, of a MODEL and --data or from what dpm nll --json printed.',
+  arguments: ['[MODEL]'],
+  options: {
+    ...chartTarget,
+    from: { value: 'FILES', help: 'JSON files of dpm nll --json, separated by commas, instead of MODEL' },
+    sampler: {
+      value: 'LIST',
+      help: `samplers separated by commas: ${likelihoodSamplerNames.join(', ')}, ddpm:VARIANCE; default ancestral,analytic-ddpm`,
+    },
+    ...likelihoodOptionSpecs,
+    ...modelOptions,
+  },
+  async run(call) {
+    const { options, positionals } = call;
+    const path = targetPath(call, '.svg');
+    const files = options.string('from');
+    if ((files === undefined) === (positionals.length === 0)) throw usageError('give either MODEL or --from');
+    if (files !== undefined) {
+      await writeChart(call, path, elboChart(await readLines(files)));
+      return;
+    }
+    if (!options.has('steps') && !options.has('timesteps')) throw usageError('--steps is missing');
+    options.required('data');
+    const names = (options.string('sampler') ?? 'ancestral,analytic-ddpm').split(',');
+    for (const name of names) settingsOf(name, {});
+    await withModel(call, async (model) => {
+      await writeChart(call, path, elboChart(await estimatedLines(call, model, names)));
+    });
+  },
+};

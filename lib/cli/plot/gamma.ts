@@ -1,0 +1,52 @@
+import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { checkedMoments, readGammaTable, type GammaTable } from '../../variance/gamma.js';
+import { usageError, type Call, type Command } from '../command.js';
+import { modelOptions, withModel } from '../model-options.js';
+import type { Series } from './chart.js';
+import { chartTarget, targetPath, writeChart } from './target.js';
+
+/** m_n for n = 1..N and, where the schedule is known, Gamma_n = m_n / B_n. */
+export function gammaSeries(gamma: GammaTable, schedule: NoiseSchedule | null): Series[] {
+  const moments = Array.from(checkedMoments(gamma, schedule?.steps ?? gamma.numTrainTimesteps));
+  const points = (value: (m: number, n: number) => number): [number, number][] =>
+    moments.slice(1).map((m, i) => [i + 1, value(m, i + 1)]);
+  const own = { label: 'm_n = E||eps||^2 / d', points: points((m) => m) };
+  if (schedule === null) return [own];
+  return [{ label: 'Gamma_n = m_n / B_n', points: points((m, n) => m / schedule.betaBar(n)) }, own];
+}
+
+async function plotGamma(call: Call, path: string, gamma: GammaTable, schedule: NoiseSchedule | null): Promise<void> {
+  await writeChart(call, path, {
+    title: `Second moments from ${gamma.imagesPerStep} images a time`,
+    x: { label: 'time n', scale: 'linear' },
+    y: { label: 'second moment per dimension', scale: 'log' },
+    series: gammaSeries(gamma, schedule),
+  });
+}
+
+export const plotGammaCommand: Command = {
+  name: 'plot gamma',
+  summary:
+    'Second moments of the noise prediction (m_n) and of the score (Gamma_n, which needs the noise schedule of MODEL).',
+  arguments: ['[MODEL]'],
+  options: {
+    ...chartTarget,
+    gamma: { value: 'FILE', help: "the table; default the model's gamma.json" },
+    ...modelOptions,
+  },
+  async run(call) {
+    const path = targetPath(call, '.svg');
+    const file = call.options.string('gamma');
+    const table = file === undefined ? null : await readGammaTable(file);
+    if (call.positionals.length > 0) {
+      await withModel(call, async ({ schedule, gamma: own }) => {
+        const gamma = table ?? own;
+        if (gamma === null) throw usageError('the model has no gamma.json: give --gamma (dpm gamma makes one)');
+        await plotGamma(call, path, gamma, schedule);
+      });
+      return;
+    }
+    if (table === null) throw usageError('give MODEL, --gamma or both');
+    await plotGamma(call, path, table, null);
+  },
+};

@@ -1,0 +1,142 @@
+import { at } from '../../arrays.js';
+import { DpmError } from '../../errors.js';
+import { ImageBatch } from '../../images.js';
+import type { DiffusionModel, SampleOptions } from '../../model.js';
+import { INITIAL_RECORD } from '../../random.js';
+import { linear, stepRecord } from '../../samplers/builder.js';
+import { samplerNames } from '../../samplers/index.js';
+import { update } from '../../update.js';
+import { usageError, type Call, type Command } from '../command.js';
+import { gridOf, requirePngChannels } from '../images.js';
+import { modelOptions, withModel } from '../model-options.js';
+import { progressBar } from '../output.js';
+import { samplerOptions, samplerOptionSpecs } from '../sampler-options.js';
+import { targetPath, writePlot } from './target.js';
+
+/**
+ * Records after which states are shown: 0, the noise, to the last one, as evenly as integers allow.
+ *
+ * @throws {@link DpmError} `ERR_DPM_USAGE` when there are not so many states.
+ */
+export function stripRecords(steps: number, columns: number): number[] {
+  if (columns < 2 || columns > steps + 1) {
+    throw usageError(`--columns is ${columns}, it has to be from 2 to ${steps + 1}, the states of ${steps} steps`);
+  }
+  return Array.from({ length: columns }, (_, column) => Math.round((column * steps) / (columns - 1)));
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  return b === 0 ? a : greatestCommonDivisor(b, a % b);
+}
+
+/** The noise that the samples of a seed begin with, [count, C, H, W]. */
+async function initialStates(
+  model: DiffusionModel,
+  { count, seed = 0, tStart = model.schedule.noisiest }: SampleOptions & { count: number },
+): Promise<Float32Array> {
+  const x = model.device.tensor([count, ...model.sampleShape]);
+  try {
+    const deviation = model.schedule.initialScale(tStart);
+    await update(
+      stepRecord({ time: 0, x: linear({}), variance: { kind: 'scalar', deviation } }),
+      { x },
+      Array.from({ length: count }, (_, sampleIndex) => ({ seed, sampleIndex, record: INITIAL_RECORD, draw: 0 })),
+    );
+    return await x.read();
+  } finally {
+    x.free();
+  }
+}
+
+/** Number of records of a run: the times given, or the steps. */
+function recordCount({ steps, timesteps }: SampleOptions): number {
+  const count = timesteps?.length ?? steps;
+  if (count === undefined) throw usageError('--steps is missing');
+  return count;
+}
+
+/**
+ * A PNG with one row per sample, its states along the trajectory from noise to data in `columns` columns.
+ *
+ * @throws {@link DpmError} `ERR_DPM_USAGE` when there are not so many states or the images have no colours of a PNG.
+ */
+export async function denoisingStrip(
+  model: DiffusionModel,
+  options: SampleOptions & { count: number; columns: number },
+): Promise<Uint8Array> {
+  const { columns, ...sampling } = options;
+  const { count } = sampling;
+  const [channels, height, width] = model.sampleShape;
+  const shape = [count, channels, height, width] as const;
+  requirePngChannels([...shape]);
+  if (!Number.isSafeInteger(count) || count < 1) throw usageError(`count is ${count}, it has to be a positive integer`);
+  const records = stripRecords(recordCount(sampling), columns);
+  const init = await initialStates(model, sampling);
+  const { images, snapshots } = await model.sample({
+    ...sampling,
+    init,
+    snapshotEvery: records.reduce(greatestCommonDivisor),
+  });
+  const states = new Map(snapshots.map((each) => [each.record, each.images]));
+  states.set(0, new ImageBatch(init, shape)).set(at(records, columns - 1), images);
+  const size = channels * height * width;
+  const levels = new Uint8Array(count * columns * size);
+  records.forEach((record, column) => {
+    const state = states.get(record)?.toUint8();
+    if (state === undefined) {
+      throw new DpmError('ERR_DPM_USAGE', `sampler ${sampling.sampler} has no state after record ${record}`);
+    }
+    for (let row = 0; row < count; ++row) {
+      levels.set(state.subarray(row * size, (row + 1) * size), (row * columns + column) * size);
+    }
+  });
+  return gridOf(levels, [count * columns, channels, height, width], columns);
+}
+
+async function plotStrip(call: Call, path: string, model: DiffusionModel): Promise<void> {
+  const { options, json, signal } = call;
+  const sampler = options.choice('sampler', samplerNames) ?? 'ddim';
+  const progress = progressBar(sampler, json);
+  try {
+    const png = await denoisingStrip(model, {
+      ...(options.has('timesteps') ? {} : { steps: 25 }),
+      ...(await samplerOptions(options, model.schedule)),
+      sampler,
+      count: options.integer('count') ?? 4,
+      columns: options.integer('columns') ?? 9,
+      seed: options.seed('seed'),
+      classLabels: options.integer('class'),
+      batch: options.integer('batch'),
+      signal,
+      onProgress: (done, total) => {
+        progress.update(done, total);
+      },
+    });
+    progress.stop();
+    await writePlot(call, path, png);
+  } finally {
+    progress.stop();
+  }
+}
+
+export const plotStripCommand: Command = {
+  name: 'plot strip',
+  summary: 'States of samples along the trajectory, from noise to data, one row a sample.',
+  arguments: ['MODEL'],
+  options: {
+    out: { value: 'FILE.png', help: 'receives the picture' },
+    sampler: { value: 'NAME', help: `${samplerNames.join(', ')}; default ddim` },
+    count: { value: 'N', help: 'number of samples, the rows; default 4' },
+    columns: { value: 'C', help: 'number of states of each; default 9' },
+    seed: { value: 'INT', help: 'seed of the random stream; default 0' },
+    class: { value: 'LABEL', help: 'class of all samples, for a class-conditional network' },
+    batch: { value: 'N', help: 'most samples evaluated at once; default 16' },
+    ...samplerOptionSpecs,
+    ...modelOptions,
+    steps: { value: 'K', help: 'number of network evaluations; default 25' },
+  },
+  async run(call) {
+    const path = targetPath(call, '.png');
+    await withModel(call, (model) => plotStrip(call, path, model));
+  },
+};

@@ -1,0 +1,95 @@
+import { at } from '../../arrays.js';
+import { jump } from '../../samplers/jump.js';
+import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { transitions, type TrajectoryOptions } from '../../schedule/trajectory.js';
+import { analyticVariance, analyticVarianceBounds } from '../../variance/analytic.js';
+import { checkedMoments, readGammaTable, type GammaTable } from '../../variance/gamma.js';
+import { analyticCosts } from '../../variance/optimal-costs.js';
+import { usageError, type Command, type OptionSpecs } from '../command.js';
+import { modelOptions, withModel } from '../model-options.js';
+import { samplerOptions, samplerOptionSpecs } from '../sampler-options.js';
+import type { Series } from './chart.js';
+import { chartTarget, targetPath, writeChart } from './target.js';
+
+export const quantityNames = ['deviation', 'variance'] as const;
+
+export const analyticSamplerNames = ['analytic-ddpm', 'analytic-ddim'] as const;
+
+export interface VarianceSeriesOptions extends TrajectoryOptions {
+  gamma: GammaTable;
+  /** Whose analytic variance and bounds. Default `analytic-ddpm`. */
+  sampler?: (typeof analyticSamplerNames)[number] | undefined;
+  /** Default `deviation`. */
+  quantity?: (typeof quantityNames)[number] | undefined;
+}
+
+/**
+ * Reverse variances of the jumps of a trajectory between noisy states, against the time they start from: the fixed ones of DDPM,
+ * the analytic one and its bounds.
+ */
+export function varianceSeries(schedule: NoiseSchedule, options: VarianceSeriesOptions): Series[] {
+  const { gamma, sampler = 'analytic-ddpm', quantity = 'deviation', ...trajectory } = options;
+  const eta = sampler === 'analytic-ddpm' ? 1 : 0;
+  const m = checkedMoments(gamma, schedule.steps);
+  if (trajectory.trajectory === 'optimal') trajectory.costs ??= analyticCosts(schedule, gamma);
+  const pairs = transitions(schedule, trajectory).filter(({ s }) => s > 0);
+  if (pairs.length === 0) throw usageError('a trajectory of one step has no jump between noisy states; raise --steps');
+  const series = (label: string, variance: (index: number) => number, dashed: boolean): Series => ({
+    label,
+    points: pairs.map(({ t }, i) => [t, quantity === 'variance' ? variance(i) : Math.sqrt(variance(i))]),
+    dashed,
+    reference: dashed,
+    markers: !dashed && pairs.length <= 60,
+  });
+  const steps = pairs.map((pair) => ({ own: jump(schedule, pair, eta), markov: jump(schedule, pair, 1) }));
+  const step = (i: number): (typeof steps)[number] => at(steps, i);
+  return [
+    series(sampler, (i) => analyticVariance(step(i).own, at(m, step(i).own.t)), false),
+    series('beta', (i) => step(i).markov.forwardVariance, false),
+    series('beta-tilde', (i) => step(i).markov.posteriorVariance, false),
+    series('upper bound', (i) => analyticVarianceBounds(step(i).own).high, true),
+    series('lower bound', (i) => analyticVarianceBounds(step(i).own).low, true),
+  ];
+}
+
+const trajectoryOptionNames = ['steps', 'trajectory', 'timesteps', 'costs', 't-start', 't-end'];
+
+/** The options of a trajectory on the command line. */
+const trajectorySpecs: OptionSpecs = Object.fromEntries(
+  Object.entries(samplerOptionSpecs).filter(([name]) => trajectoryOptionNames.includes(name)),
+);
+
+export const plotVarianceCommand: Command = {
+  name: 'plot variance',
+  summary: 'Reverse deviations along a trajectory: the analytic one, its bounds, beta and beta-tilde.',
+  arguments: ['MODEL'],
+  options: {
+    ...chartTarget,
+    sampler: { value: 'NAME', help: `whose variance and bounds: ${analyticSamplerNames.join(' (default), ')}` },
+    gamma: { value: 'FILE', help: "table of the analytic variance; default the model's gamma.json" },
+    quantity: { value: 'NAME', help: quantityNames.join(' (default) or ') },
+    ...trajectorySpecs,
+    ...modelOptions,
+    steps: { value: 'K', help: 'number of network evaluations; default 50' },
+  },
+  async run(call) {
+    const { options } = call;
+    const path = targetPath(call, '.svg');
+    const quantity = options.choice('quantity', quantityNames) ?? 'deviation';
+    const sampler = options.choice('sampler', analyticSamplerNames) ?? 'analytic-ddpm';
+    const file = options.string('gamma');
+    await withModel(call, async ({ schedule, gamma: own }) => {
+      const { gamma: _, ...trajectory } = await samplerOptions(options, schedule);
+      const gamma = file === undefined ? own : await readGammaTable(file);
+      if (gamma === null) throw usageError('the model has no gamma.json: give --gamma (dpm gamma makes one)');
+      const series = varianceSeries(schedule, { steps: 50, ...trajectory, gamma, sampler, quantity });
+      const steps = at(series, 0).points.length + 1;
+      await writeChart(call, path, {
+        title: `Reverse ${quantity === 'variance' ? 'variances' : 'standard deviations'}, ${steps} steps`,
+        x: { label: 'time n the jump starts from', scale: 'linear' },
+        y: { label: quantity === 'variance' ? 'variance' : 'standard deviation', scale: 'log' },
+        series,
+      });
+    });
+  },
+};

@@ -1,0 +1,420 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { decode } from 'fast-png';
+import fc from 'fast-check';
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import { writeSafetensors } from '../../lib/checkpoint/tensor-data.js';
+import { lineChart, type Chart } from '../../lib/cli/plot/chart.js';
+import { elboChart, parseElbo } from '../../lib/cli/plot/elbo.js';
+import { gammaSeries } from '../../lib/cli/plot/gamma.js';
+import { parseQualityResults, qualityChart } from '../../lib/cli/plot/quality.js';
+import { stripRecords } from '../../lib/cli/plot/strip.js';
+import { escapeText } from '../../lib/cli/plot/svg.js';
+import { varianceSeries } from '../../lib/cli/plot/variance.js';
+import { jump } from '../../lib/samplers/jump.js';
+import { samplers } from '../../lib/samplers/index.js';
+import { NoiseSchedule } from '../../lib/schedule/noise-schedule.js';
+import { analyticVariance, analyticVarianceBounds } from '../../lib/variance/analytic.js';
+import type { GammaTable } from '../../lib/variance/gamma.js';
+import { inModelSpace, strokes } from '../support/digits.js';
+import { dpm } from '../support/dpm.js';
+import { packagePath, temporaryFolder } from '../support/temporary.js';
+import { findAll, parseXml, type XmlElement } from '../support/xml.js';
+
+const folder = temporaryFolder();
+const mnist = packagePath('models/mnist');
+const linear = NoiseSchedule.linear();
+
+const group = (svg: XmlElement, name: string): XmlElement[] =>
+  findAll(svg, ({ attributes }) => attributes.class === name);
+const texts = (element: XmlElement): string[] =>
+  findAll(element, ({ name }) => name === 'text').map(({ text }) => text);
+
+const chart: Chart = {
+  title: 'Samples & <data>',
+  x: { label: 'steps "K"', scale: 'log', ticks: [5, 10, 100] },
+  y: { label: "distance d'", scale: 'linear' },
+  series: [
+    {
+      label: 'a < b',
+      points: [
+        [5, 1],
+        [10, 3],
+        [100, 2],
+      ],
+      markers: true,
+    },
+    {
+      label: 'floor',
+      points: [
+        [5, 0.5],
+        [100, 0.5],
+      ],
+      dashed: true,
+      reference: true,
+    },
+  ],
+};
+
+describe('a line chart', () => {
+  const source = lineChart(chart);
+  const svg = parseXml(source);
+
+  it('is one well-formed SVG with its labels, the same every time', () => {
+    expect(svg.name).toBe('svg');
+    expect(svg.attributes.xmlns).toBe('http://www.w3.org/2000/svg');
+    expect(texts(svg)).toEqual(expect.arrayContaining([chart.title, chart.x.label, chart.y.label]));
+    expect(source).toContain('Samples &amp; &lt;data&gt;');
+    expect(lineChart(chart)).toBe(source);
+  });
+
+  it('has a line, markers and a name for every series', () => {
+    const lines = group(svg, 'series');
+    expect(lines).toHaveLength(2);
+    // References lie below.
+    const [reference, own] = lines.map(({ children }) => children);
+    expect(own).toHaveLength(4);
+    expect(reference).toHaveLength(1);
+    expect(reference![0]!.attributes['stroke-dasharray']).toBe('5 5');
+    expect(own![0]!.attributes['stroke-dasharray']).toBeUndefined();
+    expect(own![0]!.attributes.d).toMatch(/^M84,[\d.]+L[\d.]+,[\d.]+L690,[\d.]+$/);
+    expect(texts(group(svg, 'legend')[0]!).sort()).toEqual(['a < b', 'floor']);
+  });
+
+  it('marks the chosen values of an axis, and round ones of another', () => {
+    expect(texts(group(svg, 'x-axis')[0]!)).toEqual(['5', '10', '100', chart.x.label]);
+    expect(texts(group(svg, 'y-axis')[0]!)).toEqual(['0.5', '1', '1.5', '2', '2.5', '3', chart.y.label]);
+  });
+
+  it('labels decades, with exponents where they are long', () => {
+    const points = [1e-7, 1e-3, 20].map((y, x): [number, number] => [x, y]);
+    const wide = { ...chart, x: { label: 'n', scale: 'linear' as const }, y: { label: 'y', scale: 'log' as const } };
+    const labels = texts(group(parseXml(lineChart({ ...wide, series: [{ label: 'a', points }] })), 'y-axis')[0]!);
+    expect(labels).toEqual(['1e-7', '1e-6', '1e-5', '1e-4', '0.001', '0.01', '0.1', '1', '10', 'y']);
+  });
+
+  it('has gaps where a value has no place, and shows points between gaps', () => {
+    const points = [1, NaN, 2, -1, 4, 8].map((y, x): [number, number] => [x, y]);
+    const log = parseXml(
+      lineChart({
+        ...chart,
+        x: { label: 'x', scale: 'linear' },
+        y: { label: 'y', scale: 'log' },
+        series: [{ label: 'a', points }],
+      }),
+    );
+    const [path, ...markers] = group(log, 'series')[0]!.children;
+    expect(path!.attributes.d!.match(/M/g)).toHaveLength(3);
+    expect(markers).toHaveLength(2);
+    expect(source).not.toMatch(/NaN|Infinity|undefined/);
+  });
+
+  it('tells 15 series apart and keeps their names apart', () => {
+    const series = Array.from({ length: 15 }, (_, i) => ({
+      label: `row ${i}`,
+      points: [
+        [5, 1],
+        [100, 1],
+      ] as [number, number][],
+      markers: true,
+    }));
+    const many = parseXml(lineChart({ ...chart, series }));
+    const styles = group(many, 'series').map(({ children }) => {
+      const [line, marker] = children;
+      return [line!.attributes.stroke, line!.attributes['stroke-dasharray'], marker!.attributes.d].join();
+    });
+    expect(new Set(styles).size).toBe(15);
+    const heights = findAll(group(many, 'legend')[0]!, ({ name }) => name === 'text').map(({ attributes }) =>
+      Number(attributes.y),
+    );
+    expect(new Set(heights).size).toBe(15);
+    heights.slice(1).forEach((height, i) => {
+      expect(height - heights[i]!).toBeGreaterThanOrEqual(19.99);
+    });
+    expect(Math.max(...heights)).toBeLessThan(490);
+  });
+
+  it('is refused when there is nothing to show', () => {
+    const series = [{ label: 'a', points: [[NaN, 1]] as [number, number][] }];
+    expect(() => lineChart({ ...chart, x: { label: 'K', scale: 'log' }, series })).toThrow(
+      /positive numbers on its x axis \(K\)/,
+    );
+  });
+
+  it('escapes every text', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), (text) => {
+        const parsed = parseXml(`<text a="${escapeText(text)}">${escapeText(text)}</text>`);
+        expect(parsed.attributes.a).toBe(parsed.text);
+        expect(parsed.text).toHaveLength(text.length);
+      }),
+    );
+    expect(escapeText('a\u0000\ud800')).toBe('a\ufffd\ufffd');
+  });
+
+  it('is well-formed whatever it shows', () => {
+    const value = fc.double();
+    const axis = fc.record({ label: fc.string(), scale: fc.constantFrom('linear' as const, 'log' as const) });
+    const series = fc.array(fc.record({ label: fc.string(), points: fc.array(fc.tuple(value, value)) }), {
+      maxLength: 30,
+    });
+    fc.assert(
+      fc.property(fc.record({ title: fc.string(), x: axis, y: axis, series }), (any) => {
+        let source = '';
+        try {
+          source = lineChart(any);
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
+          return;
+        }
+        expect(source).not.toMatch(/="[^"]*(NaN|Infinity)/);
+        expect(group(parseXml(source), 'series')).toHaveLength(any.series.length);
+      }),
+    );
+  });
+
+  it.each([5e-324, 1e-323, 1e99, -1e99])('shows %d', (y) => {
+    const axis = { label: '', scale: 'linear' as const };
+    const source = lineChart({ title: '', x: axis, y: axis, series: [{ label: '', points: [[0, y]] }] });
+    expect(source).not.toMatch(/="[^"]*(NaN|Infinity)/);
+    expect(group(parseXml(source), 'series')).toHaveLength(1);
+  });
+});
+
+describe('charts of variances', () => {
+  const gamma: GammaTable = {
+    schedule: 'linear',
+    numTrainTimesteps: 1000,
+    imagesPerStep: 1,
+    m: Float64Array.from(
+      { length: 1001 },
+      (_, n) => linear.betaBar(n) / (linear.alphaBar(n) * 0.25 + linear.betaBar(n)),
+    ),
+  };
+
+  it.each(['analytic-ddpm', 'analytic-ddim'] as const)('have the numbers of the library: %s', (sampler) => {
+    const series = varianceSeries(linear, { gamma, steps: 10, sampler, quantity: 'variance' });
+    const program = samplers[sampler](linear, { gamma, steps: 10, lastNoiseClip: null });
+    const values = new Map(series.map(({ label, points }) => [label, points]));
+    expect([...values.keys()]).toEqual([sampler, 'beta', 'beta-tilde', 'upper bound', 'lower bound']);
+    program.records.slice(0, -1).forEach(({ variance }, i) => {
+      const [t, value] = values.get(sampler)![i]!;
+      expect(value).toBeCloseTo(variance.kind === 'scalar' ? variance.deviation ** 2 : NaN, 14);
+      const s = i === 8 ? 1 : values.get(sampler)![i + 1]![0];
+      const step = jump(linear, { s, t }, sampler === 'analytic-ddpm' ? 1 : 0);
+      expect(value).toBe(analyticVariance(step, gamma.m[t]!));
+      expect(values.get('beta')![i]).toEqual([t, linear.betaBarBetween(s, t)]);
+      expect(values.get('beta-tilde')![i]![1]).toBeCloseTo(linear.posteriorVariance(s, t), 14);
+      expect(values.get('upper bound')![i]![1]).toBe(analyticVarianceBounds(step).high);
+      expect(values.get('lower bound')![i]![1]).toBe(analyticVarianceBounds(step).low);
+    });
+    expect(program.records).toHaveLength(10);
+    const deviations = varianceSeries(linear, { gamma, steps: 10, sampler });
+    expect(deviations[0]!.points[3]![1]).toBe(Math.sqrt(series[0]!.points[3]![1]));
+  });
+
+  it('need a jump', () => {
+    expect(() => varianceSeries(linear, { gamma, steps: 1 })).toThrow(/no jump between noisy states/);
+    expect(varianceSeries(linear, { gamma, steps: 5, trajectory: 'optimal' })[0]!.points).toHaveLength(4);
+  });
+
+  it('of gamma have Gamma where the schedule is known', () => {
+    const [scores, moments] = gammaSeries(gamma, linear);
+    expect(moments!.points[0]).toEqual([1, gamma.m[1]]);
+    expect(moments!.points).toHaveLength(1000);
+    expect(scores!.points[499]).toEqual([500, gamma.m[500]! / linear.betaBar(500)]);
+    expect(gammaSeries(gamma, null)).toEqual([moments]);
+  });
+});
+
+const cell = { row: 'ddim', label: 'DDIM & co', sampler: 'ddim', options: {}, steps: 10, samples: 100, seed: 0 };
+const results = {
+  floor: 8.465,
+  cells: [
+    { ...cell, frechet: 47.3, evaluations: 10, seconds: 1 },
+    { ...cell, steps: 5, frechet: 185.1, evaluations: 5, seconds: 1 },
+    { ...cell, row: 'unipc', label: 'UniPC', frechet: 37, evaluations: 10, seconds: 1 },
+  ],
+};
+
+describe('charts of quality', () => {
+  it('have a line for every row and the floor', () => {
+    const parsed = parseQualityResults(results, 'results.json');
+    expect(parsed.rows[0]).toEqual({
+      label: 'DDIM & co',
+      points: [
+        [5, 185.1],
+        [10, 47.3],
+      ],
+    });
+    const { series, x, y } = qualityChart(parsed);
+    expect(series.map(({ label }) => label)).toEqual(['DDIM & co', 'UniPC', 'floor: real images']);
+    expect(series[2]).toMatchObject({
+      dashed: true,
+      points: [
+        [5, 8.465],
+        [10, 8.465],
+      ],
+    });
+    expect([x.scale, y.scale, x.ticks]).toEqual(['log', 'log', [5, 10]]);
+    const single = { ...results, cells: results.cells.slice(2) };
+    expect(group(parseXml(lineChart(qualityChart(parseQualityResults(single, '')))), 'series')).toHaveLength(2);
+  });
+
+  it.each([
+    [null, /results\.json: results are a JSON object/],
+    [{ ...results, floor: '8' }, /results\.json: floor is "8"/],
+    [{ ...results, cells: {} }, /results\.json: cells is \{\}/],
+    [{ ...results, cells: [] }, /cells is \[\]/],
+    [{ ...results, cells: [7] }, /cells\[0\] has to be an object/],
+    [{ ...results, cells: [{ ...cell, frechet: null }] }, /cells\[0\]: frechet is null/],
+    [{ ...results, cells: [{ ...cell, frechet: -1 }] }, /cells\[0\]: frechet is -1/],
+    [{ ...results, cells: [{ ...cell, frechet: 1, steps: 0 }] }, /cells\[0\]: steps is 0/],
+    [{ ...results, cells: [{ ...cell, frechet: 1, label: 3 }] }, /cells\[0\]: label is 3/],
+    [{ ...results, cells: [{ frechet: 1 }] }, /cells\[0\]: row is missing/],
+  ])('refuse %j', (value, message) => {
+    expect(() => parseQualityResults(value, 'results.json')).toThrow(message);
+    expect(() => parseQualityResults(value, 'results.json')).toThrow(
+      expect.objectContaining({ code: 'ERR_DPM_CONFIG' }),
+    );
+  });
+});
+
+describe('charts of bounds', () => {
+  const bound = { sampler: 'ddpm', kl: [{ s: 1, t: 9, bits: 0.5 }], total: { bits: 3.25 } };
+
+  it('have a line for every sampler, with its total', () => {
+    const lines = [parseElbo(bound, 'a.json'), parseElbo({ ...bound, total: { bits: null } }, 'b.json')];
+    const { series } = elboChart(lines);
+    expect(series.map(({ label }) => label)).toEqual(['ddpm: 3.250 bits/dim', 'ddpm: infinite bits/dim']);
+    expect(series[0]!.points).toEqual([[9, 0.5]]);
+  });
+
+  it.each([
+    [[], /a\.json has to be a JSON object/],
+    [{ ...bound, kl: 1 }, /a\.json: kl is 1/],
+    [{ ...bound, kl: [null] }, /kl\[0\] has to be/],
+    [{ ...bound, kl: [{ t: 0.5, bits: 1 }] }, /kl\[0\]: t is 0\.5/],
+    [{ ...bound, kl: [{ t: 5, bits: 'x' }] }, /kl\[0\]: bits is "x"/],
+    [{ ...bound, total: 3 }, /total has to be/],
+    [{ ...bound, sampler: undefined }, /sampler is missing/],
+  ])('refuse %j', (value, message) => {
+    expect(() => parseElbo(value, 'a.json')).toThrow(message);
+    expect(() => parseElbo(value, 'a.json')).toThrow(expect.objectContaining({ code: 'ERR_DPM_CONFIG' }));
+  });
+});
+
+describe('records of a strip', () => {
+  it('go from the noise to the last record', () => {
+    expect(stripRecords(25, 6)).toEqual([0, 5, 10, 15, 20, 25]);
+    expect(stripRecords(3, 4)).toEqual([0, 1, 2, 3]);
+    expect(() => stripRecords(3, 5)).toThrow(/--columns is 5, it has to be from 2 to 4/);
+    expect(() => stripRecords(3, 1)).toThrow(/--columns is 1/);
+  });
+});
+
+describe('dpm plot', () => {
+  const out = (name: string): string => join(folder, name);
+  const data = out('images.safetensors');
+  beforeAll(async () => {
+    await writeSafetensors(data, { images: { shape: [3, 1, 28, 28], data: inModelSpace(strokes(3)) } });
+  });
+  const drawn = (path: string): XmlElement => parseXml(readFileSync(path, 'utf8'));
+  const cpu = ['--device', 'cpu'];
+
+  it('explains itself', async () => {
+    const help = await dpm('plot', '--help');
+    expect(help.code).toBe(0);
+    for (const kind of ['variance', 'gamma', 'quality', 'strip', 'elbo']) {
+      expect(help.stdout).toMatch(new RegExp(`^  ${kind} `, 'm'));
+      const own = await dpm('plot', kind, '--help');
+      expect(own.code).toBe(0);
+      expect(own.stdout).toMatch(new RegExp(`^Usage: dpm plot ${kind} `));
+    }
+    expect((await dpm('--help')).stdout).toMatch(/ {2}plot .*\n/);
+  });
+
+  it('variance', async () => {
+    const path = out('variance.svg');
+    const run = await dpm('plot', 'variance', mnist, ...cpu, '--steps', '10', '--out', path, '--json');
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(run.stdout)).toEqual({ out: path });
+    expect(group(drawn(path), 'series')).toHaveLength(5);
+    const args = ['--sampler', 'analytic-ddim', '--quantity', 'variance', '--trajectory', 'quadratic'];
+    const gamma = join(mnist, 'gamma.json');
+    expect((await dpm('plot', 'variance', mnist, ...cpu, ...args, '--gamma', gamma, '--out', path)).code).toBe(0);
+    expect(texts(drawn(path))).toContain('Reverse variances, 50 steps');
+  });
+
+  it('gamma, with and without a model', async () => {
+    const path = out('gamma.svg');
+    expect((await dpm('plot', 'gamma', mnist, ...cpu, '--out', path)).code).toBe(0);
+    expect(group(drawn(path), 'series')).toHaveLength(2);
+    expect((await dpm('plot', 'gamma', '--gamma', join(mnist, 'gamma.json'), '--out', path)).code).toBe(0);
+    expect(group(drawn(path), 'series')).toHaveLength(1);
+  });
+
+  it('quality', async () => {
+    const [source, path] = [out('results.json'), out('quality.svg')];
+    writeFileSync(source, JSON.stringify(results));
+    expect(await dpm('plot', 'quality', source, '--out', path)).toEqual({ code: 0, stdout: `${path}\n`, stderr: '' });
+    expect(group(drawn(path), 'series')).toHaveLength(3);
+    expect(texts(drawn(path))).toContain('DDIM & co');
+  });
+
+  it('strip, whose last column is what dpm sample draws', async () => {
+    const [path, sampled] = [out('strip.png'), out('sampled.png')];
+    const sampling = ['--sampler', 'analytic-ddpm', '--steps', '5', '--seed', '7', '--count', '2'];
+    const strip = await dpm('plot', 'strip', mnist, ...cpu, ...sampling, '--columns', '4', '--out', path);
+    expect(strip).toMatchObject({ code: 0, stderr: '' });
+    const picture = decode(readFileSync(path));
+    expect(picture).toMatchObject({ width: 4 * 30 - 2, height: 2 * 30 - 2, channels: 1 });
+    expect((await dpm('sample', mnist, ...cpu, ...sampling, '--out', sampled)).code).toBe(0);
+    const grid = decode(readFileSync(sampled));
+    const row = (from: typeof grid, y: number, left: number): number[] =>
+      Array.from({ length: 28 }, (_, x) => from.data[y * from.width + left + x]!);
+    for (let y = 0; y < 28; ++y) expect(row(picture, y, 90)).toEqual(row(grid, y, 0));
+    expect(row(picture, 14, 0)).not.toEqual(row(picture, 14, 90));
+  });
+
+  it('elbo, of a model and of saved bounds', async () => {
+    const path = out('elbo.svg');
+    const bound = ['--data', data, '--steps', '4', '--samples', '2'];
+    const names = 'ancestral,ddpm:beta-tilde,analytic-ddpm,npr-ddpm';
+    const run = await dpm('plot', 'elbo', mnist, ...cpu, ...bound, '--sampler', names, '--out', path);
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    expect(group(drawn(path), 'series')).toHaveLength(4);
+    const saved = out('nll.json');
+    writeFileSync(saved, (await dpm('nll', mnist, ...cpu, ...bound, '--sampler', 'sn-ddpm', '--json')).stdout);
+    expect((await dpm('plot', 'elbo', '--from', `${saved},${saved}`, '--out', path)).code).toBe(0);
+    expect(group(drawn(path), 'series')).toHaveLength(2);
+    expect(texts(drawn(path)).filter((text) => text.startsWith('sn-ddpm: '))).toHaveLength(2);
+  });
+
+  it.each<[string[], number, RegExp]>([
+    [[], 2, /dpm plot takes one of variance, gamma/],
+    [['pie'], 2, /'pie' is not something to plot/],
+    [['constructor'], 2, /'constructor' is not something to plot/],
+    [['quality'], 2, /dpm plot quality takes RESULTS\.json/],
+    [['quality', 'no.json', '--out', 'x.png'], 2, /--out x\.png has to be a \.svg file/],
+    [['quality', 'no.json', '--out', 'x.svg'], 1, /\[ERR_DPM_FILE\].*no\.json/],
+    [['strip', mnist, '--out', 'x.svg'], 2, /--out x\.svg has to be a \.png file/],
+    [['strip', mnist, '--out', 'x.png', '--columns', '40', ...cpu], 2, /--columns is 40/],
+    [['strip', mnist, '--out', 'x.png', '--count', '0', ...cpu], 2, /count is 0/],
+    [['variance', mnist], 2, /--out is missing/],
+    [['variance', mnist, '--out', 'x.svg', '--sampler', 'ddim'], 2, /--sampler is 'ddim'/],
+    [['gamma', '--out', 'x.svg'], 2, /give MODEL, --gamma or both/],
+    [['elbo', '--out', 'x.svg'], 2, /either MODEL or --from/],
+    [['elbo', mnist, '--out', 'x.svg', '--from', 'a.json'], 2, /either MODEL or --from/],
+    [['elbo', mnist, '--out', 'x.svg', '--steps', '3'], 2, /--data is missing/],
+    [['elbo', mnist, '--out', 'x.svg', '--steps', '3', '--data', 'd', '--sampler', 'ddim'], 2, /infinite/],
+    [['elbo', mnist, '--out', 'x.svg', '--steps', '3', '--data', 'd', '--sampler', 'ddpm:x'], 2, /only ddpm has/],
+  ])('%j is refused', async (args, code, message) => {
+    const outcome = await dpm('plot', ...args);
+    expect(outcome.stderr).toMatch(message);
+    expect(outcome.code).toBe(code);
+    expect(existsSync('x.svg') || existsSync('x.png')).toBe(false);
+  });
+});
