@@ -2,8 +2,20 @@ import { at } from '../arrays.js';
 import { DpmError } from '../errors.js';
 import { ConfigReader } from './config-reader.js';
 
-export const downBlockTypes = ['DownBlock2D', 'AttnDownBlock2D', 'ResnetDownsampleBlock2D'] as const;
-export const upBlockTypes = ['UpBlock2D', 'AttnUpBlock2D', 'ResnetUpsampleBlock2D'] as const;
+export const downBlockTypes = [
+  'DownBlock2D',
+  'AttnDownBlock2D',
+  'ResnetDownsampleBlock2D',
+  'SkipDownBlock2D',
+  'AttnSkipDownBlock2D',
+] as const;
+export const upBlockTypes = [
+  'UpBlock2D',
+  'AttnUpBlock2D',
+  'ResnetUpsampleBlock2D',
+  'SkipUpBlock2D',
+  'AttnSkipUpBlock2D',
+] as const;
 
 /** The fields of a diffusers `UNet2DModel` that are supported, checked. */
 export interface DiffusersConfig {
@@ -12,6 +24,8 @@ export interface DiffusersConfig {
   inChannels: number;
   outChannels: number;
   centerInput: boolean;
+  /** Fourier features of the noise level, by which the output is divided, instead of sinusoids of a time. */
+  fourier: boolean;
   freqShift: number;
   flipSinToCos: boolean;
   timeEmbedding: number;
@@ -97,7 +111,6 @@ function checkFields(config: ConfigReader): void {
       throw new DpmError('ERR_DPM_UNSUPPORTED', `${config.source}: the field ${name} is not supported`);
     }
   }
-  config.choice('time_embedding_type', 'positional', ['positional']);
   config.choice('act_fn', 'silu', ['silu', 'swish']);
   if ((config.raw('class_embed_type') ?? null) !== null) throw config.unsupported('class_embed_type', 'null');
 }
@@ -186,6 +199,7 @@ export function parseDiffusersConfig(raw: Readonly<Record<string, unknown>>, sou
     inChannels: config.integer('in_channels', 3, channelRange),
     outChannels: config.integer('out_channels', 3, channelRange),
     centerInput: config.boolean('center_input_sample', false),
+    fourier: config.choice('time_embedding_type', 'positional', ['positional', 'fourier']) === 'fourier',
     freqShift: config.number('freq_shift', 0),
     flipSinToCos: config.boolean('flip_sin_to_cos', true),
     timeEmbedding: config.integerOrNull('time_embedding_dim', null, channelRange) ?? 4 * (channels[0] ?? 0),

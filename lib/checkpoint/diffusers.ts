@@ -1,6 +1,7 @@
 import { at } from '../arrays.js';
 import { DpmError } from '../errors.js';
-import type { NativeBlock, NativeUNet } from '../native.js';
+import type { NativeBlock, NativeResampling, NativeUNet } from '../native.js';
+import { quarterGroups } from './block-list.js';
 import type { DiffusersConfig } from './diffusers-config.js';
 
 /** Builds the blocks of a `UNet2DModel` in the order they run. */
@@ -31,20 +32,27 @@ class BlockBuilder {
     name: string,
     inChannels: number,
     outChannels: number,
-    resample: 'none' | 'mean' | 'nearest' = 'none',
-    scale = 1,
+    options: {
+      resample?: 'none' | NativeResampling;
+      scale?: number;
+      groups?: [number, number];
+      shortcut?: boolean;
+    } = {},
   ): void {
+    const { resample = 'none', scale = 1, groups, shortcut = false } = options;
     this.blocks.push({
       kind: 'residual',
       name,
       inChannels,
       outChannels,
-      groups1: this.groupsFor(inChannels, name),
-      groups2: this.groupsFor(outChannels, name),
+      groups1:
+        groups === undefined ? this.groupsFor(inChannels, name) : this.checkedGroups(groups[0], inChannels, name),
+      groups2:
+        groups === undefined ? this.groupsFor(outChannels, name) : this.checkedGroups(groups[1], outChannels, name),
       epsilon: this.config.epsilon,
       timeMode: this.config.scaleShift ? 'scale-shift' : 'add',
       resample,
-      shortcut: inChannels === outChannels ? 'identity' : 'convolution',
+      shortcut: shortcut || inChannels !== outChannels ? 'convolution' : 'identity',
       scale,
     });
   }
@@ -68,6 +76,10 @@ class BlockBuilder {
   down(level: number): void {
     const { channels, downBlocks, layers, padding } = this.config;
     const type = at(downBlocks, level);
+    if (type === 'SkipDownBlock2D' || type === 'AttnSkipDownBlock2D') {
+      this.skipDown(level, type === 'AttnSkipDownBlock2D');
+      return;
+    }
     const width = at(channels, level);
     const prefix = `down_blocks.${level}`;
     for (let layer = 0; layer < layers; ++layer) {
@@ -82,7 +94,7 @@ class BlockBuilder {
     if (level === channels.length - 1) return;
     const byResidual =
       type === 'ResnetDownsampleBlock2D' || (type === 'AttnDownBlock2D' && this.config.downsample === 'resnet');
-    if (byResidual) this.residual(`${prefix}.downsamplers.0`, width, width, 'mean');
+    if (byResidual) this.residual(`${prefix}.downsamplers.0`, width, width, { resample: 'mean' });
     else this.blocks.push({ kind: 'downsample', name: `${prefix}.downsamplers.0.conv`, channels: width, padding });
     this.push();
   }
@@ -90,9 +102,74 @@ class BlockBuilder {
   middle(): void {
     const { channels, midScale, addAttention } = this.config;
     const width = at(channels, channels.length - 1);
-    this.residual('mid_block.resnets.0', width, width, 'none', midScale);
+    this.residual('mid_block.resnets.0', width, width, { scale: midScale });
     if (addAttention) this.attention('mid_block.attentions.0', width, this.middleGroups(width), midScale);
-    this.residual('mid_block.resnets.1', width, width, 'none', midScale);
+    this.residual('mid_block.resnets.1', width, width, { scale: midScale });
+  }
+
+  /** NCSN++'s encoder block, beside which the image is made smaller (Song et al. 2021). */
+  private skipDown(level: number, attends: boolean): void {
+    const { channels, layers, inChannels } = this.config;
+    const width = at(channels, level);
+    const prefix = `down_blocks.${level}`;
+    for (let layer = 0; layer < layers; ++layer) {
+      const from = layer > 0 ? width : at(channels, Math.max(level - 1, 0));
+      const groups: [number, number] = [quarterGroups(from), quarterGroups(width)];
+      this.residual(`${prefix}.resnets.${layer}`, from, width, { scale: Math.SQRT1_2, groups });
+      if (attends) this.attention(`${prefix}.attentions.${layer}`, width, 32, Math.SQRT1_2);
+      this.push();
+    }
+    if (level === channels.length - 1) return;
+    const groups: [number, number] = [quarterGroups(width), quarterGroups(width)];
+    this.residual(`${prefix}.resnet_down`, width, width, {
+      resample: 'fir-down',
+      scale: Math.SQRT1_2,
+      groups,
+      shortcut: true,
+    });
+    this.blocks.push({ kind: 'image-resample', method: 'fir-down' });
+    const name = `${prefix}.skip_conv`;
+    this.blocks.push({ kind: 'image-combine', name, from: inChannels, channels: width, method: 'sum' });
+    this.push();
+  }
+
+  /** NCSN++'s decoder block, which adds its part of the image to the result. */
+  private skipUp(index: number, attends: boolean): void {
+    const { channels, layers, outChannels, epsilon } = this.config;
+    const levels = channels.length;
+    const level = levels - 1 - index;
+    const width = at(channels, level);
+    const prefix = `up_blocks.${index}`;
+    for (let layer = 0; layer <= layers; ++layer) {
+      const from = layer > 0 ? width : at(channels, Math.min(level + 1, levels - 1));
+      const skip = layer < layers ? width : at(channels, Math.max(level - 1, 0));
+      // The library divides the skip's channels alone by 4 in blocks with attention.
+      const first = attends ? Math.min(from + Math.floor(skip / 4), 32) : quarterGroups(from + skip);
+      this.blocks.push({ kind: 'pop' });
+      this.residual(`${prefix}.resnets.${layer}`, from + skip, width, {
+        scale: Math.SQRT1_2,
+        groups: [first, quarterGroups(width)],
+      });
+    }
+    if (attends) this.attention(`${prefix}.attentions.0`, width, 32, Math.SQRT1_2);
+    if (index > 0) this.blocks.push({ kind: 'result-resample', method: 'fir-up' });
+    if (level === 0) return;
+    const groups = quarterGroups(width);
+    this.blocks.push({
+      kind: 'result-add',
+      norm: `${prefix}.skip_norm`,
+      name: `${prefix}.skip_conv`,
+      channels: width,
+      to: outChannels,
+      groups,
+      epsilon,
+    });
+    this.residual(`${prefix}.resnet_up`, width, width, {
+      resample: 'fir-up',
+      scale: Math.SQRT1_2,
+      groups: [groups, groups],
+      shortcut: true,
+    });
   }
 
   /** The middle attention has a norm when the configuration asks for one, or by default without scale and shift. */
@@ -107,6 +184,10 @@ class BlockBuilder {
     const levels = channels.length;
     const level = levels - 1 - index;
     const type = at(upBlocks, index);
+    if (type === 'SkipUpBlock2D' || type === 'AttnSkipUpBlock2D') {
+      this.skipUp(index, type === 'AttnSkipUpBlock2D');
+      return;
+    }
     const width = at(channels, level);
     const prefix = `up_blocks.${index}`;
     for (let layer = 0; layer <= layers; ++layer) {
@@ -122,7 +203,7 @@ class BlockBuilder {
     if (level === 0) return;
     const byResidual =
       type === 'ResnetUpsampleBlock2D' || (type === 'AttnUpBlock2D' && this.config.upsample === 'resnet');
-    if (byResidual) this.residual(`${prefix}.upsamplers.0`, width, width, 'nearest');
+    if (byResidual) this.residual(`${prefix}.upsamplers.0`, width, width, { resample: 'nearest' });
     else this.blocks.push({ kind: 'upsample', name: `${prefix}.upsamplers.0.conv`, channels: width });
   }
 }
@@ -152,20 +233,24 @@ export function diffusersNetwork(config: DiffusersConfig, source: string): Nativ
     baseChannels: base,
     centerInput: config.centerInput,
     time: {
-      channels: base,
+      channels: config.fourier ? 2 * base : base,
       embedding: config.timeEmbedding,
       shift: config.freqShift,
-      order: config.flipSinToCos ? 'cos-sin' : 'sin-cos',
+      // The library's Fourier features have the sines first, whatever its configuration says.
+      order: config.flipSinToCos && !config.fourier ? 'cos-sin' : 'sin-cos',
+      fourier: config.fourier ? 'logarithmic' : null,
     },
     classes: config.classes,
     blocks: builder.blocks,
     output: { groups: builder.groupsFor(base, 'conv_norm_out'), epsilon: config.epsilon },
+    divisor: config.fourier ? 'time' : null,
     head: null,
   };
 }
 
 const oldPrefixes: readonly [RegExp, string][] = [
   [/^time_steps\./, 'time_proj.'],
+  [/^time_proj\.W$/, 'time_proj.weight'],
   [/^mid\./, 'mid_block.'],
   [/^downsample_blocks\./, 'down_blocks.'],
   [/^upsample_blocks\./, 'up_blocks.'],

@@ -95,11 +95,11 @@ describe('networks of diffusers', () => {
   });
 
   it.each([
-    [{ time_embedding_type: 'fourier' }, 'ERR_DPM_UNSUPPORTED', /time_embedding_type/],
+    [{ time_embedding_type: 'learned' }, 'ERR_DPM_UNSUPPORTED', /time_embedding_type/],
     [{ class_embed_type: 'timestep' }, 'ERR_DPM_UNSUPPORTED', /class_embed_type/],
     [{ act_fn: 'gelu' }, 'ERR_DPM_UNSUPPORTED', /act_fn/],
     [
-      { down_block_types: ['SkipDownBlock2D', 'DownBlock2D', 'DownBlock2D', 'DownBlock2D'] },
+      { down_block_types: ['CrossAttnDownBlock2D', 'DownBlock2D', 'DownBlock2D', 'DownBlock2D'] },
       'ERR_DPM_UNSUPPORTED',
       /SkipDownBlock2D/,
     ],
