@@ -1,0 +1,94 @@
+import type { FileHandle } from 'node:fs/promises';
+
+import { DpmError } from '../../errors.js';
+import { readExactly } from '../../files.js';
+import { PickleStream } from './pickle-stream.js';
+import { shortKey, StorageTable } from './storage-table.js';
+import type { PytorchStorage } from './tensor.js';
+import type { PickleValue } from './values.js';
+
+const MAGIC = 0x1950a86a20f9469cfc6cn;
+const PROTOCOL = 1001;
+
+async function checkPreamble(stream: PickleStream, path: string): Promise<void> {
+  const plain = async (what: string): Promise<PickleValue> => (await stream.next(what, () => null)).value;
+  if ((await plain('magic number')) !== MAGIC) {
+    throw new DpmError(
+      'ERR_DPM_FILE_HEADER',
+      `${path} is a pickle, not a PyTorch file: it does not begin with PyTorch's magic number`,
+    );
+  }
+  const version = await plain('protocol version');
+  if (version !== PROTOCOL) {
+    throw new DpmError('ERR_DPM_UNSUPPORTED', `${path} does not have version ${PROTOCOL} of PyTorch's old file format`);
+  }
+  const system = await plain('system');
+  if (!(system instanceof Map) || system.get('little_endian') !== true) {
+    throw new DpmError(
+      'ERR_DPM_UNSUPPORTED',
+      `${path} is not from a little-endian machine; load it there and save it with torch.save of PyTorch 1.6 or newer`,
+    );
+  }
+}
+
+/** The keys behind the objects, in the order of their bytes: those of the storages, each once. */
+function storageOrder(path: string, keys: PickleValue, storages: StorageTable): PytorchStorage[] {
+  const seen = new Set<PickleValue>();
+  const order: PytorchStorage[] = [];
+  for (const key of Array.isArray(keys) ? keys : [null]) {
+    const storage = typeof key === 'string' ? storages.byKey.get(key) : undefined;
+    if (storage === undefined || seen.has(key)) {
+      const name = typeof key === 'string' ? `'${shortKey(key)}'` : 'without a name';
+      throw new DpmError('ERR_DPM_FILE_HEADER', `${path}: storage ${name} is listed twice, or no tensor uses it`);
+    }
+    seen.add(key);
+    order.push(storage);
+  }
+  for (const key of storages.byKey.keys()) {
+    if (!seen.has(key)) {
+      throw new DpmError('ERR_DPM_TENSOR_MISSING', `${path}: storage '${shortKey(key)}' is not in the file`);
+    }
+  }
+  return order;
+}
+
+/** Storages lie behind each other, each behind its number of elements. Returns where the last one ends. */
+async function placeStorages(
+  file: FileHandle,
+  path: string,
+  order: readonly PytorchStorage[],
+  start: number,
+  size: number,
+): Promise<number> {
+  let position = start;
+  for (const storage of order) {
+    const name = `storage '${shortKey(storage.key)}'`;
+    const end = position + 8 + storage.bytes;
+    if (end > size) {
+      throw new DpmError('ERR_DPM_FILE_TRUNCATED', `${path} has ${size} bytes, ${name} needs ${end}`);
+    }
+    const count = Buffer.from(await readExactly(file, path, position, 8)).readBigInt64LE();
+    if (count !== BigInt(storage.elements)) {
+      throw new DpmError(
+        'ERR_DPM_TENSOR_SIZE',
+        `${path}: ${name} is preceded by the number ${count}, its tensors say ${storage.elements}`,
+      );
+    }
+    storage.place(position + 8);
+    position = end;
+  }
+  return position;
+}
+
+/** Reads the form of PyTorch before 1.6: pickles and storages behind each other. */
+export async function readLegacyForm(file: FileHandle, path: string, size: number): Promise<PickleValue> {
+  const stream = new PickleStream(file, path, size);
+  await checkPreamble(stream, path);
+  const { value, storages } = await stream.next('objects', () => new StorageTable(size, 'legacy'));
+  const { value: keys } = await stream.next('storage keys', () => null);
+  const order = storageOrder(path, keys, storages);
+  const end = await placeStorages(file, path, order, stream.position, size);
+  if (end !== size)
+    throw new DpmError('ERR_DPM_FILE_HEADER', `${path} has ${size - end} bytes behind its last storage`);
+  return value;
+}

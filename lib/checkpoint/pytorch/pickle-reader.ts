@@ -1,0 +1,98 @@
+import { DpmError } from '../../errors.js';
+import { MAX_LINE } from './limits.js';
+
+const latin1 = new TextDecoder('latin1');
+
+/** The bytes at hand end inside a pickle that may go on behind them. */
+export class MoreBytesNeeded extends Error {
+  /** @param bytes - how many are needed at least, counted from the start of the pickle */
+  constructor(readonly bytes: number) {
+    super(`${bytes} bytes are needed`);
+  }
+}
+
+/** Bytes of a pickle, read from front to back; nothing is taken that is not there. */
+export class PickleReader {
+  position = 0;
+  private readonly view: DataView;
+
+  /**
+   * @param where - the file, and the part of it, for messages
+   * @param bytes - the pickle's first bytes
+   * @param available - how many it can have at most, at least `bytes.length`
+   * @param base - where it begins, for messages
+   */
+  constructor(
+    readonly where: string,
+    private readonly bytes: Uint8Array,
+    private readonly available: number,
+    readonly base: number,
+  ) {
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Advances over `length` bytes and returns where they begin. */
+  private advance(length: number): number {
+    const begin = this.position;
+    this.require(begin + length);
+    this.position = begin + length;
+    return begin;
+  }
+
+  private require(end: number): void {
+    if (end <= this.bytes.length) return;
+    if (end <= this.available) throw new MoreBytesNeeded(end);
+    throw new DpmError(
+      'ERR_DPM_FILE_TRUNCATED',
+      `${this.where} ends at byte ${this.base + this.available}, its pickle needs ${this.base + end}`,
+    );
+  }
+
+  u8(): number {
+    return this.view.getUint8(this.advance(1));
+  }
+
+  u16(): number {
+    return this.view.getUint16(this.advance(2), true);
+  }
+
+  u32(): number {
+    return this.view.getUint32(this.advance(4), true);
+  }
+
+  i32(): number {
+    return this.view.getInt32(this.advance(4), true);
+  }
+
+  /** An unsigned integer of 8 bytes. Beyond 2^53 it is rounded, to a number larger than any file. */
+  u64(): number {
+    return Number(this.view.getBigUint64(this.advance(8), true));
+  }
+
+  f64BigEndian(): number {
+    return this.view.getFloat64(this.advance(8), false);
+  }
+
+  take(length: number): Uint8Array {
+    const begin = this.advance(length);
+    return this.bytes.subarray(begin, begin + length);
+  }
+
+  /** Checks that `length` more bytes can be there, without taking them. */
+  announce(length: number): void {
+    if (this.position + length > this.available) this.require(this.position + length);
+  }
+
+  /** The text up to the next line feed, or undefined if it is longer than any line should be. */
+  line(): string | undefined {
+    const limit = this.position + MAX_LINE;
+    const end = this.bytes.subarray(this.position, limit).indexOf(0x0a);
+    if (end < 0) {
+      if (limit > this.bytes.length) this.require(this.bytes.length + 1);
+      return undefined;
+    }
+    const text = this.take(end);
+    this.position += 1;
+    return latin1.decode(text);
+  }
+}

@@ -1,0 +1,100 @@
+import { listNames } from '../../arrays.js';
+import { DpmError } from '../../errors.js';
+import type { Checkpoint } from '../checkpoint.js';
+import type { PytorchFile } from './pytorch-file.js';
+import { PytorchTensor } from './tensor.js';
+import { describe, type PickleKey, type PickleValue } from './values.js';
+
+/** The way from the root of a file to a value: keys of dictionaries and indices of lists. */
+export type PicklePath = readonly (string | number)[];
+
+/** The tensors of one dictionary or list, not of those inside it. */
+export interface StateDict {
+  /** By key; tensors of a list by their index. */
+  tensors: Map<string, PytorchTensor>;
+  /** Names of entries that are no tensors. */
+  skipped: string[];
+}
+
+type Entry = readonly [PickleKey, PickleValue];
+
+function entriesOf(value: PickleValue): Entry[] | undefined {
+  if (value instanceof Map) return [...value];
+  return Array.isArray(value) ? [...value.entries()] : undefined;
+}
+
+function step(value: PickleValue, key: string | number): PickleValue | undefined {
+  if (value instanceof Map) return value.get(key);
+  return Array.isArray(value) && typeof key === 'number' ? value[key] : undefined;
+}
+
+function shownPath(path: PicklePath): string {
+  return path.length === 0 ? 'the root' : path.map((key) => JSON.stringify(key)).join(' > ');
+}
+
+/**
+ * The value at a path of keys and indices.
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING` listing the keys there are.
+ */
+export function valueAt(file: PytorchFile, path: PicklePath): PickleValue {
+  let value = file.root;
+  for (const [depth, key] of path.entries()) {
+    const next = step(value, key);
+    if (next === undefined) {
+      const keys = entriesOf(value)?.map(([each]) => String(each));
+      throw new DpmError(
+        'ERR_DPM_TENSOR_MISSING',
+        `${file.path}: ${shownPath(path.slice(0, depth))} has no entry ${JSON.stringify(key)}; it ${keys === undefined ? `is ${describe(value)}` : `has: ${listNames(keys) || 'none'}`}`,
+      );
+    }
+    value = next;
+  }
+  return value;
+}
+
+/**
+ * The tensors of the dictionary (or list) at `path`, by name, in the order of the file.
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING` when nothing is there or it is neither, `ERR_DPM_UNSUPPORTED` when two
+ * keys have one name (1 and '1').
+ */
+export function tensorsOf(file: PytorchFile, path: PicklePath = []): StateDict {
+  const value = valueAt(file, path);
+  const entries = entriesOf(value);
+  if (entries === undefined) {
+    throw new DpmError(
+      'ERR_DPM_TENSOR_MISSING',
+      `${file.path}: ${shownPath(path)} is ${describe(value)}, not a dictionary of tensors`,
+    );
+  }
+  const result: StateDict = { tensors: new Map(), skipped: [] };
+  for (const [key, entry] of entries) {
+    const name = String(key);
+    if (!(entry instanceof PytorchTensor)) result.skipped.push(name);
+    else if (result.tensors.has(name)) {
+      throw new DpmError('ERR_DPM_UNSUPPORTED', `${file.path}: two keys of ${shownPath(path)} are called '${name}'`);
+    } else result.tensors.set(name, entry);
+  }
+  return result;
+}
+
+/**
+ * Tensors of a PyTorch file as a checkpoint, whose weights the engine maps out of the file where they lie.
+ *
+ * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming a tensor whose values do not lie in C order.
+ */
+export function pytorchCheckpoint(file: PytorchFile, tensors: ReadonlyMap<string, PytorchTensor>): Checkpoint {
+  const checkpoint: Checkpoint = { files: [file.path], tensors: new Map() };
+  for (const [name, tensor] of tensors) {
+    const { dtype, shape, stride, offset, bytes } = tensor;
+    if (!tensor.isContiguous) {
+      throw new DpmError(
+        'ERR_DPM_UNSUPPORTED',
+        `${file.path}: tensor '${name}' [${shape.join(', ')}] lies in the file with strides [${stride.join(', ')}]; 'dpm convert' makes all tensors contiguous`,
+      );
+    }
+    checkpoint.tensors.set(name, { dtype, shape: [...shape], offset, bytes, file: 0 });
+  }
+  return checkpoint;
+}

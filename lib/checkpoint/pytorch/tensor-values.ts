@@ -1,0 +1,56 @@
+import { elementCount } from '../../arrays.js';
+import { DpmError } from '../../errors.js';
+import { dtypeBytes } from '../safetensors.js';
+import { readFloats } from '../tensor-data.js';
+import type { PytorchFile } from './pytorch-file.js';
+import type { PytorchTensor } from './tensor.js';
+
+/** Values an expanded tensor may have beyond those of its storage: axes of stride 0 cost a file nothing. */
+const MAX_EXPANDED = 2 ** 28;
+
+/** Copies elements at `stride` into C order. */
+function gather(source: Float32Array, shape: readonly number[], stride: readonly number[]): Float32Array {
+  const result = new Float32Array(elementCount(shape));
+  const inner = shape.at(-1) ?? 1;
+  const innerStride = stride.at(-1) ?? 0;
+  const index = shape.slice(0, -1).fill(0);
+  let start = 0;
+  for (let done = 0; done < result.length;) {
+    for (let i = 0; i < inner; ++i) result[done++] = source[start + i * innerStride] ?? Number.NaN;
+    for (let axis = index.length - 1; axis >= 0; --axis) {
+      const next = (index[axis] ?? 0) + 1;
+      const step = stride[axis] ?? 0;
+      if (next < (shape[axis] ?? 1)) {
+        index[axis] = next;
+        start += step;
+        break;
+      }
+      index[axis] = 0;
+      start -= (next - 1) * step;
+    }
+  }
+  return result;
+}
+
+/**
+ * A tensor's values as float32 in C order, whatever its dtype and strides.
+ *
+ * @param name - for messages
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SIZE` for a tensor that expands a small storage without measure,
+ * `ERR_DPM_FILE_TRUNCATED` when the file has become shorter.
+ */
+export async function readPytorchFloats(file: PytorchFile, name: string, tensor: PytorchTensor): Promise<Float32Array> {
+  const { dtype, shape, stride, offset, span, storage } = tensor;
+  const count = elementCount(shape);
+  if (count > Math.max(MAX_EXPANDED, storage.elements)) {
+    throw new DpmError(
+      'ERR_DPM_TENSOR_SIZE',
+      `${file.path}: tensor '${name}' [${shape.join(', ')}] makes ${count} values of a storage of ${storage.elements}`,
+    );
+  }
+  if (count === 0) return new Float32Array(0);
+  // All from the first element to the last, as a vector.
+  const run = { dtype, shape: [span], offset, bytes: span * dtypeBytes[dtype] };
+  const { data } = await readFloats({ path: file.path, metadata: new Map(), tensors: new Map([[name, run]]) }, name);
+  return tensor.isContiguous ? data : gather(data, shape, stride);
+}

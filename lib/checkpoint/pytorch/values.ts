@@ -1,0 +1,80 @@
+import type { DpmErrorCode } from '../../errors.js';
+import type { Dtype } from '../safetensors.js';
+import { PytorchStorage, PytorchTensor } from './tensor.js';
+
+/** What can be the key of a dictionary. Integers beyond 2^53 are bigints, all others numbers. */
+export type PickleKey = null | boolean | number | bigint | string;
+
+/**
+ * What a PyTorch file can hold. Tuples are frozen arrays, dtypes of PyTorch strings like `torch.float32`. No value contains
+ * itself, and no walk through all of it is deeper than 128 containers.
+ */
+export type PickleValue = PickleKey | Uint8Array | PickleValue[] | Map<PickleKey, PickleValue> | PytorchTensor;
+
+/** What values on the stack of a pickle can be: what is in the result, and what only calls are made of. */
+export type MachineValue =
+  | PickleKey
+  | Uint8Array
+  | MachineValue[]
+  | Map<PickleKey, MachineValue>
+  | PytorchTensor
+  | PytorchStorage
+  | StorageClass
+  | Callable
+  | NumpyDtype;
+
+/** What a call may do besides returning a value. */
+export interface CallContext {
+  /** Ends the reading with a message that names the file and the place in it. */
+  fail: (problem: string, code?: DpmErrorCode) => never;
+  /** Counts work that the length of the pickle does not bound. */
+  spend: (values: number) => void;
+  newDictionary: () => Map<PickleKey, MachineValue>;
+  setItem: (dictionary: Map<PickleKey, MachineValue>, key: MachineValue, value: MachineValue) => void;
+}
+
+/** A global that can be called. */
+export class Callable {
+  constructor(
+    readonly name: string,
+    readonly call: (args: readonly MachineValue[], context: CallContext) => MachineValue,
+  ) {}
+}
+
+/** A global that says what elements a storage has. */
+export class StorageClass {
+  constructor(
+    readonly name: string,
+    readonly dtype: Dtype | null,
+  ) {}
+}
+
+/** The dtype of a number that numpy wrote. */
+export class NumpyDtype {
+  readonly name: string;
+  constructor(readonly code: string) {
+    this.name = `numpy.dtype('${code}')`;
+  }
+}
+
+/** What a value of any kind is, for messages. */
+export function describe(value: unknown): string {
+  if (value === null || value === undefined) return 'None';
+  if (Array.isArray(value)) return Object.isFrozen(value) ? 'a tuple' : 'a list';
+  if (value instanceof Map) return 'a dictionary';
+  if (value instanceof Uint8Array) return 'bytes';
+  if (value instanceof PytorchTensor) return 'a tensor';
+  if (value instanceof PytorchStorage) return 'a storage';
+  if (value instanceof Callable || value instanceof StorageClass || value instanceof NumpyDtype) return value.name;
+  return typeof value === 'string' ? 'a string' : `${value as boolean | number | bigint}`;
+}
+
+/** Whether a value is a tuple, which is a frozen array here. */
+export function isTuple(value: MachineValue | undefined): value is MachineValue[] {
+  return Array.isArray(value) && Object.isFrozen(value);
+}
+
+/** Whether a value is an integer that can be a size or an offset. */
+export function isCount(value: MachineValue | undefined): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}

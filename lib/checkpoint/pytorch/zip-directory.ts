@@ -1,0 +1,182 @@
+import type { FileHandle } from 'node:fs/promises';
+
+import { DpmError } from '../../errors.js';
+import { readExactly } from '../../files.js';
+import type { ZipEnd } from './zip-end.js';
+
+const ENTRY_BYTES = 46;
+const LOCAL_BYTES = 30;
+const ENTRY = 0x02014b50;
+const ZIP64_EXTRA = 1;
+const SATURATED = 0xffffffff;
+const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024;
+const MAX_ENTRIES = 200_000;
+
+/** An entry of a zip archive, from its central directory. */
+export interface ZipEntry {
+  name: string;
+  /** Bytes in the archive; PyTorch compresses only the source of TorchScript, everything else is as it was. */
+  bytes: number;
+  isCompressed: boolean;
+  crc: number;
+  /** Where its local header begins. */
+  header: number;
+  /** Where the next entry, or the directory, begins. */
+  limit: number;
+}
+
+/** Reads the records of a central directory one after the other. */
+class DirectoryReader {
+  private position = 0;
+  private readonly view: DataView;
+
+  constructor(
+    private readonly path: string,
+    private readonly bytes: Uint8Array,
+  ) {
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  get isAtEnd(): boolean {
+    return this.position === this.bytes.length;
+  }
+
+  private fail(problem: string): never {
+    throw new DpmError('ERR_DPM_FILE_HEADER', `${this.path}: the zip directory ${problem}`);
+  }
+
+  private take(length: number): number {
+    const begin = this.position;
+    if (length > this.bytes.length - begin) this.fail('ends inside an entry');
+    this.position = begin + length;
+    return begin;
+  }
+
+  next(): ZipEntry {
+    const at = this.take(ENTRY_BYTES);
+    const u16 = (offset: number): number => this.view.getUint16(at + offset, true);
+    const u32 = (offset: number): number => this.view.getUint32(at + offset, true);
+    if (u32(0) !== ENTRY) this.fail(`has no entry at byte ${at}`);
+    const nameAt = this.take(u16(28));
+    const name = entryName(this.path, this.bytes.subarray(nameAt, this.position));
+    const extraAt = this.take(u16(30));
+    const extra = this.bytes.subarray(extraAt, this.position);
+    this.take(u16(32));
+    const [stored, bytes, header] = this.largeNumbers(extra, name, u32(20), u32(24), u32(42));
+    checkPlain(this.path, name, { flags: u16(8), method: u16(10), disk: u16(34), stored, bytes });
+    return { name, bytes: stored, isCompressed: u16(10) !== 0, crc: u32(16), header, limit: 0 };
+  }
+
+  /** Replaces numbers that do not fit 32 bits by those of the zip64 field. */
+  private largeNumbers(extra: Uint8Array, name: string, ...small: [number, number, number]): [number, number, number] {
+    if (!small.includes(SATURATED)) return small;
+    const view = new DataView(extra.buffer, extra.byteOffset, extra.byteLength);
+    let [at, end] = [0, 0];
+    for (let field = 0; field + 4 <= extra.length && end === 0;) {
+      const next = field + 4 + view.getUint16(field + 2, true);
+      if (view.getUint16(field, true) === ZIP64_EXTRA) [at, end] = [field + 4, Math.min(next, extra.length)];
+      field = next;
+    }
+    const large = (value: number): number => {
+      if (value !== SATURATED) return value;
+      if (at + 8 > end) this.fail(`gives no size for the large entry '${name}'`);
+      at += 8;
+      return Number(view.getBigUint64(at - 8, true));
+    };
+    // They come in another order than in the record: whole size, stored size, offset.
+    const bytes = large(small[1]);
+    return [large(small[0]), bytes, large(small[2])];
+  }
+}
+
+function entryName(path: string, bytes: Uint8Array): string {
+  let name: string;
+  try {
+    name = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new DpmError('ERR_DPM_FILE_HEADER', `${path}: the name of an entry is not UTF-8`, { cause });
+  }
+  const parts = name.split('/');
+  const isPlain =
+    parts.length > 1 && parts.every((part) => part !== '' && part !== '.' && part !== '..') && !/[\\\0:]/.test(name);
+  if (!isPlain) {
+    throw new DpmError(
+      'ERR_DPM_FILE_HEADER',
+      `${path}: the entry '${name.slice(0, 200)}' is not a plain path inside one folder, as PyTorch writes them`,
+    );
+  }
+  return name;
+}
+
+interface EntryTraits {
+  flags: number;
+  method: number;
+  disk: number;
+  stored: number;
+  bytes: number;
+}
+
+function checkPlain(path: string, name: string, { flags, method, disk, stored, bytes }: EntryTraits): void {
+  if ((flags & 1) !== 0) throw new DpmError('ERR_DPM_UNSUPPORTED', `${path}: the entry '${name}' is encrypted`);
+  if ((method === 0 && stored !== bytes) || disk !== 0) {
+    throw new DpmError(
+      'ERR_DPM_FILE_HEADER',
+      `${path}: the entry '${name}' is not compressed, yet takes ${stored} bytes for ${bytes}`,
+    );
+  }
+}
+
+/** Each entry ends before the next one begins; what the local headers add is checked when an entry is opened. */
+function checkLayout(path: string, entries: readonly ZipEntry[], end: number): void {
+  const ordered = [...entries].sort((a, b) => b.header - a.header);
+  let limit = end;
+  for (const entry of ordered) {
+    entry.limit = limit;
+    const needed = entry.header + LOCAL_BYTES + Buffer.byteLength(entry.name) + entry.bytes;
+    if (needed > limit) {
+      throw new DpmError(
+        'ERR_DPM_TENSOR_OVERLAP',
+        `${path}: the entry '${entry.name}' needs the bytes up to ${needed}, the next one begins at ${limit}`,
+      );
+    }
+    limit = entry.header;
+  }
+}
+
+/**
+ * The entries of a zip archive by name, with plain names in one common folder, inside the file and apart.
+ *
+ * @throws {@link DpmError} `ERR_DPM_FILE_HEADER`, `ERR_DPM_UNSUPPORTED`, `ERR_DPM_TENSOR_OVERLAP` naming the entry.
+ */
+export async function readZipDirectory(
+  file: FileHandle,
+  path: string,
+  end: ZipEnd,
+): Promise<{ folder: string; entries: Map<string, ZipEntry> }> {
+  if (end.bytes > MAX_DIRECTORY_BYTES || end.entries > MAX_ENTRIES || end.entries * ENTRY_BYTES > end.bytes) {
+    throw new DpmError(
+      'ERR_DPM_FILE_HEADER',
+      `${path}: the zip directory claims ${end.entries} entries in ${end.bytes} bytes`,
+    );
+  }
+  const reader = new DirectoryReader(path, await readExactly(file, path, end.offset, end.bytes));
+  const entries = new Map<string, ZipEntry>();
+  let folder: string | undefined;
+  for (let i = 0; i < end.entries; ++i) {
+    const entry = reader.next();
+    const top = entry.name.slice(0, entry.name.indexOf('/'));
+    folder ??= top;
+    if (top !== folder) {
+      throw new DpmError('ERR_DPM_FILE_HEADER', `${path}: entries lie in the folders '${folder}' and '${top}'`);
+    }
+    if (entries.has(entry.name)) {
+      throw new DpmError('ERR_DPM_FILE_HEADER', `${path}: there are two entries '${entry.name}'`);
+    }
+    entries.set(entry.name, entry);
+  }
+  if (folder === undefined || !reader.isAtEnd) {
+    throw new DpmError('ERR_DPM_FILE_HEADER', `${path}: the zip directory has no entries, or more than it counts`);
+  }
+  checkLayout(path, [...entries.values()], end.offset);
+  return { folder, entries };
+}
