@@ -56,8 +56,14 @@ export async function readExactly(
   return bytes;
 }
 
-/** A JSON file of at most 16 MiB. */
-export async function readJson(path: string): Promise<unknown> {
+/**
+ * A configuration of at most 16 MiB.
+ *
+ * @param format - Named in errors, e.g. `JSON`.
+ * @param parse - Throws where the text is not of this format.
+ * @throws {@link DpmError} `ERR_DPM_FILE` when it cannot be read, `ERR_DPM_CONFIG` when it is too large or not of this format.
+ */
+export async function readConfigFile(path: string, format: string, parse: (text: string) => unknown): Promise<unknown> {
   const bytes = await withFile(path, async (file, size) => {
     if (size > JSON_LIMIT) {
       throw new DpmError('ERR_DPM_CONFIG', `${path} has ${size} bytes, a configuration has at most ${JSON_LIMIT}`);
@@ -65,26 +71,31 @@ export async function readJson(path: string): Promise<unknown> {
     return readExactly(file, path, 0, size);
   });
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (cause) {
-    throw new DpmError(
-      'ERR_DPM_CONFIG',
-      `${path} is not JSON: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { cause },
-    );
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new DpmError('ERR_DPM_CONFIG', `${path} is not ${format}: ${reason}`, { cause });
   }
+}
+
+/** A JSON file of at most 16 MiB. */
+export async function readJson(path: string): Promise<unknown> {
+  return readConfigFile(path, 'JSON', (text) => JSON.parse(text) as unknown);
 }
 
 /**
  * Writes a file so that `path` holds either its old content or all of the new one: the parts go to a temporary file
  * beside it, which then takes its name.
  */
-export async function writeAtomically(path: string, parts: Iterable<Uint8Array | string>): Promise<void> {
+export async function writeAtomically(
+  path: string,
+  parts: Iterable<Uint8Array | string> | AsyncIterable<Uint8Array | string>,
+): Promise<void> {
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     const file = await open(temporary, 'wx');
     try {
-      for (const part of parts) await file.writeFile(part);
+      for await (const part of parts) await file.writeFile(part);
       await file.sync();
     } finally {
       await file.close();
@@ -92,6 +103,7 @@ export async function writeAtomically(path: string, parts: Iterable<Uint8Array |
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true });
+    if (cause instanceof DpmError) throw cause;
     throw fileError('write', path, cause);
   }
 }

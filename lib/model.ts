@@ -23,6 +23,11 @@ import type { GammaTable } from './variance/gamma.js';
 export interface LoadOptions extends DeviceOptions {
   /** The variance head `unet.forward` evaluates. Samplers that need one load it themselves. Default null: none. */
   head?: HeadName | null | undefined;
+  /**
+   * What a checkpoint file is: a JSON or YAML file (`{ family, … }` with the original's own options, or that of a diffusers
+   * network), or the name of a preset such as `ddpm-cifar10`. Folders say it themselves.
+   */
+  config?: string | undefined;
   /** Default: `index`, or what `networkTime` of the schedule says. */
   networkTime?: NetworkTime | undefined;
 }
@@ -123,17 +128,18 @@ export class DiffusionModel {
   }
 
   /**
-   * Loads a model folder in the diffusers layout.
+   * Loads a model.
    *
-   * @param folder - Holds `unet/`, `scheduler/` and, where there are any, `heads/` and `gamma.json`.
+   * @param path - A folder in the diffusers layout (`unet/`, `scheduler/` and, where there are any, `heads/` and `gamma.json`); one
+   * of another family (`config.json` with the field `family`, and `model.safetensors`); or a checkpoint file, with `config`.
    * @throws {@link DpmError} naming the file, tensor, field or device that is wrong.
    */
-  static async load(folder: string, options: LoadOptions = {}): Promise<DiffusionModel> {
-    const { head = null, networkTime } = options;
+  static async load(path: string, options: LoadOptions = {}): Promise<DiffusionModel> {
+    const { head = null, networkTime, config } = options;
     if (head !== null && !headNames.includes(head)) {
       throw unknownName('head', head, headNames);
     }
-    const read = await readModelFolder(folder, networkTime === undefined ? {} : { networkTime });
+    const read = await readModelFolder(path, { config, ...(networkTime !== undefined && { networkTime }) });
     const loadable = await loadableNetwork(read, head);
     const device = Device.open(options);
     try {

@@ -6,6 +6,7 @@ import { DpmError } from '../errors.js';
 import { readJson } from '../files.js';
 import type { NativeWeight, NativeWeights } from '../native.js';
 import { ConfigReader, isJsonObject } from './config-reader.js';
+import { pytorchCheckpoint, readPytorchFile, tensorsOf } from './pytorch/index.js';
 import { readSafetensorsHeader, type TensorEntry } from './safetensors.js';
 
 /** A tensor of a checkpoint: in which file it lies and, where it is picked from a larger one, how. */
@@ -33,16 +34,24 @@ export async function openSingleFile(path: string): Promise<Checkpoint> {
 }
 
 function shardName(path: string, tensor: string, file: unknown): string {
-  if (typeof file !== 'string' || !/^[\w.-]+\.safetensors$/.test(file) || file.includes('..')) {
+  if (typeof file !== 'string' || !/^[\w.-]+\.(safetensors|bin)$/.test(file) || file.includes('..')) {
     throw new DpmError(
       'ERR_DPM_CONFIG',
-      `${path}: tensor '${tensor}' is mapped to ${JSON.stringify(file)}, it has to be the plain name of a .safetensors file in the same folder`,
+      `${path}: tensor '${tensor}' is mapped to ${JSON.stringify(file)}, it has to be the plain name of a .safetensors or .bin file in the same folder`,
     );
   }
   return file;
 }
 
-/** A sharded checkpoint from its `.safetensors.index.json`. */
+async function shardTensors(
+  path: string,
+): Promise<ReadonlyMap<string, TensorEntry & { view?: CheckpointEntry['view'] }>> {
+  if (!path.endsWith('.bin')) return (await readSafetensorsHeader(path)).tensors;
+  const file = await readPytorchFile(path);
+  return pytorchCheckpoint(file, tensorsOf(file).tensors).tensors;
+}
+
+/** A sharded checkpoint from its `.safetensors.index.json` or `.bin.index.json`. */
 export async function openSharded(path: string): Promise<Checkpoint> {
   const index = await readJson(path);
   const map = isJsonObject(index) ? new ConfigReader(index, path).raw('weight_map') : undefined;
@@ -51,7 +60,7 @@ export async function openSharded(path: string): Promise<Checkpoint> {
   const shards = [...new Set(wanted.values())].sort();
   const checkpoint: Checkpoint = { files: shards.map((shard) => join(dirname(path), shard)), tensors: new Map() };
   for (const [file, shard] of shards.entries()) {
-    const { tensors } = await readSafetensorsHeader(join(dirname(path), shard));
+    const tensors = await shardTensors(join(dirname(path), shard));
     for (const [name, entry] of tensors) {
       if (wanted.get(name) !== shard) {
         throw new DpmError(
@@ -70,16 +79,20 @@ export async function openSharded(path: string): Promise<Checkpoint> {
 }
 
 /**
- * The weights `stem.safetensors`, or the shards of `stem.safetensors.index.json`, in a folder.
+ * The weights `stem.safetensors` or `stem.bin` in a folder, or the shards of an index of either.
  *
- * @throws {@link DpmError} `ERR_DPM_FILE` naming both when neither is there.
+ * @throws {@link DpmError} `ERR_DPM_FILE` naming all when none is there.
  */
-export async function openCheckpoint(folder: string, stem: string): Promise<Checkpoint> {
-  const single = join(folder, `${stem}.safetensors`);
-  const index = `${single}.index.json`;
-  if (await exists(single)) return openSingleFile(single);
-  if (await exists(index)) return openSharded(index);
-  throw new DpmError('ERR_DPM_FILE', `cannot open the weights: neither ${single} nor ${index} exists`);
+export async function findWeights(folder: string, stem: string): Promise<string> {
+  const endings = ['.safetensors', '.safetensors.index.json', '.bin', '.bin.index.json'];
+  for (const ending of endings) {
+    const path = join(folder, `${stem}${ending}`);
+    if (await exists(path)) return path;
+  }
+  throw new DpmError(
+    'ERR_DPM_FILE',
+    `cannot open the weights: ${join(folder, stem)} exists with none of ${endings.join(', ')}`,
+  );
 }
 
 /** Tensors renamed by `rename`; a name given to two tensors keeps the first. */

@@ -152,7 +152,9 @@ class BlockBuilder {
       });
     }
     if (attends) this.attention(`${prefix}.attentions.0`, width, 32, Math.SQRT1_2);
-    if (index > 0) this.blocks.push({ kind: 'result-resample', method: 'fir-up' });
+    // Inner blocks of other kinds make no part of the image.
+    const hasResult = this.blocks.some(({ kind }) => kind === 'result-add');
+    if (hasResult) this.blocks.push({ kind: 'result-resample', method: 'fir-up' });
     if (level === 0) return;
     const groups = quarterGroups(width);
     this.blocks.push({

@@ -1,11 +1,18 @@
 import { DpmError } from '../errors.js';
-import { NoiseSchedule, type ScheduleOptions } from '../schedule/noise-schedule.js';
-import { openSingleFile } from './checkpoint.js';
+import type { ScheduleOptions } from '../schedule/noise-schedule.js';
+import { renameTensors } from './checkpoint.js';
+import { canonicalDiffusersName } from './diffusers.js';
 import { familyByName } from './families/index.js';
-import { bindTensors, headKeys, unwrapNames } from './family.js';
+import { bindTensors, headKeys, knownTensors, unwrapNames } from './family.js';
 import { familySchedule } from './family-schedule.js';
 import { headNames } from './heads.js';
 import type { ModelFolder } from './model-folder.js';
+import { openWeights } from './open-weights.js';
+
+function evidenceOf(source: string, weights: string, mark: string | null, place: string): string {
+  const says = mark === null ? `${source} says so` : `${source} says so, and ${weights} holds ${mark}`;
+  return place === '' ? says : `${says}; weights from ${place}`;
+}
 
 /**
  * A model of one of the families beside diffusers: a checkpoint and what its network is.
@@ -20,20 +27,25 @@ export async function readFamily(
   weights: string,
   options: ScheduleOptions,
 ): Promise<ModelFolder> {
-  const name = config['family'];
+  // The configurations of diffusers do not name themselves.
+  const { family: name = 'diffusers' } = config;
   if (typeof name !== 'string') throw new DpmError('ERR_DPM_CONFIG', `${source}: family has to be a string`);
   const family = familyByName(name);
   const network = family.network(config, source);
-  const checkpoint = unwrapNames(await openSingleFile(weights));
+  const opened = await openWeights(weights);
+  const unwrapped = unwrapNames(opened.checkpoint);
+  const checkpoint = name === 'diffusers' ? renameTensors(unwrapped, canonicalDiffusersName) : unwrapped;
   const mark = family.recognise(new Set(checkpoint.tensors.keys()));
   return {
     path: weights,
     family: name,
-    evidence: mark === null ? `${source} says so` : `${source} says so, and ${weights} holds ${mark}`,
+    evidence: evidenceOf(source, weights, mark, opened.place),
     config,
     schedule: familySchedule(config, source, options),
     heads: network.head === null ? [] : headNames,
     gamma: null,
+    weights: knownTensors(network, checkpoint),
+    companions: [],
     select(head) {
       if (head !== null && network.head === null) {
         throw new DpmError('ERR_DPM_ARGUMENT', `${source} names no head, head '${head}' is not available`);

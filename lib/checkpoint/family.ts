@@ -84,10 +84,19 @@ export function bindTensors(
 }
 
 /** Names of the tensors of a network's head in its checkpoint. */
-export function headKeys({ unet, head, source }: FamilyNetwork): Set<string> {
+export function headKeys(network: FamilyNetwork): Set<string> {
+  const { unet, head } = network;
   if (head === null) return new Set();
   const tensors = [...requiredTensors({ ...unet, head })].filter(([name]) => name.startsWith(`${head.prefix}.`));
-  return new Set(tensors.map(([name, shape]) => source(name, shape).key));
+  return new Set(tensors.map(([name, shape]) => network.source(name, shape).key));
+}
+
+/** The tensors of a checkpoint that a network or its head is made of. */
+export function knownTensors(network: FamilyNetwork, checkpoint: Checkpoint): Checkpoint {
+  const known = new Set([...requiredTensors(network.unet)].map(([name, shape]) => network.source(name, shape).key));
+  const ownHead = headKeys(network);
+  const tensors = [...checkpoint.tensors].filter(([key]) => known.has(key) || ownHead.has(key));
+  return { files: checkpoint.files, tensors: new Map(tensors) };
 }
 
 /** Prefixes that wrappers put before all names. */

@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { access, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { DpmError } from '../errors.js';
@@ -6,12 +6,17 @@ import { readJson } from '../files.js';
 import type { NativeUNet, NativeWeights } from '../native.js';
 import { NoiseSchedule, type ScheduleOptions } from '../schedule/noise-schedule.js';
 import { readGammaTable, type GammaTable } from '../variance/gamma.js';
-import { nativeWeights, openCheckpoint, renameTensors, type Checkpoint } from './checkpoint.js';
+import { findWeights, nativeWeights, renameTensors, type Checkpoint } from './checkpoint.js';
 import { isJsonObject } from './config-reader.js';
 import { parseDiffusersConfig } from './diffusers-config.js';
 import { canonicalDiffusersName, diffusersNetwork } from './diffusers.js';
+import { readNamedConfig } from './config-source.js';
+import { families } from './families/index.js';
+import { unwrapNames } from './family.js';
 import { readFamily } from './family-model.js';
-import { addHead, readHeadsConfig, type HeadName } from './heads.js';
+import { addHead, readHeadsConfig, type HeadName, type HeadsConfig } from './heads.js';
+import { openWeights } from './open-weights.js';
+import { presetNames } from './presets.js';
 import { compareWeights, requiredTensors, requireMatchingWeights, type WeightReport } from './network.js';
 
 /** A network with one of its heads or none, its canonical weights and how they fit. */
@@ -31,6 +36,10 @@ export interface ModelFolder {
   schedule: NoiseSchedule;
   heads: readonly HeadName[];
   gamma: GammaTable | null;
+  /** The weights by the family's own names, without those that are not needed. */
+  weights: Checkpoint;
+  /** Files beside the network that belong to the model, by their paths in its folder. */
+  companions: readonly string[];
   select(head: HeadName | null): Promise<SelectedNetwork>;
 }
 
@@ -41,6 +50,13 @@ async function isThere(path: string): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
 }
 
 async function readObject(path: string): Promise<Record<string, unknown>> {
@@ -76,7 +92,8 @@ async function readDiffusers(path: string, folder: string, options: ScheduleOpti
   const configPath = join(folder, 'config.json');
   const config = await readObject(configPath);
   const unet = diffusersNetwork(parseDiffusersConfig(config, configPath), configPath);
-  const checkpoint = renameTensors(await openCheckpoint(folder, 'diffusion_pytorch_model'), canonicalDiffusersName);
+  const weights = await openWeights(await findWeights(folder, 'diffusion_pytorch_model'));
+  const checkpoint = renameTensors(weights.checkpoint, canonicalDiffusersName);
   const headsFolder = join(path, 'heads');
   const heads = (await isThere(join(headsFolder, 'config.json'))) ? await readHeadsConfig(headsFolder) : null;
   const gammaPath = join(path, 'gamma.json');
@@ -88,6 +105,8 @@ async function readDiffusers(path: string, folder: string, options: ScheduleOpti
     schedule: await readSchedule(path, options),
     heads: [...(heads?.files.keys() ?? [])],
     gamma: (await isThere(gammaPath)) ? await readGammaTable(gammaPath) : null,
+    weights: checkpoint,
+    companions: await companionsOf(path, heads),
     async select(head) {
       const selected =
         head === null ? { unet, checkpoint } : await addHead(unet, checkpoint, requireHeads(heads, path, head), head);
@@ -96,24 +115,56 @@ async function readDiffusers(path: string, folder: string, options: ScheduleOpti
   };
 }
 
+async function companionsOf(path: string, heads: HeadsConfig | null): Promise<string[]> {
+  const headFiles = heads === null ? [] : ['config.json', ...heads.files.values()].map((file) => join('heads', file));
+  const candidates = [join('scheduler', 'scheduler_config.json'), 'gamma.json', ...headFiles];
+  const there = await Promise.all(candidates.map((file) => isThere(join(path, file))));
+  return candidates.filter((_, i) => there[i]);
+}
+
 function requireHeads<T>(heads: T | null, path: string, head: HeadName): T {
   if (heads !== null) return heads;
   throw new DpmError('ERR_DPM_ARGUMENT', `the model ${path} has no variance heads, head '${head}' is not available`);
 }
 
+export interface ReadModelOptions extends ScheduleOptions {
+  /** What a checkpoint file is: a JSON or YAML file, or the name of a preset. */
+  config?: string | undefined;
+}
+
+/** A checkpoint file; what it is has to be said. */
+async function readFile(path: string, { config, ...options }: ReadModelOptions): Promise<ModelFolder> {
+  if (config !== undefined) {
+    const named = await readNamedConfig(config);
+    return readFamily(named.config, named.source, path, options);
+  }
+  const { checkpoint } = await openWeights(path);
+  const names = new Set(unwrapNames(checkpoint).tensors.keys());
+  const looksLike = families.find((family) => family.recognise(names) !== null);
+  throw new DpmError(
+    'ERR_DPM_ARGUMENT',
+    `${path} holds weights${looksLike === undefined ? '' : ` that look like ${looksLike.name}'s`}, which do not say what their network is: give config, a JSON or YAML file or one of ${presetNames.join(', ')}`,
+  );
+}
+
 /**
- * Reads a model folder: in the diffusers layout `unet/config.json` and its weights, `scheduler/scheduler_config.json` and, where
- * they are, `heads/config.json` and `gamma.json`; or of another family `config.json` with the field `family` and
- * `model.safetensors`. Weights are not compared with the configuration yet.
+ * Reads a model: a folder in the diffusers layout (`unet/config.json` and its weights, `scheduler/scheduler_config.json` and,
+ * where they are, `heads/config.json` and `gamma.json`), a folder of another family (`config.json` with the field `family`, and
+ * `model.safetensors` or another file of weights), or a checkpoint file with `config`. Weights are not compared with the
+ * configuration yet.
  *
  * @throws {@link DpmError} naming the file and the field that is wrong.
  */
-export async function readModelFolder(path: string, options: ScheduleOptions = {}): Promise<ModelFolder> {
+export async function readModelFolder(path: string, options: ReadModelOptions = {}): Promise<ModelFolder> {
+  if (await isFile(path)) return readFile(path, options);
+  if (options.config !== undefined) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `${path} is not a file: config is for checkpoint files`);
+  }
   const folder = await networkFolder(path);
   const configPath = join(folder, 'config.json');
   const config = await readObject(configPath);
-  if (config['family'] === undefined) return readDiffusers(path, folder, options);
-  return readFamily(config, configPath, join(folder, 'model.safetensors'), options);
+  if (!('family' in config)) return readDiffusers(path, folder, options);
+  return readFamily(config, configPath, await findWeights(folder, 'model'), options);
 }
 
 /**

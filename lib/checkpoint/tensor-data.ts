@@ -55,7 +55,8 @@ function elementReader(dtype: Dtype, view: DataView): (index: number) => number 
 
 const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
-function toFloats(dtype: Dtype, bytes: Uint8Array, count: number): Float32Array {
+/** The values of a tensor's bytes as float32. */
+export function floatsOf(dtype: Dtype, bytes: Uint8Array, count: number): Float32Array {
   if (dtype === 'F32' && isLittleEndian) return new Float32Array(bytes.buffer, bytes.byteOffset, count);
   if (dtype === 'U8') return Float32Array.from(bytes);
   const read = elementReader(dtype, new DataView(bytes.buffer, bytes.byteOffset));
@@ -81,7 +82,7 @@ export async function readFloats(
       `${header.path}: tensor '${name}' is ${entry.dtype}, it has to be ${accepted.join(' or ')}`,
     );
   }
-  return { shape: entry.shape, dtype: entry.dtype, data: toFloats(entry.dtype, bytes, elementCount(entry.shape)) };
+  return { shape: entry.shape, dtype: entry.dtype, data: floatsOf(entry.dtype, bytes, elementCount(entry.shape)) };
 }
 
 function dtypeOf(data: HostTensor['data']): Dtype {
@@ -89,18 +90,25 @@ function dtypeOf(data: HostTensor['data']): Dtype {
   return data instanceof Uint8Array ? 'U8' : 'I64';
 }
 
-/** The header and, in its order, the tensors' bytes. Larger elements come first, so that each one is aligned. */
-function layOut(tensors: ReadonlyMap<string, HostTensor>, metadata: Readonly<Record<string, string>>): Uint8Array[] {
-  const ordered = [...tensors]
-    .map(([name, tensor]) => ({ name, tensor, dtype: dtypeOf(tensor.data) }))
-    .sort((a, b) => dtypeBytes[b.dtype] - dtypeBytes[a.dtype] || (a.name < b.name ? -1 : 1));
+/** What the header of a safetensors file says of one tensor. */
+export interface HeaderEntry {
+  name: string;
+  dtype: Dtype;
+  shape: number[];
+  bytes: number;
+}
+
+/** The length and the padded header of a safetensors file whose tensors follow in this order. */
+export function safetensorsHeader(
+  tensors: readonly HeaderEntry[],
+  metadata: Readonly<Record<string, string>>,
+): [length: Uint8Array, header: Uint8Array] {
   const entries: [string, unknown][] = [];
   if (Object.keys(metadata).length > 0) entries.push(['__metadata__', metadata]);
   let position = 0;
-  for (const { name, tensor, dtype } of ordered) {
-    const end = position + tensor.data.byteLength;
-    entries.push([name, { dtype, shape: tensor.shape, data_offsets: [position, end] }]);
-    position = end;
+  for (const { name, dtype, shape, bytes } of tensors) {
+    entries.push([name, { dtype, shape, data_offsets: [position, position + bytes] }]);
+    position += bytes;
   }
   const json = `{${entries.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',')}}`;
   const text = new TextEncoder().encode(json);
@@ -108,10 +116,16 @@ function layOut(tensors: ReadonlyMap<string, HostTensor>, metadata: Readonly<Rec
   padded.set(text);
   const length = new Uint8Array(8);
   new DataView(length.buffer).setBigUint64(0, BigInt(padded.length), true);
-  const data = ordered.map(
-    ({ tensor: { data: values } }) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
-  );
-  return [length, padded, ...data];
+  return [length, padded];
+}
+
+/** The header and, in its order, the tensors' bytes. Larger elements come first, so that each one is aligned. */
+function layOut(tensors: ReadonlyMap<string, HostTensor>, metadata: Readonly<Record<string, string>>): Uint8Array[] {
+  const ordered = [...tensors]
+    .map(([name, { shape, data }]) => ({ name, shape, data, dtype: dtypeOf(data), bytes: data.byteLength }))
+    .sort((a, b) => dtypeBytes[b.dtype] - dtypeBytes[a.dtype] || (a.name < b.name ? -1 : 1));
+  const data = ordered.map(({ data: values }) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  return [...safetensorsHeader(ordered, metadata), ...data];
 }
 
 /**

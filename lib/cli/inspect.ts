@@ -32,7 +32,7 @@ export const inspectCommand: Command = {
   async run({ positionals, options, json }) {
     const path = positionals[0] ?? '';
     const load = loadOptions(options);
-    const folder = await readModelFolder(path);
+    const folder = await readModelFolder(path, { config: load.config });
     const { unet, report } = await folder.select(load.head ?? null);
     const fits = report.missing.length === 0 && report.unused.length === 0 && report.misshapen.length === 0;
     const facts = {

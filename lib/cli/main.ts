@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
   devices: async () => (await import('./devices.js')).devicesCommand,
   inspect: async () => (await import('./inspect.js')).inspectCommand,
   forward: async () => (await import('./forward.js')).forwardCommand,
+  convert: async () => (await import('./convert.js')).convertCommand,
   sample: async () => (await import('./sample.js')).sampleCommand,
   gamma: async () => (await import('./gamma.js')).gammaCommand,
   costs: async () => (await import('./costs.js')).costsCommand,

@@ -17,6 +17,7 @@ export const deviceOptions: OptionSpecs = {
 /** Options of every command that loads a model. */
 export const modelOptions: OptionSpecs = {
   ...deviceOptions,
+  config: { value: 'FILE', help: 'what a checkpoint file is: JSON, YAML or the name of a preset' },
   head: { value: 'NAME', help: 'variance head: npr or sn' },
   'network-time': { value: 'RULE', help: `what enters the time embedding: ${networkTimeNames.join(', ')}` },
 };
@@ -30,6 +31,7 @@ export function loadOptions(options: OptionValues): LoadOptions {
     tf32: options.flag('tf32'),
     autotune: options.flag('autotune'),
     threads: options.integer('threads'),
+    config: options.string('config'),
     head: options.choice('head', headNames),
     networkTime: options.choice('network-time', networkTimeNames),
   };

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { openCheckpoint } from '../../lib/checkpoint/checkpoint.js';
+import { type Checkpoint, findWeights } from '../../lib/checkpoint/checkpoint.js';
+import { openWeights } from '../../lib/checkpoint/open-weights.js';
 import { findDuplicateKey } from '../../lib/checkpoint/json-keys.js';
 import { readSafetensorsHeader } from '../../lib/checkpoint/safetensors.js';
 import { readFloats, writeSafetensors } from '../../lib/checkpoint/tensor-data.js';
@@ -118,6 +119,9 @@ const hostile: [string, string, () => string][] = [
   ],
 ];
 
+const openFolder = async (folder: string, stem: string): Promise<Checkpoint> =>
+  (await openWeights(await findWeights(folder, stem))).checkpoint;
+
 describe('hostile safetensors files', () => {
   it.each(hostile)('%s: %s', async (_name, code, make) => {
     const path = make();
@@ -225,18 +229,18 @@ describe('sharded checkpoints', () => {
     await writeSafetensors(join(folder, 'w-1.safetensors'), { a: { shape: [1], data: new Float32Array(1) } });
     await writeSafetensors(join(folder, 'w-2.safetensors'), { b: { shape: [1], data: new Float32Array(1) } });
     write('w.safetensors.index.json', { weight_map: { a: 'w-1.safetensors', b: 'w-2.safetensors' } });
-    expect([...(await openCheckpoint(folder, 'w')).tensors.keys()]).toEqual(['a', 'b']);
+    expect([...(await openFolder(folder, 'w')).tensors.keys()]).toEqual(['a', 'b']);
 
     write('m.safetensors.index.json', {
       weight_map: { a: 'w-1.safetensors', b: 'w-2.safetensors', c: 'w-2.safetensors' },
     });
-    await expect(openCheckpoint(folder, 'm')).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_MISSING' });
+    await expect(openFolder(folder, 'm')).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_MISSING' });
     write('u.safetensors.index.json', { weight_map: { x: 'w-1.safetensors' } });
-    await expect(openCheckpoint(folder, 'u')).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_UNUSED' });
+    await expect(openFolder(folder, 'u')).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_UNUSED' });
     for (const file of ['../w-1.safetensors', '/etc/passwd', 'w..safetensors', 7]) {
       write('p.safetensors.index.json', { weight_map: { a: file } });
-      await expect(openCheckpoint(folder, 'p')).rejects.toMatchObject({ code: 'ERR_DPM_CONFIG' });
+      await expect(openFolder(folder, 'p')).rejects.toMatchObject({ code: 'ERR_DPM_CONFIG' });
     }
-    await expect(openCheckpoint(folder, 'absent')).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
+    await expect(openFolder(folder, 'absent')).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
   });
 });

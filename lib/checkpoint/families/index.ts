@@ -1,12 +1,13 @@
 import { unknownName } from '../../checks.js';
 import type { Family } from '../family.js';
+import { diffusersFile } from './diffusers-file.js';
 import { edm } from './edm.js';
 import { ho } from './ho.js';
 import { openai } from './openai.js';
 import { scoreSde } from './score-sde.js';
 
-/** The families of checkpoints beside diffusers folders. */
-export const families: readonly Family[] = [ho, openai, scoreSde, edm];
+/** The families of checkpoints, those of diffusers as files without their folder. */
+export const families: readonly Family[] = [ho, openai, scoreSde, edm, diffusersFile];
 
 /**
  * The family a configuration names.

@@ -86,7 +86,7 @@ function parse(raw: Readonly<Record<string, unknown>>, source: string): ScoreSde
     combine: model.choice('progressive_combine', 'sum', ['sum', 'cat']),
     output: isNcsnpp ? model.choice('progressive', 'none', ['none', 'output_skip']) : 'none',
     fourier: isNcsnpp && model.choice('embedding_type', 'positional', ['positional', 'fourier']) === 'fourier',
-    scaleBySigma: isNcsnpp && model.boolean('scale_by_sigma', false),
+    scaleBySigma: model.boolean('scale_by_sigma', false),
     sigmas: {
       least: model.number('sigma_min', 0.01),
       most: model.number('sigma_max', 50),
@@ -229,7 +229,7 @@ function scoreSdeNetwork(raw: Readonly<Record<string, unknown>>, source: string)
   const { width, channels, size, head } = config;
   if (head?.complex === true)
     throw new DpmError('ERR_DPM_UNSUPPORTED', `${source}: head: score_sde has simple heads only`);
-  const groups = config.isNcsnpp ? quarterGroups(width) : 32;
+  const groups = config.isNcsnpp ? quarterGroups(list.channels) : 32;
   const unet: NativeUNet = {
     inChannels: channels,
     outChannels: channels,

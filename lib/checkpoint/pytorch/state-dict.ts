@@ -1,6 +1,7 @@
 import { listNames } from '../../arrays.js';
 import { DpmError } from '../../errors.js';
 import type { Checkpoint } from '../checkpoint.js';
+import { dtypeBytes } from '../safetensors.js';
 import type { PytorchFile } from './pytorch-file.js';
 import { PytorchTensor } from './tensor.js';
 import { describe, type PickleKey, type PickleValue } from './values.js';
@@ -15,6 +16,9 @@ export interface StateDict {
   /** Names of entries that are no tensors. */
   skipped: string[];
 }
+
+/** Dimensions of a strided view at most. */
+const MAX_VIEW_RANK = 4;
 
 type Entry = readonly [PickleKey, PickleValue];
 
@@ -82,19 +86,23 @@ export function tensorsOf(file: PytorchFile, path: PicklePath = []): StateDict {
 /**
  * Tensors of a PyTorch file as a checkpoint, whose weights the engine maps out of the file where they lie.
  *
- * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming a tensor whose values do not lie in C order.
+ * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming a tensor of many dimensions whose values do not lie in C order.
  */
 export function pytorchCheckpoint(file: PytorchFile, tensors: ReadonlyMap<string, PytorchTensor>): Checkpoint {
   const checkpoint: Checkpoint = { files: [file.path], tensors: new Map() };
   for (const [name, tensor] of tensors) {
-    const { dtype, shape, stride, offset, bytes } = tensor;
-    if (!tensor.isContiguous) {
+    const { dtype, shape, stride, offset, bytes, span } = tensor;
+    const entry = { dtype, shape: [...shape], offset, file: 0 };
+    if (tensor.isContiguous) checkpoint.tensors.set(name, { ...entry, bytes });
+    else if (shape.length <= MAX_VIEW_RANK) {
+      const view = { dims: [...shape], strides: [...stride] };
+      checkpoint.tensors.set(name, { ...entry, bytes: span * dtypeBytes[dtype], view });
+    } else {
       throw new DpmError(
         'ERR_DPM_UNSUPPORTED',
-        `${file.path}: tensor '${name}' [${shape.join(', ')}] lies in the file with strides [${stride.join(', ')}]; 'dpm convert' makes all tensors contiguous`,
+        `${file.path}: tensor '${name}' [${shape.join(', ')}] lies in the file with strides [${stride.join(', ')}], which more than ${MAX_VIEW_RANK} dimensions cannot`,
       );
     }
-    checkpoint.tensors.set(name, { dtype, shape: [...shape], offset, bytes, file: 0 });
   }
   return checkpoint;
 }

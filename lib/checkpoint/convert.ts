@@ -1,0 +1,139 @@
+import { randomBytes } from 'node:crypto';
+import { copyFile, mkdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { elementCount } from '../arrays.js';
+import { DpmError } from '../errors.js';
+import { readExactly, withFile, writeAtomically } from '../files.js';
+import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
+import { encodeFloats } from './encode.js';
+import { gather } from './gather.js';
+import type { ModelFolder } from './model-folder.js';
+import { requireMatchingWeights } from './network.js';
+import { dtypeBytes } from './safetensors.js';
+import { floatsOf, safetensorsHeader } from './tensor-data.js';
+
+export const weightTypes = ['f32', 'f16', 'bf16'] as const;
+
+/** In what type converted weights are written. */
+export type WeightType = (typeof weightTypes)[number];
+
+const dtypes = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
+
+/** What a conversion wrote. */
+export interface Converted {
+  tensors: number;
+  parameters: number;
+  bytes: number;
+}
+
+/** A tensor's bytes in another type, in C order; the same type is copied to the bit. */
+async function convertedBytes(path: string, entry: CheckpointEntry, type: WeightType): Promise<Uint8Array> {
+  const { dtype, offset, bytes, view, shape } = entry;
+  const stored = await withFile(path, (file) => readExactly(file, path, offset, bytes));
+  if (view === undefined && dtype === dtypes[type]) return stored;
+  const values = floatsOf(dtype, stored, bytes / dtypeBytes[dtype]);
+  const ordered =
+    view === undefined ? values.subarray(0, elementCount(shape)) : gather(values, view.dims, view.strides);
+  return encodeFloats(ordered, dtypes[type]);
+}
+
+/** Writes a safetensors file one tensor at a time. */
+async function writeWeights(
+  path: string,
+  { files, tensors }: Checkpoint,
+  type: WeightType,
+  signal: AbortSignal | undefined,
+  onTensor: () => void,
+): Promise<void> {
+  const entries = [...tensors].sort(([a], [b]) => (a < b ? -1 : 1));
+  const header = safetensorsHeader(
+    entries.map(([name, { shape }]) => ({
+      name,
+      dtype: dtypes[type],
+      shape,
+      bytes: elementCount(shape) * dtypeBytes[dtypes[type]],
+    })),
+    { format: 'pt' },
+  );
+  async function* parts(): AsyncGenerator<Uint8Array> {
+    yield* header;
+    for (const [, entry] of entries) {
+      if (signal?.aborted === true) throw new DpmError('ERR_DPM_ABORTED', 'aborted', { cause: signal.reason });
+      yield await convertedBytes(files[entry.file] ?? '', entry, type);
+      onTensor();
+    }
+  }
+  await writeAtomically(path, parts());
+}
+
+async function requireAbsent(folder: string): Promise<void> {
+  try {
+    await mkdir(dirname(folder), { recursive: true });
+    await mkdir(folder);
+  } catch (cause) {
+    throw new DpmError('ERR_DPM_FILE', `cannot make the folder ${folder}: it exists, or its parent cannot be written`, {
+      cause,
+    });
+  }
+  await rm(folder, { recursive: true });
+}
+
+async function writeFolder(folder: string, model: ModelFolder, write: (path: string) => Promise<void>): Promise<void> {
+  const { config, family, path, companions } = model;
+  const isDiffusers = family === 'diffusers';
+  const inner = isDiffusers ? join(folder, 'unet') : folder;
+  await mkdir(inner, { recursive: true });
+  const { family: _, ...own } = config;
+  const written = isDiffusers ? own : { family, ...own };
+  await writeAtomically(join(inner, 'config.json'), [JSON.stringify(written, null, 2) + '\n']);
+  for (const companion of companions) {
+    await mkdir(dirname(join(folder, companion)), { recursive: true });
+    await copyFile(join(path, companion), join(folder, companion));
+  }
+  if (isDiffusers && !companions.some((companion) => companion.startsWith('scheduler'))) {
+    await mkdir(join(folder, 'scheduler'));
+    const scheduler = { _class_name: 'DDPMScheduler', num_train_timesteps: 1000, beta_schedule: 'linear' };
+    await writeAtomically(join(folder, 'scheduler', 'scheduler_config.json'), [JSON.stringify(scheduler) + '\n']);
+  }
+  await write(join(inner, isDiffusers ? 'diffusion_pytorch_model.safetensors' : 'model.safetensors'));
+}
+
+/**
+ * Writes a model as a folder with safetensors: in the diffusers layout for its networks, for another family its configuration
+ * and weights under its own names, without the wrappers and the rest of a training checkpoint. Weights of the type asked for
+ * are copied to the bit, and every tensor becomes contiguous.
+ *
+ * @param to - Must not exist; it is there whole or not at all.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_*` when the weights do not fit the configuration, `ERR_DPM_FILE` when writing fails,
+ * `ERR_DPM_ABORTED` when aborted.
+ */
+export async function convertModel(
+  model: ModelFolder,
+  to: string,
+  options: {
+    dtype?: WeightType | undefined;
+    signal?: AbortSignal | undefined;
+    onProgress?: ((done: number, total: number) => void) | undefined;
+  } = {},
+): Promise<Converted> {
+  const { dtype = 'f32', signal, onProgress } = options;
+  const { report } = await model.select(null);
+  requireMatchingWeights(report, model.weights);
+  await requireAbsent(to);
+  const temporary = `${to}.${randomBytes(6).toString('hex')}.tmp`;
+  const { tensors } = model.weights;
+  let done = 0;
+  try {
+    await writeFolder(temporary, model, (path) =>
+      writeWeights(path, model.weights, dtype, signal, () => onProgress?.(++done, tensors.size)),
+    );
+    await rename(temporary, to);
+  } catch (cause) {
+    await rm(temporary, { recursive: true, force: true });
+    if (cause instanceof DpmError) throw cause;
+    throw new DpmError('ERR_DPM_FILE', `cannot write ${to}: ${cause instanceof Error ? cause.message : ''}`, { cause });
+  }
+  const parameters = [...tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  return { tensors: tensors.size, parameters, bytes: parameters * dtypeBytes[dtypes[dtype]] };
+}

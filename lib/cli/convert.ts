@@ -1,0 +1,38 @@
+import { convertModel, weightTypes } from '../checkpoint/convert.js';
+import { readModelFolder } from '../checkpoint/model-folder.js';
+import type { Command } from './command.js';
+import { formatBytes, printJson, printLine, progressBar } from './output.js';
+
+export const convertCommand: Command = {
+  name: 'convert',
+  summary: 'Writes any readable checkpoint as a model folder with safetensors.',
+  arguments: ['CHECKPOINT'],
+  options: {
+    to: { value: 'FOLDER', help: 'receives the model; must not exist' },
+    dtype: { value: 'TYPE', help: `type of the weights: ${weightTypes.join(', ')}; default f32` },
+    config: { value: 'FILE', help: 'what a checkpoint file is: JSON, YAML or the name of a preset' },
+  },
+  async run({ positionals, options, json, signal }) {
+    const to = options.required('to');
+    const dtype = options.choice('dtype', weightTypes);
+    const model = await readModelFolder(positionals[0] ?? '', { config: options.string('config') });
+    const progress = progressBar('convert', json);
+    try {
+      const converted = await convertModel(model, to, {
+        dtype,
+        signal,
+        onProgress: (done, total) => {
+          progress.update(done, total);
+        },
+      });
+      progress.stop();
+      if (json) printJson({ to, family: model.family, evidence: model.evidence, ...converted });
+      else {
+        const size = `${converted.parameters.toLocaleString('en')} parameters, ${formatBytes(converted.bytes)}`;
+        printLine(`${model.family}: ${converted.tensors} tensors, ${size} -> ${to}`);
+      }
+    } finally {
+      progress.stop();
+    }
+  },
+};
