@@ -1,13 +1,5 @@
 // Weights that are a function of their names, so that golden networks need no files.
-/** CRC-32 of ASCII text, as zlib has it. */
-function crc32(text: string): number {
-  let crc = 0xffffffff;
-  for (const character of text) {
-    crc ^= character.charCodeAt(0);
-    for (let bit = 0; bit < 8; ++bit) crc = (crc >>> 1) ^ ((crc & 1) === 0 ? 0 : 0xedb88320);
-  }
-  return ~crc >>> 0;
-}
+import { crc32 } from 'node:zlib';
 
 /** High 32 bits of the product of two unsigned 32-bit words. */
 function highProduct(a: number, b: number): number {
