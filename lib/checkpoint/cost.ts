@@ -1,4 +1,5 @@
 import type { NativeBlock, NativeUNet } from '../native.js';
+import { headBlock, lastChannels, type ResidualShape } from './network.js';
 
 interface Position {
   height: number;
@@ -13,7 +14,7 @@ function resized({ height, width }: Position, factor: number): Position {
   return { height: height * factor, width: width * factor };
 }
 
-function residualCost(block: Extract<NativeBlock, { kind: 'residual' }>, at: Position, embedding: number): number {
+function residualCost(block: ResidualShape, at: Position, embedding: number): number {
   const { inChannels, outChannels } = block;
   const projected = block.timeMode === 'scale-shift' ? 2 * outChannels : outChannels;
   return (
@@ -65,8 +66,9 @@ function blockCost(block: NativeBlock, before: Position, embedding: number): { c
 export function multiplyAdds(unet: NativeUNet): number {
   const { baseChannels, time, head } = unet;
   const full: Position = { height: unet.height, width: unet.width };
+  const last = lastChannels(unet);
   let total = convolution(unet.inChannels, baseChannels, 3, full);
-  if (unet.output !== null) total += convolution(baseChannels, unet.outChannels, 3, full);
+  if (unet.output !== null) total += convolution(last, unet.outChannels, 3, full);
   if (unet.classesFirst === true) total += unet.classes * time.channels;
   total += time.channels * time.embedding + time.embedding ** 2;
   let position = full;
@@ -76,8 +78,6 @@ export function multiplyAdds(unet: NativeUNet): number {
     position = after;
   }
   if (head === null) return total;
-  total += convolution(baseChannels, head.outChannels, 3, full);
-  return head.complex
-    ? total + 2 * convolution(baseChannels, baseChannels, 3, full) + time.embedding * baseChannels
-    : total;
+  total += convolution(last, head.outChannels, 3, full);
+  return head.complex ? total + residualCost(headBlock(unet, head.prefix), full, time.embedding) : total;
 }

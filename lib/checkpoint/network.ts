@@ -5,8 +5,6 @@ import type { Checkpoint } from './checkpoint.js';
 
 type Shapes = Map<string, number[]>;
 
-type Residual = Extract<NativeBlock, { kind: 'residual' }>;
-
 function addConvolution(shapes: Shapes, name: string, from: number, to: number, size: number): void {
   shapes.set(`${name}.weight`, [to, from, size, size]);
   shapes.set(`${name}.bias`, [to]);
@@ -22,7 +20,10 @@ function addNorm(shapes: Shapes, name: string, channels: number): void {
   shapes.set(`${name}.bias`, [channels]);
 }
 
-type ResidualShape = Pick<Residual, 'name' | 'inChannels' | 'outChannels' | 'timeMode' | 'shortcut'>;
+export type ResidualShape = Pick<
+  Extract<NativeBlock, { kind: 'residual' }>,
+  'name' | 'inChannels' | 'outChannels' | 'timeMode' | 'shortcut'
+>;
 
 function addResidual(shapes: Shapes, block: ResidualShape, embedding: number): void {
   const { name, inChannels, outChannels } = block;
@@ -72,25 +73,32 @@ function addBlock(shapes: Shapes, block: NativeBlock, embedding: number): void {
   }
 }
 
+/** Channels of the last map, from which the output and its head are computed. */
+export function lastChannels({ blocks, baseChannels }: NativeUNet): number {
+  const last = blocks.findLast((block) => block.kind === 'residual');
+  return last?.outChannels ?? baseChannels;
+}
+
+/** The block of a complex head, which is of the network's own kind. */
+export function headBlock(unet: NativeUNet, prefix: string): ResidualShape {
+  const channels = lastChannels(unet);
+  const scaleShift = unet.blocks.some((block) => block.kind === 'residual' && block.timeMode === 'scale-shift');
+  return {
+    name: `${prefix}.resnet`,
+    inChannels: channels,
+    outChannels: channels,
+    timeMode: scaleShift ? 'scale-shift' : 'add',
+    shortcut: 'identity',
+  };
+}
+
 function addHead(shapes: Shapes, unet: NativeUNet): void {
-  const { head, baseChannels } = unet;
+  const { head } = unet;
   if (head === null) return;
-  if (head.complex) {
-    const scaleShift = unet.blocks.some((block) => block.kind === 'residual' && block.timeMode === 'scale-shift');
-    addResidual(
-      shapes,
-      {
-        name: `${head.prefix}.resnet`,
-        inChannels: baseChannels,
-        outChannels: baseChannels,
-        timeMode: scaleShift ? 'scale-shift' : 'add',
-        shortcut: 'identity',
-      },
-      unet.time.embedding,
-    );
-  }
-  addNorm(shapes, `${head.prefix}.norm_out`, baseChannels);
-  addConvolution(shapes, `${head.prefix}.conv_out`, baseChannels, head.outChannels, 3);
+  if (head.complex) addResidual(shapes, headBlock(unet, head.prefix), unet.time.embedding);
+  const channels = lastChannels(unet);
+  addNorm(shapes, `${head.prefix}.norm_out`, channels);
+  addConvolution(shapes, `${head.prefix}.conv_out`, channels, head.outChannels, 3);
 }
 
 function addClasses(shapes: Shapes, { classes, classesFirst = false, time }: NativeUNet): void {
@@ -109,8 +117,9 @@ export function requiredTensors(unet: NativeUNet): Map<string, number[]> {
   if (unet.classes > 0) addClasses(shapes, unet);
   for (const block of unet.blocks) addBlock(shapes, block, unet.time.embedding);
   if (unet.output !== null) {
-    addNorm(shapes, 'conv_norm_out', unet.baseChannels);
-    addConvolution(shapes, 'conv_out', unet.baseChannels, unet.outChannels, 3);
+    const channels = lastChannels(unet);
+    addNorm(shapes, 'conv_norm_out', channels);
+    addConvolution(shapes, 'conv_out', channels, unet.outChannels, 3);
   }
   addHead(shapes, unet);
   return shapes;

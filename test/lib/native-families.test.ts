@@ -1,4 +1,6 @@
 // Networks of the public checkpoint families against their original implementations.
+import '../support/emulated-cuda.js';
+
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -24,7 +26,7 @@ const names = [
   'edm-ddpmpp',
 ];
 
-describe.each(['cpu', 'reference'])('checkpoint families on %s', (device) => {
+describe.each(['cpu', 'reference', 'cuda:0'])('checkpoint families on %s', (device) => {
   it.each(names)('%s', async (name) => {
     const folder = packagePath(`test/fixtures/unet/${name}`);
     const expected = (await tensor(join(folder, 'expected.safetensors'), 'out'))!;

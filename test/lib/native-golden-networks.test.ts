@@ -1,31 +1,25 @@
 // Golden networks of every family and layout: their weights are functions of their names, their outputs those of the
 // original implementations.
 import { readFileSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
 import { multiplyAdds } from '../../lib/checkpoint/cost.js';
-import { parseDiffusersConfig } from '../../lib/checkpoint/diffusers-config.js';
-import { diffusersNetwork } from '../../lib/checkpoint/diffusers.js';
-import { familyByName } from '../../lib/checkpoint/families/index.js';
-import type { FamilyNetwork } from '../../lib/checkpoint/family.js';
-import { parameterCount, requiredTensors } from '../../lib/checkpoint/network.js';
-import { writeSafetensors } from '../../lib/checkpoint/tensor-data.js';
-import { DiffusionModel } from '../../lib/model.js';
+import { parameterCount } from '../../lib/checkpoint/network.js';
 import type { NativeUNet } from '../../lib/native.js';
-import { namedNumbers, namedWeight } from '../support/splitmix.js';
-import { temporaryFolder } from '../support/temporary.js';
+import {
+  expectOutputs,
+  goldenOutputs,
+  networkOf,
+  type GoldenNetwork,
+  type GoldenOutput,
+} from '../support/golden-network.js';
+import { namedNumbers } from '../support/splitmix.js';
 
-interface Golden {
+interface Golden extends GoldenOutput {
   name: string;
   params: number;
   macs: number;
-  first: number[];
-  last: number;
-  sum: number;
-  sumsq: number;
 }
 
 const golden = JSON.parse(readFileSync(new URL('../fixtures/unet/golden-splitmix.json', import.meta.url), 'utf8')) as {
@@ -84,13 +78,9 @@ const edm = {
   label_dim: 10,
 };
 
-interface Case {
+interface Case extends GoldenNetwork {
   /** Start of the golden case's name. */
   id: string;
-  config: Record<string, unknown>;
-  t?: number;
-  label?: number;
-  head?: boolean;
   /** Parameters and multiply-adds that the original counts and that are not needed. */
   unused?: { parameters: number; multiplyAdds?: number };
 }
@@ -218,32 +208,6 @@ const cases: Case[] = [
   },
 ];
 
-function networkOf(config: Record<string, unknown>): FamilyNetwork {
-  if (config['family'] !== undefined) return familyByName(String(config['family'])).network(config, 'golden');
-  const unet = diffusersNetwork(parseDiffusersConfig(config, 'golden'), 'golden');
-  return { unet, head: null, source: (key) => ({ key }), ignores: () => false };
-}
-
-/** A model folder whose weights are those of their names. */
-async function writeModel(folder: string, config: Record<string, unknown>, network: FamilyNetwork): Promise<void> {
-  const unet = { ...network.unet, head: network.head };
-  const weights = new Map(
-    [...requiredTensors(unet)].map(([name, shape]) => {
-      const source = network.source(name, shape);
-      const stored = [...(source.shape ?? shape)];
-      return [source.key, { shape: stored, data: namedWeight(source.key, stored) }] as const;
-    }),
-  );
-  const isDiffusers = config['family'] === undefined;
-  const inner = isDiffusers ? join(folder, 'unet') : folder;
-  await mkdir(join(folder, 'scheduler'), { recursive: true });
-  await mkdir(inner, { recursive: true });
-  await writeFile(join(folder, 'scheduler', 'scheduler_config.json'), '{}');
-  await writeFile(join(inner, 'config.json'), JSON.stringify(config));
-  const file = isDiffusers ? 'diffusion_pytorch_model.safetensors' : 'model.safetensors';
-  await writeSafetensors(join(inner, file), weights);
-}
-
 /** Multiply-adds of the filters of 4 x 4 taps, which the golden counts include. */
 function filterCost(unet: NativeUNet): number {
   let size = unet.height;
@@ -265,15 +229,6 @@ function filterCost(unet: NativeUNet): number {
   return total;
 }
 
-async function outputs(device: string, { config, t = 17, label, head = false }: Case): Promise<Float64Array> {
-  const folder = temporaryFolder();
-  await writeModel(folder, config, networkOf(config));
-  await using model = await DiffusionModel.load(folder, { device, exact: true, head: head ? 'npr' : null });
-  const x = Float32Array.from(namedNumbers('input:x', 3 * 16 * 16));
-  const result = await model.unet.forward(x, t, { classLabels: label === undefined ? undefined : [label] });
-  return Float64Array.from([...result.out, ...(result.head ?? [])]);
-}
-
 describe('golden networks', () => {
   it('have the numbers of their names', () => {
     expect(namedNumbers(golden.sample.key, 3)[2]).toBeCloseTo(golden.sample.first[2]!, 15);
@@ -282,17 +237,7 @@ describe('golden networks', () => {
   describe.each(['cpu', 'reference'])('on %s', (device) => {
     it.each(cases)('$id', async (each) => {
       const expected = golden.cases.find(({ name }) => name.startsWith(each.id))!;
-      const found = await outputs(device, each);
-      const scale = Math.max(1, Math.sqrt(expected.sumsq / found.length));
-      expected.first.forEach((value, i) => {
-        expect(Math.abs(found[i]! - value)).toBeLessThan(2e-5 * scale);
-      });
-      expect(Math.abs(found.at(-1)! - expected.last)).toBeLessThan(2e-5 * scale);
-      expect(Math.abs(found.reduce((sum, value) => sum + value, 0) - expected.sum)).toBeLessThan(
-        2e-6 * scale * found.length,
-      );
-      const squares = found.reduce((sum, value) => sum + value * value, 0);
-      expect(Math.abs(squares / expected.sumsq - 1)).toBeLessThan(2e-5);
+      expectOutputs(await goldenOutputs(device, each), expected);
     });
   });
 

@@ -7,8 +7,8 @@
 
 namespace dpm::test {
 
-/// The image and twice its channels, resampled with `op`.
-inline graph::Graph fir_graph(dpm_op op, int channels, int height, int width) {
+/// The image and twice its channels, resampled with `op`; `padding` of a downsampling.
+inline graph::Graph fir_graph(dpm_op op, int channels, int height, int width, int padding) {
   graph::Graph graph;
   const auto add = [&](dpm_op kind, const std::string& name, int first, int second = -1) {
     graph::Node node;
@@ -16,7 +16,7 @@ inline graph::Graph fir_graph(dpm_op op, int channels, int height, int width) {
     node.name = name;
     node.inputs[0] = first;
     node.inputs[1] = second;
-    if (kind == DPM_OP_FIR_DOWNSAMPLE) node.pad_before = node.pad_after = 1;
+    if (kind == DPM_OP_FIR_DOWNSAMPLE) node.pad_before = node.pad_after = padding;
     // Of the copies: it keeps them from being fused away.
     node.shift = kind == DPM_OP_AFFINE ? 0.25F : 0.0F;
     return graph.add(node);

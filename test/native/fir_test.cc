@@ -1,6 +1,7 @@
 // The reference device's FIR resampling against numbers found by hand: what all devices are compared with.
 #include <gtest/gtest.h>
 
+#include "core/error.h"
 #include "graph_runner.h"
 
 namespace dpm::test {
@@ -9,11 +10,12 @@ namespace {
 using Values = std::vector<float>;
 
 /// `op` of a map of `channels`.
-Values resampled(dpm_op op, int channels, int height, int width, const Values& image) {
+Values resampled(dpm_op op, int channels, int height, int width, const Values& image, int padding = 1) {
   graph::Graph graph;
   graph::Node node;
   node.op = op;
   node.name = "resample";
+  if (op == DPM_OP_FIR_DOWNSAMPLE) node.pad_before = node.pad_after = padding;
   node.inputs[0] = graph.add_input(DPM_ROLE_IMAGE, channels, height, width);
   graph.values[static_cast<std::size_t>(graph.add(node))].role = DPM_ROLE_OUTPUT;
   return run_graph(Device::open("reference", {}), graph, 1, {image, {}, {}}, false);
@@ -44,6 +46,14 @@ TEST(Fir, UpsamplingSpreadsAnElementOverFour) {
 TEST(Fir, DownsamplingTakesAnElementIntoTwo) {
   EXPECT_EQ(resampled(DPM_OP_FIR_DOWNSAMPLE, 1, 6, 6, impulse(6, 6, 2, 3)), outer({1, 3, 0}, {0, 3, 1}, 64));
   EXPECT_EQ(resampled(DPM_OP_FIR_DOWNSAMPLE, 1, 4, 6, impulse(4, 6, 0, 5)), outer({3, 0}, {0, 0, 3}, 64));
+}
+
+TEST(Fir, DownsamplingWithoutPaddingLosesAnElement) {
+  EXPECT_EQ(resampled(DPM_OP_FIR_DOWNSAMPLE, 1, 6, 6, impulse(6, 6, 2, 3), 0), outer({3, 1}, {1, 3}, 64));
+  EXPECT_EQ(resampled(DPM_OP_FIR_DOWNSAMPLE, 1, 4, 6, impulse(4, 6, 0, 5), 0), outer({1}, {0, 1}, 64));
+  EXPECT_EQ(resampled(DPM_OP_FIR_DOWNSAMPLE, 1, 6, 8, Values(48, 64), 0), Values(6, 64));
+  EXPECT_THROW(resampled(DPM_OP_FIR_DOWNSAMPLE, 1, 2, 8, Values(16), 0), Error);
+  EXPECT_THROW(resampled(DPM_OP_FIR_DOWNSAMPLE, 1, 6, 8, Values(48), 2), Error);
 }
 
 TEST(Fir, SumsOfNeighboursAndZerosOutside) {

@@ -265,10 +265,11 @@ Case random_fir(RandomValues& random, int index) {
   Case test;
   const int channels = random.between(1, index % 4 == 0 ? 70 : 20);
   const int unit = index % 2 == 0 ? 1 : 2;
-  const int height = unit * random.between(1, 6);
-  const int width = unit * random.between(1, 6);
+  const int padding = index % 3 == 0 ? 0 : 1;
+  const int height = unit * random.between(2 - padding, 6);
+  const int width = unit * random.between(2 - padding, 6);
   test.batch = random.between(1, 3);
-  test.graph = fir_graph(unit == 1 ? DPM_OP_FIR_UPSAMPLE : DPM_OP_FIR_DOWNSAMPLE, channels, height, width);
+  test.graph = fir_graph(unit == 1 ? DPM_OP_FIR_UPSAMPLE : DPM_OP_FIR_DOWNSAMPLE, channels, height, width, padding);
   test.inputs.image = random.normals(elements(test.batch, channels, height, width));
   return test;
 }
@@ -285,6 +286,11 @@ Case random_embedding(RandomValues& random, int index) {
   sinusoid.groups = random.between(4, 40);
   sinusoid.cosine_first = index % 2 == 0;
   sinusoid.frequency_shift = index % 3 == 0 ? 1.0F : 0.0F;
+  sinusoid.logarithmic = index % 4 == 3;
+  if (index % 4 >= 2) {
+    sinusoid.groups += sinusoid.groups % 2;
+    sinusoid.weights = {test.graph.add_constant(random.constant({sinusoid.groups / 2}))};
+  }
   Node table;
   table.op = DPM_OP_EMBEDDING;
   table.name = "table";
@@ -297,7 +303,7 @@ Case random_embedding(RandomValues& random, int index) {
   sum.inputs[1] = test.graph.add(table);
   leave(test.graph, test.graph.add(sum));
   for (int n = 0; n < test.batch; ++n) {
-    test.inputs.time.push_back(static_cast<float>(random.between(0, 999)) + 0.25F * static_cast<float>(n));
+    test.inputs.time.push_back(static_cast<float>(random.between(1, 999)) + 0.25F * static_cast<float>(n));
     test.inputs.labels.push_back(random.between(-1, 6));
   }
   return test;

@@ -24,6 +24,10 @@ void RandomNetwork::add_weight(const std::string& name, std::vector<std::int64_t
   if (location.bytes <= room) location.offset = std::min(location.offset, room - location.bytes) / 4 * 4;
   if (hostile_ && one_in(64)) location.offset = room - location.bytes + static_cast<std::uint64_t>(choose_(8));
   if (hostile_ && one_in(64)) location.bytes += static_cast<std::uint64_t>(choose_(4));
+  if (location.shape.size() == 2 && one_in(6)) {
+    location.view_dims = location.shape;
+    location.view_strides = {hostile_ && one_in(8) ? choose_(8) - 1 : 1, location.shape[0]};
+  }
   weights_.add(location);
 }
 
@@ -81,6 +85,39 @@ void RandomNetwork::add_resampling(Kind kind, const std::string& name) {
   description_.blocks.push_back(block);
 }
 
+void RandomNetwork::add_image(const std::string& name) {
+  if (image_ == Kind::kPush) return;
+  unet::Block block;
+  if (image_ == Kind::kImageCombine) {
+    block.kind = Kind::kImageResample;
+    block.resample = filtered_ ? Resample::kFirDown : Resample::kMean;
+    description_.blocks.push_back(block);
+  }
+  const int kernel = image_ == Kind::kImageCombine ? 1 : 3;
+  block.kind = image_;
+  block.name = name;
+  block.filtered = filtered_;
+  block.scale = one_in(2) ? 0.7071F : 1.0F;
+  block.concat = image_ == Kind::kImageCombine && one_in(2);
+  add_layer(name, {channels_, image_channels_, kernel, kernel});
+  description_.blocks.push_back(block);
+  if (block.concat) channels_ *= 2;
+  if (image_ == Kind::kImageResidual) image_channels_ = channels_;
+}
+
+void RandomNetwork::add_result(const std::string& name) {
+  if (!has_result_) return;
+  unet::Block block;
+  block.kind = Kind::kResultAdd;
+  block.name = name;
+  block.norm = name + ".norm";
+  block.groups1 = groups_of(channels_);
+  block.epsilon = 1e-5F;
+  add_layer(block.norm, {channels_});
+  add_layer(name, {out_channels_, channels_, 3, 3});
+  description_.blocks.push_back(block);
+}
+
 void RandomNetwork::pop() {
   unet::Block block;
   block.kind = Kind::kPop;
@@ -101,13 +138,20 @@ void RandomNetwork::level(int depth) {
   }
   if (depth > 0) {
     if (one_in(2)) {
-      add_residual(next_name("down"), width(), Resample::kMean);
+      add_residual(next_name("down"), width(), one_in(2) ? Resample::kMean : Resample::kFirDown);
     } else {
       add_resampling(Kind::kDownsample, next_name("down"));
     }
+    add_image(next_name("image"));
     level(depth - 1);
+    if (has_result_) {
+      unet::Block block;
+      block.kind = Kind::kResultResample;
+      block.resample = filtered_ ? Resample::kFirUp : Resample::kNearest;
+      description_.blocks.push_back(block);
+    }
     if (one_in(2)) {
-      add_residual(next_name("up"), width(), Resample::kNearest);
+      add_residual(next_name("up"), width(), one_in(2) ? Resample::kNearest : Resample::kFirUp);
     } else {
       add_resampling(Kind::kUpsample, next_name("up"));
     }
@@ -118,6 +162,40 @@ void RandomNetwork::level(int depth) {
     pop();
     add_residual(next_name("residual"), width(), Resample::kNone);
   }
+  add_result(next_name("result"));
+}
+
+void RandomNetwork::describe_times() {
+  unet::Description& d = description_;
+  d.time_channels = 2 * (2 + choose_(8));
+  d.frequency_shift = one_in(2) ? 1.0F : 0.0F;
+  d.cosine_first = one_in(2);
+  d.fourier = one_in(4);
+  d.logarithmic = one_in(4);
+  d.classes = one_in(3) ? 3 : 0;
+  d.classes_first = one_in(2);
+  d.divides_by_time = one_in(4);
+  if (d.divides_by_time && one_in(2)) d.divisors.assign(512, 1.5F);
+  embedding_ = 8 * (1 + choose_(4));
+  if (d.fourier) add_weight("time_proj.weight", {d.time_channels / 2});
+  add_layer("time_embedding.linear_1", {embedding_, d.time_channels});
+  add_layer("time_embedding.linear_2", {embedding_, embedding_});
+  if (d.classes > 0) add_weight("class_embedding.weight", {d.classes, d.classes_first ? d.time_channels : embedding_});
+  if (d.classes > 0 && d.classes_first) add_weight("class_embedding.bias", {d.time_channels});
+}
+
+void RandomNetwork::describe_output() {
+  unet::Description& d = description_;
+  d.result_alone = has_result_ && one_in(2);
+  d.output_groups = groups_of(channels_);
+  d.output_epsilon = 1e-5F;
+  add_layer("conv_norm_out", {channels_});
+  add_layer("conv_out", {out_channels_, channels_, 3, 3});
+  if (!one_in(3)) return;
+  d.has_head = true;
+  d.head = {"head", false, groups_of(channels_), 1e-5F};
+  add_layer("head.norm_out", {channels_});
+  add_layer("head.conv_out", {d.in_channels, channels_, 3, 3});
 }
 
 void RandomNetwork::describe() {
@@ -128,27 +206,17 @@ void RandomNetwork::describe() {
   d.height = side();
   d.width = one_in(3) ? side() : d.height;
   d.center_input = one_in(4);
-  d.time_channels = 2 * (2 + choose_(8));
-  d.frequency_shift = one_in(2) ? 1.0F : 0.0F;
-  d.cosine_first = one_in(2);
-  d.classes = one_in(3) ? 3 : 0;
-  embedding_ = 8 * (1 + choose_(4));
-  add_layer("time_embedding.linear_1", {embedding_, d.time_channels});
-  add_layer("time_embedding.linear_2", {embedding_, embedding_});
-  if (d.classes > 0) add_weight("class_embedding.weight", {d.classes, embedding_});
+  describe_times();
+  constexpr std::array kImages = {Kind::kPush, Kind::kPush, Kind::kImageCombine, Kind::kImageResidual};
+  image_ = kImages[static_cast<std::size_t>(choose_(kImages.size()))];
+  filtered_ = one_in(2);
+  has_result_ = one_in(3);
+  image_channels_ = d.in_channels;
+  out_channels_ = 1 + choose_(4);
   channels_ = kWidths[static_cast<std::size_t>(choose_(kWidths.size()))];
   add_layer("conv_in", {channels_, d.in_channels, 3, 3});
   level(choose_(3));
-  d.output_groups = groups_of(channels_);
-  d.output_epsilon = 1e-5F;
-  add_layer("conv_norm_out", {channels_});
-  add_layer("conv_out", {1 + choose_(4), channels_, 3, 3});
-  if (one_in(3)) {
-    d.has_head = true;
-    d.head = {"head", false, groups_of(channels_), 1e-5F};
-    add_layer("head.norm_out", {channels_});
-    add_layer("head.conv_out", {d.in_channels, channels_, 3, 3});
-  }
+  describe_output();
 }
 
 std::vector<float> RandomNetwork::run(const std::shared_ptr<Device>& device) const {
@@ -165,7 +233,7 @@ std::vector<float> RandomNetwork::run(const std::shared_ptr<Device>& device) con
   std::vector<float> times;
   std::vector<std::int32_t> labels;
   for (int n = 0; n < batch_; ++n) {
-    times.push_back(100.0F * static_cast<float>(n));
+    times.push_back(1 + 100.0F * static_cast<float>(n));
     labels.push_back(n % 3);
   }
   const auto image = upload(random.normals(count * shape.image));

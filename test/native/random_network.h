@@ -35,6 +35,10 @@ class RandomNetwork {
   void add_residual(const std::string& name, int out, unet::Block::Resample resample);
   void add_attention(const std::string& name);
   void add_resampling(unet::Block::Kind kind, const std::string& name);
+  void add_image(const std::string& name);
+  void add_result(const std::string& name);
+  void describe_times();
+  void describe_output();
   void pop();
   int groups_of(int channels);
   void add_weight(const std::string& name, std::vector<std::int64_t> shape);
@@ -48,6 +52,12 @@ class RandomNetwork {
   int batch_ = 1;
   int channels_ = 0;
   int embedding_ = 0;
+  /// How the image and the result go beside the map, if they do.
+  unet::Block::Kind image_ = unet::Block::Kind::kPush;
+  bool filtered_ = false;
+  bool has_result_ = false;
+  int image_channels_ = 0;
+  int out_channels_ = 0;
   std::vector<int> skips_;
 };
 

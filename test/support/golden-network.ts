@@ -1,0 +1,92 @@
+// Networks whose weights are functions of their names, and what is known of their outputs.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { expect } from 'vitest';
+
+import { parseDiffusersConfig } from '../../lib/checkpoint/diffusers-config.js';
+import { diffusersNetwork } from '../../lib/checkpoint/diffusers.js';
+import { familyByName } from '../../lib/checkpoint/families/index.js';
+import type { FamilyNetwork } from '../../lib/checkpoint/family.js';
+import { requiredTensors } from '../../lib/checkpoint/network.js';
+import { writeSafetensors } from '../../lib/checkpoint/tensor-data.js';
+import { DiffusionModel } from '../../lib/model.js';
+import { namedNumbers, namedWeight } from './splitmix.js';
+import { temporaryFolder } from './temporary.js';
+
+export interface GoldenNetwork {
+  /** With `family`, or of a diffusers `UNet2DModel`. */
+  config: Record<string, unknown>;
+  t?: number;
+  label?: number;
+  head?: boolean;
+}
+
+/** Of an output in float64. */
+export interface GoldenOutput {
+  first: number[];
+  last: number;
+  sum: number;
+  sumsq: number;
+}
+
+export function networkOf(config: Record<string, unknown>): FamilyNetwork {
+  const { family } = config;
+  if (typeof family === 'string') return familyByName(family).network(config, 'golden');
+  const unet = diffusersNetwork(parseDiffusersConfig(config, 'golden'), 'golden');
+  return { unet, head: null, source: (key) => ({ key }), ignores: () => false };
+}
+
+/** The tensors of a network's checkpoint, those of its head included: name -> shape. */
+export function storedTensors(network: FamilyNetwork): Map<string, number[]> {
+  return new Map(
+    [...requiredTensors({ ...network.unet, head: network.head })].map(([name, shape]) => {
+      const stored = network.source(name, shape);
+      return [stored.key, [...(stored.shape ?? shape)]] as const;
+    }),
+  );
+}
+
+/** A model folder whose weights are those of their names. */
+async function writeModel(folder: string, config: Record<string, unknown>, network: FamilyNetwork): Promise<void> {
+  const weights = new Map(
+    [...storedTensors(network)].map(([key, shape]) => [key, { shape, data: namedWeight(key, shape) }] as const),
+  );
+  const isDiffusers = !('family' in config);
+  const inner = isDiffusers ? join(folder, 'unet') : folder;
+  await mkdir(join(folder, 'scheduler'), { recursive: true });
+  await mkdir(inner, { recursive: true });
+  await writeFile(join(folder, 'scheduler', 'scheduler_config.json'), '{}');
+  await writeFile(join(inner, 'config.json'), JSON.stringify(config));
+  const file = isDiffusers ? 'diffusion_pytorch_model.safetensors' : 'model.safetensors';
+  await writeSafetensors(join(inner, file), weights);
+}
+
+/** The output of a network for the image `input:x`, with that of its head behind it. */
+export async function goldenOutputs(
+  device: string,
+  { config, t = 17, label, head = false }: GoldenNetwork,
+  network = networkOf(config),
+): Promise<Float64Array> {
+  const folder = temporaryFolder();
+  await writeModel(folder, config, network);
+  await using model = await DiffusionModel.load(folder, { device, exact: true, head: head ? 'npr' : null });
+  const { inChannels, height, width } = network.unet;
+  const x = Float32Array.from(namedNumbers('input:x', inChannels * height * width));
+  const result = await model.unet.forward(x, t, { classLabels: label === undefined ? undefined : [label] });
+  return Float64Array.from([...result.out, ...(result.head ?? [])]);
+}
+
+/** Compares an output to 2e-5 of its root mean square, or of 1 where that is smaller. */
+export function expectOutputs(found: Float64Array, expected: GoldenOutput): void {
+  const scale = Math.max(1, Math.sqrt(expected.sumsq / found.length));
+  expected.first.forEach((value, i) => {
+    expect(Math.abs(found[i]! - value)).toBeLessThan(2e-5 * scale);
+  });
+  expect(Math.abs(found.at(-1)! - expected.last)).toBeLessThan(2e-5 * scale);
+  expect(Math.abs(found.reduce((sum, value) => sum + value, 0) - expected.sum)).toBeLessThan(
+    2e-6 * scale * found.length,
+  );
+  const squares = found.reduce((sum, value) => sum + value * value, 0);
+  expect(Math.abs(squares / expected.sumsq - 1)).toBeLessThan(2e-5);
+}
