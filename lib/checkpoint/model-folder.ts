@@ -87,6 +87,13 @@ async function readSchedule(path: string, options: ScheduleOptions): Promise<Noi
   return NoiseSchedule.fromSchedulerConfig(await readObject(file), options, file);
 }
 
+const gammaFile = 'gamma.json';
+
+async function readGamma(folder: string): Promise<GammaTable | null> {
+  const path = join(folder, gammaFile);
+  return (await isThere(path)) ? readGammaTable(path) : null;
+}
+
 /** A folder in the diffusers layout. */
 async function readDiffusers(path: string, folder: string, options: ScheduleOptions): Promise<ModelFolder> {
   const configPath = join(folder, 'config.json');
@@ -96,7 +103,6 @@ async function readDiffusers(path: string, folder: string, options: ScheduleOpti
   const checkpoint = renameTensors(weights.checkpoint, canonicalDiffusersName);
   const headsFolder = join(path, 'heads');
   const heads = (await isThere(join(headsFolder, 'config.json'))) ? await readHeadsConfig(headsFolder) : null;
-  const gammaPath = join(path, 'gamma.json');
   return {
     path,
     family: 'diffusers',
@@ -104,7 +110,7 @@ async function readDiffusers(path: string, folder: string, options: ScheduleOpti
     config,
     schedule: await readSchedule(path, options),
     heads: [...(heads?.files.keys() ?? [])],
-    gamma: (await isThere(gammaPath)) ? await readGammaTable(gammaPath) : null,
+    gamma: await readGamma(path),
     weights: checkpoint,
     companions: await companionsOf(path, heads),
     async select(head) {
@@ -117,7 +123,7 @@ async function readDiffusers(path: string, folder: string, options: ScheduleOpti
 
 async function companionsOf(path: string, heads: HeadsConfig | null): Promise<string[]> {
   const headFiles = heads === null ? [] : ['config.json', ...heads.files.values()].map((file) => join('heads', file));
-  const candidates = [join('scheduler', 'scheduler_config.json'), 'gamma.json', ...headFiles];
+  const candidates = [join('scheduler', 'scheduler_config.json'), gammaFile, ...headFiles];
   const there = await Promise.all(candidates.map((file) => isThere(join(path, file))));
   return candidates.filter((_, i) => there[i]);
 }
@@ -149,8 +155,8 @@ async function readFile(path: string, { config, ...options }: ReadModelOptions):
 
 /**
  * Reads a model: a folder in the diffusers layout (`unet/config.json` and its weights, `scheduler/scheduler_config.json` and,
- * where they are, `heads/config.json` and `gamma.json`), a folder of another family (`config.json` with the field `family`, and
- * `model.safetensors` or another file of weights), or a checkpoint file with `config`. Weights are not compared with the
+ * where they are, `heads/config.json` and `gamma.json`), a folder of another family (`config.json` with the field `family`,
+ * `model.safetensors` or another file of weights and, where it is, `gamma.json`), or a checkpoint file with `config`. Weights are not compared with the
  * configuration yet.
  *
  * @throws {@link DpmError} naming the file and the field that is wrong.
@@ -164,7 +170,9 @@ export async function readModelFolder(path: string, options: ReadModelOptions = 
   const configPath = join(folder, 'config.json');
   const config = await readObject(configPath);
   if (!('family' in config)) return readDiffusers(path, folder, options);
-  return readFamily(config, configPath, await findWeights(folder, 'model'), options);
+  const model = await readFamily(config, configPath, await findWeights(folder, 'model'), options);
+  const gamma = await readGamma(folder);
+  return { ...model, path: folder, gamma, companions: gamma === null ? [] : [gammaFile] };
 }
 
 /**

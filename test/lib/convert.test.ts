@@ -1,6 +1,6 @@
 // Checkpoint files: what they are is said by a configuration, and converting them changes nothing.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { copyFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import fc from 'fast-check';
@@ -21,7 +21,8 @@ async function forward(path: string, input: string, options: LoadOptions = {}): 
   await using model = await DiffusionModel.load(path, { device: 'cpu', exact: true, ...options });
   const header = await readSafetensorsHeader(join(input, 'input.safetensors'));
   const [x, t] = [(await readFloats(header, 'x')).data, (await readFloats(header, 't')).data];
-  const { out, head } = await model.unet.forward(x, t);
+  const labels = header.tensors.has('class_labels') ? (await readFloats(header, 'class_labels')).data : undefined;
+  const { out, head } = await model.unet.forward(x, t, { classLabels: labels });
   return head === null ? out : Float32Array.from([...out, ...head]);
 }
 
@@ -58,7 +59,6 @@ describe('converting', () => {
       const folder = join(temporaryFolder(), 'converted');
       await convertModel(await readModelFolder(fixture(name)), folder, { dtype: 'f16' });
       const head = name.includes('head') ? ('sn' as const) : null;
-      if (name.includes('class')) return;
       expect(await forward(folder, fixture(name), { head })).toEqual(
         await forward(fixture(name), fixture(name), { head }),
       );
@@ -76,6 +76,16 @@ describe('converting', () => {
     expect(maxDifference(images.data, exact.images.data)).toBeGreaterThan(0);
     const mean = (values: Float32Array): number => values.reduce((sum, value) => sum + value, 0) / values.length;
     expect(Math.abs(mean(images.data) - mean(exact.images.data))).toBeLessThan(0.1);
+  });
+
+  it('keeps the gamma table of a folder of another family', async () => {
+    const folder = join(temporaryFolder(), 'model');
+    await convertModel(await readModelFolder(fixture('ho-ddpm')), folder);
+    expect((await readModelFolder(folder)).gamma).toBeNull();
+    await copyFile(packagePath('models/mnist/gamma.json'), join(folder, 'gamma.json'));
+    const again = join(temporaryFolder(), 'again');
+    await convertModel(await readModelFolder(folder), again);
+    expect((await readModelFolder(again)).gamma?.m).toHaveLength(1001);
   });
 
   it('leaves nothing behind when it fails', async () => {

@@ -33,7 +33,18 @@ describe('help', () => {
   it('is there for every command', async () => {
     const { code, stdout } = await dpm('--help');
     expect(code).toBe(0);
-    for (const command of ['devices', 'inspect', 'forward', 'sample', 'gamma', 'bench']) {
+    for (const command of [
+      'devices',
+      'inspect',
+      'convert',
+      'forward',
+      'sample',
+      'gamma',
+      'costs',
+      'nll',
+      'plot',
+      'bench',
+    ]) {
       expect(stdout).toContain(`  ${command}`);
       const help = await dpm(command, '--help');
       expect(help.code).toBe(0);
@@ -97,6 +108,31 @@ describe('dpm forward', () => {
       (await dpm('forward', mnist, '--head', 'npr', '--device', 'cpu', '--input', input, '--output', output)).code,
     ).toBe(0);
     expect((await readSafetensorsHeader(output)).tensors.get('head')?.shape).toEqual([2, 1, 28, 28]);
+  });
+});
+
+describe('dpm convert', () => {
+  it('changes no bit of what PyTorch wrote', async () => {
+    const fixture = packagePath('test/fixtures/unet/ho-ddpm');
+    const config = ['--config', join(fixture, 'config.json')];
+    const converted = temporary('converted');
+    const { code, stdout } = await dpm('convert', `${fixture}.pth`, ...config, '--to', converted, '--json');
+    expect({ code, written: JSON.parse(stdout) as unknown }).toMatchObject({
+      code: 0,
+      written: { parameters: 702_499 },
+    });
+    const evaluated = async (model: string, name: string, ...options: string[]): Promise<Buffer> => {
+      const files = ['--input', join(fixture, 'input.safetensors'), '--output', temporary(name)];
+      expect((await dpm('forward', model, '--device', 'cpu', ...files, ...options)).stderr).toBe('');
+      return readFileSync(temporary(name));
+    };
+    const expected = await evaluated(fixture, 'own.safetensors');
+    expect(await evaluated(converted, 'again.safetensors')).toEqual(expected);
+    expect(await evaluated(`${fixture}.pth`, 'file.safetensors', ...config)).toEqual(expected);
+    expect((await dpm('inspect', converted, '--device', 'cpu')).stdout).toMatch(
+      /^family +ho .*temb\.dense\.0\.weight/m,
+    );
+    expect((await dpm('convert', `${fixture}.pth`, ...config, '--to', converted)).stderr).toMatch(/it exists/);
   });
 });
 
