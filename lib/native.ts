@@ -128,14 +128,17 @@ export interface NativeUNet {
     order: 'sin-cos' | 'cos-sin';
     /** Frequencies 2 pi W of the weight `time_proj.weight` instead, of the time or its logarithm; null: sinusoidal. */
     fourier?: 'linear' | 'logarithmic' | null | undefined;
+    /** Instead the row of the truncated time in `time_proj.weight`, which has so many; null: computed. */
+    rows?: number | null | undefined;
   };
-  /** Number of rows of `class_embedding.weight`; 0: not class-conditional. */
+  /** Number of classes; 0: not class-conditional. */
   classes: number;
   /**
-   * Where the row of a class is added: behind the MLP of the time (null), or before it, times sqrt(classes) and with
-   * `class_embedding.bias`.
+   * What is added for a class: a row of `class_embedding.weight` behind the MLP of the time (the default); the row, times
+   * sqrt(classes) and with `class_embedding.bias`, before it; or the label's own sinusoids and MLP
+   * (`class_embedding.linear_1`, `class_embedding.linear_2`) behind it.
    */
-  classesFirst?: boolean | undefined;
+  classEmbedding?: 'row' | 'scaled-row' | 'sinusoid' | undefined;
   blocks: NativeBlock[];
   /** Output norm and convolution `conv_norm_out`, `conv_out`, to which the result is added; null: the result alone. */
   output: { groups: number; epsilon: number } | null;

@@ -48,10 +48,10 @@ __global__ void __launch_bounds__(kThreads) time_embedding_kernel(TimeEmbeddingA
 }
 
 template <typename T, int N>
-__global__ void __launch_bounds__(kThreads) class_embedding_kernel(ClassEmbeddingArguments<T> a) {
-  const int label = a.labels == nullptr ? -1 : a.labels[blockIdx.x];
-  const bool known = label >= 0 && label < a.rows;
-  const T* source = known ? a.table + static_cast<std::int64_t>(label) * a.channels : nullptr;
+__global__ void __launch_bounds__(kThreads) row_embedding_kernel(RowEmbeddingArguments<T> a) {
+  const float row = a.row[blockIdx.x];
+  const bool known = row > -1.0F && row < static_cast<float>(a.rows);
+  const T* source = known ? a.table + static_cast<std::int64_t>(row) * a.channels : nullptr;
   T* y = a.y + static_cast<std::int64_t>(blockIdx.x) * a.y_stride;
   for (int i = static_cast<int>(threadIdx.x); i < a.channels / N; i += static_cast<int>(blockDim.x)) {
     store_vector(y + i * N, known ? load_vector<N>(source + i * N) : Vector<T, N>{});
@@ -59,8 +59,8 @@ __global__ void __launch_bounds__(kThreads) class_embedding_kernel(ClassEmbeddin
 }
 
 template <int N, typename T>
-void launch(const ClassEmbeddingArguments<T>& arguments, cudaStream_t stream) {
-  constexpr auto kKernel = class_embedding_kernel<T, N>;
+void launch(const RowEmbeddingArguments<T>& arguments, cudaStream_t stream) {
+  constexpr auto kKernel = row_embedding_kernel<T, N>;
   DPM_LAUNCH(kKernel, dim3(static_cast<unsigned>(arguments.batch)), dim3(kThreads), stream, arguments);
 }
 
@@ -72,7 +72,7 @@ void time_embedding(const TimeEmbeddingArguments<T>& arguments, cudaStream_t str
 }
 
 template <typename T>
-void class_embedding(const ClassEmbeddingArguments<T>& arguments, cudaStream_t stream) {
+void row_embedding(const RowEmbeddingArguments<T>& arguments, cudaStream_t stream) {
   constexpr int kWidth = kVectorWidth<T>;
   if (takes_vectors<kWidth>(arguments.table, arguments.channels, arguments.channels) &&
       takes_vectors<kWidth>(arguments.y, arguments.y_stride, arguments.channels)) {
@@ -85,8 +85,8 @@ void class_embedding(const ClassEmbeddingArguments<T>& arguments, cudaStream_t s
 template void time_embedding(const TimeEmbeddingArguments<float>&, cudaStream_t);
 template void time_embedding(const TimeEmbeddingArguments<Half>&, cudaStream_t);
 template void time_embedding(const TimeEmbeddingArguments<Bfloat16>&, cudaStream_t);
-template void class_embedding(const ClassEmbeddingArguments<float>&, cudaStream_t);
-template void class_embedding(const ClassEmbeddingArguments<Half>&, cudaStream_t);
-template void class_embedding(const ClassEmbeddingArguments<Bfloat16>&, cudaStream_t);
+template void row_embedding(const RowEmbeddingArguments<float>&, cudaStream_t);
+template void row_embedding(const RowEmbeddingArguments<Half>&, cudaStream_t);
+template void row_embedding(const RowEmbeddingArguments<Bfloat16>&, cudaStream_t);
 
 }  // namespace dpm::cuda

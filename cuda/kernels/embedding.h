@@ -6,12 +6,23 @@
 
 namespace dpm::cuda {
 
+/// What is embedded: the time or the label of each of the batch. Both null: no labels, which is -1.
+struct Embedded {
+  const float* times;
+  const std::int32_t* labels;
+
+  __host__ __device__ float operator[](std::int64_t n) const {
+    if (times != nullptr) return times[n];
+    return labels == nullptr ? -1.0F : static_cast<float>(labels[n]);
+  }
+};
+
 /// Sinusoids of times (Vaswani et al. 2017): with half = length / 2, y[n] is sin(time[n] * frequencies[i]) for i <
 /// half, then the cosines, the other way round with `cosine_first`, then a zero if `length` is odd. Products and angles
 /// are float32, as in the networks' original code; angles up to 1e5 are exact to float32's rounding.
 template <typename T>
 struct TimeEmbeddingArguments {
-  const float* time;         ///< [batch]
+  Embedded time;             ///< or label
   const float* frequencies;  ///< [half]
   T* y;                      ///< row n at y + n * y_stride
   std::int64_t y_stride;
@@ -25,12 +36,12 @@ struct TimeEmbeddingArguments {
 template <typename T>
 void time_embedding(const TimeEmbeddingArguments<T>& arguments, cudaStream_t stream);
 
-/// y[n] = table[labels[n]], zero for a label that is not in the table (-1: no label). `labels` null: all zero.
+/// y[n] = table[rows[n]], truncated; zero where the table has no such row.
 template <typename T>
-struct ClassEmbeddingArguments {
-  const std::int32_t* labels;  ///< [batch]
-  const T* table;              ///< [rows][channels]
-  T* y;                        ///< row n at y + n * y_stride
+struct RowEmbeddingArguments {
+  Embedded row;
+  const T* table;  ///< [rows][channels]
+  T* y;            ///< row n at y + n * y_stride
   std::int64_t y_stride;
   int batch;
   int rows;
@@ -38,13 +49,13 @@ struct ClassEmbeddingArguments {
 };
 
 template <typename T>
-void class_embedding(const ClassEmbeddingArguments<T>& arguments, cudaStream_t stream);
+void row_embedding(const RowEmbeddingArguments<T>& arguments, cudaStream_t stream);
 
 extern template void time_embedding(const TimeEmbeddingArguments<float>&, cudaStream_t);
 extern template void time_embedding(const TimeEmbeddingArguments<Half>&, cudaStream_t);
 extern template void time_embedding(const TimeEmbeddingArguments<Bfloat16>&, cudaStream_t);
-extern template void class_embedding(const ClassEmbeddingArguments<float>&, cudaStream_t);
-extern template void class_embedding(const ClassEmbeddingArguments<Half>&, cudaStream_t);
-extern template void class_embedding(const ClassEmbeddingArguments<Bfloat16>&, cudaStream_t);
+extern template void row_embedding(const RowEmbeddingArguments<float>&, cudaStream_t);
+extern template void row_embedding(const RowEmbeddingArguments<Half>&, cudaStream_t);
+extern template void row_embedding(const RowEmbeddingArguments<Bfloat16>&, cudaStream_t);
 
 }  // namespace dpm::cuda

@@ -26,10 +26,15 @@ std::vector<float> frequencies_of(const dpm_graph& graph, const dpm_node& node) 
   return frequencies;
 }
 
+Embedded embedded(const RunContext& context, dpm_role role) {
+  return role == DPM_ROLE_TIME ? Embedded{context.time, nullptr} : Embedded{nullptr, context.labels};
+}
+
 template <typename T>
 class TimeEmbeddingLayer : public Layer {
  public:
-  TimeEmbeddingLayer(const LayerFactory& factory, const dpm_node& node) : node_(node) {
+  TimeEmbeddingLayer(const LayerFactory& factory, const dpm_node& node)
+      : node_(node), role_(static_cast<dpm_role>(factory.graph.values[node.inputs[0]].role)) {
     const std::vector<float> frequencies = frequencies_of(factory.graph, node);
     frequencies_ = factory.device.allocate(frequencies.size() * sizeof(float));
     factory.device.staging.upload(factory.device.stream, frequencies_.data(), frequencies.data(), frequencies_.bytes());
@@ -38,7 +43,7 @@ class TimeEmbeddingLayer : public Layer {
   void run(const RunContext& context) const override {
     const Map<T> y = context.map<T>(node_.output);
     TimeEmbeddingArguments<T> a{};
-    a.time = context.time;
+    a.time = embedded(context, role_);
     a.frequencies = frequencies_.as<float>();
     a.y = y.data;
     a.y_stride = y.sample_stride;
@@ -52,14 +57,17 @@ class TimeEmbeddingLayer : public Layer {
 
  private:
   dpm_node node_;
+  dpm_role role_;
   DeviceMemory frequencies_;
 };
 
 template <typename T>
-class ClassEmbeddingLayer : public Layer {
+class RowEmbeddingLayer : public Layer {
  public:
-  ClassEmbeddingLayer(const LayerFactory& factory, const dpm_node& node)
-      : node_(node), channels_(factory.value(node.output).shape.channels) {
+  RowEmbeddingLayer(const LayerFactory& factory, const dpm_node& node)
+      : node_(node),
+        role_(static_cast<dpm_role>(factory.graph.values[node.inputs[0]].role)),
+        channels_(factory.value(node.output).shape.channels) {
     const dpm_constant& table = factory.graph.constants[node.weights[0]];
     rows_ = static_cast<int>(table.dims[0]);
     std::vector<float> values;
@@ -72,19 +80,20 @@ class ClassEmbeddingLayer : public Layer {
 
   void run(const RunContext& context) const override {
     const Map<T> y = context.map<T>(node_.output);
-    ClassEmbeddingArguments<T> a{};
-    a.labels = context.labels;
+    RowEmbeddingArguments<T> a{};
+    a.row = embedded(context, role_);
     a.table = table_.as<T>();
     a.y = y.data;
     a.y_stride = y.sample_stride;
     a.batch = context.samples;
     a.rows = rows_;
     a.channels = channels_;
-    class_embedding(a, context.stream);
+    row_embedding(a, context.stream);
   }
 
  private:
   dpm_node node_;
+  dpm_role role_;
   int channels_;
   int rows_ = 0;
   DeviceMemory table_;
@@ -93,7 +102,7 @@ class ClassEmbeddingLayer : public Layer {
 }  // namespace
 
 std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_node& node) {
-  if (node.op == DPM_OP_EMBEDDING) return make_stored<ClassEmbeddingLayer>(factory, node);
+  if (node.op == DPM_OP_EMBEDDING) return make_stored<RowEmbeddingLayer>(factory, node);
   return make_stored<TimeEmbeddingLayer>(factory, node);
 }
 

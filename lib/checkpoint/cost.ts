@@ -69,8 +69,10 @@ export function multiplyAdds(unet: NativeUNet): number {
   const last = lastChannels(unet);
   let total = convolution(unet.inChannels, baseChannels, 3, full);
   if (unet.output !== null) total += convolution(last, unet.outChannels, 3, full);
-  if (unet.classesFirst === true) total += unet.classes * time.channels;
-  total += time.channels * time.embedding + time.embedding ** 2;
+  const embeddingCost = time.channels * time.embedding + time.embedding ** 2;
+  total += embeddingCost;
+  if (unet.classEmbedding === 'scaled-row') total += unet.classes * time.channels;
+  if (unet.classEmbedding === 'sinusoid') total += embeddingCost;
   let position = full;
   for (const block of unet.blocks) {
     const { cost, after } = blockCost(block, position, time.embedding);

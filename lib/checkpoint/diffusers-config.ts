@@ -24,8 +24,10 @@ export interface DiffusersConfig {
   inChannels: number;
   outChannels: number;
   centerInput: boolean;
-  /** Fourier features of the noise level, by which the output is divided, instead of sinusoids of a time. */
-  fourier: boolean;
+  /** Fourier features are of the noise level, by which the output is divided. */
+  timeFeatures: (typeof timeFeatures)[number];
+  /** Rows of learned features. */
+  timeRows: number | null;
   freqShift: number;
   flipSinToCos: boolean;
   timeEmbedding: number;
@@ -46,7 +48,11 @@ export interface DiffusersConfig {
   scaleShift: boolean;
   addAttention: boolean;
   classes: number;
+  /** The label is embedded like a time. */
+  labelsAsTimes: boolean;
 }
+
+const timeFeatures = ['positional', 'fourier', 'learned'] as const;
 
 /** Names of early releases of the library. */
 const oldNames: ReadonlyMap<string, string> = new Map([
@@ -112,7 +118,27 @@ function checkFields(config: ConfigReader): void {
     }
   }
   config.choice('act_fn', 'silu', ['silu', 'swish']);
-  if ((config.raw('class_embed_type') ?? null) !== null) throw config.unsupported('class_embed_type', 'null');
+}
+
+/** Labels that are embedded like times may be any; the limit is what float32 holds exactly. */
+function readClasses(config: ConfigReader): { classes: number; labelsAsTimes: boolean } {
+  const type = config.raw('class_embed_type') ?? null;
+  if (type !== null && type !== 'timestep') throw config.unsupported('class_embed_type', 'null and timestep');
+  const classes = config.integerOrNull('num_class_embeds', null, { least: 1, most: 2 ** 24 });
+  if (type === null) return { classes: classes ?? 0, labelsAsTimes: false };
+  if (config.raw('time_embedding_type') === 'fourier' || config.raw('time_embedding_type') === 'learned') {
+    throw config.unsupported('time_embedding_type', 'positional with class_embed_type timestep');
+  }
+  return { classes: classes ?? 2 ** 24, labelsAsTimes: true };
+}
+
+function readTimeFeatures(config: ConfigReader): Pick<DiffusersConfig, 'timeFeatures' | 'timeRows'> {
+  const chosen = config.choice('time_embedding_type', 'positional', timeFeatures);
+  const range = { least: 1, most: 10_000_000 };
+  return {
+    timeFeatures: chosen,
+    timeRows: chosen === 'learned' ? config.integer('num_train_timesteps', undefined, range) : null,
+  };
 }
 
 function readSize(config: ConfigReader): { height: number; width: number } {
@@ -199,7 +225,7 @@ export function parseDiffusersConfig(raw: Readonly<Record<string, unknown>>, sou
     inChannels: config.integer('in_channels', 3, channelRange),
     outChannels: config.integer('out_channels', 3, channelRange),
     centerInput: config.boolean('center_input_sample', false),
-    fourier: config.choice('time_embedding_type', 'positional', ['positional', 'fourier']) === 'fourier',
+    ...readTimeFeatures(config),
     freqShift: config.number('freq_shift', 0),
     flipSinToCos: config.boolean('flip_sin_to_cos', true),
     timeEmbedding: config.integerOrNull('time_embedding_dim', null, channelRange) ?? 4 * (channels[0] ?? 0),
@@ -228,7 +254,7 @@ export function parseDiffusersConfig(raw: Readonly<Record<string, unknown>>, sou
     epsilon: readEpsilon(config),
     scaleShift: config.choice('resnet_time_scale_shift', 'default', ['default', 'scale_shift']) === 'scale_shift',
     addAttention: config.boolean('add_attention', true),
-    classes: config.integerOrNull('num_class_embeds', null, { least: 1, most: 10_000_000 }) ?? 0,
+    ...readClasses(config),
   };
   checkConsistency(config, parsed);
   return parsed;

@@ -220,6 +220,7 @@ export function diffusersNetwork(config: DiffusersConfig, source: string): Nativ
   const builder = new BlockBuilder(config, source);
   const levels = config.channels.length;
   const base = at(config.channels, 0);
+  const isFourier = config.timeFeatures === 'fourier';
   if (!(base / 2 - config.freqShift > 0)) {
     throw new DpmError('ERR_DPM_CONFIG', `${source}: freq_shift ${config.freqShift} is too large for ${base} channels`);
   }
@@ -235,17 +236,19 @@ export function diffusersNetwork(config: DiffusersConfig, source: string): Nativ
     baseChannels: base,
     centerInput: config.centerInput,
     time: {
-      channels: config.fourier ? 2 * base : base,
+      channels: isFourier ? 2 * base : base,
       embedding: config.timeEmbedding,
       shift: config.freqShift,
       // The library's Fourier features have the sines first, whatever its configuration says.
-      order: config.flipSinToCos && !config.fourier ? 'cos-sin' : 'sin-cos',
-      fourier: config.fourier ? 'logarithmic' : null,
+      order: config.flipSinToCos && !isFourier ? 'cos-sin' : 'sin-cos',
+      fourier: isFourier ? 'logarithmic' : null,
+      rows: config.timeRows,
     },
     classes: config.classes,
+    classEmbedding: config.labelsAsTimes ? 'sinusoid' : 'row',
     blocks: builder.blocks,
     output: { groups: builder.groupsFor(base, 'conv_norm_out'), epsilon: config.epsilon },
-    divisor: config.fourier ? 'time' : null,
+    divisor: isFourier ? 'time' : null,
     head: null,
   };
 }

@@ -101,17 +101,24 @@ function addHead(shapes: Shapes, unet: NativeUNet): void {
   addConvolution(shapes, `${head.prefix}.conv_out`, channels, head.outChannels, 3);
 }
 
-function addClasses(shapes: Shapes, { classes, classesFirst = false, time }: NativeUNet): void {
-  const channels = classesFirst ? time.channels : time.embedding;
+function addClasses(shapes: Shapes, { classes, classEmbedding = 'row', time }: NativeUNet): void {
+  if (classEmbedding === 'sinusoid') {
+    addLinear(shapes, 'class_embedding.linear_1', time.channels, time.embedding);
+    addLinear(shapes, 'class_embedding.linear_2', time.embedding, time.embedding);
+    return;
+  }
+  const channels = classEmbedding === 'scaled-row' ? time.channels : time.embedding;
   shapes.set('class_embedding.weight', [classes, channels]);
-  if (classesFirst) shapes.set('class_embedding.bias', [channels]);
+  if (classEmbedding === 'scaled-row') shapes.set('class_embedding.bias', [channels]);
 }
 
 /** The weights a network needs, with their shapes: canonical name -> shape, in the order of evaluation. */
 export function requiredTensors(unet: NativeUNet): Map<string, number[]> {
   const shapes: Shapes = new Map();
   addConvolution(shapes, 'conv_in', unet.inChannels, unet.baseChannels, 3);
-  if ((unet.time.fourier ?? null) !== null) shapes.set('time_proj.weight', [unet.time.channels / 2]);
+  const { channels: features, fourier = null, rows = null } = unet.time;
+  if (fourier !== null) shapes.set('time_proj.weight', [features / 2]);
+  if (rows !== null) shapes.set('time_proj.weight', [rows, features]);
   addLinear(shapes, 'time_embedding.linear_1', unet.time.channels, unet.time.embedding);
   addLinear(shapes, 'time_embedding.linear_2', unet.time.embedding, unet.time.embedding);
   if (unet.classes > 0) addClasses(shapes, unet);

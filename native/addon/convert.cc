@@ -212,8 +212,12 @@ unet::Description to_description(const Napi::Object& object) {
   description.cosine_first = to_choice(time, "order", {"sin-cos", "cos-sin"}) == 1;
   description.fourier = has_value(time, "fourier");
   description.logarithmic = description.fourier && to_choice(time, "fourier", {"linear", "logarithmic"}) == 1;
+  description.time_rows = has_value(time, "rows");
   description.classes = to_int(object, "classes");
-  description.classes_first = has_value(object, "classesFirst") && to_bool(object, "classesFirst");
+  if (has_value(object, "classEmbedding")) {
+    description.class_embedding = static_cast<unet::Description::ClassEmbedding>(
+        to_choice(object, "classEmbedding", {"row", "scaled-row", "sinusoid"}));
+  }
   const Napi::Array blocks = to_array(object, "blocks");
   for (std::uint32_t i = 0; i < blocks.Length(); ++i) {
     const Napi::Value block = blocks.Get(i);

@@ -72,8 +72,8 @@ typedef struct dpm_constant {
 } dpm_constant;
 
 enum dpm_op {
-  DPM_OP_TIME_EMBEDDING = 0,   ///< (time) -> sinusoidal vector; with weights[0] of angles 2 pi weight time
-  DPM_OP_EMBEDDING = 1,        ///< (label) -> row of the table in weights[0]; zero for label -1
+  DPM_OP_TIME_EMBEDDING = 0,   ///< (time or label) -> sinusoidal vector; with weights[0] of angles 2 pi weight time
+  DPM_OP_EMBEDDING = 1,        ///< (label or truncated time) -> row of the table in weights[0]; zero where it has none
   DPM_OP_CONVOLUTION = 2,      ///< (map[, channel vector][, residual map]) -> map; see dpm_node
   DPM_OP_GROUP_NORM = 3,       ///< (map[, scale and shift][, vector]) -> map; weights[0] gamma, biases[0] beta. The
                                ///< vector is added to the map first, as by DPM_OP_CHANNEL_ADD

@@ -94,10 +94,10 @@ void time_embedding(const dpm_network::Node& layer, const Map& in, const Map& ou
 }
 
 void embedding(const dpm_network::Node& layer, const Map& in, const Map& out) {
-  const auto label = static_cast<std::int64_t>(in.data[0]);
+  const bool known = in.data[0] > -1 && in.data[0] < static_cast<double>(layer.weight_rows);
+  const std::int64_t row = known ? static_cast<std::int64_t>(in.data[0]) : 0;
   for (int i = 0; i < out.channels; ++i) {
-    const bool known = label >= 0 && label < layer.weight_rows;
-    out.data[i] = known ? layer.weight[static_cast<std::size_t>(label * out.channels + i)] : 0.0;
+    out.data[i] = known ? layer.weight[static_cast<std::size_t>(row * out.channels + i)] : 0.0;
   }
 }
 

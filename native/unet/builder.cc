@@ -98,31 +98,51 @@ class Builder {
 
   void embed_time() {
     const int time = graph_.add_input(DPM_ROLE_TIME, 1, 1, 1);
-    Node sinusoid = node(DPM_OP_TIME_EMBEDDING, "time_proj", time);
-    sinusoid.groups = description_.time_channels;
-    sinusoid.frequency_shift = description_.frequency_shift;
-    sinusoid.cosine_first = description_.cosine_first;
-    sinusoid.logarithmic = description_.logarithmic;
-    if (description_.fourier) sinusoid.weights = {constant("time_proj.weight")};
-    int embedding = graph_.add(sinusoid);
-    const bool classes_first = description_.classes > 0 && description_.classes_first;
-    if (classes_first) embedding = add("class_embedding.add", embedding, first_classes());
-    embedding = product("time_embedding.linear_1", embedding);
-    embedding = product("time_embedding.linear_2", silu("time_embedding.act", embedding));
-    if (description_.classes > 0 && !classes_first) embedding = add("class_embedding.add", embedding, class_row());
+    int embedding = description_.time_rows ? row("time_proj", time) : time_features(time);
+    const bool has_classes = description_.classes > 0;
+    const bool first = description_.class_embedding == Description::ClassEmbedding::kScaledRow;
+    if (has_classes && first) embedding = add("class_embedding.add", embedding, scaled_class_row());
+    embedding = embedding_mlp("time_embedding", embedding);
+    if (has_classes && !first) embedding = add("class_embedding.add", embedding, embedded_class());
     embedding_ = silu("time_embedding.silu", embedding);
   }
 
-  int class_row() {
-    const int label = graph_.add_input(DPM_ROLE_LABEL, 1, 1, 1);
-    Node table = node(DPM_OP_EMBEDDING, "class_embedding", label);
-    table.weights = {constant("class_embedding.weight")};
+  int embedding_mlp(const std::string& name, int input) {
+    return product(name + ".linear_2", silu(name + ".act", product(name + ".linear_1", input)));
+  }
+
+  int time_features(int time) {
+    Node features = sinusoids("time_proj", time);
+    features.logarithmic = description_.logarithmic;
+    if (description_.fourier) features.weights = {constant("time_proj.weight")};
+    return graph_.add(features);
+  }
+
+  Node sinusoids(const std::string& name, int input) {
+    Node sinusoid = node(DPM_OP_TIME_EMBEDDING, name, input);
+    sinusoid.groups = description_.time_channels;
+    sinusoid.frequency_shift = description_.frequency_shift;
+    sinusoid.cosine_first = description_.cosine_first;
+    return sinusoid;
+  }
+
+  /// Of the table `name`.weight.
+  int row(const std::string& name, int input) {
+    Node table = node(DPM_OP_EMBEDDING, name, input);
+    table.weights = {constant(name + ".weight")};
     return graph_.add(table);
   }
 
+  int embedded_class() {
+    const int label = graph_.add_input(DPM_ROLE_LABEL, 1, 1, 1);
+    if (description_.class_embedding == Description::ClassEmbedding::kRow) return row("class_embedding", label);
+    return embedding_mlp("class_embedding", graph_.add(sinusoids("class_embedding.sinusoids", label)));
+  }
+
   /// EDM scales its one-hot labels so that their variance does not depend on the number of classes.
-  int first_classes() {
-    Node scale = node(DPM_OP_AFFINE, "class_embedding.scale", class_row());
+  int scaled_class_row() {
+    const int label = graph_.add_input(DPM_ROLE_LABEL, 1, 1, 1);
+    Node scale = node(DPM_OP_AFFINE, "class_embedding.scale", row("class_embedding", label));
     scale.scale = std::sqrt(static_cast<float>(description_.classes));
     Node bias = node(DPM_OP_BIAS, "class_embedding.bias", graph_.add(scale));
     bias.biases = {constant("class_embedding.bias")};

@@ -61,9 +61,15 @@ struct Description {
   /// Fourier features of the weight time_proj.weight instead of sinusoids; of the time's logarithm.
   bool fourier = false;
   bool logarithmic = false;
+  /// Rows of the table time_proj.weight instead of sinusoids, for truncated times.
+  bool time_rows = false;
   int classes = 0;
-  /// The row of a class, times sqrt(classes) and with class_embedding.bias, is added before the MLP of the time.
-  bool classes_first = false;
+  enum class ClassEmbedding {
+    kRow,        ///< a row of class_embedding.weight is added behind the MLP of the time
+    kScaledRow,  ///< the row, times sqrt(classes) and with class_embedding.bias, is added before it
+    kSinusoid,   ///< the label's own sinusoids and MLP (class_embedding.linear_1, linear_2) are added behind it
+  };
+  ClassEmbedding class_embedding = ClassEmbedding::kRow;
   std::vector<Block> blocks;
   /// No output norm and convolution: the result is the output.
   bool result_alone = false;

@@ -50,7 +50,7 @@ struct TimeCase : Case<T> {
     for (std::size_t i = 0; i < half; ++i) {
       frequencies[i] = largest * std::exp(-9.21F * static_cast<float>(i) / static_cast<float>(half));
     }
-    arguments = {time.data(),
+    arguments = {{time.data(), nullptr},
                  frequencies.data(),
                  this->y.data(),
                  this->stride,
@@ -109,7 +109,8 @@ TEST(CudaTimeEmbedding, AnglesUpToAHundredThousandAreExact) {
   DeviceVector<float> frequencies = stored<float>(random.normals(kAngles, 3e4F));
   const DeviceVector<float> one(1, 1.0F);
   DeviceVector<float> y(2 * kAngles);
-  cuda::time_embedding<float>({one.data(), frequencies.data(), y.data(), 2 * kAngles, 1, 2 * kAngles, false}, nullptr);
+  cuda::time_embedding<float>({{one.data(), nullptr}, frequencies.data(), y.data(), 2 * kAngles, 1, 2 * kAngles, false},
+                              nullptr);
   synchronize();
   double error = 0;
   for (std::size_t i = 0; i < kAngles; ++i) {
@@ -124,13 +125,13 @@ TEST(CudaTimeEmbedding, ATimeThatIsNoNumberStaysNone) {
   const DeviceVector<float> time(1, std::nanf(""));
   const DeviceVector<float> frequencies(1, 1.0F);
   DeviceVector<float> y(2);
-  cuda::time_embedding<float>({time.data(), frequencies.data(), y.data(), 2, 1, 2, false}, nullptr);
+  cuda::time_embedding<float>({{time.data(), nullptr}, frequencies.data(), y.data(), 2, 1, 2, false}, nullptr);
   synchronize();
   EXPECT_TRUE(std::isnan(y[0]) && std::isnan(y[1]));
 }
 
 template <typename T>
-void check_labels() {
+void check_rows() {
   for (std::uint32_t seed = 0; seed < kShapes; ++seed) {
     for (const std::uint32_t order : kThreadOrders) {
       const ThreadOrder threads(order);
@@ -140,29 +141,40 @@ void check_labels() {
       const auto table =
           stored<T>(test.random.normals(static_cast<std::size_t>(rows) * static_cast<std::size_t>(channels)));
       DeviceVector<std::int32_t> labels;
-      for (int n = 0; n < test.shape.batch; ++n) labels.push_back(test.random.between(-2, rows + 1));
+      DeviceVector<float> times;
+      for (int n = 0; n < test.shape.batch; ++n) {
+        labels.push_back(test.random.between(-2, rows + 1));
+        times.push_back(static_cast<float>(labels.back()) + 0.25F * static_cast<float>(test.random.between(0, 3)));
+      }
       const bool labelled = test.random.between(0, 7) > 0;
+      const bool timed = test.random.between(0, 1) > 0;
       std::vector<float> expected = floats(test.y);
       for (int n = 0; n < test.shape.batch; ++n) {
         const int label = labelled ? labels[static_cast<std::size_t>(n)] : -1;
+        const int row = timed ? static_cast<int>(std::trunc(times[static_cast<std::size_t>(n)])) : label;
+        const bool known = row >= 0 && row < rows;
         for (int c = 0; c < channels; ++c) {
-          const bool known = label >= 0 && label < rows;
           expected[static_cast<std::size_t>(n * test.stride + c)] =
-              known ? static_cast<float>(value_of(table.data(), label * channels + c)) : 0.0F;
+              known ? static_cast<float>(value_of(table.data(), row * channels + c)) : 0.0F;
         }
       }
-      cuda::class_embedding<T>({labelled ? labels.data() : nullptr, table.data(), test.y.data(), test.stride,
-                                test.shape.batch, rows, channels},
-                               nullptr);
+      cuda::row_embedding<T>({{timed ? times.data() : nullptr, labelled ? labels.data() : nullptr},
+                              table.data(),
+                              test.y.data(),
+                              test.stride,
+                              test.shape.batch,
+                              rows,
+                              channels},
+                             nullptr);
       synchronize();
       ASSERT_EQ(floats(test.y), expected) << "shape " << seed << ", order " << order;
     }
   }
 }
 
-TEST(CudaClassEmbedding, Float32IsTheTable) { check_labels<float>(); }
-TEST(CudaClassEmbedding, HalfIsTheTable) { check_labels<cuda::Half>(); }
-TEST(CudaClassEmbedding, Bfloat16IsTheTable) { check_labels<cuda::Bfloat16>(); }
+TEST(CudaRowEmbedding, Float32IsTheTable) { check_rows<float>(); }
+TEST(CudaRowEmbedding, HalfIsTheTable) { check_rows<cuda::Half>(); }
+TEST(CudaRowEmbedding, Bfloat16IsTheTable) { check_rows<cuda::Bfloat16>(); }
 
 }  // namespace
 }  // namespace dpm::test

@@ -6,6 +6,7 @@ namespace dpm::test {
 
 using Kind = unet::Block::Kind;
 using Resample = unet::Block::Resample;
+using Classes = unet::Description::ClassEmbedding;
 
 namespace {
 constexpr std::array<int, 7> kWidths = {4, 8, 12, 16, 32, 48, 64};
@@ -172,16 +173,34 @@ void RandomNetwork::describe_times() {
   d.cosine_first = one_in(2);
   d.fourier = one_in(4);
   d.logarithmic = one_in(4);
+  d.time_rows = !d.fourier && one_in(4);
   d.classes = one_in(3) ? 3 : 0;
-  d.classes_first = one_in(2);
+  constexpr std::array kClasses = {Classes::kRow, Classes::kScaledRow, Classes::kSinusoid};
+  d.class_embedding = kClasses[static_cast<std::size_t>(choose_(kClasses.size()))];
   d.divides_by_time = one_in(4);
   if (d.divides_by_time && one_in(2)) d.divisors.assign(512, 1.5F);
   embedding_ = 8 * (1 + choose_(4));
   if (d.fourier) add_weight("time_proj.weight", {d.time_channels / 2});
+  if (d.time_rows) add_weight("time_proj.weight", {200, d.time_channels});
   add_layer("time_embedding.linear_1", {embedding_, d.time_channels});
   add_layer("time_embedding.linear_2", {embedding_, embedding_});
-  if (d.classes > 0) add_weight("class_embedding.weight", {d.classes, d.classes_first ? d.time_channels : embedding_});
-  if (d.classes > 0 && d.classes_first) add_weight("class_embedding.bias", {d.time_channels});
+  if (d.classes > 0) describe_classes();
+}
+
+void RandomNetwork::describe_classes() {
+  const unet::Description& d = description_;
+  switch (d.class_embedding) {
+    case Classes::kRow:
+      add_weight("class_embedding.weight", {d.classes, embedding_});
+      return;
+    case Classes::kScaledRow:
+      add_weight("class_embedding.weight", {d.classes, d.time_channels});
+      add_weight("class_embedding.bias", {d.time_channels});
+      return;
+    case Classes::kSinusoid:
+      add_layer("class_embedding.linear_1", {embedding_, d.time_channels});
+      add_layer("class_embedding.linear_2", {embedding_, embedding_});
+  }
 }
 
 void RandomNetwork::describe_output() {

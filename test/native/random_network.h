@@ -38,6 +38,7 @@ class RandomNetwork {
   void add_image(const std::string& name);
   void add_result(const std::string& name);
   void describe_times();
+  void describe_classes();
   void describe_output();
   void pop();
   int groups_of(int channels);

@@ -230,7 +230,7 @@ function edmNetwork(raw: Readonly<Record<string, unknown>>, source: string): Fam
         fourier: config.fourier ? 'linear' : null,
       },
       classes: config.labels,
-      classesFirst: isSong && config.labels > 0,
+      classEmbedding: isSong ? 'scaled-row' : 'row',
       blocks: list.blocks,
       output: isSong ? null : { groups: quarterGroups(width * at(multipliers, 0)), epsilon: 1e-5 },
       head: null,
