@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { access, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { extname } from 'node:path';
 
 import { DpmError } from './errors.js';
+import { parseJson } from './parse-json.js';
 
 /** Largest JSON file this package reads whole. */
 const JSON_LIMIT = 16 * 1024 * 1024;
@@ -14,7 +16,12 @@ function fileError(action: string, path: string, cause: unknown): DpmError {
   return new DpmError('ERR_DPM_FILE', `cannot ${action} ${path}: ${reason}`, { cause });
 }
 
-/** Opens a file for reading, hands it over and closes it whatever happens. */
+/**
+ * Opens a file for reading, hands it over with its size in bytes and closes it whatever happens.
+ *
+ * @throws {@link DpmError} `ERR_DPM_FILE` when it cannot be opened, is not a regular file or `use` fails with another error
+ * than a DpmError, which is passed on.
+ */
 export async function withFile<T>(path: string, use: (file: FileHandle, size: number) => Promise<T>): Promise<T> {
   let file: FileHandle;
   try {
@@ -34,7 +41,12 @@ export async function withFile<T>(path: string, use: (file: FileHandle, size: nu
   }
 }
 
-/** Reads exactly `length` bytes at `position`. */
+/**
+ * Reads exactly `length` bytes at byte `position`.
+ *
+ * @param path - Names the file in messages.
+ * @throws {@link DpmError} `ERR_DPM_FILE_TRUNCATED` when the file ends before.
+ */
 export async function readExactly(
   file: FileHandle,
   path: string,
@@ -57,35 +69,43 @@ export async function readExactly(
 }
 
 /**
- * A configuration of at most 16 MiB.
+ * The text of a file of at most `limit` bytes.
  *
- * @param format - Named in errors, e.g. `JSON`.
- * @param parse - Throws where the text is not of this format.
- * @throws {@link DpmError} `ERR_DPM_FILE` when it cannot be read, `ERR_DPM_CONFIG` when it is too large or not of this format.
+ * @throws {@link DpmError} `ERR_DPM_FILE` when it cannot be read, `ERR_DPM_CONFIG` when it is too large or not UTF-8.
  */
-export async function readConfigFile(path: string, format: string, parse: (text: string) => unknown): Promise<unknown> {
+export async function readText(path: string, limit: number): Promise<string> {
   const bytes = await withFile(path, async (file, size) => {
-    if (size > JSON_LIMIT) {
-      throw new DpmError('ERR_DPM_CONFIG', `${path} has ${size} bytes, a configuration has at most ${JSON_LIMIT}`);
+    if (size > limit) {
+      const kind = extname(path).slice(1) || 'text';
+      throw new DpmError('ERR_DPM_CONFIG', `${path} has ${size} bytes, at most ${limit} are read of a ${kind} file`);
     }
     return readExactly(file, path, 0, size);
   });
   try {
-    return parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new DpmError('ERR_DPM_CONFIG', `${path} is not ${format}: ${reason}`, { cause });
+    throw new DpmError('ERR_DPM_CONFIG', `${path} is not text in UTF-8`, { cause });
   }
 }
 
-/** A JSON file of at most 16 MiB. */
+/**
+ * The value of a JSON file of at most 16 MiB, in which no key occurs twice in one object and containers are nested at most
+ * 64 deep.
+ *
+ * @throws {@link DpmError} `ERR_DPM_FILE` when it cannot be read, `ERR_DPM_CONFIG` naming the file when it is none such.
+ */
 export async function readJson(path: string): Promise<unknown> {
-  return readConfigFile(path, 'JSON', (text) => JSON.parse(text) as unknown);
+  const text = await readText(path, JSON_LIMIT);
+  return parseJson(text, (problem, cause) => new DpmError('ERR_DPM_CONFIG', `${path} ${problem}`, { cause }));
 }
 
 /**
  * Writes a file so that `path` holds either its old content or all of the new one: the parts go to a temporary file
  * beside it, which then takes its name.
+ *
+ * @param parts - Bytes, or text that is written as UTF-8, in the order of the file.
+ * @throws {@link DpmError} `ERR_DPM_FILE` when writing fails or `parts` throws another error than a DpmError, which is passed
+ * on. The temporary file is removed then.
  */
 export async function writeAtomically(
   path: string,
@@ -106,4 +126,12 @@ export async function writeAtomically(
     if (cause instanceof DpmError) throw cause;
     throw fileError('write', path, cause);
   }
+}
+
+/** Whether there is a file or folder of this name. */
+export async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }

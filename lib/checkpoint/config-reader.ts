@@ -1,4 +1,5 @@
 import { DpmError } from '../errors.js';
+import { shownValue } from '../shown-value.js';
 
 /** A JSON value that is an object, not an array and not null. */
 export function isJsonObject(value: unknown): value is Record<string, unknown> {
@@ -7,11 +8,13 @@ export function isJsonObject(value: unknown): value is Record<string, unknown> {
 
 /**
  * Reads the fields of a configuration with their types. An absent field takes the default, an explicit null is a value.
- * Every error names the source and the field.
+ * Whatever is not of the type that is asked for is `ERR_DPM_CONFIG`. Every error names the source and the field, and shows at
+ * most 100 characters of its value.
  */
 export class ConfigReader {
   readonly #fields: ReadonlyMap<string, unknown>;
 
+  /** @param source - What names the configuration in messages, e.g. the path of its file. */
   constructor(
     raw: Readonly<Record<string, unknown>>,
     readonly source: string,
@@ -39,34 +42,38 @@ export class ConfigReader {
     }
   }
 
-  /** The size of an image that is halved between the levels that a list of another field has. */
-  levelSize(name: string, levels: string): number {
+  /**
+   * The size of an image in pixels, which is halved between levels.
+   *
+   * @param levels - One entry for each level.
+   *
+   * @throws {@link DpmError} `ERR_DPM_CONFIG` when there are no levels or more than 16, or the size cannot be halved so often.
+   */
+  levelSize(name: string, levels: readonly number[]): number {
+    const count = levels.length;
     const size = this.integer(name, undefined, { least: 1, most: 16_384 });
-    const listed = this.raw(levels);
-    const count = Array.isArray(listed) ? listed.length : 1;
-    if (count < 1 || count > 16) throw this.error(levels, 'a list of 1 to 16 levels');
+    if (count < 1 || count > 16) throw this.error(name, `of a network with 1 to 16 levels, not ${count}`);
     if (size % 2 ** (count - 1) !== 0) throw this.error(name, `divisible by ${2 ** (count - 1)} for ${count} levels`);
     return size;
   }
 
+  /** A field as it is, undefined where it is absent. */
   raw(name: string): unknown {
     return this.#fields.get(name);
   }
 
+  /** The error for a field that is wrong. */
   error(name: string, expected: string): DpmError {
-    const shown = JSON.stringify(this.#fields.get(name)) as string | undefined;
-    return new DpmError(
-      'ERR_DPM_CONFIG',
-      `${this.source}: ${name} is ${(shown ?? 'missing').slice(0, 80)}, it has to be ${expected}`,
-    );
+    const value = this.raw(name);
+    const shown = value === undefined ? 'missing' : shownValue(value);
+    return new DpmError('ERR_DPM_CONFIG', `${this.source}: ${name} is ${shown}, it has to be ${expected}`);
   }
 
+  /** The error for a field that may be right, but asks for what this package does not do. */
   unsupported(name: string, supported: string): DpmError {
-    const shown = JSON.stringify(this.#fields.get(name)) as string | undefined;
-    return new DpmError(
-      'ERR_DPM_UNSUPPORTED',
-      `${this.source}: ${name} ${(shown ?? '').slice(0, 80)} is not supported; supported: ${supported}`,
-    );
+    const value = this.raw(name);
+    const shown = value === undefined ? name : `${name} ${shownValue(value)}`;
+    return new DpmError('ERR_DPM_UNSUPPORTED', `${this.source}: ${shown} is not supported; supported: ${supported}`);
   }
 
   boolean(name: string, absent: boolean): boolean {
@@ -76,6 +83,7 @@ export class ConfigReader {
     return value;
   }
 
+  /** A finite number. Without a default the field has to be there. */
   number(name: string, absent?: number): number {
     if (!this.has(name) && absent !== undefined) return absent;
     const value = this.raw(name);
@@ -83,6 +91,7 @@ export class ConfigReader {
     return value;
   }
 
+  /** An integer from `range.least` to `range.most`, both included. Without a default the field has to be there. */
   integer(name: string, absent: number | undefined, range: { least: number; most: number }): number {
     const value = this.number(name, absent);
     if (!Number.isInteger(value) || value < range.least || value > range.most) {
@@ -112,6 +121,7 @@ export class ConfigReader {
     return found;
   }
 
+  /** A list of finite numbers; null where the field is absent or null. */
   numbersOrNull(name: string): number[] | null {
     const value = this.raw(name) ?? null;
     if (value === null) return null;
@@ -124,6 +134,7 @@ export class ConfigReader {
     return value;
   }
 
+  /** A list of integers from `range.least` to `range.most`, both included. Without a default the field has to be there. */
   integers(name: string, absent: readonly number[] | undefined, range: { least: number; most: number }): number[] {
     if (!this.has(name) && absent !== undefined) return [...absent];
     const value = this.raw(name);
@@ -144,3 +155,6 @@ export class ConfigReader {
     return value;
   }
 }
+
+/** Channels of a map. */
+export const widthRange = { least: 1, most: 65_536 };

@@ -1,46 +1,37 @@
-import { access } from 'node:fs/promises';
 import { extname } from 'node:path';
 
-import { parse } from 'yaml';
-
 import { DpmError } from '../errors.js';
-import { readConfigFile, readJson } from '../files.js';
+import { isThere, readJson } from '../files.js';
 import { isJsonObject } from './config-reader.js';
 import { presetNames, presets } from './presets.js';
+import { readYaml } from './read-yaml.js';
 
-/** A configuration of a checkpoint, and what names it in messages. */
+/** A configuration of a checkpoint. */
 export interface NamedConfig {
+  /** Its fields, not checked yet. */
   config: Record<string, unknown>;
+  /** What names it in messages: the path of its file, or `preset NAME`. */
   source: string;
 }
 
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
-}
-
 /**
- * A configuration from a JSON or YAML file, or by the name of a preset.
+ * A configuration by the name of a preset, or from a file: YAML of at most 64 KiB if its name ends in .yaml or .yml, else
+ * JSON of at most 16 MiB.
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when it is neither a file nor a preset, `ERR_DPM_CONFIG` when the file is not an
- * object.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when it is neither a file nor a preset, `ERR_DPM_FILE` when it cannot be read,
+ * `ERR_DPM_CONFIG` naming the file when it is too large, has a key twice, is nested more than 64 deep or is not an object.
  */
 export async function readNamedConfig(name: string): Promise<NamedConfig> {
   const preset = Object.hasOwn(presets, name) ? presets[name] : undefined;
   if (preset !== undefined) return { config: { ...preset }, source: `preset ${name}` };
-  if (!(await exists(name))) {
+  if (!(await isThere(name))) {
     throw new DpmError(
       'ERR_DPM_ARGUMENT',
       `config '${name.slice(0, 200)}' is neither a file nor a preset; presets: ${presetNames.join(', ')}`,
     );
   }
   const isYaml = ['.yaml', '.yml'].includes(extname(name));
-  // Aliases that repeat each other would unfold without measure.
-  const config = isYaml
-    ? await readConfigFile(name, 'YAML', (text) => parse(text, { maxAliasCount: 0 }) as unknown)
-    : await readJson(name);
+  const config = isYaml ? await readYaml(name) : await readJson(name);
   if (!isJsonObject(config)) throw new DpmError('ERR_DPM_CONFIG', `${name} is not an object`);
   return { config, source: name };
 }

@@ -5,7 +5,9 @@ import { dtypeBytes, readTensorBytes, type Dtype, type SafetensorsHeader } from 
 
 /** A tensor in memory. */
 export interface HostTensor {
+  /** Its sizes, none for a scalar. */
   shape: number[];
+  /** As many elements as the product of the sizes, in C order: F32, U8 or I64 in a file. */
   data: Float32Array | Uint8Array | BigInt64Array;
 }
 
@@ -55,7 +57,14 @@ function elementReader(dtype: Dtype, view: DataView): (index: number) => number 
 
 const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
-/** The values of a tensor's bytes as float32. */
+/**
+ * The values of a tensor's bytes as float32. Those of F16, BF16, BOOL (0 and 1) and integers of up to 16 bits are exact, others
+ * are rounded to the nearest float32: F64 beyond its range to infinity, integers beyond 2^24.
+ *
+ * @param bytes - Elements with their lowest byte first; for F32 what is returned may share their memory, so that they have to
+ * begin at a multiple of 4 in their buffer.
+ * @param count - How many elements there are.
+ */
 export function floatsOf(dtype: Dtype, bytes: Uint8Array, count: number): Float32Array {
   if (dtype === 'F32' && isLittleEndian) return new Float32Array(bytes.buffer, bytes.byteOffset, count);
   if (dtype === 'U8') return Float32Array.from(bytes);
@@ -66,9 +75,13 @@ export function floatsOf(dtype: Dtype, bytes: Uint8Array, count: number): Float3
 }
 
 /**
- * A tensor's values as float32, whatever its dtype.
+ * A tensor's values as float32 in C order, whatever its dtype. F64 is rounded to the nearest float32, and so are I32, U32, I64
+ * and U64 beyond 2^24 in magnitude; all others are exact.
  *
- * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING`, or `ERR_DPM_TENSOR_DTYPE` when `accepted` does not list its dtype.
+ * @param accepted - Dtypes that may be read; absent: all.
+ * @returns The values with the shape and the dtype that the tensor has in the file.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING`, `ERR_DPM_TENSOR_DTYPE` when `accepted` does not list its dtype,
+ * `ERR_DPM_FILE`, or `ERR_DPM_FILE_TRUNCATED` when the file has become shorter since its header was read.
  */
 export async function readFloats(
   header: SafetensorsHeader,
@@ -94,11 +107,13 @@ function dtypeOf(data: HostTensor['data']): Dtype {
 export interface HeaderEntry {
   name: string;
   dtype: Dtype;
+  /** Its sizes, none for a scalar. */
   shape: number[];
+  /** How many bytes its elements take. */
   bytes: number;
 }
 
-/** The length and the padded header of a safetensors file whose tensors follow in this order. */
+/** What comes before the tensors of a safetensors file: the length of the header in 8 bytes, and the header, padded to 8. */
 export function safetensorsHeader(
   tensors: readonly HeaderEntry[],
   metadata: Readonly<Record<string, string>>,
@@ -129,8 +144,10 @@ function layOut(tensors: ReadonlyMap<string, HostTensor>, metadata: Readonly<Rec
 }
 
 /**
- * Writes a safetensors file; a failure leaves what was there before.
+ * Writes a safetensors file; a failure leaves what was there before. Tensors come in the order of their elements' size, then
+ * of their names, whatever the order of `tensors`.
  *
+ * @param metadata - Texts to go under `__metadata__`.
  * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when a shape does not fit its data, `ERR_DPM_FILE` when writing fails.
  */
 export async function writeSafetensors(
@@ -153,7 +170,12 @@ export async function writeSafetensors(
   await writeAtomically(path, layOut(map, metadata));
 }
 
-/** Integers of a tensor as class labels or times, each checked to be at least 0 and below `limit`. */
+/**
+ * Integers of a tensor as class labels or times, in C order.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming one that is not at least 0 and below `limit`, `ERR_DPM_TENSOR_DTYPE` for
+ * another dtype than I64, I32 and U8, and those of {@link readFloats}.
+ */
 export async function readLabels(header: SafetensorsHeader, name: string, limit: number): Promise<Int32Array> {
   const { data } = await readFloats(header, name, ['I64', 'I32', 'U8']);
   const bad = data.findIndex((value) => !(value >= 0 && value < limit));

@@ -1,9 +1,12 @@
 // Pickles made by hand: what PyTorch writes rarely or wrote long ago, and what no checkpoint may do.
 import { describe, expect, it } from 'vitest';
 
+import { Machine } from '../../lib/checkpoint/pytorch/machine.js';
 import { PickleReader } from '../../lib/checkpoint/pytorch/pickle-reader.js';
+import { checkedValue } from '../../lib/checkpoint/pytorch/plain-value.js';
 import { StorageTable } from '../../lib/checkpoint/pytorch/storage-table.js';
 import { unpickle } from '../../lib/checkpoint/pytorch/unpickle.js';
+import type { MachineValue } from '../../lib/checkpoint/pytorch/values.js';
 import { DpmError } from '../../lib/errors.js';
 import { bytes, floats, pickle, u32, u64 } from '../support/write-pytorch.js';
 
@@ -136,6 +139,29 @@ describe('what no checkpoint may do is refused by name', () => {
   });
 });
 
+describe('values that no opcode makes', () => {
+  const foreign = (): MachineValue => () => 0;
+  const machine = (): Machine => new Machine(new PickleReader('x.pt', bytes('.'), 1, 0), null);
+
+  it.each([
+    ['alone', foreign],
+    ['in a list', () => [foreign()]],
+    ['in a dictionary', () => new Map([['a', foreign()]])],
+    ['of another class', () => new Date(0) as unknown as MachineValue],
+    ['a symbol', () => Symbol('x') as unknown as MachineValue],
+    ['undefined', () => [undefined as unknown as MachineValue]],
+  ])('are not left as values: %s', (_name, make) => {
+    expect(() => checkedValue(make(), machine())).toThrow(expect.objectContaining({ code: 'ERR_DPM_PICKLE' }));
+  });
+
+  it('are not keys', () => {
+    const setItem = (): void => {
+      machine().setItem(new Map(), foreign(), null);
+    };
+    expect(setItem).toThrow(/the key of a dictionary is a JavaScript function/);
+  });
+});
+
 const nested = (depth: number): Uint8Array => bytes(']'.repeat(depth), 'a'.repeat(depth - 1), '.');
 
 /** Lists that each hold the one before ten times. */
@@ -182,6 +208,11 @@ const damaged: [string, string, () => Uint8Array][] = [
   ['an endless line', FILE_HEADER, () => bytes('L', '1'.repeat(1e6), 'L\n.')],
   ['a global that does not end', TRUNCATED, () => bytes('cos')],
   ['an integer of letters', FILE_HEADER, () => bytes('I0x10\n.')],
+  ...['constructor', 'toString', 'valueOf', '__proto__', 'hasOwnProperty'].flatMap((name): typeof damaged => [
+    [`the integer ${name}`, FILE_HEADER, () => bytes(`I${name}\n.`)],
+    [`the float ${name}`, FILE_HEADER, () => bytes(`F${name}\n.`)],
+    [`the key ${name}`, FILE_HEADER, () => bytes(`}I${name}\nNs.`)],
+  ]),
   ['a list inside itself', FILE_HEADER, () => bytes(']q\x00h\x00a.')],
   ['a dictionary inside itself', FILE_HEADER, () => bytes('}q\x00K\x01]h\x00as.')],
   ['a tuple inside itself', FILE_HEADER, () => bytes(']q\x00h\x00\x85a.')],

@@ -6,11 +6,11 @@ import { describe, expect, it } from 'vitest';
 
 import { type Checkpoint, findWeights } from '../../lib/checkpoint/checkpoint.js';
 import { openWeights } from '../../lib/checkpoint/open-weights.js';
-import { findDuplicateKey } from '../../lib/checkpoint/json-keys.js';
 import { readSafetensorsHeader } from '../../lib/checkpoint/safetensors.js';
 import { readFloats, writeSafetensors } from '../../lib/checkpoint/tensor-data.js';
 import { DpmError } from '../../lib/errors.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { bytes, u32, u64 } from '../support/write-pytorch.js';
 
 const folder = temporaryFolder();
 let files = 0;
@@ -56,6 +56,12 @@ const hostile: [string, string, () => string][] = [
     'ERR_DPM_FILE_HEADER',
     () => fileOf('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"strides":[1]}}', new Uint8Array(1)),
   ],
+  [
+    'a dtype that is nested deep',
+    'ERR_DPM_FILE_HEADER',
+    () => fileOf(`{"a":{"dtype":${'['.repeat(1e6)}${']'.repeat(1e6)},"shape":[1],"data_offsets":[0,1]}}`),
+  ],
+  ['a long string', 'ERR_DPM_FILE_HEADER', () => fileOf(`{"a":"${'x\\n'.repeat(7e6)}"}`)],
   ['metadata that is not text', 'ERR_DPM_FILE_HEADER', () => fileOf('{"__metadata__":{"a":1}}')],
   [
     'an unknown dtype',
@@ -137,6 +143,35 @@ describe('hostile safetensors files', () => {
     await expect(readSafetensorsHeader(path)).rejects.toThrow(/Git LFS/);
   });
 
+  it.each([
+    ['an archive', bytes('PK\x03\x04', u32(0), new Uint8Array(100)), /alone needs/],
+    ['an archive with flags', bytes('PK\x03\x04\0\0\x08\x08', new Uint8Array(100)), /claims \d+ bytes/],
+    ['a pickle', bytes('\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20', new Uint8Array(100)), /claims \d+ bytes/],
+    ['a pickle with a frame', bytes('\x80\x04\x95', u64(1), new Uint8Array(100)), /alone needs/],
+    ['a pickle that fits', bytes('\x80\x02', new Uint8Array(1000)), /does not start with '{'/],
+  ])('says where %s of PyTorch belongs', async (_name, data, problem) => {
+    const path = join(folder, 'misnamed.safetensors');
+    writeFileSync(path, data);
+    await expect(readSafetensorsHeader(path)).rejects.toThrow(problem);
+    await expect(readSafetensorsHeader(path)).rejects.toThrow(/looks like a PyTorch file: give it a name that ends in/);
+    await expect(readSafetensorsHeader(fileOf(`[${' '.repeat(700)}]`))).rejects.not.toThrow(/PyTorch/);
+  });
+
+  it('shows no more than a little of what is wrong', async () => {
+    const long = 'x'.repeat(1e5);
+    for (const header of [
+      { __metadata__: { [long]: 1 } },
+      { a: { [long]: 1 } },
+      { a: tensor(long, [1], [0, 1]) },
+      { a: tensor([[[[[long]]]]], [1], [0, 1]) },
+      { [long]: 1 },
+    ]) {
+      const path = fileOf(JSON.stringify(header));
+      const error = await readSafetensorsHeader(path).catch((cause: unknown) => cause as DpmError);
+      expect((error as DpmError).message.length - path.length).toBeLessThan(300);
+    }
+  });
+
   it('never fails with anything but a DpmError', async () => {
     const valid = readFileSync(
       fileOf(JSON.stringify({ a: tensor('F32', [1], [0, 4]), b: tensor('U8', [2], [4, 6]) }), new Uint8Array(6)),
@@ -203,6 +238,18 @@ describe('safetensors', () => {
     expect([...(await readFloats(header, 'brain')).data]).toEqual([1, -10]);
   });
 
+  it('rounds doubles and large integers to the nearest float32', async () => {
+    const doubles = new Uint8Array(Float64Array.of(0.1, 1e300).buffer);
+    const data = Uint8Array.from(bytes(doubles, u64(2n ** 24n + 1n), u64(-7)));
+    const path = fileOf(
+      JSON.stringify({ double: tensor('F64', [2], [0, 16]), long: tensor('I64', [2], [16, 32]) }),
+      data,
+    );
+    const header = await readSafetensorsHeader(path);
+    expect([...(await readFloats(header, 'double')).data]).toEqual([Math.fround(0.1), Infinity]);
+    expect([...(await readFloats(header, 'long')).data]).toEqual([2 ** 24, -7]);
+  });
+
   it('leave nothing behind when writing fails', async () => {
     const target = join(folder, 'no-such-folder', 'x.safetensors');
     await expect(writeSafetensors(target, {})).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
@@ -212,11 +259,6 @@ describe('safetensors', () => {
       code: 'ERR_DPM_TENSOR_SHAPE',
     });
     expect(readdirSync(folder).filter((name) => name.endsWith('.tmp') || name === 'bad.safetensors')).toEqual([]);
-  });
-
-  it('finds duplicate keys at every depth, and only keys', () => {
-    expect(findDuplicateKey('{"a":["a","a",{"b":1}],"b":"a\\"{"}')).toBeUndefined();
-    expect(findDuplicateKey('{"a":{"c":1,"c" :2}}')).toBe('c');
   });
 });
 

@@ -6,7 +6,13 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { readPytorchFile, readPytorchFloats, tensorsOf } from '../../lib/checkpoint/pytorch/index.js';
+import {
+  PytorchTensor,
+  readPytorchFile,
+  readPytorchFloats,
+  tensorsOf,
+  type PickleValue,
+} from '../../lib/checkpoint/pytorch/index.js';
 import { StorageTable } from '../../lib/checkpoint/pytorch/storage-table.js';
 import { unpickle } from '../../lib/checkpoint/pytorch/unpickle.js';
 import { DpmError } from '../../lib/errors.js';
@@ -31,6 +37,21 @@ function expectDpmError(error: unknown): void {
   expect(['ERR_DPM_INTERNAL', 'ERR_DPM_FILE']).not.toContain(error.code);
 }
 
+/** Whether everything in a value is what the types say; what is shared is visited once. */
+function expectPlain(value: PickleValue, seen: Set<PickleValue>): void {
+  if (seen.has(value)) return;
+  seen.add(value);
+  if (value instanceof Map)
+    for (const [key, each] of value)
+      [key, each].forEach((item) => {
+        expectPlain(item, seen);
+      });
+  else if (Array.isArray(value)) for (const each of value) expectPlain(each, seen);
+  else if (typeof value === 'object' && value !== null) {
+    expect(value instanceof PytorchTensor || value instanceof Uint8Array).toBe(true);
+  } else if (value !== null) expect(['boolean', 'number', 'bigint', 'string']).toContain(typeof value);
+}
+
 /** Opens a file and reads all tensors of its root; returns whether that worked. */
 async function tryFile(data: Uint8Array): Promise<boolean> {
   writeFileSync(path, data);
@@ -53,7 +74,8 @@ async function tryFile(data: Uint8Array): Promise<boolean> {
 function tryPickle(data: Uint8Array): void {
   const start = performance.now();
   try {
-    unpickle({ where: 'x', bytes: data, available: data.length, base: 0 }, new StorageTable(1 << 20, 'legacy'));
+    const source = { where: 'x', bytes: data, available: data.length, base: 0 };
+    expectPlain(unpickle(source, new StorageTable(1 << 20, 'legacy')).value, new Set());
   } catch (error) {
     expectDpmError(error);
   }
@@ -174,6 +196,9 @@ describe('PyTorch files changed at random', () => {
         ...Array.from(opcodes, (code) => Buffer.of(code)),
         ...[
           'K\x01',
+          'I01\n',
+          'Iconstructor\n',
+          'Fconstructor\n',
           'K\x00q\x00',
           'h\x00',
           'X\x01\0\0\0a',

@@ -80,7 +80,13 @@ async function placeStorages(
   return position;
 }
 
-/** Reads the form of PyTorch before 1.6: pickles and storages behind each other. */
+/**
+ * Reads the form of PyTorch before 1.6: pickles and storages behind each other.
+ *
+ * @param size - of the file, in bytes
+ * @throws {@link DpmError} those of {@link unpickle}; `ERR_DPM_FILE_HEADER`, `ERR_DPM_FILE_TRUNCATED`, `ERR_DPM_TENSOR_SIZE` and
+ * `ERR_DPM_TENSOR_MISSING` for damage around the pickles.
+ */
 export async function readLegacyForm(file: FileHandle, path: string, size: number): Promise<PickleValue> {
   const stream = new PickleStream(file, path, size);
   await checkPreamble(stream, path);

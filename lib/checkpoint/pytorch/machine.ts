@@ -3,14 +3,10 @@ import { MAX_DICTS, MAX_KEY_LENGTH, MAX_NUMBER_KEYS, MAX_OBJECTS, MAX_STACK, MAX
 import { opcodeName } from './opcodes.js';
 import type { PickleReader } from './pickle-reader.js';
 import type { StorageTable } from './storage-table.js';
-import { describe, type CallContext, type MachineValue, type PickleKey } from './values.js';
+import { describe, isKey, type CallContext, type MachineValue, type PickleKey } from './values.js';
 
 /** One opcode's work. */
 export type Handler = (machine: Machine) => void;
-
-function isKey(value: MachineValue): value is PickleKey {
-  return value === null || typeof value !== 'object';
-}
 
 /** The stack, the marks and the memo of a pickle being read, with their limits. */
 export class Machine implements CallContext {
@@ -31,6 +27,7 @@ export class Machine implements CallContext {
     readonly storages: StorageTable | null,
   ) {}
 
+  /** Takes the next opcode, which messages name from then on. */
   nextOpcode(): number {
     this.opcodePosition = this.reader.position;
     return (this.opcode = this.reader.u8());
@@ -60,11 +57,13 @@ export class Machine implements CallContext {
     this.stack.push(value);
   }
 
+  /** Takes the value on top, but none from below the last mark. */
   pop(): MachineValue {
     const value = this.stack.length > (this.marks.at(-1) ?? 0) ? this.stack.pop() : undefined;
     return value ?? (value === null ? null : this.fail('the stack is empty'));
   }
 
+  /** The value on top, which stays. */
   top(): MachineValue {
     const value = this.pop();
     this.stack.push(value);
@@ -94,11 +93,13 @@ export class Machine implements CallContext {
     this.memo[index] = this.top();
   }
 
+  /** Pushes what is remembered under a number. */
   recall(index: number): void {
     const value = this.memo[index];
     this.pushKnown(value ?? (value === null ? null : this.fail(`there is no memo entry ${index}`)));
   }
 
+  /** An empty dictionary, counted but not pushed. */
   newDictionary(): Map<PickleKey, MachineValue> {
     if (++this.dictionaries > MAX_DICTS) this.fail(`a checkpoint holds at most ${MAX_DICTS} dictionaries`);
     return new Map();

@@ -70,6 +70,7 @@ const names = {
   '\x98': 'READONLY_BUFFER',
 } as const;
 
+/** Python's own name of an opcode. */
 export type OpcodeName = (typeof names)[keyof typeof names];
 
 const nameOf: ReadonlyMap<number, OpcodeName> = new Map(

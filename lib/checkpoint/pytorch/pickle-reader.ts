@@ -48,18 +48,22 @@ export class PickleReader {
     );
   }
 
+  /** An unsigned byte. */
   u8(): number {
     return this.view.getUint8(this.advance(1));
   }
 
+  /** An unsigned integer of 2 bytes, like all others with its lowest byte first. */
   u16(): number {
     return this.view.getUint16(this.advance(2), true);
   }
 
+  /** An unsigned integer of 4 bytes. */
   u32(): number {
     return this.view.getUint32(this.advance(4), true);
   }
 
+  /** A signed integer of 4 bytes. */
   i32(): number {
     return this.view.getInt32(this.advance(4), true);
   }
@@ -69,10 +73,12 @@ export class PickleReader {
     return Number(this.view.getBigUint64(this.advance(8), true));
   }
 
+  /** A double of 8 bytes, with its highest byte first. */
   f64BigEndian(): number {
     return this.view.getFloat64(this.advance(8), false);
   }
 
+  /** The next `length` bytes, a view of those of the file. */
   take(length: number): Uint8Array {
     const begin = this.advance(length);
     return this.bytes.subarray(begin, begin + length);

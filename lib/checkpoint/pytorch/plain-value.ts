@@ -1,7 +1,7 @@
 import { MAX_DEPTH, MAX_UNFOLDED } from './limits.js';
 import type { Machine } from './machine.js';
 import { PytorchTensor } from './tensor.js';
-import { describe, type MachineValue, type PickleKey, type PickleValue } from './values.js';
+import { describe, isKey, type MachineValue, type PickleKey, type PickleValue } from './values.js';
 
 type Container = MachineValue[] | Map<PickleKey, MachineValue>;
 
@@ -18,8 +18,7 @@ function isContainer(value: MachineValue): value is Container {
 }
 
 function checkLeaf(value: MachineValue, machine: Machine): void {
-  if (typeof value !== 'object' || value === null) return;
-  if (value instanceof PytorchTensor || value instanceof Uint8Array) return;
+  if (isKey(value) || value instanceof PytorchTensor || value instanceof Uint8Array) return;
   machine.fail(`${describe(value)} is left as a value, which is not allowed in a checkpoint`, 'ERR_DPM_PICKLE');
 }
 

@@ -4,6 +4,17 @@ import { MAX_INTEGER_BYTES } from './limits.js';
 import type { Handler, Machine } from './machine.js';
 import type { OpcodeName } from './opcodes.js';
 
+const trueOrFalse: ReadonlyMap<string, boolean> = new Map([
+  ['00', false],
+  ['01', true],
+]);
+const specialFloats: ReadonlyMap<string, number> = new Map([
+  ['inf', Infinity],
+  ['-inf', -Infinity],
+  ['nan', NaN],
+  ['-nan', NaN],
+]);
+
 function normalized(value: bigint): number | bigint {
   const number = Number(value);
   return Number.isSafeInteger(number) ? number : value;
@@ -26,9 +37,8 @@ function decimal(machine: Machine, text: string): number | bigint {
 }
 
 function float(machine: Machine, text: string): number {
-  const special: Readonly<Record<string, number>> = { inf: Infinity, '-inf': -Infinity, nan: NaN, '-nan': NaN };
-  const value = Object.hasOwn(special, text) ? special[text] : undefined;
-  if (value !== undefined) return value;
+  const special = specialFloats.get(text);
+  if (special !== undefined) return special;
   return /^[+-]?[\d.]+(?:e[+-]?\d+)?$/i.test(text) && !Number.isNaN(Number(text))
     ? Number(text)
     : machine.fail(`'${text.slice(0, 40)}' is not a number`);
@@ -55,8 +65,6 @@ const push =
     machine.push(read(machine));
   };
 
-const trueOrFalse: Readonly<Record<string, boolean>> = { '00': false, '01': true };
-
 /** Opcodes that push one number, string, run of bytes, truth value or None. */
 export const scalarOpcodes: Readonly<Partial<Record<OpcodeName, Handler>>> = {
   NONE: push(() => null),
@@ -64,7 +72,7 @@ export const scalarOpcodes: Readonly<Partial<Record<OpcodeName, Handler>>> = {
   NEWFALSE: push(() => false),
   INT: push((machine) => {
     const digits = line(machine);
-    return trueOrFalse[digits] ?? decimal(machine, digits);
+    return trueOrFalse.get(digits) ?? decimal(machine, digits);
   }),
   LONG: push((machine) => decimal(machine, line(machine).replace(/L$/, ''))),
   FLOAT: push((machine) => float(machine, line(machine))),

@@ -11,9 +11,9 @@ export type PicklePath = readonly (string | number)[];
 
 /** The tensors of one dictionary or list, not of those inside it. */
 export interface StateDict {
-  /** By key; tensors of a list by their index. */
+  /** By key, in the order of the file; tensors of a list by their index. */
   tensors: Map<string, PytorchTensor>;
-  /** Names of entries that are no tensors. */
+  /** Names of entries that are no tensors, in the order of the file. */
   skipped: string[];
 }
 

@@ -28,8 +28,8 @@ export class StorageTable {
     if (!(type instanceof StorageClass)) return fail(`the class of a storage is ${describe(type)}`);
     if (typeof key !== 'string' || key.length > MAX_KEY_LENGTH)
       return fail(`the key of a storage is ${describe(key)}, not a short string`);
-    if (typeof location !== 'string') return fail(`the device of storage '${key}' is ${describe(location)}`);
-    if (!isCount(elements)) return fail(`storage '${key}' has ${describe(elements)} elements`);
+    if (typeof location !== 'string') return fail(`the device of storage '${shortKey(key)}' is ${describe(location)}`);
+    if (!isCount(elements)) return fail(`storage '${shortKey(key)}' has ${describe(elements)} elements`);
     const whole = this.storage(new PytorchStorage(key, type.dtype, elements), fail);
     return part === null ? whole : partOf(whole, part, fail);
   }

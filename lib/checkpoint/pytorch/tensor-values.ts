@@ -10,10 +10,10 @@ import type { PytorchTensor } from './tensor.js';
 const MAX_EXPANDED = 2 ** 28;
 
 /**
- * A tensor's values as float32 in C order, whatever its dtype and strides.
+ * A tensor's values as float32 in C order, whatever its dtype and strides; rounded as by {@link readFloats}.
  *
  * @param name - for messages
- * @throws {@link DpmError} `ERR_DPM_TENSOR_SIZE` for a tensor that expands a small storage without measure,
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SIZE` for a tensor that expands a small storage without measure, `ERR_DPM_FILE`,
  * `ERR_DPM_FILE_TRUNCATED` when the file has become shorter.
  */
 export async function readPytorchFloats(file: PytorchFile, name: string, tensor: PytorchTensor): Promise<Float32Array> {

@@ -19,20 +19,24 @@ export class PytorchStorage {
     private readonly part?: { of: PytorchStorage; firstElement: number },
   ) {}
 
+  /** Bytes of one element. */
   get elementBytes(): number {
     return this.dtype === null ? 1 : dtypeBytes[this.dtype];
   }
 
+  /** Bytes of all elements. */
   get bytes(): number {
     return this.elements * this.elementBytes;
   }
 
+  /** Absolute byte offset in the file of its first element; NaN before {@link place}. */
   get position(): number {
     return this.part === undefined
       ? this.start
       : this.part.of.position + this.part.firstElement * this.part.of.elementBytes;
   }
 
+  /** Says at which byte of the file it begins. */
   place(position: number): void {
     this.start = position;
   }
@@ -43,7 +47,9 @@ export class PytorchTensor {
   /**
    * Checked by whoever makes one: every element lies inside the storage.
    *
-   * @param shape - sizes, none for a scalar
+   * @param storage - where its elements lie, with their lowest byte first
+   * @param dtype - of its elements
+   * @param shape - sizes, at most 8, none for a scalar
    * @param stride - elements from one to the next along each axis, as many as sizes
    * @param firstElement - index of the first element in the storage
    */

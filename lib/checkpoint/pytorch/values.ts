@@ -57,6 +57,13 @@ export class NumpyDtype {
   }
 }
 
+const keyTypes: ReadonlySet<string> = new Set(['boolean', 'number', 'bigint', 'string']);
+
+/** Whether a value is one that can be a key: lists what may be there, so that nothing unforeseen gets through. */
+export function isKey(value: unknown): value is PickleKey {
+  return value === null || keyTypes.has(typeof value);
+}
+
 /** What a value of any kind is, for messages. */
 export function describe(value: unknown): string {
   if (value === null || value === undefined) return 'None';
@@ -66,7 +73,8 @@ export function describe(value: unknown): string {
   if (value instanceof PytorchTensor) return 'a tensor';
   if (value instanceof PytorchStorage) return 'a storage';
   if (value instanceof Callable || value instanceof StorageClass || value instanceof NumpyDtype) return value.name;
-  return typeof value === 'string' ? 'a string' : `${value as boolean | number | bigint}`;
+  if (typeof value === 'string') return 'a string';
+  return isKey(value) ? String(value).slice(0, 100) : `a JavaScript ${typeof value}`;
 }
 
 /** Whether a value is a tuple, which is a frozen array here. */
