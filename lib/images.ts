@@ -1,22 +1,47 @@
 import { elementCount } from './arrays.js';
 
-/** A batch of images in model space, [-1, 1]. */
+/** The values of black and white in images as a network sees them. */
+export type PixelRange = readonly [black: number, white: number];
+
+/** Of all networks but those that centre their input themselves, which see [0, 1]. */
+export const centredRange: PixelRange = [-1, 1];
+
+function levelsPerUnit([black, white]: PixelRange): number {
+  return 255 / (white - black);
+}
+
+/** The value of a grey level 0..255. */
+export function valueOfLevel(level: number, range: PixelRange): number {
+  return level / levelsPerUnit(range) + range[0];
+}
+
+/** A batch of images in model space. */
 export class ImageBatch {
   /** [N, C, H, W]. */
   readonly shape: readonly [count: number, channels: number, height: number, width: number];
+  /** The values of black and white in {@link ImageBatch.data}. */
+  readonly range: PixelRange;
   #data: Float32Array | undefined;
   readonly #levels: Uint8Array | undefined;
 
-  /** From values in model space or from grey levels 0..255, row-major. */
-  constructor(values: Float32Array | Uint8Array, shape: readonly [number, number, number, number]) {
+  /**
+   * @param values - In model space, or grey levels 0..255; row-major.
+   * @param range - The values of black and white in model space.
+   */
+  constructor(
+    values: Float32Array | Uint8Array,
+    shape: readonly [number, number, number, number],
+    range: PixelRange = centredRange,
+  ) {
     this.shape = shape;
+    this.range = range;
     if (values instanceof Float32Array) this.#data = values;
     else this.#levels = values;
   }
 
   /** Values in model space, row-major. Of a batch that came as grey levels there are 256 different ones. */
   get data(): Float32Array {
-    this.#data ??= Float32Array.from(this.#levels ?? [], (level) => level / 127.5 - 1);
+    this.#data ??= Float32Array.from(this.#levels ?? [], (level) => valueOfLevel(level, this.range));
     return this.#data;
   }
 
@@ -24,8 +49,10 @@ export class ImageBatch {
   toUint8(): Uint8Array {
     if (this.#levels !== undefined) return this.#levels.slice();
     const levels = new Uint8Array(elementCount(this.shape));
+    const scale = levelsPerUnit(this.range);
+    const [black] = this.range;
     this.data.forEach((value, i) => {
-      levels[i] = Math.min(Math.max(127.5 * (value + 1), 0), 255) + 0.5;
+      levels[i] = Math.min(Math.max(scale * (value - black), 0), 255) + 0.5;
     });
     return levels;
   }

@@ -6,7 +6,7 @@ import { loadableNetwork, readModelFolder, type ModelFolder } from './checkpoint
 import { Device, type DeviceOptions, type MemoryUse } from './device.js';
 import { DpmError, nativeWork } from './errors.js';
 import { checkedGuidance, type Guidance, type GuidanceOptions } from './guidance.js';
-import { ImageBatch } from './images.js';
+import { centredRange, ImageBatch, type PixelRange } from './images.js';
 import { native } from './native.js';
 import { flattenNoise, NoiseSource, type NoiseOption } from './noise-source.js';
 import { nativeRequest } from './run-request.js';
@@ -112,16 +112,19 @@ export class DiffusionModel {
   readonly device: Device;
   /** [C, H, W] of one sample. */
   readonly sampleShape: readonly [channels: number, height: number, width: number];
+  /** The values of black and white in samples: -1 and 1, or 0 and 1 of networks that centre their input themselves. */
+  readonly range: PixelRange;
   readonly #folder: ModelFolder;
   readonly #head: HeadName | null;
   readonly #networks = new Map<HeadName | null, Promise<UNet>>();
 
-  private constructor(device: Device, folder: ModelFolder, unet: UNet, head: HeadName | null) {
+  private constructor(device: Device, folder: ModelFolder, unet: UNet, head: HeadName | null, range: PixelRange) {
     this.device = device;
     this.unet = unet;
     this.schedule = folder.schedule;
     this.gamma = folder.gamma;
     this.sampleShape = [unet.info.inChannels, unet.info.height, unet.info.width];
+    this.range = range;
     this.#folder = folder;
     this.#head = head;
     this.#networks.set(head, Promise.resolve(unet));
@@ -144,7 +147,8 @@ export class DiffusionModel {
     const device = Device.open(options);
     try {
       const network = await nativeWork(() => device.engine.loadNetwork(loadable.unet, loadable.weights));
-      return new DiffusionModel(device, read, new UNet(device, network, loadable.unet), head);
+      const range = loadable.unet.centerInput ? ([0, 1] as const) : centredRange;
+      return new DiffusionModel(device, read, new UNet(device, network, loadable.unet), head, range);
     } catch (error) {
       await device.close();
       throw error;
@@ -288,11 +292,12 @@ export class DiffusionModel {
   }
 
   #images(values: Float32Array | Uint8Array, count: number): ImageBatch {
-    return new ImageBatch(values, [count, ...this.sampleShape]);
+    return new ImageBatch(values, [count, ...this.sampleShape], this.range);
   }
 
   async #runSteps(programs: readonly StepProgram[], run: ResolvedRun): Promise<RunResult> {
     const { CancelToken } = native();
+    const levels = run.options.format === 'uint8';
     const cancel = new CancelToken();
     const request = nativeRequest(
       programs,
@@ -300,7 +305,7 @@ export class DiffusionModel {
         ...run,
         init: run.options.init ?? null,
         snapshotEvery: run.options.snapshotEvery,
-        levels: run.options.format === 'uint8',
+        levels: levels && this.range === centredRange,
         onProgress: run.options.onProgress,
       },
       elementCount(this.sampleShape),
@@ -313,9 +318,14 @@ export class DiffusionModel {
       // A run that nobody can abort need not look up between two records.
       () => run.unet.native.run({ ...request, cancel: run.options.signal === undefined ? null : cancel }),
     );
+    // Devices convert to levels of the common range only.
+    const finish = (values: Float32Array | Uint8Array): ImageBatch => {
+      const images = this.#images(values, run.count);
+      return levels && values instanceof Float32Array ? this.#images(images.toUint8(), run.count) : images;
+    };
     return {
-      images: this.#images(result.images, run.count),
-      snapshots: result.snapshots.map(({ record, images }) => ({ record, images: this.#images(images, run.count) })),
+      images: finish(result.images),
+      snapshots: result.snapshots.map(({ record, images }) => ({ record, images: finish(images) })),
     };
   }
 

@@ -7,7 +7,7 @@ import { readSafetensorsHeader } from '../checkpoint/safetensors.js';
 import { readFloats, writeSafetensors } from '../checkpoint/tensor-data.js';
 import { DpmError } from '../errors.js';
 import { writeAtomically } from '../files.js';
-import type { ImageBatch } from '../images.js';
+import { valueOfLevel, type ImageBatch, type PixelRange } from '../images.js';
 import type { DiffusionModel } from '../model.js';
 
 const GAP = 2;
@@ -88,14 +88,14 @@ export function snapshotPath(path: string, record: number): string {
   return extension === '' ? join(path, `${suffix}.png`) : `${path.slice(0, -extension.length)}-${suffix}${extension}`;
 }
 
-/** The tensor `images` of a data set in model space: float32 as it is, 0..255 mapped to [-1, 1]. */
-async function readImages(path: string): Promise<{ shape: number[]; data: Float32Array }> {
+/** The tensor `images` of a data set in model space: float32 as it is, 0..255 mapped to the values of black to white. */
+async function readImages(path: string, range: PixelRange): Promise<{ shape: number[]; data: Float32Array }> {
   const header = await readSafetensorsHeader(path);
   const { shape, dtype, data } = await readFloats(header, 'images', ['U8', 'F32']);
   if (shape.length !== 4) {
     throw new DpmError('ERR_DPM_TENSOR_SHAPE', `${path}: images is [${shape.join(', ')}], it has to be [N, C, H, W]`);
   }
-  return { shape, data: dtype === 'U8' ? data.map((level) => level / 127.5 - 1) : data };
+  return { shape, data: dtype === 'U8' ? data.map((level) => valueOfLevel(level, range)) : data };
 }
 
 /**
@@ -103,8 +103,8 @@ async function readImages(path: string): Promise<{ shape: number[]; data: Float3
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the file when they have another.
  */
-export async function readModelImages(path: string, { sampleShape }: DiffusionModel): Promise<Float32Array> {
-  const { shape, data } = await readImages(path);
+export async function readModelImages(path: string, { sampleShape, range }: DiffusionModel): Promise<Float32Array> {
+  const { shape, data } = await readImages(path, range);
   if (shape.slice(1).join() !== sampleShape.join()) {
     const expected = sampleShape.join(', ');
     throw new DpmError(

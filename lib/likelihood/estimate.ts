@@ -2,6 +2,7 @@ import { throwIfAborted } from '../abort.js';
 import { at, elementCount } from '../arrays.js';
 import { unknownName } from '../checks.js';
 import { DpmError } from '../errors.js';
+import { centredRange } from '../images.js';
 import type { DiffusionModel } from '../model.js';
 import { drawWithoutReplacement } from '../random.js';
 import { samplerNames, samplers } from '../samplers/index.js';
@@ -130,6 +131,12 @@ export async function estimateLikelihood(
   const { signal, onProgress: _, ...given } = rest;
   const sampler = likelihoodSampler(name);
   checkOptionNames(sampler, given, [...commonOptions, ...ownOptions[sampler]]);
+  if (model.range !== centredRange) {
+    throw new DpmError(
+      'ERR_DPM_UNSUPPORTED',
+      `the model's images are from ${model.range.join(' to ')}: likelihoods are of images from -1 to 1`,
+    );
+  }
   const { schedule } = model;
   const count = checkedImageCount(model, images, samples, batch, classLabels);
   const samplerOptions = withTables(sampler, given, schedule, model.gamma);

@@ -76,6 +76,19 @@ describe('the bundled model on the cpu', () => {
     await expect(model.sample({ ...options, format: 'int8' as 'uint8' })).rejects.toThrow(/format 'int8' is unknown/);
   });
 
+  it('takes black and white from a network that centres its input itself', async () => {
+    await using own = await DiffusionModel.load(packagePath('test/fixtures/unet/score-sde-ddpm'), { device: 'cpu' });
+    expect([own.range, model.range]).toEqual([
+      [0, 1],
+      [-1, 1],
+    ]);
+    const options = { sampler: 'ddim', steps: 2, seed: 3, snapshotEvery: 1 } as const;
+    const [floats, levels] = [await own.sample(options), await own.sample({ ...options, format: 'uint8' })];
+    const expected = Uint8Array.from(floats.images.data, (x) => Math.min(Math.max(255 * x, 0), 255) + 0.5);
+    expect(levels.images.toUint8()).toEqual(expected);
+    expect(levels.snapshots[0]!.images.toUint8()).toEqual(floats.snapshots[0]!.images.toUint8());
+  });
+
   it('runs host programs in batches', async () => {
     const options = { count: 3, seed: 2, batch: 2 };
     const host = await model.run(hostDdim(model.schedule, 3), options);

@@ -1,3 +1,4 @@
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -115,8 +116,14 @@ describe('the bound of the bundled model', () => {
 
 describe('a network with a learned range', () => {
   it('has a bound', async () => {
-    const folder = packagePath('test/fixtures/unet/diffusers-adm');
+    const fixture = packagePath('test/fixtures/unet/diffusers-adm');
+    const folder = join(temporaryFolder(), 'centred');
+    await cp(fixture, folder, { recursive: true });
+    const config = join(folder, 'unet', 'config.json');
+    const raw = JSON.parse(await readFile(config, 'utf8')) as object;
+    await writeFile(config, JSON.stringify({ ...raw, center_input_sample: false }));
     const model = await DiffusionModel.load(folder, { device: 'cpu' });
+    const uncentred = await DiffusionModel.load(fixture, { device: 'cpu' });
     try {
       const elements = model.sampleShape.reduce((product, size) => product * size, 1);
       const data = Float32Array.from({ length: 2 * elements }, (_, i) => (i % 256) / 127.5 - 1);
@@ -124,8 +131,10 @@ describe('a network with a learned range', () => {
       const likelihood = await estimateLikelihood(model, data, options);
       expect(likelihood.total.bits).toBeCloseTo(sumOfTerms(likelihood), 8);
       expect(await estimateLikelihood(model, data, { ...options, batch: 1 })).toEqual(likelihood);
+      await expect(estimateLikelihood(uncentred, data, options)).rejects.toThrow(/from 0 to 1/);
     } finally {
       await model.close();
+      await uncentred.close();
     }
   });
 });

@@ -78,7 +78,7 @@ export async function denoisingStrip(
     snapshotEvery: records.reduce(greatestCommonDivisor),
   });
   const states = new Map(snapshots.map((each) => [each.record, each.images]));
-  states.set(0, new ImageBatch(init, shape)).set(at(records, columns - 1), images);
+  states.set(0, new ImageBatch(init, shape, model.range)).set(at(records, columns - 1), images);
   const size = channels * height * width;
   const levels = new Uint8Array(count * columns * size);
   records.forEach((record, column) => {
