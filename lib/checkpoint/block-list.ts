@@ -67,7 +67,7 @@ export class BlockList {
   attention(name: string, heads: number): void {
     const { epsilon, scale, source } = this.style;
     const channels = this.#channels;
-    if (heads < 1 || channels % heads !== 0) {
+    if (!Number.isInteger(heads) || heads < 1 || channels % heads !== 0) {
       throw new DpmError(
         'ERR_DPM_CONFIG',
         `${source}: ${name} has ${channels} channels, not divisible into ${heads} heads`,

@@ -1,9 +1,9 @@
-import { access } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
 import { listNames } from '../arrays.js';
 import { DpmError } from '../errors.js';
-import { readJson } from '../files.js';
+import { isThere, readJson } from '../files.js';
+import { shownValue } from '../shown-value.js';
 import type { NativeWeight, NativeWeights } from '../native.js';
 import { ConfigReader, isJsonObject } from './config-reader.js';
 import { pytorchCheckpoint, readPytorchFile, tensorsOf } from './pytorch/index.js';
@@ -18,15 +18,6 @@ export interface Checkpoint {
   tensors: Map<string, CheckpointEntry>;
 }
 
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** One safetensors file as a checkpoint. */
 export async function openSingleFile(path: string): Promise<Checkpoint> {
   const { tensors } = await readSafetensorsHeader(path);
@@ -37,7 +28,7 @@ function shardName(path: string, tensor: string, file: unknown): string {
   if (typeof file !== 'string' || !/^[\w.-]+\.(safetensors|bin)$/.test(file) || file.includes('..')) {
     throw new DpmError(
       'ERR_DPM_CONFIG',
-      `${path}: tensor '${tensor}' is mapped to ${JSON.stringify(file)}, it has to be the plain name of a .safetensors or .bin file in the same folder`,
+      `${path}: tensor '${tensor}' is mapped to ${shownValue(file)}, it has to be the plain name of a .safetensors or .bin file in the same folder`,
     );
   }
   return file;
@@ -84,10 +75,12 @@ export async function openSharded(path: string): Promise<Checkpoint> {
  * @throws {@link DpmError} `ERR_DPM_FILE` naming all when none is there.
  */
 export async function findWeights(folder: string, stem: string): Promise<string> {
-  const endings = ['.safetensors', '.safetensors.index.json', '.bin', '.bin.index.json'];
+  const forms = ['.safetensors', '.safetensors.index.json', '.bin', '.bin.index.json'];
+  // Variants of diffusers: weights in half precision may be all that was downloaded.
+  const endings = [...forms, ...forms.map((form) => `.fp16${form}`), '.safetensors.index.fp16.json'];
   for (const ending of endings) {
     const path = join(folder, `${stem}${ending}`);
-    if (await exists(path)) return path;
+    if (await isThere(path)) return path;
   }
   throw new DpmError(
     'ERR_DPM_FILE',
@@ -95,12 +88,23 @@ export async function findWeights(folder: string, stem: string): Promise<string>
   );
 }
 
-/** Tensors renamed by `rename`; a name given to two tensors keeps the first. */
+/**
+ * Tensors renamed by `rename`.
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_UNUSED` when two tensors get the same name.
+ */
 export function renameTensors(checkpoint: Checkpoint, rename: (name: string) => string): Checkpoint {
   const tensors: Checkpoint['tensors'] = new Map();
   for (const [name, entry] of checkpoint.tensors) {
     const canonical = rename(name);
-    if (!tensors.has(canonical)) tensors.set(canonical, entry);
+    if (tensors.has(canonical)) {
+      const file = checkpoint.files[entry.file] ?? '';
+      throw new DpmError(
+        'ERR_DPM_TENSOR_UNUSED',
+        `${file}: '${name}' is an old name of '${canonical}', which is there too`,
+      );
+    }
+    tensors.set(canonical, entry);
   }
   return { files: checkpoint.files, tensors };
 }
@@ -125,7 +129,7 @@ export function nativeWeights(checkpoint: Checkpoint, names: Iterable<string>): 
     if (dtype !== 'F32' && dtype !== 'F16' && dtype !== 'BF16') {
       throw new DpmError(
         'ERR_DPM_TENSOR_DTYPE',
-        `${checkpoint.files[file] ?? ''}: tensor '${name}' is ${dtype}, weights have to be F32, F16 or BF16`,
+        `${checkpoint.files[file] ?? ''}: tensor '${name}' is ${dtype}, weights have to be F32, F16 or BF16${dtype === 'F64' ? '; dpm convert makes them so' : ''}`,
       );
     }
     weights.tensors.push({ name, file, dtype, shape, offset, bytes, view });

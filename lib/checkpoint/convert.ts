@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { copyFile, mkdir, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { copyFile, mkdir, rename, rm, rmdir } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 
 import { elementCount } from '../arrays.js';
 import { DpmError } from '../errors.js';
-import { readExactly, withFile, writeAtomically } from '../files.js';
+import { isThere, readExactly, withFile, writeAtomically } from '../files.js';
 import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
-import { encodeFloats } from './encode.js';
+import { dtypeLimits, encodeFloats } from './encode.js';
 import { gather } from './gather.js';
 import type { ModelFolder } from './model-folder.js';
 import { requireMatchingWeights } from './network.js';
@@ -20,21 +20,44 @@ export type WeightType = (typeof weightTypes)[number];
 
 const dtypes = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
 
-/** What a conversion wrote. */
+/** What a conversion wrote: the network's weights, with a head that lies in their file. */
 export interface Converted {
   tensors: number;
   parameters: number;
+  /** Of the weights. */
   bytes: number;
 }
 
+function requireFloats(dtype: CheckpointEntry['dtype'], path: string, name: string): void {
+  if (dtype in dtypeLimits || dtype === 'F64') return;
+  throw new DpmError(
+    'ERR_DPM_TENSOR_DTYPE',
+    `${path}: tensor '${name}' is ${dtype}, weights have to be F64, F32, F16 or BF16`,
+  );
+}
+
 /** A tensor's bytes in another type, in C order; the same type is copied to the bit. */
-async function convertedBytes(path: string, entry: CheckpointEntry, type: WeightType): Promise<Uint8Array> {
+async function convertedBytes(
+  path: string,
+  name: string,
+  entry: CheckpointEntry,
+  type: WeightType,
+): Promise<Uint8Array> {
   const { dtype, offset, bytes, view, shape } = entry;
+  requireFloats(dtype, path, name);
   const stored = await withFile(path, (file) => readExactly(file, path, offset, bytes));
   if (view === undefined && dtype === dtypes[type]) return stored;
   const values = floatsOf(dtype, stored, bytes / dtypeBytes[dtype]);
   const ordered =
     view === undefined ? values.subarray(0, elementCount(shape)) : gather(values, view.dims, view.strides);
+  const limit = dtypeLimits[dtypes[type]];
+  const large = ordered.find((value) => Math.abs(value) >= limit && Number.isFinite(value));
+  if (large !== undefined) {
+    throw new DpmError(
+      'ERR_DPM_TENSOR_DTYPE',
+      `${path}: tensor '${name}' holds ${large}, which is more than ${type} can hold; convert to another type`,
+    );
+  }
   return encodeFloats(ordered, dtypes[type]);
 }
 
@@ -58,43 +81,63 @@ async function writeWeights(
   );
   async function* parts(): AsyncGenerator<Uint8Array> {
     yield* header;
-    for (const [, entry] of entries) {
+    for (const [name, entry] of entries) {
       if (signal?.aborted === true) throw new DpmError('ERR_DPM_ABORTED', 'aborted', { cause: signal.reason });
-      yield await convertedBytes(files[entry.file] ?? '', entry, type);
+      yield await convertedBytes(files[entry.file] ?? '', name, entry, type);
       onTensor();
     }
   }
   await writeAtomically(path, parts());
 }
 
-async function requireAbsent(folder: string): Promise<void> {
+/** Makes the folders above one that must not exist; returns the outermost that was not there before. */
+async function makeParents(folder: string): Promise<string | undefined> {
   try {
-    await mkdir(dirname(folder), { recursive: true });
-    await mkdir(folder);
+    if (await isThere(folder)) throw new Error('it exists');
+    return await mkdir(dirname(folder), { recursive: true });
   } catch (cause) {
-    throw new DpmError('ERR_DPM_FILE', `cannot make the folder ${folder}: it exists, or its parent cannot be written`, {
-      cause,
-    });
+    throw new DpmError('ERR_DPM_FILE', `cannot make the folder ${folder}: ${describe(cause)}`, { cause });
   }
-  await rm(folder, { recursive: true });
 }
 
+async function removeParents(folder: string, outermost: string | undefined): Promise<void> {
+  if (outermost === undefined) return;
+  for (let parent = dirname(folder); parent.startsWith(outermost); parent = dirname(parent)) {
+    await rmdir(parent).catch(() => undefined);
+  }
+}
+
+function describe(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** The weights, those of heads included, fit the configuration. */
+async function requireWhole(model: ModelFolder): Promise<void> {
+  for (const head of [null, ...model.heads]) {
+    const { checkpoint, report } = await model.select(head);
+    requireMatchingWeights(report, checkpoint);
+  }
+}
+
+/** Of a diffusers network that came without its folder; {@link familySchedule} takes it for this too. */
+const assumedScheduler = { _class_name: 'DDPMScheduler', num_train_timesteps: 1000, beta_schedule: 'linear' };
+
 async function writeFolder(folder: string, model: ModelFolder, write: (path: string) => Promise<void>): Promise<void> {
-  const { config, family, path, companions } = model;
+  const { config, family, companions } = model;
   const isDiffusers = family === 'diffusers';
   const inner = isDiffusers ? join(folder, 'unet') : folder;
   await mkdir(inner, { recursive: true });
   const { family: _, ...own } = config;
   const written = isDiffusers ? own : { family, ...own };
   await writeAtomically(join(inner, 'config.json'), [JSON.stringify(written, null, 2) + '\n']);
-  for (const companion of companions) {
+  for (const [companion, source] of companions) {
     await mkdir(dirname(join(folder, companion)), { recursive: true });
-    await copyFile(join(path, companion), join(folder, companion));
+    await copyFile(source, join(folder, companion));
   }
-  if (isDiffusers && !companions.some((companion) => companion.startsWith('scheduler'))) {
+  const scheduler = join('scheduler', 'scheduler_config.json');
+  if (isDiffusers && !companions.has(scheduler)) {
     await mkdir(join(folder, 'scheduler'));
-    const scheduler = { _class_name: 'DDPMScheduler', num_train_timesteps: 1000, beta_schedule: 'linear' };
-    await writeAtomically(join(folder, 'scheduler', 'scheduler_config.json'), [JSON.stringify(scheduler) + '\n']);
+    await writeAtomically(join(folder, scheduler), [JSON.stringify(assumedScheduler, null, 2) + '\n']);
   }
   await write(join(inner, isDiffusers ? 'diffusion_pytorch_model.safetensors' : 'model.safetensors'));
 }
@@ -105,7 +148,7 @@ async function writeFolder(folder: string, model: ModelFolder, write: (path: str
  * are copied to the bit, and every tensor becomes contiguous.
  *
  * @param to - Must not exist; it is there whole or not at all.
- * @throws {@link DpmError} `ERR_DPM_TENSOR_*` when the weights do not fit the configuration, `ERR_DPM_FILE` when writing fails,
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_*` when the weights do not fit the configuration or the type, `ERR_DPM_FILE` when writing fails,
  * `ERR_DPM_ABORTED` when aborted.
  */
 export async function convertModel(
@@ -118,21 +161,22 @@ export async function convertModel(
   } = {},
 ): Promise<Converted> {
   const { dtype = 'f32', signal, onProgress } = options;
-  const { report } = await model.select(null);
-  requireMatchingWeights(report, model.weights);
-  await requireAbsent(to);
-  const temporary = `${to}.${randomBytes(6).toString('hex')}.tmp`;
+  await requireWhole(model);
+  const target = resolve(to);
+  const made = await makeParents(target);
+  const temporary = `${target}.${randomBytes(6).toString('hex')}.tmp`;
   const { tensors } = model.weights;
   let done = 0;
   try {
     await writeFolder(temporary, model, (path) =>
       writeWeights(path, model.weights, dtype, signal, () => onProgress?.(++done, tensors.size)),
     );
-    await rename(temporary, to);
+    await rename(temporary, target);
   } catch (cause) {
-    await rm(temporary, { recursive: true, force: true });
+    await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+    await removeParents(target, made);
     if (cause instanceof DpmError) throw cause;
-    throw new DpmError('ERR_DPM_FILE', `cannot write ${to}: ${cause instanceof Error ? cause.message : ''}`, { cause });
+    throw new DpmError('ERR_DPM_FILE', `cannot write ${to}: ${describe(cause)}`, { cause });
   }
   const parameters = [...tensors.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
   return { tensors: tensors.size, parameters, bytes: parameters * dtypeBytes[dtypes[dtype]] };

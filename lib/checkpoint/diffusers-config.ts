@@ -1,6 +1,6 @@
 import { at } from '../arrays.js';
 import { DpmError } from '../errors.js';
-import { ConfigReader } from './config-reader.js';
+import { ConfigReader, widthRange } from './config-reader.js';
 
 export const downBlockTypes = [
   'DownBlock2D',
@@ -107,14 +107,12 @@ const trainingFields: ReadonlySet<string> = new Set([
   'use_ema_warmup',
 ]);
 
-const channelRange = { least: 1, most: 65_536 };
-
 function checkFields(config: ConfigReader): void {
   const className = config.raw('_class_name');
   if (className !== undefined && className !== 'UNet2DModel') throw config.unsupported('_class_name', 'UNet2DModel');
   for (const name of config.names()) {
     if (!name.startsWith('_') && !knownFields.has(name) && !trainingFields.has(name)) {
-      throw new DpmError('ERR_DPM_UNSUPPORTED', `${config.source}: the field ${name} is not supported`);
+      throw new DpmError('ERR_DPM_UNSUPPORTED', `${config.source}: the field ${name.slice(0, 80)} is not supported`);
     }
   }
   config.choice('act_fn', 'silu', ['silu', 'swish']);
@@ -217,18 +215,18 @@ export function parseDiffusersConfig(raw: Readonly<Record<string, unknown>>, sou
     source,
   );
   checkFields(config);
-  const channels = config.integers('block_out_channels', [224, 448, 672, 896], channelRange);
+  const channels = config.integers('block_out_channels', [224, 448, 672, 896], widthRange);
   const midScale = config.number('mid_block_scale_factor', 1);
   if (midScale === 0) throw config.error('mid_block_scale_factor', 'not 0');
   const parsed: DiffusersConfig = {
     ...readSize(config),
-    inChannels: config.integer('in_channels', 3, channelRange),
-    outChannels: config.integer('out_channels', 3, channelRange),
+    inChannels: config.integer('in_channels', 3, widthRange),
+    outChannels: config.integer('out_channels', 3, widthRange),
     centerInput: config.boolean('center_input_sample', false),
     ...readTimeFeatures(config),
     freqShift: config.number('freq_shift', 0),
     flipSinToCos: config.boolean('flip_sin_to_cos', true),
-    timeEmbedding: config.integerOrNull('time_embedding_dim', null, channelRange) ?? 4 * (channels[0] ?? 0),
+    timeEmbedding: config.integerOrNull('time_embedding_dim', null, widthRange) ?? 4 * (channels[0] ?? 0),
     downBlocks: readBlockTypes(
       config,
       'down_block_types',
@@ -248,9 +246,9 @@ export function parseDiffusersConfig(raw: Readonly<Record<string, unknown>>, sou
     padding: config.integer('downsample_padding', 1, { least: 0, most: 1 }) === 1 ? 'symmetric' : 'asymmetric',
     downsample: config.choice('downsample_type', 'conv', ['conv', 'resnet']),
     upsample: config.choice('upsample_type', 'conv', ['conv', 'resnet']),
-    headChannels: config.integerOrNull('attention_head_dim', defaultHeadChannels(config), channelRange),
-    normGroups: config.integerOrNull('norm_num_groups', 32, channelRange),
-    midAttentionGroups: config.integerOrNull('attn_norm_num_groups', null, channelRange),
+    headChannels: config.integerOrNull('attention_head_dim', defaultHeadChannels(config), widthRange),
+    normGroups: config.integerOrNull('norm_num_groups', 32, widthRange),
+    midAttentionGroups: config.integerOrNull('attn_norm_num_groups', null, widthRange),
     epsilon: readEpsilon(config),
     scaleShift: config.choice('resnet_time_scale_shift', 'default', ['default', 'scale_shift']) === 'scale_shift',
     addAttention: config.boolean('add_attention', true),

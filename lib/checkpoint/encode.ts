@@ -23,6 +23,9 @@ function bfloat16Bits(word: number): number {
   return (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
 }
 
+/** Magnitudes from which on a type rounds to infinity. */
+export const dtypeLimits = { F32: Infinity, F16: 65_520, BF16: 2 ** 128 - 2 ** 119 } as const;
+
 /** Values as little-endian bytes of a type. */
 export function encodeFloats(values: Float32Array, dtype: 'F32' | 'F16' | 'BF16'): Uint8Array {
   if (dtype === 'F32') return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);

@@ -2,16 +2,29 @@ import { DpmError } from '../errors.js';
 import type { ScheduleOptions } from '../schedule/noise-schedule.js';
 import { renameTensors } from './checkpoint.js';
 import { canonicalDiffusersName } from './diffusers.js';
-import { familyByName } from './families/index.js';
+import { families, familyByName } from './families/index.js';
 import { bindTensors, headKeys, knownTensors, unwrapNames } from './family.js';
 import { familySchedule } from './family-schedule.js';
-import { headNames } from './heads.js';
 import type { ModelFolder } from './model-folder.js';
 import { openWeights } from './open-weights.js';
 
 function evidenceOf(source: string, weights: string, mark: string | null, place: string): string {
   const says = mark === null ? `${source} says so` : `${source} says so, and ${weights} holds ${mark}`;
   return place === '' ? says : `${says}; weights from ${place}`;
+}
+
+const assumption = "; without its folder, its noise schedule is taken to be DDPM's";
+
+/** The field `family`, which diffusers' own configurations lack. */
+function familyName(config: Record<string, unknown>, source: string): string {
+  const { family } = config;
+  if (typeof family === 'string') return family;
+  const isDiffusers = ['_class_name', '_diffusers_version', 'block_out_channels', 'down_block_types'].some(
+    (field) => field in config,
+  );
+  if (family === undefined && isDiffusers) return 'diffusers';
+  const known = families.map((each) => each.name).join(', ');
+  throw new DpmError('ERR_DPM_CONFIG', `${source}: family has to be one of ${known}`);
 }
 
 /**
@@ -27,9 +40,7 @@ export async function readFamily(
   weights: string,
   options: ScheduleOptions,
 ): Promise<ModelFolder> {
-  // The configurations of diffusers do not name themselves.
-  const { family: name = 'diffusers' } = config;
-  if (typeof name !== 'string') throw new DpmError('ERR_DPM_CONFIG', `${source}: family has to be a string`);
+  const name = familyName(config, source);
   const family = familyByName(name);
   const network = family.network(config, source);
   const opened = await openWeights(weights);
@@ -39,16 +50,17 @@ export async function readFamily(
   return {
     path: weights,
     family: name,
-    evidence: evidenceOf(source, weights, mark, opened.place),
+    evidence: evidenceOf(source, weights, mark, opened.place) + (name === 'diffusers' ? assumption : ''),
     config,
-    schedule: familySchedule(config, source, options),
-    heads: network.head === null ? [] : headNames,
+    schedule: familySchedule(name, config, source, options),
+    heads: network.heads,
     gamma: null,
     weights: knownTensors(network, checkpoint),
-    companions: [],
+    companions: new Map(),
     select(head) {
-      if (head !== null && network.head === null) {
-        throw new DpmError('ERR_DPM_ARGUMENT', `${source} names no head, head '${head}' is not available`);
+      if (head !== null && !network.heads.includes(head)) {
+        const named = network.heads.join(', ') || 'no head';
+        throw new DpmError('ERR_DPM_ARGUMENT', `${source} names ${named}, head '${head}' is not available`);
       }
       const unet = head === null ? network.unet : { ...network.unet, head: network.head };
       const bound = bindTensors(network, unet, checkpoint);

@@ -1,6 +1,7 @@
 import { DpmError } from '../errors.js';
 import type { NativeUNet } from '../native.js';
 import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
+import type { HeadName } from './heads.js';
 import { requiredTensors, sameShape, type WeightReport } from './network.js';
 import { dtypeBytes } from './safetensors.js';
 
@@ -18,6 +19,8 @@ export interface FamilyNetwork {
   unet: NativeUNet;
   /** The variance head the checkpoint may hold beside it. */
   head: NonNullable<NativeUNet['head']> | null;
+  /** What that head may be used as: one of these, or any where its configuration does not say. */
+  heads: readonly HeadName[];
   /** Where a canonical weight lies. */
   source(name: string, shape: readonly number[]): TensorSource;
   /** Whether a tensor is known and not needed: buffers, and what only training uses. */
@@ -109,34 +112,4 @@ export function unwrapNames(checkpoint: Checkpoint): Checkpoint {
   if (shared === undefined) return checkpoint;
   const tensors = new Map([...checkpoint.tensors].map(([name, entry]) => [name.slice(shared.length), entry]));
   return unwrapNames({ files: checkpoint.files, tensors });
-}
-
-/** The source of a square projection kept as a fused tensor of queries, keys and values. */
-export function fusedPart(
-  key: string,
-  part: 0 | 1 | 2,
-  channels: number,
-  heads: number,
-  order: 'by-head' | 'by-part' | 'interleaved',
-  rank: 'vector' | 'matrix',
-  fileShape: readonly number[],
-): TensorSource {
-  const columns = rank === 'matrix' ? channels : 1;
-  const size = channels / heads;
-  // Rows in the file of row (head, d) of this part.
-  const rows = {
-    'by-head': { offset: part * size, strides: [3 * size, 1] },
-    'by-part': { offset: part * channels, strides: [size, 1] },
-    interleaved: { offset: part, strides: [3 * size, 3] },
-  }[order];
-  const tail = rank === 'matrix' ? { dims: [columns], strides: [1] } : { dims: [], strides: [] };
-  return {
-    key,
-    shape: fileShape,
-    view: {
-      offset: rows.offset * columns,
-      dims: [heads, size, ...tail.dims],
-      strides: [...rows.strides.map((stride) => stride * columns), ...tail.strides],
-    },
-  };
 }

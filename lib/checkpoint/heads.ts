@@ -4,7 +4,8 @@ import { DpmError } from '../errors.js';
 import { readJson } from '../files.js';
 import type { NativeUNet } from '../native.js';
 import { mergeCheckpoints, openSingleFile, type Checkpoint } from './checkpoint.js';
-import { ConfigReader, isJsonObject } from './config-reader.js';
+import { ConfigReader, isJsonObject, widthRange } from './config-reader.js';
+import { lastChannels } from './network.js';
 
 /** A second output that predicts the variance: E[(eps - eps_hat)^2] (`npr`) or E[eps^2] (`sn`), Bao et al. 2022. */
 export type HeadName = 'npr' | 'sn';
@@ -36,24 +37,31 @@ function readFiles(config: ConfigReader): Map<HeadName, string> {
   return files;
 }
 
-/** Reads `heads/config.json` of a model folder. */
+/**
+ * Reads `heads/config.json` of a model folder.
+ *
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` or `ERR_DPM_UNSUPPORTED` naming the field.
+ */
 export async function readHeadsConfig(folder: string): Promise<HeadsConfig> {
   const path = join(folder, 'config.json');
   const raw = await readJson(path);
   if (!isJsonObject(raw)) throw new DpmError('ERR_DPM_CONFIG', `${path} is not a JSON object`);
   const config = new ConfigReader(raw, path);
-  const range = { least: 1, most: 65_536 };
   return {
     folder,
     files: readFiles(config),
     complex: config.choice('mode', 'simple', ['simple', 'complex']) === 'complex',
-    outChannels: config.integer('out_channels', undefined, range),
-    groups: config.integer('norm_num_groups', undefined, range),
+    outChannels: config.integer('out_channels', undefined, widthRange),
+    groups: config.integer('norm_num_groups', undefined, widthRange),
     epsilon: config.number('norm_eps'),
   };
 }
 
-/** A network and its weights with one of the heads added. */
+/**
+ * A network and its weights with one of the heads added.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when there is no such head, `ERR_DPM_CONFIG` when it does not fit the network.
+ */
 export async function addHead(
   unet: NativeUNet,
   checkpoint: Checkpoint,
@@ -71,10 +79,11 @@ export async function addHead(
       `${join(heads.folder, 'config.json')}: out_channels is ${heads.outChannels}, a variance has the ${unet.inChannels} channels of the image`,
     );
   }
-  if (unet.baseChannels % heads.groups !== 0) {
+  const channels = lastChannels(unet);
+  if (channels % heads.groups !== 0) {
     throw new DpmError(
       'ERR_DPM_CONFIG',
-      `${join(heads.folder, 'config.json')}: norm_num_groups ${heads.groups} does not divide ${unet.baseChannels} channels`,
+      `${join(heads.folder, 'config.json')}: norm_num_groups ${heads.groups} does not divide ${channels} channels`,
     );
   }
   const prefix = 'head';

@@ -1,8 +1,8 @@
-import { access, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { DpmError } from '../errors.js';
-import { readJson } from '../files.js';
+import { isThere, readJson } from '../files.js';
 import type { NativeUNet, NativeWeights } from '../native.js';
 import { NoiseSchedule, type ScheduleOptions } from '../schedule/noise-schedule.js';
 import { readGammaTable, type GammaTable } from '../variance/gamma.js';
@@ -38,18 +38,9 @@ export interface ModelFolder {
   gamma: GammaTable | null;
   /** The weights by the family's own names, without those that are not needed. */
   weights: Checkpoint;
-  /** Files beside the network that belong to the model, by their paths in its folder. */
-  companions: readonly string[];
+  /** Files beside the network that belong to the model: their paths in a model folder -> where they lie. */
+  companions: ReadonlyMap<string, string>;
   select(head: HeadName | null): Promise<SelectedNetwork>;
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await access(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 async function isFile(path: string): Promise<boolean> {
@@ -77,14 +68,24 @@ async function networkFolder(path: string): Promise<string> {
 }
 
 async function readSchedule(path: string, options: ScheduleOptions): Promise<NoiseSchedule> {
-  const file = join(path, 'scheduler', 'scheduler_config.json');
-  if (!(await isThere(file))) {
+  const file = await schedulerFile(path);
+  if (file === null) {
+    const expected = join(path, 'scheduler', schedulerName);
     throw new DpmError(
       'ERR_DPM_FILE',
-      `cannot open ${file}: a model folder needs the noise schedule it was trained with`,
+      `cannot open ${expected}: a model folder needs the noise schedule it was trained with`,
     );
   }
   return NoiseSchedule.fromSchedulerConfig(await readObject(file), options, file);
+}
+
+const schedulerName = 'scheduler_config.json';
+
+/** In its own folder, or beside the network where a lone one was saved. */
+async function schedulerFile(path: string): Promise<string | null> {
+  const places = [join(path, 'scheduler', schedulerName), join(path, schedulerName)];
+  const there = await Promise.all(places.map(isThere));
+  return places.find((_, i) => there[i]) ?? null;
 }
 
 const gammaFile = 'gamma.json';
@@ -121,11 +122,13 @@ async function readDiffusers(path: string, folder: string, options: ScheduleOpti
   };
 }
 
-async function companionsOf(path: string, heads: HeadsConfig | null): Promise<string[]> {
+async function companionsOf(path: string, heads: HeadsConfig | null): Promise<Map<string, string>> {
   const headFiles = heads === null ? [] : ['config.json', ...heads.files.values()].map((file) => join('heads', file));
-  const candidates = [join('scheduler', 'scheduler_config.json'), gammaFile, ...headFiles];
-  const there = await Promise.all(candidates.map((file) => isThere(join(path, file))));
-  return candidates.filter((_, i) => there[i]);
+  const companions = new Map(headFiles.map((file) => [file, join(path, file)]));
+  const scheduler = await schedulerFile(path);
+  if (scheduler !== null) companions.set(join('scheduler', schedulerName), scheduler);
+  if (await isThere(join(path, gammaFile))) companions.set(gammaFile, join(path, gammaFile));
+  return companions;
 }
 
 function requireHeads<T>(heads: T | null, path: string, head: HeadName): T {
@@ -172,7 +175,12 @@ export async function readModelFolder(path: string, options: ReadModelOptions = 
   if (!('family' in config)) return readDiffusers(path, folder, options);
   const model = await readFamily(config, configPath, await findWeights(folder, 'model'), options);
   const gamma = await readGamma(folder);
-  return { ...model, path: folder, gamma, companions: gamma === null ? [] : [gammaFile] };
+  return {
+    ...model,
+    path: folder,
+    gamma,
+    companions: new Map(gamma === null ? [] : [[gammaFile, join(folder, gammaFile)]]),
+  };
 }
 
 /**

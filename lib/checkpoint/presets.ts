@@ -82,6 +82,8 @@ function openAiPresets(): Presets {
   });
   const cosine = { noise_schedule: 'cosine', diffusion_steps: 4000 };
   const small = { num_res_blocks: 3, attention_resolutions: [2, 4], channel_mult: [1, 2, 2, 2], image_size: 32 };
+  /** Bao et al. 2022 count timesteps from 1. */
+  const fixedVariance = { out_channels: 3, rescale_timesteps: false, first_timestep: 1 };
   const imagenet64 = { image_size: 64, num_res_blocks: 3, attention_resolutions: [4, 8], channel_mult: [1, 2, 3, 4] };
   const adm256 = guided({
     image_size: 256,
@@ -91,7 +93,8 @@ function openAiPresets(): Presets {
   });
   return {
     'iddpm-cifar10': improved({ ...small, ...cosine }),
-    'analytic-cifar10': improved({ ...small, out_channels: 3, rescale_timesteps: false }),
+    'analytic-cifar10': improved({ ...small, ...fixedVariance }),
+    'analytic-cifar10-cosine': improved({ ...small, ...fixedVariance, noise_schedule: 'cosine' }),
     'iddpm-imagenet64': improved({ ...imagenet64, ...cosine }),
     'iddpm-imagenet64-class': improved({
       ...imagenet64,

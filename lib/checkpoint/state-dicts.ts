@@ -12,28 +12,65 @@ import {
 } from './pytorch/index.js';
 
 /** Where training scripts keep averaged weights, and plain ones, in a file; averaged ones come first. */
-const averagedKeys = ['ema_state_dict', 'model_ema', 'ema_model', 'ema'];
+const averagedKeys = ['ema_state_dict', 'model_ema', 'ema_model', 'ema', 'ema_models_states'];
 const plainKeys = ['state_dict', 'model_state_dict', 'model', 'net', 'unet', 'params'];
 
-/** Weights of a PyTorch file, and where in it they were found. */
+/** Weights of a file, and where in it they were found. */
 export interface FoundWeights {
   checkpoint: Checkpoint;
-  /** E.g. `ema > shadow_params`; empty: the file itself. */
+  /** E.g. `ema > shadow_params` in a training checkpoint; empty: the file itself. */
   place: string;
 }
 
+/** A single number, such as a rate or a count of steps, makes no weights. */
 function holdsTensors(value: PickleValue | undefined): boolean {
-  return value instanceof Map && [...value.values()].some((each) => each instanceof PytorchTensor);
+  if (!(value instanceof Map)) return false;
+  return [...value.values()].some((each) => each instanceof PytorchTensor && each.shape.length > 0);
 }
 
-/** The way to the weights of a file: itself, or an entry of a training checkpoint. */
+/** `value` itself, or its only entry that holds tensors. */
+function tensorsWithin(value: PickleValue | undefined): PicklePath | null {
+  if (holdsTensors(value)) return [];
+  if (!(value instanceof Map)) return null;
+  const keys = [...value].flatMap(([key, entry]) => (typeof key === 'string' && holdsTensors(entry) ? [key] : []));
+  return keys.length === 1 ? keys : null;
+}
+
+function isContainer(value: PickleValue | undefined): boolean {
+  return value instanceof Map || Array.isArray(value);
+}
+
+/** The way to the first of these entries; `undefined` where the file has none of them. */
+function wayTo(root: PickleValue, keys: readonly string[]): PicklePath | undefined {
+  if (!(root instanceof Map)) return undefined;
+  for (const key of keys) {
+    const inside = tensorsWithin(root.get(key));
+    if (inside !== null) return [key, ...inside];
+  }
+  return undefined;
+}
+
+/** Averaged weights that cannot be read are not passed over for others. */
+function refuseUnreadAverages({ root, path }: PytorchFile): void {
+  if (!(root instanceof Map)) return;
+  const unread = averagedKeys.find((key) => isContainer(root.get(key)));
+  if (unread !== undefined) {
+    throw new DpmError(
+      'ERR_DPM_UNSUPPORTED',
+      `${path}: the averaged weights under ${unread} are in a form that is not known; save them as a dictionary of tensors`,
+    );
+  }
+}
+
+/** The way to the weights of a file: an entry of a training checkpoint, or the file itself. */
 function findWeights(file: PytorchFile): PicklePath {
   const { root, path } = file;
+  const averaged = wayTo(root, averagedKeys);
+  if (averaged !== undefined) return averaged;
+  refuseUnreadAverages(file);
+  const plain = wayTo(root, plainKeys);
+  if (plain !== undefined) return plain;
   if (holdsTensors(root)) return [];
-  if (root instanceof Map) {
-    const key = [...averagedKeys, ...plainKeys].find((each) => holdsTensors(root.get(each)));
-    if (key !== undefined) return [key];
-  }
   // DDIM's files are lists whose last dictionary of tensors is the averaged one.
   if (Array.isArray(root)) {
     const index = root.findLastIndex(holdsTensors);
@@ -56,23 +93,23 @@ function isParameter(name: string): boolean {
 }
 
 /**
- * Averaged weights of score_sde: a list without names, in the order of the model's parameters; what is no parameter comes from
- * the model itself.
+ * Averaged weights as score_sde and torch_ema keep them: a list without names, in the order of the model's parameters; what is
+ * no parameter comes from the model itself.
  */
-function scoreSdeWeights(file: PytorchFile): FoundWeights {
-  const { tensors: model } = tensorsOf(file, ['model']);
+function listedAverages(file: PytorchFile, plain: PicklePath): FoundWeights {
+  const { tensors: model } = tensorsOf(file, plain);
   const { tensors: averaged } = tensorsOf(file, ['ema', 'shadow_params']);
   const shadows = [...averaged.values()];
-  const plain = (name: string): string => name.replace(/^module\./, '');
+  const unwrapped = (name: string): string => name.replace(/^module\./, '');
   let next = 0;
   const paired = new Map(
     [...model].map(([name, tensor]) => {
-      if (!isParameter(plain(name))) return [name, tensor];
+      if (!isParameter(unwrapped(name))) return [name, tensor];
       const shadow = shadows[next++];
       if (shadow?.shape.join() !== tensor.shape.join()) {
         throw new DpmError(
           'ERR_DPM_TENSOR_SHAPE',
-          `${file.path}: ema > shadow_params > ${next - 1} does not have the shape of model > ${name}`,
+          `${file.path}: ema > shadow_params > ${next - 1} does not have the shape of ${plain.join(' > ')} > ${name}`,
         );
       }
       return [name, shadow];
@@ -90,12 +127,14 @@ function scoreSdeWeights(file: PytorchFile): FoundWeights {
 /**
  * The weights of a PyTorch file; of a training checkpoint the averaged ones where it holds such.
  *
- * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING` when there are none, and as the reader of such files.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING` when there are none, `ERR_DPM_UNSUPPORTED` when averaged ones are there in a
+ * form that is not known, and as the reader of such files.
  */
 export async function openPytorchWeights(path: string): Promise<FoundWeights> {
   const file = await readPytorchFile(path);
-  if (has(file.root, 'ema') && has(file.root, 'model') && has(valueAt(file, ['ema']), 'shadow_params')) {
-    return scoreSdeWeights(file);
+  const plain = wayTo(file.root, plainKeys);
+  if (plain !== undefined && has(file.root, 'ema') && has(valueAt(file, ['ema']), 'shadow_params')) {
+    return listedAverages(file, plain);
   }
   const place = findWeights(file);
   return { checkpoint: pytorchCheckpoint(file, tensorsOf(file, place).tensors), place: place.join(' > ') };

@@ -29,7 +29,8 @@ export const convertCommand: Command = {
       if (json) printJson({ to, family: model.family, evidence: model.evidence, ...converted });
       else {
         const size = `${converted.parameters.toLocaleString('en')} parameters, ${formatBytes(converted.bytes)}`;
-        printLine(`${model.family}: ${converted.tensors} tensors, ${size} -> ${to}`);
+        printLine(`${model.family} (${model.evidence})`);
+        printLine(`${converted.tensors} tensors, ${size} -> ${to}`);
       }
     } finally {
       progress.stop();

@@ -73,7 +73,9 @@ export const inspectCommand: Command = {
     printReport('unused tensors', report.unused);
     printReport(
       'tensors of another shape',
-      report.misshapen.map(({ name }) => name),
+      report.misshapen.map(
+        ({ name, shape, expected }) => `${name} [${shape.join(', ')}], needs [${expected.join(', ')}]`,
+      ),
     );
   },
 };

@@ -201,7 +201,8 @@ export class NoiseSchedule {
   }
 
   /**
-   * The schedule of a diffusers `scheduler_config.json`, with its clipping, prediction type and variance as defaults.
+   * The schedule of a diffusers `scheduler_config.json`, with its clipping, prediction type and variance as defaults. Its class
+   * says whether the network was trained with betas, with the VE-SDE or as EDM's are.
    *
    * @param source - Named in errors, e.g. the file's path.
    * @throws {@link DpmError} `ERR_DPM_CONFIG` when a value is wrong, `ERR_DPM_UNSUPPORTED` when it is not supported.
@@ -212,6 +213,10 @@ export class NoiseSchedule {
     source = 'scheduler_config.json',
   ): NoiseSchedule {
     const parsed = parseSchedulerConfig(config, source);
+    if (parsed.kind !== 'betas') {
+      const { kind, ...sigmas } = parsed;
+      return kind === 've' ? NoiseSchedule.ve({ ...sigmas, ...options }) : NoiseSchedule.edm({ ...sigmas, ...options });
+    }
     const merged = { ...options, defaults: { ...parsed.defaults, ...options.defaults } };
     if (parsed.even !== null) {
       const { steps, start, end } = parsed.even;

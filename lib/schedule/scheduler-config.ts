@@ -4,12 +4,68 @@ import type { Clip } from '../samplers/program.js';
 import { cosineBetas, linearBetas, scaledLinearBetas } from './betas.js';
 import type { ScheduleDefaults } from './noise-schedule.js';
 
-export interface SchedulerConfig {
+/** Betas, and what samplers take as defaults. */
+export interface BetaScheduler {
+  kind: 'betas';
   name: string;
   betas: ArrayLike<number>;
   /** Number, first and last of evenly spaced betas, else null. */
   even: { steps: number; start: number; end: number } | null;
   defaults: Omit<ScheduleDefaults, 'sigmaData'>;
+}
+
+/** Noise of growing deviation on the data as it is: the VE-SDE (Song et al. 2021) or EDM (Karras et al. 2022). */
+export interface ExplodingScheduler {
+  kind: 've' | 'edm';
+  sigmaMin: number;
+  sigmaMax: number;
+  /** Deviation of the data that the preconditioning of EDM was made for. */
+  sigmaData?: number;
+}
+
+export type SchedulerConfig = BetaScheduler | ExplodingScheduler;
+
+/** Schedulers of diffusers for networks that were trained with a table of betas. */
+const betaClasses = [
+  'DDIMInverseScheduler',
+  'DDIMParallelScheduler',
+  'DDIMScheduler',
+  'DDPMParallelScheduler',
+  'DDPMScheduler',
+  'DEISMultistepScheduler',
+  'DPMSolverMultistepInverseScheduler',
+  'DPMSolverMultistepScheduler',
+  'DPMSolverSDEScheduler',
+  'DPMSolverSinglestepScheduler',
+  'EulerAncestralDiscreteScheduler',
+  'EulerDiscreteScheduler',
+  'HeunDiscreteScheduler',
+  'KDPM2AncestralDiscreteScheduler',
+  'KDPM2DiscreteScheduler',
+  'LMSDiscreteScheduler',
+  'PNDMScheduler',
+  'RePaintScheduler',
+  'SASolverScheduler',
+  'UniPCMultistepScheduler',
+] as const;
+
+const veClasses = ['ScoreSdeVeScheduler'] as const;
+const edmClasses = ['EDMEulerScheduler', 'EDMDPMSolverMultistepScheduler'] as const;
+
+const schedulerClasses = [...betaClasses, ...veClasses, ...edmClasses] as const;
+
+function isOneOf<T extends string>(list: readonly T[], name: string): name is T {
+  return (list as readonly string[]).includes(name);
+}
+
+function readEdm(config: ConfigReader): ExplodingScheduler {
+  config.choice('prediction_type', 'epsilon', ['epsilon']);
+  return {
+    kind: 'edm',
+    sigmaMin: config.number('sigma_min', 0.002),
+    sigmaMax: config.number('sigma_max', 80),
+    sigmaData: config.number('sigma_data', 0.5),
+  };
 }
 
 const predictions = { epsilon: 'epsilon', sample: 'x0', v_prediction: 'v' } as const;
@@ -22,7 +78,7 @@ const variances = {
   learned_range: 'learned',
 } as const;
 
-function readBetas(config: ConfigReader): Pick<SchedulerConfig, 'name' | 'betas' | 'even'> {
+function readBetas(config: ConfigReader): Pick<BetaScheduler, 'name' | 'betas' | 'even'> {
   const trained = config.numbersOrNull('trained_betas');
   if (trained !== null) return { name: 'betas', betas: trained, even: null };
   const steps = config.integer('num_train_timesteps', 1000, { least: 2, most: 1_000_000 });
@@ -45,14 +101,29 @@ function readClip(config: ConfigReader): Clip {
   return { kind: 'static', low: -range, high: range };
 }
 
-/** A diffusers `scheduler_config.json`: betas, and what samplers take as defaults. */
+/**
+ * A diffusers `scheduler_config.json`. Which sampler the class is does not matter, only what the network was trained with.
+ *
+ * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for another class, and as the fields are read.
+ */
 export function parseSchedulerConfig(raw: Readonly<Record<string, unknown>>, source: string): SchedulerConfig {
   const config = new ConfigReader(raw, source);
+  const name = config.choice('_class_name', 'DDPMScheduler', schedulerClasses);
+  if (isOneOf(edmClasses, name)) return readEdm(config);
+  if (isOneOf(veClasses, name)) {
+    const [sigmaMin, sigmaMax] = [config.number('sigma_min', 0.01), config.number('sigma_max', 1348)];
+    return { kind: 've', sigmaMin, sigmaMax };
+  }
+  return readBetaScheduler(config, source);
+}
+
+function readBetaScheduler(config: ConfigReader, source: string): BetaScheduler {
   if (config.boolean('rescale_betas_zero_snr', false)) {
     throw new DpmError('ERR_DPM_UNSUPPORTED', `${source}: rescale_betas_zero_snr is not supported, only false is`);
   }
   const { name, betas, even } = readBetas(config);
   return {
+    kind: 'betas',
     name,
     betas,
     even,

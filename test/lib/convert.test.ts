@@ -1,7 +1,7 @@
 // Checkpoint files: what they are is said by a configuration, and converting them changes nothing.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { copyFile, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -10,7 +10,7 @@ import { convertModel } from '../../lib/checkpoint/convert.js';
 import { encodeFloats } from '../../lib/checkpoint/encode.js';
 import { readModelFolder } from '../../lib/checkpoint/model-folder.js';
 import { readSafetensorsHeader } from '../../lib/checkpoint/safetensors.js';
-import { floatsOf, readFloats } from '../../lib/checkpoint/tensor-data.js';
+import { floatsOf, readFloats, writeSafetensors, type HostTensor } from '../../lib/checkpoint/tensor-data.js';
 import { DiffusionModel, type LoadOptions } from '../../lib/model.js';
 import { maxDifference } from '../support/golden.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
@@ -101,6 +101,50 @@ describe('converting', () => {
     await expect(convertModel(wrong, join(parent, 'y'))).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_MISSING' });
   });
 
+  it('takes a folder of any form and leaves none behind', async () => {
+    const parent = temporaryFolder();
+    const model = await readModelFolder(fixture('ho-ddpm'));
+    await convertModel(model, join(parent, 'new', 'a') + '/');
+    expect((await readdir(join(parent, 'new', 'a'))).sort()).toEqual(['config.json', 'model.safetensors']);
+    const signal = AbortSignal.abort(new Error('enough'));
+    await expect(convertModel(model, join(parent, 'other', 'b', 'c'), { signal })).rejects.toThrow(/abort/);
+    expect(await readdir(parent)).toEqual(['new']);
+  });
+
+  it('refuses what would not load afterwards', async () => {
+    const folder = temporaryFolder();
+    const write = async (name: string, tensor: HostTensor): Promise<string> => {
+      const path = join(folder, `${name}.safetensors`);
+      const header = await readSafetensorsHeader(join(fixture('ho-ddpm'), 'model.safetensors'));
+      const tensors = await Promise.all(
+        [...header.tensors.keys()].map(async (key) => [key, await readFloats(header, key)] as const),
+      );
+      await writeSafetensors(path, new Map<string, HostTensor>([...tensors, ['conv_in.bias', tensor]]));
+      return path;
+    };
+    const config = join(fixture('ho-ddpm'), 'config.json');
+    const converted = async (path: string, dtype: 'f16' | 'f32', named = config): Promise<unknown> =>
+      convertModel(await readModelFolder(path, { config: named }), join(temporaryFolder(), 'out'), { dtype });
+    const large = await write('large', { shape: [32], data: new Float32Array(32).fill(1e5) });
+    await expect(converted(large, 'f16')).rejects.toThrow(/conv_in\.bias.*100000.*f16/);
+    await converted(large, 'f32');
+    const codes = await write('codes', { shape: [32], data: new BigInt64Array(32) });
+    await expect(converted(codes, 'f32')).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_DTYPE' });
+    const headed = join(folder, 'headed.json');
+    const raw = JSON.parse(readFileSync(config, 'utf8')) as object;
+    writeFileSync(headed, JSON.stringify({ ...raw, head: { kind: 'sn' } }));
+    await expect(converted(large, 'f32', headed)).rejects.toThrow(/norm_out2/);
+    expect((await readModelFolder(large, { config: headed })).heads).toEqual(['sn']);
+  });
+
+  it('refuses a folder whose heads are not all there', async () => {
+    const folder = join(temporaryFolder(), 'mnist');
+    await convertModel(await readModelFolder(packagePath('models/mnist')), folder);
+    const [head] = (await readdir(join(folder, 'heads'))).filter((name) => name.endsWith('.safetensors'));
+    await rm(join(folder, 'heads', head!));
+    await expect(convertModel(await readModelFolder(folder), `${folder}-again`)).rejects.toThrow(head);
+  });
+
   it('rounds as IEEE does, ties to even', () => {
     const exactHalf = (bits: number): number => floatsOf('F16', new Uint8Array(Uint16Array.of(bits).buffer), 1)[0]!;
     fc.assert(
@@ -133,6 +177,35 @@ describe('converting', () => {
   });
 });
 
+describe('folders of diffusers', () => {
+  it('may have everything in one place, and half precision under its own name', async () => {
+    const folder = join(temporaryFolder(), 'flat');
+    await mkdir(folder);
+    const fixtureFolder = fixture('diffusers-ddpm');
+    for (const file of [
+      'unet/config.json',
+      'scheduler/scheduler_config.json',
+      'unet/diffusion_pytorch_model.safetensors',
+    ]) {
+      await copyFile(join(fixtureFolder, file), join(folder, basename(file)));
+    }
+    const weights = join(folder, 'diffusion_pytorch_model.safetensors');
+    await rename(weights, weights.replace('.safetensors', '.fp16.safetensors'));
+    const again = `${folder}-again`;
+    await convertModel(await readModelFolder(folder), again);
+    expect(await forward(again, fixtureFolder)).toEqual(await forward(fixtureFolder, fixtureFolder));
+  });
+
+  it('may be files with the configuration beside them, whose schedule is assumed', async () => {
+    const unet = join(fixture('diffusers-ddpm'), 'unet');
+    const weights = join(unet, 'diffusion_pytorch_model.safetensors');
+    const model = await readModelFolder(weights, { config: join(unet, 'config.json') });
+    expect(model.family).toBe('diffusers');
+    expect(model.evidence).toMatch(/taken to be DDPM's/);
+    expect((await model.select(null)).report.missing).toEqual([]);
+  });
+});
+
 describe('configurations of checkpoint files', () => {
   it('may be YAML', async () => {
     const config = join(temporaryFolder(), 'ho.yaml');
@@ -161,8 +234,19 @@ describe('configurations of checkpoint files', () => {
     ['a: &x {b: 1}\nc: [*x, *x, *x]', /YAML/],
     ['- 1', /not an object/],
     ['family: magic', /family 'magic' is unknown/],
-    ['family: 3', /family has to be a string/],
-    ['family: ho\nch: -1', /ch is -1/],
+    ['family: edm\nimg_resolution: 20', /img_resolution is 20, it has to be divisible by 8/],
+    [
+      'family: openai\nimage_size: 8\nmodel_channels: 96\nchannel_mult: [1]\nnum_res_blocks: 1\nattention_resolutions: [1]\nnum_head_channels: 64',
+      /96 channels, not divisible into 1.5 heads/,
+    ],
+    ['model: {nf: 3}', /family has to be one of ho, openai/],
+    ['family: score_sde\nmodel: {nf: 32, skip_rescal: true}\ndata: {image_size: 8}', /skip_rescal is not supported/],
+    [
+      'family: ho\nch: 32\nch_mult: [1]\nnum_res_blocks: 1\nattn_resolutions: [8]\nresolution: 16\nhead: {out_ch: 6}',
+      /out_ch is 6/,
+    ],
+    ['family: 3', /family has to be one of/],
+    ['family: ho\nch: -1\nch_mult: [1]', /ch is -1/],
     ['family: ho\nch: 32\nch_mult: [1, 2]\nnum_res_blocks: 1\nattn_resolutions: [8]\nresolution: 15', /divisible by 2/],
     ['family: openai\nimage_size: 16\nchannel_mult: 2', /channel_mult/],
     ['family: edm\nimg_resolution: 16\nkind: Song', /kind "Song" is not supported/],

@@ -22,6 +22,7 @@ const published: [name: string, parameters: number, multiplyAdds: number, unused
   ['ncsnpp-ve-256', 65_574_549, 265.887],
   ['iddpm-cifar10', 52_546_438, 8.387],
   ['analytic-cifar10', 52_542_979, 8.383],
+  ['analytic-cifar10-cosine', 52_542_979, 8.383],
   ['iddpm-imagenet64', 121_063_942, 39.736],
   ['iddpm-imagenet64-class', 273_049_350, 89.086],
   ['iddpm-lsun-256', 113_676_678, 248.74],

@@ -176,7 +176,18 @@ describe('scheduler configurations', () => {
     });
   });
 
+  it('says by its class what the network was trained with', () => {
+    const of = (config: Record<string, unknown>): NoiseSchedule => NoiseSchedule.fromSchedulerConfig(config);
+    expect(of({ _class_name: 'PNDMScheduler', beta_schedule: 'scaled_linear' }).name).toBe('scaled_linear');
+    const ve = of({ _class_name: 'ScoreSdeVeScheduler', sigma_max: 348 });
+    expect(ve).toMatchObject({ name: 've', noisiest: 348, cleanest: 0.01, defaults: { prediction: 'score' } });
+    const edm = of({ _class_name: 'EDMEulerScheduler', sigma_data: 0.6 });
+    expect(edm).toMatchObject({ name: 'edm', noisiest: 80, defaults: { prediction: 'edm', sigmaData: 0.6 } });
+  });
+
   it.each([
+    [{ _class_name: 'FlowMatchEulerDiscreteScheduler' }, 'ERR_DPM_UNSUPPORTED', /_class_name/],
+    [{ _class_name: 'EDMEulerScheduler', prediction_type: 'v_prediction' }, 'ERR_DPM_UNSUPPORTED', /prediction_type/],
     [{ beta_schedule: 'sigmoid' }, 'ERR_DPM_UNSUPPORTED', /beta_schedule/],
     [{ rescale_betas_zero_snr: true }, 'ERR_DPM_UNSUPPORTED', /rescale_betas_zero_snr/],
     [{ num_train_timesteps: '1000' }, 'ERR_DPM_CONFIG', /num_train_timesteps/],

@@ -4,8 +4,6 @@ import { join } from 'node:path';
 
 import { expect } from 'vitest';
 
-import { parseDiffusersConfig } from '../../lib/checkpoint/diffusers-config.js';
-import { diffusersNetwork } from '../../lib/checkpoint/diffusers.js';
 import { familyByName } from '../../lib/checkpoint/families/index.js';
 import type { FamilyNetwork } from '../../lib/checkpoint/family.js';
 import { requiredTensors } from '../../lib/checkpoint/network.js';
@@ -31,10 +29,8 @@ export interface GoldenOutput {
 }
 
 export function networkOf(config: Record<string, unknown>): FamilyNetwork {
-  const { family } = config;
-  if (typeof family === 'string') return familyByName(family).network(config, 'golden');
-  const unet = diffusersNetwork(parseDiffusersConfig(config, 'golden'), 'golden');
-  return { unet, head: null, source: (key) => ({ key }), ignores: () => false };
+  const { family = 'diffusers' } = config;
+  return familyByName(family as string).network(config, 'golden');
 }
 
 /** The tensors of a network's checkpoint, those of its head included: name -> shape. */

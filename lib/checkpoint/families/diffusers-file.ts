@@ -11,6 +11,7 @@ export const diffusersFile: Family = {
     return {
       unet: diffusersNetwork(parseDiffusersConfig(config, source), source),
       head: null,
+      heads: [],
       source: (name) => ({ key: name }),
       ignores: () => false,
     };

@@ -1,9 +1,9 @@
 import { at } from '../../arrays.js';
 import type { NativeUNet } from '../../native.js';
 import { BlockList, quarterGroups } from '../block-list.js';
-import { ConfigReader } from '../config-reader.js';
-import { fusedPart, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
-import { widthRange } from '../family-config.js';
+import { ConfigReader, widthRange } from '../config-reader.js';
+import type { Family, FamilyNetwork, TensorSource } from '../family.js';
+import { fusedProjections } from '../fused-projections.js';
 import { renamed, type Renames } from '../renames.js';
 
 /** Canonical names to those of EDM's networks. */
@@ -68,6 +68,7 @@ function parse(raw: Readonly<Record<string, unknown>>, source: string): EdmConfi
   const config = new ConfigReader(raw, source);
   config.onlyFields(fields);
   const isSong = config.choice('kind', 'SongUNet', ['SongUNet', 'DhariwalUNet']) === 'SongUNet';
+  const multipliers = config.integers('channel_mult', isSong ? [1, 2, 2, 2] : [1, 2, 3, 4], { least: 1, most: 1024 });
   const width = config.integer('model_channels', isSong ? 128 : 192, widthRange);
   const filter = (config.numbersOrNull('resample_filter') ?? [1, 1]).join();
   if (filter !== '1,1' && filter !== '1,3,3,1') throw config.unsupported('resample_filter', '[1, 1] and [1, 3, 3, 1]');
@@ -76,11 +77,11 @@ function parse(raw: Readonly<Record<string, unknown>>, source: string): EdmConfi
   if (encoder === 'residual' && !fir) throw config.unsupported('encoder_type', 'residual with the filter [1, 3, 3, 1]');
   return {
     isSong,
-    size: config.levelSize('img_resolution', 'channel_mult'),
+    size: config.levelSize('img_resolution', multipliers),
     inChannels: config.integer('in_channels', 3, widthRange),
     outChannels: config.integer('out_channels', 3, widthRange),
     width,
-    multipliers: config.integers('channel_mult', isSong ? [1, 2, 2, 2] : [1, 2, 3, 4], { least: 1, most: 1024 }),
+    multipliers,
     embedding: width * config.integer('channel_mult_emb', 4, { least: 1, most: 64 }),
     noiseChannels: isSong ? width * config.integer('channel_mult_noise', 1, { least: 1, most: 64 }) : width,
     blocks: config.integer('num_blocks', isSong ? 4 : 3, { least: 1, most: 64 }),
@@ -120,7 +121,7 @@ class EdmBlocks {
   }
 
   #attend(name: string): void {
-    this.list.attention(name, this.#config.isSong ? 1 : this.list.channels / 64);
+    this.list.attention(name, this.#config.isSong ? 1 : Math.floor(this.list.channels / 64));
   }
 
   /** One level of the encoder; returns the channels of the image beside it. */
@@ -178,22 +179,15 @@ class EdmBlocks {
   }
 }
 
-const projection = /^(.+)\.to_([qkv])\.(weight|bias)$/;
-
 function sourceOf(config: EdmConfig, blocks: NativeUNet['blocks']): FamilyNetwork['source'] {
-  const headsOf = new Map(blocks.flatMap((block) => (block.kind === 'attention' ? [[block.name, block.heads]] : [])));
-  const isResidual = new Set(blocks.flatMap((block) => (block.kind === 'residual' ? [block.name] : [])));
+  const fused = fusedProjections(blocks, 'interleaved', [1, 1]);
+  const holders = new Set(
+    blocks.flatMap((block) => (block.kind === 'residual' || block.kind === 'attention' ? [block.name] : [])),
+  );
   const input = `enc.${config.size}x${config.size}_conv`;
   return (name, shape): TensorSource => {
-    const [, block = '', part = 'q', kind = ''] = projection.exec(name) ?? [];
-    const heads = headsOf.get(block);
-    if (heads !== undefined) {
-      const channels = at(shape, 0);
-      const rank = kind === 'weight' ? 'matrix' : 'vector';
-      const fileShape = rank === 'matrix' ? [3 * channels, channels, 1, 1] : [3 * channels];
-      const index = part === 'q' ? 0 : part === 'k' ? 1 : 2;
-      return fusedPart(`${block}.qkv.${kind}`, index, channels, heads, 'interleaved', rank, fileShape);
-    }
+    const projection = fused(name, shape);
+    if (projection !== null) return projection;
     if (name.startsWith('conv_in.')) return { key: name.replace('conv_in', input) };
     if (name === 'class_embedding.weight') {
       const [classes = 0, channels = 0] = shape;
@@ -201,7 +195,7 @@ function sourceOf(config: EdmConfig, blocks: NativeUNet['blocks']): FamilyNetwor
       return { key: 'map_label.weight', shape: [channels, classes], view };
     }
     const [, holder = '', norm] = /^(.+)\.(norm1|norm2|group_norm)\./.exec(name) ?? [];
-    if (norm !== undefined && (isResidual.has(holder) || headsOf.has(holder))) {
+    if (norm !== undefined && holders.has(holder)) {
       const own = { norm1: 'norm0', norm2: 'norm1', group_norm: 'norm2' }[norm as 'norm1' | 'norm2' | 'group_norm'];
       return { key: name.replace(`${holder}.${norm}`, `${holder}.${own}`) };
     }
@@ -236,6 +230,7 @@ function edmNetwork(raw: Readonly<Record<string, unknown>>, source: string): Fam
       head: null,
     },
     head: null,
+    heads: [],
     source: sourceOf(config, list.blocks),
     // Augmentation conditions training alone.
     ignores: (key) => key.endsWith('.resample_filter') || key === 'map_augment.weight' || key === 'map_noise.freqs',

@@ -1,9 +1,9 @@
 import { at } from '../../arrays.js';
 import { BlockList } from '../block-list.js';
-import { ConfigReader } from '../config-reader.js';
+import { ConfigReader, widthRange } from '../config-reader.js';
 import type { Family, FamilyNetwork } from '../family.js';
 import { renamed, type Renames } from '../renames.js';
-import { readEmbeddedHead, widthRange, type EmbeddedHead } from '../family-config.js';
+import { familyHead, readEmbeddedHead, type EmbeddedHead } from '../family-config.js';
 
 /** Canonical names to those of the PyTorch port of Ho's network. */
 const renames: Renames = [
@@ -49,15 +49,17 @@ function parse(raw: Readonly<Record<string, unknown>>, source: string): HoConfig
   const config = new ConfigReader(raw, source);
   config.onlyFields(fields);
   if (!config.boolean('resamp_with_conv', true)) throw config.unsupported('resamp_with_conv', 'true');
+  const multipliers = config.integers('ch_mult', undefined, { least: 1, most: 1024 });
+  const inChannels = config.integer('in_channels', 3, widthRange);
   return {
     width: config.integer('ch', undefined, widthRange),
     outChannels: config.integer('out_ch', 3, widthRange),
-    inChannels: config.integer('in_channels', 3, widthRange),
-    multipliers: config.integers('ch_mult', undefined, { least: 1, most: 1024 }),
+    inChannels,
+    multipliers,
     blocks: config.integer('num_res_blocks', undefined, { least: 1, most: 64 }),
     attention: config.integers('attn_resolutions', undefined, { least: 1, most: 16_384 }),
-    resolution: config.levelSize('resolution', 'ch_mult'),
-    head: readEmbeddedHead(config),
+    resolution: config.levelSize('resolution', multipliers),
+    head: readEmbeddedHead(config, inChannels),
   };
 }
 
@@ -108,7 +110,7 @@ function hoNetwork(raw: Readonly<Record<string, unknown>>, source: string): Fami
       output: { groups: 32, epsilon: 1e-6 },
       head: null,
     },
-    head: head && { prefix: 'head', ...head, groups: 32, epsilon: 1e-6 },
+    ...familyHead(head, 32, 1e-6),
     source: (name) => ({ key: renamed(renames, name) }),
     ignores: () => false,
   };

@@ -1,8 +1,9 @@
 import { at } from '../../arrays.js';
 import { BlockList } from '../block-list.js';
-import { ConfigReader } from '../config-reader.js';
-import { fusedPart, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
-import { readEmbeddedHead, widthRange, type EmbeddedHead } from '../family-config.js';
+import { ConfigReader, widthRange } from '../config-reader.js';
+import type { Family, FamilyNetwork, TensorSource } from '../family.js';
+import { fusedProjections } from '../fused-projections.js';
+import { familyHead, readEmbeddedHead, type EmbeddedHead } from '../family-config.js';
 import { renamed, type Renames } from '../renames.js';
 
 /** Canonical names to those of OpenAI's improved-diffusion and guided-diffusion. */
@@ -82,6 +83,8 @@ const fields = [
   'noise_schedule',
   'diffusion_steps',
   'rescale_timesteps',
+  'first_timestep',
+  'sigma_small',
 ];
 
 function parse(raw: Readonly<Record<string, unknown>>, source: string): OpenAiConfig {
@@ -94,9 +97,10 @@ function parse(raw: Readonly<Record<string, unknown>>, source: string): OpenAiCo
   const range = { least: -1, most: 65_536 };
   const heads = config.integer('num_heads', 1, range);
   const headsUp = config.integer('num_heads_upsample', -1, range);
+  const inChannels = config.integer('in_channels', 3, widthRange);
   return {
-    size: config.levelSize('image_size', 'channel_mult'),
-    inChannels: config.integer('in_channels', 3, widthRange),
+    size: config.levelSize('image_size', multipliers),
+    inChannels,
     width: config.integer('model_channels', undefined, widthRange),
     outChannels: config.integer('out_channels', 3, widthRange),
     blocks: config.integer('num_res_blocks', undefined, { least: 1, most: 64 }),
@@ -110,7 +114,7 @@ function parse(raw: Readonly<Record<string, unknown>>, source: string): OpenAiCo
     heads,
     headsUp: headsUp === -1 ? heads : headsUp,
     headChannels: config.integer('num_head_channels', -1, range),
-    head: readEmbeddedHead(config),
+    head: readEmbeddedHead(config, inChannels),
   };
 }
 
@@ -194,30 +198,18 @@ class OpenAiBlocks {
   }
 }
 
-const projection = /^(.+)\.to_([qkv])\.(weight|bias)$/;
-
 function openAiNetwork(raw: Readonly<Record<string, unknown>>, source: string): FamilyNetwork {
   const config = parse(raw, source);
   const { list } = new OpenAiBlocks(config, source);
-  const headsOf = new Map(
-    list.blocks.flatMap((block) => (block.kind === 'attention' ? [[block.name, block.heads]] : [])),
-  );
+  const fused = fusedProjections(list.blocks, config.newOrder ? 'by-part' : 'by-head', [1]);
   const base = Math.trunc(at(config.multipliers, 0) * config.width);
   const { head } = config;
   const names = [...(head?.complex === true ? complexHead : simpleHead), ...renames];
   /** With a head the network's own outputs beyond the image are not used. */
   const outChannels = head === null ? config.outChannels : Math.min(config.outChannels, config.inChannels);
   const sourceOf = (name: string, shape: readonly number[]): TensorSource => {
-    const [, block = '', part = 'q', kind] = projection.exec(name) ?? [];
-    const heads = headsOf.get(block);
-    if (heads !== undefined) {
-      const channels = at(shape, 0);
-      const rank = kind === 'weight' ? 'matrix' : 'vector';
-      const fileShape = rank === 'matrix' ? [3 * channels, channels, 1] : [3 * channels];
-      const order = config.newOrder ? 'by-part' : 'by-head';
-      const index = part === 'q' ? 0 : part === 'k' ? 1 : 2;
-      return fusedPart(`${block}.qkv.${kind ?? ''}`, index, channels, heads, order, rank, fileShape);
-    }
+    const projection = fused(name, shape);
+    if (projection !== null) return projection;
     const key = renamed(names, name);
     if (name.startsWith('conv_out.') && outChannels !== config.outChannels) {
       const fileShape = [config.outChannels, ...shape.slice(1)];
@@ -239,7 +231,7 @@ function openAiNetwork(raw: Readonly<Record<string, unknown>>, source: string): 
       output: { groups: 32, epsilon: 1e-5 },
       head: null,
     },
-    head: head && { prefix: 'head', ...head, groups: 32, epsilon: 1e-5 },
+    ...familyHead(head, 32, 1e-5),
     source: sourceOf,
     ignores: () => false,
   };

@@ -2,10 +2,10 @@ import { at } from '../../arrays.js';
 import { DpmError } from '../../errors.js';
 import type { NativeResampling, NativeUNet } from '../../native.js';
 import { BlockList, quarterGroups } from '../block-list.js';
-import { ConfigReader, isJsonObject } from '../config-reader.js';
 import type { Family, FamilyNetwork, TensorSource } from '../family.js';
-import { readEmbeddedHead, widthRange, type EmbeddedHead } from '../family-config.js';
+import { familyHead } from '../family-config.js';
 import { renamed, type Renames } from '../renames.js';
+import { parseScoreSdeConfig, type ScoreSdeConfig } from './score-sde-config.js';
 
 /** Canonical names inside a block to those of score_sde_pytorch. */
 const renames: Renames = [
@@ -18,83 +18,6 @@ const renames: Renames = [
   [/^head\.norm_out\./, 'gn_out2.'],
   [/^head\.conv_out\./, 'conv_out2.'],
 ];
-
-const squareRootHalf = Math.SQRT1_2;
-
-interface ScoreSdeConfig {
-  isNcsnpp: boolean;
-  width: number;
-  multipliers: number[];
-  blocks: number;
-  attention: number[];
-  size: number;
-  channels: number;
-  centered: boolean;
-  bigGan: boolean;
-  fir: boolean;
-  scale: number;
-  input: 'none' | 'input_skip' | 'residual';
-  combine: 'sum' | 'cat';
-  output: 'none' | 'output_skip';
-  fourier: boolean;
-  scaleBySigma: boolean;
-  sigmas: { least: number; most: number; count: number };
-  head: EmbeddedHead | null;
-}
-
-function section(config: ConfigReader, name: string): ConfigReader {
-  const raw = config.raw(name);
-  if (!isJsonObject(raw)) throw config.error(name, 'an object');
-  return new ConfigReader(raw, `${config.source}: ${name}`);
-}
-
-function checkFixed(model: ConfigReader): void {
-  model.choice('normalization', 'GroupNorm', ['GroupNorm']);
-  model.choice('nonlinearity', 'swish', ['swish', 'silu']);
-  model.choice('attention_type', 'ddpm', ['ddpm']);
-  if (!model.boolean('resamp_with_conv', true)) throw model.unsupported('resamp_with_conv', 'true');
-  if (!model.boolean('conditional', true)) throw model.unsupported('conditional', 'true');
-  if (model.has('fir_kernel') && model.numbersOrNull('fir_kernel')?.join() !== '1,3,3,1') {
-    throw model.unsupported('fir_kernel', '[1, 3, 3, 1]');
-  }
-}
-
-function parse(raw: Readonly<Record<string, unknown>>, source: string): ScoreSdeConfig {
-  const config = new ConfigReader(raw, source);
-  const model = section(config, 'model');
-  const data = section(config, 'data');
-  checkFixed(model);
-  const isNcsnpp = model.choice('name', 'ddpm', ['ddpm', 'ncsnpp']) === 'ncsnpp';
-  const multipliers = model.integers('ch_mult', undefined, { least: 1, most: 1024 });
-  const sizes = new ConfigReader({ image_size: data.raw('image_size'), ch_mult: multipliers }, data.source);
-  const bigGan = isNcsnpp && model.choice('resblock_type', 'biggan', ['biggan', 'ddpm']) === 'biggan';
-  const fir = isNcsnpp && model.boolean('fir', false);
-  if (fir && !bigGan) throw model.unsupported('fir', 'false with resblock_type ddpm');
-  return {
-    isNcsnpp,
-    width: model.integer('nf', undefined, widthRange),
-    multipliers,
-    blocks: model.integer('num_res_blocks', undefined, { least: 1, most: 64 }),
-    attention: model.integers('attn_resolutions', undefined, { least: 1, most: 16_384 }),
-    size: sizes.levelSize('image_size', 'ch_mult'),
-    channels: data.integer('num_channels', 3, widthRange),
-    centered: data.boolean('centered', false),
-    bigGan,
-    fir,
-    scale: isNcsnpp && model.boolean('skip_rescale', false) ? squareRootHalf : 1,
-    input: isNcsnpp ? model.choice('progressive_input', 'none', ['none', 'input_skip', 'residual']) : 'none',
-    combine: model.choice('progressive_combine', 'sum', ['sum', 'cat']),
-    output: isNcsnpp ? model.choice('progressive', 'none', ['none', 'output_skip']) : 'none',
-    fourier: isNcsnpp && model.choice('embedding_type', 'positional', ['positional', 'fourier']) === 'fourier',
-    scaleBySigma: model.boolean('scale_by_sigma', false),
-    sigmas: {
-      least: model.number('sigma_min', 0.01),
-      most: model.number('sigma_max', 50),
-      count: model.integer('num_scales', 1000, { least: 1, most: 1_000_000 }),
-    },
-    head: readEmbeddedHead(config),
-  };
-}
 
 /** The modules of the network in the order of its list, which is that of the names. */
 class Modules {
@@ -224,7 +147,7 @@ function sigmaTable({ sigmas: { least, most, count } }: ScoreSdeConfig): Float32
 }
 
 function scoreSdeNetwork(raw: Readonly<Record<string, unknown>>, source: string): FamilyNetwork {
-  const config = parse(raw, source);
+  const config = parseScoreSdeConfig(raw, source);
   const { list, named } = new Modules(config, source);
   const { width, channels, size, head } = config;
   if (head?.complex === true)
@@ -252,7 +175,7 @@ function scoreSdeNetwork(raw: Readonly<Record<string, unknown>>, source: string)
   };
   return {
     unet,
-    head: head && { prefix: 'head', ...head, groups, epsilon: 1e-6 },
+    ...familyHead(head, groups, 1e-6),
     source: sourceOf(config, named),
     ignores: (key) => key === 'sigmas',
   };
