@@ -14,6 +14,7 @@ std::vector<float> frequencies_of(const dpm_graph& graph, const dpm_node& node) 
   const int half = node.groups / 2;
   if (node.parts > 0) {
     std::vector<float> stored;
+    stored.reserve(static_cast<std::size_t>(half));
     for (int i = 0; i < half; ++i) {
       stored.push_back(load_constant(graph.constants[node.weights[0]], static_cast<std::size_t>(i)));
     }
