@@ -80,6 +80,8 @@ ${evaluationsNote(cells)}
 - The variance beta is far too large at few steps, and deterministic samplers are good at few steps.
 - They do not show the advantage of the analytic variances over beta-tilde that natural images show:
   [block-gsm](../block-gsm/README.md) is a problem that does.
+- DDIM clips the data prediction, as diffusers does, but not the noise prediction: over many steps that adds up, so that its rows get
+  worse again. Without the clip it goes where the probability flow goes, and is worse at few steps.
 - Differences between close rows say nothing. It is one seed, whose samples all rows start from, and the distance is sensitive
   to a few odd images: ${floors.length} sets of ${floorCount} training digits lie between ${spread}.
 - These are not FIDs: never compare them with published ones. The features are another network's, and the images are digits.

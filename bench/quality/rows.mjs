@@ -21,6 +21,7 @@ export const rows = [
   { id: 'ddpm-beta', label: 'DDPM, beta', sampler: 'ddpm', options: { variance: 'beta' } },
   { id: 'ddpm-beta-tilde', label: 'DDPM, beta-tilde', sampler: 'ddpm', options: { variance: 'beta-tilde' } },
   { id: 'ddim', label: 'DDIM' },
+  { id: 'ddim-unclipped', label: 'DDIM, not clipped', sampler: 'ddim', options: { clip: 'none' } },
   { id: 'analytic-ddpm', label: 'Analytic-DDPM', steps: [...more, 1000] },
   { id: 'analytic-ddim', label: 'Analytic-DDIM' },
   { id: 'npr-ddpm', label: 'NPR-DDPM', steps: more },
