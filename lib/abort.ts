@@ -1,4 +1,4 @@
-import { DpmError, toDpmError } from './errors.js';
+import { DpmError } from './errors.js';
 
 /** The error an aborted promise rejects with; its `cause` is the signal's reason. */
 export function abortError(signal: AbortSignal): DpmError {
@@ -12,7 +12,8 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 
 /**
  * Runs `work` and calls `cancel` when `signal` aborts meanwhile. Whatever `work` then rejects with is reported as
- * `ERR_DPM_ABORTED`. The listener is removed when the work is over.
+ * `ERR_DPM_ABORTED`; otherwise its error passes unchanged, as functions of the caller may have thrown it. The listener is removed
+ * when the work is over.
  */
 export async function abortable<T>(
   signal: AbortSignal | undefined,
@@ -25,7 +26,7 @@ export async function abortable<T>(
     return await work();
   } catch (error) {
     throwIfAborted(signal);
-    throw toDpmError(error);
+    throw error;
   } finally {
     signal?.removeEventListener('abort', cancel);
   }

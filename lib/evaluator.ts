@@ -23,7 +23,24 @@ export type ScriptModel = (x: Float32Array, t: number) => ModelOutput | Promise<
 /** Corrects a prediction: returns another one, or changes it in place and returns nothing. */
 export type Correction = (x: Float32Array, t: number, prediction: Float32Array) => Float32Array | undefined;
 
-function asFloat32(values: Float32Array | Float64Array, length: number, name: string): Float32Array {
+type Floats = Float32Array | Float64Array;
+
+/** What a value is, e.g. `Array` or `Undefined`; unlike `instanceof` the same for values of another realm. */
+function kindOf(value: unknown): string {
+  return Object.prototype.toString.call(value).slice('[object '.length, -1);
+}
+
+function isFloats(value: unknown): value is Floats {
+  return ['Float32Array', 'Float64Array'].includes(kindOf(value));
+}
+
+/** Plain JavaScript functions return anything. */
+function requireFloats(values: unknown, name: string, expected: string): asserts values is Floats {
+  if (isFloats(values)) return;
+  throw new DpmError('ERR_DPM_ARGUMENT', `${name} is of type ${kindOf(values)}, ${expected}`);
+}
+
+function asFloat32(values: Floats, length: number, name: string): Float32Array {
   if (values.length !== length) {
     throw new DpmError(
       'ERR_DPM_TENSOR_SHAPE',
@@ -38,22 +55,36 @@ interface Predictions {
   head: Float32Array | null;
 }
 
+/** The checked outputs of a model. */
+function outputsOf(result: ModelOutput | undefined, length: number): Predictions {
+  const expected = `the model has to return a Float32Array of ${length} elements, or { out, head } of such`;
+  if (isFloats(result)) return { out: asFloat32(result, length, 'out'), head: null };
+  if (result?.out === undefined) requireFloats(result, 'what the model returned', expected);
+  const { out, head } = result;
+  requireFloats(out, 'out', expected);
+  if (head !== undefined) requireFloats(head, 'head', expected);
+  return {
+    out: asFloat32(out, length, 'out'),
+    head: head === undefined ? null : asFloat32(head, length, 'head'),
+  };
+}
+
+/** The prediction that a correction returns, or has changed in place. */
+function correctedOutput(corrected: Float32Array | undefined, prediction: Float32Array): Float32Array {
+  const { length } = prediction;
+  const result = corrected ?? prediction;
+  requireFloats(result, 'what correct returned', `it has to return a Float32Array of ${length} elements, or nothing`);
+  return asFloat32(result, length, 'the corrected prediction');
+}
+
 async function predict(
   model: ScriptModel,
   correct: Correction | undefined,
   x: Float32Array,
   t: number,
 ): Promise<Predictions> {
-  const result = await model(x, t);
-  const { out, head } = ArrayBuffer.isView(result) ? { out: result, head: undefined } : result;
-  const prediction = asFloat32(out, x.length, 'out');
-  return {
-    out:
-      correct === undefined
-        ? prediction
-        : asFloat32(correct(x, t, prediction) ?? prediction, x.length, 'the corrected prediction'),
-    head: head === undefined ? null : asFloat32(head, x.length, 'head'),
-  };
+  const { out, head } = outputsOf(await model(x, t), x.length);
+  return { out: correct === undefined ? out : correctedOutput(correct(x, t, out), out), head };
 }
 
 /** Calls a JavaScript model on states copied from the device; `correct` sees every prediction. */

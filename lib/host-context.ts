@@ -36,13 +36,15 @@ export interface HostContext {
   /** One number per sample; `b` is the second operand of `dot`. */
   reduce(kind: Reduction, a: string, b?: string): Promise<Float64Array>;
   /**
-   * Root mean square per sample of error / tolerance(max(|a|, |b|)), element by element, the error norm of adaptive steps;
+   * Root mean square per sample of error / tolerance(|a|, |b|), element by element, the error norm of adaptive steps;
    * computed here and not on the device.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when a norm is NaN, by which no step can be chosen.
    */
   errorNorm(
     error: string,
     sizes: readonly [a: string, b: string],
-    tolerance: (size: number) => number,
+    tolerance: (a: number, b: number) => number,
   ): Promise<Float64Array>;
   /** Reports how far the work is. */
   progress(done: number, total: number): void;
@@ -65,6 +67,14 @@ const TERMS_PER_UPDATE = MAX_HISTORY;
 
 function perSample(value: number | ArrayLike<number>, sample: number): number {
   return typeof value === 'number' ? value : at(value, sample);
+}
+
+/** The samplers of this package that take error norms are named, as a host program has no name of its own. */
+function notANumber(tensor: string, sample: number): DpmError {
+  return new DpmError(
+    'ERR_DPM_ARGUMENT',
+    `the norm of '${tensor}' of sample ${sample} is NaN: adaptive steps (dpm-solver-adaptive, rk45) need initial states and predictions that are finite numbers`,
+  );
 }
 
 /** The context of one batch, on any device and for any evaluator. */
@@ -152,7 +162,7 @@ export class DeviceHostContext implements HostContext {
   async errorNorm(
     error: string,
     [a, b]: readonly [a: string, b: string],
-    tolerance: (size: number) => number,
+    tolerance: (a: number, b: number) => number,
   ): Promise<Float64Array> {
     this.throwIfAborted();
     const read = async (name: string): Promise<Float32Array> => (await this.#tensor(name)).read();
@@ -161,10 +171,11 @@ export class DeviceHostContext implements HostContext {
     return Float64Array.from({ length: this.batch }, (_, sample) => {
       let sum = 0;
       for (let i = sample * elements; i < (sample + 1) * elements; ++i) {
-        const size = Math.max(Math.abs(at(first, i)), Math.abs(at(second, i)));
-        sum += (at(errors, i) / tolerance(size)) ** 2;
+        sum += (at(errors, i) / tolerance(Math.abs(at(first, i)), Math.abs(at(second, i)))) ** 2;
       }
-      return Math.sqrt(sum / elements);
+      const norm = Math.sqrt(sum / elements);
+      if (Number.isNaN(norm)) throw notANumber(error, this.#run.firstSample + sample);
+      return norm;
     });
   }
 

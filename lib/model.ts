@@ -1,6 +1,6 @@
 import { abortable, throwIfAborted } from './abort.js';
 import { elementCount } from './arrays.js';
-import { unknownName } from './checks.js';
+import { requireObject, unknownName } from './checks.js';
 import { headNames, type HeadName } from './checkpoint/heads.js';
 import { loadableNetwork, readModelFolder, type ModelFolder } from './checkpoint/model-folder.js';
 import { Device, type DeviceOptions, type MemoryUse } from './device.js';
@@ -9,11 +9,12 @@ import { checkedGuidance, type Guidance, type GuidanceOptions } from './guidance
 import { centredRange, ImageBatch, type PixelRange } from './images.js';
 import { native } from './native.js';
 import { flattenNoise, NoiseSource, type NoiseOption } from './noise-source.js';
+import { overallProgress } from './overall-progress.js';
 import { nativeRequest } from './run-request.js';
 import { runHostProgram } from './run-program.js';
 import { samplerByName, type SamplerName } from './samplers/index.js';
 import { withTables } from './samplers/tables.js';
-import type { SamplerOptions } from './samplers/options.js';
+import { refuseNull, type SamplerOptions } from './samplers/options.js';
 import type { HostProgram, Program, ProgramHead, StepProgram } from './samplers/program.js';
 import type { NetworkTime } from './schedule/network-time.js';
 import type { NoiseSchedule } from './schedule/noise-schedule.js';
@@ -55,7 +56,7 @@ export interface RunOptions extends GuidanceOptions {
   /** Keep the state after every k-th record; 0: never. Default 0. */
   snapshotEvery?: number | undefined;
   signal?: AbortSignal | undefined;
-  /** Records done and records in all, over all samples. */
+  /** Records done and records in all, over all samples; of adaptive samplers per cent of the way through time. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -90,6 +91,15 @@ function commonHead(programs: readonly Program[]): ProgramHead | null {
   return heads[0] ?? null;
 }
 
+/** The options of {@link DiffusionModel.sample} apart: the sampler's own and those of a run. */
+function splitOptions(options: SampleOptions): { sampler: SamplerName; own: SamplerOptions; run: RunOptions } {
+  const { sampler, count, seed, batch, signal, onProgress, ...others } = options;
+  const { classLabels, guidance, unconditionalLabel, init, noise, format, snapshotEvery, ...own } = others;
+  const conditions = { classLabels, guidance, unconditionalLabel };
+  const run = { count, seed, batch, signal, onProgress, ...conditions, init, noise, format, snapshotEvery };
+  return { sampler, own, run };
+}
+
 interface ResolvedRun {
   programs: readonly Program[];
   unet: UNet;
@@ -100,6 +110,13 @@ interface ResolvedRun {
   noise: Float32Array | null;
   batch: number;
   options: RunOptions;
+}
+
+/** What the batches of a host program share. */
+interface HostWork {
+  data: Float32Array;
+  noise: NoiseSource | null;
+  progress: ReturnType<typeof overallProgress> | null;
 }
 
 /** A diffusion model on a device: its network, noise schedule and tables. Close it when done. */
@@ -161,38 +178,17 @@ export class DiffusionModel {
    * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_ABORTED` when aborted.
    */
   async sample(options: SampleOptions): Promise<RunResult> {
-    const {
-      sampler,
-      count,
-      seed,
-      classLabels,
-      guidance,
-      unconditionalLabel,
-      init,
-      noise,
-      batch,
-      format,
-      snapshotEvery,
-      signal,
-      onProgress,
-      ...rest
-    } = options;
-    const samplerOptions = withTables(sampler, rest, this.schedule, this.gamma);
-    const program = samplerByName(sampler)(this.schedule, samplerOptions);
-    return this.run(program, {
-      count,
-      seed,
-      classLabels,
-      guidance,
-      unconditionalLabel,
-      init,
-      noise,
-      batch,
-      format,
-      snapshotEvery,
-      signal,
-      onProgress,
-    });
+    return this.run(this.program(options), splitOptions(options).run);
+  }
+
+  /** What {@link DiffusionModel.sample} runs. @internal */
+  program(options: SampleOptions): Program {
+    requireObject('the argument of sample', options);
+    const { sampler, own } = splitOptions(options);
+    const compile = samplerByName(sampler);
+    // The model's own tables would take the place of null.
+    refuseNull(sampler, own);
+    return compile(this.schedule, withTables(sampler, own, this.schedule, this.gamma));
   }
 
   /**
@@ -284,7 +280,7 @@ export class DiffusionModel {
       count,
       seed: options.seed ?? 0,
       labels: unet.labels(labels, count),
-      guidance: checkedGuidance(options, unet.info, count),
+      guidance: checkedGuidance(options, unet.info, count, this.#folder.family === 'edm' ? null : undefined),
       noise: options.noise === undefined ? null : flattenNoise(options.noise, total),
       batch: Math.min(checkedCount('batch', options.batch ?? DEFAULT_BATCH), count),
       options,
@@ -316,7 +312,8 @@ export class DiffusionModel {
         cancel.cancel();
       },
       // A run that nobody can abort need not look up between two records.
-      () => run.unet.native.run({ ...request, cancel: run.options.signal === undefined ? null : cancel }),
+      () =>
+        nativeWork(() => run.unet.native.run({ ...request, cancel: run.options.signal === undefined ? null : cancel })),
     );
     // Devices convert to levels of the common range only.
     const finish = (values: Float32Array | Uint8Array): ImageBatch => {
@@ -336,12 +333,14 @@ export class DiffusionModel {
     const elements = elementCount(this.sampleShape);
     const data = new Float32Array(run.count * elements);
     const noise = run.noise === null ? null : new NoiseSource(run.noise, run.count, elements);
+    const { onProgress } = run.options;
+    const progress = onProgress === undefined ? null : overallProgress(run.count, onProgress);
     await abortable(
       run.options.signal,
       () => undefined,
       async () => {
         for (let first = 0; first < run.count; first += run.batch) {
-          await this.#runHostBatch(program, run, first, data, noise);
+          await this.#runHostBatch(program, run, first, { data, noise, progress });
         }
       },
     );
@@ -365,10 +364,9 @@ export class DiffusionModel {
     program: HostProgram,
     run: ResolvedRun,
     first: number,
-    data: Float32Array,
-    noise: NoiseSource | null,
+    { data, noise, progress }: HostWork,
   ): Promise<void> {
-    const { init, signal, onProgress } = run.options;
+    const { init, signal } = run.options;
     const batch = Math.min(run.batch, run.count - first);
     const part = (values: Float32Array): Float32Array => {
       const elements = values.length / run.count;
@@ -384,7 +382,7 @@ export class DiffusionModel {
         firstSample: first,
         noise,
         signal,
-        onProgress,
+        onProgress: progress?.(first, batch),
       });
       await x.read(part(data));
     } finally {

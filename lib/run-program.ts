@@ -218,7 +218,8 @@ async function runOnDevice(program: Program, device: Device, options: RunProgram
  *
  * @returns The final states, of the given shape.
  * @throws {@link DpmError} `ERR_DPM_ABORTED` when aborted (the signal's reason is its `cause`), `ERR_DPM_TENSOR_SHAPE` when an
- * array does not fit the shape.
+ * array does not fit the shape, `ERR_DPM_ARGUMENT` when the model returns something else than arrays of numbers. What `model`,
+ * `correct` and `onProgress` throw themselves passes unchanged.
  */
 export async function runProgram(program: Program, options: RunProgramOptions): Promise<Float32Array> {
   checkShape(options);

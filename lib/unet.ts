@@ -165,7 +165,11 @@ export class NetworkEvaluator implements Evaluator {
 
   constructor(unet: UNet, labels: Int32Array | null, guidance: Guidance | null = null) {
     this.#unet = unet;
-    this.#labels = labels;
+    // As in the native loop, a weight of 0 leaves the unconditional evaluation alone, its second output too.
+    this.#labels =
+      guidance === null || labels === null
+        ? labels
+        : labels.map((label, i) => (guidance.weights[i] === 0 ? guidance.unconditionalLabel : label));
     this.#guidance = guidance;
     this.#splits = unet.info.outChannels !== unet.info.inChannels;
   }

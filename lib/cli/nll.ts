@@ -12,7 +12,7 @@ import { usageError, type Call, type Command, type OptionSpecs } from './command
 import { readModelImages } from './images.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';
-import { samplerOptions, samplerOptionSpecs } from './sampler-options.js';
+import { samplerOptions, samplerOptionSpecs, type CostedSampler } from './sampler-options.js';
 
 /** What of the samplers' options a bound takes. */
 export const likelihoodOptionSpecs: OptionSpecs = {
@@ -46,11 +46,12 @@ export async function likelihoodOptions(
   { options, signal }: Call,
   model: DiffusionModel,
   images: Float32Array,
+  costed?: CostedSampler,
 ): Promise<Omit<LikelihoodOptions, 'sampler'>> {
   const label = options.integer('class');
   const count = images.length / elementCount(model.sampleShape);
   return {
-    ...(await samplerOptions(options, model.schedule)),
+    ...(await samplerOptions(options, model.schedule, costed)),
     samples: options.integer('samples'),
     seed: options.seed('seed'),
     batch: options.integer('batch'),

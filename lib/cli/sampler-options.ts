@@ -60,23 +60,37 @@ function given<T extends object>(options: { [K in keyof T]: T[K] | undefined }):
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
+/** What the costs of an optimal trajectory depend on. */
+export interface CostedSampler {
+  sampler: string | undefined;
+  /** Default: the scheduler's. */
+  variance: string | undefined;
+}
+
 /** Costs of the jumps of DDPM with the fixed variance that is sampled with, from a table of errors. */
-async function costsFrom(path: string, options: OptionValues, schedule: NoiseSchedule): Promise<JumpCosts> {
-  const named = options.string('sampler') === 'ancestral' ? 'beta' : options.string('variance');
-  const variance = named ?? schedule.defaults.variance;
+async function costsFrom(path: string, schedule: NoiseSchedule, costed: CostedSampler): Promise<JumpCosts> {
+  const variance = costed.sampler === 'ancestral' ? 'beta' : (costed.variance ?? schedule.defaults.variance);
   if (variance !== 'beta' && variance !== 'beta-tilde') {
     throw usageError(`--costs is for the fixed variances beta and beta-tilde, the variance is ${variance}`);
   }
   return fixedVarianceCosts(schedule, await readErrorTable(path), variance);
 }
 
-/** The library's sampler options from the command line's, for a model with this schedule. */
-export async function samplerOptions(options: OptionValues, schedule: NoiseSchedule): Promise<SamplerOptions> {
+/**
+ * The library's sampler options from the command line's, for a model with this schedule.
+ *
+ * @param costed - Whose costs `--costs` is for; by default what `--sampler` and `--variance` say.
+ */
+export async function samplerOptions(
+  options: OptionValues,
+  schedule: NoiseSchedule,
+  costed: CostedSampler = { sampler: options.string('sampler'), variance: options.string('variance') },
+): Promise<SamplerOptions> {
   const costs = options.string('costs');
   const gamma = options.string('gamma');
   const lastNoise = options.string('last-noise-clip');
   return given<Required<SamplerOptions>>({
-    costs: costs === undefined ? undefined : await costsFrom(costs, options, schedule),
+    costs: costs === undefined ? undefined : await costsFrom(costs, schedule, costed),
     steps: options.integer('steps'),
     trajectory: options.choice('trajectory', trajectoryNames),
     timesteps: options.numbers('timesteps'),

@@ -16,19 +16,19 @@ export interface EstimateErrorsOptions extends DataEstimateOptions {
   clip?: ClipOption | undefined;
 }
 
-/** Sums over a batch at time n of the squared error and of the decoder's nats. */
+/** Sums over a batch at a time of the squared error and of the decoder's nats. */
 async function errorsOf(
   model: EstimatedModel,
   batch: NoisyBatch,
-  n: number,
+  time: number,
   clip: Clip,
 ): Promise<[squaredError: number, decoder: number]> {
   const { schedule, sampleShape } = model;
-  const [alpha, sigma] = [Math.sqrt(schedule.alphaBar(n)), Math.sqrt(schedule.betaBar(n))];
+  const [alpha, sigma] = [Math.sqrt(schedule.alphaBar(time)), Math.sqrt(schedule.betaBar(time))];
   const { data, inputScale } = parametrisationOf(schedule, {}, alpha, sigma);
-  const decoder = discretisedDecoder(decoderVariance(schedule, n), 'exact');
+  const decoder = discretisedDecoder(decoderVariance(schedule, time), 'exact');
   const images = await batch.images.read();
-  const { states, out } = await batch.predict(n, inputScale);
+  const { states, out } = await batch.predict(time, inputScale);
   const elements = elementCount(sampleShape);
   const sums: [number, number] = [0, 0];
   for (let sample = 0; sample < batch.size; ++sample) {
@@ -58,7 +58,7 @@ export async function estimateErrors(
   const clip = clipOf(schedule, options.clip);
   checkedImageCount(model, images, options.samples, options.batch ?? 1);
   checkGrid(images, elementCount(model.sampleShape));
-  const tables = await estimateTables(model, images, options, 2, (batch, n) => errorsOf(model, batch, n, clip));
+  const tables = await estimateTables(model, images, options, 2, (batch, time) => errorsOf(model, batch, time, clip));
   return {
     schedule: schedule.name,
     numTrainTimesteps: schedule.steps,

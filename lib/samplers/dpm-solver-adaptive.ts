@@ -2,6 +2,7 @@ import { at } from '../arrays.js';
 import { DpmError } from '../errors.js';
 import type { HostContext } from '../host-context.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import { continuousInterval } from '../schedule/trajectory.js';
 import { errorControl, type ErrorControl } from './error-control.js';
 import { linear } from './builder.js';
 import { combine, exponentialStep, type ExponentialStep } from './exponential-step.js';
@@ -16,6 +17,8 @@ const safety = 0.9;
 const firstStep = 0.05;
 /** Keeps the growth of a step finite whose error came out as nothing. */
 const leastError = 1e-10;
+/** Of steps through noise alone, whose error is nothing: the next would go to the data. The authors' code has no such limit. */
+const mostGrowth = 10;
 const mostSteps = 10_000;
 
 /** Where one sample is: its level and the step it tries next. */
@@ -147,7 +150,12 @@ class AdaptiveRun {
   async #decide({ to }: Attempt): Promise<void> {
     const { context, control, order } = this;
     const { atol, rtol } = control;
-    const errors = await context.errorNorm('error', ['lower', 'previous'], (size) => Math.max(atol, rtol * size));
+    // Where states shrink with the noise, the one before would allow errors far above the next, and a step too long one
+    // that is far too large itself.
+    const size = this.options.schedule.preservesVariance ? Math.max : Math.min;
+    const errors = await context.errorNorm('error', ['lower', 'previous'], (lower, previous) =>
+      Math.max(atol, rtol * size(lower, previous)),
+    );
     if (control.shared) errors.fill(errors.reduce((most, each) => Math.max(most, each), 0));
     const accepted = this.#states.map((state, sample) => (!this.#isDone(state) && at(errors, sample) <= 1 ? 1 : 0));
     const keep = (name: string, by: string) =>
@@ -161,13 +169,14 @@ class AdaptiveRun {
       if (this.#isDone(state)) return;
       const level = at(accepted, sample) === 1 ? at(to, sample) : state.level;
       const growth = safety * Math.max(at(errors, sample), leastError) ** (-1 / order);
-      this.#states[sample] = { level, h: Math.min(growth * state.h, this.end.logSnr - level.logSnr) };
+      const limit = this.options.schedule.preservesVariance ? growth : Math.min(growth, mostGrowth);
+      this.#states[sample] = { level, h: Math.min(limit * state.h, this.end.logSnr - level.logSnr) };
     });
   }
 }
 
 /**
- * Adaptive DPM-Solver (Lu et al. 2022, appendix C): steps of `order` 2 (DPM-Solver-12) or 3 (the default, DPM-Solver-23)
+ * Adaptive DPM-Solver (Lu et al. 2022, appendix C): steps of `order` 2 (the default, DPM-Solver-12) or 3 (DPM-Solver-23)
  * whose difference to the order below is held to `atol` (0.0078) and `rtol` (0.05). Every sample takes steps of its own;
  * `batchNorm: 'reference'` gives all the steps of the worst, as the authors' code does.
  *
@@ -185,16 +194,10 @@ export function dpmSolverAdaptive(discrete: NoiseSchedule, options: SamplerOptio
     'batchNorm',
   ]);
   const schedule = discrete.continuous();
-  const order = orderOf(options.order, 3, 3);
+  const order = orderOf(options.order, 2, 3);
   if (order < 2) throw new DpmError('ERR_DPM_ARGUMENT', 'order is 1, dpm-solver-adaptive has order 2 or 3');
   const control = errorControl(options, { atol: 0.0078, rtol: 0.05 });
-  const { tStart = schedule.noisiest, tEnd = schedule.cleanest } = options;
-  if (!(tEnd > 0 && tEnd < tStart && tStart <= schedule.noisiest)) {
-    throw new DpmError(
-      'ERR_DPM_ARGUMENT',
-      `dpm-solver-adaptive needs 0 < tEnd < tStart <= ${schedule.noisiest}, got ${tEnd} and ${tStart}`,
-    );
-  }
+  const { start, end } = continuousInterval(schedule, options);
   const evaluationOptions = {
     schedule,
     prediction: options.prediction,
@@ -202,9 +205,9 @@ export function dpmSolverAdaptive(discrete: NoiseSchedule, options: SamplerOptio
   };
   return {
     kind: 'host',
-    initialScale: schedule.initialScale(tStart),
+    initialScale: schedule.initialScale(start),
     head: null,
     run: (context) =>
-      new AdaptiveRun(context, evaluationOptions, order, control, tStart, noiseLevel(schedule, tEnd)).run(),
+      new AdaptiveRun(context, evaluationOptions, order, control, start, noiseLevel(schedule, end)).run(),
   };
 }

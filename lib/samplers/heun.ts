@@ -4,7 +4,7 @@ import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { stepProgram, stepRecord } from './builder.js';
 import { combine } from './exponential-step.js';
 import { evaluation, type NoiseLevel } from './noise-level.js';
-import type { SamplerOptions } from './options.js';
+import { refuseNull, type SamplerOptions } from './options.js';
 import type { StepProgram, StepRecord } from './program.js';
 import { solverLevels, solverPlan, type SolverPlan } from './solver-plan.js';
 
@@ -40,6 +40,7 @@ function heunRecords(plan: SolverPlan, from: NoiseLevel, to: NoiseLevel): StepRe
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
 export function heun(schedule: NoiseSchedule, options: SamplerOptions = {}): StepProgram {
+  refuseNull('heun', options);
   const { denoiseToZero, timesteps } = options;
   if (denoiseToZero !== undefined || timesteps !== undefined) {
     throw new DpmError(

@@ -2,6 +2,7 @@ import { DpmError } from '../errors.js';
 import type { NoiseSchedule, Prediction } from '../schedule/noise-schedule.js';
 import type { Trajectory, TrajectoryOptions } from '../schedule/trajectory.js';
 import type { GammaTable } from '../variance/gamma.js';
+import { checkOptionValues } from './option-values.js';
 import type { Clip, Program } from './program.js';
 
 /** How the data prediction is clipped: not at all, to the data's range, or by dynamic thresholding. */
@@ -14,25 +15,28 @@ export interface SamplerOptions extends TrajectoryOptions {
   trajectory?: Trajectory;
   /** Share of the Markov process's noise in DDIM, 0 (deterministic) to 1. Default 0. */
   eta?: number;
-  /** Default: the scheduler's. */
+  /** Default: the scheduler's for samplers of the data prediction, `none` for those of SDEs and of the noise prediction. */
   clip?: ClipOption;
   /** Variance of `ddpm`; default: the scheduler's. */
   variance?: 'beta' | 'beta-tilde' | 'learned';
   /** m_n = E||eps||^2 / d for n = 0..N (m_0 unused), for the analytic samplers. */
   gamma?: GammaTable | ArrayLike<number>;
-  /** Grey levels y the last noise may change a pixel by on average; null: no limit. */
+  /**
+   * Grey levels y the last noise may change a pixel by on average; null: no limit. Default 2 for the optimal variances in DDPM
+   * form, 1 in DDIM form and for `ancestral`, null elsewhere.
+   */
   lastNoiseClip?: number | null;
   /** What the network's output means. Default: the scheduler's. */
   prediction?: Prediction;
   /** The mean of a head's variances over a sample instead of one for each element. Default false. */
   avgCov?: boolean;
-  /** Order of the solver; each says which it has. */
+  /** Order of the solver. Default 2 (UniPC, adaptive DPM-Solver), 3 (DEIS). */
   order?: number;
   /** Second-order steps by the midpoint's or by Taylor's weights (DPM-Solver). Default `midpoint`. */
   solverType?: 'midpoint' | 'taylor';
   /**
-   * Whether the last steps of a multistep solver have a lower order. `true`, the default: as its authors publish it (DPM-Solver
-   * below 10 steps, UniPC always).
+   * Whether the last steps of a multistep solver have a lower order. `true`, the default but for DEIS: as its authors publish it
+   * (DPM-Solver below 10 steps, UniPC always).
    */
   lowerOrderFinal?: boolean | 'always';
   /** Spend the last evaluation on replacing the state by the data prediction. Default false. */
@@ -47,9 +51,9 @@ export interface SamplerOptions extends TrajectoryOptions {
   basis?: 'time' | 'log-ratio';
   /** How the probability flow is integrated. Default `euler`. */
   solver?: 'euler' | 'rk45';
-  /** Absolute tolerance of an adaptive solver. */
+  /** Absolute tolerance of an adaptive solver. Default 0.0078, of RK45 1e-5. */
   atol?: number;
-  /** Relative tolerance of an adaptive solver. */
+  /** Relative tolerance of an adaptive solver. Default 0.05, of RK45 1e-5. */
   rtol?: number;
   /** Signal-to-noise ratio r of the Langevin corrector. Default 0.16. */
   snr?: number;
@@ -77,11 +81,26 @@ export const discreteOptionNames = [
 ] as const satisfies readonly SamplerOptionName[];
 
 /**
- * Refuses options the sampler does not take.
+ * Refuses null, which plain JavaScript callers give, for the options and for each but the one that it means something for.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option.
+ */
+export function refuseNull(sampler: string, options: SamplerOptions | null): void {
+  if (options === null) throw new DpmError('ERR_DPM_ARGUMENT', `sampler ${sampler}: options is null, leave it out`);
+  for (const [name, value] of Object.entries(options)) {
+    if (value === null && name !== 'lastNoiseClip') {
+      throw new DpmError('ERR_DPM_ARGUMENT', `sampler ${sampler}: ${name} is null, leave it out for its default`);
+    }
+  }
+}
+
+/**
+ * Refuses options the sampler does not take, and values that no sampler does.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option and the valid ones.
  */
 export function checkOptionNames(sampler: string, options: SamplerOptions, valid: readonly SamplerOptionName[]): void {
+  refuseNull(sampler, options);
   for (const [name, value] of Object.entries(options)) {
     if (value !== undefined && !valid.some((each) => each === name)) {
       throw new DpmError(
@@ -90,6 +109,7 @@ export function checkOptionNames(sampler: string, options: SamplerOptions, valid
       );
     }
   }
+  checkOptionValues(options);
 }
 
 function isDynamic(option: ClipOption): option is { dynamic: number; floor?: number } {
@@ -107,7 +127,11 @@ export function clipOf(schedule: NoiseSchedule, option: ClipOption | undefined):
   if (!isDynamic(option) || !(option.dynamic > 0 && option.dynamic <= 1)) {
     throw new DpmError('ERR_DPM_ARGUMENT', "clip has to be 'none', 'static' or { dynamic: quantile in (0, 1], floor }");
   }
-  return { kind: 'dynamic', quantile: option.dynamic, floor: option.floor ?? 1 };
+  const { dynamic: quantile, floor = 1 } = option;
+  if (!(floor > 0 && Number.isFinite(floor))) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `the floor of clip is ${floor}, it has to be a positive number`);
+  }
+  return { kind: 'dynamic', quantile, floor };
 }
 
 /** A checked share of the Markov noise. */

@@ -1,6 +1,6 @@
 import { unknownName } from '../checks.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
-import { checkOptionNames, type SamplerOptions } from './options.js';
+import { checkOptionNames, refuseNull, type SamplerOptions } from './options.js';
 import type { Program } from './program.js';
 import { runge45Program } from './runge-kutta.js';
 import { sdeEvaluation, sdeOptionNames, sdeProgram } from './sde.js';
@@ -15,6 +15,7 @@ import { sdeEvaluation, sdeOptionNames, sdeProgram } from './sde.js';
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
 export function probabilityFlow(schedule: NoiseSchedule, options: SamplerOptions = {}): Program {
+  refuseNull('probability-flow', options);
   const { solver = 'euler', ...rest } = options;
   switch (solver) {
     case 'euler':

@@ -4,6 +4,7 @@ import type { HostContext, Term } from '../host-context.js';
 import { errorControl, type ErrorControl } from './error-control.js';
 import { evaluateNoise } from './host-evaluation.js';
 import { noiseLevel, type EvaluationOptions } from './noise-level.js';
+import { continuousInterval } from '../schedule/trajectory.js';
 import type { SamplerOptions } from './options.js';
 import type { HostProgram } from './program.js';
 
@@ -35,7 +36,7 @@ interface Progress {
 /** The probability flow of one batch from `start` down to `end`. */
 class FlowRun {
   #states: Progress[];
-  readonly #tolerance: (size: number) => number;
+  readonly #tolerance: (a: number, b: number) => number;
 
   constructor(
     private readonly context: HostContext,
@@ -45,7 +46,7 @@ class FlowRun {
     private readonly end: number,
   ) {
     this.#states = Array.from({ length: context.batch }, () => ({ time: start, step: 0, refused: false }));
-    this.#tolerance = (size) => control.atol + control.rtol * size;
+    this.#tolerance = (a, b) => control.atol + control.rtol * Math.max(a, b);
   }
 
   async run(): Promise<void> {
@@ -170,17 +171,11 @@ class FlowRun {
 export function runge45Program(options: EvaluationOptions, request: SamplerOptions): HostProgram {
   const { schedule } = options;
   const control = errorControl(request, { atol: 1e-5, rtol: 1e-5 });
-  const { tStart = schedule.noisiest, tEnd = schedule.cleanest } = request;
-  if (!(tEnd > 0 && tEnd < tStart && tStart <= schedule.noisiest)) {
-    throw new DpmError(
-      'ERR_DPM_ARGUMENT',
-      `rk45 needs 0 < tEnd < tStart <= ${schedule.noisiest}, got ${tEnd} and ${tStart}`,
-    );
-  }
+  const { start, end } = continuousInterval(schedule, request);
   return {
     kind: 'host',
-    initialScale: schedule.initialScale(tStart),
+    initialScale: schedule.initialScale(start),
     head: null,
-    run: (context) => new FlowRun(context, options, control, tStart, tEnd).run(),
+    run: (context) => new FlowRun(context, options, control, start, end).run(),
   };
 }

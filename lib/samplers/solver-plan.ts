@@ -1,6 +1,12 @@
 import { DpmError } from '../errors.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
-import { continuousGrid, type Trajectory } from '../schedule/trajectory.js';
+import {
+  continuousGrid,
+  continuousInterval,
+  explicitTimes,
+  trajectoryOf,
+  type Trajectory,
+} from '../schedule/trajectory.js';
 import { linear, stepProgram, stepRecord } from './builder.js';
 import { evaluation, noiseLevel, type EvaluationOptions, type NoiseLevel, type SolverForm } from './noise-level.js';
 import { checkOptionNames, clipOf, type SamplerOptionName, type SamplerOptions } from './options.js';
@@ -46,16 +52,11 @@ function argument(message: string): DpmError {
   return new DpmError('ERR_DPM_ARGUMENT', message);
 }
 
-/** Levels of explicit times; the steps go on to the schedule's cleanest time, or from there to the data. */
-function givenTimes(schedule: NoiseSchedule, timesteps: readonly number[]): number[] {
-  const last = schedule.steps - 1;
-  timesteps.forEach((each, k) => {
-    const bound = k === 0 ? last + 1 : (timesteps[k - 1] ?? 0);
-    if (!Number.isInteger(each) || each < 0 || each >= bound) {
-      throw argument(`timesteps have to be integers that decrease from at most ${last} to at least 0`);
-    }
-  });
-  return timesteps.map((each) => (each + 1) / schedule.steps);
+/** Decreasing times t = n / N of explicit ones. */
+function givenTimes({ steps }: NoiseSchedule, timesteps: readonly number[]): number[] {
+  return explicitTimes(timesteps, steps)
+    .map((n) => n / steps)
+    .reverse();
 }
 
 /**
@@ -68,22 +69,21 @@ function givenTimes(schedule: NoiseSchedule, timesteps: readonly number[]): numb
 export function solverPlan(discrete: NoiseSchedule, options: SamplerOptions, kind: SolverKind): SolverPlan {
   checkOptionNames(kind.name, options, [...solverOptionNames, ...kind.optionNames]);
   const schedule = discrete.continuous();
-  const { timesteps, denoiseToZero = false, trajectory = kind.trajectory } = options;
+  const { timesteps, denoiseToZero = false } = options;
+  const trajectory = trajectoryOf(schedule, options.trajectory, kind.trajectory);
   const plan = {
     schedule,
     prediction: options.prediction,
     clip: clipOf(schedule, options.clip ?? (kind.form === 'noise' ? 'none' : undefined)),
     form: kind.form,
     trajectory,
-    start: options.tStart ?? schedule.noisiest,
-    end: options.tEnd ?? schedule.cleanest,
+    ...continuousInterval(schedule, options),
   };
   if (timesteps !== undefined) {
     if (!discrete.discrete) throw argument('timesteps are for discrete noise schedules');
     if (denoiseToZero) throw argument('timesteps that end at 0 denoise by themselves: leave denoiseToZero out');
     const times = givenTimes(discrete, timesteps);
     const denoises = timesteps.at(-1) === 0;
-    if (times.length === 0) throw argument('timesteps is empty');
     const given = [...times, ...(denoises ? [] : [schedule.cleanest])].map((time) => noiseLevel(schedule, time));
     const [first] = given;
     return { ...plan, given, denoises, start: first?.time ?? 1, evaluations: times.length - (denoises ? 1 : 0) };

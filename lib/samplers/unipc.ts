@@ -4,7 +4,7 @@ import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { linear, stepRecord } from './builder.js';
 import { exponentialStep, type ExponentialStep } from './exponential-step.js';
 import { evaluation, type NoiseLevel } from './noise-level.js';
-import { orderOf, type SamplerOptions } from './options.js';
+import { orderOf, refuseNull, type SamplerOptions } from './options.js';
 import { orderOfStep, ringUpdate } from './multistep.js';
 import { phi } from './phi.js';
 import type { LinearUpdate, StepProgram } from './program.js';
@@ -130,6 +130,7 @@ function checkedForm(form: SamplerOptions['form'] = 'data'): 'data' | 'noise' {
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
 export function unipc(schedule: NoiseSchedule, options: SamplerOptions = {}): StepProgram {
+  refuseNull('unipc', options);
   const form = checkedForm(options.form);
   const optionNames = ['order', 'variant', 'form', 'lowerOrderFinal'] as const;
   const plan = solverPlan(schedule, options, { name: 'unipc', form, trajectory: 'uniform', optionNames });

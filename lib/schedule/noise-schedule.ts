@@ -278,7 +278,8 @@ export class NoiseSchedule {
   /**
    * This schedule in continuous time t = n / N, ln A interpolated linearly in t between the knots and extended by the
    * outermost segments (the discrete wrapper of DPM-Solver, Lu et al. 2022). The network sees what it sees at n = t N, a
-   * fraction: 1000 (t - 1/N) with the networkTime `rescaled`, or `index` and N = 1000, as DPM-Solver does.
+   * fraction: 1000 (t - 1/N) with the networkTime `rescaled`, or `index` and N = 1000, as DPM-Solver does. Its noisiest time is
+   * the last knot whose half log-SNR is not below -5.1.
    */
   continuous(options: { networkTime?: NetworkTime } = {}): NoiseSchedule {
     if (!this.discrete) return options.networkTime === undefined ? this : this.with(options);
@@ -293,6 +294,13 @@ export class NoiseSchedule {
     return this.discrete ? this.#onUnitAxis(this.#sde ?? this.#curve) : this;
   }
 
+  /** The last n whose half log-SNR is not below -5.1: beyond, solvers would take a long step through noise (Lu et al. 2022). */
+  #lastUsedTime(): number {
+    let n = this.steps;
+    while (n > 1 && this.logSnr(n) < -5.1) --n;
+    return n;
+  }
+
   #onUnitAxis(curve: SignalCurve, networkTime: NetworkTime = this.#networkTimeRule): NoiseSchedule {
     const { steps } = this;
     const inherited = networkTime === this.#networkTimeRule && typeof networkTime === 'function';
@@ -301,10 +309,15 @@ export class NoiseSchedule {
       ...parts,
       curve,
       axis: 'unit',
-      noisiest: 1,
+      noisiest: this.#lastUsedTime() / steps,
       cleanest: 1 / steps,
       networkTime: inherited ? (time) => networkTime(time * steps) : networkTime,
     });
+  }
+
+  /** Whether B = 1 - A; on the others, which {@link NoiseSchedule.ve} and {@link NoiseSchedule.edm} make, A = 1. */
+  get preservesVariance(): boolean {
+    return this.#axis !== 'sigma';
   }
 
   /** ln A, A the cumulative signal power. */

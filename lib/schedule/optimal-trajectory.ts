@@ -87,6 +87,6 @@ export function optimalTrajectory(costs: JumpCosts, count: number, last: number)
   if (bad === 0) return cheapestPath(costs, count, last);
   const { trusted, rest } = shares(count, last, bad);
   const end = last - bad;
-  const path = trusted <= 1 ? [end].slice(0, trusted) : cheapestPath(costs, trusted, end);
+  const path = trusted <= 1 ? [costs.first].slice(0, trusted) : cheapestPath(costs, trusted, end);
   return [...path, ...Array.from({ length: rest }, (_, k) => roundHalfEven(last - ((rest - 1 - k) * bad) / rest))];
 }

@@ -90,13 +90,14 @@ function readBetas(config: ConfigReader): Pick<BetaScheduler, 'name' | 'betas' |
   return { name, betas: cosineBetas(steps), even: null };
 }
 
-function readClip(config: ConfigReader): Clip {
+/** `clips`: what the class does without the field; solvers of diffusers have none. */
+function readClip(config: ConfigReader, clips: boolean): Clip {
   if (config.boolean('thresholding', false)) {
     // diffusers limits the dynamic threshold to [1, sample_max_value]: with 1, its default, that is a static clip.
     if (config.number('sample_max_value', 1) !== 1) throw config.unsupported('sample_max_value', '1');
     return { kind: 'static', low: -1, high: 1 };
   }
-  if (!config.boolean('clip_sample', true)) return { kind: 'none' };
+  if (!config.boolean('clip_sample', clips)) return { kind: 'none' };
   const range = config.number('clip_sample_range', 1);
   return { kind: 'static', low: -range, high: range };
 }
@@ -114,10 +115,10 @@ export function parseSchedulerConfig(raw: Readonly<Record<string, unknown>>, sou
     const [sigmaMin, sigmaMax] = [config.number('sigma_min', 0.01), config.number('sigma_max', 1348)];
     return { kind: 've', sigmaMin, sigmaMax };
   }
-  return readBetaScheduler(config, source);
+  return readBetaScheduler(config, source, name);
 }
 
-function readBetaScheduler(config: ConfigReader, source: string): BetaScheduler {
+function readBetaScheduler(config: ConfigReader, source: string, className: string): BetaScheduler {
   if (config.boolean('rescale_betas_zero_snr', false)) {
     throw new DpmError('ERR_DPM_UNSUPPORTED', `${source}: rescale_betas_zero_snr is not supported, only false is`);
   }
@@ -128,7 +129,7 @@ function readBetaScheduler(config: ConfigReader, source: string): BetaScheduler 
     betas,
     even,
     defaults: {
-      clip: readClip(config),
+      clip: readClip(config, /^(DDPM|DDIM|RePaint)/.test(className)),
       prediction: predictions[config.choice('prediction_type', 'epsilon', ['epsilon', 'sample', 'v_prediction'])],
       variance:
         variances[

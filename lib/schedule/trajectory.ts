@@ -13,12 +13,13 @@ export const trajectoryNames: readonly Trajectory[] = ['uniform', 'quadratic', '
 export interface TrajectoryOptions {
   /** Number of network evaluations K. */
   steps?: number;
+  /** Default: the sampler's; `logsnr` instead of `uniform` on schedules of noise alone (`NoiseSchedule.ve`, `.edm`). */
   trajectory?: Trajectory;
   /** What each jump costs, for `trajectory: 'optimal'`; see {@link optimalTrajectory}. */
   costs?: JumpCosts;
   /** Decreasing 0-based times n - 1 of the evaluations; overrides `steps` and `trajectory`. */
   timesteps?: readonly number[];
-  /** Noisiest time; by default the schedule's. */
+  /** Noisiest time; by default the schedule's. To begin between, give a state of that time as `init`. */
   tStart?: number;
   /** Cleanest time; by default the schedule's. */
   tEnd?: number;
@@ -35,6 +36,42 @@ function checkedCount(steps: number, most: number): number {
     throw argument(`steps is ${steps}, it has to be an integer from 1 to ${most}`);
   }
   return steps;
+}
+
+/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` listing the names. */
+export function checkTrajectoryName(name: Trajectory): void {
+  if (!trajectoryNames.includes(name)) throw unknownName('trajectory', name, trajectoryNames);
+}
+
+/** The spacing of a sampler: the one asked for, or its own. Even deviations would be of noise nearly all. */
+export function trajectoryOf(
+  schedule: NoiseSchedule,
+  asked: Trajectory | undefined,
+  standard: Trajectory = 'uniform',
+): Trajectory {
+  if (asked !== undefined) return asked;
+  return standard === 'uniform' && !schedule.preservesVariance ? 'logsnr' : standard;
+}
+
+/**
+ * The ends of a way through continuous time.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when they are out of order or out of the schedule's times.
+ */
+export function continuousInterval(
+  schedule: NoiseSchedule,
+  { tStart = schedule.noisiest, tEnd = schedule.cleanest }: Pick<TrajectoryOptions, 'tStart' | 'tEnd'>,
+): { start: number; end: number } {
+  const { noisiest } = schedule;
+  if (!(tEnd > 0 && tEnd < tStart && tStart <= noisiest)) {
+    throw argument(`tEnd and tStart are ${tEnd} and ${tStart}, they have to be 0 < tEnd < tStart <= ${noisiest}`);
+  }
+  if (!(schedule.betaBar(tEnd) > 0)) {
+    throw argument(
+      `tEnd is ${tEnd}, where this noise schedule has no noise any more; its cleanest time is ${schedule.cleanest}`,
+    );
+  }
+  return { start: tStart, end: tEnd };
 }
 
 /** Makes rounded times strictly increasing: first upwards, then downwards from the last admissible time. */
@@ -75,13 +112,14 @@ function spread(
   options: TrajectoryOptions,
 ): number[] {
   const fractions = Array.from({ length: count }, (_, k) => k / (count - 1));
-  const trajectory = options.trajectory ?? 'uniform';
+  const trajectory = trajectoryOf(schedule, options.trajectory);
   switch (trajectory) {
     case 'uniform':
       return Array.from({ length: count }, (_, k) => roundHalfEven(first + (k * (last - first)) / (count - 1)));
     case 'quadratic': {
       // DDIM's quadratic spacing ends at 0.8 N (Song et al. 2020).
-      const reach = Math.sqrt(options.tStart === undefined ? 0.8 * schedule.steps : last - first);
+      const isWhole = options.tStart === undefined && options.tEnd === undefined;
+      const reach = Math.sqrt(isWhole ? 0.8 * schedule.steps : last - first);
       return fractions.map((u) => Math.min(Math.floor((u * reach) ** 2 + 1e-9) + first, last));
     }
     case 'logsnr': {
@@ -99,7 +137,12 @@ function spread(
   }
 }
 
-function explicitTimes(timesteps: readonly number[], steps: number): number[] {
+/**
+ * Increasing n from decreasing 0-based times n - 1.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when they are something else.
+ */
+export function explicitTimes(timesteps: readonly number[], steps: number): number[] {
   if (timesteps.length === 0) throw argument('timesteps is empty');
   const times = timesteps.map((each) => each + 1).reverse();
   times.forEach((n, k) => {
@@ -195,9 +238,10 @@ export function transitions(schedule: NoiseSchedule, options: TrajectoryOptions)
   const steps = requiredSteps(options);
   checkedCount(steps, 1_000_000);
   const toFirst = endsAtFirst(options.end);
-  const { trajectory = 'uniform', tStart = schedule.noisiest, tEnd = schedule.cleanest } = options;
+  const { start, end } = continuousInterval(schedule, options);
+  const trajectory = trajectoryOf(schedule, options.trajectory);
   const jumps = toFirst ? steps : steps - 1;
-  const times = jumps === 0 ? [tStart] : continuousGrid(schedule, jumps, trajectory, tStart, tEnd);
+  const times = jumps === 0 ? [start] : continuousGrid(schedule, jumps, trajectory, start, end);
   return jumpsBetween(toFirst ? times.reverse() : [...times, 0].reverse());
 }
 
@@ -215,10 +259,7 @@ export function continuousGrid(
   end: number,
 ): number[] {
   checkedCount(steps, 1_000_000);
-  const { noisiest } = schedule;
-  if (!(end > 0 && end < start && start <= noisiest)) {
-    throw argument(`a continuous grid needs 0 < tEnd < tStart <= ${noisiest}, got ${end} and ${start}`);
-  }
+  continuousInterval(schedule, { tStart: start, tEnd: end });
   const between = (from: number, to: number, i: number): number => from + (i / steps) * (to - from);
   const place = (i: number): number => {
     switch (trajectory) {

@@ -2,6 +2,7 @@ import { throwIfAborted } from '../abort.js';
 import { at, elementCount } from '../arrays.js';
 import { DpmError } from '../errors.js';
 import { drawWithoutReplacement } from '../random.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { EstimatedModel } from './estimated-model.js';
 import { NoisyBatch } from './noisy-batch.js';
 
@@ -77,8 +78,23 @@ function interpolate(times: readonly number[], values: readonly number[], steps:
   });
 }
 
-/** Sums over the images of a batch at time n, one for each table. */
-export type BatchSums = (batch: NoisyBatch, n: number) => Promise<readonly number[]>;
+/**
+ * The time of a schedule that entry n of a table belongs to: n itself, or t = n / N.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` on a schedule of noise alone, which has no such tables.
+ */
+function timeOfEntry(schedule: NoiseSchedule, n: number): number {
+  if (!schedule.preservesVariance) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `tables for n = 1..N are of variance preserving noise schedules, not '${schedule.name}'`,
+    );
+  }
+  return schedule.discrete ? n : n / schedule.steps;
+}
+
+/** Sums over the images of a batch at a time of the schedule, one for each table. */
+export type BatchSums = (batch: NoisyBatch, time: number) => Promise<readonly number[]>;
 
 /**
  * Tables for n = 0..N of means over images and dimensions, entry 0 unused: the same images and one draw of noise per image
@@ -96,6 +112,9 @@ export async function estimateTables(
 ): Promise<Float64Array[]> {
   const { samples, seed = 0, signal, classLabels, batch: size = 16, onProgress } = options;
   const { steps } = model.schedule;
+  if ((samples as number | undefined) === undefined) {
+    throw new DpmError('ERR_DPM_ARGUMENT', 'samples is missing: give the number of images');
+  }
   const count = checkedImageCount(model, images, samples, size, classLabels);
   const times = checkedTimes(options.timesteps, steps);
   throwIfAborted(signal);
@@ -108,7 +127,7 @@ export async function estimateTables(
     try {
       for (const [i, n] of times.entries()) {
         throwIfAborted(signal);
-        const values = await sumsOf(batch, n);
+        const values = await sumsOf(batch, timeOfEntry(model.schedule, n));
         sums.forEach((sum, table) => (sum[i] = at(sum, i) + at(values, table)));
         onProgress?.(index * times.length + i + 1, batches * times.length);
       }

@@ -1,7 +1,7 @@
 import { at } from '../arrays.js';
 import { nativeWork } from '../errors.js';
 import { linear, stepRecord } from '../samplers/builder.js';
-import { parametrisation } from '../samplers/prediction.js';
+import { parametrisationOf } from '../samplers/prediction.js';
 import { update } from '../update.js';
 import { estimateTables, type DataEstimateOptions } from './data-estimate.js';
 import type { EstimatedModel } from './estimated-model.js';
@@ -10,15 +10,16 @@ import type { NoisyBatch } from './noisy-batch.js';
 
 export type EstimateGammaOptions = DataEstimateOptions;
 
-/** Sum over a batch of ||eps_hat(x_n, n)||^2, x_n one noisy version of each image. */
-async function squaredNorms(model: EstimatedModel, batch: NoisyBatch, n: number): Promise<number> {
+/** Sum over a batch of ||eps_hat(x_t, t)||^2, x_t one noisy version of each image. */
+async function squaredNorms(model: EstimatedModel, batch: NoisyBatch, time: number): Promise<number> {
   const { schedule } = model;
-  const [alpha, sigma] = [Math.sqrt(schedule.alphaBar(n)), Math.sqrt(schedule.betaBar(n))];
+  const [alpha, sigma] = [Math.sqrt(schedule.alphaBar(time)), Math.sqrt(schedule.betaBar(time))];
   const { noisy, out, size } = batch;
-  await batch.evaluate(n);
-  const { noise } = parametrisation(schedule.defaults.prediction, alpha, sigma);
+  const { noise, inputScale } = parametrisationOf(schedule, {}, alpha, sigma);
+  await batch.evaluate(time, inputScale);
   if (schedule.defaults.prediction !== 'epsilon') {
-    await update(stepRecord({ time: 0, x: linear({ x: noise.output, y: noise.input }) }), { x: out, y: noisy });
+    const toNoise = linear({ x: noise.output, y: noise.input / inputScale });
+    await update(stepRecord({ time: 0, x: toNoise }), { x: out, y: noisy });
   }
   const sums = await nativeWork(() =>
     model.device.engine.reduce('sum-squares', size, out.elements / size, out.native, null),
@@ -28,11 +29,11 @@ async function squaredNorms(model: EstimatedModel, batch: NoisyBatch, n: number)
 
 /**
  * Estimates m_n = E||eps_hat(x_n, n)||^2 / d, what Analytic-DPM needs (Bao et al. 2022, equation 8): the same `samples` images
- * and one draw of noise per image for each n.
+ * and one draw of noise per image for each n; on a continuous schedule n stands for t = n / N.
  *
  * @param model - Its network, without a head, on any device; or a model written in JavaScript.
  * @param images - Images in model space, [count, C, H, W]; the training set or a part of it.
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when there are fewer images than `samples`, `ERR_DPM_ABORTED` when aborted.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when there are fewer images than `samples` and on schedules of noise alone, `ERR_DPM_ABORTED` when aborted.
  */
 export async function estimateGamma(
   model: EstimatedModel,
@@ -40,8 +41,8 @@ export async function estimateGamma(
   options: EstimateGammaOptions,
 ): Promise<GammaTable> {
   const { schedule } = model;
-  const tables = await estimateTables(model, images, options, 1, async (batch, n) => [
-    await squaredNorms(model, batch, n),
+  const tables = await estimateTables(model, images, options, 1, async (batch, time) => [
+    await squaredNorms(model, batch, time),
   ]);
   return {
     schedule: schedule.name,

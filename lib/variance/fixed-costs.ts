@@ -4,6 +4,7 @@ import { DpmError } from '../errors.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { JumpCosts } from '../schedule/optimal-trajectory.js';
 import { checkErrorTable, type ErrorTable } from './error-table.js';
+import { requireSameSchedule } from './gamma.js';
 
 /** The fixed variances of DDPM: B_{t|s} or V_{s|t}. */
 export type FixedVariance = 'beta' | 'beta-tilde';
@@ -23,6 +24,7 @@ export function fixedVarianceCosts(schedule: NoiseSchedule, table: ErrorTable, v
   if (!varianceNames.includes(variance)) throw unknownName('variance', variance, varianceNames);
   const { steps } = schedule;
   checkErrorTable(table, steps);
+  requireSameSchedule('the table of errors', table.schedule, schedule);
   const logs = Float64Array.from({ length: steps + 1 }, (_, n) => schedule.logAlphaBar(n));
   const noise = Float64Array.from({ length: steps + 1 }, (_, n) => schedule.betaBar(n));
   return {

@@ -81,6 +81,31 @@ export function checkedMoments(gamma: GammaTable | ArrayLike<number>, steps: num
 }
 
 /**
+ * Refuses a table that was estimated on another noise schedule, by name. The VP-SDE and its discretisation have the same A at
+ * t = n / N.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming both.
+ */
+export function requireSameSchedule(table: string, estimatedOn: string, { name }: NoiseSchedule): void {
+  const continuous = (each: string): string => (each === 'vpsde' ? 'vp' : each);
+  if (continuous(estimatedOn) === continuous(name)) return;
+  throw new DpmError(
+    'ERR_DPM_ARGUMENT',
+    `${table} was estimated on the noise schedule '${estimatedOn}', this one is '${name}'`,
+  );
+}
+
+/**
+ * The checked table of a schedule.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when it has another length or was estimated on another noise schedule.
+ */
+export function momentsOf(gamma: GammaTable | ArrayLike<number>, schedule: NoiseSchedule): ArrayLike<number> {
+  if (isTable(gamma)) requireSameSchedule('gamma', gamma.schedule, schedule);
+  return checkedMoments(gamma, schedule.steps);
+}
+
+/**
  * The option `gamma` of a sampler as a function of the schedule's time: m = B Gamma, Gamma linear in t between the entries
  * of the table on a continuous schedule.
  *
@@ -98,9 +123,9 @@ export function gammaLookup(
     );
   }
   const { steps } = schedule;
-  const m = checkedMoments(gamma, steps);
+  const m = momentsOf(gamma, schedule);
   if (schedule.discrete) return (n) => at(m, n);
-  if (schedule.noisiest !== 1) {
+  if (!schedule.preservesVariance) {
     throw new DpmError('ERR_DPM_ARGUMENT', `sampler ${sampler} needs a variance preserving noise schedule`);
   }
   const gammaAt = (n: number): number => at(m, n) / schedule.betaBar(n / steps);

@@ -8,7 +8,7 @@ import { evaluatorOf, type EstimatedModel } from './estimated-model.js';
 
 /** What a network says of noisy versions of a batch of images, in main memory. */
 export interface NoisyPredictions {
-  /** States x_n, [batch, …]. */
+  /** States x_t, [batch, …]. */
   states: ArrayLike<number>;
   /** The network's prediction, as many elements. */
   out: ArrayLike<number>;
@@ -80,29 +80,29 @@ export class NoisyBatch {
     return at(this.images.shape, 0);
   }
 
-  /** Evaluates the network for `inputScale` times x_n, x_n = sqrt(A_n) x_0 + sqrt(B_n) eps. */
-  async evaluate(n: number, inputScale = 1): Promise<void> {
+  /** Evaluates the network for `inputScale` times x_t, x_t = sqrt(A_t) x_0 + sqrt(B_t) eps. */
+  async evaluate(time: number, inputScale = 1): Promise<void> {
     const { schedule } = this.#model;
     const { seed, firstSample } = this.#options;
     const streams = Array.from({ length: this.size }, (_, i): NoiseStream => ({
       seed,
       sampleIndex: firstSample + i,
-      record: n,
+      record: schedule.discrete ? time : Math.round(time * schedule.steps),
       draw: 0,
     }));
     const perturb = stepRecord({
       time: 0,
-      x: linear({ y: inputScale * Math.sqrt(schedule.alphaBar(n)) }),
-      variance: { kind: 'scalar', deviation: inputScale * Math.sqrt(schedule.betaBar(n)) },
+      x: linear({ y: inputScale * Math.sqrt(schedule.alphaBar(time)) }),
+      variance: { kind: 'scalar', deviation: inputScale * Math.sqrt(schedule.betaBar(time)) },
     });
     await update(perturb, { x: this.noisy, y: this.images }, streams);
-    const times = new Float32Array(this.size).fill(schedule.networkTime(n));
+    const times = new Float32Array(this.size).fill(schedule.networkTime(time));
     await this.#evaluator.evaluate(this.noisy, times, this.out, this.head);
   }
 
   /** {@link NoisyBatch.evaluate}, its states and outputs copied to main memory. */
-  async predict(n: number, inputScale = 1): Promise<NoisyPredictions> {
-    await this.evaluate(n, inputScale);
+  async predict(time: number, inputScale = 1): Promise<NoisyPredictions> {
+    await this.evaluate(time, inputScale);
     const states = await this.noisy.read();
     return {
       states: inputScale === 1 ? states : states.map((value) => value / inputScale),

@@ -1,7 +1,8 @@
 import { at } from '../arrays.js';
 import type { JumpCosts } from '../schedule/optimal-trajectory.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
-import { checkedMoments, type GammaTable } from './gamma.js';
+import { DpmError } from '../errors.js';
+import { momentsOf, type GammaTable } from './gamma.js';
 
 /**
  * Costs of jumps for the optimal trajectory of the analytic variance, J(s, t) = ln(1 - B_{t|s} Gamma_t): with the best
@@ -12,8 +13,9 @@ import { checkedMoments, type GammaTable } from './gamma.js';
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the table does not fit the schedule.
  */
 export function analyticCosts(schedule: NoiseSchedule, gamma: GammaTable | ArrayLike<number>): JumpCosts {
+  if (!schedule.discrete) throw new DpmError('ERR_DPM_ARGUMENT', 'costs of jumps need a discrete noise schedule');
   const { steps } = schedule;
-  const m = checkedMoments(gamma, steps);
+  const m = momentsOf(gamma, schedule);
   const scores = Float64Array.from({ length: steps + 1 }, (_, n) => (n === 0 ? 0 : at(m, n) / schedule.betaBar(n)));
   const logs = Float64Array.from({ length: steps + 1 }, (_, n) => schedule.logAlphaBar(n));
   const wrong = Array.from(m).findIndex((value, n) => n > 0 && value > 1);

@@ -323,7 +323,7 @@ void Flight::guide() {
     mixed.network_row = static_cast<std::uint32_t>(own_ + j);
     update_samples_.push_back(mixed);
   }
-  // A learned range, behind the prediction's channels, is the conditional evaluation's.
+  // A learned range, behind the prediction's channels, and the head are the conditional evaluation's.
   dpm_update request{};
   request.batch = static_cast<std::uint32_t>(guided);
   request.elements = shape_.image;

@@ -125,6 +125,37 @@ describe('preconditioned networks', () => {
     expect(maxDifference(result, exact)).toBeLessThan(0.01);
   });
 
+  it.each<[SamplerName, number]>([
+    ['dpm-solver++-2m', 40],
+    ['dpm-solver++-3m', 40],
+    ['unipc', 20],
+    ['deis', 40],
+    ['ddim', 200],
+    ['probability-flow', 200],
+  ])('%s comes there in %i evaluations by its defaults', (sampler, steps) => {
+    const exact = starts.map((x) => referenceHeun(x, 500));
+    const program = asSteps(samplers[sampler](edm, { steps }));
+    expect(
+      maxDifference(
+        interpret(program, { out: rawNetwork }, starts, () => []),
+        exact,
+      ),
+    ).toBeLessThan(0.06);
+  });
+
+  it('let the adaptive solver come there, too', async () => {
+    const exact = starts.map((x) => referenceHeun(x, 500));
+    const options = {
+      shape: [starts.length, 1],
+      init: Float32Array.from(starts),
+      model: (x: Float32Array, t: number) => x.map((value) => rawNetwork(value, t)),
+    };
+    for (const order of [2, 3]) {
+      const found = await runProgram(samplers['dpm-solver-adaptive'](edm, { order }), options);
+      expect(maxDifference(found, exact)).toBeLessThan(0.06);
+    }
+  });
+
   it('run natively, and in host programs', async () => {
     const options = {
       shape: [starts.length, 1],

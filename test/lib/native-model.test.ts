@@ -3,9 +3,10 @@ import { getEventListeners } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { devices } from '../../lib/device.js';
-import { DiffusionModel } from '../../lib/model.js';
+import { DiffusionModel, type SampleOptions } from '../../lib/model.js';
 import { runProgram } from '../../lib/run-program.js';
 import { samplers } from '../../lib/samplers/index.js';
+import type { NoiseSchedule } from '../../lib/schedule/noise-schedule.js';
 import { estimateGamma } from '../../lib/variance/estimate.js';
 import { maxDifference } from '../support/golden.js';
 import { hostDdim } from '../support/host-ddim.js';
@@ -112,6 +113,56 @@ describe('the bundled model on the cpu', () => {
     expect(snapshots.map(({ record }) => record)).toEqual([2, 4]);
     expect(snapshots[1]!.images.data).toEqual(images.data);
     expect(progress.at(-1)).toBe(8);
+  });
+
+  it('reports progress of host programs over all batches', async () => {
+    const reports: [number, number][] = [];
+    const onProgress = (done: number, total: number): void => {
+      reports.push([done, total]);
+    };
+    await model.run(hostDdim(model.schedule, 2), { count: 3, batch: 2, onProgress });
+    expect(reports).toEqual([
+      [2, 6],
+      [4, 6],
+      [5, 6],
+      [6, 6],
+    ]);
+    reports.length = 0;
+    const tolerances = { atol: 1, rtol: 1 };
+    await model.sample({ sampler: 'dpm-solver-adaptive', ...tolerances, count: 2, batch: 1, onProgress });
+    const done = reports.map(([each]) => each);
+    expect(done).toEqual(done.toSorted((a, b) => a - b));
+    expect(new Set(reports.map(([, total]) => total))).toEqual(new Set([200]));
+    expect(done.filter((each) => each < 100).length).toBeGreaterThan(0);
+    expect(done.at(-1)).toBe(200);
+  });
+
+  it('refuses null', async () => {
+    const given = (options: unknown) => model.sample(options as SampleOptions);
+    const refused = (message: RegExp) => ({
+      code: 'ERR_DPM_ARGUMENT',
+      message: expect.stringMatching(message) as string,
+    });
+    await expect(given(null)).rejects.toMatchObject(refused(/the argument of sample is null/));
+    await expect(given({ sampler: 'ddim', steps: 2, clip: null })).rejects.toMatchObject(refused(/ddim: clip is null/));
+    const analytic = { sampler: 'analytic-ddpm', steps: 2, gamma: null };
+    await expect(given(analytic)).rejects.toMatchObject(refused(/analytic-ddpm: gamma is null/));
+    for (const sampler of [
+      'ddim',
+      'analytic-ddpm',
+      'dpm-solver-2m',
+      'euler-maruyama',
+      'dpm-solver-adaptive',
+    ] as const) {
+      const compile: (schedule: NoiseSchedule, options: never) => unknown = samplers[sampler];
+      expect(() => compile(model.schedule, null as never)).toThrow(
+        expect.objectContaining(refused(RegExp(`${sampler}: options is null`))),
+      );
+      expect(() => compile(model.schedule, { clip: null } as never)).toThrow(
+        expect.objectContaining(refused(RegExp(`${sampler}: clip is null`))),
+      );
+    }
+    expect((await given({ sampler: 'ancestral', steps: 1, lastNoiseClip: null })).images.shape[0]).toBe(1);
   });
 
   it('starts from init and takes explicit noise', async () => {

@@ -3,6 +3,7 @@ import { getEventListeners } from 'node:events';
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { Device } from '../../lib/device.js';
+import type { Correction, ScriptModel } from '../../lib/evaluator.js';
 import { runProgram } from '../../lib/run-program.js';
 import { samplers, type SamplerName } from '../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../lib/samplers/options.js';
@@ -107,6 +108,67 @@ describe('runProgram', () => {
     await expect(run({ model: () => new Float32Array(2) })).rejects.toThrow(/2 elements as out/);
     await expect(run({ shape: [4] })).rejects.toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
     await expect(run({ seed: -1 })).rejects.toThrow(/seed is -1/);
+  });
+
+  const solvers = [
+    samplers.ddim(NoiseSchedule.linear(), { steps: 3 }),
+    samplers['dpm-solver-adaptive'](NoiseSchedule.linear()),
+  ];
+
+  it.each([
+    [
+      () => [0, 0, 0, 0],
+      /what the model returned is of type Array, .* a Float32Array of 4 elements, or \{ out, head \}/,
+    ],
+    [() => undefined, /what the model returned is of type Undefined/],
+    [() => Promise.resolve(null), /what the model returned is of type Null/],
+    [() => ({ head: new Float32Array(4) }), /what the model returned is of type Object/],
+    [() => ({ out: [0, 0, 0, 0] }), /out is of type Array/],
+    [() => ({ out: new Float32Array(4), head: 7 }), /head is of type Number/],
+  ])('says what a model has to return: %s', async (wrong, message) => {
+    for (const program of solvers) {
+      const run = runProgram(program, { device, shape: [1, 4], model: wrong as unknown as ScriptModel });
+      await expect(run).rejects.toThrow(message);
+      await expect(run).rejects.toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
+    }
+  });
+
+  it('says what a correction has to return', async () => {
+    const correct = (() => [0, 0, 0, 0]) as unknown as Correction;
+    const run = runProgram(solvers[0]!, { device, shape: [1, 4], model: (x) => x, correct });
+    await expect(run).rejects.toThrow(
+      /what correct returned is of type Array, .* Float32Array of 4 elements, or nothing/,
+    );
+    await expect(run).rejects.toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
+  });
+
+  it('brings what its functions throw as it was thrown', async () => {
+    const own = Object.assign(new TypeError('mine'), { code: 'ERR_MINE' });
+    const fail = (): never => {
+      throw own;
+    };
+    const model = (x: Float32Array): Float32Array => x;
+    for (const program of solvers) {
+      for (const functions of [
+        { model: fail },
+        { model: () => Promise.reject(own) },
+        { model, correct: fail },
+        { model, onProgress: fail },
+      ]) {
+        await expect(runProgram(program, { device, shape: [1, 4], ...functions })).rejects.toBe(own);
+      }
+    }
+  });
+
+  it.each<[SamplerName, SamplerOptions]>([
+    ['dpm-solver-adaptive', {}],
+    ['probability-flow', { solver: 'rk45' }],
+  ])('says that adaptive steps need finite predictions: %s', async (sampler, options) => {
+    const program = samplers[sampler](NoiseSchedule.linear(), options);
+    const broken = (x: Float32Array): Float32Array => x.map((value, i) => (i === 5 ? NaN : value));
+    const run = runProgram(program, { device, shape: [2, 4], model: broken });
+    await expect(run).rejects.toThrow(/of sample 1 is NaN: .*dpm-solver-adaptive, rk45.* predictions that are finite/);
+    await expect(run).rejects.toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
   });
 
   it('runs host programs', async () => {

@@ -7,16 +7,21 @@ import { beforeAll, describe, expect, it } from 'vitest';
 
 import { writeSafetensors } from '../../lib/checkpoint/tensor-data.js';
 import { lineChart, type Chart } from '../../lib/cli/plot/chart.js';
-import { elboChart, parseElbo } from '../../lib/cli/plot/elbo.js';
+import { parseCall } from '../../lib/cli/command.js';
+import { elboChart, parseElbo, plotElboCommand } from '../../lib/cli/plot/elbo.js';
 import { gammaSeries } from '../../lib/cli/plot/gamma.js';
 import { parseQualityResults, qualityChart } from '../../lib/cli/plot/quality.js';
-import { stripRecords } from '../../lib/cli/plot/strip.js';
+import { plotStripCommand, stripRecords } from '../../lib/cli/plot/strip.js';
 import { escapeText } from '../../lib/cli/plot/svg.js';
 import { varianceSeries } from '../../lib/cli/plot/variance.js';
+import { estimateLikelihood, type LikelihoodOptions } from '../../lib/likelihood/estimate.js';
+import { DiffusionModel } from '../../lib/model.js';
 import { jump } from '../../lib/samplers/jump.js';
 import { samplers } from '../../lib/samplers/index.js';
 import { NoiseSchedule } from '../../lib/schedule/noise-schedule.js';
 import { analyticVariance, analyticVarianceBounds } from '../../lib/variance/analytic.js';
+import { writeErrorTable, type ErrorTable } from '../../lib/variance/error-table.js';
+import { fixedVarianceCosts, type FixedVariance } from '../../lib/variance/fixed-costs.js';
 import type { GammaTable } from '../../lib/variance/gamma.js';
 import { inModelSpace, strokes } from '../support/digits.js';
 import { dpm } from '../support/dpm.js';
@@ -227,6 +232,32 @@ describe('charts of variances', () => {
     expect(scores!.points[499]).toEqual([500, gamma.m[500]! / linear.betaBar(500)]);
     expect(gammaSeries(gamma, null)).toEqual([moments]);
   });
+
+  it('have entry n of the table at t = n / N of a continuous schedule', () => {
+    const vp = NoiseSchedule.vp();
+    const table = { ...gamma, schedule: 'vp', m: new Float64Array(1001).fill(0.5) };
+    const [scores] = gammaSeries(table, vp);
+    expect(scores!.points[0]).toEqual([1, 0.5 / vp.betaBar(1 / 1000)]);
+    expect(scores!.points[999]).toEqual([1000, 0.5 / vp.betaBar(1)]);
+
+    const series = varianceSeries(vp, { gamma: table, steps: 10, quantity: 'variance' });
+    const program = samplers['analytic-ddpm'](vp, { gamma: table, steps: 10, lastNoiseClip: null });
+    expect(series[0]!.points).toHaveLength(9);
+    series[0]!.points.forEach(([, value], i) => {
+      const { variance } = program.records[i]!;
+      expect(value).toBeCloseTo(variance.kind === 'scalar' ? variance.deviation ** 2 : NaN, 14);
+    });
+  });
+
+  it.each([NoiseSchedule.ve(), NoiseSchedule.edm()])('are refused on a schedule of noise alone: $name', (schedule) => {
+    const table = { ...gamma, schedule: schedule.name };
+    const refused: unknown = expect.objectContaining({
+      code: 'ERR_DPM_UNSUPPORTED',
+      message: expect.stringContaining(`'${schedule.name}'`) as string,
+    });
+    expect(() => gammaSeries(table, schedule)).toThrow(refused);
+    expect(() => varianceSeries(schedule, { gamma: table, steps: 10 })).toThrow(refused);
+  });
 });
 
 const cell = { row: 'ddim', label: 'DDIM & co', sampler: 'ddim', options: {}, steps: 10, samples: 100, seed: 0 };
@@ -391,6 +422,76 @@ describe('dpm plot', () => {
     expect((await dpm('plot', 'elbo', '--from', `${saved},${saved}`, '--out', path)).code).toBe(0);
     expect(group(drawn(path), 'series')).toHaveLength(2);
     expect(texts(drawn(path)).filter((text) => text.startsWith('sn-ddpm: '))).toHaveLength(2);
+  });
+
+  it('elbo, every line with the costs of its own variance', async () => {
+    const [costs, path] = [out('costs.json'), out('costly.svg')];
+    await using model = await DiffusionModel.load(mnist, { device: 'cpu' });
+    const { schedule } = model;
+    const entries = (value: (n: number) => number): Float64Array =>
+      Float64Array.from({ length: schedule.steps + 1 }, (_, n) => (n === 0 ? 0 : value(n)));
+    const table: ErrorTable = {
+      schedule: schedule.name,
+      numTrainTimesteps: schedule.steps,
+      imagesPerStep: 1,
+      squaredError: entries((n) => 0.2 * schedule.betaBar(n)),
+      decoder: entries((n) => 2 + n / 100),
+    };
+    await writeErrorTable(costs, table);
+    const settings = { steps: 4, samples: 2, trajectory: 'optimal' } as const;
+    const images = inModelSpace(strokes(3));
+    const total = async (
+      sampler: Pick<LikelihoodOptions, 'sampler' | 'variance'>,
+      variance: FixedVariance,
+    ): Promise<string> => {
+      const chosen = fixedVarianceCosts(schedule, table, variance);
+      return (
+        await estimateLikelihood(model, images, { ...settings, ...sampler, costs: chosen })
+      ).total.bits.toPrecision(4);
+    };
+    const ancestral = await total({ sampler: 'ancestral' }, 'beta');
+    expect(await total({ sampler: 'ancestral' }, 'beta-tilde')).not.toBe(ancestral);
+    const beta = await total({ sampler: 'ddpm', variance: 'beta' }, 'beta');
+    const betaTilde = await total({ sampler: 'ddpm', variance: 'beta-tilde' }, 'beta-tilde');
+
+    const bound = ['--data', data, '--steps', '4', '--samples', '2', '--trajectory', 'optimal', '--costs', costs];
+    const args = [mnist, ...cpu, ...bound, '--sampler', 'ancestral,ddpm:beta,ddpm:beta-tilde', '--out', path];
+    await plotElboCommand.run(parseCall(plotElboCommand, args, new AbortController().signal)!);
+    expect(texts(drawn(path))).toEqual(
+      expect.arrayContaining([
+        `ancestral: ${ancestral} bits/dim`,
+        `ddpm:beta: ${beta} bits/dim`,
+        `ddpm:beta-tilde: ${betaTilde} bits/dim`,
+      ]),
+    );
+  });
+
+  const strip = (name: string, ...args: string[]): Promise<void> =>
+    plotStripCommand.run(
+      parseCall(plotStripCommand, [mnist, ...cpu, '--count', '1', ...args, '--out', name], AbortSignal.any([]))!,
+    );
+
+  it('strip, of as many states as the program has records', async () => {
+    const path = out('records.png');
+    // Of 5 evaluations a solver of 3 a step leaves 2 out.
+    const solver = ['--sampler', 'dpm-solver-3', '--steps', '5'];
+    await strip(path, ...solver, '--columns', '4');
+    expect(decode(readFileSync(path)).width).toBe(4 * 30 - 2);
+    await expect(strip(path, ...solver, '--columns', '6')).rejects.toThrow(/from 2 to 4, the states of 3 records/);
+  });
+
+  it.each([
+    ['dpm-solver-adaptive', []],
+    ['predictor-corrector', []],
+    ['probability-flow', ['--solver', 'rk45']],
+    ['npr-ddpm', ['--avg-cov']],
+    ['sn-ddim', ['--avg-cov', '--steps', '4']],
+  ])('strip refuses %s %j, which has no records', async (sampler, args) => {
+    await expect(strip(out('host.png'), '--sampler', sampler, ...args)).rejects.toMatchObject({
+      code: 'ERR_DPM_USAGE',
+      message: expect.stringMatching(`^sampler ${sampler} decides its steps while it runs`) as string,
+    });
+    expect(existsSync(out('host.png'))).toBe(false);
   });
 
   it.each<[string[], number, RegExp]>([

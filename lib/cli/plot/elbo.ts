@@ -1,3 +1,4 @@
+import { at } from '../../arrays.js';
 import { ConfigReader, isJsonObject } from '../../checkpoint/config-reader.js';
 import { DpmError } from '../../errors.js';
 import { readJson } from '../../files.js';
@@ -6,6 +7,7 @@ import {
   likelihoodSampler,
   likelihoodSamplerNames,
   type LikelihoodOptions,
+  type LikelihoodSampler,
 } from '../../likelihood/estimate.js';
 import type { DiffusionModel } from '../../model.js';
 import { usageError, type Call, type Command } from '../command.js';
@@ -69,15 +71,27 @@ export function elboChart(lines: readonly ElboLine[]): Chart {
 
 type Settings = Omit<LikelihoodOptions, 'sampler'>;
 
-/** A name of the option `--sampler`, `NAME` or `ddpm:VARIANCE`, with the options that it takes. */
-function settingsOf(text: string, settings: Settings): LikelihoodOptions {
+/** A name of the option `--sampler`. */
+interface LineName {
+  /** `NAME` or `ddpm:VARIANCE`. */
+  text: string;
+  sampler: LikelihoodSampler;
+  variance: LikelihoodOptions['variance'];
+}
+
+function parseName(text: string): LineName {
   const [name = '', kind] = text.split(':');
   const sampler = likelihoodSampler(name);
-  const { variance, gamma, avgCov, ...common } = settings;
   if (kind !== undefined && (sampler !== 'ddpm' || (kind !== 'beta' && kind !== 'beta-tilde' && kind !== 'learned'))) {
     throw usageError(`--sampler has '${text}', only ddpm has variances: beta, beta-tilde, learned`);
   }
-  const chosen = kind ?? variance;
+  return { text, sampler, variance: kind };
+}
+
+/** The options that a sampler takes. */
+function settingsOf({ sampler, variance: named }: LineName, settings: Settings): LikelihoodOptions {
+  const { variance, gamma, avgCov, ...common } = settings;
+  const chosen = named ?? variance;
   return {
     ...common,
     sampler,
@@ -87,20 +101,24 @@ function settingsOf(text: string, settings: Settings): LikelihoodOptions {
   };
 }
 
-async function estimatedLines(call: Call, model: DiffusionModel, names: readonly string[]): Promise<ElboLine[]> {
+async function estimatedLines(call: Call, model: DiffusionModel, names: readonly LineName[]): Promise<ElboLine[]> {
   const images = await readModelImages(call.options.required('data'), model);
-  const settings = await likelihoodOptions(call, model, images);
-  const lines: ElboLine[] = [];
+  const settings: LikelihoodOptions[] = [];
   for (const name of names) {
-    const progress = progressBar(name, call.json);
+    const { sampler, variance = call.options.string('variance') } = name;
+    settings.push(settingsOf(name, await likelihoodOptions(call, model, images, { sampler, variance })));
+  }
+  const lines: ElboLine[] = [];
+  for (const [i, { text }] of names.entries()) {
+    const progress = progressBar(text, call.json);
     try {
       const { kl, total } = await estimateLikelihood(model, images, {
-        ...settingsOf(name, settings),
+        ...at(settings, i),
         onProgress: (done, all) => {
           progress.update(done, all);
         },
       });
-      lines.push({ sampler: name, kl, total: total.bits });
+      lines.push({ sampler: text, kl, total: total.bits });
     } finally {
       progress.stop();
     }
@@ -137,8 +155,7 @@ export const plotElboCommand: Command = {
     }
     if (!options.has('steps') && !options.has('timesteps')) throw usageError('--steps is missing');
     options.required('data');
-    const names = (options.string('sampler') ?? 'ancestral,analytic-ddpm').split(',');
-    for (const name of names) settingsOf(name, {});
+    const names = (options.string('sampler') ?? 'ancestral,analytic-ddpm').split(',').map(parseName);
     await withModel(call, async (model) => {
       await writeChart(call, path, elboChart(await estimatedLines(call, model, names)));
     });

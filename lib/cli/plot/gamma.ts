@@ -1,3 +1,5 @@
+import { DpmError } from '../../errors.js';
+import type { DiffusionModel } from '../../model.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { checkedMoments, readGammaTable, type GammaTable } from '../../variance/gamma.js';
 import { usageError, type Call, type Command } from '../command.js';
@@ -5,14 +7,42 @@ import { modelOptions, withModel } from '../model-options.js';
 import type { Series } from './chart.js';
 import { chartTarget, targetPath, writeChart } from './target.js';
 
-/** m_n for n = 1..N and, where the schedule is known, Gamma_n = m_n / B_n. */
+/**
+ * Refuses schedules without times for the entries of a table of moments.
+ *
+ * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming a schedule of noise alone.
+ */
+export function requireTableTimes(schedule: NoiseSchedule): void {
+  if (!schedule.preservesVariance) {
+    throw new DpmError(
+      'ERR_DPM_UNSUPPORTED',
+      `the noise schedule '${schedule.name}' is noise alone; tables of second moments are for variance preserving ones`,
+    );
+  }
+}
+
+/** The table that was given, or the model's own. */
+export function requiredGamma({ schedule, gamma: own }: DiffusionModel, given: GammaTable | null): GammaTable {
+  requireTableTimes(schedule);
+  const gamma = given ?? own;
+  if (gamma === null) throw usageError('the model has no gamma.json: give --gamma (dpm gamma makes one)');
+  return gamma;
+}
+
+/**
+ * m_n for n = 1..N and, where the schedule is known, Gamma_n = m_n / B_n; entry n belongs to t = n / N of a continuous schedule.
+ *
+ * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming a schedule of noise alone.
+ */
 export function gammaSeries(gamma: GammaTable, schedule: NoiseSchedule | null): Series[] {
+  if (schedule !== null) requireTableTimes(schedule);
   const moments = Array.from(checkedMoments(gamma, schedule?.steps ?? gamma.numTrainTimesteps));
   const points = (value: (m: number, n: number) => number): [number, number][] =>
     moments.slice(1).map((m, i) => [i + 1, value(m, i + 1)]);
   const own = { label: 'm_n = E||eps||^2 / d', points: points((m) => m) };
   if (schedule === null) return [own];
-  return [{ label: 'Gamma_n = m_n / B_n', points: points((m, n) => m / schedule.betaBar(n)) }, own];
+  const scores = points((m, n) => m / schedule.betaBar(schedule.discrete ? n : n / schedule.steps));
+  return [{ label: 'Gamma_n = m_n / B_n', points: scores }, own];
 }
 
 async function plotGamma(call: Call, path: string, gamma: GammaTable, schedule: NoiseSchedule | null): Promise<void> {
@@ -39,10 +69,8 @@ export const plotGammaCommand: Command = {
     const file = call.options.string('gamma');
     const table = file === undefined ? null : await readGammaTable(file);
     if (call.positionals.length > 0) {
-      await withModel(call, async ({ schedule, gamma: own }) => {
-        const gamma = table ?? own;
-        if (gamma === null) throw usageError('the model has no gamma.json: give --gamma (dpm gamma makes one)');
-        await plotGamma(call, path, gamma, schedule);
+      await withModel(call, async (model) => {
+        await plotGamma(call, path, requiredGamma(model, table), model.schedule);
       });
       return;
     }

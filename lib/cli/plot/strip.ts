@@ -4,9 +4,10 @@ import { ImageBatch } from '../../images.js';
 import type { DiffusionModel, SampleOptions } from '../../model.js';
 import { INITIAL_RECORD } from '../../random.js';
 import { linear, stepRecord } from '../../samplers/builder.js';
-import { samplerNames } from '../../samplers/index.js';
+import { samplerNames, type SamplerName } from '../../samplers/index.js';
+import type { StepProgram } from '../../samplers/program.js';
 import { update } from '../../update.js';
-import { usageError, type Call, type Command } from '../command.js';
+import { usageError, type Call, type Command, type OptionValues } from '../command.js';
 import { gridOf, requirePngChannels } from '../images.js';
 import { modelOptions, withModel } from '../model-options.js';
 import { progressBar } from '../output.js';
@@ -18,11 +19,11 @@ import { targetPath, writePlot } from './target.js';
  *
  * @throws {@link DpmError} `ERR_DPM_USAGE` when there are not so many states.
  */
-export function stripRecords(steps: number, columns: number): number[] {
-  if (columns < 2 || columns > steps + 1) {
-    throw usageError(`--columns is ${columns}, it has to be from 2 to ${steps + 1}, the states of ${steps} steps`);
+export function stripRecords(count: number, columns: number): number[] {
+  if (columns < 2 || columns > count + 1) {
+    throw usageError(`--columns is ${columns}, it has to be from 2 to ${count + 1}, the states of ${count} records`);
   }
-  return Array.from({ length: columns }, (_, column) => Math.round((column * steps) / (columns - 1)));
+  return Array.from({ length: columns }, (_, column) => Math.round((column * count) / (columns - 1)));
 }
 
 function greatestCommonDivisor(a: number, b: number): number {
@@ -32,13 +33,13 @@ function greatestCommonDivisor(a: number, b: number): number {
 /** The noise that the samples of a seed begin with, [count, C, H, W]. */
 async function initialStates(
   model: DiffusionModel,
-  { count, seed = 0, tStart = model.schedule.noisiest }: SampleOptions & { count: number },
+  { initialScale }: StepProgram,
+  { count, seed = 0 }: SampleOptions & { count: number },
 ): Promise<Float32Array> {
   const x = model.device.tensor([count, ...model.sampleShape]);
   try {
-    const deviation = model.schedule.initialScale(tStart);
     await update(
-      stepRecord({ time: 0, x: linear({}), variance: { kind: 'scalar', deviation } }),
+      stepRecord({ time: 0, x: linear({}), variance: { kind: 'scalar', deviation: initialScale } }),
       { x },
       Array.from({ length: count }, (_, sampleIndex) => ({ seed, sampleIndex, record: INITIAL_RECORD, draw: 0 })),
     );
@@ -48,17 +49,20 @@ async function initialStates(
   }
 }
 
-/** Number of records of a run: the times given, or the steps. */
-function recordCount({ steps, timesteps }: SampleOptions): number {
-  const count = timesteps?.length ?? steps;
-  if (count === undefined) throw usageError('--steps is missing');
-  return count;
+/** What the sampler compiles to, where that has records, after which there are states to show. */
+function recordedProgram(model: DiffusionModel, options: SampleOptions): StepProgram {
+  const program = model.program(options);
+  if (program.kind === 'step') return program;
+  throw usageError(
+    `sampler ${options.sampler} decides its steps while it runs and keeps no states on the way; plot strip needs another sampler or other options of it`,
+  );
 }
 
 /**
  * A PNG with one row per sample, its states along the trajectory from noise to data in `columns` columns.
  *
- * @throws {@link DpmError} `ERR_DPM_USAGE` when there are not so many states or the images have no colours of a PNG.
+ * @throws {@link DpmError} `ERR_DPM_USAGE` when there are not so many states, the sampler has no records or the images have no
+ * colours of a PNG.
  */
 export async function denoisingStrip(
   model: DiffusionModel,
@@ -70,8 +74,9 @@ export async function denoisingStrip(
   const shape = [count, channels, height, width] as const;
   requirePngChannels([...shape]);
   if (!Number.isSafeInteger(count) || count < 1) throw usageError(`count is ${count}, it has to be a positive integer`);
-  const records = stripRecords(recordCount(sampling), columns);
-  const init = await initialStates(model, sampling);
+  const program = recordedProgram(model, sampling);
+  const records = stripRecords(program.records.length, columns);
+  const init = await initialStates(model, program, sampling);
   const { images, snapshots } = await model.sample({
     ...sampling,
     init,
@@ -93,13 +98,19 @@ export async function denoisingStrip(
   return gridOf(levels, [count * columns, channels, height, width], columns);
 }
 
+/** Whether the number of steps is something to choose; adaptive samplers refuse it. */
+function takesSteps(sampler: SamplerName, options: OptionValues): boolean {
+  const adaptive = sampler === 'dpm-solver-adaptive' || options.string('solver') === 'rk45';
+  return !adaptive && !options.has('timesteps');
+}
+
 async function plotStrip(call: Call, path: string, model: DiffusionModel): Promise<void> {
   const { options, json, signal } = call;
   const sampler = options.choice('sampler', samplerNames) ?? 'ddim';
   const progress = progressBar(sampler, json);
   try {
     const png = await denoisingStrip(model, {
-      ...(options.has('timesteps') ? {} : { steps: 25 }),
+      ...(takesSteps(sampler, options) && { steps: 25 }),
       ...(await samplerOptions(options, model.schedule)),
       sampler,
       count: options.integer('count') ?? 4,

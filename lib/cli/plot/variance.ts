@@ -3,12 +3,13 @@ import { jump } from '../../samplers/jump.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { transitions, type TrajectoryOptions } from '../../schedule/trajectory.js';
 import { analyticVariance, analyticVarianceBounds } from '../../variance/analytic.js';
-import { checkedMoments, readGammaTable, type GammaTable } from '../../variance/gamma.js';
+import { gammaLookup, readGammaTable, type GammaTable } from '../../variance/gamma.js';
 import { analyticCosts } from '../../variance/optimal-costs.js';
 import { usageError, type Command, type OptionSpecs } from '../command.js';
 import { modelOptions, withModel } from '../model-options.js';
 import { samplerOptions, samplerOptionSpecs } from '../sampler-options.js';
 import type { Series } from './chart.js';
+import { requiredGamma, requireTableTimes } from './gamma.js';
 import { chartTarget, targetPath, writeChart } from './target.js';
 
 export const quantityNames = ['deviation', 'variance'] as const;
@@ -26,11 +27,15 @@ export interface VarianceSeriesOptions extends TrajectoryOptions {
 /**
  * Reverse variances of the jumps of a trajectory between noisy states, against the time they start from: the fixed ones of DDPM,
  * the analytic one and its bounds.
+ *
+ * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming a schedule of noise alone, `ERR_DPM_ARGUMENT` naming the option that is
+ * wrong.
  */
 export function varianceSeries(schedule: NoiseSchedule, options: VarianceSeriesOptions): Series[] {
   const { gamma, sampler = 'analytic-ddpm', quantity = 'deviation', ...trajectory } = options;
   const eta = sampler === 'analytic-ddpm' ? 1 : 0;
-  const m = checkedMoments(gamma, schedule.steps);
+  requireTableTimes(schedule);
+  const momentAt = gammaLookup(sampler, gamma, schedule);
   if (trajectory.trajectory === 'optimal') trajectory.costs ??= analyticCosts(schedule, gamma);
   const pairs = transitions(schedule, trajectory).filter(({ s }) => s > 0);
   if (pairs.length === 0) throw usageError('a trajectory of one step has no jump between noisy states; raise --steps');
@@ -44,7 +49,7 @@ export function varianceSeries(schedule: NoiseSchedule, options: VarianceSeriesO
   const steps = pairs.map((pair) => ({ own: jump(schedule, pair, eta), markov: jump(schedule, pair, 1) }));
   const step = (i: number): (typeof steps)[number] => at(steps, i);
   return [
-    series(sampler, (i) => analyticVariance(step(i).own, at(m, step(i).own.t)), false),
+    series(sampler, (i) => analyticVariance(step(i).own, momentAt(step(i).own.t)), false),
     series('beta', (i) => step(i).markov.forwardVariance, false),
     series('beta-tilde', (i) => step(i).markov.posteriorVariance, false),
     series('upper bound', (i) => analyticVarianceBounds(step(i).own).high, true),
@@ -78,15 +83,15 @@ export const plotVarianceCommand: Command = {
     const quantity = options.choice('quantity', quantityNames) ?? 'deviation';
     const sampler = options.choice('sampler', analyticSamplerNames) ?? 'analytic-ddpm';
     const file = options.string('gamma');
-    await withModel(call, async ({ schedule, gamma: own }) => {
+    await withModel(call, async (model) => {
+      const { schedule } = model;
+      const gamma = requiredGamma(model, file === undefined ? null : await readGammaTable(file));
       const { gamma: _, ...trajectory } = await samplerOptions(options, schedule);
-      const gamma = file === undefined ? own : await readGammaTable(file);
-      if (gamma === null) throw usageError('the model has no gamma.json: give --gamma (dpm gamma makes one)');
       const series = varianceSeries(schedule, { steps: 50, ...trajectory, gamma, sampler, quantity });
       const steps = at(series, 0).points.length + 1;
       await writeChart(call, path, {
         title: `Reverse ${quantity === 'variance' ? 'variances' : 'standard deviations'}, ${steps} steps`,
-        x: { label: 'time n the jump starts from', scale: 'linear' },
+        x: { label: `time ${schedule.discrete ? 'n' : 't'} the jump starts from`, scale: 'linear' },
         y: { label: quantity === 'variance' ? 'variance' : 'standard deviation', scale: 'log' },
         series,
       });
