@@ -1,6 +1,7 @@
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { GammaTable } from '../variance/gamma.js';
 import { analyticCosts } from '../variance/optimal-costs.js';
+import { samplerByName } from './index.js';
 import type { SamplerOptions } from './options.js';
 
 /** The samplers that need the option `gamma`. */
@@ -20,6 +21,8 @@ export function withTables(
   if (gamma === undefined) return options;
   const completed = { ...options };
   if (gammaSamplers.has(sampler)) completed.gamma = gamma;
-  if (options.trajectory === 'optimal') completed.costs ??= analyticCosts(schedule, gamma);
+  // The others refuse such trajectories.
+  const isReverse = 'family' in samplerByName(sampler);
+  if (options.trajectory === 'optimal' && isReverse) completed.costs ??= analyticCosts(schedule, gamma);
   return completed;
 }

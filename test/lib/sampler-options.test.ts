@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { checkedGuidance } from '../../lib/guidance.js';
 import { samplers, type SamplerName } from '../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../lib/samplers/options.js';
+import { withTables } from '../../lib/samplers/tables.js';
 import { NoiseSchedule } from '../../lib/schedule/noise-schedule.js';
 import { analyticCosts } from '../../lib/variance/optimal-costs.js';
 import { moments } from '../support/gaussian.js';
@@ -40,6 +41,16 @@ describe('options', () => {
 
   it.each(['unipc', 'heun', 'probability-flow', 'ddim'] as const)('of %s are not null', (name) => {
     expect(() => samplers[name](linear, null as unknown as SamplerOptions)).toThrow(/options is null/);
+  });
+
+  it('are not completed by what a sampler does not take', () => {
+    const table = moments(linear, 0.25);
+    const completed = withTables('unipc', { steps: 9, trajectory: 'optimal' }, linear, {
+      ...gamma,
+      schedule: 'linear',
+      m: table,
+    });
+    expect(() => samplers.unipc(linear, completed)).toThrow(/trajectory 'optimal' is for samplers on a discrete/);
   });
 
   it('take a table of the same schedule in another form', () => {
