@@ -78,6 +78,17 @@ async function tryModel(path: string, config?: string): Promise<boolean> {
   }
 }
 
+/** Reads a folder into which changed forms of a value are written. */
+async function tryChanges(folder: string, valid: Json, write: (value: Json) => void): Promise<void> {
+  await fc.assert(
+    fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 3 }), async (changes) => {
+      write(changes.reduce((before, { steps, replacement }) => changed(before, steps, replacement), valid));
+      await tryModel(folder);
+    }),
+    { numRuns: runs, seed },
+  );
+}
+
 async function copyOf(folder: string): Promise<string> {
   const copy = join(temporaryFolder(), 'model');
   await cp(packagePath(folder), copy, { recursive: true });
