@@ -114,14 +114,9 @@ describe('damaged models', () => {
       const path = join(folder, file);
       const valid = JSON.parse(readFileSync(path, 'utf8')) as Json;
       expect(await tryModel(folder)).toBe(true);
-      await fc.assert(
-        fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 3 }), async (changes) => {
-          const value = changes.reduce((before, { steps, replacement }) => changed(before, steps, replacement), valid);
-          writeFileSync(path, JSON.stringify(value));
-          await tryModel(folder);
-        }),
-        { numRuns: runs, seed },
-      );
+      await tryChanges(folder, valid, (value) => {
+        writeFileSync(path, JSON.stringify(value));
+      });
     },
     limit,
   );
@@ -163,17 +158,12 @@ describe('damaged models', () => {
       const valid = readFileSync(path);
       const length = Number(valid.readBigUInt64LE(0));
       const header = JSON.parse(valid.subarray(8, 8 + length).toString('utf8')) as Json;
-      await fc.assert(
-        fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 3 }), async (changes) => {
-          const value = changes.reduce((before, { steps, replacement }) => changed(before, steps, replacement), header);
-          const text = Buffer.from(JSON.stringify(value));
-          const size = Buffer.alloc(8);
-          size.writeBigUInt64LE(BigInt(text.length));
-          writeFileSync(path, Buffer.concat([size, text, valid.subarray(8 + length)]));
-          await tryModel(folder);
-        }),
-        { numRuns: runs, seed },
-      );
+      await tryChanges(folder, header, (value) => {
+        const text = Buffer.from(JSON.stringify(value));
+        const size = Buffer.alloc(8);
+        size.writeBigUInt64LE(BigInt(text.length));
+        writeFileSync(path, Buffer.concat([size, text, valid.subarray(8 + length)]));
+      });
     },
     limit,
   );
