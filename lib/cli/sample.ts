@@ -88,7 +88,10 @@ export const sampleCommand: Command = {
     out: { value: 'FILE', help: 'grid.png, samples.safetensors or a folder' },
     class: { value: 'LABEL', help: 'class of all samples, for a class-conditional network' },
     guidance: { value: 'W', help: 'weight of classifier-free guidance; default 1, the conditional prediction alone' },
-    'unconditional-label': { value: 'LABEL', help: 'class that stands for no class, or none; default the last one' },
+    'unconditional-label': {
+      value: 'LABEL',
+      help: 'class that stands for no class, or none; default the last one (EDM: none)',
+    },
     init: { value: 'FILE', help: 'safetensors with the initial states x [N,C,H,W]' },
     noise: { value: 'FILE', help: 'safetensors with the noise of each noisy record, noise [R,N,C,H,W]' },
     batch: { value: 'N', help: 'most samples evaluated at once; default 16' },
