@@ -1,19 +1,5 @@
 import { elementCount } from './arrays.js';
-
-/** The values of black and white in images as a network sees them. */
-export type PixelRange = readonly [black: number, white: number];
-
-/** Of all networks but those that centre their input themselves, which see [0, 1]. */
-export const centredRange: PixelRange = [-1, 1];
-
-function levelsPerUnit([black, white]: PixelRange): number {
-  return 255 / (white - black);
-}
-
-/** The value of a grey level 0..255. */
-export function valueOfLevel(level: number, range: PixelRange): number {
-  return level / levelsPerUnit(range) + range[0];
-}
+import { centredRange, levelsPerUnit, valueOfLevel, type PixelRange } from './pixel-range.js';
 
 /** A batch of images in model space. */
 export class ImageBatch {

@@ -1,7 +1,8 @@
 export { DpmError, dpmErrorCodes, type DpmErrorCode } from './errors.js';
 export { Device, devices, type ComputeType, type DeviceInfo, type DeviceOptions, type MemoryUse } from './device.js';
 export { DeviceTensor } from './tensor.js';
-export { ImageBatch, type PixelRange } from './images.js';
+export { ImageBatch } from './images.js';
+export type { PixelRange } from './pixel-range.js';
 export { DiffusionModel, type LoadOptions, type RunOptions, type RunResult, type SampleOptions } from './model.js';
 export { UNet, type ForwardOptions, type ForwardResult, type NetworkInfo, type TensorLike } from './unet.js';
 export { runProgram, type RunProgramOptions } from './run-program.js';

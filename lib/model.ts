@@ -6,10 +6,11 @@ import { loadableNetwork, readModelFolder, type ModelFolder } from './checkpoint
 import { Device, type DeviceOptions, type MemoryUse } from './device.js';
 import { DpmError, nativeWork } from './errors.js';
 import { checkedGuidance, type Guidance, type GuidanceOptions } from './guidance.js';
-import { centredRange, ImageBatch, type PixelRange } from './images.js';
+import { ImageBatch } from './images.js';
 import { native } from './native.js';
 import { flattenNoise, NoiseSource, type NoiseOption } from './noise-source.js';
 import { overallProgress } from './overall-progress.js';
+import { isCentred, type PixelRange } from './pixel-range.js';
 import { nativeRequest } from './run-request.js';
 import { runHostProgram } from './run-program.js';
 import { samplerByName, type SamplerName } from './samplers/index.js';
@@ -129,19 +130,16 @@ export class DiffusionModel {
   readonly device: Device;
   /** [C, H, W] of one sample. */
   readonly sampleShape: readonly [channels: number, height: number, width: number];
-  /** The values of black and white in samples: -1 and 1, or 0 and 1 of networks that centre their input themselves. */
-  readonly range: PixelRange;
   readonly #folder: ModelFolder;
   readonly #head: HeadName | null;
   readonly #networks = new Map<HeadName | null, Promise<UNet>>();
 
-  private constructor(device: Device, folder: ModelFolder, unet: UNet, head: HeadName | null, range: PixelRange) {
+  private constructor(device: Device, folder: ModelFolder, unet: UNet, head: HeadName | null) {
     this.device = device;
     this.unet = unet;
     this.schedule = folder.schedule;
     this.gamma = folder.gamma;
     this.sampleShape = [unet.info.inChannels, unet.info.height, unet.info.width];
-    this.range = range;
     this.#folder = folder;
     this.#head = head;
     this.#networks.set(head, Promise.resolve(unet));
@@ -164,8 +162,7 @@ export class DiffusionModel {
     const device = Device.open(options);
     try {
       const network = await nativeWork(() => device.engine.loadNetwork(loadable.unet, loadable.weights));
-      const range = loadable.unet.centerInput ? ([0, 1] as const) : centredRange;
-      return new DiffusionModel(device, read, new UNet(device, network, loadable.unet), head, range);
+      return new DiffusionModel(device, read, new UNet(device, network, loadable.unet), head);
     } catch (error) {
       await device.close();
       throw error;
@@ -206,6 +203,11 @@ export class DiffusionModel {
       throw new DpmError('ERR_DPM_ARGUMENT', 'a host program cannot share a run with other programs; run it alone');
     }
     return this.#runSteps(programs, run);
+  }
+
+  /** The values of black and white in samples: -1 and 1, or 0 and 1 of networks that centre their input themselves. */
+  get range(): PixelRange {
+    return this.schedule.defaults.dataRange;
   }
 
   memory(): MemoryUse {
@@ -301,7 +303,7 @@ export class DiffusionModel {
         ...run,
         init: run.options.init ?? null,
         snapshotEvery: run.options.snapshotEvery,
-        levels: levels && this.range === centredRange,
+        levels: levels && isCentred(this.range),
         onProgress: run.options.onProgress,
       },
       elementCount(this.sampleShape),

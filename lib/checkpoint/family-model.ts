@@ -4,7 +4,7 @@ import { renameTensors } from './checkpoint.js';
 import { canonicalDiffusersName } from './diffusers.js';
 import { families, familyByName } from './families/index.js';
 import { bindTensors, headKeys, knownTensors, unwrapNames } from './family.js';
-import { familySchedule } from './family-schedule.js';
+import { familySchedule, ofNetwork } from './family-schedule.js';
 import type { ModelFolder } from './model-folder.js';
 import { openWeights } from './open-weights.js';
 
@@ -52,7 +52,7 @@ export async function readFamily(
     family: name,
     evidence: evidenceOf(source, weights, mark, opened.place) + (name === 'diffusers' ? assumption : ''),
     config,
-    schedule: familySchedule(name, config, source, options),
+    schedule: familySchedule(name, config, source, ofNetwork(network.unet, options)),
     heads: network.heads,
     gamma: null,
     weights: knownTensors(network, checkpoint),

@@ -1,9 +1,21 @@
+import type { NativeUNet } from '../native.js';
+import { centredRange, unitRange } from '../pixel-range.js';
 import type { Clip } from '../samplers/program.js';
 import type { NetworkTime } from '../schedule/network-time.js';
 import { NoiseSchedule, type ScheduleOptions } from '../schedule/noise-schedule.js';
 import { ConfigReader, isJsonObject } from './config-reader.js';
 
-const unitClip: Clip = { kind: 'static', low: -1, high: 1 };
+/** Options of a network's schedule: networks that centre their input themselves are of data in [0, 1]. */
+export function ofNetwork(unet: NativeUNet, options: ScheduleOptions): ScheduleOptions {
+  const dataRange = unet.centerInput ? unitRange : centredRange;
+  return { ...options, defaults: { dataRange, ...options.defaults } };
+}
+
+/** Clipping to the interval of the data, the default of the variance-preserving families. */
+function staticClip({ defaults }: ScheduleOptions): Clip {
+  const [low, high] = defaults?.dataRange ?? centredRange;
+  return { kind: 'static', low, high };
+}
 
 const stepRange = { least: 2, most: 1_000_000 };
 
@@ -39,7 +51,7 @@ function scoreSdeSchedule(config: ConfigReader, options: ScheduleOptions): Noise
     end: model.number('beta_max', 20),
     steps: model.integer('num_scales', 1000, stepRange),
     ...options,
-    defaults: { clip: unitClip, ...options.defaults },
+    defaults: { clip: staticClip(options), ...options.defaults },
   });
 }
 
@@ -56,7 +68,7 @@ function openAiSchedule(config: ConfigReader, options: ScheduleOptions): NoiseSc
     networkTime: first === 1 ? 'index1' : rescales ? 'rescaled' : 'index',
     ...options,
     defaults: {
-      clip: unitClip,
+      clip: staticClip(options),
       variance: isLearned ? 'learned' : config.boolean('sigma_small', false) ? 'beta-tilde' : 'beta',
       ...options.defaults,
     },
@@ -68,7 +80,7 @@ function openAiSchedule(config: ConfigReader, options: ScheduleOptions): NoiseSc
 
 /** Ho's, which a diffusers network without its folder is taken to have too. */
 function linearSchedule(options: ScheduleOptions): NoiseSchedule {
-  return NoiseSchedule.linear({ ...options, defaults: { clip: unitClip, ...options.defaults } });
+  return NoiseSchedule.linear({ ...options, defaults: { clip: staticClip(options), ...options.defaults } });
 }
 
 /**

@@ -14,6 +14,7 @@ import { readNamedConfig } from './config-source.js';
 import { families } from './families/index.js';
 import { unwrapNames } from './family.js';
 import { readFamily } from './family-model.js';
+import { ofNetwork } from './family-schedule.js';
 import { addHead, readHeadsConfig, type HeadName, type HeadsConfig } from './heads.js';
 import { openWeights } from './open-weights.js';
 import { presetNames } from './presets.js';
@@ -109,7 +110,7 @@ async function readDiffusers(path: string, folder: string, options: ScheduleOpti
     family: 'diffusers',
     evidence: `${configPath} describes a UNet2DModel`,
     config,
-    schedule: await readSchedule(path, options),
+    schedule: await readSchedule(path, ofNetwork(unet, options)),
     heads: [...(heads?.files.keys() ?? [])],
     gamma: await readGamma(path),
     weights: checkpoint,

@@ -7,7 +7,8 @@ import { readSafetensorsHeader } from '../checkpoint/safetensors.js';
 import { readFloats, writeSafetensors } from '../checkpoint/tensor-data.js';
 import { DpmError } from '../errors.js';
 import { writeAtomically } from '../files.js';
-import { valueOfLevel, type ImageBatch, type PixelRange } from '../images.js';
+import type { ImageBatch } from '../images.js';
+import { valueOfLevel, type PixelRange } from '../pixel-range.js';
 import type { DiffusionModel } from '../model.js';
 
 const GAP = 2;

@@ -26,7 +26,7 @@ async function errorsOf(
   const { schedule, sampleShape } = model;
   const [alpha, sigma] = [Math.sqrt(schedule.alphaBar(time)), Math.sqrt(schedule.betaBar(time))];
   const { data, inputScale } = parametrisationOf(schedule, {}, alpha, sigma);
-  const decoder = discretisedDecoder(decoderVariance(schedule, time), 'exact');
+  const decoder = discretisedDecoder(decoderVariance(schedule, time), 'exact', schedule.defaults.dataRange);
   const images = await batch.images.read();
   const { states, out } = await batch.predict(time, inputScale);
   const elements = elementCount(sampleShape);
@@ -57,7 +57,7 @@ export async function estimateErrors(
   const { schedule } = model;
   const clip = clipOf(schedule, options.clip);
   checkedImageCount(model, images, options.samples, options.batch ?? 1);
-  checkGrid(images, elementCount(model.sampleShape));
+  checkGrid(images, elementCount(model.sampleShape), schedule.defaults.dataRange);
   const tables = await estimateTables(model, images, options, 2, (batch, time) => errorsOf(model, batch, time, clip));
   return {
     schedule: schedule.name,

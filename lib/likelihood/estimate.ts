@@ -2,7 +2,6 @@ import { throwIfAborted } from '../abort.js';
 import { at, elementCount } from '../arrays.js';
 import { unknownName } from '../checks.js';
 import { DpmError } from '../errors.js';
-import { centredRange } from '../images.js';
 import type { DiffusionModel } from '../model.js';
 import { drawWithoutReplacement } from '../random.js';
 import { samplerNames, samplers } from '../samplers/index.js';
@@ -117,7 +116,7 @@ async function termsOfImages(work: Work): Promise<Float64Array[]> {
  * every sampler V_{1|2} of the full chain (B_t where the trajectory ends at t > 1). One fresh draw of noise per image and term;
  * the data prediction is clipped as in sampling, the noise of the last jump is not limited (Bao et al. 2022, Analytic-DPM).
  *
- * @param images - Images in model space, [count, C, H, W], on the grid 2 u / 255 - 1, u = 0..255.
+ * @param images - Images in model space, [count, C, H, W], on the grid of 8 bits: 2 u / 255 - 1 in [-1, 1], u = 0..255.
  * @returns Means over the images with their standard errors. A term is infinite where a reverse variance is 0.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option or image that is wrong and for samplers without a finite bound
  * (DDIM), `ERR_DPM_TENSOR_SHAPE` when the images do not fit the model, `ERR_DPM_ABORTED` when aborted.
@@ -131,23 +130,17 @@ export async function estimateLikelihood(
   const { signal, onProgress: _, ...given } = rest;
   const sampler = likelihoodSampler(name);
   checkOptionNames(sampler, given, [...commonOptions, ...ownOptions[sampler]]);
-  if (model.range !== centredRange) {
-    throw new DpmError(
-      'ERR_DPM_UNSUPPORTED',
-      `the model's images are from ${model.range.join(' to ')}: likelihoods are of images from -1 to 1`,
-    );
-  }
   const { schedule } = model;
   const count = checkedImageCount(model, images, samples, batch, classLabels);
   const samplerOptions = withTables(sampler, given, schedule, model.gamma);
   const family = samplers[sampler].family(schedule, samplerOptions);
   const terms = boundTerms(schedule, family, samplerOptions, (t) =>
-    discretisedDecoder(decoderVariance(schedule, t), decoder),
+    discretisedDecoder(decoderVariance(schedule, t), decoder, model.range),
   );
   throwIfAborted(signal);
   const chosen = drawWithoutReplacement(count, samples ?? count, seed);
   const elements = elementCount(model.sampleShape);
-  checkGrid(images, elements, chosen);
+  checkGrid(images, elements, model.range, chosen);
   const unet = await model.network(family.head);
   const nats = await termsOfImages({ model, images, terms, unet, head: family.head !== null, chosen, options });
   return summarise(sampler, terms, nats, elements);

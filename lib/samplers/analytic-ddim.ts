@@ -15,7 +15,10 @@ export const analyticDdim = reverseSampler('analytic-ddim', ['eta', 'gamma'], (s
   return {
     mean: 'direction',
     eta: etaOf(options.eta),
-    variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(analyticVariance(step, m(step.t))) }),
+    variance: (step) => ({
+      kind: 'scalar',
+      deviation: Math.sqrt(analyticVariance(step, m(step.t), schedule.dataWidth)),
+    }),
     lastNoiseClip: 1,
     head: null,
   };

@@ -13,7 +13,10 @@ export const analyticDdpm = reverseSampler('analytic-ddpm', ['gamma'], (schedule
   return {
     mean: 'markov',
     eta: 1,
-    variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(analyticVariance(step, m(step.t))) }),
+    variance: (step) => ({
+      kind: 'scalar',
+      deviation: Math.sqrt(analyticVariance(step, m(step.t), schedule.dataWidth)),
+    }),
     lastNoiseClip: 2,
     head: null,
   };

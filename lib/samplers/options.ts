@@ -1,4 +1,5 @@
 import { DpmError } from '../errors.js';
+import { isCentred } from '../pixel-range.js';
 import type { NoiseSchedule, Prediction } from '../schedule/noise-schedule.js';
 import type { Trajectory, TrajectoryOptions } from '../schedule/trajectory.js';
 import type { GammaTable } from '../variance/gamma.js';
@@ -121,11 +122,18 @@ export function clipOf(schedule: NoiseSchedule, option: ClipOption | undefined):
   if (option === undefined) return schedule.defaults.clip;
   if (option === 'none') return { kind: 'none' };
   if (option === 'static') {
-    const { clip } = schedule.defaults;
-    return clip.kind === 'static' ? clip : { kind: 'static', low: -1, high: 1 };
+    const { clip, dataRange } = schedule.defaults;
+    return clip.kind === 'static' ? clip : { kind: 'static', low: dataRange[0], high: dataRange[1] };
   }
   if (!isDynamic(option) || !(option.dynamic > 0 && option.dynamic <= 1)) {
     throw new DpmError('ERR_DPM_ARGUMENT', "clip has to be 'none', 'static' or { dynamic: quantile in (0, 1], floor }");
+  }
+  if (!isCentred(schedule.defaults.dataRange)) {
+    const [low, high] = schedule.defaults.dataRange;
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `clip: dynamic thresholding is of data from -1 to 1, here it is from ${low} to ${high}`,
+    );
   }
   const { dynamic: quantile, floor = 1 } = option;
   if (!(floor > 0 && Number.isFinite(floor))) {

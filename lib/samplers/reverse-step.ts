@@ -76,7 +76,9 @@ function reverseRecords(schedule: NoiseSchedule, options: SamplerOptions, family
   });
   const levels = options.lastNoiseClip === undefined ? family.lastNoiseClip : options.lastNoiseClip;
   const last = records.findLast((record) => record.variance.kind !== 'none');
-  if (levels !== null && last !== undefined) last.variance = limited(last.variance, lastNoiseDeviation(levels));
+  if (levels !== null && last !== undefined) {
+    last.variance = limited(last.variance, lastNoiseDeviation(levels, schedule.dataWidth));
+  }
   return records;
 }
 

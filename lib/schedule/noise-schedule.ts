@@ -1,5 +1,6 @@
 import { at } from '../arrays.js';
 import { DpmError } from '../errors.js';
+import { centredRange, type PixelRange } from '../pixel-range.js';
 import type { Clip } from '../samplers/program.js';
 import { cosineBetas, linearBetas, logAlphaBarOfBetas, scaledLinearBetas } from './betas.js';
 import { explodingCurve, interpolatedCurve, linearRateCurve, type SignalCurve } from './curve.js';
@@ -17,6 +18,8 @@ export interface ScheduleDefaults {
   variance: 'beta' | 'beta-tilde' | 'learned';
   /** Standard deviation of the data that the preconditioning of `prediction: 'edm'` was made for. */
   sigmaData: number;
+  /** The interval of the data: limits of clipping and of variances, and what a grey level is. [-1, 1] by default. */
+  dataRange: PixelRange;
 }
 
 export interface ScheduleOptions {
@@ -43,7 +46,14 @@ const plainDefaults: ScheduleDefaults = {
   prediction: 'epsilon',
   variance: 'beta-tilde',
   sigmaData: 0.5,
+  dataRange: centredRange,
 };
+
+function checkDataRange([low, high]: PixelRange): void {
+  if (!(low < high && Number.isFinite(high - low))) {
+    throw new DpmError('ERR_DPM_CONFIG', `dataRange is from ${low} to ${high}, it has to be an interval`);
+  }
+}
 
 /**
  * How signal and noise mix over time: x_t = sqrt(A_t) x_0 + sqrt(B_t) eps. B = 1 - A (variance preserving), but for the
@@ -81,6 +91,7 @@ export class NoiseSchedule {
     this.#axis = parts.axis;
     this.#sde = parts.sde;
     this.defaults = { ...plainDefaults, ...parts.defaults };
+    checkDataRange(this.defaults.dataRange);
     this.#table = parts.table;
     this.#curve = parts.curve;
     this.#networkTimeRule = parts.networkTime ?? 'index';
@@ -264,6 +275,12 @@ export class NoiseSchedule {
       networkTime: this.#networkTimeRule,
       defaults: this.defaults,
     };
+  }
+
+  /** Width of the interval of the data, 2 for [-1, 1]. */
+  get dataWidth(): number {
+    const [low, high] = this.defaults.dataRange;
+    return high - low;
   }
 
   /** The same schedule with another network time, or other defaults. */

@@ -11,7 +11,7 @@ export interface BetaScheduler {
   betas: ArrayLike<number>;
   /** Number, first and last of evenly spaced betas, else null. */
   even: { steps: number; start: number; end: number } | null;
-  defaults: Omit<ScheduleDefaults, 'sigmaData'>;
+  defaults: Omit<ScheduleDefaults, 'sigmaData' | 'dataRange'>;
 }
 
 /** Noise of growing deviation on the data as it is: the VE-SDE (Song et al. 2021) or EDM (Karras et al. 2022). */

@@ -1,18 +1,17 @@
 import { DpmError } from '../errors.js';
 import type { Jump } from '../samplers/jump.js';
 
-/** Grey level of 8-bit images in model space [-1, 1]. */
-const greyLevel = 2 / 255;
-
 /**
  * Standard deviation whose noise changes a pixel by `levels` grey levels on average, E|sigma z| = levels
  * (Bao et al. 2022, appendix on the noise of the last step).
+ *
+ * @param dataRange - Width of the data's interval, 255 grey levels: 2 for [-1, 1].
  */
-export function lastNoiseDeviation(levels: number): number {
+export function lastNoiseDeviation(levels: number, dataRange = 2): number {
   if (!(levels >= 0 && Number.isFinite(levels))) {
     throw new DpmError('ERR_DPM_ARGUMENT', `lastNoiseClip is ${levels}, it has to be a number of grey levels or null`);
   }
-  return levels * greyLevel * Math.sqrt(Math.PI / 2);
+  return levels * (dataRange / 255) * Math.sqrt(Math.PI / 2);
 }
 
 /** Mean posterior variance E tr Cov(x_0 | x_t) / d = (B_t / A_t)(1 - m), before any limit. */

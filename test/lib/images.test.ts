@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import { ImageBatch, valueOfLevel } from '../../lib/images.js';
+import { ImageBatch } from '../../lib/images.js';
+import { valueOfLevel } from '../../lib/pixel-range.js';
 
 const shape = [1, 1, 1, 4] as const;
 

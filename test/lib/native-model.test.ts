@@ -83,6 +83,7 @@ describe('the bundled model on the cpu', () => {
       [0, 1],
       [-1, 1],
     ]);
+    expect(own.schedule.defaults.clip).toEqual({ kind: 'static', low: 0, high: 1 });
     const options = { sampler: 'ddim', steps: 2, seed: 3, snapshotEvery: 1 } as const;
     const [floats, levels] = [await own.sample(options), await own.sample({ ...options, format: 'uint8' })];
     const expected = Uint8Array.from(floats.images.data, (x) => Math.min(Math.max(255 * x, 0), 255) + 0.5);

@@ -131,7 +131,13 @@ describe('a network with a learned range', () => {
       const likelihood = await estimateLikelihood(model, data, options);
       expect(likelihood.total.bits).toBeCloseTo(sumOfTerms(likelihood), 8);
       expect(await estimateLikelihood(model, data, { ...options, batch: 1 })).toEqual(likelihood);
-      await expect(estimateLikelihood(uncentred, data, options)).rejects.toThrow(/from 0 to 1/);
+      await expect(estimateLikelihood(uncentred, data, options)).rejects.toThrow(/no 8-bit value from 0 to 1/);
+      const unit = await estimateLikelihood(
+        uncentred,
+        data.map((value) => (value + 1) / 2),
+        options,
+      );
+      expect(unit.total.bits).toBeCloseTo(sumOfTerms(unit), 8);
     } finally {
       await model.close();
       await uncentred.close();

@@ -173,6 +173,7 @@ describe('scheduler configurations', () => {
       prediction: 'epsilon',
       variance: 'beta-tilde',
       sigmaData: 0.5,
+      dataRange: [-1, 1],
     });
   });
 

@@ -1,0 +1,22 @@
+/** The values of black and white in images as a network sees them. */
+export type PixelRange = readonly [black: number, white: number];
+
+/** Of all networks but those that centre their input themselves. */
+export const centredRange: PixelRange = [-1, 1];
+
+/** Of networks that centre their input themselves. */
+export const unitRange: PixelRange = [0, 1];
+
+export function isCentred([black, white]: PixelRange): boolean {
+  return black === centredRange[0] && white === centredRange[1];
+}
+
+/** Grey levels that a difference of 1 is. */
+export function levelsPerUnit([black, white]: PixelRange): number {
+  return 255 / (white - black);
+}
+
+/** The value of a grey level 0..255. */
+export function valueOfLevel(level: number, range: PixelRange): number {
+  return level / levelsPerUnit(range) + range[0];
+}
