@@ -116,8 +116,14 @@ describe('grey levels in [0, 1]', () => {
 
   it('are what images have to consist of', () => {
     const levels = Float32Array.from({ length: 256 }, (_, level) => valueOfLevel(level, unitRange));
-    expect(() => { checkGrid(levels, 256, unitRange); }).not.toThrow();
-    expect(() => { checkGrid(levels, 256, centredRange); }).toThrow(/no 8-bit value from -1 to 1/);
-    expect(() => { checkGrid(Float32Array.of(-1), 1, unitRange); }).toThrow(/no 8-bit value from 0 to 1/);
+    expect(() => {
+      checkGrid(levels, 256, unitRange);
+    }).not.toThrow();
+    expect(() => {
+      checkGrid(levels, 256, centredRange);
+    }).toThrow(/no 8-bit value from -1 to 1/);
+    expect(() => {
+      checkGrid(Float32Array.of(-1), 1, unitRange);
+    }).toThrow(/no 8-bit value from 0 to 1/);
   });
 });
