@@ -135,10 +135,10 @@ export interface NativeUNet {
   classes: number;
   /**
    * What is added for a class: a row of `class_embedding.weight` behind the MLP of the time (the default); the row, times
-   * sqrt(classes) and with `class_embedding.bias`, before it; or the label's own sinusoids and MLP
+   * sqrt(classes) and with `class_embedding.bias`, before it; or the label, embedded like a time with an MLP of its own
    * (`class_embedding.linear_1`, `class_embedding.linear_2`) behind it.
    */
-  classEmbedding?: 'row' | 'scaled-row' | 'sinusoid' | undefined;
+  classEmbedding?: 'row' | 'scaled-row' | 'time' | undefined;
   blocks: NativeBlock[];
   /** Output norm and convolution `conv_norm_out`, `conv_out`, to which the result is added; null: the result alone. */
   output: { groups: number; epsilon: number } | null;

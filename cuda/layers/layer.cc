@@ -76,9 +76,8 @@ bool supports(const dpm_device& device, const dpm_graph& graph, const dpm_node& 
   const bool reads_times = has_role(node.inputs[0], DPM_ROLE_TIME) || has_role(node.inputs[0], DPM_ROLE_LABEL);
   switch (node.op) {
     case DPM_OP_TIME_EMBEDDING:
-      return has_role(node.inputs[0], DPM_ROLE_TIME) && !is_external(graph.values[node.output]);
     case DPM_OP_EMBEDDING:
-      return has_role(node.inputs[0], DPM_ROLE_LABEL) && !is_external(graph.values[node.output]);
+      return reads_times && !is_external(graph.values[node.output]);
     case DPM_OP_CONVOLUTION:
       // cuDNN reads maps as they are.
       return !reads_times && (node.upsample == 0 || device.products == nullptr);

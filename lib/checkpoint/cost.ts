@@ -72,7 +72,7 @@ export function multiplyAdds(unet: NativeUNet): number {
   const embeddingCost = time.channels * time.embedding + time.embedding ** 2;
   total += embeddingCost;
   if (unet.classEmbedding === 'scaled-row') total += unet.classes * time.channels;
-  if (unet.classEmbedding === 'sinusoid') total += embeddingCost;
+  if (unet.classEmbedding === 'time') total += embeddingCost;
   let position = full;
   for (const block of unet.blocks) {
     const { cost, after } = blockCost(block, position, time.embedding);

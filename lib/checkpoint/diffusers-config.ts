@@ -48,8 +48,8 @@ export interface DiffusersConfig {
   scaleShift: boolean;
   addAttention: boolean;
   classes: number;
-  /** The label is embedded like a time. */
-  labelsAsTimes: boolean;
+  /** A label is a row of the network's table, is embedded like a time, or stands for a vector the network does not hold. */
+  classEmbedding: 'row' | 'time' | 'given';
 }
 
 const timeFeatures = ['positional', 'fourier', 'learned'] as const;
@@ -118,16 +118,18 @@ function checkFields(config: ConfigReader): void {
   config.choice('act_fn', 'silu', ['silu', 'swish']);
 }
 
-/** Labels that are embedded like times may be any; the limit is what float32 holds exactly. */
-function readClasses(config: ConfigReader): { classes: number; labelsAsTimes: boolean } {
+/** Labels that are embedded like times may be any that a time may be; the limit is what float32 holds exactly. */
+function readClasses(
+  config: ConfigReader,
+  { timeRows }: Pick<DiffusersConfig, 'timeRows'>,
+): Pick<DiffusersConfig, 'classes' | 'classEmbedding'> {
   const type = config.raw('class_embed_type') ?? null;
-  if (type !== null && type !== 'timestep') throw config.unsupported('class_embed_type', 'null and timestep');
+  if (type === 'identity') return { classes: 0, classEmbedding: 'given' };
+  if (type !== null && type !== 'timestep') throw config.unsupported('class_embed_type', 'null, timestep and identity');
   const classes = config.integerOrNull('num_class_embeds', null, { least: 1, most: 2 ** 24 });
-  if (type === null) return { classes: classes ?? 0, labelsAsTimes: false };
-  if (config.raw('time_embedding_type') === 'fourier' || config.raw('time_embedding_type') === 'learned') {
-    throw config.unsupported('time_embedding_type', 'positional with class_embed_type timestep');
-  }
-  return { classes: classes ?? 2 ** 24, labelsAsTimes: true };
+  if (type === null) return { classes: classes ?? 0, classEmbedding: 'row' };
+  const known = timeRows ?? 2 ** 24;
+  return { classes: Math.min(classes ?? known, known), classEmbedding: 'time' };
 }
 
 function readTimeFeatures(config: ConfigReader): Pick<DiffusersConfig, 'timeFeatures' | 'timeRows'> {
@@ -218,12 +220,13 @@ export function parseDiffusersConfig(raw: Readonly<Record<string, unknown>>, sou
   const channels = config.integers('block_out_channels', [224, 448, 672, 896], widthRange);
   const midScale = config.number('mid_block_scale_factor', 1);
   if (midScale === 0) throw config.error('mid_block_scale_factor', 'not 0');
+  const time = readTimeFeatures(config);
   const parsed: DiffusersConfig = {
     ...readSize(config),
     inChannels: config.integer('in_channels', 3, widthRange),
     outChannels: config.integer('out_channels', 3, widthRange),
     centerInput: config.boolean('center_input_sample', false),
-    ...readTimeFeatures(config),
+    ...time,
     freqShift: config.number('freq_shift', 0),
     flipSinToCos: config.boolean('flip_sin_to_cos', true),
     timeEmbedding: config.integerOrNull('time_embedding_dim', null, widthRange) ?? 4 * (channels[0] ?? 0),
@@ -252,7 +255,7 @@ export function parseDiffusersConfig(raw: Readonly<Record<string, unknown>>, sou
     epsilon: readEpsilon(config),
     scaleShift: config.choice('resnet_time_scale_shift', 'default', ['default', 'scale_shift']) === 'scale_shift',
     addAttention: config.boolean('add_attention', true),
-    ...readClasses(config),
+    ...readClasses(config, time),
   };
   checkConsistency(config, parsed);
   return parsed;

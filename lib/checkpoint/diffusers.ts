@@ -214,9 +214,16 @@ class BlockBuilder {
  * The canonical network of a diffusers `UNet2DModel`.
  *
  * @param source - Named in errors, e.g. the configuration's path.
- * @throws {@link DpmError} `ERR_DPM_CONFIG` when widths do not divide into groups or heads.
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` when widths do not divide into groups or heads, `ERR_DPM_UNSUPPORTED` when nothing says the
+ * vectors of its labels.
  */
 export function diffusersNetwork(config: DiffusersConfig, source: string): NativeUNet {
+  if (config.classEmbedding === 'given') {
+    throw new DpmError(
+      'ERR_DPM_UNSUPPORTED',
+      `${source}: class_embed_type identity needs the model's folder, with the vectors of the labels in it`,
+    );
+  }
   const builder = new BlockBuilder(config, source);
   const levels = config.channels.length;
   const base = at(config.channels, 0);
@@ -245,7 +252,7 @@ export function diffusersNetwork(config: DiffusersConfig, source: string): Nativ
       rows: config.timeRows,
     },
     classes: config.classes,
-    classEmbedding: config.labelsAsTimes ? 'sinusoid' : 'row',
+    classEmbedding: config.classEmbedding,
     blocks: builder.blocks,
     output: { groups: builder.groupsFor(base, 'conv_norm_out'), epsilon: config.epsilon },
     divisor: isFourier ? 'time' : null,

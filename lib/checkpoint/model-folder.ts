@@ -1,11 +1,12 @@
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 
 import { DpmError } from '../errors.js';
 import { isThere, readJson } from '../files.js';
 import type { NativeUNet, NativeWeights } from '../native.js';
 import { NoiseSchedule, type ScheduleOptions } from '../schedule/noise-schedule.js';
 import { readGammaTable, type GammaTable } from '../variance/gamma.js';
+import { addClassVectors } from './class-vectors.js';
 import { findWeights, nativeWeights, renameTensors, type Checkpoint } from './checkpoint.js';
 import { isJsonObject } from './config-reader.js';
 import { parseDiffusersConfig } from './diffusers-config.js';
@@ -100,9 +101,10 @@ async function readGamma(folder: string): Promise<GammaTable | null> {
 async function readDiffusers(path: string, folder: string, options: ScheduleOptions): Promise<ModelFolder> {
   const configPath = join(folder, 'config.json');
   const config = await readObject(configPath);
-  const unet = diffusersNetwork(parseDiffusersConfig(config, configPath), configPath);
-  const weights = await openWeights(await findWeights(folder, 'diffusion_pytorch_model'));
-  const checkpoint = renameTensors(weights.checkpoint, canonicalDiffusersName);
+  const opened = await openWeights(await findWeights(folder, 'diffusion_pytorch_model'));
+  const weights = renameTensors(opened.checkpoint, canonicalDiffusersName);
+  const whole = await addClassVectors(parseDiffusersConfig(config, configPath), weights, folder);
+  const unet = diffusersNetwork(whole.config, configPath);
   const headsFolder = join(path, 'heads');
   const heads = (await isThere(join(headsFolder, 'config.json'))) ? await readHeadsConfig(headsFolder) : null;
   return {
@@ -113,9 +115,10 @@ async function readDiffusers(path: string, folder: string, options: ScheduleOpti
     schedule: await readSchedule(path, ofNetwork(unet, options)),
     heads: [...(heads?.files.keys() ?? [])],
     gamma: await readGamma(path),
-    weights: checkpoint,
-    companions: await companionsOf(path, heads),
+    weights,
+    companions: await companionsOf(path, heads, whole.file),
     async select(head) {
+      const { checkpoint } = whole;
       const selected =
         head === null ? { unet, checkpoint } : await addHead(unet, checkpoint, requireHeads(heads, path, head), head);
       return { ...selected, report: compareWeights(requiredTensors(selected.unet), selected.checkpoint) };
@@ -123,9 +126,14 @@ async function readDiffusers(path: string, folder: string, options: ScheduleOpti
   };
 }
 
-async function companionsOf(path: string, heads: HeadsConfig | null): Promise<Map<string, string>> {
+async function companionsOf(
+  path: string,
+  heads: HeadsConfig | null,
+  classVectors: string | null,
+): Promise<Map<string, string>> {
   const headFiles = heads === null ? [] : ['config.json', ...heads.files.values()].map((file) => join('heads', file));
   const companions = new Map(headFiles.map((file) => [file, join(path, file)]));
+  if (classVectors !== null) companions.set(join('unet', basename(classVectors)), classVectors);
   const scheduler = await schedulerFile(path);
   if (scheduler !== null) companions.set(join('scheduler', schedulerName), scheduler);
   if (await isThere(join(path, gammaFile))) companions.set(gammaFile, join(path, gammaFile));

@@ -102,7 +102,7 @@ function addHead(shapes: Shapes, unet: NativeUNet): void {
 }
 
 function addClasses(shapes: Shapes, { classes, classEmbedding = 'row', time }: NativeUNet): void {
-  if (classEmbedding === 'sinusoid') {
+  if (classEmbedding === 'time') {
     addLinear(shapes, 'class_embedding.linear_1', time.channels, time.embedding);
     addLinear(shapes, 'class_embedding.linear_2', time.embedding, time.embedding);
     return;

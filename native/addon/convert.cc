@@ -216,7 +216,7 @@ unet::Description to_description(const Napi::Object& object) {
   description.classes = to_int(object, "classes");
   if (has_value(object, "classEmbedding")) {
     description.class_embedding = static_cast<unet::Description::ClassEmbedding>(
-        to_choice(object, "classEmbedding", {"row", "scaled-row", "sinusoid"}));
+        to_choice(object, "classEmbedding", {"row", "scaled-row", "time"}));
   }
   const Napi::Array blocks = to_array(object, "blocks");
   for (std::uint32_t i = 0; i < blocks.Length(); ++i) {

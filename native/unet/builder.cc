@@ -98,7 +98,7 @@ class Builder {
 
   void embed_time() {
     const int time = graph_.add_input(DPM_ROLE_TIME, 1, 1, 1);
-    int embedding = description_.time_rows ? row("time_proj", time) : time_features(time);
+    int embedding = features("time_proj", time);
     const bool has_classes = description_.classes > 0;
     const bool first = description_.class_embedding == Description::ClassEmbedding::kScaledRow;
     if (has_classes && first) embedding = add("class_embedding.add", embedding, scaled_class_row());
@@ -111,38 +111,36 @@ class Builder {
     return product(name + ".linear_2", silu(name + ".act", product(name + ".linear_1", input)));
   }
 
-  int time_features(int time) {
-    Node features = sinusoids("time_proj", time);
-    features.logarithmic = description_.logarithmic;
-    if (description_.fourier) features.weights = {constant("time_proj.weight")};
-    return graph_.add(features);
+  /// Of the time, or of a label that is embedded like one.
+  int features(const std::string& name, int input) {
+    if (description_.time_rows) return row(name, input, "time_proj.weight");
+    Node sinusoids = node(DPM_OP_TIME_EMBEDDING, name, input);
+    sinusoids.groups = description_.time_channels;
+    sinusoids.frequency_shift = description_.frequency_shift;
+    sinusoids.cosine_first = description_.cosine_first;
+    sinusoids.logarithmic = description_.logarithmic;
+    if (description_.fourier) sinusoids.weights = {constant("time_proj.weight")};
+    return graph_.add(sinusoids);
   }
 
-  Node sinusoids(const std::string& name, int input) {
-    Node sinusoid = node(DPM_OP_TIME_EMBEDDING, name, input);
-    sinusoid.groups = description_.time_channels;
-    sinusoid.frequency_shift = description_.frequency_shift;
-    sinusoid.cosine_first = description_.cosine_first;
-    return sinusoid;
+  int row(const std::string& name, int input, const std::string& table) {
+    Node rows = node(DPM_OP_EMBEDDING, name, input);
+    rows.weights = {constant(table)};
+    return graph_.add(rows);
   }
 
-  /// Of the table `name`.weight.
-  int row(const std::string& name, int input) {
-    Node table = node(DPM_OP_EMBEDDING, name, input);
-    table.weights = {constant(name + ".weight")};
-    return graph_.add(table);
-  }
+  int class_row(int label) { return row("class_embedding", label, "class_embedding.weight"); }
 
   int embedded_class() {
     const int label = graph_.add_input(DPM_ROLE_LABEL, 1, 1, 1);
-    if (description_.class_embedding == Description::ClassEmbedding::kRow) return row("class_embedding", label);
-    return embedding_mlp("class_embedding", graph_.add(sinusoids("class_embedding.sinusoids", label)));
+    if (description_.class_embedding == Description::ClassEmbedding::kRow) return class_row(label);
+    return embedding_mlp("class_embedding", features("class_embedding.features", label));
   }
 
   /// EDM scales its one-hot labels so that their variance does not depend on the number of classes.
   int scaled_class_row() {
     const int label = graph_.add_input(DPM_ROLE_LABEL, 1, 1, 1);
-    Node scale = node(DPM_OP_AFFINE, "class_embedding.scale", row("class_embedding", label));
+    Node scale = node(DPM_OP_AFFINE, "class_embedding.scale", class_row(label));
     scale.scale = std::sqrt(static_cast<float>(description_.classes));
     Node bias = node(DPM_OP_BIAS, "class_embedding.bias", graph_.add(scale));
     bias.biases = {constant("class_embedding.bias")};

@@ -67,7 +67,8 @@ struct Description {
   enum class ClassEmbedding {
     kRow,        ///< a row of class_embedding.weight is added behind the MLP of the time
     kScaledRow,  ///< the row, times sqrt(classes) and with class_embedding.bias, is added before it
-    kSinusoid,   ///< the label's own sinusoids and MLP (class_embedding.linear_1, linear_2) are added behind it
+    kTime,  ///< the label is embedded like a time, with an MLP of its own (class_embedding.linear_1, linear_2), behind
+            ///< it
   };
   ClassEmbedding class_embedding = ClassEmbedding::kRow;
   std::vector<Block> blocks;

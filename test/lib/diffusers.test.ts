@@ -96,7 +96,8 @@ describe('networks of diffusers', () => {
 
   it.each([
     [{ time_embedding_type: 'learned' }, 'ERR_DPM_CONFIG', /num_train_timesteps is missing/],
-    [{ class_embed_type: 'identity' }, 'ERR_DPM_UNSUPPORTED', /class_embed_type/],
+    [{ class_embed_type: 'identity' }, 'ERR_DPM_UNSUPPORTED', /class_embed_type identity needs the model's folder/],
+    [{ class_embed_type: 'projection' }, 'ERR_DPM_UNSUPPORTED', /class_embed_type/],
     [{ act_fn: 'gelu' }, 'ERR_DPM_UNSUPPORTED', /act_fn/],
     [
       { down_block_types: ['CrossAttnDownBlock2D', 'DownBlock2D', 'DownBlock2D', 'DownBlock2D'] },

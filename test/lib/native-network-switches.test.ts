@@ -1,51 +1,20 @@
 // Every switch of every family's configuration: small networks, whose outputs the executable specification says
 // (test/fixtures/unet/make-switches.py).
-import { readFileSync } from 'node:fs';
-
 import { describe, expect, it } from 'vitest';
 
 import { elementCount } from '../../lib/arrays.js';
-import type { FamilyNetwork } from '../../lib/checkpoint/family.js';
 import { parameterCount } from '../../lib/checkpoint/network.js';
-import {
-  expectOutputs,
-  goldenOutputs,
-  networkOf,
-  storedTensors,
-  type GoldenNetwork,
-  type GoldenOutput,
-} from '../support/golden-network.js';
-
-interface Case extends GoldenNetwork {
-  id: string;
-  /** Parts of current names, and what stands in their place in the checkpoint. */
-  renamed?: [current: string, old: string][];
-  /** Projections of attention are 1x1 convolutions. */
-  squared?: boolean;
-  /** Parameters of outputs that are not computed beside a head. */
-  unused?: number;
-  expected: GoldenOutput & { params: number };
-}
-
-const cases = JSON.parse(
-  readFileSync(new URL('../fixtures/unet/switches.json', import.meta.url), 'utf8'),
-) as unknown as Case[];
-
-/** The network of a case, with the names of its checkpoint. */
-function caseNetwork({ config, renamed = [], squared = false }: Case): FamilyNetwork {
-  const network = networkOf(config);
-  return {
-    ...network,
-    source(name, shape) {
-      const source = network.source(name, shape);
-      const key = renamed.reduce((before, [current, old]) => before.replace(current, old), source.key);
-      const isProjection = /\.attentions\..*\.to_.*weight$/.test(name);
-      return squared && isProjection ? { ...source, key, shape: [...shape, 1, 1] } : { ...source, key };
-    },
-  };
-}
+import { expectOutputs, goldenOutputs, storedTensors } from '../support/golden-network.js';
+import { caseNetwork, switchCases as cases } from '../support/switch-cases.js';
 
 describe('networks that differ in a switch', () => {
+  it('on cpu: diffusers class_embed_type identity', async () => {
+    const rows = cases.find(({ id }) => id === 'diffusers num_class_embeds')!;
+    const { num_class_embeds: _, ...config } = rows.config;
+    const identity = { ...rows, config: { ...config, class_embed_type: 'identity' } };
+    expectOutputs(await goldenOutputs('cpu', identity, caseNetwork(rows)), rows.expected);
+  });
+
   it.each(cases)('on cpu: $id', async (each) => {
     expectOutputs(await goldenOutputs('cpu', each, caseNetwork(each)), each.expected);
   });

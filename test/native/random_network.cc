@@ -175,8 +175,10 @@ void RandomNetwork::describe_times() {
   d.logarithmic = one_in(4);
   d.time_rows = !d.fourier && one_in(4);
   d.classes = one_in(3) ? 3 : 0;
-  constexpr std::array kClasses = {Classes::kRow, Classes::kScaledRow, Classes::kSinusoid};
+  constexpr std::array kClasses = {Classes::kRow, Classes::kScaledRow, Classes::kTime};
   d.class_embedding = kClasses[static_cast<std::size_t>(choose_(kClasses.size()))];
+  // A label may be 0, which has no logarithm.
+  if (d.classes > 0 && d.class_embedding == Classes::kTime) d.logarithmic = false;
   d.divides_by_time = one_in(4);
   if (d.divides_by_time && one_in(2)) d.divisors.assign(512, 1.5F);
   embedding_ = 8 * (1 + choose_(4));
@@ -197,7 +199,7 @@ void RandomNetwork::describe_classes() {
       add_weight("class_embedding.weight", {d.classes, d.time_channels});
       add_weight("class_embedding.bias", {d.time_channels});
       return;
-    case Classes::kSinusoid:
+    case Classes::kTime:
       add_layer("class_embedding.linear_1", {embedding_, d.time_channels});
       add_layer("class_embedding.linear_2", {embedding_, embedding_});
   }

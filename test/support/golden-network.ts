@@ -43,8 +43,12 @@ export function storedTensors(network: FamilyNetwork): Map<string, number[]> {
   );
 }
 
-/** A model folder whose weights are those of their names. */
-async function writeModel(folder: string, config: Record<string, unknown>, network: FamilyNetwork): Promise<void> {
+/** A model folder whose weights are those of their names; vectors of labels lie apart where the configuration wants them so. */
+export async function writeModel(
+  folder: string,
+  config: Record<string, unknown>,
+  network = networkOf(config),
+): Promise<void> {
   const weights = new Map(
     [...storedTensors(network)].map(([key, shape]) => [key, { shape, data: namedWeight(key, shape) }] as const),
   );
@@ -55,6 +59,11 @@ async function writeModel(folder: string, config: Record<string, unknown>, netwo
   await writeFile(join(folder, 'scheduler', 'scheduler_config.json'), '{}');
   await writeFile(join(inner, 'config.json'), JSON.stringify(config));
   const file = isDiffusers ? 'diffusion_pytorch_model.safetensors' : 'model.safetensors';
+  const vectors = weights.get('class_embedding.weight');
+  if (config.class_embed_type === 'identity' && vectors !== undefined) {
+    weights.delete('class_embedding.weight');
+    await writeSafetensors(join(inner, 'class_embedding.safetensors'), { weight: vectors });
+  }
   await writeSafetensors(join(inner, file), weights);
 }
 

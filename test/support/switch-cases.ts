@@ -1,0 +1,34 @@
+// Small networks that differ in a switch of their configuration (test/fixtures/unet/make-switches.py).
+import { readFileSync } from 'node:fs';
+
+import type { FamilyNetwork } from '../../lib/checkpoint/family.js';
+import { networkOf, type GoldenNetwork, type GoldenOutput } from './golden-network.js';
+
+export interface SwitchCase extends GoldenNetwork {
+  id: string;
+  /** Parts of current names, and what stands in their place in the checkpoint. */
+  renamed?: [current: string, old: string][];
+  /** Projections of attention are 1x1 convolutions. */
+  squared?: boolean;
+  /** Parameters of outputs that are not computed beside a head. */
+  unused?: number;
+  expected: GoldenOutput & { params: number };
+}
+
+export const switchCases = JSON.parse(
+  readFileSync(new URL('../fixtures/unet/switches.json', import.meta.url), 'utf8'),
+) as unknown as SwitchCase[];
+
+/** The network of a case, with the names of its checkpoint. */
+export function caseNetwork({ config, renamed = [], squared = false }: SwitchCase): FamilyNetwork {
+  const network = networkOf(config);
+  return {
+    ...network,
+    source(name, shape) {
+      const source = network.source(name, shape);
+      const key = renamed.reduce((before, [current, old]) => before.replace(current, old), source.key);
+      const isProjection = /\.attentions\..*\.to_.*weight$/.test(name);
+      return squared && isProjection ? { ...source, key, shape: [...shape, 1, 1] } : { ...source, key };
+    },
+  };
+}
