@@ -22,7 +22,8 @@ struct Products {
       for (int s = 0; s < Samples; ++s) {
         const int n = first + s < a.batch ? first + s : a.batch - 1;
         const Vector<T, Width> x = load_vector<Width>(a.x + n * a.x_stride + i);
-        for (int j = 0; j < Width; ++j) sum[s] += to_float(x.value[j]) * to_float(w.value[j]);
+        // Explicitly: a compiler may join products and sums in one instance and not in another.
+        for (int j = 0; j < Width; ++j) sum[s] = fmaf(to_float(x.value[j]), to_float(w.value[j]), sum[s]);
       }
     }
   }
