@@ -10,12 +10,8 @@ export { update, type NoiseStream, type UpdateRegisters } from './update.js';
 export type { Correction, ModelOutput, ScriptModel } from './evaluator.js';
 export type { HostContext, Reduction, Term } from './host-context.js';
 export type { NoiseOption } from './noise-source.js';
-export {
-  NoiseSchedule,
-  type Prediction,
-  type ScheduleDefaults,
-  type ScheduleOptions,
-} from './schedule/noise-schedule.js';
+export type { Prediction, ScheduleDefaults } from './schedule/defaults.js';
+export { NoiseSchedule, type ScheduleOptions } from './schedule/noise-schedule.js';
 export type { NetworkTime } from './schedule/network-time.js';
 export {
   continuousGrid,

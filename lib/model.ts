@@ -94,6 +94,7 @@ function commonHead(programs: readonly Program[]): ProgramHead | null {
 
 /** The options of {@link DiffusionModel.sample} apart: the sampler's own and those of a run. */
 function splitOptions(options: SampleOptions): { sampler: SamplerName; own: SamplerOptions; run: RunOptions } {
+  requireObject('the argument of sample', options);
   const { sampler, count, seed, batch, signal, onProgress, ...others } = options;
   const { classLabels, guidance, unconditionalLabel, init, noise, format, snapshotEvery, ...own } = others;
   const conditions = { classLabels, guidance, unconditionalLabel };
@@ -175,13 +176,17 @@ export class DiffusionModel {
    * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_ABORTED` when aborted.
    */
   async sample(options: SampleOptions): Promise<RunResult> {
-    return this.run(this.program(options), splitOptions(options).run);
+    const { sampler, own, run } = splitOptions(options);
+    return this.run(this.#compile(sampler, own), run);
   }
 
   /** What {@link DiffusionModel.sample} runs. @internal */
   program(options: SampleOptions): Program {
-    requireObject('the argument of sample', options);
     const { sampler, own } = splitOptions(options);
+    return this.#compile(sampler, own);
+  }
+
+  #compile(sampler: SamplerName, own: SamplerOptions): Program {
     const compile = samplerByName(sampler);
     // The model's own tables would take the place of null.
     refuseNull(sampler, own);

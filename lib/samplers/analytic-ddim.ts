@@ -15,10 +15,7 @@ export const analyticDdim = reverseSampler('analytic-ddim', ['eta', 'gamma'], (s
   return {
     mean: 'direction',
     eta: etaOf(options.eta),
-    variance: (step) => ({
-      kind: 'scalar',
-      deviation: Math.sqrt(analyticVariance(step, m(step.t), schedule.dataWidth)),
-    }),
+    variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(analyticVariance(step, m(step.t))) }),
     lastNoiseClip: 1,
     head: null,
   };

@@ -13,10 +13,7 @@ export const analyticDdpm = reverseSampler('analytic-ddpm', ['gamma'], (schedule
   return {
     mean: 'markov',
     eta: 1,
-    variance: (step) => ({
-      kind: 'scalar',
-      deviation: Math.sqrt(analyticVariance(step, m(step.t), schedule.dataWidth)),
-    }),
+    variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(analyticVariance(step, m(step.t))) }),
     lastNoiseClip: 2,
     head: null,
   };

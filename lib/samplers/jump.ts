@@ -23,6 +23,8 @@ export interface Jump extends Transition {
   sensitivity: number;
   stateScale: number;
   direction: number;
+  /** Width of the interval of the data, which limits what x_0 can be. */
+  dataWidth: number;
 }
 
 /** The coefficients of a jump, in forms that do not subtract nearly equal numbers. */
@@ -30,7 +32,7 @@ export function jump(schedule: NoiseSchedule, { s, t }: Transition, eta: number)
   const alphaT = Math.sqrt(schedule.alphaBar(t));
   const sigmaT = Math.sqrt(schedule.betaBar(t));
   const forwardVariance = schedule.betaBarBetween(s, t);
-  const base = { s, t, alphaT, sigmaT, forwardVariance };
+  const base = { s, t, alphaT, sigmaT, forwardVariance, dataWidth: schedule.dataWidth };
   if (s === 0) {
     // The log-SNR of the data is infinite: the jump ends in the data prediction itself.
     const ends = { alphaS: 1, sigmaS: 0, posteriorVariance: 0, baseVariance: 0 };

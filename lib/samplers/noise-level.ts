@@ -1,4 +1,5 @@
-import type { NoiseSchedule, Prediction } from '../schedule/noise-schedule.js';
+import type { Prediction } from '../schedule/defaults.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { parametrisationOf } from './prediction.js';
 import type { Clip, StepRecord } from './program.js';
 

@@ -8,10 +8,10 @@ import { headSampler } from './head-sampler.js';
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export const nprDdpm = headSampler('npr-ddpm', [], (schedule) => ({
+export const nprDdpm = headSampler('npr-ddpm', [], () => ({
   mean: 'markov',
   eta: 1,
-  variance: (step, noise) => headVariance('npr', step, noise, schedule.dataWidth),
+  variance: (step, noise) => headVariance('npr', step, noise),
   lastNoiseClip: 2,
   head: 'npr',
 }));

@@ -1,6 +1,7 @@
 import { DpmError } from '../errors.js';
 import { isCentred } from '../pixel-range.js';
-import type { NoiseSchedule, Prediction } from '../schedule/noise-schedule.js';
+import type { Prediction } from '../schedule/defaults.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { Trajectory, TrajectoryOptions } from '../schedule/trajectory.js';
 import type { GammaTable } from '../variance/gamma.js';
 import { checkOptionValues } from './option-values.js';

@@ -1,5 +1,6 @@
 import { unknownName } from '../checks.js';
-import type { NoiseSchedule, Prediction } from '../schedule/noise-schedule.js';
+import type { Prediction } from '../schedule/defaults.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 
 /** A prediction as a linear function of the state and of the network's output. */
 export interface Combination {

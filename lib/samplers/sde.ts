@@ -1,4 +1,5 @@
-import type { NoiseSchedule, Prediction } from '../schedule/noise-schedule.js';
+import type { Prediction } from '../schedule/defaults.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { transitions, type Transition } from '../schedule/trajectory.js';
 import { linear, stepProgram, stepRecord } from './builder.js';
 import { evaluation, noiseLevel, type EvaluationOptions, type NoiseLevel } from './noise-level.js';

@@ -9,10 +9,10 @@ import { headSampler } from './head-sampler.js';
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export const snDdim = headSampler('sn-ddim', ['eta'], (schedule, options) => ({
+export const snDdim = headSampler('sn-ddim', ['eta'], (_, options) => ({
   mean: 'direction',
   eta: etaOf(options.eta),
-  variance: (step, noise) => headVariance('sn', step, noise, schedule.dataWidth),
+  variance: (step, noise) => headVariance('sn', step, noise),
   lastNoiseClip: 1,
   head: 'sn',
 }));

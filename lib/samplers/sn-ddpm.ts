@@ -8,10 +8,10 @@ import { headSampler } from './head-sampler.js';
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export const snDdpm = headSampler('sn-ddpm', [], (schedule) => ({
+export const snDdpm = headSampler('sn-ddpm', [], () => ({
   mean: 'markov',
   eta: 1,
-  variance: (step, noise) => headVariance('sn', step, noise, schedule.dataWidth),
+  variance: (step, noise) => headVariance('sn', step, noise),
   lastNoiseClip: 2,
   head: 'sn',
 }));

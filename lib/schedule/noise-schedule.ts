@@ -1,26 +1,10 @@
 import { at } from '../arrays.js';
 import { DpmError } from '../errors.js';
-import { centredRange, type PixelRange } from '../pixel-range.js';
-import type { Clip } from '../samplers/program.js';
 import { cosineBetas, linearBetas, logAlphaBarOfBetas, scaledLinearBetas } from './betas.js';
 import { explodingCurve, interpolatedCurve, linearRateCurve, type SignalCurve } from './curve.js';
+import { completeDefaults, type Prediction, type ScheduleDefaults } from './defaults.js';
 import { networkTimeFunction, type NetworkTime, type TimeAxis } from './network-time.js';
 import { parseSchedulerConfig } from './scheduler-config.js';
-
-/** What the network's output means. */
-export type Prediction = 'epsilon' | 'x0' | 'v' | 'score' | 'edm';
-
-/** Settings a scheduler file makes, which samplers take as defaults. */
-export interface ScheduleDefaults {
-  clip: Clip;
-  prediction: Prediction;
-  /** Variance of the DDPM sampler. */
-  variance: 'beta' | 'beta-tilde' | 'learned';
-  /** Standard deviation of the data that the preconditioning of `prediction: 'edm'` was made for. */
-  sigmaData: number;
-  /** The interval of the data: limits of clipping and of variances, and what a grey level is. [-1, 1] by default. */
-  dataRange: PixelRange;
-}
 
 export interface ScheduleOptions {
   networkTime?: NetworkTime;
@@ -39,20 +23,6 @@ interface ScheduleParts extends ScheduleOptions {
   axis: TimeAxis;
   noisiest: number;
   cleanest: number;
-}
-
-const plainDefaults: ScheduleDefaults = {
-  clip: { kind: 'none' },
-  prediction: 'epsilon',
-  variance: 'beta-tilde',
-  sigmaData: 0.5,
-  dataRange: centredRange,
-};
-
-function checkDataRange([low, high]: PixelRange): void {
-  if (!(low < high && Number.isFinite(high - low))) {
-    throw new DpmError('ERR_DPM_CONFIG', `dataRange is from ${low} to ${high}, it has to be an interval`);
-  }
 }
 
 /**
@@ -90,8 +60,7 @@ export class NoiseSchedule {
     this.cleanest = parts.cleanest;
     this.#axis = parts.axis;
     this.#sde = parts.sde;
-    this.defaults = { ...plainDefaults, ...parts.defaults };
-    checkDataRange(this.defaults.dataRange);
+    this.defaults = completeDefaults(parts.defaults);
     this.#table = parts.table;
     this.#curve = parts.curve;
     this.#networkTimeRule = parts.networkTime ?? 'index';
@@ -369,7 +338,7 @@ export class NoiseSchedule {
 
   /** Standard deviation of the states at a time far from the data, where sampling starts: 1, or that of the noise. */
   initialScale(time: number): number {
-    return this.#axis === 'sigma' ? time : 1;
+    return this.preservesVariance ? 1 : time;
   }
 
   /** A_{t|s} = A_t / A_s for s cleaner than t. */
@@ -379,7 +348,7 @@ export class NoiseSchedule {
 
   /** B_{t|s} = B_t - A_{t|s} B_s, the variance of q(x_t | x_s); 1 - A_{t|s} where B = 1 - A. */
   betaBarBetween(s: number, t: number): number {
-    if (this.#axis !== 'sigma') return -Math.expm1(this.logAlphaBar(t) - this.logAlphaBar(s));
+    if (this.preservesVariance) return -Math.expm1(this.logAlphaBar(t) - this.logAlphaBar(s));
     return this.betaBar(t) - this.betaBar(s);
   }
 

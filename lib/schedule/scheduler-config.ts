@@ -2,7 +2,7 @@ import { DpmError } from '../errors.js';
 import { ConfigReader } from '../checkpoint/config-reader.js';
 import type { Clip } from '../samplers/program.js';
 import { cosineBetas, linearBetas, scaledLinearBetas } from './betas.js';
-import type { ScheduleDefaults } from './noise-schedule.js';
+import type { ScheduleDefaults } from './defaults.js';
 
 /** Betas, and what samplers take as defaults. */
 export interface BetaScheduler {

@@ -25,9 +25,9 @@ export function dataCovariance(step: Jump, m: number): number {
  *
  * @param step - The jump.
  * @param m - E||eps||^2 / d of the network at t.
- * @param dataRange - Width of the data's interval, 2 for [-1, 1]; Infinity: no limit from the data.
+ * @param dataRange - Width of the data's interval, by default the schedule's; Infinity: no limit from the data.
  */
-export function analyticVariance(step: Jump, m: number, dataRange = 2): number {
+export function analyticVariance(step: Jump, m: number, dataRange = step.dataWidth): number {
   const covariance = Math.min(Math.max(dataCovariance(step, m), 0), (dataRange / 2) ** 2);
   return step.baseVariance + step.sensitivity ** 2 * covariance;
 }
@@ -36,7 +36,7 @@ export function analyticVariance(step: Jump, m: number, dataRange = 2): number {
  * Bounds of the optimal reverse variance: l^2 below, and above the lesser of what an uninformative posterior and data
  * of this range allow (Bao et al. 2022, theorem 2).
  */
-export function analyticVarianceBounds(step: Jump, dataRange = 2): { low: number; high: number } {
+export function analyticVarianceBounds(step: Jump, dataRange = step.dataWidth): { low: number; high: number } {
   const widest = Math.min((step.sigmaT / step.alphaT) ** 2, (dataRange / 2) ** 2);
   return { low: step.baseVariance, high: step.baseVariance + step.sensitivity ** 2 * widest };
 }

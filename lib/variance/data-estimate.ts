@@ -83,7 +83,7 @@ function interpolate(times: readonly number[], values: readonly number[], steps:
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` on a schedule of noise alone, which has no such tables.
  */
-function timeOfEntry(schedule: NoiseSchedule, n: number): number {
+export function timeOfEntry(schedule: NoiseSchedule, n: number): number {
   if (!schedule.preservesVariance) {
     throw new DpmError(
       'ERR_DPM_ARGUMENT',

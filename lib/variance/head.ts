@@ -3,22 +3,16 @@ import type { Combination } from '../samplers/prediction.js';
 import type { RecordVariance } from '../samplers/program.js';
 
 /**
- * The optimal reverse variance of every element, l^2 + gamma^2 C, C limited to [0, `dataRange`^2 / 4] (Bao et al. 2022,
+ * The optimal reverse variance of every element, l^2 + gamma^2 C, C limited to [0, w^2 / 4] for data of width w (Bao et al. 2022,
  * "Estimating the optimal covariance with imperfect mean").
  *
  * - `npr`: the head predicts E[(eps - eps_hat)^2 | x_t], so that C = (B_t / A_t) h holds for an imperfect mean, too
  * - `sn`: the head predicts E[eps^2 | x_t], C = (B_t / A_t) (h - eps_hat^2), eps_hat unclipped
  *
  * @param noise - The network's noise prediction as a combination of state and output.
- * @param dataRange - Width of the data's interval, 2 for [-1, 1].
  */
-export function headVariance(
-  head: 'npr' | 'sn',
-  step: Jump,
-  noise: Combination,
-  dataRange = 2,
-): RecordVariance & { kind: 'linear' } {
-  const { baseVariance, sensitivity, sigmaT, alphaT } = step;
+export function headVariance(head: 'npr' | 'sn', step: Jump, noise: Combination): RecordVariance & { kind: 'linear' } {
+  const { baseVariance, sensitivity, sigmaT, alphaT, dataWidth } = step;
   const scale = (sensitivity * (sigmaT / alphaT)) ** 2;
   return {
     kind: 'linear',
@@ -27,6 +21,6 @@ export function headVariance(
     epsilonSquared: head === 'sn' ? -scale : 0,
     epsilon: noise,
     low: baseVariance,
-    high: baseVariance + (sensitivity * (dataRange / 2)) ** 2,
+    high: baseVariance + (sensitivity * (dataWidth / 2)) ** 2,
   };
 }

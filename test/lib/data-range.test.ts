@@ -42,6 +42,8 @@ const run = (
   ...own: [SamplerName, SamplerOptions]
 ) => interpret(asSteps(samplers[own[0]](schedule, own[1])), model, init, (drawn) => noises[drawn]!);
 
+const toUnit = (values: Float64Array): Float64Array => values.map((x) => (x + 1) / 2);
+
 describe('exploding noise on data in [0, 1]', () => {
   const options: SamplerOptions = { steps: 8, clip: 'static' };
 
@@ -55,25 +57,10 @@ describe('exploding noise on data in [0, 1]', () => {
     ['dpm-solver++-2m', options],
   ])('is that on data in [-1, 1]: %s', (...own) => {
     const result = run(centred, network, starts, ...own);
-    const same = run(
-      unit,
-      unitNetwork,
-      starts.map((x) => (x + 1) / 2),
-      ...own,
-    );
-    expect(
-      maxDifference(
-        same,
-        result.map((x) => (x + 1) / 2),
-      ),
-    ).toBeLessThan(1e-12);
+    const same = run(unit, unitNetwork, toUnit(starts), ...own);
+    expect(maxDifference(same, toUnit(result))).toBeLessThan(1e-12);
     // The limits of the other interval would be others.
-    const other = run(
-      unit.with({ defaults: { dataRange: centredRange } }),
-      unitNetwork,
-      starts.map((x) => (x + 1) / 2),
-      ...own,
-    );
+    const other = run(unit.with({ defaults: { dataRange: centredRange } }), unitNetwork, toUnit(starts), ...own);
     expect(maxDifference(same, other)).toBeGreaterThan(1e-3);
   });
 });

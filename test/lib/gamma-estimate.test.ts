@@ -3,7 +3,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 
 import { Device } from '../../lib/device.js';
 import { parametrisationOf } from '../../lib/samplers/prediction.js';
-import { NoiseSchedule, type Prediction } from '../../lib/schedule/noise-schedule.js';
+import type { Prediction } from '../../lib/schedule/defaults.js';
+import { NoiseSchedule } from '../../lib/schedule/noise-schedule.js';
 import { estimateGamma } from '../../lib/variance/estimate.js';
 import { maxDifference } from '../support/golden.js';
 

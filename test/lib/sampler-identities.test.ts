@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 
 import { samplers, type SamplerName } from '../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../lib/samplers/options.js';
-import { NoiseSchedule, type Prediction } from '../../lib/schedule/noise-schedule.js';
+import type { Prediction } from '../../lib/schedule/defaults.js';
+import { NoiseSchedule } from '../../lib/schedule/noise-schedule.js';
 import { jump } from '../../lib/samplers/jump.js';
 import { transitions } from '../../lib/schedule/trajectory.js';
 import { headVariance } from '../../lib/variance/head.js';

@@ -1,5 +1,6 @@
 import type { StepProgram } from '../../lib/samplers/program.js';
-import type { NoiseSchedule, Prediction } from '../../lib/schedule/noise-schedule.js';
+import type { Prediction } from '../../lib/schedule/defaults.js';
+import type { NoiseSchedule } from '../../lib/schedule/noise-schedule.js';
 
 /** What a perfect network returns per unit of state for data N(0, c): its output is this number times x. */
 export function exactSlope(schedule: NoiseSchedule, n: number, c: number, prediction: Prediction = 'epsilon'): number {

@@ -55,3 +55,11 @@ export function parseXml(source: string): XmlElement {
 export function findAll(element: XmlElement, matches: (each: XmlElement) => boolean): XmlElement[] {
   return [...(matches(element) ? [element] : []), ...element.children.flatMap((child) => findAll(child, matches))];
 }
+
+/** Elements of a class. */
+export const group = (svg: XmlElement, name: string): XmlElement[] =>
+  findAll(svg, ({ attributes }) => attributes.class === name);
+
+/** All text of an element. */
+export const texts = (element: XmlElement): string[] =>
+  findAll(element, ({ name }) => name === 'text').map(({ text }) => text);

@@ -1,6 +1,7 @@
 import { DpmError } from '../../errors.js';
 import type { DiffusionModel } from '../../model.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { timeOfEntry } from '../../variance/data-estimate.js';
 import { checkedMoments, readGammaTable, type GammaTable } from '../../variance/gamma.js';
 import { usageError, type Call, type Command } from '../command.js';
 import { modelOptions, withModel } from '../model-options.js';
@@ -41,7 +42,7 @@ export function gammaSeries(gamma: GammaTable, schedule: NoiseSchedule | null): 
     moments.slice(1).map((m, i) => [i + 1, value(m, i + 1)]);
   const own = { label: 'm_n = E||eps||^2 / d', points: points((m) => m) };
   if (schedule === null) return [own];
-  const scores = points((m, n) => m / schedule.betaBar(schedule.discrete ? n : n / schedule.steps));
+  const scores = points((m, n) => m / schedule.betaBar(timeOfEntry(schedule, n)));
   return [{ label: 'Gamma_n = m_n / B_n', points: scores }, own];
 }
 

@@ -49,11 +49,11 @@ export function varianceSeries(schedule: NoiseSchedule, options: VarianceSeriesO
   const steps = pairs.map((pair) => ({ own: jump(schedule, pair, eta), markov: jump(schedule, pair, 1) }));
   const step = (i: number): (typeof steps)[number] => at(steps, i);
   return [
-    series(sampler, (i) => analyticVariance(step(i).own, momentAt(step(i).own.t), schedule.dataWidth), false),
+    series(sampler, (i) => analyticVariance(step(i).own, momentAt(step(i).own.t)), false),
     series('beta', (i) => step(i).markov.forwardVariance, false),
     series('beta-tilde', (i) => step(i).markov.posteriorVariance, false),
-    series('upper bound', (i) => analyticVarianceBounds(step(i).own, schedule.dataWidth).high, true),
-    series('lower bound', (i) => analyticVarianceBounds(step(i).own, schedule.dataWidth).low, true),
+    series('upper bound', (i) => analyticVarianceBounds(step(i).own).high, true),
+    series('lower bound', (i) => analyticVarianceBounds(step(i).own).low, true),
   ];
 }
 

@@ -1,0 +1,40 @@
+import { DpmError } from '../errors.js';
+import { centredRange, type PixelRange } from '../pixel-range.js';
+import type { Clip } from '../samplers/program.js';
+
+/** What the network's output means. */
+export type Prediction = 'epsilon' | 'x0' | 'v' | 'score' | 'edm';
+
+/** Settings a scheduler file makes, which samplers take as defaults. */
+export interface ScheduleDefaults {
+  clip: Clip;
+  prediction: Prediction;
+  /** Variance of the DDPM sampler. */
+  variance: 'beta' | 'beta-tilde' | 'learned';
+  /** Standard deviation of the data that the preconditioning of `prediction: 'edm'` was made for. */
+  sigmaData: number;
+  /** The interval of the data: limits of clipping and of variances, and what a grey level is. [-1, 1] by default. */
+  dataRange: PixelRange;
+}
+
+const plainDefaults: ScheduleDefaults = {
+  clip: { kind: 'none' },
+  prediction: 'epsilon',
+  variance: 'beta-tilde',
+  sigmaData: 0.5,
+  dataRange: centredRange,
+};
+
+/**
+ * What is given, and of the rest what networks in general are of.
+ *
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` when `dataRange` is no interval.
+ */
+export function completeDefaults(given: Partial<ScheduleDefaults> | undefined): ScheduleDefaults {
+  const defaults = { ...plainDefaults, ...given };
+  const [low, high] = defaults.dataRange;
+  if (!(low < high && Number.isFinite(high - low))) {
+    throw new DpmError('ERR_DPM_CONFIG', `dataRange is from ${low} to ${high}, it has to be an interval`);
+  }
+  return defaults;
+}
