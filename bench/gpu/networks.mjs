@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { loadableNetwork, readModelFolder } from '../../dist/checkpoint/model-folder.js';
-import { writeSafetensors } from '../../dist/checkpoint/tensor-data.js';
+import { writeSafetensors } from '../../dist/files/tensor-data.js';
 import { parseDiffusersConfig } from '../../dist/checkpoint/diffusers-config.js';
 import { diffusersNetwork } from '../../dist/checkpoint/diffusers.js';
 import { benchNetworks } from '../../dist/cli/bench/networks.js';
 import { loadRandomNetwork, randomTensors } from '../../dist/cli/bench/random-network.js';
 import { DiffusionModel } from '../../dist/index.js';
-import { UNet } from '../../dist/unet.js';
+import { UNet } from '../../dist/engine/unet.js';
 import { packagePath } from './settings.mjs';
 
 const bundled = packagePath('models/mnist');

@@ -2,8 +2,8 @@
 // updates, never final images, in which the smallest differences have grown.
 import { join } from 'node:path';
 
-import { readSafetensorsHeader } from '../../dist/checkpoint/safetensors.js';
-import { readFloats } from '../../dist/checkpoint/tensor-data.js';
+import { readSafetensorsHeader } from '../../dist/files/safetensors.js';
+import { readFloats } from '../../dist/files/tensor-data.js';
 import { runProgram, samplers } from '../../dist/index.js';
 import { withModel } from './networks.mjs';
 import { packagePath, printRow, settings } from './settings.mjs';

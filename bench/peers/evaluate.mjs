@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util';
 
 import ort from 'onnxruntime-node';
 
-import { writeSafetensors } from '../../dist/checkpoint/tensor-data.js';
+import { writeSafetensors } from '../../dist/files/tensor-data.js';
 import { benchNetworks } from '../../dist/cli/bench/networks.js';
 import { loadRandomNetwork, randomTensors } from '../../dist/cli/bench/random-network.js';
 import { Device } from '../../dist/index.js';

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { Device, linear, stepRecord } from '../../dist/index.js';
-import { packRecord } from '../../dist/samplers/pack.js';
+import { packRecord } from '../../dist/program/pack.js';
 import { PythonArm } from './python-arm.mjs';
 import { alternate, keep, printTable, relativeError, timeCalls } from './rounds.mjs';
 

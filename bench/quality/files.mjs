@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { format, resolveConfig } from 'prettier';
 
-import { writeAtomically } from '../../dist/files.js';
+import { writeAtomically } from '../../dist/files/files.js';
 
 /** Writes text formatted by prettier, by the file's extension. */
 export async function writeFormatted(path, text) {

@@ -1,10 +1,10 @@
 import { extname } from 'node:path';
 
-import { DpmError } from '../errors.js';
-import { isThere, readJson } from '../files.js';
-import { isJsonObject } from './config-reader.js';
+import { DpmError } from '../base/errors.js';
+import { isThere, readJson } from '../files/files.js';
+import { isJsonObject } from '../files/config-reader.js';
 import { presetNames, presets } from './presets.js';
-import { readYaml } from './read-yaml.js';
+import { readYaml } from '../files/yaml.js';
 
 /** A configuration of a checkpoint. */
 export interface NamedConfig {

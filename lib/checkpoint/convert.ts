@@ -2,16 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { copyFile, mkdir, rename, rm, rmdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
-import { elementCount } from '../arrays.js';
-import { DpmError } from '../errors.js';
-import { isThere, readExactly, withFile, writeAtomically } from '../files.js';
+import { elementCount } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
+import { isThere, readExactly, withFile, writeAtomically } from '../files/files.js';
 import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
-import { dtypeLimits, encodeFloats } from './encode.js';
-import { gather } from './gather.js';
+import { dtypeLimits, encodeFloats } from '../files/encode.js';
+import { gather } from '../files/gather.js';
 import type { ModelFolder } from './model-folder.js';
-import { requireMatchingWeights } from './network.js';
-import { dtypeBytes } from './safetensors.js';
-import { floatsOf, safetensorsHeader } from './tensor-data.js';
+import { requireMatchingWeights } from './weight-report.js';
+import { dtypeBytes } from '../files/safetensors.js';
+import { floatsOf, safetensorsHeader } from '../files/tensor-data.js';
 
 export const weightTypes = ['f32', 'f16', 'bf16'] as const;
 

@@ -1,6 +1,6 @@
-import { at } from '../arrays.js';
-import { DpmError } from '../errors.js';
-import { ConfigReader, widthRange } from './config-reader.js';
+import { at } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
+import { ConfigReader, widthRange } from '../files/config-reader.js';
 
 export const downBlockTypes = [
   'DownBlock2D',

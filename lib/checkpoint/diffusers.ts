@@ -1,12 +1,12 @@
-import { at } from '../arrays.js';
-import { DpmError } from '../errors.js';
-import type { NativeBlock, NativeResampling, NativeUNet } from '../native.js';
-import { quarterGroups } from './block-list.js';
+import { at } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
+import type { Block, Resampling, UNetDescription } from '../network/description.js';
+import { quarterGroups } from '../network/block-list.js';
 import type { DiffusersConfig } from './diffusers-config.js';
 
 /** Builds the blocks of a `UNet2DModel` in the order they run. */
 class BlockBuilder {
-  readonly blocks: NativeBlock[] = [];
+  readonly blocks: Block[] = [];
 
   constructor(
     private readonly config: DiffusersConfig,
@@ -33,7 +33,7 @@ class BlockBuilder {
     inChannels: number,
     outChannels: number,
     options: {
-      resample?: 'none' | NativeResampling;
+      resample?: 'none' | Resampling;
       scale?: number;
       groups?: [number, number];
       shortcut?: boolean;
@@ -217,7 +217,7 @@ class BlockBuilder {
  * @throws {@link DpmError} `ERR_DPM_CONFIG` when widths do not divide into groups or heads, `ERR_DPM_UNSUPPORTED` when nothing says the
  * vectors of its labels.
  */
-export function diffusersNetwork(config: DiffusersConfig, source: string): NativeUNet {
+export function diffusersNetwork(config: DiffusersConfig, source: string): UNetDescription {
   if (config.classEmbedding === 'given') {
     throw new DpmError(
       'ERR_DPM_UNSUPPORTED',

@@ -1,4 +1,4 @@
-import { ConfigReader, isJsonObject, widthRange } from './config-reader.js';
+import { ConfigReader, isJsonObject, widthRange } from '../files/config-reader.js';
 import type { FamilyNetwork } from './family.js';
 import { headNames, type HeadName } from './heads.js';
 

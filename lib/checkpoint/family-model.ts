@@ -1,4 +1,4 @@
-import { DpmError } from '../errors.js';
+import { DpmError } from '../base/errors.js';
 import type { ScheduleOptions } from '../schedule/noise-schedule.js';
 import { renameTensors } from './checkpoint.js';
 import { canonicalDiffusersName } from './diffusers.js';

@@ -1,12 +1,12 @@
-import type { NativeUNet } from '../native.js';
-import { centredRange, unitRange } from '../pixel-range.js';
-import type { Clip } from '../samplers/program.js';
+import type { UNetDescription } from '../network/description.js';
+import { centredRange, unitRange } from '../base/pixel-range.js';
+import type { Clip } from '../program/record.js';
 import type { NetworkTime } from '../schedule/network-time.js';
 import { NoiseSchedule, type ScheduleOptions } from '../schedule/noise-schedule.js';
-import { ConfigReader, isJsonObject } from './config-reader.js';
+import { ConfigReader, isJsonObject } from '../files/config-reader.js';
 
 /** Options of a network's schedule: networks that centre their input themselves are of data in [0, 1]. */
-export function ofNetwork(unet: NativeUNet, options: ScheduleOptions): ScheduleOptions {
+export function ofNetwork(unet: UNetDescription, options: ScheduleOptions): ScheduleOptions {
   const dataRange = unet.centerInput ? unitRange : centredRange;
   return { ...options, defaults: { dataRange, ...options.defaults } };
 }

@@ -1,9 +1,10 @@
-import { DpmError } from '../errors.js';
-import type { NativeUNet } from '../native.js';
+import { DpmError } from '../base/errors.js';
+import type { UNetDescription } from '../network/description.js';
 import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
 import type { HeadName } from './heads.js';
-import { requiredTensors, sameShape, type WeightReport } from './network.js';
-import { dtypeBytes } from './safetensors.js';
+import { requiredTensors } from '../network/tensors.js';
+import { sameShape, type WeightReport } from './weight-report.js';
+import { dtypeBytes } from '../files/safetensors.js';
 
 /** Which tensor of a checkpoint a canonical weight is, and how it is picked from it. */
 export interface TensorSource {
@@ -16,9 +17,9 @@ export interface TensorSource {
 
 /** A network of a checkpoint family, as the engine knows it. */
 export interface FamilyNetwork {
-  unet: NativeUNet;
+  unet: UNetDescription;
   /** The variance head the checkpoint may hold beside it. */
-  head: NonNullable<NativeUNet['head']> | null;
+  head: NonNullable<UNetDescription['head']> | null;
   /** What that head may be used as: one of these, or any where its configuration does not say. */
   heads: readonly HeadName[];
   /** Where a canonical weight lies. */
@@ -65,7 +66,7 @@ function pick(entry: CheckpointEntry, { view }: TensorSource, shape: readonly nu
  */
 export function bindTensors(
   network: FamilyNetwork,
-  unet: NativeUNet,
+  unet: UNetDescription,
   checkpoint: Checkpoint,
 ): { checkpoint: Checkpoint; report: WeightReport } {
   const tensors: Checkpoint['tensors'] = new Map();

@@ -1,5 +1,5 @@
-import { at } from '../arrays.js';
-import type { NativeUNet } from '../native.js';
+import { at } from '../base/arrays.js';
+import type { UNetDescription } from '../network/description.js';
 import type { TensorSource } from './family.js';
 
 /** How the rows of queries, keys and values lie in one tensor, for each head and each of its elements. */
@@ -28,7 +28,7 @@ function rowsOf(part: number, channels: number, size: number, order: FusedOrder)
  * @returns The source of a canonical weight, or null for one that is no such projection.
  */
 export function fusedProjections(
-  blocks: NativeUNet['blocks'],
+  blocks: UNetDescription['blocks'],
   order: FusedOrder,
   kernel: readonly number[],
 ): (name: string, shape: readonly number[]) => TensorSource | null {

@@ -1,11 +1,12 @@
 import { basename, join } from 'node:path';
 
-import { DpmError } from '../errors.js';
-import { readJson } from '../files.js';
-import type { NativeUNet } from '../native.js';
-import { mergeCheckpoints, openSingleFile, type Checkpoint } from './checkpoint.js';
-import { ConfigReader, isJsonObject, widthRange } from './config-reader.js';
-import { lastChannels } from './network.js';
+import { DpmError } from '../base/errors.js';
+import { readJson } from '../files/files.js';
+import type { UNetDescription } from '../network/description.js';
+import { mergeCheckpoints, type Checkpoint } from './checkpoint.js';
+import { openSingleFile } from './weight-files.js';
+import { ConfigReader, isJsonObject, widthRange } from '../files/config-reader.js';
+import { lastChannels } from '../network/tensors.js';
 
 /** A second output that predicts the variance: E[(eps - eps_hat)^2] (`npr`) or E[eps^2] (`sn`), Bao et al. 2022. */
 export type HeadName = 'npr' | 'sn';
@@ -63,11 +64,11 @@ export async function readHeadsConfig(folder: string): Promise<HeadsConfig> {
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when there is no such head, `ERR_DPM_CONFIG` when it does not fit the network.
  */
 export async function addHead(
-  unet: NativeUNet,
+  unet: UNetDescription,
   checkpoint: Checkpoint,
   heads: HeadsConfig,
   name: HeadName,
-): Promise<{ unet: NativeUNet; checkpoint: Checkpoint }> {
+): Promise<{ unet: UNetDescription; checkpoint: Checkpoint }> {
   const file = heads.files.get(name);
   if (file === undefined) {
     const known = [...heads.files.keys()].join(', ') || 'none';

@@ -1,6 +1,6 @@
 import { extname } from 'node:path';
 
-import { openSharded, openSingleFile } from './checkpoint.js';
+import { openSharded, openSingleFile } from './weight-files.js';
 import { openPytorchWeights, type FoundWeights } from './state-dicts.js';
 
 const pytorchExtensions = ['.pth', '.pt', '.bin', '.ckpt', '.pkl'];

@@ -1,4 +1,4 @@
-import { DpmError } from '../errors.js';
+import { DpmError } from '../base/errors.js';
 import type { Checkpoint } from './checkpoint.js';
 import {
   pytorchCheckpoint,

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 
-import { DpmError } from '../errors.js';
+import { DpmError } from '../base/errors.js';
 
 /** One option of a command; without `value` it is a switch. */
 export interface OptionSpec {

@@ -1,5 +1,5 @@
 import { convertModel, weightTypes } from '../checkpoint/convert.js';
-import { readModelFolder } from '../checkpoint/model-folder.js';
+import { readModelFolder } from '../checkpoint/read-model.js';
 import type { Command } from './command.js';
 import { formatBytes, printJson, printLine, progressBar } from './output.js';
 

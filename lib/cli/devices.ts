@@ -1,4 +1,4 @@
-import { devices } from '../device.js';
+import { devices } from '../engine/device.js';
 import type { Command } from './command.js';
 import { printJson, printTable } from './output.js';
 

@@ -1,4 +1,4 @@
-import { estimateGamma } from '../variance/estimate.js';
+import { estimateGamma } from '../estimation/gamma-estimate.js';
 import { writeGammaTable } from '../variance/gamma.js';
 import { estimateCommand } from './estimate-command.js';
 

@@ -3,12 +3,12 @@ import { extname, join } from 'node:path';
 
 import { encode } from 'fast-png';
 
-import { readSafetensorsHeader } from '../checkpoint/safetensors.js';
-import { readFloats, writeSafetensors } from '../checkpoint/tensor-data.js';
-import { DpmError } from '../errors.js';
-import { writeAtomically } from '../files.js';
-import type { ImageBatch } from '../images.js';
-import { valueOfLevel, type PixelRange } from '../pixel-range.js';
+import { readSafetensorsHeader } from '../files/safetensors.js';
+import { readFloats, writeSafetensors } from '../files/tensor-data.js';
+import { DpmError } from '../base/errors.js';
+import { writeAtomically } from '../files/files.js';
+import type { ImageBatch } from '../base/images.js';
+import { valueOfLevel, type PixelRange } from '../base/pixel-range.js';
 import type { DiffusionModel } from '../model.js';
 
 const GAP = 2;

@@ -1,8 +1,8 @@
-import { listNames } from '../arrays.js';
-import { multiplyAdds } from '../checkpoint/cost.js';
-import { readModelFolder } from '../checkpoint/model-folder.js';
-import { parameterCount } from '../checkpoint/network.js';
-import type { MemoryUse } from '../device.js';
+import { listNames } from '../base/arrays.js';
+import { multiplyAdds } from '../network/cost.js';
+import { readModelFolder } from '../checkpoint/read-model.js';
+import { parameterCount } from '../network/tensors.js';
+import type { MemoryUse } from '../engine/device.js';
 import { DiffusionModel } from '../model.js';
 import type { Command } from './command.js';
 import { loadOptions, modelOptions } from './model-options.js';

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module';
 
-import type { DpmError } from '../errors.js';
-import { toDpmError } from '../errors.js';
+import type { DpmError } from '../base/errors.js';
+import { toDpmError } from '../base/errors.js';
 import {
   commandHelp,
   groupCommand,

@@ -1,5 +1,5 @@
 import { headNames } from '../checkpoint/heads.js';
-import { computeTypes } from '../device.js';
+import { computeTypes } from '../engine/device.js';
 import { DiffusionModel, type LoadOptions } from '../model.js';
 import { networkTimeNames } from '../schedule/network-time.js';
 import type { Call, OptionSpecs, OptionValues } from './command.js';

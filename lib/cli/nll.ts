@@ -1,12 +1,12 @@
-import { elementCount } from '../arrays.js';
-import { decoderNames } from '../likelihood/decoder.js';
+import { elementCount } from '../base/arrays.js';
+import { decoderNames } from '../estimation/likelihood/decoder.js';
 import {
   estimateLikelihood,
   likelihoodSampler,
   likelihoodSamplerNames,
   type LikelihoodOptions,
-} from '../likelihood/estimate.js';
-import type { Likelihood } from '../likelihood/summary.js';
+} from '../estimation/likelihood/estimate.js';
+import type { Likelihood } from '../estimation/likelihood/summary.js';
 import type { DiffusionModel } from '../model.js';
 import { usageError, type Call, type Command, type OptionSpecs } from './command.js';
 import { readModelImages } from './images.js';

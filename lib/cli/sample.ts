@@ -1,9 +1,9 @@
 import { dirname } from 'node:path';
 import { mkdir } from 'node:fs/promises';
 
-import { readSafetensorsHeader } from '../checkpoint/safetensors.js';
-import { readFloats } from '../checkpoint/tensor-data.js';
-import { DpmError } from '../errors.js';
+import { readSafetensorsHeader } from '../files/safetensors.js';
+import { readFloats } from '../files/tensor-data.js';
+import { DpmError } from '../base/errors.js';
 import type { DiffusionModel, RunOptions } from '../model.js';
 import { samplerNames } from '../samplers/index.js';
 import type { Call, Command } from './command.js';

@@ -1,4 +1,4 @@
-import { predictionNames } from '../samplers/prediction.js';
+import { predictionNames } from '../schedule/prediction.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { JumpCosts } from '../schedule/optimal-trajectory.js';
 import { readErrorTable } from '../variance/error-table.js';

@@ -1,30 +1,30 @@
-import { unknownName } from '../checks.js';
-import { analyticDdim } from './analytic-ddim.js';
-import { analyticDdpm } from './analytic-ddpm.js';
-import { ancestral } from './ancestral.js';
-import { ddim } from './ddim.js';
-import { ddpm } from './ddpm.js';
-import { deis } from './deis.js';
-import { dpmSolverAdaptive } from './dpm-solver-adaptive.js';
-import { dpmSolver1, dpmSolver2, dpmSolver3, dpmSolverFast, dpmSolverPlusPlus2S } from './dpm-solver.js';
-import { eulerMaruyama } from './euler-maruyama.js';
-import { heun } from './heun.js';
+import { unknownName } from '../base/checks.js';
+import { analyticDdim } from './families/analytic-ddim.js';
+import { analyticDdpm } from './families/analytic-ddpm.js';
+import { ancestral } from './families/ancestral.js';
+import { ddim } from './families/ddim.js';
+import { ddpm } from './families/ddpm.js';
+import { deis } from './families/deis.js';
+import { dpmSolverAdaptive } from './families/dpm-solver-adaptive.js';
+import { dpmSolver1, dpmSolver2, dpmSolver3, dpmSolverFast, dpmSolverPlusPlus2S } from './families/dpm-solver.js';
+import { eulerMaruyama } from './families/euler-maruyama.js';
+import { heun } from './families/heun.js';
 import {
   dpmSolver2M,
   dpmSolver3M,
   dpmSolverPlusPlus2M,
   dpmSolverPlusPlus2MSde,
   dpmSolverPlusPlus3M,
-} from './multistep.js';
-import { nprDdim } from './npr-ddim.js';
-import { nprDdpm } from './npr-ddpm.js';
+} from './families/multistep.js';
+import { nprDdim } from './families/npr-ddim.js';
+import { nprDdpm } from './families/npr-ddpm.js';
 import type { Sampler } from './options.js';
-import { predictorCorrector } from './predictor-corrector.js';
-import { probabilityFlow } from './probability-flow.js';
-import { reverseDiffusion } from './reverse-diffusion.js';
-import { snDdim } from './sn-ddim.js';
-import { snDdpm } from './sn-ddpm.js';
-import { unipc } from './unipc.js';
+import { predictorCorrector } from './families/predictor-corrector.js';
+import { probabilityFlow } from './families/probability-flow.js';
+import { reverseDiffusion } from './families/reverse-diffusion.js';
+import { snDdim } from './families/sn-ddim.js';
+import { snDdpm } from './families/sn-ddpm.js';
+import { unipc } from './families/unipc.js';
 
 /** Every sampler by its public name. */
 export const samplers = {

@@ -1,4 +1,4 @@
-import { DpmError } from '../errors.js';
+import { DpmError } from '../base/errors.js';
 import { checkTrajectoryName } from '../schedule/trajectory.js';
 import type { SamplerOptions } from './options.js';
 

@@ -1,4 +1,4 @@
-import { DpmError } from '../errors.js';
+import { DpmError } from '../base/errors.js';
 
 function evenly(steps: number, start: number, end: number): Float64Array {
   return Float64Array.from({ length: steps }, (_, i) =>

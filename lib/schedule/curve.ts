@@ -1,4 +1,4 @@
-import { at } from '../arrays.js';
+import { at } from '../base/arrays.js';
 
 /** Signal and noise of a schedule in continuous time. */
 export interface SignalCurve {

@@ -1,6 +1,6 @@
-import { DpmError } from '../errors.js';
-import { centredRange, type PixelRange } from '../pixel-range.js';
-import type { Clip } from '../samplers/program.js';
+import { DpmError } from '../base/errors.js';
+import { centredRange, type PixelRange } from '../base/pixel-range.js';
+import type { Clip } from '../program/record.js';
 
 /** What the network's output means. */
 export type Prediction = 'epsilon' | 'x0' | 'v' | 'score' | 'edm';

@@ -1,5 +1,5 @@
-import { unknownName } from '../checks.js';
-import { DpmError } from '../errors.js';
+import { unknownName } from '../base/checks.js';
+import { DpmError } from '../base/errors.js';
 
 /** The named maps from the state's time to the number that enters the network's time embedding. */
 export const networkTimeNames = ['index', 'index1', 'rescaled', 'vp999', 'dpm-solver', 'sigma', 'edm'] as const;

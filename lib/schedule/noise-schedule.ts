@@ -1,5 +1,5 @@
-import { at } from '../arrays.js';
-import { DpmError } from '../errors.js';
+import { at } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
 import { cosineBetas, linearBetas, logAlphaBarOfBetas, scaledLinearBetas } from './betas.js';
 import { explodingCurve, interpolatedCurve, linearRateCurve, type SignalCurve } from './curve.js';
 import { completeDefaults, type Prediction, type ScheduleDefaults } from './defaults.js';

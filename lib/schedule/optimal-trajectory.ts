@@ -1,5 +1,5 @@
-import { at } from '../arrays.js';
-import { DpmError } from '../errors.js';
+import { at } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
 import { roundHalfEven } from './rounding.js';
 
 /** What a sampler's jumps cost; the total over a trajectory is what an optimal one minimises. */

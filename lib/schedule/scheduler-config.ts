@@ -1,6 +1,6 @@
-import { DpmError } from '../errors.js';
-import { ConfigReader } from '../checkpoint/config-reader.js';
-import type { Clip } from '../samplers/program.js';
+import { DpmError } from '../base/errors.js';
+import { ConfigReader } from '../files/config-reader.js';
+import type { Clip } from '../program/record.js';
 import { cosineBetas, linearBetas, scaledLinearBetas } from './betas.js';
 import type { ScheduleDefaults } from './defaults.js';
 

@@ -1,6 +1,6 @@
-import { at } from '../arrays.js';
-import { unknownName } from '../checks.js';
-import { DpmError } from '../errors.js';
+import { at } from '../base/arrays.js';
+import { unknownName } from '../base/checks.js';
+import { DpmError } from '../base/errors.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 import { roundHalfEven } from './rounding.js';
 import { optimalTrajectory, type JumpCosts } from './optimal-trajectory.js';

@@ -1,5 +1,5 @@
-import { DpmError } from '../errors.js';
-import type { Jump } from '../samplers/jump.js';
+import { DpmError } from '../base/errors.js';
+import type { Jump } from '../schedule/jump.js';
 
 /**
  * Standard deviation whose noise changes a pixel by `levels` grey levels on average, E|sigma z| = levels

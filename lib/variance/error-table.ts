@@ -1,6 +1,6 @@
-import { ConfigReader, isJsonObject } from '../checkpoint/config-reader.js';
-import { DpmError } from '../errors.js';
-import { readJson, writeAtomically } from '../files.js';
+import { ConfigReader, isJsonObject } from '../files/config-reader.js';
+import { DpmError } from '../base/errors.js';
+import { readJson, writeAtomically } from '../files/files.js';
 
 /** How well a network predicts the data at every time, what the costs of jumps with fixed variances need. */
 export interface ErrorTable {

@@ -1,6 +1,6 @@
-import { at } from '../arrays.js';
-import { unknownName } from '../checks.js';
-import { DpmError } from '../errors.js';
+import { at } from '../base/arrays.js';
+import { unknownName } from '../base/checks.js';
+import { DpmError } from '../base/errors.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { JumpCosts } from '../schedule/optimal-trajectory.js';
 import { checkErrorTable, type ErrorTable } from './error-table.js';

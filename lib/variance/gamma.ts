@@ -1,7 +1,7 @@
-import { at } from '../arrays.js';
-import { isJsonObject, ConfigReader } from '../checkpoint/config-reader.js';
-import { DpmError } from '../errors.js';
-import { readJson, writeAtomically } from '../files.js';
+import { at } from '../base/arrays.js';
+import { isJsonObject, ConfigReader } from '../files/config-reader.js';
+import { DpmError } from '../base/errors.js';
+import { readJson, writeAtomically } from '../files/files.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 
 /** Second moments of a network's noise prediction, what the analytic variances need. */

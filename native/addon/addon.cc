@@ -1,4 +1,4 @@
-// The addon's exports: exactly what lib/native.ts declares.
+// The addon's exports: exactly what lib/engine/binding.ts declares.
 #include <napi.h>
 
 #include <memory>

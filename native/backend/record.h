@@ -1,5 +1,5 @@
 // The binary record of a step program: one network evaluation and one fused update.
-// A plain struct of 32-bit words, little-endian, shared by every device and by TypeScript (lib/samplers/pack.ts): a
+// A plain struct of 32-bit words, little-endian, shared by every device and by TypeScript (lib/program/pack.ts): a
 // change of it is a new DPM_BACKEND_ABI and a new version of the addon's surface.
 #pragma once
 

@@ -3,12 +3,12 @@ import '../support/emulated-cuda.js';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { at } from '../../lib/arrays.js';
-import { devices, type ComputeType } from '../../lib/device.js';
+import { at } from '../../lib/base/arrays.js';
+import { devices, type ComputeType } from '../../lib/engine/device.js';
 import { DiffusionModel } from '../../lib/model.js';
-import { runProgram } from '../../lib/run-program.js';
+import { runProgram } from '../../lib/running/run-program.js';
 import { samplers } from '../../lib/samplers/index.js';
-import type { StepProgram } from '../../lib/samplers/program.js';
+import type { StepProgram } from '../../lib/program/program.js';
 import { maxDifference } from '../support/golden.js';
 import { initialRecord, normals } from '../support/philox.js';
 import { packagePath } from '../support/temporary.js';

@@ -7,8 +7,9 @@ import { parseDiffusersConfig } from '../../lib/checkpoint/diffusers-config.js';
 import { diffusersNetwork } from '../../lib/checkpoint/diffusers.js';
 import { cudaNodes } from '../../lib/cli/bench/roofline/fusion.js';
 import { graphOf } from '../../lib/cli/bench/roofline/graph.js';
-import { Device } from '../../lib/device.js';
-import type { NativeNode, NativeUNet } from '../../lib/native.js';
+import { Device } from '../../lib/engine/device.js';
+import type { NativeNode } from '../../lib/engine/binding.js';
+import type { UNetDescription } from '../../lib/network/description.js';
 
 const devices = ['cpu', 'cuda'].map((device) => Device.open({ device, dtype: 'f32', exact: true }));
 afterAll(async () => {
@@ -41,7 +42,7 @@ function outlineOf(nodes: readonly NativeNode[]): unknown[] {
 
 it.each(['default', 'scale_shift'])('from a graph of the cpu, with time embeddings: %s', async (scale) => {
   const name = 'small';
-  const unet: NativeUNet = diffusersNetwork(
+  const unet: UNetDescription = diffusersNetwork(
     parseDiffusersConfig({ ...config, resnet_time_scale_shift: scale }, name),
     name,
   );

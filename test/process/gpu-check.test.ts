@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 
 import { describe, expect, it } from 'vitest';
 
-import { devices } from '../../lib/device.js';
+import { devices } from '../../lib/engine/device.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
 
 interface Stage {

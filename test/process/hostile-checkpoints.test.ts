@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { multiplyAdds } from '../../lib/checkpoint/cost.js';
-import { readModelFolder } from '../../lib/checkpoint/model-folder.js';
-import { parameterCount } from '../../lib/checkpoint/network.js';
-import { DpmError } from '../../lib/errors.js';
+import { multiplyAdds } from '../../lib/network/cost.js';
+import { readModelFolder } from '../../lib/checkpoint/read-model.js';
+import { parameterCount } from '../../lib/network/tensors.js';
+import { DpmError } from '../../lib/base/errors.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
 
 const runs = Number(process.env.DPM_FUZZ_RUNS ?? 300);

@@ -15,7 +15,7 @@ import {
 } from '../../lib/checkpoint/pytorch/index.js';
 import { StorageTable } from '../../lib/checkpoint/pytorch/storage-table.js';
 import { unpickle } from '../../lib/checkpoint/pytorch/unpickle.js';
-import { DpmError } from '../../lib/errors.js';
+import { DpmError } from '../../lib/base/errors.js';
 import { archive, checkpointEntries } from '../support/write-pytorch.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
 

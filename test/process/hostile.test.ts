@@ -2,23 +2,24 @@
 // and the process has to live.
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { loadableNetwork, readModelFolder } from '../../lib/checkpoint/model-folder.js';
+import { loadableNetwork } from '../../lib/checkpoint/model-folder.js';
+import { readModelFolder } from '../../lib/checkpoint/read-model.js';
 import {
   native,
   type NativeEngine,
   type NativeNetwork,
   type NativeRegisters,
   type NativeRunRequest,
-  type NativeUNet,
   type NativeWeights,
-} from '../../lib/native.js';
-import { linear, stepRecord } from '../../lib/samplers/builder.js';
-import { packRecord } from '../../lib/samplers/pack.js';
+} from '../../lib/engine/binding.js';
+import type { UNetDescription } from '../../lib/network/description.js';
+import { linear, stepRecord } from '../../lib/program/builder.js';
+import { packRecord } from '../../lib/program/pack.js';
 import { packagePath } from '../support/temporary.js';
 
 const pixels = 28 * 28;
 const options = { device: 'cpu', dtype: 'f32', threads: 1, exact: false, tf32: false, autotune: false } as const;
-let description: NativeUNet;
+let description: UNetDescription;
 let weights: NativeWeights;
 
 beforeAll(async () => {

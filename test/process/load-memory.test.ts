@@ -5,11 +5,11 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { elementCount } from '../../lib/arrays.js';
+import { elementCount } from '../../lib/base/arrays.js';
 import { familyByName } from '../../lib/checkpoint/families/index.js';
-import { requiredTensors } from '../../lib/checkpoint/network.js';
+import { requiredTensors } from '../../lib/network/tensors.js';
 import { presets } from '../../lib/checkpoint/presets.js';
-import { safetensorsHeader } from '../../lib/checkpoint/tensor-data.js';
+import { safetensorsHeader } from '../../lib/files/tensor-data.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
 
 const preset = 'ddpm-cifar10';

@@ -1,4 +1,4 @@
-import type { Predictor } from '../../lib/likelihood/bound.js';
+import type { Predictor } from '../../lib/estimation/likelihood/bound.js';
 import type { NoiseSchedule } from '../../lib/schedule/noise-schedule.js';
 
 /**

@@ -1,4 +1,4 @@
-import type { StepProgram } from '../../lib/samplers/program.js';
+import type { StepProgram } from '../../lib/program/program.js';
 import type { Prediction } from '../../lib/schedule/defaults.js';
 import type { NoiseSchedule } from '../../lib/schedule/noise-schedule.js';
 

@@ -6,8 +6,8 @@ import { expect } from 'vitest';
 
 import { familyByName } from '../../lib/checkpoint/families/index.js';
 import type { FamilyNetwork } from '../../lib/checkpoint/family.js';
-import { requiredTensors } from '../../lib/checkpoint/network.js';
-import { writeSafetensors } from '../../lib/checkpoint/tensor-data.js';
+import { requiredTensors } from '../../lib/network/tensors.js';
+import { writeSafetensors } from '../../lib/files/tensor-data.js';
 import { DiffusionModel } from '../../lib/model.js';
 import { namedNumbers, namedWeight } from './splitmix.js';
 import { temporaryFolder } from './temporary.js';

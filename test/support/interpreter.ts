@@ -1,4 +1,5 @@
-import type { LinearUpdate, Program, StepProgram, StepRecord } from '../../lib/samplers/program.js';
+import type { LinearUpdate, StepRecord } from '../../lib/program/record.js';
+import type { Program, StepProgram } from '../../lib/program/program.js';
 
 /** A network written for the interpreter: outputs for one state at one time. */
 export interface InterpretedModel {

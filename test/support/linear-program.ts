@@ -1,4 +1,4 @@
-import type { StepProgram } from '../../lib/samplers/program.js';
+import type { StepProgram } from '../../lib/program/program.js';
 import { interpret } from './interpreter.js';
 
 /**

@@ -1,5 +1,5 @@
 // Gaussian mixtures, for which everything a diffusion model estimates is known: score, Gamma, posterior covariance.
-import { at } from '../../lib/arrays.js';
+import { at } from '../../lib/base/arrays.js';
 
 export interface Component {
   weight: number;

@@ -1,5 +1,5 @@
 import type { DiffusionModel } from '../../lib/model.js';
-import type { StepRecord } from '../../lib/samplers/program.js';
+import type { StepRecord } from '../../lib/program/record.js';
 import { applyUpdate, type Registers } from './interpreter.js';
 import { normals } from './philox.js';
 

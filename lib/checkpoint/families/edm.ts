@@ -1,7 +1,7 @@
-import { at } from '../../arrays.js';
-import type { NativeUNet } from '../../native.js';
-import { BlockList, quarterGroups } from '../block-list.js';
-import { ConfigReader, widthRange } from '../config-reader.js';
+import { at } from '../../base/arrays.js';
+import type { UNetDescription } from '../../network/description.js';
+import { BlockList, quarterGroups } from '../../network/block-list.js';
+import { ConfigReader, widthRange } from '../../files/config-reader.js';
 import type { Family, FamilyNetwork, TensorSource } from '../family.js';
 import { fusedProjections } from '../fused-projections.js';
 import { renamed, type Renames } from '../renames.js';
@@ -179,7 +179,7 @@ class EdmBlocks {
   }
 }
 
-function sourceOf(config: EdmConfig, blocks: NativeUNet['blocks']): FamilyNetwork['source'] {
+function sourceOf(config: EdmConfig, blocks: UNetDescription['blocks']): FamilyNetwork['source'] {
   const fused = fusedProjections(blocks, 'interleaved', [1, 1]);
   const holders = new Set(
     blocks.flatMap((block) => (block.kind === 'residual' || block.kind === 'attention' ? [block.name] : [])),

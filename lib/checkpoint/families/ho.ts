@@ -1,6 +1,6 @@
-import { at } from '../../arrays.js';
-import { BlockList } from '../block-list.js';
-import { ConfigReader, widthRange } from '../config-reader.js';
+import { at } from '../../base/arrays.js';
+import { BlockList } from '../../network/block-list.js';
+import { ConfigReader, widthRange } from '../../files/config-reader.js';
 import type { Family, FamilyNetwork } from '../family.js';
 import { renamed, type Renames } from '../renames.js';
 import { familyHead, readEmbeddedHead, type EmbeddedHead } from '../family-config.js';

@@ -1,4 +1,4 @@
-import { unknownName } from '../../checks.js';
+import { unknownName } from '../../base/checks.js';
 import type { Family } from '../family.js';
 import { diffusersFile } from './diffusers-file.js';
 import { edm } from './edm.js';

@@ -1,4 +1,4 @@
-import { ConfigReader, isJsonObject, widthRange } from '../config-reader.js';
+import { ConfigReader, isJsonObject, widthRange } from '../../files/config-reader.js';
 import { readEmbeddedHead, type EmbeddedHead } from '../family-config.js';
 
 /** The fields of score_sde's configurations that its networks are made from. */

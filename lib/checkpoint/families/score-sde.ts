@@ -1,7 +1,7 @@
-import { at } from '../../arrays.js';
-import { DpmError } from '../../errors.js';
-import type { NativeResampling, NativeUNet } from '../../native.js';
-import { BlockList, quarterGroups } from '../block-list.js';
+import { at } from '../../base/arrays.js';
+import { DpmError } from '../../base/errors.js';
+import type { Resampling, UNetDescription } from '../../network/description.js';
+import { BlockList, quarterGroups } from '../../network/block-list.js';
 import type { Family, FamilyNetwork, TensorSource } from '../family.js';
 import { familyHead } from '../family-config.js';
 import { renamed, type Renames } from '../renames.js';
@@ -53,7 +53,7 @@ class Modules {
     this.named.set(canonical, this.#module());
   }
 
-  #residual(to: number, resample: 'none' | NativeResampling = 'none'): void {
+  #residual(to: number, resample: 'none' | Resampling = 'none'): void {
     this.list.residual(this.#module(), to, resample, resample !== 'none');
   }
 
@@ -153,7 +153,7 @@ function scoreSdeNetwork(raw: Readonly<Record<string, unknown>>, source: string)
   if (head?.complex === true)
     throw new DpmError('ERR_DPM_UNSUPPORTED', `${source}: head: score_sde has simple heads only`);
   const groups = config.isNcsnpp ? quarterGroups(list.channels) : 32;
-  const unet: NativeUNet = {
+  const unet: UNetDescription = {
     inChannels: channels,
     outChannels: channels,
     height: size,

@@ -1,4 +1,4 @@
-import type { Dtype } from '../safetensors.js';
+import type { Dtype } from '../../files/safetensors.js';
 import { encodeLatin1, numpyDtype, numpyScalar } from './numpy-scalar.js';
 import {
   rebuildParameter,

@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 
-import { DpmError } from '../../errors.js';
-import { readExactly } from '../../files.js';
+import { DpmError } from '../../base/errors.js';
+import { readExactly } from '../../files/files.js';
 import { PickleStream } from './pickle-stream.js';
 import { shortKey, StorageTable } from './storage-table.js';
 import type { PytorchStorage } from './tensor.js';

@@ -1,4 +1,4 @@
-import { DpmError, type DpmErrorCode } from '../../errors.js';
+import { DpmError, type DpmErrorCode } from '../../base/errors.js';
 import { MAX_DICTS, MAX_KEY_LENGTH, MAX_NUMBER_KEYS, MAX_OBJECTS, MAX_STACK, MAX_VALUES } from './limits.js';
 import { opcodeName } from './opcodes.js';
 import type { PickleReader } from './pickle-reader.js';

@@ -1,4 +1,4 @@
-import { DpmError } from '../../errors.js';
+import { DpmError } from '../../base/errors.js';
 import { MAX_LINE } from './limits.js';
 
 const latin1 = new TextDecoder('latin1');

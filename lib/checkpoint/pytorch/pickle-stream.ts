@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 
-import { readExactly } from '../../files.js';
+import { readExactly } from '../../files/files.js';
 import { MAX_PICKLE_BYTES } from './limits.js';
 import { MoreBytesNeeded } from './pickle-reader.js';
 import type { StorageTable } from './storage-table.js';

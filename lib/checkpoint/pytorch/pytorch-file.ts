@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 
-import { DpmError } from '../../errors.js';
-import { readExactly, withFile } from '../../files.js';
+import { DpmError } from '../../base/errors.js';
+import { readExactly, withFile } from '../../files/files.js';
 import { readLegacyForm } from './legacy-form.js';
 import type { PickleValue } from './values.js';
 import { readZipForm } from './zip-form.js';

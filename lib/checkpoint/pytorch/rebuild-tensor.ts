@@ -1,5 +1,5 @@
-import type { DpmErrorCode } from '../../errors.js';
-import { dtypeBytes, type Dtype } from '../safetensors.js';
+import type { DpmErrorCode } from '../../base/errors.js';
+import { dtypeBytes, type Dtype } from '../../files/safetensors.js';
 import { MAX_RANK } from './limits.js';
 import { PytorchStorage, PytorchTensor } from './tensor.js';
 import { describe, isCount, isTuple, type CallContext, type MachineValue } from './values.js';

@@ -1,4 +1,4 @@
-import type { DpmErrorCode } from '../../errors.js';
+import type { DpmErrorCode } from '../../base/errors.js';
 import { MAX_KEY_LENGTH } from './limits.js';
 import { PytorchStorage } from './tensor.js';
 import { describe, isCount, isTuple, StorageClass, type MachineValue } from './values.js';

@@ -1,8 +1,8 @@
-import { elementCount } from '../../arrays.js';
-import { DpmError } from '../../errors.js';
-import { dtypeBytes } from '../safetensors.js';
-import { gather } from '../gather.js';
-import { readFloats } from '../tensor-data.js';
+import { elementCount } from '../../base/arrays.js';
+import { DpmError } from '../../base/errors.js';
+import { dtypeBytes } from '../../files/safetensors.js';
+import { gather } from '../../files/gather.js';
+import { readFloats } from '../../files/tensor-data.js';
 import type { PytorchFile } from './pytorch-file.js';
 import type { PytorchTensor } from './tensor.js';
 

@@ -1,5 +1,5 @@
-import { elementCount } from '../../arrays.js';
-import { dtypeBytes, type Dtype } from '../safetensors.js';
+import { elementCount } from '../../base/arrays.js';
+import { dtypeBytes, type Dtype } from '../../files/safetensors.js';
 
 /** A run of bytes of the file that tensors share. */
 export class PytorchStorage {

@@ -1,5 +1,5 @@
-import type { DpmErrorCode } from '../../errors.js';
-import type { Dtype } from '../safetensors.js';
+import type { DpmErrorCode } from '../../base/errors.js';
+import type { Dtype } from '../../files/safetensors.js';
 import { PytorchStorage, PytorchTensor } from './tensor.js';
 
 /** What can be the key of a dictionary. Integers beyond 2^53 are bigints, all others numbers. */

@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 
-import { DpmError } from '../../errors.js';
-import { readExactly } from '../../files.js';
+import { DpmError } from '../../base/errors.js';
+import { readExactly } from '../../files/files.js';
 import type { ZipEnd } from './zip-end.js';
 
 const ENTRY_BYTES = 46;

@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
 
-import { DpmError } from '../../errors.js';
-import { readExactly } from '../../files.js';
+import { DpmError } from '../../base/errors.js';
+import { readExactly } from '../../files/files.js';
 
 const END_BYTES = 22;
 const LOCATOR_BYTES = 20;

@@ -1,8 +1,8 @@
 import type { FileHandle } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 
-import { DpmError } from '../../errors.js';
-import { readExactly } from '../../files.js';
+import { DpmError } from '../../base/errors.js';
+import { readExactly } from '../../files/files.js';
 import type { ZipEntry } from './zip-directory.js';
 
 const LOCAL_BYTES = 30;

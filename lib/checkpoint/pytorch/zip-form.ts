@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 
-import { DpmError } from '../../errors.js';
+import { DpmError } from '../../base/errors.js';
 import { MAX_PICKLE_BYTES } from './limits.js';
 import { shortKey, StorageTable } from './storage-table.js';
 import type { PytorchStorage } from './tensor.js';

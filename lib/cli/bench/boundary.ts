@@ -1,7 +1,7 @@
-import { Device } from '../../device.js';
-import { native } from '../../native.js';
-import { linear, stepRecord } from '../../samplers/builder.js';
-import { packRecord } from '../../samplers/pack.js';
+import { Device } from '../../engine/device.js';
+import { native } from '../../engine/binding.js';
+import { linear, stepRecord } from '../../program/builder.js';
+import { packRecord } from '../../program/pack.js';
 import type { Call } from '../command.js';
 import { loadOptions } from '../model-options.js';
 import { printJson, printLine, printTable } from '../output.js';

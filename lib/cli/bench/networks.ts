@@ -1,10 +1,10 @@
 import { parseDiffusersConfig } from '../../checkpoint/diffusers-config.js';
 import { diffusersNetwork } from '../../checkpoint/diffusers.js';
-import type { NativeBlock, NativeUNet } from '../../native.js';
+import type { Block, UNetDescription } from '../../network/description.js';
 
 /** A public network that benchmarks run with random weights. */
 export interface BenchNetwork {
-  unet: NativeUNet;
+  unet: UNetDescription;
   /** Its configuration for diffusers' `UNet2DModel`, where that can build it. */
   diffusers: Record<string, unknown> | null;
 }
@@ -36,7 +36,7 @@ const rescale = Math.SQRT1_2;
 
 /** DDPM++ for 32 x 32 images (Song et al. 2021, "Score-based generative modeling through SDEs", appendix H). */
 function ddpmpp(blocksPerLevel: number): BenchNetwork {
-  const blocks: NativeBlock[] = [{ kind: 'push' }];
+  const blocks: Block[] = [{ kind: 'push' }];
   const skips = [base];
   let channels = base;
   let size = 32;
@@ -79,7 +79,7 @@ function ddpmpp(blocksPerLevel: number): BenchNetwork {
     residual(`up_blocks.${index}.upsamplers.0`, channels, 'nearest');
     size *= 2;
   }
-  const unet: NativeUNet = {
+  const unet: UNetDescription = {
     inChannels: 3,
     outChannels: 3,
     height: 32,

@@ -1,10 +1,11 @@
 import { fileURLToPath } from 'node:url';
 
-import { elementCount } from '../../arrays.js';
-import { loadableNetwork, readModelFolder } from '../../checkpoint/model-folder.js';
-import { Device } from '../../device.js';
-import { nativeWork } from '../../errors.js';
-import { UNet } from '../../unet.js';
+import { elementCount } from '../../base/arrays.js';
+import { loadableNetwork } from '../../checkpoint/model-folder.js';
+import { readModelFolder } from '../../checkpoint/read-model.js';
+import { Device } from '../../engine/device.js';
+import { nativeWork } from '../../base/errors.js';
+import { UNet } from '../../engine/unet.js';
 import { usageError, type Call } from '../command.js';
 import { loadOptions } from '../model-options.js';
 import { printJson, printLine, printTable } from '../output.js';

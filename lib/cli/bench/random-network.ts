@@ -2,12 +2,13 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { elementCount } from '../../arrays.js';
-import { requiredTensors } from '../../checkpoint/network.js';
-import type { Device } from '../../device.js';
-import { nativeWork } from '../../errors.js';
-import type { NativeUNet, NativeWeight } from '../../native.js';
-import { UNet } from '../../unet.js';
+import { elementCount } from '../../base/arrays.js';
+import { requiredTensors } from '../../network/tensors.js';
+import type { Device } from '../../engine/device.js';
+import { nativeWork } from '../../base/errors.js';
+import type { UNetDescription } from '../../network/description.js';
+import type { NativeWeight } from '../../engine/binding.js';
+import { UNet } from '../../engine/unet.js';
 
 /** A linear congruential generator: benchmarks need weights of the right size, not good ones. */
 function uniform(seed: number): () => number {
@@ -23,7 +24,7 @@ function uniform(seed: number): () => number {
  * at a time, in the order of evaluation; the same ones every time.
  */
 export function* randomTensors(
-  unet: NativeUNet,
+  unet: UNetDescription,
 ): Generator<{ name: string; shape: number[]; data: Float32Array<ArrayBuffer> }> {
   const random = uniform(1);
   for (const [name, shape] of requiredTensors(unet)) {
@@ -36,7 +37,7 @@ export function* randomTensors(
 }
 
 /** A network of the given description with random weights, through a temporary file that is removed again. */
-export async function loadRandomNetwork(device: Device, description: NativeUNet): Promise<UNet> {
+export async function loadRandomNetwork(device: Device, description: UNetDescription): Promise<UNet> {
   const folder = await mkdtemp(join(tmpdir(), 'dpm-bench-'));
   try {
     const path = join(folder, 'weights.bin');

@@ -1,9 +1,9 @@
-import { Device } from '../../device.js';
-import { nativeWork } from '../../errors.js';
-import type { NativeRegisters } from '../../native.js';
-import { linear, stepRecord } from '../../samplers/builder.js';
-import { packRecord, RECORD_BYTES } from '../../samplers/pack.js';
-import type { StepRecord } from '../../samplers/program.js';
+import { Device } from '../../engine/device.js';
+import { nativeWork } from '../../base/errors.js';
+import type { NativeRegisters } from '../../engine/binding.js';
+import { linear, stepRecord } from '../../program/builder.js';
+import { packRecord, RECORD_BYTES } from '../../program/pack.js';
+import type { StepRecord } from '../../program/record.js';
 import type { Call } from '../command.js';
 import { loadOptions } from '../model-options.js';
 import { printJson, printLine, printTable } from '../output.js';

@@ -1,14 +1,14 @@
-import { at } from '../../arrays.js';
-import { ConfigReader, isJsonObject } from '../../checkpoint/config-reader.js';
-import { DpmError } from '../../errors.js';
-import { readJson } from '../../files.js';
+import { at } from '../../base/arrays.js';
+import { ConfigReader, isJsonObject } from '../../files/config-reader.js';
+import { DpmError } from '../../base/errors.js';
+import { readJson } from '../../files/files.js';
 import {
   estimateLikelihood,
   likelihoodSampler,
   likelihoodSamplerNames,
   type LikelihoodOptions,
   type LikelihoodSampler,
-} from '../../likelihood/estimate.js';
+} from '../../estimation/likelihood/estimate.js';
 import type { DiffusionModel } from '../../model.js';
 import { usageError, type Call, type Command } from '../command.js';
 import { readModelImages } from '../images.js';

@@ -1,6 +1,6 @@
-import { ConfigReader, isJsonObject } from '../../checkpoint/config-reader.js';
-import { DpmError } from '../../errors.js';
-import { readJson } from '../../files.js';
+import { ConfigReader, isJsonObject } from '../../files/config-reader.js';
+import { DpmError } from '../../base/errors.js';
+import { readJson } from '../../files/files.js';
 import type { Command } from '../command.js';
 import type { Chart, Series } from './chart.js';
 import { chartTarget, targetPath, writeChart } from './target.js';

@@ -1,7 +1,7 @@
 import { format } from 'd3-format';
 import { scaleLinear, scaleLog } from 'd3-scale';
 
-import { DpmError } from '../../errors.js';
+import { DpmError } from '../../base/errors.js';
 
 export interface Axis {
   label: string;

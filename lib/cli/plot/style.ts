@@ -1,6 +1,6 @@
 import { symbol, symbolCircle, symbolDiamond, symbolSquare, symbolTriangle } from 'd3-shape';
 
-import { at } from '../../arrays.js';
+import { at } from '../../base/arrays.js';
 
 /** How a line is drawn. */
 export interface SeriesStyle {

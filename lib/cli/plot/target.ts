@@ -1,6 +1,6 @@
 import { extname } from 'node:path';
 
-import { writeAtomically } from '../../files.js';
+import { writeAtomically } from '../../files/files.js';
 import { usageError, type Call, type OptionSpecs } from '../command.js';
 import { printJson, printLine } from '../output.js';
 import { lineChart, type Chart } from './chart.js';

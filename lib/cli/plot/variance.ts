@@ -1,5 +1,5 @@
-import { at } from '../../arrays.js';
-import { jump } from '../../samplers/jump.js';
+import { at } from '../../base/arrays.js';
+import { jump } from '../../schedule/jump.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { transitions, type TrajectoryOptions } from '../../schedule/trajectory.js';
 import { analyticVariance, analyticVarianceBounds } from '../../variance/analytic.js';

@@ -1,9 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { loadableNetwork, readModelFolder } from '../../../checkpoint/model-folder.js';
-import { Device } from '../../../device.js';
-import type { NativeUNet } from '../../../native.js';
+import { loadableNetwork } from '../../../checkpoint/model-folder.js';
+import { readModelFolder } from '../../../checkpoint/read-model.js';
+import { Device } from '../../../engine/device.js';
+import type { UNetDescription } from '../../../network/description.js';
 import { usageError, type Call, type OptionSpecs } from '../../command.js';
 import { printJson, printLine, printTable } from '../../output.js';
 import { benchNetworks } from '../networks.js';
@@ -24,7 +25,7 @@ export const rooflineOptions: OptionSpecs = {
 
 const defaultBatches = [1, 16, 128];
 
-async function descriptionOf(name: string): Promise<NativeUNet> {
+async function descriptionOf(name: string): Promise<UNetDescription> {
   const known = benchNetworks[name];
   return known?.unet ?? (await loadableNetwork(await readModelFolder(name), null)).unet;
 }

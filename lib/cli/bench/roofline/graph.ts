@@ -2,14 +2,15 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { elementCount } from '../../../arrays.js';
-import { requiredTensors } from '../../../checkpoint/network.js';
-import type { Device } from '../../../device.js';
-import { nativeWork } from '../../../errors.js';
-import type { NativeNode, NativeUNet, NativeWeight } from '../../../native.js';
+import { elementCount } from '../../../base/arrays.js';
+import { requiredTensors } from '../../../network/tensors.js';
+import type { Device } from '../../../engine/device.js';
+import { nativeWork } from '../../../base/errors.js';
+import type { NativeNode, NativeWeight } from '../../../engine/binding.js';
+import type { UNetDescription } from '../../../network/description.js';
 
 /** The graph of a network after fusion for `device`. All weights share the same zeros, since none is evaluated. */
-export async function graphOf(device: Device, description: NativeUNet): Promise<NativeNode[]> {
+export async function graphOf(device: Device, description: UNetDescription): Promise<NativeNode[]> {
   const tensors: NativeWeight[] = [];
   for (const [name, shape] of requiredTensors(description)) {
     tensors.push({ name, file: 0, dtype: 'BF16', shape, offset: 0, bytes: 2 * elementCount(shape) });

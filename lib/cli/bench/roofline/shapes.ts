@@ -1,5 +1,5 @@
 // The shapes that the CUDA device asks cuDNN for (cuda/layers/convolution.cc and attention.cc).
-import type { NativeMap, NativeNode } from '../../../native.js';
+import type { NativeMap, NativeNode } from '../../../engine/binding.js';
 import { cudaNodes } from './fusion.js';
 import { isLinear, paddedChannels } from './kernels.js';
 import { elementBytes, storedPixelStride, type RooflineType } from './layout.js';

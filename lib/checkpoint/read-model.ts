@@ -1,0 +1,171 @@
+import { stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+
+import { DpmError } from '../base/errors.js';
+import { isThere, readJson } from '../files/files.js';
+import { NoiseSchedule, type ScheduleOptions } from '../schedule/noise-schedule.js';
+import { readGammaTable, type GammaTable } from '../variance/gamma.js';
+import { addClassVectors } from './class-vectors.js';
+import { findWeights } from './weight-files.js';
+import { renameTensors } from './checkpoint.js';
+import { isJsonObject } from '../files/config-reader.js';
+import { parseDiffusersConfig } from './diffusers-config.js';
+import { canonicalDiffusersName, diffusersNetwork } from './diffusers.js';
+import { readNamedConfig } from './config-source.js';
+import { families } from './families/index.js';
+import { unwrapNames } from './family.js';
+import { readFamily } from './family-model.js';
+import { ofNetwork } from './family-schedule.js';
+import { addHead, readHeadsConfig, type HeadName, type HeadsConfig } from './heads.js';
+import { openWeights } from './open-weights.js';
+import { presetNames } from './presets.js';
+import { compareWeights } from './weight-report.js';
+import { requiredTensors } from '../network/tensors.js';
+import type { ModelFolder } from './model-folder.js';
+
+async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+}
+
+async function readObject(path: string): Promise<Record<string, unknown>> {
+  const json = await readJson(path);
+  if (!isJsonObject(json)) throw new DpmError('ERR_DPM_CONFIG', `${path} is not a JSON object`);
+  return json;
+}
+
+/** `unet/` of a pipeline folder, or the folder itself where a lone network was saved. */
+async function networkFolder(path: string): Promise<string> {
+  const inside = join(path, 'unet');
+  if (await isThere(join(inside, 'config.json'))) return inside;
+  if (await isThere(join(path, 'config.json'))) return path;
+  throw new DpmError(
+    'ERR_DPM_FILE',
+    `cannot open the model ${path}: neither unet/config.json nor config.json is there`,
+  );
+}
+
+async function readSchedule(path: string, options: ScheduleOptions): Promise<NoiseSchedule> {
+  const file = await schedulerFile(path);
+  if (file === null) {
+    const expected = join(path, 'scheduler', schedulerName);
+    throw new DpmError(
+      'ERR_DPM_FILE',
+      `cannot open ${expected}: a model folder needs the noise schedule it was trained with`,
+    );
+  }
+  return NoiseSchedule.fromSchedulerConfig(await readObject(file), options, file);
+}
+
+const schedulerName = 'scheduler_config.json';
+
+/** In its own folder, or beside the network where a lone one was saved. */
+async function schedulerFile(path: string): Promise<string | null> {
+  const places = [join(path, 'scheduler', schedulerName), join(path, schedulerName)];
+  const there = await Promise.all(places.map(isThere));
+  return places.find((_, i) => there[i]) ?? null;
+}
+
+const gammaFile = 'gamma.json';
+
+async function readGamma(folder: string): Promise<GammaTable | null> {
+  const path = join(folder, gammaFile);
+  return (await isThere(path)) ? readGammaTable(path) : null;
+}
+
+/** A folder in the diffusers layout. */
+async function readDiffusers(path: string, folder: string, options: ScheduleOptions): Promise<ModelFolder> {
+  const configPath = join(folder, 'config.json');
+  const config = await readObject(configPath);
+  const opened = await openWeights(await findWeights(folder, 'diffusion_pytorch_model'));
+  const weights = renameTensors(opened.checkpoint, canonicalDiffusersName);
+  const whole = await addClassVectors(parseDiffusersConfig(config, configPath), weights, folder);
+  const unet = diffusersNetwork(whole.config, configPath);
+  const headsFolder = join(path, 'heads');
+  const heads = (await isThere(join(headsFolder, 'config.json'))) ? await readHeadsConfig(headsFolder) : null;
+  return {
+    path,
+    family: 'diffusers',
+    evidence: `${configPath} describes a UNet2DModel`,
+    config,
+    schedule: await readSchedule(path, ofNetwork(unet, options)),
+    heads: [...(heads?.files.keys() ?? [])],
+    gamma: await readGamma(path),
+    weights,
+    companions: await companionsOf(path, heads, whole.file),
+    async select(head) {
+      const { checkpoint } = whole;
+      const selected =
+        head === null ? { unet, checkpoint } : await addHead(unet, checkpoint, requireHeads(heads, path, head), head);
+      return { ...selected, report: compareWeights(requiredTensors(selected.unet), selected.checkpoint) };
+    },
+  };
+}
+
+async function companionsOf(
+  path: string,
+  heads: HeadsConfig | null,
+  classVectors: string | null,
+): Promise<Map<string, string>> {
+  const headFiles = heads === null ? [] : ['config.json', ...heads.files.values()].map((file) => join('heads', file));
+  const companions = new Map(headFiles.map((file) => [file, join(path, file)]));
+  if (classVectors !== null) companions.set(join('unet', basename(classVectors)), classVectors);
+  const scheduler = await schedulerFile(path);
+  if (scheduler !== null) companions.set(join('scheduler', schedulerName), scheduler);
+  if (await isThere(join(path, gammaFile))) companions.set(gammaFile, join(path, gammaFile));
+  return companions;
+}
+
+function requireHeads<T>(heads: T | null, path: string, head: HeadName): T {
+  if (heads !== null) return heads;
+  throw new DpmError('ERR_DPM_ARGUMENT', `the model ${path} has no variance heads, head '${head}' is not available`);
+}
+
+export interface ReadModelOptions extends ScheduleOptions {
+  /** What a checkpoint file is: a JSON or YAML file, or the name of a preset. */
+  config?: string | undefined;
+}
+
+/** A checkpoint file; what it is has to be said. */
+async function readFile(path: string, { config, ...options }: ReadModelOptions): Promise<ModelFolder> {
+  if (config !== undefined) {
+    const named = await readNamedConfig(config);
+    return readFamily(named.config, named.source, path, options);
+  }
+  const { checkpoint } = await openWeights(path);
+  const names = new Set(unwrapNames(checkpoint).tensors.keys());
+  const looksLike = families.find((family) => family.recognise(names) !== null);
+  throw new DpmError(
+    'ERR_DPM_ARGUMENT',
+    `${path} holds weights${looksLike === undefined ? '' : ` that look like ${looksLike.name}'s`}, which do not say what their network is: give config, a JSON or YAML file or one of ${presetNames.join(', ')}`,
+  );
+}
+
+/**
+ * Reads a model: a folder in the diffusers layout (`unet/config.json` and its weights, `scheduler/scheduler_config.json` and,
+ * where they are, `heads/config.json` and `gamma.json`), a folder of another family (`config.json` with the field `family`,
+ * `model.safetensors` or another file of weights and, where it is, `gamma.json`), or a checkpoint file with `config`. Weights are not compared with the
+ * configuration yet.
+ *
+ * @throws {@link DpmError} naming the file and the field that is wrong.
+ */
+export async function readModelFolder(path: string, options: ReadModelOptions = {}): Promise<ModelFolder> {
+  if (await isFile(path)) return readFile(path, options);
+  if (options.config !== undefined) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `${path} is not a file: config is for checkpoint files`);
+  }
+  const folder = await networkFolder(path);
+  const configPath = join(folder, 'config.json');
+  const config = await readObject(configPath);
+  if (!('family' in config)) return readDiffusers(path, folder, options);
+  const model = await readFamily(config, configPath, await findWeights(folder, 'model'), options);
+  const gamma = await readGamma(folder);
+  return {
+    ...model,
+    path: folder,
+    gamma,
+    companions: new Map(gamma === null ? [] : [[gammaFile, join(folder, gammaFile)]]),
+  };
+}

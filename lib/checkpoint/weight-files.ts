@@ -1,0 +1,80 @@
+import { dirname, join } from 'node:path';
+
+import { listNames } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
+import { isThere, readJson } from '../files/files.js';
+import { shownValue } from '../base/shown-value.js';
+import { ConfigReader, isJsonObject } from '../files/config-reader.js';
+import { pytorchCheckpoint, readPytorchFile, tensorsOf } from './pytorch/index.js';
+import { readSafetensorsHeader, type TensorEntry } from '../files/safetensors.js';
+import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
+
+/** One safetensors file as a checkpoint. */
+export async function openSingleFile(path: string): Promise<Checkpoint> {
+  const { tensors } = await readSafetensorsHeader(path);
+  return { files: [path], tensors: new Map([...tensors].map(([name, entry]) => [name, { ...entry, file: 0 }])) };
+}
+
+function shardName(path: string, tensor: string, file: unknown): string {
+  if (typeof file !== 'string' || !/^[\w.-]+\.(safetensors|bin)$/.test(file) || file.includes('..')) {
+    throw new DpmError(
+      'ERR_DPM_CONFIG',
+      `${path}: tensor '${tensor}' is mapped to ${shownValue(file)}, it has to be the plain name of a .safetensors or .bin file in the same folder`,
+    );
+  }
+  return file;
+}
+
+async function shardTensors(
+  path: string,
+): Promise<ReadonlyMap<string, TensorEntry & { view?: CheckpointEntry['view'] }>> {
+  if (!path.endsWith('.bin')) return (await readSafetensorsHeader(path)).tensors;
+  const file = await readPytorchFile(path);
+  return pytorchCheckpoint(file, tensorsOf(file).tensors).tensors;
+}
+
+/** A sharded checkpoint from its `.safetensors.index.json` or `.bin.index.json`. */
+export async function openSharded(path: string): Promise<Checkpoint> {
+  const index = await readJson(path);
+  const map = isJsonObject(index) ? new ConfigReader(index, path).raw('weight_map') : undefined;
+  if (!isJsonObject(map)) throw new DpmError('ERR_DPM_CONFIG', `${path}: weight_map is missing or not an object`);
+  const wanted = new Map(Object.entries(map).map(([name, file]) => [name, shardName(path, name, file)]));
+  const shards = [...new Set(wanted.values())].sort();
+  const checkpoint: Checkpoint = { files: shards.map((shard) => join(dirname(path), shard)), tensors: new Map() };
+  for (const [file, shard] of shards.entries()) {
+    const tensors = await shardTensors(join(dirname(path), shard));
+    for (const [name, entry] of tensors) {
+      if (wanted.get(name) !== shard) {
+        throw new DpmError(
+          'ERR_DPM_TENSOR_UNUSED',
+          `${join(dirname(path), shard)}: tensor '${name}' is not listed for this file in ${path}`,
+        );
+      }
+      checkpoint.tensors.set(name, { ...entry, file });
+    }
+  }
+  const missing = [...wanted.keys()].filter((name) => !checkpoint.tensors.has(name));
+  if (missing.length > 0) {
+    throw new DpmError('ERR_DPM_TENSOR_MISSING', `${path} lists tensors its files do not hold: ${listNames(missing)}`);
+  }
+  return checkpoint;
+}
+
+/**
+ * The weights `stem.safetensors` or `stem.bin` in a folder, or the shards of an index of either.
+ *
+ * @throws {@link DpmError} `ERR_DPM_FILE` naming all when none is there.
+ */
+export async function findWeights(folder: string, stem: string): Promise<string> {
+  const forms = ['.safetensors', '.safetensors.index.json', '.bin', '.bin.index.json'];
+  // Variants of diffusers: weights in half precision may be all that was downloaded.
+  const endings = [...forms, ...forms.map((form) => `.fp16${form}`), '.safetensors.index.fp16.json'];
+  for (const ending of endings) {
+    const path = join(folder, `${stem}${ending}`);
+    if (await isThere(path)) return path;
+  }
+  throw new DpmError(
+    'ERR_DPM_FILE',
+    `cannot open the weights: ${join(folder, stem)} exists with none of ${endings.join(', ')}`,
+  );
+}

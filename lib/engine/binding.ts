@@ -1,0 +1,304 @@
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { DpmError } from '../base/errors.js';
+import type { UNetDescription } from '../network/description.js';
+
+/** Version of the addon's surface; the addon reports the same number or is refused. */
+export const NATIVE_ABI_VERSION = 2;
+
+/** One device the process knows about, usable or not. */
+export interface NativeDeviceInfo {
+  /** `cpu`, `reference`, `cuda:0`, … */
+  name: string;
+  usable: boolean;
+  /** Preference among usable devices; `auto` takes the highest. */
+  score: number;
+  /** Instruction set, card name, … ; empty when unusable. */
+  description: string;
+  /** Why the device cannot be used, with the places searched; empty when usable. */
+  reason: string;
+}
+
+/** A float32 tensor in device memory. Released by `free` or when collected. */
+export interface NativeTensor {
+  readonly elements: number;
+  free(): void;
+}
+
+/** A flag the engine reads before every network evaluation. */
+export interface NativeCancelToken {
+  cancel(): void;
+}
+
+/** A weight inside a file that native code maps. */
+export interface NativeWeight {
+  /** Canonical name, e.g. `down_blocks.0.resnets.0.conv1.weight`. */
+  name: string;
+  /** Index into {@link NativeWeights.files}. */
+  file: number;
+  dtype: 'F32' | 'F16' | 'BF16';
+  shape: number[];
+  /** Absolute byte offset in the file. */
+  offset: number;
+  /** Bytes from `offset` on that belong to it; with a view those it is picked from. */
+  bytes: number;
+  /** How its elements lie where not row-major: in the row-major order of `dims`, strides in elements. */
+  view?: { dims: number[]; strides: number[] } | undefined;
+}
+
+export interface NativeWeights {
+  files: string[];
+  tensors: NativeWeight[];
+}
+
+/** How an engine is opened. */
+export interface NativeEngineOptions {
+  device: string;
+  dtype: 'f32' | 'f16' | 'bf16';
+  threads: number;
+  exact: boolean;
+  tf32: boolean;
+  autotune: boolean;
+}
+
+/** What {@link NativeEngine.loadNetwork} reports about a network. */
+export interface NativeNetworkInfo {
+  parameters: number;
+  /** Multiply-adds of convolutions, linear layers and attention for one image. */
+  multiplyAdds: number;
+  /** Nodes of the graph before and after fusion. */
+  primitiveNodes: number;
+  nodes: number;
+  /** What the device has packed the weights into, in bytes. */
+  weightBytes: number;
+}
+
+/** Per-sample identity of a random stream: seed (low, high), sampleIndex, record, draw. */
+export type NativeStreams = Uint32Array;
+
+/** Tensors a fused update reads and writes; `[batch, elements]` each, absent ones are null. */
+export interface NativeRegisters {
+  x: NativeTensor | null;
+  y: NativeTensor | null;
+  out: NativeTensor | null;
+  head: NativeTensor | null;
+  /** Explicit noise instead of the random stream. */
+  noise: NativeTensor | null;
+  history: (NativeTensor | null)[];
+}
+
+export interface NativeRunRequest {
+  /** Binary records of all programs, back to back ({@link RECORD_BYTES} each). */
+  records: Uint8Array;
+  /** Per program: first record, number of records, history length. */
+  programs: Uint32Array;
+  /** Per program: standard deviation of the initial noise. */
+  initialScale: Float32Array;
+  /** Per sample: index of its program. */
+  sampleProgram: Uint32Array;
+  /** Per sample: seed low, seed high, sampleIndex. */
+  sampleStream: Uint32Array;
+  /** Per sample class label, or null. */
+  labels: Int32Array | null;
+  /** Per sample weight of classifier-free guidance, or null for none. */
+  guidance: Float32Array | null;
+  /** The label of unconditional evaluations; -1: no label. */
+  unconditionalLabel: number;
+  /** Initial states [count, C, H, W], or null for noise. */
+  init: Float32Array | null;
+  /** [noiseRecords, count, C, H, W]: slice r serves the r-th record that adds noise; null: random streams. */
+  noise: Float32Array | null;
+  /** Most samples evaluated at once. */
+  batch: number;
+  /** State is kept after every k-th record; 0: never. */
+  snapshotEvery: number;
+  /** Results are 8-bit levels instead of floats. */
+  levels: boolean;
+  cancel: NativeCancelToken | null;
+  /** Records done and records in all, over all samples; calls are coalesced. */
+  onProgress: ((done: number, total: number) => void) | null;
+}
+
+export interface NativeRunResult {
+  /** Final states, [count * C * H * W]. */
+  images: Float32Array | Uint8Array;
+  /** States after every `snapshotEvery`-th record, in order; finished samples keep their last state. */
+  snapshots: { record: number; images: Float32Array | Uint8Array }[];
+}
+
+/** A map of one sample and where in its storage it lies. */
+export interface NativeMap {
+  /** Index of the value in the graph. */
+  value: number;
+  channels: number;
+  height: number;
+  width: number;
+  /** The first of its channels, and all channels of a pixel, in the storage it shares with other values. */
+  firstChannel: number;
+  pixelStride: number;
+  /** What the storage is: inside the network, or one of its inputs and outputs. */
+  role: 'internal' | 'image' | 'time' | 'label' | 'output' | 'head';
+}
+
+/** One operation of a graph after fusion; fields as in native/backend/backend.h. */
+export interface NativeNode {
+  name: string;
+  op:
+    | 'time_embedding'
+    | 'embedding'
+    | 'convolution'
+    | 'group_norm'
+    | 'attention'
+    | 'bias'
+    | 'channel_add'
+    | 'scale_shift'
+    | 'silu'
+    | 'add'
+    | 'affine'
+    | 'concat'
+    | 'upsample'
+    | 'average_pool'
+    | 'fir_upsample'
+    | 'fir_downsample';
+  /** A convolution's are its map, its channel vector and its residual. */
+  inputs: readonly [NativeMap | null, NativeMap | null, NativeMap | null];
+  output: NativeMap;
+  /** Weights stacked along the output channels. */
+  parts: number;
+  weightElements: number;
+  /** For one sample. */
+  multiplyAdds: number;
+  kernel: number;
+  stride: number;
+  padBefore: number;
+  padAfter: number;
+  heads: number;
+  groups: number;
+  scale: number;
+  bias: boolean;
+  upsample: boolean;
+  silu: boolean;
+}
+
+export interface NativeNetwork {
+  readonly info: NativeNetworkInfo;
+  /**
+   * One evaluation. `x` is [batch, C, H, W]; `out` receives all output channels; `head` the second output.
+   * Typed arrays are copied in and out; device tensors are used in place. Work on one engine runs in call order.
+   */
+  forward(
+    batch: number,
+    x: Float32Array | NativeTensor,
+    t: Float32Array,
+    labels: Int32Array | null,
+    out: Float32Array | NativeTensor,
+    head: Float32Array | NativeTensor | null,
+  ): Promise<void>;
+  forwardSync(
+    batch: number,
+    x: Float32Array | NativeTensor,
+    t: Float32Array,
+    labels: Int32Array | null,
+    out: Float32Array | NativeTensor,
+    head: Float32Array | NativeTensor | null,
+  ): void;
+  run(request: NativeRunRequest): Promise<NativeRunResult>;
+  /** Time per node of one evaluation, milliseconds (median of `repeats`). */
+  profile(batch: number, repeats: number): Promise<{ name: string; milliseconds: number; multiplyAdds: number }[]>;
+  /** The graph after fusion, in order of evaluation. */
+  nodes(): NativeNode[];
+  close(): Promise<void>;
+}
+
+export interface NativeEngine {
+  readonly device: string;
+  readonly description: string;
+  readonly threads: number;
+  tensor(elements: number): NativeTensor;
+  write(tensor: NativeTensor, data: Float32Array): Promise<void>;
+  read(tensor: NativeTensor, into: Float32Array): Promise<void>;
+  loadNetwork(description: UNetDescription, weights: NativeWeights): Promise<NativeNetwork>;
+  /** One fused update: `records` holds one binary record per sample, `streams` five words per sample. */
+  update(
+    batch: number,
+    elements: number,
+    records: Uint8Array,
+    registers: NativeRegisters,
+    streams: NativeStreams,
+  ): Promise<void>;
+  updateSync(
+    batch: number,
+    elements: number,
+    records: Uint8Array,
+    registers: NativeRegisters,
+    streams: NativeStreams,
+  ): void;
+  /** Per-sample reductions in float64. `dot` needs `b`. */
+  reduce(
+    kind: 'sum' | 'sum-squares' | 'dot' | 'max-abs',
+    batch: number,
+    elements: number,
+    a: NativeTensor,
+    b: NativeTensor | null,
+  ): Promise<Float64Array>;
+  /** GFLOP/s of multiply-adds and GB/s of a copy that the device can do at most, measured now. */
+  measurePeak(): Promise<{ gflops: number; copyGigabytesPerSecond: number }>;
+  memory(): { host: number; device: number; peakDevice: number };
+  /** Rejects queued work, waits for running work, releases everything. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface NativeBinding {
+  abiVersion: number;
+  recordBytes: number;
+  devices(): NativeDeviceInfo[];
+  Engine: new (options: NativeEngineOptions) => NativeEngine;
+  CancelToken: new () => NativeCancelToken;
+  /** Does nothing; for measuring the cost of a call. */
+  noop(): void;
+}
+
+const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '../..');
+let binding: NativeBinding | undefined;
+
+/**
+ * The addon, loaded on first use.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ADDON` when no build for this platform is found or it does not fit this package.
+ */
+export function native(): NativeBinding {
+  binding ??= load();
+  return binding;
+}
+
+function load(): NativeBinding {
+  const napi = Number(process.versions.napi);
+  if (!(napi >= 8)) {
+    throw new DpmError(
+      'ERR_DPM_ADDON',
+      `dpm-native needs Node-API 8 or newer, this runtime has ${process.versions.napi}`,
+    );
+  }
+  const require = createRequire(import.meta.url);
+  const loadAddon = require('node-gyp-build') as (directory: string) => NativeBinding;
+  let loaded: NativeBinding;
+  try {
+    loaded = loadAddon(packageRoot);
+  } catch (cause) {
+    throw new DpmError(
+      'ERR_DPM_ADDON',
+      `no native build of dpm-native for ${process.platform}-${process.arch} was found in ${packageRoot}; ` +
+        `build one with: npm install cmake-js node-addon-api && node ${join(packageRoot, 'scripts/native-build.cjs')}`,
+      { cause },
+    );
+  }
+  if (loaded.abiVersion !== NATIVE_ABI_VERSION) {
+    throw new DpmError(
+      'ERR_DPM_ADDON',
+      `the native build has surface version ${String(loaded.abiVersion)}, this package needs ${String(NATIVE_ABI_VERSION)}; rebuild it`,
+    );
+  }
+  return loaded;
+}

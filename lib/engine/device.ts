@@ -1,0 +1,213 @@
+import { elementCount } from '../base/arrays.js';
+import { DpmError, nativeWork, toDpmError } from '../base/errors.js';
+import { native, type NativeEngine, type NativeTensor } from './binding.js';
+
+/** One device the process knows about, usable or not. */
+export interface DeviceInfo {
+  /** `cpu`, `cuda:0`, … */
+  name: string;
+  usable: boolean;
+  /** Preference among usable devices. */
+  score: number;
+  /** Instruction set, card, …; empty when unusable. */
+  description: string;
+  /** Why it cannot be used, with the places searched; empty when usable. */
+  reason: string;
+}
+
+/**
+ * Number format of weights and activations inside the network, with float32 sums and statistics; states are float32
+ * always.
+ */
+export type ComputeType = (typeof computeTypes)[number];
+
+/** Every {@link ComputeType}. */
+export const computeTypes = ['f32', 'bf16', 'f16'] as const;
+
+export interface DeviceOptions {
+  /** `auto` (the best usable device), `cpu`, `cuda` (= `cuda:0`), `cuda:N`, … Default `auto`. */
+  device?: string | undefined;
+  /** Default `f32` on cpu, `bf16` on cuda (`f32` with `exact` or `tf32`). On cpu `bf16` needs AVX512-BF16 or AMX. */
+  dtype?: ComputeType | undefined;
+  /** Threads of the engine; 0: as many as there are cores. Default 0. */
+  threads?: number | undefined;
+  /** No Winograd, no split into bfloat16 terms, no TF32: the tightest tolerance. Default false. */
+  exact?: boolean | undefined;
+  /** With dtype `f32` on cuda: products may round their operands to TF32, which is several times as fast. Default false. */
+  tf32?: boolean | undefined;
+  /**
+   * On cuda: measure several algorithms for every convolution and keep the fastest, for this process and the next ones
+   * (in `$XDG_CACHE_HOME/dpm-native`). The first use of a batch size then takes minutes. Default false.
+   */
+  autotune?: boolean | undefined;
+}
+
+/** Bytes in use: by the engine in main memory, on its device, and the most there has been on the device. */
+export interface MemoryUse {
+  host: number;
+  device: number;
+  peakDevice: number;
+}
+
+/**
+ * Every device this process can use and, for each one it cannot, why not.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ADDON` when there is no native build.
+ */
+export function devices(): DeviceInfo[] {
+  try {
+    return native().devices();
+  } catch (error) {
+    throw toDpmError(error);
+  }
+}
+
+/** The name of a usable device for a request such as `auto` or `cuda`. */
+export function chooseDevice(request: string, known: readonly DeviceInfo[]): string {
+  if (request === 'auto') {
+    const usable = known.filter((each) => each.usable);
+    const [first, ...others] = usable;
+    if (first === undefined) throw new DpmError('ERR_DPM_DEVICE', 'no device is usable; dpm devices says why');
+    return others.reduce((best, each) => (each.score > best.score ? each : best), first).name;
+  }
+  const name = request === 'cuda' ? 'cuda:0' : request;
+  const found = known.find((each) => each.name === name);
+  if (found === undefined) {
+    throw new DpmError(
+      'ERR_DPM_DEVICE',
+      `device '${request}' is unknown; known: auto, ${known.map((each) => each.name).join(', ')}`,
+    );
+  }
+  if (!found.usable) throw new DpmError('ERR_DPM_DEVICE', `device '${request}' cannot be used: ${found.reason}`);
+  return name;
+}
+
+function checkOptions({ dtype = 'f32', threads = 0, exact = false, tf32 = false }: DeviceOptions): void {
+  if (exact && tf32) throw new DpmError('ERR_DPM_ARGUMENT', 'tf32 contradicts exact');
+  if (!computeTypes.includes(dtype)) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `dtype '${dtype}' is unknown; known: ${computeTypes.join(', ')}`);
+  }
+  if (!Number.isInteger(threads) || threads < 0 || threads > 1024) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `threads is ${threads}, it has to be an integer from 0 to 1024`);
+  }
+}
+
+/** An open device with its own engine threads. Close it when done. */
+export class Device {
+  /** @internal */
+  readonly engine: NativeEngine;
+
+  private constructor(engine: NativeEngine) {
+    this.engine = engine;
+  }
+
+  /**
+   * Opens a device.
+   *
+   * @throws {@link DpmError} `ERR_DPM_DEVICE` when it is unknown or cannot be used, `ERR_DPM_UNSUPPORTED` when it cannot
+   * compute in `dtype`, `ERR_DPM_ADDON` without a native build.
+   */
+  static open(options: DeviceOptions = {}): Device {
+    checkOptions(options);
+    const { device = 'auto', threads = 0, exact = false, tf32 = false, autotune = false } = options;
+    const name = chooseDevice(device, devices());
+    try {
+      const { Engine } = native();
+      const dtype = options.dtype ?? (name.startsWith('cuda') && !exact && !tf32 ? 'bf16' : 'f32');
+      return new Device(new Engine({ device: name, dtype, threads, exact, tf32, autotune }));
+    } catch (error) {
+      throw toDpmError(error);
+    }
+  }
+
+  get name(): string {
+    return this.engine.device;
+  }
+
+  get description(): string {
+    return this.engine.description;
+  }
+
+  get threads(): number {
+    return this.engine.threads;
+  }
+
+  /** A float32 tensor on this device. Its contents are undefined until written. */
+  tensor(shape: readonly number[]): DeviceTensor {
+    return new DeviceTensor(this, shape);
+  }
+
+  memory(): MemoryUse {
+    return this.engine.memory();
+  }
+
+  /** Rejects queued work, waits for running work and releases everything. Can be called again. */
+  async close(): Promise<void> {
+    await nativeWork(() => this.engine.close());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** A float32 tensor in a device's memory; made by `Device.tensor`. Released by {@link DeviceTensor.free} or when collected. */
+export class DeviceTensor {
+  /** Sizes, outermost first; row-major. */
+  readonly shape: readonly number[];
+  readonly device: Device;
+  /** @internal */
+  readonly native: NativeTensor;
+
+  /** @internal */
+  constructor(device: Device, shape: readonly number[]) {
+    if (shape.some((size) => !Number.isSafeInteger(size) || size < 1)) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `shape [${shape.join(', ')}] has to consist of positive integers`);
+    }
+    this.shape = [...shape];
+    this.device = device;
+    try {
+      this.native = device.engine.tensor(elementCount(shape));
+    } catch (error) {
+      throw toDpmError(error);
+    }
+  }
+
+  get elements(): number {
+    return this.native.elements;
+  }
+
+  /**
+   * Copies values to the device.
+   *
+   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when `data` has another number of elements.
+   */
+  async write(data: Float32Array): Promise<void> {
+    this.#checkLength(data);
+    await nativeWork(() => this.device.engine.write(this.native, data));
+  }
+
+  /** Copies the values to `into`, by default a new array. */
+  async read(into: Float32Array = new Float32Array(this.elements)): Promise<Float32Array> {
+    this.#checkLength(into);
+    await nativeWork(() => this.device.engine.read(this.native, into));
+    return into;
+  }
+
+  free(): void {
+    this.native.free();
+  }
+
+  [Symbol.dispose](): void {
+    this.free();
+  }
+
+  #checkLength(data: Float32Array): void {
+    if (data.length !== this.elements) {
+      throw new DpmError(
+        'ERR_DPM_TENSOR_SHAPE',
+        `a tensor [${this.shape.join(', ')}] has ${this.elements} elements, the array ${data.length}`,
+      );
+    }
+  }
+}

@@ -1,0 +1,154 @@
+import { elementCount } from '../base/arrays.js';
+import type { Device } from './device.js';
+import { DpmError, nativeWork } from '../base/errors.js';
+import type { NativeNetwork } from './binding.js';
+import type { UNetDescription } from '../network/description.js';
+import { DeviceTensor } from './device.js';
+
+/** A batch of states or predictions: values in main memory or a tensor on the network's device. */
+export type TensorLike = Float32Array | DeviceTensor;
+
+export interface ForwardOptions<T extends TensorLike> {
+  /** One label per sample, for a class-conditional network. */
+  classLabels?: ArrayLike<number> | undefined;
+  /** Receives the prediction; nothing is allocated then. */
+  out?: T | undefined;
+  /** Receives the second output. */
+  head?: T | undefined;
+}
+
+/** Outputs of one evaluation: all output channels, and the second output where the network has one. */
+export interface ForwardResult<T extends TensorLike> {
+  out: T;
+  head: T | null;
+}
+
+/** What a network is, from its configuration. */
+export interface NetworkInfo {
+  inChannels: number;
+  outChannels: number;
+  height: number;
+  width: number;
+  /** Number of classes; 0: not class-conditional. */
+  classes: number;
+  parameters: number;
+  /** Multiply-adds of convolutions, linear layers and attention for one image. */
+  multiplyAdds: number;
+  /** What the device has packed the weights into, in bytes; for some algorithms it is several times the checkpoint. */
+  weightBytes: number;
+}
+
+/** A U-Net on a device. */
+export class UNet {
+  readonly device: Device;
+  readonly info: NetworkInfo;
+  readonly #network: NativeNetwork;
+  readonly #headChannels: number;
+
+  /** @internal */
+  constructor(device: Device, network: NativeNetwork, description: UNetDescription) {
+    this.device = device;
+    this.#network = network;
+    this.#headChannels = description.head?.outChannels ?? 0;
+    const { inChannels, outChannels, height, width, classes } = description;
+    const { parameters, multiplyAdds, weightBytes } = network.info;
+    this.info = { inChannels, outChannels, height, width, classes, parameters, multiplyAdds, weightBytes };
+  }
+
+  /** @internal */
+  get native(): NativeNetwork {
+    return this.#network;
+  }
+
+  /** Releases the weights once work in flight is done. @internal */
+  async close(): Promise<void> {
+    await nativeWork(() => this.#network.close());
+  }
+
+  /** Whether {@link UNet.forward} gives a second output. */
+  get hasHead(): boolean {
+    return this.#headChannels > 0;
+  }
+
+  /**
+   * One evaluation.
+   *
+   * @param x - States [batch, C, H, W], row-major; the batch follows from the number of elements.
+   * @param t - The number that enters the time embedding, one for all samples or one per sample.
+   * @returns `out` [batch, all output channels, H, W] and `head` [batch, head channels, H, W] or null, of the same kind as `x`.
+   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` or `ERR_DPM_ARGUMENT` when an argument does not fit the network.
+   */
+  async forward<T extends TensorLike>(
+    x: T,
+    t: number | ArrayLike<number>,
+    options: ForwardOptions<T> = {},
+  ): Promise<ForwardResult<T>> {
+    const { batch, times, labels } = this.#checkedInputs(x, t, options);
+    const out = this.#receiver('out', x, options.out, batch, this.info.outChannels);
+    const head = this.hasHead ? this.#receiver('head', x, options.head, batch, this.#headChannels) : null;
+    const values = (tensor: TensorLike) => (tensor instanceof DeviceTensor ? tensor.native : tensor);
+    await nativeWork(() =>
+      this.#network.forward(batch, values(x), times, labels, values(out), head === null ? null : values(head)),
+    );
+    return { out, head };
+  }
+
+  /** Class labels as the engine takes them, checked. */
+  labels(classLabels: ArrayLike<number> | undefined, batch: number): Int32Array | null {
+    const { classes } = this.info;
+    if (classLabels === undefined) {
+      if (classes > 0) throw new DpmError('ERR_DPM_ARGUMENT', `the network has ${classes} classes: give classLabels`);
+      return null;
+    }
+    if (classes === 0)
+      throw new DpmError('ERR_DPM_ARGUMENT', 'the network is not class-conditional: leave classLabels out');
+    const labels = Array.from(classLabels);
+    if (labels.length !== batch) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `classLabels has ${labels.length} labels for ${batch} samples`);
+    }
+    for (const label of labels) {
+      if (!Number.isInteger(label) || label < 0 || label >= classes) {
+        throw new DpmError('ERR_DPM_ARGUMENT', `class label ${label} is outside 0..${classes - 1}`);
+      }
+    }
+    return Int32Array.from(labels);
+  }
+
+  #shape(batch: number, channels: number): number[] {
+    return [batch, channels, this.info.height, this.info.width];
+  }
+
+  #checkedInputs(x: TensorLike, t: number | ArrayLike<number>, options: ForwardOptions<TensorLike>) {
+    const elements = x instanceof DeviceTensor ? x.elements : x.length;
+    const perSample = elementCount(this.#shape(1, this.info.inChannels));
+    const batch = elements / perSample;
+    if (!Number.isInteger(batch) || batch < 1) {
+      throw new DpmError('ERR_DPM_TENSOR_SHAPE', `x has ${elements} elements, a sample has ${perSample}`);
+    }
+    if (x instanceof DeviceTensor && x.device !== this.device) {
+      throw new DpmError('ERR_DPM_ARGUMENT', 'x lies on another device than the network');
+    }
+    const times = typeof t === 'number' ? new Float32Array(batch).fill(t) : Float32Array.from(t);
+    if (times.length !== batch)
+      throw new DpmError('ERR_DPM_ARGUMENT', `t has ${times.length} times for ${batch} samples`);
+    if (!times.every(Number.isFinite)) throw new DpmError('ERR_DPM_ARGUMENT', 't has to consist of finite numbers');
+    return { batch, times, labels: this.labels(options.classLabels, batch) };
+  }
+
+  #receiver<T extends TensorLike>(name: string, x: T, given: T | undefined, batch: number, channels: number): T {
+    const shape = this.#shape(batch, channels);
+    if (given === undefined) {
+      const created: TensorLike =
+        x instanceof DeviceTensor ? this.device.tensor(shape) : new Float32Array(elementCount(shape));
+      return created as T;
+    }
+    const elements = given instanceof DeviceTensor ? given.elements : given.length;
+    if (elements !== elementCount(shape) || (given instanceof DeviceTensor && given.device !== this.device)) {
+      throw new DpmError(
+        'ERR_DPM_TENSOR_SHAPE',
+        `${name} has ${elements} elements, it has to be [${shape.join(', ')}] on the network's device`,
+      );
+    }
+    return given;
+  }
+}

@@ -1,0 +1,105 @@
+import { at } from '../base/arrays.js';
+import { DpmError, nativeWork } from '../base/errors.js';
+import type { NativeRegisters } from './binding.js';
+import { seedWords } from '../base/random.js';
+import { packRecord, RECORD_BYTES } from '../program/pack.js';
+import { MAX_HISTORY, type StepRecord } from '../program/record.js';
+import type { DeviceTensor } from './device.js';
+
+/** The tensors of a fused update, `[batch, …]` each; those a record does not use can be left out. */
+export interface UpdateRegisters {
+  x: DeviceTensor;
+  y?: DeviceTensor | null;
+  out?: DeviceTensor | null;
+  head?: DeviceTensor | null;
+  /** Standard normal noise to use instead of the random stream. */
+  noise?: DeviceTensor | null;
+  history?: readonly (DeviceTensor | null)[];
+}
+
+/** Which normals a sample draws: a point of the counter-based random stream. */
+export interface NoiseStream {
+  seed: number | bigint;
+  sampleIndex: number;
+  record: number;
+  draw: number;
+}
+
+function nativeRegisters(registers: UpdateRegisters): NativeRegisters {
+  const unwrap = (tensor: DeviceTensor | null | undefined) => tensor?.native ?? null;
+  const { history = [] } = registers;
+  return {
+    x: registers.x.native,
+    y: unwrap(registers.y),
+    out: unwrap(registers.out),
+    head: unwrap(registers.head),
+    noise: unwrap(registers.noise),
+    history: Array.from({ length: MAX_HISTORY }, (_, slot) => unwrap(history[slot])),
+  };
+}
+
+function streamWords(streams: readonly NoiseStream[]): Uint32Array {
+  return Uint32Array.from(
+    streams.flatMap(({ seed, sampleIndex, record, draw }) => [...seedWords(seed), sampleIndex, record, draw]),
+  );
+}
+
+function checkRegisters(registers: UpdateRegisters): void {
+  const { x, y, out, head, noise, history = [] } = registers;
+  for (const tensor of [y, out, head, noise, ...history]) {
+    if (tensor && (tensor.device !== x.device || tensor.elements !== x.elements)) {
+      throw new DpmError(
+        'ERR_DPM_TENSOR_SHAPE',
+        `the registers of an update have to lie on one device with ${x.elements} elements each`,
+      );
+    }
+  }
+}
+
+/**
+ * A fused update from binary records, one per sample.
+ *
+ * @internal
+ */
+export async function packedUpdate(
+  records: Uint8Array,
+  registers: UpdateRegisters,
+  streams: readonly NoiseStream[],
+): Promise<void> {
+  const batch = records.length / RECORD_BYTES;
+  checkRegisters(registers);
+  const { engine } = registers.x.device;
+  const words = streamWords(streams);
+  await nativeWork(() =>
+    engine.update(batch, registers.x.elements / batch, records, nativeRegisters(registers), words),
+  );
+}
+
+/**
+ * The fused update every sampler of this package is made of, for samplers of your own: see {@link StepRecord} for its
+ * arithmetic. The network's outputs have to be in `registers.out` and `registers.head` already.
+ *
+ * @param record - One record for all samples, or one per sample of the batch (the first size of `x`). A record that stores a
+ * prediction (`store` with a coefficient that is not 0) writes `history[slot]` when that register is given.
+ * @param streams - Per sample, where noise is drawn; by default stream 0 of each sample with seed 0.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` or `ERR_DPM_TENSOR_SHAPE` when the arguments do not fit.
+ */
+export async function update(
+  record: StepRecord | readonly StepRecord[],
+  registers: UpdateRegisters,
+  streams?: readonly NoiseStream[],
+): Promise<void> {
+  const batch = at(registers.x.shape, 0);
+  const records = 'time' in record ? Array.from({ length: batch }, () => record) : record;
+  if (records.length !== batch || (streams !== undefined && streams.length !== batch)) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `a batch of ${batch} needs one record and one stream per sample`);
+  }
+  const packed = new Uint8Array(batch * RECORD_BYTES);
+  records.forEach((each, sample) => {
+    const keeps =
+      (each.store.input !== 0 || each.store.data !== 0) && (registers.history?.[each.store.slot] ?? null) !== null;
+    packed.set(packRecord(each, keeps), sample * RECORD_BYTES);
+  });
+  const plain = (_: unknown, sampleIndex: number): NoiseStream => ({ seed: 0, sampleIndex, record: 0, draw: 0 });
+  await packedUpdate(packed, registers, streams ?? Array.from({ length: batch }, plain));
+}

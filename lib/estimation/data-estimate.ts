@@ -1,0 +1,146 @@
+import { throwIfAborted } from '../base/abort.js';
+import { at, elementCount } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
+import { drawWithoutReplacement } from '../base/random.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import type { EstimatedModel } from './estimated-model.js';
+import { NoisyBatch } from './noisy-batch.js';
+
+/** Options of what is estimated from a data set at many times. */
+export interface DataEstimateOptions {
+  /** Images each entry is estimated from, drawn from the data without replacement. */
+  samples: number;
+  /** Default 0. */
+  seed?: number | bigint | undefined;
+  /** Times n to estimate; the entries between are interpolated linearly. Default: all of 1..N. */
+  timesteps?: readonly number[] | undefined;
+  /** One label per image, for a class-conditional network. */
+  classLabels?: ArrayLike<number> | undefined;
+  /** Most images evaluated at once. Default 16. */
+  batch?: number | undefined;
+  signal?: AbortSignal | undefined;
+  /** Evaluations done and evaluations in all. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+function checkedTimes(timesteps: readonly number[] | undefined, steps: number): number[] {
+  const times =
+    timesteps === undefined
+      ? Array.from({ length: steps }, (_, i) => i + 1)
+      : [...new Set(timesteps)].sort((a, b) => a - b);
+  if (times.length === 0 || times.some((n) => !Number.isInteger(n) || n < 1 || n > steps)) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `timesteps has to hold integers n from 1 to ${steps}`);
+  }
+  return times;
+}
+
+/**
+ * How many images `images` holds.
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when that is no whole number, `ERR_DPM_ARGUMENT` for wrong counts.
+ */
+export function checkedImageCount(
+  model: EstimatedModel,
+  images: Float32Array,
+  samples: number | undefined,
+  batch: number,
+  classLabels?: ArrayLike<number>,
+): number {
+  const count = images.length / elementCount(model.sampleShape);
+  if (!Number.isInteger(count) || count < 1) {
+    throw new DpmError('ERR_DPM_TENSOR_SHAPE', `images hold ${count} images of the model's shape, not a whole number`);
+  }
+  if (samples !== undefined && (!Number.isInteger(samples) || samples < 1 || samples > count)) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `samples is ${samples}, it has to be an integer from 1 to the ${count} images`,
+    );
+  }
+  if (!Number.isInteger(batch) || batch < 1) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `batch is ${batch}, it has to be a positive integer`);
+  }
+  if (classLabels !== undefined && classLabels.length !== count) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `classLabels has ${classLabels.length} labels for ${count} images`);
+  }
+  return count;
+}
+
+/** The table for all n from the values at some, linear between them and constant outside. */
+function interpolate(times: readonly number[], values: readonly number[], steps: number): Float64Array {
+  let left = 0;
+  return Float64Array.from({ length: steps + 1 }, (_, n) => {
+    if (n === 0) return 0;
+    while (left + 1 < times.length && at(times, left + 1) <= n) ++left;
+    const [from, value] = [at(times, left), at(values, left)];
+    const to = times[left + 1];
+    if (n <= from || to === undefined) return value;
+    return value + ((n - from) / (to - from)) * (at(values, left + 1) - value);
+  });
+}
+
+/**
+ * The time of a schedule that entry n of a table belongs to: n itself, or t = n / N.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` on a schedule of noise alone, which has no such tables.
+ */
+export function timeOfEntry(schedule: NoiseSchedule, n: number): number {
+  if (!schedule.preservesVariance) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `tables for n = 1..N are of variance preserving noise schedules, not '${schedule.name}'`,
+    );
+  }
+  return schedule.discrete ? n : n / schedule.steps;
+}
+
+/** Sums over the images of a batch at a time of the schedule, one for each table. */
+export type BatchSums = (batch: NoisyBatch, time: number) => Promise<readonly number[]>;
+
+/**
+ * Tables for n = 0..N of means over images and dimensions, entry 0 unused: the same images and one draw of noise per image
+ * for each n.
+ *
+ * @param tables - How many sums `sumsOf` returns.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_ABORTED` when aborted.
+ */
+export async function estimateTables(
+  model: EstimatedModel,
+  images: Float32Array,
+  options: DataEstimateOptions,
+  tables: number,
+  sumsOf: BatchSums,
+): Promise<Float64Array[]> {
+  const { samples, seed = 0, signal, classLabels, batch: size = 16, onProgress } = options;
+  const { steps } = model.schedule;
+  if ((samples as number | undefined) === undefined) {
+    throw new DpmError('ERR_DPM_ARGUMENT', 'samples is missing: give the number of images');
+  }
+  const count = checkedImageCount(model, images, samples, size, classLabels);
+  const times = checkedTimes(options.timesteps, steps);
+  throwIfAborted(signal);
+  const chosen = drawWithoutReplacement(count, samples, seed);
+  const sums = Array.from({ length: tables }, () => new Float64Array(times.length));
+  const batches = Math.ceil(samples / size);
+  for (let index = 0; index < batches; ++index) {
+    const indices = chosen.slice(index * size, (index + 1) * size);
+    const batch = await NoisyBatch.open(model, images, indices, { firstSample: index * size, seed, classLabels });
+    try {
+      for (const [i, n] of times.entries()) {
+        throwIfAborted(signal);
+        const values = await sumsOf(batch, timeOfEntry(model.schedule, n));
+        sums.forEach((sum, table) => (sum[i] = at(sum, i) + at(values, table)));
+        onProgress?.(index * times.length + i + 1, batches * times.length);
+      }
+    } finally {
+      batch.free();
+    }
+  }
+  const divisor = samples * elementCount(model.sampleShape);
+  return sums.map((sum) =>
+    interpolate(
+      times,
+      Array.from(sum, (value) => value / divisor),
+      steps,
+    ),
+  );
+}

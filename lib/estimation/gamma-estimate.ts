@@ -1,0 +1,53 @@
+import { at } from '../base/arrays.js';
+import { nativeWork } from '../base/errors.js';
+import { linear, stepRecord } from '../program/builder.js';
+import { parametrisationOf } from '../schedule/prediction.js';
+import { update } from '../engine/update.js';
+import { estimateTables, type DataEstimateOptions } from './data-estimate.js';
+import type { EstimatedModel } from './estimated-model.js';
+import type { GammaTable } from '../variance/gamma.js';
+import type { NoisyBatch } from './noisy-batch.js';
+
+export type EstimateGammaOptions = DataEstimateOptions;
+
+/** Sum over a batch of ||eps_hat(x_t, t)||^2, x_t one noisy version of each image. */
+async function squaredNorms(model: EstimatedModel, batch: NoisyBatch, time: number): Promise<number> {
+  const { schedule } = model;
+  const [alpha, sigma] = [Math.sqrt(schedule.alphaBar(time)), Math.sqrt(schedule.betaBar(time))];
+  const { noisy, out, size } = batch;
+  const { noise, inputScale } = parametrisationOf(schedule, {}, alpha, sigma);
+  await batch.evaluate(time, inputScale);
+  if (schedule.defaults.prediction !== 'epsilon') {
+    const toNoise = linear({ x: noise.output, y: noise.input / inputScale });
+    await update(stepRecord({ time: 0, x: toNoise }), { x: out, y: noisy });
+  }
+  const sums = await nativeWork(() =>
+    model.device.engine.reduce('sum-squares', size, out.elements / size, out.native, null),
+  );
+  return sums.reduce((sum, each) => sum + each, 0);
+}
+
+/**
+ * Estimates m_n = E||eps_hat(x_n, n)||^2 / d, what Analytic-DPM needs (Bao et al. 2022, equation 8): the same `samples` images
+ * and one draw of noise per image for each n; on a continuous schedule n stands for t = n / N.
+ *
+ * @param model - Its network, without a head, on any device; or a model written in JavaScript.
+ * @param images - Images in model space, [count, C, H, W]; the training set or a part of it.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when there are fewer images than `samples` and on schedules of noise alone, `ERR_DPM_ABORTED` when aborted.
+ */
+export async function estimateGamma(
+  model: EstimatedModel,
+  images: Float32Array,
+  options: EstimateGammaOptions,
+): Promise<GammaTable> {
+  const { schedule } = model;
+  const tables = await estimateTables(model, images, options, 1, async (batch, time) => [
+    await squaredNorms(model, batch, time),
+  ]);
+  return {
+    schedule: schedule.name,
+    numTrainTimesteps: schedule.steps,
+    imagesPerStep: options.samples,
+    m: at(tables, 0),
+  };
+}

@@ -1,0 +1,69 @@
+import { at, elementCount } from '../../base/arrays.js';
+import { clipOf, type ClipOption } from '../../samplers/options.js';
+import { parametrisationOf } from '../../schedule/prediction.js';
+import type { Clip } from '../../program/record.js';
+import { checkedImageCount, estimateTables, type DataEstimateOptions } from '../data-estimate.js';
+import type { ErrorTable } from '../../variance/error-table.js';
+import type { EstimatedModel } from '../estimated-model.js';
+import type { NoisyBatch } from '../noisy-batch.js';
+import { decoderVariance } from './bound.js';
+import { discretisedDecoder } from './decoder.js';
+import { checkGrid } from './grid.js';
+import { dataPrediction, sumOver } from './terms.js';
+
+export interface EstimateErrorsOptions extends DataEstimateOptions {
+  /** Default: the scheduler's. */
+  clip?: ClipOption | undefined;
+}
+
+/** Sums over a batch at a time of the squared error and of the decoder's nats. */
+async function errorsOf(
+  model: EstimatedModel,
+  batch: NoisyBatch,
+  time: number,
+  clip: Clip,
+): Promise<[squaredError: number, decoder: number]> {
+  const { schedule, sampleShape } = model;
+  const [alpha, sigma] = [Math.sqrt(schedule.alphaBar(time)), Math.sqrt(schedule.betaBar(time))];
+  const { data, inputScale } = parametrisationOf(schedule, {}, alpha, sigma);
+  const decoder = discretisedDecoder(decoderVariance(schedule, time), 'exact', schedule.defaults.dataRange);
+  const images = await batch.images.read();
+  const { states, out } = await batch.predict(time, inputScale);
+  const elements = elementCount(sampleShape);
+  const sums: [number, number] = [0, 0];
+  for (let sample = 0; sample < batch.size; ++sample) {
+    const part = (values: ArrayLike<number>): ArrayLike<number> =>
+      Array.from({ length: elements }, (_, i) => at(values, sample * elements + i));
+    const x0 = part(images);
+    const prediction = dataPrediction(data, clip, part(states), part(out));
+    sums[0] += sumOver((value, mean) => (value - mean) ** 2, x0, prediction);
+    sums[1] += sumOver(decoder, x0, prediction);
+  }
+  return sums;
+}
+
+/**
+ * Estimates how well a network predicts the data at every time: the table that the costs of {@link fixedVarianceCosts} are made
+ * of (Watson et al. 2021). The same `samples` images and one draw of noise per image for each n.
+ *
+ * @param images - 8-bit images in model space, [count, C, H, W]; the training set or a part of it.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_ABORTED` when aborted.
+ */
+export async function estimateErrors(
+  model: EstimatedModel,
+  images: Float32Array,
+  options: EstimateErrorsOptions,
+): Promise<ErrorTable> {
+  const { schedule } = model;
+  const clip = clipOf(schedule, options.clip);
+  checkedImageCount(model, images, options.samples, options.batch ?? 1);
+  checkGrid(images, elementCount(model.sampleShape), schedule.defaults.dataRange);
+  const tables = await estimateTables(model, images, options, 2, (batch, time) => errorsOf(model, batch, time, clip));
+  return {
+    schedule: schedule.name,
+    numTrainTimesteps: schedule.steps,
+    imagesPerStep: options.samples,
+    squaredError: at(tables, 0),
+    decoder: at(tables, 1),
+  };
+}

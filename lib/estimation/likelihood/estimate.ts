@@ -1,0 +1,147 @@
+import { throwIfAborted } from '../../base/abort.js';
+import { at, elementCount } from '../../base/arrays.js';
+import { unknownName } from '../../base/checks.js';
+import { DpmError } from '../../base/errors.js';
+import type { DiffusionModel } from '../../model.js';
+import { drawWithoutReplacement } from '../../base/random.js';
+import { samplerNames, samplers } from '../../samplers/index.js';
+import { checkOptionNames, type SamplerOptionName, type SamplerOptions } from '../../samplers/options.js';
+import { withTables } from '../../samplers/tables.js';
+import type { UNet } from '../../engine/unet.js';
+import { checkedImageCount } from '../data-estimate.js';
+import { NoisyBatch } from '../noisy-batch.js';
+import { boundTerms, decoderVariance, evaluateTerms, type BoundOptions, type BoundTerm } from './bound.js';
+import { discretisedDecoder, type DecoderName } from './decoder.js';
+import { checkGrid } from './grid.js';
+import { summarise, type Likelihood } from './summary.js';
+
+/** The samplers that have a bound: reverse chains of the Markov forward process. */
+export const likelihoodSamplerNames = ['ddpm', 'ancestral', 'analytic-ddpm', 'npr-ddpm', 'sn-ddpm'] as const;
+
+export type LikelihoodSampler = (typeof likelihoodSamplerNames)[number];
+
+const ownOptions: Readonly<Record<LikelihoodSampler, readonly SamplerOptionName[]>> = {
+  ddpm: ['variance'],
+  ancestral: [],
+  'analytic-ddpm': ['gamma'],
+  'npr-ddpm': ['avgCov'],
+  'sn-ddpm': ['avgCov'],
+};
+
+const commonOptions: readonly SamplerOptionName[] = [
+  'steps',
+  'trajectory',
+  'timesteps',
+  'costs',
+  'tStart',
+  'tEnd',
+  'clip',
+  'prediction',
+];
+
+/** Options of {@link estimateLikelihood}; those of the sampler mean what they mean when sampling. */
+export interface LikelihoodOptions extends BoundOptions, Pick<SamplerOptions, 'variance' | 'gamma'> {
+  sampler: LikelihoodSampler;
+  /** Images, drawn from the data without replacement. Default: all. */
+  samples?: number | undefined;
+  /** Of the choice of images and of the noise. Default 0. */
+  seed?: number | bigint | undefined;
+  /** One label per image of the data, for a class-conditional network. */
+  classLabels?: ArrayLike<number> | undefined;
+  /** Most images evaluated at once. Default 16. */
+  batch?: number | undefined;
+  /** `exact`, the default, or `tanh`: the bins of the decoder as the code of Ho et al. 2020 approximates them. */
+  decoder?: DecoderName | undefined;
+  signal?: AbortSignal | undefined;
+  /** Terms done and terms in all, over all batches. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/**
+ * A sampler that has a bound.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` that says why another has none.
+ */
+export function likelihoodSampler(name: string): LikelihoodSampler {
+  const found = likelihoodSamplerNames.find((each) => each === name);
+  if (found !== undefined) return found;
+  if (!samplerNames.some((each) => each === name)) throw unknownName('sampler', name, likelihoodSamplerNames);
+  const reason = name.endsWith('ddim')
+    ? 'its forward process is not Markov and the bound on the likelihood is infinite'
+    : 'it is no chain of Gaussian reverse steps, so that there is no such bound on the likelihood';
+  throw new DpmError('ERR_DPM_ARGUMENT', `sampler ${name}: ${reason}; use one of ${likelihoodSamplerNames.join(', ')}`);
+}
+
+interface Work {
+  model: DiffusionModel;
+  images: Float32Array;
+  terms: readonly BoundTerm[];
+  unet: UNet;
+  head: boolean;
+  chosen: readonly number[];
+  options: LikelihoodOptions;
+}
+
+/** Nats of every term, one number per image. */
+async function termsOfImages(work: Work): Promise<Float64Array[]> {
+  const { model, images, terms, unet, head, chosen, options } = work;
+  const { batch: size = 16, seed = 0, classLabels, signal, onProgress } = options;
+  const nats = terms.map(() => new Float64Array(chosen.length));
+  const total = terms.length * Math.ceil(chosen.length / size);
+  let finished = 0;
+  for (let first = 0; first < chosen.length; first += size) {
+    const indices = chosen.slice(first, first + size);
+    const batch = await NoisyBatch.open(model, images, indices, { firstSample: first, seed, classLabels, unet, head });
+    try {
+      const values = await evaluateTerms(
+        terms,
+        await batch.images.read(),
+        elementCount(model.sampleShape),
+        (t, inputScale) => batch.predict(t, inputScale),
+        { signal, done: () => onProgress?.(++finished, total) },
+      );
+      values.forEach((each, term) => {
+        at(nats, term).set(each, first);
+      });
+    } finally {
+      batch.free();
+    }
+  }
+  return nats;
+}
+
+/**
+ * The variational bound on the negative log-likelihood of 8-bit images, in bits per dimension: the KL of the noisiest state
+ * and the prior, one KL per jump between noisy states, and the discretised Gaussian decoder of Ho et al. 2020, its variance for
+ * every sampler V_{1|2} of the full chain (B_t where the trajectory ends at t > 1). One fresh draw of noise per image and term;
+ * the data prediction is clipped as in sampling, the noise of the last jump is not limited (Bao et al. 2022, Analytic-DPM).
+ *
+ * @param images - Images in model space, [count, C, H, W], on the grid of 8 bits: 2 u / 255 - 1 in [-1, 1], u = 0..255.
+ * @returns Means over the images with their standard errors. A term is infinite where a reverse variance is 0.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option or image that is wrong and for samplers without a finite bound
+ * (DDIM), `ERR_DPM_TENSOR_SHAPE` when the images do not fit the model, `ERR_DPM_ABORTED` when aborted.
+ */
+export async function estimateLikelihood(
+  model: DiffusionModel,
+  images: Float32Array,
+  options: LikelihoodOptions,
+): Promise<Likelihood> {
+  const { sampler: name, samples, seed = 0, classLabels, batch = 16, decoder = 'exact', ...rest } = options;
+  const { signal, onProgress: _, ...given } = rest;
+  const sampler = likelihoodSampler(name);
+  checkOptionNames(sampler, given, [...commonOptions, ...ownOptions[sampler]]);
+  const { schedule } = model;
+  const count = checkedImageCount(model, images, samples, batch, classLabels);
+  const samplerOptions = withTables(sampler, given, schedule, model.gamma);
+  const family = samplers[sampler].family(schedule, samplerOptions);
+  const terms = boundTerms(schedule, family, samplerOptions, (t) =>
+    discretisedDecoder(decoderVariance(schedule, t), decoder, model.range),
+  );
+  throwIfAborted(signal);
+  const chosen = drawWithoutReplacement(count, samples ?? count, seed);
+  const elements = elementCount(model.sampleShape);
+  checkGrid(images, elements, model.range, chosen);
+  const unet = await model.network(family.head);
+  const nats = await termsOfImages({ model, images, terms, unet, head: family.head !== null, chosen, options });
+  return summarise(sampler, terms, nats, elements);
+}

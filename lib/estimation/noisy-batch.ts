@@ -1,0 +1,117 @@
+import { at, elementCount } from '../base/arrays.js';
+import type { Evaluator } from '../running/evaluator.js';
+import { linear, stepRecord } from '../program/builder.js';
+import type { DeviceTensor } from '../engine/device.js';
+import type { UNet } from '../engine/unet.js';
+import { update, type NoiseStream } from '../engine/update.js';
+import { evaluatorOf, type EstimatedModel } from './estimated-model.js';
+
+/** What a network says of noisy versions of a batch of images, in main memory. */
+export interface NoisyPredictions {
+  /** States x_t, [batch, …]. */
+  states: ArrayLike<number>;
+  /** The network's prediction, as many elements. */
+  out: ArrayLike<number>;
+  /** The second output, as many elements, null where none was asked for. */
+  head: ArrayLike<number> | null;
+}
+
+export interface NoisyBatchOptions {
+  /** Number of the first image in the random stream. */
+  firstSample: number;
+  seed: number | bigint;
+  /** One label per image of the whole data, for a class-conditional network. */
+  classLabels?: ArrayLike<number> | undefined;
+  /** Default: the model's own. */
+  unet?: UNet;
+  /** Whether the second output is kept. Default false. */
+  head?: boolean;
+}
+
+/**
+ * A batch of images on a model's device. Each evaluation makes one noisy version of every image, whose noise depends on the
+ * seed, the image and the time alone: neither on the batch nor on what was evaluated before.
+ */
+export class NoisyBatch {
+  readonly images: DeviceTensor;
+  /** The last evaluation's states, times its `inputScale`. */
+  readonly noisy: DeviceTensor;
+  readonly out: DeviceTensor;
+  readonly head: DeviceTensor | null;
+  readonly #model: EstimatedModel;
+  readonly #evaluator: Evaluator;
+  readonly #options: NoisyBatchOptions;
+
+  private constructor(model: EstimatedModel, indices: readonly number[], options: NoisyBatchOptions) {
+    const { classLabels, unet } = options;
+    const labels = classLabels === undefined ? undefined : indices.map((index) => at(classLabels, index));
+    const shape = [indices.length, ...model.sampleShape];
+    this.#evaluator = evaluatorOf(model, labels, indices.length, unet);
+    this.#model = model;
+    this.#options = options;
+    this.images = model.device.tensor(shape);
+    this.noisy = model.device.tensor(shape);
+    this.out = model.device.tensor(shape);
+    this.head = options.head === true ? model.device.tensor(shape) : null;
+  }
+
+  /**
+   * @param images - The whole data in model space, [count, C, H, W].
+   * @param indices - Which of them make the batch.
+   */
+  static async open(
+    model: EstimatedModel,
+    images: Float32Array,
+    indices: readonly number[],
+    options: NoisyBatchOptions,
+  ): Promise<NoisyBatch> {
+    const elements = elementCount(model.sampleShape);
+    const data = new Float32Array(indices.length * elements);
+    indices.forEach((index, i) => {
+      data.set(images.subarray(index * elements, (index + 1) * elements), i * elements);
+    });
+    const batch = new NoisyBatch(model, indices, options);
+    await batch.images.write(data);
+    return batch;
+  }
+
+  /** Number of images. */
+  get size(): number {
+    return at(this.images.shape, 0);
+  }
+
+  /** Evaluates the network for `inputScale` times x_t, x_t = sqrt(A_t) x_0 + sqrt(B_t) eps. */
+  async evaluate(time: number, inputScale = 1): Promise<void> {
+    const { schedule } = this.#model;
+    const { seed, firstSample } = this.#options;
+    const streams = Array.from({ length: this.size }, (_, i): NoiseStream => ({
+      seed,
+      sampleIndex: firstSample + i,
+      record: schedule.discrete ? time : Math.round(time * schedule.steps),
+      draw: 0,
+    }));
+    const perturb = stepRecord({
+      time: 0,
+      x: linear({ y: inputScale * Math.sqrt(schedule.alphaBar(time)) }),
+      variance: { kind: 'scalar', deviation: inputScale * Math.sqrt(schedule.betaBar(time)) },
+    });
+    await update(perturb, { x: this.noisy, y: this.images }, streams);
+    const times = new Float32Array(this.size).fill(schedule.networkTime(time));
+    await this.#evaluator.evaluate(this.noisy, times, this.out, this.head);
+  }
+
+  /** {@link NoisyBatch.evaluate}, its states and outputs copied to main memory. */
+  async predict(time: number, inputScale = 1): Promise<NoisyPredictions> {
+    await this.evaluate(time, inputScale);
+    const states = await this.noisy.read();
+    return {
+      states: inputScale === 1 ? states : states.map((value) => value / inputScale),
+      out: await this.out.read(),
+      head: (await this.head?.read()) ?? null,
+    };
+  }
+
+  free(): void {
+    for (const tensor of [this.images, this.noisy, this.out, this.head]) tensor?.free();
+  }
+}

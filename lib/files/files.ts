@@ -1,0 +1,137 @@
+import { randomBytes } from 'node:crypto';
+import { access, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { extname } from 'node:path';
+
+import { DpmError } from '../base/errors.js';
+import { parseJson } from './parse-json.js';
+
+/** Largest JSON file this package reads whole. */
+const JSON_LIMIT = 16 * 1024 * 1024;
+
+/** Most bytes of one read; systems refuse 2 GiB and more. */
+const READ_LIMIT = 2 ** 30;
+
+function fileError(action: string, path: string, cause: unknown): DpmError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new DpmError('ERR_DPM_FILE', `cannot ${action} ${path}: ${reason}`, { cause });
+}
+
+/**
+ * Opens a file for reading, hands it over with its size in bytes and closes it whatever happens.
+ *
+ * @throws {@link DpmError} `ERR_DPM_FILE` when it cannot be opened, is not a regular file or `use` fails with another error
+ * than a DpmError, which is passed on.
+ */
+export async function withFile<T>(path: string, use: (file: FileHandle, size: number) => Promise<T>): Promise<T> {
+  let file: FileHandle;
+  try {
+    file = await open(path, 'r');
+  } catch (cause) {
+    throw fileError('open', path, cause);
+  }
+  try {
+    const status = await file.stat();
+    if (!status.isFile()) throw new DpmError('ERR_DPM_FILE', `${path} is not a regular file`);
+    return await use(file, status.size);
+  } catch (cause) {
+    if (cause instanceof DpmError) throw cause;
+    throw fileError('read', path, cause);
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Reads exactly `length` bytes at byte `position`.
+ *
+ * @param path - Names the file in messages.
+ * @throws {@link DpmError} `ERR_DPM_FILE_TRUNCATED` when the file ends before.
+ */
+export async function readExactly(
+  file: FileHandle,
+  path: string,
+  position: number,
+  length: number,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  let done = 0;
+  while (done < length) {
+    const { bytesRead } = await file.read(bytes, done, Math.min(length - done, READ_LIMIT), position + done);
+    if (bytesRead === 0) {
+      throw new DpmError(
+        'ERR_DPM_FILE_TRUNCATED',
+        `${path} ends at byte ${position + done}, ${position + length} are needed`,
+      );
+    }
+    done += bytesRead;
+  }
+  return bytes;
+}
+
+/**
+ * The text of a file of at most `limit` bytes.
+ *
+ * @throws {@link DpmError} `ERR_DPM_FILE` when it cannot be read, `ERR_DPM_CONFIG` when it is too large or not UTF-8.
+ */
+export async function readText(path: string, limit: number): Promise<string> {
+  const bytes = await withFile(path, async (file, size) => {
+    if (size > limit) {
+      const kind = extname(path).slice(1) || 'text';
+      throw new DpmError('ERR_DPM_CONFIG', `${path} has ${size} bytes, at most ${limit} are read of a ${kind} file`);
+    }
+    return readExactly(file, path, 0, size);
+  });
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new DpmError('ERR_DPM_CONFIG', `${path} is not text in UTF-8`, { cause });
+  }
+}
+
+/**
+ * The value of a JSON file of at most 16 MiB, in which no key occurs twice in one object and containers are nested at most
+ * 64 deep.
+ *
+ * @throws {@link DpmError} `ERR_DPM_FILE` when it cannot be read, `ERR_DPM_CONFIG` naming the file when it is none such.
+ */
+export async function readJson(path: string): Promise<unknown> {
+  const text = await readText(path, JSON_LIMIT);
+  return parseJson(text, (problem, cause) => new DpmError('ERR_DPM_CONFIG', `${path} ${problem}`, { cause }));
+}
+
+/**
+ * Writes a file so that `path` holds either its old content or all of the new one: the parts go to a temporary file
+ * beside it, which then takes its name.
+ *
+ * @param parts - Bytes, or text that is written as UTF-8, in the order of the file.
+ * @throws {@link DpmError} `ERR_DPM_FILE` when writing fails or `parts` throws another error than a DpmError, which is passed
+ * on. The temporary file is removed then.
+ */
+export async function writeAtomically(
+  path: string,
+  parts: Iterable<Uint8Array | string> | AsyncIterable<Uint8Array | string>,
+): Promise<void> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    const file = await open(temporary, 'wx');
+    try {
+      for await (const part of parts) await file.writeFile(part);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (cause) {
+    await rm(temporary, { force: true });
+    if (cause instanceof DpmError) throw cause;
+    throw fileError('write', path, cause);
+  }
+}
+
+/** Whether there is a file or folder of this name. */
+export async function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,75 @@
+import type { DpmError } from '../base/errors.js';
+
+/** Containers inside each other at most. No configuration has ten, and code that walks a value may then recurse. */
+export const MAX_NESTING = 64;
+
+/** What a text that is nested too deep is, for messages. */
+export const nestedTooDeep = `is nested more than ${MAX_NESTING} deep`;
+
+/** What a text with a key that occurs twice in one object has, for messages. */
+export function keyTwice(key: string): string {
+  return `has the key '${key.slice(0, 80)}' twice`;
+}
+
+function endOfString(text: string, start: number): number {
+  for (let i = start + 1; i < text.length; ++i) {
+    if (text[i] === '\\') ++i;
+    else if (text[i] === '"') return i;
+  }
+  return text.length;
+}
+
+function isBeforeColon(text: string, end: number): boolean {
+  let i = end + 1;
+  while (text[i] === ' ' || text[i] === '\n' || text[i] === '\r' || text[i] === '\t') ++i;
+  return text[i] === ':';
+}
+
+function keyOf(text: string, start: number, end: number): string {
+  const raw = text.slice(start + 1, end);
+  return raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw;
+}
+
+/** Looks at strings and brackets alone, as numbers and literals cannot contain any; `text` need not be valid. */
+function findProblem(text: string): string | undefined {
+  const scopes: (Set<string> | null)[] = [];
+  for (let i = 0; i < text.length; ++i) {
+    const character = text[i];
+    if (character === '{' || character === '[') {
+      if (scopes.length >= MAX_NESTING) return nestedTooDeep;
+      scopes.push(null);
+    } else if (character === '}' || character === ']') scopes.pop();
+    else if (character === '"') {
+      const end = endOfString(text, i);
+      if (scopes.length > 0 && isBeforeColon(text, end)) {
+        const key = keyOf(text, i, end);
+        // Most containers hold numbers, which need no set.
+        const keys = (scopes[scopes.length - 1] ??= new Set());
+        if (keys.has(key)) return keyTwice(key);
+        keys.add(key);
+      }
+      i = end;
+    }
+  }
+  return undefined;
+}
+
+/**
+ * `JSON.parse`, which also refuses a key that occurs twice in one object and containers nested more than 64 deep.
+ * `JSON.parse` keeps only the last value of a key, and two readers that differ in that see two different files.
+ *
+ * @param invalid - Makes the error from what is wrong, which begins with a verb: `is not JSON: ...`.
+ * @throws {@link DpmError} the one that `invalid` makes.
+ */
+export function parseJson(text: string, invalid: (problem: string, cause?: unknown) => DpmError): unknown {
+  let problem: string | undefined;
+  try {
+    // Before anything is built: of brackets alone a short text makes a large value.
+    problem = findProblem(text);
+    if (problem === undefined) return JSON.parse(text) as unknown;
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw invalid(`is not JSON: ${reason.slice(0, 200)}`, cause);
+  }
+  throw invalid(problem);
+}

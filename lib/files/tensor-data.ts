@@ -1,0 +1,186 @@
+import { at, elementCount } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
+import { writeAtomically } from './files.js';
+import { dtypeBytes, readTensorBytes, type Dtype, type SafetensorsHeader } from './safetensors.js';
+
+/** A tensor in memory. */
+export interface HostTensor {
+  /** Its sizes, none for a scalar. */
+  shape: number[];
+  /** As many elements as the product of the sizes, in C order: F32, U8 or I64 in a file. */
+  data: Float32Array | Uint8Array | BigInt64Array;
+}
+
+function halfToFloat(bits: number): number {
+  const sign = (bits & 0x8000) === 0 ? 1 : -1;
+  const exponent = (bits >> 10) & 0x1f;
+  const mantissa = bits & 0x3ff;
+  if (exponent === 0) return sign * mantissa * 2 ** -24;
+  if (exponent === 31) return mantissa === 0 ? sign * Infinity : NaN;
+  return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
+}
+
+function elementReader(dtype: Dtype, view: DataView): (index: number) => number {
+  switch (dtype) {
+    case 'F32':
+      return (i) => view.getFloat32(4 * i, true);
+    case 'F64':
+      return (i) => view.getFloat64(8 * i, true);
+    case 'F16':
+      return (i) => halfToFloat(view.getUint16(2 * i, true));
+    case 'BF16': {
+      const word = new DataView(new ArrayBuffer(4));
+      return (i) => {
+        word.setUint32(0, view.getUint16(2 * i, true) << 16);
+        return word.getFloat32(0);
+      };
+    }
+    case 'U8':
+    case 'BOOL':
+      return (i) => view.getUint8(i);
+    case 'I8':
+      return (i) => view.getInt8(i);
+    case 'I16':
+      return (i) => view.getInt16(2 * i, true);
+    case 'U16':
+      return (i) => view.getUint16(2 * i, true);
+    case 'I32':
+      return (i) => view.getInt32(4 * i, true);
+    case 'U32':
+      return (i) => view.getUint32(4 * i, true);
+    case 'I64':
+      return (i) => Number(view.getBigInt64(8 * i, true));
+    case 'U64':
+      return (i) => Number(view.getBigUint64(8 * i, true));
+  }
+}
+
+const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+/**
+ * The values of a tensor's bytes as float32. Those of F16, BF16, BOOL (0 and 1) and integers of up to 16 bits are exact, others
+ * are rounded to the nearest float32: F64 beyond its range to infinity, integers beyond 2^24.
+ *
+ * @param bytes - Elements with their lowest byte first; for F32 what is returned may share their memory, so that they have to
+ * begin at a multiple of 4 in their buffer.
+ * @param count - How many elements there are.
+ */
+export function floatsOf(dtype: Dtype, bytes: Uint8Array, count: number): Float32Array {
+  if (dtype === 'F32' && isLittleEndian) return new Float32Array(bytes.buffer, bytes.byteOffset, count);
+  if (dtype === 'U8') return Float32Array.from(bytes);
+  const read = elementReader(dtype, new DataView(bytes.buffer, bytes.byteOffset));
+  const values = new Float32Array(count);
+  for (let i = 0; i < count; ++i) values[i] = read(i);
+  return values;
+}
+
+/**
+ * A tensor's values as float32 in C order, whatever its dtype. F64 is rounded to the nearest float32, and so are I32, U32, I64
+ * and U64 beyond 2^24 in magnitude; all others are exact.
+ *
+ * @param accepted - Dtypes that may be read; absent: all.
+ * @returns The values with the shape and the dtype that the tensor has in the file.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING`, `ERR_DPM_TENSOR_DTYPE` when `accepted` does not list its dtype,
+ * `ERR_DPM_FILE`, or `ERR_DPM_FILE_TRUNCATED` when the file has become shorter since its header was read.
+ */
+export async function readFloats(
+  header: SafetensorsHeader,
+  name: string,
+  accepted?: readonly Dtype[],
+): Promise<{ shape: number[]; dtype: Dtype; data: Float32Array }> {
+  const { entry, bytes } = await readTensorBytes(header, name);
+  if (accepted !== undefined && !accepted.includes(entry.dtype)) {
+    throw new DpmError(
+      'ERR_DPM_TENSOR_DTYPE',
+      `${header.path}: tensor '${name}' is ${entry.dtype}, it has to be ${accepted.join(' or ')}`,
+    );
+  }
+  return { shape: entry.shape, dtype: entry.dtype, data: floatsOf(entry.dtype, bytes, elementCount(entry.shape)) };
+}
+
+function dtypeOf(data: HostTensor['data']): Dtype {
+  if (data instanceof Float32Array) return 'F32';
+  return data instanceof Uint8Array ? 'U8' : 'I64';
+}
+
+/** What the header of a safetensors file says of one tensor. */
+export interface HeaderEntry {
+  name: string;
+  dtype: Dtype;
+  /** Its sizes, none for a scalar. */
+  shape: number[];
+  /** How many bytes its elements take. */
+  bytes: number;
+}
+
+/** What comes before the tensors of a safetensors file: the length of the header in 8 bytes, and the header, padded to 8. */
+export function safetensorsHeader(
+  tensors: readonly HeaderEntry[],
+  metadata: Readonly<Record<string, string>>,
+): [length: Uint8Array, header: Uint8Array] {
+  const entries: [string, unknown][] = [];
+  if (Object.keys(metadata).length > 0) entries.push(['__metadata__', metadata]);
+  let position = 0;
+  for (const { name, dtype, shape, bytes } of tensors) {
+    entries.push([name, { dtype, shape, data_offsets: [position, position + bytes] }]);
+    position += bytes;
+  }
+  const json = `{${entries.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',')}}`;
+  const text = new TextEncoder().encode(json);
+  const padded = new Uint8Array(Math.ceil(text.length / 8) * 8).fill(0x20);
+  padded.set(text);
+  const length = new Uint8Array(8);
+  new DataView(length.buffer).setBigUint64(0, BigInt(padded.length), true);
+  return [length, padded];
+}
+
+/** The header and, in its order, the tensors' bytes. Larger elements come first, so that each one is aligned. */
+function layOut(tensors: ReadonlyMap<string, HostTensor>, metadata: Readonly<Record<string, string>>): Uint8Array[] {
+  const ordered = [...tensors]
+    .map(([name, { shape, data }]) => ({ name, shape, data, dtype: dtypeOf(data), bytes: data.byteLength }))
+    .sort((a, b) => dtypeBytes[b.dtype] - dtypeBytes[a.dtype] || (a.name < b.name ? -1 : 1));
+  const data = ordered.map(({ data: values }) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  return [...safetensorsHeader(ordered, metadata), ...data];
+}
+
+/**
+ * Writes a safetensors file; a failure leaves what was there before. Tensors come in the order of their elements' size, then
+ * of their names, whatever the order of `tensors`.
+ *
+ * @param metadata - Texts to go under `__metadata__`.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when a shape does not fit its data, `ERR_DPM_FILE` when writing fails.
+ */
+export async function writeSafetensors(
+  path: string,
+  tensors: ReadonlyMap<string, HostTensor> | Readonly<Record<string, HostTensor>>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const map =
+    tensors instanceof Map
+      ? new Map<string, HostTensor>(tensors)
+      : new Map<string, HostTensor>(Object.entries(tensors));
+  for (const [name, { shape, data }] of map) {
+    if (elementCount(shape) !== data.length || shape.some((size) => !Number.isSafeInteger(size) || size < 0)) {
+      throw new DpmError(
+        'ERR_DPM_TENSOR_SHAPE',
+        `tensor '${name}' of shape [${shape.join(', ')}] has ${data.length} elements`,
+      );
+    }
+  }
+  await writeAtomically(path, layOut(map, metadata));
+}
+
+/**
+ * Integers of a tensor as class labels or times, in C order.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming one that is not at least 0 and below `limit`, `ERR_DPM_TENSOR_DTYPE` for
+ * another dtype than I64, I32 and U8, and those of {@link readFloats}.
+ */
+export async function readLabels(header: SafetensorsHeader, name: string, limit: number): Promise<Int32Array> {
+  const { data } = await readFloats(header, name, ['I64', 'I32', 'U8']);
+  const bad = data.findIndex((value) => !(value >= 0 && value < limit));
+  if (bad >= 0) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `${header.path}: ${name} ${at(data, bad)} is outside 0..${limit - 1}`);
+  }
+  return Int32Array.from(data);
+}

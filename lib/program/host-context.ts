@@ -1,0 +1,42 @@
+import type { Clip } from './record.js';
+
+/** A coefficient, one for all samples or one per sample, and the tensor it multiplies. */
+export type Term = readonly [coefficient: number | ArrayLike<number>, tensor: string];
+
+export type Reduction = 'sum' | 'sum-squares' | 'dot' | 'max-abs';
+
+/**
+ * What a host program works with: named tensors on the device, all of one shape, and four primitives. The tensor `x` holds the
+ * initial state at the start and the result at the end; every other name comes into being, filled with 0, when it is first
+ * used. Samples of one batch may take different coefficients and times.
+ */
+export interface HostContext {
+  /** Samples in this batch. */
+  readonly batch: number;
+  /** Shape of every tensor, the batch first. */
+  readonly shape: readonly number[];
+  readonly signal: AbortSignal | undefined;
+  /** @throws {@link DpmError} `ERR_DPM_ABORTED` once the run has been aborted; every primitive checks it as well. */
+  throwIfAborted(): void;
+  /** Evaluates the network on `input` at a network time, one for all samples or one per sample. */
+  evaluate(input: string, time: number | ArrayLike<number>, output: string, head?: string): Promise<void>;
+  /** Replaces `target` by a sum of products, clipped where `clip` says so; `target` may be one of the terms. */
+  linearCombination(target: string, terms: readonly Term[], clip?: Clip): Promise<void>;
+  /** Fills `target` with standard normal noise of this record and draw of each sample's stream. */
+  noise(target: string, record: number, draw?: number): Promise<void>;
+  /** One number per sample; `b` is the second operand of `dot`. */
+  reduce(kind: Reduction, a: string, b?: string): Promise<Float64Array>;
+  /**
+   * Root mean square per sample of error / tolerance(|a|, |b|), element by element, the error norm of adaptive steps;
+   * computed here and not on the device.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when a norm is NaN, by which no step can be chosen.
+   */
+  errorNorm(
+    error: string,
+    sizes: readonly [a: string, b: string],
+    tolerance: (a: number, b: number) => number,
+  ): Promise<Float64Array>;
+  /** Reports how far the work is. */
+  progress(done: number, total: number): void;
+}

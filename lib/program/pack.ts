@@ -1,0 +1,156 @@
+import { at } from '../base/arrays.js';
+import { MAX_HISTORY, type LinearUpdate, type StepRecord } from './record.js';
+import type { StepProgram } from './program.js';
+import { validateProgram } from './validate.js';
+
+/** Size of one binary record (native/backend/record.h). */
+export const RECORD_BYTES = 192;
+
+/** Bits of the record's first word. */
+export const recordFlags = { evaluate: 1, readY: 2, writeX: 4, writeY: 8, storeHistory: 16 } as const;
+
+const clipModes = { none: 0, static: 1, dynamic: 2 } as const;
+const varianceForms = { none: 0, scalar: 1, linear: 2, log: 3 } as const;
+
+/** Positions of the record's 32-bit words. */
+const word = {
+  flags: 0,
+  slot: 1,
+  clip: 2,
+  variance: 3,
+  time: 4,
+  inputScale: 5,
+  predictionInput: 6,
+  predictionOutput: 7,
+  clipLow: 8,
+  clipHigh: 9,
+  historyInput: 10,
+  historyData: 11,
+  x: 12,
+  deviation: 23,
+  offset: 24,
+  head: 25,
+  epsilonSquared: 26,
+  epsilonInput: 27,
+  epsilonOutput: 28,
+  low: 29,
+  high: 30,
+  y: 31,
+} as const;
+
+class RecordWriter {
+  constructor(
+    private readonly view: DataView,
+    private readonly base: number,
+  ) {}
+
+  integer(index: number, value: number): void {
+    this.view.setUint32(this.base + 4 * index, value, true);
+  }
+
+  float(index: number, value: number): void {
+    this.view.setFloat32(this.base + 4 * index, value, true);
+  }
+
+  update(index: number, update: LinearUpdate): void {
+    this.float(index, update.x);
+    this.float(index + 1, update.y);
+    this.float(index + 2, update.out);
+    update.history.forEach((coefficient, slot) => {
+      if (slot < MAX_HISTORY) this.float(index + 3 + slot, coefficient);
+    });
+  }
+}
+
+function readsSlot(record: StepRecord, slot: number): boolean {
+  return [record.x, record.y].some((update) => (update?.history[slot] ?? 0) !== 0);
+}
+
+/** Whether a record after `index` reads the slot that record `index` writes, before another one overwrites it. */
+function isReadLater(records: readonly StepRecord[], index: number): boolean {
+  const { slot } = at(records, index).store;
+  for (const later of records.slice(index + 1)) {
+    if (later.store.slot === slot) return false;
+    if (readsSlot(later, slot)) return true;
+  }
+  return false;
+}
+
+function flagsOf(record: StepRecord, store: boolean): number {
+  return (
+    (record.evaluate ? recordFlags.evaluate : 0) |
+    (record.read === 'y' ? recordFlags.readY : 0) |
+    (record.x === null ? 0 : recordFlags.writeX) |
+    (record.y === null ? 0 : recordFlags.writeY) |
+    (store ? recordFlags.storeHistory : 0)
+  );
+}
+
+function writeClip(writer: RecordWriter, { clip }: StepRecord): void {
+  writer.integer(word.clip, clipModes[clip.kind]);
+  if (clip.kind === 'static') {
+    writer.float(word.clipLow, clip.low);
+    writer.float(word.clipHigh, clip.high);
+  } else if (clip.kind === 'dynamic') {
+    writer.float(word.clipLow, clip.quantile);
+    writer.float(word.clipHigh, clip.floor);
+  }
+}
+
+function writeVariance(writer: RecordWriter, { variance }: StepRecord): void {
+  writer.integer(word.variance, varianceForms[variance.kind]);
+  if (variance.kind === 'none') return;
+  if (variance.kind === 'scalar') {
+    writer.float(word.deviation, variance.deviation);
+    return;
+  }
+  writer.float(word.offset, variance.offset);
+  writer.float(word.head, variance.head);
+  writer.float(word.low, variance.low);
+  writer.float(word.high, variance.high);
+  if (variance.kind === 'linear') {
+    writer.float(word.epsilonSquared, variance.epsilonSquared);
+    writer.float(word.epsilonInput, variance.epsilon.input);
+    writer.float(word.epsilonOutput, variance.epsilon.output);
+  }
+}
+
+function writeRecord(writer: RecordWriter, record: StepRecord, store: boolean): void {
+  writer.integer(word.flags, flagsOf(record, store));
+  writer.integer(word.slot, record.store.slot);
+  writer.float(word.time, record.time);
+  writer.float(word.inputScale, record.inputScale);
+  writer.float(word.predictionInput, record.prediction.input);
+  writer.float(word.predictionOutput, record.prediction.output);
+  writer.float(word.historyInput, record.store.input);
+  writer.float(word.historyData, record.store.data);
+  writeClip(writer, record);
+  writeVariance(writer, record);
+  if (record.x !== null) writer.update(word.x, record.x);
+  if (record.y !== null) writer.update(word.y, record.y);
+}
+
+/**
+ * One record alone in its binary form. `store`: whether the new prediction is kept in the ring for later records.
+ */
+export function packRecord(record: StepRecord, store: boolean): Uint8Array {
+  const bytes = new Uint8Array(RECORD_BYTES);
+  writeRecord(new RecordWriter(new DataView(bytes.buffer), 0), record, store);
+  return bytes;
+}
+
+/**
+ * The binary records of a program, {@link RECORD_BYTES} each, little-endian, coefficients rounded to float32 once.
+ * A prediction is kept in the ring only when a later record reads it before it is overwritten.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the program is not valid.
+ */
+export function packRecords(program: StepProgram): Uint8Array {
+  validateProgram(program);
+  const bytes = new Uint8Array(program.records.length * RECORD_BYTES);
+  const view = new DataView(bytes.buffer);
+  program.records.forEach((record, index) => {
+    writeRecord(new RecordWriter(view, index * RECORD_BYTES), record, isReadLater(program.records, index));
+  });
+  return bytes;
+}

@@ -1,0 +1,29 @@
+import type { HostContext } from './host-context.js';
+import type { StepRecord } from './record.js';
+
+/** Which second output of the network a program reads. */
+export type ProgramHead = 'npr' | 'sn' | 'learned';
+
+/** A sampler compiled to a table of numbers: native code runs it without coming back to JavaScript. */
+export interface StepProgram {
+  readonly kind: 'step';
+  readonly records: readonly StepRecord[];
+  /** Length of the ring of past predictions, at most MAX_HISTORY. */
+  readonly history: number;
+  /** Standard deviation of the initial noise. */
+  readonly initialScale: number;
+  /** The second output the records read, null when they read none. */
+  readonly head: ProgramHead | null;
+}
+
+/** A sampler that takes decisions while it runs, driven from TypeScript over named device tensors. */
+export interface HostProgram {
+  readonly kind: 'host';
+  readonly initialScale: number;
+  readonly head: ProgramHead | null;
+  /** Starts with the initial state in the tensor `x` and leaves the result there. */
+  run(context: HostContext): Promise<void>;
+}
+
+/** What every sampler compiles to. */
+export type Program = StepProgram | HostProgram;

@@ -1,0 +1,103 @@
+import { DpmError } from '../base/errors.js';
+import { MAX_HISTORY, type Clip, type LinearUpdate, type RecordVariance, type StepRecord } from './record.js';
+import type { StepProgram } from './program.js';
+
+function invalid(where: string, problem: string): DpmError {
+  return new DpmError('ERR_DPM_ARGUMENT', `${where}: ${problem}`);
+}
+
+function requireFinite(where: string, values: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(values)) {
+    // The record stores float32: a number that overflows there is as wrong as one that is not finite here.
+    if (!Number.isFinite(Math.fround(value))) {
+      throw invalid(where, `${name} is ${value}, it has to be a finite float32 number`);
+    }
+  }
+}
+
+function checkUpdate(where: string, update: LinearUpdate | null, slot: number, written: ReadonlySet<number>): void {
+  if (update === null) return;
+  requireFinite(where, { x: update.x, y: update.y, out: update.out });
+  update.history.forEach((coefficient, index) => {
+    requireFinite(where, { [`history[${index}]`]: coefficient });
+    if (coefficient !== 0 && index !== slot && !written.has(index)) {
+      throw invalid(where, `history slot ${index} is read before any record has written it`);
+    }
+  });
+}
+
+function checkClip(where: string, clip: Clip): void {
+  if (clip.kind === 'static') {
+    requireFinite(where, { 'clip.low': clip.low, 'clip.high': clip.high });
+    if (clip.low > clip.high) throw invalid(where, `clip.low ${clip.low} exceeds clip.high ${clip.high}`);
+  }
+  if (clip.kind === 'dynamic') {
+    requireFinite(where, { 'clip.quantile': clip.quantile, 'clip.floor': clip.floor });
+    if (clip.quantile <= 0 || clip.quantile > 1) throw invalid(where, 'clip.quantile has to be in (0, 1]');
+    if (clip.floor <= 0) throw invalid(where, 'clip.floor has to be positive');
+  }
+}
+
+function checkVariance(where: string, variance: RecordVariance, writesX: boolean): void {
+  if (variance.kind === 'none') return;
+  if (!writesX) throw invalid(where, 'noise is added to x, but the record does not write x');
+  if (variance.kind === 'scalar') {
+    requireFinite(where, { 'variance.deviation': variance.deviation });
+    if (variance.deviation < 0) throw invalid(where, 'variance.deviation is negative');
+    return;
+  }
+  requireFinite(where, { offset: variance.offset, head: variance.head, low: variance.low, high: variance.high });
+  if (variance.kind === 'linear') {
+    requireFinite(where, {
+      epsilonSquared: variance.epsilonSquared,
+      'epsilon.input': variance.epsilon.input,
+      'epsilon.output': variance.epsilon.output,
+    });
+  }
+  if (variance.low < 0 || variance.low > variance.high) throw invalid(where, 'variance needs 0 <= low <= high');
+}
+
+function checkRecord(record: StepRecord, index: number, history: number, written: ReadonlySet<number>): void {
+  const where = `record ${index}`;
+  const { slot } = record.store;
+  if (!Number.isInteger(slot) || slot < 0 || slot >= history) {
+    throw invalid(where, `slot ${slot} is outside a history of ${history}`);
+  }
+  if (index === 0 && !record.evaluate) throw invalid(where, 'the first record has to evaluate the network');
+  requireFinite(where, {
+    time: record.time,
+    inputScale: record.inputScale,
+    'prediction.input': record.prediction.input,
+    'prediction.output': record.prediction.output,
+    'store.input': record.store.input,
+    'store.data': record.store.data,
+  });
+  checkClip(where, record.clip);
+  checkVariance(where, record.variance, record.x !== null);
+  for (const update of [record.x, record.y]) {
+    if (update !== null && update.history.length > history) {
+      throw invalid(where, `${update.history.length} history coefficients for a history of ${history}`);
+    }
+  }
+  checkUpdate(`${where}, x`, record.x, slot, written);
+  checkUpdate(`${where}, y`, record.y, slot, written);
+}
+
+/**
+ * Checks a step program: at least one record, finite float32 numbers, slots inside the ring and never read before they are written.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the record and what is wrong with it.
+ */
+export function validateProgram(program: StepProgram): void {
+  const { history } = program;
+  if (!Number.isInteger(history) || history < 1 || history > MAX_HISTORY) {
+    throw invalid('step program', `history is ${history}, it has to be an integer in 1..${MAX_HISTORY}`);
+  }
+  if (program.records.length === 0) throw invalid('step program', 'it has no record');
+  requireFinite('step program', { initialScale: program.initialScale });
+  const written = new Set<number>();
+  program.records.forEach((record, index) => {
+    checkRecord(record, index, history, written);
+    written.add(record.store.slot);
+  });
+}

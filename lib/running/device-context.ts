@@ -1,0 +1,175 @@
+import { at } from '../base/arrays.js';
+import { throwIfAborted } from '../base/abort.js';
+import { DpmError, nativeWork } from '../base/errors.js';
+import type { Evaluator } from './evaluator.js';
+import type { NoiseSource } from './noise-source.js';
+import { linear, stepRecord } from '../program/builder.js';
+import { packRecord, RECORD_BYTES } from '../program/pack.js';
+import type { HostContext, Reduction, Term } from '../program/host-context.js';
+import { MAX_HISTORY, type Clip, type StepRecord } from '../program/record.js';
+import type { DeviceTensor } from '../engine/device.js';
+import { packedUpdate, type NoiseStream } from '../engine/update.js';
+
+export interface HostRun {
+  evaluator: Evaluator;
+  /** The initial state. */
+  x: DeviceTensor;
+  seed: number | bigint;
+  /** Index of the batch's first sample among all samples of the run. */
+  firstSample: number;
+  noise: NoiseSource | null;
+  signal: AbortSignal | undefined;
+  onProgress: ((done: number, total: number) => void) | undefined;
+}
+
+/** Terms one fused update takes beside its target: `y` and the history slots above 0, whose own slot is computed anew. */
+const TERMS_PER_UPDATE = MAX_HISTORY;
+
+function perSample(value: number | ArrayLike<number>, sample: number): number {
+  return typeof value === 'number' ? value : at(value, sample);
+}
+
+/** The samplers of this package that take error norms are named, as a host program has no name of its own. */
+function notANumber(tensor: string, sample: number): DpmError {
+  return new DpmError(
+    'ERR_DPM_ARGUMENT',
+    `the norm of '${tensor}' of sample ${sample} is NaN: adaptive steps (dpm-solver-adaptive, rk45) need initial states and predictions that are finite numbers`,
+  );
+}
+
+/** The context of one batch, on any device and for any evaluator. */
+export class DeviceHostContext implements HostContext {
+  readonly batch: number;
+  readonly shape: readonly number[];
+  readonly signal: AbortSignal | undefined;
+  readonly #run: HostRun;
+  readonly #tensors = new Map<string, DeviceTensor>();
+
+  constructor(run: HostRun) {
+    this.#run = run;
+    this.shape = run.x.shape;
+    this.batch = at(run.x.shape, 0);
+    this.signal = run.signal;
+    this.#tensors.set('x', run.x);
+  }
+
+  throwIfAborted(): void {
+    throwIfAborted(this.signal);
+  }
+
+  async evaluate(input: string, time: number | ArrayLike<number>, output: string, head?: string): Promise<void> {
+    this.throwIfAborted();
+    const times = Float32Array.from({ length: this.batch }, (_, sample) => perSample(time, sample));
+    const second = head === undefined ? null : await this.#tensor(head);
+    await this.#run.evaluator.evaluate(await this.#tensor(input), times, await this.#tensor(output), second);
+  }
+
+  async linearCombination(target: string, terms: readonly Term[], clip: Clip = { kind: 'none' }): Promise<void> {
+    this.throwIfAborted();
+    const destination = await this.#tensor(target);
+    const others = terms.filter(([, name]) => name !== target);
+    const keep = terms.filter(([, name]) => name === target).map(([coefficient]) => coefficient);
+    for (let first = 0; first === 0 || first < others.length; first += TERMS_PER_UPDATE) {
+      const group = others.slice(first, first + TERMS_PER_UPDATE);
+      const sources = await Promise.all(group.map(([, name]) => this.#tensor(name)));
+      await this.#update(destination, sources, (sample) => {
+        const coefficients = group.map(([coefficient]) => perSample(coefficient, sample));
+        const own = keep.reduce<number>((sum, coefficient) => sum + perSample(coefficient, sample), 0);
+        const [y = 0, ...history] = coefficients;
+        return stepRecord({ time: 0, x: linear({ x: first > 0 ? 1 : own, y, history: [0, ...history] }) });
+      });
+    }
+    if (clip.kind !== 'none') {
+      const record = stepRecord({
+        time: 0,
+        prediction: { input: 1, output: 0 },
+        clip,
+        store: { slot: 0, input: 0, data: 1 },
+        x: linear({ history: [1] }),
+      });
+      await this.#update(destination, [], () => record);
+    }
+  }
+
+  async noise(target: string, record: number, draw = 0): Promise<void> {
+    this.throwIfAborted();
+    const destination = await this.#tensor(target);
+    const slice = this.#run.noise?.next(this.#run.firstSample, this.batch);
+    if (slice !== undefined) {
+      await destination.write(slice);
+      return;
+    }
+    const unit = stepRecord({ time: 0, x: linear({}), variance: { kind: 'scalar', deviation: 1 } });
+    await this.#update(destination, [], () => unit, { record, draw });
+  }
+
+  async reduce(kind: Reduction, a: string, b?: string): Promise<Float64Array> {
+    this.throwIfAborted();
+    if ((kind === 'dot') !== (b !== undefined)) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        `the reduction '${kind}' takes ${kind === 'dot' ? 'two tensors' : 'one tensor'}`,
+      );
+    }
+    const first = await this.#tensor(a);
+    const second = b === undefined ? null : await this.#tensor(b);
+    const elements = first.elements / this.batch;
+    return nativeWork(() =>
+      first.device.engine.reduce(kind, this.batch, elements, first.native, second?.native ?? null),
+    );
+  }
+
+  async errorNorm(
+    error: string,
+    [a, b]: readonly [a: string, b: string],
+    tolerance: (a: number, b: number) => number,
+  ): Promise<Float64Array> {
+    this.throwIfAborted();
+    const read = async (name: string): Promise<Float32Array> => (await this.#tensor(name)).read();
+    const [errors, first, second] = [await read(error), await read(a), await read(b)];
+    const elements = errors.length / this.batch;
+    return Float64Array.from({ length: this.batch }, (_, sample) => {
+      let sum = 0;
+      for (let i = sample * elements; i < (sample + 1) * elements; ++i) {
+        sum += (at(errors, i) / tolerance(Math.abs(at(first, i)), Math.abs(at(second, i)))) ** 2;
+      }
+      const norm = Math.sqrt(sum / elements);
+      if (Number.isNaN(norm)) throw notANumber(error, this.#run.firstSample + sample);
+      return norm;
+    });
+  }
+
+  progress(done: number, total: number): void {
+    this.#run.onProgress?.(done, total);
+  }
+
+  /** Releases every tensor but `x`. */
+  release(): void {
+    for (const [name, tensor] of this.#tensors) if (name !== 'x') tensor.free();
+  }
+
+  async #tensor(name: string): Promise<DeviceTensor> {
+    const known = this.#tensors.get(name);
+    if (known !== undefined) return known;
+    const created = this.#run.x.device.tensor(this.shape);
+    this.#tensors.set(name, created);
+    await created.write(new Float32Array(created.elements));
+    return created;
+  }
+
+  async #update(
+    target: DeviceTensor,
+    sources: readonly DeviceTensor[],
+    recordOf: (sample: number) => StepRecord,
+    stream: { record: number; draw: number } = { record: 0, draw: 0 },
+  ): Promise<void> {
+    const packed = new Uint8Array(this.batch * RECORD_BYTES);
+    const streams: NoiseStream[] = [];
+    for (let sample = 0; sample < this.batch; ++sample) {
+      packed.set(packRecord(recordOf(sample), false), sample * RECORD_BYTES);
+      streams.push({ seed: this.#run.seed, sampleIndex: this.#run.firstSample + sample, ...stream });
+    }
+    const [y = null, ...history] = sources;
+    await packedUpdate(packed, { x: target, y, history: [null, ...history] }, streams);
+  }
+}

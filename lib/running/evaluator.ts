@@ -1,0 +1,128 @@
+import { at } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
+import type { DeviceTensor } from '../engine/device.js';
+
+/** Anything that predicts from a batch of states: the native network or a model written in JavaScript. */
+export interface Evaluator {
+  /** Reads `input` [batch, …] at one time per sample, fills `output` and, where there is one, `head`. */
+  evaluate(input: DeviceTensor, times: Float32Array, output: DeviceTensor, head: DeviceTensor | null): Promise<void>;
+}
+
+/** What a JavaScript model returns: its prediction, or that and a second output of the same size. */
+export type ModelOutput =
+  Float32Array | Float64Array | { out: Float32Array | Float64Array; head?: Float32Array | Float64Array };
+
+/**
+ * A model written in JavaScript.
+ *
+ * @param x - States, [batch, …], row-major.
+ * @param t - The number that would enter a time embedding.
+ */
+export type ScriptModel = (x: Float32Array, t: number) => ModelOutput | Promise<ModelOutput>;
+
+/** Corrects a prediction: returns another one, or changes it in place and returns nothing. */
+export type Correction = (x: Float32Array, t: number, prediction: Float32Array) => Float32Array | undefined;
+
+type Floats = Float32Array | Float64Array;
+
+/** What a value is, e.g. `Array` or `Undefined`; unlike `instanceof` the same for values of another realm. */
+function kindOf(value: unknown): string {
+  return Object.prototype.toString.call(value).slice('[object '.length, -1);
+}
+
+function isFloats(value: unknown): value is Floats {
+  return ['Float32Array', 'Float64Array'].includes(kindOf(value));
+}
+
+/** Plain JavaScript functions return anything. */
+function requireFloats(values: unknown, name: string, expected: string): asserts values is Floats {
+  if (isFloats(values)) return;
+  throw new DpmError('ERR_DPM_ARGUMENT', `${name} is of type ${kindOf(values)}, ${expected}`);
+}
+
+function asFloat32(values: Floats, length: number, name: string): Float32Array {
+  if (values.length !== length) {
+    throw new DpmError(
+      'ERR_DPM_TENSOR_SHAPE',
+      `the model returned ${values.length} elements as ${name} for a state of ${length}`,
+    );
+  }
+  return values instanceof Float32Array ? values : Float32Array.from(values);
+}
+
+interface Predictions {
+  out: Float32Array;
+  head: Float32Array | null;
+}
+
+/** The checked outputs of a model. */
+function outputsOf(result: ModelOutput | undefined, length: number): Predictions {
+  const expected = `the model has to return a Float32Array of ${length} elements, or { out, head } of such`;
+  if (isFloats(result)) return { out: asFloat32(result, length, 'out'), head: null };
+  if (result?.out === undefined) requireFloats(result, 'what the model returned', expected);
+  const { out, head } = result;
+  requireFloats(out, 'out', expected);
+  if (head !== undefined) requireFloats(head, 'head', expected);
+  return {
+    out: asFloat32(out, length, 'out'),
+    head: head === undefined ? null : asFloat32(head, length, 'head'),
+  };
+}
+
+/** The prediction that a correction returns, or has changed in place. */
+function correctedOutput(corrected: Float32Array | undefined, prediction: Float32Array): Float32Array {
+  const { length } = prediction;
+  const result = corrected ?? prediction;
+  requireFloats(result, 'what correct returned', `it has to return a Float32Array of ${length} elements, or nothing`);
+  return asFloat32(result, length, 'the corrected prediction');
+}
+
+async function predict(
+  model: ScriptModel,
+  correct: Correction | undefined,
+  x: Float32Array,
+  t: number,
+): Promise<Predictions> {
+  const { out, head } = outputsOf(await model(x, t), x.length);
+  return { out: correct === undefined ? out : correctedOutput(correct(x, t, out), out), head };
+}
+
+/** Calls a JavaScript model on states copied from the device; `correct` sees every prediction. */
+export class ScriptEvaluator implements Evaluator {
+  constructor(
+    private readonly model: ScriptModel,
+    private readonly correct?: Correction,
+  ) {}
+
+  async evaluate(
+    input: DeviceTensor,
+    times: Float32Array,
+    output: DeviceTensor,
+    head: DeviceTensor | null,
+  ): Promise<void> {
+    const x = await input.read();
+    const predictions = await this.#predictions(x, times);
+    await output.write(predictions.out);
+    if (head === null) return;
+    if (predictions.head === null) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        'this program reads a second output: the model has to return { out, head }',
+      );
+    }
+    await head.write(predictions.head);
+  }
+
+  async #predictions(x: Float32Array, times: Float32Array): Promise<Predictions> {
+    const first = at(times, 0);
+    if (times.every((time) => time === first)) return predict(this.model, this.correct, x, first);
+    const elements = x.length / times.length;
+    const all: Predictions = { out: new Float32Array(x.length), head: null };
+    for (const [sample, time] of times.entries()) {
+      const one = await predict(this.model, this.correct, x.slice(sample * elements, (sample + 1) * elements), time);
+      all.out.set(one.out, sample * elements);
+      if (one.head !== null) (all.head ??= new Float32Array(x.length)).set(one.head, sample * elements);
+    }
+    return all;
+  }
+}

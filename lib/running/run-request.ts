@@ -1,0 +1,78 @@
+import { DpmError } from '../base/errors.js';
+import type { Guidance } from './guidance.js';
+import type { NativeRunRequest } from '../engine/binding.js';
+import { requireSlices } from './noise-source.js';
+import { seedWords } from '../base/random.js';
+import { packRecords, RECORD_BYTES } from '../program/pack.js';
+import type { StepProgram } from '../program/program.js';
+
+interface StepRunOptions {
+  count: number;
+  seed: number | bigint;
+  labels: Int32Array | null;
+  guidance: Guidance | null;
+  init: Float32Array | null;
+  noise: Float32Array | null;
+  batch: number;
+  snapshotEvery?: number | undefined;
+  levels?: boolean | undefined;
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+function concatenate(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let position = 0;
+  for (const part of parts) {
+    whole.set(part, position);
+    position += part.length;
+  }
+  return whole;
+}
+
+function noisyRecords(program: StepProgram): number {
+  return program.records.filter((record) => record.variance.kind !== 'none').length;
+}
+
+/** A run of the native loop: one program for all samples, or one per sample; equal programs are sent once. */
+export function nativeRequest(
+  programs: readonly StepProgram[],
+  options: StepRunOptions,
+  sampleElements: number,
+): NativeRunRequest {
+  const { count, seed, noise, snapshotEvery = 0, levels = false } = options;
+  if (!Number.isInteger(snapshotEvery) || snapshotEvery < 0) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `snapshotEvery is ${snapshotEvery}, it has to be an integer from 0`);
+  }
+  const distinct = [...new Set(programs)];
+  const indexOf = new Map(distinct.map((program, index) => [program, index]));
+  const mostNoisy = distinct.reduce((most, program) => Math.max(most, noisyRecords(program)), 0);
+  if (noise !== null) requireSlices(noise, count * sampleElements, mostNoisy);
+  const packed = distinct.map(packRecords);
+  let firstRecord = 0;
+  const table = distinct.flatMap((program, index) => {
+    const first = firstRecord;
+    firstRecord += (packed[index]?.length ?? 0) / RECORD_BYTES;
+    return [first, program.records.length, program.history];
+  });
+  const [low, high] = seedWords(seed);
+  return {
+    records: concatenate(packed),
+    programs: Uint32Array.from(table),
+    initialScale: Float32Array.from(distinct, (program) => program.initialScale),
+    sampleProgram: Uint32Array.from({ length: count }, (_, sample) => {
+      const own = programs.length === 1 ? programs[0] : programs[sample];
+      return own === undefined ? 0 : (indexOf.get(own) ?? 0);
+    }),
+    sampleStream: Uint32Array.from(Array.from({ length: count }, (_, sample) => [low, high, sample]).flat()),
+    labels: options.labels,
+    guidance: options.guidance?.weights ?? null,
+    unconditionalLabel: options.guidance?.unconditionalLabel ?? -1,
+    init: options.init,
+    noise,
+    batch: options.batch,
+    snapshotEvery,
+    levels,
+    cancel: null,
+    onProgress: options.onProgress ?? null,
+  };
+}

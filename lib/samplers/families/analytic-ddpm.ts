@@ -1,0 +1,20 @@
+import { analyticVariance } from '../../variance/analytic.js';
+import { gammaLookup } from '../../variance/gamma.js';
+import { reverseSampler } from '../numerics/reverse-step.js';
+
+/**
+ * DDPM with the optimal isotropic variance (Analytic-DPM, Bao et al. 2022), from the table `gamma`. The last noise is
+ * limited to 2 grey levels unless `lastNoiseClip` says otherwise. On a continuous schedule Gamma is interpolated in t.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `gamma` above all.
+ */
+export const analyticDdpm = reverseSampler('analytic-ddpm', ['gamma'], (schedule, options) => {
+  const m = gammaLookup('analytic-ddpm', options.gamma, schedule);
+  return {
+    mean: 'markov',
+    eta: 1,
+    variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(analyticVariance(step, m(step.t))) }),
+    lastNoiseClip: 2,
+    head: null,
+  };
+});

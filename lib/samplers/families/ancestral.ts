@@ -1,0 +1,15 @@
+import { reverseSampler } from '../numerics/reverse-step.js';
+
+/**
+ * Ancestral sampling with the largest of the fixed variances, B_{t|s}, as published comparisons with SDE solvers have it
+ * (Bao et al. 2022): the last noise is limited to 1 grey level unless `lastNoiseClip` says otherwise.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ */
+export const ancestral = reverseSampler('ancestral', [], () => ({
+  mean: 'markov',
+  eta: 1,
+  variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(step.forwardVariance) }),
+  lastNoiseClip: 1,
+  head: null,
+}));

@@ -1,0 +1,16 @@
+import { etaOf } from '../options.js';
+import { reverseSampler } from '../numerics/reverse-step.js';
+
+/**
+ * DDIM (Song et al. 2020, equation 12). `eta` = 0, the default, is deterministic; 1 has the variance of DDPM's posterior.
+ * When the data prediction is clipped the direction keeps the unclipped noise prediction, as diffusers does.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ */
+export const ddim = reverseSampler('ddim', ['eta'], (_, options) => ({
+  mean: 'direction',
+  eta: etaOf(options.eta),
+  variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(step.baseVariance) }),
+  lastNoiseClip: null,
+  head: null,
+}));

@@ -1,0 +1,41 @@
+import { unknownName } from '../../base/checks.js';
+import type { Jump } from '../../schedule/jump.js';
+import type { RecordVariance } from '../../program/record.js';
+import { reverseSampler } from '../numerics/reverse-step.js';
+
+const varianceNames: readonly string[] = ['beta', 'beta-tilde', 'learned'];
+
+/** No variance of a network trained on a schedule comes near this; the record needs a finite bound. */
+const unbounded = 1e30;
+
+/** ln sigma^2 between ln V and ln B_{t|s}, at (h + 1) / 2 of the way (Nichol & Dhariwal 2021). */
+function learnedRange(step: Jump): RecordVariance {
+  const low = Math.log(step.posteriorVariance);
+  const high = Math.log(step.forwardVariance);
+  return { kind: 'log', offset: (high + low) / 2, head: (high - low) / 2, low: 0, high: unbounded };
+}
+
+function fixedVariance(kind: 'beta' | 'beta-tilde', step: Jump): RecordVariance {
+  const variance = kind === 'beta' ? step.forwardVariance : step.posteriorVariance;
+  return { kind: 'scalar', deviation: Math.sqrt(variance) };
+}
+
+/**
+ * Ancestral sampling of DDPM (Ho et al. 2020) on any sub-trajectory.
+ *
+ * `variance`: `beta` = B_{t|s}, `beta-tilde` = V_{s|t}, `learned` = interpolated by the network's second half of output
+ * channels; by default the scheduler's. The mean uses the clipped data prediction and the state.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ */
+export const ddpm = reverseSampler('ddpm', ['variance'], (schedule, options) => {
+  const kind = options.variance ?? schedule.defaults.variance;
+  if (!varianceNames.includes(kind)) throw unknownName('variance', kind, varianceNames);
+  return {
+    mean: 'markov',
+    eta: 1,
+    variance: kind === 'learned' ? learnedRange : (step) => fixedVariance(kind, step),
+    lastNoiseClip: null,
+    head: kind === 'learned' ? 'learned' : null,
+  };
+});

@@ -1,0 +1,59 @@
+import { at } from '../../base/arrays.js';
+import { DpmError } from '../../base/errors.js';
+import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { stepProgram, stepRecord } from '../../program/builder.js';
+import { combine } from '../numerics/exponential-step.js';
+import { evaluation, type NoiseLevel } from '../numerics/noise-level.js';
+import { refuseNull, type SamplerOptions } from '../options.js';
+import type { StepProgram } from '../../program/program.js';
+import type { StepRecord } from '../../program/record.js';
+import { solverLevels, solverPlan, type SolverPlan } from '../numerics/solver-plan.js';
+
+/** d(x / alpha) = eps d(sigma / alpha), from a level to the data, by Euler's method: the data prediction. */
+function lastRecord(plan: SolverPlan, from: NoiseLevel): StepRecord {
+  return stepRecord({
+    ...evaluation(plan, from, 'noise', 0),
+    x: combine(1 / from.alpha, [[0, -from.sigma / from.alpha]]),
+  });
+}
+
+/** Two records: Euler's step into `y`, and the mean of both slopes. */
+function heunRecords(plan: SolverPlan, from: NoiseLevel, to: NoiseLevel): StepRecord[] {
+  const change = to.alpha * (to.sigma / to.alpha - from.sigma / from.alpha);
+  const scale = to.alpha / from.alpha;
+  return [
+    stepRecord({ ...evaluation(plan, from, 'noise', 0), y: combine(scale, [[0, change]]) }),
+    stepRecord({
+      ...evaluation(plan, to, 'noise', 1),
+      read: 'y',
+      x: combine(scale, [
+        [0, 0.5 * change],
+        [1, 0.5 * change],
+      ]),
+    }),
+  ];
+}
+
+/**
+ * Heun's method on the probability flow in sigma / alpha, without churn (Karras et al. 2022, algorithm 1), down to the data.
+ * M levels take 2 M - 1 evaluations: an even number of `steps` leaves one out. By default Karras' spacing.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ */
+export function heun(schedule: NoiseSchedule, options: SamplerOptions = {}): StepProgram {
+  refuseNull('heun', options);
+  const { denoiseToZero, timesteps } = options;
+  if (denoiseToZero !== undefined || timesteps !== undefined) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      'heun ends at the data by itself and takes neither denoiseToZero nor timesteps',
+    );
+  }
+  const plan = solverPlan(schedule, options, { name: 'heun', form: 'noise', trajectory: 'karras', optionNames: [] });
+  const count = Math.floor((plan.evaluations + 1) / 2);
+  const levels = solverLevels(plan, count - 1);
+  const records = levels.slice(1).flatMap((to, i) => heunRecords(plan, at(levels, i), to));
+  return stepProgram([...records, lastRecord(plan, at(levels, count - 1))], {
+    initialScale: plan.schedule.initialScale(plan.start),
+  });
+}

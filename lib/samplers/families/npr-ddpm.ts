@@ -1,0 +1,17 @@
+import { headVariance } from '../../variance/head.js';
+import { headSampler } from '../numerics/head-sampler.js';
+
+/**
+ * DDPM with the optimal variance of every element (NPR-DPM, Bao et al. 2022) from a head that predicts
+ * the expected squared error of the noise prediction, which holds for an imperfect mean, too. `avgCov` replaces it by its mean over the sample. The last noise is limited to
+ * 2 grey levels unless `lastNoiseClip` says otherwise.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ */
+export const nprDdpm = headSampler('npr-ddpm', [], () => ({
+  mean: 'markov',
+  eta: 1,
+  variance: (step, noise) => headVariance('npr', step, noise),
+  lastNoiseClip: 2,
+  head: 'npr',
+}));

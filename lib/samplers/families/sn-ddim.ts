@@ -1,0 +1,18 @@
+import { headVariance } from '../../variance/head.js';
+import { etaOf } from '../options.js';
+import { headSampler } from '../numerics/head-sampler.js';
+
+/**
+ * DDIM with the optimal variance of every element (SN-DPM, Bao et al. 2022) from a head that predicts
+ * the expected square of the noise. `avgCov` replaces it by its mean over the sample. The last noise is limited to
+ * 1 grey level unless `lastNoiseClip` says otherwise.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ */
+export const snDdim = headSampler('sn-ddim', ['eta'], (_, options) => ({
+  mean: 'direction',
+  eta: etaOf(options.eta),
+  variance: (step, noise) => headVariance('sn', step, noise),
+  lastNoiseClip: 1,
+  head: 'sn',
+}));

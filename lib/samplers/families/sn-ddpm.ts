@@ -1,0 +1,17 @@
+import { headVariance } from '../../variance/head.js';
+import { headSampler } from '../numerics/head-sampler.js';
+
+/**
+ * DDPM with the optimal variance of every element (SN-DPM, Bao et al. 2022) from a head that predicts
+ * the expected square of the noise. `avgCov` replaces it by its mean over the sample. The last noise is limited to
+ * 2 grey levels unless `lastNoiseClip` says otherwise.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ */
+export const snDdpm = headSampler('sn-ddpm', [], () => ({
+  mean: 'markov',
+  eta: 1,
+  variance: (step, noise) => headVariance('sn', step, noise),
+  lastNoiseClip: 2,
+  head: 'sn',
+}));

@@ -1,0 +1,155 @@
+import { at } from '../../base/arrays.js';
+import { unknownName } from '../../base/checks.js';
+import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { linear, stepRecord } from '../../program/builder.js';
+import { exponentialStep, type ExponentialStep } from '../numerics/exponential-step.js';
+import { evaluation, type NoiseLevel } from '../numerics/noise-level.js';
+import { orderOf, refuseNull, type SamplerOptions } from '../options.js';
+import { orderOfStep, ringUpdate } from './multistep.js';
+import { phi } from '../numerics/phi.js';
+import type { LinearUpdate } from '../../program/record.js';
+import type { StepProgram } from '../../program/program.js';
+import { solverLevels, solverPlan, solverProgram, type SolverPlan } from '../numerics/solver-plan.js';
+
+/** Solves a small dense system by elimination with row exchanges; consumes its arguments. */
+function solve(matrix: number[][], right: number[]): number[] {
+  const size = right.length;
+  const rows = matrix.map((row, i) => [...row, at(right, i)]);
+  for (let column = 0; column < size; ++column) {
+    const pivot = rows
+      .slice(column)
+      .reduce((best, row) => (Math.abs(at(row, column)) > Math.abs(at(best, column)) ? row : best));
+    rows.splice(rows.indexOf(pivot), 1);
+    rows.splice(column, 0, pivot);
+    for (const row of rows.slice(column + 1)) {
+      const factor = at(row, column) / at(pivot, column);
+      for (let j = column; j <= size; ++j) row[j] = at(row, j) - factor * at(pivot, j);
+    }
+  }
+  const solution = new Array<number>(size).fill(0);
+  for (let i = size - 1; i >= 0; --i) {
+    const row = at(rows, i);
+    const known = solution.reduce((sum, value, j) => (j > i ? sum + at(row, j) * value : sum), 0);
+    solution[i] = (at(row, size) - known) / at(row, i);
+  }
+  return solution;
+}
+
+/** a! z phi_{a+1}(z) / B for a = 1..count, the moments that the weights of the differences have to meet. */
+function moments(count: number, z: number, base: number): number[] {
+  let factorial = 1;
+  return Array.from({ length: count }, (_, i) => {
+    factorial *= i + 1;
+    return (factorial * z * phi(i + 2, z)) / base;
+  });
+}
+
+/** Weights of the differences D_j = (m_j - m_c) / r_j at the ratios r_j. */
+function differenceWeights(ratios: readonly number[], z: number, base: number): number[] {
+  // With one difference the authors take its limit for small steps.
+  if (ratios.length <= 1) return ratios.map(() => 0.5);
+  const powers = ratios.map((_, a) => ratios.map((ratio) => ratio ** a));
+  return solve(powers, moments(ratios.length, z, base));
+}
+
+interface UniPc {
+  plan: SolverPlan;
+  levels: readonly NoiseLevel[];
+  order: number;
+  variant: 'bh1' | 'bh2';
+  lowerOrderFinal: SamplerOptions['lowerOrderFinal'];
+}
+
+function baseOf(variant: UniPc['variant'], step: ExponentialStep): number {
+  return variant === 'bh1' ? step.z : Math.expm1(step.z);
+}
+
+/** Weights of m_{i+1} (the corrector alone has one), m_i, m_{i-1}, … in the step from level i to i + 1. */
+function stepWeights(
+  { levels, plan, variant }: UniPc,
+  i: number,
+  order: number,
+  corrects: boolean,
+): { scale: number; next: number; weights: number[] } {
+  const start = at(levels, i);
+  const step = exponentialStep(start, at(levels, i + 1), plan.form);
+  const base = baseOf(variant, step);
+  const past = Array.from({ length: order - 1 }, (_, j) => (at(levels, i - j - 1).logSnr - start.logSnr) / step.h);
+  const ratios = corrects ? [...past, 1] : past;
+  const rho = differenceWeights(ratios, step.z, base);
+  const weights = [step.first, ...past.map(() => 0)];
+  ratios.forEach((ratio, j) => {
+    const share = (-step.weight * base * at(rho, j)) / ratio;
+    weights[0] = at(weights, 0) - share;
+    if (j < past.length) weights[j + 1] = at(weights, j + 1) + share;
+  });
+  return { scale: step.scale, next: corrects ? -step.weight * base * at(rho, rho.length - 1) : 0, weights };
+}
+
+function stepOrder({ plan, order, lowerOrderFinal }: UniPc, i: number): number {
+  return orderOfStep(i + 1, plan.evaluations, order, lowerOrderFinal, Infinity);
+}
+
+/** The state at level i from that at i - 1, now that the prediction at i is known. */
+function correction(own: UniPc, i: number, ring: number): LinearUpdate {
+  if (i === 0) return linear({ x: 1 });
+  const { scale, next, weights } = stepWeights(own, i - 1, stepOrder(own, i - 1), true);
+  return ringUpdate(scale, [next, ...weights], i, ring);
+}
+
+function prediction(own: UniPc, i: number, ring: number): LinearUpdate {
+  const { scale, weights } = stepWeights(own, i, stepOrder(own, i), false);
+  return ringUpdate(scale, weights, i, ring);
+}
+
+/** The update that does `first` and then `second` to its result. */
+function composed(first: LinearUpdate, second: LinearUpdate): LinearUpdate {
+  const length = Math.max(first.history.length, second.history.length);
+  return linear({
+    x: second.x * first.x,
+    history: Array.from({ length }, (_, j) => second.x * (first.history[j] ?? 0) + (second.history[j] ?? 0)),
+  });
+}
+
+function checkedVariant(variant: SamplerOptions['variant'] = 'bh2'): 'bh1' | 'bh2' {
+  const valid: readonly string[] = ['bh1', 'bh2'];
+  if (!valid.includes(variant)) throw unknownName('variant', variant, valid);
+  return variant;
+}
+
+function checkedForm(form: SamplerOptions['form'] = 'data'): 'data' | 'noise' {
+  const valid: readonly string[] = ['data', 'noise'];
+  if (!valid.includes(form)) throw unknownName('form', form, valid);
+  return form;
+}
+
+/**
+ * UniPC (Zhao et al. 2023) of `order` 1 to 4, 2 by default: a predictor and a corrector that share one evaluation a step.
+ * `variant` is the function B(h), `form` which prediction is extrapolated; by default evenly in time, with lower orders in
+ * the last steps unless `lowerOrderFinal` is false.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ */
+export function unipc(schedule: NoiseSchedule, options: SamplerOptions = {}): StepProgram {
+  refuseNull('unipc', options);
+  const form = checkedForm(options.form);
+  const optionNames = ['order', 'variant', 'form', 'lowerOrderFinal'] as const;
+  const plan = solverPlan(schedule, options, { name: 'unipc', form, trajectory: 'uniform', optionNames });
+  const levels = solverLevels(plan, plan.evaluations);
+  const order = orderOf(options.order, 2, 4);
+  const { lowerOrderFinal } = options;
+  const own: UniPc = { plan, levels, order, variant: checkedVariant(options.variant), lowerOrderFinal };
+  const ring = order + 1;
+  const records = levels.slice(0, plan.evaluations).map((level, i) => {
+    const corrected = correction(own, i, ring);
+    const predicted = prediction(own, i, ring);
+    const isLast = i === plan.evaluations - 1;
+    return stepRecord({
+      ...evaluation(plan, level, form, i % ring),
+      read: i === 0 ? 'x' : 'y',
+      x: isLast ? composed(corrected, predicted) : i === 0 ? null : corrected,
+      y: isLast ? null : predicted,
+    });
+  });
+  return solverProgram(plan, records, at(levels, levels.length - 1));
+}

@@ -1,0 +1,83 @@
+import { at } from '../../base/arrays.js';
+import type { HostContext } from '../../program/host-context.js';
+import { stepProgram } from '../../program/builder.js';
+import type { SamplerOptionName } from '../options.js';
+import type { HostProgram } from '../../program/program.js';
+import type { RecordVariance, StepRecord } from '../../program/record.js';
+import { compiledSampler, type ReverseRecords, type ReverseSampler } from './reverse-step.js';
+
+/** The variance of each sample: the linear form on the means of head and eps^2 over the sample, then limited. */
+async function averagedVariance(
+  context: HostContext,
+  variance: RecordVariance & { kind: 'linear' },
+): Promise<Float64Array> {
+  const elements = context.shape.reduce((product, size) => product * size, 1) / context.batch;
+  const { epsilon } = variance;
+  await context.linearCombination('epsilon', [
+    [epsilon.input, 'x'],
+    [epsilon.output, 'out'],
+  ]);
+  const heads = await context.reduce('sum', 'head');
+  const squares = await context.reduce('sum-squares', 'epsilon');
+  return heads.map((head, sample) => {
+    const value = variance.offset + (variance.head * head + variance.epsilonSquared * at(squares, sample)) / elements;
+    return Math.min(Math.max(value, variance.low), variance.high);
+  });
+}
+
+async function runRecord(context: HostContext, record: StepRecord, index: number): Promise<void> {
+  const { variance, prediction, x } = record;
+  await context.linearCombination('input', [[record.inputScale, 'x']]);
+  await context.evaluate('input', record.time, 'out', 'head');
+  const deviations =
+    variance.kind === 'linear' ? (await averagedVariance(context, variance)).map(Math.sqrt) : new Float64Array(0);
+  await context.linearCombination(
+    'data',
+    [
+      [prediction.input, 'x'],
+      [prediction.output, 'out'],
+    ],
+    record.clip,
+  );
+  await context.linearCombination('x', [
+    [x?.x ?? 1, 'x'],
+    [x?.out ?? 0, 'out'],
+    [x?.history[0] ?? 0, 'data'],
+  ]);
+  if (variance.kind !== 'linear') return;
+  await context.noise('noise', index);
+  await context.linearCombination('x', [
+    [1, 'x'],
+    [deviations, 'noise'],
+  ]);
+}
+
+/** Driven from here, as a record has no mean over a sample. */
+function averagedVarianceProgram({ records, initialScale, head }: ReverseRecords): HostProgram {
+  return {
+    kind: 'host',
+    initialScale,
+    head,
+    async run(context) {
+      for (const [index, record] of records.entries()) {
+        await runRecord(context, record, index);
+        context.progress(index + 1, records.length);
+      }
+    },
+  };
+}
+
+/**
+ * A sampler of the reverse process whose variances come from a head. With the option `avgCov` a sample's elements share
+ * the mean of what the head says of them.
+ */
+export function headSampler(
+  name: string,
+  optionNames: readonly SamplerOptionName[],
+  family: ReverseSampler['family'],
+): ReverseSampler {
+  return compiledSampler(name, ['avgCov', ...optionNames], family, (reverse, { avgCov = false }) => {
+    const { records, ...rest } = reverse;
+    return avgCov ? averagedVarianceProgram(reverse) : stepProgram(records, rest);
+  });
+}

@@ -1,0 +1,39 @@
+import { at } from '../../base/arrays.js';
+import type { HostContext, Term } from '../../program/host-context.js';
+import { evaluation, type EvaluationOptions, type NoiseLevel } from './noise-level.js';
+
+/**
+ * Evaluates the network on the tensor `state` of a host program, at one noise level per sample, and leaves the noise
+ * prediction that belongs to the clipped data prediction in the tensor `noise`.
+ */
+export async function evaluateNoise(
+  context: HostContext,
+  options: EvaluationOptions,
+  levels: readonly NoiseLevel[],
+  state: string,
+  noise: string,
+): Promise<void> {
+  const fields = levels.map((level) => evaluation(options, level, 'noise'));
+  const each = (coefficient: (field: (typeof fields)[number]) => number): Float64Array =>
+    Float64Array.from(fields, coefficient);
+  let input = state;
+  if (fields.some(({ inputScale }) => inputScale !== 1)) {
+    input = 'scaled state';
+    await context.linearCombination(input, [[each(({ inputScale }) => inputScale), state]]);
+  }
+  await context.evaluate(
+    input,
+    each(({ time }) => time),
+    'out',
+  );
+  const terms: Term[] = [
+    [each(({ prediction }) => prediction.input), state],
+    [each(({ prediction }) => prediction.output), 'out'],
+  ];
+  await context.linearCombination(noise, terms, options.clip);
+  if (at(fields, 0).store.input === 0) return;
+  await context.linearCombination(noise, [
+    [each(({ store }) => store.input), state],
+    [each(({ store }) => store.data), noise],
+  ]);
+}

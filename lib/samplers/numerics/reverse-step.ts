@@ -1,0 +1,122 @@
+import { lastNoiseDeviation } from '../../variance/analytic.js';
+import { transitions } from '../../schedule/trajectory.js';
+import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { linear, stepProgram, stepRecord } from '../../program/builder.js';
+import { jump, type Jump } from '../../schedule/jump.js';
+import {
+  checkOptionNames,
+  clipOf,
+  discreteOptionNames,
+  type Sampler,
+  type SamplerOptionName,
+  type SamplerOptions,
+} from '../options.js';
+import { parametrisationOf, type Combination } from '../../schedule/prediction.js';
+import type { LinearUpdate, RecordVariance, StepRecord } from '../../program/record.js';
+import type { Program, ProgramHead, StepProgram } from '../../program/program.js';
+
+/** What distinguishes the samplers that walk the reverse process of a schedule. */
+export interface ReverseFamily {
+  /** `markov`: mean from the clipped data prediction and the state; `direction`: from it and the unclipped noise. */
+  mean: 'markov' | 'direction';
+  eta: number;
+  /** The variance of a jump that adds noise; `noise` is the unclipped noise prediction. */
+  variance: (step: Jump, noise: Combination) => RecordVariance;
+  /** Default of the option `lastNoiseClip`. */
+  lastNoiseClip: number | null;
+  head: ProgramHead | null;
+}
+
+/** A sampler of the reverse process; `family` says what its steps are, for whoever needs the variances alone. */
+export interface ReverseSampler<P extends Program = Program> extends Sampler {
+  (schedule: NoiseSchedule, options?: SamplerOptions): P;
+  family: (schedule: NoiseSchedule, options: SamplerOptions) => ReverseFamily;
+}
+
+function meanUpdate(step: Jump, mean: ReverseFamily['mean'], noise: Combination): LinearUpdate {
+  if (mean === 'markov') return linear({ x: step.stateScale, history: [step.sensitivity] });
+  return linear({
+    x: step.direction * noise.input,
+    out: step.direction * noise.output,
+    history: [step.alphaS],
+  });
+}
+
+function limited(variance: RecordVariance, deviation: number): RecordVariance {
+  const limit = deviation * deviation;
+  switch (variance.kind) {
+    case 'none':
+      return variance;
+    case 'scalar':
+      return { kind: 'scalar', deviation: Math.min(variance.deviation, deviation) };
+    default:
+      return { ...variance, low: Math.min(variance.low, limit), high: Math.min(variance.high, limit) };
+  }
+}
+
+function isNoisy(variance: RecordVariance): boolean {
+  return variance.kind !== 'none' && !(variance.kind === 'scalar' && variance.deviation === 0);
+}
+
+/** One record per jump, no noise into the data, the noise of the last noisy jump limited. */
+function reverseRecords(schedule: NoiseSchedule, options: SamplerOptions, family: ReverseFamily): StepRecord[] {
+  const clip = clipOf(schedule, options.clip);
+  const jumps = transitions(schedule, options).map((transition) => jump(schedule, transition, family.eta));
+  const records = jumps.map((step) => {
+    const { data, noise, inputScale } = parametrisationOf(schedule, options, step.alphaT, step.sigmaT);
+    const variance: RecordVariance = step.s === 0 ? { kind: 'none' } : family.variance(step, noise);
+    return stepRecord({
+      time: schedule.networkTime(step.t),
+      inputScale,
+      prediction: data,
+      clip,
+      store: { slot: 0, input: 0, data: 1 },
+      x: meanUpdate(step, family.mean, noise),
+      variance: isNoisy(variance) ? variance : { kind: 'none' },
+    });
+  });
+  const levels = options.lastNoiseClip === undefined ? family.lastNoiseClip : options.lastNoiseClip;
+  const last = records.findLast((record) => record.variance.kind !== 'none');
+  if (levels !== null && last !== undefined) {
+    last.variance = limited(last.variance, lastNoiseDeviation(levels, schedule.dataWidth));
+  }
+  return records;
+}
+
+/** A sampler before it is compiled: its records and what else its program says. */
+export interface ReverseRecords {
+  records: StepRecord[];
+  initialScale: number;
+  head: ProgramHead | null;
+}
+
+/** A sampler from its family and from what makes a program of its records. */
+export function compiledSampler<P extends Program>(
+  name: string,
+  optionNames: readonly SamplerOptionName[],
+  family: ReverseSampler['family'],
+  compile: (reverse: ReverseRecords, options: SamplerOptions) => P,
+): ReverseSampler<P> {
+  const sampler = (schedule: NoiseSchedule, options: SamplerOptions = {}): P => {
+    checkOptionNames(name, options, [...discreteOptionNames, ...optionNames]);
+    const own = family(schedule, options);
+    const records = reverseRecords(schedule, options, own);
+    const initialScale = schedule.initialScale(options.tStart ?? schedule.noisiest);
+    return compile({ records, initialScale, head: own.head }, options);
+  };
+  return Object.assign(sampler, { family });
+}
+
+/**
+ * A sampler of the reverse process: one network evaluation per jump.
+ *
+ * @param name - Its public name.
+ * @param optionNames - Options it takes beside those of all such samplers.
+ */
+export function reverseSampler(
+  name: string,
+  optionNames: readonly SamplerOptionName[],
+  family: ReverseSampler['family'],
+): ReverseSampler<StepProgram> {
+  return compiledSampler(name, optionNames, family, ({ records, ...rest }) => stepProgram(records, rest));
+}

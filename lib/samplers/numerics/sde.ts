@@ -1,0 +1,58 @@
+import type { Prediction } from '../../schedule/defaults.js';
+import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { transitions, type Transition } from '../../schedule/trajectory.js';
+import { linear, stepProgram, stepRecord } from '../../program/builder.js';
+import { evaluation, noiseLevel, type EvaluationOptions, type NoiseLevel } from './noise-level.js';
+import { checkOptionNames, clipOf, type SamplerOptionName, type SamplerOptions } from '../options.js';
+import type { StepProgram } from '../../program/program.js';
+
+/** Options of the samplers of the reverse SDE and of its probability flow. */
+export const sdeOptionNames = [
+  'steps',
+  'trajectory',
+  'tStart',
+  'tEnd',
+  'clip',
+  'prediction',
+] as const satisfies readonly SamplerOptionName[];
+
+/** The SDE behind a schedule and how its network is evaluated; it is not clipped unless asked for. */
+export function sdeEvaluation(schedule: NoiseSchedule, options: SamplerOptions): EvaluationOptions {
+  const prediction: Prediction | undefined = options.prediction;
+  return { schedule: schedule.sde(), prediction, clip: clipOf(schedule, options.clip ?? 'none') };
+}
+
+/** One jump against the forward SDE: x <- state x + noise eps + deviation z. */
+export interface SdeStep {
+  state: number;
+  noise: number;
+  deviation: number;
+}
+
+/**
+ * A sampler of the reverse SDE: `steps` times, one network evaluation each, and jumps between them and from the last of
+ * them to the data, into which no noise is added.
+ *
+ * @param step - The coefficients of the jump from `level` to the time s; 0 is the data.
+ */
+export function sdeProgram(
+  name: string,
+  schedule: NoiseSchedule,
+  options: SamplerOptions,
+  step: (sde: NoiseSchedule, level: NoiseLevel, s: number) => SdeStep,
+): StepProgram {
+  checkOptionNames(name, options, sdeOptionNames);
+  const plan = sdeEvaluation(schedule, options);
+  const jumps: Transition[] = transitions(plan.schedule, options);
+  const records = jumps.map(({ s, t }) => {
+    const level = noiseLevel(plan.schedule, t);
+    const { state, noise, deviation } = step(plan.schedule, level, s);
+    return stepRecord({
+      ...evaluation(plan, level, 'noise'),
+      x: linear({ x: state, history: [noise] }),
+      variance: s === 0 || deviation === 0 ? { kind: 'none' } : { kind: 'scalar', deviation },
+    });
+  });
+  const { tStart = plan.schedule.noisiest } = options;
+  return stepProgram(records, { initialScale: plan.schedule.initialScale(tStart) });
+}

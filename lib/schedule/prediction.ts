@@ -1,0 +1,85 @@
+import { unknownName } from '../base/checks.js';
+import type { Prediction } from './defaults.js';
+import type { NoiseSchedule } from './noise-schedule.js';
+
+/** A prediction as a linear function of the state and of the network's output. */
+export interface Combination {
+  input: number;
+  output: number;
+}
+
+/** The data and the noise prediction of a network with this parametrisation. */
+export interface Parametrisation {
+  data: Combination;
+  noise: Combination;
+  /** What the state is multiplied by before the network sees it. */
+  inputScale: number;
+}
+
+export const predictionNames: readonly Prediction[] = ['epsilon', 'x0', 'v', 'score', 'edm'];
+
+/** The denoiser D(x, sigma) = c_skip x + c_out F(c_in x) of Karras et al. 2022, table 1, for the state alpha x_0 + sigma eps. */
+function preconditioned(alpha: number, sigma: number, sigmaData: number): Parametrisation {
+  const ratio = sigma / alpha;
+  const total = ratio * ratio + sigmaData * sigmaData;
+  const data = {
+    input: (sigmaData * sigmaData) / total / alpha,
+    output: (ratio * sigmaData) / Math.sqrt(total),
+  };
+  return {
+    data,
+    // eps = (x / alpha - D) / ratio, the first coefficient without the difference of nearly equal numbers.
+    noise: { input: ratio / total / alpha, output: -data.output / ratio },
+    inputScale: 1 / Math.sqrt(total) / alpha,
+  };
+}
+
+/**
+ * How a network's output becomes predictions of x_0 and of the noise, for the state alpha x_0 + sigma eps.
+ * `score` is the gradient of the log density, -eps / sigma; `v` is alpha eps - sigma x_0 (Salimans & Ho 2022); `edm` the
+ * preconditioned denoiser of Karras et al. 2022 for data of standard deviation `sigmaData`.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for an unknown name.
+ */
+export function parametrisation(
+  prediction: Prediction,
+  alpha: number,
+  sigma: number,
+  sigmaData = 0.5,
+): Parametrisation {
+  const inputScale = 1;
+  // v presumes alpha^2 + sigma^2 = 1; the norm keeps it right for other states.
+  const norm = alpha * alpha + sigma * sigma;
+  switch (prediction) {
+    case 'epsilon':
+      return { data: { input: 1 / alpha, output: -sigma / alpha }, noise: { input: 0, output: 1 }, inputScale };
+    case 'x0':
+      return { data: { input: 0, output: 1 }, noise: { input: 1 / sigma, output: -alpha / sigma }, inputScale };
+    case 'v':
+      return {
+        data: { input: alpha / norm, output: -sigma / norm },
+        noise: { input: sigma / norm, output: alpha / norm },
+        inputScale,
+      };
+    case 'score':
+      return {
+        data: { input: 1 / alpha, output: (sigma * sigma) / alpha },
+        noise: { input: 0, output: -sigma },
+        inputScale,
+      };
+    case 'edm':
+      return preconditioned(alpha, sigma, sigmaData);
+    default:
+      throw unknownName('prediction', prediction, predictionNames);
+  }
+}
+
+/** The parametrisation of a sampler's option `prediction`, or the schedule's, at one noise level. */
+export function parametrisationOf(
+  { defaults }: NoiseSchedule,
+  options: { prediction?: Prediction },
+  alpha: number,
+  sigma: number,
+): Parametrisation {
+  return parametrisation(options.prediction ?? defaults.prediction, alpha, sigma, defaults.sigmaData);
+}

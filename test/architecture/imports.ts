@@ -1,0 +1,96 @@
+// Imports of TypeScript files and includes of C++ files, and what is wrong with them by a table of rooms.
+import { readdirSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
+
+import ts from 'typescript';
+
+import type { Room } from './rooms.js';
+
+/** Path -> text. */
+export type Sources = ReadonlyMap<string, string>;
+
+const extensions = ['.ts', '.cc', '.c', '.h', '.cu', '.cuh'];
+
+/** The sources below folders of this checkout. */
+export function readSources(root: string, folders: readonly string[]): Sources {
+  const sources = new Map<string, string>();
+  for (const folder of folders) {
+    for (const entry of readdirSync(posix.join(root, folder), { recursive: true, encoding: 'utf8' })) {
+      if (!extensions.some((extension) => entry.endsWith(extension))) continue;
+      sources.set(posix.join(folder, entry), readFileSync(posix.join(root, folder, entry), 'utf8'));
+    }
+  }
+  return sources;
+}
+
+/** Files of `sources` that a file imports, types included, or includes. C++ names files from native/, cuda/'s from the root. */
+export function imported(file: string, sources: Sources): string[] {
+  const text = sources.get(file) ?? '';
+  if (file.endsWith('.ts')) {
+    const { importedFiles } = ts.preProcessFile(text, true, true);
+    return importedFiles
+      .filter(({ fileName }) => /^\..*\.js$/.test(fileName))
+      .map(({ fileName }) => posix.join(posix.dirname(file), fileName).replace(/\.js$/, '.ts'));
+  }
+  const named = [...text.matchAll(/^\s*#\s*include\s+"([^"]+)"/gm)].map(([, name]) => name ?? '');
+  return named.flatMap(
+    (name) => [`native/${name}`, name, posix.join(posix.dirname(file), name)].find((path) => sources.has(path)) ?? [],
+  );
+}
+
+/** The room of a file: the longest path that it lies under. */
+export function roomOf(file: string, rooms: readonly Room[]): Room | undefined {
+  return rooms
+    .filter(({ path }) => file === path || file.startsWith(`${path}/`))
+    .reduce<Room | undefined>(
+      (best, room) => (best === undefined || room.path.length > best.path.length ? room : best),
+      undefined,
+    );
+}
+
+/** Every arrow that the table does not allow, and every file that lies in no room. */
+export function violations(sources: Sources, rooms: readonly Room[]): string[] {
+  const found: string[] = [];
+  for (const file of sources.keys()) {
+    const room = roomOf(file, rooms);
+    if (room === undefined) {
+      found.push(`${file} lies in no room`);
+      continue;
+    }
+    for (const target of imported(file, sources)) {
+      const other = roomOf(target, rooms);
+      if (other === undefined || (other !== room && !room.uses.includes(other.path))) {
+        found.push(`${file} uses ${target}: ${room.path} may not use ${other?.path ?? 'what is in no room'}`);
+      }
+    }
+  }
+  return found;
+}
+
+/** Circles of files, each once as the way around it. */
+export function circles(sources: Sources): string[] {
+  const done = new Set<string>();
+  const way: string[] = [];
+  const found: string[] = [];
+  const visit = (file: string): void => {
+    if (way.includes(file)) found.push([...way.slice(way.indexOf(file)), file].join(' -> '));
+    if (done.has(file)) return;
+    done.add(file);
+    way.push(file);
+    imported(file, sources).forEach(visit);
+    way.pop();
+  };
+  [...sources.keys()].forEach(visit);
+  return found;
+}
+
+/** The table as ARCHITECTURE.md shows it. */
+export function markdownTable(rooms: readonly Room[]): string[] {
+  const lines = rooms.map(({ path, holds, uses }) => {
+    // Rooms of one tree are named without it.
+    const tree = `${path.split('/')[0] ?? ''}/`;
+    const named = uses.map((use) => (use.startsWith(tree) ? use.slice(tree.length) : use)).join(', ');
+    return [`\`${path}\``, holds, named === '' ? 'nothing' : named];
+  });
+  return lines.map((cells) => cells.join(' | '));
+}

@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs';
+
+import { describe, expect, it } from 'vitest';
+
+import { packagePath } from '../support/temporary.js';
+import { circles, imported, markdownTable, readSources, violations } from './imports.js';
+import { rooms } from './rooms.js';
+
+const trees = [...new Set(rooms.map(({ path }) => path.split('/')[0] ?? ''))];
+const sources = readSources(packagePath('.'), trees);
+
+/** The sources with one more line at the top of a file. */
+function planted(file: string, line: string): Map<string, string> {
+  return new Map(sources).set(file, `${line}\n${sources.get(file) ?? ''}`);
+}
+
+describe('the rooms of lib/, native/ and cuda/', () => {
+  it('are used as their table says', () => {
+    expect(sources.size).toBeGreaterThan(150);
+    expect(violations(sources, rooms)).toEqual([]);
+  });
+
+  it('are listed after those they use', () => {
+    rooms.forEach(({ uses }, index) => {
+      const before = rooms.slice(0, index).map(({ path }) => path);
+      expect(before).toEqual(expect.arrayContaining([...uses]));
+    });
+  });
+
+  it('have a file each, and use every room that they may', () => {
+    for (const room of rooms) {
+      const files = [...sources.keys()].filter((file) => file === room.path || file.startsWith(`${room.path}/`));
+      expect(files, room.path).not.toEqual([]);
+      const targets = files.flatMap((file) => imported(file, sources));
+      for (const use of room.uses) {
+        expect(
+          targets.some((target) => target === use || target.startsWith(`${use}/`)),
+          `${room.path} uses ${use}`,
+        ).toBe(true);
+      }
+    }
+  });
+
+  it('have no circle of files, of types neither', () => {
+    expect(circles(sources)).toEqual([]);
+  });
+
+  it('are shown by ARCHITECTURE.md', () => {
+    const rows = readFileSync(packagePath('ARCHITECTURE.md'), 'utf8')
+      .split('\n')
+      .filter((line) => /^\| `(lib|native|cuda)/.test(line))
+      .map((line) =>
+        line
+          .split('|')
+          .slice(1, -1)
+          .map((cell) => cell.trim())
+          .join(' | '),
+      );
+    expect(rows).toEqual(markdownTable(rooms));
+  });
+});
+
+describe('the check of the rooms', () => {
+  it('notices an upward import in TypeScript, of a type too', () => {
+    for (const keyword of ['import', 'import type']) {
+      const file = 'lib/schedule/trajectory.ts';
+      const found = violations(planted(file, `${keyword} { DiffusionModel } from '../model.js';`), rooms);
+      expect(found).toEqual([`${file} uses lib/model.ts: lib/schedule may not use lib/model.ts`]);
+    }
+    const exported = violations(planted('lib/base/arrays.ts', "export * from '../index.js';"), rooms);
+    expect(exported).toEqual(['lib/base/arrays.ts uses lib/index.ts: lib/base may not use lib/index.ts']);
+  });
+
+  it('notices an upward include in C++', () => {
+    const file = 'native/core/error.h';
+    const found = violations(planted(file, '#include "engine/engine.h"'), rooms);
+    expect(found).toEqual([`${file} uses native/engine/engine.h: native/core may not use native/engine`]);
+  });
+
+  it('notices a file in no room', () => {
+    const found = violations(new Map(sources).set('lib/stray.ts', '').set('native/stray/stray.cc', ''), rooms);
+    expect(found).toEqual(['lib/stray.ts lies in no room', 'native/stray/stray.cc lies in no room']);
+  });
+
+  it('notices a circle of two files, of types too', () => {
+    const found = circles(planted('lib/base/errors.ts', "import type { at } from './arrays.js';"));
+    expect(found.length).toBeGreaterThan(0);
+    expect(found.join()).toContain('lib/base/errors.ts');
+  });
+});

@@ -1,0 +1,75 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { describe, expect, it } from 'vitest';
+
+import { convertModel } from '../../../lib/checkpoint/convert.js';
+import { loadableNetwork } from '../../../lib/checkpoint/model-folder.js';
+import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
+import { parameterCount } from '../../../lib/network/tensors.js';
+import { writeSafetensors } from '../../../lib/files/tensor-data.js';
+import { networkOf, writeModel } from '../../support/golden-network.js';
+import { temporaryFolder } from '../../support/temporary.js';
+
+const folderOf = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+
+/** A small network that takes vectors for labels, four of them. */
+async function writeVectorModel(): Promise<string> {
+  const folder = temporaryFolder();
+  const config = {
+    sample_size: 8,
+    block_out_channels: [16],
+    layers_per_block: 1,
+    norm_num_groups: 8,
+    down_block_types: ['DownBlock2D'],
+    up_block_types: ['UpBlock2D'],
+  };
+  const network = networkOf({ ...config, num_class_embeds: 4 });
+  await writeModel(folder, { ...config, class_embed_type: 'identity' }, network);
+  return folder;
+}
+
+describe('a network that takes vectors for labels', () => {
+  it('finds them beside its weights, and keeps them there', async () => {
+    const folder = join(temporaryFolder(), 'converted');
+    const model = await readModelFolder(await writeVectorModel());
+    expect((await loadableNetwork(model, null)).unet.classes).toBe(4);
+    await convertModel(model, folder);
+    const converted = await readModelFolder(folder);
+    expect(converted.weights.tensors.has('class_embedding.weight')).toBe(false);
+    expect((await loadableNetwork(converted, null)).unet).toEqual((await model.select(null)).unet);
+  });
+
+  it('needs one of the right width for every label', async () => {
+    const folder = await writeVectorModel();
+    const file = join(folder, 'unet', 'class_embedding.safetensors');
+    const outcome = async (): Promise<unknown> => loadableNetwork(await readModelFolder(folder), null);
+    await writeSafetensors(file, { weight: { shape: [4, 32], data: new Float32Array(128) } });
+    await expect(outcome()).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_SHAPE' });
+    await writeSafetensors(file, { vectors: { shape: [4, 64], data: new Float32Array(256) } });
+    await expect(outcome()).rejects.toThrow(/class_embedding\.safetensors holds no tensor 'weight'/);
+    await writeSafetensors(file, { weight: { shape: [0, 64], data: new Float32Array(0) } });
+    await expect(outcome()).rejects.toThrow(/holds no tensor 'weight'/);
+    await rm(file);
+    await expect(outcome()).rejects.toThrow(/cannot open .*class_embedding\.safetensors: class_embed_type is identity/);
+  });
+});
+
+describe('model folders', () => {
+  it('reads the bundled model with each head', async () => {
+    const folder = await readModelFolder(folderOf('models/mnist'));
+    expect(parameterCount((await folder.select(null)).unet)).toBe(649_329);
+    expect(folder.gamma?.m).toHaveLength(1001);
+    for (const head of [null, 'npr', 'sn'] as const) {
+      const { unet, weights } = await loadableNetwork(folder, head);
+      expect(weights.tensors).toHaveLength(head === null ? 184 : 198);
+      expect(unet.head === null).toBe(head === null);
+    }
+  });
+
+  it.each(['diffusers-ddpm', 'diffusers-adm'])('reads %s without missing or unused tensors', async (name) => {
+    const { weights } = await loadableNetwork(await readModelFolder(folderOf(`test/fixtures/unet/${name}`)), null);
+    expect(weights.tensors.every(({ dtype }) => dtype === 'F16')).toBe(true);
+  });
+});

@@ -1,0 +1,252 @@
+import { execFile, spawn } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { decode } from 'fast-png';
+import { describe, expect, it } from 'vitest';
+
+import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
+import { readFloats } from '../../../lib/files/tensor-data.js';
+import { maxDifference } from '../../support/golden.js';
+import { packagePath, temporaryFolder } from '../../support/temporary.js';
+
+const folder = temporaryFolder();
+const main = packagePath('dist/cli/main.js');
+const mnist = packagePath('models/mnist');
+const temporary = (name: string): string => join(folder, name);
+
+interface Outcome {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+function dpm(...args: string[]): Promise<Outcome> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [main, ...args], (error, stdout, stderr) => {
+      resolve({ code: typeof error?.code === 'number' ? error.code : error === null ? 0 : -1, stdout, stderr });
+    });
+  });
+}
+
+describe('help', () => {
+  it('is there for every command', async () => {
+    const { code, stdout } = await dpm('--help');
+    expect(code).toBe(0);
+    for (const command of [
+      'devices',
+      'inspect',
+      'convert',
+      'forward',
+      'sample',
+      'gamma',
+      'costs',
+      'nll',
+      'plot',
+      'bench',
+    ]) {
+      expect(stdout).toContain(`  ${command}`);
+      const help = await dpm(command, '--help');
+      expect(help.code).toBe(0);
+      expect(help.stdout).toMatch(/--json/);
+    }
+  });
+});
+
+describe('dpm devices', () => {
+  it('lists devices for people and machines', async () => {
+    expect((await dpm('devices')).stdout).toMatch(/^cpu\s+usable/m);
+    const listed = JSON.parse((await dpm('devices', '--json')).stdout) as { name: string }[];
+    expect(listed.map(({ name }) => name)).toContain('reference');
+  });
+});
+
+describe('dpm inspect', () => {
+  it('describes the bundled model', async () => {
+    const { stdout } = await dpm('inspect', mnist, '--head', 'sn', '--device', 'cpu', '--json');
+    const facts = JSON.parse(stdout) as { parameters: number };
+    expect(facts).toMatchObject({
+      family: 'diffusers',
+      image: [1, 28, 28],
+      heads: ['npr', 'sn'],
+      gamma: true,
+      missing: [],
+      unused: [],
+    });
+    expect(facts.parameters).toBeGreaterThan(649_329);
+  });
+});
+
+describe('dpm forward', () => {
+  it.each(['diffusers-ddpm', 'diffusers-adm'])('%s', async (name) => {
+    const fixture = packagePath(`test/fixtures/unet/${name}`);
+    const output = temporary(`${name}.safetensors`);
+    const { code, stderr } = await dpm(
+      'forward',
+      fixture,
+      '--device',
+      'cpu',
+      '--exact',
+      '--input',
+      join(fixture, 'input.safetensors'),
+      '--output',
+      output,
+    );
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const { data } = await readFloats(await readSafetensorsHeader(output), 'out');
+    const expected = await readFloats(await readSafetensorsHeader(join(fixture, 'expected.safetensors')), 'out');
+    expect(maxDifference(data, expected.data)).toBeLessThan(2e-5 * Math.max(1, ...expected.data.map(Math.abs)));
+  });
+
+  it('writes the head', async () => {
+    const input = temporary('input.safetensors');
+    const { writeSafetensors } = await import('../../../lib/files/tensor-data.js');
+    const x = { shape: [2, 1, 28, 28], data: new Float32Array(2 * 784) };
+    await writeSafetensors(input, { x, t: { shape: [2], data: BigInt64Array.of(1n, 500n) } });
+    const output = temporary('head.safetensors');
+    expect(
+      (await dpm('forward', mnist, '--head', 'npr', '--device', 'cpu', '--input', input, '--output', output)).code,
+    ).toBe(0);
+    expect((await readSafetensorsHeader(output)).tensors.get('head')?.shape).toEqual([2, 1, 28, 28]);
+  });
+});
+
+describe('dpm convert', () => {
+  it('changes no bit of what PyTorch wrote', async () => {
+    const fixture = packagePath('test/fixtures/unet/ho-ddpm');
+    const config = ['--config', join(fixture, 'config.json')];
+    const converted = temporary('converted');
+    const { code, stdout } = await dpm('convert', `${fixture}.pth`, ...config, '--to', converted, '--json');
+    expect({ code, written: JSON.parse(stdout) as unknown }).toMatchObject({
+      code: 0,
+      written: { parameters: 702_499 },
+    });
+    const evaluated = async (model: string, name: string, ...options: string[]): Promise<Buffer> => {
+      const files = ['--input', join(fixture, 'input.safetensors'), '--output', temporary(name)];
+      expect((await dpm('forward', model, '--device', 'cpu', ...files, ...options)).stderr).toBe('');
+      return readFileSync(temporary(name));
+    };
+    const expected = await evaluated(fixture, 'own.safetensors');
+    expect(await evaluated(converted, 'again.safetensors')).toEqual(expected);
+    expect(await evaluated(`${fixture}.pth`, 'file.safetensors', ...config)).toEqual(expected);
+    expect((await dpm('inspect', converted, '--device', 'cpu')).stdout).toMatch(
+      /^family +ho .*temb\.dense\.0\.weight/m,
+    );
+    expect((await dpm('convert', `${fixture}.pth`, ...config, '--to', converted)).stderr).toMatch(/it exists/);
+  });
+});
+
+describe('dpm sample', () => {
+  const base = ['sample', mnist, '--device', 'cpu', '--sampler', 'ddim', '--steps', '3', '--count', '3', '--seed', '7'];
+
+  it('writes a grid, a folder or tensors, and snapshots beside them', async () => {
+    const [grid, images, tensors] = ['grid.png', 'images', 'x.safetensors'].map(temporary);
+    expect((await dpm(...base, '--out', grid!)).code).toBe(0);
+    expect(decode(readFileSync(grid!))).toMatchObject({ width: 58, height: 58, channels: 1 });
+    expect((await dpm(...base, '--out', images!)).code).toBe(0);
+    expect(readdirSync(images!)).toEqual(['00000.png', '00001.png', '00002.png']);
+    const run = await dpm(...base, '--out', tensors!, '--save-every', '2', '--json');
+    expect(JSON.parse(run.stdout)).toMatchObject({ count: 3, device: 'cpu' });
+    expect((await readSafetensorsHeader(tensors!)).tensors.get('images')?.shape).toEqual([3, 1, 28, 28]);
+    expect(existsSync(temporary('x-record-0002.safetensors'))).toBe(true);
+  });
+
+  it('finds the optimal trajectory of a fixed variance from a table of errors', async () => {
+    const [data, costs, out] = ['data.safetensors', 'costs.json', 'optimal.safetensors'].map(temporary);
+    const { writeSafetensors } = await import('../../../lib/files/tensor-data.js');
+    const levels = Uint8Array.from({ length: 4 * 784 }, (_, i) => (i * 37) % 256);
+    await writeSafetensors(data!, { images: { shape: [4, 1, 28, 28], data: levels } });
+    const estimated = ['--samples', '4', '--timesteps', '1,10,100,400,1000', '--device', 'cpu'];
+    expect((await dpm('costs', mnist, '--data', data!, ...estimated, '--out', costs!)).code).toBe(0);
+    const optimal = ['--trajectory', 'optimal', '--costs', costs!, '--out', out!, '--device', 'cpu', '--steps', '4'];
+    expect((await dpm('sample', mnist, '--sampler', 'ancestral', ...optimal)).code).toBe(0);
+    const refused = await dpm('sample', mnist, '--sampler', 'ddpm', '--variance', 'learned', ...optimal);
+    expect(refused.stderr).toMatch(/--costs is for the fixed variances/);
+  });
+
+  it.each<[string[], number, RegExp]>([
+    [['sample'], 2, /\[ERR_DPM_USAGE\].*takes MODEL/],
+    [['sample', mnist], 2, /--out is missing/],
+    [['sample', mnist, '--out', 'x.jpg', '--steps', '2', '--device', 'cpu'], 2, /--out x\.jpg has to be/],
+    [['sample', mnist, '--out', 'x.png', '--sampler', 'magic'], 2, /ddpm, ddim, .*heun/],
+    [['sample', mnist, '--out', 'x.png', '--steps', 'many', '--device', 'cpu'], 2, /--steps is 'many'/],
+    [
+      ['sample', mnist, '--out', 'x.png', '--steps', '2', '--eta', '3', '--device', 'cpu'],
+      2,
+      /\[ERR_DPM_ARGUMENT\]: eta is 3/,
+    ],
+    [['sample', mnist, '--out', 'x.png', '--device', 'tpu'], 1, /\[ERR_DPM_DEVICE\]/],
+    [['sample', 'no-such-model', '--out', 'x.png'], 1, /\[ERR_DPM_FILE\].*no-such-model/],
+    [['paint'], 2, /'paint' is not a command; commands: devices/],
+  ])('%j', async (args, expected, message) => {
+    const { code, stderr } = await dpm(...args);
+    expect(code).toBe(expected);
+    expect(stderr).toMatch(/^error \[ERR_DPM_/);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect(existsSync('x.png')).toBe(false);
+  });
+
+  it('ends with 130 when interrupted and leaves no file', async () => {
+    const out = temporary('interrupted.png');
+    const child = spawn(process.execPath, [
+      main,
+      'sample',
+      mnist,
+      '--device',
+      'cpu',
+      '--steps',
+      '1000',
+      '--count',
+      '500',
+      '--out',
+      out,
+    ]);
+    let stderr = '';
+    child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+    setTimeout(() => child.kill('SIGINT'), 1500);
+    const code = await new Promise((resolve) => child.on('exit', resolve));
+    expect(code).toBe(130);
+    expect(stderr).toMatch(/^error \[ERR_DPM_ABORTED\]/);
+    expect(readdirSync(folder).filter((name) => name.startsWith('interrupted'))).toEqual([]);
+  });
+});
+
+describe('dpm gamma', () => {
+  it('writes a table that dpm sample takes', async () => {
+    const data = temporary('digits.safetensors');
+    const table = temporary('gamma.json');
+    await dpm('sample', mnist, '--device', 'cpu', '--steps', '5', '--count', '4', '--out', data);
+    const run = await dpm(
+      'gamma',
+      mnist,
+      '--device',
+      'cpu',
+      '--data',
+      data,
+      '--samples',
+      '4',
+      '--timesteps',
+      '1,500,1000',
+      '--out',
+      table,
+    );
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    expect((JSON.parse(readFileSync(table, 'utf8')) as { m: number[] }).m).toHaveLength(1001);
+    const sampled = await dpm(
+      'sample',
+      mnist,
+      '--device',
+      'cpu',
+      '--sampler',
+      'analytic-ddpm',
+      '--steps',
+      '2',
+      '--gamma',
+      table,
+      '--out',
+      temporary('a.png'),
+    );
+    expect(sampled.code).toBe(0);
+  });
+});

@@ -1,0 +1,33 @@
+// Every switch of every family's configuration: small networks, whose outputs the executable specification says
+// (test/fixtures/unet/make-switches.py).
+import { describe, expect, it } from 'vitest';
+
+import { elementCount } from '../../../lib/base/arrays.js';
+import { parameterCount } from '../../../lib/network/tensors.js';
+import { expectOutputs, goldenOutputs, storedTensors } from '../../support/golden-network.js';
+import { caseNetwork, switchCases as cases } from '../../support/switch-cases.js';
+
+describe('networks that differ in a switch', () => {
+  it('on cpu: diffusers class_embed_type identity', async () => {
+    const rows = cases.find(({ id }) => id === 'diffusers num_class_embeds')!;
+    const { num_class_embeds: _, ...config } = rows.config;
+    const identity = { ...rows, config: { ...config, class_embed_type: 'identity' } };
+    expectOutputs(await goldenOutputs('cpu', identity, caseNetwork(rows)), rows.expected);
+  });
+
+  it.each(cases)('on cpu: $id', async (each) => {
+    expectOutputs(await goldenOutputs('cpu', each, caseNetwork(each)), each.expected);
+  });
+
+  it.each(cases.filter((_, i) => i % 3 === 0))('on reference: $id', async (each) => {
+    expectOutputs(await goldenOutputs('reference', each, caseNetwork(each)), each.expected);
+  });
+
+  it.each(cases)('has the parameters of the original: $id', (each) => {
+    const { params } = each.expected;
+    const network = caseNetwork(each);
+    const stored = [...storedTensors(network).values()];
+    expect(stored.reduce((sum, shape) => sum + elementCount(shape), 0)).toBe(params);
+    expect(parameterCount({ ...network.unet, head: network.head })).toBe(params - (each.unused ?? 0));
+  });
+});

@@ -1,0 +1,109 @@
+// Every sampler on the bundled network: the native loop against the float64 interpreter, record by record.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { DiffusionModel, type SampleOptions } from '../../../lib/model.js';
+import { analyticCosts } from '../../../lib/variance/optimal-costs.js';
+import { samplerNames, samplers, type SamplerName } from '../../../lib/samplers/index.js';
+import type { SamplerOptions } from '../../../lib/samplers/options.js';
+import { registers } from '../../support/interpreter.js';
+import { interpretRecord, largestError } from '../../support/native-record.js';
+import { initialRecord, normals } from '../../support/philox.js';
+import { packagePath } from '../../support/temporary.js';
+
+const seed = 9;
+const elements = 28 * 28;
+const heads = ['npr', 'sn', null] as const;
+const models = new Map<(typeof heads)[number], DiffusionModel>();
+
+beforeAll(async () => {
+  for (const head of heads) {
+    models.set(head, await DiffusionModel.load(packagePath('models/mnist'), { device: 'cpu', exact: true, head }));
+  }
+});
+afterAll(async () => {
+  for (const model of models.values()) await model.close();
+});
+
+function modelFor(sampler: SamplerName): DiffusionModel {
+  const head = heads.find((each) => each !== null && sampler.startsWith(each)) ?? null;
+  return models.get(head)!;
+}
+
+const variants: [SamplerName, SamplerOptions][] = [
+  ...samplerNames.map((name): [SamplerName, SamplerOptions] => [name, {}]),
+  ['probability-flow', { trajectory: 'quadratic' }],
+  ['dpm-solver-3', { clip: 'static', solverType: 'taylor', denoiseToZero: true }],
+  ['dpm-solver++-2s', { clip: { dynamic: 0.995 }, trajectory: 'uniform' }],
+  ['unipc', { form: 'noise', order: 3, trajectory: 'logsnr' }],
+  ['dpm-solver++-2m', { timesteps: [999, 700, 400, 150, 40, 0] }],
+  ['heun', { trajectory: 'logsnr' }],
+];
+
+describe('samplers on the bundled network', () => {
+  it.each(variants)('%s %j equals the interpreter after every record', async (sampler, options) => {
+    const model = modelFor(sampler);
+    const needsGamma = sampler.startsWith('analytic') && { gamma: model.gamma! };
+    const program = samplers[sampler](model.schedule, {
+      ...(options.timesteps === undefined && sampler !== 'dpm-solver-adaptive' && { steps: 6 }),
+      ...needsGamma,
+      ...options,
+    });
+    if (program.kind === 'host') {
+      // No records to compare; host-samplers.test.ts has its arithmetic.
+      const { images } = await model.run(program, { seed });
+      expect(images.data.every(Number.isFinite)).toBe(true);
+      return;
+    }
+    const { snapshots } = await model.run(program, { seed, snapshotEvery: 1 });
+    const initial = normals({ seed: [seed, 0], sampleIndex: 0, record: initialRecord, draw: 0 }, elements);
+    const state = registers(
+      initial.map((value) => program.initialScale * value),
+      program.history,
+    );
+    let worst = 0;
+    for (const [index, record] of program.records.entries()) {
+      await interpretRecord(model, record, state, { seed, sampleIndex: 0, record: index });
+      const { data } = snapshots[index]!.images;
+      worst = Math.max(worst, largestError(data, state.x));
+      // From one state on: what a network makes of the difference of two is not the loop's.
+      state.x = Float64Array.from(data);
+    }
+    // The register y is not seen from here: its rounding goes through the network before it shows. And a variance that is
+    // the difference of a head and a square keeps fewer digits.
+    const hidden = program.head !== null || program.records.some(({ read }) => read === 'y');
+    expect(worst).toBeLessThan(hidden ? 5e-5 : 1e-5);
+  });
+
+  it('take the head they need, whatever the model was loaded with', async () => {
+    await using model = await DiffusionModel.load(packagePath('models/mnist'), { device: 'cpu', exact: true });
+    const options: SampleOptions = { sampler: 'npr-ddpm', steps: 4, count: 2, seed };
+    const { images } = await model.sample(options);
+    expect(images.data).toEqual((await models.get('npr')!.sample(options)).images.data);
+    await expect(models.get('npr')!.sample({ sampler: 'sn-ddim', steps: 4 })).rejects.toThrow(/needs the head 'sn'/);
+  });
+
+  it('refuse options that are not theirs', async () => {
+    const model = models.get(null)!;
+    await expect(model.sample({ sampler: 'unipc', steps: 4, eta: 1 })).rejects.toThrow(/no option 'eta'/);
+    await expect(model.sample({ sampler: 'heun', steps: 4, denoiseToZero: true })).rejects.toThrow(/heun/);
+    await expect(model.sample({ sampler: 'dpm-solver-3', steps: 2 })).rejects.toThrow(/needs 3 evaluations/);
+    await expect(model.sample({ sampler: 'dpm-solver-adaptive', steps: 2 })).rejects.toThrow(/no option 'steps'/);
+    await expect(model.sample({ sampler: 'dpm-solver-3', timesteps: [999, 3, 1] })).rejects.toThrow(/inner stages/);
+    await expect(model.sample({ sampler: 'dpm-solver-2m', steps: 4, tStart: 500 })).rejects.toThrow(/tStart <= 1/);
+  });
+
+  it('find an optimal trajectory from the table of the model', async () => {
+    const model = models.get(null)!;
+    const given = await model.sample({
+      sampler: 'analytic-ddpm',
+      steps: 5,
+      seed,
+      trajectory: 'optimal',
+      costs: analyticCosts(model.schedule, model.gamma!),
+    });
+    const own = await model.sample({ sampler: 'analytic-ddpm', steps: 5, seed, trajectory: 'optimal' });
+    const uniform = await model.sample({ sampler: 'analytic-ddpm', steps: 5, seed });
+    expect(own.images.data).toEqual(given.images.data);
+    expect(own.images.data).not.toEqual(uniform.images.data);
+  });
+});

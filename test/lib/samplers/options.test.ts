@@ -1,0 +1,89 @@
+// Options that would be taken for others or ignored are refused, and defaults fit the noise schedule.
+import { describe, expect, it } from 'vitest';
+
+import { checkedGuidance } from '../../../lib/running/guidance.js';
+import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
+import type { SamplerOptions } from '../../../lib/samplers/options.js';
+import { withTables } from '../../../lib/samplers/tables.js';
+import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
+import { analyticCosts } from '../../../lib/variance/optimal-costs.js';
+import { moments } from '../../support/gaussian.js';
+
+const linear = NoiseSchedule.linear();
+const cosine = NoiseSchedule.cosine();
+const gamma = { schedule: 'squaredcos_cap_v2', numTrainTimesteps: 1000, imagesPerStep: 1, m: moments(cosine, 1) };
+
+describe('options', () => {
+  it.each<[SamplerName, object, RegExp]>([
+    ['ddim', { steps: 3, costs: analyticCosts(linear, moments(linear, 0.25)) }, /costs are for trajectory 'optimal'/],
+    ['ddim', { timesteps: [900, 3], tStart: 950 }, /leave tStart and tEnd out/],
+    ['unipc', { timesteps: [900, 3], tEnd: 0.01 }, /leave tStart and tEnd out/],
+    ['dpm-solver++-2m', { steps: 3, lowerOrderFinal: 'never' }, /lowerOrderFinal/],
+    ['npr-ddpm', { steps: 3, avgCov: 'no' }, /avgCov/],
+    ['dpm-solver-1', { steps: 3, denoiseToZero: 1 }, /denoiseToZero/],
+    ['ancestral', { steps: 1, lastNoiseClip: -1 }, /lastNoiseClip is -1/],
+    ['ddim', { steps: 1, trajectory: 'bogus' }, /trajectory 'bogus' is unknown/],
+    ['unipc', { steps: 1, trajectory: 'bogus' }, /trajectory 'bogus' is unknown/],
+    ['euler-maruyama', { steps: 1, tStart: 3 }, /tStart are 0\.001 and 3/],
+    ['heun', { steps: 2, tStart: 9 }, /tStart are 0\.001 and 9/],
+    ['dpm-solver++-2m', { steps: 1, denoiseToZero: true, tStart: 9 }, /tStart/],
+    ['euler-maruyama', { steps: 3, tStart: 0.5, tEnd: 0.9 }, /0 < tEnd < tStart/],
+    ['dpm-solver++-2m', { steps: 3, tEnd: 1e-4 }, /no noise any more.*0\.001/],
+    ['dpm-solver-adaptive', { tEnd: 1e-4 }, /no noise any more/],
+    ['predictor-corrector', { steps: 4, clip: { dynamic: 0.9, floor: 0 } }, /floor of clip is 0/],
+    ['dpm-solver-adaptive', { clip: { dynamic: 0.9, floor: NaN } }, /floor of clip is NaN/],
+    ['analytic-ddpm', { steps: 3, gamma }, /'squaredcos_cap_v2', this one is 'linear'/],
+  ])('%s %j are refused', (name, options, message) => {
+    const make = (): unknown => samplers[name](linear, options);
+    expect(make).toThrow(message);
+    expect(make).toThrow(expect.objectContaining({ code: 'ERR_DPM_ARGUMENT' }));
+  });
+
+  it.each(['unipc', 'heun', 'probability-flow', 'ddim'] as const)('of %s are not null', (name) => {
+    expect(() => samplers[name](linear, null as unknown as SamplerOptions)).toThrow(/options is null/);
+  });
+
+  it('are not completed by what a sampler does not take', () => {
+    const table = moments(linear, 0.25);
+    const completed = withTables('unipc', { steps: 9, trajectory: 'optimal' }, linear, {
+      ...gamma,
+      schedule: 'linear',
+      m: table,
+    });
+    expect(() => samplers.unipc(linear, completed)).toThrow(/trajectory 'optimal' is for samplers on a discrete/);
+  });
+
+  it('take a table of the same schedule in another form', () => {
+    const discrete = NoiseSchedule.vpDiscrete();
+    const table = { ...gamma, schedule: discrete.name, m: moments(discrete, 0.25) };
+    expect(() => samplers['analytic-ddpm'](NoiseSchedule.vp(), { steps: 3, gamma: table })).not.toThrow();
+    expect(() => samplers['analytic-ddpm'](linear.continuous(), { steps: 3, gamma: table })).toThrow(/'vpsde'/);
+  });
+});
+
+describe('guidance', () => {
+  it('has a label for no class, as the network was trained', () => {
+    const label = (standard?: null): number | undefined =>
+      checkedGuidance({ guidance: 2 }, { classes: 11 }, 1, standard)?.unconditionalLabel;
+    expect(label()).toBe(10);
+    expect(label(null)).toBe(-1);
+    expect(() => checkedGuidance({ unconditionalLabel: 3 }, { classes: 0 }, 1)).toThrow(/unconditionalLabel/);
+  });
+});
+
+describe('defaults', () => {
+  it('begin where the noise of a cosine schedule can still be told from others', () => {
+    expect([cosine.continuous().noisiest, cosine.sde().noisiest]).toEqual([0.996, 0.996]);
+    expect(NoiseSchedule.cosine({ steps: 4000 }).continuous().noisiest).toBe(0.996);
+    expect([linear.continuous().noisiest, linear.sde().noisiest]).toEqual([1, 1]);
+  });
+
+  it('clip for the schedulers of diffusers that clip', () => {
+    const clip = (_class_name: string, fields: object = {}): string =>
+      NoiseSchedule.fromSchedulerConfig({ _class_name, ...fields }).defaults.clip.kind;
+    expect(['DDPMScheduler', 'DDIMScheduler'].map((name) => clip(name))).toEqual(['static', 'static']);
+    expect(['UniPCMultistepScheduler', 'EulerDiscreteScheduler'].map((name) => clip(name))).toEqual(['none', 'none']);
+    expect(clip('DDIMScheduler', { clip_sample: false })).toBe('none');
+    expect(clip('EulerDiscreteScheduler', { clip_sample: true })).toBe('static');
+  });
+});

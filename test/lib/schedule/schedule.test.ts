@@ -1,0 +1,237 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import { DpmError } from '../../../lib/base/errors.js';
+import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
+
+const relative = (value: number, expected: number): number => Math.abs(value / expected - 1);
+
+/** A at n = 1, 2, 10, 100, N/2, N - 1, N, to nine digits. */
+const fingerprints: [string, NoiseSchedule, number[]][] = [
+  [
+    'linear, N = 1000',
+    NoiseSchedule.linear(),
+    [0.9999, 9.99780092e-1, 9.98105205e-1, 8.97018146e-1, 7.85872429e-2, 4.11819364e-5, 4.03582977e-5],
+  ],
+  [
+    'cosine, N = 1000',
+    NoiseSchedule.cosine(),
+    [9.99958716e-1, 9.99912576e-1, 9.99368718e-1, 9.72092737e-1, 4.9384359e-1, 2.42876691e-6, 2.42876691e-9],
+  ],
+  [
+    'cosine, N = 4000',
+    NoiseSchedule.cosine({ steps: 4000 }),
+    [9.99990134e-1, 9.99979965e-1, 9.99887685e-1, 9.97512835e-1, 4.9384359e-1, 1.51798047e-7, 1.51798047e-10],
+  ],
+  [
+    'VP-SDE discretised, N = 1000',
+    NoiseSchedule.vpDiscrete(),
+    [9.99890056e-1, 9.99760229e-1, 9.98006989e-1, 8.96282164e-1, 7.90638125e-2, 4.40577207e-5, 4.31857491e-5],
+  ],
+];
+
+describe('discrete schedules', () => {
+  it.each(fingerprints)('%s', (_name, schedule, expected) => {
+    const { steps } = schedule;
+    [1, 2, 10, 100, steps / 2, steps - 1, steps].forEach((n, i) => {
+      expect(relative(schedule.alphaBar(n), expected[i]!)).toBeLessThan(2e-9);
+    });
+  });
+
+  it('scaled linear', () => {
+    const schedule = NoiseSchedule.scaledLinear();
+    expect(relative(schedule.alphaBar(500), 2.7766965e-1)).toBeLessThan(2e-9);
+    expect(relative(schedule.alphaBar(1000), 4.66009851e-3)).toBeLessThan(2e-9);
+  });
+
+  it.each([
+    [1, 112, 0.126308, 0.0001, 0.126395],
+    [112, 223, 0.316844, 0.099326, 0.403191],
+    [223, 334, 0.466119, 0.275817, 0.681375],
+    [889, 1000, 0.879788, 0.879528, 0.99996],
+  ])('jump from %i to %i', (s, t, forward, posterior, betaBar) => {
+    const schedule = NoiseSchedule.linear();
+    expect(schedule.betaBarBetween(s, t)).toBeCloseTo(forward, 6);
+    expect(schedule.posteriorVariance(s, t)).toBeCloseTo(posterior, 6);
+    expect(schedule.betaBar(t)).toBeCloseTo(betaBar, 6);
+  });
+
+  it('refuses betas outside (0, 1)', () => {
+    expect(() => NoiseSchedule.fromBetas([0.1, 1.5])).toThrow(expect.objectContaining({ code: 'ERR_DPM_CONFIG' }));
+    expect(() => NoiseSchedule.linear({ steps: 10, end: 2 })).toThrow(DpmError);
+  });
+
+  it('refuses times off the grid', () => {
+    const schedule = NoiseSchedule.linear();
+    for (const n of [-1, 0.5, 1001, NaN]) expect(() => schedule.alphaBar(n)).toThrow(/0\.\.1000/);
+  });
+});
+
+describe('the continuous VP schedule', () => {
+  const schedule = NoiseSchedule.vp();
+
+  it.each([
+    [1e-5, 6.907258],
+    [1e-4, 5.75151],
+    [1e-3, 4.557715],
+    [0.01, 3.108057],
+    [0.3, -0.210384],
+    [1, -5.024978],
+  ])('has the known log-SNR at t = %f', (t, expected) => {
+    expect(schedule.logSnr(t)).toBeCloseTo(expected, 6);
+  });
+
+  it('inverts its log-SNR', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 1e-6, max: 1, noNaN: true }), (t) => {
+        expect(relative(schedule.timeOfLogSnr(schedule.logSnr(t)), t)).toBeLessThan(1e-12);
+      }),
+    );
+  });
+});
+
+describe('the continuous form of a discrete schedule', () => {
+  it('passes through the knots and inverts', () => {
+    const discrete = NoiseSchedule.linear();
+    const continuous = discrete.continuous();
+    for (const n of [1, 2, 499, 1000]) {
+      expect(relative(continuous.logSnr(n / 1000), discrete.logSnr(n))).toBeLessThan(1e-12);
+      expect(relative(discrete.timeOfLogSnr(discrete.logSnr(n)), n)).toBeLessThan(1e-9);
+    }
+    fc.assert(
+      fc.property(fc.double({ min: 1e-3, max: 1, noNaN: true }), (t) => {
+        expect(relative(continuous.timeOfLogSnr(continuous.logSnr(t)), t)).toBeLessThan(1e-9);
+      }),
+    );
+  });
+});
+
+describe('properties of every schedule', () => {
+  const schedules = [
+    NoiseSchedule.linear(),
+    NoiseSchedule.cosine(),
+    NoiseSchedule.scaledLinear(),
+    NoiseSchedule.vpDiscrete(),
+  ];
+  const pair = fc.tuple(fc.integer({ min: 1, max: 999 }), fc.integer({ min: 1, max: 999 })).map(([a, b]) => ({
+    s: Math.min(a, b),
+    t: Math.max(a, b) + 1,
+  }));
+
+  it('composes jumps and orders noise', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...schedules), pair, (schedule, { s, t }) => {
+        expect(relative(schedule.alphaBar(s) * schedule.alphaBarBetween(s, t), schedule.alphaBar(t))).toBeLessThan(
+          1e-12,
+        );
+        expect(schedule.logSnr(s)).toBeGreaterThan(schedule.logSnr(t));
+        const posterior = schedule.posteriorVariance(s, t);
+        expect(posterior).toBeGreaterThan(0);
+        expect(posterior).toBeLessThanOrEqual(schedule.betaBarBetween(s, t));
+        const step = schedule.logSnr(s) - schedule.logSnr(t);
+        expect(relative(-schedule.betaBar(s) * Math.expm1(-2 * step), posterior)).toBeLessThan(1e-8);
+      }),
+    );
+  });
+});
+
+describe('network time', () => {
+  it.each([
+    ['index', 499],
+    ['index1', 500],
+    ['rescaled', 499],
+    ['vp999', 499.5],
+    ['dpm-solver', 499],
+  ] as const)('%s', (networkTime, expected) => {
+    expect(NoiseSchedule.linear({ networkTime }).networkTime(500)).toBeCloseTo(expected, 9);
+    expect(NoiseSchedule.vp({ networkTime }).networkTime(0.5)).toBeCloseTo(expected, 9);
+  });
+
+  it('rescales to a thousand steps and takes functions', () => {
+    expect(NoiseSchedule.cosine({ steps: 4000, networkTime: 'rescaled' }).networkTime(3)).toBe(0.5);
+    expect(NoiseSchedule.linear({ networkTime: (n) => 2 * n }).networkTime(7)).toBe(14);
+    expect(NoiseSchedule.vp({ networkTime: 'index' }).networkTime(1e-5)).toBe(0);
+  });
+});
+
+describe('addNoise', () => {
+  it('mixes signal and noise per sample', () => {
+    const schedule = NoiseSchedule.linear();
+    const noisy = schedule.addNoise(Float32Array.of(1, 1, 2, 2), Float32Array.of(1, 0, 1, 0), [0, 500]);
+    const [alpha, sigma] = [Math.sqrt(schedule.alphaBar(500)), Math.sqrt(schedule.betaBar(500))];
+    expect([...noisy]).toEqual([1, 1, 2 * alpha + sigma, 2 * alpha].map(Math.fround));
+    expect(() => schedule.addNoise(new Float32Array(3), new Float32Array(3), [1, 2])).toThrow(/2 times/);
+  });
+});
+
+describe('scheduler configurations', () => {
+  it('takes the library defaults', () => {
+    const schedule = NoiseSchedule.fromSchedulerConfig({ _class_name: 'DDPMScheduler' });
+    expect(schedule.steps).toBe(1000);
+    expect(schedule.defaults).toEqual({
+      clip: { kind: 'static', low: -1, high: 1 },
+      prediction: 'epsilon',
+      variance: 'beta-tilde',
+      sigmaData: 0.5,
+      dataRange: [-1, 1],
+    });
+  });
+
+  it('says by its class what the network was trained with', () => {
+    const of = (config: Record<string, unknown>): NoiseSchedule => NoiseSchedule.fromSchedulerConfig(config);
+    expect(of({ _class_name: 'PNDMScheduler', beta_schedule: 'scaled_linear' }).name).toBe('scaled_linear');
+    const ve = of({ _class_name: 'ScoreSdeVeScheduler', sigma_max: 348 });
+    expect(ve).toMatchObject({ name: 've', noisiest: 348, cleanest: 0.01, defaults: { prediction: 'score' } });
+    const edm = of({ _class_name: 'EDMEulerScheduler', sigma_data: 0.6 });
+    expect(edm).toMatchObject({ name: 'edm', noisiest: 80, defaults: { prediction: 'edm', sigmaData: 0.6 } });
+  });
+
+  it.each([
+    [{ _class_name: 'FlowMatchEulerDiscreteScheduler' }, 'ERR_DPM_UNSUPPORTED', /_class_name/],
+    [{ _class_name: 'EDMEulerScheduler', prediction_type: 'v_prediction' }, 'ERR_DPM_UNSUPPORTED', /prediction_type/],
+    [{ beta_schedule: 'sigmoid' }, 'ERR_DPM_UNSUPPORTED', /beta_schedule/],
+    [{ rescale_betas_zero_snr: true }, 'ERR_DPM_UNSUPPORTED', /rescale_betas_zero_snr/],
+    [{ num_train_timesteps: '1000' }, 'ERR_DPM_CONFIG', /num_train_timesteps/],
+    [{ prediction_type: 'flow' }, 'ERR_DPM_UNSUPPORTED', /prediction_type/],
+    [{ trained_betas: [0.1, 'x'] }, 'ERR_DPM_CONFIG', /trained_betas/],
+  ])('refuses %j', (config, code, message) => {
+    const make = (): NoiseSchedule => NoiseSchedule.fromSchedulerConfig(config);
+    expect(make).toThrow(message);
+    expect(make).toThrow(expect.objectContaining({ code }));
+  });
+});
+
+describe('the SDE behind a schedule', () => {
+  const slope = (f: (t: number) => number, t: number): number => (f(t + 1e-6) - f(t - 1e-6)) / 2e-6;
+
+  it('is the VP-SDE 0.1 to 20 for linear betas', () => {
+    const sde = NoiseSchedule.linear().sde();
+    const exact = NoiseSchedule.vp();
+    for (const t of [1e-3, 0.3, 1]) expect(sde.logAlphaBar(t)).toBeCloseTo(exact.logAlphaBar(t), 12);
+    expect([sde.noisiest, sde.cleanest]).toEqual([1, 1e-3]);
+    expect(sde.networkTime(0.5)).toBe(499);
+    expect(NoiseSchedule.vpDiscrete().sde().networkTime(0.5)).toBeCloseTo(499.5, 12);
+    expect(NoiseSchedule.fromSchedulerConfig({}).sde().rate(1)).toBeCloseTo(20, 12);
+    expect(exact.sde()).toBe(exact);
+  });
+
+  it.each([NoiseSchedule.vp(), NoiseSchedule.cosine().sde(), NoiseSchedule.scaledLinear().sde()])(
+    'has the rate of its signal: $name',
+    (sde) => {
+      for (const t of [0.1005, 0.5005, 0.9005]) {
+        expect(sde.rate(t) / -slope((time) => sde.logAlphaBar(time), t)).toBeCloseTo(1, 5);
+        expect(sde.diffusion(t)).toBe(sde.rate(t));
+      }
+    },
+  );
+
+  it('hands functions of n the n of its time', () => {
+    const continuous = NoiseSchedule.linear({ networkTime: (n) => 2 * n }).continuous();
+    expect(continuous.networkTime(0.25)).toBe(500);
+    expect(
+      NoiseSchedule.linear()
+        .continuous({ networkTime: (t) => t })
+        .networkTime(0.25),
+    ).toBe(0.25);
+  });
+});

@@ -1,0 +1,105 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
+import { roundHalfEven } from '../../../lib/schedule/rounding.js';
+import { continuousGrid, discreteTimes, discreteTransitions } from '../../../lib/schedule/trajectory.js';
+
+const linear = NoiseSchedule.linear();
+
+describe('discrete trajectories', () => {
+  it('uniform', () => {
+    expect(discreteTimes(linear, 10, {})).toEqual([1, 112, 223, 334, 445, 556, 667, 778, 889, 1000]);
+    expect(discreteTimes(linear, 25, {}).slice(0, 6)).toEqual([1, 43, 84, 126, 168, 209]);
+    expect(discreteTimes(NoiseSchedule.cosine({ steps: 4000 }), 25, {}).slice(0, 4)).toEqual([1, 168, 334, 501]);
+    expect(discreteTimes(linear, 1, {})).toEqual([1000]);
+  });
+
+  it('quadratic', () => {
+    expect(discreteTimes(linear, 10, { trajectory: 'quadratic' })).toEqual([
+      1, 10, 40, 89, 159, 247, 356, 484, 633, 801,
+    ]);
+  });
+
+  it('rounds half to even', () => {
+    expect([0.5, 1.5, 2.5, 2.4999, 3.2].map(roundHalfEven)).toEqual([0, 2, 2, 2, 3]);
+  });
+
+  it('is strictly increasing, inside 1..N and of the length asked for', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 1000 }),
+        fc.constantFrom('uniform', 'quadratic', 'logsnr'),
+        (steps, trajectory) => {
+          const times = discreteTimes(linear, steps, { trajectory });
+          expect(times).toHaveLength(steps);
+          expect(
+            times.every((n, k) => Number.isInteger(n) && n >= 1 && n <= 1000 && (k === 0 || n > times[k - 1]!)),
+          ).toBe(true);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it('logsnr takes the nearest times', () => {
+    const times = discreteTimes(linear, 5, { trajectory: 'logsnr' });
+    expect(times[0]).toBe(1);
+    expect(times[4]).toBe(1000);
+    const middle = (linear.logSnr(1) + linear.logSnr(1000)) / 2;
+    const distances = [times[2]! - 1, times[2]!, times[2]! + 1].map((n) => Math.abs(linear.logSnr(n) - middle));
+    expect(Math.min(...distances)).toBe(distances[1]);
+  });
+});
+
+describe('transitions', () => {
+  it('end at the data, or at n = 1', () => {
+    expect(discreteTransitions(linear, { steps: 2 })).toEqual([
+      { s: 1, t: 1000 },
+      { s: 0, t: 1 },
+    ]);
+    expect(discreteTransitions(linear, { steps: 2, end: 'first' })).toEqual([
+      { s: 500, t: 1000 },
+      { s: 1, t: 500 },
+    ]);
+  });
+
+  it('take explicit timesteps over steps', () => {
+    expect(discreteTransitions(linear, { timesteps: [999, 4], steps: 50 })).toEqual([
+      { s: 5, t: 1000 },
+      { s: 0, t: 5 },
+    ]);
+  });
+
+  it.each([
+    [{}, /steps is missing/],
+    [{ steps: 0 }, /steps is 0/],
+    [{ steps: 1001 }, /steps is 1001/],
+    [{ timesteps: [3, 3] }, /decrease/],
+    [{ timesteps: [1000] }, /at most 999/],
+    [{ timesteps: [] }, /empty/],
+    [{ steps: 3, tStart: 2000 }, /tStart 2000/],
+    [{ timesteps: [0], end: 'first' as const }, /above 0/],
+  ])('refuse %j', (options, message) => {
+    expect(() => discreteTransitions(linear, options)).toThrow(message);
+  });
+});
+
+describe('continuous grids', () => {
+  const schedule = NoiseSchedule.vp();
+
+  it('end exactly where they are told to', () => {
+    for (const trajectory of ['uniform', 'quadratic', 'logsnr'] as const) {
+      const grid = continuousGrid(schedule, 7, trajectory, 1, 1e-3);
+      expect(grid).toHaveLength(8);
+      expect([grid[0], grid[7]]).toEqual([1, 1e-3]);
+      expect(grid.every((t, i) => i === 0 || t < grid[i - 1]!)).toBe(true);
+    }
+  });
+
+  it('logsnr has equal steps', () => {
+    const values = continuousGrid(schedule, 5, 'logsnr', 1, 1e-3).map((t) => schedule.logSnr(t));
+    const steps = values.slice(1).map((value, i) => value - values[i]!);
+    for (const step of steps) expect(step).toBeCloseTo(steps[0]!, 10);
+  });
+});
