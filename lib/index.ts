@@ -27,8 +27,11 @@ export {
   type TrajectoryOptions,
   type Transition,
 } from './schedule/trajectory.js';
-export { samplerNames, samplers, type SamplerName } from './samplers/index.js';
-export type { ClipOption, Sampler, SamplerOptions } from './samplers/options.js';
+export { samplerNames, samplers, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
+export type { Option, OptionTexts } from './samplers/option.js';
+export type { OptionsOf, OptionTable, Sampler, SamplerFacts } from './samplers/sampler.js';
+export type { ReverseFamily, ReverseSampler } from './samplers/numerics/reverse-step.js';
+export type { ClipOption, SamplerOptionName, SamplerOptions } from './samplers/options.js';
 export { linear, stepProgram, stepRecord } from './program/builder.js';
 export { packRecords, RECORD_BYTES } from './program/pack.js';
 export { MAX_HISTORY, type Clip, type LinearUpdate, type RecordVariance, type StepRecord } from './program/record.js';

@@ -1,6 +1,6 @@
 import { abortable, throwIfAborted } from './base/abort.js';
 import { elementCount } from './base/arrays.js';
-import { requireObject, unknownName } from './base/checks.js';
+import { optionNames, refuseUnknownOptions, requireObject, unknownName } from './base/checks.js';
 import { headNames, type HeadName } from './checkpoint/heads.js';
 import { loadableNetwork, type ModelFolder } from './checkpoint/model-folder.js';
 import { readModelFolder } from './checkpoint/read-model.js';
@@ -14,9 +14,10 @@ import { overallProgress } from './running/overall-progress.js';
 import { isCentred, type PixelRange } from './base/pixel-range.js';
 import { nativeRequest } from './running/run-request.js';
 import { runHostProgram } from './running/run-program.js';
-import { samplerByName, type SamplerName } from './samplers/index.js';
+import { samplerByName, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
 import { withTables } from './samplers/tables.js';
-import { refuseNull, type SamplerOptions } from './samplers/options.js';
+import type { SamplerOptions } from './samplers/options.js';
+import { refuseNull } from './samplers/sampler.js';
 import type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
 import type { NetworkTime } from './schedule/network-time.js';
 import type { NoiseSchedule } from './schedule/noise-schedule.js';
@@ -63,9 +64,10 @@ export interface RunOptions extends GuidanceOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-export interface SampleOptions extends RunOptions, SamplerOptions {
-  sampler: SamplerName;
-}
+/** A sampler by its name, its own options and those of a run; without `N` those of any sampler, each with its own. */
+export type SampleOptions<N extends SamplerName = SamplerName> = {
+  [K in N]: { sampler: K } & RunOptions & OptionsOfSampler<K>;
+}[N];
 
 export interface RunResult {
   images: ImageBatch;
@@ -94,15 +96,40 @@ function commonHead(programs: readonly Program[]): ProgramHead | null {
   return heads[0] ?? null;
 }
 
+const runOptionNames = optionNames<RunOptions>({
+  count: true,
+  seed: true,
+  classLabels: true,
+  guidance: true,
+  unconditionalLabel: true,
+  init: true,
+  noise: true,
+  batch: true,
+  format: true,
+  snapshotEvery: true,
+  signal: true,
+  onProgress: true,
+});
+
 /** The options of {@link DiffusionModel.sample} apart: the sampler's own and those of a run. */
-function splitOptions(options: SampleOptions): { sampler: SamplerName; own: SamplerOptions; run: RunOptions } {
+function splitOptions(options: { sampler: SamplerName }): {
+  sampler: SamplerName;
+  own: SamplerOptions;
+  run: RunOptions;
+} {
   requireObject('the argument of sample', options);
-  const { sampler, count, seed, batch, signal, onProgress, ...others } = options;
-  const { classLabels, guidance, unconditionalLabel, init, noise, format, snapshotEvery, ...own } = others;
-  const conditions = { classLabels, guidance, unconditionalLabel };
-  const run = { count, seed, batch, signal, onProgress, ...conditions, init, noise, format, snapshotEvery };
-  return { sampler, own, run };
+  const { sampler, ...others } = options;
+  const isOfRun = ([name]: [string, unknown]): boolean => runOptionNames.includes(name);
+  const all: [string, unknown][] = Object.entries(others);
+  return {
+    sampler,
+    own: Object.fromEntries(all.filter((entry) => !isOfRun(entry))),
+    run: Object.fromEntries(all.filter(isOfRun)),
+  };
 }
+
+/** Options whose sampler is not known before the program runs; it refuses those that are not its own. */
+export type AnySampleOptions = { sampler: SamplerName } & RunOptions & SamplerOptions;
 
 interface ResolvedRun {
   programs: readonly Program[];
@@ -177,13 +204,13 @@ export class DiffusionModel {
    *
    * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_ABORTED` when aborted.
    */
-  async sample(options: SampleOptions): Promise<RunResult> {
+  async sample<N extends SamplerName>(options: { sampler: N } & RunOptions & OptionsOfSampler<N>): Promise<RunResult> {
     const { sampler, own, run } = splitOptions(options);
     return this.run(this.#compile(sampler, own), run);
   }
 
   /** What {@link DiffusionModel.sample} runs. @internal */
-  program(options: SampleOptions): Program {
+  program(options: AnySampleOptions): Program {
     const { sampler, own } = splitOptions(options);
     return this.#compile(sampler, own);
   }
@@ -201,6 +228,7 @@ export class DiffusionModel {
    * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_ABORTED` when aborted.
    */
   async run(program: Program | readonly Program[], options: RunOptions = {}): Promise<RunResult> {
+    refuseUnknownOptions('run', options, runOptionNames);
     throwIfAborted(options.signal);
     const run = await this.#resolve(program, options);
     const [only] = run.programs;

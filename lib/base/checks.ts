@@ -1,3 +1,5 @@
+import { closest, distance } from 'fastest-levenshtein';
+
 import { DpmError } from './errors.js';
 
 /** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for null and undefined, which plain JavaScript callers can give. */
@@ -10,4 +12,32 @@ export function requireObject(name: string, value: unknown): void {
 /** The error for a name outside a fixed set; plain JavaScript callers reach branches the types rule out. */
 export function unknownName(option: string, value: string, valid: readonly string[]): DpmError {
   return new DpmError('ERR_DPM_ARGUMENT', `${option} '${value}' is unknown; use one of ${valid.join(', ')}`);
+}
+
+/** ` Did you mean 'x'?` where a valid name is near, else nothing. */
+function suggestion(name: string, valid: readonly string[]): string {
+  const near = valid.length === 0 ? '' : closest(name, [...valid]);
+  const far = Math.max(1, Math.floor(name.length / 3));
+  return distance(name.toLowerCase(), near.toLowerCase()) <= far ? ` (did you mean '${near}'?)` : '';
+}
+
+/**
+ * Refuses options that nobody would read.
+ *
+ * @param what - Whose options they are, e.g. `Device.open`.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option, the nearest valid name and all of them.
+ */
+export function refuseUnknownOptions(what: string, options: object, valid: readonly string[]): void {
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || valid.includes(name)) continue;
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `${what} has no option '${name}'${suggestion(name, valid)}; its options: ${valid.join(', ')}`,
+    );
+  }
+}
+
+/** The names of all options of an interface; a name that is missing or too many does not compile. */
+export function optionNames<T extends object>(names: Readonly<Record<keyof T, true>>): readonly string[] {
+  return Object.keys(names);
 }

@@ -1,6 +1,7 @@
 import { elementCount } from '../base/arrays.js';
 import { decoderNames } from '../estimation/likelihood/decoder.js';
 import {
+  boundOptions,
   estimateLikelihood,
   likelihoodSampler,
   likelihoodSamplerNames,
@@ -12,7 +13,7 @@ import { usageError, type Call, type Command, type OptionSpecs } from './command
 import { readModelImages } from './images.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';
-import { samplerOptions, samplerOptionSpecs, type CostedSampler } from './sampler-options.js';
+import { optionSpecs, samplerOptions, type CostedSampler } from './sampler-options.js';
 
 /** What of the samplers' options a bound takes. */
 export const likelihoodOptionSpecs: OptionSpecs = {
@@ -22,23 +23,7 @@ export const likelihoodOptionSpecs: OptionSpecs = {
   class: { value: 'LABEL', help: 'class of all images, for a class-conditional network' },
   batch: { value: 'N', help: 'most images evaluated at once; default 16' },
   decoder: { value: 'NAME', help: 'bins of the decoder: exact (default) or tanh, the approximation of published code' },
-  ...Object.fromEntries(
-    Object.entries(samplerOptionSpecs).filter(([name]) =>
-      [
-        'steps',
-        'trajectory',
-        'timesteps',
-        'costs',
-        't-start',
-        't-end',
-        'clip',
-        'variance',
-        'gamma',
-        'prediction',
-        'avg-cov',
-      ].includes(name),
-    ),
-  ),
+  ...optionSpecs(new Map(likelihoodSamplerNames.map((name) => [name, boundOptions(name)]))),
 };
 
 /** The library's options from the command line's, but for the sampler. */

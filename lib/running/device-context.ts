@@ -29,11 +29,10 @@ function perSample(value: number | ArrayLike<number>, sample: number): number {
   return typeof value === 'number' ? value : at(value, sample);
 }
 
-/** The samplers of this package that take error norms are named, as a host program has no name of its own. */
 function notANumber(tensor: string, sample: number): DpmError {
   return new DpmError(
     'ERR_DPM_ARGUMENT',
-    `the norm of '${tensor}' of sample ${sample} is NaN: adaptive steps (dpm-solver-adaptive, rk45) need initial states and predictions that are finite numbers`,
+    `the norm of '${tensor}' of sample ${sample} is NaN: adaptive steps need initial states and predictions that are finite numbers`,
   );
 }
 

@@ -18,7 +18,7 @@ import {
 } from './families/multistep.js';
 import { nprDdim } from './families/npr-ddim.js';
 import { nprDdpm } from './families/npr-ddpm.js';
-import type { Sampler } from './options.js';
+import type { OptionsOf, Sampler } from './sampler.js';
 import { predictorCorrector } from './families/predictor-corrector.js';
 import { probabilityFlow } from './families/probability-flow.js';
 import { reverseDiffusion } from './families/reverse-diffusion.js';
@@ -58,6 +58,11 @@ export const samplers = {
 } as const satisfies Readonly<Record<string, Sampler>>;
 
 export type SamplerName = keyof typeof samplers;
+
+/** The options of the sampler `N`; of several, those of any one. */
+export type OptionsOfSampler<N extends SamplerName = SamplerName> = {
+  [K in N]: OptionsOf<(typeof samplers)[K]['facts']>;
+}[N];
 
 export const samplerNames = Object.keys(samplers) as SamplerName[];
 

@@ -4,14 +4,15 @@ import type { Prediction } from '../schedule/defaults.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { Trajectory, TrajectoryOptions } from '../schedule/trajectory.js';
 import type { GammaTable } from '../variance/gamma.js';
-import { checkOptionValues } from './option-values.js';
 import type { Clip } from '../program/record.js';
-import type { Program } from '../program/program.js';
 
 /** How the data prediction is clipped: not at all, to the data's range, or by dynamic thresholding. */
 export type ClipOption = 'none' | 'static' | { dynamic: number; floor?: number };
 
-/** Options of the samplers; each sampler takes those that apply to it and refuses the others. */
+/**
+ * Every option of the samplers. Each takes those that its facts list (`samplers.NAME.facts.options`), with ranges of its own,
+ * and refuses the others.
+ */
 export interface SamplerOptions extends TrajectoryOptions {
   /** Number of network evaluations. */
   steps?: number;
@@ -66,55 +67,6 @@ export interface SamplerOptions extends TrajectoryOptions {
 
 export type SamplerOptionName = keyof SamplerOptions;
 
-/** A sampler: a pure function from a schedule and options to a program. */
-export type Sampler = (schedule: NoiseSchedule, options?: SamplerOptions) => Program;
-
-/** Options every sampler of the reverse process takes. */
-export const discreteOptionNames = [
-  'steps',
-  'trajectory',
-  'timesteps',
-  'costs',
-  'tStart',
-  'tEnd',
-  'end',
-  'clip',
-  'prediction',
-  'lastNoiseClip',
-] as const satisfies readonly SamplerOptionName[];
-
-/**
- * Refuses null, which plain JavaScript callers give, for the options and for each but the one that it means something for.
- *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option.
- */
-export function refuseNull(sampler: string, options: SamplerOptions | null): void {
-  if (options === null) throw new DpmError('ERR_DPM_ARGUMENT', `sampler ${sampler}: options is null, leave it out`);
-  for (const [name, value] of Object.entries(options)) {
-    if (value === null && name !== 'lastNoiseClip') {
-      throw new DpmError('ERR_DPM_ARGUMENT', `sampler ${sampler}: ${name} is null, leave it out for its default`);
-    }
-  }
-}
-
-/**
- * Refuses options the sampler does not take, and values that no sampler does.
- *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option and the valid ones.
- */
-export function checkOptionNames(sampler: string, options: SamplerOptions, valid: readonly SamplerOptionName[]): void {
-  refuseNull(sampler, options);
-  for (const [name, value] of Object.entries(options)) {
-    if (value !== undefined && !valid.some((each) => each === name)) {
-      throw new DpmError(
-        'ERR_DPM_ARGUMENT',
-        `sampler ${sampler} has no option '${name}'; its options: ${valid.join(', ')}`,
-      );
-    }
-  }
-  checkOptionValues(options);
-}
-
 function isDynamic(option: ClipOption): option is { dynamic: number; floor?: number } {
   return typeof option === 'object';
 }
@@ -142,20 +94,4 @@ export function clipOf(schedule: NoiseSchedule, option: ClipOption | undefined):
     throw new DpmError('ERR_DPM_ARGUMENT', `the floor of clip is ${floor}, it has to be a positive number`);
   }
   return { kind: 'dynamic', quantile, floor };
-}
-
-/** A checked share of the Markov noise. */
-export function etaOf(option: number | undefined): number {
-  const eta = option ?? 0;
-  if (!(eta >= 0 && eta <= 1)) throw new DpmError('ERR_DPM_ARGUMENT', `eta is ${eta}, it has to be from 0 to 1`);
-  return eta;
-}
-
-/** The checked option `order`, 1 to `most`. */
-export function orderOf(option: number | undefined, standard: number, most: number): number {
-  const order = option ?? standard;
-  if (!Number.isInteger(order) || order < 1 || order > most) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `order is ${order}, it has to be an integer from 1 to ${most}`);
-  }
-  return order;
 }

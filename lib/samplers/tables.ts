@@ -4,9 +4,6 @@ import { analyticCosts } from '../variance/optimal-costs.js';
 import { samplerByName } from './index.js';
 import type { SamplerOptions } from './options.js';
 
-/** The samplers that need the option `gamma`. */
-const gammaSamplers: ReadonlySet<string> = new Set(['analytic-ddpm', 'analytic-ddim']);
-
 /**
  * A sampler's options, completed from a model's table of second moments where it needs one that is not given: `gamma` itself,
  * and the costs of an optimal trajectory.
@@ -19,10 +16,11 @@ export function withTables(
 ): SamplerOptions {
   const gamma = options.gamma ?? modelGamma ?? undefined;
   if (gamma === undefined) return options;
+  const { facts } = samplerByName(sampler);
   const completed = { ...options };
-  if (gammaSamplers.has(sampler)) completed.gamma = gamma;
+  if (facts.needsGamma) completed.gamma = gamma;
   // The others refuse such trajectories.
-  const isReverse = 'family' in samplerByName(sampler);
-  if (options.trajectory === 'optimal' && isReverse) completed.costs ??= analyticCosts(schedule, gamma);
+  const takesCosts = facts.options.costs !== undefined;
+  if (options.trajectory === 'optimal' && takesCosts) completed.costs ??= analyticCosts(schedule, gamma);
   return completed;
 }

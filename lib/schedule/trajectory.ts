@@ -38,11 +38,6 @@ function checkedCount(steps: number, most: number): number {
   return steps;
 }
 
-/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` listing the names. */
-export function checkTrajectoryName(name: Trajectory): void {
-  if (!trajectoryNames.includes(name)) throw unknownName('trajectory', name, trajectoryNames);
-}
-
 /** The spacing of a sampler: the one asked for, or its own. Even deviations would be of noise nearly all. */
 export function trajectoryOf(
   schedule: NoiseSchedule,

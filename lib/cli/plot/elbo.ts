@@ -3,6 +3,7 @@ import { ConfigReader, isJsonObject } from '../../files/config-reader.js';
 import { DpmError } from '../../base/errors.js';
 import { readJson } from '../../files/files.js';
 import {
+  boundOptions,
   estimateLikelihood,
   likelihoodSampler,
   likelihoodSamplerNames,
@@ -17,6 +18,7 @@ import { likelihoodOptions, likelihoodOptionSpecs } from '../nll.js';
 import { progressBar } from '../output.js';
 import type { Chart } from './chart.js';
 import { chartTarget, targetPath, writeChart } from './target.js';
+import type { OptionTable } from '../../samplers/sampler.js';
 
 /** What the chart needs of a bound on the likelihood; a value is null where it is infinite. */
 export interface ElboLine {
@@ -71,6 +73,9 @@ export function elboChart(lines: readonly ElboLine[]): Chart {
 
 type Settings = Omit<LikelihoodOptions, 'sampler'>;
 
+/** Every option that some sampler with a bound takes. */
+const samplerTables: OptionTable = Object.assign({}, ...likelihoodSamplerNames.map(boundOptions));
+
 /** A name of the option `--sampler`. */
 interface LineName {
   /** `NAME` or `ddpm:VARIANCE`. */
@@ -88,17 +93,12 @@ function parseName(text: string): LineName {
   return { text, sampler, variance: kind };
 }
 
-/** The options that a sampler takes. */
-function settingsOf({ sampler, variance: named }: LineName, settings: Settings): LikelihoodOptions {
-  const { variance, gamma, avgCov, ...common } = settings;
-  const chosen = named ?? variance;
-  return {
-    ...common,
-    sampler,
-    ...(sampler === 'ddpm' && chosen !== undefined && { variance: chosen }),
-    ...(sampler === 'analytic-ddpm' && gamma !== undefined && { gamma }),
-    ...(sampler.startsWith('npr') || sampler.startsWith('sn') ? avgCov !== undefined && { avgCov } : {}),
-  };
+/** The options of a bound that a sampler takes, of those given for all. */
+function settingsOf({ sampler, variance }: LineName, settings: Settings): LikelihoodOptions {
+  const own = boundOptions(sampler);
+  const foreign = Object.keys(samplerTables).filter((name) => !(name in own));
+  const taken = Object.entries(settings).filter(([name]) => !foreign.includes(name));
+  return { ...Object.fromEntries(taken), sampler, ...(variance !== undefined && { variance }) };
 }
 
 async function estimatedLines(call: Call, model: DiffusionModel, names: readonly LineName[]): Promise<ElboLine[]> {

@@ -1,10 +1,10 @@
 import { at } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import { ImageBatch } from '../../base/images.js';
-import type { DiffusionModel, SampleOptions } from '../../model.js';
+import type { DiffusionModel, AnySampleOptions } from '../../model.js';
 import { INITIAL_RECORD } from '../../base/random.js';
 import { linear, stepRecord } from '../../program/builder.js';
-import { samplerNames, type SamplerName } from '../../samplers/index.js';
+import { samplerNames, samplers, type SamplerName } from '../../samplers/index.js';
 import type { StepProgram } from '../../program/program.js';
 import { update } from '../../engine/update.js';
 import { usageError, type Call, type Command, type OptionValues } from '../command.js';
@@ -34,7 +34,7 @@ function greatestCommonDivisor(a: number, b: number): number {
 async function initialStates(
   model: DiffusionModel,
   { initialScale }: StepProgram,
-  { count, seed = 0 }: SampleOptions & { count: number },
+  { count, seed = 0 }: AnySampleOptions & { count: number },
 ): Promise<Float32Array> {
   const x = model.device.tensor([count, ...model.sampleShape]);
   try {
@@ -50,7 +50,7 @@ async function initialStates(
 }
 
 /** What the sampler compiles to, where that has records, after which there are states to show. */
-function recordedProgram(model: DiffusionModel, options: SampleOptions): StepProgram {
+function recordedProgram(model: DiffusionModel, options: AnySampleOptions): StepProgram {
   const program = model.program(options);
   if (program.kind === 'step') return program;
   throw usageError(
@@ -66,7 +66,7 @@ function recordedProgram(model: DiffusionModel, options: SampleOptions): StepPro
  */
 export async function denoisingStrip(
   model: DiffusionModel,
-  options: SampleOptions & { count: number; columns: number },
+  options: AnySampleOptions & { count: number; columns: number },
 ): Promise<Uint8Array> {
   const { columns, ...sampling } = options;
   const { count } = sampling;
@@ -100,7 +100,7 @@ export async function denoisingStrip(
 
 /** Whether the number of steps is something to choose; adaptive samplers refuse it. */
 function takesSteps(sampler: SamplerName, options: OptionValues): boolean {
-  const adaptive = sampler === 'dpm-solver-adaptive' || options.string('solver') === 'rk45';
+  const adaptive = !('steps' in samplers[sampler].facts.options) || options.string('solver') === 'rk45';
   return !adaptive && !options.has('timesteps');
 }
 

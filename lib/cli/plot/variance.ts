@@ -7,6 +7,7 @@ import { gammaLookup, readGammaTable, type GammaTable } from '../../variance/gam
 import { analyticCosts } from '../../variance/optimal-costs.js';
 import { usageError, type Command, type OptionSpecs } from '../command.js';
 import { modelOptions, withModel } from '../model-options.js';
+import { samplerNames, samplers, type SamplerName } from '../../samplers/index.js';
 import { samplerOptions, samplerOptionSpecs } from '../sampler-options.js';
 import type { Series } from './chart.js';
 import { requiredGamma, requireTableTimes } from './gamma.js';
@@ -14,12 +15,19 @@ import { chartTarget, targetPath, writeChart } from './target.js';
 
 export const quantityNames = ['deviation', 'variance'] as const;
 
-export const analyticSamplerNames = ['analytic-ddpm', 'analytic-ddim'] as const;
+type AnalyticSampler = {
+  [N in SamplerName]: (typeof samplers)[N]['facts']['needsGamma'] extends true ? N : never;
+}[SamplerName];
+
+/** The samplers whose facts ask for a table of second moments. */
+export const analyticSamplerNames = samplerNames.filter(
+  (name): name is AnalyticSampler => samplers[name].facts.needsGamma,
+);
 
 export interface VarianceSeriesOptions extends TrajectoryOptions {
   gamma: GammaTable;
   /** Whose analytic variance and bounds. Default `analytic-ddpm`. */
-  sampler?: (typeof analyticSamplerNames)[number] | undefined;
+  sampler?: AnalyticSampler | undefined;
   /** Default `deviation`. */
   quantity?: (typeof quantityNames)[number] | undefined;
 }
@@ -33,8 +41,8 @@ export interface VarianceSeriesOptions extends TrajectoryOptions {
  */
 export function varianceSeries(schedule: NoiseSchedule, options: VarianceSeriesOptions): Series[] {
   const { gamma, sampler = 'analytic-ddpm', quantity = 'deviation', ...trajectory } = options;
-  const eta = sampler === 'analytic-ddpm' ? 1 : 0;
   requireTableTimes(schedule);
+  const { eta } = samplers[sampler].family(schedule, { gamma });
   const momentAt = gammaLookup(sampler, gamma, schedule);
   if (trajectory.trajectory === 'optimal') trajectory.costs ??= analyticCosts(schedule, gamma);
   const pairs = transitions(schedule, trajectory).filter(({ s }) => s > 0);

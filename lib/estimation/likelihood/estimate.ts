@@ -4,8 +4,9 @@ import { unknownName } from '../../base/checks.js';
 import { DpmError } from '../../base/errors.js';
 import type { DiffusionModel } from '../../model.js';
 import { drawWithoutReplacement } from '../../base/random.js';
-import { samplerNames, samplers } from '../../samplers/index.js';
-import { checkOptionNames, type SamplerOptionName, type SamplerOptions } from '../../samplers/options.js';
+import { samplerNames, samplers, type SamplerName } from '../../samplers/index.js';
+import type { SamplerOptions } from '../../samplers/options.js';
+import { checkOptions, type OptionTable } from '../../samplers/sampler.js';
 import { withTables } from '../../samplers/tables.js';
 import type { UNet } from '../../engine/unet.js';
 import { checkedImageCount } from '../data-estimate.js';
@@ -15,29 +16,21 @@ import { discretisedDecoder, type DecoderName } from './decoder.js';
 import { checkGrid } from './grid.js';
 import { summarise, type Likelihood } from './summary.js';
 
-/** The samplers that have a bound: reverse chains of the Markov forward process. */
-export const likelihoodSamplerNames = ['ddpm', 'ancestral', 'analytic-ddpm', 'npr-ddpm', 'sn-ddpm'] as const;
+/** The samplers whose facts say that they have a bound: reverse chains of the Markov forward process. */
+export type LikelihoodSampler = {
+  [N in SamplerName]: (typeof samplers)[N]['facts']['bound'] extends true ? N : never;
+}[SamplerName];
 
-export type LikelihoodSampler = (typeof likelihoodSamplerNames)[number];
+/** Every {@link LikelihoodSampler}. */
+export const likelihoodSamplerNames = samplerNames.filter(
+  (name): name is LikelihoodSampler => samplers[name].facts.bound === true,
+);
 
-const ownOptions: Readonly<Record<LikelihoodSampler, readonly SamplerOptionName[]>> = {
-  ddpm: ['variance'],
-  ancestral: [],
-  'analytic-ddpm': ['gamma'],
-  'npr-ddpm': ['avgCov'],
-  'sn-ddpm': ['avgCov'],
-};
-
-const commonOptions: readonly SamplerOptionName[] = [
-  'steps',
-  'trajectory',
-  'timesteps',
-  'costs',
-  'tStart',
-  'tEnd',
-  'clip',
-  'prediction',
-];
+/** A sampler's options but those that no term of the bound depends on. */
+export function boundOptions(sampler: LikelihoodSampler): OptionTable {
+  const { end: _, lastNoiseClip: __, ...table }: OptionTable = samplers[sampler].facts.options;
+  return table;
+}
 
 /** Options of {@link estimateLikelihood}; those of the sampler mean what they mean when sampling. */
 export interface LikelihoodOptions extends BoundOptions, Pick<SamplerOptions, 'variance' | 'gamma'> {
@@ -65,10 +58,9 @@ export interface LikelihoodOptions extends BoundOptions, Pick<SamplerOptions, 'v
 export function likelihoodSampler(name: string): LikelihoodSampler {
   const found = likelihoodSamplerNames.find((each) => each === name);
   if (found !== undefined) return found;
-  if (!samplerNames.some((each) => each === name)) throw unknownName('sampler', name, likelihoodSamplerNames);
-  const reason = name.endsWith('ddim')
-    ? 'its forward process is not Markov and the bound on the likelihood is infinite'
-    : 'it is no chain of Gaussian reverse steps, so that there is no such bound on the likelihood';
+  const known = samplerNames.find((each) => each === name);
+  if (known === undefined) throw unknownName('sampler', name, likelihoodSamplerNames);
+  const reason = String(samplers[known].facts.bound);
   throw new DpmError('ERR_DPM_ARGUMENT', `sampler ${name}: ${reason}; use one of ${likelihoodSamplerNames.join(', ')}`);
 }
 
@@ -129,7 +121,7 @@ export async function estimateLikelihood(
   const { sampler: name, samples, seed = 0, classLabels, batch = 16, decoder = 'exact', ...rest } = options;
   const { signal, onProgress: _, ...given } = rest;
   const sampler = likelihoodSampler(name);
-  checkOptionNames(sampler, given, [...commonOptions, ...ownOptions[sampler]]);
+  checkOptions(sampler, given, boundOptions(sampler));
   const { schedule } = model;
   const count = checkedImageCount(model, images, samples, batch, classLabels);
   const samplerOptions = withTables(sampler, given, schedule, model.gamma);

@@ -1,6 +1,7 @@
+import { eta, gamma, reverseOptions } from '../common-options.js';
+import { noBound } from '../sampler.js';
 import { analyticVariance } from '../../variance/analytic.js';
 import { gammaLookup } from '../../variance/gamma.js';
-import { etaOf } from '../options.js';
 import { reverseSampler } from '../numerics/reverse-step.js';
 
 /**
@@ -10,13 +11,24 @@ import { reverseSampler } from '../numerics/reverse-step.js';
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `gamma` above all.
  */
-export const analyticDdim = reverseSampler('analytic-ddim', ['eta', 'gamma'], (schedule, options) => {
-  const m = gammaLookup('analytic-ddim', options.gamma, schedule);
-  return {
-    mean: 'direction',
-    eta: etaOf(options.eta),
-    variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(analyticVariance(step, m(step.t))) }),
-    lastNoiseClip: 1,
+export const analyticDdim = reverseSampler(
+  {
+    name: 'analytic-ddim',
+    summary: 'DDIM with the optimal variance (Analytic-DPM, Bao et al. 2022)',
+    kind: 'step',
+    options: { ...reverseOptions, eta, gamma },
     head: null,
-  };
-});
+    needsGamma: true,
+    bound: noBound.notMarkov,
+  },
+  (schedule, options) => {
+    const m = gammaLookup('analytic-ddim', options.gamma, schedule);
+    return {
+      mean: 'direction',
+      eta: options.eta ?? 0,
+      variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(analyticVariance(step, m(step.t))) }),
+      lastNoiseClip: 1,
+      head: null,
+    };
+  },
+);

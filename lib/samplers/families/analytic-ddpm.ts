@@ -1,3 +1,4 @@
+import { gamma, reverseOptions } from '../common-options.js';
 import { analyticVariance } from '../../variance/analytic.js';
 import { gammaLookup } from '../../variance/gamma.js';
 import { reverseSampler } from '../numerics/reverse-step.js';
@@ -8,13 +9,24 @@ import { reverseSampler } from '../numerics/reverse-step.js';
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `gamma` above all.
  */
-export const analyticDdpm = reverseSampler('analytic-ddpm', ['gamma'], (schedule, options) => {
-  const m = gammaLookup('analytic-ddpm', options.gamma, schedule);
-  return {
-    mean: 'markov',
-    eta: 1,
-    variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(analyticVariance(step, m(step.t))) }),
-    lastNoiseClip: 2,
+export const analyticDdpm = reverseSampler(
+  {
+    name: 'analytic-ddpm',
+    summary: 'DDPM with the optimal variance (Analytic-DPM, Bao et al. 2022)',
+    kind: 'step',
+    options: { ...reverseOptions, gamma },
     head: null,
-  };
-});
+    needsGamma: true,
+    bound: true,
+  },
+  (schedule, options) => {
+    const m = gammaLookup('analytic-ddpm', options.gamma, schedule);
+    return {
+      mean: 'markov',
+      eta: 1,
+      variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(analyticVariance(step, m(step.t))) }),
+      lastNoiseClip: 2,
+      head: null,
+    };
+  },
+);

@@ -1,3 +1,4 @@
+import { reverseOptions } from '../common-options.js';
 import { reverseSampler } from '../numerics/reverse-step.js';
 
 /**
@@ -6,10 +7,22 @@ import { reverseSampler } from '../numerics/reverse-step.js';
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export const ancestral = reverseSampler('ancestral', [], () => ({
-  mean: 'markov',
-  eta: 1,
-  variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(step.forwardVariance) }),
-  lastNoiseClip: 1,
-  head: null,
-}));
+export const ancestral = reverseSampler(
+  {
+    name: 'ancestral',
+    summary: 'DDPM with the largest fixed variance and its last noise limited (Bao et al. 2022)',
+    kind: 'step',
+    options: reverseOptions,
+    head: null,
+    needsGamma: false,
+    fixedVariance: 'beta',
+    bound: true,
+  },
+  () => ({
+    mean: 'markov',
+    eta: 1,
+    variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(step.forwardVariance) }),
+    lastNoiseClip: 1,
+    head: null,
+  }),
+);

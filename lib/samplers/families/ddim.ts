@@ -1,4 +1,5 @@
-import { etaOf } from '../options.js';
+import { eta, reverseOptions } from '../common-options.js';
+import { noBound } from '../sampler.js';
 import { reverseSampler } from '../numerics/reverse-step.js';
 
 /**
@@ -7,10 +8,21 @@ import { reverseSampler } from '../numerics/reverse-step.js';
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export const ddim = reverseSampler('ddim', ['eta'], (_, options) => ({
-  mean: 'direction',
-  eta: etaOf(options.eta),
-  variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(step.baseVariance) }),
-  lastNoiseClip: null,
-  head: null,
-}));
+export const ddim = reverseSampler(
+  {
+    name: 'ddim',
+    summary: 'DDIM (Song et al. 2020)',
+    kind: 'step',
+    options: { ...reverseOptions, eta },
+    head: null,
+    needsGamma: false,
+    bound: noBound.notMarkov,
+  },
+  (_, options) => ({
+    mean: 'direction',
+    eta: options.eta ?? 0,
+    variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(step.baseVariance) }),
+    lastNoiseClip: null,
+    head: null,
+  }),
+);

@@ -1,9 +1,10 @@
-import { unknownName } from '../../base/checks.js';
+import { reverseOptions } from '../common-options.js';
+import { choiceOption } from '../option.js';
 import type { Jump } from '../../schedule/jump.js';
 import type { RecordVariance } from '../../program/record.js';
 import { reverseSampler } from '../numerics/reverse-step.js';
 
-const varianceNames: readonly string[] = ['beta', 'beta-tilde', 'learned'];
+const varianceNames = ['beta', 'beta-tilde', 'learned'] as const;
 
 /** No variance of a network trained on a schedule comes near this; the record needs a finite bound. */
 const unbounded = 1e30;
@@ -28,14 +29,27 @@ function fixedVariance(kind: 'beta' | 'beta-tilde', step: Jump): RecordVariance 
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export const ddpm = reverseSampler('ddpm', ['variance'], (schedule, options) => {
-  const kind = options.variance ?? schedule.defaults.variance;
-  if (!varianceNames.includes(kind)) throw unknownName('variance', kind, varianceNames);
-  return {
-    mean: 'markov',
-    eta: 1,
-    variance: kind === 'learned' ? learnedRange : (step) => fixedVariance(kind, step),
-    lastNoiseClip: null,
-    head: kind === 'learned' ? 'learned' : null,
-  };
-});
+export const ddpm = reverseSampler(
+  {
+    name: 'ddpm',
+    summary: 'DDPM, ancestral with a fixed or learned variance (Ho et al. 2020)',
+    kind: 'step',
+    options: {
+      ...reverseOptions,
+      variance: choiceOption("variance of the noise, default the scheduler's", varianceNames, 'KIND'),
+    },
+    head: null,
+    needsGamma: false,
+    bound: true,
+  },
+  (schedule, options) => {
+    const kind = options.variance ?? schedule.defaults.variance;
+    return {
+      mean: 'markov',
+      eta: 1,
+      variance: kind === 'learned' ? learnedRange : (step) => fixedVariance(kind, step),
+      lastNoiseClip: null,
+      head: kind === 'learned' ? 'learned' : null,
+    };
+  },
+);

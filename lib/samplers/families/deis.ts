@@ -1,12 +1,14 @@
+import { lowerOrderFinal, solverOptions } from '../common-options.js';
+import { choiceOption, integerOption } from '../option.js';
+import { defineSampler } from '../sampler.js';
+import { solverFacts } from '../numerics/solver-facts.js';
 import { at } from '../../base/arrays.js';
-import { unknownName } from '../../base/checks.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { stepRecord } from '../../program/builder.js';
 import { gaussLegendre } from '../numerics/gauss-legendre.js';
 import { orderOfStep, ringUpdate } from './multistep.js';
 import { evaluation, type NoiseLevel } from '../numerics/noise-level.js';
-import { orderOf, type SamplerOptions } from '../options.js';
-import type { StepProgram } from '../../program/program.js';
+import type { SamplerOptions } from '../options.js';
 import { solverLevels, solverPlan, solverProgram } from '../numerics/solver-plan.js';
 
 const quadrature = gaussLegendre(40);
@@ -15,14 +17,7 @@ const quadrature = gaussLegendre(40);
 type Variable = (level: { time: number; logSnr: number }) => number;
 
 function variableOf(basis: SamplerOptions['basis'] = 'time'): Variable {
-  switch (basis) {
-    case 'time':
-      return ({ time }) => time;
-    case 'log-ratio':
-      return ({ logSnr }) => -logSnr;
-    default:
-      throw unknownName('basis', basis, ['time', 'log-ratio']);
-  }
+  return basis === 'time' ? ({ time }) => time : ({ logSnr }) => -logSnr;
 }
 
 /** The Lagrange polynomial of node j at a point. */
@@ -53,21 +48,28 @@ function integrals(schedule: NoiseSchedule, past: readonly NoiseLevel[], to: Noi
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export function deis(schedule: NoiseSchedule, options: SamplerOptions = {}): StepProgram {
-  const optionNames = ['order', 'basis', 'lowerOrderFinal'] as const;
-  const plan = solverPlan(schedule, options, { name: 'deis', form: 'noise', trajectory: 'uniform', optionNames });
-  const order = orderOf(options.order, 3, 4);
-  const variable = variableOf(options.basis);
-  const levels = solverLevels(plan, plan.evaluations);
-  const records = levels.slice(1).map((to, i) => {
-    const from = at(levels, i);
-    const reached = orderOfStep(i + 1, plan.evaluations, order, options.lowerOrderFinal ?? false);
-    const past = Array.from({ length: reached }, (_, back) => at(levels, i - back));
-    const weights = integrals(plan.schedule, past, to, variable).map((integral) => to.alpha * integral);
-    return stepRecord({
-      ...evaluation(plan, from, 'noise', i % order),
-      x: ringUpdate(to.alpha / from.alpha, weights, i, order),
+export const deis = defineSampler(
+  solverFacts('deis', 'DEIS, exponential Adams-Bashforth steps (Zhang & Chen 2023)', {
+    ...solverOptions,
+    order: integerOption('order, default 3', 1, 4),
+    basis: choiceOption('variable of the polynomials, default time', ['time', 'log-ratio']),
+    lowerOrderFinal,
+  }),
+  (schedule, options) => {
+    const plan = solverPlan(schedule, options, { form: 'noise', trajectory: 'uniform' });
+    const { order = 3 } = options;
+    const variable = variableOf(options.basis);
+    const levels = solverLevels(plan, plan.evaluations);
+    const records = levels.slice(1).map((to, i) => {
+      const from = at(levels, i);
+      const reached = orderOfStep(i + 1, plan.evaluations, order, options.lowerOrderFinal ?? false);
+      const past = Array.from({ length: reached }, (_, back) => at(levels, i - back));
+      const weights = integrals(plan.schedule, past, to, variable).map((integral) => to.alpha * integral);
+      return stepRecord({
+        ...evaluation(plan, from, 'noise', i % order),
+        x: ringUpdate(to.alpha / from.alpha, weights, i, order),
+      });
     });
-  });
-  return solverProgram(plan, records, at(levels, levels.length - 1));
-}
+    return solverProgram(plan, records, at(levels, levels.length - 1));
+  },
+);

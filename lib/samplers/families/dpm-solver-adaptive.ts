@@ -1,15 +1,16 @@
+import { batchNorm, sdeOptions } from '../common-options.js';
+import { integerOption, positiveOption } from '../option.js';
+import { defineSampler, noBound } from '../sampler.js';
 import { at } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import type { HostContext } from '../../program/host-context.js';
-import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { continuousInterval } from '../../schedule/trajectory.js';
 import { errorControl, type ErrorControl } from '../numerics/error-control.js';
 import { linear } from '../../program/builder.js';
 import { combine, exponentialStep, type ExponentialStep } from '../numerics/exponential-step.js';
 import { evaluateNoise } from '../numerics/host-evaluation.js';
 import { noiseLevel, type EvaluationOptions, type NoiseLevel } from '../numerics/noise-level.js';
-import { checkOptionNames, clipOf, orderOf, type SamplerOptions } from '../options.js';
-import type { HostProgram } from '../../program/program.js';
+import { clipOf } from '../options.js';
 import type { LinearUpdate } from '../../program/record.js';
 import { secondOrder, thirdOrder, thirdOrderStage } from '../numerics/single-step.js';
 
@@ -176,6 +177,9 @@ class AdaptiveRun {
   }
 }
 
+/** It chooses its times itself. */
+const { steps: _, trajectory: __, ...spacingless } = sdeOptions;
+
 /**
  * Adaptive DPM-Solver (Lu et al. 2022, appendix C): steps of `order` 2 (the default, DPM-Solver-12) or 3 (DPM-Solver-23)
  * whose difference to the order below is held to `atol` (0.0078) and `rtol` (0.05). Every sample takes steps of its own;
@@ -183,32 +187,38 @@ class AdaptiveRun {
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export function dpmSolverAdaptive(discrete: NoiseSchedule, options: SamplerOptions = {}): HostProgram {
-  checkOptionNames('dpm-solver-adaptive', options, [
-    'tStart',
-    'tEnd',
-    'clip',
-    'prediction',
-    'order',
-    'atol',
-    'rtol',
-    'batchNorm',
-  ]);
-  const schedule = discrete.continuous();
-  const order = orderOf(options.order, 2, 3);
-  if (order < 2) throw new DpmError('ERR_DPM_ARGUMENT', 'order is 1, dpm-solver-adaptive has order 2 or 3');
-  const control = errorControl(options, { atol: 0.0078, rtol: 0.05 });
-  const { start, end } = continuousInterval(schedule, options);
-  const evaluationOptions = {
-    schedule,
-    prediction: options.prediction,
-    clip: clipOf(schedule, options.clip ?? 'none'),
-  };
-  return {
+export const dpmSolverAdaptive = defineSampler(
+  {
+    name: 'dpm-solver-adaptive',
+    summary: 'adaptive DPM-Solver (Lu et al. 2022)',
     kind: 'host',
-    initialScale: schedule.initialScale(start),
+    options: {
+      ...spacingless,
+      order: integerOption('order of the steps, default 2', 2, 3),
+      atol: positiveOption('absolute tolerance, default 0.0078'),
+      rtol: positiveOption('relative tolerance, default 0.05'),
+      batchNorm,
+    },
     head: null,
-    run: (context) =>
-      new AdaptiveRun(context, evaluationOptions, order, control, start, noiseLevel(schedule, end)).run(),
-  };
-}
+    needsGamma: false,
+    bound: noBound.noChain,
+  },
+  (discrete, options) => {
+    const schedule = discrete.continuous();
+    const { order = 2 } = options;
+    const control = errorControl(options, { atol: 0.0078, rtol: 0.05 });
+    const { start, end } = continuousInterval(schedule, options);
+    const evaluationOptions = {
+      schedule,
+      prediction: options.prediction,
+      clip: clipOf(schedule, options.clip ?? 'none'),
+    };
+    return {
+      kind: 'host',
+      initialScale: schedule.initialScale(start),
+      head: null,
+      run: (context) =>
+        new AdaptiveRun(context, evaluationOptions, order, control, start, noiseLevel(schedule, end)).run(),
+    };
+  },
+);

@@ -1,50 +1,57 @@
 import { at } from '../../base/arrays.js';
-import { unknownName } from '../../base/checks.js';
-import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
-import type { Sampler, SamplerOptions } from '../options.js';
 import type { StepProgram } from '../../program/program.js';
-import { fixedOrderProgram, refuseTimesteps, singleStepProgram, type SolverType } from '../numerics/single-step.js';
-import { solverLevels, solverPlan, type SolverKind } from '../numerics/solver-plan.js';
+import { solverOptions, solverType } from '../common-options.js';
+import type { SolverForm } from '../numerics/noise-level.js';
+import { solverFacts } from '../numerics/solver-facts.js';
+import { fixedOrderProgram, refuseTimesteps, singleStepProgram } from '../numerics/single-step.js';
+import { solverLevels, solverPlan } from '../numerics/solver-plan.js';
+import type { SamplerOptions } from '../options.js';
+import { defineSampler, type Sampler, type SamplerFacts } from '../sampler.js';
 
-/** The checked option `solverType`. */
-export function solverTypeOf(type: SolverType = 'midpoint'): SolverType {
-  const valid: readonly string[] = ['midpoint', 'taylor'];
-  if (!valid.includes(type)) throw unknownName('solverType', type, valid);
-  return type;
+const typedOptions = { ...solverOptions, solverType };
+
+function fixedOrder<const F extends SamplerFacts>(facts: F, form: SolverForm, order: number): Sampler<F, StepProgram> {
+  return defineSampler(facts, (schedule, options: SamplerOptions) =>
+    fixedOrderProgram(
+      solverPlan(schedule, options, { form, trajectory: 'logsnr' }),
+      order,
+      options.solverType ?? 'midpoint',
+    ),
+  );
 }
-
-function fixedOrder(kind: SolverKind, order: number): Sampler & ((...args: Parameters<Sampler>) => StepProgram) {
-  return (schedule, options = {}) =>
-    fixedOrderProgram(solverPlan(schedule, options, kind), order, solverTypeOf(options.solverType));
-}
-
-const noiseKind = (name: string, optionNames: SolverKind['optionNames']): SolverKind => ({
-  name,
-  form: 'noise',
-  trajectory: 'logsnr',
-  optionNames,
-});
 
 /**
  * DPM-Solver-1 (Lu et al. 2022), which is DDIM without noise; by default evenly in log-SNR.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export const dpmSolver1 = fixedOrder(noiseKind('dpm-solver-1', []), 1);
+export const dpmSolver1 = fixedOrder(
+  solverFacts('dpm-solver-1', 'DPM-Solver-1, one evaluation a step (Lu et al. 2022)', solverOptions),
+  'noise',
+  1,
+);
 
 /**
  * DPM-Solver-2 (Lu et al. 2022, algorithm 1): floor(steps / 2) steps of two evaluations, by default evenly in log-SNR.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export const dpmSolver2 = fixedOrder(noiseKind('dpm-solver-2', ['solverType']), 2);
+export const dpmSolver2 = fixedOrder(
+  solverFacts('dpm-solver-2', 'DPM-Solver-2, two evaluations a step (Lu et al. 2022)', typedOptions),
+  'noise',
+  2,
+);
 
 /**
  * DPM-Solver-3 (Lu et al. 2022, algorithm 2): floor(steps / 3) steps of three evaluations, by default evenly in log-SNR.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export const dpmSolver3 = fixedOrder(noiseKind('dpm-solver-3', ['solverType']), 3);
+export const dpmSolver3 = fixedOrder(
+  solverFacts('dpm-solver-3', 'DPM-Solver-3, three evaluations a step (Lu et al. 2022)', typedOptions),
+  'noise',
+  3,
+);
 
 /**
  * DPM-Solver++(2S) (Lu et al. 2022b): floor(steps / 2) steps of two evaluations on the data prediction, by default evenly
@@ -53,7 +60,8 @@ export const dpmSolver3 = fixedOrder(noiseKind('dpm-solver-3', ['solverType']), 
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
 export const dpmSolverPlusPlus2S = fixedOrder(
-  { name: 'dpm-solver++-2s', form: 'data', trajectory: 'logsnr', optionNames: ['solverType'] },
+  solverFacts('dpm-solver++-2s', 'DPM-Solver++(2S), two evaluations a step (Lu et al. 2022b)', typedOptions),
+  'data',
   2,
 );
 
@@ -71,22 +79,20 @@ function fastOrders(evaluations: number): number[] {
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export function dpmSolverFast(schedule: NoiseSchedule, options: SamplerOptions = {}): StepProgram {
-  const names = ['solverType'] as const;
-  const plan = solverPlan(schedule, options, noiseKind('dpm-solver-fast', names));
-  refuseTimesteps(plan);
-  const orders = fastOrders(plan.evaluations);
-  const type = solverTypeOf(options.solverType);
-  if (plan.trajectory === 'logsnr') {
-    return singleStepProgram(plan, solverLevels(plan, orders.length), orders, type);
-  }
-  const fine = solverLevels(plan, plan.evaluations);
-  let position = 0;
-  const ends = [0, ...orders.map((order) => (position += order))];
-  return singleStepProgram(
-    plan,
-    ends.map((i) => at(fine, i)),
-    orders,
-    type,
-  );
-}
+export const dpmSolverFast = defineSampler(
+  solverFacts('dpm-solver-fast', 'DPM-Solver-fast, steps of mixed orders (Lu et al. 2022)', typedOptions),
+  (schedule, options) => {
+    const plan = solverPlan(schedule, options, { form: 'noise', trajectory: 'logsnr' });
+    refuseTimesteps(plan);
+    const orders = fastOrders(plan.evaluations);
+    const { solverType: type = 'midpoint' } = options;
+    if (plan.trajectory === 'logsnr') {
+      return singleStepProgram(plan, solverLevels(plan, orders.length), orders, type);
+    }
+    const fine = solverLevels(plan, plan.evaluations);
+    let position = 0;
+    const ends = [0, ...orders.map((order) => (position += order))];
+    const levels = ends.map((i) => at(fine, i));
+    return singleStepProgram(plan, levels, orders, type);
+  },
+);

@@ -1,6 +1,5 @@
-import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
-import type { SamplerOptions } from '../options.js';
-import type { StepProgram } from '../../program/program.js';
+import { sdeOptions } from '../common-options.js';
+import { defineSampler, noBound } from '../sampler.js';
 import { sdeProgram } from '../numerics/sde.js';
 
 /**
@@ -9,14 +8,25 @@ import { sdeProgram } from '../numerics/sde.js';
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export function eulerMaruyama(schedule: NoiseSchedule, options: SamplerOptions = {}): StepProgram {
-  return sdeProgram('euler-maruyama', schedule, options, (sde, { time, sigma }, s) => {
-    const step = s - time;
-    const diffusion = sde.diffusion(time);
-    return {
-      state: 1 - 0.5 * sde.rate(time) * step,
-      noise: (diffusion / sigma) * step,
-      deviation: Math.sqrt(-diffusion * step),
-    };
-  });
-}
+export const eulerMaruyama = defineSampler(
+  {
+    name: 'euler-maruyama',
+    summary: 'the Euler-Maruyama method on the reverse SDE (Song et al. 2021)',
+    kind: 'step',
+    options: sdeOptions,
+    head: null,
+    needsGamma: false,
+    bound: noBound.noChain,
+  },
+  (schedule, options) => {
+    return sdeProgram(schedule, options, (sde, { time, sigma }, s) => {
+      const step = s - time;
+      const diffusion = sde.diffusion(time);
+      return {
+        state: 1 - 0.5 * sde.rate(time) * step,
+        noise: (diffusion / sigma) * step,
+        deviation: Math.sqrt(-diffusion * step),
+      };
+    });
+  },
+);

@@ -1,11 +1,10 @@
+import { solverOptions } from '../common-options.js';
+import { defineSampler } from '../sampler.js';
+import { solverFacts } from '../numerics/solver-facts.js';
 import { at } from '../../base/arrays.js';
-import { DpmError } from '../../base/errors.js';
-import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { stepProgram, stepRecord } from '../../program/builder.js';
 import { combine } from '../numerics/exponential-step.js';
 import { evaluation, type NoiseLevel } from '../numerics/noise-level.js';
-import { refuseNull, type SamplerOptions } from '../options.js';
-import type { StepProgram } from '../../program/program.js';
 import type { StepRecord } from '../../program/record.js';
 import { solverLevels, solverPlan, type SolverPlan } from '../numerics/solver-plan.js';
 
@@ -34,26 +33,24 @@ function heunRecords(plan: SolverPlan, from: NoiseLevel, to: NoiseLevel): StepRe
   ];
 }
 
+/** It ends at the data by itself, and its levels are not evaluations. */
+const { timesteps: _, denoiseToZero: __, ...heunOptions } = solverOptions;
+
 /**
  * Heun's method on the probability flow in sigma / alpha, without churn (Karras et al. 2022, algorithm 1), down to the data.
  * M levels take 2 M - 1 evaluations: an even number of `steps` leaves one out. By default Karras' spacing.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export function heun(schedule: NoiseSchedule, options: SamplerOptions = {}): StepProgram {
-  refuseNull('heun', options);
-  const { denoiseToZero, timesteps } = options;
-  if (denoiseToZero !== undefined || timesteps !== undefined) {
-    throw new DpmError(
-      'ERR_DPM_ARGUMENT',
-      'heun ends at the data by itself and takes neither denoiseToZero nor timesteps',
-    );
-  }
-  const plan = solverPlan(schedule, options, { name: 'heun', form: 'noise', trajectory: 'karras', optionNames: [] });
-  const count = Math.floor((plan.evaluations + 1) / 2);
-  const levels = solverLevels(plan, count - 1);
-  const records = levels.slice(1).flatMap((to, i) => heunRecords(plan, at(levels, i), to));
-  return stepProgram([...records, lastRecord(plan, at(levels, count - 1))], {
-    initialScale: plan.schedule.initialScale(plan.start),
-  });
-}
+export const heun = defineSampler(
+  solverFacts('heun', "Heun's method on the probability flow (Karras et al. 2022)", heunOptions),
+  (schedule, options) => {
+    const plan = solverPlan(schedule, options, { form: 'noise', trajectory: 'karras' });
+    const count = Math.floor((plan.evaluations + 1) / 2);
+    const levels = solverLevels(plan, count - 1);
+    const records = levels.slice(1).flatMap((to, i) => heunRecords(plan, at(levels, i), to));
+    return stepProgram([...records, lastRecord(plan, at(levels, count - 1))], {
+      initialScale: plan.schedule.initialScale(plan.start),
+    });
+  },
+);

@@ -1,15 +1,16 @@
 import { at } from '../../base/arrays.js';
-import { unknownName } from '../../base/checks.js';
-import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { stepRecord } from '../../program/builder.js';
-import { solverTypeOf } from './dpm-solver.js';
+import { lowerOrderFinal, solverOptions, solverType } from '../common-options.js';
+import { choiceOption } from '../option.js';
 import { combine, exponentialStep, type ExponentialStep } from '../numerics/exponential-step.js';
-import { evaluation, type NoiseLevel } from '../numerics/noise-level.js';
-import type { Sampler, SamplerOptions } from '../options.js';
+import { evaluation, type NoiseLevel, type SolverForm } from '../numerics/noise-level.js';
+import type { SamplerOptions } from '../options.js';
+import { defineSampler, type Sampler, type SamplerFacts } from '../sampler.js';
+import { solverFacts } from '../numerics/solver-facts.js';
 import type { LinearUpdate, RecordVariance } from '../../program/record.js';
 import type { StepProgram } from '../../program/program.js';
 import type { SolverType } from '../numerics/single-step.js';
-import { solverLevels, solverPlan, solverProgram, type SolverKind } from '../numerics/solver-plan.js';
+import { solverLevels, solverPlan, solverProgram } from '../numerics/solver-plan.js';
 
 /** Below this many steps the authors of DPM-Solver lower the order of the last ones. */
 const fewSteps = 10;
@@ -78,13 +79,20 @@ export function ringUpdate(scale: number, weights: PastWeights, i: number, size:
   );
 }
 
-function multistep(kind: SolverKind, order: number): Sampler & ((...args: Parameters<Sampler>) => StepProgram) {
-  return (schedule, options = {}) => {
-    const plan = solverPlan(schedule, options, kind);
+const secondOrderOptions = { ...solverOptions, lowerOrderFinal, solverType };
+
+const thirdOrderOptions = {
+  ...secondOrderOptions,
+  thirdOrder: choiceOption('second differences, default exact', ['exact', 'published']),
+};
+
+function multistep<const F extends SamplerFacts>(facts: F, form: SolverForm, order: number): Sampler<F, StepProgram> {
+  return defineSampler(facts, (schedule, options: SamplerOptions) => {
+    const plan = solverPlan(schedule, options, { form, trajectory: 'uniform' });
     const own: MultistepOptions = {
       order,
-      type: solverTypeOf(options.solverType),
-      factor: thirdOrderFactor(options.thirdOrder),
+      type: options.solverType ?? 'midpoint',
+      factor: options.thirdOrder === 'published' ? 1 : 2,
       lowerOrderFinal: options.lowerOrderFinal,
     };
     const levels = solverLevels(plan, plan.evaluations);
@@ -99,47 +107,49 @@ function multistep(kind: SolverKind, order: number): Sampler & ((...args: Parame
       });
     });
     return solverProgram(plan, records, at(levels, levels.length - 1));
-  };
+  });
 }
-
-function thirdOrderFactor(option: SamplerOptions['thirdOrder'] = 'exact'): number {
-  switch (option) {
-    case 'exact':
-      return 2;
-    case 'published':
-      return 1;
-    default:
-      throw unknownName('thirdOrder', option, ['exact', 'published']);
-  }
-}
-
-const kind = (name: string, form: SolverKind['form'], optionNames: SolverKind['optionNames']): SolverKind => ({
-  name,
-  form,
-  trajectory: 'uniform',
-  optionNames: ['lowerOrderFinal', ...optionNames],
-});
 
 /**
  * The second-order multistep form of DPM-Solver, on the noise prediction; one evaluation a step, by default evenly in time.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export const dpmSolver2M = multistep(kind('dpm-solver-2m', 'noise', ['solverType']), 2);
+export const dpmSolver2M = multistep(
+  solverFacts(
+    'dpm-solver-2m',
+    'DPM-Solver(2M), multistep, of the noise prediction (Lu et al. 2022)',
+    secondOrderOptions,
+  ),
+  'noise',
+  2,
+);
 
 /**
  * The third-order multistep form of DPM-Solver, on the noise prediction; one evaluation a step, by default evenly in time.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export const dpmSolver3M = multistep(kind('dpm-solver-3m', 'noise', ['solverType', 'thirdOrder']), 3);
+export const dpmSolver3M = multistep(
+  solverFacts(
+    'dpm-solver-3m',
+    'DPM-Solver(3M), multistep, of the noise prediction (Lu et al. 2022)',
+    thirdOrderOptions,
+  ),
+  'noise',
+  3,
+);
 
 /**
  * DPM-Solver++(2M) (Lu et al. 2022b, algorithm 2), on the data prediction; one evaluation a step, by default evenly in time.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export const dpmSolverPlusPlus2M = multistep(kind('dpm-solver++-2m', 'data', ['solverType']), 2);
+export const dpmSolverPlusPlus2M = multistep(
+  solverFacts('dpm-solver++-2m', 'DPM-Solver++(2M), multistep (Lu et al. 2022b)', secondOrderOptions),
+  'data',
+  2,
+);
 
 /**
  * DPM-Solver++(3M), on the data prediction; one evaluation a step, by default evenly in time. Published code halves the
@@ -147,7 +157,11 @@ export const dpmSolverPlusPlus2M = multistep(kind('dpm-solver++-2m', 'data', ['s
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export const dpmSolverPlusPlus3M = multistep(kind('dpm-solver++-3m', 'data', ['solverType', 'thirdOrder']), 3);
+export const dpmSolverPlusPlus3M = multistep(
+  solverFacts('dpm-solver++-3m', 'DPM-Solver++(3M), multistep (Lu et al. 2022b)', thirdOrderOptions),
+  'data',
+  3,
+);
 
 /** x = (sigma_e / sigma_c) e^-h x + alpha_e (kept m_c + weight D_0) + sigma_e sqrt(kept) z, kept = 1 - e^-2h. */
 function stochasticStep(
@@ -173,18 +187,21 @@ function stochasticStep(
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export function dpmSolverPlusPlus2MSde(schedule: NoiseSchedule, options: SamplerOptions = {}): StepProgram {
-  const plan = solverPlan(schedule, options, kind('dpm-solver++-2m-sde', 'data', ['solverType']));
-  const type = solverTypeOf(options.solverType);
-  const levels = solverLevels(plan, plan.evaluations);
-  const records = levels.slice(1).map((_, i) => {
-    const order = orderOfStep(i + 1, plan.evaluations, 2, options.lowerOrderFinal);
-    const { scale, weights, variance } = stochasticStep(levels, i, order, type);
-    return stepRecord({
-      ...evaluation(plan, at(levels, i), 'data', i % 2),
-      x: ringUpdate(scale, weights, i, 2),
-      variance,
+export const dpmSolverPlusPlus2MSde = defineSampler(
+  solverFacts('dpm-solver++-2m-sde', 'SDE-DPM-Solver++(2M), with noise (Lu et al. 2022b)', secondOrderOptions),
+  (schedule, options) => {
+    const { solverType: type = 'midpoint', lowerOrderFinal: lowers } = options;
+    const plan = solverPlan(schedule, options, { form: 'data', trajectory: 'uniform' });
+    const levels = solverLevels(plan, plan.evaluations);
+    const records = levels.slice(1).map((_, i) => {
+      const order = orderOfStep(i + 1, plan.evaluations, 2, lowers);
+      const { scale, weights, variance } = stochasticStep(levels, i, order, type);
+      return stepRecord({
+        ...evaluation(plan, at(levels, i), 'data', i % 2),
+        x: ringUpdate(scale, weights, i, 2),
+        variance,
+      });
     });
-  });
-  return solverProgram(plan, records, at(levels, levels.length - 1));
-}
+    return solverProgram(plan, records, at(levels, levels.length - 1));
+  },
+);

@@ -1,15 +1,14 @@
+import { batchNorm, sdeOptions } from '../common-options.js';
+import { positiveOption } from '../option.js';
+import { defineSampler, noBound } from '../sampler.js';
 import { at } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import type { HostContext } from '../../program/host-context.js';
-import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { transitions, type Transition } from '../../schedule/trajectory.js';
-import { sharesNorms } from '../numerics/error-control.js';
 import { evaluateNoise } from '../numerics/host-evaluation.js';
 import { noiseLevel, type EvaluationOptions, type NoiseLevel } from '../numerics/noise-level.js';
-import { checkOptionNames, type SamplerOptions } from '../options.js';
-import type { HostProgram } from '../../program/program.js';
 import { reverseDiffusionStep } from './reverse-diffusion.js';
-import { sdeEvaluation, sdeOptionNames } from '../numerics/sde.js';
+import { sdeEvaluation } from '../numerics/sde.js';
 
 /** Draws of a step's noise: the predictor's is the first, as in other samplers. */
 const [predictorDraw, correctorDraw] = [0, 1];
@@ -93,25 +92,36 @@ async function run(
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export function predictorCorrector(schedule: NoiseSchedule, options: SamplerOptions = {}): HostProgram {
-  checkOptionNames('predictor-corrector', options, [...sdeOptionNames, 'snr', 'batchNorm']);
-  const { steps, snr = 0.16 } = options;
-  if (steps === undefined || !Number.isInteger(steps) || steps < 2) {
-    throw new DpmError(
-      'ERR_DPM_ARGUMENT',
-      `steps is ${steps ?? 'missing'}: predictor-corrector needs at least 2 evaluations`,
-    );
-  }
-  if (!(snr > 0 && Number.isFinite(snr))) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `snr is ${snr}, it has to be a positive number`);
-  }
-  const plan = sdeEvaluation(schedule, options);
-  const jumps = transitions(plan.schedule, { ...options, steps: Math.floor(steps / 2) });
-  const langevin = { snr, shared: sharesNorms(options.batchNorm) };
-  return {
+export const predictorCorrector = defineSampler(
+  {
+    name: 'predictor-corrector',
+    summary: 'reverse diffusion with Langevin corrections (Song et al. 2021)',
     kind: 'host',
-    initialScale: plan.schedule.initialScale(options.tStart ?? plan.schedule.noisiest),
+    options: {
+      ...sdeOptions,
+      snr: positiveOption('signal-to-noise ratio of the Langevin corrector, default 0.16'),
+      batchNorm,
+    },
     head: null,
-    run: (context) => run(context, plan, jumps, langevin),
-  };
-}
+    needsGamma: false,
+    bound: noBound.noChain,
+  },
+  (schedule, options) => {
+    const { steps, snr = 0.16 } = options;
+    if (steps === undefined || !Number.isInteger(steps) || steps < 2) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        `steps is ${steps ?? 'missing'}: predictor-corrector needs at least 2 evaluations`,
+      );
+    }
+    const plan = sdeEvaluation(schedule, options);
+    const jumps = transitions(plan.schedule, { ...options, steps: Math.floor(steps / 2) });
+    const langevin = { snr, shared: options.batchNorm === 'reference' };
+    return {
+      kind: 'host',
+      initialScale: plan.schedule.initialScale(options.tStart ?? plan.schedule.noisiest),
+      head: null,
+      run: (context) => run(context, plan, jumps, langevin),
+    };
+  },
+);

@@ -1,9 +1,24 @@
-import { unknownName } from '../../base/checks.js';
-import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
-import { checkOptionNames, refuseNull, type SamplerOptions } from '../options.js';
-import type { Program } from '../../program/program.js';
+import { batchNorm, sdeOptions } from '../common-options.js';
+import { choiceOption, positiveOption } from '../option.js';
+import { checkOptions, defineSampler, noBound } from '../sampler.js';
 import { runge45Program } from '../numerics/runge-kutta.js';
-import { sdeEvaluation, sdeOptionNames, sdeProgram } from '../numerics/sde.js';
+import { sdeEvaluation, sdeProgram } from '../numerics/sde.js';
+
+const { steps: _, trajectory: __, ...spacingless } = sdeOptions;
+
+/** What an adaptive method takes: it chooses its times itself. */
+const adaptiveOptions = {
+  ...spacingless,
+  atol: positiveOption('absolute tolerance, default 1e-5'),
+  rtol: positiveOption('relative tolerance, default 1e-5'),
+  batchNorm,
+};
+
+const flowOptions = {
+  ...sdeOptions,
+  ...adaptiveOptions,
+  solver: choiceOption('how the flow is integrated, default euler', ['euler', 'rk45']),
+};
 
 /**
  * The probability flow ODE (Song et al. 2021, equation 13).
@@ -14,29 +29,33 @@ import { sdeEvaluation, sdeOptionNames, sdeProgram } from '../numerics/sde.js';
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export function probabilityFlow(schedule: NoiseSchedule, options: SamplerOptions = {}): Program {
-  refuseNull('probability-flow', options);
-  const { solver = 'euler', ...rest } = options;
-  switch (solver) {
-    case 'euler':
-      return sdeProgram('probability-flow', schedule, rest, (sde, { time, sigma }, s) => {
-        const step = s - time;
-        return {
-          state: 1 - 0.5 * sde.rate(time) * step,
-          noise: ((0.5 * sde.diffusion(time)) / sigma) * step,
-          deviation: 0,
-        };
-      });
-    case 'rk45': {
-      checkOptionNames('probability-flow with rk45', rest, [
-        ...sdeOptionNames.filter((name) => name !== 'steps' && name !== 'trajectory'),
-        'atol',
-        'rtol',
-        'batchNorm',
-      ]);
-      return runge45Program(sdeEvaluation(schedule, rest), rest);
+export const probabilityFlow = defineSampler(
+  {
+    name: 'probability-flow',
+    summary: 'the probability flow ODE by Euler or adaptive Runge-Kutta steps (Song et al. 2021)',
+    kind: 'either',
+    options: flowOptions,
+    head: null,
+    needsGamma: false,
+    bound: noBound.noChain,
+  },
+  (schedule, options) => {
+    const { solver = 'euler', ...rest } = options;
+    switch (solver) {
+      case 'euler':
+        checkOptions('probability-flow with euler', rest, sdeOptions);
+        return sdeProgram(schedule, rest, (sde, { time, sigma }, s) => {
+          const step = s - time;
+          return {
+            state: 1 - 0.5 * sde.rate(time) * step,
+            noise: ((0.5 * sde.diffusion(time)) / sigma) * step,
+            deviation: 0,
+          };
+        });
+      case 'rk45': {
+        checkOptions('probability-flow with rk45', rest, adaptiveOptions);
+        return runge45Program(sdeEvaluation(schedule, rest), rest);
+      }
     }
-    default:
-      throw unknownName('solver', solver, ['euler', 'rk45']);
-  }
-}
+  },
+);

@@ -1,7 +1,7 @@
+import { sdeOptions } from '../common-options.js';
+import { defineSampler, noBound } from '../sampler.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import type { NoiseLevel } from '../numerics/noise-level.js';
-import type { SamplerOptions } from '../options.js';
-import type { StepProgram } from '../../program/program.js';
 import { sdeProgram, type SdeStep } from '../numerics/sde.js';
 
 /** A jump of the reverse diffusion predictor with b = B_{t|s}, mean (2 - sqrt(A_{t|s})) x + b score, variance b. */
@@ -20,6 +20,17 @@ export function reverseDiffusionStep(sde: NoiseSchedule, { time, sigma }: NoiseL
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export function reverseDiffusion(schedule: NoiseSchedule, options: SamplerOptions = {}): StepProgram {
-  return sdeProgram('reverse-diffusion', schedule, options, reverseDiffusionStep);
-}
+export const reverseDiffusion = defineSampler(
+  {
+    name: 'reverse-diffusion',
+    summary: 'the reverse diffusion sampler (Song et al. 2021)',
+    kind: 'step',
+    options: sdeOptions,
+    head: null,
+    needsGamma: false,
+    bound: noBound.noChain,
+  },
+  (schedule, options) => {
+    return sdeProgram(schedule, options, reverseDiffusionStep);
+  },
+);

@@ -1,5 +1,6 @@
+import { avgCov, eta, reverseOptions } from '../common-options.js';
+import { noBound } from '../sampler.js';
 import { headVariance } from '../../variance/head.js';
-import { etaOf } from '../options.js';
 import { headSampler } from '../numerics/head-sampler.js';
 
 /**
@@ -9,10 +10,21 @@ import { headSampler } from '../numerics/head-sampler.js';
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export const snDdim = headSampler('sn-ddim', ['eta'], (_, options) => ({
-  mean: 'direction',
-  eta: etaOf(options.eta),
-  variance: (step, noise) => headVariance('sn', step, noise),
-  lastNoiseClip: 1,
-  head: 'sn',
-}));
+export const snDdim = headSampler(
+  {
+    name: 'sn-ddim',
+    summary: 'DDIM with the optimal variance of every element from a head (SN-DPM, Bao et al. 2022)',
+    kind: 'either',
+    options: { ...reverseOptions, eta, avgCov },
+    head: 'sn',
+    needsGamma: false,
+    bound: noBound.notMarkov,
+  },
+  (_, options) => ({
+    mean: 'direction',
+    eta: options.eta ?? 0,
+    variance: (step, noise) => headVariance('sn', step, noise),
+    lastNoiseClip: 1,
+    head: 'sn',
+  }),
+);

@@ -1,3 +1,4 @@
+import { avgCov, reverseOptions } from '../common-options.js';
 import { headVariance } from '../../variance/head.js';
 import { headSampler } from '../numerics/head-sampler.js';
 
@@ -8,10 +9,21 @@ import { headSampler } from '../numerics/head-sampler.js';
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export const snDdpm = headSampler('sn-ddpm', [], () => ({
-  mean: 'markov',
-  eta: 1,
-  variance: (step, noise) => headVariance('sn', step, noise),
-  lastNoiseClip: 2,
-  head: 'sn',
-}));
+export const snDdpm = headSampler(
+  {
+    name: 'sn-ddpm',
+    summary: 'DDPM with the optimal variance of every element from a head (SN-DPM, Bao et al. 2022)',
+    kind: 'either',
+    options: { ...reverseOptions, avgCov },
+    head: 'sn',
+    needsGamma: false,
+    bound: true,
+  },
+  () => ({
+    mean: 'markov',
+    eta: 1,
+    variance: (step, noise) => headVariance('sn', step, noise),
+    lastNoiseClip: 2,
+    head: 'sn',
+  }),
+);

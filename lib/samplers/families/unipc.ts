@@ -1,14 +1,15 @@
+import { lowerOrderFinal, solverOptions } from '../common-options.js';
+import { choiceOption, integerOption } from '../option.js';
+import { defineSampler } from '../sampler.js';
+import { solverFacts } from '../numerics/solver-facts.js';
 import { at } from '../../base/arrays.js';
-import { unknownName } from '../../base/checks.js';
-import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { linear, stepRecord } from '../../program/builder.js';
 import { exponentialStep, type ExponentialStep } from '../numerics/exponential-step.js';
 import { evaluation, type NoiseLevel } from '../numerics/noise-level.js';
-import { orderOf, refuseNull, type SamplerOptions } from '../options.js';
+import type { SamplerOptions } from '../options.js';
 import { orderOfStep, ringUpdate } from './multistep.js';
 import { phi } from '../numerics/phi.js';
 import type { LinearUpdate } from '../../program/record.js';
-import type { StepProgram } from '../../program/program.js';
 import { solverLevels, solverPlan, solverProgram, type SolverPlan } from '../numerics/solver-plan.js';
 
 /** Solves a small dense system by elimination with row exchanges; consumes its arguments. */
@@ -111,18 +112,6 @@ function composed(first: LinearUpdate, second: LinearUpdate): LinearUpdate {
   });
 }
 
-function checkedVariant(variant: SamplerOptions['variant'] = 'bh2'): 'bh1' | 'bh2' {
-  const valid: readonly string[] = ['bh1', 'bh2'];
-  if (!valid.includes(variant)) throw unknownName('variant', variant, valid);
-  return variant;
-}
-
-function checkedForm(form: SamplerOptions['form'] = 'data'): 'data' | 'noise' {
-  const valid: readonly string[] = ['data', 'noise'];
-  if (!valid.includes(form)) throw unknownName('form', form, valid);
-  return form;
-}
-
 /**
  * UniPC (Zhao et al. 2023) of `order` 1 to 4, 2 by default: a predictor and a corrector that share one evaluation a step.
  * `variant` is the function B(h), `form` which prediction is extrapolated; by default evenly in time, with lower orders in
@@ -130,26 +119,31 @@ function checkedForm(form: SamplerOptions['form'] = 'data'): 'data' | 'noise' {
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export function unipc(schedule: NoiseSchedule, options: SamplerOptions = {}): StepProgram {
-  refuseNull('unipc', options);
-  const form = checkedForm(options.form);
-  const optionNames = ['order', 'variant', 'form', 'lowerOrderFinal'] as const;
-  const plan = solverPlan(schedule, options, { name: 'unipc', form, trajectory: 'uniform', optionNames });
-  const levels = solverLevels(plan, plan.evaluations);
-  const order = orderOf(options.order, 2, 4);
-  const { lowerOrderFinal } = options;
-  const own: UniPc = { plan, levels, order, variant: checkedVariant(options.variant), lowerOrderFinal };
-  const ring = order + 1;
-  const records = levels.slice(0, plan.evaluations).map((level, i) => {
-    const corrected = correction(own, i, ring);
-    const predicted = prediction(own, i, ring);
-    const isLast = i === plan.evaluations - 1;
-    return stepRecord({
-      ...evaluation(plan, level, form, i % ring),
-      read: i === 0 ? 'x' : 'y',
-      x: isLast ? composed(corrected, predicted) : i === 0 ? null : corrected,
-      y: isLast ? null : predicted,
+export const unipc = defineSampler(
+  solverFacts('unipc', 'UniPC (Zhao et al. 2023)', {
+    ...solverOptions,
+    order: integerOption('order, default 2', 1, 4),
+    variant: choiceOption('B(h), default bh2', ['bh1', 'bh2']),
+    form: choiceOption('what is extrapolated, default data', ['data', 'noise']),
+    lowerOrderFinal,
+  }),
+  (schedule, options) => {
+    const { form = 'data', order = 2, variant = 'bh2', lowerOrderFinal: lowers } = options;
+    const plan = solverPlan(schedule, options, { form, trajectory: 'uniform' });
+    const levels = solverLevels(plan, plan.evaluations);
+    const own: UniPc = { plan, levels, order, variant, lowerOrderFinal: lowers };
+    const ring = order + 1;
+    const records = levels.slice(0, plan.evaluations).map((level, i) => {
+      const corrected = correction(own, i, ring);
+      const predicted = prediction(own, i, ring);
+      const isLast = i === plan.evaluations - 1;
+      return stepRecord({
+        ...evaluation(plan, level, form, i % ring),
+        read: i === 0 ? 'x' : 'y',
+        x: isLast ? composed(corrected, predicted) : i === 0 ? null : corrected,
+        y: isLast ? null : predicted,
+      });
     });
-  });
-  return solverProgram(plan, records, at(levels, levels.length - 1));
-}
+    return solverProgram(plan, records, at(levels, levels.length - 1));
+  },
+);

@@ -1,8 +1,9 @@
 import { at } from '../../base/arrays.js';
 import type { HostContext } from '../../program/host-context.js';
 import { stepProgram } from '../../program/builder.js';
-import type { SamplerOptionName } from '../options.js';
-import type { HostProgram } from '../../program/program.js';
+import type { SamplerOptions } from '../options.js';
+import type { SamplerFacts } from '../sampler.js';
+import type { HostProgram, Program } from '../../program/program.js';
 import type { RecordVariance, StepRecord } from '../../program/record.js';
 import { compiledSampler, type ReverseRecords, type ReverseSampler } from './reverse-step.js';
 
@@ -71,13 +72,12 @@ function averagedVarianceProgram({ records, initialScale, head }: ReverseRecords
  * A sampler of the reverse process whose variances come from a head. With the option `avgCov` a sample's elements share
  * the mean of what the head says of them.
  */
-export function headSampler(
-  name: string,
-  optionNames: readonly SamplerOptionName[],
-  family: ReverseSampler['family'],
-): ReverseSampler {
-  return compiledSampler(name, ['avgCov', ...optionNames], family, (reverse, { avgCov = false }) => {
+export function headSampler<const F extends SamplerFacts>(
+  facts: F,
+  family: ReverseSampler<F>['family'],
+): ReverseSampler<F> {
+  return compiledSampler(facts, family, (reverse, options: SamplerOptions): Program => {
     const { records, ...rest } = reverse;
-    return avgCov ? averagedVarianceProgram(reverse) : stepProgram(records, rest);
+    return options.avgCov === true ? averagedVarianceProgram(reverse) : stepProgram(records, rest);
   });
 }

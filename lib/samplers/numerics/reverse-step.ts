@@ -3,14 +3,8 @@ import { transitions } from '../../schedule/trajectory.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { linear, stepProgram, stepRecord } from '../../program/builder.js';
 import { jump, type Jump } from '../../schedule/jump.js';
-import {
-  checkOptionNames,
-  clipOf,
-  discreteOptionNames,
-  type Sampler,
-  type SamplerOptionName,
-  type SamplerOptions,
-} from '../options.js';
+import { clipOf, type SamplerOptions } from '../options.js';
+import { defineSampler, type OptionsOf, type Sampler, type SamplerFacts } from '../sampler.js';
 import { parametrisationOf, type Combination } from '../../schedule/prediction.js';
 import type { LinearUpdate, RecordVariance, StepRecord } from '../../program/record.js';
 import type { Program, ProgramHead, StepProgram } from '../../program/program.js';
@@ -28,9 +22,11 @@ export interface ReverseFamily {
 }
 
 /** A sampler of the reverse process; `family` says what its steps are, for whoever needs the variances alone. */
-export interface ReverseSampler<P extends Program = Program> extends Sampler {
-  (schedule: NoiseSchedule, options?: SamplerOptions): P;
-  family: (schedule: NoiseSchedule, options: SamplerOptions) => ReverseFamily;
+export interface ReverseSampler<F extends SamplerFacts = SamplerFacts, P extends Program = Program> extends Sampler<
+  F,
+  P
+> {
+  family: (schedule: NoiseSchedule, options: OptionsOf<F>) => ReverseFamily;
 }
 
 function meanUpdate(step: Jump, mean: ReverseFamily['mean'], noise: Combination): LinearUpdate {
@@ -91,32 +87,25 @@ export interface ReverseRecords {
 }
 
 /** A sampler from its family and from what makes a program of its records. */
-export function compiledSampler<P extends Program>(
-  name: string,
-  optionNames: readonly SamplerOptionName[],
-  family: ReverseSampler['family'],
-  compile: (reverse: ReverseRecords, options: SamplerOptions) => P,
-): ReverseSampler<P> {
-  const sampler = (schedule: NoiseSchedule, options: SamplerOptions = {}): P => {
-    checkOptionNames(name, options, [...discreteOptionNames, ...optionNames]);
+export function compiledSampler<const F extends SamplerFacts, P extends Program>(
+  facts: F,
+  family: ReverseSampler<F>['family'],
+  compile: (reverse: ReverseRecords, options: OptionsOf<F>) => P,
+): ReverseSampler<F, P> {
+  const sampler = defineSampler(facts, (schedule, options) => {
     const own = family(schedule, options);
-    const records = reverseRecords(schedule, options, own);
-    const initialScale = schedule.initialScale(options.tStart ?? schedule.noisiest);
+    const reverse: SamplerOptions = options;
+    const records = reverseRecords(schedule, reverse, own);
+    const initialScale = schedule.initialScale(reverse.tStart ?? schedule.noisiest);
     return compile({ records, initialScale, head: own.head }, options);
-  };
+  });
   return Object.assign(sampler, { family });
 }
 
-/**
- * A sampler of the reverse process: one network evaluation per jump.
- *
- * @param name - Its public name.
- * @param optionNames - Options it takes beside those of all such samplers.
- */
-export function reverseSampler(
-  name: string,
-  optionNames: readonly SamplerOptionName[],
-  family: ReverseSampler['family'],
-): ReverseSampler<StepProgram> {
-  return compiledSampler(name, optionNames, family, ({ records, ...rest }) => stepProgram(records, rest));
+/** A sampler of the reverse process: one network evaluation per jump. */
+export function reverseSampler<const F extends SamplerFacts>(
+  facts: F,
+  family: ReverseSampler<F>['family'],
+): ReverseSampler<F, StepProgram> {
+  return compiledSampler(facts, family, ({ records, ...rest }) => stepProgram(records, rest));
 }

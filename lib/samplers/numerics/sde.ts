@@ -3,18 +3,8 @@ import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { transitions, type Transition } from '../../schedule/trajectory.js';
 import { linear, stepProgram, stepRecord } from '../../program/builder.js';
 import { evaluation, noiseLevel, type EvaluationOptions, type NoiseLevel } from './noise-level.js';
-import { checkOptionNames, clipOf, type SamplerOptionName, type SamplerOptions } from '../options.js';
+import { clipOf, type SamplerOptions } from '../options.js';
 import type { StepProgram } from '../../program/program.js';
-
-/** Options of the samplers of the reverse SDE and of its probability flow. */
-export const sdeOptionNames = [
-  'steps',
-  'trajectory',
-  'tStart',
-  'tEnd',
-  'clip',
-  'prediction',
-] as const satisfies readonly SamplerOptionName[];
 
 /** The SDE behind a schedule and how its network is evaluated; it is not clipped unless asked for. */
 export function sdeEvaluation(schedule: NoiseSchedule, options: SamplerOptions): EvaluationOptions {
@@ -36,12 +26,10 @@ export interface SdeStep {
  * @param step - The coefficients of the jump from `level` to the time s; 0 is the data.
  */
 export function sdeProgram(
-  name: string,
   schedule: NoiseSchedule,
   options: SamplerOptions,
   step: (sde: NoiseSchedule, level: NoiseLevel, s: number) => SdeStep,
 ): StepProgram {
-  checkOptionNames(name, options, sdeOptionNames);
   const plan = sdeEvaluation(schedule, options);
   const jumps: Transition[] = transitions(plan.schedule, options);
   const records = jumps.map(({ s, t }) => {

@@ -9,31 +9,16 @@ import {
 } from '../../schedule/trajectory.js';
 import { linear, stepProgram, stepRecord } from '../../program/builder.js';
 import { evaluation, noiseLevel, type EvaluationOptions, type NoiseLevel, type SolverForm } from './noise-level.js';
-import { checkOptionNames, clipOf, type SamplerOptionName, type SamplerOptions } from '../options.js';
+import { clipOf, type SamplerOptions } from '../options.js';
 import type { StepProgram } from '../../program/program.js';
 import type { StepRecord } from '../../program/record.js';
 
-/** Options of every solver of the probability flow. */
-export const solverOptionNames = [
-  'steps',
-  'trajectory',
-  'timesteps',
-  'tStart',
-  'tEnd',
-  'clip',
-  'prediction',
-  'denoiseToZero',
-] as const satisfies readonly SamplerOptionName[];
-
 /** What distinguishes a solver before its records are made. */
 export interface SolverKind {
-  name: string;
   /** What the solver keeps of an evaluation. */
   form: SolverForm;
   /** Default of the option `trajectory`. */
   trajectory: Trajectory;
-  /** Options beside {@link solverOptionNames}. */
-  optionNames: readonly SamplerOptionName[];
 }
 
 /** The options of a solver, resolved. */
@@ -68,7 +53,6 @@ function givenTimes({ steps }: NoiseSchedule, timesteps: readonly number[]): num
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
 export function solverPlan(discrete: NoiseSchedule, options: SamplerOptions, kind: SolverKind): SolverPlan {
-  checkOptionNames(kind.name, options, [...solverOptionNames, ...kind.optionNames]);
   const schedule = discrete.continuous();
   const { timesteps, denoiseToZero = false } = options;
   const trajectory = trajectoryOf(schedule, options.trajectory, kind.trajectory);

@@ -1,7 +1,7 @@
 // Every sampler on the bundled network: the native loop against the float64 interpreter, record by record.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { DiffusionModel, type SampleOptions } from '../../../lib/model.js';
+import { DiffusionModel, type AnySampleOptions, type SampleOptions } from '../../../lib/model.js';
 import { analyticCosts } from '../../../lib/variance/optimal-costs.js';
 import { samplerNames, samplers, type SamplerName } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
@@ -84,12 +84,13 @@ describe('samplers on the bundled network', () => {
 
   it('refuse options that are not theirs', async () => {
     const model = models.get(null)!;
-    await expect(model.sample({ sampler: 'unipc', steps: 4, eta: 1 })).rejects.toThrow(/no option 'eta'/);
-    await expect(model.sample({ sampler: 'heun', steps: 4, denoiseToZero: true })).rejects.toThrow(/heun/);
-    await expect(model.sample({ sampler: 'dpm-solver-3', steps: 2 })).rejects.toThrow(/needs 3 evaluations/);
-    await expect(model.sample({ sampler: 'dpm-solver-adaptive', steps: 2 })).rejects.toThrow(/no option 'steps'/);
-    await expect(model.sample({ sampler: 'dpm-solver-3', timesteps: [999, 3, 1] })).rejects.toThrow(/inner stages/);
-    await expect(model.sample({ sampler: 'dpm-solver-2m', steps: 4, tStart: 500 })).rejects.toThrow(/tStart <= 1/);
+    const refused = async (options: AnySampleOptions): Promise<unknown> => model.sample(options).catch(String);
+    expect(await refused({ sampler: 'unipc', steps: 4, eta: 1 })).toMatch(/no option 'eta'/);
+    expect(await refused({ sampler: 'heun', steps: 4, denoiseToZero: true })).toMatch(/heun/);
+    expect(await refused({ sampler: 'dpm-solver-3', steps: 2 })).toMatch(/needs 3 evaluations/);
+    expect(await refused({ sampler: 'dpm-solver-adaptive', steps: 2 })).toMatch(/no option 'steps'/);
+    expect(await refused({ sampler: 'dpm-solver-3', timesteps: [999, 3, 1] })).toMatch(/inner stages/);
+    expect(await refused({ sampler: 'dpm-solver-2m', steps: 4, tStart: 500 })).toMatch(/tStart <= 1/);
   });
 
   it('find an optimal trajectory from the table of the model', async () => {

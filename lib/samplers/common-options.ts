@@ -1,0 +1,133 @@
+import { DpmError } from '../base/errors.js';
+import { predictionNames } from '../schedule/prediction.js';
+import { trajectoryNames } from '../schedule/trajectory.js';
+import { choiceOption, numberOption, switchOption, tableOption, type Option } from './option.js';
+import type { ClipOption, SamplerOptions } from './options.js';
+import type { OptionTable } from './sampler.js';
+
+type Value<Name extends keyof SamplerOptions> = Exclude<SamplerOptions[Name], undefined>;
+
+/** The bounds of a number of evaluations depend on the trajectory, which checks them. */
+export const steps: Option<Value<'steps'>> = {
+  value: 'K',
+  help: 'number of network evaluations',
+  check: () => undefined,
+  read: (texts, flag) => texts.integer(flag),
+};
+
+export const trajectory = choiceOption('spacing of the times', trajectoryNames);
+
+export const timesteps: Option<Value<'timesteps'>> = {
+  value: 'LIST',
+  help: 'decreasing 0-based times, separated by commas; overrides --steps',
+  check: () => undefined,
+  read: (texts, flag) => texts.numbers(flag),
+};
+
+export const tStart = numberOption('noisiest time', { value: 'T' });
+export const tEnd = numberOption('cleanest time evaluated', { value: 'T' });
+export const end = choiceOption('the state after the last record, default data', ['data', 'first'], 'WHERE');
+
+/** Whether a value is a clip is settled with the schedule's range (`clipOf`). */
+export const clip: Option<Value<'clip'>> = {
+  value: 'HOW',
+  help: 'none, static or dynamic:QUANTILE[,FLOOR]; default as the scheduler says, none for SDEs and noise solvers',
+  check: () => undefined,
+  read(texts, flag): ClipOption | undefined {
+    const text = texts.string(flag);
+    if (text === undefined || text === 'none' || text === 'static') return text;
+    const match = /^dynamic:([\d.]+)(?:,([\d.]+))?$/.exec(text);
+    if (match === null) {
+      throw new DpmError(
+        'ERR_DPM_USAGE',
+        `--${flag} is '${text}', it has to be none, static or dynamic:QUANTILE[,FLOOR]`,
+      );
+    }
+    const floor = match[2];
+    return { dynamic: Number(match[1]), ...(floor !== undefined && { floor: Number(floor) }) };
+  },
+};
+
+export const prediction = choiceOption("what the network's output means", predictionNames, 'KIND');
+
+export const costs = tableOption<Value<'costs'>>(
+  'table of the optimal trajectory of beta or beta-tilde (dpm costs); default: from gamma',
+);
+
+export const lastNoiseClip: Option<Value<'lastNoiseClip'>> = {
+  value: 'Y',
+  help: 'grey levels the last noise may change a pixel by, or none',
+  check(name, levels) {
+    if (typeof levels !== 'number' || levels >= 0) return;
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `${name} is ${levels}, it has to be a number of grey levels not below 0, or null`,
+    );
+  },
+  read: (texts, flag) => (texts.string(flag) === 'none' ? null : texts.number(flag)),
+};
+
+/** The share of the Markov process's noise, of samplers in DDIM form. */
+export const eta = numberOption('share of the Markov noise, 0 (default) to 1', {
+  within: { words: 'from 0 to 1', holds: (share) => share >= 0 && share <= 1 },
+});
+
+export const gamma = tableOption<Value<'gamma'>>("table of second moments; default the model's gamma.json");
+
+export const avgCov = switchOption('one variance a sample, the mean over its elements');
+
+export const solverType = choiceOption(
+  'weights of second-order steps, default midpoint',
+  ['midpoint', 'taylor'],
+  'TYPE',
+);
+
+export const lowerOrderFinal: Option<Value<'lowerOrderFinal'>> = {
+  value: 'WHEN',
+  help: 'lower order in the last steps: true (as published), always or false',
+  check(name, when) {
+    if ([true, false, 'always'].includes(when)) return;
+    throw new DpmError('ERR_DPM_ARGUMENT', `${name} has to be true, false or 'always'`);
+  },
+  read(texts, flag) {
+    const text = texts.choice(flag, ['true', 'always', 'false']);
+    return text === undefined || text === 'always' ? text : text === 'true';
+  },
+};
+
+export const denoiseToZero = switchOption('the last evaluation replaces the state by the data prediction');
+
+export const batchNorm = choiceOption(
+  "norms of adaptive steps and correctors, each sample's (default) or the batch's",
+  ['sample', 'reference'],
+  'KIND',
+);
+
+/** Options of every sampler of the reverse process. */
+export const reverseOptions = {
+  steps,
+  trajectory,
+  timesteps,
+  costs,
+  tStart,
+  tEnd,
+  end,
+  clip,
+  prediction,
+  lastNoiseClip,
+} as const satisfies OptionTable;
+
+/** Options of the samplers of the reverse SDE and of its probability flow. */
+export const sdeOptions = { steps, trajectory, tStart, tEnd, clip, prediction } as const satisfies OptionTable;
+
+/** Options of every solver of the probability flow. */
+export const solverOptions = {
+  steps,
+  trajectory,
+  timesteps,
+  tStart,
+  tEnd,
+  clip,
+  prediction,
+  denoiseToZero,
+} as const satisfies OptionTable;

@@ -1,0 +1,100 @@
+import { refuseUnknownOptions } from '../base/checks.js';
+import { DpmError } from '../base/errors.js';
+import type { Program, ProgramHead } from '../program/program.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import type { Option } from './option.js';
+import type { SamplerOptionName, SamplerOptions } from './options.js';
+
+/** Options by name, each of the type that {@link SamplerOptions} gives it. */
+export type OptionTable = { readonly [Name in SamplerOptionName]?: Option<Exclude<SamplerOptions[Name], undefined>> };
+
+/** What a sampler says of itself, in its own file: everything else asks here. */
+export interface SamplerFacts {
+  /** Its public name. */
+  readonly name: string;
+  /** One line for lists of samplers. */
+  readonly summary: string;
+  /** What it compiles to: a table of records, a program that decides while it runs, or either as its options say. */
+  readonly kind: 'step' | 'host' | 'either';
+  readonly options: OptionTable;
+  /** The second output of the network it always reads. */
+  readonly head: Exclude<ProgramHead, 'learned'> | null;
+  /** Whether it needs the table of second moments `gamma`. */
+  readonly needsGamma: boolean;
+  /** The fixed variance it always has, whose costs an optimal trajectory takes; absent where an option chooses. */
+  readonly fixedVariance?: 'beta' | 'beta-tilde';
+  /** Whether the likelihood has a variational bound by its chain; else why not, after `sampler NAME: `. */
+  readonly bound: true | string;
+}
+
+/** The options that a sampler of these facts takes. */
+export type OptionsOf<F extends SamplerFacts> = Pick<SamplerOptions, keyof F['options'] & SamplerOptionName>;
+
+/** A sampler: a pure function from a schedule and options to a program, and its facts. */
+export interface Sampler<F extends SamplerFacts = SamplerFacts, P extends Program = Program> {
+  (schedule: NoiseSchedule, options?: OptionsOf<F>): P;
+  readonly facts: F;
+}
+
+/** Reasons why samplers have no bound. */
+export const noBound = {
+  notMarkov: 'its forward process is not Markov and the bound on the likelihood is infinite',
+  noChain: 'it is no chain of Gaussian reverse steps, so that there is no such bound on the likelihood',
+} as const;
+
+/**
+ * Refuses null, which plain JavaScript callers give, for the options and for each but the one that it means something for.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option.
+ */
+export function refuseNull(sampler: string, options: object | null): void {
+  if (options === null) throw new DpmError('ERR_DPM_ARGUMENT', `sampler ${sampler}: options is null, leave it out`);
+  for (const [name, value] of Object.entries(options)) {
+    if (value === null && name !== 'lastNoiseClip') {
+      throw new DpmError('ERR_DPM_ARGUMENT', `sampler ${sampler}: ${name} is null, leave it out for its default`);
+    }
+  }
+}
+
+/** Options that another one makes meaningless. */
+function checkTogether({ trajectory, timesteps, costs, tStart, tEnd }: SamplerOptions): void {
+  if (costs !== undefined && trajectory !== 'optimal') {
+    throw new DpmError('ERR_DPM_ARGUMENT', "costs are for trajectory 'optimal'");
+  }
+  if (timesteps !== undefined && (tStart !== undefined || tEnd !== undefined)) {
+    throw new DpmError('ERR_DPM_ARGUMENT', 'timesteps say where sampling starts and ends: leave tStart and tEnd out');
+  }
+}
+
+/**
+ * Refuses options that are not in the table, values outside their ranges, and options that contradict each other.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option and what would be right.
+ */
+export function checkOptions(sampler: string, options: SamplerOptions, table: OptionTable): void {
+  refuseNull(sampler, options);
+  refuseUnknownOptions(`sampler ${sampler}`, options, Object.keys(table));
+  for (const [name, option] of Object.entries(table) as [SamplerOptionName, Option<unknown>][]) {
+    const value = options[name];
+    if (value !== undefined) option.check(name, value);
+  }
+  checkTogether(options);
+}
+
+/**
+ * A sampler from its facts and from what compiles checked options.
+ *
+ * @param compile - Gets options that are in the facts' table and in their ranges.
+ */
+export function defineSampler<const F extends SamplerFacts, P extends Program>(
+  facts: F,
+  compile: (schedule: NoiseSchedule, options: OptionsOf<F>) => P,
+): Sampler<F, P> {
+  const sampler = (schedule: NoiseSchedule, options?: OptionsOf<F>): P => {
+    // No option is required, which a type that depends on the facts cannot tell.
+    const given = options === undefined ? ({} as OptionsOf<F>) : options;
+    checkOptions(facts.name, given, facts.options);
+    return compile(schedule, given);
+  };
+  return Object.assign(sampler, { facts });
+}
