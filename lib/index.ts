@@ -18,7 +18,14 @@ export type { Correction, ModelOutput, ScriptModel } from './running/evaluator.j
 export type { HostContext, Reduction, Term } from './program/host-context.js';
 export type { NoiseOption } from './running/noise-source.js';
 export type { Prediction, ScheduleDefaults } from './schedule/defaults.js';
-export { NoiseSchedule, type ScheduleOptions } from './schedule/noise-schedule.js';
+export { NoiseSchedule } from './schedule/noise-schedule.js';
+export type {
+  CosineScheduleOptions,
+  EdmScheduleOptions,
+  NoiseOnlyScheduleOptions,
+  RateScheduleOptions,
+  ScheduleOptions,
+} from './schedule/schedule-options.js';
 export type { NetworkTime } from './schedule/network-time.js';
 export {
   continuousGrid,

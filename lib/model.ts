@@ -4,7 +4,7 @@ import { optionNames, refuseUnknownOptions, requireObject, unknownName } from '.
 import { headNames, type HeadName } from './checkpoint/heads.js';
 import { loadableNetwork, type ModelFolder } from './checkpoint/model-folder.js';
 import { readModelFolder } from './checkpoint/read-model.js';
-import { Device, type DeviceOptions, type MemoryUse } from './engine/device.js';
+import { Device, deviceOptionNames, type DeviceOptions, type MemoryUse } from './engine/device.js';
 import { DpmError, nativeWork } from './base/errors.js';
 import { checkedGuidance, type Guidance, type GuidanceOptions } from './running/guidance.js';
 import { ImageBatch } from './base/images.js';
@@ -36,6 +36,12 @@ export interface LoadOptions extends DeviceOptions {
   /** Default: `index`, or what `networkTime` of the schedule says. */
   networkTime?: NetworkTime | undefined;
 }
+
+const loadOptionNames = optionNames<Omit<LoadOptions, keyof DeviceOptions>>({
+  head: true,
+  config: true,
+  networkTime: true,
+});
 
 const imageFormats = ['float32', 'uint8'] as const;
 
@@ -183,16 +189,17 @@ export class DiffusionModel {
    * @throws {@link DpmError} naming the file, tensor, field or device that is wrong.
    */
   static async load(path: string, options: LoadOptions = {}): Promise<DiffusionModel> {
-    const { head = null, networkTime, config } = options;
+    refuseUnknownOptions('DiffusionModel.load', options, [...deviceOptionNames, ...loadOptionNames]);
+    const { head = null, networkTime, config, ...deviceOptions } = options;
     if (head !== null && !headNames.includes(head)) {
       throw unknownName('head', head, headNames);
     }
     const read = await readModelFolder(path, { config, ...(networkTime !== undefined && { networkTime }) });
     const loadable = await loadableNetwork(read, head);
-    const device = Device.open(options);
+    const device = Device.open(deviceOptions);
     try {
       const network = await nativeWork(() => device.engine.loadNetwork(loadable.unet, loadable.weights));
-      return new DiffusionModel(device, read, new UNet(device, network, loadable.unet), head);
+      return new DiffusionModel(device, read, UNet.on(device, network, loadable.unet), head);
     } catch (error) {
       await device.close();
       throw error;
@@ -286,7 +293,7 @@ export class DiffusionModel {
 
   async #load(head: HeadName): Promise<UNet> {
     const { unet, weights } = await loadableNetwork(this.#folder, head);
-    return new UNet(this.device, await nativeWork(() => this.device.engine.loadNetwork(unet, weights)), unet);
+    return UNet.on(this.device, await nativeWork(() => this.device.engine.loadNetwork(unet, weights)), unet);
   }
 
   async #resolve(program: Program | readonly Program[], options: RunOptions): Promise<ResolvedRun> {
@@ -317,7 +324,7 @@ export class DiffusionModel {
       count,
       seed: options.seed ?? 0,
       labels: unet.labels(labels, count),
-      guidance: checkedGuidance(options, unet.info, count, this.#folder.family === 'edm' ? null : undefined),
+      guidance: checkedGuidance(options, unet.info, count, this.#folder.labelForNone === 'no label' ? null : undefined),
       noise: options.noise === undefined ? null : flattenNoise(options.noise, total),
       batch: Math.min(checkedCount('batch', options.batch ?? DEFAULT_BATCH), count),
       options,

@@ -28,6 +28,7 @@ function suggestion(name: string, valid: readonly string[]): string {
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option, the nearest valid name and all of them.
  */
 export function refuseUnknownOptions(what: string, options: object, valid: readonly string[]): void {
+  requireObject(`the options of ${what}`, options);
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || valid.includes(name)) continue;
     throw new DpmError(

@@ -119,27 +119,23 @@ async function requireWhole(model: ModelFolder): Promise<void> {
   }
 }
 
-/** Of a diffusers network that came without its folder; {@link familySchedule} takes it for this too. */
-const assumedScheduler = { _class_name: 'DDPMScheduler', num_train_timesteps: 1000, beta_schedule: 'linear' };
-
 async function writeFolder(folder: string, model: ModelFolder, write: (path: string) => Promise<void>): Promise<void> {
-  const { config, family, companions } = model;
-  const isDiffusers = family === 'diffusers';
-  const inner = isDiffusers ? join(folder, 'unet') : folder;
+  const { config, family, layout, companions } = model;
+  const inner = join(folder, layout.network);
   await mkdir(inner, { recursive: true });
   const { family: _, ...own } = config;
-  const written = isDiffusers ? own : { family, ...own };
+  const written = layout.namesFamily ? { family, ...own } : own;
   await writeAtomically(join(inner, 'config.json'), [JSON.stringify(written, null, 2) + '\n']);
   for (const [companion, source] of companions) {
     await mkdir(dirname(join(folder, companion)), { recursive: true });
     await copyFile(source, join(folder, companion));
   }
   const scheduler = join('scheduler', 'scheduler_config.json');
-  if (isDiffusers && !companions.has(scheduler)) {
+  if (layout.scheduler !== null && !companions.has(scheduler)) {
     await mkdir(join(folder, 'scheduler'));
-    await writeAtomically(join(folder, scheduler), [JSON.stringify(assumedScheduler, null, 2) + '\n']);
+    await writeAtomically(join(folder, scheduler), [JSON.stringify(layout.scheduler, null, 2) + '\n']);
   }
-  await write(join(inner, isDiffusers ? 'diffusion_pytorch_model.safetensors' : 'model.safetensors'));
+  await write(join(inner, `${layout.weights}.safetensors`));
 }
 
 /**

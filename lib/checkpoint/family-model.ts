@@ -1,10 +1,10 @@
 import { DpmError } from '../base/errors.js';
-import type { ScheduleOptions } from '../schedule/noise-schedule.js';
+import { ConfigReader } from '../files/config-reader.js';
+import type { ScheduleOptions } from '../schedule/schedule-options.js';
 import { renameTensors } from './checkpoint.js';
-import { canonicalDiffusersName } from './diffusers.js';
 import { families, familyByName } from './families/index.js';
 import { bindTensors, headKeys, knownTensors, unwrapNames } from './family.js';
-import { familySchedule, ofNetwork } from './family-schedule.js';
+import { ofNetwork } from './family-schedule.js';
 import type { ModelFolder } from './model-folder.js';
 import { openWeights } from './open-weights.js';
 
@@ -12,8 +12,6 @@ function evidenceOf(source: string, weights: string, mark: string | null, place:
   const says = mark === null ? `${source} says so` : `${source} says so, and ${weights} holds ${mark}`;
   return place === '' ? says : `${says}; weights from ${place}`;
 }
-
-const assumption = "; without its folder, its noise schedule is taken to be DDPM's";
 
 /** The field `family`, which diffusers' own configurations lack. */
 function familyName(config: Record<string, unknown>, source: string): string {
@@ -45,14 +43,18 @@ export async function readFamily(
   const network = family.network(config, source);
   const opened = await openWeights(weights);
   const unwrapped = unwrapNames(opened.checkpoint);
-  const checkpoint = name === 'diffusers' ? renameTensors(unwrapped, canonicalDiffusersName) : unwrapped;
+  const checkpoint = family.canonicalName === undefined ? unwrapped : renameTensors(unwrapped, family.canonicalName);
   const mark = family.recognise(new Set(checkpoint.tensors.keys()));
   return {
     path: weights,
     family: name,
-    evidence: evidenceOf(source, weights, mark, opened.place) + (name === 'diffusers' ? assumption : ''),
+    evidence: [evidenceOf(source, weights, mark, opened.place), family.assumption]
+      .filter((each) => each !== undefined)
+      .join('; '),
     config,
-    schedule: familySchedule(name, config, source, ofNetwork(network.unet, options)),
+    schedule: family.schedule(new ConfigReader(config, source), ofNetwork(network.unet, options)),
+    labelForNone: family.labelForNone,
+    layout: family.layout,
     heads: network.heads,
     gamma: null,
     weights: knownTensors(network, checkpoint),

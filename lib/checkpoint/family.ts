@@ -4,7 +4,10 @@ import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
 import type { HeadName } from './heads.js';
 import { requiredTensors } from '../network/tensors.js';
 import { sameShape, type WeightReport } from './weight-report.js';
+import type { ConfigReader } from '../files/config-reader.js';
 import { dtypeBytes } from '../files/safetensors.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import type { ScheduleOptions } from '../schedule/schedule-options.js';
 
 /** Which tensor of a checkpoint a canonical weight is, and how it is picked from it. */
 export interface TensorSource {
@@ -28,6 +31,24 @@ export interface FamilyNetwork {
   ignores(key: string): boolean;
 }
 
+/** What stands for no class in classifier-free guidance. */
+export type LabelForNone = 'last class' | 'no label';
+
+/** Where a folder of a model has its parts. */
+export interface FolderLayout {
+  /** The folder of the network's configuration and weights; empty: the model's own. */
+  readonly network: string;
+  /** Name of the weights without their ending. */
+  readonly weights: string;
+  /** Whether the configuration has the field `family`. */
+  readonly namesFamily: boolean;
+  /** The scheduler's configuration of a model that came without one; null where the network's configuration says it all. */
+  readonly scheduler: Readonly<Record<string, unknown>> | null;
+}
+
+/** A configuration that names its family, and weights beside it. */
+export const flatLayout: FolderLayout = { network: '', weights: 'model', namesFamily: true, scheduler: null };
+
 /** A family of checkpoints: how it is recognised, and what its configuration means. */
 export interface Family {
   /** The value of `family` in a configuration. */
@@ -39,6 +60,20 @@ export interface Family {
    * @throws {@link DpmError} `ERR_DPM_CONFIG` or `ERR_DPM_UNSUPPORTED` naming the field.
    */
   network(config: Readonly<Record<string, unknown>>, source: string): FamilyNetwork;
+  /**
+   * The noise schedule its networks are trained with, as far as the configuration does not say otherwise.
+   *
+   * @throws {@link DpmError} `ERR_DPM_CONFIG` or `ERR_DPM_UNSUPPORTED` naming the field.
+   */
+  schedule(config: ConfigReader, options: ScheduleOptions): NoiseSchedule;
+  /** What stands for no class in guidance: the last class, or no label at all. */
+  readonly labelForNone: LabelForNone;
+  /** How a converted model of it is laid out. */
+  readonly layout: FolderLayout;
+  /** The name a tensor has today, where the family renamed some. */
+  canonicalName?(name: string): string;
+  /** What its files do not say and is taken for granted, as a clause after how the family was recognised. */
+  readonly assumption?: string;
 }
 
 function pick(entry: CheckpointEntry, { view }: TensorSource, shape: readonly number[], name: string): CheckpointEntry {

@@ -4,6 +4,7 @@ import { requiredTensors } from '../network/tensors.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { GammaTable } from '../variance/gamma.js';
 import { nativeWeights, type Checkpoint } from './checkpoint.js';
+import type { FolderLayout, LabelForNone } from './family.js';
 import type { HeadName } from './heads.js';
 import { requireMatchingWeights, type WeightReport } from './weight-report.js';
 
@@ -22,6 +23,10 @@ export interface ModelFolder {
   evidence: string;
   config: Record<string, unknown>;
   schedule: NoiseSchedule;
+  /** What stands for no class in guidance. */
+  labelForNone: LabelForNone;
+  /** How it is laid out where it is converted. */
+  layout: FolderLayout;
   heads: readonly HeadName[];
   gamma: GammaTable | null;
   /** The weights by the family's own names, without those that are not needed. */

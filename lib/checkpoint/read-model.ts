@@ -3,7 +3,8 @@ import { basename, join } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
 import { isThere, readJson } from '../files/files.js';
-import { NoiseSchedule, type ScheduleOptions } from '../schedule/noise-schedule.js';
+import { NoiseSchedule } from '../schedule/noise-schedule.js';
+import type { ScheduleOptions } from '../schedule/schedule-options.js';
 import { readGammaTable, type GammaTable } from '../variance/gamma.js';
 import { addClassVectors } from './class-vectors.js';
 import { findWeights } from './weight-files.js';
@@ -12,6 +13,7 @@ import { isJsonObject } from '../files/config-reader.js';
 import { parseDiffusersConfig } from './diffusers-config.js';
 import { canonicalDiffusersName, diffusersNetwork } from './diffusers.js';
 import { readNamedConfig } from './config-source.js';
+import { diffusersFile, diffusersLayout } from './families/diffusers-file.js';
 import { families } from './families/index.js';
 import { unwrapNames } from './family.js';
 import { readFamily } from './family-model.js';
@@ -87,10 +89,12 @@ async function readDiffusers(path: string, folder: string, options: ScheduleOpti
   const heads = (await isThere(join(headsFolder, 'config.json'))) ? await readHeadsConfig(headsFolder) : null;
   return {
     path,
-    family: 'diffusers',
+    family: diffusersFile.name,
     evidence: `${configPath} describes a UNet2DModel`,
     config,
     schedule: await readSchedule(path, ofNetwork(unet, options)),
+    labelForNone: diffusersFile.labelForNone,
+    layout: diffusersLayout,
     heads: [...(heads?.files.keys() ?? [])],
     gamma: await readGamma(path),
     weights,

@@ -1,4 +1,5 @@
 import { elementCount } from '../base/arrays.js';
+import { optionNames, refuseUnknownOptions } from '../base/checks.js';
 import { DpmError, nativeWork, toDpmError } from '../base/errors.js';
 import { native, type NativeEngine, type NativeTensor } from './binding.js';
 
@@ -82,6 +83,16 @@ export function chooseDevice(request: string, known: readonly DeviceInfo[]): str
   return name;
 }
 
+/** The names of {@link DeviceOptions}. */
+export const deviceOptionNames = optionNames<DeviceOptions>({
+  device: true,
+  dtype: true,
+  threads: true,
+  exact: true,
+  tf32: true,
+  autotune: true,
+});
+
 function checkOptions({ dtype = 'f32', threads = 0, exact = false, tf32 = false }: DeviceOptions): void {
   if (exact && tf32) throw new DpmError('ERR_DPM_ARGUMENT', 'tf32 contradicts exact');
   if (!computeTypes.includes(dtype)) {
@@ -108,6 +119,7 @@ export class Device {
    * compute in `dtype`, `ERR_DPM_ADDON` without a native build.
    */
   static open(options: DeviceOptions = {}): Device {
+    refuseUnknownOptions('Device.open', options, deviceOptionNames);
     checkOptions(options);
     const { device = 'auto', threads = 0, exact = false, tf32 = false, autotune = false } = options;
     const name = chooseDevice(device, devices());
@@ -134,7 +146,7 @@ export class Device {
 
   /** A float32 tensor on this device. Its contents are undefined until written. */
   tensor(shape: readonly number[]): DeviceTensor {
-    return new DeviceTensor(this, shape);
+    return DeviceTensor.on(this, shape);
   }
 
   memory(): MemoryUse {
@@ -159,8 +171,7 @@ export class DeviceTensor {
   /** @internal */
   readonly native: NativeTensor;
 
-  /** @internal */
-  constructor(device: Device, shape: readonly number[]) {
+  private constructor(device: Device, shape: readonly number[]) {
     if (shape.some((size) => !Number.isSafeInteger(size) || size < 1)) {
       throw new DpmError('ERR_DPM_ARGUMENT', `shape [${shape.join(', ')}] has to consist of positive integers`);
     }
@@ -173,6 +184,12 @@ export class DeviceTensor {
     }
   }
 
+  /** @internal */
+  static on(device: Device, shape: readonly number[]): DeviceTensor {
+    return new DeviceTensor(device, shape);
+  }
+
+  /** Product of the sizes. */
   get elements(): number {
     return this.native.elements;
   }

@@ -1,5 +1,6 @@
 import { elementCount } from '../base/arrays.js';
 import type { Device } from './device.js';
+import { optionNames, refuseUnknownOptions } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
 import type { NativeNetwork } from './binding.js';
 import type { UNetDescription } from '../network/description.js';
@@ -16,6 +17,8 @@ export interface ForwardOptions<T extends TensorLike> {
   /** Receives the second output. */
   head?: T | undefined;
 }
+
+const forwardOptionNames = optionNames<ForwardOptions<TensorLike>>({ classLabels: true, out: true, head: true });
 
 /** Outputs of one evaluation: all output channels, and the second output where the network has one. */
 export interface ForwardResult<T extends TensorLike> {
@@ -45,14 +48,18 @@ export class UNet {
   readonly #network: NativeNetwork;
   readonly #headChannels: number;
 
-  /** @internal */
-  constructor(device: Device, network: NativeNetwork, description: UNetDescription) {
+  private constructor(device: Device, network: NativeNetwork, description: UNetDescription) {
     this.device = device;
     this.#network = network;
     this.#headChannels = description.head?.outChannels ?? 0;
     const { inChannels, outChannels, height, width, classes } = description;
     const { parameters, multiplyAdds, weightBytes } = network.info;
     this.info = { inChannels, outChannels, height, width, classes, parameters, multiplyAdds, weightBytes };
+  }
+
+  /** @internal */
+  static on(device: Device, network: NativeNetwork, description: UNetDescription): UNet {
+    return new UNet(device, network, description);
   }
 
   /** @internal */
@@ -83,6 +90,7 @@ export class UNet {
     t: number | ArrayLike<number>,
     options: ForwardOptions<T> = {},
   ): Promise<ForwardResult<T>> {
+    refuseUnknownOptions('forward', options, forwardOptionNames);
     const { batch, times, labels } = this.#checkedInputs(x, t, options);
     const out = this.#receiver('out', x, options.out, batch, this.info.outChannels);
     const head = this.hasHead ? this.#receiver('head', x, options.head, batch, this.#headChannels) : null;

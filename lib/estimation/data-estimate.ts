@@ -1,5 +1,6 @@
 import { throwIfAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
+import { optionNames } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { drawWithoutReplacement } from '../base/random.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
@@ -22,6 +23,17 @@ export interface DataEstimateOptions {
   /** Evaluations done and evaluations in all. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
+
+/** The names of {@link DataEstimateOptions}. */
+export const dataEstimateOptionNames = optionNames<DataEstimateOptions>({
+  samples: true,
+  seed: true,
+  timesteps: true,
+  classLabels: true,
+  batch: true,
+  signal: true,
+  onProgress: true,
+});
 
 function checkedTimes(timesteps: readonly number[] | undefined, steps: number): number[] {
   const times =

@@ -1,9 +1,10 @@
 import { at } from '../base/arrays.js';
+import { refuseUnknownOptions } from '../base/checks.js';
 import { nativeWork } from '../base/errors.js';
 import { linear, stepRecord } from '../program/builder.js';
 import { parametrisationOf } from '../schedule/prediction.js';
 import { update } from '../engine/update.js';
-import { estimateTables, type DataEstimateOptions } from './data-estimate.js';
+import { dataEstimateOptionNames, estimateTables, type DataEstimateOptions } from './data-estimate.js';
 import type { EstimatedModel } from './estimated-model.js';
 import type { GammaTable } from '../variance/gamma.js';
 import type { NoisyBatch } from './noisy-batch.js';
@@ -40,6 +41,7 @@ export async function estimateGamma(
   images: Float32Array,
   options: EstimateGammaOptions,
 ): Promise<GammaTable> {
+  refuseUnknownOptions('estimateGamma', options, dataEstimateOptionNames);
   const { schedule } = model;
   const tables = await estimateTables(model, images, options, 1, async (batch, time) => [
     await squaredNorms(model, batch, time),

@@ -4,37 +4,43 @@ export const MAX_HISTORY = 8;
 /** Coefficients of one linear combination of registers; an absent history entry counts as 0. */
 export interface LinearUpdate {
   /** Coefficient of `x` (for the update of `y`: of the new `x`). */
-  x: number;
-  y: number;
+  readonly x: number;
+  readonly y: number;
   /** Coefficient of the network's raw, unclipped output. */
-  out: number;
+  readonly out: number;
   /** Coefficients of the past predictions `m[0]`, `m[1]`, …; the record's own slot holds the new prediction. */
-  history: readonly number[];
+  readonly history: readonly number[];
 }
 
 /** How the data prediction is limited before it is used. */
 export type Clip =
-  | { kind: 'none' }
-  | { kind: 'static'; low: number; high: number }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'static'; readonly low: number; readonly high: number }
   /** Dynamic thresholding (Saharia et al. 2022): `S = max(quantile of |x0|, floor)`, `x0 <- clamp(x0, -S, S) / S`. */
-  | { kind: 'dynamic'; quantile: number; floor: number };
+  | { readonly kind: 'dynamic'; readonly quantile: number; readonly floor: number };
 
 /** Variance of the noise a record adds; `h` is the network's second output. */
 export type RecordVariance =
-  | { kind: 'none' }
-  | { kind: 'scalar'; deviation: number }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'scalar'; readonly deviation: number }
   /** `clamp(offset + head * h + epsilonSquared * eps^2, low, high)`, `eps = epsilon.input * in + epsilon.output * out`. */
   | {
-      kind: 'linear';
-      offset: number;
-      head: number;
-      epsilonSquared: number;
-      epsilon: { input: number; output: number };
-      low: number;
-      high: number;
+      readonly kind: 'linear';
+      readonly offset: number;
+      readonly head: number;
+      readonly epsilonSquared: number;
+      readonly epsilon: { readonly input: number; readonly output: number };
+      readonly low: number;
+      readonly high: number;
     }
   /** `clamp(exp(offset + head * h), low, high)`. */
-  | { kind: 'log'; offset: number; head: number; low: number; high: number };
+  | {
+      readonly kind: 'log';
+      readonly offset: number;
+      readonly head: number;
+      readonly low: number;
+      readonly high: number;
+    };
 
 /**
  * One network evaluation and one fused update. With `in` the register named by `read`, and `out` the network's output
@@ -49,17 +55,17 @@ export type RecordVariance =
  */
 export interface StepRecord {
   /** False: the outputs of the last evaluation are used again. */
-  evaluate: boolean;
+  readonly evaluate: boolean;
   /** The number that enters the network's time embedding. */
-  time: number;
-  inputScale: number;
-  read: 'x' | 'y';
-  prediction: { input: number; output: number };
-  clip: Clip;
-  store: { slot: number; input: number; data: number };
+  readonly time: number;
+  readonly inputScale: number;
+  readonly read: 'x' | 'y';
+  readonly prediction: { readonly input: number; readonly output: number };
+  readonly clip: Clip;
+  readonly store: { readonly slot: number; readonly input: number; readonly data: number };
   /** Null: `x` stays as it is. */
-  x: LinearUpdate | null;
-  variance: RecordVariance;
+  readonly x: LinearUpdate | null;
+  readonly variance: RecordVariance;
   /** Null: `y` stays as it is. */
-  y: LinearUpdate | null;
+  readonly y: LinearUpdate | null;
 }

@@ -1,3 +1,4 @@
+import { optionNames, refuseUnknownOptions } from '../base/checks.js';
 import { abortable, throwIfAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
 import { Device } from '../engine/device.js';
@@ -32,6 +33,18 @@ export interface RunProgramOptions {
   /** An open device to run the updates on; by default the cpu, opened for this call. */
   device?: Device | undefined;
 }
+
+const runProgramOptionNames = optionNames<RunProgramOptions>({
+  shape: true,
+  model: true,
+  init: true,
+  seed: true,
+  noise: true,
+  correct: true,
+  signal: true,
+  onProgress: true,
+  device: true,
+});
 
 /** Repeats one binary record for every sample of a batch. */
 function repeatRecord(record: Uint8Array, batch: number): Uint8Array {
@@ -223,6 +236,7 @@ async function runOnDevice(program: Program, device: Device, options: RunProgram
  * `correct` and `onProgress` throw themselves passes unchanged.
  */
 export async function runProgram(program: Program, options: RunProgramOptions): Promise<Float32Array> {
+  refuseUnknownOptions('runProgram', options, runProgramOptionNames);
   checkShape(options);
   seedWords(options.seed ?? 0);
   const device = options.device ?? Device.open({ device: 'cpu' });

@@ -1,3 +1,4 @@
+import { refuseUnknownOptions } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { centredRange, type PixelRange } from '../base/pixel-range.js';
 import type { Clip } from '../program/record.js';
@@ -31,6 +32,7 @@ const plainDefaults: ScheduleDefaults = {
  * @throws {@link DpmError} `ERR_DPM_CONFIG` when `dataRange` is no interval.
  */
 export function completeDefaults(given: Partial<ScheduleDefaults> | undefined): ScheduleDefaults {
+  if (given !== undefined) refuseUnknownOptions('the defaults of a schedule', given, Object.keys(plainDefaults));
   const defaults = { ...plainDefaults, ...given };
   const [low, high] = defaults.dataRange;
   if (!(low < high && Number.isFinite(high - low))) {

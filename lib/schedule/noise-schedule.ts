@@ -1,15 +1,19 @@
 import { at } from '../base/arrays.js';
+import { refuseUnknownOptions } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { cosineBetas, linearBetas, logAlphaBarOfBetas, scaledLinearBetas } from './betas.js';
 import { explodingCurve, interpolatedCurve, linearRateCurve, type SignalCurve } from './curve.js';
 import { completeDefaults, type Prediction, type ScheduleDefaults } from './defaults.js';
 import { networkTimeFunction, type NetworkTime, type TimeAxis } from './network-time.js';
+import {
+  scheduleOptionNames as names,
+  type CosineScheduleOptions,
+  type EdmScheduleOptions,
+  type NoiseOnlyScheduleOptions,
+  type RateScheduleOptions,
+  type ScheduleOptions,
+} from './schedule-options.js';
 import { parseSchedulerConfig } from './scheduler-config.js';
-
-export interface ScheduleOptions {
-  networkTime?: NetworkTime;
-  defaults?: Partial<ScheduleDefaults>;
-}
 
 interface ScheduleParts extends ScheduleOptions {
   /** Short description for tables on disk and messages, e.g. `linear`. */
@@ -72,14 +76,16 @@ export class NoiseSchedule {
    *
    * @throws {@link DpmError} `ERR_DPM_CONFIG` when a beta is outside (0, 1).
    */
-  static linear(options: ScheduleOptions & { steps?: number; start?: number; end?: number } = {}): NoiseSchedule {
+  static linear(options: RateScheduleOptions = {}): NoiseSchedule {
+    refuseUnknownOptions('NoiseSchedule.linear', options, names.rate);
     const steps = checkedSteps(options.steps ?? 1000);
     const scale = 1000 / steps;
     return NoiseSchedule.#evenBetas(steps, options.start ?? scale * 1e-4, options.end ?? scale * 0.02, options);
   }
 
   /** Discrete schedule of latent diffusion, betas from the squares of evenly spaced roots (Rombach et al. 2022). */
-  static scaledLinear(options: ScheduleOptions & { steps?: number; start?: number; end?: number } = {}): NoiseSchedule {
+  static scaledLinear(options: RateScheduleOptions = {}): NoiseSchedule {
+    refuseUnknownOptions('NoiseSchedule.scaledLinear', options, names.rate);
     const steps = checkedSteps(options.steps ?? 1000);
     return NoiseSchedule.#ofBetas(
       'scaled_linear',
@@ -89,19 +95,22 @@ export class NoiseSchedule {
   }
 
   /** Discrete cosine schedule with betas limited to 0.999 (Nichol & Dhariwal 2021). */
-  static cosine(options: ScheduleOptions & { steps?: number } = {}): NoiseSchedule {
+  static cosine(options: CosineScheduleOptions = {}): NoiseSchedule {
+    refuseUnknownOptions('NoiseSchedule.cosine', options, names.cosine);
     return NoiseSchedule.#ofBetas('squaredcos_cap_v2', cosineBetas(checkedSteps(options.steps ?? 1000)), options);
   }
 
   /** Discrete schedule from b_1 … b_N, each in (0, 1). */
   static fromBetas(betas: ArrayLike<number>, options: ScheduleOptions = {}): NoiseSchedule {
+    refuseUnknownOptions('NoiseSchedule.fromBetas', options, names.plain);
     return NoiseSchedule.#ofBetas('betas', betas, options);
   }
 
   /**
    * Continuous VP-SDE with beta(t) = start + t (end - start) (Song et al. 2021); `steps` is the N of the `networkTime` maps.
    */
-  static vp(options: ScheduleOptions & { start?: number; end?: number; steps?: number } = {}): NoiseSchedule {
+  static vp(options: RateScheduleOptions = {}): NoiseSchedule {
+    refuseUnknownOptions('NoiseSchedule.vp', options, names.rate);
     const { start = 0.1, end = 20 } = options;
     if (!(start > 0 && end > start && Number.isFinite(end))) {
       throw new DpmError('ERR_DPM_CONFIG', `the VP schedule needs 0 < start < end, got ${start} and ${end}`);
@@ -123,7 +132,8 @@ export class NoiseSchedule {
    * Noise alone, A = 1: the time is the standard deviation of the noise, from `sigmaMin` to `sigmaMax` (the VE-SDE of Song
    * et al. 2021). The network gives the score and sees that deviation, unless `defaults` and `networkTime` say otherwise.
    */
-  static ve(options: ScheduleOptions & { sigmaMin?: number; sigmaMax?: number } = {}): NoiseSchedule {
+  static ve(options: NoiseOnlyScheduleOptions = {}): NoiseSchedule {
+    refuseUnknownOptions('NoiseSchedule.ve', options, names.noiseOnly);
     return NoiseSchedule.#exploding('ve', { sigmaMin: 0.01, sigmaMax: 50, networkTime: 'sigma', ...options }, 'score');
   }
 
@@ -131,9 +141,8 @@ export class NoiseSchedule {
    * The schedule of EDM networks (Karras et al. 2022): A = 1, the time is the standard deviation of the noise, and the network
    * is preconditioned for data of standard deviation `sigmaData`, 0.5 by default.
    */
-  static edm(
-    options: ScheduleOptions & { sigmaMin?: number; sigmaMax?: number; sigmaData?: number } = {},
-  ): NoiseSchedule {
+  static edm(options: EdmScheduleOptions = {}): NoiseSchedule {
+    refuseUnknownOptions('NoiseSchedule.edm', options, names.edm);
     const { sigmaData = 0.5, defaults, ...rest } = options;
     if (!(sigmaData > 0 && Number.isFinite(sigmaData))) {
       throw new DpmError('ERR_DPM_CONFIG', `sigmaData is ${sigmaData}, it has to be a positive number`);
@@ -172,7 +181,8 @@ export class NoiseSchedule {
   /**
    * The VP-SDE discretised exactly: A_n equals the continuous A at t = n / N ("vpsde_N").
    */
-  static vpDiscrete(options: ScheduleOptions & { start?: number; end?: number; steps?: number } = {}): NoiseSchedule {
+  static vpDiscrete(options: RateScheduleOptions = {}): NoiseSchedule {
+    refuseUnknownOptions('NoiseSchedule.vpDiscrete', options, names.rate);
     const continuous = NoiseSchedule.vp(options);
     const table = Float64Array.from({ length: continuous.steps + 1 }, (_, n) =>
       n === 0 ? 0 : continuous.logAlphaBar(n / continuous.steps),
@@ -192,6 +202,7 @@ export class NoiseSchedule {
     options: ScheduleOptions = {},
     source = 'scheduler_config.json',
   ): NoiseSchedule {
+    refuseUnknownOptions('NoiseSchedule.fromSchedulerConfig', options, names.plain);
     const parsed = parseSchedulerConfig(config, source);
     if (parsed.kind !== 'betas') {
       const { kind, ...sigmas } = parsed;
@@ -254,6 +265,7 @@ export class NoiseSchedule {
 
   /** The same schedule with another network time, or other defaults. */
   with(options: ScheduleOptions): NoiseSchedule {
+    refuseUnknownOptions('schedule.with', options, names.plain);
     return new NoiseSchedule({
       ...this.#parts(),
       ...(options.networkTime !== undefined && { networkTime: options.networkTime }),
@@ -268,6 +280,7 @@ export class NoiseSchedule {
    * the last knot whose half log-SNR is not below -5.1.
    */
   continuous(options: { networkTime?: NetworkTime } = {}): NoiseSchedule {
+    refuseUnknownOptions('schedule.continuous', options, ['networkTime']);
     if (!this.discrete) return options.networkTime === undefined ? this : this.with(options);
     return this.#onUnitAxis(this.#curve, options.networkTime);
   }

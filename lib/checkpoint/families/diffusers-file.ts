@@ -1,10 +1,29 @@
-import { diffusersNetwork } from '../diffusers.js';
+import { canonicalDiffusersName, diffusersNetwork } from '../diffusers.js';
 import { parseDiffusersConfig } from '../diffusers-config.js';
-import type { Family } from '../family.js';
+import type { Family, FolderLayout } from '../family.js';
+import { linearSchedule } from '../family-schedule.js';
+
+/** The layout of a pipeline; a network that came without its scheduler gets the one that it is taken to have. */
+export const diffusersLayout: FolderLayout = {
+  network: 'unet',
+  weights: 'diffusion_pytorch_model',
+  namesFamily: false,
+  scheduler: { _class_name: 'DDPMScheduler', num_train_timesteps: 1000, beta_schedule: 'linear' },
+};
 
 /** A diffusers network alone, its names those of the current library. */
 export const diffusersFile: Family = {
   name: 'diffusers',
+  assumption: "without its folder, its noise schedule is taken to be DDPM's",
+  labelForNone: 'last class',
+  layout: diffusersLayout,
+  canonicalName: canonicalDiffusersName,
+  schedule(config, options) {
+    if (config.raw('time_embedding_type') === 'fourier') {
+      throw config.error('time_embedding_type', 'positional without a scheduler_config.json: give the folder');
+    }
+    return linearSchedule(options);
+  },
   recognise: (names) => [...names].find((name) => /^(down_blocks|downsample_blocks)\.0\./.test(name)) ?? null,
   network(raw, source) {
     const { family: _, ...config } = raw;

@@ -2,7 +2,8 @@ import { at } from '../../base/arrays.js';
 import type { UNetDescription } from '../../network/description.js';
 import { BlockList, quarterGroups } from '../../network/block-list.js';
 import { ConfigReader, widthRange } from '../../files/config-reader.js';
-import type { Family, FamilyNetwork, TensorSource } from '../family.js';
+import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
+import { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { fusedProjections } from '../fused-projections.js';
 import { renamed, type Renames } from '../renames.js';
 
@@ -243,4 +244,13 @@ export const edm: Family = {
   recognise: (names) =>
     names.has('map_layer0.weight') && [...names].some((name) => name.startsWith('enc.')) ? 'map_layer0.weight' : null,
   network: edmNetwork,
+  schedule: (config, options) =>
+    NoiseSchedule.edm({
+      sigmaData: config.number('sigma_data', 0.5),
+      sigmaMin: config.number('sigma_min', 0.002),
+      sigmaMax: config.number('sigma_max', 80),
+      ...options,
+    }),
+  labelForNone: 'no label',
+  layout: flatLayout,
 };

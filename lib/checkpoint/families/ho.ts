@@ -1,7 +1,8 @@
 import { at } from '../../base/arrays.js';
 import { BlockList } from '../../network/block-list.js';
 import { ConfigReader, widthRange } from '../../files/config-reader.js';
-import type { Family, FamilyNetwork } from '../family.js';
+import { flatLayout, type Family, type FamilyNetwork } from '../family.js';
+import { linearSchedule } from '../family-schedule.js';
 import { renamed, type Renames } from '../renames.js';
 import { familyHead, readEmbeddedHead, type EmbeddedHead } from '../family-config.js';
 
@@ -121,4 +122,7 @@ export const ho: Family = {
   name: 'ho',
   recognise: (names) => (names.has('temb.dense.0.weight') ? 'temb.dense.0.weight' : null),
   network: hoNetwork,
+  schedule: (_, options) => linearSchedule(options),
+  labelForNone: 'last class',
+  layout: flatLayout,
 };

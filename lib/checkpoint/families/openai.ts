@@ -1,7 +1,10 @@
 import { at } from '../../base/arrays.js';
 import { BlockList } from '../../network/block-list.js';
 import { ConfigReader, widthRange } from '../../files/config-reader.js';
-import type { Family, FamilyNetwork, TensorSource } from '../family.js';
+import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
+import { staticClip, stepRange } from '../family-schedule.js';
+import { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import type { ScheduleOptions } from '../../schedule/schedule-options.js';
 import { fusedProjections } from '../fused-projections.js';
 import { familyHead, readEmbeddedHead, type EmbeddedHead } from '../family-config.js';
 import { renamed, type Renames } from '../renames.js';
@@ -247,10 +250,36 @@ function rowMajor(shape: readonly number[]): number[] {
   return strides.reverse();
 }
 
+function openAiSchedule(config: ConfigReader, options: ScheduleOptions): NoiseSchedule {
+  const improved = config.string('variant', 'guided-diffusion') === 'improved-diffusion';
+  const steps = config.integer('diffusion_steps', 1000, stepRange);
+  // With a head the network's own variance is not used.
+  const isLearned =
+    (config.raw('head') ?? null) === null && config.number('out_channels', 3) === 2 * config.number('in_channels', 3);
+  const first = config.integer('first_timestep', 0, { least: 0, most: 1 });
+  const rescales = config.boolean('rescale_timesteps', improved);
+  if (first === 1 && rescales && steps !== 1000) throw config.unsupported('first_timestep', '0 with rescale_timesteps');
+  const common: ScheduleOptions = {
+    networkTime: first === 1 ? 'index1' : rescales ? 'rescaled' : 'index',
+    ...options,
+    defaults: {
+      clip: staticClip(options),
+      variance: isLearned ? 'learned' : config.boolean('sigma_small', false) ? 'beta-tilde' : 'beta',
+      ...options.defaults,
+    },
+  };
+  return config.choice('noise_schedule', 'linear', ['linear', 'cosine']) === 'linear'
+    ? NoiseSchedule.linear({ steps, ...common })
+    : NoiseSchedule.cosine({ steps, ...common });
+}
+
 /** OpenAI's improved-diffusion (Nichol & Dhariwal 2021) and guided-diffusion (Dhariwal & Nichol 2021). */
 export const openai: Family = {
   name: 'openai',
   recognise: (names) =>
     names.has('input_blocks.0.0.weight') && names.has('time_embed.0.weight') ? 'input_blocks.0.0.weight' : null,
   network: openAiNetwork,
+  schedule: openAiSchedule,
+  labelForNone: 'last class',
+  layout: flatLayout,
 };

@@ -2,9 +2,10 @@ import { at } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import type { Resampling, UNetDescription } from '../../network/description.js';
 import { BlockList, quarterGroups } from '../../network/block-list.js';
-import type { Family, FamilyNetwork, TensorSource } from '../family.js';
+import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
 import { familyHead } from '../family-config.js';
 import { renamed, type Renames } from '../renames.js';
+import { scoreSdeSchedule } from './score-sde-schedule.js';
 import { parseScoreSdeConfig, type ScoreSdeConfig } from './score-sde-config.js';
 
 /** Canonical names inside a block to those of score_sde_pytorch. */
@@ -186,4 +187,7 @@ export const scoreSde: Family = {
   name: 'score_sde',
   recognise: (names) => [...names].find((name) => name.startsWith('all_modules.0.')) ?? null,
   network: scoreSdeNetwork,
+  schedule: scoreSdeSchedule,
+  labelForNone: 'last class',
+  layout: flatLayout,
 };

@@ -18,7 +18,7 @@ const defaultNetworks = ['mnist', 'ddpm-cifar10-32'];
 
 async function loadFolder(device: Device, path: string): Promise<UNet> {
   const { unet, weights } = await loadableNetwork(await readModelFolder(path), null);
-  return new UNet(device, await nativeWork(() => device.engine.loadNetwork(unet, weights)), unet);
+  return UNet.on(device, await nativeWork(() => device.engine.loadNetwork(unet, weights)), unet);
 }
 
 /** `mnist` (the bundled model), the name of a public configuration, or a model folder. */

@@ -54,7 +54,7 @@ export async function loadRandomNetwork(device: Device, description: UNetDescrip
       await file.close();
     }
     const network = await nativeWork(() => device.engine.loadNetwork(description, { files: [path], tensors }));
-    return new UNet(device, network, description);
+    return UNet.on(device, network, description);
   } finally {
     await rm(folder, { recursive: true });
   }

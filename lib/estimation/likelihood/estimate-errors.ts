@@ -2,7 +2,13 @@ import { at, elementCount } from '../../base/arrays.js';
 import { clipOf, type ClipOption } from '../../samplers/options.js';
 import { parametrisationOf } from '../../schedule/prediction.js';
 import type { Clip } from '../../program/record.js';
-import { checkedImageCount, estimateTables, type DataEstimateOptions } from '../data-estimate.js';
+import { refuseUnknownOptions } from '../../base/checks.js';
+import {
+  checkedImageCount,
+  dataEstimateOptionNames,
+  estimateTables,
+  type DataEstimateOptions,
+} from '../data-estimate.js';
 import type { ErrorTable } from '../../variance/error-table.js';
 import type { EstimatedModel } from '../estimated-model.js';
 import type { NoisyBatch } from '../noisy-batch.js';
@@ -54,6 +60,7 @@ export async function estimateErrors(
   images: Float32Array,
   options: EstimateErrorsOptions,
 ): Promise<ErrorTable> {
+  refuseUnknownOptions('estimateErrors', options, [...dataEstimateOptionNames, 'clip']);
   const { schedule } = model;
   const clip = clipOf(schedule, options.clip);
   checkedImageCount(model, images, options.samples, options.batch ?? 1);

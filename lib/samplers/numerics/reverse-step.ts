@@ -72,11 +72,12 @@ function reverseRecords(schedule: NoiseSchedule, options: SamplerOptions, family
     });
   });
   const levels = options.lastNoiseClip === undefined ? family.lastNoiseClip : options.lastNoiseClip;
-  const last = records.findLast((record) => record.variance.kind !== 'none');
-  if (levels !== null && last !== undefined) {
-    last.variance = limited(last.variance, lastNoiseDeviation(levels, schedule.dataWidth));
-  }
-  return records;
+  if (levels === null) return records;
+  const last = records.findLastIndex((record) => record.variance.kind !== 'none');
+  const deviation = lastNoiseDeviation(levels, schedule.dataWidth);
+  return records.map((record, i) =>
+    i === last ? { ...record, variance: limited(record.variance, deviation) } : record,
+  );
 }
 
 /** A sampler before it is compiled: its records and what else its program says. */

@@ -1,16 +1,17 @@
 // The noise schedules that configurations of checkpoint families stand for.
 import { describe, expect, it } from 'vitest';
 
-import { familySchedule } from '../../../lib/checkpoint/family-schedule.js';
+import { familyByName } from '../../../lib/checkpoint/families/index.js';
+import { ConfigReader } from '../../../lib/files/config-reader.js';
 import { presets } from '../../../lib/checkpoint/presets.js';
 import type { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 
 const schedule = (family: string, config: Record<string, unknown>): NoiseSchedule =>
-  familySchedule(family, config, 'config.json', {});
+  familyByName(family).schedule(new ConfigReader(config, 'config.json'), {});
 
 function presetSchedule(name: string): NoiseSchedule {
   const config = presets[name]!;
-  return familySchedule(config.family, config, name, {});
+  return familyByName(config.family).schedule(new ConfigReader(config, name), {});
 }
 
 describe('schedules of presets', () => {

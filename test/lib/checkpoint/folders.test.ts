@@ -1,6 +1,5 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it } from 'vitest';
 
@@ -10,9 +9,9 @@ import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
 import { parameterCount } from '../../../lib/network/tensors.js';
 import { writeSafetensors } from '../../../lib/files/tensor-data.js';
 import { networkOf, writeModel } from '../../support/golden-network.js';
-import { temporaryFolder } from '../../support/temporary.js';
+import { packagePath, temporaryFolder } from '../../support/temporary.js';
 
-const folderOf = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url));
+const folderOf = packagePath;
 
 /** A small network that takes vectors for labels, four of them. */
 async function writeVectorModel(): Promise<string> {
