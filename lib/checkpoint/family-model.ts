@@ -1,4 +1,5 @@
 import { DpmError } from '../base/errors.js';
+import { unetGraph } from '../network/unet.js';
 import { ConfigReader } from '../files/config-reader.js';
 import type { ScheduleOptions } from '../schedule/schedule-options.js';
 import { renameTensors } from './checkpoint.js';
@@ -65,11 +66,12 @@ export async function readFamily(
         throw new DpmError('ERR_DPM_ARGUMENT', `${source} names ${named}, head '${head}' is not available`);
       }
       const unet = head === null ? network.unet : { ...network.unet, head: network.head };
-      const bound = bindTensors(network, unet, checkpoint);
+      const graph = unetGraph(unet);
+      const bound = bindTensors(network, graph, checkpoint);
       // What belongs to the head is known, whether it is asked for or not.
       const ownHead = headKeys(network);
       bound.report.unused = bound.report.unused.filter((key) => !ownHead.has(key));
-      return Promise.resolve({ unet, ...bound });
+      return Promise.resolve({ unet, graph, ...bound });
     },
   };
 }

@@ -2,7 +2,9 @@ import { DpmError } from '../base/errors.js';
 import type { UNetDescription } from '../network/description.js';
 import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
 import type { HeadName } from './heads.js';
-import { requiredTensors } from '../network/tensors.js';
+import { requiredTensors } from '../network/cost.js';
+import type { Graph } from '../network/graph.js';
+import { unetGraph } from '../network/unet.js';
 import { sameShape, type WeightReport } from './weight-report.js';
 import type { ConfigReader } from '../files/config-reader.js';
 import { dtypeBytes } from '../files/safetensors.js';
@@ -97,17 +99,17 @@ function pick(entry: CheckpointEntry, { view }: TensorSource, shape: readonly nu
 /**
  * The canonical weights of a network from a checkpoint of its family, and how they fit. Names in the report are the checkpoint's.
  *
- * @param unet - The family's network, or that with its head.
+ * @param graph - Of the family's network, or of that with its head.
  */
 export function bindTensors(
   network: FamilyNetwork,
-  unet: UNetDescription,
+  graph: Graph,
   checkpoint: Checkpoint,
 ): { checkpoint: Checkpoint; report: WeightReport } {
   const tensors: Checkpoint['tensors'] = new Map();
   const report: WeightReport = { missing: [], unused: [], misshapen: [] };
   const used = new Set<string>();
-  for (const [name, shape] of requiredTensors(unet)) {
+  for (const [name, shape] of requiredTensors(graph)) {
     const source = network.source(name, shape);
     const entry = checkpoint.tensors.get(source.key);
     used.add(source.key);
@@ -126,13 +128,17 @@ export function bindTensors(
 export function headKeys(network: FamilyNetwork): Set<string> {
   const { unet, head } = network;
   if (head === null) return new Set();
-  const tensors = [...requiredTensors({ ...unet, head })].filter(([name]) => name.startsWith(`${head.prefix}.`));
+  const tensors = [...requiredTensors(unetGraph({ ...unet, head }))].filter(([name]) =>
+    name.startsWith(`${head.prefix}.`),
+  );
   return new Set(tensors.map(([name, shape]) => network.source(name, shape).key));
 }
 
 /** The tensors of a checkpoint that a network or its head is made of. */
 export function knownTensors(network: FamilyNetwork, checkpoint: Checkpoint): Checkpoint {
-  const known = new Set([...requiredTensors(network.unet)].map(([name, shape]) => network.source(name, shape).key));
+  const known = new Set(
+    [...requiredTensors(unetGraph(network.unet))].map(([name, shape]) => network.source(name, shape).key),
+  );
   const ownHead = headKeys(network);
   const tensors = [...checkpoint.tensors].filter(([key]) => known.has(key) || ownHead.has(key));
   return { files: checkpoint.files, tensors: new Map(tensors) };

@@ -6,7 +6,7 @@ import type { UNetDescription } from '../network/description.js';
 import { mergeCheckpoints, type Checkpoint } from './checkpoint.js';
 import { openSingleFile } from './weight-files.js';
 import { ConfigReader, isJsonObject, widthRange } from '../files/config-reader.js';
-import { lastChannels } from '../network/tensors.js';
+import { lastChannels } from '../network/description.js';
 
 /** A second output that predicts the variance: E[(eps - eps_hat)^2] (`npr`) or E[eps^2] (`sn`), Bao et al. 2022. */
 export type HeadName = 'npr' | 'sn';

@@ -1,6 +1,7 @@
 import type { NativeWeights } from '../engine/binding.js';
 import type { UNetDescription } from '../network/description.js';
-import { requiredTensors } from '../network/tensors.js';
+import { requiredTensors } from '../network/cost.js';
+import type { Graph } from '../network/graph.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { GammaTable } from '../variance/gamma.js';
 import { nativeWeights, type Checkpoint } from './checkpoint.js';
@@ -11,6 +12,7 @@ import { requireMatchingWeights, type WeightReport } from './weight-report.js';
 /** A network with one of its heads or none, its canonical weights and how they fit. */
 export interface SelectedNetwork {
   unet: UNetDescription;
+  graph: Graph;
   checkpoint: Checkpoint;
   report: WeightReport;
 }
@@ -45,7 +47,7 @@ export async function loadableNetwork(
   folder: ModelFolder,
   head: HeadName | null,
 ): Promise<{ unet: UNetDescription; weights: NativeWeights }> {
-  const { unet, checkpoint, report } = await folder.select(head);
+  const { unet, graph, checkpoint, report } = await folder.select(head);
   requireMatchingWeights(report, checkpoint);
-  return { unet, weights: nativeWeights(checkpoint, requiredTensors(unet).keys()) };
+  return { unet, weights: nativeWeights(checkpoint, requiredTensors(graph).keys()) };
 }

@@ -22,7 +22,8 @@ import { addHead, readHeadsConfig, type HeadName, type HeadsConfig } from './hea
 import { openWeights } from './open-weights.js';
 import { presetNames } from './presets.js';
 import { compareWeights } from './weight-report.js';
-import { requiredTensors } from '../network/tensors.js';
+import { requiredTensors } from '../network/cost.js';
+import { unetGraph } from '../network/unet.js';
 import type { ModelFolder } from './model-folder.js';
 
 async function isFile(path: string): Promise<boolean> {
@@ -103,7 +104,8 @@ async function readDiffusers(path: string, folder: string, options: ScheduleOpti
       const { checkpoint } = whole;
       const selected =
         head === null ? { unet, checkpoint } : await addHead(unet, checkpoint, requireHeads(heads, path, head), head);
-      return { ...selected, report: compareWeights(requiredTensors(selected.unet), selected.checkpoint) };
+      const graph = unetGraph(selected.unet);
+      return { ...selected, graph, report: compareWeights(requiredTensors(graph), selected.checkpoint) };
     },
   };
 }

@@ -1,7 +1,6 @@
 import { listNames } from '../base/arrays.js';
-import { multiplyAdds } from '../network/cost.js';
+import { multiplyAdds, parameterCount } from '../network/cost.js';
 import { readModelFolder } from '../checkpoint/read-model.js';
-import { parameterCount } from '../network/tensors.js';
 import type { MemoryUse } from '../engine/device.js';
 import { DiffusionModel } from '../model.js';
 import type { Command } from './command.js';
@@ -33,7 +32,7 @@ export const inspectCommand: Command = {
     const path = positionals[0] ?? '';
     const load = loadOptions(options);
     const folder = await readModelFolder(path, { config: load.config });
-    const { unet, report } = await folder.select(load.head ?? null);
+    const { unet, graph, report } = await folder.select(load.head ?? null);
     const fits = report.missing.length === 0 && report.unused.length === 0 && report.misshapen.length === 0;
     const facts = {
       family: folder.family,
@@ -44,8 +43,8 @@ export const inspectCommand: Command = {
       schedule: { name: folder.schedule.name, steps: folder.schedule.steps, ...folder.schedule.defaults },
       heads: folder.heads,
       gamma: folder.gamma !== null,
-      parameters: parameterCount(unet),
-      multiplyAdds: multiplyAdds(unet),
+      parameters: parameterCount(graph),
+      multiplyAdds: multiplyAdds(graph),
       memory: fits ? await memoryOf(path, load) : null,
       ...report,
     };

@@ -1,85 +1,35 @@
-import type { Block, UNetDescription } from './description.js';
-import { headBlock, lastChannels, type ResidualShape } from './tensors.js';
+import { at, elementCount } from '../base/arrays.js';
+import type { Graph } from './graph.js';
+import type { GraphNode } from './operation.js';
 
-interface Position {
-  height: number;
-  width: number;
+/** The weights a network needs, with their shapes, by canonical name in the order of evaluation. */
+export function requiredTensors({ constants }: Graph): Map<string, number[]> {
+  return new Map(constants.map(({ name, shape }) => [name, [...shape]]));
 }
 
-function convolution(from: number, to: number, size: number, { height, width }: Position): number {
-  return from * to * size * size * height * width;
+/** Number of parameters of a network. */
+export function parameterCount({ constants }: Graph): number {
+  return constants.reduce((sum, { shape }) => sum + elementCount(shape), 0);
 }
 
-function resized({ height, width }: Position, factor: number): Position {
-  return { height: height * factor, width: width * factor };
-}
-
-function residualCost(block: ResidualShape, at: Position, embedding: number): number {
-  const { inChannels, outChannels } = block;
-  const projected = block.timeMode === 'scale-shift' ? 2 * outChannels : outChannels;
-  return (
-    convolution(inChannels, outChannels, 3, at) +
-    convolution(outChannels, outChannels, 3, at) +
-    (block.shortcut === 'convolution' ? convolution(inChannels, outChannels, 1, at) : 0) +
-    embedding * projected
-  );
-}
-
-const zoom = { mean: 0.5, nearest: 2, 'fir-down': 0.5, 'fir-up': 2 } as const;
-
-function blockCost(block: Block, before: Position, embedding: number): { cost: number; after: Position } {
-  switch (block.kind) {
-    case 'push':
-    case 'pop':
-    case 'image-resample':
-    case 'result-resample':
-      return { cost: 0, after: before };
-    case 'residual': {
-      const factor = block.resample === 'none' ? 1 : zoom[block.resample];
-      const after = resized(before, factor);
-      return { cost: residualCost(block, after, embedding), after };
-    }
+function nodeCost({ values }: Graph, node: GraphNode): number {
+  const elements = (index: number): number => {
+    const { channels, height, width } = at(values, index);
+    return channels * height * width;
+  };
+  switch (node.op) {
+    case 'convolution':
+      return elements(at(node.outputs, 0)) * at(values, at(node.inputs, 0)).channels * node.kernel ** 2;
     case 'attention': {
-      const pixels = before.height * before.width;
-      return { cost: 4 * block.channels ** 2 * pixels + 2 * block.channels * pixels ** 2, after: before };
+      const { channels, height, width } = at(values, at(node.inputs, 0));
+      return 2 * channels * (height * width) ** 2;
     }
-    case 'downsample': {
-      const after = resized(before, 0.5);
-      return { cost: convolution(block.channels, block.channels, 3, after), after };
-    }
-    case 'upsample': {
-      const after = resized(before, 2);
-      return { cost: convolution(block.channels, block.channels, 3, after), after };
-    }
-    case 'resample':
-      return { cost: 0, after: resized(before, zoom[block.method]) };
-    case 'image-combine':
-      return { cost: convolution(block.from, block.channels, 1, before), after: before };
-    case 'image-residual':
-      return { cost: convolution(block.from, block.channels, 3, before), after: before };
-    case 'result-add':
-      return { cost: convolution(block.channels, block.to, 3, before), after: before };
+    default:
+      return 0;
   }
 }
 
 /** Multiply-adds of convolutions, linear layers and attention in one evaluation of one image. */
-export function multiplyAdds(unet: UNetDescription): number {
-  const { baseChannels, time, head } = unet;
-  const full: Position = { height: unet.height, width: unet.width };
-  const last = lastChannels(unet);
-  let total = convolution(unet.inChannels, baseChannels, 3, full);
-  if (unet.output !== null) total += convolution(last, unet.outChannels, 3, full);
-  const embeddingCost = time.channels * time.embedding + time.embedding ** 2;
-  total += embeddingCost;
-  if (unet.classEmbedding === 'scaled-row') total += unet.classes * time.channels;
-  if (unet.classEmbedding === 'time') total += embeddingCost;
-  let position = full;
-  for (const block of unet.blocks) {
-    const { cost, after } = blockCost(block, position, time.embedding);
-    total += cost;
-    position = after;
-  }
-  if (head === null) return total;
-  total += convolution(last, head.outChannels, 3, full);
-  return head.complex ? total + residualCost(headBlock(unet, head.prefix), full, time.embedding) : total;
+export function multiplyAdds(graph: Graph): number {
+  return graph.nodes.reduce((sum, node) => sum + nodeCost(graph, node), 0);
 }

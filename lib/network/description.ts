@@ -96,3 +96,9 @@ export interface UNetDescription {
    */
   head: { prefix: string; complex: boolean; outChannels: number; groups: number; epsilon: number } | null;
 }
+
+/** Channels of the last map, from which the output and its head are computed. */
+export function lastChannels({ blocks, baseChannels }: UNetDescription): number {
+  const last = blocks.findLast((block) => block.kind === 'residual');
+  return last?.outChannels ?? baseChannels;
+}

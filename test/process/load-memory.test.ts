@@ -5,9 +5,10 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
+import { requiredTensors } from '../../lib/network/cost.js';
+import { unetGraph } from '../../lib/network/unet.js';
 import { elementCount } from '../../lib/base/arrays.js';
 import { familyByName } from '../../lib/checkpoint/families/index.js';
-import { requiredTensors } from '../../lib/network/tensors.js';
 import { presets } from '../../lib/checkpoint/presets.js';
 import { safetensorsHeader } from '../../lib/files/tensor-data.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
@@ -17,7 +18,7 @@ const preset = 'ddpm-cifar10';
 /** A checkpoint of zeros, which take no room in the file; returns the bytes of its largest tensor. */
 function writeZeros(path: string): number {
   const network = familyByName('ho').network(presets[preset]!, preset);
-  const tensors = [...requiredTensors(network.unet)].map(([name, shape]) => ({
+  const tensors = [...requiredTensors(unetGraph(network.unet))].map(([name, shape]) => ({
     name: network.source(name, shape).key,
     dtype: 'F32' as const,
     shape,

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 
 import { expect } from 'vitest';
 
+import { requiredTensors } from '../../lib/network/cost.js';
+import { unetGraph } from '../../lib/network/unet.js';
 import { familyByName } from '../../lib/checkpoint/families/index.js';
 import type { FamilyNetwork } from '../../lib/checkpoint/family.js';
-import { requiredTensors } from '../../lib/network/tensors.js';
 import { writeSafetensors } from '../../lib/files/tensor-data.js';
 import { DiffusionModel } from '../../lib/model.js';
 import { namedNumbers, namedWeight } from './splitmix.js';
@@ -36,7 +37,7 @@ export function networkOf(config: Record<string, unknown>): FamilyNetwork {
 /** The tensors of a network's checkpoint, those of its head included: name -> shape. */
 export function storedTensors(network: FamilyNetwork): Map<string, number[]> {
   return new Map(
-    [...requiredTensors({ ...network.unet, head: network.head })].map(([name, shape]) => {
+    [...requiredTensors(unetGraph({ ...network.unet, head: network.head }))].map(([name, shape]) => {
       const stored = network.source(name, shape);
       return [stored.key, [...(stored.shape ?? shape)]] as const;
     }),

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { elementCount } from '../../base/arrays.js';
-import { requiredTensors } from '../../network/tensors.js';
+import { requiredTensors } from '../../network/cost.js';
+import { unetGraph } from '../../network/unet.js';
 import type { Device } from '../../engine/device.js';
 import { nativeWork } from '../../base/errors.js';
 import type { UNetDescription } from '../../network/description.js';
@@ -27,7 +28,7 @@ export function* randomTensors(
   unet: UNetDescription,
 ): Generator<{ name: string; shape: number[]; data: Float32Array<ArrayBuffer> }> {
   const random = uniform(1);
-  for (const [name, shape] of requiredTensors(unet)) {
+  for (const [name, shape] of requiredTensors(unetGraph(unet))) {
     const spread = shape.length > 1 ? Math.sqrt(3 / elementCount(shape.slice(1))) : 0.1;
     const centre = shape.length === 1 && name.endsWith('.weight') ? 1 : 0;
     const data = new Float32Array(elementCount(shape));

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 
+import { multiplyAdds, parameterCount, requiredTensors } from '../../../lib/network/cost.js';
+import { unetGraph } from '../../../lib/network/unet.js';
 import { parseDiffusersConfig } from '../../../lib/checkpoint/diffusers-config.js';
 import { canonicalDiffusersName, diffusersNetwork } from '../../../lib/checkpoint/diffusers.js';
-import { multiplyAdds } from '../../../lib/network/cost.js';
 import { compareWeights, requireMatchingWeights } from '../../../lib/checkpoint/weight-report.js';
-import { parameterCount, requiredTensors } from '../../../lib/network/tensors.js';
 import type { UNetDescription } from '../../../lib/network/description.js';
 
 const network = (config: Record<string, unknown>): UNetDescription =>
@@ -43,12 +43,12 @@ describe('networks of diffusers', () => {
     ['google/ddpm-*-256', lsun256, 113_673_219, 248.514e9],
   ])('%s has the published size and cost', (_name, config, parameters, cost) => {
     const unet = network(config);
-    expect(parameterCount(unet)).toBe(parameters);
-    expect(Math.abs(multiplyAdds(unet) / cost - 1)).toBeLessThan(1e-3);
+    expect(parameterCount(unetGraph(unet))).toBe(parameters);
+    expect(Math.abs(multiplyAdds(unetGraph(unet)) / cost - 1)).toBeLessThan(1e-3);
   });
 
   it('has 328 tensors for cifar10', () => {
-    expect(requiredTensors(network(cifar10)).size).toBe(328);
+    expect(requiredTensors(unetGraph(network(cifar10))).size).toBe(328);
   });
 
   it('pops what it pushes, before the residual block that takes the concatenation', () => {
@@ -132,7 +132,7 @@ describe('names of tensors', () => {
 describe('weights that do not fit', () => {
   const unet = network({ ...cifar10, block_out_channels: [32, 32, 32, 32] });
   const checkpointWith = (change: (shapes: Map<string, number[]>) => void) => {
-    const shapes = requiredTensors(unet);
+    const shapes = requiredTensors(unetGraph(unet));
     change(shapes);
     const tensors = new Map(
       [...shapes].map(([name, shape]) => [name, { dtype: 'F32' as const, shape, offset: 0, bytes: 0, file: 0 }]),
@@ -147,7 +147,7 @@ describe('weights that do not fit', () => {
   ])('%s', (_name, code, change) => {
     const checkpoint = checkpointWith(change);
     const check = (): void => {
-      requireMatchingWeights(compareWeights(requiredTensors(unet), checkpoint), checkpoint);
+      requireMatchingWeights(compareWeights(requiredTensors(unetGraph(unet)), checkpoint), checkpoint);
     };
     expect(check).toThrow(expect.objectContaining({ code }));
     expect(check).toThrow(/conv_in\.weight|extra\.weight/);
@@ -155,6 +155,6 @@ describe('weights that do not fit', () => {
 
   it('takes projections stored as convolutions', () => {
     const checkpoint = checkpointWith((shapes) => shapes.set('mid_block.attentions.0.to_q.weight', [32, 32, 1, 1]));
-    expect(compareWeights(requiredTensors(unet), checkpoint).misshapen).toEqual([]);
+    expect(compareWeights(requiredTensors(unetGraph(unet)), checkpoint).misshapen).toEqual([]);
   });
 });

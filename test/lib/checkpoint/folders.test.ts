@@ -3,10 +3,11 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
+import { parameterCount } from '../../../lib/network/cost.js';
+import { unetGraph } from '../../../lib/network/unet.js';
 import { convertModel } from '../../../lib/checkpoint/convert.js';
 import { loadableNetwork } from '../../../lib/checkpoint/model-folder.js';
 import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
-import { parameterCount } from '../../../lib/network/tensors.js';
 import { writeSafetensors } from '../../../lib/files/tensor-data.js';
 import { networkOf, writeModel } from '../../support/golden-network.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
@@ -58,7 +59,7 @@ describe('a network that takes vectors for labels', () => {
 describe('model folders', () => {
   it('reads the bundled model with each head', async () => {
     const folder = await readModelFolder(folderOf('models/mnist'));
-    expect(parameterCount((await folder.select(null)).unet)).toBe(649_329);
+    expect(parameterCount(unetGraph((await folder.select(null)).unet))).toBe(649_329);
     expect(folder.gamma?.m).toHaveLength(1001);
     for (const head of [null, 'npr', 'sn'] as const) {
       const { unet, weights } = await loadableNetwork(folder, head);

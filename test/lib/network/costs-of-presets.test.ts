@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 
-import { multiplyAdds } from '../../../lib/network/cost.js';
+import { parameterCount } from '../../../lib/network/cost.js';
+import { unetGraph } from '../../../lib/network/unet.js';
+import { publishedMultiplyAdds } from '../../support/published-cost.js';
 import { familyByName } from '../../../lib/checkpoint/families/index.js';
-import { parameterCount } from '../../../lib/network/tensors.js';
 import { presetNames, presets } from '../../../lib/checkpoint/presets.js';
 
 /** Published parameters, and billions of multiply-adds (without filters); parameters that are not loaded. */
@@ -44,8 +45,8 @@ describe('presets', () => {
   it.each(published)('%s has the published size and cost', (name, parameters, billions, unused = 0) => {
     const config = presets[name]!;
     const { unet } = familyByName(config.family).network(config, name);
-    expect(parameterCount(unet) + unused).toBe(parameters);
-    expect(Math.abs(multiplyAdds(unet) / 1e9 / billions - 1)).toBeLessThan(1e-3);
+    expect(parameterCount(unetGraph(unet)) + unused).toBe(parameters);
+    expect(Math.abs(publishedMultiplyAdds(unet) / 1e9 / billions - 1)).toBeLessThan(1e-3);
   });
 
   it('all have published numbers, or differ from one that has by their classes', () => {

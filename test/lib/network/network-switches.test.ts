@@ -2,8 +2,9 @@
 // (test/fixtures/unet/make-switches.py).
 import { describe, expect, it } from 'vitest';
 
+import { parameterCount } from '../../../lib/network/cost.js';
+import { unetGraph } from '../../../lib/network/unet.js';
 import { elementCount } from '../../../lib/base/arrays.js';
-import { parameterCount } from '../../../lib/network/tensors.js';
 import { expectOutputs, goldenOutputs, storedTensors } from '../../support/golden-network.js';
 import { caseNetwork, switchCases as cases } from '../../support/switch-cases.js';
 
@@ -28,6 +29,6 @@ describe('networks that differ in a switch', () => {
     const network = caseNetwork(each);
     const stored = [...storedTensors(network).values()];
     expect(stored.reduce((sum, shape) => sum + elementCount(shape), 0)).toBe(params);
-    expect(parameterCount({ ...network.unet, head: network.head })).toBe(params - (each.unused ?? 0));
+    expect(parameterCount(unetGraph({ ...network.unet, head: network.head }))).toBe(params - (each.unused ?? 0));
   });
 });

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { elementCount } from '../../../base/arrays.js';
-import { requiredTensors } from '../../../network/tensors.js';
+import { requiredTensors } from '../../../network/cost.js';
+import { unetGraph } from '../../../network/unet.js';
 import type { Device } from '../../../engine/device.js';
 import { nativeWork } from '../../../base/errors.js';
 import type { NativeNode, NativeWeight } from '../../../engine/binding.js';
@@ -12,7 +13,7 @@ import type { UNetDescription } from '../../../network/description.js';
 /** The graph of a network after fusion for `device`. All weights share the same zeros, since none is evaluated. */
 export async function graphOf(device: Device, description: UNetDescription): Promise<NativeNode[]> {
   const tensors: NativeWeight[] = [];
-  for (const [name, shape] of requiredTensors(description)) {
+  for (const [name, shape] of requiredTensors(unetGraph(description))) {
     tensors.push({ name, file: 0, dtype: 'BF16', shape, offset: 0, bytes: 2 * elementCount(shape) });
   }
   const folder = await mkdtemp(join(tmpdir(), 'dpm-bench-'));

@@ -1,0 +1,85 @@
+import { DpmError } from '../base/errors.js';
+import type { Extents, GraphConstant, GraphNode, GraphValue, Operation, Variation } from './operation.js';
+import { inferShape, requireExtents } from './shapes.js';
+
+/** A network: nodes over values, each after those it reads. */
+export interface Graph {
+  readonly values: readonly GraphValue[];
+  readonly nodes: readonly GraphNode[];
+  readonly constants: readonly GraphConstant[];
+}
+
+/** What a node reads beside its inputs. */
+export interface NodeConstants {
+  readonly weights?: readonly number[];
+  readonly biases?: readonly number[];
+}
+
+/** Builds a graph node by node; shapes follow from the operations. */
+export class GraphBuilder {
+  readonly #values: GraphValue[] = [];
+  readonly #nodes: GraphNode[] = [];
+  readonly #constants: GraphConstant[] = [];
+  readonly #constantOf = new Map<string, number>();
+
+  /**
+   * An input of the network.
+   *
+   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when it is empty or too large to count.
+   */
+  input(binding: string, extents: Extents, varies: Variation = 'row'): number {
+    requireExtents(`input '${binding}'`, extents);
+    this.#values.push({ ...extents, varies, binding });
+    return this.#values.length - 1;
+  }
+
+  /** A weight; the same name again is the same weight. */
+  constant(name: string, shape: readonly number[]): number {
+    const known = this.#constantOf.get(name);
+    if (known !== undefined) return known;
+    this.#constants.push({ name, shape });
+    this.#constantOf.set(name, this.#constants.length - 1);
+    return this.#constants.length - 1;
+  }
+
+  /**
+   * The result of one operation.
+   *
+   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the node whose inputs or weights do not fit.
+   */
+  add(operation: Operation, name: string, inputs: readonly number[], constants: NodeConstants = {}): number {
+    const { weights = [], biases = [] } = constants;
+    const extents = inferShape(
+      name,
+      operation,
+      inputs.map((input) => this.value(input)),
+      [...weights, ...biases].map((index) => this.#constant(index)),
+    );
+    this.#values.push({ ...extents, varies: 'row', binding: null });
+    const output = this.#values.length - 1;
+    this.#nodes.push({ ...operation, name, inputs, outputs: [output], weights, biases });
+    return output;
+  }
+
+  /** A value that was made before. */
+  value(index: number): GraphValue {
+    const value = this.#values[index];
+    if (value === undefined) throw new DpmError('ERR_DPM_INTERNAL', `the graph has no value ${index}`);
+    return value;
+  }
+
+  /** Names a value as an output of the network. */
+  output(binding: string, index: number): void {
+    this.#values[index] = { ...this.value(index), binding };
+  }
+
+  build(): Graph {
+    return { values: this.#values, nodes: this.#nodes, constants: this.#constants };
+  }
+
+  #constant(index: number): GraphConstant {
+    const constant = this.#constants[index];
+    if (constant === undefined) throw new DpmError('ERR_DPM_INTERNAL', `the graph has no constant ${index}`);
+    return constant;
+  }
+}

@@ -1,0 +1,130 @@
+import { DpmError } from '../base/errors.js';
+import type { Extents, GraphConstant, Operation } from './operation.js';
+
+// Those of native/graph, which refuses the same.
+const mostChannels = 2 ** 24;
+const largestSide = 65_536;
+const mostElements = 2 ** 31 - 1;
+
+function mismatch(name: string, problem: string): DpmError {
+  return new DpmError('ERR_DPM_TENSOR_SHAPE', `${name}: ${problem}`);
+}
+
+/** @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when a value is empty or too large to count. */
+export function requireExtents(name: string, extents: Extents): void {
+  const { channels, height, width } = extents;
+  const isSize = (size: number, most: number): boolean => Number.isInteger(size) && size >= 1 && size <= most;
+  const fits = isSize(channels, mostChannels) && isSize(height, largestSide) && isSize(width, largestSide);
+  if (!fits || channels * height * width > mostElements) {
+    throw mismatch(name, `${channels} x ${height} x ${width} is empty or too large`);
+  }
+}
+
+function input(name: string, inputs: readonly Extents[], index: number): Extents {
+  const value = inputs[index];
+  if (value === undefined) throw mismatch(name, 'an input is missing');
+  return value;
+}
+
+function sameExtents(a: Extents, b: Extents): boolean {
+  return a.channels === b.channels && a.height === b.height && a.width === b.width;
+}
+
+function requireSame(name: string, inputs: readonly Extents[], what: string): Extents {
+  const first = input(name, inputs, 0);
+  if (!inputs.every((other) => sameExtents(first, other))) throw mismatch(name, `${what} differ in shape`);
+  return first;
+}
+
+function requireVector(name: string, vector: Extents, channels: number): void {
+  if (!sameExtents(vector, { channels, height: 1, width: 1 })) {
+    throw mismatch(name, `the channel vector has ${vector.channels} entries, expected ${channels}`);
+  }
+}
+
+function requireDivisible(name: string, channels: number, parts: number, what: string): void {
+  if (!Number.isInteger(parts) || parts < 1 || channels % parts !== 0) {
+    throw mismatch(name, `${channels} channels do not divide into ${parts} ${what}`);
+  }
+}
+
+function convolved(
+  name: string,
+  { kernel, stride, padBefore, padAfter }: Operation & { op: 'convolution' },
+  map: Extents,
+  weight: GraphConstant | undefined,
+): Extents {
+  const [to = 0, from] = weight?.shape ?? [];
+  if (from !== map.channels) {
+    throw mismatch(name, `tensor ${weight?.name ?? ''} is of ${from ?? 0} channels, the map has ${map.channels}`);
+  }
+  const size = (side: number): number => Math.floor((side + padBefore + padAfter - kernel) / stride) + 1;
+  return { channels: to, height: size(map.height), width: size(map.width) };
+}
+
+function halved(name: string, map: Extents, lost: number): Extents {
+  if (map.height % 2 !== 0 || map.width % 2 !== 0) throw mismatch(name, "the map's sides are odd");
+  return { channels: map.channels, height: map.height / 2 - lost, width: map.width / 2 - lost };
+}
+
+function infer(
+  name: string,
+  operation: Operation,
+  inputs: readonly Extents[],
+  constants: readonly GraphConstant[],
+): Extents {
+  const map = input(name, inputs, 0);
+  const vector = (channels: number): Extents => ({ channels, height: 1, width: 1 });
+  switch (operation.op) {
+    case 'time_embedding':
+      return vector(operation.length);
+    case 'embedding':
+      return vector(constants[0]?.shape[1] ?? 0);
+    case 'convolution':
+      return convolved(name, operation, map, constants[0]);
+    case 'group_norm':
+      requireDivisible(name, map.channels, operation.groups, 'groups');
+      return map;
+    case 'attention':
+      requireDivisible(name, map.channels, operation.heads, 'heads');
+      return requireSame(name, inputs, 'q, k and v');
+    case 'channel_add':
+    case 'scale_shift':
+      requireVector(name, input(name, inputs, 1), (operation.op === 'scale_shift' ? 2 : 1) * map.channels);
+      return map;
+    case 'add':
+      return requireSame(name, inputs, 'the maps');
+    case 'concat': {
+      const second = input(name, inputs, 1);
+      if (map.height !== second.height || map.width !== second.width) throw mismatch(name, 'the maps differ in size');
+      return { ...map, channels: map.channels + second.channels };
+    }
+    case 'upsample':
+    case 'fir_upsample':
+      return { channels: map.channels, height: 2 * map.height, width: 2 * map.width };
+    case 'average_pool':
+      return halved(name, map, 0);
+    case 'fir_downsample':
+      return halved(name, map, 1 - operation.padding);
+    case 'bias':
+    case 'silu':
+    case 'affine':
+      return map;
+  }
+}
+
+/**
+ * The shape of an operation's result.
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the node whose inputs or weights do not fit.
+ */
+export function inferShape(
+  name: string,
+  operation: Operation,
+  inputs: readonly Extents[],
+  constants: readonly GraphConstant[],
+): Extents {
+  const { channels, height, width } = infer(name, operation, inputs, constants);
+  requireExtents(name, { channels, height, width });
+  return { channels, height, width };
+}

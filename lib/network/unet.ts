@@ -1,0 +1,317 @@
+import { DpmError } from '../base/errors.js';
+import type { Block, Resampling, UNetDescription } from './description.js';
+import { GraphBuilder, type Graph } from './graph.js';
+import type { Operation } from './operation.js';
+
+type ResidualBlock = Omit<Extract<Block, { kind: 'residual' }>, 'kind' | 'inChannels'>;
+
+const resamplingOf: Readonly<Record<Resampling, Operation>> = {
+  mean: { op: 'average_pool' },
+  nearest: { op: 'upsample' },
+  'fir-down': { op: 'fir_downsample', padding: 1 },
+  'fir-up': { op: 'fir_upsample' },
+};
+
+/** Compiles a description block by block. */
+class UNetCompiler {
+  readonly #description: UNetDescription;
+  readonly #graph = new GraphBuilder();
+  readonly #skips: number[] = [];
+  readonly #embedding: number;
+  /** What the image is before anything became of it: its readers lay the network's own input out themselves. */
+  readonly #plainImage: number | null;
+  #image: number;
+  #current: number;
+  #result: number | null = null;
+
+  constructor(description: UNetDescription) {
+    this.#description = description;
+    const { inChannels, height, width, centerInput, baseChannels } = description;
+    const image = this.#graph.input('image', { channels: inChannels, height, width });
+    this.#embedding = this.#embedTime();
+    const input = centerInput ? this.#graph.add({ op: 'affine', scale: 2, shift: -1 }, 'center_input', [image]) : image;
+    this.#image = input;
+    this.#plainImage = centerInput ? null : image;
+    this.#current = this.#convolution('conv_in', input, baseChannels);
+  }
+
+  compile(): Graph {
+    for (const block of this.#description.blocks) this.#add(block);
+    if (this.#skips.length > 0) throw new DpmError('ERR_DPM_INTERNAL', 'a skip is pushed and never popped');
+    this.#graph.output('output', this.#output());
+    this.#addHead();
+    return this.#graph.build();
+  }
+
+  #channels(value: number): number {
+    return this.#graph.value(value).channels;
+  }
+
+  #biased(name: string, product: number): number {
+    const biases = [this.#graph.constant(`${name}.bias`, [this.#channels(product)])];
+    return this.#graph.add({ op: 'bias' }, `${name}.bias`, [product], { biases });
+  }
+
+  #convolution(name: string, input: number, to: number, kernel = 3, stride = 1, padBefore = 1, padAfter = 1): number {
+    const weights = [this.#graph.constant(`${name}.weight`, [to, this.#channels(input), kernel, kernel])];
+    const operation = { op: 'convolution', kernel, stride, padBefore, padAfter } as const;
+    return this.#biased(name, this.#graph.add(operation, name, [input], { weights }));
+  }
+
+  /** A 1x1 convolution, or a linear layer, whose weight has no sides. */
+  #product(name: string, input: number, to: number, linear = true): number {
+    if (!linear) return this.#convolution(name, input, to, 1, 1, 0, 0);
+    const weights = [this.#graph.constant(`${name}.weight`, [to, this.#channels(input)])];
+    const operation = { op: 'convolution', kernel: 1, stride: 1, padBefore: 0, padAfter: 0 } as const;
+    return this.#biased(name, this.#graph.add(operation, name, [input], { weights }));
+  }
+
+  #silu(name: string, input: number): number {
+    return this.#graph.add({ op: 'silu' }, name, [input]);
+  }
+
+  #groupNorm(name: string, input: number, groups: number, epsilon: number): number {
+    const channels = this.#channels(input);
+    return this.#graph.add({ op: 'group_norm', groups, epsilon }, name, [input], {
+      weights: [this.#graph.constant(`${name}.weight`, [channels])],
+      biases: [this.#graph.constant(`${name}.bias`, [channels])],
+    });
+  }
+
+  #sum(name: string, left: number, right: number): number {
+    return this.#graph.add({ op: 'add' }, name, [left, right]);
+  }
+
+  #scaled(name: string, input: number, scale: number): number {
+    return scale === 1 ? input : this.#graph.add({ op: 'affine', scale, shift: 0 }, name, [input]);
+  }
+
+  #copy(name: string, input: number): number {
+    return this.#graph.add({ op: 'affine', scale: 1, shift: 0 }, `${name}.copy`, [input]);
+  }
+
+  #embedTime(): number {
+    const { classes, classEmbedding = 'row' } = this.#description;
+    let embedding = this.#features('time_proj', this.#scalar('time'));
+    const isFirst = classEmbedding === 'scaled-row';
+    if (classes > 0 && isFirst) embedding = this.#sum('class_embedding.add', embedding, this.#scaledClassRow());
+    embedding = this.#embeddingMlp('time_embedding', embedding);
+    if (classes > 0 && !isFirst) embedding = this.#sum('class_embedding.add', embedding, this.#embeddedClass());
+    return this.#silu('time_embedding.silu', embedding);
+  }
+
+  #scalar(binding: string): number {
+    return this.#graph.input(binding, { channels: 1, height: 1, width: 1 });
+  }
+
+  #embeddingMlp(name: string, input: number): number {
+    const { embedding } = this.#description.time;
+    const inner = this.#silu(`${name}.act`, this.#product(`${name}.linear_1`, input, embedding));
+    return this.#product(`${name}.linear_2`, inner, embedding);
+  }
+
+  /** Of the time, or of a label that is embedded like one. */
+  #features(name: string, input: number): number {
+    const { channels, shift, order, fourier = null, rows = null } = this.#description.time;
+    if (rows !== null) return this.#row(name, input, 'time_proj.weight', [rows, channels]);
+    const weights = fourier === null ? [] : [this.#graph.constant('time_proj.weight', [Math.floor(channels / 2)])];
+    const logarithmic = fourier === 'logarithmic';
+    const operation = { op: 'time_embedding', length: channels, frequencyShift: shift, order, logarithmic } as const;
+    return this.#graph.add(operation, name, [input], { weights });
+  }
+
+  #row(name: string, input: number, table: string, shape: readonly number[]): number {
+    return this.#graph.add({ op: 'embedding' }, name, [input], { weights: [this.#graph.constant(table, shape)] });
+  }
+
+  #classRow(label: number, channels: number): number {
+    return this.#row('class_embedding', label, 'class_embedding.weight', [this.#description.classes, channels]);
+  }
+
+  #embeddedClass(): number {
+    const label = this.#scalar('label');
+    const { classEmbedding = 'row', time } = this.#description;
+    if (classEmbedding === 'row') return this.#classRow(label, time.embedding);
+    return this.#embeddingMlp('class_embedding', this.#features('class_embedding.features', label));
+  }
+
+  /** EDM scales its one-hot labels so that their variance does not depend on the number of classes. */
+  #scaledClassRow(): number {
+    const { classes, time } = this.#description;
+    const row = this.#classRow(this.#scalar('label'), time.channels);
+    const scale = Math.fround(Math.sqrt(Math.fround(classes)));
+    return this.#biased(
+      'class_embedding',
+      this.#graph.add({ op: 'affine', scale, shift: 0 }, 'class_embedding.scale', [row]),
+    );
+  }
+
+  #add(block: Block): void {
+    switch (block.kind) {
+      case 'push':
+        this.#skips.push(this.#current);
+        return;
+      case 'pop':
+        this.#pop();
+        return;
+      case 'residual':
+        this.#current = this.#residual(block, this.#current);
+        return;
+      case 'attention':
+        this.#current = this.#attention(block, this.#current);
+        return;
+      case 'downsample': {
+        const before = block.padding === 'asymmetric' ? 0 : 1;
+        this.#current = this.#convolution(block.name, this.#current, block.channels, 3, 2, before, 1);
+        return;
+      }
+      case 'upsample': {
+        const large = this.#graph.add({ op: 'upsample' }, `${block.name}.nearest`, [this.#current]);
+        this.#current = this.#convolution(block.name, large, block.channels);
+        return;
+      }
+      case 'resample':
+        this.#current = this.#graph.add(resamplingOf[block.method], 'resample', [this.#current]);
+        return;
+      default:
+        this.#addBeside(block);
+    }
+  }
+
+  /** Blocks of the image that goes down beside the map, and of the result that grows on the way up. */
+  #addBeside(block: Extract<Block, { kind: `image-${string}` | `result-${string}` }>): void {
+    switch (block.kind) {
+      case 'image-resample':
+        this.#image = this.#graph.add(resamplingOf[block.method], 'image.resample', [this.#imageMap()]);
+        return;
+      case 'image-combine':
+        this.#combineImage(block);
+        return;
+      case 'image-residual': {
+        const sum = this.#sum(`${block.name}.add`, this.#imageDown(block), this.#current);
+        this.#image = this.#current = this.#scaled(`${block.name}.scale`, sum, block.scale);
+        return;
+      }
+      case 'result-add': {
+        const own = this.#outputOf(block.norm, block.name, this.#current, block.to, block);
+        this.#result = this.#result === null ? own : this.#sum(`${block.name}.add`, own, this.#result);
+        return;
+      }
+      case 'result-resample':
+        if (this.#result === null) throw new DpmError('ERR_DPM_INTERNAL', 'there is no result to resample');
+        this.#result = this.#graph.add(resamplingOf[block.method], 'result.resample', [this.#result]);
+    }
+  }
+
+  #pop(): void {
+    const skip = this.#skips.pop();
+    if (skip === undefined) throw new DpmError('ERR_DPM_INTERNAL', 'a skip is popped that was never pushed');
+    this.#current = this.#graph.add({ op: 'concat' }, 'concat', [this.#current, skip]);
+  }
+
+  /** The network's input itself is laid out by its reader; as a map it is a copy. */
+  #imageMap(): number {
+    if (this.#image === this.#plainImage) this.#image = this.#copy('image', this.#image);
+    return this.#image;
+  }
+
+  #combineImage({ name, channels, method }: Extract<Block, { kind: 'image-combine' }>): void {
+    const projected = this.#product(name, this.#imageMap(), channels, false);
+    this.#current =
+      method === 'concat'
+        ? this.#graph.add({ op: 'concat' }, `${name}.concat`, [projected, this.#current])
+        : this.#sum(`${name}.add`, projected, this.#current);
+  }
+
+  /**
+   * The image at half the size, in h's channels. Filtering before a convolution of stride 2 is the same as convolving at
+   * full size and filtering down: both are correlations, without zeros between them.
+   */
+  #imageDown({ name, channels, fir }: Extract<Block, { kind: 'image-residual' }>): number {
+    const image = this.#imageMap();
+    if (!fir) return this.#convolution(name, image, channels, 3, 2, 0, 1);
+    const whole = this.#convolution(name, image, channels, 3, 1, 2, 2);
+    return this.#graph.add({ op: 'fir_downsample', padding: 0 }, `${name}.fir`, [whole]);
+  }
+
+  #residual(block: ResidualBlock, x: number): number {
+    const { name, outChannels, groups1, groups2, epsilon, resample } = block;
+    const resampled = (what: string, input: number): number =>
+      resample === 'none' ? input : this.#graph.add(resamplingOf[resample], `${name}.${what}`, [input]);
+    const isScaled = block.timeMode === 'scale-shift';
+    let h = this.#silu(`${name}.act1`, this.#groupNorm(`${name}.norm1`, x, groups1, epsilon));
+    h = this.#convolution(`${name}.conv1`, resampled('resample', h), outChannels);
+    const projected = (isScaled ? 2 : 1) * outChannels;
+    const projection = this.#product(`${name}.time_emb_proj`, this.#embedding, projected);
+    if (!isScaled) h = this.#graph.add({ op: 'channel_add' }, `${name}.time_add`, [h, projection]);
+    h = this.#groupNorm(`${name}.norm2`, h, groups2, epsilon);
+    if (isScaled) h = this.#graph.add({ op: 'scale_shift' }, `${name}.scale_shift`, [h, projection]);
+    let shortcut = resampled('resample_shortcut', x);
+    if (block.shortcut === 'convolution') {
+      shortcut = this.#product(`${name}.conv_shortcut`, shortcut, outChannels, false);
+    }
+    h = this.#convolution(`${name}.conv2`, this.#silu(`${name}.act2`, h), outChannels);
+    return this.#scaled(`${name}.scale`, this.#sum(`${name}.add`, h, shortcut), block.scale);
+  }
+
+  #attention({ name, groups, epsilon, heads, scale }: Extract<Block, { kind: 'attention' }>, x: number): number {
+    const channels = this.#channels(x);
+    const normed = groups > 0 ? this.#groupNorm(`${name}.group_norm`, x, groups, epsilon) : x;
+    const parts = ['to_q', 'to_k', 'to_v'].map((part) => this.#product(`${name}.${part}`, normed, channels));
+    const attended = this.#graph.add({ op: 'attention', heads }, name, parts);
+    const projected = this.#product(`${name}.to_out.0`, attended, channels);
+    return this.#scaled(`${name}.scale`, this.#sum(`${name}.add`, projected, x), scale);
+  }
+
+  #outputOf(
+    norm: string,
+    name: string,
+    input: number,
+    to: number,
+    { groups, epsilon }: { groups: number; epsilon: number },
+  ): number {
+    return this.#convolution(name, this.#silu(`${norm}.silu`, this.#groupNorm(norm, input, groups, epsilon)), to);
+  }
+
+  #output(): number {
+    const { output, outChannels } = this.#description;
+    if (output === null) {
+      if (this.#result === null) throw new DpmError('ERR_DPM_INTERNAL', 'the network has no output');
+      return this.#copy('output', this.#result);
+    }
+    const own = this.#outputOf('conv_norm_out', 'conv_out', this.#current, outChannels, output);
+    return this.#result === null ? own : this.#copy('output', this.#sum('output.add', own, this.#result));
+  }
+
+  #addHead(): void {
+    const { head, blocks } = this.#description;
+    if (head === null) return;
+    const { prefix, groups, epsilon } = head;
+    // The extra block is of the network's own kind.
+    const isScaled = blocks.some((block) => block.kind === 'residual' && block.timeMode === 'scale-shift');
+    const block: ResidualBlock = {
+      name: `${prefix}.resnet`,
+      outChannels: this.#channels(this.#current),
+      groups1: groups,
+      groups2: groups,
+      epsilon,
+      timeMode: isScaled ? 'scale-shift' : 'add',
+      resample: 'none',
+      shortcut: 'identity',
+      scale: 1,
+    };
+    const features = head.complex ? this.#residual(block, this.#current) : this.#current;
+    const out = this.#outputOf(`${prefix}.norm_out`, `${prefix}.conv_out`, features, head.outChannels, head);
+    this.#graph.output('head', out);
+  }
+}
+
+/**
+ * The graph of a U-Net: inputs `image` [C, H, W], `time` and, for a class-conditional one, `label`; outputs `output` and, with
+ * a head, `head`. Sample for sample it computes what the network's authors do; how it is fused is the device's business.
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the node whose channels or sides do not fit.
+ */
+export function unetGraph(description: UNetDescription): Graph {
+  return new UNetCompiler(description).compile();
+}
