@@ -1,4 +1,4 @@
-import type { LinearUpdate, StepRecord } from '../../lib/program/record.js';
+import type { Clip, LinearUpdate, StepRecord } from '../../lib/program/record.js';
 import type { Program, StepProgram } from '../../lib/program/program.js';
 
 /** A network written for the interpreter: outputs for one state at one time. */
@@ -35,16 +35,17 @@ function quantile(values: Float64Array, q: number): number {
   return low + (position - below) * (high - low);
 }
 
-function clip(record: StepRecord, x0: Float64Array): Float64Array {
-  switch (record.clip.kind) {
+/** The data prediction of one sample, limited. */
+export function clipped(clip: Clip, x0: Float64Array): Float64Array {
+  switch (clip.kind) {
     case 'none':
       return x0;
     case 'static': {
-      const { low, high } = record.clip;
+      const { low, high } = clip;
       return x0.map((value) => Math.min(Math.max(value, low), high));
     }
     case 'dynamic': {
-      const limit = Math.max(quantile(x0, record.clip.quantile), record.clip.floor);
+      const limit = Math.max(quantile(x0, clip.quantile), clip.floor);
       return x0.map((value) => Math.min(Math.max(value, -limit), limit) / limit);
     }
   }
@@ -82,7 +83,7 @@ export function applyUpdate(record: StepRecord, state: Registers, noise: ArrayLi
   const input = Float64Array.from(record.read === 'y' ? state.y : state.x);
   const predict = ({ input: a, output: b }: { input: number; output: number }): Float64Array =>
     input.map((value, i) => a * value + b * (state.out[i] ?? NaN));
-  const x0 = clip(record, predict(record.prediction));
+  const x0 = clipped(record.clip, predict(record.prediction));
   state.history[record.store.slot] = x0.map(
     (value, i) => record.store.input * (input[i] ?? NaN) + record.store.data * value,
   );

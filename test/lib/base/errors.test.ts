@@ -18,6 +18,15 @@ describe('errors', () => {
     expect(toDpmError(own)).toBe(own);
   });
 
+  it('of native code are among them, one for every code', () => {
+    const header = readFileSync(packagePath('native/core/error.h'), 'utf8');
+    const enumerators = [...header.matchAll(/^ {2}k(\w+) = \d+,$/gm)].map(([, name]) => name!);
+    const source = readFileSync(packagePath('native/core/error.cc'), 'utf8');
+    const named = [...source.matchAll(/case ErrorCode::k(\w+):\s+return "(\w+)";/g)];
+    expect(named.map(([, name]) => name)).toEqual(enumerators);
+    for (const [, name, code] of named.slice(1)) expect(dpmErrorCodes, name).toContain(code);
+  });
+
   it('are all documented', () => {
     const text = readFileSync(packagePath('docs/errors.md'), 'utf8');
     for (const code of dpmErrorCodes) expect(text).toContain(`\`${code}\``);
