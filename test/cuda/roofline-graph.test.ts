@@ -5,8 +5,8 @@ import { afterAll, expect, it } from 'vitest';
 
 import { parseDiffusersConfig } from '../../lib/checkpoint/diffusers-config.js';
 import { diffusersNetwork } from '../../lib/checkpoint/diffusers.js';
-import { cudaNodes } from '../../lib/cli/bench/roofline/fusion.js';
-import { graphOf } from '../../lib/cli/bench/roofline/graph.js';
+import { cudaNodes } from '../../bench/roofline/fusion.js';
+import { graphOf } from '../../bench/roofline/graph.js';
 import { Device } from '../../lib/engine/device.js';
 import type { NativeNode } from '../../lib/engine/binding.js';
 import type { UNetDescription } from '../../lib/network/description.js';

@@ -41,7 +41,7 @@ AttentionProblem read_attention(std::istream& row) {
   return p;
 }
 
-/// What `dpm bench roofline --shapes` has written.
+/// What `npm run roofline -- --shapes` has written.
 Shapes read_shapes() {
   Shapes shapes;
   std::ifstream file(DPM_SOURCE_DIR "/test/cuda/dnn/network_shapes.tsv");

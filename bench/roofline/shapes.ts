@@ -1,11 +1,11 @@
 // The shapes that the CUDA device asks cuDNN for (cuda/layers/convolution.cc and attention.cc).
-import type { NativeMap, NativeNode } from '../../../engine/binding.js';
+import type { NativeMap, NativeNode } from '../../lib/engine/binding.js';
 import { cudaNodes } from './fusion.js';
 import { isLinear, paddedChannels } from './kernels.js';
 import { elementBytes, storedPixelStride, type RooflineType } from './layout.js';
 
 const comment =
-  '# Products of the benchmark networks in bf16 (dpm bench roofline --shapes). Rows of kind attention have, after ' +
+  '# Products of the benchmark networks in bf16 (npm run roofline -- --shapes). Rows of kind attention have, after ' +
   'their kind: heads, query_tokens, key_tokens, width, q_token_stride, k_token_stride, v_token_stride, ' +
   'out_token_stride, scale. Those of kind convolution:';
 

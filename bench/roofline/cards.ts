@@ -1,4 +1,4 @@
-import { usageError } from '../../command.js';
+import { usageError } from '../../lib/cli/command.js';
 
 /** What a card can do in a second. */
 export interface Rates {

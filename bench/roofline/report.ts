@@ -107,13 +107,13 @@ export function rooflineReport(
 This is a model and no measurement: nothing on this page has run on a GPU. It was written by
 
 \`\`\`sh
-npx dpm bench roofline --report bench/roofline
+npm run roofline -- --report bench/roofline
 \`\`\`
 
 which loads the graph of every benchmark network, fused as the CUDA device with cuDNN fuses it, and lists the kernels of
 one step of a trajectory: choice of the step's records, network evaluation, fused update. A kernel takes as long as
 its products or its bytes, whichever takes longer; a step takes the sum of its kernels. [roofline.json](roofline.json)
-holds the rows. \`dpm bench roofline --network NAME --batch 1,64 --dtype tf32 --card h200\` prints others.
+holds the rows. \`npm run roofline -- --network NAME --batch 1,64 --dtype tf32 --card h200\` prints others.
 
 ## Rates
 

@@ -1,13 +1,13 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { loadableNetwork } from '../../../checkpoint/model-folder.js';
-import { readModelFolder } from '../../../checkpoint/read-model.js';
-import { Device } from '../../../engine/device.js';
-import type { UNetDescription } from '../../../network/description.js';
-import { usageError, type Call, type OptionSpecs } from '../../command.js';
-import { printJson, printLine, printTable } from '../../output.js';
-import { benchNetworks } from '../networks.js';
+import { loadableNetwork } from '../../lib/checkpoint/model-folder.js';
+import { readModelFolder } from '../../lib/checkpoint/read-model.js';
+import { Device } from '../../lib/engine/device.js';
+import type { UNetDescription } from '../../lib/network/description.js';
+import { usageError, type Call, type Command } from '../../lib/cli/command.js';
+import { printJson, printLine, printTable } from '../../lib/cli/output.js';
+import { benchNetworks } from '../../lib/cli/bench/networks.js';
 import { cards, findCard } from './cards.js';
 import { graphOf } from './graph.js';
 import { rooflineTypes, type RooflineType } from './layout.js';
@@ -15,13 +15,6 @@ import { kernelBytes, kernelsOfStep, kernelTime } from './model.js';
 import { rooflineReport } from './report.js';
 import { rooflineRows, type NamedGraph, type RooflineChoice, type RooflineRow } from './rows.js';
 import { productShapes } from './shapes.js';
-
-/** Options of `dpm bench roofline` that no other benchmark has. */
-export const rooflineOptions: OptionSpecs = {
-  card: { value: 'NAMES', help: 'roofline: a100, h100, h200, separated by commas; default all' },
-  shapes: { help: 'roofline: print the convolutions and attentions that cuDNN is asked for in bf16 instead' },
-  report: { value: 'FOLDER', help: 'roofline: write README.md and roofline.json of everything there instead' },
-};
 
 const defaultBatches = [1, 16, 128];
 
@@ -122,7 +115,7 @@ async function writeReport(folder: string, graphs: readonly NamedGraph[]): Promi
 }
 
 /** How long a step takes a card at least, from its kernels' FLOPs and bytes; no card is needed. */
-export async function benchRoofline(call: Call): Promise<void> {
+async function benchRoofline(call: Call): Promise<void> {
   const choice = choiceOf(call);
   const graphs = await rooflineGraphs(call.options.string('network')?.split(',') ?? Object.keys(benchNetworks));
   const folder = call.options.string('report');
@@ -142,3 +135,22 @@ export async function benchRoofline(call: Call): Promise<void> {
   printRows(rows, choice);
   if (call.options.flag('profile')) for (const graph of graphs) printKernels(graph, choice);
 }
+
+export const rooflineCommand: Command = {
+  name: 'roofline',
+  summary: 'How long an evaluation takes a card at least: a model of the CUDA device, which needs none.',
+  arguments: [],
+  options: {
+    network: {
+      value: 'NAMES',
+      help: `${Object.keys(benchNetworks).join(', ')} or model folders; default all of these`,
+    },
+    dtype: { value: 'TYPES', help: `${rooflineTypes.join(', ')}, separated by commas; default bf16` },
+    batch: { value: 'SIZES', help: `batch sizes separated by commas; default ${defaultBatches.join(',')}` },
+    card: { value: 'NAMES', help: 'a100, h100, h200, separated by commas; default all' },
+    profile: { help: 'also list every kernel, at the first type, batch size and card' },
+    shapes: { help: 'print the convolutions and attentions that cuDNN is asked for in bf16 instead' },
+    report: { value: 'FOLDER', help: 'write README.md and roofline.json of everything there instead' },
+  },
+  run: benchRoofline,
+};

@@ -2,13 +2,13 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { elementCount } from '../../../base/arrays.js';
-import { requiredTensors } from '../../../network/cost.js';
-import { unetGraph } from '../../../network/unet.js';
-import type { Device } from '../../../engine/device.js';
-import { nativeWork } from '../../../base/errors.js';
-import type { NativeNode, NativeWeight } from '../../../engine/binding.js';
-import type { UNetDescription } from '../../../network/description.js';
+import { elementCount } from '../../lib/base/arrays.js';
+import { requiredTensors } from '../../lib/network/cost.js';
+import { unetGraph } from '../../lib/network/unet.js';
+import type { Device } from '../../lib/engine/device.js';
+import { nativeWork } from '../../lib/base/errors.js';
+import type { NativeNode, NativeWeight } from '../../lib/engine/binding.js';
+import type { UNetDescription } from '../../lib/network/description.js';
 
 /** The graph of a network after fusion for `device`. All weights share the same zeros, since none is evaluated. */
 export async function graphOf(device: Device, description: UNetDescription): Promise<NativeNode[]> {

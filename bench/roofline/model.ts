@@ -1,5 +1,5 @@
 // A roofline: how long kernels take when each of them waits for its products or for its bytes, whichever is longer.
-import type { NativeNode } from '../../../engine/binding.js';
+import type { NativeNode } from '../../lib/engine/binding.js';
 import type { Rates } from './cards.js';
 import { cudaNodes } from './fusion.js';
 import { evaluationKernels, kernelKinds, stepKernels, type Kernel, type KernelKind } from './kernels.js';

@@ -2,13 +2,13 @@ import { readFileSync } from 'node:fs';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { multiplyAdds } from '../../../lib/network/cost.js';
-import { unetGraph } from '../../../lib/network/unet.js';
-import { benchNetworks } from '../../../lib/cli/bench/networks.js';
-import { cards, findCard, type Rates } from '../../../lib/cli/bench/roofline/cards.js';
-import { cudaNodes } from '../../../lib/cli/bench/roofline/fusion.js';
-import { evaluationKernels, kernelsOfNode, stepKernels } from '../../../lib/cli/bench/roofline/kernels.js';
-import { normPasses, storedPixelStride } from '../../../lib/cli/bench/roofline/layout.js';
+import { multiplyAdds } from '../../lib/network/cost.js';
+import { unetGraph } from '../../lib/network/unet.js';
+import { benchNetworks } from '../../lib/cli/bench/networks.js';
+import { cards, findCard, type Rates } from '../../bench/roofline/cards.js';
+import { cudaNodes } from '../../bench/roofline/fusion.js';
+import { evaluationKernels, kernelsOfNode, stepKernels } from '../../bench/roofline/kernels.js';
+import { normPasses, storedPixelStride } from '../../bench/roofline/layout.js';
 import {
   computeBoundBatch,
   kernelBytes,
@@ -16,13 +16,13 @@ import {
   kernelTime,
   stepCost,
   stepTime,
-} from '../../../lib/cli/bench/roofline/model.js';
-import type { NamedGraph } from '../../../lib/cli/bench/roofline/rows.js';
-import { productShapes } from '../../../lib/cli/bench/roofline/shapes.js';
-import { rooflineFiles, rooflineGraphs } from '../../../lib/cli/bench/roofline/command.js';
-import { DpmError } from '../../../lib/base/errors.js';
-import type { NativeMap, NativeNode } from '../../../lib/engine/binding.js';
-import { packagePath } from '../../support/temporary.js';
+} from '../../bench/roofline/model.js';
+import type { NamedGraph } from '../../bench/roofline/rows.js';
+import { productShapes } from '../../bench/roofline/shapes.js';
+import { rooflineFiles, rooflineGraphs } from '../../bench/roofline/command.js';
+import { DpmError } from '../../lib/base/errors.js';
+import type { NativeMap, NativeNode } from '../../lib/engine/binding.js';
+import { packagePath } from '../support/temporary.js';
 
 /** A map with storage of its own. */
 function map(value: number, channels: number, side: number, role: NativeMap['role'] = 'internal'): NativeMap {
