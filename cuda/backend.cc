@@ -3,12 +3,12 @@
 #include <memory>
 #include <string>
 
-#include "cuda/device.h"
-#include "cuda/executable.h"
+#include "cuda/device/device.h"
+#include "cuda/execution/executable.h"
+#include "cuda/execution/state.h"
+#include "cuda/execution/trajectory.h"
 #include "cuda/peak.h"
 #include "cuda/runtime/check.h"
-#include "cuda/state.h"
-#include "cuda/trajectory.h"
 
 namespace dpm::cuda {
 namespace {

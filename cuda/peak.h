@@ -1,7 +1,7 @@
 // What a card can do at most, measured.
 #pragma once
 
-#include "cuda/device.h"
+#include "cuda/device/device.h"
 
 namespace dpm::cuda {
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "cuda/device.h"
+#include "cuda/device/device.h"
 #include "cuda/kernels/map.h"
 #include "cuda/kernels/storage.h"
 

@@ -30,7 +30,7 @@ NetworkShape shape_of(const graph::Graph& graph, const unet::Description& descri
 
 }  // namespace
 
-Network::Network(std::shared_ptr<Device> device, const unet::Description& description, const unet::Weights& weights)
+Network::Network(std::shared_ptr<Device> device, const unet::Description& description, const Weights& weights)
     : device_(std::move(device)),
       graph_(unet::build_graph(description, weights)),
       divides_by_time_(description.divides_by_time),

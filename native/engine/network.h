@@ -10,7 +10,7 @@
 #include "graph/graph.h"
 #include "graph/planner.h"
 #include "unet/description.h"
-#include "unet/weights.h"
+#include "weights/weights.h"
 
 namespace dpm {
 
@@ -39,7 +39,7 @@ struct NodeTime {
 class Network {
  public:
   /// Builds, fuses and packs. Throws as build_graph and the device do.
-  Network(std::shared_ptr<Device> device, const unet::Description& description, const unet::Weights& weights);
+  Network(std::shared_ptr<Device> device, const unet::Description& description, const Weights& weights);
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;

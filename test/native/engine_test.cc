@@ -7,8 +7,8 @@
 #include <functional>
 #include <limits>
 
-#include "backend/registry.h"
 #include "core/error.h"
+#include "devices/registry.h"
 #include "engine/network.h"
 #include "graph_runner.h"
 #include "sampling/runner.h"
@@ -128,7 +128,7 @@ TEST_F(Runs, InconsistentRequestsAreRefused) {
 }
 
 TEST_F(Runs, WeightsAreChecked) {
-  unet::Weights w = small_.weights();
+  Weights w = small_.weights();
   EXPECT_EQ(code_of([&] { w.add({"far", 0, DType::kFloat32, {100}, 80000 - 396, 400}); }), ErrorCode::kFileTruncated);
   EXPECT_EQ(code_of([&] { w.add({"huge", 0, DType::kFloat32, {1LL << 40, 1LL << 40}, 0, 4}); }),
             ErrorCode::kTensorShape);
@@ -136,7 +136,7 @@ TEST_F(Runs, WeightsAreChecked) {
   EXPECT_EQ(code_of([&] { w.add({"elsewhere", 1, DType::kFloat16, {3}, 0, 6}); }), ErrorCode::kArgument);
   EXPECT_EQ(code_of([&] { w.add({"conv_in.bias", 0, DType::kFloat32, {8}, 0, 32}); }), ErrorCode::kArgument);
   EXPECT_EQ(code_of([&] { w.add_file("/nonexistent/weights"); }), ErrorCode::kFile);
-  unet::Weights empty;
+  Weights empty;
   const auto device = Device::open("cpu", {1, false});
   EXPECT_EQ(code_of([&] { Network(device, SmallNetwork::description(), empty); }), ErrorCode::kTensorMissing);
   unet::Description wrong = SmallNetwork::description();

@@ -2,7 +2,7 @@
 
 #include <sstream>
 
-#include "cpu/isa_select.h"
+#include "devices/cpu/isa_select.h"
 
 namespace dpm::test {
 

@@ -2,9 +2,9 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
-#include "cpu/isa_select.h"
-#include "cpu/layers/convolution.h"
-#include "cpu/network.h"
+#include "devices/cpu/isa_select.h"
+#include "devices/cpu/layers/convolution.h"
+#include "devices/cpu/network.h"
 #include "fir_graph.h"
 #include "graph_runner.h"
 

@@ -14,7 +14,7 @@ constexpr std::array<int, 6> kSides = {4, 8, 12, 16, 6, 5};
 }  // namespace
 
 void RandomNetwork::add_weight(const std::string& name, std::vector<std::int64_t> shape) {
-  unet::WeightLocation location{name, 0, DType::kFloat32, std::move(shape), 0, 0};
+  WeightLocation location{name, 0, DType::kFloat32, std::move(shape), 0, 0};
   if (hostile_ && one_in(32)) location.shape[static_cast<std::size_t>(choose_(2)) % location.shape.size()] += 1;
   if (hostile_ && one_in(16)) location.dtype = one_in(2) ? DType::kFloat16 : DType::kBFloat16;
   std::uint64_t elements = 1;

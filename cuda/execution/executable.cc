@@ -1,0 +1,196 @@
+#include "cuda/execution/executable.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "cuda/execution/trajectory.h"
+#include "cuda/execution/update_arguments.h"
+#include "cuda/kernels/convert.h"
+#include "cuda/runtime/check.h"
+
+namespace dpm::cuda {
+namespace {
+
+Evaluation evaluation_of(const dpm_bindings& bindings) {
+  Evaluation evaluation;
+  evaluation.batch = static_cast<int>(bindings.batch);
+  evaluation.x = rows_of(bindings.image);
+  evaluation.time = rows_of(bindings.time).data;
+  evaluation.labels = reinterpret_cast<const std::int32_t*>(rows_of(bindings.labels).data);
+  evaluation.out = rows_of(bindings.out);
+  evaluation.head = rows_of(bindings.head);
+  return evaluation;
+}
+
+GraphKey key_of(const Evaluation& e) {
+  GraphKey key;
+  for (const Rows& rows : {e.x, e.out, e.head}) key.add(rows.data).add(rows.stride);
+  key.add(e.time).add(e.labels).add(e.batch);
+  return key;
+}
+
+}  // namespace
+
+}  // namespace dpm::cuda
+
+using dpm::cuda::Evaluation;
+using dpm::cuda::RunContext;
+
+dpm_executable::dpm_executable(dpm_network& owner, const dpm_plan& plan)
+    : network(owner),
+      batch_(static_cast<int>(plan.batch)),
+      image_(owner.external(DPM_ROLE_IMAGE)),
+      out_(owner.external(DPM_ROLE_OUTPUT)),
+      head_(owner.external(DPM_ROLE_HEAD)),
+      places_(owner.values.size(), nullptr) {
+  dpm::require(plan.batch >= 1 && plan.batch <= dpm::cuda::kMostGridRows,
+               "the cuda device evaluates at most 65535 samples at a time");
+  const std::size_t element = dpm::dtype_size(network.device.settings.dtype);
+  auto* arena = plan.arena->memory.as<unsigned char>();
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    const dpm::cuda::ValueInfo& info = network.values[i];
+    if (info.root == static_cast<int>(i) && info.shape.role == DPM_ROLE_INTERNAL) {
+      places_[i] = arena + plan.batch * plan.offsets[i] * element;
+    }
+  }
+  for (const int border : {image_, out_, head_}) {
+    if (border < 0) continue;
+    const dpm::cuda::ValueInfo& info = network.values[static_cast<std::size_t>(border)];
+    const auto elements = static_cast<std::size_t>(info.pixels() * info.pixel_stride) * plan.batch;
+    borders_.push_back(network.device.allocate(elements * element));
+    places_[static_cast<std::size_t>(border)] = borders_.back().as<unsigned char>();
+  }
+}
+
+dpm_executable::~dpm_executable() = default;
+
+int dpm_executable::computed(int samples) const {
+  // Our own kernels take any number.
+  if (network.device.products == nullptr) return samples;
+  int count = 1;
+  while (count < samples) {
+    const int half_more = count + count / 2;
+    count = half_more >= samples && count > 1 ? half_more : 2 * count;
+  }
+  return std::min(count, batch_);
+}
+
+RunContext dpm_executable::context(const Evaluation& evaluation) const {
+  return {network.values,
+          places_,
+          network.device.stream.get(),
+          computed(evaluation.batch),
+          evaluation.batch,
+          scratch_.data(),
+          evaluation.time,
+          evaluation.labels};
+}
+
+void dpm_executable::ensure_scratch(int batch) {
+  std::size_t bytes = 0;
+  for (const auto& layer : network.layers) bytes = std::max(bytes, layer->scratch_bytes(batch));
+  if (bytes <= scratch_.bytes()) return;
+  network.device.stream.wait();
+  graphs.clear();
+  ensure(network.device, scratch_, bytes);
+}
+
+void dpm_executable::warm_up(int batch) {
+  const std::vector<float> zeros(static_cast<std::size_t>(batch), 0.0F);
+  const dpm::cuda::DeviceMemory time = network.device.allocate(zeros.size() * sizeof(float));
+  network.device.staging.upload(network.device.stream, time.data(), zeros.data(), time.bytes());
+  Evaluation evaluation;
+  evaluation.batch = batch;
+  evaluation.time = time.as<float>();
+  for (const auto& layer : network.layers) {
+    try {
+      layer->run(context(evaluation));
+    } catch (const dpm::cuda::CardFailure&) {
+      throw;
+    } catch (const dpm::Error&) {
+      // A plan that was made and does not run; our own kernel does.
+      if (!layer->refuse_plan(batch)) throw;
+      ensure_scratch(batch);
+      layer->run(context(evaluation));
+    }
+  }
+  dpm::cuda::check_launches("preparing a network");
+  network.device.stream.wait();
+}
+
+void dpm_executable::prepare(int samples) {
+  dpm::require(samples >= 1 && samples <= batch_, "the batch is larger than the executable's");
+  const int batch = computed(samples);
+  if (prepared_.count(batch) != 0) return;
+  for (const auto& layer : network.layers) layer->prepare(batch);
+  if (network.device.products != nullptr) network.device.products->save();
+  ensure_scratch(batch);
+  warm_up(batch);
+  prepared_.insert(batch);
+}
+
+void dpm_executable::load_image(const Evaluation& evaluation, const RunContext& run) const {
+  if (image_ < 0) return;
+  const dpm::cuda::ValueInfo& info = network.values[static_cast<std::size_t>(image_)];
+  dpm::cuda::with_storage(network.device.settings.dtype, [&](auto type) {
+    using T = decltype(type);
+    dpm::cuda::load_image<T>(
+        {evaluation.x, evaluation.y, evaluation.samples, run.map<T>(image_), evaluation.batch,
+         static_cast<int>(info.pixels()), info.shape.channels, static_cast<int>(info.pixel_stride)},
+        run.stream);
+  });
+}
+
+void dpm_executable::store_outputs(const Evaluation& evaluation, const RunContext& run) const {
+  const auto store = [&](int value, const dpm::cuda::Rows& rows) {
+    if (value < 0 || rows.data == nullptr) return;
+    const dpm::cuda::ValueInfo& info = network.values[static_cast<std::size_t>(value)];
+    dpm::cuda::with_storage(network.device.settings.dtype, [&](auto type) {
+      using T = decltype(type);
+      dpm::cuda::store_output<T>(
+          {run.map<const T>(value), rows, evaluation.batch, static_cast<int>(info.pixels()), info.shape.channels},
+          run.stream);
+    });
+  };
+  store(out_, evaluation.out);
+  store(head_, evaluation.head);
+}
+
+void dpm_executable::queue(const Evaluation& evaluation) const {
+  const RunContext run = context(evaluation);
+  load_image(evaluation, run);
+  for (const auto& layer : network.layers) layer->run(run);
+  store_outputs(evaluation, run);
+  dpm::cuda::check_launches("evaluating a network");
+}
+
+void dpm_executable::profile(const Evaluation& evaluation, double* node_seconds) const {
+  const RunContext run = context(evaluation);
+  const dpm::cuda::Stream& stream = network.device.stream;
+  load_image(evaluation, run);
+  std::vector<dpm::cuda::Event> events(network.layers.size() + 1);
+  events[0].record(stream);
+  for (std::size_t i = 0; i < network.layers.size(); ++i) {
+    network.layers[i]->run(run);
+    events[i + 1].record(stream);
+  }
+  store_outputs(evaluation, run);
+  dpm::cuda::check_launches("profiling a network");
+  for (std::size_t i = 0; i < network.layers.size(); ++i) node_seconds[i] = events[i + 1].seconds_since(events[i]);
+}
+
+void dpm_executable::run(const dpm_bindings& bindings, double* node_seconds) {
+  const Evaluation evaluation = dpm::cuda::evaluation_of(bindings);
+  prepare(evaluation.batch);
+  if (node_seconds != nullptr) {
+    profile(evaluation, node_seconds);
+    return;
+  }
+  const dpm::cuda::GraphKey key = dpm::cuda::key_of(evaluation);
+  // A capture costs about as much as it saves on one evaluation.
+  if (graphs.count(key) < 2) {
+    queue(evaluation);
+  } else {
+    graphs.run(key, network.device.stream, [&] { queue(evaluation); });
+  }
+}
