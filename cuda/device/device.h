@@ -11,6 +11,7 @@
 
 #include "backend/backend.h"
 #include "backend/guard.h"
+#include "backend/handles.h"
 #include "core/dtype.h"
 #include "core/error.h"
 #include "cuda/products/products.h"
@@ -30,36 +31,47 @@ struct DeviceSettings {
   bool autotune = false;
 };
 
-}  // namespace dpm::cuda
+/// Something of a device that any thread may give up.
+class Buried {
+ public:
+  Buried() = default;
+  virtual ~Buried() = default;
+  Buried(const Buried&) = delete;
+  Buried& operator=(const Buried&) = delete;
 
-struct dpm_device {
+ private:
+  friend struct Device;
+  std::unique_ptr<Buried> next_;
+};
+
+struct Device {
   /// On the current device, which has to be `settings.index`.
-  dpm_device(const dpm::cuda::DeviceSettings& chosen, const std::string& card);
+  Device(const DeviceSettings& chosen, const std::string& card);
+  ~Device() { free_buried(); }
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
 
-  const dpm::cuda::DeviceSettings settings;
-  dpm::MemoryCount memory;
-  dpm::cuda::Stream stream;
-  dpm::cuda::MemoryPool pool;
-  dpm::cuda::Staging staging;
+  const DeviceSettings settings;
+  MemoryCount memory;
+  Stream stream;
+  MemoryPool pool;
+  Staging staging;
   std::string products_description;
   /// Null: our own kernels do everything.
-  std::unique_ptr<dpm::cuda::Products> products;
+  std::unique_ptr<Products> products;
   /// Of the update in progress: its samples and their thresholds.
-  dpm::cuda::DeviceMemory update_samples;
-  dpm::cuda::DeviceMemory thresholds;
-  dpm::cuda::DeviceMemory reductions;
-  dpm::cuda::DeviceMemory levels;
+  DeviceMemory update_samples;
+  DeviceMemory thresholds;
+  DeviceMemory reductions;
+  DeviceMemory levels;
 
   /// Memory of the card; what is kept for later is given up for it. Throws Error(kOutOfMemory).
-  dpm::cuda::DeviceMemory allocate(std::size_t bytes);
+  DeviceMemory allocate(std::size_t bytes);
   /// Keeps what another thread has given up until the device's own next comes by: freeing memory of a card waits for
-  /// all its work.
-  template <typename T>
-  void bury(std::unique_ptr<T> thing) {
-    const std::lock_guard<std::mutex> lock(buried_mutex_);
-    buried_.push_back(std::shared_ptr<T>(std::move(thing)));
-  }
-  void free_buried();
+  /// all its work. Allocates nothing.
+  void bury(std::unique_ptr<Buried> thing) noexcept;
+  /// Frees that, the first first: executables go before their networks.
+  void free_buried() noexcept;
 
   /// Throws Error(kDevice) once the card has failed.
   void check_alive() const;
@@ -71,15 +83,17 @@ struct dpm_device {
   mutable std::mutex failure_mutex_;
   std::string failure_;
   std::mutex buried_mutex_;
-  // Last, as networks use the rest when they go.
-  std::vector<std::shared_ptr<void>> buried_;
+  std::unique_ptr<Buried> buried_;
+  Buried* last_buried_ = nullptr;
 };
 
-struct dpm_buffer {
-  dpm::cuda::DeviceMemory memory;
+struct Buffer {
+  DeviceMemory memory;
 };
 
-namespace dpm::cuda {
+struct Network;
+struct Executable;
+using Handle = Handles<Device, Buffer, Network, Executable>;
 
 /// Makes card `index` the one this thread's CUDA calls go to.
 void make_current(int index);
@@ -87,7 +101,7 @@ void make_current(int index);
 /// Runs `body` with the card current on this thread; what it throws becomes the returned status and `message`. After an
 /// error of the card itself nothing more is run on it: its context stays broken until the process ends.
 template <typename Body>
-dpm_status on_device(dpm_device& device, dpm_message* message, const Body& body) noexcept {
+dpm_status on_device(Device& device, dpm_message* message, const Body& body) noexcept {
   return guarded(message, [&] {
     device.check_alive();
     make_current(device.settings.index);
@@ -101,6 +115,6 @@ dpm_status on_device(dpm_device& device, dpm_message* message, const Body& body)
 }
 
 /// Replaces `memory` by at least `bytes`, if it has fewer. Its contents are lost.
-void ensure(dpm_device& device, DeviceMemory& memory, std::size_t bytes);
+void ensure(Device& device, DeviceMemory& memory, std::size_t bytes);
 
 }  // namespace dpm::cuda

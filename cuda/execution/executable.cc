@@ -31,40 +31,34 @@ GraphKey key_of(const Evaluation& e) {
 
 }  // namespace
 
-}  // namespace dpm::cuda
-
-using dpm::cuda::Evaluation;
-using dpm::cuda::RunContext;
-
-dpm_executable::dpm_executable(dpm_network& owner, const dpm_plan& plan)
+Executable::Executable(Network& owner, const dpm_plan& plan)
     : network(owner),
       batch_(static_cast<int>(plan.batch)),
       image_(owner.external(DPM_ROLE_IMAGE)),
       out_(owner.external(DPM_ROLE_OUTPUT)),
       head_(owner.external(DPM_ROLE_HEAD)),
       places_(owner.values.size(), nullptr) {
-  dpm::require(plan.batch >= 1 && plan.batch <= dpm::cuda::kMostGridRows,
-               "the cuda device evaluates at most 65535 samples at a time");
-  const std::size_t element = dpm::dtype_size(network.device.settings.dtype);
-  auto* arena = plan.arena->memory.as<unsigned char>();
+  require(plan.batch >= 1 && plan.batch <= kMostGridRows, "the cuda device evaluates at most 65535 samples at a time");
+  const std::size_t element = dtype_size(network.device.settings.dtype);
+  auto* arena = Handle::of(plan.arena).memory.as<unsigned char>();
   for (std::size_t i = 0; i < places_.size(); ++i) {
-    const dpm::cuda::ValueInfo& info = network.values[i];
+    const ValueInfo& info = network.values[i];
     if (info.root == static_cast<int>(i) && info.shape.role == DPM_ROLE_INTERNAL) {
       places_[i] = arena + plan.batch * plan.offsets[i] * element;
     }
   }
   for (const int border : {image_, out_, head_}) {
     if (border < 0) continue;
-    const dpm::cuda::ValueInfo& info = network.values[static_cast<std::size_t>(border)];
+    const ValueInfo& info = network.values[static_cast<std::size_t>(border)];
     const auto elements = static_cast<std::size_t>(info.pixels() * info.pixel_stride) * plan.batch;
     borders_.push_back(network.device.allocate(elements * element));
     places_[static_cast<std::size_t>(border)] = borders_.back().as<unsigned char>();
   }
 }
 
-dpm_executable::~dpm_executable() = default;
+Executable::~Executable() = default;
 
-int dpm_executable::computed(int samples) const {
+int Executable::computed(int samples) const {
   // Our own kernels take any number.
   if (network.device.products == nullptr) return samples;
   int count = 1;
@@ -75,7 +69,7 @@ int dpm_executable::computed(int samples) const {
   return std::min(count, batch_);
 }
 
-RunContext dpm_executable::context(const Evaluation& evaluation) const {
+RunContext Executable::context(const Evaluation& evaluation) const {
   return {network.values,
           places_,
           network.device.stream.get(),
@@ -86,7 +80,7 @@ RunContext dpm_executable::context(const Evaluation& evaluation) const {
           evaluation.labels};
 }
 
-void dpm_executable::ensure_scratch(int batch) {
+void Executable::ensure_scratch(int batch) {
   std::size_t bytes = 0;
   for (const auto& layer : network.layers) bytes = std::max(bytes, layer->scratch_bytes(batch));
   if (bytes <= scratch_.bytes()) return;
@@ -95,9 +89,9 @@ void dpm_executable::ensure_scratch(int batch) {
   ensure(network.device, scratch_, bytes);
 }
 
-void dpm_executable::warm_up(int batch) {
+void Executable::warm_up(int batch) {
   const std::vector<float> zeros(static_cast<std::size_t>(batch), 0.0F);
-  const dpm::cuda::DeviceMemory time = network.device.allocate(zeros.size() * sizeof(float));
+  const DeviceMemory time = network.device.allocate(zeros.size() * sizeof(float));
   network.device.staging.upload(network.device.stream, time.data(), zeros.data(), time.bytes());
   Evaluation evaluation;
   evaluation.batch = batch;
@@ -105,21 +99,21 @@ void dpm_executable::warm_up(int batch) {
   for (const auto& layer : network.layers) {
     try {
       layer->run(context(evaluation));
-    } catch (const dpm::cuda::CardFailure&) {
+    } catch (const CardFailure&) {
       throw;
-    } catch (const dpm::Error&) {
+    } catch (const Error&) {
       // A plan that was made and does not run; our own kernel does.
       if (!layer->refuse_plan(batch)) throw;
       ensure_scratch(batch);
       layer->run(context(evaluation));
     }
   }
-  dpm::cuda::check_launches("preparing a network");
+  check_launches("preparing a network");
   network.device.stream.wait();
 }
 
-void dpm_executable::prepare(int samples) {
-  dpm::require(samples >= 1 && samples <= batch_, "the batch is larger than the executable's");
+void Executable::prepare(int samples) {
+  require(samples >= 1 && samples <= batch_, "the batch is larger than the executable's");
   const int batch = computed(samples);
   if (prepared_.count(batch) != 0) return;
   for (const auto& layer : network.layers) layer->prepare(batch);
@@ -129,25 +123,24 @@ void dpm_executable::prepare(int samples) {
   prepared_.insert(batch);
 }
 
-void dpm_executable::load_image(const Evaluation& evaluation, const RunContext& run) const {
+void Executable::load_image(const Evaluation& evaluation, const RunContext& run) const {
   if (image_ < 0) return;
-  const dpm::cuda::ValueInfo& info = network.values[static_cast<std::size_t>(image_)];
-  dpm::cuda::with_storage(network.device.settings.dtype, [&](auto type) {
+  const ValueInfo& info = network.values[static_cast<std::size_t>(image_)];
+  with_storage(network.device.settings.dtype, [&](auto type) {
     using T = decltype(type);
-    dpm::cuda::load_image<T>(
-        {evaluation.x, evaluation.y, evaluation.samples, run.map<T>(image_), evaluation.batch,
-         static_cast<int>(info.pixels()), info.shape.channels, static_cast<int>(info.pixel_stride)},
-        run.stream);
+    cuda::load_image<T>({evaluation.x, evaluation.y, evaluation.samples, run.map<T>(image_), evaluation.batch,
+                         static_cast<int>(info.pixels()), info.shape.channels, static_cast<int>(info.pixel_stride)},
+                        run.stream);
   });
 }
 
-void dpm_executable::store_outputs(const Evaluation& evaluation, const RunContext& run) const {
-  const auto store = [&](int value, const dpm::cuda::Rows& rows) {
+void Executable::store_outputs(const Evaluation& evaluation, const RunContext& run) const {
+  const auto store = [&](int value, const Rows& rows) {
     if (value < 0 || rows.data == nullptr) return;
-    const dpm::cuda::ValueInfo& info = network.values[static_cast<std::size_t>(value)];
-    dpm::cuda::with_storage(network.device.settings.dtype, [&](auto type) {
+    const ValueInfo& info = network.values[static_cast<std::size_t>(value)];
+    with_storage(network.device.settings.dtype, [&](auto type) {
       using T = decltype(type);
-      dpm::cuda::store_output<T>(
+      store_output<T>(
           {run.map<const T>(value), rows, evaluation.batch, static_cast<int>(info.pixels()), info.shape.channels},
           run.stream);
     });
@@ -156,37 +149,37 @@ void dpm_executable::store_outputs(const Evaluation& evaluation, const RunContex
   store(head_, evaluation.head);
 }
 
-void dpm_executable::queue(const Evaluation& evaluation) const {
+void Executable::queue(const Evaluation& evaluation) const {
   const RunContext run = context(evaluation);
   load_image(evaluation, run);
   for (const auto& layer : network.layers) layer->run(run);
   store_outputs(evaluation, run);
-  dpm::cuda::check_launches("evaluating a network");
+  check_launches("evaluating a network");
 }
 
-void dpm_executable::profile(const Evaluation& evaluation, double* node_seconds) const {
+void Executable::profile(const Evaluation& evaluation, double* node_seconds) const {
   const RunContext run = context(evaluation);
-  const dpm::cuda::Stream& stream = network.device.stream;
+  const Stream& stream = network.device.stream;
   load_image(evaluation, run);
-  std::vector<dpm::cuda::Event> events(network.layers.size() + 1);
+  std::vector<Event> events(network.layers.size() + 1);
   events[0].record(stream);
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
     network.layers[i]->run(run);
     events[i + 1].record(stream);
   }
   store_outputs(evaluation, run);
-  dpm::cuda::check_launches("profiling a network");
+  check_launches("profiling a network");
   for (std::size_t i = 0; i < network.layers.size(); ++i) node_seconds[i] = events[i + 1].seconds_since(events[i]);
 }
 
-void dpm_executable::run(const dpm_bindings& bindings, double* node_seconds) {
-  const Evaluation evaluation = dpm::cuda::evaluation_of(bindings);
+void Executable::run(const dpm_bindings& bindings, double* node_seconds) {
+  const Evaluation evaluation = evaluation_of(bindings);
   prepare(evaluation.batch);
   if (node_seconds != nullptr) {
     profile(evaluation, node_seconds);
     return;
   }
-  const dpm::cuda::GraphKey key = dpm::cuda::key_of(evaluation);
+  const GraphKey key = key_of(evaluation);
   // A capture costs about as much as it saves on one evaluation.
   if (graphs.count(key) < 2) {
     queue(evaluation);
@@ -194,3 +187,5 @@ void dpm_executable::run(const dpm_bindings& bindings, double* node_seconds) {
     graphs.run(key, network.device.stream, [&] { queue(evaluation); });
   }
 }
+
+}  // namespace dpm::cuda

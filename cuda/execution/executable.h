@@ -28,11 +28,9 @@ struct Evaluation {
   Rows head{};
 };
 
-}  // namespace dpm::cuda
-
-struct dpm_executable {
-  dpm_executable(dpm_network& owner, const dpm_plan& plan);
-  ~dpm_executable();
+struct Executable : Buried {
+  Executable(Network& owner, const dpm_plan& plan);
+  ~Executable() override;
 
   /// One evaluation; with `node_seconds`, also the time of every layer on the card.
   void run(const dpm_bindings& bindings, double* node_seconds);
@@ -41,17 +39,17 @@ struct dpm_executable {
   /// loaded all that they need. To be called before a capture.
   void prepare(int samples);
   /// Queues an evaluation that was prepared.
-  void queue(const dpm::cuda::Evaluation& evaluation) const;
+  void queue(const Evaluation& evaluation) const;
 
-  dpm_network& network;
-  dpm::cuda::GraphCache graphs;
-  std::unique_ptr<dpm::cuda::Trajectory> trajectory;
+  Network& network;
+  GraphCache graphs;
+  std::unique_ptr<Trajectory> trajectory;
 
  private:
-  [[nodiscard]] dpm::cuda::RunContext context(const dpm::cuda::Evaluation& evaluation) const;
-  void load_image(const dpm::cuda::Evaluation& evaluation, const dpm::cuda::RunContext& run) const;
-  void store_outputs(const dpm::cuda::Evaluation& evaluation, const dpm::cuda::RunContext& run) const;
-  void profile(const dpm::cuda::Evaluation& evaluation, double* node_seconds) const;
+  [[nodiscard]] RunContext context(const Evaluation& evaluation) const;
+  void load_image(const Evaluation& evaluation, const RunContext& run) const;
+  void store_outputs(const Evaluation& evaluation, const RunContext& run) const;
+  void profile(const Evaluation& evaluation, double* node_seconds) const;
   /// Samples that are computed for `samples`: plans are made for few numbers of them.
   [[nodiscard]] int computed(int samples) const;
   void ensure_scratch(int batch);
@@ -62,8 +60,10 @@ struct dpm_executable {
   int out_;
   int head_;
   /// Images and outputs in the layout of maps.
-  std::vector<dpm::cuda::DeviceMemory> borders_;
+  std::vector<DeviceMemory> borders_;
   std::vector<unsigned char*> places_;
-  dpm::cuda::DeviceMemory scratch_;
+  DeviceMemory scratch_;
   std::set<int> prepared_;
 };
+
+}  // namespace dpm::cuda

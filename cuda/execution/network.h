@@ -6,14 +6,18 @@
 
 #include "cuda/layers/layer.h"
 
-struct dpm_network {
+namespace dpm::cuda {
+
+struct Network : Buried {
   /// Packs the weights of `graph` on the card.
-  dpm_network(dpm_device& owner, const dpm_graph& graph);
+  Network(Device& owner, const dpm_graph& graph);
 
   /// The value with this role, or -1.
   [[nodiscard]] int external(dpm_role role) const;
 
-  dpm_device& device;
-  std::vector<dpm::cuda::ValueInfo> values;
-  std::vector<std::unique_ptr<dpm::cuda::Layer>> layers;
+  Device& device;
+  std::vector<ValueInfo> values;
+  std::vector<std::unique_ptr<Layer>> layers;
 };
+
+}  // namespace dpm::cuda

@@ -11,7 +11,7 @@ namespace dpm::cuda {
 namespace {
 
 /// The samples on the card, for the kernels queued next.
-const UpdateSample* upload_samples(dpm_device& device, const std::vector<UpdateSample>& samples) {
+const UpdateSample* upload_samples(Device& device, const std::vector<UpdateSample>& samples) {
   const std::size_t bytes = samples.size() * sizeof(UpdateSample);
   ensure(device, device.update_samples, bytes);
   device.staging.upload(device.stream, device.update_samples.data(), samples.data(), bytes);
@@ -27,7 +27,7 @@ std::vector<UpdateSample> samples_of(const dpm_update_sample* samples, std::uint
 
 }  // namespace
 
-void gather(dpm_device& device, const dpm_gather& request) {
+void gather(Device& device, const dpm_gather& request) {
   require(request.batch <= kMostGridRows, "the cuda device copies at most 65535 samples at a time");
   GatherArguments arguments{};
   arguments.batch = request.batch;
@@ -40,7 +40,7 @@ void gather(dpm_device& device, const dpm_gather& request) {
   check_launches("copying rows");
 }
 
-void update(dpm_device& device, const dpm_update& request) {
+void update(Device& device, const dpm_update& request) {
   require(request.batch <= kMostGridRows, "the cuda device updates at most 65535 samples at a time");
   const std::vector<UpdateSample> samples = samples_of(request.samples, request.batch);
   UpdateArguments arguments = arguments_of(request);
@@ -54,14 +54,14 @@ void update(dpm_device& device, const dpm_update& request) {
   check_launches("updating");
 }
 
-void download_levels(dpm_device& device, const float* values, std::uint8_t* levels, std::uint64_t elements) {
+void download_levels(Device& device, const float* values, std::uint8_t* levels, std::uint64_t elements) {
   ensure(device, device.levels, elements);
   convert_to_levels(values, device.levels.as<std::uint8_t>(), elements, device.stream.get());
   check_launches("converting to 8 bits");
   device.staging.download(device.stream, device.levels.data(), levels, elements);
 }
 
-void reduce(dpm_device& device, const dpm_reduce& request) {
+void reduce(Device& device, const dpm_reduce& request) {
   ensure(device, device.reductions, request.batch * sizeof(double));
   ReduceArguments arguments{};
   arguments.kind = static_cast<dpm_reduction>(request.kind);

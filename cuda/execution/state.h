@@ -5,9 +5,9 @@
 
 namespace dpm::cuda {
 
-void gather(dpm_device& device, const dpm_gather& request);
-void update(dpm_device& device, const dpm_update& request);
-void reduce(dpm_device& device, const dpm_reduce& request);
-void download_levels(dpm_device& device, const float* values, std::uint8_t* levels, std::uint64_t elements);
+void gather(Device& device, const dpm_gather& request);
+void update(Device& device, const dpm_update& request);
+void reduce(Device& device, const dpm_reduce& request);
+void download_levels(Device& device, const float* values, std::uint8_t* levels, std::uint64_t elements);
 
 }  // namespace dpm::cuda

@@ -16,7 +16,7 @@ constexpr std::size_t kMostNodes = 20000;
 }  // namespace
 
 void Trajectory::upload_table(const dpm_trajectory& request) {
-  dpm_device& device = executable_.network.device;
+  Device& device = executable_.network.device;
   host_table_.clear();
   kinds_.clear();
   const std::size_t records = std::size_t{steps_} * batch_;
@@ -39,7 +39,7 @@ void Trajectory::upload_table(const dpm_trajectory& request) {
 }
 
 void Trajectory::begin(const dpm_trajectory& request) {
-  dpm_device& device = executable_.network.device;
+  Device& device = executable_.network.device;
   executable_.prepare(static_cast<int>(request.update.batch));
   batch_ = request.update.batch;
   steps_ = request.steps;
@@ -53,7 +53,7 @@ void Trajectory::begin(const dpm_trajectory& request) {
 }
 
 void Trajectory::refill() {
-  dpm_device& device = executable_.network.device;
+  Device& device = executable_.network.device;
   const std::uint32_t steps = std::min(capacity_, steps_ - filled_);
   const std::size_t step_bytes = std::size_t{batch_} * sizeof(UpdateSample);
   const UpdateSample* source = host_table_.data() + std::size_t{filled_} * batch_;

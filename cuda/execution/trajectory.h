@@ -18,7 +18,7 @@ struct StepKind {
 
 class Trajectory {
  public:
-  explicit Trajectory(dpm_executable& executable) : executable_(executable) {}
+  explicit Trajectory(Executable& executable) : executable_(executable) {}
 
   /// Copies the tables of `request` to the card and prepares everything that its steps need.
   void begin(const dpm_trajectory& request);
@@ -38,7 +38,7 @@ class Trajectory {
   /// Steps from `first` on as one graph. Whether they were.
   bool launch_together(std::uint32_t first, std::uint32_t steps);
 
-  dpm_executable& executable_;
+  Executable& executable_;
   std::uint32_t batch_ = 0;
   std::uint32_t steps_ = 0;
   std::uint32_t done_ = 0;

@@ -8,7 +8,7 @@ namespace dpm::cuda {
 
 Rows rows_of(const dpm_view& view) {
   if (view.buffer == nullptr) return {nullptr, 0};
-  return {view.buffer->memory.as<float>() + view.offset, view.stride};
+  return {Handle::of(view.buffer).memory.as<float>() + view.offset, view.stride};
 }
 
 UpdateSample update_sample_of(const dpm_update_sample& sample) {

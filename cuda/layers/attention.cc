@@ -96,7 +96,7 @@ class AttentionLayer : public Layer {
     return p;
   }
 
-  dpm_device& device_;
+  Device& device_;
   dpm_node node_;
   ValueInfo q_;
   ValueInfo k_;

@@ -175,7 +175,7 @@ class ConvolutionLayer : public Layer {
     return a;
   }
 
-  dpm_device& device_;
+  Device& device_;
   dpm_node node_;
   ValueInfo in_;
   ValueInfo out_;

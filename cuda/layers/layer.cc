@@ -71,7 +71,7 @@ DeviceMemory LayerFactory::stored(const std::vector<float>& values) const {
   });
 }
 
-bool supports(const dpm_device& device, const dpm_graph& graph, const dpm_node& node) {
+bool supports(const Device& device, const dpm_graph& graph, const dpm_node& node) {
   const auto has_role = [&](int value, dpm_role role) { return value >= 0 && graph.values[value].role == role; };
   const bool reads_times = has_role(node.inputs[0], DPM_ROLE_TIME) || has_role(node.inputs[0], DPM_ROLE_LABEL);
   switch (node.op) {

@@ -11,17 +11,39 @@
 
 #include "backend/record.h"
 
+/// In C++ the type of every entry says that no exception leaves it, so that the compiler checks those who fill a table.
 #ifdef __cplusplus
+#define DPM_NOEXCEPT noexcept
 extern "C" {
+#else
+#define DPM_NOEXCEPT
 #endif
 
-enum { DPM_BACKEND_ABI = 4, DPM_MAX_NODE_INPUTS = 3 };
+enum { DPM_BACKEND_ABI = 5, DPM_MAX_NODE_INPUTS = 3 };
 
 /// The one symbol a plug-in exports, of type dpm_backend_entry_function.
 #define DPM_BACKEND_ENTRY "dpm_backend_entry"
 
-/// 0 is success; other values are those of dpm::ErrorCode.
+/// One of dpm_status_code.
 typedef int dpm_status;
+
+enum dpm_status_code {
+  DPM_OK = 0,
+  DPM_ERROR_ARGUMENT = 1,
+  DPM_ERROR_UNSUPPORTED = 2,
+  DPM_ERROR_OUT_OF_MEMORY = 3,
+  DPM_ERROR_DEVICE = 4,
+  DPM_ERROR_INTERNAL = 5,
+  DPM_ERROR_ABORTED = 6,
+  DPM_ERROR_CLOSED = 7,
+  DPM_ERROR_FILE = 8,
+  DPM_ERROR_FILE_TRUNCATED = 9,
+  DPM_ERROR_TENSOR_MISSING = 10,
+  DPM_ERROR_TENSOR_SHAPE = 11,
+};
+
+/// How numbers of weights and of networks are stored.
+enum dpm_dtype { DPM_DTYPE_F32 = 0, DPM_DTYPE_F16 = 1, DPM_DTYPE_BF16 = 2 };
 
 typedef struct dpm_message {
   char text[512];
@@ -63,7 +85,7 @@ typedef struct dpm_value {
 /// interleaved with other weights. Read it by constant.h.
 typedef struct dpm_constant {
   const void* data;
-  uint32_t dtype;  ///< dpm::DType
+  uint32_t dtype;  ///< dpm_dtype
   uint32_t rank;
   int64_t dims[4];
   uint32_t view_rank;
@@ -218,10 +240,30 @@ typedef struct dpm_open_options {
   int32_t index;
   int32_t threads;   ///< 0: as many as the process may use
   int32_t exact;     ///< forbid algorithms that trade accuracy for speed
-  uint32_t dtype;    ///< dpm::DType that networks compute in; states are float32 always
+  uint32_t dtype;    ///< dpm_dtype that networks compute in; states are float32 always
   int32_t tf32;      ///< float32 products may round their operands to TF32
   int32_t autotune;  ///< choose among algorithms by measuring them
 } dpm_open_options;
+
+/// Sizes of what crosses the seam, as the plug-in was compiled. The registry compares them with its own.
+typedef struct dpm_layout {
+  uint32_t message;
+  uint32_t record;
+  uint32_t view;
+  uint32_t value;
+  uint32_t constant;
+  uint32_t node;
+  uint32_t graph;
+  uint32_t plan;
+  uint32_t bindings;
+  uint32_t update_sample;
+  uint32_t update;
+  uint32_t gather;
+  uint32_t trajectory;
+  uint32_t reduce;
+  uint32_t memory;
+  uint32_t open_options;
+} dpm_layout;
 
 /// A device. Functions that can fail return a dpm_status and fill `message`. A device is used by one thread at a time,
 /// but `allocate`, `release`, `unload`, `discard` and `memory` may be called while another thread uses it for something
@@ -229,57 +271,61 @@ typedef struct dpm_open_options {
 typedef struct dpm_backend {
   uint32_t abi_version;
   uint32_t struct_size;
+  uint32_t layout_size;
+  dpm_layout layout;
   const char* name;
   /// Whether a convolution may write over its residual.
   uint32_t residual_in_place;
 
   /// Preference of device `index` over others, 0 when unusable, negative when there is no such index; fills the one of
   /// `description` and `reason` that applies.
-  int (*probe)(int32_t index, dpm_message* description, dpm_message* reason);
-  dpm_status (*open)(const dpm_open_options* options, dpm_device** device, dpm_message* message);
-  void (*close)(dpm_device* device);
-  int (*threads)(dpm_device* device);
+  int (*probe)(int32_t index, dpm_message* description, dpm_message* reason) DPM_NOEXCEPT;
+  dpm_status (*open)(const dpm_open_options* options, dpm_device** device, dpm_message* message) DPM_NOEXCEPT;
+  void (*close)(dpm_device* device) DPM_NOEXCEPT;
+  int (*threads)(dpm_device* device) DPM_NOEXCEPT;
   /// Of the networks' maps.
-  uint32_t (*arena_element_bytes)(dpm_device* device);
+  uint32_t (*arena_element_bytes)(dpm_device* device) DPM_NOEXCEPT;
 
-  dpm_status (*allocate)(dpm_device* device, uint64_t bytes, dpm_buffer** buffer, dpm_message* message);
-  void (*release)(dpm_device* device, dpm_buffer* buffer);
+  dpm_status (*allocate)(dpm_device* device, uint64_t bytes, dpm_buffer** buffer, dpm_message* message) DPM_NOEXCEPT;
+  void (*release)(dpm_device* device, dpm_buffer* buffer) DPM_NOEXCEPT;
   dpm_status (*upload)(dpm_device* device, dpm_buffer* buffer, uint64_t offset, const void* data, uint64_t bytes,
-                       dpm_message* message);
+                       dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*download)(dpm_device* device, const dpm_buffer* buffer, uint64_t offset, void* data, uint64_t bytes,
-                         dpm_message* message);
+                         dpm_message* message) DPM_NOEXCEPT;
   /// float32 elements from `offset` on as 8-bit levels: 127.5 * (x + 1), limited to 0 and 255, rounded to the nearest;
   /// 0 for NaN.
   dpm_status (*download_levels)(dpm_device* device, const dpm_buffer* buffer, uint64_t offset, uint8_t* levels,
-                                uint64_t elements, dpm_message* message);
+                                uint64_t elements, dpm_message* message) DPM_NOEXCEPT;
 
   /// Whether the device runs `node` of `graph` as it stands; passes ask this before they fuse.
-  int (*supports)(dpm_device* device, const dpm_graph* graph, const dpm_node* node);
+  int (*supports)(dpm_device* device, const dpm_graph* graph, const dpm_node* node) DPM_NOEXCEPT;
   /// Packs the weights of a graph. The graph and its constants are not used after the call.
-  dpm_status (*load)(dpm_device* device, const dpm_graph* graph, dpm_network** network, dpm_message* message);
-  void (*unload)(dpm_network* network);
-  dpm_status (*compile)(dpm_network* network, const dpm_plan* plan, dpm_executable** executable, dpm_message* message);
-  void (*discard)(dpm_executable* executable);
+  dpm_status (*load)(dpm_device* device, const dpm_graph* graph, dpm_network** network,
+                     dpm_message* message) DPM_NOEXCEPT;
+  void (*unload)(dpm_network* network) DPM_NOEXCEPT;
+  dpm_status (*compile)(dpm_network* network, const dpm_plan* plan, dpm_executable** executable,
+                        dpm_message* message) DPM_NOEXCEPT;
+  void (*discard)(dpm_executable* executable) DPM_NOEXCEPT;
   /// One network evaluation. With `node_seconds`, also the time of every node.
   dpm_status (*run)(dpm_executable* executable, const dpm_bindings* bindings, double* node_seconds,
-                    dpm_message* message);
+                    dpm_message* message) DPM_NOEXCEPT;
 
-  dpm_status (*gather)(dpm_device* device, const dpm_gather* gather, dpm_message* message);
-  dpm_status (*update)(dpm_device* device, const dpm_update* update, dpm_message* message);
-  dpm_status (*reduce)(dpm_device* device, const dpm_reduce* reduce, dpm_message* message);
+  dpm_status (*gather)(dpm_device* device, const dpm_gather* gather, dpm_message* message) DPM_NOEXCEPT;
+  dpm_status (*update)(dpm_device* device, const dpm_update* update, dpm_message* message) DPM_NOEXCEPT;
+  dpm_status (*reduce)(dpm_device* device, const dpm_reduce* reduce, dpm_message* message) DPM_NOEXCEPT;
 
   /// Null for devices on which whole trajectories cost as much as their steps. `begin` makes one ready, in place of the
   /// executable's last one; `advance` runs its next `steps` and returns when they are done.
-  dpm_status (*begin)(dpm_executable* executable, const dpm_trajectory* trajectory, dpm_message* message);
-  dpm_status (*advance)(dpm_executable* executable, uint32_t steps, dpm_message* message);
+  dpm_status (*begin)(dpm_executable* executable, const dpm_trajectory* trajectory, dpm_message* message) DPM_NOEXCEPT;
+  dpm_status (*advance)(dpm_executable* executable, uint32_t steps, dpm_message* message) DPM_NOEXCEPT;
 
-  void (*memory)(dpm_device* device, dpm_memory* memory);
+  void (*memory)(dpm_device* device, dpm_memory* memory) DPM_NOEXCEPT;
   /// GFLOP/s of float32 multiply-adds and GB/s (read and write) of a copy that the device can do at most, measured by
   /// the call.
-  dpm_status (*peak)(dpm_device* device, double* gflops, double* copy_gigabytes, dpm_message* message);
+  dpm_status (*peak)(dpm_device* device, double* gflops, double* copy_gigabytes, dpm_message* message) DPM_NOEXCEPT;
 } dpm_backend;
 
-typedef const dpm_backend* (*dpm_backend_entry_function)(void);
+typedef const dpm_backend* (*dpm_backend_entry_function)(void)DPM_NOEXCEPT;
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <utility>
 
+#include "backend/table.h"
 #include "core/error.h"
 #include "devices/cpu/backend.h"
 
@@ -45,11 +46,13 @@ Entry open_plugin(const std::string& name, const std::string& path) {
   const dpm_backend* backend = function != nullptr ? function() : nullptr;
   if (backend == nullptr) {
     entry.reason = path + " has no " DPM_BACKEND_ENTRY;
-  } else if (backend->abi_version != DPM_BACKEND_ABI || backend->struct_size != sizeof(dpm_backend)) {
-    entry.reason = path + " has interface version " + std::to_string(backend->abi_version) + ", expected " +
-                   std::to_string(static_cast<int>(DPM_BACKEND_ABI));
-  } else {
+    return entry;
+  }
+  const std::string mismatch = mismatch_of(*backend);
+  if (mismatch.empty()) {
     entry.backend = backend;
+  } else {
+    entry.reason = path + " " + mismatch;
   }
   return entry;
 }
@@ -87,6 +90,27 @@ DeviceInfo describe(const Entry& entry, int index) {
 }
 
 }  // namespace
+
+std::string mismatch_of(const dpm_backend& backend) {
+  const auto differs = [](const std::string& what, std::uint32_t found, std::size_t expected) {
+    return "has " + what + " " + std::to_string(found) + ", expected " + std::to_string(expected);
+  };
+  if (backend.abi_version != DPM_BACKEND_ABI) {
+    return differs("interface version", backend.abi_version, DPM_BACKEND_ABI);
+  }
+  if (backend.struct_size != sizeof(dpm_backend)) {
+    return differs("a dpm_backend of size", backend.struct_size, sizeof(dpm_backend));
+  }
+  if (backend.layout_size != sizeof(dpm_layout)) {
+    return differs("a dpm_layout of size", backend.layout_size, sizeof(dpm_layout));
+  }
+  constexpr dpm_layout kOwn = own_layout();
+  for (const LayoutEntry& entry : kLayoutEntries) {
+    const std::uint32_t found = backend.layout.*entry.size;
+    if (found != kOwn.*entry.size) return differs(std::string("a ") + entry.name + " of size", found, kOwn.*entry.size);
+  }
+  return {};
+}
 
 std::vector<DeviceInfo> list_devices() {
   std::vector<DeviceInfo> devices;

@@ -23,6 +23,10 @@ struct DeviceChoice {
   int index = 0;
 };
 
+/// What keeps a plug-in's table from being used: another version of the interface, or a struct that was compiled to
+/// another size, by name. Empty where everything fits.
+std::string mismatch_of(const dpm_backend& backend);
+
 /// Every device that is known, usable or not. Plug-ins are opened on the first call and never unloaded.
 std::vector<DeviceInfo> list_devices();
 

@@ -396,12 +396,12 @@ TEST(Kernels, WinogradStaysWithinItsMemory) {
   RandomValues random(7);
   const Case test = random_winograd(random, 2);
   const graph::LoweredGraph lowered(test.graph);
-  dpm_device device(1, cpu::select_isa(), false, 0);
+  cpu::Device device(1, cpu::select_isa(), false, 0);
   const auto used = [&](std::uint64_t allowed) {
-    const dpm_network network(device, lowered.get(), allowed);
+    const cpu::Network network(device, lowered.get(), allowed);
     return device.memory.used();
   };
-  const std::uint64_t unlimited = used(dpm_network::kWinogradBytes);
+  const std::uint64_t unlimited = used(cpu::Network::kWinogradBytes);
   const std::uint64_t none = used(0);
   EXPECT_GT(unlimited, 3 * none);
   // One layer of 36 numbers per pair of channels: allowed to the byte, or not at all.
@@ -435,7 +435,7 @@ TEST(Kernels, WinogradServesTheLargestMapsFirst) {
 
   const graph::LoweredGraph lowered(graph);
   const std::uint64_t one = std::uint64_t{36} * 4 * 64 * 64;
-  const dpm_device device(1, cpu::select_isa(), false, 0);
+  const cpu::Device device(1, cpu::select_isa(), false, 0);
   const auto chosen = [&](std::uint64_t bytes) {
     const std::vector<bool> choice = cpu::choose_winograd(device, lowered.get(), bytes);
     return std::pair<bool, bool>(choice[small], choice[large]);
@@ -443,7 +443,7 @@ TEST(Kernels, WinogradServesTheLargestMapsFirst) {
   EXPECT_EQ(chosen(2 * one), std::pair(true, true));
   EXPECT_EQ(chosen(2 * one - 1), std::pair(false, true));
   EXPECT_EQ(chosen(one - 1), std::pair(false, false));
-  const dpm_device exact(1, cpu::select_isa(), true, 0);
+  const cpu::Device exact(1, cpu::select_isa(), true, 0);
   EXPECT_FALSE(cpu::choose_winograd(exact, lowered.get(), 2 * one)[large]);
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/handles.h"
 #include "core/aligned_buffer.h"
 #include "core/memory_count.h"
 #include "core/thread_pool.h"
@@ -41,23 +42,28 @@ class CountedBuffer {
   MemoryCount* count_ = nullptr;
 };
 
-}  // namespace dpm::cpu
+struct Network;
+struct Executable;
 
-struct dpm_buffer {
-  dpm::cpu::CountedBuffer memory;
+struct Buffer {
+  CountedBuffer memory;
 };
 
-struct dpm_device {
-  dpm_device(int threads, const dpm::cpu::IsaKernels& kernels, bool exact_only, int terms)
+struct Device {
+  Device(int threads, const IsaKernels& kernels, bool exact_only, int terms)
       : pool(threads), isa(kernels), exact(exact_only), bf16_terms(terms) {}
 
-  dpm::ThreadPool pool;
-  const dpm::cpu::IsaKernels& isa;
+  ThreadPool pool;
+  const IsaKernels& isa;
   bool exact;
   /// Numbers that products of maps take every float for: 1 (bfloat16), 2 (float32 as two of them), or 0 where float32
   /// arithmetic is to be used.
   int bf16_terms;
-  dpm::MemoryCount memory;
+  MemoryCount memory;
   std::vector<float> thresholds;  ///< of the update in progress, per sample
   std::vector<float> magnitudes;  ///< |x0| of a sample, per thread
 };
+
+using Handle = Handles<Device, Buffer, Network, Executable>;
+
+}  // namespace dpm::cpu

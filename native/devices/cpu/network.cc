@@ -6,14 +6,15 @@
 #include "core/error.h"
 #include "devices/cpu/layers/convolution.h"
 
+namespace dpm::cpu {
 namespace {
 
-std::vector<dpm::cpu::ValueInfo> infos_of(const dpm_graph& graph) {
-  std::vector<dpm::cpu::ValueInfo> infos;
+std::vector<ValueInfo> infos_of(const dpm_graph& graph) {
+  std::vector<ValueInfo> infos;
   for (std::uint32_t i = 0; i < graph.value_count; ++i) {
-    dpm::cpu::ValueInfo info;
+    ValueInfo info;
     info.shape = graph.values[i];
-    const dpm::StorageRoot root = dpm::storage_root(graph, static_cast<int>(i));
+    const StorageRoot root = storage_root(graph, static_cast<int>(i));
     info.root = root.value;
     info.root_offset = root.first_channel;
     info.root_channels = graph.values[info.root].channels;
@@ -24,43 +25,41 @@ std::vector<dpm::cpu::ValueInfo> infos_of(const dpm_graph& graph) {
 
 }  // namespace
 
-dpm_network::dpm_network(dpm_device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes)
+Network::Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes)
     : device(owner), values(infos_of(graph)), times(owner, graph, values) {
-  const std::vector<bool> winograd = dpm::cpu::choose_winograd(device, graph, winograd_bytes);
-  const std::vector<dpm::cpu::DeferredNorm> none;
-  const dpm::cpu::LayerFactory plain{device, graph, values, winograd, none};
-  std::vector<dpm::cpu::DeferredNorm> norms = dpm::cpu::find_deferrable_norms(graph);
-  std::erase_if(norms, [&](const dpm::cpu::DeferredNorm& norm) {
-    return !dpm::cpu::prefers_bf16(plain, graph.nodes[norm.reader]);
-  });
-  for (const dpm::cpu::DeferredNorm& norm : norms) {
+  const std::vector<bool> winograd = choose_winograd(device, graph, winograd_bytes);
+  const std::vector<DeferredNorm> none;
+  const LayerFactory plain{device, graph, values, winograd, none};
+  std::vector<DeferredNorm> norms = find_deferrable_norms(graph);
+  std::erase_if(norms, [&](const DeferredNorm& norm) { return !prefers_bf16(plain, graph.nodes[norm.reader]); });
+  for (const DeferredNorm& norm : norms) {
     norm_channels = std::max(norm_channels, graph.values[norm.output].channels);
   }
-  const dpm::cpu::LayerFactory factory{device, graph, values, winograd, norms};
+  const LayerFactory factory{device, graph, values, winograd, norms};
   for (std::uint32_t i = 0; i < graph.node_count; ++i) layers.push_back(make_layer(factory, graph.nodes[i]));
 }
 
-dpm_executable::dpm_executable(dpm_network& owner, const dpm_plan& plan)
+Executable::Executable(Network& owner, const dpm_plan& plan)
     : network(owner),
       batch(static_cast<int>(plan.batch)),
       offsets(plan.offsets, plan.offsets + owner.values.size()),
-      arena(plan.arena->memory.floats()) {
+      arena(Handle::of(plan.arena).memory.floats()) {
   std::size_t floats = 0;
   for (const auto& layer : network.layers) {
     floats = std::max(floats, layer->scratch(batch, network.device.pool.threads()));
   }
-  scratch = dpm::cpu::CountedBuffer(network.device.memory, floats * sizeof(float));
+  scratch = CountedBuffer(network.device.memory, floats * sizeof(float));
   const std::size_t coefficients =
       2 * static_cast<std::size_t>(batch) * static_cast<std::size_t>(network.norm_channels);
-  norm_coefficients = dpm::cpu::CountedBuffer(network.device.memory, coefficients * sizeof(float));
+  norm_coefficients = CountedBuffer(network.device.memory, coefficients * sizeof(float));
 }
 
-void dpm_executable::run(const dpm_bindings& bindings, double* node_seconds) const {
-  dpm::require(static_cast<int>(bindings.batch) <= batch, "the batch is larger than the executable's");
-  const dpm::cpu::RunContext context{
+void Executable::run(const dpm_bindings& bindings, double* node_seconds) const {
+  require(static_cast<int>(bindings.batch) <= batch, "the batch is larger than the executable's");
+  const RunContext context{
       network.device,   static_cast<int>(bindings.batch), network.values, offsets, batch, arena, bindings,
       scratch.floats(), norm_coefficients.floats()};
-  dpm::cpu::TimeTable& times = network.times;
+  TimeTable& times = network.times;
   // A profile is to show what everything takes.
   const bool known = times.find(context) && node_seconds == nullptr;
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
@@ -76,3 +75,5 @@ void dpm_executable::run(const dpm_bindings& bindings, double* node_seconds) con
   }
   times.finish();
 }
+
+}  // namespace dpm::cpu

@@ -7,29 +7,33 @@
 #include "devices/cpu/layers/layer.h"
 #include "devices/cpu/time_table.h"
 
-struct dpm_network {
+namespace dpm::cpu {
+
+struct Network {
   static constexpr std::uint64_t kWinogradBytes = std::uint64_t{1} << 30;
 
   /// Packs the weights of `graph`. Layers whose Winograd weights would exceed `winograd_bytes` in all are direct.
-  dpm_network(dpm_device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes = kWinogradBytes);
+  Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes = kWinogradBytes);
 
-  dpm_device& device;
-  std::vector<dpm::cpu::ValueInfo> values;
-  std::vector<std::unique_ptr<dpm::cpu::Layer>> layers;
-  dpm::cpu::TimeTable times;
+  Device& device;
+  std::vector<ValueInfo> values;
+  std::vector<std::unique_ptr<Layer>> layers;
+  TimeTable times;
   int norm_channels = 0;  ///< most channels of a group norm that its reader applies
 };
 
-struct dpm_executable {
-  dpm_executable(dpm_network& owner, const dpm_plan& plan);
+struct Executable {
+  Executable(Network& owner, const dpm_plan& plan);
 
   /// One evaluation; with `node_seconds`, the time of every layer.
   void run(const dpm_bindings& bindings, double* node_seconds) const;
 
-  dpm_network& network;
+  Network& network;
   int batch;
   std::vector<std::uint64_t> offsets;
   float* arena;
-  dpm::cpu::CountedBuffer scratch;
-  dpm::cpu::CountedBuffer norm_coefficients;
+  CountedBuffer scratch;
+  CountedBuffer norm_coefficients;
 };
+
+}  // namespace dpm::cpu

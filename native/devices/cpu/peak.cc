@@ -22,7 +22,7 @@ double best_seconds(int runs, const Body& body) {
 
 }  // namespace
 
-double measure_gflops(dpm_device& device) {
+double measure_gflops(Device& device) {
   constexpr int kRounds = 1 << 20;
   const IsaKernels& isa = device.isa;
   const int floats = isa.sums;
@@ -36,7 +36,7 @@ double measure_gflops(dpm_device& device) {
   return 2.0 * threads * static_cast<double>(floats) * kRounds / seconds * 1e-9;
 }
 
-double measure_copy_gigabytes(dpm_device& device) {
+double measure_copy_gigabytes(Device& device) {
   constexpr std::size_t kBytes = std::size_t{256} << 20;
   constexpr std::size_t kPart = std::size_t{1} << 20;
   AlignedBuffer source(kBytes);

@@ -12,11 +12,11 @@ constexpr std::uint64_t kChunk = 8192;
 constexpr std::uint64_t kSmallChunk = 1536;
 
 float* row(const dpm_view& view, std::uint64_t index) {
-  return view.buffer == nullptr ? nullptr : view.buffer->memory.floats() + view.offset + index * view.stride;
+  return view.buffer == nullptr ? nullptr : Handle::of(view.buffer).memory.floats() + view.offset + index * view.stride;
 }
 
 /// The quantile of |x0|, linearly interpolated, and at least the record's floor: the threshold of dynamic clipping.
-float dynamic_threshold(const dpm_device& device, const dpm_update& update, const dpm_update_sample& sample,
+float dynamic_threshold(const Device& device, const dpm_update& update, const dpm_update_sample& sample,
                         std::span<float> magnitude) {
   const dpm_record& record = *sample.record;
   const bool read_y = (record.flags & DPM_RECORD_READ_Y) != 0;
@@ -38,7 +38,7 @@ float dynamic_threshold(const dpm_device& device, const dpm_update& update, cons
 }
 
 /// Per sample of the update, in `device.thresholds`.
-void find_dynamic_thresholds(dpm_device& device, const dpm_update& update) {
+void find_dynamic_thresholds(Device& device, const dpm_update& update) {
   device.thresholds.assign(update.batch, 0.0F);
   const bool any = std::any_of(update.samples, update.samples + update.batch,
                                [](const dpm_update_sample& sample) { return sample.record->clip == DPM_CLIP_DYNAMIC; });
@@ -53,14 +53,14 @@ void find_dynamic_thresholds(dpm_device& device, const dpm_update& update) {
 }
 
 /// Drawing normals takes long enough for another thread to help with a single sample.
-std::uint64_t chunk_of(const dpm_device& device, const dpm_update& update) {
+std::uint64_t chunk_of(const Device& device, const dpm_update& update) {
   const bool draws = update.noise.buffer == nullptr && update.samples[0].record->variance != DPM_VARIANCE_NONE;
   return draws && static_cast<int>(update.batch) < device.pool.threads() ? kSmallChunk : kChunk;
 }
 
 }  // namespace
 
-void gather(dpm_device& device, const dpm_gather& gather) {
+void gather(Device& device, const dpm_gather& gather) {
   const auto chunks = static_cast<std::int64_t>((gather.elements + kChunk - 1) / kChunk);
   device.pool.parallel_for(static_cast<std::int64_t>(gather.batch) * chunks, [&](std::int64_t task, int /*thread*/) {
     const auto j = static_cast<std::uint64_t>(task / chunks);
@@ -73,7 +73,7 @@ void gather(dpm_device& device, const dpm_gather& gather) {
   });
 }
 
-void update(dpm_device& device, const dpm_update& update) {
+void update(Device& device, const dpm_update& update) {
   find_dynamic_thresholds(device, update);
   const std::uint64_t chunk = chunk_of(device, update);
   const auto chunks = static_cast<std::int64_t>((update.elements + chunk - 1) / chunk);
@@ -100,7 +100,7 @@ void update(dpm_device& device, const dpm_update& update) {
   });
 }
 
-void reduce(dpm_device& device, const dpm_reduce& reduce) {
+void reduce(Device& device, const dpm_reduce& reduce) {
   device.pool.parallel_for(reduce.batch, [&](std::int64_t n, int /*thread*/) {
     const float* a = row(reduce.a, static_cast<std::uint64_t>(n));
     const float* b = row(reduce.kind == DPM_REDUCE_DOT ? reduce.b : reduce.a, static_cast<std::uint64_t>(n));

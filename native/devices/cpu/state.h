@@ -7,8 +7,8 @@ namespace dpm::cpu {
 
 // The operations of the same names in backend.h; requests have been checked by the engine.
 
-void gather(dpm_device& device, const dpm_gather& gather);
-void update(dpm_device& device, const dpm_update& update);
-void reduce(dpm_device& device, const dpm_reduce& reduce);
+void gather(Device& device, const dpm_gather& gather);
+void update(Device& device, const dpm_update& update);
+void reduce(Device& device, const dpm_reduce& reduce);
 
 }  // namespace dpm::cpu

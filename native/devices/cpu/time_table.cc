@@ -17,7 +17,7 @@ std::uint64_t key_of(const RunContext& context, int sample) {
 
 }  // namespace
 
-TimeTable::TimeTable(dpm_device& device, const dpm_graph& graph, const std::vector<ValueInfo>& values)
+TimeTable::TimeTable(Device& device, const dpm_graph& graph, const std::vector<ValueInfo>& values)
     : device_(device), nodes_(graph.node_count) {
   find_constant_nodes(graph, values);
   lay_out_rows(graph, values);

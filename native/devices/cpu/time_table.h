@@ -11,7 +11,7 @@ namespace dpm::cpu {
 
 class TimeTable {
  public:
-  TimeTable(dpm_device& device, const dpm_graph& graph, const std::vector<ValueInfo>& values);
+  TimeTable(Device& device, const dpm_graph& graph, const std::vector<ValueInfo>& values);
 
   /// Looks the samples of an evaluation up. Where one is missing, every node has to run and be stored, and then
   /// `finish` called; otherwise they can be restored.
@@ -42,7 +42,7 @@ class TimeTable {
   void find_constant_nodes(const dpm_graph& graph, const std::vector<ValueInfo>& values);
   void lay_out_rows(const dpm_graph& graph, const std::vector<ValueInfo>& values);
 
-  dpm_device& device_;
+  Device& device_;
   std::vector<NodeRow> nodes_;
   std::size_t row_floats_ = 0;
   std::unordered_map<std::uint64_t, Row> rows_;  ///< by time and label

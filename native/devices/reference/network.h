@@ -8,18 +8,21 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/handles.h"
 
-struct dpm_device {
+namespace dpm::reference {
+
+struct Device {
   std::atomic<std::uint64_t> used{0};
   std::atomic<std::uint64_t> peak{0};
 };
 
-struct dpm_buffer {
+struct Buffer {
   std::vector<unsigned char> bytes;
 };
 
-struct dpm_network {
-  dpm_network(dpm_device& owner, const dpm_graph& graph);
+struct Network {
+  Network(Device& owner, const dpm_graph& graph);
 
   struct Node {
     dpm_node node{};
@@ -28,22 +31,22 @@ struct dpm_network {
     std::int64_t weight_rows = 0;
   };
 
-  dpm_device& device;
+  Device& device;
   std::vector<dpm_value> values;
   std::vector<Node> nodes;
 };
 
-struct dpm_executable {
-  dpm_executable(dpm_network& owner, const dpm_plan& plan);
+struct Executable {
+  Executable(Network& owner, const dpm_plan& plan);
   void run(const dpm_bindings& bindings, double* node_seconds) const;
 
-  dpm_network& network;
+  Network& network;
   std::uint32_t batch;
   std::vector<std::uint64_t> offsets;
   double* arena;
 };
 
-namespace dpm::reference {
+using Handle = Handles<Device, Buffer, Network, Executable>;
 
 /// Whether the device runs `node`: primitive operations only.
 bool supports(const dpm_graph& graph, const dpm_node& node);
@@ -62,7 +65,7 @@ struct Map {
 };
 
 /// Runs one node for one sample.
-void run_node(const dpm_network::Node& node, const Map* inputs, const Map& out);
+void run_node(const Network::Node& node, const Map* inputs, const Map& out);
 
 /// First element of one row of a view, null where the tensor is absent.
 float* row(const dpm_view& view, std::uint64_t index);

@@ -9,7 +9,7 @@ namespace {
 
 double silu(double x) { return x / (1.0 + std::exp(-x)); }
 
-void convolution(const dpm_network::Node& layer, const Map& in, const Map& out) {
+void convolution(const Network::Node& layer, const Map& in, const Map& out) {
   const dpm_node& node = layer.node;
   const int k = node.kernel;
   for (int o = 0; o < out.channels; ++o) {
@@ -33,7 +33,7 @@ void convolution(const dpm_network::Node& layer, const Map& in, const Map& out) 
   }
 }
 
-void group_norm(const dpm_network::Node& layer, const Map& in, const Map& out) {
+void group_norm(const Network::Node& layer, const Map& in, const Map& out) {
   const int per_group = in.channels / layer.node.groups * in.height * in.width;
   for (int g = 0; g < layer.node.groups; ++g) {
     const double* x = in.data + static_cast<std::ptrdiff_t>(g) * per_group;
@@ -77,7 +77,7 @@ void attention(const dpm_node& node, const Map* inputs, const Map& out) {
   }
 }
 
-void time_embedding(const dpm_network::Node& layer, const Map& in, const Map& out) {
+void time_embedding(const Network::Node& layer, const Map& in, const Map& out) {
   const dpm_node& node = layer.node;
   const int half = node.groups / 2;
   const auto time = static_cast<float>(node.logarithmic != 0 ? std::log(in.data[0]) : in.data[0]);
@@ -93,7 +93,7 @@ void time_embedding(const dpm_network::Node& layer, const Map& in, const Map& ou
   if (node.groups % 2 != 0) out.data[node.groups - 1] = 0;
 }
 
-void embedding(const dpm_network::Node& layer, const Map& in, const Map& out) {
+void embedding(const Network::Node& layer, const Map& in, const Map& out) {
   const bool known = in.data[0] > -1 && in.data[0] < static_cast<double>(layer.weight_rows);
   const std::int64_t row = known ? static_cast<std::int64_t>(in.data[0]) : 0;
   for (int i = 0; i < out.channels; ++i) {
@@ -145,7 +145,7 @@ void fir(const dpm_node& node, const Map& in, const Map& out) {
   }
 }
 
-void channelwise(const dpm_network::Node& layer, const Map* inputs, const Map& out) {
+void channelwise(const Network::Node& layer, const Map* inputs, const Map& out) {
   const dpm_node& node = layer.node;
   const int pixels = out.height * out.width;
   for (int i = 0; i < out.elements(); ++i) {
@@ -186,7 +186,7 @@ bool supports(const dpm_graph& graph, const dpm_node& node) {
   return node.op != DPM_OP_GROUP_NORM || (node.inputs[1] < 0 && node.inputs[2] < 0);
 }
 
-void run_node(const dpm_network::Node& layer, const Map* inputs, const Map& out) {
+void run_node(const Network::Node& layer, const Map* inputs, const Map& out) {
   switch (layer.node.op) {
     case DPM_OP_CONVOLUTION:
       return convolution(layer, inputs[0], out);

@@ -109,7 +109,7 @@ void update_element(const dpm_update_sample& sample, const Rows& rows, double li
 
 float* row(const dpm_view& view, std::uint64_t index) {
   if (view.buffer == nullptr) return nullptr;
-  return reinterpret_cast<float*>(view.buffer->bytes.data()) + view.offset + index * view.stride;
+  return reinterpret_cast<float*>(Handle::of(view.buffer).bytes.data()) + view.offset + index * view.stride;
 }
 
 void gather(const dpm_gather& gather) {

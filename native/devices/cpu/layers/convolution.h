@@ -41,7 +41,7 @@ class Convolution : public Layer {
 /// Per node, whether it is a convolution to compute by the Winograd algorithm: a matter of its shape per image alone,
 /// so that a sample does not depend on its batch. Those of the largest maps come first, which gain most from weights
 /// four times the size, until these weights take `bytes`. None on a device opened `exact`.
-std::vector<bool> choose_winograd(const dpm_device& device, const dpm_graph& graph, std::uint64_t bytes);
+std::vector<bool> choose_winograd(const Device& device, const dpm_graph& graph, std::uint64_t bytes);
 
 /// Whether products of bfloat16 terms are the way for this layer: on a matrix unit always, with dot products of pairs
 /// where Winograd's algorithm is not faster still; never on a device opened `exact`.

@@ -22,7 +22,7 @@ MapView RunContext::map(int value) const {
   view.width = shape.width;
   if (is_external(shape)) {
     const dpm_view& bound = binding_of(bindings, shape.role);
-    view.data = bound.buffer->memory.floats() + bound.offset;
+    view.data = Handle::of(bound.buffer).memory.floats() + bound.offset;
     view.sample_stride = static_cast<std::ptrdiff_t>(bound.stride);
     view.pixel_stride = 1;
     view.channel_stride = pixels;
@@ -36,7 +36,7 @@ MapView RunContext::map(int value) const {
 
 const void* RunContext::external(dpm_role role) const {
   const dpm_view& bound = binding_of(bindings, role);
-  return bound.buffer == nullptr ? nullptr : bound.buffer->memory.floats() + bound.offset;
+  return bound.buffer == nullptr ? nullptr : Handle::of(bound.buffer).memory.floats() + bound.offset;
 }
 
 CountedBuffer LayerFactory::floats(int constant) const {

@@ -36,7 +36,7 @@ struct ValueInfo {
 
 /// One evaluation in progress.
 struct RunContext {
-  dpm_device& device;
+  Device& device;
   int batch = 0;
   const std::vector<ValueInfo>& values;
   const std::vector<std::uint64_t>& offsets;  ///< per value, elements for one sample
@@ -70,7 +70,7 @@ class Layer {
 
 /// What makes layers: the device, the graph and the weights' memory.
 struct LayerFactory {
-  dpm_device& device;
+  Device& device;
   const dpm_graph& graph;
   const std::vector<ValueInfo>& values;
   const std::vector<bool>& winograd;  ///< per node, what choose_winograd found

@@ -209,7 +209,7 @@ class Winograd : public Convolution {
   int thread_tiles_ = 0;  ///< of a block that one thread works on
 };
 
-bool suits_winograd(const dpm_device& device, const dpm_node& node, const dpm_value& in, const dpm_value& out) {
+bool suits_winograd(const Device& device, const dpm_node& node, const dpm_value& in, const dpm_value& out) {
   const int width = device.isa.width;
   const int tiles = divide_up(out.height, kTile) * divide_up(out.width, kTile);
   return node.op == DPM_OP_CONVOLUTION && node.kernel == 3 && node.stride == 1 && node.pad_before == 1 &&
@@ -220,7 +220,7 @@ bool suits_winograd(const dpm_device& device, const dpm_node& node, const dpm_va
 
 }  // namespace
 
-std::vector<bool> choose_winograd(const dpm_device& device, const dpm_graph& graph, std::uint64_t bytes) {
+std::vector<bool> choose_winograd(const Device& device, const dpm_graph& graph, std::uint64_t bytes) {
   struct Candidate {
     std::uint32_t node;
     int pixels;
