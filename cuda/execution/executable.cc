@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backend/bindings.h"
 #include "core/error.h"
 #include "cuda/execution/trajectory.h"
 #include "cuda/execution/update_arguments.h"
@@ -11,14 +12,17 @@
 namespace dpm::cuda {
 namespace {
 
-Evaluation evaluation_of(const dpm_bindings& bindings) {
+Evaluation evaluation_of(const Network& network, const dpm_bindings& bindings) {
+  const auto rows = [&](const Network::Bound& bound) {
+    return bound.binding < 0 ? Rows{nullptr, 0} : rows_of(bindings.views[bound.binding]);
+  };
   Evaluation evaluation;
   evaluation.batch = static_cast<int>(bindings.batch);
-  evaluation.x = rows_of(bindings.image);
-  evaluation.time = rows_of(bindings.time).data;
-  evaluation.labels = reinterpret_cast<const std::int32_t*>(rows_of(bindings.labels).data);
-  evaluation.out = rows_of(bindings.out);
-  evaluation.head = rows_of(bindings.head);
+  evaluation.x = rows(network.image);
+  evaluation.time = rows(network.time).data;
+  evaluation.labels = reinterpret_cast<const std::int32_t*>(rows(network.label).data);
+  evaluation.out = rows(network.output);
+  evaluation.head = rows(network.head);
   return evaluation;
 }
 
@@ -32,22 +36,17 @@ GraphKey key_of(const Evaluation& e) {
 }  // namespace
 
 Executable::Executable(Network& owner, const dpm_plan& plan)
-    : network(owner),
-      batch_(static_cast<int>(plan.batch)),
-      image_(owner.external(DPM_ROLE_IMAGE)),
-      out_(owner.external(DPM_ROLE_OUTPUT)),
-      head_(owner.external(DPM_ROLE_HEAD)),
-      places_(owner.values.size(), nullptr) {
+    : network(owner), batch_(static_cast<int>(plan.batch)), places_(owner.values.size(), nullptr) {
   require(plan.batch >= 1 && plan.batch <= kMostGridRows, "the cuda device evaluates at most 65535 samples at a time");
   const std::size_t element = dtype_size(network.device.settings.dtype);
   auto* arena = Handle::of(plan.arena).memory.as<unsigned char>();
   for (std::size_t i = 0; i < places_.size(); ++i) {
     const ValueInfo& info = network.values[i];
-    if (info.root == static_cast<int>(i) && info.shape.role == DPM_ROLE_INTERNAL) {
+    if (info.root == static_cast<int>(i) && !is_bound(info.shape)) {
       places_[i] = arena + plan.batch * plan.offsets[i] * element;
     }
   }
-  for (const int border : {image_, out_, head_}) {
+  for (const int border : {network.image.value, network.output.value, network.head.value}) {
     if (border < 0) continue;
     const ValueInfo& info = network.values[static_cast<std::size_t>(border)];
     const auto elements = static_cast<std::size_t>(info.pixels() * info.pixel_stride) * plan.batch;
@@ -124,11 +123,12 @@ void Executable::prepare(int samples) {
 }
 
 void Executable::load_image(const Evaluation& evaluation, const RunContext& run) const {
-  if (image_ < 0) return;
-  const ValueInfo& info = network.values[static_cast<std::size_t>(image_)];
+  const int image = network.image.value;
+  if (image < 0) return;
+  const ValueInfo& info = network.values[static_cast<std::size_t>(image)];
   with_storage(network.device.settings.dtype, [&](auto type) {
     using T = decltype(type);
-    cuda::load_image<T>({evaluation.x, evaluation.y, evaluation.samples, run.map<T>(image_), evaluation.batch,
+    cuda::load_image<T>({evaluation.x, evaluation.y, evaluation.samples, run.map<T>(image), evaluation.batch,
                          static_cast<int>(info.pixels()), info.shape.channels, static_cast<int>(info.pixel_stride)},
                         run.stream);
   });
@@ -145,8 +145,8 @@ void Executable::store_outputs(const Evaluation& evaluation, const RunContext& r
           run.stream);
     });
   };
-  store(out_, evaluation.out);
-  store(head_, evaluation.head);
+  store(network.output.value, evaluation.out);
+  store(network.head.value, evaluation.head);
 }
 
 void Executable::queue(const Evaluation& evaluation) const {
@@ -173,7 +173,8 @@ void Executable::profile(const Evaluation& evaluation, double* node_seconds) con
 }
 
 void Executable::run(const dpm_bindings& bindings, double* node_seconds) {
-  const Evaluation evaluation = evaluation_of(bindings);
+  require(bindings.count == network.bindings, "an evaluation binds other tensors than the graph has");
+  const Evaluation evaluation = evaluation_of(network, bindings);
   prepare(evaluation.batch);
   if (node_seconds != nullptr) {
     profile(evaluation, node_seconds);

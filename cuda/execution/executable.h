@@ -56,9 +56,6 @@ struct Executable : Buried {
   void warm_up(int batch);
 
   int batch_;
-  int image_;
-  int out_;
-  int head_;
   /// Images and outputs in the layout of maps.
   std::vector<DeviceMemory> borders_;
   std::vector<unsigned char*> places_;

@@ -96,7 +96,7 @@ void Trajectory::queue_step(StepKind kind) const {
 }
 
 Rows Trajectory::head_of_network() const {
-  return executable_.network.external(DPM_ROLE_HEAD) < 0 ? Rows{nullptr, 0} : update_.head;
+  return executable_.network.head.value < 0 ? Rows{nullptr, 0} : update_.head;
 }
 
 void Trajectory::launch_step(StepKind kind) {

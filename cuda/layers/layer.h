@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "backend/node.h"
 #include "cuda/device/device.h"
 #include "cuda/kernels/map.h"
 #include "cuda/kernels/storage.h"

@@ -2,13 +2,14 @@
 // another compiler. No C++ standard type and no exception crosses it.
 //
 // A device sees the network as a graph of nodes over values. Values are maps of C x H x W per sample (vectors are
-// C x 1 x 1); how a device lays them out in its arena is its own business, except for the external ones (image, out,
-// head), which are NCHW float32.
+// C x 1 x 1); how a device lays them out in its arena is its own business, except for those that are bound to tensors
+// of the caller, which are NCHW.
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/binding_names.h"
 #include "backend/record.h"
 
 /// In C++ the type of every entry says that no exception leaves it, so that the compiler checks those who fill a table.
@@ -19,7 +20,7 @@ extern "C" {
 #define DPM_NOEXCEPT
 #endif
 
-enum { DPM_BACKEND_ABI = 5, DPM_MAX_NODE_INPUTS = 3 };
+enum { DPM_BACKEND_ABI = 5 };
 
 /// The one symbol a plug-in exports, of type dpm_backend_entry_function.
 #define DPM_BACKEND_ENTRY "dpm_backend_entry"
@@ -61,28 +62,35 @@ typedef struct dpm_view {
   uint64_t stride;
 } dpm_view;
 
-enum dpm_role {
-  DPM_ROLE_INTERNAL = 0,
-  DPM_ROLE_IMAGE = 1,   ///< network input, NCHW float32
-  DPM_ROLE_TIME = 2,    ///< one float32 per sample
-  DPM_ROLE_LABEL = 3,   ///< one int32 per sample, -1 for no label
-  DPM_ROLE_OUTPUT = 4,  ///< network output, NCHW float32
-  DPM_ROLE_HEAD = 5,    ///< second output, NCHW float32
-};
+/// Of how many of its kind there is a value: of each row of the batch, of each group of rows (a prompt's keys, say), or
+/// one for all.
+enum dpm_varies { DPM_VARIES_ROW = 0, DPM_VARIES_GROUP = 1, DPM_VARIES_SHARED = 2 };
 
 /// A value, or a range of channels of another one when parent >= 0.
 typedef struct dpm_value {
   int32_t channels;
   int32_t height;
   int32_t width;
-  uint32_t role;
+  uint32_t varies;  ///< dpm_varies; a device refuses what it cannot compute so
   int32_t parent;
   int32_t channel_offset;
+  int32_t binding;  ///< of dpm_graph, -1 where the value is the network's own
 } dpm_value;
 
-/// A weight in host memory, possibly unaligned; valid only while `load` runs. Its elements lie row-major, or where
-/// view_rank > 0 in the row-major order of view_dims (as many elements) with strides in elements: transposed, or
-/// interleaved with other weights. Read it by constant.h.
+enum dpm_direction { DPM_DIRECTION_INPUT = 0, DPM_DIRECTION_OUTPUT = 1 };
+enum dpm_element { DPM_ELEMENT_F32 = 0, DPM_ELEMENT_I32 = 1 };
+
+/// A value that is a tensor of the caller's, under a name that is looked up once, at loading.
+typedef struct dpm_binding {
+  const char* name;    ///< see binding_names.h
+  uint32_t direction;  ///< dpm_direction
+  uint32_t element;    ///< dpm_element
+  int32_t value;
+} dpm_binding;
+
+/// A weight in host memory, possibly unaligned; valid only while `load` or `refresh` runs. Its elements lie row-major,
+/// or where view_rank > 0 in the row-major order of view_dims (as many elements) with strides in elements: transposed,
+/// or interleaved with other weights. Read it by constant.h.
 typedef struct dpm_constant {
   const void* data;
   uint32_t dtype;  ///< dpm_dtype
@@ -93,10 +101,12 @@ typedef struct dpm_constant {
   int64_t view_strides[4];
 } dpm_constant;
 
+/// What nodes compute. An input in brackets is optional: -1, or left out at the end. Every operation of today has one
+/// output.
 enum dpm_op {
   DPM_OP_TIME_EMBEDDING = 0,   ///< (time or label) -> sinusoidal vector; with weights[0] of angles 2 pi weight time
   DPM_OP_EMBEDDING = 1,        ///< (label or truncated time) -> row of the table in weights[0]; zero where it has none
-  DPM_OP_CONVOLUTION = 2,      ///< (map[, channel vector][, residual map]) -> map; see dpm_node
+  DPM_OP_CONVOLUTION = 2,      ///< (map[, channel vector][, residual map]) -> map; see dpm_convolution_attributes
   DPM_OP_GROUP_NORM = 3,       ///< (map[, scale and shift][, vector]) -> map; weights[0] gamma, biases[0] beta. The
                                ///< vector is added to the map first, as by DPM_OP_CHANNEL_ADD
   DPM_OP_ATTENTION = 4,        ///< (q, k, v) -> map
@@ -110,35 +120,73 @@ enum dpm_op {
   DPM_OP_UPSAMPLE = 12,        ///< (map) -> nearest neighbour, twice the size
   DPM_OP_AVERAGE_POOL = 13,    ///< (map) -> means of 2 x 2
   DPM_OP_FIR_UPSAMPLE = 14,    ///< (map) -> y[2i] = (x[i-1] + 3x[i]) / 4, y[2i+1] = (3x[i] + x[i+1]) / 4 on both axes
-  DPM_OP_FIR_DOWNSAMPLE = 15,  ///< (map) -> y[i] = (x[2i-p] + 3x[2i-p+1] + 3x[2i-p+2] + x[2i-p+3]) / 8 on both axes,
-                               ///< p = pad_before = pad_after; 0 outside
+  DPM_OP_FIR_DOWNSAMPLE = 15,  ///< (map) -> y[i] = (x[2i-p] + 3x[2i-p+1] + 3x[2i-p+2] + x[2i-p+3]) / 8 on both axes, p
+                               ///< the padding; 0 outside
 };
 
-/// One operation. A convolution computes
+typedef struct dpm_time_embedding_attributes {
+  int32_t length;         ///< of the vector
+  float frequency_shift;  ///< frequencies exp(-ln(10000) i / (half - shift))
+  int32_t cosine_first;
+  int32_t logarithmic;  ///< of the time's natural logarithm
+} dpm_time_embedding_attributes;
+
+/// A convolution computes
 ///   activation(scale * (convolution(input) + bias + channel vector + residual))
-/// where everything after the convolution is optional. `parts` weights (and biases, if any) are stacked along the
-/// output channels. With `upsample` its input is enlarged twice (nearest neighbour) first.
-typedef struct dpm_node {
-  uint32_t op;
-  int32_t inputs[DPM_MAX_NODE_INPUTS];  ///< values, -1 where absent
-  int32_t output;
-  const int32_t* weights;  ///< constants
-  const int32_t* biases;   ///< constants, or null
-  uint32_t parts;
+/// where everything after the convolution is optional. Its weights (and as many biases, if any) are stacked along the
+/// output channels.
+typedef struct dpm_convolution_attributes {
   int32_t kernel;
   int32_t stride;
   int32_t pad_before;  ///< zeros above and to the left
   int32_t pad_after;   ///< zeros below and to the right
-  int32_t upsample;
-  int32_t silu;  ///< the result passes through SiLU (convolution, group norm)
+  int32_t upsample;    ///< the input is enlarged twice (nearest neighbour) first
+  int32_t silu;        ///< the result passes through SiLU
+  float scale;
+} dpm_convolution_attributes;
+
+typedef struct dpm_group_norm_attributes {
+  int32_t groups;
+  float epsilon;
+  int32_t silu;  ///< the result passes through SiLU
+} dpm_group_norm_attributes;
+
+typedef struct dpm_attention_attributes {
+  int32_t heads;
+} dpm_attention_attributes;
+
+typedef struct dpm_affine_attributes {
   float scale;
   float shift;
-  int32_t groups;  ///< of a group norm; length of a time embedding
-  float epsilon;
-  int32_t heads;
-  float frequency_shift;  ///< time embedding: frequencies exp(-ln(10000) i / (half - shift))
-  int32_t cosine_first;
-  int32_t logarithmic;  ///< time embedding: of the time's natural logarithm
+} dpm_affine_attributes;
+
+typedef struct dpm_fir_downsample_attributes {
+  int32_t padding;
+} dpm_fir_downsample_attributes;
+
+/// The member of the node's own operation; the others have none.
+typedef union dpm_attributes {
+  dpm_time_embedding_attributes time_embedding;
+  dpm_convolution_attributes convolution;
+  dpm_group_norm_attributes group_norm;
+  dpm_attention_attributes attention;
+  dpm_affine_attributes affine;
+  dpm_fir_downsample_attributes fir_downsample;
+} dpm_attributes;
+
+/// One operation.
+typedef struct dpm_node {
+  const char* name;  ///< for messages
+  uint32_t op;       ///< dpm_op
+  uint32_t input_count;
+  uint32_t output_count;
+  uint32_t weight_count;
+  uint32_t bias_count;
+  const int32_t* inputs;   ///< values, -1 where an optional one is absent
+  const int32_t* outputs;  ///< values
+  const int32_t* weights;  ///< constants
+  const int32_t* biases;   ///< constants
+  dpm_attributes attributes;
 } dpm_node;
 
 typedef struct dpm_graph {
@@ -148,23 +196,23 @@ typedef struct dpm_graph {
   uint32_t node_count;
   const dpm_constant* constants;
   uint32_t constant_count;
+  const dpm_binding* bindings;
+  uint32_t binding_count;
 } dpm_graph;
 
 /// Where values live: sample n of value v starts at element batch*offsets[v] + n*C*H*W of the arena. Views have the
-/// offset of their root; external values have none.
+/// offset of their root; bound values have none.
 typedef struct dpm_plan {
   uint32_t batch;
   const uint64_t* offsets;
   dpm_buffer* arena;
 } dpm_plan;
 
+/// The tensors of one evaluation, in the order of the graph's bindings.
 typedef struct dpm_bindings {
   uint32_t batch;  ///< at most the plan's
-  dpm_view image;
-  dpm_view time;
-  dpm_view labels;
-  dpm_view out;
-  dpm_view head;
+  uint32_t count;  ///< as many as the graph has
+  const dpm_view* views;
 } dpm_bindings;
 
 /// What one sample of a fused update reads and writes.
@@ -206,7 +254,8 @@ typedef struct dpm_gather {
 
 /// Programs that run in step: in step i sample n executes the record of update.samples[i * batch + n], row, network_row
 /// and its place in every view are n. The records of one step all evaluate the network or none does. What they point to
-/// is not used after `begin`, the views until the last step is done.
+/// is not used after `begin`, the views until the last step is done. The network reads the image from the update's
+/// registers, the time from the records, and writes `update.out` and `update.head`; it has the standard bindings only.
 typedef struct dpm_trajectory {
   uint32_t steps;
   dpm_update update;  ///< at most the plan's batch; `head` is the second output, or the second half of the first
@@ -252,7 +301,9 @@ typedef struct dpm_layout {
   uint32_t view;
   uint32_t value;
   uint32_t constant;
+  uint32_t attributes;
   uint32_t node;
+  uint32_t binding;
   uint32_t graph;
   uint32_t plan;
   uint32_t bindings;

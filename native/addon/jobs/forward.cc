@@ -89,23 +89,23 @@ void Forward::copy_out(const Output& output, const Buffer& buffer, std::vector<f
 void Forward::run() {
   const NetworkShape& shape = network_->shape();
   network_->reserve(static_cast<int>(batch_));
-  dpm_bindings bindings{};
-  bindings.batch = batch_;
+  Evaluation evaluation;
+  evaluation.batch = batch_;
   if (x_tensor_) {
-    bindings.image = x_tensor_->view(shape.image);
+    evaluation.image = x_tensor_->view(shape.image);
   } else {
     sized(memory_->image, staging_->x.size())->upload(0, staging_->x.data(), staging_->x.size() * sizeof(float));
-    bindings.image = memory_->image->view(shape.image);
+    evaluation.image = memory_->image->view(shape.image);
   }
   sized(memory_->time, batch_)->upload(0, staging_->times.data(), batch_ * sizeof(float));
-  bindings.time = memory_->time->view(1);
+  evaluation.time = memory_->time->view(1);
   if (shape.classes > 0) {
     sized(memory_->labels, batch_)->upload(0, staging_->labels.data(), batch_ * sizeof(std::int32_t));
-    bindings.labels = memory_->labels->view(1);
+    evaluation.labels = memory_->labels->view(1);
   }
-  bindings.out = bind(out_, memory_->out);
-  if (shape.head > 0) bindings.head = bind(head_, memory_->head);
-  network_->evaluate(bindings, staging_->times.data());
+  evaluation.out = bind(out_, memory_->out);
+  if (shape.head > 0) evaluation.head = bind(head_, memory_->head);
+  network_->evaluate(evaluation, staging_->times.data());
   if (!out_.array.IsEmpty()) copy_out(out_, *memory_->out, staging_->out);
   if (!head_.array.IsEmpty()) copy_out(head_, *memory_->head, staging_->head);
 }

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "backend/bindings.h"
 #include "backend/storage_root.h"
 #include "core/error.h"
 #include "devices/cpu/layers/convolution.h"
@@ -26,7 +27,8 @@ std::vector<ValueInfo> infos_of(const dpm_graph& graph) {
 }  // namespace
 
 Network::Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes)
-    : device(owner), values(infos_of(graph)), times(owner, graph, values) {
+    : device(owner), bindings(graph.binding_count), values(infos_of(graph)), times(owner, graph, values) {
+  require_rows(graph, "cpu");
   const std::vector<bool> winograd = choose_winograd(device, graph, winograd_bytes);
   const std::vector<DeferredNorm> none;
   const LayerFactory plain{device, graph, values, winograd, none};
@@ -56,6 +58,7 @@ Executable::Executable(Network& owner, const dpm_plan& plan)
 
 void Executable::run(const dpm_bindings& bindings, double* node_seconds) const {
   require(static_cast<int>(bindings.batch) <= batch, "the batch is larger than the executable's");
+  require(bindings.count == network.bindings, "an evaluation binds other tensors than the graph has");
   const RunContext context{
       network.device,   static_cast<int>(bindings.batch), network.values, offsets, batch, arena, bindings,
       scratch.floats(), norm_coefficients.floats()};

@@ -16,6 +16,7 @@ struct Network {
   Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes = kWinogradBytes);
 
   Device& device;
+  std::uint32_t bindings;
   std::vector<ValueInfo> values;
   std::vector<std::unique_ptr<Layer>> layers;
   TimeTable times;

@@ -3,42 +3,49 @@
 #include <algorithm>
 #include <bit>
 
+#include "backend/bindings.h"
+
 namespace dpm::cpu {
 namespace {
 
 constexpr std::size_t kMostBytes = std::size_t{32} << 20;
 
-std::uint64_t key_of(const RunContext& context, int sample) {
-  const auto* times = static_cast<const float*>(context.external(DPM_ROLE_TIME));
-  const auto* labels = static_cast<const std::int32_t*>(context.external(DPM_ROLE_LABEL));
-  const std::uint64_t label = labels == nullptr ? 0 : static_cast<std::uint32_t>(labels[sample]);
-  return label << 32 | std::bit_cast<std::uint32_t>(times[sample]);
-}
-
 }  // namespace
 
 TimeTable::TimeTable(Device& device, const dpm_graph& graph, const std::vector<ValueInfo>& values)
-    : device_(device), nodes_(graph.node_count) {
+    : device_(device),
+      time_(find_binding(graph, DPM_BINDING_TIME)),
+      label_(find_binding(graph, DPM_BINDING_LABEL)),
+      nodes_(graph.node_count) {
   find_constant_nodes(graph, values);
   lay_out_rows(graph, values);
+}
+
+std::uint64_t TimeTable::key_of(const RunContext& context, int sample) const {
+  const auto* times = static_cast<const float*>(context.bound(time_));
+  const auto* labels = static_cast<const std::int32_t*>(context.bound(label_));
+  const std::uint64_t label = labels == nullptr ? 0 : static_cast<std::uint32_t>(labels[sample]);
+  return label << 32 | (times == nullptr ? 0 : std::bit_cast<std::uint32_t>(times[sample]));
 }
 
 void TimeTable::find_constant_nodes(const dpm_graph& graph, const std::vector<ValueInfo>& values) {
   const auto root = [&](int value) { return static_cast<std::size_t>(values[static_cast<std::size_t>(value)].root); };
   std::vector<int> writers(values.size(), 0);
-  for (std::uint32_t i = 0; i < graph.node_count; ++i) ++writers[root(graph.nodes[i].output)];
+  for (std::uint32_t i = 0; i < graph.node_count; ++i) ++writers[root(output_of(graph.nodes[i]))];
   std::vector<bool> constant(values.size(), false);
   for (std::size_t v = 0; v < values.size(); ++v) {
-    constant[v] = values[v].shape.role == DPM_ROLE_TIME || values[v].shape.role == DPM_ROLE_LABEL;
+    constant[v] = is_condition(graph, values[v].shape);
   }
   for (std::uint32_t i = 0; i < graph.node_count; ++i) {
     const dpm_node& node = graph.nodes[i];
-    const dpm_value& out = values[static_cast<std::size_t>(node.output)].shape;
-    bool only_constants = out.role == DPM_ROLE_INTERNAL && out.height * out.width == 1;
-    for (const int input : node.inputs) only_constants = only_constants && (input < 0 || constant[root(input)]);
+    const dpm_value& out = values[static_cast<std::size_t>(output_of(node))].shape;
+    bool only_constants = !is_bound(out) && out.height * out.width == 1;
+    for (std::uint32_t k = 0; k < node.input_count; ++k) {
+      only_constants = only_constants && (node.inputs[k] < 0 || constant[root(node.inputs[k])]);
+    }
     nodes_[i].constant = only_constants;
-    nodes_[i].output = node.output;
-    if (only_constants && writers[root(node.output)] == 1) constant[root(node.output)] = true;
+    nodes_[i].output = output_of(node);
+    if (only_constants && writers[root(output_of(node))] == 1) constant[root(output_of(node))] = true;
   }
 }
 
@@ -48,7 +55,8 @@ void TimeTable::lay_out_rows(const dpm_graph& graph, const std::vector<ValueInfo
     NodeRow& row = nodes_[i];
     if (!row.constant) continue;
     for (std::uint32_t j = i + 1; j < graph.node_count && !row.kept; ++j) {
-      for (const int input : graph.nodes[j].inputs) {
+      for (std::uint32_t k = 0; k < graph.nodes[j].input_count; ++k) {
+        const int input = graph.nodes[j].inputs[k];
         row.kept = row.kept || (input >= 0 && root(input) == root(row.output) && !nodes_[j].constant);
       }
     }

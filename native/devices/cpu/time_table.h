@@ -39,10 +39,13 @@ class TimeTable {
     bool filled = false;
   };
 
+  [[nodiscard]] std::uint64_t key_of(const RunContext& context, int sample) const;
   void find_constant_nodes(const dpm_graph& graph, const std::vector<ValueInfo>& values);
   void lay_out_rows(const dpm_graph& graph, const std::vector<ValueInfo>& values);
 
   Device& device_;
+  int time_;  ///< bindings, -1 where there is none
+  int label_;
   std::vector<NodeRow> nodes_;
   std::size_t row_floats_ = 0;
   std::unordered_map<std::uint64_t, Row> rows_;  ///< by time and label

@@ -9,6 +9,7 @@
 
 #include "backend/backend.h"
 #include "backend/handles.h"
+#include "backend/node.h"
 
 namespace dpm::reference {
 
@@ -25,7 +26,15 @@ struct Network {
   Network(Device& owner, const dpm_graph& graph);
 
   struct Node {
-    dpm_node node{};
+    explicit Node(const dpm_node& node)
+        : op(static_cast<dpm_op>(node.op)), operands(node), attributes(node.attributes) {}
+
+    dpm_op op;
+    Operands operands;
+    dpm_attributes attributes;
+    /// Constants, -1 where there is none, and their numbers.
+    int weight_constant = -1;
+    int bias_constant = -1;
     std::vector<double> weight;
     std::vector<double> bias;
     std::int64_t weight_rows = 0;
@@ -33,12 +42,15 @@ struct Network {
 
   Device& device;
   std::vector<dpm_value> values;
+  std::vector<dpm_element> elements;  ///< per binding
   std::vector<Node> nodes;
 };
 
 struct Executable {
   Executable(Network& owner, const dpm_plan& plan);
   void run(const dpm_bindings& bindings, double* node_seconds) const;
+  /// Of sample n.
+  void run_node(const Network::Node& node, const dpm_bindings& bindings, std::uint32_t n) const;
 
   Network& network;
   std::uint32_t batch;

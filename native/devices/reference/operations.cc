@@ -10,7 +10,7 @@ namespace {
 double silu(double x) { return x / (1.0 + std::exp(-x)); }
 
 void convolution(const Network::Node& layer, const Map& in, const Map& out) {
-  const dpm_node& node = layer.node;
+  const dpm_convolution_attributes& node = layer.attributes.convolution;
   const int k = node.kernel;
   for (int o = 0; o < out.channels; ++o) {
     for (int y = 0; y < out.height; ++y) {
@@ -34,15 +34,16 @@ void convolution(const Network::Node& layer, const Map& in, const Map& out) {
 }
 
 void group_norm(const Network::Node& layer, const Map& in, const Map& out) {
-  const int per_group = in.channels / layer.node.groups * in.height * in.width;
-  for (int g = 0; g < layer.node.groups; ++g) {
+  const int per_group = in.channels / layer.attributes.group_norm.groups * in.height * in.width;
+  for (int g = 0; g < layer.attributes.group_norm.groups; ++g) {
     const double* x = in.data + static_cast<std::ptrdiff_t>(g) * per_group;
     double mean = 0;
     for (int i = 0; i < per_group; ++i) mean += x[i];
     mean /= per_group;
     double variance = 0;
     for (int i = 0; i < per_group; ++i) variance += (x[i] - mean) * (x[i] - mean);
-    const double inverse = 1.0 / std::sqrt(variance / per_group + static_cast<double>(layer.node.epsilon));
+    const double inverse =
+        1.0 / std::sqrt(variance / per_group + static_cast<double>(layer.attributes.group_norm.epsilon));
     for (int i = 0; i < per_group; ++i) {
       const std::ptrdiff_t element = static_cast<std::ptrdiff_t>(g) * per_group + i;
       const auto channel = static_cast<std::size_t>(element / (in.height * in.width));
@@ -51,7 +52,7 @@ void group_norm(const Network::Node& layer, const Map& in, const Map& out) {
   }
 }
 
-void attention(const dpm_node& node, const Map* inputs, const Map& out) {
+void attention(const dpm_attention_attributes& node, const Map* inputs, const Map& out) {
   const int tokens = out.height * out.width;
   const int width = out.channels / node.heads;
   const auto element = [&](const Map& map, int head, int token, int c) -> double& {
@@ -78,8 +79,8 @@ void attention(const dpm_node& node, const Map* inputs, const Map& out) {
 }
 
 void time_embedding(const Network::Node& layer, const Map& in, const Map& out) {
-  const dpm_node& node = layer.node;
-  const int half = node.groups / 2;
+  const dpm_time_embedding_attributes& node = layer.attributes.time_embedding;
+  const int half = node.length / 2;
   const auto time = static_cast<float>(node.logarithmic != 0 ? std::log(in.data[0]) : in.data[0]);
   // float32 as in the original networks (the product of time and frequency is part of what they compute).
   const float step = -std::log(10000.0F) / (static_cast<float>(half) - node.frequency_shift);
@@ -90,7 +91,7 @@ void time_embedding(const Network::Node& layer, const Map& in, const Map& out) {
     out.data[node.cosine_first != 0 ? half + i : i] = std::sin(static_cast<double>(angle));
     out.data[node.cosine_first != 0 ? i : half + i] = std::cos(static_cast<double>(angle));
   }
-  if (node.groups % 2 != 0) out.data[node.groups - 1] = 0;
+  if (node.length % 2 != 0) out.data[node.length - 1] = 0;
 }
 
 void embedding(const Network::Node& layer, const Map& in, const Map& out) {
@@ -101,11 +102,11 @@ void embedding(const Network::Node& layer, const Map& in, const Map& out) {
   }
 }
 
-void resample(const dpm_node& node, const Map& in, const Map& out) {
+void resample(dpm_op op, const Map& in, const Map& out) {
   for (int c = 0; c < out.channels; ++c) {
     for (int y = 0; y < out.height; ++y) {
       for (int x = 0; x < out.width; ++x) {
-        if (node.op == DPM_OP_UPSAMPLE) {
+        if (op == DPM_OP_UPSAMPLE) {
           out.at(c, y, x) = in.at(c, y / 2, x / 2);
         } else {
           out.at(c, y, x) = (in.at(c, 2 * y, 2 * x) + in.at(c, 2 * y, 2 * x + 1) + in.at(c, 2 * y + 1, 2 * x) +
@@ -119,12 +120,12 @@ void resample(const dpm_node& node, const Map& in, const Map& out) {
 
 /// As it is defined: zeros after every element (upsampling), zeros around the map, a correlation with the outer product
 /// of the taps, of which every second element is kept (downsampling).
-void fir(const dpm_node& node, const Map& in, const Map& out) {
+void fir(const Network::Node& layer, const Map& in, const Map& out) {
   constexpr double kTaps[4] = {1, 3, 3, 1};
-  const bool enlarges = node.op == DPM_OP_FIR_UPSAMPLE;
+  const bool enlarges = layer.op == DPM_OP_FIR_UPSAMPLE;
   const int up = enlarges ? 2 : 1;
   const int down = enlarges ? 1 : 2;
-  const int pad_before = enlarges ? 2 : node.pad_before;
+  const int pad_before = enlarges ? 2 : layer.attributes.fir_downsample.padding;
   const double gain = enlarges ? 4 : 1;
   const auto spread = [&](int c, int row, int column) {
     const bool inside = row >= 0 && row < up * in.height && column >= 0 && column < up * in.width;
@@ -146,12 +147,11 @@ void fir(const dpm_node& node, const Map& in, const Map& out) {
 }
 
 void channelwise(const Network::Node& layer, const Map* inputs, const Map& out) {
-  const dpm_node& node = layer.node;
   const int pixels = out.height * out.width;
   for (int i = 0; i < out.elements(); ++i) {
     const int c = i / pixels;
     const double x = inputs[0].data[i];
-    switch (node.op) {
+    switch (layer.op) {
       case DPM_OP_BIAS:
         out.data[i] = x + layer.bias[static_cast<std::size_t>(c)];
         break;
@@ -168,7 +168,8 @@ void channelwise(const Network::Node& layer, const Map* inputs, const Map& out) 
         out.data[i] = x + inputs[1].data[i];
         break;
       default:
-        out.data[i] = static_cast<double>(node.scale) * x + static_cast<double>(node.shift);
+        out.data[i] =
+            static_cast<double>(layer.attributes.affine.scale) * x + static_cast<double>(layer.attributes.affine.shift);
     }
   }
 }
@@ -179,21 +180,24 @@ bool supports(const dpm_graph& graph, const dpm_node& node) {
   for (std::uint32_t i = 0; i < graph.value_count; ++i) {
     if (graph.values[i].parent >= 0) return false;
   }
-  if (node.parts > 1 || node.upsample != 0 || node.silu != 0) return false;
+  if (node.output_count != 1 || node.weight_count > 1) return false;
   if (node.op == DPM_OP_CONVOLUTION) {
-    return node.biases == nullptr && node.inputs[1] < 0 && node.inputs[2] < 0 && node.scale == 1.0F;
+    const dpm_convolution_attributes& how = node.attributes.convolution;
+    const bool fused = how.upsample != 0 || how.silu != 0 || how.scale != 1.0F || node.bias_count > 0;
+    return !fused && input_of(node, 1) < 0 && input_of(node, 2) < 0;
   }
-  return node.op != DPM_OP_GROUP_NORM || (node.inputs[1] < 0 && node.inputs[2] < 0);
+  if (node.op != DPM_OP_GROUP_NORM) return node.op <= DPM_OP_FIR_DOWNSAMPLE;
+  return node.attributes.group_norm.silu == 0 && input_of(node, 1) < 0 && input_of(node, 2) < 0;
 }
 
 void run_node(const Network::Node& layer, const Map* inputs, const Map& out) {
-  switch (layer.node.op) {
+  switch (layer.op) {
     case DPM_OP_CONVOLUTION:
       return convolution(layer, inputs[0], out);
     case DPM_OP_GROUP_NORM:
       return group_norm(layer, inputs[0], out);
     case DPM_OP_ATTENTION:
-      return attention(layer.node, inputs, out);
+      return attention(layer.attributes.attention, inputs, out);
     case DPM_OP_TIME_EMBEDDING:
       return time_embedding(layer, inputs[0], out);
     case DPM_OP_EMBEDDING:
@@ -204,10 +208,10 @@ void run_node(const Network::Node& layer, const Map* inputs, const Map& out) {
       return;
     case DPM_OP_UPSAMPLE:
     case DPM_OP_AVERAGE_POOL:
-      return resample(layer.node, inputs[0], out);
+      return resample(layer.op, inputs[0], out);
     case DPM_OP_FIR_UPSAMPLE:
     case DPM_OP_FIR_DOWNSAMPLE:
-      return fir(layer.node, inputs[0], out);
+      return fir(layer, inputs[0], out);
     default:
       return channelwise(layer, inputs, out);
   }

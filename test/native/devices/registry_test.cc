@@ -1,4 +1,4 @@
-// What the registry makes of tables that were compiled from another header.
+// The devices that there are, and what the registry makes of tables that were compiled from another header.
 #include "devices/registry.h"
 
 #include <gtest/gtest.h>
@@ -7,11 +7,26 @@
 #include <string>
 
 #include "backend/table.h"
+#include "core/error.h"
+#include "graph_runner.h"
 
 extern "C" const dpm_backend* dpm_table_in_c(void) noexcept;
 
 namespace dpm::test {
 namespace {
+
+TEST(Registry, KnowsItsDevicesAndSaysWhyNot) {
+  const auto devices = list_devices();
+  ASSERT_EQ(devices.size(), 3u);
+  EXPECT_EQ(devices[2].name, "cuda:0");
+  EXPECT_TRUE(devices[0].usable);
+  EXPECT_TRUE(devices[1].usable) << devices[1].reason;
+  EXPECT_GT(devices[0].score, devices[1].score);
+  EXPECT_EQ(code_of([] { find_device("abacus"); }), ErrorCode::kDevice);
+  EXPECT_EQ(code_of([] { find_device("cpu:1"); }), ErrorCode::kDevice);
+  EXPECT_EQ(code_of([] { find_device("cpu:x"); }), ErrorCode::kDevice);
+  EXPECT_EQ(code_of([] { find_device("cpu:"); }), ErrorCode::kDevice);
+}
 
 TEST(Registry, TakesATableThatACCompilerFilled) {
   const dpm_backend& table = *dpm_table_in_c();

@@ -10,20 +10,23 @@ namespace {
 class Attention : public Layer {
  public:
   Attention(const LayerFactory& factory, const dpm_node& node)
-      : node_(node), width_(factory.device.isa.width), rows_(factory.device.isa.rows) {
-    const dpm_value& shape = factory.values[node.output].shape;
+      : operands_(node),
+        heads_(attention_of(node).heads),
+        width_(factory.device.isa.width),
+        rows_(factory.device.isa.rows) {
+    const dpm_value& shape = factory.values[output_of(node)].shape;
     tokens_ = shape.height * shape.width;
-    head_channels_ = shape.channels / node.heads;
+    head_channels_ = shape.channels / heads_;
   }
 
   [[nodiscard]] std::size_t scratch(int batch, int threads) const override {
-    return static_cast<std::size_t>(batch * node_.heads) * 2 * head_floats() +
+    return static_cast<std::size_t>(batch * heads_) * 2 * head_floats() +
            static_cast<std::size_t>(threads) * logits_floats();
   }
 
   void run(const RunContext& context) const override {
     ThreadPool& pool = context.device.pool;
-    const int units = context.batch * node_.heads;
+    const int units = context.batch * heads_;
     const int key_panels = divide_up(tokens_, panel());
     const int value_panels = divide_up(head_channels_, panel());
     pool.parallel_for(static_cast<std::int64_t>(units) * (key_panels + value_panels),
@@ -61,12 +64,12 @@ class Attention : public Layer {
 
   /// First element of one sample's head in q (0), k (1) or v (2).
   [[nodiscard]] float* head(const MapView& map, int unit) const {
-    return map.sample(unit / node_.heads) + static_cast<std::ptrdiff_t>(unit % node_.heads) * head_channels_;
+    return map.sample(unit / heads_) + static_cast<std::ptrdiff_t>(unit % heads_) * head_channels_;
   }
 
   /// Keys as a [head channels][tokens] operand.
   void pack_keys(const RunContext& context, int unit, int index) const {
-    const MapView map = context.map(node_.inputs[1]);
+    const MapView map = context.map(operands_.input(1));
     const float* source = head(map, unit);
     float* out = keys(context, unit) + static_cast<std::ptrdiff_t>(index) * head_channels_ * panel();
     const int first = index * panel();
@@ -79,7 +82,7 @@ class Attention : public Layer {
 
   /// Values as a [tokens][head channels] operand.
   void pack_values(const RunContext& context, int unit, int index) const {
-    const MapView map = context.map(node_.inputs[2]);
+    const MapView map = context.map(operands_.input(2));
     const float* source = head(map, unit);
     float* out = values(context, unit) + static_cast<std::ptrdiff_t>(index) * tokens_ * panel();
     const int first = index * panel();
@@ -91,11 +94,11 @@ class Attention : public Layer {
   }
 
   void attend(const RunContext& context, int unit, Range queries, int thread) const {
-    const int units = context.planned_batch * node_.heads;
+    const int units = context.planned_batch * heads_;
     float* logits = context.scratch + static_cast<std::size_t>(units) * 2 * head_floats() +
                     static_cast<std::size_t>(thread) * logits_floats();
-    const MapView q = context.map(node_.inputs[0]);
-    const MapView out = context.map(node_.output);
+    const MapView q = context.map(operands_.input(0));
+    const MapView out = context.map(operands_.output());
     const std::ptrdiff_t origin = 0;
     TileArguments tile{};
     tile.taps = &origin;
@@ -132,7 +135,8 @@ class Attention : public Layer {
     }
   }
 
-  dpm_node node_;
+  Operands operands_;
+  int heads_;
   int width_;
   int rows_;
   int tokens_ = 0;

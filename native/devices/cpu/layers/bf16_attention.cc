@@ -11,22 +11,23 @@ namespace {
 
 class Bf16Attention : public Layer {
  public:
-  Bf16Attention(const LayerFactory& factory, const dpm_node& node) : node_(node), terms_(factory.device.bf16_terms) {
-    const dpm_value& shape = factory.values[node.output].shape;
+  Bf16Attention(const LayerFactory& factory, const dpm_node& node)
+      : operands_(node), heads_(attention_of(node).heads), terms_(factory.device.bf16_terms) {
+    const dpm_value& shape = factory.values[output_of(node)].shape;
     tokens_ = shape.height * shape.width;
-    head_channels_ = shape.channels / node.heads;
+    head_channels_ = shape.channels / heads_;
     token_blocks_ = divide_up(tokens_, kBf16Depth);
     channel_blocks_ = divide_up(head_channels_, kBf16Depth);
   }
 
   [[nodiscard]] std::size_t scratch(int batch, int threads) const override {
-    const std::size_t panels = static_cast<std::size_t>(batch * node_.heads) * 2 * matrix_elements();
+    const std::size_t panels = static_cast<std::size_t>(batch * heads_) * 2 * matrix_elements();
     return (panels + static_cast<std::size_t>(threads) * thread_elements()) * sizeof(std::uint16_t) / sizeof(float);
   }
 
   void run(const RunContext& context) const override {
     ThreadPool& pool = context.device.pool;
-    const int units = context.batch * node_.heads;
+    const int units = context.batch * heads_;
     const int panels = token_blocks_ + channel_blocks_;
     pool.parallel_for(static_cast<std::int64_t>(units) * panels, [&](std::int64_t task, int /*thread*/) {
       pack(context, static_cast<int>(task / panels), static_cast<int>(task % panels));
@@ -58,13 +59,13 @@ class Bf16Attention : public Layer {
     return keys(context, unit) + matrix_elements();
   }
   [[nodiscard]] float* head(const MapView& map, int unit) const {
-    return map.sample(unit / node_.heads) + static_cast<std::ptrdiff_t>(unit % node_.heads) * head_channels_;
+    return map.sample(unit / heads_) + static_cast<std::ptrdiff_t>(unit % heads_) * head_channels_;
   }
 
   /// One panel of 32 keys, or of 32 channels of the values.
   void pack(const RunContext& context, int unit, int index) const {
     const bool of_keys = index < token_blocks_;
-    const MapView map = context.map(node_.inputs[of_keys ? 1 : 2]);
+    const MapView map = context.map(operands_.input(of_keys ? 1 : 2));
     const int first = (of_keys ? index : index - token_blocks_) * kBf16Columns;
     const std::size_t panel = tile_elements() * static_cast<std::size_t>(of_keys ? channel_blocks_ : token_blocks_);
     Bf16Matrix matrix{};
@@ -81,7 +82,7 @@ class Bf16Attention : public Layer {
 
   void attend(const RunContext& context, int unit, int block, int thread) const {
     const IsaKernels& isa = context.device.isa;
-    const int units = context.planned_batch * node_.heads;
+    const int units = context.planned_batch * heads_;
     std::uint16_t* operand = keys(context, units) + static_cast<std::size_t>(thread) * thread_elements();
     auto* logits = reinterpret_cast<float*>(operand + operand_elements());
     const int first = block * kBf16Rows;
@@ -89,7 +90,7 @@ class Bf16Attention : public Layer {
     const std::ptrdiff_t logits_stride = static_cast<std::ptrdiff_t>(token_blocks_) * kBf16Depth;
     isa.bf16->begin();
 
-    const MapView q = context.map(node_.inputs[0]);
+    const MapView q = context.map(operands_.input(0));
     lay_out(isa, head(q, unit) + first * q.pixel_stride, q.pixel_stride, rows, head_channels_, operand);
     const Product scores{operand, keys(context, unit), channel_blocks_, rows};
     for (int panel = 0; panel < token_blocks_; ++panel) {
@@ -100,7 +101,7 @@ class Bf16Attention : public Layer {
 
     lay_out(isa, logits, logits_stride, rows, tokens_, operand);
     const Product weighted{operand, values(context, unit), token_blocks_, rows};
-    const MapView out = context.map(node_.output);
+    const MapView out = context.map(operands_.output());
     alignas(64) float sums[kBf16Rows * kBf16Columns];
     for (int panel = 0; panel < channel_blocks_; ++panel) {
       multiply(isa, weighted, panel, sums, kBf16Columns);
@@ -158,7 +159,8 @@ class Bf16Attention : public Layer {
     isa.bf16->tile(tile);
   }
 
-  dpm_node node_;
+  Operands operands_;
+  int heads_;
   int terms_;
   int tokens_ = 0;
   int head_channels_ = 0;

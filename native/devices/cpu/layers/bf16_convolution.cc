@@ -19,11 +19,11 @@ class Bf16Convolution : public Convolution {
  public:
   Bf16Convolution(const LayerFactory& factory, const dpm_node& node)
       : Convolution(factory, node),
-        grid_(node, in_shape_, out_shape_),
+        grid_(attributes_, in_shape_, out_shape_),
         weights_(factory, node, in_shape_.channels, out_shape_.channels, factory.device.bf16_terms),
         terms_(factory.device.bf16_terms),
         blocks_(divide_up(in_shape_.channels, kBf16Depth)) {
-    if (const DeferredNorm* norm = factory.deferred_norm(node.inputs[0])) norm_ = *norm;
+    if (const DeferredNorm* norm = factory.deferred_norm(input_of(node, 0))) norm_ = *norm;
   }
 
   [[nodiscard]] std::size_t scratch(int batch, int threads) const override {
@@ -32,7 +32,7 @@ class Bf16Convolution : public Convolution {
 
   void run(const RunContext& context) const override {
     const DeferredNorm* norm = norm_ && context.defers(*norm_) ? &*norm_ : nullptr;
-    const Maps maps{context.map(norm != nullptr ? norm->input : node_.inputs[0]), context.map(node_.output),
+    const Maps maps{context.map(norm != nullptr ? norm->input : operands_.input(0)), context.map(operands_.output()),
                     epilogue(context), norm};
     const int threads = context.device.pool.threads();
     const int rows = grid_.rows(context.batch);
@@ -97,7 +97,7 @@ class Bf16Convolution : public Convolution {
   void lay_out(const RunContext& context, const Maps& maps, const Range& rows, std::uint16_t* operands) const {
     const MapView& in = maps.in;
     const Strides stride = strides(rows);
-    const int zoom = node_.upsample != 0 ? 2 : 1;
+    const int zoom = attributes_.upsample != 0 ? 2 : 1;
     const int first = rows.first - grid_.before();
     for (std::size_t p = 0; p < grid_.phases().size(); ++p) {
       const Bf16Grid::Phase phase = grid_.phases()[p];
@@ -106,10 +106,10 @@ class Bf16Convolution : public Convolution {
       for (int row = first; row < rows.last + grid_.after(); ++row) {
         const std::ptrdiff_t position = static_cast<std::ptrdiff_t>(row - first) * grid_.pitch() + grid_.before();
         const int n = row < 0 ? context.batch : row / grid_.image_rows();
-        const int y = (row % grid_.image_rows()) * node_.stride + phase.row;
+        const int y = (row % grid_.image_rows()) * attributes_.stride + phase.row;
         int filled = 0;
         if (n < context.batch && y < in.height * zoom) {
-          filled = divide_up(in.width * zoom - phase.column, node_.stride);
+          filled = divide_up(in.width * zoom - phase.column, attributes_.stride);
           lay_out_row(context, maps, n, y / zoom, phase.column, start + position * kBf16Depth, stride);
         }
         zero(start, position + filled, position + grid_.pitch(), stride);
@@ -131,7 +131,7 @@ class Bf16Convolution : public Convolution {
   void lay_out_row(const RunContext& context, const Maps& maps, int n, int y, int column, std::uint16_t* out,
                    const Strides& stride) const {
     const MapView& in = maps.in;
-    const int zoom = node_.upsample != 0 ? 2 : 1;
+    const int zoom = attributes_.upsample != 0 ? 2 : 1;
     Bf16Operand operand{};
     operand.x = in.sample(n) + (static_cast<std::ptrdiff_t>(y) * in.width + column) * in.pixel_stride;
     if (maps.norm != nullptr) {
@@ -139,9 +139,9 @@ class Bf16Convolution : public Convolution {
       operand.b = operand.a + in.channels;
       operand.silu = maps.norm->silu;
     }
-    operand.pixel_stride = in.pixel_stride * node_.stride;
+    operand.pixel_stride = in.pixel_stride * attributes_.stride;
     operand.channel_stride = in.channel_stride;
-    operand.pixels = divide_up(in.width - column, node_.stride);
+    operand.pixels = divide_up(in.width - column, attributes_.stride);
     operand.channels = in.channels;
     operand.terms = terms_;
     operand.out_pixel_stride = static_cast<std::ptrdiff_t>(kBf16Depth) * zoom;
@@ -199,8 +199,8 @@ class Bf16Convolution : public Convolution {
     TileOutput output{};
     output.columns = std::min(kBf16Columns, out_shape_.channels - channel);
     if (maps.operands.bias != nullptr) output.bias = maps.operands.bias + channel;
-    output.scale = node_.scale;
-    output.silu = node_.silu != 0;
+    output.scale = attributes_.scale;
+    output.silu = attributes_.silu != 0;
     output.out_row_stride = maps.out.pixel_stride;
     output.out_channel_stride = maps.out.channel_stride;
     for (int done = 0; done < count;) {
@@ -237,7 +237,7 @@ class Bf16Convolution : public Convolution {
 }  // namespace
 
 bool prefers_bf16(const LayerFactory& factory, const dpm_node& node) {
-  const dpm_value& out = factory.values[node.output].shape;
+  const dpm_value& out = factory.values[output_of(node)].shape;
   if (factory.device.bf16_terms == 0 || out.height * out.width == 1) return false;
   return factory.device.isa.bf16->beats_float || !factory.by_winograd(node);
 }

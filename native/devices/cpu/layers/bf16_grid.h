@@ -26,17 +26,17 @@ class Bf16Grid {
     int column;
   };
 
-  Bf16Grid(const dpm_node& node, const dpm_value& in, const dpm_value& out) : out_height_(out.height) {
-    const int zoom = node.upsample != 0 ? 2 : 1;
-    const int stride = node.stride;
-    before_ = divide_up(node.pad_before, stride);
-    after_ = std::max(0, (node.kernel - 1 - node.pad_before) / stride);
+  Bf16Grid(const dpm_convolution_attributes& how, const dpm_value& in, const dpm_value& out) : out_height_(out.height) {
+    const int zoom = how.upsample != 0 ? 2 : 1;
+    const int stride = how.stride;
+    before_ = divide_up(how.pad_before, stride);
+    after_ = std::max(0, (how.kernel - 1 - how.pad_before) / stride);
     pitch_ = std::max(divide_up(in.width * zoom, stride) + before_, out.width + after_);
     image_rows_ = std::max(divide_up(in.height * zoom, stride) + before_, out.height + after_);
-    for (int y = 0; y < node.kernel; ++y) {
-      for (int x = 0; x < node.kernel; ++x) {
-        const int row = before_ * stride + y - node.pad_before;
-        const int column = before_ * stride + x - node.pad_before;
+    for (int y = 0; y < how.kernel; ++y) {
+      for (int x = 0; x < how.kernel; ++x) {
+        const int row = before_ * stride + y - how.pad_before;
+        const int column = before_ * stride + x - how.pad_before;
         taps_.push_back(
             {phase_index({row % stride, column % stride}), row / stride - before_, column / stride - before_});
       }

@@ -10,7 +10,8 @@ namespace dpm::cpu {
 Bf16Weights::Bf16Weights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels,
                          int terms)
     : panels_(divide_up(out_channels, kBf16Columns)) {
-  const int taps = node.kernel * node.kernel;
+  const int kernel = convolution_of(node).kernel;
+  const int taps = kernel * kernel;
   const int blocks = divide_up(in_channels, kBf16Depth);
   const auto tile = static_cast<std::size_t>(kBf16Columns) * kBf16Depth;
   panel_elements_ = tile * static_cast<std::size_t>(blocks * taps * terms);
@@ -19,7 +20,7 @@ Bf16Weights::Bf16Weights(const LayerFactory& factory, const dpm_node& node, int 
   std::memset(data_.data(), 0, bytes);
   auto* packed = static_cast<std::uint16_t*>(data_.data());
   int channel = 0;
-  for (std::uint32_t part = 0; part < node.parts; ++part) {
+  for (std::uint32_t part = 0; part < node.weight_count; ++part) {
     const dpm_constant& weight = factory.graph.constants[node.weights[part]];
     std::size_t source = 0;
     for (std::int64_t out = 0; out < weight.dims[0]; ++out, ++channel) {

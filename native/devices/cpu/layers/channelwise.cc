@@ -20,10 +20,11 @@ void for_blocks(const RunContext& context, const MapView& map, const Body& body)
 /// y = x * a[c] + b[c]: bias, channel vector, scale and shift, affine, SiLU.
 class ChannelAffine : public Layer {
  public:
-  ChannelAffine(const LayerFactory& factory, const dpm_node& node) : node_(node) {
-    channels_ = factory.values[node.output].shape.channels;
+  ChannelAffine(const LayerFactory& factory, const dpm_node& node)
+      : op_(static_cast<dpm_op>(node.op)), operands_(node) {
+    if (op_ == DPM_OP_AFFINE) affine_ = affine_of(node);
+    channels_ = factory.values[output_of(node)].shape.channels;
     if (node.op == DPM_OP_BIAS) bias_ = factory.floats(node.biases[0]);
-    node_.weights = node_.biases = nullptr;
   }
 
   [[nodiscard]] std::size_t scratch(int batch, int /*threads*/) const override {
@@ -31,8 +32,8 @@ class ChannelAffine : public Layer {
   }
 
   void run(const RunContext& context) const override {
-    const MapView in = context.map(node_.inputs[0]);
-    const MapView out = context.map(node_.output);
+    const MapView in = context.map(operands_.input(0));
+    const MapView out = context.map(operands_.output());
     for (int n = 0; n < context.batch; ++n) fill_coefficients(context, n);
     for_blocks(context, in, [&](int n, Range range) {
       const float* a = coefficients(context, n);
@@ -42,7 +43,7 @@ class ChannelAffine : public Layer {
       }
       context.device.isa.channel_affine(in.sample(n) + range.first * in.pixel_stride, in.pixel_stride,
                                         out.sample(n) + range.first * out.pixel_stride, out.pixel_stride,
-                                        range.last - range.first, channels_, a, a + channels_, node_.op == DPM_OP_SILU);
+                                        range.last - range.first, channels_, a, a + channels_, op_ == DPM_OP_SILU);
     });
   }
 
@@ -54,13 +55,13 @@ class ChannelAffine : public Layer {
   void fill_coefficients(const RunContext& context, int n) const {
     float* a = coefficients(context, n);
     float* b = a + channels_;
-    const float* vector = node_.inputs[1] >= 0 ? context.map(node_.inputs[1]).sample(n) : nullptr;
+    const float* vector = operands_.input(1) >= 0 ? context.map(operands_.input(1)).sample(n) : nullptr;
     for (int c = 0; c < channels_; ++c) {
-      a[c] = node_.op == DPM_OP_AFFINE ? node_.scale : 1.0F;
-      b[c] = node_.op == DPM_OP_AFFINE ? node_.shift : 0.0F;
-      if (node_.op == DPM_OP_BIAS) b[c] = bias_.floats()[c];
-      if (node_.op == DPM_OP_CHANNEL_ADD) b[c] = vector[c];
-      if (node_.op == DPM_OP_SCALE_SHIFT) {
+      a[c] = affine_.scale;
+      b[c] = affine_.shift;
+      if (op_ == DPM_OP_BIAS) b[c] = bias_.floats()[c];
+      if (op_ == DPM_OP_CHANNEL_ADD) b[c] = vector[c];
+      if (op_ == DPM_OP_SCALE_SHIFT) {
         a[c] = 1.0F + vector[c];
         b[c] = vector[channels_ + c];
       }
@@ -77,19 +78,21 @@ class ChannelAffine : public Layer {
     }
   }
 
-  dpm_node node_;
+  dpm_op op_;
+  Operands operands_;
+  dpm_affine_attributes affine_{1.0F, 0.0F};
   CountedBuffer bias_;
   int channels_ = 0;
 };
 
 class Add : public Layer {
  public:
-  explicit Add(const dpm_node& node) : node_(node) {}
+  explicit Add(const dpm_node& node) : operands_(node) {}
 
   void run(const RunContext& context) const override {
-    const MapView a = context.map(node_.inputs[0]);
-    const MapView b = context.map(node_.inputs[1]);
-    const MapView out = context.map(node_.output);
+    const MapView a = context.map(operands_.input(0));
+    const MapView b = context.map(operands_.input(1));
+    const MapView out = context.map(operands_.output());
     for_blocks(context, a, [&](int n, Range range) {
       context.device.isa.add(a.sample(n) + range.first * a.pixel_stride, a.pixel_stride,
                              b.sample(n) + range.first * b.pixel_stride, b.pixel_stride,
@@ -99,7 +102,7 @@ class Add : public Layer {
   }
 
  private:
-  dpm_node node_;
+  Operands operands_;
 };
 
 }  // namespace

@@ -27,8 +27,8 @@ class Direct : public Convolution {
     tile.output.columns = panel.columns;
     tile.output.bias = epilogue.bias != nullptr ? epilogue.bias + panel.first : nullptr;
     if (epilogue.channel_vector) tile.output.channel_vector = epilogue.channel_vector->sample(n) + panel.first;
-    tile.output.scale = node_.scale;
-    tile.output.silu = node_.silu != 0;
+    tile.output.scale = attributes_.scale;
+    tile.output.silu = attributes_.silu != 0;
     return tile;
   }
 
@@ -40,8 +40,8 @@ class Product : public Direct {
   using Direct::Direct;
 
   void run(const RunContext& context) const override {
-    const MapView in = context.map(node_.inputs[0]);
-    const MapView out = context.map(node_.output);
+    const MapView in = context.map(operands_.input(0));
+    const MapView out = context.map(operands_.output());
     const Epilogue operands = epilogue(context);
     // Pixels of all samples are one sequence, unless an operand belongs to a sample.
     const bool joined = !operands.channel_vector && out.channel_stride == 1;
@@ -97,9 +97,9 @@ class Product : public Direct {
 class Banded : public Direct {
  public:
   Banded(const LayerFactory& factory, const dpm_node& node) : Direct(factory, node) {
-    padded_width_ = (out_shape_.width - 1) * node.stride + node.kernel;
-    for (int y = 0; y < node.kernel; ++y) {
-      for (int x = 0; x < node.kernel; ++x) {
+    padded_width_ = (out_shape_.width - 1) * attributes_.stride + attributes_.kernel;
+    for (int y = 0; y < attributes_.kernel; ++y) {
+      for (int x = 0; x < attributes_.kernel; ++x) {
         taps_.push_back((static_cast<std::ptrdiff_t>(y) * padded_width_ + x) * in_shape_.channels);
       }
     }
@@ -111,8 +111,8 @@ class Banded : public Direct {
   }
 
   void run(const RunContext& context) const override {
-    const MapView in = context.map(node_.inputs[0]);
-    const MapView out = context.map(node_.output);
+    const MapView in = context.map(operands_.input(0));
+    const MapView out = context.map(operands_.output());
     const Epilogue operands = epilogue(context);
     const int threads = context.device.pool.threads();
     // Scratch was sized for the planned batch, whose bands are no smaller.
@@ -133,14 +133,14 @@ class Banded : public Direct {
 
  private:
   [[nodiscard]] std::size_t band_floats(int rows) const {
-    const std::int64_t height = static_cast<std::int64_t>(rows - 1) * node_.stride + node_.kernel;
+    const std::int64_t height = static_cast<std::int64_t>(rows - 1) * attributes_.stride + attributes_.kernel;
     const std::int64_t floats = height * padded_width_ * in_shape_.channels;
     return static_cast<std::size_t>((floats + 15) / 16 * 16);
   }
 
   /// Bands of one image: as many as the cache asks for, and enough to occupy the threads.
   [[nodiscard]] int bands(int batch, int threads) const {
-    const std::int64_t row = static_cast<std::int64_t>(padded_width_) * in_shape_.channels * node_.stride;
+    const std::int64_t row = static_cast<std::int64_t>(padded_width_) * in_shape_.channels * attributes_.stride;
     const int cached = std::max<int>(1, static_cast<int>(kBandFloats / row));
     const int for_cache = divide_up(out_shape_.height, cached);
     const int for_threads = divide_up(2 * threads, batch * weights_.panels());
@@ -149,16 +149,16 @@ class Banded : public Direct {
 
   /// Copies the input rows under output rows `rows`, zeros outside the map.
   void lay_out(const MapView& in, int n, Range rows, float* band) const {
-    const int zoom = node_.upsample != 0 ? 2 : 1;
+    const int zoom = attributes_.upsample != 0 ? 2 : 1;
     const int height = in.height * zoom;
     const int width = in.width * zoom;
     const int channels = in.channels;
-    const int first = rows.first * node_.stride - node_.pad_before;
-    const int count = (rows.last - rows.first - 1) * node_.stride + node_.kernel;
+    const int first = rows.first * attributes_.stride - attributes_.pad_before;
+    const int count = (rows.last - rows.first - 1) * attributes_.stride + attributes_.kernel;
     for (int row = 0; row < count; ++row) {
       const int y = first + row;
       for (int column = 0; column < padded_width_; ++column, band += channels) {
-        const int x = column - node_.pad_before;
+        const int x = column - attributes_.pad_before;
         if (y < 0 || y >= height || x < 0 || x >= width) {
           std::fill_n(band, channels, 0.0F);
           continue;
@@ -180,17 +180,18 @@ class Banded : public Direct {
     TileArguments tile = tile_for(panel, operands, n);
     tile.taps = taps_.data();
     tile.tap_count = static_cast<int>(taps_.size());
-    tile.row_stride = static_cast<std::ptrdiff_t>(node_.stride) * in_shape_.channels;
+    tile.row_stride = static_cast<std::ptrdiff_t>(attributes_.stride) * in_shape_.channels;
     tile.output.out_row_stride = out.pixel_stride;
     tile.output.out_channel_stride = out.channel_stride;
     const int tile_count = divide_up(out.width, context.device.isa.rows);
     for (int y = rows.first; y < rows.last; ++y) {
-      const std::ptrdiff_t band_row = static_cast<std::ptrdiff_t>(y - rows.first) * node_.stride * padded_width_;
+      const std::ptrdiff_t band_row = static_cast<std::ptrdiff_t>(y - rows.first) * attributes_.stride * padded_width_;
       for (int t = 0; t < tile_count; ++t) {
         const Range part = part_of(out.width, tile_count, t);
         const std::ptrdiff_t pixel = static_cast<std::ptrdiff_t>(y) * out.width + part.first;
         tile.output.rows = part.last - part.first;
-        tile.input = band + (band_row + static_cast<std::ptrdiff_t>(part.first) * node_.stride) * in_shape_.channels;
+        tile.input =
+            band + (band_row + static_cast<std::ptrdiff_t>(part.first) * attributes_.stride) * in_shape_.channels;
         tile.output.out = out.sample(n) + pixel * out.pixel_stride + panel.first * out.channel_stride;
         if (operands.residual) {
           tile.output.residual = operands.residual->sample(n) + pixel * operands.residual->pixel_stride + panel.first;
@@ -209,7 +210,7 @@ class Banded : public Direct {
 
 std::unique_ptr<Layer> make_convolution(const LayerFactory& factory, const dpm_node& node) {
   if (prefers_bf16(factory, node)) return make_bf16_convolution(factory, node);
-  if (node.kernel == 1) return std::make_unique<Product>(factory, node);
+  if (convolution_of(node).kernel == 1) return std::make_unique<Product>(factory, node);
   if (factory.by_winograd(node)) return make_winograd(factory, node);
   return std::make_unique<Banded>(factory, node);
 }

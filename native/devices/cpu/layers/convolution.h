@@ -10,10 +10,11 @@ namespace dpm::cpu {
 class Convolution : public Layer {
  public:
   Convolution(const LayerFactory& factory, const dpm_node& node)
-      : node_(node), in_shape_(factory.values[node.inputs[0]].shape), out_shape_(factory.values[node.output].shape) {
-    if (node.biases != nullptr) bias_ = factory.stacked(node.biases, node.parts);
-    node_.weights = nullptr;
-    node_.biases = nullptr;
+      : operands_(node),
+        attributes_(convolution_of(node)),
+        in_shape_(factory.values[input_of(node, 0)].shape),
+        out_shape_(factory.values[output_of(node)].shape) {
+    if (node.bias_count > 0) bias_ = factory.stacked(node.biases, node.bias_count);
   }
 
  protected:
@@ -27,12 +28,13 @@ class Convolution : public Layer {
   [[nodiscard]] Epilogue epilogue(const RunContext& context) const {
     Epilogue result;
     result.bias = bias_.floats();
-    if (node_.inputs[1] >= 0) result.channel_vector = context.map(node_.inputs[1]);
-    if (node_.inputs[2] >= 0) result.residual = context.map(node_.inputs[2]);
+    if (operands_.input(1) >= 0) result.channel_vector = context.map(operands_.input(1));
+    if (operands_.input(2) >= 0) result.residual = context.map(operands_.input(2));
     return result;
   }
 
-  dpm_node node_;
+  Operands operands_;
+  dpm_convolution_attributes attributes_;
   dpm_value in_shape_;
   dpm_value out_shape_;
   CountedBuffer bias_;

@@ -23,9 +23,12 @@ void weigh(const float* first, const float* second, const float* third, const fl
 class Fir : public Layer {
  public:
   Fir(const LayerFactory& factory, const dpm_node& node)
-      : node_(node), channels_(factory.values[node.output].shape.channels) {
+      : enlarges_(node.op == DPM_OP_FIR_UPSAMPLE),
+        operands_(node),
+        padding_(fir_padding_of(node)),
+        channels_(factory.values[output_of(node)].shape.channels) {
     // One pixel of zeros on either side.
-    strip_floats_ = static_cast<std::ptrdiff_t>(factory.values[node.inputs[0]].shape.width + 2) *
+    strip_floats_ = static_cast<std::ptrdiff_t>(factory.values[input_of(node, 0)].shape.width + 2) *
                     static_cast<std::ptrdiff_t>(channels_);
   }
 
@@ -34,8 +37,8 @@ class Fir : public Layer {
   }
 
   void run(const RunContext& context) const override {
-    const MapView in = context.map(node_.inputs[0]);
-    const MapView out = context.map(node_.output);
+    const MapView in = context.map(operands_.input(0));
+    const MapView out = context.map(operands_.output());
     context.device.pool.parallel_for(static_cast<std::int64_t>(context.batch) * out.height,
                                      [&](std::int64_t task, int thread) {
                                        float* strip = context.scratch + thread * strip_floats_;
@@ -43,7 +46,7 @@ class Fir : public Layer {
                                        std::fill_n(strip + strip_floats_ - channels_, channels_, 0.0F);
                                        const auto n = static_cast<int>(task / out.height);
                                        const auto y = static_cast<int>(task % out.height);
-                                       if (node_.op == DPM_OP_FIR_UPSAMPLE) {
+                                       if (enlarges_) {
                                          upsample_row(in, out, n, y, strip);
                                        } else {
                                          downsample_row(in, out, n, y, strip);
@@ -82,7 +85,7 @@ class Fir : public Layer {
   }
 
   void downsample_row(const MapView& in, const MapView& out, int n, int y, float* strip) const {
-    const int top = 2 * y - node_.pad_before;
+    const int top = 2 * y - padding_;
     const Row rows[] = {row_of(in, n, top, strip), row_of(in, n, top + 1, strip), row_of(in, n, top + 2, strip),
                         row_of(in, n, top + 3, strip)};
     const Row columns = columns_of(strip);
@@ -91,13 +94,15 @@ class Fir : public Layer {
     }
     const Row target = row_of(out, n, y, nullptr);
     for (int x = 0; x < out.width; ++x) {
-      const int left = 2 * x - node_.pad_before;
+      const int left = 2 * x - padding_;
       weigh(columns.at(left), columns.at(left + 1), columns.at(left + 2), columns.at(left + 3), target.at(x),
             channels_);
     }
   }
 
-  dpm_node node_;
+  bool enlarges_;
+  Operands operands_;
+  int padding_;
   int channels_;
   std::ptrdiff_t strip_floats_;
 };

@@ -15,12 +15,14 @@ constexpr int kApplyFloats = 16 * 1024;
 class GroupNorm : public Layer {
  public:
   GroupNorm(const LayerFactory& factory, const dpm_node& node)
-      : node_(node), gamma_(factory.floats(node.weights[0])), beta_(factory.floats(node.biases[0])) {
-    const dpm_value& shape = factory.values[node.output].shape;
+      : operands_(node),
+        attributes_(group_norm_of(node)),
+        gamma_(factory.floats(node.weights[0])),
+        beta_(factory.floats(node.biases[0])) {
+    const dpm_value& shape = factory.values[output_of(node)].shape;
     channels_ = shape.channels;
     chunks_ = divide_up(shape.height * shape.width, kStatisticsPixels);
-    node_.weights = node_.biases = nullptr;
-    if (const DeferredNorm* deferred = factory.deferred_norm(node.output)) deferred_ = *deferred;
+    if (const DeferredNorm* deferred = factory.deferred_norm(output_of(node))) deferred_ = *deferred;
   }
 
   [[nodiscard]] std::size_t scratch(int batch, int /*threads*/) const override {
@@ -28,8 +30,8 @@ class GroupNorm : public Layer {
   }
 
   void run(const RunContext& context) const override {
-    const MapView in = context.map(node_.inputs[0]);
-    const MapView out = context.map(node_.output);
+    const MapView in = context.map(operands_.input(0));
+    const MapView out = context.map(operands_.output());
     ThreadPool& pool = context.device.pool;
     pool.parallel_for(static_cast<std::int64_t>(context.batch) * chunks_, [&](std::int64_t task, int /*thread*/) {
       const auto n = static_cast<int>(task / chunks_);
@@ -55,7 +57,7 @@ class GroupNorm : public Layer {
       const float* a = coefficients(context, n);
       context.device.isa.channel_affine(in.sample(n) + range.first * in.pixel_stride, in.pixel_stride,
                                         out.sample(n) + range.first * out.pixel_stride, out.pixel_stride,
-                                        range.last - range.first, channels_, a, a + channels_, node_.silu != 0);
+                                        range.last - range.first, channels_, a, a + channels_, attributes_.silu != 0);
     });
   }
 
@@ -72,10 +74,10 @@ class GroupNorm : public Layer {
   }
 
   void fold(const RunContext& context, const MapView& in, int n, float* a) const {
-    const int group = channels_ / node_.groups;
+    const int group = channels_ / attributes_.groups;
     float* b = a + channels_;
-    const float* scale_shift = node_.inputs[1] >= 0 ? context.map(node_.inputs[1]).sample(n) : nullptr;
-    for (int g = 0; g < node_.groups; ++g) {
+    const float* scale_shift = operands_.input(1) >= 0 ? context.map(operands_.input(1)).sample(n) : nullptr;
+    for (int g = 0; g < attributes_.groups; ++g) {
       const auto [mean, inverse] = statistics(context, in.pixels(), n, g * group, group);
       for (int c = g * group; c < (g + 1) * group; ++c) {
         double scale = gamma_.floats()[c] * inverse;
@@ -115,10 +117,11 @@ class GroupNorm : public Layer {
         squares += mean[channels_ + c] + weight * difference * difference;
       }
     }
-    return {mean_of_all, 1.0 / std::sqrt(squares / count + static_cast<double>(node_.epsilon))};
+    return {mean_of_all, 1.0 / std::sqrt(squares / count + static_cast<double>(attributes_.epsilon))};
   }
 
-  dpm_node node_;
+  Operands operands_;
+  dpm_group_norm_attributes attributes_;
   CountedBuffer gamma_;
   CountedBuffer beta_;
   std::optional<DeferredNorm> deferred_;

@@ -1,16 +1,13 @@
 #include "devices/cpu/layers/layer.h"
 
+#include <string>
+
 #include "backend/bindings.h"
 #include "backend/constant.h"
 #include "core/dtype.h"
 #include "core/error.h"
 
 namespace dpm::cpu {
-namespace {
-
-bool is_external(const dpm_value& value) { return value.role != DPM_ROLE_INTERNAL; }
-
-}  // namespace
 
 MapView RunContext::map(int value) const {
   const ValueInfo& info = values[value];
@@ -20,8 +17,8 @@ MapView RunContext::map(int value) const {
   view.channels = shape.channels;
   view.height = shape.height;
   view.width = shape.width;
-  if (is_external(shape)) {
-    const dpm_view& bound = binding_of(bindings, shape.role);
+  if (is_bound(shape)) {
+    const dpm_view& bound = bindings.views[shape.binding];
     view.data = Handle::of(bound.buffer).memory.floats() + bound.offset;
     view.sample_stride = static_cast<std::ptrdiff_t>(bound.stride);
     view.pixel_stride = 1;
@@ -34,8 +31,9 @@ MapView RunContext::map(int value) const {
   return view;
 }
 
-const void* RunContext::external(dpm_role role) const {
-  const dpm_view& bound = binding_of(bindings, role);
+const void* RunContext::bound(int binding) const {
+  if (binding < 0) return nullptr;
+  const dpm_view& bound = bindings.views[binding];
   return bound.buffer == nullptr ? nullptr : Handle::of(bound.buffer).memory.floats() + bound.offset;
 }
 
@@ -58,20 +56,24 @@ CountedBuffer LayerFactory::stacked(const std::int32_t* constants, std::uint32_t
 }
 
 bool supports(const dpm_graph& graph, const dpm_node& node) {
-  const auto external = [&](int input) { return input >= 0 && is_external(graph.values[input]); };
+  const auto bound = [&](int value) { return value >= 0 && is_bound(graph.values[value]); };
+  if (node.output_count != 1) return false;
   switch (node.op) {
-    case DPM_OP_CONVOLUTION:
-      if (external(node.inputs[1]) || external(node.inputs[2])) return false;
-      // An enlarged or external input is laid out by the packing of kernels larger than one.
-      return node.kernel > 1 ? true : !node.upsample && node.stride == 1 && !external(node.inputs[0]);
+    case DPM_OP_CONVOLUTION: {
+      const dpm_convolution_attributes& how = node.attributes.convolution;
+      if (bound(input_of(node, 1)) || bound(input_of(node, 2))) return false;
+      // An enlarged or bound input is laid out by the packing of kernels larger than one.
+      return how.kernel > 1 || (how.upsample == 0 && how.stride == 1 && !bound(input_of(node, 0)));
+    }
     case DPM_OP_TIME_EMBEDDING:
     case DPM_OP_EMBEDDING:
+      return is_condition(graph, graph.values[input_of(node, 0)]);
     case DPM_OP_AFFINE:
     case DPM_OP_BIAS:
       return true;
     case DPM_OP_GROUP_NORM:
       // A convolution adds its vector in the registers that it has.
-      if (node.inputs[2] >= 0) return false;
+      if (input_of(node, 2) >= 0) return false;
       [[fallthrough]];
     case DPM_OP_ATTENTION:
     case DPM_OP_CHANNEL_ADD:
@@ -83,7 +85,8 @@ bool supports(const dpm_graph& graph, const dpm_node& node) {
     case DPM_OP_AVERAGE_POOL:
     case DPM_OP_FIR_UPSAMPLE:
     case DPM_OP_FIR_DOWNSAMPLE:
-      return !external(node.inputs[0]) && !external(node.inputs[1]) && !external(node.output);
+      return !bound(input_of(node, 0)) && !bound(input_of(node, 1)) && !bound(input_of(node, 2)) &&
+             !bound(output_of(node));
     default:
       return false;
   }
@@ -92,7 +95,7 @@ bool supports(const dpm_graph& graph, const dpm_node& node) {
 std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node) {
   if (!supports(factory.graph, node)) {
     throw Error(ErrorCode::kUnsupported,
-                "the cpu device cannot run operation " + std::to_string(node.op) + " on these inputs");
+                std::string(node.name) + ": the cpu device cannot run this operation on these inputs");
   }
   switch (node.op) {
     case DPM_OP_CONVOLUTION:

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "backend/node.h"
 #include "devices/cpu/device.h"
 #include "devices/cpu/layers/deferred_norm.h"
 
@@ -53,7 +54,8 @@ struct RunContext {
             values[static_cast<std::size_t>(norm.input)].root == norm.input);
   }
   [[nodiscard]] MapView map(int value) const;
-  [[nodiscard]] const void* external(dpm_role role) const;
+  /// The tensor of a binding, null where it is absent.
+  [[nodiscard]] const void* bound(int binding) const;
 };
 
 class Layer {

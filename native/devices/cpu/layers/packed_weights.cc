@@ -7,12 +7,17 @@ namespace dpm::cpu {
 
 namespace {
 
+int kernel_size_of(const dpm_node& node) {
+  const int kernel = convolution_of(node).kernel;
+  return kernel * kernel;
+}
+
 void copy_kernel(const float* kernel, int count, float* taps) { std::copy_n(kernel, count, taps); }
 
 }  // namespace
 
 PackedWeights::PackedWeights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels)
-    : PackedWeights(factory, node, in_channels, out_channels, {node.kernel * node.kernel, copy_kernel}) {}
+    : PackedWeights(factory, node, in_channels, out_channels, {kernel_size_of(node), copy_kernel}) {}
 
 PackedWeights::PackedWeights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels,
                              const Transform& transform)
@@ -28,11 +33,11 @@ PackedWeights::PackedWeights(const LayerFactory& factory, const dpm_node& node, 
   data_ = CountedBuffer(factory.device.memory, total * sizeof(float));
   std::fill_n(data_.floats(), total, 0.0F);
 
-  const int kernel_size = node.kernel * node.kernel;
+  const int kernel_size = kernel_size_of(node);
   std::vector<float> kernel(static_cast<std::size_t>(kernel_size));
   std::vector<float> packed(taps);
   int channel = 0;
-  for (std::uint32_t part = 0; part < node.parts; ++part) {
+  for (std::uint32_t part = 0; part < node.weight_count; ++part) {
     const dpm_constant& weight = factory.graph.constants[node.weights[part]];
     std::size_t source = 0;
     for (std::int64_t out = 0; out < weight.dims[0]; ++out, ++channel) {

@@ -6,18 +6,18 @@ namespace {
 
 class Resample : public Layer {
  public:
-  explicit Resample(const dpm_node& node) : node_(node) {}
+  explicit Resample(const dpm_node& node) : op_(static_cast<dpm_op>(node.op)), operands_(node) {}
 
   void run(const RunContext& context) const override {
-    const MapView in = context.map(node_.inputs[0]);
-    const MapView out = context.map(node_.output);
+    const MapView in = context.map(operands_.input(0));
+    const MapView out = context.map(operands_.output());
     context.device.pool.parallel_for(static_cast<std::int64_t>(context.batch) * out.height,
                                      [&](std::int64_t task, int /*thread*/) {
                                        const auto n = static_cast<int>(task / out.height);
                                        const auto y = static_cast<int>(task % out.height);
-                                       if (node_.op == DPM_OP_CONCAT) {
-                                         concat_row(in, context.map(node_.inputs[1]), out, n, y);
-                                       } else if (node_.op == DPM_OP_UPSAMPLE) {
+                                       if (op_ == DPM_OP_CONCAT) {
+                                         concat_row(in, context.map(operands_.input(1)), out, n, y);
+                                       } else if (op_ == DPM_OP_UPSAMPLE) {
                                          upsample_row(in, out, n, y);
                                        } else {
                                          pool_row(in, out, n, y);
@@ -56,7 +56,8 @@ class Resample : public Layer {
     }
   }
 
-  dpm_node node_;
+  dpm_op op_;
+  Operands operands_;
 };
 
 }  // namespace

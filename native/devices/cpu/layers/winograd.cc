@@ -2,6 +2,7 @@
 // per 4 x 4 pixels, a quarter of the arithmetic. Pixels and sums are transformed on the way in and out.
 #include <algorithm>
 
+#include "backend/bindings.h"
 #include "devices/cpu/layers/convolution.h"
 #include "devices/cpu/layers/packed_weights.h"
 
@@ -68,7 +69,7 @@ class Winograd : public Convolution {
   }
 
   void run(const RunContext& context) const override {
-    const Maps maps{context.map(node_.inputs[0]), context.map(node_.output), epilogue(context)};
+    const Maps maps{context.map(operands_.input(0)), context.map(operands_.output()), epilogue(context)};
     // Tiles of all samples are one sequence: none depends on its neighbours.
     const int tiles = context.batch * image_tiles_;
     ThreadPool& pool = context.device.pool;
@@ -137,7 +138,7 @@ class Winograd : public Convolution {
   }
 
   void load_tile(const RunContext& context, const MapView& in, const Place& place, float* operands, int count) const {
-    const int zoom = node_.upsample != 0 ? 2 : 1;
+    const int zoom = attributes_.upsample != 0 ? 2 : 1;
     const float* pixels[kComponents];
     for (int i = 0; i < kComponents; ++i) {
       const int y = place.y + i / 6 - 1;
@@ -186,8 +187,8 @@ class Winograd : public Convolution {
     target.channels = out_shape_.channels;
     target.bias = maps.operands.bias;
     if (maps.operands.channel_vector) target.channel_vector = maps.operands.channel_vector->sample(place.n);
-    target.scale = node_.scale;
-    target.silu = node_.silu != 0;
+    target.scale = attributes_.scale;
+    target.silu = attributes_.silu != 0;
     for (int i = 0; i < kTile * kTile; ++i) {
       const int y = place.y + i / kTile;
       const int x = place.x + i % kTile;
@@ -210,11 +211,12 @@ class Winograd : public Convolution {
 };
 
 bool suits_winograd(const Device& device, const dpm_node& node, const dpm_value& in, const dpm_value& out) {
+  if (node.op != DPM_OP_CONVOLUTION) return false;
+  const dpm_convolution_attributes& how = convolution_of(node);
   const int width = device.isa.width;
   const int tiles = divide_up(out.height, kTile) * divide_up(out.width, kTile);
-  return node.op == DPM_OP_CONVOLUTION && node.kernel == 3 && node.stride == 1 && node.pad_before == 1 &&
-         node.pad_after == 1 && in.role == DPM_ROLE_INTERNAL && out.role == DPM_ROLE_INTERNAL &&
-         in.channels % width == 0 && out.channels % width == 0 && tiles >= kLeastTiles &&
+  return how.kernel == 3 && how.stride == 1 && how.pad_before == 1 && how.pad_after == 1 && !is_bound(in) &&
+         !is_bound(out) && in.channels % width == 0 && out.channels % width == 0 && tiles >= kLeastTiles &&
          in.channels >= kLeastChannels && out.channels >= kLeastChannels;
 }
 
@@ -229,8 +231,8 @@ std::vector<bool> choose_winograd(const Device& device, const dpm_graph& graph, 
   std::vector<Candidate> candidates;
   for (std::uint32_t i = 0; i < graph.node_count && !device.exact; ++i) {
     const dpm_node& node = graph.nodes[i];
-    const dpm_value& in = graph.values[node.inputs[0]];
-    const dpm_value& out = graph.values[node.output];
+    const dpm_value& in = graph.values[input_of(node, 0)];
+    const dpm_value& out = graph.values[output_of(node)];
     if (suits_winograd(device, node, in, out)) {
       candidates.push_back({i, out.height * out.width, weight_bytes(in, out)});
     }

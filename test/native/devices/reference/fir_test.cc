@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "fir_graph.h"
 #include "graph_runner.h"
 
 namespace dpm::test {
@@ -11,14 +12,10 @@ using Values = std::vector<float>;
 
 /// `op` of a map of `channels`.
 Values resampled(dpm_op op, int channels, int height, int width, const Values& image, int padding = 1) {
-  graph::Graph graph;
-  graph::Node node;
-  node.op = op;
-  node.name = "resample";
-  if (op == DPM_OP_FIR_DOWNSAMPLE) node.pad_before = node.pad_after = padding;
-  node.inputs[0] = graph.add_input(DPM_ROLE_IMAGE, channels, height, width);
-  graph.values[static_cast<std::size_t>(graph.add(node))].role = DPM_ROLE_OUTPUT;
-  return run_graph(Device::open("reference", {}), graph, 1, {image, {}, {}}, false);
+  RandomValues none(0);
+  GraphMaker maker(none);
+  maker.output(resample(maker, op, maker.image(channels, height, width), padding));
+  return run_graph(Device::open("reference", {}), maker.graph(), 1, {image, {}, {}}, false);
 }
 
 Values outer(const Values& column, const Values& row, float divisor) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
+#include "graph_maker.h"
 #include "graph_runner.h"
 
 namespace dpm::test {
@@ -10,74 +11,33 @@ namespace {
 using graph::Graph;
 using graph::Node;
 
-Node make_node(dpm_op op, std::vector<int> inputs, const std::string& name = "node") {
-  Node node;
-  node.op = op;
-  node.name = name;
-  for (std::size_t i = 0; i < inputs.size(); ++i) node.inputs[i] = inputs[i];
-  return node;
-}
-
-Node convolution(Graph& graph, RandomValues& random, int input, int from, int to, int kernel) {
-  Node node = make_node(DPM_OP_CONVOLUTION, {input}, "conv");
-  node.kernel = kernel;
-  node.pad_before = node.pad_after = kernel / 2;
-  node.weights = {graph.add_constant(random.constant({to, from, kernel, kernel}, 0.2F))};
-  return node;
-}
-
-int with_bias(Graph& graph, RandomValues& random, Node node, int channels) {
-  Node bias = make_node(DPM_OP_BIAS, {graph.add(std::move(node))}, "bias");
-  bias.biases = {graph.add_constant(random.constant({channels}))};
-  return graph.add(bias);
-}
-
-int norm(Graph& graph, RandomValues& random, int input, int channels, int groups) {
-  Node node = make_node(DPM_OP_GROUP_NORM, {input}, "norm");
-  node.groups = groups;
-  node.epsilon = 1e-6F;
-  node.weights = {graph.add_constant(random.constant({channels}, 0.2F, 1))};
-  node.biases = {graph.add_constant(random.constant({channels}, 0.1F))};
-  return graph.add(node);
+int biased(GraphMaker& maker, int input, int outputs, int kernel) {
+  return maker.bias(maker.convolution(input, outputs, same_size(kernel), 0.2F));
 }
 
 /// A residual block with time, upsampling, attention and a scale: every pattern the passes know.
 Graph patterns(RandomValues& random, bool scale_shift, int blocks = 2) {
-  Graph graph;
-  const int image = graph.add_input(DPM_ROLE_IMAGE, 3, 6, 10);
-  const int time = graph.add_input(DPM_ROLE_TIME, 1, 1, 1);
-  Node sinusoid = make_node(DPM_OP_TIME_EMBEDDING, {time});
-  sinusoid.groups = 16;
-  sinusoid.frequency_shift = 1;
-  const int embedding = graph.add(make_node(DPM_OP_SILU, {graph.add(sinusoid)}));
-  int x = with_bias(graph, random, convolution(graph, random, image, 3, 24, 3), 24);
-  const int rows = scale_shift ? 48 : 24;
+  GraphMaker maker(random);
+  const int image = maker.image(3, 6, 10);
+  const int embedding = maker.silu(maker.add(DPM_OP_TIME_EMBEDDING, {maker.time()}, graph::TimeEmbedding{16, 1.0F}));
+  int x = biased(maker, image, 24, 3);
   for (int block = 0; block < blocks; ++block) {
-    int h = graph.add(make_node(DPM_OP_SILU, {norm(graph, random, x, 24, 8)}));
-    h = with_bias(graph, random, convolution(graph, random, h, 24, 24, 3), 24);
-    const int projection = with_bias(graph, random, convolution(graph, random, embedding, 16, rows, 1), rows);
-    if (!scale_shift) h = graph.add(make_node(DPM_OP_CHANNEL_ADD, {h, projection}));
-    h = norm(graph, random, h, 24, 6);
-    if (scale_shift) h = graph.add(make_node(DPM_OP_SCALE_SHIFT, {h, projection}));
-    h = graph.add(make_node(DPM_OP_SILU, {h}));
-    h = with_bias(graph, random, convolution(graph, random, h, 24, 24, 3), 24);
-    Node scale = make_node(DPM_OP_AFFINE, {graph.add(make_node(DPM_OP_ADD, {h, x}))});
-    scale.scale = 0.7F;
-    x = graph.add(scale);
+    int h = biased(maker, maker.silu(maker.norm(x, 8)), 24, 3);
+    const int projection = biased(maker, embedding, scale_shift ? 48 : 24, 1);
+    if (!scale_shift) h = maker.add(DPM_OP_CHANNEL_ADD, {h, projection});
+    h = maker.norm(h, 6);
+    if (scale_shift) h = maker.add(DPM_OP_SCALE_SHIFT, {h, projection});
+    h = biased(maker, maker.silu(h), 24, 3);
+    x = maker.affine(maker.sum(h, x), 0.7F);
   }
-  const int normed = norm(graph, random, x, 24, 8);
-  Node attend = make_node(DPM_OP_ATTENTION, {});
-  for (int i = 0; i < 3; ++i) {
-    attend.inputs[static_cast<std::size_t>(i)] =
-        with_bias(graph, random, convolution(graph, random, normed, 24, 24, 1), 24);
-  }
-  attend.heads = 2;
-  const int projected = with_bias(graph, random, convolution(graph, random, graph.add(attend), 24, 24, 1), 24);
-  x = graph.add(make_node(DPM_OP_ADD, {projected, x}));
-  x = with_bias(graph, random, convolution(graph, random, graph.add(make_node(DPM_OP_UPSAMPLE, {x})), 24, 24, 3), 24);
-  const int out = with_bias(graph, random, convolution(graph, random, x, 24, 3, 3), 3);
-  graph.values[static_cast<std::size_t>(out)].role = DPM_ROLE_OUTPUT;
-  return graph;
+  const int normed = maker.norm(x, 8);
+  const int query = biased(maker, normed, 24, 1);
+  const int key = biased(maker, normed, 24, 1);
+  const int value = biased(maker, normed, 24, 1);
+  x = maker.sum(biased(maker, maker.attention(query, key, value, 2), 24, 1), x);
+  x = biased(maker, maker.add(DPM_OP_UPSAMPLE, {x}), 24, 3);
+  maker.output(biased(maker, x, 3, 3));
+  return maker.graph();
 }
 
 int count(const Graph& graph, dpm_op op) {
@@ -90,7 +50,7 @@ TEST(FusionOfVectors, GoesToTheNormWhereTheDeviceAddsThemThere) {
   RandomValues random(3);
   const auto count_vectors = [](const Graph& graph, dpm_op op, std::size_t input) {
     int found = 0;
-    for (const Node& node : graph.nodes) found += node.op == op && node.inputs[input] >= 0 ? 1 : 0;
+    for (const Node& node : graph.nodes) found += node.op == op && node.input(input) >= 0 ? 1 : 0;
     return found;
   };
   Graph moved = patterns(random, false);
@@ -98,7 +58,7 @@ TEST(FusionOfVectors, GoesToTheNormWhereTheDeviceAddsThemThere) {
   EXPECT_EQ(count_vectors(moved, DPM_OP_CONVOLUTION, 1), 0);
   EXPECT_EQ(count_vectors(moved, DPM_OP_GROUP_NORM, 2), 2);
   Graph kept = patterns(random, false);
-  graph::fuse(kept, [](const Graph&, const Node& node) { return node.op != DPM_OP_GROUP_NORM || node.inputs[2] < 0; });
+  graph::fuse(kept, [](const Graph&, const Node& node) { return node.op != DPM_OP_GROUP_NORM || node.input(2) < 0; });
   EXPECT_EQ(count_vectors(kept, DPM_OP_CONVOLUTION, 1), 2);
   EXPECT_EQ(count_vectors(kept, DPM_OP_GROUP_NORM, 2), 0);
 }
@@ -167,12 +127,12 @@ void expect_no_overlap(const Graph& graph, const graph::MemoryPlan& plan) {
       range.last = i;
     };
     for (const int input : node.inputs) touch(input);
-    touch(node.output);
+    for (const int output : node.outputs) touch(output);
   }
   for (std::size_t a = 0; a < live.size(); ++a) {
     for (std::size_t b = a + 1; b < live.size(); ++b) {
       const auto internal = [&](std::size_t v) {
-        return graph.values[v].role == DPM_ROLE_INTERNAL && graph.values[v].parent < 0 && live[v].first >= 0;
+        return !graph.values[v].is_bound() && graph.values[v].parent < 0 && live[v].first >= 0;
       };
       if (!internal(a) || !internal(b)) continue;
       const bool in_place = live[a].last == live[b].first && plan.offsets[a] == plan.offsets[b];
@@ -212,24 +172,63 @@ void expect_shape_error(const std::function<void()>& body) {
 
 TEST(Shapes, MismatchesAreRefused) {
   RandomValues random(6);
-  Graph graph;
-  const int image = graph.add_input(DPM_ROLE_IMAGE, 4, 5, 5);
-  const int other = graph.add_input(DPM_ROLE_IMAGE, 6, 5, 5);
-  expect_shape_error([&] { graph.add(convolution(graph, random, image, 3, 8, 3)); });
-  expect_shape_error([&] { graph.add(make_node(DPM_OP_ADD, {image, other})); });
-  expect_shape_error([&] { graph.add(make_node(DPM_OP_CHANNEL_ADD, {image, other})); });
-  expect_shape_error([&] { graph.add(make_node(DPM_OP_AVERAGE_POOL, {image})); });
-  expect_shape_error([&] { graph.add(make_node(DPM_OP_FIR_DOWNSAMPLE, {image})); });
-  expect_shape_error([&] { norm(graph, random, image, 4, 3); });
-  expect_shape_error([&] { norm(graph, random, image, 6, 2); });
-  Node attend = make_node(DPM_OP_ATTENTION, {image, image, image});
-  attend.heads = 3;
-  expect_shape_error([&] { graph.add(attend); });
-  expect_shape_error([&] { graph.add(make_node(DPM_OP_SILU, {99})); });
-  expect_shape_error([&] { graph.add_input(DPM_ROLE_IMAGE, 1, 65536, 65536); });
-  const int large = graph.add_input(DPM_ROLE_IMAGE, 1, 32768, 32768);
-  expect_shape_error([&] { graph.add(make_node(DPM_OP_UPSAMPLE, {large})); });
-  expect_shape_error([&] { graph.add(make_node(DPM_OP_FIR_UPSAMPLE, {large})); });
+  GraphMaker maker(random);
+  const int image = maker.image(4, 5, 5);
+  const int other = maker.graph().add_input("other", 6, 5, 5);
+  const auto with = [&](dpm_op op, int input, int weight) {
+    Node node = graph::make_node(op, "node", {input});
+    node.weights = {weight};
+    return node;
+  };
+  Node wide = with(DPM_OP_CONVOLUTION, image, maker.constant({8, 3, 3, 3}));
+  graph::convolution_of(wide) = same_size(3);
+  expect_shape_error([&] { maker.add(wide); });
+  expect_shape_error([&] { maker.sum(image, other); });
+  expect_shape_error([&] { maker.add(DPM_OP_CHANNEL_ADD, {image, other}); });
+  expect_shape_error([&] { maker.add(DPM_OP_AVERAGE_POOL, {image}); });
+  expect_shape_error([&] { maker.add(DPM_OP_FIR_DOWNSAMPLE, {image}); });
+  expect_shape_error([&] { maker.norm(image, 3); });
+  Node norm = with(DPM_OP_GROUP_NORM, image, maker.constant({6}));
+  norm.biases = {maker.constant({6})};
+  graph::group_norm_of(norm).groups = 2;
+  expect_shape_error([&] { maker.add(norm); });
+  expect_shape_error([&] { maker.attention(image, image, image, 3); });
+  expect_shape_error([&] { maker.silu(99); });
+  expect_shape_error([&] { maker.image(1, 65536, 65536); });
+  const int large = maker.graph().add_input("large", 1, 32768, 32768);
+  expect_shape_error([&] { maker.add(DPM_OP_UPSAMPLE, {large}); });
+  expect_shape_error([&] { maker.add(DPM_OP_FIR_UPSAMPLE, {large}); });
+}
+
+TEST(Nodes, HaveTheAttributesOfTheirOperationOnly) {
+  Node node = graph::make_node(DPM_OP_ATTENTION, "look", {0, 1, 2});
+  EXPECT_EQ(graph::attention_of(node).heads, 1);
+  EXPECT_EQ(code_of([&] { graph::convolution_of(node); }), ErrorCode::kArgument);
+  EXPECT_EQ(node.input(2), 2);
+  EXPECT_EQ(node.input(3), -1);
+  node.set_input(4, 7);
+  EXPECT_EQ(node.input(3), -1);
+  EXPECT_EQ(node.input(4), 7);
+}
+
+TEST(Planner, RefusesWhatRowsShare) {
+  RandomValues random(1);
+  GraphMaker maker(random);
+  maker.leave(maker.silu(maker.enter(maker.image(2, 3, 3))));
+  Graph graph = maker.graph();
+  for (const dpm_varies varies : {DPM_VARIES_GROUP, DPM_VARIES_SHARED}) {
+    graph.values[static_cast<std::size_t>(graph.nodes[1].output())].varies = varies;
+    EXPECT_EQ(code_of([&] { graph::plan_memory(graph, false); }), ErrorCode::kUnsupported);
+    for (const char* device : {"cpu", "reference", "cuda:0"}) {
+      try {
+        LoadedGraph(Device::open(device, {}), graph, 1, false);
+        FAIL() << device << " takes it";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+        EXPECT_NE(std::string(error.what()).find("the result of node 1 is shared"), std::string::npos) << error.what();
+      }
+    }
+  }
 }
 
 }  // namespace

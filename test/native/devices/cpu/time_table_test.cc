@@ -2,40 +2,28 @@
 #include <gtest/gtest.h>
 
 #include "allocations.h"
+#include "graph_maker.h"
 #include "graph_runner.h"
 
 namespace dpm::test {
 namespace {
 
 using graph::Graph;
-using graph::Node;
 
 /// An image through a convolution to which a projection of the time and the label is added, as the
 /// residual blocks of a network do.
 class TimedGraph {
  public:
   TimedGraph(int channels, int size) : channels_(channels), size_(size) {
-    const int image = graph_.add_input(DPM_ROLE_IMAGE, channels, size, size);
-    int embedding =
-        add(DPM_OP_TIME_EMBEDDING, graph_.add_input(DPM_ROLE_TIME, 1, 1, 1), [](Node& node) { node.groups = 16; });
-    const int label = add(DPM_OP_EMBEDDING, graph_.add_input(DPM_ROLE_LABEL, 1, 1, 1),
-                          [this](Node& node) { node.weights = {graph_.add_constant(random_.constant({3, 16}))}; });
-    embedding = add(DPM_OP_ADD, embedding, [&](Node& node) { node.inputs[1] = label; });
-    const int projection = add(DPM_OP_CONVOLUTION, embedding, [this](Node& node) {
-      node.weights = {graph_.add_constant(random_.constant({channels_, 16, 1, 1}))};
-    });
-    const int copy = add(DPM_OP_AFFINE, image, [](Node& node) { node.shift = 0.25F; });
-    const int h = add(DPM_OP_CONVOLUTION, copy, [this](Node& node) {
-      node.kernel = 3;
-      node.pad_before = node.pad_after = 1;
-      node.weights = {graph_.add_constant(random_.constant({channels_, channels_, 3, 3}, 0.05F))};
-    });
-    const int sum = add(DPM_OP_CHANNEL_ADD, h, [&](Node& node) { node.inputs[1] = projection; });
-    const int out = add(DPM_OP_AFFINE, sum, [](Node& node) { node.scale = 0.5F; });
-    graph_.values[static_cast<std::size_t>(out)].role = DPM_ROLE_OUTPUT;
+    const int image = maker_.image(channels, size, size);
+    const int sinusoid = maker_.add(DPM_OP_TIME_EMBEDDING, {maker_.time()}, graph::TimeEmbedding{16});
+    const int embedding = maker_.sum(sinusoid, maker_.row(maker_.label(), 3, 16));
+    const int projection = maker_.convolution(embedding, channels, {}, 1);
+    const int h = maker_.convolution(maker_.enter(image), channels, same_size(3), 0.05F);
+    maker_.output(maker_.affine(maker_.add(DPM_OP_CHANNEL_ADD, {h, projection}), 0.5F));
   }
 
-  [[nodiscard]] const Graph& graph() const { return graph_; }
+  [[nodiscard]] const Graph& graph() const { return maker_.graph(); }
 
   [[nodiscard]] GraphInputs inputs(const std::vector<float>& times, const std::vector<std::int32_t>& labels) const {
     RandomValues random(5);
@@ -43,20 +31,10 @@ class TimedGraph {
   }
 
  private:
-  template <typename Fill>
-  int add(dpm_op op, int input, const Fill& fill) {
-    Node node;
-    node.op = op;
-    node.name = "node " + std::to_string(graph_.nodes.size());
-    node.inputs[0] = input;
-    fill(node);
-    return graph_.add(node);
-  }
-
   int channels_;
   int size_;
   RandomValues random_{1};
-  Graph graph_;
+  GraphMaker maker_{random_};
 };
 
 TEST(TimeTable, GivesWhatTheNodesWould) {

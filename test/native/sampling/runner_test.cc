@@ -1,17 +1,13 @@
-// Networks from weight files, the program runner, the engine's queue, the registry.
-#include "engine/engine.h"
+// The program runner.
+#include "sampling/runner.h"
 
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <functional>
 #include <limits>
 
 #include "core/error.h"
-#include "devices/registry.h"
-#include "engine/network.h"
 #include "graph_runner.h"
-#include "sampling/runner.h"
 #include "small_network.h"
 #include "small_programs.h"
 
@@ -125,76 +121,6 @@ TEST_F(Runs, InconsistentRequestsAreRefused) {
   EXPECT_TRUE(refused([](RunRequest& r) { r.records[0].slot = 8; }));
   EXPECT_TRUE(refused([](RunRequest& r) { r.records[0].variance = DPM_VARIANCE_LOG; }));
   EXPECT_TRUE(refused([](RunRequest& r) { r.records[0].clip = 9; }));
-}
-
-TEST_F(Runs, WeightsAreChecked) {
-  Weights w = small_.weights();
-  EXPECT_EQ(code_of([&] { w.add({"far", 0, DType::kFloat32, {100}, 80000 - 396, 400}); }), ErrorCode::kFileTruncated);
-  EXPECT_EQ(code_of([&] { w.add({"huge", 0, DType::kFloat32, {1LL << 40, 1LL << 40}, 0, 4}); }),
-            ErrorCode::kTensorShape);
-  EXPECT_EQ(code_of([&] { w.add({"odd", 0, DType::kFloat16, {3}, 0, 12}); }), ErrorCode::kTensorShape);
-  EXPECT_EQ(code_of([&] { w.add({"elsewhere", 1, DType::kFloat16, {3}, 0, 6}); }), ErrorCode::kArgument);
-  EXPECT_EQ(code_of([&] { w.add({"conv_in.bias", 0, DType::kFloat32, {8}, 0, 32}); }), ErrorCode::kArgument);
-  EXPECT_EQ(code_of([&] { w.add_file("/nonexistent/weights"); }), ErrorCode::kFile);
-  Weights empty;
-  const auto device = Device::open("cpu", {1, false});
-  EXPECT_EQ(code_of([&] { Network(device, SmallNetwork::description(), empty); }), ErrorCode::kTensorMissing);
-  unet::Description wrong = SmallNetwork::description();
-  wrong.blocks.pop_back();
-  wrong.blocks.pop_back();
-  EXPECT_EQ(code_of([&] { Network(device, wrong, w); }), ErrorCode::kArgument);
-}
-
-/// Notes what became of it.
-class NotedJob : public Job {
- public:
-  NotedJob(std::vector<std::string>& notes, std::mutex& mutex, std::string name, bool drop = false)
-      : notes_(notes), mutex_(mutex), name_(std::move(name)), drop_(drop) {}
-  void run() override { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
-  void finished(std::unique_ptr<Job> /*self*/) override {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    notes_.push_back(name_ + ":" + error_code_name(error));
-  }
-  [[nodiscard]] bool cancelled() const override { return drop_; }
-
- private:
-  std::vector<std::string>& notes_;
-  std::mutex& mutex_;
-  std::string name_;
-  bool drop_;
-};
-
-TEST(Engine, RunsInOrderDropsCancelledAndRefusesAfterClosing) {
-  std::vector<std::string> notes;
-  std::mutex mutex;
-  {
-    Engine engine("cpu", {1, false});
-    engine.submit(std::make_unique<NotedJob>(notes, mutex, "a"));
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    engine.submit(std::make_unique<NotedJob>(notes, mutex, "b", true));
-    engine.submit(std::make_unique<NotedJob>(notes, mutex, "c"));
-    engine.drop_cancelled();
-    std::this_thread::sleep_for(std::chrono::milliseconds(80));
-    engine.stop();
-    engine.submit(std::make_unique<NotedJob>(notes, mutex, "d"));
-    engine.join();
-    EXPECT_EQ(code_of([&] { engine.run_now([] {}); }), ErrorCode::kClosed);
-  }
-  const std::vector<std::string> expected = {"b:ERR_DPM_ABORTED", "a:ERR_DPM_OK", "c:ERR_DPM_OK", "d:ERR_DPM_CLOSED"};
-  EXPECT_EQ(notes, expected);
-}
-
-TEST(Registry, KnowsItsDevicesAndSaysWhyNot) {
-  const auto devices = list_devices();
-  ASSERT_EQ(devices.size(), 3u);
-  EXPECT_EQ(devices[2].name, "cuda:0");
-  EXPECT_TRUE(devices[0].usable);
-  EXPECT_TRUE(devices[1].usable) << devices[1].reason;
-  EXPECT_GT(devices[0].score, devices[1].score);
-  EXPECT_EQ(code_of([] { find_device("abacus"); }), ErrorCode::kDevice);
-  EXPECT_EQ(code_of([] { find_device("cpu:1"); }), ErrorCode::kDevice);
-  EXPECT_EQ(code_of([] { find_device("cpu:x"); }), ErrorCode::kDevice);
-  EXPECT_EQ(code_of([] { find_device("cpu:"); }), ErrorCode::kDevice);
 }
 
 }  // namespace
