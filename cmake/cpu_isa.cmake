@@ -1,11 +1,11 @@
-# The kernels of native/cpu/isa are compiled once per instruction set; each copy lives in its own namespace.
+# The kernels of native/devices/cpu/isa are compiled once per instruction set; each copy lives in its own namespace.
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   set(dpm_isas avx512 avx2 sse2)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
   set(dpm_isas neon)
 else()
-  message(FATAL_ERROR "no kernels for ${CMAKE_SYSTEM_PROCESSOR}: see native/cpu/isa/vector.h")
+  message(FATAL_ERROR "no kernels for ${CMAKE_SYSTEM_PROCESSOR}: see native/devices/cpu/isa/vector.h")
 endif()
 set(dpm_isa_flags_avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma)
 set(dpm_isa_flags_avx2 -mavx2 -mfma)

@@ -1,4 +1,4 @@
-# What every target of ours is compiled with. No -m flags here: only the kernels of native/cpu/isa may use more than the
+# What every target of ours is compiled with. No -m flags here: only the kernels of native/devices/cpu/isa may use more than the
 # baseline instruction set, and they are chosen at run time.
 
 set(DPM_SANITIZE "" CACHE STRING "Sanitizers of the build: 'address;undefined', 'thread' or empty")

@@ -3,12 +3,13 @@
 #include <memory>
 #include <string>
 
-#include "cuda/device.h"
-#include "cuda/executable.h"
+#include "backend/table.h"
+#include "cuda/device/device.h"
+#include "cuda/execution/executable.h"
+#include "cuda/execution/state.h"
+#include "cuda/execution/trajectory.h"
 #include "cuda/peak.h"
 #include "cuda/runtime/check.h"
-#include "cuda/state.h"
-#include "cuda/trajectory.h"
 
 namespace dpm::cuda {
 namespace {
@@ -59,7 +60,7 @@ cudaDeviceProp usable_card(int index) {
   return properties;
 }
 
-int probe(std::int32_t index, dpm_message* description, dpm_message* reason) {
+int probe(std::int32_t index, dpm_message* description, dpm_message* reason) noexcept {
   try {
     const cudaDeviceProp card = usable_card(index);
     set_message(description, std::string(card.name) + ", compute capability " + std::to_string(card.major) + "." +
@@ -89,170 +90,183 @@ DeviceSettings settings_of(const dpm_open_options& options) {
   return settings;
 }
 
-dpm_status open(const dpm_open_options* options, dpm_device** device, dpm_message* message) {
+dpm_status open(const dpm_open_options* options, dpm_device** device, dpm_message* message) noexcept {
   return guarded(message, [&] {
     require(options->struct_size >= sizeof *options, "the options are of an older version");
     DeviceSettings settings = settings_of(*options);
     const cudaDeviceProp card = usable_card(settings.index);
     make_current(settings.index);
     settings.card_memory = card.totalGlobalMem;
-    *device = std::make_unique<dpm_device>(settings, card.name).release();
+    *device = Handle::give(std::make_unique<Device>(settings, card.name));
   });
 }
 
-void close(dpm_device* device) {
-  (void)cudaSetDevice(device->settings.index);
-  std::unique_ptr<dpm_device>{device}.reset();
+void close(dpm_device* device) noexcept {
+  (void)cudaSetDevice(Handle::of(device).settings.index);
+  Handle::take(device).reset();
 }
 
-int threads(dpm_device* /*device*/) { return 1; }
+int threads(dpm_device* /*device*/) noexcept { return 1; }
 
-std::uint32_t arena_element_bytes(dpm_device* device) {
-  return static_cast<std::uint32_t>(dtype_size(device->settings.dtype));
+std::uint32_t arena_element_bytes(dpm_device* device) noexcept {
+  return static_cast<std::uint32_t>(dtype_size(Handle::of(device).settings.dtype));
 }
 
-dpm_status allocate(dpm_device* device, std::uint64_t bytes, dpm_buffer** buffer, dpm_message* message) {
-  return on_device(*device, message, [&] {
-    auto made = std::make_unique<dpm_buffer>();
-    made->memory = device->pool.take(bytes);
-    if (made->memory.bytes() < bytes) made->memory = device->allocate(bytes);
-    *buffer = made.release();
+dpm_status allocate(dpm_device* device, std::uint64_t bytes, dpm_buffer** buffer, dpm_message* message) noexcept {
+  return on_device(Handle::of(device), message, [&] {
+    Device& card = Handle::of(device);
+    auto made = std::make_unique<Buffer>();
+    made->memory = card.pool.take(bytes);
+    if (made->memory.bytes() < bytes) made->memory = card.allocate(bytes);
+    *buffer = Handle::give(std::move(made));
   });
 }
 
-void release(dpm_device* device, dpm_buffer* buffer) {
+void release(dpm_device* device, dpm_buffer* buffer) noexcept {
   if (buffer == nullptr) return;
-  device->pool.give(std::move(buffer->memory));
-  std::unique_ptr<dpm_buffer>{buffer}.reset();
+  Handle::of(device).pool.give(std::move(Handle::of(buffer).memory));
+  Handle::take(buffer).reset();
 }
 
-void check_range(const dpm_buffer& buffer, std::uint64_t offset, std::uint64_t bytes) {
+void check_range(const Buffer& buffer, std::uint64_t offset, std::uint64_t bytes) {
   const std::uint64_t size = buffer.memory.bytes();
   require(offset <= size && bytes <= size - offset, "a range leaves its buffer");
 }
 
 dpm_status upload(dpm_device* device, dpm_buffer* buffer, std::uint64_t offset, const void* data, std::uint64_t bytes,
-                  dpm_message* message) {
-  return on_device(*device, message, [&] {
-    check_range(*buffer, offset, bytes);
-    device->staging.upload(device->stream, buffer->memory.as<unsigned char>() + offset, data, bytes);
+                  dpm_message* message) noexcept {
+  return on_device(Handle::of(device), message, [&] {
+    check_range(Handle::of(buffer), offset, bytes);
+    Device& card = Handle::of(device);
+    card.staging.upload(card.stream, Handle::of(buffer).memory.as<unsigned char>() + offset, data, bytes);
   });
 }
 
 dpm_status download(dpm_device* device, const dpm_buffer* buffer, std::uint64_t offset, void* data, std::uint64_t bytes,
-                    dpm_message* message) {
-  return on_device(*device, message, [&] {
-    check_range(*buffer, offset, bytes);
-    device->staging.download(device->stream, buffer->memory.as<unsigned char>() + offset, data, bytes);
+                    dpm_message* message) noexcept {
+  return on_device(Handle::of(device), message, [&] {
+    check_range(Handle::of(buffer), offset, bytes);
+    Device& card = Handle::of(device);
+    card.staging.download(card.stream, Handle::of(buffer).memory.as<unsigned char>() + offset, data, bytes);
   });
 }
 
 dpm_status download_as_levels(dpm_device* device, const dpm_buffer* buffer, std::uint64_t offset, std::uint8_t* levels,
-                              std::uint64_t elements, dpm_message* message) {
-  return on_device(*device, message, [&] {
-    check_range(*buffer, offset * sizeof(float), elements * sizeof(float));
-    download_levels(*device, buffer->memory.as<float>() + offset, levels, elements);
+                              std::uint64_t elements, dpm_message* message) noexcept {
+  return on_device(Handle::of(device), message, [&] {
+    check_range(Handle::of(buffer), offset * sizeof(float), elements * sizeof(float));
+    download_levels(Handle::of(device), Handle::of(buffer).memory.as<float>() + offset, levels, elements);
   });
 }
 
-int supports_node(dpm_device* device, const dpm_graph* graph, const dpm_node* node) {
-  return supports(*device, *graph, *node) ? 1 : 0;
+int supports_node(dpm_device* device, const dpm_graph* graph, const dpm_node* node) noexcept {
+  return supports(Handle::of(device), *graph, *node) ? 1 : 0;
 }
 
-dpm_status load(dpm_device* device, const dpm_graph* graph, dpm_network** network, dpm_message* message) {
-  return on_device(*device, message, [&] {
-    device->free_buried();
-    *network = std::make_unique<dpm_network>(*device, *graph).release();
+dpm_status load(dpm_device* device, const dpm_graph* graph, dpm_network** network, dpm_message* message) noexcept {
+  return on_device(Handle::of(device), message, [&] {
+    Handle::of(device).free_buried();
+    *network = Handle::give(std::make_unique<Network>(Handle::of(device), *graph));
   });
 }
 
-void unload(dpm_network* network) { network->device.bury(std::unique_ptr<dpm_network>{network}); }
+void unload(dpm_network* network) noexcept { Handle::of(network).device.bury(Handle::take(network)); }
 
-dpm_status compile(dpm_network* network, const dpm_plan* plan, dpm_executable** executable, dpm_message* message) {
-  return on_device(network->device, message, [&] {
-    network->device.free_buried();
-    auto made = std::make_unique<dpm_executable>(*network, *plan);
+dpm_status compile(dpm_network* network, const dpm_plan* plan, dpm_executable** executable,
+                   dpm_message* message) noexcept {
+  return on_device(Handle::of(network).device, message, [&] {
+    Handle::of(network).device.free_buried();
+    auto made = std::make_unique<Executable>(Handle::of(network), *plan);
     made->prepare(static_cast<int>(plan->batch));
-    *executable = made.release();
+    *executable = Handle::give(std::move(made));
   });
 }
 
-void discard(dpm_executable* executable) {
-  executable->network.device.bury(std::unique_ptr<dpm_executable>{executable});
+void discard(dpm_executable* executable) noexcept {
+  Handle::of(executable).network.device.bury(Handle::take(executable));
 }
 
-dpm_status run(dpm_executable* executable, const dpm_bindings* bindings, double* node_seconds, dpm_message* message) {
-  return on_device(executable->network.device, message, [&] { executable->run(*bindings, node_seconds); });
+dpm_status run(dpm_executable* executable, const dpm_bindings* bindings, double* node_seconds,
+               dpm_message* message) noexcept {
+  return on_device(Handle::of(executable).network.device, message,
+                   [&] { Handle::of(executable).run(*bindings, node_seconds); });
 }
 
-dpm_status gather_rows(dpm_device* device, const dpm_gather* request, dpm_message* message) {
-  return on_device(*device, message, [&] { gather(*device, *request); });
+dpm_status gather_rows(dpm_device* device, const dpm_gather* request, dpm_message* message) noexcept {
+  return on_device(Handle::of(device), message, [&] { gather(Handle::of(device), *request); });
 }
 
-dpm_status update_state(dpm_device* device, const dpm_update* request, dpm_message* message) {
-  return on_device(*device, message, [&] { update(*device, *request); });
+dpm_status update_state(dpm_device* device, const dpm_update* request, dpm_message* message) noexcept {
+  return on_device(Handle::of(device), message, [&] { update(Handle::of(device), *request); });
 }
 
-dpm_status reduce_state(dpm_device* device, const dpm_reduce* request, dpm_message* message) {
-  return on_device(*device, message, [&] { reduce(*device, *request); });
+dpm_status reduce_state(dpm_device* device, const dpm_reduce* request, dpm_message* message) noexcept {
+  return on_device(Handle::of(device), message, [&] { reduce(Handle::of(device), *request); });
 }
 
-dpm_status begin(dpm_executable* executable, const dpm_trajectory* request, dpm_message* message) {
-  return on_device(executable->network.device, message, [&] {
-    if (!executable->trajectory) executable->trajectory = std::make_unique<Trajectory>(*executable);
-    executable->trajectory->begin(*request);
+dpm_status begin(dpm_executable* executable, const dpm_trajectory* request, dpm_message* message) noexcept {
+  return on_device(Handle::of(executable).network.device, message, [&] {
+    Executable& made = Handle::of(executable);
+    if (!made.trajectory) made.trajectory = std::make_unique<Trajectory>(made);
+    made.trajectory->begin(*request);
   });
 }
 
-dpm_status advance(dpm_executable* executable, std::uint32_t steps, dpm_message* message) {
-  return on_device(executable->network.device, message, [&] {
-    require(executable->trajectory != nullptr, "no trajectory has been begun");
-    executable->trajectory->advance(steps);
+dpm_status advance(dpm_executable* executable, std::uint32_t steps, dpm_message* message) noexcept {
+  return on_device(Handle::of(executable).network.device, message, [&] {
+    const auto& trajectory = Handle::of(executable).trajectory;
+    require(trajectory != nullptr, "no trajectory has been begun");
+    trajectory->advance(steps);
   });
 }
 
-void memory(dpm_device* device, dpm_memory* result) { *result = {0, device->memory.used(), device->memory.peak()}; }
+void memory(dpm_device* device, dpm_memory* result) noexcept {
+  const MemoryCount& count = Handle::of(device).memory;
+  *result = {0, count.used(), count.peak()};
+}
 
-dpm_status peak(dpm_device* device, double* gflops, double* gigabytes, dpm_message* message) {
-  return on_device(*device, message, [&] {
-    *gflops = float_gigaflops(*device);
-    *gigabytes = copy_gigabytes(*device);
+dpm_status peak(dpm_device* device, double* gflops, double* gigabytes, dpm_message* message) noexcept {
+  return on_device(Handle::of(device), message, [&] {
+    *gflops = float_gigaflops(Handle::of(device));
+    *gigabytes = copy_gigabytes(Handle::of(device));
   });
 }
 
 }  // namespace
 }  // namespace dpm::cuda
 
-extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend_entry() {
+extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend_entry() noexcept {
   namespace device = dpm::cuda;
   static const dpm_backend table = {
-      DPM_BACKEND_ABI,
-      sizeof(dpm_backend),
-      "cuda",
-      0,
-      device::probe,
-      device::open,
-      device::close,
-      device::threads,
-      device::arena_element_bytes,
-      device::allocate,
-      device::release,
-      device::upload,
-      device::download,
-      device::download_as_levels,
-      device::supports_node,
-      device::load,
-      device::unload,
-      device::compile,
-      device::discard,
-      device::run,
-      device::gather_rows,
-      device::update_state,
-      device::reduce_state,
-      device::begin,
-      device::advance,
-      device::memory,
-      device::peak,
+      .abi_version = DPM_BACKEND_ABI,
+      .struct_size = sizeof(dpm_backend),
+      .layout_size = sizeof(dpm_layout),
+      .layout = dpm::own_layout(),
+      .name = "cuda",
+      .residual_in_place = 0,
+      .probe = device::probe,
+      .open = device::open,
+      .close = device::close,
+      .threads = device::threads,
+      .arena_element_bytes = device::arena_element_bytes,
+      .allocate = device::allocate,
+      .release = device::release,
+      .upload = device::upload,
+      .download = device::download,
+      .download_levels = device::download_as_levels,
+      .supports = device::supports_node,
+      .load = device::load,
+      .unload = device::unload,
+      .compile = device::compile,
+      .discard = device::discard,
+      .run = device::run,
+      .gather = device::gather_rows,
+      .update = device::update_state,
+      .reduce = device::reduce_state,
+      .begin = device::begin,
+      .advance = device::advance,
+      .memory = device::memory,
+      .peak = device::peak,
   };
   return &table;
 }

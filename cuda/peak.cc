@@ -32,7 +32,7 @@ double best_seconds(const Stream& stream, const Queue& queue) {
 
 }  // namespace
 
-double copy_gigabytes(dpm_device& device) {
+double copy_gigabytes(Device& device) {
   const DeviceMemory from = device.allocate(kCopyBytes);
   const DeviceMemory to = device.allocate(kCopyBytes);
   const double seconds = best_seconds(device.stream, [&] {
@@ -42,7 +42,7 @@ double copy_gigabytes(dpm_device& device) {
   return 2 * static_cast<double>(kCopyBytes) / seconds * 1e-9;
 }
 
-double float_gigaflops(dpm_device& device) {
+double float_gigaflops(Device& device) {
   cudaDeviceProp properties{};
   check_cuda(cudaGetDeviceProperties(&properties, device.settings.index), "describing the card");
   const unsigned blocks = static_cast<unsigned>(properties.multiProcessorCount) * kBlocksPerProcessor;

@@ -15,12 +15,13 @@ class AttentionLayer : public Layer {
  public:
   AttentionLayer(const LayerFactory& factory, const dpm_node& node)
       : device_(factory.device),
-        node_(node),
-        q_(factory.value(node.inputs[0])),
-        k_(factory.value(node.inputs[1])),
-        v_(factory.value(node.inputs[2])),
-        out_(factory.value(node.output)),
-        width_(out_.shape.channels / node.heads) {
+        operands_(node),
+        heads_(attention_of(node).heads),
+        q_(factory.value(input_of(node, 0))),
+        k_(factory.value(input_of(node, 1))),
+        v_(factory.value(input_of(node, 2))),
+        out_(factory.value(output_of(node))),
+        width_(out_.shape.channels / heads_) {
     if (width_ > kWidestHead) {
       throw Error(ErrorCode::kUnsupported, "an attention head of " + std::to_string(width_) +
                                                " channels is wider than the cuda device's limit of " +
@@ -47,16 +48,16 @@ class AttentionLayer : public Layer {
   void run(const RunContext& context) const override {
     const AttentionPlan* plan = plan_of(context.batch);
     AttentionArguments<T> a{};
-    a.q = context.map<const T>(node_.inputs[0]);
-    a.k = context.map<const T>(node_.inputs[1]);
-    a.v = context.map<const T>(node_.inputs[2]);
-    a.out = context.map<T>(node_.output);
+    a.q = context.map<const T>(operands_.input(0));
+    a.k = context.map<const T>(operands_.input(1));
+    a.v = context.map<const T>(operands_.input(2));
+    a.out = context.map<T>(operands_.output());
     if (plan != nullptr) {
       plan->run({a.q.data, a.k.data, a.v.data, a.out.data, context.scratch});
       return;
     }
     a.batch = context.batch;
-    a.heads = node_.heads;
+    a.heads = heads_;
     a.query_tokens = static_cast<int>(q_.pixels());
     a.key_tokens = static_cast<int>(k_.pixels());
     a.width = width_;
@@ -83,7 +84,7 @@ class AttentionLayer : public Layer {
   [[nodiscard]] AttentionProblem problem(int batch) const {
     AttentionProblem p;
     p.batch = batch;
-    p.heads = node_.heads;
+    p.heads = heads_;
     p.query_tokens = static_cast<int>(q_.pixels());
     p.key_tokens = static_cast<int>(k_.pixels());
     p.width = width_;
@@ -96,8 +97,9 @@ class AttentionLayer : public Layer {
     return p;
   }
 
-  dpm_device& device_;
-  dpm_node node_;
+  Device& device_;
+  Operands operands_;
+  int heads_;
   ValueInfo q_;
   ValueInfo k_;
   ValueInfo v_;

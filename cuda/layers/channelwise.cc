@@ -10,29 +10,29 @@ template <typename T>
 class ChannelwiseLayer : public Layer {
  public:
   ChannelwiseLayer(const LayerFactory& factory, const dpm_node& node)
-      : node_(node), shape_(factory.value(node.output).shape) {
-    if (node.op == DPM_OP_BIAS) bias_ = factory.floats(node.biases, 1, static_cast<std::size_t>(shape_.channels));
-    node_.weights = node_.biases = nullptr;
+      : op_(static_cast<dpm_op>(node.op)), operands_(node), shape_(factory.value(output_of(node)).shape) {
+    if (op_ == DPM_OP_AFFINE) affine_ = affine_of(node);
+    if (op_ == DPM_OP_BIAS) bias_ = factory.floats(node.biases, 1, static_cast<std::size_t>(shape_.channels));
   }
 
   void run(const RunContext& context) const override {
-    const Map<const T> second = context.map<const T>(node_.inputs[1]);
+    const Map<const T> second = context.map<const T>(operands_.input(1));
     ChannelwiseArguments<T> a{};
-    a.x = context.map<const T>(node_.inputs[0]);
-    a.y = context.map<T>(node_.output);
+    a.x = context.map<const T>(operands_.input(0));
+    a.y = context.map<T>(operands_.output());
     a.batch = context.batch;
     a.pixels = shape_.height * shape_.width;
     a.channels = shape_.channels;
     a.bias = bias_.as<float>();
-    a.scale = node_.op == DPM_OP_AFFINE ? node_.scale : 1.0F;
-    a.shift = node_.op == DPM_OP_AFFINE ? node_.shift : 0.0F;
-    a.silu = node_.op == DPM_OP_SILU;
-    if (node_.op == DPM_OP_ADD) a.residual = second;
-    if (node_.op == DPM_OP_CHANNEL_ADD) {
+    a.scale = affine_.scale;
+    a.shift = affine_.shift;
+    a.silu = op_ == DPM_OP_SILU;
+    if (op_ == DPM_OP_ADD) a.residual = second;
+    if (op_ == DPM_OP_CHANNEL_ADD) {
       a.vector = second.data;
       a.vector_stride = second.sample_stride;
     }
-    if (node_.op == DPM_OP_SCALE_SHIFT) {
+    if (op_ == DPM_OP_SCALE_SHIFT) {
       a.scale_shift = second.data;
       a.scale_shift_stride = second.sample_stride;
     }
@@ -40,7 +40,9 @@ class ChannelwiseLayer : public Layer {
   }
 
  private:
-  dpm_node node_;
+  dpm_op op_;
+  Operands operands_;
+  dpm_affine_attributes affine_{1.0F, 0.0F};
   dpm_value shape_;
   DeviceMemory bias_;
 };
@@ -50,20 +52,20 @@ template <typename T>
 class ConcatLayer : public Layer {
  public:
   ConcatLayer(const LayerFactory& factory, const dpm_node& node)
-      : node_(node),
-        shape_(factory.value(node.output).shape),
-        first_channels_(factory.value(node.inputs[0]).shape.channels) {}
+      : operands_(node),
+        shape_(factory.value(output_of(node)).shape),
+        first_channels_(factory.value(input_of(node, 0)).shape.channels) {}
 
   void run(const RunContext& context) const override {
-    copy(context, node_.inputs[0], 0, first_channels_);
-    copy(context, node_.inputs[1], first_channels_, shape_.channels - first_channels_);
+    copy(context, operands_.input(0), 0, first_channels_);
+    copy(context, operands_.input(1), first_channels_, shape_.channels - first_channels_);
   }
 
  private:
   void copy(const RunContext& context, int input, int first_channel, int channels) const {
     ChannelwiseArguments<T> a{};
     a.x = context.map<const T>(input);
-    a.y = context.map<T>(node_.output);
+    a.y = context.map<T>(operands_.output());
     a.y.data += first_channel;
     a.batch = context.batch;
     a.pixels = shape_.height * shape_.width;
@@ -72,7 +74,7 @@ class ConcatLayer : public Layer {
     channelwise(a, context.stream);
   }
 
-  dpm_node node_;
+  Operands operands_;
   dpm_value shape_;
   int first_channels_;
 };

@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 
+#include "backend/bindings.h"
 #include "core/error.h"
 #include "cuda/kernels/channelwise.h"
 #include "cuda/layers/layer.h"
@@ -14,33 +15,33 @@ namespace {
 
 /// The parts that the problem of the library has when the channel vector, which it does not take, stands between bias
 /// and residual.
-bool only_bias_joins(const dpm_node& node) { return node.inputs[1] >= 0; }
+bool only_bias_joins(const Operands& operands) { return operands.input(1) >= 0; }
 
 template <typename T>
 class ConvolutionLayer : public Layer {
  public:
   ConvolutionLayer(const LayerFactory& factory, const dpm_node& node)
       : device_(factory.device),
-        node_(node),
-        in_(factory.value(node.inputs[0])),
-        out_(factory.value(node.output)),
-        residual_(node.inputs[2] >= 0 ? factory.value(node.inputs[2]) : ValueInfo{}) {
+        operands_(node),
+        attributes_(convolution_of(node)),
+        in_(factory.value(input_of(node, 0))),
+        out_(factory.value(output_of(node))),
+        residual_(input_of(node, 2) >= 0 ? factory.value(input_of(node, 2)) : ValueInfo{}) {
     // Padding reaches the end of the pixel: nobody else has channels there.
     const auto stored = [](const ValueInfo& value) {
-      return value.shape.role == DPM_ROLE_INTERNAL ? value.shape.channels : static_cast<int>(value.pixel_stride);
+      return !is_bound(value.shape) ? value.shape.channels : static_cast<int>(value.pixel_stride);
     };
-    const bool plain = node.inputs[1] < 0 && node.inputs[2] < 0;
+    const bool plain = input_of(node, 1) < 0 && input_of(node, 2) < 0;
     shape_ = {plain ? stored(out_) : out_.shape.channels, stored(in_)};
     std::vector<float> weight = pack_weights(factory.graph, node, shape_);
     const DType dtype = device_.settings.dtype;
-    if (in_.shape.role == DPM_ROLE_IMAGE && dtype != DType::kFloat32) {
+    if (is_bound_to(factory.graph, in_.shape, DPM_BINDING_IMAGE) && dtype != DType::kFloat32) {
       weight = split_weights(weight, in_.shape.channels, shape_.in_channels, dtype);
     }
     weight_ = factory.stored(weight);
-    if (node.biases != nullptr) {
-      bias_ = factory.floats(node.biases, node.parts, static_cast<std::size_t>(shape_.out_channels));
+    if (node.bias_count > 0) {
+      bias_ = factory.floats(node.biases, node.bias_count, static_cast<std::size_t>(shape_.out_channels));
     }
-    node_.weights = node_.biases = nullptr;
   }
 
   void prepare(int batch) override {
@@ -66,11 +67,11 @@ class ConvolutionLayer : public Layer {
       return;
     }
     ConvolutionBuffers buffers;
-    buffers.x = context.map<T>(node_.inputs[0]).data;
+    buffers.x = context.map<T>(operands_.input(0)).data;
     buffers.w = weight_.data();
     buffers.bias = bias_.data();
-    buffers.residual = context.map<T>(node_.inputs[2]).data;
-    buffers.out = context.map<T>(node_.output).data;
+    buffers.residual = context.map<T>(operands_.input(2)).data;
+    buffers.out = context.map<T>(operands_.output()).data;
     buffers.workspace = context.scratch;
     plan->run(buffers);
     finish(context, plan->fused_parts());
@@ -90,7 +91,7 @@ class ConvolutionLayer : public Layer {
           std::min<std::int64_t>(16, (value.pixel_stride * kBytes) & -(value.pixel_stride * kBytes));
       return value.first_channel * kBytes % quantum == 0;
     };
-    return fits(in_) && fits(out_) && (node_.inputs[2] < 0 || fits(residual_));
+    return fits(in_) && fits(out_) && (operands_.input(2) < 0 || fits(residual_));
   }
 
   /// Libraries may count a map's elements in 32 bits.
@@ -111,25 +112,25 @@ class ConvolutionLayer : public Layer {
     p.out_height = out_.shape.height;
     p.out_width = out_.shape.width;
     p.out_pixel_stride = out_.pixel_stride;
-    p.kernel = node_.kernel;
-    p.stride = node_.stride;
-    p.pad_before = node_.pad_before;
-    p.pad_after = node_.pad_after;
+    p.kernel = attributes_.kernel;
+    p.stride = attributes_.stride;
+    p.pad_before = attributes_.pad_before;
+    p.pad_after = attributes_.pad_after;
     p.dtype = device_.settings.dtype;
     p.tf32 = device_.settings.tf32;
     p.bias = bias_.data() != nullptr;
-    if (only_bias_joins(node_)) return p;
-    p.residual = node_.inputs[2] >= 0;
+    if (only_bias_joins(operands_)) return p;
+    p.residual = operands_.input(2) >= 0;
     if (p.residual) p.residual_pixel_stride = residual_.pixel_stride;
-    p.scale = node_.scale;
-    p.silu = node_.silu != 0;
+    p.scale = attributes_.scale;
+    p.silu = attributes_.silu != 0;
     return p;
   }
 
   /// What the plan left, in one pass over the result.
   void finish(const RunContext& context, unsigned done) const {
     ChannelwiseArguments<T> a{};
-    const Map<T> out = context.map<T>(node_.output);
+    const Map<T> out = context.map<T>(operands_.output());
     a.x = {out.data, out.pixel_stride, out.sample_stride};
     a.y = out;
     a.batch = context.batch;
@@ -137,30 +138,30 @@ class ConvolutionLayer : public Layer {
     a.channels = shape_.out_channels;
     a.bias = (done & kPartBias) != 0 ? nullptr : bias_.as<float>();
     set_vector(context, a);
-    if ((done & kPartResidual) == 0) a.residual = context.map<const T>(node_.inputs[2]);
-    a.scale = (done & kPartScale) != 0 ? 1.0F : node_.scale;
-    a.silu = (done & kPartSilu) == 0 && node_.silu != 0;
+    if ((done & kPartResidual) == 0) a.residual = context.map<const T>(operands_.input(2));
+    a.scale = (done & kPartScale) != 0 ? 1.0F : attributes_.scale;
+    a.silu = (done & kPartSilu) == 0 && attributes_.silu != 0;
     const bool nothing = a.bias == nullptr && a.vector == nullptr && a.residual.data == nullptr && a.scale == 1.0F;
     if (!nothing || a.silu) channelwise(a, context.stream);
   }
 
   template <typename Arguments>
   void set_vector(const RunContext& context, Arguments& arguments) const {
-    const Map<const T> vector = context.map<const T>(node_.inputs[1]);
+    const Map<const T> vector = context.map<const T>(operands_.input(1));
     arguments.vector = vector.data;
     arguments.vector_stride = vector.sample_stride;
   }
 
   [[nodiscard]] ConvolutionArguments<T> arguments(const RunContext& context) const {
     ConvolutionArguments<T> a{};
-    a.x = context.map<const T>(node_.inputs[0]);
+    a.x = context.map<const T>(operands_.input(0));
     a.weight = weight_.as<T>();
-    a.y = context.map<T>(node_.output);
+    a.y = context.map<T>(operands_.output());
     a.bias = bias_.as<float>();
     set_vector(context, a);
-    a.residual = context.map<const T>(node_.inputs[2]);
-    a.scale = node_.scale;
-    a.silu = node_.silu != 0;
+    a.residual = context.map<const T>(operands_.input(2));
+    a.scale = attributes_.scale;
+    a.silu = attributes_.silu != 0;
     a.batch = context.batch;
     a.in_height = in_.shape.height;
     a.in_width = in_.shape.width;
@@ -168,15 +169,16 @@ class ConvolutionLayer : public Layer {
     a.out_height = out_.shape.height;
     a.out_width = out_.shape.width;
     a.out_channels = shape_.out_channels;
-    a.kernel = node_.kernel;
-    a.stride = node_.stride;
-    a.pad_before = node_.pad_before;
-    a.upsample = node_.upsample != 0;
+    a.kernel = attributes_.kernel;
+    a.stride = attributes_.stride;
+    a.pad_before = attributes_.pad_before;
+    a.upsample = attributes_.upsample != 0;
     return a;
   }
 
-  dpm_device& device_;
-  dpm_node node_;
+  Device& device_;
+  Operands operands_;
+  dpm_convolution_attributes attributes_;
   ValueInfo in_;
   ValueInfo out_;
   ValueInfo residual_;

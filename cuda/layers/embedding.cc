@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "backend/bindings.h"
 #include "backend/constant.h"
 #include "cuda/layers/layer.h"
 
@@ -11,8 +12,8 @@ namespace {
 /// Frequencies in float32, as the original networks compute them (unlike a double's rounding, theirs is part of what
 /// they were trained with).
 std::vector<float> frequencies_of(const dpm_graph& graph, const dpm_node& node) {
-  const int half = node.groups / 2;
-  if (node.parts > 0) {
+  const int half = time_embedding_of(node).length / 2;
+  if (node.weight_count > 0) {
     std::vector<float> stored;
     stored.reserve(static_cast<std::size_t>(half));
     for (int i = 0; i < half; ++i) {
@@ -20,45 +21,54 @@ std::vector<float> frequencies_of(const dpm_graph& graph, const dpm_node& node) 
     }
     return stored;
   }
-  const float step = -std::log(10000.0F) / (static_cast<float>(half) - node.frequency_shift);
+  const float step = -std::log(10000.0F) / (static_cast<float>(half) - time_embedding_of(node).frequency_shift);
   std::vector<float> frequencies;
   frequencies.reserve(static_cast<std::size_t>(half));
   for (int i = 0; i < half; ++i) frequencies.push_back(std::exp(static_cast<float>(i) * step));
   return frequencies;
 }
 
-Embedded embedded(const RunContext& context, dpm_role role) {
-  return role == DPM_ROLE_TIME ? Embedded{context.time, nullptr} : Embedded{nullptr, context.labels};
+bool reads_labels(const LayerFactory& factory, const dpm_node& node) {
+  return is_bound_to(factory.graph, factory.graph.values[input_of(node, 0)], DPM_BINDING_LABEL);
+}
+
+Embedded embedded(const RunContext& context, bool labels) {
+  return labels ? Embedded{nullptr, context.labels} : Embedded{context.time, nullptr};
 }
 
 template <typename T>
 class TimeEmbeddingLayer : public Layer {
  public:
   TimeEmbeddingLayer(const LayerFactory& factory, const dpm_node& node)
-      : node_(node), role_(static_cast<dpm_role>(factory.graph.values[node.inputs[0]].role)) {
+      : operands_(node),
+        attributes_(time_embedding_of(node)),
+        is_fourier_(node.weight_count > 0),
+        reads_labels_(reads_labels(factory, node)) {
     const std::vector<float> frequencies = frequencies_of(factory.graph, node);
     frequencies_ = factory.device.allocate(frequencies.size() * sizeof(float));
     factory.device.staging.upload(factory.device.stream, frequencies_.data(), frequencies.data(), frequencies_.bytes());
   }
 
   void run(const RunContext& context) const override {
-    const Map<T> y = context.map<T>(node_.output);
+    const Map<T> y = context.map<T>(operands_.output());
     TimeEmbeddingArguments<T> a{};
-    a.time = embedded(context, role_);
+    a.time = embedded(context, reads_labels_);
     a.frequencies = frequencies_.as<float>();
     a.y = y.data;
     a.y_stride = y.sample_stride;
     a.batch = context.samples;
-    a.length = node_.groups;
-    a.cosine_first = node_.cosine_first != 0;
-    a.logarithmic = node_.logarithmic != 0;
-    if (node_.parts > 0) a.turn = 6.28318530717958647692F;
+    a.length = attributes_.length;
+    a.cosine_first = attributes_.cosine_first != 0;
+    a.logarithmic = attributes_.logarithmic != 0;
+    if (is_fourier_) a.turn = 6.28318530717958647692F;
     time_embedding(a, context.stream);
   }
 
  private:
-  dpm_node node_;
-  dpm_role role_;
+  Operands operands_;
+  dpm_time_embedding_attributes attributes_;
+  bool is_fourier_;
+  bool reads_labels_;
   DeviceMemory frequencies_;
 };
 
@@ -66,9 +76,9 @@ template <typename T>
 class RowEmbeddingLayer : public Layer {
  public:
   RowEmbeddingLayer(const LayerFactory& factory, const dpm_node& node)
-      : node_(node),
-        role_(static_cast<dpm_role>(factory.graph.values[node.inputs[0]].role)),
-        channels_(factory.value(node.output).shape.channels) {
+      : operands_(node),
+        reads_labels_(reads_labels(factory, node)),
+        channels_(factory.value(output_of(node)).shape.channels) {
     const dpm_constant& table = factory.graph.constants[node.weights[0]];
     rows_ = static_cast<int>(table.dims[0]);
     std::vector<float> values;
@@ -76,13 +86,12 @@ class RowEmbeddingLayer : public Layer {
     values.reserve(elements);
     for (std::size_t i = 0; i < elements; ++i) values.push_back(load_constant(table, i));
     table_ = factory.stored(values);
-    node_.weights = nullptr;
   }
 
   void run(const RunContext& context) const override {
-    const Map<T> y = context.map<T>(node_.output);
+    const Map<T> y = context.map<T>(operands_.output());
     RowEmbeddingArguments<T> a{};
-    a.row = embedded(context, role_);
+    a.row = embedded(context, reads_labels_);
     a.table = table_.as<T>();
     a.y = y.data;
     a.y_stride = y.sample_stride;
@@ -93,8 +102,8 @@ class RowEmbeddingLayer : public Layer {
   }
 
  private:
-  dpm_node node_;
-  dpm_role role_;
+  Operands operands_;
+  bool reads_labels_;
   int channels_;
   int rows_ = 0;
   DeviceMemory table_;

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "backend/bindings.h"
 #include "backend/constant.h"
 #include "backend/storage_root.h"
 #include "core/error.h"
@@ -10,21 +11,21 @@
 namespace dpm::cuda {
 namespace {
 
-bool is_external(const dpm_value& value) { return value.role != DPM_ROLE_INTERNAL; }
-
 /// Tensor cores read 16 bytes at a time: the few channels of images and outputs are padded to as many.
-int padded_channels(const dpm_value& value, DType dtype) {
-  const int terms =
-      value.role == DPM_ROLE_IMAGE ? with_storage(dtype, [](auto type) { return kImageTerms<decltype(type)>; }) : 1;
+int padded_channels(const dpm_graph& graph, const dpm_value& value, DType dtype) {
+  const int terms = is_bound_to(graph, value, DPM_BINDING_IMAGE)
+                        ? with_storage(dtype, [](auto type) { return kImageTerms<decltype(type)>; })
+                        : 1;
   const int quantum = static_cast<int>(16 / dtype_size(dtype));
   return (terms * value.channels + quantum - 1) / quantum * quantum;
 }
 
 bool is_product_of_vectors(const dpm_graph& graph, const dpm_node& node) {
-  const dpm_value& in = graph.values[node.inputs[0]];
-  const dpm_value& out = graph.values[node.output];
-  return node.kernel == 1 && node.stride == 1 && node.inputs[1] < 0 && node.inputs[2] < 0 && in.height == 1 &&
-         in.width == 1 && out.height == 1 && out.width == 1 && !is_external(out);
+  const dpm_value& in = graph.values[input_of(node, 0)];
+  const dpm_value& out = graph.values[output_of(node)];
+  const dpm_convolution_attributes& how = convolution_of(node);
+  return how.kernel == 1 && how.stride == 1 && input_of(node, 1) < 0 && input_of(node, 2) < 0 && in.height == 1 &&
+         in.width == 1 && out.height == 1 && out.width == 1 && !is_bound(out);
 }
 
 }  // namespace
@@ -39,7 +40,7 @@ std::vector<ValueInfo> infos_of(const dpm_graph& graph, DType dtype) {
     info.root = root.value;
     info.first_channel = root.first_channel;
     const dpm_value& whole = graph.values[root.value];
-    info.pixel_stride = is_external(whole) ? padded_channels(whole, dtype) : whole.channels;
+    info.pixel_stride = is_bound(whole) ? padded_channels(graph, whole, dtype) : whole.channels;
     infos.push_back(info);
   }
   return infos;
@@ -71,16 +72,16 @@ DeviceMemory LayerFactory::stored(const std::vector<float>& values) const {
   });
 }
 
-bool supports(const dpm_device& device, const dpm_graph& graph, const dpm_node& node) {
-  const auto has_role = [&](int value, dpm_role role) { return value >= 0 && graph.values[value].role == role; };
-  const bool reads_times = has_role(node.inputs[0], DPM_ROLE_TIME) || has_role(node.inputs[0], DPM_ROLE_LABEL);
+bool supports(const Device& device, const dpm_graph& graph, const dpm_node& node) {
+  if (node.output_count != 1) return false;
+  const bool reads_times = is_condition(graph, graph.values[input_of(node, 0)]);
   switch (node.op) {
     case DPM_OP_TIME_EMBEDDING:
     case DPM_OP_EMBEDDING:
-      return reads_times && !is_external(graph.values[node.output]);
+      return reads_times && !is_bound(graph.values[output_of(node)]);
     case DPM_OP_CONVOLUTION:
       // cuDNN reads maps as they are.
-      return !reads_times && (node.upsample == 0 || device.products == nullptr);
+      return !reads_times && (node.attributes.convolution.upsample == 0 || device.products == nullptr);
     case DPM_OP_GROUP_NORM:
     case DPM_OP_ATTENTION:
     case DPM_OP_BIAS:
@@ -103,7 +104,7 @@ bool supports(const dpm_device& device, const dpm_graph& graph, const dpm_node& 
 std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node) {
   if (!supports(factory.device, factory.graph, node)) {
     throw Error(ErrorCode::kUnsupported,
-                "the cuda device cannot run operation " + std::to_string(node.op) + " on these inputs");
+                std::string(node.name) + ": the cuda device cannot run this operation on these inputs");
   }
   switch (node.op) {
     case DPM_OP_CONVOLUTION:

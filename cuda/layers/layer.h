@@ -5,7 +5,8 @@
 #include <memory>
 #include <vector>
 
-#include "cuda/device.h"
+#include "backend/node.h"
+#include "cuda/device/device.h"
 #include "cuda/kernels/map.h"
 #include "cuda/kernels/storage.h"
 
@@ -63,7 +64,7 @@ class Layer {
 
 /// What makes layers: the device, the graph, the values.
 struct LayerFactory {
-  dpm_device& device;
+  Device& device;
   const dpm_graph& graph;
   const std::vector<ValueInfo>& values;
 
@@ -87,7 +88,7 @@ std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_nod
 std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node);
 
 /// Whether make_layer can.
-bool supports(const dpm_device& device, const dpm_graph& graph, const dpm_node& node);
+bool supports(const Device& device, const dpm_graph& graph, const dpm_node& node);
 
 /// A layer of class template `Of` in the device's storage type.
 template <template <typename> class Of>

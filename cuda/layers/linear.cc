@@ -10,18 +10,18 @@ template <typename T>
 class LinearLayer : public Layer {
  public:
   LinearLayer(const LayerFactory& factory, const dpm_node& node)
-      : node_(node),
-        shape_{factory.value(node.output).shape.channels, factory.value(node.inputs[0]).shape.channels},
+      : operands_(node),
+        attributes_(convolution_of(node)),
+        shape_{factory.value(output_of(node)).shape.channels, factory.value(input_of(node, 0)).shape.channels},
         weight_(factory.stored(pack_weights(factory.graph, node, shape_))) {
-    if (node.biases != nullptr) {
-      bias_ = factory.floats(node.biases, node.parts, static_cast<std::size_t>(shape_.out_channels));
+    if (node.bias_count > 0) {
+      bias_ = factory.floats(node.biases, node.bias_count, static_cast<std::size_t>(shape_.out_channels));
     }
-    node_.weights = node_.biases = nullptr;
   }
 
   void run(const RunContext& context) const override {
-    const Map<const T> x = context.map<const T>(node_.inputs[0]);
-    const Map<T> y = context.map<T>(node_.output);
+    const Map<const T> x = context.map<const T>(operands_.input(0));
+    const Map<T> y = context.map<T>(operands_.output());
     LinearArguments<T> a{};
     a.x = x.data;
     a.x_stride = x.sample_stride;
@@ -32,13 +32,14 @@ class LinearLayer : public Layer {
     a.batch = context.batch;
     a.inputs = shape_.in_channels;
     a.outputs = shape_.out_channels;
-    a.scale = node_.scale;
-    a.silu = node_.silu != 0;
+    a.scale = attributes_.scale;
+    a.silu = attributes_.silu != 0;
     linear(a, context.stream);
   }
 
  private:
-  dpm_node node_;
+  Operands operands_;
+  dpm_convolution_attributes attributes_;
   PackedShape shape_;
   DeviceMemory weight_;
   DeviceMemory bias_;

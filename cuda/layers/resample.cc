@@ -10,18 +10,21 @@ template <typename T>
 class ResampleLayer : public Layer {
  public:
   ResampleLayer(const LayerFactory& factory, const dpm_node& node)
-      : node_(node), shape_(factory.value(node.output).shape) {}
+      : op_(static_cast<dpm_op>(node.op)),
+        operands_(node),
+        padding_(fir_padding_of(node)),
+        shape_(factory.value(output_of(node)).shape) {}
 
   void run(const RunContext& context) const override {
     ResampleArguments<T> a{};
-    a.x = context.map<const T>(node_.inputs[0]);
-    a.y = context.map<T>(node_.output);
+    a.x = context.map<const T>(operands_.input(0));
+    a.y = context.map<T>(operands_.output());
     a.batch = context.batch;
     a.height = shape_.height;
     a.width = shape_.width;
     a.channels = shape_.channels;
-    a.pad = node_.pad_before;
-    switch (node_.op) {
+    a.pad = padding_;
+    switch (op_) {
       case DPM_OP_UPSAMPLE:
         return upsample(a, context.stream);
       case DPM_OP_FIR_UPSAMPLE:
@@ -34,7 +37,9 @@ class ResampleLayer : public Layer {
   }
 
  private:
-  dpm_node node_;
+  dpm_op op_;
+  Operands operands_;
+  int padding_;
   dpm_value shape_;
 };
 

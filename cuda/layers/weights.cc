@@ -1,16 +1,18 @@
 #include "cuda/layers/weights.h"
 
 #include "backend/constant.h"
+#include "backend/node.h"
 #include "cuda/kernels/storage.h"
 
 namespace dpm::cuda {
 
 std::vector<float> pack_weights(const dpm_graph& graph, const dpm_node& node, const PackedShape& shape) {
-  const auto taps = static_cast<std::size_t>(node.kernel) * static_cast<std::size_t>(node.kernel);
+  const auto kernel = static_cast<std::size_t>(convolution_of(node).kernel);
+  const std::size_t taps = kernel * kernel;
   const auto padded = static_cast<std::size_t>(shape.in_channels);
   std::vector<float> packed(static_cast<std::size_t>(shape.out_channels) * taps * padded, 0.0F);
   float* row = packed.data();
-  for (std::uint32_t part = 0; part < node.parts; ++part) {
+  for (std::uint32_t part = 0; part < node.weight_count; ++part) {
     const dpm_constant& weight = graph.constants[node.weights[part]];
     const auto channels = static_cast<std::size_t>(weight.dims[1]);
     for (std::size_t o = 0; o < static_cast<std::size_t>(weight.dims[0]); ++o, row += taps * padded) {

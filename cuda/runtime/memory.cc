@@ -1,5 +1,7 @@
 #include "cuda/runtime/memory.h"
 
+#include <new>
+
 #include "core/error.h"
 #include "cuda/runtime/check.h"
 
@@ -50,11 +52,15 @@ DeviceMemory MemoryPool::take(std::size_t bytes) {
   return std::move(found->second.extract(found->second.begin()).value());
 }
 
-void MemoryPool::give(DeviceMemory memory) {
+void MemoryPool::give(DeviceMemory memory) noexcept {
   if (memory.data() == nullptr) return;
-  const std::lock_guard<std::mutex> lock(mutex_);
   const std::size_t bytes = memory.bytes();
-  kept_[bytes].insert(std::move(memory));
+  const std::lock_guard<std::mutex> lock(mutex_);
+  try {
+    kept_[bytes].insert(std::move(memory));
+  } catch (const std::bad_alloc&) {
+    return;
+  }
 }
 
 void MemoryPool::clear() {

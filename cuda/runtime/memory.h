@@ -72,7 +72,8 @@ class MemoryPool {
  public:
   /// A kept piece of this size, or empty.
   DeviceMemory take(std::size_t bytes);
-  void give(DeviceMemory memory);
+  /// Frees the memory instead where there is no room to note it down.
+  void give(DeviceMemory memory) noexcept;
   /// Frees what is kept.
   void clear();
 

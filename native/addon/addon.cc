@@ -3,13 +3,13 @@
 
 #include <memory>
 
-#include "addon/cancel_token.h"
-#include "addon/engine_wrap.h"
 #include "addon/environment.h"
-#include "addon/network_wrap.h"
-#include "addon/tensor_wrap.h"
+#include "addon/wraps/cancel_token.h"
+#include "addon/wraps/engine_wrap.h"
+#include "addon/wraps/network_wrap.h"
+#include "addon/wraps/tensor_wrap.h"
 #include "backend/record.h"
-#include "backend/registry.h"
+#include "devices/registry.h"
 
 namespace dpm::addon {
 namespace {

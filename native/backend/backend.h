@@ -2,26 +2,49 @@
 // another compiler. No C++ standard type and no exception crosses it.
 //
 // A device sees the network as a graph of nodes over values. Values are maps of C x H x W per sample (vectors are
-// C x 1 x 1); how a device lays them out in its arena is its own business, except for the external ones (image, out,
-// head), which are NCHW float32.
+// C x 1 x 1); how a device lays them out in its arena is its own business, except for those that are bound to tensors
+// of the caller, which are NCHW.
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/binding_names.h"
 #include "backend/record.h"
 
+/// In C++ the type of every entry says that no exception leaves it, so that the compiler checks those who fill a table.
 #ifdef __cplusplus
+#define DPM_NOEXCEPT noexcept
 extern "C" {
+#else
+#define DPM_NOEXCEPT
 #endif
 
-enum { DPM_BACKEND_ABI = 4, DPM_MAX_NODE_INPUTS = 3 };
+enum { DPM_BACKEND_ABI = 5 };
 
 /// The one symbol a plug-in exports, of type dpm_backend_entry_function.
 #define DPM_BACKEND_ENTRY "dpm_backend_entry"
 
-/// 0 is success; other values are those of dpm::ErrorCode.
+/// One of dpm_status_code.
 typedef int dpm_status;
+
+enum dpm_status_code {
+  DPM_OK = 0,
+  DPM_ERROR_ARGUMENT = 1,
+  DPM_ERROR_UNSUPPORTED = 2,
+  DPM_ERROR_OUT_OF_MEMORY = 3,
+  DPM_ERROR_DEVICE = 4,
+  DPM_ERROR_INTERNAL = 5,
+  DPM_ERROR_ABORTED = 6,
+  DPM_ERROR_CLOSED = 7,
+  DPM_ERROR_FILE = 8,
+  DPM_ERROR_FILE_TRUNCATED = 9,
+  DPM_ERROR_TENSOR_MISSING = 10,
+  DPM_ERROR_TENSOR_SHAPE = 11,
+};
+
+/// How numbers of weights and of networks are stored.
+enum dpm_dtype { DPM_DTYPE_F32 = 0, DPM_DTYPE_F16 = 1, DPM_DTYPE_BF16 = 2 };
 
 typedef struct dpm_message {
   char text[512];
@@ -39,31 +62,38 @@ typedef struct dpm_view {
   uint64_t stride;
 } dpm_view;
 
-enum dpm_role {
-  DPM_ROLE_INTERNAL = 0,
-  DPM_ROLE_IMAGE = 1,   ///< network input, NCHW float32
-  DPM_ROLE_TIME = 2,    ///< one float32 per sample
-  DPM_ROLE_LABEL = 3,   ///< one int32 per sample, -1 for no label
-  DPM_ROLE_OUTPUT = 4,  ///< network output, NCHW float32
-  DPM_ROLE_HEAD = 5,    ///< second output, NCHW float32
-};
+/// Of how many of its kind there is a value: of each row of the batch, of each group of rows (a prompt's keys, say), or
+/// one for all.
+enum dpm_varies { DPM_VARIES_ROW = 0, DPM_VARIES_GROUP = 1, DPM_VARIES_SHARED = 2 };
 
 /// A value, or a range of channels of another one when parent >= 0.
 typedef struct dpm_value {
   int32_t channels;
   int32_t height;
   int32_t width;
-  uint32_t role;
+  uint32_t varies;  ///< dpm_varies; a device refuses what it cannot compute so
   int32_t parent;
   int32_t channel_offset;
+  int32_t binding;  ///< of dpm_graph, -1 where the value is the network's own
 } dpm_value;
 
-/// A weight in host memory, possibly unaligned; valid only while `load` runs. Its elements lie row-major, or where
-/// view_rank > 0 in the row-major order of view_dims (as many elements) with strides in elements: transposed, or
-/// interleaved with other weights. Read it by constant.h.
+enum dpm_direction { DPM_DIRECTION_INPUT = 0, DPM_DIRECTION_OUTPUT = 1 };
+enum dpm_element { DPM_ELEMENT_F32 = 0, DPM_ELEMENT_I32 = 1 };
+
+/// A value that is a tensor of the caller's, under a name that is looked up once, at loading.
+typedef struct dpm_binding {
+  const char* name;    ///< see binding_names.h
+  uint32_t direction;  ///< dpm_direction
+  uint32_t element;    ///< dpm_element
+  int32_t value;
+} dpm_binding;
+
+/// A weight in host memory, possibly unaligned; valid only while `load` or `refresh` runs. Its elements lie row-major,
+/// or where view_rank > 0 in the row-major order of view_dims (as many elements) with strides in elements: transposed,
+/// or interleaved with other weights. Read it by constant.h.
 typedef struct dpm_constant {
   const void* data;
-  uint32_t dtype;  ///< dpm::DType
+  uint32_t dtype;  ///< dpm_dtype
   uint32_t rank;
   int64_t dims[4];
   uint32_t view_rank;
@@ -71,10 +101,12 @@ typedef struct dpm_constant {
   int64_t view_strides[4];
 } dpm_constant;
 
+/// What nodes compute. An input in brackets is optional: -1, or left out at the end. Every operation of today has one
+/// output.
 enum dpm_op {
   DPM_OP_TIME_EMBEDDING = 0,   ///< (time or label) -> sinusoidal vector; with weights[0] of angles 2 pi weight time
   DPM_OP_EMBEDDING = 1,        ///< (label or truncated time) -> row of the table in weights[0]; zero where it has none
-  DPM_OP_CONVOLUTION = 2,      ///< (map[, channel vector][, residual map]) -> map; see dpm_node
+  DPM_OP_CONVOLUTION = 2,      ///< (map[, channel vector][, residual map]) -> map; see dpm_convolution_attributes
   DPM_OP_GROUP_NORM = 3,       ///< (map[, scale and shift][, vector]) -> map; weights[0] gamma, biases[0] beta. The
                                ///< vector is added to the map first, as by DPM_OP_CHANNEL_ADD
   DPM_OP_ATTENTION = 4,        ///< (q, k, v) -> map
@@ -88,35 +120,73 @@ enum dpm_op {
   DPM_OP_UPSAMPLE = 12,        ///< (map) -> nearest neighbour, twice the size
   DPM_OP_AVERAGE_POOL = 13,    ///< (map) -> means of 2 x 2
   DPM_OP_FIR_UPSAMPLE = 14,    ///< (map) -> y[2i] = (x[i-1] + 3x[i]) / 4, y[2i+1] = (3x[i] + x[i+1]) / 4 on both axes
-  DPM_OP_FIR_DOWNSAMPLE = 15,  ///< (map) -> y[i] = (x[2i-p] + 3x[2i-p+1] + 3x[2i-p+2] + x[2i-p+3]) / 8 on both axes,
-                               ///< p = pad_before = pad_after; 0 outside
+  DPM_OP_FIR_DOWNSAMPLE = 15,  ///< (map) -> y[i] = (x[2i-p] + 3x[2i-p+1] + 3x[2i-p+2] + x[2i-p+3]) / 8 on both axes, p
+                               ///< the padding; 0 outside
 };
 
-/// One operation. A convolution computes
+typedef struct dpm_time_embedding_attributes {
+  int32_t length;         ///< of the vector
+  float frequency_shift;  ///< frequencies exp(-ln(10000) i / (half - shift))
+  int32_t cosine_first;
+  int32_t logarithmic;  ///< of the time's natural logarithm
+} dpm_time_embedding_attributes;
+
+/// A convolution computes
 ///   activation(scale * (convolution(input) + bias + channel vector + residual))
-/// where everything after the convolution is optional. `parts` weights (and biases, if any) are stacked along the
-/// output channels. With `upsample` its input is enlarged twice (nearest neighbour) first.
-typedef struct dpm_node {
-  uint32_t op;
-  int32_t inputs[DPM_MAX_NODE_INPUTS];  ///< values, -1 where absent
-  int32_t output;
-  const int32_t* weights;  ///< constants
-  const int32_t* biases;   ///< constants, or null
-  uint32_t parts;
+/// where everything after the convolution is optional. Its weights (and as many biases, if any) are stacked along the
+/// output channels.
+typedef struct dpm_convolution_attributes {
   int32_t kernel;
   int32_t stride;
   int32_t pad_before;  ///< zeros above and to the left
   int32_t pad_after;   ///< zeros below and to the right
-  int32_t upsample;
-  int32_t silu;  ///< the result passes through SiLU (convolution, group norm)
+  int32_t upsample;    ///< the input is enlarged twice (nearest neighbour) first
+  int32_t silu;        ///< the result passes through SiLU
+  float scale;
+} dpm_convolution_attributes;
+
+typedef struct dpm_group_norm_attributes {
+  int32_t groups;
+  float epsilon;
+  int32_t silu;  ///< the result passes through SiLU
+} dpm_group_norm_attributes;
+
+typedef struct dpm_attention_attributes {
+  int32_t heads;
+} dpm_attention_attributes;
+
+typedef struct dpm_affine_attributes {
   float scale;
   float shift;
-  int32_t groups;  ///< of a group norm; length of a time embedding
-  float epsilon;
-  int32_t heads;
-  float frequency_shift;  ///< time embedding: frequencies exp(-ln(10000) i / (half - shift))
-  int32_t cosine_first;
-  int32_t logarithmic;  ///< time embedding: of the time's natural logarithm
+} dpm_affine_attributes;
+
+typedef struct dpm_fir_downsample_attributes {
+  int32_t padding;
+} dpm_fir_downsample_attributes;
+
+/// The member of the node's own operation; the others have none.
+typedef union dpm_attributes {
+  dpm_time_embedding_attributes time_embedding;
+  dpm_convolution_attributes convolution;
+  dpm_group_norm_attributes group_norm;
+  dpm_attention_attributes attention;
+  dpm_affine_attributes affine;
+  dpm_fir_downsample_attributes fir_downsample;
+} dpm_attributes;
+
+/// One operation.
+typedef struct dpm_node {
+  const char* name;  ///< for messages
+  uint32_t op;       ///< dpm_op
+  uint32_t input_count;
+  uint32_t output_count;
+  uint32_t weight_count;
+  uint32_t bias_count;
+  const int32_t* inputs;   ///< values, -1 where an optional one is absent
+  const int32_t* outputs;  ///< values
+  const int32_t* weights;  ///< constants
+  const int32_t* biases;   ///< constants
+  dpm_attributes attributes;
 } dpm_node;
 
 typedef struct dpm_graph {
@@ -126,23 +196,23 @@ typedef struct dpm_graph {
   uint32_t node_count;
   const dpm_constant* constants;
   uint32_t constant_count;
+  const dpm_binding* bindings;
+  uint32_t binding_count;
 } dpm_graph;
 
 /// Where values live: sample n of value v starts at element batch*offsets[v] + n*C*H*W of the arena. Views have the
-/// offset of their root; external values have none.
+/// offset of their root; bound values have none.
 typedef struct dpm_plan {
   uint32_t batch;
   const uint64_t* offsets;
   dpm_buffer* arena;
 } dpm_plan;
 
+/// The tensors of one evaluation, in the order of the graph's bindings.
 typedef struct dpm_bindings {
   uint32_t batch;  ///< at most the plan's
-  dpm_view image;
-  dpm_view time;
-  dpm_view labels;
-  dpm_view out;
-  dpm_view head;
+  uint32_t count;  ///< as many as the graph has
+  const dpm_view* views;
 } dpm_bindings;
 
 /// What one sample of a fused update reads and writes.
@@ -184,7 +254,8 @@ typedef struct dpm_gather {
 
 /// Programs that run in step: in step i sample n executes the record of update.samples[i * batch + n], row, network_row
 /// and its place in every view are n. The records of one step all evaluate the network or none does. What they point to
-/// is not used after `begin`, the views until the last step is done.
+/// is not used after `begin`, the views until the last step is done. The network reads the image from the update's
+/// registers, the time from the records, and writes `update.out` and `update.head`; it has the standard bindings only.
 typedef struct dpm_trajectory {
   uint32_t steps;
   dpm_update update;  ///< at most the plan's batch; `head` is the second output, or the second half of the first
@@ -218,10 +289,32 @@ typedef struct dpm_open_options {
   int32_t index;
   int32_t threads;   ///< 0: as many as the process may use
   int32_t exact;     ///< forbid algorithms that trade accuracy for speed
-  uint32_t dtype;    ///< dpm::DType that networks compute in; states are float32 always
+  uint32_t dtype;    ///< dpm_dtype that networks compute in; states are float32 always
   int32_t tf32;      ///< float32 products may round their operands to TF32
   int32_t autotune;  ///< choose among algorithms by measuring them
 } dpm_open_options;
+
+/// Sizes of what crosses the seam, as the plug-in was compiled. The registry compares them with its own.
+typedef struct dpm_layout {
+  uint32_t message;
+  uint32_t record;
+  uint32_t view;
+  uint32_t value;
+  uint32_t constant;
+  uint32_t attributes;
+  uint32_t node;
+  uint32_t binding;
+  uint32_t graph;
+  uint32_t plan;
+  uint32_t bindings;
+  uint32_t update_sample;
+  uint32_t update;
+  uint32_t gather;
+  uint32_t trajectory;
+  uint32_t reduce;
+  uint32_t memory;
+  uint32_t open_options;
+} dpm_layout;
 
 /// A device. Functions that can fail return a dpm_status and fill `message`. A device is used by one thread at a time,
 /// but `allocate`, `release`, `unload`, `discard` and `memory` may be called while another thread uses it for something
@@ -229,57 +322,61 @@ typedef struct dpm_open_options {
 typedef struct dpm_backend {
   uint32_t abi_version;
   uint32_t struct_size;
+  uint32_t layout_size;
+  dpm_layout layout;
   const char* name;
   /// Whether a convolution may write over its residual.
   uint32_t residual_in_place;
 
   /// Preference of device `index` over others, 0 when unusable, negative when there is no such index; fills the one of
   /// `description` and `reason` that applies.
-  int (*probe)(int32_t index, dpm_message* description, dpm_message* reason);
-  dpm_status (*open)(const dpm_open_options* options, dpm_device** device, dpm_message* message);
-  void (*close)(dpm_device* device);
-  int (*threads)(dpm_device* device);
+  int (*probe)(int32_t index, dpm_message* description, dpm_message* reason) DPM_NOEXCEPT;
+  dpm_status (*open)(const dpm_open_options* options, dpm_device** device, dpm_message* message) DPM_NOEXCEPT;
+  void (*close)(dpm_device* device) DPM_NOEXCEPT;
+  int (*threads)(dpm_device* device) DPM_NOEXCEPT;
   /// Of the networks' maps.
-  uint32_t (*arena_element_bytes)(dpm_device* device);
+  uint32_t (*arena_element_bytes)(dpm_device* device) DPM_NOEXCEPT;
 
-  dpm_status (*allocate)(dpm_device* device, uint64_t bytes, dpm_buffer** buffer, dpm_message* message);
-  void (*release)(dpm_device* device, dpm_buffer* buffer);
+  dpm_status (*allocate)(dpm_device* device, uint64_t bytes, dpm_buffer** buffer, dpm_message* message) DPM_NOEXCEPT;
+  void (*release)(dpm_device* device, dpm_buffer* buffer) DPM_NOEXCEPT;
   dpm_status (*upload)(dpm_device* device, dpm_buffer* buffer, uint64_t offset, const void* data, uint64_t bytes,
-                       dpm_message* message);
+                       dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*download)(dpm_device* device, const dpm_buffer* buffer, uint64_t offset, void* data, uint64_t bytes,
-                         dpm_message* message);
+                         dpm_message* message) DPM_NOEXCEPT;
   /// float32 elements from `offset` on as 8-bit levels: 127.5 * (x + 1), limited to 0 and 255, rounded to the nearest;
   /// 0 for NaN.
   dpm_status (*download_levels)(dpm_device* device, const dpm_buffer* buffer, uint64_t offset, uint8_t* levels,
-                                uint64_t elements, dpm_message* message);
+                                uint64_t elements, dpm_message* message) DPM_NOEXCEPT;
 
   /// Whether the device runs `node` of `graph` as it stands; passes ask this before they fuse.
-  int (*supports)(dpm_device* device, const dpm_graph* graph, const dpm_node* node);
+  int (*supports)(dpm_device* device, const dpm_graph* graph, const dpm_node* node) DPM_NOEXCEPT;
   /// Packs the weights of a graph. The graph and its constants are not used after the call.
-  dpm_status (*load)(dpm_device* device, const dpm_graph* graph, dpm_network** network, dpm_message* message);
-  void (*unload)(dpm_network* network);
-  dpm_status (*compile)(dpm_network* network, const dpm_plan* plan, dpm_executable** executable, dpm_message* message);
-  void (*discard)(dpm_executable* executable);
+  dpm_status (*load)(dpm_device* device, const dpm_graph* graph, dpm_network** network,
+                     dpm_message* message) DPM_NOEXCEPT;
+  void (*unload)(dpm_network* network) DPM_NOEXCEPT;
+  dpm_status (*compile)(dpm_network* network, const dpm_plan* plan, dpm_executable** executable,
+                        dpm_message* message) DPM_NOEXCEPT;
+  void (*discard)(dpm_executable* executable) DPM_NOEXCEPT;
   /// One network evaluation. With `node_seconds`, also the time of every node.
   dpm_status (*run)(dpm_executable* executable, const dpm_bindings* bindings, double* node_seconds,
-                    dpm_message* message);
+                    dpm_message* message) DPM_NOEXCEPT;
 
-  dpm_status (*gather)(dpm_device* device, const dpm_gather* gather, dpm_message* message);
-  dpm_status (*update)(dpm_device* device, const dpm_update* update, dpm_message* message);
-  dpm_status (*reduce)(dpm_device* device, const dpm_reduce* reduce, dpm_message* message);
+  dpm_status (*gather)(dpm_device* device, const dpm_gather* gather, dpm_message* message) DPM_NOEXCEPT;
+  dpm_status (*update)(dpm_device* device, const dpm_update* update, dpm_message* message) DPM_NOEXCEPT;
+  dpm_status (*reduce)(dpm_device* device, const dpm_reduce* reduce, dpm_message* message) DPM_NOEXCEPT;
 
   /// Null for devices on which whole trajectories cost as much as their steps. `begin` makes one ready, in place of the
   /// executable's last one; `advance` runs its next `steps` and returns when they are done.
-  dpm_status (*begin)(dpm_executable* executable, const dpm_trajectory* trajectory, dpm_message* message);
-  dpm_status (*advance)(dpm_executable* executable, uint32_t steps, dpm_message* message);
+  dpm_status (*begin)(dpm_executable* executable, const dpm_trajectory* trajectory, dpm_message* message) DPM_NOEXCEPT;
+  dpm_status (*advance)(dpm_executable* executable, uint32_t steps, dpm_message* message) DPM_NOEXCEPT;
 
-  void (*memory)(dpm_device* device, dpm_memory* memory);
+  void (*memory)(dpm_device* device, dpm_memory* memory) DPM_NOEXCEPT;
   /// GFLOP/s of float32 multiply-adds and GB/s (read and write) of a copy that the device can do at most, measured by
   /// the call.
-  dpm_status (*peak)(dpm_device* device, double* gflops, double* copy_gigabytes, dpm_message* message);
+  dpm_status (*peak)(dpm_device* device, double* gflops, double* copy_gigabytes, dpm_message* message) DPM_NOEXCEPT;
 } dpm_backend;
 
-typedef const dpm_backend* (*dpm_backend_entry_function)(void);
+typedef const dpm_backend* (*dpm_backend_entry_function)(void)DPM_NOEXCEPT;
 
 #ifdef __cplusplus
 }

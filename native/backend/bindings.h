@@ -1,24 +1,50 @@
-// Which view an external value is bound to.
+// The tensors of the caller that a graph reads and writes.
 #pragma once
 
-#include <cstdint>
+#include <string>
+#include <string_view>
 
 #include "backend/backend.h"
+#include "core/error.h"
 
 namespace dpm {
 
-inline const dpm_view& binding_of(const dpm_bindings& bindings, std::uint32_t role) {
-  switch (role) {
-    case DPM_ROLE_IMAGE:
-      return bindings.image;
-    case DPM_ROLE_TIME:
-      return bindings.time;
-    case DPM_ROLE_LABEL:
-      return bindings.labels;
-    case DPM_ROLE_HEAD:
-      return bindings.head;
-    default:
-      return bindings.out;
+inline bool is_bound(const dpm_value& value) { return value.binding >= 0; }
+
+/// Index of the binding called `name`, -1 where the graph has none. For loading: an evaluation goes by the index.
+inline int find_binding(const dpm_graph& graph, std::string_view name) {
+  for (std::uint32_t i = 0; i < graph.binding_count; ++i) {
+    if (name == graph.bindings[i].name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+/// Whether `value` is bound to a number per sample that is no map: the time, or a label.
+inline bool is_condition(const dpm_graph& graph, const dpm_value& value) {
+  if (!is_bound(value)) return false;
+  const std::string_view name = graph.bindings[value.binding].name;
+  return name == DPM_BINDING_TIME || name == DPM_BINDING_LABEL;
+}
+
+inline bool is_bound_to(const dpm_graph& graph, const dpm_value& value, std::string_view name) {
+  return is_bound(value) && name == graph.bindings[value.binding].name;
+}
+
+/// Throws Error(kUnsupported) unless every value is computed per row, all that `device` can do.
+inline void require_rows(const dpm_graph& graph, const char* device) {
+  const auto refuse = [&](const std::string& what) {
+    throw Error(ErrorCode::kUnsupported,
+                std::string("the ") + device + " device computes per row of the batch; " + what + " is shared by rows");
+  };
+  for (std::uint32_t i = 0; i < graph.binding_count; ++i) {
+    const dpm_binding& binding = graph.bindings[i];
+    if (graph.values[binding.value].varies != DPM_VARIES_ROW) refuse(std::string("the tensor ") + binding.name);
+  }
+  for (std::uint32_t i = 0; i < graph.node_count; ++i) {
+    const dpm_node& node = graph.nodes[i];
+    for (std::uint32_t k = 0; k < node.output_count; ++k) {
+      if (graph.values[node.outputs[k]].varies != DPM_VARIES_ROW) refuse(std::string("the result of ") + node.name);
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "backend/backend.h"
+#include "backend/c_enums.h"
 #include "core/dtype.h"
 
 namespace dpm {

@@ -1,16 +1,18 @@
 // Turns exceptions into the status and message of the C ABI.
 #pragma once
 
-#include <cstdio>
-#include <string>
+#include <string_view>
 
 #include "backend/backend.h"
+#include "backend/c_enums.h"
 #include "core/error.h"
 
 namespace dpm {
 
-inline void set_message(dpm_message* message, const std::string& text) {
-  if (message != nullptr) std::snprintf(message->text, sizeof message->text, "%s", text.c_str());
+inline void set_message(dpm_message* message, std::string_view text) noexcept {
+  if (message == nullptr) return;
+  const std::size_t length = text.copy(message->text, sizeof message->text - 1);
+  message->text[length] = '\0';
 }
 
 /// Runs `body`; what it throws becomes the returned status and `message`.

@@ -1,7 +1,7 @@
 #include "engine/device.h"
 
 #include "backend/guard.h"
-#include "backend/registry.h"
+#include "devices/registry.h"
 #include "engine/update_check.h"
 
 namespace dpm {

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "engine/update_check.h"
 #include "graph/fusion.h"
+#include "graph/lowered.h"
 #include "unet/builder.h"
 
 namespace dpm {
@@ -17,20 +18,21 @@ bool device_supports(const Device& device, const graph::Graph& graph, const grap
   return device.api().supports(device.get(), &lowered.get(), &candidate) != 0;
 }
 
-NetworkShape shape_of(const graph::Graph& graph, const unet::Description& description) {
+NetworkShape shape_of(const graph::Graph& graph, int classes) {
   NetworkShape shape;
-  shape.classes = description.classes;
-  for (const graph::Value& value : graph.values) {
-    if (value.role == DPM_ROLE_IMAGE) shape.image = value.elements();
-    if (value.role == DPM_ROLE_OUTPUT) shape.out = value.elements();
-    if (value.role == DPM_ROLE_HEAD) shape.head = value.elements();
+  shape.classes = classes;
+  for (const graph::Binding& binding : graph.bindings) {
+    const std::uint64_t elements = graph.values[static_cast<std::size_t>(binding.value)].elements();
+    if (binding.name == DPM_BINDING_IMAGE) shape.image = elements;
+    if (binding.name == DPM_BINDING_OUTPUT) shape.out = elements;
+    if (binding.name == DPM_BINDING_HEAD) shape.head = elements;
   }
   return shape;
 }
 
 }  // namespace
 
-Network::Network(std::shared_ptr<Device> device, const unet::Description& description, const unet::Weights& weights)
+Network::Network(std::shared_ptr<Device> device, const unet::Description& description, const Weights& weights)
     : device_(std::move(device)),
       graph_(unet::build_graph(description, weights)),
       divides_by_time_(description.divides_by_time),
@@ -43,7 +45,8 @@ Network::Network(std::shared_ptr<Device> device, const unet::Description& descri
   info_.nodes = graph_.nodes.size();
   for (const graph::Node& node : graph_.nodes) info_.multiply_adds += graph::multiply_adds(graph_, node);
   plan_ = graph::plan_memory(graph_, device_->api().residual_in_place != 0);
-  shape_ = shape_of(graph_, description);
+  shape_ = shape_of(graph_, description.classes);
+  find_bindings();
   const graph::LoweredGraph lowered(graph_);
   dpm_message message{};
   const auto used = [this] {
@@ -81,16 +84,37 @@ void Network::reserve(int batch) {
   reserved_ = batch;
 }
 
-void Network::run(const dpm_bindings& bindings, double* node_seconds) {
+void Network::find_bindings() {
+  views_.resize(graph_.bindings.size());
+  for (const graph::Binding& binding : graph_.bindings) {
+    if (binding.name == DPM_BINDING_IMAGE) {
+      tensors_.push_back(&Evaluation::image);
+    } else if (binding.name == DPM_BINDING_TIME) {
+      tensors_.push_back(&Evaluation::time);
+    } else if (binding.name == DPM_BINDING_LABEL) {
+      tensors_.push_back(&Evaluation::labels);
+    } else if (binding.name == DPM_BINDING_OUTPUT) {
+      tensors_.push_back(&Evaluation::out);
+    } else if (binding.name == DPM_BINDING_HEAD) {
+      tensors_.push_back(&Evaluation::head);
+    } else {
+      throw Error(ErrorCode::kUnsupported, "a network's tensor is called " + binding.name + ", which nobody fills");
+    }
+  }
+}
+
+void Network::run(const Evaluation& evaluation, double* node_seconds) {
+  for (std::size_t i = 0; i < views_.size(); ++i) views_[i] = evaluation.*tensors_[i];
+  const dpm_bindings bindings{evaluation.batch, static_cast<std::uint32_t>(views_.size()), views_.data()};
   dpm_message message{};
   check(device_->api().run(executable_, &bindings, node_seconds, &message), message);
 }
 
-void Network::evaluate(const dpm_bindings& bindings, const float* times) {
-  run(bindings, nullptr);
+void Network::evaluate(const Evaluation& evaluation, const float* times) {
+  run(evaluation, nullptr);
   if (!divides()) return;
-  divide(bindings.out, shape_.out, bindings.batch, times);
-  if (shape_.head > 0) divide(bindings.head, shape_.head, bindings.batch, times);
+  divide(evaluation.out, shape_.out, evaluation.batch, times);
+  if (shape_.head > 0) divide(evaluation.head, shape_.head, evaluation.batch, times);
 }
 
 float Network::divisor(float time) const {
@@ -147,7 +171,7 @@ std::vector<NodeTime> Network::profile(int batch, int repeats, const std::atomic
   const auto labels = zeros(1);
   const auto out = zeros(shape_.out);
   const auto head = zeros(std::max<std::uint64_t>(shape_.head, 1));
-  const dpm_bindings bindings{static_cast<std::uint32_t>(batch),
+  const Evaluation evaluation{static_cast<std::uint32_t>(batch),
                               image->view(shape_.image),
                               time->view(1),
                               labels->view(1),
@@ -157,7 +181,7 @@ std::vector<NodeTime> Network::profile(int batch, int repeats, const std::atomic
   std::vector<double> seconds(graph_.nodes.size());
   for (int i = 0; i < repeats; ++i) {
     if (stopping) throw Error(ErrorCode::kClosed, "the engine was closed");
-    run(bindings, seconds.data());
+    run(evaluation, seconds.data());
     for (std::size_t node = 0; node < seconds.size(); ++node) samples[node].push_back(seconds[node]);
   }
   std::vector<NodeTime> result;

@@ -10,7 +10,7 @@
 #include "graph/graph.h"
 #include "graph/planner.h"
 #include "unet/description.h"
-#include "unet/weights.h"
+#include "weights/weights.h"
 
 namespace dpm {
 
@@ -36,10 +36,20 @@ struct NodeTime {
   std::uint64_t multiply_adds = 0;
 };
 
+/// The tensors of one evaluation. Those that the network does not have are left alone.
+struct Evaluation {
+  std::uint32_t batch = 0;  ///< at most what was reserved
+  dpm_view image{};
+  dpm_view time{};
+  dpm_view labels{};  ///< may be absent: no sample has one
+  dpm_view out{};
+  dpm_view head{};
+};
+
 class Network {
  public:
   /// Builds, fuses and packs. Throws as build_graph and the device do.
-  Network(std::shared_ptr<Device> device, const unet::Description& description, const unet::Weights& weights);
+  Network(std::shared_ptr<Device> device, const unet::Description& description, const Weights& weights);
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
@@ -52,8 +62,8 @@ class Network {
 
   /// Makes evaluations of up to `batch` samples possible without further allocation.
   void reserve(int batch);
-  /// One evaluation of at most the reserved batch; `times` are those that lie in `bindings`.
-  void evaluate(const dpm_bindings& bindings, const float* times);
+  /// One evaluation of at most the reserved batch; `times` are those that lie in it.
+  void evaluate(const Evaluation& evaluation, const float* times);
   /// Whether the device takes whole trajectories.
   [[nodiscard]] bool runs_trajectories() const;
   /// Makes a trajectory of at most the reserved batch ready (dpm_backend::begin). Throws Error(kArgument) when a record
@@ -65,7 +75,9 @@ class Network {
   std::vector<NodeTime> profile(int batch, int repeats, const std::atomic<bool>& stopping);
 
  private:
-  void run(const dpm_bindings& bindings, double* node_seconds);
+  /// Which tensor is which binding; an evaluation goes by this list.
+  void find_bindings();
+  void run(const Evaluation& evaluation, double* node_seconds);
   [[nodiscard]] bool divides() const { return divides_by_time_ || !divisors_.empty(); }
   [[nodiscard]] float divisor(float time) const;
   /// Divides a tensor of the outputs by what belongs to each sample's time.
@@ -77,6 +89,9 @@ class Network {
   graph::MemoryPlan plan_;
   NetworkInfo info_;
   NetworkShape shape_;
+  /// Per binding of the graph: where an evaluation has its tensor, and the tensor of the evaluation in progress.
+  std::vector<dpm_view Evaluation::*> tensors_;
+  std::vector<dpm_view> views_;
   bool divides_by_time_ = false;
   std::vector<float> divisors_;
   std::vector<dpm_record> division_records_;

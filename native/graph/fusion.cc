@@ -1,6 +1,7 @@
 #include "graph/fusion.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <optional>
 #include <utility>
@@ -8,38 +9,45 @@
 namespace dpm::graph {
 namespace {
 
-bool is_plain_convolution(const Node& node) {
-  return node.op == DPM_OP_CONVOLUTION && !node.silu && node.scale == 1.0F && node.inputs[2] < 0;
+/// The convolution of `node` as far as nothing has been folded into it but bias and vector; null for all others.
+const Convolution* plain_convolution(const Node& node) {
+  if (node.op != DPM_OP_CONVOLUTION || node.input(2) >= 0) return nullptr;
+  const Convolution& convolution = convolution_of(node);
+  return convolution.silu || convolution.scale != 1.0F ? nullptr : &convolution;
+}
+
+std::optional<Node> fold_sum(const Graph& graph, const Node& producer, const Node& consumer) {
+  if (plain_convolution(producer) == nullptr) return std::nullopt;
+  const int other = consumer.input(0) == producer.output() ? consumer.input(1) : consumer.input(0);
+  if (other == producer.output() || graph.values[other].is_bound()) return std::nullopt;
+  Node fused = producer;
+  fused.set_input(2, other);
+  return fused;
 }
 
 std::optional<Node> fold_into_convolution(const Graph& graph, const Node& producer, const Node& consumer) {
+  const Convolution& convolution = convolution_of(producer);
   // A sum takes the convolution on either side, everything else only as its map.
-  if (producer.silu || (consumer.op != DPM_OP_ADD && consumer.inputs[0] != producer.output)) return std::nullopt;
+  if (convolution.silu || (consumer.op != DPM_OP_ADD && consumer.input(0) != producer.output())) return std::nullopt;
+  const bool plain = plain_convolution(producer) != nullptr;
   Node fused = producer;
   switch (consumer.op) {
     case DPM_OP_BIAS:
-      if (!is_plain_convolution(producer) || !producer.biases.empty() || producer.weights.size() != 1) {
-        return std::nullopt;
-      }
+      if (!plain || !producer.biases.empty() || producer.weights.size() != 1) return std::nullopt;
       fused.biases = consumer.biases;
       return fused;
     case DPM_OP_CHANNEL_ADD:
-      if (!is_plain_convolution(producer) || producer.inputs[1] >= 0) return std::nullopt;
-      fused.inputs[1] = consumer.inputs[1];
+      if (!plain || producer.input(1) >= 0) return std::nullopt;
+      fused.set_input(1, consumer.input(1));
       return fused;
-    case DPM_OP_ADD: {
-      if (!is_plain_convolution(producer)) return std::nullopt;
-      const int other = consumer.inputs[0] == producer.output ? consumer.inputs[1] : consumer.inputs[0];
-      if (other == producer.output || graph.values[other].role != DPM_ROLE_INTERNAL) return std::nullopt;
-      fused.inputs[2] = other;
-      return fused;
-    }
+    case DPM_OP_ADD:
+      return fold_sum(graph, producer, consumer);
     case DPM_OP_AFFINE:
-      if (consumer.shift != 0.0F || producer.scale != 1.0F) return std::nullopt;
-      fused.scale = consumer.scale;
+      if (affine_of(consumer).shift != 0.0F || convolution.scale != 1.0F) return std::nullopt;
+      convolution_of(fused).scale = affine_of(consumer).scale;
       return fused;
     case DPM_OP_SILU:
-      fused.silu = true;
+      convolution_of(fused).silu = true;
       return fused;
     default:
       return std::nullopt;
@@ -48,28 +56,28 @@ std::optional<Node> fold_into_convolution(const Graph& graph, const Node& produc
 
 std::optional<Node> fold_into_norm(const Node& producer, const Node& consumer) {
   Node fused = producer;
-  if (producer.silu) return std::nullopt;
-  if (consumer.op == DPM_OP_SCALE_SHIFT && producer.inputs[1] < 0) {
-    fused.inputs[1] = consumer.inputs[1];
+  if (group_norm_of(producer).silu) return std::nullopt;
+  if (consumer.op == DPM_OP_SCALE_SHIFT && producer.input(1) < 0) {
+    fused.set_input(1, consumer.input(1));
     return fused;
   }
   if (consumer.op == DPM_OP_SILU) {
-    fused.silu = true;
+    group_norm_of(fused).silu = true;
     return fused;
   }
   return std::nullopt;
 }
 
 std::optional<Node> fold(const Graph& graph, const Node& producer, const Node& consumer) {
-  if (producer.op == DPM_OP_UPSAMPLE && consumer.op == DPM_OP_CONVOLUTION && !consumer.upsample &&
-      consumer.inputs[0] == producer.output) {
+  if (producer.op == DPM_OP_UPSAMPLE && consumer.op == DPM_OP_CONVOLUTION && !convolution_of(consumer).upsample &&
+      consumer.input(0) == producer.output()) {
     Node fused = consumer;
-    fused.inputs[0] = producer.inputs[0];
-    fused.upsample = true;
+    fused.set_input(0, producer.input(0));
+    convolution_of(fused).upsample = true;
     return fused;
   }
   if (producer.op == DPM_OP_CONVOLUTION) return fold_into_convolution(graph, producer, consumer);
-  if (producer.op == DPM_OP_GROUP_NORM && consumer.inputs[0] == producer.output) {
+  if (producer.op == DPM_OP_GROUP_NORM && consumer.input(0) == producer.output()) {
     return fold_into_norm(producer, consumer);
   }
   return std::nullopt;
@@ -83,7 +91,7 @@ std::vector<int> count_uses(const Graph& graph) {
     }
   }
   for (std::size_t i = 0; i < graph.values.size(); ++i) {
-    if (graph.values[i].role != DPM_ROLE_INTERNAL) ++uses[i];
+    if (graph.values[i].is_bound()) ++uses[i];
     if (graph.values[i].parent >= 0) ++uses[graph.values[i].parent];
   }
   return uses;
@@ -92,7 +100,9 @@ std::vector<int> count_uses(const Graph& graph) {
 /// Index of the node that writes each value, -1 for inputs.
 std::vector<int> find_writers(const Graph& graph) {
   std::vector<int> writers(graph.values.size(), -1);
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) writers[graph.nodes[i].output] = static_cast<int>(i);
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    for (const int output : graph.nodes[i].outputs) writers[output] = static_cast<int>(i);
+  }
   return writers;
 }
 
@@ -108,7 +118,7 @@ bool fold_one(Graph& graph, int index, const std::vector<int>& uses, const std::
   for (const int producer : producers) {
     std::optional<Node> fused = fold(graph, graph.nodes[producer], consumer);
     if (!fused) continue;
-    fused->output = consumer.output;
+    fused->outputs = consumer.outputs;
     if (!supports(graph, *fused)) continue;
     graph.nodes[index] = std::move(*fused);
     graph.nodes.erase(graph.nodes.begin() + producer);
@@ -118,9 +128,9 @@ bool fold_one(Graph& graph, int index, const std::vector<int>& uses, const std::
 }
 
 bool is_product(const Graph& graph, const Node& node) {
-  return node.op == DPM_OP_CONVOLUTION && node.kernel == 1 && node.stride == 1 && !node.silu && !node.upsample &&
-         node.scale == 1.0F && node.inputs[1] < 0 && node.inputs[2] < 0 && node.biases.size() == node.weights.size() &&
-         graph.values[node.output].role == DPM_ROLE_INTERNAL;
+  const Convolution* convolution = plain_convolution(node);
+  return convolution != nullptr && convolution->kernel == 1 && convolution->stride == 1 && !convolution->upsample &&
+         node.input(1) < 0 && node.biases.size() == node.weights.size() && !graph.values[node.output()].is_bound();
 }
 
 /// One node for all of `members`, writing a new value of which their outputs become channel ranges.
@@ -132,16 +142,16 @@ void merge(Graph& graph, const std::vector<int>& members, const Supports& suppor
     merged.biases.insert(merged.biases.end(), other.biases.begin(), other.biases.end());
   }
   merged.name += " (+" + std::to_string(members.size() - 1) + ")";
-  graph.values.push_back(infer_shape(graph, merged));
-  merged.output = static_cast<int>(graph.values.size()) - 1;
+  merged.outputs = {static_cast<int>(graph.values.size())};
+  graph.values.push_back(infer_shapes(graph, merged).front());
   if (!supports(graph, merged)) {
     graph.values.pop_back();
     return;
   }
   int offset = 0;
   for (const int member : members) {
-    Value& part = graph.values[graph.nodes[member].output];
-    part.parent = merged.output;
+    Value& part = graph.values[graph.nodes[member].output()];
+    part.parent = merged.output();
     part.channel_offset = offset;
     offset += part.channels;
   }
@@ -154,11 +164,11 @@ void merge(Graph& graph, const std::vector<int>& members, const Supports& suppor
 /// `graph` with the parts of concatenation `index` written in place, where the device can do that.
 std::optional<Graph> without_concatenation(const Graph& graph, int index, const Supports& supports) {
   const Node& concatenation = graph.nodes[index];
-  const std::array<int, 2> parts = {concatenation.inputs[0], concatenation.inputs[1]};
-  const int whole = concatenation.output;
+  const std::array<int, 2> parts = {concatenation.input(0), concatenation.input(1)};
+  const int whole = concatenation.output();
   const std::vector<int> writers = find_writers(graph);
   const auto owns_place = [&](int value) {
-    return graph.values[value].role == DPM_ROLE_INTERNAL && graph.values[value].parent < 0 && writers[value] >= 0;
+    return !graph.values[value].is_bound() && graph.values[value].parent < 0 && writers[value] >= 0;
   };
   if (parts[0] == parts[1] || !owns_place(parts[0]) || !owns_place(parts[1]) || !owns_place(whole)) return std::nullopt;
   Graph result = graph;
@@ -171,7 +181,8 @@ std::optional<Graph> without_concatenation(const Graph& graph, int index, const 
   result.nodes.erase(result.nodes.begin() + index);
   for (const Node& node : result.nodes) {
     const bool concerned = std::any_of(parts.begin(), parts.end(), [&](int part) {
-      return node.output == part || std::count(node.inputs.begin(), node.inputs.end(), part) > 0;
+      return std::count(node.outputs.begin(), node.outputs.end(), part) > 0 ||
+             std::count(node.inputs.begin(), node.inputs.end(), part) > 0;
     });
     if (concerned && !supports(result, node)) return std::nullopt;
   }
@@ -194,14 +205,13 @@ void fuse_chains(Graph& graph, const Supports& supports) {
 void merge_sibling_products(Graph& graph, const Supports& supports) {
   std::map<int, int> products;
   for (const Node& node : graph.nodes) {
-    if (is_product(graph, node)) ++products[node.inputs[0]];
+    if (is_product(graph, node)) ++products[node.input(0)];
   }
   for (const auto& [input, count] : products) {
     if (count < 2) continue;
     std::vector<int> members;
     for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-      if (is_product(graph, graph.nodes[i]) && graph.nodes[i].inputs[0] == input)
-        members.push_back(static_cast<int>(i));
+      if (is_product(graph, graph.nodes[i]) && graph.nodes[i].input(0) == input) members.push_back(static_cast<int>(i));
     }
     merge(graph, members, supports);
   }
@@ -211,13 +221,14 @@ void move_vectors_to_norms(Graph& graph, const Supports& supports) {
   const std::vector<int> uses = count_uses(graph);
   const std::vector<int> writers = find_writers(graph);
   for (Node& norm : graph.nodes) {
-    if (norm.op != DPM_OP_GROUP_NORM || norm.inputs[2] >= 0 || uses[norm.inputs[0]] != 1) continue;
-    if (writers[norm.inputs[0]] < 0) continue;
-    Node& producer = graph.nodes[writers[norm.inputs[0]]];
-    if (producer.op != DPM_OP_CONVOLUTION || producer.inputs[1] < 0 || !is_plain_convolution(producer)) continue;
+    if (norm.op != DPM_OP_GROUP_NORM || norm.input(2) >= 0 || uses[norm.input(0)] != 1) continue;
+    if (writers[norm.input(0)] < 0) continue;
+    Node& producer = graph.nodes[writers[norm.input(0)]];
+    if (plain_convolution(producer) == nullptr || producer.input(1) < 0) continue;
     Node adding = norm;
     Node bare = producer;
-    std::swap(adding.inputs[2], bare.inputs[1]);
+    adding.set_input(2, producer.input(1));
+    bare.set_input(1, -1);
     if (!supports(graph, adding) || !supports(graph, bare)) continue;
     norm = std::move(adding);
     producer = std::move(bare);
@@ -239,8 +250,8 @@ void remove_concatenations(Graph& graph, const Supports& supports) {
 void fuse(Graph& graph, const Supports& supports) {
   // Biases first, so that siblings have theirs; the rest after, so that a merged product keeps no epilogue of one part.
   const Supports biases_only = [&](const Graph& g, const Node& node) {
-    return node.op == DPM_OP_CONVOLUTION && node.inputs[1] < 0 && node.inputs[2] < 0 && !node.silu && !node.upsample &&
-           node.scale == 1.0F && supports(g, node);
+    const Convolution* convolution = plain_convolution(node);
+    return convolution != nullptr && !convolution->upsample && node.input(1) < 0 && supports(g, node);
   };
   fuse_chains(graph, biases_only);
   merge_sibling_products(graph, supports);

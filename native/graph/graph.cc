@@ -13,10 +13,13 @@ std::int64_t Constant::elements() const {
 }
 
 int Graph::add(Node node) {
-  values.push_back(infer_shape(*this, node));
-  node.output = static_cast<int>(values.size()) - 1;
+  node.outputs.clear();
+  for (const Value& value : infer_shapes(*this, node)) {
+    node.outputs.push_back(static_cast<int>(values.size()));
+    values.push_back(value);
+  }
   nodes.push_back(std::move(node));
-  return nodes.back().output;
+  return nodes.back().output();
 }
 
 int Graph::add_constant(Constant constant) {
@@ -24,57 +27,31 @@ int Graph::add_constant(Constant constant) {
   return static_cast<int>(constants.size()) - 1;
 }
 
+int Graph::add_input(const std::string& name, int channels, int height, int width) {
+  Value value{channels, height, width};
+  value.binding = static_cast<int>(bindings.size());
+  if (!has_valid_extents(value)) throw Error(ErrorCode::kTensorShape, name + " is too large or empty");
+  const auto index = static_cast<int>(values.size());
+  values.push_back(value);
+  bindings.push_back({name, DPM_DIRECTION_INPUT, name == DPM_BINDING_LABEL ? DPM_ELEMENT_I32 : DPM_ELEMENT_F32, index});
+  return index;
+}
+
+void Graph::bind_output(int value, const std::string& name) {
+  values[static_cast<std::size_t>(value)].binding = static_cast<int>(bindings.size());
+  bindings.push_back({name, DPM_DIRECTION_OUTPUT, DPM_ELEMENT_F32, value});
+}
+
+int Graph::find_binding(std::string_view name) const {
+  for (std::size_t i = 0; i < bindings.size(); ++i) {
+    if (bindings[i].name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
 int Graph::root(int value) const {
   while (values[value].parent >= 0) value = values[value].parent;
   return value;
-}
-
-dpm_node LoweredGraph::lower(const Node& node) {
-  dpm_node out{};
-  out.op = node.op;
-  for (int i = 0; i < DPM_MAX_NODE_INPUTS; ++i) out.inputs[i] = node.inputs[i];
-  out.output = node.output;
-  out.weights = node.weights.empty() ? nullptr : node.weights.data();
-  out.biases = node.biases.empty() ? nullptr : node.biases.data();
-  out.parts = static_cast<std::uint32_t>(node.weights.empty() ? node.biases.size() : node.weights.size());
-  out.kernel = node.kernel;
-  out.stride = node.stride;
-  out.pad_before = node.pad_before;
-  out.pad_after = node.pad_after;
-  out.upsample = node.upsample ? 1 : 0;
-  out.silu = node.silu ? 1 : 0;
-  out.scale = node.scale;
-  out.shift = node.shift;
-  out.groups = node.groups;
-  out.epsilon = node.epsilon;
-  out.heads = node.heads;
-  out.frequency_shift = node.frequency_shift;
-  out.cosine_first = node.cosine_first ? 1 : 0;
-  out.logarithmic = node.logarithmic ? 1 : 0;
-  return out;
-}
-
-LoweredGraph::LoweredGraph(const Graph& graph) {
-  for (const Value& value : graph.values) {
-    values_.push_back({value.channels, value.height, value.width, value.role, value.parent, value.channel_offset});
-  }
-  for (const Node& node : graph.nodes) nodes_.push_back(lower(node));
-  for (const Constant& constant : graph.constants) {
-    dpm_constant out{};
-    out.data = constant.data;
-    out.dtype = static_cast<std::uint32_t>(constant.dtype);
-    out.rank = static_cast<std::uint32_t>(constant.dims.size());
-    for (std::size_t i = 0; i < constant.dims.size(); ++i) out.dims[i] = constant.dims[i];
-    out.view_rank = static_cast<std::uint32_t>(constant.view_dims.size());
-    for (std::size_t i = 0; i < constant.view_dims.size(); ++i) {
-      out.view_dims[i] = constant.view_dims[i];
-      out.view_strides[i] = constant.view_strides[i];
-    }
-    constants_.push_back(out);
-  }
-  graph_ = {values_.data(),    static_cast<std::uint32_t>(values_.size()),
-            nodes_.data(),     static_cast<std::uint32_t>(nodes_.size()),
-            constants_.data(), static_cast<std::uint32_t>(constants_.size())};
 }
 
 }  // namespace dpm::graph

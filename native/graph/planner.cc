@@ -4,6 +4,8 @@
 #include <iterator>
 #include <map>
 
+#include "core/error.h"
+
 namespace dpm::graph {
 namespace {
 
@@ -72,9 +74,9 @@ int replaceable_input(const Node& node, bool residual_in_place) {
     case DPM_OP_SILU:
     case DPM_OP_AFFINE:
     case DPM_OP_ADD:
-      return node.inputs[0];
+      return node.input(0);
     case DPM_OP_CONVOLUTION:
-      return residual_in_place ? node.inputs[2] : -1;
+      return residual_in_place ? node.input(2) : -1;
     default:
       return -1;
   }
@@ -84,7 +86,7 @@ std::vector<int> last_uses(const Graph& graph) {
   std::vector<int> last(graph.values.size(), -1);
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
-    last[graph.root(node.output)] = static_cast<int>(i);
+    for (const int output : node.outputs) last[graph.root(output)] = static_cast<int>(i);
     for (const int input : node.inputs) {
       if (input >= 0) last[graph.root(input)] = static_cast<int>(i);
     }
@@ -92,11 +94,22 @@ std::vector<int> last_uses(const Graph& graph) {
   return last;
 }
 
-bool needs_place(const Value& value) { return value.role == DPM_ROLE_INTERNAL && value.parent < 0; }
+bool needs_place(const Value& value) { return !value.is_bound() && value.parent < 0; }
+
+/// Offsets are multiplied by the batch: there is no place yet for what rows share.
+void refuse_shared(const Graph& graph) {
+  for (const Node& node : graph.nodes) {
+    for (const int output : node.outputs) {
+      if (graph.values[output].varies == DPM_VARIES_ROW) continue;
+      throw Error(ErrorCode::kUnsupported, node.name + ": a result that rows share has no place in the arena");
+    }
+  }
+}
 
 }  // namespace
 
 MemoryPlan plan_memory(const Graph& graph, bool residual_in_place) {
+  refuse_shared(graph);
   MemoryPlan plan;
   plan.offsets.assign(graph.values.size(), 0);
   const std::vector<int> last = last_uses(graph);
@@ -107,24 +120,29 @@ MemoryPlan plan_memory(const Graph& graph, bool residual_in_place) {
     const auto dies_here = [&](int value) {
       return value >= 0 && needs_place(graph.values[value]) && last[value] == static_cast<int>(i);
     };
-    const int reused = replaceable_input(node, residual_in_place);
-    const bool reuse = dies_here(reused) && needs_place(graph.values[node.output]) &&
-                       graph.values[reused].same_shape(graph.values[node.output]) &&
-                       std::count(node.inputs.begin(), node.inputs.end(), reused) == 1;
+    const int candidate = replaceable_input(node, residual_in_place);
+    const bool reuse = dies_here(candidate) && needs_place(graph.values[node.output()]) &&
+                       graph.values[candidate].same_shape(graph.values[node.output()]) &&
+                       std::count(node.inputs.begin(), node.inputs.end(), candidate) == 1;
     if (reuse) {
-      plan.offsets[node.output] = plan.offsets[reused];
-    } else if (const int root = graph.root(node.output);
-               graph.values[root].role == DPM_ROLE_INTERNAL && !placed[static_cast<std::size_t>(root)]) {
+      plan.offsets[node.output()] = plan.offsets[candidate];
+      placed[static_cast<std::size_t>(node.output())] = true;
+    }
+    for (const int output : node.outputs) {
+      const int root = graph.root(output);
       // Of a value written in parts, the first one takes the place of all.
+      if (graph.values[root].is_bound() || placed[static_cast<std::size_t>(root)]) continue;
       plan.offsets[root] = arena.take(padded(graph.values[root].elements()));
+      placed[static_cast<std::size_t>(root)] = true;
     }
-    placed[static_cast<std::size_t>(graph.root(node.output))] = true;
     std::vector<int> freed;
-    for (const int input : node.inputs) {
-      const int root = input >= 0 ? graph.root(input) : -1;
-      if (!dies_here(root) || (reuse && root == reused)) continue;
+    const auto free_at_the_end = [&](int value) {
+      const int root = value >= 0 ? graph.root(value) : -1;
+      if (!dies_here(root) || (reuse && root == candidate)) return;
       if (std::find(freed.begin(), freed.end(), root) == freed.end()) freed.push_back(root);
-    }
+    };
+    for (const int input : node.inputs) free_at_the_end(input);
+    for (const int output : node.outputs) free_at_the_end(output);
     for (const int value : freed) arena.give(plan.offsets[value], padded(graph.values[value].elements()));
   }
   for (std::size_t i = 0; i < graph.values.size(); ++i) {

@@ -16,7 +16,8 @@ struct MemoryPlan {
 
 /// Greedy best fit in execution order: a value takes the smallest free gap that holds it and frees it after its last
 /// use. An elementwise result takes the place of an input that dies there, a convolution's that of its residual if
-/// `residual_in_place`. External values get no place.
+/// `residual_in_place`. Bound values get no place. Throws Error(kUnsupported)
+/// naming the node when a result is not of one row.
 MemoryPlan plan_memory(const Graph& graph, bool residual_in_place);
 
 }  // namespace dpm::graph

@@ -29,25 +29,26 @@ void expect_dims(const Node& node, const Constant& constant, const std::vector<s
   }
 }
 
-const Value& input(const Graph& graph, const Node& node, int index) {
-  const int value = node.inputs[index];
+const Value& input(const Graph& graph, const Node& node, std::size_t index) {
+  const int value = node.input(index);
   if (value < 0 || value >= static_cast<int>(graph.values.size())) mismatch(node, "an input is missing");
   return graph.values[value];
 }
 
 /// Output channels of the stacked weights of a convolution; a linear layer's [out, in] counts as 1 x 1.
 int stacked_outputs(const Graph& graph, const Node& node, int in_channels) {
+  const int kernel = convolution_of(node).kernel;
   std::int64_t outputs = 0;
   for (const int weight : node.weights) {
     const Constant& constant = graph.constants[weight];
     if (constant.dims.empty() || constant.dims[0] < 1) mismatch(node, "tensor " + constant.name + " is empty");
     const std::int64_t out = constant.dims[0];
-    if (node.kernel == 1 && constant.dims.size() == 2) {
+    if (kernel == 1 && constant.dims.size() == 2) {
       expect_dims(node, constant, {out, in_channels});
-    } else if (node.kernel == 1 && constant.dims.size() == 3) {
+    } else if (kernel == 1 && constant.dims.size() == 3) {
       expect_dims(node, constant, {out, in_channels, 1});
     } else {
-      expect_dims(node, constant, {out, in_channels, node.kernel, node.kernel});
+      expect_dims(node, constant, {out, in_channels, kernel, kernel});
     }
     outputs += out;
     if (outputs > kLargestChannels) mismatch(node, "there are too many output channels");
@@ -55,8 +56,8 @@ int stacked_outputs(const Graph& graph, const Node& node, int in_channels) {
   return static_cast<int>(outputs);
 }
 
-void expect_vector(const Graph& graph, const Node& node, int channels) {
-  const Value& vector = input(graph, node, 1);
+void expect_vector(const Graph& graph, const Node& node, int channels, std::size_t index = 1) {
+  const Value& vector = input(graph, node, index);
   if (vector.channels != channels || vector.height != 1 || vector.width != 1) {
     mismatch(node, "the channel vector has " + std::to_string(vector.channels) + " entries, expected " +
                        std::to_string(channels));
@@ -65,43 +66,45 @@ void expect_vector(const Graph& graph, const Node& node, int channels) {
 
 Value infer_convolution(const Graph& graph, const Node& node) {
   const Value& in = input(graph, node, 0);
+  const Convolution& how = convolution_of(node);
   Value out;
   out.channels = stacked_outputs(graph, node, in.channels);
-  const int zoom = node.upsample ? 2 : 1;
-  const int padding = node.pad_before + node.pad_after;
-  out.height = (in.height * zoom + padding - node.kernel) / node.stride + 1;
-  out.width = (in.width * zoom + padding - node.kernel) / node.stride + 1;
-  if (in.height * zoom + padding < node.kernel || in.width * zoom + padding < node.kernel) {
+  const int zoom = how.upsample ? 2 : 1;
+  const int padding = how.pad_before + how.pad_after;
+  out.height = (in.height * zoom + padding - how.kernel) / how.stride + 1;
+  out.width = (in.width * zoom + padding - how.kernel) / how.stride + 1;
+  if (in.height * zoom + padding < how.kernel || in.width * zoom + padding < how.kernel) {
     mismatch(node, "the map is smaller than the kernel");
   }
   for (std::size_t i = 0; i < node.biases.size(); ++i) {
     expect_dims(node, graph.constants[node.biases[i]], {graph.constants[node.weights[i]].dims[0]});
   }
-  if (node.inputs[1] >= 0) expect_vector(graph, node, out.channels);
-  if (node.inputs[2] >= 0 && !input(graph, node, 2).same_shape(out)) mismatch(node, "the residual differs in shape");
+  if (node.input(1) >= 0) expect_vector(graph, node, out.channels);
+  if (node.input(2) >= 0 && !input(graph, node, 2).same_shape(out)) mismatch(node, "the residual differs in shape");
   return out;
 }
 
 Value infer_group_norm(const Graph& graph, const Node& node) {
   Value out = input(graph, node, 0);
-  if (node.groups < 1 || out.channels % node.groups != 0) {
-    mismatch(node,
-             std::to_string(out.channels) + " channels do not divide into " + std::to_string(node.groups) + " groups");
+  const int groups = group_norm_of(node).groups;
+  if (groups < 1 || out.channels % groups != 0) {
+    mismatch(node, std::to_string(out.channels) + " channels do not divide into " + std::to_string(groups) + " groups");
   }
   expect_dims(node, graph.constants[node.weights[0]], {out.channels});
   expect_dims(node, graph.constants[node.biases[0]], {out.channels});
-  if (node.inputs[1] >= 0) expect_vector(graph, node, 2 * out.channels);
+  if (node.input(1) >= 0) expect_vector(graph, node, 2 * out.channels, 1);
+  if (node.input(2) >= 0) expect_vector(graph, node, out.channels, 2);
   return out;
 }
 
 Value infer_attention(const Graph& graph, const Node& node) {
   Value out = input(graph, node, 0);
+  const int heads = attention_of(node).heads;
   if (!out.same_shape(input(graph, node, 1)) || !out.same_shape(input(graph, node, 2))) {
     mismatch(node, "q, k and v differ in shape");
   }
-  if (node.heads < 1 || out.channels % node.heads != 0) {
-    mismatch(node,
-             std::to_string(out.channels) + " channels do not divide into " + std::to_string(node.heads) + " heads");
+  if (heads < 1 || out.channels % heads != 0) {
+    mismatch(node, std::to_string(out.channels) + " channels do not divide into " + std::to_string(heads) + " heads");
   }
   return out;
 }
@@ -130,10 +133,8 @@ Value infer_resampled(const Graph& graph, const Node& node) {
     return out;
   }
   if (out.height % 2 != 0 || out.width % 2 != 0) mismatch(node, "the map's sides are odd");
-  const int lost = node.op == DPM_OP_FIR_DOWNSAMPLE ? 1 - node.pad_before : 0;
-  if (lost < 0 || lost > 1 || node.pad_after != node.pad_before) {
-    if (node.op == DPM_OP_FIR_DOWNSAMPLE) mismatch(node, "its padding is neither 0 nor 1");
-  }
+  const int lost = node.op == DPM_OP_FIR_DOWNSAMPLE ? 1 - fir_downsample_of(node).padding : 0;
+  if (lost < 0 || lost > 1) mismatch(node, "its padding is neither 0 nor 1");
   out.height = out.height / 2 - lost;
   out.width = out.width / 2 - lost;
   if (out.height < 1 || out.width < 1) mismatch(node, "the map is smaller than the filter");
@@ -149,13 +150,17 @@ Value infer_channelwise(const Graph& graph, const Node& node) {
   return out;
 }
 
+Value infer_time_embedding(const Graph& graph, const Node& node) {
+  const int length = time_embedding_of(node).length;
+  if (length < 2) mismatch(node, "an embedding has at least two channels");
+  if (!node.weights.empty()) expect_dims(node, graph.constants[node.weights[0]], {length / 2});
+  return {length, 1, 1};
+}
+
 Value infer(const Graph& graph, const Node& node) {
   switch (node.op) {
-    case DPM_OP_TIME_EMBEDDING: {
-      if (node.groups < 2) mismatch(node, "an embedding has at least two channels");
-      if (!node.weights.empty()) expect_dims(node, graph.constants[node.weights[0]], {node.groups / 2});
-      return {node.groups, 1, 1};
-    }
+    case DPM_OP_TIME_EMBEDDING:
+      return infer_time_embedding(graph, node);
     case DPM_OP_EMBEDDING:
       return infer_embedding(graph, node);
     case DPM_OP_CONVOLUTION:
@@ -176,40 +181,31 @@ Value infer(const Graph& graph, const Node& node) {
   }
 }
 
+}  // namespace
+
 bool has_valid_extents(const Value& value) {
   return value.channels >= 1 && value.channels <= kLargestChannels && value.height >= 1 &&
          value.height <= kLargestSide && value.width >= 1 && value.width <= kLargestSide &&
          value.elements() <= kMostElements;
 }
 
-}  // namespace
-
-int Graph::add_input(dpm_role role, int channels, int height, int width) {
-  const Value value{channels, height, width, role, -1, 0};
-  if (!has_valid_extents(value)) throw Error(ErrorCode::kTensorShape, "an input of the network is too large or empty");
-  values.push_back(value);
-  return static_cast<int>(values.size()) - 1;
-}
-
-Value infer_shape(const Graph& graph, const Node& node) {
-  Value out = infer(graph, node);
-  if (!has_valid_extents(out)) mismatch(node, "the result is too large or empty");
-  out.role = DPM_ROLE_INTERNAL;
-  out.parent = -1;
-  out.channel_offset = 0;
-  return out;
+std::vector<Value> infer_shapes(const Graph& graph, const Node& node) {
+  const Value found = infer(graph, node);
+  if (!has_valid_extents(found)) mismatch(node, "the result is too large or empty");
+  return {{found.channels, found.height, found.width}};
 }
 
 std::uint64_t multiply_adds(const Graph& graph, const Node& node) {
   if (node.op == DPM_OP_ATTENTION) {
-    const Value& q = graph.values[node.inputs[0]];
+    const Value& q = graph.values[node.input(0)];
     const std::uint64_t tokens = static_cast<std::uint64_t>(q.height) * static_cast<std::uint64_t>(q.width);
     return 2 * tokens * tokens * static_cast<std::uint64_t>(q.channels);
   }
   if (node.op != DPM_OP_CONVOLUTION) return 0;
-  const Value& in = graph.values[node.inputs[0]];
-  return graph.values[node.output].elements() * static_cast<std::uint64_t>(in.channels) *
-         static_cast<std::uint64_t>(node.kernel * node.kernel);
+  const int kernel = convolution_of(node).kernel;
+  const Value& in = graph.values[node.input(0)];
+  return graph.values[node.output()].elements() * static_cast<std::uint64_t>(in.channels) *
+         static_cast<std::uint64_t>(kernel * kernel);
 }
 
 }  // namespace dpm::graph

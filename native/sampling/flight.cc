@@ -246,14 +246,14 @@ void Flight::evaluate() {
     compact_out_ = evaluated_rows(shape_.out);
     if (shape_.head > 0) compact_head_ = evaluated_rows(shape_.head);
   }
-  dpm_bindings bindings{};
-  bindings.batch = static_cast<std::uint32_t>(asking_.size());
-  bindings.image = network_input(in_place);
-  bindings.time = time_->view(1);
-  if (labels_) bindings.labels = labels_->view(1);
-  bindings.out = (in_place ? out_ : compact_out_)->view(shape_.out);
-  if (head_) bindings.head = (in_place ? head_ : compact_head_)->view(shape_.head);
-  network_.evaluate(bindings, times_.data());
+  Evaluation evaluation;
+  evaluation.batch = static_cast<std::uint32_t>(asking_.size());
+  evaluation.image = network_input(in_place);
+  evaluation.time = time_->view(1);
+  if (labels_) evaluation.labels = labels_->view(1);
+  evaluation.out = (in_place ? out_ : compact_out_)->view(shape_.out);
+  if (head_) evaluation.head = (in_place ? head_ : compact_head_)->view(shape_.head);
+  network_.evaluate(evaluation, times_.data());
   if (in_place) return;
   scatter(*compact_out_, *out_, shape_.out);
   if (head_) scatter(*compact_head_, *head_, shape_.head);

@@ -18,42 +18,30 @@ class Builder {
 
   Graph build() {
     const int image =
-        graph_.add_input(DPM_ROLE_IMAGE, description_.in_channels, description_.height, description_.width);
+        graph_.add_input(DPM_BINDING_IMAGE, description_.in_channels, description_.height, description_.width);
     embed_time();
     int input = image;
     if (description_.center_input) {
-      Node center = node(DPM_OP_AFFINE, "center_input", image);
-      center.scale = 2;
-      center.shift = -1;
-      input = graph_.add(center);
+      input = graph_.add(graph::make_node(DPM_OP_AFFINE, "center_input", {image}, graph::Affine{2, -1}));
     }
     image_ = input;
     plain_image_ = input == image ? image : -1;
     current_ = convolution("conv_in", input, 3, 1, 1, 1);
     for (const Block& block : description_.blocks) add_block(block);
     if (!skips_.empty()) throw Error(ErrorCode::kArgument, "a skip is pushed and never popped");
-    graph_.values[final_output()].role = DPM_ROLE_OUTPUT;
+    graph_.bind_output(final_output(), DPM_BINDING_OUTPUT);
     if (description_.has_head) add_head();
     return std::move(graph_);
   }
 
  private:
-  static Node node(dpm_op op, const std::string& name, int input) {
-    Node result;
-    result.op = op;
-    result.name = name;
-    result.inputs[0] = input;
-    return result;
-  }
+  static Node node(dpm_op op, const std::string& name, int input) { return graph::make_node(op, name, {input}); }
 
   int constant(const std::string& name) { return graph_.add_constant(weights_.get(name)); }
 
   int convolution(const std::string& name, int input, int kernel, int stride, int pad_before, int pad_after) {
     Node product = node(DPM_OP_CONVOLUTION, name, input);
-    product.kernel = kernel;
-    product.stride = stride;
-    product.pad_before = pad_before;
-    product.pad_after = pad_after;
+    product.attributes = graph::Convolution{kernel, stride, pad_before, pad_after};
     product.weights = {constant(name + ".weight")};
     Node bias = node(DPM_OP_BIAS, name + ".bias", graph_.add(product));
     bias.biases = {constant(name + ".bias")};
@@ -66,17 +54,14 @@ class Builder {
 
   int group_norm(const std::string& name, int input, int groups, float epsilon) {
     Node norm = node(DPM_OP_GROUP_NORM, name, input);
-    norm.groups = groups;
-    norm.epsilon = epsilon;
+    norm.attributes = graph::GroupNorm{groups, epsilon};
     norm.weights = {constant(name + ".weight")};
     norm.biases = {constant(name + ".bias")};
     return graph_.add(norm);
   }
 
   int add(const std::string& name, int left, int right) {
-    Node sum = node(DPM_OP_ADD, name, left);
-    sum.inputs[1] = right;
-    return graph_.add(sum);
+    return graph_.add(graph::make_node(DPM_OP_ADD, name, {left, right}));
   }
 
   int final_output() {
@@ -91,13 +76,11 @@ class Builder {
 
   int scaled(const std::string& name, int input, float scale) {
     if (scale == 1.0F) return input;
-    Node affine = node(DPM_OP_AFFINE, name, input);
-    affine.scale = scale;
-    return graph_.add(affine);
+    return graph_.add(graph::make_node(DPM_OP_AFFINE, name, {input}, graph::Affine{scale}));
   }
 
   void embed_time() {
-    const int time = graph_.add_input(DPM_ROLE_TIME, 1, 1, 1);
+    const int time = graph_.add_input(DPM_BINDING_TIME, 1, 1, 1);
     int embedding = features("time_proj", time);
     const bool has_classes = description_.classes > 0;
     const bool first = description_.class_embedding == Description::ClassEmbedding::kScaledRow;
@@ -115,10 +98,8 @@ class Builder {
   int features(const std::string& name, int input) {
     if (description_.time_rows) return row(name, input, "time_proj.weight");
     Node sinusoids = node(DPM_OP_TIME_EMBEDDING, name, input);
-    sinusoids.groups = description_.time_channels;
-    sinusoids.frequency_shift = description_.frequency_shift;
-    sinusoids.cosine_first = description_.cosine_first;
-    sinusoids.logarithmic = description_.logarithmic;
+    sinusoids.attributes = graph::TimeEmbedding{description_.time_channels, description_.frequency_shift,
+                                                description_.cosine_first, description_.logarithmic};
     if (description_.fourier) sinusoids.weights = {constant("time_proj.weight")};
     return graph_.add(sinusoids);
   }
@@ -132,16 +113,16 @@ class Builder {
   int class_row(int label) { return row("class_embedding", label, "class_embedding.weight"); }
 
   int embedded_class() {
-    const int label = graph_.add_input(DPM_ROLE_LABEL, 1, 1, 1);
+    const int label = graph_.add_input(DPM_BINDING_LABEL, 1, 1, 1);
     if (description_.class_embedding == Description::ClassEmbedding::kRow) return class_row(label);
     return embedding_mlp("class_embedding", features("class_embedding.features", label));
   }
 
   /// EDM scales its one-hot labels so that their variance does not depend on the number of classes.
   int scaled_class_row() {
-    const int label = graph_.add_input(DPM_ROLE_LABEL, 1, 1, 1);
+    const int label = graph_.add_input(DPM_BINDING_LABEL, 1, 1, 1);
     Node scale = node(DPM_OP_AFFINE, "class_embedding.scale", class_row(label));
-    scale.scale = std::sqrt(static_cast<float>(description_.classes));
+    graph::affine_of(scale).scale = std::sqrt(static_cast<float>(description_.classes));
     Node bias = node(DPM_OP_BIAS, "class_embedding.bias", graph_.add(scale));
     bias.biases = {constant("class_embedding.bias")};
     return graph_.add(bias);
@@ -194,10 +175,8 @@ class Builder {
 
   void pop() {
     if (skips_.empty()) throw Error(ErrorCode::kArgument, "a skip is popped that was never pushed");
-    Node concat = node(DPM_OP_CONCAT, "concat", current_);
-    concat.inputs[1] = skips_.back();
+    current_ = graph_.add(graph::make_node(DPM_OP_CONCAT, "concat", {current_, skips_.back()}));
     skips_.pop_back();
-    current_ = graph_.add(concat);
   }
 
   int resampled(const Block& block, const std::string& name, int input) {
@@ -226,7 +205,7 @@ class Builder {
 
   int fir_down(const std::string& name, int input, int padding) {
     Node filter = node(DPM_OP_FIR_DOWNSAMPLE, name, input);
-    filter.pad_before = filter.pad_after = padding;
+    filter.attributes = graph::FirDownsample{padding};
     return graph_.add(filter);
   }
 
@@ -236,9 +215,7 @@ class Builder {
       current_ = add(block.name + ".add", projected, current_);
       return;
     }
-    Node concat = node(DPM_OP_CONCAT, block.name + ".concat", projected);
-    concat.inputs[1] = current_;
-    current_ = graph_.add(concat);
+    current_ = graph_.add(graph::make_node(DPM_OP_CONCAT, block.name + ".concat", {projected, current_}));
   }
 
   /// The image at half the size, in h's channels. Filtering before a convolution of stride 2 is the same as convolving
@@ -269,18 +246,16 @@ class Builder {
   }
 
   int channel_op(dpm_op op, const std::string& name, int map, int vector) {
-    Node result = node(op, name, map);
-    result.inputs[1] = vector;
-    return graph_.add(result);
+    return graph_.add(graph::make_node(op, name, {map, vector}));
   }
 
   int attention(const Block& block, int x) {
     const std::string& name = block.name;
     const int normed = block.groups1 > 0 ? group_norm(name + ".group_norm", x, block.groups1, block.epsilon) : x;
-    Node attend = node(DPM_OP_ATTENTION, name, product(name + ".to_q", normed));
-    attend.inputs[1] = product(name + ".to_k", normed);
-    attend.inputs[2] = product(name + ".to_v", normed);
-    attend.heads = block.heads;
+    const int query = product(name + ".to_q", normed);
+    const int key = product(name + ".to_k", normed);
+    const int value = product(name + ".to_v", normed);
+    Node attend = graph::make_node(DPM_OP_ATTENTION, name, {query, key, value}, graph::Attention{block.heads});
     const int projected = product(name + ".to_out.0", graph_.add(attend));
     return scaled(name + ".scale", add(name + ".add", projected, x), block.scale);
   }
@@ -304,7 +279,7 @@ class Builder {
       features = residual(block, features);
     }
     const int out = output(head.prefix + ".norm_out", head.prefix + ".conv_out", features, head.groups, head.epsilon);
-    graph_.values[out].role = DPM_ROLE_HEAD;
+    graph_.bind_output(out, DPM_BINDING_HEAD);
   }
 
   const Description& description_;

@@ -3,7 +3,7 @@
 
 #include "graph/graph.h"
 #include "unet/description.h"
-#include "unet/weights.h"
+#include "weights/weights.h"
 
 namespace dpm::unet {
 

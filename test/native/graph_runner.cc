@@ -2,7 +2,7 @@
 
 #include <sstream>
 
-#include "cpu/isa_select.h"
+#include "devices/cpu/isa_select.h"
 
 namespace dpm::test {
 
@@ -39,9 +39,10 @@ LoadedGraph::LoadedGraph(std::shared_ptr<Device> device, graph::Graph graph, int
   dpm_executable* executable = nullptr;
   check(device_->api().compile(network, &plan, &executable, &message_), message_);
   executable_.reset(executable);
-  for (const graph::Value& value : graph.values) {
-    if (value.role == DPM_ROLE_OUTPUT) out_elements_ = value.elements();
-  }
+  names_ = graph.bindings;
+  const int out = graph.find_binding(DPM_BINDING_OUTPUT);
+  if (out >= 0)
+    out_elements_ = graph.values[static_cast<std::size_t>(names_[static_cast<std::size_t>(out)].value)].elements();
 }
 
 void LoadedGraph::bind(const GraphInputs& inputs, int batch) {
@@ -50,11 +51,17 @@ void LoadedGraph::bind(const GraphInputs& inputs, int batch) {
   time_ = upload(inputs.time);
   labels_ = upload(inputs.labels);
   out_ = device_->allocate(count * out_elements_ * sizeof(float));
-  bindings_.batch = static_cast<std::uint32_t>(batch);
-  bindings_.image = image_->view(inputs.image.size() / count);
-  bindings_.time = time_->view(1);
-  bindings_.labels = labels_->view(1);
-  bindings_.out = out_->view(out_elements_);
+  views_.clear();
+  for (const graph::Binding& binding : names_) {
+    const bool is_output = binding.name == DPM_BINDING_OUTPUT;
+    const auto& buffer = is_output                           ? out_
+                         : binding.name == DPM_BINDING_TIME  ? time_
+                         : binding.name == DPM_BINDING_LABEL ? labels_
+                                                             : image_;
+    const std::uint64_t elements = binding.name == DPM_BINDING_IMAGE ? inputs.image.size() / count : 1;
+    views_.push_back(buffer->view(is_output ? out_elements_ : elements));
+  }
+  bindings_ = {static_cast<std::uint32_t>(batch), static_cast<std::uint32_t>(views_.size()), views_.data()};
 }
 
 std::vector<float> LoadedGraph::output() const {

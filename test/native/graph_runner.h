@@ -4,10 +4,8 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
-#include <deque>
 #include <functional>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -16,7 +14,9 @@
 #include "engine/device.h"
 #include "graph/fusion.h"
 #include "graph/graph.h"
+#include "graph/lowered.h"
 #include "graph/planner.h"
+#include "random_values.h"
 
 namespace dpm::test {
 
@@ -30,32 +30,6 @@ class ScopedEnvironment {
 
  private:
   const char* name_;
-};
-
-/// Random numbers whose storage outlives the graphs that refer to them.
-class RandomValues {
- public:
-  explicit RandomValues(std::uint32_t seed) : generator_(seed) {}
-
-  std::vector<float> normals(std::size_t count, float scale = 1, float shift = 0) {
-    std::normal_distribution<float> distribution(shift, scale);
-    std::vector<float> values(count);
-    for (float& value : values) value = distribution(generator_);
-    return values;
-  }
-
-  int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(generator_); }
-
-  graph::Constant constant(std::vector<std::int64_t> dims, float scale = 1, float shift = 0) {
-    std::size_t count = 1;
-    for (const std::int64_t dim : dims) count *= static_cast<std::size_t>(dim);
-    storage_.push_back(normals(count, scale, shift));
-    return {storage_.back().data(), DType::kFloat32, std::move(dims), "random"};
-  }
-
- private:
-  std::mt19937 generator_;
-  std::deque<std::vector<float>> storage_;
 };
 
 struct GraphInputs {
@@ -95,11 +69,13 @@ class LoadedGraph {
   std::unique_ptr<dpm_network, void (*)(dpm_network*)> network_;
   std::shared_ptr<Buffer> arena_;
   std::unique_ptr<dpm_executable, void (*)(dpm_executable*)> executable_;
+  std::vector<graph::Binding> names_;
   std::uint64_t out_elements_ = 0;
   std::shared_ptr<Buffer> image_;
   std::shared_ptr<Buffer> time_;
   std::shared_ptr<Buffer> labels_;
   std::shared_ptr<Buffer> out_;
+  std::vector<dpm_view> views_;
   dpm_bindings bindings_{};
 };
 

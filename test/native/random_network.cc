@@ -14,7 +14,7 @@ constexpr std::array<int, 6> kSides = {4, 8, 12, 16, 6, 5};
 }  // namespace
 
 void RandomNetwork::add_weight(const std::string& name, std::vector<std::int64_t> shape) {
-  unet::WeightLocation location{name, 0, DType::kFloat32, std::move(shape), 0, 0};
+  WeightLocation location{name, 0, DType::kFloat32, std::move(shape), 0, 0};
   if (hostile_ && one_in(32)) location.shape[static_cast<std::size_t>(choose_(2)) % location.shape.size()] += 1;
   if (hostile_ && one_in(16)) location.dtype = one_in(2) ? DType::kFloat16 : DType::kBFloat16;
   std::uint64_t elements = 1;
@@ -262,15 +262,15 @@ std::vector<float> RandomNetwork::run(const std::shared_ptr<Device>& device) con
   const auto label = upload(labels);
   const auto out = device->allocate(count * shape.out * 4);
   const auto head = device->allocate(std::max<std::uint64_t>(count * shape.head, 1) * 4);
-  dpm_bindings bindings{};
-  bindings.batch = static_cast<std::uint32_t>(batch_);
-  bindings.image = image->view(shape.image);
-  bindings.time = time->view(1);
-  if (shape.classes > 0) bindings.labels = label->view(1);
-  bindings.out = out->view(shape.out);
-  if (shape.head > 0) bindings.head = head->view(shape.head);
-  network.evaluate(bindings, times.data());
-  network.evaluate(bindings, times.data());
+  Evaluation evaluation;
+  evaluation.batch = static_cast<std::uint32_t>(batch_);
+  evaluation.image = image->view(shape.image);
+  evaluation.time = time->view(1);
+  if (shape.classes > 0) evaluation.labels = label->view(1);
+  evaluation.out = out->view(shape.out);
+  if (shape.head > 0) evaluation.head = head->view(shape.head);
+  network.evaluate(evaluation, times.data());
+  network.evaluate(evaluation, times.data());
   std::vector<float> result(count * (shape.out + shape.head));
   out->download(0, result.data(), count * shape.out * 4);
   if (shape.head > 0) head->download(0, result.data() + count * shape.out, count * shape.head * 4);

@@ -22,7 +22,7 @@ class RandomNetwork {
   }
 
   [[nodiscard]] const unet::Description& description() const { return description_; }
-  [[nodiscard]] const unet::Weights& weights() const { return weights_; }
+  [[nodiscard]] const Weights& weights() const { return weights_; }
   [[nodiscard]] int batch() const { return batch_; }
 
   /// The output of the network on a device; twice, the second time from what the first has left in its tables.
@@ -49,7 +49,7 @@ class RandomNetwork {
   std::function<int(int)> choose_;
   bool hostile_;
   unet::Description description_;
-  unet::Weights weights_;
+  Weights weights_;
   int batch_ = 1;
   int channels_ = 0;
   int embedding_ = 0;

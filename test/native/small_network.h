@@ -43,8 +43,8 @@ class SmallNetwork {
     return d;
   }
 
-  unet::Weights weights() {
-    unet::Weights w;
+  Weights weights() {
+    Weights w;
     w.add_file(file_.path());
     position_ = 0;
     add_layer(w, "conv_in", {kChannels, 2, 3, 3});
@@ -68,20 +68,20 @@ class SmallNetwork {
   }
 
  private:
-  void add(unet::Weights& weights, const std::string& name, std::vector<std::int64_t> shape) {
+  void add(Weights& weights, const std::string& name, std::vector<std::int64_t> shape) {
     std::uint64_t elements = 1;
     for (const std::int64_t dim : shape) elements *= static_cast<std::uint64_t>(dim);
     weights.add({name, 0, DType::kFloat32, std::move(shape), position_, elements * 4});
     position_ += elements * 4;
   }
 
-  void add_layer(unet::Weights& weights, const std::string& name, std::vector<std::int64_t> shape) {
+  void add_layer(Weights& weights, const std::string& name, std::vector<std::int64_t> shape) {
     const std::int64_t out = shape[0];
     add(weights, name + ".weight", std::move(shape));
     add(weights, name + ".bias", {out});
   }
 
-  void add_residual(unet::Weights& weights, const std::string& name, std::int64_t in) {
+  void add_residual(Weights& weights, const std::string& name, std::int64_t in) {
     add_layer(weights, name + ".norm1", {in});
     add_layer(weights, name + ".conv1", {kChannels, in, 3, 3});
     add_layer(weights, name + ".time_emb_proj", {kChannels, 16});

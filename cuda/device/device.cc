@@ -1,0 +1,72 @@
+#include "cuda/device/device.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "cuda/runtime/check.h"
+
+namespace dpm::cuda {
+namespace {
+
+/// Of one product: some algorithms of cuDNN would take gigabytes for little.
+std::int64_t workspace_limit(const DeviceSettings& settings) {
+  constexpr std::uint64_t kLimit = std::uint64_t{1} << 30;
+  constexpr std::uint64_t kShare = 16;
+  return static_cast<std::int64_t>(std::min(kLimit, settings.card_memory / kShare));
+}
+
+}  // namespace
+
+Device::Device(const DeviceSettings& chosen, const std::string& card)
+    : settings(chosen),
+      products(make_products(stream, {card, chosen.autotune, workspace_limit(chosen)}, &products_description)) {}
+
+DeviceMemory Device::allocate(std::size_t bytes) {
+  try {
+    return {memory, bytes};
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::kOutOfMemory) throw;
+  }
+  free_buried();
+  pool.clear();
+  return {memory, bytes};
+}
+
+void Device::bury(std::unique_ptr<Buried> thing) noexcept {
+  const std::lock_guard<std::mutex> lock(buried_mutex_);
+  Buried* last = thing.get();
+  (last_buried_ == nullptr ? buried_ : last_buried_->next_) = std::move(thing);
+  last_buried_ = last;
+}
+
+void Device::free_buried() noexcept {
+  std::unique_ptr<Buried> first;
+  {
+    const std::lock_guard<std::mutex> lock(buried_mutex_);
+    first = std::move(buried_);
+    last_buried_ = nullptr;
+  }
+  while (first) first = std::move(first->next_);
+}
+
+void Device::check_alive() const {
+  if (!dead_) return;
+  const std::lock_guard<std::mutex> lock(failure_mutex_);
+  throw Error(ErrorCode::kDevice, "the card failed before, start a new process to use it again; it said: " + failure_);
+}
+
+void Device::note_failure(const std::string& text) {
+  const std::lock_guard<std::mutex> lock(failure_mutex_);
+  if (!dead_) failure_ = text;
+  dead_ = true;
+}
+
+void make_current(int index) { check_cuda(cudaSetDevice(index), "choosing the card"); }
+
+void ensure(Device& device, DeviceMemory& memory, std::size_t bytes) {
+  if (memory.bytes() >= bytes) return;
+  memory = DeviceMemory();
+  memory = device.allocate(bytes);
+}
+
+}  // namespace dpm::cuda

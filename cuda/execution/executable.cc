@@ -1,0 +1,192 @@
+#include "cuda/execution/executable.h"
+
+#include <algorithm>
+
+#include "backend/bindings.h"
+#include "core/error.h"
+#include "cuda/execution/trajectory.h"
+#include "cuda/execution/update_arguments.h"
+#include "cuda/kernels/convert.h"
+#include "cuda/runtime/check.h"
+
+namespace dpm::cuda {
+namespace {
+
+Evaluation evaluation_of(const Network& network, const dpm_bindings& bindings) {
+  const auto rows = [&](const Network::Bound& bound) {
+    return bound.binding < 0 ? Rows{nullptr, 0} : rows_of(bindings.views[bound.binding]);
+  };
+  Evaluation evaluation;
+  evaluation.batch = static_cast<int>(bindings.batch);
+  evaluation.x = rows(network.image);
+  evaluation.time = rows(network.time).data;
+  evaluation.labels = reinterpret_cast<const std::int32_t*>(rows(network.label).data);
+  evaluation.out = rows(network.output);
+  evaluation.head = rows(network.head);
+  return evaluation;
+}
+
+GraphKey key_of(const Evaluation& e) {
+  GraphKey key;
+  for (const Rows& rows : {e.x, e.out, e.head}) key.add(rows.data).add(rows.stride);
+  key.add(e.time).add(e.labels).add(e.batch);
+  return key;
+}
+
+}  // namespace
+
+Executable::Executable(Network& owner, const dpm_plan& plan)
+    : network(owner), batch_(static_cast<int>(plan.batch)), places_(owner.values.size(), nullptr) {
+  require(plan.batch >= 1 && plan.batch <= kMostGridRows, "the cuda device evaluates at most 65535 samples at a time");
+  const std::size_t element = dtype_size(network.device.settings.dtype);
+  auto* arena = Handle::of(plan.arena).memory.as<unsigned char>();
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    const ValueInfo& info = network.values[i];
+    if (info.root == static_cast<int>(i) && !is_bound(info.shape)) {
+      places_[i] = arena + plan.batch * plan.offsets[i] * element;
+    }
+  }
+  for (const int border : {network.image.value, network.output.value, network.head.value}) {
+    if (border < 0) continue;
+    const ValueInfo& info = network.values[static_cast<std::size_t>(border)];
+    const auto elements = static_cast<std::size_t>(info.pixels() * info.pixel_stride) * plan.batch;
+    borders_.push_back(network.device.allocate(elements * element));
+    places_[static_cast<std::size_t>(border)] = borders_.back().as<unsigned char>();
+  }
+}
+
+Executable::~Executable() = default;
+
+int Executable::computed(int samples) const {
+  // Our own kernels take any number.
+  if (network.device.products == nullptr) return samples;
+  int count = 1;
+  while (count < samples) {
+    const int half_more = count + count / 2;
+    count = half_more >= samples && count > 1 ? half_more : 2 * count;
+  }
+  return std::min(count, batch_);
+}
+
+RunContext Executable::context(const Evaluation& evaluation) const {
+  return {network.values,
+          places_,
+          network.device.stream.get(),
+          computed(evaluation.batch),
+          evaluation.batch,
+          scratch_.data(),
+          evaluation.time,
+          evaluation.labels};
+}
+
+void Executable::ensure_scratch(int batch) {
+  std::size_t bytes = 0;
+  for (const auto& layer : network.layers) bytes = std::max(bytes, layer->scratch_bytes(batch));
+  if (bytes <= scratch_.bytes()) return;
+  network.device.stream.wait();
+  graphs.clear();
+  ensure(network.device, scratch_, bytes);
+}
+
+void Executable::warm_up(int batch) {
+  const std::vector<float> zeros(static_cast<std::size_t>(batch), 0.0F);
+  const DeviceMemory time = network.device.allocate(zeros.size() * sizeof(float));
+  network.device.staging.upload(network.device.stream, time.data(), zeros.data(), time.bytes());
+  Evaluation evaluation;
+  evaluation.batch = batch;
+  evaluation.time = time.as<float>();
+  for (const auto& layer : network.layers) {
+    try {
+      layer->run(context(evaluation));
+    } catch (const CardFailure&) {
+      throw;
+    } catch (const Error&) {
+      // A plan that was made and does not run; our own kernel does.
+      if (!layer->refuse_plan(batch)) throw;
+      ensure_scratch(batch);
+      layer->run(context(evaluation));
+    }
+  }
+  check_launches("preparing a network");
+  network.device.stream.wait();
+}
+
+void Executable::prepare(int samples) {
+  require(samples >= 1 && samples <= batch_, "the batch is larger than the executable's");
+  const int batch = computed(samples);
+  if (prepared_.count(batch) != 0) return;
+  for (const auto& layer : network.layers) layer->prepare(batch);
+  if (network.device.products != nullptr) network.device.products->save();
+  ensure_scratch(batch);
+  warm_up(batch);
+  prepared_.insert(batch);
+}
+
+void Executable::load_image(const Evaluation& evaluation, const RunContext& run) const {
+  const int image = network.image.value;
+  if (image < 0) return;
+  const ValueInfo& info = network.values[static_cast<std::size_t>(image)];
+  with_storage(network.device.settings.dtype, [&](auto type) {
+    using T = decltype(type);
+    cuda::load_image<T>({evaluation.x, evaluation.y, evaluation.samples, run.map<T>(image), evaluation.batch,
+                         static_cast<int>(info.pixels()), info.shape.channels, static_cast<int>(info.pixel_stride)},
+                        run.stream);
+  });
+}
+
+void Executable::store_outputs(const Evaluation& evaluation, const RunContext& run) const {
+  const auto store = [&](int value, const Rows& rows) {
+    if (value < 0 || rows.data == nullptr) return;
+    const ValueInfo& info = network.values[static_cast<std::size_t>(value)];
+    with_storage(network.device.settings.dtype, [&](auto type) {
+      using T = decltype(type);
+      store_output<T>(
+          {run.map<const T>(value), rows, evaluation.batch, static_cast<int>(info.pixels()), info.shape.channels},
+          run.stream);
+    });
+  };
+  store(network.output.value, evaluation.out);
+  store(network.head.value, evaluation.head);
+}
+
+void Executable::queue(const Evaluation& evaluation) const {
+  const RunContext run = context(evaluation);
+  load_image(evaluation, run);
+  for (const auto& layer : network.layers) layer->run(run);
+  store_outputs(evaluation, run);
+  check_launches("evaluating a network");
+}
+
+void Executable::profile(const Evaluation& evaluation, double* node_seconds) const {
+  const RunContext run = context(evaluation);
+  const Stream& stream = network.device.stream;
+  load_image(evaluation, run);
+  std::vector<Event> events(network.layers.size() + 1);
+  events[0].record(stream);
+  for (std::size_t i = 0; i < network.layers.size(); ++i) {
+    network.layers[i]->run(run);
+    events[i + 1].record(stream);
+  }
+  store_outputs(evaluation, run);
+  check_launches("profiling a network");
+  for (std::size_t i = 0; i < network.layers.size(); ++i) node_seconds[i] = events[i + 1].seconds_since(events[i]);
+}
+
+void Executable::run(const dpm_bindings& bindings, double* node_seconds) {
+  require(bindings.count == network.bindings, "an evaluation binds other tensors than the graph has");
+  const Evaluation evaluation = evaluation_of(network, bindings);
+  prepare(evaluation.batch);
+  if (node_seconds != nullptr) {
+    profile(evaluation, node_seconds);
+    return;
+  }
+  const GraphKey key = key_of(evaluation);
+  // A capture costs about as much as it saves on one evaluation.
+  if (graphs.count(key) < 2) {
+    queue(evaluation);
+  } else {
+    graphs.run(key, network.device.stream, [&] { queue(evaluation); });
+  }
+}
+
+}  // namespace dpm::cuda

@@ -1,0 +1,66 @@
+// A network with its memory for a batch, and the graphs of what has been run with it.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "cuda/execution/graph_cache.h"
+#include "cuda/execution/network.h"
+#include "cuda/kernels/update.h"
+
+namespace dpm::cuda {
+
+class Trajectory;
+
+/// Where an evaluation reads and writes.
+struct Evaluation {
+  int batch = 0;
+  /// Image n is row n of x, or what samples[n] says (LoadImageArguments).
+  Rows x{};
+  Rows y{};
+  const UpdateSample* samples = nullptr;
+  const float* time = nullptr;
+  const std::int32_t* labels = nullptr;
+  Rows out{};
+  Rows head{};
+};
+
+struct Executable : Buried {
+  Executable(Network& owner, const dpm_plan& plan);
+  ~Executable() override;
+
+  /// One evaluation; with `node_seconds`, also the time of every layer on the card.
+  void run(const dpm_bindings& bindings, double* node_seconds);
+
+  /// Makes evaluations of `samples` possible: plans, scratch memory, and one run, after which the libraries have
+  /// loaded all that they need. To be called before a capture.
+  void prepare(int samples);
+  /// Queues an evaluation that was prepared.
+  void queue(const Evaluation& evaluation) const;
+
+  Network& network;
+  GraphCache graphs;
+  std::unique_ptr<Trajectory> trajectory;
+
+ private:
+  [[nodiscard]] RunContext context(const Evaluation& evaluation) const;
+  void load_image(const Evaluation& evaluation, const RunContext& run) const;
+  void store_outputs(const Evaluation& evaluation, const RunContext& run) const;
+  void profile(const Evaluation& evaluation, double* node_seconds) const;
+  /// Samples that are computed for `samples`: plans are made for few numbers of them.
+  [[nodiscard]] int computed(int samples) const;
+  void ensure_scratch(int batch);
+  void warm_up(int batch);
+
+  int batch_;
+  /// Images and outputs in the layout of maps.
+  std::vector<DeviceMemory> borders_;
+  std::vector<unsigned char*> places_;
+  DeviceMemory scratch_;
+  std::set<int> prepared_;
+};
+
+}  // namespace dpm::cuda

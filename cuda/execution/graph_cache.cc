@@ -1,0 +1,69 @@
+#include "cuda/execution/graph_cache.h"
+
+#include <algorithm>
+
+#include "cuda/runtime/check.h"
+
+namespace dpm::cuda {
+namespace {
+
+// A server's batches, its step counts and the two kinds of graphs each has.
+constexpr std::size_t kMostEntries = 64;
+// They take memory of the host and of the card.
+constexpr std::size_t kMostNodes = 60000;
+// By then it is not somebody else's doing.
+constexpr int kMostFailures = 3;
+
+}  // namespace
+
+GraphCache::Entry& GraphCache::find(const GraphKey& key) {
+  const auto found =
+      std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.key == key; });
+  if (found != entries_.end()) {
+    entries_.splice(entries_.begin(), entries_, found);
+  } else {
+    entries_.emplace_front();
+    entries_.front().key = key;
+  }
+  return entries_.front();
+}
+
+int GraphCache::count(const GraphKey& key) { return ++find(key).count; }
+
+std::size_t GraphCache::nodes(const GraphKey& key) {
+  const Entry& entry = find(key);
+  return entry.captured ? entry.graph.nodes() : 0;
+}
+
+void GraphCache::shrink() {
+  const auto too_much = [&] {
+    std::size_t nodes = 0;
+    for (const Entry& entry : entries_) nodes += entry.captured ? entry.graph.nodes() : 0;
+    return nodes > kMostNodes || entries_.size() > kMostEntries;
+  };
+  while (entries_.size() > 1 && too_much()) entries_.pop_back();
+}
+
+void GraphCache::capture(Entry& entry, const Stream& stream, const std::function<void()>& body) {
+  try {
+    entry.graph = stream.capture(body);
+    entry.captured = true;
+  } catch (const CardFailure&) {
+    throw;
+  } catch (const Error&) {
+    ++entry.failures;
+  }
+}
+
+void GraphCache::run(const GraphKey& key, const Stream& stream, const std::function<void()>& body) {
+  Entry& entry = find(key);
+  if (!entry.captured && entry.failures < kMostFailures) capture(entry, stream, body);
+  if (entry.captured) {
+    entry.graph.launch(stream);
+  } else {
+    body();
+  }
+  shrink();
+}
+
+}  // namespace dpm::cuda

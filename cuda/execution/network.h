@@ -1,0 +1,33 @@
+// A network's layers with their packed weights.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "cuda/layers/layer.h"
+
+namespace dpm::cuda {
+
+struct Network : Buried {
+  /// Packs the weights of `graph` on the card. Throws Error(kUnsupported) for tensors that are none of the standard
+  /// ones.
+  Network(Device& owner, const dpm_graph& graph);
+
+  /// The standard tensors of the graph, -1 where it has none.
+  struct Bound {
+    int binding = -1;
+    int value = -1;
+  };
+
+  Device& device;
+  std::uint32_t bindings;
+  Bound image;
+  Bound time;
+  Bound label;
+  Bound output;
+  Bound head;
+  std::vector<ValueInfo> values;
+  std::vector<std::unique_ptr<Layer>> layers;
+};
+
+}  // namespace dpm::cuda

@@ -1,0 +1,13 @@
+// The operations of the same names in backend.h; requests have been checked by the engine.
+#pragma once
+
+#include "cuda/device/device.h"
+
+namespace dpm::cuda {
+
+void gather(Device& device, const dpm_gather& request);
+void update(Device& device, const dpm_update& request);
+void reduce(Device& device, const dpm_reduce& request);
+void download_levels(Device& device, const float* values, std::uint8_t* levels, std::uint64_t elements);
+
+}  // namespace dpm::cuda

@@ -1,0 +1,137 @@
+#include "cuda/execution/trajectory.h"
+
+#include <algorithm>
+
+#include "cuda/execution/update_arguments.h"
+#include "cuda/runtime/check.h"
+
+namespace dpm::cuda {
+namespace {
+
+/// Of the table on the card; longer trajectories are copied there piece by piece.
+constexpr std::size_t kTableBytes = std::size_t{64} << 20;
+/// A graph takes host and card memory by the node, and time to build.
+constexpr std::size_t kMostNodes = 20000;
+
+}  // namespace
+
+void Trajectory::upload_table(const dpm_trajectory& request) {
+  Device& device = executable_.network.device;
+  host_table_.clear();
+  kinds_.clear();
+  const std::size_t records = std::size_t{steps_} * batch_;
+  host_table_.reserve(records);
+  for (std::size_t i = 0; i < records; ++i) host_table_.push_back(update_sample_of(request.update.samples[i]));
+  for (std::uint32_t step = 0; step < steps_; ++step) {
+    const UpdateSample* samples = host_table_.data() + std::size_t{step} * batch_;
+    StepKind kind;
+    kind.evaluates = (samples[0].record.flags & DPM_RECORD_EVALUATE) != 0;
+    kind.clips_dynamically = std::any_of(samples, samples + batch_, clips_dynamically);
+    kinds_.push_back(kind);
+  }
+  const std::size_t step_bytes = std::size_t{batch_} * sizeof(UpdateSample);
+  capacity_ = static_cast<std::uint32_t>(std::clamp<std::size_t>(kTableBytes / step_bytes, 1, steps_));
+  ensure(device, table_, capacity_ * step_bytes);
+  ensure(device, current_, step_bytes);
+  ensure(device, time_, std::size_t{batch_} * sizeof(float));
+  ensure(device, next_, sizeof(std::uint32_t));
+  ensure(device, device.thresholds, std::size_t{batch_} * sizeof(float));
+}
+
+void Trajectory::begin(const dpm_trajectory& request) {
+  Device& device = executable_.network.device;
+  executable_.prepare(static_cast<int>(request.update.batch));
+  batch_ = request.update.batch;
+  steps_ = request.steps;
+  done_ = filled_ = 0;
+  upload_table(request);
+  update_ = arguments_of(request.update);
+  update_.samples = current_.as<UpdateSample>();
+  update_.thresholds = device.thresholds.as<float>();
+  labels_ = reinterpret_cast<const std::int32_t*>(rows_of(request.labels).data);
+  refill();
+}
+
+void Trajectory::refill() {
+  Device& device = executable_.network.device;
+  const std::uint32_t steps = std::min(capacity_, steps_ - filled_);
+  const std::size_t step_bytes = std::size_t{batch_} * sizeof(UpdateSample);
+  const UpdateSample* source = host_table_.data() + std::size_t{filled_} * batch_;
+  device.staging.upload(device.stream, table_.data(), source, steps * step_bytes);
+  check_cuda(cudaMemsetAsync(next_.data(), 0, next_.bytes(), device.stream.get()), "starting a trajectory");
+  filled_ += steps;
+}
+
+GraphKey Trajectory::key() const {
+  GraphKey key;
+  key.add(batch_).add(update_.elements).add(update_.thresholds).add(labels_);
+  for (const Rows& rows : {update_.x, update_.y, update_.out, update_.head, update_.noise}) {
+    key.add(rows.data).add(rows.stride);
+  }
+  for (const Rows& rows : update_.history) key.add(rows.data).add(rows.stride);
+  for (const DeviceMemory* memory : {&table_, &current_, &time_, &next_}) key.add(memory->data());
+  return key;
+}
+
+void Trajectory::queue_step(StepKind kind) const {
+  const cudaStream_t stream = executable_.network.device.stream.get();
+  select_step(
+      {batch_, table_.as<UpdateSample>(), next_.as<std::uint32_t>(), current_.as<UpdateSample>(), time_.as<float>()},
+      stream);
+  if (kind.evaluates) {
+    Evaluation evaluation;
+    evaluation.batch = static_cast<int>(batch_);
+    evaluation.x = update_.x;
+    evaluation.y = update_.y;
+    evaluation.samples = update_.samples;
+    evaluation.time = time_.as<float>();
+    evaluation.labels = labels_;
+    evaluation.out = update_.out;
+    evaluation.head = head_of_network();
+    executable_.queue(evaluation);
+  }
+  if (kind.clips_dynamically) find_thresholds(update_, stream);
+  update(update_, stream);
+  check_launches("running a step");
+}
+
+Rows Trajectory::head_of_network() const {
+  return executable_.network.head.value < 0 ? Rows{nullptr, 0} : update_.head;
+}
+
+void Trajectory::launch_step(StepKind kind) {
+  const Stream& stream = executable_.network.device.stream;
+  executable_.graphs.run(key().add(kind), stream, [&] { queue_step(kind); });
+}
+
+bool Trajectory::launch_together(std::uint32_t first, std::uint32_t steps) {
+  const Stream& stream = executable_.network.device.stream;
+  GraphKey whole = key();
+  whole.add(steps);
+  for (std::uint32_t step = first; step < first + steps; ++step) whole.add(kinds_[step]);
+  // The first of its kind goes step by step, at hardly more cost than it takes to build the graph of all.
+  if (steps < 2 || executable_.graphs.count(whole) < 2) return false;
+  const std::size_t nodes = executable_.graphs.nodes(key().add(kinds_[first]));
+  if (nodes == 0 || nodes * steps > kMostNodes) return false;
+  const auto all = [&] {
+    for (std::uint32_t step = first; step < first + steps; ++step) queue_step(kinds_[step]);
+  };
+  executable_.graphs.run(whole, stream, all);
+  return true;
+}
+
+void Trajectory::advance(std::uint32_t steps) {
+  require(steps <= steps_ - done_, "a trajectory has fewer steps left than are asked for");
+  while (steps > 0) {
+    if (done_ == filled_) refill();
+    const std::uint32_t now = std::min(steps, filled_ - done_);
+    if (!launch_together(done_, now)) {
+      for (std::uint32_t step = done_; step < done_ + now; ++step) launch_step(kinds_[step]);
+    }
+    done_ += now;
+    steps -= now;
+  }
+  executable_.network.device.stream.wait();
+}
+
+}  // namespace dpm::cuda

@@ -1,0 +1,58 @@
+// A batch of whole programs on the card: tables in its memory, steps as graphs.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "cuda/execution/executable.h"
+#include "cuda/kernels/state.h"
+
+namespace dpm::cuda {
+
+/// What kind of step a record makes; steps of one kind share a graph.
+struct StepKind {
+  bool evaluates = false;
+  bool clips_dynamically = false;
+  bool operator==(const StepKind&) const = default;
+};
+
+class Trajectory {
+ public:
+  explicit Trajectory(Executable& executable) : executable_(executable) {}
+
+  /// Copies the tables of `request` to the card and prepares everything that its steps need.
+  void begin(const dpm_trajectory& request);
+  /// Runs the next `steps`, all as one graph if they are few enough and have been asked for before, and waits for them.
+  void advance(std::uint32_t steps);
+
+ private:
+  void upload_table(const dpm_trajectory& request);
+  /// Copies as many coming steps as fit into the table on the card.
+  void refill();
+  [[nodiscard]] GraphKey key() const;
+  /// The update's head is a part of the output where the network has no second one.
+  [[nodiscard]] Rows head_of_network() const;
+  /// Queues one step: its coefficients come from the table.
+  void queue_step(StepKind kind) const;
+  void launch_step(StepKind kind);
+  /// Steps from `first` on as one graph. Whether they were.
+  bool launch_together(std::uint32_t first, std::uint32_t steps);
+
+  Executable& executable_;
+  std::uint32_t batch_ = 0;
+  std::uint32_t steps_ = 0;
+  std::uint32_t done_ = 0;
+  /// Steps that the table on the card holds, and how many have been copied there.
+  std::uint32_t capacity_ = 0;
+  std::uint32_t filled_ = 0;
+  UpdateArguments update_{};
+  const std::int32_t* labels_ = nullptr;
+  std::vector<StepKind> kinds_;
+  std::vector<UpdateSample> host_table_;
+  DeviceMemory table_;
+  DeviceMemory current_;
+  DeviceMemory time_;
+  DeviceMemory next_;
+};
+
+}  // namespace dpm::cuda

@@ -1,0 +1,40 @@
+// Properties of JavaScript objects as plain values. What memory safety needs is checked here; friendly messages about
+// options come from TypeScript. Each function throws Error(kArgument) naming the property that is of another kind.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+#include "addon/convert/errors.h"
+
+namespace dpm::addon {
+
+bool to_bool(const Napi::Object& object, const char* key);
+double to_double(const Napi::Object& object, const char* key);
+float to_float(const Napi::Object& object, const char* key);
+int to_int(const Napi::Object& object, const char* key);
+std::uint64_t to_size(const Napi::Object& object, const char* key);
+/// Size of one side or channel count of a network; shape inference checks their products.
+int to_extent(const Napi::Object& object, const char* key);
+std::string to_text(const Napi::Object& object, const char* key);
+Napi::Object to_object(const Napi::Object& object, const char* key);
+Napi::Array to_array(const Napi::Object& object, const char* key);
+/// Element `index` of an array of objects; `what` is one of them.
+Napi::Object object_at(const Napi::Array& array, std::uint32_t index, const char* what);
+/// Whether there is something other than null at `key`.
+bool has_value(const Napi::Object& object, const char* key);
+/// Which of `choices` the string at `key` is.
+std::size_t to_choice(const Napi::Object& object, const char* key, std::initializer_list<const char*> choices);
+
+std::uint32_t to_uint32(const Napi::Value& value, const char* what);
+
+/// A constant property.
+inline void set_constant(Napi::Object object, const char* key, const Napi::Value& value) {
+  object.DefineProperty(Napi::PropertyDescriptor::Value(key, value, napi_enumerable));
+}
+
+}  // namespace dpm::addon

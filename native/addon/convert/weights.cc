@@ -1,0 +1,59 @@
+#include "addon/convert/weights.h"
+
+#include <utility>
+
+#include "addon/convert/objects.h"
+
+namespace dpm::addon {
+namespace {
+
+std::vector<std::int64_t> to_dimensions(const Napi::Array& values) {
+  std::vector<std::int64_t> dimensions;
+  for (std::uint32_t d = 0; d < values.Length(); ++d) {
+    const Napi::Value dim = values.Get(d);
+    dimensions.push_back(static_cast<std::int64_t>(to_uint32(dim, "a dimension")));
+  }
+  return dimensions;
+}
+
+WeightLocation to_location(const Napi::Object& tensor) {
+  WeightLocation location;
+  location.name = to_text(tensor, "name");
+  location.file = to_size(tensor, "file");
+  constexpr DType kTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
+  location.dtype = kTypes[to_choice(tensor, "dtype", {"F32", "F16", "BF16"})];
+  location.shape = to_dimensions(to_array(tensor, "shape"));
+  if (const Napi::Value view = tensor.Get("view"); view.IsObject()) {
+    location.view_dims = to_dimensions(to_array(view.As<Napi::Object>(), "dims"));
+    location.view_strides = to_dimensions(to_array(view.As<Napi::Object>(), "strides"));
+  }
+  location.offset = to_size(tensor, "offset");
+  location.bytes = to_size(tensor, "bytes");
+  return location;
+}
+
+}  // namespace
+
+WeightRequest to_weights(const Napi::Object& object, const char* list) {
+  WeightRequest request;
+  const Napi::Array files = to_array(object, "files");
+  for (std::uint32_t i = 0; i < files.Length(); ++i) {
+    const Napi::Value file = files.Get(i);
+    if (!file.IsString()) wrong("a file", "a string");
+    request.files.push_back(file.As<Napi::String>().Utf8Value());
+  }
+  const Napi::Array tensors = to_array(object, list);
+  for (std::uint32_t i = 0; i < tensors.Length(); ++i) {
+    request.tensors.push_back(to_location(object_at(tensors, i, "a tensor")));
+  }
+  return request;
+}
+
+Weights open_weights(const WeightRequest& request) {
+  Weights weights;
+  for (const std::string& file : request.files) weights.add_file(file);
+  for (const WeightLocation& tensor : request.tensors) weights.add(tensor);
+  return weights;
+}
+
+}  // namespace dpm::addon

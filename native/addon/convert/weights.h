@@ -1,0 +1,23 @@
+// Weights as JavaScript locates them.
+#pragma once
+
+#include <napi.h>
+
+#include <string>
+#include <vector>
+
+#include "weights/weights.h"
+
+namespace dpm::addon {
+
+/// Weights by file and place; the files are opened by `open_weights`, off the JavaScript thread.
+struct WeightRequest {
+  std::vector<std::string> files;
+  std::vector<WeightLocation> tensors;
+};
+
+/// Throws Error(kArgument). `tensors` is the property that lists them.
+WeightRequest to_weights(const Napi::Object& object, const char* tensors);
+Weights open_weights(const WeightRequest& request);
+
+}  // namespace dpm::addon

@@ -1,0 +1,111 @@
+#include "addon/jobs/run_job.h"
+
+#include <chrono>
+#include <utility>
+
+#include "addon/convert/run_request.h"
+#include "addon/convert/typed_arrays.h"
+#include "addon/jobs/promise_job.h"
+#include "addon/wraps/cancel_token.h"
+
+namespace dpm::addon {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto kProgressInterval = std::chrono::milliseconds(20);
+
+/// One report of progress. The job outlives it: its own delivery comes later in the same queue.
+class Progress : public Delivery {
+ public:
+  using Report = void (*)(void* job, Napi::Env env, std::uint64_t done, std::uint64_t total);
+  Progress(Report report, void* job, std::uint64_t done, std::uint64_t total)
+      : report_(report), job_(job), done_(done), total_(total) {}
+  void deliver(Napi::Env env) override { report_(job_, env, done_, total_); }
+
+ private:
+  Report report_;
+  void* job_;
+  std::uint64_t done_;
+  std::uint64_t total_;
+};
+
+class RunJob : public PromiseJob {
+ public:
+  RunJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine, std::shared_ptr<Network> network,
+         const Napi::Object& options)
+      : PromiseJob(env, owner),
+        engine_(std::move(engine)),
+        network_(std::move(network)),
+        request_(to_run_request(options)) {
+    const Napi::Value token = options.Get("cancel");
+    const bool has_token = !token.IsNull() && !token.IsUndefined();
+    request_.cancelled =
+        has_token ? CancelToken::of(token).attach(engine_) : std::make_shared<std::atomic<bool>>(false);
+    const Napi::Value callback = options.Get("onProgress");
+    request_.watched = has_token || callback.IsFunction();
+    if (!callback.IsFunction()) return;
+    callback_ = Napi::Persistent(callback.As<Napi::Function>());
+    request_.progress = [this](std::uint64_t done, std::uint64_t total) { report(done, total); };
+  }
+
+  void run() override { result_ = run_programs(*network_, request_, engine_->stopping()); }
+  [[nodiscard]] bool cancelled() const override { return request_.cancelled->load(); }
+
+ protected:
+  Napi::Value result(Napi::Env env) override {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("images", to_array(env, std::move(result_.images)));
+    Napi::Array snapshots = Napi::Array::New(env, result_.snapshots.size());
+    for (std::uint32_t i = 0; i < result_.snapshots.size(); ++i) {
+      Napi::Object snapshot = Napi::Object::New(env);
+      snapshot.Set("record", Napi::Number::New(env, result_.snapshots[i].record));
+      snapshot.Set("images", to_array(env, std::move(result_.snapshots[i].images)));
+      snapshots.Set(i, snapshot);
+    }
+    object.Set("snapshots", snapshots);
+    return object;
+  }
+
+ private:
+  [[nodiscard]] Napi::Value to_array(Napi::Env env, RunImages&& images) const {
+    if (request_.levels) return to_level_array(env, std::move(images.levels));
+    return to_float_array(env, std::move(images.floats));
+  }
+
+  void report(std::uint64_t done, std::uint64_t total) {
+    const auto now = Clock::now();
+    if (done < total && now - reported_ < kProgressInterval) return;
+    reported_ = now;
+    environment().post(std::make_unique<Progress>(call_back, this, done, total));
+  }
+
+  /// On the JavaScript thread. What the callback throws ends the run and rejects its promise.
+  static void call_back(void* job, Napi::Env env, std::uint64_t done, std::uint64_t total) {
+    auto& self = *static_cast<RunJob*>(job);
+    try {
+      self.callback_.Call(
+          {Napi::Number::New(env, static_cast<double>(done)), Napi::Number::New(env, static_cast<double>(total))});
+    } catch (const Napi::Error& error) {
+      self.reject_with(error);
+      self.request_.cancelled->store(true);
+    }
+  }
+
+  std::shared_ptr<Engine> engine_;
+  std::shared_ptr<Network> network_;
+  RunRequest request_;
+  RunResult result_;
+  Napi::FunctionReference callback_;
+  Clock::time_point reported_;
+};
+
+}  // namespace
+
+std::unique_ptr<PromiseJob> make_run_job(const Napi::CallbackInfo& info, std::shared_ptr<Engine> engine,
+                                         std::shared_ptr<Network> network) {
+  require(info[0].IsObject(), "the request must be an object");
+  return std::make_unique<RunJob>(info.Env(), info.This().As<Napi::Object>(), std::move(engine), std::move(network),
+                                  info[0].As<Napi::Object>());
+}
+
+}  // namespace dpm::addon

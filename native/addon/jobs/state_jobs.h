@@ -1,0 +1,73 @@
+// Work on device tensors asked for by JavaScript: fused update, reduction, transfers.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <vector>
+
+#include "addon/jobs/promise_job.h"
+#include "engine/device.h"
+
+namespace dpm::addon {
+
+/// Arguments of `update`: batch, elements, records, registers, streams. Throws Error(kArgument).
+class StateUpdate {
+ public:
+  StateUpdate(const Napi::CallbackInfo& info, std::shared_ptr<Device> device);
+  void run() { device_->update(update_); }
+
+ private:
+  dpm_view view_of(const Napi::Object& registers, const char* key);
+  dpm_view view_of(const Napi::Value& value, const char* what);
+
+  std::shared_ptr<Device> device_;
+  std::vector<dpm_record> records_;
+  std::vector<dpm_update_sample> samples_;
+  std::vector<std::shared_ptr<Buffer>> tensors_;
+  dpm_update update_{};
+};
+
+class UpdateJob : public PromiseJob {
+ public:
+  UpdateJob(const Napi::CallbackInfo& info, const Napi::Object& owner, std::shared_ptr<Device> device)
+      : PromiseJob(info.Env(), owner), update_(info, std::move(device)) {}
+  void run() override { update_.run(); }
+
+ private:
+  StateUpdate update_;
+};
+
+/// Arguments: kind, batch, elements, a, b.
+class ReduceJob : public PromiseJob {
+ public:
+  ReduceJob(const Napi::CallbackInfo& info, const Napi::Object& owner, std::shared_ptr<Device> device);
+  void run() override;
+
+ protected:
+  Napi::Value result(Napi::Env env) override;
+
+ private:
+  std::shared_ptr<Device> device_;
+  std::shared_ptr<Buffer> a_;
+  std::shared_ptr<Buffer> b_;
+  dpm_reduce request_{};
+  std::vector<double> results_;
+};
+
+/// Arguments: tensor, array.
+class ReadJob : public PromiseJob {
+ public:
+  ReadJob(const Napi::CallbackInfo& info, const Napi::Object& owner, const Device& device);
+  void run() override;
+
+ protected:
+  Napi::Value result(Napi::Env env) override;
+
+ private:
+  std::shared_ptr<Buffer> tensor_;
+  Napi::Reference<Napi::Float32Array> array_;
+  std::vector<float> staging_;
+};
+
+}  // namespace dpm::addon

@@ -1,0 +1,198 @@
+#include "addon/wraps/engine_wrap.h"
+
+#include "addon/convert/description.h"
+#include "addon/convert/objects.h"
+#include "addon/convert/typed_arrays.h"
+#include "addon/convert/weights.h"
+#include "addon/environment.h"
+#include "addon/jobs/promise_job.h"
+#include "addon/jobs/state_jobs.h"
+#include "addon/wraps/network_wrap.h"
+#include "addon/wraps/tensor_wrap.h"
+#include "backend/guard.h"
+
+namespace dpm::addon {
+namespace {
+
+class LoadJob : public PromiseJob {
+ public:
+  LoadJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine, unet::Description description,
+          WeightRequest weights)
+      : PromiseJob(env, owner),
+        engine_(std::move(engine)),
+        description_(std::move(description)),
+        weights_(std::move(weights)) {}
+
+  void run() override { network_ = std::make_shared<Network>(engine_->device(), description_, open_weights(weights_)); }
+
+ protected:
+  Napi::Value result(Napi::Env env) override { return NetworkWrap::make(env, engine_, std::move(network_)); }
+
+ private:
+  std::shared_ptr<Engine> engine_;
+  unet::Description description_;
+  WeightRequest weights_;
+  std::shared_ptr<Network> network_;
+};
+
+class PeakJob : public PromiseJob {
+ public:
+  PeakJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Device> device)
+      : PromiseJob(env, owner), device_(std::move(device)) {}
+
+  void run() override {
+    dpm_message message{};
+    check(device_->api().peak(device_->get(), &gflops_, &gigabytes_, &message), message);
+  }
+
+ protected:
+  Napi::Value result(Napi::Env env) override {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("gflops", Napi::Number::New(env, gflops_));
+    object.Set("copyGigabytesPerSecond", Napi::Number::New(env, gigabytes_));
+    return object;
+  }
+
+ private:
+  std::shared_ptr<Device> device_;
+  double gflops_ = 0;
+  double gigabytes_ = 0;
+};
+
+/// The engine's last: when it settles, the thread has nothing left to do and the device can go.
+class CloseJob : public LastJob {
+ public:
+  CloseJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine)
+      : LastJob(env, owner), engine_(std::move(engine)) {}
+
+ protected:
+  Napi::Value result(Napi::Env env) override {
+    engine_->join();
+    engine_->release_device();
+    return env.Undefined();
+  }
+
+ private:
+  std::shared_ptr<Engine> engine_;
+};
+
+}  // namespace
+
+Napi::Function EngineWrap::define(Napi::Env env) {
+  return DefineClass(
+      env, "Engine",
+      {InstanceMethod<&EngineWrap::tensor>("tensor"), InstanceMethod<&EngineWrap::write>("write"),
+       InstanceMethod<&EngineWrap::read>("read"), InstanceMethod<&EngineWrap::load_network>("loadNetwork"),
+       InstanceMethod<&EngineWrap::update>("update"), InstanceMethod<&EngineWrap::update_sync>("updateSync"),
+       InstanceMethod<&EngineWrap::reduce>("reduce"), InstanceMethod<&EngineWrap::measure_peak>("measurePeak"),
+       InstanceMethod<&EngineWrap::memory>("memory"), InstanceMethod<&EngineWrap::close>("close")});
+}
+
+EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineWrap>(info) {
+  translated(info.Env(), [&] {
+    require(info[0].IsObject(), "the options must be an object");
+    const auto options = info[0].As<Napi::Object>();
+    DeviceOptions request;
+    request.threads = to_int(options, "threads");
+    request.exact = options.Get("exact").ToBoolean().Value();
+    request.tf32 = options.Get("tf32").ToBoolean().Value();
+    request.autotune = options.Get("autotune").ToBoolean().Value();
+    constexpr DType kTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
+    request.dtype = kTypes[to_choice(options, "dtype", {"f32", "f16", "bf16"})];
+    engine_ = std::make_shared<Engine>(to_text(options, "device"), request);
+    Environment::of(info.Env()).add_engine(engine_);
+    const auto self = info.This().As<Napi::Object>();
+    const Device& opened = *engine_->device();
+    set_constant(self, "device", Napi::String::New(info.Env(), opened.name()));
+    set_constant(self, "description", Napi::String::New(info.Env(), opened.description()));
+    set_constant(self, "threads", Napi::Number::New(info.Env(), opened.threads()));
+  });
+}
+
+const std::shared_ptr<Device>& EngineWrap::device() const {
+  if (engine_->stopping() || !engine_->device()) throw Error(ErrorCode::kClosed, "the engine is closed");
+  return engine_->device();
+}
+
+Napi::Value EngineWrap::tensor(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&]() -> Napi::Value {
+    const std::uint64_t elements = to_uint32(info[0], "elements");
+    return TensorWrap::make(info.Env(), device()->allocate(elements * sizeof(float)));
+  });
+}
+
+Napi::Value EngineWrap::write(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    auto buffer = TensorWrap::buffer_of(info[0], "tensor", *device());
+    const auto data = float_elements(info[1], "data");
+    require(data.size * sizeof(float) <= buffer->bytes(), "the array is larger than the tensor");
+    return submit_function(info.Env(), info.This().As<Napi::Object>(), *engine_,
+                           [buffer, values = std::vector<float>(data.data, data.data + data.size)] {
+                             buffer->upload(0, values.data(), values.size() * sizeof(float));
+                           });
+  });
+}
+
+Napi::Value EngineWrap::read(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    return submit(info.Env(), *engine_, std::make_unique<ReadJob>(info, info.This().As<Napi::Object>(), *device()));
+  });
+}
+
+Napi::Value EngineWrap::load_network(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    require(info[0].IsObject() && info[1].IsObject(), "a description and weights are needed");
+    return submit(info.Env(), *engine_,
+                  std::make_unique<LoadJob>(info.Env(), info.This().As<Napi::Object>(), engine_,
+                                            to_description(info[0].As<Napi::Object>()),
+                                            to_weights(info[1].As<Napi::Object>(), "tensors")));
+  });
+}
+
+Napi::Value EngineWrap::update(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    return submit(info.Env(), *engine_, std::make_unique<UpdateJob>(info, info.This().As<Napi::Object>(), device()));
+  });
+}
+
+void EngineWrap::update_sync(const Napi::CallbackInfo& info) {
+  translated(info.Env(), [&] {
+    StateUpdate update(info, device());
+    engine_->run_now([&] { update.run(); });
+  });
+}
+
+Napi::Value EngineWrap::reduce(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    return submit(info.Env(), *engine_, std::make_unique<ReduceJob>(info, info.This().As<Napi::Object>(), device()));
+  });
+}
+
+Napi::Value EngineWrap::measure_peak(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    return submit(info.Env(), *engine_,
+                  std::make_unique<PeakJob>(info.Env(), info.This().As<Napi::Object>(), device()));
+  });
+}
+
+Napi::Value EngineWrap::memory(const Napi::CallbackInfo& info) {
+  const dpm_memory used = engine_->device() ? engine_->device()->memory() : dpm_memory{};
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("host", Napi::Number::New(info.Env(), static_cast<double>(used.host)));
+  object.Set("device", Napi::Number::New(info.Env(), static_cast<double>(used.device)));
+  object.Set("peakDevice", Napi::Number::New(info.Env(), static_cast<double>(used.peak_device)));
+  return object;
+}
+
+Napi::Value EngineWrap::close(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&]() -> Napi::Value {
+    if (!closing_.IsEmpty()) return closing_.Value();
+    const Napi::Promise promise =
+        submit(info.Env(), *engine_, std::make_unique<CloseJob>(info.Env(), info.This().As<Napi::Object>(), engine_));
+    closing_ = Napi::Reference<Napi::Promise>::New(promise, 1);
+    engine_->stop();
+    return promise;
+  });
+}
+
+}  // namespace dpm::addon

@@ -1,0 +1,148 @@
+#include "addon/wraps/network_wrap.h"
+
+#include <utility>
+
+#include "addon/convert/nodes.h"
+#include "addon/convert/objects.h"
+#include "addon/jobs/forward.h"
+#include "addon/jobs/promise_job.h"
+#include "addon/jobs/run_job.h"
+
+namespace dpm::addon {
+
+namespace {
+
+class ProfileJob : public PromiseJob {
+ public:
+  ProfileJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine, std::shared_ptr<Network> network,
+             int batch, int repeats)
+      : PromiseJob(env, owner),
+        engine_(std::move(engine)),
+        network_(std::move(network)),
+        batch_(batch),
+        repeats_(repeats) {}
+
+  void run() override { times_ = network_->profile(batch_, repeats_, engine_->stopping()); }
+
+ protected:
+  Napi::Value result(Napi::Env env) override {
+    Napi::Array array = Napi::Array::New(env, times_.size());
+    for (std::uint32_t i = 0; i < times_.size(); ++i) {
+      Napi::Object entry = Napi::Object::New(env);
+      entry.Set("name", Napi::String::New(env, times_[i].name));
+      entry.Set("milliseconds", Napi::Number::New(env, times_[i].milliseconds));
+      entry.Set("multiplyAdds", Napi::Number::New(env, static_cast<double>(times_[i].multiply_adds)));
+      array.Set(i, entry);
+    }
+    return array;
+  }
+
+ private:
+  std::shared_ptr<Engine> engine_;
+  std::shared_ptr<Network> network_;
+  int batch_;
+  int repeats_;
+  std::vector<NodeTime> times_;
+};
+
+Napi::Object facts(Napi::Env env, const NetworkInfo& info) {
+  Napi::Object object = Napi::Object::New(env);
+  const auto set = [&](const char* key, double value) { object.Set(key, Napi::Number::New(env, value)); };
+  set("parameters", static_cast<double>(info.parameters));
+  set("multiplyAdds", static_cast<double>(info.multiply_adds));
+  set("primitiveNodes", static_cast<double>(info.primitive_nodes));
+  set("nodes", static_cast<double>(info.nodes));
+  set("weightBytes", static_cast<double>(info.weight_bytes));
+  return object;
+}
+
+}  // namespace
+
+void NetworkWrap::define(Napi::Env env) {
+  const Napi::Function constructor = DefineClass(
+      env, "Network",
+      {InstanceMethod<&NetworkWrap::forward>("forward"), InstanceMethod<&NetworkWrap::forward_sync>("forwardSync"),
+       InstanceMethod<&NetworkWrap::run>("run"), InstanceMethod<&NetworkWrap::profile>("profile"),
+       InstanceMethod<&NetworkWrap::nodes>("nodes"), InstanceMethod<&NetworkWrap::close>("close")});
+  Environment::of(env).network_constructor = Napi::Persistent(constructor);
+}
+
+Napi::Object NetworkWrap::make(Napi::Env env, const std::shared_ptr<Engine>& engine, std::shared_ptr<Network> network) {
+  Environment& environment = Environment::of(env);
+  environment.constructing = true;
+  Napi::Object object = environment.network_constructor.New({});
+  set_constant(object, "info", facts(env, network->info()));
+  NetworkWrap* self = Unwrap(object);
+  self->engine_ = engine;
+  self->network_ = std::move(network);
+  self->report_memory(env, 1);
+  self->memory_ = std::make_shared<ForwardMemory>();
+  return object;
+}
+
+void NetworkWrap::report_memory(Napi::Env env, int sign) const {
+  const auto bytes = static_cast<std::int64_t>(network_->info().weight_bytes);
+  Napi::MemoryManagement::AdjustExternalMemory(env, sign * bytes);
+}
+
+void NetworkWrap::release(Napi::Env env) {
+  if (!network_) return;
+  report_memory(env, -1);
+  network_.reset();
+}
+
+void NetworkWrap::Finalize(Napi::Env env) { release(env); }
+
+NetworkWrap::NetworkWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<NetworkWrap>(info) {
+  if (!std::exchange(Environment::of(info.Env()).constructing, false)) {
+    throw js_error(info.Env(), ErrorCode::kArgument, "networks are loaded by an engine");
+  }
+}
+
+const std::shared_ptr<Network>& NetworkWrap::network() const {
+  if (!network_) throw Error(ErrorCode::kClosed, "the network is closed");
+  return network_;
+}
+
+Napi::Value NetworkWrap::forward(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    return submit(info.Env(), *engine_,
+                  std::make_unique<ForwardJob>(info, info.This().As<Napi::Object>(), network(), memory_));
+  });
+}
+
+void NetworkWrap::forward_sync(const Napi::CallbackInfo& info) {
+  translated(info.Env(), [&] {
+    Forward forward(info, network(), memory_);
+    engine_->run_now([&] { forward.run(); });
+    forward.deliver();
+  });
+}
+
+Napi::Value NetworkWrap::run(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] { return submit(info.Env(), *engine_, make_run_job(info, engine_, network())); });
+}
+
+Napi::Value NetworkWrap::profile(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    const std::uint32_t batch = to_uint32(info[0], "batch");
+    const std::uint32_t repeats = to_uint32(info[1], "repeats");
+    require(batch > 0 && batch <= 65536 && repeats > 0 && repeats <= 100000, "batch or repeats is out of range");
+    return submit(info.Env(), *engine_,
+                  std::make_unique<ProfileJob>(info.Env(), info.This().As<Napi::Object>(), engine_, network(),
+                                               static_cast<int>(batch), static_cast<int>(repeats)));
+  });
+}
+
+Napi::Value NetworkWrap::nodes(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&]() -> Napi::Value { return to_nodes(info.Env(), network()->graph()); });
+}
+
+Napi::Value NetworkWrap::close(const Napi::CallbackInfo& info) {
+  // Work in flight keeps the network until it ends; the job below comes after all of it.
+  release(info.Env());
+  memory_ = std::make_shared<ForwardMemory>();
+  return submit(info.Env(), *engine_, std::make_unique<LastJob>(info.Env(), info.This().As<Napi::Object>()));
+}
+
+}  // namespace dpm::addon

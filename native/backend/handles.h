@@ -1,0 +1,48 @@
+// What the opaque handles of the seam stand for on one device: the only place where they are cast.
+#pragma once
+
+#include <memory>
+
+#include "backend/backend.h"
+
+namespace dpm {
+
+/// The classes behind a device's handles; each device names it once, in its own namespace.
+template <typename Device, typename Buffer, typename Network, typename Executable>
+struct Handles {
+  static Device& of(dpm_device* handle) noexcept { return *reinterpret_cast<Device*>(handle); }
+  static Buffer& of(dpm_buffer* handle) noexcept { return *reinterpret_cast<Buffer*>(handle); }
+  static const Buffer& of(const dpm_buffer* handle) noexcept { return *reinterpret_cast<const Buffer*>(handle); }
+  static Network& of(dpm_network* handle) noexcept { return *reinterpret_cast<Network*>(handle); }
+  static Executable& of(dpm_executable* handle) noexcept { return *reinterpret_cast<Executable*>(handle); }
+
+  /// Hands an object over to whoever holds the handle.
+  static dpm_device* give(std::unique_ptr<Device> object) noexcept {
+    return reinterpret_cast<dpm_device*>(object.release());
+  }
+  static dpm_buffer* give(std::unique_ptr<Buffer> object) noexcept {
+    return reinterpret_cast<dpm_buffer*>(object.release());
+  }
+  static dpm_network* give(std::unique_ptr<Network> object) noexcept {
+    return reinterpret_cast<dpm_network*>(object.release());
+  }
+  static dpm_executable* give(std::unique_ptr<Executable> object) noexcept {
+    return reinterpret_cast<dpm_executable*>(object.release());
+  }
+
+  /// Takes it back; nothing for a null handle.
+  static std::unique_ptr<Device> take(dpm_device* handle) noexcept {
+    return std::unique_ptr<Device>{reinterpret_cast<Device*>(handle)};
+  }
+  static std::unique_ptr<Buffer> take(dpm_buffer* handle) noexcept {
+    return std::unique_ptr<Buffer>{reinterpret_cast<Buffer*>(handle)};
+  }
+  static std::unique_ptr<Network> take(dpm_network* handle) noexcept {
+    return std::unique_ptr<Network>{reinterpret_cast<Network*>(handle)};
+  }
+  static std::unique_ptr<Executable> take(dpm_executable* handle) noexcept {
+    return std::unique_ptr<Executable>{reinterpret_cast<Executable*>(handle)};
+  }
+};
+
+}  // namespace dpm

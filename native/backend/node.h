@@ -1,0 +1,66 @@
+// Reading the nodes of a graph, and what a layer keeps of one after the graph is gone.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "backend/backend.h"
+#include "core/error.h"
+
+namespace dpm {
+
+/// Value that is input `index`, -1 where the node has none.
+inline int input_of(const dpm_node& node, std::uint32_t index) {
+  return index < node.input_count ? node.inputs[index] : -1;
+}
+
+/// Value that is the result of a node that has one.
+inline int output_of(const dpm_node& node) { return node.outputs[0]; }
+
+/// The values of a node.
+class Operands {
+ public:
+  explicit Operands(const dpm_node& node)
+      : inputs_(node.inputs, node.inputs + node.input_count),
+        outputs_(node.outputs, node.outputs + node.output_count) {}
+
+  [[nodiscard]] int input(std::size_t index) const { return index < inputs_.size() ? inputs_[index] : -1; }
+  [[nodiscard]] std::size_t inputs() const { return inputs_.size(); }
+  [[nodiscard]] int output() const { return outputs_[0]; }
+
+ private:
+  std::vector<int> inputs_;
+  std::vector<int> outputs_;
+};
+
+inline const dpm_time_embedding_attributes& time_embedding_of(const dpm_node& node) {
+  require(node.op == DPM_OP_TIME_EMBEDDING, "a node is no time embedding");
+  return node.attributes.time_embedding;
+}
+
+inline const dpm_convolution_attributes& convolution_of(const dpm_node& node) {
+  require(node.op == DPM_OP_CONVOLUTION, "a node is no convolution");
+  return node.attributes.convolution;
+}
+
+inline const dpm_group_norm_attributes& group_norm_of(const dpm_node& node) {
+  require(node.op == DPM_OP_GROUP_NORM, "a node is no group norm");
+  return node.attributes.group_norm;
+}
+
+inline const dpm_attention_attributes& attention_of(const dpm_node& node) {
+  require(node.op == DPM_OP_ATTENTION, "a node is no attention");
+  return node.attributes.attention;
+}
+
+inline const dpm_affine_attributes& affine_of(const dpm_node& node) {
+  require(node.op == DPM_OP_AFFINE, "a node is no affine map");
+  return node.attributes.affine;
+}
+
+/// Zeros around the map of a downsampling, 0 for every other node.
+inline int fir_padding_of(const dpm_node& node) {
+  return node.op == DPM_OP_FIR_DOWNSAMPLE ? node.attributes.fir_downsample.padding : 0;
+}
+
+}  // namespace dpm

@@ -1,0 +1,69 @@
+// State of an opened CPU device: its thread pool, its instruction set, its memory count.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/handles.h"
+#include "core/aligned_buffer.h"
+#include "core/memory_count.h"
+#include "core/thread_pool.h"
+#include "devices/cpu/isa/kernels.h"
+
+namespace dpm::cpu {
+
+/// Memory that a MemoryCount knows of while it lives.
+class CountedBuffer {
+ public:
+  CountedBuffer() = default;
+  CountedBuffer(MemoryCount& count, std::size_t bytes) : buffer_(bytes), count_(&count) { count.add(bytes); }
+  CountedBuffer(CountedBuffer&& other) noexcept : buffer_(std::move(other.buffer_)), count_(other.count_) {
+    other.count_ = nullptr;
+  }
+  CountedBuffer& operator=(CountedBuffer&& other) noexcept {
+    std::swap(buffer_, other.buffer_);
+    std::swap(count_, other.count_);
+    return *this;
+  }
+  CountedBuffer(const CountedBuffer&) = delete;
+  CountedBuffer& operator=(const CountedBuffer&) = delete;
+  ~CountedBuffer() {
+    if (count_ != nullptr) count_->remove(buffer_.size());
+  }
+
+  [[nodiscard]] float* floats() const { return buffer_.floats(); }
+  [[nodiscard]] void* data() const { return buffer_.data(); }
+  [[nodiscard]] std::size_t size() const { return buffer_.size(); }
+
+ private:
+  AlignedBuffer buffer_;
+  MemoryCount* count_ = nullptr;
+};
+
+struct Network;
+struct Executable;
+
+struct Buffer {
+  CountedBuffer memory;
+};
+
+struct Device {
+  Device(int threads, const IsaKernels& kernels, bool exact_only, int terms)
+      : pool(threads), isa(kernels), exact(exact_only), bf16_terms(terms) {}
+
+  ThreadPool pool;
+  const IsaKernels& isa;
+  bool exact;
+  /// Numbers that products of maps take every float for: 1 (bfloat16), 2 (float32 as two of them), or 0 where float32
+  /// arithmetic is to be used.
+  int bf16_terms;
+  MemoryCount memory;
+  std::vector<float> thresholds;  ///< of the update in progress, per sample
+  std::vector<float> magnitudes;  ///< |x0| of a sample, per thread
+};
+
+using Handle = Handles<Device, Buffer, Network, Executable>;
+
+}  // namespace dpm::cpu

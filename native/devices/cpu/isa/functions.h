@@ -1,0 +1,24 @@
+// This instruction set's functions, by the names of the table.
+#pragma once
+
+#include "devices/cpu/isa/kernels.h"
+#include "devices/cpu/isa/vector.h"
+
+namespace dpm::cpu::DPM_ISA_NAMESPACE {
+
+void tile(const TileArguments& arguments);
+void tile_output(const TileOutput& output, const float* sums, std::ptrdiff_t sums_stride);
+void multiply_adds(int rounds, float* sums);
+void winograd_input(const float* const pixels[36], int channels, float* out, std::ptrdiff_t component_stride);
+void winograd_output(const WinogradOutput& target);
+void channel_statistics(const float* x, std::ptrdiff_t stride, int pixels, int channels, float* mean, float* deviation);
+void channel_affine(const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride, int pixels,
+                    int channels, const float* a, const float* b, bool silu);
+void add(const float* a, std::ptrdiff_t a_stride, const float* b, std::ptrdiff_t b_stride, float* y,
+         std::ptrdiff_t y_stride, int pixels, int channels);
+void softmax(float* row, int columns, float scale);
+void update(const UpdateRange& range);
+void absolute_prediction(const dpm_record& record, const float* in, const float* out, float* result, int count);
+void scaled_copy(const float* source, float scale, float* destination, std::uint64_t count);
+
+}  // namespace dpm::cpu::DPM_ISA_NAMESPACE

@@ -1,0 +1,27 @@
+#include "devices/cpu/isa/functions.h"
+
+#define DPM_ISA_TEXT_(name) #name
+#define DPM_ISA_TEXT(name) DPM_ISA_TEXT_(name)
+
+namespace dpm::cpu::DPM_ISA_NAMESPACE {
+
+extern const IsaKernels kKernels;
+const IsaKernels kKernels = {DPM_ISA_TEXT(DPM_ISA),
+                             kWidth,
+                             kTileRows,
+                             kIndependentSums* kWidth,
+                             tile,
+                             tile_output,
+                             multiply_adds,
+                             winograd_input,
+                             winograd_output,
+                             channel_statistics,
+                             channel_affine,
+                             add,
+                             softmax,
+                             update,
+                             absolute_prediction,
+                             scaled_copy,
+                             nullptr};
+
+}  // namespace dpm::cpu::DPM_ISA_NAMESPACE

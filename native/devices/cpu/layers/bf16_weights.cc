@@ -1,0 +1,46 @@
+#include "devices/cpu/layers/bf16_weights.h"
+
+#include <cstring>
+
+#include "backend/constant.h"
+#include "core/dtype.h"
+
+namespace dpm::cpu {
+
+Bf16Weights::Bf16Weights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels,
+                         int terms)
+    : panels_(divide_up(out_channels, kBf16Columns)) {
+  const int kernel = convolution_of(node).kernel;
+  const int taps = kernel * kernel;
+  const int blocks = divide_up(in_channels, kBf16Depth);
+  const auto tile = static_cast<std::size_t>(kBf16Columns) * kBf16Depth;
+  panel_elements_ = tile * static_cast<std::size_t>(blocks * taps * terms);
+  const std::size_t bytes = panel_elements_ * static_cast<std::size_t>(panels_) * sizeof(std::uint16_t);
+  data_ = CountedBuffer(factory.device.memory, bytes);
+  std::memset(data_.data(), 0, bytes);
+  auto* packed = static_cast<std::uint16_t*>(data_.data());
+  int channel = 0;
+  for (std::uint32_t part = 0; part < node.weight_count; ++part) {
+    const dpm_constant& weight = factory.graph.constants[node.weights[part]];
+    std::size_t source = 0;
+    for (std::int64_t out = 0; out < weight.dims[0]; ++out, ++channel) {
+      const auto column = static_cast<std::size_t>(channel % kBf16Columns);
+      std::uint16_t* panel = packed + static_cast<std::size_t>(channel / kBf16Columns) * panel_elements_;
+      for (int in = 0; in < in_channels; ++in) {
+        const auto row = static_cast<std::size_t>(in % kBf16Depth);
+        const std::size_t place = (column / 16 * 16 + row / 2) * 32 + column % 16 * 2 + row % 2;
+        for (int tap = 0; tap < taps; ++tap) {
+          float rest = load_constant(weight, source++);
+          const auto first = static_cast<std::size_t>(in / kBf16Depth * taps + tap) * static_cast<std::size_t>(terms);
+          for (int term = 0; term < terms; ++term) {
+            const std::uint16_t bits = float_to_bfloat16(rest);
+            panel[(first + static_cast<std::size_t>(term)) * tile + place] = bits;
+            rest -= bfloat16_to_float(bits);
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace dpm::cpu

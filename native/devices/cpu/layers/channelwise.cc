@@ -1,0 +1,115 @@
+// Operations that multiply and add per channel, SiLU, and sums of maps. They stand alone where no pass could fuse them.
+#include "devices/cpu/layers/layer.h"
+
+namespace dpm::cpu {
+namespace {
+
+constexpr int kBlockFloats = 16 * 1024;
+
+/// Calls `body(n, pixels)` for blocks of pixels of every sample.
+template <typename Body>
+void for_blocks(const RunContext& context, const MapView& map, const Body& body) {
+  const int pixels = std::max(1, kBlockFloats / map.channels);
+  const int blocks = divide_up(map.pixels(), pixels);
+  context.device.pool.parallel_for(
+      static_cast<std::int64_t>(context.batch) * blocks, [&](std::int64_t task, int /*thread*/) {
+        body(static_cast<int>(task / blocks), part_of(map.pixels(), blocks, static_cast<int>(task % blocks)));
+      });
+}
+
+/// y = x * a[c] + b[c]: bias, channel vector, scale and shift, affine, SiLU.
+class ChannelAffine : public Layer {
+ public:
+  ChannelAffine(const LayerFactory& factory, const dpm_node& node)
+      : op_(static_cast<dpm_op>(node.op)), operands_(node) {
+    if (op_ == DPM_OP_AFFINE) affine_ = affine_of(node);
+    channels_ = factory.values[output_of(node)].shape.channels;
+    if (node.op == DPM_OP_BIAS) bias_ = factory.floats(node.biases[0]);
+  }
+
+  [[nodiscard]] std::size_t scratch(int batch, int /*threads*/) const override {
+    return static_cast<std::size_t>(batch) * 2 * static_cast<std::size_t>(channels_);
+  }
+
+  void run(const RunContext& context) const override {
+    const MapView in = context.map(operands_.input(0));
+    const MapView out = context.map(operands_.output());
+    for (int n = 0; n < context.batch; ++n) fill_coefficients(context, n);
+    for_blocks(context, in, [&](int n, Range range) {
+      const float* a = coefficients(context, n);
+      if (in.channel_stride != 1 || out.channel_stride != 1) {
+        apply_strided(in, out, n, range, a);
+        return;
+      }
+      context.device.isa.channel_affine(in.sample(n) + range.first * in.pixel_stride, in.pixel_stride,
+                                        out.sample(n) + range.first * out.pixel_stride, out.pixel_stride,
+                                        range.last - range.first, channels_, a, a + channels_, op_ == DPM_OP_SILU);
+    });
+  }
+
+ private:
+  [[nodiscard]] float* coefficients(const RunContext& context, int n) const {
+    return context.scratch + static_cast<std::ptrdiff_t>(2 * n) * channels_;
+  }
+
+  void fill_coefficients(const RunContext& context, int n) const {
+    float* a = coefficients(context, n);
+    float* b = a + channels_;
+    const float* vector = operands_.input(1) >= 0 ? context.map(operands_.input(1)).sample(n) : nullptr;
+    for (int c = 0; c < channels_; ++c) {
+      a[c] = affine_.scale;
+      b[c] = affine_.shift;
+      if (op_ == DPM_OP_BIAS) b[c] = bias_.floats()[c];
+      if (op_ == DPM_OP_CHANNEL_ADD) b[c] = vector[c];
+      if (op_ == DPM_OP_SCALE_SHIFT) {
+        a[c] = 1.0F + vector[c];
+        b[c] = vector[channels_ + c];
+      }
+    }
+  }
+
+  /// For the network's own input and output, whose channels are not adjacent.
+  void apply_strided(const MapView& in, const MapView& out, int n, Range range, const float* a) const {
+    for (int p = range.first; p < range.last; ++p) {
+      for (int c = 0; c < channels_; ++c) {
+        out.sample(n)[p * out.pixel_stride + c * out.channel_stride] =
+            in.sample(n)[p * in.pixel_stride + c * in.channel_stride] * a[c] + a[channels_ + c];
+      }
+    }
+  }
+
+  dpm_op op_;
+  Operands operands_;
+  dpm_affine_attributes affine_{1.0F, 0.0F};
+  CountedBuffer bias_;
+  int channels_ = 0;
+};
+
+class Add : public Layer {
+ public:
+  explicit Add(const dpm_node& node) : operands_(node) {}
+
+  void run(const RunContext& context) const override {
+    const MapView a = context.map(operands_.input(0));
+    const MapView b = context.map(operands_.input(1));
+    const MapView out = context.map(operands_.output());
+    for_blocks(context, a, [&](int n, Range range) {
+      context.device.isa.add(a.sample(n) + range.first * a.pixel_stride, a.pixel_stride,
+                             b.sample(n) + range.first * b.pixel_stride, b.pixel_stride,
+                             out.sample(n) + range.first * out.pixel_stride, out.pixel_stride, range.last - range.first,
+                             a.channels);
+    });
+  }
+
+ private:
+  Operands operands_;
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_channelwise(const LayerFactory& factory, const dpm_node& node) {
+  if (node.op == DPM_OP_ADD) return std::make_unique<Add>(node);
+  return std::make_unique<ChannelAffine>(factory, node);
+}
+
+}  // namespace dpm::cpu

@@ -1,0 +1,110 @@
+// Sinusoidal embeddings and rows of tables, of times and labels.
+#include <cmath>
+
+#include "backend/constant.h"
+#include "devices/cpu/layers/layer.h"
+
+namespace dpm::cpu {
+namespace {
+
+constexpr float kTurn = 6.28318530717958647692F;
+
+/// What is embedded: the time or the label of each sample.
+class Embedded {
+ public:
+  Embedded(const LayerFactory& factory, const dpm_node& node)
+      : binding_(factory.graph.values[input_of(node, 0)].binding),
+        is_label_(factory.graph.bindings[binding_].element == DPM_ELEMENT_I32) {}
+
+  /// -1 for samples without a label.
+  [[nodiscard]] float at(const RunContext& context, int n) const {
+    const void* values = context.bound(binding_);
+    if (values == nullptr) return -1.0F;
+    return is_label_ ? static_cast<float>(static_cast<const std::int32_t*>(values)[n])
+                     : static_cast<const float*>(values)[n];
+  }
+
+ private:
+  int binding_;
+  bool is_label_;
+};
+
+class TimeEmbedding : public Layer {
+ public:
+  TimeEmbedding(const LayerFactory& factory, const dpm_node& node)
+      : operands_(node), attributes_(time_embedding_of(node)), embedded_(factory, node) {
+    const int half = attributes_.length / 2;
+    if (node.weight_count > 0) {
+      const dpm_constant& weight = factory.graph.constants[node.weights[0]];
+      for (int i = 0; i < half; ++i) frequencies_.push_back(load_constant(weight, static_cast<std::size_t>(i)));
+      turns_ = true;
+      return;
+    }
+    // Frequencies and angles in float32, as the original networks compute them: at t near 1000 a double would differ
+    // by more than all other rounding.
+    const float step = -9.210340371976184F / (static_cast<float>(half) - attributes_.frequency_shift);
+    for (int i = 0; i < half; ++i) frequencies_.push_back(std::exp(static_cast<float>(i) * step));
+  }
+
+  void run(const RunContext& context) const override {
+    const MapView out = context.map(operands_.output());
+    const auto half = static_cast<int>(frequencies_.size());
+    const int cosine = attributes_.cosine_first != 0 ? 0 : half;
+    for (int n = 0; n < context.batch; ++n) {
+      float* row = out.sample(n);
+      const float number = embedded_.at(context, n);
+      const float time = attributes_.logarithmic != 0 ? std::log(number) : number;
+      for (int i = 0; i < half; ++i) {
+        const float product = time * frequencies_[static_cast<std::size_t>(i)];
+        const float angle = turns_ ? product * kTurn : product;
+        row[half - cosine + i] = std::sin(angle);
+        row[cosine + i] = std::cos(angle);
+      }
+      if (out.channels % 2 != 0) row[out.channels - 1] = 0.0F;
+    }
+  }
+
+ private:
+  Operands operands_;
+  dpm_time_embedding_attributes attributes_;
+  Embedded embedded_;
+  std::vector<float> frequencies_;
+  /// The frequencies are those of whole turns (Fourier features).
+  bool turns_ = false;
+};
+
+class Embedding : public Layer {
+ public:
+  Embedding(const LayerFactory& factory, const dpm_node& node)
+      : operands_(node), embedded_(factory, node), table_(factory.floats(node.weights[0])) {
+    rows_ = static_cast<int>(factory.graph.constants[node.weights[0]].dims[0]);
+  }
+
+  void run(const RunContext& context) const override {
+    const MapView out = context.map(operands_.output());
+    for (int n = 0; n < context.batch; ++n) {
+      const float number = embedded_.at(context, n);
+      // As -0.5 is truncated to 0; what is no number has no row.
+      if (number > -1.0F && number < static_cast<float>(rows_)) {
+        std::copy_n(table_.floats() + static_cast<std::ptrdiff_t>(number) * out.channels, out.channels, out.sample(n));
+      } else {
+        std::fill_n(out.sample(n), out.channels, 0.0F);
+      }
+    }
+  }
+
+ private:
+  Operands operands_;
+  Embedded embedded_;
+  CountedBuffer table_;
+  int rows_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_node& node) {
+  if (node.op == DPM_OP_EMBEDDING) return std::make_unique<Embedding>(factory, node);
+  return std::make_unique<TimeEmbedding>(factory, node);
+}
+
+}  // namespace dpm::cpu

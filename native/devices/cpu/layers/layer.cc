@@ -1,0 +1,122 @@
+#include "devices/cpu/layers/layer.h"
+
+#include <string>
+
+#include "backend/bindings.h"
+#include "backend/constant.h"
+#include "core/dtype.h"
+#include "core/error.h"
+
+namespace dpm::cpu {
+
+MapView RunContext::map(int value) const {
+  const ValueInfo& info = values[value];
+  const dpm_value& shape = info.shape;
+  const std::ptrdiff_t pixels = static_cast<std::ptrdiff_t>(shape.height) * shape.width;
+  MapView view;
+  view.channels = shape.channels;
+  view.height = shape.height;
+  view.width = shape.width;
+  if (is_bound(shape)) {
+    const dpm_view& bound = bindings.views[shape.binding];
+    view.data = Handle::of(bound.buffer).memory.floats() + bound.offset;
+    view.sample_stride = static_cast<std::ptrdiff_t>(bound.stride);
+    view.pixel_stride = 1;
+    view.channel_stride = pixels;
+    return view;
+  }
+  view.data = arena + static_cast<std::uint64_t>(planned_batch) * offsets[value] + info.root_offset;
+  view.sample_stride = pixels * info.root_channels;
+  view.pixel_stride = info.root_channels;
+  return view;
+}
+
+const void* RunContext::bound(int binding) const {
+  if (binding < 0) return nullptr;
+  const dpm_view& bound = bindings.views[binding];
+  return bound.buffer == nullptr ? nullptr : Handle::of(bound.buffer).memory.floats() + bound.offset;
+}
+
+CountedBuffer LayerFactory::floats(int constant) const {
+  const std::int32_t index = constant;
+  return stacked(&index, 1);
+}
+
+CountedBuffer LayerFactory::stacked(const std::int32_t* constants, std::uint32_t count) const {
+  std::size_t total = 0;
+  for (std::uint32_t i = 0; i < count; ++i) total += element_count(graph.constants[constants[i]]);
+  CountedBuffer buffer(device.memory, total * sizeof(float));
+  float* out = buffer.floats();
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const dpm_constant& constant = graph.constants[constants[i]];
+    const std::size_t length = element_count(constant);
+    for (std::size_t e = 0; e < length; ++e) *out++ = load_constant(constant, e);
+  }
+  return buffer;
+}
+
+bool supports(const dpm_graph& graph, const dpm_node& node) {
+  const auto bound = [&](int value) { return value >= 0 && is_bound(graph.values[value]); };
+  if (node.output_count != 1) return false;
+  switch (node.op) {
+    case DPM_OP_CONVOLUTION: {
+      const dpm_convolution_attributes& how = node.attributes.convolution;
+      if (bound(input_of(node, 1)) || bound(input_of(node, 2))) return false;
+      // An enlarged or bound input is laid out by the packing of kernels larger than one.
+      return how.kernel > 1 || (how.upsample == 0 && how.stride == 1 && !bound(input_of(node, 0)));
+    }
+    case DPM_OP_TIME_EMBEDDING:
+    case DPM_OP_EMBEDDING:
+      return is_condition(graph, graph.values[input_of(node, 0)]);
+    case DPM_OP_AFFINE:
+    case DPM_OP_BIAS:
+      return true;
+    case DPM_OP_GROUP_NORM:
+      // A convolution adds its vector in the registers that it has.
+      if (input_of(node, 2) >= 0) return false;
+      [[fallthrough]];
+    case DPM_OP_ATTENTION:
+    case DPM_OP_CHANNEL_ADD:
+    case DPM_OP_SCALE_SHIFT:
+    case DPM_OP_SILU:
+    case DPM_OP_ADD:
+    case DPM_OP_CONCAT:
+    case DPM_OP_UPSAMPLE:
+    case DPM_OP_AVERAGE_POOL:
+    case DPM_OP_FIR_UPSAMPLE:
+    case DPM_OP_FIR_DOWNSAMPLE:
+      return !bound(input_of(node, 0)) && !bound(input_of(node, 1)) && !bound(input_of(node, 2)) &&
+             !bound(output_of(node));
+    default:
+      return false;
+  }
+}
+
+std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node) {
+  if (!supports(factory.graph, node)) {
+    throw Error(ErrorCode::kUnsupported,
+                std::string(node.name) + ": the cpu device cannot run this operation on these inputs");
+  }
+  switch (node.op) {
+    case DPM_OP_CONVOLUTION:
+      return make_convolution(factory, node);
+    case DPM_OP_GROUP_NORM:
+      return make_group_norm(factory, node);
+    case DPM_OP_ATTENTION:
+      return make_attention(factory, node);
+    case DPM_OP_CONCAT:
+    case DPM_OP_UPSAMPLE:
+    case DPM_OP_AVERAGE_POOL:
+      return make_resample(factory, node);
+    case DPM_OP_FIR_UPSAMPLE:
+    case DPM_OP_FIR_DOWNSAMPLE:
+      return make_fir(factory, node);
+    case DPM_OP_TIME_EMBEDDING:
+    case DPM_OP_EMBEDDING:
+      return make_embedding(factory, node);
+    default:
+      return make_channelwise(factory, node);
+  }
+}
+
+}  // namespace dpm::cpu

@@ -1,0 +1,126 @@
+// A node of the graph made ready to run on the CPU.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "backend/node.h"
+#include "devices/cpu/device.h"
+#include "devices/cpu/layers/deferred_norm.h"
+
+namespace dpm::cpu {
+
+/// Where the elements of a map lie: element (n, p, c), p = y*width + x, at
+/// data + n*sample_stride + p*pixel_stride + c*channel_stride.
+struct MapView {
+  float* data = nullptr;
+  std::ptrdiff_t sample_stride = 0;
+  std::ptrdiff_t pixel_stride = 0;
+  std::ptrdiff_t channel_stride = 1;
+  int channels = 0;
+  int height = 0;
+  int width = 0;
+
+  [[nodiscard]] int pixels() const { return height * width; }
+  [[nodiscard]] float* sample(int n) const { return data + n * sample_stride; }
+};
+
+/// What a value of the graph is, kept by the layers after the graph is gone.
+struct ValueInfo {
+  dpm_value shape{};
+  int root = -1;          ///< value whose storage it uses
+  int root_channels = 0;  ///< channels of that
+  int root_offset = 0;    ///< first channel in it
+};
+
+/// One evaluation in progress.
+struct RunContext {
+  Device& device;
+  int batch = 0;
+  const std::vector<ValueInfo>& values;
+  const std::vector<std::uint64_t>& offsets;  ///< per value, elements for one sample
+  int planned_batch = 0;
+  float* arena = nullptr;
+  const dpm_bindings& bindings;
+  float* scratch = nullptr;
+  float* norm_coefficients = nullptr;  ///< of the last group norm that was deferred, per sample a[C], b[C]
+
+  /// Whether the result of `norm` is left to its reader in this plan of the arena.
+  [[nodiscard]] bool defers(const DeferredNorm& norm) const {
+    return norm.input_lives ||
+           (offsets[static_cast<std::size_t>(norm.input)] == offsets[static_cast<std::size_t>(norm.output)] &&
+            values[static_cast<std::size_t>(norm.input)].root == norm.input);
+  }
+  [[nodiscard]] MapView map(int value) const;
+  /// The tensor of a binding, null where it is absent.
+  [[nodiscard]] const void* bound(int binding) const;
+};
+
+class Layer {
+ public:
+  Layer() = default;
+  virtual ~Layer() = default;
+  Layer(const Layer&) = delete;
+  Layer& operator=(const Layer&) = delete;
+
+  virtual void run(const RunContext& context) const = 0;
+  /// Floats of scratch memory that `run` needs for `batch` samples on `threads` threads.
+  [[nodiscard]] virtual std::size_t scratch(int /*batch*/, int /*threads*/) const { return 0; }
+};
+
+/// What makes layers: the device, the graph and the weights' memory.
+struct LayerFactory {
+  Device& device;
+  const dpm_graph& graph;
+  const std::vector<ValueInfo>& values;
+  const std::vector<bool>& winograd;  ///< per node, what choose_winograd found
+  /// Group norms that their readers apply.
+  const std::vector<DeferredNorm>& deferred_norms;
+
+  /// The deferred norm whose result `value` is, or null.
+  [[nodiscard]] const DeferredNorm* deferred_norm(int value) const {
+    for (const DeferredNorm& norm : deferred_norms) {
+      if (norm.output == value) return &norm;
+    }
+    return nullptr;
+  }
+
+  [[nodiscard]] bool by_winograd(const dpm_node& node) const {
+    return winograd[static_cast<std::size_t>(&node - graph.nodes)];
+  }
+
+  /// A constant as float32 in counted memory.
+  [[nodiscard]] CountedBuffer floats(int constant) const;
+  /// Several vectors, one after the other.
+  [[nodiscard]] CountedBuffer stacked(const std::int32_t* constants, std::uint32_t count) const;
+};
+
+std::unique_ptr<Layer> make_convolution(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_group_norm(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_attention(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_channelwise(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_resample(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_fir(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_node& node);
+
+/// Makes the layer of `node`. Throws Error(kUnsupported).
+std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node);
+
+/// Whether make_layer can.
+bool supports(const dpm_graph& graph, const dpm_node& node);
+
+/// Rows [first, last) of part `index` when `total` is cut into `parts` nearly equal parts.
+struct Range {
+  int first;
+  int last;
+};
+inline Range part_of(int total, int parts, int index) {
+  const auto at = [&](int i) { return static_cast<int>(static_cast<std::int64_t>(total) * i / parts); };
+  return {at(index), at(index + 1)};
+}
+
+inline int divide_up(int a, int b) { return (a + b - 1) / b; }
+
+}  // namespace dpm::cpu

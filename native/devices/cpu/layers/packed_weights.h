@@ -1,0 +1,43 @@
+// Convolution weights in the order the tile kernel reads them.
+#pragma once
+
+#include <vector>
+
+#include "devices/cpu/layers/layer.h"
+
+namespace dpm::cpu {
+
+/// Output channels in panels of two vectors (the last may be one), each [tap][input channel][panel width]; missing
+/// columns are zero.
+class PackedWeights {
+ public:
+  /// Turns the kernel of one output and input channel into what is packed for it, `taps` numbers.
+  struct Transform {
+    int taps;
+    void (*apply)(const float* kernel, int count, float* taps);
+  };
+
+  /// Packs the stacked parts of a convolution node as they are.
+  PackedWeights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels);
+  /// The same after `transform`.
+  PackedWeights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels,
+                const Transform& transform);
+
+  struct Panel {
+    const float* data;
+    int first;    ///< output channel
+    int columns;  ///< output channels in it
+    int vectors;
+  };
+
+  [[nodiscard]] int panels() const { return static_cast<int>(offsets_.size()); }
+  [[nodiscard]] Panel panel(int index) const;
+
+ private:
+  int out_channels_;
+  int width_;
+  std::vector<std::size_t> offsets_;
+  CountedBuffer data_;
+};
+
+}  // namespace dpm::cpu

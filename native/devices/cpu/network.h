@@ -1,0 +1,40 @@
+// A network's layers with their packed weights, and its executables.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "devices/cpu/layers/layer.h"
+#include "devices/cpu/time_table.h"
+
+namespace dpm::cpu {
+
+struct Network {
+  static constexpr std::uint64_t kWinogradBytes = std::uint64_t{1} << 30;
+
+  /// Packs the weights of `graph`. Layers whose Winograd weights would exceed `winograd_bytes` in all are direct.
+  Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes = kWinogradBytes);
+
+  Device& device;
+  std::uint32_t bindings;
+  std::vector<ValueInfo> values;
+  std::vector<std::unique_ptr<Layer>> layers;
+  TimeTable times;
+  int norm_channels = 0;  ///< most channels of a group norm that its reader applies
+};
+
+struct Executable {
+  Executable(Network& owner, const dpm_plan& plan);
+
+  /// One evaluation; with `node_seconds`, the time of every layer.
+  void run(const dpm_bindings& bindings, double* node_seconds) const;
+
+  Network& network;
+  int batch;
+  std::vector<std::uint64_t> offsets;
+  float* arena;
+  CountedBuffer scratch;
+  CountedBuffer norm_coefficients;
+};
+
+}  // namespace dpm::cpu

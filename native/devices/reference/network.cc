@@ -1,0 +1,101 @@
+#include "devices/reference/network.h"
+
+#include <chrono>
+
+#include "backend/bindings.h"
+#include "backend/constant.h"
+#include "core/error.h"
+
+namespace dpm::reference {
+namespace {
+
+std::vector<double> doubles(const dpm_constant& constant) {
+  std::vector<double> result(element_count(constant));
+  for (std::size_t i = 0; i < result.size(); ++i) result[i] = static_cast<double>(load_constant(constant, i));
+  return result;
+}
+
+/// A map of sample n: in the arena, or `staging` filled from an external value.
+Map map_of(const Executable& executable, const dpm_bindings& bindings, int value, std::uint32_t n,
+           std::vector<double>& staging) {
+  const dpm_value& shape = executable.network.values[static_cast<std::size_t>(value)];
+  Map map{nullptr, shape.channels, shape.height, shape.width};
+  if (!is_bound(shape)) {
+    const auto elements = static_cast<std::uint64_t>(map.elements());
+    map.data = executable.arena + executable.batch * executable.offsets[static_cast<std::size_t>(value)] + n * elements;
+    return map;
+  }
+  staging.assign(static_cast<std::size_t>(map.elements()), -1.0);
+  map.data = staging.data();
+  const dpm_view& view = bindings.views[shape.binding];
+  if (view.buffer == nullptr) return map;
+  const float* source = row(view, n);
+  if (executable.network.elements[static_cast<std::size_t>(shape.binding)] == DPM_ELEMENT_I32) {
+    staging[0] = reinterpret_cast<const std::int32_t*>(source)[0];
+  } else {
+    for (std::size_t i = 0; i < staging.size(); ++i) staging[i] = static_cast<double>(source[i]);
+  }
+  return map;
+}
+
+}  // namespace
+
+Network::Network(Device& owner, const dpm_graph& graph)
+    : device(owner), values(graph.values, graph.values + graph.value_count) {
+  require_rows(graph, "reference");
+  for (std::uint32_t i = 0; i < graph.binding_count; ++i) {
+    elements.push_back(static_cast<dpm_element>(graph.bindings[i].element));
+  }
+  for (std::uint32_t i = 0; i < graph.node_count; ++i) {
+    const dpm_node& from = graph.nodes[i];
+    if (!supports(graph, from)) {
+      throw Error(ErrorCode::kUnsupported,
+                  std::string(from.name) + ": the reference device runs primitive operations only");
+    }
+    Node node(from);
+    if (from.weight_count > 0) {
+      node.weight_constant = from.weights[0];
+      node.weight = doubles(graph.constants[from.weights[0]]);
+      node.weight_rows = graph.constants[from.weights[0]].dims[0];
+    }
+    if (from.bias_count > 0) {
+      node.bias_constant = from.biases[0];
+      node.bias = doubles(graph.constants[from.biases[0]]);
+    }
+    nodes.push_back(std::move(node));
+  }
+}
+
+Executable::Executable(Network& owner, const dpm_plan& plan)
+    : network(owner),
+      batch(plan.batch),
+      offsets(plan.offsets, plan.offsets + owner.values.size()),
+      arena(reinterpret_cast<double*>(Handle::of(plan.arena).bytes.data())) {}
+
+void Executable::run_node(const Network::Node& node, const dpm_bindings& bindings, std::uint32_t n) const {
+  std::vector<std::vector<double>> staging(node.operands.inputs() + 1);
+  std::vector<Map> inputs(node.operands.inputs());
+  for (std::size_t k = 0; k < inputs.size(); ++k) {
+    const int input = node.operands.input(k);
+    if (input >= 0) inputs[k] = map_of(*this, bindings, input, n, staging[k]);
+  }
+  const Map out = map_of(*this, bindings, node.operands.output(), n, staging.back());
+  reference::run_node(node, inputs.data(), out);
+  const dpm_value& shape = network.values[static_cast<std::size_t>(node.operands.output())];
+  if (!is_bound(shape)) return;
+  float* target = row(bindings.views[shape.binding], n);
+  for (int e = 0; e < out.elements(); ++e) target[e] = static_cast<float>(out.data[e]);
+}
+
+void Executable::run(const dpm_bindings& bindings, double* node_seconds) const {
+  require(bindings.batch <= batch, "the batch is larger than the executable's");
+  require(bindings.count == network.elements.size(), "an evaluation binds other tensors than the graph has");
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    for (std::uint32_t n = 0; n < bindings.batch; ++n) run_node(network.nodes[i], bindings, n);
+    if (node_seconds == nullptr) continue;
+    node_seconds[i] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  }
+}
+
+}  // namespace dpm::reference

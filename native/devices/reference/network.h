@@ -1,0 +1,91 @@
+// The oracle: every operation as a naive loop over NCHW doubles, one node at a time, nothing fused.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "backend/handles.h"
+#include "backend/node.h"
+
+namespace dpm::reference {
+
+struct Device {
+  std::atomic<std::uint64_t> used{0};
+  std::atomic<std::uint64_t> peak{0};
+};
+
+struct Buffer {
+  std::vector<unsigned char> bytes;
+};
+
+struct Network {
+  Network(Device& owner, const dpm_graph& graph);
+
+  struct Node {
+    explicit Node(const dpm_node& node)
+        : op(static_cast<dpm_op>(node.op)), operands(node), attributes(node.attributes) {}
+
+    dpm_op op;
+    Operands operands;
+    dpm_attributes attributes;
+    /// Constants, -1 where there is none, and their numbers.
+    int weight_constant = -1;
+    int bias_constant = -1;
+    std::vector<double> weight;
+    std::vector<double> bias;
+    std::int64_t weight_rows = 0;
+  };
+
+  Device& device;
+  std::vector<dpm_value> values;
+  std::vector<dpm_element> elements;  ///< per binding
+  std::vector<Node> nodes;
+};
+
+struct Executable {
+  Executable(Network& owner, const dpm_plan& plan);
+  void run(const dpm_bindings& bindings, double* node_seconds) const;
+  /// Of sample n.
+  void run_node(const Network::Node& node, const dpm_bindings& bindings, std::uint32_t n) const;
+
+  Network& network;
+  std::uint32_t batch;
+  std::vector<std::uint64_t> offsets;
+  double* arena;
+};
+
+using Handle = Handles<Device, Buffer, Network, Executable>;
+
+/// Whether the device runs `node`: primitive operations only.
+bool supports(const dpm_graph& graph, const dpm_node& node);
+
+/// One value of one sample, NCHW; external ones are copied in and out by the executable.
+struct Map {
+  double* data = nullptr;
+  int channels = 0;
+  int height = 0;
+  int width = 0;
+
+  [[nodiscard]] double& at(int c, int y, int x) const {
+    return data[(static_cast<std::ptrdiff_t>(c) * height + y) * width + x];
+  }
+  [[nodiscard]] int elements() const { return channels * height * width; }
+};
+
+/// Runs one node for one sample.
+void run_node(const Network::Node& node, const Map* inputs, const Map& out);
+
+/// First element of one row of a view, null where the tensor is absent.
+float* row(const dpm_view& view, std::uint64_t index);
+
+// The operations of the same names in backend.h; requests have been checked by the engine.
+
+void gather(const dpm_gather& gather);
+void update(const dpm_update& update);
+void reduce(const dpm_reduce& reduce);
+
+}  // namespace dpm::reference

@@ -1,0 +1,220 @@
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "devices/reference/network.h"
+
+namespace dpm::reference {
+namespace {
+
+double silu(double x) { return x / (1.0 + std::exp(-x)); }
+
+void convolution(const Network::Node& layer, const Map& in, const Map& out) {
+  const dpm_convolution_attributes& node = layer.attributes.convolution;
+  const int k = node.kernel;
+  for (int o = 0; o < out.channels; ++o) {
+    for (int y = 0; y < out.height; ++y) {
+      for (int x = 0; x < out.width; ++x) {
+        double sum = 0;
+        for (int c = 0; c < in.channels; ++c) {
+          for (int i = 0; i < k; ++i) {
+            for (int j = 0; j < k; ++j) {
+              const int row = y * node.stride + i - node.pad_before;
+              const int column = x * node.stride + j - node.pad_before;
+              if (row < 0 || row >= in.height || column < 0 || column >= in.width) continue;
+              const std::ptrdiff_t weight = ((static_cast<std::ptrdiff_t>(o) * in.channels + c) * k + i) * k + j;
+              sum += in.at(c, row, column) * layer.weight[static_cast<std::size_t>(weight)];
+            }
+          }
+        }
+        out.at(o, y, x) = sum;
+      }
+    }
+  }
+}
+
+void group_norm(const Network::Node& layer, const Map& in, const Map& out) {
+  const int per_group = in.channels / layer.attributes.group_norm.groups * in.height * in.width;
+  for (int g = 0; g < layer.attributes.group_norm.groups; ++g) {
+    const double* x = in.data + static_cast<std::ptrdiff_t>(g) * per_group;
+    double mean = 0;
+    for (int i = 0; i < per_group; ++i) mean += x[i];
+    mean /= per_group;
+    double variance = 0;
+    for (int i = 0; i < per_group; ++i) variance += (x[i] - mean) * (x[i] - mean);
+    const double inverse =
+        1.0 / std::sqrt(variance / per_group + static_cast<double>(layer.attributes.group_norm.epsilon));
+    for (int i = 0; i < per_group; ++i) {
+      const std::ptrdiff_t element = static_cast<std::ptrdiff_t>(g) * per_group + i;
+      const auto channel = static_cast<std::size_t>(element / (in.height * in.width));
+      out.data[element] = (in.data[element] - mean) * inverse * layer.weight[channel] + layer.bias[channel];
+    }
+  }
+}
+
+void attention(const dpm_attention_attributes& node, const Map* inputs, const Map& out) {
+  const int tokens = out.height * out.width;
+  const int width = out.channels / node.heads;
+  const auto element = [&](const Map& map, int head, int token, int c) -> double& {
+    return map.data[static_cast<std::ptrdiff_t>(head * width + c) * tokens + token];
+  };
+  std::vector<double> weight(static_cast<std::size_t>(tokens));
+  for (int head = 0; head < node.heads; ++head) {
+    for (int i = 0; i < tokens; ++i) {
+      for (int j = 0; j < tokens; ++j) {
+        double dot = 0;
+        for (int c = 0; c < width; ++c) dot += element(inputs[0], head, i, c) * element(inputs[1], head, j, c);
+        weight[static_cast<std::size_t>(j)] = dot / std::sqrt(static_cast<double>(width));
+      }
+      const double maximum = *std::max_element(weight.begin(), weight.end());
+      double sum = 0;
+      for (double& w : weight) sum += w = std::exp(w - maximum);
+      for (int c = 0; c < width; ++c) {
+        double value = 0;
+        for (int j = 0; j < tokens; ++j) value += weight[static_cast<std::size_t>(j)] * element(inputs[2], head, j, c);
+        element(out, head, i, c) = value / sum;
+      }
+    }
+  }
+}
+
+void time_embedding(const Network::Node& layer, const Map& in, const Map& out) {
+  const dpm_time_embedding_attributes& node = layer.attributes.time_embedding;
+  const int half = node.length / 2;
+  const auto time = static_cast<float>(node.logarithmic != 0 ? std::log(in.data[0]) : in.data[0]);
+  // float32 as in the original networks (the product of time and frequency is part of what they compute).
+  const float step = -std::log(10000.0F) / (static_cast<float>(half) - node.frequency_shift);
+  for (int i = 0; i < half; ++i) {
+    const auto weight = layer.weight.empty() ? 0.0F : static_cast<float>(layer.weight[static_cast<std::size_t>(i)]);
+    const float angle =
+        layer.weight.empty() ? time * std::exp(static_cast<float>(i) * step) : time * weight * 6.28318530717958647692F;
+    out.data[node.cosine_first != 0 ? half + i : i] = std::sin(static_cast<double>(angle));
+    out.data[node.cosine_first != 0 ? i : half + i] = std::cos(static_cast<double>(angle));
+  }
+  if (node.length % 2 != 0) out.data[node.length - 1] = 0;
+}
+
+void embedding(const Network::Node& layer, const Map& in, const Map& out) {
+  const bool known = in.data[0] > -1 && in.data[0] < static_cast<double>(layer.weight_rows);
+  const std::int64_t row = known ? static_cast<std::int64_t>(in.data[0]) : 0;
+  for (int i = 0; i < out.channels; ++i) {
+    out.data[i] = known ? layer.weight[static_cast<std::size_t>(row * out.channels + i)] : 0.0;
+  }
+}
+
+void resample(dpm_op op, const Map& in, const Map& out) {
+  for (int c = 0; c < out.channels; ++c) {
+    for (int y = 0; y < out.height; ++y) {
+      for (int x = 0; x < out.width; ++x) {
+        if (op == DPM_OP_UPSAMPLE) {
+          out.at(c, y, x) = in.at(c, y / 2, x / 2);
+        } else {
+          out.at(c, y, x) = (in.at(c, 2 * y, 2 * x) + in.at(c, 2 * y, 2 * x + 1) + in.at(c, 2 * y + 1, 2 * x) +
+                             in.at(c, 2 * y + 1, 2 * x + 1)) /
+                            4.0;
+        }
+      }
+    }
+  }
+}
+
+/// As it is defined: zeros after every element (upsampling), zeros around the map, a correlation with the outer product
+/// of the taps, of which every second element is kept (downsampling).
+void fir(const Network::Node& layer, const Map& in, const Map& out) {
+  constexpr double kTaps[4] = {1, 3, 3, 1};
+  const bool enlarges = layer.op == DPM_OP_FIR_UPSAMPLE;
+  const int up = enlarges ? 2 : 1;
+  const int down = enlarges ? 1 : 2;
+  const int pad_before = enlarges ? 2 : layer.attributes.fir_downsample.padding;
+  const double gain = enlarges ? 4 : 1;
+  const auto spread = [&](int c, int row, int column) {
+    const bool inside = row >= 0 && row < up * in.height && column >= 0 && column < up * in.width;
+    return inside && row % up == 0 && column % up == 0 ? in.at(c, row / up, column / up) : 0.0;
+  };
+  for (int c = 0; c < out.channels; ++c) {
+    for (int y = 0; y < out.height; ++y) {
+      for (int x = 0; x < out.width; ++x) {
+        double sum = 0;
+        for (int i = 0; i < 4; ++i) {
+          for (int j = 0; j < 4; ++j) {
+            sum += kTaps[i] * kTaps[j] / 64 * spread(c, y * down + i - pad_before, x * down + j - pad_before);
+          }
+        }
+        out.at(c, y, x) = gain * sum;
+      }
+    }
+  }
+}
+
+void channelwise(const Network::Node& layer, const Map* inputs, const Map& out) {
+  const int pixels = out.height * out.width;
+  for (int i = 0; i < out.elements(); ++i) {
+    const int c = i / pixels;
+    const double x = inputs[0].data[i];
+    switch (layer.op) {
+      case DPM_OP_BIAS:
+        out.data[i] = x + layer.bias[static_cast<std::size_t>(c)];
+        break;
+      case DPM_OP_CHANNEL_ADD:
+        out.data[i] = x + inputs[1].data[c];
+        break;
+      case DPM_OP_SCALE_SHIFT:
+        out.data[i] = x * (1.0 + inputs[1].data[c]) + inputs[1].data[out.channels + c];
+        break;
+      case DPM_OP_SILU:
+        out.data[i] = silu(x);
+        break;
+      case DPM_OP_ADD:
+        out.data[i] = x + inputs[1].data[i];
+        break;
+      default:
+        out.data[i] =
+            static_cast<double>(layer.attributes.affine.scale) * x + static_cast<double>(layer.attributes.affine.shift);
+    }
+  }
+}
+
+}  // namespace
+
+bool supports(const dpm_graph& graph, const dpm_node& node) {
+  for (std::uint32_t i = 0; i < graph.value_count; ++i) {
+    if (graph.values[i].parent >= 0) return false;
+  }
+  if (node.output_count != 1 || node.weight_count > 1) return false;
+  if (node.op == DPM_OP_CONVOLUTION) {
+    const dpm_convolution_attributes& how = node.attributes.convolution;
+    const bool fused = how.upsample != 0 || how.silu != 0 || how.scale != 1.0F || node.bias_count > 0;
+    return !fused && input_of(node, 1) < 0 && input_of(node, 2) < 0;
+  }
+  if (node.op != DPM_OP_GROUP_NORM) return node.op <= DPM_OP_FIR_DOWNSAMPLE;
+  return node.attributes.group_norm.silu == 0 && input_of(node, 1) < 0 && input_of(node, 2) < 0;
+}
+
+void run_node(const Network::Node& layer, const Map* inputs, const Map& out) {
+  switch (layer.op) {
+    case DPM_OP_CONVOLUTION:
+      return convolution(layer, inputs[0], out);
+    case DPM_OP_GROUP_NORM:
+      return group_norm(layer, inputs[0], out);
+    case DPM_OP_ATTENTION:
+      return attention(layer.attributes.attention, inputs, out);
+    case DPM_OP_TIME_EMBEDDING:
+      return time_embedding(layer, inputs[0], out);
+    case DPM_OP_EMBEDDING:
+      return embedding(layer, inputs[0], out);
+    case DPM_OP_CONCAT:
+      std::copy_n(inputs[0].data, inputs[0].elements(), out.data);
+      std::copy_n(inputs[1].data, inputs[1].elements(), out.data + inputs[0].elements());
+      return;
+    case DPM_OP_UPSAMPLE:
+    case DPM_OP_AVERAGE_POOL:
+      return resample(layer.op, inputs[0], out);
+    case DPM_OP_FIR_UPSAMPLE:
+    case DPM_OP_FIR_DOWNSAMPLE:
+      return fir(layer, inputs[0], out);
+    default:
+      return channelwise(layer, inputs, out);
+  }
+}
+
+}  // namespace dpm::reference

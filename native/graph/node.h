@@ -1,0 +1,90 @@
+// A node of the intermediate representation and the attributes of its operation; what they mean is said in backend.h.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "backend/backend.h"
+
+namespace dpm::graph {
+
+struct TimeEmbedding {
+  int length = 0;
+  float frequency_shift = 0;
+  bool cosine_first = false;
+  bool logarithmic = false;
+};
+
+struct Convolution {
+  int kernel = 1;
+  int stride = 1;
+  int pad_before = 0;
+  int pad_after = 0;
+  bool upsample = false;
+  bool silu = false;
+  float scale = 1;
+};
+
+struct GroupNorm {
+  int groups = 1;
+  float epsilon = 0;
+  bool silu = false;
+};
+
+struct Attention {
+  int heads = 1;
+};
+
+struct Affine {
+  float scale = 1;
+  float shift = 0;
+};
+
+struct FirDownsample {
+  int padding = 0;
+};
+
+/// Nothing for operations that have no attributes.
+using Attributes =
+    std::variant<std::monostate, TimeEmbedding, Convolution, GroupNorm, Attention, Affine, FirDownsample>;
+
+struct Node {
+  dpm_op op = DPM_OP_ADD;
+  std::string name;
+  std::vector<int> inputs;   ///< values, -1 where an optional one is absent
+  std::vector<int> outputs;  ///< values; filled by Graph::add
+  std::vector<int> weights;  ///< constants
+  std::vector<int> biases;   ///< constants
+  Attributes attributes;
+
+  /// Input `index`, -1 where there is none.
+  [[nodiscard]] int input(std::size_t index) const { return index < inputs.size() ? inputs[index] : -1; }
+  void set_input(std::size_t index, int value) {
+    if (inputs.size() <= index) inputs.resize(index + 1, -1);
+    inputs[index] = value;
+  }
+  /// The result of a node that has one.
+  [[nodiscard]] int output() const { return outputs.front(); }
+};
+
+/// A node with the default attributes of its operation.
+Node make_node(dpm_op op, std::string name, std::vector<int> inputs);
+/// The same with `attributes`, which have to be those of the operation.
+Node make_node(dpm_op op, std::string name, std::vector<int> inputs, Attributes attributes);
+
+// The attributes of a node of the operation. Throw Error(kArgument) naming the node when it is another one.
+TimeEmbedding& time_embedding_of(Node& node);
+const TimeEmbedding& time_embedding_of(const Node& node);
+Convolution& convolution_of(Node& node);
+const Convolution& convolution_of(const Node& node);
+GroupNorm& group_norm_of(Node& node);
+const GroupNorm& group_norm_of(const Node& node);
+Attention& attention_of(Node& node);
+const Attention& attention_of(const Node& node);
+Affine& affine_of(Node& node);
+const Affine& affine_of(const Node& node);
+FirDownsample& fir_downsample_of(Node& node);
+const FirDownsample& fir_downsample_of(const Node& node);
+
+}  // namespace dpm::graph

@@ -1,0 +1,50 @@
+#include "graph/operation.h"
+
+#include <algorithm>
+#include <iterator>
+#include <limits>
+
+#include "core/error.h"
+
+namespace dpm::graph {
+namespace {
+
+constexpr std::size_t kAny = std::numeric_limits<std::size_t>::max();
+constexpr Count kNone{0, 0};
+constexpr Count kOne{1, 1};
+
+const Operation kOperations[] = {
+    {DPM_OP_TIME_EMBEDDING, "time_embedding", 1, 1, 1, {0, 1}, kNone, TimeEmbedding{}},
+    {DPM_OP_EMBEDDING, "embedding", 1, 1, 1, kOne, kNone, {}},
+    {DPM_OP_CONVOLUTION, "convolution", 1, 3, 1, {1, kAny}, {0, kAny}, Convolution{}},
+    {DPM_OP_GROUP_NORM, "group_norm", 1, 3, 1, kOne, kOne, GroupNorm{}},
+    {DPM_OP_ATTENTION, "attention", 3, 3, 1, kNone, kNone, Attention{}},
+    {DPM_OP_BIAS, "bias", 1, 1, 1, kNone, kOne, {}},
+    {DPM_OP_CHANNEL_ADD, "channel_add", 2, 2, 1, kNone, kNone, {}},
+    {DPM_OP_SCALE_SHIFT, "scale_shift", 2, 2, 1, kNone, kNone, {}},
+    {DPM_OP_SILU, "silu", 1, 1, 1, kNone, kNone, {}},
+    {DPM_OP_ADD, "add", 2, 2, 1, kNone, kNone, {}},
+    {DPM_OP_AFFINE, "affine", 1, 1, 1, kNone, kNone, Affine{}},
+    {DPM_OP_CONCAT, "concat", 2, 2, 1, kNone, kNone, {}},
+    {DPM_OP_UPSAMPLE, "upsample", 1, 1, 1, kNone, kNone, {}},
+    {DPM_OP_AVERAGE_POOL, "average_pool", 1, 1, 1, kNone, kNone, {}},
+    {DPM_OP_FIR_UPSAMPLE, "fir_upsample", 1, 1, 1, kNone, kNone, {}},
+    {DPM_OP_FIR_DOWNSAMPLE, "fir_downsample", 1, 1, 1, kNone, kNone, FirDownsample{}},
+};
+static_assert(std::size(kOperations) == DPM_OP_FIR_DOWNSAMPLE + 1, "one row an operation, in their order");
+
+}  // namespace
+
+const Operation& operation_of(dpm_op op) {
+  const auto index = static_cast<std::size_t>(op);
+  require(index < std::size(kOperations), "there is no such operation");
+  return kOperations[index];
+}
+
+const Operation* find_operation(std::string_view name) {
+  const auto* const found = std::find_if(std::begin(kOperations), std::end(kOperations),
+                                         [&](const Operation& operation) { return name == operation.name; });
+  return found == std::end(kOperations) ? nullptr : found;
+}
+
+}  // namespace dpm::graph

@@ -1,0 +1,34 @@
+// What every operation is called and takes: one row each, for checks, messages and dumps.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "graph/node.h"
+
+namespace dpm::graph {
+
+/// How many of something a node may have.
+struct Count {
+  std::size_t least = 0;
+  std::size_t most = 0;
+};
+
+struct Operation {
+  dpm_op op;
+  const char* name;
+  std::size_t inputs;  ///< that have to be there; the others are optional
+  std::size_t most_inputs;
+  std::size_t outputs;
+  Count weights;
+  Count biases;
+  Attributes attributes;  ///< of a new node
+};
+
+/// The row of `op`. Throws Error(kArgument) for a number that is no operation.
+const Operation& operation_of(dpm_op op);
+
+/// The row of the operation called `name`, null where there is none.
+const Operation* find_operation(std::string_view name);
+
+}  // namespace dpm::graph

@@ -1,0 +1,79 @@
+#include "weights/weights.h"
+
+#include <tuple>
+
+#include "core/error.h"
+
+namespace dpm {
+namespace {
+
+[[noreturn]] void misshapen(const WeightLocation& location, const char* problem) {
+  throw Error(ErrorCode::kTensorShape, "tensor " + location.name + problem);
+}
+
+std::uint64_t product(const WeightLocation& location, const std::vector<std::int64_t>& dims) {
+  std::uint64_t elements = 1;
+  for (const std::int64_t dim : dims) {
+    if (dim < 0 || __builtin_mul_overflow(elements, static_cast<std::uint64_t>(dim), &elements)) {
+      misshapen(location, " has an impossible shape");
+    }
+  }
+  return elements;
+}
+
+/// Elements from the first to the last that the tensor reads.
+std::uint64_t extent(const WeightLocation& location, std::uint64_t elements) {
+  const auto& [dims, strides] = std::tie(location.view_dims, location.view_strides);
+  if (dims.empty()) return elements;
+  if (dims.size() > 4 || strides.size() != dims.size() || product(location, dims) != elements) {
+    misshapen(location, " has a view that does not fit its shape");
+  }
+  if (elements == 0) return 0;
+  std::uint64_t last = 0;
+  for (std::size_t i = 0; i < dims.size(); ++i) {
+    std::uint64_t reach = 0;
+    if (strides[i] < 0 ||
+        __builtin_mul_overflow(static_cast<std::uint64_t>(dims[i] - 1), static_cast<std::uint64_t>(strides[i]),
+                               &reach) ||
+        __builtin_add_overflow(last, reach, &last)) {
+      misshapen(location, " has impossible strides");
+    }
+  }
+  if (__builtin_add_overflow(last, std::uint64_t{1}, &last)) misshapen(location, " has impossible strides");
+  return last;
+}
+
+}  // namespace
+
+void Weights::add_file(const std::string& path) { files_.push_back(std::make_unique<MappedFile>(path)); }
+
+void Weights::add(const WeightLocation& location) {
+  require(location.file < files_.size(), "a weight names a file that was not given");
+  require(location.shape.size() <= 4, "a weight has more than four dimensions");
+  const std::uint64_t elements = product(location, location.shape);
+  std::uint64_t bytes = 0;
+  const bool overflows =
+      __builtin_mul_overflow(extent(location, elements), std::uint64_t{dtype_size(location.dtype)}, &bytes);
+  if (overflows || (location.view_dims.empty() ? bytes != location.bytes : bytes > location.bytes)) {
+    misshapen(location, " has a size other than its shape implies");
+  }
+  const MappedFile& file = *files_[location.file];
+  if (location.offset > file.size() || location.bytes > file.size() - location.offset) {
+    throw Error(ErrorCode::kFileTruncated, file.path() + " ends before tensor " + location.name);
+  }
+  graph::Constant constant{
+      file.data() + location.offset, location.dtype, location.shape, location.name, location.view_dims,
+      location.view_strides};
+  if (!tensors_.emplace(location.name, std::move(constant)).second) {
+    throw Error(ErrorCode::kArgument, "tensor " + location.name + " is given twice");
+  }
+  parameters_ += elements;
+}
+
+const graph::Constant& Weights::get(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) throw Error(ErrorCode::kTensorMissing, "tensor " + name + " is missing");
+  return found->second;
+}
+
+}  // namespace dpm

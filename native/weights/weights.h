@@ -1,0 +1,46 @@
+// Named weights inside mapped files.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/mapped_file.h"
+#include "graph/graph.h"
+
+namespace dpm {
+
+/// Where a weight lies; checked when it is added.
+struct WeightLocation {
+  std::string name;
+  std::size_t file = 0;
+  DType dtype = DType::kFloat32;
+  std::vector<std::int64_t> shape;
+  std::uint64_t offset = 0;
+  /// Bytes from `offset` on that belong to it: with a view those it is picked from.
+  std::uint64_t bytes = 0;
+  /// How its elements lie where not row-major: in the row-major order of these dimensions, strides in elements.
+  std::vector<std::int64_t> view_dims = {};
+  std::vector<std::int64_t> view_strides = {};
+};
+
+class Weights {
+ public:
+  /// Maps a file. Throws Error(kFile).
+  void add_file(const std::string& path);
+  /// Throws Error(kTensorShape) when shape, view, dtype and bytes disagree, Error(kFileTruncated) when the file is
+  /// shorter.
+  void add(const WeightLocation& location);
+  /// Throws Error(kTensorMissing).
+  [[nodiscard]] const graph::Constant& get(const std::string& name) const;
+  [[nodiscard]] std::uint64_t parameters() const { return parameters_; }
+
+ private:
+  std::vector<std::unique_ptr<MappedFile>> files_;
+  std::map<std::string, graph::Constant> tensors_;
+  std::uint64_t parameters_ = 0;
+};
+
+}  // namespace dpm

@@ -1,0 +1,108 @@
+// Every kernel of the CPU device but convolutions, on every instruction set this processor has, against the reference
+// device's loops.
+#include <gtest/gtest.h>
+
+#include "devices/cpu/kernel_cases.h"
+#include "fir_graph.h"
+
+namespace dpm::test {
+namespace {
+
+Case random_norm(RandomValues& random, int index) {
+  const int groups = random.between(1, 8);
+  const int channels = groups * random.between(1, 9);
+  const int height = random.between(1, 20);
+  const int width = random.between(1, 20);
+  const int batch = random.between(1, 3);
+  GraphMaker maker(random);
+  maker.leave(maker.norm(maker.enter(maker.image(channels, height, width)), groups));
+  // Means far from zero are what a careless variance gets wrong.
+  return image_case(maker, random, batch, index % 3 == 0 ? 30.0F : 0.0F);
+}
+
+Case random_attention(RandomValues& random, int /*index*/) {
+  const int heads = random.between(1, 3);
+  const int channels = heads * random.between(1, 40);
+  const int height = random.between(1, 9);
+  const int width = random.between(1, 9);
+  const int batch = random.between(1, 3);
+  GraphMaker maker(random);
+  const int x = maker.enter(maker.image(channels, height, width));
+  const auto project = [&] {
+    return maker.convolution(x, channels, {}, 1.5F / std::sqrt(static_cast<float>(channels)));
+  };
+  const int query = project();
+  const int key = project();
+  const int value = project();
+  maker.leave(maker.attention(query, key, value, heads));
+  return image_case(maker, random, batch);
+}
+
+Case random_resample(RandomValues& random, int index) {
+  const int channels = random.between(1, 20);
+  const int height = 2 * random.between(1, 6);
+  const int width = 2 * random.between(1, 6);
+  const int batch = random.between(1, 3);
+  GraphMaker maker(random);
+  const int x = maker.enter(maker.image(channels, height, width));
+  if (index % 3 == 2) {
+    maker.leave(maker.add(DPM_OP_CONCAT, {x, maker.affine(x, -3, 0.5F)}));
+  } else {
+    maker.leave(maker.add(index % 3 == 0 ? DPM_OP_UPSAMPLE : DPM_OP_AVERAGE_POOL, {x}));
+  }
+  return image_case(maker, random, batch);
+}
+
+Case random_fir(RandomValues& random, int index) {
+  Case test;
+  const int channels = random.between(1, index % 4 == 0 ? 70 : 20);
+  const int unit = index % 2 == 0 ? 1 : 2;
+  const int padding = index % 3 == 0 ? 0 : 1;
+  const int height = unit * random.between(2 - padding, 6);
+  const int width = unit * random.between(2 - padding, 6);
+  test.batch = random.between(1, 3);
+  test.graph = fir_graph(unit == 1 ? DPM_OP_FIR_UPSAMPLE : DPM_OP_FIR_DOWNSAMPLE, channels, height, width, padding);
+  test.inputs.image = random.normals(static_cast<std::size_t>(test.batch) * test.graph.values[0].elements());
+  return test;
+}
+
+Case random_embedding(RandomValues& random, int index) {
+  Case test;
+  test.batch = random.between(1, 5);
+  GraphMaker maker(random);
+  const int time = maker.time();
+  const int label = maker.label();
+  graph::TimeEmbedding how{random.between(4, 40), index % 3 == 0 ? 1.0F : 0.0F, index % 2 == 0, index % 4 == 3};
+  graph::Node sinusoid = graph::make_node(DPM_OP_TIME_EMBEDDING, "time", {time});
+  if (index % 4 >= 2) {
+    how.length += how.length % 2;
+    sinusoid.weights = {maker.constant({how.length / 2})};
+  }
+  sinusoid.attributes = how;
+  maker.leave(maker.sum(maker.add(sinusoid), maker.row(label, 7, how.length)));
+  test.graph = maker.graph();
+  for (int n = 0; n < test.batch; ++n) {
+    test.inputs.time.push_back(static_cast<float>(random.between(1, 999)) + 0.25F * static_cast<float>(n));
+    test.inputs.labels.push_back(random.between(-1, 6));
+  }
+  return test;
+}
+
+class Kernels : public testing::TestWithParam<Family> {};
+
+TEST_P(Kernels, AgreeWithTheReference) { compare_with_reference(GetParam()); }
+
+INSTANTIATE_TEST_SUITE_P(Families, Kernels,
+                         testing::Values(Family{"GroupNorm", random_norm, 30},
+                                         Family{"Attention", random_attention, 25},
+                                         Family{"Resample", random_resample, 18}, Family{"Fir", random_fir, 24},
+                                         Family{"FirParts", random_fir, 24, true},
+                                         Family{"Embedding", random_embedding, 12}),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST(Kernel, BatchAndThreadsDoNotChangeABit) {
+  for (const MakeCase make : {random_norm, random_attention, random_fir}) expect_independence(make);
+}
+
+}  // namespace
+}  // namespace dpm::test

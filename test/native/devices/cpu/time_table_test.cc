@@ -1,0 +1,93 @@
+// The table of what depends on a sample's time alone, and evaluations that allocate nothing.
+#include <gtest/gtest.h>
+
+#include "allocations.h"
+#include "graph_maker.h"
+#include "graph_runner.h"
+
+namespace dpm::test {
+namespace {
+
+using graph::Graph;
+
+/// An image through a convolution to which a projection of the time and the label is added, as the
+/// residual blocks of a network do.
+class TimedGraph {
+ public:
+  TimedGraph(int channels, int size) : channels_(channels), size_(size) {
+    const int image = maker_.image(channels, size, size);
+    const int sinusoid = maker_.add(DPM_OP_TIME_EMBEDDING, {maker_.time()}, graph::TimeEmbedding{16});
+    const int embedding = maker_.sum(sinusoid, maker_.row(maker_.label(), 3, 16));
+    const int projection = maker_.convolution(embedding, channels, {}, 1);
+    const int h = maker_.convolution(maker_.enter(image), channels, same_size(3), 0.05F);
+    maker_.output(maker_.affine(maker_.add(DPM_OP_CHANNEL_ADD, {h, projection}), 0.5F));
+  }
+
+  [[nodiscard]] const Graph& graph() const { return maker_.graph(); }
+
+  [[nodiscard]] GraphInputs inputs(const std::vector<float>& times, const std::vector<std::int32_t>& labels) const {
+    RandomValues random(5);
+    return {random.normals(times.size() * static_cast<std::size_t>(channels_ * size_ * size_)), times, labels};
+  }
+
+ private:
+  int channels_;
+  int size_;
+  RandomValues random_{1};
+  GraphMaker maker_{random_};
+};
+
+TEST(TimeTable, GivesWhatTheNodesWould) {
+  const TimedGraph timed(64, 8);
+  const auto device = Device::open("cpu", {2, false});
+  LoadedGraph loaded(device, timed.graph(), 3, true);
+  const std::vector<GraphInputs> evaluations = {
+      timed.inputs({1, 500, 999}, {0, 1, 2}),    timed.inputs({1, 500, 999}, {0, 1, 2}),
+      timed.inputs({999, 1, 500}, {2, 0, 1}),    timed.inputs({1, 500, 999}, {1, 1, 2}),
+      timed.inputs({500, 500, 1.5F}, {1, 1, 0}), timed.inputs({500}, {1}),
+  };
+  for (const GraphInputs& inputs : evaluations) {
+    const auto batch = static_cast<int>(inputs.time.size());
+    loaded.bind(inputs, batch);
+    loaded.run();
+    EXPECT_EQ(loaded.output(), run_graph(device, timed.graph(), batch, inputs, true));
+  }
+}
+
+TEST(TimeTable, DoesNotGrowWithoutBound) {
+  const TimedGraph timed(256, 1);
+  const auto device = Device::open("cpu", {1, false});
+  LoadedGraph loaded(device, timed.graph(), 1, true);
+  const auto run = [&](float time) {
+    loaded.bind(timed.inputs({time}, {0}), 1);
+    loaded.run();
+  };
+  run(-1);
+  const std::uint64_t before = device->memory().host;
+  std::uint64_t most = 0;
+  for (int i = 0; i < 40'000; ++i) {
+    run(static_cast<float>(i));
+    most = std::max(most, device->memory().host - before);
+  }
+  EXPECT_GT(most, std::uint64_t{30} << 20);
+  EXPECT_LT(most, std::uint64_t{33} << 20);
+}
+
+TEST(Evaluation, AllocatesNothing) {
+  const TimedGraph timed(64, 8);
+  for (const std::string& isa : usable_isas()) {
+    const ScopedEnvironment forced("DPM_CPU_ISA", isa);
+    for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+      if (dtype == DType::kBFloat16 && isa != "amx" && isa != "avx512bf16") continue;
+      LoadedGraph loaded(Device::open("cpu", {2, false, dtype}), timed.graph(), 2, true);
+      loaded.bind(timed.inputs({1, 2}, {0, 1}), 2);
+      loaded.run();
+      const std::uint64_t before = allocations();
+      loaded.run();
+      EXPECT_EQ(allocations() - before, 0U) << isa;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace dpm::test

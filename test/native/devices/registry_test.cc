@@ -1,0 +1,68 @@
+// The devices that there are, and what the registry makes of tables that were compiled from another header.
+#include "devices/registry.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+#include "backend/table.h"
+#include "core/error.h"
+#include "graph_runner.h"
+
+extern "C" const dpm_backend* dpm_table_in_c(void) noexcept;
+
+namespace dpm::test {
+namespace {
+
+TEST(Registry, KnowsItsDevicesAndSaysWhyNot) {
+  const auto devices = list_devices();
+  ASSERT_EQ(devices.size(), 3u);
+  EXPECT_EQ(devices[2].name, "cuda:0");
+  EXPECT_TRUE(devices[0].usable);
+  EXPECT_TRUE(devices[1].usable) << devices[1].reason;
+  EXPECT_GT(devices[0].score, devices[1].score);
+  EXPECT_EQ(code_of([] { find_device("abacus"); }), ErrorCode::kDevice);
+  EXPECT_EQ(code_of([] { find_device("cpu:1"); }), ErrorCode::kDevice);
+  EXPECT_EQ(code_of([] { find_device("cpu:x"); }), ErrorCode::kDevice);
+  EXPECT_EQ(code_of([] { find_device("cpu:"); }), ErrorCode::kDevice);
+}
+
+TEST(Registry, TakesATableThatACCompilerFilled) {
+  const dpm_backend& table = *dpm_table_in_c();
+  EXPECT_EQ(mismatch_of(table), "");
+  EXPECT_EQ(table.probe(0, nullptr, nullptr), 1);
+  // Optional entries are absent.
+  EXPECT_EQ(table.begin, nullptr);
+}
+
+TEST(Registry, RefusesAnotherVersionBeforeAnythingElse) {
+  dpm_backend table = *dpm_table_in_c();
+  table.abi_version = 4;
+  table.struct_size = 1;
+  EXPECT_EQ(mismatch_of(table), "has interface version 4, expected 5");
+}
+
+TEST(Registry, RefusesTablesOfAnotherSize) {
+  dpm_backend table = *dpm_table_in_c();
+  table.struct_size -= 8;
+  EXPECT_EQ(mismatch_of(table).substr(0, 26), "has a dpm_backend of size ");
+  table = *dpm_table_in_c();
+  table.layout_size += 4;
+  EXPECT_EQ(mismatch_of(table).substr(0, 25), "has a dpm_layout of size ");
+}
+
+TEST(Registry, NamesTheStructThatDiffers) {
+  std::set<std::string> names;
+  for (const LayoutEntry& entry : kLayoutEntries) {
+    dpm_backend table = *dpm_table_in_c();
+    const std::uint32_t right = table.layout.*entry.size;
+    table.layout.*entry.size = right + 8;
+    EXPECT_EQ(mismatch_of(table), std::string("has a ") + entry.name + " of size " + std::to_string(right + 8) +
+                                      ", expected " + std::to_string(right));
+    EXPECT_TRUE(names.insert(entry.name).second) << entry.name << " twice";
+  }
+}
+
+}  // namespace
+}  // namespace dpm::test

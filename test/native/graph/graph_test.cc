@@ -1,0 +1,235 @@
+// Shape inference, fusion and the memory planner.
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "graph_maker.h"
+#include "graph_runner.h"
+
+namespace dpm::test {
+namespace {
+
+using graph::Graph;
+using graph::Node;
+
+int biased(GraphMaker& maker, int input, int outputs, int kernel) {
+  return maker.bias(maker.convolution(input, outputs, same_size(kernel), 0.2F));
+}
+
+/// A residual block with time, upsampling, attention and a scale: every pattern the passes know.
+Graph patterns(RandomValues& random, bool scale_shift, int blocks = 2) {
+  GraphMaker maker(random);
+  const int image = maker.image(3, 6, 10);
+  const int embedding = maker.silu(maker.add(DPM_OP_TIME_EMBEDDING, {maker.time()}, graph::TimeEmbedding{16, 1.0F}));
+  int x = biased(maker, image, 24, 3);
+  for (int block = 0; block < blocks; ++block) {
+    int h = biased(maker, maker.silu(maker.norm(x, 8)), 24, 3);
+    const int projection = biased(maker, embedding, scale_shift ? 48 : 24, 1);
+    if (!scale_shift) h = maker.add(DPM_OP_CHANNEL_ADD, {h, projection});
+    h = maker.norm(h, 6);
+    if (scale_shift) h = maker.add(DPM_OP_SCALE_SHIFT, {h, projection});
+    h = biased(maker, maker.silu(h), 24, 3);
+    x = maker.affine(maker.sum(h, x), 0.7F);
+  }
+  const int normed = maker.norm(x, 8);
+  const int query = biased(maker, normed, 24, 1);
+  const int key = biased(maker, normed, 24, 1);
+  const int value = biased(maker, normed, 24, 1);
+  x = maker.sum(biased(maker, maker.attention(query, key, value, 2), 24, 1), x);
+  x = biased(maker, maker.add(DPM_OP_UPSAMPLE, {x}), 24, 3);
+  maker.output(biased(maker, x, 3, 3));
+  return maker.graph();
+}
+
+int count(const Graph& graph, dpm_op op) {
+  int found = 0;
+  for (const Node& node : graph.nodes) found += node.op == op ? 1 : 0;
+  return found;
+}
+
+TEST(FusionOfVectors, GoesToTheNormWhereTheDeviceAddsThemThere) {
+  RandomValues random(3);
+  const auto count_vectors = [](const Graph& graph, dpm_op op, std::size_t input) {
+    int found = 0;
+    for (const Node& node : graph.nodes) found += node.op == op && node.input(input) >= 0 ? 1 : 0;
+    return found;
+  };
+  Graph moved = patterns(random, false);
+  graph::fuse(moved, [](const Graph&, const Node&) { return true; });
+  EXPECT_EQ(count_vectors(moved, DPM_OP_CONVOLUTION, 1), 0);
+  EXPECT_EQ(count_vectors(moved, DPM_OP_GROUP_NORM, 2), 2);
+  Graph kept = patterns(random, false);
+  graph::fuse(kept, [](const Graph&, const Node& node) { return node.op != DPM_OP_GROUP_NORM || node.input(2) < 0; });
+  EXPECT_EQ(count_vectors(kept, DPM_OP_CONVOLUTION, 1), 2);
+  EXPECT_EQ(count_vectors(kept, DPM_OP_GROUP_NORM, 2), 0);
+}
+
+class Fusion : public testing::TestWithParam<bool> {};
+
+TEST_P(Fusion, LeavesNoPatternAndKeepsTheResult) {
+  RandomValues random(3);
+  const Graph primitive = patterns(random, GetParam());
+  const auto device = Device::open("cpu", {2, true});
+  Graph fused = primitive;
+  graph::fuse(fused, supports_of(*device));
+  EXPECT_EQ(count(fused, DPM_OP_BIAS), 0);
+  EXPECT_EQ(count(fused, DPM_OP_CHANNEL_ADD), 0);
+  EXPECT_EQ(count(fused, DPM_OP_SCALE_SHIFT), 0);
+  EXPECT_EQ(count(fused, DPM_OP_ADD), 0);
+  EXPECT_EQ(count(fused, DPM_OP_AFFINE), 0);
+  EXPECT_EQ(count(fused, DPM_OP_UPSAMPLE), 0);
+  EXPECT_EQ(count(fused, DPM_OP_CONCAT), 0);
+  // Only the embedding's own SiLU is left: two products share it.
+  EXPECT_EQ(count(fused, DPM_OP_SILU), 1);
+  // Seven 3x3, one product for both time projections, one for q, k and v, one for the attention's output.
+  EXPECT_EQ(count(fused, DPM_OP_CONVOLUTION), 6 + 1 + 1 + 1 + 1);
+
+  GraphInputs inputs{random.normals(2 * 3 * 60), {17.0F, 900.5F}, {}};
+  const auto expected = run_graph(Device::open("reference", {}), primitive, 2, inputs, false);
+  EXPECT_LT(relative_difference(run_graph(device, primitive, 2, inputs, true), expected), 1e-5);
+  EXPECT_LT(relative_difference(run_graph(device, primitive, 2, inputs, false), expected), 1e-5);
+}
+
+INSTANTIATE_TEST_SUITE_P(TimeModes, Fusion, testing::Bool());
+
+TEST(Fusion, OneBlocksProjectionIsNoMap) {
+  // With one block the projection is not merged with others; it must not be taken for the map it is added to.
+  for (const bool scale_shift : {false, true}) {
+    RandomValues random(9);
+    const Graph primitive = patterns(random, scale_shift, 1);
+    GraphInputs inputs{random.normals(3 * 60), {250.0F}, {}};
+    const auto expected = run_graph(Device::open("reference", {}), primitive, 1, inputs, false);
+    const auto actual = run_graph(Device::open("cpu", {1, true}), primitive, 1, inputs, true);
+    EXPECT_LT(relative_difference(actual, expected), 1e-5);
+  }
+}
+
+TEST(Fusion, RespectsTheDevice) {
+  RandomValues random(4);
+  Graph graph = patterns(random, false);
+  const std::size_t nodes = graph.nodes.size();
+  graph::fuse(graph, [](const Graph&, const Node&) { return false; });
+  EXPECT_EQ(graph.nodes.size(), nodes);
+}
+
+/// Live ranges of values that share memory must not overlap, save where a result replaces the input that dies there.
+void expect_no_overlap(const Graph& graph, const graph::MemoryPlan& plan) {
+  struct Range {
+    int first = -1;
+    int last = -1;
+  };
+  std::vector<Range> live(graph.values.size());
+  for (int i = 0; i < static_cast<int>(graph.nodes.size()); ++i) {
+    const Node& node = graph.nodes[static_cast<std::size_t>(i)];
+    const auto touch = [&](int value) {
+      if (value < 0) return;
+      Range& range = live[static_cast<std::size_t>(graph.root(value))];
+      if (range.first < 0) range.first = i;
+      range.last = i;
+    };
+    for (const int input : node.inputs) touch(input);
+    for (const int output : node.outputs) touch(output);
+  }
+  for (std::size_t a = 0; a < live.size(); ++a) {
+    for (std::size_t b = a + 1; b < live.size(); ++b) {
+      const auto internal = [&](std::size_t v) {
+        return !graph.values[v].is_bound() && graph.values[v].parent < 0 && live[v].first >= 0;
+      };
+      if (!internal(a) || !internal(b)) continue;
+      const bool in_place = live[a].last == live[b].first && plan.offsets[a] == plan.offsets[b];
+      const bool in_place_back = live[b].last == live[a].first && plan.offsets[a] == plan.offsets[b];
+      if (live[a].last < live[b].first || live[b].last < live[a].first || in_place || in_place_back) continue;
+      const bool apart = plan.offsets[a] + graph.values[a].elements() <= plan.offsets[b] ||
+                         plan.offsets[b] + graph.values[b].elements() <= plan.offsets[a];
+      EXPECT_TRUE(apart) << "values " << a << " and " << b;
+    }
+  }
+}
+
+TEST(Planner, LiveValuesDoNotOverlap) {
+  const auto device = Device::open("cpu", {1, false});
+  for (const bool scale_shift : {false, true}) {
+    for (const bool fused : {false, true}) {
+      RandomValues random(5);
+      Graph graph = patterns(random, scale_shift);
+      if (fused) graph::fuse(graph, supports_of(*device));
+      const graph::MemoryPlan plan = graph::plan_memory(graph, true);
+      expect_no_overlap(graph, plan);
+      std::uint64_t sum = 0;
+      for (const graph::Value& value : graph.values) sum += value.elements();
+      EXPECT_LT(plan.elements, sum / 2) << "memory is reused";
+    }
+  }
+}
+
+void expect_shape_error(const std::function<void()>& body) {
+  try {
+    body();
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kTensorShape) << error.what();
+  }
+}
+
+TEST(Shapes, MismatchesAreRefused) {
+  RandomValues random(6);
+  GraphMaker maker(random);
+  const int image = maker.image(4, 5, 5);
+  const int other = maker.graph().add_input("other", 6, 5, 5);
+  const auto with = [&](dpm_op op, int input, int weight) {
+    Node node = graph::make_node(op, "node", {input});
+    node.weights = {weight};
+    return node;
+  };
+  Node wide = with(DPM_OP_CONVOLUTION, image, maker.constant({8, 3, 3, 3}));
+  graph::convolution_of(wide) = same_size(3);
+  expect_shape_error([&] { maker.add(wide); });
+  expect_shape_error([&] { maker.sum(image, other); });
+  expect_shape_error([&] { maker.add(DPM_OP_CHANNEL_ADD, {image, other}); });
+  expect_shape_error([&] { maker.add(DPM_OP_AVERAGE_POOL, {image}); });
+  expect_shape_error([&] { maker.add(DPM_OP_FIR_DOWNSAMPLE, {image}); });
+  expect_shape_error([&] { maker.norm(image, 3); });
+  Node norm = with(DPM_OP_GROUP_NORM, image, maker.constant({6}));
+  norm.biases = {maker.constant({6})};
+  graph::group_norm_of(norm).groups = 2;
+  expect_shape_error([&] { maker.add(norm); });
+  expect_shape_error([&] { maker.attention(image, image, image, 3); });
+  expect_shape_error([&] { maker.silu(99); });
+  expect_shape_error([&] { maker.image(1, 65536, 65536); });
+  const int large = maker.graph().add_input("large", 1, 32768, 32768);
+  expect_shape_error([&] { maker.add(DPM_OP_UPSAMPLE, {large}); });
+  expect_shape_error([&] { maker.add(DPM_OP_FIR_UPSAMPLE, {large}); });
+}
+
+TEST(Nodes, HaveTheAttributesOfTheirOperationOnly) {
+  Node node = graph::make_node(DPM_OP_ATTENTION, "look", {0, 1, 2});
+  EXPECT_EQ(graph::attention_of(node).heads, 1);
+  EXPECT_EQ(code_of([&] { graph::convolution_of(node); }), ErrorCode::kArgument);
+  EXPECT_EQ(node.input(2), 2);
+  EXPECT_EQ(node.input(3), -1);
+  node.set_input(4, 7);
+  EXPECT_EQ(node.input(3), -1);
+  EXPECT_EQ(node.input(4), 7);
+}
+
+TEST(Planner, RefusesWhatRowsShare) {
+  RandomValues random(1);
+  GraphMaker maker(random);
+  maker.leave(maker.silu(maker.enter(maker.image(2, 3, 3))));
+  Graph graph = maker.graph();
+  for (const dpm_varies varies : {DPM_VARIES_GROUP, DPM_VARIES_SHARED}) {
+    graph.values[static_cast<std::size_t>(graph.nodes[1].output())].varies = varies;
+    EXPECT_EQ(code_of([&] { graph::plan_memory(graph, false); }), ErrorCode::kUnsupported);
+    for (const char* device : {"cpu", "reference", "cuda:0"}) {
+      try {
+        LoadedGraph(Device::open(device, {}), graph, 1, false);
+        FAIL() << device << " takes it";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
+        EXPECT_NE(std::string(error.what()).find("the result of node 1 is shared"), std::string::npos) << error.what();
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace dpm::test

@@ -1,0 +1,91 @@
+// Writes graphs node by node, with random weights.
+#pragma once
+
+#include <cmath>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "graph/graph.h"
+#include "random_values.h"
+
+namespace dpm::test {
+
+/// A convolution that keeps the map's size.
+inline graph::Convolution same_size(int kernel) { return {kernel, 1, kernel / 2, kernel / 2}; }
+
+class GraphMaker {
+ public:
+  /// The weights belong to `random`, which has to outlive the graphs.
+  explicit GraphMaker(RandomValues& random) : random_(random) {}
+
+  [[nodiscard]] const graph::Graph& graph() const { return graph_; }
+  [[nodiscard]] graph::Graph& graph() { return graph_; }
+  [[nodiscard]] int channels(int value) const { return graph_.values[static_cast<std::size_t>(value)].channels; }
+
+  int image(int channels, int height, int width) {
+    return graph_.add_input(DPM_BINDING_IMAGE, channels, height, width);
+  }
+  int time() { return graph_.add_input(DPM_BINDING_TIME, 1, 1, 1); }
+  int label() { return graph_.add_input(DPM_BINDING_LABEL, 1, 1, 1); }
+
+  int constant(std::vector<std::int64_t> dims, float scale = 1, float shift = 0) {
+    return graph_.add_constant(random_.constant(std::move(dims), scale, shift));
+  }
+
+  int add(graph::Node node) { return graph_.add(std::move(node)); }
+  int add(dpm_op op, std::vector<int> inputs) { return add(graph::make_node(op, next_name(), std::move(inputs))); }
+  int add(dpm_op op, std::vector<int> inputs, graph::Attributes attributes) {
+    return add(graph::make_node(op, next_name(), std::move(inputs), attributes));
+  }
+
+  int affine(int input, float scale, float shift = 0) {
+    return add(DPM_OP_AFFINE, {input}, graph::Affine{scale, shift});
+  }
+  int silu(int input) { return add(DPM_OP_SILU, {input}); }
+  int sum(int left, int right) { return add(DPM_OP_ADD, {left, right}); }
+
+  /// Weights of deviation `scale`, or such that the map's size is kept.
+  int convolution(int input, int outputs, graph::Convolution how, float scale = 0) {
+    const int inputs = channels(input);
+    const auto taps = static_cast<float>(inputs * how.kernel * how.kernel);
+    graph::Node node = graph::make_node(DPM_OP_CONVOLUTION, next_name(), {input}, how);
+    node.weights = {constant({outputs, inputs, how.kernel, how.kernel}, scale > 0 ? scale : 1 / std::sqrt(taps))};
+    return add(std::move(node));
+  }
+  int bias(int input) {
+    graph::Node node = graph::make_node(DPM_OP_BIAS, next_name(), {input});
+    node.biases = {constant({channels(input)})};
+    return add(std::move(node));
+  }
+  int norm(int input, int groups, float epsilon = 1e-5F) {
+    graph::Node node = graph::make_node(DPM_OP_GROUP_NORM, next_name(), {input}, graph::GroupNorm{groups, epsilon});
+    node.weights = {constant({channels(input)}, 0.3F, 1)};
+    node.biases = {constant({channels(input)}, 0.3F)};
+    return add(std::move(node));
+  }
+  /// A row of a random table.
+  int row(int input, int rows, int channels) {
+    graph::Node node = graph::make_node(DPM_OP_EMBEDDING, next_name(), {input});
+    node.weights = {constant({rows, channels})};
+    return add(std::move(node));
+  }
+  int attention(int query, int key, int value, int heads) {
+    return add(DPM_OP_ATTENTION, {query, key, value}, graph::Attention{heads});
+  }
+
+  /// Copies a value, so that what follows reads and writes a map of the network's own. The shift keeps the copy from
+  /// being fused away.
+  int enter(int value) { return affine(value, 1, 0.25F); }
+  void output(int value) { graph_.bind_output(value, DPM_BINDING_OUTPUT); }
+  /// The output is a copy of `value`.
+  void leave(int value) { output(enter(value)); }
+
+ private:
+  [[nodiscard]] std::string next_name() const { return "node " + std::to_string(graph_.nodes.size()); }
+
+  RandomValues& random_;
+  graph::Graph graph_;
+};
+
+}  // namespace dpm::test

@@ -1,0 +1,127 @@
+// The program runner.
+#include "sampling/runner.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+
+#include "core/error.h"
+#include "graph_runner.h"
+#include "small_network.h"
+#include "small_programs.h"
+
+namespace dpm::test {
+namespace {
+
+class Runs : public testing::Test {
+ protected:
+  SmallNetwork small_;
+  std::atomic<bool> running_{false};
+};
+
+TEST_F(Runs, MixedProgramsAreIndependentOfBatchAndThreads) {
+  const auto one = small_.load("cpu", 1);
+  const auto expected = run_programs(*one, mixed_request(9, 1), running_).images.floats;
+  for (const std::uint32_t batch : {2u, 5u, 9u}) {
+    const auto many = small_.load("cpu", 2);
+    EXPECT_EQ(run_programs(*many, mixed_request(9, batch), running_).images.floats, expected) << "batch " << batch;
+  }
+  const auto reference = small_.load("reference");
+  EXPECT_LT(relative_difference(expected, run_programs(*reference, mixed_request(9, 4), running_).images.floats), 2e-4);
+}
+
+TEST_F(Runs, GuidanceMixesTwoEvaluations) {
+  const auto guided = [](std::uint32_t batch) {
+    RunRequest run = mixed_request(9, batch);
+    for (std::uint32_t i = 0; i < 9; ++i) run.samples[i].guidance = 0.5F * static_cast<float>(i % 5);
+    run.unconditional_label = 1;
+    return run;
+  };
+  const auto network = small_.load("cpu");
+  const auto expected = run_programs(*network, guided(1), running_).images.floats;
+  for (const std::uint32_t batch : {4u, 9u}) {
+    EXPECT_EQ(run_programs(*network, guided(batch), running_).images.floats, expected) << "batch " << batch;
+  }
+  const auto reference = small_.load("reference");
+  EXPECT_LT(relative_difference(expected, run_programs(*reference, guided(9), running_).images.floats), 2e-4);
+  EXPECT_NE(expected, run_programs(*network, mixed_request(9, 9), running_).images.floats);
+
+  // With weight 0 the unconditional prediction is all there is.
+  RunRequest unconditional = guided(9);
+  RunRequest relabelled = mixed_request(9, 9);
+  for (std::uint32_t i = 0; i < 9; ++i) {
+    unconditional.samples[i].guidance = 0;
+    relabelled.samples[i].label = 1;
+  }
+  EXPECT_EQ(run_programs(*network, unconditional, running_).images.floats,
+            run_programs(*network, relabelled, running_).images.floats);
+}
+
+TEST_F(Runs, SnapshotsEndInTheResult) {
+  const auto network = small_.load("cpu");
+  RunRequest run = mixed_request(4, 3);
+  run.snapshot_every = 2;
+  std::uint64_t reported = 0;
+  run.progress = [&](std::uint64_t done, std::uint64_t total) {
+    EXPECT_GT(done, reported);
+    EXPECT_EQ(total, 26u);
+    reported = done;
+  };
+  const RunResult result = run_programs(*network, run, running_);
+  EXPECT_EQ(reported, 26u);
+  ASSERT_EQ(result.snapshots.size(), 4u);
+  EXPECT_EQ(result.snapshots.back().record, 8u);
+  EXPECT_EQ(result.snapshots.back().images.floats, result.images.floats);
+  EXPECT_NE(result.snapshots.front().images.floats, result.images.floats);
+}
+
+TEST_F(Runs, ExplicitNoiseReplacesTheStreams) {
+  const auto network = small_.load("cpu");
+  RunRequest run = mixed_request(2, 2);
+  RandomValues random(8);
+  run.init = random.normals(2 * SmallNetwork::kElements);
+  run.noise = random.normals(std::size_t{7} * 2 * SmallNetwork::kElements);
+  const auto first = run_programs(*network, run, running_).images.floats;
+  run.samples[0].seed_low = 1000;
+  EXPECT_EQ(run_programs(*network, run, running_).images.floats, first);
+  run.noise.resize(std::size_t{6} * 2 * SmallNetwork::kElements);
+  EXPECT_EQ(code_of([&] { run_programs(*network, run, running_); }), ErrorCode::kArgument);
+}
+
+TEST_F(Runs, CancellingAndStoppingEndARun) {
+  const auto network = small_.load("cpu");
+  RunRequest run = mixed_request(4, 2);
+  run.cancelled = std::make_shared<std::atomic<bool>>(false);
+  run.progress = [&](std::uint64_t done, std::uint64_t) { run.cancelled->store(done >= 6); };
+  EXPECT_EQ(code_of([&] { run_programs(*network, run, running_); }), ErrorCode::kAborted);
+  const std::atomic<bool> stopping{true};
+  EXPECT_EQ(code_of([&] { run_programs(*network, mixed_request(1, 1), stopping); }), ErrorCode::kClosed);
+}
+
+TEST_F(Runs, InconsistentRequestsAreRefused) {
+  const auto network = small_.load("cpu");
+  const auto refused = [&](const std::function<void(RunRequest&)>& spoil) {
+    RunRequest run = mixed_request(2, 2);
+    spoil(run);
+    return code_of([&] { run_programs(*network, run, running_); }) == ErrorCode::kArgument;
+  };
+  EXPECT_TRUE(refused([](RunRequest& r) { r.samples.clear(); }));
+  EXPECT_TRUE(refused([](RunRequest& r) { r.batch = 0; }));
+  EXPECT_TRUE(refused([](RunRequest& r) { r.programs[1].count = 9; }));
+  EXPECT_TRUE(refused([](RunRequest& r) { r.programs[1].first = 0xFFFFFFFFu; }));
+  EXPECT_TRUE(refused([](RunRequest& r) { r.programs[0].history = 9; }));
+  EXPECT_TRUE(refused([](RunRequest& r) { r.programs[0].history = 1; }));
+  EXPECT_TRUE(refused([](RunRequest& r) { r.samples[0].program = 2; }));
+  EXPECT_TRUE(refused([](RunRequest& r) { r.samples[0].label = 3; }));
+  EXPECT_TRUE(refused([](RunRequest& r) { r.samples[0].guidance = std::numeric_limits<float>::quiet_NaN(); }));
+  EXPECT_TRUE(refused([](RunRequest& r) { r.unconditional_label = 3; }));
+  EXPECT_TRUE(refused([](RunRequest& r) { r.init.resize(5); }));
+  EXPECT_TRUE(refused([](RunRequest& r) { r.noise.resize(5); }));
+  EXPECT_TRUE(refused([](RunRequest& r) { r.records[0].slot = 8; }));
+  EXPECT_TRUE(refused([](RunRequest& r) { r.records[0].variance = DPM_VARIANCE_LOG; }));
+  EXPECT_TRUE(refused([](RunRequest& r) { r.records[0].clip = 9; }));
+}
+
+}  // namespace
+}  // namespace dpm::test
