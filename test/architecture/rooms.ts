@@ -117,4 +117,108 @@ export const rooms: readonly Room[] = [
       'lib/estimation',
     ],
   },
+  {
+    path: 'native/core',
+    holds: 'errors, memory, threads, Philox, scalar functions',
+    uses: [],
+  },
+  {
+    path: 'native/backend',
+    holds: 'the C ABI between engine and device, the record, header-only helpers of both sides',
+    uses: ['native/core'],
+  },
+  {
+    path: 'native/graph',
+    holds: 'graphs: operations, shapes, validation, fusion, memory plan',
+    uses: ['native/core', 'native/backend'],
+  },
+  {
+    path: 'native/weights',
+    holds: 'weights in mapped files',
+    uses: ['native/core', 'native/graph'],
+  },
+  {
+    path: 'native/devices/cpu',
+    holds: 'the CPU device, linked in',
+    uses: ['native/core', 'native/backend'],
+  },
+  {
+    path: 'native/devices/reference',
+    holds: 'the reference device, a plug-in: naive loops in double',
+    uses: ['native/core', 'native/backend'],
+  },
+  {
+    path: 'native/devices',
+    holds: 'the registry of devices, the one place that includes one',
+    uses: ['native/core', 'native/backend', 'native/devices/cpu'],
+  },
+  {
+    path: 'native/unet',
+    holds: 'the canonical U-Net as a graph',
+    uses: ['native/core', 'native/graph', 'native/weights'],
+  },
+  {
+    path: 'native/engine',
+    holds: 'device handles, the engine thread, loaded networks',
+    uses: ['native/core', 'native/backend', 'native/graph', 'native/weights', 'native/devices', 'native/unet'],
+  },
+  {
+    path: 'native/sampling',
+    holds: 'the sampling loop',
+    uses: ['native/core', 'native/backend', 'native/engine'],
+  },
+  {
+    path: 'native/addon',
+    holds: 'Node-API: wraps/, jobs/, convert/; checks, copies, lifetimes, no arithmetic',
+    uses: [
+      'native/core',
+      'native/backend',
+      'native/graph',
+      'native/weights',
+      'native/devices',
+      'native/unet',
+      'native/engine',
+      'native/sampling',
+    ],
+  },
+  {
+    path: 'cuda/runtime',
+    holds: 'memory, streams, events and graphs of the CUDA runtime, owned',
+    uses: ['native/core'],
+  },
+  {
+    path: 'cuda/kernels',
+    holds: 'the kernels, compiled by nvcc and, emulated, as C++',
+    uses: ['native/core', 'native/backend'],
+  },
+  {
+    path: 'cuda/products',
+    holds: 'the interface of whoever multiplies',
+    uses: ['native/core', 'cuda/runtime'],
+  },
+  {
+    path: 'cuda/dnn',
+    holds: 'cuDNN behind it, opened when the program runs',
+    uses: ['native/core', 'cuda/runtime', 'cuda/products'],
+  },
+  {
+    path: 'cuda/device',
+    holds: 'one card: its stream, memory and limits',
+    uses: ['native/core', 'native/backend', 'cuda/runtime', 'cuda/products'],
+  },
+  {
+    path: 'cuda/layers',
+    holds: 'nodes of a graph made ready to run',
+    uses: ['native/core', 'native/backend', 'cuda/kernels', 'cuda/device'],
+  },
+  {
+    path: 'cuda/execution',
+    holds: 'networks with memory for a batch, graphs of steps, whole trajectories, states',
+    uses: ['native/core', 'native/backend', 'cuda/runtime', 'cuda/kernels', 'cuda/device', 'cuda/layers'],
+  },
+  {
+    path: 'cuda',
+    holds: 'the table of the CUDA device and its entry point',
+    uses: ['native/core', 'native/backend', 'cuda/runtime', 'cuda/kernels', 'cuda/device', 'cuda/execution'],
+  },
 ];
