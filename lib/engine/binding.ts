@@ -6,7 +6,7 @@ import { DpmError } from '../base/errors.js';
 import type { UNetDescription } from '../network/description.js';
 
 /** Version of the addon's surface; the addon reports the same number or is refused. */
-export const NATIVE_ABI_VERSION = 2;
+export const NATIVE_ABI_VERSION = 3;
 
 /** One device the process knows about, usable or not. */
 export interface NativeDeviceInfo {
@@ -68,8 +68,7 @@ export interface NativeNetworkInfo {
   parameters: number;
   /** Multiply-adds of convolutions, linear layers and attention for one image. */
   multiplyAdds: number;
-  /** Nodes of the graph before and after fusion. */
-  primitiveNodes: number;
+  /** Nodes of the graph after fusion. */
   nodes: number;
   /** What the device has packed the weights into, in bytes. */
   weightBytes: number;
@@ -196,20 +195,44 @@ export interface NativeNetwork {
     out: Float32Array | NativeTensor,
     head: Float32Array | NativeTensor | null,
   ): Promise<void>;
-  forwardSync(
-    batch: number,
-    x: Float32Array | NativeTensor,
+  /**
+   * One prediction on device tensors of [batch, C, H, W], with classifier-free guidance where weights are given; `head`
+   * receives the second output, or the second half of twice the channels.
+   */
+  predict(
+    x: NativeTensor,
     t: Float32Array,
     labels: Int32Array | null,
-    out: Float32Array | NativeTensor,
-    head: Float32Array | NativeTensor | null,
-  ): void;
+    guidance: Float32Array | null,
+    unconditionalLabel: number,
+    out: NativeTensor,
+    head: NativeTensor | null,
+  ): Promise<void>;
   run(request: NativeRunRequest): Promise<NativeRunResult>;
   /** Time per node of one evaluation, milliseconds (median of `repeats`). */
   profile(batch: number, repeats: number): Promise<{ name: string; milliseconds: number; multiplyAdds: number }[]>;
   /** The graph after fusion, in order of evaluation. */
   nodes(): NativeNode[];
   close(): Promise<void>;
+}
+
+/** What a run whose predictions JavaScript makes asks for; nothing where no record evaluates. */
+export interface NativeQuestion {
+  /** States, [rows, …]. */
+  x: Float32Array;
+  /** One per row. */
+  times: Float32Array;
+}
+
+/** A run of the native loop that stops where it needs a prediction. */
+export interface NativeScriptRun {
+  /** Begins the next record; null when all are done. `answer` has to follow. */
+  ask(): Promise<NativeQuestion | null>;
+  /** Ends the record with predictions of as many elements as the states. */
+  answer(out: Float32Array | null, head: Float32Array | null): Promise<void>;
+  /** The states as they are now. */
+  states(): Promise<Float32Array>;
+  free(): void;
 }
 
 export interface NativeEngine {
@@ -220,6 +243,8 @@ export interface NativeEngine {
   write(tensor: NativeTensor, data: Float32Array): Promise<void>;
   read(tensor: NativeTensor, into: Float32Array): Promise<void>;
   loadNetwork(description: UNetDescription, weights: NativeWeights): Promise<NativeNetwork>;
+  /** Begins a run of samples of `elements` each, whose programs read a second output or not. */
+  scriptRun(request: NativeRunRequest, elements: number, head: boolean): Promise<NativeScriptRun>;
   /** One fused update: `records` holds one binary record per sample, `streams` five words per sample. */
   update(
     batch: number,

@@ -50,7 +50,8 @@ function asFloat32(values: Floats, length: number, name: string): Float32Array {
   return values instanceof Float32Array ? values : Float32Array.from(values);
 }
 
-interface Predictions {
+/** Predictions of a batch. */
+export interface Predictions {
   out: Float32Array;
   head: Float32Array | null;
 }
@@ -100,17 +101,26 @@ export class ScriptEvaluator implements Evaluator {
     output: DeviceTensor,
     head: DeviceTensor | null,
   ): Promise<void> {
-    const x = await input.read();
-    const predictions = await this.#predictions(x, times);
+    const predictions = await this.predict(await input.read(), times, head !== null);
     await output.write(predictions.out);
-    if (head === null) return;
+    if (head !== null && predictions.head !== null) await head.write(predictions.head);
+  }
+
+  /**
+   * Predicts from states [rows, …] at one time per row.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the second output is needed and the model has none.
+   */
+  async predict(x: Float32Array, times: Float32Array, needsHead: boolean): Promise<Predictions> {
+    const predictions = await this.#predictions(x, times);
+    if (!needsHead) return { out: predictions.out, head: null };
     if (predictions.head === null) {
       throw new DpmError(
         'ERR_DPM_ARGUMENT',
         'this program reads a second output: the model has to return { out, head }',
       );
     }
-    await head.write(predictions.head);
+    return predictions;
   }
 
   async #predictions(x: Float32Array, times: Float32Array): Promise<Predictions> {

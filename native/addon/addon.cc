@@ -7,6 +7,7 @@
 #include "addon/wraps/cancel_token.h"
 #include "addon/wraps/engine_wrap.h"
 #include "addon/wraps/network_wrap.h"
+#include "addon/wraps/script_run_wrap.h"
 #include "addon/wraps/tensor_wrap.h"
 #include "backend/record.h"
 #include "devices/registry.h"
@@ -14,7 +15,7 @@
 namespace dpm::addon {
 namespace {
 
-constexpr int kSurfaceVersion = 2;
+constexpr int kSurfaceVersion = 3;
 
 Napi::Value devices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -38,6 +39,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(std::make_unique<Environment>(env).release());
   TensorWrap::define(env);
   NetworkWrap::define(env);
+  ScriptRunWrap::define(env);
   exports.Set("abiVersion", Napi::Number::New(env, kSurfaceVersion));
   exports.Set("recordBytes", Napi::Number::New(env, sizeof(dpm_record)));
   exports.Set("devices", Napi::Function::New(env, devices, "devices"));

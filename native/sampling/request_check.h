@@ -1,7 +1,8 @@
 // Checks of a run request.
 #pragma once
 
-#include "sampling/runner.h"
+#include "engine/network.h"
+#include "sampling/request.h"
 
 namespace dpm {
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "sampling/evaluator.h"
 #include "sampling/flight.h"
 #include "sampling/request_check.h"
 
@@ -12,7 +13,7 @@ namespace {
 class Run {
  public:
   Run(Network& network, const RunRequest& request, const std::atomic<bool>& stopping)
-      : network_(network), request_(request), stopping_(stopping), image_(network.shape().image) {
+      : evaluator_(network), request_(request), stopping_(stopping), image_(network.shape().image) {
     for (const SampleIdentity& sample : request.samples) {
       const std::uint32_t records = request.programs[sample.program].count;
       total_ += records;
@@ -28,7 +29,7 @@ class Run {
   RunResult run() {
     const auto count = static_cast<std::uint32_t>(request_.samples.size());
     const std::uint32_t batch = std::min(request_.batch, count);
-    network_.reserve(static_cast<int>(Flight::most_evaluated(request_, batch)));
+    evaluator_.reserve(Flight::most_evaluated(request_, batch));
     for (std::uint32_t first = 0; first < count; first += batch) fly(first, std::min(batch, count - first));
     return std::move(result_);
   }
@@ -46,15 +47,16 @@ class Run {
   }
 
   void fly(std::uint32_t first, std::uint32_t count) {
-    Flight flight(network_, request_, first, count);
+    Flight flight(evaluator_, request_, first, count);
     std::size_t snapshot = 0;
     check_stopped();
     if (flight.begin_trajectory() && !request_.watched && result_.snapshots.empty())
       done_ += flight.finish_trajectory();
     for (std::uint32_t step = 1;; ++step) {
       check_stopped();
-      const std::uint32_t done = flight.step();
+      const std::uint32_t done = flight.begin_step();
       if (done == 0) break;
+      flight.end_step();
       done_ += done;
       if (snapshot < result_.snapshots.size() && result_.snapshots[snapshot].record == step) {
         flight.download(result_.snapshots[snapshot++].images, first * image_);
@@ -76,7 +78,7 @@ class Run {
     if (stopping_.load(std::memory_order_relaxed)) throw Error(ErrorCode::kClosed, "the engine was closed");
   }
 
-  Network& network_;
+  NetworkEvaluator evaluator_;
   const RunRequest& request_;
   const std::atomic<bool>& stopping_;
   const std::uint64_t image_;

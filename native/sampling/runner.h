@@ -4,56 +4,12 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <vector>
 
-#include "backend/record.h"
 #include "engine/network.h"
+#include "sampling/request.h"
 
 namespace dpm {
-
-/// A range of the request's records.
-struct Program {
-  std::uint32_t first = 0;
-  std::uint32_t count = 0;
-  std::uint32_t history = 0;
-  float initial_scale = 1;
-};
-
-struct SampleIdentity {
-  std::uint32_t program = 0;
-  std::uint32_t seed_low = 0;
-  std::uint32_t seed_high = 0;
-  std::uint32_t index = 0;
-  std::int32_t label = -1;
-  /// Weight w of classifier-free guidance: out = unconditional + w (conditional - unconditional); 1: none.
-  float guidance = 1;
-};
-
-struct RunRequest {
-  std::vector<dpm_record> records;
-  std::vector<Program> programs;
-  std::vector<SampleIdentity> samples;
-  std::vector<float> init;   ///< [samples][image], or empty
-  std::vector<float> noise;  ///< [noise records][samples][image], or empty
-  /// The label of the unconditional evaluation; -1: no label.
-  std::int32_t unconditional_label = -1;
-  std::uint32_t batch = 1;
-  std::uint32_t snapshot_every = 0;
-  /// The results are 8-bit levels instead of floats.
-  bool levels = false;
-  /// Somebody may end the run or is told of its progress: it stops between any two records.
-  bool watched = false;
-  std::shared_ptr<std::atomic<bool>> cancelled;
-  std::function<void(std::uint64_t done, std::uint64_t total)> progress;
-};
-
-/// [samples][image] in one of two forms.
-struct RunImages {
-  std::vector<float> floats;
-  std::vector<std::uint8_t> levels;
-};
 
 struct Snapshot {
   std::uint32_t record = 0;

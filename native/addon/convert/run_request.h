@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "sampling/runner.h"
+#include "sampling/request.h"
 
 namespace dpm::addon {
 

@@ -7,6 +7,7 @@
 #include "addon/convert/typed_arrays.h"
 #include "addon/jobs/promise_job.h"
 #include "addon/wraps/cancel_token.h"
+#include "sampling/runner.h"
 
 namespace dpm::addon {
 namespace {

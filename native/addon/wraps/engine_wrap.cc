@@ -6,6 +6,7 @@
 #include "addon/convert/weights.h"
 #include "addon/environment.h"
 #include "addon/jobs/promise_job.h"
+#include "addon/jobs/script_jobs.h"
 #include "addon/jobs/state_jobs.h"
 #include "addon/wraps/network_wrap.h"
 #include "addon/wraps/tensor_wrap.h"
@@ -83,9 +84,10 @@ Napi::Function EngineWrap::define(Napi::Env env) {
       env, "Engine",
       {InstanceMethod<&EngineWrap::tensor>("tensor"), InstanceMethod<&EngineWrap::write>("write"),
        InstanceMethod<&EngineWrap::read>("read"), InstanceMethod<&EngineWrap::load_network>("loadNetwork"),
-       InstanceMethod<&EngineWrap::update>("update"), InstanceMethod<&EngineWrap::update_sync>("updateSync"),
-       InstanceMethod<&EngineWrap::reduce>("reduce"), InstanceMethod<&EngineWrap::measure_peak>("measurePeak"),
-       InstanceMethod<&EngineWrap::memory>("memory"), InstanceMethod<&EngineWrap::close>("close")});
+       InstanceMethod<&EngineWrap::script_run>("scriptRun"), InstanceMethod<&EngineWrap::update>("update"),
+       InstanceMethod<&EngineWrap::update_sync>("updateSync"), InstanceMethod<&EngineWrap::reduce>("reduce"),
+       InstanceMethod<&EngineWrap::measure_peak>("measurePeak"), InstanceMethod<&EngineWrap::memory>("memory"),
+       InstanceMethod<&EngineWrap::close>("close")});
 }
 
 EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineWrap>(info) {
@@ -146,6 +148,13 @@ Napi::Value EngineWrap::load_network(const Napi::CallbackInfo& info) {
                   std::make_unique<LoadJob>(info.Env(), info.This().As<Napi::Object>(), engine_,
                                             to_description(info[0].As<Napi::Object>()),
                                             to_weights(info[1].As<Napi::Object>(), "tensors")));
+  });
+}
+
+Napi::Value EngineWrap::script_run(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    return submit(info.Env(), *engine_,
+                  std::make_unique<BeginScriptJob>(info, info.This().As<Napi::Object>(), engine_));
   });
 }
 

@@ -5,6 +5,7 @@
 #include "addon/convert/nodes.h"
 #include "addon/convert/objects.h"
 #include "addon/jobs/forward.h"
+#include "addon/jobs/predict_job.h"
 #include "addon/jobs/promise_job.h"
 #include "addon/jobs/run_job.h"
 
@@ -50,7 +51,6 @@ Napi::Object facts(Napi::Env env, const NetworkInfo& info) {
   const auto set = [&](const char* key, double value) { object.Set(key, Napi::Number::New(env, value)); };
   set("parameters", static_cast<double>(info.parameters));
   set("multiplyAdds", static_cast<double>(info.multiply_adds));
-  set("primitiveNodes", static_cast<double>(info.primitive_nodes));
   set("nodes", static_cast<double>(info.nodes));
   set("weightBytes", static_cast<double>(info.weight_bytes));
   return object;
@@ -59,11 +59,11 @@ Napi::Object facts(Napi::Env env, const NetworkInfo& info) {
 }  // namespace
 
 void NetworkWrap::define(Napi::Env env) {
-  const Napi::Function constructor = DefineClass(
-      env, "Network",
-      {InstanceMethod<&NetworkWrap::forward>("forward"), InstanceMethod<&NetworkWrap::forward_sync>("forwardSync"),
-       InstanceMethod<&NetworkWrap::run>("run"), InstanceMethod<&NetworkWrap::profile>("profile"),
-       InstanceMethod<&NetworkWrap::nodes>("nodes"), InstanceMethod<&NetworkWrap::close>("close")});
+  const Napi::Function constructor =
+      DefineClass(env, "Network",
+                  {InstanceMethod<&NetworkWrap::forward>("forward"), InstanceMethod<&NetworkWrap::predict>("predict"),
+                   InstanceMethod<&NetworkWrap::run>("run"), InstanceMethod<&NetworkWrap::profile>("profile"),
+                   InstanceMethod<&NetworkWrap::nodes>("nodes"), InstanceMethod<&NetworkWrap::close>("close")});
   Environment::of(env).network_constructor = Napi::Persistent(constructor);
 }
 
@@ -111,11 +111,9 @@ Napi::Value NetworkWrap::forward(const Napi::CallbackInfo& info) {
   });
 }
 
-void NetworkWrap::forward_sync(const Napi::CallbackInfo& info) {
-  translated(info.Env(), [&] {
-    Forward forward(info, network(), memory_);
-    engine_->run_now([&] { forward.run(); });
-    forward.deliver();
+Napi::Value NetworkWrap::predict(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    return submit(info.Env(), *engine_, std::make_unique<PredictJob>(info, info.This().As<Napi::Object>(), network()));
   });
 }
 

@@ -23,7 +23,7 @@ class NetworkWrap : public Napi::ObjectWrap<NetworkWrap> {
 
  private:
   Napi::Value forward(const Napi::CallbackInfo& info);
-  void forward_sync(const Napi::CallbackInfo& info);
+  Napi::Value predict(const Napi::CallbackInfo& info);
   Napi::Value run(const Napi::CallbackInfo& info);
   Napi::Value profile(const Napi::CallbackInfo& info);
   Napi::Value nodes(const Napi::CallbackInfo& info);

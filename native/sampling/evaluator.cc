@@ -1,0 +1,41 @@
+#include "sampling/evaluator.h"
+
+#include "backend/guard.h"
+#include "core/error.h"
+
+namespace dpm {
+namespace {
+
+void upload(const Device& device, const dpm_view& view, const std::vector<float>& values) {
+  dpm_message message{};
+  check(device.api().upload(device.get(), view.buffer, view.offset * sizeof(float), values.data(),
+                            values.size() * sizeof(float), &message),
+        message);
+}
+
+}  // namespace
+
+bool ScriptEvaluator::evaluate(const Evaluation& evaluation, const float* times) {
+  evaluation_ = evaluation;
+  times_.assign(times, times + evaluation.batch);
+  states_.resize(evaluation.batch * shape_.image);
+  dpm_message message{};
+  const dpm_view& image = evaluation.image;
+  check(device_->api().download(device_->get(), image.buffer, image.offset * sizeof(float), states_.data(),
+                                states_.size() * sizeof(float), &message),
+        message);
+  waits_ = true;
+  return false;
+}
+
+void ScriptEvaluator::answer(const std::vector<float>& out, const std::vector<float>& head) {
+  require(waits_, "no prediction is waited for");
+  if (out.size() != evaluation_.batch * shape_.out || head.size() != evaluation_.batch * shape_.head) {
+    throw Error(ErrorCode::kTensorShape, "a prediction does not have the elements of its states");
+  }
+  upload(*device_, evaluation_.out, out);
+  if (shape_.head > 0) upload(*device_, evaluation_.head, head);
+  waits_ = false;
+}
+
+}  // namespace dpm

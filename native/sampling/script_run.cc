@@ -1,0 +1,50 @@
+#include "sampling/script_run.h"
+
+#include <utility>
+
+#include "core/error.h"
+#include "sampling/request_check.h"
+
+namespace dpm {
+namespace {
+
+RunRequest checked(RunRequest request, const NetworkShape& shape) {
+  check_request(request, shape);
+  return request;
+}
+
+}  // namespace
+
+ScriptRun::ScriptRun(std::shared_ptr<Device> device, const NetworkShape& shape, RunRequest request)
+    : evaluator_(std::move(device), shape),
+      request_(checked(std::move(request), shape)),
+      flight_(evaluator_, request_, 0, static_cast<std::uint32_t>(request_.samples.size())) {}
+
+bool ScriptRun::ask() {
+  require(!begun_, "the last question has not been answered");
+  states_.clear();
+  times_.clear();
+  if (flight_.begin_step() == 0) return false;
+  begun_ = true;
+  if (flight_.waits()) {
+    states_ = evaluator_.states();
+    times_ = evaluator_.times();
+  }
+  return true;
+}
+
+void ScriptRun::answer(const std::vector<float>& out, const std::vector<float>& head) {
+  require(begun_, "nothing was asked");
+  if (flight_.waits()) evaluator_.answer(out, head);
+  begun_ = false;
+  flight_.end_step();
+}
+
+std::vector<float> ScriptRun::states_now() const {
+  RunImages images;
+  images.floats.resize(request_.samples.size() * evaluator_.shape().image);
+  flight_.download(images, 0);
+  return std::move(images.floats);
+}
+
+}  // namespace dpm
