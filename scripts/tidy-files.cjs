@@ -80,7 +80,8 @@ function reached(changed) {
 }
 
 // These say what every file is checked for, and how it is compiled.
-const concernsAll = (file) => /^(\.clang-tidy|CMakeLists\.txt|cmake\/.*|scripts\/(lint|setup|tidy-files\.cjs))$/.test(file);
+const concernsAll = (file) =>
+  /^(\.clang-tidy|CMakeLists\.txt|cmake\/.*|scripts\/(lint|setup|tidy-files\.cjs))$/.test(file);
 
 const all = commands();
 mkdirSync(path.join(database, 'once'), { recursive: true });
