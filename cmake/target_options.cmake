@@ -26,8 +26,9 @@ function(dpm_target_options target)
     CXX_VISIBILITY_PRESET hidden
     VISIBILITY_INLINES_HIDDEN ON)
   if(dpm_sanitizers)
+    # -g1: a report needs functions and lines, not variables, which cost a third of the time to compile.
     target_compile_options(${target} PRIVATE
-      -fsanitize=${dpm_sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+      -fsanitize=${dpm_sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1)
     target_link_options(${target} PUBLIC -fsanitize=${dpm_sanitizers})
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
       # Instrumentation hides from gcc's flow analysis what it would otherwise see.

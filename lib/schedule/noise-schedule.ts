@@ -375,7 +375,7 @@ export class NoiseSchedule {
     return 0.5 * (this.logAlphaBar(time) - Math.log(this.betaBar(time)));
   }
 
-  /** The time at which {@link logSnr} has this value; on a discrete schedule a fraction between two n. */
+  /** The time at which {@link NoiseSchedule.logSnr} has this value; on a discrete schedule a fraction between two n. */
   timeOfLogSnr(logSnr: number): number {
     const time = this.#curve.timeOfLogSnr(logSnr);
     return this.discrete ? time * this.steps : time;

@@ -1,0 +1,17 @@
+# Compiles through ccache where there is one; `scripts/setup --dev` brings it. The cache is the user's (ccache's default
+# folder, or $CCACHE_DIR), so that a fresh clone finds what another one compiled. What it gives is keyed by the compiler, its
+# options and the contents of every file read: an old cache costs misses, never wrong objects.
+
+option(DPM_CCACHE "Compile through ccache where it is installed" ${dpm_is_checkout})
+
+find_program(dpm_ccache ccache)
+mark_as_advanced(dpm_ccache)
+if(DPM_CCACHE AND dpm_ccache)
+  foreach(language CXX CUDA)
+    if(NOT CMAKE_${language}_COMPILER_LAUNCHER)
+      # Relative to the checkout, so that the copy of scripts/check-package and other clones find the same entries.
+      set(CMAKE_${language}_COMPILER_LAUNCHER
+        ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} ${dpm_ccache})
+    endif()
+  endforeach()
+endif()

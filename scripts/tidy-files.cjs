@@ -1,0 +1,94 @@
+'use strict';
+// Prints the sources that clang-tidy has to read, one a line, and leaves its database in DATABASE/once.
+//
+//   node scripts/tidy-files.cjs DATABASE all|changed
+//
+// `changed` are the files that differ from where this branch left main (on main: from the commit before), uncommitted ones
+// included, and everything that includes them.
+const { execFileSync } = require('node:child_process');
+const { existsSync, mkdirSync, readFileSync, writeFileSync } = require('node:fs');
+const path = require('node:path');
+
+const [database, which] = process.argv.slice(2);
+const root = process.cwd();
+
+// Every source once: the kernels, compiled per instruction set, for the first of them.
+function commands() {
+  const once = new Map();
+  for (const each of JSON.parse(readFileSync(path.join(database, 'compile_commands.json'), 'utf8'))) {
+    const file = path.relative(root, each.file);
+    if (file.startsWith('..') || file.startsWith('build/')) continue;
+    if (!once.has(file)) once.set(file, each);
+  }
+  return once;
+}
+
+const git = (...words) => execFileSync('git', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+const lines = (text) => text.split('\n').filter((line) => line !== '');
+
+function attempt(...words) {
+  try {
+    return git(...words);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The commit to compare with; undefined where there is no history. */
+function base() {
+  const head = attempt('rev-parse', 'HEAD');
+  for (const main of ['origin/HEAD', 'origin/main', 'main']) {
+    const fork = attempt('merge-base', 'HEAD', main);
+    if (fork !== undefined && fork !== head) return fork;
+  }
+  return attempt('rev-parse', 'HEAD~');
+}
+
+function changedFiles() {
+  const from = base();
+  if (from === undefined) return undefined;
+  const untracked = git('ls-files', '--others', '--exclude-standard');
+  return new Set([...lines(git('diff', '--name-only', from)), ...lines(untracked)]);
+}
+
+// What a file includes is found by the end of its path: too many files at worst, which costs time only.
+function includers(sources) {
+  const included = new Map();
+  for (const file of sources) {
+    for (const [, name] of readFileSync(file, 'utf8').matchAll(/^#include "(?:\.\.?\/)*([^"]+)"/gm)) {
+      if (!included.has(name)) included.set(name, new Set());
+      included.get(name).add(file);
+    }
+  }
+  return (file) => [...included].flatMap(([name, by]) => (file === name || file.endsWith(`/${name}`) ? [...by] : []));
+}
+
+function reached(changed) {
+  const folders = ['native', 'cuda', 'test'].filter((folder) => existsSync(folder));
+  const sources = lines(git('ls-files', '--cached', '--others', '--exclude-standard', ...folders)).filter(
+    (file) => /\.(cc|h|cu|cuh)$/.test(file) && existsSync(file),
+  );
+  const includersOf = includers(sources);
+  const found = new Set();
+  const visit = (file) => {
+    if (found.has(file)) return;
+    found.add(file);
+    includersOf(file).forEach(visit);
+  };
+  changed.forEach(visit);
+  return found;
+}
+
+// These say what every file is checked for, and how it is compiled.
+const concernsAll = (file) =>
+  /^(\.clang-tidy|CMakeLists\.txt|cmake\/.*|scripts\/(lint|setup|tidy-files\.cjs))$/.test(file);
+
+const all = commands();
+mkdirSync(path.join(database, 'once'), { recursive: true });
+writeFileSync(path.join(database, 'once', 'compile_commands.json'), JSON.stringify([...all.values()]));
+
+const changed = which === 'changed' ? changedFiles() : undefined;
+const wanted = changed === undefined || [...changed].some(concernsAll) ? undefined : reached(changed);
+for (const [file, each] of all) {
+  if (wanted === undefined || wanted.has(file)) console.log(each.file);
+}
