@@ -1,6 +1,7 @@
 export { DpmError, dpmErrorCodes, type DpmErrorCode } from './base/errors.js';
 export {
   Device,
+  computeTypes,
   devices,
   type ComputeType,
   type DeviceInfo,
@@ -26,7 +27,7 @@ export type {
   RateScheduleOptions,
   ScheduleOptions,
 } from './schedule/schedule-options.js';
-export type { NetworkTime } from './schedule/network-time.js';
+export { networkTimeNames, type NetworkTime } from './schedule/network-time.js';
 export {
   continuousGrid,
   discreteTransitions,
@@ -38,6 +39,11 @@ export { samplerNames, samplers, type OptionsOfSampler, type SamplerName } from 
 export type { Option, OptionTexts } from './samplers/option.js';
 export type { OptionsOf, OptionTable, Sampler, SamplerFacts } from './samplers/sampler.js';
 export type { ReverseFamily, ReverseSampler } from './samplers/numerics/reverse-step.js';
+export type { SolverFacts } from './samplers/numerics/solver-facts.js';
+export type { Combination } from './schedule/prediction.js';
+export type { GuidanceOptions } from './running/guidance.js';
+export type { HeadName } from './checkpoint/heads.js';
+export type { DataEstimateOptions } from './estimation/data-estimate.js';
 export type { ClipOption, SamplerOptionName, SamplerOptions } from './samplers/options.js';
 export { linear, stepProgram, stepRecord } from './program/builder.js';
 export { packRecords, RECORD_BYTES } from './program/pack.js';

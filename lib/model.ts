@@ -25,6 +25,7 @@ import { NetworkEvaluator } from './running/network-evaluator.js';
 import { UNet } from './engine/unet.js';
 import type { GammaTable } from './variance/gamma.js';
 
+/** Options of {@link DiffusionModel.load}. */
 export interface LoadOptions extends DeviceOptions {
   /** The variance head `unet.forward` evaluates. Samplers that need one load it themselves. Default null: none. */
   head?: HeadName | null | undefined;
@@ -45,6 +46,7 @@ const loadOptionNames = optionNames<Omit<LoadOptions, keyof DeviceOptions>>({
 
 const imageFormats = ['float32', 'uint8'] as const;
 
+/** Options of {@link DiffusionModel.run}, and those of {@link DiffusionModel.sample} beside the sampler's own. */
 export interface RunOptions extends GuidanceOptions {
   /** Number of samples; by default one per program of an array, else 1. */
   count?: number | undefined;
@@ -65,6 +67,7 @@ export interface RunOptions extends GuidanceOptions {
   format?: (typeof imageFormats)[number] | undefined;
   /** Keep the state after every k-th record; 0: never. Default 0. */
   snapshotEvery?: number | undefined;
+  /** Aborts the run before its next evaluation. */
   signal?: AbortSignal | undefined;
   /** Records done and records in all, over all samples; of adaptive samplers per cent of the way through time. */
   onProgress?: ((done: number, total: number) => void) | undefined;
@@ -75,7 +78,9 @@ export type SampleOptions<N extends SamplerName = SamplerName> = {
   [K in N]: { sampler: K } & RunOptions & OptionsOfSampler<K>;
 }[N];
 
+/** What a run gives. */
 export interface RunResult {
+  /** The final states. */
   images: ImageBatch;
   /** States after every `snapshotEvery`-th record. */
   snapshots: { record: number; images: ImageBatch }[];
@@ -160,9 +165,11 @@ interface HostWork {
 export class DiffusionModel {
   /** The network; it has a second output when the model was loaded with a `head`. */
   readonly unet: UNet;
+  /** The noise schedule the network was trained with. */
   readonly schedule: NoiseSchedule;
   /** The model's `gamma.json`, the default of the analytic samplers. */
   readonly gamma: GammaTable | null;
+  /** The device the networks are on; the model closes it. */
   readonly device: Device;
   /** [C, H, W] of one sample. */
   readonly sampleShape: readonly [channels: number, height: number, width: number];
@@ -187,6 +194,11 @@ export class DiffusionModel {
    * @param path - A folder in the diffusers layout (`unet/`, `scheduler/` and, where there are any, `heads/` and `gamma.json`); one
    * of another family (`config.json` with the field `family`, and `model.safetensors`); or a checkpoint file, with `config`.
    * @throws {@link DpmError} naming the file, tensor, field or device that is wrong.
+   *
+   * @example
+   * ```ts
+   * await using model = await DiffusionModel.load('models/mnist', { device: 'cpu' });
+   * ```
    */
   static async load(path: string, options: LoadOptions = {}): Promise<DiffusionModel> {
     refuseUnknownOptions('DiffusionModel.load', options, [...deviceOptionNames, ...loadOptionNames]);
@@ -210,6 +222,12 @@ export class DiffusionModel {
    * Draws samples.
    *
    * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_ABORTED` when aborted.
+   *
+   * @example
+   * ```ts
+   * const { images } = await model.sample({ sampler: 'analytic-ddpm', steps: 25, count: 16, seed: 1 });
+   * const levels = images.toUint8(); // [16, C, H, W], 0..255
+   * ```
    */
   async sample<N extends SamplerName>(options: { sampler: N } & RunOptions & OptionsOfSampler<N>): Promise<RunResult> {
     const { sampler, own, run } = splitOptions(options);
@@ -233,6 +251,14 @@ export class DiffusionModel {
    * Runs a program on the network, or one program per sample.
    *
    * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_ABORTED` when aborted.
+   *
+   * @example
+   * ```ts
+   * const quick = samplers.ddim(model.schedule, { steps: 10 });
+   * const good = samplers['dpm-solver++-2m'](model.schedule, { steps: 25 });
+   * // Two samples of different programs share their evaluations.
+   * const { images } = await model.run([quick, good], { seed: 1 });
+   * ```
    */
   async run(program: Program | readonly Program[], options: RunOptions = {}): Promise<RunResult> {
     refuseUnknownOptions('run', options, runOptionNames);
@@ -252,6 +278,7 @@ export class DiffusionModel {
     return this.schedule.defaults.dataRange;
   }
 
+  /** Bytes in use by the model's device, see {@link MemoryUse}. */
   memory(): MemoryUse {
     return this.device.memory();
   }

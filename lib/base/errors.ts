@@ -28,7 +28,9 @@ export type DpmErrorCode = (typeof dpmErrorCodes)[number];
 
 /** The one error class of this package. Match on {@link DpmError.code}, never on the message. */
 export class DpmError extends Error {
+  /** Always `DpmError`. */
   override readonly name = 'DpmError';
+  /** What went wrong, see {@link DpmErrorCode}. */
   readonly code: DpmErrorCode;
 
   constructor(code: DpmErrorCode, message: string, options?: ErrorOptions) {

@@ -73,7 +73,7 @@ export interface Family {
   /** How a converted model of it is laid out. */
   readonly layout: FolderLayout;
   /** The name a tensor has today, where the family renamed some. */
-  canonicalName?(name: string): string;
+  readonly canonicalName?: (name: string) => string;
   /** What its files do not say and is taken for granted, as a clause after how the family was recognised. */
   readonly assumption?: string;
 }

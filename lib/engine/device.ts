@@ -7,6 +7,7 @@ import { native, type NativeEngine, type NativeTensor } from './binding.js';
 export interface DeviceInfo {
   /** `cpu`, `cuda:0`, … */
   name: string;
+  /** Whether it can be opened here. */
   usable: boolean;
   /** Preference among usable devices. */
   score: number;
@@ -25,6 +26,7 @@ export type ComputeType = (typeof computeTypes)[number];
 /** Every {@link ComputeType}. */
 export const computeTypes = ['f32', 'bf16', 'f16'] as const;
 
+/** Which device is opened, and how it computes. */
 export interface DeviceOptions {
   /** `auto` (the best usable device), `cpu`, `cuda` (= `cuda:0`), `cuda:N`, … Default `auto`. */
   device?: string | undefined;
@@ -45,8 +47,11 @@ export interface DeviceOptions {
 
 /** Bytes in use: by the engine in main memory, on its device, and the most there has been on the device. */
 export interface MemoryUse {
+  /** Bytes in main memory. */
   host: number;
+  /** Bytes on the device; 0 on the cpu, whose memory is the host's. */
   device: number;
+  /** The most bytes there have been on the device. */
   peakDevice: number;
 }
 
@@ -117,29 +122,40 @@ export class Device {
    *
    * @throws {@link DpmError} `ERR_DPM_DEVICE` when it is unknown or cannot be used, `ERR_DPM_UNSUPPORTED` when it cannot
    * compute in `dtype`, `ERR_DPM_ADDON` without a native build.
+   *
+   * @example
+   * ```ts
+   * await using device = Device.open({ device: 'cpu', threads: 2 });
+   * ```
    */
   static open(options: DeviceOptions = {}): Device {
     refuseUnknownOptions('Device.open', options, deviceOptionNames);
     checkOptions(options);
     const { device = 'auto', threads = 0, exact = false, tf32 = false, autotune = false } = options;
-    const name = chooseDevice(device, devices());
+    // A device that is named is looked at alone: listing all of them starts the driver of a card.
+    const name = device === 'auto' ? chooseDevice(device, devices()) : device === 'cuda' ? 'cuda:0' : device;
     try {
       const { Engine } = native();
       const dtype = options.dtype ?? (name.startsWith('cuda') && !exact && !tf32 ? 'bf16' : 'f32');
       return new Device(new Engine({ device: name, dtype, threads, exact, tf32, autotune }));
     } catch (error) {
-      throw toDpmError(error);
+      const failure = toDpmError(error);
+      if (failure.code === 'ERR_DPM_DEVICE') chooseDevice(device, devices());
+      throw failure;
     }
   }
 
+  /** `cpu`, `cuda:0`, … */
   get name(): string {
     return this.engine.device;
   }
 
+  /** Instruction set or card, for people. */
   get description(): string {
     return this.engine.description;
   }
 
+  /** Threads that the engine computes with. */
   get threads(): number {
     return this.engine.threads;
   }
@@ -149,6 +165,7 @@ export class Device {
     return DeviceTensor.on(this, shape);
   }
 
+  /** Bytes in use now, and the most there has been on the device. */
   memory(): MemoryUse {
     return this.engine.memory();
   }
@@ -167,6 +184,7 @@ export class Device {
 export class DeviceTensor {
   /** Sizes, outermost first; row-major. */
   readonly shape: readonly number[];
+  /** The device whose memory it lies in. */
   readonly device: Device;
   /** @internal */
   readonly native: NativeTensor;
@@ -211,6 +229,7 @@ export class DeviceTensor {
     return into;
   }
 
+  /** Releases the memory at once. Can be called again; every other use of the tensor is an error then. */
   free(): void {
     this.native.free();
   }

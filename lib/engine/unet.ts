@@ -9,6 +9,7 @@ import { DeviceTensor } from './device.js';
 /** A batch of states or predictions: values in main memory or a tensor on the network's device. */
 export type TensorLike = Float32Array | DeviceTensor;
 
+/** Options of {@link UNet.forward}. */
 export interface ForwardOptions<T extends TensorLike> {
   /** One label per sample, for a class-conditional network. */
   classLabels?: ArrayLike<number> | undefined;
@@ -22,18 +23,25 @@ const forwardOptionNames = optionNames<ForwardOptions<TensorLike>>({ classLabels
 
 /** Outputs of one evaluation: all output channels, and the second output where the network has one. */
 export interface ForwardResult<T extends TensorLike> {
+  /** The prediction, [batch, output channels, H, W]. */
   out: T;
+  /** The second output, [batch, head channels, H, W]; null where the network has none. */
   head: T | null;
 }
 
 /** What a network is, from its configuration. */
 export interface NetworkInfo {
+  /** Channels of the image. */
   inChannels: number;
+  /** Channels of the prediction; twice those of the image where the variance is learned. */
   outChannels: number;
+  /** Height of the image in pixels. */
   height: number;
+  /** Width of the image in pixels. */
   width: number;
   /** Number of classes; 0: not class-conditional. */
   classes: number;
+  /** Numbers that were learned. */
   parameters: number;
   /** Multiply-adds of convolutions, linear layers and attention for one image. */
   multiplyAdds: number;
@@ -43,7 +51,9 @@ export interface NetworkInfo {
 
 /** A U-Net on a device. */
 export class UNet {
+  /** The device the network is on. */
   readonly device: Device;
+  /** Its sizes and costs. */
   readonly info: NetworkInfo;
   readonly #network: NativeNetwork;
   readonly #headChannels: number;
@@ -84,6 +94,11 @@ export class UNet {
    * @param t - The number that enters the time embedding, one for all samples or one per sample.
    * @returns `out` [batch, all output channels, H, W] and `head` [batch, head channels, H, W] or null, of the same kind as `x`.
    * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` or `ERR_DPM_ARGUMENT` when an argument does not fit the network.
+   *
+   * @example
+   * ```ts
+   * const { out } = await model.unet.forward(states, 500);
+   * ```
    */
   async forward<T extends TensorLike>(
     x: T,

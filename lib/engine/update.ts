@@ -8,20 +8,29 @@ import type { DeviceTensor } from './device.js';
 
 /** The tensors of a fused update, `[batch, …]` each; those a record does not use can be left out. */
 export interface UpdateRegisters {
+  /** The state, [batch, …]. */
   x: DeviceTensor;
+  /** The second state of methods with inner stages. */
   y?: DeviceTensor | null;
+  /** The network's output. */
   out?: DeviceTensor | null;
+  /** The network's second output. */
   head?: DeviceTensor | null;
   /** Standard normal noise to use instead of the random stream. */
   noise?: DeviceTensor | null;
+  /** Past predictions, `m[0]`, `m[1]`, … */
   history?: readonly (DeviceTensor | null)[];
 }
 
 /** Which normals a sample draws: a point of the counter-based random stream. */
 export interface NoiseStream {
+  /** Seed of the run, an integer from 0 or a bigint below 2^64. */
   seed: number | bigint;
+  /** Index of the sample among all of a run. */
   sampleIndex: number;
+  /** Index of the record that draws. */
   record: number;
+  /** Which draw of the record, from 0. */
   draw: number;
 }
 
@@ -83,6 +92,12 @@ export async function packedUpdate(
  * prediction (`store` with a coefficient that is not 0) writes `history[slot]` when that register is given.
  * @param streams - Per sample, where noise is drawn; by default stream 0 of each sample with seed 0.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` or `ERR_DPM_TENSOR_SHAPE` when the arguments do not fit.
+ *
+ * @example
+ * ```ts
+ * // x <- 0.9 x + 0.1 out
+ * await update(stepRecord({ time: 0, x: linear({ x: 0.9, out: 0.1 }) }), { x, out });
+ * ```
  */
 export async function update(
   record: StepRecord | readonly StepRecord[],

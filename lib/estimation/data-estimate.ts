@@ -19,6 +19,7 @@ export interface DataEstimateOptions {
   classLabels?: ArrayLike<number> | undefined;
   /** Most images evaluated at once. Default 16. */
   batch?: number | undefined;
+  /** Aborts between two evaluations. */
   signal?: AbortSignal | undefined;
   /** Evaluations done and evaluations in all. */
   onProgress?: ((done: number, total: number) => void) | undefined;

@@ -9,6 +9,7 @@ import type { EstimatedModel } from './estimated-model.js';
 import type { GammaTable } from '../variance/gamma.js';
 import type { NoisyBatch } from './noisy-batch.js';
 
+/** Options of {@link estimateGamma}. */
 export type EstimateGammaOptions = DataEstimateOptions;
 
 /** Sum over a batch of ||eps_hat(x_t, t)||^2, x_t one noisy version of each image. */
@@ -35,6 +36,11 @@ async function squaredNorms(model: EstimatedModel, batch: NoisyBatch, time: numb
  * @param model - Its network, without a head, on any device; or a model written in JavaScript.
  * @param images - Images in model space, [count, C, H, W]; the training set or a part of it.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when there are fewer images than `samples` and on schedules of noise alone, `ERR_DPM_ABORTED` when aborted.
+ *
+ * @example
+ * ```ts
+ * await writeGammaTable('gamma.json', await estimateGamma(model, images, { samples: 64 }));
+ * ```
  */
 export async function estimateGamma(
   model: EstimatedModel,

@@ -27,6 +27,7 @@ export type Dtype = keyof typeof dtypeBytes;
 
 /** Where a tensor lies in its file. */
 export interface TensorEntry {
+  /** Number format in the file. */
   dtype: Dtype;
   /** At most 8 sizes, none for a scalar. The elements lie in C order: the last index is the one that changes first. */
   shape: number[];
@@ -38,6 +39,7 @@ export interface TensorEntry {
 
 /** The checked header of a safetensors file. */
 export interface SafetensorsHeader {
+  /** The file. */
   path: string;
   /** What stands under `__metadata__`, in the order of the file. */
   metadata: Map<string, string>;

@@ -3,6 +3,7 @@ import type { Clip } from './record.js';
 /** A coefficient, one for all samples or one per sample, and the tensor it multiplies. */
 export type Term = readonly [coefficient: number | ArrayLike<number>, tensor: string];
 
+/** What is computed of a tensor, one number per sample. */
 export type Reduction = 'sum' | 'sum-squares' | 'dot' | 'max-abs';
 
 /**
@@ -15,6 +16,7 @@ export interface HostContext {
   readonly batch: number;
   /** Shape of every tensor, the batch first. */
   readonly shape: readonly number[];
+  /** The signal of the run, for work of the program's own. */
   readonly signal: AbortSignal | undefined;
   /** @throws {@link DpmError} `ERR_DPM_ABORTED` once the run has been aborted; every primitive checks it as well. */
   throwIfAborted(): void;

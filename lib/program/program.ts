@@ -6,7 +6,9 @@ export type ProgramHead = 'npr' | 'sn' | 'learned';
 
 /** A sampler compiled to a table of numbers: native code runs it without coming back to JavaScript. */
 export interface StepProgram {
+  /** Tells it from a host program. */
   readonly kind: 'step';
+  /** One record per step, in order. */
   readonly records: readonly StepRecord[];
   /** Length of the ring of past predictions, at most MAX_HISTORY. */
   readonly history: number;
@@ -18,8 +20,11 @@ export interface StepProgram {
 
 /** A sampler that takes decisions while it runs, driven from TypeScript over named device tensors. */
 export interface HostProgram {
+  /** Tells it from a step program. */
   readonly kind: 'host';
+  /** Standard deviation of the initial noise. */
   readonly initialScale: number;
+  /** The second output that it reads, null for none. */
   readonly head: ProgramHead | null;
   /** Starts with the initial state in the tensor `x` and leaves the result there. */
   run(context: HostContext): Promise<void>;

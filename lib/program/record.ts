@@ -5,6 +5,7 @@ export const MAX_HISTORY = 8;
 export interface LinearUpdate {
   /** Coefficient of `x` (for the update of `y`: of the new `x`). */
   readonly x: number;
+  /** Coefficient of `y`. */
   readonly y: number;
   /** Coefficient of the network's raw, unclipped output. */
   readonly out: number;
@@ -58,13 +59,19 @@ export interface StepRecord {
   readonly evaluate: boolean;
   /** The number that enters the network's time embedding. */
   readonly time: number;
+  /** What the state is multiplied by before the network sees it. */
   readonly inputScale: number;
+  /** The register the network sees. */
   readonly read: 'x' | 'y';
+  /** The data prediction as coefficients of the input and of the output. */
   readonly prediction: { readonly input: number; readonly output: number };
+  /** How the data prediction is limited. */
   readonly clip: Clip;
+  /** What is kept of the prediction: the slot of the ring, and coefficients of the input and of the data prediction. */
   readonly store: { readonly slot: number; readonly input: number; readonly data: number };
   /** Null: `x` stays as it is. */
   readonly x: LinearUpdate | null;
+  /** The variance of the noise that is added to `x`. */
   readonly variance: RecordVariance;
   /** Null: `y` stays as it is. */
   readonly y: LinearUpdate | null;

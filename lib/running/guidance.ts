@@ -10,6 +10,7 @@ export interface Guidance {
   unconditionalLabel: number;
 }
 
+/** Options of classifier-free guidance. */
 export interface GuidanceOptions {
   /**
    * Weight of classifier-free guidance, one for all samples or one per sample: 1, the default, is the conditional

@@ -14,6 +14,7 @@ import type { DeviceTensor } from '../engine/device.js';
 import { update } from '../engine/update.js';
 import { nativeRequest } from './run-request.js';
 
+/** Options of {@link runProgram}. */
 export interface RunProgramOptions {
   /** Shape of the state, the batch first, e.g. [4, 3, 32, 32]. */
   shape: readonly number[];
@@ -27,6 +28,7 @@ export interface RunProgramOptions {
   noise?: NoiseOption | undefined;
   /** Corrects each prediction before it is used. */
   correct?: Correction | undefined;
+  /** Aborts the run before its next evaluation. */
   signal?: AbortSignal | undefined;
   /** Records done and records in all. */
   onProgress?: ((done: number, total: number) => void) | undefined;
@@ -164,6 +166,12 @@ async function runOnDevice(program: Program, device: Device, options: RunProgram
  * @throws {@link DpmError} `ERR_DPM_ABORTED` when aborted (the signal's reason is its `cause`), `ERR_DPM_TENSOR_SHAPE` when an
  * array does not fit the shape, `ERR_DPM_ARGUMENT` when the model returns something else than arrays of numbers. What `model`,
  * `correct` and `onProgress` throw themselves passes unchanged.
+ *
+ * @example
+ * ```ts
+ * const program = samplers.ddim(NoiseSchedule.linear(), { steps: 10 });
+ * const states = await runProgram(program, { shape: [4, 3, 32, 32], model: (x, t) => predictNoise(x, t) });
+ * ```
  */
 export async function runProgram(program: Program, options: RunProgramOptions): Promise<Float32Array> {
   refuseUnknownOptions('runProgram', options, runProgramOptionNames);

@@ -26,7 +26,14 @@ import { snDdim } from './families/sn-ddim.js';
 import { snDdpm } from './families/sn-ddpm.js';
 import { unipc } from './families/unipc.js';
 
-/** Every sampler by its public name. */
+/**
+ * Every sampler by its public name.
+ *
+ * @example
+ * ```ts
+ * const program = samplers.unipc(NoiseSchedule.linear(), { steps: 10, order: 3 });
+ * ```
+ */
 export const samplers = {
   ddpm,
   ddim,
@@ -57,6 +64,7 @@ export const samplers = {
   heun,
 } as const satisfies Readonly<Record<string, Sampler>>;
 
+/** The public name of a sampler, e.g. `ddim`. */
 export type SamplerName = keyof typeof samplers;
 
 /** The options of the sampler `N`; of several, those of any one. */
@@ -64,6 +72,7 @@ export type OptionsOfSampler<N extends SamplerName = SamplerName> = {
   [K in N]: OptionsOf<(typeof samplers)[K]['facts']>;
 }[N];
 
+/** The names of all samplers. */
 export const samplerNames = Object.keys(samplers) as SamplerName[];
 
 /**

@@ -3,12 +3,17 @@ import { DpmError } from '../base/errors.js';
 
 /** Where the text of options comes from: the command line. Each function gives undefined for an option that is absent. */
 export interface OptionTexts {
+  /** Whether the switch was given. */
   flag(name: string): boolean;
+  /** The text of an option. */
   string(name: string): string | undefined;
+  /** The number that the text is. */
   number(name: string): number | undefined;
+  /** The integer that the text is. */
   integer(name: string): number | undefined;
   /** Numbers separated by commas. */
   numbers(name: string): number[] | undefined;
+  /** The text, where it is one of `valid`. */
   choice<T extends string>(name: string, valid: readonly T[]): T | undefined;
 }
 

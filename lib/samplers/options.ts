@@ -65,6 +65,7 @@ export interface SamplerOptions extends TrajectoryOptions {
   batchNorm?: 'sample' | 'reference';
 }
 
+/** The name of an option that some sampler takes. */
 export type SamplerOptionName = keyof SamplerOptions;
 
 function isDynamic(option: ClipOption): option is { dynamic: number; floor?: number } {

@@ -16,6 +16,7 @@ export interface SamplerFacts {
   readonly summary: string;
   /** What it compiles to: a table of records, a program that decides while it runs, or either as its options say. */
   readonly kind: 'step' | 'host' | 'either';
+  /** What it takes, by name. */
   readonly options: OptionTable;
   /** The second output of the network it always reads. */
   readonly head: Exclude<ProgramHead, 'learned'> | null;
@@ -33,6 +34,7 @@ export type OptionsOf<F extends SamplerFacts> = Pick<SamplerOptions, keyof F['op
 /** A sampler: a pure function from a schedule and options to a program, and its facts. */
 export interface Sampler<F extends SamplerFacts = SamplerFacts, P extends Program = Program> {
   (schedule: NoiseSchedule, options?: OptionsOf<F>): P;
+  /** What it says of itself. */
   readonly facts: F;
 }
 
@@ -90,11 +92,10 @@ export function defineSampler<const F extends SamplerFacts, P extends Program>(
   facts: F,
   compile: (schedule: NoiseSchedule, options: OptionsOf<F>) => P,
 ): Sampler<F, P> {
-  const sampler = (schedule: NoiseSchedule, options?: OptionsOf<F>): P => {
-    // No option is required, which a type that depends on the facts cannot tell.
-    const given = options === undefined ? ({} as OptionsOf<F>) : options;
-    checkOptions(facts.name, given, facts.options);
-    return compile(schedule, given);
+  // No option is required, which a type that depends on the facts cannot tell.
+  const sampler = (schedule: NoiseSchedule, options: OptionsOf<F> = {} as OptionsOf<F>): P => {
+    checkOptions(facts.name, options, facts.options);
+    return compile(schedule, options);
   };
   return Object.assign(sampler, { facts });
 }

@@ -8,7 +8,9 @@ export type Prediction = 'epsilon' | 'x0' | 'v' | 'score' | 'edm';
 
 /** Settings a scheduler file makes, which samplers take as defaults. */
 export interface ScheduleDefaults {
+  /** How the data prediction is limited. */
   clip: Clip;
+  /** What the network's output means. */
   prediction: Prediction;
   /** Variance of the DDPM sampler. */
   variance: 'beta' | 'beta-tilde' | 'learned';

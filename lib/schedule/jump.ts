@@ -9,9 +9,11 @@ import type { Transition } from './trajectory.js';
 export interface Jump extends Transition {
   /** sqrt(A_t), sqrt(B_t). */
   alphaT: number;
+  /** sqrt(B_t), the deviation of the noise at its start. */
   sigmaT: number;
   /** sqrt(A_s), sqrt(B_s). */
   alphaS: number;
+  /** sqrt(B_s), the deviation of the noise at the end of the jump. */
   sigmaS: number;
   /** B_{t|s}, the variance of q(x_t | x_s). */
   forwardVariance: number;
@@ -21,7 +23,9 @@ export interface Jump extends Transition {
   baseVariance: number;
   /** gamma: how strongly the mean depends on x_0; 1 at the data. */
   sensitivity: number;
+  /** Coefficient of the state in the mean, `sensitivity x0 + stateScale x_t`. */
   stateScale: number;
+  /** Coefficient of the noise prediction in the mean, `alphaS x0 + direction eps`. */
   direction: number;
   /** Width of the interval of the data, which limits what x_0 can be. */
   dataWidth: number;

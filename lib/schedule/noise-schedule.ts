@@ -36,6 +36,12 @@ interface ScheduleParts extends ScheduleOptions {
  * On a discrete schedule the time is n = 0..N, where 0 is the data and n = 1 the first noisy state; on a continuous one it
  * is t in [0, 1], or the standard deviation of the noise where A = 1. ln A is the primary quantity, in float64; B is taken
  * from it by `expm1`, so nothing cancels near the data.
+ *
+ * @example
+ * ```ts
+ * const schedule = NoiseSchedule.cosine({ steps: 4000 });
+ * schedule.alphaBar(2000);
+ * ```
  */
 export class NoiseSchedule {
   /** Short description, e.g. `linear`. */
@@ -44,6 +50,7 @@ export class NoiseSchedule {
   readonly steps: number;
   /** Whether the time is an integer n = 0..N (true) or t in [0, 1]. */
   readonly discrete: boolean;
+  /** What samplers take where their options do not say otherwise. */
   readonly defaults: ScheduleDefaults;
   /** Time at which sampling starts: N, 1, or the largest standard deviation of the noise. */
   readonly noisiest: number;

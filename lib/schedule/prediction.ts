@@ -4,7 +4,9 @@ import type { NoiseSchedule } from './noise-schedule.js';
 
 /** A prediction as a linear function of the state and of the network's output. */
 export interface Combination {
+  /** Coefficient of the state. */
   input: number;
+  /** Coefficient of the network's output. */
   output: number;
 }
 

@@ -10,6 +10,7 @@ export type Trajectory = 'uniform' | 'quadratic' | 'logsnr' | 'karras' | 'optima
 
 export const trajectoryNames: readonly Trajectory[] = ['uniform', 'quadratic', 'logsnr', 'karras', 'optimal'];
 
+/** Which times a sampler visits. */
 export interface TrajectoryOptions {
   /** Number of network evaluations K. */
   steps?: number;
@@ -171,7 +172,9 @@ export function discreteTimes(schedule: NoiseSchedule, count: number, options: T
 
 /** One jump from time t to the cleaner time s; s = 0 is the data. */
 export interface Transition {
+  /** The cleaner time; 0 is the data. */
   s: number;
+  /** The noisier time. */
   t: number;
 }
 

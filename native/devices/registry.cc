@@ -68,12 +68,28 @@ Entry open_cuda() {
   return open_plugin(kCuda, beside(kCuda));
 }
 
-const std::vector<Entry>& entries() {
-  static const std::vector<Entry> found = [] {
-    return std::vector<Entry>{{"cpu", &cpu::backend(), {}}, open_plugin("reference", beside("reference")), open_cuda()};
-  }();
-  return found;
+const Entry& cpu_entry() {
+  static const Entry entry{"cpu", &cpu::backend(), {}};
+  return entry;
 }
+
+const Entry& reference_entry() {
+  static const Entry entry = open_plugin("reference", beside("reference"));
+  return entry;
+}
+
+const Entry& cuda_entry() {
+  static const Entry entry = open_cuda();
+  return entry;
+}
+
+/// A kind of device. It is opened when it is first asked for: a card's plug-in starts the driver.
+struct Kind {
+  const char* name;
+  const Entry& (*entry)();
+};
+
+constexpr Kind kKinds[] = {{"cpu", cpu_entry}, {"reference", reference_entry}, {kCuda, cuda_entry}};
 
 DeviceInfo describe(const Entry& entry, int index) {
   DeviceInfo info;
@@ -114,7 +130,8 @@ std::string mismatch_of(const dpm_backend& backend) {
 
 std::vector<DeviceInfo> list_devices() {
   std::vector<DeviceInfo> devices;
-  for (const Entry& entry : entries()) {
+  for (const Kind& kind : kKinds) {
+    const Entry& entry = kind.entry();
     devices.push_back(describe(entry, 0));
     for (int index = 1; entry.name == kCuda && entry.backend != nullptr && index < kMostCards; ++index) {
       DeviceInfo next = describe(entry, index);
@@ -128,7 +145,7 @@ std::vector<DeviceInfo> list_devices() {
 
 DeviceChoice find_device(const std::string& name) {
   const std::size_t colon = name.find(':');
-  const std::string kind = name.substr(0, colon);
+  const std::string named = name.substr(0, colon);
   int index = 0;
   if (colon != std::string::npos) {
     const std::string digits = name.substr(colon + 1);
@@ -138,9 +155,10 @@ DeviceChoice find_device(const std::string& name) {
     index = std::stoi(digits);
   }
   std::string known;
-  for (const Entry& entry : entries()) {
-    known += (known.empty() ? "" : ", ") + entry.name;
-    if (entry.name != kind) continue;
+  for (const Kind& kind : kKinds) {
+    known += (known.empty() ? "" : ", ") + std::string(kind.name);
+    if (named != kind.name) continue;
+    const Entry& entry = kind.entry();
     const DeviceInfo info = describe(entry, index);
     if (!info.usable) throw Error(ErrorCode::kDevice, "device " + name + " cannot be used: " + info.reason);
     return {entry.backend, index};

@@ -74,7 +74,9 @@ export function elboChart(lines: readonly ElboLine[]): Chart {
 type Settings = Omit<LikelihoodOptions, 'sampler'>;
 
 /** Every option that some sampler with a bound takes. */
-const samplerTables: OptionTable = Object.assign({}, ...likelihoodSamplerNames.map(boundOptions));
+const samplerTables: OptionTable = likelihoodSamplerNames
+  .map(boundOptions)
+  .reduce<OptionTable>((all, table) => ({ ...all, ...table }), {});
 
 /** A name of the option `--sampler`. */
 interface LineName {

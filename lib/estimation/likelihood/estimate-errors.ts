@@ -17,6 +17,7 @@ import { discretisedDecoder } from './decoder.js';
 import { checkGrid } from './grid.js';
 import { dataPrediction, sumOver } from './terms.js';
 
+/** Options of {@link estimateErrors}. */
 export interface EstimateErrorsOptions extends DataEstimateOptions {
   /** Default: the scheduler's. */
   clip?: ClipOption | undefined;

@@ -34,6 +34,7 @@ export function boundOptions(sampler: LikelihoodSampler): OptionTable {
 
 /** Options of {@link estimateLikelihood}; those of the sampler mean what they mean when sampling. */
 export interface LikelihoodOptions extends BoundOptions, Pick<SamplerOptions, 'variance' | 'gamma'> {
+  /** A sampler that has a bound. */
   sampler: LikelihoodSampler;
   /** Images, drawn from the data without replacement. Default: all. */
   samples?: number | undefined;
@@ -45,6 +46,7 @@ export interface LikelihoodOptions extends BoundOptions, Pick<SamplerOptions, 'v
   batch?: number | undefined;
   /** `exact`, the default, or `tanh`: the bins of the decoder as the code of Ho et al. 2020 approximates them. */
   decoder?: DecoderName | undefined;
+  /** Aborts between two evaluations. */
   signal?: AbortSignal | undefined;
   /** Terms done and terms in all, over all batches. */
   onProgress?: ((done: number, total: number) => void) | undefined;
@@ -112,6 +114,12 @@ async function termsOfImages(work: Work): Promise<Float64Array[]> {
  * @returns Means over the images with their standard errors. A term is infinite where a reverse variance is 0.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option or image that is wrong and for samplers without a finite bound
  * (DDIM), `ERR_DPM_TENSOR_SHAPE` when the images do not fit the model, `ERR_DPM_ABORTED` when aborted.
+ *
+ * @example
+ * ```ts
+ * const { total } = await estimateLikelihood(model, images, { sampler: 'analytic-ddpm', steps: 50 });
+ * console.log(total.bits, total.standardError);
+ * ```
  */
 export async function estimateLikelihood(
   model: DiffusionModel,

@@ -3,6 +3,7 @@ import type { BoundTerm } from './bound.js';
 
 /** A mean over images in bits per dimension. */
 export interface BitsEstimate {
+  /** The estimate, in bits per dimension. */
   bits: number;
   /** Standard error of the mean over the images; NaN for one image. */
   standardError: number;
@@ -10,6 +11,7 @@ export interface BitsEstimate {
 
 /** A variational bound on the negative log-likelihood, term by term. */
 export interface Likelihood {
+  /** Whose bound it is. */
   sampler: string;
   /** Images it is a mean over. */
   images: number;

@@ -13,11 +13,13 @@ import type { Program, ProgramHead, StepProgram } from '../../program/program.js
 export interface ReverseFamily {
   /** `markov`: mean from the clipped data prediction and the state; `direction`: from it and the unclipped noise. */
   mean: 'markov' | 'direction';
+  /** Share of the Markov process's noise in the mean, 0 to 1. */
   eta: number;
   /** The variance of a jump that adds noise; `noise` is the unclipped noise prediction. */
   variance: (step: Jump, noise: Combination) => RecordVariance;
   /** Default of the option `lastNoiseClip`. */
   lastNoiseClip: number | null;
+  /** The second output that the variance reads, null for none. */
   head: ProgramHead | null;
 }
 
@@ -26,6 +28,7 @@ export interface ReverseSampler<F extends SamplerFacts = SamplerFacts, P extends
   F,
   P
 > {
+  /** What its steps are with these options on a schedule. */
   family: (schedule: NoiseSchedule, options: OptionsOf<F>) => ReverseFamily;
 }
 

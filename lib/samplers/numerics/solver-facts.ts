@@ -1,7 +1,7 @@
-import { noBound, type OptionTable } from '../sampler.js';
+import { noBound, type OptionTable, type SamplerFacts } from '../sampler.js';
 
 /** What a solver of the probability flow says of itself. */
-export interface SolverFacts<N extends string, T extends OptionTable> {
+export interface SolverFacts<N extends string, T extends OptionTable> extends SamplerFacts {
   readonly name: N;
   readonly summary: string;
   readonly kind: 'step';
