@@ -7,6 +7,7 @@
 #include "addon/jobs/forward.h"
 #include "addon/jobs/promise_job.h"
 #include "addon/jobs/run_job.h"
+#include "graph/dump.h"
 
 namespace dpm::addon {
 
@@ -59,11 +60,12 @@ Napi::Object facts(Napi::Env env, const NetworkInfo& info) {
 }  // namespace
 
 void NetworkWrap::define(Napi::Env env) {
-  const Napi::Function constructor = DefineClass(
-      env, "Network",
-      {InstanceMethod<&NetworkWrap::forward>("forward"), InstanceMethod<&NetworkWrap::forward_sync>("forwardSync"),
-       InstanceMethod<&NetworkWrap::run>("run"), InstanceMethod<&NetworkWrap::profile>("profile"),
-       InstanceMethod<&NetworkWrap::nodes>("nodes"), InstanceMethod<&NetworkWrap::close>("close")});
+  const Napi::Function constructor =
+      DefineClass(env, "Network",
+                  {InstanceMethod<&NetworkWrap::forward>("forward"),
+                   InstanceMethod<&NetworkWrap::forward_sync>("forwardSync"), InstanceMethod<&NetworkWrap::run>("run"),
+                   InstanceMethod<&NetworkWrap::profile>("profile"), InstanceMethod<&NetworkWrap::nodes>("nodes"),
+                   InstanceMethod<&NetworkWrap::dump>("dump"), InstanceMethod<&NetworkWrap::close>("close")});
   Environment::of(env).network_constructor = Napi::Persistent(constructor);
 }
 
@@ -136,6 +138,20 @@ Napi::Value NetworkWrap::profile(const Napi::CallbackInfo& info) {
 
 Napi::Value NetworkWrap::nodes(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&]() -> Napi::Value { return to_nodes(info.Env(), network()->graph()); });
+}
+
+Napi::Value NetworkWrap::dump(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&]() -> Napi::Value {
+    const auto text = [&](std::size_t index) {
+      require(info[index].IsString(), "dump takes a stage and a format");
+      return info[index].As<Napi::String>().Utf8Value();
+    };
+    require(text(0) == "fused", "only the stage 'fused' is kept; the primitive graph is the caller's own");
+    const std::string format = text(1);
+    require(format == "json" || format == "dot", "the format of a dump is 'json' or 'dot'");
+    const graph::Graph& graph = network()->graph();
+    return Napi::String::New(info.Env(), format == "json" ? graph::dump_json(graph) : graph::dump_dot(graph));
+  });
 }
 
 Napi::Value NetworkWrap::close(const Napi::CallbackInfo& info) {
