@@ -354,6 +354,10 @@ typedef struct dpm_backend {
   dpm_status (*load)(dpm_device* device, const dpm_graph* graph, dpm_network** network,
                      dpm_message* message) DPM_NOEXCEPT;
   void (*unload)(dpm_network* network) DPM_NOEXCEPT;
+  /// Optional, null where weights cannot be replaced. Packs constant `index` of the loaded graph anew from `constant`,
+  /// which has its shape; every other stays. Executables remain; none may be running.
+  dpm_status (*refresh)(dpm_network* network, uint32_t index, const dpm_constant* constant,
+                        dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*compile)(dpm_network* network, const dpm_plan* plan, dpm_executable** executable,
                         dpm_message* message) DPM_NOEXCEPT;
   void (*discard)(dpm_executable* executable) DPM_NOEXCEPT;
@@ -365,8 +369,8 @@ typedef struct dpm_backend {
   dpm_status (*update)(dpm_device* device, const dpm_update* update, dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*reduce)(dpm_device* device, const dpm_reduce* reduce, dpm_message* message) DPM_NOEXCEPT;
 
-  /// Null for devices on which whole trajectories cost as much as their steps. `begin` makes one ready, in place of the
-  /// executable's last one; `advance` runs its next `steps` and returns when they are done.
+  /// Optional, null for devices on which whole trajectories cost as much as their steps. `begin` makes one ready, in
+  /// place of the executable's last one; `advance` runs its next `steps` and returns when they are done.
   dpm_status (*begin)(dpm_executable* executable, const dpm_trajectory* trajectory, dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*advance)(dpm_executable* executable, uint32_t steps, dpm_message* message) DPM_NOEXCEPT;
 

@@ -7,7 +7,7 @@
 #include "engine/update_check.h"
 #include "graph/fusion.h"
 #include "graph/lowered.h"
-#include "unet/builder.h"
+#include "graph/validate.h"
 
 namespace dpm {
 namespace {
@@ -32,12 +32,13 @@ NetworkShape shape_of(const graph::Graph& graph, int classes) {
 
 }  // namespace
 
-Network::Network(std::shared_ptr<Device> device, const unet::Description& description, const Weights& weights)
-    : device_(std::move(device)),
-      graph_(unet::build_graph(description, weights)),
-      divides_by_time_(description.divides_by_time),
-      divisors_(description.divisors) {
-  info_.parameters = weights.parameters();
+Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOptions options)
+    : device_(std::move(device)), graph_(std::move(graph)), options_(std::move(options)) {
+  graph::validate(graph_);
+  require(options_.classes >= 0, "a network has a negative number of classes");
+  for (const graph::Constant& constant : graph_.constants) {
+    info_.parameters += static_cast<std::uint64_t>(constant.elements());
+  }
   info_.primitive_nodes = graph_.nodes.size();
   graph::fuse(graph_, [this](const graph::Graph& graph, const graph::Node& node) {
     return device_supports(*device_, graph, node);
@@ -45,7 +46,7 @@ Network::Network(std::shared_ptr<Device> device, const unet::Description& descri
   info_.nodes = graph_.nodes.size();
   for (const graph::Node& node : graph_.nodes) info_.multiply_adds += graph::multiply_adds(graph_, node);
   plan_ = graph::plan_memory(graph_, device_->api().residual_in_place != 0);
-  shape_ = shape_of(graph_, description.classes);
+  shape_ = shape_of(graph_, options_.classes);
   find_bindings();
   const graph::LoweredGraph lowered(graph_);
   dpm_message message{};
@@ -85,6 +86,7 @@ void Network::reserve(int batch) {
 }
 
 void Network::find_bindings() {
+  require(shape_.image > 0 && shape_.out > 0, "a network has an image and an output");
   views_.resize(graph_.bindings.size());
   for (const graph::Binding& binding : graph_.bindings) {
     if (binding.name == DPM_BINDING_IMAGE) {
@@ -118,10 +120,10 @@ void Network::evaluate(const Evaluation& evaluation, const float* times) {
 }
 
 float Network::divisor(float time) const {
-  if (divides_by_time_) return time;
-  const auto last = static_cast<float>(divisors_.size() - 1);
+  if (options_.divides_by_time) return time;
+  const auto last = static_cast<float>(options_.divisors.size() - 1);
   // What is no number counts as 0.
-  return divisors_[static_cast<std::size_t>(time > 0 ? std::min(time, last) : 0.0F)];
+  return options_.divisors[static_cast<std::size_t>(time > 0 ? std::min(time, last) : 0.0F)];
 }
 
 void Network::divide(const dpm_view& output, std::uint64_t elements, std::uint32_t batch, const float* times) {

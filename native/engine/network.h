@@ -9,8 +9,6 @@
 #include "engine/device.h"
 #include "graph/graph.h"
 #include "graph/planner.h"
-#include "unet/description.h"
-#include "weights/weights.h"
 
 namespace dpm {
 
@@ -46,10 +44,18 @@ struct Evaluation {
   dpm_view head{};
 };
 
+/// What a graph does not say about its network.
+struct NetworkOptions {
+  int classes = 0;               ///< of labels; 0: takes none
+  bool divides_by_time = false;  ///< the output is divided by the time, as in variance exploding networks
+  std::vector<float> divisors;   ///< or by this table's row of the truncated time; empty for neither
+};
+
 class Network {
  public:
-  /// Builds, fuses and packs. Throws as build_graph and the device do.
-  Network(std::shared_ptr<Device> device, const unet::Description& description, const Weights& weights);
+  /// Validates, fuses and packs `graph`, whose constants have to stay where they are until then. Throws as validate and
+  /// the device do.
+  Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOptions options);
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
@@ -78,7 +84,7 @@ class Network {
   /// Which tensor is which binding; an evaluation goes by this list.
   void find_bindings();
   void run(const Evaluation& evaluation, double* node_seconds);
-  [[nodiscard]] bool divides() const { return divides_by_time_ || !divisors_.empty(); }
+  [[nodiscard]] bool divides() const { return options_.divides_by_time || !options_.divisors.empty(); }
   [[nodiscard]] float divisor(float time) const;
   /// Divides a tensor of the outputs by what belongs to each sample's time.
   void divide(const dpm_view& output, std::uint64_t elements, std::uint32_t batch, const float* times);
@@ -92,8 +98,7 @@ class Network {
   /// Per binding of the graph: where an evaluation has its tensor, and the tensor of the evaluation in progress.
   std::vector<dpm_view Evaluation::*> tensors_;
   std::vector<dpm_view> views_;
-  bool divides_by_time_ = false;
-  std::vector<float> divisors_;
+  NetworkOptions options_;
   std::vector<dpm_record> division_records_;
   std::vector<dpm_update_sample> division_samples_;
   dpm_network* network_ = nullptr;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include "core/error.h"
@@ -37,7 +38,12 @@ class Builder {
  private:
   static Node node(dpm_op op, const std::string& name, int input) { return graph::make_node(op, name, {input}); }
 
-  int constant(const std::string& name) { return graph_.add_constant(weights_.get(name)); }
+  /// Each weight is one constant, whoever reads it.
+  int constant(const std::string& name) {
+    const auto known = constants_.find(name);
+    if (known != constants_.end()) return known->second;
+    return constants_[name] = graph_.add_constant(weights_.get(name));
+  }
 
   int convolution(const std::string& name, int input, int kernel, int stride, int pad_before, int pad_after) {
     Node product = node(DPM_OP_CONVOLUTION, name, input);
@@ -285,6 +291,7 @@ class Builder {
   const Description& description_;
   const Weights& weights_;
   Graph graph_;
+  std::map<std::string, int> constants_;
   std::vector<int> skips_;
   int embedding_ = -1;
   int current_ = -1;

@@ -176,12 +176,12 @@ TEST_F(EmulatedCuda, EverythingIsGivenBack) {
   const auto device = open(DType::kBFloat16);
   const std::uint64_t before = device->memory().device;
   {
-    Network network(device, SmallNetwork::description(), small_.weights());
+    Network network(device, small_.graph(), SmallNetwork::options());
     images(network, uniform_request(2, 2));
     EXPECT_GT(device->memory().device, before + network.info().weight_bytes);
   }
   // It goes when the device is used again. What is left is kept for the next run of this size; it is counted.
-  const Network next(device, SmallNetwork::description(), small_.weights());
+  const Network next(device, small_.graph(), SmallNetwork::options());
   EXPECT_LT(device->memory().device, device->memory().peak_device);
 }
 

@@ -2,6 +2,9 @@
 
 #include "addon/convert/objects.h"
 #include "addon/convert/typed_arrays.h"
+#include "addon/convert/weights.h"
+#include "unet/builder.h"
+#include "unet/description.h"
 
 namespace dpm::addon {
 namespace {
@@ -79,8 +82,6 @@ unet::Block to_block(const Napi::Object& object) {
   return block;
 }
 
-}  // namespace
-
 unet::Description to_description(const Napi::Object& object) {
   unet::Description description;
   description.in_channels = to_extent(object, "inChannels");
@@ -122,6 +123,17 @@ unet::Description to_description(const Napi::Object& object) {
   description.head.groups = to_extent(head, "groups");
   description.head.epsilon = static_cast<float>(to_double(head, "epsilon"));
   return description;
+}
+
+}  // namespace
+
+OpenNetwork to_unet_network(const Napi::Object& description, const Napi::Object& weights) {
+  return [description = to_description(description), request = to_weights(weights, "tensors")] {
+    OpenedNetwork opened{open_weights(request), {}, {}};
+    opened.graph = unet::build_graph(description, opened.weights);
+    opened.options = {description.classes, description.divides_by_time, description.divisors};
+    return opened;
+  };
 }
 
 }  // namespace dpm::addon

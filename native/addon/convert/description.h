@@ -3,11 +3,11 @@
 
 #include <napi.h>
 
-#include "unet/description.h"
+#include "addon/convert/opened_network.h"
 
 namespace dpm::addon {
 
-/// Throws Error(kArgument).
-unet::Description to_description(const Napi::Object& object);
+/// Of the arguments `description` and `weights` of `loadNetwork`. Throws Error(kArgument).
+OpenNetwork to_unet_network(const Napi::Object& description, const Napi::Object& weights);
 
 }  // namespace dpm::addon

@@ -1,9 +1,9 @@
 #include "addon/wraps/engine_wrap.h"
 
 #include "addon/convert/description.h"
+#include "addon/convert/graph.h"
 #include "addon/convert/objects.h"
 #include "addon/convert/typed_arrays.h"
-#include "addon/convert/weights.h"
 #include "addon/environment.h"
 #include "addon/jobs/promise_job.h"
 #include "addon/jobs/script_jobs.h"
@@ -17,22 +17,20 @@ namespace {
 
 class LoadJob : public PromiseJob {
  public:
-  LoadJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine, unet::Description description,
-          WeightRequest weights)
-      : PromiseJob(env, owner),
-        engine_(std::move(engine)),
-        description_(std::move(description)),
-        weights_(std::move(weights)) {}
+  LoadJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine, OpenNetwork open)
+      : PromiseJob(env, owner), engine_(std::move(engine)), open_(std::move(open)) {}
 
-  void run() override { network_ = std::make_shared<Network>(engine_->device(), description_, open_weights(weights_)); }
+  void run() override {
+    OpenedNetwork opened = open_();
+    network_ = std::make_shared<Network>(engine_->device(), std::move(opened.graph), std::move(opened.options));
+  }
 
  protected:
   Napi::Value result(Napi::Env env) override { return NetworkWrap::make(env, engine_, std::move(network_)); }
 
  private:
   std::shared_ptr<Engine> engine_;
-  unet::Description description_;
-  WeightRequest weights_;
+  OpenNetwork open_;
   std::shared_ptr<Network> network_;
 };
 
@@ -143,11 +141,12 @@ Napi::Value EngineWrap::read(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineWrap::load_network(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&] {
-    require(info[0].IsObject() && info[1].IsObject(), "a description and weights are needed");
+    require(info[0].IsObject() && info[1].IsObject(), "a graph and options are needed");
+    const auto first = info[0].As<Napi::Object>();
+    const auto second = info[1].As<Napi::Object>();
+    OpenNetwork open = first.Has("nodes") ? to_graph_network(first, second) : to_unet_network(first, second);
     return submit(info.Env(), *engine_,
-                  std::make_unique<LoadJob>(info.Env(), info.This().As<Napi::Object>(), engine_,
-                                            to_description(info[0].As<Napi::Object>()),
-                                            to_weights(info[1].As<Napi::Object>(), "tensors")));
+                  std::make_unique<LoadJob>(info.Env(), info.This().As<Napi::Object>(), engine_, std::move(open)));
   });
 }
 

@@ -17,6 +17,8 @@ class TimeTable {
   /// `finish` called; otherwise they can be restored.
   bool find(const RunContext& context);
   void finish();
+  /// Keeps nothing of what was computed so far: the weights are others now.
+  void forget() { rows_.clear(); }
 
   /// Whether node `index` reads nothing but times and labels, by way of other such nodes.
   [[nodiscard]] bool holds(std::size_t index) const { return nodes_[index].constant; }

@@ -41,7 +41,7 @@ Map map_of(const Executable& executable, const dpm_bindings& bindings, int value
 }  // namespace
 
 Network::Network(Device& owner, const dpm_graph& graph)
-    : device(owner), values(graph.values, graph.values + graph.value_count) {
+    : device(owner), values(graph.values, graph.values + graph.value_count), constants(graph) {
   require_rows(graph, "reference");
   for (std::uint32_t i = 0; i < graph.binding_count; ++i) {
     elements.push_back(static_cast<dpm_element>(graph.bindings[i].element));
@@ -63,6 +63,14 @@ Network::Network(Device& owner, const dpm_graph& graph)
       node.bias = doubles(graph.constants[from.biases[0]]);
     }
     nodes.push_back(std::move(node));
+  }
+}
+
+void Network::refresh(std::uint32_t index, const dpm_constant& constant) {
+  constants.check(index, constant);
+  for (Node& node : nodes) {
+    if (node.weight_constant == static_cast<int>(index)) node.weight = doubles(constant);
+    if (node.bias_constant == static_cast<int>(index)) node.bias = doubles(constant);
   }
 }
 

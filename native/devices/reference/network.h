@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backend/backend.h"
+#include "backend/constant_shapes.h"
 #include "backend/handles.h"
 #include "backend/node.h"
 
@@ -24,6 +25,8 @@ struct Buffer {
 
 struct Network {
   Network(Device& owner, const dpm_graph& graph);
+  /// Replaces a constant (dpm_backend::refresh).
+  void refresh(std::uint32_t index, const dpm_constant& constant);
 
   struct Node {
     explicit Node(const dpm_node& node)
@@ -44,6 +47,7 @@ struct Network {
   std::vector<dpm_value> values;
   std::vector<dpm_element> elements;  ///< per binding
   std::vector<Node> nodes;
+  ConstantShapes constants;
 };
 
 struct Executable {

@@ -9,34 +9,47 @@ namespace dpm::cpu {
 
 Bf16Weights::Bf16Weights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels,
                          int terms)
-    : panels_(divide_up(out_channels, kBf16Columns)) {
-  const int kernel = convolution_of(node).kernel;
-  const int taps = kernel * kernel;
+    : in_channels_(in_channels),
+      taps_(convolution_of(node).kernel * convolution_of(node).kernel),
+      terms_(terms),
+      panels_(divide_up(out_channels, kBf16Columns)) {
   const int blocks = divide_up(in_channels, kBf16Depth);
-  const auto tile = static_cast<std::size_t>(kBf16Columns) * kBf16Depth;
-  panel_elements_ = tile * static_cast<std::size_t>(blocks * taps * terms);
+  panel_elements_ = std::size_t{kBf16Columns} * kBf16Depth * static_cast<std::size_t>(blocks * taps_ * terms);
   const std::size_t bytes = panel_elements_ * static_cast<std::size_t>(panels_) * sizeof(std::uint16_t);
   data_ = CountedBuffer(factory.device.memory, bytes);
   std::memset(data_.data(), 0, bytes);
-  auto* packed = static_cast<std::uint16_t*>(data_.data());
   int channel = 0;
   for (std::uint32_t part = 0; part < node.weight_count; ++part) {
     const dpm_constant& weight = factory.graph.constants[node.weights[part]];
-    std::size_t source = 0;
-    for (std::int64_t out = 0; out < weight.dims[0]; ++out, ++channel) {
-      const auto column = static_cast<std::size_t>(channel % kBf16Columns);
-      std::uint16_t* panel = packed + static_cast<std::size_t>(channel / kBf16Columns) * panel_elements_;
-      for (int in = 0; in < in_channels; ++in) {
-        const auto row = static_cast<std::size_t>(in % kBf16Depth);
-        const std::size_t place = (column / 16 * 16 + row / 2) * 32 + column % 16 * 2 + row % 2;
-        for (int tap = 0; tap < taps; ++tap) {
-          float rest = load_constant(weight, source++);
-          const auto first = static_cast<std::size_t>(in / kBf16Depth * taps + tap) * static_cast<std::size_t>(terms);
-          for (int term = 0; term < terms; ++term) {
-            const std::uint16_t bits = float_to_bfloat16(rest);
-            panel[(first + static_cast<std::size_t>(term)) * tile + place] = bits;
-            rest -= bfloat16_to_float(bits);
-          }
+    parts_.push_back({node.weights[part], channel});
+    pack(weight, channel);
+    channel += static_cast<int>(weight.dims[0]);
+  }
+}
+
+void Bf16Weights::refresh(int index, const dpm_constant& constant) {
+  for (const Part& part : parts_) {
+    if (part.constant == index) pack(constant, part.first);
+  }
+}
+
+void Bf16Weights::pack(const dpm_constant& weight, int channel) {
+  constexpr std::size_t kTile = std::size_t{kBf16Columns} * kBf16Depth;
+  auto* packed = static_cast<std::uint16_t*>(data_.data());
+  std::size_t source = 0;
+  for (std::int64_t out = 0; out < weight.dims[0]; ++out, ++channel) {
+    const auto column = static_cast<std::size_t>(channel % kBf16Columns);
+    std::uint16_t* panel = packed + static_cast<std::size_t>(channel / kBf16Columns) * panel_elements_;
+    for (int in = 0; in < in_channels_; ++in) {
+      const auto row = static_cast<std::size_t>(in % kBf16Depth);
+      const std::size_t place = (column / 16 * 16 + row / 2) * 32 + column % 16 * 2 + row % 2;
+      for (int tap = 0; tap < taps_; ++tap) {
+        float rest = load_constant(weight, source++);
+        const auto first = static_cast<std::size_t>(in / kBf16Depth * taps_ + tap) * static_cast<std::size_t>(terms_);
+        for (int term = 0; term < terms_; ++term) {
+          const std::uint16_t bits = float_to_bfloat16(rest);
+          panel[(first + static_cast<std::size_t>(term)) * kTile + place] = bits;
+          rest -= bfloat16_to_float(bits);
         }
       }
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "devices/cpu/bf16/kernels.h"
 #include "devices/cpu/layers/layer.h"
@@ -15,6 +16,9 @@ class Bf16Weights {
   /// Packs the stacked parts of a convolution node as `terms` numbers each.
   Bf16Weights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels, int terms);
 
+  /// Packs the part that is constant `index` anew, if there is one.
+  void refresh(int index, const dpm_constant& constant);
+
   [[nodiscard]] int panels() const { return panels_; }
   [[nodiscard]] const std::uint16_t* panel(int index) const {
     return static_cast<const std::uint16_t*>(data_.data()) + static_cast<std::size_t>(index) * panel_elements_;
@@ -23,6 +27,18 @@ class Bf16Weights {
   [[nodiscard]] int panel_lines() const { return static_cast<int>(panel_elements_ / kBf16Depth); }
 
  private:
+  /// A weight by its constant and its first output channel.
+  struct Part {
+    int constant;
+    int first;
+  };
+
+  void pack(const dpm_constant& weight, int channel);
+
+  int in_channels_;
+  int taps_;
+  int terms_;
+  std::vector<Part> parts_;
   int panels_;
   std::size_t panel_elements_;
   CountedBuffer data_;

@@ -24,8 +24,10 @@ class ChannelAffine : public Layer {
       : op_(static_cast<dpm_op>(node.op)), operands_(node) {
     if (op_ == DPM_OP_AFFINE) affine_ = affine_of(node);
     channels_ = factory.values[output_of(node)].shape.channels;
-    if (node.op == DPM_OP_BIAS) bias_ = factory.floats(node.biases[0]);
+    if (node.op == DPM_OP_BIAS) bias_ = factory.stacked(node.biases, 1);
   }
+
+  void refresh(int index, const dpm_constant& constant) override { bias_.refresh(index, constant); }
 
   [[nodiscard]] std::size_t scratch(int batch, int /*threads*/) const override {
     return static_cast<std::size_t>(batch) * 2 * static_cast<std::size_t>(channels_);
@@ -81,7 +83,7 @@ class ChannelAffine : public Layer {
   dpm_op op_;
   Operands operands_;
   dpm_affine_attributes affine_{1.0F, 0.0F};
-  CountedBuffer bias_;
+  StackedVectors bias_;
   int channels_ = 0;
 };
 

@@ -17,6 +17,8 @@ class Convolution : public Layer {
     if (node.bias_count > 0) bias_ = factory.stacked(node.biases, node.bias_count);
   }
 
+  void refresh(int index, const dpm_constant& constant) override { bias_.refresh(index, constant); }
+
  protected:
   /// What is added to the sums.
   struct Epilogue {
@@ -37,7 +39,7 @@ class Convolution : public Layer {
   dpm_convolution_attributes attributes_;
   dpm_value in_shape_;
   dpm_value out_shape_;
-  CountedBuffer bias_;
+  StackedVectors bias_;
 };
 
 /// Per node, whether it is a convolution to compute by the Winograd algorithm: a matter of its shape per image alone,

@@ -35,15 +35,20 @@ class TimeEmbedding : public Layer {
       : operands_(node), attributes_(time_embedding_of(node)), embedded_(factory, node) {
     const int half = attributes_.length / 2;
     if (node.weight_count > 0) {
-      const dpm_constant& weight = factory.graph.constants[node.weights[0]];
-      for (int i = 0; i < half; ++i) frequencies_.push_back(load_constant(weight, static_cast<std::size_t>(i)));
-      turns_ = true;
+      constant_ = node.weights[0];
+      frequencies_.resize(static_cast<std::size_t>(half));
+      refresh(constant_, factory.graph.constants[constant_]);
       return;
     }
     // Frequencies and angles in float32, as the original networks compute them: at t near 1000 a double would differ
     // by more than all other rounding.
     const float step = -9.210340371976184F / (static_cast<float>(half) - attributes_.frequency_shift);
     for (int i = 0; i < half; ++i) frequencies_.push_back(std::exp(static_cast<float>(i) * step));
+  }
+
+  void refresh(int index, const dpm_constant& constant) final {
+    if (index != constant_) return;
+    for (std::size_t i = 0; i < frequencies_.size(); ++i) frequencies_[i] = load_constant(constant, i);
   }
 
   void run(const RunContext& context) const override {
@@ -56,7 +61,7 @@ class TimeEmbedding : public Layer {
       const float time = attributes_.logarithmic != 0 ? std::log(number) : number;
       for (int i = 0; i < half; ++i) {
         const float product = time * frequencies_[static_cast<std::size_t>(i)];
-        const float angle = turns_ ? product * kTurn : product;
+        const float angle = constant_ >= 0 ? product * kTurn : product;
         row[half - cosine + i] = std::sin(angle);
         row[cosine + i] = std::cos(angle);
       }
@@ -69,16 +74,18 @@ class TimeEmbedding : public Layer {
   dpm_time_embedding_attributes attributes_;
   Embedded embedded_;
   std::vector<float> frequencies_;
-  /// The frequencies are those of whole turns (Fourier features).
-  bool turns_ = false;
+  /// Of frequencies that are those of whole turns (Fourier features), or -1.
+  int constant_ = -1;
 };
 
 class Embedding : public Layer {
  public:
   Embedding(const LayerFactory& factory, const dpm_node& node)
-      : operands_(node), embedded_(factory, node), table_(factory.floats(node.weights[0])) {
+      : operands_(node), embedded_(factory, node), table_(factory.stacked(node.weights, 1)) {
     rows_ = static_cast<int>(factory.graph.constants[node.weights[0]].dims[0]);
   }
+
+  void refresh(int index, const dpm_constant& constant) override { table_.refresh(index, constant); }
 
   void run(const RunContext& context) const override {
     const MapView out = context.map(operands_.output());
@@ -96,7 +103,7 @@ class Embedding : public Layer {
  private:
   Operands operands_;
   Embedded embedded_;
-  CountedBuffer table_;
+  StackedVectors table_;
   int rows_ = 0;
 };
 

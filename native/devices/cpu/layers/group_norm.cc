@@ -17,12 +17,17 @@ class GroupNorm : public Layer {
   GroupNorm(const LayerFactory& factory, const dpm_node& node)
       : operands_(node),
         attributes_(group_norm_of(node)),
-        gamma_(factory.floats(node.weights[0])),
-        beta_(factory.floats(node.biases[0])) {
+        gamma_(factory.stacked(node.weights, 1)),
+        beta_(factory.stacked(node.biases, 1)) {
     const dpm_value& shape = factory.values[output_of(node)].shape;
     channels_ = shape.channels;
     chunks_ = divide_up(shape.height * shape.width, kStatisticsPixels);
     if (const DeferredNorm* deferred = factory.deferred_norm(output_of(node))) deferred_ = *deferred;
+  }
+
+  void refresh(int index, const dpm_constant& constant) override {
+    gamma_.refresh(index, constant);
+    beta_.refresh(index, constant);
   }
 
   [[nodiscard]] std::size_t scratch(int batch, int /*threads*/) const override {
@@ -122,8 +127,8 @@ class GroupNorm : public Layer {
 
   Operands operands_;
   dpm_group_norm_attributes attributes_;
-  CountedBuffer gamma_;
-  CountedBuffer beta_;
+  StackedVectors gamma_;
+  StackedVectors beta_;
   std::optional<DeferredNorm> deferred_;
   int channels_ = 0;
   int chunks_ = 0;

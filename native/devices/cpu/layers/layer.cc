@@ -3,8 +3,6 @@
 #include <string>
 
 #include "backend/bindings.h"
-#include "backend/constant.h"
-#include "core/dtype.h"
 #include "core/error.h"
 
 namespace dpm::cpu {
@@ -35,24 +33,6 @@ const void* RunContext::bound(int binding) const {
   if (binding < 0) return nullptr;
   const dpm_view& bound = bindings.views[binding];
   return bound.buffer == nullptr ? nullptr : Handle::of(bound.buffer).memory.floats() + bound.offset;
-}
-
-CountedBuffer LayerFactory::floats(int constant) const {
-  const std::int32_t index = constant;
-  return stacked(&index, 1);
-}
-
-CountedBuffer LayerFactory::stacked(const std::int32_t* constants, std::uint32_t count) const {
-  std::size_t total = 0;
-  for (std::uint32_t i = 0; i < count; ++i) total += element_count(graph.constants[constants[i]]);
-  CountedBuffer buffer(device.memory, total * sizeof(float));
-  float* out = buffer.floats();
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const dpm_constant& constant = graph.constants[constants[i]];
-    const std::size_t length = element_count(constant);
-    for (std::size_t e = 0; e < length; ++e) *out++ = load_constant(constant, e);
-  }
-  return buffer;
 }
 
 bool supports(const dpm_graph& graph, const dpm_node& node) {

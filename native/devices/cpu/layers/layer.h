@@ -9,6 +9,7 @@
 #include "backend/node.h"
 #include "devices/cpu/device.h"
 #include "devices/cpu/layers/deferred_norm.h"
+#include "devices/cpu/layers/stacked_vectors.h"
 
 namespace dpm::cpu {
 
@@ -66,6 +67,8 @@ class Layer {
   Layer& operator=(const Layer&) = delete;
 
   virtual void run(const RunContext& context) const = 0;
+  /// Packs constant `index` anew where it is one of the layer's.
+  virtual void refresh(int /*index*/, const dpm_constant& /*constant*/) {}
   /// Floats of scratch memory that `run` needs for `batch` samples on `threads` threads.
   [[nodiscard]] virtual std::size_t scratch(int /*batch*/, int /*threads*/) const { return 0; }
 };
@@ -91,10 +94,10 @@ struct LayerFactory {
     return winograd[static_cast<std::size_t>(&node - graph.nodes)];
   }
 
-  /// A constant as float32 in counted memory.
-  [[nodiscard]] CountedBuffer floats(int constant) const;
   /// Several vectors, one after the other.
-  [[nodiscard]] CountedBuffer stacked(const std::int32_t* constants, std::uint32_t count) const;
+  [[nodiscard]] StackedVectors stacked(const std::int32_t* constants, std::uint32_t count) const {
+    return {device.memory, graph, constants, count};
+  }
 };
 
 std::unique_ptr<Layer> make_convolution(const LayerFactory& factory, const dpm_node& node);

@@ -21,35 +21,49 @@ PackedWeights::PackedWeights(const LayerFactory& factory, const dpm_node& node, 
 
 PackedWeights::PackedWeights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels,
                              const Transform& transform)
-    : out_channels_(out_channels), width_(factory.device.isa.width) {
-  const auto inputs = static_cast<std::size_t>(in_channels);
-  const auto taps = static_cast<std::size_t>(transform.taps);
+    : in_channels_(in_channels),
+      kernel_size_(kernel_size_of(node)),
+      transform_(transform),
+      out_channels_(out_channels),
+      width_(factory.device.isa.width) {
+  const auto column = static_cast<std::size_t>(transform.taps) * static_cast<std::size_t>(in_channels);
   std::size_t total = 0;
   for (int first = 0; first < out_channels; first += 2 * width_) {
     offsets_.push_back(total);
-    const int width = out_channels - first > width_ ? 2 * width_ : width_;
-    total += taps * inputs * static_cast<std::size_t>(width);
+    total += column * static_cast<std::size_t>(out_channels - first > width_ ? 2 * width_ : width_);
   }
   data_ = CountedBuffer(factory.device.memory, total * sizeof(float));
   std::fill_n(data_.floats(), total, 0.0F);
-
-  const int kernel_size = kernel_size_of(node);
-  std::vector<float> kernel(static_cast<std::size_t>(kernel_size));
-  std::vector<float> packed(taps);
   int channel = 0;
   for (std::uint32_t part = 0; part < node.weight_count; ++part) {
     const dpm_constant& weight = factory.graph.constants[node.weights[part]];
-    std::size_t source = 0;
-    for (std::int64_t out = 0; out < weight.dims[0]; ++out, ++channel) {
-      const int index = channel / (2 * width_);
-      const Panel target = panel(index);
-      float* column = data_.floats() + offsets_[static_cast<std::size_t>(index)] + (channel - target.first);
-      const std::size_t row = static_cast<std::size_t>(target.vectors) * static_cast<std::size_t>(width_);
-      for (std::size_t in = 0; in < inputs; ++in) {
-        for (float& value : kernel) value = load_constant(weight, source++);
-        transform.apply(kernel.data(), kernel_size, packed.data());
-        for (std::size_t tap = 0; tap < taps; ++tap) column[(tap * inputs + in) * row] = packed[tap];
-      }
+    parts_.push_back({node.weights[part], channel});
+    pack(weight, channel);
+    channel += static_cast<int>(weight.dims[0]);
+  }
+}
+
+void PackedWeights::refresh(int index, const dpm_constant& constant) {
+  for (const Part& part : parts_) {
+    if (part.constant == index) pack(constant, part.first);
+  }
+}
+
+void PackedWeights::pack(const dpm_constant& weight, int channel) {
+  const auto inputs = static_cast<std::size_t>(in_channels_);
+  const auto taps = static_cast<std::size_t>(transform_.taps);
+  std::vector<float> kernel(static_cast<std::size_t>(kernel_size_));
+  std::vector<float> packed(taps);
+  std::size_t source = 0;
+  for (std::int64_t out = 0; out < weight.dims[0]; ++out, ++channel) {
+    const int index = channel / (2 * width_);
+    const Panel target = panel(index);
+    float* column = data_.floats() + offsets_[static_cast<std::size_t>(index)] + (channel - target.first);
+    const std::size_t row = static_cast<std::size_t>(target.vectors) * static_cast<std::size_t>(width_);
+    for (std::size_t in = 0; in < inputs; ++in) {
+      for (float& value : kernel) value = load_constant(weight, source++);
+      transform_.apply(kernel.data(), kernel_size_, packed.data());
+      for (std::size_t tap = 0; tap < taps; ++tap) column[(tap * inputs + in) * row] = packed[tap];
     }
   }
 }

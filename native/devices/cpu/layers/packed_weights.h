@@ -30,10 +30,25 @@ class PackedWeights {
     int vectors;
   };
 
+  /// Packs the part that is constant `index` anew, if there is one.
+  void refresh(int index, const dpm_constant& constant);
+
   [[nodiscard]] int panels() const { return static_cast<int>(offsets_.size()); }
   [[nodiscard]] Panel panel(int index) const;
 
  private:
+  /// A weight by its constant and its first output channel.
+  struct Part {
+    int constant;
+    int first;
+  };
+
+  void pack(const dpm_constant& weight, int channel);
+
+  int in_channels_;
+  int kernel_size_;
+  Transform transform_;
+  std::vector<Part> parts_;
   int out_channels_;
   int width_;
   std::vector<std::size_t> offsets_;

@@ -1,6 +1,8 @@
-#include "random_network.h"
+#include "unet/random_unet.h"
 
 #include <array>
+
+#include "unet/builder.h"
 
 namespace dpm::test {
 
@@ -13,7 +15,7 @@ constexpr std::array<int, 7> kWidths = {4, 8, 12, 16, 32, 48, 64};
 constexpr std::array<int, 6> kSides = {4, 8, 12, 16, 6, 5};
 }  // namespace
 
-void RandomNetwork::add_weight(const std::string& name, std::vector<std::int64_t> shape) {
+void RandomUNet::add_weight(const std::string& name, std::vector<std::int64_t> shape) {
   WeightLocation location{name, 0, DType::kFloat32, std::move(shape), 0, 0};
   if (hostile_ && one_in(32)) location.shape[static_cast<std::size_t>(choose_(2)) % location.shape.size()] += 1;
   if (hostile_ && one_in(16)) location.dtype = one_in(2) ? DType::kFloat16 : DType::kBFloat16;
@@ -32,18 +34,18 @@ void RandomNetwork::add_weight(const std::string& name, std::vector<std::int64_t
   weights_.add(location);
 }
 
-void RandomNetwork::add_layer(const std::string& name, std::vector<std::int64_t> shape) {
+void RandomUNet::add_layer(const std::string& name, std::vector<std::int64_t> shape) {
   const std::int64_t out = shape[0];
   add_weight(name + ".weight", std::move(shape));
   add_weight(name + ".bias", {out});
 }
 
-int RandomNetwork::groups_of(int channels) {
+int RandomUNet::groups_of(int channels) {
   if (hostile_ && one_in(32)) return choose_(9) - 1;
   return channels % 4 == 0 && one_in(2) ? channels / 4 : channels % 2 == 0 ? 2 : 1;
 }
 
-void RandomNetwork::add_residual(const std::string& name, int out, Resample resample) {
+void RandomUNet::add_residual(const std::string& name, int out, Resample resample) {
   unet::Block block;
   block.kind = Kind::kResidual;
   block.name = name;
@@ -64,7 +66,7 @@ void RandomNetwork::add_residual(const std::string& name, int out, Resample resa
   channels_ = out;
 }
 
-void RandomNetwork::add_attention(const std::string& name) {
+void RandomUNet::add_attention(const std::string& name) {
   unet::Block block;
   block.kind = Kind::kAttention;
   block.name = name;
@@ -77,7 +79,7 @@ void RandomNetwork::add_attention(const std::string& name) {
   description_.blocks.push_back(block);
 }
 
-void RandomNetwork::add_resampling(Kind kind, const std::string& name) {
+void RandomUNet::add_resampling(Kind kind, const std::string& name) {
   unet::Block block;
   block.kind = kind;
   block.name = name;
@@ -86,7 +88,7 @@ void RandomNetwork::add_resampling(Kind kind, const std::string& name) {
   description_.blocks.push_back(block);
 }
 
-void RandomNetwork::add_image(const std::string& name) {
+void RandomUNet::add_image(const std::string& name) {
   if (image_ == Kind::kPush) return;
   unet::Block block;
   if (image_ == Kind::kImageCombine) {
@@ -106,7 +108,7 @@ void RandomNetwork::add_image(const std::string& name) {
   if (image_ == Kind::kImageResidual) image_channels_ = channels_;
 }
 
-void RandomNetwork::add_result(const std::string& name) {
+void RandomUNet::add_result(const std::string& name) {
   if (!has_result_) return;
   unet::Block block;
   block.kind = Kind::kResultAdd;
@@ -119,7 +121,7 @@ void RandomNetwork::add_result(const std::string& name) {
   description_.blocks.push_back(block);
 }
 
-void RandomNetwork::pop() {
+void RandomUNet::pop() {
   unet::Block block;
   block.kind = Kind::kPop;
   description_.blocks.push_back(block);
@@ -127,7 +129,7 @@ void RandomNetwork::pop() {
   skips_.pop_back();
 }
 
-void RandomNetwork::level(int depth) {
+void RandomUNet::level(int depth) {
   const int layers = 1 + choose_(2);
   const auto width = [this] { return kWidths[static_cast<std::size_t>(choose_(kWidths.size()))]; };
   const std::size_t before = skips_.size();
@@ -166,7 +168,7 @@ void RandomNetwork::level(int depth) {
   add_result(next_name("result"));
 }
 
-void RandomNetwork::describe_times() {
+void RandomUNet::describe_times() {
   unet::Description& d = description_;
   d.time_channels = 2 * (2 + choose_(8));
   d.frequency_shift = one_in(2) ? 1.0F : 0.0F;
@@ -189,7 +191,7 @@ void RandomNetwork::describe_times() {
   if (d.classes > 0) describe_classes();
 }
 
-void RandomNetwork::describe_classes() {
+void RandomUNet::describe_classes() {
   const unet::Description& d = description_;
   switch (d.class_embedding) {
     case Classes::kRow:
@@ -205,7 +207,7 @@ void RandomNetwork::describe_classes() {
   }
 }
 
-void RandomNetwork::describe_output() {
+void RandomUNet::describe_output() {
   unet::Description& d = description_;
   d.result_alone = has_result_ && one_in(2);
   d.output_groups = groups_of(channels_);
@@ -219,7 +221,7 @@ void RandomNetwork::describe_output() {
   add_layer("head.conv_out", {d.in_channels, channels_, 3, 3});
 }
 
-void RandomNetwork::describe() {
+void RandomUNet::describe() {
   unet::Description& d = description_;
   batch_ = 1 + choose_(4);
   d.in_channels = 1 + choose_(4);
@@ -240,41 +242,10 @@ void RandomNetwork::describe() {
   describe_output();
 }
 
-std::vector<float> RandomNetwork::run(const std::shared_ptr<Device>& device) const {
-  Network network(device, description_, weights_);
-  network.reserve(batch_);
-  const auto count = static_cast<std::uint64_t>(batch_);
-  const NetworkShape& shape = network.shape();
-  RandomValues random(3);
-  const auto upload = [&](const auto& values) {
-    auto buffer = device->allocate(values.size() * 4);
-    buffer->upload(0, values.data(), values.size() * 4);
-    return buffer;
-  };
-  std::vector<float> times;
-  std::vector<std::int32_t> labels;
-  for (int n = 0; n < batch_; ++n) {
-    times.push_back(1 + 100.0F * static_cast<float>(n));
-    labels.push_back(n % 3);
-  }
-  const auto image = upload(random.normals(count * shape.image));
-  const auto time = upload(times);
-  const auto label = upload(labels);
-  const auto out = device->allocate(count * shape.out * 4);
-  const auto head = device->allocate(std::max<std::uint64_t>(count * shape.head, 1) * 4);
-  Evaluation evaluation;
-  evaluation.batch = static_cast<std::uint32_t>(batch_);
-  evaluation.image = image->view(shape.image);
-  evaluation.time = time->view(1);
-  if (shape.classes > 0) evaluation.labels = label->view(1);
-  evaluation.out = out->view(shape.out);
-  if (shape.head > 0) evaluation.head = head->view(shape.head);
-  network.evaluate(evaluation, times.data());
-  network.evaluate(evaluation, times.data());
-  std::vector<float> result(count * (shape.out + shape.head));
-  out->download(0, result.data(), count * shape.out * 4);
-  if (shape.head > 0) head->download(0, result.data() + count * shape.out, count * shape.head * 4);
-  return result;
+std::vector<float> RandomUNet::run(const std::shared_ptr<Device>& device) const {
+  Network network(device, unet::build_graph(description_, weights_),
+                  {description_.classes, description_.divides_by_time, description_.divisors});
+  return evaluate_twice(network, batch_);
 }
 
 }  // namespace dpm::test

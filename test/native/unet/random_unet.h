@@ -8,14 +8,17 @@
 #include <vector>
 
 #include "engine/network.h"
+#include "evaluate_network.h"
+#include "unet/description.h"
 #include "weight_file.h"
+#include "weights/weights.h"
 
 namespace dpm::test {
 
-class RandomNetwork {
+class RandomUNet {
  public:
   /// `choose(n)` is one of 0 .. n - 1. With `hostile`, some weights and numbers are wrong.
-  RandomNetwork(std::function<int(int)> choose, const WeightFile& file, bool hostile)
+  RandomUNet(std::function<int(int)> choose, const WeightFile& file, bool hostile)
       : choose_(std::move(choose)), hostile_(hostile) {
     weights_.add_file(file.path());
     describe();

@@ -1,0 +1,22 @@
+// A network as an engine loads it, once its files are open.
+#pragma once
+
+#include <functional>
+
+#include "engine/network.h"
+#include "graph/graph.h"
+#include "weights/weights.h"
+
+namespace dpm::addon {
+
+struct OpenedNetwork {
+  /// What the graph's constants refer to.
+  Weights weights;
+  graph::Graph graph;
+  NetworkOptions options;
+};
+
+/// Opens the files of a request that was read on the JavaScript thread; called on the engine's.
+using OpenNetwork = std::function<OpenedNetwork()>;
+
+}  // namespace dpm::addon

@@ -1,0 +1,64 @@
+#include "graph/attribute_ranges.h"
+
+#include <cmath>
+
+#include "core/error.h"
+
+namespace dpm::graph {
+namespace {
+
+// Devices keep one place a tap.
+constexpr int kLargestKernel = 7;
+constexpr int kLargestStride = 4;
+constexpr int kLongestEmbedding = 1 << 16;
+
+class Ranges {
+ public:
+  explicit Ranges(const Node& node) : node_(node) {}
+
+  void operator()(std::monostate /*none*/) const {}
+
+  void operator()(const TimeEmbedding& embedding) const {
+    expect(embedding.length >= 2 && embedding.length <= kLongestEmbedding, "length");
+    expect(std::isfinite(embedding.frequency_shift), "frequencyShift");
+    // The frequencies' exponents are divided by this.
+    const auto half = static_cast<float>(embedding.length / 2);
+    expect(!node_.weights.empty() || half - embedding.frequency_shift > 0.0F, "frequencyShift");
+  }
+
+  void operator()(const Convolution& convolution) const {
+    const auto pads = [&](int zeros) { return zeros >= 0 && zeros < convolution.kernel; };
+    expect(convolution.kernel >= 1 && convolution.kernel <= kLargestKernel, "kernel");
+    expect(convolution.stride >= 1 && convolution.stride <= kLargestStride, "stride");
+    expect(pads(convolution.pad_before), "padBefore");
+    expect(pads(convolution.pad_after), "padAfter");
+    expect(std::isfinite(convolution.scale), "scale");
+  }
+
+  void operator()(const GroupNorm& norm) const {
+    expect(norm.groups >= 1, "groups");
+    expect(std::isfinite(norm.epsilon) && norm.epsilon >= 0.0F, "epsilon");
+  }
+
+  void operator()(const Attention& attention) const { expect(attention.heads >= 1, "heads"); }
+
+  void operator()(const Affine& affine) const {
+    expect(std::isfinite(affine.scale), "scale");
+    expect(std::isfinite(affine.shift), "shift");
+  }
+
+  void operator()(const FirDownsample& filter) const { expect(filter.padding == 0 || filter.padding == 1, "padding"); }
+
+ private:
+  void expect(bool holds, const char* attribute) const {
+    if (!holds) throw Error(ErrorCode::kArgument, node_.name + ": " + attribute + " is out of range");
+  }
+
+  const Node& node_;
+};
+
+}  // namespace
+
+void check_attributes(const Node& node) { std::visit(Ranges(node), node.attributes); }
+
+}  // namespace dpm::graph
