@@ -210,8 +210,7 @@ export class DiffusionModel {
     const loadable = await loadableNetwork(read, head);
     const device = Device.open(deviceOptions);
     try {
-      const network = await nativeWork(() => device.engine.loadNetwork(loadable.unet, loadable.weights));
-      return new DiffusionModel(device, read, UNet.on(device, network, loadable.unet), head);
+      return new DiffusionModel(device, read, await UNet.load(device, loadable.unet, loadable.graph), head);
     } catch (error) {
       await device.close();
       throw error;
@@ -319,8 +318,8 @@ export class DiffusionModel {
   }
 
   async #load(head: HeadName): Promise<UNet> {
-    const { unet, weights } = await loadableNetwork(this.#folder, head);
-    return UNet.on(this.device, await nativeWork(() => this.device.engine.loadNetwork(unet, weights)), unet);
+    const { unet, graph } = await loadableNetwork(this.#folder, head);
+    return UNet.load(this.device, unet, graph);
   }
 
   async #resolve(program: Program | readonly Program[], options: RunOptions): Promise<ResolvedRun> {

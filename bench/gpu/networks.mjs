@@ -3,7 +3,8 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { loadableNetwork, readModelFolder } from '../../dist/checkpoint/model-folder.js';
+import { loadableNetwork } from '../../dist/checkpoint/model-folder.js';
+import { readModelFolder } from '../../dist/checkpoint/read-model.js';
 import { writeSafetensors } from '../../dist/files/tensor-data.js';
 import { parseDiffusersConfig } from '../../dist/checkpoint/diffusers-config.js';
 import { diffusersNetwork } from '../../dist/checkpoint/diffusers.js';
@@ -38,8 +39,8 @@ export function configurationOf(name) {
 
 export async function loadNetwork(device, name) {
   if (name !== 'mnist') return loadRandomNetwork(device, networks[name].unet);
-  const { unet, weights } = await loadableNetwork(await readModelFolder(bundled), null);
-  return new UNet(device, await device.engine.loadNetwork(unet, weights), unet);
+  const { unet, graph } = await loadableNetwork(await readModelFolder(bundled), null);
+  return UNet.load(device, unet, graph);
 }
 
 /** Lends a model and closes it whatever happens. */

@@ -13,7 +13,8 @@ import type { UNetDescription } from '../../lib/network/description.js';
 /** The graph of a network after fusion for `device`. All weights share the same zeros, since none is evaluated. */
 export async function graphOf(device: Device, description: UNetDescription): Promise<NativeNode[]> {
   const tensors: NativeWeight[] = [];
-  for (const [name, shape] of requiredTensors(unetGraph(description))) {
+  const graph = unetGraph(description);
+  for (const [name, shape] of requiredTensors(graph)) {
     tensors.push({ name, file: 0, dtype: 'BF16', shape, offset: 0, bytes: 2 * elementCount(shape) });
   }
   const folder = await mkdtemp(join(tmpdir(), 'dpm-bench-'));
@@ -21,7 +22,10 @@ export async function graphOf(device: Device, description: UNetDescription): Pro
     const path = join(folder, 'zeros.bin');
     const file = await open(path, 'wx');
     await file.truncate(Math.max(...tensors.map(({ bytes }) => bytes))).finally(() => file.close());
-    const network = await nativeWork(() => device.engine.loadNetwork(description, { files: [path], tensors }));
+    const { classes, divisor = null } = description;
+    const network = await nativeWork(() =>
+      device.engine.loadNetwork({ ...graph, constants: tensors, files: [path] }, { classes, divisor }),
+    );
     try {
       return network.nodes();
     } finally {

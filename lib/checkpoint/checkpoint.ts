@@ -1,7 +1,8 @@
 import { resolve } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
-import type { NativeWeight, NativeWeights } from '../engine/binding.js';
+import type { NativeGraph, NativeWeight } from '../engine/binding.js';
+import type { Graph } from '../network/graph.js';
 import { type TensorEntry } from '../files/safetensors.js';
 
 /** A tensor of a checkpoint: in which file it lies and, where it is picked from a larger one, how. */
@@ -43,10 +44,13 @@ export function mergeCheckpoints(base: Checkpoint, extra: Checkpoint, prefix: st
   return { files: [...base.files, ...extra.files], tensors };
 }
 
-/** The weights as the engine takes them; dtypes have been checked before. */
-export function nativeWeights(checkpoint: Checkpoint, names: Iterable<string>): NativeWeights {
-  const weights: NativeWeights = { files: checkpoint.files.map((file) => resolve(file)), tensors: [] };
-  for (const name of names) {
+/**
+ * A graph with its weights where they lie in a checkpoint, as the engine takes it.
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING` or `ERR_DPM_TENSOR_DTYPE` naming the tensor.
+ */
+export function nativeGraph({ values, nodes, constants }: Graph, checkpoint: Checkpoint): NativeGraph {
+  const weights = constants.map(({ name }): NativeWeight => {
     const entry = checkpoint.tensors.get(name);
     if (entry === undefined)
       throw new DpmError('ERR_DPM_TENSOR_MISSING', `${checkpoint.files.join(', ')}: no tensor '${name}'`);
@@ -57,7 +61,7 @@ export function nativeWeights(checkpoint: Checkpoint, names: Iterable<string>): 
         `${checkpoint.files[file] ?? ''}: tensor '${name}' is ${dtype}, weights have to be F32, F16 or BF16${dtype === 'F64' ? '; dpm convert makes them so' : ''}`,
       );
     }
-    weights.tensors.push({ name, file, dtype, shape, offset, bytes, view });
-  }
-  return weights;
+    return { name, file, dtype, shape, offset, bytes, view };
+  });
+  return { values, nodes, constants: weights, files: checkpoint.files.map((file) => resolve(file)) };
 }

@@ -1,10 +1,9 @@
-import type { NativeWeights } from '../engine/binding.js';
+import type { NativeGraph } from '../engine/binding.js';
 import type { UNetDescription } from '../network/description.js';
-import { requiredTensors } from '../network/cost.js';
 import type { Graph } from '../network/graph.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { GammaTable } from '../variance/gamma.js';
-import { nativeWeights, type Checkpoint } from './checkpoint.js';
+import { nativeGraph, type Checkpoint } from './checkpoint.js';
 import type { FolderLayout, LabelForNone } from './family.js';
 import type { HeadName } from './heads.js';
 import { requireMatchingWeights, type WeightReport } from './weight-report.js';
@@ -39,15 +38,15 @@ export interface ModelFolder {
 }
 
 /**
- * What the engine loads: the network and its weights, compared name by name and shape by shape.
+ * What the engine loads: the network's graph with its weights, compared name by name and shape by shape.
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING`, `ERR_DPM_TENSOR_SHAPE`, `ERR_DPM_TENSOR_UNUSED`, `ERR_DPM_TENSOR_DTYPE`.
  */
 export async function loadableNetwork(
   folder: ModelFolder,
   head: HeadName | null,
-): Promise<{ unet: UNetDescription; weights: NativeWeights }> {
+): Promise<{ unet: UNetDescription; graph: NativeGraph }> {
   const { unet, graph, checkpoint, report } = await folder.select(head);
   requireMatchingWeights(report, checkpoint);
-  return { unet, weights: nativeWeights(checkpoint, requiredTensors(graph).keys()) };
+  return { unet, graph: nativeGraph(graph, checkpoint) };
 }

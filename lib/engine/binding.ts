@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { DpmError } from '../base/errors.js';
-import type { UNetDescription } from '../network/description.js';
+import type { GraphNode, GraphValue } from '../network/operation.js';
 
 /** Version of the addon's surface; the addon reports the same number or is refused. */
 export const NATIVE_ABI_VERSION = 3;
@@ -36,7 +36,7 @@ export interface NativeCancelToken {
 export interface NativeWeight {
   /** Canonical name, e.g. `down_blocks.0.resnets.0.conv1.weight`. */
   name: string;
-  /** Index into {@link NativeWeights.files}. */
+  /** Index into {@link NativeGraph.files}. */
   file: number;
   dtype: 'F32' | 'F16' | 'BF16';
   shape: number[];
@@ -48,9 +48,20 @@ export interface NativeWeight {
   view?: { dims: number[]; strides: number[] } | undefined;
 }
 
-export interface NativeWeights {
-  files: string[];
-  tensors: NativeWeight[];
+/** A graph whose constants lie in files, in the order of their indices. */
+export interface NativeGraph {
+  values: readonly GraphValue[];
+  nodes: readonly GraphNode[];
+  constants: readonly NativeWeight[];
+  files: readonly string[];
+}
+
+/** What a graph does not say about its network. */
+export interface NativeNetworkOptions {
+  /** Number of labels; 0: it takes none. */
+  classes: number;
+  /** What outputs are divided by: the time, or the entry of this table at the truncated time; null: nothing. */
+  divisor: 'time' | Float32Array | null;
 }
 
 /** How an engine is opened. */
@@ -213,6 +224,8 @@ export interface NativeNetwork {
   profile(batch: number, repeats: number): Promise<{ name: string; milliseconds: number; multiplyAdds: number }[]>;
   /** The graph after fusion, in order of evaluation. */
   nodes(): NativeNode[];
+  /** The same as text, for people: JSON, or a drawing for Graphviz. */
+  dump(stage: 'fused', format: 'json' | 'dot'): string;
   close(): Promise<void>;
 }
 
@@ -242,7 +255,7 @@ export interface NativeEngine {
   tensor(elements: number): NativeTensor;
   write(tensor: NativeTensor, data: Float32Array): Promise<void>;
   read(tensor: NativeTensor, into: Float32Array): Promise<void>;
-  loadNetwork(description: UNetDescription, weights: NativeWeights): Promise<NativeNetwork>;
+  loadNetwork(graph: NativeGraph, options: NativeNetworkOptions): Promise<NativeNetwork>;
   /** Begins a run of samples of `elements` each, whose programs read a second output or not. */
   scriptRun(request: NativeRunRequest, elements: number, head: boolean): Promise<NativeScriptRun>;
   /** One fused update: `records` holds one binary record per sample, `streams` five words per sample. */

@@ -2,7 +2,7 @@ import { elementCount } from '../base/arrays.js';
 import type { Device } from './device.js';
 import { optionNames, refuseUnknownOptions } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
-import type { NativeNetwork } from './binding.js';
+import type { NativeGraph, NativeNetwork } from './binding.js';
 import type { UNetDescription } from '../network/description.js';
 import { DeviceTensor } from './device.js';
 
@@ -67,8 +67,10 @@ export class UNet {
     this.info = { inChannels, outChannels, height, width, classes, parameters, multiplyAdds, weightBytes };
   }
 
-  /** @internal */
-  static on(device: Device, network: NativeNetwork, description: UNetDescription): UNet {
+  /** Loads the graph of a description. @internal */
+  static async load(device: Device, description: UNetDescription, graph: NativeGraph): Promise<UNet> {
+    const { classes, divisor = null } = description;
+    const network = await nativeWork(() => device.engine.loadNetwork(graph, { classes, divisor }));
     return new UNet(device, network, description);
   }
 

@@ -39,7 +39,6 @@ Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOpti
   for (const graph::Constant& constant : graph_.constants) {
     info_.parameters += static_cast<std::uint64_t>(constant.elements());
   }
-  info_.primitive_nodes = graph_.nodes.size();
   graph::fuse(graph_, [this](const graph::Graph& graph, const graph::Node& node) {
     return device_supports(*device_, graph, node);
   });

@@ -15,7 +15,6 @@ namespace dpm {
 struct NetworkInfo {
   std::uint64_t parameters = 0;
   std::uint64_t multiply_adds = 0;
-  std::size_t primitive_nodes = 0;
   std::size_t nodes = 0;
   std::uint64_t weight_bytes = 0;  ///< what the device has packed the weights into
 };

@@ -113,6 +113,7 @@ export const rooms: readonly Room[] = [
       'lib/engine',
       'lib/running',
       'lib/samplers',
+      'lib/checkpoint',
       'lib/model.ts',
       'lib/estimation',
     ],
@@ -153,14 +154,9 @@ export const rooms: readonly Room[] = [
     uses: ['native/core', 'native/backend', 'native/devices/cpu'],
   },
   {
-    path: 'native/unet',
-    holds: 'the canonical U-Net as a graph',
-    uses: ['native/core', 'native/graph', 'native/weights'],
-  },
-  {
     path: 'native/engine',
     holds: 'device handles, the engine thread, loaded networks',
-    uses: ['native/core', 'native/backend', 'native/graph', 'native/weights', 'native/devices', 'native/unet'],
+    uses: ['native/core', 'native/backend', 'native/graph', 'native/devices'],
   },
   {
     path: 'native/sampling',
@@ -176,7 +172,6 @@ export const rooms: readonly Room[] = [
       'native/graph',
       'native/weights',
       'native/devices',
-      'native/unet',
       'native/engine',
       'native/sampling',
     ],

@@ -7,29 +7,28 @@ import { readModelFolder } from '../../lib/checkpoint/read-model.js';
 import {
   native,
   type NativeEngine,
+  type NativeGraph,
   type NativeNetwork,
   type NativeRegisters,
   type NativeRunRequest,
-  type NativeWeights,
 } from '../../lib/engine/binding.js';
-import type { UNetDescription } from '../../lib/network/description.js';
 import { linear, stepRecord } from '../../lib/program/builder.js';
 import { packRecord } from '../../lib/program/pack.js';
 import { packagePath } from '../support/temporary.js';
 
 const pixels = 28 * 28;
 const options = { device: 'cpu', dtype: 'f32', threads: 1, exact: false, tf32: false, autotune: false } as const;
-let description: UNetDescription;
-let weights: NativeWeights;
+let graph: NativeGraph;
+const plain = { classes: 0, divisor: null };
 
 beforeAll(async () => {
-  ({ unet: description, weights } = await loadableNetwork(await readModelFolder(packagePath('models/mnist')), null));
+  ({ graph } = await loadableNetwork(await readModelFolder(packagePath('models/mnist')), null));
 });
 
 async function withNetwork(use: (network: NativeNetwork, engine: NativeEngine) => Promise<void>): Promise<void> {
   const engine = new (native().Engine)(options);
   try {
-    await use(await engine.loadNetwork(description, weights), engine);
+    await use(await engine.loadNetwork(graph, plain), engine);
   } finally {
     await engine.close();
   }
@@ -138,22 +137,64 @@ describe('getters that change what has been checked', () => {
     }));
 });
 
-describe('descriptions', () => {
-  it('with unknown words or impossible sizes are refused', async () => {
+describe('graphs', () => {
+  it('with unknown words, impossible sizes or loose ends are refused', async () => {
     const engine = new (native().Engine)(options);
-    const refused = async (change: Record<string, unknown>): Promise<string> => {
+    const refused = async (change: Record<string, unknown>, wrong: object = plain): Promise<string> => {
       try {
-        await engine.loadNetwork({ ...description, ...change }, weights);
+        await engine.loadNetwork({ ...graph, ...change }, wrong as typeof plain);
       } catch (error) {
         return (error as { code: string }).code;
       }
       return 'accepted';
     };
-    expect(await refused({ time: { ...description.time, order: 'sin,cos' } })).toBe('ERR_DPM_ARGUMENT');
-    expect(await refused({ blocks: [{ kind: 'pull' }] })).toBe('ERR_DPM_ARGUMENT');
-    expect(await refused({ height: 2.5 })).toBe('ERR_DPM_ARGUMENT');
-    expect(await refused({ height: 65536, width: 65536 })).toBe('ERR_DPM_TENSOR_SHAPE');
-    expect(await refused({ blocks: [{ kind: 'push' }] })).toBe('ERR_DPM_ARGUMENT');
+    const { values, nodes, constants } = graph;
+    const withNode = (index: number, change: object): object => ({
+      nodes: nodes.with(index, { ...nodes[index]!, ...change } as (typeof nodes)[number]),
+    });
+    const withValue = (index: number, change: object): object => ({
+      values: values.with(index, { ...values[index]!, ...change }),
+    });
+    const convolution = nodes.findIndex(({ op }) => op === 'convolution');
+    const norm = nodes.findIndex(({ op }) => op === 'group_norm');
+    expect(await refused({})).toBe('accepted');
+    const arguments_: object[] = [
+      withNode(0, { op: 'pull' }),
+      withNode(0, { order: 'sin,cos' }),
+      withNode(convolution, { inputs: [values.length] }),
+      withNode(convolution, { inputs: [2 ** 31] }),
+      withNode(convolution, { inputs: [-1] }),
+      withNode(convolution, { inputs: [values.length - 1] }),
+      withNode(convolution, { outputs: nodes[convolution + 1]!.outputs }),
+      withNode(convolution, { weights: [constants.length] }),
+      withNode(convolution, { stride: 0 }),
+      withNode(convolution, { padBefore: -1 }),
+      withNode(norm, { epsilon: NaN }),
+      withValue(0, { height: 2.5 }),
+      withValue(0, { varies: 'sometimes' }),
+      withValue(1, { binding: 'image' }),
+      { nodes: nodes.slice(0, -1) },
+      { nodes: [...nodes].reverse() },
+      { values: null },
+      { nodes: [null] },
+    ];
+    for (const change of arguments_)
+      expect(await refused(change as Record<string, unknown>), JSON.stringify(change).slice(0, 80)).toBe(
+        'ERR_DPM_ARGUMENT',
+      );
+    const shapes: object[] = [
+      withValue(0, { height: 65536, width: 65536 }),
+      withValue(0, { channels: 2 }),
+      withValue(nodes[convolution]!.outputs[0]!, { channels: 7 }),
+      withNode(norm, { groups: 7 }),
+      withNode(convolution, { kernel: 5 }),
+    ];
+    for (const change of shapes)
+      expect(await refused(change as Record<string, unknown>), JSON.stringify(change).slice(0, 80)).toMatch(
+        /^ERR_DPM_(TENSOR_SHAPE|ARGUMENT)$/,
+      );
+    expect(await refused({}, { classes: 'two', divisor: null })).toBe('ERR_DPM_ARGUMENT');
+    expect(await refused({}, { classes: 0, divisor: 'space' })).toBe('ERR_DPM_ARGUMENT');
     expect(codeOf(() => engine.tensor(2.9))).toBe('ERR_DPM_ARGUMENT');
     await engine.close();
   });
@@ -193,7 +234,7 @@ describe('order and closing', () => {
 
   it('every close waits for running work', async () => {
     const engine = new (native().Engine)(options);
-    const network = await engine.loadNetwork(description, weights);
+    const network = await engine.loadNetwork(graph, plain);
     const order: string[] = [];
     const note = (name: string) => () => {
       order.push(name);
@@ -213,7 +254,7 @@ describe('order and closing', () => {
 
   it('closing interrupts a profile', async () => {
     const engine = new (native().Engine)(options);
-    const network = await engine.loadNetwork(description, weights);
+    const network = await engine.loadNetwork(graph, plain);
     const profile = network.profile(1, 100_000).catch((error: unknown) => (error as { code: string }).code);
     await new Promise((resolve) => setTimeout(resolve, 10));
     await engine.close();

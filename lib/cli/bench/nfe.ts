@@ -17,8 +17,8 @@ const bundledModel = fileURLToPath(new URL('../../../models/mnist', import.meta.
 const defaultNetworks = ['mnist', 'ddpm-cifar10-32'];
 
 async function loadFolder(device: Device, path: string): Promise<UNet> {
-  const { unet, weights } = await loadableNetwork(await readModelFolder(path), null);
-  return UNet.on(device, await nativeWork(() => device.engine.loadNetwork(unet, weights)), unet);
+  const { unet, graph } = await loadableNetwork(await readModelFolder(path), null);
+  return UNet.load(device, unet, graph);
 }
 
 /** `mnist` (the bundled model), the name of a public configuration, or a model folder. */

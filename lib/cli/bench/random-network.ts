@@ -6,7 +6,6 @@ import { elementCount } from '../../base/arrays.js';
 import { requiredTensors } from '../../network/cost.js';
 import { unetGraph } from '../../network/unet.js';
 import type { Device } from '../../engine/device.js';
-import { nativeWork } from '../../base/errors.js';
 import type { UNetDescription } from '../../network/description.js';
 import type { NativeWeight } from '../../engine/binding.js';
 import { UNet } from '../../engine/unet.js';
@@ -42,6 +41,7 @@ export async function loadRandomNetwork(device: Device, description: UNetDescrip
   const folder = await mkdtemp(join(tmpdir(), 'dpm-bench-'));
   try {
     const path = join(folder, 'weights.bin');
+    const graph = unetGraph(description);
     const tensors: NativeWeight[] = [];
     const file = await open(path, 'wx');
     try {
@@ -54,8 +54,7 @@ export async function loadRandomNetwork(device: Device, description: UNetDescrip
     } finally {
       await file.close();
     }
-    const network = await nativeWork(() => device.engine.loadNetwork(description, { files: [path], tensors }));
-    return UNet.on(device, network, description);
+    return await UNet.load(device, description, { ...graph, constants: tensors, files: [path] });
   } finally {
     await rm(folder, { recursive: true });
   }

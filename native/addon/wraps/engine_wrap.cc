@@ -1,6 +1,5 @@
 #include "addon/wraps/engine_wrap.h"
 
-#include "addon/convert/description.h"
 #include "addon/convert/graph.h"
 #include "addon/convert/objects.h"
 #include "addon/convert/typed_arrays.h"
@@ -144,7 +143,7 @@ Napi::Value EngineWrap::load_network(const Napi::CallbackInfo& info) {
     require(info[0].IsObject() && info[1].IsObject(), "a graph and options are needed");
     const auto first = info[0].As<Napi::Object>();
     const auto second = info[1].As<Napi::Object>();
-    OpenNetwork open = first.Has("nodes") ? to_graph_network(first, second) : to_unet_network(first, second);
+    OpenNetwork open = to_graph_network(first, second);
     return submit(info.Env(), *engine_,
                   std::make_unique<LoadJob>(info.Env(), info.This().As<Napi::Object>(), engine_, std::move(open)));
   });

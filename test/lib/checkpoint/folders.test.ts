@@ -62,14 +62,14 @@ describe('model folders', () => {
     expect(parameterCount(unetGraph((await folder.select(null)).unet))).toBe(649_329);
     expect(folder.gamma?.m).toHaveLength(1001);
     for (const head of [null, 'npr', 'sn'] as const) {
-      const { unet, weights } = await loadableNetwork(folder, head);
-      expect(weights.tensors).toHaveLength(head === null ? 184 : 198);
+      const { unet, graph } = await loadableNetwork(folder, head);
+      expect(graph.constants).toHaveLength(head === null ? 184 : 198);
       expect(unet.head === null).toBe(head === null);
     }
   });
 
   it.each(['diffusers-ddpm', 'diffusers-adm'])('reads %s without missing or unused tensors', async (name) => {
-    const { weights } = await loadableNetwork(await readModelFolder(folderOf(`test/fixtures/unet/${name}`)), null);
-    expect(weights.tensors.every(({ dtype }) => dtype === 'F16')).toBe(true);
+    const { graph } = await loadableNetwork(await readModelFolder(folderOf(`test/fixtures/unet/${name}`)), null);
+    expect(graph.constants.every(({ dtype }) => dtype === 'F16')).toBe(true);
   });
 });

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 
 import { expect, it } from 'vitest';
 
-import { nativeWeights } from '../../../../lib/checkpoint/checkpoint.js';
+import { nativeGraph } from '../../../../lib/checkpoint/checkpoint.js';
 import { loadableNetwork } from '../../../../lib/checkpoint/model-folder.js';
 import { readModelFolder } from '../../../../lib/checkpoint/read-model.js';
 import { pytorchCheckpoint, readPytorchFile, tensorsOf } from '../../../../lib/checkpoint/pytorch/index.js';
-import { native, type NativeWeights } from '../../../../lib/engine/binding.js';
+import { native, type NativeGraph } from '../../../../lib/engine/binding.js';
+import { unetGraph } from '../../../../lib/network/unet.js';
 import { archive, checkpointEntries, pickle, type Part } from '../../../support/write-pytorch.js';
 import { packagePath, temporaryFolder } from '../../../support/temporary.js';
 
@@ -16,11 +17,11 @@ const { text, integer, dictionary, storage, tensor, whole } = pickle;
 const types = { F32: 'FloatStorage', F16: 'HalfStorage', BF16: 'BFloat16Storage' };
 
 /** The same weights as an archive, each in a storage of its own. */
-function asPytorch({ files, tensors }: NativeWeights): Buffer {
+function asPytorch({ files, constants }: NativeGraph): Buffer {
   const contents = files.map((file) => readFileSync(file));
   const entries: Part[] = [];
   const storages: Record<string, Uint8Array> = {};
-  for (const [i, { name, file, dtype, shape, offset, bytes }] of tensors.entries()) {
+  for (const [i, { name, file, dtype, shape, offset, bytes }] of constants.entries()) {
     const elements = shape.reduce((product, size) => product * size, 1);
     const stride = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, size) => product * size, 1));
     const place = storage(String(i), elements, types[dtype]);
@@ -31,18 +32,18 @@ function asPytorch({ files, tensors }: NativeWeights): Buffer {
 }
 
 it('weights of a PyTorch file are mapped where they lie, at odd offsets too', async () => {
-  const { unet, weights } = await loadableNetwork(await readModelFolder(packagePath('models/mnist')), null);
+  const { unet, graph } = await loadableNetwork(await readModelFolder(packagePath('models/mnist')), null);
   const path = join(temporaryFolder(), 'mnist.pth');
-  writeFileSync(path, asPytorch(weights));
+  writeFileSync(path, asPytorch(graph));
   const file = await readPytorchFile(path);
   const checkpoint = pytorchCheckpoint(file, tensorsOf(file).tensors);
-  const mapped = nativeWeights(checkpoint, checkpoint.tensors.keys());
-  expect(mapped.tensors.some(({ offset }) => offset % 2 === 1)).toBe(true);
+  const mapped = nativeGraph(unetGraph(unet), checkpoint);
+  expect(mapped.constants.some(({ offset }) => offset % 2 === 1)).toBe(true);
 
   const x = Float32Array.from({ length: 784 }, (_, i) => Math.sin(i));
   for (const device of ['cpu', 'reference']) {
     const outputs: Float32Array[] = [];
-    for (const each of [weights, mapped]) {
+    for (const each of [graph, mapped]) {
       const engine = new (native().Engine)({
         device,
         dtype: 'f32',
@@ -51,7 +52,7 @@ it('weights of a PyTorch file are mapped where they lie, at odd offsets too', as
         tf32: false,
         autotune: false,
       });
-      const network = await engine.loadNetwork(unet, each);
+      const network = await engine.loadNetwork(each, { classes: 0, divisor: null });
       const out = new Float32Array(784);
       await network.forward(1, x, Float32Array.of(10), null, out, null);
       await engine.close();
