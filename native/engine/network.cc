@@ -5,8 +5,8 @@
 #include "backend/guard.h"
 #include "core/error.h"
 #include "engine/update_check.h"
-#include "graph/fusion.h"
 #include "graph/lowered.h"
+#include "graph/passes/fusion.h"
 #include "graph/validate.h"
 
 namespace dpm {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <map>
+#include <utility>
 
 #include "core/error.h"
 
@@ -106,50 +107,81 @@ void refuse_shared(const Graph& graph) {
   }
 }
 
+/// Walks through the nodes once and gives each value its place.
+class Placement {
+ public:
+  Placement(const Graph& graph, bool residual_in_place)
+      : graph_(graph),
+        residual_in_place_(residual_in_place),
+        last_uses_(last_uses(graph)),
+        placed_(graph.values.size(), false) {
+    plan_.offsets.assign(graph.values.size(), 0);
+  }
+
+  MemoryPlan run() {
+    for (std::size_t i = 0; i < graph_.nodes.size(); ++i) place(graph_.nodes[i], static_cast<int>(i));
+    for (std::size_t i = 0; i < graph_.values.size(); ++i) {
+      if (graph_.values[i].parent >= 0) plan_.offsets[i] = plan_.offsets[graph_.root(static_cast<int>(i))];
+    }
+    plan_.elements = arena_.end();
+    return std::move(plan_);
+  }
+
+ private:
+  [[nodiscard]] bool dies_at(int value, int node) const {
+    return value >= 0 && needs_place(graph_.values[value]) && last_uses_[value] == node;
+  }
+
+  /// The input whose place the result takes, or -1.
+  [[nodiscard]] int replaced_input(const Node& node, int index) const {
+    const int candidate = replaceable_input(node, residual_in_place_);
+    const bool fits = dies_at(candidate, index) && needs_place(graph_.values[node.output()]) &&
+                      graph_.values[candidate].same_shape(graph_.values[node.output()]) &&
+                      std::count(node.inputs.begin(), node.inputs.end(), candidate) == 1;
+    return fits ? candidate : -1;
+  }
+
+  void place(const Node& node, int index) {
+    const int replaced = replaced_input(node, index);
+    if (replaced >= 0) {
+      plan_.offsets[node.output()] = plan_.offsets[replaced];
+      placed_[static_cast<std::size_t>(node.output())] = true;
+    }
+    for (const int output : node.outputs) {
+      const int root = graph_.root(output);
+      // Of a value written in parts, the first one takes the place of all.
+      if (graph_.values[root].is_bound() || placed_[static_cast<std::size_t>(root)]) continue;
+      plan_.offsets[root] = arena_.take(padded(graph_.values[root].elements()));
+      placed_[static_cast<std::size_t>(root)] = true;
+    }
+    free_what_dies(node, index, replaced);
+  }
+
+  void free_what_dies(const Node& node, int index, int replaced) {
+    std::vector<int> freed;
+    const auto look_at = [&](int value) {
+      const int root = value >= 0 ? graph_.root(value) : -1;
+      if (!dies_at(root, index) || root == replaced) return;
+      if (std::find(freed.begin(), freed.end(), root) == freed.end()) freed.push_back(root);
+    };
+    for (const int input : node.inputs) look_at(input);
+    for (const int output : node.outputs) look_at(output);
+    for (const int value : freed) arena_.give(plan_.offsets[value], padded(graph_.values[value].elements()));
+  }
+
+  const Graph& graph_;
+  bool residual_in_place_;
+  std::vector<int> last_uses_;
+  std::vector<bool> placed_;
+  FreeList arena_;
+  MemoryPlan plan_;
+};
+
 }  // namespace
 
 MemoryPlan plan_memory(const Graph& graph, bool residual_in_place) {
   refuse_shared(graph);
-  MemoryPlan plan;
-  plan.offsets.assign(graph.values.size(), 0);
-  const std::vector<int> last = last_uses(graph);
-  std::vector<bool> placed(graph.values.size(), false);
-  FreeList arena;
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    const Node& node = graph.nodes[i];
-    const auto dies_here = [&](int value) {
-      return value >= 0 && needs_place(graph.values[value]) && last[value] == static_cast<int>(i);
-    };
-    const int candidate = replaceable_input(node, residual_in_place);
-    const bool reuse = dies_here(candidate) && needs_place(graph.values[node.output()]) &&
-                       graph.values[candidate].same_shape(graph.values[node.output()]) &&
-                       std::count(node.inputs.begin(), node.inputs.end(), candidate) == 1;
-    if (reuse) {
-      plan.offsets[node.output()] = plan.offsets[candidate];
-      placed[static_cast<std::size_t>(node.output())] = true;
-    }
-    for (const int output : node.outputs) {
-      const int root = graph.root(output);
-      // Of a value written in parts, the first one takes the place of all.
-      if (graph.values[root].is_bound() || placed[static_cast<std::size_t>(root)]) continue;
-      plan.offsets[root] = arena.take(padded(graph.values[root].elements()));
-      placed[static_cast<std::size_t>(root)] = true;
-    }
-    std::vector<int> freed;
-    const auto free_at_the_end = [&](int value) {
-      const int root = value >= 0 ? graph.root(value) : -1;
-      if (!dies_here(root) || (reuse && root == candidate)) return;
-      if (std::find(freed.begin(), freed.end(), root) == freed.end()) freed.push_back(root);
-    };
-    for (const int input : node.inputs) free_at_the_end(input);
-    for (const int output : node.outputs) free_at_the_end(output);
-    for (const int value : freed) arena.give(plan.offsets[value], padded(graph.values[value].elements()));
-  }
-  for (std::size_t i = 0; i < graph.values.size(); ++i) {
-    if (graph.values[i].parent >= 0) plan.offsets[i] = plan.offsets[graph.root(static_cast<int>(i))];
-  }
-  plan.elements = arena.end();
-  return plan;
+  return Placement(graph, residual_in_place).run();
 }
 
 }  // namespace dpm::graph

@@ -1,5 +1,6 @@
 #include "graph/validate.h"
 
+#include <algorithm>
 #include <set>
 
 #include "core/error.h"
@@ -160,12 +161,26 @@ class Validation {
       }
       made_[index(output)] = true;
     }
+    check_variation(node);
     const std::vector<Value> shapes = infer_shapes(graph_, node);
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       const Value& stated = graph_.values[index(node.outputs[i])];
       if (stated.same_shape(shapes[i])) continue;
       throw Error(ErrorCode::kTensorShape,
                   node.name + ": the result is " + shape_text(shapes[i]) + ", stated is " + shape_text(stated));
+    }
+  }
+
+  /// What is computed from something of a row is of a row.
+  void check_variation(const Node& node) const {
+    dpm_varies finest = DPM_VARIES_SHARED;
+    for (const int input : node.inputs) {
+      if (input >= 0) finest = std::min(finest, graph_.values[index(input)].varies);
+    }
+    for (const int output : node.outputs) {
+      if (graph_.values[index(output)].varies != finest) {
+        wrong(node.name, "its result is shared by other rows than what it reads");
+      }
     }
   }
 

@@ -130,8 +130,13 @@ export const rooms: readonly Room[] = [
   },
   {
     path: 'native/graph',
-    holds: 'graphs: operations, shapes, validation, fusion, memory plan',
+    holds: 'graphs: operations, shapes, validation, memory plan, dumps',
     uses: ['native/core', 'native/backend'],
+  },
+  {
+    path: 'native/graph/passes',
+    holds: 'what rewrites a graph: fusion, as far as the device supports it',
+    uses: ['native/graph'],
   },
   {
     path: 'native/weights',
@@ -156,7 +161,7 @@ export const rooms: readonly Room[] = [
   {
     path: 'native/engine',
     holds: 'device handles, the engine thread, loaded networks',
-    uses: ['native/core', 'native/backend', 'native/graph', 'native/devices'],
+    uses: ['native/core', 'native/backend', 'native/graph', 'native/graph/passes', 'native/devices'],
   },
   {
     path: 'native/sampling',

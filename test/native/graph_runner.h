@@ -12,9 +12,9 @@
 #include "backend/guard.h"
 #include "core/error.h"
 #include "engine/device.h"
-#include "graph/fusion.h"
 #include "graph/graph.h"
 #include "graph/lowered.h"
+#include "graph/passes/fusion.h"
 #include "graph/planner.h"
 #include "random_values.h"
 

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "graph/fusion.h"
+#include "graph/passes/fusion.h"
 #include "graph_runner.h"
 #include "small_network.h"
 

@@ -1,4 +1,4 @@
-#include "graph/fusion.h"
+#include "graph/passes/fusion.h"
 
 #include <algorithm>
 #include <array>
