@@ -22,8 +22,8 @@ class Ranges {
     expect(embedding.length >= 2 && embedding.length <= kLongestEmbedding, "length");
     expect(std::isfinite(embedding.frequency_shift), "frequencyShift");
     // The frequencies' exponents are divided by this.
-    const auto half = static_cast<float>(embedding.length / 2);
-    expect(!node_.weights.empty() || half - embedding.frequency_shift > 0.0F, "frequencyShift");
+    const int half = embedding.length / 2;
+    expect(!node_.weights.empty() || static_cast<float>(half) - embedding.frequency_shift > 0.0F, "frequencyShift");
   }
 
   void operator()(const Convolution& convolution) const {

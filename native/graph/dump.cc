@@ -121,15 +121,18 @@ std::string dump_dot(const Graph& graph) {
   for (std::size_t i = 0; i < graph.values.size(); ++i) {
     const Value& value = graph.values[i];
     const std::string name = value.is_bound() ? graph.bindings[static_cast<std::size_t>(value.binding)].name : "";
-    const std::string shape =
-        std::to_string(value.channels) + " x " + std::to_string(value.height) + " x " + std::to_string(value.width);
-    out << "  v" << i << " [shape=" << (name.empty() ? "plain" : "ellipse")
-        << ", label=" << quoted(name.empty() ? shape : name + " " + shape) << "];\n";
+    std::string label = name;
+    if (!name.empty()) label += ' ';
+    label.append(std::to_string(value.channels)).append(" x ").append(std::to_string(value.height));
+    label.append(" x ").append(std::to_string(value.width));
+    out << "  v" << i << " [shape=" << (name.empty() ? "plain" : "ellipse") << ", label=" << quoted(label) << "];\n";
     if (value.parent >= 0) out << "  v" << i << " -> v" << value.parent << " [style=dotted];\n";
   }
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
-    out << "  n" << i << " [label=" << quoted(node.name + " (" + operation_of(node.op).name + ")") << "];\n";
+    std::string label = node.name;
+    label.append(" (").append(operation_of(node.op).name).append(")");
+    out << "  n" << i << " [label=" << quoted(label) << "];\n";
     for (const int input : node.inputs) {
       if (input >= 0) out << "  v" << input << " -> n" << i << ";\n";
     }

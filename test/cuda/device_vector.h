@@ -11,6 +11,7 @@ namespace dpm::test {
 
 template <typename T>
 struct ManagedAllocator {
+  // NOLINTNEXTLINE(readability-identifier-naming): the name that it has in containers.
   using value_type = T;
   ManagedAllocator() = default;
   template <typename U>
