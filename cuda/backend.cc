@@ -14,9 +14,9 @@
 namespace dpm::cuda {
 namespace {
 
-/// The first architecture whose tensor cores take bfloat16, and the oldest that kernels are compiled for.
+/// Kernels are compiled from this architecture on: it is the first whose tensor cores multiply bfloat16 numbers.
 constexpr int kOldestMajor = 8;
-/// Before the cpu's.
+/// Higher than the cpu's, so that `auto` prefers a card.
 constexpr int kScore = 100;
 
 struct NoSuchCard : Error {

@@ -8,7 +8,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// Of one product: some algorithms of cuDNN would take gigabytes for little.
+/// Bytes that one product may use as scratch memory: some algorithms of cuDNN would take gigabytes for little gain.
 std::int64_t workspace_limit(const DeviceSettings& settings) {
   constexpr std::uint64_t kLimit = std::uint64_t{1} << 30;
   constexpr std::uint64_t kShare = 16;

@@ -59,7 +59,7 @@ struct Device {
   std::string products_description;
   /// Null: our own kernels do everything.
   std::unique_ptr<Products> products;
-  /// Of the update in progress: its samples and their thresholds.
+  /// The samples of the update in progress, and their thresholds for dynamic clipping.
   DeviceMemory update_samples;
   DeviceMemory thresholds;
   DeviceMemory reductions;

@@ -18,6 +18,7 @@ import { printLine } from './output.js';
 const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {
   devices: async () => (await import('./devices.js')).devicesCommand,
   inspect: async () => (await import('./inspect.js')).inspectCommand,
+  graph: async () => (await import('./graph.js')).graphCommand,
   forward: async () => (await import('./forward.js')).forwardCommand,
   convert: async () => (await import('./convert.js')).convertCommand,
   sample: async () => (await import('./sample.js')).sampleCommand,

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { DpmError } from '../base/errors.js';
-import type { GraphNode, GraphValue } from '../network/operation.js';
+import type { GraphNode, GraphValue, Operation } from '../network/operation.js';
 
 /** Version of the addon's surface; the addon reports the same number or is refused. */
 export const NATIVE_ABI_VERSION = 3;
@@ -155,23 +155,7 @@ export interface NativeMap {
 /** One operation of a graph after fusion; fields as in native/backend/backend.h. */
 export interface NativeNode {
   name: string;
-  op:
-    | 'time_embedding'
-    | 'embedding'
-    | 'convolution'
-    | 'group_norm'
-    | 'attention'
-    | 'bias'
-    | 'channel_add'
-    | 'scale_shift'
-    | 'silu'
-    | 'add'
-    | 'affine'
-    | 'concat'
-    | 'upsample'
-    | 'average_pool'
-    | 'fir_upsample'
-    | 'fir_downsample';
+  op: Operation['op'];
   /** A convolution's are its map, its channel vector and its residual. */
   inputs: readonly [NativeMap | null, NativeMap | null, NativeMap | null];
   output: NativeMap;

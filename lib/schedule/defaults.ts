@@ -29,7 +29,7 @@ const plainDefaults: ScheduleDefaults = {
 };
 
 /**
- * What is given, and of the rest what networks in general are of.
+ * The given settings; the others are those of most networks.
  *
  * @throws {@link DpmError} `ERR_DPM_CONFIG` when `dataRange` is no interval.
  */

@@ -55,7 +55,7 @@ Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOpti
   };
   const std::uint64_t before = used();
   check(device_->api().load(device_->get(), &lowered.get(), &network_, &message), message);
-  // A device may give up memory that it had kept.
+  // Use can also fall: a device may release memory that it had cached.
   info_.weight_bytes = std::max(used(), before) - before;
   // The files behind the weights are unmapped after loading.
   for (graph::Constant& constant : graph_.constants) constant.data = nullptr;
@@ -143,7 +143,7 @@ void Network::divide(const dpm_view& output, std::uint64_t elements, std::uint32
   device_->update(request);
 }
 
-/// A trajectory of a device updates with the outputs as the network leaves them.
+/// A device's own trajectory cannot divide outputs: it updates with them as the network leaves them.
 bool Network::runs_trajectories() const { return device_->api().begin != nullptr && !divides(); }
 
 void Network::begin(const dpm_trajectory& trajectory) {

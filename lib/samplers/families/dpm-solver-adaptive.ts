@@ -17,9 +17,9 @@ import { secondOrder, thirdOrder, thirdOrderStage } from '../numerics/single-ste
 /** Safety factor and first step of the authors' code (Lu et al. 2022, appendix C). */
 const safety = 0.9;
 const firstStep = 0.05;
-/** Keeps the growth of a step finite whose error came out as nothing. */
+/** An error of 0 would let the next step grow without limit. */
 const leastError = 1e-10;
-/** Of steps through noise alone, whose error is nothing: the next would go to the data. The authors' code has no such limit. */
+/** A step through pure noise has no error, and the next one would jump to the data. The authors' code has no such limit. */
 const mostGrowth = 10;
 const mostSteps = 10_000;
 

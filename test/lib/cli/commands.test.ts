@@ -8,6 +8,8 @@ import { describe, expect, it } from 'vitest';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats } from '../../../lib/files/tensor-data.js';
 import { maxDifference } from '../../support/golden.js';
+import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
+import { unetGraph } from '../../../lib/network/unet.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
 
 const folder = temporaryFolder();
@@ -36,6 +38,7 @@ describe('help', () => {
     for (const command of [
       'devices',
       'inspect',
+      'graph',
       'convert',
       'forward',
       'sample',
@@ -74,6 +77,30 @@ describe('dpm inspect', () => {
       unused: [],
     });
     expect(facts.parameters).toBeGreaterThan(649_329);
+  });
+});
+
+describe('dpm graph', () => {
+  interface Dump {
+    nodes: { op: string; name: string }[];
+  }
+  const nodesOf = async (device: string): Promise<string[]> => {
+    const { stdout } = await dpm('graph', mnist, '--device', device, '--json');
+    return (JSON.parse(stdout) as Dump).nodes.map(({ op }) => op);
+  };
+
+  it('prints what a device has fused, and the graph as it was written', async () => {
+    const [fused, written] = [await nodesOf('cpu'), await nodesOf('reference')];
+    const graph = unetGraph((await (await readModelFolder(mnist)).select(null)).unet);
+    expect(written).toEqual(graph.nodes.map(({ op }) => op));
+    expect(fused.length).toBeLessThan(written.length / 2);
+    expect(fused).not.toContain('bias');
+  });
+
+  it('draws it', async () => {
+    const { stdout } = await dpm('graph', mnist, '--device', 'cpu');
+    expect(stdout).toMatch(/^digraph/);
+    expect(stdout).toContain('conv_in');
   });
 });
 

@@ -1,0 +1,16 @@
+import type { Command } from './command.js';
+import { modelOptions, withModel } from './model-options.js';
+
+export const graphCommand: Command = {
+  name: 'graph',
+  summary:
+    "Prints a network's graph, for Graphviz or as JSON, fused as far as the device can; --device reference fuses nothing.",
+  arguments: ['MODEL'],
+  options: modelOptions,
+  async run(call) {
+    await withModel(call, ({ unet }) => {
+      process.stdout.write(`${unet.native.dump('fused', call.json ? 'json' : 'dot').trimEnd()}\n`);
+      return Promise.resolve();
+    });
+  },
+};
