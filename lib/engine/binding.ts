@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { DpmError } from '../base/errors.js';
+import { RECORD_BYTES } from '../program/pack.js';
 import type { GraphNode, GraphValue, Operation } from '../network/operation.js';
 
 /** Version of the addon's surface; the addon reports the same number or is refused. */
@@ -316,11 +317,23 @@ function load(): NativeBinding {
       { cause },
     );
   }
-  if (loaded.abiVersion !== NATIVE_ABI_VERSION) {
+  requireFit(loaded);
+  return loaded;
+}
+
+/**
+ * Refuses an addon of another version of this package.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ADDON` saying what differs.
+ */
+export function requireFit({ abiVersion, recordBytes }: Pick<NativeBinding, 'abiVersion' | 'recordBytes'>): void {
+  const require = (what: string, found: number, expected: number): void => {
+    if (found === expected) return;
     throw new DpmError(
       'ERR_DPM_ADDON',
-      `the native build has surface version ${String(loaded.abiVersion)}, this package needs ${String(NATIVE_ABI_VERSION)}; rebuild it`,
+      `the native build has ${what} ${found}, this package needs ${expected}; rebuild it: npm run build:native`,
     );
-  }
-  return loaded;
+  };
+  require('surface version', abiVersion, NATIVE_ABI_VERSION);
+  require('records of size', recordBytes, RECORD_BYTES);
 }

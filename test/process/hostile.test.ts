@@ -150,7 +150,7 @@ describe('graphs', () => {
     };
     const { values, nodes, constants } = graph;
     const withNode = (index: number, change: object): object => ({
-      nodes: nodes.with(index, { ...nodes[index]!, ...change } as (typeof nodes)[number]),
+      nodes: nodes.with(index, { ...nodes[index]!, ...change }),
     });
     const withValue = (index: number, change: object): object => ({
       values: values.with(index, { ...values[index]!, ...change }),
