@@ -38,7 +38,7 @@ function withoutEnlargement(node: NativeNode): NativeNode[] {
   return [enlargement, { ...node, inputs: [enlarged, vector, residual], upsample: false }];
 }
 
-/** move_vectors_to_norms of native/graph/fusion.cc, which the cpu device refuses. */
+/** move_vectors_to_norms of native/graph/passes/fusion.cc, which the cpu device refuses. */
 function withVectorsInNorms(nodes: readonly NativeNode[]): NativeNode[] {
   const uses = new Map<number, number>();
   for (const map of nodes.flatMap(({ inputs }) => inputs)) {
