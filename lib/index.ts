@@ -11,8 +11,9 @@ export {
 export { DeviceTensor } from './engine/device.js';
 export { ImageBatch } from './base/images.js';
 export type { PixelRange } from './base/pixel-range.js';
-export { DiffusionModel, type LoadOptions, type RunOptions, type RunResult, type SampleOptions } from './model.js';
+export { DiffusionModel, type LoadOptions, type RunResult, type SampleOptions } from './model.js';
 export { UNet, type ForwardOptions, type ForwardResult, type NetworkInfo, type TensorLike } from './engine/unet.js';
+export { imageFormats, type ImageFormat, type RunOptions } from './running/run-options.js';
 export { runProgram, type RunProgramOptions } from './running/run-program.js';
 export { update, type NoiseStream, type UpdateRegisters } from './engine/update.js';
 export type { Correction, ModelOutput, ScriptModel } from './running/evaluator.js';

@@ -6,14 +6,14 @@ import { loadableNetwork, type ModelFolder } from './checkpoint/model-folder.js'
 import { readModelFolder } from './checkpoint/read-model.js';
 import { Device, deviceOptionNames, type DeviceOptions, type MemoryUse } from './engine/device.js';
 import { DpmError, nativeWork } from './base/errors.js';
-import { checkedGuidance, type Guidance, type GuidanceOptions } from './running/guidance.js';
+import { checkedGuidance, type Guidance } from './running/guidance.js';
 import { ImageBatch } from './base/images.js';
 import { native } from './engine/binding.js';
-import { flattenNoise, NoiseSource, type NoiseOption } from './running/noise-source.js';
-import { overallProgress } from './running/overall-progress.js';
+import { flattenNoise } from './running/noise-source.js';
 import { isCentred, type PixelRange } from './base/pixel-range.js';
+import { imageFormats, runOptionNames, type RunOptions } from './running/run-options.js';
 import { nativeRequest } from './running/run-request.js';
-import { runHostProgram } from './running/run-program.js';
+import { runHostBatches } from './running/host-run.js';
 import { samplerByName, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
 import { withTables } from './samplers/tables.js';
 import type { SamplerOptions } from './samplers/options.js';
@@ -21,7 +21,6 @@ import { refuseNull } from './samplers/sampler.js';
 import type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
 import type { NetworkTime } from './schedule/network-time.js';
 import type { NoiseSchedule } from './schedule/noise-schedule.js';
-import { NetworkEvaluator } from './running/network-evaluator.js';
 import { UNet } from './engine/unet.js';
 import type { GammaTable } from './variance/gamma.js';
 
@@ -43,35 +42,6 @@ const loadOptionNames = optionNames<Omit<LoadOptions, keyof DeviceOptions>>({
   config: true,
   networkTime: true,
 });
-
-const imageFormats = ['float32', 'uint8'] as const;
-
-/** Options of {@link DiffusionModel.run}, and those of {@link DiffusionModel.sample} beside the sampler's own. */
-export interface RunOptions extends GuidanceOptions {
-  /** Number of samples; by default one per program of an array, else 1. */
-  count?: number | undefined;
-  /** An integer from 0, or a bigint below 2^64. Sample i of a seed is the same in every batch. Default 0. */
-  seed?: number | bigint | undefined;
-  /** One label per sample, or one for all. */
-  classLabels?: number | ArrayLike<number> | undefined;
-  /** Initial states [count, C, H, W]; by default noise. */
-  init?: Float32Array | undefined;
-  /** Explicit noise instead of the random streams. */
-  noise?: NoiseOption | undefined;
-  /** Most samples evaluated at once. Default 16. */
-  batch?: number | undefined;
-  /**
-   * `uint8` brings images as grey levels, converted on the device: a quarter of the memory and of the way back from a
-   * card. Default `float32`.
-   */
-  format?: (typeof imageFormats)[number] | undefined;
-  /** Keep the state after every k-th record; 0: never. Default 0. */
-  snapshotEvery?: number | undefined;
-  /** Aborts the run before its next evaluation. */
-  signal?: AbortSignal | undefined;
-  /** Records done and records in all, over all samples; of adaptive samplers per cent of the way through time. */
-  onProgress?: ((done: number, total: number) => void) | undefined;
-}
 
 /** A sampler by its name, its own options and those of a run; without `N` those of any sampler, each with its own. */
 export type SampleOptions<N extends SamplerName = SamplerName> = {
@@ -107,21 +77,6 @@ function commonHead(programs: readonly Program[]): ProgramHead | null {
   return heads[0] ?? null;
 }
 
-const runOptionNames = optionNames<RunOptions>({
-  count: true,
-  seed: true,
-  classLabels: true,
-  guidance: true,
-  unconditionalLabel: true,
-  init: true,
-  noise: true,
-  batch: true,
-  format: true,
-  snapshotEvery: true,
-  signal: true,
-  onProgress: true,
-});
-
 /** The options of {@link DiffusionModel.sample} apart: the sampler's own and those of a run. */
 function splitOptions(options: { sampler: SamplerName }): {
   sampler: SamplerName;
@@ -152,13 +107,6 @@ interface ResolvedRun {
   noise: Float32Array | null;
   batch: number;
   options: RunOptions;
-}
-
-/** What the batches of a host program share. */
-interface HostWork {
-  data: Float32Array;
-  noise: NoiseSource | null;
-  progress: ReturnType<typeof overallProgress> | null;
 }
 
 /** A diffusion model on a device: its network, noise schedule and tables. Close it when done. */
@@ -397,66 +345,24 @@ export class DiffusionModel {
   }
 
   async #runHost(program: HostProgram, run: ResolvedRun): Promise<RunResult> {
-    if ((run.options.snapshotEvery ?? 0) !== 0) {
+    const { options } = run;
+    if ((options.snapshotEvery ?? 0) !== 0) {
       throw new DpmError('ERR_DPM_ARGUMENT', 'snapshotEvery has no meaning for a host program, which has no records');
     }
-    const elements = elementCount(this.sampleShape);
-    const data = new Float32Array(run.count * elements);
-    const noise = run.noise === null ? null : new NoiseSource(run.noise, run.count, elements);
-    const { onProgress } = run.options;
-    const progress = onProgress === undefined ? null : overallProgress(run.count, onProgress);
-    await abortable(
-      run.options.signal,
+    const data = await abortable(
+      options.signal,
       () => undefined,
-      async () => {
-        for (let first = 0; first < run.count; first += run.batch) {
-          await this.#runHostBatch(program, run, first, { data, noise, progress });
-        }
-      },
+      () =>
+        runHostBatches(program, {
+          ...run,
+          shape: this.sampleShape,
+          init: options.init,
+          signal: options.signal,
+          onProgress: options.onProgress,
+        }),
     );
     const images = this.#images(data, run.count);
-    const levels = run.options.format === 'uint8';
+    const levels = options.format === 'uint8';
     return { images: levels ? this.#images(images.toUint8(), run.count) : images, snapshots: [] };
-  }
-
-  #evaluator({ unet, labels, guidance }: ResolvedRun, first: number, batch: number): NetworkEvaluator {
-    return new NetworkEvaluator(
-      unet,
-      labels?.subarray(first, first + batch) ?? null,
-      guidance && {
-        weights: guidance.weights.subarray(first, first + batch),
-        unconditionalLabel: guidance.unconditionalLabel,
-      },
-    );
-  }
-
-  async #runHostBatch(
-    program: HostProgram,
-    run: ResolvedRun,
-    first: number,
-    { data, noise, progress }: HostWork,
-  ): Promise<void> {
-    const { init, signal } = run.options;
-    const batch = Math.min(run.batch, run.count - first);
-    const part = (values: Float32Array): Float32Array => {
-      const elements = values.length / run.count;
-      return values.subarray(first * elements, (first + batch) * elements);
-    };
-    const x = this.device.tensor([batch, ...this.sampleShape]);
-    noise?.restart();
-    try {
-      await runHostProgram(program, x, {
-        evaluator: this.#evaluator(run, first, batch),
-        init: init === undefined ? undefined : part(init),
-        seed: run.seed,
-        firstSample: first,
-        noise,
-        signal,
-        onProgress: progress?.(first, batch),
-      });
-      await x.read(part(data));
-    } finally {
-      x.free();
-    }
   }
 }

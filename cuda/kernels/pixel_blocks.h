@@ -41,7 +41,7 @@ struct PixelBlocks {
     for (int n = static_cast<int>(blockIdx.y); n < batch; n += static_cast<int>(gridDim.y)) {
       for (int i = static_cast<int>(threadIdx.x); i < count * vectors; i += static_cast<int>(blockDim.x)) {
         const int pixel = i / vectors;
-        body(static_cast<std::int64_t>(n), static_cast<std::int64_t>(first + pixel), i - pixel * vectors);
+        body(std::int64_t{n}, std::int64_t{first} + pixel, i - pixel * vectors);
       }
     }
   }

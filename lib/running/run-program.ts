@@ -3,15 +3,12 @@ import { abortable, throwIfAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
 import { Device } from '../engine/device.js';
 import { DpmError, nativeWork } from '../base/errors.js';
-import { ScriptEvaluator, type Correction, type Evaluator, type ScriptModel } from './evaluator.js';
-import { DeviceHostContext } from './device-context.js';
+import { ScriptEvaluator, type Correction, type ScriptModel } from './evaluator.js';
 import { flattenNoise, NoiseSource, type NoiseOption } from './noise-source.js';
-import { INITIAL_RECORD, seedWords } from '../base/random.js';
-import { linear, stepRecord } from '../program/builder.js';
-import type { HostProgram, Program, StepProgram } from '../program/program.js';
+import { seedWords } from '../base/random.js';
+import type { Program, StepProgram } from '../program/program.js';
 import type { StepRecord } from '../program/record.js';
-import type { DeviceTensor } from '../engine/device.js';
-import { update } from '../engine/update.js';
+import { runHostProgram } from './host-run.js';
 import { nativeRequest } from './run-request.js';
 
 /** Options of {@link runProgram}. */
@@ -50,48 +47,6 @@ const runProgramOptionNames = optionNames<RunProgramOptions>({
 
 function readsHead(record: StepRecord): boolean {
   return (record.variance.kind === 'linear' || record.variance.kind === 'log') && record.variance.head !== 0;
-}
-
-/** Fills `x` with the initial state: a copy of `init`, or noise of the program's initial scale. */
-async function initialise(
-  x: DeviceTensor,
-  options: { init: Float32Array | undefined; scale: number; seed: number | bigint; firstSample: number },
-): Promise<void> {
-  if (options.init !== undefined) {
-    await x.write(options.init);
-    return;
-  }
-  await x.write(new Float32Array(x.elements));
-  const record = stepRecord({ time: 0, x: linear({}), variance: { kind: 'scalar', deviation: options.scale } });
-  const samples = Array.from({ length: at(x.shape, 0) }, (_, sample) => options.firstSample + sample);
-  await update(
-    samples.map(() => record),
-    { x },
-    samples.map((sampleIndex) => ({ seed: options.seed, sampleIndex, record: INITIAL_RECORD, draw: 0 })),
-  );
-}
-
-/** One batch of a host program; `x` holds the initial state before and the result after. */
-export async function runHostProgram(
-  program: HostProgram,
-  x: DeviceTensor,
-  options: {
-    evaluator: Evaluator;
-    init: Float32Array | undefined;
-    seed: number | bigint;
-    firstSample: number;
-    noise: NoiseSource | null;
-    signal: AbortSignal | undefined;
-    onProgress: ((done: number, total: number) => void) | undefined;
-  },
-): Promise<void> {
-  await initialise(x, { ...options, scale: program.initialScale });
-  const context = new DeviceHostContext({ ...options, x });
-  try {
-    await program.run(context);
-  } finally {
-    context.release();
-  }
 }
 
 function checkShape({ shape, init }: RunProgramOptions): void {

@@ -95,6 +95,7 @@ export const rooms: readonly Room[] = [
       'lib/schedule',
       'lib/variance',
       'lib/engine',
+      'lib/running',
       'lib/samplers',
       'lib/checkpoint',
       'lib/model.ts',

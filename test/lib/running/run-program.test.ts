@@ -4,6 +4,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 
 import { Device } from '../../../lib/engine/device.js';
 import type { Correction, ScriptModel } from '../../../lib/running/evaluator.js';
+import { update } from '../../../lib/engine/update.js';
+import { linear, stepProgram, stepRecord } from '../../../lib/program/builder.js';
 import { runProgram } from '../../../lib/running/run-program.js';
 import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
@@ -171,6 +173,49 @@ describe('runProgram', () => {
       /of sample 1 is NaN: adaptive steps need initial states and predictions that are finite numbers/,
     );
     await expect(run).rejects.toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
+  });
+
+  it('leaves the device free while it waits for a prediction', async () => {
+    const program = samplers['dpm-solver++-2m'](NoiseSchedule.linear(), { steps: 5 });
+    const init = Float32Array.from({ length: 8 }, (_, i) => Math.sin(i));
+    const direct = await runProgram(program, {
+      device,
+      shape: [2, 4],
+      init,
+      model: (x) => x.map((value) => 0.5 * value),
+    });
+    const throughDevice = await runProgram(program, {
+      device,
+      shape: [2, 4],
+      init,
+      async model(x) {
+        // The same device, while the run that asks holds its registers there.
+        using tensor = device.tensor([2, 4]);
+        await tensor.write(x);
+        await update(stepRecord({ time: 0, x: linear({ x: 0.5 }) }), { x: tensor });
+        return await tensor.read();
+      },
+    });
+    expect(throughDevice).toEqual(direct);
+  });
+
+  it('asks for no prediction where a record does not evaluate', async () => {
+    const evaluating = stepRecord({ time: 3, x: linear({ x: 1, out: 1 }) });
+    const program = stepProgram([evaluating, { ...evaluating, evaluate: false }, evaluating], {});
+    const times: number[] = [];
+    const done: number[] = [];
+    const states = await runProgram(program, {
+      device,
+      shape: [1, 2],
+      init: Float32Array.of(0, 1),
+      model: (x, t) => (times.push(t), new Float32Array(x.length).fill(2)),
+      onProgress: (records) => done.push(records),
+    });
+    expect([times, done]).toEqual([
+      [3, 3],
+      [1, 2, 3],
+    ]);
+    expect(Array.from(states)).toEqual([6, 7]);
   });
 
   it('runs host programs', async () => {

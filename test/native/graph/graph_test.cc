@@ -221,7 +221,7 @@ TEST(Planner, RefusesWhatRowsShare) {
     EXPECT_EQ(code_of([&] { graph::plan_memory(graph, false); }), ErrorCode::kUnsupported);
     for (const char* device : {"cpu", "reference", "cuda:0"}) {
       try {
-        LoadedGraph(Device::open(device, {}), graph, 1, false);
+        const LoadedGraph loaded(Device::open(device, {}), graph, 1, false);
         FAIL() << device << " takes it";
       } catch (const Error& error) {
         EXPECT_EQ(error.code(), ErrorCode::kUnsupported);

@@ -18,19 +18,11 @@ Bf16Weights::Bf16Weights(const LayerFactory& factory, const dpm_node& node, int 
   const std::size_t bytes = panel_elements_ * static_cast<std::size_t>(panels_) * sizeof(std::uint16_t);
   data_ = CountedBuffer(factory.device.memory, bytes);
   std::memset(data_.data(), 0, bytes);
-  int channel = 0;
-  for (std::uint32_t part = 0; part < node.weight_count; ++part) {
-    const dpm_constant& weight = factory.graph.constants[node.weights[part]];
-    parts_.push_back({node.weights[part], channel});
-    pack(weight, channel);
-    channel += static_cast<int>(weight.dims[0]);
-  }
+  parts_.pack_all(factory.graph, node, [this](const dpm_constant& weight, int first) { pack(weight, first); });
 }
 
 void Bf16Weights::refresh(int index, const dpm_constant& constant) {
-  for (const Part& part : parts_) {
-    if (part.constant == index) pack(constant, part.first);
-  }
+  parts_.repack(index, constant, [this](const dpm_constant& weight, int first) { pack(weight, first); });
 }
 
 void Bf16Weights::pack(const dpm_constant& weight, int channel) {

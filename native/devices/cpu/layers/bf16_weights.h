@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "devices/cpu/bf16/kernels.h"
 #include "devices/cpu/layers/layer.h"
+#include "devices/cpu/layers/weight_parts.h"
 
 namespace dpm::cpu {
 
@@ -27,18 +27,12 @@ class Bf16Weights {
   [[nodiscard]] int panel_lines() const { return static_cast<int>(panel_elements_ / kBf16Depth); }
 
  private:
-  /// A weight by its constant and its first output channel.
-  struct Part {
-    int constant;
-    int first;
-  };
-
   void pack(const dpm_constant& weight, int channel);
 
   int in_channels_;
   int taps_;
   int terms_;
-  std::vector<Part> parts_;
+  WeightParts parts_;
   int panels_;
   std::size_t panel_elements_;
   CountedBuffer data_;

@@ -34,19 +34,11 @@ PackedWeights::PackedWeights(const LayerFactory& factory, const dpm_node& node, 
   }
   data_ = CountedBuffer(factory.device.memory, total * sizeof(float));
   std::fill_n(data_.floats(), total, 0.0F);
-  int channel = 0;
-  for (std::uint32_t part = 0; part < node.weight_count; ++part) {
-    const dpm_constant& weight = factory.graph.constants[node.weights[part]];
-    parts_.push_back({node.weights[part], channel});
-    pack(weight, channel);
-    channel += static_cast<int>(weight.dims[0]);
-  }
+  parts_.pack_all(factory.graph, node, [this](const dpm_constant& weight, int first) { pack(weight, first); });
 }
 
 void PackedWeights::refresh(int index, const dpm_constant& constant) {
-  for (const Part& part : parts_) {
-    if (part.constant == index) pack(constant, part.first);
-  }
+  parts_.repack(index, constant, [this](const dpm_constant& weight, int first) { pack(weight, first); });
 }
 
 void PackedWeights::pack(const dpm_constant& weight, int channel) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "devices/cpu/layers/layer.h"
+#include "devices/cpu/layers/weight_parts.h"
 
 namespace dpm::cpu {
 
@@ -37,18 +38,12 @@ class PackedWeights {
   [[nodiscard]] Panel panel(int index) const;
 
  private:
-  /// A weight by its constant and its first output channel.
-  struct Part {
-    int constant;
-    int first;
-  };
-
   void pack(const dpm_constant& weight, int channel);
 
   int in_channels_;
   int kernel_size_;
   Transform transform_;
-  std::vector<Part> parts_;
+  WeightParts parts_;
   int out_channels_;
   int width_;
   std::vector<std::size_t> offsets_;

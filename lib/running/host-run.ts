@@ -1,0 +1,115 @@
+import { at, elementCount } from '../base/arrays.js';
+import { INITIAL_RECORD } from '../base/random.js';
+import type { DeviceTensor } from '../engine/device.js';
+import type { UNet } from '../engine/unet.js';
+import { update } from '../engine/update.js';
+import { linear, stepRecord } from '../program/builder.js';
+import type { HostProgram } from '../program/program.js';
+import { DeviceHostContext } from './device-context.js';
+import type { Evaluator } from './evaluator.js';
+import type { Guidance } from './guidance.js';
+import { NetworkEvaluator } from './network-evaluator.js';
+import { NoiseSource } from './noise-source.js';
+import { overallProgress } from './overall-progress.js';
+
+/** Fills `x` with the initial state: a copy of `init`, or noise of the program's initial scale. */
+async function initialise(
+  x: DeviceTensor,
+  options: { init: Float32Array | undefined; scale: number; seed: number | bigint; firstSample: number },
+): Promise<void> {
+  if (options.init !== undefined) {
+    await x.write(options.init);
+    return;
+  }
+  await x.write(new Float32Array(x.elements));
+  const record = stepRecord({ time: 0, x: linear({}), variance: { kind: 'scalar', deviation: options.scale } });
+  const samples = Array.from({ length: at(x.shape, 0) }, (_, sample) => options.firstSample + sample);
+  await update(
+    samples.map(() => record),
+    { x },
+    samples.map((sampleIndex) => ({ seed: options.seed, sampleIndex, record: INITIAL_RECORD, draw: 0 })),
+  );
+}
+
+/** One batch of a host program; `x` holds the initial state before and the result after. */
+export async function runHostProgram(
+  program: HostProgram,
+  x: DeviceTensor,
+  options: {
+    evaluator: Evaluator;
+    init: Float32Array | undefined;
+    seed: number | bigint;
+    firstSample: number;
+    noise: NoiseSource | null;
+    signal: AbortSignal | undefined;
+    onProgress: ((done: number, total: number) => void) | undefined;
+  },
+): Promise<void> {
+  await initialise(x, { ...options, scale: program.initialScale });
+  const context = new DeviceHostContext({ ...options, x });
+  try {
+    await program.run(context);
+  } finally {
+    context.release();
+  }
+}
+
+/** A run of a host program on a network, resolved. */
+export interface HostRunRequest {
+  unet: UNet;
+  /** [C, H, W] of one sample. */
+  shape: readonly number[];
+  count: number;
+  /** Most samples at once. */
+  batch: number;
+  seed: number | bigint;
+  labels: Int32Array | null;
+  guidance: Guidance | null;
+  /** [count, C, H, W]. */
+  init: Float32Array | undefined;
+  noise: Float32Array | null;
+  signal: AbortSignal | undefined;
+  onProgress: ((done: number, total: number) => void) | undefined;
+}
+
+/** The network as the samples from `first` on see it. */
+function evaluatorOf({ unet, labels, guidance }: HostRunRequest, first: number, batch: number): NetworkEvaluator {
+  return new NetworkEvaluator(
+    unet,
+    labels?.subarray(first, first + batch) ?? null,
+    guidance && {
+      weights: guidance.weights.subarray(first, first + batch),
+      unconditionalLabel: guidance.unconditionalLabel,
+    },
+  );
+}
+
+/** Runs a host program for all samples, a batch after the other; returns their final states, [count, C, H, W]. */
+export async function runHostBatches(program: HostProgram, request: HostRunRequest): Promise<Float32Array> {
+  const { unet, shape, count, init, seed, signal, onProgress } = request;
+  const elements = elementCount(shape);
+  const data = new Float32Array(count * elements);
+  const noise = request.noise === null ? null : new NoiseSource(request.noise, count, elements);
+  const progress = onProgress === undefined ? null : overallProgress(count, onProgress);
+  for (let first = 0; first < count; first += request.batch) {
+    const batch = Math.min(request.batch, count - first);
+    const part = (values: Float32Array): Float32Array => values.subarray(first * elements, (first + batch) * elements);
+    const x = unet.device.tensor([batch, ...shape]);
+    noise?.restart();
+    try {
+      await runHostProgram(program, x, {
+        evaluator: evaluatorOf(request, first, batch),
+        init: init === undefined ? undefined : part(init),
+        seed,
+        firstSample: first,
+        noise,
+        signal,
+        onProgress: progress?.(first, batch),
+      });
+      await x.read(part(data));
+    } finally {
+      x.free();
+    }
+  }
+  return data;
+}
