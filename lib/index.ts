@@ -1,6 +1,10 @@
 export { DpmError, dpmErrorCodes, type DpmErrorCode } from './base/errors.js';
+export { ImageBatch } from './base/images.js';
+export type { PixelRange } from './base/pixel-range.js';
+export type { HeadName } from './checkpoint/heads.js';
 export {
   Device,
+  DeviceTensor,
   computeTypes,
   devices,
   type ComputeType,
@@ -8,19 +12,45 @@ export {
   type DeviceOptions,
   type MemoryUse,
 } from './engine/device.js';
-export { DeviceTensor } from './engine/device.js';
-export { ImageBatch } from './base/images.js';
-export type { PixelRange } from './base/pixel-range.js';
-export { DiffusionModel, type LoadOptions, type RunResult, type SampleOptions } from './model.js';
 export { UNet, type ForwardOptions, type ForwardResult, type NetworkInfo, type TensorLike } from './engine/unet.js';
+export { update, type NoiseStream, type UpdateRegisters } from './engine/update.js';
+export type { DataEstimateOptions } from './estimation/data-estimate.js';
+export type { EstimatedModel, ScriptedModel } from './estimation/estimated-model.js';
+export { estimateGamma, type EstimateGammaOptions } from './estimation/gamma-estimate.js';
+export type { DecoderName } from './estimation/likelihood/decoder.js';
+export { estimateErrors, type EstimateErrorsOptions } from './estimation/likelihood/estimate-errors.js';
+export {
+  estimateLikelihood,
+  likelihoodSamplerNames,
+  type LikelihoodOptions,
+  type LikelihoodSampler,
+} from './estimation/likelihood/estimate.js';
+export type { BitsEstimate, Likelihood } from './estimation/likelihood/summary.js';
+export { readSafetensorsHeader, type SafetensorsHeader, type TensorEntry } from './files/safetensors.js';
+export { readFloats, writeSafetensors, type HostTensor } from './files/tensor-data.js';
+export { DiffusionModel, type LoadOptions, type RunResult, type SampleOptions } from './model.js';
+export { linear, stepProgram, stepRecord } from './program/builder.js';
+export type { HostContext, Reduction, Term } from './program/host-context.js';
+export { RECORD_BYTES, packRecords } from './program/pack.js';
+export type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
+export { MAX_HISTORY, type Clip, type LinearUpdate, type RecordVariance, type StepRecord } from './program/record.js';
+export type { Correction, ModelOutput, ScriptModel } from './running/evaluator.js';
+export type { GuidanceOptions } from './running/guidance.js';
+export type { NoiseOption } from './running/noise-source.js';
 export { imageFormats, type ImageFormat, type RunOptions } from './running/run-options.js';
 export { runProgram, type RunProgramOptions } from './running/run-program.js';
-export { update, type NoiseStream, type UpdateRegisters } from './engine/update.js';
-export type { Correction, ModelOutput, ScriptModel } from './running/evaluator.js';
-export type { HostContext, Reduction, Term } from './program/host-context.js';
-export type { NoiseOption } from './running/noise-source.js';
+export { samplerNames, samplers, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
+export type { ReverseFamily, ReverseSampler } from './samplers/numerics/reverse-step.js';
+export type { SolverFacts } from './samplers/numerics/solver-facts.js';
+export type { Option, OptionTexts } from './samplers/option.js';
+export type { ClipOption, SamplerOptionName, SamplerOptions } from './samplers/options.js';
+export type { OptionTable, OptionsOf, Sampler, SamplerFacts } from './samplers/sampler.js';
 export type { Prediction, ScheduleDefaults } from './schedule/defaults.js';
+export { jump, type Jump } from './schedule/jump.js';
+export { networkTimeNames, type NetworkTime } from './schedule/network-time.js';
 export { NoiseSchedule } from './schedule/noise-schedule.js';
+export { optimalTrajectory, type JumpCosts } from './schedule/optimal-trajectory.js';
+export type { Combination } from './schedule/prediction.js';
 export type {
   CosineScheduleOptions,
   EdmScheduleOptions,
@@ -28,7 +58,6 @@ export type {
   RateScheduleOptions,
   ScheduleOptions,
 } from './schedule/schedule-options.js';
-export { networkTimeNames, type NetworkTime } from './schedule/network-time.js';
 export {
   continuousGrid,
   discreteTransitions,
@@ -36,37 +65,8 @@ export {
   type TrajectoryOptions,
   type Transition,
 } from './schedule/trajectory.js';
-export { samplerNames, samplers, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
-export type { Option, OptionTexts } from './samplers/option.js';
-export type { OptionsOf, OptionTable, Sampler, SamplerFacts } from './samplers/sampler.js';
-export type { ReverseFamily, ReverseSampler } from './samplers/numerics/reverse-step.js';
-export type { SolverFacts } from './samplers/numerics/solver-facts.js';
-export type { Combination } from './schedule/prediction.js';
-export type { GuidanceOptions } from './running/guidance.js';
-export type { HeadName } from './checkpoint/heads.js';
-export type { DataEstimateOptions } from './estimation/data-estimate.js';
-export type { ClipOption, SamplerOptionName, SamplerOptions } from './samplers/options.js';
-export { linear, stepProgram, stepRecord } from './program/builder.js';
-export { packRecords, RECORD_BYTES } from './program/pack.js';
-export { MAX_HISTORY, type Clip, type LinearUpdate, type RecordVariance, type StepRecord } from './program/record.js';
-export type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
-export { estimateGamma, type EstimateGammaOptions } from './estimation/gamma-estimate.js';
-export type { EstimatedModel, ScriptedModel } from './estimation/estimated-model.js';
-export { estimateErrors, type EstimateErrorsOptions } from './estimation/likelihood/estimate-errors.js';
+export { analyticVariance, analyticVarianceBounds, lastNoiseDeviation } from './variance/analytic.js';
 export { readErrorTable, writeErrorTable, type ErrorTable } from './variance/error-table.js';
 export { fixedVarianceCosts, type FixedVariance } from './variance/fixed-costs.js';
-export { analyticCosts } from './variance/optimal-costs.js';
-export { optimalTrajectory, type JumpCosts } from './schedule/optimal-trajectory.js';
-export { analyticVariance, analyticVarianceBounds, lastNoiseDeviation } from './variance/analytic.js';
 export { readGammaTable, writeGammaTable, type GammaTable } from './variance/gamma.js';
-export {
-  estimateLikelihood,
-  likelihoodSamplerNames,
-  type LikelihoodOptions,
-  type LikelihoodSampler,
-} from './estimation/likelihood/estimate.js';
-export type { DecoderName } from './estimation/likelihood/decoder.js';
-export type { BitsEstimate, Likelihood } from './estimation/likelihood/summary.js';
-export { jump, type Jump } from './schedule/jump.js';
-export { readSafetensorsHeader, type SafetensorsHeader, type TensorEntry } from './files/safetensors.js';
-export { readFloats, writeSafetensors, type HostTensor } from './files/tensor-data.js';
+export { analyticCosts } from './variance/optimal-costs.js';

@@ -1,27 +1,27 @@
 import { abortable, throwIfAborted } from './base/abort.js';
 import { elementCount } from './base/arrays.js';
 import { optionNames, refuseUnknownOptions, requireObject, unknownName } from './base/checks.js';
+import { DpmError, nativeWork } from './base/errors.js';
+import { ImageBatch } from './base/images.js';
+import { isCentred, type PixelRange } from './base/pixel-range.js';
 import { headNames, type HeadName } from './checkpoint/heads.js';
 import { loadableNetwork, type ModelFolder } from './checkpoint/model-folder.js';
 import { readModelFolder } from './checkpoint/read-model.js';
-import { Device, deviceOptionNames, type DeviceOptions, type MemoryUse } from './engine/device.js';
-import { DpmError, nativeWork } from './base/errors.js';
-import { checkedGuidance, type Guidance } from './running/guidance.js';
-import { ImageBatch } from './base/images.js';
 import { native } from './engine/binding.js';
+import { Device, deviceOptionNames, type DeviceOptions, type MemoryUse } from './engine/device.js';
+import { UNet } from './engine/unet.js';
+import type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
+import { checkedGuidance, type Guidance } from './running/guidance.js';
+import { runHostBatches } from './running/host-run.js';
 import { flattenNoise } from './running/noise-source.js';
-import { isCentred, type PixelRange } from './base/pixel-range.js';
 import { imageFormats, runOptionNames, type RunOptions } from './running/run-options.js';
 import { nativeRequest } from './running/run-request.js';
-import { runHostBatches } from './running/host-run.js';
 import { samplerByName, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
-import { withTables } from './samplers/tables.js';
 import type { SamplerOptions } from './samplers/options.js';
 import { refuseNull } from './samplers/sampler.js';
-import type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
+import { withTables } from './samplers/tables.js';
 import type { NetworkTime } from './schedule/network-time.js';
 import type { NoiseSchedule } from './schedule/noise-schedule.js';
-import { UNet } from './engine/unet.js';
 import type { GammaTable } from './variance/gamma.js';
 
 /** Options of {@link DiffusionModel.load}. */

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 
 import { loadableNetwork } from '../../lib/checkpoint/model-folder.js';
 import { readModelFolder } from '../../lib/checkpoint/read-model.js';
-import { Device } from '../../lib/engine/device.js';
-import type { UNetDescription } from '../../lib/network/description.js';
+import { benchNetworks } from '../../lib/cli/bench/networks.js';
 import { usageError, type Call, type Command } from '../../lib/cli/command.js';
 import { printJson, printLine, printTable } from '../../lib/cli/output.js';
-import { benchNetworks } from '../../lib/cli/bench/networks.js';
+import { Device } from '../../lib/engine/device.js';
+import type { UNetDescription } from '../../lib/network/description.js';
 import { cards, findCard } from './cards.js';
 import { graphOf } from './graph.js';
 import { rooflineTypes, type RooflineType } from './layout.js';

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { elementCount } from '../../lib/base/arrays.js';
-import { requiredTensors } from '../../lib/network/cost.js';
-import { unetGraph } from '../../lib/network/unet.js';
-import type { Device } from '../../lib/engine/device.js';
 import { nativeWork } from '../../lib/base/errors.js';
 import type { NativeNode, NativeWeight } from '../../lib/engine/binding.js';
+import type { Device } from '../../lib/engine/device.js';
+import { requiredTensors } from '../../lib/network/cost.js';
 import type { UNetDescription } from '../../lib/network/description.js';
+import { unetGraph } from '../../lib/network/unet.js';
 
 /** The graph of a network after fusion for `device`. All weights share the same zeros, since none is evaluated. */
 export async function graphOf(device: Device, description: UNetDescription): Promise<NativeNode[]> {

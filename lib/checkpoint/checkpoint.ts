@@ -2,8 +2,8 @@ import { resolve } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
 import type { NativeGraph, NativeWeight } from '../engine/binding.js';
-import type { Graph } from '../network/graph.js';
 import { type TensorEntry } from '../files/safetensors.js';
+import type { Graph } from '../network/graph.js';
 
 /** A tensor of a checkpoint: in which file it lies and, where it is picked from a larger one, how. */
 export type CheckpointEntry = TensorEntry & { file: number; view?: NativeWeight['view'] };

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { DpmError } from '../base/errors.js';
 import { isThere } from '../files/files.js';
 import { mergeCheckpoints, type Checkpoint } from './checkpoint.js';
-import { openSingleFile } from './weight-files.js';
 import type { DiffusersConfig } from './diffusers-config.js';
+import { openSingleFile } from './weight-files.js';
 
 /** Lies beside a network that takes vectors for labels: its tensor `weight` has one row for every label, [labels, D]. */
 const vectorsFile = 'class_embedding.safetensors';

@@ -1,10 +1,10 @@
 import { extname } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
-import { isThere, readJson } from '../files/files.js';
 import { isJsonObject } from '../files/config-reader.js';
-import { presetNames, presets } from './presets.js';
+import { isThere, readJson } from '../files/files.js';
 import { readYaml } from '../files/yaml.js';
+import { presetNames, presets } from './presets.js';
 
 /** A configuration of a checkpoint. */
 export interface NamedConfig {

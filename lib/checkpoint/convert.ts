@@ -4,14 +4,14 @@ import { dirname, join, resolve } from 'node:path';
 
 import { elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
-import { isThere, readExactly, withFile, writeAtomically } from '../files/files.js';
-import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
 import { dtypeLimits, encodeFloats } from '../files/encode.js';
+import { isThere, readExactly, withFile, writeAtomically } from '../files/files.js';
 import { gather } from '../files/gather.js';
-import type { ModelFolder } from './model-folder.js';
-import { requireMatchingWeights } from './weight-report.js';
 import { dtypeBytes } from '../files/safetensors.js';
 import { floatsOf, safetensorsHeader } from '../files/tensor-data.js';
+import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
+import type { ModelFolder } from './model-folder.js';
+import { requireMatchingWeights } from './weight-report.js';
 
 export const weightTypes = ['f32', 'f16', 'bf16'] as const;
 

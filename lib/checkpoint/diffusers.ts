@@ -1,7 +1,7 @@
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
-import type { Block, Resampling, UNetDescription } from '../network/description.js';
 import { quarterGroups } from '../network/block-list.js';
+import type { Block, Resampling, UNetDescription } from '../network/description.js';
 import type { DiffusersConfig } from './diffusers-config.js';
 
 /** Builds the blocks of a `UNet2DModel` in the order they run. */

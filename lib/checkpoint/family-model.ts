@@ -1,11 +1,11 @@
 import { DpmError } from '../base/errors.js';
-import { unetGraph } from '../network/unet.js';
 import { ConfigReader } from '../files/config-reader.js';
+import { unetGraph } from '../network/unet.js';
 import type { ScheduleOptions } from '../schedule/schedule-options.js';
 import { renameTensors } from './checkpoint.js';
 import { families, familyByName } from './families/index.js';
-import { bindTensors, headKeys, knownTensors, unwrapNames } from './family.js';
 import { ofNetwork } from './family-schedule.js';
+import { bindTensors, headKeys, knownTensors, unwrapNames } from './family.js';
 import type { ModelFolder } from './model-folder.js';
 import { openWeights } from './open-weights.js';
 

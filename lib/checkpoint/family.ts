@@ -1,15 +1,15 @@
 import { DpmError } from '../base/errors.js';
-import type { UNetDescription } from '../network/description.js';
-import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
-import type { HeadName } from './heads.js';
-import { requiredTensors } from '../network/cost.js';
-import type { Graph } from '../network/graph.js';
-import { unetGraph } from '../network/unet.js';
-import { sameShape, type WeightReport } from './weight-report.js';
 import type { ConfigReader } from '../files/config-reader.js';
 import { dtypeBytes } from '../files/safetensors.js';
+import { requiredTensors } from '../network/cost.js';
+import type { UNetDescription } from '../network/description.js';
+import type { Graph } from '../network/graph.js';
+import { unetGraph } from '../network/unet.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { ScheduleOptions } from '../schedule/schedule-options.js';
+import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
+import type { HeadName } from './heads.js';
+import { sameShape, type WeightReport } from './weight-report.js';
 
 /** Which tensor of a checkpoint a canonical weight is, and how it is picked from it. */
 export interface TensorSource {

@@ -1,12 +1,12 @@
 import { basename, join } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
+import { ConfigReader, isJsonObject, widthRange } from '../files/config-reader.js';
 import { readJson } from '../files/files.js';
 import type { UNetDescription } from '../network/description.js';
+import { lastChannels } from '../network/description.js';
 import { mergeCheckpoints, type Checkpoint } from './checkpoint.js';
 import { openSingleFile } from './weight-files.js';
-import { ConfigReader, isJsonObject, widthRange } from '../files/config-reader.js';
-import { lastChannels } from '../network/description.js';
 
 /** A second output that predicts the variance: E[(eps - eps_hat)^2] (`npr`) or E[eps^2] (`sn`), Bao et al. 2022. */
 export type HeadName = 'npr' | 'sn';

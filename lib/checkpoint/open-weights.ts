@@ -1,7 +1,7 @@
 import { extname } from 'node:path';
 
-import { openSharded, openSingleFile } from './weight-files.js';
 import { openPytorchWeights, type FoundWeights } from './state-dicts.js';
+import { openSharded, openSingleFile } from './weight-files.js';
 
 const pytorchExtensions = ['.pth', '.pt', '.bin', '.ckpt', '.pkl'];
 

@@ -2,29 +2,29 @@ import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
+import { isJsonObject } from '../files/config-reader.js';
 import { isThere, readJson } from '../files/files.js';
+import { requiredTensors } from '../network/cost.js';
+import { unetGraph } from '../network/unet.js';
 import { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { ScheduleOptions } from '../schedule/schedule-options.js';
 import { readGammaTable, type GammaTable } from '../variance/gamma.js';
-import { addClassVectors } from './class-vectors.js';
-import { findWeights } from './weight-files.js';
 import { renameTensors } from './checkpoint.js';
-import { isJsonObject } from '../files/config-reader.js';
+import { addClassVectors } from './class-vectors.js';
+import { readNamedConfig } from './config-source.js';
 import { parseDiffusersConfig } from './diffusers-config.js';
 import { canonicalDiffusersName, diffusersNetwork } from './diffusers.js';
-import { readNamedConfig } from './config-source.js';
 import { diffusersFile, diffusersLayout } from './families/diffusers-file.js';
 import { families } from './families/index.js';
-import { unwrapNames } from './family.js';
 import { readFamily } from './family-model.js';
 import { ofNetwork } from './family-schedule.js';
+import { unwrapNames } from './family.js';
 import { addHead, readHeadsConfig, type HeadName, type HeadsConfig } from './heads.js';
+import type { ModelFolder } from './model-folder.js';
 import { openWeights } from './open-weights.js';
 import { presetNames } from './presets.js';
+import { findWeights } from './weight-files.js';
 import { compareWeights } from './weight-report.js';
-import { requiredTensors } from '../network/cost.js';
-import { unetGraph } from '../network/unet.js';
-import type { ModelFolder } from './model-folder.js';
 
 async function isFile(path: string): Promise<boolean> {
   return stat(path).then(

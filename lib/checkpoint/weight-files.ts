@@ -2,12 +2,12 @@ import { dirname, join } from 'node:path';
 
 import { listNames } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
-import { isThere, readJson } from '../files/files.js';
 import { shownValue } from '../base/shown-value.js';
 import { ConfigReader, isJsonObject } from '../files/config-reader.js';
-import { pytorchCheckpoint, readPytorchFile, tensorsOf } from './pytorch/index.js';
+import { isThere, readJson } from '../files/files.js';
 import { readSafetensorsHeader, type TensorEntry } from '../files/safetensors.js';
 import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
+import { pytorchCheckpoint, readPytorchFile, tensorsOf } from './pytorch/index.js';
 
 /** One safetensors file as a checkpoint. */
 export async function openSingleFile(path: string): Promise<Checkpoint> {

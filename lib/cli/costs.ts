@@ -1,5 +1,5 @@
-import { writeErrorTable } from '../variance/error-table.js';
 import { estimateErrors } from '../estimation/likelihood/estimate-errors.js';
+import { writeErrorTable } from '../variance/error-table.js';
 import { estimateCommand } from './estimate-command.js';
 
 export const costsCommand = estimateCommand({

@@ -1,5 +1,5 @@
-import type { DiffusionModel } from '../model.js';
 import type { DataEstimateOptions } from '../estimation/data-estimate.js';
+import type { DiffusionModel } from '../model.js';
 import { usageError, type Command } from './command.js';
 import { readModelImages } from './images.js';
 import { modelOptions, withModel } from './model-options.js';

@@ -1,6 +1,6 @@
+import { DpmError } from '../base/errors.js';
 import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readFloats, readLabels, writeSafetensors, type HostTensor } from '../files/tensor-data.js';
-import { DpmError } from '../base/errors.js';
 import type { Command } from './command.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson } from './output.js';

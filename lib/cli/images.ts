@@ -3,12 +3,12 @@ import { extname, join } from 'node:path';
 
 import { encode } from 'fast-png';
 
-import { readSafetensorsHeader } from '../files/safetensors.js';
-import { readFloats, writeSafetensors } from '../files/tensor-data.js';
 import { DpmError } from '../base/errors.js';
-import { writeAtomically } from '../files/files.js';
 import type { ImageBatch } from '../base/images.js';
 import { valueOfLevel, type PixelRange } from '../base/pixel-range.js';
+import { writeAtomically } from '../files/files.js';
+import { readSafetensorsHeader } from '../files/safetensors.js';
+import { readFloats, writeSafetensors } from '../files/tensor-data.js';
 import type { DiffusionModel } from '../model.js';
 
 const GAP = 2;

@@ -1,8 +1,8 @@
 import { listNames } from '../base/arrays.js';
-import { multiplyAdds, parameterCount } from '../network/cost.js';
 import { readModelFolder } from '../checkpoint/read-model.js';
 import type { MemoryUse } from '../engine/device.js';
 import { DiffusionModel } from '../model.js';
+import { multiplyAdds, parameterCount } from '../network/cost.js';
 import type { Command } from './command.js';
 import { loadOptions, modelOptions } from './model-options.js';
 import { formatBytes, printJson, printLine, printTable } from './output.js';

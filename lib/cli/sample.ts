@@ -1,9 +1,9 @@
-import { dirname } from 'node:path';
 import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
+import { DpmError } from '../base/errors.js';
 import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readFloats } from '../files/tensor-data.js';
-import { DpmError } from '../base/errors.js';
 import type { DiffusionModel } from '../model.js';
 import type { RunOptions } from '../running/run-options.js';
 import { samplerNames } from '../samplers/index.js';

@@ -1,9 +1,9 @@
-import type { JumpCosts } from '../schedule/optimal-trajectory.js';
-import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { samplerByName, samplerNames, samplers, type SamplerName } from '../samplers/index.js';
 import type { Option } from '../samplers/option.js';
 import type { SamplerOptionName, SamplerOptions } from '../samplers/options.js';
 import type { OptionTable } from '../samplers/sampler.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import type { JumpCosts } from '../schedule/optimal-trajectory.js';
 import { readErrorTable } from '../variance/error-table.js';
 import { fixedVarianceCosts } from '../variance/fixed-costs.js';
 import { readGammaTable } from '../variance/gamma.js';

@@ -3,8 +3,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { DpmError } from '../base/errors.js';
-import { RECORD_BYTES } from '../program/pack.js';
 import type { GraphNode, GraphValue, Operation } from '../network/operation.js';
+import { RECORD_BYTES } from '../program/pack.js';
 
 /** Version of the addon's surface; the addon reports the same number or is refused. */
 export const NATIVE_ABI_VERSION = 3;

@@ -1,9 +1,9 @@
 import { elementCount } from '../base/arrays.js';
-import type { Device } from './device.js';
 import { optionNames, refuseUnknownOptions } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
-import type { NativeGraph, NativeNetwork } from './binding.js';
 import type { UNetDescription } from '../network/description.js';
+import type { NativeGraph, NativeNetwork } from './binding.js';
+import type { Device } from './device.js';
 import { DeviceTensor } from './device.js';
 
 /** A batch of states or predictions: values in main memory or a tensor on the network's device. */

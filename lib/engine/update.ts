@@ -1,9 +1,9 @@
 import { at } from '../base/arrays.js';
 import { DpmError, nativeWork } from '../base/errors.js';
-import type { NativeRegisters } from './binding.js';
 import { seedWords } from '../base/random.js';
 import { packRecord, RECORD_BYTES } from '../program/pack.js';
 import { MAX_HISTORY, type StepRecord } from '../program/record.js';
+import type { NativeRegisters } from './binding.js';
 import type { DeviceTensor } from './device.js';
 
 /** The tensors of a fused update, `[batch, …]` each; those a record does not use can be left out. */

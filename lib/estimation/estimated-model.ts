@@ -1,7 +1,7 @@
-import { ScriptEvaluator, type Evaluator, type ScriptModel } from '../running/evaluator.js';
-import type { DiffusionModel } from '../model.js';
-import { NetworkEvaluator } from '../running/network-evaluator.js';
 import type { UNet } from '../engine/unet.js';
+import type { DiffusionModel } from '../model.js';
+import { ScriptEvaluator, type Evaluator, type ScriptModel } from '../running/evaluator.js';
+import { NetworkEvaluator } from '../running/network-evaluator.js';
 
 /** A model written in JavaScript, whose statistics are estimated as those of a network are. */
 export interface ScriptedModel extends Pick<DiffusionModel, 'schedule' | 'device' | 'sampleShape'> {

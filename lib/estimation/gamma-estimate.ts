@@ -1,12 +1,12 @@
 import { at } from '../base/arrays.js';
 import { refuseUnknownOptions } from '../base/checks.js';
 import { nativeWork } from '../base/errors.js';
+import { update } from '../engine/update.js';
 import { linear, stepRecord } from '../program/builder.js';
 import { parametrisationOf } from '../schedule/prediction.js';
-import { update } from '../engine/update.js';
+import type { GammaTable } from '../variance/gamma.js';
 import { dataEstimateOptionNames, estimateTables, type DataEstimateOptions } from './data-estimate.js';
 import type { EstimatedModel } from './estimated-model.js';
-import type { GammaTable } from '../variance/gamma.js';
 import type { NoisyBatch } from './noisy-batch.js';
 
 /** Options of {@link estimateGamma}. */

@@ -1,9 +1,9 @@
 import { at, elementCount } from '../base/arrays.js';
-import type { Evaluator } from '../running/evaluator.js';
-import { linear, stepRecord } from '../program/builder.js';
 import type { DeviceTensor } from '../engine/device.js';
 import type { UNet } from '../engine/unet.js';
 import { update, type NoiseStream } from '../engine/update.js';
+import { linear, stepRecord } from '../program/builder.js';
+import type { Evaluator } from '../running/evaluator.js';
 import { evaluatorOf, type EstimatedModel } from './estimated-model.js';
 
 /** What a network says of noisy versions of a batch of images, in main memory. */

@@ -1,9 +1,9 @@
 import { at, elementCount, listNames } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
-import { readExactly, withFile } from './files.js';
-import { parseJson } from './parse-json.js';
 import { shownValue } from '../base/shown-value.js';
 import { isJsonObject } from './config-reader.js';
+import { readExactly, withFile } from './files.js';
+import { parseJson } from './parse-json.js';
 
 /** Bytes per element of the dtypes this package knows. */
 export const dtypeBytes = {

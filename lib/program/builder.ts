@@ -1,6 +1,6 @@
 import { DpmError } from '../base/errors.js';
-import type { LinearUpdate, StepRecord } from './record.js';
 import type { ProgramHead, StepProgram } from './program.js';
+import type { LinearUpdate, StepRecord } from './record.js';
 import { validateProgram } from './validate.js';
 
 /** A linear update from the coefficients that are not zero. */

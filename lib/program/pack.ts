@@ -1,6 +1,6 @@
 import { at } from '../base/arrays.js';
-import { MAX_HISTORY, type LinearUpdate, type StepRecord } from './record.js';
 import type { StepProgram } from './program.js';
+import { MAX_HISTORY, type LinearUpdate, type StepRecord } from './record.js';
 import { validateProgram } from './validate.js';
 
 /** Size of one binary record (native/backend/record.h). */

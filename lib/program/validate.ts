@@ -1,6 +1,6 @@
 import { DpmError } from '../base/errors.js';
-import { MAX_HISTORY, type Clip, type LinearUpdate, type RecordVariance, type StepRecord } from './record.js';
 import type { StepProgram } from './program.js';
+import { MAX_HISTORY, type Clip, type LinearUpdate, type RecordVariance, type StepRecord } from './record.js';
 
 function invalid(where: string, problem: string): DpmError {
   return new DpmError('ERR_DPM_ARGUMENT', `${where}: ${problem}`);

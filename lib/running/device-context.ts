@@ -1,14 +1,14 @@
-import { at } from '../base/arrays.js';
 import { throwIfAborted } from '../base/abort.js';
+import { at } from '../base/arrays.js';
 import { DpmError, nativeWork } from '../base/errors.js';
-import type { Evaluator } from './evaluator.js';
-import type { NoiseSource } from './noise-source.js';
-import { linear, stepRecord } from '../program/builder.js';
-import { packRecord, RECORD_BYTES } from '../program/pack.js';
-import type { HostContext, Reduction, Term } from '../program/host-context.js';
-import { MAX_HISTORY, type Clip, type StepRecord } from '../program/record.js';
 import type { DeviceTensor } from '../engine/device.js';
 import { packedUpdate, type NoiseStream } from '../engine/update.js';
+import { linear, stepRecord } from '../program/builder.js';
+import type { HostContext, Reduction, Term } from '../program/host-context.js';
+import { packRecord, RECORD_BYTES } from '../program/pack.js';
+import { MAX_HISTORY, type Clip, type StepRecord } from '../program/record.js';
+import type { Evaluator } from './evaluator.js';
+import type { NoiseSource } from './noise-source.js';
 
 export interface HostRun {
   evaluator: Evaluator;

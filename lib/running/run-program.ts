@@ -1,14 +1,14 @@
-import { optionNames, refuseUnknownOptions } from '../base/checks.js';
 import { abortable, throwIfAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
-import { Device } from '../engine/device.js';
+import { optionNames, refuseUnknownOptions } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
-import { ScriptEvaluator, type Correction, type ScriptModel } from './evaluator.js';
-import { flattenNoise, NoiseSource, type NoiseOption } from './noise-source.js';
 import { seedWords } from '../base/random.js';
+import { Device } from '../engine/device.js';
 import type { Program, StepProgram } from '../program/program.js';
 import type { StepRecord } from '../program/record.js';
+import { ScriptEvaluator, type Correction, type ScriptModel } from './evaluator.js';
 import { runHostProgram } from './host-run.js';
+import { flattenNoise, NoiseSource, type NoiseOption } from './noise-source.js';
 import { nativeRequest } from './run-request.js';
 
 /** Options of {@link runProgram}. */

@@ -1,10 +1,10 @@
 import { DpmError } from '../base/errors.js';
-import type { Guidance } from './guidance.js';
-import type { NativeRunRequest } from '../engine/binding.js';
-import { requireSlices } from './noise-source.js';
 import { seedWords } from '../base/random.js';
+import type { NativeRunRequest } from '../engine/binding.js';
 import { packRecords, RECORD_BYTES } from '../program/pack.js';
 import type { StepProgram } from '../program/program.js';
+import type { Guidance } from './guidance.js';
+import { requireSlices } from './noise-source.js';
 
 interface StepRunOptions {
   count: number;

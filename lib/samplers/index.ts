@@ -18,13 +18,13 @@ import {
 } from './families/multistep.js';
 import { nprDdim } from './families/npr-ddim.js';
 import { nprDdpm } from './families/npr-ddpm.js';
-import type { OptionsOf, Sampler } from './sampler.js';
 import { predictorCorrector } from './families/predictor-corrector.js';
 import { probabilityFlow } from './families/probability-flow.js';
 import { reverseDiffusion } from './families/reverse-diffusion.js';
 import { snDdim } from './families/sn-ddim.js';
 import { snDdpm } from './families/sn-ddpm.js';
 import { unipc } from './families/unipc.js';
+import type { OptionsOf, Sampler } from './sampler.js';
 
 /**
  * Every sampler by its public name.

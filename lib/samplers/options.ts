@@ -1,10 +1,10 @@
 import { DpmError } from '../base/errors.js';
 import { isCentred } from '../base/pixel-range.js';
+import type { Clip } from '../program/record.js';
 import type { Prediction } from '../schedule/defaults.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { Trajectory, TrajectoryOptions } from '../schedule/trajectory.js';
 import type { GammaTable } from '../variance/gamma.js';
-import type { Clip } from '../program/record.js';
 
 /** How the data prediction is clipped: not at all, to the data's range, or by dynamic thresholding. */
 export type ClipOption = 'none' | 'static' | { dynamic: number; floor?: number };

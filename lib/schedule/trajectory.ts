@@ -2,8 +2,8 @@ import { at } from '../base/arrays.js';
 import { unknownName } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import type { NoiseSchedule } from './noise-schedule.js';
-import { roundHalfEven } from './rounding.js';
 import { optimalTrajectory, type JumpCosts } from './optimal-trajectory.js';
+import { roundHalfEven } from './rounding.js';
 
 /** How the times of a sampler are spread. */
 export type Trajectory = 'uniform' | 'quadratic' | 'logsnr' | 'karras' | 'optimal';

@@ -1,5 +1,5 @@
-import { ConfigReader, isJsonObject } from '../files/config-reader.js';
 import { DpmError } from '../base/errors.js';
+import { ConfigReader, isJsonObject } from '../files/config-reader.js';
 import { readJson, writeAtomically } from '../files/files.js';
 
 /** How well a network predicts the data at every time, what the costs of jumps with fixed variances need. */

@@ -1,6 +1,6 @@
 import { at } from '../base/arrays.js';
-import { isJsonObject, ConfigReader } from '../files/config-reader.js';
 import { DpmError } from '../base/errors.js';
+import { ConfigReader, isJsonObject } from '../files/config-reader.js';
 import { readJson, writeAtomically } from '../files/files.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 

@@ -1,6 +1,6 @@
+import type { RecordVariance } from '../program/record.js';
 import type { Jump } from '../schedule/jump.js';
 import type { Combination } from '../schedule/prediction.js';
-import type { RecordVariance } from '../program/record.js';
 
 /**
  * The optimal reverse variance of every element, l^2 + gamma^2 C, C limited to [0, w^2 / 4] for data of width w (Bao et al. 2022,

@@ -1,7 +1,7 @@
 import { at } from '../base/arrays.js';
-import type { JumpCosts } from '../schedule/optimal-trajectory.js';
-import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { DpmError } from '../base/errors.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import type { JumpCosts } from '../schedule/optimal-trajectory.js';
 import { momentsOf, type GammaTable } from './gamma.js';
 
 /**

@@ -2,10 +2,8 @@ import { readFileSync } from 'node:fs';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { multiplyAdds } from '../../lib/network/cost.js';
-import { unetGraph } from '../../lib/network/unet.js';
-import { benchNetworks } from '../../lib/cli/bench/networks.js';
 import { cards, findCard, type Rates } from '../../bench/roofline/cards.js';
+import { rooflineFiles, rooflineGraphs } from '../../bench/roofline/command.js';
 import { cudaNodes } from '../../bench/roofline/fusion.js';
 import { evaluationKernels, kernelsOfNode, stepKernels } from '../../bench/roofline/kernels.js';
 import { normPasses, storedPixelStride } from '../../bench/roofline/layout.js';
@@ -19,9 +17,11 @@ import {
 } from '../../bench/roofline/model.js';
 import type { NamedGraph } from '../../bench/roofline/rows.js';
 import { productShapes } from '../../bench/roofline/shapes.js';
-import { rooflineFiles, rooflineGraphs } from '../../bench/roofline/command.js';
 import { DpmError } from '../../lib/base/errors.js';
+import { benchNetworks } from '../../lib/cli/bench/networks.js';
 import type { NativeMap, NativeNode } from '../../lib/engine/binding.js';
+import { multiplyAdds } from '../../lib/network/cost.js';
+import { unetGraph } from '../../lib/network/unet.js';
 import { packagePath } from '../support/temporary.js';
 
 /** A map with storage of its own. */

@@ -1,16 +1,16 @@
 // The CUDA device on its emulation, through the library: along the cpu's own trajectories, in every type.
 import '../support/emulated-cuda.js';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll,beforeAll,describe,expect,it } from 'vitest';
 
 import { at } from '../../lib/base/arrays.js';
-import { devices, type ComputeType } from '../../lib/engine/device.js';
+import { devices,type ComputeType } from '../../lib/engine/device.js';
 import { DiffusionModel } from '../../lib/model.js';
+import type { StepProgram } from '../../lib/program/program.js';
 import { runProgram } from '../../lib/running/run-program.js';
 import { samplers } from '../../lib/samplers/index.js';
-import type { StepProgram } from '../../lib/program/program.js';
 import { maxDifference } from '../support/golden.js';
-import { initialRecord, normals } from '../support/philox.js';
+import { initialRecord,normals } from '../support/philox.js';
 import { packagePath } from '../support/temporary.js';
 
 const folder = packagePath('models/mnist');

@@ -2,10 +2,10 @@
 // another switch.
 import '../support/emulated-cuda.js';
 
-import { describe, expect, it } from 'vitest';
+import { describe,expect,it } from 'vitest';
 
-import { expectOutputs, goldenOutputs } from '../support/golden-network.js';
-import { caseNetwork, switchCases } from '../support/switch-cases.js';
+import { expectOutputs,goldenOutputs } from '../support/golden-network.js';
+import { caseNetwork,switchCases } from '../support/switch-cases.js';
 
 const embedded = /class|label|learned|fourier/;
 const chosen = switchCases.filter(({ id }, i) => embedded.test(id) || i % 5 === 0);

@@ -1,14 +1,14 @@
 // The model of the CUDA device fuses as the device does.
 import '../support/emulated-cuda.js';
 
-import { afterAll, expect, it } from 'vitest';
+import { afterAll,expect,it } from 'vitest';
 
-import { parseDiffusersConfig } from '../../lib/checkpoint/diffusers-config.js';
-import { diffusersNetwork } from '../../lib/checkpoint/diffusers.js';
 import { cudaNodes } from '../../bench/roofline/fusion.js';
 import { graphOf } from '../../bench/roofline/graph.js';
-import { Device } from '../../lib/engine/device.js';
+import { parseDiffusersConfig } from '../../lib/checkpoint/diffusers-config.js';
+import { diffusersNetwork } from '../../lib/checkpoint/diffusers.js';
 import type { NativeNode } from '../../lib/engine/binding.js';
+import { Device } from '../../lib/engine/device.js';
 import type { UNetDescription } from '../../lib/network/description.js';
 
 const devices = ['cpu', 'cuda'].map((device) => Device.open({ device, dtype: 'f32', exact: true }));

@@ -7,10 +7,10 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import { DpmError } from '../../lib/base/errors.js';
+import { readModelFolder } from '../../lib/checkpoint/read-model.js';
 import { multiplyAdds, parameterCount } from '../../lib/network/cost.js';
 import { unetGraph } from '../../lib/network/unet.js';
-import { readModelFolder } from '../../lib/checkpoint/read-model.js';
-import { DpmError } from '../../lib/base/errors.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
 
 const runs = Number(process.env.DPM_FUZZ_RUNS ?? 300);

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import { DpmError } from '../../lib/base/errors.js';
 import {
   PytorchTensor,
   readPytorchFile,
@@ -15,9 +16,8 @@ import {
 } from '../../lib/checkpoint/pytorch/index.js';
 import { StorageTable } from '../../lib/checkpoint/pytorch/storage-table.js';
 import { unpickle } from '../../lib/checkpoint/pytorch/unpickle.js';
-import { DpmError } from '../../lib/base/errors.js';
-import { archive, checkpointEntries } from '../support/write-pytorch.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
+import { archive, checkpointEntries } from '../support/write-pytorch.js';
 
 const runs = Number(process.env.DPM_FUZZ_RUNS ?? 1500);
 const seed = Number(process.env.DPM_FUZZ_SEED ?? 20);

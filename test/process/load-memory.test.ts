@@ -5,12 +5,12 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { requiredTensors } from '../../lib/network/cost.js';
-import { unetGraph } from '../../lib/network/unet.js';
 import { elementCount } from '../../lib/base/arrays.js';
 import { familyByName } from '../../lib/checkpoint/families/index.js';
 import { presets } from '../../lib/checkpoint/presets.js';
 import { safetensorsHeader } from '../../lib/files/tensor-data.js';
+import { requiredTensors } from '../../lib/network/cost.js';
+import { unetGraph } from '../../lib/network/unet.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
 
 const preset = 'ddpm-cifar10';

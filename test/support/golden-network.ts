@@ -4,12 +4,12 @@ import { join } from 'node:path';
 
 import { expect } from 'vitest';
 
-import { requiredTensors } from '../../lib/network/cost.js';
-import { unetGraph } from '../../lib/network/unet.js';
 import { familyByName } from '../../lib/checkpoint/families/index.js';
 import type { FamilyNetwork } from '../../lib/checkpoint/family.js';
 import { writeSafetensors } from '../../lib/files/tensor-data.js';
 import { DiffusionModel } from '../../lib/model.js';
+import { requiredTensors } from '../../lib/network/cost.js';
+import { unetGraph } from '../../lib/network/unet.js';
 import { namedNumbers, namedWeight } from './splitmix.js';
 import { temporaryFolder } from './temporary.js';
 

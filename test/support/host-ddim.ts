@@ -1,5 +1,5 @@
-import { jump } from '../../lib/schedule/jump.js';
 import type { HostProgram } from '../../lib/program/program.js';
+import { jump } from '../../lib/schedule/jump.js';
 import type { NoiseSchedule } from '../../lib/schedule/noise-schedule.js';
 import { discreteTransitions } from '../../lib/schedule/trajectory.js';
 

@@ -1,5 +1,5 @@
-import type { Clip, LinearUpdate, StepRecord } from '../../lib/program/record.js';
 import type { Program, StepProgram } from '../../lib/program/program.js';
+import type { Clip, LinearUpdate, StepRecord } from '../../lib/program/record.js';
 
 /** A network written for the interpreter: outputs for one state at one time. */
 export interface InterpretedModel {

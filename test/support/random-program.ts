@@ -1,6 +1,6 @@
 import { stepProgram, stepRecord } from '../../lib/program/builder.js';
-import type { Clip, LinearUpdate, RecordVariance, StepRecord } from '../../lib/program/record.js';
 import type { StepProgram } from '../../lib/program/program.js';
+import type { Clip, LinearUpdate, RecordVariance, StepRecord } from '../../lib/program/record.js';
 import { Random } from './random.js';
 
 const historyLength = 8;

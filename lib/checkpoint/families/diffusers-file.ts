@@ -1,7 +1,7 @@
-import { canonicalDiffusersName, diffusersNetwork } from '../diffusers.js';
 import { parseDiffusersConfig } from '../diffusers-config.js';
-import type { Family, FolderLayout } from '../family.js';
+import { canonicalDiffusersName, diffusersNetwork } from '../diffusers.js';
 import { linearSchedule } from '../family-schedule.js';
+import type { Family, FolderLayout } from '../family.js';
 
 /** The layout of a pipeline; a network that came without its scheduler gets the one that it is taken to have. */
 export const diffusersLayout: FolderLayout = {

@@ -1,9 +1,9 @@
 import { at } from '../../base/arrays.js';
-import type { UNetDescription } from '../../network/description.js';
-import { BlockList, quarterGroups } from '../../network/block-list.js';
 import { ConfigReader, widthRange } from '../../files/config-reader.js';
-import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
+import { BlockList, quarterGroups } from '../../network/block-list.js';
+import type { UNetDescription } from '../../network/description.js';
 import { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
 import { fusedProjections } from '../fused-projections.js';
 import { renamed, type Renames } from '../renames.js';
 

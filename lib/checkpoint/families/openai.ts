@@ -1,12 +1,12 @@
 import { at } from '../../base/arrays.js';
-import { BlockList } from '../../network/block-list.js';
 import { ConfigReader, widthRange } from '../../files/config-reader.js';
-import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
-import { staticClip, stepRange } from '../family-schedule.js';
+import { BlockList } from '../../network/block-list.js';
 import { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import type { ScheduleOptions } from '../../schedule/schedule-options.js';
-import { fusedProjections } from '../fused-projections.js';
 import { familyHead, readEmbeddedHead, type EmbeddedHead } from '../family-config.js';
+import { staticClip, stepRange } from '../family-schedule.js';
+import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
+import { fusedProjections } from '../fused-projections.js';
 import { renamed, type Renames } from '../renames.js';
 
 /** Canonical names to those of OpenAI's improved-diffusion and guided-diffusion. */

@@ -1,12 +1,12 @@
 import { at } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
-import type { Resampling, UNetDescription } from '../../network/description.js';
 import { BlockList, quarterGroups } from '../../network/block-list.js';
-import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
+import type { Resampling, UNetDescription } from '../../network/description.js';
 import { familyHead } from '../family-config.js';
+import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
 import { renamed, type Renames } from '../renames.js';
-import { scoreSdeSchedule } from './score-sde-schedule.js';
 import { parseScoreSdeConfig, type ScoreSdeConfig } from './score-sde-config.js';
+import { scoreSdeSchedule } from './score-sde-schedule.js';
 
 /** Canonical names inside a block to those of score_sde_pytorch. */
 const renames: Renames = [

@@ -1,7 +1,7 @@
 import { listNames } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
-import type { Checkpoint } from '../checkpoint.js';
 import { dtypeBytes } from '../../files/safetensors.js';
+import type { Checkpoint } from '../checkpoint.js';
 import type { PytorchFile } from './pytorch-file.js';
 import { PytorchTensor } from './tensor.js';
 import { describe, type PickleKey, type PickleValue } from './values.js';

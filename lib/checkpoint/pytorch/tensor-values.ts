@@ -1,7 +1,7 @@
 import { elementCount } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
-import { dtypeBytes } from '../../files/safetensors.js';
 import { gather } from '../../files/gather.js';
+import { dtypeBytes } from '../../files/safetensors.js';
 import { readFloats } from '../../files/tensor-data.js';
 import type { PytorchFile } from './pytorch-file.js';
 import type { PytorchTensor } from './tensor.js';

@@ -1,5 +1,5 @@
-import { Device } from '../../engine/device.js';
 import { native } from '../../engine/binding.js';
+import { Device } from '../../engine/device.js';
 import { linear, stepRecord } from '../../program/builder.js';
 import { packRecord } from '../../program/pack.js';
 import type { Call } from '../command.js';

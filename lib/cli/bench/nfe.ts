@@ -1,10 +1,10 @@
 import { fileURLToPath } from 'node:url';
 
 import { elementCount } from '../../base/arrays.js';
+import { nativeWork } from '../../base/errors.js';
 import { loadableNetwork } from '../../checkpoint/model-folder.js';
 import { readModelFolder } from '../../checkpoint/read-model.js';
 import { Device } from '../../engine/device.js';
-import { nativeWork } from '../../base/errors.js';
 import { UNet } from '../../engine/unet.js';
 import { usageError, type Call } from '../command.js';
 import { loadOptions } from '../model-options.js';

@@ -3,12 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { elementCount } from '../../base/arrays.js';
-import { requiredTensors } from '../../network/cost.js';
-import { unetGraph } from '../../network/unet.js';
-import type { Device } from '../../engine/device.js';
-import type { UNetDescription } from '../../network/description.js';
 import type { NativeWeight } from '../../engine/binding.js';
+import type { Device } from '../../engine/device.js';
 import { UNet } from '../../engine/unet.js';
+import { requiredTensors } from '../../network/cost.js';
+import type { UNetDescription } from '../../network/description.js';
+import { unetGraph } from '../../network/unet.js';
 
 /** A linear congruential generator: benchmarks need weights of the right size, not good ones. */
 function uniform(seed: number): () => number {

@@ -1,6 +1,6 @@
-import { Device } from '../../engine/device.js';
 import { nativeWork } from '../../base/errors.js';
 import type { NativeRegisters } from '../../engine/binding.js';
+import { Device } from '../../engine/device.js';
 import { linear, stepRecord } from '../../program/builder.js';
 import { packRecord, RECORD_BYTES } from '../../program/pack.js';
 import type { StepRecord } from '../../program/record.js';

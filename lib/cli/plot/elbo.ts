@@ -1,7 +1,5 @@
 import { at } from '../../base/arrays.js';
-import { ConfigReader, isJsonObject } from '../../files/config-reader.js';
 import { DpmError } from '../../base/errors.js';
-import { readJson } from '../../files/files.js';
 import {
   boundOptions,
   estimateLikelihood,
@@ -10,7 +8,10 @@ import {
   type LikelihoodOptions,
   type LikelihoodSampler,
 } from '../../estimation/likelihood/estimate.js';
+import { ConfigReader, isJsonObject } from '../../files/config-reader.js';
+import { readJson } from '../../files/files.js';
 import type { DiffusionModel } from '../../model.js';
+import type { OptionTable } from '../../samplers/sampler.js';
 import { usageError, type Call, type Command } from '../command.js';
 import { readModelImages } from '../images.js';
 import { modelOptions, withModel } from '../model-options.js';
@@ -18,7 +19,6 @@ import { likelihoodOptions, likelihoodOptionSpecs } from '../nll.js';
 import { progressBar } from '../output.js';
 import type { Chart } from './chart.js';
 import { chartTarget, targetPath, writeChart } from './target.js';
-import type { OptionTable } from '../../samplers/sampler.js';
 
 /** What the chart needs of a bound on the likelihood; a value is null where it is infinite. */
 export interface ElboLine {

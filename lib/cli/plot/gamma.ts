@@ -1,7 +1,7 @@
 import { DpmError } from '../../base/errors.js';
+import { timeOfEntry } from '../../estimation/data-estimate.js';
 import type { DiffusionModel } from '../../model.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
-import { timeOfEntry } from '../../estimation/data-estimate.js';
 import { checkedMoments, readGammaTable, type GammaTable } from '../../variance/gamma.js';
 import { usageError, type Call, type Command } from '../command.js';
 import { modelOptions, withModel } from '../model-options.js';

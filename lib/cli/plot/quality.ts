@@ -1,5 +1,5 @@
-import { ConfigReader, isJsonObject } from '../../files/config-reader.js';
 import { DpmError } from '../../base/errors.js';
+import { ConfigReader, isJsonObject } from '../../files/config-reader.js';
 import { readJson } from '../../files/files.js';
 import type { Command } from '../command.js';
 import type { Chart, Series } from './chart.js';

@@ -1,12 +1,12 @@
 import { at } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import { ImageBatch } from '../../base/images.js';
-import type { DiffusionModel, AnySampleOptions } from '../../model.js';
 import { INITIAL_RECORD } from '../../base/random.js';
-import { linear, stepRecord } from '../../program/builder.js';
-import { samplerNames, samplers, type SamplerName } from '../../samplers/index.js';
-import type { StepProgram } from '../../program/program.js';
 import { update } from '../../engine/update.js';
+import type { AnySampleOptions, DiffusionModel } from '../../model.js';
+import { linear, stepRecord } from '../../program/builder.js';
+import type { StepProgram } from '../../program/program.js';
+import { samplerNames, samplers, type SamplerName } from '../../samplers/index.js';
 import { usageError, type Call, type Command, type OptionValues } from '../command.js';
 import { gridOf, requirePngChannels } from '../images.js';
 import { modelOptions, withModel } from '../model-options.js';

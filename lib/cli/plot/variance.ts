@@ -1,4 +1,5 @@
 import { at } from '../../base/arrays.js';
+import { samplerNames, samplers, type SamplerName } from '../../samplers/index.js';
 import { jump } from '../../schedule/jump.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { transitions, type TrajectoryOptions } from '../../schedule/trajectory.js';
@@ -7,7 +8,6 @@ import { gammaLookup, readGammaTable, type GammaTable } from '../../variance/gam
 import { analyticCosts } from '../../variance/optimal-costs.js';
 import { usageError, type Command, type OptionSpecs } from '../command.js';
 import { modelOptions, withModel } from '../model-options.js';
-import { samplerNames, samplers, type SamplerName } from '../../samplers/index.js';
 import { samplerOptions, samplerOptionSpecs } from '../sampler-options.js';
 import type { Series } from './chart.js';
 import { requiredGamma, requireTableTimes } from './gamma.js';

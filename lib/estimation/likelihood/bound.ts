@@ -1,12 +1,12 @@
 import { throwIfAborted } from '../../base/abort.js';
 import { at } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
-import { jump, type Jump } from '../../schedule/jump.js';
-import { clipOf, type SamplerOptions } from '../../samplers/options.js';
-import { parametrisationOf } from '../../schedule/prediction.js';
 import type { Clip } from '../../program/record.js';
 import type { ReverseFamily } from '../../samplers/numerics/reverse-step.js';
+import { clipOf, type SamplerOptions } from '../../samplers/options.js';
+import { jump, type Jump } from '../../schedule/jump.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { parametrisationOf } from '../../schedule/prediction.js';
 import { transitions } from '../../schedule/trajectory.js';
 import type { NoisyPredictions } from '../noisy-batch.js';
 import { dataPrediction, elementVariances, klTerm, priorTerm, sumOver, type ElementTerm } from './terms.js';

@@ -1,15 +1,15 @@
 import { at, elementCount } from '../../base/arrays.js';
+import { refuseUnknownOptions } from '../../base/checks.js';
+import type { Clip } from '../../program/record.js';
 import { clipOf, type ClipOption } from '../../samplers/options.js';
 import { parametrisationOf } from '../../schedule/prediction.js';
-import type { Clip } from '../../program/record.js';
-import { refuseUnknownOptions } from '../../base/checks.js';
+import type { ErrorTable } from '../../variance/error-table.js';
 import {
   checkedImageCount,
   dataEstimateOptionNames,
   estimateTables,
   type DataEstimateOptions,
 } from '../data-estimate.js';
-import type { ErrorTable } from '../../variance/error-table.js';
 import type { EstimatedModel } from '../estimated-model.js';
 import type { NoisyBatch } from '../noisy-batch.js';
 import { decoderVariance } from './bound.js';

@@ -1,7 +1,7 @@
 import { at } from '../../base/arrays.js';
+import type { Clip, RecordVariance } from '../../program/record.js';
 import type { Jump } from '../../schedule/jump.js';
 import type { Combination } from '../../schedule/prediction.js';
-import type { Clip, RecordVariance } from '../../program/record.js';
 
 /** One element's part of a term, in nats. */
 export type ElementTerm = (x0: number, prediction: number, element: number) => number;

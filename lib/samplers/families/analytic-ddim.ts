@@ -1,8 +1,8 @@
-import { eta, gamma, reverseOptions } from '../common-options.js';
-import { noBound } from '../sampler.js';
 import { analyticVariance } from '../../variance/analytic.js';
 import { gammaLookup } from '../../variance/gamma.js';
+import { eta, gamma, reverseOptions } from '../common-options.js';
 import { reverseSampler } from '../numerics/reverse-step.js';
+import { noBound } from '../sampler.js';
 
 /**
  * DDIM with the optimal isotropic variance (Analytic-DPM, Bao et al. 2022), from the table `gamma`: even at `eta` = 0 it

@@ -1,6 +1,6 @@
-import { gamma, reverseOptions } from '../common-options.js';
 import { analyticVariance } from '../../variance/analytic.js';
 import { gammaLookup } from '../../variance/gamma.js';
+import { gamma, reverseOptions } from '../common-options.js';
 import { reverseSampler } from '../numerics/reverse-step.js';
 
 /**

@@ -1,6 +1,6 @@
 import { eta, reverseOptions } from '../common-options.js';
-import { noBound } from '../sampler.js';
 import { reverseSampler } from '../numerics/reverse-step.js';
+import { noBound } from '../sampler.js';
 
 /**
  * DDIM (Song et al. 2020, equation 12). `eta` = 0, the default, is deterministic; 1 has the variance of DDPM's posterior.

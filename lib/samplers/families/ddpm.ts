@@ -1,8 +1,8 @@
-import { reverseOptions } from '../common-options.js';
-import { choiceOption } from '../option.js';
-import type { Jump } from '../../schedule/jump.js';
 import type { RecordVariance } from '../../program/record.js';
+import type { Jump } from '../../schedule/jump.js';
+import { reverseOptions } from '../common-options.js';
 import { reverseSampler } from '../numerics/reverse-step.js';
+import { choiceOption } from '../option.js';
 
 const varianceNames = ['beta', 'beta-tilde', 'learned'] as const;
 

@@ -1,15 +1,15 @@
-import { lowerOrderFinal, solverOptions } from '../common-options.js';
-import { choiceOption, integerOption } from '../option.js';
-import { defineSampler } from '../sampler.js';
-import { solverFacts } from '../numerics/solver-facts.js';
 import { at } from '../../base/arrays.js';
-import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { stepRecord } from '../../program/builder.js';
+import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { lowerOrderFinal, solverOptions } from '../common-options.js';
 import { gaussLegendre } from '../numerics/gauss-legendre.js';
-import { orderOfStep, ringUpdate } from './multistep.js';
 import { evaluation, type NoiseLevel } from '../numerics/noise-level.js';
-import type { SamplerOptions } from '../options.js';
+import { solverFacts } from '../numerics/solver-facts.js';
 import { solverLevels, solverPlan, solverProgram } from '../numerics/solver-plan.js';
+import { choiceOption, integerOption } from '../option.js';
+import type { SamplerOptions } from '../options.js';
+import { defineSampler } from '../sampler.js';
+import { orderOfStep, ringUpdate } from './multistep.js';
 
 const quadrature = gaussLegendre(40);
 

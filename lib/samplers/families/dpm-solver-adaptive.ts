@@ -1,18 +1,18 @@
-import { batchNorm, sdeOptions } from '../common-options.js';
-import { integerOption, positiveOption } from '../option.js';
-import { defineSampler, noBound } from '../sampler.js';
 import { at } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
-import type { HostContext } from '../../program/host-context.js';
-import { continuousInterval } from '../../schedule/trajectory.js';
-import { errorControl, type ErrorControl } from '../numerics/error-control.js';
 import { linear } from '../../program/builder.js';
+import type { HostContext } from '../../program/host-context.js';
+import type { LinearUpdate } from '../../program/record.js';
+import { continuousInterval } from '../../schedule/trajectory.js';
+import { batchNorm, sdeOptions } from '../common-options.js';
+import { errorControl, type ErrorControl } from '../numerics/error-control.js';
 import { combine, exponentialStep, type ExponentialStep } from '../numerics/exponential-step.js';
 import { evaluateNoise } from '../numerics/host-evaluation.js';
 import { noiseLevel, type EvaluationOptions, type NoiseLevel } from '../numerics/noise-level.js';
-import { clipOf } from '../options.js';
-import type { LinearUpdate } from '../../program/record.js';
 import { secondOrder, thirdOrder, thirdOrderStage } from '../numerics/single-step.js';
+import { integerOption, positiveOption } from '../option.js';
+import { clipOf } from '../options.js';
+import { defineSampler, noBound } from '../sampler.js';
 
 /** Safety factor and first step of the authors' code (Lu et al. 2022, appendix C). */
 const safety = 0.9;

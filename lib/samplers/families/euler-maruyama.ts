@@ -1,6 +1,6 @@
 import { sdeOptions } from '../common-options.js';
-import { defineSampler, noBound } from '../sampler.js';
 import { sdeProgram } from '../numerics/sde.js';
+import { defineSampler, noBound } from '../sampler.js';
 
 /**
  * The Euler-Maruyama method on the reverse SDE (Song et al. 2021, equation 6) at `steps` times, by default evenly spaced

@@ -1,12 +1,12 @@
-import { solverOptions } from '../common-options.js';
-import { defineSampler } from '../sampler.js';
-import { solverFacts } from '../numerics/solver-facts.js';
 import { at } from '../../base/arrays.js';
 import { stepProgram, stepRecord } from '../../program/builder.js';
+import type { StepRecord } from '../../program/record.js';
+import { solverOptions } from '../common-options.js';
 import { combine } from '../numerics/exponential-step.js';
 import { evaluation, type NoiseLevel } from '../numerics/noise-level.js';
-import type { StepRecord } from '../../program/record.js';
+import { solverFacts } from '../numerics/solver-facts.js';
 import { solverLevels, solverPlan, type SolverPlan } from '../numerics/solver-plan.js';
+import { defineSampler } from '../sampler.js';
 
 /** d(x / alpha) = eps d(sigma / alpha), from a level to the data, by Euler's method: the data prediction. */
 function lastRecord(plan: SolverPlan, from: NoiseLevel): StepRecord {

@@ -1,16 +1,16 @@
 import { at } from '../../base/arrays.js';
 import { stepRecord } from '../../program/builder.js';
+import type { StepProgram } from '../../program/program.js';
+import type { LinearUpdate, RecordVariance } from '../../program/record.js';
 import { lowerOrderFinal, solverOptions, solverType } from '../common-options.js';
-import { choiceOption } from '../option.js';
 import { combine, exponentialStep, type ExponentialStep } from '../numerics/exponential-step.js';
 import { evaluation, type NoiseLevel, type SolverForm } from '../numerics/noise-level.js';
+import type { SolverType } from '../numerics/single-step.js';
+import { solverFacts } from '../numerics/solver-facts.js';
+import { solverLevels, solverPlan, solverProgram } from '../numerics/solver-plan.js';
+import { choiceOption } from '../option.js';
 import type { SamplerOptions } from '../options.js';
 import { defineSampler, type Sampler, type SamplerFacts } from '../sampler.js';
-import { solverFacts } from '../numerics/solver-facts.js';
-import type { LinearUpdate, RecordVariance } from '../../program/record.js';
-import type { StepProgram } from '../../program/program.js';
-import type { SolverType } from '../numerics/single-step.js';
-import { solverLevels, solverPlan, solverProgram } from '../numerics/solver-plan.js';
 
 /** Below this many steps the authors of DPM-Solver lower the order of the last ones. */
 const fewSteps = 10;

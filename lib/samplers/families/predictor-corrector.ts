@@ -1,14 +1,14 @@
-import { batchNorm, sdeOptions } from '../common-options.js';
-import { positiveOption } from '../option.js';
-import { defineSampler, noBound } from '../sampler.js';
 import { at } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import type { HostContext } from '../../program/host-context.js';
 import { transitions, type Transition } from '../../schedule/trajectory.js';
+import { batchNorm, sdeOptions } from '../common-options.js';
 import { evaluateNoise } from '../numerics/host-evaluation.js';
 import { noiseLevel, type EvaluationOptions, type NoiseLevel } from '../numerics/noise-level.js';
-import { reverseDiffusionStep } from './reverse-diffusion.js';
 import { sdeEvaluation } from '../numerics/sde.js';
+import { positiveOption } from '../option.js';
+import { defineSampler, noBound } from '../sampler.js';
+import { reverseDiffusionStep } from './reverse-diffusion.js';
 
 /** Draws of a step's noise: the predictor's is the first, as in other samplers. */
 const [predictorDraw, correctorDraw] = [0, 1];

@@ -1,8 +1,8 @@
 import { batchNorm, sdeOptions } from '../common-options.js';
-import { choiceOption, positiveOption } from '../option.js';
-import { checkOptions, defineSampler, noBound } from '../sampler.js';
 import { runge45Program } from '../numerics/runge-kutta.js';
 import { sdeEvaluation, sdeProgram } from '../numerics/sde.js';
+import { choiceOption, positiveOption } from '../option.js';
+import { checkOptions, defineSampler, noBound } from '../sampler.js';
 
 const { steps: _, trajectory: __, ...spacingless } = sdeOptions;
 

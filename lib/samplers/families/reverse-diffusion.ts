@@ -1,8 +1,8 @@
-import { sdeOptions } from '../common-options.js';
-import { defineSampler, noBound } from '../sampler.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { sdeOptions } from '../common-options.js';
 import type { NoiseLevel } from '../numerics/noise-level.js';
 import { sdeProgram, type SdeStep } from '../numerics/sde.js';
+import { defineSampler, noBound } from '../sampler.js';
 
 /** A jump of the reverse diffusion predictor with b = B_{t|s}, mean (2 - sqrt(A_{t|s})) x + b score, variance b. */
 export function reverseDiffusionStep(sde: NoiseSchedule, { time, sigma }: NoiseLevel, s: number): SdeStep {

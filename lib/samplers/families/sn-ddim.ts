@@ -1,7 +1,7 @@
-import { avgCov, eta, reverseOptions } from '../common-options.js';
-import { noBound } from '../sampler.js';
 import { headVariance } from '../../variance/head.js';
+import { avgCov, eta, reverseOptions } from '../common-options.js';
 import { headSampler } from '../numerics/head-sampler.js';
+import { noBound } from '../sampler.js';
 
 /**
  * DDIM with the optimal variance of every element (SN-DPM, Bao et al. 2022) from a head that predicts

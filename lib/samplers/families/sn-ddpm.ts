@@ -1,5 +1,5 @@
-import { avgCov, reverseOptions } from '../common-options.js';
 import { headVariance } from '../../variance/head.js';
+import { avgCov, reverseOptions } from '../common-options.js';
 import { headSampler } from '../numerics/head-sampler.js';
 
 /**

@@ -1,16 +1,16 @@
-import { lowerOrderFinal, solverOptions } from '../common-options.js';
-import { choiceOption, integerOption } from '../option.js';
-import { defineSampler } from '../sampler.js';
-import { solverFacts } from '../numerics/solver-facts.js';
 import { at } from '../../base/arrays.js';
 import { linear, stepRecord } from '../../program/builder.js';
+import type { LinearUpdate } from '../../program/record.js';
+import { lowerOrderFinal, solverOptions } from '../common-options.js';
 import { exponentialStep, type ExponentialStep } from '../numerics/exponential-step.js';
 import { evaluation, type NoiseLevel } from '../numerics/noise-level.js';
-import type { SamplerOptions } from '../options.js';
-import { orderOfStep, ringUpdate } from './multistep.js';
 import { phi } from '../numerics/phi.js';
-import type { LinearUpdate } from '../../program/record.js';
+import { solverFacts } from '../numerics/solver-facts.js';
 import { solverLevels, solverPlan, solverProgram, type SolverPlan } from '../numerics/solver-plan.js';
+import { choiceOption, integerOption } from '../option.js';
+import type { SamplerOptions } from '../options.js';
+import { defineSampler } from '../sampler.js';
+import { orderOfStep, ringUpdate } from './multistep.js';
 
 /** Solves a small dense system by elimination with row exchanges; consumes its arguments. */
 function solve(matrix: number[][], right: number[]): number[] {

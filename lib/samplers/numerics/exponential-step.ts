@@ -1,7 +1,7 @@
 import { linear } from '../../program/builder.js';
+import type { LinearUpdate } from '../../program/record.js';
 import type { NoiseLevel, SolverForm } from './noise-level.js';
 import { phi } from './phi.js';
-import type { LinearUpdate } from '../../program/record.js';
 
 /**
  * A step between two noise levels for the exact linear part of the probability flow (Lu et al. 2022): with the prediction

@@ -1,10 +1,10 @@
 import { at } from '../../base/arrays.js';
-import type { HostContext } from '../../program/host-context.js';
 import { stepProgram } from '../../program/builder.js';
-import type { SamplerOptions } from '../options.js';
-import type { SamplerFacts } from '../sampler.js';
+import type { HostContext } from '../../program/host-context.js';
 import type { HostProgram, Program } from '../../program/program.js';
 import type { RecordVariance, StepRecord } from '../../program/record.js';
+import type { SamplerOptions } from '../options.js';
+import type { SamplerFacts } from '../sampler.js';
 import { compiledSampler, type ReverseRecords, type ReverseSampler } from './reverse-step.js';
 
 /** The variance of each sample: the linear form on the means of head and eps^2 over the sample, then limited. */

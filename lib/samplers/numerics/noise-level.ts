@@ -1,7 +1,7 @@
+import type { Clip, StepRecord } from '../../program/record.js';
 import type { Prediction } from '../../schedule/defaults.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { parametrisationOf } from '../../schedule/prediction.js';
-import type { Clip, StepRecord } from '../../program/record.js';
 
 /** A time of a continuous schedule, with the state's signal and noise there. */
 export interface NoiseLevel {

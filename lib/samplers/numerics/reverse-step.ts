@@ -1,13 +1,13 @@
-import { lastNoiseDeviation } from '../../variance/analytic.js';
-import { transitions } from '../../schedule/trajectory.js';
-import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { linear, stepProgram, stepRecord } from '../../program/builder.js';
+import type { Program, ProgramHead, StepProgram } from '../../program/program.js';
+import type { LinearUpdate, RecordVariance, StepRecord } from '../../program/record.js';
 import { jump, type Jump } from '../../schedule/jump.js';
+import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { parametrisationOf, type Combination } from '../../schedule/prediction.js';
+import { transitions } from '../../schedule/trajectory.js';
+import { lastNoiseDeviation } from '../../variance/analytic.js';
 import { clipOf, type SamplerOptions } from '../options.js';
 import { defineSampler, type OptionsOf, type Sampler, type SamplerFacts } from '../sampler.js';
-import { parametrisationOf, type Combination } from '../../schedule/prediction.js';
-import type { LinearUpdate, RecordVariance, StepRecord } from '../../program/record.js';
-import type { Program, ProgramHead, StepProgram } from '../../program/program.js';
 
 /** What distinguishes the samplers that walk the reverse process of a schedule. */
 export interface ReverseFamily {

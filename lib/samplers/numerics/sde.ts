@@ -1,10 +1,10 @@
+import { linear, stepProgram, stepRecord } from '../../program/builder.js';
+import type { StepProgram } from '../../program/program.js';
 import type { Prediction } from '../../schedule/defaults.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { transitions, type Transition } from '../../schedule/trajectory.js';
-import { linear, stepProgram, stepRecord } from '../../program/builder.js';
-import { evaluation, noiseLevel, type EvaluationOptions, type NoiseLevel } from './noise-level.js';
 import { clipOf, type SamplerOptions } from '../options.js';
-import type { StepProgram } from '../../program/program.js';
+import { evaluation, noiseLevel, type EvaluationOptions, type NoiseLevel } from './noise-level.js';
 
 /** The SDE behind a schedule and how its network is evaluated; it is not clipped unless asked for. */
 export function sdeEvaluation(schedule: NoiseSchedule, options: SamplerOptions): EvaluationOptions {

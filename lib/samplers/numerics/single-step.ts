@@ -1,11 +1,11 @@
 import { at } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
-import { continuousGrid } from '../../schedule/trajectory.js';
 import { stepRecord } from '../../program/builder.js';
+import type { StepProgram } from '../../program/program.js';
+import type { LinearUpdate, StepRecord } from '../../program/record.js';
+import { continuousGrid } from '../../schedule/trajectory.js';
 import { combine, exponentialStep, type ExponentialStep } from './exponential-step.js';
 import { evaluation, noiseLevel, type NoiseLevel } from './noise-level.js';
-import type { LinearUpdate, StepRecord } from '../../program/record.js';
-import type { StepProgram } from '../../program/program.js';
 import { solverLevels, solverProgram, type SolverPlan } from './solver-plan.js';
 
 export type SolverType = 'midpoint' | 'taylor';

@@ -1,4 +1,7 @@
 import { DpmError } from '../../base/errors.js';
+import { linear, stepProgram, stepRecord } from '../../program/builder.js';
+import type { StepProgram } from '../../program/program.js';
+import type { StepRecord } from '../../program/record.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import {
   continuousGrid,
@@ -7,11 +10,8 @@ import {
   trajectoryOf,
   type Trajectory,
 } from '../../schedule/trajectory.js';
-import { linear, stepProgram, stepRecord } from '../../program/builder.js';
-import { evaluation, noiseLevel, type EvaluationOptions, type NoiseLevel, type SolverForm } from './noise-level.js';
 import { clipOf, type SamplerOptions } from '../options.js';
-import type { StepProgram } from '../../program/program.js';
-import type { StepRecord } from '../../program/record.js';
+import { evaluation, noiseLevel, type EvaluationOptions, type NoiseLevel, type SolverForm } from './noise-level.js';
 
 /** What distinguishes a solver before its records are made. */
 export interface SolverKind {

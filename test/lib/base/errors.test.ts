@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
 import { abortable } from '../../../lib/base/abort.js';
-import { chooseDevice } from '../../../lib/engine/device.js';
 import { DpmError, dpmErrorCodes, toDpmError } from '../../../lib/base/errors.js';
+import { chooseDevice } from '../../../lib/engine/device.js';
 import { packagePath } from '../../support/temporary.js';
 
 describe('errors', () => {

@@ -1,8 +1,18 @@
 // An option that nobody reads is refused wherever options are taken, with the nearest name.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { Device, DeviceTensor, DiffusionModel, NoiseSchedule, UNet, runProgram, samplers } from '../../../lib/index.js';
-import { estimateErrors, estimateGamma, estimateLikelihood } from '../../../lib/index.js';
+import {
+  Device,
+  DeviceTensor,
+  DiffusionModel,
+  NoiseSchedule,
+  UNet,
+  estimateErrors,
+  estimateGamma,
+  estimateLikelihood,
+  runProgram,
+  samplers,
+} from '../../../lib/index.js';
 import { packagePath } from '../../support/temporary.js';
 
 const mnist = packagePath('models/mnist');

@@ -7,8 +7,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { convertModel } from '../../../lib/checkpoint/convert.js';
-import { encodeFloats } from '../../../lib/files/encode.js';
 import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
+import { encodeFloats } from '../../../lib/files/encode.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { floatsOf, readFloats, writeSafetensors, type HostTensor } from '../../../lib/files/tensor-data.js';
 import { DiffusionModel, type LoadOptions } from '../../../lib/model.js';

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 
-import { multiplyAdds, parameterCount, requiredTensors } from '../../../lib/network/cost.js';
-import { unetGraph } from '../../../lib/network/unet.js';
 import { parseDiffusersConfig } from '../../../lib/checkpoint/diffusers-config.js';
 import { canonicalDiffusersName, diffusersNetwork } from '../../../lib/checkpoint/diffusers.js';
 import { compareWeights, requireMatchingWeights } from '../../../lib/checkpoint/weight-report.js';
+import { multiplyAdds, parameterCount, requiredTensors } from '../../../lib/network/cost.js';
 import type { UNetDescription } from '../../../lib/network/description.js';
+import { unetGraph } from '../../../lib/network/unet.js';
 
 const network = (config: Record<string, unknown>): UNetDescription =>
   diffusersNetwork(parseDiffusersConfig(config, 'config.json'), 'config.json');

@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest';
 
 import { familyByName } from '../../../lib/checkpoint/families/index.js';
-import { ConfigReader } from '../../../lib/files/config-reader.js';
 import { presets } from '../../../lib/checkpoint/presets.js';
+import { ConfigReader } from '../../../lib/files/config-reader.js';
 import type { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 
 const schedule = (family: string, config: Record<string, unknown>): NoiseSchedule =>

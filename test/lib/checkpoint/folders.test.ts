@@ -3,12 +3,12 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { parameterCount } from '../../../lib/network/cost.js';
-import { unetGraph } from '../../../lib/network/unet.js';
 import { convertModel } from '../../../lib/checkpoint/convert.js';
 import { loadableNetwork } from '../../../lib/checkpoint/model-folder.js';
 import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
 import { writeSafetensors } from '../../../lib/files/tensor-data.js';
+import { parameterCount } from '../../../lib/network/cost.js';
+import { unetGraph } from '../../../lib/network/unet.js';
 import { networkOf, writeModel } from '../../support/golden-network.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 
+import { benchNetworks } from '../../../lib/cli/bench/networks.js';
 import { multiplyAdds, parameterCount } from '../../../lib/network/cost.js';
 import { unetGraph } from '../../../lib/network/unet.js';
-import { benchNetworks } from '../../../lib/cli/bench/networks.js';
 
 describe('networks of the benchmarks', () => {
   // Parameters as published; billions of multiply-adds of convolutions, products and attention, counted independently.

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { decode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
 
+import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats } from '../../../lib/files/tensor-data.js';
-import { maxDifference } from '../../support/golden.js';
-import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
 import { unetGraph } from '../../../lib/network/unet.js';
+import { maxDifference } from '../../support/golden.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
 
 const folder = temporaryFolder();

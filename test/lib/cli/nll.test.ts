@@ -3,13 +3,13 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { writeSafetensors } from '../../../lib/files/tensor-data.js';
 import {
   estimateLikelihood,
   likelihoodSamplerNames,
   type LikelihoodOptions,
 } from '../../../lib/estimation/likelihood/estimate.js';
 import type { Likelihood } from '../../../lib/estimation/likelihood/summary.js';
+import { writeSafetensors } from '../../../lib/files/tensor-data.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { inModelSpace, strokes } from '../../support/digits.js';
 import { dpm } from '../../support/dpm.js';

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { devices } from '../../../lib/engine/device.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats } from '../../../lib/files/tensor-data.js';
-import { devices } from '../../../lib/engine/device.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { maxDifference } from '../../support/golden.js';
 import { packagePath } from '../../support/temporary.js';

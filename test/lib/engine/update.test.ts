@@ -1,15 +1,15 @@
 import { afterAll, describe, expect, it } from 'vitest';
 
-import { Device, devices } from '../../../lib/engine/device.js';
 import { seedWords } from '../../../lib/base/random.js';
+import type { DeviceTensor } from '../../../lib/engine/device.js';
+import { Device, devices } from '../../../lib/engine/device.js';
+import { packedUpdate, update, type NoiseStream } from '../../../lib/engine/update.js';
 import { packRecord, RECORD_BYTES } from '../../../lib/program/pack.js';
 import type { StepRecord } from '../../../lib/program/record.js';
-import type { DeviceTensor } from '../../../lib/engine/device.js';
-import { packedUpdate, update, type NoiseStream } from '../../../lib/engine/update.js';
 import { applyUpdate, type Registers } from '../../support/interpreter.js';
 import { normals } from '../../support/philox.js';
-import { Random } from '../../support/random.js';
 import { randomProgram } from '../../support/random-program.js';
+import { Random } from '../../support/random.js';
 
 const names = devices()
   .filter(({ usable }) => usable)

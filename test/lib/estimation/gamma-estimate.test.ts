@@ -2,10 +2,10 @@
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { Device } from '../../../lib/engine/device.js';
-import { parametrisationOf } from '../../../lib/schedule/prediction.js';
+import { estimateGamma } from '../../../lib/estimation/gamma-estimate.js';
 import type { Prediction } from '../../../lib/schedule/defaults.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
-import { estimateGamma } from '../../../lib/estimation/gamma-estimate.js';
+import { parametrisationOf } from '../../../lib/schedule/prediction.js';
 import { maxDifference } from '../../support/golden.js';
 
 const device = Device.open({ device: 'cpu' });

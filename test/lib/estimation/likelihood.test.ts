@@ -18,10 +18,10 @@ import {
   priorTerm,
   type ElementTerm,
 } from '../../../lib/estimation/likelihood/terms.js';
-import { jump } from '../../../lib/schedule/jump.js';
 import { samplers } from '../../../lib/samplers/index.js';
-import type { SamplerOptions } from '../../../lib/samplers/options.js';
 import type { ReverseFamily } from '../../../lib/samplers/numerics/reverse-step.js';
+import type { SamplerOptions } from '../../../lib/samplers/options.js';
+import { jump } from '../../../lib/schedule/jump.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { gaussianPoints, gaussianPredictor } from '../../support/gaussian-bound.js';
 import { normals } from '../../support/philox.js';

@@ -3,15 +3,15 @@
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { Device } from '../../../lib/engine/device.js';
+import type { ScriptedModel } from '../../../lib/estimation/estimated-model.js';
+import { estimateGamma } from '../../../lib/estimation/gamma-estimate.js';
 import { estimateErrors } from '../../../lib/estimation/likelihood/estimate-errors.js';
 import { runProgram } from '../../../lib/running/run-program.js';
 import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
-import { jump } from '../../../lib/schedule/jump.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
+import { jump } from '../../../lib/schedule/jump.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { analyticVariance } from '../../../lib/variance/analytic.js';
-import { estimateGamma } from '../../../lib/estimation/gamma-estimate.js';
-import type { ScriptedModel } from '../../../lib/estimation/estimated-model.js';
 import { headVariance } from '../../../lib/variance/head.js';
 import { Mixture, type Powers } from '../../support/mixture.js';
 import { Random } from '../../support/random.js';

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
+import { DpmError } from '../../../lib/base/errors.js';
+import { readNamedConfig } from '../../../lib/checkpoint/config-source.js';
+import { openWeights } from '../../../lib/checkpoint/open-weights.js';
+import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
 import { findWeights } from '../../../lib/checkpoint/weight-files.js';
 import { ConfigReader } from '../../../lib/files/config-reader.js';
-import { readNamedConfig } from '../../../lib/checkpoint/config-source.js';
-import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
-import { openWeights } from '../../../lib/checkpoint/open-weights.js';
 import { writeSafetensors } from '../../../lib/files/tensor-data.js';
-import { DpmError } from '../../../lib/base/errors.js';
 import { temporaryFolder } from '../../support/temporary.js';
 
 const folder = temporaryFolder();

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { DpmError } from '../../../lib/base/errors.js';
-import { parseJson } from '../../../lib/files/parse-json.js';
 import { shownValue } from '../../../lib/base/shown-value.js';
+import { parseJson } from '../../../lib/files/parse-json.js';
 
 const parse = (text: string): unknown => parseJson(text, (problem) => new DpmError('ERR_DPM_CONFIG', `x ${problem}`));
 const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
+import { DpmError } from '../../../lib/base/errors.js';
 import type { Checkpoint } from '../../../lib/checkpoint/checkpoint.js';
-import { findWeights } from '../../../lib/checkpoint/weight-files.js';
 import { openWeights } from '../../../lib/checkpoint/open-weights.js';
+import { findWeights } from '../../../lib/checkpoint/weight-files.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats, writeSafetensors } from '../../../lib/files/tensor-data.js';
-import { DpmError } from '../../../lib/base/errors.js';
 import { temporaryFolder } from '../../support/temporary.js';
 import { bytes, u32, u64 } from '../../support/write-pytorch.js';
 

@@ -3,11 +3,11 @@ import { getEventListeners } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { devices } from '../../../lib/engine/device.js';
+import { estimateGamma } from '../../../lib/estimation/gamma-estimate.js';
 import { DiffusionModel, type SampleOptions } from '../../../lib/model.js';
 import { runProgram } from '../../../lib/running/run-program.js';
 import { samplers } from '../../../lib/samplers/index.js';
 import type { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
-import { estimateGamma } from '../../../lib/estimation/gamma-estimate.js';
 import { maxDifference } from '../../support/golden.js';
 import { hostDdim } from '../../support/host-ddim.js';
 import { packagePath } from '../../support/temporary.js';

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 
+import { familyByName } from '../../../lib/checkpoint/families/index.js';
+import { presetNames, presets } from '../../../lib/checkpoint/presets.js';
 import { parameterCount } from '../../../lib/network/cost.js';
 import { unetGraph } from '../../../lib/network/unet.js';
 import { publishedMultiplyAdds } from '../../support/published-cost.js';
-import { familyByName } from '../../../lib/checkpoint/families/index.js';
-import { presetNames, presets } from '../../../lib/checkpoint/presets.js';
 
 /** Published parameters, and billions of multiply-adds (without filters); parameters that are not loaded. */
 const published: [name: string, parameters: number, multiplyAdds: number, unused?: number][] = [

@@ -5,9 +5,8 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
 import { parameterCount } from '../../../lib/network/cost.js';
-import { unetGraph } from '../../../lib/network/unet.js';
-import { publishedMultiplyAdds } from '../../support/published-cost.js';
 import type { UNetDescription } from '../../../lib/network/description.js';
+import { unetGraph } from '../../../lib/network/unet.js';
 import {
   expectOutputs,
   goldenOutputs,
@@ -15,6 +14,7 @@ import {
   type GoldenNetwork,
   type GoldenOutput,
 } from '../../support/golden-network.js';
+import { publishedMultiplyAdds } from '../../support/published-cost.js';
 import { namedNumbers } from '../../support/splitmix.js';
 
 interface Golden extends GoldenOutput {

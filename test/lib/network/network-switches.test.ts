@@ -2,9 +2,9 @@
 // (test/fixtures/unet/make-switches.py).
 import { describe, expect, it } from 'vitest';
 
+import { elementCount } from '../../../lib/base/arrays.js';
 import { parameterCount } from '../../../lib/network/cost.js';
 import { unetGraph } from '../../../lib/network/unet.js';
-import { elementCount } from '../../../lib/base/arrays.js';
 import { expectOutputs, goldenOutputs, storedTensors } from '../../support/golden-network.js';
 import { caseNetwork, switchCases as cases } from '../../support/switch-cases.js';
 

@@ -4,9 +4,9 @@ import '../../support/emulated-cuda.js';
 import { describe, expect, it } from 'vitest';
 
 import { DiffusionModel, type SampleOptions } from '../../../lib/model.js';
+import type { Program } from '../../../lib/program/program.js';
 import { runProgram } from '../../../lib/running/run-program.js';
 import { samplers } from '../../../lib/samplers/index.js';
-import type { Program } from '../../../lib/program/program.js';
 import { maxDifference } from '../../support/golden.js';
 import { packagePath } from '../../support/temporary.js';
 

@@ -3,18 +3,17 @@ import { getEventListeners } from 'node:events';
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { Device } from '../../../lib/engine/device.js';
-import type { Correction, ScriptModel } from '../../../lib/running/evaluator.js';
 import { update } from '../../../lib/engine/update.js';
 import { linear, stepProgram, stepRecord } from '../../../lib/program/builder.js';
+import type { Correction, ScriptModel } from '../../../lib/running/evaluator.js';
 import { runProgram } from '../../../lib/running/run-program.js';
 import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { exactSlope, generatedVariance, moments } from '../../support/gaussian.js';
-import { asSteps } from '../../support/interpreter.js';
 import { golden, goldenCase, goldenModel, goldenMoments, maxDifference } from '../../support/golden.js';
 import { hostDdim } from '../../support/host-ddim.js';
-import { interpret } from '../../support/interpreter.js';
+import { asSteps, interpret } from '../../support/interpreter.js';
 import { initialRecord, normals } from '../../support/philox.js';
 import { randomProgram } from '../../support/random-program.js';
 

@@ -2,11 +2,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { DiffusionModel, type AnySampleOptions, type SampleOptions } from '../../../lib/model.js';
-import { analyticCosts } from '../../../lib/variance/optimal-costs.js';
-import { samplerNames, samplers, type SamplerName } from '../../../lib/samplers/index.js';
-import type { SamplerOptions } from '../../../lib/samplers/options.js';
 import type { HostProgram } from '../../../lib/program/program.js';
 import { NetworkEvaluator } from '../../../lib/running/network-evaluator.js';
+import { samplerNames, samplers, type SamplerName } from '../../../lib/samplers/index.js';
+import type { SamplerOptions } from '../../../lib/samplers/options.js';
+import { analyticCosts } from '../../../lib/variance/optimal-costs.js';
 import { checkedRun } from '../../support/checked-context.js';
 import { registers } from '../../support/interpreter.js';
 import { interpretRecord, largestError } from '../../support/native-record.js';

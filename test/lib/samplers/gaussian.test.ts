@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { jump } from '../../../lib/schedule/jump.js';
 import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
+import { jump } from '../../../lib/schedule/jump.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { analyticVariance, analyticVarianceBounds, lastNoiseDeviation } from '../../../lib/variance/analytic.js';
 import { generatedVariance, moments } from '../../support/gaussian.js';

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 
 import { runProgram } from '../../../lib/running/run-program.js';
-import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
+import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { golden, goldenCase, goldenModel, goldenMoments, maxDifference } from '../../support/golden.js';
 import { asSteps, interpret } from '../../support/interpreter.js';
 

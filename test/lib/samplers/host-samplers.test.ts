@@ -1,10 +1,10 @@
 // Samplers that decide on their way: adaptive steps, correctors, averaged covariances.
 import { describe, expect, it } from 'vitest';
 
+import type { Program } from '../../../lib/program/program.js';
 import { runProgram } from '../../../lib/running/run-program.js';
 import { samplers } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
-import type { Program } from '../../../lib/program/program.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { maxDifference } from '../../support/golden.js';
 import { asSteps, interpret } from '../../support/interpreter.js';

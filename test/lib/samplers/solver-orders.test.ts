@@ -6,8 +6,8 @@ import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { asSteps, interpret } from '../../support/interpreter.js';
-import { orderProblem } from '../../support/mixture.js';
 import { resultVariance } from '../../support/linear-program.js';
+import { orderProblem } from '../../support/mixture.js';
 
 const schedule = NoiseSchedule.vp();
 const starts = Float64Array.from({ length: 9 }, (_, i) => -2.2 + 0.55 * i);

@@ -4,10 +4,11 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { decoderVariance } from '../../../lib/estimation/likelihood/bound.js';
+import { estimateErrors } from '../../../lib/estimation/likelihood/estimate-errors.js';
+import { estimateLikelihood } from '../../../lib/estimation/likelihood/estimate.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { writeSafetensors } from '../../../lib/files/tensor-data.js';
-import { decoderVariance } from '../../../lib/estimation/likelihood/bound.js';
-import { estimateLikelihood } from '../../../lib/estimation/likelihood/estimate.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { optimalTrajectory, type JumpCosts } from '../../../lib/schedule/optimal-trajectory.js';
@@ -18,7 +19,6 @@ import {
   writeErrorTable,
   type ErrorTable,
 } from '../../../lib/variance/error-table.js';
-import { estimateErrors } from '../../../lib/estimation/likelihood/estimate-errors.js';
 import { fixedVarianceCosts } from '../../../lib/variance/fixed-costs.js';
 import { analyticCosts } from '../../../lib/variance/optimal-costs.js';
 import { inModelSpace, strokes } from '../../support/digits.js';

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { readPytorchFile, readPytorchFloats, tensorsOf } from '../../../../lib/checkpoint/pytorch/index.js';
+import { temporaryFolder } from '../../../support/temporary.js';
 import {
   archive,
   bytes,
@@ -18,7 +19,6 @@ import {
   type Entry,
   type Part,
 } from '../../../support/write-pytorch.js';
-import { temporaryFolder } from '../../../support/temporary.js';
 
 const folder = temporaryFolder();
 let files = 0;

@@ -6,12 +6,12 @@ import { expect, it } from 'vitest';
 
 import { nativeGraph } from '../../../../lib/checkpoint/checkpoint.js';
 import { loadableNetwork } from '../../../../lib/checkpoint/model-folder.js';
-import { readModelFolder } from '../../../../lib/checkpoint/read-model.js';
 import { pytorchCheckpoint, readPytorchFile, tensorsOf } from '../../../../lib/checkpoint/pytorch/index.js';
+import { readModelFolder } from '../../../../lib/checkpoint/read-model.js';
 import { native, type NativeGraph } from '../../../../lib/engine/binding.js';
 import { unetGraph } from '../../../../lib/network/unet.js';
-import { archive, checkpointEntries, pickle, type Part } from '../../../support/write-pytorch.js';
 import { packagePath, temporaryFolder } from '../../../support/temporary.js';
+import { archive, checkpointEntries, pickle, type Part } from '../../../support/write-pytorch.js';
 
 const { text, integer, dictionary, storage, tensor, whole } = pickle;
 const types = { F32: 'FloatStorage', F16: 'HalfStorage', BF16: 'BFloat16Storage' };
