@@ -1,4 +1,5 @@
 import { at } from '../base/arrays.js';
+import { optionNames, refuseUnknownOptions } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
 import { seedWords } from '../base/random.js';
 import { packRecord, RECORD_BYTES } from '../program/pack.js';
@@ -33,6 +34,15 @@ export interface NoiseStream {
   /** Which draw of the record, from 0. */
   draw: number;
 }
+
+const registerNames = optionNames<UpdateRegisters>({
+  x: true,
+  y: true,
+  out: true,
+  head: true,
+  noise: true,
+  history: true,
+});
 
 function nativeRegisters(registers: UpdateRegisters): NativeRegisters {
   const unwrap = (tensor: DeviceTensor | null | undefined) => tensor?.native ?? null;
@@ -104,6 +114,7 @@ export async function update(
   registers: UpdateRegisters,
   streams?: readonly NoiseStream[],
 ): Promise<void> {
+  refuseUnknownOptions('the registers of update', registers, registerNames);
   const batch = at(registers.x.shape, 0);
   const records = 'time' in record ? Array.from({ length: batch }, () => record) : record;
   if (records.length !== batch || (streams !== undefined && streams.length !== batch)) {

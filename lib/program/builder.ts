@@ -1,17 +1,40 @@
+import { optionNames, refuseUnknownOptions } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import type { ProgramHead, StepProgram } from './program.js';
 import type { LinearUpdate, StepRecord } from './record.js';
 import { validateProgram } from './validate.js';
 
-/** A linear update from the coefficients that are not zero. */
+const coefficientNames = optionNames<LinearUpdate>({ x: true, y: true, out: true, history: true });
+const fieldNames = optionNames<StepRecord>({
+  evaluate: true,
+  time: true,
+  inputScale: true,
+  read: true,
+  prediction: true,
+  clip: true,
+  store: true,
+  x: true,
+  variance: true,
+  y: true,
+});
+
+/**
+ * A linear update from the coefficients that are not zero.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a coefficient of another name.
+ */
 export function linear(coefficients: Partial<LinearUpdate>): LinearUpdate {
+  refuseUnknownOptions('linear', coefficients, coefficientNames);
   return { x: 0, y: 0, out: 0, history: [], ...coefficients };
 }
 
 /**
  * A record from the fields that differ from the plain ones: evaluate, read `x`, no clip, no noise, both registers kept.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a field of another name.
  */
 export function stepRecord(fields: Partial<StepRecord> & Pick<StepRecord, 'time'>): StepRecord {
+  refuseUnknownOptions('stepRecord', fields, fieldNames);
   return {
     evaluate: true,
     inputScale: 1,
@@ -37,6 +60,7 @@ export function stepProgram(
   records: readonly StepRecord[],
   options: { history?: number; initialScale?: number; head?: ProgramHead | null } = {},
 ): StepProgram {
+  refuseUnknownOptions('stepProgram', options, ['history', 'initialScale', 'head']);
   if (records.length === 0) throw new DpmError('ERR_DPM_ARGUMENT', 'a step program needs at least one record');
   const lengths = records.flatMap(({ store, x, y }) => [
     store.slot + 1,

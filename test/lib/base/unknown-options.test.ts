@@ -10,8 +10,12 @@ import {
   estimateErrors,
   estimateGamma,
   estimateLikelihood,
+  linear,
   runProgram,
   samplers,
+  stepProgram,
+  stepRecord,
+  update,
 } from '../../../lib/index.js';
 import { packagePath } from '../../support/temporary.js';
 
@@ -56,6 +60,29 @@ describe('misspelt options of schedules', () => {
   it('are not what is undefined', () => {
     expect(NoiseSchedule.linear(wrong({ betaEnd: undefined })).steps).toBe(1000);
     expect(() => NoiseSchedule.linear(null as never)).toThrow(/options of NoiseSchedule\.linear is null/);
+  });
+});
+
+describe('misspelt parts of programs', () => {
+  it.each<[string, () => unknown, RegExp]>([
+    ['linear', () => linear(wrong({ z: 1 })), /linear has no option 'z'/],
+    ['stepRecord', () => stepRecord(wrong({ time: 1, clips: 1 })), /stepRecord has no option 'clips' .*'clip'/],
+    [
+      'stepProgram',
+      () => stepProgram([stepRecord({ time: 1 })], wrong({ heads: 'sn' })),
+      /stepProgram has no option 'heads'/,
+    ],
+  ])('%s', (_, call, message) => {
+    expect(call).toThrow(message);
+  });
+
+  it('and registers', async () => {
+    await using device = Device.open({ device: 'cpu' });
+    using x = device.tensor([1, 2]);
+    const registers: object = { x, outs: null };
+    await expect(update(stepRecord({ time: 1 }), wrong(registers))).rejects.toThrow(
+      /registers of update has no option 'outs'/,
+    );
   });
 });
 
