@@ -1,15 +1,23 @@
 import { defineConfig } from 'vitest/config';
 
+const tests = ['test/**/*.test.ts'];
+// Tests that count bytes, measure time or start processes of their own want the machine for themselves.
+const alone = ['process', 'cuda', 'lib/model', 'lib/cli', 'lib/running'].map((room) => `test/${room}/**/*.test.ts`);
+
 export default defineConfig({
   resolve: {
     alias: { 'dpm-native': new URL('./lib/index.ts', import.meta.url).pathname },
   },
   test: {
-    include: ['test/**/*.test.ts'],
     // A crash in native code then ends one worker process and is reported, instead of taking the whole run with it.
     pool: 'forks',
-    // The engine uses every core by itself, and tests that count bytes or measure time want the machine for themselves.
-    maxWorkers: 1,
+    projects: [
+      {
+        extends: true,
+        test: { name: 'together', include: tests, exclude: alone, maxWorkers: 2, sequence: { groupOrder: 0 } },
+      },
+      { extends: true, test: { name: 'alone', include: alone, maxWorkers: 1, sequence: { groupOrder: 1 } } },
+    ],
     execArgv: ['--expose-gc'],
     testTimeout: 30_000,
     // What .ci/run counts.

@@ -12,6 +12,14 @@
 #include "backend/binding_names.h"
 #include "backend/record.h"
 
+/// Enums whose values come from elsewhere: in C++ any 32-bit word is a value of them, so that a wrong one can be looked
+/// at.
+#ifdef __cplusplus
+#define DPM_OPEN_ENUM(name) enum name : uint32_t
+#else
+#define DPM_OPEN_ENUM(name) enum name
+#endif
+
 /// In C++ the type of every entry says that no exception leaves it, so that the compiler checks those who fill a table.
 #ifdef __cplusplus
 #define DPM_NOEXCEPT noexcept
@@ -64,7 +72,7 @@ typedef struct dpm_view {
 
 /// Of how many of its kind there is a value: of each row of the batch, of each group of rows (a prompt's keys, say), or
 /// one for all.
-enum dpm_varies { DPM_VARIES_ROW = 0, DPM_VARIES_GROUP = 1, DPM_VARIES_SHARED = 2 };
+DPM_OPEN_ENUM(dpm_varies){DPM_VARIES_ROW = 0, DPM_VARIES_GROUP = 1, DPM_VARIES_SHARED = 2};
 
 /// A value, or a range of channels of another one when parent >= 0.
 typedef struct dpm_value {
@@ -103,26 +111,28 @@ typedef struct dpm_constant {
 
 /// What nodes compute. An input in brackets is optional: -1, or left out at the end. Every operation of today has one
 /// output.
-enum dpm_op {
-  DPM_OP_TIME_EMBEDDING = 0,   ///< (time or label) -> sinusoidal vector; with weights[0] of angles 2 pi weight time
-  DPM_OP_EMBEDDING = 1,        ///< (label or truncated time) -> row of the table in weights[0]; zero where it has none
-  DPM_OP_CONVOLUTION = 2,      ///< (map[, channel vector][, residual map]) -> map; see dpm_convolution_attributes
-  DPM_OP_GROUP_NORM = 3,       ///< (map[, scale and shift][, vector]) -> map; weights[0] gamma, biases[0] beta. The
-                               ///< vector is added to the map first, as by DPM_OP_CHANNEL_ADD
-  DPM_OP_ATTENTION = 4,        ///< (q, k, v) -> map
-  DPM_OP_BIAS = 5,             ///< (map) -> map + biases[0][c]
-  DPM_OP_CHANNEL_ADD = 6,      ///< (map, vector) -> map + vector[n, c]
-  DPM_OP_SCALE_SHIFT = 7,      ///< (map, vector of 2C) -> map * (1 + vector[n, c]) + vector[n, C + c]
-  DPM_OP_SILU = 8,             ///< (map) -> map * sigmoid(map)
-  DPM_OP_ADD = 9,              ///< (map, map) -> sum
-  DPM_OP_AFFINE = 10,          ///< (map) -> scale * map + shift
-  DPM_OP_CONCAT = 11,          ///< (map, map) -> channels of the first, then of the second
-  DPM_OP_UPSAMPLE = 12,        ///< (map) -> nearest neighbour, twice the size
-  DPM_OP_AVERAGE_POOL = 13,    ///< (map) -> means of 2 x 2
-  DPM_OP_FIR_UPSAMPLE = 14,    ///< (map) -> y[2i] = (x[i-1] + 3x[i]) / 4, y[2i+1] = (3x[i] + x[i+1]) / 4 on both axes
-  DPM_OP_FIR_DOWNSAMPLE = 15,  ///< (map) -> y[i] = (x[2i-p] + 3x[2i-p+1] + 3x[2i-p+2] + x[2i-p+3]) / 8 on both axes, p
-                               ///< the padding; 0 outside
+DPM_OPEN_ENUM(dpm_op){
+    DPM_OP_TIME_EMBEDDING = 0,  ///< (time or label) -> sinusoidal vector; with weights[0] of angles 2 pi weight time
+    DPM_OP_EMBEDDING = 1,       ///< (label or truncated time) -> row of the table in weights[0]; zero where it has none
+    DPM_OP_CONVOLUTION = 2,     ///< (map[, channel vector][, residual map]) -> map; see dpm_convolution_attributes
+    DPM_OP_GROUP_NORM = 3,      ///< (map[, scale and shift][, vector]) -> map; weights[0] gamma, biases[0] beta. The
+                                ///< vector is added to the map first, as by DPM_OP_CHANNEL_ADD
+    DPM_OP_ATTENTION = 4,       ///< (q, k, v) -> map
+    DPM_OP_BIAS = 5,            ///< (map) -> map + biases[0][c]
+    DPM_OP_CHANNEL_ADD = 6,     ///< (map, vector) -> map + vector[n, c]
+    DPM_OP_SCALE_SHIFT = 7,     ///< (map, vector of 2C) -> map * (1 + vector[n, c]) + vector[n, C + c]
+    DPM_OP_SILU = 8,            ///< (map) -> map * sigmoid(map)
+    DPM_OP_ADD = 9,             ///< (map, map) -> sum
+    DPM_OP_AFFINE = 10,         ///< (map) -> scale * map + shift
+    DPM_OP_CONCAT = 11,         ///< (map, map) -> channels of the first, then of the second
+    DPM_OP_UPSAMPLE = 12,       ///< (map) -> nearest neighbour, twice the size
+    DPM_OP_AVERAGE_POOL = 13,   ///< (map) -> means of 2 x 2
+    DPM_OP_FIR_UPSAMPLE = 14,   ///< (map) -> y[2i] = (x[i-1] + 3x[i]) / 4, y[2i+1] = (3x[i] + x[i+1]) / 4 on both axes
+    DPM_OP_FIR_DOWNSAMPLE = 15,  ///< (map) -> y[i] = (x[2i-p] + 3x[2i-p+1] + 3x[2i-p+2] + x[2i-p+3]) / 8 on both axes,
+                                 ///< p the padding; 0 outside
 };
+/// How many operations there are.
+enum { DPM_OP_COUNT = DPM_OP_FIR_DOWNSAMPLE + 1 };
 
 typedef struct dpm_time_embedding_attributes {
   int32_t length;         ///< of the vector

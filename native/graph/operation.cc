@@ -31,7 +31,7 @@ const Operation kOperations[] = {
     {DPM_OP_FIR_UPSAMPLE, "fir_upsample", 1, 1, 1, kNone, kNone, {}},
     {DPM_OP_FIR_DOWNSAMPLE, "fir_downsample", 1, 1, 1, kNone, kNone, FirDownsample{}},
 };
-static_assert(std::size(kOperations) == DPM_OP_FIR_DOWNSAMPLE + 1, "one row an operation, in their order");
+static_assert(std::size(kOperations) == DPM_OP_COUNT, "one row an operation, in their order");
 
 }  // namespace
 

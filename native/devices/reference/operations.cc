@@ -186,7 +186,7 @@ bool supports(const dpm_graph& graph, const dpm_node& node) {
     const bool fused = how.upsample != 0 || how.silu != 0 || how.scale != 1.0F || node.bias_count > 0;
     return !fused && input_of(node, 1) < 0 && input_of(node, 2) < 0;
   }
-  if (node.op != DPM_OP_GROUP_NORM) return node.op <= DPM_OP_FIR_DOWNSAMPLE;
+  if (node.op != DPM_OP_GROUP_NORM) return node.op < DPM_OP_COUNT;
   return node.attributes.group_norm.silu == 0 && input_of(node, 1) < 0 && input_of(node, 2) < 0;
 }
 
