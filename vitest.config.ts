@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 const tests = ['test/**/*.test.ts'];
-// Tests that count bytes, measure time or start processes of their own want the machine for themselves.
-const alone = ['process', 'cuda', 'lib/model', 'lib/cli', 'lib/running'].map((room) => `test/${room}/**/*.test.ts`);
+// Tests that count bytes or measure time want the machine for themselves.
+const alone = ['process', 'lib/model'].map((room) => `test/${room}/**/*.test.ts`);
 
 export default defineConfig({
   resolve: {

@@ -4,7 +4,7 @@
 // its --node-gyp) and users who build the published package all come here. It runs cmake-js in build/cmake and copies
 // the addon and its plug-ins to build/Release, where node-gyp-build looks first. With --cuda, or DPM_CUDA=1, the plug-in for
 // CUDA is among them; that needs nvcc and cuDNN's headers (cmake/cuda.cmake).
-const { spawnSync } = require('node:child_process');
+const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
@@ -68,4 +68,31 @@ for (const file of fs.readdirSync(built)) {
   fs.renameSync(temporary, path.join(out, file));
 }
 
-if (options['run-tests']) run(path.join(built, 'dpm_native_tests'), ['--gtest_brief=1']);
+// Most tests use one core: two halves side by side, each with its report where GTEST_OUTPUT asks for one.
+function runTests() {
+  const shards = ['0', '1'];
+  let failed = 0;
+  for (const shard of shards) {
+    const report = environment.GTEST_OUTPUT?.replace(/\.json$/, `-${shard}.json`);
+    const own = {
+      GTEST_TOTAL_SHARDS: String(shards.length),
+      GTEST_SHARD_INDEX: shard,
+      ...(report && { GTEST_OUTPUT: report }),
+    };
+    const child = spawn(path.join(built, 'dpm_native_tests'), ['--gtest_brief=1'], {
+      cwd: root,
+      env: { ...environment, ...own },
+      stdio: 'inherit',
+    });
+    child.on('error', (error) => {
+      console.error(`cannot run the native tests: ${error.message}`);
+      process.exitCode = 1;
+    });
+    child.on('exit', (status) => {
+      failed ||= status ?? 1;
+      process.exitCode = failed;
+    });
+  }
+}
+
+if (options['run-tests']) runTests();
