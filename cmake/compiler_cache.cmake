@@ -9,9 +9,10 @@ mark_as_advanced(dpm_ccache)
 if(DPM_CCACHE AND dpm_ccache)
   foreach(language CXX CUDA)
     if(NOT CMAKE_${language}_COMPILER_LAUNCHER)
-      # Relative to the checkout, so that the copy of scripts/check-package and other clones find the same entries.
+      # Relative to the checkout, so that the copy of scripts/check-package and other clones find the same entries. With symbols
+      # the folder counts too unless it is told not to: reports then name files relative to the build.
       set(CMAKE_${language}_COMPILER_LAUNCHER
-        ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} ${dpm_ccache})
+        ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${dpm_ccache})
     endif()
   endforeach()
 endif()
