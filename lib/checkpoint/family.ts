@@ -136,11 +136,9 @@ export function headKeys(network: FamilyNetwork): Set<string> {
 
 /** The tensors of a checkpoint that a network or its head is made of. */
 export function knownTensors(network: FamilyNetwork, checkpoint: Checkpoint): Checkpoint {
-  const known = new Set(
-    [...requiredTensors(unetGraph(network.unet))].map(([name, shape]) => network.source(name, shape).key),
-  );
-  const ownHead = headKeys(network);
-  const tensors = [...checkpoint.tensors].filter(([key]) => known.has(key) || ownHead.has(key));
+  const whole = requiredTensors(unetGraph({ ...network.unet, head: network.head }));
+  const known = new Set([...whole].map(([name, shape]) => network.source(name, shape).key));
+  const tensors = [...checkpoint.tensors].filter(([key]) => known.has(key));
   return { files: checkpoint.files, tensors: new Map(tensors) };
 }
 
