@@ -79,7 +79,7 @@ __global__ void __launch_bounds__(kThreads) threshold_kernel(UpdateArguments arg
   const float high = repeated ? low : math::bits_float(static_cast<std::int32_t>(search.above));
   const double fraction = position - static_cast<double>(below);
   const auto quantile = static_cast<float>(low + fraction * (static_cast<double>(high) - low));
-  arguments.thresholds[blockIdx.x] = quantile > record.clip_high ? quantile : record.clip_high;
+  arguments.thresholds[blockIdx.x] = update::dynamic_threshold(record, quantile);
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ struct UpdateArguments {
 };
 
 /// Thresholds of dynamic clipping (Saharia et al. 2022, section 2.3): the quantile clip_low of |x0|, linearly
-/// interpolated between neighbours, and at least clip_high. One block a sample selects by the bits of the numbers, so
+/// interpolated between neighbours, from clip_high to clip_ceiling. One block a sample selects by the bits of the numbers, so
 /// that nothing is sorted. Samples that do not clip dynamically are left alone.
 void find_thresholds(const UpdateArguments& arguments, cudaStream_t stream);
 

@@ -7,7 +7,7 @@ import type { GraphNode, GraphValue, Operation } from '../network/operation.js';
 import { RECORD_BYTES } from '../program/pack.js';
 
 /** Version of the addon's surface; the addon reports the same number or is refused. */
-export const NATIVE_ABI_VERSION = 3;
+export const NATIVE_ABI_VERSION = 4;
 
 /** One device the process knows about, usable or not. */
 export interface NativeDeviceInfo {

@@ -36,6 +36,7 @@ const word = {
   low: 29,
   high: 30,
   y: 31,
+  clipCeiling: 42,
 } as const;
 
 class RecordWriter {
@@ -94,6 +95,7 @@ function writeClip(writer: RecordWriter, { clip }: StepRecord): void {
   } else if (clip.kind === 'dynamic') {
     writer.float(word.clipLow, clip.quantile);
     writer.float(word.clipHigh, clip.floor);
+    writer.float(word.clipCeiling, clip.ceiling ?? Infinity);
   }
 }
 

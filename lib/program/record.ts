@@ -17,8 +17,11 @@ export interface LinearUpdate {
 export type Clip =
   | { readonly kind: 'none' }
   | { readonly kind: 'static'; readonly low: number; readonly high: number }
-  /** Dynamic thresholding (Saharia et al. 2022): `S = max(quantile of |x0|, floor)`, `x0 <- clamp(x0, -S, S) / S`. */
-  | { readonly kind: 'dynamic'; readonly quantile: number; readonly floor: number };
+  /**
+   * Dynamic thresholding (Saharia et al. 2022): `S = min(max(quantile of |x0|, floor), ceiling)`, `x0 <- clamp(x0, -S, S) / S`. Without
+   * a ceiling there is no limit above.
+   */
+  | { readonly kind: 'dynamic'; readonly quantile: number; readonly floor: number; readonly ceiling?: number };
 
 /** Variance of the noise a record adds; `h` is the network's second output. */
 export type RecordVariance =

@@ -32,9 +32,13 @@ function checkClip(where: string, clip: Clip): void {
     if (clip.low > clip.high) throw invalid(where, `clip.low ${clip.low} exceeds clip.high ${clip.high}`);
   }
   if (clip.kind === 'dynamic') {
-    requireFinite(where, { 'clip.quantile': clip.quantile, 'clip.floor': clip.floor });
-    if (clip.quantile <= 0 || clip.quantile > 1) throw invalid(where, 'clip.quantile has to be in (0, 1]');
-    if (clip.floor <= 0) throw invalid(where, 'clip.floor has to be positive');
+    const { quantile, floor, ceiling } = clip;
+    requireFinite(where, { 'clip.quantile': quantile, 'clip.floor': floor });
+    if (quantile <= 0 || quantile > 1) throw invalid(where, 'clip.quantile has to be in (0, 1]');
+    if (floor <= 0) throw invalid(where, 'clip.floor has to be positive');
+    if (ceiling === undefined) return;
+    requireFinite(where, { 'clip.ceiling': ceiling });
+    if (!(Math.fround(ceiling) > 0)) throw invalid(where, 'clip.ceiling has to be positive');
   }
 }
 

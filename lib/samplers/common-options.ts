@@ -31,20 +31,24 @@ export const end = choiceOption('the state after the last record, default data',
 /** Whether a value is a clip is settled with the schedule's range (`clipOf`). */
 export const clip: Option<Value<'clip'>> = {
   value: 'HOW',
-  help: 'none, static or dynamic:QUANTILE[,FLOOR]; default as the scheduler says, none for SDEs and noise solvers',
+  help: 'none, static or dynamic:QUANTILE[,FLOOR[,CEILING]]; default as the scheduler says, none for SDEs and noise solvers',
   check: () => undefined,
   read(texts, flag): ClipOption | undefined {
     const text = texts.string(flag);
     if (text === undefined || text === 'none' || text === 'static') return text;
-    const match = /^dynamic:([\d.]+)(?:,([\d.]+))?$/.exec(text);
+    const match = /^dynamic:([\d.]+)(?:,([\d.]+)(?:,([\d.]+))?)?$/.exec(text);
     if (match === null) {
       throw new DpmError(
         'ERR_DPM_USAGE',
-        `--${flag} is '${text}', it has to be none, static or dynamic:QUANTILE[,FLOOR]`,
+        `--${flag} is '${text}', it has to be none, static or dynamic:QUANTILE[,FLOOR[,CEILING]]`,
       );
     }
-    const floor = match[2];
-    return { dynamic: Number(match[1]), ...(floor !== undefined && { floor: Number(floor) }) };
+    const [, quantile, floor, ceiling] = match;
+    return {
+      dynamic: Number(quantile),
+      ...(floor !== undefined && { floor: Number(floor) }),
+      ...(ceiling !== undefined && { ceiling: Number(ceiling) }),
+    };
   },
 };
 

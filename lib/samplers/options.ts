@@ -7,7 +7,14 @@ import type { Trajectory, TrajectoryOptions } from '../schedule/trajectory.js';
 import type { GammaTable } from '../variance/gamma.js';
 
 /** How the data prediction is clipped: not at all, to the data's range, or by dynamic thresholding. */
-export type ClipOption = 'none' | 'static' | { dynamic: number; floor?: number };
+export type ClipOption = 'none' | 'static' | DynamicClipOption;
+
+/** Dynamic thresholding by a quantile of |x0|: the threshold is at least `floor` (default 1) and at most `ceiling` (default: no limit). */
+export interface DynamicClipOption {
+  dynamic: number;
+  floor?: number;
+  ceiling?: number;
+}
 
 /**
  * Every option of the samplers. Each takes those that its facts list (`samplers.NAME.facts.options`), with ranges of its own,
@@ -68,8 +75,13 @@ export interface SamplerOptions extends TrajectoryOptions {
 /** The name of an option that some sampler takes. */
 export type SamplerOptionName = keyof SamplerOptions;
 
-function isDynamic(option: ClipOption): option is { dynamic: number; floor?: number } {
+function isDynamic(option: ClipOption): option is DynamicClipOption {
   return typeof option === 'object';
+}
+
+function requirePositive(limit: 'floor' | 'ceiling', value: number): void {
+  if (value > 0 && Number.isFinite(value)) return;
+  throw new DpmError('ERR_DPM_ARGUMENT', `the ${limit} of clip is ${value}, it has to be a positive number`);
 }
 
 /** The clip of a record from the option, or the scheduler's clip. */
@@ -81,7 +93,7 @@ export function clipOf(schedule: NoiseSchedule, option: ClipOption | undefined):
     return clip.kind === 'static' ? clip : { kind: 'static', low: dataRange[0], high: dataRange[1] };
   }
   if (!isDynamic(option) || !(option.dynamic > 0 && option.dynamic <= 1)) {
-    throw new DpmError('ERR_DPM_ARGUMENT', "clip has to be 'none', 'static' or { dynamic: quantile in (0, 1], floor }");
+    throw new DpmError('ERR_DPM_ARGUMENT', "clip has to be 'none', 'static' or { dynamic: quantile in (0, 1], floor, ceiling }");
   }
   if (!isCentred(schedule.defaults.dataRange)) {
     const [low, high] = schedule.defaults.dataRange;
@@ -90,9 +102,9 @@ export function clipOf(schedule: NoiseSchedule, option: ClipOption | undefined):
       `clip: dynamic thresholding is of data from -1 to 1, here it is from ${low} to ${high}`,
     );
   }
-  const { dynamic: quantile, floor = 1 } = option;
-  if (!(floor > 0 && Number.isFinite(floor))) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `the floor of clip is ${floor}, it has to be a positive number`);
-  }
-  return { kind: 'dynamic', quantile, floor };
+  const { dynamic: quantile, floor = 1, ceiling } = option;
+  requirePositive('floor', floor);
+  if (ceiling === undefined) return { kind: 'dynamic', quantile, floor };
+  requirePositive('ceiling', ceiling);
+  return { kind: 'dynamic', quantile, floor, ceiling };
 }

@@ -15,7 +15,7 @@
 namespace dpm::addon {
 namespace {
 
-constexpr int kSurfaceVersion = 3;
+constexpr int kSurfaceVersion = 4;
 
 Napi::Value devices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();

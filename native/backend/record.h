@@ -68,7 +68,8 @@ typedef struct dpm_record {
   float y_y;
   float y_out;
   float y_history[DPM_MAX_HISTORY];
-  uint32_t reserved[6];
+  float clip_ceiling;  ///< dynamic: greatest threshold, also where it is below the least; infinite: no limit
+  uint32_t reserved[5];
 } dpm_record;
 
 #ifdef __cplusplus

@@ -28,6 +28,11 @@ DPM_HOST_DEVICE float data_prediction(const dpm_record& record, float in, float 
   return record.x0_in * in + record.x0_out * out;
 }
 
+/// The threshold of dynamic clipping from the quantile of |x0|.
+DPM_HOST_DEVICE float dynamic_threshold(const dpm_record& record, float quantile) {
+  return clamp(quantile, record.clip_high, record.clip_ceiling);
+}
+
 /// The data prediction after dynamic thresholding with threshold s.
 DPM_HOST_DEVICE float thresholded(float x0, float s) { return clamp(x0, -s, s) / s; }
 

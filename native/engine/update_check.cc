@@ -45,6 +45,8 @@ void check_record(const dpm_record& record) {
   require(record.clip <= DPM_CLIP_DYNAMIC && record.variance <= DPM_VARIANCE_LOG, "a record has an unknown mode");
   require(record.clip != DPM_CLIP_DYNAMIC || (record.clip_low >= 0.0F && record.clip_low <= 1.0F),
           "a dynamic clipping quantile is outside [0, 1]");
+  require(record.clip != DPM_CLIP_DYNAMIC || record.clip_ceiling > 0.0F,
+          "a dynamic clipping ceiling is not a positive number");
 }
 
 void check_update(const dpm_update& update) {

@@ -5,7 +5,7 @@
 
 namespace dpm {
 
-/// Throws Error(kArgument) when a mode, slot or clipping quantile is out of range.
+/// Throws Error(kArgument) when a mode, slot, clipping quantile or ceiling is out of range.
 void check_record(const dpm_record& record);
 
 /// Throws Error(kArgument) when a record is out of range or uses a tensor that is absent.

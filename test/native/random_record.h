@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 
 #include "graph_runner.h"
 
@@ -19,6 +20,9 @@ inline dpm_record random_record(RandomValues& random) {
   record.x0_out = number();
   record.clip_low = record.clip == DPM_CLIP_DYNAMIC ? 0.05F * static_cast<float>(random.between(0, 20)) : -1.0F;
   record.clip_high = 1.0F;
+  // The ceiling binds in some records, in some it is below the least threshold.
+  const float ceilings[] = {0.7F, 1.5F, std::numeric_limits<float>::infinity()};
+  record.clip_ceiling = ceilings[random.between(0, 2)];
   record.history_in = sometimes();
   record.history_x0 = number();
   record.x_x = sometimes();

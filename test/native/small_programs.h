@@ -59,6 +59,7 @@ inline RunRequest uniform_request(std::uint32_t count, std::uint32_t batch) {
   dynamic.clip = DPM_CLIP_DYNAMIC;
   dynamic.clip_low = 0.9F;
   dynamic.clip_high = 0.5F;
+  dynamic.clip_ceiling = 1.25F;
   return request;
 }
 

@@ -45,7 +45,7 @@ export function clipped(clip: Clip, x0: Float64Array): Float64Array {
       return x0.map((value) => Math.min(Math.max(value, low), high));
     }
     case 'dynamic': {
-      const limit = Math.max(quantile(x0, clip.quantile), clip.floor);
+      const limit = Math.min(Math.max(quantile(x0, clip.quantile), clip.floor), clip.ceiling ?? Infinity);
       return x0.map((value) => Math.min(Math.max(value, -limit), limit) / limit);
     }
   }

@@ -9,7 +9,12 @@ function randomClip(random: Random): Clip {
   return random.pick<Clip>([
     { kind: 'none' },
     { kind: 'static', low: random.between(-1.5, -0.5), high: random.between(0.5, 1.5) },
-    { kind: 'dynamic', quantile: random.between(0.5, 1), floor: random.between(0.3, 1) },
+    {
+      kind: 'dynamic',
+      quantile: random.between(0.5, 1),
+      floor: random.between(0.3, 1),
+      ...(random.chance(0.5) && { ceiling: random.between(0.2, 1) }),
+    },
   ]);
 }
 

@@ -19,7 +19,7 @@ function absoluteQuantile(values: Float64Array, quantile: number): number {
 function applyClip(values: Float64Array, clip: Clip): void {
   if (clip.kind === 'none') return;
   const dynamic = clip.kind === 'dynamic';
-  const scale = dynamic ? Math.max(absoluteQuantile(values, clip.quantile), clip.floor) : 1;
+  const scale = dynamic ? clamp(absoluteQuantile(values, clip.quantile), clip.floor, clip.ceiling ?? Infinity) : 1;
   const [low, high] = dynamic ? [-scale, scale] : [clip.low, clip.high];
   values.forEach((value, i) => {
     values[i] = Math.min(Math.max(value, low), high) / scale;

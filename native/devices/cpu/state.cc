@@ -4,6 +4,8 @@
 #include <span>
 #include <vector>
 
+#include "backend/update_math.h"
+
 namespace dpm::cpu {
 namespace {
 
@@ -15,7 +17,7 @@ float* row(const dpm_view& view, std::uint64_t index) {
   return view.buffer == nullptr ? nullptr : Handle::of(view.buffer).memory.floats() + view.offset + index * view.stride;
 }
 
-/// The quantile of |x0|, linearly interpolated, and at least the record's floor: the threshold of dynamic clipping.
+/// The threshold of dynamic clipping: the quantile of |x0|, linearly interpolated, within the record's limits.
 float dynamic_threshold(const Device& device, const dpm_update& update, const dpm_update_sample& sample,
                         std::span<float> magnitude) {
   const dpm_record& record = *sample.record;
@@ -34,7 +36,7 @@ float dynamic_threshold(const Device& device, const dpm_update& update, const dp
   }
   const double fraction = position - static_cast<double>(below);
   const auto quantile = static_cast<float>(low + fraction * (static_cast<double>(high) - low));
-  return std::max(quantile, record.clip_high);
+  return update::dynamic_threshold(record, quantile);
 }
 
 /// Per sample of the update, in `device.thresholds`.

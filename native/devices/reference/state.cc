@@ -44,8 +44,8 @@ double threshold(const dpm_record& r, const Rows& rows, std::uint64_t elements) 
   const auto below = static_cast<std::uint64_t>(position);
   const std::uint64_t above = std::min(below + 1, elements - 1);
   const double fraction = position - static_cast<double>(below);
-  return std::max(magnitude[below] + fraction * (magnitude[above] - magnitude[below]),
-                  static_cast<double>(r.clip_high));
+  const double quantile = magnitude[below] + fraction * (magnitude[above] - magnitude[below]);
+  return std::min(std::max(quantile, static_cast<double>(r.clip_high)), static_cast<double>(r.clip_ceiling));
 }
 
 double variance(const dpm_record& r, const Rows& rows, std::uint64_t i) {

@@ -140,6 +140,8 @@ describe('terms', () => {
       0.25 / 3,
       2 / 3,
     ]);
+    const within = { kind: 'dynamic', quantile: 1, floor: 1, ceiling: 2.5 } as const;
+    expect([...dataPrediction(identity, within, state, state)]).toEqual([-1, -0.2, 0.1, 0.8]);
   });
 
   it('take every kind of variance', () => {

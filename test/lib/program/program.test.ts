@@ -46,6 +46,7 @@ describe('binary records', () => {
         variance: { kind: 'scalar', deviation: 23 },
       }),
       stepRecord({ time: 0, x: linear({}), variance: { kind: 'log', offset: 1, head: 2, low: 3, high: 4 } }),
+      stepRecord({ time: 0, clip: { kind: 'dynamic', quantile: 1, floor: 1, ceiling: 42 } }),
     ]);
     const { evaluate, readY, writeX, writeY } = recordFlags;
     expect([0, 1, 2, 3].map((word) => integer(0, word))).toEqual([evaluate | readY | writeX | writeY, 2, 1, 2]);
@@ -60,6 +61,7 @@ describe('binary records', () => {
       1,
       23,
     ]);
+    expect([float(1, 42), float(3, 42)]).toEqual([Infinity, 42]);
     expect([integer(2, 3), float(2, 24), float(2, 25), float(2, 29), float(2, 30)]).toEqual([3, 1, 2, 3, 4]);
   });
 
@@ -95,6 +97,11 @@ describe('validation', () => {
       /low/,
     ],
     ['a quantile above one', [record({ clip: { kind: 'dynamic', quantile: 2, floor: 1 } })], /quantile/],
+    ...[0, NaN, Infinity, 1e-60].map((ceiling): [string, StepRecord[], RegExp] => [
+      `a ceiling of ${ceiling}`,
+      [record({ clip: { kind: 'dynamic', quantile: 1, floor: 1, ceiling } })],
+      /record 0: clip\.ceiling/,
+    ]),
     ['a clip turned around', [record({ clip: { kind: 'static', low: 1, high: -1 } })], /exceeds/],
     ['a first record without evaluation', [record({ evaluate: false })], /first record/],
     ['a slot beyond eight', [record({ store: { slot: 8, input: 0, data: 1 } })], /history is 9/],

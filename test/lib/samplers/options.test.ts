@@ -2,16 +2,29 @@
 import { describe, expect, it } from 'vitest';
 
 import { checkedGuidance } from '../../../lib/running/guidance.js';
+import { clip as clipOption } from '../../../lib/samplers/common-options.js';
 import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
-import type { SamplerOptions } from '../../../lib/samplers/options.js';
+import type { OptionTexts } from '../../../lib/samplers/option.js';
+import type { ClipOption, SamplerOptions } from '../../../lib/samplers/options.js';
 import { withTables } from '../../../lib/samplers/tables.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { analyticCosts } from '../../../lib/variance/optimal-costs.js';
 import { moments } from '../../support/gaussian.js';
+import { asSteps } from '../../support/interpreter.js';
 
 const linear = NoiseSchedule.linear();
 const cosine = NoiseSchedule.cosine();
 const gamma = { schedule: 'squaredcos_cap_v2', numTrainTimesteps: 1000, imagesPerStep: 1, m: moments(cosine, 1) };
+
+/** A command line on which every option is this text. */
+const textsOf = (text: string): OptionTexts => ({
+  flag: () => false,
+  string: () => text,
+  number: Number,
+  integer: Number,
+  numbers: () => [],
+  choice: () => undefined,
+});
 
 describe('options', () => {
   it.each<[SamplerName, object, RegExp]>([
@@ -32,6 +45,8 @@ describe('options', () => {
     ['dpm-solver-adaptive', { tEnd: 1e-4 }, /no noise any more/],
     ['predictor-corrector', { steps: 4, clip: { dynamic: 0.9, floor: 0 } }, /floor of clip is 0/],
     ['dpm-solver-adaptive', { clip: { dynamic: 0.9, floor: NaN } }, /floor of clip is NaN/],
+    ['ddim', { steps: 1, clip: { dynamic: 0.9, ceiling: 0 } }, /ceiling of clip is 0/],
+    ['ddim', { steps: 1, clip: { dynamic: 0.9, ceiling: Infinity } }, /ceiling of clip is Infinity/],
     ['analytic-ddpm', { steps: 3, gamma }, /'squaredcos_cap_v2', this one is 'linear'/],
   ])('%s %j are refused', (name, options, message) => {
     const make = (): unknown => samplers[name](linear, options);
@@ -52,6 +67,28 @@ describe('options', () => {
     });
     expect(() => samplers.unipc(linear, completed)).toThrow(/trajectory 'optimal' is for samplers on a discrete/);
   });
+
+  it('limit the threshold of dynamic clipping from both sides', () => {
+    const clipIn = (clip: ClipOption): unknown => asSteps(samplers.ddim(linear, { steps: 1, clip })).records[0]?.clip;
+    const limits = { floor: 1.5, ceiling: 2 };
+    expect(clipIn({ dynamic: 0.9, ...limits })).toEqual({ kind: 'dynamic', quantile: 0.9, ...limits });
+    expect(clipIn({ dynamic: 0.9 })).toEqual({ kind: 'dynamic', quantile: 0.9, floor: 1 });
+  });
+
+  it.each<[string, ClipOption]>([
+    ['dynamic:0.995', { dynamic: 0.995 }],
+    ['dynamic:0.995,1.5', { dynamic: 0.995, floor: 1.5 }],
+    ['dynamic:0.995,1.5,4', { dynamic: 0.995, floor: 1.5, ceiling: 4 }],
+  ])('read the clip %s from the command line', (text, clip) => {
+    expect(clipOption.read?.(textsOf(text), 'clip')).toEqual(clip);
+  });
+
+  it.each(['dynamic', 'dynamic:', 'dynamic:0.9,', 'dynamic:0.9,,4', 'dynamic:0.9,1,2,3', 'dynamic:0.9,1,x'])(
+    'refuse the clip %s on the command line',
+    (text) => {
+      expect(() => clipOption.read?.(textsOf(text), 'clip')).toThrow(/dynamic:QUANTILE\[,FLOOR\[,CEILING\]\]/);
+    },
+  );
 
   it('take a table of the same schedule in another form', () => {
     const discrete = NoiseSchedule.vpDiscrete();

@@ -38,9 +38,9 @@ TEST(Registry, TakesATableThatACCompilerFilled) {
 
 TEST(Registry, RefusesAnotherVersionBeforeAnythingElse) {
   dpm_backend table = *dpm_table_in_c();
-  table.abi_version = 4;
+  table.abi_version = 5;
   table.struct_size = 1;
-  EXPECT_EQ(mismatch_of(table), "has interface version 4, expected 5");
+  EXPECT_EQ(mismatch_of(table), "has interface version 5, expected 6");
 }
 
 TEST(Registry, RefusesTablesOfAnotherSize) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <limits>
 
 #include "core/error.h"
 #include "graph_runner.h"
@@ -98,7 +99,17 @@ TEST_P(UpdateRefusals, RecordsThatTouchAbsentTensors) {
   EXPECT_TRUE(refused([](dpm_record& r) {
     r.clip = DPM_CLIP_DYNAMIC;
     r.clip_low = 1e9F;
+    r.clip_ceiling = 1;
   }));
+  const auto with_ceiling = [&](float ceiling) {
+    return refused([&](dpm_record& r) {
+      r.clip = DPM_CLIP_DYNAMIC;
+      r.clip_ceiling = ceiling;
+    });
+  };
+  EXPECT_TRUE(with_ceiling(0));
+  EXPECT_TRUE(with_ceiling(std::numeric_limits<float>::quiet_NaN()));
+  EXPECT_FALSE(with_ceiling(std::numeric_limits<float>::infinity()));
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, UpdateRefusals, testing::Values("cpu", "reference"));
