@@ -104,6 +104,19 @@ void Trajectory::launch_step(StepKind kind) {
   executable_.graphs.run(key().add(kind), stream, [&] { queue_step(kind); });
 }
 
+std::size_t Trajectory::nodes_together(std::uint32_t first, std::uint32_t steps) {
+  const auto begin = kinds_.begin() + first;
+  std::size_t nodes = 0;
+  for (const StepKind kind : {StepKind{false, false}, {false, true}, {true, false}, {true, true}}) {
+    const auto count = static_cast<std::size_t>(std::count(begin, begin + steps, kind));
+    if (count == 0) continue;
+    const std::size_t each = executable_.graphs.nodes(key().add(kind));
+    if (each == 0) return 0;
+    nodes += count * each;
+  }
+  return nodes;
+}
+
 bool Trajectory::launch_together(std::uint32_t first, std::uint32_t steps) {
   const Stream& stream = executable_.network.device.stream;
   GraphKey whole = key();
@@ -111,8 +124,8 @@ bool Trajectory::launch_together(std::uint32_t first, std::uint32_t steps) {
   for (std::uint32_t step = first; step < first + steps; ++step) whole.add(kinds_[step]);
   // The first of its kind goes step by step, at hardly more cost than it takes to build the graph of all.
   if (steps < 2 || executable_.graphs.count(whole) < 2) return false;
-  const std::size_t nodes = executable_.graphs.nodes(key().add(kinds_[first]));
-  if (nodes == 0 || nodes * steps > kMostNodes) return false;
+  const std::size_t nodes = nodes_together(first, steps);
+  if (nodes == 0 || nodes > kMostNodes) return false;
   const auto all = [&] {
     for (std::uint32_t step = first; step < first + steps; ++step) queue_step(kinds_[step]);
   };

@@ -35,6 +35,8 @@ class Trajectory {
   /// Queues one step: its coefficients come from the table.
   void queue_step(StepKind kind) const;
   void launch_step(StepKind kind);
+  /// Nodes that a graph of the steps from `first` on has; 0 where one of their kinds has no graph yet.
+  std::size_t nodes_together(std::uint32_t first, std::uint32_t steps);
   /// Steps from `first` on as one graph. Whether they were.
   bool launch_together(std::uint32_t first, std::uint32_t steps);
 

@@ -58,7 +58,7 @@ export type RecordVariance =
  * ```
  */
 export interface StepRecord {
-  /** False: the outputs of the last evaluation are used again. */
+  /** False: the outputs of the last evaluation are used again; before the first evaluation no record may use them. */
   readonly evaluate: boolean;
   /** The number that enters the network's time embedding. */
   readonly time: number;

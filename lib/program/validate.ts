@@ -61,13 +61,32 @@ function checkVariance(where: string, variance: RecordVariance, writesX: boolean
   if (variance.low < 0 || variance.low > variance.high) throw invalid(where, 'variance needs 0 <= low <= high');
 }
 
-function checkRecord(record: StepRecord, index: number, history: number, written: ReadonlySet<number>): void {
-  const where = `record ${index}`;
+/** The field by which a record depends on the network's outputs; null: it does not. */
+function useOfOutputs({ clip, variance, x, y }: StepRecord): string | null {
+  if (clip.kind !== 'none') return `clip '${clip.kind}'`;
+  if (variance.kind === 'linear' || variance.kind === 'log') return `variance '${variance.kind}'`;
+  for (const [name, update] of Object.entries({ x, y })) {
+    if (update !== null && update.out !== 0) return `${name}.out`;
+    if (update?.history.some((coefficient) => coefficient !== 0)) return `${name}.history`;
+  }
+  return null;
+}
+
+/** Before the first evaluation the outputs hold anything. */
+function checkWithoutOutputs(where: string, record: StepRecord): void {
+  const use = useOfOutputs(record);
+  if (use === null) return;
+  throw invalid(
+    where,
+    `${use} needs the network's output, but neither this record nor one before it evaluates the network`,
+  );
+}
+
+function checkRecord(record: StepRecord, where: string, history: number, written: ReadonlySet<number>): void {
   const { slot } = record.store;
   if (!Number.isInteger(slot) || slot < 0 || slot >= history) {
     throw invalid(where, `slot ${slot} is outside a history of ${history}`);
   }
-  if (index === 0 && !record.evaluate) throw invalid(where, 'the first record has to evaluate the network');
   requireFinite(where, {
     time: record.time,
     inputScale: record.inputScale,
@@ -88,7 +107,8 @@ function checkRecord(record: StepRecord, index: number, history: number, written
 }
 
 /**
- * Checks a step program: at least one record, finite float32 numbers, slots inside the ring and never read before they are written.
+ * Checks a step program: at least one record, finite float32 numbers, slots inside the ring and never read before they are written, no
+ * use of the network's outputs before the first record that evaluates it.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the record and what is wrong with it.
  */
@@ -100,8 +120,12 @@ export function validateProgram(program: StepProgram): void {
   if (program.records.length === 0) throw invalid('step program', 'it has no record');
   requireFinite('step program', { initialScale: program.initialScale });
   const written = new Set<number>();
+  let evaluated = false;
   program.records.forEach((record, index) => {
-    checkRecord(record, index, history, written);
-    written.add(record.store.slot);
+    const where = `record ${index}`;
+    evaluated ||= record.evaluate;
+    checkRecord(record, where, history, written);
+    if (evaluated) written.add(record.store.slot);
+    else checkWithoutOutputs(where, record);
   });
 }

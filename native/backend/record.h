@@ -37,7 +37,8 @@ enum dpm_variance_form {
 ///   y'      = y_x*x' + y_y*y + y_out*out + sum_j y_history[j]*m[j]
 ///
 /// In x' and y' a coefficient of zero leaves its tensor out: it may be absent, or hold anything. Elsewhere a tensor
-/// with coefficient zero is absent or finite. The noise prediction of the variance forms is eps = eps_in*in +
+/// with coefficient zero is absent or finite, but for the outputs before a program's first evaluation: they hold
+/// anything, and x0 and m, which nobody uses yet, become anything. The noise prediction of the variance forms is eps = eps_in*in +
 /// eps_out*out, unclipped.
 typedef struct dpm_record {
   uint32_t flags;

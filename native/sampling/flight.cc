@@ -132,7 +132,9 @@ bool Flight::begin_trajectory() {
   trajectory.update.samples = table.data();
   live_.resize(count_);
   std::iota(live_.begin(), live_.end(), 0);
-  list_asks();
+  // The labels are those of all steps, also where the first one evaluates nothing.
+  asks_.clear();
+  for (const std::uint32_t row : live_) asks_.push_back(ask(row));
   trajectory.labels = step_.upload_labels(asks_);
   network->begin(trajectory);
   in_trajectory_ = true;
@@ -160,11 +162,14 @@ std::uint32_t Flight::begin_step() {
 void Flight::list_asks() {
   asks_.clear();
   for (const std::uint32_t row : live_) {
-    if (!evaluates(row)) continue;
-    const dpm_record& current = record(row);
-    const bool reads_y = (current.flags & DPM_RECORD_READ_Y) != 0;
-    asks_.push_back({row, current.time, current.input_scale, reads_y, sample(row).label, sample(row).guidance});
+    if (evaluates(row)) asks_.push_back(ask(row));
   }
+}
+
+Ask Flight::ask(std::uint32_t row) const {
+  const dpm_record& current = record(row);
+  const bool reads_y = (current.flags & DPM_RECORD_READ_Y) != 0;
+  return {row, current.time, current.input_scale, reads_y, sample(row).label, sample(row).guidance};
 }
 
 void Flight::end_step() {

@@ -50,6 +50,7 @@ class Flight {
                                                 std::uint32_t record_index) const;
   /// The sample's current record. Throws Error(kArgument) where noise that is given runs out.
   [[nodiscard]] dpm_update_sample current_sample(std::uint32_t row) const;
+  [[nodiscard]] Ask ask(std::uint32_t row) const;
   /// The rows of `live_` whose records evaluate.
   void list_asks();
 

@@ -43,6 +43,19 @@ function randomUpdate(random: Random, readable: ReadonlySet<number>): LinearUpda
   return { x: coefficient(), y: coefficient(), out: coefficient(), history };
 }
 
+/** A record before the first evaluation, which may use no output. */
+function silentRecord(random: Random): StepRecord {
+  const update = (): LinearUpdate => ({ ...randomUpdate(random, new Set()), out: 0 });
+  return stepRecord({
+    evaluate: false,
+    time: random.between(0, 999),
+    prediction: { input: random.between(-1, 1), output: random.between(-1, 1) },
+    x: update(),
+    variance: { kind: 'scalar', deviation: random.unit() },
+    y: random.chance(0.5) ? update() : null,
+  });
+}
+
 function randomRecord(random: Random, first: boolean, written: Set<number>): StepRecord {
   const slot = random.below(historyLength);
   const readable = new Set([...written, slot]);
@@ -66,6 +79,9 @@ function randomRecord(random: Random, first: boolean, written: Set<number>): Ste
 export function randomProgram(seed: number, length: number): StepProgram {
   const random = new Random(seed);
   const written = new Set<number>();
-  const records = Array.from({ length }, (_, index) => randomRecord(random, index === 0, written));
+  const silent = random.chance(0.3) ? random.below(3) : 0;
+  const records = Array.from({ length }, (_, index) =>
+    index < silent ? silentRecord(random) : randomRecord(random, index === silent, written),
+  );
   return stepProgram(records, { history: historyLength, initialScale: random.between(0.5, 1.5), head: null });
 }

@@ -103,7 +103,25 @@ describe('validation', () => {
       /record 0: clip\.ceiling/,
     ]),
     ['a clip turned around', [record({ clip: { kind: 'static', low: 1, high: -1 } })], /exceeds/],
-    ['a first record without evaluation', [record({ evaluate: false })], /first record/],
+    ...(
+      [
+        ['x.out', { x: linear({ out: 1 }) }],
+        ['y.out', { y: linear({ out: 1 }) }],
+        ['x.history', { x: linear({ history: [1] }) }],
+        ['y.history', { y: linear({ history: [1] }) }],
+        ["clip 'static'", { clip: { kind: 'static', low: -1, high: 1 } }],
+        ["variance 'log'", { x: linear({}), variance: { kind: 'log', offset: 0, head: 1, low: 0, high: 1 } }],
+      ] satisfies [string, Partial<StepRecord>][]
+    ).map(([use, fields]): [string, StepRecord[], RegExp] => [
+      `${use} before the first evaluation`,
+      [record({ evaluate: false }), record({ evaluate: false, ...fields })],
+      new RegExp(`^record 1: ${use} needs the network's output`),
+    ]),
+    [
+      'a prediction from before the first evaluation',
+      [record({ evaluate: false }), record({ store: { slot: 1, input: 0, data: 1 }, x: linear({ history: [1] }) })],
+      /record 1.*slot 0/,
+    ],
     ['a slot beyond eight', [record({ store: { slot: 8, input: 0, data: 1 } })], /history is 9/],
   ])('refuses %s', (_name, records, message) => {
     expect(() => stepProgram(records)).toThrow(message);

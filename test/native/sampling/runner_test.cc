@@ -58,6 +58,34 @@ TEST_F(Runs, GuidanceMixesTwoEvaluations) {
             run_programs(*network, relabelled, running_).images.floats);
 }
 
+TEST_F(Runs, TheFirstRecordsNeedNotEvaluate) {
+  // x = -0.5 x + noise, then y = 2 x, then what the network makes of y; the programs of five records do not wait.
+  const auto silent_first = [](std::uint32_t batch) {
+    RunRequest run = mixed_request(5, batch);
+    dpm_record& noisy = run.records[5];
+    noisy = {};
+    noisy.flags = DPM_RECORD_WRITE_X;
+    noisy.x0_out = 1;
+    noisy.x_x = -0.5F;
+    noisy.variance = DPM_VARIANCE_SCALAR;
+    noisy.deviation = 0.25F;
+    dpm_record& copied = run.records[6];
+    copied = {};
+    copied.flags = DPM_RECORD_WRITE_Y;
+    copied.y_x = 2;
+    dpm_record& evaluated = run.records[7];
+    evaluated.flags |= DPM_RECORD_EVALUATE | DPM_RECORD_READ_Y;
+    return run;
+  };
+  const auto network = small_.load("cpu");
+  const auto expected = run_programs(*network, silent_first(1), running_).images.floats;
+  for (const std::uint32_t batch : {2u, 5u}) {
+    EXPECT_EQ(run_programs(*network, silent_first(batch), running_).images.floats, expected) << "batch " << batch;
+  }
+  const auto reference = small_.load("reference");
+  EXPECT_LT(relative_difference(expected, run_programs(*reference, silent_first(5), running_).images.floats), 2e-4);
+}
+
 TEST_F(Runs, SnapshotsEndInTheResult) {
   const auto network = small_.load("cpu");
   RunRequest run = mixed_request(4, 3);
