@@ -66,6 +66,35 @@ TEST_F(EmulatedCuda, AWatchedTrajectoryIsOneLaunchAStep) {
   EXPECT_EQ(counters.allocations, 0u);
 }
 
+TEST_F(EmulatedCuda, ATrajectoryMayBeginWithoutAnEvaluation) {
+  const auto network = small_.load("cuda:0");
+  RunRequest run = uniform_request(3, 3);
+  dpm_record& first = run.records[run.programs[1].first];
+  first = {};
+  first.flags = DPM_RECORD_WRITE_X;
+  first.x_x = 0.5F;
+  first.variance = DPM_VARIANCE_SCALAR;
+  first.deviation = 1;
+  const std::vector<float> expected = images(*small_.load("reference"), run);
+  EXPECT_LT(relative_difference(warm_up(*network, run), expected), 2e-4);
+  const simt::Counters counters = counted([&] { images(*network, run); });
+  EXPECT_EQ(counters.graph_launches, 1u);
+}
+
+TEST_F(EmulatedCuda, ALongTrajectoryIsNotOneGraphHoweverShortItsFirstStep) {
+  constexpr std::uint32_t kSteps = 1200;
+  RunRequest run = uniform_request(1, 1);
+  run.records.assign(kSteps, run.records[5]);
+  for (dpm_record& record : run.records) record.x_history[1] = 0;
+  run.records[0].flags = DPM_RECORD_WRITE_Y;
+  run.programs[1] = {0, kSteps, 2, 1.0F};
+  run.programs[0] = run.programs[1];
+  const auto network = small_.load("cuda:0");
+  images(*network, run);
+  const simt::Counters counters = counted([&] { images(*network, run); });
+  EXPECT_EQ(counters.graph_launches, kSteps);
+}
+
 TEST_F(EmulatedCuda, OneGraphServesEveryProgramOfTheSameShape) {
   const auto network = small_.load("cuda:0");
   RunRequest run = uniform_request(3, 3);
