@@ -200,6 +200,7 @@ export function kernelsOfNode(node: NativeNode, type: RooflineType): Kernel[] {
     case 'channel_add':
     case 'scale_shift':
     case 'silu':
+    case 'activation':
     case 'add':
     case 'affine':
       return [elementwiseKernel(node, type)];

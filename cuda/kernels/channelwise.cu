@@ -12,6 +12,21 @@ __device__ void add(Floats<N>& sum, const T* operand) {
   for (int i = 0; i < N; ++i) sum.value[i] += term.value[i];
 }
 
+__device__ float activated(Activation activation, float x) {
+  switch (activation) {
+    case Activation::kSilu:
+      return math::silu(x);
+    case Activation::kMish:
+      return math::mish(x);
+    case Activation::kGelu:
+      return math::gelu(x);
+    case Activation::kRelu:
+      return math::relu(x);
+    default:
+      return x;
+  }
+}
+
 template <typename T, int N>
 __global__ void __launch_bounds__(PixelBlocks::kThreads)
     channelwise_kernel(ChannelwiseArguments<T> a, PixelBlocks blocks) {
@@ -30,8 +45,8 @@ __global__ void __launch_bounds__(PixelBlocks::kThreads)
       const Floats<N> shift = load_floats<N>(row + a.channels);
       for (int i = 0; i < N; ++i) value.value[i] = value.value[i] * (1.0F + scale.value[i]) + shift.value[i];
     }
-    if (a.silu) {
-      for (int i = 0; i < N; ++i) value.value[i] = math::silu(value.value[i]);
+    if (a.activation != Activation::kNone) {
+      for (int i = 0; i < N; ++i) value.value[i] = activated(a.activation, value.value[i]);
     }
     store_vector(a.y.data + n * a.y.sample_stride + pixel * a.y.pixel_stride + c, from_floats<T>(value));
   });

@@ -7,6 +7,9 @@
 
 namespace dpm::cuda {
 
+/// What an element passes through at last.
+enum class Activation { kNone, kSilu, kMish, kGelu, kRelu };
+
 /// y = activation((scale * (x + bias[c] + vector[n, c] + residual) + shift) * (1 + scale_shift[n, c])
 ///                + scale_shift[n, channels + c])
 /// where every operand but x may be absent (null). y may be x or the residual.
@@ -25,7 +28,7 @@ struct ChannelwiseArguments {
   float shift;
   const T* scale_shift;  ///< row n of 2 * channels at scale_shift + n * scale_shift_stride
   std::int64_t scale_shift_stride;
-  bool silu;
+  Activation activation;
 };
 
 /// Each operand is read once, in 16-byte accesses where channels, strides and addresses allow.

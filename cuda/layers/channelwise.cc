@@ -5,12 +5,28 @@
 namespace dpm::cuda {
 namespace {
 
-/// Bias, channel vector, scale and shift, affine, SiLU, sum, where no pass could fuse them.
+Activation activation_in(const dpm_node& node) {
+  if (node.op == DPM_OP_SILU) return Activation::kSilu;
+  if (node.op != DPM_OP_ACTIVATION) return Activation::kNone;
+  switch (activation_of(node)) {
+    case DPM_ACTIVATION_MISH:
+      return Activation::kMish;
+    case DPM_ACTIVATION_GELU:
+      return Activation::kGelu;
+    default:
+      return Activation::kRelu;
+  }
+}
+
+/// Bias, channel vector, scale and shift, affine, activations, sum, where no pass could fuse them.
 template <typename T>
 class ChannelwiseLayer : public Layer {
  public:
   ChannelwiseLayer(const LayerFactory& factory, const dpm_node& node)
-      : op_(static_cast<dpm_op>(node.op)), operands_(node), shape_(factory.value(output_of(node)).shape) {
+      : op_(static_cast<dpm_op>(node.op)),
+        activation_(activation_in(node)),
+        operands_(node),
+        shape_(factory.value(output_of(node)).shape) {
     if (op_ == DPM_OP_AFFINE) affine_ = affine_of(node);
     if (op_ == DPM_OP_BIAS) bias_ = factory.floats(node.biases, 1, static_cast<std::size_t>(shape_.channels));
   }
@@ -26,7 +42,7 @@ class ChannelwiseLayer : public Layer {
     a.bias = bias_.as<float>();
     a.scale = affine_.scale;
     a.shift = affine_.shift;
-    a.silu = op_ == DPM_OP_SILU;
+    a.activation = activation_;
     if (op_ == DPM_OP_ADD) a.residual = second;
     if (op_ == DPM_OP_CHANNEL_ADD) {
       a.vector = second.data;
@@ -41,6 +57,7 @@ class ChannelwiseLayer : public Layer {
 
  private:
   dpm_op op_;
+  Activation activation_;
   Operands operands_;
   dpm_affine_attributes affine_{1.0F, 0.0F};
   dpm_value shape_;

@@ -140,9 +140,10 @@ class ConvolutionLayer : public Layer {
     set_vector(context, a);
     if ((done & kPartResidual) == 0) a.residual = context.map<const T>(operands_.input(2));
     a.scale = (done & kPartScale) != 0 ? 1.0F : attributes_.scale;
-    a.silu = (done & kPartSilu) == 0 && attributes_.silu != 0;
+    const bool activates = (done & kPartSilu) == 0 && attributes_.silu != 0;
+    a.activation = activates ? Activation::kSilu : Activation::kNone;
     const bool nothing = a.bias == nullptr && a.vector == nullptr && a.residual.data == nullptr && a.scale == 1.0F;
-    if (!nothing || a.silu) channelwise(a, context.stream);
+    if (!nothing || activates) channelwise(a, context.stream);
   }
 
   template <typename Arguments>

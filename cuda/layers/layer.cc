@@ -88,6 +88,7 @@ bool supports(const Device& device, const dpm_graph& graph, const dpm_node& node
     case DPM_OP_CHANNEL_ADD:
     case DPM_OP_SCALE_SHIFT:
     case DPM_OP_SILU:
+    case DPM_OP_ACTIVATION:
     case DPM_OP_ADD:
     case DPM_OP_AFFINE:
     case DPM_OP_CONCAT:

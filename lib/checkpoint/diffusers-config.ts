@@ -1,6 +1,7 @@
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { ConfigReader, widthRange } from '../files/config-reader.js';
+import type { Activation } from '../network/description.js';
 
 export const downBlockTypes = [
   'DownBlock2D',
@@ -45,6 +46,8 @@ export interface DiffusersConfig {
   normGroups: number | null;
   midAttentionGroups: number | null;
   epsilon: number;
+  /** Of residual blocks. */
+  activation: Activation;
   scaleShift: boolean;
   addAttention: boolean;
   classes: number;
@@ -115,7 +118,6 @@ function checkFields(config: ConfigReader): void {
       throw new DpmError('ERR_DPM_UNSUPPORTED', `${config.source}: the field ${name.slice(0, 80)} is not supported`);
     }
   }
-  config.choice('act_fn', 'silu', ['silu', 'swish']);
 }
 
 /** Labels that are embedded like times may be any that a time may be; the limit is what float32 holds exactly. */
@@ -182,6 +184,12 @@ function readMidBlock(config: ConfigReader): boolean {
   if (config.has('mid_block_type') && config.raw('mid_block_type') === null) return false;
   config.choice('mid_block_type', 'UNetMidBlock2D', ['UNetMidBlock2D']);
   return true;
+}
+
+/** The library's two names for one function are one. */
+function readActivation(config: ConfigReader): Activation {
+  const name = config.choice('act_fn', 'silu', ['silu', 'swish', 'mish', 'gelu', 'relu']);
+  return name === 'swish' ? 'silu' : name;
 }
 
 function readEpsilon(config: ConfigReader): number {
@@ -253,6 +261,7 @@ export function parseDiffusersConfig(raw: Readonly<Record<string, unknown>>, sou
     normGroups: config.integerOrNull('norm_num_groups', 32, widthRange),
     midAttentionGroups: config.integerOrNull('attn_norm_num_groups', null, widthRange),
     epsilon: readEpsilon(config),
+    activation: readActivation(config),
     scaleShift: config.choice('resnet_time_scale_shift', 'default', ['default', 'scale_shift']) === 'scale_shift',
     addAttention: config.boolean('add_attention', true),
     ...readClasses(config, time),

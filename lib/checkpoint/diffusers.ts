@@ -51,6 +51,7 @@ class BlockBuilder {
         groups === undefined ? this.groupsFor(outChannels, name) : this.checkedGroups(groups[1], outChannels, name),
       epsilon: this.config.epsilon,
       timeMode: this.config.scaleShift ? 'scale-shift' : 'add',
+      activation: this.config.activation,
       resample,
       shortcut: shortcut || inChannels !== outChannels ? 'convolution' : 'identity',
       scale,

@@ -1,3 +1,6 @@
+/** Between the norms and convolutions of residual blocks: x sigmoid(x), x tanh(ln(1 + e^x)), x Phi(x) or max(x, 0). */
+export type Activation = 'silu' | 'mish' | 'gelu' | 'relu';
+
 /** Half the size by means of 2 x 2 or the filter [1,3,3,1], twice the size by repetition or that filter. */
 export type Resampling = 'mean' | 'nearest' | 'fir-down' | 'fir-up';
 
@@ -20,7 +23,9 @@ export type Block =
       epsilon: number;
       /** How the time projection enters: added after conv1, or scale and shift after norm2 (scale first). */
       timeMode: 'add' | 'scale-shift';
-      /** Resampling between SiLU and conv1, applied to both branches. */
+      /** Behind both norms, and of the time embedding before its projection. Default `silu`. */
+      activation?: Activation;
+      /** Resampling between the activation and conv1, applied to both branches. */
       resample: 'none' | Resampling;
       shortcut: 'identity' | 'convolution';
       /** The block's output is multiplied by this. */

@@ -47,6 +47,8 @@ export type Operation =
   /** Twice the size by repetition or the filter [1,3,3,1], half by means of 2 x 2 or that filter. */
   | { readonly op: 'upsample' | 'average_pool' | 'fir_upsample' }
   | { readonly op: 'fir_downsample'; readonly padding: number }
+  /** A function of every element; SiLU is an operation of its own, which devices fuse. */
+  | { readonly op: 'activation'; readonly kind: 'mish' | 'gelu' | 'relu' }
   /** scale * map + shift. */
   | { readonly op: 'affine'; readonly scale: number; readonly shift: number };
 

@@ -108,6 +108,7 @@ function infer(
       return halved(name, map, 1 - operation.padding);
     case 'bias':
     case 'silu':
+    case 'activation':
     case 'affine':
       return map;
   }

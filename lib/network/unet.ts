@@ -1,5 +1,5 @@
 import { DpmError } from '../base/errors.js';
-import type { Block, Resampling, UNetDescription } from './description.js';
+import type { Activation, Block, Resampling, UNetDescription } from './description.js';
 import { GraphBuilder, type Graph } from './graph.js';
 import type { Operation } from './operation.js';
 
@@ -17,7 +17,8 @@ class UNetCompiler {
   readonly #description: UNetDescription;
   readonly #graph = new GraphBuilder();
   readonly #skips: number[] = [];
-  readonly #embedding: number;
+  /** The embedding as the residual blocks of each activation project it. */
+  readonly #embeddings = new Map<Activation, number>();
   /** What the image is before anything became of it: its readers lay the network's own input out themselves. */
   readonly #plainImage: number | null;
   #image: number;
@@ -28,7 +29,7 @@ class UNetCompiler {
     this.#description = description;
     const { inChannels, height, width, centerInput, baseChannels } = description;
     const image = this.#graph.input('image', { channels: inChannels, height, width });
-    this.#embedding = this.#embedTime();
+    this.#activateEmbedding(this.#embedTime());
     const input = centerInput ? this.#graph.add({ op: 'affine', scale: 2, shift: -1 }, 'center_input', [image]) : image;
     this.#image = input;
     this.#plainImage = centerInput ? null : image;
@@ -70,6 +71,10 @@ class UNetCompiler {
     return this.#graph.add({ op: 'silu' }, name, [input]);
   }
 
+  #activation(name: string, input: number, kind: Activation): number {
+    return kind === 'silu' ? this.#silu(name, input) : this.#graph.add({ op: 'activation', kind }, name, [input]);
+  }
+
   #groupNorm(name: string, input: number, groups: number, epsilon: number): number {
     const channels = this.#channels(input);
     return this.#graph.add({ op: 'group_norm', groups, epsilon }, name, [input], {
@@ -97,7 +102,22 @@ class UNetCompiler {
     if (classes > 0 && isFirst) embedding = this.#sum('class_embedding.add', embedding, this.#scaledClassRow());
     embedding = this.#embeddingMlp('time_embedding', embedding);
     if (classes > 0 && !isFirst) embedding = this.#sum('class_embedding.add', embedding, this.#embeddedClass());
-    return this.#silu('time_embedding.silu', embedding);
+    return embedding;
+  }
+
+  #activateEmbedding(embedding: number): void {
+    for (const block of this.#description.blocks) {
+      if (block.kind !== 'residual') continue;
+      const { activation = 'silu' } = block;
+      if (this.#embeddings.has(activation)) continue;
+      this.#embeddings.set(activation, this.#activation(`time_embedding.${activation}`, embedding, activation));
+    }
+  }
+
+  #embeddingFor(activation: Activation): number {
+    const embedding = this.#embeddings.get(activation);
+    if (embedding === undefined) throw new DpmError('ERR_DPM_INTERNAL', `no block has the activation ${activation}`);
+    return embedding;
   }
 
   #scalar(binding: string): number {
@@ -235,14 +255,14 @@ class UNetCompiler {
   }
 
   #residual(block: ResidualBlock, x: number): number {
-    const { name, outChannels, groups1, groups2, epsilon, resample } = block;
+    const { name, outChannels, groups1, groups2, epsilon, resample, activation = 'silu' } = block;
     const resampled = (what: string, input: number): number =>
       resample === 'none' ? input : this.#graph.add(resamplingOf[resample], `${name}.${what}`, [input]);
     const isScaled = block.timeMode === 'scale-shift';
-    let h = this.#silu(`${name}.act1`, this.#groupNorm(`${name}.norm1`, x, groups1, epsilon));
+    let h = this.#activation(`${name}.act1`, this.#groupNorm(`${name}.norm1`, x, groups1, epsilon), activation);
     h = this.#convolution(`${name}.conv1`, resampled('resample', h), outChannels);
     const projected = (isScaled ? 2 : 1) * outChannels;
-    const projection = this.#product(`${name}.time_emb_proj`, this.#embedding, projected);
+    const projection = this.#product(`${name}.time_emb_proj`, this.#embeddingFor(activation), projected);
     if (!isScaled) h = this.#graph.add({ op: 'channel_add' }, `${name}.time_add`, [h, projection]);
     h = this.#groupNorm(`${name}.norm2`, h, groups2, epsilon);
     if (isScaled) h = this.#graph.add({ op: 'scale_shift' }, `${name}.scale_shift`, [h, projection]);
@@ -250,7 +270,7 @@ class UNetCompiler {
     if (block.shortcut === 'convolution') {
       shortcut = this.#product(`${name}.conv_shortcut`, shortcut, outChannels, false);
     }
-    h = this.#convolution(`${name}.conv2`, this.#silu(`${name}.act2`, h), outChannels);
+    h = this.#convolution(`${name}.conv2`, this.#activation(`${name}.act2`, h, activation), outChannels);
     return this.#scaled(`${name}.scale`, this.#sum(`${name}.add`, h, shortcut), block.scale);
   }
 
@@ -288,14 +308,15 @@ class UNetCompiler {
     if (head === null) return;
     const { prefix, groups, epsilon } = head;
     // The extra block is of the network's own kind.
-    const isScaled = blocks.some((block) => block.kind === 'residual' && block.timeMode === 'scale-shift');
+    const own = blocks.find((each) => each.kind === 'residual');
     const block: ResidualBlock = {
       name: `${prefix}.resnet`,
       outChannels: this.#channels(this.#current),
       groups1: groups,
       groups2: groups,
       epsilon,
-      timeMode: isScaled ? 'scale-shift' : 'add',
+      timeMode: own?.timeMode ?? 'add',
+      activation: own?.activation ?? 'silu',
       resample: 'none',
       shortcut: 'identity',
       scale: 1,

@@ -130,9 +130,10 @@ DPM_OPEN_ENUM(dpm_op){
     DPM_OP_FIR_UPSAMPLE = 14,   ///< (map) -> y[2i] = (x[i-1] + 3x[i]) / 4, y[2i+1] = (3x[i] + x[i+1]) / 4 on both axes
     DPM_OP_FIR_DOWNSAMPLE = 15,  ///< (map) -> y[i] = (x[2i-p] + 3x[2i-p+1] + 3x[2i-p+2] + x[2i-p+3]) / 8 on both axes,
                                  ///< p the padding; 0 outside
+    DPM_OP_ACTIVATION = 16,      ///< (map) -> the function of dpm_activation of every element; SiLU is DPM_OP_SILU
 };
 /// How many operations there are.
-enum { DPM_OP_COUNT = DPM_OP_FIR_DOWNSAMPLE + 1 };
+enum { DPM_OP_COUNT = DPM_OP_ACTIVATION + 1 };
 
 typedef struct dpm_time_embedding_attributes {
   int32_t length;         ///< of the vector
@@ -174,6 +175,16 @@ typedef struct dpm_fir_downsample_attributes {
   int32_t padding;
 } dpm_fir_downsample_attributes;
 
+DPM_OPEN_ENUM(dpm_activation){
+    DPM_ACTIVATION_MISH = 0,  ///< x tanh(ln(1 + e^x))
+    DPM_ACTIVATION_GELU = 1,  ///< x (1 + erf(x / sqrt(2))) / 2
+    DPM_ACTIVATION_RELU = 2,  ///< max(x, 0)
+};
+
+typedef struct dpm_activation_attributes {
+  uint32_t kind;  ///< dpm_activation
+} dpm_activation_attributes;
+
 /// The member of the node's own operation; the others have none.
 typedef union dpm_attributes {
   dpm_time_embedding_attributes time_embedding;
@@ -182,6 +193,7 @@ typedef union dpm_attributes {
   dpm_attention_attributes attention;
   dpm_affine_attributes affine;
   dpm_fir_downsample_attributes fir_downsample;
+  dpm_activation_attributes activation;
 } dpm_attributes;
 
 /// One operation.

@@ -58,6 +58,11 @@ inline const dpm_affine_attributes& affine_of(const dpm_node& node) {
   return node.attributes.affine;
 }
 
+inline dpm_activation activation_of(const dpm_node& node) {
+  require(node.op == DPM_OP_ACTIVATION, "a node is no activation");
+  return static_cast<dpm_activation>(node.attributes.activation.kind);
+}
+
 /// Zeros around the map of a downsampling, 0 for every other node.
 inline int fir_padding_of(const dpm_node& node) {
   return node.op == DPM_OP_FIR_DOWNSAMPLE ? node.attributes.fir_downsample.padding : 0;

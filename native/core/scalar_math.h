@@ -44,6 +44,32 @@ DPM_HOST_DEVICE float exp(float x) {
 /// x * sigmoid(x).
 DPM_HOST_DEVICE float silu(float x) { return x / (1.0F + exp(-x)); }
 
+/// x tanh(ln(1 + e^x)), which is x n / (n + 2) with n = e^x (e^x + 2).
+DPM_HOST_DEVICE float mish(float x) {
+  // From 20 on the quotient is 1; e^x squared would overflow much later.
+  const float power = exp(x < 20.0F ? x : 20.0F);
+  const float n = power * (power + 2.0F);
+  return x * (n / (n + 2.0F));
+}
+
+/// x (1 + erf(x / sqrt(2))) / 2 as max(x, 0) - |x| erfc(|x| / sqrt(2)) / 2, with an absolute error of erfc below 1.5e-7
+/// (Abramowitz and Stegun 1964, 7.1.26).
+DPM_HOST_DEVICE float gelu(float x) {
+  const float magnitude = x < 0.0F ? -x : x;
+  // The second term has long vanished, and infinity times zero is no number.
+  const float z = magnitude > 20.0F ? 20.0F : magnitude;
+  const float t = 1.0F / (1.0F + 0.3275911F * 0.70710678118654752F * z);
+  float p = 1.061405429F;
+  p = p * t - 1.453152027F;
+  p = p * t + 1.421413741F;
+  p = p * t - 0.284496736F;
+  p = p * t + 0.254829592F;
+  return (x > 0.0F ? x : 0.0F) - 0.5F * z * (p * t * exp(-0.5F * z * z));
+}
+
+/// max(x, 0), NaN stays NaN.
+DPM_HOST_DEVICE float relu(float x) { return x < 0.0F ? 0.0F : x; }
+
 /// ln(1 + f) + e ln 2 for f in [sqrt(1/2) - 1, sqrt(2) - 1], relative error below 1.5e-7. The polynomial is the one of
 /// its degree whose largest relative error is least; without a quotient it takes half the time.
 DPM_HOST_DEVICE float log1p_scaled(float f, float e) {

@@ -49,6 +49,8 @@ class Ranges {
 
   void operator()(const FirDownsample& filter) const { expect(filter.padding == 0 || filter.padding == 1, "padding"); }
 
+  void operator()(const Activation& activation) const { expect(activation.kind <= DPM_ACTIVATION_RELU, "kind"); }
+
  private:
   void expect(bool holds, const char* attribute) const {
     if (!holds) throw Error(ErrorCode::kArgument, node_.name + ": " + attribute + " is out of range");

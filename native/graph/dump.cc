@@ -65,6 +65,10 @@ struct AttributeWriter {
     write("shift", a.shift);
   }
   void operator()(const FirDownsample& a) const { write("padding", a.padding); }
+  void operator()(const Activation& a) const {
+    constexpr const char* kKinds[] = {"mish", "gelu", "relu"};
+    out << R"(,"kind":")" << kKinds[a.kind] << '"';
+  }
 
   template <typename Number>
   void write(const char* key, Number number) const {

@@ -21,6 +21,7 @@ struct Lowering {
   void operator()(const Attention& from) const { out.attention = {from.heads}; }
   void operator()(const Affine& from) const { out.affine = {from.scale, from.shift}; }
   void operator()(const FirDownsample& from) const { out.fir_downsample = {from.padding}; }
+  void operator()(const Activation& from) const { out.activation = {from.kind}; }
 };
 
 }  // namespace

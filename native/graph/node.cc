@@ -44,5 +44,7 @@ Affine& affine_of(Node& node) { return attributes_of<Affine>(node); }
 const Affine& affine_of(const Node& node) { return attributes_of<Affine>(node); }
 FirDownsample& fir_downsample_of(Node& node) { return attributes_of<FirDownsample>(node); }
 const FirDownsample& fir_downsample_of(const Node& node) { return attributes_of<FirDownsample>(node); }
+Activation& activation_of(Node& node) { return attributes_of<Activation>(node); }
+const Activation& activation_of(const Node& node) { return attributes_of<Activation>(node); }
 
 }  // namespace dpm::graph

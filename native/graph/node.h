@@ -45,9 +45,13 @@ struct FirDownsample {
   int padding = 0;
 };
 
+struct Activation {
+  dpm_activation kind = DPM_ACTIVATION_RELU;
+};
+
 /// Nothing for operations that have no attributes.
 using Attributes =
-    std::variant<std::monostate, TimeEmbedding, Convolution, GroupNorm, Attention, Affine, FirDownsample>;
+    std::variant<std::monostate, TimeEmbedding, Convolution, GroupNorm, Attention, Affine, FirDownsample, Activation>;
 
 struct Node {
   dpm_op op = DPM_OP_ADD;
@@ -86,5 +90,7 @@ Affine& affine_of(Node& node);
 const Affine& affine_of(const Node& node);
 FirDownsample& fir_downsample_of(Node& node);
 const FirDownsample& fir_downsample_of(const Node& node);
+Activation& activation_of(Node& node);
+const Activation& activation_of(const Node& node);
 
 }  // namespace dpm::graph

@@ -30,6 +30,7 @@ const Operation kOperations[] = {
     {DPM_OP_AVERAGE_POOL, "average_pool", 1, 1, 1, kNone, kNone, {}},
     {DPM_OP_FIR_UPSAMPLE, "fir_upsample", 1, 1, 1, kNone, kNone, {}},
     {DPM_OP_FIR_DOWNSAMPLE, "fir_downsample", 1, 1, 1, kNone, kNone, FirDownsample{}},
+    {DPM_OP_ACTIVATION, "activation", 1, 1, 1, kNone, kNone, Activation{}},
 };
 static_assert(std::size(kOperations) == DPM_OP_COUNT, "one row an operation, in their order");
 

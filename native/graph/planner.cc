@@ -73,6 +73,7 @@ int replaceable_input(const Node& node, bool residual_in_place) {
     case DPM_OP_CHANNEL_ADD:
     case DPM_OP_SCALE_SHIFT:
     case DPM_OP_SILU:
+    case DPM_OP_ACTIVATION:
     case DPM_OP_AFFINE:
     case DPM_OP_ADD:
       return node.input(0);

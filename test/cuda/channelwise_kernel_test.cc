@@ -58,7 +58,7 @@ struct Case {
     arguments.shift = is_present() ? -0.5F : 0.0F;
     arguments.scale_shift = is_present() ? scale_shift.data() : nullptr;
     arguments.scale_shift_stride = static_cast<std::int64_t>(2 * channels + gap);
-    arguments.silu = is_present();
+    arguments.activation = static_cast<cuda::Activation>(random.between(0, 4));
   }
 
   bool is_present() { return random.between(0, 1) == 1; }
@@ -74,6 +74,21 @@ struct Case {
   cuda::ChannelwiseArguments<T> arguments{};
 };
 
+double activated(cuda::Activation activation, double x) {
+  switch (activation) {
+    case cuda::Activation::kSilu:
+      return x / (1 + std::exp(-x));
+    case cuda::Activation::kMish:
+      return x * std::tanh(std::log1p(std::exp(x)));
+    case cuda::Activation::kGelu:
+      return x * std::erfc(-x / std::sqrt(2.0)) / 2;
+    case cuda::Activation::kRelu:
+      return std::max(x, 0.0);
+    default:
+      return x;
+  }
+}
+
 template <typename T>
 double value_at(const cuda::ChannelwiseArguments<T>& a, int n, int pixel, int c) {
   double value = value_of(a.x, n, pixel, c);
@@ -85,7 +100,7 @@ double value_at(const cuda::ChannelwiseArguments<T>& a, int n, int pixel, int c)
     const T* row = a.scale_shift + n * a.scale_shift_stride;
     value = value * (1 + value_of(row, c)) + value_of(row, a.channels + c);
   }
-  return a.silu ? value / (1 + std::exp(-value)) : value;
+  return activated(a.activation, value);
 }
 
 /// The whole wider map as it has to be afterwards.

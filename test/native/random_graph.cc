@@ -104,7 +104,7 @@ int RandomGraph::attention(int x) {
 void RandomGraph::grow() {
   const int x = pick();
   const int channels = shape(x).channels;
-  switch (choose_(12)) {
+  switch (choose_(13)) {
     case 0:
       return keep(maker_.silu(x));
     case 1:
@@ -128,6 +128,8 @@ void RandomGraph::grow() {
       return keep(attention(x));
     case 9:
       return keep(maker_.bias(x));
+    case 10:
+      return keep(maker_.activation(x, static_cast<dpm_activation>(choose_(3))));
     default:
       return keep(convolution(x));
   }

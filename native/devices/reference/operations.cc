@@ -9,6 +9,12 @@ namespace {
 
 double silu(double x) { return x / (1.0 + std::exp(-x)); }
 
+double activated(const dpm_activation_attributes& node, double x) {
+  if (node.kind == DPM_ACTIVATION_MISH) return x * std::tanh(std::log1p(std::exp(x)));
+  if (node.kind == DPM_ACTIVATION_GELU) return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
+  return std::max(x, 0.0);
+}
+
 void convolution(const Network::Node& layer, const Map& in, const Map& out) {
   const dpm_convolution_attributes& node = layer.attributes.convolution;
   const int k = node.kernel;
@@ -163,6 +169,9 @@ void channelwise(const Network::Node& layer, const Map* inputs, const Map& out) 
         break;
       case DPM_OP_SILU:
         out.data[i] = silu(x);
+        break;
+      case DPM_OP_ACTIVATION:
+        out.data[i] = activated(layer.attributes.activation, x);
         break;
       case DPM_OP_ADD:
         out.data[i] = x + inputs[1].data[i];

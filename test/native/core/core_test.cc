@@ -64,6 +64,22 @@ TEST(ScalarMath, ExpAndSilu) {
   EXPECT_TRUE(std::isnan(math::silu(std::nanf(""))));
 }
 
+TEST(ScalarMath, Activations) {
+  for (float x = -30.0F; x < 90.0F; x += 0.00731F) {
+    const auto exact = static_cast<double>(x);
+    const double scale = std::max(1.0, std::abs(exact));
+    ASSERT_NEAR(math::mish(x), exact * std::tanh(std::log1p(std::exp(exact))), 4e-7 * scale) << x;
+    ASSERT_NEAR(math::gelu(x), exact * std::erfc(-exact / std::sqrt(2.0)) / 2, 4e-7 * scale) << x;
+    ASSERT_EQ(math::relu(x), std::max(x, 0.0F)) << x;
+  }
+  for (float (*const function)(float) : {math::mish, math::gelu, math::relu}) {
+    EXPECT_EQ(function(0.0F), 0.0F);
+    EXPECT_EQ(function(1e30F), 1e30F);
+    EXPECT_NEAR(function(-1e4F), 0.0F, 1e-30);
+    EXPECT_TRUE(std::isnan(function(std::nanf(""))));
+  }
+}
+
 TEST(DType, EveryHalfConverts) {
   for (std::uint32_t bits = 0; bits < 65536; ++bits) {
     const float value = half_to_float(static_cast<std::uint16_t>(bits));

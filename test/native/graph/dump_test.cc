@@ -31,6 +31,18 @@ TEST(Dump, SaysEveryNodeAndValue) {
   EXPECT_EQ(dot.substr(0, 9), "digraph n");
 }
 
+TEST(Dump, NamesActivations) {
+  for (const auto& [kind, name] : {std::pair{DPM_ACTIVATION_MISH, "mish"}, {DPM_ACTIVATION_GELU, "gelu"},
+                                   {DPM_ACTIVATION_RELU, "relu"}}) {
+    graph::Graph graph;
+    const int image = graph.add_input("image", 1, 1, 1);
+    graph.bind_output(graph.add(graph::make_node(DPM_OP_ACTIVATION, "act", {image}, graph::Activation{kind})),
+                      "output");
+    EXPECT_EQ(count(graph::dump_json(graph), std::string(R"("op":"activation",)")), 1U);
+    EXPECT_EQ(count(graph::dump_json(graph), R"("kind":")" + std::string(name) + '"'), 1U);
+  }
+}
+
 TEST(Dump, EscapesNames) {
   graph::Graph graph;
   const int image = graph.add_input("an \"image\"\n\\", 1, 1, 1);

@@ -200,6 +200,15 @@ TEST(Shapes, MismatchesAreRefused) {
   expect_shape_error([&] { maker.add(DPM_OP_FIR_UPSAMPLE, {large}); });
 }
 
+TEST(Shapes, ActivationsKeepTheirs) {
+  RandomValues random(6);
+  GraphMaker maker(random);
+  const int image = maker.image(4, 5, 6);
+  const graph::Value& made =
+      maker.graph().values[static_cast<std::size_t>(maker.activation(image, DPM_ACTIVATION_GELU))];
+  EXPECT_TRUE(made.same_shape(maker.graph().values[static_cast<std::size_t>(image)]));
+}
+
 TEST(Nodes, HaveTheAttributesOfTheirOperationOnly) {
   Node node = graph::make_node(DPM_OP_ATTENTION, "look", {0, 1, 2});
   EXPECT_EQ(graph::attention_of(node).heads, 1);

@@ -113,6 +113,13 @@ TEST_F(Validate, AttributesAreFiniteAndSane) {
   }
   refuses([&](Graph& g) { graph::group_norm_of(first(g, DPM_OP_GROUP_NORM)).groups = 0; }, "groups is out of range");
   refuses([&](Graph& g) { graph::attention_of(first(g, DPM_OP_ATTENTION)).heads = -2; }, "heads is out of range");
+  refuses(
+      [&](Graph& g) {
+        Node& silu = first(g, DPM_OP_SILU);
+        silu.op = DPM_OP_ACTIVATION;
+        silu.attributes = graph::Activation{static_cast<dpm_activation>(3)};
+      },
+      "kind is out of range");
   const auto embedding = [&](const std::function<void(graph::TimeEmbedding&)>& set, const char* what) {
     refuses([&](Graph& g) { set(graph::time_embedding_of(first(g, DPM_OP_TIME_EMBEDDING))); },
             std::string(what) + " is out of range");

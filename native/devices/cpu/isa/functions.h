@@ -14,6 +14,8 @@ void winograd_output(const WinogradOutput& target);
 void channel_statistics(const float* x, std::ptrdiff_t stride, int pixels, int channels, float* mean, float* deviation);
 void channel_affine(const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride, int pixels,
                     int channels, const float* a, const float* b, bool silu);
+void activation(dpm_activation kind, const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride,
+                int pixels, int channels);
 void add(const float* a, std::ptrdiff_t a_stride, const float* b, std::ptrdiff_t b_stride, float* y,
          std::ptrdiff_t y_stride, int pixels, int channels);
 void softmax(float* row, int columns, float scale);

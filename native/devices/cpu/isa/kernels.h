@@ -88,6 +88,9 @@ struct IsaKernels {
   /// y = x * a[c] + b[c], then SiLU where asked.
   void (*channel_affine)(const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride, int pixels,
                          int channels, const float* a, const float* b, bool silu);
+  /// y = the function of x, element by element.
+  void (*activation)(dpm_activation kind, const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride,
+                     int pixels, int channels);
   void (*add)(const float* a, std::ptrdiff_t a_stride, const float* b, std::ptrdiff_t b_stride, float* y,
               std::ptrdiff_t y_stride, int pixels, int channels);
   /// Softmax of scale * row, in place.

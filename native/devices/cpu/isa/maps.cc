@@ -1,4 +1,4 @@
-// Passes over maps: statistics, per-channel affine with SiLU, sums, softmax.
+// Passes over maps: statistics, per-channel affine with SiLU, activations, sums, softmax.
 #include "core/scalar_math.h"
 #include "devices/cpu/isa/functions.h"
 
@@ -74,6 +74,19 @@ void channel_affine(const float* x, std::ptrdiff_t x_stride, float* y, std::ptrd
       for (int c = 0; c < channels; ++c) out[c] = in[c] * a[c] + b[c];
     }
   }
+}
+
+void activation(dpm_activation kind, const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride,
+                int pixels, int channels) {
+  const auto apply = [=](const auto& function) {
+    for (int p = 0; p < pixels; ++p) {
+      DPM_ELEMENTWISE
+      for (int c = 0; c < channels; ++c) y[p * y_stride + c] = function(x[p * x_stride + c]);
+    }
+  };
+  if (kind == DPM_ACTIVATION_MISH) return apply([](float value) { return math::mish(value); });
+  if (kind == DPM_ACTIVATION_GELU) return apply([](float value) { return math::gelu(value); });
+  apply([](float value) { return math::relu(value); });
 }
 
 void add(const float* a, std::ptrdiff_t a_stride, const float* b, std::ptrdiff_t b_stride, float* y,

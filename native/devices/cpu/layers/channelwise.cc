@@ -1,4 +1,4 @@
-// Operations that multiply and add per channel, SiLU, and sums of maps. They stand alone where no pass could fuse them.
+// Operations that multiply and add per channel, activations, and sums of maps. They stand alone where no pass could fuse them.
 #include "devices/cpu/layers/layer.h"
 
 namespace dpm::cpu {
@@ -87,6 +87,26 @@ class ChannelAffine : public Layer {
   int channels_ = 0;
 };
 
+/// Activations but SiLU.
+class Activation : public Layer {
+ public:
+  explicit Activation(const dpm_node& node) : kind_(activation_of(node)), operands_(node) {}
+
+  void run(const RunContext& context) const override {
+    const MapView in = context.map(operands_.input(0));
+    const MapView out = context.map(operands_.output());
+    for_blocks(context, in, [&](int n, Range range) {
+      context.device.isa.activation(kind_, in.sample(n) + range.first * in.pixel_stride, in.pixel_stride,
+                                    out.sample(n) + range.first * out.pixel_stride, out.pixel_stride,
+                                    range.last - range.first, in.channels);
+    });
+  }
+
+ private:
+  dpm_activation kind_;
+  Operands operands_;
+};
+
 class Add : public Layer {
  public:
   explicit Add(const dpm_node& node) : operands_(node) {}
@@ -111,6 +131,7 @@ class Add : public Layer {
 
 std::unique_ptr<Layer> make_channelwise(const LayerFactory& factory, const dpm_node& node) {
   if (node.op == DPM_OP_ADD) return std::make_unique<Add>(node);
+  if (node.op == DPM_OP_ACTIVATION) return std::make_unique<Activation>(node);
   return std::make_unique<ChannelAffine>(factory, node);
 }
 

@@ -88,6 +88,18 @@ Case random_embedding(RandomValues& random, int index) {
   return test;
 }
 
+Case random_activation(RandomValues& random, int index) {
+  const int channels = random.between(1, 40);
+  const int height = random.between(1, 20);
+  const int width = random.between(1, 20);
+  const int batch = random.between(1, 3);
+  GraphMaker maker(random);
+  // Numbers large enough for every function to reach its limits.
+  const int x = maker.affine(maker.image(channels, height, width), index % 4 == 3 ? 30.0F : 3.0F);
+  maker.leave(maker.activation(x, static_cast<dpm_activation>(index % 3)));
+  return image_case(maker, random, batch);
+}
+
 class Kernels : public testing::TestWithParam<Family> {};
 
 TEST_P(Kernels, AgreeWithTheReference) { compare_with_reference(GetParam()); }
@@ -97,6 +109,7 @@ INSTANTIATE_TEST_SUITE_P(Families, Kernels,
                                          Family{"Attention", random_attention, 25},
                                          Family{"Resample", random_resample, 18}, Family{"Fir", random_fir, 24},
                                          Family{"FirParts", random_fir, 24, true},
+                                         Family{"Activation", random_activation, 18},
                                          Family{"Embedding", random_embedding, 12}),
                          [](const auto& info) { return std::string(info.param.name); });
 
