@@ -38,6 +38,27 @@ function readFiles(config: ConfigReader): Map<HeadName, string> {
   return files;
 }
 
+/** `out_channels`; `head.out_channels`, as one name or as a field of `head`, is the same. */
+function readOutChannels(config: ConfigReader): number {
+  const alias = 'head.out_channels';
+  const nested = config.raw('head') ?? {};
+  if (!isJsonObject(nested)) throw config.error('head', 'an object with out_channels');
+  const head = new ConfigReader(nested, `${config.source}: head`);
+  const places: [ConfigReader, string][] = [
+    [config, 'out_channels'],
+    [config, alias],
+    [head, 'out_channels'],
+  ];
+  const given = places.filter(([reader, name]) => reader.has(name));
+  const [width, ...others] = given.map(([reader, name]) => reader.integer(name, undefined, widthRange));
+  if (width === undefined) return config.integer('out_channels', undefined, widthRange);
+  if (others.some((other) => other !== width)) {
+    const said = [width, ...others].join(' and ');
+    throw new DpmError('ERR_DPM_CONFIG', `${config.source}: out_channels and ${alias} have to agree, they are ${said}`);
+  }
+  return width;
+}
+
 /**
  * Reads `heads/config.json` of a model folder.
  *
@@ -52,7 +73,7 @@ export async function readHeadsConfig(folder: string): Promise<HeadsConfig> {
     folder,
     files: readFiles(config),
     complex: config.choice('mode', 'simple', ['simple', 'complex']) === 'complex',
-    outChannels: config.integer('out_channels', undefined, widthRange),
+    outChannels: readOutChannels(config),
     groups: config.integer('norm_num_groups', undefined, widthRange),
     epsilon: config.number('norm_eps'),
   };

@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
@@ -66,6 +66,43 @@ describe('model folders', () => {
       expect(graph.constants).toHaveLength(head === null ? 184 : 198);
       expect(unet.head === null).toBe(head === null);
     }
+  });
+
+  describe('say the channels of their heads', () => {
+    const withHeads = async (fields: Record<string, unknown>): Promise<string> => {
+      const folder = temporaryFolder();
+      await cp(folderOf('models/mnist'), folder, { recursive: true });
+      const path = join(folder, 'heads', 'config.json');
+      const { out_channels: _, ...config } = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+      await writeFile(path, JSON.stringify({ ...config, ...fields }));
+      return folder;
+    };
+
+    it.each([
+      { out_channels: 1 },
+      { 'head.out_channels': 1 },
+      { head: { out_channels: 1 } },
+      { out_channels: 1, 'head.out_channels': 1, head: { out_channels: 1 } },
+    ])('as %j', async (fields) => {
+      const { unet } = await loadableNetwork(await readModelFolder(await withHeads(fields)), 'sn');
+      expect(unet.head?.outChannels).toBe(1);
+    });
+
+    it.each<[Record<string, unknown>, RegExp]>([
+      [{}, /out_channels is missing/],
+      [
+        { out_channels: 1, 'head.out_channels': 3 },
+        /out_channels and head\.out_channels have to agree, they are 1 and 3/,
+      ],
+      [{ out_channels: 1, head: { out_channels: 3 } }, /have to agree, they are 1 and 3/],
+      [{ 'head.out_channels': 1, head: { out_channels: 3 } }, /have to agree, they are 1 and 3/],
+      [{ head: { out_channels: 0 } }, /head: out_channels is 0/],
+      [{ head: 1 }, /head is 1, it has to be an object with out_channels/],
+    ])('and not as %j', async (fields, message) => {
+      const read = readModelFolder(await withHeads(fields));
+      await expect(read).rejects.toThrow(message);
+      await expect(read).rejects.toMatchObject({ code: 'ERR_DPM_CONFIG' });
+    });
   });
 
   it.each(['diffusers-ddpm', 'diffusers-adm'])('reads %s without missing or unused tensors', async (name) => {
