@@ -60,14 +60,16 @@ class BlockBuilder {
 
   attention(name: string, channels: number, groups: number, scale = 1): void {
     const headChannels = this.config.headChannels ?? channels;
+    // The library's heads are as wide as it is told and leave out what remains.
     const heads = Math.floor(channels / headChannels);
-    if (heads * headChannels !== channels) {
+    if (heads < 1) {
       throw new DpmError(
         'ERR_DPM_CONFIG',
-        `${this.source}: ${name} has ${channels} channels, not divisible by attention_head_dim ${headChannels}`,
+        `${this.source}: ${name} has ${channels} channels, fewer than one head of attention_head_dim ${headChannels}`,
       );
     }
-    this.blocks.push({ kind: 'attention', name, channels, heads, groups, epsilon: this.config.epsilon, scale });
+    const inner = heads * headChannels;
+    this.blocks.push({ kind: 'attention', name, channels, inner, heads, groups, epsilon: this.config.epsilon, scale });
   }
 
   push(): void {
@@ -215,7 +217,7 @@ class BlockBuilder {
  * The canonical network of a diffusers `UNet2DModel`.
  *
  * @param source - Named in errors, e.g. the configuration's path.
- * @throws {@link DpmError} `ERR_DPM_CONFIG` when widths do not divide into groups or heads, `ERR_DPM_UNSUPPORTED` when nothing says the
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` when widths do not divide into groups or are less than a head's, `ERR_DPM_UNSUPPORTED` when nothing says the
  * vectors of its labels.
  */
 export function diffusersNetwork(config: DiffusersConfig, source: string): UNetDescription {

@@ -32,10 +32,13 @@ export type Block =
       scale: number;
     }
   | {
-      /** Weights: group_norm, to_q, to_k, to_v, to_out.0; projections are [C,C] or [C,C,1,1]. */
+      /** Weights: group_norm, to_q, to_k, to_v [D,C] and to_out.0 [C,D], or with two sides of 1 behind. */
       kind: 'attention';
       name: string;
       channels: number;
+      /** D, of queries, keys and values; default C. */
+      inner?: number;
+      /** Parts of equal width of D. */
       heads: number;
       /** 0: no group norm before the projections. */
       groups: number;

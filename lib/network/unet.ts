@@ -274,10 +274,11 @@ class UNetCompiler {
     return this.#scaled(`${name}.scale`, this.#sum(`${name}.add`, h, shortcut), block.scale);
   }
 
-  #attention({ name, groups, epsilon, heads, scale }: Extract<Block, { kind: 'attention' }>, x: number): number {
+  #attention(block: Extract<Block, { kind: 'attention' }>, x: number): number {
     const channels = this.#channels(x);
+    const { name, groups, epsilon, heads, scale, inner = channels } = block;
     const normed = groups > 0 ? this.#groupNorm(`${name}.group_norm`, x, groups, epsilon) : x;
-    const parts = ['to_q', 'to_k', 'to_v'].map((part) => this.#product(`${name}.${part}`, normed, channels));
+    const parts = ['to_q', 'to_k', 'to_v'].map((part) => this.#product(`${name}.${part}`, normed, inner));
     const attended = this.#graph.add({ op: 'attention', heads }, name, parts);
     const projected = this.#product(`${name}.to_out.0`, attended, channels);
     return this.#scaled(`${name}.scale`, this.#sum(`${name}.add`, projected, x), scale);
