@@ -43,6 +43,7 @@ export { samplerNames, samplers, type OptionsOfSampler, type SamplerName } from 
 export type { ReverseFamily, ReverseSampler } from './samplers/numerics/reverse-step.js';
 export type { SolverFacts } from './samplers/numerics/solver-facts.js';
 export type { Option, OptionTexts } from './samplers/option.js';
+export type { ImageSize } from './checkpoint/image-size.js';
 export type { ClipOption, DynamicClipOption, SamplerOptionName, SamplerOptions } from './samplers/options.js';
 export type { OptionTable, OptionsOf, Sampler, SamplerFacts } from './samplers/sampler.js';
 export type { Prediction, ScheduleDefaults } from './schedule/defaults.js';

@@ -5,6 +5,7 @@ import { DpmError, nativeWork } from './base/errors.js';
 import { ImageBatch } from './base/images.js';
 import { isCentred, type PixelRange } from './base/pixel-range.js';
 import { headNames, type HeadName } from './checkpoint/heads.js';
+import type { ImageSize } from './checkpoint/image-size.js';
 import { loadableNetwork, type ModelFolder } from './checkpoint/model-folder.js';
 import { readModelFolder } from './checkpoint/read-model.js';
 import { native } from './engine/binding.js';
@@ -33,6 +34,11 @@ export interface LoadOptions extends DeviceOptions {
    * network), or the name of a preset such as `ddpm-cifar10`. Folders say it themselves.
    */
   config?: string | undefined;
+  /**
+   * Size of the images, where not the configuration's: both sides have to be divisible by 2 as often as the network halves its maps.
+   * Networks are best at the size that they were trained with.
+   */
+  imageSize?: ImageSize | undefined;
   /** Default: `index`, or what `networkTime` of the schedule says. */
   networkTime?: NetworkTime | undefined;
 }
@@ -40,6 +46,7 @@ export interface LoadOptions extends DeviceOptions {
 const loadOptionNames = optionNames<Omit<LoadOptions, keyof DeviceOptions>>({
   head: true,
   config: true,
+  imageSize: true,
   networkTime: true,
 });
 
@@ -150,11 +157,11 @@ export class DiffusionModel {
    */
   static async load(path: string, options: LoadOptions = {}): Promise<DiffusionModel> {
     refuseUnknownOptions('DiffusionModel.load', options, [...deviceOptionNames, ...loadOptionNames]);
-    const { head = null, networkTime, config, ...deviceOptions } = options;
+    const { head = null, networkTime, config, imageSize, ...deviceOptions } = options;
     if (head !== null && !headNames.includes(head)) {
       throw unknownName('head', head, headNames);
     }
-    const read = await readModelFolder(path, { config, ...(networkTime !== undefined && { networkTime }) });
+    const read = await readModelFolder(path, { config, imageSize, ...(networkTime !== undefined && { networkTime }) });
     const loadable = await loadableNetwork(read, head);
     const device = Device.open(deviceOptions);
     try {

@@ -2,6 +2,7 @@ import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { ConfigReader, widthRange } from '../files/config-reader.js';
 import type { Activation } from '../network/description.js';
+import { sidesOf, sideRange, type ImageSize } from './image-size.js';
 
 export const downBlockTypes = [
   'DownBlock2D',
@@ -143,15 +144,18 @@ function readTimeFeatures(config: ConfigReader): Pick<DiffusersConfig, 'timeFeat
   };
 }
 
-function readSize(config: ConfigReader): { height: number; width: number } {
-  const value = config.raw('sample_size');
-  const range = { least: 1, most: 16_384 };
+function readSize(config: ConfigReader, imageSize: ImageSize | undefined): { height: number; width: number } {
+  if (imageSize !== undefined) return sidesOf(imageSize);
+  const value = config.raw('sample_size') ?? null;
+  if (value === null) {
+    throw config.error('sample_size', 'one size or [height, width]; where it does not say any, give imageSize');
+  }
   if (Array.isArray(value)) {
-    const sizes = config.integers('sample_size', undefined, range);
+    const sizes = config.integers('sample_size', undefined, sideRange);
     if (sizes.length !== 2) throw config.error('sample_size', 'one size or [height, width]');
     return { height: at(sizes, 0), width: at(sizes, 1) };
   }
-  const size = config.integer('sample_size', undefined, range);
+  const size = config.integer('sample_size', undefined, sideRange);
   return { height: size, width: size };
 }
 
@@ -198,7 +202,7 @@ function readEpsilon(config: ConfigReader): number {
   return epsilon;
 }
 
-function checkConsistency(config: ConfigReader, parsed: DiffusersConfig): void {
+function checkConsistency(config: ConfigReader, parsed: DiffusersConfig, isResized: boolean): void {
   const levels = parsed.channels.length;
   if (levels < 1 || levels > 16) throw config.error('block_out_channels', 'a list of 1 to 16 widths');
   if (parsed.downBlocks.length !== levels)
@@ -206,7 +210,8 @@ function checkConsistency(config: ConfigReader, parsed: DiffusersConfig): void {
   if (parsed.upBlocks.length !== levels)
     throw config.error('up_block_types', `${levels} blocks, as block_out_channels has`);
   const factor = 2 ** (levels - 1);
-  if (parsed.height % factor !== 0 || parsed.width % factor !== 0) {
+  // A size of the caller's is checked with the network (`resized`).
+  if (!isResized && (parsed.height % factor !== 0 || parsed.width % factor !== 0)) {
     throw config.error('sample_size', `divisible by ${factor} for ${levels} levels`);
   }
   if (at(parsed.channels, 0) % 2 !== 0)
@@ -217,9 +222,14 @@ function checkConsistency(config: ConfigReader, parsed: DiffusersConfig): void {
  * A diffusers `UNet2DModel` configuration with the library's defaults: an absent field takes the default, an explicit null is
  * a value.
  *
+ * @param imageSize - Takes the place of the configuration's size.
  * @throws {@link DpmError} `ERR_DPM_CONFIG` for a wrong value, `ERR_DPM_UNSUPPORTED` for what is not supported, naming the field.
  */
-export function parseDiffusersConfig(raw: Readonly<Record<string, unknown>>, source: string): DiffusersConfig {
+export function parseDiffusersConfig(
+  raw: Readonly<Record<string, unknown>>,
+  source: string,
+  imageSize?: ImageSize,
+): DiffusersConfig {
   const config = new ConfigReader(
     Object.fromEntries(Object.entries(raw).map(([name, value]) => [oldNames.get(name) ?? name, value])),
     source,
@@ -230,7 +240,7 @@ export function parseDiffusersConfig(raw: Readonly<Record<string, unknown>>, sou
   if (midScale === 0) throw config.error('mid_block_scale_factor', 'not 0');
   const time = readTimeFeatures(config);
   const parsed: DiffusersConfig = {
-    ...readSize(config),
+    ...readSize(config, imageSize),
     inChannels: config.integer('in_channels', 3, widthRange),
     outChannels: config.integer('out_channels', 3, widthRange),
     centerInput: config.boolean('center_input_sample', false),
@@ -266,6 +276,6 @@ export function parseDiffusersConfig(raw: Readonly<Record<string, unknown>>, sou
     addAttention: config.boolean('add_attention', true),
     ...readClasses(config, time),
   };
-  checkConsistency(config, parsed);
+  checkConsistency(config, parsed, imageSize !== undefined);
   return parsed;
 }

@@ -5,7 +5,8 @@ import type { ScheduleOptions } from '../schedule/schedule-options.js';
 import { renameTensors } from './checkpoint.js';
 import { families, familyByName } from './families/index.js';
 import { ofNetwork } from './family-schedule.js';
-import { bindTensors, headKeys, knownTensors, unwrapNames } from './family.js';
+import { bindTensors, headKeys, knownTensors, networkOf, unwrapNames } from './family.js';
+import type { ImageSize } from './image-size.js';
 import type { ModelFolder } from './model-folder.js';
 import { openWeights } from './open-weights.js';
 
@@ -31,17 +32,18 @@ function familyName(config: Record<string, unknown>, source: string): string {
  *
  * @param config - Field `family`, then that family's own options.
  * @param source - Named in errors, e.g. the configuration's path.
+ * @param options - With `imageSize`: of the images, where not the configuration's.
  * @throws {@link DpmError} naming the file and the field that is wrong.
  */
 export async function readFamily(
   config: Record<string, unknown>,
   source: string,
   weights: string,
-  options: ScheduleOptions,
+  { imageSize, ...options }: ScheduleOptions & { imageSize?: ImageSize | undefined },
 ): Promise<ModelFolder> {
   const name = familyName(config, source);
   const family = familyByName(name);
-  const network = family.network(config, source);
+  const network = networkOf(family, config, source, imageSize);
   const opened = await openWeights(weights);
   const unwrapped = unwrapNames(opened.checkpoint);
   const checkpoint = family.canonicalName === undefined ? unwrapped : renameTensors(unwrapped, family.canonicalName);

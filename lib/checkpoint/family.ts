@@ -9,6 +9,7 @@ import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { ScheduleOptions } from '../schedule/schedule-options.js';
 import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
 import type { HeadName } from './heads.js';
+import { resized, type ImageSize } from './image-size.js';
 import { sameShape, type WeightReport } from './weight-report.js';
 
 /** Which tensor of a checkpoint a canonical weight is, and how it is picked from it. */
@@ -59,9 +60,10 @@ export interface Family {
   recognise(names: ReadonlySet<string>): string | null;
   /**
    * @param source - Named in errors, e.g. the configuration's path.
+   * @param imageSize - What a configuration need not say, for its network will be `resized` to it.
    * @throws {@link DpmError} `ERR_DPM_CONFIG` or `ERR_DPM_UNSUPPORTED` naming the field.
    */
-  network(config: Readonly<Record<string, unknown>>, source: string): FamilyNetwork;
+  network(config: Readonly<Record<string, unknown>>, source: string, imageSize?: ImageSize): FamilyNetwork;
   /**
    * The noise schedule its networks are trained with, as far as the configuration does not say otherwise.
    *
@@ -76,6 +78,21 @@ export interface Family {
   readonly canonicalName?: (name: string) => string;
   /** What its files do not say and is taken for granted, as a clause after how the family was recognised. */
   readonly assumption?: string;
+}
+
+/**
+ * The network of a configuration, for images of another size where one is given.
+ *
+ * @throws {@link DpmError} `ERR_DPM_CONFIG`, `ERR_DPM_UNSUPPORTED` or `ERR_DPM_ARGUMENT` naming the field or option.
+ */
+export function networkOf(
+  family: Family,
+  config: Readonly<Record<string, unknown>>,
+  source: string,
+  imageSize: ImageSize | undefined,
+): FamilyNetwork {
+  const network = family.network(config, source, imageSize);
+  return imageSize === undefined ? network : { ...network, unet: resized(network.unet, imageSize) };
 }
 
 function pick(entry: CheckpointEntry, { view }: TensorSource, shape: readonly number[], name: string): CheckpointEntry {

@@ -20,6 +20,7 @@ import { readFamily } from './family-model.js';
 import { ofNetwork } from './family-schedule.js';
 import { unwrapNames } from './family.js';
 import { addHead, readHeadsConfig, type HeadName, type HeadsConfig } from './heads.js';
+import { resized, type ImageSize } from './image-size.js';
 import type { ModelFolder } from './model-folder.js';
 import { openWeights } from './open-weights.js';
 import { presetNames } from './presets.js';
@@ -79,13 +80,18 @@ async function readGamma(folder: string): Promise<GammaTable | null> {
 }
 
 /** A folder in the diffusers layout. */
-async function readDiffusers(path: string, folder: string, options: ScheduleOptions): Promise<ModelFolder> {
+async function readDiffusers(
+  path: string,
+  folder: string,
+  { imageSize, ...options }: ReadModelOptions,
+): Promise<ModelFolder> {
   const configPath = join(folder, 'config.json');
   const config = await readObject(configPath);
   const opened = await openWeights(await findWeights(folder, 'diffusion_pytorch_model'));
   const weights = renameTensors(opened.checkpoint, canonicalDiffusersName);
-  const whole = await addClassVectors(parseDiffusersConfig(config, configPath), weights, folder);
-  const unet = diffusersNetwork(whole.config, configPath);
+  const whole = await addClassVectors(parseDiffusersConfig(config, configPath, imageSize), weights, folder);
+  const described = diffusersNetwork(whole.config, configPath);
+  const unet = imageSize === undefined ? described : resized(described, imageSize);
   const headsFolder = join(path, 'heads');
   const heads = (await isThere(join(headsFolder, 'config.json'))) ? await readHeadsConfig(headsFolder) : null;
   return {
@@ -132,6 +138,8 @@ function requireHeads<T>(heads: T | null, path: string, head: HeadName): T {
 export interface ReadModelOptions extends ScheduleOptions {
   /** What a checkpoint file is: a JSON or YAML file, or the name of a preset. */
   config?: string | undefined;
+  /** Of the images, where not the configuration's. */
+  imageSize?: ImageSize | undefined;
 }
 
 /** A checkpoint file; what it is has to be said. */

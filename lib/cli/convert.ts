@@ -1,6 +1,7 @@
 import { convertModel, weightTypes } from '../checkpoint/convert.js';
 import { readModelFolder } from '../checkpoint/read-model.js';
 import type { Command } from './command.js';
+import { readOptions, readOptionSpecs } from './model-options.js';
 import { formatBytes, printJson, printLine, progressBar } from './output.js';
 
 export const convertCommand: Command = {
@@ -10,12 +11,12 @@ export const convertCommand: Command = {
   options: {
     to: { value: 'FOLDER', help: 'receives the model; must not exist' },
     dtype: { value: 'TYPE', help: `type of the weights: ${weightTypes.join(', ')}; default f32` },
-    config: { value: 'FILE', help: 'what a checkpoint file is: JSON, YAML or the name of a preset' },
+    ...readOptionSpecs,
   },
   async run({ positionals, options, json, signal }) {
     const to = options.required('to');
     const dtype = options.choice('dtype', weightTypes);
-    const model = await readModelFolder(positionals[0] ?? '', { config: options.string('config') });
+    const model = await readModelFolder(positionals[0] ?? '', readOptions(options));
     const progress = progressBar('convert', json);
     try {
       const converted = await convertModel(model, to, {

@@ -4,7 +4,7 @@ import type { MemoryUse } from '../engine/device.js';
 import { DiffusionModel } from '../model.js';
 import { multiplyAdds, parameterCount } from '../network/cost.js';
 import type { Command } from './command.js';
-import { loadOptions, modelOptions } from './model-options.js';
+import { loadOptions, modelOptions, readOptions } from './model-options.js';
 import { formatBytes, printJson, printLine, printTable } from './output.js';
 
 async function memoryOf(
@@ -31,7 +31,7 @@ export const inspectCommand: Command = {
   async run({ positionals, options, json }) {
     const path = positionals[0] ?? '';
     const load = loadOptions(options);
-    const folder = await readModelFolder(path, { config: load.config });
+    const folder = await readModelFolder(path, readOptions(options));
     const { unet, graph, report } = await folder.select(load.head ?? null);
     const fits = report.missing.length === 0 && report.unused.length === 0 && report.misshapen.length === 0;
     const facts = {

@@ -1,8 +1,9 @@
 import { headNames } from '../checkpoint/heads.js';
+import type { ImageSize } from '../checkpoint/image-size.js';
 import { computeTypes } from '../engine/device.js';
 import { DiffusionModel, type LoadOptions } from '../model.js';
 import { networkTimeNames } from '../schedule/network-time.js';
-import type { Call, OptionSpecs, OptionValues } from './command.js';
+import { usageError, type Call, type OptionSpecs, type OptionValues } from './command.js';
 
 /** Options of every command that works on a device. */
 export const deviceOptions: OptionSpecs = {
@@ -14,13 +15,32 @@ export const deviceOptions: OptionSpecs = {
   threads: { value: 'N', help: 'threads of the engine; default all cores' },
 };
 
+/** Options of every command that reads a model. */
+export const readOptionSpecs: OptionSpecs = {
+  config: { value: 'FILE', help: 'what a checkpoint file is: JSON, YAML or the name of a preset' },
+  'image-size': { value: 'H[,W]', help: "size of the images in pixels, where not the configuration's" },
+};
+
 /** Options of every command that loads a model. */
 export const modelOptions: OptionSpecs = {
   ...deviceOptions,
-  config: { value: 'FILE', help: 'what a checkpoint file is: JSON, YAML or the name of a preset' },
+  ...readOptionSpecs,
   head: { value: 'NAME', help: 'variance head: npr or sn' },
   'network-time': { value: 'RULE', help: `what enters the time embedding: ${networkTimeNames.join(', ')}` },
 };
+
+function imageSize(options: OptionValues): ImageSize | undefined {
+  const sides = options.numbers('image-size');
+  if (sides === undefined) return undefined;
+  const [height = 0, width, ...others] = sides;
+  if (others.length > 0) throw usageError(`--image-size is '${sides.join(',')}', it has to be H or H,W`);
+  return width === undefined ? height : [height, width];
+}
+
+/** What a model is, from the command line's options. */
+export function readOptions(options: OptionValues): Pick<LoadOptions, 'config' | 'imageSize'> {
+  return { config: options.string('config'), imageSize: imageSize(options) };
+}
 
 /** The library's options from the command line's. */
 export function loadOptions(options: OptionValues): LoadOptions {
@@ -31,7 +51,7 @@ export function loadOptions(options: OptionValues): LoadOptions {
     tf32: options.flag('tf32'),
     autotune: options.flag('autotune'),
     threads: options.integer('threads'),
-    config: options.string('config'),
+    ...readOptions(options),
     head: options.choice('head', headNames),
     networkTime: options.choice('network-time', networkTimeNames),
   };

@@ -93,7 +93,10 @@ export function clipOf(schedule: NoiseSchedule, option: ClipOption | undefined):
     return clip.kind === 'static' ? clip : { kind: 'static', low: dataRange[0], high: dataRange[1] };
   }
   if (!isDynamic(option) || !(option.dynamic > 0 && option.dynamic <= 1)) {
-    throw new DpmError('ERR_DPM_ARGUMENT', "clip has to be 'none', 'static' or { dynamic: quantile in (0, 1], floor, ceiling }");
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      "clip has to be 'none', 'static' or { dynamic: quantile in (0, 1], floor, ceiling }",
+    );
   }
   if (!isCentred(schedule.defaults.dataRange)) {
     const [low, high] = schedule.defaults.dataRange;

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { expect } from 'vitest';
 
 import { familyByName } from '../../lib/checkpoint/families/index.js';
-import type { FamilyNetwork } from '../../lib/checkpoint/family.js';
+import { networkOf as familyNetwork, type FamilyNetwork } from '../../lib/checkpoint/family.js';
+import type { ImageSize } from '../../lib/checkpoint/image-size.js';
 import { writeSafetensors } from '../../lib/files/tensor-data.js';
 import { DiffusionModel } from '../../lib/model.js';
 import { requiredTensors } from '../../lib/network/cost.js';
@@ -19,6 +20,8 @@ export interface GoldenNetwork {
   t?: number;
   label?: number;
   head?: boolean;
+  /** Of the image, where not the configuration's. */
+  imageSize?: [height: number, width: number];
 }
 
 /** Of an output in float64. */
@@ -29,9 +32,9 @@ export interface GoldenOutput {
   sumsq: number;
 }
 
-export function networkOf(config: Record<string, unknown>): FamilyNetwork {
+export function networkOf(config: Record<string, unknown>, imageSize?: ImageSize): FamilyNetwork {
   const { family = 'diffusers' } = config;
-  return familyByName(family as string).network(config, 'golden');
+  return familyNetwork(familyByName(family as string), config, 'golden', imageSize);
 }
 
 /** The tensors of a network's checkpoint, those of its head included: name -> shape. */
@@ -71,12 +74,12 @@ export async function writeModel(
 /** The output of a network for the image `input:x`, with that of its head behind it. */
 export async function goldenOutputs(
   device: string,
-  { config, t = 17, label, head = false }: GoldenNetwork,
-  network = networkOf(config),
+  { config, t = 17, label, head = false, imageSize }: GoldenNetwork,
+  network = networkOf(config, imageSize),
 ): Promise<Float64Array> {
   const folder = temporaryFolder();
   await writeModel(folder, config, network);
-  await using model = await DiffusionModel.load(folder, { device, exact: true, head: head ? 'npr' : null });
+  await using model = await DiffusionModel.load(folder, { device, exact: true, head: head ? 'npr' : null, imageSize });
   const { inChannels, height, width } = network.unet;
   const x = Float32Array.from(namedNumbers('input:x', inChannels * height * width));
   const result = await model.unet.forward(x, t, { classLabels: label === undefined ? undefined : [label] });

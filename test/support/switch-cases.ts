@@ -1,4 +1,4 @@
-// Small networks that differ in a switch of their configuration (test/fixtures/unet/make-switches.py).
+// Small networks that differ in a switch of their configuration (test/fixtures/unet/make-switches.py and make-library-switches.py).
 import { readFileSync } from 'node:fs';
 
 import type { FamilyNetwork } from '../../lib/checkpoint/family.js';
@@ -15,13 +15,15 @@ export interface SwitchCase extends GoldenNetwork {
   expected: GoldenOutput & { params: number };
 }
 
-export const switchCases = JSON.parse(
-  readFileSync(new URL('../fixtures/unet/switches.json', import.meta.url), 'utf8'),
-) as unknown as SwitchCase[];
+function read(name: string): SwitchCase[] {
+  return JSON.parse(readFileSync(new URL(`../fixtures/unet/${name}`, import.meta.url), 'utf8')) as SwitchCase[];
+}
+
+export const switchCases: readonly SwitchCase[] = [...read('switches.json'), ...read('library-switches.json')];
 
 /** The network of a case, with the names of its checkpoint. */
-export function caseNetwork({ config, renamed = [], squared = false }: SwitchCase): FamilyNetwork {
-  const network = networkOf(config);
+export function caseNetwork({ config, imageSize, renamed = [], squared = false }: SwitchCase): FamilyNetwork {
+  const network = networkOf(config, imageSize);
   return {
     ...network,
     source(name, shape) {

@@ -25,10 +25,10 @@ export const diffusersFile: Family = {
     return linearSchedule(options);
   },
   recognise: (names) => [...names].find((name) => /^(down_blocks|downsample_blocks)\.0\./.test(name)) ?? null,
-  network(raw, source) {
+  network(raw, source, imageSize) {
     const { family: _, ...config } = raw;
     return {
-      unet: diffusersNetwork(parseDiffusersConfig(config, source), source),
+      unet: diffusersNetwork(parseDiffusersConfig(config, source, imageSize), source),
       head: null,
       heads: [],
       source: (name) => ({ key: name }),

@@ -74,6 +74,7 @@ describe('networks of diffusers', () => {
     expect(middle({ resnet_time_scale_shift: 'scale_shift' })).toMatchObject({ groups: 0 });
     expect(middle({ resnet_time_scale_shift: 'scale_shift', attn_norm_num_groups: 16 })).toMatchObject({ groups: 16 });
     expect(middle({ mid_block_scale_factor: 2, attention_head_dim: 64 })).toMatchObject({ scale: 0.5, heads: 4 });
+    expect(middle({ attention_head_dim: 100 })).toMatchObject({ heads: 2, inner: 200 });
     expect(middle({ add_attention: false })).toBeUndefined();
     expect(
       network({ ...cifar10, mid_block_type: null }).blocks.some(
@@ -94,7 +95,7 @@ describe('networks of diffusers', () => {
     [{ time_embedding_type: 'learned' }, 'ERR_DPM_CONFIG', /num_train_timesteps is missing/],
     [{ class_embed_type: 'identity' }, 'ERR_DPM_UNSUPPORTED', /class_embed_type identity needs the model's folder/],
     [{ class_embed_type: 'projection' }, 'ERR_DPM_UNSUPPORTED', /class_embed_type/],
-    [{ act_fn: 'gelu' }, 'ERR_DPM_UNSUPPORTED', /act_fn/],
+    [{ act_fn: 'tanh' }, 'ERR_DPM_UNSUPPORTED', /act_fn.*silu, swish, mish, gelu, relu/],
     [
       { down_block_types: ['CrossAttnDownBlock2D', 'DownBlock2D', 'DownBlock2D', 'DownBlock2D'] },
       'ERR_DPM_UNSUPPORTED',
@@ -104,9 +105,9 @@ describe('networks of diffusers', () => {
     [{ _class_name: 'UNet2DConditionModel' }, 'ERR_DPM_UNSUPPORTED', /_class_name/],
     [{ down_block_types: ['DownBlock2D'] }, 'ERR_DPM_CONFIG', /down_block_types/],
     [{ norm_num_groups: 48 }, 'ERR_DPM_CONFIG', /48 groups/],
-    [{ attention_head_dim: 100 }, 'ERR_DPM_CONFIG', /attention_head_dim/],
+    [{ attention_head_dim: 257 }, 'ERR_DPM_CONFIG', /256 channels, fewer than one head of attention_head_dim 257/],
     [{ sample_size: 30 }, 'ERR_DPM_CONFIG', /divisible by 8/],
-    [{ sample_size: null }, 'ERR_DPM_CONFIG', /sample_size/],
+    [{ sample_size: null }, 'ERR_DPM_CONFIG', /sample_size is null.*imageSize/],
     [{ block_out_channels: '128' }, 'ERR_DPM_CONFIG', /block_out_channels/],
     [{ layers_per_block: -1 }, 'ERR_DPM_CONFIG', /layers_per_block/],
     [{ norm_eps: 0 }, 'ERR_DPM_CONFIG', /norm_eps/],

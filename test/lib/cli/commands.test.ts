@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { decode } from 'fast-png';
@@ -77,6 +77,17 @@ describe('dpm inspect', () => {
       unused: [],
     });
     expect(facts.parameters).toBeGreaterThan(649_329);
+  });
+
+  it('takes the size of the images', async () => {
+    const image = async (...size: string[]): Promise<unknown> => {
+      const { stdout, stderr } = await dpm('inspect', mnist, '--device', 'cpu', '--json', '--image-size', ...size);
+      return stderr === '' ? (JSON.parse(stdout) as { image: unknown }).image : stderr;
+    };
+    expect(await image('32')).toEqual([1, 32, 32]);
+    expect(await image('32,20')).toEqual([1, 32, 20]);
+    expect(await image('32,20,1')).toMatch(/--image-size is '32,20,1', it has to be H or H,W/);
+    expect(await image('30')).toMatch(/imageSize is 30, it has to be divisible by 4/);
   });
 });
 
@@ -160,6 +171,16 @@ describe('dpm convert', () => {
       /^family +ho .*temb\.dense\.0\.weight/m,
     );
     expect((await dpm('convert', `${fixture}.pth`, ...config, '--to', converted)).stderr).toMatch(/it exists/);
+  });
+
+  it('reads a configuration that says no size of images', async () => {
+    const sizeless = temporary('sizeless');
+    cpSync(mnist, sizeless, { recursive: true });
+    const path = join(sizeless, 'unet', 'config.json');
+    const config = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
+    writeFileSync(path, JSON.stringify({ ...config, sample_size: null }));
+    expect((await dpm('convert', sizeless, '--to', temporary('none'))).stderr).toMatch(/give imageSize/);
+    expect((await dpm('convert', sizeless, '--image-size', '28', '--to', temporary('sized'))).stderr).toBe('');
   });
 });
 

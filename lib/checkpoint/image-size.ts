@@ -1,0 +1,50 @@
+import { DpmError } from '../base/errors.js';
+import type { Block, UNetDescription } from '../network/description.js';
+
+/** Sides of an image in pixels: that of a square, or height and width. */
+export type ImageSize = number | readonly [height: number, width: number];
+
+/** What a configuration may say of a side. */
+export const sideRange = { least: 1, most: 16_384 };
+
+function refuse(size: ImageSize, expected: string): DpmError {
+  return new DpmError('ERR_DPM_ARGUMENT', `imageSize is ${String(size)}, it has to be ${expected}`);
+}
+
+/**
+ * Height and width.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when they are no sizes.
+ */
+export function sidesOf(size: ImageSize): { height: number; width: number } {
+  const sides: readonly unknown[] = typeof size === 'number' ? [size, size] : size;
+  const isSide = (side: unknown): side is number =>
+    Number.isInteger(side) && Number(side) >= sideRange.least && Number(side) <= sideRange.most;
+  const [height, width] = sides;
+  if (sides.length !== 2 || !isSide(height) || !isSide(width)) {
+    throw refuse(size, `one side or [height, width], integers from ${sideRange.least} to ${sideRange.most}`);
+  }
+  return { height, width };
+}
+
+/** Whether a block makes the map half as large. */
+function halves(block: Block): boolean {
+  if (block.kind === 'downsample') return true;
+  const method = block.kind === 'residual' ? block.resample : block.kind === 'resample' ? block.method : 'none';
+  return method === 'mean' || method === 'fir-down';
+}
+
+/**
+ * The network for images of another size: its weights do not depend on it.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the sides cannot be halved as often as the network does.
+ */
+export function resized(unet: UNetDescription, size: ImageSize): UNetDescription {
+  const sides = sidesOf(size);
+  const halvings = unet.blocks.filter(halves).length;
+  const factor = 2 ** halvings;
+  if (sides.height % factor !== 0 || sides.width % factor !== 0) {
+    throw refuse(size, `divisible by ${factor}: the network halves its maps ${halvings} times`);
+  }
+  return { ...unet, ...sides };
+}
