@@ -5,6 +5,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { Device } from '../../../lib/engine/device.js';
 import { update } from '../../../lib/engine/update.js';
 import { linear, stepProgram, stepRecord } from '../../../lib/program/builder.js';
+import type { HostProgram } from '../../../lib/program/program.js';
+import type { Clip } from '../../../lib/program/record.js';
 import type { Correction, ScriptModel } from '../../../lib/running/evaluator.js';
 import { runProgram } from '../../../lib/running/run-program.js';
 import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
@@ -223,6 +225,25 @@ describe('runProgram', () => {
     const expected = await runProgram(samplers.ddim(schedule, { steps: 6, clip: 'none' }), options);
     const result = await runProgram(hostDdim(schedule, 6), options);
     expect(maxDifference(result, expected)).toBeLessThan(1e-5);
+  });
+});
+
+describe('a linear combination of a host program', () => {
+  it.each<[Clip, number]>([
+    [{ kind: 'dynamic', quantile: 1, floor: 1 }, 4],
+    [{ kind: 'dynamic', quantile: 1, floor: 1, ceiling: 2.5 }, 2.5],
+    [{ kind: 'dynamic', quantile: 1, floor: 5, ceiling: 3 }, 3],
+  ])('is limited by %j', async (clip, limit) => {
+    const init = Float32Array.of(-4, -2, 0.5, 3);
+    const program: HostProgram = {
+      kind: 'host',
+      initialScale: 1,
+      head: null,
+      run: (context) => context.linearCombination('x', [[1, 'x']], clip),
+    };
+    const result = await runProgram(program, { device, shape: [1, 4], init, model: (x) => x });
+    const expected = init.map((value) => Math.min(Math.max(value, -limit), limit) / limit);
+    expect(maxDifference(result, expected)).toBeLessThan(1e-6);
   });
 });
 
