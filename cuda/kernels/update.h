@@ -42,8 +42,8 @@ struct UpdateArguments {
 };
 
 /// Thresholds of dynamic clipping (Saharia et al. 2022, section 2.3): the quantile clip_low of |x0|, linearly
-/// interpolated between neighbours, from clip_high to clip_ceiling. One block a sample selects by the bits of the numbers, so
-/// that nothing is sorted. Samples that do not clip dynamically are left alone.
+/// interpolated between neighbours, from clip_high to clip_ceiling. One block a sample selects by the bits of the
+/// numbers, so that nothing is sorted. Samples that do not clip dynamically are left alone.
 void find_thresholds(const UpdateArguments& arguments, cudaStream_t stream);
 
 /// The whole record of every sample: each tensor is read once and written once, in 16-byte accesses where sizes and

@@ -9,10 +9,13 @@ import type { GammaTable } from '../variance/gamma.js';
 /** How the data prediction is clipped: not at all, to the data's range, or by dynamic thresholding. */
 export type ClipOption = 'none' | 'static' | DynamicClipOption;
 
-/** Dynamic thresholding by a quantile of |x0|: the threshold is at least `floor` (default 1) and at most `ceiling` (default: no limit). */
+/** Dynamic thresholding (Saharia et al. 2022): x0 is limited to S = min(max(quantile, floor), ceiling) and divided by it. */
 export interface DynamicClipOption {
+  /** Which quantile of |x0|, in (0, 1]. */
   dynamic: number;
+  /** Default 1. */
   floor?: number;
+  /** Default: no limit. */
   ceiling?: number;
 }
 

@@ -38,8 +38,8 @@ enum dpm_variance_form {
 ///
 /// In x' and y' a coefficient of zero leaves its tensor out: it may be absent, or hold anything. Elsewhere a tensor
 /// with coefficient zero is absent or finite, but for the outputs before a program's first evaluation: they hold
-/// anything, and x0 and m, which nobody uses yet, become anything. The noise prediction of the variance forms is eps = eps_in*in +
-/// eps_out*out, unclipped.
+/// anything, and x0 and m, which nobody uses yet, become anything. The noise prediction of the variance forms is eps =
+/// eps_in*in + eps_out*out, unclipped.
 typedef struct dpm_record {
   uint32_t flags;
   uint32_t slot;

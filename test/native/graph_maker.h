@@ -42,9 +42,7 @@ class GraphMaker {
   int affine(int input, float scale, float shift = 0) {
     return add(DPM_OP_AFFINE, {input}, graph::Affine{scale, shift});
   }
-  int activation(int input, dpm_activation kind) {
-    return add(DPM_OP_ACTIVATION, {input}, graph::Activation{kind});
-  }
+  int activation(int input, dpm_activation kind) { return add(DPM_OP_ACTIVATION, {input}, graph::Activation{kind}); }
   int silu(int input) { return add(DPM_OP_SILU, {input}); }
   int sum(int left, int right) { return add(DPM_OP_ADD, {left, right}); }
 

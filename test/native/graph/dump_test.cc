@@ -32,8 +32,8 @@ TEST(Dump, SaysEveryNodeAndValue) {
 }
 
 TEST(Dump, NamesActivations) {
-  for (const auto& [kind, name] : {std::pair{DPM_ACTIVATION_MISH, "mish"}, {DPM_ACTIVATION_GELU, "gelu"},
-                                   {DPM_ACTIVATION_RELU, "relu"}}) {
+  for (const auto& [kind, name] :
+       {std::pair{DPM_ACTIVATION_MISH, "mish"}, {DPM_ACTIVATION_GELU, "gelu"}, {DPM_ACTIVATION_RELU, "relu"}}) {
     graph::Graph graph;
     const int image = graph.add_input("image", 1, 1, 1);
     graph.bind_output(graph.add(graph::make_node(DPM_OP_ACTIVATION, "act", {image}, graph::Activation{kind})),

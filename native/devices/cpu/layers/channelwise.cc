@@ -1,4 +1,5 @@
-// Operations that multiply and add per channel, activations, and sums of maps. They stand alone where no pass could fuse them.
+// Operations that multiply and add per channel, activations, and sums of maps. They stand alone where no pass could
+// fuse them.
 #include "devices/cpu/layers/layer.h"
 
 namespace dpm::cpu {
