@@ -217,8 +217,8 @@ class BlockBuilder {
  * The canonical network of a diffusers `UNet2DModel`.
  *
  * @param source - Named in errors, e.g. the configuration's path.
- * @throws {@link DpmError} `ERR_DPM_CONFIG` when widths do not divide into groups or are less than a head's, `ERR_DPM_UNSUPPORTED` when nothing says the
- * vectors of its labels.
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` when widths do not divide into groups or are less than a head's, `ERR_DPM_UNSUPPORTED`
+ * when nothing says the vectors of its labels.
  */
 export function diffusersNetwork(config: DiffusersConfig, source: string): UNetDescription {
   if (config.classEmbedding === 'given') {

@@ -92,7 +92,7 @@ export function networkOf(
   imageSize: ImageSize | undefined,
 ): FamilyNetwork {
   const network = family.network(config, source, imageSize);
-  return imageSize === undefined ? network : { ...network, unet: resized(network.unet, imageSize) };
+  return { ...network, unet: resized(network.unet, imageSize) };
 }
 
 function pick(entry: CheckpointEntry, { view }: TensorSource, shape: readonly number[], name: string): CheckpointEntry {

@@ -17,7 +17,9 @@ function refuse(size: ImageSize, expected: string): DpmError {
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when they are no sizes.
  */
 export function sidesOf(size: ImageSize): { height: number; width: number } {
-  const sides: readonly unknown[] = typeof size === 'number' ? [size, size] : size;
+  // Plain JavaScript may give anything.
+  const given: unknown = size;
+  const sides: readonly unknown[] = Array.isArray(given) ? given : [given, given];
   const isSide = (side: unknown): side is number =>
     Number.isInteger(side) && Number(side) >= sideRange.least && Number(side) <= sideRange.most;
   const [height, width] = sides;
@@ -35,11 +37,12 @@ function halves(block: Block): boolean {
 }
 
 /**
- * The network for images of another size: its weights do not depend on it.
+ * The network for images of another size, on which its weights do not depend; without one as it is.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the sides cannot be halved as often as the network does.
  */
-export function resized(unet: UNetDescription, size: ImageSize): UNetDescription {
+export function resized(unet: UNetDescription, size: ImageSize | undefined): UNetDescription {
+  if (size === undefined) return unet;
   const sides = sidesOf(size);
   const halvings = unet.blocks.filter(halves).length;
   const factor = 2 ** halvings;

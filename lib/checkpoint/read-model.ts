@@ -90,8 +90,7 @@ async function readDiffusers(
   const opened = await openWeights(await findWeights(folder, 'diffusion_pytorch_model'));
   const weights = renameTensors(opened.checkpoint, canonicalDiffusersName);
   const whole = await addClassVectors(parseDiffusersConfig(config, configPath, imageSize), weights, folder);
-  const described = diffusersNetwork(whole.config, configPath);
-  const unet = imageSize === undefined ? described : resized(described, imageSize);
+  const unet = resized(diffusersNetwork(whole.config, configPath), imageSize);
   const headsFolder = join(path, 'heads');
   const heads = (await isThere(join(headsFolder, 'config.json'))) ? await readHeadsConfig(headsFolder) : null;
   return {

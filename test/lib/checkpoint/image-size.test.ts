@@ -62,6 +62,8 @@ describe('images of another size', () => {
     [28.5, /imageSize is 28\.5/],
     [[28, 20_000], /imageSize is 28,20000, .*from 1 to 16384/],
     [[28] as unknown as ImageSize, /one side or \[height, width\]/],
+    [null as unknown as ImageSize, /imageSize is null/],
+    ['28' as unknown as ImageSize, /imageSize is 28, it has to be one side/],
     [30, /imageSize is 30, it has to be divisible by 4/],
   ])('are refused of size %j', async (imageSize, message) => {
     const load = DiffusionModel.load(mnist, { device: 'cpu', imageSize });
