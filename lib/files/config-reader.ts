@@ -91,6 +91,17 @@ export class ConfigReader {
     return value;
   }
 
+  /** A number that may be infinite. Without a default the field has to be there. */
+  numberOrInfinite(name: string, absent?: number): number {
+    const value = this.raw(name);
+    return value === Infinity || value === -Infinity ? value : this.number(name, absent);
+  }
+
+  /** A finite number, or null where the field is absent or null. */
+  numberOrNull(name: string): number | null {
+    return (this.raw(name) ?? null) === null ? null : this.number(name);
+  }
+
   /** An integer from `range.least` to `range.most`, both included. Without a default the field has to be there. */
   integer(name: string, absent: number | undefined, range: { least: number; most: number }): number {
     const value = this.number(name, absent);

@@ -90,13 +90,15 @@ export async function readText(path: string, limit: number): Promise<string> {
 
 /**
  * The value of a JSON file of at most 16 MiB, in which no key occurs twice in one object and containers are nested at most
- * 64 deep.
+ * 64 deep. `NaN`, `Infinity` and `-Infinity` are numbers, as in the files that Python writes.
  *
  * @throws {@link DpmError} `ERR_DPM_FILE` when it cannot be read, `ERR_DPM_CONFIG` naming the file when it is none such.
  */
 export async function readJson(path: string): Promise<unknown> {
   const text = await readText(path, JSON_LIMIT);
-  return parseJson(text, (problem, cause) => new DpmError('ERR_DPM_CONFIG', `${path} ${problem}`, { cause }));
+  const invalid = (problem: string, cause?: unknown): DpmError =>
+    new DpmError('ERR_DPM_CONFIG', `${path} ${problem}`, { cause });
+  return parseJson(text, invalid, { python: true });
 }
 
 /**

@@ -54,6 +54,38 @@ function findProblem(text: string): string | undefined {
   return undefined;
 }
 
+/** A number of Python's that JSON does not have, and the text that `JSON.parse` reads as it; NaN needs a mark of our own. */
+const notANumber = '\u0000NaN';
+const pythonNumbers: readonly (readonly [python: string, json: string])[] = [
+  ['Infinity', '1e999'],
+  ['NaN', JSON.stringify(notANumber)],
+];
+
+/** The text with the numbers that Python's json module writes and JSON lacks replaced by such that JSON has. */
+function withPythonNumbers(text: string): string {
+  const parts: string[] = [];
+  let done = 0;
+  for (let i = 0; i < text.length; ++i) {
+    if (text[i] === '"') {
+      i = endOfString(text, i);
+      continue;
+    }
+    const found = pythonNumbers.find(([python]) => text.startsWith(python, i));
+    // A number is no key, which the mark for NaN could be.
+    if (found === undefined || isBeforeColon(text, i + found[0].length - 1)) continue;
+    parts.push(text.slice(done, i), found[1]);
+    i += found[0].length - 1;
+    done = i + 1;
+  }
+  return [...parts, text.slice(done)].join('');
+}
+
+/** What {@link parseJson} takes beside JSON. */
+export interface JsonOptions {
+  /** Whether `NaN`, `Infinity` and `-Infinity` are numbers, as Python's json module writes them. Default false. */
+  python?: boolean;
+}
+
 /**
  * `JSON.parse`, which also refuses a key that occurs twice in one object and containers nested more than 64 deep.
  * `JSON.parse` keeps only the last value of a key, and two readers that differ in that see two different files.
@@ -61,12 +93,20 @@ function findProblem(text: string): string | undefined {
  * @param invalid - Makes the error from what is wrong, which begins with a verb: `is not JSON: ...`.
  * @throws {@link DpmError} the one that `invalid` makes.
  */
-export function parseJson(text: string, invalid: (problem: string, cause?: unknown) => DpmError): unknown {
+export function parseJson(
+  text: string,
+  invalid: (problem: string, cause?: unknown) => DpmError,
+  { python = false }: JsonOptions = {},
+): unknown {
   let problem: string | undefined;
   try {
     // Before anything is built: of brackets alone a short text makes a large value.
     problem = findProblem(text);
-    if (problem === undefined) return JSON.parse(text) as unknown;
+    if (problem === undefined) {
+      if (!python || !pythonNumbers.some(([name]) => text.includes(name))) return JSON.parse(text) as unknown;
+      const revive = (_: string, value: unknown): unknown => (value === notANumber ? NaN : value);
+      return JSON.parse(withPythonNumbers(text), revive) as unknown;
+    }
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw invalid(`is not JSON: ${reason.slice(0, 200)}`, cause);

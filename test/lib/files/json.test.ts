@@ -97,3 +97,34 @@ describe('shownValue', () => {
     }
   });
 });
+
+describe('numbers of Python', () => {
+  const read = (text: string): unknown =>
+    parseJson(text, (problem) => new DpmError('ERR_DPM_CONFIG', `x ${problem}`), { python: true });
+
+  it('are read where they are asked for, outside strings', () => {
+    expect(read('{"a": -Infinity, "b": [NaN, Infinity, 1], "NaN": "Infinity, NaN"}')).toEqual({
+      a: -Infinity,
+      b: [NaN, Infinity, 1],
+      NaN: 'Infinity, NaN',
+    });
+    expect(read('{"quote \\" NaN": NaN}')).toEqual({ 'quote " NaN': NaN });
+    expect(read('{"a": 1}')).toEqual({ a: 1 });
+  });
+
+  it.each(['{"a": Infinit}', '{"a": nan}', '{"a": --Infinity}', '{"a": NaNa}', '[Infinity Infinity]', '{NaN: 1}'])(
+    'does not read %s',
+    (text) => {
+      expect(() => read(text)).toThrow(/^x is not JSON/);
+    },
+  );
+
+  it('are refused elsewhere', () => {
+    expect(() => parse('{"a": NaN}')).toThrow(/is not JSON/);
+    expect(() => parse('[-Infinity]')).toThrow(/is not JSON/);
+  });
+
+  it('take no longer than other text', () => {
+    expect(read(`[${'NaN,'.repeat(500_000)}1]`)).toHaveLength(500_001);
+  });
+});
