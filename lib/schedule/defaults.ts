@@ -4,7 +4,7 @@ import { centredRange, type PixelRange } from '../base/pixel-range.js';
 import type { Clip } from '../program/record.js';
 
 /** What the network's output means. */
-export type Prediction = 'epsilon' | 'x0' | 'v' | 'score' | 'edm';
+export type Prediction = 'epsilon' | 'x0' | 'v' | 'score' | 'edm' | 'edm-v';
 
 /** Settings a scheduler file makes, which samplers take as defaults. */
 export interface ScheduleDefaults {

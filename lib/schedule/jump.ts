@@ -1,3 +1,4 @@
+import { dataLevel, levelOf, noiseLevel, type Amplitudes, type NoiseLevel } from './noise-level.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 import type { Transition } from './trajectory.js';
 
@@ -7,6 +8,8 @@ import type { Transition } from './trajectory.js';
  * `sensitivity * x0 + stateScale * x_t` and `alphaS * x0 + direction * eps`.
  */
 export interface Jump extends Transition {
+  /** The number that enters the network's time embedding at its start. */
+  networkTime: number;
   /** sqrt(A_t), sqrt(B_t). */
   alphaT: number;
   /** sqrt(B_t), the deviation of the noise at its start. */
@@ -32,19 +35,16 @@ export interface Jump extends Transition {
 }
 
 /** The coefficients of a jump, in forms that do not subtract nearly equal numbers. */
-export function jump(schedule: NoiseSchedule, { s, t }: Transition, eta: number): Jump {
-  const alphaT = Math.sqrt(schedule.alphaBar(t));
-  const sigmaT = Math.sqrt(schedule.betaBar(t));
-  const forwardVariance = schedule.betaBarBetween(s, t);
-  const base = { s, t, alphaT, sigmaT, forwardVariance, dataWidth: schedule.dataWidth };
-  if (s === 0) {
+function jumpBetween(from: NoiseLevel, to: NoiseLevel, eta: number, forwardVariance: number): Omit<Jump, 'dataWidth'> {
+  const [alphaT, sigmaT] = [from.alpha, from.sigma];
+  const base = { s: to.time, t: from.time, networkTime: from.networkTime, alphaT, sigmaT, forwardVariance };
+  const { alpha: alphaS, sigma: sigmaS } = to;
+  if (sigmaS === 0) {
     // The log-SNR of the data is infinite: the jump ends in the data prediction itself.
-    const ends = { alphaS: 1, sigmaS: 0, posteriorVariance: 0, baseVariance: 0 };
-    return { ...base, ...ends, sensitivity: 1, stateScale: 0, direction: 0 };
+    const ends = { alphaS, sigmaS, posteriorVariance: 0, baseVariance: 0 };
+    return { ...base, ...ends, sensitivity: alphaS, stateScale: 0, direction: 0 };
   }
-  const alphaS = Math.sqrt(schedule.alphaBar(s));
-  const sigmaS = Math.sqrt(schedule.betaBar(s));
-  const step = schedule.logSnr(s) - schedule.logSnr(t);
+  const step = to.logSnr - from.logSnr;
   const shrink = Math.expm1(-2 * step);
   const posteriorVariance = -sigmaS * sigmaS * shrink;
   const remaining = eta === 1 ? -step : 0.5 * Math.log1p(eta * eta * shrink);
@@ -58,4 +58,18 @@ export function jump(schedule: NoiseSchedule, { s, t }: Transition, eta: number)
     stateScale: (sigmaS / sigmaT) * Math.exp(remaining),
     direction: sigmaS * Math.exp(remaining),
   };
+}
+
+/** The jump between two times of a schedule; s = 0 is the data. */
+export function jump(schedule: NoiseSchedule, { s, t }: Transition, eta: number): Jump {
+  const to = s === 0 ? dataLevel : noiseLevel(schedule, s);
+  const forwardVariance = schedule.betaBarBetween(s, t);
+  return { ...jumpBetween(noiseLevel(schedule, t), to, eta, forwardVariance), dataWidth: schedule.dataWidth };
+}
+
+/** The jump from one level to other amplitudes. */
+export function levelJump(schedule: NoiseSchedule, from: NoiseLevel, to: Amplitudes, eta: number): Jump {
+  const kept = from.alpha / to.alpha;
+  const forwardVariance = from.sigma * from.sigma - (kept * to.sigma) ** 2;
+  return { ...jumpBetween(from, levelOf(schedule, to), eta, forwardVariance), dataWidth: schedule.dataWidth };
 }

@@ -1,33 +1,32 @@
 import { at } from '../base/arrays.js';
 import { refuseUnknownOptions } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { cosineBetas, linearBetas, logAlphaBarOfBetas, scaledLinearBetas } from './betas.js';
-import { explodingCurve, interpolatedCurve, linearRateCurve, type SignalCurve } from './curve.js';
-import { completeDefaults, type Prediction, type ScheduleDefaults } from './defaults.js';
+import type { SignalCurve } from './curve.js';
+import { completeDefaults, type ScheduleDefaults } from './defaults.js';
 import { networkTimeFunction, type NetworkTime, type TimeAxis } from './network-time.js';
 import {
   scheduleOptionNames as names,
+  type BetaScheduleOptions,
   type CosineScheduleOptions,
   type EdmScheduleOptions,
   type NoiseOnlyScheduleOptions,
   type RateScheduleOptions,
   type ScheduleOptions,
+  type SdeScheduleOptions,
 } from './schedule-options.js';
-import { parseSchedulerConfig } from './scheduler-config.js';
-
-interface ScheduleParts extends ScheduleOptions {
-  /** Short description for tables on disk and messages, e.g. `linear`. */
-  name: string;
-  steps: number;
-  /** ln A_0 … ln A_N, absent on a continuous schedule. */
-  table?: Float64Array;
-  curve: SignalCurve;
-  /** The SDE a discrete schedule was derived from, where it is known. */
-  sde?: SignalCurve | undefined;
-  axis: TimeAxis;
-  noisiest: number;
-  cleanest: number;
-}
+import {
+  betaParts,
+  cosineParts,
+  edmParts,
+  linearParts,
+  scaledLinearParts,
+  schedulerParts,
+  veParts,
+  vpDiscreteParts,
+  vpParts,
+  type SchedulerFile,
+  type ScheduleParts,
+} from './schedule-parts.js';
 
 /**
  * How signal and noise mix over time: x_t = sqrt(A_t) x_0 + sqrt(B_t) eps. B = 1 - A (variance preserving), but for the
@@ -48,6 +47,8 @@ export class NoiseSchedule {
   readonly name: string;
   /** Number of times N the network was trained on. */
   readonly steps: number;
+  /** The scheduler file it comes from (`fromSchedulerConfig`), which `sampler: 'scheduler'` runs; null for none. */
+  readonly scheduler: SchedulerFile | null;
   /** Whether the time is an integer n = 0..N (true) or t in [0, 1]. */
   readonly discrete: boolean;
   /** What samplers take where their options do not say otherwise. */
@@ -60,15 +61,18 @@ export class NoiseSchedule {
   readonly #sde: SignalCurve | undefined;
   readonly #table: Float64Array | undefined;
   readonly #curve: SignalCurve;
+  readonly #greatestTime: number;
   readonly #networkTimeRule: NetworkTime;
   readonly #networkTime: (time: number) => number;
 
   private constructor(parts: ScheduleParts) {
     this.name = parts.name;
     this.steps = parts.steps;
+    this.scheduler = parts.scheduler ?? null;
     this.discrete = parts.table !== undefined;
     this.noisiest = parts.noisiest;
     this.cleanest = parts.cleanest;
+    this.#greatestTime = parts.greatestTime ?? parts.noisiest;
     this.#axis = parts.axis;
     this.#sde = parts.sde;
     this.defaults = completeDefaults(parts.defaults);
@@ -85,54 +89,33 @@ export class NoiseSchedule {
    */
   static linear(options: RateScheduleOptions = {}): NoiseSchedule {
     refuseUnknownOptions('NoiseSchedule.linear', options, names.rate);
-    const steps = checkedSteps(options.steps ?? 1000);
-    const scale = 1000 / steps;
-    return NoiseSchedule.#evenBetas(steps, options.start ?? scale * 1e-4, options.end ?? scale * 0.02, options);
+    return new NoiseSchedule(linearParts(options));
   }
 
   /** Discrete schedule of latent diffusion, betas from the squares of evenly spaced roots (Rombach et al. 2022). */
   static scaledLinear(options: RateScheduleOptions = {}): NoiseSchedule {
     refuseUnknownOptions('NoiseSchedule.scaledLinear', options, names.rate);
-    const steps = checkedSteps(options.steps ?? 1000);
-    return NoiseSchedule.#ofBetas(
-      'scaled_linear',
-      scaledLinearBetas(steps, options.start ?? 0.00085, options.end ?? 0.012),
-      options,
-    );
+    return new NoiseSchedule(scaledLinearParts(options));
   }
 
   /** Discrete cosine schedule with betas limited to 0.999 (Nichol & Dhariwal 2021). */
   static cosine(options: CosineScheduleOptions = {}): NoiseSchedule {
     refuseUnknownOptions('NoiseSchedule.cosine', options, names.cosine);
-    return NoiseSchedule.#ofBetas('squaredcos_cap_v2', cosineBetas(checkedSteps(options.steps ?? 1000)), options);
+    return new NoiseSchedule(cosineParts(options));
   }
 
   /** Discrete schedule from b_1 … b_N, each in (0, 1). */
-  static fromBetas(betas: ArrayLike<number>, options: ScheduleOptions = {}): NoiseSchedule {
-    refuseUnknownOptions('NoiseSchedule.fromBetas', options, names.plain);
-    return NoiseSchedule.#ofBetas('betas', betas, options);
+  static fromBetas(betas: ArrayLike<number>, options: BetaScheduleOptions = {}): NoiseSchedule {
+    refuseUnknownOptions('NoiseSchedule.fromBetas', options, names.betas);
+    return new NoiseSchedule(betaParts('betas', betas, options));
   }
 
   /**
    * Continuous VP-SDE with beta(t) = start + t (end - start) (Song et al. 2021); `steps` is the N of the `networkTime` maps.
    */
-  static vp(options: RateScheduleOptions = {}): NoiseSchedule {
-    refuseUnknownOptions('NoiseSchedule.vp', options, names.rate);
-    const { start = 0.1, end = 20 } = options;
-    if (!(start > 0 && end > start && Number.isFinite(end))) {
-      throw new DpmError('ERR_DPM_CONFIG', `the VP schedule needs 0 < start < end, got ${start} and ${end}`);
-    }
-    const steps = checkedSteps(options.steps ?? 1000);
-    return new NoiseSchedule({
-      networkTime: 'vp999',
-      ...options,
-      name: 'vp',
-      steps,
-      curve: linearRateCurve(start, end),
-      axis: 'unit',
-      noisiest: 1,
-      cleanest: 1e-3,
-    });
+  static vp(options: SdeScheduleOptions = {}): NoiseSchedule {
+    refuseUnknownOptions('NoiseSchedule.vp', options, names.sde);
+    return new NoiseSchedule(vpParts(options));
   }
 
   /**
@@ -141,7 +124,7 @@ export class NoiseSchedule {
    */
   static ve(options: NoiseOnlyScheduleOptions = {}): NoiseSchedule {
     refuseUnknownOptions('NoiseSchedule.ve', options, names.noiseOnly);
-    return NoiseSchedule.#exploding('ve', { sigmaMin: 0.01, sigmaMax: 50, networkTime: 'sigma', ...options }, 'score');
+    return new NoiseSchedule(veParts(options));
   }
 
   /**
@@ -150,51 +133,15 @@ export class NoiseSchedule {
    */
   static edm(options: EdmScheduleOptions = {}): NoiseSchedule {
     refuseUnknownOptions('NoiseSchedule.edm', options, names.edm);
-    const { sigmaData = 0.5, defaults, ...rest } = options;
-    if (!(sigmaData > 0 && Number.isFinite(sigmaData))) {
-      throw new DpmError('ERR_DPM_CONFIG', `sigmaData is ${sigmaData}, it has to be a positive number`);
-    }
-    return NoiseSchedule.#exploding(
-      'edm',
-      { sigmaMin: 0.002, sigmaMax: 80, networkTime: 'edm', ...rest, defaults: { sigmaData, ...defaults } },
-      'edm',
-    );
-  }
-
-  static #exploding(
-    name: string,
-    options: ScheduleOptions & { sigmaMin: number; sigmaMax: number },
-    prediction: Prediction,
-  ): NoiseSchedule {
-    const { sigmaMin, sigmaMax, networkTime, defaults } = options;
-    if (!(sigmaMin > 0 && sigmaMax > sigmaMin && Number.isFinite(sigmaMax))) {
-      throw new DpmError(
-        'ERR_DPM_CONFIG',
-        `the schedule ${name} needs 0 < sigmaMin < sigmaMax, got ${sigmaMin} and ${sigmaMax}`,
-      );
-    }
-    return new NoiseSchedule({
-      ...(networkTime !== undefined && { networkTime }),
-      name,
-      steps: 1000,
-      curve: explodingCurve(),
-      axis: 'sigma',
-      noisiest: sigmaMax,
-      cleanest: sigmaMin,
-      defaults: { prediction, ...defaults },
-    });
+    return new NoiseSchedule(edmParts(options));
   }
 
   /**
    * The VP-SDE discretised exactly: A_n equals the continuous A at t = n / N ("vpsde_N").
    */
-  static vpDiscrete(options: RateScheduleOptions = {}): NoiseSchedule {
-    refuseUnknownOptions('NoiseSchedule.vpDiscrete', options, names.rate);
-    const continuous = NoiseSchedule.vp(options);
-    const table = Float64Array.from({ length: continuous.steps + 1 }, (_, n) =>
-      n === 0 ? 0 : continuous.logAlphaBar(n / continuous.steps),
-    );
-    return NoiseSchedule.#ofTable('vpsde', table, { networkTime: 'vp999', ...options }, continuous.#curve);
+  static vpDiscrete(options: SdeScheduleOptions = {}): NoiseSchedule {
+    refuseUnknownOptions('NoiseSchedule.vpDiscrete', options, names.sde);
+    return new NoiseSchedule(vpDiscreteParts(options));
   }
 
   /**
@@ -210,43 +157,7 @@ export class NoiseSchedule {
     source = 'scheduler_config.json',
   ): NoiseSchedule {
     refuseUnknownOptions('NoiseSchedule.fromSchedulerConfig', options, names.plain);
-    const parsed = parseSchedulerConfig(config, source);
-    if (parsed.kind !== 'betas') {
-      const { kind, ...sigmas } = parsed;
-      return kind === 've' ? NoiseSchedule.ve({ ...sigmas, ...options }) : NoiseSchedule.edm({ ...sigmas, ...options });
-    }
-    const merged = { ...options, defaults: { ...parsed.defaults, ...options.defaults } };
-    if (parsed.even !== null) {
-      const { steps, start, end } = parsed.even;
-      return NoiseSchedule.#evenBetas(steps, start, end, merged);
-    }
-    return NoiseSchedule.#ofBetas(parsed.name, parsed.betas, merged);
-  }
-
-  /** Evenly spaced betas discretise the VP-SDE whose rate goes from N start to N end. */
-  static #evenBetas(steps: number, start: number, end: number, options: ScheduleOptions): NoiseSchedule {
-    const table = logAlphaBarOfBetas(linearBetas(steps, start, end));
-    return NoiseSchedule.#ofTable('linear', table, options, linearRateCurve(steps * start, steps * end));
-  }
-
-  static #ofBetas(name: string, betas: ArrayLike<number>, options: ScheduleOptions): NoiseSchedule {
-    return NoiseSchedule.#ofTable(name, logAlphaBarOfBetas(betas), options);
-  }
-
-  static #ofTable(name: string, table: Float64Array, options: ScheduleOptions, sde?: SignalCurve): NoiseSchedule {
-    const { networkTime, defaults } = options;
-    return new NoiseSchedule({
-      ...(networkTime !== undefined && { networkTime }),
-      ...(defaults !== undefined && { defaults }),
-      name,
-      steps: table.length - 1,
-      table,
-      curve: interpolatedCurve(table),
-      sde,
-      axis: 'index',
-      noisiest: table.length - 1,
-      cleanest: 1,
-    });
+    return new NoiseSchedule(schedulerParts({ config, source }, options));
   }
 
   #parts(): ScheduleParts {
@@ -259,8 +170,10 @@ export class NoiseSchedule {
       axis: this.#axis,
       noisiest: this.noisiest,
       cleanest: this.cleanest,
+      greatestTime: this.#greatestTime,
       networkTime: this.#networkTimeRule,
       defaults: this.defaults,
+      scheduler: this.scheduler,
     };
   }
 
@@ -300,11 +213,25 @@ export class NoiseSchedule {
     return this.discrete ? this.#onUnitAxis(this.#sde ?? this.#curve) : this;
   }
 
+  /**
+   * The greatest time that a solver may start from: 1 of a continuous schedule, but for betas that reach 0.999, as those of the
+   * cosine schedule do, where beyond {@link NoiseSchedule.noisiest} one step would lead through noise alone.
+   */
+  get greatestTime(): number {
+    return this.#greatestTime;
+  }
+
   /** The last n whose half log-SNR is not below -5.1: beyond, solvers would take a long step through noise (Lu et al. 2022). */
   #lastUsedTime(): number {
     let n = this.steps;
     while (n > 1 && this.logSnr(n) < -5.1) --n;
     return n;
+  }
+
+  /** Whether a beta reaches 0.999, where cosine schedules are cut off. */
+  #isCapped(): boolean {
+    const limit = Math.log(1.001e-3);
+    return this.#table?.some((value, n, table) => n > 0 && value - at(table, n - 1) < limit) ?? false;
   }
 
   #onUnitAxis(curve: SignalCurve, networkTime: NetworkTime = this.#networkTimeRule): NoiseSchedule {
@@ -316,6 +243,7 @@ export class NoiseSchedule {
       curve,
       axis: 'unit',
       noisiest: this.#lastUsedTime() / steps,
+      greatestTime: this.#isCapped() ? this.#lastUsedTime() / steps : 1,
       cleanest: 1 / steps,
       networkTime: inherited ? (time) => networkTime(time * steps) : networkTime,
     });
@@ -419,11 +347,4 @@ export class NoiseSchedule {
     });
     return noisy;
   }
-}
-
-function checkedSteps(steps: number): number {
-  if (!Number.isInteger(steps) || steps < 2 || steps > 1_000_000) {
-    throw new DpmError('ERR_DPM_CONFIG', `a noise schedule needs 2..1000000 steps, got ${steps}`);
-  }
-  return steps;
 }

@@ -1,4 +1,5 @@
 import { unknownName } from '../base/checks.js';
+import { DpmError } from '../base/errors.js';
 import type { Prediction } from './defaults.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 
@@ -18,15 +19,22 @@ export interface Parametrisation {
   inputScale: number;
 }
 
-export const predictionNames: readonly Prediction[] = ['epsilon', 'x0', 'v', 'score', 'edm'];
+export const predictionNames: readonly Prediction[] = ['epsilon', 'x0', 'v', 'score', 'edm', 'edm-v'];
 
-/** The denoiser D(x, sigma) = c_skip x + c_out F(c_in x) of Karras et al. 2022, table 1, for the state alpha x_0 + sigma eps. */
-function preconditioned(alpha: number, sigma: number, sigmaData: number): Parametrisation {
+/** Predictions that say what the data is where a state is noise alone. */
+const finiteAtNoise: readonly Prediction[] = ['x0', 'v'];
+
+/**
+ * The denoiser D(x, sigma) = c_skip x + c_out F(c_in x) of Karras et al. 2022, table 1, for the state alpha x_0 + sigma eps.
+ *
+ * @param sign - Of c_out: -1 for networks whose F is a velocity.
+ */
+function preconditioned(alpha: number, sigma: number, sigmaData: number, sign: 1 | -1): Parametrisation {
   const ratio = sigma / alpha;
   const total = ratio * ratio + sigmaData * sigmaData;
   const data = {
     input: (sigmaData * sigmaData) / total / alpha,
-    output: (ratio * sigmaData) / Math.sqrt(total),
+    output: (sign * ratio * sigmaData) / Math.sqrt(total),
   };
   return {
     data,
@@ -39,9 +47,10 @@ function preconditioned(alpha: number, sigma: number, sigmaData: number): Parame
 /**
  * How a network's output becomes predictions of x_0 and of the noise, for the state alpha x_0 + sigma eps.
  * `score` is the gradient of the log density, -eps / sigma; `v` is alpha eps - sigma x_0 (Salimans & Ho 2022); `edm` the
- * preconditioned denoiser of Karras et al. 2022 for data of standard deviation `sigmaData`.
+ * preconditioned denoiser of Karras et al. 2022 for data of standard deviation `sigmaData`, and `edm-v` the same of the negative
+ * output (diffusers' EDM schedulers with `v_prediction`).
  *
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for an unknown name.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for an unknown name, and for one that has no data prediction where alpha is 0.
  */
 export function parametrisation(
   prediction: Prediction,
@@ -49,6 +58,12 @@ export function parametrisation(
   sigma: number,
   sigmaData = 0.5,
 ): Parametrisation {
+  if (alpha === 0 && !finiteAtNoise.includes(prediction)) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `prediction '${prediction}' says nothing of the data where a state is noise alone, as at the last time of betas that are rescaled to zero SNR: the network has to predict x0 or v`,
+    );
+  }
   const inputScale = 1;
   // v presumes alpha^2 + sigma^2 = 1; the norm keeps it right for other states.
   const norm = alpha * alpha + sigma * sigma;
@@ -70,7 +85,9 @@ export function parametrisation(
         inputScale,
       };
     case 'edm':
-      return preconditioned(alpha, sigma, sigmaData);
+      return preconditioned(alpha, sigma, sigmaData, 1);
+    case 'edm-v':
+      return preconditioned(alpha, sigma, sigmaData, -1);
     default:
       throw unknownName('prediction', prediction, predictionNames);
   }

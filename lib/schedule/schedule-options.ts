@@ -10,8 +10,17 @@ export interface ScheduleOptions {
   defaults?: Partial<ScheduleDefaults>;
 }
 
-/** A schedule of evenly spaced betas or of their roots, or a VP-SDE. */
-export interface RateScheduleOptions extends ScheduleOptions {
+/** A table of betas. */
+export interface BetaScheduleOptions extends ScheduleOptions {
+  /**
+   * Whether the table is moved and stretched so that the last state is noise alone (Lin et al. 2024, diffusers'
+   * `rescale_betas_zero_snr`). There the network has to predict x_0 or v. Default false.
+   */
+  rescaleBetasZeroSnr?: boolean;
+}
+
+/** A VP-SDE. */
+export interface SdeScheduleOptions extends ScheduleOptions {
   /** Number of times N. Default 1000. */
   steps?: number;
   /** The first beta, or the rate at t = 0. */
@@ -20,8 +29,11 @@ export interface RateScheduleOptions extends ScheduleOptions {
   end?: number;
 }
 
+/** A schedule of evenly spaced betas or of their roots. */
+export interface RateScheduleOptions extends SdeScheduleOptions, BetaScheduleOptions {}
+
 /** The cosine schedule. */
-export interface CosineScheduleOptions extends ScheduleOptions {
+export interface CosineScheduleOptions extends BetaScheduleOptions {
   /** Number of times N. Default 1000. */
   steps?: number;
 }
@@ -41,12 +53,16 @@ export interface EdmScheduleOptions extends NoiseOnlyScheduleOptions {
 }
 
 const common = { networkTime: true, defaults: true } as const;
+const betas = { rescaleBetasZeroSnr: true } as const;
+const rate = { ...common, steps: true, start: true, end: true } as const;
 
 /** The names of each of these options. */
 export const scheduleOptionNames = {
   plain: optionNames<ScheduleOptions>(common),
-  rate: optionNames<RateScheduleOptions>({ ...common, steps: true, start: true, end: true }),
-  cosine: optionNames<CosineScheduleOptions>({ ...common, steps: true }),
+  betas: optionNames<BetaScheduleOptions>({ ...common, ...betas }),
+  rate: optionNames<RateScheduleOptions>({ ...rate, ...betas }),
+  sde: optionNames<SdeScheduleOptions>(rate),
+  cosine: optionNames<CosineScheduleOptions>({ ...common, steps: true, ...betas }),
   noiseOnly: optionNames<NoiseOnlyScheduleOptions>({ ...common, sigmaMin: true, sigmaMax: true }),
   edm: optionNames<EdmScheduleOptions>({ ...common, sigmaMin: true, sigmaMax: true, sigmaData: true }),
 };

@@ -1,8 +1,8 @@
-import { DpmError } from '../base/errors.js';
 import { ConfigReader } from '../files/config-reader.js';
 import type { Clip } from '../program/record.js';
-import { cosineBetas, linearBetas, scaledLinearBetas } from './betas.js';
-import type { ScheduleDefaults } from './defaults.js';
+import { betasByName, linearBetas } from './betas.js';
+import type { Prediction, ScheduleDefaults } from './defaults.js';
+import { schedulerClasses, schedulerClassNames, type SchedulerClass } from './scheduler-classes.js';
 
 /** Betas, and what samplers take as defaults. */
 export interface BetaScheduler {
@@ -11,6 +11,9 @@ export interface BetaScheduler {
   betas: ArrayLike<number>;
   /** Number, first and last of evenly spaced betas, else null. */
   even: { steps: number; start: number; end: number } | null;
+  rescaleBetasZeroSnr: boolean;
+  /** Whether the network sees ln(sigma / alpha) / 4 instead of the time. */
+  seesNoise: boolean;
   defaults: Omit<ScheduleDefaults, 'sigmaData' | 'dataRange'>;
 }
 
@@ -21,50 +24,22 @@ export interface ExplodingScheduler {
   sigmaMax: number;
   /** Deviation of the data that the preconditioning of EDM was made for. */
   sigmaData?: number;
+  defaults: { prediction: Prediction; clip: Clip };
 }
 
 export type SchedulerConfig = BetaScheduler | ExplodingScheduler;
 
-/** Schedulers of diffusers for networks that were trained with a table of betas. */
-const betaClasses = [
-  'DDIMInverseScheduler',
-  'DDIMParallelScheduler',
-  'DDIMScheduler',
-  'DDPMParallelScheduler',
-  'DDPMScheduler',
-  'DEISMultistepScheduler',
-  'DPMSolverMultistepInverseScheduler',
-  'DPMSolverMultistepScheduler',
-  'DPMSolverSDEScheduler',
-  'DPMSolverSinglestepScheduler',
-  'EulerAncestralDiscreteScheduler',
-  'EulerDiscreteScheduler',
-  'HeunDiscreteScheduler',
-  'KDPM2AncestralDiscreteScheduler',
-  'KDPM2DiscreteScheduler',
-  'LMSDiscreteScheduler',
-  'PNDMScheduler',
-  'RePaintScheduler',
-  'SASolverScheduler',
-  'UniPCMultistepScheduler',
-] as const;
-
-const veClasses = ['ScoreSdeVeScheduler'] as const;
-const edmClasses = ['EDMEulerScheduler', 'EDMDPMSolverMultistepScheduler'] as const;
-
-const schedulerClasses = [...betaClasses, ...veClasses, ...edmClasses] as const;
-
-function isOneOf<T extends string>(list: readonly T[], name: string): name is T {
-  return (list as readonly string[]).includes(name);
-}
-
-function readEdm(config: ConfigReader): ExplodingScheduler {
-  config.choice('prediction_type', 'epsilon', ['epsilon']);
+function readEdm(config: ConfigReader, facts: SchedulerClass): ExplodingScheduler {
+  const predictions = { epsilon: 'edm', v_prediction: 'edm-v' } as const;
   return {
     kind: 'edm',
     sigmaMin: config.number('sigma_min', 0.002),
     sigmaMax: config.number('sigma_max', 80),
     sigmaData: config.number('sigma_data', 0.5),
+    defaults: {
+      prediction: predictions[config.choice('prediction_type', 'epsilon', ['epsilon', 'v_prediction'])],
+      clip: readClip(config, facts),
+    },
   };
 }
 
@@ -78,69 +53,95 @@ const variances = {
   learned_range: 'learned',
 } as const;
 
-function readBetas(config: ConfigReader): Pick<BetaScheduler, 'name' | 'betas' | 'even'> {
-  const trained = config.numbersOrNull('trained_betas');
-  if (trained !== null) return { name: 'betas', betas: trained, even: null };
-  const steps = config.integer('num_train_timesteps', 1000, { least: 2, most: 1_000_000 });
-  const start = config.number('beta_start', 1e-4);
-  const end = config.number('beta_end', 0.02);
-  const name = config.choice('beta_schedule', 'linear', ['linear', 'scaled_linear', 'squaredcos_cap_v2']);
-  if (name === 'linear') return { name, betas: linearBetas(steps, start, end), even: { steps, start, end } };
-  if (name === 'scaled_linear') return { name, betas: scaledLinearBetas(steps, start, end), even: null };
-  return { name, betas: cosineBetas(steps), even: null };
+/** Solvers read the first half of the output of networks with a variance: null and `learned` say no more to them. */
+function readVariance(config: ConfigReader, facts: SchedulerClass): ScheduleDefaults['variance'] {
+  const value = config.raw('variance_type') ?? 'fixed_small';
+  if (value === 'learned' && !facts.hasVariance) return 'beta-tilde';
+  if (value === 'fixed_small') return 'beta-tilde';
+  return variances[
+    config.choice('variance_type', 'fixed_small', [
+      'fixed_small',
+      'fixed_small_log',
+      'fixed_large',
+      'fixed_large_log',
+      'learned_range',
+    ])
+  ];
 }
 
-/** `clips`: what the class does without the field; solvers of diffusers have none. */
-function readClip(config: ConfigReader, clips: boolean): Clip {
-  if (config.boolean('thresholding', false)) {
-    // diffusers limits the dynamic threshold to [1, sample_max_value]: with 1, its default, that is a static clip.
-    if (config.number('sample_max_value', 1) !== 1) throw config.unsupported('sample_max_value', '1');
-    return { kind: 'static', low: -1, high: 1 };
+function readBetas(config: ConfigReader, facts: SchedulerClass): Pick<BetaScheduler, 'name' | 'betas' | 'even'> {
+  const trained = config.numbersOrNull('trained_betas');
+  const steps = config.integer('num_train_timesteps', trained?.length ?? 1000, { least: 2, most: 1_000_000 });
+  if (trained !== null) {
+    if (steps !== trained.length)
+      throw config.error('num_train_timesteps', `${trained.length} for as many trained_betas`);
+    return { name: 'betas', betas: trained, even: null };
   }
-  if (!config.boolean('clip_sample', clips)) return { kind: 'none' };
+  const start = config.number('beta_start', facts.betaStart);
+  const end = config.number('beta_end', facts.betaEnd);
+  const name = config.choice('beta_schedule', facts.betaSchedule, facts.betaSchedules);
+  if (name === 'linear') return { name, betas: linearBetas(steps, start, end), even: { steps, start, end } };
+  return { name, betas: betasByName[name](steps, start, end), even: null };
+}
+
+function readThreshold(config: ConfigReader): Clip {
+  const quantile = config.number('dynamic_thresholding_ratio', 0.995);
+  if (!(quantile > 0 && quantile <= 1)) throw config.error('dynamic_thresholding_ratio', 'a number in (0, 1]');
+  const ceiling = config.number('sample_max_value', 1);
+  if (!(ceiling > 0)) throw config.error('sample_max_value', 'a positive number');
+  // The threshold is at least 1: with 1, the default, for the most it is always that.
+  return ceiling === 1 ? { kind: 'static', low: -1, high: 1 } : { kind: 'dynamic', quantile, floor: 1, ceiling };
+}
+
+function readClip(config: ConfigReader, facts: SchedulerClass): Clip {
+  if (config.boolean('thresholding', false)) return readThreshold(config);
+  if (!config.boolean('clip_sample', facts.clips ?? false)) return { kind: 'none' };
   const range = config.number('clip_sample_range', 1);
   return { kind: 'static', low: -range, high: range };
 }
 
 /**
- * A diffusers `scheduler_config.json`. Which sampler the class is does not matter, only what the network was trained with.
+ * What a diffusers `scheduler_config.json` says of the network's training: its noise schedule and what samplers take as
+ * defaults. How its class samples is another matter (`sampler: 'scheduler'`).
  *
  * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for another class, and as the fields are read.
  */
 export function parseSchedulerConfig(raw: Readonly<Record<string, unknown>>, source: string): SchedulerConfig {
   const config = new ConfigReader(raw, source);
-  const name = config.choice('_class_name', 'DDPMScheduler', schedulerClasses);
-  if (isOneOf(edmClasses, name)) return readEdm(config);
-  if (isOneOf(veClasses, name)) {
-    const [sigmaMin, sigmaMax] = [config.number('sigma_min', 0.01), config.number('sigma_max', 1348)];
-    return { kind: 've', sigmaMin, sigmaMax };
+  const facts = schedulerClasses[config.choice('_class_name', 'DDPMScheduler', schedulerClassNames)];
+  switch (facts.kind) {
+    case 'edm':
+      return readEdm(config, facts);
+    case 've':
+      return {
+        kind: 've',
+        sigmaMin: config.number('sigma_min', 0.01),
+        sigmaMax: config.number('sigma_max', 1348),
+        defaults: { prediction: 'score', clip: { kind: 'none' } },
+      };
+    case 'betas':
+      return readBetaScheduler(config, facts);
   }
-  return readBetaScheduler(config, source, name);
 }
 
-function readBetaScheduler(config: ConfigReader, source: string, className: string): BetaScheduler {
-  if (config.boolean('rescale_betas_zero_snr', false)) {
-    throw new DpmError('ERR_DPM_UNSUPPORTED', `${source}: rescale_betas_zero_snr is not supported, only false is`);
-  }
-  const { name, betas, even } = readBetas(config);
+const timestepTypes = ['discrete', 'continuous'] as const;
+
+function readBetaScheduler(config: ConfigReader, facts: SchedulerClass): BetaScheduler {
+  const { name, betas, even } = readBetas(config, facts);
+  const prediction = predictions[config.choice('prediction_type', 'epsilon', ['epsilon', 'sample', 'v_prediction'])];
+  const seesNoise = facts.continuous && config.choice('timestep_type', 'discrete', timestepTypes) === 'continuous';
   return {
     kind: 'betas',
     name,
     betas,
     even,
+    rescaleBetasZeroSnr: facts.rescales && config.boolean('rescale_betas_zero_snr', false),
+    // diffusers goes by the field with v alone.
+    seesNoise: seesNoise && prediction === 'v',
     defaults: {
-      clip: readClip(config, /^(DDPM|DDIM|RePaint)/.test(className)),
-      prediction: predictions[config.choice('prediction_type', 'epsilon', ['epsilon', 'sample', 'v_prediction'])],
-      variance:
-        variances[
-          config.choice('variance_type', 'fixed_small', [
-            'fixed_small',
-            'fixed_small_log',
-            'fixed_large',
-            'fixed_large_log',
-            'learned_range',
-          ])
-        ],
+      clip: readClip(config, facts),
+      prediction,
+      variance: readVariance(config, facts),
     },
   };
 }

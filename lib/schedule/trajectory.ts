@@ -1,14 +1,30 @@
 import { at } from '../base/arrays.js';
 import { unknownName } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
+import { logSnrPlace } from './log-snr-spacing.js';
+import type { GivenLevel } from './noise-level.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 import { optimalTrajectory, type JumpCosts } from './optimal-trajectory.js';
 import { roundHalfEven } from './rounding.js';
+import { spacedTimes, spacingNames, type Spacing } from './spacing.js';
 
 /** How the times of a sampler are spread. */
-export type Trajectory = 'uniform' | 'quadratic' | 'logsnr' | 'karras' | 'optimal';
+export type Trajectory = 'uniform' | 'quadratic' | 'logsnr' | 'karras' | 'beta' | 'optimal' | Spacing;
 
-export const trajectoryNames: readonly Trajectory[] = ['uniform', 'quadratic', 'logsnr', 'karras', 'optimal'];
+export const trajectoryNames: readonly Trajectory[] = [
+  'uniform',
+  'quadratic',
+  'logsnr',
+  'karras',
+  'beta',
+  'optimal',
+  ...spacingNames,
+];
+
+/** Whether a trajectory is one of diffusers' `timestep_spacing`. */
+export function isSpacing(trajectory: Trajectory | undefined): trajectory is Spacing {
+  return spacingNames.some((name) => name === trajectory);
+}
 
 /** Which times a sampler visits. */
 export interface TrajectoryOptions {
@@ -18,8 +34,17 @@ export interface TrajectoryOptions {
   trajectory?: Trajectory;
   /** What each jump costs, for `trajectory: 'optimal'`; see {@link optimalTrajectory}. */
   costs?: JumpCosts;
+  /** Exponent of Karras' spacing, even in (sigma / alpha)^(1 / rho). Default 7. */
+  rho?: number;
+  /** Added to the times of `trajectory: 'leading'`, as diffusers' `steps_offset`. Default 0. */
+  stepsOffset?: number;
   /** Decreasing 0-based times n - 1 of the evaluations; overrides `steps` and `trajectory`. */
   timesteps?: readonly number[];
+  /**
+   * The noise level of every evaluation and, last, that of the result, one by one; overrides `steps`, `trajectory` and
+   * `timesteps`.
+   */
+  levels?: readonly GivenLevel[];
   /** Noisiest time; by default the schedule's. To begin between, give a state of that time as `init`. */
   tStart?: number;
   /** Cleanest time; by default the schedule's. */
@@ -58,9 +83,9 @@ export function continuousInterval(
   schedule: NoiseSchedule,
   { tStart = schedule.noisiest, tEnd = schedule.cleanest }: Pick<TrajectoryOptions, 'tStart' | 'tEnd'>,
 ): { start: number; end: number } {
-  const { noisiest } = schedule;
-  if (!(tEnd > 0 && tEnd < tStart && tStart <= noisiest)) {
-    throw argument(`tEnd and tStart are ${tEnd} and ${tStart}, they have to be 0 < tEnd < tStart <= ${noisiest}`);
+  const { greatestTime } = schedule;
+  if (!(tEnd > 0 && tEnd < tStart && tStart <= greatestTime)) {
+    throw argument(`tEnd and tStart are ${tEnd} and ${tStart}, they have to be 0 < tEnd < tStart <= ${greatestTime}`);
   }
   if (!(schedule.betaBar(tEnd) > 0)) {
     throw argument(
@@ -76,15 +101,6 @@ function withoutRepeats(times: number[], last: number): number[] {
   let limit = last;
   for (let k = times.length - 1; k >= 0; --k) times[k] = Math.min(at(times, k), limit--);
   return times;
-}
-
-/** Exponent of Karras' spacing (Karras et al. 2022, table 1). */
-const karrasRho = 7;
-
-/** Half the log-SNR at a fraction of the way from one noise level to another, evenly in (sigma / alpha)^(1/7). */
-function karrasLogSnr(from: number, to: number, fraction: number): number {
-  const [start, end] = [Math.exp(-from / karrasRho), Math.exp(-to / karrasRho)];
-  return -karrasRho * Math.log(start + fraction * (end - start));
 }
 
 function nearestTimeOfLogSnr(schedule: NoiseSchedule, logSnr: number): number {
@@ -116,16 +132,26 @@ function spread(
       // DDIM's quadratic spacing ends at 0.8 N (Song et al. 2020).
       const isWhole = options.tStart === undefined && options.tEnd === undefined;
       const reach = Math.sqrt(isWhole ? 0.8 * schedule.steps : last - first);
-      return fractions.map((u) => Math.min(Math.floor((u * reach) ** 2 + 1e-9) + first, last));
+      // Rounded as NumPy's linspace rounds: whole squares are floored by its last bit.
+      const root = (k: number): number => (k === count - 1 ? reach : k * (reach / (count - 1)));
+      return fractions.map((_, k) => Math.min(Math.floor(root(k) ** 2) + first, last));
     }
-    case 'logsnr': {
+    case 'logsnr':
+    case 'karras':
+    case 'beta': {
       const [clean, noisy] = [schedule.logSnr(first), schedule.logSnr(last)];
-      return fractions.map((u) => nearestTimeOfLogSnr(schedule, clean + u * (noisy - clean)));
+      if (noisy === -Infinity) {
+        throw argument(
+          `trajectory '${trajectory}' needs a log-SNR, n = ${last} is noise alone: give a tStart below it`,
+        );
+      }
+      const place = logSnrPlace(trajectory, clean, noisy, options.rho);
+      return fractions.map((u) => nearestTimeOfLogSnr(schedule, place?.(u) ?? clean));
     }
-    case 'karras': {
-      const [clean, noisy] = [schedule.logSnr(first), schedule.logSnr(last)];
-      return fractions.map((u) => nearestTimeOfLogSnr(schedule, karrasLogSnr(clean, noisy, u)));
-    }
+    case 'leading':
+    case 'trailing':
+    case 'linspace':
+      throw argument(`trajectory '${trajectory}' spreads over all times: leave tStart and tEnd out`);
     case 'optimal':
       return optimalTimes(options.costs, count, first, last);
     default:
@@ -154,7 +180,7 @@ export function explicitTimes(timesteps: readonly number[], steps: number): numb
  *
  * - `uniform`: round(1 + (k-1)(N-1)/(K-1)), half to even; K = 1 gives [N]
  * - `quadratic`: DDIM's quadratic spacing, which ends at 0.8 N + 1
- * - `logsnr`, `karras`: the n whose log-SNR is nearest to that of the continuous grid, without repeats
+ * - `logsnr`, `karras`, `beta`: the n whose log-SNR is nearest to that of the continuous grid, without repeats
  * - `optimal`: the cheapest path by `costs`
  */
 export function discreteTimes(schedule: NoiseSchedule, count: number, options: TrajectoryOptions): number[] {
@@ -202,6 +228,26 @@ function jumpsBetween(times: readonly number[]): Transition[] {
     .reverse();
 }
 
+/** Increasing n of explicit times, or of diffusers' spacings, which leave no room for other ends; null: of a spread. */
+function namedTimes(schedule: NoiseSchedule, options: TrajectoryOptions): number[] | null {
+  const { timesteps, trajectory, tStart, tEnd } = options;
+  if (timesteps !== undefined) return explicitTimes(timesteps, schedule.steps);
+  if (!isSpacing(trajectory) || tStart !== undefined || tEnd !== undefined) return null;
+  const count = checkedCount(requiredSteps(options), schedule.steps);
+  return spacedTimes(trajectory, spacingOf(schedule, count, options))
+    .map((time) => roundHalfEven(time) + 1)
+    .reverse();
+}
+
+/** What a spacing spreads over the times of a schedule. */
+export function spacingOf(
+  schedule: NoiseSchedule,
+  count: number,
+  { stepsOffset = 0 }: TrajectoryOptions,
+): { count: number; trained: number; offset: number } {
+  return { count, trained: schedule.steps, offset: stepsOffset };
+}
+
 /**
  * The jumps of a sampler on a discrete schedule in the order they are made, one network evaluation each.
  *
@@ -211,8 +257,9 @@ export function discreteTransitions(schedule: NoiseSchedule, options: Trajectory
   if (!schedule.discrete) throw argument('this sampler needs a discrete noise schedule');
   const toFirst = endsAtFirst(options.end);
   let times: number[];
-  if (options.timesteps !== undefined) {
-    times = explicitTimes(options.timesteps, schedule.steps);
+  const named = namedTimes(schedule, options);
+  if (named !== null) {
+    times = named;
     if (toFirst && times[0] === 1) throw argument("end: 'first' needs timesteps above 0");
     if (toFirst) times.unshift(1);
   } else {
@@ -239,13 +286,14 @@ export function transitions(schedule: NoiseSchedule, options: TrajectoryOptions)
   const { start, end } = continuousInterval(schedule, options);
   const trajectory = trajectoryOf(schedule, options.trajectory);
   const jumps = toFirst ? steps : steps - 1;
-  const times = jumps === 0 ? [start] : continuousGrid(schedule, jumps, trajectory, start, end);
+  const times = jumps === 0 ? [start] : continuousGrid(schedule, jumps, trajectory, start, end, options.rho);
   return jumpsBetween(toFirst ? times.reverse() : [...times, 0].reverse());
 }
 
 /**
  * M + 1 decreasing times of a continuous grid from `start` to `end`, both exact: `uniform` in t, `quadratic` in sqrt(t),
- * `logsnr` in half log-SNR (Lu et al. 2022), `karras` in (sigma / alpha)^(1/7) (Karras et al. 2022).
+ * `logsnr` in half log-SNR (Lu et al. 2022), `karras` in (sigma / alpha)^(1 / rho) (Karras et al. 2022), `beta` in quantiles of
+ * the beta distribution (Lee et al. 2024).
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
@@ -255,10 +303,12 @@ export function continuousGrid(
   trajectory: Trajectory,
   start: number,
   end: number,
+  rho?: number,
 ): number[] {
   checkedCount(steps, 1_000_000);
   continuousInterval(schedule, { tStart: start, tEnd: end });
   const between = (from: number, to: number, i: number): number => from + (i / steps) * (to - from);
+  const inLogSnr = logSnrPlace(trajectory, schedule.logSnr(start), schedule.logSnr(end), rho);
   const place = (i: number): number => {
     switch (trajectory) {
       case 'uniform':
@@ -266,11 +316,14 @@ export function continuousGrid(
       case 'quadratic':
         return between(Math.sqrt(start), Math.sqrt(end), i) ** 2;
       case 'logsnr':
-        return schedule.timeOfLogSnr(between(schedule.logSnr(start), schedule.logSnr(end), i));
       case 'karras':
-        return schedule.timeOfLogSnr(karrasLogSnr(schedule.logSnr(start), schedule.logSnr(end), i / steps));
+      case 'beta':
+        return schedule.timeOfLogSnr(inLogSnr?.(i / steps) ?? NaN);
       case 'optimal':
-        throw argument("trajectory 'optimal' is for samplers on a discrete noise schedule");
+      case 'leading':
+      case 'trailing':
+      case 'linspace':
+        throw argument(`trajectory '${trajectory}' is for samplers on a discrete noise schedule`);
       default:
         throw unknownName('trajectory', trajectory, trajectoryNames);
     }

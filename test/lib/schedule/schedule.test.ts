@@ -188,9 +188,14 @@ describe('scheduler configurations', () => {
 
   it.each([
     [{ _class_name: 'FlowMatchEulerDiscreteScheduler' }, 'ERR_DPM_UNSUPPORTED', /_class_name/],
-    [{ _class_name: 'EDMEulerScheduler', prediction_type: 'v_prediction' }, 'ERR_DPM_UNSUPPORTED', /prediction_type/],
-    [{ beta_schedule: 'sigmoid' }, 'ERR_DPM_UNSUPPORTED', /beta_schedule/],
-    [{ rescale_betas_zero_snr: true }, 'ERR_DPM_UNSUPPORTED', /rescale_betas_zero_snr/],
+    [{ _class_name: 'EDMEulerScheduler', prediction_type: 'sample' }, 'ERR_DPM_UNSUPPORTED', /prediction_type/],
+    [{ _class_name: 'DDIMScheduler', beta_schedule: 'sigmoid' }, 'ERR_DPM_UNSUPPORTED', /beta_schedule/],
+    [{ rescale_betas_zero_snr: 1 }, 'ERR_DPM_CONFIG', /rescale_betas_zero_snr/],
+    [{ thresholding: true, sample_max_value: 0 }, 'ERR_DPM_CONFIG', /sample_max_value/],
+    [{ thresholding: true, dynamic_thresholding_ratio: 1.5 }, 'ERR_DPM_CONFIG', /dynamic_thresholding_ratio/],
+    [{ variance_type: 'learned' }, 'ERR_DPM_UNSUPPORTED', /variance_type/],
+    [{ beta_start: NaN }, 'ERR_DPM_CONFIG', /beta_start is NaN, it has to be a number/],
+    [{ _class_name: 'EDMEulerScheduler', sigma_max: Infinity }, 'ERR_DPM_CONFIG', /sigma_max is Infinity/],
     [{ num_train_timesteps: '1000' }, 'ERR_DPM_CONFIG', /num_train_timesteps/],
     [{ prediction_type: 'flow' }, 'ERR_DPM_UNSUPPORTED', /prediction_type/],
     [{ trained_betas: [0.1, 'x'] }, 'ERR_DPM_CONFIG', /trained_betas/],

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
@@ -19,6 +21,28 @@ describe('discrete trajectories', () => {
     expect(discreteTimes(linear, 10, { trajectory: 'quadratic' })).toEqual([
       1, 10, 40, 89, 159, 247, 356, 484, 633, 801,
     ]);
+  });
+
+  it('quadratic, whole squares as NumPy rounds them', () => {
+    expect(discreteTimes(linear, 16, { trajectory: 'quadratic' })).toEqual([
+      1, 4, 15, 32, 57, 89, 128, 175, 228, 288, 356, 431, 512, 601, 697, 801,
+    ]);
+  });
+
+  // Of the lists int(linspace(0, sqrt(0.8 N), K) ** 2) by NumPy, those of all K that have no time twice.
+  it.each([
+    [100, 8, '0da386c9e79ccad5'],
+    [200, 12, 'a0cfd389aa81ac6a'],
+    [1000, 28, 'a02cc4a3fe73e5d7'],
+    [4000, 56, '87b11bd0b568b4b5'],
+  ] as const)('quadratic, every K without repeats: N = %d', (steps, count, hash) => {
+    const schedule = NoiseSchedule.linear({ steps });
+    const digest = createHash('sha256');
+    for (let k = 2; k < 2 + count; ++k) {
+      const times = discreteTimes(schedule, k, { trajectory: 'quadratic' });
+      digest.update(`${times.map((n) => n - 1).join(',')};`);
+    }
+    expect(digest.digest('hex').slice(0, 16)).toBe(hash);
   });
 
   it('rounds half to even', () => {

@@ -1,0 +1,104 @@
+import type { BetaName } from './betas.js';
+
+/** What a scheduler class of diffusers takes where its file does not say, and which of the common fields it has. */
+export interface SchedulerClass {
+  /** What the network was trained with: a table of betas, the VE-SDE or EDM's preconditioning. */
+  readonly kind: 'betas' | 've' | 'edm';
+  readonly betaStart: number;
+  readonly betaEnd: number;
+  readonly betaSchedule: BetaName;
+  /** Every `beta_schedule` it knows. */
+  readonly betaSchedules: readonly BetaName[];
+  /** Default of `clip_sample`; null: it never clips. */
+  readonly clips: boolean | null;
+  readonly thresholds: boolean;
+  readonly rescales: boolean;
+  /** Whether it draws noise of the variance that `variance_type` says. */
+  readonly hasVariance: boolean;
+  /** Whether it has `timestep_type`. */
+  readonly continuous: boolean;
+}
+
+const common: readonly BetaName[] = ['linear', 'scaled_linear', 'squaredcos_cap_v2'];
+
+const plain: SchedulerClass = {
+  kind: 'betas',
+  betaStart: 1e-4,
+  betaEnd: 0.02,
+  betaSchedule: 'linear',
+  betaSchedules: common,
+  clips: null,
+  thresholds: false,
+  rescales: false,
+  hasVariance: false,
+  continuous: false,
+};
+const latent = { betaStart: 0.00085, betaEnd: 0.012 };
+
+const ddpm = {
+  ...plain,
+  betaSchedules: [...common, 'sigmoid', 'laplace'],
+  clips: true,
+  thresholds: true,
+  rescales: true,
+  hasVariance: true,
+} as const satisfies SchedulerClass;
+const ddim = { ...ddpm, betaSchedules: common, hasVariance: false };
+const solver = { ...plain, thresholds: true };
+
+/** A scheduler class of diffusers. */
+export type SchedulerClassName =
+  | 'DDIMInverseScheduler'
+  | 'DDIMParallelScheduler'
+  | 'DDIMScheduler'
+  | 'DDPMParallelScheduler'
+  | 'DDPMScheduler'
+  | 'DEISMultistepScheduler'
+  | 'DPMSolverMultistepInverseScheduler'
+  | 'DPMSolverMultistepScheduler'
+  | 'DPMSolverSDEScheduler'
+  | 'DPMSolverSinglestepScheduler'
+  | 'EDMDPMSolverMultistepScheduler'
+  | 'EDMEulerScheduler'
+  | 'EulerAncestralDiscreteScheduler'
+  | 'EulerDiscreteScheduler'
+  | 'HeunDiscreteScheduler'
+  | 'KDPM2AncestralDiscreteScheduler'
+  | 'KDPM2DiscreteScheduler'
+  | 'LCMScheduler'
+  | 'LMSDiscreteScheduler'
+  | 'PNDMScheduler'
+  | 'RePaintScheduler'
+  | 'SASolverScheduler'
+  | 'ScoreSdeVeScheduler'
+  | 'UniPCMultistepScheduler';
+
+/** Schedulers by their class. */
+export const schedulerClasses: Readonly<Record<SchedulerClassName, SchedulerClass>> = {
+  DDIMInverseScheduler: { ...ddim, thresholds: false },
+  DDIMParallelScheduler: ddim,
+  DDIMScheduler: ddim,
+  DDPMParallelScheduler: ddpm,
+  DDPMScheduler: ddpm,
+  DEISMultistepScheduler: solver,
+  DPMSolverMultistepInverseScheduler: solver,
+  DPMSolverMultistepScheduler: { ...solver, rescales: true },
+  DPMSolverSDEScheduler: { ...plain, ...latent },
+  DPMSolverSinglestepScheduler: solver,
+  EDMDPMSolverMultistepScheduler: { ...solver, kind: 'edm' },
+  EDMEulerScheduler: { ...plain, kind: 'edm' },
+  EulerAncestralDiscreteScheduler: { ...plain, rescales: true },
+  EulerDiscreteScheduler: { ...plain, rescales: true, continuous: true },
+  HeunDiscreteScheduler: { ...plain, ...latent, betaSchedules: [...common, 'exp'], clips: false },
+  KDPM2AncestralDiscreteScheduler: { ...plain, ...latent },
+  KDPM2DiscreteScheduler: { ...plain, ...latent },
+  LCMScheduler: { ...ddim, ...latent, betaSchedule: 'scaled_linear', clips: false },
+  LMSDiscreteScheduler: plain,
+  PNDMScheduler: plain,
+  RePaintScheduler: { ...plain, betaSchedules: [...common, 'sigmoid'], clips: true },
+  SASolverScheduler: solver,
+  ScoreSdeVeScheduler: { ...plain, kind: 've' },
+  UniPCMultistepScheduler: { ...solver, rescales: true },
+};
+
+export const schedulerClassNames = Object.keys(schedulerClasses) as SchedulerClassName[];
