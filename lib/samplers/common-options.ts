@@ -1,7 +1,7 @@
 import { DpmError } from '../base/errors.js';
 import { predictionNames } from '../schedule/prediction.js';
 import { trajectoryNames } from '../schedule/trajectory.js';
-import { choiceOption, numberOption, switchOption, tableOption, type Option } from './option.js';
+import { choiceOption, numberOption, positiveOption, switchOption, tableOption, type Option } from './option.js';
 import type { ClipOption, SamplerOptions } from './options.js';
 import type { OptionTable } from './sampler.js';
 
@@ -27,6 +27,9 @@ export const timesteps: Option<Value<'timesteps'>> = {
 export const tStart = numberOption('noisiest time', { value: 'T' });
 export const tEnd = numberOption('cleanest time evaluated', { value: 'T' });
 export const end = choiceOption('the state after the last record, default data', ['data', 'first'], 'WHERE');
+
+/** Of solvers, which end at the cleanest time by default. */
+const solverEnd = choiceOption('the state after the last record, default first', ['data', 'first'], 'WHERE');
 
 /** Whether a value is a clip is settled with the schedule's range (`clipOf`). */
 export const clip: Option<Value<'clip'>> = {
@@ -88,16 +91,55 @@ export const solverType = choiceOption(
 
 export const lowerOrderFinal: Option<Value<'lowerOrderFinal'>> = {
   value: 'WHEN',
-  help: 'lower order in the last steps: true (as published), always or false',
+  help: 'lower order in the last steps: true (as published), always, last (order 1 in the last alone) or false',
   check(name, when) {
-    if ([true, false, 'always'].includes(when)) return;
-    throw new DpmError('ERR_DPM_ARGUMENT', `${name} has to be true, false or 'always'`);
+    if ([true, false, 'always', 'last'].includes(when)) return;
+    throw new DpmError('ERR_DPM_ARGUMENT', `${name} has to be true, false, 'always' or 'last'`);
   },
   read(texts, flag) {
-    const text = texts.choice(flag, ['true', 'always', 'false']);
-    return text === undefined || text === 'always' ? text : text === 'true';
+    const text = texts.choice(flag, ['true', 'always', 'last', 'false']);
+    return text === 'true' || text === 'false' ? text === 'true' : text;
   },
 };
+
+export const thirdOrder = choiceOption('second differences, default exact', ['exact', 'published']);
+
+/** Levels are checked where they are used. */
+export const levels = tableOption<Value<'levels'>>('noise levels one by one, in place of --steps and --trajectory');
+
+export const initialScale = positiveOption('standard deviation of the initial noise');
+
+export const rho = positiveOption('exponent of the karras spacing, default 7');
+
+export const stepsOffset: Option<Value<'stepsOffset'>> = {
+  value: 'N',
+  help: 'added to the times of the leading spacing, default 0',
+  check(name, offset) {
+    if (Number.isInteger(offset) && offset >= 0) return;
+    throw new DpmError('ERR_DPM_ARGUMENT', `${name} is ${offset}, it has to be an integer from 0`);
+  },
+  read: (texts, flag) => texts.integer(flag),
+};
+
+const notNegative = { words: 'a number from 0', holds: (number: number): boolean => number >= 0 };
+
+export const disableCorrector: Option<Value<'disableCorrector'>> = {
+  value: 'LIST',
+  help: 'steps, from 0, whose result is not corrected, separated by commas; default none',
+  check(name, steps) {
+    if (steps.every((step) => Number.isInteger(step) && step >= 0)) return;
+    throw new DpmError('ERR_DPM_ARGUMENT', `${name} has to be a list of steps, integers from 0`);
+  },
+  read: (texts, flag) => texts.numbers(flag),
+};
+
+/** Noise that is added and removed again in every step (Karras et al. 2022, algorithm 2). */
+export const churnOptions = {
+  sChurn: numberOption('noise added in all steps together, default 0', { within: notNegative }),
+  sTmin: numberOption('least sigma / alpha at which noise is added, default 0', { within: notNegative }),
+  sTmax: numberOption('greatest sigma / alpha at which noise is added, default no limit', { within: notNegative }),
+  sNoise: positiveOption('standard deviation of the noise added, default 1'),
+} as const satisfies OptionTable;
 
 export const denoiseToZero = switchOption('the last evaluation replaces the state by the data prediction');
 
@@ -111,6 +153,8 @@ export const batchNorm = choiceOption(
 export const reverseOptions = {
   steps,
   trajectory,
+  rho,
+  stepsOffset,
   timesteps,
   costs,
   tStart,
@@ -124,14 +168,34 @@ export const reverseOptions = {
 /** Options of the samplers of the reverse SDE and of its probability flow. */
 export const sdeOptions = { steps, trajectory, tStart, tEnd, clip, prediction } as const satisfies OptionTable;
 
+/** Options of samplers whose levels can be given one by one. */
+export const levelOptions = { levels, initialScale } as const satisfies OptionTable;
+
 /** Options of every solver of the probability flow. */
 export const solverOptions = {
   steps,
   trajectory,
+  rho,
+  stepsOffset,
   timesteps,
+  ...levelOptions,
+  tStart,
+  tEnd,
+  end: solverEnd,
+  clip,
+  prediction,
+  denoiseToZero,
+} as const satisfies OptionTable;
+
+/** Options of solvers that go to the data by themselves, and whose levels are not all that they evaluate. */
+export const dataSolverOptions = {
+  steps,
+  trajectory,
+  rho,
+  stepsOffset,
+  ...levelOptions,
   tStart,
   tEnd,
   clip,
   prediction,
-  denoiseToZero,
 } as const satisfies OptionTable;

@@ -6,18 +6,34 @@ import { ddim } from './families/ddim.js';
 import { ddpm } from './families/ddpm.js';
 import { deis } from './families/deis.js';
 import { dpmSolverAdaptive } from './families/dpm-solver-adaptive.js';
-import { dpmSolver1, dpmSolver2, dpmSolver3, dpmSolverFast, dpmSolverPlusPlus2S } from './families/dpm-solver.js';
+import {
+  dpmSolver1,
+  dpmSolver2,
+  dpmSolver3,
+  dpmSolverFast,
+  dpmSolverPlusPlus2S,
+  dpmSolverPlusPlus3S,
+  dpmSolverPlusPlus3SSde,
+  dpmSolverPlusPlusFast,
+} from './families/dpm-solver.js';
+import { euler } from './families/euler.js';
 import { eulerMaruyama } from './families/euler-maruyama.js';
 import { heun } from './families/heun.js';
+import { kdpm2 } from './families/kdpm2.js';
+import { lcm } from './families/lcm.js';
+import { lms } from './families/lms.js';
 import {
   dpmSolver2M,
+  dpmSolver2MSde,
   dpmSolver3M,
   dpmSolverPlusPlus2M,
   dpmSolverPlusPlus2MSde,
   dpmSolverPlusPlus3M,
+  dpmSolverPlusPlus3MSde,
 } from './families/multistep.js';
 import { nprDdim } from './families/npr-ddim.js';
 import { nprDdpm } from './families/npr-ddpm.js';
+import { plms, pndm } from './families/pndm.js';
 import { predictorCorrector } from './families/predictor-corrector.js';
 import { probabilityFlow } from './families/probability-flow.js';
 import { reverseDiffusion } from './families/reverse-diffusion.js';
@@ -25,6 +41,7 @@ import { snDdim } from './families/sn-ddim.js';
 import { snDdpm } from './families/sn-ddpm.js';
 import { unipc } from './families/unipc.js';
 import type { OptionsOf, Sampler } from './sampler.js';
+import { scheduler } from './scheduler/scheduler.js';
 
 /**
  * Every sampler by its public name.
@@ -55,13 +72,25 @@ export const samplers = {
   'dpm-solver-adaptive': dpmSolverAdaptive,
   'dpm-solver-2m': dpmSolver2M,
   'dpm-solver-3m': dpmSolver3M,
+  'dpm-solver-2m-sde': dpmSolver2MSde,
   'dpm-solver++-2s': dpmSolverPlusPlus2S,
+  'dpm-solver++-3s': dpmSolverPlusPlus3S,
+  'dpm-solver++-3s-sde': dpmSolverPlusPlus3SSde,
+  'dpm-solver++-fast': dpmSolverPlusPlusFast,
   'dpm-solver++-2m': dpmSolverPlusPlus2M,
   'dpm-solver++-3m': dpmSolverPlusPlus3M,
   'dpm-solver++-2m-sde': dpmSolverPlusPlus2MSde,
+  'dpm-solver++-3m-sde': dpmSolverPlusPlus3MSde,
   unipc,
   deis,
   heun,
+  euler,
+  kdpm2,
+  lms,
+  plms,
+  pndm,
+  lcm,
+  scheduler,
 } as const satisfies Readonly<Record<string, Sampler>>;
 
 /** The public name of a sampler, e.g. `ddim`. */

@@ -27,8 +27,15 @@ export interface SamplerOptions extends TrajectoryOptions {
   /** Number of network evaluations. */
   steps?: number;
   trajectory?: Trajectory;
-  /** Share of the Markov process's noise in DDIM, 0 (deterministic) to 1. Default 0. */
+  /** Standard deviation of the initial noise. Default 1, or that of the first level where the data keeps its size. */
+  initialScale?: number;
+  /** Share of the Markov process's noise in DDIM and KDPM2, 0 (deterministic) to 1. Default 0. */
   eta?: number;
+  /**
+   * Whether `ddpm` adds noise in the step to the data as well, as diffusers does where that starts from a time above 0. Default
+   * false.
+   */
+  finalNoise?: boolean;
   /** Default: the scheduler's for samplers of the data prediction, `none` for those of SDEs and of the noise prediction. */
   clip?: ClipOption;
   /** Variance of `ddpm`; default: the scheduler's. */
@@ -44,25 +51,45 @@ export interface SamplerOptions extends TrajectoryOptions {
   prediction?: Prediction;
   /** The mean of a head's variances over a sample instead of one for each element. Default false. */
   avgCov?: boolean;
-  /** Order of the solver. Default 2 (UniPC, adaptive DPM-Solver), 3 (DEIS). */
+  /** Order of the solver. Default 2 (UniPC, adaptive DPM-Solver), 3 (DEIS), 4 (LMS), of DPM-Solvers the one in their name. */
   order?: number;
   /** Second-order steps by the midpoint's or by Taylor's weights (DPM-Solver). Default `midpoint`. */
   solverType?: 'midpoint' | 'taylor';
   /**
    * Whether the last steps of a multistep solver have a lower order. `true`, the default but for DEIS: as its authors publish it
-   * (DPM-Solver below 10 steps, UniPC always).
+   * (DPM-Solver below 10 steps, UniPC always). `last`: the last step alone, which has order 1 then. A step to the data always has
+   * order 1 (but for LMS).
    */
-  lowerOrderFinal?: boolean | 'always';
+  lowerOrderFinal?: boolean | 'always' | 'last';
   /** Spend the last evaluation on replacing the state by the data prediction. Default false. */
   denoiseToZero?: boolean;
   /** B(h) of UniPC. Default `bh2`. */
   variant?: 'bh1' | 'bh2';
   /** Whether UniPC extrapolates the data or the noise prediction. Default `data`. */
   form?: 'data' | 'noise';
-  /** Weight of the second difference in third-order multistep solvers; with `published` the order is 2. Default `exact`. */
+  /**
+   * Weight of the second difference in third-order multistep solvers, and its sign in those of the SDE; with `published` the order
+   * is 2. Default `exact`.
+   */
   thirdOrder?: 'exact' | 'published';
+  /** Steps, from 0, whose result UniPC leaves without its corrector. Default none. */
+  disableCorrector?: readonly number[];
   /** Variable of DEIS's polynomials: the time or ln(sigma / alpha). Default `time`. */
   basis?: 'time' | 'log-ratio';
+  /** What PLMS and PNDM combine of past evaluations: the noise predictions, or outputs as they are. Default `noise`. */
+  combines?: 'noise' | 'output';
+  /** Noise that each step adds, as a share of the current one times the number of steps (Karras et al. 2022). Default 0. */
+  sChurn?: number;
+  /** Least sigma / alpha at which noise is added. Default 0. */
+  sTmin?: number;
+  /** Greatest sigma / alpha at which noise is added. Default Infinity. */
+  sTmax?: number;
+  /** Standard deviation of the noise that is added. Default 1. */
+  sNoise?: number;
+  /** Steps that an LCM was distilled from. Default 50. */
+  originalSteps?: number;
+  /** What the time is multiplied by in an LCM's boundary condition. Default 10. */
+  timestepScaling?: number;
   /** How the probability flow is integrated. Default `euler`. */
   solver?: 'euler' | 'rk45';
   /** Absolute tolerance of an adaptive solver. Default 0.0078, of RK45 1e-5. */
@@ -71,6 +98,8 @@ export interface SamplerOptions extends TrajectoryOptions {
   rtol?: number;
   /** Signal-to-noise ratio r of the Langevin corrector. Default 0.16. */
   snr?: number;
+  /** Corrector steps before every predictor step. Default 1. */
+  correctorSteps?: number;
   /** Norms that adaptive steps and correctors use: each sample's own (default), or over the batch as in the papers' code. */
   batchNorm?: 'sample' | 'reference';
 }

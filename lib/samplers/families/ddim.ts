@@ -1,4 +1,4 @@
-import { eta, reverseOptions } from '../common-options.js';
+import { eta, levelOptions, reverseOptions } from '../common-options.js';
 import { reverseSampler } from '../numerics/reverse-step.js';
 import { noBound } from '../sampler.js';
 
@@ -13,7 +13,7 @@ export const ddim = reverseSampler(
     name: 'ddim',
     summary: 'DDIM (Song et al. 2020)',
     kind: 'step',
-    options: { ...reverseOptions, eta },
+    options: { ...reverseOptions, ...levelOptions, eta },
     head: null,
     needsGamma: false,
     bound: noBound.notMarkov,

@@ -1,17 +1,20 @@
 import type { RecordVariance } from '../../program/record.js';
 import type { Jump } from '../../schedule/jump.js';
-import { reverseOptions } from '../common-options.js';
+import { levelOptions, reverseOptions } from '../common-options.js';
 import { reverseSampler } from '../numerics/reverse-step.js';
-import { choiceOption } from '../option.js';
+import { choiceOption, switchOption } from '../option.js';
 
 const varianceNames = ['beta', 'beta-tilde', 'learned'] as const;
 
 /** No variance of a network trained on a schedule comes near this; the record needs a finite bound. */
 const unbounded = 1e30;
 
+/** Of the jump to the data, whose posterior variance is 0 (diffusers, as Ho et al.). */
+const leastVariance = 1e-20;
+
 /** ln sigma^2 between ln V and ln B_{t|s}, at (h + 1) / 2 of the way (Nichol & Dhariwal 2021). */
 function learnedRange(step: Jump): RecordVariance {
-  const low = Math.log(step.posteriorVariance);
+  const low = Math.log(Math.max(step.posteriorVariance, leastVariance));
   const high = Math.log(step.forwardVariance);
   return { kind: 'log', offset: (high + low) / 2, head: (high - low) / 2, low: 0, high: unbounded };
 }
@@ -36,7 +39,9 @@ export const ddpm = reverseSampler(
     kind: 'step',
     options: {
       ...reverseOptions,
+      ...levelOptions,
       variance: choiceOption("variance of the noise, default the scheduler's", varianceNames, 'KIND'),
+      finalNoise: switchOption('noise in the step to the data, too'),
     },
     head: null,
     needsGamma: false,
@@ -50,6 +55,7 @@ export const ddpm = reverseSampler(
       variance: kind === 'learned' ? learnedRange : (step) => fixedVariance(kind, step),
       lastNoiseClip: null,
       head: kind === 'learned' ? 'learned' : null,
+      finalNoise: options.finalNoise,
     };
   },
 );

@@ -2,8 +2,9 @@ import { at } from '../../base/arrays.js';
 import { stepRecord } from '../../program/builder.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { lowerOrderFinal, solverOptions } from '../common-options.js';
-import { gaussLegendre } from '../numerics/gauss-legendre.js';
-import { evaluation, type NoiseLevel } from '../numerics/noise-level.js';
+import { lagrangeIntegrals } from '../numerics/lagrange-integrals.js';
+import { evaluation } from '../numerics/evaluation.js';
+import type { NoiseLevel } from '../../schedule/noise-level.js';
 import { solverFacts } from '../numerics/solver-facts.js';
 import { solverLevels, solverPlan, solverProgram } from '../numerics/solver-plan.js';
 import { choiceOption, integerOption } from '../option.js';
@@ -11,35 +12,28 @@ import type { SamplerOptions } from '../options.js';
 import { defineSampler } from '../sampler.js';
 import { orderOfStep, ringUpdate } from './multistep.js';
 
-const quadrature = gaussLegendre(40);
-
-/** The variable of the polynomials: the time, or ln(sigma / alpha). */
+/** What polynomials are in. */
 type Variable = (level: { time: number; logSnr: number }) => number;
 
+/** The variable of the polynomials: the time, or ln(sigma / alpha). */
 function variableOf(basis: SamplerOptions['basis'] = 'time'): Variable {
   return basis === 'time' ? ({ time }) => time : ({ logSnr }) => -logSnr;
 }
 
-/** The Lagrange polynomial of node j at a point. */
-function lagrange(nodes: readonly number[], j: number, point: number): number {
-  const own = at(nodes, j);
-  return nodes.reduce((product, node, k) => (k === j ? product : (product * (point - node)) / (own - node)), 1);
-}
-
-/** Integrals of the Lagrange polynomials through `past`, newest first, over ratio = sigma / alpha from one level to the next. */
+/** Integrals over ratio = sigma / alpha from one level to the next, by points in the log-SNR. */
 function integrals(schedule: NoiseSchedule, past: readonly NoiseLevel[], to: NoiseLevel, variable: Variable): number[] {
-  const [from] = past;
-  const nodes = past.map(variable);
-  const middle = (at(past, 0).logSnr + to.logSnr) / 2;
-  const half = (to.logSnr - (from?.logSnr ?? 0)) / 2;
-  return nodes.map((_, j) =>
-    quadrature.reduce((sum, { node, weight }) => {
-      const logSnr = middle + half * node;
-      const point = variable({ time: schedule.timeOfLogSnr(logSnr), logSnr });
-      // d ratio = -ratio d logSnr
-      return sum - weight * half * Math.exp(-logSnr) * lagrange(nodes, j, point);
-    }, 0),
-  );
+  const from = at(past, 0);
+  if (to.sigma === 0) return [-from.sigma / from.alpha];
+  const middle = (from.logSnr + to.logSnr) / 2;
+  const half = (to.logSnr - from.logSnr) / 2;
+  return lagrangeIntegrals(past.map(variable), (node) => {
+    const logSnr = middle + half * node;
+    // d ratio = -ratio d logSnr
+    return {
+      point: variable({ time: schedule.timeOfLogSnr(logSnr), logSnr }),
+      density: -half * Math.exp(-logSnr),
+    };
+  });
 }
 
 /**
@@ -62,7 +56,7 @@ export const deis = defineSampler(
     const levels = solverLevels(plan, plan.evaluations);
     const records = levels.slice(1).map((to, i) => {
       const from = at(levels, i);
-      const reached = orderOfStep(i + 1, plan.evaluations, order, options.lowerOrderFinal ?? false);
+      const reached = orderOfStep(i + 1, plan, order, options.lowerOrderFinal ?? false);
       const past = Array.from({ length: reached }, (_, back) => at(levels, i - back));
       const weights = integrals(plan.schedule, past, to, variable).map((integral) => to.alpha * integral);
       return stepRecord({

@@ -1,56 +1,52 @@
 import { at } from '../../base/arrays.js';
 import { stepProgram, stepRecord } from '../../program/builder.js';
 import type { StepRecord } from '../../program/record.js';
-import { solverOptions } from '../common-options.js';
-import { combine } from '../numerics/exponential-step.js';
-import { evaluation, type NoiseLevel } from '../numerics/noise-level.js';
+import type { NoiseLevel } from '../../schedule/noise-level.js';
+import { churnOptions, dataSolverOptions } from '../common-options.js';
+import { churnedLevels, openingRecords, withChurn, type ChurnedLevel } from '../numerics/churn.js';
+import { evaluation } from '../numerics/evaluation.js';
+import { ratioUpdate } from '../numerics/ratio-step.js';
 import { solverFacts } from '../numerics/solver-facts.js';
-import { solverLevels, solverPlan, type SolverPlan } from '../numerics/solver-plan.js';
+import { ofPairs, solverLevels, solverPlan, type SolverPlan } from '../numerics/solver-plan.js';
 import { defineSampler } from '../sampler.js';
 
-/** d(x / alpha) = eps d(sigma / alpha), from a level to the data, by Euler's method: the data prediction. */
-function lastRecord(plan: SolverPlan, from: NoiseLevel): StepRecord {
-  return stepRecord({
-    ...evaluation(plan, from, 'noise', 0),
-    x: combine(1 / from.alpha, [[0, -from.sigma / from.alpha]]),
-  });
-}
-
-/** Two records: Euler's step into `y`, and the mean of both slopes. */
-function heunRecords(plan: SolverPlan, from: NoiseLevel, to: NoiseLevel): StepRecord[] {
-  const change = to.alpha * (to.sigma / to.alpha - from.sigma / from.alpha);
-  const scale = to.alpha / from.alpha;
+/** Two records: Euler's step into `y`, and the mean of both slopes, with the noise of the next level. */
+function heunRecords(plan: SolverPlan, from: NoiseLevel, to: NoiseLevel, next: ChurnedLevel): StepRecord[] {
+  const both = ratioUpdate(from, to, [
+    [0, 0.5],
+    [1, 0.5],
+  ]);
   return [
-    stepRecord({ ...evaluation(plan, from, 'noise', 0), y: combine(scale, [[0, change]]) }),
-    stepRecord({
-      ...evaluation(plan, to, 'noise', 1),
-      read: 'y',
-      x: combine(scale, [
-        [0, 0.5 * change],
-        [1, 0.5 * change],
-      ]),
-    }),
+    stepRecord({ ...evaluation(plan, from, 'noise', 0), y: ratioUpdate(from, to, [[0, 1]]) }),
+    stepRecord({ ...evaluation(plan, to, 'noise', 1), read: 'y', ...withChurn(both, next) }),
   ];
 }
 
-/** It ends at the data by itself, and its levels are not evaluations. */
-const { timesteps: _, denoiseToZero: __, ...heunOptions } = solverOptions;
-
 /**
- * Heun's method on the probability flow in sigma / alpha, without churn (Karras et al. 2022, algorithm 1), down to the data.
- * M levels take 2 M - 1 evaluations: an even number of `steps` leaves one out. By default Karras' spacing.
+ * Heun's method on the probability flow in sigma / alpha (Karras et al. 2022, algorithms 1 and, with `sChurn`, 2), down to the
+ * data. M levels take 2 M - 1 evaluations: an even number of `steps` leaves one out. By default Karras' spacing.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
 export const heun = defineSampler(
-  solverFacts('heun', "Heun's method on the probability flow (Karras et al. 2022)", heunOptions),
+  solverFacts('heun', "Heun's method on the probability flow (Karras et al. 2022)", {
+    ...dataSolverOptions,
+    ...churnOptions,
+  }),
   (schedule, options) => {
-    const plan = solverPlan(schedule, options, { form: 'noise', trajectory: 'karras' });
-    const count = Math.floor((plan.evaluations + 1) / 2);
-    const levels = solverLevels(plan, count - 1);
-    const records = levels.slice(1).flatMap((to, i) => heunRecords(plan, at(levels, i), to));
-    return stepProgram([...records, lastRecord(plan, at(levels, count - 1))], {
-      initialScale: plan.schedule.initialScale(plan.start),
+    const plan = solverPlan(schedule, ofPairs(options), { form: 'noise', trajectory: 'karras', toData: true });
+    const levels = solverLevels(plan, plan.evaluations);
+    const churned = churnedLevels(plan, levels.slice(0, -1), options);
+    const records = churned.flatMap(({ level }, i) => {
+      const to = at(levels, i + 1);
+      const next = churned[i + 1];
+      return next === undefined ? [lastRecord(plan, level, to)] : heunRecords(plan, level, to, next);
     });
+    return stepProgram([...openingRecords(at(churned, 0)), ...records], { initialScale: plan.initialScale });
   },
 );
+
+/** Euler's step to the data. */
+function lastRecord(plan: SolverPlan, from: NoiseLevel, to: NoiseLevel): StepRecord {
+  return stepRecord({ ...evaluation(plan, from, 'noise', 0), x: ratioUpdate(from, to, [[0, 1]]) });
+}

@@ -1,14 +1,21 @@
 import { at } from '../../base/arrays.js';
 import { stepRecord } from '../../program/builder.js';
 import type { StepProgram } from '../../program/program.js';
-import type { LinearUpdate, RecordVariance } from '../../program/record.js';
-import { lowerOrderFinal, solverOptions, solverType } from '../common-options.js';
-import { combine, exponentialStep, type ExponentialStep } from '../numerics/exponential-step.js';
-import { evaluation, type NoiseLevel, type SolverForm } from '../numerics/noise-level.js';
-import type { SolverType } from '../numerics/single-step.js';
+import type { LinearUpdate } from '../../program/record.js';
+import { lowerOrderFinal, solverOptions, solverType, thirdOrder } from '../common-options.js';
+import {
+  combine,
+  exponentialStep,
+  stochasticStep,
+  type ExponentialStep,
+  type StochasticStep,
+} from '../numerics/exponential-step.js';
+import { evaluation, type SolverForm } from '../numerics/evaluation.js';
+import type { NoiseLevel } from '../../schedule/noise-level.js';
+import type { SolverType } from '../numerics/single-step-updates.js';
 import { solverFacts } from '../numerics/solver-facts.js';
-import { solverLevels, solverPlan, solverProgram } from '../numerics/solver-plan.js';
-import { choiceOption } from '../option.js';
+import { scalarVariance, solverLevels, solverPlan, solverProgram, type SolverPlan } from '../numerics/solver-plan.js';
+import { integerOption } from '../option.js';
 import type { SamplerOptions } from '../options.js';
 import { defineSampler, type Sampler, type SamplerFacts } from '../sampler.js';
 
@@ -18,13 +25,14 @@ const fewSteps = 10;
 /** The order of step i = 1..steps: what the history allows, and lower at the end where `lowerOrderFinal` says so. */
 export function orderOfStep(
   i: number,
-  steps: number,
+  { evaluations: steps, toData }: Pick<SolverPlan, 'evaluations' | 'toData'>,
   order: number,
   lowerOrderFinal: SamplerOptions['lowerOrderFinal'],
   publishedBelow = fewSteps,
 ): number {
   const possible = Math.min(order, i);
-  const lowers = lowerOrderFinal === 'always' || ((lowerOrderFinal ?? true) && steps < publishedBelow);
+  if (i === steps && (toData || lowerOrderFinal === 'last')) return 1;
+  const lowers = lowerOrderFinal === 'always' || ((lowerOrderFinal ?? true) === true && steps < publishedBelow);
   return lowers ? Math.min(possible, steps + 1 - i) : possible;
 }
 
@@ -51,11 +59,9 @@ function pastRatio(levels: readonly NoiseLevel[], i: number, back: number, h: nu
 }
 
 interface MultistepOptions {
-  order: number;
   type: SolverType;
   /** Weight of the second difference. */
   factor: number;
-  lowerOrderFinal: SamplerOptions['lowerOrderFinal'];
 }
 
 function pastWeights(
@@ -79,31 +85,58 @@ export function ringUpdate(scale: number, weights: PastWeights, i: number, size:
   );
 }
 
-const secondOrderOptions = { ...solverOptions, lowerOrderFinal, solverType };
+/** A step of the probability flow, or of the reverse SDE with its noise. */
+function stepOf(
+  from: NoiseLevel,
+  to: NoiseLevel,
+  form: SolverForm,
+  { stochastic, thirdOrder }: { stochastic: boolean; thirdOrder: SamplerOptions['thirdOrder'] },
+): StochasticStep {
+  if (!stochastic) return { ...exponentialStep(from, to, form), deviation: 0 };
+  const step = stochasticStep(from, to, form);
+  // Published code has -1/2 for +1/2 there.
+  return thirdOrder === 'published' && form === 'data' ? { ...step, curvature: step.curvature - to.alpha } : step;
+}
+
+const secondOrderOptions = {
+  ...solverOptions,
+  order: integerOption('order, default 2', 1, 2),
+  lowerOrderFinal,
+  solverType,
+};
 
 const thirdOrderOptions = {
   ...secondOrderOptions,
-  thirdOrder: choiceOption('second differences, default exact', ['exact', 'published']),
+  order: integerOption('order, default 3', 1, 3),
+  thirdOrder,
 };
 
-function multistep<const F extends SamplerFacts>(facts: F, form: SolverForm, order: number): Sampler<F, StepProgram> {
+/** What a multistep solver integrates, and how. */
+interface MultistepKind {
+  form: SolverForm;
+  order: 2 | 3;
+  /** The reverse SDE instead of the probability flow. */
+  stochastic?: boolean;
+}
+
+function multistep<const F extends SamplerFacts>(
+  facts: F,
+  { form, order: most, stochastic = false }: MultistepKind,
+): Sampler<F, StepProgram> {
   return defineSampler(facts, (schedule, options: SamplerOptions) => {
     const plan = solverPlan(schedule, options, { form, trajectory: 'uniform' });
-    const own: MultistepOptions = {
-      order,
-      type: options.solverType ?? 'midpoint',
-      factor: options.thirdOrder === 'published' ? 1 : 2,
-      lowerOrderFinal: options.lowerOrderFinal,
-    };
+    const { order = most, solverType: type = 'midpoint', thirdOrder: third } = options;
+    const own: MultistepOptions = { type, factor: third === 'published' ? 1 : 2 };
     const levels = solverLevels(plan, plan.evaluations);
     const records = levels.slice(1).map((to, i) => {
       const from = at(levels, i);
-      const step = exponentialStep(from, to, plan.form);
-      const reached = orderOfStep(i + 1, plan.evaluations, order, own.lowerOrderFinal);
+      const step = stepOf(from, to, plan.form, { stochastic, thirdOrder: third });
+      const reached = orderOfStep(i + 1, plan, order, options.lowerOrderFinal);
       const weights = pastWeights(levels, i, step, reached, own);
       return stepRecord({
         ...evaluation(plan, from, plan.form, i % order),
         x: ringUpdate(step.scale, weights, i, order),
+        variance: scalarVariance(step.deviation),
       });
     });
     return solverProgram(plan, records, at(levels, levels.length - 1));
@@ -121,8 +154,7 @@ export const dpmSolver2M = multistep(
     'DPM-Solver(2M), multistep, of the noise prediction (Lu et al. 2022)',
     secondOrderOptions,
   ),
-  'noise',
-  2,
+  { form: 'noise', order: 2 },
 );
 
 /**
@@ -136,8 +168,7 @@ export const dpmSolver3M = multistep(
     'DPM-Solver(3M), multistep, of the noise prediction (Lu et al. 2022)',
     thirdOrderOptions,
   ),
-  'noise',
-  3,
+  { form: 'noise', order: 3 },
 );
 
 /**
@@ -147,8 +178,7 @@ export const dpmSolver3M = multistep(
  */
 export const dpmSolverPlusPlus2M = multistep(
   solverFacts('dpm-solver++-2m', 'DPM-Solver++(2M), multistep (Lu et al. 2022b)', secondOrderOptions),
-  'data',
-  2,
+  { form: 'data', order: 2 },
 );
 
 /**
@@ -159,27 +189,8 @@ export const dpmSolverPlusPlus2M = multistep(
  */
 export const dpmSolverPlusPlus3M = multistep(
   solverFacts('dpm-solver++-3m', 'DPM-Solver++(3M), multistep (Lu et al. 2022b)', thirdOrderOptions),
-  'data',
-  3,
+  { form: 'data', order: 3 },
 );
-
-/** x = (sigma_e / sigma_c) e^-h x + alpha_e (kept m_c + weight D_0) + sigma_e sqrt(kept) z, kept = 1 - e^-2h. */
-function stochasticStep(
-  levels: readonly NoiseLevel[],
-  i: number,
-  order: number,
-  type: SolverType,
-): { scale: number; weights: PastWeights; variance: RecordVariance } {
-  const [from, to] = [at(levels, i), at(levels, i + 1)];
-  const h = to.logSnr - from.logSnr;
-  const kept = -Math.expm1(-2 * h);
-  const scale = (to.sigma / from.sigma) * Math.exp(-h);
-  const variance: RecordVariance = { kind: 'scalar', deviation: to.sigma * Math.sqrt(kept) };
-  if (order === 1) return { scale, weights: [to.alpha * kept], variance };
-  const weight = type === 'midpoint' ? 0.5 * kept : 1 - kept / (2 * h);
-  const difference = (to.alpha * weight) / pastRatio(levels, i, 0, h);
-  return { scale, weights: [to.alpha * kept + difference, -difference], variance };
-}
 
 /**
  * SDE-DPM-Solver++(2M): the second-order multistep solver of the reverse SDE on the data prediction (Lu et al. 2022b,
@@ -187,21 +198,29 @@ function stochasticStep(
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export const dpmSolverPlusPlus2MSde = defineSampler(
+export const dpmSolverPlusPlus2MSde = multistep(
   solverFacts('dpm-solver++-2m-sde', 'SDE-DPM-Solver++(2M), with noise (Lu et al. 2022b)', secondOrderOptions),
-  (schedule, options) => {
-    const { solverType: type = 'midpoint', lowerOrderFinal: lowers } = options;
-    const plan = solverPlan(schedule, options, { form: 'data', trajectory: 'uniform' });
-    const levels = solverLevels(plan, plan.evaluations);
-    const records = levels.slice(1).map((_, i) => {
-      const order = orderOfStep(i + 1, plan.evaluations, 2, lowers);
-      const { scale, weights, variance } = stochasticStep(levels, i, order, type);
-      return stepRecord({
-        ...evaluation(plan, at(levels, i), 'data', i % 2),
-        x: ringUpdate(scale, weights, i, 2),
-        variance,
-      });
-    });
-    return solverProgram(plan, records, at(levels, levels.length - 1));
-  },
+  { form: 'data', order: 2, stochastic: true },
+);
+
+/**
+ * SDE-DPM-Solver++(3M): the same with second differences, of order 2 in distribution as well. Published code has the wrong sign
+ * before one half in their weight, and half the difference (`thirdOrder: 'published'`), and is of order 1. By default evenly in time.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ */
+export const dpmSolverPlusPlus3MSde = multistep(
+  solverFacts('dpm-solver++-3m-sde', 'SDE-DPM-Solver++(3M), with noise (Lu et al. 2022b)', thirdOrderOptions),
+  { form: 'data', order: 3, stochastic: true },
+);
+
+/**
+ * SDE-DPM-Solver(2M): the second-order multistep solver of the reverse SDE on the noise prediction (Lu et al. 2022b, appendix).
+ * By default evenly in time.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
+ */
+export const dpmSolver2MSde = multistep(
+  solverFacts('dpm-solver-2m-sde', 'SDE-DPM-Solver(2M), of the noise prediction (Lu et al. 2022b)', secondOrderOptions),
+  { form: 'noise', order: 2, stochastic: true },
 );

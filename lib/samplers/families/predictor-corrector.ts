@@ -1,22 +1,29 @@
 import { at } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import type { HostContext } from '../../program/host-context.js';
+import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { levelJump } from '../../schedule/jump.js';
 import { transitions, type Transition } from '../../schedule/trajectory.js';
-import { batchNorm, sdeOptions } from '../common-options.js';
+import { batchNorm, levelOptions, sdeOptions } from '../common-options.js';
 import { evaluateNoise } from '../numerics/host-evaluation.js';
-import { noiseLevel, type EvaluationOptions, type NoiseLevel } from '../numerics/noise-level.js';
-import { sdeEvaluation } from '../numerics/sde.js';
-import { positiveOption } from '../option.js';
+import type { EvaluationOptions } from '../numerics/evaluation.js';
+import { noiseLevel, type NoiseLevel } from '../../schedule/noise-level.js';
+import { sdeEvaluation, type SdeStep } from '../numerics/sde.js';
+import { givenLevels } from '../numerics/solver-plan.js';
+import { integerOption, positiveOption } from '../option.js';
+import type { SamplerOptions } from '../options.js';
 import { defineSampler, noBound } from '../sampler.js';
 import { reverseDiffusionStep } from './reverse-diffusion.js';
 
-/** Draws of a step's noise: the predictor's is the first, as in other samplers. */
+/** Draws of a step's noise: the predictor's is the first, as in other samplers, then the correctors'. */
 const [predictorDraw, correctorDraw] = [0, 1];
 
 interface Langevin {
   snr: number;
   /** Norms over the batch, as in the authors' code, instead of each sample's own. */
   shared: boolean;
+  /** Corrections before every prediction. */
+  steps: number;
 }
 
 /** Norms of every sample, or their mean for all. */
@@ -29,13 +36,12 @@ function norms(squares: Float64Array, shared: boolean): Float64Array {
 async function correct(
   context: HostContext,
   options: EvaluationOptions,
-  level: NoiseLevel,
-  kept: number,
+  { level, kept }: Stride,
   { snr, shared }: Langevin,
-  record: number,
+  { record, draw }: { record: number; draw: number },
 ): Promise<void> {
   await evaluateNoise(context, options, new Array<NoiseLevel>(context.batch).fill(level), 'x', 'noise');
-  await context.noise('z', record, correctorDraw);
+  await context.noise('z', record, draw);
   const noise = norms(await context.reduce('sum-squares', 'z'), shared);
   const gradient = norms(await context.reduce('sum-squares', 'noise'), shared).map((norm) => norm / level.sigma);
   // Where there is no gradient there is nothing to correct.
@@ -52,17 +58,15 @@ async function correct(
 async function predict(
   context: HostContext,
   options: EvaluationOptions,
-  level: NoiseLevel,
-  s: number,
+  { level, step: { state, noise, deviation }, isLast }: Stride,
   record: number,
 ): Promise<void> {
-  const { state, noise, deviation } = reverseDiffusionStep(options.schedule, level, s);
   await evaluateNoise(context, options, new Array<NoiseLevel>(context.batch).fill(level), 'x', 'noise');
   await context.linearCombination('x', [
     [state, 'x'],
     [noise, 'noise'],
   ]);
-  if (s === 0) return;
+  if (isLast) return;
   await context.noise('z', record, predictorDraw);
   await context.linearCombination('x', [
     [1, 'x'],
@@ -70,24 +74,53 @@ async function predict(
   ]);
 }
 
+/** A level, and the predictor's jump from it; the last adds no noise. */
+interface Stride {
+  level: NoiseLevel;
+  step: SdeStep;
+  /** A_{t|s} of the jump. */
+  kept: number;
+  isLast: boolean;
+}
+
+/** The jumps between the times of a trajectory. */
+function timedStrides(schedule: NoiseSchedule, jumps: readonly Transition[]): Stride[] {
+  return jumps.map(({ s, t }) => {
+    const level = noiseLevel(schedule, t);
+    const kept = schedule.alphaBarBetween(s, t);
+    return { level, step: reverseDiffusionStep(schedule, level, s), kept, isLast: s === 0 };
+  });
+}
+
+/** The jumps between given levels. */
+function givenStrides(schedule: NoiseSchedule, options: SamplerOptions): Stride[] {
+  const levels = givenLevels(schedule, options);
+  return levels.slice(0, -1).map((level, i) => {
+    const to = options.levels?.[i]?.to ?? at(levels, i + 1);
+    const { forwardVariance: variance } = levelJump(schedule, level, to, 1);
+    const step = { state: 2 - level.alpha / to.alpha, noise: -variance / level.sigma, deviation: Math.sqrt(variance) };
+    return { level, step, kept: (level.alpha / to.alpha) ** 2, isLast: i === levels.length - 2 };
+  });
+}
+
 async function run(
   context: HostContext,
   options: EvaluationOptions,
-  jumps: readonly Transition[],
+  strides: readonly Stride[],
   langevin: Langevin,
 ): Promise<void> {
-  const { schedule } = options;
-  for (const [record, { s, t }] of jumps.entries()) {
-    const level = noiseLevel(schedule, t);
-    await correct(context, options, level, schedule.alphaBarBetween(s, t), langevin, record);
-    await predict(context, options, level, s, record);
-    context.progress(record + 1, jumps.length);
+  for (const [record, stride] of strides.entries()) {
+    for (let corrected = 0; corrected < langevin.steps; ++corrected) {
+      await correct(context, options, stride, langevin, { record, draw: correctorDraw + corrected });
+    }
+    await predict(context, options, stride, record);
+    context.progress(record + 1, strides.length);
   }
 }
 
 /**
  * Predictor-corrector sampling (Song et al. 2021, algorithm 3): a Langevin step of signal-to-noise ratio `snr` (0.16) and a
- * jump of reverse diffusion, two evaluations for each of floor(steps / 2) times. The norms in the Langevin step are each
+ * jump of reverse diffusion, two evaluations for each of floor(steps / 2) times (`correctorSteps` others take more). The norms in the Langevin step are each
  * sample's own; `batchNorm: 'reference'` takes their means over the batch, as the authors' code does.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
@@ -99,7 +132,9 @@ export const predictorCorrector = defineSampler(
     kind: 'host',
     options: {
       ...sdeOptions,
+      ...levelOptions,
       snr: positiveOption('signal-to-noise ratio of the Langevin corrector, default 0.16'),
+      correctorSteps: integerOption('corrections before every prediction, default 1', 0, 1000),
       batchNorm,
     },
     head: null,
@@ -107,21 +142,33 @@ export const predictorCorrector = defineSampler(
     bound: noBound.noChain,
   },
   (schedule, options) => {
-    const { steps, snr = 0.16 } = options;
-    if (steps === undefined || !Number.isInteger(steps) || steps < 2) {
-      throw new DpmError(
-        'ERR_DPM_ARGUMENT',
-        `steps is ${steps ?? 'missing'}: predictor-corrector needs at least 2 evaluations`,
-      );
-    }
+    const { snr = 0.16, correctorSteps: corrections = 1 } = options;
     const plan = sdeEvaluation(schedule, options);
-    const jumps = transitions(plan.schedule, { ...options, steps: Math.floor(steps / 2) });
-    const langevin = { snr, shared: options.batchNorm === 'reference' };
+    const strides =
+      options.levels === undefined
+        ? timedStrides(
+            plan.schedule,
+            transitions(plan.schedule, { ...options, steps: jumpCount(options, corrections) }),
+          )
+        : givenStrides(plan.schedule, options);
+    const langevin = { snr, shared: options.batchNorm === 'reference', steps: corrections };
+    const start =
+      options.levels === undefined ? (options.tStart ?? plan.schedule.noisiest) : at(strides, 0).level.sigma;
     return {
       kind: 'host',
-      initialScale: plan.schedule.initialScale(options.tStart ?? plan.schedule.noisiest),
+      initialScale: options.initialScale ?? plan.schedule.initialScale(start),
       head: null,
-      run: (context) => run(context, plan, jumps, langevin),
+      run: (context) => run(context, plan, strides, langevin),
     };
   },
 );
+
+/** Jumps that the evaluations are enough for. */
+function jumpCount({ steps }: SamplerOptions, corrections: number): number {
+  const each = corrections + 1;
+  if (steps !== undefined && Number.isInteger(steps) && steps >= each) return Math.floor(steps / each);
+  throw new DpmError(
+    'ERR_DPM_ARGUMENT',
+    `steps is ${steps ?? 'missing'}: predictor-corrector needs at least ${each} evaluations`,
+  );
+}

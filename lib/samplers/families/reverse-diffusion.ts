@@ -1,6 +1,6 @@
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { sdeOptions } from '../common-options.js';
-import type { NoiseLevel } from '../numerics/noise-level.js';
+import type { NoiseLevel } from '../../schedule/noise-level.js';
 import { sdeProgram, type SdeStep } from '../numerics/sde.js';
 import { defineSampler, noBound } from '../sampler.js';
 

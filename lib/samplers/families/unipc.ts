@@ -1,9 +1,10 @@
 import { at } from '../../base/arrays.js';
 import { linear, stepRecord } from '../../program/builder.js';
 import type { LinearUpdate } from '../../program/record.js';
-import { lowerOrderFinal, solverOptions } from '../common-options.js';
+import { disableCorrector, lowerOrderFinal, solverOptions } from '../common-options.js';
 import { exponentialStep, type ExponentialStep } from '../numerics/exponential-step.js';
-import { evaluation, type NoiseLevel } from '../numerics/noise-level.js';
+import { evaluation } from '../numerics/evaluation.js';
+import type { NoiseLevel } from '../../schedule/noise-level.js';
 import { phi } from '../numerics/phi.js';
 import { solverFacts } from '../numerics/solver-facts.js';
 import { solverLevels, solverPlan, solverProgram, type SolverPlan } from '../numerics/solver-plan.js';
@@ -59,6 +60,8 @@ interface UniPc {
   order: number;
   variant: 'bh1' | 'bh2';
   lowerOrderFinal: SamplerOptions['lowerOrderFinal'];
+  /** Steps whose result is not corrected. */
+  disabled: readonly number[];
 }
 
 function baseOf(variant: UniPc['variant'], step: ExponentialStep): number {
@@ -88,12 +91,13 @@ function stepWeights(
 }
 
 function stepOrder({ plan, order, lowerOrderFinal }: UniPc, i: number): number {
-  return orderOfStep(i + 1, plan.evaluations, order, lowerOrderFinal, Infinity);
+  return orderOfStep(i + 1, plan, order, lowerOrderFinal, Infinity);
 }
 
 /** The state at level i from that at i - 1, now that the prediction at i is known. */
 function correction(own: UniPc, i: number, ring: number): LinearUpdate {
   if (i === 0) return linear({ x: 1 });
+  if (own.disabled.includes(i - 1)) return linear({ y: 1 });
   const { scale, next, weights } = stepWeights(own, i - 1, stepOrder(own, i - 1), true);
   return ringUpdate(scale, [next, ...weights], i, ring);
 }
@@ -108,6 +112,7 @@ function composed(first: LinearUpdate, second: LinearUpdate): LinearUpdate {
   const length = Math.max(first.history.length, second.history.length);
   return linear({
     x: second.x * first.x,
+    y: second.x * first.y,
     history: Array.from({ length }, (_, j) => second.x * (first.history[j] ?? 0) + (second.history[j] ?? 0)),
   });
 }
@@ -126,12 +131,14 @@ export const unipc = defineSampler(
     variant: choiceOption('B(h), default bh2', ['bh1', 'bh2']),
     form: choiceOption('what is extrapolated, default data', ['data', 'noise']),
     lowerOrderFinal,
+    disableCorrector,
   }),
   (schedule, options) => {
     const { form = 'data', order = 2, variant = 'bh2', lowerOrderFinal: lowers } = options;
+    const { disableCorrector: disabled = [] } = options;
     const plan = solverPlan(schedule, options, { form, trajectory: 'uniform' });
     const levels = solverLevels(plan, plan.evaluations);
-    const own: UniPc = { plan, levels, order, variant, lowerOrderFinal: lowers };
+    const own: UniPc = { plan, levels, order, variant, lowerOrderFinal: lowers, disabled };
     const ring = order + 1;
     const records = levels.slice(0, plan.evaluations).map((level, i) => {
       const corrected = correction(own, i, ring);

@@ -1,6 +1,7 @@
 import { linear } from '../../program/builder.js';
 import type { LinearUpdate } from '../../program/record.js';
-import type { NoiseLevel, SolverForm } from './noise-level.js';
+import type { NoiseLevel } from '../../schedule/noise-level.js';
+import type { SolverForm } from './evaluation.js';
 import { phi } from './phi.js';
 
 /**
@@ -21,7 +22,17 @@ export interface ExponentialStep {
   curvature: number;
 }
 
+/** The step to the data, which is of first order: the data prediction. */
+function stepToData(from: NoiseLevel, { alpha }: NoiseLevel, form: SolverForm): ExponentialStep {
+  const ends =
+    form === 'noise'
+      ? { weight: 0, scale: alpha / from.alpha, first: (-alpha * from.sigma) / from.alpha }
+      : { weight: alpha, scale: 0, first: alpha };
+  return { h: Infinity, z: form === 'noise' ? Infinity : -Infinity, ...ends, slope: 0, curvature: 0 };
+}
+
 export function exponentialStep(from: NoiseLevel, to: NoiseLevel, form: SolverForm): ExponentialStep {
+  if (to.sigma === 0) return stepToData(from, to, form);
   const h = to.logSnr - from.logSnr;
   const z = form === 'noise' ? h : -h;
   const weight = form === 'noise' ? to.sigma : to.alpha;
@@ -36,9 +47,39 @@ export function exponentialStep(from: NoiseLevel, to: NoiseLevel, form: SolverFo
   };
 }
 
+/** A step of the reverse SDE, and the deviation of the noise that it adds. */
+export interface StochasticStep extends ExponentialStep {
+  deviation: number;
+}
+
+/** As {@link exponentialStep} for the reverse SDE (Lu et al. 2022b, appendix). */
+export function stochasticStep(from: NoiseLevel, to: NoiseLevel, form: SolverForm): StochasticStep {
+  if (to.sigma === 0) return { ...stepToData(from, to, form), deviation: 0 };
+  const flow = exponentialStep(from, to, form);
+  const { h } = flow;
+  if (form === 'noise') {
+    const [first, slope, curvature] = [2 * flow.first, 2 * flow.slope, 2 * flow.curvature];
+    return { ...flow, first, slope, curvature, deviation: to.sigma * Math.sqrt(Math.expm1(2 * h)) };
+  }
+  const kept = -Math.expm1(-2 * h);
+  return {
+    ...flow,
+    scale: (to.sigma / from.sigma) * Math.exp(-h),
+    first: to.alpha * kept,
+    slope: to.alpha * (1 - kept / (2 * h)),
+    curvature: to.alpha * ((kept - 2 * h) / (4 * h * h) + 0.5),
+    deviation: to.sigma * Math.sqrt(kept),
+  };
+}
+
 /** A linear update of `x` and of past predictions given as pairs of slot and coefficient; a slot may occur again. */
 export function combine(scale: number, terms: readonly (readonly [slot: number, coefficient: number])[]): LinearUpdate {
-  const history = new Array<number>(Math.max(...terms.map(([slot]) => slot)) + 1).fill(0);
+  return linear({ x: scale, history: collected(terms) });
+}
+
+/** Coefficients by slot. */
+export function collected(terms: readonly (readonly [slot: number, coefficient: number])[]): number[] {
+  const history = new Array<number>(Math.max(0, ...terms.map(([slot]) => slot)) + 1).fill(0);
   for (const [slot, coefficient] of terms) history[slot] = (history[slot] ?? 0) + coefficient;
-  return linear({ x: scale, history });
+  return history;
 }

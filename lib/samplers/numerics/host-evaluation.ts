@@ -1,6 +1,7 @@
 import { at } from '../../base/arrays.js';
 import type { HostContext, Term } from '../../program/host-context.js';
-import { evaluation, type EvaluationOptions, type NoiseLevel } from './noise-level.js';
+import { evaluation, type EvaluationOptions } from './evaluation.js';
+import type { NoiseLevel } from '../../schedule/noise-level.js';
 
 /**
  * Evaluates the network on the tensor `state` of a host program, at one noise level per sample, and leaves the noise

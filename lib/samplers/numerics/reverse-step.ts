@@ -1,13 +1,15 @@
+import { at } from '../../base/arrays.js';
 import { linear, stepProgram, stepRecord } from '../../program/builder.js';
 import type { Program, ProgramHead, StepProgram } from '../../program/program.js';
 import type { LinearUpdate, RecordVariance, StepRecord } from '../../program/record.js';
-import { jump, type Jump } from '../../schedule/jump.js';
+import { jump, levelJump, type Jump } from '../../schedule/jump.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { parametrisationOf, type Combination } from '../../schedule/prediction.js';
 import { transitions } from '../../schedule/trajectory.js';
 import { lastNoiseDeviation } from '../../variance/analytic.js';
 import { clipOf, type SamplerOptions } from '../options.js';
 import { defineSampler, type OptionsOf, type Sampler, type SamplerFacts } from '../sampler.js';
+import { givenLevels } from './solver-plan.js';
 
 /** What distinguishes the samplers that walk the reverse process of a schedule. */
 export interface ReverseFamily {
@@ -21,6 +23,8 @@ export interface ReverseFamily {
   lastNoiseClip: number | null;
   /** The second output that the variance reads, null for none. */
   head: ProgramHead | null;
+  /** Whether the jump to the data has its noise, too. Default false. */
+  finalNoise?: boolean | undefined;
 }
 
 /** A sampler of the reverse process; `family` says what its steps are, for whoever needs the variances alone. */
@@ -57,15 +61,27 @@ function isNoisy(variance: RecordVariance): boolean {
   return variance.kind !== 'none' && !(variance.kind === 'scalar' && variance.deviation === 0);
 }
 
+/** The jumps between the times of a trajectory, or between given levels. */
+function jumpsOf(schedule: NoiseSchedule, options: SamplerOptions, eta: number): Jump[] {
+  if (options.levels === undefined) {
+    return transitions(schedule, options).map((transition) => jump(schedule, transition, eta));
+  }
+  const levels = givenLevels(schedule, options);
+  return levels
+    .slice(0, -1)
+    .map((from, i) => levelJump(schedule, from, options.levels?.[i]?.to ?? at(levels, i + 1), eta));
+}
+
 /** One record per jump, no noise into the data, the noise of the last noisy jump limited. */
 function reverseRecords(schedule: NoiseSchedule, options: SamplerOptions, family: ReverseFamily): StepRecord[] {
   const clip = clipOf(schedule, options.clip);
-  const jumps = transitions(schedule, options).map((transition) => jump(schedule, transition, family.eta));
+  const jumps = jumpsOf(schedule, options, family.eta);
   const records = jumps.map((step) => {
     const { data, noise, inputScale } = parametrisationOf(schedule, options, step.alphaT, step.sigmaT);
-    const variance: RecordVariance = step.s === 0 ? { kind: 'none' } : family.variance(step, noise);
+    const isQuiet = step.s === 0 && family.finalNoise !== true;
+    const variance: RecordVariance = isQuiet ? { kind: 'none' } : family.variance(step, noise);
     return stepRecord({
-      time: schedule.networkTime(step.t),
+      time: step.networkTime,
       inputScale,
       prediction: data,
       clip,
@@ -90,6 +106,10 @@ export interface ReverseRecords {
   head: ProgramHead | null;
 }
 
+function firstTime(schedule: NoiseSchedule, { levels, tStart = schedule.noisiest }: SamplerOptions): number {
+  return levels?.[0]?.sigma ?? tStart;
+}
+
 /** A sampler from its family and from what makes a program of its records. */
 export function compiledSampler<const F extends SamplerFacts, P extends Program>(
   facts: F,
@@ -100,7 +120,7 @@ export function compiledSampler<const F extends SamplerFacts, P extends Program>
     const own = family(schedule, options);
     const reverse: SamplerOptions = options;
     const records = reverseRecords(schedule, reverse, own);
-    const initialScale = schedule.initialScale(reverse.tStart ?? schedule.noisiest);
+    const initialScale = reverse.initialScale ?? schedule.initialScale(firstTime(schedule, reverse));
     return compile({ records, initialScale, head: own.head }, options);
   });
   return Object.assign(sampler, { family });

@@ -6,7 +6,8 @@ import { continuousInterval } from '../../schedule/trajectory.js';
 import type { SamplerOptions } from '../options.js';
 import { errorControl, type ErrorControl } from './error-control.js';
 import { evaluateNoise } from './host-evaluation.js';
-import { noiseLevel, type EvaluationOptions } from './noise-level.js';
+import type { EvaluationOptions } from './evaluation.js';
+import { noiseLevel } from '../../schedule/noise-level.js';
 
 /** Nodes, stage weights, last weights and error weights of Dormand & Prince's method of orders 5 and 4 (1980). */
 const nodes = [0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1];

@@ -4,7 +4,8 @@ import type { Prediction } from '../../schedule/defaults.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { transitions, type Transition } from '../../schedule/trajectory.js';
 import { clipOf, type SamplerOptions } from '../options.js';
-import { evaluation, noiseLevel, type EvaluationOptions, type NoiseLevel } from './noise-level.js';
+import { evaluation, type EvaluationOptions } from './evaluation.js';
+import { noiseLevel, type NoiseLevel } from '../../schedule/noise-level.js';
 
 /** The SDE behind a schedule and how its network is evaluated; it is not clipped unless asked for. */
 export function sdeEvaluation(schedule: NoiseSchedule, options: SamplerOptions): EvaluationOptions {

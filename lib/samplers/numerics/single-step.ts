@@ -2,13 +2,15 @@ import { at } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import { stepRecord } from '../../program/builder.js';
 import type { StepProgram } from '../../program/program.js';
-import type { LinearUpdate, StepRecord } from '../../program/record.js';
+import type { StepRecord } from '../../program/record.js';
 import { continuousGrid } from '../../schedule/trajectory.js';
-import { combine, exponentialStep, type ExponentialStep } from './exponential-step.js';
-import { evaluation, noiseLevel, type NoiseLevel } from './noise-level.js';
+import { combine, exponentialStep } from './exponential-step.js';
+import { evaluation } from './evaluation.js';
+import { noiseLevel, type NoiseLevel } from '../../schedule/noise-level.js';
+import type { SamplerOptions } from '../options.js';
+import { blockProgram, refuseLowerOrderFinal } from './level-blocks.js';
+import { secondOrder, thirdOrder, thirdOrderStage, type SolverType } from './single-step-updates.js';
 import { solverLevels, solverProgram, type SolverPlan } from './solver-plan.js';
-
-export type SolverType = 'midpoint' | 'taylor';
 
 /** A level inside a step, and which fraction of the step in half log-SNR it lies at. */
 interface Stage {
@@ -32,43 +34,6 @@ function innerStages(plan: SolverPlan, from: NoiseLevel, to: NoiseLevel, order: 
       const level = noiseLevel(schedule, time);
       return { level, fraction: (level.logSnr - from.logSnr) / h };
     });
-}
-
-/** The last update of a second-order step from m[0] at its start and m[1] at a fraction of it. */
-export function secondOrder(step: ExponentialStep, fraction: number, type: SolverType): LinearUpdate {
-  const weight = (type === 'midpoint' ? 0.5 * step.first : step.slope) / fraction;
-  return combine(step.scale, [
-    [0, step.first - weight],
-    [1, weight],
-  ]);
-}
-
-/** The second stage of a third-order step, from m[0] and m[1]. */
-export function thirdOrderStage(stage: ExponentialStep, [first, second]: readonly [number, number]): LinearUpdate {
-  const weight = (stage.slope * second) / first;
-  return combine(stage.scale, [
-    [0, stage.first - weight],
-    [1, weight],
-  ]);
-}
-
-/** The last update of a third-order step from m[0], m[1] and m[2]. */
-export function thirdOrder(
-  step: ExponentialStep,
-  [first, second]: readonly [number, number],
-  type: SolverType,
-): LinearUpdate {
-  const { slope, curvature } = step;
-  const spread = second - first;
-  const [one, two] =
-    type === 'midpoint'
-      ? [0, slope / second]
-      : [(slope * second - 2 * curvature) / spread / first, (2 * curvature - slope * first) / spread / second];
-  return combine(step.scale, [
-    [0, step.first - one - two],
-    [1, one],
-    [2, two],
-  ]);
 }
 
 /** The records of one step: `x` keeps the state at its start, `y` is the stage that the network sees next. */
@@ -120,15 +85,18 @@ export function singleStepProgram(
   return solverProgram(plan, records, at(levels, levels.length - 1));
 }
 
-/** Refuses explicit times, between which the inner stages would have to lie. */
-export function refuseTimesteps(plan: SolverPlan): void {
-  if (plan.given === null) return;
-  throw new DpmError('ERR_DPM_ARGUMENT', 'timesteps leave no room for the inner stages of a single-step solver');
+/** The plan of a step to the data at the end of a grid: one more evaluation, at the cleanest time. */
+export function denoisingPlan(plan: SolverPlan): SolverPlan {
+  if (!plan.toData || plan.given !== null) return plan;
+  return { ...plan, toData: false, denoises: true, evaluations: plan.evaluations - 1 };
 }
 
-/** As many steps of one order as the evaluations allow. */
-export function fixedOrderProgram(plan: SolverPlan, order: number, type: SolverType): StepProgram {
-  if (order > 1) refuseTimesteps(plan);
+/** As many steps of one order as the evaluations allow, or through the levels that are given. */
+export function fixedOrderProgram(resolved: SolverPlan, order: number, options: SamplerOptions): StepProgram {
+  const plan = denoisingPlan(resolved);
+  const { solverType: type = 'midpoint' } = options;
+  if (plan.given !== null) return blockProgram(plan, plan.given, order, options);
+  refuseLowerOrderFinal(options);
   const steps = Math.floor(plan.evaluations / order);
   if (steps === 0 && !plan.denoises) {
     throw new DpmError(

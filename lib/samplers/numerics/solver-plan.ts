@@ -1,17 +1,21 @@
 import { DpmError } from '../../base/errors.js';
 import { linear, stepProgram, stepRecord } from '../../program/builder.js';
 import type { StepProgram } from '../../program/program.js';
-import type { StepRecord } from '../../program/record.js';
+import type { RecordVariance, StepRecord } from '../../program/record.js';
+import { checkLevels, dataLevel, levelOf, noiseLevel, type NoiseLevel } from '../../schedule/noise-level.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { solverTimes, spacedTimes, type Spacing } from '../../schedule/spacing.js';
 import {
   continuousGrid,
   continuousInterval,
   explicitTimes,
+  isSpacing,
+  spacingOf,
   trajectoryOf,
   type Trajectory,
 } from '../../schedule/trajectory.js';
 import { clipOf, type SamplerOptions } from '../options.js';
-import { evaluation, noiseLevel, type EvaluationOptions, type NoiseLevel, type SolverForm } from './noise-level.js';
+import { evaluation, type EvaluationOptions, type SolverForm } from './evaluation.js';
 
 /** What distinguishes a solver before its records are made. */
 export interface SolverKind {
@@ -19,73 +23,177 @@ export interface SolverKind {
   form: SolverForm;
   /** Default of the option `trajectory`. */
   trajectory: Trajectory;
+  /** Whether it always goes to the data; else where `end` says so. */
+  toData?: boolean;
+  /** Whether every other level of `levels` is inside a step. */
+  hasMidpoints?: boolean;
 }
 
 /** The options of a solver, resolved. */
 export interface SolverPlan extends EvaluationOptions {
   form: SolverForm;
   trajectory: Trajectory;
+  rho: number | undefined;
   start: number;
   end: number;
   /** Evaluations the steps may take, without the one that denoises. */
   evaluations: number;
-  /** Levels given by `timesteps`, the last of which is the end; null: a grid. */
+  /** Levels given one by one, the last of which is that of the result; null: a grid. */
   given: NoiseLevel[] | null;
+  /** Whether the last step goes to the data. */
+  toData: boolean;
+  /** Whether one more evaluation replaces the state at the end by the data prediction. */
   denoises: boolean;
+  initialScale: number;
 }
 
 function argument(message: string): DpmError {
   return new DpmError('ERR_DPM_ARGUMENT', message);
 }
 
-/** Decreasing times t = n / N of explicit ones. */
-function givenTimes({ steps }: NoiseSchedule, timesteps: readonly number[]): number[] {
-  return explicitTimes(timesteps, steps)
-    .map((n) => n / steps)
+function refuseBoth(first: string, second: string): DpmError {
+  return argument(`${first} already says what ${second} would: leave ${second} out`);
+}
+
+/** What levels given one by one replace. */
+function refuseBesideLevels(options: SamplerOptions): void {
+  for (const name of ['timesteps', 'trajectory', 'steps', 'tStart', 'tEnd', 'end'] as const) {
+    if (options[name] !== undefined) throw refuseBoth('levels', name);
+  }
+  if (options.denoiseToZero === true) throw refuseBoth('levels', 'denoiseToZero');
+}
+
+/** Levels of 0-based times, which may lie between two, and where they go. */
+function levelsOfTimes(plan: SolverPlan, discrete: NoiseSchedule, times: readonly number[]): NoiseLevel[] {
+  const { schedule, toData } = plan;
+  const levels = times.map((time) => noiseLevel(schedule, (time + 1) / discrete.steps));
+  const last = toData ? dataLevel : noiseLevel(schedule, schedule.cleanest);
+  return [...levels, last];
+}
+
+/** Explicit times. Unless the solver goes to the data, one that ends at the first time denoises there. */
+function ofTimesteps(plan: SolverPlan, discrete: NoiseSchedule, options: SamplerOptions): SolverPlan {
+  const { timesteps = [], denoiseToZero = false } = options;
+  if (!discrete.discrete) throw argument('timesteps are for discrete noise schedules');
+  const endsAtFirst = timesteps.at(-1) === 0;
+  if (denoiseToZero && endsAtFirst) {
+    throw argument('timesteps that end at 0 denoise by themselves: leave denoiseToZero out');
+  }
+  if (denoiseToZero) throw argument('timesteps denoise where they end at 0: append 0 instead of giving denoiseToZero');
+  const times = explicitTimes(timesteps, discrete.steps)
+    .map((n) => n - 1)
     .reverse();
+  const denoises = endsAtFirst && !plan.toData;
+  const levels = levelsOfTimes(plan, discrete, times);
+  return {
+    ...plan,
+    given: denoises ? levels.slice(0, -1) : levels,
+    denoises,
+    start: levels[0]?.time ?? 1,
+    evaluations: times.length - (denoises ? 1 : 0),
+  };
+}
+
+function spaced(spacing: Spacing, steps: number, discrete: NoiseSchedule, options: SamplerOptions, kind: SolverKind) {
+  const all = spacingOf(discrete, steps, options);
+  return kind.toData === true ? spacedTimes(spacing, all) : solverTimes(spacing, all);
+}
+
+function requiredSteps({ steps }: SamplerOptions): number {
+  if (steps === undefined || !Number.isInteger(steps) || steps < 1) {
+    throw argument(`steps is ${steps ?? 'missing'}: give the number of network evaluations`);
+  }
+  return steps;
 }
 
 /**
  * Resolves what all solvers of the probability flow share. They run in continuous time: a discrete schedule is interpolated,
- * and sampling ends at its first time, 1/N. Without the option `clip` the data form is clipped as the scheduler says and
- * the noise form, which the clip would disturb, is not.
+ * and sampling ends at its first time, 1/N, or at the data. Without the option `clip` the data form is clipped as the scheduler
+ * says and the noise form, which the clip would disturb, is not.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
 export function solverPlan(discrete: NoiseSchedule, options: SamplerOptions, kind: SolverKind): SolverPlan {
   const schedule = discrete.continuous();
-  const { timesteps, denoiseToZero = false } = options;
+  const { levels, timesteps, denoiseToZero = false } = options;
   const trajectory = trajectoryOf(schedule, options.trajectory, kind.trajectory);
-  const plan = {
+  const toData = kind.toData ?? options.end === 'data';
+  if (toData && denoiseToZero) throw refuseBoth("end: 'data'", 'denoiseToZero');
+  const interval = continuousInterval(schedule, options);
+  const plan: SolverPlan = {
     schedule,
     prediction: options.prediction,
     clip: clipOf(schedule, options.clip ?? (kind.form === 'noise' ? 'none' : undefined)),
     form: kind.form,
     trajectory,
-    ...continuousInterval(schedule, options),
+    rho: options.rho,
+    ...interval,
+    evaluations: 0,
+    given: null,
+    toData,
+    denoises: false,
+    initialScale: options.initialScale ?? schedule.initialScale(interval.start),
   };
-  if (timesteps !== undefined) {
-    if (!discrete.discrete) throw argument('timesteps are for discrete noise schedules');
-    if (denoiseToZero) throw argument('timesteps that end at 0 denoise by themselves: leave denoiseToZero out');
-    const times = givenTimes(discrete, timesteps);
-    const denoises = timesteps.at(-1) === 0;
-    const given = [...times, ...(denoises ? [] : [schedule.cleanest])].map((time) => noiseLevel(schedule, time));
-    const [first] = given;
-    return { ...plan, given, denoises, start: first?.time ?? 1, evaluations: times.length - (denoises ? 1 : 0) };
+  if (levels !== undefined) return ofLevels(plan, options, kind);
+  if (timesteps !== undefined) return ofTimesteps(plan, discrete, options);
+  const steps = requiredSteps(options);
+  const evaluations = steps - (denoiseToZero ? 1 : 0);
+  const counted = { ...plan, denoises: denoiseToZero, evaluations };
+  if (!isSpacing(trajectory)) return counted;
+  if (!discrete.discrete) throw argument(`trajectory '${trajectory}' is for discrete noise schedules`);
+  if (options.tStart !== undefined || options.tEnd !== undefined) {
+    throw argument(`trajectory '${trajectory}' spreads over all times: leave tStart and tEnd out`);
   }
-  const { steps } = options;
-  if (steps === undefined || !Number.isInteger(steps) || steps < 1) {
-    throw argument(`steps is ${steps ?? 'missing'}: give the number of network evaluations`);
-  }
-  return { ...plan, given: null, denoises: denoiseToZero, evaluations: steps - (denoiseToZero ? 1 : 0) };
+  const times = spaced(trajectory, evaluations, discrete, options, kind);
+  return { ...counted, given: levelsOfTimes(plan, discrete, times) };
+}
+
+/**
+ * The option `levels`, checked.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the entry, or an option that contradicts it.
+ */
+export function givenLevels(schedule: NoiseSchedule, options: SamplerOptions, stride: 1 | 2 = 1): NoiseLevel[] {
+  refuseBesideLevels(options);
+  const { levels = [] } = options;
+  checkLevels(levels, stride);
+  return levels.map((level) => levelOf(schedule, level));
+}
+
+function ofLevels(plan: SolverPlan, options: SamplerOptions, { hasMidpoints = false }: SolverKind): SolverPlan {
+  const given = givenLevels(plan.schedule, options, hasMidpoints ? 2 : 1);
+  const [first, last] = [given[0], given.at(-1)];
+  return {
+    ...plan,
+    given,
+    evaluations: given.length - 1,
+    toData: last?.sigma === 0,
+    initialScale: options.initialScale ?? (plan.schedule.preservesVariance ? 1 : (first?.sigma ?? 1)),
+  };
 }
 
 /** The noise levels of `steps` steps, one more than steps. */
 export function solverLevels(plan: SolverPlan, steps: number): NoiseLevel[] {
   if (plan.given !== null) return plan.given;
-  const { schedule, trajectory, start, end } = plan;
+  const { schedule, trajectory, start, end, rho } = plan;
+  if (plan.toData && steps > 0) return [...gridLevels(plan, steps - 1), dataLevel];
   if (steps === 0) return [noiseLevel(schedule, start)];
-  return continuousGrid(schedule, steps, trajectory, start, end).map((time) => noiseLevel(schedule, time));
+  return continuousGrid(schedule, steps, trajectory, start, end, rho).map((time) => noiseLevel(schedule, time));
+}
+
+function gridLevels(plan: SolverPlan, jumps: number): NoiseLevel[] {
+  return solverLevels({ ...plan, toData: false }, jumps);
+}
+
+/** Options with as many levels for steps as evaluations are enough for, two each and one in the last. */
+export function ofPairs<T extends SamplerOptions>(options: T): T {
+  const { steps } = options;
+  return Number.isInteger(steps) ? { ...options, steps: Math.floor(((steps ?? 0) + 1) / 2) } : options;
+}
+
+/** Noise of a fixed deviation; none of the deviation 0. */
+export function scalarVariance(deviation: number): RecordVariance {
+  return deviation === 0 ? { kind: 'none' } : { kind: 'scalar', deviation };
 }
 
 /** The record that replaces the state by the data prediction at the last level. */
@@ -96,5 +204,5 @@ function denoisingRecord(plan: SolverPlan, level: NoiseLevel): StepRecord {
 /** The program of a solver's records, with the denoising one where it is asked for. */
 export function solverProgram(plan: SolverPlan, records: readonly StepRecord[], last: NoiseLevel): StepProgram {
   const all = plan.denoises ? [...records, denoisingRecord(plan, last)] : records;
-  return stepProgram(all, { initialScale: plan.schedule.initialScale(plan.start) });
+  return stepProgram(all, { initialScale: plan.initialScale });
 }

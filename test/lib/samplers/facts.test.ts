@@ -12,7 +12,8 @@ const linear = NoiseSchedule.linear();
 function compiled(name: SamplerName): ReturnType<(typeof samplers)[SamplerName]> {
   const { facts } = samplers[name];
   const table: OptionTable = facts.options;
-  return samplers[name](linear, {
+  const schedule = name === 'scheduler' ? NoiseSchedule.fromSchedulerConfig({}) : linear;
+  return samplers[name](schedule, {
     ...('steps' in table && { steps: 6 }),
     ...(facts.needsGamma && { gamma: moments(linear, 0.25) }),
   });

@@ -128,7 +128,7 @@ describe('one method under several names', () => {
   ])('%s does not depend on the parametrisation', (sampler) => {
     const { out, head } = exactModel();
     const convert: Record<
-      Exclude<Prediction, 'edm'>,
+      Exclude<Prediction, 'edm' | 'edm-v'>,
       (x: number, eps: number, alpha: number, sigma: number) => number
     > = {
       epsilon: (_, eps) => eps,

@@ -80,6 +80,7 @@ const rows: Row[] = [
     order: 3,
   },
   { name: 'DPM-Solver++(2S)', sampler: 'dpm-solver++-2s', evaluations: 2, order: 2, errors: [9.4e-3, 4.3e-5] },
+  { name: 'DPM-Solver++(3S)', sampler: 'dpm-solver++-3s', evaluations: 3, order: 3 },
   { name: 'DPM-Solver (2M)', sampler: 'dpm-solver-2m', order: 2, errors: [1.3e-2, 5.9e-5] },
   { name: 'DPM-Solver (3M)', sampler: 'dpm-solver-3m', order: 3 },
   { name: 'DPM-Solver++(2M)', sampler: 'dpm-solver++-2m', order: 2, errors: [1.05e-2, 3.5e-5] },
@@ -121,13 +122,33 @@ describe('order of convergence', () => {
     expect(fine! / row.errors[1]).toBeCloseTo(1, 1);
   });
 
-  it('Heun: 2, at the level before the data', () => {
+  it.each<[SamplerName, SamplerOptions, number, number]>([
+    ['heun', {}, 2, 2],
+    ['kdpm2', {}, 2, 2],
+    ['euler', { trajectory: 'logsnr' }, 1, 1],
+    ['lms', { trajectory: 'logsnr', order: 2 }, 1, 2],
+    ['lms', { trajectory: 'logsnr', order: 3 }, 1, 3],
+    ['lms', { trajectory: 'logsnr' }, 1, 4],
+  ])('%s %j at the level before the data', (sampler, options, evaluations, order) => {
     const errors = [160, 320].map((steps) => {
-      const program = asSteps(samplers.heun(schedule, { steps: 2 * steps + 1 }));
-      expect(program.records).toHaveLength(2 * steps + 1);
+      const program = asSteps(samplers[sampler](schedule, { steps: evaluations * steps + 1, ...options }));
+      expect(program.records).toHaveLength(evaluations * steps + 1);
       return error(interpret({ ...program, records: program.records.slice(0, -1) }, model, starts, () => []));
     });
-    expect(Math.abs(Math.log2(errors[0]! / errors[1]!) - 2)).toBeLessThan(0.15);
+    expect(Math.abs(Math.log2(errors[0]! / errors[1]!) - order)).toBeLessThan(0.2);
+  });
+
+  // Combinations of evenly spaced times, and a first step that is of second order (Liu et al. 2022, section 3.4).
+  it.each([
+    ['plms', 1],
+    ['pndm', 9],
+  ] as const)('%s evenly in time, at the level before the data', (sampler, spent) => {
+    const errors = [640, 1280].map((steps) => {
+      const program = asSteps(samplers[sampler](schedule, { steps: steps + 1 + spent }));
+      expect(program.records).toHaveLength(steps + 1 + spent);
+      return error(interpret({ ...program, records: program.records.slice(0, -1) }, model, starts, () => []));
+    });
+    expect(Math.log2(errors[0]! / errors[1]!)).toBeGreaterThan(1.85);
   });
 
   it.each(['uniform', 'quadratic'] as const)('DPM-Solver++(2M) evenly in time, %s: 2', (trajectory) => {
@@ -154,8 +175,8 @@ describe('weak order of the stochastic solvers on Gaussian data', () => {
     return Math.sqrt(betaBar) / (alphaBar * c + betaBar);
   };
   const variance = (time: number): number => schedule.alphaBar(time) * c + schedule.betaBar(time);
-  const relativeError = (options: SamplerOptions): number => {
-    const program = samplers['dpm-solver++-2m-sde'](schedule, { trajectory: 'logsnr', ...options });
+  const relativeError = (options: SamplerOptions, sampler: SamplerName = 'dpm-solver++-2m-sde'): number => {
+    const program = samplers[sampler](schedule, { trajectory: 'logsnr', ...options });
     return Math.abs(resultVariance(asSteps(program), slope, variance(1)) / variance(end) - 1);
   };
 
@@ -167,5 +188,20 @@ describe('weak order of the stochastic solvers on Gaussian data', () => {
     expect(Math.log2(errors[1]! / errors[2]!)).toBeCloseTo(2, 1);
     expect(errors[0]! / coarse).toBeCloseTo(1, 1);
     expect(errors[2]! / fine).toBeCloseTo(1, 1);
+  });
+
+  it.each<[string, SamplerName, SamplerOptions, number]>([
+    ['SDE-DPM-Solver(2M)', 'dpm-solver-2m-sde', {}, 2],
+    ['SDE-DPM-Solver(2M), Taylor', 'dpm-solver-2m-sde', { solverType: 'taylor' }, 2],
+    ['SDE-DPM-Solver++(2M) of order 1', 'dpm-solver++-2m-sde', { order: 1 }, 1],
+    // Differences of past predictions hold past noise, so that a third one gains nothing.
+    ['SDE-DPM-Solver++(3M)', 'dpm-solver++-3m-sde', {}, 2],
+    ['SDE-DPM-Solver++(3M) as published', 'dpm-solver++-3m-sde', { thirdOrder: 'published' }, 1],
+    // Every stage has noise of its own.
+    ['SDE-DPM-Solver++ in single steps', 'dpm-solver++-3s-sde', {}, 1],
+    ['SDE-DPM-Solver++ in single steps of order 2', 'dpm-solver++-3s-sde', { order: 2 }, 1],
+  ])('%s', (_, sampler, options, order) => {
+    const errors = [300, 600].map((steps) => relativeError({ ...options, steps }, sampler));
+    expect(Math.abs(Math.log2(errors[0]! / errors[1]!) - order)).toBeLessThan(0.15);
   });
 });
