@@ -28,7 +28,13 @@ export {
 export type { BitsEstimate, Likelihood } from './estimation/likelihood/summary.js';
 export { readSafetensorsHeader, type SafetensorsHeader, type TensorEntry } from './files/safetensors.js';
 export { readFloats, writeSafetensors, type HostTensor } from './files/tensor-data.js';
-export { DiffusionModel, type LoadOptions, type RunResult, type SampleOptions } from './model.js';
+export {
+  DiffusionModel,
+  type LoadOptions,
+  type RunResult,
+  type SampleOptions,
+  type SchedulerSampleOptions,
+} from './model.js';
 export { linear, stepProgram, stepRecord } from './program/builder.js';
 export type { HostContext, Reduction, Term } from './program/host-context.js';
 export { RECORD_BYTES, packRecords } from './program/pack.js';
@@ -46,19 +52,27 @@ export type { Option, OptionTexts } from './samplers/option.js';
 export type { ImageSize } from './checkpoint/image-size.js';
 export type { ClipOption, DynamicClipOption, SamplerOptionName, SamplerOptions } from './samplers/options.js';
 export type { OptionTable, OptionsOf, Sampler, SamplerFacts } from './samplers/sampler.js';
+export type { SchedulerRun } from './samplers/scheduler/run.js';
+export { schedulerRun } from './samplers/scheduler/scheduler.js';
 export type { Prediction, ScheduleDefaults } from './schedule/defaults.js';
 export { jump, type Jump } from './schedule/jump.js';
 export { networkTimeNames, type NetworkTime } from './schedule/network-time.js';
+export type { Amplitudes, GivenLevel } from './schedule/noise-level.js';
 export { NoiseSchedule } from './schedule/noise-schedule.js';
+export type { SchedulerFile } from './schedule/schedule-parts.js';
 export { optimalTrajectory, type JumpCosts } from './schedule/optimal-trajectory.js';
 export type { Combination } from './schedule/prediction.js';
 export type {
+  BetaScheduleOptions,
   CosineScheduleOptions,
   EdmScheduleOptions,
   NoiseOnlyScheduleOptions,
   RateScheduleOptions,
   ScheduleOptions,
+  SdeScheduleOptions,
 } from './schedule/schedule-options.js';
+export type { SchedulerClassName } from './schedule/scheduler-classes.js';
+export type { Spacing } from './schedule/spacing.js';
 export {
   continuousGrid,
   discreteTransitions,

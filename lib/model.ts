@@ -55,6 +55,9 @@ export type SampleOptions<N extends SamplerName = SamplerName> = {
   [K in N]: { sampler: K } & RunOptions & OptionsOfSampler<K>;
 }[N];
 
+/** Options of {@link DiffusionModel.sample} without a sampler: those of `scheduler` and of a run. */
+export type SchedulerSampleOptions = { sampler?: undefined } & RunOptions & OptionsOfSampler<'scheduler'>;
+
 /** What a run gives. */
 export interface RunResult {
   /** The final states. */
@@ -85,13 +88,13 @@ function commonHead(programs: readonly Program[]): ProgramHead | null {
 }
 
 /** The options of {@link DiffusionModel.sample} apart: the sampler's own and those of a run. */
-function splitOptions(options: { sampler: SamplerName }): {
+function splitOptions(options: { sampler?: SamplerName | undefined }): {
   sampler: SamplerName;
   own: SamplerOptions;
   run: RunOptions;
 } {
   requireObject('the argument of sample', options);
-  const { sampler, ...others } = options;
+  const { sampler = 'scheduler', ...others } = options;
   const isOfRun = ([name]: [string, unknown]): boolean => runOptionNames.includes(name);
   const all: [string, unknown][] = Object.entries(others);
   return {
@@ -173,7 +176,7 @@ export class DiffusionModel {
   }
 
   /**
-   * Draws samples.
+   * Draws samples, without a `sampler` as the model's scheduler file says (`scheduler`).
    *
    * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_ABORTED` when aborted.
    *
@@ -183,7 +186,9 @@ export class DiffusionModel {
    * const levels = images.toUint8(); // [16, C, H, W], 0..255
    * ```
    */
-  async sample<N extends SamplerName>(options: { sampler: N } & RunOptions & OptionsOfSampler<N>): Promise<RunResult> {
+  async sample<N extends SamplerName>(
+    options: ({ sampler: N } & RunOptions & OptionsOfSampler<N>) | SchedulerSampleOptions,
+  ): Promise<RunResult> {
     const { sampler, own, run } = splitOptions(options);
     return this.run(this.#compile(sampler, own), run);
   }

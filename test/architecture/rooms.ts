@@ -48,8 +48,8 @@ export const rooms: readonly Room[] = [
   },
   {
     path: 'lib/samplers',
-    holds: 'samplers, one file a family with its facts; their options and numerics',
-    uses: ['lib/base', 'lib/program', 'lib/schedule', 'lib/variance'],
+    holds: 'samplers, one file a family with its facts; their options and numerics; scheduler/: files of diffusers as runs',
+    uses: ['lib/base', 'lib/files', 'lib/program', 'lib/schedule', 'lib/variance'],
   },
   {
     path: 'lib/checkpoint',

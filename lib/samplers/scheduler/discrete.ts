@@ -1,0 +1,149 @@
+// Schedulers of the discrete reverse process: DDPM, DDIM, PNDM and LCM.
+import { at } from '../../base/arrays.js';
+import type { Amplitudes, GivenLevel } from '../../schedule/noise-level.js';
+import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { roundHalfEven } from '../../schedule/rounding.js';
+import { spacedTimes, type Spacing } from '../../schedule/spacing.js';
+import { ddim } from '../families/ddim.js';
+import { ddpm } from '../families/ddpm.js';
+import { lcm, lcmTimes } from '../families/lcm.js';
+import { plms, pndm } from '../families/pndm.js';
+import type { SchedulerFields } from './fields.js';
+import { amplitudesAt, data } from './levels.js';
+import { clipOption, refuseSample, type Translate } from './run.js';
+
+/** Decreasing integers of a spacing, 0-based. */
+function timesOf({ schedule }: SchedulerFields, spacing: Spacing, offset: number, count: number): number[] {
+  return spacedTimes(spacing, { count, trained: schedule.steps, offset }).map(roundHalfEven);
+}
+
+function levelOfTime(schedule: NoiseSchedule, time: number): GivenLevel {
+  return { ...amplitudesAt(schedule, time), time: schedule.networkTime(time + 1) };
+}
+
+/** DDPM: every step goes to the next time, the last to the data. */
+export const translateDdpm: Translate = (fields, steps) => {
+  const { config, schedule } = fields;
+  if (config.raw('variance_type') === 'fixed_large_log') {
+    throw config.unsupported('variance_type', 'the others, as diffusers takes the root of a negative number for it');
+  }
+  const { spacing, offset } = fields.spacing('leading');
+  const times = timesOf(fields, spacing, offset, steps);
+  return {
+    sampler: ddpm,
+    trajectory: spacing,
+    options: {
+      levels: [...times.map((time) => levelOfTime(schedule, time)), data],
+      variance: schedule.defaults.variance,
+      clip: clipOption(schedule),
+      // The library leaves the noise out at the time 0, not in the last step.
+      ...(at(times, times.length - 1) > 0 && { finalNoise: true }),
+    },
+  };
+};
+
+/** Levels of steps back by a fixed stride, which on some spacings is not where the next evaluation is. */
+function stridedLevels(
+  schedule: NoiseSchedule,
+  times: readonly number[],
+  stride: number,
+  end: 'data' | 'first',
+): GivenLevel[] {
+  const goal = (time: number): Amplitudes => amplitudesAt(schedule, time - stride, end);
+  const levels = times.map((time, i) => {
+    const next = times[i + 1];
+    const level = levelOfTime(schedule, time);
+    return next === undefined || next === time - stride ? level : { ...level, to: goal(time) };
+  });
+  return [...levels, goal(at(times, times.length - 1))];
+}
+
+/** Where a step below the first time ends. */
+function endOf({ config }: SchedulerFields, absent: boolean): 'data' | 'first' {
+  return config.boolean('set_alpha_to_one', absent) ? 'data' : 'first';
+}
+
+/** DDIM: every step goes back by N / K. */
+export const translateDdim: Translate = (fields, steps) => {
+  const { schedule } = fields;
+  const { spacing, offset } = fields.spacing('leading');
+  const times = timesOf(fields, spacing, offset, steps);
+  const stride = Math.floor(schedule.steps / steps);
+  const levels = stridedLevels(schedule, times, stride, endOf(fields, true));
+  return { sampler: ddim, trajectory: spacing, options: { levels, clip: clipOption(schedule) } };
+};
+
+/** A transfer of PNDM's: what the network sees, and the times the state goes from and to. */
+interface TimeTransfer {
+  seen: number;
+  from: number;
+  to: number;
+}
+
+/** PLMS: the second evaluation completes the first step, and is repeated at the state that comes of it. */
+function plmsTransfers(times: readonly number[], stride: number): TimeTransfer[] {
+  const all = times.map((time) => ({ seen: time, from: time, to: time - stride }));
+  const [, second] = times;
+  if (second === undefined) return all;
+  const completed = { seen: second, from: second + stride, to: second };
+  return [at(all, 0), completed, ...all.slice(1)];
+}
+
+/** Three steps of Runge and Kutta and then PLMS. */
+function pndmTransfers(times: readonly number[], stride: number): TimeTransfer[] {
+  const half = Math.floor(stride / 2);
+  const blocks = [0, 1, 2].flatMap((i) => {
+    const [from, to] = [at(times, i), at(times, i + 1)];
+    return [
+      { seen: from, from, to: from - half },
+      { seen: to + half, from, to: to + half },
+      { seen: to + half, from, to },
+      { seen: to, from, to },
+    ];
+  });
+  return [...blocks, ...times.slice(3).map((time) => ({ seen: time, from: time, to: time - stride }))];
+}
+
+/** PNDM: with `skip_prk_steps` PLMS alone. */
+export const translatePndm: Translate = (fields, steps) => {
+  const { config, schedule } = fields;
+  refuseSample(fields);
+  const { spacing, offset } = fields.spacing('leading');
+  const times = timesOf(fields, spacing, offset, steps);
+  const stride = Math.floor(schedule.steps / steps);
+  const end = endOf(fields, false);
+  const skips = config.boolean('skip_prk_steps', false);
+  if (!skips && steps < 4)
+    throw config.error('skip_prk_steps', `true for ${steps} steps: without it at least 4 are needed`);
+  const transfers = skips ? plmsTransfers(times, stride) : pndmTransfers(times, stride);
+  const levels = transfers.map(({ seen, from, to }) => ({
+    ...amplitudesAt(schedule, from),
+    time: schedule.networkTime(seen + 1),
+    to: amplitudesAt(schedule, to, end),
+  }));
+  const result = amplitudesAt(schedule, at(transfers, transfers.length - 1).to, end);
+  return {
+    sampler: skips ? plms : pndm,
+    trajectory: spacing,
+    options: {
+      levels: [...levels, result],
+      // The library combines outputs before it makes noise predictions of them.
+      ...(schedule.defaults.prediction === 'v' && { combines: 'output' }),
+    },
+  };
+};
+
+/** LCM. */
+export const translateLcm: Translate = ({ config, schedule }, steps) => {
+  const original = config.integer('original_inference_steps', 50, { least: 1, most: 1_000_000 });
+  const times = lcmTimes(schedule.steps, original, steps);
+  return {
+    sampler: lcm,
+    trajectory: 'uniform',
+    options: {
+      levels: [...times.map((time) => levelOfTime(schedule, time)), data],
+      timestepScaling: config.number('timestep_scaling', 10),
+      clip: clipOption(schedule),
+    },
+  };
+};

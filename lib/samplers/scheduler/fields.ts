@@ -1,0 +1,84 @@
+import { DpmError } from '../../base/errors.js';
+import { ConfigReader } from '../../files/config-reader.js';
+import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import type { SchedulerClassName } from '../../schedule/scheduler-classes.js';
+import { schedulerClassNames } from '../../schedule/scheduler-classes.js';
+import { spacingNames, type Spacing } from '../../schedule/spacing.js';
+
+/** The fields of a scheduler's file, read with the defaults of its class. */
+export class SchedulerFields {
+  readonly className: SchedulerClassName;
+  readonly config: ConfigReader;
+
+  /** @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the schedule comes from no scheduler's file. */
+  constructor(readonly schedule: NoiseSchedule) {
+    if (schedule.scheduler === null) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        "sampler 'scheduler' runs the scheduler file of a model, and this noise schedule comes from none: name a sampler",
+      );
+    }
+    const { config, source } = schedule.scheduler;
+    this.config = new ConfigReader(config, source);
+    this.className = this.config.choice('_class_name', 'DDPMScheduler', schedulerClassNames);
+  }
+
+  /**
+   * Refuses a field unless it is absent or has the one value that is supported.
+   *
+   * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming it.
+   */
+  only(name: string, value: boolean | null): void {
+    const given = this.config.raw(name);
+    if (given !== undefined && given !== value) throw this.config.unsupported(name, String(value));
+  }
+
+  /** Refuses what makes a flow of a scheduler: its levels are of another kind of network. */
+  refuseFlow(): void {
+    this.only('use_flow_sigmas', false);
+  }
+
+  /** `timestep_spacing` and `steps_offset`. */
+  spacing(absent: Spacing): { spacing: Spacing; offset: number } {
+    return {
+      spacing: this.config.choice('timestep_spacing', absent, spacingNames),
+      offset: this.config.integer('steps_offset', 0, { least: 0, most: 1_000_000 }),
+    };
+  }
+
+  /** Whether the last step goes to the data (`zero`) or to the least noise (`sigma_min`). */
+  finalSigma(): 'zero' | 'sigma_min' {
+    return this.config.choice('final_sigmas_type', 'zero', ['zero', 'sigma_min']);
+  }
+
+  /**
+   * How levels are spread where not by their times.
+   *
+   * @throws {@link DpmError} `ERR_DPM_CONFIG` when more than one of the fields is true.
+   */
+  sigmaSpacing(names: readonly SigmaSpacing[] = ['karras', 'exponential', 'beta']): SigmaSpacing | null {
+    const asked = names.filter((name) => this.config.boolean(sigmaFields[name], false));
+    const exclusive = asked.filter((name) => name !== 'lu');
+    if (exclusive.length > 1) {
+      const [first = 'karras', second = 'beta'] = exclusive;
+      throw this.config.error(sigmaFields[second], `false beside ${sigmaFields[first]}`);
+    }
+    return asked[0] ?? null;
+  }
+
+  /** A choice in which other names stand for the default, as `from_config` of another class leaves them. */
+  choiceOr<T extends string>(name: string, absent: T, supported: readonly T[], others: readonly string[]): T {
+    const value = this.config.string(name, absent);
+    return others.includes(value) ? absent : this.config.choice(name, absent, supported);
+  }
+}
+
+/** Levels of Karras, exponential ones, quantiles of the beta distribution, or even in the logarithm (`use_lu_lambdas`). */
+export type SigmaSpacing = 'karras' | 'exponential' | 'beta' | 'lu';
+
+const sigmaFields: Readonly<Record<SigmaSpacing, string>> = {
+  karras: 'use_karras_sigmas',
+  exponential: 'use_exponential_sigmas',
+  beta: 'use_beta_sigmas',
+  lu: 'use_lu_lambdas',
+};

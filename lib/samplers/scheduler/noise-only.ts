@@ -1,0 +1,108 @@
+// Schedulers of networks whose states are the data as it is, with noise: EDM's and the VE-SDE's.
+import { at } from '../../base/arrays.js';
+import type { ConfigReader } from '../../files/config-reader.js';
+import type { GivenLevel } from '../../schedule/noise-level.js';
+import { evenTimes } from '../../schedule/spacing.js';
+import { euler } from '../families/euler.js';
+import { predictorCorrector } from '../families/predictor-corrector.js';
+import type { SchedulerFields } from './fields.js';
+import { data, spreadRatios } from './levels.js';
+import { thresholdOption, type Translate } from './run.js';
+import { multistepOf, multistepOptions } from './solvers.js';
+
+interface EdmLevels {
+  trajectory: 'karras' | 'logsnr';
+  levels: GivenLevel[];
+  /** Deviation of the initial noise. */
+  initialScale: number;
+}
+
+function positive(config: ConfigReader, name: string, absent: number): number {
+  const value = config.number(name, absent);
+  if (!(value > 0)) throw config.error(name, 'a positive number');
+  return value;
+}
+
+/** Levels of EDM's schedulers, and the least noise or the data. */
+function edmLevels(fields: SchedulerFields, steps: number): EdmLevels {
+  const { config, schedule } = fields;
+  const most = positive(config, 'sigma_max', 80);
+  const least = positive(config, 'sigma_min', 0.002);
+  const kind = config.choice('sigma_schedule', 'karras', ['karras', 'exponential']);
+  const sigmas =
+    kind === 'karras'
+      ? spreadRatios('karras', most, least, steps, positive(config, 'rho', 7))
+      : evenTimes(Math.log(least), Math.log(most), steps).map(Math.exp);
+  const last = fields.finalSigma() === 'zero' ? data : { alpha: 1, sigma: at(sigmas, sigmas.length - 1) };
+  return {
+    trajectory: kind === 'karras' ? 'karras' : 'logsnr',
+    levels: [...sigmas.map((sigma) => ({ alpha: 1, sigma, time: schedule.networkTime(sigma) })), last],
+    initialScale: Math.hypot(most, 1),
+  };
+}
+
+export const translateEdmEuler: Translate = (fields, steps) => {
+  const { trajectory, ...options } = edmLevels(fields, steps);
+  return { sampler: euler, trajectory, options: { ...options, clip: 'none' } };
+};
+
+export const translateEdmMultistep: Translate = (fields, steps) => {
+  const { config } = fields;
+  const { trajectory, ...options } = edmLevels(fields, steps);
+  const algorithm = fields.choiceOr('algorithm_type', 'dpmsolver++', ['dpmsolver++', 'sde-dpmsolver++'], ['deis']);
+  const order = config.integer('solver_order', 2, { least: 1, most: 3 });
+  if (order === 3 && algorithm === 'sde-dpmsolver++') {
+    throw config.unsupported('solver_order', '1 and 2 with algorithm_type sde-dpmsolver++');
+  }
+  return {
+    sampler: multistepOf(fields, algorithm, order),
+    trajectory,
+    options: { ...options, ...multistepOptions(fields, steps, order), clip: thresholdOption(fields) },
+  };
+};
+
+/** Deviation of the VE-SDE at a time in [0, 1]. */
+function veDeviation(least: number, most: number, time: number): number {
+  return least * (most / least) ** time;
+}
+
+/** Times from 1 to `end` as PyTorch's linspace of float32 numbers, by the last bits of which a jump is chosen. */
+function roundedTimes(end: number, count: number): number[] {
+  const { fround } = Math;
+  if (count === 1) return [1];
+  const stride = fround(fround(fround(end) - 1) / (count - 1));
+  return Array.from({ length: count }, (_, i) =>
+    i < count / 2 ? fround(1 + fround(stride * i)) : fround(fround(end) - fround(stride * (count - 1 - i))),
+  );
+}
+
+/**
+ * The VE-SDE by predictor and corrector. The network sees the deviations at times from 1 to `sampling_eps`; the predictor's
+ * jumps are between neighbours of as many deviations from the greatest to the least, or from the least to the data.
+ */
+export const translateVe: Translate = ({ config }, steps) => {
+  const [least, most] = [positive(config, 'sigma_min', 0.01), positive(config, 'sigma_max', 1348)];
+  const end = config.number('sampling_eps', 1e-5);
+  const deviations = evenTimes(0, 1, steps)
+    .map((time) => veDeviation(least, most, time))
+    .reverse();
+  const levels = roundedTimes(end, steps).map((time): GivenLevel => {
+    const sigma = veDeviation(least, most, time);
+    const position = Math.floor(Math.fround(time * (steps - 1)));
+    const [from, to] = [at(deviations, position), position === 0 ? 0 : at(deviations, position - 1)];
+    // As much less variance as the jump's.
+    const left = Math.sqrt(Math.max(0, sigma * sigma - from * from + to * to));
+    return { alpha: 1, sigma, time: sigma, to: { alpha: 1, sigma: left } };
+  });
+  return {
+    sampler: predictorCorrector,
+    trajectory: 'logsnr',
+    options: {
+      levels: [...levels, data],
+      initialScale: most,
+      snr: positive(config, 'snr', 0.15),
+      correctorSteps: config.integer('correct_steps', 1, { least: 0, most: 1000 }),
+      batchNorm: 'reference',
+    },
+  };
+};

@@ -1,0 +1,127 @@
+import { DpmError } from '../../base/errors.js';
+import type { Program } from '../../program/program.js';
+import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import type { SchedulerClassName } from '../../schedule/scheduler-classes.js';
+import { clip, prediction } from '../common-options.js';
+import { integerOption } from '../option.js';
+import type { SamplerOptions } from '../options.js';
+import { defineSampler, noBound, type Sampler } from '../sampler.js';
+import { translateDdim, translateDdpm, translateLcm, translatePndm } from './discrete.js';
+import { SchedulerFields } from './fields.js';
+import { translateEdmEuler, translateEdmMultistep, translateVe } from './noise-only.js';
+import type { SchedulerRun, Translate } from './run.js';
+import {
+  translateEuler,
+  translateEulerAncestral,
+  translateHeun,
+  translateKdpm2Ancestral,
+  translateKdpm2Flow,
+  translateLms,
+} from './sigma.js';
+import { translateDeis, translateMultistep, translateSinglestep, translateUniPc } from './solvers.js';
+
+/** What each class comes to; the others are known for their noise schedules alone. */
+const translations: Readonly<Partial<Record<SchedulerClassName, Translate>>> = {
+  DDIMParallelScheduler: translateDdim,
+  DDIMScheduler: translateDdim,
+  DDPMParallelScheduler: translateDdpm,
+  DDPMScheduler: translateDdpm,
+  DEISMultistepScheduler: translateDeis,
+  DPMSolverMultistepScheduler: translateMultistep,
+  DPMSolverSinglestepScheduler: translateSinglestep,
+  EDMDPMSolverMultistepScheduler: translateEdmMultistep,
+  EDMEulerScheduler: translateEdmEuler,
+  EulerAncestralDiscreteScheduler: translateEulerAncestral,
+  EulerDiscreteScheduler: translateEuler,
+  HeunDiscreteScheduler: translateHeun,
+  KDPM2AncestralDiscreteScheduler: translateKdpm2Ancestral,
+  KDPM2DiscreteScheduler: translateKdpm2Flow,
+  LCMScheduler: translateLcm,
+  LMSDiscreteScheduler: translateLms,
+  PNDMScheduler: translatePndm,
+  ScoreSdeVeScheduler: translateVe,
+  UniPCMultistepScheduler: translateUniPc,
+};
+
+const mostSteps = 1_000_000;
+
+function translated(schedule: NoiseSchedule, steps: number): ReturnType<Translate> & { fields: SchedulerFields } {
+  const fields = new SchedulerFields(schedule);
+  const translate = translations[fields.className];
+  if (translate === undefined) {
+    const classes = Object.keys(translations).join(', ');
+    throw fields.config.unsupported('_class_name', `${classes}; or name a sampler`);
+  }
+  const most = schedule.discrete ? schedule.steps : mostSteps;
+  if (!Number.isInteger(steps) || steps < 1 || steps > most) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `steps is ${steps}, num_inference_steps of ${fields.className} has to be an integer from 1 to ${most}`,
+    );
+  }
+  return { ...translate(fields, steps), fields };
+}
+
+/**
+ * What the scheduler file of a model stands for: sampler, trajectory and options of ours, and the evaluations it takes.
+ *
+ * @param schedule - One of a scheduler's file (`model.schedule`, `NoiseSchedule.fromSchedulerConfig`).
+ * @param steps - diffusers' `num_inference_steps`.
+ * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming a field that is not supported, `ERR_DPM_CONFIG` one that is wrong,
+ * `ERR_DPM_ARGUMENT` when the schedule comes from no file or the steps do not fit.
+ *
+ * @example
+ * ```ts
+ * const { sampler, options, evaluations } = schedulerRun(model.schedule, 20);
+ * ```
+ */
+export function schedulerRun(schedule: NoiseSchedule, steps: number): SchedulerRun {
+  const { sampler, trajectory, options, fields } = translated(schedule, steps);
+  const evaluated = options.levels.slice(0, -1).map(({ time = NaN }) => time);
+  const timesteps = seenTimes(sampler, evaluated, options);
+  return {
+    scheduler: fields.className,
+    sampler: sampler.facts.name,
+    trajectory,
+    options,
+    timesteps,
+    evaluations: timesteps.length,
+  };
+}
+
+/** What the network sees: Heun's method evaluates every level but the first and the last twice, correctors come before. */
+function seenTimes(
+  { facts: { name } }: Sampler,
+  times: readonly number[],
+  { correctorSteps = 1 }: SamplerOptions,
+): number[] {
+  if (name === 'heun') return times.flatMap((time, i) => (i === 0 ? [time] : [time, time]));
+  if (name === 'predictor-corrector') return times.flatMap((time) => new Array<number>(correctorSteps + 1).fill(time));
+  return [...times];
+}
+
+/**
+ * The run of a scheduler's file: the timesteps, states and images that the file's class in diffusers gives for as many
+ * `num_inference_steps` K. {@link schedulerRun} says which sampler and options these are, and how many evaluations they take: K for most,
+ * 2 K - 1 for Heun and KDPM2, K + 1 for PLMS, K + 9 for PNDM, 2 K for the VE-SDE.
+ *
+ * @throws {@link DpmError} as {@link schedulerRun}.
+ */
+export const scheduler = defineSampler(
+  {
+    name: 'scheduler',
+    summary: "what the model's scheduler file says, as diffusers runs it",
+    kind: 'either',
+    options: { steps: integerOption('num_inference_steps of diffusers', 1, mostSteps), clip, prediction },
+    head: null,
+    needsGamma: false,
+    bound: noBound.noChain,
+  },
+  (schedule, { steps, ...own }): Program => {
+    if (steps === undefined) {
+      throw new DpmError('ERR_DPM_ARGUMENT', "steps is missing: give the scheduler's number of inference steps");
+    }
+    const { sampler, options } = translated(schedule, steps);
+    return sampler(schedule, { ...options, ...own });
+  },
+);

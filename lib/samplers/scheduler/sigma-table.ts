@@ -1,0 +1,65 @@
+import { at } from '../../base/arrays.js';
+import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+
+/** A in place of 0 where betas are rescaled to zero SNR and a scheduler works with sigma / alpha. */
+const leastAlphaBar = 2 ** -24;
+
+/** A_n as a product of float32 betas. */
+function roundedAlphaBars(schedule: NoiseSchedule): number[] {
+  let product = 1;
+  return Array.from({ length: schedule.steps }, (_, i) => {
+    // The library's betas are float32 numbers, which it multiplies in double precision.
+    product *= Math.fround(1 - Math.fround(schedule.betaBarBetween(i, i + 1)));
+    return product === 0 ? leastAlphaBar : Math.fround(product);
+  });
+}
+
+/**
+ * sigma / alpha of the 0-based times of a discrete schedule, as diffusers' schedulers look them up: float32 numbers of float32
+ * tables, on whose last bits hangs which time a noise level has.
+ */
+export class SigmaTable {
+  /** By time. */
+  readonly ratios: readonly number[];
+  readonly #logarithms: readonly number[];
+
+  constructor(schedule: NoiseSchedule) {
+    this.ratios = roundedAlphaBars(schedule).map((alphaBar) =>
+      Math.fround(Math.sqrt(Math.fround(Math.fround(1 - alphaBar) / alphaBar))),
+    );
+    this.#logarithms = this.ratios.map((ratio) => Math.fround(Math.log(ratio)));
+  }
+
+  /** Number of times. */
+  get length(): number {
+    return this.ratios.length;
+  }
+
+  /** Of the first time. */
+  get least(): number {
+    return at(this.ratios, 0);
+  }
+
+  /** Of the last time. */
+  get most(): number {
+    return at(this.ratios, this.length - 1);
+  }
+
+  /** At a time that may lie between two: linear in sigma / alpha. */
+  ratioAt(time: number): number {
+    const left = Math.min(Math.max(Math.floor(time), 0), this.length - 2);
+    const low = at(this.ratios, left);
+    return low + Math.min(Math.max(time - left, 0), 1) * (at(this.ratios, left + 1) - low);
+  }
+
+  /** The time of a ratio: linear in its logarithm, and within the table. */
+  timeOf(ratio: number): number {
+    const logarithm = Math.log(Math.max(ratio, 1e-10));
+    const logarithms = this.#logarithms;
+    const above = logarithms.findIndex((each) => each > logarithm);
+    const left = Math.min(Math.max((above < 0 ? this.length : above) - 1, 0), this.length - 2);
+    const [low, high] = [at(logarithms, left), at(logarithms, left + 1)];
+    const share = Math.min(Math.max((low - logarithm) / (low - high), 0), 1);
+    return (1 - share) * left + share * (left + 1);
+  }
+}

@@ -1,0 +1,156 @@
+// Schedulers whose state is the data with noise of the deviation sigma: Euler, Heun, LMS and KDPM2. Here their states are
+// divided by sqrt(1 + sigma^2), as the networks see them.
+import { at } from '../../base/arrays.js';
+import type { GivenLevel } from '../../schedule/noise-level.js';
+import { roundHalfEven } from '../../schedule/rounding.js';
+import { spacedTimes } from '../../schedule/spacing.js';
+import type { Trajectory } from '../../schedule/trajectory.js';
+import { ddpm } from '../families/ddpm.js';
+import { euler } from '../families/euler.js';
+import { heun } from '../families/heun.js';
+import { kdpm2 } from '../families/kdpm2.js';
+import { lms } from '../families/lms.js';
+import type { SchedulerFields } from './fields.js';
+import { data, levelAt, spreadRatios, type SigmaLevel } from './levels.js';
+import { clipOption, refuseSample, type Translate } from './run.js';
+import { SigmaTable } from './sigma-table.js';
+
+/** Levels of a scheduler, most noise first. */
+interface SigmaLevels {
+  trajectory: Trajectory;
+  levels: SigmaLevel[];
+  table: SigmaTable;
+  /** Standard deviation of the initial noise, as the network sees it. */
+  initialScale: number;
+}
+
+/** Ratios by `interpolation_type`: at the times, or evenly in the logarithm from the table's most noise to its least. */
+function timedRatios({ config }: SchedulerFields, table: SigmaTable, times: readonly number[]): number[] {
+  const type = config.choice('interpolation_type', 'linear', ['linear', 'log_linear']);
+  if (type === 'linear') return times.map((time) => table.ratioAt(time));
+  return spreadRatios('exponential', table.most, table.least, times.length + 1);
+}
+
+/** What of the fields for levels a class has. */
+interface LevelFields {
+  /** `interpolation_type`. */
+  interpolates?: boolean;
+  /** Those by which levels are spread in the noise. */
+  spreads?: boolean;
+}
+
+function levelsOf(
+  fields: SchedulerFields,
+  steps: number,
+  { interpolates = false, spreads = true }: LevelFields = {},
+): SigmaLevels {
+  const { config, schedule } = fields;
+  const table = new SigmaTable(schedule);
+  const { spacing, offset } = fields.spacing('linspace');
+  // The library keeps these times as float32 numbers.
+  const times = spacedTimes(spacing, { count: steps, trained: schedule.steps, offset }).map(Math.fround);
+  const timed = interpolates ? timedRatios(fields, table, times) : times.map((time) => table.ratioAt(time));
+  const sigmas = spreads ? fields.sigmaSpacing() : null;
+  const most = config.numberOrNull('sigma_max') ?? at(timed, 0);
+  const least = config.numberOrNull('sigma_min') ?? at(timed, timed.length - 1);
+  const ratios = sigmas === null ? timed : spreadRatios(sigmas, most, least, steps);
+  const levels = ratios.map((ratio, i) => ({
+    ratio,
+    time: sigmas === null ? at(times, Math.min(i, times.length - 1)) : table.timeOf(ratio),
+  }));
+  const greatest = Math.max(...ratios);
+  const start = spacing === 'leading' ? Math.hypot(greatest, 1) : greatest;
+  const trajectory = sigmas === null ? spacing : sigmas === 'karras' || sigmas === 'beta' ? sigmas : 'logsnr';
+  return { trajectory, levels, table, initialScale: start / Math.hypot(at(ratios, 0), 1) };
+}
+
+/** The state of the least noise as diffusers leaves it: the data as it is, and noise. */
+function leastNoise({ least }: SigmaTable): GivenLevel {
+  return { alpha: 1, sigma: least };
+}
+
+/** Whether the network sees the noise instead of the time. */
+function seesNoise({ config, schedule }: SchedulerFields): boolean {
+  return (
+    config.choice('timestep_type', 'discrete', ['discrete', 'continuous']) === 'continuous' &&
+    schedule.defaults.prediction === 'v'
+  );
+}
+
+export const translateEuler: Translate = (fields, steps) => {
+  const { schedule } = fields;
+  const { trajectory, levels, table, initialScale } = levelsOf(fields, steps, { interpolates: true });
+  const continuous = seesNoise(fields);
+  // Evenly in the logarithm there is one level more than times, which ends the run unless the times are levels, too.
+  const evaluated = continuous ? levels : levels.slice(0, steps);
+  const last = fields.finalSigma() === 'zero' ? data : leastNoise(table);
+  const end = levels[evaluated.length];
+  const given = evaluated.map((level) => ({
+    ...levelAt(schedule, level),
+    ...(continuous && { time: Math.log(level.ratio) / 4 }),
+  }));
+  return {
+    sampler: euler,
+    trajectory,
+    options: {
+      levels: [...given, end === undefined ? last : { alpha: 1, sigma: end.ratio }],
+      initialScale,
+      clip: 'none',
+    },
+  };
+};
+
+export const translateEulerAncestral: Translate = (fields, steps) => {
+  refuseSample(fields);
+  const { trajectory, levels, initialScale } = levelsOf(fields, steps, { spreads: false });
+  return {
+    sampler: ddpm,
+    trajectory,
+    options: { levels: given(fields, levels), initialScale, variance: 'beta-tilde', clip: 'none' },
+  };
+};
+
+function given({ schedule }: SchedulerFields, levels: readonly SigmaLevel[]): GivenLevel[] {
+  return [...levels.map((level) => levelAt(schedule, level)), data];
+}
+
+export const translateHeun: Translate = (fields, steps) => {
+  const { trajectory, levels, initialScale } = levelsOf(fields, steps);
+  const clip = fields.config.boolean('clip_sample', false) ? clipOption(fields.schedule) : 'none';
+  return { sampler: heun, trajectory, options: { levels: given(fields, levels), initialScale, clip } };
+};
+
+export const translateLms: Translate = (fields, steps) => {
+  const { trajectory, levels, initialScale } = levelsOf(fields, steps);
+  return { sampler: lms, trajectory, options: { levels: given(fields, levels), initialScale, clip: 'none' } };
+};
+
+/** Where the flow of an ancestral step goes before its noise, with the library's float32 rounding: a difference of near numbers. */
+function downRatio(from: number, to: number): number {
+  const { fround, sqrt } = Math;
+  const [start, end] = [fround(fround(from) ** 2), fround(fround(to) ** 2)];
+  const up = fround(sqrt(fround(fround(end * fround(start - end)) / start)));
+  return sqrt(Math.max(0, fround(end - fround(up * up))));
+}
+
+/** KDPM2: a midpoint after each level but the last. Karras' levels are at whole times, midpoints between. */
+function translateKdpm2(fields: SchedulerFields, steps: number, ancestral: boolean): ReturnType<Translate> {
+  refuseSample(fields);
+  const { trajectory, levels, table, initialScale } = levelsOf(fields, steps);
+  const isKarras = trajectory === 'karras';
+  const all = levels.flatMap(({ ratio, time }, i): SigmaLevel[] => {
+    const level = { ratio, time: isKarras ? roundHalfEven(time) : time };
+    const next = levels[i + 1]?.ratio;
+    if (next === undefined) return [level];
+    const middle = Math.sqrt(ratio * (ancestral ? downRatio(ratio, next) : next));
+    return [level, { ratio: middle, time: table.timeOf(middle) }];
+  });
+  return {
+    sampler: kdpm2,
+    trajectory,
+    options: { levels: given(fields, all), initialScale, clip: 'none', ...(ancestral && { eta: 1 }) },
+  };
+}
+
+export const translateKdpm2Flow: Translate = (fields, steps) => translateKdpm2(fields, steps, false);
+export const translateKdpm2Ancestral: Translate = (fields, steps) => translateKdpm2(fields, steps, true);

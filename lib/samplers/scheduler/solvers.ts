@@ -1,0 +1,243 @@
+// Solvers of the probability flow in the variance-preserving state: DPM-Solver, UniPC and DEIS.
+import { at } from '../../base/arrays.js';
+import type { GivenLevel } from '../../schedule/noise-level.js';
+import { roundHalfEven } from '../../schedule/rounding.js';
+import { solverTimes, type Spacing } from '../../schedule/spacing.js';
+import type { Trajectory } from '../../schedule/trajectory.js';
+import { deis } from '../families/deis.js';
+import {
+  dpmSolver2,
+  dpmSolver3,
+  dpmSolverPlusPlus2S,
+  dpmSolverPlusPlus3S,
+  dpmSolverPlusPlus3SSde,
+} from '../families/dpm-solver.js';
+import {
+  dpmSolver2M,
+  dpmSolver2MSde,
+  dpmSolver3M,
+  dpmSolverPlusPlus2M,
+  dpmSolverPlusPlus2MSde,
+  dpmSolverPlusPlus3M,
+  dpmSolverPlusPlus3MSde,
+} from '../families/multistep.js';
+import { unipc } from '../families/unipc.js';
+import type { SamplerOptions } from '../options.js';
+import type { Sampler } from '../sampler.js';
+import type { SchedulerFields, SigmaSpacing } from './fields.js';
+import { data, levelAt, preserving, spreadRatios, type SigmaLevel } from './levels.js';
+import { thresholdOption, type Translate } from './run.js';
+import { SigmaTable } from './sigma-table.js';
+
+/** What of the levels differs between these classes. */
+interface LevelRules {
+  spacing: Spacing;
+  offset: number;
+  sigmas: SigmaSpacing | null;
+  /** Of the time of a spread level: how it becomes an integer. */
+  whole: (time: number) => number;
+  /** Least half log-SNR in use; -Infinity: all. */
+  leastLogSnr: number;
+}
+
+interface SolverLevels {
+  trajectory: Trajectory;
+  levels: SigmaLevel[];
+  table: SigmaTable;
+}
+
+function levelsOf({ config, schedule }: SchedulerFields, steps: number, rules: LevelRules): SolverLevels {
+  const table = new SigmaTable(schedule);
+  const { spacing, offset, sigmas, whole } = rules;
+  if (sigmas === null) {
+    const used = table.ratios.filter((ratio) => -Math.log(ratio) >= rules.leastLogSnr).length;
+    const times = solverTimes(spacing, { count: steps, trained: schedule.steps, offset }, used);
+    return { trajectory: spacing, levels: times.map((time) => ({ ratio: table.ratioAt(time), time })), table };
+  }
+  const most = sigmas === 'lu' ? table.most : (config.numberOrNull('sigma_max') ?? table.most);
+  const least = sigmas === 'lu' ? table.least : (config.numberOrNull('sigma_min') ?? table.least);
+  const ratios = spreadRatios(sigmas, most, least, steps);
+  const trajectory = sigmas === 'karras' || sigmas === 'beta' ? sigmas : 'logsnr';
+  return { trajectory, levels: ratios.map((ratio) => ({ ratio, time: whole(table.timeOf(ratio)) })), table };
+}
+
+function given({ schedule }: SchedulerFields, levels: readonly SigmaLevel[], last: number): GivenLevel[] {
+  // A spread that ends at the least noise may end a last bit below it.
+  const end = Math.min(last, at(levels, levels.length - 1).ratio);
+  return [...levels.map((level) => levelAt(schedule, level)), end === 0 ? data : preserving(end)];
+}
+
+/** `solver_order`, up to what the class has. */
+function orderOf({ config }: SchedulerFields, absent: number, most: number): number {
+  return config.integer('solver_order', absent, { least: 1, most });
+}
+
+/** Diffusers lowers the last orders of fewer steps than these. */
+const fewSteps = 15;
+
+function lowerOrders({ config }: SchedulerFields, steps: number): 'always' | 'last' | false {
+  if (config.boolean('lower_order_final', true) && steps < fewSteps) return 'always';
+  return config.boolean('euler_at_final', false) ? 'last' : false;
+}
+
+const algorithms = ['dpmsolver', 'dpmsolver++', 'sde-dpmsolver', 'sde-dpmsolver++'] as const;
+type Algorithm = (typeof algorithms)[number];
+
+/** `algorithm_type`, DEIS's standing for the default. */
+function algorithmOf(fields: SchedulerFields, supported: readonly Algorithm[]): Algorithm {
+  return fields.choiceOr('algorithm_type', 'dpmsolver++', supported, ['deis']);
+}
+
+/** `solver_type` in our words, UniPC's and DEIS's standing for the default. */
+export function solverTypeOf(fields: SchedulerFields): 'midpoint' | 'taylor' {
+  const type = fields.choiceOr('solver_type', 'midpoint', ['midpoint', 'heun'], ['logrho', 'bh1', 'bh2']);
+  return type === 'heun' ? 'taylor' : 'midpoint';
+}
+
+/** The multistep sampler of an algorithm, of third order or of the lower ones. */
+export function multistepOf({ config }: SchedulerFields, algorithm: Algorithm, order: number): Sampler {
+  const isThird = order === 3;
+  switch (algorithm) {
+    case 'dpmsolver':
+      return isThird ? dpmSolver3M : dpmSolver2M;
+    case 'dpmsolver++':
+      return isThird ? dpmSolverPlusPlus3M : dpmSolverPlusPlus2M;
+    case 'sde-dpmsolver++':
+      return isThird ? dpmSolverPlusPlus3MSde : dpmSolverPlusPlus2MSde;
+    case 'sde-dpmsolver':
+      if (isThird) throw config.unsupported('solver_order', '1 and 2 with algorithm_type sde-dpmsolver');
+      return dpmSolver2MSde;
+  }
+}
+
+/** The options that DPM-Solver's multistep classes share. */
+export function multistepOptions(fields: SchedulerFields, steps: number, order: number): SamplerOptions {
+  return {
+    order,
+    solverType: solverTypeOf(fields),
+    ...(order === 3 && { thirdOrder: 'published' as const }),
+    lowerOrderFinal: lowerOrders(fields, steps),
+    clip: thresholdOption(fields),
+  };
+}
+
+/** The ratio after the last level. The noise form cannot go to the data. */
+function lastRatio(fields: SchedulerFields, least: number, isNoiseForm: boolean): number {
+  const last = fields.finalSigma();
+  if (last === 'zero' && isNoiseForm) {
+    throw fields.config.error('final_sigmas_type', 'sigma_min for a solver of the noise prediction');
+  }
+  return last === 'zero' ? 0 : least;
+}
+
+export const translateMultistep: Translate = (fields, steps) => {
+  const { config } = fields;
+  fields.refuseFlow();
+  const sigmas = fields.sigmaSpacing(['karras', 'lu', 'exponential', 'beta']);
+  const cosine = config.raw('beta_schedule') === 'squaredcos_cap_v2';
+  const rounds = (sigmas === 'karras' || sigmas === 'lu') && !cosine;
+  const { trajectory, levels, table } = levelsOf(fields, steps, {
+    ...fields.spacing('linspace'),
+    sigmas,
+    whole: rounds ? roundHalfEven : Math.trunc,
+    leastLogSnr: config.numberOrInfinite('lambda_min_clipped', -Infinity),
+  });
+  const algorithm = algorithmOf(fields, algorithms);
+  const order = orderOf(fields, 2, 3);
+  const last = lastRatio(fields, table.least, !algorithm.endsWith('++'));
+  return {
+    sampler: multistepOf(fields, algorithm, order),
+    trajectory,
+    options: { levels: given(fields, levels, last), ...multistepOptions(fields, steps, order) },
+  };
+};
+
+/** The single-step sampler of an algorithm and an order; of order 1 it is the multistep one. */
+function singleStepOf(algorithm: Algorithm, order: number): Sampler {
+  if (algorithm === 'sde-dpmsolver++') return dpmSolverPlusPlus3SSde;
+  if (algorithm === 'dpmsolver') return order === 1 ? dpmSolver2M : order === 2 ? dpmSolver2 : dpmSolver3;
+  return order === 1 ? dpmSolverPlusPlus2M : order === 2 ? dpmSolverPlusPlus2S : dpmSolverPlusPlus3S;
+}
+
+export const translateSinglestep: Translate = (fields, steps) => {
+  const { config } = fields;
+  fields.refuseFlow();
+  const sigmas = fields.sigmaSpacing();
+  const { trajectory, levels, table } = levelsOf(fields, steps, {
+    spacing: 'linspace',
+    offset: 0,
+    sigmas,
+    whole: sigmas === 'karras' ? roundHalfEven : Math.trunc,
+    leastLogSnr: config.numberOrInfinite('lambda_min_clipped', -Infinity),
+  });
+  const algorithm = algorithmOf(fields, ['dpmsolver', 'dpmsolver++', 'sde-dpmsolver++']);
+  const order = orderOf(fields, 2, 3);
+  const isNoiseForm = algorithm === 'dpmsolver';
+  if (isNoiseForm && config.boolean('thresholding', false)) {
+    throw config.unsupported('thresholding', 'false with algorithm_type dpmsolver');
+  }
+  const isStochastic = algorithm === 'sde-dpmsolver++';
+  return {
+    sampler: singleStepOf(algorithm, order),
+    trajectory,
+    options: {
+      levels: given(fields, levels, lastRatio(fields, table.least, isNoiseForm)),
+      ...((isStochastic || order === 1) && { order }),
+      ...(isStochastic && order === 3 && { thirdOrder: 'published' as const }),
+      solverType: solverTypeOf(fields),
+      lowerOrderFinal: order > 1 && config.boolean('lower_order_final', false),
+      clip: thresholdOption(fields),
+    },
+  };
+};
+
+export const translateUniPc: Translate = (fields, steps) => {
+  const { config } = fields;
+  fields.refuseFlow();
+  fields.only('use_dynamic_shifting', false);
+  fields.only('shift_terminal', null);
+  fields.only('solver_p', null);
+  const sigmas = fields.sigmaSpacing();
+  const whole = sigmas === 'karras' ? roundHalfEven : Math.trunc;
+  const rules = { ...fields.spacing('linspace'), sigmas, whole, leastLogSnr: -Infinity };
+  const { trajectory, levels, table } = levelsOf(fields, steps, rules);
+  const isNoiseForm = !config.boolean('predict_x0', true);
+  // Levels that are spread end where they are, not at the table's least noise.
+  const least = sigmas === null ? table.least : at(levels, levels.length - 1).ratio;
+  const disabled = config.integers('disable_corrector', [], { least: 0, most: 1_000_000 });
+  return {
+    sampler: unipc,
+    trajectory,
+    options: {
+      levels: given(fields, levels, lastRatio(fields, least, isNoiseForm)),
+      order: orderOf(fields, 2, 4),
+      variant: fields.choiceOr('solver_type', 'bh2', ['bh1', 'bh2'], ['midpoint', 'heun', 'logrho']),
+      form: isNoiseForm ? 'noise' : 'data',
+      lowerOrderFinal: config.boolean('lower_order_final', true) && 'always',
+      clip: thresholdOption(fields),
+      ...(disabled.length > 0 && { disableCorrector: disabled }),
+    },
+  };
+};
+
+export const translateDeis: Translate = (fields, steps) => {
+  fields.refuseFlow();
+  fields.choiceOr('algorithm_type', 'deis', ['deis'], ['dpmsolver', 'dpmsolver++']);
+  fields.choiceOr('solver_type', 'logrho', ['logrho'], ['midpoint', 'heun', 'bh1', 'bh2']);
+  const sigmas = fields.sigmaSpacing();
+  const whole = sigmas === 'karras' ? roundHalfEven : Math.trunc;
+  const rules = { ...fields.spacing('linspace'), sigmas, whole, leastLogSnr: -Infinity };
+  const { trajectory, levels, table } = levelsOf(fields, steps, rules);
+  const least = sigmas === null ? table.least : at(levels, levels.length - 1).ratio;
+  return {
+    sampler: deis,
+    trajectory,
+    options: {
+      levels: given(fields, levels, least),
+      order: orderOf(fields, 2, 3),
+      basis: 'log-ratio',
+      lowerOrderFinal: lowerOrders(fields, steps),
+      clip: thresholdOption(fields),
+    },
+  };
+};
