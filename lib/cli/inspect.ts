@@ -6,6 +6,7 @@ import { multiplyAdds, parameterCount } from '../network/cost.js';
 import type { Command } from './command.js';
 import { loadOptions, modelOptions, readOptions } from './model-options.js';
 import { formatBytes, printJson, printLine, printTable } from './output.js';
+import { describeRun, schedulerOf } from './scheduler-summary.js';
 
 async function memoryOf(
   path: string,
@@ -19,6 +20,15 @@ async function memoryOf(
   }
 }
 
+/** Steps for which a scheduler file is shown. */
+const shownSteps = 20;
+
+function schedulerLine(found: ReturnType<typeof schedulerOf>, steps: number): string {
+  if (found === null) return 'no file';
+  if ('refused' in found) return `cannot be run: ${found.refused}`;
+  return `${describeRun(found)} for ${steps} steps`;
+}
+
 function printReport(title: string, names: readonly string[]): void {
   printLine(`${title}: ${names.length === 0 ? 'none' : listNames(names, 50)}`);
 }
@@ -27,10 +37,14 @@ export const inspectCommand: Command = {
   name: 'inspect',
   summary: 'Describes a model: family, configuration, size, cost and how its weights fit.',
   arguments: ['MODEL'],
-  options: modelOptions,
+  options: {
+    steps: { value: 'K', help: `steps for which the scheduler file is shown; default ${shownSteps}` },
+    ...modelOptions,
+  },
   async run({ positionals, options, json }) {
     const path = positionals[0] ?? '';
     const load = loadOptions(options);
+    const steps = options.integer('steps') ?? shownSteps;
     const folder = await readModelFolder(path, readOptions(options));
     const { unet, graph, report } = await folder.select(load.head ?? null);
     const fits = report.missing.length === 0 && report.unused.length === 0 && report.misshapen.length === 0;
@@ -41,6 +55,7 @@ export const inspectCommand: Command = {
       outputChannels: unet.outChannels,
       classes: unet.classes,
       schedule: { name: folder.schedule.name, steps: folder.schedule.steps, ...folder.schedule.defaults },
+      scheduler: schedulerOf(folder.schedule, steps),
       heads: folder.heads,
       gamma: folder.gamma !== null,
       parameters: parameterCount(graph),
@@ -58,6 +73,7 @@ export const inspectCommand: Command = {
       ['output channels', String(facts.outputChannels)],
       ['classes', facts.classes === 0 ? 'none' : String(facts.classes)],
       ['schedule', `${facts.schedule.name}, ${facts.schedule.steps} steps, predicts ${facts.schedule.prediction}`],
+      ['scheduler', schedulerLine(facts.scheduler, steps)],
       ['heads', facts.heads.join(', ') || 'none'],
       ['gamma table', facts.gamma ? 'yes' : 'no'],
       ['parameters', facts.parameters.toLocaleString('en')],

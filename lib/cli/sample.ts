@@ -6,12 +6,12 @@ import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readFloats } from '../files/tensor-data.js';
 import type { DiffusionModel } from '../model.js';
 import type { RunOptions } from '../running/run-options.js';
-import { samplerNames } from '../samplers/index.js';
 import type { Call, Command } from './command.js';
 import { requireWritable, snapshotPath, writeImages } from './images.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, progressBar } from './output.js';
-import { samplerOptions, samplerOptionSpecs } from './sampler-options.js';
+import { samplerOf, samplerOptions, samplerOptionSpecs, samplerSpec } from './sampler-options.js';
+import { describeRun, schedulerOf } from './scheduler-summary.js';
 
 async function readTensor(
   path: string | undefined,
@@ -52,15 +52,17 @@ async function runOptions({ options, signal }: Call, model: DiffusionModel): Pro
 async function sample(call: Call, model: DiffusionModel): Promise<void> {
   const { options, json } = call;
   const out = options.required('out');
-  const sampler = options.choice('sampler', samplerNames) ?? 'ddim';
+  const sampler = samplerOf(options, model.schedule);
   const run = await runOptions(call, model);
   requireWritable(out, [run.count, ...model.sampleShape]);
+  const own = await samplerOptions(options, model.schedule);
+  const scheduler = sampler === 'scheduler' ? schedulerOf(model.schedule, own.steps ?? 0) : null;
   const progress = progressBar(sampler, json);
   const started = performance.now();
   try {
     const result = await model.sample({
       sampler,
-      ...(await samplerOptions(options, model.schedule)),
+      ...own,
       ...run,
       onProgress: (done, total) => {
         progress.update(done, total);
@@ -71,8 +73,17 @@ async function sample(call: Call, model: DiffusionModel): Promise<void> {
     await mkdir(dirname(out), { recursive: true });
     await writeImages(out, result.images);
     for (const { record, images } of result.snapshots) await writeImages(snapshotPath(out, record), images);
-    if (json) printJson({ out, count: run.count, sampler, device: model.device.name, seconds });
+    if (json)
+      printJson({
+        out,
+        count: run.count,
+        sampler,
+        device: model.device.name,
+        seconds,
+        ...(scheduler && { scheduler }),
+      });
     else printLine(`${run.count} samples in ${seconds.toFixed(1)} s on ${model.device.name} -> ${out}`);
+    if (!json && scheduler !== null && !('refused' in scheduler)) printLine(describeRun(scheduler));
   } finally {
     progress.stop();
   }
@@ -83,7 +94,7 @@ export const sampleCommand: Command = {
   summary: 'Draws samples and writes them as a PNG grid, a folder of PNG files or a safetensors file.',
   arguments: ['MODEL'],
   options: {
-    sampler: { value: 'NAME', help: `${samplerNames.join(', ')}; default ddim` },
+    sampler: samplerSpec,
     count: { value: 'N', help: 'number of samples; default 1' },
     seed: { value: 'INT', help: 'seed of the random stream; default 0' },
     out: { value: 'FILE', help: 'grid.png, samples.safetensors or a folder' },

@@ -7,6 +7,7 @@ import type { JumpCosts } from '../schedule/optimal-trajectory.js';
 import { readErrorTable } from '../variance/error-table.js';
 import { fixedVarianceCosts } from '../variance/fixed-costs.js';
 import { readGammaTable } from '../variance/gamma.js';
+import { readLevels } from './levels-file.js';
 import { usageError, type OptionSpecs, type OptionValues } from './command.js';
 
 /** An option as one or more samplers take it. */
@@ -61,6 +62,24 @@ const allTables: ReadonlyMap<SamplerName, OptionTable> = new Map(
 /** The options of all samplers on the command line. */
 export const samplerOptionSpecs: OptionSpecs = optionSpecs(allTables);
 
+/** Whether options are given that are of samplers and not of `scheduler`, such as `--eta`. */
+function givesOthers(options: OptionValues): boolean {
+  const own = Object.keys(samplers.scheduler.facts.options).map(flagOf);
+  return Object.keys(samplerOptionSpecs).some((flag) => options.has(flag) && !own.includes(flag));
+}
+
+/** The sampler asked for, or the one that the model's folder says; `ddim` for a model or options that leave it no say. */
+export function samplerOf(options: OptionValues, { scheduler }: NoiseSchedule): SamplerName {
+  const asked = options.choice('sampler', samplerNames);
+  return asked ?? (scheduler === null || givesOthers(options) ? 'ddim' : 'scheduler');
+}
+
+/** The option `--sampler` of commands that take every sampler. */
+export const samplerSpec = {
+  value: 'NAME',
+  help: `${samplerNames.join(', ')}; default scheduler where the model has a scheduler file and no option of other samplers is given, else ddim`,
+};
+
 /** What the costs of an optimal trajectory depend on. */
 export interface CostedSampler {
   sampler: string | undefined;
@@ -95,6 +114,7 @@ export async function samplerOptions(
 ): Promise<SamplerOptions> {
   const costs = options.string('costs');
   const gamma = options.string('gamma');
+  const levels = options.string('levels');
   const given: Record<string, unknown> = {};
   for (const [name, ways] of takenOptions(allTables)) {
     const value = ways[0]?.option.read?.(options, flagOf(name));
@@ -104,5 +124,6 @@ export async function samplerOptions(
     ...given,
     ...(costs !== undefined && { costs: await costsFrom(costs, schedule, costed) }),
     ...(gamma !== undefined && { gamma: await readGammaTable(gamma) }),
+    ...(levels !== undefined && { levels: await readLevels(levels) }),
   };
 }

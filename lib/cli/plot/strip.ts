@@ -6,12 +6,12 @@ import { update } from '../../engine/update.js';
 import type { AnySampleOptions, DiffusionModel } from '../../model.js';
 import { linear, stepRecord } from '../../program/builder.js';
 import type { StepProgram } from '../../program/program.js';
-import { samplerNames, samplers, type SamplerName } from '../../samplers/index.js';
+import { samplers, type SamplerName } from '../../samplers/index.js';
 import { usageError, type Call, type Command, type OptionValues } from '../command.js';
 import { gridOf, requirePngChannels } from '../images.js';
 import { modelOptions, withModel } from '../model-options.js';
 import { progressBar } from '../output.js';
-import { samplerOptions, samplerOptionSpecs } from '../sampler-options.js';
+import { samplerOf, samplerOptions, samplerOptionSpecs, samplerSpec } from '../sampler-options.js';
 import { targetPath, writePlot } from './target.js';
 
 /**
@@ -106,7 +106,7 @@ function takesSteps(sampler: SamplerName, options: OptionValues): boolean {
 
 async function plotStrip(call: Call, path: string, model: DiffusionModel): Promise<void> {
   const { options, json, signal } = call;
-  const sampler = options.choice('sampler', samplerNames) ?? 'ddim';
+  const sampler = samplerOf(options, model.schedule);
   const progress = progressBar(sampler, json);
   try {
     const png = await denoisingStrip(model, {
@@ -136,7 +136,7 @@ export const plotStripCommand: Command = {
   arguments: ['MODEL'],
   options: {
     out: { value: 'FILE.png', help: 'receives the picture' },
-    sampler: { value: 'NAME', help: `${samplerNames.join(', ')}; default ddim` },
+    sampler: samplerSpec,
     count: { value: 'N', help: 'number of samples, the rows; default 4' },
     columns: { value: 'C', help: 'number of states of each; default 9' },
     seed: { value: 'INT', help: 'seed of the random stream; default 0' },

@@ -1,0 +1,27 @@
+import { DpmError } from '../base/errors.js';
+import type { SchedulerRun } from '../samplers/scheduler/run.js';
+import { schedulerRun } from '../samplers/scheduler/scheduler.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+
+/** A scheduler file's run in one line: sampler, trajectory, options and evaluations. */
+export function describeRun(run: SchedulerRun): string {
+  const { levels: _, ...others } = run.options;
+  const options = Object.entries(others).map(([name, value]) => `${name} ${JSON.stringify(value)}`);
+  return [
+    `${run.scheduler} is ${run.sampler}`,
+    `trajectory ${run.trajectory}`,
+    ...options,
+    `${run.evaluations} evaluation${run.evaluations === 1 ? '' : 's'}`,
+  ].join(', ');
+}
+
+/** What a scheduler file stands for, or why it is refused; null where a model has none. */
+export function schedulerOf(schedule: NoiseSchedule, steps: number): SchedulerRun | { refused: string } | null {
+  if (schedule.scheduler === null) return null;
+  try {
+    return schedulerRun(schedule, steps);
+  } catch (error) {
+    if (error instanceof DpmError) return { refused: error.message };
+    throw error;
+  }
+}
