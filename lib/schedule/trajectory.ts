@@ -75,6 +75,20 @@ export function trajectoryOf(
 }
 
 /**
+ * Refuses options of a spacing that is not the one used.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option and its spacing.
+ */
+export function refuseUnusedSpacing(trajectory: Trajectory, { rho, stepsOffset }: TrajectoryOptions): void {
+  if (rho !== undefined && trajectory !== 'karras') {
+    throw argument(`rho is for trajectory 'karras', here it is '${trajectory}'`);
+  }
+  if (stepsOffset !== undefined && trajectory !== 'leading') {
+    throw argument(`stepsOffset is for trajectory 'leading', here it is '${trajectory}'`);
+  }
+}
+
+/**
  * The ends of a way through continuous time.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when they are out of order or out of the schedule's times.
@@ -278,6 +292,7 @@ export function discreteTransitions(schedule: NoiseSchedule, options: Trajectory
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
 export function transitions(schedule: NoiseSchedule, options: TrajectoryOptions): Transition[] {
+  if (options.timesteps === undefined) refuseUnusedSpacing(trajectoryOf(schedule, options.trajectory), options);
   if (schedule.discrete) return discreteTransitions(schedule, options);
   if (options.timesteps !== undefined) throw argument('timesteps are for discrete noise schedules');
   const steps = requiredSteps(options);

@@ -5,7 +5,7 @@ import { dataLevel, noiseLevel, type NoiseLevel } from '../../schedule/noise-lev
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { clip, levelOptions, prediction, steps } from '../common-options.js';
 import { evaluation } from '../numerics/evaluation.js';
-import { givenLevels, scalarVariance } from '../numerics/solver-plan.js';
+import { givenLevels, refuseBoth, scalarVariance } from '../numerics/solver-plan.js';
 import { integerOption, positiveOption } from '../option.js';
 import { clipOf, type SamplerOptions } from '../options.js';
 import { defineSampler, noBound } from '../sampler.js';
@@ -36,7 +36,10 @@ export function lcmTimes(trained: number, original: number, count: number): numb
 }
 
 function levelsOf(schedule: NoiseSchedule, options: SamplerOptions): NoiseLevel[] {
-  if (options.levels !== undefined) return givenLevels(schedule, options);
+  if (options.levels !== undefined) {
+    if (options.originalSteps !== undefined) throw refuseBoth('levels', 'originalSteps');
+    return givenLevels(schedule, options);
+  }
   if (!schedule.discrete) throw new DpmError('ERR_DPM_ARGUMENT', 'sampler lcm needs a discrete noise schedule');
   const { steps: count = 0, originalSteps = 50 } = options;
   return [...lcmTimes(schedule.steps, originalSteps, count).map((time) => noiseLevel(schedule, time + 1)), dataLevel];

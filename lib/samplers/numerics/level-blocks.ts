@@ -38,6 +38,7 @@ export function blockOrders(
   order: number,
   lowers: boolean,
 ): number[] {
+  if (evaluations === 0) return [];
   if (!lowers && !toData && evaluations % order === 0) return new Array<number>(evaluations / order).fill(order);
   if (order === 1) return new Array<number>(evaluations).fill(1);
   const orders = order === 3 ? fastOrders(evaluations) : twos(evaluations);

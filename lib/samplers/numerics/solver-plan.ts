@@ -10,6 +10,7 @@ import {
   continuousInterval,
   explicitTimes,
   isSpacing,
+  refuseUnusedSpacing,
   spacingOf,
   trajectoryOf,
   type Trajectory,
@@ -51,13 +52,14 @@ function argument(message: string): DpmError {
   return new DpmError('ERR_DPM_ARGUMENT', message);
 }
 
-function refuseBoth(first: string, second: string): DpmError {
+/** The error for an option that another one makes meaningless. */
+export function refuseBoth(first: string, second: string): DpmError {
   return argument(`${first} already says what ${second} would: leave ${second} out`);
 }
 
 /** What levels given one by one replace. */
 function refuseBesideLevels(options: SamplerOptions): void {
-  for (const name of ['timesteps', 'trajectory', 'steps', 'tStart', 'tEnd', 'end'] as const) {
+  for (const name of ['timesteps', 'trajectory', 'rho', 'stepsOffset', 'steps', 'tStart', 'tEnd', 'end'] as const) {
     if (options[name] !== undefined) throw refuseBoth('levels', name);
   }
   if (options.denoiseToZero === true) throw refuseBoth('levels', 'denoiseToZero');
@@ -118,6 +120,7 @@ export function solverPlan(discrete: NoiseSchedule, options: SamplerOptions, kin
   const { levels, timesteps, denoiseToZero = false } = options;
   const trajectory = trajectoryOf(schedule, options.trajectory, kind.trajectory);
   const toData = kind.toData ?? options.end === 'data';
+  if (levels === undefined && timesteps === undefined) refuseUnusedSpacing(trajectory, options);
   if (toData && denoiseToZero) throw refuseBoth("end: 'data'", 'denoiseToZero');
   const interval = continuousInterval(schedule, options);
   const plan: SolverPlan = {
@@ -145,6 +148,9 @@ export function solverPlan(discrete: NoiseSchedule, options: SamplerOptions, kin
     throw argument(`trajectory '${trajectory}' spreads over all times: leave tStart and tEnd out`);
   }
   const times = spaced(trajectory, evaluations, discrete, options, kind);
+  if (!toData && times.at(-1) === 0) {
+    throw argument(`trajectory '${trajectory}' of ${evaluations} steps ends at the first time: give end 'data'`);
+  }
   return { ...counted, given: levelsOfTimes(plan, discrete, times) };
 }
 

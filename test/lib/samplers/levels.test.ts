@@ -109,6 +109,8 @@ describe('levels given one by one', () => {
     { steps: 3 },
     { timesteps: [3] },
     { trajectory: 'karras' },
+    { rho: 5 },
+    { stepsOffset: 1 },
     { tEnd: 0.1 },
     { end: 'data' },
     { denoiseToZero: true },
@@ -249,6 +251,17 @@ describe("diffusers' spacings", () => {
     ['ddim', { trajectory: 'leading', steps: 4, end: 'first' }, /end: 'first' needs timesteps above 0/],
     ['euler-maruyama', { trajectory: 'leading', steps: 4 }, /is for samplers on a discrete noise schedule/],
     ['ddim', { trajectory: 'leading', steps: 1001 }, /steps is 1001/],
+    ['ddim', { steps: 4, rho: 5 }, /rho is for trajectory 'karras', here it is 'uniform'/],
+    ['unipc', { steps: 4, rho: 5 }, /rho is for trajectory 'karras', here it is 'uniform'/],
+    ['heun', { steps: 4, trajectory: 'logsnr', rho: 5 }, /rho is for trajectory 'karras', here it is 'logsnr'/],
+    ['ddim', { steps: 4, stepsOffset: 1 }, /stepsOffset is for trajectory 'leading', here it is 'uniform'/],
+    ['unipc', { steps: 4, trajectory: 'trailing', stepsOffset: 1 }, /stepsOffset is for trajectory 'leading'/],
+    [
+      'unipc',
+      { steps: 1000, trajectory: 'trailing' },
+      /'trailing' of 1000 steps ends at the first time: give end 'data'/,
+    ],
+    ['lcm', { levels: toData, originalSteps: 20 }, /levels already says what originalSteps would/],
   ])('%s %j is refused', (sampler, options, message) => {
     expect(() => result(sampler, options)).toThrow(message);
   });
@@ -293,6 +306,14 @@ describe('explicit times', () => {
     expect(refused([900, 100])).toThrow(/append 0 instead of giving denoiseToZero/);
     expect(refused([900, 0])).toThrow(/that end at 0 denoise by themselves: leave denoiseToZero out/);
     expect(() => result('unipc', { timesteps: [0.5] }, NoiseSchedule.vp())).toThrow(/discrete/);
+  });
+
+  it('may be the first one alone', () => {
+    for (const sampler of ['dpm-solver-2', 'dpm-solver++-3s', 'unipc'] as const) {
+      const { records } = asSteps(samplers[sampler](linear, { timesteps: [0], lowerOrderFinal: true }));
+      expect(records).toHaveLength(1);
+      expect(records[0]!.x).toMatchObject({ x: 0, history: [1] });
+    }
   });
 
   it('leave the choice of the last orders to lowerOrderFinal', () => {
