@@ -9,7 +9,8 @@ import { ddpm } from '../families/ddpm.js';
 import { lcm, lcmTimes } from '../families/lcm.js';
 import { plms, pndm } from '../families/pndm.js';
 import type { SchedulerFields } from './fields.js';
-import { amplitudesAt, data } from './levels.js';
+import { data } from './levels.js';
+import { roundedAlphaBars } from './rounded-betas.js';
 import { clipOption, refuseSample, type Translate } from './run.js';
 
 /** Decreasing integers of a spacing, 0-based. */
@@ -17,8 +18,25 @@ function timesOf({ schedule }: SchedulerFields, spacing: Spacing, offset: number
   return spacedTimes(spacing, { count, trained: schedule.steps, offset }).map(roundHalfEven);
 }
 
-function levelOfTime(schedule: NoiseSchedule, time: number): GivenLevel {
-  return { ...amplitudesAt(schedule, time), time: schedule.networkTime(time + 1) };
+/** States of the 0-based times, by diffusers' float32 table: where a state is noise nearly alone its last bits matter. */
+class TimedStates {
+  readonly #alphaBars: readonly number[];
+
+  constructor(private readonly schedule: NoiseSchedule) {
+    this.#alphaBars = roundedAlphaBars(schedule);
+  }
+
+  /** Signal and noise at a time; below the first one, where diffusers ends: the data, or the first time again. */
+  at(time: number, end: 'data' | 'first' = 'data'): Amplitudes {
+    if (time < 0 && end === 'data') return { alpha: 1, sigma: 0 };
+    const alphaBar = at(this.#alphaBars, Math.max(time, 0));
+    return { alpha: Math.sqrt(alphaBar), sigma: Math.sqrt(Math.fround(1 - alphaBar)) };
+  }
+
+  /** The level that is evaluated at a time. */
+  level(time: number): GivenLevel {
+    return { ...this.at(time), time: this.schedule.networkTime(time + 1) };
+  }
 }
 
 /** DDPM: every step goes to the next time, the last to the data. */
@@ -29,11 +47,12 @@ export const translateDdpm: Translate = (fields, steps) => {
   }
   const { spacing, offset } = fields.spacing('leading');
   const times = timesOf(fields, spacing, offset, steps);
+  const states = new TimedStates(schedule);
   return {
     sampler: ddpm,
     trajectory: spacing,
     options: {
-      levels: [...times.map((time) => levelOfTime(schedule, time)), data],
+      levels: [...times.map((time) => states.level(time)), data],
       variance: schedule.defaults.variance,
       clip: clipOption(schedule),
       // The library leaves the noise out at the time 0, not in the last step.
@@ -44,15 +63,15 @@ export const translateDdpm: Translate = (fields, steps) => {
 
 /** Levels of steps back by a fixed stride, which on some spacings is not where the next evaluation is. */
 function stridedLevels(
-  schedule: NoiseSchedule,
+  states: TimedStates,
   times: readonly number[],
   stride: number,
   end: 'data' | 'first',
 ): GivenLevel[] {
-  const goal = (time: number): Amplitudes => amplitudesAt(schedule, time - stride, end);
+  const goal = (time: number): Amplitudes => states.at(time - stride, end);
   const levels = times.map((time, i) => {
     const next = times[i + 1];
-    const level = levelOfTime(schedule, time);
+    const level = states.level(time);
     return next === undefined || next === time - stride ? level : { ...level, to: goal(time) };
   });
   return [...levels, goal(at(times, times.length - 1))];
@@ -69,7 +88,7 @@ export const translateDdim: Translate = (fields, steps) => {
   const { spacing, offset } = fields.spacing('leading');
   const times = timesOf(fields, spacing, offset, steps);
   const stride = Math.floor(schedule.steps / steps);
-  const levels = stridedLevels(schedule, times, stride, endOf(fields, true));
+  const levels = stridedLevels(new TimedStates(schedule), times, stride, endOf(fields, true));
   return { sampler: ddim, trajectory: spacing, options: { levels, clip: clipOption(schedule) } };
 };
 
@@ -116,12 +135,13 @@ export const translatePndm: Translate = (fields, steps) => {
   if (!skips && steps < 4)
     throw config.error('skip_prk_steps', `true for ${steps} steps: without it at least 4 are needed`);
   const transfers = skips ? plmsTransfers(times, stride) : pndmTransfers(times, stride);
+  const states = new TimedStates(schedule);
   const levels = transfers.map(({ seen, from, to }) => ({
-    ...amplitudesAt(schedule, from),
+    ...states.at(from),
     time: schedule.networkTime(seen + 1),
-    to: amplitudesAt(schedule, to, end),
+    to: states.at(to, end),
   }));
-  const result = amplitudesAt(schedule, at(transfers, transfers.length - 1).to, end);
+  const result = states.at(at(transfers, transfers.length - 1).to, end);
   return {
     sampler: skips ? plms : pndm,
     trajectory: spacing,
@@ -137,11 +157,12 @@ export const translatePndm: Translate = (fields, steps) => {
 export const translateLcm: Translate = ({ config, schedule }, steps) => {
   const original = config.integer('original_inference_steps', 50, { least: 1, most: 1_000_000 });
   const times = lcmTimes(schedule.steps, original, steps);
+  const states = new TimedStates(schedule);
   return {
     sampler: lcm,
     trajectory: 'uniform',
     options: {
-      levels: [...times.map((time) => levelOfTime(schedule, time)), data],
+      levels: [...times.map((time) => states.level(time)), data],
       timestepScaling: config.number('timestep_scaling', 10),
       clip: clipOption(schedule),
     },

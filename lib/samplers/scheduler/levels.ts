@@ -16,13 +16,6 @@ export function preserving(ratio: number): Amplitudes {
   return { alpha, sigma: ratio * alpha };
 }
 
-/** The state of a discrete time; below the first one, where diffusers ends: the data, or the first time again. */
-export function amplitudesAt(schedule: NoiseSchedule, time: number, first: 'data' | 'first' = 'data'): Amplitudes {
-  if (time < 0 && first === 'data') return { alpha: 1, sigma: 0 };
-  const n = Math.max(time, 0) + 1;
-  return { alpha: Math.sqrt(schedule.alphaBar(n)), sigma: Math.sqrt(schedule.betaBar(n)) };
-}
-
 /** The given level of a sigma level. */
 export function levelAt(schedule: NoiseSchedule, { ratio, time }: SigmaLevel): GivenLevel {
   return { ...preserving(ratio), time: schedule.networkTime(time + 1) };

@@ -7,6 +7,7 @@ import { euler } from '../families/euler.js';
 import { predictorCorrector } from '../families/predictor-corrector.js';
 import type { SchedulerFields } from './fields.js';
 import { data, spreadRatios } from './levels.js';
+import { roundedLinspace } from './rounded-betas.js';
 import { thresholdOption, type Translate } from './run.js';
 import { multistepOf, multistepOptions } from './solvers.js';
 
@@ -23,8 +24,12 @@ function positive(config: ConfigReader, name: string, absent: number): number {
   return value;
 }
 
-/** Levels of EDM's schedulers, and the least noise or the data. */
-function edmLevels(fields: SchedulerFields, steps: number): EdmLevels {
+/** Levels of EDM's schedulers, and the data or what `final` takes for the least noise. */
+function edmLevels(
+  fields: SchedulerFields,
+  steps: number,
+  final: (sigmas: readonly number[], least: number) => number,
+): EdmLevels {
   const { config, schedule } = fields;
   const most = positive(config, 'sigma_max', 80);
   const least = positive(config, 'sigma_min', 0.002);
@@ -33,7 +38,7 @@ function edmLevels(fields: SchedulerFields, steps: number): EdmLevels {
     kind === 'karras'
       ? spreadRatios('karras', most, least, steps, positive(config, 'rho', 7))
       : evenTimes(Math.log(least), Math.log(most), steps).map(Math.exp);
-  const last = fields.finalSigma() === 'zero' ? data : { alpha: 1, sigma: at(sigmas, sigmas.length - 1) };
+  const last = fields.finalSigma() === 'zero' ? data : { alpha: 1, sigma: final(sigmas, least) };
   return {
     trajectory: kind === 'karras' ? 'karras' : 'logsnr',
     levels: [...sigmas.map((sigma) => ({ alpha: 1, sigma, time: schedule.networkTime(sigma) })), last],
@@ -41,14 +46,19 @@ function edmLevels(fields: SchedulerFields, steps: number): EdmLevels {
   };
 }
 
+function lastOf(sigmas: readonly number[]): number {
+  return at(sigmas, sigmas.length - 1);
+}
+
 export const translateEdmEuler: Translate = (fields, steps) => {
-  const { trajectory, ...options } = edmLevels(fields, steps);
+  const { trajectory, ...options } = edmLevels(fields, steps, lastOf);
   return { sampler: euler, trajectory, options: { ...options, clip: 'none' } };
 };
 
 export const translateEdmMultistep: Translate = (fields, steps) => {
   const { config } = fields;
-  const { trajectory, ...options } = edmLevels(fields, steps);
+  // A spread may end a last bit below the least noise.
+  const { trajectory, ...options } = edmLevels(fields, steps, (sigmas, least) => Math.min(lastOf(sigmas), least));
   const algorithm = fields.choiceOr('algorithm_type', 'dpmsolver++', ['dpmsolver++', 'sde-dpmsolver++'], ['deis']);
   const order = config.integer('solver_order', 2, { least: 1, most: 3 });
   if (order === 3 && algorithm === 'sde-dpmsolver++') {
@@ -66,16 +76,6 @@ function veDeviation(least: number, most: number, time: number): number {
   return least * (most / least) ** time;
 }
 
-/** Times from 1 to `end` as PyTorch's linspace of float32 numbers, by the last bits of which a jump is chosen. */
-function roundedTimes(end: number, count: number): number[] {
-  const { fround } = Math;
-  if (count === 1) return [1];
-  const stride = fround(fround(fround(end) - 1) / (count - 1));
-  return Array.from({ length: count }, (_, i) =>
-    i < count / 2 ? fround(1 + fround(stride * i)) : fround(fround(end) - fround(stride * (count - 1 - i))),
-  );
-}
-
 /**
  * The VE-SDE by predictor and corrector. The network sees the deviations at times from 1 to `sampling_eps`; the predictor's
  * jumps are between neighbours of as many deviations from the greatest to the least, or from the least to the data.
@@ -86,7 +86,7 @@ export const translateVe: Translate = ({ config }, steps) => {
   const deviations = evenTimes(0, 1, steps)
     .map((time) => veDeviation(least, most, time))
     .reverse();
-  const levels = roundedTimes(end, steps).map((time): GivenLevel => {
+  const levels = (steps === 1 ? [1] : roundedLinspace(1, end, steps)).map((time): GivenLevel => {
     const sigma = veDeviation(least, most, time);
     const position = Math.floor(Math.fround(time * (steps - 1)));
     const [from, to] = [at(deviations, position), position === 0 ? 0 : at(deviations, position - 1)];

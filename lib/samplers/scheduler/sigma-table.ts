@@ -1,18 +1,10 @@
 import { at } from '../../base/arrays.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { roundedAlphaBars } from './rounded-betas.js';
+import { roundedLogarithm } from './rounded-logarithm.js';
 
 /** A in place of 0 where betas are rescaled to zero SNR and a scheduler works with sigma / alpha. */
 const leastAlphaBar = 2 ** -24;
-
-/** A_n as a product of float32 betas. */
-function roundedAlphaBars(schedule: NoiseSchedule): number[] {
-  let product = 1;
-  return Array.from({ length: schedule.steps }, (_, i) => {
-    // The library's betas are float32 numbers, which it multiplies in double precision.
-    product *= Math.fround(1 - Math.fround(schedule.betaBarBetween(i, i + 1)));
-    return product === 0 ? leastAlphaBar : Math.fround(product);
-  });
-}
 
 /**
  * sigma / alpha of the 0-based times of a discrete schedule, as diffusers' schedulers look them up: float32 numbers of float32
@@ -24,10 +16,11 @@ export class SigmaTable {
   readonly #logarithms: readonly number[];
 
   constructor(schedule: NoiseSchedule) {
-    this.ratios = roundedAlphaBars(schedule).map((alphaBar) =>
-      Math.fround(Math.sqrt(Math.fround(Math.fround(1 - alphaBar) / alphaBar))),
-    );
-    this.#logarithms = this.ratios.map((ratio) => Math.fround(Math.log(ratio)));
+    this.ratios = roundedAlphaBars(schedule).map((rounded) => {
+      const alphaBar = rounded === 0 ? leastAlphaBar : rounded;
+      return Math.fround(Math.sqrt(Math.fround(Math.fround(1 - alphaBar) / alphaBar)));
+    });
+    this.#logarithms = this.ratios.map(roundedLogarithm);
   }
 
   /** Number of times. */

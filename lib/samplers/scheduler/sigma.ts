@@ -64,9 +64,9 @@ function levelsOf(
   return { trajectory, levels, table, initialScale: start / Math.hypot(at(ratios, 0), 1) };
 }
 
-/** The state of the least noise as diffusers leaves it: the data as it is, and noise. */
-function leastNoise({ least }: SigmaTable): GivenLevel {
-  return { alpha: 1, sigma: least };
+/** The state of the least noise as diffusers leaves it: the data as it is, and noise; a spread may end a last bit below it. */
+function leastNoise({ least }: SigmaTable, levels: readonly SigmaLevel[]): GivenLevel {
+  return { alpha: 1, sigma: Math.min(least, at(levels, levels.length - 1).ratio) };
 }
 
 /** Whether the network sees the noise instead of the time. */
@@ -83,7 +83,7 @@ export const translateEuler: Translate = (fields, steps) => {
   const continuous = seesNoise(fields);
   // Evenly in the logarithm there is one level more than times, which ends the run unless the times are levels, too.
   const evaluated = continuous ? levels : levels.slice(0, steps);
-  const last = fields.finalSigma() === 'zero' ? data : leastNoise(table);
+  const last = fields.finalSigma() === 'zero' ? data : leastNoise(table, levels);
   const end = levels[evaluated.length];
   const given = evaluated.map((level) => ({
     ...levelAt(schedule, level),

@@ -214,7 +214,8 @@ export const translateUniPc: Translate = (fields, steps) => {
       variant: fields.choiceOr('solver_type', 'bh2', ['bh1', 'bh2'], ['midpoint', 'heun', 'logrho']),
       form: isNoiseForm ? 'noise' : 'data',
       lowerOrderFinal: config.boolean('lower_order_final', true) && 'always',
-      clip: thresholdOption(fields),
+      // The library has no thresholds on the noise.
+      clip: isNoiseForm ? 'none' : thresholdOption(fields),
       ...(disabled.length > 0 && { disableCorrector: disabled }),
     },
   };
