@@ -7,9 +7,35 @@ import { dtypeBytes, readTensorBytes, type Dtype, type SafetensorsHeader } from 
 export interface HostTensor {
   /** Its sizes, none for a scalar. */
   shape: number[];
-  /** As many elements as the product of the sizes, in C order: F32, U8 or I64 in a file. */
-  data: Float32Array | Uint8Array | BigInt64Array;
+  /** As many elements as the product of the sizes, in C order; in a file they have the type of the array: F32, F64, I8 to I64, U8 to U64. */
+  data:
+    | Float32Array
+    | Float64Array
+    | Int8Array
+    | Uint8Array
+    | Uint8ClampedArray
+    | Int16Array
+    | Uint16Array
+    | Int32Array
+    | Uint32Array
+    | BigInt64Array
+    | BigUint64Array;
 }
+
+/** What the elements of typed arrays are in a file; half-precision ones have no typed array on every Node. */
+const arrayTypes: Readonly<Record<string, Dtype>> = {
+  Float32Array: 'F32',
+  Float64Array: 'F64',
+  Int8Array: 'I8',
+  Uint8Array: 'U8',
+  Uint8ClampedArray: 'U8',
+  Int16Array: 'I16',
+  Uint16Array: 'U16',
+  Int32Array: 'I32',
+  Uint32Array: 'U32',
+  BigInt64Array: 'I64',
+  BigUint64Array: 'U64',
+};
 
 function halfToFloat(bits: number): number {
   const sign = (bits & 0x8000) === 0 ? 1 : -1;
@@ -98,9 +124,13 @@ export async function readFloats(
   return { shape: entry.shape, dtype: entry.dtype, data: floatsOf(entry.dtype, bytes, elementCount(entry.shape)) };
 }
 
-function dtypeOf(data: HostTensor['data']): Dtype {
-  if (data instanceof Float32Array) return 'F32';
-  return data instanceof Uint8Array ? 'U8' : 'I64';
+function dtypeOf(name: string, data: HostTensor['data']): Dtype {
+  // Unlike instanceof the same for arrays of another realm, and for subclasses such as Buffer.
+  const kind = Object.prototype.toString.call(data).slice('[object '.length, -1);
+  const dtype = Object.hasOwn(arrayTypes, kind) ? arrayTypes[kind] : undefined;
+  if (dtype !== undefined) return dtype;
+  const known = Object.keys(arrayTypes).join(', ');
+  throw new DpmError('ERR_DPM_TENSOR_DTYPE', `tensor '${name}' is of type ${kind}, it has to be one of ${known}`);
 }
 
 /** What the header of a safetensors file says of one tensor. */
@@ -137,7 +167,7 @@ export function safetensorsHeader(
 /** The header and, in its order, the tensors' bytes. Larger elements come first, so that each one is aligned. */
 function layOut(tensors: ReadonlyMap<string, HostTensor>, metadata: Readonly<Record<string, string>>): Uint8Array[] {
   const ordered = [...tensors]
-    .map(([name, { shape, data }]) => ({ name, shape, data, dtype: dtypeOf(data), bytes: data.byteLength }))
+    .map(([name, { shape, data }]) => ({ name, shape, data, dtype: dtypeOf(name, data), bytes: data.byteLength }))
     .sort((a, b) => dtypeBytes[b.dtype] - dtypeBytes[a.dtype] || (a.name < b.name ? -1 : 1));
   const data = ordered.map(({ data: values }) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
   return [...safetensorsHeader(ordered, metadata), ...data];
@@ -148,7 +178,8 @@ function layOut(tensors: ReadonlyMap<string, HostTensor>, metadata: Readonly<Rec
  * of their names, whatever the order of `tensors`.
  *
  * @param metadata - Texts to go under `__metadata__`.
- * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when a shape does not fit its data, `ERR_DPM_FILE` when writing fails.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when a shape does not fit its data, `ERR_DPM_TENSOR_DTYPE` for data of another
+ * type, `ERR_DPM_FILE` when writing fails.
  */
 export async function writeSafetensors(
   path: string,
@@ -160,6 +191,7 @@ export async function writeSafetensors(
       ? new Map<string, HostTensor>(tensors)
       : new Map<string, HostTensor>(Object.entries(tensors));
   for (const [name, { shape, data }] of map) {
+    dtypeOf(name, data);
     if (elementCount(shape) !== data.length || shape.some((size) => !Number.isSafeInteger(size) || size < 0)) {
       throw new DpmError(
         'ERR_DPM_TENSOR_SHAPE',

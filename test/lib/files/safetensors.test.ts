@@ -9,7 +9,7 @@ import type { Checkpoint } from '../../../lib/checkpoint/checkpoint.js';
 import { openWeights } from '../../../lib/checkpoint/open-weights.js';
 import { findWeights } from '../../../lib/checkpoint/weight-files.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
-import { readFloats, writeSafetensors } from '../../../lib/files/tensor-data.js';
+import { readFloats, writeSafetensors, type HostTensor } from '../../../lib/files/tensor-data.js';
 import { temporaryFolder } from '../../support/temporary.js';
 import { bytes, u32, u64 } from '../../support/write-pytorch.js';
 
@@ -206,6 +206,40 @@ describe('safetensors', () => {
     );
     const { tensors } = await readSafetensorsHeader(path);
     expect([...tensors.keys()]).toEqual(['__proto__', 'b']);
+  });
+
+  it('are written as what their arrays hold', async () => {
+    const path = join(folder, 'types.safetensors');
+    const arrays = {
+      F32: Float32Array.of(1.5),
+      F64: Float64Array.of(1.5),
+      I8: Int8Array.of(-2),
+      U8: Uint8Array.of(2),
+      I16: Int16Array.of(-300),
+      U16: Uint16Array.of(300),
+      I32: Int32Array.of(-70_000),
+      U32: Uint32Array.of(70_000),
+      I64: BigInt64Array.of(-7n),
+      U64: BigUint64Array.of(7n),
+      clamped: Uint8ClampedArray.of(255),
+      buffer: Buffer.from([3]),
+    };
+    const tensors = Object.entries(arrays).map(([name, data]): [string, HostTensor] => [name, { shape: [1], data }]);
+    await writeSafetensors(path, new Map(tensors));
+    const header = await readSafetensorsHeader(path);
+    const types = {
+      ...Object.fromEntries(Object.keys(arrays).map((name) => [name, name])),
+      clamped: 'U8',
+      buffer: 'U8',
+    };
+    for (const [name, { dtype }] of header.tensors) expect(dtype).toBe(types[name as keyof typeof types]);
+    for (const [name, data] of Object.entries(arrays)) {
+      expect([...(await readFloats(header, name)).data], name).toEqual([Number(data[0])]);
+    }
+    for (const data of [[1], new DataView(new ArrayBuffer(1)), 'x']) {
+      const wrong = { x: { shape: [1], data } } as never;
+      await expect(writeSafetensors(path, wrong)).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_DTYPE' });
+    }
   });
 
   it('come back as they were written, aligned', async () => {
