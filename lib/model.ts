@@ -3,6 +3,7 @@ import { elementCount } from './base/arrays.js';
 import { optionNames, refuseUnknownOptions, requireObject, unknownName } from './base/checks.js';
 import { DpmError, nativeWork } from './base/errors.js';
 import { ImageBatch } from './base/images.js';
+import { listenerOf } from './base/listener.js';
 import { isCentred, type PixelRange } from './base/pixel-range.js';
 import { headNames, type HeadName } from './checkpoint/heads.js';
 import type { ImageSize } from './checkpoint/image-size.js';
@@ -12,6 +13,7 @@ import { native } from './engine/binding.js';
 import { Device, deviceOptionNames, type DeviceOptions, type MemoryUse } from './engine/device.js';
 import { UNet } from './engine/unet.js';
 import type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
+import { checkRunOptions, requireProgram } from './running/check-run-options.js';
 import { checkedGuidance, type Guidance } from './running/guidance.js';
 import { runHostBatches } from './running/host-run.js';
 import { flattenNoise } from './running/noise-source.js';
@@ -114,6 +116,7 @@ interface ResolvedRun {
   seed: number | bigint;
   labels: Int32Array | null;
   guidance: Guidance | null;
+  init: Float32Array | null;
   noise: Float32Array | null;
   batch: number;
   options: RunOptions;
@@ -221,6 +224,7 @@ export class DiffusionModel {
    */
   async run(program: Program | readonly Program[], options: RunOptions = {}): Promise<RunResult> {
     refuseUnknownOptions('run', options, runOptionNames);
+    checkRunOptions(options);
     throwIfAborted(options.signal);
     const run = await this.#resolve(program, options);
     const [only] = run.programs;
@@ -283,7 +287,8 @@ export class DiffusionModel {
   }
 
   async #resolve(program: Program | readonly Program[], options: RunOptions): Promise<ResolvedRun> {
-    const programs = 'kind' in program ? [program] : program;
+    const programs = Array.isArray(program) ? (program as readonly Program[]) : [program as Program];
+    programs.forEach(requireProgram);
     if (programs.length === 0) throw new DpmError('ERR_DPM_ARGUMENT', 'run needs at least one program');
     const count = checkedCount('count', options.count ?? programs.length);
     if (programs.length !== 1 && programs.length !== count) {
@@ -297,6 +302,9 @@ export class DiffusionModel {
       const shape = [count, ...this.sampleShape].join(', ');
       throw new DpmError('ERR_DPM_TENSOR_SHAPE', `init has ${options.init.length} elements, it has to be [${shape}]`);
     }
+    // What the caller does to its arrays after the call changes nothing.
+    const init = options.init === undefined ? null : Float32Array.from(options.init);
+    const noise = options.noise === undefined ? null : flattenNoise(options.noise, total).slice();
     const unet = await this.network(commonHead(programs));
     const { classLabels } = options;
     const labels = typeof classLabels === 'number' ? new Array<number>(count).fill(classLabels) : classLabels;
@@ -311,7 +319,8 @@ export class DiffusionModel {
       seed: options.seed ?? 0,
       labels: unet.labels(labels, count),
       guidance: checkedGuidance(options, unet.info, count, this.#folder.labelForNone === 'no label' ? null : undefined),
-      noise: options.noise === undefined ? null : flattenNoise(options.noise, total),
+      init,
+      noise,
       batch: Math.min(checkedCount('batch', options.batch ?? DEFAULT_BATCH), count),
       options,
     };
@@ -325,14 +334,14 @@ export class DiffusionModel {
     const { CancelToken } = native();
     const levels = run.options.format === 'uint8';
     const cancel = new CancelToken();
+    const listener = listenerOf(run.options.onProgress);
     const request = nativeRequest(
       programs,
       {
         ...run,
-        init: run.options.init ?? null,
         snapshotEvery: run.options.snapshotEvery,
         levels: levels && isCentred(this.range),
-        onProgress: run.options.onProgress,
+        onProgress: listener?.call,
       },
       elementCount(this.sampleShape),
     );
@@ -343,7 +352,12 @@ export class DiffusionModel {
       },
       // A run that nobody can abort need not look up between two records.
       () =>
-        nativeWork(() => run.unet.native.run({ ...request, cancel: run.options.signal === undefined ? null : cancel })),
+        nativeWork(() =>
+          run.unet.native.run({ ...request, cancel: run.options.signal === undefined ? null : cancel }),
+        ).catch((error: unknown) => {
+          listener?.rethrow();
+          throw error;
+        }),
     );
     // Devices convert to levels of the common range only.
     const finish = (values: Float32Array | Uint8Array): ImageBatch => {
@@ -368,7 +382,7 @@ export class DiffusionModel {
         runHostBatches(program, {
           ...run,
           shape: this.sampleShape,
-          init: options.init,
+          init: run.init ?? undefined,
           signal: options.signal,
           onProgress: options.onProgress,
         }),

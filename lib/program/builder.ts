@@ -2,7 +2,7 @@ import { optionNames, refuseUnknownOptions } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import type { ProgramHead, StepProgram } from './program.js';
 import type { LinearUpdate, StepRecord } from './record.js';
-import { validateProgram } from './validate.js';
+import { requireParts, validateProgram } from './validate.js';
 
 const coefficientNames = optionNames<LinearUpdate>({ x: true, y: true, out: true, history: true });
 const fieldNames = optionNames<StepRecord>({
@@ -62,6 +62,9 @@ export function stepProgram(
 ): StepProgram {
   refuseUnknownOptions('stepProgram', options, ['history', 'initialScale', 'head']);
   if (records.length === 0) throw new DpmError('ERR_DPM_ARGUMENT', 'a step program needs at least one record');
+  records.forEach((record, index) => {
+    requireParts(`record ${index}`, record);
+  });
   const lengths = records.flatMap(({ store, x, y }) => [
     store.slot + 1,
     x?.history.length ?? 0,

@@ -1,4 +1,6 @@
+import { requireObject } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
+import { shownValue } from '../base/shown-value.js';
 import type { StepProgram } from './program.js';
 import { MAX_HISTORY, type Clip, type LinearUpdate, type RecordVariance, type StepRecord } from './record.js';
 
@@ -9,8 +11,8 @@ function invalid(where: string, problem: string): DpmError {
 function requireFinite(where: string, values: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(values)) {
     // The record stores float32: a number that overflows there is as wrong as one that is not finite here.
-    if (!Number.isFinite(Math.fround(value))) {
-      throw invalid(where, `${name} is ${value}, it has to be a finite float32 number`);
+    if (typeof value !== 'number' || !Number.isFinite(Math.fround(value))) {
+      throw invalid(where, `${name} is ${shownValue(value)}, it has to be a finite float32 number`);
     }
   }
 }
@@ -24,6 +26,37 @@ function checkUpdate(where: string, update: LinearUpdate | null, slot: number, w
       throw invalid(where, `history slot ${index} is read before any record has written it`);
     }
   });
+}
+
+/** Plain JavaScript gives any name. */
+function requireOneOf(where: string, name: string, value: unknown, known: readonly unknown[]): void {
+  if (known.includes(value)) return;
+  throw invalid(where, `${name} is ${shownValue(value)}, it has to be one of ${known.join(', ')}`);
+}
+
+/**
+ * Refuses a record without its parts, or with one of another kind, before anything is read from them.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the part.
+ */
+export function requireParts(where: string, record: StepRecord): void {
+  const whole: unknown = record;
+  if (typeof whole !== 'object' || whole === null) throw invalid(where, `it is ${shownValue(whole)}, not a record`);
+  const { prediction, clip, store, variance, x, y } = record;
+  for (const [name, part] of Object.entries({ prediction, clip, store, variance, ...(x && { x }), ...(y && { y }) })) {
+    const value: unknown = part;
+    if (typeof value === 'object' && value !== null) continue;
+    throw invalid(where, `${name} is ${shownValue(value)}, it has to be an object (stepRecord makes whole records)`);
+  }
+  requireOneOf(where, 'read', record.read, ['x', 'y']);
+  requireOneOf(where, 'evaluate', record.evaluate, [true, false]);
+  requireOneOf(where, 'clip.kind', clip.kind, ['none', 'static', 'dynamic']);
+  requireOneOf(where, 'variance.kind', variance.kind, ['none', 'scalar', 'linear', 'log']);
+  for (const [name, update] of Object.entries({ x, y })) {
+    if (update !== null && !Array.isArray(update.history)) {
+      throw invalid(where, `${name}.history is ${shownValue(update.history)}, it has to be an array`);
+    }
+  }
 }
 
 function checkClip(where: string, clip: Clip): void {
@@ -113,6 +146,9 @@ function checkRecord(record: StepRecord, where: string, history: number, written
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the record and what is wrong with it.
  */
 export function validateProgram(program: StepProgram): void {
+  requireObject('the step program', program);
+  const list: unknown = program.records;
+  if (!Array.isArray(list)) throw invalid('step program', 'its records are no array');
   const { history } = program;
   if (!Number.isInteger(history) || history < 1 || history > MAX_HISTORY) {
     throw invalid('step program', `history is ${history}, it has to be an integer in 1..${MAX_HISTORY}`);
@@ -123,6 +159,7 @@ export function validateProgram(program: StepProgram): void {
   let evaluated = false;
   program.records.forEach((record, index) => {
     const where = `record ${index}`;
+    requireParts(where, record);
     evaluated ||= record.evaluate;
     checkRecord(record, where, history, written);
     if (evaluated) written.add(record.store.slot);

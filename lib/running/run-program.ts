@@ -6,6 +6,7 @@ import { seedWords } from '../base/random.js';
 import { Device } from '../engine/device.js';
 import type { Program, StepProgram } from '../program/program.js';
 import type { StepRecord } from '../program/record.js';
+import { checkRunOptions, requireProgram } from './check-run-options.js';
 import { ScriptEvaluator, type Correction, type ScriptModel } from './evaluator.js';
 import { runHostProgram } from './host-run.js';
 import { flattenNoise, NoiseSource, type NoiseOption } from './noise-source.js';
@@ -103,7 +104,8 @@ async function runOnDevice(program: Program, device: Device, options: RunProgram
   const evaluator = new ScriptEvaluator(options.model, options.correct);
   const total = elementCount(shape);
   const batch = at(shape, 0);
-  const flat = options.noise === undefined ? null : flattenNoise(options.noise, total);
+  // What the caller does to its arrays after the call changes nothing.
+  const flat = options.noise === undefined ? null : flattenNoise(options.noise, total).slice();
   const noise = flat === null ? null : new NoiseSource(flat, batch, total / batch);
   const x = device.tensor(shape);
   try {
@@ -130,6 +132,11 @@ async function runOnDevice(program: Program, device: Device, options: RunProgram
  */
 export async function runProgram(program: Program, options: RunProgramOptions): Promise<Float32Array> {
   refuseUnknownOptions('runProgram', options, runProgramOptionNames);
+  requireProgram(program);
+  checkRunOptions(options);
+  if ((options.model as unknown) === undefined) {
+    throw new DpmError('ERR_DPM_ARGUMENT', 'model is missing: give the function that predicts from states');
+  }
   checkShape(options);
   seedWords(options.seed ?? 0);
   const device = options.device ?? Device.open({ device: 'cpu' });

@@ -1,17 +1,33 @@
+import { requireObject } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { predictionNames } from '../schedule/prediction.js';
+import { predictionNames } from '../schedule/defaults.js';
 import { trajectoryNames } from '../schedule/trajectory.js';
-import { choiceOption, numberOption, positiveOption, switchOption, tableOption, type Option } from './option.js';
+import {
+  choiceOption,
+  numberOption,
+  positiveOption,
+  refuse,
+  switchOption,
+  tableOption,
+  type Option,
+} from './option.js';
 import type { ClipOption, SamplerOptions } from './options.js';
 import type { OptionTable } from './sampler.js';
 
 type Value<Name extends keyof SamplerOptions> = Exclude<SamplerOptions[Name], undefined>;
 
+/** Refuses what is no array, as plain JavaScript gives it. */
+function checkList(name: string, list: unknown, expected: string): void {
+  if (!Array.isArray(list)) throw refuse(name, list, expected);
+}
+
 /** The bounds of a number of evaluations depend on the trajectory, which checks them. */
 export const steps: Option<Value<'steps'>> = {
   value: 'K',
   help: 'number of network evaluations',
-  check: () => undefined,
+  check(name, count) {
+    if (!Number.isInteger(count)) throw refuse(name, count, 'an integer, the number of network evaluations');
+  },
   read: (texts, flag) => texts.integer(flag),
 };
 
@@ -20,7 +36,9 @@ export const trajectory = choiceOption('spacing of the times', trajectoryNames);
 export const timesteps: Option<Value<'timesteps'>> = {
   value: 'LIST',
   help: 'decreasing 0-based times, separated by commas; overrides --steps',
-  check: () => undefined,
+  check: (name, times) => {
+    checkList(name, times, 'an array of decreasing 0-based times');
+  },
   read: (texts, flag) => texts.numbers(flag),
 };
 
@@ -65,11 +83,8 @@ export const lastNoiseClip: Option<Value<'lastNoiseClip'>> = {
   value: 'Y',
   help: 'grey levels the last noise may change a pixel by, or none',
   check(name, levels) {
-    if (typeof levels !== 'number' || levels >= 0) return;
-    throw new DpmError(
-      'ERR_DPM_ARGUMENT',
-      `${name} is ${levels}, it has to be a number of grey levels not below 0, or null`,
-    );
+    if (levels === null || (typeof levels === 'number' && levels >= 0)) return;
+    throw refuse(name, levels, 'a number of grey levels not below 0, or null');
   },
   read: (texts, flag) => (texts.string(flag) === 'none' ? null : texts.number(flag)),
 };
@@ -79,7 +94,10 @@ export const eta = numberOption('share of the Markov noise, 0 (default) to 1', {
   within: { words: 'from 0 to 1', holds: (share) => share >= 0 && share <= 1 },
 });
 
-export const gamma = tableOption<Value<'gamma'>>("table of second moments; default the model's gamma.json");
+export const gamma: Option<Value<'gamma'>> = {
+  ...tableOption<Value<'gamma'>>("table of second moments; default the model's gamma.json"),
+  check: requireObject,
+};
 
 export const avgCov = switchOption('one variance a sample, the mean over its elements');
 
@@ -105,7 +123,13 @@ export const lowerOrderFinal: Option<Value<'lowerOrderFinal'>> = {
 export const thirdOrder = choiceOption('second differences, default exact', ['exact', 'published']);
 
 /** Levels are checked where they are used. */
-export const levels = tableOption<Value<'levels'>>('noise levels one by one, in place of --steps and --trajectory');
+export const levels: Option<Value<'levels'>> = {
+  ...tableOption<Value<'levels'>>('noise levels one by one, in place of --steps and --trajectory'),
+  check(name, given) {
+    checkList(name, given, 'an array of noise levels');
+    for (const level of given) requireObject(`an entry of ${name}`, level);
+  },
+};
 
 export const initialScale = positiveOption('standard deviation of the initial noise');
 
@@ -127,6 +151,7 @@ export const disableCorrector: Option<Value<'disableCorrector'>> = {
   value: 'LIST',
   help: 'steps, from 0, whose result is not corrected, separated by commas; default none',
   check(name, steps) {
+    checkList(name, steps, 'a list of steps, integers from 0');
     if (steps.every((step) => Number.isInteger(step) && step >= 0)) return;
     throw new DpmError('ERR_DPM_ARGUMENT', `${name} has to be a list of steps, integers from 0`);
   },

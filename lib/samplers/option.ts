@@ -1,5 +1,6 @@
 import { unknownName } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
+import { shownValue } from '../base/shown-value.js';
 
 /** Where the text of options comes from: the command line. Each function gives undefined for an option that is absent. */
 export interface OptionTexts {
@@ -29,8 +30,9 @@ export interface Option<T> {
   read?(texts: OptionTexts, flag: string): T | undefined;
 }
 
-function refuse(name: string, value: unknown, expected: string): DpmError {
-  return new DpmError('ERR_DPM_ARGUMENT', `${name} is ${String(value)}, it has to be ${expected}`);
+/** The error for a value that is not what an option takes. */
+export function refuse(name: string, value: unknown, expected: string): DpmError {
+  return new DpmError('ERR_DPM_ARGUMENT', `${name} is ${shownValue(value)}, it has to be ${expected}`);
 }
 
 /** A number; without `within` the sampler itself says which fit its schedule. */
@@ -42,7 +44,9 @@ export function numberOption(
     value,
     help,
     check(name, number) {
-      if (within !== undefined && !within.holds(number)) throw refuse(name, number, within.words);
+      const given: unknown = number;
+      if (typeof given !== 'number' || Number.isNaN(given)) throw refuse(name, given, within?.words ?? 'a number');
+      if (within !== undefined && !within.holds(given)) throw refuse(name, given, within.words);
     },
     read: (texts, flag) => texts.number(flag),
   };

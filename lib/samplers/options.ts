@@ -1,3 +1,4 @@
+import { refuseUnknownOptions } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { isCentred } from '../base/pixel-range.js';
 import type { Clip } from '../program/record.js';
@@ -130,6 +131,7 @@ export function clipOf(schedule: NoiseSchedule, option: ClipOption | undefined):
       "clip has to be 'none', 'static' or { dynamic: quantile in (0, 1], floor, ceiling }",
     );
   }
+  refuseUnknownOptions('clip', option, ['dynamic', 'floor', 'ceiling']);
   if (!isCentred(schedule.defaults.dataRange)) {
     const [low, high] = schedule.defaults.dataRange;
     throw new DpmError(

@@ -1,10 +1,13 @@
-import { refuseUnknownOptions } from '../base/checks.js';
+import { refuseUnknownOptions, unknownName } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { centredRange, type PixelRange } from '../base/pixel-range.js';
 import type { Clip } from '../program/record.js';
 
+/** Every {@link Prediction}. */
+export const predictionNames = ['epsilon', 'x0', 'v', 'score', 'edm', 'edm-v'] as const;
+
 /** What the network's output means. */
-export type Prediction = 'epsilon' | 'x0' | 'v' | 'score' | 'edm' | 'edm-v';
+export type Prediction = (typeof predictionNames)[number];
 
 /** Settings a scheduler file makes, which samplers take as defaults. */
 export interface ScheduleDefaults {
@@ -28,14 +31,21 @@ const plainDefaults: ScheduleDefaults = {
   dataRange: centredRange,
 };
 
+function requireOneOf(name: string, value: string, known: readonly string[]): void {
+  if (!known.includes(value)) throw unknownName(`${name} of a schedule's defaults`, value, known);
+}
+
 /**
  * The given settings; the others are those of most networks.
  *
- * @throws {@link DpmError} `ERR_DPM_CONFIG` when `dataRange` is no interval.
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` when `dataRange` is no interval, `ERR_DPM_ARGUMENT` for an unknown name.
  */
 export function completeDefaults(given: Partial<ScheduleDefaults> | undefined): ScheduleDefaults {
   if (given !== undefined) refuseUnknownOptions('the defaults of a schedule', given, Object.keys(plainDefaults));
   const defaults = { ...plainDefaults, ...given };
+  requireOneOf('prediction', defaults.prediction, predictionNames);
+  requireOneOf('variance', defaults.variance, ['beta', 'beta-tilde', 'learned']);
+  requireOneOf('clip.kind', defaults.clip.kind, ['none', 'static', 'dynamic']);
   const [low, high] = defaults.dataRange;
   if (!(low < high && Number.isFinite(high - low))) {
     throw new DpmError('ERR_DPM_CONFIG', `dataRange is from ${low} to ${high}, it has to be an interval`);

@@ -1,6 +1,6 @@
 import { unknownName } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import type { Prediction } from './defaults.js';
+import { predictionNames, type Prediction } from './defaults.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 
 /** A prediction as a linear function of the state and of the network's output. */
@@ -18,8 +18,6 @@ export interface Parametrisation {
   /** What the state is multiplied by before the network sees it. */
   inputScale: number;
 }
-
-export const predictionNames: readonly Prediction[] = ['epsilon', 'x0', 'v', 'score', 'edm', 'edm-v'];
 
 /** Predictions that say what the data is where a state is noise alone. */
 const finiteAtNoise: readonly Prediction[] = ['x0', 'v'];
