@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { access, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { access, constants, open, rename, rm, type FileHandle } from 'node:fs/promises';
 import { extname } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
@@ -10,6 +10,9 @@ const JSON_LIMIT = 16 * 1024 * 1024;
 
 /** Most bytes of one read; systems refuse 2 GiB and more. */
 const READ_LIMIT = 2 ** 30;
+
+/** Opening a pipe would wait for whoever writes to it; Windows has no such pipes, and no such flag. */
+const readAtOnce = constants.O_RDONLY | ((constants.O_NONBLOCK as number | undefined) ?? 0);
 
 function fileError(action: string, path: string, cause: unknown): DpmError {
   const reason = cause instanceof Error ? cause.message : String(cause);
@@ -25,7 +28,7 @@ function fileError(action: string, path: string, cause: unknown): DpmError {
 export async function withFile<T>(path: string, use: (file: FileHandle, size: number) => Promise<T>): Promise<T> {
   let file: FileHandle;
   try {
-    file = await open(path, 'r');
+    file = await open(path, readAtOnce);
   } catch (cause) {
     throw fileError('open', path, cause);
   }

@@ -3,11 +3,10 @@ import { DpmError } from '../base/errors.js';
 import { centredRange, type PixelRange } from '../base/pixel-range.js';
 import type { Clip } from '../program/record.js';
 
-/** Every {@link Prediction}. */
-export const predictionNames = ['epsilon', 'x0', 'v', 'score', 'edm', 'edm-v'] as const;
-
 /** What the network's output means. */
-export type Prediction = (typeof predictionNames)[number];
+export type Prediction = 'epsilon' | 'x0' | 'v' | 'score' | 'edm' | 'edm-v';
+
+export const predictionNames: readonly Prediction[] = ['epsilon', 'x0', 'v', 'score', 'edm', 'edm-v'];
 
 /** Settings a scheduler file makes, which samplers take as defaults. */
 export interface ScheduleDefaults {

@@ -48,7 +48,8 @@ export const rooms: readonly Room[] = [
   },
   {
     path: 'lib/samplers',
-    holds: 'samplers, one file a family with its facts; their options and numerics; scheduler/: files of diffusers as runs',
+    holds:
+      'samplers, one file a family with its facts; their options and numerics; scheduler/: files of diffusers as runs',
     uses: ['lib/base', 'lib/files', 'lib/program', 'lib/schedule', 'lib/variance'],
   },
   {

@@ -1,4 +1,5 @@
 // Configurations that are damaged or made to do harm: nothing but a DpmError that names the file comes out, and soon.
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -10,6 +11,8 @@ import { openWeights } from '../../../lib/checkpoint/open-weights.js';
 import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
 import { findWeights } from '../../../lib/checkpoint/weight-files.js';
 import { ConfigReader } from '../../../lib/files/config-reader.js';
+import { readJson } from '../../../lib/files/files.js';
+import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { writeSafetensors } from '../../../lib/files/tensor-data.js';
 import { temporaryFolder } from '../../support/temporary.js';
 
@@ -126,5 +129,17 @@ describe('keys that occur twice in JSON', () => {
     const inner = temporaryFolder();
     writeFileSync(join(inner, 'config.json'), '{"family":"ho","ch":32,"ch":64}');
     await expect(readModelFolder(inner)).rejects.toThrow(`${join(inner, 'config.json')} has the key 'ch' twice`);
+  });
+});
+
+describe('what is no regular file', () => {
+  it.skipIf(process.platform === 'win32')('is refused at once, pipes that nobody writes to as well', async () => {
+    const pipe = join(folder, 'pipe.json');
+    execFileSync('mkfifo', [pipe]);
+    for (const path of [pipe, '/dev/zero', folder]) {
+      await expect(readJson(path)).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
+      await expect(readSafetensorsHeader(path)).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
+    }
+    await expect(readJson(pipe)).rejects.toThrow(/pipe\.json is not a regular file/);
   });
 });
