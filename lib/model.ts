@@ -4,6 +4,7 @@ import { optionNames, refuseUnknownOptions, requireObject, unknownName } from '.
 import { DpmError, nativeWork } from './base/errors.js';
 import { ImageBatch } from './base/images.js';
 import { listenerOf } from './base/listener.js';
+import { requireMemory } from './base/memory-budget.js';
 import { isCentred, type PixelRange } from './base/pixel-range.js';
 import { headNames, type HeadName } from './checkpoint/heads.js';
 import type { ImageSize } from './checkpoint/image-size.js';
@@ -298,6 +299,7 @@ export class DiffusionModel {
       );
     }
     const total = count * elementCount(this.sampleShape);
+    requireMemory(`count is ${count}`, total, options.format === 'uint8' ? 1 : Float32Array.BYTES_PER_ELEMENT);
     if (options.init !== undefined && options.init.length !== total) {
       const shape = [count, ...this.sampleShape].join(', ');
       throw new DpmError('ERR_DPM_TENSOR_SHAPE', `init has ${options.init.length} elements, it has to be [${shape}]`);

@@ -2,6 +2,7 @@ import { abortable, throwIfAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
 import { optionNames, refuseUnknownOptions } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
+import { requireMemory } from '../base/memory-budget.js';
 import { seedWords } from '../base/random.js';
 import { Device } from '../engine/device.js';
 import type { Program, StepProgram } from '../program/program.js';
@@ -54,6 +55,7 @@ function checkShape({ shape, init }: RunProgramOptions): void {
   if (shape.length < 2 || shape.some((size) => !Number.isSafeInteger(size) || size < 1)) {
     throw new DpmError('ERR_DPM_ARGUMENT', `shape [${shape.join(', ')}] has to be positive sizes, the batch first`);
   }
+  requireMemory(`shape is [${shape.join(', ')}]`, elementCount(shape), Float32Array.BYTES_PER_ELEMENT);
   if (init !== undefined && init.length !== elementCount(shape)) {
     throw new DpmError(
       'ERR_DPM_TENSOR_SHAPE',

@@ -33,6 +33,24 @@ function noisyRecords(program: StepProgram): number {
   return program.records.filter((record) => record.variance.kind !== 'none').length;
 }
 
+/** Which of the distinct programs each sample runs. */
+function sampleProgram(
+  programs: readonly StepProgram[],
+  indexOf: ReadonlyMap<StepProgram, number>,
+  count: number,
+): Uint32Array {
+  const own = new Uint32Array(count);
+  if (programs.length > 1) programs.forEach((program, sample) => (own[sample] = indexOf.get(program) ?? 0));
+  return own;
+}
+
+/** Seed and index of each sample's noise. */
+function sampleStreams(low: number, high: number, count: number): Uint32Array {
+  const words = new Uint32Array(3 * count);
+  for (let sample = 0; sample < count; ++sample) words.set([low, high, sample], 3 * sample);
+  return words;
+}
+
 /** A run of the native loop: one program for all samples, or one per sample; equal programs are sent once. */
 export function nativeRequest(
   programs: readonly StepProgram[],
@@ -59,11 +77,8 @@ export function nativeRequest(
     records: concatenate(packed),
     programs: Uint32Array.from(table),
     initialScale: Float32Array.from(distinct, (program) => program.initialScale),
-    sampleProgram: Uint32Array.from({ length: count }, (_, sample) => {
-      const own = programs.length === 1 ? programs[0] : programs[sample];
-      return own === undefined ? 0 : (indexOf.get(own) ?? 0);
-    }),
-    sampleStream: Uint32Array.from(Array.from({ length: count }, (_, sample) => [low, high, sample]).flat()),
+    sampleProgram: sampleProgram(programs, indexOf, count),
+    sampleStream: sampleStreams(low, high, count),
     labels: options.labels,
     guidance: options.guidance?.weights ?? null,
     unconditionalLabel: options.guidance?.unconditionalLabel ?? -1,

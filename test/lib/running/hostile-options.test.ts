@@ -134,6 +134,29 @@ describe('records', () => {
   });
 });
 
+describe('sizes beyond the memory of the machine', () => {
+  const tooLarge = { code: 'ERR_DPM_OUT_OF_MEMORY' };
+
+  it('are refused before anything is made', async () => {
+    const started = performance.now();
+    for (const count of [30_000_000, 2 ** 33, Number.MAX_SAFE_INTEGER]) {
+      await expect(model.run(program, { count })).rejects.toMatchObject(tooLarge);
+      await expect(model.run(program, { count, classLabels: 0 })).rejects.toMatchObject(tooLarge);
+      await expect(model.sample({ sampler: 'ddim', steps: 2, count, format: 'uint8' })).rejects.toMatchObject(tooLarge);
+    }
+    for (const shape of [
+      [2 ** 31, 28, 28],
+      [1e15, 1e15],
+    ]) {
+      await expect(runProgram(program, { shape, model: (x) => x })).rejects.toMatchObject(tooLarge);
+    }
+    await expect(model.run(program, { count: 30_000_000 })).rejects.toThrow(
+      /count is 30000000: that takes 87\.6 GiB, one call may take .* GiB here; make it in parts/,
+    );
+    expect(performance.now() - started).toBeLessThan(2000);
+  });
+});
+
 describe('what onProgress throws', () => {
   it.each([
     ['a program of records', () => program],
