@@ -16,8 +16,8 @@ export function unknownName(option: string, value: unknown, valid: readonly stri
   return new DpmError('ERR_DPM_ARGUMENT', `${option} ${shown} is unknown; use one of ${valid.join(', ')}`);
 }
 
-/** ` Did you mean 'x'?` where a valid name is near, else nothing. */
-function suggestion(name: string, valid: readonly string[]): string {
+/** ` (did you mean 'x'?)` where a valid name is near, else nothing. */
+export function suggestion(name: string, valid: readonly string[]): string {
   const near = valid.length === 0 ? '' : closest(name, [...valid]);
   const far = Math.max(1, Math.floor(name.length / 3));
   return distance(name.toLowerCase(), near.toLowerCase()) <= far ? ` (did you mean '${near}'?)` : '';

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 
+import { suggestion } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 
 /** One option of a command; without `value` it is a switch. */
@@ -41,7 +42,7 @@ export interface CommandGroup {
 
 const commonOptions: OptionSpecs = {
   json: { help: 'print JSON for machines' },
-  help: { help: 'print this help' },
+  help: { help: 'print this help, as -h does' },
 };
 
 export function usageError(message: string): DpmError {
@@ -154,11 +155,14 @@ export function groupHelp({ name, summary, commands }: CommandGroup): string {
 
 /** The command of a group that arguments begin with; null when help was asked for. */
 export function groupCommand(group: CommandGroup, [kind, ...args]: readonly string[]): [Command, string[]] | null {
-  if (kind === '--help') return null;
+  if (kind === '--help' || kind === '-h') return null;
   const kinds = Object.keys(group.commands).join(', ');
   if (kind === undefined) throw usageError(`dpm ${group.name} takes one of ${kinds}`);
   const command = Object.hasOwn(group.commands, kind) ? group.commands[kind] : undefined;
-  if (command === undefined) throw usageError(`'${kind}' is not something to ${group.name}; use one of ${kinds}`);
+  if (command === undefined)
+    throw usageError(
+      `'${kind}' is not something to ${group.name}${suggestion(kind, Object.keys(group.commands))}; use one of ${kinds}`,
+    );
   return [command, args];
 }
 
@@ -168,7 +172,10 @@ export function parseCall(command: Command, args: readonly string[], signal: Abo
   const options = Object.fromEntries(
     Object.entries(specs).map(([name, { value }]) => [
       name,
-      { type: value === undefined ? ('boolean' as const) : ('string' as const) },
+      {
+        type: value === undefined ? ('boolean' as const) : ('string' as const),
+        ...(name === 'help' && { short: 'h' }),
+      },
     ]),
   );
   let parsed: { values: Record<string, string | boolean | undefined>; positionals: string[] };
@@ -176,7 +183,10 @@ export function parseCall(command: Command, args: readonly string[], signal: Abo
     parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new DpmError('ERR_DPM_USAGE', `${reason} (dpm ${command.name} --help lists the options)`, { cause });
+    const unknown = /^Unknown option '--([\w-]+)'/.exec(reason)?.[1];
+    const problem =
+      unknown === undefined ? reason : `there is no option --${unknown}${suggestion(unknown, Object.keys(specs))}`;
+    throw new DpmError('ERR_DPM_USAGE', `${problem} (dpm ${command.name} --help lists the options)`, { cause });
   }
   const values = new OptionValues(parsed.values);
   if (values.flag('help')) return null;

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module';
 
+import { suggestion } from '../base/checks.js';
 import type { DpmError } from '../base/errors.js';
 import { toDpmError } from '../base/errors.js';
 import {
@@ -63,8 +64,9 @@ async function runCommand(command: Command, args: readonly string[]): Promise<vo
 
 async function main(args: readonly string[]): Promise<void> {
   const [name = '--help', ...rest] = args;
-  if (name === '--help' || name === 'help') {
-    await printHelp();
+  if (name === '--help' || name === '-h' || name === 'help') {
+    // `dpm help sample` is `dpm sample --help`.
+    await (rest.length > 0 && name === 'help' ? main([...rest, '--help']) : printHelp());
     return;
   }
   if (name === '--version') {
@@ -72,7 +74,10 @@ async function main(args: readonly string[]): Promise<void> {
     return;
   }
   const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (load === undefined) throw usageError(`'${name}' is not a command; commands: ${Object.keys(commands).join(', ')}`);
+  if (load === undefined) {
+    const names = Object.keys(commands);
+    throw usageError(`'${name}' is not a command${suggestion(name, names)}; commands: ${names.join(', ')}`);
+  }
   const loaded = await load();
   if (!('commands' in loaded)) {
     await runCommand(loaded, rest);

@@ -56,6 +56,31 @@ describe('help', () => {
   });
 });
 
+describe('ways to the help', () => {
+  it('are all the same', async () => {
+    const { stdout } = await dpm('sample', '--help');
+    expect((await dpm('sample', '-h')).stdout).toBe(stdout);
+    expect((await dpm('help', 'sample')).stdout).toBe(stdout);
+    expect((await dpm('help', 'plot', 'strip')).stdout).toBe((await dpm('plot', 'strip', '--help')).stdout);
+    expect((await dpm('plot', '-h')).stdout).toBe((await dpm('plot', '--help')).stdout);
+    expect((await dpm('-h')).stdout).toBe((await dpm('--help')).stdout);
+  });
+
+  it.each([
+    [['sampel'], /'sampel' is not a command \(did you mean 'sample'\?\); commands: devices/],
+    [['plot', 'strips'], /'strips' is not something to plot \(did you mean 'strip'\?\); use one of/],
+    [
+      ['sample', 'm', '--sampeler', 'ddim'],
+      /there is no option --sampeler \(did you mean 'sampler'\?\) \(dpm sample --help/,
+    ],
+    [['sample', 'm', '--zzzzz'], /there is no option --zzzzz \(dpm sample --help lists the options\)/],
+  ])('%j', async (args, message) => {
+    const { code, stderr } = await dpm(...args);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(message);
+  });
+});
+
 describe('dpm devices', () => {
   it('lists devices for people and machines', async () => {
     expect((await dpm('devices')).stdout).toMatch(/^cpu\s+usable/m);
