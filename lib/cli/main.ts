@@ -13,7 +13,7 @@ import {
   type Command,
   type CommandGroup,
 } from './command.js';
-import { printLine } from './output.js';
+import { oneLine, printLine } from './output.js';
 
 /** Loaded when called, so that `dpm --help` does not wait for the engine. */
 const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {
@@ -96,15 +96,16 @@ function exitCode({ code }: DpmError): number {
 
 // The reader of a pipe may leave early (dpm … | head).
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit();
+  if (error.code === 'EPIPE') process.exit();
+  process.stderr.write(`error [ERR_DPM_FILE]: cannot write to the standard output: ${oneLine(error.message)}\n`);
+  process.exit(1);
 });
 
 try {
   await main(process.argv.slice(2));
 } catch (error) {
   const failure = toDpmError(error);
-  process.stderr.write(`error [${failure.code}]: ${failure.message}\n`);
+  process.stderr.write(`error [${failure.code}]: ${oneLine(failure.message)}\n`);
   // eslint-disable-next-line @typescript-eslint/dot-notation -- the environment is an index signature
   if (process.env['DPM_DEBUG'] === '1') process.stderr.write(`${failure.stack ?? ''}\n`);
   process.exitCode = exitCode(failure);

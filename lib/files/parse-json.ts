@@ -80,6 +80,12 @@ function withPythonNumbers(text: string): string {
   return [...parts, text.slice(done)].join('');
 }
 
+/** What V8 says of a text that is no JSON, without the piece of it: the text may be of any file. */
+function withoutText(cause: unknown): string {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return reason.replace(/, (?:\.\.\.)?".*"(?:\.\.\.)? is not valid JSON$/su, '').slice(0, 200);
+}
+
 /** What {@link parseJson} takes beside JSON. */
 export interface JsonOptions {
   /** Whether `NaN`, `Infinity` and `-Infinity` are numbers, as Python's json module writes them. Default false. */
@@ -108,8 +114,7 @@ export function parseJson(
       return JSON.parse(withPythonNumbers(text), revive) as unknown;
     }
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw invalid(`is not JSON: ${reason.slice(0, 200)}`, cause);
+    throw invalid(`is not JSON: ${withoutText(cause)}`, cause);
   }
   throw invalid(problem);
 }

@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { decode } from 'fast-png';
@@ -53,6 +53,32 @@ describe('help', () => {
       expect(help.code).toBe(0);
       expect(help.stdout).toMatch(/--json/);
     }
+  });
+});
+
+describe('what reaches the terminal', () => {
+  it('is one line without control characters', async () => {
+    const { stderr } = await dpm('inspect', 'no\u001b[31msuch\u202emodel\nat all');
+    expect(stderr).toMatch(/^error \[ERR_DPM_FILE\]: .*no\\u\{1b\}\[31msuch\\u\{202e\}model\\u\{a\}at all.*\n$/);
+  });
+
+  it('is no text of a foreign file', async () => {
+    const path = join(folder, 'secret.json');
+    writeFileSync(path, 'password: hunter2\n');
+    const { stderr } = await dpm('inspect', join(mnist, 'unet/diffusion_pytorch_model.safetensors'), '--config', path);
+    expect(stderr).toMatch(/secret\.json is not JSON: Unexpected token 'p'\n$/);
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('says that the standard output cannot be written', async () => {
+    const full = openSync('/dev/full', 'w');
+    const child = spawn(process.execPath, [main, 'devices'], { stdio: ['ignore', full, 'pipe'] });
+    const written: Buffer[] = [];
+    child.stderr!.on('data', (part: Buffer) => written.push(part));
+    const code = await new Promise((resolve) => child.on('close', resolve));
+    expect(Buffer.concat(written).toString()).toMatch(
+      /^error \[ERR_DPM_FILE\]: cannot write to the standard output: .*\n$/,
+    );
+    expect(code).toBe(1);
   });
 });
 
