@@ -245,6 +245,14 @@ describe('scheduler configurations', () => {
     expect(NoiseSchedule.fromSchedulerConfig({ thresholding: true, ...fields }).defaults.clip).toEqual(clip);
   });
 
+  it('has none of a class that clips and has no thresholds', () => {
+    const fields = { clip_sample_range: 2, thresholding: true, sample_max_value: 4 };
+    for (const _class_name of ['DDIMInverseScheduler', 'RePaintScheduler']) {
+      const { clip } = NoiseSchedule.fromSchedulerConfig({ _class_name, ...fields }).defaults;
+      expect(clip).toEqual({ kind: 'static', low: -2, high: 2 });
+    }
+  });
+
   it('takes as many times as there are trained betas', () => {
     expect(NoiseSchedule.fromSchedulerConfig({ trained_betas: [0.1, 0.2, 0.3] }).steps).toBe(3);
   });

@@ -160,6 +160,14 @@ describe('fields of other classes', () => {
     expect(run({ ...config, timestep_type: 'continuous' })).toEqual(run(config));
   });
 
+  it.each(['DDIMScheduler', 'DDPMScheduler', 'LCMScheduler'])('%s: the run says its clip', (name) => {
+    const clipOf = (config: Record<string, unknown>): unknown => run({ _class_name: name, ...config }).options.clip;
+    expect(clipOf({ clip_sample: true })).toBe('static');
+    expect(clipOf({ clip_sample: false })).toBe('none');
+    const thresholds = { thresholding: true, sample_max_value: 2, dynamic_thresholding_ratio: 0.9 };
+    expect(clipOf(thresholds)).toEqual({ dynamic: 0.9, floor: 1, ceiling: 2 });
+  });
+
   it('do not take the place of the own clip', () => {
     const own = { _class_name: 'HeunDiscreteScheduler', clip_sample: true, clip_sample_range: 2 };
     const { clip } = NoiseSchedule.fromSchedulerConfig({ ...own, thresholding: true, sample_max_value: 4 }).defaults;
