@@ -94,7 +94,9 @@ function readThreshold(config: ConfigReader): Clip {
 }
 
 function readClip(config: ConfigReader, facts: SchedulerClass): Clip {
-  if (config.boolean('thresholding', false)) return readThreshold(config);
+  // To a class that clips and has no thresholds the field is one that another class left.
+  const thresholds = facts.thresholds || facts.clips === null;
+  if (thresholds && config.boolean('thresholding', false)) return readThreshold(config);
   if (!config.boolean('clip_sample', facts.clips ?? false)) return { kind: 'none' };
   const range = config.number('clip_sample_range', 1);
   return { kind: 'static', low: -range, high: range };

@@ -83,6 +83,7 @@ function veDeviation(least: number, most: number, time: number): number {
 export const translateVe: Translate = ({ config }, steps) => {
   const [least, most] = [positive(config, 'sigma_min', 0.01), positive(config, 'sigma_max', 1348)];
   const end = config.number('sampling_eps', 1e-5);
+  if (!(end >= 0 && end <= 1)) throw config.error('sampling_eps', 'a number from 0 to 1');
   const deviations = evenTimes(0, 1, steps)
     .map((time) => veDeviation(least, most, time))
     .reverse();

@@ -148,7 +148,8 @@ export const translateMultistep: Translate = (fields, steps) => {
   return {
     sampler: multistepOf(fields, algorithm, order),
     trajectory,
-    options: { levels: given(fields, levels, last), ...multistepOptions(fields, steps, order) },
+    // Without the noisiest times there may be fewer than were asked for.
+    options: { levels: given(fields, levels, last), ...multistepOptions(fields, levels.length, order) },
   };
 };
 

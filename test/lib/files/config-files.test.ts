@@ -113,6 +113,17 @@ describe('hostile configurations', () => {
   });
 });
 
+describe('numbers of a configuration', () => {
+  const read = (value: unknown): number => new ConfigReader({ value }, 'x').numberOrInfinite('value', 3);
+
+  it('are infinite where that is asked for', () => {
+    expect([Infinity, -Infinity, 2].map(read)).toEqual([Infinity, -Infinity, 2]);
+    expect(new ConfigReader({}, 'x').numberOrInfinite('value', 3)).toBe(3);
+    for (const value of [NaN, null, 'Infinity']) expect(() => read(value)).toThrow(/x: value is .* a number/);
+    expect(() => new ConfigReader({ value: Infinity }, 'x').number('value')).toThrow(/has to be a number/);
+  });
+});
+
 describe('keys that occur twice in JSON', () => {
   it('are refused in the index of a sharded checkpoint', async () => {
     const inner = temporaryFolder();

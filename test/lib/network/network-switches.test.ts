@@ -31,4 +31,16 @@ describe('networks that differ in a switch', () => {
     expect(stored.reduce((sum, shape) => sum + elementCount(shape), 0)).toBe(params);
     expect(parameterCount(unetGraph({ ...network.unet, head: network.head }))).toBe(params - (each.unused ?? 0));
   });
+
+  it.each(['mish', 'silu', 'mish, scale_shift'])('has the extra block of a head of its own kind: %s', (name) => {
+    const { unet } = caseNetwork(cases.find(({ id }) => id === `diffusers act_fn ${name}`)!);
+    const head = { prefix: 'head', complex: true, outChannels: unet.inChannels, groups: 4, epsilon: 1e-5 };
+    const { nodes } = unetGraph({ ...unet, head });
+    const kinds = nodes
+      .filter((node) => /^head\.resnet\.act/.test(node.name))
+      .map((node) => (node.op === 'activation' ? node.kind : node.op));
+    expect(kinds).toEqual(name === 'silu' ? ['silu', 'silu'] : ['mish', 'mish']);
+    const scales = nodes.some((node) => node.name === 'head.resnet.scale_shift');
+    expect(scales).toBe(name.endsWith('scale_shift'));
+  });
 });

@@ -107,10 +107,26 @@ describe('validation', () => {
       [
         ['x.out', { x: linear({ out: 1 }) }],
         ['y.out', { y: linear({ out: 1 }) }],
+        ['x.out', { x: linear({ out: -1 }) }],
         ['x.history', { x: linear({ history: [1] }) }],
-        ['y.history', { y: linear({ history: [1] }) }],
+        ['y.history', { y: linear({ history: [-1] }) }],
         ["clip 'static'", { clip: { kind: 'static', low: -1, high: 1 } }],
         ["variance 'log'", { x: linear({}), variance: { kind: 'log', offset: 0, head: 1, low: 0, high: 1 } }],
+        [
+          "variance 'linear'",
+          {
+            x: linear({}),
+            variance: {
+              kind: 'linear',
+              offset: 1,
+              head: 0,
+              epsilonSquared: 0,
+              epsilon: { input: 0, output: 1 },
+              low: 0,
+              high: 1,
+            },
+          },
+        ],
       ] satisfies [string, Partial<StepRecord>][]
     ).map(([use, fields]): [string, StepRecord[], RegExp] => [
       `${use} before the first evaluation`,

@@ -88,6 +88,16 @@ describe('noise in every step', () => {
     expect(maxDifference(result, stochasticSampler(karras(5), { sChurn: 4 }, true))).toBeLessThan(1e-4);
   });
 
+  it('is added at the limits themselves', () => {
+    const levels = [
+      { alpha: 1, sigma: 5, time: 5 },
+      { alpha: 1, sigma: 0 },
+    ];
+    const opens = (options: SamplerOptions): boolean =>
+      asSteps(samplers.euler(schedule, { levels, sChurn: 1, ...options })).records.length === 2;
+    expect([opens({ sTmin: 5, sTmax: 5 }), opens({ sTmin: 5.1 }), opens({ sTmax: 4.9 })]).toEqual([true, false, false]);
+  });
+
   it('leaves the variance of variance-preserving states right', () => {
     const linear = NoiseSchedule.linear();
     const c = 0.25;

@@ -5,7 +5,9 @@ import type { Program } from '../../../lib/program/program.js';
 import { runProgram } from '../../../lib/running/run-program.js';
 import { samplers } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
+import { dataLevel, noiseLevel } from '../../../lib/schedule/noise-level.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
+import { transitions } from '../../../lib/schedule/trajectory.js';
 import { maxDifference } from '../../support/golden.js';
 import { asSteps, interpret } from '../../support/interpreter.js';
 import { orderProblem } from '../../support/mixture.js';
@@ -118,6 +120,49 @@ describe('predictor-corrector', () => {
     const variance = x.reduce((sum, value) => sum + value * value, 0) / count;
     expect(variance / c).toBeGreaterThan(0.9);
     expect(variance / c).toBeLessThan(1.1);
+  });
+
+  it.each([
+    [0, 5, 5],
+    [2, 9, 9],
+    [2, 11, 9],
+  ])('with %d corrections for %d steps takes %d evaluations', async (correctorSteps, steps, evaluations) => {
+    const found = await run(samplers['predictor-corrector'](schedule, { steps, correctorSteps }));
+    expect(found.evaluations).toBe(evaluations);
+    expect(() => samplers['predictor-corrector'](schedule, { steps: correctorSteps, correctorSteps })).toThrow(
+      `needs at least ${correctorSteps + 1} evaluations`,
+    );
+  });
+
+  it('takes the levels of its times one by one', async () => {
+    const times = transitions(schedule, { steps: 5 }).map(({ t }) => t);
+    const levels = [
+      ...times.map((time) => {
+        const { alpha, sigma, networkTime } = noiseLevel(schedule, time);
+        return { alpha, sigma, time: networkTime };
+      }),
+      dataLevel,
+    ];
+    const own = await run(samplers['predictor-corrector'](schedule, { steps: 10 }));
+    const given = await run(samplers['predictor-corrector'](schedule, { levels }));
+    expect(maxDifference(given.x, own.x)).toBeLessThan(1e-5);
+  });
+
+  it('begins with the noise of its first level', () => {
+    const edm = NoiseSchedule.edm();
+    const scaleOf = (options: SamplerOptions): number => samplers['predictor-corrector'](edm, options).initialScale;
+    const levels = [{ alpha: 1, sigma: 40, time: 0.9 }, dataLevel];
+    expect([scaleOf({ levels }), scaleOf({ levels, initialScale: 3 })]).toEqual([40, 3]);
+    expect([scaleOf({ steps: 4 }), scaleOf({ steps: 4, tStart: 5 })]).toEqual([80, 5]);
+  });
+
+  it('leaves a state without a gradient to the predictor', async () => {
+    const x = await runProgram(samplers['predictor-corrector'](schedule, { steps: 6 }), {
+      shape: [2, 3],
+      seed: 2,
+      model: (state) => new Float32Array(state.length),
+    });
+    expect(x.every(Number.isFinite)).toBe(true);
   });
 
   it('depends on the batch only where its norms are to be shared', async () => {

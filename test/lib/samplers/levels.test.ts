@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
-import { dataLevel, noiseLevel, type GivenLevel } from '../../../lib/schedule/noise-level.js';
+import { dataLevel, levelOf as ofAmplitudes, noiseLevel, type GivenLevel } from '../../../lib/schedule/noise-level.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { maxDifference } from '../../support/golden.js';
 import { asSteps, interpret } from '../../support/interpreter.js';
@@ -68,6 +68,33 @@ describe('levels given one by one', () => {
     expect(maxDifference(result(sampler, { levels }), own)).toBeLessThan(1e-11);
   });
 
+  it('dpm-solver++-3s-sde: by order 3 unless another is asked for', () => {
+    const of = (options: SamplerOptions): Float64Array => result('dpm-solver++-3s-sde', { levels: toData, ...options });
+    expect(of({})).toEqual(of({ order: 3 }));
+    expect(of({})).not.toEqual(of({ order: 2 }));
+    // Second differences have weights of their own in Taylor's form alone.
+    const taylor = of({ solverType: 'taylor' });
+    expect(of({ solverType: 'taylor', thirdOrder: 'exact' })).toEqual(taylor);
+    expect(of({ solverType: 'taylor', thirdOrder: 'published' })).not.toEqual(taylor);
+  });
+
+  it('lms: as its timesteps, which go to the data', () => {
+    const own = result('lms', { timesteps: times });
+    expect(maxDifference(result('lms', { levels: toData }), own)).toBeLessThan(1e-11);
+  });
+
+  it('kdpm2: with a midpoint after every level but the last that is evaluated', () => {
+    for (const given of [toFirst, toData]) {
+      const odd = given.slice(0, -2).concat(data);
+      expect(() => result('kdpm2', { levels: odd })).toThrow(/kdpm2 takes a midpoint after every level.*got 5/);
+    }
+    // A midpoint may have less noise than the level behind the next; levels themselves may not.
+    const [first, middle, next] = [levelOf(900), levelOf(300), levelOf(600)];
+    expect(result('kdpm2', { levels: [first, middle, next, data] })).toHaveLength(4);
+    expect(() => result('kdpm2', { levels: [first, middle, levelOf(950), data] })).toThrow(/entry 0 has less noise/);
+    expect(() => result('euler', { levels: [first, middle, next, data] })).toThrow(/entry 1 has less noise/);
+  });
+
   it('go where `to` says, not to the next level', () => {
     const [first, second] = [levelOf(900, linear), levelOf(300, linear)];
     const goal = levelOf(600, linear);
@@ -77,11 +104,37 @@ describe('levels given one by one', () => {
     expect(program.records[1]!.time).toBe(300);
   });
 
+  it.each<[SamplerName, SamplerOptions]>([
+    ['ddpm', {}],
+    ['ddim', { eta: 0.4 }],
+    ['lcm', {}],
+    ['euler', {}],
+    ['heun', {}],
+    ['lms', {}],
+    ['plms', {}],
+    ['unipc', {}],
+    ['deis', {}],
+    ['dpm-solver-2m', {}],
+    ['dpm-solver++-2m', {}],
+    ['dpm-solver++-2m-sde', {}],
+    ['dpm-solver++-3s-sde', {}],
+  ])('%s %j: the data of half its size', (sampler, options) => {
+    const half = [...toData.slice(0, -1), { alpha: 0.5, sigma: 0 }];
+    const whole = result(sampler, { ...options, levels: toData });
+    expect(
+      maxDifference(
+        result(sampler, { ...options, levels: half }).map((value) => 2 * value),
+        whole,
+      ),
+    ).toBeLessThan(1e-9);
+  });
+
   it('say the size of the initial noise', () => {
     const scaleOf = (options: SamplerOptions, schedule = linear): number =>
       samplers.euler(schedule, options).initialScale;
     expect(scaleOf({ levels: toData })).toBe(1);
     expect(scaleOf({ levels: toData, initialScale: 0.75 })).toBe(0.75);
+    expect(scaleOf({ steps: 3, initialScale: 0.75 })).toBe(0.75);
     const edm = NoiseSchedule.edm();
     expect(scaleOf({ levels: [{ alpha: 1, sigma: 40, time: 0.9 }, data] }, edm)).toBe(40);
     expect(samplers.ddim(edm, { levels: [{ alpha: 1, sigma: 40, time: 0.9 }, data] }).initialScale).toBe(40);
@@ -111,6 +164,7 @@ describe('levels given one by one', () => {
     { trajectory: 'karras' },
     { rho: 5 },
     { stepsOffset: 1 },
+    { tStart: 0.9 },
     { tEnd: 0.1 },
     { end: 'data' },
     { denoiseToZero: true },
@@ -119,6 +173,10 @@ describe('levels given one by one', () => {
     expect(() => result('dpm-solver++-2m', { levels: toData, ...options })).toThrow(
       new RegExp(`levels already says what ${name} would`),
     );
+  });
+
+  it('leave room for a denoiseToZero that asks for nothing', () => {
+    expect(result('unipc', { levels: toData, denoiseToZero: false })).toEqual(result('unipc', { levels: toData }));
   });
 });
 
@@ -242,6 +300,7 @@ describe("diffusers' spacings", () => {
   it.each<[SamplerName, SamplerOptions, RegExp]>([
     ['ddim', { trajectory: 'leading', steps: 4, tStart: 500 }, /leave tStart and tEnd out/],
     ['unipc', { trajectory: 'leading', steps: 4, tStart: 0.5 }, /leave tStart and tEnd out/],
+    ['unipc', { trajectory: 'leading', steps: 4, tEnd: 0.1 }, /leave tStart and tEnd out/],
     [
       'ddim',
       { trajectory: 'leading', steps: 4, stepsOffset: 300 },
@@ -283,6 +342,17 @@ describe('spacings in the noise', () => {
         expect(ratio / (most + (i / 5) * (least - most)) ** rho).toBeCloseTo(1, 9);
       });
     }
+    const times = (options: SamplerOptions, schedule: NoiseSchedule): number[] =>
+      asSteps(samplers.ddim(schedule, { steps: 6, trajectory: 'karras', ...options })).records.map(({ time }) => time);
+    // The reverse process takes the same, in continuous time and by the nearest of the network's.
+    times({ rho: 3 }, NoiseSchedule.edm()).forEach((time, i) => {
+      expect(Math.exp(4 * time) / ratios({ steps: 6, rho: 3 })[i]!).toBeCloseTo(1, 9);
+    });
+    const [most, least] = [1000, 1].map((n) => Math.exp(-linear.logSnr(n) / 3));
+    times({ rho: 3 }, linear).forEach((time, i) => {
+      const ratio = (most! + (i / 5) * (least! - most!)) ** 3;
+      expect(Math.abs(linear.timeOfLogSnr(-Math.log(ratio)) - 1 - time)).toBeLessThan(0.6);
+    });
     expect(() => ratios({ steps: 4, rho: 0 })).toThrow(/rho is 0, it has to be a positive number/);
   });
 
@@ -294,6 +364,34 @@ describe('spacings in the noise', () => {
     });
     const times = asSteps(samplers.ddim(linear, { steps: 4, trajectory: 'beta' })).records.map(({ time }) => time);
     expect(times).toEqual([999, 967, 862, 0]);
+  });
+});
+
+describe('the midpoint method', () => {
+  it('on the data with noise has its midpoints there', () => {
+    const schedule = NoiseSchedule.ve({ sigmaMin: 0.02, sigmaMax: 20 });
+    const score = (x: number, sigma: number): number => (0.4 - x) / (sigma * sigma + 0.2);
+    const slope = (x: number, sigma: number): number => -sigma * score(x, sigma);
+    const program = asSteps(samplers.kdpm2(schedule, { steps: 3 }));
+    const middle = Math.sqrt(20 * 0.02);
+    const expected = starts.map((x) => {
+      const inner = x + (middle - 20) * slope(x, 20);
+      const last = x + (0.02 - 20) * slope(inner, middle);
+      return last - 0.02 * slope(last, 0.02);
+    });
+    expect(maxDifference(interpret(program, { out: score }, starts, noise), expected)).toBeLessThan(1e-9);
+  });
+});
+
+describe('lcm', () => {
+  it('takes a prediction, a clip and the size of the initial noise', () => {
+    const own = (options: SamplerOptions, schedule = linear): Float64Array =>
+      result('lcm', { steps: 4, ...options }, schedule);
+    const predictsV = linear.with({ defaults: { prediction: 'v' } });
+    expect(own({ prediction: 'v' })).toEqual(own({}, predictsV));
+    expect(own({ prediction: 'v' })).not.toEqual(own({}));
+    expect(own({ clip: 'static' })).not.toEqual(own({}));
+    expect(samplers.lcm(linear, { steps: 4, initialScale: 2 }).initialScale).toBe(2);
   });
 });
 
@@ -318,18 +416,28 @@ describe('explicit times', () => {
 
   it('leave the choice of the last orders to lowerOrderFinal', () => {
     const timesteps = [999, 800, 600, 400, 200, 100];
-    const ends = (lowerOrderFinal?: boolean): number =>
+    const ends = (lowerOrderFinal?: SamplerOptions['lowerOrderFinal']): number =>
       asSteps(
         samplers['dpm-solver++-3s'](linear, { timesteps, ...(lowerOrderFinal !== undefined && { lowerOrderFinal }) }),
       ).records.filter(({ x }) => x !== null).length;
     expect(ends()).toBe(2);
-    expect(ends(true)).toBe(3);
-    expect(() => result('dpm-solver++-3s', { steps: 6, lowerOrderFinal: true })).toThrow(/is for levels and timesteps/);
+    expect([false, true, 'always' as const, 'last' as const].map(ends)).toEqual([2, 3, 3, 3]);
+    // Of mixed orders those of the last steps are always lower.
+    const fast = asSteps(samplers['dpm-solver-fast'](linear, { timesteps })).records;
+    expect(fast.filter(({ x }) => x !== null)).toHaveLength(3);
+    for (const lowerOrderFinal of [true, false]) {
+      expect(() => result('dpm-solver++-3s', { steps: 6, lowerOrderFinal })).toThrow(/is for levels and timesteps/);
+    }
   });
 });
 
 describe('the data as a level', () => {
   it('has no noise and an infinite log-SNR', () => {
     expect(dataLevel).toMatchObject({ alpha: 1, sigma: 0, logSnr: Infinity });
+    expect(ofAmplitudes(continuous, data)).toMatchObject({ time: 0, logSnr: Infinity });
+  });
+
+  it('has its opposite at the noisiest time', () => {
+    expect(ofAmplitudes(continuous, { alpha: 0, sigma: 1 })).toMatchObject({ time: 1, logSnr: -Infinity });
   });
 });

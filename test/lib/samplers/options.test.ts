@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { checkedGuidance } from '../../../lib/running/guidance.js';
-import { clip as clipOption } from '../../../lib/samplers/common-options.js';
+import { clip as clipOption, lowerOrderFinal } from '../../../lib/samplers/common-options.js';
 import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
 import type { OptionTexts } from '../../../lib/samplers/option.js';
 import type { ClipOption, SamplerOptions } from '../../../lib/samplers/options.js';
@@ -47,6 +47,12 @@ describe('options', () => {
     ['dpm-solver-adaptive', { clip: { dynamic: 0.9, floor: NaN } }, /floor of clip is NaN/],
     ['ddim', { steps: 1, clip: { dynamic: 0.9, ceiling: 0 } }, /ceiling of clip is 0/],
     ['ddim', { steps: 1, clip: { dynamic: 0.9, ceiling: Infinity } }, /ceiling of clip is Infinity/],
+    ['lms', { steps: 6, order: 5 }, /order is 5/],
+    ['lcm', { steps: 2.5 }, /steps is 2\.5, it has to be an integer from 1 to 50/],
+    ['kdpm2', { steps: 5, eta: 1.5 }, /eta is 1\.5/],
+    ['unipc', { steps: 5, disableCorrector: [-1] }, /disableCorrector/],
+    ['unipc', { steps: 5, disableCorrector: [0.5] }, /disableCorrector/],
+    ['ddim', { steps: 1, clip: { dynamic: 1.5 } }, /quantile in \(0, 1\]/],
     ['analytic-ddpm', { steps: 3, gamma }, /'squaredcos_cap_v2', this one is 'linear'/],
   ])('%s %j are refused', (name, options, message) => {
     const make = (): unknown => samplers[name](linear, options);
@@ -83,6 +89,16 @@ describe('options', () => {
     expect(clipOption.read?.(textsOf(text), 'clip')).toEqual(clip);
   });
 
+  it.each<[string, SamplerOptions['lowerOrderFinal']]>([
+    ['true', true],
+    ['false', false],
+    ['always', 'always'],
+    ['last', 'last'],
+  ])('read lowerOrderFinal %s from the command line', (text, when) => {
+    const texts: OptionTexts = { ...textsOf(text), choice: (_, known) => known.find((each) => each === text) };
+    expect(lowerOrderFinal.read?.(texts, 'lower-order-final')).toBe(when);
+  });
+
   it.each(['dynamic', 'dynamic:', 'dynamic:0.9,', 'dynamic:0.9,,4', 'dynamic:0.9,1,2,3', 'dynamic:0.9,1,x'])(
     'refuse the clip %s on the command line',
     (text) => {
@@ -113,6 +129,20 @@ describe('defaults', () => {
     expect([cosine.continuous().noisiest, cosine.sde().noisiest]).toEqual([0.996, 0.996]);
     expect(NoiseSchedule.cosine({ steps: 4000 }).continuous().noisiest).toBe(0.996);
     expect([linear.continuous().noisiest, linear.sde().noisiest]).toEqual([1, 1]);
+  });
+
+  it('clip as the scheduler says where data predictions are kept', () => {
+    const clips = linear.with({ defaults: { clip: { kind: 'static', low: -2, high: 2 } } });
+    const clipOf = (name: SamplerName, options: SamplerOptions = {}): string | undefined =>
+      asSteps(samplers[name](clips, { steps: 4, ...options })).records[0]?.clip.kind;
+    for (const name of ['dpm-solver++-2m', 'dpm-solver++-3s', 'unipc', 'ddim', 'lcm'] as const) {
+      expect(clipOf(name), name).toBe('static');
+      expect(clipOf(name, { clip: 'none' }), name).toBe('none');
+    }
+    for (const name of ['dpm-solver-2m', 'dpm-solver-3', 'deis', 'euler', 'plms'] as const) {
+      expect(clipOf(name), name).toBe('none');
+      expect(clipOf(name, { clip: 'static' }), name).toBe('static');
+    }
   });
 
   it('clip for the schedulers of diffusers that clip', () => {

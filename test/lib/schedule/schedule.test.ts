@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { DpmError } from '../../../lib/base/errors.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
+import { parametrisation } from '../../../lib/schedule/prediction.js';
 
 const relative = (value: number, expected: number): number => Math.abs(value / expected - 1);
 
@@ -59,6 +60,10 @@ describe('discrete schedules', () => {
   it('refuses betas outside (0, 1)', () => {
     expect(() => NoiseSchedule.fromBetas([0.1, 1.5])).toThrow(expect.objectContaining({ code: 'ERR_DPM_CONFIG' }));
     expect(() => NoiseSchedule.linear({ steps: 10, end: 2 })).toThrow(DpmError);
+    expect(() => NoiseSchedule.fromBetas([0.1, 1])).toThrow(/beta 2 of the noise schedule is 1/);
+    expect(() => NoiseSchedule.fromBetas([0, 0.1])).toThrow(/beta 1 of the noise schedule is 0/);
+    expect(() => NoiseSchedule.fromBetas([0.1])).toThrow(/at least two betas/);
+    expect(() => NoiseSchedule.vpDiscrete({ steps: 1 })).toThrow(/needs 2\.\.1000000 steps, got 1/);
   });
 
   it('refuses times off the grid', () => {
@@ -177,6 +182,93 @@ describe('scheduler configurations', () => {
     });
   });
 
+  // Defaults of the library's classes that runs of them do not show, or that have none.
+  it.each<[string, [number, number], 'static' | 'none', string[]]>([
+    ['DDIMInverseScheduler', [1e-4, 0.02], 'static', ['rescale_betas_zero_snr']],
+    ['DDIMScheduler', [1e-4, 0.02], 'static', ['rescale_betas_zero_snr']],
+    ['DDPMScheduler', [1e-4, 0.02], 'static', ['rescale_betas_zero_snr', 'sigmoid', 'laplace']],
+    ['DEISMultistepScheduler', [1e-4, 0.02], 'none', []],
+    ['DPMSolverMultistepInverseScheduler', [1e-4, 0.02], 'none', []],
+    ['DPMSolverMultistepScheduler', [1e-4, 0.02], 'none', ['rescale_betas_zero_snr']],
+    ['DPMSolverSDEScheduler', [0.00085, 0.012], 'none', []],
+    ['DPMSolverSinglestepScheduler', [1e-4, 0.02], 'none', []],
+    ['EulerAncestralDiscreteScheduler', [1e-4, 0.02], 'none', ['rescale_betas_zero_snr']],
+    ['EulerDiscreteScheduler', [1e-4, 0.02], 'none', ['rescale_betas_zero_snr']],
+    ['HeunDiscreteScheduler', [0.00085, 0.012], 'none', ['exp']],
+    ['KDPM2AncestralDiscreteScheduler', [0.00085, 0.012], 'none', []],
+    ['KDPM2DiscreteScheduler', [0.00085, 0.012], 'none', []],
+    ['LCMScheduler', [0.00085, 0.012], 'none', ['rescale_betas_zero_snr']],
+    ['LMSDiscreteScheduler', [1e-4, 0.02], 'none', []],
+    ['PNDMScheduler', [1e-4, 0.02], 'none', []],
+    ['RePaintScheduler', [1e-4, 0.02], 'static', ['sigmoid']],
+    ['SASolverScheduler', [1e-4, 0.02], 'none', []],
+    ['UniPCMultistepScheduler', [1e-4, 0.02], 'none', ['rescale_betas_zero_snr']],
+  ])('knows what %s takes', (_class_name, betas, clip, known) => {
+    const of = (fields: object = {}): NoiseSchedule => NoiseSchedule.fromSchedulerConfig({ _class_name, ...fields });
+    const own = of();
+    expect(own.name).toBe(_class_name === 'LCMScheduler' ? 'scaled_linear' : 'linear');
+    expect(
+      [own.betaBarBetween(0, 1), own.betaBarBetween(999, 1000)].map((beta) => Number(beta.toPrecision(9))),
+    ).toEqual(betas);
+    expect(own.defaults.clip.kind).toBe(clip);
+    expect(of({ rescale_betas_zero_snr: true }).alphaBar(1000) === 0).toBe(known.includes('rescale_betas_zero_snr'));
+    for (const beta_schedule of ['sigmoid', 'laplace', 'exp']) {
+      if (known.includes(beta_schedule)) expect(of({ beta_schedule }).name).toBe(beta_schedule);
+      else expect(() => of({ beta_schedule })).toThrow(/beta_schedule ".*" is not supported/);
+    }
+    // Those that draw no noise of it read the mean alone.
+    if (_class_name !== 'DDPMScheduler') expect(of({ variance_type: 'learned' }).defaults.variance).toBe('beta-tilde');
+  });
+
+  it.each([
+    [null, 'beta-tilde'],
+    ['fixed_small', 'beta-tilde'],
+    ['fixed_small_log', 'beta-tilde'],
+    ['fixed_large', 'beta'],
+    ['fixed_large_log', 'beta'],
+    ['learned_range', 'learned'],
+  ])('has the variance_type %s for %s', (variance_type, variance) => {
+    for (const _class_name of ['DDPMScheduler', 'DPMSolverMultistepScheduler']) {
+      expect(NoiseSchedule.fromSchedulerConfig({ _class_name, variance_type }).defaults.variance).toBe(variance);
+    }
+  });
+
+  it.each([
+    [{ sample_max_value: 1 }, { kind: 'static', low: -1, high: 1 }],
+    [{ sample_max_value: 2 }, { kind: 'dynamic', quantile: 0.995, floor: 1, ceiling: 2 }],
+    [{ sample_max_value: 0.5 }, { kind: 'dynamic', quantile: 0.995, floor: 1, ceiling: 0.5 }],
+    [
+      { sample_max_value: 2, dynamic_thresholding_ratio: 1 },
+      { kind: 'dynamic', quantile: 1, floor: 1, ceiling: 2 },
+    ],
+  ])('has thresholds: %j', (fields, clip) => {
+    expect(NoiseSchedule.fromSchedulerConfig({ thresholding: true, ...fields }).defaults.clip).toEqual(clip);
+  });
+
+  it('has none of a class that clips and has no thresholds', () => {
+    const fields = { clip_sample_range: 2, thresholding: true, sample_max_value: 4 };
+    for (const _class_name of ['DDIMInverseScheduler', 'RePaintScheduler']) {
+      const { clip } = NoiseSchedule.fromSchedulerConfig({ _class_name, ...fields }).defaults;
+      expect(clip).toEqual({ kind: 'static', low: -2, high: 2 });
+    }
+  });
+
+  it('takes as many times as there are trained betas', () => {
+    expect(NoiseSchedule.fromSchedulerConfig({ trained_betas: [0.1, 0.2, 0.3] }).steps).toBe(3);
+  });
+
+  it('goes by options before the file', () => {
+    const sees = {
+      _class_name: 'EulerDiscreteScheduler',
+      prediction_type: 'v_prediction',
+      timestep_type: 'continuous',
+    };
+    expect(NoiseSchedule.fromSchedulerConfig(sees).networkTime(10)).toBeLessThan(0);
+    const named = NoiseSchedule.fromSchedulerConfig(sees, { networkTime: 'index', defaults: { prediction: 'x0' } });
+    expect(named.networkTime(10)).toBe(9);
+    expect(named.defaults.prediction).toBe('x0');
+  });
+
   it('says by its class what the network was trained with', () => {
     const of = (config: Record<string, unknown>): NoiseSchedule => NoiseSchedule.fromSchedulerConfig(config);
     expect(of({ _class_name: 'PNDMScheduler', beta_schedule: 'scaled_linear' }).name).toBe('scaled_linear');
@@ -199,10 +291,36 @@ describe('scheduler configurations', () => {
     [{ num_train_timesteps: '1000' }, 'ERR_DPM_CONFIG', /num_train_timesteps/],
     [{ prediction_type: 'flow' }, 'ERR_DPM_UNSUPPORTED', /prediction_type/],
     [{ trained_betas: [0.1, 'x'] }, 'ERR_DPM_CONFIG', /trained_betas/],
+    [{ trained_betas: [0.1, Infinity] }, 'ERR_DPM_CONFIG', /trained_betas is .* an array of numbers/],
   ])('refuses %j', (config, code, message) => {
     const make = (): NoiseSchedule => NoiseSchedule.fromSchedulerConfig(config);
     expect(make).toThrow(message);
     expect(make).toThrow(expect.objectContaining({ code }));
+  });
+});
+
+describe('the same schedule', () => {
+  it('with other defaults has its file and its times', () => {
+    const schedule = NoiseSchedule.fromSchedulerConfig({ num_train_timesteps: 100 }, {}, 'own.json');
+    for (const other of [schedule.with({ networkTime: 'index1' }), schedule.continuous(), schedule.sde()]) {
+      expect(other.scheduler).toEqual({ config: { num_train_timesteps: 100 }, source: 'own.json' });
+    }
+    const short = NoiseSchedule.linear({ steps: 100 }).continuous();
+    const { noisiest, greatestTime } = short.with({ defaults: { prediction: 'x0' } });
+    expect([noisiest, greatestTime]).toEqual([short.noisiest, 1]);
+  });
+});
+
+describe('the velocity', () => {
+  it.each([
+    [0.6, 0.8],
+    [1, 3],
+  ])('says the data and the noise of any state: %d and %d', (alpha, sigma) => {
+    const [x0, epsilon] = [0.7, -1.1];
+    const [x, v] = [alpha * x0 + sigma * epsilon, alpha * epsilon - sigma * x0];
+    const { data, noise } = parametrisation('v', alpha, sigma);
+    expect(data.input * x + data.output * v).toBeCloseTo(x0, 12);
+    expect(noise.input * x + noise.output * v).toBeCloseTo(epsilon, 12);
   });
 });
 

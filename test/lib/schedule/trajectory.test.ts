@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { roundHalfEven } from '../../../lib/schedule/rounding.js';
+import { solverTimes, spacedTimes } from '../../../lib/schedule/spacing.js';
 import { continuousGrid, discreteTimes, discreteTransitions } from '../../../lib/schedule/trajectory.js';
 
 const linear = NoiseSchedule.linear();
@@ -89,10 +90,12 @@ describe('transitions', () => {
   });
 
   it('take explicit timesteps over steps', () => {
-    expect(discreteTransitions(linear, { timesteps: [999, 4], steps: 50 })).toEqual([
-      { s: 5, t: 1000 },
-      { s: 0, t: 5 },
-    ]);
+    for (const others of [{ steps: 50 }, { steps: 50, trajectory: 'leading' as const }]) {
+      expect(discreteTransitions(linear, { timesteps: [999, 4], ...others })).toEqual([
+        { s: 5, t: 1000 },
+        { s: 0, t: 5 },
+      ]);
+    }
   });
 
   it.each([
@@ -104,8 +107,28 @@ describe('transitions', () => {
     [{ timesteps: [] }, /empty/],
     [{ steps: 3, tStart: 2000 }, /tStart 2000/],
     [{ timesteps: [0], end: 'first' as const }, /above 0/],
+    [{ steps: 3, tEnd: 5, end: 'first' as const }, /ends at n = 1; leave tEnd out/],
   ])('refuse %j', (options, message) => {
     expect(() => discreteTransitions(linear, options)).toThrow(message);
+  });
+});
+
+describe("diffusers' spacings", () => {
+  // (1000 - k 1000 / 48) is 937.5 and so on, but for its last bit: np.arange(1000, 0, -1000 / 48).round() - 1.
+  it('are rounded as NumPy rounds them', () => {
+    const times = spacedTimes('trailing', { count: 48, trained: 1000 });
+    expect([3, 15, 27, 39].map((k) => times[k])).toEqual([936, 686, 436, 186]);
+    expect(spacedTimes('trailing', { count: 96, trained: 1000 })[18]).toBe(812);
+  });
+
+  it('of solvers leave out the noisiest times', () => {
+    expect(solverTimes('leading', { count: 4, trained: 1000 }, 600)).toEqual([480, 360, 240, 120]);
+    expect(solverTimes('linspace', { count: 4, trained: 1000 }, 601)).toEqual([600, 450, 300, 150]);
+    expect(solverTimes('trailing', { count: 16, trained: 1000 }, 629)).toEqual([
+      628, 565, 503, 441, 378, 315, 253, 191, 128, 65, 3,
+    ]);
+    // Seven less two strides of ten thirds rounds to 0.
+    expect(() => solverTimes('trailing', { count: 3, trained: 10 }, 7)).toThrow(/take the time -1/);
   });
 });
 

@@ -29,6 +29,10 @@ describe('betas rescaled to zero SNR', () => {
     }
   });
 
+  it('have no SDE of evenly growing rate behind them', () => {
+    expect(rescaled.sde().alphaBar(0.5) / rescaled.alphaBar(500)).toBeCloseTo(1, 9);
+  });
+
   it('of every schedule of betas', () => {
     const betas = Array.from({ length: 20 }, (_, i) => 0.01 + 0.02 * i);
     for (const schedule of [

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { StepProgram } from '../../../../lib/program/program.js';
+import type { SchedulerRun } from '../../../../lib/samplers/scheduler/run.js';
 import { schedulerRun } from '../../../../lib/samplers/scheduler/scheduler.js';
 import { NoiseSchedule } from '../../../../lib/schedule/noise-schedule.js';
 import { asSteps } from '../../../support/interpreter.js';
@@ -83,7 +84,7 @@ describe('fields that do not change the run of diffusers', () => {
   });
 });
 
-function run(config: Record<string, unknown>, steps = 10): unknown {
+function run(config: Record<string, unknown>, steps = 10): SchedulerRun {
   return schedulerRun(NoiseSchedule.fromSchedulerConfig(config), steps);
 }
 
@@ -97,6 +98,7 @@ const refused: readonly [className: string, field: string, value: unknown][] = [
   ].map((name): [string, string, unknown] => [name, 'use_flow_sigmas', true]),
   ['UniPCMultistepScheduler', 'solver_p', {}],
   ['UniPCMultistepScheduler', 'use_dynamic_shifting', true],
+  ['UniPCMultistepScheduler', 'use_dynamic_shifting', null],
   ['UniPCMultistepScheduler', 'shift_terminal', 0.1],
   ['DEISMultistepScheduler', 'algorithm_type', 'deis-2'],
   ['DEISMultistepScheduler', 'solver_type', 'rho'],
@@ -136,6 +138,99 @@ describe('fields without a case', () => {
         runnable([...changes, ...same]).length === 0 && !known.has(`${name} ${field}`),
     );
     expect(left).toEqual([]);
+  });
+});
+
+// `from_config` of one class keeps the fields of another in its file, and the library's classes do not look at them.
+describe('fields of other classes', () => {
+  it.each<[string, Record<string, unknown>]>([
+    ['EulerAncestralDiscreteScheduler', { use_karras_sigmas: true }],
+    ['HeunDiscreteScheduler', { interpolation_type: 'log_linear' }],
+    ['HeunDiscreteScheduler', { thresholding: true, sample_max_value: 2 }],
+    ['EulerDiscreteScheduler', { clip_sample: true, thresholding: true, sample_max_value: 2 }],
+    ['PNDMScheduler', { rescale_betas_zero_snr: true }],
+    // Read with the prediction of v alone.
+    ['EulerDiscreteScheduler', { timestep_type: 'continuous' }],
+  ])('%s: %j changes nothing', (name, others) => {
+    expect(run({ _class_name: name, ...others })).toEqual(run({ _class_name: name }));
+  });
+
+  it.each(['HeunDiscreteScheduler', 'DDIMScheduler'])('%s: what the network sees of Euler is not read', (name) => {
+    const config = { _class_name: name, prediction_type: 'v_prediction' };
+    expect(run({ ...config, timestep_type: 'continuous' })).toEqual(run(config));
+  });
+
+  it.each(['DDIMScheduler', 'DDPMScheduler', 'LCMScheduler'])('%s: the run says its clip', (name) => {
+    const clipOf = (config: Record<string, unknown>): unknown => run({ _class_name: name, ...config }).options.clip;
+    expect(clipOf({ clip_sample: true })).toBe('static');
+    expect(clipOf({ clip_sample: false })).toBe('none');
+    const thresholds = { thresholding: true, sample_max_value: 2, dynamic_thresholding_ratio: 0.9 };
+    expect(clipOf(thresholds)).toEqual({ dynamic: 0.9, floor: 1, ceiling: 2 });
+  });
+
+  it('do not take the place of the own clip', () => {
+    const own = { _class_name: 'HeunDiscreteScheduler', clip_sample: true, clip_sample_range: 2 };
+    const { clip } = NoiseSchedule.fromSchedulerConfig({ ...own, thresholding: true, sample_max_value: 4 }).defaults;
+    expect(clip).toEqual({ kind: 'static', low: -2, high: 2 });
+    expect(run({ ...own, thresholding: true }).options.clip).toBe('static');
+  });
+});
+
+describe('levels', () => {
+  const multistep = { _class_name: 'DPMSolverMultistepScheduler' };
+
+  it.each<[Record<string, unknown>, string]>([
+    [{ use_karras_sigmas: true }, 'karras'],
+    [{ use_exponential_sigmas: true }, 'logsnr'],
+    [{ use_beta_sigmas: true }, 'beta'],
+    [{}, 'linspace'],
+  ])('are named as ours are: %j', (fields, trajectory) => {
+    for (const name of ['EulerDiscreteScheduler', 'UniPCMultistepScheduler']) {
+      expect(run({ _class_name: name, ...fields }).trajectory).toBe(trajectory);
+    }
+  });
+
+  it('of Karras go before those of Lu, which go before exponential ones', () => {
+    const lu = run({ ...multistep, use_lu_lambdas: true });
+    expect(run({ ...multistep, use_lu_lambdas: true, use_karras_sigmas: true })).toEqual(
+      run({ ...multistep, use_karras_sigmas: true }),
+    );
+    // As integers the times are rounded with the one and cut with the other.
+    expect(run({ ...multistep, use_lu_lambdas: true, use_exponential_sigmas: true })).toEqual(lu);
+    expect(run({ ...multistep, use_exponential_sigmas: true })).not.toEqual(lu);
+  });
+
+  it('of Lu are those of the betas, whatever sigma_min and sigma_max are', () => {
+    const ends = { sigma_min: 0.1, sigma_max: 20 };
+    expect(run({ ...multistep, use_lu_lambdas: true, ...ends })).toEqual(run({ ...multistep, use_lu_lambdas: true }));
+    expect(run({ ...multistep, use_karras_sigmas: true, ...ends })).not.toEqual(
+      run({ ...multistep, use_karras_sigmas: true }),
+    );
+  });
+
+  it('beyond the betas have the first and the last time', () => {
+    const wide = { use_karras_sigmas: true, sigma_min: 1e-4, sigma_max: 1e4 };
+    const { timesteps } = run({ _class_name: 'EulerDiscreteScheduler', ...wide });
+    expect([timesteps[0], timesteps.at(-1)]).toEqual([999, 0]);
+  });
+
+  it('of PNDM lie half an odd stride apart, rounded down', () => {
+    const { timesteps, options } = run({ _class_name: 'PNDMScheduler' }, 8);
+    expect(timesteps.slice(0, 5)).toEqual([875, 812, 812, 750, 750]);
+    expect(options.levels[0]!.to!.alpha).toBeCloseTo(Math.sqrt(NoiseSchedule.linear().alphaBar(814)), 7);
+  });
+
+  // As len(self.timesteps) is: without the noisiest times there are fewer than were asked for.
+  it('say below how many orders are lowered', () => {
+    const clipped = { ...multistep, timestep_spacing: 'trailing', lambda_min_clipped: -2 };
+    const [few, more] = [run(clipped, 20), run(clipped, 25)];
+    expect([few.evaluations, few.options.lowerOrderFinal]).toEqual([13, 'always']);
+    expect([more.evaluations, more.options.lowerOrderFinal]).toEqual([16, false]);
+  });
+
+  it('of the VE-SDE end exactly at sampling_eps', () => {
+    const { timesteps } = run({ _class_name: 'ScoreSdeVeScheduler', correct_steps: 0 }, 2);
+    expect(timesteps).toEqual([1348, 0.01 * (1348 / 0.01) ** Math.fround(1e-5)]);
   });
 });
 
@@ -181,6 +276,15 @@ describe('what diffusers cannot run is refused, too', () => {
       'ERR_DPM_UNSUPPORTED',
       /algorithm_type/,
     ],
+    [{ _class_name: 'DPMSolverMultistepScheduler', solver_order: 4 }, 5, 'ERR_DPM_CONFIG', /solver_order/],
+    [{ _class_name: 'DEISMultistepScheduler', solver_order: 4 }, 5, 'ERR_DPM_CONFIG', /solver_order/],
+    [{ _class_name: 'UniPCMultistepScheduler', solver_order: 5 }, 5, 'ERR_DPM_CONFIG', /solver_order/],
+    ...[-1, 0.5, 1_000_001].map((step): [Record<string, unknown>, number, string, RegExp] => [
+      { _class_name: 'UniPCMultistepScheduler', disable_corrector: [step] },
+      5,
+      'ERR_DPM_CONFIG',
+      /disable_corrector/,
+    ]),
     [{ _class_name: 'UniPCMultistepScheduler', predict_x0: false }, 5, 'ERR_DPM_CONFIG', /final_sigmas_type/],
     [
       { _class_name: 'EulerAncestralDiscreteScheduler', prediction_type: 'sample' },
@@ -211,6 +315,8 @@ describe('what diffusers cannot run is refused, too', () => {
       /num_train_timesteps is 1000.* 3/,
     ],
     [{ _class_name: 'EDMEulerScheduler', rho: 0 }, 5, 'ERR_DPM_CONFIG', /rho/],
+    [{ _class_name: 'ScoreSdeVeScheduler', sampling_eps: -1 }, 5, 'ERR_DPM_CONFIG', /sampling_eps is -1/],
+    [{ _class_name: 'ScoreSdeVeScheduler', sampling_eps: 1.5 }, 5, 'ERR_DPM_CONFIG', /sampling_eps is 1\.5/],
     [
       { _class_name: 'SASolverScheduler' },
       5,
@@ -220,6 +326,15 @@ describe('what diffusers cannot run is refused, too', () => {
   ])('%j in %d steps', (config, steps, code, message) => {
     expect(() => run(config, steps)).toThrow(message);
     expect(() => run(config, steps)).toThrow(expect.objectContaining({ code }));
+  });
+
+  it('a schedule that comes from no file', () => {
+    expect(() => schedulerRun(NoiseSchedule.linear(), 5)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_DPM_ARGUMENT',
+        message: expect.stringContaining('comes from none') as string,
+      }),
+    );
   });
 
   it('zero SNR where the network predicts noise', () => {
