@@ -37,7 +37,7 @@ describe('networks that differ in a switch', () => {
     const head = { prefix: 'head', complex: true, outChannels: unet.inChannels, groups: 4, epsilon: 1e-5 };
     const { nodes } = unetGraph({ ...unet, head });
     const kinds = nodes
-      .filter((node) => node.name.startsWith("head.resnet.act"))
+      .filter((node) => node.name.startsWith('head.resnet.act'))
       .map((node) => (node.op === 'activation' ? node.kind : node.op));
     expect(kinds).toEqual(name === 'silu' ? ['silu', 'silu'] : ['mish', 'mish']);
     const scales = nodes.some((node) => node.name === 'head.resnet.scale_shift');
