@@ -3,11 +3,14 @@ import { closest, distance } from 'fastest-levenshtein';
 import { DpmError } from './errors.js';
 import { shownValue } from './shown-value.js';
 
+/** The error for a value that is not what an option takes, such as plain JavaScript callers can give. */
+export function wrongValue(name: string, value: unknown, expected: string): DpmError {
+  return new DpmError('ERR_DPM_ARGUMENT', `${name} is ${shownValue(value)}, it has to be ${expected}`);
+}
+
 /** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for null and undefined, which plain JavaScript callers can give. */
 export function requireObject(name: string, value: unknown): void {
-  if (typeof value !== 'object' || value === null) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `${name} is ${shownValue(value)}, it has to be an object`);
-  }
+  if (typeof value !== 'object' || value === null) throw wrongValue(name, value, 'an object');
 }
 
 /** The error for a name outside a fixed set; plain JavaScript callers reach branches the types rule out. */

@@ -196,12 +196,6 @@ function readActivation(config: ConfigReader): Activation {
   return name === 'swish' ? 'silu' : name;
 }
 
-function readEpsilon(config: ConfigReader): number {
-  const epsilon = config.number('norm_eps', 1e-5);
-  if (!(epsilon > 0)) throw config.error('norm_eps', 'a positive number');
-  return epsilon;
-}
-
 function checkConsistency(config: ConfigReader, parsed: DiffusersConfig, isResized: boolean): void {
   const levels = parsed.channels.length;
   if (levels < 1 || levels > 16) throw config.error('block_out_channels', 'a list of 1 to 16 widths');
@@ -270,7 +264,7 @@ export function parseDiffusersConfig(
     headChannels: config.integerOrNull('attention_head_dim', defaultHeadChannels(config), widthRange),
     normGroups: config.integerOrNull('norm_num_groups', 32, widthRange),
     midAttentionGroups: config.integerOrNull('attn_norm_num_groups', null, widthRange),
-    epsilon: readEpsilon(config),
+    epsilon: config.positive('norm_eps', 1e-5),
     activation: readActivation(config),
     scaleShift: config.choice('resnet_time_scale_shift', 'default', ['default', 'scale_shift']) === 'scale_shift',
     addAttention: config.boolean('add_attention', true),

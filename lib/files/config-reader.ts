@@ -91,6 +91,13 @@ export class ConfigReader {
     return value;
   }
 
+  /** A finite number above 0. */
+  positive(name: string, absent: number): number {
+    const value = this.number(name, absent);
+    if (!(value > 0)) throw this.error(name, 'a positive number');
+    return value;
+  }
+
   /** A number that may be infinite. Without a default the field has to be there. */
   numberOrInfinite(name: string, absent?: number): number {
     const value = this.raw(name);

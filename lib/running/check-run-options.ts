@@ -1,9 +1,4 @@
-import { DpmError } from '../base/errors.js';
-import { shownValue } from '../base/shown-value.js';
-
-function refuse(name: string, value: unknown, expected: string): DpmError {
-  return new DpmError('ERR_DPM_ARGUMENT', `${name} is ${shownValue(value)}, it has to be ${expected}`);
-}
+import { wrongValue } from '../base/checks.js';
 
 function isFloat32Array(value: unknown): value is Float32Array {
   return Object.prototype.toString.call(value) === '[object Float32Array]';
@@ -51,7 +46,7 @@ export function checkRunOptions(options: object): void {
   for (const [name, value] of Object.entries(options)) {
     const kind = kinds[name];
     if (value === undefined || kind === undefined || kind[1](value)) continue;
-    throw refuse(name, value, kind[0]);
+    throw wrongValue(name, value, kind[0]);
   }
 }
 
@@ -63,5 +58,5 @@ export function checkRunOptions(options: object): void {
 export function requireProgram(program: unknown): void {
   const kind: unknown = typeof program === 'object' && program !== null && 'kind' in program ? program.kind : undefined;
   if (kind === 'step' || kind === 'host') return;
-  throw refuse('the program', program, "one of a sampler's, stepProgram's or a host program");
+  throw wrongValue('the program', program, "one of a sampler's, stepProgram's or a host program");
 }

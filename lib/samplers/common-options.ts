@@ -1,4 +1,4 @@
-import { requireObject } from '../base/checks.js';
+import { requireObject, wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { predictionNames } from '../schedule/defaults.js';
 import { trajectoryNames } from '../schedule/trajectory.js';
@@ -6,7 +6,6 @@ import {
   choiceOption,
   numberOption,
   positiveOption,
-  refuse,
   switchOption,
   tableOption,
   type Option,
@@ -18,7 +17,7 @@ type Value<Name extends keyof SamplerOptions> = Exclude<SamplerOptions[Name], un
 
 /** Refuses what is no array, as plain JavaScript gives it. */
 function checkList(name: string, list: unknown, expected: string): void {
-  if (!Array.isArray(list)) throw refuse(name, list, expected);
+  if (!Array.isArray(list)) throw wrongValue(name, list, expected);
 }
 
 /** The bounds of a number of evaluations depend on the trajectory, which checks them. */
@@ -26,7 +25,7 @@ export const steps: Option<Value<'steps'>> = {
   value: 'K',
   help: 'number of network evaluations',
   check(name, count) {
-    if (!Number.isInteger(count)) throw refuse(name, count, 'an integer, the number of network evaluations');
+    if (!Number.isInteger(count)) throw wrongValue(name, count, 'an integer, the number of network evaluations');
   },
   read: (texts, flag) => texts.integer(flag),
 };
@@ -84,7 +83,7 @@ export const lastNoiseClip: Option<Value<'lastNoiseClip'>> = {
   help: 'grey levels the last noise may change a pixel by, or none',
   check(name, levels) {
     if (levels === null || (typeof levels === 'number' && levels >= 0)) return;
-    throw refuse(name, levels, 'a number of grey levels not below 0, or null');
+    throw wrongValue(name, levels, 'a number of grey levels not below 0, or null');
   },
   read: (texts, flag) => (texts.string(flag) === 'none' ? null : texts.number(flag)),
 };
@@ -140,7 +139,7 @@ export const stepsOffset: Option<Value<'stepsOffset'>> = {
   help: 'added to the times of the leading spacing, default 0',
   check(name, offset) {
     if (Number.isInteger(offset) && offset >= 0) return;
-    throw new DpmError('ERR_DPM_ARGUMENT', `${name} is ${offset}, it has to be an integer from 0`);
+    throw wrongValue(name, offset, 'an integer from 0');
   },
   read: (texts, flag) => texts.integer(flag),
 };

@@ -1,6 +1,5 @@
-import { unknownName } from '../base/checks.js';
+import { unknownName, wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { shownValue } from '../base/shown-value.js';
 
 /** Where the text of options comes from: the command line. Each function gives undefined for an option that is absent. */
 export interface OptionTexts {
@@ -30,11 +29,6 @@ export interface Option<T> {
   read?(texts: OptionTexts, flag: string): T | undefined;
 }
 
-/** The error for a value that is not what an option takes. */
-export function refuse(name: string, value: unknown, expected: string): DpmError {
-  return new DpmError('ERR_DPM_ARGUMENT', `${name} is ${shownValue(value)}, it has to be ${expected}`);
-}
-
 /** A number; without `within` the sampler itself says which fit its schedule. */
 export function numberOption(
   help: string,
@@ -45,8 +39,8 @@ export function numberOption(
     help,
     check(name, number) {
       const given: unknown = number;
-      if (typeof given !== 'number' || Number.isNaN(given)) throw refuse(name, given, within?.words ?? 'a number');
-      if (within !== undefined && !within.holds(given)) throw refuse(name, given, within.words);
+      if (typeof given !== 'number' || Number.isNaN(given)) throw wrongValue(name, given, within?.words ?? 'a number');
+      if (within !== undefined && !within.holds(given)) throw wrongValue(name, given, within.words);
     },
     read: (texts, flag) => texts.number(flag),
   };
@@ -65,7 +59,7 @@ export function integerOption(help: string, least: number, most: number): Option
     help: `${help}, ${least} to ${most}`,
     check(name, number) {
       if (Number.isInteger(number) && number >= least && number <= most) return;
-      throw refuse(name, number, `an integer from ${least} to ${most}`);
+      throw wrongValue(name, number, `an integer from ${least} to ${most}`);
     },
     read: (texts, flag) => texts.integer(flag),
   };

@@ -52,21 +52,13 @@ const variances = {
   fixed_large_log: 'beta',
   learned_range: 'learned',
 } as const;
+const varianceTypes = Object.keys(variances) as (keyof typeof variances)[];
 
 /** Solvers read the first half of the output of networks with a variance: null and `learned` say no more to them. */
 function readVariance(config: ConfigReader, facts: SchedulerClass): ScheduleDefaults['variance'] {
-  const value = config.raw('variance_type') ?? 'fixed_small';
-  if (value === 'learned' && !facts.hasVariance) return 'beta-tilde';
-  if (value === 'fixed_small') return 'beta-tilde';
-  return variances[
-    config.choice('variance_type', 'fixed_small', [
-      'fixed_small',
-      'fixed_small_log',
-      'fixed_large',
-      'fixed_large_log',
-      'learned_range',
-    ])
-  ];
+  const value = config.raw('variance_type') ?? null;
+  if (value === null || (value === 'learned' && !facts.hasVariance)) return 'beta-tilde';
+  return variances[config.choice('variance_type', 'fixed_small', varianceTypes)];
 }
 
 function readBetas(config: ConfigReader, facts: SchedulerClass): Pick<BetaScheduler, 'name' | 'betas' | 'even'> {
@@ -87,8 +79,7 @@ function readBetas(config: ConfigReader, facts: SchedulerClass): Pick<BetaSchedu
 function readThreshold(config: ConfigReader): Clip {
   const quantile = config.number('dynamic_thresholding_ratio', 0.995);
   if (!(quantile > 0 && quantile <= 1)) throw config.error('dynamic_thresholding_ratio', 'a number in (0, 1]');
-  const ceiling = config.number('sample_max_value', 1);
-  if (!(ceiling > 0)) throw config.error('sample_max_value', 'a positive number');
+  const ceiling = config.positive('sample_max_value', 1);
   // The threshold is at least 1: with 1, the default, for the most it is always that.
   return ceiling === 1 ? { kind: 'static', low: -1, high: 1 } : { kind: 'dynamic', quantile, floor: 1, ceiling };
 }

@@ -1,6 +1,5 @@
 // Schedulers of networks whose states are the data as it is, with noise: EDM's and the VE-SDE's.
 import { at } from '../../base/arrays.js';
-import type { ConfigReader } from '../../files/config-reader.js';
 import type { GivenLevel } from '../../schedule/noise-level.js';
 import { evenTimes } from '../../schedule/spacing.js';
 import { euler } from '../families/euler.js';
@@ -8,7 +7,7 @@ import { predictorCorrector } from '../families/predictor-corrector.js';
 import type { SchedulerFields } from './fields.js';
 import { data, spreadRatios } from './levels.js';
 import { roundedLinspace } from './rounded-betas.js';
-import { thresholdOption, type Translate } from './run.js';
+import type { Translate } from './run.js';
 import { multistepOf, multistepOptions } from './solvers.js';
 
 interface EdmLevels {
@@ -18,12 +17,6 @@ interface EdmLevels {
   initialScale: number;
 }
 
-function positive(config: ConfigReader, name: string, absent: number): number {
-  const value = config.number(name, absent);
-  if (!(value > 0)) throw config.error(name, 'a positive number');
-  return value;
-}
-
 /** Levels of EDM's schedulers, and the data or what `final` takes for the least noise. */
 function edmLevels(
   fields: SchedulerFields,
@@ -31,12 +24,12 @@ function edmLevels(
   final: (sigmas: readonly number[], least: number) => number,
 ): EdmLevels {
   const { config, schedule } = fields;
-  const most = positive(config, 'sigma_max', 80);
-  const least = positive(config, 'sigma_min', 0.002);
+  const most = config.positive('sigma_max', 80);
+  const least = config.positive('sigma_min', 0.002);
   const kind = config.choice('sigma_schedule', 'karras', ['karras', 'exponential']);
   const sigmas =
     kind === 'karras'
-      ? spreadRatios('karras', most, least, steps, positive(config, 'rho', 7))
+      ? spreadRatios('karras', most, least, steps, config.positive('rho', 7))
       : evenTimes(Math.log(least), Math.log(most), steps).map(Math.exp);
   const last = fields.finalSigma() === 'zero' ? data : { alpha: 1, sigma: final(sigmas, least) };
   return {
@@ -67,7 +60,7 @@ export const translateEdmMultistep: Translate = (fields, steps) => {
   return {
     sampler: multistepOf(fields, algorithm, order),
     trajectory,
-    options: { ...options, ...multistepOptions(fields, steps, order), clip: thresholdOption(fields) },
+    options: { ...options, ...multistepOptions(fields, steps, order) },
   };
 };
 
@@ -81,7 +74,7 @@ function veDeviation(least: number, most: number, time: number): number {
  * jumps are between neighbours of as many deviations from the greatest to the least, or from the least to the data.
  */
 export const translateVe: Translate = ({ config }, steps) => {
-  const [least, most] = [positive(config, 'sigma_min', 0.01), positive(config, 'sigma_max', 1348)];
+  const [least, most] = [config.positive('sigma_min', 0.01), config.positive('sigma_max', 1348)];
   const end = config.number('sampling_eps', 1e-5);
   if (!(end >= 0 && end <= 1)) throw config.error('sampling_eps', 'a number from 0 to 1');
   const deviations = evenTimes(0, 1, steps)
@@ -101,7 +94,7 @@ export const translateVe: Translate = ({ config }, steps) => {
     options: {
       levels: [...levels, data],
       initialScale: most,
-      snr: positive(config, 'snr', 0.15),
+      snr: config.positive('snr', 0.15),
       correctorSteps: config.integer('correct_steps', 1, { least: 0, most: 1000 }),
       batchNorm: 'reference',
     },
