@@ -2,14 +2,7 @@ import { requireObject, wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { predictionNames } from '../schedule/defaults.js';
 import { trajectoryNames } from '../schedule/trajectory.js';
-import {
-  choiceOption,
-  numberOption,
-  positiveOption,
-  switchOption,
-  tableOption,
-  type Option,
-} from './option.js';
+import { choiceOption, numberOption, positiveOption, switchOption, tableOption, type Option } from './option.js';
 import type { ClipOption, SamplerOptions } from './options.js';
 import type { OptionTable } from './sampler.js';
 

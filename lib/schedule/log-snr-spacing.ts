@@ -1,5 +1,8 @@
 import { symmetricBetaQuantile } from './beta-quantile.js';
 
+/** Exponent of Karras' spacing (Karras et al. 2022, table 1). */
+export const karrasRho = 7;
+
 /** Half the log-SNR at a fraction of the way from one noise level to another, evenly in (sigma / alpha)^(1 / rho). */
 function karrasLogSnr(from: number, to: number, fraction: number, rho: number): number {
   const [start, end] = [Math.exp(-from / rho), Math.exp(-to / rho)];
@@ -33,6 +36,3 @@ export function logSnrPlace(
       return null;
   }
 }
-
-/** Exponent of Karras' spacing (Karras et al. 2022, table 1). */
-const karrasRho = 7;

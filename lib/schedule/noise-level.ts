@@ -1,3 +1,4 @@
+import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import type { NoiseSchedule } from './noise-schedule.js';
 
@@ -50,6 +51,38 @@ function timeOf(schedule: NoiseSchedule, { alpha, sigma }: Amplitudes, logSnr: n
 export function levelOf(schedule: NoiseSchedule, { alpha, sigma, time = NaN }: GivenLevel): NoiseLevel {
   const logSnr = Math.log(alpha / sigma);
   return { time: timeOf(schedule, { alpha, sigma }, logSnr), networkTime: time, alpha, sigma, logSnr };
+}
+
+/** sigma / alpha; 0 at the data. */
+export function noiseRatio({ alpha, sigma }: Amplitudes): number {
+  return sigma / alpha;
+}
+
+/** The amplitudes of a ratio sigma / alpha whose powers add up to 1. */
+export function preserving(ratio: number): Amplitudes {
+  const alpha = 1 / Math.hypot(1, ratio);
+  return { alpha, sigma: ratio * alpha };
+}
+
+/** The level at which a schedule's sigma / alpha is this. */
+export function levelOfRatio(schedule: NoiseSchedule, ratio: number): NoiseLevel {
+  const level = levelOf(schedule, schedule.preservesVariance ? preserving(ratio) : { alpha: 1, sigma: ratio });
+  return { ...level, networkTime: schedule.networkTime(level.time) };
+}
+
+/** A level, and where the step from it goes. */
+export interface LevelStep {
+  from: NoiseLevel;
+  to: Amplitudes;
+}
+
+/**
+ * The steps between levels.
+ *
+ * @param given - What the levels were made of: a step goes where one of these says instead of to the next level.
+ */
+export function levelSteps(levels: readonly NoiseLevel[], given: readonly GivenLevel[] = []): LevelStep[] {
+  return levels.slice(0, -1).map((from, i) => ({ from, to: given[i]?.to ?? at(levels, i + 1) }));
 }
 
 function refuse(index: number, problem: string): DpmError {

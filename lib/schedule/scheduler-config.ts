@@ -117,20 +117,21 @@ export function parseSchedulerConfig(raw: Readonly<Record<string, unknown>>, sou
   }
 }
 
-const timestepTypes = ['discrete', 'continuous'] as const;
+/** Whether the network sees ln(sigma / alpha) / 4 instead of the time: diffusers goes by the field with v alone. */
+export function seesNoise(config: ConfigReader, prediction: Prediction): boolean {
+  return config.choice('timestep_type', 'discrete', ['discrete', 'continuous']) === 'continuous' && prediction === 'v';
+}
 
 function readBetaScheduler(config: ConfigReader, facts: SchedulerClass): BetaScheduler {
   const { name, betas, even } = readBetas(config, facts);
   const prediction = predictions[config.choice('prediction_type', 'epsilon', ['epsilon', 'sample', 'v_prediction'])];
-  const seesNoise = facts.continuous && config.choice('timestep_type', 'discrete', timestepTypes) === 'continuous';
   return {
     kind: 'betas',
     name,
     betas,
     even,
     rescaleBetasZeroSnr: facts.rescales && config.boolean('rescale_betas_zero_snr', false),
-    // diffusers goes by the field with v alone.
-    seesNoise: seesNoise && prediction === 'v',
+    seesNoise: facts.continuous && seesNoise(config, prediction),
     defaults: {
       clip: readClip(config, facts),
       prediction,

@@ -1,16 +1,15 @@
 import { at } from '../../base/arrays.js';
-import { stepRecord } from '../../program/builder.js';
+import { noiseRatio, type NoiseLevel } from '../../schedule/noise-level.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { lowerOrderFinal, solverOptions } from '../common-options.js';
+import { adamsBashforthProgram } from '../numerics/adams-bashforth.js';
 import { lagrangeIntegrals } from '../numerics/lagrange-integrals.js';
-import { evaluation } from '../numerics/evaluation.js';
-import type { NoiseLevel } from '../../schedule/noise-level.js';
 import { solverFacts } from '../numerics/solver-facts.js';
-import { solverLevels, solverPlan, solverProgram } from '../numerics/solver-plan.js';
+import { solverPlan } from '../numerics/solver-plan.js';
 import { choiceOption, integerOption } from '../option.js';
 import type { SamplerOptions } from '../options.js';
 import { defineSampler } from '../sampler.js';
-import { orderOfStep, ringUpdate } from './multistep.js';
+import { orderOfStep } from './multistep.js';
 
 /** What polynomials are in. */
 type Variable = (level: { time: number; logSnr: number }) => number;
@@ -23,7 +22,7 @@ function variableOf(basis: SamplerOptions['basis'] = 'time'): Variable {
 /** Integrals over ratio = sigma / alpha from one level to the next, by points in the log-SNR. */
 function integrals(schedule: NoiseSchedule, past: readonly NoiseLevel[], to: NoiseLevel, variable: Variable): number[] {
   const from = at(past, 0);
-  if (to.sigma === 0) return [-from.sigma / from.alpha];
+  if (to.sigma === 0) return [-noiseRatio(from)];
   const middle = (from.logSnr + to.logSnr) / 2;
   const half = (to.logSnr - from.logSnr) / 2;
   return lagrangeIntegrals(past.map(variable), (node) => {
@@ -53,17 +52,10 @@ export const deis = defineSampler(
     const plan = solverPlan(schedule, options, { form: 'noise', trajectory: 'uniform' });
     const { order = 3 } = options;
     const variable = variableOf(options.basis);
-    const levels = solverLevels(plan, plan.evaluations);
-    const records = levels.slice(1).map((to, i) => {
-      const from = at(levels, i);
-      const reached = orderOfStep(i + 1, plan, order, options.lowerOrderFinal ?? false);
-      const past = Array.from({ length: reached }, (_, back) => at(levels, i - back));
-      const weights = integrals(plan.schedule, past, to, variable).map((integral) => to.alpha * integral);
-      return stepRecord({
-        ...evaluation(plan, from, 'noise', i % order),
-        x: ringUpdate(to.alpha / from.alpha, weights, i, order),
-      });
+    return adamsBashforthProgram(plan, {
+      order,
+      orderOfStep: (i) => orderOfStep(i, plan, order, options.lowerOrderFinal ?? false),
+      integrals: (past, to) => integrals(plan.schedule, past, to, variable),
     });
-    return solverProgram(plan, records, at(levels, levels.length - 1));
   },
 );

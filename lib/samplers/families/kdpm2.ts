@@ -2,7 +2,7 @@ import { at } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import { stepProgram, stepRecord } from '../../program/builder.js';
 import type { StepRecord } from '../../program/record.js';
-import { levelOf, type Amplitudes, type NoiseLevel } from '../../schedule/noise-level.js';
+import { levelOfRatio, noiseRatio, type Amplitudes, type NoiseLevel } from '../../schedule/noise-level.js';
 import { dataSolverOptions, eta } from '../common-options.js';
 import { evaluation } from '../numerics/evaluation.js';
 import { ratioUpdate } from '../numerics/ratio-step.js';
@@ -19,17 +19,14 @@ interface MidpointStep {
 
 /** Where the flow goes before noise is added: less of it than at the end, by the share eta of an ancestral step's. */
 function downOf(from: Amplitudes, to: Amplitudes, share: number): { down: Amplitudes; deviation: number } {
-  const [start, end] = [from.sigma / from.alpha, to.sigma / to.alpha];
+  const [start, end] = [noiseRatio(from), noiseRatio(to)];
   const up = share * end * Math.sqrt(Math.max(0, 1 - (end / start) ** 2));
   return { down: { alpha: to.alpha, sigma: to.alpha * Math.sqrt(end * end - up * up) }, deviation: to.alpha * up };
 }
 
 /** The level half-way in ln(sigma / alpha). */
 function middleOf({ schedule }: SolverPlan, from: Amplitudes, to: Amplitudes): NoiseLevel {
-  const ratio = Math.sqrt((from.sigma / from.alpha) * (to.sigma / to.alpha));
-  const alpha = schedule.preservesVariance ? 1 / Math.hypot(1, ratio) : 1;
-  const level = levelOf(schedule, { alpha, sigma: alpha * ratio });
-  return { ...level, networkTime: schedule.networkTime(level.time) };
+  return levelOfRatio(schedule, Math.sqrt(noiseRatio(from) * noiseRatio(to)));
 }
 
 /** Steps of a grid, with midpoints of our own. */

@@ -1,23 +1,17 @@
 import { at } from '../../base/arrays.js';
-import { stepRecord } from '../../program/builder.js';
-import type { Amplitudes, NoiseLevel } from '../../schedule/noise-level.js';
+import { noiseRatio, type NoiseLevel } from '../../schedule/noise-level.js';
 import { dataSolverOptions, timesteps } from '../common-options.js';
-import { evaluation } from '../numerics/evaluation.js';
+import { adamsBashforthProgram } from '../numerics/adams-bashforth.js';
 import { lagrangeIntegrals } from '../numerics/lagrange-integrals.js';
 import { solverFacts } from '../numerics/solver-facts.js';
-import { solverLevels, solverPlan, solverProgram } from '../numerics/solver-plan.js';
+import { solverPlan } from '../numerics/solver-plan.js';
 import { integerOption } from '../option.js';
 import { defineSampler } from '../sampler.js';
-import { ringUpdate } from './multistep.js';
-
-function ratioOf({ alpha, sigma }: Amplitudes): number {
-  return sigma / alpha;
-}
 
 /** Integrals of the polynomials in sigma / alpha through past levels, newest first, over the step to the next. */
 function integrals(past: readonly NoiseLevel[], to: NoiseLevel): number[] {
-  const nodes = past.map(ratioOf);
-  const [start, end] = [at(nodes, 0), ratioOf(to)];
+  const nodes = past.map(noiseRatio);
+  const [start, end] = [at(nodes, 0), noiseRatio(to)];
   const [middle, half] = [(start + end) / 2, (end - start) / 2];
   return lagrangeIntegrals(nodes, (node) => ({ point: middle + half * node, density: half }));
 }
@@ -37,16 +31,6 @@ export const lms = defineSampler(
   (schedule, options) => {
     const { order = 4 } = options;
     const plan = solverPlan(schedule, options, { form: 'noise', trajectory: 'karras', toData: true });
-    const levels = solverLevels(plan, plan.evaluations);
-    const records = levels.slice(1).map((to, i) => {
-      const from = at(levels, i);
-      const past = Array.from({ length: Math.min(order, i + 1) }, (_, back) => at(levels, i - back));
-      const weights = integrals(past, to).map((integral) => to.alpha * integral);
-      return stepRecord({
-        ...evaluation(plan, from, 'noise', i % order),
-        x: ringUpdate(to.alpha / from.alpha, weights, i, order),
-      });
-    });
-    return solverProgram(plan, records, at(levels, levels.length - 1));
+    return adamsBashforthProgram(plan, { order, orderOfStep: (i) => Math.min(order, i), integrals });
   },
 );

@@ -1,15 +1,8 @@
 import { at } from '../../base/arrays.js';
 import { stepRecord } from '../../program/builder.js';
 import type { StepProgram } from '../../program/program.js';
-import type { LinearUpdate } from '../../program/record.js';
 import { lowerOrderFinal, solverOptions, solverType, thirdOrder } from '../common-options.js';
-import {
-  combine,
-  exponentialStep,
-  stochasticStep,
-  type ExponentialStep,
-  type StochasticStep,
-} from '../numerics/exponential-step.js';
+import { ringUpdate, solverStep, type ExponentialStep } from '../numerics/exponential-step.js';
 import { evaluation, type SolverForm } from '../numerics/evaluation.js';
 import type { NoiseLevel } from '../../schedule/noise-level.js';
 import type { SolverType } from '../numerics/single-step-updates.js';
@@ -77,27 +70,6 @@ function pastWeights(
   return thirdOrderWeights(step, [newest, pastRatio(levels, i, 1, step.h)], factor);
 }
 
-/** The weights of m_i, m_{i-1}, … as an update that finds them in a ring of `size` slots. */
-export function ringUpdate(scale: number, weights: PastWeights, i: number, size: number): LinearUpdate {
-  return combine(
-    scale,
-    weights.map((weight, back) => [(i - back) % size, weight] as const),
-  );
-}
-
-/** A step of the probability flow, or of the reverse SDE with its noise. */
-function stepOf(
-  from: NoiseLevel,
-  to: NoiseLevel,
-  form: SolverForm,
-  { stochastic, thirdOrder }: { stochastic: boolean; thirdOrder: SamplerOptions['thirdOrder'] },
-): StochasticStep {
-  if (!stochastic) return { ...exponentialStep(from, to, form), deviation: 0 };
-  const step = stochasticStep(from, to, form);
-  // Published code has -1/2 for +1/2 there.
-  return thirdOrder === 'published' && form === 'data' ? { ...step, curvature: step.curvature - to.alpha } : step;
-}
-
 const secondOrderOptions = {
   ...solverOptions,
   order: integerOption('order, default 2', 1, 2),
@@ -125,12 +97,12 @@ function multistep<const F extends SamplerFacts>(
 ): Sampler<F, StepProgram> {
   return defineSampler(facts, (schedule, options: SamplerOptions) => {
     const plan = solverPlan(schedule, options, { form, trajectory: 'uniform' });
-    const { order = most, solverType: type = 'midpoint', thirdOrder: third } = options;
+    const { order = most, solverType: type = 'midpoint', thirdOrder: third = 'exact' } = options;
     const own: MultistepOptions = { type, factor: third === 'published' ? 1 : 2 };
     const levels = solverLevels(plan, plan.evaluations);
     const records = levels.slice(1).map((to, i) => {
       const from = at(levels, i);
-      const step = stepOf(from, to, plan.form, { stochastic, thirdOrder: third });
+      const step = solverStep(from, to, plan.form, stochastic ? third : 'none');
       const reached = orderOfStep(i + 1, plan, order, options.lowerOrderFinal);
       const weights = pastWeights(levels, i, step, reached, own);
       return stepRecord({

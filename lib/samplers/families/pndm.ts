@@ -2,7 +2,7 @@ import { at } from '../../base/arrays.js';
 import { linear, stepProgram, stepRecord } from '../../program/builder.js';
 import type { StepProgram } from '../../program/program.js';
 import type { LinearUpdate, StepRecord } from '../../program/record.js';
-import { noiseLevel, type Amplitudes, type NoiseLevel } from '../../schedule/noise-level.js';
+import { levelSteps, noiseLevel, type Amplitudes, type NoiseLevel } from '../../schedule/noise-level.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { dataSolverOptions } from '../common-options.js';
 import { evaluation, type EvaluationFields } from '../numerics/evaluation.js';
@@ -92,18 +92,9 @@ class TransferRecords {
   }
 }
 
-/** Transfers as given levels say them: each from its own amplitudes to where it goes. */
-function givenTransfers(levels: readonly NoiseLevel[], given: SamplerOptions['levels'] = []): Transfer[] {
-  return levels.slice(0, -1).map((evaluated, i) => ({
-    evaluated,
-    from: evaluated,
-    to: at(given, i).to ?? at(levels, i + 1),
-  }));
-}
-
-/** Those of single steps between levels. */
-function levelTransfers(levels: readonly NoiseLevel[]): Transfer[] {
-  return levels.slice(1).map((to, i) => ({ evaluated: at(levels, i), from: at(levels, i), to }));
+/** Transfers of single steps between levels, or as given levels say them. */
+function levelTransfers(levels: readonly NoiseLevel[], given?: SamplerOptions['levels']): Transfer[] {
+  return levelSteps(levels, given).map((step) => ({ evaluated: step.from, ...step }));
 }
 
 /** Those of PLMS between levels: the first step's two, then one for each level from the second. */
@@ -158,7 +149,7 @@ export const plms = defineSampler(
   (schedule, options) => {
     const plan = planned(schedule, options, options.steps === 1 ? 0 : 1);
     const levels = solverLevels(plan, plan.evaluations);
-    const transfers = options.levels === undefined ? plmsTransfers(levels) : givenTransfers(levels, options.levels);
+    const transfers = options.levels === undefined ? plmsTransfers(levels) : levelTransfers(levels, options.levels);
     const records = new TransferRecords(plan, options.combines);
     const [first, second, ...rest] = transfers;
     if (first === undefined || second === undefined) return program([records.multistep(at(transfers, 0), 0)], plan);
@@ -188,7 +179,7 @@ export const pndm = defineSampler(
     const transfers =
       options.levels === undefined
         ? pndmTransfers(plan.schedule, levels, blocks)
-        : givenTransfers(levels, options.levels);
+        : levelTransfers(levels, options.levels);
     const records = new TransferRecords(plan, options.combines);
     const first = Array.from({ length: blocks }, (_, block) =>
       records.rungeKuttaStep(transfers.slice(4 * block, 4 * block + 4), block),

@@ -7,9 +7,9 @@ import { transitions, type Transition } from '../../schedule/trajectory.js';
 import { batchNorm, levelOptions, sdeOptions } from '../common-options.js';
 import { evaluateNoise } from '../numerics/host-evaluation.js';
 import type { EvaluationOptions } from '../numerics/evaluation.js';
-import { noiseLevel, type NoiseLevel } from '../../schedule/noise-level.js';
+import { levelSteps, noiseLevel, type NoiseLevel } from '../../schedule/noise-level.js';
 import { sdeEvaluation, type SdeStep } from '../numerics/sde.js';
-import { givenLevels } from '../numerics/solver-plan.js';
+import { givenLevels, initialScaleOf } from '../numerics/solver-plan.js';
 import { integerOption, positiveOption } from '../option.js';
 import type { SamplerOptions } from '../options.js';
 import { defineSampler, noBound } from '../sampler.js';
@@ -94,12 +94,11 @@ function timedStrides(schedule: NoiseSchedule, jumps: readonly Transition[]): St
 
 /** The jumps between given levels. */
 function givenStrides(schedule: NoiseSchedule, options: SamplerOptions): Stride[] {
-  const levels = givenLevels(schedule, options);
-  return levels.slice(0, -1).map((level, i) => {
-    const to = options.levels?.[i]?.to ?? at(levels, i + 1);
+  const steps = levelSteps(givenLevels(schedule, options), options.levels);
+  return steps.map(({ from: level, to }, i) => {
     const { forwardVariance: variance } = levelJump(schedule, level, to, 1);
     const step = { state: 2 - level.alpha / to.alpha, noise: -variance / level.sigma, deviation: Math.sqrt(variance) };
-    return { level, step, kept: (level.alpha / to.alpha) ** 2, isLast: i === levels.length - 2 };
+    return { level, step, kept: (level.alpha / to.alpha) ** 2, isLast: i === steps.length - 1 };
   });
 }
 
@@ -152,11 +151,9 @@ export const predictorCorrector = defineSampler(
           )
         : givenStrides(plan.schedule, options);
     const langevin = { snr, shared: options.batchNorm === 'reference', steps: corrections };
-    const start =
-      options.levels === undefined ? (options.tStart ?? plan.schedule.noisiest) : at(strides, 0).level.sigma;
     return {
       kind: 'host',
-      initialScale: options.initialScale ?? plan.schedule.initialScale(start),
+      initialScale: initialScaleOf(plan.schedule, options),
       head: null,
       run: (context) => run(context, plan, strides, langevin),
     };

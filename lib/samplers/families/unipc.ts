@@ -2,7 +2,7 @@ import { at } from '../../base/arrays.js';
 import { linear, stepRecord } from '../../program/builder.js';
 import type { LinearUpdate } from '../../program/record.js';
 import { disableCorrector, lowerOrderFinal, solverOptions } from '../common-options.js';
-import { exponentialStep, type ExponentialStep } from '../numerics/exponential-step.js';
+import { exponentialStep, ringUpdate, type ExponentialStep } from '../numerics/exponential-step.js';
 import { evaluation } from '../numerics/evaluation.js';
 import type { NoiseLevel } from '../../schedule/noise-level.js';
 import { phi } from '../numerics/phi.js';
@@ -11,7 +11,7 @@ import { solverLevels, solverPlan, solverProgram, type SolverPlan } from '../num
 import { choiceOption, integerOption } from '../option.js';
 import type { SamplerOptions } from '../options.js';
 import { defineSampler } from '../sampler.js';
-import { orderOfStep, ringUpdate } from './multistep.js';
+import { orderOfStep } from './multistep.js';
 
 /** Solves a small dense system by elimination with row exchanges; consumes its arguments. */
 function solve(matrix: number[][], right: number[]): number[] {

@@ -1,6 +1,6 @@
 import { linear, stepRecord } from '../../program/builder.js';
 import type { LinearUpdate, RecordVariance, StepRecord } from '../../program/record.js';
-import { levelOf, type NoiseLevel } from '../../schedule/noise-level.js';
+import { levelOfRatio, noiseRatio, type NoiseLevel } from '../../schedule/noise-level.js';
 import type { SamplerOptions } from '../options.js';
 import { scalarVariance, type SolverPlan } from './solver-plan.js';
 
@@ -24,15 +24,14 @@ export function churnedLevels(
 ): ChurnedLevel[] {
   const share = Math.min(sChurn / levels.length, Math.SQRT2 - 1);
   return levels.map((level) => {
-    const ratio = level.sigma / level.alpha;
+    const ratio = noiseRatio(level);
     if (share === 0 || ratio < sTmin || ratio > sTmax) return { level, scale: 1, deviation: 0 };
     const grown = ratio * (1 + share);
-    const alpha = plan.schedule.preservesVariance ? 1 / Math.hypot(1, grown) : 1;
-    const raised = levelOf(plan.schedule, { alpha, sigma: alpha * grown });
+    const raised = levelOfRatio(plan.schedule, grown);
     return {
-      level: { ...raised, networkTime: plan.schedule.networkTime(raised.time) },
-      scale: alpha / level.alpha,
-      deviation: alpha * sNoise * Math.sqrt(grown * grown - ratio * ratio),
+      level: raised,
+      scale: raised.alpha / level.alpha,
+      deviation: raised.alpha * sNoise * Math.sqrt(grown * grown - ratio * ratio),
     };
   });
 }

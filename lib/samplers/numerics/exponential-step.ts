@@ -72,9 +72,28 @@ export function stochasticStep(from: NoiseLevel, to: NoiseLevel, form: SolverFor
   };
 }
 
+/** Noise of a step: none on the probability flow; `published`: of the reverse SDE by the curvature of published code. */
+export type StepNoise = 'none' | 'exact' | 'published';
+
+/** A step of the probability flow, or of the reverse SDE with its noise. */
+export function solverStep(from: NoiseLevel, to: NoiseLevel, form: SolverForm, noise: StepNoise): StochasticStep {
+  if (noise === 'none') return { ...exponentialStep(from, to, form), deviation: 0 };
+  const step = stochasticStep(from, to, form);
+  // Published code has -1/2 for +1/2 there.
+  return noise === 'published' ? { ...step, curvature: step.curvature - to.alpha } : step;
+}
+
 /** A linear update of `x` and of past predictions given as pairs of slot and coefficient; a slot may occur again. */
 export function combine(scale: number, terms: readonly (readonly [slot: number, coefficient: number])[]): LinearUpdate {
   return linear({ x: scale, history: collected(terms) });
+}
+
+/** The weights of the predictions of evaluation i and of those before it, newest first, in a ring of `size` slots. */
+export function ringUpdate(scale: number, weights: readonly number[], i: number, size: number): LinearUpdate {
+  return combine(
+    scale,
+    weights.map((weight, back) => [(i - back) % size, weight] as const),
+  );
 }
 
 /** Coefficients by slot. */

@@ -6,7 +6,7 @@ import type { LinearUpdate, StepRecord } from '../../program/record.js';
 import type { NoiseLevel } from '../../schedule/noise-level.js';
 import type { SamplerOptions } from '../options.js';
 import { evaluation } from './evaluation.js';
-import { combine, exponentialStep, stochasticStep, type StochasticStep } from './exponential-step.js';
+import { combine, solverStep, type StepNoise, type StochasticStep } from './exponential-step.js';
 import { secondOrder, thirdOrder, type SolverType } from './single-step-updates.js';
 import { scalarVariance, solverProgram, type SolverPlan } from './solver-plan.js';
 
@@ -57,8 +57,8 @@ export function refuseLowerOrderFinal({ lowerOrderFinal }: SamplerOptions): void
 
 interface BlockOptions {
   type: SolverType;
-  /** Noise in every record, those of the stages too; null: none. */
-  noise: { published: boolean } | null;
+  /** In every record, those of the stages too. */
+  noise: StepNoise;
 }
 
 /** The update to the level after the stage `inner` of a block, from m[0] … m[inner] and the state at its start. */
@@ -69,13 +69,6 @@ function stageUpdate(step: StochasticStep, fractions: readonly number[], type: S
   return thirdOrder(step, [first, second], type);
 }
 
-function stageStep(from: NoiseLevel, to: NoiseLevel, plan: SolverPlan, { noise }: BlockOptions): StochasticStep {
-  if (noise === null) return { ...exponentialStep(from, to, plan.form), deviation: 0 };
-  const step = stochasticStep(from, to, plan.form);
-  // Published code has -1/2 for +1/2 there.
-  return noise.published ? { ...step, curvature: step.curvature - to.alpha } : step;
-}
-
 /**
  * The records of one step through given levels, the inner ones of which are its stages. Without noise `x` keeps the state at its
  * start and `y` is the stage; with noise, which is added to `x` alone, the other way round.
@@ -83,12 +76,12 @@ function stageStep(from: NoiseLevel, to: NoiseLevel, plan: SolverPlan, { noise }
 function blockRecords(plan: SolverPlan, levels: readonly NoiseLevel[], own: BlockOptions): StepRecord[] {
   const from = at(levels, 0);
   return levels.slice(1).map((to, stage) => {
-    const step = stageStep(from, to, plan, own);
+    const step = solverStep(from, to, plan.form, own.noise);
     const fractions = levels.slice(1, stage + 1).map((inner) => (inner.logSnr - from.logSnr) / step.h);
     const update = stageUpdate(step, fractions, own.type);
     const evaluated = evaluation(plan, at(levels, stage), plan.form, stage);
     const isLast = stage === levels.length - 2;
-    if (own.noise === null) {
+    if (own.noise === 'none') {
       const target = isLast ? { x: update } : { y: update };
       return stepRecord({ ...evaluated, read: stage === 0 ? 'x' : 'y', ...target });
     }
@@ -115,10 +108,10 @@ export function blockProgram(
   plan: SolverPlan,
   levels: readonly NoiseLevel[],
   order: number,
-  { solverType: type = 'midpoint', lowerOrderFinal, thirdOrder: third }: SamplerOptions,
+  { solverType: type = 'midpoint', lowerOrderFinal, thirdOrder: third = 'exact' }: SamplerOptions,
   stochastic = false,
 ): StepProgram {
-  const own: BlockOptions = { type, noise: stochastic ? { published: third === 'published' } : null };
+  const own: BlockOptions = { type, noise: stochastic ? third : 'none' };
   let position = 0;
   const records = blockOrders(plan, order, (lowerOrderFinal ?? false) !== false).flatMap((length) => {
     const block = levels.slice(position, position + length + 1);

@@ -1,15 +1,15 @@
-import { at } from '../../base/arrays.js';
 import { linear, stepProgram, stepRecord } from '../../program/builder.js';
 import type { Program, ProgramHead, StepProgram } from '../../program/program.js';
 import type { LinearUpdate, RecordVariance, StepRecord } from '../../program/record.js';
 import { jump, levelJump, type Jump } from '../../schedule/jump.js';
+import { levelSteps } from '../../schedule/noise-level.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { parametrisationOf, type Combination } from '../../schedule/prediction.js';
 import { transitions } from '../../schedule/trajectory.js';
 import { lastNoiseDeviation } from '../../variance/analytic.js';
 import { clipOf, type SamplerOptions } from '../options.js';
 import { defineSampler, type OptionsOf, type Sampler, type SamplerFacts } from '../sampler.js';
-import { givenLevels } from './solver-plan.js';
+import { givenLevels, initialScaleOf } from './solver-plan.js';
 
 /** What distinguishes the samplers that walk the reverse process of a schedule. */
 export interface ReverseFamily {
@@ -66,10 +66,9 @@ function jumpsOf(schedule: NoiseSchedule, options: SamplerOptions, eta: number):
   if (options.levels === undefined) {
     return transitions(schedule, options).map((transition) => jump(schedule, transition, eta));
   }
-  const levels = givenLevels(schedule, options);
-  return levels
-    .slice(0, -1)
-    .map((from, i) => levelJump(schedule, from, options.levels?.[i]?.to ?? at(levels, i + 1), eta));
+  return levelSteps(givenLevels(schedule, options), options.levels).map(({ from, to }) =>
+    levelJump(schedule, from, to, eta),
+  );
 }
 
 /** One record per jump, no noise into the data, the noise of the last noisy jump limited. */
@@ -106,10 +105,6 @@ export interface ReverseRecords {
   head: ProgramHead | null;
 }
 
-function firstTime(schedule: NoiseSchedule, { levels, tStart = schedule.noisiest }: SamplerOptions): number {
-  return levels?.[0]?.sigma ?? tStart;
-}
-
 /** A sampler from its family and from what makes a program of its records. */
 export function compiledSampler<const F extends SamplerFacts, P extends Program>(
   facts: F,
@@ -120,7 +115,7 @@ export function compiledSampler<const F extends SamplerFacts, P extends Program>
     const own = family(schedule, options);
     const reverse: SamplerOptions = options;
     const records = reverseRecords(schedule, reverse, own);
-    const initialScale = reverse.initialScale ?? schedule.initialScale(firstTime(schedule, reverse));
+    const initialScale = initialScaleOf(schedule, reverse);
     return compile({ records, initialScale, head: own.head }, options);
   });
   return Object.assign(sampler, { family });

@@ -48,6 +48,14 @@ export interface SolverPlan extends EvaluationOptions {
   initialScale: number;
 }
 
+/** Standard deviation of the initial noise: the one asked for, or that of the first level or time. */
+export function initialScaleOf(
+  schedule: NoiseSchedule,
+  { initialScale, levels, tStart = schedule.noisiest }: SamplerOptions,
+): number {
+  return initialScale ?? schedule.initialScale(levels?.[0]?.sigma ?? tStart);
+}
+
 function argument(message: string): DpmError {
   return new DpmError('ERR_DPM_ARGUMENT', message);
 }
@@ -135,7 +143,7 @@ export function solverPlan(discrete: NoiseSchedule, options: SamplerOptions, kin
     given: null,
     toData,
     denoises: false,
-    initialScale: options.initialScale ?? schedule.initialScale(interval.start),
+    initialScale: initialScaleOf(schedule, options),
   };
   if (levels !== undefined) return ofLevels(plan, options, kind);
   if (timesteps !== undefined) return ofTimesteps(plan, discrete, options);
@@ -168,13 +176,11 @@ export function givenLevels(schedule: NoiseSchedule, options: SamplerOptions, st
 
 function ofLevels(plan: SolverPlan, options: SamplerOptions, { hasMidpoints = false }: SolverKind): SolverPlan {
   const given = givenLevels(plan.schedule, options, hasMidpoints ? 2 : 1);
-  const [first, last] = [given[0], given.at(-1)];
   return {
     ...plan,
     given,
     evaluations: given.length - 1,
-    toData: last?.sigma === 0,
-    initialScale: options.initialScale ?? (plan.schedule.preservesVariance ? 1 : (first?.sigma ?? 1)),
+    toData: given.at(-1)?.sigma === 0,
   };
 }
 

@@ -28,7 +28,7 @@ class TimedStates {
 
   /** Signal and noise at a time; below the first one, where diffusers ends: the data, or the first time again. */
   at(time: number, end: 'data' | 'first' = 'data'): Amplitudes {
-    if (time < 0 && end === 'data') return { alpha: 1, sigma: 0 };
+    if (time < 0 && end === 'data') return data;
     const alphaBar = at(this.#alphaBars, Math.max(time, 0));
     return { alpha: Math.sqrt(alphaBar), sigma: Math.sqrt(Math.fround(1 - alphaBar)) };
   }

@@ -3,6 +3,7 @@
 import { at } from '../../base/arrays.js';
 import type { GivenLevel } from '../../schedule/noise-level.js';
 import { roundHalfEven } from '../../schedule/rounding.js';
+import { seesNoise } from '../../schedule/scheduler-config.js';
 import { spacedTimes } from '../../schedule/spacing.js';
 import type { Trajectory } from '../../schedule/trajectory.js';
 import { ddpm } from '../families/ddpm.js';
@@ -11,7 +12,7 @@ import { heun } from '../families/heun.js';
 import { kdpm2 } from '../families/kdpm2.js';
 import { lms } from '../families/lms.js';
 import type { SchedulerFields } from './fields.js';
-import { data, levelAt, spreadRatios, type SigmaLevel } from './levels.js';
+import { data, levelAt, levelsDownTo, spreadRatios, trajectoryOf, type SigmaLevel } from './levels.js';
 import { clipOption, refuseSample, type Translate } from './run.js';
 import { SigmaTable } from './sigma-table.js';
 
@@ -60,8 +61,12 @@ function levelsOf(
   }));
   const greatest = Math.max(...ratios);
   const start = spacing === 'leading' ? Math.hypot(greatest, 1) : greatest;
-  const trajectory = sigmas === null ? spacing : sigmas === 'karras' || sigmas === 'beta' ? sigmas : 'logsnr';
-  return { trajectory, levels, table, initialScale: start / Math.hypot(at(ratios, 0), 1) };
+  return {
+    trajectory: trajectoryOf(sigmas, spacing),
+    levels,
+    table,
+    initialScale: start / Math.hypot(at(ratios, 0), 1),
+  };
 }
 
 /** The state of the least noise as diffusers leaves it: the data as it is, and noise; a spread may end a last bit below it. */
@@ -69,18 +74,10 @@ function leastNoise({ least }: SigmaTable, levels: readonly SigmaLevel[]): Given
   return { alpha: 1, sigma: Math.min(least, at(levels, levels.length - 1).ratio) };
 }
 
-/** Whether the network sees the noise instead of the time. */
-function seesNoise({ config, schedule }: SchedulerFields): boolean {
-  return (
-    config.choice('timestep_type', 'discrete', ['discrete', 'continuous']) === 'continuous' &&
-    schedule.defaults.prediction === 'v'
-  );
-}
-
 export const translateEuler: Translate = (fields, steps) => {
   const { schedule } = fields;
   const { trajectory, levels, table, initialScale } = levelsOf(fields, steps, { interpolates: true });
-  const continuous = seesNoise(fields);
+  const continuous = seesNoise(fields.config, schedule.defaults.prediction);
   // Evenly in the logarithm there is one level more than times, which ends the run unless the times are levels, too.
   const evaluated = continuous ? levels : levels.slice(0, steps);
   const last = fields.finalSigma() === 'zero' ? data : leastNoise(table, levels);
@@ -106,23 +103,27 @@ export const translateEulerAncestral: Translate = (fields, steps) => {
   return {
     sampler: ddpm,
     trajectory,
-    options: { levels: given(fields, levels), initialScale, variance: 'beta-tilde', clip: 'none' },
+    options: { levels: levelsDownTo(fields.schedule, levels, 0), initialScale, variance: 'beta-tilde', clip: 'none' },
   };
 };
-
-function given({ schedule }: SchedulerFields, levels: readonly SigmaLevel[]): GivenLevel[] {
-  return [...levels.map((level) => levelAt(schedule, level)), data];
-}
 
 export const translateHeun: Translate = (fields, steps) => {
   const { trajectory, levels, initialScale } = levelsOf(fields, steps);
   const clip = fields.config.boolean('clip_sample', false) ? clipOption(fields.schedule) : 'none';
-  return { sampler: heun, trajectory, options: { levels: given(fields, levels), initialScale, clip } };
+  return {
+    sampler: heun,
+    trajectory,
+    options: { levels: levelsDownTo(fields.schedule, levels, 0), initialScale, clip },
+  };
 };
 
 export const translateLms: Translate = (fields, steps) => {
   const { trajectory, levels, initialScale } = levelsOf(fields, steps);
-  return { sampler: lms, trajectory, options: { levels: given(fields, levels), initialScale, clip: 'none' } };
+  return {
+    sampler: lms,
+    trajectory,
+    options: { levels: levelsDownTo(fields.schedule, levels, 0), initialScale, clip: 'none' },
+  };
 };
 
 /** Where the flow of an ancestral step goes before its noise, with the library's float32 rounding: a difference of near numbers. */
@@ -148,7 +149,12 @@ function translateKdpm2(fields: SchedulerFields, steps: number, ancestral: boole
   return {
     sampler: kdpm2,
     trajectory,
-    options: { levels: given(fields, all), initialScale, clip: 'none', ...(ancestral && { eta: 1 }) },
+    options: {
+      levels: levelsDownTo(fields.schedule, all, 0),
+      initialScale,
+      clip: 'none',
+      ...(ancestral && { eta: 1 }),
+    },
   };
 }
 

@@ -1,6 +1,5 @@
 // Solvers of the probability flow in the variance-preserving state: DPM-Solver, UniPC and DEIS.
 import { at } from '../../base/arrays.js';
-import type { GivenLevel } from '../../schedule/noise-level.js';
 import { roundHalfEven } from '../../schedule/rounding.js';
 import { solverTimes, type Spacing } from '../../schedule/spacing.js';
 import type { Trajectory } from '../../schedule/trajectory.js';
@@ -25,7 +24,7 @@ import { unipc } from '../families/unipc.js';
 import type { SamplerOptions } from '../options.js';
 import type { Sampler } from '../sampler.js';
 import type { SchedulerFields, SigmaSpacing } from './fields.js';
-import { data, levelAt, preserving, spreadRatios, type SigmaLevel } from './levels.js';
+import { levelsDownTo, spreadRatios, trajectoryOf, type SigmaLevel } from './levels.js';
 import { thresholdOption, type Translate } from './run.js';
 import { SigmaTable } from './sigma-table.js';
 
@@ -57,14 +56,13 @@ function levelsOf({ config, schedule }: SchedulerFields, steps: number, rules: L
   const most = sigmas === 'lu' ? table.most : (config.numberOrNull('sigma_max') ?? table.most);
   const least = sigmas === 'lu' ? table.least : (config.numberOrNull('sigma_min') ?? table.least);
   const ratios = spreadRatios(sigmas, most, least, steps);
-  const trajectory = sigmas === 'karras' || sigmas === 'beta' ? sigmas : 'logsnr';
+  const trajectory = trajectoryOf(sigmas, spacing);
   return { trajectory, levels: ratios.map((ratio) => ({ ratio, time: whole(table.timeOf(ratio)) })), table };
 }
 
-function given({ schedule }: SchedulerFields, levels: readonly SigmaLevel[], last: number): GivenLevel[] {
-  // A spread that ends at the least noise may end a last bit below it.
-  const end = Math.min(last, at(levels, levels.length - 1).ratio);
-  return [...levels.map((level) => levelAt(schedule, level)), end === 0 ? data : preserving(end)];
+/** How most classes make the times of spread levels integers. */
+function wholeTime(sigmas: SigmaSpacing | null): (time: number) => number {
+  return sigmas === 'karras' ? roundHalfEven : Math.trunc;
 }
 
 /** `solver_order`, up to what the class has. */
@@ -149,7 +147,7 @@ export const translateMultistep: Translate = (fields, steps) => {
     sampler: multistepOf(fields, algorithm, order),
     trajectory,
     // Without the noisiest times there may be fewer than were asked for.
-    options: { levels: given(fields, levels, last), ...multistepOptions(fields, levels.length, order) },
+    options: { levels: levelsDownTo(fields.schedule, levels, last), ...multistepOptions(fields, levels.length, order) },
   };
 };
 
@@ -168,7 +166,7 @@ export const translateSinglestep: Translate = (fields, steps) => {
     spacing: 'linspace',
     offset: 0,
     sigmas,
-    whole: sigmas === 'karras' ? roundHalfEven : Math.trunc,
+    whole: wholeTime(sigmas),
     leastLogSnr: config.numberOrInfinite('lambda_min_clipped', -Infinity),
   });
   const algorithm = algorithmOf(fields, ['dpmsolver', 'dpmsolver++', 'sde-dpmsolver++']);
@@ -182,7 +180,7 @@ export const translateSinglestep: Translate = (fields, steps) => {
     sampler: singleStepOf(algorithm, order),
     trajectory,
     options: {
-      levels: given(fields, levels, lastRatio(fields, table.least, isNoiseForm)),
+      levels: levelsDownTo(fields.schedule, levels, lastRatio(fields, table.least, isNoiseForm)),
       ...((isStochastic || order === 1) && { order }),
       ...(isStochastic && order === 3 && { thirdOrder: 'published' as const }),
       solverType: solverTypeOf(fields),
@@ -192,25 +190,32 @@ export const translateSinglestep: Translate = (fields, steps) => {
   };
 };
 
+/** Levels of UniPC and DEIS, and the ratio they end at: those that are spread end where they are, not at the table's least. */
+function levelsAndLeast(
+  fields: SchedulerFields,
+  steps: number,
+): { trajectory: Trajectory; levels: SigmaLevel[]; least: number } {
+  const sigmas = fields.sigmaSpacing();
+  const whole = wholeTime(sigmas);
+  const rules = { ...fields.spacing('linspace'), sigmas, whole, leastLogSnr: -Infinity };
+  const { trajectory, levels, table } = levelsOf(fields, steps, rules);
+  return { trajectory, levels, least: sigmas === null ? table.least : at(levels, levels.length - 1).ratio };
+}
+
 export const translateUniPc: Translate = (fields, steps) => {
   const { config } = fields;
   fields.refuseFlow();
   fields.only('use_dynamic_shifting', false);
   fields.only('shift_terminal', null);
   fields.only('solver_p', null);
-  const sigmas = fields.sigmaSpacing();
-  const whole = sigmas === 'karras' ? roundHalfEven : Math.trunc;
-  const rules = { ...fields.spacing('linspace'), sigmas, whole, leastLogSnr: -Infinity };
-  const { trajectory, levels, table } = levelsOf(fields, steps, rules);
+  const { trajectory, levels, least } = levelsAndLeast(fields, steps);
   const isNoiseForm = !config.boolean('predict_x0', true);
-  // Levels that are spread end where they are, not at the table's least noise.
-  const least = sigmas === null ? table.least : at(levels, levels.length - 1).ratio;
   const disabled = config.integers('disable_corrector', [], { least: 0, most: 1_000_000 });
   return {
     sampler: unipc,
     trajectory,
     options: {
-      levels: given(fields, levels, lastRatio(fields, least, isNoiseForm)),
+      levels: levelsDownTo(fields.schedule, levels, lastRatio(fields, least, isNoiseForm)),
       order: orderOf(fields, 2, 4),
       variant: fields.choiceOr('solver_type', 'bh2', ['bh1', 'bh2'], ['midpoint', 'heun', 'logrho']),
       form: isNoiseForm ? 'noise' : 'data',
@@ -226,16 +231,12 @@ export const translateDeis: Translate = (fields, steps) => {
   fields.refuseFlow();
   fields.choiceOr('algorithm_type', 'deis', ['deis'], ['dpmsolver', 'dpmsolver++']);
   fields.choiceOr('solver_type', 'logrho', ['logrho'], ['midpoint', 'heun', 'bh1', 'bh2']);
-  const sigmas = fields.sigmaSpacing();
-  const whole = sigmas === 'karras' ? roundHalfEven : Math.trunc;
-  const rules = { ...fields.spacing('linspace'), sigmas, whole, leastLogSnr: -Infinity };
-  const { trajectory, levels, table } = levelsOf(fields, steps, rules);
-  const least = sigmas === null ? table.least : at(levels, levels.length - 1).ratio;
+  const { trajectory, levels, least } = levelsAndLeast(fields, steps);
   return {
     sampler: deis,
     trajectory,
     options: {
-      levels: given(fields, levels, least),
+      levels: levelsDownTo(fields.schedule, levels, least),
       order: orderOf(fields, 2, 3),
       basis: 'log-ratio',
       lowerOrderFinal: lowerOrders(fields, steps),
