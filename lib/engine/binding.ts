@@ -153,7 +153,7 @@ export interface NativeMap {
   role: 'internal' | 'image' | 'time' | 'label' | 'output' | 'head';
 }
 
-/** One operation of a graph after fusion; fields as in native/backend/backend.h. */
+/** One operation of a graph after fusion; fields as in native/backend/operations.h. */
 export interface NativeNode {
   name: string;
   op: Operation['op'];

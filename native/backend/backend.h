@@ -10,15 +10,8 @@
 #include <stdint.h>
 
 #include "backend/binding_names.h"
+#include "backend/operations.h"
 #include "backend/record.h"
-
-/// Enums whose values come from elsewhere: in C++ any 32-bit word is a value of them, so that a wrong one can be looked
-/// at.
-#ifdef __cplusplus
-#define DPM_OPEN_ENUM(name) enum name : uint32_t
-#else
-#define DPM_OPEN_ENUM(name) enum name
-#endif
 
 /// In C++ the type of every entry says that no exception leaves it, so that the compiler checks those who fill a table.
 #ifdef __cplusplus
@@ -108,93 +101,6 @@ typedef struct dpm_constant {
   int64_t view_dims[4];
   int64_t view_strides[4];
 } dpm_constant;
-
-/// What nodes compute. An input in brackets is optional: -1, or left out at the end. Every operation of today has one
-/// output.
-DPM_OPEN_ENUM(dpm_op){
-    DPM_OP_TIME_EMBEDDING = 0,  ///< (time or label) -> sinusoidal vector; with weights[0] of angles 2 pi weight time
-    DPM_OP_EMBEDDING = 1,       ///< (label or truncated time) -> row of the table in weights[0]; zero where it has none
-    DPM_OP_CONVOLUTION = 2,     ///< (map[, channel vector][, residual map]) -> map; see dpm_convolution_attributes
-    DPM_OP_GROUP_NORM = 3,      ///< (map[, scale and shift][, vector]) -> map; weights[0] gamma, biases[0] beta. The
-                                ///< vector is added to the map first, as by DPM_OP_CHANNEL_ADD
-    DPM_OP_ATTENTION = 4,       ///< (q, k, v) -> map
-    DPM_OP_BIAS = 5,            ///< (map) -> map + biases[0][c]
-    DPM_OP_CHANNEL_ADD = 6,     ///< (map, vector) -> map + vector[n, c]
-    DPM_OP_SCALE_SHIFT = 7,     ///< (map, vector of 2C) -> map * (1 + vector[n, c]) + vector[n, C + c]
-    DPM_OP_SILU = 8,            ///< (map) -> map * sigmoid(map)
-    DPM_OP_ADD = 9,             ///< (map, map) -> sum
-    DPM_OP_AFFINE = 10,         ///< (map) -> scale * map + shift
-    DPM_OP_CONCAT = 11,         ///< (map, map) -> channels of the first, then of the second
-    DPM_OP_UPSAMPLE = 12,       ///< (map) -> nearest neighbour, twice the size
-    DPM_OP_AVERAGE_POOL = 13,   ///< (map) -> means of 2 x 2
-    DPM_OP_FIR_UPSAMPLE = 14,   ///< (map) -> y[2i] = (x[i-1] + 3x[i]) / 4, y[2i+1] = (3x[i] + x[i+1]) / 4 on both axes
-    DPM_OP_FIR_DOWNSAMPLE = 15,  ///< (map) -> y[i] = (x[2i-p] + 3x[2i-p+1] + 3x[2i-p+2] + x[2i-p+3]) / 8 on both axes,
-                                 ///< p the padding; 0 outside
-    DPM_OP_ACTIVATION = 16,      ///< (map) -> the function of dpm_activation of every element; SiLU is DPM_OP_SILU
-};
-/// How many operations there are.
-enum { DPM_OP_COUNT = DPM_OP_ACTIVATION + 1 };
-
-typedef struct dpm_time_embedding_attributes {
-  int32_t length;         ///< of the vector
-  float frequency_shift;  ///< frequencies exp(-ln(10000) i / (half - shift))
-  int32_t cosine_first;
-  int32_t logarithmic;  ///< of the time's natural logarithm
-} dpm_time_embedding_attributes;
-
-/// A convolution computes
-///   activation(scale * (convolution(input) + bias + channel vector + residual))
-/// where everything after the convolution is optional. Its weights (and as many biases, if any) are stacked along the
-/// output channels.
-typedef struct dpm_convolution_attributes {
-  int32_t kernel;
-  int32_t stride;
-  int32_t pad_before;  ///< zeros above and to the left
-  int32_t pad_after;   ///< zeros below and to the right
-  int32_t upsample;    ///< the input is enlarged twice (nearest neighbour) first
-  int32_t silu;        ///< the result passes through SiLU
-  float scale;
-} dpm_convolution_attributes;
-
-typedef struct dpm_group_norm_attributes {
-  int32_t groups;
-  float epsilon;
-  int32_t silu;  ///< the result passes through SiLU
-} dpm_group_norm_attributes;
-
-typedef struct dpm_attention_attributes {
-  int32_t heads;
-} dpm_attention_attributes;
-
-typedef struct dpm_affine_attributes {
-  float scale;
-  float shift;
-} dpm_affine_attributes;
-
-typedef struct dpm_fir_downsample_attributes {
-  int32_t padding;
-} dpm_fir_downsample_attributes;
-
-DPM_OPEN_ENUM(dpm_activation){
-    DPM_ACTIVATION_MISH = 0,  ///< x tanh(ln(1 + e^x))
-    DPM_ACTIVATION_GELU = 1,  ///< x (1 + erf(x / sqrt(2))) / 2
-    DPM_ACTIVATION_RELU = 2,  ///< max(x, 0)
-};
-
-typedef struct dpm_activation_attributes {
-  uint32_t kind;  ///< dpm_activation
-} dpm_activation_attributes;
-
-/// The member of the node's own operation; the others have none.
-typedef union dpm_attributes {
-  dpm_time_embedding_attributes time_embedding;
-  dpm_convolution_attributes convolution;
-  dpm_group_norm_attributes group_norm;
-  dpm_attention_attributes attention;
-  dpm_affine_attributes affine;
-  dpm_fir_downsample_attributes fir_downsample;
-  dpm_activation_attributes activation;
-} dpm_attributes;
 
 /// One operation.
 typedef struct dpm_node {
