@@ -16,9 +16,8 @@ std::vector<float> frequencies_of(const dpm_graph& graph, const dpm_node& node) 
   if (node.weight_count > 0) {
     std::vector<float> stored;
     stored.reserve(static_cast<std::size_t>(half));
-    for (int i = 0; i < half; ++i) {
-      stored.push_back(load_constant(graph.constants[node.weights[0]], static_cast<std::size_t>(i)));
-    }
+    const ConstantElements elements(graph.constants[node.weights[0]]);
+    for (int i = 0; i < half; ++i) stored.push_back(elements[static_cast<std::size_t>(i)]);
     return stored;
   }
   const float step = -std::log(10000.0F) / (static_cast<float>(half) - time_embedding_of(node).frequency_shift);
@@ -81,10 +80,10 @@ class RowEmbeddingLayer : public Layer {
         channels_(factory.value(output_of(node)).shape.channels) {
     const dpm_constant& table = factory.graph.constants[node.weights[0]];
     rows_ = static_cast<int>(table.dims[0]);
+    const ConstantElements elements(table);
     std::vector<float> values;
-    const auto elements = static_cast<std::size_t>(rows_) * static_cast<std::size_t>(channels_);
-    values.reserve(elements);
-    for (std::size_t i = 0; i < elements; ++i) values.push_back(load_constant(table, i));
+    values.reserve(elements.size());
+    for (std::size_t i = 0; i < elements.size(); ++i) values.push_back(elements[i]);
     table_ = factory.stored(values);
   }
 

@@ -50,9 +50,8 @@ DeviceMemory LayerFactory::floats(const std::int32_t* constants, std::uint32_t c
   std::vector<float> values;
   for (std::uint32_t part = 0; part < count; ++part) {
     const dpm_constant& constant = graph.constants[constants[part]];
-    for (std::int64_t i = 0; i < constant.dims[0]; ++i) {
-      values.push_back(load_constant(constant, static_cast<std::size_t>(i)));
-    }
+    const ConstantElements elements(constant);
+    for (std::int64_t i = 0; i < constant.dims[0]; ++i) values.push_back(elements[static_cast<std::size_t>(i)]);
   }
   values.resize(length, 0.0F);
   DeviceMemory memory = device.allocate(values.size() * sizeof(float));

@@ -14,11 +14,12 @@ std::vector<float> pack_weights(const dpm_graph& graph, const dpm_node& node, co
   float* row = packed.data();
   for (std::uint32_t part = 0; part < node.weight_count; ++part) {
     const dpm_constant& weight = graph.constants[node.weights[part]];
+    const ConstantElements elements(weight);
     const auto channels = static_cast<std::size_t>(weight.dims[1]);
     for (std::size_t o = 0; o < static_cast<std::size_t>(weight.dims[0]); ++o, row += taps * padded) {
       for (std::size_t c = 0; c < channels; ++c) {
         for (std::size_t tap = 0; tap < taps; ++tap) {
-          row[tap * padded + c] = load_constant(weight, (o * channels + c) * taps + tap);
+          row[tap * padded + c] = elements[(o * channels + c) * taps + tap];
         }
       }
     }

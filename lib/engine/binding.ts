@@ -7,7 +7,7 @@ import type { GraphNode, GraphValue, Operation } from '../network/operation.js';
 import { RECORD_BYTES } from '../program/pack.js';
 
 /** Version of the addon's surface; the addon reports the same number or is refused. */
-export const NATIVE_ABI_VERSION = 4;
+export const NATIVE_ABI_VERSION = 5;
 
 /** One device the process knows about, usable or not. */
 export interface NativeDeviceInfo {
@@ -28,12 +28,12 @@ export interface NativeTensor {
   free(): void;
 }
 
-/** A flag the engine reads before every network evaluation. */
+/** A flag the engine reads before every network evaluation, and before every weight that it loads. */
 export interface NativeCancelToken {
   cancel(): void;
 }
 
-/** A weight inside a file that native code maps. */
+/** A weight inside a file that native code reads. */
 export interface NativeWeight {
   /** Canonical name, e.g. `down_blocks.0.resnets.0.conv1.weight`. */
   name: string;
@@ -130,6 +130,10 @@ export interface NativeRunRequest {
   cancel: NativeCancelToken | null;
   /** Records done and records in all, over all samples; calls are coalesced. */
   onProgress: ((done: number, total: number) => void) | null;
+  /** How many records there are between two calls of `onPreview`; 0: there are none. */
+  previewEvery: number;
+  /** States of the samples in flight, of which `first` is the first. */
+  onPreview: ((record: number, first: number, images: Float32Array | Uint8Array) => void) | null;
 }
 
 export interface NativeRunResult {
@@ -240,7 +244,7 @@ export interface NativeEngine {
   tensor(elements: number): NativeTensor;
   write(tensor: NativeTensor, data: Float32Array): Promise<void>;
   read(tensor: NativeTensor, into: Float32Array): Promise<void>;
-  loadNetwork(graph: NativeGraph, options: NativeNetworkOptions): Promise<NativeNetwork>;
+  loadNetwork(graph: NativeGraph, options: NativeNetworkOptions, cancel?: NativeCancelToken): Promise<NativeNetwork>;
   /** Begins a run of samples of `elements` each, whose programs read a second output or not. */
   scriptRun(request: NativeRunRequest, elements: number, head: boolean): Promise<NativeScriptRun>;
   /** One fused update: `records` holds one binary record per sample, `streams` five words per sample. */

@@ -15,7 +15,7 @@
 namespace dpm::addon {
 namespace {
 
-constexpr int kSurfaceVersion = 4;
+constexpr int kSurfaceVersion = 5;
 
 Napi::Value devices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();

@@ -21,7 +21,7 @@ extern "C" {
 #define DPM_NOEXCEPT
 #endif
 
-enum { DPM_BACKEND_ABI = 6 };
+enum { DPM_BACKEND_ABI = 7 };
 
 /// The one symbol a plug-in exports, of type dpm_backend_entry_function.
 #define DPM_BACKEND_ENTRY "dpm_backend_entry"
@@ -89,11 +89,15 @@ typedef struct dpm_binding {
   int32_t value;
 } dpm_binding;
 
-/// A weight in host memory, possibly unaligned; valid only while `load` or `refresh` runs. Its elements lie row-major,
-/// or where view_rank > 0 in the row-major order of view_dims (as many elements) with strides in elements: transposed,
-/// or interleaved with other weights. Read it by constant.h.
+/// A weight, valid only while `load` or `refresh` runs: in host memory, possibly unaligned, or where `data` is null to be
+/// read. Its elements lie row-major, or where view_rank > 0 in the row-major order of view_dims (as many elements) with
+/// strides in elements: transposed, or interleaved with other weights. Read it by constant.h.
 typedef struct dpm_constant {
   const void* data;
+  /// Puts the `bytes` bytes that `data` would point to.
+  dpm_status (*read)(const void* source, void* to, dpm_message* message) DPM_NOEXCEPT;
+  const void* source;
+  uint64_t bytes;
   uint32_t dtype;  ///< dpm_dtype
   uint32_t rank;
   int64_t dims[4];

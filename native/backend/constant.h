@@ -1,11 +1,13 @@
-// Reading weights, whatever type they are stored in and however their elements lie.
+// Reading weights, wherever they are, whatever type they are stored in and however their elements lie.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "backend/backend.h"
 #include "backend/c_enums.h"
+#include "backend/guard.h"
 #include "core/dtype.h"
 
 namespace dpm {
@@ -16,17 +18,38 @@ inline std::size_t element_count(const dpm_constant& constant) {
   return elements;
 }
 
-/// Element `index` of a weight in row-major order.
-inline float load_constant(const dpm_constant& constant, std::size_t index) {
-  const auto type = static_cast<DType>(constant.dtype);
-  if (constant.view_rank == 0) return load_as_float(constant.data, type, index);
-  std::size_t place = 0;
-  for (std::uint32_t axis = constant.view_rank; axis-- > 0;) {
-    const auto size = static_cast<std::size_t>(constant.view_dims[axis]);
-    place += index % size * static_cast<std::size_t>(constant.view_strides[axis]);
-    index /= size;
+/// The elements of a weight. One that has to be read takes memory as long as this lives, so devices hold one at a time.
+class ConstantElements {
+ public:
+  /// Throws what reading throws.
+  explicit ConstantElements(const dpm_constant& constant)
+      : constant_(constant), type_(static_cast<DType>(constant.dtype)), data_(constant.data) {
+    if (data_ != nullptr) return;
+    read_ = std::make_unique_for_overwrite<unsigned char[]>(constant.bytes);
+    dpm_message message{};
+    check(constant.read(constant.source, read_.get(), &message), message);
+    data_ = read_.get();
   }
-  return load_as_float(constant.data, type, place);
-}
+
+  [[nodiscard]] std::size_t size() const { return element_count(constant_); }
+
+  /// Element `index` in row-major order.
+  float operator[](std::size_t index) const {
+    if (constant_.view_rank == 0) return load_as_float(data_, type_, index);
+    std::size_t place = 0;
+    for (std::uint32_t axis = constant_.view_rank; axis-- > 0;) {
+      const auto size = static_cast<std::size_t>(constant_.view_dims[axis]);
+      place += index % size * static_cast<std::size_t>(constant_.view_strides[axis]);
+      index /= size;
+    }
+    return load_as_float(data_, type_, place);
+  }
+
+ private:
+  const dpm_constant& constant_;
+  DType type_;
+  const void* data_;
+  std::unique_ptr<unsigned char[]> read_;
+};
 
 }  // namespace dpm

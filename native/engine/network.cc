@@ -57,8 +57,11 @@ Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOpti
   check(device_->api().load(device_->get(), &lowered.get(), &network_, &message), message);
   // Use can also fall: a device may release memory that it had cached.
   info_.weight_bytes = std::max(used(), before) - before;
-  // The files behind the weights are unmapped after loading.
-  for (graph::Constant& constant : graph_.constants) constant.data = nullptr;
+  // The memory and files behind the weights are the caller's.
+  for (graph::Constant& constant : graph_.constants) {
+    constant.data = nullptr;
+    constant.read = nullptr;
+  }
 }
 
 Network::~Network() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,7 +13,7 @@
 
 namespace dpm::graph {
 
-/// A weight in host memory; the memory belongs to somebody else.
+/// A weight: in host memory that belongs to somebody else, or without `data` one that is read when it is loaded.
 struct Constant {
   const void* data = nullptr;
   DType dtype = DType::kFloat32;
@@ -21,6 +22,9 @@ struct Constant {
   /// How the elements lie where not row-major (dpm_constant).
   std::vector<std::int64_t> view_dims = {};
   std::vector<std::int64_t> view_strides = {};
+  /// Puts the `bytes` bytes that `data` would point to; may throw.
+  std::function<void(void* to)> read = {};
+  std::uint64_t bytes = 0;
 
   [[nodiscard]] std::int64_t elements() const;
 };

@@ -1,5 +1,7 @@
 #include "graph/lowered.h"
 
+#include "backend/guard.h"
+
 namespace dpm::graph {
 namespace {
 
@@ -24,6 +26,10 @@ struct Lowering {
   void operator()(const Activation& from) const { out.activation = {from.kind}; }
 };
 
+dpm_status read_constant(const void* source, void* to, dpm_message* message) noexcept {
+  return guarded(message, [&] { static_cast<const Constant*>(source)->read(to); });
+}
+
 }  // namespace
 
 dpm_node LoweredGraph::lower(const Node& node) {
@@ -45,6 +51,9 @@ dpm_node LoweredGraph::lower(const Node& node) {
 dpm_constant lower(const Constant& constant) {
   dpm_constant out{};
   out.data = constant.data;
+  out.read = read_constant;
+  out.source = &constant;
+  out.bytes = constant.bytes;
   out.dtype = static_cast<std::uint32_t>(constant.dtype);
   out.rank = static_cast<std::uint32_t>(constant.dims.size());
   for (std::size_t i = 0; i < constant.dims.size(); ++i) out.dims[i] = constant.dims[i];

@@ -23,7 +23,7 @@ class LoweredGraph {
   dpm_graph graph_{};
 };
 
-/// `constant` in the form of the seam.
+/// `constant` in the form of the seam; valid while `constant` lives.
 dpm_constant lower(const Constant& constant);
 
 }  // namespace dpm::graph

@@ -92,7 +92,7 @@ class Validation {
       }
       return elements;
     };
-    if (constant.data == nullptr) wrong(constant.name, "it has no data");
+    if (constant.data == nullptr && !constant.read) wrong(constant.name, "it has no data");
     if (constant.dims.size() > kMostDimensions || constant.view_dims.size() > kMostDimensions) {
       wrong(constant.name, "it has more than four dimensions");
     }

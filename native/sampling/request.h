@@ -29,6 +29,12 @@ struct SampleIdentity {
   float guidance = 1;
 };
 
+/// [samples][image] in one of two forms.
+struct RunImages {
+  std::vector<float> floats;
+  std::vector<std::uint8_t> levels;
+};
+
 struct RunRequest {
   std::vector<dpm_record> records;
   std::vector<Program> programs;
@@ -45,12 +51,10 @@ struct RunRequest {
   bool watched = false;
   std::shared_ptr<std::atomic<bool>> cancelled;
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
-};
-
-/// [samples][image] in one of two forms.
-struct RunImages {
-  std::vector<float> floats;
-  std::vector<std::uint8_t> levels;
+  /// Given the states of the samples in flight, of which `first` is the first, after every such number of their records;
+  /// 0: never.
+  std::uint32_t preview_every = 0;
+  std::function<void(std::uint32_t record, std::uint32_t first, RunImages images)> preview;
 };
 
 }  // namespace dpm

@@ -29,6 +29,7 @@ void check_request(const RunRequest& request, const NetworkShape& shape) {
   require(!request.samples.empty(), "there are no samples");
   require(request.batch > 0 && request.batch <= 65536, "batch must be between 1 and 65536");
   require(shape.out >= shape.image, "the network has fewer output channels than input channels");
+  require(request.preview_every == 0 || request.preview, "nobody takes the previews");
   for (const Program& program : request.programs) {
     require(program.first <= request.records.size() && program.count <= request.records.size() - program.first,
             "a program leaves the records");

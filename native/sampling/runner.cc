@@ -19,10 +19,10 @@ class Run {
       total_ += records;
       longest_ = std::max(longest_, records);
     }
-    result_.images = empty_images();
+    result_.images = empty_images(request_.samples.size());
     if (request.snapshot_every == 0) return;
     for (std::uint32_t record = request.snapshot_every; record <= longest_; record += request.snapshot_every) {
-      result_.snapshots.push_back({record, empty_images()});
+      result_.snapshots.push_back({record, empty_images(request_.samples.size())});
     }
   }
 
@@ -35,8 +35,8 @@ class Run {
   }
 
  private:
-  [[nodiscard]] RunImages empty_images() const {
-    const std::uint64_t elements = request_.samples.size() * image_;
+  [[nodiscard]] RunImages empty_images(std::size_t samples) const {
+    const std::uint64_t elements = samples * image_;
     RunImages images;
     if (request_.levels) {
       images.levels.resize(elements);
@@ -62,6 +62,11 @@ class Run {
         flight.download(result_.snapshots[snapshot++].images, first * image_);
       }
       if (request_.progress) request_.progress(done_, total_);
+      if (request_.preview_every > 0 && step % request_.preview_every == 0) {
+        RunImages images = empty_images(count);
+        flight.download(images, 0);
+        request_.preview(step, first, std::move(images));
+      }
     }
     flight.download(result_.images, first * image_);
     // Programs that are shorter than the longest keep what they ended with.

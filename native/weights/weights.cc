@@ -45,7 +45,7 @@ std::uint64_t extent(const WeightLocation& location, std::uint64_t elements) {
 
 }  // namespace
 
-void Weights::add_file(const std::string& path) { files_.push_back(std::make_unique<MappedFile>(path)); }
+void Weights::add_file(const std::string& path) { files_.push_back(std::make_shared<InputFile>(path)); }
 
 void Weights::add(const WeightLocation& location) {
   require(location.file < files_.size(), "a weight names a file that was not given");
@@ -57,13 +57,17 @@ void Weights::add(const WeightLocation& location) {
   if (overflows || (location.view_dims.empty() ? bytes != location.bytes : bytes > location.bytes)) {
     misshapen(location, " has a size other than its shape implies");
   }
-  const MappedFile& file = *files_[location.file];
+  const InputFile& file = *files_[location.file];
   if (location.offset > file.size() || location.bytes > file.size() - location.offset) {
     throw Error(ErrorCode::kFileTruncated, file.path() + " ends before tensor " + location.name);
   }
-  graph::Constant constant{
-      file.data() + location.offset, location.dtype, location.shape, location.name, location.view_dims,
-      location.view_strides};
+  graph::Constant constant{nullptr,       location.dtype,     location.shape,
+                           location.name, location.view_dims, location.view_strides};
+  constant.bytes = bytes;
+  constant.read = [file = files_[location.file], wanted = check_wanted_, place = location.offset, bytes](void* to) {
+    wanted();
+    file->read(place, to, bytes);
+  };
   if (!tensors_.emplace(location.name, std::move(constant)).second) {
     throw Error(ErrorCode::kArgument, "tensor " + location.name + " is given twice");
   }

@@ -1,13 +1,15 @@
-// Named weights inside mapped files.
+// Named weights inside files.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "core/mapped_file.h"
+#include "core/input_file.h"
 #include "graph/graph.h"
 
 namespace dpm {
@@ -28,17 +30,21 @@ struct WeightLocation {
 
 class Weights {
  public:
-  /// Maps a file. Throws Error(kFile).
+  /// @param check_wanted Called before a weight is read; it throws when nobody wants it any more.
+  explicit Weights(std::function<void()> check_wanted = [] {}) : check_wanted_(std::move(check_wanted)) {}
+
+  /// Opens a file. Throws Error(kFile).
   void add_file(const std::string& path);
   /// Throws Error(kTensorShape) when shape, view, dtype and bytes disagree, Error(kFileTruncated) when the file is
   /// shorter.
   void add(const WeightLocation& location);
-  /// Throws Error(kTensorMissing).
+  /// One whose `read` throws Error(kFileTruncated) when its file has become shorter. Throws Error(kTensorMissing).
   [[nodiscard]] const graph::Constant& get(const std::string& name) const;
   [[nodiscard]] std::uint64_t parameters() const { return parameters_; }
 
  private:
-  std::vector<std::unique_ptr<MappedFile>> files_;
+  std::function<void()> check_wanted_;
+  std::vector<std::shared_ptr<const InputFile>> files_;
   std::map<std::string, graph::Constant> tensors_;
   std::uint64_t parameters_ = 0;
 };

@@ -52,6 +52,8 @@ function request(records: number): NativeRunRequest {
     levels: false,
     cancel: null,
     onProgress: null,
+    previewEvery: 0,
+    onPreview: null,
   };
 }
 

@@ -30,6 +30,7 @@ RunRequest to_run_request(const Napi::Object& object) {
   request.unconditional_label = to_int(object, "unconditionalLabel");
   request.batch = to_uint32(object.Get("batch"), "batch");
   request.snapshot_every = to_uint32(object.Get("snapshotEvery"), "snapshotEvery");
+  request.preview_every = to_uint32(object.Get("previewEvery"), "previewEvery");
   request.levels = object.Get("levels").ToBoolean().Value();
 
   request.records = to_records(record_bytes);

@@ -49,8 +49,8 @@ WeightRequest to_weights(const Napi::Object& object, const char* list) {
   return request;
 }
 
-Weights open_weights(const WeightRequest& request) {
-  Weights weights;
+Weights open_weights(const WeightRequest& request, std::function<void()> check_wanted) {
+  Weights weights(std::move(check_wanted));
   for (const std::string& file : request.files) weights.add_file(file);
   for (const WeightLocation& tensor : request.tensors) weights.add(tensor);
   return weights;

@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,6 @@ struct WeightRequest {
 
 /// Throws Error(kArgument). `tensors` is the property that lists them.
 WeightRequest to_weights(const Napi::Object& object, const char* tensors);
-Weights open_weights(const WeightRequest& request);
+Weights open_weights(const WeightRequest& request, std::function<void()> check_wanted);
 
 }  // namespace dpm::addon

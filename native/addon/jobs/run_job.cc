@@ -30,6 +30,22 @@ class Progress : public Delivery {
   std::uint64_t total_;
 };
 
+/// States of the samples in flight.
+class Preview : public Delivery {
+ public:
+  using Report = void (*)(void* job, Napi::Env env, std::uint32_t record, std::uint32_t first, RunImages images);
+  Preview(Report report, void* job, std::uint32_t record, std::uint32_t first, RunImages images)
+      : report_(report), job_(job), record_(record), first_(first), images_(std::move(images)) {}
+  void deliver(Napi::Env env) override { report_(job_, env, record_, first_, std::move(images_)); }
+
+ private:
+  Report report_;
+  void* job_;
+  std::uint32_t record_;
+  std::uint32_t first_;
+  RunImages images_;
+};
+
 class RunJob : public PromiseJob {
  public:
   RunJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine, std::shared_ptr<Network> network,
@@ -40,13 +56,20 @@ class RunJob : public PromiseJob {
         request_(to_run_request(options)) {
     const Napi::Value token = options.Get("cancel");
     const bool has_token = !token.IsNull() && !token.IsUndefined();
-    request_.cancelled =
-        has_token ? CancelToken::of(token).attach(engine_) : std::make_shared<std::atomic<bool>>(false);
-    const Napi::Value callback = options.Get("onProgress");
-    request_.watched = has_token || callback.IsFunction();
-    if (!callback.IsFunction()) return;
-    callback_ = Napi::Persistent(callback.As<Napi::Function>());
-    request_.progress = [this](std::uint64_t done, std::uint64_t total) { report(done, total); };
+    request_.cancelled = CancelToken::flag_of(token, engine_);
+    const Napi::Value progress = options.Get("onProgress");
+    const Napi::Value preview = options.Get("onPreview");
+    request_.watched = has_token || progress.IsFunction() || preview.IsFunction();
+    if (progress.IsFunction()) {
+      on_progress_ = Napi::Persistent(progress.As<Napi::Function>());
+      request_.progress = [this](std::uint64_t done, std::uint64_t total) { report(done, total); };
+    }
+    if (preview.IsFunction()) {
+      on_preview_ = Napi::Persistent(preview.As<Napi::Function>());
+      request_.preview = [this](std::uint32_t record, std::uint32_t first, RunImages images) {
+        environment().post(std::make_unique<Preview>(show, this, record, first, std::move(images)));
+      };
+    }
   }
 
   void run() override { result_ = run_programs(*network_, request_, engine_->stopping()); }
@@ -77,18 +100,33 @@ class RunJob : public PromiseJob {
     const auto now = Clock::now();
     if (done < total && now - reported_ < kProgressInterval) return;
     reported_ = now;
-    environment().post(std::make_unique<Progress>(call_back, this, done, total));
+    environment().post(std::make_unique<Progress>(tell, this, done, total));
   }
 
-  /// On the JavaScript thread. What the callback throws ends the run and rejects its promise.
-  static void call_back(void* job, Napi::Env env, std::uint64_t done, std::uint64_t total) {
+  static void tell(void* job, Napi::Env env, std::uint64_t done, std::uint64_t total) {
     auto& self = *static_cast<RunJob*>(job);
-    try {
-      self.callback_.Call(
+    self.guard([&] {
+      self.on_progress_.Call(
           {Napi::Number::New(env, static_cast<double>(done)), Napi::Number::New(env, static_cast<double>(total))});
+    });
+  }
+
+  static void show(void* job, Napi::Env env, std::uint32_t record, std::uint32_t first, RunImages images) {
+    auto& self = *static_cast<RunJob*>(job);
+    self.guard([&] {
+      self.on_preview_.Call(
+          {Napi::Number::New(env, record), Napi::Number::New(env, first), self.to_array(env, std::move(images))});
+    });
+  }
+
+  /// On the JavaScript thread. What the caller's function throws ends the run and rejects its promise.
+  template <typename Body>
+  void guard(const Body& body) {
+    try {
+      body();
     } catch (const Napi::Error& error) {
-      self.reject_with(error);
-      self.request_.cancelled->store(true);
+      reject_with(error);
+      request_.cancelled->store(true);
     }
   }
 
@@ -96,7 +134,8 @@ class RunJob : public PromiseJob {
   std::shared_ptr<Network> network_;
   RunRequest request_;
   RunResult result_;
-  Napi::FunctionReference callback_;
+  Napi::FunctionReference on_progress_;
+  Napi::FunctionReference on_preview_;
   Clock::time_point reported_;
 };
 

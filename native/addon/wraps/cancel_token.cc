@@ -19,6 +19,12 @@ CancelToken::CancelToken(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Canc
 
 CancelToken& CancelToken::of(const Napi::Value& value) { return unwrap<CancelToken>(value, kTag, "cancel"); }
 
+std::shared_ptr<std::atomic<bool>> CancelToken::flag_of(const Napi::Value& value,
+                                                        const std::shared_ptr<Engine>& engine) {
+  if (value.IsNull() || value.IsUndefined()) return std::make_shared<std::atomic<bool>>(false);
+  return of(value).attach(engine);
+}
+
 std::shared_ptr<std::atomic<bool>> CancelToken::attach(const std::shared_ptr<Engine>& engine) {
   engine_ = engine;
   return flag_;

@@ -7,6 +7,7 @@
 #include "addon/jobs/promise_job.h"
 #include "addon/jobs/script_jobs.h"
 #include "addon/jobs/state_jobs.h"
+#include "addon/wraps/cancel_token.h"
 #include "addon/wraps/network_wrap.h"
 #include "addon/wraps/tensor_wrap.h"
 #include "backend/guard.h"
@@ -16,11 +17,21 @@ namespace {
 
 class LoadJob : public PromiseJob {
  public:
-  LoadJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine, OpenNetwork open)
-      : PromiseJob(env, owner), engine_(std::move(engine)), open_(std::move(open)) {}
+  LoadJob(const Napi::CallbackInfo& info, std::shared_ptr<Engine> engine)
+      : PromiseJob(info.Env(), info.This().As<Napi::Object>()),
+        engine_(std::move(engine)),
+        cancelled_(CancelToken::flag_of(info[2], engine_)) {
+    require(info[0].IsObject() && info[1].IsObject(), "a graph and options are needed");
+    open_ = to_graph_network(info[0].As<Napi::Object>(), info[1].As<Napi::Object>());
+  }
+
+  [[nodiscard]] bool cancelled() const override { return cancelled_->load(); }
 
   void run() override {
-    OpenedNetwork opened = open_();
+    OpenedNetwork opened = open_([this] {
+      if (cancelled()) throw Error(ErrorCode::kAborted, "loading was aborted");
+      if (engine_->stopping()) throw Error(ErrorCode::kClosed, "the engine was closed");
+    });
     network_ = std::make_shared<Network>(engine_->device(), std::move(opened.graph), std::move(opened.options));
   }
 
@@ -29,6 +40,7 @@ class LoadJob : public PromiseJob {
 
  private:
   std::shared_ptr<Engine> engine_;
+  std::shared_ptr<std::atomic<bool>> cancelled_;
   OpenNetwork open_;
   std::shared_ptr<Network> network_;
 };
@@ -140,12 +152,7 @@ Napi::Value EngineWrap::read(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineWrap::load_network(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&] {
-    require(info[0].IsObject() && info[1].IsObject(), "a graph and options are needed");
-    const auto first = info[0].As<Napi::Object>();
-    const auto second = info[1].As<Napi::Object>();
-    OpenNetwork open = to_graph_network(first, second);
-    return submit(info.Env(), *engine_,
-                  std::make_unique<LoadJob>(info.Env(), info.This().As<Napi::Object>(), engine_, std::move(open)));
+    return submit(info.Env(), *engine_, std::make_unique<LoadJob>(info, engine_));
   });
 }
 

@@ -10,8 +10,9 @@ namespace dpm::reference {
 namespace {
 
 std::vector<double> doubles(const dpm_constant& constant) {
-  std::vector<double> result(element_count(constant));
-  for (std::size_t i = 0; i < result.size(); ++i) result[i] = static_cast<double>(load_constant(constant, i));
+  const ConstantElements elements(constant);
+  std::vector<double> result(elements.size());
+  for (std::size_t i = 0; i < result.size(); ++i) result[i] = static_cast<double>(elements[i]);
   return result;
 }
 

@@ -27,6 +27,7 @@ void Bf16Weights::refresh(int index, const dpm_constant& constant) {
 
 void Bf16Weights::pack(const dpm_constant& weight, int channel) {
   constexpr std::size_t kTile = std::size_t{kBf16Columns} * kBf16Depth;
+  const ConstantElements elements(weight);
   auto* packed = static_cast<std::uint16_t*>(data_.data());
   std::size_t source = 0;
   for (std::int64_t out = 0; out < weight.dims[0]; ++out, ++channel) {
@@ -36,7 +37,7 @@ void Bf16Weights::pack(const dpm_constant& weight, int channel) {
       const auto row = static_cast<std::size_t>(in % kBf16Depth);
       const std::size_t place = (column / 16 * 16 + row / 2) * 32 + column % 16 * 2 + row % 2;
       for (int tap = 0; tap < taps_; ++tap) {
-        float rest = load_constant(weight, source++);
+        float rest = elements[source++];
         const auto first = static_cast<std::size_t>(in / kBf16Depth * taps_ + tap) * static_cast<std::size_t>(terms_);
         for (int term = 0; term < terms_; ++term) {
           const std::uint16_t bits = float_to_bfloat16(rest);

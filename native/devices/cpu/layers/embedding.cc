@@ -48,7 +48,8 @@ class TimeEmbedding : public Layer {
 
   void refresh(int index, const dpm_constant& constant) final {
     if (index != constant_) return;
-    for (std::size_t i = 0; i < frequencies_.size(); ++i) frequencies_[i] = load_constant(constant, i);
+    const ConstantElements elements(constant);
+    for (std::size_t i = 0; i < frequencies_.size(); ++i) frequencies_[i] = elements[i];
   }
 
   void run(const RunContext& context) const override {

@@ -44,6 +44,7 @@ void PackedWeights::refresh(int index, const dpm_constant& constant) {
 void PackedWeights::pack(const dpm_constant& weight, int channel) {
   const auto inputs = static_cast<std::size_t>(in_channels_);
   const auto taps = static_cast<std::size_t>(transform_.taps);
+  const ConstantElements elements(weight);
   std::vector<float> kernel(static_cast<std::size_t>(kernel_size_));
   std::vector<float> packed(taps);
   std::size_t source = 0;
@@ -53,7 +54,7 @@ void PackedWeights::pack(const dpm_constant& weight, int channel) {
     float* column = data_.floats() + offsets_[static_cast<std::size_t>(index)] + (channel - target.first);
     const std::size_t row = static_cast<std::size_t>(target.vectors) * static_cast<std::size_t>(width_);
     for (std::size_t in = 0; in < inputs; ++in) {
-      for (float& value : kernel) value = load_constant(weight, source++);
+      for (float& value : kernel) value = elements[source++];
       transform_.apply(kernel.data(), kernel_size_, packed.data());
       for (std::size_t tap = 0; tap < taps; ++tap) column[(tap * inputs + in) * row] = packed[tap];
     }

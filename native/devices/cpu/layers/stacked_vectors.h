@@ -39,9 +39,9 @@ class StackedVectors {
   };
 
   std::size_t copy(const dpm_constant& constant, std::size_t first) {
-    const std::size_t length = element_count(constant);
-    for (std::size_t i = 0; i < length; ++i) data_.floats()[first + i] = load_constant(constant, i);
-    return length;
+    const ConstantElements elements(constant);
+    for (std::size_t i = 0; i < elements.size(); ++i) data_.floats()[first + i] = elements[i];
+    return elements.size();
   }
 
   CountedBuffer data_;
