@@ -42,8 +42,3 @@ export function refuseUnknownOptions(what: string, options: object, valid: reado
     );
   }
 }
-
-/** The names of all options of an interface; a name that is missing or too many does not compile. */
-export function optionNames<T extends object>(names: Readonly<Record<keyof T, true>>): readonly string[] {
-  return Object.keys(names);
-}

@@ -6,6 +6,23 @@ export interface Listener<A extends unknown[]> {
   rethrow: () => void;
 }
 
+/**
+ * Does work that calls listeners, and rejects with what one of them has thrown.
+ *
+ * @throws The listener's own error, or what `work` rejects with.
+ */
+export async function rethrowing<T>(
+  listeners: readonly (Pick<Listener<never>, 'rethrow'> | null)[],
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    for (const listener of listeners) listener?.rethrow();
+    throw error;
+  }
+}
+
 /** A listener of a function; null where there is none. */
 export function listenerOf<A extends unknown[]>(call: ((...args: A) => void) | undefined): Listener<A> | null {
   if (call === undefined) return null;

@@ -1,10 +1,36 @@
-import { elementCount } from './arrays.js';
-import { centredRange, levelsPerUnit, valueOfLevel, type PixelRange } from './pixel-range.js';
+import { dirname } from 'node:path';
+
+import { elementCount } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
+import { checkOptions, integerFrom, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
+import { centredRange, levelsPerUnit, valueOfLevel, type PixelRange } from '../base/pixel-range.js';
+import { makeFolder, writeAtomically } from '../files/files.js';
+import { writeSafetensors } from '../files/tensor-data.js';
+import { captioned } from './captions.js';
+import { enlarged, gridSize, interleaved, laidOut, type GridOptions, type ImageShape } from './layout.js';
+import { encodePng, requirePngChannels } from './png.js';
+import { imageFileKind, saveFolder } from './save.js';
+
+/** How images become one picture. */
+export interface PictureOptions extends GridOptions {
+  /** Pixels of the picture for one of an image, along each side. Default 1. */
+  scale?: number | undefined;
+  /** A text below each image, of digits, signs and Latin letters; none below those that have none. */
+  labels?: readonly (string | number)[] | undefined;
+}
+
+const gridKinds: OptionKinds<GridOptions> = { columns: kinds.positiveInteger, gap: integerFrom(0) };
+
+const pictureKinds: OptionKinds<PictureOptions> = {
+  ...gridKinds,
+  scale: { expected: 'an integer from 1 to 64', holds: (value) => integerFrom(1).holds(value) && Number(value) <= 64 },
+  labels: kinds.numbers,
+};
 
 /** A batch of images in model space. */
 export class ImageBatch {
   /** [N, C, H, W]. */
-  readonly shape: readonly [count: number, channels: number, height: number, width: number];
+  readonly shape: ImageShape;
   /** The values of black and white in {@link ImageBatch.data}. */
   readonly range: PixelRange;
   #data: Float32Array | undefined;
@@ -13,12 +39,18 @@ export class ImageBatch {
   /**
    * @param values - In model space, or grey levels 0..255; row-major.
    * @param range - The values of black and white in model space.
+   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when there are not as many values as the shape says.
    */
-  constructor(
-    values: Float32Array | Uint8Array,
-    shape: readonly [number, number, number, number],
-    range: PixelRange = centredRange,
-  ) {
+  constructor(values: Float32Array | Uint8Array, shape: ImageShape, range: PixelRange = centredRange) {
+    requireKind('shape', shape, kinds.sizes);
+    const sized = (shape.length as number) === 4 && shape.every((size) => Number.isSafeInteger(size) && size > 0);
+    if (!sized || elementCount(shape) !== (values as { length?: unknown } | null)?.length) {
+      const count = String((values as { length?: unknown } | null)?.length);
+      throw new DpmError(
+        'ERR_DPM_TENSOR_SHAPE',
+        `images of shape [${shape.slice(0, 8).join(', ')}] have ${count} values`,
+      );
+    }
     this.shape = shape;
     this.range = range;
     if (values instanceof Float32Array) this.#data = values;
@@ -31,6 +63,11 @@ export class ImageBatch {
     return this.#data;
   }
 
+  /** Number of images. */
+  get count(): number {
+    return this.shape[0];
+  }
+
   /** Grey levels 0..255, rounded to the nearest, [N, C, H, W]. */
   toUint8(): Uint8Array {
     if (this.#levels !== undefined) return this.#levels.slice();
@@ -41,5 +78,112 @@ export class ImageBatch {
       levels[i] = Math.min(Math.max(scale * (value - black), 0), 255) + 0.5;
     });
     return levels;
+  }
+
+  /** Levels with the channels of a pixel beside each other, [N, H, W, C]: what most image libraries take. */
+  interleaved(): Uint8Array {
+    return interleaved(this.toUint8(), this.shape);
+  }
+
+  /**
+   * Levels as an `ImageData` of a canvas takes them, [N, H, W, 4] with an opaque fourth channel.
+   *
+   * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for other images than grey and RGB.
+   */
+  toRGBA(): Uint8ClampedArray {
+    requirePngChannels(this.shape);
+    const [, channels] = this.shape;
+    const levels = this.interleaved();
+    const pixels = new Uint8ClampedArray((levels.length / channels) * 4).fill(255);
+    for (let pixel = 0; pixel < pixels.length / 4; ++pixel) {
+      for (let colour = 0; colour < 3; ++colour) {
+        pixels[4 * pixel + colour] = levels[pixel * channels + (channels === 1 ? 0 : colour)] ?? 0;
+      }
+    }
+    return pixels;
+  }
+
+  /** The images from `first` up to `end`, which they share their memory with. */
+  slice(first: number, end = first + 1): ImageBatch {
+    const inside = Number.isInteger(first) && Number.isInteger(end) && first >= 0 && first < end && end <= this.count;
+    if (!inside) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        `images ${String(first)} to ${String(end)} are not among the ${this.count}`,
+      );
+    }
+    const [, channels, height, width] = this.shape;
+    const size = channels * height * width;
+    const values = this.#levels ?? this.data;
+    return new ImageBatch(
+      values.subarray(first * size, end * size),
+      [end - first, channels, height, width],
+      this.range,
+    );
+  }
+
+  /** One image at a time. */
+  *[Symbol.iterator](): Generator<ImageBatch> {
+    for (let image = 0; image < this.count; ++image) yield this.slice(image);
+  }
+
+  /** All images beside each other as one image, in rows from the left, black between them. */
+  grid(options: GridOptions = {}): ImageBatch {
+    checkOptions('grid', options, gridKinds);
+    const { width, height } = gridSize(this.shape, options);
+    const shape = [1, this.shape[1], height, width] as const;
+    const values = this.#levels ?? this.data;
+    const canvas =
+      values instanceof Float32Array
+        ? new Float32Array(elementCount(shape)).fill(this.range[0])
+        : new Uint8Array(elementCount(shape));
+    return new ImageBatch(laidOut(values, this.shape, options, canvas), shape, this.range);
+  }
+
+  /**
+   * The image as a PNG, or all images beside each other where there are several.
+   *
+   * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for other images than grey and RGB.
+   */
+  toPng(options: PictureOptions = {}): Uint8Array {
+    checkOptions('toPng', options, pictureKinds);
+    requirePngChannels(this.shape);
+    const { scale = 1, labels, ...grid } = options;
+    const [count, channels, height, width] = this.shape;
+    const large = {
+      levels: enlarged(this.toUint8(), this.shape, scale),
+      shape: [count, channels, height * scale, width * scale] as const,
+    };
+    const { levels, shape } = labels === undefined ? large : captioned(large.levels, large.shape, labels);
+    const whole = new ImageBatch(levels, shape, this.range).grid(grid);
+    return encodePng(whole.toUint8(), whole.shape);
+  }
+
+  /**
+   * Writes the images: `.png` as {@link ImageBatch.toPng} gives them, `.safetensors` as the tensor `images` in model space, any
+   * other path as a folder with a PNG of each. A failure leaves what was there before.
+   *
+   * @throws {@link DpmError} `ERR_DPM_FILE` when writing fails, `ERR_DPM_UNSUPPORTED` for a PNG of other images than grey and RGB.
+   */
+  async save(path: string, options: PictureOptions = {}): Promise<void> {
+    requireKind('path', path, kinds.string);
+    checkOptions('save', options, pictureKinds);
+    const kind = imageFileKind(path);
+    if (kind === 'folder') {
+      await saveFolder(path, this.#pictures(options));
+      return;
+    }
+    await makeFolder(dirname(path));
+    if (kind === 'png') await writeAtomically(path, [this.toPng(options)]);
+    else await writeSafetensors(path, { images: { shape: [...this.shape], data: this.data } });
+  }
+
+  /** A PNG of each image. */
+  *#pictures({ scale, labels }: PictureOptions): Generator<Uint8Array> {
+    let index = 0;
+    for (const image of this) {
+      const label = labels?.[index++];
+      yield image.toPng({ scale, ...(label !== undefined && { labels: [label] }) });
+    }
   }
 }

@@ -29,7 +29,7 @@ describe('misspelt options of schedules', () => {
     [
       'cosine',
       () => NoiseSchedule.cosine(wrong({ start: 1 })),
-      /cosine has no option 'start'.*: networkTime, defaults, steps/,
+      /cosine has no option 'start'.*: networkTime, defaults, rescaleBetasZeroSnr, steps/,
     ],
     ['fromBetas', () => NoiseSchedule.fromBetas([0.1], wrong({ steps: 1 })), /fromBetas has no option 'steps'/],
     ['vp', () => NoiseSchedule.vp(wrong({ step: 10 })), /vp has no option 'step' \(did you mean 'steps'\?\)/],

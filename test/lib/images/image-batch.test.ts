@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { ImageBatch } from '../../../lib/base/images.js';
+import { ImageBatch } from '../../../lib/images/image-batch.js';
 import { valueOfLevel } from '../../../lib/base/pixel-range.js';
 
 const shape = [1, 1, 1, 4] as const;

@@ -1,0 +1,96 @@
+import { refuseUnknownOptions, wrongValue } from './checks.js';
+
+/** What a value may be: in words, for messages, and as a test. */
+export interface Kind {
+  /** E.g. `a number`. */
+  readonly expected: string;
+  /** Whether a value is such. */
+  holds(value: unknown): boolean;
+}
+
+/** The kind of every option of an interface; one that is missing or too many does not compile. */
+export type OptionKinds<T extends object> = { readonly [Name in keyof T]-?: Kind };
+
+/** What a value is, e.g. `Float32Array`; unlike `instanceof` the same for values of another realm. */
+export function tagOf(value: unknown): string {
+  return Object.prototype.toString.call(value).slice('[object '.length, -1);
+}
+
+function isTypedArray(value: unknown): boolean {
+  return ArrayBuffer.isView(value) && !(value instanceof DataView);
+}
+
+/** A plain object or an instance, but no array and no function. */
+export function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isSignal(value: unknown): boolean {
+  return (
+    isObject(value) && 'aborted' in value && 'addEventListener' in value && typeof value.addEventListener === 'function'
+  );
+}
+
+export function isFloat32Array(value: unknown): value is Float32Array {
+  return tagOf(value) === 'Float32Array';
+}
+
+function ofType(expected: string, type: 'number' | 'string' | 'boolean' | 'function'): Kind {
+  return { expected, holds: (value) => typeof value === type };
+}
+
+/** One of several kinds. */
+export function either(...kinds: readonly Kind[]): Kind {
+  return {
+    expected: kinds.map(({ expected }) => expected).join(' or '),
+    holds: (value) => kinds.some((kind) => kind.holds(value)),
+  };
+}
+
+/** An array of one kind. */
+export function arrayOf(expected: string, kind: Kind): Kind {
+  return { expected, holds: (value) => Array.isArray(value) && value.every((each) => kind.holds(each)) };
+}
+
+/** An integer of at least `least`. */
+export function integerFrom(least: number, expected = `an integer from ${least}`): Kind {
+  return { expected, holds: (value) => Number.isSafeInteger(value) && (value as number) >= least };
+}
+
+/** What options may be; ranges that depend on more than the value are checked where that is known. */
+export const kinds = {
+  /** Of options that others check, with more to say about them. */
+  any: { expected: 'anything', holds: () => true },
+  number: { expected: 'a number', holds: (value) => typeof value === 'number' && !Number.isNaN(value) },
+  finite: { expected: 'a finite number', holds: (value) => Number.isFinite(value) },
+  string: ofType('a string', 'string'),
+  boolean: ofType('true or false', 'boolean'),
+  function: ofType('a function', 'function'),
+  object: { expected: 'an object', holds: isObject },
+  null: { expected: 'null', holds: (value) => value === null },
+  positiveInteger: integerFrom(1, 'a positive integer'),
+  bigint: { expected: 'a bigint', holds: (value) => typeof value === 'bigint' },
+  floats: { expected: 'a Float32Array', holds: isFloat32Array },
+  numbers: { expected: 'an array of numbers', holds: (value) => Array.isArray(value) || isTypedArray(value) },
+  sizes: { expected: 'an array of sizes', holds: (value) => Array.isArray(value) },
+  signal: { expected: 'an AbortSignal', holds: isSignal },
+} as const satisfies Record<string, Kind>;
+
+/**
+ * Refuses options that nobody would read, and such that are not of their kind, as plain JavaScript gives them.
+ *
+ * @param what - Whose options they are, e.g. `Device.open`.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option and what it has to be.
+ */
+export function checkOptions<T extends object>(what: string, options: object, all: OptionKinds<T>): void {
+  const table: Readonly<Record<string, Kind>> = all;
+  refuseUnknownOptions(what, options, Object.keys(table));
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== undefined) requireKind(name, value, table[name]);
+  }
+}
+
+/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a value of another kind. */
+export function requireKind(name: string, value: unknown, kind: Kind | undefined): void {
+  if (kind?.holds(value) === false) throw wrongValue(name, value, kind.expected);
+}
