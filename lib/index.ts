@@ -1,7 +1,9 @@
 export { DpmError, dpmErrorCodes, type DpmErrorCode } from './base/errors.js';
-export { ImageBatch } from './base/images.js';
+export { ImageBatch, type PictureOptions } from './images/image-batch.js';
+export type { GridOptions, ImageShape } from './images/layout.js';
 export type { PixelRange } from './base/pixel-range.js';
 export type { HeadName } from './checkpoint/heads.js';
+export { bundledModels } from './checkpoint/model-path.js';
 export {
   Device,
   DeviceTensor,
@@ -28,13 +30,7 @@ export {
 export type { BitsEstimate, Likelihood } from './estimation/likelihood/summary.js';
 export { readSafetensorsHeader, type SafetensorsHeader, type TensorEntry } from './files/safetensors.js';
 export { readFloats, writeSafetensors, type HostTensor } from './files/tensor-data.js';
-export {
-  DiffusionModel,
-  type LoadOptions,
-  type RunResult,
-  type SampleOptions,
-  type SchedulerSampleOptions,
-} from './model.js';
+export { DiffusionModel, type LoadOptions, type SampleOptions, type SchedulerSampleOptions } from './model.js';
 export { linear, stepProgram, stepRecord } from './program/builder.js';
 export type { HostContext, Reduction, Term } from './program/host-context.js';
 export { RECORD_BYTES, packRecords } from './program/pack.js';
@@ -43,7 +39,9 @@ export { MAX_HISTORY, type Clip, type LinearUpdate, type RecordVariance, type St
 export type { Correction, ModelOutput, ScriptModel } from './running/evaluator.js';
 export type { GuidanceOptions } from './running/guidance.js';
 export type { NoiseOption } from './running/noise-source.js';
-export { imageFormats, type ImageFormat, type RunOptions } from './running/run-options.js';
+export type { RunResult } from './running/network-run.js';
+export { imageFormats, type ImageFormat, type PreviewPlace, type RunOptions } from './running/run-options.js';
+export type { StreamedImage } from './running/stream.js';
 export { runProgram, type RunProgramOptions } from './running/run-program.js';
 export { samplerNames, samplers, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
 export type { ReverseFamily, ReverseSampler } from './samplers/numerics/reverse-step.js';

@@ -1,31 +1,25 @@
-import { abortable, throwIfAborted } from './base/abort.js';
-import { elementCount } from './base/arrays.js';
-import { optionNames, refuseUnknownOptions, requireObject, unknownName } from './base/checks.js';
-import { DpmError, nativeWork } from './base/errors.js';
-import { ImageBatch } from './base/images.js';
-import { listenerOf } from './base/listener.js';
-import { requireMemory } from './base/memory-budget.js';
-import { isCentred, type PixelRange } from './base/pixel-range.js';
+import { throwIfAborted, untilAborted } from './base/abort.js';
+import { requireObject, unknownName } from './base/checks.js';
+import { DpmError } from './base/errors.js';
+import { checkOptions, either, kinds, type OptionKinds } from './base/option-kinds.js';
+import type { PixelRange } from './base/pixel-range.js';
 import { headNames, type HeadName } from './checkpoint/heads.js';
 import type { ImageSize } from './checkpoint/image-size.js';
 import { loadableNetwork, type ModelFolder } from './checkpoint/model-folder.js';
 import { readModelFolder } from './checkpoint/read-model.js';
-import { native } from './engine/binding.js';
-import { Device, deviceOptionNames, type DeviceOptions, type MemoryUse } from './engine/device.js';
+import { Device, deviceOptionKinds, type DeviceOptions, type MemoryUse } from './engine/device.js';
 import { UNet } from './engine/unet.js';
-import type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
-import { checkRunOptions, requireProgram } from './running/check-run-options.js';
-import { checkedGuidance, type Guidance } from './running/guidance.js';
-import { runHostBatches } from './running/host-run.js';
-import { flattenNoise } from './running/noise-source.js';
-import { imageFormats, runOptionNames, type RunOptions } from './running/run-options.js';
-import { nativeRequest } from './running/run-request.js';
+import type { Program, ProgramHead } from './program/program.js';
+import { runOnNetwork, type RunResult } from './running/network-run.js';
+import { resolveRun, type RunModel } from './running/resolve-run.js';
+import { runOptionKinds, type RunOptions } from './running/run-options.js';
+import { streamOnNetwork, type StreamedImage } from './running/stream.js';
 import { samplerByName, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
 import type { SamplerOptions } from './samplers/options.js';
 import { refuseNull } from './samplers/sampler.js';
 import { withTables } from './samplers/tables.js';
 import type { NetworkTime } from './schedule/network-time.js';
-import type { NoiseSchedule } from './schedule/noise-schedule.js';
+import { NoiseSchedule } from './schedule/noise-schedule.js';
 import type { GammaTable } from './variance/gamma.js';
 
 /** Options of {@link DiffusionModel.load}. */
@@ -44,14 +38,24 @@ export interface LoadOptions extends DeviceOptions {
   imageSize?: ImageSize | undefined;
   /** Default: `index`, or what `networkTime` of the schedule says. */
   networkTime?: NetworkTime | undefined;
+  /**
+   * The noise schedule that the network was trained with, where the folder has none or another is wanted: a schedule, or the path of a
+   * `scheduler_config.json` or of the folder that it lies in.
+   */
+  schedule?: NoiseSchedule | string | undefined;
+  /** Aborts loading before the next weight. */
+  signal?: AbortSignal | undefined;
 }
 
-const loadOptionNames = optionNames<Omit<LoadOptions, keyof DeviceOptions>>({
-  head: true,
-  config: true,
-  imageSize: true,
-  networkTime: true,
-});
+const loadOptionKinds: OptionKinds<LoadOptions> = {
+  ...deviceOptionKinds,
+  head: either(kinds.string, kinds.null),
+  config: kinds.string,
+  imageSize: kinds.any,
+  networkTime: either(kinds.string, kinds.function),
+  schedule: either({ expected: 'a NoiseSchedule', holds: (value) => value instanceof NoiseSchedule }, kinds.string),
+  signal: kinds.signal,
+};
 
 /** A sampler by its name, its own options and those of a run; without `N` those of any sampler, each with its own. */
 export type SampleOptions<N extends SamplerName = SamplerName> = {
@@ -61,35 +65,6 @@ export type SampleOptions<N extends SamplerName = SamplerName> = {
 /** Options of {@link DiffusionModel.sample} without a sampler: those of `scheduler` and of a run. */
 export type SchedulerSampleOptions = { sampler?: undefined } & RunOptions & OptionsOfSampler<'scheduler'>;
 
-/** What a run gives. */
-export interface RunResult {
-  /** The final states. */
-  images: ImageBatch;
-  /** States after every `snapshotEvery`-th record. */
-  snapshots: { record: number; images: ImageBatch }[];
-}
-
-const DEFAULT_BATCH = 16;
-
-function checkedCount(name: string, value: number): number {
-  if (!Number.isSafeInteger(value) || value < 1) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `${name} is ${value}, it has to be a positive integer`);
-  }
-  return value;
-}
-
-/** The one second output all programs of a run agree on. */
-function commonHead(programs: readonly Program[]): ProgramHead | null {
-  const heads = [...new Set(programs.map((program) => program.head).filter((head) => head !== null))];
-  if (heads.length > 1) {
-    throw new DpmError(
-      'ERR_DPM_ARGUMENT',
-      `the programs of one run need different second outputs: ${heads.join(', ')}`,
-    );
-  }
-  return heads[0] ?? null;
-}
-
 /** The options of {@link DiffusionModel.sample} apart: the sampler's own and those of a run. */
 function splitOptions(options: { sampler?: SamplerName | undefined }): {
   sampler: SamplerName;
@@ -98,7 +73,7 @@ function splitOptions(options: { sampler?: SamplerName | undefined }): {
 } {
   requireObject('the argument of sample', options);
   const { sampler = 'scheduler', ...others } = options;
-  const isOfRun = ([name]: [string, unknown]): boolean => runOptionNames.includes(name);
+  const isOfRun = ([name]: [string, unknown]): boolean => Object.hasOwn(runOptionKinds, name);
   const all: [string, unknown][] = Object.entries(others);
   return {
     sampler,
@@ -109,19 +84,6 @@ function splitOptions(options: { sampler?: SamplerName | undefined }): {
 
 /** Options whose sampler is not known before the program runs; it refuses those that are not its own. */
 export type AnySampleOptions = { sampler: SamplerName } & RunOptions & SamplerOptions;
-
-interface ResolvedRun {
-  programs: readonly Program[];
-  unet: UNet;
-  count: number;
-  seed: number | bigint;
-  labels: Int32Array | null;
-  guidance: Guidance | null;
-  init: Float32Array | null;
-  noise: Float32Array | null;
-  batch: number;
-  options: RunOptions;
-}
 
 /** A diffusion model on a device: its network, noise schedule and tables. Close it when done. */
 export class DiffusionModel {
@@ -153,26 +115,28 @@ export class DiffusionModel {
   /**
    * Loads a model.
    *
-   * @param path - A folder in the diffusers layout (`unet/`, `scheduler/` and, where there are any, `heads/` and `gamma.json`); one
-   * of another family (`config.json` with the field `family`, and `model.safetensors`); or a checkpoint file, with `config`.
-   * @throws {@link DpmError} naming the file, tensor, field or device that is wrong.
+   * @param path - The path or file URL of a folder in the diffusers layout (`unet/`, `scheduler/` and, where there are any, `heads/` and
+   * `gamma.json`); of one of another family (`config.json` with the field `family`, and `model.safetensors`); or of a checkpoint file,
+   * with `config`. Where there is no such file or folder: the name of a model that this package brings ({@link bundledModels}), or
+   * `OWNER/NAME` of the Hugging Face hub, which is looked for in the hub's cache on this machine.
+   * @throws {@link DpmError} naming the file, tensor, field or device that is wrong; `ERR_DPM_ABORTED` when aborted.
    *
    * @example
    * ```ts
-   * await using model = await DiffusionModel.load('models/mnist', { device: 'cpu' });
+   * await using model = await DiffusionModel.load('mnist', { device: 'cpu' });
    * ```
    */
-  static async load(path: string, options: LoadOptions = {}): Promise<DiffusionModel> {
-    refuseUnknownOptions('DiffusionModel.load', options, [...deviceOptionNames, ...loadOptionNames]);
-    const { head = null, networkTime, config, imageSize, ...deviceOptions } = options;
-    if (head !== null && !headNames.includes(head)) {
-      throw unknownName('head', head, headNames);
-    }
-    const read = await readModelFolder(path, { config, imageSize, ...(networkTime !== undefined && { networkTime }) });
-    const loadable = await loadableNetwork(read, head);
+  static async load(path: string | URL, options: LoadOptions = {}): Promise<DiffusionModel> {
+    checkOptions('DiffusionModel.load', options, loadOptionKinds);
+    const { head = null, networkTime, config, imageSize, schedule, signal, ...deviceOptions } = options;
+    if (head !== null && !headNames.includes(head)) throw unknownName('head', head, headNames);
+    const reading = { config, imageSize, schedule, ...(networkTime !== undefined && { networkTime }) };
+    throwIfAborted(signal);
+    const read = await untilAborted(signal, readModelFolder(path, reading));
+    const loadable = await untilAborted(signal, loadableNetwork(read, head));
     const device = Device.open(deviceOptions);
     try {
-      return new DiffusionModel(device, read, await UNet.load(device, loadable.unet, loadable.graph), head);
+      return new DiffusionModel(device, read, await UNet.load(device, loadable.unet, loadable.graph, signal), head);
     } catch (error) {
       await device.close();
       throw error;
@@ -224,17 +188,39 @@ export class DiffusionModel {
    * ```
    */
   async run(program: Program | readonly Program[], options: RunOptions = {}): Promise<RunResult> {
-    refuseUnknownOptions('run', options, runOptionNames);
-    checkRunOptions(options);
+    checkOptions('run', options, runOptionKinds);
     throwIfAborted(options.signal);
-    const run = await this.#resolve(program, options);
-    const [only] = run.programs;
-    if (run.programs.length === 1 && only?.kind === 'host') return this.#runHost(only, run);
-    const programs = run.programs.filter((each): each is StepProgram => each.kind === 'step');
-    if (programs.length !== run.programs.length) {
-      throw new DpmError('ERR_DPM_ARGUMENT', 'a host program cannot share a run with other programs; run it alone');
-    }
-    return this.#runSteps(programs, run);
+    return runOnNetwork(await resolveRun(this.#runModel(), program, options));
+  }
+
+  /**
+   * Draws samples as {@link DiffusionModel.sample} does and gives each as soon as its batch is done: a large `count` takes no
+   * large memory. Leaving the loop ends the work.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong; while it runs, `ERR_DPM_ABORTED` when aborted.
+   *
+   * @example
+   * ```ts
+   * for await (const { sample, image } of model.stream({ sampler: 'ddim', steps: 25, count: 100_000 })) {
+   *   await image.save(`digits/${sample}.png`);
+   * }
+   * ```
+   */
+  stream<N extends SamplerName>(
+    options: ({ sampler: N } & RunOptions & OptionsOfSampler<N>) | SchedulerSampleOptions,
+  ): AsyncGenerator<StreamedImage> {
+    const { sampler, own, run } = splitOptions(options);
+    checkOptions('stream', run, runOptionKinds);
+    return streamOnNetwork(this.#runModel(), this.#compile(sampler, own), run);
+  }
+
+  #runModel(): RunModel {
+    return {
+      sampleShape: this.sampleShape,
+      range: this.range,
+      labelForNone: this.#folder.labelForNone === 'no label' ? null : undefined,
+      network: (head) => this.network(head),
+    };
   }
 
   /** The values of black and white in samples: -1 and 1, or 0 and 1 of networks that centre their input themselves. */
@@ -285,112 +271,5 @@ export class DiffusionModel {
   async #load(head: HeadName): Promise<UNet> {
     const { unet, graph } = await loadableNetwork(this.#folder, head);
     return UNet.load(this.device, unet, graph);
-  }
-
-  async #resolve(program: Program | readonly Program[], options: RunOptions): Promise<ResolvedRun> {
-    const programs = Array.isArray(program) ? (program as readonly Program[]) : [program as Program];
-    programs.forEach(requireProgram);
-    if (programs.length === 0) throw new DpmError('ERR_DPM_ARGUMENT', 'run needs at least one program');
-    const count = checkedCount('count', options.count ?? programs.length);
-    if (programs.length !== 1 && programs.length !== count) {
-      throw new DpmError(
-        'ERR_DPM_ARGUMENT',
-        `${programs.length} programs for ${count} samples: give one, or one per sample`,
-      );
-    }
-    const total = count * elementCount(this.sampleShape);
-    requireMemory(`count is ${count}`, total, options.format === 'uint8' ? 1 : Float32Array.BYTES_PER_ELEMENT);
-    if (options.init !== undefined && options.init.length !== total) {
-      const shape = [count, ...this.sampleShape].join(', ');
-      throw new DpmError('ERR_DPM_TENSOR_SHAPE', `init has ${options.init.length} elements, it has to be [${shape}]`);
-    }
-    // What the caller does to its arrays after the call changes nothing.
-    const init = options.init === undefined ? null : Float32Array.from(options.init);
-    const noise = options.noise === undefined ? null : flattenNoise(options.noise, total).slice();
-    const unet = await this.network(commonHead(programs));
-    const { classLabels } = options;
-    const labels = typeof classLabels === 'number' ? new Array<number>(count).fill(classLabels) : classLabels;
-    const { format = 'float32' } = options;
-    if (!imageFormats.includes(format)) {
-      throw new DpmError('ERR_DPM_ARGUMENT', `format '${format}' is unknown; known: ${imageFormats.join(', ')}`);
-    }
-    return {
-      programs,
-      unet,
-      count,
-      seed: options.seed ?? 0,
-      labels: unet.labels(labels, count),
-      guidance: checkedGuidance(options, unet.info, count, this.#folder.labelForNone === 'no label' ? null : undefined),
-      init,
-      noise,
-      batch: Math.min(checkedCount('batch', options.batch ?? DEFAULT_BATCH), count),
-      options,
-    };
-  }
-
-  #images(values: Float32Array | Uint8Array, count: number): ImageBatch {
-    return new ImageBatch(values, [count, ...this.sampleShape], this.range);
-  }
-
-  async #runSteps(programs: readonly StepProgram[], run: ResolvedRun): Promise<RunResult> {
-    const { CancelToken } = native();
-    const levels = run.options.format === 'uint8';
-    const cancel = new CancelToken();
-    const listener = listenerOf(run.options.onProgress);
-    const request = nativeRequest(
-      programs,
-      {
-        ...run,
-        snapshotEvery: run.options.snapshotEvery,
-        levels: levels && isCentred(this.range),
-        onProgress: listener?.call,
-      },
-      elementCount(this.sampleShape),
-    );
-    const result = await abortable(
-      run.options.signal,
-      () => {
-        cancel.cancel();
-      },
-      // A run that nobody can abort need not look up between two records.
-      () =>
-        nativeWork(() =>
-          run.unet.native.run({ ...request, cancel: run.options.signal === undefined ? null : cancel }),
-        ).catch((error: unknown) => {
-          listener?.rethrow();
-          throw error;
-        }),
-    );
-    // Devices convert to levels of the common range only.
-    const finish = (values: Float32Array | Uint8Array): ImageBatch => {
-      const images = this.#images(values, run.count);
-      return levels && values instanceof Float32Array ? this.#images(images.toUint8(), run.count) : images;
-    };
-    return {
-      images: finish(result.images),
-      snapshots: result.snapshots.map(({ record, images }) => ({ record, images: finish(images) })),
-    };
-  }
-
-  async #runHost(program: HostProgram, run: ResolvedRun): Promise<RunResult> {
-    const { options } = run;
-    if ((options.snapshotEvery ?? 0) !== 0) {
-      throw new DpmError('ERR_DPM_ARGUMENT', 'snapshotEvery has no meaning for a host program, which has no records');
-    }
-    const data = await abortable(
-      options.signal,
-      () => undefined,
-      () =>
-        runHostBatches(program, {
-          ...run,
-          shape: this.sampleShape,
-          init: run.init ?? undefined,
-          signal: options.signal,
-          onProgress: options.onProgress,
-        }),
-    );
-    const images = this.#images(data, run.count);
-    const levels = options.format === 'uint8';
-    return { images: levels ? this.#images(images.toUint8(), run.count) : images, snapshots: [] };
   }
 }

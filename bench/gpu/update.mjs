@@ -48,8 +48,8 @@ function fromJavaScript() {
   const command = [packagePath('dist/cli/main.js'), 'bench', 'update', '--device', 'cuda', '--json'];
   const { status, stdout, stderr } = spawnSync(process.execPath, command, { encoding: 'utf8' });
   if (status !== 0) throw new Error(`dpm bench update: ${stderr}`);
-  for (const line of stdout.trim().split('\n')) {
-    const { name, batch, elements, milliseconds, gigabytesPerSecond, copyGigabytesPerSecond } = JSON.parse(line);
+  const { rows, copyGigabytesPerSecond } = JSON.parse(stdout);
+  for (const { name, batch, elements, milliseconds, gigabytesPerSecond } of rows) {
     const microseconds = 1000 * milliseconds;
     printRow({ where: 'call', name, batch, elements, microseconds, gigabytesPerSecond, copyGigabytesPerSecond });
   }

@@ -1,4 +1,5 @@
-import { DpmError } from '../base/errors.js';
+import { wrongValue } from '../base/checks.js';
+import type { DpmError } from '../base/errors.js';
 import type { Block, UNetDescription } from '../network/description.js';
 
 /** Sides of an image in pixels: that of a square, or height and width. */
@@ -8,7 +9,7 @@ export type ImageSize = number | readonly [height: number, width: number];
 export const sideRange = { least: 1, most: 16_384 };
 
 function refuse(size: ImageSize, expected: string): DpmError {
-  return new DpmError('ERR_DPM_ARGUMENT', `imageSize is ${String(size)}, it has to be ${expected}`);
+  return wrongValue('imageSize', size, expected);
 }
 
 /**

@@ -22,6 +22,7 @@ import { unwrapNames } from './family.js';
 import { addHead, readHeadsConfig, type HeadName, type HeadsConfig } from './heads.js';
 import { resized, type ImageSize } from './image-size.js';
 import type { ModelFolder } from './model-folder.js';
+import { modelPath } from './model-path.js';
 import { openWeights } from './open-weights.js';
 import { presetNames } from './presets.js';
 import { findWeights } from './weight-files.js';
@@ -51,25 +52,41 @@ async function networkFolder(path: string): Promise<string> {
   );
 }
 
-async function readSchedule(path: string, options: ScheduleOptions): Promise<NoiseSchedule> {
-  const file = await schedulerFile(path);
-  if (file === null) {
-    const expected = join(path, 'scheduler', schedulerName);
-    throw new DpmError(
-      'ERR_DPM_FILE',
-      `cannot open ${expected}: a model folder needs the noise schedule it was trained with`,
-    );
-  }
-  return NoiseSchedule.fromSchedulerConfig(await readObject(file), options, file);
-}
-
 const schedulerName = 'scheduler_config.json';
 
-/** In its own folder, or beside the network where a lone one was saved. */
+/** In its own folder, or beside the network where a lone one was saved; null for none. */
 async function schedulerFile(path: string): Promise<string | null> {
+  if (await isFile(path)) return path;
   const places = [join(path, 'scheduler', schedulerName), join(path, schedulerName)];
   const there = await Promise.all(places.map(isThere));
   return places.find((_, i) => there[i]) ?? null;
+}
+
+/** A schedule, and the scheduler file that it is of. */
+interface ReadSchedule {
+  schedule: NoiseSchedule;
+  file: string | null;
+}
+
+/** The schedule of a scheduler file, or of the folder that it lies in. */
+async function readSchedule(path: string, options: ScheduleOptions): Promise<ReadSchedule> {
+  const file = await schedulerFile(path);
+  if (file !== null)
+    return { schedule: NoiseSchedule.fromSchedulerConfig(await readObject(file), options, file), file };
+  const expected = join(path, 'scheduler', schedulerName);
+  throw new DpmError(
+    'ERR_DPM_FILE',
+    `cannot open ${expected}: give the noise schedule that the network was trained with (schedule; --schedule on the command line)`,
+  );
+}
+
+/** What takes the place of a model's own schedule. */
+async function givenSchedule(given: NoiseSchedule | string, options: ScheduleOptions): Promise<ReadSchedule> {
+  if (typeof given === 'string') return readSchedule(given, options);
+  return {
+    schedule: options.networkTime === undefined ? given : given.with({ networkTime: options.networkTime }),
+    file: null,
+  };
 }
 
 const gammaFile = 'gamma.json';
@@ -83,7 +100,7 @@ async function readGamma(folder: string): Promise<GammaTable | null> {
 async function readDiffusers(
   path: string,
   folder: string,
-  { imageSize, ...options }: ReadModelOptions,
+  { imageSize, schedule, ...options }: ReadModelOptions,
 ): Promise<ModelFolder> {
   const configPath = join(folder, 'config.json');
   const config = await readObject(configPath);
@@ -93,18 +110,20 @@ async function readDiffusers(
   const unet = resized(diffusersNetwork(whole.config, configPath), imageSize);
   const headsFolder = join(path, 'heads');
   const heads = (await isThere(join(headsFolder, 'config.json'))) ? await readHeadsConfig(headsFolder) : null;
+  const of = ofNetwork(unet, options);
+  const read = await (schedule === undefined ? readSchedule(path, of) : givenSchedule(schedule, of));
   return {
     path,
     family: diffusersFile.name,
     evidence: `${configPath} describes a UNet2DModel`,
     config,
-    schedule: await readSchedule(path, ofNetwork(unet, options)),
+    schedule: read.schedule,
     labelForNone: diffusersFile.labelForNone,
     layout: diffusersLayout,
     heads: [...(heads?.files.keys() ?? [])],
     gamma: await readGamma(path),
     weights,
-    companions: await companionsOf(path, heads, whole.file),
+    companions: await companionsOf(path, { heads, classVectors: whole.file, scheduler: read.file }),
     async select(head) {
       const { checkpoint } = whole;
       const selected =
@@ -117,13 +136,15 @@ async function readDiffusers(
 
 async function companionsOf(
   path: string,
-  heads: HeadsConfig | null,
-  classVectors: string | null,
+  {
+    heads,
+    classVectors,
+    scheduler,
+  }: { heads: HeadsConfig | null; classVectors: string | null; scheduler: string | null },
 ): Promise<Map<string, string>> {
   const headFiles = heads === null ? [] : ['config.json', ...heads.files.values()].map((file) => join('heads', file));
   const companions = new Map(headFiles.map((file) => [file, join(path, file)]));
   if (classVectors !== null) companions.set(join('unet', basename(classVectors)), classVectors);
-  const scheduler = await schedulerFile(path);
   if (scheduler !== null) companions.set(join('scheduler', schedulerName), scheduler);
   if (await isThere(join(path, gammaFile))) companions.set(gammaFile, join(path, gammaFile));
   return companions;
@@ -139,13 +160,29 @@ export interface ReadModelOptions extends ScheduleOptions {
   config?: string | undefined;
   /** Of the images, where not the configuration's. */
   imageSize?: ImageSize | undefined;
+  /** In the place of the model's own: a schedule, or the path of a scheduler file or of the folder that it lies in. */
+  schedule?: NoiseSchedule | string | undefined;
+}
+
+/** A model of another family than diffusers' folders, with its own schedule or the given one. */
+async function readOther(
+  config: Record<string, unknown>,
+  source: string,
+  weights: string,
+  { schedule, imageSize, ...options }: ReadModelOptions,
+): Promise<ModelFolder> {
+  const model = await readFamily(config, source, weights, { imageSize, ...options });
+  if (schedule === undefined) return model;
+  const { dataRange } = model.schedule.defaults;
+  const given = await givenSchedule(schedule, { ...options, defaults: { dataRange, ...options.defaults } });
+  return { ...model, schedule: given.schedule };
 }
 
 /** A checkpoint file; what it is has to be said. */
 async function readFile(path: string, { config, ...options }: ReadModelOptions): Promise<ModelFolder> {
   if (config !== undefined) {
     const named = await readNamedConfig(config);
-    return readFamily(named.config, named.source, path, options);
+    return readOther(named.config, named.source, path, options);
   }
   const { checkpoint } = await openWeights(path);
   const names = new Set(unwrapNames(checkpoint).tensors.keys());
@@ -164,7 +201,8 @@ async function readFile(path: string, { config, ...options }: ReadModelOptions):
  *
  * @throws {@link DpmError} naming the file and the field that is wrong.
  */
-export async function readModelFolder(path: string, options: ReadModelOptions = {}): Promise<ModelFolder> {
+export async function readModelFolder(given: string | URL, options: ReadModelOptions = {}): Promise<ModelFolder> {
+  const path = await modelPath(given);
   if (await isFile(path)) return readFile(path, options);
   if (options.config !== undefined) {
     throw new DpmError('ERR_DPM_ARGUMENT', `${path} is not a file: config is for checkpoint files`);
@@ -173,7 +211,7 @@ export async function readModelFolder(path: string, options: ReadModelOptions = 
   const configPath = join(folder, 'config.json');
   const config = await readObject(configPath);
   if (!('family' in config)) return readDiffusers(path, folder, options);
-  const model = await readFamily(config, configPath, await findWeights(folder, 'model'), options);
+  const model = await readOther(config, configPath, await findWeights(folder, 'model'), options);
   const gamma = await readGamma(folder);
   return {
     ...model,

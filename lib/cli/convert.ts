@@ -1,8 +1,10 @@
+import { untilAborted } from '../base/abort.js';
 import { convertModel, weightTypes } from '../checkpoint/convert.js';
 import { readModelFolder } from '../checkpoint/read-model.js';
 import type { Command } from './command.js';
 import { readOptions, readOptionSpecs } from './model-options.js';
 import { formatBytes, printJson, printLine, progressBar } from './output.js';
+import { checkTarget } from './target.js';
 
 export const convertCommand: Command = {
   name: 'convert',
@@ -16,7 +18,8 @@ export const convertCommand: Command = {
   async run({ positionals, options, json, signal }) {
     const to = options.required('to');
     const dtype = options.choice('dtype', weightTypes);
-    const model = await readModelFolder(positionals[0] ?? '', readOptions(options));
+    await checkTarget(to, { flag: '--to', folder: true });
+    const model = await untilAborted(signal, readModelFolder(positionals[0] ?? '', readOptions(options)));
     const progress = progressBar('convert', json);
     try {
       const converted = await convertModel(model, to, {

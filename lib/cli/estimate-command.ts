@@ -1,9 +1,13 @@
+import { dirname } from 'node:path';
+
 import type { DataEstimateOptions } from '../estimation/data-estimate.js';
+import { makeFolder } from '../files/files.js';
 import type { DiffusionModel } from '../model.js';
 import { usageError, type Command } from './command.js';
 import { readModelImages } from './images.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, progressBar } from './output.js';
+import { checkTarget } from './target.js';
 
 /** What distinguishes the commands that estimate a table from images. */
 export interface EstimateCommand<Table> {
@@ -41,6 +45,7 @@ export function estimateCommand<Table extends { numTrainTimesteps: number }>(com
       const samples = options.integer('samples');
       if (samples === undefined) throw usageError('--samples is missing');
       const path = options.required('data');
+      await checkTarget(out, { flag: '--out' });
       const progress = progressBar(name, json);
       await withModel(call, async (model) => {
         const data = await readModelImages(path, model);
@@ -56,6 +61,7 @@ export function estimateCommand<Table extends { numTrainTimesteps: number }>(com
             },
           });
           progress.stop();
+          await makeFolder(dirname(out));
           await write(out, table);
           if (json) printJson({ out, samples, steps: table.numTrainTimesteps });
           else printLine(`${columns} for n = 1..${table.numTrainTimesteps} from ${samples} images each -> ${out}`);

@@ -1,9 +1,13 @@
+import { dirname } from 'node:path';
+
 import { DpmError } from '../base/errors.js';
+import { makeFolder } from '../files/files.js';
 import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readFloats, readLabels, writeSafetensors, type HostTensor } from '../files/tensor-data.js';
 import type { Command } from './command.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson } from './output.js';
+import { checkTarget } from './target.js';
 
 export const forwardCommand: Command = {
   name: 'forward',
@@ -17,6 +21,7 @@ export const forwardCommand: Command = {
   },
   async run(call) {
     const output = call.options.required('output');
+    await checkTarget(output, { flag: '--output' });
     const input = await readSafetensorsHeader(call.options.required('input'));
     await withModel(call, async ({ unet }) => {
       const { inChannels, outChannels, height, width, classes } = unet.info;
@@ -37,6 +42,7 @@ export const forwardCommand: Command = {
       if (head !== null) {
         result.set('head', { shape: [batch, head.length / (batch * height * width), height, width], data: head });
       }
+      await makeFolder(dirname(output));
       await writeSafetensors(output, result);
       if (call.json) printJson({ output, tensors: [...result.keys()] });
     });

@@ -1,17 +1,15 @@
+import { untilAborted } from '../base/abort.js';
 import { listNames } from '../base/arrays.js';
 import { readModelFolder } from '../checkpoint/read-model.js';
 import type { MemoryUse } from '../engine/device.js';
-import { DiffusionModel } from '../model.js';
+import { DiffusionModel, type LoadOptions } from '../model.js';
 import { multiplyAdds, parameterCount } from '../network/cost.js';
 import type { Command } from './command.js';
 import { loadOptions, modelOptions, readOptions } from './model-options.js';
 import { formatBytes, printJson, printLine, printTable } from './output.js';
 import { describeRun, schedulerOf } from './scheduler-summary.js';
 
-async function memoryOf(
-  path: string,
-  options: ReturnType<typeof loadOptions>,
-): Promise<(MemoryUse & { deviceName: string }) | null> {
+async function memoryOf(path: string, options: LoadOptions): Promise<(MemoryUse & { deviceName: string }) | null> {
   const model = await DiffusionModel.load(path, options);
   try {
     return { ...model.memory(), deviceName: model.device.name };
@@ -41,12 +39,12 @@ export const inspectCommand: Command = {
     steps: { value: 'K', help: `steps for which the scheduler file is shown; default ${shownSteps}` },
     ...modelOptions,
   },
-  async run({ positionals, options, json }) {
+  async run({ positionals, options, json, signal }) {
     const path = positionals[0] ?? '';
     const load = loadOptions(options);
     const steps = options.integer('steps') ?? shownSteps;
-    const folder = await readModelFolder(path, readOptions(options));
-    const { unet, graph, report } = await folder.select(load.head ?? null);
+    const folder = await untilAborted(signal, readModelFolder(path, readOptions(options)));
+    const { unet, graph, report } = await untilAborted(signal, folder.select(load.head ?? null));
     const fits = report.missing.length === 0 && report.unused.length === 0 && report.misshapen.length === 0;
     const facts = {
       family: folder.family,
@@ -60,7 +58,7 @@ export const inspectCommand: Command = {
       gamma: folder.gamma !== null,
       parameters: parameterCount(graph),
       multiplyAdds: multiplyAdds(graph),
-      memory: fits ? await memoryOf(path, load) : null,
+      memory: fits ? await memoryOf(path, { ...load, signal }) : null,
       ...report,
     };
     if (json) {

@@ -18,6 +18,10 @@ export const deviceOptions: OptionSpecs = {
 /** Options of every command that reads a model. */
 export const readOptionSpecs: OptionSpecs = {
   config: { value: 'FILE', help: 'what a checkpoint file is: JSON, YAML or the name of a preset' },
+  schedule: {
+    value: 'FILE',
+    help: 'scheduler_config.json, or its folder, of what the network was trained with, where the model has none or another is wanted',
+  },
   'image-size': { value: 'H[,W]', help: "size of the images in pixels, where not the configuration's" },
 };
 
@@ -38,8 +42,10 @@ function imageSize(options: OptionValues): ImageSize | undefined {
 }
 
 /** What a model is, from the command line's options. */
-export function readOptions(options: OptionValues): Pick<LoadOptions, 'config' | 'imageSize'> {
-  return { config: options.string('config'), imageSize: imageSize(options) };
+export function readOptions(
+  options: OptionValues,
+): Pick<LoadOptions, 'config' | 'imageSize'> & { schedule: string | undefined } {
+  return { config: options.string('config'), imageSize: imageSize(options), schedule: options.string('schedule') };
 }
 
 /** The library's options from the command line's. */
@@ -59,7 +65,8 @@ export function loadOptions(options: OptionValues): LoadOptions {
 
 /** Loads the model a command names first, lends it and closes it whatever happens. */
 export async function withModel(call: Call, use: (model: DiffusionModel) => Promise<void>): Promise<void> {
-  const model = await DiffusionModel.load(call.positionals[0] ?? '', loadOptions(call.options));
+  const { signal } = call;
+  const model = await DiffusionModel.load(call.positionals[0] ?? '', { ...loadOptions(call.options), signal });
   try {
     await use(model);
   } finally {

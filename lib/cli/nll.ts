@@ -9,11 +9,11 @@ import {
 } from '../estimation/likelihood/estimate.js';
 import type { Likelihood } from '../estimation/likelihood/summary.js';
 import type { DiffusionModel } from '../model.js';
-import { usageError, type Call, type Command, type OptionSpecs } from './command.js';
+import type { Call, Command, OptionSpecs } from './command.js';
 import { readModelImages } from './images.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';
-import { optionSpecs, samplerOptions, type CostedSampler } from './sampler-options.js';
+import { defaultSteps, optionSpecs, samplerOptions, type CostedSampler } from './sampler-options.js';
 
 /** What of the samplers' options a bound takes. */
 export const likelihoodOptionSpecs: OptionSpecs = {
@@ -36,6 +36,7 @@ export async function likelihoodOptions(
   const label = options.integer('class');
   const count = images.length / elementCount(model.sampleShape);
   return {
+    ...(!options.has('timesteps') && { steps: defaultSteps }),
     ...(await samplerOptions(options, model.schedule, costed)),
     samples: options.integer('samples'),
     seed: options.seed('seed'),
@@ -76,7 +77,6 @@ export const nllCommand: Command = {
     const { options, json } = call;
     const path = options.required('data');
     const sampler = likelihoodSampler(options.required('sampler'));
-    if (!options.has('steps') && !options.has('timesteps')) throw usageError('--steps is missing');
     const progress = progressBar(sampler, json);
     await withModel(call, async (model) => {
       const images = await readModelImages(path, model);

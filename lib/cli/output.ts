@@ -5,6 +5,11 @@ export function printLine(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
+/** Writes a line beside the result, to standard error. */
+export function printNote(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
 /** Writes a value as one line of JSON to standard output. */
 export function printJson(value: unknown): void {
   printLine(JSON.stringify(value));

@@ -1,17 +1,26 @@
-import { mkdir } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { extname, join } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
 import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readFloats } from '../files/tensor-data.js';
-import type { DiffusionModel } from '../model.js';
+import type { ImageBatch, PictureOptions } from '../images/image-batch.js';
+import { requirePngChannels } from '../images/png.js';
+import type { AnySampleOptions, DiffusionModel } from '../model.js';
+import type { RunResult } from '../running/network-run.js';
 import type { RunOptions } from '../running/run-options.js';
-import type { Call, Command } from './command.js';
-import { requireWritable, snapshotPath, writeImages } from './images.js';
+import { usageError, type Call, type Command } from './command.js';
 import { modelOptions, withModel } from './model-options.js';
-import { printJson, printLine, progressBar } from './output.js';
-import { samplerOf, samplerOptions, samplerOptionSpecs, samplerSpec } from './sampler-options.js';
+import { printJson, printLine, printNote, progressBar } from './output.js';
+import {
+  defaultSteps,
+  samplerOf,
+  samplerOptions,
+  samplerOptionSpecs,
+  samplerSpec,
+  stepsUnlessGiven,
+} from './sampler-options.js';
 import { describeRun, schedulerOf } from './scheduler-summary.js';
+import { checkTarget, standardOutput, writeTarget } from './target.js';
 
 async function readTensor(
   path: string | undefined,
@@ -43,10 +52,65 @@ async function runOptions({ options, signal }: Call, model: DiffusionModel): Pro
     init: await readTensor(options.string('init'), 'x', shape),
     noise: await readTensor(options.string('noise'), 'noise', shape),
     batch: options.integer('batch'),
-    format: options.required('out').endsWith('.safetensors') ? 'float32' : 'uint8',
+    format: options.required('out').toLowerCase().endsWith('.safetensors') ? 'float32' : 'uint8',
     snapshotEvery: options.integer('save-every'),
     signal,
   };
+}
+
+/** A path that holds a number before its ending, `grid-record-0004.png`; in a folder a file of its own. */
+function snapshotPath(path: string, record: number): string {
+  const extension = extname(path);
+  const suffix = `record-${String(record).padStart(4, '0')}`;
+  return extension === '' ? join(path, `${suffix}.png`) : `${path.slice(0, -extension.length)}-${suffix}${extension}`;
+}
+
+/** The longest that {@link snapshotPath} adds to a name. */
+const snapshotSuffix = '-record-00000000';
+
+async function checkOut(path: string, { options, json }: Call): Promise<void> {
+  await checkTarget(path, {
+    flag: '--out',
+    endings: ['.png', '.safetensors'],
+    folder: true,
+    toStandardOutput: true,
+    suffix: options.has('save-every') ? snapshotSuffix : '',
+  });
+  if (path !== standardOutput) return;
+  if (json) throw usageError('--json and --out - would both write to the standard output');
+  if (options.has('save-every')) throw usageError('--save-every writes several files: --out has to be a path');
+}
+
+function pictureOptions({ options }: Call, count: number): PictureOptions {
+  const label = options.integer('class');
+  const labels = Array.from({ length: count }, (_, sample) => label ?? sample);
+  return { scale: options.integer('scale'), labels: options.flag('labels') ? labels : undefined };
+}
+
+async function write(path: string, images: ImageBatch, picture: PictureOptions): Promise<void> {
+  if (path === standardOutput) await writeTarget(path, images.toPng(picture));
+  else await images.save(path, picture);
+}
+
+interface Drawn {
+  result: RunResult;
+  seconds: number;
+}
+
+async function draw(call: Call, model: DiffusionModel, options: AnySampleOptions): Promise<Drawn> {
+  const progress = progressBar(options.sampler, call.json);
+  const started = performance.now();
+  try {
+    const result = await model.sample({
+      ...options,
+      onProgress: (done, total) => {
+        progress.update(done, total);
+      },
+    });
+    return { result, seconds: (performance.now() - started) / 1000 };
+  } finally {
+    progress.stop();
+  }
 }
 
 async function sample(call: Call, model: DiffusionModel): Promise<void> {
@@ -54,39 +118,21 @@ async function sample(call: Call, model: DiffusionModel): Promise<void> {
   const out = options.required('out');
   const sampler = samplerOf(options, model.schedule);
   const run = await runOptions(call, model);
-  requireWritable(out, [run.count, ...model.sampleShape]);
-  const own = await samplerOptions(options, model.schedule);
+  if (!out.toLowerCase().endsWith('.safetensors')) requirePngChannels([run.count, ...model.sampleShape]);
+  const own = { ...stepsUnlessGiven(sampler, options), ...(await samplerOptions(options, model.schedule)) };
   const scheduler = sampler === 'scheduler' ? schedulerOf(model.schedule, own.steps ?? 0) : null;
-  const progress = progressBar(sampler, json);
-  const started = performance.now();
-  try {
-    const result = await model.sample({
-      sampler,
-      ...own,
-      ...run,
-      onProgress: (done, total) => {
-        progress.update(done, total);
-      },
-    });
-    const seconds = (performance.now() - started) / 1000;
-    progress.stop();
-    await mkdir(dirname(out), { recursive: true });
-    await writeImages(out, result.images);
-    for (const { record, images } of result.snapshots) await writeImages(snapshotPath(out, record), images);
-    if (json)
-      printJson({
-        out,
-        count: run.count,
-        sampler,
-        device: model.device.name,
-        seconds,
-        ...(scheduler && { scheduler }),
-      });
-    else printLine(`${run.count} samples in ${seconds.toFixed(1)} s on ${model.device.name} -> ${out}`);
-    if (!json && scheduler !== null && !('refused' in scheduler)) printLine(describeRun(scheduler));
-  } finally {
-    progress.stop();
+  const { result, seconds } = await draw(call, model, { sampler, ...own, ...run });
+  const picture = pictureOptions(call, run.count);
+  await write(out, result.images, picture);
+  for (const { record, images } of result.snapshots) await write(snapshotPath(out, record), images, picture);
+  const { name: device } = model.device;
+  if (json) {
+    printJson({ out, count: run.count, sampler, device, seconds, ...(scheduler && { scheduler }) });
+    return;
   }
+  const say = out === standardOutput ? printNote : printLine;
+  say(`${run.count} samples in ${seconds.toFixed(1)} s on ${device} -> ${out}`);
+  if (scheduler !== null && !('refused' in scheduler)) say(describeRun(scheduler));
 }
 
 export const sampleCommand: Command = {
@@ -97,7 +143,9 @@ export const sampleCommand: Command = {
     sampler: samplerSpec,
     count: { value: 'N', help: 'number of samples; default 1' },
     seed: { value: 'INT', help: 'seed of the random stream; default 0' },
-    out: { value: 'FILE', help: 'grid.png, samples.safetensors or a folder' },
+    out: { value: 'FILE', help: 'grid.png, samples.safetensors, a folder, or - for a PNG on the standard output' },
+    scale: { value: 'N', help: 'pixels of a PNG for one of a sample, along each side; default 1' },
+    labels: { help: 'writes below each sample of a PNG its class, or its number' },
     class: { value: 'LABEL', help: 'class of all samples, for a class-conditional network' },
     guidance: { value: 'W', help: 'weight of classifier-free guidance; default 1, the conditional prediction alone' },
     'unconditional-label': {
@@ -110,9 +158,10 @@ export const sampleCommand: Command = {
     'save-every': { value: 'K', help: 'also write the state after every K-th record' },
     ...samplerOptionSpecs,
     ...modelOptions,
+    steps: { value: 'K', help: `number of network evaluations; default ${defaultSteps}` },
   },
   async run(call) {
-    call.options.required('out');
+    await checkOut(call.options.required('out'), call);
     await withModel(call, (model) => sample(call, model));
   },
 };

@@ -80,6 +80,20 @@ export const samplerSpec = {
   help: `${samplerNames.join(', ')}; default scheduler where the model has a scheduler file and no option of other samplers is given, else ddim`,
 };
 
+/** Whether the number of steps is something to choose; adaptive samplers refuse it. */
+function takesSteps(sampler: SamplerName, options: OptionValues): boolean {
+  const adaptive = !('steps' in samplers[sampler].facts.options) || options.string('solver') === 'rk45';
+  return !adaptive && !options.has('timesteps') && !options.has('levels');
+}
+
+/** Evaluations where the command line does not say how many. */
+export const defaultSteps = 25;
+
+/** The default number of steps, for samplers and options that leave something to choose. */
+export function stepsUnlessGiven(sampler: SamplerName, options: OptionValues): { steps?: number } {
+  return takesSteps(sampler, options) ? { steps: defaultSteps } : {};
+}
+
 /** What the costs of an optimal trajectory depend on. */
 export interface CostedSampler {
   sampler: string | undefined;

@@ -1,6 +1,8 @@
 import { elementCount } from '../base/arrays.js';
-import { optionNames, refuseUnknownOptions } from '../base/checks.js';
+import { unknownName } from '../base/checks.js';
 import { DpmError, nativeWork, toDpmError } from '../base/errors.js';
+import { requireMemory } from '../base/memory-budget.js';
+import { checkOptions, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import { native, type NativeEngine, type NativeTensor } from './binding.js';
 
 /** One device the process knows about, usable or not. */
@@ -88,21 +90,19 @@ export function chooseDevice(request: string, known: readonly DeviceInfo[]): str
   return name;
 }
 
-/** The names of {@link DeviceOptions}. */
-export const deviceOptionNames = optionNames<DeviceOptions>({
-  device: true,
-  dtype: true,
-  threads: true,
-  exact: true,
-  tf32: true,
-  autotune: true,
-});
+/** What {@link DeviceOptions} may be. */
+export const deviceOptionKinds: OptionKinds<DeviceOptions> = {
+  device: kinds.string,
+  dtype: kinds.string,
+  threads: kinds.number,
+  exact: kinds.boolean,
+  tf32: kinds.boolean,
+  autotune: kinds.boolean,
+};
 
-function checkOptions({ dtype = 'f32', threads = 0, exact = false, tf32 = false }: DeviceOptions): void {
+function checkValues({ dtype = 'f32', threads = 0, exact = false, tf32 = false }: DeviceOptions): void {
   if (exact && tf32) throw new DpmError('ERR_DPM_ARGUMENT', 'tf32 contradicts exact');
-  if (!computeTypes.includes(dtype)) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `dtype '${dtype}' is unknown; known: ${computeTypes.join(', ')}`);
-  }
+  if (!computeTypes.includes(dtype)) throw unknownName('dtype', dtype, computeTypes);
   if (!Number.isInteger(threads) || threads < 0 || threads > 1024) {
     throw new DpmError('ERR_DPM_ARGUMENT', `threads is ${threads}, it has to be an integer from 0 to 1024`);
   }
@@ -129,8 +129,8 @@ export class Device {
    * ```
    */
   static open(options: DeviceOptions = {}): Device {
-    refuseUnknownOptions('Device.open', options, deviceOptionNames);
-    checkOptions(options);
+    checkOptions('Device.open', options, deviceOptionKinds);
+    checkValues(options);
     const { device = 'auto', threads = 0, exact = false, tf32 = false, autotune = false } = options;
     // A device that is named is looked at alone: listing all of them starts the driver of a card.
     const name = device === 'auto' ? chooseDevice(device, devices()) : device === 'cuda' ? 'cuda:0' : device;
@@ -180,6 +180,19 @@ export class Device {
   }
 }
 
+/** Tensors count their elements in 32 bits. */
+const MOST_ELEMENTS = 2 ** 32 - 1;
+
+/** Refuses a shape of more elements than a tensor can have, or than there is memory for. */
+function requireElements(shape: readonly number[]): void {
+  const elements = elementCount(shape);
+  const shown = `shape is [${shape.slice(0, 8).join(', ')}${shape.length > 8 ? ', ...' : ''}]`;
+  if (elements > MOST_ELEMENTS) {
+    throw new DpmError('ERR_DPM_OUT_OF_MEMORY', `${shown}: a tensor has at most ${MOST_ELEMENTS} elements`);
+  }
+  requireMemory(shown, elements, Float32Array.BYTES_PER_ELEMENT);
+}
+
 /** A float32 tensor in a device's memory; made by `Device.tensor`. Released by {@link DeviceTensor.free} or when collected. */
 export class DeviceTensor {
   /** Sizes, outermost first; row-major. */
@@ -190,9 +203,11 @@ export class DeviceTensor {
   readonly native: NativeTensor;
 
   private constructor(device: Device, shape: readonly number[]) {
+    requireKind('shape', shape, kinds.sizes);
     if (shape.some((size) => !Number.isSafeInteger(size) || size < 1)) {
       throw new DpmError('ERR_DPM_ARGUMENT', `shape [${shape.join(', ')}] has to consist of positive integers`);
     }
+    requireElements(shape);
     this.shape = [...shape];
     this.device = device;
     try {
@@ -239,6 +254,7 @@ export class DeviceTensor {
   }
 
   #checkLength(data: Float32Array): void {
+    requireKind('data', data, kinds.floats);
     if (data.length !== this.elements) {
       throw new DpmError(
         'ERR_DPM_TENSOR_SHAPE',

@@ -1,8 +1,10 @@
 import { elementCount } from '../base/arrays.js';
-import { optionNames, refuseUnknownOptions } from '../base/checks.js';
+import { abortable } from '../base/abort.js';
+import { wrongValue } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
+import { checkOptions, either, isFloat32Array, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import type { UNetDescription } from '../network/description.js';
-import type { NativeGraph, NativeNetwork } from './binding.js';
+import { native, type NativeGraph, type NativeNetwork } from './binding.js';
 import type { Device } from './device.js';
 import { DeviceTensor } from './device.js';
 
@@ -19,7 +21,16 @@ export interface ForwardOptions<T extends TensorLike> {
   head?: T | undefined;
 }
 
-const forwardOptionNames = optionNames<ForwardOptions<TensorLike>>({ classLabels: true, out: true, head: true });
+const tensorLike = {
+  expected: 'a Float32Array or a DeviceTensor',
+  holds: (value: unknown) => isFloat32Array(value) || value instanceof DeviceTensor,
+};
+
+const forwardOptionKinds: OptionKinds<ForwardOptions<TensorLike>> = {
+  classLabels: kinds.numbers,
+  out: tensorLike,
+  head: tensorLike,
+};
 
 /** Outputs of one evaluation: all output channels, and the second output where the network has one. */
 export interface ForwardResult<T extends TensorLike> {
@@ -68,9 +79,22 @@ export class UNet {
   }
 
   /** Loads the graph of a description. @internal */
-  static async load(device: Device, description: UNetDescription, graph: NativeGraph): Promise<UNet> {
+  static async load(
+    device: Device,
+    description: UNetDescription,
+    graph: NativeGraph,
+    signal?: AbortSignal,
+  ): Promise<UNet> {
     const { classes, divisor = null } = description;
-    const network = await nativeWork(() => device.engine.loadNetwork(graph, { classes, divisor }));
+    const { CancelToken } = native();
+    const cancel = new CancelToken();
+    const network = await abortable(
+      signal,
+      () => {
+        cancel.cancel();
+      },
+      () => nativeWork(() => device.engine.loadNetwork(graph, { classes, divisor }, cancel)),
+    );
     return new UNet(device, network, description);
   }
 
@@ -107,7 +131,7 @@ export class UNet {
     t: number | ArrayLike<number>,
     options: ForwardOptions<T> = {},
   ): Promise<ForwardResult<T>> {
-    refuseUnknownOptions('forward', options, forwardOptionNames);
+    checkOptions('forward', options, forwardOptionKinds);
     const { batch, times, labels } = this.#checkedInputs(x, t, options);
     const out = this.#receiver('out', x, options.out, batch, this.info.outChannels);
     const head = this.hasHead ? this.#receiver('head', x, options.head, batch, this.#headChannels) : null;
@@ -127,16 +151,15 @@ export class UNet {
     }
     if (classes === 0)
       throw new DpmError('ERR_DPM_ARGUMENT', 'the network is not class-conditional: leave classLabels out');
-    const labels = Array.from(classLabels);
-    if (labels.length !== batch) {
-      throw new DpmError('ERR_DPM_ARGUMENT', `classLabels has ${labels.length} labels for ${batch} samples`);
+    if (classLabels.length !== batch) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `classLabels has ${classLabels.length} labels for ${batch} samples`);
     }
-    for (const label of labels) {
-      if (!Number.isInteger(label) || label < 0 || label >= classes) {
-        throw new DpmError('ERR_DPM_ARGUMENT', `class label ${label} is outside 0..${classes - 1}`);
+    for (const label of Array.from<unknown>(classLabels)) {
+      if (typeof label !== 'number' || !Number.isInteger(label) || label < 0 || label >= classes) {
+        throw wrongValue('a class label', label, `an integer from 0 to ${classes - 1}`);
       }
     }
-    return Int32Array.from(labels);
+    return Int32Array.from(classLabels);
   }
 
   #shape(batch: number, channels: number): number[] {
@@ -144,6 +167,8 @@ export class UNet {
   }
 
   #checkedInputs(x: TensorLike, t: number | ArrayLike<number>, options: ForwardOptions<TensorLike>) {
+    requireKind('x', x, tensorLike);
+    requireKind('t', t, either(kinds.finite, kinds.numbers));
     const elements = x instanceof DeviceTensor ? x.elements : x.length;
     const perSample = elementCount(this.#shape(1, this.info.inChannels));
     const batch = elements / perSample;
@@ -153,10 +178,13 @@ export class UNet {
     if (x instanceof DeviceTensor && x.device !== this.device) {
       throw new DpmError('ERR_DPM_ARGUMENT', 'x lies on another device than the network');
     }
+    if (typeof t !== 'number' && t.length !== batch) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `t has ${t.length} times for ${batch} samples`);
+    }
+    const given: readonly unknown[] = typeof t === 'number' ? [t] : Array.from(t);
+    const wrong = given.findIndex((time) => typeof time !== 'number' || !Number.isFinite(Math.fround(time)));
+    if (wrong >= 0) throw wrongValue(`t[${wrong}]`, given[wrong], 'a finite number');
     const times = typeof t === 'number' ? new Float32Array(batch).fill(t) : Float32Array.from(t);
-    if (times.length !== batch)
-      throw new DpmError('ERR_DPM_ARGUMENT', `t has ${times.length} times for ${batch} samples`);
-    if (!times.every(Number.isFinite)) throw new DpmError('ERR_DPM_ARGUMENT', 't has to consist of finite numbers');
     return { batch, times, labels: this.labels(options.classLabels, batch) };
   }
 

@@ -1,11 +1,13 @@
 import { at } from '../base/arrays.js';
-import { optionNames, refuseUnknownOptions } from '../base/checks.js';
+import { wrongValue } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
+import { arrayOf, checkOptions, either, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import { seedWords } from '../base/random.js';
 import { packRecord, RECORD_BYTES } from '../program/pack.js';
 import { MAX_HISTORY, type StepRecord } from '../program/record.js';
+import { validateRecord } from '../program/validate.js';
 import type { NativeRegisters } from './binding.js';
-import type { DeviceTensor } from './device.js';
+import { DeviceTensor } from './device.js';
 
 /** The tensors of a fused update, `[batch, …]` each; those a record does not use can be left out. */
 export interface UpdateRegisters {
@@ -35,14 +37,17 @@ export interface NoiseStream {
   draw: number;
 }
 
-const registerNames = optionNames<UpdateRegisters>({
-  x: true,
-  y: true,
-  out: true,
-  head: true,
-  noise: true,
-  history: true,
-});
+const tensor = { expected: 'a DeviceTensor', holds: (value: unknown) => value instanceof DeviceTensor };
+const tensorOrNull = either(tensor, kinds.null);
+
+const registerKinds: OptionKinds<UpdateRegisters> = {
+  x: tensor,
+  y: tensorOrNull,
+  out: tensorOrNull,
+  head: tensorOrNull,
+  noise: tensorOrNull,
+  history: arrayOf('an array of DeviceTensors and nulls', tensorOrNull),
+};
 
 function nativeRegisters(registers: UpdateRegisters): NativeRegisters {
   const unwrap = (tensor: DeviceTensor | null | undefined) => tensor?.native ?? null;
@@ -61,6 +66,20 @@ function streamWords(streams: readonly NoiseStream[]): Uint32Array {
   return Uint32Array.from(
     streams.flatMap(({ seed, sampleIndex, record, draw }) => [...seedWords(seed), sampleIndex, record, draw]),
   );
+}
+
+const wordRange = 'an integer from 0 to 4294967295';
+
+const streamList = arrayOf('an array of { seed, sampleIndex, record, draw }', kinds.object);
+
+function checkStreams(streams: readonly NoiseStream[]): void {
+  for (const [index, stream] of streams.entries()) {
+    for (const name of ['sampleIndex', 'record', 'draw'] as const) {
+      const word: unknown = stream[name];
+      if (typeof word === 'number' && Number.isInteger(word) && word >= 0 && word < 2 ** 32) continue;
+      throw wrongValue(`streams[${index}].${name}`, word, wordRange);
+    }
+  }
 }
 
 function checkRegisters(registers: UpdateRegisters): void {
@@ -87,6 +106,7 @@ export async function packedUpdate(
 ): Promise<void> {
   const batch = records.length / RECORD_BYTES;
   checkRegisters(registers);
+  checkStreams(streams);
   const { engine } = registers.x.device;
   const words = streamWords(streams);
   await nativeWork(() =>
@@ -114,14 +134,21 @@ export async function update(
   registers: UpdateRegisters,
   streams?: readonly NoiseStream[],
 ): Promise<void> {
-  refuseUnknownOptions('the registers of update', registers, registerNames);
+  checkOptions('the registers of update', registers, registerKinds);
+  requireKind('registers.x', registers.x, tensor);
+  requireKind('record', record, either(kinds.object, arrayOf('an array of records', kinds.object)));
   const batch = at(registers.x.shape, 0);
   const records = 'time' in record ? Array.from({ length: batch }, () => record) : record;
+  requireKind('record', records, arrayOf('a record, or an array of records', kinds.object));
+  if (streams !== undefined) requireKind('streams', streams, streamList);
   if (records.length !== batch || (streams !== undefined && streams.length !== batch)) {
     throw new DpmError('ERR_DPM_ARGUMENT', `a batch of ${batch} needs one record and one stream per sample`);
   }
   const packed = new Uint8Array(batch * RECORD_BYTES);
+  const single = 'time' in record;
+  if (single) validateRecord('the record', record);
   records.forEach((each, sample) => {
+    if (!single) validateRecord(`record ${sample}`, each);
     const keeps =
       (each.store.input !== 0 || each.store.data !== 0) && (registers.history?.[each.store.slot] ?? null) !== null;
     packed.set(packRecord(each, keeps), sample * RECORD_BYTES);

@@ -1,10 +1,11 @@
 import { throwIfAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
-import { optionNames } from '../base/checks.js';
+import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
+import { either, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import { drawWithoutReplacement } from '../base/random.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
-import type { EstimatedModel } from './estimated-model.js';
+import { requireEstimatedModel, type EstimatedModel } from './estimated-model.js';
 import { NoisyBatch } from './noisy-batch.js';
 
 /** Options of what is estimated from a data set at many times. */
@@ -25,16 +26,16 @@ export interface DataEstimateOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** The names of {@link DataEstimateOptions}. */
-export const dataEstimateOptionNames = optionNames<DataEstimateOptions>({
-  samples: true,
-  seed: true,
-  timesteps: true,
-  classLabels: true,
-  batch: true,
-  signal: true,
-  onProgress: true,
-});
+/** What {@link DataEstimateOptions} may be. */
+export const dataEstimateOptionKinds: OptionKinds<DataEstimateOptions> = {
+  samples: kinds.number,
+  seed: either(kinds.number, kinds.bigint),
+  timesteps: kinds.numbers,
+  classLabels: kinds.numbers,
+  batch: kinds.number,
+  signal: kinds.signal,
+  onProgress: kinds.function,
+};
 
 function checkedTimes(timesteps: readonly number[] | undefined, steps: number): number[] {
   const times =
@@ -59,19 +60,16 @@ export function checkedImageCount(
   batch: number,
   classLabels?: ArrayLike<number>,
 ): number {
+  requireEstimatedModel(model);
+  requireKind('images', images, kinds.floats);
   const count = images.length / elementCount(model.sampleShape);
   if (!Number.isInteger(count) || count < 1) {
     throw new DpmError('ERR_DPM_TENSOR_SHAPE', `images hold ${count} images of the model's shape, not a whole number`);
   }
   if (samples !== undefined && (!Number.isInteger(samples) || samples < 1 || samples > count)) {
-    throw new DpmError(
-      'ERR_DPM_ARGUMENT',
-      `samples is ${samples}, it has to be an integer from 1 to the ${count} images`,
-    );
+    throw wrongValue('samples', samples, `an integer from 1 to the ${count} images`);
   }
-  if (!Number.isInteger(batch) || batch < 1) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `batch is ${batch}, it has to be a positive integer`);
-  }
+  requireKind('batch', batch, kinds.positiveInteger);
   if (classLabels !== undefined && classLabels.length !== count) {
     throw new DpmError('ERR_DPM_ARGUMENT', `classLabels has ${classLabels.length} labels for ${count} images`);
   }
@@ -136,7 +134,12 @@ export async function estimateTables(
   const batches = Math.ceil(samples / size);
   for (let index = 0; index < batches; ++index) {
     const indices = chosen.slice(index * size, (index + 1) * size);
-    const batch = await NoisyBatch.open(model, images, indices, { firstSample: index * size, seed, classLabels });
+    const batch = await NoisyBatch.open(model, images, indices, {
+      firstSample: index * size,
+      seed,
+      classLabels,
+      signal,
+    });
     try {
       for (const [i, n] of times.entries()) {
         throwIfAborted(signal);

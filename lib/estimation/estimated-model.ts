@@ -1,7 +1,10 @@
+import { arrayOf, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
+import { Device } from '../engine/device.js';
 import type { UNet } from '../engine/unet.js';
-import type { DiffusionModel } from '../model.js';
+import { DiffusionModel } from '../model.js';
 import { ScriptEvaluator, type Evaluator, type ScriptModel } from '../running/evaluator.js';
 import { NetworkEvaluator } from '../running/network-evaluator.js';
+import { NoiseSchedule } from '../schedule/noise-schedule.js';
 
 /** A model written in JavaScript, whose statistics are estimated as those of a network are. */
 export interface ScriptedModel extends Pick<DiffusionModel, 'schedule' | 'device' | 'sampleShape'> {
@@ -12,18 +15,45 @@ export interface ScriptedModel extends Pick<DiffusionModel, 'schedule' | 'device
 /** What estimates from data are made of: a loaded model, or one written in JavaScript. */
 export type EstimatedModel = DiffusionModel | ScriptedModel;
 
+const fields: OptionKinds<ScriptedModel> = {
+  model: kinds.function,
+  schedule: { expected: 'a NoiseSchedule', holds: (value) => value instanceof NoiseSchedule },
+  device: { expected: 'an open Device', holds: (value) => value instanceof Device },
+  sampleShape: arrayOf('an array of three sizes', kinds.positiveInteger),
+};
+
 /**
- * What evaluates a batch of a model's states.
+ * Refuses what is no model, as plain JavaScript gives it.
  *
- * @param unet - Default: the loaded model's own.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT`.
  */
+export function requireEstimatedModel(model: unknown): asserts model is EstimatedModel {
+  requireKind('the model', model, {
+    ...kinds.object,
+    expected: 'a DiffusionModel, or { schedule, device, sampleShape, model }',
+  });
+  if (model instanceof DiffusionModel) return;
+  for (const [name, kind] of Object.entries(fields))
+    requireKind(`${name} of the model`, (model as Record<string, unknown>)[name], kind);
+}
+
+/** What evaluates a batch of a model's states. */
 export function evaluatorOf(
   model: EstimatedModel,
-  labels: ArrayLike<number> | undefined,
-  batch: number,
-  unet?: UNet,
+  {
+    labels,
+    batch,
+    unet,
+    signal,
+  }: {
+    labels: ArrayLike<number> | undefined;
+    batch: number;
+    /** Default: the loaded model's own. */
+    unet: UNet | undefined;
+    signal: AbortSignal | undefined;
+  },
 ): Evaluator {
-  if ('model' in model) return new ScriptEvaluator(model.model);
+  if ('model' in model) return new ScriptEvaluator(model.model, undefined, signal);
   const network = unet ?? model.unet;
   return new NetworkEvaluator(network, network.labels(labels, batch));
 }

@@ -1,12 +1,12 @@
 import { at } from '../base/arrays.js';
-import { refuseUnknownOptions } from '../base/checks.js';
 import { nativeWork } from '../base/errors.js';
+import { checkOptions } from '../base/option-kinds.js';
 import { update } from '../engine/update.js';
 import { linear, stepRecord } from '../program/builder.js';
 import { parametrisationOf } from '../schedule/prediction.js';
 import type { GammaTable } from '../variance/gamma.js';
-import { dataEstimateOptionNames, estimateTables, type DataEstimateOptions } from './data-estimate.js';
-import type { EstimatedModel } from './estimated-model.js';
+import { dataEstimateOptionKinds, estimateTables, type DataEstimateOptions } from './data-estimate.js';
+import { requireEstimatedModel, type EstimatedModel } from './estimated-model.js';
 import type { NoisyBatch } from './noisy-batch.js';
 
 /** Options of {@link estimateGamma}. */
@@ -47,7 +47,8 @@ export async function estimateGamma(
   images: Float32Array,
   options: EstimateGammaOptions,
 ): Promise<GammaTable> {
-  refuseUnknownOptions('estimateGamma', options, dataEstimateOptionNames);
+  checkOptions('estimateGamma', options, dataEstimateOptionKinds);
+  requireEstimatedModel(model);
   const { schedule } = model;
   const tables = await estimateTables(model, images, options, 1, async (batch, time) => [
     await squaredNorms(model, batch, time),

@@ -26,6 +26,8 @@ export interface NoisyBatchOptions {
   unet?: UNet;
   /** Whether the second output is kept. Default false. */
   head?: boolean;
+  /** Ends the wait for a model written in JavaScript. */
+  signal?: AbortSignal | undefined;
 }
 
 /**
@@ -43,10 +45,10 @@ export class NoisyBatch {
   readonly #options: NoisyBatchOptions;
 
   private constructor(model: EstimatedModel, indices: readonly number[], options: NoisyBatchOptions) {
-    const { classLabels, unet } = options;
+    const { classLabels, unet, signal } = options;
     const labels = classLabels === undefined ? undefined : indices.map((index) => at(classLabels, index));
     const shape = [indices.length, ...model.sampleShape];
-    this.#evaluator = evaluatorOf(model, labels, indices.length, unet);
+    this.#evaluator = evaluatorOf(model, { labels, batch: indices.length, unet, signal });
     this.#model = model;
     this.#options = options;
     this.images = model.device.tensor(shape);

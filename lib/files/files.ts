@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { access, constants, open, rename, rm, type FileHandle } from 'node:fs/promises';
-import { extname } from 'node:path';
+import { access, constants, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { dirname, extname, join } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
 import { parseJson } from './parse-json.js';
@@ -116,7 +116,8 @@ export async function writeAtomically(
   path: string,
   parts: Iterable<Uint8Array | string> | AsyncIterable<Uint8Array | string>,
 ): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  // Not made of the path's own name, which may be as long as names can be.
+  const temporary = join(dirname(path), `.dpm-${randomBytes(6).toString('hex')}.tmp`);
   try {
     const file = await open(temporary, 'wx');
     try {
@@ -130,6 +131,19 @@ export async function writeAtomically(
     await rm(temporary, { force: true });
     if (cause instanceof DpmError) throw cause;
     throw fileError('write', path, cause);
+  }
+}
+
+/**
+ * Makes a folder, and those that it lies in, where they are not there yet.
+ *
+ * @throws {@link DpmError} `ERR_DPM_FILE`.
+ */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true });
+  } catch (cause) {
+    throw fileError('make the folder', path, cause);
   }
 }
 

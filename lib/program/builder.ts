@@ -1,22 +1,49 @@
-import { optionNames, refuseUnknownOptions } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
+import { arrayOf, checkOptions, either, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import type { ProgramHead, StepProgram } from './program.js';
 import type { LinearUpdate, StepRecord } from './record.js';
 import { requireParts, validateProgram } from './validate.js';
 
-const coefficientNames = optionNames<LinearUpdate>({ x: true, y: true, out: true, history: true });
-const fieldNames = optionNames<StepRecord>({
-  evaluate: true,
-  time: true,
-  inputScale: true,
-  read: true,
-  prediction: true,
-  clip: true,
-  store: true,
-  x: true,
-  variance: true,
-  y: true,
-});
+const coefficientKinds: OptionKinds<LinearUpdate> = {
+  x: kinds.any,
+  y: kinds.any,
+  out: kinds.any,
+  history: kinds.numbers,
+};
+
+const objectOrNull = either(kinds.object, kinds.null);
+
+const fieldKinds: OptionKinds<StepRecord> = {
+  evaluate: kinds.boolean,
+  time: kinds.any,
+  inputScale: kinds.any,
+  read: kinds.string,
+  prediction: kinds.object,
+  clip: kinds.object,
+  store: kinds.object,
+  x: objectOrNull,
+  variance: kinds.object,
+  y: objectOrNull,
+};
+
+interface StepProgramOptions {
+  /** Length of the ring of predictions; by default as long as the records need. */
+  history?: number;
+  /** Standard deviation of the initial noise. Default 1. */
+  initialScale?: number;
+  /** The second output the records read. Default null: none. */
+  head?: ProgramHead | null;
+}
+
+const programKinds: OptionKinds<StepProgramOptions> = {
+  history: kinds.number,
+  initialScale: kinds.number,
+  head: { expected: "'npr', 'sn', 'learned' or null", holds: isHead },
+};
+
+function isHead(value: unknown): boolean {
+  return value === null || value === 'npr' || value === 'sn' || value === 'learned';
+}
 
 /**
  * A linear update from the coefficients that are not zero.
@@ -24,7 +51,7 @@ const fieldNames = optionNames<StepRecord>({
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a coefficient of another name.
  */
 export function linear(coefficients: Partial<LinearUpdate>): LinearUpdate {
-  refuseUnknownOptions('linear', coefficients, coefficientNames);
+  checkOptions('linear', coefficients, coefficientKinds);
   return { x: 0, y: 0, out: 0, history: [], ...coefficients };
 }
 
@@ -34,7 +61,7 @@ export function linear(coefficients: Partial<LinearUpdate>): LinearUpdate {
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for a field of another name.
  */
 export function stepRecord(fields: Partial<StepRecord> & Pick<StepRecord, 'time'>): StepRecord {
-  refuseUnknownOptions('stepRecord', fields, fieldNames);
+  checkOptions('stepRecord', fields, fieldKinds);
   return {
     evaluate: true,
     inputScale: 1,
@@ -52,28 +79,23 @@ export function stepRecord(fields: Partial<StepRecord> & Pick<StepRecord, 'time'
 /**
  * A checked program.
  *
- * @param options - `history`: length of the ring, by default as long as the records need; `initialScale`: standard
- * deviation of the initial noise, by default 1; `head`: the second output the records read.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the records are not a valid program.
  */
-export function stepProgram(
-  records: readonly StepRecord[],
-  options: { history?: number; initialScale?: number; head?: ProgramHead | null } = {},
-): StepProgram {
-  refuseUnknownOptions('stepProgram', options, ['history', 'initialScale', 'head']);
+export function stepProgram(records: readonly StepRecord[], options: StepProgramOptions = {}): StepProgram {
+  checkOptions('stepProgram', options, programKinds);
+  requireKind('records', records, arrayOf('an array of records', kinds.any));
   if (records.length === 0) throw new DpmError('ERR_DPM_ARGUMENT', 'a step program needs at least one record');
   records.forEach((record, index) => {
     requireParts(`record ${index}`, record);
   });
-  const lengths = records.flatMap(({ store, x, y }) => [
-    store.slot + 1,
-    x?.history.length ?? 0,
-    y?.history.length ?? 0,
-  ]);
+  const history = records.reduce(
+    (most, { store, x, y }) => Math.max(most, store.slot + 1, x?.history.length ?? 0, y?.history.length ?? 0),
+    1,
+  );
   const program: StepProgram = {
     kind: 'step',
     records,
-    history: options.history ?? Math.max(...lengths),
+    history: options.history ?? history,
     initialScale: options.initialScale ?? 1,
     head: options.head ?? null,
   };

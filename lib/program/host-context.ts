@@ -7,7 +7,7 @@ export type Term = readonly [coefficient: number | ArrayLike<number>, tensor: st
 export type Reduction = 'sum' | 'sum-squares' | 'dot' | 'max-abs';
 
 /**
- * What a host program works with: named tensors on the device, all of one shape, and four primitives. The tensor `x` holds the
+ * What a host program works with: named tensors on the device, all of one shape, and a few primitives. The tensor `x` holds the
  * initial state at the start and the result at the end; every other name comes into being, filled with 0, when it is first
  * used. Samples of one batch may take different coefficients and times.
  */
@@ -39,6 +39,8 @@ export interface HostContext {
     sizes: readonly [a: string, b: string],
     tolerance: (a: number, b: number) => number,
   ): Promise<Float64Array>;
+  /** The values of a tensor, [batch, …]. */
+  read(name: string): Promise<Float32Array>;
   /** Reports how far the work is. */
   progress(done: number, total: number): void;
 }

@@ -52,6 +52,7 @@ export function requireParts(where: string, record: StepRecord): void {
   requireOneOf(where, 'evaluate', record.evaluate, [true, false]);
   requireOneOf(where, 'clip.kind', clip.kind, ['none', 'static', 'dynamic']);
   requireOneOf(where, 'variance.kind', variance.kind, ['none', 'scalar', 'linear', 'log']);
+  if (variance.kind === 'linear') requireEpsilon(where, variance.epsilon);
   for (const [name, update] of Object.entries({ x, y })) {
     if (update !== null && !Array.isArray(update.history)) {
       throw invalid(where, `${name}.history is ${shownValue(update.history)}, it has to be an array`);
@@ -59,7 +60,13 @@ export function requireParts(where: string, record: StepRecord): void {
   }
 }
 
-function checkClip(where: string, clip: Clip): void {
+function requireEpsilon(where: string, epsilon: unknown): void {
+  if (typeof epsilon === 'object' && epsilon !== null) return;
+  throw invalid(where, `variance.epsilon is ${shownValue(epsilon)}, it has to be an object`);
+}
+
+/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for limits that are none. */
+export function validateClip(where: string, clip: Clip): void {
   if (clip.kind === 'static') {
     requireFinite(where, { 'clip.low': clip.low, 'clip.high': clip.high });
     if (clip.low > clip.high) throw invalid(where, `clip.low ${clip.low} exceeds clip.high ${clip.high}`);
@@ -118,7 +125,7 @@ function checkWithoutOutputs(where: string, record: StepRecord): void {
 function checkRecord(record: StepRecord, where: string, history: number, written: ReadonlySet<number>): void {
   const { slot } = record.store;
   if (!Number.isInteger(slot) || slot < 0 || slot >= history) {
-    throw invalid(where, `slot ${slot} is outside a history of ${history}`);
+    throw invalid(where, `slot ${shownValue(slot)} is outside a history of ${history}`);
   }
   requireFinite(where, {
     time: record.time,
@@ -128,7 +135,7 @@ function checkRecord(record: StepRecord, where: string, history: number, written
     'store.input': record.store.input,
     'store.data': record.store.data,
   });
-  checkClip(where, record.clip);
+  validateClip(where, record.clip);
   checkVariance(where, record.variance, record.x !== null);
   for (const update of [record.x, record.y]) {
     if (update !== null && update.history.length > history) {
@@ -137,6 +144,18 @@ function checkRecord(record: StepRecord, where: string, history: number, written
   }
   checkUpdate(`${where}, x`, record.x, slot, written);
   checkUpdate(`${where}, y`, record.y, slot, written);
+}
+
+const anySlot: ReadonlySet<number> = new Set(Array.from({ length: MAX_HISTORY }, (_, slot) => slot));
+
+/**
+ * Checks a record that is applied alone, to registers that hold whatever the caller has put there.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the record and what is wrong with it.
+ */
+export function validateRecord(where: string, record: StepRecord): void {
+  requireParts(where, record);
+  checkRecord(record, where, MAX_HISTORY, anySlot);
 }
 
 /**
@@ -151,7 +170,7 @@ export function validateProgram(program: StepProgram): void {
   if (!Array.isArray(list)) throw invalid('step program', 'its records are no array');
   const { history } = program;
   if (!Number.isInteger(history) || history < 1 || history > MAX_HISTORY) {
-    throw invalid('step program', `history is ${history}, it has to be an integer in 1..${MAX_HISTORY}`);
+    throw invalid('step program', `history is ${shownValue(history)}, it has to be an integer in 1..${MAX_HISTORY}`);
   }
   if (program.records.length === 0) throw invalid('step program', 'it has no record');
   requireFinite('step program', { initialScale: program.initialScale });

@@ -1,6 +1,7 @@
 import { throwIfAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
 import { DpmError, nativeWork } from '../base/errors.js';
+import { shownValue } from '../base/shown-value.js';
 import type { DeviceTensor } from '../engine/device.js';
 import { packedUpdate, type NoiseStream } from '../engine/update.js';
 import { linear, stepRecord } from '../program/builder.js';
@@ -8,7 +9,6 @@ import type { HostContext, Reduction, Term } from '../program/host-context.js';
 import { packRecord, RECORD_BYTES } from '../program/pack.js';
 import { MAX_HISTORY, type Clip, type StepRecord } from '../program/record.js';
 import type { Evaluator } from './evaluator.js';
-import type { NoiseSource } from './noise-source.js';
 
 export interface HostRun {
   evaluator: Evaluator;
@@ -17,9 +17,13 @@ export interface HostRun {
   seed: number | bigint;
   /** Index of the batch's first sample among all samples of the run. */
   firstSample: number;
-  noise: NoiseSource | null;
+  /** Explicit noise for the samples of the batch, a slice for every draw. */
+  noise: { next(): Float32Array } | null;
   signal: AbortSignal | undefined;
   onProgress: ((done: number, total: number) => void) | undefined;
+  /** Evaluations between two previews; absent: 1. */
+  previewEvery?: number;
+  onPreview?: ((evaluation: number, states: Float32Array) => void) | undefined;
 }
 
 /** Terms one fused update takes beside its target: `y` and the history slots above 0, whose own slot is computed anew. */
@@ -43,6 +47,7 @@ export class DeviceHostContext implements HostContext {
   readonly signal: AbortSignal | undefined;
   readonly #run: HostRun;
   readonly #tensors = new Map<string, DeviceTensor>();
+  #evaluations = 0;
 
   constructor(run: HostRun) {
     this.#run = run;
@@ -59,8 +64,22 @@ export class DeviceHostContext implements HostContext {
   async evaluate(input: string, time: number | ArrayLike<number>, output: string, head?: string): Promise<void> {
     this.throwIfAborted();
     const times = Float32Array.from({ length: this.batch }, (_, sample) => perSample(time, sample));
+    if (!times.every(Number.isFinite)) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `a time of evaluate is ${shownValue(time)}, it has to be a finite number`);
+    }
     const second = head === undefined ? null : await this.#tensor(head);
     await this.#run.evaluator.evaluate(await this.#tensor(input), times, await this.#tensor(output), second);
+    await this.#preview();
+  }
+
+  async #preview(): Promise<void> {
+    const { onPreview, previewEvery = 1 } = this.#run;
+    if (++this.#evaluations % previewEvery === 0) onPreview?.(this.#evaluations, await this.read('x'));
+  }
+
+  async read(name: string): Promise<Float32Array> {
+    this.throwIfAborted();
+    return (await this.#tensor(name)).read();
   }
 
   async linearCombination(target: string, terms: readonly Term[], clip: Clip = { kind: 'none' }): Promise<void> {
@@ -93,7 +112,7 @@ export class DeviceHostContext implements HostContext {
   async noise(target: string, record: number, draw = 0): Promise<void> {
     this.throwIfAborted();
     const destination = await this.#tensor(target);
-    const slice = this.#run.noise?.next(this.#run.firstSample, this.batch);
+    const slice = this.#run.noise?.next();
     if (slice !== undefined) {
       await destination.write(slice);
       return;
@@ -124,8 +143,7 @@ export class DeviceHostContext implements HostContext {
     tolerance: (a: number, b: number) => number,
   ): Promise<Float64Array> {
     this.throwIfAborted();
-    const read = async (name: string): Promise<Float32Array> => (await this.#tensor(name)).read();
-    const [errors, first, second] = [await read(error), await read(a), await read(b)];
+    const [errors, first, second] = [await this.read(error), await this.read(a), await this.read(b)];
     const elements = errors.length / this.batch;
     return Float64Array.from({ length: this.batch }, (_, sample) => {
       let sum = 0;

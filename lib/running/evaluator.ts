@@ -1,5 +1,7 @@
+import { untilAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
+import { tagOf } from '../base/option-kinds.js';
 import type { DeviceTensor } from '../engine/device.js';
 
 /** Anything that predicts from a batch of states: the native network or a model written in JavaScript. */
@@ -25,19 +27,14 @@ export type Correction = (x: Float32Array, t: number, prediction: Float32Array) 
 
 type Floats = Float32Array | Float64Array;
 
-/** What a value is, e.g. `Array` or `Undefined`; unlike `instanceof` the same for values of another realm. */
-function kindOf(value: unknown): string {
-  return Object.prototype.toString.call(value).slice('[object '.length, -1);
-}
-
 function isFloats(value: unknown): value is Floats {
-  return ['Float32Array', 'Float64Array'].includes(kindOf(value));
+  return ['Float32Array', 'Float64Array'].includes(tagOf(value));
 }
 
 /** Plain JavaScript functions return anything. */
 function requireFloats(values: unknown, name: string, expected: string): asserts values is Floats {
   if (isFloats(values)) return;
-  throw new DpmError('ERR_DPM_ARGUMENT', `${name} is of type ${kindOf(values)}, ${expected}`);
+  throw new DpmError('ERR_DPM_ARGUMENT', `${name} is of type ${tagOf(values)}, ${expected}`);
 }
 
 function asFloat32(values: Floats, length: number, name: string): Float32Array {
@@ -83,16 +80,18 @@ async function predict(
   correct: Correction | undefined,
   x: Float32Array,
   t: number,
+  signal: AbortSignal | undefined,
 ): Promise<Predictions> {
-  const { out, head } = outputsOf(await model(x, t), x.length);
+  const { out, head } = outputsOf(await untilAborted(signal, model(x, t)), x.length);
   return { out: correct === undefined ? out : correctedOutput(correct(x, t, out), out), head };
 }
 
-/** Calls a JavaScript model on states copied from the device; `correct` sees every prediction. */
+/** Calls a JavaScript model on states copied from the device; `correct` sees every prediction, and `signal` ends the wait for one. */
 export class ScriptEvaluator implements Evaluator {
   constructor(
     private readonly model: ScriptModel,
     private readonly correct?: Correction,
+    private readonly signal?: AbortSignal,
   ) {}
 
   async evaluate(
@@ -125,14 +124,18 @@ export class ScriptEvaluator implements Evaluator {
 
   async #predictions(x: Float32Array, times: Float32Array): Promise<Predictions> {
     const first = at(times, 0);
-    if (times.every((time) => time === first)) return predict(this.model, this.correct, x, first);
+    if (times.every((time) => time === first)) return this.#one(x, first);
     const elements = x.length / times.length;
     const all: Predictions = { out: new Float32Array(x.length), head: null };
     for (const [sample, time] of times.entries()) {
-      const one = await predict(this.model, this.correct, x.slice(sample * elements, (sample + 1) * elements), time);
+      const one = await this.#one(x.slice(sample * elements, (sample + 1) * elements), time);
       all.out.set(one.out, sample * elements);
       if (one.head !== null) (all.head ??= new Float32Array(x.length)).set(one.head, sample * elements);
     }
     return all;
+  }
+
+  #one(x: Float32Array, time: number): Promise<Predictions> {
+    return predict(this.model, this.correct, x, time, this.signal);
   }
 }

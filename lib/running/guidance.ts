@@ -1,3 +1,4 @@
+import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import type { NetworkInfo } from '../engine/unet.js';
 
@@ -33,13 +34,13 @@ export function checkedGuidance(
   count: number,
   standard: number | null = classes - 1,
 ): Guidance | null {
-  const weights = typeof guidance === 'number' ? new Float32Array(count).fill(guidance) : Float32Array.from(guidance);
-  if (weights.length !== count) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `guidance has ${weights.length} weights for ${count} samples`);
+  if (typeof guidance !== 'number' && guidance.length !== count) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `guidance has ${guidance.length} weights for ${count} samples`);
   }
-  const bad = weights.find((weight) => !Number.isFinite(weight));
-  if (bad !== undefined)
-    throw new DpmError('ERR_DPM_ARGUMENT', `a weight of guidance is ${bad}, it has to be a number`);
+  const given: readonly unknown[] = typeof guidance === 'number' ? [guidance] : Array.from(guidance);
+  const bad = given.findIndex((weight) => typeof weight !== 'number' || !Number.isFinite(Math.fround(weight)));
+  if (bad >= 0) throw wrongValue('a weight of guidance', given[bad], 'a number');
+  const weights = typeof guidance === 'number' ? new Float32Array(count).fill(guidance) : Float32Array.from(guidance);
   if (weights.every((weight) => weight === 1)) {
     if (unconditionalLabel !== undefined) {
       throw new DpmError('ERR_DPM_ARGUMENT', 'unconditionalLabel is for guidance other than 1');

@@ -1,3 +1,4 @@
+import { untilAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
 import { INITIAL_RECORD } from '../base/random.js';
 import type { DeviceTensor } from '../engine/device.js';
@@ -5,8 +6,7 @@ import type { UNet } from '../engine/unet.js';
 import { update } from '../engine/update.js';
 import { linear, stepRecord } from '../program/builder.js';
 import type { HostProgram } from '../program/program.js';
-import { DeviceHostContext } from './device-context.js';
-import type { Evaluator } from './evaluator.js';
+import { DeviceHostContext, type HostRun } from './device-context.js';
 import type { Guidance } from './guidance.js';
 import { NetworkEvaluator } from './network-evaluator.js';
 import { NoiseSource } from './noise-source.js';
@@ -15,9 +15,9 @@ import { overallProgress } from './overall-progress.js';
 /** Fills `x` with the initial state: a copy of `init`, or noise of the program's initial scale. */
 async function initialise(
   x: DeviceTensor,
-  options: { init: Float32Array | undefined; scale: number; seed: number | bigint; firstSample: number },
+  options: { init: Float32Array | null; scale: number; seed: number | bigint; firstSample: number },
 ): Promise<void> {
-  if (options.init !== undefined) {
+  if (options.init !== null) {
     await x.write(options.init);
     return;
   }
@@ -35,20 +35,13 @@ async function initialise(
 export async function runHostProgram(
   program: HostProgram,
   x: DeviceTensor,
-  options: {
-    evaluator: Evaluator;
-    init: Float32Array | undefined;
-    seed: number | bigint;
-    firstSample: number;
-    noise: NoiseSource | null;
-    signal: AbortSignal | undefined;
-    onProgress: ((done: number, total: number) => void) | undefined;
-  },
+  options: Omit<HostRun, 'x'> & { init: Float32Array | null },
 ): Promise<void> {
   await initialise(x, { ...options, scale: program.initialScale });
   const context = new DeviceHostContext({ ...options, x });
   try {
-    await program.run(context);
+    // A program that waits for something else than the context does not see the signal.
+    await untilAborted(options.signal, program.run(context));
   } finally {
     context.release();
   }
@@ -63,13 +56,18 @@ export interface HostRunRequest {
   /** Most samples at once. */
   batch: number;
   seed: number | bigint;
+  /** Index of the first sample in the random streams. */
+  firstSample: number;
   labels: Int32Array | null;
   guidance: Guidance | null;
   /** [count, C, H, W]. */
-  init: Float32Array | undefined;
+  init: Float32Array | null;
   noise: Float32Array | null;
   signal: AbortSignal | undefined;
   onProgress: ((done: number, total: number) => void) | undefined;
+  /** Evaluations between two previews. */
+  previewEvery: number;
+  onPreview: ((evaluation: number, firstSample: number, states: Float32Array) => void) | undefined;
 }
 
 /** The network as the samples from `first` on see it. */
@@ -86,7 +84,7 @@ function evaluatorOf({ unet, labels, guidance }: HostRunRequest, first: number, 
 
 /** Runs a host program for all samples, a batch after the other; returns their final states, [count, C, H, W]. */
 export async function runHostBatches(program: HostProgram, request: HostRunRequest): Promise<Float32Array> {
-  const { unet, shape, count, init, seed, signal, onProgress } = request;
+  const { unet, shape, count, init, seed, signal, onProgress, onPreview, firstSample } = request;
   const elements = elementCount(shape);
   const data = new Float32Array(count * elements);
   const noise = request.noise === null ? null : new NoiseSource(request.noise, count, elements);
@@ -99,12 +97,18 @@ export async function runHostBatches(program: HostProgram, request: HostRunReque
     try {
       await runHostProgram(program, x, {
         evaluator: evaluatorOf(request, first, batch),
-        init: init === undefined ? undefined : part(init),
+        init: init && part(init),
         seed,
-        firstSample: first,
-        noise,
+        firstSample: firstSample + first,
+        noise: noise && { next: () => noise.next(first, batch) },
         signal,
         onProgress: progress?.(first, batch),
+        previewEvery: request.previewEvery,
+        onPreview:
+          onPreview &&
+          ((evaluation, states) => {
+            onPreview(evaluation, firstSample + first, states);
+          }),
       });
       await x.read(part(data));
     } finally {

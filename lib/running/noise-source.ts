@@ -1,23 +1,34 @@
 import { DpmError } from '../base/errors.js';
+import { isFloat32Array } from '../base/option-kinds.js';
 
 /** Explicit noise: one array [R, count, …], or R arrays [count, …]; slice r serves the r-th record that adds noise. */
 export type NoiseOption = Float32Array | readonly Float32Array[];
 
-/** Explicit noise as one array of a known number of slices. */
+function requireFinite(values: Float32Array): void {
+  const wrong = values.findIndex((value) => !Number.isFinite(value));
+  if (wrong >= 0) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `noise is ${values[wrong]} at element ${wrong}, it has to be finite`);
+  }
+}
+
+/**
+ * A copy of explicit noise, as one array of a known number of slices: what the caller does to its arrays after the call
+ * changes nothing.
+ *
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for slices of another size, `ERR_DPM_ARGUMENT` for numbers that are not finite.
+ */
 export function flattenNoise(noise: NoiseOption, sliceElements: number): Float32Array {
-  const slices = noise instanceof Float32Array ? [noise] : noise;
+  const whole = isFloat32Array(noise);
+  const slices = whole ? [noise] : noise;
   const total = slices.reduce((sum, slice) => sum + slice.length, 0);
-  const misfit =
-    noise instanceof Float32Array
-      ? total % sliceElements !== 0
-      : slices.some((slice) => slice.length !== sliceElements);
+  const misfit = whole ? total % sliceElements !== 0 : slices.some((slice) => slice.length !== sliceElements);
   if (misfit) {
     throw new DpmError(
       'ERR_DPM_TENSOR_SHAPE',
       `noise has to consist of slices of ${sliceElements} elements, one per record that adds noise`,
     );
   }
-  if (noise instanceof Float32Array) return noise;
+  slices.forEach(requireFinite);
   const flat = new Float32Array(total);
   slices.forEach((slice, index) => {
     flat.set(slice, index * sliceElements);

@@ -1,4 +1,5 @@
-import { optionNames } from '../base/checks.js';
+import type { ImageBatch } from '../images/image-batch.js';
+import { arrayOf, either, kinds, type OptionKinds } from '../base/option-kinds.js';
 import type { GuidanceOptions } from './guidance.js';
 import type { NoiseOption } from './noise-source.js';
 
@@ -7,6 +8,14 @@ export const imageFormats = ['float32', 'uint8'] as const;
 
 /** What images of a run come as: values in model space, or grey levels. */
 export type ImageFormat = (typeof imageFormats)[number];
+
+/** Where a preview stands. */
+export interface PreviewPlace {
+  /** How many records, or evaluations of an adaptive sampler, its samples have behind them. */
+  record: number;
+  /** The first of its samples among all of the run. */
+  first: number;
+}
 
 /** Options of `DiffusionModel.run`, and those of `DiffusionModel.sample` beside the sampler's own. */
 export interface RunOptions extends GuidanceOptions {
@@ -29,24 +38,32 @@ export interface RunOptions extends GuidanceOptions {
   format?: ImageFormat | undefined;
   /** Keep the state after every k-th record; 0: never. Default 0. */
   snapshotEvery?: number | undefined;
+  /** Is given the states of the samples that are being made, while they are. */
+  onPreview?: ((images: ImageBatch, place: PreviewPlace) => void) | undefined;
+  /** Records between two previews. Default 1. */
+  previewEvery?: number | undefined;
   /** Aborts the run before its next evaluation. */
   signal?: AbortSignal | undefined;
   /** Records done and records in all, over all samples; of adaptive samplers per cent of the way through time. */
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-/** The names of {@link RunOptions}. */
-export const runOptionNames = optionNames<RunOptions>({
-  count: true,
-  seed: true,
-  classLabels: true,
-  guidance: true,
-  unconditionalLabel: true,
-  init: true,
-  noise: true,
-  batch: true,
-  format: true,
-  snapshotEvery: true,
-  signal: true,
-  onProgress: true,
-});
+const numberOrNumbers = either(kinds.number, kinds.numbers);
+
+/** What {@link RunOptions} may be. */
+export const runOptionKinds: OptionKinds<RunOptions> = {
+  count: kinds.number,
+  seed: either(kinds.number, kinds.bigint),
+  classLabels: numberOrNumbers,
+  guidance: numberOrNumbers,
+  unconditionalLabel: either(kinds.number, kinds.null),
+  init: kinds.floats,
+  noise: either(kinds.floats, arrayOf('an array of such', kinds.floats)),
+  batch: kinds.number,
+  format: kinds.string,
+  snapshotEvery: kinds.number,
+  onPreview: kinds.function,
+  previewEvery: kinds.positiveInteger,
+  signal: kinds.signal,
+  onProgress: kinds.function,
+};

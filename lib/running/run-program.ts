@@ -1,16 +1,18 @@
-import { abortable, throwIfAborted } from '../base/abort.js';
+import { throwIfAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
-import { optionNames, refuseUnknownOptions } from '../base/checks.js';
+import { wrongValue } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
+import { checkOptions, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import { seedWords } from '../base/random.js';
 import { Device } from '../engine/device.js';
 import type { Program, StepProgram } from '../program/program.js';
 import type { StepRecord } from '../program/record.js';
-import { checkRunOptions, requireProgram } from './check-run-options.js';
 import { ScriptEvaluator, type Correction, type ScriptModel } from './evaluator.js';
 import { runHostProgram } from './host-run.js';
 import { flattenNoise, NoiseSource, type NoiseOption } from './noise-source.js';
+import { requireProgram } from './require-program.js';
+import { runOptionKinds } from './run-options.js';
 import { nativeRequest } from './run-request.js';
 
 /** Options of {@link runProgram}. */
@@ -35,17 +37,19 @@ export interface RunProgramOptions {
   device?: Device | undefined;
 }
 
-const runProgramOptionNames = optionNames<RunProgramOptions>({
-  shape: true,
-  model: true,
-  init: true,
-  seed: true,
-  noise: true,
-  correct: true,
-  signal: true,
-  onProgress: true,
-  device: true,
-});
+const { init, seed, noise, signal, onProgress } = runOptionKinds;
+
+const runProgramOptionKinds: OptionKinds<RunProgramOptions> = {
+  shape: kinds.sizes,
+  model: kinds.function,
+  init,
+  seed,
+  noise,
+  correct: kinds.function,
+  signal,
+  onProgress,
+  device: { expected: 'an open Device', holds: (value) => value instanceof Device },
+};
 
 function readsHead(record: StepRecord): boolean {
   return (record.variance.kind === 'linear' || record.variance.kind === 'log') && record.variance.head !== 0;
@@ -53,7 +57,7 @@ function readsHead(record: StepRecord): boolean {
 
 function checkShape({ shape, init }: RunProgramOptions): void {
   if (shape.length < 2 || shape.some((size) => !Number.isSafeInteger(size) || size < 1)) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `shape [${shape.join(', ')}] has to be positive sizes, the batch first`);
+    throw wrongValue('shape', shape, 'an array of positive sizes, the batch first');
   }
   requireMemory(`shape is [${shape.join(', ')}]`, elementCount(shape), Float32Array.BYTES_PER_ELEMENT);
   if (init !== undefined && init.length !== elementCount(shape)) {
@@ -82,7 +86,7 @@ async function runSteps(program: StepProgram, device: Device, options: RunProgra
     elements,
   );
   const needsHead = program.records.some(readsHead);
-  const evaluator = new ScriptEvaluator(options.model, options.correct);
+  const evaluator = new ScriptEvaluator(options.model, options.correct, signal);
   const run = await nativeWork(() => device.engine.scriptRun(request, elements, needsHead));
   try {
     for (let done = 1; ; ++done) {
@@ -103,15 +107,23 @@ async function runSteps(program: StepProgram, device: Device, options: RunProgra
 async function runOnDevice(program: Program, device: Device, options: RunProgramOptions): Promise<Float32Array> {
   if (program.kind === 'step') return runSteps(program, device, options);
   const { shape, init, signal, onProgress, seed = 0 } = options;
-  const evaluator = new ScriptEvaluator(options.model, options.correct);
+  const evaluator = new ScriptEvaluator(options.model, options.correct, signal);
   const total = elementCount(shape);
   const batch = at(shape, 0);
-  // What the caller does to its arrays after the call changes nothing.
-  const flat = options.noise === undefined ? null : flattenNoise(options.noise, total).slice();
-  const noise = flat === null ? null : new NoiseSource(flat, batch, total / batch);
+  const flat = options.noise === undefined ? null : flattenNoise(options.noise, total);
+  const source = flat === null ? null : new NoiseSource(flat, batch, total / batch);
+  const noise = source && { next: () => source.next(0, batch) };
   const x = device.tensor(shape);
   try {
-    await runHostProgram(program, x, { evaluator, init, seed, firstSample: 0, noise, signal, onProgress });
+    await runHostProgram(program, x, {
+      evaluator,
+      init: init ?? null,
+      seed,
+      firstSample: 0,
+      noise,
+      signal,
+      onProgress,
+    });
     return await x.read();
   } finally {
     x.free();
@@ -133,21 +145,18 @@ async function runOnDevice(program: Program, device: Device, options: RunProgram
  * ```
  */
 export async function runProgram(program: Program, options: RunProgramOptions): Promise<Float32Array> {
-  refuseUnknownOptions('runProgram', options, runProgramOptionNames);
+  checkOptions('runProgram', options, runProgramOptionKinds);
   requireProgram(program);
-  checkRunOptions(options);
   if ((options.model as unknown) === undefined) {
     throw new DpmError('ERR_DPM_ARGUMENT', 'model is missing: give the function that predicts from states');
   }
+  requireKind('shape', options.shape, kinds.sizes);
   checkShape(options);
   seedWords(options.seed ?? 0);
+  throwIfAborted(options.signal);
   const device = options.device ?? Device.open({ device: 'cpu' });
   try {
-    return await abortable(
-      options.signal,
-      () => undefined,
-      () => runOnDevice(program, device, options),
-    );
+    return await runOnDevice(program, device, options);
   } finally {
     if (options.device === undefined) await device.close();
   }

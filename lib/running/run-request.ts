@@ -1,4 +1,3 @@
-import { DpmError } from '../base/errors.js';
 import { seedWords } from '../base/random.js';
 import type { NativeRunRequest } from '../engine/binding.js';
 import { packRecords, RECORD_BYTES } from '../program/pack.js';
@@ -17,6 +16,9 @@ interface StepRunOptions {
   snapshotEvery?: number | undefined;
   levels?: boolean | undefined;
   onProgress?: ((done: number, total: number) => void) | undefined;
+  previewEvery?: number;
+  onPreview?: NativeRunRequest['onPreview'];
+  firstSample?: number;
 }
 
 function concatenate(parts: readonly Uint8Array[]): Uint8Array {
@@ -45,9 +47,13 @@ function sampleProgram(
 }
 
 /** Seed and index of each sample's noise. */
-function sampleStreams(low: number, high: number, count: number): Uint32Array {
+function sampleStreams(low: number, high: number, first: number, count: number): Uint32Array {
   const words = new Uint32Array(3 * count);
-  for (let sample = 0; sample < count; ++sample) words.set([low, high, sample], 3 * sample);
+  for (let sample = 0; sample < count; ++sample) {
+    words[3 * sample] = low;
+    words[3 * sample + 1] = high;
+    words[3 * sample + 2] = first + sample;
+  }
   return words;
 }
 
@@ -57,10 +63,7 @@ export function nativeRequest(
   options: StepRunOptions,
   sampleElements: number,
 ): NativeRunRequest {
-  const { count, seed, noise, snapshotEvery = 0, levels = false } = options;
-  if (!Number.isInteger(snapshotEvery) || snapshotEvery < 0) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `snapshotEvery is ${snapshotEvery}, it has to be an integer from 0`);
-  }
+  const { count, seed, noise, snapshotEvery = 0, levels = false, firstSample = 0, onPreview = null } = options;
   const distinct = [...new Set(programs)];
   const indexOf = new Map(distinct.map((program, index) => [program, index]));
   const mostNoisy = distinct.reduce((most, program) => Math.max(most, noisyRecords(program)), 0);
@@ -78,7 +81,7 @@ export function nativeRequest(
     programs: Uint32Array.from(table),
     initialScale: Float32Array.from(distinct, (program) => program.initialScale),
     sampleProgram: sampleProgram(programs, indexOf, count),
-    sampleStream: sampleStreams(low, high, count),
+    sampleStream: sampleStreams(low, high, firstSample, count),
     labels: options.labels,
     guidance: options.guidance?.weights ?? null,
     unconditionalLabel: options.guidance?.unconditionalLabel ?? -1,
@@ -89,5 +92,7 @@ export function nativeRequest(
     levels,
     cancel: null,
     onProgress: options.onProgress ?? null,
+    previewEvery: onPreview === null ? 0 : (options.previewEvery ?? 1),
+    onPreview,
   };
 }

@@ -1,7 +1,9 @@
-import { refuseUnknownOptions, unknownName } from '../base/checks.js';
+import { unknownName } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
+import { checkOptions, kinds, type OptionKinds } from '../base/option-kinds.js';
 import { centredRange, type PixelRange } from '../base/pixel-range.js';
 import type { Clip } from '../program/record.js';
+import { validateClip } from '../program/validate.js';
 
 /** What the network's output means. */
 export type Prediction = 'epsilon' | 'x0' | 'v' | 'score' | 'edm' | 'edm-v';
@@ -30,6 +32,14 @@ const plainDefaults: ScheduleDefaults = {
   dataRange: centredRange,
 };
 
+const defaultKinds: OptionKinds<ScheduleDefaults> = {
+  clip: kinds.object,
+  prediction: kinds.string,
+  variance: kinds.string,
+  sigmaData: kinds.number,
+  dataRange: kinds.numbers,
+};
+
 function requireOneOf(name: string, value: string, known: readonly string[]): void {
   if (!known.includes(value)) throw unknownName(`${name} of a schedule's defaults`, value, known);
 }
@@ -40,11 +50,12 @@ function requireOneOf(name: string, value: string, known: readonly string[]): vo
  * @throws {@link DpmError} `ERR_DPM_CONFIG` when `dataRange` is no interval, `ERR_DPM_ARGUMENT` for an unknown name.
  */
 export function completeDefaults(given: Partial<ScheduleDefaults> | undefined): ScheduleDefaults {
-  if (given !== undefined) refuseUnknownOptions('the defaults of a schedule', given, Object.keys(plainDefaults));
+  if (given !== undefined) checkOptions('the defaults of a schedule', given, defaultKinds);
   const defaults = { ...plainDefaults, ...given };
   requireOneOf('prediction', defaults.prediction, predictionNames);
   requireOneOf('variance', defaults.variance, ['beta', 'beta-tilde', 'learned']);
   requireOneOf('clip.kind', defaults.clip.kind, ['none', 'static', 'dynamic']);
+  validateClip("a schedule's defaults", defaults.clip);
   const [low, high] = defaults.dataRange;
   if (!(low < high && Number.isFinite(high - low))) {
     throw new DpmError('ERR_DPM_CONFIG', `dataRange is from ${low} to ${high}, it has to be an interval`);

@@ -1,11 +1,11 @@
 import { at } from '../base/arrays.js';
-import { refuseUnknownOptions } from '../base/checks.js';
+import { checkOptions, kinds, requireKind } from '../base/option-kinds.js';
 import { DpmError } from '../base/errors.js';
 import type { SignalCurve } from './curve.js';
 import { completeDefaults, type ScheduleDefaults } from './defaults.js';
 import { networkTimeFunction, type NetworkTime, type TimeAxis } from './network-time.js';
 import {
-  scheduleOptionNames as names,
+  scheduleOptionKinds as of,
   type BetaScheduleOptions,
   type CosineScheduleOptions,
   type EdmScheduleOptions,
@@ -88,25 +88,26 @@ export class NoiseSchedule {
    * @throws {@link DpmError} `ERR_DPM_CONFIG` when a beta is outside (0, 1).
    */
   static linear(options: RateScheduleOptions = {}): NoiseSchedule {
-    refuseUnknownOptions('NoiseSchedule.linear', options, names.rate);
+    checkOptions('NoiseSchedule.linear', options, of.rate);
     return new NoiseSchedule(linearParts(options));
   }
 
   /** Discrete schedule of latent diffusion, betas from the squares of evenly spaced roots (Rombach et al. 2022). */
   static scaledLinear(options: RateScheduleOptions = {}): NoiseSchedule {
-    refuseUnknownOptions('NoiseSchedule.scaledLinear', options, names.rate);
+    checkOptions('NoiseSchedule.scaledLinear', options, of.rate);
     return new NoiseSchedule(scaledLinearParts(options));
   }
 
   /** Discrete cosine schedule with betas limited to 0.999 (Nichol & Dhariwal 2021). */
   static cosine(options: CosineScheduleOptions = {}): NoiseSchedule {
-    refuseUnknownOptions('NoiseSchedule.cosine', options, names.cosine);
+    checkOptions('NoiseSchedule.cosine', options, of.cosine);
     return new NoiseSchedule(cosineParts(options));
   }
 
   /** Discrete schedule from b_1 … b_N, each in (0, 1). */
   static fromBetas(betas: ArrayLike<number>, options: BetaScheduleOptions = {}): NoiseSchedule {
-    refuseUnknownOptions('NoiseSchedule.fromBetas', options, names.betas);
+    checkOptions('NoiseSchedule.fromBetas', options, of.betas);
+    requireKind('betas', betas, kinds.numbers);
     return new NoiseSchedule(betaParts('betas', betas, options));
   }
 
@@ -114,7 +115,7 @@ export class NoiseSchedule {
    * Continuous VP-SDE with beta(t) = start + t (end - start) (Song et al. 2021); `steps` is the N of the `networkTime` maps.
    */
   static vp(options: SdeScheduleOptions = {}): NoiseSchedule {
-    refuseUnknownOptions('NoiseSchedule.vp', options, names.sde);
+    checkOptions('NoiseSchedule.vp', options, of.sde);
     return new NoiseSchedule(vpParts(options));
   }
 
@@ -123,7 +124,7 @@ export class NoiseSchedule {
    * et al. 2021). The network gives the score and sees that deviation, unless `defaults` and `networkTime` say otherwise.
    */
   static ve(options: NoiseOnlyScheduleOptions = {}): NoiseSchedule {
-    refuseUnknownOptions('NoiseSchedule.ve', options, names.noiseOnly);
+    checkOptions('NoiseSchedule.ve', options, of.noiseOnly);
     return new NoiseSchedule(veParts(options));
   }
 
@@ -132,7 +133,7 @@ export class NoiseSchedule {
    * is preconditioned for data of standard deviation `sigmaData`, 0.5 by default.
    */
   static edm(options: EdmScheduleOptions = {}): NoiseSchedule {
-    refuseUnknownOptions('NoiseSchedule.edm', options, names.edm);
+    checkOptions('NoiseSchedule.edm', options, of.edm);
     return new NoiseSchedule(edmParts(options));
   }
 
@@ -140,7 +141,7 @@ export class NoiseSchedule {
    * The VP-SDE discretised exactly: A_n equals the continuous A at t = n / N ("vpsde_N").
    */
   static vpDiscrete(options: SdeScheduleOptions = {}): NoiseSchedule {
-    refuseUnknownOptions('NoiseSchedule.vpDiscrete', options, names.sde);
+    checkOptions('NoiseSchedule.vpDiscrete', options, of.sde);
     return new NoiseSchedule(vpDiscreteParts(options));
   }
 
@@ -156,7 +157,9 @@ export class NoiseSchedule {
     options: ScheduleOptions = {},
     source = 'scheduler_config.json',
   ): NoiseSchedule {
-    refuseUnknownOptions('NoiseSchedule.fromSchedulerConfig', options, names.plain);
+    checkOptions('NoiseSchedule.fromSchedulerConfig', options, of.plain);
+    requireKind('the scheduler configuration', config, kinds.object);
+    requireKind('source', source, kinds.string);
     return new NoiseSchedule(schedulerParts({ config, source }, options));
   }
 
@@ -185,7 +188,7 @@ export class NoiseSchedule {
 
   /** The same schedule with another network time, or other defaults. */
   with(options: ScheduleOptions): NoiseSchedule {
-    refuseUnknownOptions('schedule.with', options, names.plain);
+    checkOptions('schedule.with', options, of.plain);
     return new NoiseSchedule({
       ...this.#parts(),
       ...(options.networkTime !== undefined && { networkTime: options.networkTime }),
@@ -200,7 +203,7 @@ export class NoiseSchedule {
    * the last knot whose half log-SNR is not below -5.1.
    */
   continuous(options: { networkTime?: NetworkTime } = {}): NoiseSchedule {
-    refuseUnknownOptions('schedule.continuous', options, ['networkTime']);
+    checkOptions('schedule.continuous', options, { networkTime: of.plain.networkTime });
     if (!this.discrete) return options.networkTime === undefined ? this : this.with(options);
     return this.#onUnitAxis(this.#curve, options.networkTime);
   }

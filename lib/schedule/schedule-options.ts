@@ -1,4 +1,4 @@
-import { optionNames } from '../base/checks.js';
+import { either, kinds, type OptionKinds } from '../base/option-kinds.js';
 import type { ScheduleDefaults } from './defaults.js';
 import type { NetworkTime } from './network-time.js';
 
@@ -52,17 +52,16 @@ export interface EdmScheduleOptions extends NoiseOnlyScheduleOptions {
   sigmaData?: number;
 }
 
-const common = { networkTime: true, defaults: true } as const;
-const betas = { rescaleBetasZeroSnr: true } as const;
-const rate = { ...common, steps: true, start: true, end: true } as const;
-
-/** The names of each of these options. */
-export const scheduleOptionNames = {
-  plain: optionNames<ScheduleOptions>(common),
-  betas: optionNames<BetaScheduleOptions>({ ...common, ...betas }),
-  rate: optionNames<RateScheduleOptions>({ ...rate, ...betas }),
-  sde: optionNames<SdeScheduleOptions>(rate),
-  cosine: optionNames<CosineScheduleOptions>({ ...common, steps: true, ...betas }),
-  noiseOnly: optionNames<NoiseOnlyScheduleOptions>({ ...common, sigmaMin: true, sigmaMax: true }),
-  edm: optionNames<EdmScheduleOptions>({ ...common, sigmaMin: true, sigmaMax: true, sigmaData: true }),
+const common: OptionKinds<ScheduleOptions> = {
+  networkTime: either(kinds.string, kinds.function),
+  defaults: kinds.object,
 };
+const betas: OptionKinds<BetaScheduleOptions> = { ...common, rescaleBetasZeroSnr: kinds.boolean };
+const sde: OptionKinds<SdeScheduleOptions> = { ...common, steps: kinds.number, start: kinds.number, end: kinds.number };
+const noiseOnly: OptionKinds<NoiseOnlyScheduleOptions> = { ...common, sigmaMin: kinds.number, sigmaMax: kinds.number };
+const rate: OptionKinds<RateScheduleOptions> = { ...sde, ...betas };
+const cosine: OptionKinds<CosineScheduleOptions> = { ...betas, steps: kinds.number };
+const edm: OptionKinds<EdmScheduleOptions> = { ...noiseOnly, sigmaData: kinds.number };
+
+/** What each of these options may be. */
+export const scheduleOptionKinds = { plain: common, betas, rate, sde, cosine, noiseOnly, edm };

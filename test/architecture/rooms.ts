@@ -10,11 +10,16 @@ export interface Room {
 }
 
 export const rooms: readonly Room[] = [
-  { path: 'lib/base', holds: 'errors, checks of arguments, arrays, seeds, images of pixels', uses: [] },
+  { path: 'lib/base', holds: 'errors, checks of arguments, arrays, seeds', uses: [] },
   {
     path: 'lib/files',
     holds: 'reading and writing files: JSON, YAML, configurations, safetensors, atomic writes',
     uses: ['lib/base'],
+  },
+  {
+    path: 'lib/images',
+    holds: 'batches of images, and the pictures and files that they become',
+    uses: ['lib/base', 'lib/files'],
   },
   {
     path: 'lib/network',
@@ -44,7 +49,7 @@ export const rooms: readonly Room[] = [
   {
     path: 'lib/running',
     holds: 'running programs: evaluators, guidance, noise, host contexts, requests',
-    uses: ['lib/base', 'lib/program', 'lib/engine'],
+    uses: ['lib/base', 'lib/images', 'lib/program', 'lib/engine'],
   },
   {
     path: 'lib/samplers',
@@ -91,6 +96,7 @@ export const rooms: readonly Room[] = [
     uses: [
       'lib/base',
       'lib/files',
+      'lib/images',
       'lib/network',
       'lib/program',
       'lib/schedule',
@@ -109,6 +115,7 @@ export const rooms: readonly Room[] = [
     uses: [
       'lib/base',
       'lib/files',
+      'lib/images',
       'lib/program',
       'lib/schedule',
       'lib/variance',
@@ -142,7 +149,7 @@ export const rooms: readonly Room[] = [
   },
   {
     path: 'native/weights',
-    holds: 'weights in mapped files',
+    holds: 'weights in files',
     uses: ['native/core', 'native/graph'],
   },
   {

@@ -43,6 +43,10 @@ class CheckedContext implements HostContext {
     this.#elements = x.elements / this.batch;
   }
 
+  read(name: string): Promise<Float32Array> {
+    return this.#context.read(name);
+  }
+
   throwIfAborted(): void {
     this.#context.throwIfAborted();
   }

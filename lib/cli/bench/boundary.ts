@@ -64,7 +64,7 @@ export async function benchBoundary(call: Call): Promise<void> {
   try {
     const rows = await measure(device, call.signal);
     if (call.json) {
-      for (const each of rows) printJson({ benchmark: 'boundary', device: device.name, ...each });
+      printJson({ benchmark: 'boundary', device: device.name, rows });
       return;
     }
     printLine(`${device.name}, node ${process.version}`);

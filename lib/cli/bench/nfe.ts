@@ -1,5 +1,3 @@
-import { fileURLToPath } from 'node:url';
-
 import { elementCount } from '../../base/arrays.js';
 import { nativeWork } from '../../base/errors.js';
 import { loadableNetwork } from '../../checkpoint/model-folder.js';
@@ -13,19 +11,14 @@ import { benchNetworks } from './networks.js';
 import { loadRandomNetwork } from './random-network.js';
 import { timeCalls } from './timing.js';
 
-const bundledModel = fileURLToPath(new URL('../../../models/mnist', import.meta.url));
 const defaultNetworks = ['mnist', 'ddpm-cifar10-32'];
 
-async function loadFolder(device: Device, path: string): Promise<UNet> {
-  const { unet, graph } = await loadableNetwork(await readModelFolder(path), null);
-  return UNet.load(device, unet, graph);
-}
-
-/** `mnist` (the bundled model), the name of a public configuration, or a model folder. */
-async function loadNetwork(device: Device, name: string): Promise<UNet> {
-  const known = benchNetworks[name];
-  if (known !== undefined) return loadRandomNetwork(device, known.unet);
-  return loadFolder(device, name === 'mnist' ? bundledModel : name);
+/** The name of a public configuration, or a model as every command takes it. */
+async function loadNetwork(device: Device, name: string, signal: AbortSignal): Promise<UNet> {
+  const known = Object.hasOwn(benchNetworks, name) ? benchNetworks[name] : undefined;
+  if (known !== undefined) return loadRandomNetwork(device, known.unet, signal);
+  const { unet, graph } = await loadableNetwork(await readModelFolder(name), null);
+  return UNet.load(device, unet, graph, signal);
 }
 
 interface Measurement {
@@ -62,22 +55,28 @@ async function measure(unet: UNet, network: string, batch: number, peak: number,
   };
 }
 
-async function printProfile(unet: UNet, network: string, batch: number, peak: number, json: boolean): Promise<void> {
+interface Profile {
+  network: string;
+  batch: number;
+  nodes: { name: string; milliseconds: number; multiplyAdds: number; gflops: number }[];
+}
+
+async function profile(unet: UNet, network: string, batch: number): Promise<Profile> {
   const nodes = await nativeWork(() => unet.native.profile(batch, 10));
+  return { network, batch, nodes: nodes.map((node) => ({ ...node, gflops: nodeGflops(node) })) };
+}
+
+function printProfile({ network, batch, nodes }: Profile, peak: number): void {
   const total = nodes.reduce((sum, { milliseconds }) => sum + milliseconds, 0);
-  if (json) {
-    for (const node of nodes) printJson({ network, batch, ...node, gflops: nodeGflops(node) });
-    return;
-  }
   printLine(`${network}, batch ${batch}, by node:`);
   printTable([
     ['node', 'ms', '% of time', 'GFLOP/s', '% of peak'],
-    ...nodes.map((node) => [
-      node.name,
-      node.milliseconds.toFixed(3),
-      ((100 * node.milliseconds) / total).toFixed(1),
-      nodeGflops(node).toFixed(1),
-      ((100 * nodeGflops(node)) / peak).toFixed(0),
+    ...nodes.map(({ name, milliseconds, gflops }) => [
+      name,
+      milliseconds.toFixed(3),
+      ((100 * milliseconds) / total).toFixed(1),
+      gflops.toFixed(1),
+      ((100 * gflops) / peak).toFixed(0),
     ]),
   ]);
 }
@@ -109,18 +108,23 @@ export async function benchNfe(call: Call): Promise<void> {
   try {
     const { gflops: peak } = await nativeWork(() => device.engine.measurePeak());
     const rows: Measurement[] = [];
+    const profiles: Profile[] = [];
     for (const name of networks) {
-      const unet = await loadNetwork(device, name);
+      const unet = await loadNetwork(device, name, call.signal);
       for (const batch of batches) {
         const row = await measure(unet, name, batch, peak, call);
         rows.push(row);
-        if (call.json)
-          printJson({ benchmark: 'nfe', device: device.name, threads: device.threads, peakGflops: peak, ...row });
       }
-      if (call.options.flag('profile')) await printProfile(unet, name, batches[0] ?? 1, peak, call.json);
+      if (call.options.flag('profile')) profiles.push(await profile(unet, name, batches[0] ?? 1));
       await unet.close();
     }
-    if (call.json) return;
+    if (call.json) {
+      const { name, threads } = device;
+      const profiled = profiles.length > 0 && { profiles };
+      printJson({ benchmark: 'nfe', device: name, threads, peakGflops: peak, rows, ...profiled });
+      return;
+    }
+    for (const each of profiles) printProfile(each, peak);
     printLine(`${device.name}: ${device.description}; ${device.threads} threads, peak ${peak.toFixed(0)} GFLOP/s`);
     printLine("GFLOP/s count a direct convolution, the peak is float32's: Winograd, bfloat16 and AMX can exceed it");
     printTable([

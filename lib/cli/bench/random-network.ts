@@ -2,6 +2,7 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { throwIfAborted } from '../../base/abort.js';
 import { elementCount } from '../../base/arrays.js';
 import type { NativeWeight } from '../../engine/binding.js';
 import type { Device } from '../../engine/device.js';
@@ -37,7 +38,11 @@ export function* randomTensors(
 }
 
 /** A network of the given description with random weights, through a temporary file that is removed again. */
-export async function loadRandomNetwork(device: Device, description: UNetDescription): Promise<UNet> {
+export async function loadRandomNetwork(
+  device: Device,
+  description: UNetDescription,
+  signal?: AbortSignal,
+): Promise<UNet> {
   const folder = await mkdtemp(join(tmpdir(), 'dpm-bench-'));
   try {
     const path = join(folder, 'weights.bin');
@@ -47,6 +52,7 @@ export async function loadRandomNetwork(device: Device, description: UNetDescrip
     try {
       let offset = 0;
       for (const { name, shape, data } of randomTensors(description)) {
+        throwIfAborted(signal);
         await file.write(new Uint8Array(data.buffer));
         tensors.push({ name, file: 0, dtype: 'F32', shape, offset, bytes: data.byteLength });
         offset += data.byteLength;
@@ -54,7 +60,7 @@ export async function loadRandomNetwork(device: Device, description: UNetDescrip
     } finally {
       await file.close();
     }
-    return await UNet.load(device, description, { ...graph, constants: tensors, files: [path] });
+    return await UNet.load(device, description, { ...graph, constants: tensors, files: [path] }, signal);
   } finally {
     await rm(folder, { recursive: true });
   }

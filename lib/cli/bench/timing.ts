@@ -1,3 +1,5 @@
+import { throwIfAborted } from '../../base/abort.js';
+
 /** Milliseconds of repeated calls, in ascending order. */
 export class Timings {
   constructor(private readonly sorted: readonly number[]) {}
@@ -21,7 +23,7 @@ export async function timeCalls(
   const times: number[] = [];
   const end = performance.now() + milliseconds;
   while (times.length < least || performance.now() < end) {
-    signal.throwIfAborted();
+    throwIfAborted(signal);
     const start = performance.now();
     await body();
     times.push(performance.now() - start);

@@ -99,25 +99,20 @@ export async function benchUpdate(call: Call): Promise<void> {
   try {
     const { copyGigabytesPerSecond: copy } = await nativeWork(() => device.engine.measurePeak());
     const rows: string[][] = [];
+    const facts: object[] = [];
     for (const update of updates) {
       for (const batch of batches) {
         const milliseconds = await measure(device, update, batch, call.signal);
         const gigabytes = (update.bytes * batch * elements) / milliseconds / 1e6;
         const { name, bytes } = update;
-        if (call.json) {
-          printJson({
-            benchmark: 'update',
-            device: device.name,
-            threads: device.threads,
-            name,
-            batch,
-            elements,
-            milliseconds,
-            bytesPerElement: bytes,
-            gigabytesPerSecond: gigabytes,
-            copyGigabytesPerSecond: copy,
-          });
-        }
+        facts.push({
+          name,
+          batch,
+          elements,
+          milliseconds,
+          bytesPerElement: bytes,
+          gigabytesPerSecond: gigabytes,
+        });
         rows.push([
           name,
           `${batch} x 3x32x32`,
@@ -128,7 +123,11 @@ export async function benchUpdate(call: Call): Promise<void> {
         ]);
       }
     }
-    if (call.json) return;
+    if (call.json) {
+      const { name, threads } = device;
+      printJson({ benchmark: 'update', device: name, threads, copyGigabytesPerSecond: copy, rows: facts });
+      return;
+    }
     printLine(`${device.name}: ${device.description}; ${device.threads} threads, copy ${copy.toFixed(1)} GB/s`);
     printTable([['update', 'batch', 'us', 'bytes/element', 'GB/s', '% of copy'], ...rows]);
   } finally {

@@ -18,7 +18,7 @@ import { modelOptions, withModel } from '../model-options.js';
 import { likelihoodOptions, likelihoodOptionSpecs } from '../nll.js';
 import { progressBar } from '../output.js';
 import type { Chart } from './chart.js';
-import { chartTarget, targetPath, writeChart } from './target.js';
+import { chartTarget, targetPath, writeChart } from './write.js';
 
 /** What the chart needs of a bound on the likelihood; a value is null where it is infinite. */
 export interface ElboLine {
@@ -148,14 +148,13 @@ export const plotElboCommand: Command = {
   },
   async run(call) {
     const { options, positionals } = call;
-    const path = targetPath(call, '.svg');
+    const path = await targetPath(call, '.svg');
     const files = options.string('from');
     if ((files === undefined) === (positionals.length === 0)) throw usageError('give either MODEL or --from');
     if (files !== undefined) {
       await writeChart(call, path, elboChart(await readLines(files)));
       return;
     }
-    if (!options.has('steps') && !options.has('timesteps')) throw usageError('--steps is missing');
     options.required('data');
     const names = (options.string('sampler') ?? 'ancestral,analytic-ddpm').split(',').map(parseName);
     await withModel(call, async (model) => {

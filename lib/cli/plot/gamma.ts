@@ -6,7 +6,7 @@ import { checkedMoments, readGammaTable, type GammaTable } from '../../variance/
 import { usageError, type Call, type Command } from '../command.js';
 import { modelOptions, withModel } from '../model-options.js';
 import type { Series } from './chart.js';
-import { chartTarget, targetPath, writeChart } from './target.js';
+import { chartTarget, targetPath, writeChart } from './write.js';
 
 /**
  * Refuses schedules without times for the entries of a table of moments.
@@ -66,7 +66,7 @@ export const plotGammaCommand: Command = {
     ...modelOptions,
   },
   async run(call) {
-    const path = targetPath(call, '.svg');
+    const path = await targetPath(call, '.svg');
     const file = call.options.string('gamma');
     const table = file === undefined ? null : await readGammaTable(file);
     if (call.positionals.length > 0) {

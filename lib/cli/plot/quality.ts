@@ -3,7 +3,7 @@ import { ConfigReader, isJsonObject } from '../../files/config-reader.js';
 import { readJson } from '../../files/files.js';
 import type { Command } from '../command.js';
 import type { Chart, Series } from './chart.js';
-import { chartTarget, targetPath, writeChart } from './target.js';
+import { chartTarget, targetPath, writeChart } from './write.js';
 
 /** Measured distances of one row of a table of samplers. */
 export interface QualityRow {
@@ -74,7 +74,7 @@ export const plotQualityCommand: Command = {
   arguments: ['RESULTS.json'],
   options: chartTarget,
   async run(call) {
-    const path = targetPath(call, '.svg');
+    const path = await targetPath(call, '.svg');
     const source = call.positionals[0] ?? '';
     await writeChart(call, path, qualityChart(parseQualityResults(await readJson(source), source)));
   },

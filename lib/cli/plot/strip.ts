@@ -1,18 +1,17 @@
 import { at } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
-import { ImageBatch } from '../../base/images.js';
 import { INITIAL_RECORD } from '../../base/random.js';
 import { update } from '../../engine/update.js';
+import { ImageBatch } from '../../images/image-batch.js';
+import { requirePngChannels } from '../../images/png.js';
 import type { AnySampleOptions, DiffusionModel } from '../../model.js';
 import { linear, stepRecord } from '../../program/builder.js';
 import type { StepProgram } from '../../program/program.js';
-import { samplers, type SamplerName } from '../../samplers/index.js';
-import { usageError, type Call, type Command, type OptionValues } from '../command.js';
-import { gridOf, requirePngChannels } from '../images.js';
+import { usageError, type Call, type Command } from '../command.js';
 import { modelOptions, withModel } from '../model-options.js';
 import { progressBar } from '../output.js';
-import { samplerOf, samplerOptions, samplerOptionSpecs, samplerSpec } from '../sampler-options.js';
-import { targetPath, writePlot } from './target.js';
+import { samplerOf, samplerOptions, samplerOptionSpecs, samplerSpec, stepsUnlessGiven } from '../sampler-options.js';
+import { targetPath, writePlot } from './write.js';
 
 /**
  * Records after which states are shown: 0, the noise, to the last one, as evenly as integers allow.
@@ -66,9 +65,9 @@ function recordedProgram(model: DiffusionModel, options: AnySampleOptions): Step
  */
 export async function denoisingStrip(
   model: DiffusionModel,
-  options: AnySampleOptions & { count: number; columns: number },
+  options: AnySampleOptions & { count: number; columns: number; scale?: number | undefined; labels?: boolean },
 ): Promise<Uint8Array> {
-  const { columns, ...sampling } = options;
+  const { columns, scale, labels = false, ...sampling } = options;
   const { count } = sampling;
   const [channels, height, width] = model.sampleShape;
   const shape = [count, channels, height, width] as const;
@@ -95,13 +94,8 @@ export async function denoisingStrip(
       levels.set(state.subarray(row * size, (row + 1) * size), (row * columns + column) * size);
     }
   });
-  return gridOf(levels, [count * columns, channels, height, width], columns);
-}
-
-/** Whether the number of steps is something to choose; adaptive samplers refuse it. */
-function takesSteps(sampler: SamplerName, options: OptionValues): boolean {
-  const adaptive = !('steps' in samplers[sampler].facts.options) || options.string('solver') === 'rk45';
-  return !adaptive && !options.has('timesteps');
+  const captions = labels ? Array.from({ length: count }, () => records).flat() : undefined;
+  return new ImageBatch(levels, [count * columns, channels, height, width]).toPng({ columns, scale, labels: captions });
 }
 
 async function plotStrip(call: Call, path: string, model: DiffusionModel): Promise<void> {
@@ -110,7 +104,7 @@ async function plotStrip(call: Call, path: string, model: DiffusionModel): Promi
   const progress = progressBar(sampler, json);
   try {
     const png = await denoisingStrip(model, {
-      ...(takesSteps(sampler, options) && { steps: 25 }),
+      ...stepsUnlessGiven(sampler, options),
       ...(await samplerOptions(options, model.schedule)),
       sampler,
       count: options.integer('count') ?? 4,
@@ -118,6 +112,8 @@ async function plotStrip(call: Call, path: string, model: DiffusionModel): Promi
       seed: options.seed('seed'),
       classLabels: options.integer('class'),
       batch: options.integer('batch'),
+      scale: options.integer('scale'),
+      labels: options.flag('labels'),
       signal,
       onProgress: (done, total) => {
         progress.update(done, total);
@@ -135,7 +131,9 @@ export const plotStripCommand: Command = {
   summary: 'States of samples along the trajectory, from noise to data, one row a sample.',
   arguments: ['MODEL'],
   options: {
-    out: { value: 'FILE.png', help: 'receives the picture' },
+    out: { value: 'FILE.png', help: 'receives the picture; - for the standard output' },
+    scale: { value: 'N', help: 'pixels of the picture for one of a state, along each side; default 1' },
+    labels: { help: 'writes below each state how many records are behind it' },
     sampler: samplerSpec,
     count: { value: 'N', help: 'number of samples, the rows; default 4' },
     columns: { value: 'C', help: 'number of states of each; default 9' },
@@ -147,7 +145,7 @@ export const plotStripCommand: Command = {
     steps: { value: 'K', help: 'number of network evaluations; default 25' },
   },
   async run(call) {
-    const path = targetPath(call, '.png');
+    const path = await targetPath(call, '.png');
     await withModel(call, (model) => plotStrip(call, path, model));
   },
 };

@@ -11,7 +11,7 @@ import { modelOptions, withModel } from '../model-options.js';
 import { samplerOptions, samplerOptionSpecs } from '../sampler-options.js';
 import type { Series } from './chart.js';
 import { requiredGamma, requireTableTimes } from './gamma.js';
-import { chartTarget, targetPath, writeChart } from './target.js';
+import { chartTarget, targetPath, writeChart } from './write.js';
 
 export const quantityNames = ['deviation', 'variance'] as const;
 
@@ -87,7 +87,7 @@ export const plotVarianceCommand: Command = {
   },
   async run(call) {
     const { options } = call;
-    const path = targetPath(call, '.svg');
+    const path = await targetPath(call, '.svg');
     const quantity = options.choice('quantity', quantityNames) ?? 'deviation';
     const sampler = options.choice('sampler', analyticSamplerNames) ?? 'analytic-ddpm';
     const file = options.string('gamma');

@@ -1,16 +1,16 @@
 import { at, elementCount } from '../../base/arrays.js';
-import { refuseUnknownOptions } from '../../base/checks.js';
+import { checkOptions, kinds, type OptionKinds } from '../../base/option-kinds.js';
 import type { Clip } from '../../program/record.js';
 import { clipOf, type ClipOption } from '../../samplers/options.js';
 import { parametrisationOf } from '../../schedule/prediction.js';
 import type { ErrorTable } from '../../variance/error-table.js';
 import {
   checkedImageCount,
-  dataEstimateOptionNames,
+  dataEstimateOptionKinds,
   estimateTables,
   type DataEstimateOptions,
 } from '../data-estimate.js';
-import type { EstimatedModel } from '../estimated-model.js';
+import { requireEstimatedModel, type EstimatedModel } from '../estimated-model.js';
 import type { NoisyBatch } from '../noisy-batch.js';
 import { decoderVariance } from './bound.js';
 import { discretisedDecoder } from './decoder.js';
@@ -22,6 +22,11 @@ export interface EstimateErrorsOptions extends DataEstimateOptions {
   /** Default: the scheduler's. */
   clip?: ClipOption | undefined;
 }
+
+const estimateErrorsKinds: OptionKinds<EstimateErrorsOptions> = {
+  ...dataEstimateOptionKinds,
+  clip: kinds.any,
+};
 
 /** Sums over a batch at a time of the squared error and of the decoder's nats. */
 async function errorsOf(
@@ -61,7 +66,8 @@ export async function estimateErrors(
   images: Float32Array,
   options: EstimateErrorsOptions,
 ): Promise<ErrorTable> {
-  refuseUnknownOptions('estimateErrors', options, [...dataEstimateOptionNames, 'clip']);
+  checkOptions('estimateErrors', options, estimateErrorsKinds);
+  requireEstimatedModel(model);
   const { schedule } = model;
   const clip = clipOf(schedule, options.clip);
   checkedImageCount(model, images, options.samples, options.batch ?? 1);

@@ -1,15 +1,16 @@
 import { throwIfAborted } from '../../base/abort.js';
 import { at, elementCount } from '../../base/arrays.js';
-import { unknownName } from '../../base/checks.js';
+import { requireObject, unknownName } from '../../base/checks.js';
 import { DpmError } from '../../base/errors.js';
+import { checkOptions, requireKind } from '../../base/option-kinds.js';
 import { drawWithoutReplacement } from '../../base/random.js';
 import type { UNet } from '../../engine/unet.js';
-import type { DiffusionModel } from '../../model.js';
+import { DiffusionModel } from '../../model.js';
 import { samplerNames, samplers, type SamplerName } from '../../samplers/index.js';
 import type { SamplerOptions } from '../../samplers/options.js';
-import { checkOptions, type OptionTable } from '../../samplers/sampler.js';
+import { checkOptions as checkSamplerOptions, type OptionTable } from '../../samplers/sampler.js';
 import { withTables } from '../../samplers/tables.js';
-import { checkedImageCount } from '../data-estimate.js';
+import { checkedImageCount, dataEstimateOptionKinds } from '../data-estimate.js';
 import { NoisyBatch } from '../noisy-batch.js';
 import { boundTerms, decoderVariance, evaluateTerms, type BoundOptions, type BoundTerm } from './bound.js';
 import { discretisedDecoder, type DecoderName } from './decoder.js';
@@ -65,6 +66,9 @@ export function likelihoodSampler(name: string): LikelihoodSampler {
   const reason = String(samplers[known].facts.bound);
   throw new DpmError('ERR_DPM_ARGUMENT', `sampler ${name}: ${reason}; use one of ${likelihoodSamplerNames.join(', ')}`);
 }
+
+const { timesteps: _, ...runKinds } = dataEstimateOptionKinds;
+const modelKind = { expected: 'a DiffusionModel', holds: (value: unknown) => value instanceof DiffusionModel };
 
 interface Work {
   model: DiffusionModel;
@@ -126,10 +130,13 @@ export async function estimateLikelihood(
   images: Float32Array,
   options: LikelihoodOptions,
 ): Promise<Likelihood> {
+  requireKind('the model', model, modelKind);
+  requireObject('the options of estimateLikelihood', options);
   const { sampler: name, samples, seed = 0, classLabels, batch = 16, decoder = 'exact', ...rest } = options;
-  const { signal, onProgress: _, ...given } = rest;
+  const { signal, onProgress, ...given } = rest;
+  checkOptions('estimateLikelihood', { samples, seed, classLabels, batch, signal, onProgress }, runKinds);
   const sampler = likelihoodSampler(name);
-  checkOptions(sampler, given, boundOptions(sampler));
+  checkSamplerOptions(sampler, given, boundOptions(sampler));
   const { schedule } = model;
   const count = checkedImageCount(model, images, samples, batch, classLabels);
   const samplerOptions = withTables(sampler, given, schedule, model.gamma);

@@ -54,7 +54,7 @@ describe('images of another size', () => {
     expect(others).toEqual(own);
     expect(requiredTensors(unetGraph(made(2 * least)))).toEqual(requiredTensors(unetGraph(made())));
     for (const size of [[least, least / 2] as const, [least / 2, least] as const]) {
-      const refused = `imageSize is ${size.join(',')}, it has to be divisible by ${least}: the network halves its maps ${halvings} times`;
+      const refused = `imageSize is [${size.join(',')}], it has to be divisible by ${least}: the network halves its maps ${halvings} times`;
       expect(() => made(size)).toThrow(refused);
     }
   });
@@ -62,11 +62,11 @@ describe('images of another size', () => {
   it.each<[ImageSize, RegExp]>([
     [0, /imageSize is 0, it has to be one side/],
     [28.5, /imageSize is 28\.5/],
-    [[28, 20_000], /imageSize is 28,20000, .*from 1 to 16384/],
-    [[28, 28, 1] as unknown as ImageSize, /imageSize is 28,28,1, .*one side or/],
+    [[28, 20_000], /imageSize is \[28,20000\], .*from 1 to 16384/],
+    [[28, 28, 1] as unknown as ImageSize, /imageSize is \[28,28,1\], .*one side or/],
     [[28] as unknown as ImageSize, /one side or \[height, width\]/],
     [null as unknown as ImageSize, /imageSize is null/],
-    ['28' as unknown as ImageSize, /imageSize is 28, it has to be one side/],
+    ['28' as unknown as ImageSize, /imageSize is "28", it has to be one side/],
     [30, /imageSize is 30, it has to be divisible by 4/],
   ])('are refused of size %j', async (imageSize, message) => {
     const load = DiffusionModel.load(mnist, { device: 'cpu', imageSize });

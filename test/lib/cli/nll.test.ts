@@ -171,7 +171,6 @@ describe('dpm nll', () => {
 
   it.each<[string[], number, RegExp]>([
     [['--sampler', 'ddim', '--steps', '3'], 2, /\[ERR_DPM_ARGUMENT\].*sampler ddim.*infinite/],
-    [[], 2, /--steps is missing/],
     [['--steps', '3', '--data', wrong], 1, /\[ERR_DPM_TENSOR_SHAPE\].*wrong\.safetensors: images is \[1, 1, 14, 56\]/],
     [['--steps', '3', '--data', 'no.safetensors'], 1, /\[ERR_DPM_FILE\].*no\.safetensors/],
     [['--steps', '3', '--decoder', 'best'], 2, /--decoder is 'best'/],

@@ -1,0 +1,84 @@
+import { stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { wrongValue } from '../base/checks.js';
+import { DpmError } from '../base/errors.js';
+import { isThere, readText } from '../files/files.js';
+
+/** The models that this package brings, by the names that `DiffusionModel.load` takes. */
+export const bundledModels = ['mnist'] as const;
+
+const modelsFolder = join(dirname(fileURLToPath(import.meta.url)), '../../models');
+
+/** `OWNER/NAME` of the Hugging Face hub. */
+const hubName = /^[\w.-]{1,96}\/[\w.-]{1,96}$/;
+
+/** Most bytes of a file that names a revision. */
+const REVISION_LIMIT = 256;
+
+/** Where the hub's own tools keep what they download (huggingface_hub, `HF_HUB_CACHE`). */
+function hubCache(): string {
+  const { HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME } = process.env;
+  if (HF_HUB_CACHE !== undefined && HF_HUB_CACHE !== '') return HF_HUB_CACHE;
+  const home =
+    HF_HOME !== undefined && HF_HOME !== ''
+      ? HF_HOME
+      : join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface');
+  return join(home, 'hub');
+}
+
+/** The downloaded files of a model of the hub, in the revision `main`; null where there are none. */
+async function cachedModel(name: string): Promise<string | null> {
+  const folder = join(hubCache(), `models--${name.replace('/', '--')}`);
+  const reference = join(folder, 'refs', 'main');
+  if (!(await isThere(reference))) return null;
+  const revision = (await readText(reference, REVISION_LIMIT)).trim();
+  if (!/^[\w.-]+$/.test(revision) || revision.startsWith('.')) return null;
+  const snapshot = join(folder, 'snapshots', revision);
+  return (await isThere(snapshot)) ? snapshot : null;
+}
+
+/** The path of a URL. @throws {@link DpmError} `ERR_DPM_ARGUMENT` for one that is no file. */
+function pathOfUrl(url: URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `the model ${url.href.slice(0, 200)} is not the URL of a file`, { cause });
+  }
+}
+
+function notThere(name: string): DpmError {
+  const bundled = bundledModels.join(', ');
+  return new DpmError(
+    'ERR_DPM_FILE',
+    hubName.test(name)
+      ? `there is no file or folder ${name}, and no model ${name} in the Hugging Face cache ${hubCache()}; if it is a model of the hub, download it: hf download ${name}`
+      : `there is no file or folder ${name.slice(0, 500)}; models that this package brings: ${bundled}`,
+  );
+}
+
+/**
+ * Where a model lies: the path itself, else the bundled model of that name, else the model of the Hugging Face hub that has been
+ * downloaded to this machine.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for what is no path, `ERR_DPM_FILE` when nothing of that name is found; it says how to
+ * download a model of the hub.
+ */
+export async function modelPath(given: string | URL): Promise<string> {
+  const value: unknown = given;
+  if (value instanceof URL) return pathOfUrl(value);
+  if (typeof value !== 'string') throw wrongValue('the model', value, 'a path, a file URL or the name of a model');
+  if (value.includes('\0')) throw wrongValue('the model', value, 'a path without zero bytes');
+  const there = await stat(value).then(
+    () => true,
+    (error: unknown) => !['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''),
+  );
+  if (there) return value;
+  const bundled = bundledModels.find((name) => name === value);
+  if (bundled !== undefined) return join(modelsFolder, bundled);
+  const cached = hubName.test(value) ? await cachedModel(value) : null;
+  if (cached !== null) return cached;
+  throw notThere(value);
+}

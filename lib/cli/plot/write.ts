@@ -1,0 +1,29 @@
+import { usageError, type Call, type OptionSpecs } from '../command.js';
+import { printJson, printLine } from '../output.js';
+import { checkTarget, standardOutput, writeTarget } from '../target.js';
+import { lineChart, type Chart } from './chart.js';
+
+/** The option `--out` of plots that are charts. */
+export const chartTarget: OptionSpecs = {
+  out: { value: 'FILE.svg', help: 'receives the chart; - for the standard output' },
+};
+
+/** The value of `--out`, checked before the work. */
+export async function targetPath({ options, json }: Call, ending: '.svg' | '.png'): Promise<string> {
+  const path = options.required('out');
+  await checkTarget(path, { flag: '--out', endings: [ending], toStandardOutput: true });
+  if (path === standardOutput && json) throw usageError('--json and --out - would both write to the standard output');
+  return path;
+}
+
+/** Writes a plot and says where it is. */
+export async function writePlot({ json }: Call, path: string, content: string | Uint8Array): Promise<void> {
+  await writeTarget(path, content);
+  if (path === standardOutput) return;
+  if (json) printJson({ out: path });
+  else printLine(path);
+}
+
+export async function writeChart(call: Call, path: string, chart: Chart): Promise<void> {
+  await writePlot(call, path, lineChart(chart));
+}

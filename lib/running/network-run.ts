@@ -1,0 +1,93 @@
+import { abortable, untilAborted } from '../base/abort.js';
+import { elementCount } from '../base/arrays.js';
+import { nativeWork } from '../base/errors.js';
+import { ImageBatch } from '../images/image-batch.js';
+import { listenerOf, rethrowing } from '../base/listener.js';
+import { isCentred } from '../base/pixel-range.js';
+import { native } from '../engine/binding.js';
+import type { HostProgram, StepProgram } from '../program/program.js';
+import { runHostBatches } from './host-run.js';
+import type { ResolvedRun } from './resolve-run.js';
+import { nativeRequest } from './run-request.js';
+
+/** What a run gives. */
+export interface RunResult {
+  /** The final states. */
+  images: ImageBatch;
+  /** States after every `snapshotEvery`-th record. */
+  snapshots: { record: number; images: ImageBatch }[];
+}
+
+/** Values of a run as images in the format that was asked for. */
+function imagesOf({ model, options }: ResolvedRun, values: Float32Array | Uint8Array): ImageBatch {
+  const shape = [values.length / elementCount(model.sampleShape), ...model.sampleShape] as const;
+  const images = new ImageBatch(values, shape, model.range);
+  // Devices convert to levels of the common range only.
+  const isLate = options.format === 'uint8' && values instanceof Float32Array;
+  return isLate ? new ImageBatch(images.toUint8(), shape, model.range) : images;
+}
+
+async function runSteps(programs: readonly StepProgram[], run: ResolvedRun): Promise<RunResult> {
+  const { CancelToken } = native();
+  const { options, model } = run;
+  const { signal, onPreview, previewEvery = 1 } = options;
+  const cancel = new CancelToken();
+  const onProgress = listenerOf(options.onProgress);
+  const preview = listenerOf(onPreview);
+  const request = nativeRequest(
+    programs,
+    {
+      ...run,
+      snapshotEvery: options.snapshotEvery,
+      levels: options.format === 'uint8' && isCentred(model.range),
+      onProgress: onProgress?.call,
+      previewEvery,
+      onPreview:
+        preview &&
+        ((record, first, values) => {
+          preview.call(imagesOf(run, values), { record, first: run.firstSample + first });
+        }),
+    },
+    elementCount(model.sampleShape),
+  );
+  const result = await abortable(
+    signal,
+    () => {
+      cancel.cancel();
+    },
+    // A run that nobody can abort need not look up between two records.
+    () =>
+      rethrowing([onProgress, preview], () =>
+        nativeWork(() => run.unet.native.run({ ...request, cancel: signal === undefined ? null : cancel })),
+      ),
+  );
+  return {
+    images: imagesOf(run, result.images),
+    snapshots: result.snapshots.map(({ record, images }) => ({ record, images: imagesOf(run, images) })),
+  };
+}
+
+async function runHost(program: HostProgram, run: ResolvedRun): Promise<RunResult> {
+  const { signal, onProgress, onPreview, previewEvery = 1 } = run.options;
+  const data = await untilAborted(
+    signal,
+    runHostBatches(program, {
+      ...run,
+      shape: run.model.sampleShape,
+      signal,
+      onProgress,
+      previewEvery,
+      onPreview:
+        onPreview &&
+        ((record, first, values) => {
+          onPreview(imagesOf(run, values), { record, first });
+        }),
+    }),
+  );
+  return { images: imagesOf(run, data), snapshots: [] };
+}
+
+/** Runs programs on a network. */
+export async function runOnNetwork(run: ResolvedRun): Promise<RunResult> {
+  return run.work.kind === 'host' ? runHost(run.work.program, run) : runSteps(run.work.programs, run);
+}

@@ -1,0 +1,178 @@
+import { untilAborted } from '../base/abort.js';
+import { at, elementCount } from '../base/arrays.js';
+import { unknownName, wrongValue } from '../base/checks.js';
+import { DpmError } from '../base/errors.js';
+import { requireMemory } from '../base/memory-budget.js';
+import { kinds, requireKind } from '../base/option-kinds.js';
+import type { PixelRange } from '../base/pixel-range.js';
+import type { UNet } from '../engine/unet.js';
+import type { HostProgram, Program, ProgramHead, StepProgram } from '../program/program.js';
+import { checkedGuidance, type Guidance } from './guidance.js';
+import { flattenNoise } from './noise-source.js';
+import { requireProgram } from './require-program.js';
+import { imageFormats, type RunOptions } from './run-options.js';
+
+const DEFAULT_BATCH = 16;
+
+/** What a run needs to know of the model whose network it runs on. */
+export interface RunModel {
+  /** [C, H, W] of one sample. */
+  readonly sampleShape: readonly [channels: number, height: number, width: number];
+  /** The values of black and white. */
+  readonly range: PixelRange;
+  /** The label that stands for no class: null for none at all, undefined for the last one. */
+  readonly labelForNone: null | undefined;
+  /** The network with the second output that a program reads. */
+  network(head: ProgramHead | null): Promise<UNet>;
+}
+
+/** A run whose options are checked and complete, and depend on no array of the caller's any more. */
+export interface ResolvedRun {
+  work: { kind: 'step'; programs: readonly StepProgram[] } | { kind: 'host'; program: HostProgram };
+  model: RunModel;
+  unet: UNet;
+  count: number;
+  /** Index of the first sample in the random streams. */
+  firstSample: number;
+  seed: number | bigint;
+  labels: Int32Array | null;
+  guidance: Guidance | null;
+  init: Float32Array | null;
+  noise: Float32Array | null;
+  batch: number;
+  options: RunOptions;
+}
+
+function checkedCount(name: string, value: number): number {
+  requireKind(name, value, kinds.positiveInteger);
+  return value;
+}
+
+/** The one second output all programs of a run agree on. */
+function commonHead(programs: readonly Program[]): ProgramHead | null {
+  const heads = [...new Set(programs.map((program) => program.head).filter((head) => head !== null))];
+  if (heads.length > 1) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `the programs of one run need different second outputs: ${heads.join(', ')}`,
+    );
+  }
+  return heads[0] ?? null;
+}
+
+/** Programs that can run together: step programs, or one host program. */
+function workOf(programs: readonly Program[]): ResolvedRun['work'] {
+  const [only] = programs;
+  if (programs.length === 1 && only?.kind === 'host') return { kind: 'host', program: only };
+  const steps = programs.filter((each): each is StepProgram => each.kind === 'step');
+  if (steps.length !== programs.length) {
+    throw new DpmError('ERR_DPM_ARGUMENT', 'a host program cannot share a run with other programs; run it alone');
+  }
+  return { kind: 'step', programs: steps };
+}
+
+/** One program for all samples, or one per sample, and how many samples these are. */
+export function programsAndCount(
+  program: Program | readonly Program[],
+  count: number | undefined,
+): { programs: readonly Program[]; count: number } {
+  const programs: readonly Program[] = Array.isArray(program) ? (program as readonly Program[]) : [program as Program];
+  programs.forEach(requireProgram);
+  if (programs.length === 0) throw new DpmError('ERR_DPM_ARGUMENT', 'run needs at least one program');
+  const samples = checkedCount('count', count ?? programs.length);
+  if (programs.length !== 1 && programs.length !== samples) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `${programs.length} programs for ${samples} samples: give one, or one per sample`,
+    );
+  }
+  return { programs, count: samples };
+}
+
+/** How many samples are evaluated at once. */
+export function batchOf({ batch }: RunOptions, count: number): number {
+  return Math.min(checkedCount('batch', batch ?? DEFAULT_BATCH), count);
+}
+
+/** How often the states of a run are kept at most: the final ones, and those of `snapshotEvery`. */
+function statesKept(work: ResolvedRun['work'], snapshotEvery: number): number {
+  if (work.kind === 'host' || snapshotEvery === 0) return 1;
+  const records = work.programs.reduce((most, program) => Math.max(most, program.records.length), 0);
+  return 1 + Math.floor(records / snapshotEvery);
+}
+
+function checkedSnapshots(work: ResolvedRun['work'], snapshotEvery: number): number {
+  if (!Number.isInteger(snapshotEvery) || snapshotEvery < 0) {
+    throw wrongValue('snapshotEvery', snapshotEvery, 'an integer from 0');
+  }
+  if (work.kind === 'host' && snapshotEvery !== 0) {
+    throw new DpmError('ERR_DPM_ARGUMENT', 'snapshotEvery has no meaning for a host program, which has no records');
+  }
+  return snapshotEvery;
+}
+
+function copyOf(values: number | ArrayLike<number> | undefined): number | number[] | undefined {
+  return typeof values === 'object' ? Array.from(values) : values;
+}
+
+function labelsOf(unet: UNet, labels: number | readonly number[] | undefined, count: number): Int32Array | null {
+  if (typeof labels !== 'number') return unet.labels(labels, count);
+  return new Int32Array(count).fill(at(unet.labels([labels], 1) ?? [], 0));
+}
+
+/** @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for initial states of another number of elements. */
+export function requireInit({ init }: RunOptions, count: number, sampleShape: readonly number[]): void {
+  if (init === undefined || init.length === count * elementCount(sampleShape)) return;
+  const shape = [count, ...sampleShape].join(', ');
+  throw new DpmError('ERR_DPM_TENSOR_SHAPE', `init has ${init.length} elements, it has to be [${shape}]`);
+}
+
+/**
+ * A run from its options, which are of their kinds already. What is the caller's is read before anything is waited for.
+ *
+ * @param firstSample - Index of the first sample in the random streams.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` or `ERR_DPM_TENSOR_SHAPE` naming the option that is wrong, `ERR_DPM_OUT_OF_MEMORY`
+ * when the results would not fit into this machine's memory.
+ */
+export async function resolveRun(
+  model: RunModel,
+  program: Program | readonly Program[],
+  options: RunOptions,
+  firstSample = 0,
+): Promise<ResolvedRun> {
+  const { programs, count } = programsAndCount(program, options.count);
+  const work = workOf(programs);
+  const { format = 'float32', seed = 0 } = options;
+  if (!imageFormats.includes(format)) throw unknownName('format', format, imageFormats);
+  if (options.previewEvery !== undefined && options.onPreview === undefined) {
+    throw new DpmError('ERR_DPM_ARGUMENT', 'previewEvery is for onPreview, which is missing');
+  }
+  const total = count * elementCount(model.sampleShape);
+  const states = statesKept(work, checkedSnapshots(work, options.snapshotEvery ?? 0));
+  const bytes = format === 'uint8' ? 1 : Float32Array.BYTES_PER_ELEMENT;
+  requireMemory(
+    states > 1 ? `count is ${count}, with ${states} states of each` : `count is ${count}`,
+    total * states,
+    bytes,
+  );
+  requireInit(options, count, model.sampleShape);
+  const init = options.init === undefined ? null : Float32Array.from(options.init);
+  const noise = options.noise === undefined ? null : flattenNoise(options.noise, total);
+  const batch = batchOf(options, count);
+  const [classLabels, guidance] = [copyOf(options.classLabels), copyOf(options.guidance)];
+  const unet = await untilAborted(options.signal, model.network(commonHead(programs)));
+  return {
+    work,
+    model,
+    unet,
+    count,
+    firstSample,
+    seed,
+    labels: labelsOf(unet, classLabels, count),
+    guidance: checkedGuidance({ ...options, guidance }, unet.info, count, model.labelForNone),
+    init,
+    noise,
+    batch,
+    options,
+  };
+}
