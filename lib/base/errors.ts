@@ -1,3 +1,6 @@
+import { oneLine, shortened } from './one-line.js';
+import { shownValue } from './shown-value.js';
+
 /** Every code a {@link DpmError} can carry; docs/errors.md says what each one means. */
 export const dpmErrorCodes = [
   'ERR_DPM_ABORTED',
@@ -26,6 +29,8 @@ export const dpmErrorCodes = [
 /** A stable error code. Codes are never renamed; new ones may be added. */
 export type DpmErrorCode = (typeof dpmErrorCodes)[number];
 
+const LONGEST_MESSAGE = 2000;
+
 /** The one error class of this package. Match on {@link DpmError.code}, never on the message. */
 export class DpmError extends Error {
   /** Always `DpmError`. */
@@ -33,8 +38,9 @@ export class DpmError extends Error {
   /** What went wrong, see {@link DpmErrorCode}. */
   readonly code: DpmErrorCode;
 
+  /** @param message - May hold texts of files and of callers: it becomes one line of at most 2000 characters. */
   constructor(code: DpmErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(oneLine(shortened(message, LONGEST_MESSAGE)), options);
     this.code = code;
   }
 }
@@ -51,7 +57,7 @@ function isDpmErrorCode(code: unknown): code is DpmErrorCode {
  */
 export function toDpmError(error: unknown): DpmError {
   if (error instanceof DpmError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = error instanceof Error ? error.message : shownValue(error);
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return new DpmError(isDpmErrorCode(code) ? code : 'ERR_DPM_INTERNAL', message, { cause: error });
 }

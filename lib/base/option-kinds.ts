@@ -11,13 +11,24 @@ export interface Kind {
 /** The kind of every option of an interface; one that is missing or too many does not compile. */
 export type OptionKinds<T extends object> = { readonly [Name in keyof T]-?: Kind };
 
+/** More dimensions than any tensor has. */
+const MOST_SIZES = 64;
+
 /** What a value is, e.g. `Float32Array`; unlike `instanceof` the same for values of another realm. */
 export function tagOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice('[object '.length, -1);
 }
 
+/** More entries are no list that somebody made: arrays of JavaScript can have a length without entries. */
+const MOST_ENTRIES = 2 ** 24;
+
+/** An array of at most 2^24 entries. */
+export function isList(value: unknown): value is unknown[] {
+  return Array.isArray(value) && value.length <= MOST_ENTRIES;
+}
+
 function isTypedArray(value: unknown): boolean {
-  return ArrayBuffer.isView(value) && !(value instanceof DataView);
+  return ArrayBuffer.isView(value) && !(value instanceof DataView) && !tagOf(value).startsWith('Big');
 }
 
 /** A plain object or an instance, but no array and no function. */
@@ -49,7 +60,7 @@ export function either(...kinds: readonly Kind[]): Kind {
 
 /** An array of one kind. */
 export function arrayOf(expected: string, kind: Kind): Kind {
-  return { expected, holds: (value) => Array.isArray(value) && value.every((each) => kind.holds(each)) };
+  return { expected, holds: (value) => isList(value) && value.every((each) => kind.holds(each)) };
 }
 
 /** An integer of at least `least`. */
@@ -71,8 +82,12 @@ export const kinds = {
   positiveInteger: integerFrom(1, 'a positive integer'),
   bigint: { expected: 'a bigint', holds: (value) => typeof value === 'bigint' },
   floats: { expected: 'a Float32Array', holds: isFloat32Array },
-  numbers: { expected: 'an array of numbers', holds: (value) => Array.isArray(value) || isTypedArray(value) },
-  sizes: { expected: 'an array of sizes', holds: (value) => Array.isArray(value) },
+  numbers: { expected: 'an array of numbers', holds: (value) => isList(value) || isTypedArray(value) },
+  list: { expected: 'an array', holds: isList },
+  sizes: {
+    expected: 'an array of sizes',
+    holds: (value) => isList(value) && value.length <= MOST_SIZES && value.every((size) => typeof size === 'number'),
+  },
   signal: { expected: 'an AbortSignal', holds: isSignal },
 } as const satisfies Record<string, Kind>;
 

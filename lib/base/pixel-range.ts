@@ -1,3 +1,5 @@
+import { wrongValue } from './checks.js';
+
 /** The values of black and white in images as a network sees them. */
 export type PixelRange = readonly [black: number, white: number];
 
@@ -19,4 +21,17 @@ export function levelsPerUnit([black, white]: PixelRange): number {
 /** The value of a grey level 0..255. */
 export function valueOfLevel(level: number, range: PixelRange): number {
   return level / levelsPerUnit(range) + range[0];
+}
+
+/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for what is no interval. */
+export function requireRange(name: string, range: unknown): void {
+  const ends: readonly unknown[] = Array.isArray(range) ? range : [];
+  const [black, white] = ends;
+  const isInterval =
+    ends.length === 2 &&
+    typeof black === 'number' &&
+    typeof white === 'number' &&
+    black < white &&
+    Number.isFinite(white - black);
+  if (!isInterval) throw wrongValue(name, range, 'an interval, two rising numbers');
 }

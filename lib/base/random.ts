@@ -1,4 +1,4 @@
-import { DpmError } from './errors.js';
+import { wrongValue } from './checks.js';
 
 /** Record number of the initial state in the random stream; programs count their records from 0. */
 export const INITIAL_RECORD = 0xffffffff;
@@ -7,10 +7,7 @@ export const INITIAL_RECORD = 0xffffffff;
 export function seedWords(seed: number | bigint): [low: number, high: number] {
   const valid = typeof seed === 'bigint' ? seed >= 0n && seed < 1n << 64n : Number.isSafeInteger(seed) && seed >= 0;
   if (!valid) {
-    throw new DpmError(
-      'ERR_DPM_ARGUMENT',
-      `seed is ${seed}, it has to be an integer from 0 to 2^53 - 1, or a bigint below 2^64`,
-    );
+    throw wrongValue('seed', seed, 'an integer from 0 to 2^53 - 1, or a bigint below 2^64');
   }
   const value = BigInt(seed);
   return [Number(value & 0xffffffffn), Number(value >> 32n)];

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { suggestion } from '../base/checks.js';
 import type { DpmError } from '../base/errors.js';
 import { toDpmError } from '../base/errors.js';
+import { oneLine } from '../base/one-line.js';
 import {
   commandHelp,
   groupCommand,
@@ -13,7 +14,7 @@ import {
   type Command,
   type CommandGroup,
 } from './command.js';
-import { oneLine, printLine } from './output.js';
+import { printLine } from './output.js';
 
 /** Loaded when called, so that `dpm --help` does not wait for the engine. */
 const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {

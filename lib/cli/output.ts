@@ -61,14 +61,3 @@ export function formatBytes(bytes: number): string {
   const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), units.length - 1);
   return `${(bytes / 2 ** (10 * power)).toFixed(power === 0 ? 0 : 1)} ${units[power] ?? ''}`;
 }
-
-/** Characters that move the cursor, colour text or turn its direction, and ends of lines. */
-const control = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
-
-/** A text in one line for a terminal, with characters that would do something there as escapes. */
-export function oneLine(text: string): string {
-  return text.replace(control, (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    return `\\u{${code.toString(16)}}`;
-  });
-}

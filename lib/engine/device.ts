@@ -1,5 +1,5 @@
 import { elementCount } from '../base/arrays.js';
-import { unknownName } from '../base/checks.js';
+import { unknownName, wrongValue } from '../base/checks.js';
 import { DpmError, nativeWork, toDpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
 import { checkOptions, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
@@ -205,7 +205,7 @@ export class DeviceTensor {
   private constructor(device: Device, shape: readonly number[]) {
     requireKind('shape', shape, kinds.sizes);
     if (shape.some((size) => !Number.isSafeInteger(size) || size < 1)) {
-      throw new DpmError('ERR_DPM_ARGUMENT', `shape [${shape.join(', ')}] has to consist of positive integers`);
+      throw wrongValue('shape', shape, 'an array of positive integers');
     }
     requireElements(shape);
     this.shape = [...shape];

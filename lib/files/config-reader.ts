@@ -1,4 +1,5 @@
 import { DpmError } from '../base/errors.js';
+import { isList } from '../base/option-kinds.js';
 import { shownValue } from '../base/shown-value.js';
 
 /** A JSON value that is an object, not an array and not null. */
@@ -143,10 +144,7 @@ export class ConfigReader {
   numbersOrNull(name: string): number[] | null {
     const value = this.raw(name) ?? null;
     if (value === null) return null;
-    if (
-      !Array.isArray(value) ||
-      !value.every((each): each is number => typeof each === 'number' && Number.isFinite(each))
-    ) {
+    if (!isList(value) || !value.every((each): each is number => typeof each === 'number' && Number.isFinite(each))) {
       throw this.error(name, 'an array of numbers');
     }
     return value;
@@ -158,7 +156,7 @@ export class ConfigReader {
     const value = this.raw(name);
     const valid = (each: unknown): each is number =>
       typeof each === 'number' && Number.isInteger(each) && each >= range.least && each <= range.most;
-    if (!Array.isArray(value) || !value.every(valid)) {
+    if (!isList(value) || !value.every(valid)) {
       throw this.error(name, `an array of integers from ${range.least} to ${range.most}`);
     }
     return value;
@@ -167,7 +165,7 @@ export class ConfigReader {
   strings(name: string, absent?: readonly string[]): string[] {
     if (!this.has(name) && absent !== undefined) return [...absent];
     const value = this.raw(name);
-    if (!Array.isArray(value) || !value.every((each): each is string => typeof each === 'string')) {
+    if (!isList(value) || !value.every((each): each is string => typeof each === 'string')) {
       throw this.error(name, 'an array of strings');
     }
     return value;

@@ -1,5 +1,6 @@
 import { at, elementCount, listNames } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
+import { kinds, requireKind } from '../base/option-kinds.js';
 import { shownValue } from '../base/shown-value.js';
 import { isJsonObject } from './config-reader.js';
 import { readExactly, withFile } from './files.js';
@@ -201,6 +202,7 @@ function parseHeader(path: string, start: Uint8Array, bytes: Uint8Array, size: n
  * `ERR_DPM_TENSOR_DTYPE`, `ERR_DPM_TENSOR_SHAPE`, `ERR_DPM_TENSOR_SIZE`, `ERR_DPM_TENSOR_OVERLAP`.
  */
 export async function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> {
+  requireKind('the path', path, kinds.string);
   return withFile(path, async (file, size) => {
     if (size < 8)
       throw new DpmError('ERR_DPM_FILE_TRUNCATED', `${path} has ${size} bytes, a safetensors file has at least 8`);

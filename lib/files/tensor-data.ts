@@ -1,5 +1,8 @@
 import { at, elementCount } from '../base/arrays.js';
+import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
+import { arrayOf, kinds, requireKind } from '../base/option-kinds.js';
+import { shownValue } from '../base/shown-value.js';
 import { writeAtomically } from './files.js';
 import { dtypeBytes, readTensorBytes, type Dtype, type SafetensorsHeader } from './safetensors.js';
 
@@ -100,6 +103,15 @@ export function floatsOf(dtype: Dtype, bytes: Uint8Array, count: number): Float3
   return values;
 }
 
+/** Refuses what is no header, as plain JavaScript gives it. */
+function requireHeader(header: SafetensorsHeader): void {
+  const expected = 'what readSafetensorsHeader gives';
+  requireKind('the header', header, { ...kinds.object, expected });
+  const { path, tensors } = header;
+  const isHeader = typeof (path as unknown) === 'string' && (tensors as unknown) instanceof Map;
+  if (!isHeader) throw wrongValue('the header', header, expected);
+}
+
 /**
  * A tensor's values as float32 in C order, whatever its dtype. F64 is rounded to the nearest float32, and so are I32, U32, I64
  * and U64 beyond 2^24 in magnitude; all others are exact.
@@ -114,6 +126,9 @@ export async function readFloats(
   name: string,
   accepted?: readonly Dtype[],
 ): Promise<{ shape: number[]; dtype: Dtype; data: Float32Array }> {
+  requireHeader(header);
+  requireKind('the name of a tensor', name, kinds.string);
+  if (accepted !== undefined) requireKind('accepted', accepted, arrayOf('an array of dtypes', kinds.string));
   const { entry, bytes } = await readTensorBytes(header, name);
   if (accepted !== undefined && !accepted.includes(entry.dtype)) {
     throw new DpmError(
@@ -186,16 +201,23 @@ export async function writeSafetensors(
   tensors: ReadonlyMap<string, HostTensor> | Readonly<Record<string, HostTensor>>,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
+  requireKind('the path', path, kinds.string);
+  requireKind('tensors', tensors, { ...kinds.object, expected: 'an object or a Map of tensors' });
+  requireKind('metadata', metadata, { ...kinds.object, expected: 'an object of strings' });
+  for (const [name, text] of Object.entries(metadata)) requireKind(`metadata ${name}`, text, kinds.string);
   const map =
     tensors instanceof Map
       ? new Map<string, HostTensor>(tensors)
       : new Map<string, HostTensor>(Object.entries(tensors));
-  for (const [name, { shape, data }] of map) {
+  for (const [name, tensor] of map) {
+    requireKind(`tensor '${name}'`, tensor, { ...kinds.object, expected: '{ shape, data }' });
+    const { shape, data } = tensor;
     dtypeOf(name, data);
+    requireKind(`the shape of tensor '${name}'`, shape, kinds.sizes);
     if (elementCount(shape) !== data.length || shape.some((size) => !Number.isSafeInteger(size) || size < 0)) {
       throw new DpmError(
         'ERR_DPM_TENSOR_SHAPE',
-        `tensor '${name}' of shape [${shape.join(', ')}] has ${data.length} elements`,
+        `tensor '${name}' of shape ${shownValue(shape)} has ${data.length} elements`,
       );
     }
   }

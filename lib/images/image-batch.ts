@@ -2,12 +2,22 @@ import { dirname } from 'node:path';
 
 import { elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
+import { requireMemory } from '../base/memory-budget.js';
 import { checkOptions, integerFrom, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
-import { centredRange, levelsPerUnit, valueOfLevel, type PixelRange } from '../base/pixel-range.js';
+import { centredRange, levelsPerUnit, requireRange, valueOfLevel, type PixelRange } from '../base/pixel-range.js';
 import { makeFolder, writeAtomically } from '../files/files.js';
 import { writeSafetensors } from '../files/tensor-data.js';
+import { shownValue } from '../base/shown-value.js';
 import { captioned } from './captions.js';
-import { enlarged, gridSize, interleaved, laidOut, type GridOptions, type ImageShape } from './layout.js';
+import {
+  enlarged,
+  gridSize,
+  interleaved,
+  laidOut,
+  type GridOptions,
+  type GridSize,
+  type ImageShape,
+} from './layout.js';
 import { encodePng, requirePngChannels } from './png.js';
 import { imageFileKind, saveFolder } from './save.js';
 
@@ -19,6 +29,9 @@ export interface PictureOptions extends GridOptions {
   labels?: readonly (string | number)[] | undefined;
 }
 
+/** Of a picture, in pixels. */
+const MOST_SIDE = 65_535;
+
 const gridKinds: OptionKinds<GridOptions> = { columns: kinds.positiveInteger, gap: integerFrom(0) };
 
 const pictureKinds: OptionKinds<PictureOptions> = {
@@ -26,6 +39,10 @@ const pictureKinds: OptionKinds<PictureOptions> = {
   scale: { expected: 'an integer from 1 to 64', holds: (value) => integerFrom(1).holds(value) && Number(value) <= 64 },
   labels: kinds.numbers,
 };
+
+function isImageShape(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 4 && value.every((size) => kinds.positiveInteger.holds(size));
+}
 
 /** A batch of images in model space. */
 export class ImageBatch {
@@ -39,18 +56,18 @@ export class ImageBatch {
   /**
    * @param values - In model space, or grey levels 0..255; row-major.
    * @param range - The values of black and white in model space.
-   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when there are not as many values as the shape says.
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for what is no shape, `ERR_DPM_TENSOR_SHAPE` when there are not as many values as it says.
    */
   constructor(values: Float32Array | Uint8Array, shape: ImageShape, range: PixelRange = centredRange) {
-    requireKind('shape', shape, kinds.sizes);
-    const sized = (shape.length as number) === 4 && shape.every((size) => Number.isSafeInteger(size) && size > 0);
-    if (!sized || elementCount(shape) !== (values as { length?: unknown } | null)?.length) {
-      const count = String((values as { length?: unknown } | null)?.length);
+    requireKind('shape', shape, { expected: '[N, C, H, W], four positive integers', holds: isImageShape });
+    const { length } = Object(values) as { length?: unknown };
+    if (elementCount(shape) !== length) {
       throw new DpmError(
         'ERR_DPM_TENSOR_SHAPE',
-        `images of shape [${shape.slice(0, 8).join(', ')}] have ${count} values`,
+        `images of shape [${shape.join(', ')}] have ${shownValue(length)} values, they need ${elementCount(shape)}`,
       );
     }
+    requireRange('range', range);
     this.shape = shape;
     this.range = range;
     if (values instanceof Float32Array) this.#data = values;
@@ -109,7 +126,7 @@ export class ImageBatch {
     if (!inside) {
       throw new DpmError(
         'ERR_DPM_ARGUMENT',
-        `images ${String(first)} to ${String(end)} are not among the ${this.count}`,
+        `images ${shownValue(first)} to ${shownValue(end)} are not among the ${this.count}`,
       );
     }
     const [, channels, height, width] = this.shape;
@@ -130,7 +147,7 @@ export class ImageBatch {
   /** All images beside each other as one image, in rows from the left, black between them. */
   grid(options: GridOptions = {}): ImageBatch {
     checkOptions('grid', options, gridKinds);
-    const { width, height } = gridSize(this.shape, options);
+    const { width, height } = this.#requireRoom(options, 1);
     const shape = [1, this.shape[1], height, width] as const;
     const values = this.#levels ?? this.data;
     const canvas =
@@ -138,6 +155,18 @@ export class ImageBatch {
         ? new Float32Array(elementCount(shape)).fill(this.range[0])
         : new Uint8Array(elementCount(shape));
     return new ImageBatch(laidOut(values, this.shape, options, canvas), shape, this.range);
+  }
+
+  /** The size of a grid, which has to fit into memory. */
+  #requireRoom(options: GridOptions, scale: number): GridSize {
+    const [count, channels, height, width] = this.shape;
+    const size = gridSize([count, channels, height * scale, width * scale], options);
+    const sides = `a grid of ${size.width} x ${size.height} pixels`;
+    if (size.width > MOST_SIDE || size.height > MOST_SIDE) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `${sides}: a side has at most ${MOST_SIDE}`);
+    }
+    requireMemory(sides, channels * size.width * size.height, Float32Array.BYTES_PER_ELEMENT);
+    return size;
   }
 
   /**
@@ -149,6 +178,7 @@ export class ImageBatch {
     checkOptions('toPng', options, pictureKinds);
     requirePngChannels(this.shape);
     const { scale = 1, labels, ...grid } = options;
+    this.#requireRoom(grid, scale);
     const [count, channels, height, width] = this.shape;
     const large = {
       levels: enlarged(this.toUint8(), this.shape, scale),

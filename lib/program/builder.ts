@@ -1,5 +1,5 @@
 import { DpmError } from '../base/errors.js';
-import { arrayOf, checkOptions, either, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
+import { checkOptions, either, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import type { ProgramHead, StepProgram } from './program.js';
 import type { LinearUpdate, StepRecord } from './record.js';
 import { requireParts, validateProgram } from './validate.js';
@@ -83,7 +83,7 @@ export function stepRecord(fields: Partial<StepRecord> & Pick<StepRecord, 'time'
  */
 export function stepProgram(records: readonly StepRecord[], options: StepProgramOptions = {}): StepProgram {
   checkOptions('stepProgram', options, programKinds);
-  requireKind('records', records, arrayOf('an array of records', kinds.any));
+  requireKind('records', records, kinds.list);
   if (records.length === 0) throw new DpmError('ERR_DPM_ARGUMENT', 'a step program needs at least one record');
   records.forEach((record, index) => {
     requireParts(`record ${index}`, record);

@@ -1,5 +1,6 @@
 import { requireObject } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
+import { isList } from '../base/option-kinds.js';
 import { shownValue } from '../base/shown-value.js';
 import type { StepProgram } from './program.js';
 import { MAX_HISTORY, type Clip, type LinearUpdate, type RecordVariance, type StepRecord } from './record.js';
@@ -50,13 +51,16 @@ export function requireParts(where: string, record: StepRecord): void {
   }
   requireOneOf(where, 'read', record.read, ['x', 'y']);
   requireOneOf(where, 'evaluate', record.evaluate, [true, false]);
-  requireOneOf(where, 'clip.kind', clip.kind, ['none', 'static', 'dynamic']);
   requireOneOf(where, 'variance.kind', variance.kind, ['none', 'scalar', 'linear', 'log']);
   if (variance.kind === 'linear') requireEpsilon(where, variance.epsilon);
   for (const [name, update] of Object.entries({ x, y })) {
-    if (update !== null && !Array.isArray(update.history)) {
-      throw invalid(where, `${name}.history is ${shownValue(update.history)}, it has to be an array`);
-    }
+    const given: unknown = update;
+    if (given === null) continue;
+    if (typeof given !== 'object')
+      throw invalid(where, `${name} is ${shownValue(given)}, it has to be an update or null`);
+    const history: unknown = update?.history;
+    if (isList(history)) continue;
+    throw invalid(where, `${name}.history is ${shownValue(history)}, it has to be an array`);
   }
 }
 
@@ -67,6 +71,7 @@ function requireEpsilon(where: string, epsilon: unknown): void {
 
 /** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for limits that are none. */
 export function validateClip(where: string, clip: Clip): void {
+  requireOneOf(where, 'clip.kind', clip.kind, ['none', 'static', 'dynamic']);
   if (clip.kind === 'static') {
     requireFinite(where, { 'clip.low': clip.low, 'clip.high': clip.high });
     if (clip.low > clip.high) throw invalid(where, `clip.low ${clip.low} exceeds clip.high ${clip.high}`);
@@ -167,7 +172,7 @@ export function validateRecord(where: string, record: StepRecord): void {
 export function validateProgram(program: StepProgram): void {
   requireObject('the step program', program);
   const list: unknown = program.records;
-  if (!Array.isArray(list)) throw invalid('step program', 'its records are no array');
+  if (!isList(list)) throw invalid('step program', 'its records are no array');
   const { history } = program;
   if (!Number.isInteger(history) || history < 1 || history > MAX_HISTORY) {
     throw invalid('step program', `history is ${shownValue(history)}, it has to be an integer in 1..${MAX_HISTORY}`);

@@ -1,13 +1,15 @@
 import { throwIfAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
+import { unknownName, wrongValue } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
-import { shownValue } from '../base/shown-value.js';
+import { arrayOf, either, kinds, requireKind } from '../base/option-kinds.js';
 import type { DeviceTensor } from '../engine/device.js';
 import { packedUpdate, type NoiseStream } from '../engine/update.js';
 import { linear, stepRecord } from '../program/builder.js';
 import type { HostContext, Reduction, Term } from '../program/host-context.js';
 import { packRecord, RECORD_BYTES } from '../program/pack.js';
 import { MAX_HISTORY, type Clip, type StepRecord } from '../program/record.js';
+import { validateClip } from '../program/validate.js';
 import type { Evaluator } from './evaluator.js';
 
 export interface HostRun {
@@ -28,6 +30,8 @@ export interface HostRun {
 
 /** Terms one fused update takes beside its target: `y` and the history slots above 0, whose own slot is computed anew. */
 const TERMS_PER_UPDATE = MAX_HISTORY;
+
+const reductions: readonly Reduction[] = ['sum', 'sum-squares', 'dot', 'max-abs'];
 
 function perSample(value: number | ArrayLike<number>, sample: number): number {
   return typeof value === 'number' ? value : at(value, sample);
@@ -63,10 +67,9 @@ export class DeviceHostContext implements HostContext {
 
   async evaluate(input: string, time: number | ArrayLike<number>, output: string, head?: string): Promise<void> {
     this.throwIfAborted();
+    this.#requirePerSample('the time of evaluate', time);
     const times = Float32Array.from({ length: this.batch }, (_, sample) => perSample(time, sample));
-    if (!times.every(Number.isFinite)) {
-      throw new DpmError('ERR_DPM_ARGUMENT', `a time of evaluate is ${shownValue(time)}, it has to be a finite number`);
-    }
+    if (!times.every(Number.isFinite)) throw wrongValue('the time of evaluate', time, 'finite numbers');
     const second = head === undefined ? null : await this.#tensor(head);
     await this.#run.evaluator.evaluate(await this.#tensor(input), times, await this.#tensor(output), second);
     await this.#preview();
@@ -84,6 +87,10 @@ export class DeviceHostContext implements HostContext {
 
   async linearCombination(target: string, terms: readonly Term[], clip: Clip = { kind: 'none' }): Promise<void> {
     this.throwIfAborted();
+    requireKind('the terms', terms, arrayOf('an array of [coefficient, name]', kinds.list));
+    requireKind('clip', clip, kinds.object);
+    validateClip('clip', clip);
+    for (const [coefficient] of terms) this.#requirePerSample('a coefficient', coefficient);
     const destination = await this.#tensor(target);
     const others = terms.filter(([, name]) => name !== target);
     const keep = terms.filter(([, name]) => name === target).map(([coefficient]) => coefficient);
@@ -123,6 +130,7 @@ export class DeviceHostContext implements HostContext {
 
   async reduce(kind: Reduction, a: string, b?: string): Promise<Float64Array> {
     this.throwIfAborted();
+    if (!reductions.includes(kind)) throw unknownName('the reduction', kind, reductions);
     if ((kind === 'dot') !== (b !== undefined)) {
       throw new DpmError(
         'ERR_DPM_ARGUMENT',
@@ -139,10 +147,13 @@ export class DeviceHostContext implements HostContext {
 
   async errorNorm(
     error: string,
-    [a, b]: readonly [a: string, b: string],
+    sizes: readonly [a: string, b: string],
     tolerance: (a: number, b: number) => number,
   ): Promise<Float64Array> {
     this.throwIfAborted();
+    requireKind('tolerance', tolerance, kinds.function);
+    requireKind('sizes', sizes, arrayOf('the names of two tensors', kinds.string));
+    const [a, b] = sizes;
     const [errors, first, second] = [await this.read(error), await this.read(a), await this.read(b)];
     const elements = errors.length / this.batch;
     return Float64Array.from({ length: this.batch }, (_, sample) => {
@@ -165,7 +176,16 @@ export class DeviceHostContext implements HostContext {
     for (const [name, tensor] of this.#tensors) if (name !== 'x') tensor.free();
   }
 
+  #requirePerSample(name: string, value: number | ArrayLike<number>): void {
+    requireKind(name, value, either(kinds.number, kinds.numbers));
+    if (typeof value === 'number') return;
+    const own = Array.from({ length: this.batch }, (_, sample) => value[sample]);
+    if (own.every((each) => typeof each === 'number')) return;
+    throw wrongValue(name, value, `a number, or one for each of ${this.batch} samples`);
+  }
+
   async #tensor(name: string): Promise<DeviceTensor> {
+    requireKind('the name of a tensor', name, kinds.string);
     const known = this.#tensors.get(name);
     if (known !== undefined) return known;
     const created = this.#run.x.device.tensor(this.shape);

@@ -76,6 +76,7 @@ export function programsAndCount(
   program: Program | readonly Program[],
   count: number | undefined,
 ): { programs: readonly Program[]; count: number } {
+  if (Array.isArray(program)) requireKind('the programs', program, kinds.list);
   const programs: readonly Program[] = Array.isArray(program) ? (program as readonly Program[]) : [program as Program];
   programs.forEach(requireProgram);
   if (programs.length === 0) throw new DpmError('ERR_DPM_ARGUMENT', 'run needs at least one program');

@@ -66,9 +66,10 @@ export function nativeRequest(
   const { count, seed, noise, snapshotEvery = 0, levels = false, firstSample = 0, onPreview = null } = options;
   const distinct = [...new Set(programs)];
   const indexOf = new Map(distinct.map((program, index) => [program, index]));
+  // Before anything is read from their records, packing checks them.
+  const packed = distinct.map(packRecords);
   const mostNoisy = distinct.reduce((most, program) => Math.max(most, noisyRecords(program)), 0);
   if (noise !== null) requireSlices(noise, count * sampleElements, mostNoisy);
-  const packed = distinct.map(packRecords);
   let firstRecord = 0;
   const table = distinct.flatMap((program, index) => {
     const first = firstRecord;

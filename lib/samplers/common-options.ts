@@ -1,5 +1,6 @@
 import { requireObject, wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
+import { isList } from '../base/option-kinds.js';
 import { predictionNames } from '../schedule/defaults.js';
 import { trajectoryNames } from '../schedule/trajectory.js';
 import { choiceOption, numberOption, positiveOption, switchOption, tableOption, type Option } from './option.js';
@@ -10,15 +11,19 @@ type Value<Name extends keyof SamplerOptions> = Exclude<SamplerOptions[Name], un
 
 /** Refuses what is no array, as plain JavaScript gives it. */
 function checkList(name: string, list: unknown, expected: string): void {
-  if (!Array.isArray(list)) throw wrongValue(name, list, expected);
+  if (!isList(list)) throw wrongValue(name, list, expected);
 }
 
-/** The bounds of a number of evaluations depend on the trajectory, which checks them. */
+/** More evaluations than any schedule has times. */
+const MOST_STEPS = 1_000_000;
+
+/** The bounds of a number of evaluations depend on the trajectory, too, which checks them. */
 export const steps: Option<Value<'steps'>> = {
   value: 'K',
   help: 'number of network evaluations',
   check(name, count) {
-    if (!Number.isInteger(count)) throw wrongValue(name, count, 'an integer, the number of network evaluations');
+    if (Number.isInteger(count) && count <= MOST_STEPS) return;
+    throw wrongValue(name, count, `an integer up to ${MOST_STEPS}, the number of network evaluations`);
   },
   read: (texts, flag) => texts.integer(flag),
 };

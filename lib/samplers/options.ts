@@ -1,4 +1,5 @@
 import { refuseUnknownOptions } from '../base/checks.js';
+import { isObject } from '../base/option-kinds.js';
 import { DpmError } from '../base/errors.js';
 import { isCentred } from '../base/pixel-range.js';
 import type { Clip } from '../program/record.js';
@@ -125,7 +126,7 @@ export function clipOf(schedule: NoiseSchedule, option: ClipOption | undefined):
     const { clip, dataRange } = schedule.defaults;
     return clip.kind === 'static' ? clip : { kind: 'static', low: dataRange[0], high: dataRange[1] };
   }
-  if (!isDynamic(option) || !(option.dynamic > 0 && option.dynamic <= 1)) {
+  if (!isObject(option) || !isDynamic(option) || !(option.dynamic > 0 && option.dynamic <= 1)) {
     throw new DpmError(
       'ERR_DPM_ARGUMENT',
       "clip has to be 'none', 'static' or { dynamic: quantile in (0, 1], floor, ceiling }",

@@ -1,7 +1,7 @@
 import { refuseUnknownOptions } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import type { Program, ProgramHead } from '../program/program.js';
-import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import { requireSchedule, type NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { Option } from './option.js';
 import type { SamplerOptionName, SamplerOptions } from './options.js';
 
@@ -94,6 +94,7 @@ export function defineSampler<const F extends SamplerFacts, P extends Program>(
 ): Sampler<F, P> {
   // No option is required, which a type that depends on the facts cannot tell.
   const sampler = (schedule: NoiseSchedule, options: OptionsOf<F> = {} as OptionsOf<F>): P => {
+    requireSchedule(schedule);
     checkOptions(facts.name, options, facts.options);
     return compile(schedule, options);
   };

@@ -1,4 +1,5 @@
 import { DpmError } from '../base/errors.js';
+import { shownValue } from '../base/shown-value.js';
 
 function evenly(steps: number, start: number, end: number): Float64Array {
   return Float64Array.from({ length: steps }, (_, i) =>
@@ -70,10 +71,10 @@ export function logAlphaBarOfBetas(betas: ArrayLike<number>): Float64Array {
   const logAlphaBar = new Float64Array(betas.length + 1);
   let sum = 0;
   for (const [index, beta] of Array.from(betas).entries()) {
-    if (!(beta > 0 && beta < 1)) {
+    if (typeof (beta as unknown) !== 'number' || !(beta > 0 && beta < 1)) {
       throw new DpmError(
         'ERR_DPM_CONFIG',
-        `beta ${index + 1} of the noise schedule is ${beta}, it has to be in (0, 1)`,
+        `beta ${index + 1} of the noise schedule is ${shownValue(beta)}, it has to be in (0, 1)`,
       );
     }
     sum += Math.log1p(-beta);

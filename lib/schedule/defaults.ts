@@ -1,7 +1,6 @@
 import { unknownName } from '../base/checks.js';
-import { DpmError } from '../base/errors.js';
 import { checkOptions, kinds, type OptionKinds } from '../base/option-kinds.js';
-import { centredRange, type PixelRange } from '../base/pixel-range.js';
+import { centredRange, requireRange, type PixelRange } from '../base/pixel-range.js';
 import type { Clip } from '../program/record.js';
 import { validateClip } from '../program/validate.js';
 
@@ -47,18 +46,16 @@ function requireOneOf(name: string, value: string, known: readonly string[]): vo
 /**
  * The given settings; the others are those of most networks.
  *
- * @throws {@link DpmError} `ERR_DPM_CONFIG` when `dataRange` is no interval, `ERR_DPM_ARGUMENT` for an unknown name.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when `dataRange` is no interval or a name is unknown.
  */
 export function completeDefaults(given: Partial<ScheduleDefaults> | undefined): ScheduleDefaults {
   if (given !== undefined) checkOptions('the defaults of a schedule', given, defaultKinds);
-  const defaults = { ...plainDefaults, ...given };
+  const entries: [string, unknown][] = Object.entries(given ?? {});
+  const set = entries.filter(([, value]) => value !== undefined);
+  const defaults: ScheduleDefaults = { ...plainDefaults, ...Object.fromEntries(set) };
   requireOneOf('prediction', defaults.prediction, predictionNames);
   requireOneOf('variance', defaults.variance, ['beta', 'beta-tilde', 'learned']);
-  requireOneOf('clip.kind', defaults.clip.kind, ['none', 'static', 'dynamic']);
   validateClip("a schedule's defaults", defaults.clip);
-  const [low, high] = defaults.dataRange;
-  if (!(low < high && Number.isFinite(high - low))) {
-    throw new DpmError('ERR_DPM_CONFIG', `dataRange is from ${low} to ${high}, it has to be an interval`);
-  }
+  requireRange('dataRange', defaults.dataRange);
   return defaults;
 }

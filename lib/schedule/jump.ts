@@ -1,5 +1,6 @@
+import { kinds, requireKind } from '../base/option-kinds.js';
 import { dataLevel, levelOf, noiseLevel, type Amplitudes, type NoiseLevel } from './noise-level.js';
-import type { NoiseSchedule } from './noise-schedule.js';
+import { requireSchedule, type NoiseSchedule } from './noise-schedule.js';
 import type { Transition } from './trajectory.js';
 
 /**
@@ -60,8 +61,16 @@ function jumpBetween(from: NoiseLevel, to: NoiseLevel, eta: number, forwardVaria
   };
 }
 
-/** The jump between two times of a schedule; s = 0 is the data. */
-export function jump(schedule: NoiseSchedule, { s, t }: Transition, eta: number): Jump {
+/**
+ * The jump between two times of a schedule; s = 0 is the data.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for what is no schedule, no pair of times or no number.
+ */
+export function jump(schedule: NoiseSchedule, transition: Transition, eta: number): Jump {
+  requireSchedule(schedule);
+  requireKind('the transition', transition, kinds.object);
+  requireKind('eta', eta, kinds.number);
+  const { s, t } = transition;
   const to = s === 0 ? dataLevel : noiseLevel(schedule, s);
   const forwardVariance = schedule.betaBarBetween(s, t);
   return { ...jumpBetween(noiseLevel(schedule, t), to, eta, forwardVariance), dataWidth: schedule.dataWidth };

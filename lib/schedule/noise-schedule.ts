@@ -1,5 +1,6 @@
 import { at } from '../base/arrays.js';
-import { checkOptions, kinds, requireKind } from '../base/option-kinds.js';
+import { wrongValue } from '../base/checks.js';
+import { checkOptions, either, kinds, requireKind } from '../base/option-kinds.js';
 import { DpmError } from '../base/errors.js';
 import type { SignalCurve } from './curve.js';
 import { completeDefaults, type ScheduleDefaults } from './defaults.js';
@@ -27,6 +28,12 @@ import {
   type SchedulerFile,
   type ScheduleParts,
 } from './schedule-parts.js';
+
+/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for what is no number. */
+function requireTime(time: number): number {
+  requireKind('the time', time, kinds.number);
+  return time;
+}
 
 /**
  * How signal and noise mix over time: x_t = sqrt(A_t) x_0 + sqrt(B_t) eps. B = 1 - A (variance preserving), but for the
@@ -259,9 +266,9 @@ export class NoiseSchedule {
 
   /** ln A, A the cumulative signal power. */
   logAlphaBar(time: number): number {
-    if (this.#table === undefined) return time === 0 ? 0 : this.#curve.logAlphaBar(time);
+    if (this.#table === undefined) return requireTime(time) === 0 ? 0 : this.#curve.logAlphaBar(time);
     if (!Number.isInteger(time) || time < 0 || time > this.steps) {
-      throw new DpmError('ERR_DPM_ARGUMENT', `time ${time} is not an integer in 0..${this.steps}`);
+      throw wrongValue('the time', time, `an integer from 0 to ${this.steps}`);
     }
     return at(this.#table, time);
   }
@@ -273,18 +280,18 @@ export class NoiseSchedule {
 
   /** B = 1 - A, the cumulative noise power. */
   betaBar(time: number): number {
-    if (time === 0) return 0;
+    if (requireTime(time) === 0) return 0;
     return this.#table === undefined ? this.#curve.betaBar(time) : -Math.expm1(this.logAlphaBar(time));
   }
 
   /** -d ln A / dt at a time of a continuous schedule, the rate beta(t) of a VP-SDE; 0 where A = 1. */
   rate(time: number): number {
-    return this.#curve.rate(time);
+    return this.#curve.rate(requireTime(time));
   }
 
   /** Squared coefficient of the noise in the forward SDE dx = -rate / 2 x dt + sqrt(diffusion) dw of a continuous schedule. */
   diffusion(time: number): number {
-    return this.#curve.diffusion(time);
+    return this.#curve.diffusion(requireTime(time));
   }
 
   /** Standard deviation of the states at a time far from the data, where sampling starts: 1, or that of the noise. */
@@ -315,13 +322,14 @@ export class NoiseSchedule {
 
   /** The time at which {@link NoiseSchedule.logSnr} has this value; on a discrete schedule a fraction between two n. */
   timeOfLogSnr(logSnr: number): number {
+    requireKind('logSnr', logSnr, kinds.number);
     const time = this.#curve.timeOfLogSnr(logSnr);
     return this.discrete ? time * this.steps : time;
   }
 
   /** The number that enters the network's time embedding. */
   networkTime(time: number): number {
-    return this.#networkTime(time);
+    return this.#networkTime(requireTime(time));
   }
 
   /**
@@ -333,6 +341,9 @@ export class NoiseSchedule {
    * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the lengths do not fit.
    */
   addNoise(x0: Float32Array, epsilon: Float32Array, time: number | ArrayLike<number>): Float32Array {
+    requireKind('x0', x0, kinds.floats);
+    requireKind('epsilon', epsilon, kinds.floats);
+    requireKind('time', time, either(kinds.number, kinds.numbers));
     const times = typeof time === 'number' ? [time] : Array.from(time);
     const elements = x0.length / times.length;
     if (epsilon.length !== x0.length || !Number.isInteger(elements)) {
@@ -350,4 +361,13 @@ export class NoiseSchedule {
     });
     return noisy;
   }
+}
+
+/**
+ * Refuses what is no schedule, as plain JavaScript gives it.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT`.
+ */
+export function requireSchedule(schedule: unknown): asserts schedule is NoiseSchedule {
+  if (!(schedule instanceof NoiseSchedule)) throw wrongValue('the schedule', schedule, 'a NoiseSchedule');
 }

@@ -1,5 +1,8 @@
 import { at } from '../base/arrays.js';
+import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
+import { requireMemory } from '../base/memory-budget.js';
+import { integerFrom, kinds, requireKind } from '../base/option-kinds.js';
 import { roundHalfEven } from './rounding.js';
 
 /** What a sampler's jumps cost; the total over a trajectory is what an optimal one minimises. */
@@ -71,6 +74,14 @@ function shares(count: number, last: number, bad: number): { trusted: number; re
   return rest === 0 ? { trusted: count - 1, rest: 1 } : { trusted, rest };
 }
 
+function requireCosts(costs: JumpCosts): void {
+  requireKind('costs', costs, kinds.object);
+  const { first, trusted } = costs;
+  requireKind('costs.cost', Reflect.get(costs, 'cost'), kinds.function);
+  requireKind('costs.first', first, { expected: '0 or 1', holds: (value) => value === 0 || value === 1 });
+  if (trusted !== undefined) requireKind('costs.trusted', trusted, integerFrom(0));
+}
+
 /**
  * The cheapest trajectory of `count` times 1 <= tau_1 < … < tau_K = `last` by dynamic programming in O(K N^2) (Watson et
  * al. 2021; with the costs of Analytic-DPM Bao et al. 2022, section 4).
@@ -79,8 +90,11 @@ function shares(count: number, last: number, bad: number): { trusted: number; re
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when there are not that many times, or no path of finite cost.
  */
 export function optimalTrajectory(costs: JumpCosts, count: number, last: number): number[] {
+  requireCosts(costs);
+  requireKind('last', last, kinds.positiveInteger);
+  requireMemory(`last is ${last}`, (last + 1) ** 2, Float64Array.BYTES_PER_ELEMENT);
   if (!Number.isInteger(count) || count < 1 || count > last || (count === 1 && costs.first === 1 && last !== 1)) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `an optimal trajectory that ends at ${last} cannot have ${count} times`);
+    throw wrongValue('count', count, `a number of times that a trajectory which ends at ${last} can have`);
   }
   if (costs.first === 0) return cheapestPath(costs, count + 1, last).slice(1);
   const bad = last - Math.min(costs.trusted ?? last, last);

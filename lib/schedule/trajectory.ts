@@ -1,9 +1,11 @@
 import { at } from '../base/arrays.js';
-import { unknownName } from '../base/checks.js';
+import { unknownName, wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
+import { arrayOf, kinds, requireKind } from '../base/option-kinds.js';
+import { shownValue } from '../base/shown-value.js';
 import { logSnrPlace } from './log-snr-spacing.js';
 import type { GivenLevel } from './noise-level.js';
-import type { NoiseSchedule } from './noise-schedule.js';
+import { requireSchedule, type NoiseSchedule } from './noise-schedule.js';
 import { optimalTrajectory, type JumpCosts } from './optimal-trajectory.js';
 import { roundHalfEven } from './rounding.js';
 import { spacedTimes, spacingNames, type Spacing } from './spacing.js';
@@ -59,7 +61,7 @@ function argument(message: string): DpmError {
 
 function checkedCount(steps: number, most: number): number {
   if (!Number.isInteger(steps) || steps < 1 || steps > most) {
-    throw argument(`steps is ${steps}, it has to be an integer from 1 to ${most}`);
+    throw wrongValue('steps', steps, `an integer from 1 to ${most}`);
   }
   return steps;
 }
@@ -98,6 +100,8 @@ export function continuousInterval(
   { tStart = schedule.noisiest, tEnd = schedule.cleanest }: Pick<TrajectoryOptions, 'tStart' | 'tEnd'>,
 ): { start: number; end: number } {
   const { greatestTime } = schedule;
+  requireKind('tStart', tStart, kinds.number);
+  requireKind('tEnd', tEnd, kinds.number);
   if (!(tEnd > 0 && tEnd < tStart && tStart <= greatestTime)) {
     throw argument(`tEnd and tStart are ${tEnd} and ${tStart}, they have to be 0 < tEnd < tStart <= ${greatestTime}`);
   }
@@ -179,6 +183,7 @@ function spread(
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when they are something else.
  */
 export function explicitTimes(timesteps: readonly number[], steps: number): number[] {
+  requireKind('timesteps', timesteps, arrayOf('an array of integers', kinds.number));
   if (timesteps.length === 0) throw argument('timesteps is empty');
   const times = timesteps.map((each) => each + 1).reverse();
   times.forEach((n, k) => {
@@ -202,7 +207,7 @@ export function discreteTimes(schedule: NoiseSchedule, count: number, options: T
   const last = options.tStart ?? schedule.steps;
   if (!Number.isInteger(first) || !Number.isInteger(last) || first < 1 || last > schedule.steps || first > last) {
     throw argument(
-      `tEnd ${first} and tStart ${last} have to be integers with 1 <= tEnd <= tStart <= ${schedule.steps}`,
+      `tEnd ${shownValue(first)} and tStart ${shownValue(last)} have to be integers with 1 <= tEnd <= tStart <= ${schedule.steps}`,
     );
   }
   checkedCount(count, last - first + 1);
@@ -231,6 +236,7 @@ function endsAtFirst(end: TrajectoryOptions['end'] = 'data'): boolean {
 
 function requiredSteps({ steps }: TrajectoryOptions): number {
   if (steps === undefined) throw argument('steps is missing: give the number of network evaluations');
+  requireKind('steps', steps, kinds.positiveInteger);
   return steps;
 }
 
@@ -268,6 +274,8 @@ export function spacingOf(
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
 export function discreteTransitions(schedule: NoiseSchedule, options: TrajectoryOptions): Transition[] {
+  requireSchedule(schedule);
+  requireKind('the options of discreteTransitions', options, kinds.object);
   if (!schedule.discrete) throw argument('this sampler needs a discrete noise schedule');
   const toFirst = endsAtFirst(options.end);
   let times: number[];
@@ -320,7 +328,9 @@ export function continuousGrid(
   end: number,
   rho?: number,
 ): number[] {
+  requireSchedule(schedule);
   checkedCount(steps, 1_000_000);
+  if (rho !== undefined) requireKind('rho', rho, kinds.number);
   continuousInterval(schedule, { tStart: start, tEnd: end });
   const between = (from: number, to: number, i: number): number => from + (i / steps) * (to - from);
   const inLogSnr = logSnrPlace(trajectory, schedule.logSnr(start), schedule.logSnr(end), rho);

@@ -1,4 +1,5 @@
-import { DpmError } from '../base/errors.js';
+import { wrongValue } from '../base/checks.js';
+import { kinds, requireKind } from '../base/option-kinds.js';
 import type { Jump } from '../schedule/jump.js';
 
 /**
@@ -8,15 +9,22 @@ import type { Jump } from '../schedule/jump.js';
  * @param dataRange - Width of the data's interval, 255 grey levels: 2 for [-1, 1].
  */
 export function lastNoiseDeviation(levels: number, dataRange = 2): number {
-  if (!(levels >= 0 && Number.isFinite(levels))) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `lastNoiseClip is ${levels}, it has to be a number of grey levels or null`);
-  }
+  if (!Number.isFinite(levels) || levels < 0)
+    throw wrongValue('lastNoiseClip', levels, 'a number of grey levels or null');
   return levels * (dataRange / 255) * Math.sqrt(Math.PI / 2);
 }
 
 /** Mean posterior variance E tr Cov(x_0 | x_t) / d = (B_t / A_t)(1 - m), before any limit. */
 export function dataCovariance(step: Jump, m: number): number {
   return (step.sigmaT / step.alphaT) ** 2 * (1 - m);
+}
+
+function widthOf(step: Jump): number {
+  requireKind('the jump', step, kinds.object);
+  for (const name of ['alphaT', 'sigmaT', 'baseVariance', 'sensitivity', 'dataWidth'] as const) {
+    requireKind(`${name} of the jump`, step[name], kinds.number);
+  }
+  return step.dataWidth;
 }
 
 /**
@@ -27,7 +35,9 @@ export function dataCovariance(step: Jump, m: number): number {
  * @param m - E||eps||^2 / d of the network at t.
  * @param dataRange - Width of the data's interval, by default the schedule's; Infinity: no limit from the data.
  */
-export function analyticVariance(step: Jump, m: number, dataRange = step.dataWidth): number {
+export function analyticVariance(step: Jump, m: number, dataRange = widthOf(step)): number {
+  requireKind('m', m, kinds.number);
+  requireKind('dataRange', dataRange, kinds.number);
   const covariance = Math.min(Math.max(dataCovariance(step, m), 0), (dataRange / 2) ** 2);
   return step.baseVariance + step.sensitivity ** 2 * covariance;
 }
@@ -36,7 +46,8 @@ export function analyticVariance(step: Jump, m: number, dataRange = step.dataWid
  * Bounds of the optimal reverse variance: l^2 below, and above the lesser of what an uninformative posterior and data
  * of this range allow (Bao et al. 2022, theorem 2).
  */
-export function analyticVarianceBounds(step: Jump, dataRange = step.dataWidth): { low: number; high: number } {
+export function analyticVarianceBounds(step: Jump, dataRange = widthOf(step)): { low: number; high: number } {
+  requireKind('dataRange', dataRange, kinds.number);
   const widest = Math.min((step.sigmaT / step.alphaT) ** 2, (dataRange / 2) ** 2);
   return { low: step.baseVariance, high: step.baseVariance + step.sensitivity ** 2 * widest };
 }

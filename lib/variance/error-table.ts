@@ -1,6 +1,8 @@
 import { DpmError } from '../base/errors.js';
+import { kinds, requireKind } from '../base/option-kinds.js';
 import { ConfigReader, isJsonObject } from '../files/config-reader.js';
 import { readJson, writeAtomically } from '../files/files.js';
+import { checkEntries } from './entries.js';
 
 /** How well a network predicts the data at every time, what the costs of jumps with fixed variances need. */
 export interface ErrorTable {
@@ -19,25 +21,13 @@ export interface ErrorTable {
   decoder: Float64Array;
 }
 
-type Code = 'ERR_DPM_CONFIG' | 'ERR_DPM_ARGUMENT';
-
-function checkEntries(where: string, values: ArrayLike<number>, steps: number, code: Code): void {
-  if (values.length !== steps + 1) {
-    throw new DpmError(
-      code,
-      `${where} has ${values.length} entries, a schedule of ${steps} steps needs ${steps + 1} (n = 0..N)`,
-    );
-  }
-  const bad = Array.from(values).findIndex((value) => !(Number.isFinite(value) && value >= 0));
-  if (bad >= 0) throw new DpmError(code, `${where} entry ${bad} is ${values[bad]}, it has to be a number not below 0`);
-}
-
 /**
  * Checks that a table fits a schedule of `steps` times.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the part that is wrong.
  */
 export function checkErrorTable(table: ErrorTable, steps: number): void {
+  requireKind('the table of errors', table, kinds.object);
   checkEntries('squaredError', table.squaredError, steps, 'ERR_DPM_ARGUMENT');
   checkEntries('decoder', table.decoder, steps, 'ERR_DPM_ARGUMENT');
 }
@@ -72,11 +62,17 @@ export function parseErrorTable(json: unknown, source: string): ErrorTable {
  * @throws {@link DpmError} `ERR_DPM_FILE` or `ERR_DPM_CONFIG` naming the file and the field.
  */
 export async function readErrorTable(path: string): Promise<ErrorTable> {
+  requireKind('the path', path, kinds.string);
   return parseErrorTable(await readJson(path), path);
 }
 
 /** Writes `costs.json`; a failure leaves what was there before. */
 export async function writeErrorTable(path: string, table: ErrorTable): Promise<void> {
+  requireKind('the path', path, kinds.string);
+  requireKind('the table of errors', table, kinds.object);
+  requireKind('schedule', table.schedule, kinds.string);
+  requireKind('numTrainTimesteps', table.numTrainTimesteps, kinds.positiveInteger);
+  requireKind('imagesPerStep', table.imagesPerStep, kinds.positiveInteger);
   checkErrorTable(table, table.numTrainTimesteps);
   const json = {
     schedule: table.schedule,

@@ -1,7 +1,7 @@
 import { at } from '../base/arrays.js';
 import { unknownName } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import { requireSchedule, type NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { JumpCosts } from '../schedule/optimal-trajectory.js';
 import { checkErrorTable, type ErrorTable } from './error-table.js';
 import { requireSameSchedule } from './gamma.js';
@@ -20,6 +20,7 @@ const varianceNames: readonly FixedVariance[] = ['beta', 'beta-tilde'];
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the table does not fit the schedule.
  */
 export function fixedVarianceCosts(schedule: NoiseSchedule, table: ErrorTable, variance: FixedVariance): JumpCosts {
+  requireSchedule(schedule);
   if (!schedule.discrete) throw new DpmError('ERR_DPM_ARGUMENT', 'costs of jumps need a discrete noise schedule');
   if (!varianceNames.includes(variance)) throw unknownName('variance', variance, varianceNames);
   const { steps } = schedule;

@@ -1,7 +1,9 @@
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
+import { either, kinds, requireKind } from '../base/option-kinds.js';
 import { ConfigReader, isJsonObject } from '../files/config-reader.js';
 import { readJson, writeAtomically } from '../files/files.js';
+import { checkEntries } from './entries.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 
 /** Second moments of a network's noise prediction, what the analytic variances need. */
@@ -16,22 +18,6 @@ export interface GammaTable {
   m: Float64Array;
 }
 
-function checkMoments(
-  where: string,
-  m: ArrayLike<number>,
-  steps: number,
-  code: 'ERR_DPM_CONFIG' | 'ERR_DPM_ARGUMENT',
-): void {
-  if (m.length !== steps + 1) {
-    throw new DpmError(
-      code,
-      `${where} has ${m.length} entries, a schedule of ${steps} steps needs ${steps + 1} (n = 0..N)`,
-    );
-  }
-  const bad = Array.from(m).findIndex((value) => !(Number.isFinite(value) && value >= 0));
-  if (bad >= 0) throw new DpmError(code, `${where} entry ${bad} is ${m[bad]}, it has to be a number not below 0`);
-}
-
 /**
  * A gamma table from parsed JSON.
  *
@@ -43,7 +29,7 @@ export function parseGammaTable(json: unknown, source: string): GammaTable {
   const numTrainTimesteps = config.integer('num_train_timesteps', undefined, { least: 2, most: 1_000_000 });
   const m = config.numbersOrNull('m');
   if (m === null) throw config.error('m', 'an array of numbers');
-  checkMoments(`${source}: m`, m, numTrainTimesteps, 'ERR_DPM_CONFIG');
+  checkEntries(`${source}: m`, m, numTrainTimesteps, 'ERR_DPM_CONFIG');
   return {
     schedule: config.string('schedule'),
     numTrainTimesteps,
@@ -54,12 +40,18 @@ export function parseGammaTable(json: unknown, source: string): GammaTable {
 
 /** Reads `gamma.json`. */
 export async function readGammaTable(path: string): Promise<GammaTable> {
+  requireKind('the path', path, kinds.string);
   return parseGammaTable(await readJson(path), path);
 }
 
 /** Writes `gamma.json`; a failure leaves what was there before. */
 export async function writeGammaTable(path: string, table: GammaTable): Promise<void> {
-  checkMoments('gamma', table.m, table.numTrainTimesteps, 'ERR_DPM_ARGUMENT');
+  requireKind('the path', path, kinds.string);
+  requireKind('the gamma table', table, kinds.object);
+  requireKind('schedule', table.schedule, kinds.string);
+  requireKind('numTrainTimesteps', table.numTrainTimesteps, kinds.positiveInteger);
+  requireKind('imagesPerStep', table.imagesPerStep, kinds.positiveInteger);
+  checkEntries('gamma', table.m, table.numTrainTimesteps, 'ERR_DPM_ARGUMENT');
   const json = {
     schedule: table.schedule,
     num_train_timesteps: table.numTrainTimesteps,
@@ -69,14 +61,17 @@ export async function writeGammaTable(path: string, table: GammaTable): Promise<
   await writeAtomically(path, [JSON.stringify(json) + '\n']);
 }
 
+const tableKind = either({ ...kinds.object, expected: 'a table { schedule, m, ... }' }, kinds.numbers);
+
 function isTable(gamma: GammaTable | ArrayLike<number>): gamma is GammaTable {
   return 'm' in gamma;
 }
 
 /** The checked table m_0 … m_N of the option `gamma`. */
 export function checkedMoments(gamma: GammaTable | ArrayLike<number>, steps: number): ArrayLike<number> {
+  requireKind('gamma', gamma, tableKind);
   const m = isTable(gamma) ? gamma.m : gamma;
-  checkMoments('gamma', m, steps, 'ERR_DPM_ARGUMENT');
+  checkEntries('gamma', m, steps, 'ERR_DPM_ARGUMENT');
   return m;
 }
 
@@ -87,6 +82,7 @@ export function checkedMoments(gamma: GammaTable | ArrayLike<number>, steps: num
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming both.
  */
 export function requireSameSchedule(table: string, estimatedOn: string, { name }: NoiseSchedule): void {
+  requireKind(`the schedule of ${table}`, estimatedOn, kinds.string);
   const continuous = (each: string): string => (each === 'vpsde' ? 'vp' : each);
   if (continuous(estimatedOn) === continuous(name)) return;
   throw new DpmError(
@@ -101,8 +97,9 @@ export function requireSameSchedule(table: string, estimatedOn: string, { name }
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when it has another length or was estimated on another noise schedule.
  */
 export function momentsOf(gamma: GammaTable | ArrayLike<number>, schedule: NoiseSchedule): ArrayLike<number> {
+  const moments = checkedMoments(gamma, schedule.steps);
   if (isTable(gamma)) requireSameSchedule('gamma', gamma.schedule, schedule);
-  return checkedMoments(gamma, schedule.steps);
+  return moments;
 }
 
 /**

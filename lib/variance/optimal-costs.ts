@@ -1,6 +1,6 @@
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
-import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import { requireSchedule, type NoiseSchedule } from '../schedule/noise-schedule.js';
 import type { JumpCosts } from '../schedule/optimal-trajectory.js';
 import { momentsOf, type GammaTable } from './gamma.js';
 
@@ -13,6 +13,7 @@ import { momentsOf, type GammaTable } from './gamma.js';
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when the table does not fit the schedule.
  */
 export function analyticCosts(schedule: NoiseSchedule, gamma: GammaTable | ArrayLike<number>): JumpCosts {
+  requireSchedule(schedule);
   if (!schedule.discrete) throw new DpmError('ERR_DPM_ARGUMENT', 'costs of jumps need a discrete noise schedule');
   const { steps } = schedule;
   const m = momentsOf(gamma, schedule);

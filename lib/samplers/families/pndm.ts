@@ -160,7 +160,7 @@ export const plms = defineSampler(
 
 /** Steps of Runge and Kutta's: three, or as many as leave an evaluation for another. */
 function openingSteps(evaluations: number): number {
-  return Math.min(3, Math.floor((evaluations - 1) / 4));
+  return Math.max(Math.min(3, Math.floor((evaluations - 1) / 4)), 0);
 }
 
 /**

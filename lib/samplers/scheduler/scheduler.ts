@@ -1,6 +1,7 @@
+import { wrongValue } from '../../base/checks.js';
 import { DpmError } from '../../base/errors.js';
 import type { Program } from '../../program/program.js';
-import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { requireSchedule, type NoiseSchedule } from '../../schedule/noise-schedule.js';
 import type { SchedulerClassName } from '../../schedule/scheduler-classes.js';
 import { clip, prediction } from '../common-options.js';
 import { integerOption } from '../option.js';
@@ -54,10 +55,7 @@ function translated(schedule: NoiseSchedule, steps: number): ReturnType<Translat
   }
   const most = schedule.discrete ? schedule.steps : mostSteps;
   if (!Number.isInteger(steps) || steps < 1 || steps > most) {
-    throw new DpmError(
-      'ERR_DPM_ARGUMENT',
-      `steps is ${steps}, num_inference_steps of ${fields.className} has to be an integer from 1 to ${most}`,
-    );
+    throw wrongValue('steps', steps, `num_inference_steps of ${fields.className}, an integer from 1 to ${most}`);
   }
   return { ...translate(fields, steps), fields };
 }
@@ -76,6 +74,7 @@ function translated(schedule: NoiseSchedule, steps: number): ReturnType<Translat
  * ```
  */
 export function schedulerRun(schedule: NoiseSchedule, steps: number): SchedulerRun {
+  requireSchedule(schedule);
   const { sampler, trajectory, options, fields } = translated(schedule, steps);
   const evaluated = options.levels.slice(0, -1).map(({ time = NaN }) => time);
   const timesteps = seenTimes(sampler, evaluated, options);

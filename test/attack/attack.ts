@@ -1,0 +1,69 @@
+// One misuse of a public call, and whether it was answered as it has to be.
+import { DpmError, dpmErrorCodes } from '../../lib/index.js';
+import { hostileValues, ownError } from './hostile-values.js';
+
+/** A public call with arguments that it accepts. */
+export interface PublicCall {
+  name: string;
+  args: readonly unknown[];
+  /** Options by the position of their object that its arguments leave out. */
+  options?: Readonly<Record<number, readonly string[]>>;
+  call(...args: unknown[]): unknown;
+}
+
+/** Longer is a hang, whatever comes after. */
+const PATIENCE = 10_000;
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}
+
+/** Every argument, every option and a new one replaced by every hostile value, one at a time. */
+export function* misuses({ name, args, options = {} }: PublicCall): Generator<{ what: string; args: unknown[] }> {
+  for (const [position, valid] of args.entries()) {
+    for (const [label, value] of hostileValues()) {
+      yield { what: `${name}: argument ${position} is ${label}`, args: args.with(position, value) };
+    }
+    if (!isPlain(valid)) continue;
+    const names = [...new Set([...Object.keys(valid), ...(options[position] ?? []), 'unheardOf'])];
+    for (const option of names) {
+      for (const [label, value] of hostileValues()) {
+        yield { what: `${name}: ${option} is ${label}`, args: args.with(position, { ...valid, [option]: value }) };
+      }
+    }
+  }
+}
+
+function problemOf(error: unknown): string | null {
+  if (error === ownError) return null;
+  if (!(error instanceof DpmError))
+    return `a raw ${error instanceof Error ? (error.stack ?? error.name) : String(error)}`;
+  if (error.code === 'ERR_DPM_INTERNAL' || !dpmErrorCodes.includes(error.code))
+    return `${error.code}: ${error.message}`;
+  if (/[\r\n]/.test(error.message)) return `a message of several lines: ${JSON.stringify(error.message.slice(0, 200))}`;
+  if (error.message.length > 2000) return `a message of ${error.message.length} characters`;
+  return null;
+}
+
+/** What is wrong with the answer to a misuse; null: it was refused with a code of ours, or done. */
+export async function answerOf(call: PublicCall, args: readonly unknown[]): Promise<string | null> {
+  const started = performance.now();
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise<string>((resolve) => {
+    timer = setTimeout(() => {
+      resolve('no answer');
+    }, PATIENCE);
+  });
+  const answer = (async () => {
+    try {
+      await call.call(...args);
+      return null;
+    } catch (error) {
+      return problemOf(error);
+    }
+  })();
+  const problem = await Promise.race([answer, patience]);
+  clearTimeout(timer);
+  const seconds = (performance.now() - started) / 1000;
+  return problem ?? (seconds > PATIENCE / 2000 ? `an answer after ${seconds.toFixed(1)} s` : null);
+}
