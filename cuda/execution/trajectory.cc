@@ -8,10 +8,15 @@
 namespace dpm::cuda {
 namespace {
 
-/// Of the table on the card; longer trajectories are copied there piece by piece.
-constexpr std::size_t kTableBytes = std::size_t{64} << 20;
 /// A graph takes host and card memory by the node, and time to build.
 constexpr std::size_t kMostNodes = 20000;
+
+/// Of the table on the card; longer trajectories are copied there piece by piece.
+std::size_t most_table_bytes(const DeviceSettings& settings) {
+  constexpr std::uint64_t kLimit = std::uint64_t{64} << 20;
+  constexpr std::uint64_t kShare = 256;
+  return static_cast<std::size_t>(std::min(kLimit, settings.card_memory / kShare));
+}
 
 }  // namespace
 
@@ -30,7 +35,8 @@ void Trajectory::upload_table(const dpm_trajectory& request) {
     kinds_.push_back(kind);
   }
   const std::size_t step_bytes = std::size_t{batch_} * sizeof(UpdateSample);
-  capacity_ = static_cast<std::uint32_t>(std::clamp<std::size_t>(kTableBytes / step_bytes, 1, steps_));
+  capacity_ =
+      static_cast<std::uint32_t>(std::clamp<std::size_t>(most_table_bytes(device.settings) / step_bytes, 1, steps_));
   ensure(device, table_, capacity_ * step_bytes);
   ensure(device, current_, step_bytes);
   ensure(device, time_, std::size_t{batch_} * sizeof(float));

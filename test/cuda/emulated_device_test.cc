@@ -10,12 +10,14 @@
 namespace dpm::test {
 namespace {
 
+constexpr std::size_t kCardMemory = std::size_t{8} << 30;
+
 /// Repairs the emulated card at the end of the scope.
 struct Repaired {
   Repaired() = default;
   ~Repaired() {
     emulation().repair_device();
-    emulation().limit_memory(std::size_t{8} << 30);
+    emulation().limit_memory(kCardMemory);
   }
   Repaired(const Repaired&) = delete;
   Repaired& operator=(const Repaired&) = delete;
@@ -97,6 +99,33 @@ TEST_F(EmulatedCuda, ALongTrajectoryIsNotOneGraphHoweverShortItsFirstStep) {
   EXPECT_EQ(counters.graph_launches, kSteps);
 }
 
+TEST_F(EmulatedCuda, ATableThatExceedsItsMemoryIsCopiedPieceByPiece) {
+  const RunRequest run = uniform_request(3, 3);
+  emulation().limit_memory(std::size_t{1} << 19);
+  const auto small_card = open(DType::kFloat32);
+  emulation().limit_memory(kCardMemory);
+  Network network(small_card, small_.graph(), SmallNetwork::options());
+  const std::vector<float> expected = images(*small_.load("cuda:0"), run);
+  EXPECT_EQ(warm_up(network, run), expected);
+  const simt::Counters counters = counted([&] { EXPECT_EQ(images(network, run), expected); });
+  EXPECT_EQ(counters.graph_launches, 3u);
+}
+
+TEST_F(EmulatedCuda, UploadsThatExceedTheStagingMemoryArriveWhole) {
+  constexpr std::size_t kFloats = std::size_t{3} << 20;
+  std::vector<float> values(kFloats);
+  for (std::size_t i = 0; i < kFloats; ++i) values[i] = static_cast<float>(i);
+  const auto first = device_->allocate(kFloats * sizeof(float));
+  const auto second = device_->allocate(sizeof(float));
+  first->upload(0, values.data(), first->bytes());
+  second->upload(0, &values[7], second->bytes());
+  std::vector<float> arrived(kFloats);
+  first->download(0, arrived.data(), first->bytes());
+  EXPECT_TRUE(arrived == values);
+  second->download(0, arrived.data(), second->bytes());
+  EXPECT_EQ(arrived[0], 7.0F);
+}
+
 TEST_F(EmulatedCuda, OneGraphServesEveryProgramOfTheSameShape) {
   const auto network = small_.load("cuda:0");
   RunRequest run = uniform_request(3, 3);
@@ -125,7 +154,7 @@ TEST_F(EmulatedCuda, OutOfMemoryIsAnErrorThatPasses) {
   emulation().limit_memory(network->device().memory().device + 100000);
   EXPECT_EQ(code_of([&] { images(*network, uniform_request(200, 200)); }), ErrorCode::kOutOfMemory);
   EXPECT_EQ(code_of([&] { network->device().allocate(1 << 20); }), ErrorCode::kOutOfMemory);
-  emulation().limit_memory(std::size_t{8} << 30);
+  emulation().limit_memory(kCardMemory);
   EXPECT_EQ(images(*network, uniform_request(2, 2)), expected);
 }
 

@@ -6,11 +6,21 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <utility>
+#include <vector>
 
 namespace {
 
 constexpr std::size_t kMemory = std::size_t{8} << 30;
+#if defined(__SANITIZE_ADDRESS__)
+// The sanitizer keeps what was freed, and knows who touches it.
+constexpr std::size_t kKept = 0;
+#else
+constexpr std::size_t kKept = std::size_t{64} << 20;
+#endif
+// NaN in every type: what reads memory that nobody has written, or that was freed, shows.
+constexpr int kNothing = 0xFF;
 
 struct Allocation {
   std::size_t bytes = 0;
@@ -20,7 +30,13 @@ struct Allocation {
 
 struct Emulated {
   std::mutex mutex;
+  std::mutex streams_mutex;
+  CUstream_st default_stream;
+  std::set<CUstream_st*> streams{&default_stream};
   std::map<const unsigned char*, Allocation> allocations;
+  /// Freed last: new memory lies elsewhere.
+  std::deque<Allocation> freed;
+  std::size_t freed_bytes = 0;
   std::size_t used = 0;
   std::size_t limit = kMemory;
   dpm::simt::Counters counters;
@@ -53,6 +69,22 @@ bool works() {
   return false;
 }
 
+CUstream_st& stream_of(cudaStream_t stream) { return stream == nullptr ? emulated().default_stream : *stream; }
+
+void finish(CUstream_st& stream) {
+  const std::lock_guard<std::mutex> lock(stream.mutex);
+  while (!stream.queue.empty()) {
+    const Work work = std::move(stream.queue.front());
+    stream.queue.pop_front();
+    work();
+  }
+}
+
+void finish_all() {
+  const std::lock_guard<std::mutex> lock(emulated().streams_mutex);
+  for (CUstream_st* stream : emulated().streams) finish(*stream);
+}
+
 cudaError_t allocate(void** address, std::size_t bytes, bool on_device) {
   constexpr std::size_t kAlignment = 256;
   Emulated& state = emulated();
@@ -65,8 +97,7 @@ cudaError_t allocate(void** address, std::size_t bytes, bool on_device) {
   void* start = made.storage.get();
   std::size_t space = bytes + kAlignment;
   std::align(kAlignment, bytes, start, space);
-  // NaN in every type: what is read before it was written shows.
-  std::memset(start, 0xFF, bytes);
+  std::memset(start, kNothing, bytes);
   if (on_device) state.used += bytes;
   state.allocations.emplace(static_cast<unsigned char*>(start), std::move(made));
   *address = start;
@@ -75,13 +106,28 @@ cudaError_t allocate(void** address, std::size_t bytes, bool on_device) {
 
 cudaError_t release(void* address, bool on_device) {
   if (address == nullptr) return cudaSuccess;
+  finish_all();
   Emulated& state = emulated();
   const std::lock_guard<std::mutex> lock(state.mutex);
   const auto found = state.allocations.find(static_cast<unsigned char*>(address));
   if (found == state.allocations.end() || found->second.on_device != on_device) return fail(cudaErrorInvalidValue);
   if (on_device) state.used -= found->second.bytes;
+  std::memset(address, kNothing, found->second.bytes);
+  state.freed_bytes += found->second.bytes;
+  state.freed.push_back(std::move(found->second));
   state.allocations.erase(found);
+  for (; state.freed_bytes > kKept; state.freed.pop_front()) state.freed_bytes -= state.freed.front().bytes;
   return cudaSuccess;
+}
+
+bool is_pinned(const void* address) {
+  Emulated& state = emulated();
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  const auto* start = static_cast<const unsigned char*>(address);
+  const auto next = state.allocations.upper_bound(start);
+  if (next == state.allocations.begin()) return false;
+  const auto& [first, allocation] = *std::prev(next);
+  return !allocation.on_device && static_cast<std::size_t>(start - first) < allocation.bytes;
 }
 
 /// Whether all of a range lies in one allocation on the side it is said to be on; host memory may be anybody's.
@@ -142,7 +188,15 @@ cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t bytes,
       !is_valid(source, bytes, kind != cudaMemcpyHostToDevice)) {
     return fail(cudaErrorInvalidValue);
   }
+  if (kind == cudaMemcpyHostToDevice && !is_pinned(source)) {
+    // The driver has read pageable memory when the call returns, and has written it.
+    const auto* begin = static_cast<const unsigned char*>(source);
+    const std::vector<unsigned char> read(begin, begin + bytes);
+    dpm::simt::submit(stream, [=] { std::memcpy(target, read.data(), bytes); });
+    return cudaSuccess;
+  }
   dpm::simt::submit(stream, [=] { std::memcpy(target, source, bytes); });
+  if (kind == cudaMemcpyDeviceToHost && !is_pinned(target)) finish(stream_of(stream));
   return cudaSuccess;
 }
 
@@ -153,14 +207,22 @@ cudaError_t cudaMemsetAsync(void* target, int value, std::size_t bytes, cudaStre
   return cudaSuccess;
 }
 
-cudaError_t cudaDeviceSynchronize() { return works() ? cudaSuccess : emulated().broken; }
+cudaError_t cudaDeviceSynchronize() {
+  finish_all();
+  return works() ? cudaSuccess : emulated().broken;
+}
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned /*flags*/) {
   *stream = std::make_unique<CUstream_st>().release();
+  const std::lock_guard<std::mutex> lock(emulated().streams_mutex);
+  emulated().streams.insert(*stream);
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  finish(*stream);
+  const std::lock_guard<std::mutex> lock(emulated().streams_mutex);
+  emulated().streams.erase(stream);
   std::unique_ptr<CUstream_st>{stream}.reset();
   return cudaSuccess;
 }
@@ -168,6 +230,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   ++emulated().counters.synchronisations;
   if (stream->capture != nullptr) return fail(cudaErrorStreamCaptureUnsupported);
+  finish(*stream);
   return works() ? cudaSuccess : emulated().broken;
 }
 
@@ -226,15 +289,24 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   return cudaSuccess;
 }
 
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t /*stream*/) {
-  event->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  event->stream = &stream_of(stream);
+  *event->seconds = 0;
+  const std::lock_guard<std::mutex> lock(event->stream->mutex);
+  event->stream->queue.emplace_back([seconds = event->seconds] {
+    *seconds = std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  });
   return cudaSuccess;
 }
 
-cudaError_t cudaEventSynchronize(cudaEvent_t /*event*/) { return works() ? cudaSuccess : emulated().broken; }
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (event->stream != nullptr) finish(*event->stream);
+  return works() ? cudaSuccess : emulated().broken;
+}
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
-  *milliseconds = static_cast<float>((end->seconds - start->seconds) * 1e3);
+  if (*start->seconds == 0 || *end->seconds == 0) return fail(cudaErrorNotReady);
+  *milliseconds = static_cast<float>((*end->seconds - *start->seconds) * 1e3);
   return cudaSuccess;
 }
 
@@ -258,12 +330,15 @@ const char* cudaGetErrorString(cudaError_t error) {
 namespace dpm::simt {
 
 void submit(cudaStream_t stream, Work work) {
-  if (stream != nullptr && stream->capture != nullptr) {
-    stream->capture->nodes.push_back(std::move(work));
+  CUstream_st& queued_on = stream_of(stream);
+  if (queued_on.capture != nullptr) {
+    queued_on.capture->nodes.push_back(std::move(work));
     return;
   }
   ++emulated().counters.kernels;
-  if (works()) work();
+  if (!works()) return;
+  const std::lock_guard<std::mutex> lock(queued_on.mutex);
+  queued_on.queue.push_back(std::move(work));
 }
 
 Counters counters() { return emulated().counters; }

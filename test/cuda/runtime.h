@@ -1,10 +1,14 @@
 // The part of the CUDA runtime that the backend calls, on the CPU and with the names of cuda_runtime_api.h: device
-// memory is host memory in a register of its own, a stream runs its work at once, a captured one keeps it in a graph.
+// memory is host memory in a register of its own, a captured stream keeps its work in a graph, every other one as long
+// as CUDA may: until somebody waits for it or frees memory. What forgets to wait sees old numbers.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <memory>
+#include <mutex>
 #include <vector>
 
 #include "simt.h"
@@ -19,6 +23,7 @@ enum cudaError_t : int {
   cudaErrorECCUncorrectable = 214,
   cudaErrorNvlinkUncorrectable = 220,
   cudaErrorContained = 226,
+  cudaErrorNotReady = 600,
   cudaErrorIllegalAddress = 700,
   cudaErrorLaunchTimeout = 702,
   cudaErrorContextIsDestroyed = 709,
@@ -65,9 +70,14 @@ struct CUgraphExec_st {
 struct CUgraphNode_st;
 struct CUstream_st {
   CUgraph_st* capture = nullptr;
+  /// Held while its work runs: who frees memory waits for the work of other threads' streams.
+  std::mutex mutex;
+  std::deque<Work> queue;
 };
+/// When it happened; 0 as long as it has not. The queue shares it: an event may be destroyed before.
 struct CUevent_st {
-  double seconds = 0;
+  std::shared_ptr<double> seconds = std::make_shared<double>(0);
+  CUstream_st* stream = nullptr;
 };
 using cudaGraph_t = CUgraph_st*;
 using cudaGraphExec_t = CUgraphExec_st*;
@@ -109,7 +119,7 @@ const char* cudaGetErrorString(cudaError_t error);
 
 namespace dpm::simt {
 
-/// Runs `work` now, or keeps it in the graph that `stream` is being captured into.
+/// Queues `work` on `stream`, null for the default one, or keeps it in the graph that it is being captured into.
 void submit(cudaStream_t stream, Work work);
 
 /// What the emulated device has been asked for since the last `reset_counters`.

@@ -32,7 +32,7 @@ struct alignas(16) float4 {
 };
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
-/// A stream runs what it is given at once, or keeps it while it is being captured (runtime.h).
+/// A stream runs what it is given when somebody waits for it, or keeps it while it is being captured (runtime.h).
 struct CUstream_st;
 using cudaStream_t = CUstream_st*;
 
@@ -48,8 +48,8 @@ void set_seed(std::uint32_t seed);
 /// Makes every `__syncthreads` do nothing: with it a test shows that it would notice a missing one.
 void ignore_barriers(bool ignore);
 
-/// Runs `body` for every thread of every block, now or when the graph is launched that `stream` is being captured into.
-/// Throws std::runtime_error when some threads wait at a barrier that others do not reach.
+/// Runs `body` for every thread of every block once somebody waits for `stream` or the graph that it is being captured
+/// into. Who waits gets a std::runtime_error when some threads wait at a barrier that others do not reach.
 void launch(cudaStream_t stream, dim3 grid, dim3 block, std::function<void()> body);
 
 void wait_for_block();

@@ -17,6 +17,7 @@ TEST(Simt, EveryThreadOfEveryBlockRunsOnce) {
   std::vector<int> runs(2 * 3 * 40);
   simt::launch(nullptr, dim3(2, 3), dim3(40),
                [&] { ++runs[(blockIdx.y * gridDim.x + blockIdx.x) * blockDim.x + threadIdx.x]; });
+  synchronize();
   EXPECT_EQ(runs, std::vector<int>(runs.size(), 1));
 }
 
@@ -25,6 +26,7 @@ TEST(Simt, ShufflesExchangeWithinAWarp) {
     const ThreadOrder threads(order);
     std::vector<unsigned> received(64);
     simt::launch(nullptr, dim3(1), dim3(64), [&] { received[threadIdx.x] = __shfl_xor_sync(~0u, threadIdx.x, 5); });
+    synchronize();
     for (unsigned i = 0; i < received.size(); ++i) EXPECT_EQ(received[i], i ^ 5u);
   }
 }
@@ -40,7 +42,8 @@ TEST(Simt, ADivergentBarrierIsAnError) {
     if (threadIdx.x < 4) __shfl_xor_sync(~0u, 1, 4);
     if (threadIdx.x >= 8) __syncthreads();
   };
-  EXPECT_THROW(simt::launch(nullptr, dim3(1), dim3(32), diverge), std::runtime_error);
+  simt::launch(nullptr, dim3(1), dim3(32), diverge);
+  EXPECT_THROW(synchronize(), std::runtime_error);
 }
 
 TEST(Storage, EveryHalfSurvivesTheWayThroughFloat) {

@@ -142,6 +142,14 @@ describe('terms', () => {
     ]);
     const within = { kind: 'dynamic', quantile: 1, floor: 1, ceiling: 2.5 } as const;
     expect([...dataPrediction(identity, within, state, state)]).toEqual([-1, -0.2, 0.1, 0.8]);
+    // A threshold below the floor does not stretch what lies within.
+    const small = [-0.3, 0.1, 0.25, 0.5];
+    const floored = (floor: number): number[] => [
+      ...dataPrediction(identity, { kind: 'dynamic', quantile: 0.5, floor }, small, small),
+    ];
+    expect(floored(1)).toEqual(small);
+    expect(floored(0.4)).toEqual([-0.3 / 0.4, 0.1 / 0.4, 0.25 / 0.4, 1]);
+    expect(floored(0.1)[3]).toBe(1);
   });
 
   it('take every kind of variance', () => {

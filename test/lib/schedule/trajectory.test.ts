@@ -46,6 +46,14 @@ describe('discrete trajectories', () => {
     expect(digest.digest('hex').slice(0, 16)).toBe(hash);
   });
 
+  it('quadratic, between times that are given to the last of them', () => {
+    const between = (options: { tStart?: number; tEnd?: number }): number[] =>
+      discreteTimes(linear, 5, { trajectory: 'quadratic', ...options });
+    expect(between({ tStart: 401 })).toEqual([1, 26, 101, 226, 401]);
+    expect(between({ tEnd: 600 })).toEqual([600, 625, 700, 825, 1000]);
+    expect(between({ tStart: 500, tEnd: 100 })).toEqual([100, 125, 200, 325, 500]);
+  });
+
   it('rounds half to even', () => {
     expect([0.5, 1.5, 2.5, 2.4999, 3.2].map(roundHalfEven)).toEqual([0, 2, 2, 2, 3]);
   });

@@ -85,6 +85,27 @@ describe('optimal trajectories', () => {
   });
 });
 
+describe('trajectories beyond the times whose costs are trusted', () => {
+  const costs: JumpCosts = { first: 1, trusted: 14, cost: (s, t) => (t - s) ** 2 };
+
+  // 1 - 0.8 * 6 / 20 of the times are trusted ones: 3.04, 3.8, 5.32 and 9.12 of them, rounded up.
+  it.each([
+    [4, [20]],
+    [5, [20]],
+    [7, [20]],
+    [12, [17, 20]],
+  ])('have few of %i times there, evenly', (count, behind) => {
+    const path = optimalTrajectory(costs, count, 20);
+    expect(path).toHaveLength(count);
+    expect([path[0], path[count - behind.length - 1]]).toEqual([1, 14]);
+    expect(path.slice(-behind.length)).toEqual(behind);
+  });
+
+  it('have all of them where all times are asked for', () => {
+    expect(optimalTrajectory(costs, 20, 20)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+  });
+});
+
 describe('costs of the analytic variance on Gaussian data', () => {
   const c = Array.from({ length: 16 }, (_, i) => 0.3 * (i + 1) ** -3);
   const scores = Float64Array.from({ length: 1001 }, (_, n) =>

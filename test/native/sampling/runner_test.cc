@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <limits>
 
@@ -104,6 +105,26 @@ TEST_F(Runs, SnapshotsEndInTheResult) {
   EXPECT_NE(result.snapshots.front().images.floats, result.images.floats);
 }
 
+TEST_F(Runs, SnapshotsAreWhatShorterProgramsEndWith) {
+  for (const char* device : {"cpu", "cuda:0"}) {
+    const auto network = small_.load(device);
+    for (const std::uint32_t batch : {1u, 2u, 5u}) {
+      for (const std::uint32_t every : {2u, 3u}) {
+        RunRequest run = mixed_request(5, batch);
+        run.snapshot_every = every;
+        const RunResult result = run_programs(*network, run, running_);
+        ASSERT_EQ(result.snapshots.size(), 8 / every);
+        for (const Snapshot& snapshot : result.snapshots) {
+          RunRequest cut = mixed_request(5, batch);
+          for (Program& program : cut.programs) program.count = std::min(program.count, snapshot.record);
+          EXPECT_EQ(snapshot.images.floats, run_programs(*network, cut, running_).images.floats)
+              << device << ", batch " << batch << ", record " << snapshot.record << " of every " << every;
+        }
+      }
+    }
+  }
+}
+
 TEST_F(Runs, ExplicitNoiseReplacesTheStreams) {
   const auto network = small_.load("cpu");
   RunRequest run = mixed_request(2, 2);
@@ -125,6 +146,65 @@ TEST_F(Runs, CancellingAndStoppingEndARun) {
   EXPECT_EQ(code_of([&] { run_programs(*network, run, running_); }), ErrorCode::kAborted);
   const std::atomic<bool> stopping{true};
   EXPECT_EQ(code_of([&] { run_programs(*network, mixed_request(1, 1), stopping); }), ErrorCode::kClosed);
+}
+
+TEST_F(Runs, ACancelBetweenAnyTwoRecordsEndsTheRun) {
+  for (const char* device : {"cpu", "cuda:0"}) {
+    const auto network = small_.load(device);
+    for (RunRequest run : {uniform_request(2, 2), mixed_request(2, 2), mixed_request(3, 1)}) {
+      run.watched = true;
+      run.cancelled = std::make_shared<std::atomic<bool>>(false);
+      std::vector<std::uint64_t> stages;
+      run.progress = [&](std::uint64_t done, std::uint64_t) { stages.push_back(done); };
+      run_programs(*network, run, running_);
+      ASSERT_GT(stages.size(), 7u) << device;
+      stages.pop_back();
+      for (const std::uint64_t stage : stages) {
+        std::uint64_t reached = 0;
+        run.cancelled->store(false);
+        run.progress = [&](std::uint64_t done, std::uint64_t) {
+          reached = done;
+          if (done == stage) run.cancelled->store(true);
+        };
+        EXPECT_EQ(code_of([&] { run_programs(*network, run, running_); }), ErrorCode::kAborted) << device << stage;
+        EXPECT_EQ(reached, stage) << device;
+      }
+    }
+  }
+}
+
+/// A variance of which a head gives a part unless `head`, its weight, is 0.
+RunRequest linear_variance(float head) {
+  RunRequest run = mixed_request(2, 2);
+  for (dpm_record& record : run.records) {
+    record.variance = DPM_VARIANCE_LINEAR;
+    record.v0 = 0.04F;
+    record.v1 = head;
+    record.v2 = 0.5F;
+    record.eps_in = 0.25F;
+    record.eps_out = 0.5F;
+    record.low = 0.01F;
+    record.high = 0.3F;
+  }
+  return run;
+}
+
+TEST_F(Runs, ALinearVarianceNeedsAHeadWhereItReadsOne) {
+  const auto reference = run_programs(*small_.load("reference"), linear_variance(0), running_).images.floats;
+  RunRequest constant = linear_variance(0);
+  RunRequest scalar = mixed_request(2, 2);
+  for (dpm_record& record : constant.records) record.v2 = 0;
+  for (dpm_record& record : scalar.records) {
+    record.variance = DPM_VARIANCE_SCALAR;
+    record.deviation = 0.2F;
+  }
+  for (const char* device : {"cpu", "cuda:0"}) {
+    const auto network = small_.load(device);
+    const auto images = [&](const RunRequest& run) { return run_programs(*network, run, running_).images.floats; };
+    EXPECT_LT(relative_difference(images(linear_variance(0)), reference), 2e-4) << device;
+    EXPECT_LT(relative_difference(images(constant), images(scalar)), 1e-5) << device;
+    EXPECT_EQ(code_of([&] { images(linear_variance(0.1F)); }), ErrorCode::kArgument) << device;
+  }
 }
 
 TEST_F(Runs, InconsistentRequestsAreRefused) {

@@ -1,0 +1,75 @@
+// What tells the graph of one evaluation from that of another. Every case differs from what has been captured in one
+// thing, and is compared with a network that has captured nothing.
+#include <utility>
+
+#include "captured_graphs.h"
+
+namespace dpm::test {
+namespace {
+
+class CapturedEvaluations : public CapturedGraphs {
+ protected:
+  Evaluation evaluation() {
+    Evaluation e;
+    e.batch = kBatch;
+    e.image = image().view();
+    e.time = times().view(1);
+    e.labels = labels(0).view(1);
+    e.out = image().view();
+    e.head = image().view();
+    return e;
+  }
+
+  std::vector<std::string> evaluated(Network& network, const Evaluation& e) const {
+    return after([&] { network.evaluate(e, nullptr); });
+  }
+
+  /// Until its graph is launched.
+  void repeat(Network& network, const Evaluation& e) const {
+    for (int i = 0; i < 3; ++i) network.evaluate(e, nullptr);
+    ASSERT_GT(launches([&] { network.evaluate(e, nullptr); }), 0u);
+  }
+};
+
+TEST_F(CapturedEvaluations, AreNotThoseOfAnotherEvaluation) {
+  const Evaluation base = evaluation();
+  using Change = std::function<void(Evaluation&)>;
+  const std::vector<std::pair<const char*, Change>> changes = {
+      {"image", [view = image().view()](Evaluation& e) { e.image = view; }},
+      {"time", [view = times().view(1)](Evaluation& e) { e.time = view; }},
+      {"labels", [view = labels(2).view(1)](Evaluation& e) { e.labels = view; }},
+      {"no labels", [](Evaluation& e) { e.labels = {}; }},
+      {"output", [view = image().view()](Evaluation& e) { e.out = view; }},
+      {"head", [view = image().view()](Evaluation& e) { e.head = view; }},
+      {"stride of the image", [](Evaluation& e) { e.image.stride = 2 * kElements; }},
+      {"stride of the output", [](Evaluation& e) { e.out.stride = 2 * kElements; }},
+      {"stride of the head", [](Evaluation& e) { e.head.stride = 2 * kElements; }},
+      {"smaller batch", [](Evaluation& e) { e.batch = kBatch - 1; }},
+      {"larger batch", [](Evaluation& e) { e.batch = kBatch + 1; }},
+  };
+  for (const auto& [name, change] : changes) {
+    Evaluation other = base;
+    change(other);
+    const auto network = made_.load(device_);
+    repeat(*network, base);
+    EXPECT_EQ(evaluated(*network, other), evaluated(*made_.load(device_), other)) << name;
+  }
+}
+
+TEST_F(CapturedEvaluations, GoWithTheScratchMemoryTheyUse) {
+  const Evaluation large = [&] {
+    Evaluation e = evaluation();
+    e.batch = kMostBatch;
+    return e;
+  }();
+  Evaluation small = large;
+  small.batch = 2;
+  const auto network = made_.load(device_);
+  repeat(*network, large);
+  // The emulated products want more for two samples than for four.
+  network->evaluate(small, nullptr);
+  EXPECT_EQ(launches([&] { network->evaluate(large, nullptr); }), 0u);
+}
+
+}  // namespace
+}  // namespace dpm::test

@@ -1,0 +1,150 @@
+// The same of whole trajectories: what tells the graphs of their steps, and of all steps, from one another.
+#include <utility>
+
+#include "captured_graphs.h"
+
+namespace dpm::test {
+namespace {
+
+/// The first steps of a list of records.
+struct Steps {
+  std::vector<dpm_record> records;
+  dpm_trajectory trajectory{};
+
+  void list(std::uint32_t batch, std::uint32_t steps) {
+    trajectory.update.batch = batch;
+    trajectory.steps = steps;
+  }
+};
+
+class CapturedTrajectories : public CapturedGraphs {
+ protected:
+  CapturedTrajectories() {
+    for (std::uint32_t i = 0; i < 6; ++i) {
+      dpm_record record{};
+      record.flags = DPM_RECORD_EVALUATE | DPM_RECORD_WRITE_X | DPM_RECORD_WRITE_Y | DPM_RECORD_STORE_HISTORY;
+      record.time = static_cast<float>(900 - 100 * i);
+      record.slot = i % 2;
+      record.input_scale = 1;
+      record.x0_in = 1;
+      record.x0_out = -0.5F;
+      record.clip = DPM_CLIP_DYNAMIC;
+      record.clip_low = 0.9F;
+      record.clip_high = 0.5F;
+      record.clip_ceiling = 1.25F;
+      record.history_x0 = 1;
+      record.x_x = 0.4F;
+      record.x_y = 0.1F * static_cast<float>(i + 1);
+      record.x_out = 0.2F;
+      record.x_history[0] = 0.3F;
+      record.variance = DPM_VARIANCE_LOG;
+      record.v1 = 0.5F;
+      record.high = 1;
+      record.y_x = 0.5F;
+      record.y_y = 0.25F;
+      records_.push_back(record);
+    }
+  }
+
+  Steps steps(std::uint32_t batch, std::uint32_t count) {
+    Steps made;
+    made.records = records_;
+    made.list(batch, count);
+    dpm_update& update = made.trajectory.update;
+    update.elements = kElements;
+    for (dpm_view* view : {&update.x, &update.y, &update.out, &update.head, &update.noise}) *view = image().view();
+    for (dpm_view& view : update.history) view = image().view();
+    made.trajectory.labels = labels(0).view(1);
+    return made;
+  }
+
+  static void run(Network& network, const Steps& steps) {
+    dpm_trajectory trajectory = steps.trajectory;
+    const std::uint32_t batch = trajectory.update.batch;
+    std::vector<dpm_update_sample> samples;
+    samples.reserve(std::size_t{trajectory.steps} * batch);
+    for (std::uint32_t i = 0; i < trajectory.steps * batch; ++i) {
+      samples.push_back({&steps.records[i / batch], i % batch, i % batch, i, 3, 4, i % batch, i / batch, 0});
+    }
+    trajectory.update.samples = samples.data();
+    network.begin(trajectory);
+    network.advance(trajectory.steps);
+  }
+
+  std::vector<std::string> ran(Network& network, const Steps& steps) const {
+    return after([&] { run(network, steps); });
+  }
+
+  void repeat(Network& network, const Steps& steps) const {
+    for (int i = 0; i < 3; ++i) (void)ran(network, steps);
+    ASSERT_EQ(launches([&] { run(network, steps); }), 1u);
+  }
+
+  std::vector<dpm_record> records_;
+};
+
+TEST_F(CapturedTrajectories, AreNotThoseOfOtherTensors) {
+  const Steps base = steps(kBatch, 3);
+  using Change = std::function<void(Steps&)>;
+  std::vector<std::pair<std::string, Change>> changes = {
+      {"labels", [view = labels(2).view(1)](Steps& s) { s.trajectory.labels = view; }},
+      {"no labels", [](Steps& s) { s.trajectory.labels = {}; }},
+      {"smaller batch", [](Steps& s) { s.list(kBatch - 1, 3); }},
+      {"larger batch", [](Steps& s) { s.list(kBatch + 1, 3); }},
+      {"fewer steps", [](Steps& s) { s.list(kBatch, 2); }},
+      {"more steps", [](Steps& s) { s.list(kBatch, 6); }},
+      {"a step without an evaluation",
+       [](Steps& s) { s.records[1].flags &= ~static_cast<std::uint32_t>(DPM_RECORD_EVALUATE); }},
+      {"a step that clips otherwise", [](Steps& s) { s.records[2].clip = DPM_CLIP_STATIC; }},
+  };
+  const std::pair<const char*, dpm_view dpm_update::*> registers[] = {
+      {"x", &dpm_update::x},       {"y", &dpm_update::y},         {"out", &dpm_update::out},
+      {"head", &dpm_update::head}, {"noise", &dpm_update::noise},
+  };
+  for (const auto& [name, member] : registers) {
+    changes.emplace_back(name, [member, view = image().view()](Steps& s) { s.trajectory.update.*member = view; });
+    changes.emplace_back(std::string("stride of ") + name,
+                         [member](Steps& s) { (s.trajectory.update.*member).stride = 2 * kElements; });
+  }
+  for (int slot = 0; slot < 2; ++slot) {
+    const std::string name = "history " + std::to_string(slot);
+    changes.emplace_back(name, [slot, view = image().view()](Steps& s) { s.trajectory.update.history[slot] = view; });
+    changes.emplace_back("stride of " + name,
+                         [slot](Steps& s) { s.trajectory.update.history[slot].stride = 2 * kElements; });
+  }
+  for (const auto& [name, change] : changes) {
+    Steps other = base;
+    change(other);
+    const auto network = made_.load(device_);
+    repeat(*network, base);
+    const std::vector<std::string> expected = ran(*made_.load(device_), other);
+    // Step by step at first, then as one graph.
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(ran(*network, other), expected) << name << ", run " << i;
+  }
+}
+
+TEST_F(CapturedTrajectories, GoWithTheMemoryTheyUse) {
+  const Steps two = steps(2, 4);
+  Steps four = two;
+  four.list(kMostBatch, 2);
+  // The device's own memory is as large as it gets.
+  run(*made_.load(device_), four);
+  const auto network = made_.load(device_);
+  repeat(*network, two);
+  // Its table is as large, what holds one step is larger.
+  run(*network, four);
+  EXPECT_GT(launches([&] { run(*network, two); }), 1u);
+}
+
+TEST_F(CapturedTrajectories, GoWithTheThresholdsOfTheirDevice) {
+  const Steps two = steps(2, 3);
+  Steps four = two;
+  four.list(kMostBatch, 3);
+  const auto network = made_.load(device_);
+  repeat(*network, two);
+  run(*made_.load(device_), four);
+  EXPECT_GT(launches([&] { run(*network, two); }), 1u);
+}
+
+}  // namespace
+}  // namespace dpm::test

@@ -1,0 +1,137 @@
+// The memory plan: what a node reads is what was written, whatever has been given the place meanwhile.
+#include "graph/planner.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <random>
+
+#include "graph_runner.h"
+#include "random_graph.h"
+
+namespace dpm::test {
+namespace {
+
+using graph::Graph;
+using graph::Node;
+
+/// Runs a graph on names of values in place of numbers: every place holds the value that was written there last.
+class Arena {
+ public:
+  Arena(const Graph& graph, const graph::MemoryPlan& plan, bool residual_in_place)
+      : graph_(graph), plan_(plan), residual_in_place_(residual_in_place), held_(plan.elements, -1) {}
+
+  void run() {
+    for (const Node& node : graph_.nodes) {
+      for (const int input : node.inputs) expect_held(node, input);
+      for (const int output : node.outputs) write(node, output);
+    }
+  }
+
+ private:
+  /// The value whose place `value` shares, -1 for none and for tensors of the caller's.
+  [[nodiscard]] int placed(int value) const {
+    const int root = value < 0 ? -1 : graph_.root(value);
+    return root < 0 || graph_.values[static_cast<std::size_t>(root)].is_bound() ? -1 : root;
+  }
+  [[nodiscard]] std::ptrdiff_t begin(int root) const {
+    return static_cast<std::ptrdiff_t>(plan_.offsets[static_cast<std::size_t>(root)]);
+  }
+  [[nodiscard]] std::ptrdiff_t end(int root) const {
+    return begin(root) + static_cast<std::ptrdiff_t>(graph_.values[static_cast<std::size_t>(root)].elements());
+  }
+
+  void expect_held(const Node& node, int input) const {
+    const int root = placed(input);
+    if (root < 0) return;
+    const auto is_there = [root](int value) { return value == root; };
+    EXPECT_TRUE(std::all_of(held_.begin() + begin(root), held_.begin() + end(root), is_there))
+        << node.name << " reads value " << input << ", which is not there any more";
+  }
+
+  void write(const Node& node, int output) {
+    const int root = placed(output);
+    if (root < 0) return;
+    ASSERT_LE(static_cast<std::size_t>(end(root)), held_.size()) << node.name;
+    for (std::size_t k = 0; k < node.inputs.size(); ++k) {
+      const int input = placed(node.inputs[k]);
+      if (input < 0 || input == root || end(input) <= begin(root) || end(root) <= begin(input)) continue;
+      EXPECT_TRUE(may_replace(node, k, output)) << node.name << " overwrites its input " << k;
+    }
+    std::fill(held_.begin() + begin(root), held_.begin() + end(root), root);
+  }
+
+  /// Whether the output may lie where input `k` does: every element is read before the same one is written.
+  [[nodiscard]] bool may_replace(const Node& node, std::size_t k, int output) const {
+    const int input = node.inputs[k];
+    const bool in_step = node.op == DPM_OP_CONVOLUTION ? residual_in_place_ && k == 2 : k == 0 && is_elementwise(node);
+    return in_step && std::count(node.inputs.begin(), node.inputs.end(), input) == 1 && placed(input) == input &&
+           placed(output) == output && begin(input) == begin(output) &&
+           graph_.values[static_cast<std::size_t>(input)].same_shape(graph_.values[static_cast<std::size_t>(output)]);
+  }
+
+  /// Group norm has read all before it writes.
+  static bool is_elementwise(const Node& node) {
+    constexpr dpm_op kOperations[] = {DPM_OP_GROUP_NORM, DPM_OP_BIAS,       DPM_OP_CHANNEL_ADD, DPM_OP_SCALE_SHIFT,
+                                      DPM_OP_SILU,       DPM_OP_ACTIVATION, DPM_OP_AFFINE,      DPM_OP_ADD};
+    return std::find(std::begin(kOperations), std::end(kOperations), node.op) != std::end(kOperations);
+  }
+
+  const Graph& graph_;
+  const graph::MemoryPlan& plan_;
+  bool residual_in_place_;
+  std::vector<int> held_;
+};
+
+void expect_safe(const Graph& graph) {
+  for (const bool residual_in_place : {false, true}) {
+    const graph::MemoryPlan plan = graph::plan_memory(graph, residual_in_place);
+    for (const std::uint64_t offset : plan.offsets) EXPECT_EQ(offset % 16, 0U) << "a cache line begins elsewhere";
+    Arena(graph, plan, residual_in_place).run();
+  }
+}
+
+Graph random_graph(std::uint32_t seed) {
+  const auto generator = std::make_shared<std::mt19937>(seed);
+  return RandomGraph([generator](int n) { return std::uniform_int_distribution<int>(0, n - 1)(*generator); }, false)
+      .graph();
+}
+
+TEST(Planner, NothingIsOverwrittenBeforeItsLastReader) {
+  const auto device = Device::open("cpu", {1, false});
+  for (std::uint32_t seed = 0; seed < 300; ++seed) {
+    SCOPED_TRACE(seed);
+    Graph graph = random_graph(seed);
+    expect_safe(graph);
+    graph::fuse(graph, supports_of(*device));
+    expect_safe(graph);
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(Planner, AnInputThatIsReadTwiceIsNotReplaced) {
+  RandomValues random(1);
+  GraphMaker maker(random);
+  const int image = maker.enter(maker.image(4, 5, 5));
+  const int doubled = maker.sum(image, image);
+  maker.leave(doubled);
+  const graph::MemoryPlan plan = graph::plan_memory(maker.graph(), true);
+  EXPECT_NE(plan.offsets[static_cast<std::size_t>(doubled)], plan.offsets[static_cast<std::size_t>(image)]);
+}
+
+TEST(Planner, AResultTakesThePlaceOfAnInputThatDies) {
+  RandomValues random(1);
+  GraphMaker maker(random);
+  const int first = maker.enter(maker.image(4, 5, 5));
+  const int second = maker.silu(first);
+  const int third = maker.silu(second);
+  maker.leave(maker.sum(third, second));
+  const graph::MemoryPlan plan = graph::plan_memory(maker.graph(), true);
+  const auto place = [&](int value) { return plan.offsets[static_cast<std::size_t>(value)]; };
+  EXPECT_EQ(place(second), place(first));
+  EXPECT_NE(place(third), place(second));
+}
+
+}  // namespace
+}  // namespace dpm::test
