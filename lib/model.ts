@@ -244,6 +244,21 @@ export class DiffusionModel {
     await this.close();
   }
 
+  /** Five lines for `console.log`. @internal */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    const { parameters, multiplyAdds, classes } = this.unet.info;
+    const [black, white] = this.range;
+    const { schedule, device } = this;
+    const heads = this.#folder.heads.length === 0 ? '' : `, heads ${this.#folder.heads.join(', ')}`;
+    return [
+      `DiffusionModel ${this.#folder.path} (${this.#folder.family})`,
+      `  images   ${this.sampleShape.join(' x ')}, ${black} to ${white}${classes === 0 ? '' : `, ${classes} classes`}`,
+      `  network  ${parameters.toLocaleString('en')} parameters, ${(multiplyAdds / 1e9).toFixed(3)} G multiply-adds${heads}`,
+      `  schedule ${schedule.name}, ${schedule.steps} steps, predicts ${schedule.defaults.prediction}`,
+      `  device   ${device.name}: ${device.description}, ${device.threads} threads`,
+    ].join('\n');
+  }
+
   /** The network with the second output a program reads; loaded when first needed. @internal */
   async network(head: ProgramHead | null): Promise<UNet> {
     if (head === 'learned' && this.unet.info.outChannels !== 2 * this.unet.info.inChannels) {

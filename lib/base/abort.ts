@@ -26,6 +26,10 @@ export async function untilAborted<T>(signal: AbortSignal | undefined, work: T |
   });
   try {
     return await Promise.race([work, aborted]);
+  } catch (error) {
+    // The same signal may have ended the work itself.
+    throwIfAborted(signal);
+    throw error;
   } finally {
     if (stop !== undefined) signal.removeEventListener('abort', stop);
   }

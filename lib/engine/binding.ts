@@ -300,6 +300,40 @@ export function native(): NativeBinding {
   return binding;
 }
 
+/**
+ * The path of the addon in a package.
+ *
+ * @param resolve - node-gyp-build's.
+ * @throws {@link DpmError} `ERR_DPM_ADDON` when there is none for this platform.
+ */
+export function buildIn(root: string, resolve: (directory: string) => string): string {
+  try {
+    return resolve(root);
+  } catch (cause) {
+    throw new DpmError(
+      'ERR_DPM_ADDON',
+      `no native build of dpm-native for ${process.platform}-${process.arch} was found in ${root}; ` +
+        `build one with: npm install cmake-js node-addon-api && node ${join(root, 'scripts/native-build.cjs')}`,
+      { cause },
+    );
+  }
+}
+
+/** The error for an addon that is there and does not load: what the system says of it, and what may help. */
+export function loadingError(path: string, cause: unknown): DpmError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const hint = /GLIBC|GLIBCXX|CXXABI/.test(reason)
+    ? 'the C or C++ library of this system is older than the one that it was built for: build it here'
+    : /ELF|file too short|not a valid|invalid|truncated/i.test(reason)
+      ? 'the file is damaged or of another platform: install the package again'
+      : 'build it for this system';
+  return new DpmError(
+    'ERR_DPM_ADDON',
+    `the native build ${path} does not load: ${reason}; ${hint} (npm install cmake-js node-addon-api && node ${join(packageRoot, 'scripts/native-build.cjs')})`,
+    { cause },
+  );
+}
+
 function load(): NativeBinding {
   const napi = Number(process.versions.napi);
   if (!(napi >= 8)) {
@@ -309,17 +343,13 @@ function load(): NativeBinding {
     );
   }
   const require = createRequire(import.meta.url);
-  const loadAddon = require('node-gyp-build') as (directory: string) => NativeBinding;
+  const { resolve } = require('node-gyp-build') as { resolve: (directory: string) => string };
+  const path = buildIn(packageRoot, resolve);
   let loaded: NativeBinding;
   try {
-    loaded = loadAddon(packageRoot);
+    loaded = require(path) as NativeBinding;
   } catch (cause) {
-    throw new DpmError(
-      'ERR_DPM_ADDON',
-      `no native build of dpm-native for ${process.platform}-${process.arch} was found in ${packageRoot}; ` +
-        `build one with: npm install cmake-js node-addon-api && node ${join(packageRoot, 'scripts/native-build.cjs')}`,
-      { cause },
-    );
+    throw loadingError(path, cause);
   }
   requireFit(loaded);
   return loaded;

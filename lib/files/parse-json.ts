@@ -118,3 +118,67 @@ export function parseJson(
   }
   throw invalid(problem);
 }
+
+/** Where the value that begins at `start` ends: behind its last bracket or quote, or before the next comma or bracket. */
+function endOfValue(text: string, start: number): number {
+  let depth = 0;
+  for (let i = start; i < text.length; ++i) {
+    const character = text[i];
+    if (character === '"') {
+      i = endOfString(text, i);
+      if (depth === 0) return i + 1;
+    } else if (character === '{' || character === '[') ++depth;
+    else if (character === '}' || character === ']') {
+      if (depth === 0) return i;
+      if (--depth === 0) return i + 1;
+    } else if (character === ',' && depth === 0) return i;
+  }
+  return text.length;
+}
+
+/** The place of the next character that is no white space. */
+function afterSpace(text: string, start: number): number {
+  let i = start;
+  while (text[i] === ' ' || text[i] === '\n' || text[i] === '\r' || text[i] === '\t') ++i;
+  return i;
+}
+
+/**
+ * The entries of a JSON object one by one: of a large one, whoever reads them can do something else between two. What is
+ * refused is what {@link parseJson} refuses.
+ *
+ * @param invalid - As of {@link parseJson}.
+ * @throws {@link DpmError} the one that `invalid` makes.
+ */
+export function* jsonEntries(
+  text: string,
+  invalid: (problem: string, cause?: unknown) => DpmError,
+): Generator<[key: string, value: unknown]> {
+  const keys = new Set<string>();
+  const unexpected = (place: number): DpmError => {
+    const found = text[place];
+    return invalid(`is not JSON: ${found === undefined ? 'it ends too early' : `unexpected '${found}' at ${place}`}`);
+  };
+  let place = afterSpace(text, 0);
+  if (text[place] !== '{') throw text[place] === '[' ? invalid('is not a JSON object') : unexpected(place);
+  place = afterSpace(text, place + 1);
+  for (let separator = '{'; text[place] !== '}' || separator === ',';) {
+    if (text[place] !== '"') throw unexpected(place);
+    const end = endOfString(text, place);
+    const key = parseJson(text.slice(place, end + 1), invalid) as string;
+    if (keys.has(key)) throw invalid(keyTwice(key));
+    keys.add(key);
+    place = afterSpace(text, end + 1);
+    if (text[place] !== ':') throw unexpected(place);
+    place = afterSpace(text, place + 1);
+    const last = endOfValue(text, place);
+    yield [key, parseJson(text.slice(place, last), invalid)];
+    place = afterSpace(text, last);
+    separator = text[place] ?? '';
+    if (separator === '}') break;
+    if (separator !== ',') throw unexpected(place);
+    place = afterSpace(text, place + 1);
+  }
+  place = afterSpace(text, place + 1);
+  if (place < text.length) throw unexpected(place);
+}

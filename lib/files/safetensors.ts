@@ -1,10 +1,12 @@
+import { setImmediate } from 'node:timers/promises';
+
 import { at, elementCount, listNames } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { kinds, requireKind } from '../base/option-kinds.js';
 import { shownValue } from '../base/shown-value.js';
 import { isJsonObject } from './config-reader.js';
 import { readExactly, withFile } from './files.js';
-import { parseJson } from './parse-json.js';
+import { jsonEntries } from './parse-json.js';
 
 /** Bytes per element of the dtypes this package knows. */
 export const dtypeBytes = {
@@ -88,19 +90,19 @@ function headerLength(path: string, start: Uint8Array, size: number): number {
   return Number(length);
 }
 
-function parseJsonHeader(path: string, start: Uint8Array, bytes: Uint8Array): Record<string, unknown> {
-  const invalid = (problem: string, cause?: unknown): DpmError =>
+function headerError(path: string): (problem: string, cause?: unknown) => DpmError {
+  return (problem, cause) =>
     new DpmError('ERR_DPM_FILE_HEADER', `${path}: the safetensors header ${problem}`, { cause });
+}
+
+function headerText(path: string, start: Uint8Array, bytes: Uint8Array): string {
+  const invalid = headerError(path);
   if (bytes[0] !== 0x7b) throw invalid(`does not start with '{'${pytorchHint(start)}`);
-  let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {
     throw invalid('is not UTF-8', cause);
   }
-  const json = parseJson(text, invalid);
-  if (!isJsonObject(json)) throw invalid('is not a JSON object');
-  return json;
 }
 
 function parseMetadata(path: string, raw: unknown): Map<string, string> {
@@ -151,11 +153,18 @@ function parseTensor(path: string, name: string, raw: unknown, dataStart: number
   return { dtype, shape, offset: dataStart + begin, bytes: end - begin };
 }
 
+/** Entries by their place in the file, which is the order of nearly every header. */
+function byOffset(tensors: ReadonlyMap<string, TensorEntry>): [string, TensorEntry][] {
+  const entries = [...tensors];
+  const order = (a: TensorEntry, b: TensorEntry): number => a.offset - b.offset || a.bytes - b.bytes;
+  const isSorted = entries.every(([, entry], i) => i === 0 || order(at(entries, i - 1)[1], entry) <= 0);
+  return isSorted ? entries : entries.sort(([, a], [, b]) => order(a, b));
+}
+
 /** Tensors have to fill the data exactly, one after the other. */
 function checkLayout(path: string, tensors: ReadonlyMap<string, TensorEntry>, dataStart: number, size: number): void {
-  const ordered = [...tensors].sort(([, a], [, b]) => a.offset - b.offset || a.bytes - b.bytes);
   let position = dataStart;
-  for (const [name, { offset, bytes }] of ordered) {
+  for (const [name, { offset, bytes }] of byOffset(tensors)) {
     if (offset !== position) {
       throw new DpmError(
         'ERR_DPM_TENSOR_OVERLAP',
@@ -172,22 +181,31 @@ function checkLayout(path: string, tensors: ReadonlyMap<string, TensorEntry>, da
   }
 }
 
+/** Entries of a header that are read before the event loop gets a turn. */
+const AT_ONCE = 2000;
+
 /**
  * A parsed and checked header.
  *
  * @param start - The 8 bytes before it.
  * @param size - Bytes of the whole file.
  */
-function parseHeader(path: string, start: Uint8Array, bytes: Uint8Array, size: number): SafetensorsHeader {
+async function parseHeader(
+  path: string,
+  start: Uint8Array,
+  bytes: Uint8Array,
+  size: number,
+): Promise<SafetensorsHeader> {
   const dataStart = 8 + bytes.length;
-  const entries = Object.entries(parseJsonHeader(path, start, bytes));
-  if (entries.length > MAX_TENSORS)
-    throw new DpmError('ERR_DPM_FILE_HEADER', `${path} describes ${entries.length} tensors`);
   const tensors = new Map<string, TensorEntry>();
   let metadata = new Map<string, string>();
-  for (const [name, raw] of entries) {
+  for (const [name, raw] of jsonEntries(headerText(path, start, bytes), headerError(path))) {
     if (name === '__metadata__') metadata = parseMetadata(path, raw);
     else tensors.set(name, parseTensor(path, name, raw, dataStart));
+    if (tensors.size > MAX_TENSORS) {
+      throw new DpmError('ERR_DPM_FILE_HEADER', `${path} describes more than ${MAX_TENSORS} tensors`);
+    }
+    if (tensors.size % AT_ONCE === 0) await setImmediate();
   }
   checkLayout(path, tensors, dataStart, size);
   return { path, metadata, tensors };

@@ -44,7 +44,8 @@ export function captioned(
   const levels = new Uint8Array(count * channels * tall * width);
   for (let plane = 0; plane < count * channels; ++plane) {
     levels.set(source.subarray(plane * height * width, (plane + 1) * height * width), plane * tall * width);
-    const label = labels[Math.floor(plane / channels)] ?? '';
+    const label = labels[Math.floor(plane / channels)];
+    if (label === undefined) continue;
     if (typeof label !== 'string' && typeof label !== 'number') {
       throw new DpmError('ERR_DPM_ARGUMENT', `a label is ${shownValue(label)}, it has to be a text or a number`);
     }

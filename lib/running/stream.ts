@@ -39,6 +39,13 @@ function numbersOf(values: number | ArrayLike<number> | undefined): number | num
   return typeof values === 'object' ? Array.from(values) : values;
 }
 
+/** A report that takes what a run of `count` samples counts, which it counts over all of them. */
+function ofSamples(count: number, report: (done: number, total: number) => void): RunOptions['onProgress'] {
+  return (done, total) => {
+    report(done / count, total / count);
+  };
+}
+
 /** Splits a run into such of consecutive samples. */
 function partsOf(model: RunModel, programs: readonly Program[], count: number, options: RunOptions): Part {
   const elements = elementCount(model.sampleShape);
@@ -65,7 +72,7 @@ function partsOf(model: RunModel, programs: readonly Program[], count: number, o
           Array.from({ length: slices ?? 0 }, (_, slice) =>
             noise.subarray((slice * count + first) * elements, (slice * count + end) * elements),
           ),
-        onProgress: progress?.(first, size),
+        onProgress: progress && ofSamples(size, progress(first, size)),
       },
     };
   };

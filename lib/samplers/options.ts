@@ -110,7 +110,7 @@ export interface SamplerOptions extends TrajectoryOptions {
 export type SamplerOptionName = keyof SamplerOptions;
 
 function isDynamic(option: ClipOption): option is DynamicClipOption {
-  return typeof option === 'object';
+  return isObject(option);
 }
 
 function requirePositive(limit: 'floor' | 'ceiling', value: number): void {
@@ -126,7 +126,7 @@ export function clipOf(schedule: NoiseSchedule, option: ClipOption | undefined):
     const { clip, dataRange } = schedule.defaults;
     return clip.kind === 'static' ? clip : { kind: 'static', low: dataRange[0], high: dataRange[1] };
   }
-  if (!isObject(option) || !isDynamic(option) || !(option.dynamic > 0 && option.dynamic <= 1)) {
+  if (!isDynamic(option) || !(option.dynamic > 0 && option.dynamic <= 1)) {
     throw new DpmError(
       'ERR_DPM_ARGUMENT',
       "clip has to be 'none', 'static' or { dynamic: quantile in (0, 1], floor, ceiling }",
