@@ -57,7 +57,7 @@ function isDpmErrorCode(code: unknown): code is DpmErrorCode {
  */
 export function toDpmError(error: unknown): DpmError {
   if (error instanceof DpmError) return error;
-  const message = error instanceof Error ? error.message : shownValue(error);
+  const message = error instanceof Error ? error.message : typeof error === 'string' ? error : shownValue(error);
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return new DpmError(isDpmErrorCode(code) ? code : 'ERR_DPM_INTERNAL', message, { cause: error });
 }

@@ -11,6 +11,9 @@ import { benchNetworks } from './networks.js';
 import { loadRandomNetwork } from './random-network.js';
 import { timeCalls } from './timing.js';
 
+/** Samples of one evaluation. */
+const MOST_AT_ONCE = 65_536;
+
 const defaultNetworks = ['mnist', 'ddpm-cifar10-32'];
 
 /** The name of a public configuration, or a model as every command takes it. */
@@ -101,8 +104,8 @@ function formatRow(row: Measurement): string[] {
 export async function benchNfe(call: Call): Promise<void> {
   const networks = call.options.string('network')?.split(',') ?? defaultNetworks;
   const batches = call.options.numbers('batch') ?? [1, 4, 16];
-  if (!batches.every((batch) => Number.isInteger(batch) && batch > 0)) {
-    throw usageError('--batch has to be positive integers separated by commas');
+  if (!batches.every((batch) => Number.isInteger(batch) && batch > 0 && batch <= MOST_AT_ONCE)) {
+    throw usageError(`--batch has to be integers from 1 to ${MOST_AT_ONCE}, separated by commas`);
   }
   const device = Device.open(loadOptions(call.options));
   try {

@@ -103,7 +103,10 @@ describe('defaults of a schedule', () => {
   it.each<[object, RegExp]>([
     [{ prediction: 'velocity' }, /prediction of a schedule's defaults 'velocity' is unknown; use one of epsilon/],
     [{ variance: 'small' }, /variance of a schedule's defaults 'small' is unknown/],
-    [{ clip: { kind: 'dyanmic' } }, /clip\.kind of a schedule's defaults 'dyanmic' is unknown/],
+    [
+      { clip: { kind: 'dyanmic' } },
+      /a schedule's defaults: clip\.kind is "dyanmic", it has to be one of none, static, dynamic/,
+    ],
   ])('%o', (defaults, message) => {
     expect(() => NoiseSchedule.linear({ defaults })).toThrow(expect.objectContaining(refused(message)));
   });

@@ -78,7 +78,7 @@ describe('limits from the interval of the data', () => {
 
   it('need an interval', () => {
     const wrong = (): unknown => NoiseSchedule.linear({ defaults: { dataRange: [1, 1] } });
-    expect(wrong).toThrow(/dataRange is from 1 to 1/);
+    expect(wrong).toThrow(/dataRange is \[1,1\], it has to be an interval/);
   });
 
   it('refuse dynamic thresholding, which is of [-1, 1]', () => {

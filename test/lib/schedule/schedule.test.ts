@@ -68,7 +68,7 @@ describe('discrete schedules', () => {
 
   it('refuses times off the grid', () => {
     const schedule = NoiseSchedule.linear();
-    for (const n of [-1, 0.5, 1001, NaN]) expect(() => schedule.alphaBar(n)).toThrow(/0\.\.1000/);
+    for (const n of [-1, 0.5, 1001, NaN]) expect(() => schedule.alphaBar(n)).toThrow(/from 0 to 1000/);
   });
 });
 

@@ -2,8 +2,16 @@
 #include "weights/weights.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <vector>
+
+#include "backend/constant.h"
 #include "core/error.h"
+#include "graph/lowered.h"
 #include "graph_runner.h"
 #include "weight_file.h"
 
@@ -24,6 +32,55 @@ TEST(Weights, AreChecked) {
   EXPECT_EQ(code_of([&] { w.add({"bias", 0, DType::kFloat32, {8}, 0, 32}); }), ErrorCode::kArgument);
   EXPECT_EQ(code_of([&] { w.add_file("/nonexistent/weights"); }), ErrorCode::kFile);
   EXPECT_EQ(code_of([&] { (void)w.get("other"); }), ErrorCode::kTensorMissing);
+}
+
+TEST(Weights, AreReadWhenTheyAreLoaded) {
+  const WeightFile file(100);
+  Weights w;
+  w.add_file(file.path());
+  w.add({"row", 0, DType::kFloat32, {4}, 16, 16});
+  w.add({"last", 0, DType::kFloat32, {4}, 384, 16});
+  // A view reads no more than its last element.
+  w.add({"column", 0, DType::kFloat32, {3}, 4, 36, {3}, {4}});
+  std::vector<float> expected(100);
+  std::ifstream(file.path(), std::ios::binary).read(reinterpret_cast<char*>(expected.data()), 400);
+  const auto values = [&](const char* name) {
+    const dpm_constant lowered = graph::lower(w.get(name));
+    const ConstantElements elements(lowered);
+    std::vector<float> result;
+    for (std::size_t i = 0; i < elements.size(); ++i) result.push_back(elements[i]);
+    return result;
+  };
+  EXPECT_EQ(values("row"), std::vector<float>(expected.begin() + 4, expected.begin() + 8));
+  EXPECT_EQ(values("column"), (std::vector<float>{expected[1], expected[5], expected[9]}));
+  EXPECT_EQ(w.get("column").bytes, 36U);
+  std::filesystem::resize_file(file.path(), 390);
+  EXPECT_EQ(values("row"), std::vector<float>(expected.begin() + 4, expected.begin() + 8));
+  EXPECT_EQ(code_of([&] { values("last"); }), ErrorCode::kFileTruncated);
+}
+
+TEST(Weights, AreNotReadWhenNobodyWantsThem) {
+  const WeightFile file(50);
+  bool wanted = true;
+  Weights w([&] {
+    if (!wanted) throw Error(ErrorCode::kAborted, "loading was aborted");
+  });
+  w.add_file(file.path());
+  w.add({"row", 0, DType::kFloat32, {4}, 0, 16});
+  std::array<float, 4> row{};
+  w.get("row").read(row.data());
+  EXPECT_NE(row[0], 0.0F);
+  wanted = false;
+  EXPECT_EQ(code_of([&] { w.get("row").read(row.data()); }), ErrorCode::kAborted);
+}
+
+TEST(InputFile, IsARegularFile) {
+  EXPECT_EQ(code_of([] { const InputFile folder("/tmp"); }), ErrorCode::kFile);
+  EXPECT_EQ(code_of([] { const InputFile device("/dev/zero"); }), ErrorCode::kFile);
+  const std::string pipe = std::filesystem::temp_directory_path() / ("dpm-pipe-" + std::to_string(getpid()));
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_EQ(code_of([&] { const InputFile file(pipe); }), ErrorCode::kFile);
+  std::filesystem::remove(pipe);
 }
 
 }  // namespace

@@ -1,0 +1,324 @@
+// Command lines that nobody should type, signals at bad moments, pipes, devices and full disks: `dpm` answers each at once, in
+// one line, with an exit code, and leaves nothing half-written.
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { describe, expect, it } from 'vitest';
+
+import { elementCount } from '../../lib/base/arrays.js';
+import { familyByName } from '../../lib/checkpoint/families/index.js';
+import { presets } from '../../lib/checkpoint/presets.js';
+import { safetensorsHeader } from '../../lib/files/tensor-data.js';
+import { requiredTensors } from '../../lib/network/cost.js';
+import { unetGraph } from '../../lib/network/unet.js';
+import { dpmMain } from '../support/dpm.js';
+import { packagePath, temporaryFolder } from '../support/temporary.js';
+
+const folder = temporaryFolder();
+const path = (name: string): string => join(folder, name);
+const isLinux = process.platform === 'linux';
+
+interface Ended {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+  seconds: number;
+}
+
+/** Waits until a process has functions for interrupts of its own. */
+async function listening(pid: number): Promise<void> {
+  for (;;) {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const caught = BigInt(`0x${/^SigCgt:\s+([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
+    if ((caught & 2n) !== 0n && (caught & 0x4000n) !== 0n) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Runs `dpm` in the test's folder, and ends it when it has not ended by itself. */
+function dpm(
+  args: readonly string[],
+  { stdout = 'pipe', kill }: { stdout?: 'pipe' | number; kill?: { by: NodeJS.Signals; after: number } } = {},
+): Promise<Ended> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [dpmMain, ...args], { cwd: folder, stdio: ['ignore', stdout, 'pipe'] });
+    const ended: Ended = { code: null, signal: null, stdout: '', stderr: '', seconds: NaN };
+    let started = performance.now();
+    child.stdout?.on('data', (part: Buffer) => (ended.stdout += part.toString()));
+    child.stderr!.on('data', (part: Buffer) => (ended.stderr += part.toString()));
+    const patience = setTimeout(() => child.kill('SIGKILL'), 20_000);
+    if (kill !== undefined) {
+      void listening(child.pid ?? 0).then(() => {
+        setTimeout(() => {
+          started = performance.now();
+          child.kill(kill.by);
+        }, kill.after);
+      });
+    }
+    child.on('close', (code, signal) => {
+      clearTimeout(patience);
+      resolve({ ...ended, code, signal, seconds: (performance.now() - started) / 1000 });
+    });
+  });
+}
+
+/** One line with a code of ours, and no more. */
+const oneError = /^error \[ERR_DPM_[A-Z_]+\]: [^\n\u001b]*\n$/;
+
+function expectRefused({ code, signal, stderr }: Ended): void {
+  expect(signal).toBeNull();
+  expect(stderr).toMatch(oneError);
+  expect(stderr).not.toContain('ERR_DPM_INTERNAL');
+  expect([1, 2]).toContain(code);
+}
+
+const mnist = packagePath('models/mnist');
+const png = ['--out', 'x.png', '--device', 'cpu', '--steps', '1'];
+const odd = [
+  '',
+  '-1',
+  '0',
+  'NaN',
+  '1e999',
+  '0x10',
+  '1,',
+  ',',
+  '--',
+  '-',
+  '\u202e',
+  'a\u001b[2J\nb',
+  'x'.repeat(5000),
+  '../..',
+  '__proto__',
+  '[]',
+  '%s',
+  '$(id)',
+  '9'.repeat(40),
+];
+
+/** Command lines by what they misuse. */
+function commandLines(): string[][] {
+  const valued = [
+    'count',
+    'batch',
+    'seed',
+    'steps',
+    'class',
+    'guidance',
+    'save-every',
+    'threads',
+    'sampler',
+    'device',
+    'dtype',
+    'clip',
+    'timesteps',
+    'image-size',
+    'network-time',
+    'init',
+    'gamma',
+    'levels',
+    'config',
+    'schedule',
+    'scale',
+  ];
+  const commands = [
+    'devices',
+    'inspect',
+    'graph',
+    'forward',
+    'convert',
+    'sample',
+    'gamma',
+    'costs',
+    'nll',
+    'plot',
+    'bench',
+  ];
+  return [
+    ...commands.flatMap((command) => [
+      [command, '--unheard-of'],
+      [command, ...odd],
+      [command, '--json=yes', 'x'],
+    ]),
+    ...commands
+      .filter((each) => each !== 'devices' && each !== 'bench')
+      .map((command) => [command, 'no\nsuch\u001b[31mmodel']),
+    ...odd.map((value) => [value, value]),
+    ...valued.flatMap((name) =>
+      ['', '-1e9', 'NaN', '\u202e', '9'.repeat(40)].map((value) => ['sample', 'mnist', ...png, `--${name}=${value}`]),
+    ),
+    ['sample', 'mnist', '--device', 'cpu', '--count', '20000000', '--out', 'x.png'],
+    ['sample', 'mnist', '--device', 'cpu', '--count', '9007199254740991', '--out', 'x.safetensors'],
+    [
+      'sample',
+      'mnist',
+      '--device',
+      'cpu',
+      '--steps',
+      '1000',
+      '--save-every',
+      '1',
+      '--count',
+      '2000000',
+      '--out',
+      'x.png',
+    ],
+    ['bench', 'nfe', '--batch', '0'],
+    ['bench', 'nfe', '--batch', '1000000', '--network', 'mnist', '--device', 'cpu'],
+    ['bench', 'nfe', '--network', '__proto__', '--device', 'cpu'],
+    ['bench', '__proto__'],
+    ['plot', 'constructor', mnist],
+    ['help', '__proto__'],
+  ];
+}
+
+/** All of them take minutes. */
+const isWhole = process.env.DPM_ATTACK === 'all';
+
+describe('command lines', { timeout: isWhole ? 600_000 : 120_000 }, () => {
+  const all = commandLines();
+  const chosen = isWhole ? all : all.filter((_, i) => i % 4 === 0 || i >= all.length - 9);
+
+  it(`${chosen.length} of ${all.length} that are wrong are refused in a line`, async () => {
+    const problems: string[] = [];
+    for (const args of chosen) {
+      const { code, signal, stdout, stderr, seconds } = await dpm(args);
+      const wrong =
+        code === 0
+          ? stderr !== '' || stdout === ''
+          : !oneError.test(stderr) || stderr.includes('ERR_DPM_INTERNAL') || ![1, 2].includes(code ?? -1);
+      if (wrong || signal !== null || seconds > 10)
+        problems.push(
+          JSON.stringify({
+            args: args.map((each) => each.slice(0, 60)),
+            code,
+            signal,
+            seconds,
+            stderr: stderr.slice(0, 300),
+          }),
+        );
+    }
+    expect(problems).toEqual([]);
+    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+});
+
+describe.runIf(isLinux)('pipes and devices', () => {
+  const pipe = path('pipe');
+  execFileSync('mkfifo', [pipe]);
+
+  it.each([
+    [['inspect', pipe, '--config', 'ddpm-cifar10']],
+    [['sample', packagePath('models/mnist/unet/diffusion_pytorch_model.safetensors'), '--config', pipe, ...png]],
+    [['forward', 'mnist', '--input', pipe, '--output', 'y.safetensors']],
+    [['sample', 'mnist', ...png, '--init', pipe]],
+    [['sample', 'mnist', ...png, '--gamma', pipe, '--sampler', 'analytic-ddpm']],
+    [['sample', 'mnist/unet', ...png, '--schedule', pipe]],
+    [['inspect', '/dev/zero', '--config', 'ddpm-cifar10']],
+    [['plot', 'quality', '/dev/zero', '--out', 'x.svg']],
+    [['sample', 'mnist', '--device', 'cpu', '--out', '/dev/null']],
+  ])('%j are refused at once', async (args) => {
+    const ended = await dpm(args);
+    expectRefused(ended);
+    expect(ended.seconds).toBeLessThan(10);
+  });
+
+  it('that take nothing are told in a line', async () => {
+    for (const args of [
+      ['devices'],
+      ['--help'],
+      ['inspect', 'mnist', '--device', 'cpu', '--json'],
+      ['sample', 'mnist', '--device', 'cpu', '--sampler', 'ddim', '--steps', '1', '--out', '-'],
+    ]) {
+      const full = openSync('/dev/full', 'w');
+      const { code, stderr } = await dpm(args, { stdout: full });
+      closeSync(full);
+      expect([code, stderr]).toEqual([
+        1,
+        expect.stringMatching(/^(1 samples .*\n)?error \[ERR_DPM_FILE\]: cannot write to the standard output: .*\n$/),
+      ]);
+    }
+  });
+
+  it('that close early end the command quietly', async () => {
+    const { stdout, stderr } = await new Promise<{ stdout: string; stderr: string }>((resolve) => {
+      execFile(
+        'bash',
+        ['-c', `"${process.execPath}" "${dpmMain}" graph mnist --device cpu | head -n 1`],
+        (_, out, err) => {
+          resolve({ stdout: out, stderr: err });
+        },
+      );
+    });
+    expect([stdout.split('\n')[0], stderr]).toEqual([expect.stringMatching(/^digraph/), '']);
+  });
+});
+
+describe.runIf(isLinux)('a full disk', () => {
+  it.each(['x.safetensors', 'x.png', 'pictures'])('leaves nothing of %s', async (out) => {
+    const run = [
+      'sample',
+      'mnist',
+      '--device',
+      'cpu',
+      '--sampler',
+      'ddim',
+      '--steps',
+      '1',
+      '--count',
+      '64',
+      '--out',
+      path(`full/${out}`),
+    ];
+    // A limit of two blocks on every file that is written, as if the disk were full.
+    const script = `ulimit -f 2; trap '' XFSZ; exec "${process.execPath}" "${dpmMain}" "$@"`;
+    const { code, stderr } = await new Promise<{ code: number; stderr: string }>((resolve) => {
+      execFile('bash', ['-c', script, 'dpm', ...run], (error, _, err) => {
+        resolve({ code: typeof error?.code === 'number' ? error.code : 0, stderr: err });
+      });
+    });
+    if (out === 'pictures') {
+      // Each of them is small enough.
+      expect([code, readdirSync(path('full/pictures'))]).toEqual([0, expect.arrayContaining(['00063.png'])]);
+      return;
+    }
+    expect(stderr).toMatch(/^error \[ERR_DPM_FILE\]: cannot write .*: EFBIG.*\n$/);
+    expect(code).toBe(1);
+    expect(readdirSync(path('full')).filter((name) => name !== 'pictures')).toEqual([]);
+  });
+});
+
+describe.runIf(isLinux)('signals', () => {
+  /** A checkpoint of zeros that takes a while to load, and no room. */
+  const slow = path('slow.safetensors');
+  const { unet, source } = familyByName('ho').network(presets['ddpm-lsun-256']!, 'ddpm-lsun-256');
+  const tensors = [...requiredTensors(unetGraph(unet))].map(([name, shape]) => ({
+    name: source(name, shape).key,
+    dtype: 'F32' as const,
+    shape,
+    bytes: 4 * elementCount(shape),
+  }));
+  const [length, header] = safetensorsHeader(tensors, {});
+  writeFileSync(slow, Buffer.concat([length, header]));
+  truncateSync(slow, length.length + header.length + tensors.reduce((sum, { bytes }) => sum + bytes, 0));
+  const model = [slow, '--config', 'ddpm-lsun-256', '--device', 'cpu', '--threads', '1'];
+
+  it.each([
+    ['SIGINT', ['inspect', ...model]],
+    ['SIGTERM', ['inspect', ...model]],
+    ['SIGINT', ['sample', ...model, '--out', 'interrupted.png']],
+    ['SIGTERM', ['graph', ...model]],
+    ['SIGINT', ['convert', slow, '--config', 'ddpm-lsun-256', '--to', 'interrupted']],
+    ['SIGINT', ['bench', 'nfe', '--network', 'ddpm-celebahq-256', '--device', 'cpu', '--threads', '1']],
+    ['SIGINT', ['bench', 'nfe', '--network', 'mnist', '--device', 'cpu', '--threads', '1']],
+    ['SIGINT', ['bench', 'boundary', '--device', 'cpu']],
+  ] as const)('%s ends %j at once, with 130', async (by, args) => {
+    const { code, stderr, seconds } = await dpm(args, { kill: { by, after: 250 } });
+    expect([code, stderr]).toEqual([130, expect.stringMatching(/^error \[ERR_DPM_ABORTED\]: .*\n$/)]);
+    expect(seconds).toBeLessThan(2);
+    expect(readdirSync(folder).filter((name) => name.startsWith('interrupted') || name.endsWith('.tmp'))).toEqual([]);
+    expect(existsSync(slow)).toBe(true);
+  });
+});
