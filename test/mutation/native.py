@@ -10,12 +10,14 @@ where less than 90 % of a room's mistakes were noticed. Needs scripts/setup --mu
 """
 import argparse
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import random
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -155,14 +157,12 @@ def draw(root, sources, seed):
 
 def usable_sources(room):
     """Without files that never run on this processor."""
-    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    processor = Path("/proc/cpuinfo")
+    flags = processor.read_text() if processor.exists() else ""
     return [each["files"] for each in room["sources"] if each.get("needs", "") in flags]
 
 
-def report(name, mutants, work):
-    path = work / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(mutants, indent=2) + "\n")
+def report(name, mutants):
     count = lambda verdict: sum(mutant["verdict"] == verdict for mutant in mutants)
     noticed, counted = count("noticed"), count("noticed") + count("survived")
     score = 100 * noticed / counted if counted else 100
@@ -172,16 +172,18 @@ def report(name, mutants, work):
 
 
 def try_room(name, candidates, wanted, bench, work):
-    mutants, counted = [], 0
+    mutants, counted, path = [], 0, work / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     for mutant in candidates:
         if counted == wanted:
             break
         mutant["verdict"] = bench.judge(mutant)
         mutants.append(mutant)
+        path.write_text(json.dumps(mutants, indent=2) + "\n")
         counted += mutant["verdict"] in ("noticed", "survived")
         if mutant["verdict"] == "survived":
             print(f"  survived: {mutant['file']}:{mutant['line']}\n  - {mutant['before'].strip()}\n  + {mutant['after'].strip()}", flush=True)
-    return report(name, mutants, work)
+    return report(name, mutants)
 
 
 def main():
@@ -193,9 +195,14 @@ def main():
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[2], help=argparse.SUPPRESS)
     options = parser.parse_args()
     root, work = options.root, options.root / "build" / "mutation"
+    work.mkdir(parents=True, exist_ok=True)
+    lock = open(work / "lock", "w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    # As an exception it ends the tests that run, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.path.insert(0, str(root / ".toolchain" / "mutation"))
     rooms = json.loads((root / "test" / "mutation" / "rooms.json").read_text())["native"]
-    scores = []
+    scores = {}
     for name in options.rooms or rooms:
         if options.again:
             last = json.loads((work / f"{name}.json").read_text())
@@ -203,8 +210,9 @@ def main():
         else:
             candidates = draw(root, usable_sources(rooms[name]), f"{options.seed} {name}")
         bench = Bench(Copy(root, work), rooms[name]["first"], rooms[name]["unrelated"])
-        scores.append(try_room(name, candidates, len(candidates) if options.again else options.mutants, bench, work))
-    sys.exit(min(scores) < LEAST_SCORE)
+        scores[name] = try_room(name, candidates, len(candidates) if options.again else options.mutants, bench, work)
+    print(", ".join(f"{name} {score:.1f} %" for name, score in scores.items()))
+    sys.exit(min(scores.values()) < LEAST_SCORE)
 
 
 if __name__ == "__main__":

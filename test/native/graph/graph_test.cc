@@ -200,6 +200,19 @@ TEST(Shapes, MismatchesAreRefused) {
   expect_shape_error([&] { maker.add(DPM_OP_FIR_UPSAMPLE, {large}); });
 }
 
+TEST(Shapes, MapsSmallerThanTheKernelAreRefused) {
+  RandomValues random(6);
+  // With a stride of two, the quotient rounds up to one pixel.
+  const graph::Convolution how{3, 2, 0, 0};
+  for (const auto& [height, width] : {std::pair{2, 3}, {3, 2}, {2, 2}}) {
+    GraphMaker maker(random);
+    const int image = maker.image(4, height, width);
+    expect_shape_error([&] { maker.convolution(image, 4, how); });
+  }
+  GraphMaker maker(random);
+  EXPECT_NO_THROW(maker.convolution(maker.image(4, 3, 3), 4, how));
+}
+
 TEST(Shapes, ActivationsKeepTheirs) {
   RandomValues random(6);
   GraphMaker maker(random);
