@@ -52,13 +52,10 @@ class Copy:
             if path.is_file() and path.relative_to(self.path) not in wanted:
                 path.unlink()
         for name in wanted:
-            self.restore(name)
-
-    def restore(self, name):
-        source, target = self.root / name, self.path / name
-        if not target.exists() or source.read_bytes() != target.read_bytes():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+            source, target = self.root / name, self.path / name
+            if not target.exists() or source.read_bytes() != target.read_bytes():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
 
     def configure(self):
         command = ["cmake", "-S", self.path, "-B", self.build_folder, "-G", "Ninja", *OPTIONS.split()]
@@ -102,16 +99,17 @@ class Bench:
             sys.exit(result.stdout)
 
     def judge(self, mutant):
-        name = Path(mutant["file"])
-        lines = (self.copy.root / name).read_text().splitlines(keepends=True)
+        path = self.copy.path / mutant["file"]
+        text = path.read_text()
+        lines = text.splitlines(keepends=True)
         if lines[mutant["line"] - 1] != mutant["before"]:
             return "gone"
         lines[mutant["line"] - 1] = mutant["after"]
         try:
-            (self.copy.path / name).write_text("".join(lines))
+            path.write_text("".join(lines))
             return self.verdict()
         finally:
-            self.copy.restore(name)
+            path.write_text(text)
 
     def verdict(self):
         if self.copy.build().returncode != 0:
