@@ -22,6 +22,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from subprocess import DEVNULL
 
 LEAST_SCORE = 90
 COPIED = ("CMakeLists.txt", "cmake", "native", "cuda", "test/native", "test/cuda")
@@ -59,7 +60,7 @@ class Copy:
 
     def configure(self):
         command = ["cmake", "-S", self.path, "-B", self.build_folder, "-G", "Ninja", *OPTIONS.split()]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, check=True, stdout=DEVNULL)
 
     def build(self):
         command = ["cmake", "--build", self.build_folder, "--target", "dpm_native_tests"]
@@ -69,11 +70,11 @@ class Copy:
         return {path: hashlib.sha256(path.read_bytes()).digest() for path in self.build_folder.rglob("*.o")}
 
     def tests_pass(self, selection, seconds=None):
-        command = [self.build_folder / "bin" / "dpm_native_tests", "--gtest_brief=1", "--gtest_fail_fast"]
+        tests = self.build_folder / "bin" / "dpm_native_tests"
+        command = [tests, "--gtest_brief=1", "--gtest_fail_fast", f"--gtest_filter={selection}"]
         limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         try:
-            silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            return subprocess.run([*command, f"--gtest_filter={selection}"], timeout=seconds, preexec_fn=limit, **silent).returncode == 0
+            return subprocess.run(command, timeout=seconds, preexec_fn=limit, stdout=DEVNULL, stderr=DEVNULL).returncode == 0
         except subprocess.TimeoutExpired:
             return False
 
@@ -83,20 +84,17 @@ class Bench:
 
     def __init__(self, copy, first, unrelated):
         self.copy, self.selections, self.limits = copy, (first, f"-{first}:{unrelated}"), []
-        self.start_over()
+        copy.synchronise()
+        copy.configure()
+        result = copy.build()
+        if result.returncode != 0:
+            sys.exit(result.stdout)
         self.unchanged = copy.objects()
         for selection in self.selections:
             start = time.monotonic()
             if not copy.tests_pass(selection):
                 sys.exit(f"native.py: the tests {selection} fail without any mistake")
             self.limits.append(20 + 5 * (time.monotonic() - start))
-
-    def start_over(self):
-        self.copy.synchronise()
-        self.copy.configure()
-        result = self.copy.build()
-        if result.returncode != 0:
-            sys.exit(result.stdout)
 
     def judge(self, mutant):
         path = self.copy.path / mutant["file"]
@@ -120,11 +118,12 @@ class Bench:
         return "survived" if passed else "noticed"
 
 
-def may_compile(before, after):
-    """Not a statement more, and of operators only those between spaces: others are of templates, pointers and references."""
-    if after.startswith(before):
-        return False
+def is_sensible(before, after):
+    """Not a statement more, no empty message, no other name, and no operator of templates or pointers, which has no spaces."""
     place, operators = len(os.path.commonprefix([before, after])), "<>*&+-="
+    in_name = before[place:][:1].isdigit() and (before[place - 1].isalnum() or before[place - 1] == "_")
+    if after.startswith(before) or ('""' in after and '""' not in before) or in_name:
+        return False
     left, right = before[:place].rstrip(operators), before[place:].lstrip(operators)
     return before[place] not in operators or (left.endswith(" ") and right.startswith(" "))
 
@@ -139,25 +138,21 @@ def mutants_of(root, name):
     by_line = {}
     for line, after, *_ in found:
         before = source[line - 1]
-        if may_compile(before, after):
+        if is_sensible(before, after):
             by_line.setdefault(line, []).append({"file": str(name), "line": line, "before": before, "after": after})
     return list(by_line.values())
 
 
-def draw(root, sources, seed):
+def draw(root, room, seed):
     """Mistakes in a random order: every line once, a long one no more often than a short one."""
     chosen = random.Random(seed)
-    names = sorted({path.relative_to(root) for pattern in sources for path in root.glob(pattern)})
+    # Without files that never run on this processor.
+    flags = Path("/proc/cpuinfo").read_text()
+    patterns = [each["files"] for each in room["sources"] if each.get("needs", "") in flags]
+    names = sorted({path.relative_to(root) for pattern in patterns for path in root.glob(pattern)})
     lines = [line for name in names for line in mutants_of(root, name)]
     chosen.shuffle(lines)
     return [chosen.choice(line) for line in lines]
-
-
-def usable_sources(room):
-    """Without files that never run on this processor."""
-    processor = Path("/proc/cpuinfo")
-    flags = processor.read_text() if processor.exists() else ""
-    return [each["files"] for each in room["sources"] if each.get("needs", "") in flags]
 
 
 def report(name, mutants):
@@ -180,7 +175,8 @@ def try_room(name, candidates, wanted, bench, work):
         path.write_text(json.dumps(mutants, indent=2) + "\n")
         counted += mutant["verdict"] in ("noticed", "survived")
         if mutant["verdict"] == "survived":
-            print(f"  survived: {mutant['file']}:{mutant['line']}\n  - {mutant['before'].strip()}\n  + {mutant['after'].strip()}", flush=True)
+            print(f"  survived: {mutant['file']}:{mutant['line']}", flush=True)
+            print(f"  - {mutant['before'].strip()}\n  + {mutant['after'].strip()}", flush=True)
     return report(name, mutants)
 
 
@@ -206,7 +202,7 @@ def main():
             last = json.loads((work / f"{name}.json").read_text())
             candidates = [mutant for mutant in last if mutant["verdict"] == "survived"]
         else:
-            candidates = draw(root, usable_sources(rooms[name]), f"{options.seed} {name}")
+            candidates = draw(root, rooms[name], f"{options.seed} {name}")
         bench = Bench(Copy(root, work), rooms[name]["first"], rooms[name]["unrelated"])
         scores[name] = try_room(name, candidates, len(candidates) if options.again else options.mutants, bench, work)
     print(", ".join(f"{name} {score:.1f} %" for name, score in scores.items()))
