@@ -25,6 +25,7 @@ from pathlib import Path
 from subprocess import DEVNULL
 
 LEAST_SCORE = 90
+CHECKOUT = Path(__file__).resolve().parents[2]
 COPIED = ("CMakeLists.txt", "cmake", "native", "cuda", "test/native", "test/cuda")
 RULES = ("universal.rules", "c_like.rules", "cpp.rules")
 # Comments, the preprocessor and declarations, where no change compiles or none matters.
@@ -186,7 +187,7 @@ def main():
     parser.add_argument("--mutants", type=int, default=20, help="that compile to something else, for each room")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--again", action="store_true", help="only what survived the last time")
-    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[2], help=argparse.SUPPRESS)
+    parser.add_argument("--root", type=Path, default=CHECKOUT, help=argparse.SUPPRESS)
     options = parser.parse_args()
     root, work = options.root, options.root / "build" / "mutation"
     work.mkdir(parents=True, exist_ok=True)
@@ -194,7 +195,8 @@ def main():
     fcntl.flock(lock, fcntl.LOCK_EX)
     # As an exception it ends the tests that run, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    sys.path.insert(0, str(root / ".toolchain" / "mutation"))
+    os.environ["PATH"] = f"{CHECKOUT / '.toolchain' / 'bin'}:{os.environ['PATH']}"
+    sys.path.insert(0, str(CHECKOUT / ".toolchain" / "mutation"))
     rooms = json.loads((root / "test" / "mutation" / "rooms.json").read_text())["native"]
     scores = {}
     for name in options.rooms or rooms:

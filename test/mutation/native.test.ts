@@ -23,9 +23,9 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY bin)
 add_executable(dpm_native_tests native/half.cc test/native/half_test.cc)
 `,
   'native/half.cc': half,
-  // What is said of negative numbers, nobody looks at; a loop without end is noticed, too.
+  // Nobody looks at negative numbers.
   'test/native/half_test.cc': `int half(int number);
-int main() { while (half(5) != 2) { if (half(4) != 2) return 1; } }
+int main() { return half(4) == 2 && half(5) == 2 ? 0 : 1; }
 `,
   'test/mutation/rooms.json': '{ "native": { "native": { "sources": [], "first": "Half*", "unrelated": "" } } }',
 };
@@ -38,7 +38,10 @@ const mutant = (after: string): Mutant => ({
   verdict: 'survived',
 });
 
-it('tells apart what is noticed, survives, is equivalent and does not compile', () => {
+// Python is not needed for anything else.
+const hasPython = spawnSync('python3', ['--version']).status === 0;
+
+it.skipIf(!hasPython)('tells apart what is noticed, survives, is equivalent and does not compile', () => {
   const root = temporaryFolder();
   const report = 'build/mutation/native.json';
   const mutants = ['number / 2 + 1', 'number < 0 ? 0 : number / 2', 'number / (1 + 1)', 'number / two'].map((body) =>
