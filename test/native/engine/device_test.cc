@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include "core/error.h"
 #include "devices/registry.h"
+#include "graph_runner.h"
 
 namespace dpm::test {
 namespace {
@@ -17,6 +19,26 @@ TEST(OpenDevice, IsDescribedAsInTheList) {
     EXPECT_NE(device->description(), "");
     EXPECT_EQ(info.reason, "");
   }
+}
+
+TEST(OpenDevice, ReducesWhatThereIs) {
+  const auto device = Device::open("cpu", {1, false});
+  const auto buffer = device->allocate(64);
+  const dpm_view there = buffer->view(16);
+  double result = 0;
+  const auto refused = [&](std::uint32_t kind, const dpm_view& a, const dpm_view& b) {
+    return code_of([&] { device->reduce({kind, 1, 16, a, b, &result}); }) == ErrorCode::kArgument;
+  };
+  for (const std::uint32_t kind : {DPM_REDUCE_SUM, DPM_REDUCE_SUM_SQUARES, DPM_REDUCE_DOT, DPM_REDUCE_MAX_ABS}) {
+    EXPECT_TRUE(refused(kind, {}, there));
+    EXPECT_NO_THROW(device->reduce({kind, 1, 16, there, there, &result}));
+    if (kind == DPM_REDUCE_DOT) {
+      EXPECT_TRUE(refused(kind, there, {}));
+    } else {
+      EXPECT_NO_THROW(device->reduce({kind, 1, 16, there, {}, &result}));
+    }
+  }
+  EXPECT_TRUE(refused(DPM_REDUCE_MAX_ABS + 1, there, there));
 }
 
 }  // namespace
