@@ -3,7 +3,8 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { parseGammaTable, readGammaTable, writeGammaTable } from '../../../lib/variance/gamma.js';
+import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
+import { gammaLookup, parseGammaTable, readGammaTable, writeGammaTable } from '../../../lib/variance/gamma.js';
 import { temporaryFolder } from '../../support/temporary.js';
 
 const folder = temporaryFolder();
@@ -28,5 +29,12 @@ describe('gamma tables', () => {
   ])('refuses %j', (value, message) => {
     expect(() => parseGammaTable(value, 'gamma.json')).toThrow(message);
     expect(() => parseGammaTable(value, 'gamma.json')).toThrow(expect.objectContaining({ code: 'ERR_DPM_CONFIG' }));
+  });
+
+  it('are for schedules that preserve the variance', () => {
+    const exploding = NoiseSchedule.edm();
+    const lookup = (): unknown => gammaLookup('own', new Float64Array(exploding.steps + 1), exploding);
+    expect(lookup).toThrow(/own needs a variance preserving noise schedule/);
+    expect(lookup).toThrow(expect.objectContaining({ code: 'ERR_DPM_ARGUMENT' }));
   });
 });
