@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from subprocess import DEVNULL
+from subprocess import DEVNULL, PIPE, STDOUT
 
 LEAST_SCORE = 90
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -58,14 +58,12 @@ class Copy:
             if not target.exists() or source.read_bytes() != target.read_bytes():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
-
-    def configure(self):
         command = ["cmake", "-S", self.path, "-B", self.build_folder, "-G", "Ninja", *OPTIONS.split()]
         subprocess.run(command, check=True, stdout=DEVNULL)
 
     def build(self):
         command = ["cmake", "--build", self.build_folder, "--target", "dpm_native_tests"]
-        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.run(command, stdout=PIPE, stderr=STDOUT, text=True)
 
     def objects(self):
         return {path: hashlib.sha256(path.read_bytes()).digest() for path in self.build_folder.rglob("*.o")}
@@ -91,7 +89,6 @@ class Bench:
     def __init__(self, copy, first, unrelated):
         self.copy, self.selections, self.limits = copy, (first, f"-{first}:{unrelated}"), []
         copy.synchronise()
-        copy.configure()
         result = copy.build()
         if result.returncode != 0:
             sys.exit(result.stdout)

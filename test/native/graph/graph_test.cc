@@ -183,6 +183,10 @@ TEST(Shapes, MismatchesAreRefused) {
   Node wide = with(DPM_OP_CONVOLUTION, image, maker.constant({8, 3, 3, 3}));
   graph::convolution_of(wide) = same_size(3);
   expect_shape_error([&] { maker.add(wide); });
+  Node biased = with(DPM_OP_CONVOLUTION, image, maker.constant({8, 4, 3, 3}));
+  graph::convolution_of(biased) = same_size(3);
+  biased.biases = {maker.constant({7})};
+  expect_shape_error([&] { maker.add(biased); });
   expect_shape_error([&] { maker.sum(image, other); });
   expect_shape_error([&] { maker.add(DPM_OP_CHANNEL_ADD, {image, other}); });
   expect_shape_error([&] { maker.add(DPM_OP_AVERAGE_POOL, {image}); });
