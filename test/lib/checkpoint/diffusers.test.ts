@@ -83,6 +83,18 @@ describe('networks of diffusers', () => {
     ).toBe(false);
   });
 
+  it.each([
+    ['UpBlock2D', 'conv', 'upsample'],
+    ['UpBlock2D', 'resnet', 'upsample'],
+    ['AttnUpBlock2D', 'conv', 'upsample'],
+    ['AttnUpBlock2D', 'resnet', 'residual'],
+    ['ResnetUpsampleBlock2D', 'conv', 'residual'],
+  ])('zooms in %s with upsample_type %s by a block of kind %s', (type, upsample_type, kind) => {
+    const { blocks } = network({ ...cifar10, up_block_types: Array<string>(4).fill(type), upsample_type });
+    const zooming = blocks.filter((block) => 'name' in block && block.name.includes('.upsamplers.'));
+    expect(zooming.map((block) => block.kind)).toEqual([kind, kind, kind]);
+  });
+
   it('takes the defaults of the library and the names of its early releases', () => {
     expect(network({ sample_size: 64 }).baseChannels).toBe(224);
     const { sample_size: image_size, layers_per_block: num_res_blocks, norm_eps: resnet_eps, ...others } = cifar10;
