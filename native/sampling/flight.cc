@@ -59,7 +59,6 @@ Registers Flight::make_registers(Evaluator& evaluator) const {
 
 void Flight::draw_initial_states() {
   std::vector<dpm_record> records(count_);
-  update_samples_.clear();
   for (std::uint32_t row = 0; row < count_; ++row) {
     records[row].flags = DPM_RECORD_WRITE_X;
     records[row].variance = DPM_VARIANCE_SCALAR;

@@ -1,6 +1,7 @@
 // The update kernels against the reference device's literal reading of record.h.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <iterator>
 
 #include "cuda/kernels/update.h"
@@ -108,6 +109,28 @@ TEST(CudaUpdate, RandomRecordsAgreeWithTheReference) {
       const ThreadOrder threads(order);
       ASSERT_TRUE(agree(actual_of(test), expected)) << "shape " << seed << ", order " << order;
     }
+  }
+}
+
+TEST(CudaUpdate, QuantilesAmongEqualValuesAgreeWithTheReference) {
+  const auto reference = Device::open("reference", {});
+  for (std::uint32_t seed = 0; seed < 40; ++seed) {
+    Case test(seed);
+    for (float& value : test.tensors[0]) value = 0.5F * std::round(2 * value);
+    for (dpm_record& record : test.records) {
+      record = {};
+      record.flags = DPM_RECORD_WRITE_X;
+      record.input_scale = 1;
+      record.x0_in = 1;
+      record.history_x0 = 1;
+      record.x_history[0] = 1;
+      record.clip = DPM_CLIP_DYNAMIC;
+      // On an element and between two: of few, so that equal ones begin and end there.
+      record.clip_low = static_cast<float>(test.random.between(1, 40)) / 40;
+      record.clip_high = 0.01F;
+      record.clip_ceiling = 10;
+    }
+    EXPECT_TRUE(agree(actual_of(test), expected_of(test, reference))) << "shape " << seed;
   }
 }
 

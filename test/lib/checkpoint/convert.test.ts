@@ -1,6 +1,6 @@
 // Checkpoint files: what they are is said by a configuration, and converting them changes nothing.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 
 import fc from 'fast-check';
@@ -78,6 +78,16 @@ describe('converting', () => {
     expect(Math.abs(mean(images.data) - mean(exact.images.data))).toBeLessThan(0.1);
   });
 
+  it('keeps the scheduler file as it is', async () => {
+    const source = join(temporaryFolder(), 'source');
+    await cp(packagePath('models/mnist'), source, { recursive: true });
+    const scheduler = join('scheduler', 'scheduler_config.json');
+    writeFileSync(join(source, scheduler), '{ "_class_name": "DDIMScheduler", "of its own": [1, 2] }\n');
+    const folder = join(temporaryFolder(), 'converted');
+    await convertModel(await readModelFolder(source), folder);
+    expect(readFileSync(join(folder, scheduler))).toEqual(readFileSync(join(source, scheduler)));
+  });
+
   it('keeps the gamma table of a folder of another family', async () => {
     const folder = join(temporaryFolder(), 'model');
     await convertModel(await readModelFolder(fixture('ho-ddpm')), folder);
@@ -86,6 +96,14 @@ describe('converting', () => {
     const again = join(temporaryFolder(), 'again');
     await convertModel(await readModelFolder(folder), again);
     expect((await readModelFolder(again)).gamma?.m).toHaveLength(1001);
+  });
+
+  it('has no head where the folder has none', async () => {
+    const model = await readModelFolder(fixture('diffusers-ddpm'));
+    await expect(model.select('npr')).rejects.toMatchObject({
+      code: 'ERR_DPM_ARGUMENT',
+      message: expect.stringContaining("head 'npr' is not available") as string,
+    });
   });
 
   it('leaves nothing behind when it fails', async () => {

@@ -83,6 +83,18 @@ describe('networks of diffusers', () => {
     ).toBe(false);
   });
 
+  it.each([
+    ['UpBlock2D', 'conv', 'upsample'],
+    ['UpBlock2D', 'resnet', 'upsample'],
+    ['AttnUpBlock2D', 'conv', 'upsample'],
+    ['AttnUpBlock2D', 'resnet', 'residual'],
+    ['ResnetUpsampleBlock2D', 'conv', 'residual'],
+  ])('zooms in %s with upsample_type %s by a block of kind %s', (type, upsample_type, kind) => {
+    const { blocks } = network({ ...cifar10, up_block_types: Array<string>(4).fill(type), upsample_type });
+    const zooming = blocks.filter((block) => 'name' in block && block.name.includes('.upsamplers.'));
+    expect(zooming.map((block) => block.kind)).toEqual([kind, kind, kind]);
+  });
+
   it('takes the defaults of the library and the names of its early releases', () => {
     expect(network({ sample_size: 64 }).baseChannels).toBe(224);
     const { sample_size: image_size, layers_per_block: num_res_blocks, norm_eps: resnet_eps, ...others } = cifar10;
@@ -109,6 +121,10 @@ describe('networks of diffusers', () => {
     [{ sample_size: 30 }, 'ERR_DPM_CONFIG', /divisible by 8/],
     [{ sample_size: null }, 'ERR_DPM_CONFIG', /sample_size is null.*imageSize/],
     [{ block_out_channels: '128' }, 'ERR_DPM_CONFIG', /block_out_channels/],
+    [{ block_out_channels: [129, 256, 256, 256] }, 'ERR_DPM_CONFIG', /even in the first width/],
+    [{ block_out_channels: [] }, 'ERR_DPM_CONFIG', /1 to 16 widths/],
+    [{ block_out_channels: Array<number>(17).fill(32) }, 'ERR_DPM_CONFIG', /1 to 16 widths/],
+    [{ up_block_types: ['UpBlock2D'] }, 'ERR_DPM_CONFIG', /up_block_types/],
     [{ layers_per_block: -1 }, 'ERR_DPM_CONFIG', /layers_per_block/],
     [{ norm_eps: 0 }, 'ERR_DPM_CONFIG', /norm_eps/],
     [{ freq_shift: 64 }, 'ERR_DPM_CONFIG', /freq_shift/],

@@ -36,6 +36,17 @@ describe('schedules of presets', () => {
   });
 });
 
+describe('times of openai networks', () => {
+  it('are rescaled to a thousand by improved-diffusion alone, unless the configuration says so', () => {
+    const second = (config: Record<string, unknown>): number =>
+      schedule('openai', { diffusion_steps: 4000, ...config }).networkTime(2);
+    expect(second({})).toBe(1);
+    expect(second({ variant: 'improved-diffusion' })).toBe(0.25);
+    expect(second({ variant: 'improved-diffusion', rescale_timesteps: false })).toBe(1);
+    expect(second({ rescale_timesteps: true })).toBe(0.25);
+  });
+});
+
 describe('schedules of score_sde', () => {
   const exploding = { name: 'ncsnpp', scale_by_sigma: true, sigma_min: 0.01, sigma_max: 100 };
 

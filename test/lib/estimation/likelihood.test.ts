@@ -179,6 +179,35 @@ describe('terms', () => {
   });
 });
 
+describe('the summary', () => {
+  it('has the mean in bits and its standard error', () => {
+    const terms = boundTerms(
+      linear,
+      samplers['npr-ddpm'].family(linear, {}),
+      { steps: 1, clip: 'none' },
+      () => () => 0,
+    );
+    const nats = terms.map(() => Float64Array.of(1, 2, 3, 6).map((value) => value * 4 * Math.LN2));
+    const { prior, total } = summarise('', terms, nats, 4);
+    expect(prior).toMatchObject({ bits: 3, t: 1000 });
+    // The deviation of 1, 2, 3, 6 is sqrt(14 / 3), that of the mean of four half of it.
+    expect(prior.standardError).toBeCloseTo(Math.sqrt(14 / 3) / 2, 12);
+    expect(total.bits).toBeCloseTo(3 * terms.length, 12);
+  });
+
+  it('is the same for images in a plain array', async () => {
+    const terms = boundTerms(
+      linear,
+      samplers['npr-ddpm'].family(linear, {}),
+      { steps: 3, clip: 'none' },
+      () => (x) => x,
+    );
+    const { x0, epsilon } = gaussianPoints([0.1, 0.4]);
+    const predict = gaussianPredictor(linear, [0.1, 0.4], x0, epsilon);
+    expect(await evaluateTerms(terms, Array.from(x0), 2, predict)).toEqual(await evaluateTerms(terms, x0, 2, predict));
+  });
+});
+
 describe('the decoder', () => {
   it('has an error function of full precision', () => {
     const known: [number, number][] = [
@@ -207,6 +236,14 @@ describe('the decoder', () => {
         },
       ),
     );
+  });
+
+  it('loses no digits in either tail', () => {
+    for (const distance of [4, 8, 12].map((deviations) => deviations * 0.02)) {
+      const [above, below] = [distance, -distance].map((x0) => binProbability(x0, 0, 0.02, 'exact'));
+      expect(above).toBe(below);
+      expect(above).toBeGreaterThan(0);
+    }
   });
 
   it('differs from the approximation by at most 3.4e-4 a bin', () => {

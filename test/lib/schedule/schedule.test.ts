@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { DpmError } from '../../../lib/base/errors.js';
+import type { ScheduleDefaults } from '../../../lib/schedule/defaults.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { parametrisation } from '../../../lib/schedule/prediction.js';
 
@@ -324,6 +325,45 @@ describe('the velocity', () => {
   });
 });
 
+describe('the preconditioned denoiser', () => {
+  it.each([
+    [1, 3],
+    [0.6, 0.8],
+  ])('is that of Karras et al. for the state over alpha: %d and %d', (alpha, sigma) => {
+    const [x0, epsilon, output, sigmaData] = [0.7, -1.1, 0.4, 0.5];
+    const x = alpha * x0 + sigma * epsilon;
+    const ratio = sigma / alpha;
+    const total = ratio ** 2 + sigmaData ** 2;
+    for (const [prediction, sign] of [
+      ['edm', 1],
+      ['edm-v', -1],
+    ] as const) {
+      const { data, noise, inputScale } = parametrisation(prediction, alpha, sigma, sigmaData);
+      const denoised =
+        (sigmaData ** 2 / total) * (x / alpha) + ((sign * ratio * sigmaData) / Math.sqrt(total)) * output;
+      expect(data.input * x + data.output * output).toBeCloseTo(denoised, 12);
+      expect(noise.input * x + noise.output * output).toBeCloseTo((x - alpha * denoised) / sigma, 12);
+      expect(inputScale * x).toBeCloseTo(x / alpha / Math.sqrt(total), 12);
+    }
+  });
+});
+
+describe('the defaults of a schedule', () => {
+  it.each([
+    ['prediction', { prediction: 'y' }],
+    ['variance', { variance: 'small' }],
+    ['clip.kind', { clip: { kind: 'hard' } }],
+  ])('are refused where %s is unknown', (name, defaults) => {
+    const made = (): unknown => NoiseSchedule.linear({ defaults: defaults as Partial<ScheduleDefaults> });
+    expect(made).toThrow(`${name} of a schedule's defaults`);
+  });
+
+  it('need a range whose width is a number', () => {
+    const made = (): unknown => NoiseSchedule.linear({ defaults: { dataRange: [-1e308, 1e308] } });
+    expect(made).toThrow(/dataRange is from -1e\+308 to 1e\+308/);
+  });
+});
+
 describe('the SDE behind a schedule', () => {
   const slope = (f: (t: number) => number, t: number): number => (f(t + 1e-6) - f(t - 1e-6)) / 2e-6;
 
@@ -344,6 +384,19 @@ describe('the SDE behind a schedule', () => {
       for (const t of [0.1005, 0.5005, 0.9005]) {
         expect(sde.rate(t) / -slope((time) => sde.logAlphaBar(time), t)).toBeCloseTo(1, 5);
         expect(sde.diffusion(t)).toBe(sde.rate(t));
+      }
+    },
+  );
+
+  it.each([NoiseSchedule.cosine().continuous(), NoiseSchedule.edm(), NoiseSchedule.vp()])(
+    'moves the powers of signal and noise as they move: $name',
+    (schedule) => {
+      for (const t of [0.1005, 0.5005, 0.9005]) {
+        const signal = -slope((time) => schedule.logAlphaBar(time), t);
+        expect(schedule.rate(t)).toBeCloseTo(signal, 4);
+        // dB / dt = g^2 - rate B.
+        const noise = slope((time) => schedule.betaBar(time), t);
+        expect(schedule.diffusion(t)).toBeCloseTo(noise + signal * schedule.betaBar(t), 4);
       }
     },
   );

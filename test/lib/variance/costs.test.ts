@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import fc from 'fast-check';
@@ -199,6 +199,7 @@ describe('error tables', () => {
     [null, /JSON object/],
     [{ ...json, squared_error: [0, 1] }, /squared_error has 2 entries/],
     [{ ...json, decoder: [0, -1, 1] }, /decoder entry 1/],
+    [{ ...json, decoder: [-1, 1, 1] }, /decoder entry 0/],
     [{ ...json, decoder: 'many' }, /decoder is "many"/],
     [{ ...json, squared_error: [0, '1', 2] }, /squared_error/],
     [{ ...json, num_train_timesteps: 1e9 }, /num_train_timesteps/],
@@ -207,6 +208,13 @@ describe('error tables', () => {
   ])('refuse %j', (value, message) => {
     expect(() => parseErrorTable(value, 'costs.json')).toThrow(message);
     expect(() => parseErrorTable(value, 'costs.json')).toThrow(expect.objectContaining({ code: 'ERR_DPM_CONFIG' }));
+  });
+
+  it.each(['squaredError', 'decoder'])('are not written where %s is wrong', async (part) => {
+    const table = { ...parseErrorTable(json, 'memory'), [part]: Float64Array.of(0, NaN, 1) };
+    const path = join(folder, 'wrong.json');
+    await expect(writeErrorTable(path, table)).rejects.toThrow(`${part} entry 1`);
+    expect(existsSync(path)).toBe(false);
   });
 
   it('are refused with their file', async () => {

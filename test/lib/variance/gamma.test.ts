@@ -30,6 +30,13 @@ describe('gamma tables', () => {
     expect(() => parseGammaTable(value, 'gamma.json')).toThrow(message);
     expect(() => parseGammaTable(value, 'gamma.json')).toThrow(expect.objectContaining({ code: 'ERR_DPM_CONFIG' }));
   });
+
+  it('are for schedules that preserve the variance', () => {
+    const exploding = NoiseSchedule.edm();
+    const lookup = (): unknown => gammaLookup('own', new Float64Array(exploding.steps + 1), exploding);
+    expect(lookup).toThrow(/own needs a variance preserving noise schedule/);
+    expect(lookup).toThrow(expect.objectContaining({ code: 'ERR_DPM_ARGUMENT' }));
+  });
 });
 
 describe('a moment looked up by its time', () => {

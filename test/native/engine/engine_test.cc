@@ -20,6 +20,7 @@ class NotedJob : public Job {
   void finished(std::unique_ptr<Job> /*self*/) override {
     const std::lock_guard<std::mutex> lock(mutex_);
     notes_.push_back(name_ + ":" + error_code_name(error));
+    EXPECT_EQ(message.empty(), error == ErrorCode::kOk) << notes_.back();
   }
   [[nodiscard]] bool cancelled() const override { return drop_; }
 

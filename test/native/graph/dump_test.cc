@@ -28,6 +28,7 @@ TEST(Dump, SaysEveryNodeAndValue) {
   const std::string dot = graph::dump_dot(graph);
   // One line says how all nodes look.
   EXPECT_EQ(count(dot, "\n  n"), 1 + graph.nodes.size() + count(dot, " -> v") - count(dot, "[style=dotted]"));
+  EXPECT_EQ(count(dot, " [shape=plain") + count(dot, " [shape=ellipse"), graph.values.size());
   EXPECT_EQ(dot.substr(0, 9), "digraph n");
 }
 

@@ -1,6 +1,8 @@
 // Shape inference, fusion and the memory planner.
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "core/error.h"
 #include "graph_maker.h"
 #include "graph_runner.h"
@@ -170,6 +172,30 @@ void expect_shape_error(const std::function<void()>& body) {
   }
 }
 
+TEST(Planner, ElementwiseResultsTakeThePlaceOfTheirInput) {
+  using Make = std::function<int(GraphMaker&, int map, int vector)>;
+  const auto in_place = [](const Make& make) {
+    RandomValues random(1);
+    GraphMaker maker(random);
+    const int vector = maker.add(DPM_OP_TIME_EMBEDDING, {maker.time()}, graph::TimeEmbedding{8, 1.0F});
+    const int map = maker.enter(maker.image(4, 3, 5));
+    const int made = make(maker, map, vector);
+    maker.leave(made);
+    const graph::MemoryPlan plan = graph::plan_memory(maker.graph(), false);
+    return plan.offsets[static_cast<std::size_t>(map)] == plan.offsets[static_cast<std::size_t>(made)];
+  };
+  EXPECT_TRUE(in_place([](GraphMaker& maker, int map, int) { return maker.silu(map); }));
+  EXPECT_TRUE(in_place([](GraphMaker& maker, int map, int) { return maker.bias(map); }));
+  EXPECT_TRUE(in_place([](GraphMaker& maker, int map, int) { return maker.norm(map, 2); }));
+  EXPECT_TRUE(in_place([](GraphMaker& maker, int map, int) { return maker.affine(map, 2); }));
+  EXPECT_TRUE(in_place([](GraphMaker& maker, int map, int) { return maker.activation(map, DPM_ACTIVATION_RELU); }));
+  EXPECT_TRUE(
+      in_place([](GraphMaker& maker, int map, int vector) { return maker.add(DPM_OP_SCALE_SHIFT, {map, vector}); }));
+  // A sum of one map with itself, and what reads neighbours.
+  EXPECT_FALSE(in_place([](GraphMaker& maker, int map, int) { return maker.sum(map, map); }));
+  EXPECT_FALSE(in_place([](GraphMaker& maker, int map, int) { return maker.convolution(map, 4, same_size(3)); }));
+}
+
 TEST(Shapes, MismatchesAreRefused) {
   RandomValues random(6);
   GraphMaker maker(random);
@@ -183,6 +209,13 @@ TEST(Shapes, MismatchesAreRefused) {
   Node wide = with(DPM_OP_CONVOLUTION, image, maker.constant({8, 3, 3, 3}));
   graph::convolution_of(wide) = same_size(3);
   expect_shape_error([&] { maker.add(wide); });
+  Node biased = with(DPM_OP_CONVOLUTION, image, maker.constant({8, 4, 3, 3}));
+  graph::convolution_of(biased) = same_size(3);
+  biased.biases = {maker.constant({7})};
+  expect_shape_error([&] { maker.add(biased); });
+  Node joined = graph::make_node(DPM_OP_CONVOLUTION, "node", {image, -1, other}, same_size(3));
+  joined.weights = {maker.constant({4, 4, 3, 3})};
+  expect_shape_error([&] { maker.add(joined); });
   expect_shape_error([&] { maker.sum(image, other); });
   expect_shape_error([&] { maker.add(DPM_OP_CHANNEL_ADD, {image, other}); });
   expect_shape_error([&] { maker.add(DPM_OP_AVERAGE_POOL, {image}); });
@@ -198,6 +231,19 @@ TEST(Shapes, MismatchesAreRefused) {
   const int large = maker.graph().add_input("large", 1, 32768, 32768);
   expect_shape_error([&] { maker.add(DPM_OP_UPSAMPLE, {large}); });
   expect_shape_error([&] { maker.add(DPM_OP_FIR_UPSAMPLE, {large}); });
+}
+
+TEST(Shapes, MapsSmallerThanTheKernelAreRefused) {
+  RandomValues random(6);
+  // With a stride of two, the quotient rounds up to one pixel.
+  const graph::Convolution how{3, 2, 0, 0};
+  for (const auto& [height, width] : {std::pair{2, 3}, {3, 2}, {2, 2}}) {
+    GraphMaker maker(random);
+    const int image = maker.image(4, height, width);
+    expect_shape_error([&] { maker.convolution(image, 4, how); });
+  }
+  GraphMaker maker(random);
+  EXPECT_NO_THROW(maker.convolution(maker.image(4, 3, 3), 4, how));
 }
 
 TEST(Shapes, ActivationsKeepTheirs) {

@@ -59,6 +59,50 @@ TEST_F(Runs, GuidanceMixesTwoEvaluations) {
             run_programs(*network, relabelled, running_).images.floats);
 }
 
+TEST_F(Runs, GuidanceIsAStraightLineThroughBothPredictions) {
+  RunRequest run = mixed_request(1, 1);
+  dpm_record& only = run.records[0];
+  only = {};
+  only.flags = DPM_RECORD_EVALUATE | DPM_RECORD_WRITE_X;
+  only.time = 400;
+  only.input_scale = 1;
+  only.x_out = 1;
+  run.programs[0].count = 1;
+  run.samples[0].label = 2;
+  run.unconditional_label = 1;
+  const auto network = small_.load("cpu");
+  const auto prediction = [&](float weight) {
+    run.samples[0].guidance = weight;
+    return run_programs(*network, run, running_).images.floats;
+  };
+  const auto unconditional = prediction(0);
+  const auto conditional = prediction(1);
+  for (const float weight : {0.5F, 3.0F}) {
+    const auto mixed = prediction(weight);
+    for (std::size_t i = 0; i < mixed.size(); ++i) {
+      EXPECT_NEAR(mixed[i], weight * conditional[i] + (1 - weight) * unconditional[i], 1e-5);
+    }
+  }
+  EXPECT_GT(relative_difference(conditional, unconditional), 1e-3);
+}
+
+TEST_F(Runs, EveryPartOfAnIdentityChoosesTheNoise) {
+  const auto network = small_.load("cpu");
+  const auto images = [&](const SampleIdentity& sample) {
+    RunRequest run = mixed_request(1, 1);
+    run.samples[0] = sample;
+    return run_programs(*network, run, running_).images.floats;
+  };
+  const SampleIdentity plain = mixed_request(1, 1).samples[0];
+  SampleIdentity low = plain;
+  SampleIdentity high = plain;
+  SampleIdentity other = plain;
+  ++low.seed_low;
+  ++high.seed_high;
+  ++other.index;
+  for (const SampleIdentity& changed : {low, high, other}) EXPECT_NE(images(changed), images(plain));
+}
+
 TEST_F(Runs, TheFirstRecordsNeedNotEvaluate) {
   // x = -0.5 x + noise, then y = 2 x, then what the network makes of y; the programs of five records do not wait.
   const auto silent_first = [](std::uint32_t batch) {

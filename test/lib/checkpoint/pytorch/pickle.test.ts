@@ -64,9 +64,35 @@ const scalars: [string, Uint8Array, unknown][] = [
   ],
 ];
 
+/** The number 7 of numpy, of a dtype with this order of bytes. */
+const numpySeven = (order: string): Uint8Array =>
+  whole(
+    [global('numpy.core.multiarray', 'scalar'), '(', global('numpy', 'dtype'), '(U\x02i1K\x00K\x01tR'],
+    `(K\x03U\x01${order}NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tbU\x01\x07tR`,
+  );
+
+/** A dictionary whose keys are these opcodes. */
+const keyed = (keys: readonly Uint8Array[]): Uint8Array => bytes('}(', ...keys.map((key) => bytes(key, 'N')), 'u.');
+
 describe('pickles', () => {
   it.each(scalars)('%s', (_name, data, value) => {
     expect(load(data)).toEqual(value);
+  });
+
+  it.each(['<', '|', '='])('take numbers of numpy in the order %s', (order) => {
+    expect(load(numpySeven(order))).toBe(7);
+  });
+
+  it('have keys as long as they may be, numbers as often as they may be, and texts as often as they like', () => {
+    expect(load(bytes('}', text('x'.repeat(1024)), 'Ns.'))).toBeInstanceOf(Map);
+    const small = Array.from({ length: 8192 }, (_, i) => bytes('J', u32(i)));
+    const large = small.map((_, i) => bytes('\x8a\x10', u64(1), u64(i + 1)));
+    const texts = Array.from({ length: 20_000 }, (_, i) => bytes(text(String(i))));
+    expect((load(keyed([...small, ...large])) as Map<unknown, unknown>).size).toBe(16_384);
+    expect((load(keyed(texts)) as Map<unknown, unknown>).size).toBe(20_000);
+    for (const one of [bytes('J', u32(8192)), bytes('\x8a\x10', u64(1), u64(8193))]) {
+      expect(failure(keyed([...small, ...large, one])).message).toMatch(/more than 16384 keys/);
+    }
   });
 
   it('share what is shared', () => {
@@ -130,7 +156,11 @@ describe('what no checkpoint may do is refused by name', () => {
     ['a state of a tensor', whole(tensor(storage('0', 1), 'K\x00', [], []), '}b'), /the state of a tensor/],
     ['another persistent id', whole(text('storage'), 'Q'), /persistent id/],
     ['a persistent id of another kind', whole(tuple(text('module'), 'N', 'N', 'N', 'N'), 'Q'), /persistent id/],
-    ['an object of numpy', whole(global('numpy', 'dtype'), '(', text('O8'), 'tR'), /numpy\.dtype 'O8' is not allowed/],
+    [
+      'an object of numpy',
+      whole(global('numpy', 'dtype'), '(', text('O8'), 'tR'),
+      /numpy\.dtype 'O8' is not allowed .* b1, i1, /,
+    ],
     ['another encoding', whole(global('_codecs', 'encode'), '(', text('x'), text('zip'), 'tR'), /_codecs\.encode/],
   ];
 
@@ -208,6 +238,8 @@ const damaged: [string, string, () => Uint8Array][] = [
   ['an endless line', FILE_HEADER, () => bytes('L', '1'.repeat(1e6), 'L\n.')],
   ['a global that does not end', TRUNCATED, () => bytes('cos')],
   ['an integer of letters', FILE_HEADER, () => bytes('I0x10\n.')],
+  ['a long integer with an L inside', FILE_HEADER, () => bytes('L1L2\n.')],
+  ['a number of numpy with its highest byte first', 'ERR_DPM_UNSUPPORTED', () => numpySeven('>')],
   ...['constructor', 'toString', 'valueOf', '__proto__', 'hasOwnProperty'].flatMap((name): typeof damaged => [
     [`the integer ${name}`, FILE_HEADER, () => bytes(`I${name}\n.`)],
     [`the float ${name}`, FILE_HEADER, () => bytes(`F${name}\n.`)],

@@ -1,0 +1,45 @@
+// A device as it is opened.
+#include "engine/device.h"
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "devices/registry.h"
+#include "graph_runner.h"
+
+namespace dpm::test {
+namespace {
+
+TEST(OpenDevice, IsDescribedAsInTheList) {
+  for (const DeviceInfo& info : list_devices()) {
+    if (!info.usable) continue;
+    const auto device = Device::open(info.name, {});
+    EXPECT_EQ(device->name(), info.name);
+    EXPECT_EQ(device->description(), info.description);
+    EXPECT_NE(device->description(), "");
+    EXPECT_EQ(info.reason, "");
+  }
+}
+
+TEST(OpenDevice, ReducesWhatThereIs) {
+  const auto device = Device::open("cpu", {1, false});
+  const auto buffer = device->allocate(64);
+  const dpm_view there = buffer->view(16);
+  double result = 0;
+  const auto refused = [&](std::uint32_t kind, const dpm_view& a, const dpm_view& b) {
+    return code_of([&] { device->reduce({kind, 1, 16, a, b, &result}); }) == ErrorCode::kArgument;
+  };
+  for (const std::uint32_t kind : {DPM_REDUCE_SUM, DPM_REDUCE_SUM_SQUARES, DPM_REDUCE_DOT, DPM_REDUCE_MAX_ABS}) {
+    EXPECT_TRUE(refused(kind, {}, there));
+    EXPECT_NO_THROW(device->reduce({kind, 1, 16, there, there, &result}));
+    if (kind == DPM_REDUCE_DOT) {
+      EXPECT_TRUE(refused(kind, there, {}));
+    } else {
+      EXPECT_NO_THROW(device->reduce({kind, 1, 16, there, {}, &result}));
+    }
+  }
+  EXPECT_TRUE(refused(DPM_REDUCE_MAX_ABS + 1, there, there));
+}
+
+}  // namespace
+}  // namespace dpm::test

@@ -1,0 +1,55 @@
+// What a loaded network says of itself.
+#include "engine/network.h"
+
+#include <gtest/gtest.h>
+
+#include "core/error.h"
+#include "graph_runner.h"
+#include "small_network.h"
+
+namespace dpm::test {
+namespace {
+
+TEST(NetworkInfo, CountsWeightsAndProductsOfTheFusedGraph) {
+  RandomValues random(4);
+  GraphMaker maker(random);
+  const int map = maker.bias(maker.convolution(maker.image(2, 4, 6), 5, same_size(3)));
+  maker.output(maker.bias(maker.convolution(map, 2, same_size(1))));
+  for (const char* device : {"cpu", "reference"}) {
+    const Network network(Device::open(device, {1, false}), maker.graph(), {0, false, {}});
+    EXPECT_EQ(network.info().parameters, 2 * 5 * 9 + 5 + 5 * 2 + 2U);
+    EXPECT_EQ(network.info().multiply_adds, (2 * 5 * 9 + 5 * 2) * 4 * 6U);
+    EXPECT_EQ(network.info().nodes, device == std::string("cpu") ? 2U : 4U);
+  }
+}
+
+TEST(NetworkInfo, CountsBothProductsOfAttention) {
+  RandomValues random(4);
+  GraphMaker maker(random);
+  const int image = maker.image(6, 3, 5);
+  maker.output(maker.attention(image, image, image, 2));
+  const Network network(Device::open("reference", {1, false}), maker.graph(), {0, false, {}});
+  EXPECT_EQ(network.info().multiply_adds, 2 * 15 * 15 * 6U);
+}
+
+TEST(NetworkProfile, HasATimeForEveryNodeAndEndsWithTheEngine) {
+  const auto network = SmallNetwork().load("cpu");
+  std::atomic<bool> stopping{false};
+  const std::vector<NodeTime> times = network->profile(3, 2, stopping);
+  ASSERT_EQ(times.size(), network->info().nodes);
+  std::uint64_t products = 0;
+  double milliseconds = 0;
+  for (const NodeTime& each : times) {
+    EXPECT_FALSE(each.name.empty());
+    EXPECT_GE(each.milliseconds, 0);
+    milliseconds += each.milliseconds;
+    products += each.multiply_adds;
+  }
+  EXPECT_EQ(products, 3 * network->info().multiply_adds);
+  EXPECT_GT(milliseconds, 0);
+  stopping = true;
+  EXPECT_EQ(code_of([&] { network->profile(3, 2, stopping); }), ErrorCode::kClosed);
+}
+
+}  // namespace
+}  // namespace dpm::test
