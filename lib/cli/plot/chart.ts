@@ -94,6 +94,9 @@ function markerAt(style: SeriesStyle, x: number, y: number): string {
     d: style.marker,
     transform: `translate(${coordinate(x)} ${coordinate(y)})`,
     fill: style.color,
+    // Of markers that lie on each other the lower ones show.
+    stroke: '#ffffff',
+    'stroke-width': 0.8,
   });
 }
 

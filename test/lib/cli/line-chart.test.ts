@@ -100,6 +100,16 @@ describe('a line chart', () => {
       return [line!.attributes.stroke, line!.attributes['stroke-dasharray'], marker!.attributes.d].join();
     });
     expect(new Set(styles).size).toBe(15);
+    // Beside each other in colour and in marker: lines that lie on each other show at least one of them.
+    const looks = group(many, 'series').map(({ children }) => [
+      children[0]!.attributes.stroke,
+      children[1]!.attributes.d,
+    ]);
+    looks.slice(1).forEach(([color, marker], i) => {
+      expect(color).not.toBe(looks[i]![0]);
+      expect(marker).not.toBe(looks[i]![1]);
+    });
+    expect(new Set(looks.map((each) => each.join())).size).toBe(15);
     const heights = findAll(group(many, 'legend')[0]!, ({ name }) => name === 'text').map(({ attributes }) =>
       Number(attributes.y),
     );

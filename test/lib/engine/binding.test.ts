@@ -1,9 +1,32 @@
 import { describe, expect, it } from 'vitest';
 
-import { NATIVE_ABI_VERSION, native, requireFit } from '../../../lib/engine/binding.js';
+import { buildIn, loadingError, NATIVE_ABI_VERSION, native, requireFit } from '../../../lib/engine/binding.js';
 import { RECORD_BYTES } from '../../../lib/program/pack.js';
 
 describe('the addon', () => {
+  it('that is nowhere says how to build it', () => {
+    const nothing = (): never => {
+      throw new Error('No native build was found for platform=plan9');
+    };
+    const find = (): string => buildIn('/package', nothing);
+    expect(find).toThrow(expect.objectContaining({ code: 'ERR_DPM_ADDON' }));
+    expect(find).toThrow(/^no native build of dpm-native for .* was found in \/package; build one with: npm install/);
+    expect(buildIn('/package', (root) => `${root}/found.node`)).toBe('/package/found.node');
+  });
+
+  it.each([
+    ["/lib/libc.so.6: version `GLIBC_2.38' not found", /the C or C\+\+ library of this system is older/],
+    ["version `GLIBCXX_3.4.32' not found", /library of this system is older/],
+    ['invalid ELF header', /the file is damaged or of another platform: install the package again/],
+    ['file too short', /the file is damaged/],
+    ['cannot enable executable stack', /build it for this system/],
+  ])('that is there and does not load says why: %s', (reason, hint) => {
+    const error = loadingError('/p/dpm-native.node', new Error(reason));
+    expect(error.code).toBe('ERR_DPM_ADDON');
+    expect(error.message).toContain(`the native build /p/dpm-native.node does not load: ${reason}; `);
+    expect(error.message).toMatch(hint);
+  });
+
   it('fits this package', () => {
     const { abiVersion, recordBytes } = native();
     expect([abiVersion, recordBytes]).toEqual([NATIVE_ABI_VERSION, RECORD_BYTES]);
