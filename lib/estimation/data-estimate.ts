@@ -64,7 +64,11 @@ export function checkedImageCount(
   requireKind('images', images, kinds.floats);
   const count = images.length / elementCount(model.sampleShape);
   if (!Number.isInteger(count) || count < 1) {
-    throw new DpmError('ERR_DPM_TENSOR_SHAPE', `images hold ${count} images of the model's shape, not a whole number`);
+    const shape = model.sampleShape.join(', ');
+    throw new DpmError(
+      'ERR_DPM_TENSOR_SHAPE',
+      `images has ${images.length} elements, it has to be [N, ${shape}] with at least one image`,
+    );
   }
   if (samples !== undefined && (!Number.isInteger(samples) || samples < 1 || samples > count)) {
     throw wrongValue('samples', samples, `an integer from 1 to the ${count} images`);

@@ -231,6 +231,12 @@ export async function writeSafetensors(
  * another dtype than I64, I32 and U8, and those of {@link readFloats}.
  */
 export async function readLabels(header: SafetensorsHeader, name: string, limit: number): Promise<Int32Array> {
+  if (limit === 0) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `${header.path}: ${name} is for class-conditional networks, which this one is not`,
+    );
+  }
   const { data } = await readFloats(header, name, ['I64', 'I32', 'U8']);
   const bad = data.findIndex((value) => !(value >= 0 && value < limit));
   if (bad >= 0) {

@@ -63,18 +63,22 @@ class RecordWriter {
   }
 }
 
-function readsSlot(record: StepRecord, slot: number): boolean {
-  return [record.x, record.y].some((update) => (update?.history[slot] ?? 0) !== 0);
-}
-
-/** Whether a record after `index` reads the slot that record `index` writes, before another one overwrites it. */
-function isReadLater(records: readonly StepRecord[], index: number): boolean {
-  const { slot } = at(records, index).store;
-  for (const later of records.slice(index + 1)) {
-    if (later.store.slot === slot) return false;
-    if (readsSlot(later, slot)) return true;
+/** For every record whether a later one reads the slot that it writes, before another one overwrites it. */
+function readLater(records: readonly StepRecord[]): boolean[] {
+  const isRead: boolean[] = [];
+  // Of each slot whether the records behind the one that is looked at read it first.
+  const wanted = new Array<boolean>(MAX_HISTORY).fill(false);
+  for (let index = records.length - 1; index >= 0; --index) {
+    const { store, x, y } = at(records, index);
+    isRead[index] = at(wanted, store.slot);
+    for (const update of [x, y]) {
+      update?.history.forEach((coefficient, slot) => {
+        if (coefficient !== 0) wanted[slot] = true;
+      });
+    }
+    wanted[store.slot] = false;
   }
-  return false;
+  return isRead;
 }
 
 function flagsOf(record: StepRecord, store: boolean): number {
@@ -151,8 +155,9 @@ export function packRecords(program: StepProgram): Uint8Array {
   validateProgram(program);
   const bytes = new Uint8Array(program.records.length * RECORD_BYTES);
   const view = new DataView(bytes.buffer);
+  const isRead = readLater(program.records);
   program.records.forEach((record, index) => {
-    writeRecord(new RecordWriter(view, index * RECORD_BYTES), record, isReadLater(program.records, index));
+    writeRecord(new RecordWriter(view, index * RECORD_BYTES), record, at(isRead, index));
   });
   return bytes;
 }

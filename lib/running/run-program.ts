@@ -55,11 +55,17 @@ function readsHead(record: StepRecord): boolean {
   return (record.variance.kind === 'linear' || record.variance.kind === 'log') && record.variance.head !== 0;
 }
 
+/** Samples of one evaluation. */
+const MOST_AT_ONCE = 65_536;
+
 function checkShape({ shape, init }: RunProgramOptions): void {
   if (shape.length < 2 || shape.some((size) => !Number.isSafeInteger(size) || size < 1)) {
     throw wrongValue('shape', shape, 'an array of positive sizes, the batch first');
   }
   requireMemory(`shape is [${shape.join(', ')}]`, elementCount(shape), Float32Array.BYTES_PER_ELEMENT);
+  if (at(shape, 0) > MOST_AT_ONCE) {
+    throw wrongValue('the batch of shape', shape[0], `at most ${MOST_AT_ONCE}: all samples are in flight together`);
+  }
   if (init !== undefined && init.length !== elementCount(shape)) {
     throw new DpmError(
       'ERR_DPM_TENSOR_SHAPE',

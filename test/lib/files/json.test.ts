@@ -3,9 +3,12 @@ import { describe, expect, it } from 'vitest';
 
 import { DpmError } from '../../../lib/base/errors.js';
 import { shownValue } from '../../../lib/base/shown-value.js';
-import { parseJson } from '../../../lib/files/parse-json.js';
+import { jsonEntries, parseJson } from '../../../lib/files/parse-json.js';
 
 const parse = (text: string): unknown => parseJson(text, (problem) => new DpmError('ERR_DPM_CONFIG', `x ${problem}`));
+const entries = (text: string): [string, unknown][] => [
+  ...jsonEntries(text, (problem) => new DpmError('ERR_DPM_CONFIG', `x ${problem}`)),
+];
 const nested = (depth: number): string => '['.repeat(depth) + ']'.repeat(depth);
 
 describe('parseJson', () => {
@@ -126,5 +129,73 @@ describe('numbers of Python', () => {
 
   it('take no longer than other text', () => {
     expect(read(`[${'NaN,'.repeat(500_000)}1]`)).toHaveLength(500_001);
+  });
+});
+
+describe('jsonEntries', () => {
+  const entriesOf = (text: string): [string, unknown][] => Object.entries(JSON.parse(text) as object);
+
+  it('are those of the object that the text is', () => {
+    fc.assert(
+      fc.property(
+        fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 4 }), { noNullPrototype: true }),
+        fc.nat(3),
+        (value, indent) => {
+          const text = JSON.stringify(value, null, indent);
+          expect(new Map(entries(text))).toEqual(new Map(entriesOf(text)));
+        },
+      ),
+    );
+  });
+
+  it('are refused where the text is none, and where parseJson refuses it', () => {
+    const part = fc.constantFrom(
+      '{',
+      '}',
+      '[',
+      ']',
+      '"a"',
+      '"b"',
+      ':',
+      ',',
+      '1',
+      '-',
+      'true',
+      ' ',
+      '"',
+      '\\',
+      '{"a":1}',
+      '"c":2',
+    );
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 12 }), (parts) => {
+        const text = `{${parts.join('')}`;
+        let expected: unknown;
+        try {
+          expected = parse(text);
+        } catch {
+          expect(() => entries(text)).toThrow(DpmError);
+          return;
+        }
+        expect(Object.fromEntries(entries(text))).toEqual(expected);
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
+  it.each([
+    ['', /it ends too early/],
+    ['[1]', /is not a JSON object/],
+    ['{"a":1,}', /unexpected '}' at 7/],
+    ['{"a":1}x', /unexpected 'x' at 7/],
+    ['{"a" 1}', /unexpected '1' at 5/],
+    ['{"a":1 "b":2}', /is not JSON/],
+    ['{"a":1,"a":2}', /has the key 'a' twice/],
+    ['{"a":{"b":1,"b":2}}', /has the key 'b' twice/],
+    [`{"a":${nested(65)}}`, /nested more than 64 deep/],
+    ['{"a":}', /is not JSON/],
+    ['{"a":1', /it ends too early/],
+  ])('%j is refused', (text, message) => {
+    expect(() => entries(text)).toThrow(message);
   });
 });

@@ -321,3 +321,36 @@ describe('sharded checkpoints', () => {
     await expect(openFolder(folder, 'absent')).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
   });
 });
+
+describe('a large header', () => {
+  const count = 30_000;
+  const entries = Array.from(
+    { length: count },
+    (_, i) => `"t${i}":{"dtype":"U8","shape":[1],"data_offsets":[${i},${i + 1}]}`,
+  );
+
+  it('leaves turns to the event loop', async () => {
+    const path = fileOf(`{${entries.join(',')}}`, new Uint8Array(count));
+    let turns = 0;
+    let reading = true;
+    const turn = (): void => {
+      ++turns;
+      if (reading) setImmediate(turn);
+    };
+    setImmediate(turn);
+    const { tensors } = await readSafetensorsHeader(path);
+    reading = false;
+    expect(tensors.size).toBe(count);
+    expect(tensors.get('t29999')).toMatchObject({ bytes: 1, shape: [1] });
+    expect(turns).toBeGreaterThan(count / 2000);
+  });
+
+  it('may list its tensors in any order, empty ones among them', async () => {
+    const path = fileOf(
+      '{"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},' +
+        '"none":{"dtype":"F32","shape":[0],"data_offsets":[1,1]}}',
+      new Uint8Array(3),
+    );
+    expect([...(await readSafetensorsHeader(path)).tensors.keys()]).toEqual(['b', 'a', 'none']);
+  });
+});

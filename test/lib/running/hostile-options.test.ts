@@ -5,10 +5,12 @@ import {
   DiffusionModel,
   NoiseSchedule,
   packRecords,
+  RECORD_BYTES,
   runProgram,
   samplers,
   stepProgram,
   stepRecord,
+  type HostContext,
 } from '../../../lib/index.js';
 import { hostDdim } from '../../support/host-ddim.js';
 import { packagePath } from '../../support/temporary.js';
@@ -137,6 +139,54 @@ describe('records', () => {
   });
 });
 
+describe('numbers that are none', () => {
+  const init = new Float32Array(pixels);
+
+  it('are refused in noise, wherever they stand', async () => {
+    for (const wrong of [NaN, Infinity, -Infinity]) {
+      const noise = new Float32Array(pixels);
+      noise[500] = wrong;
+      const run = model.sample({ sampler: 'ancestral', steps: 2, noise });
+      await expect(run).rejects.toMatchObject(refused(/noise is -?(NaN|Infinity) at element 500/));
+      const slices = model.sample({ sampler: 'ancestral', steps: 2, noise: [init, noise] });
+      await expect(slices).rejects.toMatchObject(refused(/noise is/));
+      const options = { shape: [1, pixels], model: (x: Float32Array) => x, noise };
+      await expect(runProgram(program, options)).rejects.toMatchObject(refused(/noise is/));
+    }
+  });
+
+  it('are refused as times and labels, which are not rounded either', async () => {
+    for (const time of [NaN, Infinity, 1e39, '3', null]) {
+      await expect(model.unet.forward(init, [time as number])).rejects.toMatchObject(refused(/t\[0\] is/));
+    }
+    const host = { kind: 'host', initialScale: 1, head: null } as const;
+    const run = (context: HostContext): Promise<void> => context.evaluate('x', NaN, 'out');
+    const scripted = { shape: [2, 1], model: (x: Float32Array) => x };
+    await expect(runProgram({ ...host, run }, scripted)).rejects.toMatchObject(refused(/the time of evaluate is NaN/));
+    const one = (context: HostContext): Promise<void> => context.evaluate('x', [1], 'out');
+    const short = runProgram({ ...host, run: one }, scripted);
+    await expect(short).rejects.toMatchObject(refused(/a number, or one for each of 2 samples/));
+  });
+
+  it('are refused as limits of clips of a schedule', () => {
+    for (const clip of [
+      { kind: 'static', low: NaN, high: 1 },
+      { kind: 'dynamic', quantile: 2, floor: 1 },
+    ]) {
+      expect(() => linear.with({ defaults: { clip } as never })).toThrow(
+        expect.objectContaining({ code: 'ERR_DPM_ARGUMENT' }),
+      );
+    }
+  });
+});
+
+describe('many records', () => {
+  it('are one program: 150,000 of them', () => {
+    const records = Array.from({ length: 150_000 }, (_, time) => stepRecord({ time }));
+    expect(packRecords(stepProgram(records))).toHaveLength(150_000 * RECORD_BYTES);
+  });
+});
+
 describe('sizes beyond the memory of the machine', () => {
   const tooLarge = { code: 'ERR_DPM_OUT_OF_MEMORY' };
 
@@ -153,6 +203,8 @@ describe('sizes beyond the memory of the machine', () => {
     ]) {
       await expect(runProgram(program, { shape, model: (x) => x })).rejects.toMatchObject(tooLarge);
     }
+    const many = runProgram(program, { shape: [1e8, 1], model: (x) => x });
+    await expect(many).rejects.toMatchObject(refused(/the batch of shape is 100000000, it has to be at most 65536/));
     await expect(model.run(program, { count: 30_000_000 })).rejects.toThrow(
       /count is 30000000: that takes 87\.6 GiB, one call may take .* GiB here; make it in parts/,
     );
