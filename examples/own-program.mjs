@@ -22,7 +22,7 @@ function smoothedDdim(schedule, steps) {
   return stepProgram(records, { history: 2 });
 }
 
-const model = await DiffusionModel.load('models/mnist');
+const model = await DiffusionModel.load('mnist');
 try {
   const { images } = await model.run(smoothedDdim(model.schedule, 20), { count: 4, seed: 1 });
   console.log(`samples of shape ${images.shape.join(' x ')}, ${images.toUint8().length} grey levels`);

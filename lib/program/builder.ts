@@ -26,7 +26,8 @@ const fieldKinds: OptionKinds<StepRecord> = {
   y: objectOrNull,
 };
 
-interface StepProgramOptions {
+/** Options of {@link stepProgram}. */
+export interface StepProgramOptions {
   /** Length of the ring of predictions; by default as long as the records need. */
   history?: number;
   /** Standard deviation of the initial noise. Default 1. */

@@ -89,9 +89,9 @@ typedef struct dpm_binding {
   int32_t value;
 } dpm_binding;
 
-/// A weight, valid only while `load` or `refresh` runs: in host memory, possibly unaligned, or where `data` is null to be
-/// read. Its elements lie row-major, or where view_rank > 0 in the row-major order of view_dims (as many elements) with
-/// strides in elements: transposed, or interleaved with other weights. Read it by constant.h.
+/// A weight, valid only while `load` or `refresh` runs: in host memory, possibly unaligned, or where `data` is null to
+/// be read. Its elements lie row-major, or where view_rank > 0 in the row-major order of view_dims (as many elements)
+/// with strides in elements: transposed, or interleaved with other weights. Read it by constant.h.
 typedef struct dpm_constant {
   const void* data;
   /// Puts the `bytes` bytes that `data` would point to.

@@ -51,8 +51,8 @@ struct RunRequest {
   bool watched = false;
   std::shared_ptr<std::atomic<bool>> cancelled;
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
-  /// Given the states of the samples in flight, of which `first` is the first, after every such number of their records;
-  /// 0: never.
+  /// Given the states of the samples in flight, of which `first` is the first, after every such number of their
+  /// records; 0: never.
   std::uint32_t preview_every = 0;
   std::function<void(std::uint32_t record, std::uint32_t first, RunImages images)> preview;
 };

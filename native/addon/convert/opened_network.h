@@ -16,8 +16,8 @@ struct OpenedNetwork {
   NetworkOptions options;
 };
 
-/// Opens the files of a request that was read on the JavaScript thread; called on the engine's. `check_wanted` throws when
-/// nobody wants the network any more.
+/// Opens the files of a request that was read on the JavaScript thread; called on the engine's. `check_wanted` throws
+/// when nobody wants the network any more.
 using OpenNetwork = std::function<OpenedNetwork(std::function<void()> check_wanted)>;
 
 }  // namespace dpm::addon

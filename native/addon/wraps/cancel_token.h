@@ -17,7 +17,8 @@ class CancelToken : public Napi::ObjectWrap<CancelToken> {
   /// Throws Error(kArgument) when `value` is something else.
   static CancelToken& of(const Napi::Value& value);
 
-  /// The flag of `value`, or of nobody where that is null or undefined. Throws Error(kArgument) when it is something else.
+  /// The flag of `value`, or of nobody where that is null or undefined. Throws Error(kArgument) when it is something
+  /// else.
   static std::shared_ptr<std::atomic<bool>> flag_of(const Napi::Value& value, const std::shared_ptr<Engine>& engine);
 
   /// The flag, after which cancelling also takes the work off the queue of `engine`.

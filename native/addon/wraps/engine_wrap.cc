@@ -151,9 +151,7 @@ Napi::Value EngineWrap::read(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineWrap::load_network(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&] {
-    return submit(info.Env(), *engine_, std::make_unique<LoadJob>(info, engine_));
-  });
+  return translated(info.Env(), [&] { return submit(info.Env(), *engine_, std::make_unique<LoadJob>(info, engine_)); });
 }
 
 Napi::Value EngineWrap::script_run(const Napi::CallbackInfo& info) {

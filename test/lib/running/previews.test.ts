@@ -1,7 +1,13 @@
 // States that are shown while samples are made are those that a run keeps.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { DiffusionModel, type ImageBatch, type PreviewPlace } from '../../../lib/index.js';
+import {
+  DiffusionModel,
+  runProgram,
+  type HostContext,
+  type ImageBatch,
+  type PreviewPlace,
+} from '../../../lib/index.js';
 import { packagePath } from '../../support/temporary.js';
 
 let model: DiffusionModel;
@@ -69,6 +75,22 @@ describe('previews', () => {
     await expect(model.sample({ sampler: 'ddim', steps: 3, onPreview })).rejects.toBe(own);
     await expect(model.sample({ sampler: 'dpm-solver-adaptive', onPreview })).rejects.toBe(own);
     expect((await model.sample({ sampler: 'ddim', steps: 1 })).images.count).toBe(1);
+  });
+
+  it('a host program takes itself: it can read its tensors', async () => {
+    const read: number[][] = [];
+    const run = async (context: HostContext): Promise<void> => {
+      await context.linearCombination('y', [[2, 'x']]);
+      read.push([...(await context.read('x'))], [...(await context.read('y'))], [...(await context.read('new'))]);
+    };
+    const init = Float32Array.of(1, 2, 3, 4);
+    const program = { kind: 'host', initialScale: 1, head: null, run } as const;
+    await runProgram(program, { shape: [2, 2], model: (x) => x, init });
+    expect(read).toEqual([
+      [1, 2, 3, 4],
+      [2, 4, 6, 8],
+      [0, 0, 0, 0],
+    ]);
   });
 
   it('are not asked for without somebody to see them', async () => {
