@@ -57,6 +57,7 @@ function partsOf(model: RunModel, programs: readonly Program[], count: number, o
   const progress = options.onProgress && overallProgress(count, options.onProgress);
   return (first, size) => {
     const end = first + size;
+    const weights = guidance(first, end);
     const slices = noise && noise.length / (count * elements);
     return {
       programs: programs.length === 1 ? programs : programs.slice(first, end),
@@ -65,7 +66,9 @@ function partsOf(model: RunModel, programs: readonly Program[], count: number, o
         count: size,
         batch: size,
         classLabels: labels(first, end),
-        guidance: guidance(first, end),
+        guidance: weights,
+        // Samples without guidance among others with it have no use for the label.
+        ...(Array.isArray(weights) && weights.every((weight) => weight === 1) && { unconditionalLabel: undefined }),
         init: init?.subarray(first * elements, end * elements),
         noise:
           noise &&

@@ -49,6 +49,19 @@ describe('a stream', () => {
     for (const { sample, image } of all) expect(image.toUint8()).toEqual(images.slice(sample).toUint8());
   });
 
+  it('gives each sample its own class and guidance', async () => {
+    const folder = packagePath('test/fixtures/unet/diffusers-adm');
+    await using classes = await DiffusionModel.load(folder, { device: 'cpu', threads: 1 });
+    const guided = { classLabels: [3, 7, 0, 2], guidance: [2.5, 1, 1, 0], unconditionalLabel: 9, count: 4, seed: 4 };
+    const { images } = await classes.sample({ sampler: 'ddim', steps: 2, ...guided });
+    for (const batch of [1, 2, 3]) {
+      const all = await collected(classes.stream({ sampler: 'ddim', steps: 2, ...guided, batch }));
+      for (const { sample, image } of all) expect(image.data).toEqual(images.slice(sample).data);
+    }
+    const plain = collected(classes.stream({ sampler: 'ddim', steps: 2, ...guided, guidance: 1 }));
+    await expect(plain).rejects.toThrow(/unconditionalLabel is for guidance other than 1/);
+  });
+
   it('tells of the progress of all samples', async () => {
     const reports: [number, number][] = [];
     const onProgress = (done: number, total: number): void => void reports.push([done, total]);
