@@ -72,6 +72,44 @@ function codeOf(body: () => unknown): string {
   return 'accepted';
 }
 
+describe('what nobody takes or wants', () => {
+  it('is refused: previews without a function', () =>
+    withNetwork(async (network) => {
+      await expect(network.run({ ...request(1), previewEvery: 1 })).rejects.toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
+      const seen: number[] = [];
+      const onPreview = (record: number): void => void seen.push(record);
+      await network.run({ ...request(5), previewEvery: 2, onPreview });
+      expect(seen).toEqual([2, 4]);
+    }));
+
+  it('is not loaded: a network whose loading is cancelled, queued or not', () =>
+    withNetwork(async (network, engine) => {
+      const { CancelToken } = native();
+      for (const cancel of [engine, network, {}, 3]) {
+        expect(codeOf(() => engine.loadNetwork(graph, plain, cancel as never))).toBe('ERR_DPM_ARGUMENT');
+      }
+      const [first, second] = [new CancelToken(), new CancelToken()];
+      const loading = engine.loadNetwork(graph, plain, first);
+      const queued = engine.loadNetwork(graph, plain, second);
+      second.cancel();
+      await expect(queued).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
+      const loaded = await loading;
+      expect(loaded.info.parameters).toBe(network.info.parameters);
+      const cancelled = new CancelToken();
+      cancelled.cancel();
+      await expect(engine.loadNetwork(graph, plain, cancelled)).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
+    }));
+
+  it('is not loaded by an engine that closes', async () => {
+    const engine = new (native().Engine)(options);
+    const loading = Array.from({ length: 20 }, () => engine.loadNetwork(graph, plain));
+    const outcomes = Promise.allSettled(loading);
+    await engine.close();
+    const last = (await outcomes).at(-1)!;
+    expect(last).toMatchObject({ status: 'rejected', reason: { code: 'ERR_DPM_CLOSED' } });
+  });
+});
+
 describe('objects of the wrong class', () => {
   it('are refused where a cancel token is expected', () =>
     withNetwork((network, engine) => {
