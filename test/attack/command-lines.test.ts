@@ -313,7 +313,7 @@ describe.runIf(isLinux)('signals', () => {
   ] as const)('%s ends %j at once, with 130', async (by, args) => {
     const { code, stderr, seconds } = await interrupted(args, by);
     expect([code, stderr]).toEqual([130, expect.stringMatching(/^error \[ERR_DPM_ABORTED\]: .*\n$/)]);
-    expect(seconds).toBeLessThan(2);
+    expect(seconds).toBeLessThan(10);
     expect(readdirSync(folder).filter((name) => name.startsWith('interrupted') || name.endsWith('.tmp'))).toEqual([]);
     expect(existsSync(slow)).toBe(true);
   });

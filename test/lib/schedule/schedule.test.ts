@@ -350,17 +350,17 @@ describe('the preconditioned denoiser', () => {
 
 describe('the defaults of a schedule', () => {
   it.each([
-    ['prediction', { prediction: 'y' }],
-    ['variance', { variance: 'small' }],
-    ['clip.kind', { clip: { kind: 'hard' } }],
-  ])('are refused where %s is unknown', (name, defaults) => {
+    ["prediction of a schedule's defaults 'y' is unknown", { prediction: 'y' }],
+    ["variance of a schedule's defaults 'small' is unknown", { variance: 'small' }],
+    ['a schedule\'s defaults: clip.kind is "hard"', { clip: { kind: 'hard' } }],
+  ])('are refused: %s', (message, defaults) => {
     const made = (): unknown => NoiseSchedule.linear({ defaults: defaults as Partial<ScheduleDefaults> });
-    expect(made).toThrow(`${name} of a schedule's defaults`);
+    expect(made).toThrow(message);
   });
 
   it('need a range whose width is a number', () => {
     const made = (): unknown => NoiseSchedule.linear({ defaults: { dataRange: [-1e308, 1e308] } });
-    expect(made).toThrow(/dataRange is from -1e\+308 to 1e\+308/);
+    expect(made).toThrow(/dataRange is \[-1e\+308,1e\+308\], it has to be an interval/);
   });
 });
 
