@@ -324,7 +324,7 @@ export function loadingError(path: string, cause: unknown): DpmError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   const hint = /GLIBC|GLIBCXX|CXXABI/.test(reason)
     ? 'the C or C++ library of this system is older than the one that it was built for: build it here'
-    : /ELF|file too short|not a valid|invalid|truncated/i.test(reason)
+    : /ELF|file too short|cannot read file data|not a valid|invalid|truncated/i.test(reason)
       ? 'the file is damaged or of another platform: install the package again'
       : 'build it for this system';
   return new DpmError(

@@ -19,6 +19,7 @@ describe('the addon', () => {
     ["version `GLIBCXX_3.4.32' not found", /library of this system is older/],
     ['invalid ELF header', /the file is damaged or of another platform: install the package again/],
     ['file too short', /the file is damaged/],
+    ['cannot read file data', /the file is damaged/],
     ['cannot enable executable stack', /build it for this system/],
   ])('that is there and does not load says why: %s', (reason, hint) => {
     const error = loadingError('/p/dpm-native.node', new Error(reason));
