@@ -9,6 +9,9 @@ import { RECORD_BYTES } from '../program/pack.js';
 /** Version of the addon's surface; the addon reports the same number or is refused. */
 export const NATIVE_ABI_VERSION = 5;
 
+/** Most samples of one evaluation. */
+export const MOST_AT_ONCE = 65_536;
+
 /** One device the process knows about, usable or not. */
 export interface NativeDeviceInfo {
   /** `cpu`, `reference`, `cuda:0`, … */

@@ -5,6 +5,7 @@ import { DpmError, nativeWork } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
 import { checkOptions, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import { seedWords } from '../base/random.js';
+import { MOST_AT_ONCE } from '../engine/binding.js';
 import { Device } from '../engine/device.js';
 import type { Program, StepProgram } from '../program/program.js';
 import type { StepRecord } from '../program/record.js';
@@ -54,9 +55,6 @@ const runProgramOptionKinds: OptionKinds<RunProgramOptions> = {
 function readsHead(record: StepRecord): boolean {
   return (record.variance.kind === 'linear' || record.variance.kind === 'log') && record.variance.head !== 0;
 }
-
-/** Samples of one evaluation. */
-const MOST_AT_ONCE = 65_536;
 
 function checkShape({ shape, init }: RunProgramOptions): void {
   if (shape.length < 2 || shape.some((size) => !Number.isSafeInteger(size) || size < 1)) {

@@ -2,6 +2,7 @@ import { elementCount } from '../../base/arrays.js';
 import { nativeWork } from '../../base/errors.js';
 import { loadableNetwork } from '../../checkpoint/model-folder.js';
 import { readModelFolder } from '../../checkpoint/read-model.js';
+import { MOST_AT_ONCE } from '../../engine/binding.js';
 import { Device } from '../../engine/device.js';
 import { UNet } from '../../engine/unet.js';
 import { usageError, type Call } from '../command.js';
@@ -10,9 +11,6 @@ import { printJson, printLine, printTable } from '../output.js';
 import { benchNetworks } from './networks.js';
 import { loadRandomNetwork } from './random-network.js';
 import { timeCalls } from './timing.js';
-
-/** Samples of one evaluation. */
-const MOST_AT_ONCE = 65_536;
 
 const defaultNetworks = ['mnist', 'ddpm-cifar10-32'];
 
