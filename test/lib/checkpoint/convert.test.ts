@@ -78,6 +78,27 @@ describe('converting', () => {
     expect(Math.abs(mean(images.data) - mean(exact.images.data))).toBeLessThan(0.1);
   });
 
+  it('writes tensors in the order of their names, whatever that of the source', async () => {
+    const orders = [['conv_in.bias'], ['temb.dense.0.bias', 'conv_in.bias']];
+    const header = await readSafetensorsHeader(join(fixture('ho-ddpm'), 'model.safetensors'));
+    const names = [...header.tensors.keys()];
+    const files = orders.map(async (first) => {
+      const model = await readModelFolder(fixture('ho-ddpm'));
+      const { files: sources, tensors } = model.weights;
+      const order = [...new Set([...first, ...names.toReversed()])];
+      const shuffled = new Map(order.map((name) => [name, tensors.get(name)!]));
+      const folder = join(temporaryFolder(), 'converted');
+      await convertModel({ ...model, weights: { files: sources, tensors: shuffled } }, folder);
+      return join(folder, 'model.safetensors');
+    });
+    const [one, other] = await Promise.all(files);
+    const { tensors } = await readSafetensorsHeader(one!);
+    expect([...tensors.keys()]).toEqual(names.toSorted());
+    const offsets = [...tensors.values()].map(({ offset }) => offset);
+    expect(offsets).toEqual(offsets.toSorted((a, b) => a - b));
+    expect(readFileSync(other!).equals(readFileSync(one!))).toBe(true);
+  });
+
   it('keeps the scheduler file as it is', async () => {
     const source = join(temporaryFolder(), 'source');
     await cp(packagePath('models/mnist'), source, { recursive: true });
