@@ -190,6 +190,7 @@ std::vector<NodeTime> Network::profile(int batch, int repeats, const std::atomic
     for (std::size_t node = 0; node < seconds.size(); ++node) samples[node].push_back(seconds[node]);
   }
   std::vector<NodeTime> result;
+  result.reserve(samples.size());
   for (std::size_t node = 0; node < samples.size(); ++node) {
     result.push_back({graph_.nodes[node].name, median(samples[node]) * 1e3,
                       count * graph::multiply_adds(graph_, graph_.nodes[node])});
