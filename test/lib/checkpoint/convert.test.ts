@@ -127,6 +127,28 @@ describe('converting', () => {
     });
   });
 
+  it('has no head but those that its configuration names', async () => {
+    const refused = async (path: string, config?: string): Promise<unknown> => {
+      const model = await readModelFolder(path, { config });
+      return model.select('npr');
+    };
+    await expect(refused(fixture('ho-ddpm'))).rejects.toThrow(/names no head, head 'npr' is not available/);
+    const folder = fixture('ho-ddpm-head-complex');
+    const raw = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as { head: object };
+    const config = join(temporaryFolder(), 'config.json');
+    writeFileSync(config, JSON.stringify({ ...raw, head: { ...raw.head, kind: 'sn' } }));
+    const weights = join(folder, 'model.safetensors');
+    await expect(refused(weights, config)).rejects.toThrow(/names sn, head 'npr' is not available/);
+  });
+
+  it('has the head of its family where it is asked for, and its tensors are known in any case', async () => {
+    const model = await readModelFolder(fixture('ho-ddpm-head-complex'));
+    const [without, having] = [await model.select(null), await model.select('sn')];
+    expect(without.unet.head).toBeNull();
+    expect(having.unet.head).not.toBeNull();
+    for (const { report } of [without, having]) expect(report).toEqual({ missing: [], unused: [], misshapen: [] });
+  });
+
   it('leaves nothing behind when it fails', async () => {
     const parent = temporaryFolder();
     const model = await readModelFolder(packagePath('models/mnist'));

@@ -98,6 +98,12 @@ describe('networks of diffusers', () => {
     );
   });
 
+  it('centers its input where it is told to, and divides by no scale of 0', () => {
+    expect(network(cifar10).centerInput).toBe(false);
+    expect(network({ ...cifar10, center_input_sample: true }).centerInput).toBe(true);
+    expect(() => network({ ...cifar10, mid_block_scale_factor: 0 })).toThrow(/mid_block_scale_factor.*not 0/);
+  });
+
   it('follows the rules of the middle block', () => {
     const middle = (config: Record<string, unknown>): unknown =>
       network({ ...cifar10, ...config }).blocks.find(
