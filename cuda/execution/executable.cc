@@ -136,6 +136,7 @@ void Executable::load_image(const Evaluation& evaluation, const RunContext& run)
 
 void Executable::store_outputs(const Evaluation& evaluation, const RunContext& run) const {
   const auto store = [&](int value, const Rows& rows) {
+    // An update's head is a part of the output where the network has no second one.
     if (value < 0 || rows.data == nullptr) return;
     const ValueInfo& info = network.values[static_cast<std::size_t>(value)];
     with_storage(network.device.settings.dtype, [&](auto type) {

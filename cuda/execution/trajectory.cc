@@ -93,16 +93,12 @@ void Trajectory::queue_step(StepKind kind) const {
     evaluation.time = time_.as<float>();
     evaluation.labels = labels_;
     evaluation.out = update_.out;
-    evaluation.head = head_of_network();
+    evaluation.head = update_.head;
     executable_.queue(evaluation);
   }
   if (kind.clips_dynamically) find_thresholds(update_, stream);
   update(update_, stream);
   check_launches("running a step");
-}
-
-Rows Trajectory::head_of_network() const {
-  return executable_.network.head.value < 0 ? Rows{nullptr, 0} : update_.head;
 }
 
 void Trajectory::launch_step(StepKind kind) {

@@ -30,8 +30,6 @@ class Trajectory {
   /// Copies as many coming steps as fit into the table on the card.
   void refill();
   [[nodiscard]] GraphKey key() const;
-  /// The update's head is a part of the output where the network has no second one.
-  [[nodiscard]] Rows head_of_network() const;
   /// Queues one step: its coefficients come from the table.
   void queue_step(StepKind kind) const;
   void launch_step(StepKind kind);

@@ -4,6 +4,7 @@
 
 #include "backend/guard.h"
 #include "core/error.h"
+#include "core/median.h"
 #include "engine/update_check.h"
 #include "graph/lowered.h"
 #include "graph/passes/fusion.h"
@@ -189,9 +190,9 @@ std::vector<NodeTime> Network::profile(int batch, int repeats, const std::atomic
     for (std::size_t node = 0; node < seconds.size(); ++node) samples[node].push_back(seconds[node]);
   }
   std::vector<NodeTime> result;
+  result.reserve(samples.size());
   for (std::size_t node = 0; node < samples.size(); ++node) {
-    std::sort(samples[node].begin(), samples[node].end());
-    result.push_back({graph_.nodes[node].name, samples[node][samples[node].size() / 2] * 1e3,
+    result.push_back({graph_.nodes[node].name, median(samples[node]) * 1e3,
                       count * graph::multiply_adds(graph_, graph_.nodes[node])});
   }
   return result;

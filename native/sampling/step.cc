@@ -83,16 +83,15 @@ dpm_view Step::input(const dpm_update& registers) {
   if (direct) return reads_y ? registers.y : registers.x;
   if (!input_) input_ = allocated(shape_.image);
   records_.assign(seen_.size(), dpm_record{});
-  samples_.clear();
+  samples_.assign(seen_.size(), dpm_update_sample{});
   for (std::size_t j = 0; j < seen_.size(); ++j) {
     const Ask& ask = asks_[seen_[j].ask];
     records_[j].input_scale = ask.input_scale;
     if (ask.reads_y) records_[j].flags = DPM_RECORD_READ_Y;
-    dpm_update_sample from{};
+    dpm_update_sample& from = samples_[j];
     from.record = &records_[j];
     from.row = ask.row;
     from.network_row = static_cast<std::uint32_t>(j);
-    samples_.push_back(from);
   }
   const dpm_view destination = input_->view(shape_.image);
   copy(shape_.image, registers.x, registers.y, destination);
@@ -107,13 +106,12 @@ void Step::copy(std::uint64_t elements, const dpm_view& x, const dpm_view& y, co
 void Step::scatter(std::uint64_t elements, const dpm_view& compact, const dpm_view& destination) {
   records_.assign(1, dpm_record{});
   records_.front().input_scale = 1;
-  samples_.clear();
+  samples_.assign(asks_.size(), dpm_update_sample{});
   for (std::size_t j = 0; j < asks_.size(); ++j) {
-    dpm_update_sample move{};
+    dpm_update_sample& move = samples_[j];
     move.record = &records_.front();
     move.row = static_cast<std::uint32_t>(j);
     move.network_row = asks_[j].row;
-    samples_.push_back(move);
   }
   copy(elements, compact, {}, destination);
 }
@@ -122,18 +120,17 @@ void Step::guide(const dpm_update& registers) {
   const std::size_t guided = seen_.size() - asks_.size();
   if (guided == 0) return;
   records_.assign(guided, dpm_record{});
-  samples_.clear();
+  samples_.assign(guided, dpm_update_sample{});
   for (std::size_t j = 0; j < guided; ++j) {
     const Ask& ask = asks_[seen_[asks_.size() + j].ask];
     dpm_record& mix = records_[j];
     mix.flags = DPM_RECORD_WRITE_X;
     mix.x_x = ask.guidance;
     mix.x_out = 1.0F - ask.guidance;
-    dpm_update_sample mixed{};
+    dpm_update_sample& mixed = samples_[j];
     mixed.record = &mix;
     mixed.row = ask.row;
     mixed.network_row = static_cast<std::uint32_t>(asks_.size() + j);
-    samples_.push_back(mixed);
   }
   // A learned range, behind the prediction's channels, and the head are the conditional evaluation's.
   dpm_update request{};

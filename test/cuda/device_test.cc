@@ -56,6 +56,33 @@ TEST_F(CudaDevice, RandomGraphsAgreeWhateverTheProductsJoin) {
     compare_graphs(kGraphs);
   }
 }
+
+TEST_F(CudaDevice, WhatFollowsAConvolutionIsJoinedToItOrDoneAfterwards) {
+  const auto reference = Device::open("reference", {});
+  RandomValues random(3);
+  for (const bool adds_vector : {false, true}) {
+    GraphMaker maker(random);
+    const int map = maker.enter(maker.image(8, 6, 5));
+    int value = maker.bias(maker.convolution(map, 8, same_size(3)));
+    if (adds_vector) {
+      const int vector = maker.add(DPM_OP_TIME_EMBEDDING, {maker.time()}, graph::TimeEmbedding{8});
+      value = maker.add(DPM_OP_CHANNEL_ADD, {value, vector});
+    }
+    maker.leave(maker.silu(maker.affine(maker.sum(value, map), 0.75F)));
+    const std::vector<float> times = {3, 700};
+    const GraphInputs inputs{
+        random.normals(2 * maker.graph().values[0].elements()), adds_vector ? times : std::vector<float>{}, {}};
+    const std::vector<float> expected = run_graph(reference, maker.graph(), 2, inputs, false);
+    for (const char* products : {"all", "bare", "none"}) {
+      const ScopedEnvironment chosen("DPM_EMULATED_PRODUCTS", products);
+      for (const DType dtype : kTypes) {
+        EXPECT_LT(relative_difference(run_graph(open(dtype), maker.graph(), 2, inputs, true), expected),
+                  tolerance_of(dtype))
+            << products << ", with a vector " << adds_vector << ", type " << static_cast<int>(dtype);
+      }
+    }
+  }
+}
 #else
 TEST_F(CudaDevice, RandomGraphsAgree) { compare_graphs(40); }
 #endif

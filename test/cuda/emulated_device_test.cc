@@ -158,6 +158,14 @@ TEST_F(EmulatedCuda, OutOfMemoryIsAnErrorThatPasses) {
   EXPECT_EQ(images(*network, uniform_request(2, 2)), expected);
 }
 
+TEST_F(EmulatedCuda, ABatchThatDoesNotFitLeavesNoneReserved) {
+  const Repaired repaired;
+  const auto network = small_.load("cuda:0");
+  const std::vector<float> expected = images(*network, uniform_request(1, 1));
+  EXPECT_EQ(code_of([&] { network->reserve(1 << 24); }), ErrorCode::kOutOfMemory);
+  EXPECT_EQ(images(*network, uniform_request(1, 1)), expected);
+}
+
 TEST_F(EmulatedCuda, KeptMemoryIsGivenUpBeforeMemoryRunsOut) {
   const Repaired repaired;
   constexpr std::uint64_t kBytes = 1 << 20;
@@ -243,6 +251,17 @@ TEST_F(EmulatedCuda, EverythingIsGivenBack) {
   // It goes when the device is used again. What is left is kept for the next run of this size; it is counted.
   const Network next(device, small_.graph(), SmallNetwork::options());
   EXPECT_LT(device->memory().device, device->memory().peak_device);
+}
+
+TEST_F(EmulatedCuda, NoStreamGraphOrEventIsLeft) {
+  const std::int64_t before = emulation().counters().handles;
+  {
+    const auto network = small_.load("cuda:0");
+    warm_up(*network, uniform_request(2, 2));
+    network->profile(2, 1, running_);
+    EXPECT_GT(emulation().counters().handles, before + 1);
+  }
+  EXPECT_EQ(emulation().counters().handles, before);
 }
 
 TEST_F(EmulatedCuda, RefusesWhatItCannotDo) {

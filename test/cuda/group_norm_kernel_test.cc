@@ -1,12 +1,16 @@
 // Group norm kernels against a plain loop in double.
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <iterator>
 #include <limits>
+#include <new>
 
 #include "cuda/kernels/group_norm.h"
+#include "cuda/kernels/group_norm_layout.h"
 #include "kernel_case.h"
 
 namespace dpm::test {
@@ -199,6 +203,20 @@ TEST(CudaGroupNorm, AFarMeanCostsNoDigits) {
   }
 }
 
+TEST(CudaGroupNorm, ClustersHaveEveryGroupAndNoneIsEmpty) {
+  for (const int groups : {1, 2, 3, 4, 7, 8, 32, 64}) {
+    for (const int of_group : {1, 2, 3, 4, 8, 12, 40}) {
+      for (const int width : {1, 4, 8}) {
+        if (groups * of_group % width != 0) continue;
+        const cuda::GroupNormLayout layout = cuda::group_norm_layout(100, groups * of_group, groups, width, 2, 64, 512);
+        EXPECT_GE(layout.clusters * layout.groups, groups) << groups << " groups of " << of_group;
+        EXPECT_LT((layout.clusters - 1) * layout.groups, groups) << groups << " groups of " << of_group;
+        EXPECT_EQ(layout.columns * width, layout.groups * of_group);
+      }
+    }
+  }
+}
+
 TEST(CudaGroupNorm, SmallMapsNeedNoWorkspace) {
   EXPECT_EQ(cuda::group_norm_workspace(4, 64, 1280, 32), 0);
   EXPECT_GT(cuda::group_norm_workspace(1, 65536, 128, 32), 0);
@@ -206,6 +224,45 @@ TEST(CudaGroupNorm, SmallMapsNeedNoWorkspace) {
 }
 
 #if defined(DPM_CUDA_EMULATION)
+/// A copy of numbers that ends where memory ends: who reads on is stopped.
+class AtTheEnd {
+ public:
+  explicit AtTheEnd(const DeviceVector<float>& values) {
+    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    const std::size_t used = values.size() * sizeof(float);
+    const std::size_t whole = (used + page - 1) / page * page;
+    bytes_ = whole + page;
+    memory_ =
+        static_cast<unsigned char*>(mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (memory_ == MAP_FAILED || mprotect(memory_ + whole, page, PROT_NONE) != 0) throw std::bad_alloc();
+    start_ = reinterpret_cast<float*>(memory_ + whole - used);
+    std::copy(values.begin(), values.end(), start_);
+  }
+  ~AtTheEnd() { munmap(memory_, bytes_); }
+  AtTheEnd(const AtTheEnd&) = delete;
+  AtTheEnd& operator=(const AtTheEnd&) = delete;
+
+  [[nodiscard]] const float* data() const { return start_; }
+
+ private:
+  std::size_t bytes_ = 0;
+  unsigned char* memory_ = nullptr;
+  float* start_ = nullptr;
+};
+
+TEST(CudaGroupNorm, ReadsNothingBehindTheScalesAndShifts) {
+  for (std::uint32_t seed = 0; seed < kShapes; ++seed) {
+    Case<float> test(seed);
+    const DeviceVector<float> before = test.written().values();
+    const std::vector<float> expected = actual_of(test, before);
+    const AtTheEnd gamma(test.gamma);
+    const AtTheEnd beta(test.beta);
+    test.arguments.gamma = gamma.data();
+    test.arguments.beta = beta.data();
+    ASSERT_EQ(actual_of(test, before), expected) << "shape " << seed;
+  }
+}
+
 TEST(CudaGroupNorm, AMissingBarrierWouldShow) {
   int noticed = 0;
   int several_warps = 0;

@@ -13,7 +13,8 @@ TEST(CudaPeak, DoesTheMultiplyAddsThatItCounts) {
   constexpr int kRepeats = 3;
   constexpr int kChains = 8;
   DeviceVector<float> sink(kBlocks * kThreads, 0.0F);
-  cuda::multiply_add_peak(sink.data(), kBlocks, kRepeats, nullptr);
+  const double counted = cuda::multiply_add_peak(sink.data(), kBlocks, kRepeats, nullptr);
+  EXPECT_EQ(counted, static_cast<double>(sink.size() * kRepeats * cuda::kPeakMultiplyAdds));
   synchronize();
   for (unsigned i = 0; i < sink.size(); ++i) {
     double expected = 0;

@@ -1,6 +1,7 @@
 #include "runtime.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <map>
@@ -40,6 +41,7 @@ struct Emulated {
   std::size_t used = 0;
   std::size_t limit = kMemory;
   dpm::simt::Counters counters;
+  std::atomic<std::int64_t> handles{0};
   cudaError_t broken = cudaSuccess;
   std::uint64_t calls_left = 0;
   cudaError_t last = cudaSuccess;
@@ -67,6 +69,19 @@ bool works() {
   }
   state.last = state.broken;
   return false;
+}
+
+/// Streams, graphs and events are counted from here to `destroy`.
+template <typename T>
+T* make() {
+  ++emulated().handles;
+  return std::make_unique<T>().release();
+}
+
+template <typename T>
+void destroy(T* handle) {
+  if (handle != nullptr) --emulated().handles;
+  std::unique_ptr<T>{handle}.reset();
 }
 
 CUstream_st& stream_of(cudaStream_t stream) { return stream == nullptr ? emulated().default_stream : *stream; }
@@ -213,7 +228,7 @@ cudaError_t cudaDeviceSynchronize() {
 }
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned /*flags*/) {
-  *stream = std::make_unique<CUstream_st>().release();
+  *stream = make<CUstream_st>();
   const std::lock_guard<std::mutex> lock(emulated().streams_mutex);
   emulated().streams.insert(*stream);
   return cudaSuccess;
@@ -223,7 +238,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   finish(*stream);
   const std::lock_guard<std::mutex> lock(emulated().streams_mutex);
   emulated().streams.erase(stream);
-  std::unique_ptr<CUstream_st>{stream}.reset();
+  destroy(stream);
   return cudaSuccess;
 }
 
@@ -236,7 +251,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode /*mode*/) {
   ++emulated().counters.captures;
-  stream->capture = std::make_unique<CUgraph_st>().release();
+  stream->capture = make<CUgraph_st>();
   return cudaSuccess;
 }
 
@@ -251,9 +266,8 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long /*flags*/) {
-  auto made = std::make_unique<CUgraphExec_st>();
-  made->nodes = graph->nodes;
-  *executable = made.release();
+  *executable = make<CUgraphExec_st>();
+  (*executable)->nodes = graph->nodes;
   return cudaSuccess;
 }
 
@@ -270,22 +284,22 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
-  std::unique_ptr<CUgraphExec_st>{executable}.reset();
+  destroy(executable);
   return cudaSuccess;
 }
 
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
-  std::unique_ptr<CUgraph_st>{graph}.reset();
+  destroy(graph);
   return cudaSuccess;
 }
 
 cudaError_t cudaEventCreate(cudaEvent_t* event) {
-  *event = std::make_unique<CUevent_st>().release();
+  *event = make<CUevent_st>();
   return cudaSuccess;
 }
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  std::unique_ptr<CUevent_st>{event}.reset();
+  destroy(event);
   return cudaSuccess;
 }
 
@@ -341,7 +355,11 @@ void submit(cudaStream_t stream, Work work) {
   queued_on.queue.push_back(std::move(work));
 }
 
-Counters counters() { return emulated().counters; }
+Counters counters() {
+  Counters result = emulated().counters;
+  result.handles = emulated().handles;
+  return result;
+}
 void reset_counters() { emulated().counters = {}; }
 void limit_memory(std::size_t bytes) { emulated().limit = bytes; }
 

@@ -78,6 +78,27 @@ describe('converting', () => {
     expect(Math.abs(mean(images.data) - mean(exact.images.data))).toBeLessThan(0.1);
   });
 
+  it('writes tensors in the order of their names, whatever that of the source', async () => {
+    const orders = [['conv_in.bias'], ['temb.dense.0.bias', 'conv_in.bias']];
+    const header = await readSafetensorsHeader(join(fixture('ho-ddpm'), 'model.safetensors'));
+    const names = [...header.tensors.keys()];
+    const files = orders.map(async (first) => {
+      const model = await readModelFolder(fixture('ho-ddpm'));
+      const { files: sources, tensors } = model.weights;
+      const order = [...new Set([...first, ...names.toReversed()])];
+      const shuffled = new Map(order.map((name) => [name, tensors.get(name)!]));
+      const folder = join(temporaryFolder(), 'converted');
+      await convertModel({ ...model, weights: { files: sources, tensors: shuffled } }, folder);
+      return join(folder, 'model.safetensors');
+    });
+    const [one, other] = await Promise.all(files);
+    const { tensors } = await readSafetensorsHeader(one!);
+    expect([...tensors.keys()]).toEqual(names.toSorted());
+    const offsets = [...tensors.values()].map(({ offset }) => offset);
+    expect(offsets).toEqual(offsets.toSorted((a, b) => a - b));
+    expect(readFileSync(other!).equals(readFileSync(one!))).toBe(true);
+  });
+
   it('keeps the scheduler file as it is', async () => {
     const source = join(temporaryFolder(), 'source');
     await cp(packagePath('models/mnist'), source, { recursive: true });
@@ -104,6 +125,28 @@ describe('converting', () => {
       code: 'ERR_DPM_ARGUMENT',
       message: expect.stringContaining("head 'npr' is not available") as string,
     });
+  });
+
+  it('has no head but those that its configuration names', async () => {
+    const refused = async (path: string, config?: string): Promise<unknown> => {
+      const model = await readModelFolder(path, { config });
+      return model.select('npr');
+    };
+    await expect(refused(fixture('ho-ddpm'))).rejects.toThrow(/names no head, head 'npr' is not available/);
+    const folder = fixture('ho-ddpm-head-complex');
+    const raw = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as { head: object };
+    const config = join(temporaryFolder(), 'config.json');
+    writeFileSync(config, JSON.stringify({ ...raw, head: { ...raw.head, kind: 'sn' } }));
+    const weights = join(folder, 'model.safetensors');
+    await expect(refused(weights, config)).rejects.toThrow(/names sn, head 'npr' is not available/);
+  });
+
+  it('has the head of its family where it is asked for, and its tensors are known in any case', async () => {
+    const model = await readModelFolder(fixture('ho-ddpm-head-complex'));
+    const [without, having] = [await model.select(null), await model.select('sn')];
+    expect(without.unet.head).toBeNull();
+    expect(having.unet.head).not.toBeNull();
+    for (const { report } of [without, having]) expect(report).toEqual({ missing: [], unused: [], misshapen: [] });
   });
 
   it('leaves nothing behind when it fails', async () => {

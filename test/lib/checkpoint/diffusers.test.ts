@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { parseDiffusersConfig } from '../../../lib/checkpoint/diffusers-config.js';
@@ -63,6 +64,44 @@ describe('networks of diffusers', () => {
       expect(depth).toBeGreaterThanOrEqual(0);
     });
     expect(depth).toBe(0);
+  });
+
+  it('says of every residual block how wide the map is that it takes, and divides it into groups', () => {
+    const level = fc.record({
+      width: fc.integer({ min: 1, max: 12 }).map((parts) => 4 * parts),
+      down: fc.constantFrom('DownBlock2D', 'AttnDownBlock2D', 'SkipDownBlock2D', 'ResnetDownsampleBlock2D'),
+      up: fc.constantFrom('UpBlock2D', 'AttnUpBlock2D', 'SkipUpBlock2D', 'ResnetUpsampleBlock2D'),
+    });
+    const levels = fc.array(level, { minLength: 1, maxLength: 4 });
+    fc.assert(
+      fc.property(levels, fc.integer({ min: 1, max: 3 }), (of, layers) => {
+        const { blocks, baseChannels } = network({
+          sample_size: 64,
+          layers_per_block: layers,
+          norm_num_groups: null,
+          attention_head_dim: 4,
+          block_out_channels: of.map(({ width }) => width),
+          down_block_types: of.map(({ down }) => down),
+          up_block_types: of.map(({ up }) => up),
+        });
+        let current = baseChannels;
+        const skips: number[] = [];
+        for (const block of blocks) {
+          if (block.kind === 'push') skips.push(current);
+          if (block.kind === 'pop') current += skips.pop() ?? Number.NaN;
+          if (block.kind !== 'residual') continue;
+          expect(block).toMatchObject({ inChannels: current, groups1: Math.min(current / 4, 32) });
+          current = block.outChannels;
+        }
+        expect(skips).toEqual([]);
+      }),
+    );
+  });
+
+  it('centers its input where it is told to, and divides by no scale of 0', () => {
+    expect(network(cifar10).centerInput).toBe(false);
+    expect(network({ ...cifar10, center_input_sample: true }).centerInput).toBe(true);
+    expect(() => network({ ...cifar10, mid_block_scale_factor: 0 })).toThrow(/mid_block_scale_factor.*not 0/);
   });
 
   it('follows the rules of the middle block', () => {

@@ -1,4 +1,4 @@
-// Philox, normals, scalar functions, half precision, the thread pool.
+// Philox, normals, scalar functions, half precision, medians, the thread pool.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/dtype.h"
+#include "core/median.h"
 #include "core/philox.h"
 #include "core/scalar_math.h"
 #include "core/thread_pool.h"
@@ -25,6 +26,13 @@ TEST(Philox, KnownAnswers) {
   EXPECT_EQ(ones.word[1], 0x41c83b0eu);
   EXPECT_EQ(ones.word[2], 0xa20bc7c6u);
   EXPECT_EQ(ones.word[3], 0x6d5451fdu);
+}
+
+TEST(Median, IsTheValueInTheMiddle) {
+  EXPECT_EQ(median({5}), 5);
+  EXPECT_EQ(median({9, 1, 4}), 4);
+  EXPECT_EQ(median({1, 100, 3, 2}), 3);
+  EXPECT_EQ(median({7, 7, 1, 7, 0}), 7);
 }
 
 TEST(Philox, LogarithmIsAccurateEverywhere) {

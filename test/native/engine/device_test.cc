@@ -17,6 +17,7 @@ TEST(OpenDevice, IsDescribedAsInTheList) {
     EXPECT_EQ(device->name(), info.name);
     EXPECT_EQ(device->description(), info.description);
     EXPECT_NE(device->description(), "");
+    EXPECT_STREQ(device->api().name, info.name.substr(0, info.name.find(':')).c_str());
     EXPECT_EQ(info.reason, "");
   }
 }

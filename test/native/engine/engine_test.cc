@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <future>
+#include <thread>
 
 #include "core/error.h"
 #include "graph_runner.h"
@@ -49,6 +51,19 @@ TEST(Engine, RunsInOrderDropsCancelledAndRefusesAfterClosing) {
   }
   const std::vector<std::string> expected = {"b:ERR_DPM_ABORTED", "a:ERR_DPM_OK", "c:ERR_DPM_OK", "d:ERR_DPM_CLOSED"};
   EXPECT_EQ(notes, expected);
+}
+
+TEST(Engine, AnIdleOneIsClosedAtOnce) {
+  std::vector<std::string> notes;
+  std::mutex mutex;
+  Engine engine("cpu", {1, false});
+  // Its thread spins no more, it sleeps.
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const auto closed = std::async(std::launch::async, [&] { engine.join(); });
+  const bool in_time = closed.wait_for(std::chrono::seconds(10)) == std::future_status::ready;
+  EXPECT_TRUE(in_time);
+  // What is handed to it wakes it, so that a failure ends.
+  if (!in_time) engine.submit(std::make_unique<NotedJob>(notes, mutex, "late"));
 }
 
 }  // namespace

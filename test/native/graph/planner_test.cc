@@ -120,6 +120,15 @@ TEST(Planner, AnInputThatIsReadTwiceIsNotReplaced) {
   EXPECT_NE(plan.offsets[static_cast<std::size_t>(doubled)], plan.offsets[static_cast<std::size_t>(image)]);
 }
 
+TEST(Planner, WhatDiesMakesPlaceForTheNext) {
+  RandomValues random(1);
+  GraphMaker maker(random);
+  int map = maker.enter(maker.image(4, 8, 8));
+  for (int i = 0; i < 5; ++i) map = maker.convolution(map, 4, same_size(3));
+  maker.leave(map);
+  EXPECT_EQ(graph::plan_memory(maker.graph(), true).elements, 2 * 4 * 8 * 8U);
+}
+
 TEST(Planner, AResultTakesThePlaceOfAnInputThatDies) {
   RandomValues random(1);
   GraphMaker maker(random);
