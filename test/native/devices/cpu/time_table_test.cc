@@ -1,9 +1,6 @@
 // The table of what depends on a sample's time alone, and evaluations that allocate nothing.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <chrono>
-
 #include "allocations.h"
 #include "graph_maker.h"
 #include "graph_runner.h"
@@ -69,33 +66,6 @@ TEST(TimeTable, TellsEveryClassFromTheOthers) {
     loaded.run();
     EXPECT_LT(relative_difference(loaded.output(), expected), 1e-5) << "run " << i;
   }
-}
-
-TEST(TimeTable, SavesTheTimeOfWhatItHolds) {
-  constexpr int kWide = 1024;
-  RandomValues random(7);
-  GraphMaker maker(random);
-  const int image = maker.image(4, 1, 1);
-  int embedding = maker.add(DPM_OP_TIME_EMBEDDING, {maker.time()}, graph::TimeEmbedding{kWide});
-  for (int i = 0; i < 2; ++i) embedding = maker.convolution(embedding, kWide, {}, 0.01F);
-  const int map = maker.convolution(maker.enter(image), 4, same_size(1));
-  maker.output(maker.add(DPM_OP_CHANNEL_ADD, {map, maker.convolution(embedding, 4, {})}));
-  LoadedGraph loaded(Device::open("cpu", {1, false}), maker.graph(), 1, true);
-  const auto seconds = [&](float time) {
-    loaded.bind({{1, 2, 3, 4}, {time}, {}}, 1);
-    const auto start = std::chrono::steady_clock::now();
-    loaded.run();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  };
-  seconds(0);
-  double known = 1e9;
-  double other = 1e9;
-  // The least of several: somebody else's work makes both longer.
-  for (int i = 1; i <= 20; ++i) {
-    known = std::min(known, seconds(0));
-    other = std::min(other, seconds(static_cast<float>(i)));
-  }
-  EXPECT_LT(known, other / 3);
 }
 
 TEST(TimeTable, DoesNotGrowWithoutBound) {
