@@ -47,8 +47,8 @@ TEST(Weights, AreReadWhenTheyAreLoaded) {
   const auto values = [&](const char* name) {
     const dpm_constant lowered = graph::lower(w.get(name));
     const ConstantElements elements(lowered);
-    std::vector<float> result;
-    for (std::size_t i = 0; i < elements.size(); ++i) result.push_back(elements[i]);
+    std::vector<float> result(elements.size());
+    for (std::size_t i = 0; i < result.size(); ++i) result[i] = elements[i];
     return result;
   };
   EXPECT_EQ(values("row"), std::vector<float>(expected.begin() + 4, expected.begin() + 8));
