@@ -132,8 +132,8 @@ export class DiffusionModel {
     if (head !== null && !headNames.includes(head)) throw unknownName('head', head, headNames);
     const reading = { config, imageSize, schedule, ...(networkTime !== undefined && { networkTime }) };
     throwIfAborted(signal);
-    const read = await untilAborted(signal, readModelFolder(path, reading));
-    const loadable = await untilAborted(signal, loadableNetwork(read, head));
+    const read = await untilAborted(signal, () => readModelFolder(path, reading));
+    const loadable = await untilAborted(signal, () => loadableNetwork(read, head));
     const device = Device.open(deviceOptions);
     try {
       return new DiffusionModel(device, read, await UNet.load(device, loadable.unet, loadable.graph, signal), head);

@@ -11,31 +11,6 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
 }
 
 /**
- * What `work` comes to, or `ERR_DPM_ABORTED` as soon as `signal` aborts: work that nobody can stop, such as a function of the
- * caller's, is left alone then, and what becomes of it is nobody's concern.
- */
-export async function untilAborted<T>(signal: AbortSignal | undefined, work: T | Promise<T>): Promise<T> {
-  throwIfAborted(signal);
-  if (signal === undefined) return work;
-  let stop: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => {
-      reject(abortError(signal));
-    };
-    signal.addEventListener('abort', stop, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } catch (error) {
-    // The same signal may have ended the work itself.
-    throwIfAborted(signal);
-    throw error;
-  } finally {
-    if (stop !== undefined) signal.removeEventListener('abort', stop);
-  }
-}
-
-/**
  * Runs `work` and calls `cancel` when `signal` aborts meanwhile. Whatever `work` then rejects with is reported as
  * `ERR_DPM_ABORTED`; otherwise its error passes unchanged, as functions of the caller may have thrown it. The listener is removed
  * when the work is over.
@@ -55,4 +30,18 @@ export async function abortable<T>(
   } finally {
     signal?.removeEventListener('abort', cancel);
   }
+}
+
+/**
+ * What `work` comes to, or `ERR_DPM_ABORTED` as soon as `signal` aborts: work that nobody can stop, such as a function of the
+ * caller's, is left alone then, and what becomes of it is nobody's concern.
+ */
+export async function untilAborted<T>(signal: AbortSignal | undefined, work: () => T | Promise<T>): Promise<T> {
+  if (signal === undefined) return work();
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      reject(abortError(signal));
+    };
+    abortable(signal, stop, async () => work()).then(resolve, reject);
+  });
 }

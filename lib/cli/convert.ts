@@ -19,7 +19,7 @@ export const convertCommand: Command = {
     const to = options.required('to');
     const dtype = options.choice('dtype', weightTypes);
     await checkTarget(to, { flag: '--to', folder: true });
-    const model = await untilAborted(signal, readModelFolder(positionals[0] ?? '', readOptions(options)));
+    const model = await untilAborted(signal, () => readModelFolder(positionals[0] ?? '', readOptions(options)));
     const progress = progressBar('convert', json);
     try {
       const converted = await convertModel(model, to, {

@@ -43,8 +43,8 @@ export const inspectCommand: Command = {
     const path = positionals[0] ?? '';
     const load = loadOptions(options);
     const steps = options.integer('steps') ?? shownSteps;
-    const folder = await untilAborted(signal, readModelFolder(path, readOptions(options)));
-    const { unet, graph, report } = await untilAborted(signal, folder.select(load.head ?? null));
+    const folder = await untilAborted(signal, () => readModelFolder(path, readOptions(options)));
+    const { unet, graph, report } = await untilAborted(signal, () => folder.select(load.head ?? null));
     const fits = report.missing.length === 0 && report.unused.length === 0 && report.misshapen.length === 0;
     const facts = {
       family: folder.family,

@@ -82,7 +82,7 @@ async function predict(
   t: number,
   signal: AbortSignal | undefined,
 ): Promise<Predictions> {
-  const { out, head } = outputsOf(await untilAborted(signal, model(x, t)), x.length);
+  const { out, head } = outputsOf(await untilAborted(signal, () => model(x, t)), x.length);
   return { out: correct === undefined ? out : correctedOutput(correct(x, t, out), out), head };
 }
 

@@ -41,7 +41,7 @@ export async function runHostProgram(
   const context = new DeviceHostContext({ ...options, x });
   try {
     // A program that waits for something else than the context does not see the signal.
-    await untilAborted(options.signal, program.run(context));
+    await untilAborted(options.signal, () => program.run(context));
   } finally {
     context.release();
   }

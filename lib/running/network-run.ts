@@ -69,8 +69,7 @@ async function runSteps(programs: readonly StepProgram[], run: ResolvedRun): Pro
 
 async function runHost(program: HostProgram, run: ResolvedRun): Promise<RunResult> {
   const { signal, onProgress, onPreview, previewEvery = 1 } = run.options;
-  const data = await untilAborted(
-    signal,
+  const data = await untilAborted(signal, () =>
     runHostBatches(program, {
       ...run,
       shape: run.model.sampleShape,

@@ -161,7 +161,7 @@ export async function resolveRun(
   const noise = options.noise === undefined ? null : flattenNoise(options.noise, total);
   const batch = batchOf(options, count);
   const [classLabels, guidance] = [copyOf(options.classLabels), copyOf(options.guidance)];
-  const unet = await untilAborted(options.signal, model.network(commonHead(programs)));
+  const unet = await untilAborted(options.signal, () => model.network(commonHead(programs)));
   return {
     work,
     model,

@@ -75,6 +75,30 @@ describe('an abort', () => {
     await expect(run).rejects.toMatchObject(aborted);
   });
 
+  it.each(['throws', 'rejects'] as const)(
+    'by the model itself, which then %s, leaves nothing unhandled',
+    async (end) => {
+      const unhandled: unknown[] = [];
+      const collect = (reason: unknown): void => void unhandled.push(reason);
+      process.on('unhandledRejection', collect);
+      const controller = new AbortController();
+      const model = (): Promise<never> => {
+        controller.abort(new Error('enough'));
+        if (end === 'throws') throw new Error('last words');
+        return Promise.reject(new Error('last words'));
+      };
+      const run = runProgram(samplers.ddim(schedule, { steps: 3 }), {
+        shape: [1, 3],
+        model,
+        signal: controller.signal,
+      });
+      await expect(run).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED', cause: new Error('enough') });
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      process.off('unhandledRejection', collect);
+      expect(unhandled).toEqual([]);
+    },
+  );
+
   it('ends loading, before it begins and between two weights', async () => {
     const path = packagePath('models/mnist');
     const before = DiffusionModel.load(path, { device: 'cpu', signal: AbortSignal.abort(new Error('no')) });
