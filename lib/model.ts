@@ -19,7 +19,7 @@ import type { SamplerOptions } from './samplers/options.js';
 import { refuseNull } from './samplers/sampler.js';
 import { withTables } from './samplers/tables.js';
 import type { NetworkTime } from './schedule/network-time.js';
-import { NoiseSchedule } from './schedule/noise-schedule.js';
+import { scheduleKind, type NoiseSchedule } from './schedule/noise-schedule.js';
 import type { GammaTable } from './variance/gamma.js';
 
 /** Options of {@link DiffusionModel.load}. */
@@ -53,7 +53,7 @@ const loadOptionKinds: OptionKinds<LoadOptions> = {
   config: kinds.string,
   imageSize: kinds.any,
   networkTime: either(kinds.string, kinds.function),
-  schedule: either({ expected: 'a NoiseSchedule', holds: (value) => value instanceof NoiseSchedule }, kinds.string),
+  schedule: either(scheduleKind, kinds.string),
   signal: kinds.signal,
 };
 

@@ -63,6 +63,16 @@ export function arrayOf(expected: string, kind: Kind): Kind {
   return { expected, holds: (value) => isList(value) && value.every((each) => kind.holds(each)) };
 }
 
+/** A plain object or an instance, for which there are better words than `an object`. */
+export function objectOf(expected: string): Kind {
+  return { expected, holds: isObject };
+}
+
+/** Instances of a class. */
+export function instanceOf(expected: string, type: { [Symbol.hasInstance](value: unknown): boolean }): Kind {
+  return { expected, holds: (value) => value instanceof type };
+}
+
 /** An integer of at least `least`. */
 export function integerFrom(least: number, expected = `an integer from ${least}`): Kind {
   return { expected, holds: (value) => Number.isSafeInteger(value) && (value as number) >= least };
@@ -77,7 +87,7 @@ export const kinds = {
   string: ofType('a string', 'string'),
   boolean: ofType('true or false', 'boolean'),
   function: ofType('a function', 'function'),
-  object: { expected: 'an object', holds: isObject },
+  object: objectOf('an object'),
   null: { expected: 'null', holds: (value) => value === null },
   positiveInteger: integerFrom(1, 'a positive integer'),
   bigint: { expected: 'a bigint', holds: (value) => typeof value === 'bigint' },
@@ -90,6 +100,12 @@ export const kinds = {
   },
   signal: { expected: 'an AbortSignal', holds: isSignal },
 } as const satisfies Record<string, Kind>;
+
+/** One number for all samples, or one for each. */
+export const numberOrNumbers = either(kinds.number, kinds.numbers);
+
+/** Of the random stream. */
+export const seedKind = either(kinds.number, kinds.bigint);
 
 /**
  * Refuses options that nobody would read, and such that are not of their kind, as plain JavaScript gives them.

@@ -18,15 +18,15 @@ const hubName = /^[\w.-]{1,96}\/[\w.-]{1,96}$/;
 /** Most bytes of a file that names a revision. */
 const REVISION_LIMIT = 256;
 
+/** A variable of the environment; an empty one is as good as none. */
+function variable(name: string): string | undefined {
+  return process.env[name] === '' ? undefined : process.env[name];
+}
+
 /** Where the hub's own tools keep what they download (huggingface_hub, `HF_HUB_CACHE`). */
 function hubCache(): string {
-  const { HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME } = process.env;
-  if (HF_HUB_CACHE !== undefined && HF_HUB_CACHE !== '') return HF_HUB_CACHE;
-  const home =
-    HF_HOME !== undefined && HF_HOME !== ''
-      ? HF_HOME
-      : join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface');
-  return join(home, 'hub');
+  const cache = variable('XDG_CACHE_HOME') ?? join(homedir(), '.cache');
+  return variable('HF_HUB_CACHE') ?? join(variable('HF_HOME') ?? join(cache, 'huggingface'), 'hub');
 }
 
 /** The downloaded files of a model of the hub, in the revision `main`; null where there are none. */

@@ -2,7 +2,7 @@ import { elementCount } from '../base/arrays.js';
 import { unknownName, wrongValue } from '../base/checks.js';
 import { DpmError, nativeWork, toDpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
-import { checkOptions, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
+import { checkOptions, instanceOf, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
 import { native, type NativeEngine, type NativeTensor } from './binding.js';
 
 /** One device the process knows about, usable or not. */
@@ -179,6 +179,9 @@ export class Device {
     await this.close();
   }
 }
+
+/** What takes a device. */
+export const deviceKind = instanceOf('an open Device', Device);
 
 /** Tensors count their elements in 32 bits. */
 const MOST_ELEMENTS = 2 ** 32 - 1;

@@ -2,7 +2,7 @@ import { elementCount } from '../base/arrays.js';
 import { abortable } from '../base/abort.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
-import { checkOptions, either, isFloat32Array, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
+import { checkOptions, either, instanceOf, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
 import type { UNetDescription } from '../network/description.js';
 import { native, type NativeGraph, type NativeNetwork } from './binding.js';
 import type { Device } from './device.js';
@@ -21,10 +21,9 @@ export interface ForwardOptions<T extends TensorLike> {
   head?: T | undefined;
 }
 
-const tensorLike = {
-  expected: 'a Float32Array or a DeviceTensor',
-  holds: (value: unknown) => isFloat32Array(value) || value instanceof DeviceTensor,
-};
+const tensorLike = either(kinds.floats, instanceOf('a DeviceTensor', DeviceTensor));
+
+const networkTimes = either(kinds.finite, kinds.numbers);
 
 const forwardOptionKinds: OptionKinds<ForwardOptions<TensorLike>> = {
   classLabels: kinds.numbers,
@@ -168,7 +167,7 @@ export class UNet {
 
   #checkedInputs(x: TensorLike, t: number | ArrayLike<number>, options: ForwardOptions<TensorLike>) {
     requireKind('x', x, tensorLike);
-    requireKind('t', t, either(kinds.finite, kinds.numbers));
+    requireKind('t', t, networkTimes);
     const elements = x instanceof DeviceTensor ? x.elements : x.length;
     const perSample = elementCount(this.#shape(1, this.info.inChannels));
     const batch = elements / perSample;

@@ -1,7 +1,15 @@
 import { at } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
-import { arrayOf, checkOptions, either, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
+import {
+  arrayOf,
+  checkOptions,
+  either,
+  instanceOf,
+  kinds,
+  type OptionKinds,
+  requireKind,
+} from '../base/option-kinds.js';
 import { seedWords } from '../base/random.js';
 import { packRecord, RECORD_BYTES } from '../program/pack.js';
 import { MAX_HISTORY, type StepRecord } from '../program/record.js';
@@ -37,7 +45,7 @@ export interface NoiseStream {
   draw: number;
 }
 
-const tensor = { expected: 'a DeviceTensor', holds: (value: unknown) => value instanceof DeviceTensor };
+const tensor = instanceOf('a DeviceTensor', DeviceTensor);
 const tensorOrNull = either(tensor, kinds.null);
 
 const registerKinds: OptionKinds<UpdateRegisters> = {

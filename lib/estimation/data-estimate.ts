@@ -2,10 +2,10 @@ import { throwIfAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { either, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
+import { kinds, type OptionKinds, requireKind, seedKind } from '../base/option-kinds.js';
 import { drawWithoutReplacement } from '../base/random.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
-import { requireEstimatedModel, type EstimatedModel } from './estimated-model.js';
+import type { EstimatedModel } from './estimated-model.js';
 import { NoisyBatch } from './noisy-batch.js';
 
 /** Options of what is estimated from a data set at many times. */
@@ -29,7 +29,7 @@ export interface DataEstimateOptions {
 /** What {@link DataEstimateOptions} may be. */
 export const dataEstimateOptionKinds: OptionKinds<DataEstimateOptions> = {
   samples: kinds.number,
-  seed: either(kinds.number, kinds.bigint),
+  seed: seedKind,
   timesteps: kinds.numbers,
   classLabels: kinds.numbers,
   batch: kinds.number,
@@ -60,7 +60,6 @@ export function checkedImageCount(
   batch: number,
   classLabels?: ArrayLike<number>,
 ): number {
-  requireEstimatedModel(model);
   requireKind('images', images, kinds.floats);
   const count = images.length / elementCount(model.sampleShape);
   if (!Number.isInteger(count) || count < 1) {

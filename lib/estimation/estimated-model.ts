@@ -1,10 +1,10 @@
-import { arrayOf, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
-import { Device } from '../engine/device.js';
+import { arrayOf, kinds, objectOf, type OptionKinds, requireKind } from '../base/option-kinds.js';
+import { deviceKind } from '../engine/device.js';
 import type { UNet } from '../engine/unet.js';
 import { DiffusionModel } from '../model.js';
 import { ScriptEvaluator, type Evaluator, type ScriptModel } from '../running/evaluator.js';
 import { NetworkEvaluator } from '../running/network-evaluator.js';
-import { NoiseSchedule } from '../schedule/noise-schedule.js';
+import { scheduleKind } from '../schedule/noise-schedule.js';
 
 /** A model written in JavaScript, whose statistics are estimated as those of a network are. */
 export interface ScriptedModel extends Pick<DiffusionModel, 'schedule' | 'device' | 'sampleShape'> {
@@ -15,10 +15,12 @@ export interface ScriptedModel extends Pick<DiffusionModel, 'schedule' | 'device
 /** What estimates from data are made of: a loaded model, or one written in JavaScript. */
 export type EstimatedModel = DiffusionModel | ScriptedModel;
 
+const anyModel = objectOf('a DiffusionModel, or { schedule, device, sampleShape, model }');
+
 const fields: OptionKinds<ScriptedModel> = {
   model: kinds.function,
-  schedule: { expected: 'a NoiseSchedule', holds: (value) => value instanceof NoiseSchedule },
-  device: { expected: 'an open Device', holds: (value) => value instanceof Device },
+  schedule: scheduleKind,
+  device: deviceKind,
   sampleShape: arrayOf('an array of three sizes', kinds.positiveInteger),
 };
 
@@ -28,10 +30,7 @@ const fields: OptionKinds<ScriptedModel> = {
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT`.
  */
 export function requireEstimatedModel(model: unknown): asserts model is EstimatedModel {
-  requireKind('the model', model, {
-    ...kinds.object,
-    expected: 'a DiffusionModel, or { schedule, device, sampleShape, model }',
-  });
+  requireKind('the model', model, anyModel);
   if (model instanceof DiffusionModel) return;
   for (const [name, kind] of Object.entries(fields))
     requireKind(`${name} of the model`, (model as Record<string, unknown>)[name], kind);

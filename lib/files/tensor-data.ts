@@ -1,7 +1,7 @@
 import { at, elementCount } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { arrayOf, kinds, requireKind } from '../base/option-kinds.js';
+import { arrayOf, kinds, objectOf, requireKind } from '../base/option-kinds.js';
 import { shownValue } from '../base/shown-value.js';
 import { writeAtomically } from './files.js';
 import { dtypeBytes, readTensorBytes, type Dtype, type SafetensorsHeader } from './safetensors.js';
@@ -106,7 +106,7 @@ export function floatsOf(dtype: Dtype, bytes: Uint8Array, count: number): Float3
 /** Refuses what is no header, as plain JavaScript gives it. */
 function requireHeader(header: SafetensorsHeader): void {
   const expected = 'what readSafetensorsHeader gives';
-  requireKind('the header', header, { ...kinds.object, expected });
+  requireKind('the header', header, objectOf(expected));
   const { path, tensors } = header;
   const isHeader = typeof (path as unknown) === 'string' && (tensors as unknown) instanceof Map;
   if (!isHeader) throw wrongValue('the header', header, expected);
@@ -202,15 +202,15 @@ export async function writeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   requireKind('the path', path, kinds.string);
-  requireKind('tensors', tensors, { ...kinds.object, expected: 'an object or a Map of tensors' });
-  requireKind('metadata', metadata, { ...kinds.object, expected: 'an object of strings' });
+  requireKind('tensors', tensors, objectOf('an object or a Map of tensors'));
+  requireKind('metadata', metadata, objectOf('an object of strings'));
   for (const [name, text] of Object.entries(metadata)) requireKind(`metadata ${name}`, text, kinds.string);
   const map =
     tensors instanceof Map
       ? new Map<string, HostTensor>(tensors)
       : new Map<string, HostTensor>(Object.entries(tensors));
   for (const [name, tensor] of map) {
-    requireKind(`tensor '${name}'`, tensor, { ...kinds.object, expected: '{ shape, data }' });
+    requireKind(`tensor '${name}'`, tensor, objectOf('{ shape, data }'));
     const { shape, data } = tensor;
     dtypeOf(name, data);
     requireKind(`the shape of tensor '${name}'`, shape, kinds.sizes);

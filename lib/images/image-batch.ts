@@ -5,9 +5,9 @@ import { DpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
 import { checkOptions, integerFrom, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import { centredRange, levelsPerUnit, requireRange, valueOfLevel, type PixelRange } from '../base/pixel-range.js';
+import { shownValue } from '../base/shown-value.js';
 import { makeFolder, writeAtomically } from '../files/files.js';
 import { writeSafetensors } from '../files/tensor-data.js';
-import { shownValue } from '../base/shown-value.js';
 import { captioned } from './captions.js';
 import {
   enlarged,
@@ -37,7 +37,7 @@ const gridKinds: OptionKinds<GridOptions> = { columns: kinds.positiveInteger, ga
 const pictureKinds: OptionKinds<PictureOptions> = {
   ...gridKinds,
   scale: { expected: 'an integer from 1 to 64', holds: (value) => integerFrom(1).holds(value) && Number(value) <= 64 },
-  labels: kinds.numbers,
+  labels: { ...kinds.numbers, expected: 'an array of texts or numbers' },
 };
 
 function isImageShape(value: unknown): boolean {

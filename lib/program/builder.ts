@@ -1,6 +1,6 @@
 import { DpmError } from '../base/errors.js';
 import { checkOptions, either, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
-import type { ProgramHead, StepProgram } from './program.js';
+import { headKind, type ProgramHead, type StepProgram } from './program.js';
 import type { LinearUpdate, StepRecord } from './record.js';
 import { requireParts, validateProgram } from './validate.js';
 
@@ -39,12 +39,8 @@ export interface StepProgramOptions {
 const programKinds: OptionKinds<StepProgramOptions> = {
   history: kinds.number,
   initialScale: kinds.number,
-  head: { expected: "'npr', 'sn', 'learned' or null", holds: isHead },
+  head: headKind,
 };
-
-function isHead(value: unknown): boolean {
-  return value === null || value === 'npr' || value === 'sn' || value === 'learned';
-}
 
 /**
  * A linear update from the coefficients that are not zero.

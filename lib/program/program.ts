@@ -1,8 +1,17 @@
+import type { Kind } from '../base/option-kinds.js';
 import type { HostContext } from './host-context.js';
 import type { StepRecord } from './record.js';
 
+const heads = ['npr', 'sn', 'learned'] as const;
+
 /** Which second output of the network a program reads. */
-export type ProgramHead = 'npr' | 'sn' | 'learned';
+export type ProgramHead = (typeof heads)[number];
+
+/** What a program's `head` may be. */
+export const headKind: Kind = {
+  expected: "'npr', 'sn', 'learned' or null",
+  holds: (value) => value === null || heads.some((head) => head === value),
+};
 
 /** A sampler compiled to a table of numbers: native code runs it without coming back to JavaScript. */
 export interface StepProgram {

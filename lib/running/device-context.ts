@@ -2,7 +2,7 @@ import { throwIfAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
 import { unknownName, wrongValue } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
-import { arrayOf, either, kinds, requireKind } from '../base/option-kinds.js';
+import { arrayOf, kinds, numberOrNumbers, requireKind } from '../base/option-kinds.js';
 import type { DeviceTensor } from '../engine/device.js';
 import { packedUpdate, type NoiseStream } from '../engine/update.js';
 import { linear, stepRecord } from '../program/builder.js';
@@ -177,7 +177,7 @@ export class DeviceHostContext implements HostContext {
   }
 
   #requirePerSample(name: string, value: number | ArrayLike<number>): void {
-    requireKind(name, value, either(kinds.number, kinds.numbers));
+    requireKind(name, value, numberOrNumbers);
     if (typeof value === 'number') return;
     const own = Array.from({ length: this.batch }, (_, sample) => value[sample]);
     if (own.every((each) => typeof each === 'number')) return;

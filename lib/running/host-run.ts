@@ -7,10 +7,10 @@ import { update } from '../engine/update.js';
 import { linear, stepRecord } from '../program/builder.js';
 import type { HostProgram } from '../program/program.js';
 import { DeviceHostContext, type HostRun } from './device-context.js';
-import type { Guidance } from './guidance.js';
 import { NetworkEvaluator } from './network-evaluator.js';
 import { NoiseSource } from './noise-source.js';
 import { overallProgress } from './overall-progress.js';
+import type { RunInputs } from './resolve-run.js';
 
 /** Fills `x` with the initial state: a copy of `init`, or noise of the program's initial scale. */
 async function initialise(
@@ -48,21 +48,10 @@ export async function runHostProgram(
 }
 
 /** A run of a host program on a network, resolved. */
-export interface HostRunRequest {
+export interface HostRunRequest extends RunInputs {
   unet: UNet;
   /** [C, H, W] of one sample. */
   shape: readonly number[];
-  count: number;
-  /** Most samples at once. */
-  batch: number;
-  seed: number | bigint;
-  /** Index of the first sample in the random streams. */
-  firstSample: number;
-  labels: Int32Array | null;
-  guidance: Guidance | null;
-  /** [count, C, H, W]. */
-  init: Float32Array | null;
-  noise: Float32Array | null;
   signal: AbortSignal | undefined;
   onProgress: ((done: number, total: number) => void) | undefined;
   /** Evaluations between two previews. */

@@ -1,10 +1,10 @@
 import { abortable, untilAborted } from '../base/abort.js';
 import { elementCount } from '../base/arrays.js';
 import { nativeWork } from '../base/errors.js';
-import { ImageBatch } from '../images/image-batch.js';
 import { listenerOf, rethrowing } from '../base/listener.js';
 import { isCentred } from '../base/pixel-range.js';
 import { native } from '../engine/binding.js';
+import { ImageBatch } from '../images/image-batch.js';
 import type { HostProgram, StepProgram } from '../program/program.js';
 import { runHostBatches } from './host-run.js';
 import type { ResolvedRun } from './resolve-run.js';

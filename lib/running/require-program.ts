@@ -1,5 +1,6 @@
 import { wrongValue } from '../base/checks.js';
-import { isList, isObject } from '../base/option-kinds.js';
+import { isList, isObject, requireKind } from '../base/option-kinds.js';
+import { headKind } from '../program/program.js';
 
 /**
  * Refuses what is no program, as plain JavaScript gives it.
@@ -11,7 +12,5 @@ export function requireProgram(program: unknown): void {
   const { kind, head = null } = fields;
   const isProgram = kind === 'step' ? isList(fields.records) : kind === 'host' && typeof fields.run === 'function';
   if (!isProgram) throw wrongValue('the program', program, "one of a sampler's, stepProgram's or a host program");
-  if (![null, 'npr', 'sn', 'learned'].includes(head as string | null)) {
-    throw wrongValue('the head of the program', head, "'npr', 'sn', 'learned' or null");
-  }
+  requireKind('the head of the program', head, headKind);
 }

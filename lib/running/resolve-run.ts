@@ -26,20 +26,26 @@ export interface RunModel {
   network(head: ProgramHead | null): Promise<UNet>;
 }
 
-/** A run whose options are checked and complete, and depend on no array of the caller's any more. */
-export interface ResolvedRun {
-  work: { kind: 'step'; programs: readonly StepProgram[] } | { kind: 'host'; program: HostProgram };
-  model: RunModel;
-  unet: UNet;
+/** What every run takes, checked and complete. */
+export interface RunInputs {
   count: number;
   /** Index of the first sample in the random streams. */
   firstSample: number;
   seed: number | bigint;
   labels: Int32Array | null;
   guidance: Guidance | null;
+  /** [count, C, H, W]. */
   init: Float32Array | null;
   noise: Float32Array | null;
+  /** Most samples at once. */
   batch: number;
+}
+
+/** A run whose options depend on no array of the caller's any more. */
+export interface ResolvedRun extends RunInputs {
+  work: { kind: 'step'; programs: readonly StepProgram[] } | { kind: 'host'; program: HostProgram };
+  model: RunModel;
+  unet: UNet;
   options: RunOptions;
 }
 
@@ -112,7 +118,8 @@ function checkedSnapshots(work: ResolvedRun['work'], snapshotEvery: number): num
   return snapshotEvery;
 }
 
-function copyOf(values: number | ArrayLike<number> | undefined): number | number[] | undefined {
+/** A copy of what the caller can change meanwhile. */
+export function copyOf(values: number | ArrayLike<number> | undefined): number | number[] | undefined {
   return typeof values === 'object' ? Array.from(values) : values;
 }
 

@@ -1,5 +1,5 @@
 import type { ImageBatch } from '../images/image-batch.js';
-import { arrayOf, either, kinds, type OptionKinds } from '../base/option-kinds.js';
+import { arrayOf, either, kinds, numberOrNumbers, type OptionKinds, seedKind } from '../base/option-kinds.js';
 import type { GuidanceOptions } from './guidance.js';
 import type { NoiseOption } from './noise-source.js';
 
@@ -48,12 +48,10 @@ export interface RunOptions extends GuidanceOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-const numberOrNumbers = either(kinds.number, kinds.numbers);
-
 /** What {@link RunOptions} may be. */
 export const runOptionKinds: OptionKinds<RunOptions> = {
   count: kinds.number,
-  seed: either(kinds.number, kinds.bigint),
+  seed: seedKind,
   classLabels: numberOrNumbers,
   guidance: numberOrNumbers,
   unconditionalLabel: either(kinds.number, kinds.null),

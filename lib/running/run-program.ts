@@ -6,7 +6,7 @@ import { requireMemory } from '../base/memory-budget.js';
 import { checkOptions, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import { seedWords } from '../base/random.js';
 import { MOST_AT_ONCE } from '../engine/binding.js';
-import { Device } from '../engine/device.js';
+import { Device, deviceKind } from '../engine/device.js';
 import type { Program, StepProgram } from '../program/program.js';
 import type { StepRecord } from '../program/record.js';
 import { ScriptEvaluator, type Correction, type ScriptModel } from './evaluator.js';
@@ -49,7 +49,7 @@ const runProgramOptionKinds: OptionKinds<RunProgramOptions> = {
   correct: kinds.function,
   signal,
   onProgress,
-  device: { expected: 'an open Device', holds: (value) => value instanceof Device },
+  device: deviceKind,
 };
 
 function readsHead(record: StepRecord): boolean {
@@ -80,6 +80,7 @@ async function runSteps(program: StepProgram, device: Device, options: RunProgra
     [program],
     {
       count,
+      firstSample: 0,
       seed,
       labels: null,
       guidance: null,

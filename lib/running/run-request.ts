@@ -2,23 +2,15 @@ import { seedWords } from '../base/random.js';
 import type { NativeRunRequest } from '../engine/binding.js';
 import { packRecords, RECORD_BYTES } from '../program/pack.js';
 import type { StepProgram } from '../program/program.js';
-import type { Guidance } from './guidance.js';
 import { requireSlices } from './noise-source.js';
+import type { RunInputs } from './resolve-run.js';
 
-interface StepRunOptions {
-  count: number;
-  seed: number | bigint;
-  labels: Int32Array | null;
-  guidance: Guidance | null;
-  init: Float32Array | null;
-  noise: Float32Array | null;
-  batch: number;
+interface StepRunOptions extends RunInputs {
   snapshotEvery?: number | undefined;
   levels?: boolean | undefined;
   onProgress?: ((done: number, total: number) => void) | undefined;
   previewEvery?: number;
   onPreview?: NativeRunRequest['onPreview'];
-  firstSample?: number;
 }
 
 function concatenate(parts: readonly Uint8Array[]): Uint8Array {
@@ -63,7 +55,7 @@ export function nativeRequest(
   options: StepRunOptions,
   sampleElements: number,
 ): NativeRunRequest {
-  const { count, seed, noise, snapshotEvery = 0, levels = false, firstSample = 0, onPreview = null } = options;
+  const { count, seed, noise, snapshotEvery = 0, levels = false, firstSample, onPreview = null } = options;
   const distinct = [...new Set(programs)];
   const indexOf = new Map(distinct.map((program, index) => [program, index]));
   // Before anything is read from their records, packing checks them.

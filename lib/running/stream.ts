@@ -6,7 +6,7 @@ import type { Program } from '../program/program.js';
 import { runOnNetwork } from './network-run.js';
 import { flattenNoise } from './noise-source.js';
 import { overallProgress } from './overall-progress.js';
-import { batchOf, programsAndCount, requireInit, resolveRun, type RunModel } from './resolve-run.js';
+import { batchOf, copyOf, programsAndCount, requireInit, resolveRun, type RunModel } from './resolve-run.js';
 import type { RunOptions } from './run-options.js';
 
 /** One sample of a stream. */
@@ -35,10 +35,6 @@ function partOf<T>(
   return (first, end) => values.slice(first, end) as T[];
 }
 
-function numbersOf(values: number | ArrayLike<number> | undefined): number | number[] | undefined {
-  return typeof values === 'object' ? Array.from(values) : values;
-}
-
 /** A report that takes what a run of `count` samples counts, which it counts over all of them. */
 function ofSamples(count: number, report: (done: number, total: number) => void): RunOptions['onProgress'] {
   return (done, total) => {
@@ -52,8 +48,8 @@ function partsOf(model: RunModel, programs: readonly Program[], count: number, o
   requireInit(options, count, model.sampleShape);
   const init = options.init && Float32Array.from(options.init);
   const noise = options.noise === undefined ? undefined : flattenNoise(options.noise, count * elements);
-  const labels = partOf(numbersOf(options.classLabels), 'classLabels', count);
-  const guidance = partOf(numbersOf(options.guidance), 'guidance', count);
+  const labels = partOf(copyOf(options.classLabels), 'classLabels', count);
+  const guidance = partOf(copyOf(options.guidance), 'guidance', count);
   const progress = options.onProgress && overallProgress(count, options.onProgress);
   return (first, size) => {
     const end = first + size;

@@ -1,6 +1,6 @@
 import { at } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
-import { checkOptions, either, kinds, requireKind } from '../base/option-kinds.js';
+import { checkOptions, instanceOf, kinds, numberOrNumbers, requireKind } from '../base/option-kinds.js';
 import { DpmError } from '../base/errors.js';
 import type { SignalCurve } from './curve.js';
 import { completeDefaults, type ScheduleDefaults } from './defaults.js';
@@ -343,7 +343,7 @@ export class NoiseSchedule {
   addNoise(x0: Float32Array, epsilon: Float32Array, time: number | ArrayLike<number>): Float32Array {
     requireKind('x0', x0, kinds.floats);
     requireKind('epsilon', epsilon, kinds.floats);
-    requireKind('time', time, either(kinds.number, kinds.numbers));
+    requireKind('time', time, numberOrNumbers);
     const times = typeof time === 'number' ? [time] : Array.from(time);
     const elements = x0.length / times.length;
     if (epsilon.length !== x0.length || !Number.isInteger(elements)) {
@@ -363,11 +363,14 @@ export class NoiseSchedule {
   }
 }
 
+/** What takes a schedule. */
+export const scheduleKind = instanceOf('a NoiseSchedule', NoiseSchedule);
+
 /**
  * Refuses what is no schedule, as plain JavaScript gives it.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT`.
  */
 export function requireSchedule(schedule: unknown): asserts schedule is NoiseSchedule {
-  if (!(schedule instanceof NoiseSchedule)) throw wrongValue('the schedule', schedule, 'a NoiseSchedule');
+  requireKind('the schedule', schedule, scheduleKind);
 }

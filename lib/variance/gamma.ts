@@ -1,6 +1,6 @@
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
-import { either, kinds, requireKind } from '../base/option-kinds.js';
+import { either, kinds, objectOf, requireKind } from '../base/option-kinds.js';
 import { ConfigReader, isJsonObject } from '../files/config-reader.js';
 import { readJson, writeAtomically } from '../files/files.js';
 import { checkEntries } from './entries.js';
@@ -61,7 +61,7 @@ export async function writeGammaTable(path: string, table: GammaTable): Promise<
   await writeAtomically(path, [JSON.stringify(json) + '\n']);
 }
 
-const tableKind = either({ ...kinds.object, expected: 'a table { schedule, m, ... }' }, kinds.numbers);
+const tableKind = either(objectOf('a table { schedule, m, ... }'), kinds.numbers);
 
 function isTable(gamma: GammaTable | ArrayLike<number>): gamma is GammaTable {
   return 'm' in gamma;

@@ -2,7 +2,7 @@ import { throwIfAborted } from '../../base/abort.js';
 import { at, elementCount } from '../../base/arrays.js';
 import { requireObject, unknownName } from '../../base/checks.js';
 import { DpmError } from '../../base/errors.js';
-import { checkOptions, requireKind } from '../../base/option-kinds.js';
+import { checkOptions, instanceOf, requireKind } from '../../base/option-kinds.js';
 import { drawWithoutReplacement } from '../../base/random.js';
 import type { UNet } from '../../engine/unet.js';
 import { DiffusionModel } from '../../model.js';
@@ -68,7 +68,7 @@ export function likelihoodSampler(name: string): LikelihoodSampler {
 }
 
 const { timesteps: _, ...runKinds } = dataEstimateOptionKinds;
-const modelKind = { expected: 'a DiffusionModel', holds: (value: unknown) => value instanceof DiffusionModel };
+const modelKind = instanceOf('a DiffusionModel', DiffusionModel);
 
 interface Work {
   model: DiffusionModel;

@@ -1,6 +1,6 @@
 // What names a model: a path, a file URL, a bundled model, one of the Hugging Face hub in the cache of this machine.
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
@@ -57,6 +57,16 @@ describe('a model', () => {
     vi.stubEnv('HF_HOME', '');
     vi.stubEnv('XDG_CACHE_HOME', home);
     expect(await modelPath('owner/digits')).toBe(found);
+    vi.stubEnv('XDG_CACHE_HOME', '');
+    vi.stubEnv('HOME', join(folder, 'user'));
+    mkdirSync(join(folder, 'user'));
+    cpSync(home, join(folder, 'user', '.cache'), { recursive: true });
+    expect(await modelPath('owner/digits')).toBe(join(folder, 'user/.cache', relative(home, found)));
+  });
+
+  it.each(['owner/other', 'other/digits'])('of the hub is not taken for another: %s', async (name) => {
+    vi.stubEnv('HF_HUB_CACHE', hubCache('owner/digits', 'abc123'));
+    await expect(modelPath(name)).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
   });
 
   it('of the hub that is not there says how to get it', async () => {
