@@ -6,6 +6,7 @@ import {
   checkOptions,
   either,
   instanceOf,
+  isObject,
   kinds,
   type OptionKinds,
   requireKind,
@@ -78,6 +79,11 @@ function streamWords(streams: readonly NoiseStream[]): Uint32Array {
 
 const wordRange = 'an integer from 0 to 4294967295';
 
+const recordOrRecords = either(
+  { expected: 'a record', holds: (value) => isObject(value) && 'time' in value },
+  arrayOf('an array of records', kinds.object),
+);
+
 const streamList = arrayOf('an array of { seed, sampleIndex, record, draw }', kinds.object);
 
 function checkStreams(streams: readonly NoiseStream[]): void {
@@ -144,19 +150,17 @@ export async function update(
 ): Promise<void> {
   checkOptions('the registers of update', registers, registerKinds);
   requireKind('registers.x', registers.x, tensor);
-  requireKind('record', record, either(kinds.object, arrayOf('an array of records', kinds.object)));
+  requireKind('record', record, recordOrRecords);
   const batch = at(registers.x.shape, 0);
   const records = 'time' in record ? Array.from({ length: batch }, () => record) : record;
-  requireKind('record', records, arrayOf('a record, or an array of records', kinds.object));
   if (streams !== undefined) requireKind('streams', streams, streamList);
   if (records.length !== batch || (streams !== undefined && streams.length !== batch)) {
     throw new DpmError('ERR_DPM_ARGUMENT', `a batch of ${batch} needs one record and one stream per sample`);
   }
   const packed = new Uint8Array(batch * RECORD_BYTES);
-  const single = 'time' in record;
-  if (single) validateRecord('the record', record);
+  if ('time' in record) validateRecord('the record', record);
+  else for (const [sample, each] of record.entries()) validateRecord(`record ${sample}`, each);
   records.forEach((each, sample) => {
-    if (!single) validateRecord(`record ${sample}`, each);
     const keeps =
       (each.store.input !== 0 || each.store.data !== 0) && (registers.history?.[each.store.slot] ?? null) !== null;
     packed.set(packRecord(each, keeps), sample * RECORD_BYTES);

@@ -44,7 +44,8 @@ export function requireParts(where: string, record: StepRecord): void {
   const whole: unknown = record;
   if (typeof whole !== 'object' || whole === null) throw invalid(where, `it is ${shownValue(whole)}, not a record`);
   const { prediction, clip, store, variance, x, y } = record;
-  for (const [name, part] of Object.entries({ prediction, clip, store, variance, ...(x && { x }), ...(y && { y }) })) {
+  const updates = { ...(x !== null && { x }), ...(y !== null && { y }) };
+  for (const [name, part] of Object.entries({ prediction, clip, store, variance, ...updates })) {
     const value: unknown = part;
     if (typeof value === 'object' && value !== null) continue;
     throw invalid(where, `${name} is ${shownValue(value)}, it has to be an object (stepRecord makes whole records)`);
@@ -53,12 +54,7 @@ export function requireParts(where: string, record: StepRecord): void {
   requireOneOf(where, 'evaluate', record.evaluate, [true, false]);
   requireOneOf(where, 'variance.kind', variance.kind, ['none', 'scalar', 'linear', 'log']);
   if (variance.kind === 'linear') requireEpsilon(where, variance.epsilon);
-  for (const [name, update] of Object.entries({ x, y })) {
-    const given: unknown = update;
-    if (given === null) continue;
-    if (typeof given !== 'object')
-      throw invalid(where, `${name} is ${shownValue(given)}, it has to be an update or null`);
-    const history: unknown = update?.history;
+  for (const [name, { history }] of Object.entries(updates)) {
     if (isList(history)) continue;
     throw invalid(where, `${name}.history is ${shownValue(history)}, it has to be an array`);
   }

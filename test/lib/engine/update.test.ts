@@ -4,6 +4,7 @@ import { seedWords } from '../../../lib/base/random.js';
 import type { DeviceTensor } from '../../../lib/engine/device.js';
 import { Device, devices } from '../../../lib/engine/device.js';
 import { packedUpdate, update, type NoiseStream } from '../../../lib/engine/update.js';
+import { linear, stepRecord } from '../../../lib/program/builder.js';
 import { packRecord, RECORD_BYTES } from '../../../lib/program/pack.js';
 import type { StepRecord } from '../../../lib/program/record.js';
 import { applyUpdate, type Registers } from '../../support/interpreter.js';
@@ -110,7 +111,6 @@ describe.each(names)('the fused update on %s', (name) => {
     const noise = await upload(device, [randomValues(new Random(9), elements)]);
     const x = await upload(device, [randomValues(new Random(8), elements)]);
     const before = await x.read();
-    const { stepRecord, linear } = await import('../../../lib/program/builder.js');
     await update(stepRecord({ time: 0, x: linear({ x: 0.5 }), variance: { kind: 'scalar', deviation: 2 } }), {
       x,
       noise,
@@ -154,6 +154,18 @@ describe.each(names)('the fused update on %s', (name) => {
       sums((i) => left[i]! * right[i]!),
       'dot',
     );
+  });
+
+  it('refuses what is no record', async () => {
+    const x = device.tensor([2, 3]);
+    const whole = stepRecord({ time: 0 });
+    for (const record of [null, 1, {}, [null, whole]]) {
+      await expect(update(record as never, { x })).rejects.toThrow(/has to be a record or an array of records/);
+    }
+    const wrong = { ...whole, read: 'z' } as never;
+    await expect(update(wrong, { x })).rejects.toThrow(/^the record: read is "z"/);
+    await expect(update([whole, wrong], { x })).rejects.toThrow(/^record 1: read is "z"/);
+    await expect(update([whole], { x })).rejects.toThrow(/a batch of 2 needs one record/);
   });
 
   it('refuses arrays of another size', async () => {

@@ -122,6 +122,8 @@ describe('records', () => {
     [{ variance: { kind: 'big' } }, /variance\.kind is "big"/],
     [{ prediction: null }, /prediction is null, it has to be an object/],
     [{ store: undefined }, /store is undefined/],
+    [{ x: undefined }, /x is undefined, it has to be an object/],
+    [{ y: 0 }, /y is 0, it has to be an object/],
     [{ x: { x: 1, y: 0, out: 0 } }, /x\.history is undefined, it has to be an array/],
     [{ inputScale: '1' }, /inputScale is "1", it has to be a finite float32 number/],
   ])('%o', (fields, message) => {
