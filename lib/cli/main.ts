@@ -106,7 +106,7 @@ try {
   await main(process.argv.slice(2));
 } catch (error) {
   const failure = toDpmError(error);
-  process.stderr.write(`error [${failure.code}]: ${oneLine(failure.message)}\n`);
+  process.stderr.write(`error [${failure.code}]: ${failure.message}\n`);
   // eslint-disable-next-line @typescript-eslint/dot-notation -- the environment is an index signature
   if (process.env['DPM_DEBUG'] === '1') process.stderr.write(`${failure.stack ?? ''}\n`);
   process.exitCode = exitCode(failure);

@@ -5,6 +5,7 @@ import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readFloats } from '../files/tensor-data.js';
 import type { ImageBatch, PictureOptions } from '../images/image-batch.js';
 import { requirePngChannels } from '../images/png.js';
+import { imageFileKind } from '../images/save.js';
 import type { AnySampleOptions, DiffusionModel } from '../model.js';
 import type { RunResult } from '../running/network-run.js';
 import type { RunOptions } from '../running/run-options.js';
@@ -52,7 +53,7 @@ async function runOptions({ options, signal }: Call, model: DiffusionModel): Pro
     init: await readTensor(options.string('init'), 'x', shape),
     noise: await readTensor(options.string('noise'), 'noise', shape),
     batch: options.integer('batch'),
-    format: options.required('out').toLowerCase().endsWith('.safetensors') ? 'float32' : 'uint8',
+    format: imageFileKind(options.required('out')) === 'safetensors' ? 'float32' : 'uint8',
     snapshotEvery: options.integer('save-every'),
     signal,
   };
@@ -74,11 +75,12 @@ async function checkOut(path: string, { options, json }: Call): Promise<void> {
     endings: ['.png', '.safetensors'],
     folder: true,
     toStandardOutput: true,
+    json,
     suffix: options.has('save-every') ? snapshotSuffix : '',
   });
-  if (path !== standardOutput) return;
-  if (json) throw usageError('--json and --out - would both write to the standard output');
-  if (options.has('save-every')) throw usageError('--save-every writes several files: --out has to be a path');
+  if (path === standardOutput && options.has('save-every')) {
+    throw usageError('--save-every writes several files: --out has to be a path');
+  }
 }
 
 function pictureOptions({ options }: Call, count: number): PictureOptions {
@@ -118,7 +120,7 @@ async function sample(call: Call, model: DiffusionModel): Promise<void> {
   const out = options.required('out');
   const sampler = samplerOf(options, model.schedule);
   const run = await runOptions(call, model);
-  if (!out.toLowerCase().endsWith('.safetensors')) requirePngChannels([run.count, ...model.sampleShape]);
+  if (run.format === 'uint8') requirePngChannels([run.count, ...model.sampleShape]);
   const own = { ...stepsUnlessGiven(sampler, options), ...(await samplerOptions(options, model.schedule)) };
   const scheduler = sampler === 'scheduler' ? schedulerOf(model.schedule, own.steps ?? 0) : null;
   const { result, seconds } = await draw(call, model, { sampler, ...own, ...run });

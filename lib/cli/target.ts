@@ -21,6 +21,8 @@ export interface TargetKinds {
   folder?: boolean;
   /** Whether `-` is the standard output. Default false. */
   toStandardOutput?: boolean;
+  /** Whether the command writes JSON to the standard output. Default false. */
+  json?: boolean;
   /** What is added to the name of some of the files. */
   suffix?: string;
 }
@@ -67,8 +69,11 @@ async function requireWritableFolder(flag: string, path: string, folder: string)
 export async function checkTarget(path: string, kinds: TargetKinds): Promise<void> {
   const { flag, endings = [], folder = false, suffix = '' } = kinds;
   if (path === standardOutput) {
-    if (kinds.toStandardOutput === true) return;
-    throw usageError(`${flag} - would be the standard output, which this command does not write to; give a file`);
+    if (kinds.toStandardOutput !== true) {
+      throw usageError(`${flag} - would be the standard output, which this command does not write to; give a file`);
+    }
+    if (kinds.json === true) throw usageError(`--json and ${flag} - would both write to the standard output`);
+    return;
   }
   if (path === '') throw usageError(`${flag} is empty, it has to be a path`);
   const ending = extname(path).toLowerCase();

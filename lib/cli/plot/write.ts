@@ -1,4 +1,4 @@
-import { usageError, type Call, type OptionSpecs } from '../command.js';
+import type { Call, OptionSpecs } from '../command.js';
 import { printJson, printLine } from '../output.js';
 import { checkTarget, standardOutput, writeTarget } from '../target.js';
 import { lineChart, type Chart } from './chart.js';
@@ -11,8 +11,7 @@ export const chartTarget: OptionSpecs = {
 /** The value of `--out`, checked before the work. */
 export async function targetPath({ options, json }: Call, ending: '.svg' | '.png'): Promise<string> {
   const path = options.required('out');
-  await checkTarget(path, { flag: '--out', endings: [ending], toStandardOutput: true });
-  if (path === standardOutput && json) throw usageError('--json and --out - would both write to the standard output');
+  await checkTarget(path, { flag: '--out', endings: [ending], toStandardOutput: true, json });
   return path;
 }
 
