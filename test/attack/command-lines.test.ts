@@ -12,12 +12,13 @@ import { presets } from '../../lib/checkpoint/presets.js';
 import { safetensorsHeader } from '../../lib/files/tensor-data.js';
 import { requiredTensors } from '../../lib/network/cost.js';
 import { unetGraph } from '../../lib/network/unet.js';
-import { dpmMain } from '../support/dpm.js';
+import { commandNames, dpmMain } from '../support/dpm.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
 
 const folder = temporaryFolder();
 const path = (name: string): string => join(folder, name);
 const isLinux = process.platform === 'linux';
+const oneStep = ['sample', 'mnist', '--device', 'cpu', '--sampler', 'ddim', '--steps', '1'];
 
 interface Ended {
   code: number | null;
@@ -111,26 +112,13 @@ function commandLines(): string[][] {
     'schedule',
     'scale',
   ];
-  const commands = [
-    'devices',
-    'inspect',
-    'graph',
-    'forward',
-    'convert',
-    'sample',
-    'gamma',
-    'costs',
-    'nll',
-    'plot',
-    'bench',
-  ];
   return [
-    ...commands.flatMap((command) => [
+    ...commandNames.flatMap((command) => [
       [command, '--unheard-of'],
       [command, ...odd],
       [command, '--json=yes', 'x'],
     ]),
-    ...commands
+    ...commandNames
       .filter((each) => each !== 'devices' && each !== 'bench')
       .map((command) => [command, 'no\nsuch\u001b[31mmodel']),
     ...odd.map((value) => [value, value]),
@@ -218,7 +206,7 @@ describe.runIf(isLinux)('pipes and devices', () => {
       ['devices'],
       ['--help'],
       ['inspect', 'mnist', '--device', 'cpu', '--json'],
-      ['sample', 'mnist', '--device', 'cpu', '--sampler', 'ddim', '--steps', '1', '--out', '-'],
+      [...oneStep, '--out', '-'],
     ]) {
       const full = openSync('/dev/full', 'w');
       const { code, stderr } = await dpm(args, { stdout: full });
@@ -246,20 +234,7 @@ describe.runIf(isLinux)('pipes and devices', () => {
 
 describe.runIf(isLinux)('a full disk', () => {
   it.each(['x.safetensors', 'x.png', 'pictures'])('leaves nothing of %s', async (out) => {
-    const run = [
-      'sample',
-      'mnist',
-      '--device',
-      'cpu',
-      '--sampler',
-      'ddim',
-      '--steps',
-      '1',
-      '--count',
-      '64',
-      '--out',
-      path(`full/${out}`),
-    ];
+    const run = [...oneStep, '--count', '64', '--out', path(`full/${out}`)];
     // A limit of two blocks on every file that is written, as if the disk were full.
     const script = `ulimit -f 2; trap '' XFSZ; exec "${process.execPath}" "${dpmMain}" "$@"`;
     const { code, stderr } = await new Promise<{ code: number; stderr: string }>((resolve) => {

@@ -28,6 +28,10 @@ const loadOptions = [...deviceOptions, 'head', 'config', 'imageSize', 'networkTi
 const scheduleOptions = ['networkTime', 'defaults'];
 const estimateOptions = ['samples', 'seed', 'timesteps', 'classLabels', 'batch', 'signal', 'onProgress', 'clip'];
 
+function of(name: string, call: unknown, args: readonly unknown[], options?: PublicCall['options']): PublicCall {
+  return { name, call: call as Any, args, ...(options && { options }) };
+}
+
 const schedule = dpm.NoiseSchedule.linear({ steps: 100 });
 const record = dpm.stepRecord({ time: 1, x: dpm.linear({ x: 0.5, out: 0.1 }) });
 const program = dpm.samplers.ddim(schedule, { steps: 2 });
@@ -52,12 +56,6 @@ export function plainCalls(): PublicCall[] {
   };
   const images = new dpm.ImageBatch(new Float32Array(8), [2, 1, 2, 2]);
   const schedules = ['linear', 'scaledLinear', 'cosine', 'vp', 've', 'edm', 'vpDiscrete'] as const;
-  const of = (name: string, call: unknown, args: readonly unknown[], options?: PublicCall['options']): PublicCall => ({
-    name,
-    call: call as Any,
-    args,
-    ...(options && { options }),
-  });
   return [
     ...schedules.map((name) =>
       of(`NoiseSchedule.${name}`, (options: object) => NoiseSchedule[name](options), [{}], {
@@ -157,12 +155,6 @@ export function fileCalls(folder: string): PublicCall[] {
   );
   const images = new dpm.ImageBatch(new Float32Array(8), [2, 1, 2, 2]);
   const tensor = { shape: [2], data: new Float32Array(2) };
-  const of = (name: string, call: unknown, args: readonly unknown[], options?: PublicCall['options']): PublicCall => ({
-    name,
-    call: call as Any,
-    args,
-    ...(options && { options }),
-  });
   return [
     of('writeSafetensors', dpm.writeSafetensors, [path('a.safetensors'), { a: tensor }, { note: 'text' }], {
       1: ['b'],
@@ -218,12 +210,6 @@ export function runningCalls(loaded: dpm.DiffusionModel, device: dpm.Device): Pu
   };
   const data = new Float32Array(2 * pixels).fill(-1);
   const scripted: dpm.ScriptedModel = { schedule, device, sampleShape: [1, 2, 2], model };
-  const of = (name: string, call: unknown, args: readonly unknown[], options?: PublicCall['options']): PublicCall => ({
-    name,
-    call: call as Any,
-    args,
-    ...(options && { options }),
-  });
   const inContext = (use: (context: dpm.HostContext) => Promise<unknown>): Promise<unknown> =>
     dpm.runProgram(
       {

@@ -5,6 +5,21 @@ import { packagePath } from './temporary.js';
 /** The built command. */
 export const dpmMain = packagePath('dist/cli/main.js');
 
+/** Every command. */
+export const commandNames = [
+  'devices',
+  'inspect',
+  'graph',
+  'convert',
+  'forward',
+  'sample',
+  'gamma',
+  'costs',
+  'nll',
+  'plot',
+  'bench',
+];
+
 export interface Outcome {
   code: number;
   stdout: string;

@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { cpSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -9,45 +9,19 @@ import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats } from '../../../lib/files/tensor-data.js';
 import { unetGraph } from '../../../lib/network/unet.js';
+import { commandNames, dpm, dpmMain } from '../../support/dpm.js';
 import { maxDifference } from '../../support/golden.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
 
 const folder = temporaryFolder();
-const main = packagePath('dist/cli/main.js');
 const mnist = packagePath('models/mnist');
 const temporary = (name: string): string => join(folder, name);
-
-interface Outcome {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
-
-function dpm(...args: string[]): Promise<Outcome> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [main, ...args], (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : error === null ? 0 : -1, stdout, stderr });
-    });
-  });
-}
 
 describe('help', () => {
   it('is there for every command', async () => {
     const { code, stdout } = await dpm('--help');
     expect(code).toBe(0);
-    for (const command of [
-      'devices',
-      'inspect',
-      'graph',
-      'convert',
-      'forward',
-      'sample',
-      'gamma',
-      'costs',
-      'nll',
-      'plot',
-      'bench',
-    ]) {
+    for (const command of commandNames) {
       expect(stdout).toContain(`  ${command}`);
       const help = await dpm(command, '--help');
       expect(help.code).toBe(0);
@@ -71,7 +45,7 @@ describe('what reaches the terminal', () => {
 
   it.skipIf(!existsSync('/dev/full'))('says that the standard output cannot be written', async () => {
     const full = openSync('/dev/full', 'w');
-    const child = spawn(process.execPath, [main, 'devices'], { stdio: ['ignore', full, 'pipe'] });
+    const child = spawn(process.execPath, [dpmMain, 'devices'], { stdio: ['ignore', full, 'pipe'] });
     const written: Buffer[] = [];
     child.stderr!.on('data', (part: Buffer) => written.push(part));
     const code = await new Promise((resolve) => child.on('close', resolve));
@@ -289,7 +263,7 @@ describe('dpm sample', () => {
   it('ends with 130 when interrupted and leaves no file', async () => {
     const out = temporary('interrupted.png');
     const child = spawn(process.execPath, [
-      main,
+      dpmMain,
       'sample',
       mnist,
       '--device',

@@ -105,29 +105,10 @@ describe('dpm sample', () => {
   });
 
   it('takes 25 steps where it is not said how many', async () => {
-    const { stderr, code } = await dpm(
-      'sample',
-      'mnist',
-      '--device',
-      'cpu',
-      '--sampler',
-      'ddim',
-      '--out',
-      temporary('25.safetensors'),
-    );
+    const ddim = ['sample', 'mnist', '--device', 'cpu', '--sampler', 'ddim'];
+    const { stderr, code } = await dpm(...ddim, '--out', temporary('25.safetensors'));
     expect([code, stderr]).toEqual([0, '']);
-    await dpm(
-      'sample',
-      'mnist',
-      '--device',
-      'cpu',
-      '--sampler',
-      'ddim',
-      '--steps',
-      '25',
-      '--out',
-      temporary('same.safetensors'),
-    );
+    await dpm(...ddim, '--steps', '25', '--out', temporary('same.safetensors'));
     expect(readFileSync(temporary('25.safetensors'))).toEqual(readFileSync(temporary('same.safetensors')));
     const timesteps = ['--sampler', 'ddim', '--timesteps', '900,400,0', '--out', temporary('times.png')];
     expect(await dpm('sample', 'mnist', '--device', 'cpu', ...timesteps)).toMatchObject({ code: 0 });
