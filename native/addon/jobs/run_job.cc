@@ -1,6 +1,7 @@
 #include "addon/jobs/run_job.h"
 
 #include <chrono>
+#include <functional>
 #include <utility>
 
 #include "addon/convert/run_request.h"
@@ -15,35 +16,15 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto kProgressInterval = std::chrono::milliseconds(20);
 
-/// One report of progress. The job outlives it: its own delivery comes later in the same queue.
-class Progress : public Delivery {
+/// A call of a function of the caller. The job outlives it: its own delivery comes later in the same queue.
+class Report : public Delivery {
  public:
-  using Report = void (*)(void* job, Napi::Env env, std::uint64_t done, std::uint64_t total);
-  Progress(Report report, void* job, std::uint64_t done, std::uint64_t total)
-      : report_(report), job_(job), done_(done), total_(total) {}
-  void deliver(Napi::Env env) override { report_(job_, env, done_, total_); }
+  using Call = std::function<void(Napi::Env)>;
+  explicit Report(Call call) : call_(std::move(call)) {}
+  void deliver(Napi::Env env) override { call_(env); }
 
  private:
-  Report report_;
-  void* job_;
-  std::uint64_t done_;
-  std::uint64_t total_;
-};
-
-/// States of the samples in flight.
-class Preview : public Delivery {
- public:
-  using Report = void (*)(void* job, Napi::Env env, std::uint32_t record, std::uint32_t first, RunImages images);
-  Preview(Report report, void* job, std::uint32_t record, std::uint32_t first, RunImages images)
-      : report_(report), job_(job), record_(record), first_(first), images_(std::move(images)) {}
-  void deliver(Napi::Env env) override { report_(job_, env, record_, first_, std::move(images_)); }
-
- private:
-  Report report_;
-  void* job_;
-  std::uint32_t record_;
-  std::uint32_t first_;
-  RunImages images_;
+  Call call_;
 };
 
 class RunJob : public PromiseJob {
@@ -67,7 +48,10 @@ class RunJob : public PromiseJob {
     if (preview.IsFunction()) {
       on_preview_ = Napi::Persistent(preview.As<Napi::Function>());
       request_.preview = [this](std::uint32_t record, std::uint32_t first, RunImages images) {
-        environment().post(std::make_unique<Preview>(show, this, record, first, std::move(images)));
+        post([this, record, first, images = std::move(images)](Napi::Env env) mutable {
+          on_preview_.Call(
+              {Napi::Number::New(env, record), Napi::Number::New(env, first), to_array(env, std::move(images))});
+        });
       };
     }
   }
@@ -100,34 +84,22 @@ class RunJob : public PromiseJob {
     const auto now = Clock::now();
     if (done < total && now - reported_ < kProgressInterval) return;
     reported_ = now;
-    environment().post(std::make_unique<Progress>(tell, this, done, total));
-  }
-
-  static void tell(void* job, Napi::Env env, std::uint64_t done, std::uint64_t total) {
-    auto& self = *static_cast<RunJob*>(job);
-    self.guard([&] {
-      self.on_progress_.Call(
+    post([this, done, total](Napi::Env env) {
+      on_progress_.Call(
           {Napi::Number::New(env, static_cast<double>(done)), Napi::Number::New(env, static_cast<double>(total))});
     });
   }
 
-  static void show(void* job, Napi::Env env, std::uint32_t record, std::uint32_t first, RunImages images) {
-    auto& self = *static_cast<RunJob*>(job);
-    self.guard([&] {
-      self.on_preview_.Call(
-          {Napi::Number::New(env, record), Napi::Number::New(env, first), self.to_array(env, std::move(images))});
-    });
-  }
-
-  /// On the JavaScript thread. What the caller's function throws ends the run and rejects its promise.
-  template <typename Body>
-  void guard(const Body& body) {
-    try {
-      body();
-    } catch (const Napi::Error& error) {
-      reject_with(error);
-      request_.cancelled->store(true);
-    }
+  /// What the caller's function throws ends the run and rejects its promise.
+  void post(Report::Call call) {
+    environment().post(std::make_unique<Report>([this, call = std::move(call)](Napi::Env env) {
+      try {
+        call(env);
+      } catch (const Napi::Error& error) {
+        reject_with(error);
+        request_.cancelled->store(true);
+      }
+    }));
   }
 
   std::shared_ptr<Engine> engine_;
