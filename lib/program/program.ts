@@ -2,10 +2,10 @@ import type { Kind } from '../base/option-kinds.js';
 import type { HostContext } from './host-context.js';
 import type { StepRecord } from './record.js';
 
-const heads = ['npr', 'sn', 'learned'] as const;
-
 /** Which second output of the network a program reads. */
-export type ProgramHead = (typeof heads)[number];
+export type ProgramHead = 'npr' | 'sn' | 'learned';
+
+const heads: readonly ProgramHead[] = ['npr', 'sn', 'learned'];
 
 /** What a program's `head` may be. */
 export const headKind: Kind = {
