@@ -65,7 +65,7 @@ int probe(std::int32_t index, dpm_message* description, dpm_message* reason) noe
     const cudaDeviceProp card = usable_card(index);
     set_message(description, std::string(card.name) + ", compute capability " + std::to_string(card.major) + "." +
                                  std::to_string(card.minor) + ", " + std::to_string(card.totalGlobalMem >> 20) +
-                                 " MiB, " + describe_products());
+                                 " MiB, " + describe_products(read_switches()));
     return kScore;
   } catch (const NoSuchCard& error) {
     set_message(reason, error.what());
@@ -97,6 +97,8 @@ dpm_status open(const dpm_open_options* options, dpm_device** device, dpm_messag
     const cudaDeviceProp card = usable_card(settings.index);
     make_current(settings.index);
     settings.card_memory = card.totalGlobalMem;
+    settings.capability = 10 * card.major + card.minor;
+    settings.switches = read_switches();
     *device = Handle::give(std::make_unique<Device>(settings, card.name));
   });
 }

@@ -19,7 +19,13 @@ std::int64_t workspace_limit(const DeviceSettings& settings) {
 
 Device::Device(const DeviceSettings& chosen, const std::string& card)
     : settings(chosen),
-      products(make_products(stream, {card, chosen.autotune, workspace_limit(chosen)}, &products_description)) {}
+      products(make_products(stream,
+                             {.card = card,
+                              .capability = chosen.capability,
+                              .autotune = chosen.autotune,
+                              .workspace_limit = workspace_limit(chosen),
+                              .switches = chosen.switches},
+                             &products_description)) {}
 
 DeviceMemory Device::allocate(std::size_t bytes) {
   try {

@@ -29,6 +29,8 @@ struct DeviceSettings {
   DType dtype = DType::kFloat32;
   bool tf32 = false;
   bool autotune = false;
+  int capability = 0;  ///< compute capability times ten
+  Switches switches;
 };
 
 /// Something of a device that any thread may give up.

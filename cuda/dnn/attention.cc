@@ -10,8 +10,8 @@
 namespace dpm::cuda {
 namespace {
 
-// The first cuDNN with attention as one operation.
-constexpr std::size_t kFirstVersion = 91300;
+// 9.13.0 has attention as one operation, which its own front end does not use yet.
+constexpr std::size_t kFirstVersion = 91301;
 constexpr int kWidestHead = 256;
 
 enum AttentionTensor : std::int64_t { kTensorQ = 1, kTensorK, kTensorV, kTensorOut, kTensorScale };
@@ -23,7 +23,7 @@ void check_problem(const CudnnLibrary& library, const AttentionProblem& p) {
   require(*std::min_element(strides.begin(), strides.end()) >= std::int64_t{p.heads} * p.width,
           "a token stride of the attention is below its channels");
   const auto unsupported = [](const std::string& what) { throw Error(ErrorCode::kUnsupported, what); };
-  if (library.version < kFirstVersion) unsupported("attention needs cuDNN 9.13");
+  if (library.version < kFirstVersion) unsupported("attention needs cuDNN 9.13.1");
   if (p.dtype == DType::kFloat32) unsupported("cuDNN's attention computes 16-bit types only");
   if (p.width % 8 != 0 || p.width > kWidestHead) unsupported("cuDNN's attention has no head this wide");
   // Rows are read 16 bytes at a time.

@@ -12,7 +12,7 @@ namespace dpm::cuda {
 class Attention {
  public:
   /// Error(kArgument) for sizes or strides out of range; Error(kUnsupported) for another dtype or width, for
-  /// strides that are no multiple of 8 elements, for cuDNN before 9.13, and when cuDNN has no plan that needs at most
+  /// strides that are no multiple of 8 elements, for cuDNN before 9.13.1, and when cuDNN has no plan that needs at most
   /// `workspace_limit` bytes.
   Attention(const CudnnLibrary& library, const AttentionProblem& problem, const PlanTarget& target,
             std::int64_t workspace_limit = std::numeric_limits<std::int64_t>::max());

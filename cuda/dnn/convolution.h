@@ -1,76 +1,57 @@
-// A convolution that cuDNN computes, with as much of what follows it as cuDNN can join to it.
+// A convolution that cuDNN computes, with as much of what follows it as its plan joins.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
-#include "cuda/dnn/plan.h"
+#include "cuda/dnn/convolution_candidates.h"
 #include "cuda/products/products.h"
 
 namespace dpm::cuda {
 
 class Convolution;
 
-/// Seconds one run of the convolution takes with the plan it has at the moment.
+/// Seconds that the convolution takes with the plan it has at the moment, and what follows it.
 using ConvolutionTimer = std::function<double(const Convolution&)>;
 
-struct ConvolutionOptions {
-  PlanTarget target;
-  /// Bytes.
-  std::int64_t workspace_limit = std::numeric_limits<std::int64_t>::max();
-  /// The parts that may be joined, as a sum of ConvolutionPart. Fewer may be faster: the engines that take a whole
-  /// chain are not those that are best at the bare convolution.
-  unsigned allowed_parts = kPartBias | kPartResidual | kPartScale | kPartSilu;
-  /// What `choice()` said for the same problem, card and cuDNN before; empty or no longer possible: ignored.
-  std::string remembered;
-  /// When given, and nothing usable is remembered, up to 8 plans are timed and the fastest is kept.
-  ConvolutionTimer timer;
+/// A candidate that was measured.
+struct MeasuredCandidate {
+  std::string text;
+  double seconds;  ///< infinite where it does not run
 };
+
+/// E.g. `0p/62:2=0,27=8@41.7`, with microseconds, or `@-` where it does not run.
+std::string to_text(const MeasuredCandidate& measured);
 
 class Convolution {
  public:
-  /// Error(kArgument) for a problem that `check_problem` refuses, Error(kUnsupported) when cuDNN has no plan even
-  /// for the bare convolution.
-  Convolution(const CudnnLibrary& library, const ConvolutionProblem& problem, const ConvolutionOptions& options);
+  /// The first of `candidates`, of which there is one at least, or the fastest where there are several and a timer.
+  /// `measured`, if given, gets all of them. Error(kUnsupported) when none of several runs.
+  Convolution(const CudnnLibrary& library, const ConvolutionProblem& problem,
+              std::vector<ConvolutionCandidate> candidates, const ConvolutionTimer& timer = {},
+              std::vector<MeasuredCandidate>* measured = nullptr);
 
-  [[nodiscard]] std::int64_t workspace_bytes() const { return plan_.workspace_bytes; }
+  [[nodiscard]] std::int64_t workspace_bytes() const { return candidate_.plan.workspace_bytes; }
 
-  /// The parts that `run` computes, as a sum of ConvolutionPart. They come before all left parts.
-  [[nodiscard]] unsigned fused_parts() const { return parts_; }
-
-  /// The parts left to another kernel, to be applied to the output in their order.
-  [[nodiscard]] unsigned left_parts() const { return wanted_parts(problem_) & ~parts_; }
+  /// What `run` does.
+  [[nodiscard]] ConvolutionResult result() const { return {candidate_.parts, candidate_.packed}; }
 
   /// The plan in use as text for the plan cache.
-  [[nodiscard]] std::string choice() const;
+  [[nodiscard]] std::string choice() const { return to_text(candidate_); }
 
   /// Queues one run on the stream of `handle`. Error(kArgument) when an address that is read is null or not
   /// aligned as `image_alignment` says.
   void run(cudnnHandle_t handle, const ConvolutionBuffers& buffers) const;
 
  private:
-  /// The plan to begin with and the parts it computes.
-  struct Start {
-    unsigned parts;
-    Plan plan;
-    /// Slower by expectation; only to be timed.
-    std::vector<Plan> others;
-  };
-
-  Convolution(const CudnnLibrary& library, const ConvolutionProblem& problem, const ConvolutionOptions& options,
-              Start start);
-
-  static Start find_start(const CudnnLibrary& library, const ConvolutionProblem& problem,
-                          const ConvolutionOptions& options);
-  static std::vector<Start> restore(const CudnnLibrary& library, const ConvolutionProblem& problem,
-                                    const ConvolutionOptions& options, const PlanRules& rules);
-  void keep_fastest(const ConvolutionTimer& timer, std::vector<Plan> others);
+  void keep_fastest(std::vector<ConvolutionCandidate> others, const ConvolutionTimer& timer,
+                    std::vector<MeasuredCandidate>* measured);
 
   const CudnnLibrary* library_;
   ConvolutionProblem problem_;
-  unsigned parts_;
-  Plan plan_;
+  ConvolutionCandidate candidate_;
 };
 
 }  // namespace dpm::cuda

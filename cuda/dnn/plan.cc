@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "core/error.h"
@@ -13,8 +14,20 @@ namespace {
 constexpr std::int64_t kMostConfigurations = 512;
 constexpr std::int64_t kMostKnobs = CUDNN_KNOB_TYPE_COUNTS;
 
-/// What the library says about an engine's arithmetic, tested against the rules.
+constexpr int kHopper = 90;
+/// xmma_sm90 and, from 9.26 on, fort_native_sm90, which join what follows a convolution.
+constexpr std::array<std::int64_t, 2> kCompiledHopperEngines{2, 4};
+
+bool compiles(const Descriptor& engine) {
+  std::array<cudnnBackendBehaviorNote_t, CUDNN_BEHAVIOR_NOTE_TYPE_COUNT> notes{};
+  const std::int64_t count = engine.get(CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
+                                        static_cast<std::int64_t>(notes.size()), notes.data());
+  return std::count(notes.begin(), notes.begin() + count, CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION) > 0;
+}
+
+/// What the library says about an engine, tested against the rules.
 bool engine_allowed(const Descriptor& engine, const PlanRules& rules) {
+  if (rules.precompiled && compiles(engine)) return false;
   std::array<cudnnBackendNumericalNote_t, CUDNN_NUMERICAL_NOTE_TYPE_COUNT> notes{};
   const std::int64_t count = engine.get(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
                                         static_cast<std::int64_t>(notes.size()), notes.data());
@@ -49,30 +62,43 @@ void release_graphs([[maybe_unused]] const CudnnLibrary& library, [[maybe_unused
 #endif
 }
 
-/// Appends the plan of `configuration` unless it breaks the rules or does not finish.
-void add_plan(const CudnnLibrary& library, const Descriptor& configuration, const PlanTarget& target,
-              const PlanRules& rules, std::vector<Plan>* plans) {
+/// An engine with its settings that the rules allow.
+struct Proposal {
+  Descriptor configuration;
+  EngineChoice choice;
+};
+
+/// `configuration` as a proposal, unless it breaks the rules.
+std::optional<Proposal> propose(Descriptor configuration, const PlanRules& rules) {
   const auto engines = configuration.get_descriptors(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1);
-  if (engines.empty() || !engine_allowed(engines[0], rules)) return;
+  if (engines.empty() || !engine_allowed(engines[0], rules)) return std::nullopt;
   EngineChoice choice = read_choice(configuration, engines[0]);
+  return Proposal{std::move(configuration), std::move(choice)};
+}
+
+/// Appends the plan of `proposal` unless it does not finish or needs too much memory.
+void add_plan(const CudnnLibrary& library, const Proposal& proposal, const PlanTarget& target, const PlanRules& rules,
+              std::vector<Plan>* plans) {
   // The same engine comes again from the next heuristic.
-  if (std::any_of(plans->begin(), plans->end(), [&](const Plan& plan) { return plan.choice == choice; })) return;
+  if (std::any_of(plans->begin(), plans->end(), [&](const Plan& plan) { return plan.choice == proposal.choice; })) {
+    return;
+  }
   Descriptor plan(library, CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, "execution plan");
   if (target.handle != nullptr) plan.set(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, target.handle);
   if (target.device != nullptr) plan.set(CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, *target.device);
-  plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, configuration);
+  plan.set(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, proposal.configuration);
   release_graphs(library, plan);
   if (!plan.try_finalize()) return;
   const std::int64_t workspace = plan.get_int64(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE);
   if (workspace > rules.workspace_limit) return;
-  plans->push_back({std::move(plan), workspace, std::move(choice)});
+  plans->push_back({std::move(plan), workspace, proposal.choice});
 }
 
 /// A refusal by one engine is no error: the next may do.
-void add_plan_if_possible(const CudnnLibrary& library, const Descriptor& configuration, const PlanTarget& target,
+void add_plan_if_possible(const CudnnLibrary& library, const Proposal& proposal, const PlanTarget& target,
                           const PlanRules& rules, std::vector<Plan>* plans) {
   try {
-    add_plan(library, configuration, target, rules, plans);
+    add_plan(library, proposal, target, rules, plans);
   } catch (const Error&) {
     return;
   }
@@ -91,15 +117,42 @@ std::vector<Descriptor> ask_heuristic(const CudnnLibrary& library, const Descrip
                                    std::min(count, kMostConfigurations));
 }
 
-/// A refusal of one heuristic is no error, either.
-std::vector<Descriptor> proposals(const CudnnLibrary& library, const Descriptor& graph, const PlanTarget& target,
-                                  cudnnBackendHeurMode_t mode) {
+/// What the rules allow of that. A refusal of one heuristic is no error, either.
+std::vector<Proposal> proposals(const CudnnLibrary& library, const Descriptor& graph, const PlanTarget& target,
+                                const PlanRules& rules, cudnnBackendHeurMode_t mode) {
+  std::vector<Proposal> allowed;
   try {
-    return ask_heuristic(library, graph, target, mode);
+    for (Descriptor& configuration : ask_heuristic(library, graph, target, mode)) {
+      std::optional<Proposal> proposal = propose(std::move(configuration), rules);
+      if (proposal) allowed.push_back(std::move(*proposal));
+    }
   } catch (const Error&) {
-    return {};
+    return allowed;
   }
+  return allowed;
 }
+
+/// The heuristics' proposals, each asked for at its first use.
+class Heuristics {
+ public:
+  static constexpr std::array kModes{CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK};
+
+  Heuristics(const CudnnLibrary& library, const Descriptor& graph, const PlanTarget& target, const PlanRules& rules)
+      : library_(library), graph_(graph), target_(target), rules_(rules) {}
+
+  const std::vector<Proposal>& ask(std::size_t mode) {
+    std::optional<std::vector<Proposal>>& answer = answers_.at(mode);
+    if (!answer) answer = proposals(library_, graph_, target_, rules_, kModes.at(mode));
+    return *answer;
+  }
+
+ private:
+  const CudnnLibrary& library_;
+  const Descriptor& graph_;
+  const PlanTarget& target_;
+  const PlanRules& rules_;
+  std::array<std::optional<std::vector<Proposal>>, kModes.size()> answers_;
+};
 
 Descriptor make_knob(const CudnnLibrary& library, std::int64_t kind, std::int64_t value) {
   Descriptor knob(library, CUDNN_BACKEND_KNOB_CHOICE_DESCRIPTOR, "engine setting");
@@ -137,16 +190,32 @@ Descriptor make_graph(const CudnnLibrary& library, std::span<const Descriptor> o
   return graph;
 }
 
+bool is_hopper(const EngineChoice& choice) {
+  const auto has = [&](cudnnBackendKnobType_t kind) {
+    return std::any_of(choice.knobs.begin(), choice.knobs.end(), [&](const auto& knob) { return knob.first == kind; });
+  };
+  if (has(CUDNN_KNOB_TYPE_TILE_CGA_M) || has(CUDNN_KNOB_TYPE_TILE_CGA_N)) return true;
+  const auto& compiled = kCompiledHopperEngines;
+  return std::find(compiled.begin(), compiled.end(), choice.engine) != compiled.end();
+}
+
 std::vector<Plan> find_plans(const CudnnLibrary& library, const Descriptor& graph, const PlanTarget& target,
                              const PlanRules& rules, std::size_t limit) {
   std::vector<Plan> plans;
-  for (const auto mode : {CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK}) {
-    if (plans.size() >= limit) break;
-    for (const Descriptor& configuration : proposals(library, graph, target, mode)) {
-      add_plan_if_possible(library, configuration, target, rules, &plans);
-      if (plans.size() >= limit) break;
+  Heuristics heuristics(library, graph, target, rules);
+  const auto add = [&](const auto& wanted) {
+    for (std::size_t mode = 0; mode < Heuristics::kModes.size(); ++mode) {
+      if (plans.size() >= limit) return;
+      for (const Proposal& proposal : heuristics.ask(mode)) {
+        if (wanted(proposal.choice)) add_plan_if_possible(library, proposal, target, rules, &plans);
+        if (plans.size() >= limit) return;
+      }
     }
-  }
+  };
+  // Later cards have not the instructions of this one.
+  const bool has_hopper = target.capability / 10 == kHopper / 10;
+  if (has_hopper) add(is_hopper);
+  add([&](const EngineChoice& choice) { return !has_hopper || !is_hopper(choice); });
   return plans;
 }
 
@@ -154,7 +223,8 @@ std::vector<Plan> restore_plan(const CudnnLibrary& library, const Descriptor& gr
                                const PlanRules& rules, const EngineChoice& choice) {
   std::vector<Plan> plans;
   try {
-    add_plan(library, make_configuration(library, graph, target, choice), target, rules, &plans);
+    const std::optional<Proposal> proposal = propose(make_configuration(library, graph, target, choice), rules);
+    if (proposal) add_plan(library, *proposal, target, rules, &plans);
   } catch (const Error&) {
     return {};
   }

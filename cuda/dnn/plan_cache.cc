@@ -16,7 +16,7 @@ namespace dpm::cuda {
 namespace {
 
 constexpr const char* kFile = "cudnn-plans.txt";
-constexpr std::size_t kMostBytes = 1 << 20;
+constexpr std::size_t kMostBytes = std::size_t{8} << 20;
 constexpr std::size_t kLongestField = 512;
 
 /// Closes it at the end of the scope.

@@ -16,7 +16,7 @@ namespace dpm::cuda {
 class PlanCache {
  public:
   /// `folder` need not exist; empty keeps everything in memory only. Reads the file; one that cannot be read, is
-  /// no regular file or is larger than 1 MiB counts as empty, and malformed lines are skipped.
+  /// no regular file or is larger than 8 MiB counts as empty, and malformed lines are skipped.
   PlanCache(std::string folder, std::string card, std::size_t cudnn_version);
 
   /// The choice stored for `key`, or empty.

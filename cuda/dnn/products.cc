@@ -2,9 +2,14 @@
 #include "cuda/products/products.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
 #include <map>
 #include <mutex>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "core/error.h"
 #include "cuda/dnn/attention.h"
@@ -49,7 +54,7 @@ class DnnConvolution : public ConvolutionPlan {
  public:
   DnnConvolution(const Handle& handle, Convolution convolution)
       : handle_(handle), convolution_(std::move(convolution)) {}
-  [[nodiscard]] unsigned fused_parts() const override { return convolution_.fused_parts(); }
+  [[nodiscard]] ConvolutionResult result() const override { return convolution_.result(); }
   [[nodiscard]] std::int64_t workspace_bytes() const override { return convolution_.workspace_bytes(); }
   void run(const ConvolutionBuffers& buffers) const override { convolution_.run(handle_.get(), buffers); }
 
@@ -69,68 +74,159 @@ class DnnAttention : public AttentionPlan {
   Attention attention_;
 };
 
-/// What `make` makes, or null where it says that something is not supported.
-template <typename Made, typename Make>
-std::shared_ptr<const Made> if_supported(const Make& make) {
-  try {
-    return make();
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::kUnsupported) throw;
-  }
-  return nullptr;
-}
+using Clock = std::chrono::steady_clock;
 
-/// The plan kept for `key`, made when it is asked for the first time; null is kept, too.
-template <typename Made, typename Make>
-std::shared_ptr<const Made> remembered(std::map<std::string, std::shared_ptr<const Made>>& plans,
-                                       const std::string& key, const Make& make) {
-  const auto found = plans.find(key);
-  if (found != plans.end()) return found->second;
-  return plans.emplace(key, if_supported<Made>(make)).first->second;
-}
+/// Adds the time from here to the end of the scope.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double* seconds) : seconds_(seconds) {}
+  ~Stopwatch() { *seconds_ += std::chrono::duration<double>(Clock::now() - start_).count(); }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+ private:
+  double* seconds_;
+  Clock::time_point start_ = Clock::now();
+};
 
 class DnnProducts : public Products {
  public:
   DnnProducts(const CudnnLibrary& library, const Stream& stream, const ProductsOptions& options)
       : library_(library),
         stream_(stream),
-        autotune_(options.autotune),
-        workspace_limit_(options.workspace_limit),
+        options_(options),
         handle_(library, stream),
         cache_(plan_cache_folder(process_environment()), options.card, library.version) {}
 
-  std::shared_ptr<const ConvolutionPlan> convolution(const ConvolutionProblem& problem) override {
-    const std::string key = problem_key(problem);
-    return remembered(convolutions_, key, [&] {
-      ConvolutionOptions options;
-      options.target.handle = handle_.get();
-      options.workspace_limit = workspace_limit_;
-      options.remembered = cache_.find(key);
-      if (autotune_) options.timer = convolution_timer(stream_, handle_.get(), problem);
-      Convolution made(library_, problem, options);
-      // A choice of the heuristics costs little to make again, and might stand in the way of a measured one.
-      if (autotune_) cache_.store(key, made.choice());
+  void prepare(std::span<const ConvolutionProblem> problems) override {
+    const Stopwatch watch(&statistics_.seconds);
+    std::vector<const ConvolutionProblem*> slow;
+    for (const ConvolutionProblem& problem : problems) {
+      const std::string key = problem_key(problem);
+      const bool is_new = convolutions_.count(key) == 0 && prepared_.count(key) == 0;
+      // What the rule proposes is made in no time.
+      if (!is_new || (!options_.autotune && cache_.find(key).empty() && !options_.switches.cudnn_parts)) continue;
+      prepared_.emplace(key, std::vector<ConvolutionCandidate>());
+      slow.push_back(&problem);
+    }
+    find_on_threads(slow);
+  }
+
+  std::shared_ptr<const ConvolutionPlan> convolution(const ConvolutionProblem& problem,
+                                                     const ConvolutionRest& rest) override {
+    return remembered(convolutions_, problem_key(problem), [&](const std::string& key) {
+      std::vector<ConvolutionCandidate> candidates = std::move(prepared_[key]);
+      prepared_.erase(key);
+      if (candidates.empty()) candidates = find_candidates(library_, problem, candidate_options(key, handle_));
+      ConvolutionTimer timer;
+      if (options_.autotune) timer = convolution_timer(stream_, handle_.get(), problem, rest);
+      std::vector<MeasuredCandidate> measured;
+      Convolution made(library_, problem, std::move(candidates), timer, &measured);
+      keep(key, made, measured);
       return std::make_shared<const DnnConvolution>(handle_, std::move(made));
     });
   }
 
   std::shared_ptr<const AttentionPlan> attention(const AttentionProblem& problem) override {
-    return remembered(attentions_, problem_key(problem), [&] {
-      PlanTarget target;
-      target.handle = handle_.get();
-      return std::make_shared<const DnnAttention>(handle_, Attention(library_, problem, target, workspace_limit_));
+    if (!options_.switches.cudnn_attention) return nullptr;
+    return remembered(attentions_, problem_key(problem), [&](const std::string& /*key*/) {
+      return std::make_shared<const DnnAttention>(
+          handle_, Attention(library_, problem, target(handle_), options_.workspace_limit));
     });
   }
 
   void save() override { cache_.save(); }
+  [[nodiscard]] ProductsStatistics statistics() const override { return statistics_; }
 
  private:
+  [[nodiscard]] PlanTarget target(const Handle& handle) const { return {handle.get(), nullptr, options_.capability}; }
+
+  [[nodiscard]] CandidateOptions candidate_options(const std::string& key, const Handle& handle) const {
+    CandidateOptions options;
+    options.target = target(handle);
+    options.workspace_limit = options_.workspace_limit;
+    options.joined = options_.switches.cudnn_parts;
+    // A choice that was made before stands in the way of what is asked for here and now.
+    if (!options.joined) options.remembered = cache_.find(key);
+    options.all = options_.autotune;
+    return options;
+  }
+
+  /// Fills `prepared_` for `problems`; what fails there is made again, and fails again, where it is asked for.
+  void find_on_threads(const std::vector<const ConvolutionProblem*>& problems) {
+    const std::size_t threads =
+        std::min<std::size_t>({problems.size(), std::max(1U, std::thread::hardware_concurrency()), kMostThreads});
+    if (threads < 2) return;
+    int card = 0;
+    check_cuda(cudaGetDevice(&card), "asking for the card");
+    // A handle is one thread's at a time, and a plan may look into that which it was made with.
+    while (planners_.size() < threads) planners_.push_back(std::make_unique<Handle>(library_, stream_));
+    std::atomic<std::size_t> next{0};
+    const auto work = [&](const Handle& handle) {
+      if (cudaSetDevice(card) != cudaSuccess) return;
+      for (std::size_t i = next++; i < problems.size(); i = next++) {
+        const std::string key = problem_key(*problems[i]);
+        try {
+          prepared_.find(key)->second = find_candidates(library_, *problems[i], candidate_options(key, handle));
+        } catch (const std::exception&) {
+          continue;
+        }
+      }
+    };
+    std::vector<std::jthread> running;
+    for (std::size_t i = 0; i < threads; ++i) running.emplace_back([&, i] { work(*planners_[i]); });
+  }
+
+  /// The plan kept for `key`, made when it is asked for the first time; null is kept, too.
+  template <typename Made, typename Make>
+  std::shared_ptr<const Made> remembered(std::map<std::string, std::shared_ptr<const Made>>& plans,
+                                         const std::string& key, const Make& make) {
+    const auto found = plans.find(key);
+    if (found != plans.end()) return found->second;
+    return plans.emplace(key, made_or_refused<Made>(key, make)).first->second;
+  }
+
+  /// What `make` makes, or null where it fails: but for a card that has failed, our own kernels can still do it.
+  template <typename Made, typename Make>
+  std::shared_ptr<const Made> made_or_refused(const std::string& key, const Make& make) {
+    const Stopwatch watch(&statistics_.seconds);
+    try {
+      std::shared_ptr<const Made> made = make(key);
+      ++statistics_.plans;
+      return made;
+    } catch (const CardFailure&) {
+      throw;
+    } catch (const Error& error) {
+      refuse(key, error.what());
+    }
+    return nullptr;
+  }
+
+  void refuse(const std::string& key, const std::string& why) {
+    if (statistics_.refused++ == 0) statistics_.first_refusal = key + ": " + why;
+    if (options_.switches.print_plans) std::fprintf(stderr, "cuDNN refuses %s: %s\n", key.c_str(), why.c_str());
+  }
+
+  /// Notes what was measured for the next process, every candidate, and prints the choice where that is wanted.
+  void keep(const std::string& key, const Convolution& made, const std::vector<MeasuredCandidate>& measured) {
+    if (options_.switches.print_plans) std::fprintf(stderr, "cuDNN plans %s: %s\n", key.c_str(), made.choice().c_str());
+    if (!options_.autotune) return;
+    cache_.store(key, made.choice());
+    for (std::size_t i = 0; i < measured.size(); ++i) {
+      cache_.store(key + "#" + std::to_string(i), to_text(measured[i]));
+    }
+  }
+
+  static constexpr std::size_t kMostThreads = 16;
+
   const CudnnLibrary& library_;
   const Stream& stream_;
-  const bool autotune_;
-  const std::int64_t workspace_limit_;
+  const ProductsOptions options_;
   Handle handle_;
+  std::vector<std::unique_ptr<Handle>> planners_;
   PlanCache cache_;
+  ProductsStatistics statistics_;
+  std::map<std::string, std::vector<ConvolutionCandidate>> prepared_;
   std::map<std::string, std::shared_ptr<const ConvolutionPlan>> convolutions_;
   std::map<std::string, std::shared_ptr<const AttentionPlan>> attentions_;
 };
@@ -152,9 +248,8 @@ std::string describe(const CudnnLibrary* library, const std::string& reason) {
 
 std::unique_ptr<Products> make_products(const Stream& stream, const ProductsOptions& options,
                                         std::string* description) {
-  std::string reason;
-  const CudnnLibrary* library = find_cudnn(&reason);
-  *description = describe(library, reason);
+  *description = describe_products(options.switches);
+  const CudnnLibrary* library = options.switches.cudnn ? find_cudnn(nullptr) : nullptr;
   if (library == nullptr) return nullptr;
   try {
     return std::make_unique<DnnProducts>(*library, stream, options);
@@ -167,7 +262,8 @@ std::unique_ptr<Products> make_products(const Stream& stream, const ProductsOpti
   }
 }
 
-std::string describe_products() {
+std::string describe_products(const Switches& switches) {
+  if (!switches.cudnn) return "cuDNN switched off by DPM_CUDNN, slower kernels instead";
   std::string reason;
   const CudnnLibrary* library = find_cudnn(&reason);
   return describe(library, reason);

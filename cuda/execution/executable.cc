@@ -111,12 +111,22 @@ void Executable::warm_up(int batch) {
   network.device.stream.wait();
 }
 
+void Executable::plan_products(int batch) {
+  Products* products = network.device.products.get();
+  if (products != nullptr) {
+    std::vector<ConvolutionProblem> problems;
+    for (const auto& layer : network.layers) layer->list_products(batch, &problems);
+    products->prepare(problems);
+  }
+  for (const auto& layer : network.layers) layer->prepare(batch);
+  if (products != nullptr) products->save();
+}
+
 void Executable::prepare(int samples) {
   require(samples >= 1 && samples <= batch_, "the batch is larger than the executable's");
   const int batch = computed(samples);
   if (prepared_.count(batch) != 0) return;
-  for (const auto& layer : network.layers) layer->prepare(batch);
-  if (network.device.products != nullptr) network.device.products->save();
+  plan_products(batch);
   ensure_scratch(batch);
   warm_up(batch);
   prepared_.insert(batch);

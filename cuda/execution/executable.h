@@ -52,6 +52,7 @@ struct Executable : Buried {
   void profile(const Evaluation& evaluation, double* node_seconds) const;
   /// Samples that are computed for `samples`: plans are made for few numbers of them.
   [[nodiscard]] int computed(int samples) const;
+  void plan_products(int batch);
   void ensure_scratch(int batch);
   void warm_up(int batch);
 

@@ -44,9 +44,16 @@ class ConvolutionLayer : public Layer {
     }
   }
 
+  void list_products(int batch, std::vector<ConvolutionProblem>* problems) const override {
+    if (plans_.count(batch) == 0 && is_librarys(batch)) problems->push_back(problem(batch));
+  }
+
   void prepare(int batch) override {
     if (device_.products == nullptr || plans_.count(batch) != 0) return;
-    plans_[batch] = is_aligned() && is_small(batch) ? device_.products->convolution(problem(batch)) : nullptr;
+    const auto rest = [this, batch](const ConvolutionBuffers& buffers, const ConvolutionResult& result) {
+      finish(buffers, result, batch, {nullptr, 0, 0}, device_.stream.get());
+    };
+    plans_[batch] = is_librarys(batch) ? device_.products->convolution(problem(batch), rest) : nullptr;
   }
 
   bool refuse_plan(int batch) override {
@@ -57,7 +64,8 @@ class ConvolutionLayer : public Layer {
 
   [[nodiscard]] std::size_t scratch_bytes(int batch) const override {
     const ConvolutionPlan* plan = plan_of(batch);
-    return plan == nullptr ? 0 : static_cast<std::size_t>(plan->workspace_bytes());
+    if (plan == nullptr) return 0;
+    return workspace_end(*plan) + (plan->result().packed ? packed_bytes(batch) : 0);
   }
 
   void run(const RunContext& context) const override {
@@ -73,14 +81,29 @@ class ConvolutionLayer : public Layer {
     buffers.residual = context.map<T>(operands_.input(2)).data;
     buffers.out = context.map<T>(operands_.output()).data;
     buffers.workspace = context.scratch;
+    if (plan->result().packed) buffers.packed = static_cast<unsigned char*>(context.scratch) + workspace_end(*plan);
     plan->run(buffers);
-    finish(context, plan->fused_parts());
+    finish(buffers, plan->result(), context.batch, context.map<const T>(operands_.input(1)), context.stream);
   }
 
  private:
   [[nodiscard]] const ConvolutionPlan* plan_of(int batch) const {
     const auto found = plans_.find(batch);
     return found == plans_.end() ? nullptr : found->second.get();
+  }
+
+  /// Where the packed output begins behind the workspace.
+  static std::size_t workspace_end(const ConvolutionPlan& plan) {
+    constexpr std::size_t kAlignment = 256;
+    return (static_cast<std::size_t>(plan.workspace_bytes()) + kAlignment - 1) / kAlignment * kAlignment;
+  }
+
+  [[nodiscard]] std::size_t packed_bytes(int batch) const {
+    return static_cast<std::size_t>(batch * out_.pixels() * shape_.out_channels) * sizeof(T);
+  }
+
+  [[nodiscard]] bool is_librarys(int batch) const {
+    return device_.products != nullptr && is_aligned() && is_small(batch);
   }
 
   /// The library wants addresses that are as aligned as the distance of pixels.
@@ -128,29 +151,28 @@ class ConvolutionLayer : public Layer {
   }
 
   /// What the plan left, in one pass over the result.
-  void finish(const RunContext& context, unsigned done) const {
+  void finish(const ConvolutionBuffers& buffers, const ConvolutionResult& result, int batch, const Map<const T>& vector,
+              cudaStream_t stream) const {
+    const std::int64_t pixels = out_.pixels();
+    const auto map = [&](const void* data, std::int64_t pixel_stride) {
+      return Map<const T>{static_cast<const T*>(data), pixel_stride, pixel_stride * pixels};
+    };
     ChannelwiseArguments<T> a{};
-    const Map<T> out = context.map<T>(operands_.output());
-    a.x = {out.data, out.pixel_stride, out.sample_stride};
-    a.y = out;
-    a.batch = context.batch;
-    a.pixels = static_cast<int>(out_.pixels());
+    a.x = result.packed ? map(buffers.packed, shape_.out_channels) : map(buffers.out, out_.pixel_stride);
+    a.y = {static_cast<T*>(buffers.out), out_.pixel_stride, out_.pixel_stride * pixels};
+    a.batch = batch;
+    a.pixels = static_cast<int>(pixels);
     a.channels = shape_.out_channels;
-    a.bias = (done & kPartBias) != 0 ? nullptr : bias_.as<float>();
-    set_vector(context, a);
-    if ((done & kPartResidual) == 0) a.residual = context.map<const T>(operands_.input(2));
-    a.scale = (done & kPartScale) != 0 ? 1.0F : attributes_.scale;
-    const bool activates = (done & kPartSilu) == 0 && attributes_.silu != 0;
+    const auto is_left = [&](unsigned part) { return (result.parts & part) == 0; };
+    if (is_left(kPartBias)) a.bias = bias_.as<float>();
+    a.vector = vector.data;
+    a.vector_stride = vector.sample_stride;
+    if (is_left(kPartResidual) && buffers.residual != nullptr) a.residual = map(buffers.residual, residual_.pixel_stride);
+    a.scale = is_left(kPartScale) ? attributes_.scale : 1.0F;
+    const bool activates = is_left(kPartSilu) && attributes_.silu != 0;
     a.activation = activates ? Activation::kSilu : Activation::kNone;
-    const bool nothing = a.bias == nullptr && a.vector == nullptr && a.residual.data == nullptr && a.scale == 1.0F;
-    if (!nothing || activates) channelwise(a, context.stream);
-  }
-
-  template <typename Arguments>
-  void set_vector(const RunContext& context, Arguments& arguments) const {
-    const Map<const T> vector = context.map<const T>(operands_.input(1));
-    arguments.vector = vector.data;
-    arguments.vector_stride = vector.sample_stride;
+    const bool adds = a.bias != nullptr || a.vector != nullptr || a.residual.data != nullptr || a.scale != 1.0F;
+    if (adds || activates || result.packed) channelwise(a, stream);
   }
 
   [[nodiscard]] ConvolutionArguments<T> arguments(const RunContext& context) const {
@@ -159,7 +181,9 @@ class ConvolutionLayer : public Layer {
     a.weight = weight_.as<T>();
     a.y = context.map<T>(operands_.output());
     a.bias = bias_.as<float>();
-    set_vector(context, a);
+    const Map<const T> vector = context.map<const T>(operands_.input(1));
+    a.vector = vector.data;
+    a.vector_stride = vector.sample_stride;
     a.residual = context.map<const T>(operands_.input(2));
     a.scale = attributes_.scale;
     a.silu = attributes_.silu != 0;

@@ -52,6 +52,8 @@ class Layer {
   Layer(const Layer&) = delete;
   Layer& operator=(const Layer&) = delete;
 
+  /// Adds the products that `prepare` will ask for.
+  virtual void list_products(int /*batch*/, std::vector<ConvolutionProblem>* /*problems*/) const {}
   /// Makes runs of `batch` samples possible.
   virtual void prepare(int /*batch*/) {}
   /// Has runs of `batch` samples done by our own kernels from now on; false where they already are.

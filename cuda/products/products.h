@@ -3,12 +3,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "cuda/products/attention_problem.h"
 #include "cuda/products/convolution_problem.h"
 #include "cuda/runtime/stream.h"
+#include "cuda/runtime/switches.h"
 
 namespace dpm::cuda {
 
@@ -19,6 +22,8 @@ struct ConvolutionBuffers {
   const void* bias = nullptr;
   const void* residual = nullptr;
   void* out = nullptr;
+  /// The output without gaps between its pixels, for a plan that writes it so.
+  void* packed = nullptr;
   /// `workspace_bytes()` bytes, 16-byte aligned.
   void* workspace = nullptr;
 };
@@ -33,11 +38,21 @@ struct AttentionBuffers {
   void* workspace = nullptr;
 };
 
+/// What the run of a plan has done of a problem.
+struct ConvolutionResult {
+  /// A sum of ConvolutionPart. They come before all others.
+  unsigned parts = 0;
+  /// It is written to `packed` and still has to be brought to `out`.
+  bool packed = false;
+};
+
+/// Queues the rest of a convolution on the device's stream.
+using ConvolutionRest = std::function<void(const ConvolutionBuffers&, const ConvolutionResult&)>;
+
 class ConvolutionPlan {
  public:
   virtual ~ConvolutionPlan() = default;
-  /// The parts of the problem that `run` computes, as a sum of ConvolutionPart. They come before all others.
-  [[nodiscard]] virtual unsigned fused_parts() const = 0;
+  [[nodiscard]] virtual ConvolutionResult result() const = 0;
   [[nodiscard]] virtual std::int64_t workspace_bytes() const = 0;
   /// Queues one run on the device's stream.
   virtual void run(const ConvolutionBuffers& buffers) const = 0;
@@ -50,30 +65,46 @@ class AttentionPlan {
   virtual void run(const AttentionBuffers& buffers) const = 0;
 };
 
+/// What making plans has come to.
+struct ProductsStatistics {
+  std::uint64_t plans = 0;
+  /// Problems that are left to our own kernels, and why the first of them is.
+  std::uint64_t refused = 0;
+  std::string first_refusal;
+  /// Spent in making and measuring plans.
+  double seconds = 0;
+};
+
 /// Makes plans for one device and stream; equal problems share one. Used by one thread at a time.
 class Products {
  public:
   virtual ~Products() = default;
-  /// Null where our own kernel has to do it.
-  virtual std::shared_ptr<const ConvolutionPlan> convolution(const ConvolutionProblem& problem) = 0;
+  /// Makes on several threads what takes long of the plans for these problems, which are asked for next.
+  virtual void prepare(std::span<const ConvolutionProblem> /*problems*/) {}
+  /// Null where our own kernel has to do it. Where plans are measured, so is the `rest` that they leave.
+  virtual std::shared_ptr<const ConvolutionPlan> convolution(const ConvolutionProblem& problem,
+                                                             const ConvolutionRest& rest) = 0;
   virtual std::shared_ptr<const AttentionPlan> attention(const AttentionProblem& problem) = 0;
   /// Keeps what was learnt about plans for the next process.
   virtual void save() {}
+  [[nodiscard]] virtual ProductsStatistics statistics() const { return {}; }
 };
 
 struct ProductsOptions {
-  /// The card's name.
+  /// The card's name, and its compute capability times ten.
   std::string card;
+  int capability = 0;
   /// Time several plans of every problem and keep the fastest.
   bool autotune = false;
   /// Bytes of workspace that a plan may need.
   std::int64_t workspace_limit = 0;
+  Switches switches;
 };
 
 /// The products of this build, or null where there are none. `description` says which, or why not.
 std::unique_ptr<Products> make_products(const Stream& stream, const ProductsOptions& options, std::string* description);
 
 /// The same without making them, for `probe`.
-std::string describe_products();
+std::string describe_products(const Switches& switches);
 
 }  // namespace dpm::cuda

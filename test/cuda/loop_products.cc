@@ -1,6 +1,6 @@
 // Products of the emulated device: plain loops with sums in double, in place of cuDNN's. $DPM_EMULATED_PRODUCTS chooses
-// how much they do, as cuDNN's plans differ in that: `all` (the default) computes all that follows a convolution,
-// `bare` nothing of it, `none` leaves everything to our own kernels.
+// how much they do, as cuDNN's plans differ in that: `bare` (the default, as cuDNN's are by rule) computes convolutions
+// alone, written packed; `all` also all that follows; `none` leaves everything to our own kernels.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -20,7 +20,7 @@ std::int64_t workspace_of(int batch) { return 1024 * (1 + batch % 3); }
 
 std::string chosen() {
   const char* value = std::getenv("DPM_EMULATED_PRODUCTS");
-  return value == nullptr ? "all" : value;
+  return value == nullptr ? "bare" : value;
 }
 
 /// Numbers of type `type` at an address.
@@ -92,12 +92,16 @@ void run_loops(const ConvolutionProblem& p, unsigned parts, const ConvolutionBuf
 
 class LoopConvolution : public ConvolutionPlan {
  public:
-  LoopConvolution(const Stream& stream, const ConvolutionProblem& problem, unsigned parts)
-      : stream_(stream), problem_(problem), parts_(parts) {}
-  [[nodiscard]] unsigned fused_parts() const override { return parts_; }
+  LoopConvolution(const Stream& stream, const ConvolutionProblem& problem, unsigned parts, bool packed)
+      : stream_(stream), problem_(problem), parts_(parts), packed_(packed) {
+    if (packed) problem_.out_pixel_stride = problem.out_channels;
+  }
+  [[nodiscard]] ConvolutionResult result() const override { return {parts_, packed_}; }
   [[nodiscard]] std::int64_t workspace_bytes() const override { return workspace_of(problem_.batch); }
   void run(const ConvolutionBuffers& buffers) const override {
-    simt::submit(stream_.get(), [problem = problem_, parts = parts_, buffers] {
+    ConvolutionBuffers written = buffers;
+    if (packed_) written.out = buffers.packed;
+    simt::submit(stream_.get(), [problem = problem_, parts = parts_, buffers = written] {
       // As a library would: whatever lay there is gone.
       std::memset(buffers.workspace, 0xFF, static_cast<std::size_t>(workspace_of(problem.batch)));
       run_loops(problem, parts, buffers);
@@ -108,6 +112,7 @@ class LoopConvolution : public ConvolutionPlan {
   const Stream& stream_;
   ConvolutionProblem problem_;
   unsigned parts_;
+  bool packed_;
 };
 
 void run_loops(const AttentionProblem& p, const AttentionBuffers& b) {
@@ -156,29 +161,35 @@ class LoopAttention : public AttentionPlan {
 
 class LoopProducts : public Products {
  public:
-  explicit LoopProducts(const Stream& stream) : stream_(stream) {}
-  std::shared_ptr<const ConvolutionPlan> convolution(const ConvolutionProblem& problem) override {
+  LoopProducts(const Stream& stream, const Switches& switches) : stream_(stream), switches_(switches) {}
+  std::shared_ptr<const ConvolutionPlan> convolution(const ConvolutionProblem& problem,
+                                                     const ConvolutionRest& /*rest*/) override {
     check_problem(problem);
-    const unsigned parts = chosen() == "bare" ? 0 : wanted_parts(problem);
-    return std::make_shared<const LoopConvolution>(stream_, problem, parts);
+    const bool bare = chosen() == "bare";
+    const bool packed = bare && problem.out_pixel_stride != problem.out_channels;
+    return std::make_shared<const LoopConvolution>(stream_, problem, bare ? 0 : wanted_parts(problem), packed);
   }
   std::shared_ptr<const AttentionPlan> attention(const AttentionProblem& problem) override {
+    if (!switches_.cudnn_attention) return nullptr;
     return std::make_shared<const LoopAttention>(stream_, problem);
   }
 
  private:
   const Stream& stream_;
+  const Switches switches_;
 };
 
 }  // namespace
 
-std::unique_ptr<Products> make_products(const Stream& stream, const ProductsOptions& /*options*/,
+std::unique_ptr<Products> make_products(const Stream& stream, const ProductsOptions& options,
                                         std::string* description) {
-  *description = describe_products();
-  if (chosen() == "none") return nullptr;
-  return std::make_unique<LoopProducts>(stream);
+  *description = describe_products(options.switches);
+  if (chosen() == "none" || !options.switches.cudnn) return nullptr;
+  return std::make_unique<LoopProducts>(stream, options.switches);
 }
 
-std::string describe_products() { return "emulated products: " + chosen(); }
+std::string describe_products(const Switches& switches) {
+  return "emulated products: " + (switches.cudnn ? chosen() : "none");
+}
 
 }  // namespace dpm::cuda

@@ -3,7 +3,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,20 +16,9 @@
 #include "graph/passes/fusion.h"
 #include "graph/planner.h"
 #include "random_values.h"
+#include "scoped_environment.h"
 
 namespace dpm::test {
-
-/// Sets an environment variable for as long as it lives.
-class ScopedEnvironment {
- public:
-  ScopedEnvironment(const char* name, const std::string& value) : name_(name) { setenv(name, value.c_str(), 1); }
-  ~ScopedEnvironment() { unsetenv(name_); }
-  ScopedEnvironment(const ScopedEnvironment&) = delete;
-  ScopedEnvironment& operator=(const ScopedEnvironment&) = delete;
-
- private:
-  const char* name_;
-};
 
 struct GraphInputs {
   std::vector<float> image;

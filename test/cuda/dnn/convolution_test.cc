@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <thread>
+
 #include "core/error.h"
 #include "cuda/dnn/convolution_graph.h"
 #include "real_cudnn.h"
@@ -79,101 +82,195 @@ TEST_F(RealConvolutionGraph, AWrongShapeIsAnErrorThatNamesTheObject) {
   }
 }
 
-TEST_F(RealConvolution, JoinsEverythingForEveryShape) {
+std::vector<ConvolutionCandidate> candidates(const RealCudnnForCard& test, const ConvolutionProblem& problem,
+                                             CandidateOptions options = {}) {
+  options.target = test.target();
+  return find_candidates(test.library(), problem, options);
+}
+
+/// By the rule.
+Convolution by_rule(const RealCudnnForCard& test, const ConvolutionProblem& problem) {
+  return {test.library(), problem, candidates(test, problem)};
+}
+
+TEST_F(RealConvolution, IsBareAndCompilesNothingForEveryShape) {
+  forget_kernel();
   for (const DType dtype : kTypes) {
-    for (ConvolutionProblem problem : network_shapes(dtype)) {
-      for (const unsigned parts : {0U, 15U}) {
-        want(&problem, parts);
-        const Convolution convolution(library(), problem, {.target = target(), .remembered = {}, .timer = {}});
-        EXPECT_EQ(convolution.fused_parts(), parts) << problem_key(problem);
-        EXPECT_EQ(convolution.left_parts(), 0U) << problem_key(problem);
-        EXPECT_GE(convolution.workspace_bytes(), 0);
+    for (const bool tf32 : {false, true}) {
+      if (tf32 && dtype != DType::kFloat32) continue;
+      for (ConvolutionProblem problem : network_shapes(dtype)) {
+        problem.tf32 = tf32;
+        for (const unsigned parts : {0U, 15U}) {
+          want(&problem, parts);
+          const Convolution convolution = by_rule(*this, problem);
+          EXPECT_EQ(convolution.result().parts, 0U) << problem_key(problem);
+          EXPECT_FALSE(convolution.result().packed);
+          EXPECT_GE(convolution.workspace_bytes(), 0);
+        }
       }
     }
   }
+  EXPECT_EQ(last_kernel(), "");
 }
 
-TEST_F(RealConvolution, TakesImagesInsideWiderOnes) {
+TEST_F(RealConvolution, IsAHopperKernelInSixteenBits) {
+  for (const DType dtype : {DType::kFloat16, DType::kBFloat16}) {
+    const auto found = candidates(*this, shaped(128, 128, 32, 3, 1, dtype));
+    EXPECT_TRUE(is_hopper(found.front().plan.choice)) << to_text(found.front());
+  }
+}
+
+TEST_F(RealConvolution, KnowsWhichEnginesCompileHopperKernels) {
   ConvolutionProblem problem = shaped(128, 128, 32, 3, 1, DType::kBFloat16);
-  problem.in_pixel_stride = 256;
+  want(&problem, 15);
+  const Descriptor graph = make_convolution_graph(library(), problem, 15, target());
+  for (const int capability : {80, 90}) {
+    PlanTarget card = target();
+    card.capability = capability;
+    forget_kernel();
+    const std::vector<Plan> plans = find_plans(library(), graph, card, {}, 1);
+    ASSERT_EQ(plans.size(), 1U);
+    const bool compiles_hopper = last_kernel().find("sm90") != std::string::npos;
+    EXPECT_EQ(is_hopper(plans.front().choice), compiles_hopper) << last_kernel();
+    EXPECT_TRUE(compiles_hopper || capability != 90) << last_kernel();
+  }
+}
+
+TEST_F(RealConvolution, WritesImagesInsideWiderOnesPacked) {
+  ConvolutionProblem problem = shaped(128, 128, 32, 3, 1, DType::kBFloat16);
+  problem.batch = 128;
   problem.out_pixel_stride = 384;
   problem.residual_pixel_stride = 192;
   want(&problem, 15);
-  const Convolution convolution(library(), problem, {.target = target(), .remembered = {}, .timer = {}});
-  EXPECT_EQ(convolution.left_parts(), 0U);
+  const Convolution convolution = by_rule(*this, problem);
+  EXPECT_TRUE(convolution.result().packed);
+  EXPECT_LT(convolution.workspace_bytes(), 1 << 20);
+  EXPECT_TRUE(convolution.choice().starts_with("0p/")) << convolution.choice();
 }
 
-TEST_F(RealConvolution, LeavesPartsThatMayNotBeJoined) {
+TEST_F(RealConvolution, JoinsWhatItIsToldTo) {
   ConvolutionProblem problem = shaped(128, 128, 32, 3, 1, DType::kFloat16);
   want(&problem, 15);
-  const auto fused = [&](unsigned allowed) {
-    return Convolution(library(), problem,
-                       {.target = target(), .allowed_parts = allowed, .remembered = {}, .timer = {}})
-        .fused_parts();
+  const auto joined = [&](unsigned allowed) {
+    return candidates(*this, problem, {.target = {}, .joined = allowed}).front().parts;
   };
-  EXPECT_EQ(fused(0), 0U);
-  EXPECT_EQ(fused(kPartBias | kPartResidual), kPartBias | kPartResidual);
+  EXPECT_EQ(joined(0), 0U);
+  EXPECT_EQ(joined(15), 15U);
   // The residual comes before the scale, so the scale cannot be joined without it.
-  EXPECT_EQ(fused(kPartBias | kPartScale), unsigned{kPartBias});
+  EXPECT_EQ(joined(kPartBias | kPartScale), unsigned{kPartBias});
 }
 
-TEST_F(RealConvolution, ExactFloat32HasAPlan) {
+TEST_F(RealConvolution, MeasuresBareAndJoinedPlans) {
+  ConvolutionProblem problem = shaped(128, 128, 32, 3, 1, DType::kBFloat16);
+  want(&problem, kPartBias | kPartResidual);
+  problem.out_pixel_stride = 256;
+  const auto found = candidates(*this, problem, {.target = {}, .all = true});
+  const auto count = [&](unsigned parts, bool packed) {
+    return std::count_if(found.begin(), found.end(), [&](const ConvolutionCandidate& candidate) {
+      return candidate.parts == parts && candidate.packed == packed;
+    });
+  };
+  EXPECT_EQ(count(0, true), 5);
+  EXPECT_EQ(count(kPartBias | kPartResidual, false), 3);
+  EXPECT_EQ(found.size(), 8U);
+  EXPECT_EQ(found.front().parts, 0U);
+}
+
+TEST_F(RealConvolution, ExactFloat32DoesNotRoundItsOperands) {
   ConvolutionProblem problem = shaped(128, 128, 32, 3, 1, DType::kFloat32);
   problem.tf32 = false;
-  want(&problem, 15);
-  const Convolution exact(library(), problem, {.target = target(), .remembered = {}, .timer = {}});
+  const Convolution exact = by_rule(*this, problem);
   problem.tf32 = true;
-  const Convolution rounded(library(), problem, {.target = target(), .remembered = {}, .timer = {}});
+  const Convolution rounded = by_rule(*this, problem);
   EXPECT_NE(exact.choice(), rounded.choice());
   problem.tf32 = false;
-  const Convolution again(library(), problem, {.target = target(), .remembered = rounded.choice(), .timer = {}});
-  EXPECT_EQ(again.choice(), exact.choice()) << "the remembered engine rounds its inputs";
+  const auto again = candidates(*this, problem, {.target = {}, .remembered = rounded.choice()});
+  EXPECT_EQ(to_text(again.front()), exact.choice()) << "the remembered engine rounds its inputs";
 }
 
 TEST_F(RealConvolution, KeepsTheWorkspaceLimit) {
   const ConvolutionProblem problem = shaped(256, 256, 16, 3, 1, DType::kFloat16);
-  const Convolution convolution(library(), problem,
-                                {.target = target(), .workspace_limit = 0, .remembered = {}, .timer = {}});
-  EXPECT_EQ(convolution.workspace_bytes(), 0);
+  for (const auto& candidate : candidates(*this, problem, {.target = {}, .workspace_limit = 0, .all = true})) {
+    EXPECT_EQ(candidate.plan.workspace_bytes, 0);
+  }
 }
 
 TEST_F(RealConvolution, KeepsTheFastestPlanAndFindsItAgain) {
-  ConvolutionProblem problem = shaped(128, 128, 32, 3, 1, DType::kFloat16);
-  want(&problem, kPartBias);
+  const ConvolutionProblem problem = shaped(128, 128, 32, 3, 1, DType::kFloat16);
   std::vector<std::string> timed;
   const auto timer = [&](const Convolution& convolution) {
     timed.push_back(convolution.choice());
     // The first fails, the third is the fastest.
     if (timed.size() == 1) throw Error(ErrorCode::kDevice, "does not run");
-    return timed.size() == 3 ? 1.0 : 2.0;
+    return timed.size() == 3 ? 1e-6 : 2e-6;
   };
-  const Convolution tuned(library(), problem, {.target = target(), .remembered = {}, .timer = timer});
-  ASSERT_GE(timed.size(), 3U);
-  EXPECT_LE(timed.size(), 8U);
+  std::vector<MeasuredCandidate> measured;
+  const Convolution tuned(library(), problem, candidates(*this, problem, {.target = {}, .all = true}), timer,
+                          &measured);
+  ASSERT_EQ(timed.size(), 5U);
   EXPECT_EQ(tuned.choice(), timed[2]);
-  const auto no_timer = [](const Convolution&) -> double { throw Error(ErrorCode::kInternal, "timed again"); };
-  const Convolution again(library(), problem, {.target = target(), .remembered = tuned.choice(), .timer = no_timer});
-  EXPECT_EQ(again.choice(), tuned.choice());
-  EXPECT_EQ(again.workspace_bytes(), tuned.workspace_bytes());
+  ASSERT_EQ(measured.size(), timed.size());
+  EXPECT_EQ(to_text(measured[0]), timed[0] + "@-");
+  EXPECT_EQ(to_text(measured[2]), timed[2] + "@1.0");
+  const auto again = candidates(*this, problem, {.target = {}, .remembered = tuned.choice(), .all = true});
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(to_text(again.front()), tuned.choice());
+  EXPECT_EQ(again.front().plan.workspace_bytes, tuned.workspace_bytes());
+}
+
+TEST_F(RealConvolution, IsRefusedWhenNoneOfSeveralPlansRuns) {
+  const ConvolutionProblem problem = shaped(128, 128, 32, 3, 1, DType::kFloat16);
+  const auto found = [&] { return candidates(*this, problem, {.target = {}, .all = true}); };
+  const auto failing = [](ErrorCode code) {
+    return [code](const Convolution&) -> double { throw Error(code, "does not run"); };
+  };
+  EXPECT_THROW(Convolution(library(), problem, found(), failing(ErrorCode::kDevice)), Error);
+  // Without memory for a trial nobody knows.
+  EXPECT_EQ(Convolution(library(), problem, found(), failing(ErrorCode::kOutOfMemory)).choice(),
+            to_text(found().front()));
 }
 
 TEST_F(RealConvolution, IgnoresAUselessMemory) {
   const ConvolutionProblem problem = shaped(128, 128, 32, 3, 1, DType::kFloat16);
-  const std::string usual =
-      Convolution(library(), problem, {.target = target(), .remembered = {}, .timer = {}}).choice();
-  for (const std::string text : {"x", "0/", "0/99999:", "0/1:9999=1", "15/1:", "/1:", "0/0:0=0,0=0"}) {
-    const Convolution convolution(library(), problem, {.target = target(), .remembered = text, .timer = {}});
-    EXPECT_FALSE(convolution.choice().empty()) << text;
+  const std::string usual = by_rule(*this, problem).choice();
+  for (const std::string text : {"x", "0/", "0/99999:", "0/1:9999=1", "15/1:", "/1:", "0/0:0=0,0=0", "0p/0:"}) {
+    EXPECT_EQ(to_text(candidates(*this, problem, {.target = {}, .remembered = text}).front()), usual) << text;
   }
-  EXPECT_FALSE(usual.empty());
+}
+
+TEST_F(RealConvolution, RemembersPackedOutputsOfWiderImagesAlone) {
+  ConvolutionProblem problem = shaped(128, 128, 32, 3, 1, DType::kFloat16);
+  const std::string bare = by_rule(*this, problem).choice();
+  ASSERT_TRUE(bare.starts_with("0/"));
+  const std::string packed = "0p" + bare.substr(1);
+  problem.out_pixel_stride = 256;
+  EXPECT_EQ(to_text(candidates(*this, problem, {.target = {}, .remembered = packed}).front()), packed);
+}
+
+TEST_F(RealConvolution, IsFoundOnSeveralThreadsAtOnce) {
+  const std::vector<ConvolutionProblem> problems = network_shapes(DType::kBFloat16);
+  std::vector<std::string> alone;
+  for (const ConvolutionProblem& problem : problems) alone.push_back(by_rule(*this, problem).choice());
+  std::vector<std::string> together(problems.size());
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < problems.size(); ++i) {
+      threads.emplace_back([&, i] { together[i] = by_rule(*this, problems[i]).choice(); });
+    }
+  }
+  EXPECT_EQ(together, alone);
 }
 
 TEST_F(RealConvolution, RefusesBadAddressesBeforeAnythingRuns) {
-  const ConvolutionProblem problem = shaped(128, 128, 32, 3, 1, DType::kFloat16);
-  const Convolution convolution(library(), problem, {.target = target(), .remembered = {}, .timer = {}});
+  ConvolutionProblem problem = shaped(128, 128, 32, 3, 1, DType::kFloat16);
+  const Convolution convolution = by_rule(*this, problem);
   EXPECT_THROW(convolution.run(nullptr, {}), Error);
   alignas(16) char memory[32];
   EXPECT_THROW(convolution.run(nullptr, {.x = memory + 2, .w = memory, .out = memory}), Error);
+  problem.out_pixel_stride = 256;
+  EXPECT_THROW(by_rule(*this, problem).run(nullptr, {.x = memory, .w = memory, .out = memory, .workspace = memory}),
+               Error)
+      << "without a place for the packed output";
 }
 
 }  // namespace

@@ -1,60 +1,21 @@
 // Every product of the benchmark networks gets a plan of cuDNN for every card that is described in cards/.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
-#include <vector>
 
 #include "core/error.h"
 #include "cuda/dnn/attention.h"
-#include "cuda/dnn/convolution.h"
+#include "cuda/dnn/convolution_candidates.h"
+#include "cuda/dnn/convolution_graph.h"
+#include "network_shapes.h"
 #include "real_cudnn.h"
 
 namespace dpm::cuda {
 namespace {
 
-constexpr int kBatch = 16;
+constexpr const char* kShapes = DPM_SOURCE_DIR "/test/cuda/dnn/network_shapes.tsv";
 constexpr int kWidestOfCudnn = 256;
-
-struct Shapes {
-  std::vector<ConvolutionProblem> convolutions;
-  std::vector<AttentionProblem> attentions;
-};
-
-ConvolutionProblem read_convolution(std::istream& row) {
-  ConvolutionProblem p;
-  row >> p.in_channels >> p.in_height >> p.in_width >> p.in_pixel_stride >> p.out_channels >> p.out_height >>
-      p.out_width >> p.out_pixel_stride >> p.residual_pixel_stride >> p.kernel >> p.stride >> p.pad_before >>
-      p.pad_after >> p.bias >> p.residual >> p.scale >> p.silu;
-  p.batch = kBatch;
-  p.dtype = DType::kBFloat16;
-  return p;
-}
-
-AttentionProblem read_attention(std::istream& row) {
-  AttentionProblem p;
-  row >> p.heads >> p.query_tokens >> p.key_tokens >> p.width >> p.q_token_stride >> p.k_token_stride >>
-      p.v_token_stride >> p.out_token_stride >> p.scale;
-  p.batch = kBatch;
-  p.dtype = DType::kBFloat16;
-  return p;
-}
-
-/// What `npm run roofline -- --shapes` has written.
-Shapes read_shapes() {
-  Shapes shapes;
-  std::ifstream file(DPM_SOURCE_DIR "/test/cuda/dnn/network_shapes.tsv");
-  for (std::string line; std::getline(file, line);) {
-    std::istringstream row(line);
-    std::string kind;
-    row >> kind;
-    if (kind == "convolution") shapes.convolutions.push_back(read_convolution(row));
-    if (kind == "attention") shapes.attentions.push_back(read_attention(row));
-    EXPECT_TRUE(kind == "#" || kind == "kind" || !row.fail()) << line;
-  }
-  return shapes;
-}
 
 class NetworkPlans : public RealCudnn {
  protected:
@@ -62,38 +23,87 @@ class NetworkPlans : public RealCudnn {
     RealCudnn::SetUp();
     if (IsSkipped()) return;
     if (has_driver()) GTEST_SKIP() << "skipped: there is a driver";
-    if (library().version < 92800) GTEST_SKIP() << "skipped: the descriptions of cards are those of cuDNN 9.28";
+  }
+
+  /// Calls `use(target)` for every card.
+  template <typename Use>
+  void for_every_card(const Use& use) const {
+    int cards = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(DPM_SOURCE_DIR "/test/cuda/dnn/cards")) {
+      ++cards;
+      SCOPED_TRACE(entry.path().filename().string());
+      const Descriptor card = make_device(library(), card_json(entry.path().stem().string()));
+      use(PlanTarget{nullptr, &card, 90});
+    }
+    EXPECT_GE(cards, 1);
   }
 };
 
-TEST_F(NetworkPlans, ExistForEveryCardThatIsDescribed) {
-  const Shapes shapes = read_shapes();
-  ASSERT_GT(shapes.convolutions.size(), 100U);
-  ASSERT_GE(shapes.attentions.size(), 4U);
-  int cards = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(DPM_SOURCE_DIR "/test/cuda/dnn/cards")) {
-    ++cards;
-    SCOPED_TRACE(entry.path().filename().string());
-    const Descriptor card = make_device(library(), card_json(entry.path().stem().string()));
-    const PlanTarget target{nullptr, &card};
-    for (const ConvolutionProblem& problem : shapes.convolutions) {
-      try {
-        const Convolution made(library(), problem, {.target = target, .remembered = {}, .timer = {}});
-        EXPECT_EQ(made.left_parts(), 0U) << problem_key(problem);
-      } catch (const Error& error) {
-        ADD_FAILURE() << error.what();
+/// Whether a heuristic of cuDNN, asked without any preference of ours, has a Hopper kernel that needs no compiling.
+bool has_hopper(const CudnnLibrary& library, const ConvolutionProblem& problem, PlanTarget target) {
+  ConvolutionProblem packed = problem;
+  packed.out_pixel_stride = packed.out_channels;
+  target.capability = 0;
+  const Descriptor graph = make_convolution_graph(library, packed, 0, target);
+  const PlanRules rules{.precompiled = true};
+  const std::vector<Plan> plans = find_plans(library, graph, target, rules, 1000);
+  return std::any_of(plans.begin(), plans.end(), [](const Plan& plan) { return is_hopper(plan.choice); });
+}
+
+TEST_F(NetworkPlans, AreHopperKernelsWhereverThereAreSome) {
+  for_every_card([&](const PlanTarget& target) {
+    int hopper = 0;
+    for (const int batch : {1, 128}) {
+      const NetworkShapes shapes = read_network_shapes(kShapes, batch);
+      ASSERT_GT(shapes.convolutions.size(), 100U);
+      for (const ConvolutionProblem& problem : shapes.convolutions) {
+        const auto found = find_candidates(library(), problem, {.target = target});
+        const bool is_one = is_hopper(found.front().plan.choice);
+        EXPECT_EQ(is_one, has_hopper(library(), problem, target)) << problem_key(problem);
+        hopper += is_one ? 1 : 0;
       }
     }
-    for (const AttentionProblem& problem : shapes.attentions) {
-      const auto make = [&] { const Attention made(library(), problem, target); };
-      if (problem.width <= kWidestOfCudnn) {
-        EXPECT_NO_THROW(make()) << problem_key(problem);
-      } else {
-        EXPECT_THROW(make(), Error) << problem_key(problem);
+    EXPECT_GT(hopper, 200);
+  });
+}
+
+/// What cuDNN copies before it multiplies: an input that lies inside a wider map.
+std::int64_t copied_bytes(const ConvolutionProblem& p) {
+  if (p.in_pixel_stride == p.in_channels) return 0;
+  return std::int64_t{p.batch} * p.in_height * p.in_width * p.in_channels * 2;
+}
+
+TEST_F(NetworkPlans, AreMadeWithoutCompiling) {
+  for_every_card([&](const PlanTarget& target) {
+    forget_kernel();
+    for (const int batch : {1, 128}) {
+      for (const ConvolutionProblem& problem : read_network_shapes(kShapes, batch).convolutions) {
+        const auto found = find_candidates(library(), problem, {.target = target});
+        ASSERT_EQ(found.size(), 1U) << problem_key(problem);
+        EXPECT_EQ(found.front().parts, 0U) << problem_key(problem);
+        EXPECT_EQ(found.front().packed, problem.out_pixel_stride != problem.out_channels) << problem_key(problem);
+        EXPECT_LT(found.front().plan.workspace_bytes, copied_bytes(problem) + (8 << 20)) << problem_key(problem);
       }
     }
-  }
-  EXPECT_GE(cards, 1);
+    EXPECT_EQ(last_kernel(), "");
+  });
+}
+
+TEST_F(NetworkPlans, OfAttentionExistUpToTheWidestHead) {
+  for_every_card([&](const PlanTarget& target) {
+    for (const int batch : {1, 128}) {
+      const NetworkShapes shapes = read_network_shapes(kShapes, batch);
+      ASSERT_GE(shapes.attentions.size(), 4U);
+      for (const AttentionProblem& problem : shapes.attentions) {
+        const auto make = [&] { const Attention made(library(), problem, target); };
+        if (problem.width <= kWidestOfCudnn) {
+          EXPECT_NO_THROW(make()) << problem_key(problem);
+        } else {
+          EXPECT_THROW(make(), Error) << problem_key(problem);
+        }
+      }
+    }
+  });
 }
 
 }  // namespace

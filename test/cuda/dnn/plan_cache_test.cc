@@ -13,6 +13,7 @@ namespace dpm::cuda {
 namespace {
 
 constexpr std::size_t kVersion = 92801;
+constexpr std::size_t kMostBytes = std::size_t{8} << 20;
 
 std::string file_of(const std::string& folder) { return folder + "/cudnn-plans.txt"; }
 
@@ -89,7 +90,7 @@ TEST(PlanCache, SkipsMalformedLines) {
 TEST(PlanCache, AnOversizedFileCountsAsEmptyAndIsReplaced) {
   const TemporaryFolder folder;
   std::string text;
-  while (text.size() <= (1U << 20)) text += "92801\tcard\ta\t1\n";
+  while (text.size() <= kMostBytes) text += "92801\tcard\ta\t1\n";
   write(file_of(folder.path()), text);
   PlanCache cache(folder.path(), "card", kVersion);
   EXPECT_EQ(cache.find("a"), "");
@@ -101,9 +102,9 @@ TEST(PlanCache, AnOversizedFileCountsAsEmptyAndIsReplaced) {
 TEST(PlanCache, NeverWritesMoreThanItReads) {
   const TemporaryFolder folder;
   PlanCache cache(folder.path(), "card", kVersion);
-  for (int i = 0; i < 3000; ++i) cache.store(std::to_string(i) + std::string(480, 'k'), "1");
+  for (int i = 0; i < 20000; ++i) cache.store(std::to_string(i) + std::string(480, 'k'), "1");
   ASSERT_TRUE(cache.save());
-  EXPECT_LE(std::filesystem::file_size(file_of(folder.path())), 1U << 20);
+  EXPECT_LE(std::filesystem::file_size(file_of(folder.path())), kMostBytes);
   EXPECT_EQ(PlanCache(folder.path(), "card", kVersion).find("0" + std::string(480, 'k')), "1");
 }
 
