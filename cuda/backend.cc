@@ -227,6 +227,10 @@ void memory(dpm_device* device, dpm_memory* result) noexcept {
   *result = {0, count.used(), count.peak()};
 }
 
+void statistics(dpm_device* device, dpm_statistics* result) noexcept {
+  *result = Handle::of(device).statistics.read();
+}
+
 dpm_status peak(dpm_device* device, double* gflops, double* gigabytes, dpm_message* message) noexcept {
   return on_device(Handle::of(device), message, [&] {
     *gflops = float_gigaflops(Handle::of(device));
@@ -269,6 +273,7 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       .begin = device::begin,
       .advance = device::advance,
       .memory = device::memory,
+      .statistics = device::statistics,
       .peak = device::peak,
   };
   return &table;

@@ -12,6 +12,7 @@ export {
   type ComputeType,
   type DeviceInfo,
   type DeviceOptions,
+  type DeviceStatistics,
   type MemoryUse,
 } from './engine/device.js';
 export { UNet, type ForwardOptions, type ForwardResult, type NetworkInfo, type TensorLike } from './engine/unet.js';

@@ -27,6 +27,12 @@ Device::Device(const DeviceSettings& chosen, const std::string& card)
                               .switches = chosen.switches},
                              &products_description)) {}
 
+Device::~Device() {
+  free_buried();
+  // The last copies still read what is pinned. After a failure of the card nobody does.
+  (void)cudaStreamSynchronize(stream.get());
+}
+
 DeviceMemory Device::allocate(std::size_t bytes) {
   try {
     return {memory, bytes};

@@ -14,6 +14,7 @@
 #include "backend/handles.h"
 #include "core/dtype.h"
 #include "core/error.h"
+#include "cuda/device/statistics.h"
 #include "cuda/products/products.h"
 #include "cuda/runtime/check.h"
 #include "cuda/runtime/memory.h"
@@ -49,7 +50,7 @@ class Buried {
 struct Device {
   /// On the current device, which has to be `settings.index`.
   Device(const DeviceSettings& chosen, const std::string& card);
-  ~Device() { free_buried(); }
+  ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
@@ -58,6 +59,7 @@ struct Device {
   Stream stream;
   MemoryPool pool;
   Staging staging;
+  Statistics statistics;
   std::string products_description;
   /// Null: our own kernels do everything.
   std::unique_ptr<Products> products;

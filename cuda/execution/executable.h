@@ -1,6 +1,7 @@
 // A network with its memory for a batch, and the graphs of what has been run with it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -49,6 +50,9 @@ struct Executable : Buried {
   [[nodiscard]] RunContext context(const Evaluation& evaluation) const;
   void load_image(const Evaluation& evaluation, const RunContext& run) const;
   void store_outputs(const Evaluation& evaluation, const RunContext& run) const;
+  void run_layer(std::size_t index, const RunContext& run) const;
+  /// Of `work` on the card, done as often as it takes to measure it.
+  [[nodiscard]] double seconds_of(const std::function<void()>& work) const;
   void profile(const Evaluation& evaluation, double* node_seconds) const;
   /// Samples that are computed for `samples`: plans are made for few numbers of them.
   [[nodiscard]] int computed(int samples) const;

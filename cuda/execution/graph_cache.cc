@@ -44,22 +44,28 @@ void GraphCache::shrink() {
   while (entries_.size() > 1 && too_much()) entries_.pop_back();
 }
 
-void GraphCache::capture(Entry& entry, const Stream& stream, const std::function<void()>& body) {
+bool GraphCache::may_capture(const Entry& entry) const {
+  const Switches& switches = device_.settings.switches;
+  return switches.graphs && !switches.synchronise && !entry.captured && entry.failures < kMostFailures;
+}
+
+void GraphCache::capture(Entry& entry, const std::function<void()>& body) {
   try {
-    entry.graph = stream.capture(body);
+    entry.graph = device_.stream.capture(body);
     entry.captured = true;
   } catch (const CardFailure&) {
     throw;
   } catch (const Error&) {
     ++entry.failures;
   }
+  device_.statistics.count_capture(entry.captured);
 }
 
-void GraphCache::run(const GraphKey& key, const Stream& stream, const std::function<void()>& body) {
+void GraphCache::run(const GraphKey& key, const std::function<void()>& body) {
   Entry& entry = find(key);
-  if (!entry.captured && entry.failures < kMostFailures) capture(entry, stream, body);
+  if (may_capture(entry)) capture(entry, body);
   if (entry.captured) {
-    entry.graph.launch(stream);
+    entry.graph.launch(device_.stream);
   } else {
     body();
   }

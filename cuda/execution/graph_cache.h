@@ -6,7 +6,7 @@
 #include <list>
 #include <string>
 
-#include "cuda/runtime/stream.h"
+#include "cuda/device/device.h"
 
 namespace dpm::cuda {
 
@@ -27,11 +27,14 @@ class GraphKey {
 /// Keeps graphs as long as they are among the last that were asked for and do not have too many nodes together.
 class GraphCache {
  public:
+  /// Of work on `device`'s stream; with its switches nothing is captured.
+  explicit GraphCache(Device& device) : device_(device) {}
+
   /// How often `key` has been asked for since it is known, this time included.
   int count(const GraphKey& key);
   /// Launches the graph of what `body` queues, captured when there is none. Where that fails (another thread may
   /// invalidate a capture, memory may run out) `body` queues its work itself.
-  void run(const GraphKey& key, const Stream& stream, const std::function<void()>& body);
+  void run(const GraphKey& key, const std::function<void()>& body);
   /// Nodes of the graph of `key`; 0 when it has not been captured.
   std::size_t nodes(const GraphKey& key);
   /// Forgets everything: what the graphs refer to is gone.
@@ -47,9 +50,11 @@ class GraphCache {
   };
 
   Entry& find(const GraphKey& key);
-  void capture(Entry& entry, const Stream& stream, const std::function<void()>& body);
+  [[nodiscard]] bool may_capture(const Entry& entry) const;
+  void capture(Entry& entry, const std::function<void()>& body);
   void shrink();
 
+  Device& device_;
   /// The one used last in front.
   std::list<Entry> entries_;
 };

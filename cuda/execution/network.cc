@@ -35,7 +35,10 @@ Network::Network(Device& owner, const dpm_graph& graph)
   }
   const LayerFactory factory{device, graph, values};
   layers.reserve(graph.node_count);
-  for (std::uint32_t i = 0; i < graph.node_count; ++i) layers.push_back(make_layer(factory, graph.nodes[i]));
+  for (std::uint32_t i = 0; i < graph.node_count; ++i) {
+    layers.push_back(make_layer(factory, graph.nodes[i]));
+    names.emplace_back(graph.nodes[i].name);
+  }
   // Errors of the copies belong to the loading.
   device.stream.wait();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "cuda/layers/layer.h"
@@ -28,6 +29,8 @@ struct Network : Buried {
   Bound head;
   std::vector<ValueInfo> values;
   std::vector<std::unique_ptr<Layer>> layers;
+  /// Of the layers.
+  std::vector<std::string> names;
 };
 
 }  // namespace dpm::cuda

@@ -102,8 +102,7 @@ void Trajectory::queue_step(StepKind kind) const {
 }
 
 void Trajectory::launch_step(StepKind kind) {
-  const Stream& stream = executable_.network.device.stream;
-  executable_.graphs.run(key().add(kind), stream, [&] { queue_step(kind); });
+  executable_.graphs.run(key().add(kind), [&] { queue_step(kind); });
 }
 
 std::size_t Trajectory::nodes_together(std::uint32_t first, std::uint32_t steps) {
@@ -120,7 +119,6 @@ std::size_t Trajectory::nodes_together(std::uint32_t first, std::uint32_t steps)
 }
 
 bool Trajectory::launch_together(std::uint32_t first, std::uint32_t steps) {
-  const Stream& stream = executable_.network.device.stream;
   GraphKey whole = key();
   whole.add(steps);
   for (std::uint32_t step = first; step < first + steps; ++step) whole.add(kinds_[step]);
@@ -131,7 +129,7 @@ bool Trajectory::launch_together(std::uint32_t first, std::uint32_t steps) {
   const auto all = [&] {
     for (std::uint32_t step = first; step < first + steps; ++step) queue_step(kinds_[step]);
   };
-  executable_.graphs.run(whole, stream, all);
+  executable_.graphs.run(whole, all);
   return true;
 }
 

@@ -23,7 +23,8 @@ struct Bfloat16 {
 DPM_HOST_DEVICE float to_float(float value) { return value; }
 DPM_HOST_DEVICE float to_float(Bfloat16 value) { return bfloat16_to_float(value.bits); }
 
-/// The nearest number of the storage type, ties to even.
+/// The nearest finite number of the storage type, ties to even; float32 and bfloat16, which has its range, keep
+/// infinities.
 template <typename T>
 DPM_HOST_DEVICE T from_float(float value);
 
@@ -36,17 +37,25 @@ DPM_HOST_DEVICE Bfloat16 from_float<Bfloat16>(float value) {
   return {float_to_bfloat16(value)};
 }
 
+/// Binary16's largest number takes the place of what is beyond it: one infinity in a map would be NaN everywhere after
+/// the next norm. NaN stays NaN.
+DPM_HOST_DEVICE float within_half(float value) {
+  constexpr float kLargest = 65504.0F;
+  if (value > kLargest) return kLargest;
+  return value < -kLargest ? -kLargest : value;
+}
+
 #if defined(__CUDACC__)
 DPM_HOST_DEVICE float to_float(Half value) { return __half2float(__half(__half_raw{value.bits})); }
 template <>
 DPM_HOST_DEVICE Half from_float<Half>(float value) {
-  return {__half_raw(__float2half_rn(value)).x};
+  return {__half_raw(__float2half_rn(within_half(value))).x};
 }
 #else
 DPM_HOST_DEVICE float to_float(Half value) { return half_to_float(value.bits); }
 template <>
 DPM_HOST_DEVICE Half from_float<Half>(float value) {
-  return {float_to_half(value)};
+  return {float_to_half(within_half(value))};
 }
 #endif
 

@@ -68,7 +68,10 @@ void Graph::launch(const Stream& stream) const {
   check_cuda(cudaGraphLaunch(executable_, stream.get()), "launching a graph");
 }
 
-Event::Event() { check_cuda(cudaEventCreate(&event_), "creating an event"); }
+Event::Event(EventUse use) {
+  const unsigned flags = use == EventUse::kWaiting ? cudaEventBlockingSync | cudaEventDisableTiming : cudaEventDefault;
+  check_cuda(cudaEventCreateWithFlags(&event_, flags), "creating an event");
+}
 
 Event::~Event() {
   if (event_ != nullptr) (void)cudaEventDestroy(event_);
@@ -78,8 +81,10 @@ Event::Event(Event&& other) noexcept : event_(std::exchange(other.event_, nullpt
 
 void Event::record(const Stream& stream) const { check_cuda(cudaEventRecord(event_, stream.get()), "recording"); }
 
+void Event::wait() const { check_cuda(cudaEventSynchronize(event_), "waiting for the device"); }
+
 double Event::seconds_since(const Event& start) const {
-  check_cuda(cudaEventSynchronize(event_), "waiting for the device");
+  wait();
   float milliseconds = 0;
   check_cuda(cudaEventElapsedTime(&milliseconds, start.event_, event_), "reading the card's clock");
   return static_cast<double>(milliseconds) * 1e-3;

@@ -55,10 +55,17 @@ class Graph {
   std::size_t nodes_ = 0;
 };
 
+/// What an event is for.
+enum class EventUse {
+  kTiming,
+  /// Waits that may be long: the thread sleeps, where it would turn in a circle otherwise.
+  kWaiting,
+};
+
 /// A moment in a stream's work.
 class Event {
  public:
-  Event();
+  explicit Event(EventUse use = EventUse::kTiming);
   ~Event();
   Event(Event&& other) noexcept;
   Event& operator=(Event&&) = delete;
@@ -66,6 +73,8 @@ class Event {
   Event& operator=(const Event&) = delete;
 
   void record(const Stream& stream) const;
+  /// Waits until it has come. Throws what went wrong in the work before it.
+  void wait() const;
   /// Seconds of the card's time since `start`; waits for both.
   [[nodiscard]] double seconds_since(const Event& start) const;
 

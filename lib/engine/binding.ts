@@ -276,6 +276,14 @@ export interface NativeEngine {
   /** GFLOP/s of multiply-adds and GB/s of a copy that the device can do at most, measured now. */
   measurePeak(): Promise<{ gflops: number; copyGigabytesPerSecond: number }>;
   memory(): { host: number; device: number; peakDevice: number };
+  /** Null for devices that have nothing to tell. */
+  statistics(): {
+    capturedGraphs: number;
+    failedCaptures: number;
+    plans: number;
+    refusedPlans: number;
+    planningSeconds: number;
+  } | null;
   /** Rejects queued work, waits for running work, releases everything. Idempotent. */
   close(): Promise<void>;
 }

@@ -57,6 +57,18 @@ export interface MemoryUse {
   peakDevice: number;
 }
 
+/** How a card has done its work since it was opened. */
+export interface DeviceStatistics {
+  /** Graphs of CUDA that were captured, and captures that failed, whose work was queued piece by piece. */
+  capturedGraphs: number;
+  failedCaptures: number;
+  /** Plans that cuDNN made, and products that are left to kernels of the package, which are slower. */
+  plans: number;
+  refusedPlans: number;
+  /** Seconds spent in making and measuring plans. */
+  planningSeconds: number;
+}
+
 /**
  * Every device this process can use and, for each one it cannot, why not.
  *
@@ -168,6 +180,11 @@ export class Device {
   /** Bytes in use now, and the most there has been on the device. */
   memory(): MemoryUse {
     return this.engine.memory();
+  }
+
+  /** What a card has to tell; null on the cpu, and once the device is closed. */
+  statistics(): DeviceStatistics | null {
+    return this.engine.statistics();
   }
 
   /** Rejects queued work, waits for running work and releases everything. Can be called again. */

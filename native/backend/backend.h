@@ -21,7 +21,7 @@ extern "C" {
 #define DPM_NOEXCEPT
 #endif
 
-enum { DPM_BACKEND_ABI = 7 };
+enum { DPM_BACKEND_ABI = 8 };
 
 /// The one symbol a plug-in exports, of type dpm_backend_entry_function.
 #define DPM_BACKEND_ENTRY "dpm_backend_entry"
@@ -216,6 +216,15 @@ typedef struct dpm_memory {
   uint64_t peak_device;
 } dpm_memory;
 
+/// How a device does its work, since it was opened.
+typedef struct dpm_statistics {
+  uint64_t captured_graphs;
+  uint64_t failed_captures;  ///< their work was queued piece by piece
+  uint64_t plans;            ///< of the vendor's library
+  uint64_t refused_plans;    ///< products that the device's own kernels do in its place
+  double planning_seconds;
+} dpm_statistics;
+
 typedef struct dpm_open_options {
   uint32_t struct_size;
   int32_t index;
@@ -245,12 +254,13 @@ typedef struct dpm_layout {
   uint32_t trajectory;
   uint32_t reduce;
   uint32_t memory;
+  uint32_t statistics;
   uint32_t open_options;
 } dpm_layout;
 
 /// A device. Functions that can fail return a dpm_status and fill `message`. A device is used by one thread at a time,
-/// but `allocate`, `release`, `unload`, `discard` and `memory` may be called while another thread uses it for something
-/// else. Every pointer and range in a request has been checked by the engine.
+/// but `allocate`, `release`, `unload`, `discard`, `memory` and `statistics` may be called while another thread uses it
+/// for something else. Every pointer and range in a request has been checked by the engine.
 typedef struct dpm_backend {
   uint32_t abi_version;
   uint32_t struct_size;
@@ -307,6 +317,8 @@ typedef struct dpm_backend {
   dpm_status (*advance)(dpm_executable* executable, uint32_t steps, dpm_message* message) DPM_NOEXCEPT;
 
   void (*memory)(dpm_device* device, dpm_memory* memory) DPM_NOEXCEPT;
+  /// Optional, null for devices that have nothing to tell.
+  void (*statistics)(dpm_device* device, dpm_statistics* statistics) DPM_NOEXCEPT;
   /// GFLOP/s of float32 multiply-adds and GB/s (read and write) of a copy that the device can do at most, measured by
   /// the call.
   dpm_status (*peak)(dpm_device* device, double* gflops, double* copy_gigabytes, dpm_message* message) DPM_NOEXCEPT;

@@ -27,6 +27,7 @@ constexpr dpm_layout own_layout() {
       .trajectory = sizeof(dpm_trajectory),
       .reduce = sizeof(dpm_reduce),
       .memory = sizeof(dpm_memory),
+      .statistics = sizeof(dpm_statistics),
       .open_options = sizeof(dpm_open_options),
   };
 }
@@ -55,6 +56,7 @@ inline constexpr LayoutEntry kLayoutEntries[] = {
     {"dpm_trajectory", &dpm_layout::trajectory},
     {"dpm_reduce", &dpm_layout::reduce},
     {"dpm_memory", &dpm_layout::memory},
+    {"dpm_statistics", &dpm_layout::statistics},
     {"dpm_open_options", &dpm_layout::open_options},
 };
 static_assert(sizeof kLayoutEntries / sizeof *kLayoutEntries == sizeof(dpm_layout) / sizeof(std::uint32_t));

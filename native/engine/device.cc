@@ -62,6 +62,13 @@ dpm_memory Device::memory() const {
   return result;
 }
 
+std::optional<dpm_statistics> Device::statistics() const {
+  if (api_->statistics == nullptr) return std::nullopt;
+  dpm_statistics result{};
+  api_->statistics(device_, &result);
+  return result;
+}
+
 void Device::gather(const dpm_gather& request) {
   dpm_message message{};
   check(api_->gather(device_, &request, &message), message);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "backend/backend.h"
@@ -64,6 +65,8 @@ class Device : public std::enable_shared_from_this<Device> {
 
   std::shared_ptr<Buffer> allocate(std::uint64_t bytes);
   [[nodiscard]] dpm_memory memory() const;
+  /// Nothing where the device has nothing to tell.
+  [[nodiscard]] std::optional<dpm_statistics> statistics() const;
 
   void gather(const dpm_gather& request);
   /// Throws Error(kArgument) when a record is out of range or uses a tensor that is absent; so does `reduce`.

@@ -86,13 +86,19 @@ void destroy(T* handle) {
 
 CUstream_st& stream_of(cudaStream_t stream) { return stream == nullptr ? emulated().default_stream : *stream; }
 
-void finish(CUstream_st& stream) {
+/// Runs what is queued, as long as `goes_on`.
+template <typename GoesOn>
+void run_queue(CUstream_st& stream, const GoesOn& goes_on) {
   const std::lock_guard<std::mutex> lock(stream.mutex);
-  while (!stream.queue.empty()) {
+  while (!stream.queue.empty() && goes_on()) {
     const Work work = std::move(stream.queue.front());
     stream.queue.pop_front();
     work();
   }
+}
+
+void finish(CUstream_st& stream) {
+  run_queue(stream, [] { return true; });
 }
 
 void finish_all() {
@@ -121,7 +127,8 @@ cudaError_t allocate(void** address, std::size_t bytes, bool on_device) {
 
 cudaError_t release(void* address, bool on_device) {
   if (address == nullptr) return cudaSuccess;
-  finish_all();
+  // Freeing memory of the card waits for all its work; freeing pinned memory may not.
+  if (on_device) finish_all();
   Emulated& state = emulated();
   const std::lock_guard<std::mutex> lock(state.mutex);
   const auto found = state.allocations.find(static_cast<unsigned char*>(address));
@@ -293,8 +300,9 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
   return cudaSuccess;
 }
 
-cudaError_t cudaEventCreate(cudaEvent_t* event) {
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   *event = make<CUevent_st>();
+  (*event)->is_timed = (flags & cudaEventDisableTiming) == 0;
   return cudaSuccess;
 }
 
@@ -314,11 +322,13 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  if (event->stream != nullptr) finish(*event->stream);
+  // What comes after it may still be on its way.
+  if (event->stream != nullptr) run_queue(*event->stream, [&] { return *event->seconds == 0; });
   return works() ? cudaSuccess : emulated().broken;
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
+  if (!start->is_timed || !end->is_timed) return fail(cudaErrorInvalidValue);
   if (*start->seconds == 0 || *end->seconds == 0) return fail(cudaErrorNotReady);
   *milliseconds = static_cast<float>((*end->seconds - *start->seconds) * 1e3);
   return cudaSuccess;

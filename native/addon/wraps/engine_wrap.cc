@@ -96,6 +96,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
        InstanceMethod<&EngineWrap::script_run>("scriptRun"), InstanceMethod<&EngineWrap::update>("update"),
        InstanceMethod<&EngineWrap::update_sync>("updateSync"), InstanceMethod<&EngineWrap::reduce>("reduce"),
        InstanceMethod<&EngineWrap::measure_peak>("measurePeak"), InstanceMethod<&EngineWrap::memory>("memory"),
+       InstanceMethod<&EngineWrap::statistics>("statistics"),
        InstanceMethod<&EngineWrap::close>("close")});
 }
 
@@ -193,6 +194,19 @@ Napi::Value EngineWrap::memory(const Napi::CallbackInfo& info) {
   object.Set("host", Napi::Number::New(info.Env(), static_cast<double>(used.host)));
   object.Set("device", Napi::Number::New(info.Env(), static_cast<double>(used.device)));
   object.Set("peakDevice", Napi::Number::New(info.Env(), static_cast<double>(used.peak_device)));
+  return object;
+}
+
+Napi::Value EngineWrap::statistics(const Napi::CallbackInfo& info) {
+  const std::optional<dpm_statistics> counted = engine_->device() ? engine_->device()->statistics() : std::nullopt;
+  if (!counted) return info.Env().Null();
+  const auto number = [&](auto value) { return Napi::Number::New(info.Env(), static_cast<double>(value)); };
+  Napi::Object object = Napi::Object::New(info.Env());
+  object.Set("capturedGraphs", number(counted->captured_graphs));
+  object.Set("failedCaptures", number(counted->failed_captures));
+  object.Set("plans", number(counted->plans));
+  object.Set("refusedPlans", number(counted->refused_plans));
+  object.Set("planningSeconds", number(counted->planning_seconds));
   return object;
 }
 

@@ -213,6 +213,7 @@ const dpm_backend& backend() {
       .begin = nullptr,
       .advance = nullptr,
       .memory = memory,
+      .statistics = nullptr,
       .peak = peak,
   };
   return table;

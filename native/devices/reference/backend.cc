@@ -170,6 +170,7 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       .begin = nullptr,
       .advance = nullptr,
       .memory = device::memory,
+      .statistics = nullptr,
       .peak = device::peak,
   };
   return &table;

@@ -1,7 +1,7 @@
 /* The seam's header is C: this file is compiled as such, and fills a table as a plug-in in C would. */
 #include "backend/backend.h"
 
-_Static_assert(DPM_BACKEND_ABI == 7, "a change of the interface is a new version");
+_Static_assert(DPM_BACKEND_ABI == 8, "a change of the interface is a new version");
 _Static_assert(sizeof(dpm_record) == 192, "the record is 48 words");
 
 static int probe(int32_t index, dpm_message* description, dpm_message* reason) {
@@ -34,6 +34,7 @@ const dpm_backend* dpm_table_in_c(void) {
               .trajectory = sizeof(dpm_trajectory),
               .reduce = sizeof(dpm_reduce),
               .memory = sizeof(dpm_memory),
+              .statistics = sizeof(dpm_statistics),
               .open_options = sizeof(dpm_open_options),
           },
       .name = "c",
