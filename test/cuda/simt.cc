@@ -14,8 +14,6 @@
 namespace dpm::simt {
 namespace {
 
-constexpr unsigned kWarp = 32;
-
 enum class State { kReady, kAtBlock, kAtWarp, kDone };
 
 void enter();
@@ -83,8 +81,8 @@ bool release(unsigned first, unsigned last, State state) {
 
 /// Runs a warp until none of its lanes can go on. Whether any of them ran.
 bool run_warp(unsigned warp) {
-  const unsigned first = warp * kWarp;
-  const unsigned last = std::min(running.threads, first + kWarp);
+  const unsigned first = warp * kLanes;
+  const unsigned last = std::min(running.threads, first + kLanes);
   const unsigned rotation = running.seed != 0 ? running.random() % (last - first) : 0;
   bool ran = false;
   do {
@@ -99,7 +97,7 @@ bool run_warp(unsigned warp) {
 }
 
 void run_block() {
-  std::vector<unsigned> warps((running.threads + kWarp - 1) / kWarp);
+  std::vector<unsigned> warps((running.threads + kLanes - 1) / kLanes);
   for (unsigned i = 0; i < warps.size(); ++i) warps[i] = i;
   const auto done = [](const Fiber& fiber) { return fiber.state == State::kDone; };
   const auto last = running.fibers.begin() + running.threads;
@@ -148,14 +146,22 @@ void wait_for_block() {
 
 void wait_for_warp() { pause(State::kAtWarp); }
 
-unsigned lane() { return running.current % kWarp; }
+unsigned lane() { return running.current % kLanes; }
+
+void publish(std::uint64_t bits) {
+  running.fibers[running.current].exchanged = bits;
+  wait_for_warp();
+}
+
+std::uint64_t published(unsigned source) {
+  const unsigned self = running.current;
+  const unsigned other = self / kLanes * kLanes + source;
+  return running.fibers[other < running.threads ? other : self].exchanged;
+}
 
 std::uint64_t exchange(std::uint64_t bits, unsigned source) {
-  const unsigned self = running.current;
-  running.fibers[self].exchanged = bits;
-  wait_for_warp();
-  const unsigned other = self / kWarp * kWarp + source;
-  const std::uint64_t received = other < running.threads ? running.fibers[other].exchanged : bits;
+  publish(bits);
+  const std::uint64_t received = published(source);
   wait_for_warp();
   return received;
 }

@@ -5,6 +5,7 @@
 
 #include <ucontext.h>
 
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -52,8 +53,14 @@ void ignore_barriers(bool ignore);
 /// into. Who waits gets a std::runtime_error when some threads wait at a barrier that others do not reach.
 void launch(cudaStream_t stream, dim3 grid, dim3 block, std::function<void()> body);
 
+constexpr unsigned kLanes = 32;
+
 void wait_for_block();
 void wait_for_warp();
+/// Shows `bits` to the warp, until its next exchange, once all its lanes have come here.
+void publish(std::uint64_t bits);
+/// What the lane `source` of the own warp shows, or the own bits where there is no such lane.
+std::uint64_t published(unsigned source);
 /// `bits` of the lane `source` of the own warp, or the own ones where there is no such lane.
 std::uint64_t exchange(std::uint64_t bits, unsigned source);
 /// Of the running thread, in its warp.
@@ -67,6 +74,17 @@ T shuffle(T value, unsigned source) {
   bits = exchange(bits, source);
   std::memcpy(&value, &bits, sizeof value);
   return value;
+}
+
+/// The values of all lanes of the own warp; the own one where there is no such lane.
+template <typename T>
+std::array<T, kLanes> gather(const T& value) {
+  publish(reinterpret_cast<std::uintptr_t>(&value));
+  std::array<T, kLanes> values;
+  for (unsigned i = 0; i < kLanes; ++i) values[i] = *reinterpret_cast<const T*>(published(i));
+  // The others' values live until here.
+  wait_for_warp();
+  return values;
 }
 
 }  // namespace dpm::simt

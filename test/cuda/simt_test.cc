@@ -31,6 +31,29 @@ TEST(Simt, ShufflesExchangeWithinAWarp) {
   }
 }
 
+TEST(Simt, ALaneGathersItsWarp) {
+  struct Pair {
+    unsigned thread;
+    double square;
+  };
+  for (const std::uint32_t order : kThreadOrders) {
+    const ThreadOrder threads(order);
+    std::vector<unsigned> wrong(64);
+    simt::launch(nullptr, dim3(1), dim3(64), [&] {
+      for (unsigned round = 1; round < 3; ++round) {
+        const unsigned own = threadIdx.x;
+        const auto warp = simt::gather(Pair{own * round, 1.0 * own * own});
+        for (unsigned i = 0; i < warp.size(); ++i) {
+          const unsigned other = own / 32 * 32 + i;
+          if (warp[i].thread != other * round || warp[i].square != 1.0 * other * other) ++wrong[own];
+        }
+      }
+    });
+    synchronize();
+    EXPECT_EQ(wrong, std::vector<unsigned>(64));
+  }
+}
+
 TEST(Simt, ADivergentBarrierIsAnError) {
   const auto diverge = [] {
     if (threadIdx.x < 8) {
