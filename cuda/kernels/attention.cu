@@ -1,7 +1,9 @@
 #include <cfloat>
 #include <cmath>
+#include <type_traits>
 
 #include "cuda/kernels/attention.h"
+#include "cuda/kernels/attention_wide.h"
 #include "cuda/kernels/vector_access.h"
 
 namespace dpm::cuda {
@@ -167,6 +169,12 @@ void launch_for_width(const AttentionArguments<T>& arguments, cudaStream_t strea
 
 template <typename T>
 void attention(const AttentionArguments<T>& arguments, cudaStream_t stream) {
+  if constexpr (!std::is_same_v<T, float>) {
+    if (takes_attention_wide(arguments)) {
+      attention_wide(arguments, stream);
+      return;
+    }
+  }
   constexpr int kWidth = kVectorWidth<T>;
   if (takes_vectors<kWidth>(arguments.q, arguments.width) && takes_vectors<kWidth>(arguments.k, arguments.width) &&
       takes_vectors<kWidth>(arguments.v, arguments.width) && takes_vectors<kWidth>(arguments.out, arguments.width)) {

@@ -26,6 +26,7 @@ struct AttentionArguments {
   float scale;
 };
 
+/// On tensor cores where `attention_wide` takes the arguments.
 template <typename T>
 void attention(const AttentionArguments<T>& arguments, cudaStream_t stream);
 

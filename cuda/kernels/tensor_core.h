@@ -46,6 +46,15 @@ DPM_HOST_DEVICE std::uint32_t pack(T low, T high) {
 
 #if defined(__CUDACC__)
 
+/// The low halves of two words as one.
+__device__ __forceinline__ std::uint32_t low_halves(std::uint32_t low, std::uint32_t high) {
+  return __byte_perm(low, high, 0x5410);
+}
+/// Their high halves.
+__device__ __forceinline__ std::uint32_t high_halves(std::uint32_t low, std::uint32_t high) {
+  return __byte_perm(low, high, 0x7632);
+}
+
 /// sums += left * right, by all lanes of a warp together. T is Half or Bfloat16.
 template <typename T>
 __device__ __forceinline__ void multiply_tile(TileSums& sums, const LeftTile& left, const RightTile& right) {
@@ -65,6 +74,9 @@ __device__ __forceinline__ void multiply_tile(TileSums& sums, const LeftTile& le
 }
 
 #else
+
+inline std::uint32_t low_halves(std::uint32_t low, std::uint32_t high) { return (low & 0xFFFFU) | high << 16; }
+inline std::uint32_t high_halves(std::uint32_t low, std::uint32_t high) { return low >> 16 | (high & 0xFFFF0000U); }
 
 namespace tensor_core {
 
