@@ -11,8 +11,9 @@ template <typename T>
 bool takes_attention_wide(const AttentionArguments<T>& arguments);
 
 /// What `attention` promises, with weights rounded to T before they multiply v; their sum is that of the rounded ones.
-/// Where float32 has the scores to a few digits behind the point, every result is within 4 u of the sum of |weight * v|:
-/// u is T's unit of rounding, 2^-11 of Half and 2^-8 of Bfloat16. Small weights in Half add 2^-24 of the sum of |v|.
+/// Where float32 has the scores to a few digits behind the point, every result is within 4 u of the sum of |weight *
+/// v|: u is T's unit of rounding, 2^-11 of Half and 2^-8 of Bfloat16. Small weights in Half add 2^-24 of the sum of
+/// |v|.
 template <typename T>
 void attention_wide(const AttentionArguments<T>& arguments, cudaStream_t stream);
 
