@@ -38,8 +38,8 @@ struct RowSoftmax {
   __device__ void weigh(Exchange& exchange, float scale, int count) {
     Floats<2> scores = {};
     DPM_UNROLL
-    for (int warp = 0; warp < kWarps; ++warp) {
-      const Floats<2> share = load_floats<2>(&exchange.scores[warp][row][2 * lane]);
+    for (const auto& scores_of_warp : exchange.scores) {
+      const Floats<2> share = load_floats<2>(&scores_of_warp[row][2 * lane]);
       for (int i = 0; i < 2; ++i) scores.value[i] += share.value[i];
     }
     for (int i = 0; i < 2; ++i) scores.value[i] = 2 * lane + i < count ? scores.value[i] * scale : -INFINITY;

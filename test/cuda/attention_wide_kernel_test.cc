@@ -100,6 +100,22 @@ TYPED_TEST(CudaAttentionWide, LargeScoresDoNotOverflow) {
   }
 }
 
+TYPED_TEST(CudaAttentionWide, TheMeanOfEqualValuesIsThatValue) {
+  constexpr int kWidth = 264;
+  constexpr int kKeys = 40;
+  RandomValues random(7);
+  Case<TypeParam> test({1, 1, 33, kKeys, kWidth}, random);
+  // Weights that are rounded in the same direction, all but one, and no rounding of the result that would hide it.
+  for (int key = 2; key < kKeys; ++key) {
+    for (int c = 0; c < kWidth; ++c) test.k.values()[test.k.index(0, key, c)] = test.k.values()[test.k.index(0, 1, c)];
+  }
+  for (TypeParam& value : test.v.values()) value = cuda::from_float<TypeParam>(1.0F);
+  const std::vector<float> result = floats(test.run());
+  for (int query = 0; query < 33; ++query) {
+    for (int c = 0; c < kWidth; ++c) EXPECT_EQ(result[test.out.index(0, query, c)], 1.0F) << query << ", " << c;
+  }
+}
+
 TYPED_TEST(CudaAttentionWide, ASampleGetsTheSameBitsInEveryBatchAndOrder) {
   for (const AttentionShape& shape : {AttentionShape{3, 1, 17, 40, 264}, AttentionShape{3, 2, 5, 33, 512}}) {
     RandomValues random(4);
