@@ -36,6 +36,7 @@ struct alignas(16) Exchange {
   float inverses[kQueries];
 };
 
+/// A lane's in its block.
 struct Place {
   int warp = static_cast<int>(threadIdx.x / kWarp);
   TileLane lane = tile_lane();
@@ -85,6 +86,7 @@ struct Tokens {
         count(tokens),
         width(channels) {}
 
+  /// From `token` on, eight channels from `channel` on.
   [[nodiscard]] __device__ Rows<T> rows(int token, int channel) const {
     return Rows<T>(data, stride, count, width, token, channel);
   }
@@ -122,6 +124,7 @@ struct KeyTile {
       : rows{keys.rows(place.lane.group, place.channel + place.lane.pair * kAccess),
              keys.rows(place.lane.group, place.channel + place.lane.pair * kAccess + 32)} {}
 
+  /// The next tokens.
   __device__ void read() {
     DPM_UNROLL
     for (int i = 0; i < kChunks; ++i) {
@@ -157,10 +160,12 @@ template <typename T>
 struct ValueTile {
   Words token[kKeys / 16][4];
 
+  /// Where `read` begins.
   static __device__ Rows<T> rows(const Tokens<T>& values, const Place& place) {
     return values.rows(2 * place.lane.pair, place.channel + place.lane.group * kAccess);
   }
 
+  /// The next tokens, and leaves `rows` behind them.
   __device__ void read(Rows<T>& rows) {
     DPM_UNROLL
     for (int step = 0; step < kKeys / 16; ++step) {
