@@ -39,8 +39,8 @@ class Addresses {
 std::string to_text(const MeasuredCandidate& measured) {
   if (!std::isfinite(measured.seconds)) return measured.text + "@-";
   std::array<char, 32> number{};
-  const auto [end, error] = std::to_chars(number.data(), number.data() + number.size(), measured.seconds * 1e6,
-                                          std::chars_format::fixed, 1);
+  const auto [end, error] =
+      std::to_chars(number.data(), number.data() + number.size(), measured.seconds * 1e6, std::chars_format::fixed, 1);
   return measured.text + "@" + (error == std::errc() ? std::string(number.data(), end) : "-");
 }
 
@@ -101,7 +101,8 @@ void Convolution::run(cudnnHandle_t handle, const ConvolutionBuffers& buffers) c
   if ((candidate_.parts & kPartScale) != 0) list.add(kTensorScale, &problem_.scale, alignof(float));
   require(buffers.workspace != nullptr || candidate_.plan.workspace_bytes == 0, "the convolution's workspace is null");
   const Descriptor pack = make_variant_pack(*library_, list.ids(), list.addresses(), buffers.workspace);
-  check_cudnn(*library_, library_->execute(handle, candidate_.plan.descriptor.get(), pack.get()), "running the convolution");
+  check_cudnn(*library_, library_->execute(handle, candidate_.plan.descriptor.get(), pack.get()),
+              "running the convolution");
 }
 
 }  // namespace dpm::cuda

@@ -94,8 +94,8 @@ class Finder {
   /// The form of this name, if the problem has it.
   [[nodiscard]] std::optional<Form> form_of(const std::string& name) const {
     unsigned parts = wanted_parts(problem_);
-    for (const unsigned last : {0U, unsigned{kPartSilu}, unsigned{kPartScale}, unsigned{kPartResidual},
-                                unsigned{kPartBias}}) {
+    for (const unsigned last :
+         {0U, unsigned{kPartSilu}, unsigned{kPartScale}, unsigned{kPartResidual}, unsigned{kPartBias}}) {
       parts &= ~last;
       if (name == std::to_string(parts)) return Form{parts, false};
       if (name == std::to_string(parts) + "p" && is_strided()) return Form{parts, true};

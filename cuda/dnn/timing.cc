@@ -99,10 +99,9 @@ ConvolutionTimer convolution_timer(const Stream& stream, cudnnHandle_t handle, c
     if (!*kept) *kept = std::make_unique<Operands>(stream, problem);
     const Operands& operands = **kept;
     const DeviceMemory workspace((*kept)->count, static_cast<std::size_t>(convolution.workspace_bytes()));
-    ConvolutionBuffers buffers{operands.x.data(),   nullptr,
-                               operands.bias.data(), operands.residual.data(),
-                               operands.out.data(), operands.packed.data(),
-                               workspace.data()};
+    ConvolutionBuffers buffers{
+        operands.x.data(),      nullptr,         operands.bias.data(), operands.residual.data(), operands.out.data(),
+        operands.packed.data(), workspace.data()};
     const auto run = [&](int i) {
       buffers.w = operands.w.as<unsigned char>() + static_cast<std::size_t>(i) * weight_bytes(problem);
       convolution.run(handle, buffers);

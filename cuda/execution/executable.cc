@@ -37,7 +37,10 @@ GraphKey key_of(const Evaluation& e) {
 }  // namespace
 
 Executable::Executable(Network& owner, const dpm_plan& plan)
-    : network(owner), graphs(owner.device), batch_(static_cast<int>(plan.batch)), places_(owner.values.size(), nullptr) {
+    : network(owner),
+      graphs(owner.device),
+      batch_(static_cast<int>(plan.batch)),
+      places_(owner.values.size(), nullptr) {
   require(plan.batch >= 1 && plan.batch <= kMostGridRows, "the cuda device evaluates at most 65535 samples at a time");
   const std::size_t element = dtype_size(network.device.settings.dtype);
   auto* arena = Handle::of(plan.arena).memory.as<unsigned char>();

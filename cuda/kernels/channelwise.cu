@@ -2,6 +2,7 @@
 #include "cuda/kernels/channelwise.h"
 #include "cuda/kernels/load_floats.h"
 #include "cuda/kernels/pixel_blocks.h"
+#include "cuda/kernels/silu.h"
 
 namespace dpm::cuda {
 namespace {
@@ -12,10 +13,11 @@ __device__ void add(Floats<N>& sum, const T* operand) {
   for (int i = 0; i < N; ++i) sum.value[i] += term.value[i];
 }
 
+template <typename T>
 __device__ float activated(Activation activation, float x) {
   switch (activation) {
     case Activation::kSilu:
-      return math::silu(x);
+      return silu_as<T>(x);
     case Activation::kMish:
       return math::mish(x);
     case Activation::kGelu:
@@ -46,7 +48,7 @@ __global__ void __launch_bounds__(PixelBlocks::kThreads)
       for (int i = 0; i < N; ++i) value.value[i] = value.value[i] * (1.0F + scale.value[i]) + shift.value[i];
     }
     if (a.activation != Activation::kNone) {
-      for (int i = 0; i < N; ++i) value.value[i] = activated(a.activation, value.value[i]);
+      for (int i = 0; i < N; ++i) value.value[i] = activated<T>(a.activation, value.value[i]);
     }
     store_vector(a.y.data + n * a.y.sample_stride + pixel * a.y.pixel_stride + c, from_floats<T>(value));
   });

@@ -1,6 +1,6 @@
-#include "core/scalar_math.h"
 #include "cuda/kernels/convolution.h"
 #include "cuda/kernels/convolution_tile.h"
+#include "cuda/kernels/silu.h"
 
 namespace dpm::cuda {
 namespace {
@@ -45,7 +45,7 @@ __device__ void finish(const ConvolutionArguments<T>& a, std::int64_t n, std::in
   Vector<T, Count> result;
   for (int j = 0; j < Count; ++j) {
     const float scaled = a.scale * value.value[j];
-    result.value[j] = from_float<T>(a.silu ? math::silu(scaled) : scaled);
+    result.value[j] = from_float<T>(a.silu ? silu_as<T>(scaled) : scaled);
   }
   T* y = a.y.data + n * a.y.sample_stride + pixel * a.y.pixel_stride + c;
   if (whole) {

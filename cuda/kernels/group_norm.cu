@@ -7,30 +7,27 @@ namespace {
 
 constexpr int kThreads = 512;
 /// Bytes of a pixel that a block reads in one go.
-constexpr int kPieceBytes = 64;
+constexpr int kPieceBytes = 32;
 /// Vectors of a thread, for small and larger maps.
 constexpr int kFew = 4;
 constexpr int kMany = 12;
 
 /// A block holds a cluster of groups in its threads' registers, K vectors each.
 template <typename T, int N, int K>
-__global__ void __launch_bounds__(kThreads, 1) group_norm_kernel(GroupNormArguments<T> a, GroupNormLayout layout) {
+__global__ void __launch_bounds__(kThreads, K == kFew ? 2 : 1)
+    group_norm_kernel(GroupNormArguments<T> a, GroupNormLayout layout) {
   __shared__ float partial[kThreads * N];
   __shared__ float folded[kThreads];
   __shared__ float sums[kMaxClusterGroups];
   const auto clusters = static_cast<unsigned>(layout.clusters);
   const GroupNormCluster cluster(layout, a.groups, N, blockIdx.x % clusters, blockIdx.x / clusters);
-  const std::int64_t x_step = layout.rows * a.x.pixel_stride;
-  const std::int64_t y_step = layout.rows * a.y.pixel_stride;
+  const auto x_step = static_cast<int>(layout.rows * a.x.pixel_stride);
+  const auto y_step = static_cast<int>(layout.rows * a.y.pixel_stride);
 
   GroupNormHeld<T, N, K> held;
   held.load(cluster.place_in(a.x, 0), x_step, cluster.own_pixels(layout, a.pixels));
-  GroupNormAffine<N> affine;
   Floats<N> added{};
-  if (held.count > 0) {
-    affine.load(a, cluster.sample, cluster.channel);
-    added = added_vector<N>(a, cluster.sample, cluster.channel);
-  }
+  if (held.count > 0) added = added_vector<N>(a, cluster.sample, cluster.channel);
 
   const float share = 1.0F / (static_cast<float>(layout.channels_of_group) * static_cast<float>(a.pixels));
   Floats<N> mean = held.sum();
@@ -40,8 +37,12 @@ __global__ void __launch_bounds__(kThreads, 1) group_norm_kernel(GroupNormArgume
   for_vector_groups<N>(layout, cluster.column,
                        [&](int i, int group) { mean.value[i] = sums[group] * share - added.value[i]; });
   group_sums(layout, cluster.groups, held.sum_of_squares(mean), partial, folded, sums);
-  for_vector_groups<N>(layout, cluster.column,
-                       [&](int i, int group) { affine.factor.value[i] *= rsqrtf(sums[group] * share + a.epsilon); });
+  GroupNormAffine<N> affine;
+  for_vector_groups<N>(layout, cluster.column, [&](int i, int group) {
+    affine.template normalise<T>(i, rsqrtf(sums[group] * share + a.epsilon), mean);
+  });
+  // Before there are no registers for these.
+  if (held.count > 0) affine.load(a, cluster.sample, cluster.channel);
   store_normed(cluster.place_in(a.y, 0), y_step, held, mean, affine, a.silu);
 }
 

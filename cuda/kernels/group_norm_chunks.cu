@@ -143,7 +143,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   Floats<N> mean;
   for_vector_groups<N>(layout, cluster.column, [&](int i, int group) {
     mean.value[i] = means[group] - added.value[i];
-    affine.factor.value[i] *= inverses[group];
+    affine.template normalise<T>(i, inverses[group], mean);
   });
   store_normed(cluster.place_in(a.y, first), layout.rows * a.y.pixel_stride, held, mean, affine, a.silu);
 }

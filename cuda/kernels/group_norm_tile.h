@@ -4,16 +4,16 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "core/scalar_math.h"
 #include "cuda/kernels/group_norm.h"
 #include "cuda/kernels/group_norm_layout.h"
 #include "cuda/kernels/load_floats.h"
+#include "cuda/kernels/silu.h"
 
 namespace dpm::cuda {
 
 /// The part of a sample that a block has, and the thread's place in it.
 struct GroupNormCluster {
-  std::int64_t sample;
+  int sample;
   int first_group;
   int groups;
   int row;
@@ -23,7 +23,7 @@ struct GroupNormCluster {
 
   __device__ GroupNormCluster(const GroupNormLayout& layout, int all_groups, int width, unsigned index, unsigned n) {
     const int thread = static_cast<int>(threadIdx.x);
-    sample = n;
+    sample = static_cast<int>(n);
     first_group = static_cast<int>(index) * layout.groups;
     groups = all_groups - first_group < layout.groups ? all_groups - first_group : layout.groups;
     row = thread / layout.columns;
@@ -78,7 +78,8 @@ struct GroupNormHeld {
   GroupNormPacked<T, N> vector[K];
   int count;
 
-  __device__ void load(const T* x, std::int64_t step, int left) {
+  /// `step` is in elements.
+  __device__ void load(const T* x, int step, int left) {
     count = left < K ? left : K;
     DPM_UNROLL
     for (int k = 0; k < K; ++k) {
@@ -179,25 +180,61 @@ __device__ void group_sums(const GroupNormLayout& layout, int groups, const Floa
   __syncthreads();
 }
 
-/// What the numbers of a thread's column are multiplied with and what is added, once they have mean 0 and variance 1.
+/// In 16 bits a mean is at most some thousand times as large as what is next to it, so that its product with the factor
+/// can be a part of the term: an instruction less an element. In float32 that would be too coarse.
+template <typename T>
+constexpr bool kFoldsMean = !std::is_same_v<T, float>;
+
+/// What the numbers of a thread's column are multiplied with, and what is added then.
 template <int N>
 struct GroupNormAffine {
-  Floats<N> factor{};
-  Floats<N> term{};
+  Floats<N> factor;
+  Floats<N> term;
 
-  template <typename T>
-  __device__ void load(const GroupNormArguments<T>& a, std::int64_t n, int c) {
-    factor = load_floats<N>(a.gamma + c);
-    term = load_floats<N>(a.beta + c);
-    if (a.scale_shift == nullptr) return;
-    const T* row = a.scale_shift + n * a.scale_shift_stride + c;
-    const Floats<N> scale = load_floats<N>(row);
-    const Floats<N> shift = load_floats<N>(row + a.channels);
+  __device__ GroupNormAffine() {
     DPM_UNROLL
     for (int i = 0; i < N; ++i) {
-      factor.value[i] *= 1.0F + scale.value[i];
-      term.value[i] = term.value[i] * (1.0F + scale.value[i]) + shift.value[i];
+      factor.value[i] = 1.0F;
+      term.value[i] = 0.0F;
     }
+  }
+
+  /// Gives channel i of the column mean 0 and variance 1. With the mean folded, `mean` is 0 from then on.
+  template <typename T>
+  __device__ void normalise(int i, float inverse, Floats<N>& mean) {
+    factor.value[i] *= inverse;
+    if constexpr (kFoldsMean<T>) {
+      term.value[i] -= mean.value[i] * factor.value[i];
+      mean.value[i] = 0.0F;
+    }
+  }
+
+  /// Adds the parameters of the norm, and what scales and shifts it.
+  template <typename T>
+  __device__ void load(const GroupNormArguments<T>& a, std::int64_t n, int c) {
+    multiply(load_floats<N>(a.gamma + c), 0.0F);
+    add(load_floats<N>(a.beta + c));
+    if (a.scale_shift == nullptr) return;
+    const T* row = a.scale_shift + n * a.scale_shift_stride + c;
+    multiply(load_floats<N>(row), 1.0F);
+#if defined(__CUDACC__)
+    // There are no registers for scale and shift at once.
+    asm volatile("" ::: "memory");
+#endif
+    add(load_floats<N>(row + a.channels));
+  }
+
+ private:
+  __device__ void multiply(const Floats<N>& by, float more) {
+    DPM_UNROLL
+    for (int i = 0; i < N; ++i) {
+      factor.value[i] *= by.value[i] + more;
+      term.value[i] *= by.value[i] + more;
+    }
+  }
+  __device__ void add(const Floats<N>& more) {
+    DPM_UNROLL
+    for (int i = 0; i < N; ++i) term.value[i] += more.value[i];
   }
 };
 
@@ -211,7 +248,7 @@ __device__ Floats<N> added_vector(const GroupNormArguments<T>& a, std::int64_t n
 
 /// Writes what is held, normed, at y, y + step... `affine` has the inverse deviations in its factors.
 template <typename T, int N, int K>
-__device__ void store_normed(T* y, std::int64_t step, const GroupNormHeld<T, N, K>& held, const Floats<N>& mean,
+__device__ void store_normed(T* y, int step, const GroupNormHeld<T, N, K>& held, const Floats<N>& mean,
                              const GroupNormAffine<N>& affine, bool silu) {
   DPM_UNROLL
   for (int k = 0; k < K; ++k) {
@@ -219,8 +256,9 @@ __device__ void store_normed(T* y, std::int64_t step, const GroupNormHeld<T, N, 
       Floats<N> value = held.vector[k].unpack();
       DPM_UNROLL
       for (int i = 0; i < N; ++i) {
-        value.value[i] = (value.value[i] - mean.value[i]) * affine.factor.value[i] + affine.term.value[i];
-        if (silu) value.value[i] = math::silu(value.value[i]);
+        const float centred = kFoldsMean<T> ? value.value[i] : value.value[i] - mean.value[i];
+        value.value[i] = centred * affine.factor.value[i] + affine.term.value[i];
+        if (silu) value.value[i] = silu_as<T>(value.value[i]);
       }
       store_vector(y + k * step, from_floats<T>(value));
     }

@@ -1,6 +1,6 @@
-#include "core/scalar_math.h"
 #include "cuda/kernels/group_norm_chunks.h"
 #include "cuda/kernels/reduce_block.h"
+#include "cuda/kernels/silu.h"
 
 namespace dpm::cuda {
 namespace {
@@ -49,7 +49,7 @@ __global__ void __launch_bounds__(kThreads) wide_group_kernel(GroupNormArguments
       const T* row = a.scale_shift + n * a.scale_shift_stride;
       value = value * (1.0F + to_float(row[c])) + to_float(row[a.channels + c]);
     }
-    y[pixel * a.y.pixel_stride + c] = from_float<T>(a.silu ? math::silu(value) : value);
+    y[pixel * a.y.pixel_stride + c] = from_float<T>(a.silu ? silu_as<T>(value) : value);
   });
 }
 

@@ -1,5 +1,5 @@
-#include "core/scalar_math.h"
 #include "cuda/kernels/linear.h"
+#include "cuda/kernels/silu.h"
 #include "cuda/kernels/vector_access.h"
 
 namespace dpm::cuda {
@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(kWarps* kWarp, 4) linear_kernel(LinearArgument
   const float value = a.scale * (products.over_warp() + bias);
   const int n = first + static_cast<int>(lane / kLanesOfSample);
   if (lane % kLanesOfSample != 0 || n >= a.batch) return;
-  a.y[n * a.y_stride + o] = from_float<T>(a.silu ? math::silu(value) : value);
+  a.y[n * a.y_stride + o] = from_float<T>(a.silu ? silu_as<T>(value) : value);
 }
 
 template <typename T, int Width, int Samples>

@@ -7,6 +7,7 @@
 #include "core/host_device.h"
 
 #if defined(__CUDACC__)
+#include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #endif
 
@@ -32,11 +33,6 @@ template <>
 DPM_HOST_DEVICE float from_float<float>(float value) {
   return value;
 }
-template <>
-DPM_HOST_DEVICE Bfloat16 from_float<Bfloat16>(float value) {
-  return {float_to_bfloat16(value)};
-}
-
 /// Binary16's largest number takes the place of what is beyond it: one infinity in a map would be NaN everywhere after
 /// the next norm. NaN stays NaN.
 DPM_HOST_DEVICE float within_half(float value) {
@@ -46,12 +42,20 @@ DPM_HOST_DEVICE float within_half(float value) {
 }
 
 #if defined(__CUDACC__)
+template <>
+DPM_HOST_DEVICE Bfloat16 from_float<Bfloat16>(float value) {
+  return {__nv_bfloat16_raw(__float2bfloat16_rn(value)).x};
+}
 DPM_HOST_DEVICE float to_float(Half value) { return __half2float(__half(__half_raw{value.bits})); }
 template <>
 DPM_HOST_DEVICE Half from_float<Half>(float value) {
   return {__half_raw(__float2half_rn(within_half(value))).x};
 }
 #else
+template <>
+DPM_HOST_DEVICE Bfloat16 from_float<Bfloat16>(float value) {
+  return {float_to_bfloat16(value)};
+}
 DPM_HOST_DEVICE float to_float(Half value) { return half_to_float(value.bits); }
 template <>
 DPM_HOST_DEVICE Half from_float<Half>(float value) {

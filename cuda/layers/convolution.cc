@@ -167,7 +167,8 @@ class ConvolutionLayer : public Layer {
     if (is_left(kPartBias)) a.bias = bias_.as<float>();
     a.vector = vector.data;
     a.vector_stride = vector.sample_stride;
-    if (is_left(kPartResidual) && buffers.residual != nullptr) a.residual = map(buffers.residual, residual_.pixel_stride);
+    if (is_left(kPartResidual) && buffers.residual != nullptr)
+      a.residual = map(buffers.residual, residual_.pixel_stride);
     a.scale = is_left(kPartScale) ? attributes_.scale : 1.0F;
     const bool activates = is_left(kPartSilu) && attributes_.silu != 0;
     a.activation = activates ? Activation::kSilu : Activation::kNone;

@@ -7,9 +7,9 @@
 
 namespace dpm::cuda {
 
-/// Seconds of one of `runs` pieces of work when the card does them one after the other: `queue(i)` queues piece i, all of
-/// them are captured as one graph, and the least time of several launches after a first one counts. So the host, which
-/// takes longer to queue a small kernel than the card to run it, has no part in it. Throws what capturing throws.
+/// Seconds of one of `runs` pieces of work when the card does them one after the other: `queue(i)` queues piece i, all
+/// of them are captured as one graph, and the least time of several launches after a first one counts. So the host,
+/// which takes longer to queue a small kernel than the card to run it, has no part in it. Throws what capturing throws.
 double replayed_seconds(const Stream& stream, int runs, const std::function<void(int)>& queue);
 
 }  // namespace dpm::cuda

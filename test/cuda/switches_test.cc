@@ -43,8 +43,11 @@ TEST(Switches, AreReadOneByOne) {
 }
 
 TEST(Switches, ThatMeanNothingAreRefusedByName) {
-  for (const auto& [name, value] : {std::pair{"DPM_CUDNN", "no"}, {"DPM_CUDA_SYNC", "2"}, {"DPM_CUDNN_PARTS", "16"},
-                                    {"DPM_CUDNN_PARTS", "-1"}, {"DPM_CUDNN_PARTS", "3x"}}) {
+  for (const auto& [name, value] : {std::pair{"DPM_CUDNN", "no"},
+                                    {"DPM_CUDA_SYNC", "2"},
+                                    {"DPM_CUDNN_PARTS", "16"},
+                                    {"DPM_CUDNN_PARTS", "-1"},
+                                    {"DPM_CUDNN_PARTS", "3x"}}) {
     try {
       with(name, value);
       ADD_FAILURE() << name << "=" << value;

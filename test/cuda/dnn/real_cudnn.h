@@ -38,8 +38,8 @@ inline void forget_kernel() {
   if (forget != nullptr) forget();
 }
 
-/// A card as cuDNN describes it, with the names that cuDNN 9.28 asks for; 9.19 takes them, too. That of the H100 was put together from its
-/// data sheet; scripts/gpu-check reads the description of the card that it runs on.
+/// A card as cuDNN describes it, with the names that cuDNN 9.28 asks for; 9.19 takes them, too. That of the H100 was
+/// put together from its data sheet; scripts/gpu-check reads the description of the card that it runs on.
 inline std::string card_json(const std::string& name) {
   std::ifstream file(std::string(DPM_SOURCE_DIR "/test/cuda/dnn/cards/") + name + ".json");
   std::ostringstream text;
