@@ -1,4 +1,6 @@
 // The whole CUDA device against the reference device: networks, updates, reductions, programs.
+#include <chrono>
+#include <cstdlib>
 #include <random>
 
 #include "cuda_device.h"
@@ -26,10 +28,18 @@ double tolerance_of(DType dtype) {
 
 constexpr DType kTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
 
-/// Graphs of `seeds` on a card in every type.
-void compare_graphs(std::uint32_t seeds) {
+/// Seconds that `$DPM_TEST_SECONDS` leaves to comparisons of random graphs; without it as many as they take.
+std::chrono::duration<double> seconds_for_graphs() {
+  const char* seconds = std::getenv("DPM_TEST_SECONDS");
+  return std::chrono::duration<double>(seconds == nullptr ? 1e9 : std::strtod(seconds, nullptr));
+}
+
+/// Graphs of `seeds` on a card in every type; how many there was time for, at least one.
+std::uint32_t compare_graphs(std::uint32_t seeds) {
   const auto reference = Device::open("reference", {});
+  const auto start = std::chrono::steady_clock::now();
   for (std::uint32_t seed = 0; seed < seeds; ++seed) {
+    if (seed > 0 && std::chrono::steady_clock::now() - start > seconds_for_graphs()) return seed;
     std::mt19937 generator(seed);
     const RandomGraph made([&](int n) { return std::uniform_int_distribution<int>(0, n - 1)(generator); }, false);
     const std::vector<float> expected = made.run(reference);
@@ -40,6 +50,7 @@ void compare_graphs(std::uint32_t seeds) {
       EXPECT_LT(difference, tolerance_of(dtype)) << "seed " << seed << ", type " << static_cast<int>(dtype);
     }
   }
+  return seeds;
 }
 
 #if defined(DPM_EMULATED_PLUGIN)
@@ -53,7 +64,7 @@ TEST_F(CudaDevice, RandomGraphsAgreeWhateverTheProductsJoin) {
   for (const char* products : {"all", "bare", "none"}) {
     const ScopedEnvironment chosen("DPM_EMULATED_PRODUCTS", products);
     SCOPED_TRACE(products);
-    compare_graphs(kGraphs);
+    RecordProperty("graphs", static_cast<int>(compare_graphs(kGraphs)));
   }
 }
 
@@ -84,7 +95,7 @@ TEST_F(CudaDevice, WhatFollowsAConvolutionIsJoinedToItOrDoneAfterwards) {
   }
 }
 #else
-TEST_F(CudaDevice, RandomGraphsAgree) { compare_graphs(40); }
+TEST_F(CudaDevice, RandomGraphsAgree) { RecordProperty("graphs", static_cast<int>(compare_graphs(40))); }
 #endif
 
 TEST_F(CudaDevice, FirResamplingAgrees) {
