@@ -2,6 +2,8 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
+import { parseObject } from './journal.mjs';
+
 export class Arm {
   #process = null;
   #waiting = null;
@@ -10,24 +12,37 @@ export class Arm {
   /** Why it takes no further part, or null. */
   ended = null;
 
+  get isOpen() {
+    return this.#process !== null && this.ended === null;
+  }
+
   constructor(name, command, parameters, environment = {}) {
     this.name = name;
     this.start = () => spawn(command, parameters, { env: { ...process.env, ...environment }, stdio: 'pipe' });
   }
 
+  /** Starts it, again where it has ended. */
   async open(seconds) {
+    this.ended = null;
+    this.#lastWords = '';
     this.#process = this.start();
-    createInterface({ input: this.#process.stdout }).on('line', (line) => this.#answer(line));
-    this.#process.stderr.on('data', (text) => {
-      this.#lastWords = `${this.#lastWords}${text}`.slice(-2000);
+    this.#follow(this.#process);
+    return this.ask({ op: 'open' }, seconds);
+  }
+
+  #follow(child) {
+    // What one says that has been replaced is no answer any more.
+    const isCurrent = () => child === this.#process;
+    createInterface({ input: child.stdout }).on('line', (line) => isCurrent() && this.#answer(line));
+    child.stderr.on('data', (text) => {
+      if (isCurrent()) this.#lastWords = `${this.#lastWords}${text}`.slice(-2000);
     });
     // A process that is gone is noticed below.
-    this.#process.stdin.on('error', () => undefined);
-    this.#process.on('error', (error) => this.#end(error.message));
-    this.#process.on('close', (status, signal) =>
-      this.#end(`ended with ${signal ?? status}: ${this.#lastWords.trim()}`),
-    );
-    return this.ask({ op: 'open' }, seconds);
+    child.stdin.on('error', () => undefined);
+    child.on('error', (error) => isCurrent() && this.#end(error.message));
+    child.on('close', (status, signal) => {
+      if (isCurrent()) this.#end(`ended with ${signal ?? status}: ${this.#lastWords.trim()}`);
+    });
   }
 
   /** The reply. Throws when there is none in time, which ends the process, and when it is an error. */
@@ -58,12 +73,14 @@ export class Arm {
 
   #answer(line) {
     // Libraries print, too.
-    if (line.startsWith('{')) this.#take()?.resolve(JSON.parse(line));
+    if (!line.startsWith('{')) return;
+    const reply = parseObject(line);
+    this.#take()?.resolve(reply ?? { error: `no JSON: ${line.slice(0, 200)}` });
   }
 
   #end(reason) {
     this.ended ??= reason;
-    this.#process.kill('SIGKILL');
+    this.#process?.kill('SIGKILL');
     this.#take()?.reject(new Error(this.ended));
   }
 }

@@ -1,48 +1,80 @@
-// The tests of kernels and of the device: the same cases as on the emulation.
-import { spawnSync } from 'node:child_process';
+// The tests of kernels and of the device: the same cases as on the emulation, every suite in a process of its own.
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+import { follow } from './follow.mjs';
 import { printRow, settings } from './settings.mjs';
+import { listSuites } from './suites.mjs';
 
 const deadline = performance.now() + 1000 * (settings.seconds - 5);
-/** Apart, and last: the one whose time depends on how long cuDNN takes to plan. */
-const longest = 'CudaDevice.RandomNetworksAgree';
+const left = () => (deadline - performance.now()) / 1000;
+/** Apart, and last: the one whose time depends on how long cuDNN takes to plan. It stops at a deadline and says how far it came. */
+const longest = 'CudaDevice.RandomGraphsAgree';
+const LONGEST_SECONDS = 60;
 /** On the emulation every one of them runs with every change. */
 const filters = settings.selfTest ? ['CudaChannelwise.*:CudaConvert.*:CudaTimeEmbedding.*'] : [`*-${longest}`, longest];
 
-/** The report as GoogleTest writes it, with the exit status; throws when there is none. */
-function run(filter, file) {
-  const parameters = [`--gtest_output=json:${file}`, `--gtest_filter=${filter}`, '--gtest_brief=1'];
-  const timeout = Math.max(1, Math.ceil(deadline - performance.now()));
-  const options = { encoding: 'utf8', maxBuffer: 2 ** 26, timeout, killSignal: 'SIGKILL' };
-  const { status, signal, error, stdout, stderr } = spawnSync(settings.tests, parameters, options);
-  console.error(`${stdout}${stderr}`.trim());
-  if (error?.code === 'ETIMEDOUT') throw new Error(`${filter} took longer than there was time for`);
-  if (!existsSync(file)) throw new Error(`the tests ended with ${signal ?? status} and without a report`);
-  return { status, report: JSON.parse(readFileSync(file, 'utf8')) };
+/** What GoogleTest tells of tests that pass. */
+const isQuiet = (line) => /^\[( +OK |-+|=+| RUN +| +PASSED +)\]|^Note: |^Running main|^$/.test(line);
+
+/** How the process ended, and the test that it was at. */
+async function run(filter, file) {
+  let running = null;
+  const onLine = (line) => {
+    running = /^\[ RUN +\] (\S+)/.exec(line)?.[1] ?? (/^\[ +(OK|FAILED|SKIPPED) +\]/.test(line) ? null : running);
+    if (!isQuiet(line)) console.error(line);
+  };
+  const environment = { DPM_TEST_SECONDS: String(Math.max(1, Math.round(Math.min(LONGEST_SECONDS, left() - 10)))) };
+  const parameters = [`--gtest_output=json:${file}`, `--gtest_filter=${filter}`];
+  const end = await follow(settings.tests, parameters, { seconds: left(), environment, onLine });
+  return { ...end, running };
+}
+
+const withoutReport = ({ why, running }) => ({
+  tests: 0,
+  failed: [{ name: running ?? 'all', message: why }],
+  skipped: [],
+  seconds: 0,
+});
+
+function summary(report) {
+  const tests = report.testsuites.flatMap(({ name: suite, testsuite }) =>
+    testsuite.map(({ name, ...rest }) => ({ name: `${suite}.${name}`, failures: [], ...rest })),
+  );
+  const graphs = tests.find((test) => test.graphs !== undefined)?.graphs;
+  return {
+    tests: tests.length,
+    failed: tests
+      .filter(({ failures }) => failures.length > 0)
+      .map(({ name, failures }) => ({ name, message: failures[0].failure.slice(0, 500) })),
+    // Tests skip themselves where there is no card: here there is one.
+    skipped: tests.filter(({ result }) => result === 'SKIPPED').map(({ name }) => name),
+    seconds: Number.parseFloat(report.time),
+    ...(graphs === undefined ? {} : { graphs: Number(graphs) }),
+  };
 }
 
 /** Prints the row; whether all is well. */
-function tell({ status, report }) {
-  const tests = report.testsuites.flatMap(({ name: suite, testsuite }) =>
-    testsuite.map(({ name, result, failures = [] }) => ({ name: `${suite}.${name}`, result, failures })),
-  );
-  // Tests skip themselves where there is no card: here there is one.
-  const skipped = tests.filter(({ result }) => result === 'SKIPPED').map(({ name }) => name);
-  const failed = tests
-    .filter(({ failures }) => failures.length > 0)
-    .map(({ name, failures }) => ({ name, message: failures[0].failure.slice(0, 500) }));
-  printRow({ tests: tests.length, failed, skipped, seconds: Number.parseFloat(report.time) });
-  return status === 0 && failed.length + skipped.length === 0 && tests.length > 0;
+async function runSuite({ suite, filter }, file) {
+  const end = await run(filter, file);
+  const row = existsSync(file) ? summary(JSON.parse(readFileSync(file, 'utf8'))) : withoutReport(end);
+  printRow({ suite, ...row });
+  return end.status === 0 && row.failed.length + row.skipped.length === 0 && row.tests > 0;
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'dpm-gpu-check-'));
+const unwell = [];
 try {
-  for (const [i, filter] of filters.entries()) {
-    if (!tell(run(filter, join(folder, `${i}.json`)))) process.exitCode = 1;
+  const suites = filters.flatMap((filter) => listSuites(settings.tests, filter));
+  for (const [i, each] of suites.entries()) {
+    if (!(await runSuite(each, join(folder, `${i}.json`)))) unwell.push(each.suite);
   }
+  if (suites.length === 0) throw new Error('there are no tests');
 } finally {
   rmSync(folder, { recursive: true });
+}
+if (unwell.length > 0) {
+  console.error(`not well: ${unwell.join(', ')}`);
+  process.exitCode = 1;
 }

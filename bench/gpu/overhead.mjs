@@ -1,8 +1,9 @@
 // What a step of a trajectory costs beyond its network evaluation: launched as one, and watched, that is step by step with
 // a call back to JavaScript. Includes the update, the initial noise and the copy of the images, shared by all steps.
 import { samplers } from '../../dist/index.js';
+import { withClocks } from './clocks.mjs';
 import { withModel, withModelFolder } from './networks.mjs';
-import { OwnNetwork } from './own-network.mjs';
+import { graphsOf, OwnNetwork } from './own-network.mjs';
 import { median, printRow, settings } from './settings.mjs';
 
 const { quick, selfTest } = settings;
@@ -29,9 +30,12 @@ async function timeRuns(run) {
   return median(times);
 }
 
-async function measure(model, network, batch) {
+async function measure(model, network, batch, clocks) {
   const own = new OwnNetwork(model.unet);
+  const start = performance.now();
   await own.prepare(batch);
+  const preparedIn = Number(((performance.now() - start) / 1000).toFixed(1));
+  clocks.since();
   const evaluation = median(await own.time(selfTest ? 1 : 300));
   own.close();
   const program = samplers.ddim(model.schedule, { steps });
@@ -48,13 +52,18 @@ async function measure(model, network, batch) {
     watchedMilliseconds: watched,
     wholeMicrosecondsPerStep: beyond(whole),
     watchedMicrosecondsPerStep: beyond(watched),
+    preparedIn,
+    ...graphsOf(model.device),
+    ...clocks.since(),
   });
 }
 
-for (const name of new Set(cases.map(([network]) => network))) {
-  await withModelFolder(name, (folder) =>
-    withModel(folder, { device: 'cuda', dtype: 'bf16' }, async (model) => {
-      for (const [network, batch] of cases) if (network === name) await measure(model, network, batch);
-    }),
-  );
-}
+await withClocks(async (clocks) => {
+  for (const name of new Set(cases.map(([network]) => network))) {
+    await withModelFolder(name, (folder) =>
+      withModel(folder, { device: 'cuda', dtype: 'bf16' }, async (model) => {
+        for (const [network, batch] of cases) if (network === name) await measure(model, network, batch, clocks);
+      }),
+    );
+  }
+});

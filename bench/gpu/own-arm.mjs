@@ -1,7 +1,8 @@
 // Our engine behind lines of JSON, as torch_peers.py is PyTorch:
 //   {"op": "open"}                                  {"version": ...}
 //   {"op": "prepare", "network": ..., "batch": N}   {"parameters": N}
-//   {"op": "time", "milliseconds": N}               {"milliseconds": [...]}, of blocks of evaluations
+//   {"op": "time", "milliseconds": N}               {"milliseconds": [...], "captures": N, "captureFailures": N}
+// The times are those of blocks of evaluations; the counts, of graphs, are there where the device has them.
 // What fails is answered with {"error": ...}.
 //
 //   node own-arm.mjs '{"dtype": "bf16", "autotune": false}'
@@ -9,7 +10,7 @@ import { createInterface } from 'node:readline';
 
 import { Device } from '../../dist/index.js';
 import { loadNetwork } from './networks.mjs';
-import { OwnNetwork } from './own-network.mjs';
+import { graphsOf, OwnNetwork } from './own-network.mjs';
 
 const options = JSON.parse(process.argv[2]);
 let device = null;
@@ -35,7 +36,7 @@ const operations = {
     return { parameters: loaded.unet.info.parameters };
   },
   async time({ milliseconds }) {
-    return { milliseconds: await loaded.network.time(milliseconds) };
+    return { milliseconds: await loaded.network.time(milliseconds), ...graphsOf(device) };
   },
 };
 

@@ -1,104 +1,101 @@
 // Runs the stages and writes FOLDER/gpu-check.json and FOLDER/gpu-check.md after each of them. Started by scripts/gpu-check,
 // which says what the options are.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { parseArgs } from 'node:util';
+import { mkdirSync } from 'node:fs';
+import { constants } from 'node:os';
+import { resolve } from 'node:path';
 
-import { toMarkdown } from './markdown.mjs';
-import { describePython } from './python.mjs';
+import { prepare } from './environment.mjs';
+import { Journal, journalAt, readAllAttempts, readAttempts } from './journal.mjs';
+import { readOptions } from './options.mjs';
+import { knownResults, originOf, resultOf } from './results.mjs';
 import { runStage } from './run-stage.mjs';
-import { checkReport, FORMAT } from './schema.mjs';
-import { packagePath } from './settings.mjs';
-import { LONGEST_SECONDS, stages } from './stages.mjs';
+import { writeReport } from './write-report.mjs';
 
-const { values: options } = parseArgs({
-  options: {
-    out: { type: 'string', default: 'build/gpu-check' },
-    stages: { type: 'string' },
-    limit: { type: 'string', default: String(LONGEST_SECONDS) },
-    quick: { type: 'boolean', default: false },
-    'self-test': { type: 'boolean', default: false },
-  },
-});
-const selfTest = options['self-test'];
-const deadline = performance.now() + 1000 * Number(options.limit);
+/** Less is not worth the start of a stage. */
+const LEAST_SECONDS = 10;
+
+const options = readOptions();
 const out = resolve(options.out);
-const jsonFile = join(out, 'gpu-check.json');
-mkdirSync(out, { recursive: true });
+const deadline = performance.now() + 1000 * options.limit;
 
-function chosenStages() {
-  if (options.stages === undefined) return stages;
-  const wanted = options.stages.split(',');
-  const unknown = wanted.find((each) => !stages.some(({ name }) => name === each));
-  if (unknown !== undefined) {
-    console.error(`gpu-check: no stage '${unknown}'; stages: ${stages.map(({ name }) => name).join(',')}`);
-    process.exit(2);
+/** Ends the stage that runs; what there is has been written by then. */
+function endWithSignals() {
+  const ending = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.on(name, () => {
+      ending.abort(new Error(`ended by ${name}`));
+      process.exitCode = 128 + constants.signals[name];
+    });
   }
-  // Without the first nobody knows what the others were measured with.
-  return stages.filter(({ name }) => name === 'versions' || wanted.includes(name));
+  return ending.signal;
 }
 
-const python = selfTest ? null : describePython();
-const settings = {
-  quick: options.quick,
-  selfTest,
-  out,
-  tests: packagePath(selfTest ? 'build/cmake/Release/dpm_native_tests' : 'build/gpu/bin/dpm_device_tests'),
-  describeCard: selfTest ? '' : packagePath('build/gpu/bin/dpm_describe_card'),
-  python,
-};
-const plugin = selfTest ? 'build/cmake/Release/emulated/libdpm_cuda_emulated.so' : 'build/gpu/bin/libdpm_cuda.so';
-const environment = { ...process.env };
-// Where nothing was built the search for a driver says so.
-if (existsSync(packagePath(plugin))) environment.DPM_CUDA_PLUGIN = packagePath(plugin);
-if (python?.cudnn != null) environment.DPM_CUDNN_PATH ??= join(python.cudnn, 'lib');
-
-/** What an earlier run on the same machine has left for stages that this one does not run. */
-function earlierStages(machine, mode) {
-  if (options.stages === undefined || !existsSync(jsonFile)) return [];
-  const earlier = JSON.parse(readFileSync(jsonFile, 'utf8'));
-  const isSame =
-    earlier.mode === mode && ['card', 'driver', 'processor'].every((key) => earlier.machine[key] === machine[key]);
-  return isSame ? earlier.stages : [];
+function skip(attempt, reason) {
+  attempt.end({ status: 'skipped', reason });
 }
 
-function write(done, machine, mode) {
-  const known = new Map([...earlierStages(machine, mode), ...done].map((stage) => [stage.name, stage]));
-  const all = stages.map(({ name }) => known.get(name)).filter((stage) => stage !== undefined);
-  const count = (wanted) => all.filter(({ status }) => status === wanted).length;
-  const counts = { passed: count('ok'), failed: count('failed'), skipped: count('skipped') };
-  const date = new Date().toISOString().slice(0, 10);
-  const report = { format: FORMAT, date, mode, quick: options.quick, machine, stages: all, ...counts };
-  checkReport(report);
-  writeFileSync(jsonFile, `${JSON.stringify(report, null, 2)}\n`);
-  writeFileSync(join(out, 'gpu-check.md'), toMarkdown(report));
+/** What `versions` has found: a card that cannot be used fails all that needs it. */
+function lookAt({ status, rows }) {
+  const machine = rows[0] ?? {};
+  if (options.selfTest) return { machine, mode: 'self-test' };
+  return { machine, mode: machine.usable === true || status === 'failed' ? 'card' : 'no card' };
 }
 
-function skipped(name, reason) {
-  const started = new Date().toISOString();
-  return { name, status: 'skipped', reason, seconds: 0, limit: 0, started, rows: [], said: '' };
-}
+class Run {
+  #prepared = prepare({ ...options, out });
+  #journal = new Journal(options.state, out);
+  #signal = endWithSignals();
+  #found = { machine: {}, mode: options.selfTest ? 'self-test' : 'no card' };
 
-const done = [];
-let machine = {};
-let mode = selfTest ? 'self-test' : 'no card';
-for (const stage of chosenStages()) {
-  const left = (deadline - performance.now()) / 1000;
-  let result;
-  if (mode === 'no card' && stage.without !== true) result = skipped(stage.name, 'no CUDA device');
-  else if (left < 10) result = skipped(stage.name, 'no time left');
-  else result = await runStage(stage, settings, Math.min(stage.seconds, left), environment);
-  if (stage.name === 'versions') {
-    machine = result.rows[0] ?? {};
-    // A card that cannot be used fails all that needs it.
-    if (!selfTest && (machine.usable === true || result.status === 'failed')) mode = 'card';
+  get #origin() {
+    return originOf(this.#found.mode, options.quick, this.#found.machine);
   }
-  done.push(result);
-  write(done, machine, mode);
-  const { name, status, reason, seconds } = result;
-  console.log(`gpu-check: ${name}: ${status}${reason === null ? '' : `: ${reason}`} (${seconds} s)`);
+
+  async all() {
+    const counts = { ok: 0, failed: 0, skipped: 0 };
+    for (const stage of options.chosen) {
+      if (this.#signal.aborted) break;
+      const { status, reason, seconds } = await this.#one(stage);
+      ++counts[status];
+      this.#write();
+      console.log(`gpu-check: ${stage.name}: ${status}${reason === null ? '' : `: ${reason}`} (${seconds} s)`);
+    }
+    console.log(`gpu-check: ${counts.ok} passed, ${counts.failed} failed, ${counts.skipped} skipped`);
+    if (counts.failed > 0) process.exitCode ??= 1;
+  }
+
+  async #one(stage) {
+    const isFirst = stage.name === 'versions';
+    const limit = Math.min(stage.seconds, (deadline - performance.now()) / 1000);
+    const facts = { started: new Date().toISOString(), limit: Math.max(0, Math.round(limit)) };
+    const origin = isFirst ? undefined : this.#origin;
+    const attempt = this.#journal.begin({ stage: stage.name, ...facts, build: this.#prepared.build, origin });
+    if (this.#found.mode === 'no card' && stage.without !== true) skip(attempt, 'no CUDA device');
+    else if (limit < LEAST_SECONDS) skip(attempt, 'no time left');
+    else await runStage(stage, { ...this.#prepared, limit, signal: this.#signal, attempt });
+    const result = resultOf(readAttempts(this.#journal.file).get(attempt.id));
+    if (isFirst) {
+      this.#found = lookAt(result);
+      attempt.runsOn(this.#origin);
+    }
+    return result;
+  }
+
+  #write() {
+    const attempts = [...readAttempts(this.#journal.file).values()];
+    writeReport(out, { ...this.#found, quick: options.quick }, knownResults(attempts, this.#origin));
+  }
 }
-const count = (wanted) => done.filter(({ status }) => status === wanted).length;
-const failed = count('failed');
-console.log(`gpu-check: ${count('ok')} passed, ${failed} failed, ${count('skipped')} skipped`);
-process.exitCode = failed > 0 ? 1 : 0;
+
+/** One report of what several machines have brought home, without running anything. */
+function merge() {
+  const attempts = readAllAttempts(options.merge.map(journalAt));
+  const last = attempts.findLast(({ stage, origin }) => stage === 'versions' && origin !== undefined);
+  if (last === undefined) throw new Error('gpu-check: none of these says which machine it was');
+  mkdirSync(out, { recursive: true });
+  const { mode, quick } = last.origin;
+  writeReport(out, { machine: last.rows[0] ?? {}, mode, quick }, knownResults(attempts, last.origin));
+}
+
+if (options.merge !== null) merge();
+else await new Run().all();

@@ -1,22 +1,29 @@
-// One stage: its script in a process of its own, with a limit of time. Rows that came before an end by force count.
+// One stage: its script in a process of its own, with a limit of time. What it writes is in the journal at once.
 import { spawn } from 'node:child_process';
+import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { packagePath, SKIPPED } from './settings.mjs';
 
+const folder = packagePath('bench/gpu');
 const KEPT_CHARACTERS = 4000;
+/** For what a process has written before it ended; who left the group of processes may hold its stdout open for ever. */
+const DRAIN_MILLISECONDS = 2000;
 
 /** Ends the script and all that it has started. */
-function endGroup(child) {
+function endGroup({ pid }) {
+  if (pid === undefined) return;
   try {
-    process.kill(-child.pid, 'SIGKILL');
+    process.kill(-pid, 'SIGKILL');
   } catch (error) {
     if (error.code !== 'ESRCH') throw error;
   }
 }
 
-function outcome({ code, signal }, { limit, timedOut, said }) {
-  if (timedOut) return { status: 'failed', reason: `took longer than ${Math.round(limit)} s` };
+function outcome({ code, signal, error }, ending, said) {
+  if (ending.aborted) return { status: 'failed', reason: ending.reason.message, cutOff: true };
+  if (error !== undefined) return { status: 'failed', reason: error.message };
   if (code === 0) return { status: 'ok', reason: null };
   const last = said.trim().split('\n').at(-1) ?? '';
   if (code === SKIPPED) return { status: 'skipped', reason: last };
@@ -25,31 +32,52 @@ function outcome({ code, signal }, { limit, timedOut, said }) {
   return { status: 'failed', reason: message === '' ? `ended with ${signal ?? code}` : message };
 }
 
-/** Status, reason and rows of a stage that may take `limit` seconds. */
-export async function runStage(stage, settings, limit, environment) {
-  const started = new Date().toISOString();
-  const start = performance.now();
-  const parameters = [packagePath(`bench/gpu/${stage.script}`), ...(stage.parameters ?? [])];
-  const child = spawn(process.execPath, parameters, {
+/** How the process has ended, once all that it wrote was read. */
+async function endOf(child) {
+  const closed = new Promise((done) => child.on('close', done));
+  const end = await new Promise((done) => {
+    child.on('error', (error) => done({ error }));
+    child.on('exit', (code, signal) => done({ code, signal }));
+  });
+  if (end.error !== undefined) return end;
+  endGroup(child);
+  await Promise.race([closed, delay(DRAIN_MILLISECONDS, undefined, { ref: false })]);
+  for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
+  return end;
+}
+
+/** Aborts after `seconds` or with `signal`, with the reason as an error. */
+function limitOf(seconds, signal) {
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(new Error(`took longer than ${Math.round(seconds)} s`)), 1000 * seconds);
+  return { ending: AbortSignal.any([limit.signal, signal]), clear: () => clearTimeout(timer) };
+}
+
+/** How a stage ended that may take `limit` seconds; `attempt` gets what it writes. */
+export async function runStage({ script, parameters = [] }, { settings, environment, limit, signal, attempt }) {
+  const { ending, clear } = limitOf(limit, signal);
+  const command = ['--import', resolve(folder, 'lifeline.mjs'), resolve(folder, script), ...parameters];
+  const child = spawn(process.execPath, command, {
     env: { ...environment, DPM_GPU_CHECK: JSON.stringify({ ...settings, seconds: limit }) },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: 'pipe',
     detached: true,
   });
-  const rows = [];
-  createInterface({ input: child.stdout }).on('line', (line) => rows.push(JSON.parse(line)));
+  const stop = () => endGroup(child);
+  if (ending.aborted) stop();
+  ending.addEventListener('abort', stop);
+  // A process that is gone is noticed by its end.
+  child.stdin.on('error', () => undefined);
+  createInterface({ input: child.stdout }).on('line', (line) => attempt.line(line));
   let said = '';
-  child.stderr.on('data', (text) => {
+  child.stderr.setEncoding('utf8').on('data', (text) => {
     said = `${said}${text}`.slice(-KEPT_CHARACTERS);
+    attempt.say(text);
+    process.stderr.write(text);
   });
-  let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
-    endGroup(child);
-  }, 1000 * limit);
-  const end = await new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal })));
-  clearTimeout(timer);
-  endGroup(child);
-  const { status, reason } = outcome(end, { limit, timedOut, said });
-  const seconds = Number(((performance.now() - start) / 1000).toFixed(1));
-  return { name: stage.name, status, reason, seconds, limit: Math.round(limit), started, rows, said: said.trim() };
+  const end = await endOf(child);
+  clear();
+  ending.removeEventListener('abort', stop);
+  const result = outcome(end, ending, said);
+  attempt.end(result);
+  return result;
 }

@@ -1,19 +1,30 @@
-// NVIDIA's compute-sanitizer on a part of the tests that every kernel takes part in.
+// NVIDIA's compute-sanitizer on a part of the tests that every kernel takes part in: our kernels alone, without cuDNN, one suite
+// a process.
 //
-//   node sanitizer.mjs memcheck|racecheck
+//   node sanitizer.mjs memcheck|racecheck|synccheck|initcheck
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-import { packagePath, printRow, settings, skip } from './settings.mjs';
+import { follow } from './follow.mjs';
+import { printRow, settings, skip } from './settings.mjs';
+import { listSuites } from './suites.mjs';
 
 const [tool] = process.argv.slice(2);
+const shared =
+  'CudaAttention.Float32*:CudaConvolution.Float32*:CudaGroupNorm.Float32*:CudaLinear.Float32*:CudaReduce.*:CudaUpdate.*';
 const filters = {
   memcheck:
-    'Cuda*-CudaDevice.RandomN*:CudaRuns.M*:CudaRuns.S*:CudaRuns.ACancelled*:CudaRuns.P*:*LargeScores*:*ASampleGets*',
-  racecheck:
-    'CudaAttention.Float32*:CudaConvolution.Float32*:CudaGroupNorm.Float32*:CudaLinear.Float32*:CudaReduce.*:CudaUpdate.*',
+    'Cuda*-CudaDevice.RandomG*:CudaRuns.M*:CudaRuns.S*:CudaRuns.ACancelled*:CudaRuns.P*:*LargeScores*:*ASampleGets*',
+  // What threads of a block share is at stake in these alone.
+  racecheck: shared,
+  synccheck: shared,
+  initcheck: `${shared}:CudaConvert.*:CudaResample.Float32*:CudaRuns.AWhole*`,
 };
+/** On the emulation only the way through this file matters. */
+const filter = settings.selfTest ? 'CudaConvert.*:CudaReduce.*' : filters[tool];
+/** Of our kernels, in the names that compilers make of theirs. */
+const NAMESPACE = '3dpm4cuda';
 
 function isProgram(path) {
   try {
@@ -24,30 +35,48 @@ function isProgram(path) {
   }
 }
 
-/** The machine's own first: it fits its driver. */
 function findSanitizer() {
   const { PATH = '', CUDA_HOME = '/usr/local/cuda', COMPUTE_SANITIZER } = process.env;
-  const folders = [...PATH.split(delimiter), join(CUDA_HOME, 'bin'), packagePath('build/gpu/sanitizer')];
+  const folders = [...PATH.split(delimiter), join(CUDA_HOME, 'bin')];
   return [COMPUTE_SANITIZER, ...folders.map((folder) => join(folder, 'compute-sanitizer'))].find(
     (path) => path !== undefined && isProgram(path),
   );
 }
 
+/** Older ones have the same filter under another name. */
+function kernelFilter(sanitizer) {
+  const { stdout } = spawnSync(sanitizer, ['--help'], { encoding: 'utf8', timeout: 30_000 });
+  const option = ['--kernel-name', '--kernel-regex', '--filter'].find((each) => stdout?.includes(`${each} `));
+  return option === undefined ? [] : [option, `kns=${NAMESPACE}`];
+}
+
+/** Prints the row; what is wrong, or null. */
+async function runSuite(sanitizer, common, { suite, filter: own }) {
+  let [summary, refused, tests] = [null, null, 0];
+  const onLine = (line) => {
+    console.error(line);
+    summary = /(ERROR|RACECHECK) SUMMARY: .*/.exec(line)?.[0] ?? summary;
+    // Virtual machines do not always let it at their card.
+    refused ??= /Device not supported|before first instrumented API call|Unable to find injection library/.exec(line);
+    tests = Number(/(\d+) tests? from \d+ test suites? ran/.exec(line)?.[1] ?? tests);
+  };
+  const parameters = [...common, settings.tests, `--gtest_filter=${own}`, '--gtest_brief=1'];
+  const { status, why } = await follow(sanitizer, parameters, {
+    environment: { DPM_CUDNN: 'off' },
+    onLine,
+    onNote: onLine,
+  });
+  if (refused !== null) skip(`compute-sanitizer cannot work here: ${refused[0]}`);
+  printRow({ tool, suite, tests, summary });
+  if (status !== 0) return `${suite}: ${why}: ${summary ?? 'no summary'}`;
+  return summary === null || tests === 0 ? `${suite}: compute-sanitizer said nothing, or no test ran` : null;
+}
+
 const sanitizer = findSanitizer();
 if (sanitizer === undefined) skip('no compute-sanitizer');
-const parameters = ['--tool', tool, '--error-exitcode', '3', '--print-limit', '20', settings.tests];
-const { status, signal, stdout, stderr } = spawnSync(
-  sanitizer,
-  [...parameters, `--gtest_filter=${filters[tool]}`, '--gtest_brief=1'],
-  { encoding: 'utf8', maxBuffer: 2 ** 26 },
-);
-const output = `${stdout}${stderr}`;
-console.error(output.slice(-8000).trim());
-// Virtual machines do not always let it at their card.
-const refused = /Device not supported|before first instrumented API call|Unable to find injection library/.exec(output);
-if (refused !== null) skip(`compute-sanitizer cannot work here: ${refused[0]}`);
-const summary = /(ERROR|RACECHECK) SUMMARY: .*/.exec(output)?.[0] ?? null;
-const tests = Number(/(\d+) tests? from \d+ test suites? ran/.exec(output)?.[1] ?? 0);
-printRow({ tool, sanitizer, tests, summary });
-if (status !== 0) throw new Error(`compute-sanitizer ended with ${signal ?? status}: ${summary ?? 'no summary'}`);
-if (summary === null || tests === 0) throw new Error('compute-sanitizer said nothing, or no test ran');
+const common = ['--tool', tool, ...kernelFilter(sanitizer), '--error-exitcode', '3', '--print-limit', '20'];
+const problems = [];
+for (const suite of listSuites(settings.tests, filter)) problems.push(await runSuite(sanitizer, common, suite));
+const found = problems.filter((problem) => problem !== null);
+if (problems.length === 0) throw new Error('no test was chosen');
+if (found.length > 0) throw new Error(found[0]);

@@ -1,21 +1,26 @@
 // The form of gpu-check.json.
 import { stages } from './stages.mjs';
 
-export const FORMAT = 1;
+export const FORMAT = 2;
 
 const text = (value) => typeof value === 'string';
 const number = (value) => typeof value === 'number' && Number.isFinite(value);
 const flag = (value) => typeof value === 'boolean';
 const list = (value) => Array.isArray(value);
+const object = (value) => typeof value === 'object' && value !== null;
 const orNull = (check) => (value) => value === null || check(value);
 const optional = (check) => (value) => value === undefined || check(value);
+const oneOf =
+  (...values) =>
+  (value) =>
+    values.includes(value);
 
 const reportFields = {
-  format: (value) => value === FORMAT,
+  format: oneOf(FORMAT),
   date: text,
-  mode: (value) => ['card', 'no card', 'self-test'].includes(value),
+  mode: oneOf('card', 'no card', 'self-test'),
   quick: flag,
-  machine: (value) => typeof value === 'object' && value !== null,
+  machine: object,
   stages: list,
   passed: number,
   failed: number,
@@ -24,51 +29,108 @@ const reportFields = {
 
 const stageFields = {
   name: (value) => stages.some(({ name }) => name === value),
-  status: (value) => ['ok', 'failed', 'skipped'].includes(value),
+  status: oneOf('ok', 'failed', 'skipped'),
   reason: orNull(text),
+  cutOff: flag,
   seconds: number,
   limit: number,
   started: text,
+  build: orNull(text),
   rows: list,
+  strange: list,
   said: text,
+};
+
+/** What clocks.mjs has seen while a row was measured, and what the device says of its graphs. */
+const circumstances = {
+  clocks: optional(object),
+  captures: optional(number),
+  captureFailures: optional(number),
+};
+const sanitized = { tool: text, suite: text, tests: number, summary: orNull(text) };
+const timed = {
+  arm: optional(text),
+  network: optional(text),
+  batch: optional(number),
+  milliseconds: optional(number),
+  fastest: optional(number),
+  preparedIn: optional(number),
+  error: optional(text),
+  ...circumstances,
 };
 
 /** Of the rows of each stage. */
 const rowFields = {
   versions: { card: orNull(text), driver: orNull(text), usable: flag, processor: text, node: text, threads: number },
-  'device tests': { tests: number, failed: list, skipped: list, seconds: number },
-  memcheck: { tool: text, tests: number, summary: orNull(text) },
-  racecheck: { tool: text, tests: number, summary: orNull(text) },
+  'device tests': {
+    suite: text,
+    tests: number,
+    failed: list,
+    skipped: list,
+    seconds: number,
+    graphs: optional(number),
+  },
+  products: {
+    problem: (value) => text(value) || number(value) || object(value),
+    batch: number,
+    kind: oneOf('joined', 'joined fallback', 'bare'),
+    microseconds: optional(orNull(number)),
+    error: optional(orNull(text)),
+    ...circumstances,
+  },
   // NaN, which JSON does not have, becomes null.
   parity: { subject: text, arithmetic: text, measure: text, value: orNull(number), tolerance: number, passed: flag },
-  evaluation: {
-    arm: optional(text),
-    network: optional(text),
-    batch: optional(number),
-    milliseconds: optional(number),
-    error: optional(text),
+  evaluation: timed,
+  'compiled peers': timed,
+  profile: {
+    network: text,
+    batch: number,
+    layer: optional(text),
+    op: optional(text),
+    kernel: optional(text),
+    tool: optional(orNull(text)),
+    microseconds: optional(number),
+    reason: optional(text),
+    ...circumstances,
   },
-  update: { where: text, name: text, batch: number, microseconds: number, gigabytesPerSecond: number },
   overhead: {
     network: text,
     batch: number,
     steps: number,
     wholeMicrosecondsPerStep: number,
     watchedMicrosecondsPerStep: number,
+    ...circumstances,
   },
+  update: {
+    where: text,
+    name: text,
+    batch: number,
+    microseconds: number,
+    gigabytesPerSecond: number,
+    ...circumstances,
+  },
+  memcheck: sanitized,
+  racecheck: sanitized,
+  synccheck: sanitized,
+  initcheck: sanitized,
 };
 
-function checkFields(where, object, fields) {
-  for (const [name, check] of Object.entries(fields)) {
-    if (!check(object[name])) throw new Error(`gpu-check.json: ${where}.${name} is ${JSON.stringify(object[name])}`);
-  }
+/** The first field that is not as it should be, or null. */
+function firstProblem(where, value, fields) {
+  const wrong = Object.entries(fields).find(([name, check]) => !check(value[name]));
+  return wrong === undefined ? null : `${where}.${wrong[0]} is ${JSON.stringify(value[wrong[0]])}`;
 }
 
-/** Throws unless the report is one. */
-export function checkReport(report) {
-  checkFields('report', report, reportFields);
-  for (const stage of report.stages) {
-    checkFields(stage.name, stage, stageFields);
-    for (const row of stage.rows) checkFields(stage.name, row, rowFields[stage.name]);
-  }
+/** What is wrong with a row, or null. */
+export const problemOf = (stage, row) => firstProblem(stage, row, rowFields[stage] ?? {});
+
+/** What is wrong with a report, or null. */
+export function problemOfReport(report) {
+  const problem = firstProblem('report', report, reportFields);
+  if (problem !== null) return problem;
+  const problems = report.stages.flatMap((stage) => [
+    firstProblem(stage.name, stage, stageFields),
+    ...stage.rows.map((row) => problemOf(stage.name, row)),
+  ]);
+  return problems.find((each) => each !== null) ?? null;
 }

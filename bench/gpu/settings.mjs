@@ -1,12 +1,12 @@
-// What report.mjs tells the script of a stage, and how that answers: rows as lines of JSON on stdout, exit status 77 with the
-// reason as the last line on stderr when it is skipped.
+// What report.mjs tells the script of a stage, and how that answers: rows as lines of JSON on stdout, which are kept as they come,
+// exit status 77 with the reason as the last line on stderr when it is skipped.
 import { fileURLToPath } from 'node:url';
 
 export const SKIPPED = 77;
 
 /**
  * `quick`: less of everything. `selfTest`: the emulated device in place of a card. `seconds`: when the stage will be ended.
- * `out`: the folder of results. `tests`, `describeCard`: programs. `python`: what python.mjs has found, or null.
+ * `out`: the folder of results. `tests`, `products`, `describeCard`: programs. `python`: what python.mjs has found, or null.
  */
 export const settings = {
   quick: false,
@@ -14,6 +14,7 @@ export const settings = {
   seconds: 600,
   out: '.',
   tests: '',
+  products: '',
   describeCard: '',
   python: null,
   ...JSON.parse(process.env.DPM_GPU_CHECK ?? '{}'),

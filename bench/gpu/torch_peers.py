@@ -6,8 +6,8 @@
 
 What fails is answered with {"error": ...}. Weights are random: only the time counts.
 
-  python3 torch_peers.py --mode eager|compiled [--device cuda|cpu]
-  python3 torch_peers.py --tiny [--device cpu]    a small network in both modes, without requests
+  python3 torch_peers.py --mode eager|graph|reduce-overhead|max-autotune [--device cuda|cpu]
+  python3 torch_peers.py --tiny [--device cpu]    a small network in all modes, without requests
 """
 
 import argparse
@@ -16,6 +16,7 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 # Nothing is fetched, and nothing is asked of the network.
@@ -44,11 +45,16 @@ TINY: dict[str, Any] = {
 }
 
 
+# The last two are PyTorch's own names; both launch CUDA graphs.
+COMPILED = ("reduce-overhead", "max-autotune")
+MODES = ("eager", "graph", *COMPILED)
+
+
 class Peer:
-    """A network in bfloat16 with the channels last: eager, or compiled for every batch size by itself."""
+    """A network in bfloat16, channels last: eager, in a CUDA graph, or compiled for every batch size by itself."""
 
     def __init__(self, mode: str, device: str) -> None:
-        self.compiles = mode == "compiled"
+        self.mode = mode
         self.device = torch.device(device)
         self.configuration: dict[str, Any] | None = None
         torch.set_grad_enabled(False)
@@ -71,20 +77,38 @@ class Peer:
         x = torch.randn(batch, configuration["in_channels"], size, size, device=self.device, dtype=torch.bfloat16)
         self.x = x.contiguous(memory_format=torch.channels_last)
         self.t = torch.full((batch,), 500.0, device=self.device)
-        self.model = self.network
-        if self.compiles:
-            torch._dynamo.reset()
-            # CUDA graphs belong to this mode.
-            self.model = torch.compile(self.network, mode="max-autotune", dynamic=False)
+        self.evaluate = self.evaluation()
         for _ in range(WARM_UP_CALLS):
             self.block(1)
         return {"parameters": sum(parameter.numel() for parameter in self.network.parameters())}
+
+    def evaluation(self) -> Callable[[], object]:
+        if self.mode == "graph":
+            return self.captured()
+        model = self.network
+        if self.mode in COMPILED:
+            torch._dynamo.reset()
+            model = torch.compile(self.network, mode=self.mode, dynamic=False)
+        return lambda: model(self.x, self.t)
+
+    def captured(self) -> Callable[[], object]:
+        # Libraries choose and allocate before the capture, on another stream, as PyTorch's notes on graphs ask for.
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP_CALLS):
+                self.network(self.x, self.t)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self.out = self.network(self.x, self.t)
+        return graph.replay
 
     def block(self, calls: int) -> float:
         """Milliseconds of an evaluation among `calls` of them back to back."""
         start = time.perf_counter()
         for _ in range(calls):
-            self.model(self.x, self.t)
+            self.evaluate()
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return 1e3 * (time.perf_counter() - start) / calls
@@ -121,7 +145,10 @@ def serve(peer: Peer) -> None:
 
 
 def try_tiny(device: str) -> None:
-    for mode in ("eager", "compiled"):
+    for mode in MODES:
+        # Graphs are CUDA's.
+        if mode == "graph" and device == "cpu":
+            continue
         peer = Peer(mode, device)
         version = peer.open()["version"]
         parameters = peer.prepare(TINY, 2)["parameters"]
@@ -131,7 +158,7 @@ def try_tiny(device: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--mode", choices=("eager", "compiled"), default="eager")
+    parser.add_argument("--mode", choices=MODES, default="eager")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--tiny", action="store_true")
     arguments = parser.parse_args()

@@ -1,0 +1,104 @@
+// Arms against each other on one network after another, as rows.
+import { configurationOf } from './networks.mjs';
+import { median, printRow, settings } from './settings.mjs';
+
+const { quick, selfTest, seconds } = settings;
+const rounds = quick ? 2 : 7;
+const roundMilliseconds = selfTest ? 1 : 150;
+const OPENING_SECONDS = 60;
+/** Compilers and tuning take their time; nobody gets all of it. */
+const PREPARING_SECONDS = 150;
+/** For everything but preparing: more means that it hangs. */
+const TIMING_SECONDS = 60;
+const LEAST_SECONDS = 20;
+
+export class Comparison {
+  #deadline = performance.now() + 1000 * (seconds - 10);
+  #versions = new Set();
+
+  /** What an arm of ours could not do, or a peer for another reason than time. */
+  failures = [];
+
+  constructor(arms, clocks) {
+    this.arms = arms;
+    this.clocks = clocks;
+  }
+
+  async run({ network, batch, compiles = false }) {
+    if (this.#left() < LEAST_SECONDS) return printRow({ network, batch, error: 'left out: no time' });
+    const ready = new Map();
+    for (const arm of this.arms.filter((each) => compiles || !each.compiles)) {
+      const reply = (await this.#open(arm)) ? await this.#prepare(arm, network, batch) : null;
+      if (reply !== null) ready.set(arm, reply);
+    }
+    const parameters = new Set([...ready.values()].map((reply) => reply.parameters));
+    if (parameters.size > 1)
+      throw new Error(`the engines' ${network} differ: ${[...parameters].join(', ')} parameters`);
+    await this.#time([...ready.keys()], network, batch, ready);
+  }
+
+  /** Seconds for what is to come. */
+  #left() {
+    return (this.#deadline - performance.now()) / 1000;
+  }
+
+  /** Whether it runs; one that has been ended is started anew. */
+  async #open(arm) {
+    if (arm.isOpen) return true;
+    try {
+      const { version } = await arm.open(Math.max(1, Math.min(OPENING_SECONDS, this.#left())));
+      if (!this.#versions.has(arm)) printRow({ arm: arm.name, version });
+      this.#versions.add(arm);
+      return true;
+    } catch (error) {
+      this.#fail(arm, {}, error);
+      return false;
+    }
+  }
+
+  /** Its parameters, and the seconds until it was ready; null where it cannot run the network. */
+  async #prepare(arm, network, batch) {
+    const start = performance.now();
+    try {
+      const request = { op: 'prepare', network, configuration: configurationOf(network), batch };
+      const { parameters } = await arm.ask(request, Math.max(1, Math.min(PREPARING_SECONDS, 0.4 * this.#left())));
+      return { parameters, preparedIn: Number(((performance.now() - start) / 1000).toFixed(1)) };
+    } catch (error) {
+      this.#fail(arm, { network, batch }, error);
+      return null;
+    }
+  }
+
+  async #time(arms, network, batch, ready) {
+    const replies = new Map(arms.map((arm) => [arm, []]));
+    this.clocks.since();
+    for (let round = 0; round < rounds; ++round) {
+      const order = [...replies.keys()];
+      for (let i = 0; i < order.length; ++i) {
+        // Every round starts with another arm.
+        const arm = order[(round + i) % order.length];
+        try {
+          replies.get(arm).push(await arm.ask({ op: 'time', milliseconds: roundMilliseconds }, TIMING_SECONDS));
+        } catch (error) {
+          replies.delete(arm);
+          this.#fail(arm, { network, batch }, error);
+        }
+      }
+    }
+    const clocks = this.clocks.since();
+    for (const [arm, ofArm] of replies) {
+      const values = ofArm.map(({ milliseconds }) => median(milliseconds));
+      const { captures, captureFailures } = ofArm.at(-1);
+      const { preparedIn } = ready.get(arm);
+      const times = { milliseconds: median(values), fastest: Math.min(...values), rounds };
+      printRow({ network, batch, arm: arm.name, ...times, preparedIn, captures, captureFailures, ...clocks });
+    }
+  }
+
+  #fail(arm, facts, error) {
+    const message = error.message.slice(0, 500);
+    // The others may take longer than there is time for.
+    if (arm.isOwn || !/took longer than/.test(message)) this.failures.push(`${arm.name}: ${message}`);
+    printRow({ ...facts, arm: arm.name, error: message });
+  }
+}

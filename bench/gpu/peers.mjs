@@ -1,0 +1,38 @@
+// The engines that an evaluation is timed in, by what is asked: the usual ones, or what PyTorch takes minutes to tune.
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { Arm } from './arm.mjs';
+import { packagePath, settings } from './settings.mjs';
+
+const { python } = settings;
+
+function ownArm(name, options) {
+  // Apart from what the user's own programs have measured.
+  const environment = { XDG_CACHE_HOME: join(tmpdir(), 'dpm-gpu-check-cache') };
+  const parameters = [packagePath('bench/gpu/own-arm.mjs'), JSON.stringify(options)];
+  return Object.assign(new Arm(name, process.execPath, parameters, environment), { isOwn: true, compiles: false });
+}
+
+function peerArm(name, mode) {
+  const arm = new Arm(name, python.command, [packagePath('bench/gpu/torch_peers.py'), '--mode', mode]);
+  return Object.assign(arm, { isOwn: false, compiles: mode === 'reduce-overhead' || mode === 'max-autotune' });
+}
+
+const plain = () => ownArm('dpm-native bf16', { dtype: 'bf16', autotune: false });
+
+const own = {
+  usual: () => [plain(), ownArm('dpm-native bf16, autotuned', { dtype: 'bf16', autotune: true })],
+  tuned: () => [plain()],
+};
+const peers = {
+  usual: () => [
+    peerArm('PyTorch eager bf16, channels last', 'eager'),
+    peerArm('PyTorch eager bf16, channels last, in a CUDA graph', 'graph'),
+    peerArm('PyTorch compiled bf16, reduce-overhead', 'reduce-overhead'),
+  ],
+  tuned: () => [peerArm('PyTorch compiled bf16, max-autotune', 'max-autotune')],
+};
+
+/** `which`: 'usual' or 'tuned'. Without PyTorch there are no peers. */
+export const armsFor = (which) => [...own[which](), ...(python?.torch == null ? [] : peers[which]())];

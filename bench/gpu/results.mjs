@@ -1,0 +1,67 @@
+// What is known of every stage, from the attempts of this run and earlier ones.
+import { problemOf } from './schema.mjs';
+
+const MOST_STRANGE = 50;
+const originKeys = ['mode', 'quick', 'card', 'driver', 'processor'];
+
+/** Where results come from: only those of one origin belong in one report. */
+export const originOf = (mode, quick, { card = null, driver = null, processor = null }) => ({
+  mode,
+  quick,
+  card,
+  driver,
+  processor,
+});
+
+const isFrom = (origin, attempt) =>
+  attempt.origin !== undefined && originKeys.every((key) => attempt.origin[key] === origin[key]);
+
+/** An attempt as the report has it. */
+export function resultOf(attempt) {
+  const { stage: name, rows, strange, said, seconds, started, limit, build = null } = attempt;
+  const end = attempt.end ?? { status: 'failed', reason: 'cut off', cutOff: true };
+  const problems = rows.map((row) => problemOf(name, row));
+  const misformed = rows.flatMap((row, i) =>
+    problems[i] === null ? [] : [`${problems[i]}: ${JSON.stringify(row).slice(0, 500)}`],
+  );
+  const result = {
+    name,
+    status: end.status,
+    reason: end.reason,
+    cutOff: end.cutOff ?? false,
+    seconds,
+    limit,
+    started,
+    build,
+    rows: rows.filter((_, i) => problems[i] === null),
+    strange: [...misformed, ...strange].slice(0, MOST_STRANGE),
+    said: said.trim(),
+  };
+  // A library may print what it likes; a row that cannot be read is a result that is missing.
+  const unread = [...misformed, ...strange.filter((line) => line.startsWith('{'))];
+  if (end.status !== 'ok' || unread.length === 0) return result;
+  return { ...result, status: 'failed', reason: `${unread.length} unreadable rows: ${unread[0].slice(0, 200)}` };
+}
+
+/** One that came to its own end says more than one that was cut off, and that more than none. */
+function rank({ status, cutOff }) {
+  if (status === 'skipped') return 0;
+  return cutOff ? 1 : 2;
+}
+
+/** Whether `later` takes the place of `earlier`: unless it is cut off or skipped and knows less. */
+function replaces(later, earlier) {
+  const difference = rank(later) - rank(earlier);
+  if (difference !== 0) return difference > 0;
+  return !later.cutOff || later.rows.length >= earlier.rows.length;
+}
+
+/** The result of every stage that was attempted at this origin, by its name. */
+export function knownResults(attempts, origin) {
+  const known = new Map();
+  for (const result of attempts.filter((attempt) => isFrom(origin, attempt)).map(resultOf)) {
+    const earlier = known.get(result.name);
+    if (earlier === undefined || replaces(result, earlier)) known.set(result.name, result);
+  }
+  return known;
+}
