@@ -66,12 +66,13 @@ class Run {
 
   async #one(stage) {
     const isFirst = stage.name === 'versions';
-    const limit = Math.min(stage.seconds, (deadline - performance.now()) / 1000);
-    const facts = { started: new Date().toISOString(), limit: Math.max(0, Math.round(limit)) };
+    const left = (deadline - performance.now()) / 1000;
+    const limit = Math.max(0, Math.min(stage.seconds, left));
+    const facts = { started: new Date().toISOString(), limit: Math.round(limit) };
     const origin = isFirst ? undefined : this.#origin;
     const attempt = this.#journal.begin({ stage: stage.name, ...facts, build: this.#prepared.build, origin });
     if (this.#found.mode === 'no card' && stage.without !== true) skip(attempt, 'no CUDA device');
-    else if (limit < LEAST_SECONDS) skip(attempt, 'no time left');
+    else if (left < LEAST_SECONDS) skip(attempt, 'no time left');
     else await runStage(stage, { ...this.#prepared, limit, signal: this.#signal, attempt });
     const result = resultOf(readAttempts(this.#journal.file).get(attempt.id));
     if (isFirst) {

@@ -1,0 +1,123 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { expect } from 'vitest';
+
+import { packagePath, temporaryFolder } from './temporary.js';
+
+export interface Stage {
+  name: string;
+  status: string;
+  reason: string | null;
+  cutOff: boolean;
+  seconds: number;
+  rows: Record<string, unknown>[];
+  strange: string[];
+  said: string;
+}
+
+export interface Report {
+  mode: string;
+  machine: { device: string; processor: string };
+  stages: Stage[];
+}
+
+/** A stage whose script a test has written. */
+export interface OwnStage {
+  name: string;
+  /** Its source, or the name of a real one. */
+  script: string;
+  parameters?: string[];
+  call?: number;
+  seconds?: number;
+}
+
+/** Says which machine it is, faster than the real one. */
+const versions: OwnStage = {
+  name: 'versions',
+  script: `console.log(JSON.stringify(
+    { card: null, driver: null, usable: false, processor: 'one', node: process.version, threads: 1 }));`,
+};
+
+/** Runs of scripts/gpu-check on the emulated card that share their results, and nothing with other runs. */
+export class GpuChecks {
+  readonly folder = temporaryFolder();
+  readonly state = join(this.folder, 'state');
+  readonly #environment: Record<string, string | undefined>;
+  #written = 0;
+
+  constructor(environment: Record<string, string> = {}) {
+    // Looking for PyTorch takes longer than all the rest.
+    this.#environment = { ...process.env, PYTHON: '/bin/false', DPM_GPU_CHECK_STATE: this.state, ...environment };
+  }
+
+  /** Puts stages in place of the real ones. */
+  useStages(...stages: OwnStage[]): void {
+    const entries = [versions, ...stages].map(({ script, ...rest }, i) => {
+      const isReal = /^[a-z-]+\.mjs$/.test(script);
+      return { seconds: 60, ...rest, script: isReal ? script : this.#file(`stage-${i}.mjs`, script) };
+    });
+    this.#environment.DPM_GPU_CHECK_STAGES = this.#file('stages.mjs', `export default ${JSON.stringify(entries)};`);
+  }
+
+  /** A program that is a script for Node. */
+  program(name: string, source: string): string {
+    const file = this.#file(name, `#!${process.execPath}\n${source}`);
+    chmodSync(file, 0o755);
+    return file;
+  }
+
+  /** A folder for results that nothing has been written to. */
+  out(name: string): string {
+    return join(this.folder, name);
+  }
+
+  async run(out: string, ...options: string[]): Promise<{ report: Report; lastLine: string; markdown: string }> {
+    const { stdout } = await this.#execute(['--out', out, ...options]);
+    const markdown = readFileSync(join(out, 'gpu-check.md'), 'utf8');
+    return { report: readReport(out), lastLine: stdout.trim().split('\n').at(-1)!, markdown };
+  }
+
+  /** Starts a run and comes back when the results have a line in which `text` is. */
+  async startUntil(text: string, out: string, ...options: string[]): Promise<ChildProcess> {
+    const child = spawn(packagePath('scripts/gpu-check'), ['--out', out, ...options], {
+      env: this.#environment,
+      stdio: 'ignore',
+    });
+    const journal = join(this.state, 'gpu-check.jsonl');
+    const isThere = () => existsSync(journal) && readFileSync(journal, 'utf8').includes(text);
+    await expect.poll(isThere, { timeout: 10_000, interval: 20 }).toBe(true);
+    return child;
+  }
+
+  /** Its exit status is that of stages that failed. */
+  async #execute(options: string[]): Promise<{ stdout: string }> {
+    try {
+      return await promisify(execFile)(packagePath('scripts/gpu-check'), options, { env: this.#environment });
+    } catch (error) {
+      const { code, stdout } = error as { code: unknown; stdout: string };
+      if (code !== 1) throw error;
+      return { stdout };
+    }
+  }
+
+  #file(name: string, text: string): string {
+    // Node keeps modules by their paths, and a program has to have its own name.
+    const folder = join(this.folder, `written-${this.#written++}`);
+    mkdirSync(folder);
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
+  }
+}
+
+export function readReport(out: string): Report {
+  return JSON.parse(readFileSync(join(out, 'gpu-check.json'), 'utf8')) as Report;
+}
+
+export function stageOf({ stages }: Report, name: string): Stage {
+  const stage = stages.find((each) => each.name === name);
+  expect(stage, name).toBeDefined();
+  return stage!;
+}
