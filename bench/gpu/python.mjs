@@ -22,7 +22,7 @@ print(json.dumps(report))
 /** What `$PYTHON`, by default python3, has; null where there is no Python. */
 export function describePython() {
   const command = process.env.PYTHON ?? 'python3';
-  const { status, stdout } = spawnSync(command, ['-c', program], { encoding: 'utf8', timeout: 120_000 });
+  const { status, stdout } = spawnSync(command, ['-c', program], { encoding: 'utf8', timeout: 60_000 });
   if (status !== 0) return null;
   return { command, ...JSON.parse(stdout.trim().split('\n').at(-1)) };
 }

@@ -26,7 +26,7 @@ export function writeReport(out, { machine, mode, quick }, known) {
   const report = { format: FORMAT, date, mode, quick, machine, stages: all, ...counts };
   const problem = problemOfReport(report);
   if (problem !== null) complain(problem);
-  replaceFile(join(out, 'gpu-check.json'), `${JSON.stringify(report, null, 2)}\n`);
+  replaceFile(join(out, 'gpu-check.json'), `${JSON.stringify(report)}\n`);
   try {
     replaceFile(join(out, 'gpu-check.md'), toMarkdown(report));
   } catch (error) {

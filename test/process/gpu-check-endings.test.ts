@@ -6,6 +6,11 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 import { GpuChecks, readReport, stageOf, type OwnStage } from '../support/gpu-check.js';
+import { temporaryFolder } from '../support/temporary.js';
+
+const folder = temporaryFolder();
+let made = 0;
+const newChecks = () => new GpuChecks(join(folder, String(made++)));
 
 const row = (name: string, more = '') => `console.log(JSON.stringify({
   where: 'call', name: '${name}', batch: 1, microseconds: 1, gigabytesPerSecond: 1, ${more} }));`;
@@ -43,7 +48,7 @@ const selfTest = '--self-test';
 
 describe('scripts/gpu-check', () => {
   it('keeps what a killed run has measured, and ends what that has started', async () => {
-    const checks = new GpuChecks();
+    const checks = newChecks();
     checks.useStages(hanging('before the kill'), overhead);
     const killed = await checks.startUntil('before the kill', checks.out('killed'), selfTest);
     killed.kill('SIGKILL');
@@ -60,7 +65,7 @@ describe('scripts/gpu-check', () => {
   });
 
   it('writes what there is when it is told to end', async () => {
-    const checks = new GpuChecks();
+    const checks = newChecks();
     checks.useStages(hanging('before the end'), overhead);
     const told = await checks.startUntil('before the end', checks.out('told'), selfTest);
     told.kill('SIGTERM');
@@ -73,7 +78,7 @@ describe('scripts/gpu-check', () => {
   });
 
   it('goes on after stages that hang, fail and cannot be read', async () => {
-    const checks = new GpuChecks();
+    const checks = newChecks();
     const updateOf = async (stage: OwnStage) => {
       checks.useStages(stage, overhead);
       const { report } = await checks.run(checks.out('bad'), selfTest);
@@ -95,7 +100,7 @@ describe('scripts/gpu-check', () => {
   }, 30_000);
 
   it('replaces a result by one that knows as much', async () => {
-    const checks = new GpuChecks();
+    const checks = newChecks();
     const reasonAfter = async (stage: OwnStage) => {
       checks.useStages(stage);
       const { report } = await checks.run(checks.out('again'), selfTest);
@@ -129,7 +134,7 @@ describe('scripts/gpu-check --call', () => {
   const names = ['versions', 'update', 'overhead', 'profile'];
 
   it('merges three calls, each with an empty folder', async () => {
-    const checks = new GpuChecks();
+    const checks = newChecks();
     checks.useStages(...stages);
     for (const call of [1, 2, 3]) {
       const { report } = await checks.run(checks.out(`call-${call}`), selfTest, '--call', String(call));
@@ -143,10 +148,10 @@ describe('scripts/gpu-check --call', () => {
   }, 30_000);
 
   it('merges what machines without the results of earlier calls have left', async () => {
-    const merged = new GpuChecks();
+    const merged = newChecks();
     const folders: string[] = [];
     for (const call of [1, 2, 3]) {
-      const checks = new GpuChecks();
+      const checks = newChecks();
       checks.useStages(...stages);
       const out = checks.out('out');
       folders.push('--merge', out);

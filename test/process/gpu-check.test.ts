@@ -5,9 +5,9 @@ import { describe, expect, it } from 'vitest';
 
 import { devices } from '../../lib/engine/device.js';
 import { GpuChecks } from '../support/gpu-check.js';
-import { packagePath } from '../support/temporary.js';
+import { packagePath, temporaryFolder } from '../support/temporary.js';
 
-const checks = new GpuChecks();
+const checks = new GpuChecks(temporaryFolder());
 const sanitizers = ['memcheck', 'racecheck', 'synccheck', 'initcheck'];
 const needsCard = [
   'device tests',

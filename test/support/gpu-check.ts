@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 
 import { expect } from 'vitest';
 
-import { packagePath, temporaryFolder } from './temporary.js';
+import { packagePath } from './temporary.js';
 
 export interface Stage {
   name: string;
@@ -43,14 +43,24 @@ const versions: OwnStage = {
 
 /** Runs of scripts/gpu-check on the emulated card that share their results, and nothing with other runs. */
 export class GpuChecks {
-  readonly folder = temporaryFolder();
-  readonly state = join(this.folder, 'state');
+  readonly state: string;
+  readonly #folder: string;
+  readonly #programs: string;
   readonly #environment: Record<string, string | undefined>;
   #written = 0;
 
-  constructor(environment: Record<string, string> = {}) {
-    // Looking for PyTorch takes longer than all the rest.
-    this.#environment = { ...process.env, PYTHON: '/bin/false', DPM_GPU_CHECK_STATE: this.state, ...environment };
+  /** `folder` is for all that they read and write. */
+  constructor(folder: string) {
+    this.state = join(folder, 'state');
+    this.#folder = folder;
+    this.#programs = join(folder, 'programs');
+    this.#environment = {
+      ...process.env,
+      // Looking for PyTorch takes longer than all the rest.
+      PYTHON: '/bin/false',
+      DPM_GPU_CHECK_STATE: this.state,
+      PATH: `${this.#programs}:${process.env.PATH}`,
+    };
   }
 
   /** Puts stages in place of the real ones. */
@@ -62,16 +72,18 @@ export class GpuChecks {
     this.#environment.DPM_GPU_CHECK_STAGES = this.#file('stages.mjs', `export default ${JSON.stringify(entries)};`);
   }
 
-  /** A program that is a script for Node. */
-  program(name: string, source: string): string {
-    const file = this.#file(name, `#!${process.execPath}\n${source}`);
+  /** Puts a script for Node in the place of a program, which is the first of its name on PATH. */
+  useProgram(name: string, source: string): string {
+    mkdirSync(this.#programs, { recursive: true });
+    const file = join(this.#programs, name);
+    writeFileSync(file, `#!${process.execPath}\n${source}`);
     chmodSync(file, 0o755);
     return file;
   }
 
   /** A folder for results that nothing has been written to. */
   out(name: string): string {
-    return join(this.folder, name);
+    return join(this.#folder, name);
   }
 
   async run(out: string, ...options: string[]): Promise<{ report: Report; lastLine: string; markdown: string }> {
@@ -104,9 +116,8 @@ export class GpuChecks {
   }
 
   #file(name: string, text: string): string {
-    // Node keeps modules by their paths, and a program has to have its own name.
-    const folder = join(this.folder, `written-${this.#written++}`);
-    mkdirSync(folder);
+    const folder = join(this.#folder, `written-${this.#written++}`);
+    mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, name), text);
     return join(folder, name);
   }
