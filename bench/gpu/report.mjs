@@ -7,7 +7,7 @@ import { resolve } from 'node:path';
 import { prepare } from './environment.mjs';
 import { Journal, journalAt, readAllAttempts, readAttempts } from './journal.mjs';
 import { readOptions } from './options.mjs';
-import { knownResults, originOf, resultOf } from './results.mjs';
+import { isFrom, knownResults, originOf, resultOf } from './results.mjs';
 import { runStage } from './run-stage.mjs';
 import { writeReport } from './write-report.mjs';
 
@@ -96,6 +96,8 @@ function merge() {
   mkdirSync(out, { recursive: true });
   const { mode, quick } = last.origin;
   writeReport(out, { machine: last.rows[0] ?? {}, mode, quick }, knownResults(attempts, last.origin));
+  const others = attempts.filter((attempt) => !isFrom(last.origin, attempt)).length;
+  if (others > 0) console.log(`gpu-check: left out ${others} attempts on another machine, in another mode or nowhere`);
 }
 
 if (options.merge !== null) merge();

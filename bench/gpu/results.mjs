@@ -13,7 +13,7 @@ export const originOf = (mode, quick, { card = null, driver = null, processor = 
   processor,
 });
 
-const isFrom = (origin, attempt) =>
+export const isFrom = (origin, attempt) =>
   attempt.origin !== undefined && originKeys.every((key) => attempt.origin[key] === origin[key]);
 
 /** An attempt as the report has it. */

@@ -8,7 +8,7 @@ import { devices } from '../../dist/index.js';
 import { printRow, settings } from './settings.mjs';
 
 function output(command, parameters) {
-  const { status, stdout, stderr } = spawnSync(command, parameters, { encoding: 'utf8', timeout: 60_000 });
+  const { status, stdout, stderr } = spawnSync(command, parameters, { encoding: 'utf8', timeout: 25_000 });
   return { text: status === 0 ? stdout.trim() : null, message: stderr?.trim() ?? '' };
 }
 

@@ -133,6 +133,45 @@ describe('an engine that is compared', () => {
 });
 
 describe('a comparison', () => {
+  it('opens an engine anew for the next network', async () => {
+    interface Comparison {
+      failures: string[];
+      run: (networkCase: { network: string; batch: number }) => Promise<void>;
+    }
+    const { Comparison } = (await load('comparison')) as {
+      Comparison: new (arms: object[], clocks: object) => Comparison;
+    };
+    const peer = {
+      name: 'peer',
+      isOwn: false,
+      compiles: false,
+      isOpen: false,
+      opened: 0,
+      open() {
+        this.isOpen = true;
+        return Promise.resolve({ version: ++this.opened });
+      },
+      ask({ op, batch }: { op: string; batch?: number }) {
+        if (batch !== 1) return Promise.resolve({ parameters: 1, milliseconds: [2, 3, 4], captures: 1 });
+        this.isOpen = false;
+        return Promise.reject(new Error(`${op} took longer than 1 s`));
+      },
+    };
+    const log = vi.spyOn(console, 'log').mockImplementation(() => undefined);
+    const comparison = new Comparison([peer], { since: () => ({ clocks: {} }) });
+    for (const batch of [1, 2]) await comparison.run({ network: 'mnist', batch });
+    const rows = log.mock.calls.map(([line]) => JSON.parse(line as string) as unknown);
+    log.mockRestore();
+    expect(rows).toMatchObject([
+      { arm: 'peer', version: 1 },
+      { batch: 1, error: 'prepare took longer than 1 s' },
+      { batch: 2, milliseconds: 3, preparedIn: 0, captures: 1, clocks: {} },
+    ]);
+    expect(peer.opened).toBe(2);
+    // A peer may take longer than there is time for.
+    expect(comparison.failures).toEqual([]);
+  });
+
   it('notices a NaN wherever it is', async () => {
     interface Agreement {
       compare: (subject: string, arithmetic: object, pairs: [Float32Array, Float32Array][]) => void;
