@@ -35,6 +35,7 @@ export class Arm {
     const isCurrent = () => child === this.#process;
     createInterface({ input: child.stdout }).on('line', (line) => isCurrent() && this.#answer(line));
     child.stderr.on('data', (text) => {
+      process.stderr.write(text);
       if (isCurrent()) this.#lastWords = `${this.#lastWords}${text}`.slice(-2000);
     });
     // A process that is gone is noticed below.

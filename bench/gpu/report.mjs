@@ -100,5 +100,7 @@ function merge() {
   if (others > 0) console.log(`gpu-check: left out ${others} attempts on another machine, in another mode or nowhere`);
 }
 
+// Who has watched may be gone; measuring goes on.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 if (options.merge !== null) merge();
 else await new Run().all();

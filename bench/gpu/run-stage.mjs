@@ -27,8 +27,8 @@ function outcome({ code, signal, error }, ending, said) {
   if (code === 0) return { status: 'ok', reason: null };
   const last = said.trim().split('\n').at(-1) ?? '';
   if (code === SKIPPED) return { status: 'skipped', reason: last };
-  // What Node prints after an exception ends with its own version; the message stands before.
-  const message = /^\w*Error.*$/m.exec(said)?.[0] ?? last;
+  // What Node prints after an exception ends with its own version; the message stands before, and behind what others said.
+  const message = said.match(/^\w*Error.*$/gm)?.at(-1) ?? last;
   return { status: 'failed', reason: message === '' ? `ended with ${signal ?? code}` : message };
 }
 

@@ -1,6 +1,8 @@
 // The programs that scripts/gpu-check starts on a card, with others in their places.
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 
 import { describe, expect, it, vi } from 'vitest';
 
@@ -102,6 +104,36 @@ describe('scripts/gpu-check', () => {
       { network: 'mnist', batch: 1, tool: 'ncu', kernel: 'b', microseconds: 2.5 },
     ]);
   }, 30_000);
+});
+
+describe('the stage of device tests', () => {
+  it('says at which test a suite has crashed, and goes on with the next', async () => {
+    const checks = newChecks();
+    const tests = checks.useProgram(
+      'tests',
+      `
+      const { writeFileSync } = require('node:fs');
+      const all = process.argv.join(' ');
+      if (all.includes('--gtest_list_tests')) console.log('Running main()\\nA.\\n  x\\n  y  # of a type\\nB.\\n  z');
+      else if (all.includes('A.x:A.y')) {
+        console.log('[ RUN      ] A.x\\n[       OK ] A.x (1 ms)\\n[ RUN      ] A.y');
+        process.kill(process.pid, 'SIGSEGV');
+      } else {
+        const report = { time: '0.1s', testsuites: [{ name: 'B', testsuite: [{ name: 'z', graphs: '7' }] }] };
+        writeFileSync(/--gtest_output=json:(\\S+)/.exec(all)[1], JSON.stringify(report));
+      }`,
+    );
+    const env = { ...process.env, DPM_GPU_CHECK: JSON.stringify({ tests, selfTest: true }) };
+    const script = packagePath('bench/gpu/device-tests.mjs');
+    const ended = promisify(execFile)(process.execPath, [script], { env });
+    const { code, stdout } = (await ended.catch((error: unknown) => error)) as { code: number; stdout: string };
+    expect(code).toBe(1);
+    const rows = stdout.trim().split('\n');
+    expect(rows.map((row) => JSON.parse(row) as unknown)).toMatchObject([
+      { suite: 'A', tests: 0, failed: [{ name: 'A.y', message: 'ended with SIGSEGV' }] },
+      { suite: 'B', tests: 1, failed: [], graphs: 7 },
+    ]);
+  });
 });
 
 interface Arm {
