@@ -88,10 +88,11 @@ export class Comparison {
     const clocks = this.clocks.since();
     for (const [arm, ofArm] of replies) {
       const values = ofArm.map(({ milliseconds }) => median(milliseconds));
-      const { captures, captureFailures } = ofArm.at(-1);
+      const { captures, captureFailures, planningSeconds } = ofArm.at(-1);
+      const graphs = { captures, captureFailures };
       const { preparedIn } = ready.get(arm);
       const times = { milliseconds: median(values), fastest: Math.min(...values), rounds };
-      printRow({ network, batch, arm: arm.name, ...times, preparedIn, captures, captureFailures, ...clocks });
+      printRow({ network, batch, arm: arm.name, ...times, preparedIn, planningSeconds, ...graphs, ...clocks });
     }
   }
 

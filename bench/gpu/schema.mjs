@@ -46,6 +46,7 @@ const circumstances = {
   clocks: optional(object),
   captures: optional(number),
   captureFailures: optional(number),
+  planningSeconds: optional(number),
 };
 const sanitized = { tool: text, suite: text, tests: number, summary: orNull(text) };
 const timed = {
