@@ -72,9 +72,9 @@ int Executable::computed(int samples) const {
   return std::min(count, batch_);
 }
 
-RunContext Executable::context(const Evaluation& evaluation) const {
+RunContext Executable::context(const Evaluation& evaluation, const std::vector<unsigned char*>& places) const {
   return {network.values,
-          places_,
+          places,
           network.device.stream.get(),
           computed(evaluation.batch),
           evaluation.batch,
@@ -102,14 +102,14 @@ void Executable::warm_up(int batch) {
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
     const auto& layer = network.layers[i];
     try {
-      run_layer(i, context(evaluation));
+      run_layer(i, context(evaluation, places_));
     } catch (const CardFailure&) {
       throw;
     } catch (const Error&) {
       // A plan that was made and does not run; our own kernel does.
       if (!layer->refuse_plan(batch)) throw;
       ensure_scratch(batch);
-      run_layer(i, context(evaluation));
+      run_layer(i, context(evaluation, places_));
     }
   }
   check_launches("preparing a network");
@@ -139,7 +139,8 @@ void Executable::prepare(int samples) {
   prepared_.insert(batch);
 }
 
-void Executable::load_image(const Evaluation& evaluation, const RunContext& run) const {
+void Executable::load_image(const Evaluation& evaluation) const {
+  const RunContext run = context(evaluation, places_);
   const int image = network.image.value;
   if (image < 0) return;
   const ValueInfo& info = network.values[static_cast<std::size_t>(image)];
@@ -151,7 +152,8 @@ void Executable::load_image(const Evaluation& evaluation, const RunContext& run)
   });
 }
 
-void Executable::store_outputs(const Evaluation& evaluation, const RunContext& run) const {
+void Executable::store_outputs(const Evaluation& evaluation) const {
+  const RunContext run = context(evaluation, places_);
   const auto store = [&](int value, const Rows& rows) {
     // An update's head is a part of the output where the network has no second one.
     if (value < 0 || rows.data == nullptr) return;
@@ -178,11 +180,18 @@ void Executable::run_layer(std::size_t index, const RunContext& run) const {
   }
 }
 
+void Executable::queue_layers(const Evaluation& evaluation, const std::vector<unsigned char*>& places,
+                              bool conditions) const {
+  const RunContext run = context(evaluation, places);
+  for (std::size_t i = 0; i < network.layers.size(); ++i) {
+    if (conditions || !network.conditions.is_layer[i]) run_layer(i, run);
+  }
+}
+
 void Executable::queue(const Evaluation& evaluation) const {
-  const RunContext run = context(evaluation);
-  load_image(evaluation, run);
-  for (std::size_t i = 0; i < network.layers.size(); ++i) run_layer(i, run);
-  store_outputs(evaluation, run);
+  load_image(evaluation);
+  queue_layers(evaluation, places_, true);
+  store_outputs(evaluation);
   check_launches("evaluating a network");
 }
 
@@ -208,8 +217,8 @@ double Executable::seconds_of(const std::function<void()>& work) const {
 }
 
 void Executable::profile(const Evaluation& evaluation, double* node_seconds) const {
-  const RunContext run = context(evaluation);
-  load_image(evaluation, run);
+  const RunContext run = context(evaluation, places_);
+  load_image(evaluation);
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
     node_seconds[i] = seconds_of([&] { network.layers[i]->run(run); });
   }

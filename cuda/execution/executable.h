@@ -41,15 +41,23 @@ struct Executable : Buried {
   void prepare(int samples);
   /// Queues an evaluation that was prepared.
   void queue(const Evaluation& evaluation) const;
+  /// The same in parts. Layers write and read `places`; without conditions those are left out that depend on times and
+  /// labels alone.
+  void load_image(const Evaluation& evaluation) const;
+  void queue_layers(const Evaluation& evaluation, const std::vector<unsigned char*>& places, bool conditions) const;
+  void store_outputs(const Evaluation& evaluation) const;
+
+  /// What layers are given for an evaluation.
+  [[nodiscard]] RunContext context(const Evaluation& evaluation, const std::vector<unsigned char*>& places) const;
+  /// Where every value's storage begins, null for times and labels.
+  [[nodiscard]] const std::vector<unsigned char*>& places() const { return places_; }
+  [[nodiscard]] int batch() const { return batch_; }
 
   Network& network;
   GraphCache graphs;
   std::unique_ptr<Trajectory> trajectory;
 
  private:
-  [[nodiscard]] RunContext context(const Evaluation& evaluation) const;
-  void load_image(const Evaluation& evaluation, const RunContext& run) const;
-  void store_outputs(const Evaluation& evaluation, const RunContext& run) const;
   void run_layer(std::size_t index, const RunContext& run) const;
   /// Of `work` on the card, done as often as it takes to measure it.
   [[nodiscard]] double seconds_of(const std::function<void()>& work) const;

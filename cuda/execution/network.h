@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cuda/execution/condition_path.h"
 #include "cuda/layers/layer.h"
 
 namespace dpm::cuda {
@@ -28,6 +29,7 @@ struct Network : Buried {
   Bound output;
   Bound head;
   std::vector<ValueInfo> values;
+  ConditionPath conditions;
   std::vector<std::unique_ptr<Layer>> layers;
   /// Of the layers.
   std::vector<std::string> names;

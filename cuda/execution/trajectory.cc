@@ -20,8 +20,7 @@ std::size_t most_table_bytes(const DeviceSettings& settings) {
 
 }  // namespace
 
-void Trajectory::upload_table(const dpm_trajectory& request) {
-  Device& device = executable_.network.device;
+void Trajectory::list_steps(const dpm_trajectory& request) {
   host_table_.clear();
   kinds_.clear();
   const std::size_t records = std::size_t{steps_} * batch_;
@@ -34,14 +33,25 @@ void Trajectory::upload_table(const dpm_trajectory& request) {
     kind.clips_dynamically = std::any_of(samples, samples + batch_, clips_dynamically);
     kinds_.push_back(kind);
   }
+}
+
+void Trajectory::reserve() {
+  Device& device = executable_.network.device;
   const std::size_t step_bytes = std::size_t{batch_} * sizeof(UpdateSample);
   capacity_ =
       static_cast<std::uint32_t>(std::clamp<std::size_t>(most_table_bytes(device.settings) / step_bytes, 1, steps_));
   ensure(device, table_, capacity_ * step_bytes);
   ensure(device, current_, step_bytes);
   ensure(device, time_, std::size_t{batch_} * sizeof(float));
-  ensure(device, next_, sizeof(std::uint32_t));
+  ensure(device, progress_, sizeof(StepProgress));
   ensure(device, device.thresholds, std::size_t{batch_} * sizeof(float));
+}
+
+void Trajectory::prepare_conditions() {
+  const auto most_batch = static_cast<std::uint32_t>(executable_.batch());
+  has_conditions_ = conditions_.prepare({batch_, labels_, most_batch}, &host_table_);
+  places_ = executable_.places();
+  if (has_conditions_) conditions_.place(&places_);
 }
 
 void Trajectory::begin(const dpm_trajectory& request) {
@@ -50,11 +60,13 @@ void Trajectory::begin(const dpm_trajectory& request) {
   batch_ = request.update.batch;
   steps_ = request.steps;
   done_ = filled_ = 0;
-  upload_table(request);
+  labels_ = reinterpret_cast<const std::int32_t*>(rows_of(request.labels).data);
+  list_steps(request);
+  reserve();
+  prepare_conditions();
   update_ = arguments_of(request.update);
   update_.samples = current_.as<UpdateSample>();
   update_.thresholds = device.thresholds.as<float>();
-  labels_ = reinterpret_cast<const std::int32_t*>(rows_of(request.labels).data);
   refill();
 }
 
@@ -63,9 +75,43 @@ void Trajectory::refill() {
   const std::uint32_t steps = std::min(capacity_, steps_ - filled_);
   const std::size_t step_bytes = std::size_t{batch_} * sizeof(UpdateSample);
   const UpdateSample* source = host_table_.data() + std::size_t{filled_} * batch_;
+  const StepProgress progress{0, 0, steps};
   device.staging.upload(device.stream, table_.data(), source, steps * step_bytes);
-  check_cuda(cudaMemsetAsync(next_.data(), 0, next_.bytes(), device.stream.get()), "starting a trajectory");
+  device.staging.upload(device.stream, progress_.data(), &progress, sizeof progress);
   filled_ += steps;
+  load_first_image();
+}
+
+Evaluation Trajectory::evaluation() const {
+  Evaluation evaluation;
+  evaluation.batch = static_cast<int>(batch_);
+  evaluation.x = update_.x;
+  evaluation.y = update_.y;
+  evaluation.samples = update_.samples;
+  evaluation.time = time_.as<float>();
+  evaluation.labels = labels_;
+  evaluation.out = update_.out;
+  evaluation.head = update_.head;
+  return evaluation;
+}
+
+void Trajectory::load_first_image() const {
+  Evaluation first = evaluation();
+  first.samples = table_.as<UpdateSample>();
+  executable_.load_image(first);
+  check_launches("starting a trajectory");
+}
+
+StepTable Trajectory::table() const {
+  return {batch_, table_.as<UpdateSample>(), progress_.as<StepProgress>(), current_.as<UpdateSample>(),
+          time_.as<float>()};
+}
+
+SelectStepArguments Trajectory::selection() const {
+  SelectStepArguments arguments{};
+  arguments.table = table();
+  if (has_conditions_) conditions_.list(&arguments);
+  return arguments;
 }
 
 GraphKey Trajectory::key() const {
@@ -75,29 +121,42 @@ GraphKey Trajectory::key() const {
     key.add(rows.data).add(rows.stride);
   }
   for (const Rows& rows : update_.history) key.add(rows.data).add(rows.stride);
-  for (const DeviceMemory* memory : {&table_, &current_, &time_, &next_}) key.add(memory->data());
+  for (const DeviceMemory* memory : {&table_, &current_, &time_, &progress_}) key.add(memory->data());
+  const SelectStepArguments selected = selection();
+  for (const StepCondition& condition : selected.condition) key.add(condition.rows).add(condition.current);
   return key;
+}
+
+void Trajectory::queue_finish(bool has_maps) const {
+  const Network& network = executable_.network;
+  const int image = network.image.value;
+  with_storage(network.device.settings.dtype, [&](auto type) {
+    using T = decltype(type);
+    const RunContext run = executable_.context(evaluation(), places_);
+    FinishStepArguments<T> arguments{};
+    arguments.table = table();
+    arguments.update = update_;
+    arguments.channels = image < 0 ? 1 : network.values[static_cast<std::size_t>(image)].shape.channels;
+    arguments.pixels = static_cast<int>(update_.elements) / arguments.channels;
+    arguments.image = run.map<T>(image);
+    if (has_maps) {
+      arguments.out = run.map<const T>(network.output.value);
+      arguments.head = run.map<const T>(network.head.value);
+    }
+    finish_step(arguments, network.device.stream.get());
+  });
 }
 
 void Trajectory::queue_step(StepKind kind) const {
   const cudaStream_t stream = executable_.network.device.stream.get();
-  select_step(
-      {batch_, table_.as<UpdateSample>(), next_.as<std::uint32_t>(), current_.as<UpdateSample>(), time_.as<float>()},
-      stream);
-  if (kind.evaluates) {
-    Evaluation evaluation;
-    evaluation.batch = static_cast<int>(batch_);
-    evaluation.x = update_.x;
-    evaluation.y = update_.y;
-    evaluation.samples = update_.samples;
-    evaluation.time = time_.as<float>();
-    evaluation.labels = labels_;
-    evaluation.out = update_.out;
-    evaluation.head = update_.head;
-    executable_.queue(evaluation);
+  select_step(selection(), stream);
+  if (kind.evaluates) executable_.queue_layers(evaluation(), places_, !has_conditions_);
+  // A threshold is found in the whole prediction.
+  if (kind.clips_dynamically) {
+    if (kind.evaluates) executable_.store_outputs(evaluation());
+    find_thresholds(update_, stream);
   }
-  if (kind.clips_dynamically) find_thresholds(update_, stream);
-  update(update_, stream);
+  queue_finish(kind.evaluates && !kind.clips_dynamically);
   check_launches("running a step");
 }
 

@@ -4,8 +4,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "cuda/execution/conditions.h"
 #include "cuda/execution/executable.h"
-#include "cuda/kernels/state.h"
+#include "cuda/kernels/step.h"
 
 namespace dpm::cuda {
 
@@ -18,7 +19,7 @@ struct StepKind {
 
 class Trajectory {
  public:
-  explicit Trajectory(Executable& executable) : executable_(executable) {}
+  explicit Trajectory(Executable& executable) : executable_(executable), conditions_(executable.network) {}
 
   /// Copies the tables of `request` to the card and prepares everything that its steps need.
   void begin(const dpm_trajectory& request);
@@ -26,12 +27,20 @@ class Trajectory {
   void advance(std::uint32_t steps);
 
  private:
-  void upload_table(const dpm_trajectory& request);
+  void list_steps(const dpm_trajectory& request);
+  void reserve();
+  void prepare_conditions();
   /// Copies as many coming steps as fit into the table on the card.
   void refill();
+  /// Gives the network the image of the first step in the table.
+  void load_first_image() const;
+  [[nodiscard]] Evaluation evaluation() const;
+  [[nodiscard]] StepTable table() const;
+  [[nodiscard]] SelectStepArguments selection() const;
   [[nodiscard]] GraphKey key() const;
   /// Queues one step: its coefficients come from the table.
   void queue_step(StepKind kind) const;
+  void queue_finish(bool has_maps) const;
   void launch_step(StepKind kind);
   /// Nodes that a graph of the steps from `first` on has; 0 where one of their kinds has no graph yet.
   std::size_t nodes_together(std::uint32_t first, std::uint32_t steps);
@@ -52,7 +61,11 @@ class Trajectory {
   DeviceMemory table_;
   DeviceMemory current_;
   DeviceMemory time_;
-  DeviceMemory next_;
+  DeviceMemory progress_;
+  Conditions conditions_;
+  /// Whether the conditions of all steps are computed before the first, and where the layers find them.
+  bool has_conditions_ = false;
+  std::vector<unsigned char*> places_;
 };
 
 }  // namespace dpm::cuda

@@ -13,7 +13,7 @@ Rows rows_of(const dpm_view& view) {
 
 UpdateSample update_sample_of(const dpm_update_sample& sample) {
   return {*sample.record,   sample.row,          sample.network_row,  sample.noise_row, sample.seed_low,
-          sample.seed_high, sample.sample_index, sample.record_index, sample.draw};
+          sample.seed_high, sample.sample_index, sample.record_index, sample.draw,      0};
 }
 
 bool clips_dynamically(const UpdateSample& sample) { return sample.record.clip == DPM_CLIP_DYNAMIC; }

@@ -64,17 +64,6 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-__global__ void __launch_bounds__(kThreads) select_step_kernel(StepTable table) {
-  constexpr unsigned kWords = sizeof(UpdateSample) / sizeof(std::uint32_t);
-  const UpdateSample* chosen = table.steps + std::uint64_t{*table.next} * table.batch;
-  const auto* source = reinterpret_cast<const std::uint32_t*>(chosen);
-  auto* target = reinterpret_cast<std::uint32_t*>(table.current);
-  for (unsigned i = threadIdx.x; i < table.batch * kWords; i += blockDim.x) target[i] = source[i];
-  for (unsigned n = threadIdx.x; n < table.batch; n += blockDim.x) table.time[n] = chosen[n].record.time;
-  __syncthreads();
-  if (threadIdx.x == 0) ++*table.next;
-}
-
 }  // namespace
 
 void gather(const GatherArguments& arguments, cudaStream_t stream) {
@@ -92,10 +81,6 @@ void convert_to_levels(const float* values, std::uint8_t* levels, std::uint64_t 
   const std::uint64_t blocks = (elements + kElements - 1) / kElements;
   const dim3 grid(static_cast<unsigned>(blocks < kMostBlocks ? blocks : kMostBlocks));
   DPM_LAUNCH(levels_kernel, grid, dim3(kThreads), stream, values, levels, elements);
-}
-
-void select_step(const StepTable& table, cudaStream_t stream) {
-  DPM_LAUNCH(select_step_kernel, dim3(1), dim3(kThreads), stream, table);
 }
 
 }  // namespace dpm::cuda

@@ -1,4 +1,4 @@
-// Small work on the registers of a run: copies of rows, sums over rows, 8-bit levels, the table of a trajectory.
+// Small work on the registers of a run: copies of rows, sums over rows, 8-bit levels.
 #pragma once
 
 #include "cuda/kernels/update.h"
@@ -29,17 +29,5 @@ void reduce(const ReduceArguments& arguments, cudaStream_t stream);
 
 /// levels[i] is the 8-bit level of values[i] (update::level).
 void convert_to_levels(const float* values, std::uint8_t* levels, std::uint64_t elements, cudaStream_t stream);
-
-/// The table of a trajectory: `batch` samples a step, and which step comes next.
-struct StepTable {
-  std::uint32_t batch;
-  const UpdateSample* steps;  ///< [steps][batch]
-  std::uint32_t* next;
-  UpdateSample* current;  ///< [batch]
-  float* time;            ///< [batch], the records' times
-};
-/// Copies the next step's samples to `current` and their times to `time`, and counts the step. So one captured step
-/// serves all: what differs between them lies in memory.
-void select_step(const StepTable& table, cudaStream_t stream);
 
 }  // namespace dpm::cuda

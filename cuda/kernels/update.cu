@@ -1,153 +1,22 @@
-#include "backend/update_math.h"
-#include "core/philox.h"
 #include "cuda/kernels/update.h"
+#include "cuda/kernels/update_element.h"
 
 namespace dpm::cuda {
 namespace {
 
 constexpr unsigned kThreads = 256;
-/// Elements of a thread: the normals of one counter.
-constexpr int kQuad = 4;
-
-struct Quad {
-  float value[kQuad];
-};
-
-template <bool Whole>
-__device__ Quad load(const Rows& rows, std::uint32_t row, std::uint64_t first, int count) {
-  Quad quad = {};
-  if (rows.data == nullptr) return quad;
-  const float* source = rows.data + row * rows.stride + first;
-  if constexpr (Whole) {
-    const float4 whole = *reinterpret_cast<const float4*>(source);
-    quad = {{whole.x, whole.y, whole.z, whole.w}};
-  } else {
-    for (int i = 0; i < count; ++i) quad.value[i] = source[i];
-  }
-  return quad;
-}
-
-template <bool Whole>
-__device__ void store(const Rows& rows, std::uint32_t row, std::uint64_t first, int count, const Quad& quad) {
-  float* target = rows.data + row * rows.stride + first;
-  if constexpr (Whole) {
-    *reinterpret_cast<float4*>(target) = make_float4(quad.value[0], quad.value[1], quad.value[2], quad.value[3]);
-  } else {
-    for (int i = 0; i < count; ++i) target[i] = quad.value[i];
-  }
-}
-
-__device__ void add(Quad& sum, float coefficient, const Quad& term) {
-  // Zero times whatever an unused register holds might be NaN.
-  if (coefficient == 0.0F) return;
-  for (int i = 0; i < kQuad; ++i) sum.value[i] += coefficient * term.value[i];
-}
-
-__device__ Quad draw_normals(const UpdateSample& sample, std::uint64_t first) {
-  const PhiloxWords words = philox4x32(static_cast<std::uint32_t>(first / kQuad), sample.record_index,
-                                       sample.sample_index, sample.draw, sample.seed_low, sample.seed_high);
-  Quad z;
-  box_muller(words.word[0], words.word[1], &z.value[0], &z.value[1]);
-  box_muller(words.word[2], words.word[3], &z.value[2], &z.value[3]);
-  return z;
-}
-
-__device__ float clipped(const dpm_record& record, float x0, float threshold) {
-  if (record.clip == DPM_CLIP_STATIC) return update::clamp(x0, record.clip_low, record.clip_high);
-  if (record.clip == DPM_CLIP_DYNAMIC) return update::thresholded(x0, threshold);
-  return x0;
-}
-
-__device__ float deviation(const dpm_record& record, float in, float out, float head) {
-  if (record.variance == DPM_VARIANCE_SCALAR) return record.deviation;
-  if (record.variance == DPM_VARIANCE_LINEAR) return sqrtf(update::linear_variance(record, in, out, head));
-  return sqrtf(update::log_variance(record, head));
-}
-
-/// One thread's elements of one sample.
-template <bool Whole>
-struct Element4 {
-  const UpdateArguments& arguments;
-  const UpdateSample& sample;
-  std::uint64_t first;
-  int count;
-
-  __device__ Quad read(const Rows& rows, std::uint32_t row) const { return load<Whole>(rows, row, first, count); }
-
-  __device__ Quad combine(const Quad& x, float x_factor, float y_factor, float out_factor, const float* factors,
-                          const Quad& y, const Quad& out, const Quad& m) const {
-    Quad sum = {};
-    add(sum, x_factor, x);
-    add(sum, y_factor, y);
-    add(sum, out_factor, out);
-    for (std::uint32_t j = 0; j < DPM_MAX_HISTORY; ++j) {
-      if (factors[j] == 0.0F) continue;
-      add(sum, factors[j], j == sample.record.slot ? m : read(arguments.history[j], sample.row));
-    }
-    return sum;
-  }
-
-  __device__ void add_noise(Quad& x, const Quad& in, const Quad& out) const {
-    const dpm_record& record = sample.record;
-    const Quad head = record.variance == DPM_VARIANCE_SCALAR ? Quad{} : read(arguments.head, sample.network_row);
-    const Quad z =
-        arguments.noise.data != nullptr ? read(arguments.noise, sample.noise_row) : draw_normals(sample, first);
-    for (int i = 0; i < kQuad; ++i) {
-      x.value[i] += z.value[i] * deviation(record, in.value[i], out.value[i], head.value[i]);
-    }
-  }
-
-  __device__ void run(float threshold) const {
-    const dpm_record& record = sample.record;
-    Quad x = read(arguments.x, sample.row);
-    const Quad y = read(arguments.y, sample.row);
-    const Quad out = read(arguments.out, sample.network_row);
-    const Quad in = (record.flags & DPM_RECORD_READ_Y) != 0 ? y : x;
-    Quad m;
-    for (int i = 0; i < kQuad; ++i) {
-      const float x0 = update::data_prediction(record, in.value[i], out.value[i]);
-      m.value[i] = update::solver_variable(record, in.value[i], clipped(record, x0, threshold));
-    }
-    if ((record.flags & DPM_RECORD_WRITE_X) != 0) {
-      x = combine(x, record.x_x, record.x_y, record.x_out, record.x_history, y, out, m);
-      if (record.variance != DPM_VARIANCE_NONE) add_noise(x, in, out);
-      store<Whole>(arguments.x, sample.row, first, count, x);
-    }
-    if ((record.flags & DPM_RECORD_WRITE_Y) != 0) {
-      const Quad next = combine(x, record.y_x, record.y_y, record.y_out, record.y_history, y, out, m);
-      store<Whole>(arguments.y, sample.row, first, count, next);
-    }
-    if ((record.flags & DPM_RECORD_STORE_HISTORY) != 0) {
-      store<Whole>(arguments.history[record.slot], sample.row, first, count, m);
-    }
-  }
-};
 
 template <bool Whole>
 __global__ void __launch_bounds__(kThreads) update_kernel(UpdateArguments arguments) {
   __shared__ UpdateSample sample;
-  const auto* source = reinterpret_cast<const std::uint32_t*>(&arguments.samples[blockIdx.y]);
-  for (unsigned i = threadIdx.x; i < sizeof sample / sizeof *source; i += blockDim.x) {
-    reinterpret_cast<std::uint32_t*>(&sample)[i] = source[i];
-  }
-  __syncthreads();
+  load_sample(sample, arguments.samples[blockIdx.y]);
   const std::uint64_t first = (static_cast<std::uint64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kQuad;
   if (first >= arguments.elements) return;
   const std::uint64_t left = arguments.elements - first;
   const int count = left < kQuad ? static_cast<int>(left) : kQuad;
   const float threshold = sample.record.clip == DPM_CLIP_DYNAMIC ? arguments.thresholds[blockIdx.y] : 0.0F;
-  Element4<Whole>{arguments, sample, first, count}.run(threshold);
-}
-
-bool is_whole(const Rows& rows) {
-  return rows.data == nullptr || (rows.stride % kQuad == 0 && reinterpret_cast<std::uintptr_t>(rows.data) % 16 == 0);
-}
-
-bool is_whole(const UpdateArguments& a) {
-  bool whole = a.elements % kQuad == 0;
-  for (const Rows& rows : {a.x, a.y, a.out, a.head, a.noise}) whole = whole && is_whole(rows);
-  for (const Rows& rows : a.history) whole = whole && is_whole(rows);
-  return whole;
+  const Element4<Whole> element{arguments, sample, first, count};
+  element.run(threshold, PredictionRows<Whole>{element});
 }
 
 }  // namespace

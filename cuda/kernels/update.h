@@ -25,6 +25,7 @@ struct UpdateSample {
   std::uint32_t sample_index;
   std::uint32_t record_index;
   std::uint32_t draw;
+  std::uint32_t condition_row;  ///< of a trajectory's conditions (step.h), if it has them
 };
 
 /// dpm_update in device memory.

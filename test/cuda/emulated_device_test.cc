@@ -101,7 +101,8 @@ TEST_F(EmulatedCuda, ALongTrajectoryIsNotOneGraphHoweverShortItsFirstStep) {
 
 TEST_F(EmulatedCuda, ATableThatExceedsItsMemoryIsCopiedPieceByPiece) {
   const RunRequest run = uniform_request(3, 3);
-  emulation().limit_memory(std::size_t{1} << 19);
+  // Three steps of three samples are less than a 256th of it.
+  emulation().limit_memory(std::size_t{540} << 10);
   const auto small_card = open(DType::kFloat32);
   emulation().limit_memory(kCardMemory);
   Network network(small_card, small_.graph(), SmallNetwork::options());

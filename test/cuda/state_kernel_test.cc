@@ -145,32 +145,5 @@ TEST(CudaLevels, AreThoseOfTheDefinition) {
   }
 }
 
-TEST(CudaSelectStep, GoesThroughTheTable) {
-  for (const std::uint32_t batch : {1U, 3U, 65U}) {
-    constexpr std::uint32_t kSteps = 4;
-    DeviceVector<cuda::UpdateSample> table(std::size_t{kSteps} * batch);
-    for (std::uint32_t i = 0; i < table.size(); ++i) {
-      table[i].row = i;
-      table[i].record.time = static_cast<float>(i) * 0.25F;
-    }
-    DeviceVector<cuda::UpdateSample> current(batch);
-    DeviceVector<float> time(batch, kNaN);
-    DeviceVector<std::uint32_t> next(1, 0);
-    for (const std::uint32_t order : kThreadOrders) {
-      const ThreadOrder threads(order);
-      next[0] = 0;
-      for (std::uint32_t step = 0; step < kSteps; ++step) {
-        cuda::select_step({batch, table.data(), next.data(), current.data(), time.data()}, nullptr);
-        synchronize();
-        ASSERT_EQ(next[0], step + 1);
-        for (std::uint32_t j = 0; j < batch; ++j) {
-          ASSERT_EQ(current[j].row, step * batch + j);
-          ASSERT_EQ(time[j], static_cast<float>(step * batch + j) * 0.25F);
-        }
-      }
-    }
-  }
-}
-
 }  // namespace
 }  // namespace dpm::test

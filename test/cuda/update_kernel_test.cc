@@ -69,7 +69,7 @@ Tensors actual_of(const Case& test) {
   samples.reserve(kSamples);
   for (const dpm_update_sample& each : test.samples) {
     samples.push_back({*each.record, each.row, each.network_row, each.noise_row, each.seed_low, each.seed_high,
-                       each.sample_index, each.record_index, each.draw});
+                       each.sample_index, each.record_index, each.draw, 0});
   }
   DeviceVector<float> thresholds(kSamples);
   cuda::UpdateArguments arguments{};
@@ -167,7 +167,7 @@ TEST(CudaUpdate, NormalsAreThoseOfTheCpu) {
   cpu->update(request);
   buffer->download(0, expected.data(), buffer->bytes());
 
-  const DeviceVector<cuda::UpdateSample> own(1, {record, 0, 0, 0, 1, 2, 3, 4, 5});
+  const DeviceVector<cuda::UpdateSample> own(1, {record, 0, 0, 0, 1, 2, 3, 4, 5, 0});
   cuda::UpdateArguments arguments{};
   arguments.batch = 1;
   arguments.elements = kElements;

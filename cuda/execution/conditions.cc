@@ -1,0 +1,152 @@
+#include "cuda/execution/conditions.h"
+
+#include <algorithm>
+#include <map>
+
+#include "cuda/runtime/check.h"
+
+namespace dpm::cuda {
+namespace {
+
+/// Rows that are computed at once: their layers' inner results take memory.
+constexpr std::size_t kRowsAtOnce = 256;
+
+/// Of the whole table.
+std::size_t most_bytes(const DeviceSettings& settings) {
+  constexpr std::uint64_t kLimit = std::uint64_t{64} << 20;
+  constexpr std::uint64_t kShare = 256;
+  return static_cast<std::size_t>(std::min(kLimit, settings.card_memory / kShare));
+}
+
+}  // namespace
+
+std::size_t Conditions::row_bytes(int value) const {
+  const ValueInfo& info = network_.values[static_cast<std::size_t>(value)];
+  return static_cast<std::size_t>(info.pixels() * info.pixel_stride) * dtype_size(network_.device.settings.dtype);
+}
+
+bool Conditions::fits(std::size_t rows) const {
+  const ConditionPath& path = network_.conditions;
+  if (path.read.empty() || path.read.size() > kMostConditions) return false;
+  std::size_t bytes = 0;
+  for (const int value : path.read) {
+    if (row_bytes(value) % sizeof(std::uint32_t) != 0) return false;
+    bytes += rows * row_bytes(value);
+  }
+  for (std::size_t i = 0; i < network_.layers.size(); ++i) {
+    // The path has no scratch memory.
+    const std::size_t last = rows % kRowsAtOnce;
+    if (path.is_layer[i] && (network_.layers[i]->scratch_bytes(static_cast<int>(kRowsAtOnce)) != 0 ||
+                             network_.layers[i]->scratch_bytes(static_cast<int>(last)) != 0)) {
+      return false;
+    }
+  }
+  return bytes <= most_bytes(network_.device.settings);
+}
+
+Conditions::Rows Conditions::list_rows(const Request& request, bool has_labels, std::vector<UpdateSample>* table) {
+  Rows rows;
+  rows.repeats_labels = has_labels;
+  // With labels a row has the label of its sample, and rows of whole steps are told apart by all their times.
+  const std::size_t together = has_labels ? request.batch : 1;
+  std::map<std::vector<float>, std::uint32_t> known;
+  for (std::size_t i = 0; i < table->size(); i += together) {
+    std::vector<float> times;
+    for (std::size_t n = 0; n < together; ++n) times.push_back((*table)[i + n].record.time);
+    const auto [found, is_new] = known.emplace(times, static_cast<std::uint32_t>(rows.count()));
+    if (is_new) rows.times.insert(rows.times.end(), times.begin(), times.end());
+    for (std::size_t n = 0; n < together; ++n) {
+      (*table)[i + n].condition_row = found->second + static_cast<std::uint32_t>(n);
+    }
+  }
+  return rows;
+}
+
+bool Conditions::prepare(const Request& request, std::vector<UpdateSample>* table) {
+  // One step's rows at least; a network without such a path has none.
+  if (!fits(request.batch)) return false;
+  const bool has_labels = network_.label.binding >= 0 && request.labels != nullptr;
+  const Rows rows = list_rows(request, has_labels, table);
+  if (!fits(rows.count())) return false;
+  Device& device = network_.device;
+  const std::vector<int>& read = network_.conditions.read;
+  current_.resize(read.size());
+  rows_.resize(read.size());
+  bool moved = false;
+  for (std::size_t j = 0; j < read.size(); ++j) {
+    const void* before = rows_[j].data();
+    ensure(device, current_[j], request.most_batch * row_bytes(read[j]));
+    ensure(device, rows_[j], rows.count() * row_bytes(read[j]));
+    moved = moved || rows_[j].data() != before;
+  }
+  // Labels may have changed where they lie.
+  if (has_labels || moved || computed_ != rows.times) compute(rows, request);
+  computed_ = has_labels ? std::vector<float>() : rows.times;
+  return true;
+}
+
+void Conditions::compute(const Rows& rows, const Request& request) {
+  Device& device = network_.device;
+  const std::size_t at_once = std::min(kRowsAtOnce, rows.count());
+  const std::vector<int>& written = network_.conditions.written;
+  inner_.resize(written.size());
+  const std::vector<int>& read = network_.conditions.read;
+  for (std::size_t j = 0; j < written.size(); ++j) {
+    const bool has_rows = std::find(read.begin(), read.end(), written[j]) != read.end();
+    if (!has_rows) ensure(device, inner_[j], at_once * row_bytes(written[j]));
+  }
+  ensure(device, times_, rows.count() * sizeof(float));
+  device.staging.upload(device.stream, times_.data(), rows.times.data(), rows.count() * sizeof(float));
+  if (rows.repeats_labels) repeat_labels(request, rows.count());
+  for (std::size_t first = 0; first < rows.count(); first += at_once) {
+    run_layers(rows, first, std::min(at_once, rows.count() - first));
+  }
+  check_launches("computing a trajectory's conditions");
+}
+
+void Conditions::repeat_labels(const Request& request, std::size_t rows) {
+  ensure(network_.device, labels_, rows * sizeof(std::int32_t));
+  const cudaStream_t stream = network_.device.stream.get();
+  auto* target = labels_.as<std::int32_t>();
+  const auto copy = [&](std::size_t at, const std::int32_t* source, std::size_t count) {
+    check_cuda(cudaMemcpyAsync(target + at, source, count * sizeof(std::int32_t), cudaMemcpyDeviceToDevice, stream),
+               "repeating labels");
+  };
+  copy(0, request.labels, request.batch);
+  for (std::size_t done = request.batch; done < rows; done *= 2) copy(done, target, std::min(done, rows - done));
+}
+
+void Conditions::run_layers(const Rows& rows, std::size_t first, std::size_t count) {
+  const ConditionPath& path = network_.conditions;
+  std::vector<unsigned char*> places(network_.values.size(), nullptr);
+  for (std::size_t j = 0; j < path.written.size(); ++j) {
+    places[static_cast<std::size_t>(path.written[j])] = inner_[j].as<unsigned char>();
+  }
+  for (std::size_t j = 0; j < path.read.size(); ++j) {
+    places[static_cast<std::size_t>(path.read[j])] = rows_[j].as<unsigned char>() + first * row_bytes(path.read[j]);
+  }
+  const std::int32_t* labels = rows.repeats_labels ? labels_.as<std::int32_t>() + first : nullptr;
+  const RunContext run{network_.values,         places,  network_.device.stream.get(), static_cast<int>(count),
+                       static_cast<int>(count), nullptr, times_.as<float>() + first,   labels};
+  for (std::size_t i = 0; i < network_.layers.size(); ++i) {
+    if (path.is_layer[i]) network_.layers[i]->run(run);
+  }
+}
+
+void Conditions::list(SelectStepArguments* arguments) const {
+  const std::vector<int>& read = network_.conditions.read;
+  arguments->conditions = static_cast<int>(read.size());
+  for (std::size_t j = 0; j < read.size(); ++j) {
+    arguments->condition[j] = {rows_[j].as<std::uint32_t>(), current_[j].as<std::uint32_t>(),
+                               static_cast<std::uint32_t>(row_bytes(read[j]) / sizeof(std::uint32_t))};
+  }
+}
+
+void Conditions::place(std::vector<unsigned char*>* places) const {
+  const std::vector<int>& read = network_.conditions.read;
+  for (std::size_t j = 0; j < read.size(); ++j) {
+    (*places)[static_cast<std::size_t>(read[j])] = current_[j].as<unsigned char>();
+  }
+}
+
+}  // namespace dpm::cuda
