@@ -214,11 +214,11 @@ dpm_status begin(dpm_executable* executable, const dpm_trajectory* request, dpm_
   });
 }
 
-dpm_status advance(dpm_executable* executable, std::uint32_t steps, dpm_message* message) noexcept {
+dpm_status advance(dpm_executable* executable, std::uint32_t steps, std::uint32_t wait, dpm_message* message) noexcept {
   return on_device(Handle::of(executable).network.device, message, [&] {
     const auto& trajectory = Handle::of(executable).trajectory;
     require(trajectory != nullptr, "no trajectory has been begun");
-    trajectory->advance(steps);
+    trajectory->advance(steps, wait != 0);
   });
 }
 
@@ -227,9 +227,7 @@ void memory(dpm_device* device, dpm_memory* result) noexcept {
   *result = {0, count.used(), count.peak()};
 }
 
-void statistics(dpm_device* device, dpm_statistics* result) noexcept {
-  *result = Handle::of(device).statistics.read();
-}
+void statistics(dpm_device* device, dpm_statistics* result) noexcept { *result = Handle::of(device).statistics.read(); }
 
 dpm_status peak(dpm_device* device, double* gflops, double* gigabytes, dpm_message* message) noexcept {
   return on_device(Handle::of(device), message, [&] {

@@ -192,7 +192,7 @@ bool Trajectory::launch_together(std::uint32_t first, std::uint32_t steps) {
   return true;
 }
 
-void Trajectory::advance(std::uint32_t steps) {
+void Trajectory::advance(std::uint32_t steps, bool wait) {
   require(steps <= steps_ - done_, "a trajectory has fewer steps left than are asked for");
   while (steps > 0) {
     if (done_ == filled_) refill();
@@ -203,7 +203,10 @@ void Trajectory::advance(std::uint32_t steps) {
     done_ += now;
     steps -= now;
   }
-  executable_.network.device.stream.wait();
+  const Event& before = ends_.at(last_end_);
+  last_end_ = 1 - last_end_;
+  ends_.at(last_end_).record(executable_.network.device.stream);
+  (wait ? ends_.at(last_end_) : before).wait();
 }
 
 }  // namespace dpm::cuda

@@ -1,6 +1,7 @@
 // A batch of whole programs on the card: tables in its memory, steps as graphs.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -23,8 +24,9 @@ class Trajectory {
 
   /// Copies the tables of `request` to the card and prepares everything that its steps need.
   void begin(const dpm_trajectory& request);
-  /// Runs the next `steps`, all as one graph if they are few enough and have been asked for before, and waits for them.
-  void advance(std::uint32_t steps);
+  /// Queues the next `steps`, all as one graph if they are few enough and have been asked for before, and waits for those
+  /// of earlier calls; with `wait` for these, too.
+  void advance(std::uint32_t steps, bool wait);
 
  private:
   void list_steps(const dpm_trajectory& request);
@@ -62,6 +64,9 @@ class Trajectory {
   DeviceMemory current_;
   DeviceMemory time_;
   DeviceMemory progress_;
+  /// The ends of what the last two calls have queued.
+  std::array<Event, 2> ends_{Event(EventUse::kWaiting), Event(EventUse::kWaiting)};
+  std::size_t last_end_ = 0;
   Conditions conditions_;
   /// Whether the conditions of all steps are computed before the first, and where the layers find them.
   bool has_conditions_ = false;

@@ -157,9 +157,9 @@ void Network::begin(const dpm_trajectory& trajectory) {
   check(device_->api().begin(executable_, &trajectory, &message), message);
 }
 
-void Network::advance(std::uint32_t steps) {
+void Network::advance(std::uint32_t steps, bool wait) {
   dpm_message message{};
-  check(device_->api().advance(executable_, steps, &message), message);
+  check(device_->api().advance(executable_, steps, wait ? 1 : 0, &message), message);
 }
 
 std::vector<NodeTime> Network::profile(int batch, int repeats, const std::atomic<bool>& stopping) {

@@ -75,7 +75,7 @@ class Network {
   /// is out of range or uses a tensor that is absent.
   void begin(const dpm_trajectory& trajectory);
   /// Runs its next `steps`.
-  void advance(std::uint32_t steps);
+  void advance(std::uint32_t steps, bool wait);
   /// Median time per node over `repeats` evaluations of zeros. Throws Error(kClosed) once `stopping` is set.
   std::vector<NodeTime> profile(int batch, int repeats, const std::atomic<bool>& stopping);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "core/error.h"
 
@@ -142,7 +143,7 @@ bool Flight::begin_trajectory() {
 
 std::uint64_t Flight::finish_trajectory() {
   const std::uint32_t steps = program(0).count;
-  evaluator_.network()->advance(steps);
+  evaluator_.network()->advance(steps, true);
   std::fill(counters_.begin(), counters_.end(), steps);
   return std::uint64_t{steps} * count_;
 }
@@ -171,20 +172,30 @@ Ask Flight::ask(std::uint32_t row) const {
   return {row, current.time, current.input_scale, reads_y, sample(row).label, sample(row).guidance};
 }
 
-void Flight::end_step() {
+std::uint32_t Flight::end_step(bool looked_at) {
   waits_ = false;
+  const auto count = static_cast<std::uint32_t>(live_.size());
+  std::uint32_t done = count;
   if (in_trajectory_) {
-    evaluator_.network()->advance(1);
+    evaluator_.network()->advance(1, looked_at);
+    done = on_their_way_ + (looked_at ? count : 0);
+    on_their_way_ = looked_at ? 0 : count;
   } else {
     dpm_update request = registers_.views();
     step_.settle(request);
     update_samples_.clear();
     for (const std::uint32_t row : live_) update_samples_.push_back(current_sample(row));
-    request.batch = static_cast<std::uint32_t>(live_.size());
+    request.batch = count;
     request.samples = update_samples_.data();
     evaluator_.device().update(request);
   }
   for (const std::uint32_t row : live_) go_on(row);
+  return done;
+}
+
+std::uint32_t Flight::settle() {
+  if (on_their_way_ > 0) evaluator_.network()->advance(0, true);
+  return std::exchange(on_their_way_, 0);
 }
 
 }  // namespace dpm

@@ -30,8 +30,12 @@ class Flight {
   std::uint32_t begin_step();
   /// Whether predictions are still to come.
   [[nodiscard]] bool waits() const { return waits_; }
-  /// Updates every unfinished sample by its record, and goes on to the next one.
-  void end_step();
+  /// Updates every unfinished sample by its record, and goes on to the next one. In a trajectory the device does so
+  /// while the caller looks after other things, unless the states are `looked_at` next. Returns how many records have
+  /// been done since it was asked last.
+  std::uint32_t end_step(bool looked_at);
+  /// Waits for what is still on its way; returns how many records that were.
+  std::uint32_t settle();
 
   /// The states from `first` elements on: as floats, or as 8-bit levels if the request wants these.
   void download(RunImages& images, std::uint64_t first) const { registers_.download(images, first, request_.levels); }
@@ -67,6 +71,8 @@ class Flight {
   Registers registers_;
   Step step_;
   bool in_trajectory_ = false;
+  /// Records that the device may still be busy with.
+  std::uint32_t on_their_way_ = 0;
   bool waits_ = false;
   std::vector<std::uint32_t> counters_;
   std::vector<std::uint32_t> noise_counters_;

@@ -54,25 +54,29 @@ class Run {
       done_ += flight.finish_trajectory();
     for (std::uint32_t step = 1;; ++step) {
       check_stopped();
-      const std::uint32_t done = flight.begin_step();
-      if (done == 0) break;
-      flight.end_step();
-      done_ += done;
-      if (snapshot < result_.snapshots.size() && result_.snapshots[snapshot].record == step) {
-        flight.download(result_.snapshots[snapshot++].images, first * image_);
-      }
-      if (request_.progress) request_.progress(done_, total_);
-      if (request_.preview_every > 0 && step % request_.preview_every == 0) {
+      if (flight.begin_step() == 0) break;
+      const bool is_snapshot = snapshot < result_.snapshots.size() && result_.snapshots[snapshot].record == step;
+      const bool is_preview = request_.preview_every > 0 && step % request_.preview_every == 0;
+      const std::uint32_t done = flight.end_step(is_snapshot || is_preview);
+      if (is_snapshot) flight.download(result_.snapshots[snapshot++].images, first * image_);
+      tell(done);
+      if (is_preview) {
         RunImages images = empty_images(count);
         flight.download(images, 0);
         request_.preview(step, first, std::move(images));
       }
     }
+    tell(flight.settle());
     flight.download(result_.images, first * image_);
     // Programs that are shorter than the longest keep what they ended with.
     for (; snapshot < result_.snapshots.size(); ++snapshot) {
       flight.download(result_.snapshots[snapshot].images, first * image_);
     }
+  }
+
+  void tell(std::uint32_t done) {
+    done_ += done;
+    if (done > 0 && request_.progress) request_.progress(done_, total_);
   }
 
   void check_stopped() const {

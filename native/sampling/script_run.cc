@@ -37,7 +37,7 @@ void ScriptRun::answer(const std::vector<float>& out, const std::vector<float>& 
   require(begun_, "nothing was asked");
   if (flight_.waits()) evaluator_.answer(out, head);
   begun_ = false;
-  flight_.end_step();
+  flight_.end_step(true);
 }
 
 std::vector<float> ScriptRun::states_now() const {

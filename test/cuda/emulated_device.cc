@@ -1,8 +1,8 @@
 #include "emulated_device.h"
 
 extern "C" __attribute__((visibility("default"))) const dpm_emulation_controls* dpm_emulation() {
-  static const dpm_emulation_controls controls = {dpm::simt::counters,      dpm::simt::reset_counters,
-                                                  dpm::simt::limit_memory,  dpm::simt::break_device,
-                                                  dpm::simt::repair_device, dpm::simt::invalidate_captures};
+  static const dpm_emulation_controls controls = {
+      dpm::simt::counters,      dpm::simt::reset_counters,      dpm::simt::limit_memory, dpm::simt::break_device,
+      dpm::simt::repair_device, dpm::simt::invalidate_captures, dpm::simt::queued};
   return &controls;
 }

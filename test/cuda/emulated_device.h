@@ -16,6 +16,7 @@ struct dpm_emulation_controls {
   void (*break_device)(cudaError_t error, std::uint64_t after);
   void (*repair_device)();
   void (*invalidate_captures)(int count);
+  std::size_t (*queued)();
 };
 
 using dpm_emulation_function = const dpm_emulation_controls* (*)();

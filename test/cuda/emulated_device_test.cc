@@ -1,5 +1,6 @@
 // What only the emulated device shows: how much is captured, launched and allocated, and what happens when a card
 // fails.
+#include <algorithm>
 #include <thread>
 
 #include "cuda_device.h"
@@ -66,6 +67,69 @@ TEST_F(EmulatedCuda, AWatchedTrajectoryIsOneLaunchAStep) {
   EXPECT_EQ(counters.graph_launches, 8u);
   EXPECT_EQ(counters.captures, 0u);
   EXPECT_EQ(counters.allocations, 0u);
+}
+
+TEST_F(EmulatedCuda, AWatchedTrajectoryHasOneStepInFlight) {
+  const auto network = small_.load("cuda:0");
+  RunRequest run = uniform_request(3, 3);
+  const std::vector<float> expected = warm_up(*network, run);
+  run.watched = true;
+  std::vector<std::uint64_t> done;
+  std::vector<std::size_t> queued;
+  run.progress = [&](std::uint64_t records, std::uint64_t total) {
+    EXPECT_EQ(total, 24U);
+    done.push_back(records);
+    queued.push_back(emulation().queued());
+  };
+  warm_up(*network, run);
+  done.clear();
+  queued.clear();
+  EXPECT_EQ(images(*network, run), expected);
+  EXPECT_EQ(done, (std::vector<std::uint64_t>{3, 6, 9, 12, 15, 18, 21, 24}));
+  // Whenever a step is told of, the one after it is on its way, and none beyond that.
+  EXPECT_EQ(queued.back(), 0U);
+  const auto [least, most] = std::minmax_element(queued.begin(), queued.end() - 1);
+  EXPECT_GE(*least, 3U);
+  EXPECT_LT(*most, 60U);
+}
+
+TEST_F(EmulatedCuda, StatesThatAreLookedAtAreThoseOfTheirStep) {
+  RunRequest run = uniform_request(3, 3);
+  run.watched = true;
+  run.snapshot_every = 2;
+  const RunResult expected = run_programs(*small_.load("reference"), run, running_);
+  const auto network = small_.load("cuda:0");
+  for (int i = 0; i < 2; ++i) {
+    const RunResult actual = run_programs(*network, run, running_);
+    ASSERT_EQ(actual.snapshots.size(), 4U);
+    for (std::size_t j = 0; j < 4; ++j) {
+      const auto& [record, snapshot] = actual.snapshots[j];
+      EXPECT_LT(relative_difference(snapshot.floats, expected.snapshots[j].images.floats), 2e-4) << record;
+    }
+  }
+}
+
+TEST_F(EmulatedCuda, AWatchedTrajectoryWaitsForItsTableToBeRead) {
+  RunRequest run = uniform_request(3, 3);
+  const std::vector<float> expected = images(*small_.load("cuda:0"), run);
+  emulation().limit_memory(std::size_t{540} << 10);
+  const auto small_card = open(DType::kFloat32);
+  emulation().limit_memory(kCardMemory);
+  Network network(small_card, small_.graph(), SmallNetwork::options());
+  run.watched = true;
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(images(network, run), expected);
+}
+
+TEST_F(EmulatedCuda, ACancelledTrajectoryLeavesTheNextOneAlone) {
+  const auto network = small_.load("cuda:0");
+  RunRequest run = uniform_request(3, 3);
+  const std::vector<float> expected = warm_up(*network, run);
+  RunRequest cancelled = run;
+  cancelled.watched = true;
+  cancelled.cancelled = std::make_shared<std::atomic<bool>>(false);
+  cancelled.progress = [&](std::uint64_t done, std::uint64_t) { cancelled.cancelled->store(done >= 9); };
+  EXPECT_EQ(code_of([&] { images(*network, cancelled); }), ErrorCode::kAborted);
+  EXPECT_EQ(images(*network, run), expected);
 }
 
 TEST_F(EmulatedCuda, ATrajectoryMayBeginWithoutAnEvaluation) {

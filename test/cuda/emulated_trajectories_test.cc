@@ -68,7 +68,7 @@ class CapturedTrajectories : public CapturedGraphs {
     }
     trajectory.update.samples = samples.data();
     network.begin(trajectory);
-    network.advance(trajectory.steps);
+    network.advance(trajectory.steps, true);
   }
 
   std::vector<std::string> ran(Network& network, const Steps& steps) const {

@@ -322,6 +322,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  ++emulated().counters.synchronisations;
   // What comes after it may still be on its way.
   if (event->stream != nullptr) run_queue(*event->stream, [&] { return *event->seconds == 0; });
   return works() ? cudaSuccess : emulated().broken;
@@ -382,5 +383,15 @@ void break_device(cudaError_t error, std::uint64_t after) {
 
 void repair_device() { break_device(cudaSuccess); }
 void invalidate_captures(int count) { emulated().invalid_captures = count; }
+
+std::size_t queued() {
+  const std::lock_guard<std::mutex> lock(emulated().streams_mutex);
+  std::size_t count = 0;
+  for (CUstream_st* stream : emulated().streams) {
+    const std::lock_guard<std::mutex> held(stream->mutex);
+    count += stream->queue.size();
+  }
+  return count;
+}
 
 }  // namespace dpm::simt

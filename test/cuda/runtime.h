@@ -145,5 +145,7 @@ void break_device(cudaError_t error, std::uint64_t after = 0);
 void repair_device();
 /// The next `count` captures fail, as when another thread waits for the whole card.
 void invalidate_captures(int count);
+/// Work that streams hold and have not done.
+std::size_t queued();
 
 }  // namespace dpm::simt
