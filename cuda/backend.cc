@@ -248,6 +248,7 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       .layout = dpm::own_layout(),
       .name = "cuda",
       .residual_in_place = 0,
+      .norms_are_joined = 1,
       .probe = device::probe,
       .open = device::open,
       .close = device::close,

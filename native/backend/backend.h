@@ -269,6 +269,8 @@ typedef struct dpm_backend {
   const char* name;
   /// Whether a convolution may write over its residual.
   uint32_t residual_in_place;
+  /// Whether what reads a norm's result may compute it, and reads the norm's inputs.
+  uint32_t norms_are_joined;
 
   /// Preference of device `index` over others, 0 when unusable, negative when there is no such index; fills the one of
   /// `description` and `reason` that applies.

@@ -61,6 +61,7 @@ typedef struct dpm_convolution_attributes {
   int32_t upsample;    ///< the input is enlarged twice (nearest neighbour) first
   int32_t silu;        ///< the result passes through SiLU
   float scale;
+  int32_t beside;  ///< may run beside the nodes that follow, until its result is read
 } dpm_convolution_attributes;
 
 typedef struct dpm_group_norm_attributes {

@@ -8,6 +8,7 @@
 
 #include "backend/backend.h"
 #include "core/dtype.h"
+#include "graph/planner.h"
 
 namespace dpm {
 
@@ -64,6 +65,10 @@ class Device : public std::enable_shared_from_this<Device> {
   [[nodiscard]] int threads() const { return api_->threads(device_); }
 
   std::shared_ptr<Buffer> allocate(std::uint64_t bytes);
+  /// What a plan of memory for it has to keep to.
+  [[nodiscard]] graph::PlacementRules placement_rules() const {
+    return {api_->residual_in_place != 0, api_->norms_are_joined != 0};
+  }
   [[nodiscard]] dpm_memory memory() const;
   /// Nothing where the device has nothing to tell.
   [[nodiscard]] std::optional<dpm_statistics> statistics() const;

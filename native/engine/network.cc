@@ -45,7 +45,7 @@ Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOpti
   });
   info_.nodes = graph_.nodes.size();
   for (const graph::Node& node : graph_.nodes) info_.multiply_adds += graph::multiply_adds(graph_, node);
-  plan_ = graph::plan_memory(graph_, device_->api().residual_in_place != 0);
+  plan_ = graph::plan_memory(graph_, device_->placement_rules());
   shape_ = shape_of(graph_, options_.classes);
   find_bindings();
   const graph::LoweredGraph lowered(graph_);

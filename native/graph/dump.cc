@@ -53,6 +53,7 @@ struct AttributeWriter {
     flag("upsample", a.upsample);
     flag("silu", a.silu);
     write("scale", a.scale);
+    flag("beside", a.beside);
   }
   void operator()(const GroupNorm& a) const {
     write("groups", a.groups);

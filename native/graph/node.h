@@ -24,6 +24,8 @@ struct Convolution {
   bool upsample = false;
   bool silu = false;
   float scale = 1;
+  /// It may run beside the nodes that follow until its result is read: nothing that it uses changes till then.
+  bool beside = false;
 };
 
 struct GroupNorm {

@@ -84,13 +84,27 @@ int replaceable_input(const Node& node, bool residual_in_place) {
   }
 }
 
-std::vector<int> last_uses(const Graph& graph) {
+/// Whether a device may still read the inputs of `node` when its result is read.
+bool reads_late(const Node& node, const PlacementRules& rules) {
+  if (node.op == DPM_OP_CONVOLUTION) return convolution_of(node).beside;
+  return node.op == DPM_OP_GROUP_NORM && rules.norms_are_joined;
+}
+
+std::vector<int> last_uses(const Graph& graph, const PlacementRules& rules) {
   std::vector<int> last(graph.values.size(), -1);
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
     for (const int output : node.outputs) last[graph.root(output)] = static_cast<int>(i);
     for (const int input : node.inputs) {
       if (input >= 0) last[graph.root(input)] = static_cast<int>(i);
+    }
+  }
+  // From the last node on: what is kept for a reader may be kept for that one's reader, too.
+  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
+    if (!reads_late(*node, rules)) continue;
+    const int read = last[graph.root(node->output())];
+    for (const int input : node->inputs) {
+      if (input >= 0) last[graph.root(input)] = std::max(last[graph.root(input)], read);
     }
   }
   return last;
@@ -111,15 +125,22 @@ void refuse_shared(const Graph& graph) {
 /// Walks through the nodes once and gives each value its place.
 class Placement {
  public:
-  Placement(const Graph& graph, bool residual_in_place)
+  Placement(const Graph& graph, const PlacementRules& rules)
       : graph_(graph),
-        residual_in_place_(residual_in_place),
-        last_uses_(last_uses(graph)),
+        rules_(rules),
+        last_uses_(last_uses(graph, rules)),
+        dying_(graph.nodes.size()),
         placed_(graph.values.size(), false) {
     plan_.offsets.assign(graph.values.size(), 0);
   }
 
   MemoryPlan run() {
+    for (std::size_t value = 0; value < last_uses_.size(); ++value) {
+      const int last = last_uses_[value];
+      if (last >= 0 && needs_place(graph_.values[value])) {
+        dying_[static_cast<std::size_t>(last)].push_back(static_cast<int>(value));
+      }
+    }
     for (std::size_t i = 0; i < graph_.nodes.size(); ++i) place(graph_.nodes[i], static_cast<int>(i));
     for (std::size_t i = 0; i < graph_.values.size(); ++i) {
       if (graph_.values[i].parent >= 0) plan_.offsets[i] = plan_.offsets[graph_.root(static_cast<int>(i))];
@@ -135,7 +156,7 @@ class Placement {
 
   /// The input whose place the result takes, or -1.
   [[nodiscard]] int replaced_input(const Node& node, int index) const {
-    const int candidate = replaceable_input(node, residual_in_place_);
+    const int candidate = replaceable_input(node, rules_.residual_in_place);
     const bool fits = dies_at(candidate, index) && needs_place(graph_.values[node.output()]) &&
                       graph_.values[candidate].same_shape(graph_.values[node.output()]) &&
                       std::count(node.inputs.begin(), node.inputs.end(), candidate) == 1;
@@ -155,24 +176,20 @@ class Placement {
       plan_.offsets[root] = arena_.take(padded(graph_.values[root].elements()));
       placed_[static_cast<std::size_t>(root)] = true;
     }
-    free_what_dies(node, index, replaced);
+    free_what_dies(index, replaced);
   }
 
-  void free_what_dies(const Node& node, int index, int replaced) {
-    std::vector<int> freed;
-    const auto look_at = [&](int value) {
-      const int root = value >= 0 ? graph_.root(value) : -1;
-      if (!dies_at(root, index) || root == replaced) return;
-      if (std::find(freed.begin(), freed.end(), root) == freed.end()) freed.push_back(root);
-    };
-    for (const int input : node.inputs) look_at(input);
-    for (const int output : node.outputs) look_at(output);
-    for (const int value : freed) arena_.give(plan_.offsets[value], padded(graph_.values[value].elements()));
+  void free_what_dies(int index, int replaced) {
+    for (const int value : dying_[static_cast<std::size_t>(index)]) {
+      if (value != replaced) arena_.give(plan_.offsets[value], padded(graph_.values[value].elements()));
+    }
   }
 
   const Graph& graph_;
-  bool residual_in_place_;
+  PlacementRules rules_;
   std::vector<int> last_uses_;
+  /// The values that are used last by each node.
+  std::vector<std::vector<int>> dying_;
   std::vector<bool> placed_;
   FreeList arena_;
   MemoryPlan plan_;
@@ -180,9 +197,9 @@ class Placement {
 
 }  // namespace
 
-MemoryPlan plan_memory(const Graph& graph, bool residual_in_place) {
+MemoryPlan plan_memory(const Graph& graph, const PlacementRules& rules) {
   refuse_shared(graph);
-  return Placement(graph, residual_in_place).run();
+  return Placement(graph, rules).run();
 }
 
 }  // namespace dpm::graph

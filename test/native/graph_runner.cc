@@ -32,7 +32,7 @@ LoadedGraph::LoadedGraph(std::shared_ptr<Device> device, graph::Graph graph, int
   check(device_->api().load(device_->get(), &lowered.get(), &network, &message_), message_);
   network_.reset(network);
 
-  const graph::MemoryPlan memory = graph::plan_memory(graph, device_->api().residual_in_place != 0);
+  const graph::MemoryPlan memory = graph::plan_memory(graph, device_->placement_rules());
   const auto count = static_cast<std::uint64_t>(batch);
   arena_ = device_->allocate(count * memory.elements * device_->api().arena_element_bytes(device_->get()));
   const dpm_plan plan{static_cast<std::uint32_t>(batch), memory.offsets.data(), arena_->get()};

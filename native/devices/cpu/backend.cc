@@ -190,6 +190,7 @@ const dpm_backend& backend() {
       .layout = own_layout(),
       .name = "cpu",
       .residual_in_place = 1,
+      .norms_are_joined = 0,
       .probe = probe,
       .open = open,
       .close = close,

@@ -147,6 +147,7 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       .layout = dpm::own_layout(),
       .name = "reference",
       .residual_in_place = 1,
+      .norms_are_joined = 0,
       .probe = device::probe,
       .open = device::open,
       .close = device::close,

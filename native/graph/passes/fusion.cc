@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "graph/passes/beside.h"
+
 namespace dpm::graph {
 namespace {
 
@@ -258,6 +260,7 @@ void fuse(Graph& graph, const Supports& supports) {
   fuse_chains(graph, supports);
   move_vectors_to_norms(graph, supports);
   remove_concatenations(graph, supports);
+  run_residuals_beside(graph, supports);
 }
 
 }  // namespace dpm::graph

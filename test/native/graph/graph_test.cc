@@ -154,7 +154,7 @@ TEST(Planner, LiveValuesDoNotOverlap) {
       RandomValues random(5);
       Graph graph = patterns(random, scale_shift);
       if (fused) graph::fuse(graph, supports_of(*device));
-      const graph::MemoryPlan plan = graph::plan_memory(graph, true);
+      const graph::MemoryPlan plan = graph::plan_memory(graph, {.residual_in_place = true});
       expect_no_overlap(graph, plan);
       std::uint64_t sum = 0;
       for (const graph::Value& value : graph.values) sum += value.elements();
@@ -181,7 +181,7 @@ TEST(Planner, ElementwiseResultsTakeThePlaceOfTheirInput) {
     const int map = maker.enter(maker.image(4, 3, 5));
     const int made = make(maker, map, vector);
     maker.leave(made);
-    const graph::MemoryPlan plan = graph::plan_memory(maker.graph(), false);
+    const graph::MemoryPlan plan = graph::plan_memory(maker.graph(), {});
     return plan.offsets[static_cast<std::size_t>(map)] == plan.offsets[static_cast<std::size_t>(made)];
   };
   EXPECT_TRUE(in_place([](GraphMaker& maker, int map, int) { return maker.silu(map); }));
@@ -273,7 +273,7 @@ TEST(Planner, RefusesWhatRowsShare) {
   Graph graph = maker.graph();
   for (const dpm_varies varies : {DPM_VARIES_GROUP, DPM_VARIES_SHARED}) {
     graph.values[static_cast<std::size_t>(graph.nodes[1].output())].varies = varies;
-    EXPECT_EQ(code_of([&] { graph::plan_memory(graph, false); }), ErrorCode::kUnsupported);
+    EXPECT_EQ(code_of([&] { graph::plan_memory(graph, {}); }), ErrorCode::kUnsupported);
     for (const char* device : {"cpu", "reference", "cuda:0"}) {
       try {
         const LoadedGraph loaded(Device::open(device, {}), graph, 1, false);

@@ -19,17 +19,37 @@ using graph::Node;
 /// Runs a graph on names of values in place of numbers: every place holds the value that was written there last.
 class Arena {
  public:
-  Arena(const Graph& graph, const graph::MemoryPlan& plan, bool residual_in_place)
-      : graph_(graph), plan_(plan), residual_in_place_(residual_in_place), held_(plan.elements, -1) {}
+  Arena(const Graph& graph, const graph::MemoryPlan& plan, const graph::PlacementRules& rules)
+      : graph_(graph), plan_(plan), rules_(rules), held_(plan.elements, -1) {}
 
   void run() {
-    for (const Node& node : graph_.nodes) {
-      for (const int input : node.inputs) expect_held(node, input);
+    for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
+      const Node& node = graph_.nodes[i];
+      for (const int input : node.inputs) {
+        expect_held(node, input);
+        expect_held_for(input, i);
+      }
       for (const int output : node.outputs) write(node, output);
     }
   }
 
  private:
+  /// What is read no earlier than `value` is, by node `reader`: the inputs of a node that runs beside others, or whose
+  /// reader computes it.
+  void expect_held_for(int value, std::size_t reader) const {
+    if (value < 0) return;
+    for (std::size_t i = 0; i < reader; ++i) {
+      const Node& node = graph_.nodes[i];
+      const bool is_late = node.op == DPM_OP_CONVOLUTION ? graph::convolution_of(node).beside
+                                                         : node.op == DPM_OP_GROUP_NORM && rules_.norms_are_joined;
+      if (!is_late || graph_.root(node.output()) != graph_.root(value)) continue;
+      for (const int input : node.inputs) {
+        expect_held(node, input);
+        expect_held_for(input, i);
+      }
+    }
+  }
+
   /// The value whose place `value` shares, -1 for none and for tensors of the caller's.
   [[nodiscard]] int placed(int value) const {
     const int root = value < 0 ? -1 : graph_.root(value);
@@ -65,7 +85,8 @@ class Arena {
   /// Whether the output may lie where input `k` does: every element is read before the same one is written.
   [[nodiscard]] bool may_replace(const Node& node, std::size_t k, int output) const {
     const int input = node.inputs[k];
-    const bool in_step = node.op == DPM_OP_CONVOLUTION ? residual_in_place_ && k == 2 : k == 0 && is_elementwise(node);
+    const bool in_step =
+        node.op == DPM_OP_CONVOLUTION ? rules_.residual_in_place && k == 2 : k == 0 && is_elementwise(node);
     return in_step && std::count(node.inputs.begin(), node.inputs.end(), input) == 1 && placed(input) == input &&
            placed(output) == output && begin(input) == begin(output) &&
            graph_.values[static_cast<std::size_t>(input)].same_shape(graph_.values[static_cast<std::size_t>(output)]);
@@ -80,15 +101,18 @@ class Arena {
 
   const Graph& graph_;
   const graph::MemoryPlan& plan_;
-  bool residual_in_place_;
+  graph::PlacementRules rules_;
   std::vector<int> held_;
 };
 
 void expect_safe(const Graph& graph) {
   for (const bool residual_in_place : {false, true}) {
-    const graph::MemoryPlan plan = graph::plan_memory(graph, residual_in_place);
-    for (const std::uint64_t offset : plan.offsets) EXPECT_EQ(offset % 16, 0U) << "a cache line begins elsewhere";
-    Arena(graph, plan, residual_in_place).run();
+    for (const bool norms_are_joined : {false, true}) {
+      const graph::PlacementRules rules{residual_in_place, norms_are_joined};
+      const graph::MemoryPlan plan = graph::plan_memory(graph, rules);
+      for (const std::uint64_t offset : plan.offsets) EXPECT_EQ(offset % 16, 0U) << "a cache line begins elsewhere";
+      Arena(graph, plan, rules).run();
+    }
   }
 }
 
@@ -99,15 +123,80 @@ Graph random_graph(std::uint32_t seed) {
 }
 
 TEST(Planner, NothingIsOverwrittenBeforeItsLastReader) {
-  const auto device = Device::open("cpu", {1, false});
-  for (std::uint32_t seed = 0; seed < 300; ++seed) {
-    SCOPED_TRACE(seed);
-    Graph graph = random_graph(seed);
-    expect_safe(graph);
-    graph::fuse(graph, supports_of(*device));
-    expect_safe(graph);
-    if (testing::Test::HasFailure()) return;
+  // The one joins norms, the other has shortcuts beside their blocks.
+  int beside = 0;
+  for (const auto& device : {Device::open("cpu", {1, false}), Device::open("cuda:0", {})}) {
+    for (std::uint32_t seed = 0; seed < 300; ++seed) {
+      SCOPED_TRACE(seed);
+      Graph graph = random_graph(seed);
+      expect_safe(graph);
+      graph::fuse(graph, supports_of(*device));
+      expect_safe(graph);
+      beside += static_cast<int>(std::count_if(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) {
+        return node.op == DPM_OP_CONVOLUTION && graph::convolution_of(node).beside;
+      }));
+      if (testing::Test::HasFailure()) return;
+    }
   }
+  EXPECT_GT(beside, 0);
+}
+
+/// norm -> convolution -> norm -> convolution + shortcut, as a block of a U-Net that changes its channels.
+struct Block {
+  explicit Block(RandomValues& random) : maker(random) {
+    const int x = maker.enter(maker.image(4, 8, 8));
+    const int first = maker.convolution(maker.norm(x, 2, 1e-6F), 6, same_size(3));
+    // The last of a sum's convolutions takes the other as its residual.
+    const int shortcut = maker.convolution(x, 6, same_size(1));
+    const int second = maker.convolution(maker.norm(first, 2, 1e-6F), 6, same_size(3));
+    maker.leave(maker.sum(second, shortcut));
+  }
+  GraphMaker maker;
+};
+
+TEST(Planner, AShortcutRunsBesideItsBlock) {
+  RandomValues random(1);
+  Block block(random);
+  Graph& graph = block.maker.graph();
+  const std::size_t nodes = graph.nodes.size();
+  graph::fuse(graph, supports_of(*Device::open("cuda:0", {})));
+  ASSERT_LT(graph.nodes.size(), nodes);
+  const auto is_beside = [](const Node& node) {
+    return node.op == DPM_OP_CONVOLUTION && graph::convolution_of(node).beside;
+  };
+  const auto shortcut = std::find_if(graph.nodes.begin(), graph.nodes.end(), is_beside);
+  ASSERT_NE(shortcut, graph.nodes.end());
+  EXPECT_EQ(std::count_if(graph.nodes.begin(), graph.nodes.end(), is_beside), 1);
+  EXPECT_EQ(std::next(shortcut)->op, DPM_OP_GROUP_NORM) << "the first of the block";
+  const auto reader = std::find_if(graph.nodes.begin(), graph.nodes.end(),
+                                   [&](const Node& node) { return node.input(2) == shortcut->output(); });
+  EXPECT_EQ(reader - shortcut, 4);
+  expect_safe(graph);
+  // The device is asked.
+  Block other(random);
+  graph::fuse(other.maker.graph(), [&](const Graph& g, const Node& node) {
+    return !is_beside(node) && supports_of(*Device::open("cuda:0", {}))(g, node);
+  });
+  EXPECT_EQ(std::count_if(other.maker.graph().nodes.begin(), other.maker.graph().nodes.end(), is_beside), 0);
+}
+
+TEST(Planner, WhatAJoinedNormReadsIsKeptForItsReader) {
+  RandomValues random(1);
+  Block block(random);
+  const Graph& graph = block.maker.graph();
+  const graph::MemoryPlan apart = graph::plan_memory(graph, {});
+  const graph::MemoryPlan joined = graph::plan_memory(graph, {.norms_are_joined = true});
+  int in_place = 0;
+  for (const Node& node : graph.nodes) {
+    if (node.op != DPM_OP_GROUP_NORM) continue;
+    const auto same = [&](const graph::MemoryPlan& plan) {
+      return plan.offsets[static_cast<std::size_t>(node.input(0))] ==
+             plan.offsets[static_cast<std::size_t>(node.output())];
+    };
+    in_place += same(apart) ? 1 : 0;
+    EXPECT_FALSE(same(joined)) << node.name;
+  }
+  EXPECT_GT(in_place, 0);
 }
 
 TEST(Planner, AnInputThatIsReadTwiceIsNotReplaced) {
@@ -116,7 +205,7 @@ TEST(Planner, AnInputThatIsReadTwiceIsNotReplaced) {
   const int image = maker.enter(maker.image(4, 5, 5));
   const int doubled = maker.sum(image, image);
   maker.leave(doubled);
-  const graph::MemoryPlan plan = graph::plan_memory(maker.graph(), true);
+  const graph::MemoryPlan plan = graph::plan_memory(maker.graph(), {.residual_in_place = true});
   EXPECT_NE(plan.offsets[static_cast<std::size_t>(doubled)], plan.offsets[static_cast<std::size_t>(image)]);
 }
 
@@ -126,7 +215,7 @@ TEST(Planner, WhatDiesMakesPlaceForTheNext) {
   int map = maker.enter(maker.image(4, 8, 8));
   for (int i = 0; i < 5; ++i) map = maker.convolution(map, 4, same_size(3));
   maker.leave(map);
-  EXPECT_EQ(graph::plan_memory(maker.graph(), true).elements, 2 * 4 * 8 * 8U);
+  EXPECT_EQ(graph::plan_memory(maker.graph(), {.residual_in_place = true}).elements, 2 * 4 * 8 * 8U);
 }
 
 TEST(Planner, AResultTakesThePlaceOfAnInputThatDies) {
@@ -136,7 +225,7 @@ TEST(Planner, AResultTakesThePlaceOfAnInputThatDies) {
   const int second = maker.silu(first);
   const int third = maker.silu(second);
   maker.leave(maker.sum(third, second));
-  const graph::MemoryPlan plan = graph::plan_memory(maker.graph(), true);
+  const graph::MemoryPlan plan = graph::plan_memory(maker.graph(), {.residual_in_place = true});
   const auto place = [&](int value) { return plan.offsets[static_cast<std::size_t>(value)]; };
   EXPECT_EQ(place(second), place(first));
   EXPECT_NE(place(third), place(second));
