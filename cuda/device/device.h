@@ -57,6 +57,8 @@ struct Device {
   const DeviceSettings settings;
   MemoryCount memory;
   Stream stream;
+  /// For what may run beside the work of `stream`, which waits for it.
+  Stream side;
   MemoryPool pool;
   Staging staging;
   Statistics statistics;

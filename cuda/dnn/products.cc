@@ -25,7 +25,7 @@ namespace {
 /// A cuDNN handle on the current device and a stream.
 class Handle {
  public:
-  Handle(const CudnnLibrary& library, const Stream& stream) : library_(library) {
+  Handle(const CudnnLibrary& library, const Stream& stream) : library_(library), stream_(stream.get()) {
     {
       const std::unique_lock<std::shared_mutex> nobody_captures(capture_mutex());
       check_cudnn(library, library.create(&handle_), "creating the handle");
@@ -39,6 +39,11 @@ class Handle {
   Handle& operator=(const Handle&) = delete;
 
   [[nodiscard]] cudnnHandle_t get() const { return handle_; }
+  [[nodiscard]] const CudnnLibrary& library() const { return library_; }
+  [[nodiscard]] cudaStream_t stream() const { return stream_; }
+  void use(cudaStream_t stream) const {
+    check_cudnn(library_, library_.set_stream(handle_, stream), "choosing the stream");
+  }
 
  private:
   void destroy() {
@@ -47,7 +52,26 @@ class Handle {
   }
 
   const CudnnLibrary& library_;
+  cudaStream_t stream_;
   cudnnHandle_t handle_ = nullptr;
+};
+
+/// Has a handle's work queued on another stream for as long as it lives.
+class OnStream {
+ public:
+  OnStream(const Handle& handle, cudaStream_t stream) : handle_(handle), changed_(stream != handle.stream()) {
+    if (changed_) handle.use(stream);
+  }
+  ~OnStream() {
+    // What failed before would fail now, too.
+    if (changed_) (void)handle_.library().set_stream(handle_.get(), handle_.stream());
+  }
+  OnStream(const OnStream&) = delete;
+  OnStream& operator=(const OnStream&) = delete;
+
+ private:
+  const Handle& handle_;
+  bool changed_;
 };
 
 class DnnConvolution : public ConvolutionPlan {
@@ -56,7 +80,10 @@ class DnnConvolution : public ConvolutionPlan {
       : handle_(handle), convolution_(std::move(convolution)) {}
   [[nodiscard]] ConvolutionResult result() const override { return convolution_.result(); }
   [[nodiscard]] std::int64_t workspace_bytes() const override { return convolution_.workspace_bytes(); }
-  void run(const ConvolutionBuffers& buffers) const override { convolution_.run(handle_.get(), buffers); }
+  void run(const ConvolutionBuffers& buffers, cudaStream_t stream) const override {
+    const OnStream chosen(handle_, stream);
+    convolution_.run(handle_.get(), buffers);
+  }
 
  private:
   const Handle& handle_;

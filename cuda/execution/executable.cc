@@ -50,6 +50,9 @@ Executable::Executable(Network& owner, const dpm_plan& plan)
       places_[i] = arena + plan.batch * plan.offsets[i] * element;
     }
   }
+  for (std::size_t i = 0; i < network.layers.size(); ++i) {
+    if (network.joined_by[i] >= 0) branches_.try_emplace(i);
+  }
   for (const int border : {network.image.value, network.output.value, network.head.value}) {
     if (border < 0) continue;
     const ValueInfo& info = network.values[static_cast<std::size_t>(border)];
@@ -85,11 +88,17 @@ RunContext Executable::context(const Evaluation& evaluation, const std::vector<u
 
 void Executable::ensure_scratch(int batch) {
   std::size_t bytes = 0;
-  for (const auto& layer : network.layers) bytes = std::max(bytes, layer->scratch_bytes(batch));
-  if (bytes <= scratch_.bytes()) return;
+  std::size_t side_bytes = 0;
+  for (std::size_t i = 0; i < network.layers.size(); ++i) {
+    const std::size_t needed = network.layers[i]->scratch_bytes(batch);
+    bytes = std::max(bytes, needed);
+    if (network.joined_by[i] >= 0) side_bytes = std::max(side_bytes, needed);
+  }
+  if (bytes <= scratch_.bytes() && side_bytes <= side_scratch_.bytes()) return;
   network.device.stream.wait();
   graphs.clear();
   ensure(network.device, scratch_, bytes);
+  ensure(network.device, side_scratch_, side_bytes);
 }
 
 void Executable::warm_up(int batch) {
@@ -183,8 +192,34 @@ void Executable::run_layer(std::size_t index, const RunContext& run) const {
 void Executable::queue_layers(const Evaluation& evaluation, const std::vector<unsigned char*>& places,
                               bool conditions) const {
   const RunContext run = context(evaluation, places);
+  const bool forks = !network.device.settings.switches.synchronise;
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
-    if (conditions || !network.conditions.is_layer[i]) run_layer(i, run);
+    if (!conditions && network.conditions.is_layer[i]) continue;
+    join(i);
+    if (forks && network.joined_by[i] >= 0) {
+      fork(i, run);
+    } else {
+      run_layer(i, run);
+    }
+  }
+}
+
+void Executable::fork(std::size_t index, const RunContext& run) const {
+  const Device& device = network.device;
+  const Branch& branch = branches_.at(index);
+  branch.start.record(device.stream);
+  device.side.wait_for(branch.start);
+  RunContext beside = run;
+  beside.stream = device.side.get();
+  beside.scratch = side_scratch_.data();
+  run_layer(index, beside);
+  branch.end.record(device.side);
+}
+
+void Executable::join(std::size_t index) const {
+  if (network.device.settings.switches.synchronise) return;
+  for (const auto& [layer, branch] : branches_) {
+    if (network.joined_by[layer] == static_cast<int>(index)) network.device.stream.wait_for(branch.end);
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -59,6 +60,10 @@ struct Executable : Buried {
 
  private:
   void run_layer(std::size_t index, const RunContext& run) const;
+  /// Queues a layer that runs beside those that follow.
+  void fork(std::size_t index, const RunContext& run) const;
+  /// Has what follows wait for the layers whose results layer `index` reads.
+  void join(std::size_t index) const;
   /// Of `work` on the card, done as often as it takes to measure it.
   [[nodiscard]] double seconds_of(const std::function<void()>& work) const;
   void profile(const Evaluation& evaluation, double* node_seconds) const;
@@ -73,6 +78,13 @@ struct Executable : Buried {
   std::vector<DeviceMemory> borders_;
   std::vector<unsigned char*> places_;
   DeviceMemory scratch_;
+  /// Layers that run beside others have memory of their own, and events.
+  DeviceMemory side_scratch_;
+  struct Branch {
+    Event start{EventUse::kOrder};
+    Event end{EventUse::kOrder};
+  };
+  std::map<std::size_t, Branch> branches_;
   std::set<int> prepared_;
 };
 

@@ -1,5 +1,6 @@
 #include "cuda/execution/network.h"
 
+#include <algorithm>
 #include <string>
 
 #include "backend/bindings.h"
@@ -11,6 +12,23 @@ namespace {
 Network::Bound bound_as(const dpm_graph& graph, const char* name) {
   const int binding = find_binding(graph, name);
   return {binding, binding < 0 ? -1 : graph.bindings[binding].value};
+}
+
+/// Index of the first node from `first` on that reads `value`.
+int reader_of(const dpm_graph& graph, std::uint32_t first, int value) {
+  for (std::uint32_t i = first; i < graph.node_count; ++i) {
+    const dpm_node& node = graph.nodes[i];
+    if (std::find(node.inputs, node.inputs + node.input_count, value) != node.inputs + node.input_count) {
+      return static_cast<int>(i);
+    }
+  }
+  throw Error(ErrorCode::kInternal, "nobody reads what runs beside others");
+}
+
+int joined_by_of(const dpm_graph& graph, std::uint32_t index) {
+  const dpm_node& node = graph.nodes[index];
+  const bool is_beside = node.op == DPM_OP_CONVOLUTION && node.attributes.convolution.beside != 0;
+  return is_beside ? reader_of(graph, index + 1, output_of(node)) : -1;
 }
 
 }  // namespace
@@ -39,6 +57,7 @@ Network::Network(Device& owner, const dpm_graph& graph)
   for (std::uint32_t i = 0; i < graph.node_count; ++i) {
     layers.push_back(make_layer(factory, graph.nodes[i]));
     names.emplace_back(graph.nodes[i].name);
+    joined_by.push_back(joined_by_of(graph, i));
   }
   // Errors of the copies belong to the loading.
   device.stream.wait();

@@ -33,6 +33,8 @@ struct Network : Buried {
   std::vector<std::unique_ptr<Layer>> layers;
   /// Of the layers.
   std::vector<std::string> names;
+  /// Of a layer that runs beside the others, the one that reads its result; -1 for all others.
+  std::vector<int> joined_by;
 };
 
 }  // namespace dpm::cuda

@@ -24,8 +24,8 @@ class Trajectory {
 
   /// Copies the tables of `request` to the card and prepares everything that its steps need.
   void begin(const dpm_trajectory& request);
-  /// Queues the next `steps`, all as one graph if they are few enough and have been asked for before, and waits for those
-  /// of earlier calls; with `wait` for these, too.
+  /// Queues the next `steps`, all as one graph if they are few enough and have been asked for before, and waits for
+  /// those of earlier calls; with `wait` for these, too.
   void advance(std::uint32_t steps, bool wait);
 
  private:

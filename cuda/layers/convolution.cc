@@ -82,7 +82,7 @@ class ConvolutionLayer : public Layer {
     buffers.out = context.map<T>(operands_.output()).data;
     buffers.workspace = context.scratch;
     if (plan->result().packed) buffers.packed = static_cast<unsigned char*>(context.scratch) + workspace_end(*plan);
-    plan->run(buffers);
+    plan->run(buffers, context.stream);
     finish(buffers, plan->result(), context.batch, context.map<const T>(operands_.input(1)), context.stream);
   }
 

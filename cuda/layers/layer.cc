@@ -80,6 +80,7 @@ bool supports(const Device& device, const dpm_graph& graph, const dpm_node& node
       return reads_times && !is_bound(graph.values[output_of(node)]);
     case DPM_OP_CONVOLUTION:
       // cuDNN reads maps as they are.
+      if (node.attributes.convolution.beside != 0 && is_product_of_vectors(graph, node)) return false;
       return !reads_times && (node.attributes.convolution.upsample == 0 || device.products == nullptr);
     case DPM_OP_GROUP_NORM:
     case DPM_OP_ATTENTION:

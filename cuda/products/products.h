@@ -54,8 +54,8 @@ class ConvolutionPlan {
   virtual ~ConvolutionPlan() = default;
   [[nodiscard]] virtual ConvolutionResult result() const = 0;
   [[nodiscard]] virtual std::int64_t workspace_bytes() const = 0;
-  /// Queues one run on the device's stream.
-  virtual void run(const ConvolutionBuffers& buffers) const = 0;
+  /// Queues one run.
+  virtual void run(const ConvolutionBuffers& buffers, cudaStream_t stream) const = 0;
 };
 
 class AttentionPlan {

@@ -32,6 +32,10 @@ Stream::~Stream() {
 
 void Stream::wait() const { check_cuda(cudaStreamSynchronize(stream_), "waiting for the device"); }
 
+void Stream::wait_for(const Event& event) const {
+  check_cuda(cudaStreamWaitEvent(stream_, event.event_, 0), "ordering streams");
+}
+
 Graph Stream::capture(const std::function<void()>& body) const {
   const std::shared_lock<std::shared_mutex> capturing(capture_mutex());
   // Other engines' threads allocate meanwhile, which a global capture would forbid.
@@ -69,7 +73,8 @@ void Graph::launch(const Stream& stream) const {
 }
 
 Event::Event(EventUse use) {
-  const unsigned flags = use == EventUse::kWaiting ? cudaEventBlockingSync | cudaEventDisableTiming : cudaEventDefault;
+  unsigned flags = use == EventUse::kTiming ? cudaEventDefault : cudaEventDisableTiming;
+  if (use == EventUse::kWaiting) flags |= cudaEventBlockingSync;
   check_cuda(cudaEventCreateWithFlags(&event_, flags), "creating an event");
 }
 

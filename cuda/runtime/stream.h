@@ -9,6 +9,7 @@
 
 namespace dpm::cuda {
 
+class Event;
 class Graph;
 
 /// Held, shared, while a graph is being captured. What makes the driver wait for a whole card (cudnnCreate and
@@ -25,6 +26,8 @@ class Stream {
   [[nodiscard]] cudaStream_t get() const { return stream_; }
   /// Waits for all work. Throws what went wrong in it.
   void wait() const;
+  /// What is queued from now on comes after `event`, wherever that was recorded.
+  void wait_for(const Event& event) const;
   /// The work that `body` queues, as a graph; nothing of it runs. What `body` throws ends the capture. Throws
   /// Error(kDevice), too, when somebody else in the process invalidates it.
   [[nodiscard]] Graph capture(const std::function<void()>& body) const;
@@ -58,6 +61,8 @@ class Graph {
 /// What an event is for.
 enum class EventUse {
   kTiming,
+  /// The order of work in streams.
+  kOrder,
   /// Waits that may be long: the thread sleeps, where it would turn in a circle otherwise.
   kWaiting,
 };
@@ -79,6 +84,7 @@ class Event {
   [[nodiscard]] double seconds_since(const Event& start) const;
 
  private:
+  friend class Stream;
   cudaEvent_t event_ = nullptr;
 };
 

@@ -17,6 +17,7 @@ struct dpm_emulation_controls {
   void (*repair_device)();
   void (*invalidate_captures)(int count);
   std::size_t (*queued)();
+  void (*set_branches_early)(bool early);
 };
 
 using dpm_emulation_function = const dpm_emulation_controls* (*)();

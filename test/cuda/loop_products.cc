@@ -92,16 +92,16 @@ void run_loops(const ConvolutionProblem& p, unsigned parts, const ConvolutionBuf
 
 class LoopConvolution : public ConvolutionPlan {
  public:
-  LoopConvolution(const Stream& stream, const ConvolutionProblem& problem, unsigned parts, bool packed)
-      : stream_(stream), problem_(problem), parts_(parts), packed_(packed) {
+  LoopConvolution(const ConvolutionProblem& problem, unsigned parts, bool packed)
+      : problem_(problem), parts_(parts), packed_(packed) {
     if (packed) problem_.out_pixel_stride = problem.out_channels;
   }
   [[nodiscard]] ConvolutionResult result() const override { return {parts_, packed_}; }
   [[nodiscard]] std::int64_t workspace_bytes() const override { return workspace_of(problem_.batch); }
-  void run(const ConvolutionBuffers& buffers) const override {
+  void run(const ConvolutionBuffers& buffers, cudaStream_t stream) const override {
     ConvolutionBuffers written = buffers;
     if (packed_) written.out = buffers.packed;
-    simt::submit(stream_.get(), [problem = problem_, parts = parts_, buffers = written] {
+    simt::submit(stream, [problem = problem_, parts = parts_, buffers = written] {
       // As a library would: whatever lay there is gone.
       std::memset(buffers.workspace, 0xFF, static_cast<std::size_t>(workspace_of(problem.batch)));
       run_loops(problem, parts, buffers);
@@ -109,7 +109,6 @@ class LoopConvolution : public ConvolutionPlan {
   }
 
  private:
-  const Stream& stream_;
   ConvolutionProblem problem_;
   unsigned parts_;
   bool packed_;
@@ -167,7 +166,7 @@ class LoopProducts : public Products {
     check_problem(problem);
     const bool bare = chosen() == "bare";
     const bool packed = bare && problem.out_pixel_stride != problem.out_channels;
-    return std::make_shared<const LoopConvolution>(stream_, problem, bare ? 0 : wanted_parts(problem), packed);
+    return std::make_shared<const LoopConvolution>(problem, bare ? 0 : wanted_parts(problem), packed);
   }
   std::shared_ptr<const AttentionPlan> attention(const AttentionProblem& problem) override {
     if (!switches_.cudnn_attention) return nullptr;

@@ -46,6 +46,7 @@ struct Emulated {
   std::uint64_t calls_left = 0;
   cudaError_t last = cudaSuccess;
   int invalid_captures = 0;
+  std::atomic<bool> branches_early{false};
 };
 
 Emulated& emulated() {
@@ -86,14 +87,42 @@ void destroy(T* handle) {
 
 CUstream_st& stream_of(cudaStream_t stream) { return stream == nullptr ? emulated().default_stream : *stream; }
 
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+void run_ready(const CUstream_st& recorder);
+
+/// Runs the first item of a stream that is locked. A moment that is waited for makes its stream run until it has come.
+void run_first(CUstream_st& stream);
+
 /// Runs what is queued, as long as `goes_on`.
 template <typename GoesOn>
 void run_queue(CUstream_st& stream, const GoesOn& goes_on) {
-  const std::lock_guard<std::mutex> lock(stream.mutex);
-  while (!stream.queue.empty() && goes_on()) {
-    const Work work = std::move(stream.queue.front());
-    stream.queue.pop_front();
-    work();
+  const std::lock_guard<std::recursive_mutex> lock(stream.mutex);
+  while (!stream.queue.empty() && goes_on()) run_first(stream);
+}
+
+void run_first(CUstream_st& stream) {
+  const Item item = std::move(stream.queue.front());
+  stream.queue.pop_front();
+  if (item.kind == Item::Kind::kWork) item.work();
+  if (item.kind == Item::Kind::kWait && *item.moment == 0) {
+    run_queue(*item.recorder, [&] { return *item.moment == 0; });
+  }
+  if (item.kind != Item::Kind::kRecord) return;
+  *item.moment = now();
+  if (emulated().branches_early) run_ready(stream);
+}
+
+/// Runs what other streams can do without waiting.
+void run_ready(const CUstream_st& recorder) {
+  for (CUstream_st* other : emulated().streams) {
+    if (other == &recorder || !other->mutex.try_lock()) continue;
+    const std::lock_guard<std::recursive_mutex> lock(other->mutex, std::adopt_lock);
+    const auto waits = [&] {
+      const Item& next = other->queue.front();
+      return next.kind == Item::Kind::kWait && *next.moment == 0;
+    };
+    while (!other->queue.empty() && !waits()) run_first(*other);
   }
 }
 
@@ -104,6 +133,16 @@ void finish(CUstream_st& stream) {
 void finish_all() {
   const std::lock_guard<std::mutex> lock(emulated().streams_mutex);
   for (CUstream_st* stream : emulated().streams) finish(*stream);
+}
+
+/// Queues an item, or keeps it in the graph that the stream is being captured into.
+void queue(CUstream_st& stream, Item item) {
+  if (stream.capture != nullptr) {
+    stream.capture->nodes.push_back({&stream, std::move(item)});
+    return;
+  }
+  const std::lock_guard<std::recursive_mutex> lock(stream.mutex);
+  stream.queue.push_back(std::move(item));
 }
 
 cudaError_t allocate(void** address, std::size_t bytes, bool on_device) {
@@ -256,14 +295,50 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   return works() ? cudaSuccess : emulated().broken;
 }
 
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode /*mode*/) {
-  ++emulated().counters.captures;
-  stream->capture = make<CUgraph_st>();
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned /*flags*/) {
+  if (event->stream == nullptr) return cudaSuccess;
+  // Who waits for what is captured is captured, too.
+  if (event->stream->capture != nullptr) stream->capture = event->stream->capture;
+  queue(*stream, {Item::Kind::kWait, {}, event->moment, event->stream});
   return cudaSuccess;
 }
 
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode /*mode*/) {
+  ++emulated().counters.captures;
+  stream->capture = make<CUgraph_st>();
+  stream->capture->origin = stream;
+  return cudaSuccess;
+}
+
+namespace {
+
+/// Whether every other stream of a capture has been waited for after its last work.
+bool is_joined(const CUgraph_st& graph) {
+  std::map<const CUstream_st*, bool> joined;
+  std::map<const double*, const CUstream_st*> recorders;
+  for (const auto& [stream, item] : graph.nodes) {
+    if (item.kind == Item::Kind::kWork) joined[stream] = false;
+    if (item.kind == Item::Kind::kRecord) recorders[item.moment.get()] = stream;
+    if (item.kind == Item::Kind::kWait && stream == graph.origin) joined[recorders[item.moment.get()]] = true;
+  }
+  joined.erase(graph.origin);
+  return std::all_of(joined.begin(), joined.end(), [](const auto& each) { return each.second; });
+}
+
+}  // namespace
+
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   *graph = std::exchange(stream->capture, nullptr);
+  {
+    const std::lock_guard<std::mutex> lock(emulated().streams_mutex);
+    for (CUstream_st* other : emulated().streams) {
+      if (other->capture == *graph) other->capture = nullptr;
+    }
+  }
+  if (*graph != nullptr && !is_joined(**graph)) {
+    (void)cudaGraphDestroy(std::exchange(*graph, nullptr));
+    return fail(cudaErrorStreamCaptureUnjoined);
+  }
   if (emulated().invalid_captures > 0) {
     --emulated().invalid_captures;
     (void)cudaGraphDestroy(std::exchange(*graph, nullptr));
@@ -274,19 +349,35 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long /*flags*/) {
   *executable = make<CUgraphExec_st>();
+  (*executable)->origin = graph->origin;
   (*executable)->nodes = graph->nodes;
   return cudaSuccess;
 }
 
 cudaError_t cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t* /*nodes*/, std::size_t* count) {
-  *count = graph->nodes.size();
+  const auto is_work = [](const CUgraph_st::Node& node) { return node.item.kind == Item::Kind::kWork; };
+  *count = static_cast<std::size_t>(std::count_if(graph->nodes.begin(), graph->nodes.end(), is_work));
   return cudaSuccess;
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
   ++emulated().counters.graph_launches;
   if (!works()) return emulated().broken;
-  for (const Work& node : executable->nodes) dpm::simt::submit(stream, node);
+  // Every launch has moments of its own.
+  std::map<const double*, Moment> moments;
+  for (const auto& [of, captured] : executable->nodes) {
+    Item item = captured;
+    CUstream_st& target = of == executable->origin ? stream_of(stream) : *of;
+    if (item.recorder == executable->origin) item.recorder = &stream_of(stream);
+    if (item.kind == Item::Kind::kWork) {
+      dpm::simt::submit(&target, std::move(item.work));
+      continue;
+    }
+    Moment& moment = moments[captured.moment.get()];
+    if (!moment) moment = std::make_shared<double>(0);
+    item.moment = moment;
+    queue(target, std::move(item));
+  }
   return cudaSuccess;
 }
 
@@ -313,25 +404,22 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   event->stream = &stream_of(stream);
-  *event->seconds = 0;
-  const std::lock_guard<std::mutex> lock(event->stream->mutex);
-  event->stream->queue.emplace_back([seconds = event->seconds] {
-    *seconds = std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-  });
+  event->moment = std::make_shared<double>(0);
+  queue(*event->stream, {Item::Kind::kRecord, {}, event->moment, event->stream});
   return cudaSuccess;
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   ++emulated().counters.synchronisations;
   // What comes after it may still be on its way.
-  if (event->stream != nullptr) run_queue(*event->stream, [&] { return *event->seconds == 0; });
+  if (event->stream != nullptr) run_queue(*event->stream, [&] { return *event->moment == 0; });
   return works() ? cudaSuccess : emulated().broken;
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
   if (!start->is_timed || !end->is_timed) return fail(cudaErrorInvalidValue);
-  if (*start->seconds == 0 || *end->seconds == 0) return fail(cudaErrorNotReady);
-  *milliseconds = static_cast<float>((*end->seconds - *start->seconds) * 1e3);
+  if (*start->moment == 0 || *end->moment == 0) return fail(cudaErrorNotReady);
+  *milliseconds = static_cast<float>((*end->moment - *start->moment) * 1e3);
   return cudaSuccess;
 }
 
@@ -356,14 +444,11 @@ namespace dpm::simt {
 
 void submit(cudaStream_t stream, Work work) {
   CUstream_st& queued_on = stream_of(stream);
-  if (queued_on.capture != nullptr) {
-    queued_on.capture->nodes.push_back(std::move(work));
-    return;
+  if (queued_on.capture == nullptr) {
+    ++emulated().counters.kernels;
+    if (!works()) return;
   }
-  ++emulated().counters.kernels;
-  if (!works()) return;
-  const std::lock_guard<std::mutex> lock(queued_on.mutex);
-  queued_on.queue.push_back(std::move(work));
+  queue(queued_on, {Item::Kind::kWork, std::move(work), {}, nullptr});
 }
 
 Counters counters() {
@@ -384,11 +469,13 @@ void break_device(cudaError_t error, std::uint64_t after) {
 void repair_device() { break_device(cudaSuccess); }
 void invalidate_captures(int count) { emulated().invalid_captures = count; }
 
+void set_branches_early(bool early) { emulated().branches_early = early; }
+
 std::size_t queued() {
   const std::lock_guard<std::mutex> lock(emulated().streams_mutex);
   std::size_t count = 0;
   for (CUstream_st* stream : emulated().streams) {
-    const std::lock_guard<std::mutex> held(stream->mutex);
+    const std::lock_guard<std::recursive_mutex> held(stream->mutex);
     count += stream->queue.size();
   }
   return count;

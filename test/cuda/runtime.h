@@ -38,6 +38,7 @@ enum cudaError_t : int {
   cudaErrorMpsClientTerminated = 810,
   cudaErrorStreamCaptureUnsupported = 900,
   cudaErrorStreamCaptureInvalidated = 901,
+  cudaErrorStreamCaptureUnjoined = 904,
   cudaErrorUnknown = 999,
 };
 enum cudaMemcpyKind : int { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
@@ -63,23 +64,45 @@ struct cudaDeviceProp {
 
 using Work = std::function<void()>;
 
-/// A captured sequence of work.
+/// When something happened; 0 as long as it has not.
+using Moment = std::shared_ptr<double>;
+
+struct CUstream_st;
+
+/// A piece of a stream's work, a moment that comes when all before it is done, or one that what follows waits for.
+struct Item {
+  enum class Kind { kWork, kRecord, kWait };
+  Kind kind = Kind::kWork;
+  Work work;
+  Moment moment;
+  /// Who records the moment that is waited for.
+  CUstream_st* recorder = nullptr;
+};
+
+/// A captured sequence of work, that of several streams in the order in which it was queued.
 struct CUgraph_st {
-  std::vector<Work> nodes;
+  struct Node {
+    CUstream_st* stream;
+    Item item;
+  };
+  CUstream_st* origin = nullptr;
+  std::vector<Node> nodes;
 };
 struct CUgraphExec_st {
-  std::vector<Work> nodes;
+  CUstream_st* origin = nullptr;
+  std::vector<CUgraph_st::Node> nodes;
 };
 struct CUgraphNode_st;
 struct CUstream_st {
   CUgraph_st* capture = nullptr;
   /// Held while its work runs: who frees memory waits for the work of other threads' streams.
-  std::mutex mutex;
-  std::deque<Work> queue;
+  std::recursive_mutex mutex;
+  std::deque<Item> queue;
 };
-/// When it happened; 0 as long as it has not. The queue shares it: an event may be destroyed before.
+/// When it was recorded last. Every record is a moment of its own, which the queue shares: an event may be recorded
+/// again, or destroyed, before the first has come.
 struct CUevent_st {
-  std::shared_ptr<double> seconds = std::make_shared<double>(0);
+  Moment moment = std::make_shared<double>(0);
   CUstream_st* stream = nullptr;
   bool is_timed = true;
 };
@@ -105,6 +128,7 @@ cudaError_t cudaDeviceSynchronize();
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags);
 cudaError_t cudaStreamDestroy(cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags = 0);
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode);
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph);
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long flags);
@@ -145,6 +169,8 @@ void break_device(cudaError_t error, std::uint64_t after = 0);
 void repair_device();
 /// The next `count` captures fail, as when another thread waits for the whole card.
 void invalidate_captures(int count);
+/// What one stream does beside another comes as late as it may, or else as early.
+void set_branches_early(bool early);
 /// Work that streams hold and have not done.
 std::size_t queued();
 

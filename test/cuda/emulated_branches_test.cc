@@ -1,0 +1,100 @@
+// Layers that run beside others: the same numbers whether they come as early or as late as they may.
+#include <algorithm>
+#include <random>
+
+#include "cuda_device.h"
+#include "graph_maker.h"
+#include "random_graph.h"
+#include "sampling/runner.h"
+#include "scoped_environment.h"
+#include "small_programs.h"
+
+namespace dpm::test {
+namespace {
+
+/// Sets when branches come for as long as it lives.
+class BranchOrder {
+ public:
+  explicit BranchOrder(bool early) { emulation().set_branches_early(early); }
+  ~BranchOrder() { emulation().set_branches_early(false); }
+  BranchOrder(const BranchOrder&) = delete;
+  BranchOrder& operator=(const BranchOrder&) = delete;
+};
+
+/// Three blocks, each of which changes the number of channels and so has a shortcut.
+graph::Graph blocks(RandomValues& random) {
+  GraphMaker maker(random);
+  int x = maker.convolution(maker.image(2, 8, 8), 4, same_size(3));
+  const int vector = maker.add(DPM_OP_TIME_EMBEDDING, {maker.time()}, graph::TimeEmbedding{12});
+  for (const int channels : {8, 12, 4}) {
+    const int first = maker.convolution(maker.silu(maker.norm(x, 2, 1e-6F)), channels, same_size(3));
+    const int added = maker.add(DPM_OP_CHANNEL_ADD, {first, maker.convolution(vector, channels, same_size(1))});
+    const int shortcut = maker.bias(maker.convolution(x, channels, same_size(1)));
+    const int second = maker.bias(maker.convolution(maker.silu(maker.norm(added, 2, 1e-6F)), channels, same_size(3)));
+    x = maker.sum(second, shortcut);
+  }
+  maker.output(maker.convolution(x, 2, same_size(3)));
+  return maker.graph();
+}
+
+class EmulatedBranches : public CudaDevice {
+ protected:
+  std::vector<float> images(Network& network) {
+    RunRequest run = uniform_request(3, 3);
+    for (SampleIdentity& sample : run.samples) sample.label = -1;
+    return run_programs(network, run, running_).images.floats;
+  }
+  Network network(const std::shared_ptr<Device>& device) { return {device, graph_, NetworkOptions{0, false, {}}}; }
+
+  RandomValues random_{21};
+  graph::Graph graph_ = blocks(random_);
+  std::atomic<bool> running_{false};
+};
+
+TEST_F(EmulatedBranches, AreTakenByShortcuts) {
+  graph::Graph fused = graph_;
+  graph::fuse(fused, supports_of(*device_));
+  const auto is_beside = [](const graph::Node& node) {
+    return node.op == DPM_OP_CONVOLUTION && graph::convolution_of(node).beside;
+  };
+  EXPECT_EQ(std::count_if(fused.nodes.begin(), fused.nodes.end(), is_beside), 3);
+}
+
+TEST_F(EmulatedBranches, MayComeEarlyOrLate) {
+  Network reference = network(Device::open("reference", {}));
+  const std::vector<float> expected = images(reference);
+  for (const char* products : {"bare", "all", "none"}) {
+    const ScopedEnvironment chosen("DPM_EMULATED_PRODUCTS", products);
+    for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
+      std::vector<float> first;
+      for (const bool early : {false, true}) {
+        const BranchOrder order(early);
+        Network made = network(open(dtype));
+        // Piece by piece, as graphs of steps, as one graph.
+        for (int i = 0; i < 4; ++i) {
+          const std::vector<float> actual = images(made);
+          if (first.empty()) first = actual;
+          EXPECT_EQ(actual, first) << products << ", early " << early << ", run " << i;
+        }
+      }
+      EXPECT_LT(relative_difference(first, expected), dtype == DType::kFloat32 ? 2e-4 : 5e-2) << products;
+    }
+  }
+}
+
+TEST_F(EmulatedBranches, OfRandomGraphsChangeNothing) {
+  for (std::uint32_t seed = 0; seed < 40; ++seed) {
+    std::vector<float> late;
+    for (const bool early : {false, true}) {
+      const BranchOrder order(early);
+      std::mt19937 generator(seed);
+      const RandomGraph made([&](int n) { return std::uniform_int_distribution<int>(0, n - 1)(generator); }, false);
+      const std::vector<float> actual = made.run(device_);
+      if (!early) late = actual;
+      EXPECT_EQ(actual, late) << seed;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace dpm::test
