@@ -33,14 +33,6 @@ bool Conditions::fits(std::size_t rows) const {
     if (row_bytes(value) % sizeof(std::uint32_t) != 0) return false;
     bytes += rows * row_bytes(value);
   }
-  for (std::size_t i = 0; i < network_.layers.size(); ++i) {
-    // The path has no scratch memory.
-    const std::size_t last = rows % kRowsAtOnce;
-    if (path.is_layer[i] && (network_.layers[i]->scratch_bytes(static_cast<int>(kRowsAtOnce)) != 0 ||
-                             network_.layers[i]->scratch_bytes(static_cast<int>(last)) != 0)) {
-      return false;
-    }
-  }
   return bytes <= most_bytes(network_.device.settings);
 }
 
@@ -72,15 +64,12 @@ bool Conditions::prepare(const Request& request, std::vector<UpdateSample>* tabl
   const std::vector<int>& read = network_.conditions.read;
   current_.resize(read.size());
   rows_.resize(read.size());
-  bool moved = false;
   for (std::size_t j = 0; j < read.size(); ++j) {
-    const void* before = rows_[j].data();
     ensure(device, current_[j], request.most_batch * row_bytes(read[j]));
     ensure(device, rows_[j], rows.count() * row_bytes(read[j]));
-    moved = moved || rows_[j].data() != before;
   }
   // Labels may have changed where they lie.
-  if (has_labels || moved || computed_ != rows.times) compute(rows, request);
+  if (has_labels || computed_ != rows.times) compute(rows, request);
   computed_ = has_labels ? std::vector<float>() : rows.times;
   return true;
 }
@@ -98,10 +87,20 @@ void Conditions::compute(const Rows& rows, const Request& request) {
   ensure(device, times_, rows.count() * sizeof(float));
   device.staging.upload(device.stream, times_.data(), rows.times.data(), rows.count() * sizeof(float));
   if (rows.repeats_labels) repeat_labels(request, rows.count());
+  for (const std::size_t count : {at_once, rows.count() % at_once}) ensure(device, scratch_, scratch_bytes(count));
   for (std::size_t first = 0; first < rows.count(); first += at_once) {
     run_layers(rows, first, std::min(at_once, rows.count() - first));
   }
   check_launches("computing a trajectory's conditions");
+}
+
+std::size_t Conditions::scratch_bytes(std::size_t rows) const {
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < network_.layers.size(); ++i) {
+    if (!network_.conditions.is_layer[i]) continue;
+    bytes = std::max(bytes, network_.layers[i]->scratch_bytes(static_cast<int>(rows)));
+  }
+  return bytes;
 }
 
 void Conditions::repeat_labels(const Request& request, std::size_t rows) {
@@ -126,8 +125,12 @@ void Conditions::run_layers(const Rows& rows, std::size_t first, std::size_t cou
     places[static_cast<std::size_t>(path.read[j])] = rows_[j].as<unsigned char>() + first * row_bytes(path.read[j]);
   }
   const std::int32_t* labels = rows.repeats_labels ? labels_.as<std::int32_t>() + first : nullptr;
-  const RunContext run{network_.values,         places,  network_.device.stream.get(), static_cast<int>(count),
-                       static_cast<int>(count), nullptr, times_.as<float>() + first,   labels};
+  RunContext run{network_.values, places};
+  run.stream = network_.device.stream.get();
+  run.batch = run.samples = static_cast<int>(count);
+  run.scratch = scratch_.data();
+  run.time = times_.as<float>() + first;
+  run.labels = labels;
   for (std::size_t i = 0; i < network_.layers.size(); ++i) {
     if (path.is_layer[i]) network_.layers[i]->run(run);
   }

@@ -43,6 +43,8 @@ class Conditions {
   static Rows list_rows(const Request& request, bool has_labels, std::vector<UpdateSample>* table);
   void compute(const Rows& rows, const Request& request);
   void run_layers(const Rows& rows, std::size_t first, std::size_t count);
+  /// That the path's layers need for so many rows: plans that were made for a batch are used for as many.
+  [[nodiscard]] std::size_t scratch_bytes(std::size_t rows) const;
   void repeat_labels(const Request& request, std::size_t rows);
 
   Network& network_;
@@ -51,6 +53,7 @@ class Conditions {
   std::vector<DeviceMemory> inner_;
   std::vector<DeviceMemory> rows_;
   std::vector<DeviceMemory> current_;
+  DeviceMemory scratch_;
   DeviceMemory times_;
   DeviceMemory labels_;
   /// The times that `rows_` were computed for, where these follow from them alone.

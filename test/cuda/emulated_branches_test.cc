@@ -15,16 +15,20 @@ namespace {
 /// Sets when branches come for as long as it lives.
 class BranchOrder {
  public:
-  explicit BranchOrder(bool early) { emulation().set_branches_early(early); }
-  ~BranchOrder() { emulation().set_branches_early(false); }
+  explicit BranchOrder(simt::BranchOrder order) { emulation().set_branch_order(order); }
+  ~BranchOrder() { emulation().set_branch_order(simt::BranchOrder::kLate); }
   BranchOrder(const BranchOrder&) = delete;
   BranchOrder& operator=(const BranchOrder&) = delete;
 };
 
-/// Three blocks, each of which changes the number of channels and so has a shortcut.
-graph::Graph blocks(RandomValues& random) {
+constexpr simt::BranchOrder kOrders[] = {simt::BranchOrder::kLate, simt::BranchOrder::kEarly,
+                                         simt::BranchOrder::kInterleaved};
+
+/// Three blocks, each of which changes the number of channels and so has a shortcut. Norms of large maps take two
+/// kernels and scratch memory.
+graph::Graph blocks(RandomValues& random, int side) {
   GraphMaker maker(random);
-  int x = maker.convolution(maker.image(2, 8, 8), 4, same_size(3));
+  int x = maker.convolution(maker.image(2, side, side), 4, same_size(3));
   const int vector = maker.add(DPM_OP_TIME_EMBEDDING, {maker.time()}, graph::TimeEmbedding{12});
   for (const int channels : {8, 12, 4}) {
     const int first = maker.convolution(maker.silu(maker.norm(x, 2, 1e-6F)), channels, same_size(3));
@@ -47,7 +51,7 @@ class EmulatedBranches : public CudaDevice {
   Network network(const std::shared_ptr<Device>& device) { return {device, graph_, NetworkOptions{0, false, {}}}; }
 
   RandomValues random_{21};
-  graph::Graph graph_ = blocks(random_);
+  graph::Graph graph_ = blocks(random_, 8);
   std::atomic<bool> running_{false};
 };
 
@@ -67,14 +71,14 @@ TEST_F(EmulatedBranches, MayComeEarlyOrLate) {
     const ScopedEnvironment chosen("DPM_EMULATED_PRODUCTS", products);
     for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
       std::vector<float> first;
-      for (const bool early : {false, true}) {
-        const BranchOrder order(early);
+      for (const simt::BranchOrder when : kOrders) {
+        const BranchOrder order(when);
         Network made = network(open(dtype));
         // Piece by piece, as graphs of steps, as one graph.
         for (int i = 0; i < 4; ++i) {
           const std::vector<float> actual = images(made);
           if (first.empty()) first = actual;
-          EXPECT_EQ(actual, first) << products << ", early " << early << ", run " << i;
+          EXPECT_EQ(actual, first) << products << ", order " << static_cast<int>(when) << ", run " << i;
         }
       }
       EXPECT_LT(relative_difference(first, expected), dtype == DType::kFloat32 ? 2e-4 : 5e-2) << products;
@@ -82,15 +86,27 @@ TEST_F(EmulatedBranches, MayComeEarlyOrLate) {
   }
 }
 
+TEST_F(EmulatedBranches, HaveScratchMemoryOfTheirOwn) {
+  graph_ = blocks(random_, 72);
+  const std::vector<float> image = random_.normals(2 * 72 * 72);
+  std::vector<float> late;
+  for (const simt::BranchOrder when : kOrders) {
+    const BranchOrder order(when);
+    const std::vector<float> actual = run_graph(device_, graph_, 1, {image, {300}, {}}, true);
+    if (late.empty()) late = actual;
+    EXPECT_EQ(actual, late) << static_cast<int>(when);
+  }
+}
+
 TEST_F(EmulatedBranches, OfRandomGraphsChangeNothing) {
   for (std::uint32_t seed = 0; seed < 40; ++seed) {
     std::vector<float> late;
-    for (const bool early : {false, true}) {
-      const BranchOrder order(early);
+    for (const simt::BranchOrder when : kOrders) {
+      const BranchOrder order(when);
       std::mt19937 generator(seed);
       const RandomGraph made([&](int n) { return std::uniform_int_distribution<int>(0, n - 1)(generator); }, false);
       const std::vector<float> actual = made.run(device_);
-      if (!early) late = actual;
+      if (late.empty()) late = actual;
       EXPECT_EQ(actual, late) << seed;
     }
   }

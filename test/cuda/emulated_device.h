@@ -17,7 +17,7 @@ struct dpm_emulation_controls {
   void (*repair_device)();
   void (*invalidate_captures)(int count);
   std::size_t (*queued)();
-  void (*set_branches_early)(bool early);
+  void (*set_branch_order)(dpm::simt::BranchOrder order);
 };
 
 using dpm_emulation_function = const dpm_emulation_controls* (*)();

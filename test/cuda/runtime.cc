@@ -13,6 +13,8 @@
 
 namespace {
 
+using dpm::simt::BranchOrder;
+
 constexpr std::size_t kMemory = std::size_t{8} << 30;
 #if defined(__SANITIZE_ADDRESS__)
 // The sanitizer keeps what was freed, and knows who touches it.
@@ -46,7 +48,7 @@ struct Emulated {
   std::uint64_t calls_left = 0;
   cudaError_t last = cudaSuccess;
   int invalid_captures = 0;
-  std::atomic<bool> branches_early{false};
+  std::atomic<BranchOrder> branch_order{BranchOrder::kLate};
 };
 
 Emulated& emulated() {
@@ -89,7 +91,7 @@ CUstream_st& stream_of(cudaStream_t stream) { return stream == nullptr ? emulate
 
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-void run_ready(const CUstream_st& recorder);
+void run_ready(const CUstream_st& recorder, std::size_t most);
 
 /// Runs the first item of a stream that is locked. A moment that is waited for makes its stream run until it has come.
 void run_first(CUstream_st& stream);
@@ -104,17 +106,18 @@ void run_queue(CUstream_st& stream, const GoesOn& goes_on) {
 void run_first(CUstream_st& stream) {
   const Item item = std::move(stream.queue.front());
   stream.queue.pop_front();
-  if (item.kind == Item::Kind::kWork) item.work();
+  if (item.kind == Item::Kind::kRecord) *item.moment = now();
   if (item.kind == Item::Kind::kWait && *item.moment == 0) {
     run_queue(*item.recorder, [&] { return *item.moment == 0; });
   }
-  if (item.kind != Item::Kind::kRecord) return;
-  *item.moment = now();
-  if (emulated().branches_early) run_ready(stream);
+  if (item.kind == Item::Kind::kWork) item.work();
+  const BranchOrder order = emulated().branch_order;
+  if (order == BranchOrder::kEarly && item.kind == Item::Kind::kRecord) run_ready(stream, SIZE_MAX);
+  if (order == BranchOrder::kInterleaved && item.kind == Item::Kind::kWork) run_ready(stream, 1);
 }
 
-/// Runs what other streams can do without waiting.
-void run_ready(const CUstream_st& recorder) {
+/// Runs up to `most` pieces of work that other streams can do without waiting.
+void run_ready(const CUstream_st& recorder, std::size_t most) {
   for (CUstream_st* other : emulated().streams) {
     if (other == &recorder || !other->mutex.try_lock()) continue;
     const std::lock_guard<std::recursive_mutex> lock(other->mutex, std::adopt_lock);
@@ -122,7 +125,11 @@ void run_ready(const CUstream_st& recorder) {
       const Item& next = other->queue.front();
       return next.kind == Item::Kind::kWait && *next.moment == 0;
     };
-    while (!other->queue.empty() && !waits()) run_first(*other);
+    std::size_t done = 0;
+    while (done < most && !other->queue.empty() && !waits()) {
+      done += other->queue.front().kind == Item::Kind::kWork ? 1 : 0;
+      run_first(*other);
+    }
   }
 }
 
@@ -469,7 +476,7 @@ void break_device(cudaError_t error, std::uint64_t after) {
 void repair_device() { break_device(cudaSuccess); }
 void invalidate_captures(int count) { emulated().invalid_captures = count; }
 
-void set_branches_early(bool early) { emulated().branches_early = early; }
+void set_branch_order(BranchOrder order) { emulated().branch_order = order; }
 
 std::size_t queued() {
   const std::lock_guard<std::mutex> lock(emulated().streams_mutex);

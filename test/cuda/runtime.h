@@ -169,8 +169,9 @@ void break_device(cudaError_t error, std::uint64_t after = 0);
 void repair_device();
 /// The next `count` captures fail, as when another thread waits for the whole card.
 void invalidate_captures(int count);
-/// What one stream does beside another comes as late as it may, or else as early.
-void set_branches_early(bool early);
+/// When what one stream does beside another comes: as late as it may, as early, or piece by piece between the other's.
+enum class BranchOrder { kLate, kEarly, kInterleaved };
+void set_branch_order(BranchOrder order);
 /// Work that streams hold and have not done.
 std::size_t queued();
 
