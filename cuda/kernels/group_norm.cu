@@ -82,7 +82,7 @@ bool norm(const GroupNormArguments<T>& a, cudaStream_t stream) {
 template <int N, typename T>
 bool is_wide(const GroupNormArguments<T>& a) {
   return takes_vectors<N>(a.x, a.channels) && takes_vectors<N>(a.y, a.channels) && takes_floats<N>(a.gamma) &&
-         takes_floats<N>(a.beta) &&
+         takes_floats<N>(a.beta) && takes_floats<N>(a.bias) &&
          (a.scale_shift == nullptr || takes_vectors<N>(a.scale_shift, a.scale_shift_stride, a.channels)) &&
          (a.vector == nullptr || takes_vectors<N>(a.vector, a.vector_stride, a.channels));
 }

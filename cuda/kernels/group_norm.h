@@ -9,7 +9,7 @@
 
 namespace dpm::cuda {
 
-/// y = activation(scale-shift(gamma * (z - mean) / sqrt(variance + epsilon) + beta)) of z = x + vector[n, c],
+/// y = activation(scale-shift(gamma * (z - mean) / sqrt(variance + epsilon) + beta)) of z = x + bias[c] + vector[n, c],
 /// statistics in float32 over the channels of a group and all pixels of a sample (Wu & He 2018). y may be x.
 template <typename T>
 struct GroupNormArguments {
@@ -24,7 +24,8 @@ struct GroupNormArguments {
   const float* beta;
   const T* scale_shift;  ///< null, or row n of 2 * channels at scale_shift + n * stride: y * (1 + scale[c]) + shift[c]
   std::int64_t scale_shift_stride;
-  const T* vector;  ///< null, or row n of `channels` at vector + n * vector_stride
+  const float* bias;  ///< [channels], null without
+  const T* vector;    ///< null, or row n of `channels` at vector + n * vector_stride
   std::int64_t vector_stride;
   bool silu;
   float* workspace;  ///< group_norm_workspace(...) floats

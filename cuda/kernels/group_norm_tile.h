@@ -242,8 +242,13 @@ struct GroupNormAffine {
 /// that nothing has to be added to the elements.
 template <int N, typename T>
 __device__ Floats<N> added_vector(const GroupNormArguments<T>& a, std::int64_t n, int c) {
-  if (a.vector == nullptr) return {};
-  return load_floats<N>(a.vector + n * a.vector_stride + c);
+  Floats<N> added{};
+  if (a.vector != nullptr) added = load_floats<N>(a.vector + n * a.vector_stride + c);
+  if (a.bias == nullptr) return added;
+  const Floats<N> bias = load_floats<N>(a.bias + c);
+  DPM_UNROLL
+  for (int i = 0; i < N; ++i) added.value[i] += bias.value[i];
+  return added;
 }
 
 /// Writes what is held, normed, at y, y + step... `affine` has the inverse deviations in its factors.

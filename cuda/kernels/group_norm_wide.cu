@@ -28,7 +28,8 @@ __global__ void __launch_bounds__(kThreads) wide_group_kernel(GroupNormArguments
   T* y = a.y.data + n * a.y.sample_stride;
   const T* vector = a.vector == nullptr ? nullptr : a.vector + n * a.vector_stride;
   const auto element = [&](int c, std::int64_t pixel) {
-    const float value = to_float(x[pixel * a.x.pixel_stride + c]);
+    float value = to_float(x[pixel * a.x.pixel_stride + c]);
+    if (a.bias != nullptr) value += a.bias[c];
     return vector == nullptr ? value : value + to_float(vector[c]);
   };
   const float share = 1.0F / (static_cast<float>(channels) * static_cast<float>(a.pixels));

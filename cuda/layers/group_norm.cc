@@ -13,6 +13,7 @@ class GroupNormLayer : public Layer {
     const auto channels = static_cast<std::size_t>(shape_.channels);
     gamma_ = factory.floats(node.weights, 1, channels);
     beta_ = factory.floats(node.biases, 1, channels);
+    if (node.bias_count > 1) added_ = factory.floats(node.biases + 1, 1, channels);
   }
 
   [[nodiscard]] std::size_t scratch_bytes(int batch) const override {
@@ -36,6 +37,7 @@ class GroupNormLayer : public Layer {
     a.beta = beta_.as<float>();
     a.scale_shift = scale_shift.data;
     a.scale_shift_stride = scale_shift.sample_stride;
+    a.bias = added_.as<float>();
     a.vector = vector.data;
     a.vector_stride = vector.sample_stride;
     a.silu = attributes_.silu != 0;
@@ -49,6 +51,8 @@ class GroupNormLayer : public Layer {
   dpm_value shape_;
   DeviceMemory gamma_;
   DeviceMemory beta_;
+  /// The bias of the convolution that the norm reads.
+  DeviceMemory added_;
 };
 
 }  // namespace

@@ -23,7 +23,8 @@ DPM_OPEN_ENUM(dpm_op){
     DPM_OP_EMBEDDING = 1,       ///< (label or truncated time) -> row of the table in weights[0]; zero where it has none
     DPM_OP_CONVOLUTION = 2,     ///< (map[, channel vector][, residual map]) -> map; see dpm_convolution_attributes
     DPM_OP_GROUP_NORM = 3,      ///< (map[, scale and shift][, vector]) -> map; weights[0] gamma, biases[0] beta. The
-                                ///< vector is added to the map first, as by DPM_OP_CHANNEL_ADD
+                                ///< vector and biases[1] are added to the map first, as by DPM_OP_CHANNEL_ADD
+                                ///< and DPM_OP_BIAS
     DPM_OP_ATTENTION = 4,       ///< (q, k, v) -> map
     DPM_OP_BIAS = 5,            ///< (map) -> map + biases[0][c]
     DPM_OP_CHANNEL_ADD = 6,     ///< (map, vector) -> map + vector[n, c]

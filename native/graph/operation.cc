@@ -17,7 +17,7 @@ const Operation kOperations[] = {
     {DPM_OP_TIME_EMBEDDING, "time_embedding", 1, 1, 1, {0, 1}, kNone, TimeEmbedding{}},
     {DPM_OP_EMBEDDING, "embedding", 1, 1, 1, kOne, kNone, {}},
     {DPM_OP_CONVOLUTION, "convolution", 1, 3, 1, {1, kAny}, {0, kAny}, Convolution{}},
-    {DPM_OP_GROUP_NORM, "group_norm", 1, 3, 1, kOne, kOne, GroupNorm{}},
+    {DPM_OP_GROUP_NORM, "group_norm", 1, 3, 1, kOne, {1, 2}, GroupNorm{}},
     {DPM_OP_ATTENTION, "attention", 3, 3, 1, kNone, kNone, Attention{}},
     {DPM_OP_BIAS, "bias", 1, 1, 1, kNone, kOne, {}},
     {DPM_OP_CHANNEL_ADD, "channel_add", 2, 2, 1, kNone, kNone, {}},

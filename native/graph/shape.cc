@@ -91,7 +91,7 @@ Value infer_group_norm(const Graph& graph, const Node& node) {
     mismatch(node, std::to_string(out.channels) + " channels do not divide into " + std::to_string(groups) + " groups");
   }
   expect_dims(node, graph.constants[node.weights[0]], {out.channels});
-  expect_dims(node, graph.constants[node.biases[0]], {out.channels});
+  for (const int bias : node.biases) expect_dims(node, graph.constants[bias], {out.channels});
   if (node.input(1) >= 0) expect_vector(graph, node, 2 * out.channels, 1);
   if (node.input(2) >= 0) expect_vector(graph, node, out.channels, 2);
   return out;

@@ -80,6 +80,8 @@ struct Case {
     vector = stored<T>(random.normals(static_cast<std::size_t>(shape.batch) * stride, 3.0F));
     arguments.vector = random.between(0, 1) == 1 ? vector.data() : nullptr;
     arguments.vector_stride = static_cast<std::int64_t>(stride);
+    bias = stored<float>(random.normals(channels, 0.5F));
+    arguments.bias = random.between(0, 1) == 1 ? bias.data() : nullptr;
     arguments.silu = random.between(0, 1) == 1;
     arguments.workspace = workspace.data();
   }
@@ -91,7 +93,7 @@ struct Case {
   int unit;  ///< whether vectors of channels are aligned
   WideMap<T> x, own;
   bool in_place;
-  DeviceVector<float> gamma, beta, workspace;
+  DeviceVector<float> gamma, beta, bias, workspace;
   DeviceVector<T> scale_shift, vector;
   cuda::GroupNormArguments<T> arguments{};
 };
@@ -117,7 +119,8 @@ std::vector<float> expected_of(Case<T>& test) {
       const auto for_all = [&](const auto& body) {
         for (int pixel = 0; pixel < a.pixels; ++pixel) {
           for (int c = g * of_group; c < (g + 1) * of_group; ++c) {
-            const double added = a.vector == nullptr ? 0.0 : value_of(a.vector + n * a.vector_stride, c);
+            const double vector = a.vector == nullptr ? 0.0 : value_of(a.vector + n * a.vector_stride, c);
+            const double added = vector + (a.bias == nullptr ? 0.0 : static_cast<double>(a.bias[c]));
             body(pixel, c, value_of(a.x, n, pixel, c) + added);
           }
         }
@@ -194,7 +197,7 @@ TEST(CudaGroupNorm, AFarMeanCostsNoDigits) {
     const DeviceVector<float> beta(32, 0.0F);
     DeviceVector<float> workspace(static_cast<std::size_t>(cuda::group_norm_workspace(1, pixels, 32, 2)));
     cuda::group_norm<float>({map.input(), map.map(), 1, pixels, 32, 2, 1e-6F, gamma.data(), beta.data(), nullptr, 0,
-                             nullptr, 0, false, workspace.data()},
+                             nullptr, nullptr, 0, false, workspace.data()},
                             nullptr);
     synchronize();
     double squares = 0;

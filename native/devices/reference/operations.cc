@@ -196,7 +196,7 @@ bool supports(const dpm_graph& graph, const dpm_node& node) {
     return !fused && input_of(node, 1) < 0 && input_of(node, 2) < 0;
   }
   if (node.op != DPM_OP_GROUP_NORM) return node.op < DPM_OP_COUNT;
-  return node.attributes.group_norm.silu == 0 && input_of(node, 1) < 0 && input_of(node, 2) < 0;
+  return node.attributes.group_norm.silu == 0 && node.bias_count == 1 && input_of(node, 1) < 0 && input_of(node, 2) < 0;
 }
 
 void run_node(const Network::Node& layer, const Map* inputs, const Map& out) {

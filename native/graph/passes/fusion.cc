@@ -191,6 +191,18 @@ std::optional<Graph> without_concatenation(const Graph& graph, int index, const 
   return result;
 }
 
+/// Calls `use(norm, convolution)` for every norm that alone reads a plain convolution.
+template <typename Use>
+void for_norms_of_convolutions(Graph& graph, const Use& use) {
+  const std::vector<int> uses = count_uses(graph);
+  const std::vector<int> writers = find_writers(graph);
+  for (Node& norm : graph.nodes) {
+    if (norm.op != DPM_OP_GROUP_NORM || uses[norm.input(0)] != 1 || writers[norm.input(0)] < 0) continue;
+    Node& producer = graph.nodes[writers[norm.input(0)]];
+    if (plain_convolution(producer) != nullptr) use(norm, producer);
+  }
+}
+
 }  // namespace
 
 void fuse_chains(Graph& graph, const Supports& supports) {
@@ -220,21 +232,30 @@ void merge_sibling_products(Graph& graph, const Supports& supports) {
 }
 
 void move_vectors_to_norms(Graph& graph, const Supports& supports) {
-  const std::vector<int> uses = count_uses(graph);
-  const std::vector<int> writers = find_writers(graph);
-  for (Node& norm : graph.nodes) {
-    if (norm.op != DPM_OP_GROUP_NORM || norm.input(2) >= 0 || uses[norm.input(0)] != 1) continue;
-    if (writers[norm.input(0)] < 0) continue;
-    Node& producer = graph.nodes[writers[norm.input(0)]];
-    if (plain_convolution(producer) == nullptr || producer.input(1) < 0) continue;
+  for_norms_of_convolutions(graph, [&](Node& norm, Node& producer) {
+    if (norm.input(2) >= 0 || producer.input(1) < 0) return;
     Node adding = norm;
     Node bare = producer;
     adding.set_input(2, producer.input(1));
     bare.set_input(1, -1);
-    if (!supports(graph, adding) || !supports(graph, bare)) continue;
+    if (!supports(graph, adding) || !supports(graph, bare)) return;
     norm = std::move(adding);
     producer = std::move(bare);
-  }
+  });
+}
+
+void move_biases_to_norms(Graph& graph, const Supports& supports) {
+  for_norms_of_convolutions(graph, [&](Node& norm, Node& producer) {
+    // A vector comes after the bias.
+    if (norm.biases.size() != 1 || producer.biases.size() != 1 || producer.input(1) >= 0) return;
+    Node adding = norm;
+    Node bare = producer;
+    adding.biases.push_back(producer.biases.front());
+    bare.biases.clear();
+    if (!supports(graph, adding) || !supports(graph, bare)) return;
+    norm = std::move(adding);
+    producer = std::move(bare);
+  });
 }
 
 void remove_concatenations(Graph& graph, const Supports& supports) {
@@ -259,6 +280,7 @@ void fuse(Graph& graph, const Supports& supports) {
   merge_sibling_products(graph, supports);
   fuse_chains(graph, supports);
   move_vectors_to_norms(graph, supports);
+  move_biases_to_norms(graph, supports);
   remove_concatenations(graph, supports);
   run_residuals_beside(graph, supports);
 }

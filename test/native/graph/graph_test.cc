@@ -65,6 +65,26 @@ TEST(FusionOfVectors, GoesToTheNormWhereTheDeviceAddsThemThere) {
   EXPECT_EQ(count_vectors(kept, DPM_OP_GROUP_NORM, 2), 0);
 }
 
+TEST(FusionOfBiases, GoesToTheNormWhereTheDeviceAddsThemThere) {
+  RandomValues random(3);
+  const auto count_biases = [](const Graph& graph, bool before_norms) {
+    int found = 0;
+    for (const Node& node : graph.nodes) {
+      if (node.op == DPM_OP_GROUP_NORM && before_norms) found += static_cast<int>(node.biases.size()) - 1;
+      if (node.op == DPM_OP_CONVOLUTION && !before_norms) found += static_cast<int>(node.biases.size());
+    }
+    return found;
+  };
+  Graph moved = patterns(random, false);
+  graph::fuse(moved, [](const Graph&, const Node&) { return true; });
+  Graph kept = patterns(random, false);
+  graph::fuse(kept,
+              [](const Graph&, const Node& node) { return node.op != DPM_OP_GROUP_NORM || node.biases.size() == 1; });
+  EXPECT_EQ(count_biases(kept, true), 0);
+  EXPECT_EQ(count_biases(moved, true), 2);
+  EXPECT_EQ(count_biases(moved, false), count_biases(kept, false) - 2);
+}
+
 class Fusion : public testing::TestWithParam<bool> {};
 
 TEST_P(Fusion, LeavesNoPatternAndKeepsTheResult) {

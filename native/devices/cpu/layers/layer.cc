@@ -53,8 +53,8 @@ bool supports(const dpm_graph& graph, const dpm_node& node) {
     case DPM_OP_BIAS:
       return true;
     case DPM_OP_GROUP_NORM:
-      // A convolution adds its vector in the registers that it has.
-      if (input_of(node, 2) >= 0) return false;
+      // A convolution adds its vector and its bias in the registers that it has.
+      if (input_of(node, 2) >= 0 || node.bias_count > 1) return false;
       [[fallthrough]];
     case DPM_OP_ATTENTION:
     case DPM_OP_CHANNEL_ADD:
