@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <random>
 #include <stdexcept>
 #include <utility>
@@ -113,6 +114,13 @@ void run_block() {
   }
 }
 
+std::vector<unsigned> order_of_blocks(unsigned count) {
+  std::vector<unsigned> blocks(count);
+  std::iota(blocks.begin(), blocks.end(), 0U);
+  if (running.seed != 0) std::shuffle(blocks.begin(), blocks.end(), running.random);
+  return blocks;
+}
+
 void run_grid(dim3 grid, dim3 block, const std::function<void()>& body) {
   static std::mutex one_grid;
   const std::lock_guard<std::mutex> lock(one_grid);
@@ -122,7 +130,7 @@ void run_grid(dim3 grid, dim3 block, const std::function<void()>& body) {
   running.body = &body;
   running.random.seed(running.seed);
   if (running.fibers.size() < running.threads) running.fibers = std::vector<Fiber>(running.threads);
-  for (unsigned b = 0; b < grid.x * grid.y * grid.z; ++b) {
+  for (const unsigned b : order_of_blocks(grid.x * grid.y * grid.z)) {
     blockIdx = dim3(b % grid.x, b / grid.x % grid.y, b / grid.x / grid.y);
     for (unsigned t = 0; t < running.threads; ++t) {
       start(running.fibers[t], dim3(t % block.x, t / block.x % block.y, t / block.x / block.y));

@@ -1,6 +1,7 @@
 // CUDA's execution model on the CPU, for tests of kernels: every thread of a block is a fiber, barriers and warp
 // shuffles switch between them. Warps run greedily, each until all its lanes wait: the most skewed order that is legal,
-// so that a missing barrier shows as a wrong number. A seed shuffles warps and lanes. Blocks run one after the other.
+// so that a missing barrier shows as a wrong number. A seed shuffles warps and lanes. Blocks run one after the other,
+// in an order that the seed shuffles too.
 #pragma once
 
 #include <ucontext.h>
@@ -44,7 +45,7 @@ inline dim3 gridDim;
 
 namespace dpm::simt {
 
-/// Order in which warps and lanes run; 0 is their own.
+/// Order in which blocks, warps and lanes run; 0 is their own.
 void set_seed(std::uint32_t seed);
 /// Makes every `__syncthreads` do nothing: with it a test shows that it would notice a missing one.
 void ignore_barriers(bool ignore);
@@ -91,6 +92,8 @@ std::array<T, kLanes> gather(const T& value) {
 
 inline void __syncthreads() { dpm::simt::wait_for_block(); }
 inline void __syncwarp(unsigned /*mask*/ = ~0u) { dpm::simt::wait_for_warp(); }
+// A block sees all that those before it wrote.
+inline void __threadfence() {}
 
 template <typename T>
 T __shfl_xor_sync(unsigned /*mask*/, T value, unsigned lanes) {

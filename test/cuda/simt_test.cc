@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <limits>
 #include <stdexcept>
 #include <vector>
@@ -19,6 +20,27 @@ TEST(Simt, EveryThreadOfEveryBlockRunsOnce) {
                [&] { ++runs[(blockIdx.y * gridDim.x + blockIdx.x) * blockDim.x + threadIdx.x]; });
   synchronize();
   EXPECT_EQ(runs, std::vector<int>(runs.size(), 1));
+}
+
+TEST(Simt, ASeedShufflesTheBlocks) {
+  constexpr unsigned kBlocks = 24;
+  const auto order = [](std::uint32_t seed) {
+    const ThreadOrder threads(seed);
+    std::vector<unsigned> blocks;
+    simt::launch(nullptr, dim3(kBlocks / 2, 2), dim3(1),
+                 [&] { blocks.push_back(blockIdx.y * gridDim.x + blockIdx.x); });
+    synchronize();
+    return blocks;
+  };
+  const std::vector<unsigned> own = order(0);
+  EXPECT_TRUE(std::is_sorted(own.begin(), own.end()));
+  EXPECT_EQ(own.size(), kBlocks);
+  for (const std::uint32_t seed : {1U, 2U}) {
+    const std::vector<unsigned> shuffled = order(seed);
+    EXPECT_NE(shuffled, own);
+    EXPECT_TRUE(std::is_permutation(own.begin(), own.end(), shuffled.begin(), shuffled.end()));
+  }
+  EXPECT_NE(order(1), order(2));
 }
 
 TEST(Simt, ShufflesExchangeWithinAWarp) {
