@@ -29,8 +29,8 @@ struct Step {
 /// A warp's weights, a few steps ahead of the products.
 template <typename T, typename Tile>
 struct Weights {
-  /// All of a 3 x 3 kernel's and two chunks.
-  static constexpr int kHeld = (18 - 1) / Tile::kSections + 1;
+  /// All of a 3 x 3 kernel's and two chunks, or what registers are left for.
+  static constexpr int kHeld = Tile::kSections < kWarps ? 4 : 3;
   const T* column[2];  ///< the lane's channels of its output channel in both right tiles; null where there is none
   int in_channels;
   int channels;  ///< from the lane's first on
