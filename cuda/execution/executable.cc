@@ -1,6 +1,7 @@
 #include "cuda/execution/executable.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "backend/bindings.h"
 #include "core/error.h"
@@ -143,6 +144,7 @@ void Executable::prepare(int samples) {
   const int batch = computed(samples);
   if (prepared_.count(batch) != 0) return;
   plan_products(batch);
+  choose_ways(batch);
   ensure_scratch(batch);
   warm_up(batch);
   prepared_.insert(batch);
@@ -178,7 +180,73 @@ void Executable::store_outputs(const Evaluation& evaluation) const {
   store(network.head.value, evaluation.head);
 }
 
+const NormOperands* Executable::norm_before(std::size_t index) const {
+  const int norm = network.norm_before[index];
+  return norm < 0 ? nullptr : network.layers[static_cast<std::size_t>(norm)]->norm();
+}
+
+std::vector<std::size_t> Executable::layers_with_ways(int batch) const {
+  std::vector<std::size_t> layers;
+  if (!network.device.settings.switches.small_convolutions) return layers;
+  Evaluation evaluation;
+  evaluation.batch = batch;
+  const RunContext run = context(evaluation, places_);
+  for (std::size_t i = 0; i < network.layers.size(); ++i) {
+    if (network.layers[i]->has_way(Way::kSmall, norm_before(i), run)) layers.push_back(i);
+  }
+  return layers;
+}
+
+void Executable::choose_way(std::size_t index, int batch, Way way) {
+  network.layers[index]->choose(batch, way, norm_before(index));
+  if (network.norm_before[index] < 0) return;
+  const auto norm = static_cast<std::size_t>(network.norm_before[index]);
+  if (way == Way::kSmall) {
+    network.taken_over[batch].insert(norm);
+  } else {
+    network.taken_over[batch].erase(norm);
+  }
+}
+
+void Executable::choose_ways(int batch) {
+  // Of the network: another executable of it may have measured.
+  if (!network.taken_over.try_emplace(batch).second) return;
+  for (const std::size_t index : layers_with_ways(batch)) choose_way(index, batch, Way::kSmall);
+  ensure_scratch(batch);
+  if (network.device.settings.autotune) measure_ways(batch);
+}
+
+void Executable::measure_ways(int batch) {
+  Evaluation evaluation;
+  evaluation.batch = batch;
+  for (const std::size_t index : layers_with_ways(batch)) {
+    const auto seconds = [&](Way way) {
+      choose_way(index, batch, way);
+      ensure_scratch(batch);
+      const RunContext run = context(evaluation, places_);
+      try {
+        return seconds_of([&] {
+          if (network.norm_before[index] >= 0) run_layer(static_cast<std::size_t>(network.norm_before[index]), run);
+          run_layer(index, run);
+        });
+      } catch (const CardFailure&) {
+        throw;
+      } catch (const Error&) {
+        return HUGE_VAL;
+      }
+    };
+    const double small = seconds(Way::kSmall);
+    if (seconds(Way::kUsual) > small) choose_way(index, batch, Way::kSmall);
+  }
+}
+
+bool Executable::is_taken_over(std::size_t index, int batch) const {
+  const auto found = network.taken_over.find(batch);
+  return found != network.taken_over.end() && found->second.count(index) != 0;
+}
+
 void Executable::run_layer(std::size_t index, const RunContext& run) const {
+  if (is_taken_over(index, run.batch)) return;
   network.layers[index]->run(run);
   if (!network.device.settings.switches.synchronise) return;
   try {
@@ -255,7 +323,7 @@ void Executable::profile(const Evaluation& evaluation, double* node_seconds) con
   const RunContext run = context(evaluation, places_);
   load_image(evaluation);
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
-    node_seconds[i] = seconds_of([&] { network.layers[i]->run(run); });
+    node_seconds[i] = is_taken_over(i, run.batch) ? 0.0 : seconds_of([&] { network.layers[i]->run(run); });
   }
   check_launches("profiling a network");
   // What ran often may have changed what it reads.

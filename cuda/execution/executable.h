@@ -59,6 +59,17 @@ struct Executable : Buried {
   std::unique_ptr<Trajectory> trajectory;
 
  private:
+  /// What the norm before a layer does, if the layer may do it in passing.
+  [[nodiscard]] const NormOperands* norm_before(std::size_t index) const;
+  /// Layers that have another way than the usual one for `batch` samples.
+  [[nodiscard]] std::vector<std::size_t> layers_with_ways(int batch) const;
+  void choose_way(std::size_t index, int batch, Way way);
+  /// By the rule: small maps have a kernel that takes the norm over, wherever it takes the shape.
+  void choose_ways(int batch);
+  /// By measurement, where that is wanted.
+  void measure_ways(int batch);
+  /// Whether another layer does the work of this one.
+  [[nodiscard]] bool is_taken_over(std::size_t index, int batch) const;
   void run_layer(std::size_t index, const RunContext& run) const;
   /// Queues a layer that runs beside those that follow.
   void fork(std::size_t index, const RunContext& run) const;

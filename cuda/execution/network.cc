@@ -31,6 +31,22 @@ int joined_by_of(const dpm_graph& graph, std::uint32_t index) {
   return is_beside ? reader_of(graph, index + 1, output_of(node)) : -1;
 }
 
+/// Index of the node that writes input 0 of a convolution, if it is a norm that nobody else reads and that writes no
+/// part of a wider map.
+int norm_before_of(const dpm_graph& graph, std::uint32_t index) {
+  const dpm_node& node = graph.nodes[index];
+  const int read = input_of(node, 0);
+  if (node.op != DPM_OP_CONVOLUTION || is_bound(graph.values[read]) || graph.values[read].parent >= 0) return -1;
+  int norm = -1;
+  int readers = 0;
+  for (std::uint32_t i = 0; i < graph.node_count; ++i) {
+    const dpm_node& other = graph.nodes[i];
+    readers += static_cast<int>(std::count(other.inputs, other.inputs + other.input_count, read));
+    if (other.op == DPM_OP_GROUP_NORM && output_of(other) == read) norm = static_cast<int>(i);
+  }
+  return readers == 1 ? norm : -1;
+}
+
 }  // namespace
 
 Network::Network(Device& owner, const dpm_graph& graph)
@@ -58,6 +74,7 @@ Network::Network(Device& owner, const dpm_graph& graph)
     layers.push_back(make_layer(factory, graph.nodes[i]));
     names.emplace_back(graph.nodes[i].name);
     joined_by.push_back(joined_by_of(graph, i));
+    norm_before.push_back(norm_before_of(graph, i));
   }
   // Errors of the copies belong to the loading.
   device.stream.wait();

@@ -1,7 +1,9 @@
 // A network's layers with their packed weights.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +37,10 @@ struct Network : Buried {
   std::vector<std::string> names;
   /// Of a layer that runs beside the others, the one that reads its result; -1 for all others.
   std::vector<int> joined_by;
+  /// Of a layer that alone reads the result of a norm, that norm's; -1 for all others.
+  std::vector<int> norm_before;
+  /// Norms that convolutions take over, by the number of samples.
+  std::map<int, std::set<std::size_t>> taken_over;
 };
 
 }  // namespace dpm::cuda

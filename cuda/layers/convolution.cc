@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <type_traits>
 
 #include "backend/bindings.h"
 #include "core/error.h"
 #include "cuda/kernels/channelwise.h"
+#include "cuda/kernels/small_convolution.h"
 #include "cuda/layers/layer.h"
 #include "cuda/layers/weights.h"
 
@@ -56,6 +58,26 @@ class ConvolutionLayer : public Layer {
     plans_[batch] = is_librarys(batch) ? device_.products->convolution(problem(batch), rest) : nullptr;
   }
 
+  [[nodiscard]] bool has_way(Way way, const NormOperands* norm, const RunContext& context) const override {
+    if (way == Way::kUsual) return true;
+    if constexpr (std::is_same_v<T, float>) return false;
+    if (attributes_.upsample != 0) return false;
+    if constexpr (!std::is_same_v<T, float>) return takes_small_convolution(small_arguments(norm, context));
+  }
+
+  void choose(int batch, Way way, const NormOperands* norm) override {
+    if (way == Way::kUsual) {
+      small_.erase(batch);
+      return;
+    }
+    small_[batch] = norm;
+    const auto bytes =
+        static_cast<std::size_t>(small_convolution_counters(small_shape(norm, batch))) * sizeof(unsigned);
+    if (bytes <= counters_.bytes()) return;
+    counters_ = device_.allocate(bytes);
+    check_cuda(cudaMemsetAsync(counters_.data(), 0, bytes, device_.stream.get()), "clearing counters");
+  }
+
   bool refuse_plan(int batch) override {
     const bool had = plan_of(batch) != nullptr;
     plans_[batch] = nullptr;
@@ -63,12 +85,23 @@ class ConvolutionLayer : public Layer {
   }
 
   [[nodiscard]] std::size_t scratch_bytes(int batch) const override {
+    const auto small = small_.find(batch);
+    if (small != small_.end()) {
+      return static_cast<std::size_t>(small_convolution_workspace(small_shape(small->second, batch))) * sizeof(float);
+    }
     const ConvolutionPlan* plan = plan_of(batch);
     if (plan == nullptr) return 0;
     return workspace_end(*plan) + (plan->result().packed ? packed_bytes(batch) : 0);
   }
 
   void run(const RunContext& context) const override {
+    if constexpr (!std::is_same_v<T, float>) {
+      const auto small = small_.find(context.batch);
+      if (small != small_.end()) {
+        small_convolution(small_arguments(small->second, context), context.stream);
+        return;
+      }
+    }
     const ConvolutionPlan* plan = plan_of(context.batch);
     if (plan == nullptr) {
       convolution(arguments(context), context.stream);
@@ -90,6 +123,54 @@ class ConvolutionLayer : public Layer {
   [[nodiscard]] const ConvolutionPlan* plan_of(int batch) const {
     const auto found = plans_.find(batch);
     return found == plans_.end() ? nullptr : found->second.get();
+  }
+
+  [[nodiscard]] SmallConvolutionShape small_shape(const NormOperands* norm, int batch) const {
+    return {batch,
+            in_.shape.height,
+            in_.shape.width,
+            shape_.in_channels,
+            out_.shape.height,
+            out_.shape.width,
+            shape_.out_channels,
+            attributes_.kernel,
+            attributes_.stride,
+            attributes_.pad_before,
+            norm == nullptr ? 0 : norm->groups};
+  }
+
+  [[nodiscard]] SmallConvolutionArguments<T> small_arguments(const NormOperands* norm,
+                                                             const RunContext& context) const {
+    SmallConvolutionArguments<T> a{};
+    a.shape = small_shape(norm, context.batch);
+    a.x = context.map<const T>(norm == nullptr ? operands_.input(0) : norm->x);
+    if (norm != nullptr) a.norm = small_norm(*norm, context);
+    a.weight = weight_.as<T>();
+    a.y = context.map<T>(operands_.output());
+    a.bias = bias_.as<float>();
+    const Map<const T> vector = context.map<const T>(operands_.input(1));
+    a.vector = vector.data;
+    a.vector_stride = vector.sample_stride;
+    a.residual = context.map<const T>(operands_.input(2));
+    a.scale = attributes_.scale;
+    a.silu = attributes_.silu != 0;
+    a.workspace = static_cast<float*>(context.scratch);
+    a.counters = counters_.as<unsigned>();
+    return a;
+  }
+
+  static SmallConvolutionNorm<T> small_norm(const NormOperands& norm, const RunContext& context) {
+    const Map<const T> vector = context.map<const T>(norm.vector);
+    const Map<const T> scale_shift = context.map<const T>(norm.scale_shift);
+    return {norm.gamma,
+            norm.beta,
+            norm.epsilon,
+            norm.silu,
+            norm.bias,
+            vector.data,
+            vector.sample_stride,
+            scale_shift.data,
+            scale_shift.sample_stride};
   }
 
   /// Where the packed output begins behind the workspace.
@@ -212,6 +293,9 @@ class ConvolutionLayer : public Layer {
   DeviceMemory weight_;
   DeviceMemory bias_;
   std::map<int, std::shared_ptr<const ConvolutionPlan>> plans_;
+  /// Batches that are computed by the kernel for small maps, with the norm that it takes over.
+  std::map<int, const NormOperands*> small_;
+  DeviceMemory counters_;
 };
 
 }  // namespace

@@ -14,7 +14,11 @@ class GroupNormLayer : public Layer {
     gamma_ = factory.floats(node.weights, 1, channels);
     beta_ = factory.floats(node.biases, 1, channels);
     if (node.bias_count > 1) added_ = factory.floats(node.biases + 1, 1, channels);
+    norm_ = {operands_.input(0), operands_.input(1), operands_.input(2),  gamma_.as<float>(),   beta_.as<float>(),
+             added_.as<float>(), attributes_.groups, attributes_.epsilon, attributes_.silu != 0};
   }
+
+  [[nodiscard]] const NormOperands* norm() const override { return &norm_; }
 
   [[nodiscard]] std::size_t scratch_bytes(int batch) const override {
     return static_cast<std::size_t>(
@@ -53,6 +57,7 @@ class GroupNormLayer : public Layer {
   DeviceMemory beta_;
   /// The bias of the convolution that the norm reads.
   DeviceMemory added_;
+  NormOperands norm_;
 };
 
 }  // namespace

@@ -45,6 +45,26 @@ struct RunContext {
   }
 };
 
+/// What a norm has to do, for a convolution that does it in passing.
+struct NormOperands {
+  int x = -1;
+  int scale_shift = -1;
+  int vector = -1;
+  const float* gamma = nullptr;
+  const float* beta = nullptr;
+  const float* bias = nullptr;
+  int groups = 0;
+  float epsilon = 0;
+  bool silu = false;
+};
+
+/// How a layer computes a batch.
+enum class Way {
+  kUsual,
+  /// In one kernel for small maps, together with the norm before it.
+  kSmall,
+};
+
 class Layer {
  public:
   Layer() = default;
@@ -58,6 +78,15 @@ class Layer {
   virtual void prepare(int /*batch*/) {}
   /// Has runs of `batch` samples done by our own kernels from now on; false where they already are.
   virtual bool refuse_plan(int /*batch*/) { return false; }
+  /// Of a norm.
+  [[nodiscard]] virtual const NormOperands* norm() const { return nullptr; }
+  /// Whether the layer can compute `context.batch` samples in that way. `norm` is that before it, if it alone reads
+  /// that.
+  [[nodiscard]] virtual bool has_way(Way way, const NormOperands* /*norm*/, const RunContext& /*context*/) const {
+    return way == Way::kUsual;
+  }
+  /// Has runs of `batch` samples computed in a way that the layer has.
+  virtual void choose(int /*batch*/, Way /*way*/, const NormOperands* /*norm*/) {}
   /// Bytes of scratch memory that a run of `batch` samples, prepared before, needs.
   [[nodiscard]] virtual std::size_t scratch_bytes(int /*batch*/) const { return 0; }
   /// Queues one run.

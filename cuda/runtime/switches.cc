@@ -46,6 +46,7 @@ Switches read_switches() {
   switches.cudnn_attention = is_on("DPM_CUDNN_ATTENTION");
   switches.cudnn_parts = parts_in("DPM_CUDNN_PARTS");
   switches.print_plans = is_asked_for("DPM_CUDNN_PRINT");
+  switches.small_convolutions = is_on("DPM_CUDA_SMALL");
   switches.graphs = is_on("DPM_CUDA_GRAPHS");
   switches.synchronise = is_asked_for("DPM_CUDA_SYNC");
   return switches;

@@ -14,6 +14,8 @@ struct Switches {
   std::optional<unsigned> cudnn_parts;
   /// $DPM_CUDNN_PRINT=1: every plan is printed to stderr as it is made.
   bool print_plans = false;
+  /// $DPM_CUDA_SMALL=off: convolutions of small maps are those of large ones, too.
+  bool small_convolutions = true;
   /// $DPM_CUDA_GRAPHS=off: nothing is captured, all work is queued piece by piece.
   bool graphs = true;
   /// $DPM_CUDA_SYNC=1: every layer is waited for, and an error names it. Nothing is captured.

@@ -8,6 +8,7 @@
 #include "random_graph.h"
 #include "registers.h"
 #include "sampling/runner.h"
+#include "scoped_environment.h"
 #include "small_network.h"
 #include "small_programs.h"
 
@@ -86,6 +87,7 @@ TEST_F(CudaDevice, WhatFollowsAConvolutionIsJoinedToItOrDoneAfterwards) {
     const std::vector<float> expected = run_graph(reference, maker.graph(), 2, inputs, false);
     for (const char* products : {"all", "bare", "none"}) {
       const ScopedEnvironment chosen("DPM_EMULATED_PRODUCTS", products);
+      const ScopedEnvironment large("DPM_CUDA_SMALL", "off");
       for (const DType dtype : kTypes) {
         EXPECT_LT(relative_difference(run_graph(open(dtype), maker.graph(), 2, inputs, true), expected),
                   tolerance_of(dtype))
