@@ -77,7 +77,7 @@ struct SmallConvolutionCase {
     if (shape.groups > 0) {
       a.norm = {gamma.data(),
                 beta.data(),
-                1e-5F,
+                0.25F,
                 operands.norm_silu,
                 operands.norm_bias ? norm_bias.data() : nullptr,
                 operands.norm_vector ? norm_vector.data() : nullptr,

@@ -97,6 +97,32 @@ TYPED_TEST(CudaSmallConvolution, EveryOperandCounts) {
   }
 }
 
+TYPED_TEST(CudaSmallConvolution, SlicesAreAddedInOneOrderWhoeverComesLast) {
+  RandomValues random(7);
+  constexpr int kHalf = 128;
+  Operands operands = Operands::none();
+  operands.scale = 65536.0F;
+  SmallConvolutionCase<TypeParam> test(small_convolution_shape(1, 4, 4, 2 * kHalf, 256, 3, 1, 0), operands, random);
+  ASSERT_GE(cuda::plan_small_convolution(test.arguments.shape).slices, 4);
+  // Slices that cancel: what is left of their sum is its rounding.
+  for (int pixel = 0; pixel < 16; ++pixel) {
+    for (int c = 0; c < kHalf; ++c) {
+      test.x.values()[test.x.index(0, pixel, c + kHalf)] = test.x.values()[test.x.index(0, pixel, c)];
+    }
+  }
+  for (std::size_t i = 0; i < test.weight.size(); ++i) {
+    if (i / kHalf % 2 == 1) test.weight[i] = cuda::from_float<TypeParam>(-cuda::to_float(test.weight[i - kHalf]));
+  }
+  const DeviceVector<TypeParam> first = test.run();
+  int rounded = 0;
+  for (int c = 0; c < 256; ++c) rounded += cuda::to_float(first[test.y.index(0, 0, c)]) != 0.0F ? 1 : 0;
+  EXPECT_GT(rounded, 64);
+  for (const std::uint32_t order : {1U, 2U, 3U, 4U}) {
+    const ThreadOrder threads(order);
+    EXPECT_TRUE(same_bits(test.run(), first)) << "order " << order;
+  }
+}
+
 TYPED_TEST(CudaSmallConvolution, ASampleGetsTheSameBitsInEveryBatch) {
   for (const SmallConvolutionShape& shape :
        {small_convolution_shape(3, 4, 4, 64, 48, 3, 1, 8), small_convolution_shape(3, 8, 8, 40, 24, 3, 1, 4)}) {
