@@ -18,6 +18,9 @@ export type Unit = Exclude<keyof Rates, 'bytes'>;
 export interface Card {
   name: string;
   title: string;
+  multiprocessors: number;
+  /** Instructions of a warp that a multiprocessor starts in a second: four a cycle. */
+  issue: number;
   /** From the vendor's data sheet. */
   sheet: Rates;
   /** What large products and copies reach: measured bfloat16 and bytes, the rest in the same proportion to the sheet. */
@@ -49,8 +52,14 @@ function scaled(sheet: Rates, reference: Rates, measured: Measured): Rates {
   };
 }
 
+const cores = {
+  a100: { multiprocessors: 108, issue: 4 * 1.41e9 },
+  h100: { multiprocessors: 132, issue: 4 * 1.755e9 },
+  h200: { multiprocessors: 132, issue: 4 * 1.755e9 },
+};
+
 function card(name: keyof typeof sheets, title: string, reference: Rates, measured: Measured): Card {
-  return { name, title, sheet: sheets[name], ceiling: scaled(sheets[name], reference, measured) };
+  return { name, title, ...cores[name], sheet: sheets[name], ceiling: scaled(sheets[name], reference, measured) };
 }
 
 /** The cards a roofline is computed for. The A100's ceiling is its sheet in the proportions measured on the H100. */

@@ -58,16 +58,16 @@ function choiceOf(call: Call): RooflineChoice {
 }
 
 function printRows(rows: readonly RooflineRow[], { cards: chosen }: RooflineChoice): void {
-  printLine('a model and no measurement: per kernel the longer of FLOP and bytes, at the rates that large ones reach');
+  printLine('a model and no measurement: per kernel the longest of FLOP, bytes, instructions and what a node takes');
   printTable([
     [
       'network',
       'dtype',
       'batch',
-      'launches',
+      'nodes',
       'GFLOP',
       'MB',
-      ...chosen.flatMap(({ name }) => [`${name} us`, '% bytes']),
+      ...chosen.flatMap(({ name }) => [`${name} us`, '% bytes', '% nodes']),
     ],
     ...rows.map((row) => [
       row.network,
@@ -76,26 +76,30 @@ function printRows(rows: readonly RooflineRow[], { cards: chosen }: RooflineChoi
       String(row.launches),
       (row.flops / 1e9).toFixed(1),
       (row.bytes / 1e6).toFixed(0),
-      ...row.cards.flatMap((time) => [time.microseconds.toFixed(0), (100 * time.memoryBound).toFixed(0)]),
+      ...row.cards.flatMap((time) => [
+        time.microseconds.toFixed(0),
+        (100 * time.bytes).toFixed(0),
+        (100 * time.nodes).toFixed(0),
+      ]),
     ]),
   ]);
 }
 
 /** Every kernel at the first type, batch and card that were chosen. */
 function printKernels({ network, nodes }: NamedGraph, { types, batches, cards: chosen }: RooflineChoice): void {
-  const [type = 'bf16', batch = 1, { title, ceiling } = findCard('h100')] = [types[0], batches[0], chosen[0]];
-  printLine(`${network}, ${type}, batch ${batch}, ${title}, by kernel:`);
+  const [type = 'bf16', batch = 1, card = findCard('h100')] = [types[0], batches[0], chosen[0]];
+  printLine(`${network}, ${type}, batch ${batch}, ${card.title}, by kernel:`);
   printTable([
     ['kernel', 'kind', 'GFLOP', 'MB', 'us', 'waits for'],
-    ...kernelsOfStep(nodes, type).map((kernel) => {
-      const { seconds, waitsForBytes } = kernelTime(kernel, batch, ceiling);
+    ...kernelsOfStep(nodes, type, batch).map((kernel) => {
+      const { seconds, limit } = kernelTime(kernel, batch, card);
       return [
         kernel.name,
         kernel.kind,
         ((batch * kernel.flops) / 1e9).toFixed(3),
         (kernelBytes(kernel, batch) / 1e6).toFixed(3),
         (1e6 * seconds).toFixed(2),
-        waitsForBytes ? 'bytes' : 'products',
+        limit,
       ];
     }),
   ]);

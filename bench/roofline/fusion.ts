@@ -60,7 +60,28 @@ function withVectorsInNorms(nodes: readonly NativeNode[]): NativeNode[] {
   return result;
 }
 
+/** A node with what its place in the graph says of it. */
+export interface CudaNode extends NativeNode {
+  /** Of a convolution: the norm that adds its bias, which the node still has, alone reads it. */
+  biasInNorm: boolean;
+}
+
+/** move_biases_to_norms of native/graph/passes/fusion.cc. */
+function withBiasesInNorms(nodes: readonly NativeNode[]): CudaNode[] {
+  const readers = new Map<number, NativeNode[]>();
+  for (const node of nodes) {
+    for (const map of node.inputs) if (map !== null) readers.set(map.value, [...(readers.get(map.value) ?? []), node]);
+  }
+  return nodes.map((node) => {
+    const [reader, ...others] = readers.get(node.output.value) ?? [];
+    const [, vector, residual] = node.inputs;
+    const isPlain = node.op === 'convolution' && vector === null && residual === null && !node.silu && node.scale === 1;
+    const isRead = reader?.op === 'group_norm' && others.length === 0 && reader.inputs[0]?.value === node.output.value;
+    return { ...node, biasInNorm: isPlain && node.bias && node.parts === 1 && isRead };
+  });
+}
+
 /** A graph fused for the cpu device as the cuda device with cuDNN would have it. */
-export function cudaNodes(nodes: readonly NativeNode[]): NativeNode[] {
-  return withVectorsInNorms(nodes).flatMap(withoutEnlargement);
+export function cudaNodes(nodes: readonly NativeNode[]): CudaNode[] {
+  return withBiasesInNorms(withVectorsInNorms(nodes).flatMap(withoutEnlargement));
 }

@@ -1,6 +1,7 @@
 // The kernels that the CUDA device with cuDNN launches for a graph, their FLOPs and bytes.
 import type { NativeMap, NativeNode } from '../../lib/engine/binding.js';
 import type { Unit } from './cards.js';
+import type { CudaNode } from './fusion.js';
 import {
   convolutionChannels,
   elementBytes,
@@ -19,7 +20,6 @@ export const kernelKinds = [
   'element-wise',
   'resample',
   'embedding',
-  'border',
   'update',
 ] as const;
 export type KernelKind = (typeof kernelKinds)[number];
@@ -35,7 +35,22 @@ export interface Kernel {
   /** Bytes whatever the batch (weights), and bytes a sample. Everything is counted as read or written once. */
   fixedBytes: number;
   sampleBytes: number;
+  /** Elements a sample that pass through the instructions, and how many of these each takes. */
+  elements: number;
+  instructions: number;
+  /** What is divided into tiles of a multiprocessor each; null where the kernel divides itself otherwise. */
+  tile: Tile | null;
 }
+
+/** Rows a sample, and columns, of a product. */
+export interface Tile {
+  rows: number;
+  columns: number;
+  depth: number;
+}
+
+/** Instructions an element of our own kernels, from their machine code for compute capability 9 (scripts/check-cuda). */
+const instructionsOf = { 'group norm': 36, 'element-wise': 12 } as const;
 
 const floatBytes = 4;
 
@@ -49,7 +64,8 @@ function mapBytes(map: NativeMap, type: RooflineType): number {
 
 /** A kernel that only moves numbers. */
 function moving(name: string, kind: KernelKind, sampleBytes: number, fixedBytes = 0): Kernel {
-  return { name, kind, unit: 'f32', flops: 0, executedFlops: 0, fixedBytes, sampleBytes };
+  const nothing = { flops: 0, executedFlops: 0, elements: 0, instructions: 0, tile: null };
+  return { name, kind, unit: 'f32', ...nothing, fixedBytes, sampleBytes };
 }
 
 function input(node: NativeNode, index: 0 | 1 | 2): NativeMap {
@@ -84,6 +100,9 @@ function linearKernel(node: NativeNode, type: RooflineType): Kernel {
     executedFlops: 2 * node.multiplyAdds,
     fixedBytes: node.weightElements * elementBytes(type) + biases,
     sampleBytes: mapBytes(input(node, 0), type) + mapBytes(node.output, type),
+    elements: 0,
+    instructions: 0,
+    tile: null,
   };
 }
 
@@ -96,33 +115,80 @@ export function paddedChannels(node: NativeNode, type: RooflineType): { inputs: 
   };
 }
 
-function convolutionKernels(node: NativeNode, type: RooflineType): Kernel[] {
+/** What follows a convolution in a pass of its own, as cuda/layers/convolution.cc has it: the plans that the rule chooses join nothing. */
+function restOfConvolution(node: CudaNode, outputs: number, type: RooflineType): Kernel[] {
+  const [, vector, residual] = node.inputs;
+  const { output } = node;
+  const isPacked = output.role === 'internal' && output.pixelStride !== output.channels;
+  const hasBias = node.bias && !node.biasInNorm;
+  if (!hasBias && vector === null && residual === null && node.scale === 1 && !node.silu && !isPacked) return [];
+  const written = outputs * pixelsOf(output) * elementBytes(type);
+  const added = [vector, residual].reduce((sum, map) => sum + (map === null ? 0 : mapBytes(map, type)), 0);
+  const pass = moving(node.name, 'element-wise', 2 * written + added, hasBias ? outputs * floatBytes : 0);
+  return [{ ...pass, elements: outputs * pixelsOf(output), instructions: instructionsOf['element-wise'] }];
+}
+
+/** Output pixels that the convolution of small maps takes at most, and channels of a group (cuda/kernels/small_convolution.h). */
+const mostSmallPixels = 1024;
+const widestSmallGroup = 128;
+
+/** takes_small_convolution, with the norm before it or without. */
+function isSmall(node: NativeNode, norm: NativeNode | null, type: RooflineType, batch: number): boolean {
+  const { inputs, outputs } = paddedChannels(node, type);
+  const fitsGroup = norm === null || inputs / norm.groups <= widestSmallGroup;
+  return (
+    type === 'bf16' &&
+    (node.kernel === 1 || node.kernel === 3) &&
+    batch * pixelsOf(node.output) <= mostSmallPixels &&
+    inputs % 8 === 0 &&
+    outputs % 4 === 0 &&
+    fitsGroup
+  );
+}
+
+/** Norm, convolution and what follows it in one kernel. */
+function smallConvolution(node: CudaNode, norm: NativeNode | null, type: RooflineType): Kernel {
+  const product = productOf(node, type);
+  const added = node.inputs.slice(1).reduce((sum, map) => sum + (map === null ? 0 : mapBytes(map, type)), 0);
+  const parameters = norm === null ? 0 : 2 * product.tile.depth * floatBytes;
+  return {
+    ...product,
+    // Its blocks divide the depth, too.
+    tile: null,
+    fixedBytes: product.fixedBytes + parameters + (node.bias ? product.tile.columns * floatBytes : 0),
+    sampleBytes: product.sampleBytes + added,
+  };
+}
+
+function productOf(node: NativeNode, type: RooflineType): Kernel & { tile: Tile } {
   const bytes = elementBytes(type);
   const { inputs, outputs } = paddedChannels(node, type);
   const { output } = node;
   const x = input(node, 0);
-  const [, vector, residual] = node.inputs;
-  const written = outputs * pixelsOf(output) * bytes;
-  const added = residual === null ? 0 : mapBytes(residual, type);
-  const product: Kernel = {
+  return {
     name: node.name,
     kind: 'convolution',
     unit: type,
     flops: 2 * node.multiplyAdds,
     executedFlops: (2 * node.multiplyAdds * inputs * outputs) / (x.channels * output.channels),
-    fixedBytes: inputs * outputs * node.kernel ** 2 * bytes + (node.bias ? outputs * floatBytes : 0),
-    sampleBytes: inputs * pixelsOf(x) * bytes + written + (vector === null ? added : 0),
+    fixedBytes: inputs * outputs * node.kernel ** 2 * bytes,
+    sampleBytes: inputs * pixelsOf(x) * bytes + outputs * pixelsOf(output) * bytes,
+    elements: 0,
+    instructions: 0,
+    tile: { rows: pixelsOf(output), columns: outputs, depth: inputs },
   };
-  if (vector === null) return [product];
-  // cuDNN's graph takes no channel vector: that and what follows it are one more pass over the result.
-  return [product, moving(node.name, 'element-wise', 2 * written + added + mapBytes(vector, type))];
 }
 
-/** cuDNN's attention takes 16-bit heads of at most 256 channels; everything else has our own kernel. */
+function convolutionKernels(node: CudaNode, type: RooflineType): Kernel[] {
+  const product = productOf(node, type);
+  return [product, ...restOfConvolution(node, product.tile.columns, type)];
+}
+
+/** In 16 bits heads of at most 256 channels are cuDNN's, wider ones up to 512 our own on tensor cores; all others are our own outside of them. */
 function attentionUnit(node: NativeNode, type: RooflineType): Unit {
   const width = node.output.channels / node.heads;
   const strides = [input(node, 0), input(node, 1), input(node, 2), node.output].map((map) => map.pixelStride);
-  const isTaken = type === 'bf16' && width <= 256 && [width, ...strides].every((each) => each % 8 === 0);
+  const isTaken = type === 'bf16' && width <= 512 && [width, ...strides].every((each) => each % 8 === 0);
   return isTaken ? 'bf16' : 'f32';
 }
 
@@ -137,6 +203,10 @@ function attentionKernel(node: NativeNode, type: RooflineType): Kernel {
     executedFlops: flops,
     fixedBytes: 0,
     sampleBytes: maps.reduce((sum, map) => sum + mapBytes(map, type), 0),
+    elements: 0,
+    instructions: 0,
+    // Queries by heads, sixteen by one a block or so.
+    tile: { rows: 8 * maps[3]!.height * maps[3]!.width * node.heads, columns: 128, depth: node.output.channels },
   };
 }
 
@@ -146,6 +216,15 @@ function isAligned(map: NativeMap, type: RooflineType): boolean {
 }
 
 function normKernels(node: NativeNode, type: RooflineType): Kernel[] {
+  const elements = node.output.channels * pixelsOf(node.output);
+  return normPassesOf(node, type).map((kernel) => ({
+    ...kernel,
+    elements,
+    instructions: instructionsOf['group norm'],
+  }));
+}
+
+function normPassesOf(node: NativeNode, type: RooflineType): Kernel[] {
   const [x, y] = [input(node, 0), node.output];
   const shape = { pixels: pixelsOf(y), channels: y.channels, groups: node.groups };
   const map = mapBytes(y, type);
@@ -176,7 +255,7 @@ function embeddingKernel(node: NativeNode, type: RooflineType): Kernel {
 }
 
 /** The kernels of one node; an enlarged convolution has been divided before (see `cudaNodes`). */
-export function kernelsOfNode(node: NativeNode, type: RooflineType): Kernel[] {
+export function kernelsOfNode(node: CudaNode, type: RooflineType): Kernel[] {
   switch (node.op) {
     case 'convolution':
       return isLinear(node) ? [linearKernel(node, type)] : convolutionKernels(node, type);
@@ -207,38 +286,73 @@ export function kernelsOfNode(node: NativeNode, type: RooflineType): Kernel[] {
   }
 }
 
-/** The copies between float32 NCHW images and the network's maps: before it the image, after it every output. */
-function borderKernels(nodes: readonly NativeNode[], type: RooflineType): { load: Kernel[]; store: Kernel[] } {
-  const maps = new Map<number, NativeMap>();
+/** Nodes whose results follow from times and labels alone: a trajectory has them before its first step. */
+function conditionsOf(nodes: readonly NativeNode[]): Set<NativeNode> {
+  const values = new Set<number>();
+  const conditions = new Set<NativeNode>();
   for (const node of nodes) {
-    for (const map of [...node.inputs, node.output]) if (map !== null) maps.set(map.value, map);
+    const maps = node.inputs.filter((map) => map !== null);
+    const isEmbedding = node.op === 'time_embedding' || node.op === 'embedding';
+    if (node.output.role !== 'internal' || !(isEmbedding || maps.every(({ value }) => values.has(value)))) continue;
+    conditions.add(node);
+    values.add(node.output.value);
   }
-  const copies = (roles: readonly NativeMap['role'][], name: string): Kernel[] =>
-    [...maps.values()]
-      .filter(({ role }) => roles.includes(role))
-      .map((map) => {
-        const stored = storedPixelStride(map, type) * pixelsOf(map) * elementBytes(type);
-        return moving(name, 'border', map.channels * pixelsOf(map) * floatBytes + stored);
-      });
-  return { load: copies(['image'], 'load image'), store: copies(['output', 'head'], 'store output') };
+  return conditions;
 }
 
-/** All kernels of one evaluation of `nodes`, as `cudaNodes` gives them. */
-export function evaluationKernels(nodes: readonly NativeNode[], type: RooflineType): Kernel[] {
-  const { load, store } = borderKernels(nodes, type);
-  return [...load, ...nodes.flatMap((node) => kernelsOfNode(node, type)), ...store];
+/** The norm of which a convolution is the only reader. */
+function normBefore(nodes: readonly NativeNode[], node: NativeNode): NativeNode | null {
+  const value = node.inputs[0]?.value;
+  const readers = nodes.flatMap(({ inputs }) => inputs).filter((map) => map?.value === value);
+  const writer = nodes.find(({ op, output }) => op === 'group_norm' && output.value === value);
+  return readers.length === 1 ? (writer ?? null) : null;
+}
+
+/** All kernels of one evaluation of `nodes`, as `cudaNodes` gives them, within a trajectory. */
+export function evaluationKernels(nodes: readonly CudaNode[], type: RooflineType, batch: number): Kernel[] {
+  const conditions = conditionsOf(nodes);
+  const small = new Map<NativeNode, NativeNode | null>();
+  for (const node of nodes) {
+    if (node.op !== 'convolution' || isLinear(node)) continue;
+    const norm = normBefore(nodes, node);
+    if (isSmall(node, norm, type, batch)) small.set(node, norm);
+  }
+  const takenOver = new Set(small.values());
+  return nodes.flatMap((node) => {
+    if (conditions.has(node) || takenOver.has(node)) return [];
+    const norm = small.get(node);
+    return norm === undefined ? kernelsOfNode(node, type) : [smallConvolution(node, norm, type)];
+  });
 }
 
 /** Of UpdateSample in cuda/kernels/update.h. */
-const updateSampleBytes = 224;
+const updateSampleBytes = 228;
 
 /**
- * What a trajectory adds to every evaluation: the choice of the step's records and the fused update of a sampler that
- * reads x and the prediction and writes x, states of `elements` float32 numbers.
+ * What a trajectory adds to every evaluation: the choice of the step's records and conditions, and one kernel that
+ * converts the prediction, updates states of `state` (a sampler that reads and writes x) and loads the next image.
  */
-export function stepKernels(elements: number): Kernel[] {
+export function stepKernels(nodes: readonly CudaNode[], type: RooflineType): Kernel[] {
+  const conditions = conditionsOf(nodes);
+  const read = new Map<number, number>();
+  for (const node of nodes) {
+    if (conditions.has(node)) continue;
+    for (const map of node.inputs) {
+      const isCondition = [...conditions].some(({ output }) => output.value === map?.value);
+      if (map !== null && isCondition) read.set(map.value, mapBytes(map, type));
+    }
+  }
+  const vectors = [...read.values()].reduce((sum, bytes) => sum + bytes, 0);
+  const maps = nodes.flatMap(({ inputs, output }) => [...inputs, output]).filter((map) => map !== null);
+  const bytesOf = (role: NativeMap['role']): number => {
+    const map = maps.find((each) => each.role === role);
+    return map === undefined ? 0 : storedPixelStride(map, type) * pixelsOf(map) * elementBytes(type);
+  };
+  const image = maps.find(({ role }) => role === 'image');
+  const elements = image === undefined ? 0 : image.channels * pixelsOf(image);
+  const predictions = bytesOf('output') + bytesOf('head');
   return [
-    moving('select step', 'update', 2 * updateSampleBytes + floatBytes),
-    moving('update', 'update', 3 * elements * floatBytes + updateSampleBytes),
+    moving('select step', 'update', 2 * updateSampleBytes + floatBytes + 2 * vectors),
+    moving('finish step', 'update', 3 * elements * floatBytes + predictions + bytesOf('image') + updateSampleBytes),
   ];
 }

@@ -70,7 +70,7 @@ const mostHeld = 12;
 export function normPasses(shape: NormShape, isAligned: boolean, type: RooflineType): 'held' | 'chunks' | 'wide' {
   const bytes = elementBytes(type);
   for (const width of isAligned ? [16 / bytes, 1] : [1]) {
-    const layout = normLayout(shape, width, bytes, 64, 512);
+    const layout = normLayout(shape, width, bytes, 32, 512);
     if (layout !== null && Math.floor((shape.pixels - 1) / layout.rows) < mostHeld) return 'held';
     if (normLayout(shape, width, bytes, 128, 256) !== null) return 'chunks';
   }

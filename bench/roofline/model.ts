@@ -1,6 +1,6 @@
 // A roofline: how long kernels take when each of them waits for its products or for its bytes, whichever is longer.
 import type { NativeNode } from '../../lib/engine/binding.js';
-import type { Rates } from './cards.js';
+import type { Card } from './cards.js';
 import { cudaNodes } from './fusion.js';
 import { evaluationKernels, kernelKinds, stepKernels, type Kernel, type KernelKind } from './kernels.js';
 import type { RooflineType } from './layout.js';
@@ -18,20 +18,34 @@ export interface StepCost {
 
 /** The time of a step on a card. */
 export interface StepTime {
-  /** Sum over kernels of the longer of products and bytes. */
+  /** Sum over kernels of what each waits for longest. */
   seconds: number;
-  /** Share of `seconds` in kernels that wait for bytes. */
-  memoryBound: number;
+  /** Shares of `seconds` in kernels that wait for each of these. */
+  limits: Record<Limit, number>;
   /** Share of `seconds` of every kind of kernel. */
   shares: Record<KernelKind, number>;
 }
 
-/** The kernels of one step of a trajectory; elements of a state follow from the graph's image. */
-export function kernelsOfStep(nodes: readonly NativeNode[], type: RooflineType): Kernel[] {
+/** The kernels of one step of a trajectory of `batch` samples. */
+export function kernelsOfStep(nodes: readonly NativeNode[], type: RooflineType, batch: number): Kernel[] {
   const lowered = cudaNodes(nodes);
-  const image = lowered.flatMap(({ inputs }) => inputs).find((map) => map?.role === 'image') ?? null;
-  const elements = image === null ? 0 : image.channels * image.height * image.width;
-  return [...evaluationKernels(lowered, type), ...stepKernels(elements)];
+  const [select, finish] = stepKernels(lowered, type);
+  return [select!, ...evaluationKernels(lowered, type, batch), finish!];
+}
+
+/** Seconds that a node of a graph takes at least, from the start of one to that of the next; assumed. */
+export const nodeSeconds = 2.5e-6;
+/** Rows and columns of a tile of a product, one a multiprocessor at a time. */
+const tileSide = 128;
+/** Share of the rate of large products that a convolution reaches with all multiprocessors at work; assumed. */
+const convolutionShare = 0.85;
+const lanes = 32;
+
+/** Share of the multiprocessors that a product keeps at work. */
+export function occupancy({ tile }: Kernel, batch: number, { multiprocessors }: Card): number {
+  if (tile === null) return 1;
+  const tiles = Math.ceil((batch * tile.rows) / tileSide) * Math.ceil(tile.columns / tileSide);
+  return tiles / (Math.ceil(tiles / multiprocessors) * multiprocessors);
 }
 
 /** Bytes that a kernel moves for a batch. */
@@ -39,11 +53,29 @@ export function kernelBytes(kernel: Kernel, batch: number): number {
   return kernel.fixedBytes + batch * kernel.sampleBytes;
 }
 
-/** Seconds that a kernel takes for a batch, and whether it waits for its bytes. */
-export function kernelTime(kernel: Kernel, batch: number, rates: Rates): { seconds: number; waitsForBytes: boolean } {
-  const products = (batch * kernel.executedFlops) / rates[kernel.unit];
-  const bytes = kernelBytes(kernel, batch) / rates.bytes;
-  return { seconds: Math.max(products, bytes), waitsForBytes: bytes >= products };
+/** What a kernel's time is that of. */
+export type Limit = 'bytes' | 'products' | 'instructions' | 'node';
+
+/** Seconds that a kernel takes for a batch at a card's ceiling or at its data sheet, and what it waits for. */
+export function kernelTime(
+  kernel: Kernel,
+  batch: number,
+  card: Card,
+  rates: 'ceiling' | 'sheet' = 'ceiling',
+): { seconds: number; limit: Limit } {
+  const of = card[rates];
+  const share = rates === 'sheet' || kernel.kind !== 'convolution' ? 1 : convolutionShare;
+  const products = (batch * kernel.executedFlops) / (of[kernel.unit] * share * occupancy(kernel, batch, card));
+  const bytes = kernelBytes(kernel, batch) / of.bytes;
+  const issued = (batch * kernel.elements * kernel.instructions) / lanes;
+  const times: [Limit, number][] = [
+    ['bytes', bytes],
+    ['products', products],
+    ['instructions', issued / (card.issue * card.multiprocessors)],
+    ['node', nodeSeconds],
+  ];
+  const [limit, seconds] = times.reduce((most, each) => (each[1] > most[1] ? each : most));
+  return { seconds, limit };
 }
 
 /** What the kernels of a step add up to. */
@@ -58,35 +90,22 @@ export function stepCost(kernels: readonly Kernel[], batch: number): StepCost {
 }
 
 /** How long the kernels of a step take one after the other. */
-export function stepTime(kernels: readonly Kernel[], batch: number, rates: Rates): StepTime {
+export function stepTime(
+  kernels: readonly Kernel[],
+  batch: number,
+  card: Card,
+  rates: 'ceiling' | 'sheet' = 'ceiling',
+): StepTime {
   const shares = Object.fromEntries(kernelKinds.map((kind) => [kind, 0])) as Record<KernelKind, number>;
   let seconds = 0;
-  let waiting = 0;
+  const limits: Record<Limit, number> = { bytes: 0, products: 0, instructions: 0, node: 0 };
   for (const kernel of kernels) {
-    const time = kernelTime(kernel, batch, rates);
+    const time = kernelTime(kernel, batch, card, rates);
     seconds += time.seconds;
-    if (time.waitsForBytes) waiting += time.seconds;
+    limits[time.limit] += time.seconds;
     shares[kernel.kind] += time.seconds;
   }
   for (const kind of kernelKinds) shares[kind] /= seconds;
-  return { seconds, memoryBound: waiting / seconds, shares };
-}
-
-const largestBatch = 1024;
-
-/** The smallest batch whose step fulfils `condition`; null where none up to 1024 does. */
-export function firstBatch(
-  kernels: readonly Kernel[],
-  rates: Rates,
-  condition: (time: StepTime) => boolean,
-): number | null {
-  for (let batch = 1; batch <= largestBatch; ++batch) {
-    if (condition(stepTime(kernels, batch, rates))) return batch;
-  }
-  return null;
-}
-
-/** The smallest batch at which less than half of the time is spent waiting for bytes. */
-export function computeBoundBatch(kernels: readonly Kernel[], rates: Rates): number | null {
-  return firstBatch(kernels, rates, ({ memoryBound }) => memoryBound < 0.5);
+  for (const limit of Object.keys(limits) as Limit[]) limits[limit] /= seconds;
+  return { seconds, limits, shares };
 }

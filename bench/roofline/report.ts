@@ -1,11 +1,10 @@
 // bench/roofline/README.md.
 import { cards, findCard, type Card } from './cards.js';
-import { kernelKinds } from './kernels.js';
-import { computeBoundBatch, firstBatch, kernelsOfStep, stepCost, stepTime } from './model.js';
+import { kernelKinds, type Kernel } from './kernels.js';
+import { kernelsOfStep, nodeSeconds, stepCost, stepTime, type StepTime } from './model.js';
 import type { NamedGraph, RooflineRow } from './rows.js';
 
-/** Microseconds of host time that one launch is taken to cost outside of a graph. */
-export const launchMicroseconds = 3;
+type StepReading = StepTime & { kernels: readonly Kernel[] };
 
 function markdownTable(rows: readonly (readonly string[])[]): string {
   const [header = [], ...body] = rows;
@@ -50,49 +49,38 @@ function timesTable(rows: readonly RooflineRow[]): string {
 }
 
 function sharesTable(graphs: readonly NamedGraph[], batches: readonly number[], card: Card): string {
-  const header = ['network', 'batch', 'waits for bytes', ...kernelKinds];
-  const rows = graphs.flatMap(({ network, nodes }) => {
-    const kernels = kernelsOfStep(nodes, 'bf16');
-    return batches.map((batch) => {
-      const { memoryBound, shares } = stepTime(kernels, batch, card.ceiling);
+  const header = ['network', 'batch', 'bytes', 'instructions', 'node', ...kernelKinds];
+  const rows = graphs.flatMap(({ network, nodes }) =>
+    batches.map((batch) => {
+      const { limits, shares } = stepTime(kernelsOfStep(nodes, 'bf16', batch), batch, card);
+      const ofLimits = [limits.bytes, limits.instructions, limits.node].map(percent);
       const ofKinds = kernelKinds.map((kind) => (100 * shares[kind]).toFixed(1));
-      return [network, String(batch), percent(memoryBound), ...ofKinds];
-    });
-  });
+      return [network, String(batch), ...ofLimits, ...ofKinds];
+    }),
+  );
   return markdownTable([header, ...rows]);
 }
 
-function orNone(batch: number | null): string {
-  return batch === null ? 'none' : String(batch);
-}
-
-function boundsTable(graphs: readonly NamedGraph[]): string {
-  const header = [
-    'network',
-    'launches',
-    'their us',
-    ...cards.flatMap(({ name }) => [`${name}, half`, `${name}, launches`]),
-  ];
-  const rows = graphs.map(({ network, nodes }) => {
-    const kernels = kernelsOfStep(nodes, 'bf16');
-    const host = launchMicroseconds * kernels.length;
-    const ofCards = cards.flatMap(({ ceiling }) => [
-      orNone(computeBoundBatch(kernels, ceiling)),
-      orNone(firstBatch(kernels, ceiling, ({ seconds }) => 1e6 * seconds > host)),
-    ]);
-    return [network, String(kernels.length), String(host), ...ofCards];
-  });
+function nodesTable(graphs: readonly NamedGraph[], batches: readonly number[]): string {
+  const header = ['network', ...batches.map((batch) => `batch ${batch}`)];
+  const rows = graphs.map(({ network, nodes }) => [
+    network,
+    ...batches.map((batch) => String(kernelsOfStep(nodes, 'bf16', batch).length)),
+  ]);
   return markdownTable([header, ...rows]);
 }
 
 function reading({ network, nodes }: NamedGraph, card: Card): string {
-  const kernels = kernelsOfStep(nodes, 'bf16');
-  const cost = stepCost(kernels, 1);
-  const [one, many] = [stepTime(kernels, 1, card.ceiling), stepTime(kernels, 128, card.ceiling)];
+  const at = (batch: number): StepReading => {
+    const kernels = kernelsOfStep(nodes, 'bf16', batch);
+    return { kernels, ...stepTime(kernels, batch, card) };
+  };
+  const [few, many] = [at(1), at(128)];
+  const cost = stepCost(few.kernels, 1);
   const passes = many.shares['group norm'] + many.shares['element-wise'] + many.shares.resample;
-  return `- ${network}: at batch 1, ${percent(one.memoryBound)} % of the time goes to kernels that wait for bytes, and weights are ${percent(cost.weightBytes / cost.bytes)} % of
-  all bytes. At batch 128 ${percent(many.memoryBound)} % wait for bytes: group norms, element-wise passes and enlargements are ${percent(passes)} %, most of the
-  rest convolutions of 1 x 1.`;
+  return `- ${network}: at batch 1 ${few.kernels.length} nodes, of which those that take no longer than a node does are ${percent(few.limits.node)} % of the
+  time; weights are ${percent(cost.weightBytes / cost.bytes)} % of all bytes. At batch 128 ${percent(many.limits.bytes)} % of the time wait for bytes and ${percent(many.limits.instructions)} % for instructions: group norms,
+  element-wise passes and enlargements are ${percent(passes)} %.`;
 }
 
 /** The whole page. `rows` are those of every card, `batches` the rows' batches. */
@@ -112,7 +100,7 @@ npm run roofline -- --report bench/roofline
 
 which loads the graph of every benchmark network, fused as the CUDA device with cuDNN fuses it, and lists the kernels of
 one step of a trajectory: choice of the step's records, network evaluation, fused update. A kernel takes as long as
-its products or its bytes, whichever takes longer; a step takes the sum of its kernels. [roofline.json](roofline.json)
+its products, its bytes, its instructions or any node of a graph takes, whichever is longest; a step takes the sum of its kernels. [roofline.json](roofline.json)
 holds the rows. \`npm run roofline -- --network NAME --batch 1,64 --dtype tf32 --card h200\` prints others.
 
 ## Rates
@@ -133,32 +121,28 @@ ${timesTable(rows)}
 
 ## Where the time goes
 
-bf16 on the ${card.title} at the ceiling, % of the time of a step.
+bf16 on the ${card.title} at the ceiling, % of the time of a step: in kernels that wait for bytes, for instructions, that take as long
+as any node does; and by kind.
 
 ${sharesTable(graphs, batches, card)}
 
-## Launches
+## Nodes
 
-Kernels of one step in bf16, and what launching them one by one costs the host at ${launchMicroseconds} us each (assumed, not measured; a call of
-cuDNN costs more). "Half" is the smallest batch at which less than half of the time waits for bytes, "launches" the smallest
-at which a step takes longer than its launches. CUDA graphs take most of that host time away, not the gaps between kernels.
+Kernels of one step in bf16, each a node of the step's graph. At small batches a convolution takes over the norm before it.
 
-${boundsTable(graphs)}
+${nodesTable(graphs, batches)}
 
 ## Reading
 
 On the ${card.title}, bf16, at the ceiling:
 
 ${graphs.map((graph) => reading(graph, card)).join('\n')}
-- Group norms wait for bytes at every batch. So no batch makes a network bound by products alone: the share of waiting
-  settles where weights no longer matter.
 - In f32 without TF32 products run outside the tensor cores and set the time at every batch.
-- Without graphs, batches below those of the last columns above are bound by launches, not by the card.
 
-What the model leaves out, so that a measurement will be slower: maps too small to fill the card (a map of 16 x 16 pixels
-and 256 channels is a handful of tiles for more than a hundred multiprocessors), starts and ends of kernels, plans of
-cuDNN that take more than one kernel or leave a part of the epilogue to a further pass, and what our own kernels (products
-of vectors, attention in f32 or with heads wider than 256 channels) read again from the cache. What it leaves out in the other
-direction: at small batches maps stay in the second-level cache and never reach memory.
+What is assumed: a node takes ${(1e6 * nodeSeconds).toFixed(1)} us at least; a product has tiles of 128 x 128, one a multiprocessor at a time, and a convolution
+reaches 85 % of the rate of large products when all of these are at work; instructions are those of our kernels' machine code, four a
+cycle and multiprocessor. What the model leaves out, so that a measurement will be slower: starts and ends of kernels, plans of
+cuDNN that copy an input which lies inside a wider map, and what our own kernels read again from the cache. What it leaves out in the
+other direction: at small batches maps stay in the second-level cache and never reach memory, shortcuts run beside their blocks.
 `;
 }

@@ -15,8 +15,9 @@ export interface CardTime {
   /** Microseconds at the rates of the data sheet, and at those that large products and copies reach. */
   sheetMicroseconds: number;
   microseconds: number;
-  /** Share of `microseconds` in kernels that wait for bytes. */
-  memoryBound: number;
+  /** Shares of `microseconds` in kernels that wait for bytes, and in those that take as long as any node of a graph. */
+  bytes: number;
+  nodes: number;
 }
 
 /** One line of the report. */
@@ -39,15 +40,16 @@ function rounded(value: number): number {
 }
 
 function rowsOfGraph({ network, nodes }: NamedGraph, type: RooflineType, choice: RooflineChoice): RooflineRow[] {
-  const kernels = kernelsOfStep(nodes, type);
   return choice.batches.map((batch) => {
-    const times = choice.cards.map(({ name, sheet, ceiling }): CardTime => {
-      const { seconds, memoryBound } = stepTime(kernels, batch, ceiling);
+    const kernels = kernelsOfStep(nodes, type, batch);
+    const times = choice.cards.map((card): CardTime => {
+      const { seconds, limits } = stepTime(kernels, batch, card);
       return {
-        card: name,
-        sheetMicroseconds: rounded(1e6 * stepTime(kernels, batch, sheet).seconds),
+        card: card.name,
+        sheetMicroseconds: rounded(1e6 * stepTime(kernels, batch, card, 'sheet').seconds),
         microseconds: rounded(1e6 * seconds),
-        memoryBound: rounded(memoryBound),
+        bytes: rounded(limits.bytes),
+        nodes: rounded(limits.node),
       };
     });
     return { network, dtype: type, batch, ...stepCost(kernels, batch), cards: times };

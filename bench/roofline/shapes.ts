@@ -1,6 +1,6 @@
 // The shapes that the CUDA device asks cuDNN for (cuda/layers/convolution.cc and attention.cc).
 import type { NativeMap, NativeNode } from '../../lib/engine/binding.js';
-import { cudaNodes } from './fusion.js';
+import { cudaNodes, type CudaNode } from './fusion.js';
 import { isLinear, paddedChannels } from './kernels.js';
 import { elementBytes, storedPixelStride, type RooflineType } from './layout.js';
 
@@ -38,7 +38,7 @@ function isAligned(map: NativeMap, type: RooflineType): boolean {
   return (map.firstChannel * elementBytes(type)) % Math.min(16, pixel & -pixel) === 0;
 }
 
-function convolutionRow(node: NativeNode, x: NativeMap, type: RooflineType): Cell[] | null {
+function convolutionRow(node: CudaNode, x: NativeMap, type: RooflineType): Cell[] | null {
   const { output } = node;
   const [, vector, residual] = node.inputs;
   const maps = residual === null ? [x, output] : [x, output, residual];
@@ -53,7 +53,12 @@ function convolutionRow(node: NativeNode, x: NativeMap, type: RooflineType): Cel
     ...[outputs, output.height, output.width, storedPixelStride(output, type)],
     joined === null ? 1 : storedPixelStride(joined, type),
     ...[node.kernel, node.stride, node.padBefore, node.padAfter],
-    ...[Number(node.bias), Number(joined !== null), joins ? node.scale : 1, Number(joins && node.silu)],
+    ...[
+      Number(node.bias && !node.biasInNorm),
+      Number(joined !== null),
+      joins ? node.scale : 1,
+      Number(joins && node.silu),
+    ],
   ];
 }
 
@@ -66,7 +71,7 @@ function attentionRow(node: NativeNode, type: RooflineType): Cell[] | null {
   return ['attention', node.heads, tokens, tokens, width, ...strides, Math.fround(1 / Math.sqrt(width))];
 }
 
-function row(node: NativeNode, type: RooflineType): Cell[] | null {
+function row(node: CudaNode, type: RooflineType): Cell[] | null {
   const [x] = node.inputs;
   if (node.op === 'attention') return attentionRow(node, type);
   return node.op === 'convolution' && x !== null && !isLinear(node) ? convolutionRow(node, x, type) : null;

@@ -10,9 +10,14 @@ namespace dpm::cuda {
 
 class Statistics {
  public:
-  void count_capture(bool succeeded) {
+  void count_capture(std::size_t nodes) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    ++(succeeded ? counted_.captured_graphs : counted_.failed_captures);
+    ++counted_.captured_graphs;
+    counted_.graph_nodes = nodes;
+  }
+  void count_failed_capture() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++counted_.failed_captures;
   }
 
   void note(const ProductsStatistics& products) {

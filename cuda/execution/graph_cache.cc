@@ -53,12 +53,13 @@ void GraphCache::capture(Entry& entry, const std::function<void()>& body) {
   try {
     entry.graph = device_.stream.capture(body);
     entry.captured = true;
+    device_.statistics.count_capture(entry.graph.nodes());
   } catch (const CardFailure&) {
     throw;
   } catch (const Error&) {
     ++entry.failures;
+    device_.statistics.count_failed_capture();
   }
-  device_.statistics.count_capture(entry.captured);
 }
 
 void GraphCache::run(const GraphKey& key, const std::function<void()>& body) {

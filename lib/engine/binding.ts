@@ -280,6 +280,7 @@ export interface NativeEngine {
   statistics(): {
     capturedGraphs: number;
     failedCaptures: number;
+    graphNodes: number;
     plans: number;
     refusedPlans: number;
     planningSeconds: number;

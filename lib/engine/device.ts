@@ -62,6 +62,8 @@ export interface DeviceStatistics {
   /** Graphs of CUDA that were captured, and captures that failed, whose work was queued piece by piece. */
   capturedGraphs: number;
   failedCaptures: number;
+  /** Kernels and copies in the graph that was captured last. */
+  graphNodes: number;
   /** Plans that cuDNN made, and products that are left to kernels of the package, which are slower. */
   plans: number;
   refusedPlans: number;

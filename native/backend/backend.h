@@ -220,6 +220,7 @@ typedef struct dpm_memory {
 typedef struct dpm_statistics {
   uint64_t captured_graphs;
   uint64_t failed_captures;  ///< their work was queued piece by piece
+  uint64_t graph_nodes;      ///< of the graph that was captured last
   uint64_t plans;            ///< of the vendor's library
   uint64_t refused_plans;    ///< products that the device's own kernels do in its place
   double planning_seconds;

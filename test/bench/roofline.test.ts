@@ -2,24 +2,17 @@ import { readFileSync } from 'node:fs';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { cards, findCard, type Rates } from '../../bench/roofline/cards.js';
+import { cards, findCard, type Card } from '../../bench/roofline/cards.js';
 import { rooflineFiles, rooflineGraphs } from '../../bench/roofline/command.js';
-import { cudaNodes } from '../../bench/roofline/fusion.js';
-import { evaluationKernels, kernelsOfNode, stepKernels } from '../../bench/roofline/kernels.js';
+import { cudaNodes, type CudaNode } from '../../bench/roofline/fusion.js';
+import { evaluationKernels, kernelsOfNode, stepKernels, type Kernel } from '../../bench/roofline/kernels.js';
 import { normPasses, storedPixelStride } from '../../bench/roofline/layout.js';
-import {
-  computeBoundBatch,
-  kernelBytes,
-  kernelsOfStep,
-  kernelTime,
-  stepCost,
-  stepTime,
-} from '../../bench/roofline/model.js';
+import { kernelBytes, kernelsOfStep, kernelTime, occupancy, stepCost, stepTime } from '../../bench/roofline/model.js';
 import type { NamedGraph } from '../../bench/roofline/rows.js';
 import { productShapes } from '../../bench/roofline/shapes.js';
 import { DpmError } from '../../lib/base/errors.js';
 import { benchNetworks } from '../../lib/cli/bench/networks.js';
-import type { NativeMap, NativeNode } from '../../lib/engine/binding.js';
+import type { NativeMap } from '../../lib/engine/binding.js';
 import { multiplyAdds } from '../../lib/network/cost.js';
 import { unetGraph } from '../../lib/network/unet.js';
 import { packagePath } from '../support/temporary.js';
@@ -29,7 +22,7 @@ function map(value: number, channels: number, side: number, role: NativeMap['rol
   return { value, channels, height: side, width: side, firstChannel: 0, pixelStride: channels, role };
 }
 
-function node(op: NativeNode['op'], fields: Partial<NativeNode> & Pick<NativeNode, 'inputs' | 'output'>): NativeNode {
+function node(op: CudaNode['op'], fields: Partial<CudaNode> & Pick<CudaNode, 'inputs' | 'output'>): CudaNode {
   return {
     name: op,
     op,
@@ -46,12 +39,13 @@ function node(op: NativeNode['op'], fields: Partial<NativeNode> & Pick<NativeNod
     bias: false,
     upsample: false,
     silu: false,
+    biasInNorm: false,
     ...fields,
   };
 }
 
 /** A 3x3 convolution with a bias from 16 to 32 channels on maps of 8 x 8. */
-function convolution(fields: Partial<NativeNode> = {}): NativeNode {
+function convolution(fields: Partial<CudaNode> = {}): CudaNode {
   const maps = { inputs: [map(0, 16, 8), null, null] as const, output: map(1, 32, 8) };
   return node('convolution', {
     ...maps,
@@ -65,7 +59,7 @@ function convolution(fields: Partial<NativeNode> = {}): NativeNode {
   });
 }
 
-const onlyKernel = (of: NativeNode, type: 'f32' | 'tf32' | 'bf16' = 'bf16') => {
+const onlyKernel = (of: CudaNode, type: 'f32' | 'tf32' | 'bf16' = 'bf16') => {
   const kernels = kernelsOfNode(of, type);
   expect(kernels).toHaveLength(1);
   return kernels[0]!;
@@ -73,23 +67,30 @@ const onlyKernel = (of: NativeNode, type: 'f32' | 'tf32' | 'bf16' = 'bf16') => {
 
 describe('kernels of a node', () => {
   it('counts a convolution by hand', () => {
-    const kernel = onlyKernel(convolution());
+    const kernel = onlyKernel(convolution({ biasInNorm: true }));
     expect(kernel).toMatchObject({ kind: 'convolution', unit: 'bf16', flops: 2 * 294912, executedFlops: 2 * 294912 });
-    expect(kernel.fixedBytes).toBe(2 * 4608 + 4 * 32);
+    expect(kernel.fixedBytes).toBe(2 * 4608);
     expect(kernel.sampleBytes).toBe(2 * 64 * (16 + 32));
-    expect(onlyKernel(convolution(), 'tf32').sampleBytes).toBe(4 * 64 * (16 + 32));
+    expect(onlyKernel(convolution({ bias: false }), 'tf32').sampleBytes).toBe(4 * 64 * (16 + 32));
   });
 
-  it('reads a residual once', () => {
-    const kernel = onlyKernel(convolution({ inputs: [map(0, 16, 8), null, map(2, 32, 8)] }));
-    expect(kernel.sampleBytes).toBe(2 * 64 * (16 + 32 + 32));
-  });
-
-  it('adds a channel vector, and what follows it, in a second pass', () => {
-    const inputs = [map(0, 16, 8), map(3, 32, 1), map(2, 32, 8)] as const;
-    const [product, pass] = kernelsOfNode(convolution({ inputs }), 'bf16');
+  it.each([
+    ['a bias', {}, 2 * 64 * (32 + 32), 4 * 32],
+    ['a residual', { bias: false, inputs: [map(0, 16, 8), null, map(2, 32, 8)] as const }, 2 * 64 * 3 * 32, 0],
+    ['a scale', { bias: false, scale: 0.5 }, 2 * 64 * 2 * 32, 0],
+    ['an activation', { bias: false, silu: true }, 2 * 64 * 2 * 32, 0],
+    ['a place in a wider map', { bias: false, output: { ...map(1, 32, 8), pixelStride: 64 } }, 2 * 64 * 2 * 32, 0],
+  ])('has a pass of its own for %s', (_, fields, sampleBytes, fixedBytes) => {
+    const [product, pass, ...others] = kernelsOfNode(convolution(fields), 'bf16');
+    expect(others).toEqual([]);
     expect(product!.sampleBytes).toBe(2 * 64 * (16 + 32));
-    expect(pass).toMatchObject({ kind: 'element-wise', flops: 0, fixedBytes: 0 });
+    expect(pass).toMatchObject({ kind: 'element-wise', flops: 0, sampleBytes, fixedBytes, elements: 64 * 32 });
+  });
+
+  it('adds a channel vector, and what follows it, in one pass', () => {
+    const inputs = [map(0, 16, 8), map(3, 32, 1), map(2, 32, 8)] as const;
+    const [product, pass] = kernelsOfNode(convolution({ inputs, bias: false }), 'bf16');
+    expect(product!.sampleBytes).toBe(2 * 64 * (16 + 32));
     expect(pass!.sampleBytes).toBe(2 * (64 * (32 + 32 + 32) + 32));
   });
 
@@ -97,10 +98,11 @@ describe('kernels of a node', () => {
     const image = map(0, 3, 8, 'image');
     expect(['f32', 'tf32', 'bf16'].map((type) => storedPixelStride(image, type as 'f32'))).toEqual([4, 4, 16]);
     const output = map(1, 3, 8, 'output');
-    const kernel = onlyKernel(convolution({ inputs: [image, null, null], output, multiplyAdds: 64 * 9 * 3 * 3 }));
+    const padded = { inputs: [image, null, null] as const, output, multiplyAdds: 64 * 9 * 3 * 3, bias: false };
+    const kernel = onlyKernel(convolution(padded));
     expect(kernel.flops).toBe(2 * 64 * 9 * 9);
     expect(kernel.executedFlops).toBeCloseTo(2 * 64 * 9 * 16 * 8);
-    expect(kernel.fixedBytes).toBe(2 * 9 * 16 * 8 + 4 * 8);
+    expect(kernel.fixedBytes).toBe(2 * 9 * 16 * 8);
     expect(kernel.sampleBytes).toBe(2 * 64 * (16 + 8));
   });
 
@@ -110,8 +112,8 @@ describe('kernels of a node', () => {
     expect(kernel).toMatchObject({ kind: 'linear', unit: 'f32', flops: 64, fixedBytes: 80, sampleBytes: 24 });
   });
 
-  it('gives cuDNN the attentions that it takes', () => {
-    const attention = (channels: number): NativeNode => {
+  it('has tensor cores for the attentions that they take', () => {
+    const attention = (channels: number): CudaNode => {
       const [q, k, v] = [0, 1, 2].map((part) => ({
         ...map(part, channels, 4),
         firstChannel: part * channels,
@@ -120,14 +122,20 @@ describe('kernels of a node', () => {
       return node('attention', { inputs: [q!, k!, v!], output: map(3, channels, 4) });
     };
     expect(onlyKernel(attention(256))).toMatchObject({ unit: 'bf16', sampleBytes: 4 * 2 * 16 * 256 });
-    expect(onlyKernel(attention(512)).unit).toBe('f32');
+    expect(onlyKernel(attention(512)).unit).toBe('bf16');
+    expect(onlyKernel(attention(520)).unit).toBe('f32');
     expect(onlyKernel(attention(256), 'tf32').unit).toBe('f32');
   });
 
   it('norms small maps in one kernel and large ones in two', () => {
-    const norm = (side: number): NativeNode =>
+    const norm = (side: number): CudaNode =>
       node('group_norm', { inputs: [map(0, 128, side), null, null], output: map(1, 128, side), groups: 32 });
-    expect(onlyKernel(norm(16))).toMatchObject({ fixedBytes: 1024, sampleBytes: 2 * 2 * 256 * 128 });
+    expect(onlyKernel(norm(16))).toMatchObject({
+      fixedBytes: 1024,
+      sampleBytes: 2 * 2 * 256 * 128,
+      elements: 256 * 128,
+      instructions: 36,
+    });
     const [statistics, result] = kernelsOfNode(norm(256), 'bf16');
     const mapBytes = 2 * 65536 * 128;
     expect(statistics!.sampleBytes).toBe(mapBytes + 2 * 32 * 64 * 4);
@@ -136,13 +144,37 @@ describe('kernels of a node', () => {
     expect(normPasses({ pixels: 4, channels: 2049, groups: 1 }, false, 'bf16')).toBe('wide');
   });
 
-  it('copies the borders and updates the state', () => {
-    const nodes = [convolution({ inputs: [map(0, 3, 8, 'image'), null, null], output: map(1, 3, 8, 'output') })];
-    const kernels = evaluationKernels(nodes, 'bf16');
-    expect(kernels.map(({ kind }) => kind)).toEqual(['border', 'convolution', 'border']);
-    expect(kernels[0]!.sampleBytes).toBe(64 * (3 * 4 + 16 * 2));
-    expect(kernels[2]!.sampleBytes).toBe(64 * (3 * 4 + 8 * 2));
-    expect(stepKernels(100).map(({ sampleBytes }) => sampleBytes)).toEqual([452, 1424]);
+  it('takes the norm before a convolution of a small map over', () => {
+    const [x, normed, y] = [map(0, 16, 8), map(1, 16, 8), map(2, 32, 8)];
+    const norm = node('group_norm', { inputs: [x, null, null], output: normed, groups: 4 });
+    const residual = map(3, 32, 8);
+    const product = convolution({ inputs: [normed, null, residual], output: y });
+    const names = (batch: number, type: 'bf16' | 'f32', more: CudaNode[] = []): string[] =>
+      evaluationKernels([norm, product, ...more], type, batch).map(({ kind }) => kind);
+    expect(names(16, 'bf16')).toEqual(['convolution']);
+    // 17 samples have more than 1024 pixels.
+    expect(names(17, 'bf16')).toEqual(['group norm', 'convolution', 'element-wise']);
+    expect(names(1, 'f32')).toEqual(['group norm', 'convolution', 'element-wise']);
+    const other = node('add', { inputs: [normed, normed, null], output: map(4, 16, 8) });
+    expect(names(1, 'bf16', [other])).toEqual(['group norm', 'convolution', 'element-wise']);
+    const [joined] = evaluationKernels([norm, product], 'bf16', 1);
+    expect(joined!.sampleBytes).toBe(2 * 64 * (16 + 32 + 32));
+    expect(joined!.fixedBytes).toBe(2 * 4608 + 4 * 2 * 16 + 4 * 32);
+    expect(joined!.tile).toBeNull();
+  });
+
+  it('computes what follows from the time once a trajectory, and moves it in every step', () => {
+    const time = node('time_embedding', { inputs: [null, null, null], output: map(5, 8, 1) });
+    const projection = node('convolution', { inputs: [map(5, 8, 1), null, null], output: map(6, 32, 1) });
+    const product = convolution({
+      inputs: [map(0, 3, 8, 'image'), map(6, 32, 1), null],
+      output: map(1, 3, 8, 'output'),
+    });
+    const nodes = [time, projection, product];
+    expect(evaluationKernels(nodes, 'f32', 1).map(({ kind }) => kind)).toEqual(['convolution', 'element-wise']);
+    const [select, finish] = stepKernels(nodes, 'bf16');
+    expect(select!.sampleBytes).toBe(2 * 228 + 4 + 2 * 2 * 32);
+    expect(finish!.sampleBytes).toBe(3 * 192 * 4 + 64 * 8 * 2 + 64 * 16 * 2 + 228);
   });
 });
 
@@ -161,32 +193,79 @@ describe('fusion for the cuda device', () => {
     expect(bare!.inputs).toEqual([x, null, null]);
     expect(adding!.inputs).toEqual([y, null, vector]);
     const reader = node('add', { inputs: [y, y, null], output: map(4, 32, 8) });
-    expect(cudaNodes([product, norm, reader])).toEqual([product, norm, reader]);
+    expect(cudaNodes([product, norm, reader]).map(({ inputs }) => inputs)).toEqual(
+      [product, norm, reader].map(({ inputs }) => inputs),
+    );
+  });
+});
+
+describe('the bias of a convolution', () => {
+  const y = map(1, 32, 8);
+  const norm = node('group_norm', { inputs: [y, null, null], output: map(3, 32, 8) });
+  const isInNorm = (...nodes: CudaNode[]): boolean => cudaNodes(nodes)[0]!.biasInNorm;
+
+  it('is added by the norm that alone reads it', () => {
+    expect(isInNorm(convolution(), norm)).toBe(true);
+    expect(isInNorm(convolution({ bias: false }), norm)).toBe(false);
+    expect(isInNorm(convolution({ parts: 2 }), norm)).toBe(false);
+    expect(isInNorm(convolution({ scale: 0.5 }), norm)).toBe(false);
+    expect(isInNorm(convolution({ inputs: [map(0, 16, 8), null, map(2, 32, 8)] }), norm)).toBe(false);
+    expect(isInNorm(convolution(), norm, node('add', { inputs: [y, y, null], output: map(4, 32, 8) }))).toBe(false);
   });
 });
 
 describe('the time of kernels', () => {
-  const rates: Rates = { bf16: 100, tf32: 50, f32: 10, bytes: 20 };
-  const kernel = { name: '', kind: 'convolution', flops: 0, fixedBytes: 100, sampleBytes: 10 } as const;
+  const rates = { bf16: 100e6, tf32: 50e6, f32: 10e6, bytes: 20e6 };
+  const card: Card = { name: '', title: '', multiprocessors: 4, issue: 1e6, sheet: rates, ceiling: rates };
+  const kernel: Kernel = {
+    name: '',
+    kind: 'attention',
+    unit: 'bf16',
+    flops: 0,
+    executedFlops: 0,
+    fixedBytes: 100,
+    sampleBytes: 10,
+    elements: 0,
+    instructions: 0,
+    tile: null,
+  };
 
-  it('is the longer of products and bytes', () => {
-    const product = { ...kernel, unit: 'bf16', executedFlops: 200 } as const;
+  it('is that of products, bytes, instructions or any node, whichever is longest', () => {
+    const product = { ...kernel, executedFlops: 200 };
     expect(kernelBytes(product, 3)).toBe(130);
-    expect(kernelTime(product, 1, rates)).toEqual({ seconds: 5.5, waitsForBytes: true });
-    expect(kernelTime(product, 10, rates)).toEqual({ seconds: 20, waitsForBytes: false });
-    expect(kernelTime({ ...product, unit: 'f32' }, 1, rates).seconds).toBe(20);
-    // 2 n = (100 + 10 n) / 20 at n = 10 / 3.
-    expect(computeBoundBatch([product], rates)).toBe(4);
+    expect(kernelTime(product, 1, card)).toEqual({ seconds: 5.5e-6, limit: 'bytes' });
+    expect(kernelTime(product, 10, card)).toEqual({ seconds: 20e-6, limit: 'products' });
+    expect(kernelTime({ ...product, unit: 'f32' }, 1, card).seconds).toBe(20e-6);
+    expect(kernelTime({ ...kernel, elements: 3200, instructions: 2 }, 1, card)).toEqual({
+      seconds: 50e-6,
+      limit: 'instructions',
+    });
+    expect(kernelTime({ ...kernel, fixedBytes: 0 }, 1, card)).toEqual({ seconds: 2.5e-6, limit: 'node' });
+  });
+
+  it('grows where tiles leave multiprocessors idle, and convolutions are slower than large products', () => {
+    const tiled = { ...kernel, executedFlops: 1000, tile: { rows: 128, columns: 256, depth: 1 } };
+    expect(occupancy(tiled, 1, card)).toBe(0.5);
+    expect(occupancy(tiled, 2, card)).toBe(1);
+    expect(occupancy(tiled, 3, card)).toBe(0.75);
+    expect(kernelTime(tiled, 1, card).seconds).toBeCloseTo(20e-6);
+    expect(kernelTime({ ...tiled, kind: 'convolution' }, 1, card).seconds).toBeCloseTo(20e-6 / 0.85);
+    expect(kernelTime({ ...tiled, kind: 'convolution' }, 1, card, 'sheet').seconds).toBeCloseTo(20e-6);
   });
 
   it('adds up', () => {
-    const product = { ...kernel, unit: 'bf16', executedFlops: 2000, flops: 1000 } as const;
-    const pass = { ...kernel, kind: 'group norm', unit: 'f32', executedFlops: 0 } as const;
+    const product = { ...kernel, executedFlops: 2000, flops: 1000 };
+    const pass: Kernel = { ...kernel, kind: 'group norm', unit: 'f32' };
     expect(stepCost([product, pass], 2)).toEqual({ launches: 2, flops: 2000, bytes: 240, weightBytes: 200 });
-    const time = stepTime([product, pass], 2, rates);
-    expect(time.seconds).toBe(40 + 6);
-    expect(time.memoryBound).toBeCloseTo(6 / 46);
-    expect(time.shares.convolution).toBeCloseTo(40 / 46);
+    const time = stepTime([product, pass], 2, card);
+    expect(time.seconds).toBeCloseTo(46e-6);
+    expect(time.limits).toEqual({
+      bytes: expect.closeTo(6 / 46) as number,
+      products: expect.closeTo(40 / 46) as number,
+      instructions: 0,
+      node: 0,
+    });
+    expect(time.shares.attention).toBeCloseTo(40 / 46);
   });
 });
 
@@ -220,32 +299,37 @@ describe('the benchmark networks', () => {
   });
 
   // Counted independently: GFLOP of a sample; MB in bf16 at a batch, where a norm reads and writes its map once, queries,
-  // keys and values are three products, the time embedding's sum reads a map, and nothing else counts. Here norms of large
-  // maps read twice, and borders and enlargements count.
+  // keys and values are three products, the time embedding's sum reads a map, and nothing else counts. Here norms of small
+  // maps are a part of their convolution, which saves a fifth; what follows the others is a pass, which adds up to half.
   it.each([
     ['ddpm-cifar10-32', 12.44, { 1: 114, 16: 758, 128: 5565 }],
     ['ddpm-celebahq-256', 497.0, { 1: 2024, 16: 28967, 128: 230141 }],
     ['ddpmpp-deep', 37.09, { 1: 339, 128: 16253 }],
   ])('%s costs what it should', (name, gigaflop, megabytes) => {
-    const kernels = kernelsOfStep(graphOf(name).nodes, 'bf16');
-    expect(Math.abs(stepCost(kernels, 1).flops / 1e9 / gigaflop - 1)).toBeLessThan(0.005);
+    const { nodes } = graphOf(name);
+    // Without what depends on the time alone, which is not a step's.
+    const flops = stepCost(kernelsOfStep(nodes, 'bf16', 1), 1).flops / 1e9 / gigaflop;
+    expect(Math.abs(flops - 1)).toBeLessThan(0.005);
     for (const [batch, expected] of Object.entries(megabytes)) {
-      const ratio = stepCost(kernels, Number(batch)).bytes / 1e6 / expected;
-      expect(ratio).toBeGreaterThan(0.94);
-      expect(ratio).toBeLessThan(1.16);
+      const ratio = stepCost(kernelsOfStep(nodes, 'bf16', Number(batch)), Number(batch)).bytes / 1e6 / expected;
+      expect(ratio).toBeGreaterThan(0.75);
+      expect(ratio).toBeLessThan(1.5);
     }
+  });
+
+  it('has at most 110 nodes in a step of one sample', () => {
+    expect(kernelsOfStep(graphOf('ddpm-cifar10-32').nodes, 'bf16', 1).length).toBeLessThanOrEqual(110);
   });
 
   it('take longer the larger the batch, and the slower the card', () => {
     for (const { nodes } of graphs) {
-      const kernels = kernelsOfStep(nodes, 'bf16');
-      for (const { sheet, ceiling } of cards) {
-        const times = [1, 2, 16, 128].map((batch) => stepTime(kernels, batch, ceiling));
-        for (const [i, { seconds }] of times.slice(1).entries()) expect(seconds).toBeGreaterThan(times[i]!.seconds);
-        for (const [i, { memoryBound }] of times.slice(1).entries()) {
-          expect(memoryBound).toBeLessThan(times[i]!.memoryBound + 1e-9);
-        }
-        expect(times[0]!.seconds).toBeGreaterThan(stepTime(kernels, 1, sheet).seconds);
+      for (const card of cards) {
+        const times = [1, 2, 16, 128].map(
+          (batch) => stepTime(kernelsOfStep(nodes, 'bf16', batch), batch, card).seconds,
+        );
+        for (const [i, seconds] of times.slice(1).entries()) expect(seconds).toBeGreaterThan(times[i]!);
+        const kernels = kernelsOfStep(nodes, 'bf16', 128);
+        expect(times[3]).toBeGreaterThan(stepTime(kernels, 128, card, 'sheet').seconds);
       }
     }
   });

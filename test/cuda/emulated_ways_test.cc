@@ -12,14 +12,14 @@ namespace {
 
 constexpr double kTolerance = 3e-2;
 
-/// A block with channels enough for tensor cores, and norms whose result one convolution reads, or two.
+/// A block with channels enough for tensor cores, and norms whose result one convolution reads, or a sum as well.
 graph::Graph block(RandomValues& random, int side, bool shares_norm) {
   GraphMaker maker(random);
   const int x = maker.bias(maker.convolution(maker.image(2, side, side), 16, same_size(3)));
   const int vector = maker.add(DPM_OP_TIME_EMBEDDING, {maker.time()}, graph::TimeEmbedding{16});
   const int normed = maker.silu(maker.norm(x, 4, 1e-6F));
   int first = maker.bias(maker.convolution(normed, 16, same_size(3)));
-  if (shares_norm) first = maker.sum(first, maker.convolution(normed, 16, same_size(3)));
+  if (shares_norm) first = maker.sum(first, normed);
   const int added = maker.add(DPM_OP_CHANNEL_ADD, {first, maker.convolution(vector, 16, same_size(1))});
   const int second = maker.bias(maker.convolution(maker.silu(maker.norm(added, 4, 1e-6F)), 16, same_size(3)));
   maker.output(maker.convolution(maker.affine(maker.sum(second, x), 0.75F), 2, same_size(3)));
@@ -69,6 +69,22 @@ TEST_F(EmulatedWays, TakeFewerKernelsAndGiveTheSame) {
       EXPECT_GE(kernels(*usual, 2), taken + 7 * (norms + 2)) << "shares a norm: " << shares_norm;
     }
   }
+}
+
+TEST_F(EmulatedWays, ReadWhatTheirNormWouldHaveRead) {
+  EXPECT_TRUE(device_->placement_rules().norms_are_joined);
+  GraphMaker maker(random_);
+  const int image = maker.image(2, 6, 6);
+  const int left = maker.convolution(image, 16, same_size(3));
+  const int right = maker.convolution(image, 16, same_size(3));
+  const int both = maker.add(DPM_OP_CONCAT, {left, right});
+  const int first = maker.convolution(maker.silu(maker.norm(both, 4, 1e-6F)), 16, same_size(3));
+  // The last that reads a part of what lies side by side: its place is free from then on.
+  const int second = maker.convolution(maker.silu(maker.norm(left, 4, 1e-6F)), 16, same_size(3));
+  maker.output(maker.convolution(maker.sum(second, first), 2, same_size(3)));
+  const GraphInputs inputs{random_.normals(3 * 2 * 36), {}, {}};
+  const std::vector<float> expected = run_graph(Device::open("reference", {}), maker.graph(), 3, inputs, false);
+  EXPECT_LT(relative_difference(run_graph(open(DType::kBFloat16), maker.graph(), 3, inputs, true), expected), kTolerance);
 }
 
 TEST_F(EmulatedWays, OfOneBatchAreNotThoseOfAnother) {

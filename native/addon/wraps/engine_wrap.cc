@@ -204,6 +204,7 @@ Napi::Value EngineWrap::statistics(const Napi::CallbackInfo& info) {
   Napi::Object object = Napi::Object::New(info.Env());
   object.Set("capturedGraphs", number(counted->captured_graphs));
   object.Set("failedCaptures", number(counted->failed_captures));
+  object.Set("graphNodes", number(counted->graph_nodes));
   object.Set("plans", number(counted->plans));
   object.Set("refusedPlans", number(counted->refused_plans));
   object.Set("planningSeconds", number(counted->planning_seconds));
