@@ -38,10 +38,12 @@ __device__ Vector<T, N> from_floats(const Floats<N>& floats) {
       result.value[i].bits = pair.x;
       result.value[i + 1].bits = pair.y;
     }
-    return result;
-  }
+    // nvcc reports what it sees behind a return.
+  } else
 #endif
-  for (int i = 0; i < N; ++i) result.value[i] = from_float<T>(floats.value[i]);
+  {
+    for (int i = 0; i < N; ++i) result.value[i] = from_float<T>(floats.value[i]);
+  }
   return result;
 }
 
