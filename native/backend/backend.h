@@ -315,8 +315,8 @@ typedef struct dpm_backend {
   dpm_status (*reduce)(dpm_device* device, const dpm_reduce* reduce, dpm_message* message) DPM_NOEXCEPT;
 
   /// Optional, null for devices on which whole trajectories cost as much as their steps. `begin` makes one ready, in
-  /// place of the executable's last one; `advance` queues its next `steps`, which may be none, and returns when those of
-  /// earlier calls are done; with `wait` those of this one, too.
+  /// place of the executable's last one; `advance` queues its next `steps`, which may be none, and returns when those
+  /// of earlier calls are done; with `wait` those of this one, too.
   dpm_status (*begin)(dpm_executable* executable, const dpm_trajectory* trajectory, dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*advance)(dpm_executable* executable, uint32_t steps, uint32_t wait, dpm_message* message) DPM_NOEXCEPT;
 

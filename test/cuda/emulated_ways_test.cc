@@ -84,7 +84,8 @@ TEST_F(EmulatedWays, ReadWhatTheirNormWouldHaveRead) {
   maker.output(maker.convolution(maker.sum(second, first), 2, same_size(3)));
   const GraphInputs inputs{random_.normals(3 * 2 * 36), {}, {}};
   const std::vector<float> expected = run_graph(Device::open("reference", {}), maker.graph(), 3, inputs, false);
-  EXPECT_LT(relative_difference(run_graph(open(DType::kBFloat16), maker.graph(), 3, inputs, true), expected), kTolerance);
+  EXPECT_LT(relative_difference(run_graph(open(DType::kBFloat16), maker.graph(), 3, inputs, true), expected),
+            kTolerance);
 }
 
 TEST_F(EmulatedWays, OfOneBatchAreNotThoseOfAnother) {

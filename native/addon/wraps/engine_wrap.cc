@@ -96,8 +96,7 @@ Napi::Function EngineWrap::define(Napi::Env env) {
        InstanceMethod<&EngineWrap::script_run>("scriptRun"), InstanceMethod<&EngineWrap::update>("update"),
        InstanceMethod<&EngineWrap::update_sync>("updateSync"), InstanceMethod<&EngineWrap::reduce>("reduce"),
        InstanceMethod<&EngineWrap::measure_peak>("measurePeak"), InstanceMethod<&EngineWrap::memory>("memory"),
-       InstanceMethod<&EngineWrap::statistics>("statistics"),
-       InstanceMethod<&EngineWrap::close>("close")});
+       InstanceMethod<&EngineWrap::statistics>("statistics"), InstanceMethod<&EngineWrap::close>("close")});
 }
 
 EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineWrap>(info) {

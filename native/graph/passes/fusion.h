@@ -27,8 +27,8 @@ void remove_concatenations(Graph& graph, const Supports& supports);
 /// the norm is one kernel and the convolution another's, the sum costs no pass of its own.
 void move_vectors_to_norms(Graph& graph, const Supports& supports);
 
-/// The same for the biases of such convolutions: a norm's second bias is added to what it normalises. So a convolution has
-/// nothing left behind it that would take a pass.
+/// The same for the biases of such convolutions: a norm's second bias is added to what it normalises. So a convolution
+/// has nothing left behind it that would take a pass.
 void move_biases_to_norms(Graph& graph, const Supports& supports);
 
 /// All passes in order.
