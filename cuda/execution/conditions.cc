@@ -44,6 +44,7 @@ Conditions::Rows Conditions::list_rows(const Request& request, bool has_labels, 
   std::map<std::vector<float>, std::uint32_t> known;
   for (std::size_t i = 0; i < table->size(); i += together) {
     std::vector<float> times;
+    times.reserve(together);
     for (std::size_t n = 0; n < together; ++n) times.push_back((*table)[i + n].record.time);
     const auto [found, is_new] = known.emplace(times, static_cast<std::uint32_t>(rows.count()));
     if (is_new) rows.times.insert(rows.times.end(), times.begin(), times.end());

@@ -1,4 +1,4 @@
-#include "core/scalar_math.h"
+#include "cuda/kernels/silu.h"
 #include "cuda/kernels/small_convolution.h"
 #include "cuda/kernels/small_convolution_norm.h"
 #include "cuda/kernels/small_convolution_tiles.h"
@@ -72,9 +72,9 @@ __device__ void finish(const SmallConvolutionArguments<T>& a, std::int64_t n, st
     add(value,
         load_floats<kQuad>(a.residual.data + n * a.residual.sample_stride + pixel * a.residual.pixel_stride + c));
   }
-  for (int i = 0; i < kQuad; ++i) {
-    value.value[i] *= a.scale;
-    if (a.silu) value.value[i] = math::silu(value.value[i]);
+  for (float& number : value.value) {
+    number *= a.scale;
+    if (a.silu) number = silu_as<T>(number);
   }
   store_vector(a.y.data + n * a.y.sample_stride + pixel * a.y.pixel_stride + c, from_floats<T>(value));
 }

@@ -1,8 +1,8 @@
 // A block's slice of x in shared memory, normed: small_convolution.cu multiplies it.
 #pragma once
 
-#include "core/scalar_math.h"
 #include "cuda/kernels/group_norm_tile.h"
+#include "cuda/kernels/silu.h"
 #include "cuda/kernels/small_convolution_part.h"
 
 namespace dpm::cuda::sliced_convolution {
@@ -28,15 +28,6 @@ struct Column {
     is_idle = index * kAccess >= part.channels;
   }
 };
-
-/// SiLU, on a card by its units for special functions: the result is rounded to 16 bits.
-__device__ inline float silu(float x) {
-#if defined(__CUDACC__)
-  return __fdividef(x, 1.0F + __expf(-x));
-#else
-  return math::silu(x);
-#endif
-}
 
 /// The sums, over the block, of the groups that a thread's channels are of, each where its channel is. A vector has
 /// parts of `Parts` groups or fewer, a group whole parts.
@@ -154,7 +145,7 @@ struct ColumnNorm {
     DPM_UNROLL
     for (int i = 0; i < kAccess; ++i) {
       value.value[i] = (value.value[i] - mean.value[i]) * factor.value[i] + term.value[i];
-      if (has_silu) value.value[i] = silu(value.value[i]);
+      if (has_silu) value.value[i] = silu_as<T>(value.value[i]);
     }
     vector = from_floats<T>(value);
     Words result;

@@ -50,10 +50,8 @@ struct MapElements {
 
 /// The network's prediction where it wrote it, on its way to the rows.
 template <typename T, bool Whole>
-struct PredictionMaps {
-  Quad out_;
-  Quad head_;
-
+class PredictionMaps {
+ public:
   __device__ PredictionMaps(const FinishStepArguments<T>& a, const Element4<Whole>& element)
       : out_(read(a, element, a.out, 0, a.update.out)),
         // It is kept whether or not this step asks for it: the next one may, and evaluate nothing.
@@ -77,6 +75,9 @@ struct PredictionMaps {
     store_quad<Whole>(rows, row, element.first, element.count, quad);
     return quad;
   }
+
+  Quad out_;
+  Quad head_;
 };
 
 /// The elements of the next step's image, as load_image stores them.

@@ -59,13 +59,15 @@ export interface MemoryUse {
 
 /** How a card has done its work since it was opened. */
 export interface DeviceStatistics {
-  /** Graphs of CUDA that were captured, and captures that failed, whose work was queued piece by piece. */
+  /** Graphs of CUDA that were captured. */
   capturedGraphs: number;
+  /** Captures that failed; their work was queued piece by piece. */
   failedCaptures: number;
   /** Kernels and copies in the graph that was captured last. */
   graphNodes: number;
-  /** Plans that cuDNN made, and products that are left to kernels of the package, which are slower. */
+  /** Plans that cuDNN made. */
   plans: number;
+  /** Products that are left to kernels of the package, which are slower. */
   refusedPlans: number;
   /** Seconds spent in making and measuring plans. */
   planningSeconds: number;

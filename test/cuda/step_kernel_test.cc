@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <optional>
+#include <memory>
 
 #include "cuda/kernels/convert.h"
 #include "cuda/kernels/step.h"
@@ -81,8 +81,8 @@ struct StepCase {
     // `out` has the head's rows behind its own.
     for (std::size_t i = 0; i < kTensors; ++i) tensors.push_back(random.normals(kBatch * 2 * elements));
     const int outputs = head == Head::kBehindOutput ? 2 * channels : channels;
-    out.emplace(random_map<T>(random, kBatch, pixels, outputs));
-    head_map.emplace(random_map<T>(random, kBatch, pixels, channels));
+    out = std::make_unique<WideMap<T>>(random_map<T>(random, kBatch, pixels, outputs));
+    head_map = std::make_unique<WideMap<T>>(random_map<T>(random, kBatch, pixels, channels));
     image = stored<T>(random.normals(kBatch * elements_of_image()));
     for (std::uint32_t i = 0; i < kSteps * kBatch; ++i) {
       const std::uint32_t n = i % kBatch;
@@ -108,8 +108,8 @@ struct StepCase {
   std::uint32_t now = 0;
   std::uint64_t elements = 0;
   std::vector<std::vector<float>> tensors;
-  std::optional<WideMap<T>> out;
-  std::optional<WideMap<T>> head_map;
+  std::unique_ptr<WideMap<T>> out;
+  std::unique_ptr<WideMap<T>> head_map;
   DeviceVector<T> image;
   DeviceVector<cuda::UpdateSample> table;
 };
