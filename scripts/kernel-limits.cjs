@@ -51,8 +51,13 @@ for (const line of lines(limitsFile)) {
     each.products >= Number(products);
   if (!isWithin) ++failures;
   const per = (each?.instructions ?? 0) / Number(elements);
-  const counts = each === undefined ? 'no such kernel' : `${each.instructions} instructions, ${each.registers} registers, ${each.products} products of tiles`;
+  const counts =
+    each === undefined
+      ? 'no such kernel'
+      : `${each.instructions} instructions, ${each.registers} registers, ${each.products} products of tiles`;
   const note = Number(elements) > 1 ? `, ${per.toFixed(1)} instructions an element` : '';
-  console.log(`${wanted} ${file} ${pattern}: ${counts}${note}${isWithin ? '' : `: MORE than ${instructions}, ${registers}, ${products}`}`);
+  console.log(
+    `${wanted} ${file} ${pattern}: ${counts}${note}${isWithin ? '' : `: MORE than ${instructions}, ${registers}, ${products}`}`,
+  );
 }
 process.exit(failures > 0 ? 1 : 0);
