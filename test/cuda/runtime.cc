@@ -33,7 +33,8 @@ struct Allocation {
 
 struct Emulated {
   std::mutex mutex;
-  std::mutex streams_mutex;
+  /// Held by whoever looks at streams or does their work: who frees memory waits for the work of other threads.
+  std::recursive_mutex work_mutex;
   CUstream_st default_stream;
   std::set<CUstream_st*> streams{&default_stream};
   std::map<const unsigned char*, Allocation> allocations;
@@ -93,13 +94,13 @@ double now() { return std::chrono::duration<double>(std::chrono::steady_clock::n
 
 void run_ready(const CUstream_st& recorder, std::size_t most);
 
-/// Runs the first item of a stream that is locked. A moment that is waited for makes its stream run until it has come.
+/// Runs the first item of a stream. A moment that is waited for makes its stream run until it has come.
 void run_first(CUstream_st& stream);
 
 /// Runs what is queued, as long as `goes_on`.
 template <typename GoesOn>
 void run_queue(CUstream_st& stream, const GoesOn& goes_on) {
-  const std::lock_guard<std::recursive_mutex> lock(stream.mutex);
+  const std::lock_guard<std::recursive_mutex> lock(emulated().work_mutex);
   while (!stream.queue.empty() && goes_on()) run_first(stream);
 }
 
@@ -119,8 +120,7 @@ void run_first(CUstream_st& stream) {
 /// Runs up to `most` pieces of work that other streams can do without waiting.
 void run_ready(const CUstream_st& recorder, std::size_t most) {
   for (CUstream_st* other : emulated().streams) {
-    if (other == &recorder || !other->mutex.try_lock()) continue;
-    const std::lock_guard<std::recursive_mutex> lock(other->mutex, std::adopt_lock);
+    if (other == &recorder) continue;
     const auto waits = [&] {
       const Item& next = other->queue.front();
       return next.kind == Item::Kind::kWait && *next.moment == 0;
@@ -138,7 +138,7 @@ void finish(CUstream_st& stream) {
 }
 
 void finish_all() {
-  const std::lock_guard<std::mutex> lock(emulated().streams_mutex);
+  const std::lock_guard<std::recursive_mutex> lock(emulated().work_mutex);
   for (CUstream_st* stream : emulated().streams) finish(*stream);
 }
 
@@ -148,7 +148,7 @@ void queue(CUstream_st& stream, Item item) {
     stream.capture->nodes.push_back({&stream, std::move(item)});
     return;
   }
-  const std::lock_guard<std::recursive_mutex> lock(stream.mutex);
+  const std::lock_guard<std::recursive_mutex> lock(emulated().work_mutex);
   stream.queue.push_back(std::move(item));
 }
 
@@ -282,14 +282,14 @@ cudaError_t cudaDeviceSynchronize() {
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned /*flags*/) {
   *stream = make<CUstream_st>();
-  const std::lock_guard<std::mutex> lock(emulated().streams_mutex);
+  const std::lock_guard<std::recursive_mutex> lock(emulated().work_mutex);
   emulated().streams.insert(*stream);
   return cudaSuccess;
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   finish(*stream);
-  const std::lock_guard<std::mutex> lock(emulated().streams_mutex);
+  const std::lock_guard<std::recursive_mutex> lock(emulated().work_mutex);
   emulated().streams.erase(stream);
   destroy(stream);
   return cudaSuccess;
@@ -337,7 +337,7 @@ bool is_joined(const CUgraph_st& graph) {
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   *graph = std::exchange(stream->capture, nullptr);
   {
-    const std::lock_guard<std::mutex> lock(emulated().streams_mutex);
+    const std::lock_guard<std::recursive_mutex> lock(emulated().work_mutex);
     for (CUstream_st* other : emulated().streams) {
       if (other->capture == *graph) other->capture = nullptr;
     }
@@ -479,10 +479,9 @@ void invalidate_captures(int count) { emulated().invalid_captures = count; }
 void set_branch_order(BranchOrder order) { emulated().branch_order = order; }
 
 std::size_t queued() {
-  const std::lock_guard<std::mutex> lock(emulated().streams_mutex);
+  const std::lock_guard<std::recursive_mutex> lock(emulated().work_mutex);
   std::size_t count = 0;
   for (CUstream_st* stream : emulated().streams) {
-    const std::lock_guard<std::recursive_mutex> held(stream->mutex);
     count += stream->queue.size();
   }
   return count;

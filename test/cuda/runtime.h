@@ -8,7 +8,6 @@
 #include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 #include "simt.h"
@@ -95,8 +94,6 @@ struct CUgraphExec_st {
 struct CUgraphNode_st;
 struct CUstream_st {
   CUgraph_st* capture = nullptr;
-  /// Held while its work runs: who frees memory waits for the work of other threads' streams.
-  std::recursive_mutex mutex;
   std::deque<Item> queue;
 };
 /// When it was recorded last. Every record is a moment of its own, which the queue shares: an event may be recorded
