@@ -130,6 +130,7 @@ void Conditions::run_layers(const Rows& rows, std::size_t first, std::size_t cou
   run.stream = network_.device.stream.get();
   run.batch = run.samples = static_cast<int>(count);
   run.scratch = scratch_.data();
+  run.without_plans = true;
   run.time = times_.as<float>() + first;
   run.labels = labels;
   for (std::size_t i = 0; i < network_.layers.size(); ++i) {

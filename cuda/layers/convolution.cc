@@ -97,12 +97,12 @@ class ConvolutionLayer : public Layer {
   void run(const RunContext& context) const override {
     if constexpr (!std::is_same_v<T, float>) {
       const auto small = small_.find(context.batch);
-      if (small != small_.end()) {
+      if (small != small_.end() && !context.without_plans) {
         small_convolution(small_arguments(small->second, context), context.stream);
         return;
       }
     }
-    const ConvolutionPlan* plan = plan_of(context.batch);
+    const ConvolutionPlan* plan = context.without_plans ? nullptr : plan_of(context.batch);
     if (plan == nullptr) {
       convolution(arguments(context), context.stream);
       return;

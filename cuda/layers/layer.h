@@ -35,6 +35,8 @@ struct RunContext {
   void* scratch = nullptr;
   const float* time = nullptr;
   const std::int32_t* labels = nullptr;
+  /// Convolutions are those of our own kernel, which does not depend on the batch.
+  bool without_plans = false;
 
   template <typename T>
   [[nodiscard]] Map<T> map(int value) const {
