@@ -247,7 +247,10 @@ bool Executable::is_taken_over(std::size_t index, int batch) const {
 
 void Executable::run_layer(std::size_t index, const RunContext& run) const {
   if (is_taken_over(index, run.batch)) return;
-  network.layers[index]->run(run);
+  RunContext own = run;
+  // As they are computed for all steps at once: to the bit the same.
+  own.without_plans = run.without_plans || network.conditions.is_layer[index];
+  network.layers[index]->run(own);
   if (!network.device.settings.switches.synchronise) return;
   try {
     check_launches("starting it");
