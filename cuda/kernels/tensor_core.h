@@ -103,14 +103,19 @@ Factors unpack(const LeftTile& left, const RightTile& right) {
 
 template <typename T>
 void multiply_tile(TileSums& sums, const LeftTile& left, const RightTile& right) {
-  const auto warp = simt::gather(tensor_core::unpack<T>(left, right));
+  const simt::Shown<tensor_core::Factors> warp(tensor_core::unpack<T>(left, right));
   const TileLane lane = tile_lane();
-  for (int i = 0; i < 4; ++i) {
-    const int column = 2 * lane.pair + i % 2;
-    for (int k = 0; k < 16; ++k) {
-      const int pair = k % 8 / 2;
-      const float factor = warp[lane.group * 4 + pair].left[i / 2 + k / 8 * 2][k % 2];
-      sums.value[i] += factor * warp[column * 4 + pair].right[k / 8][k % 2];
+  tensor_core::Factors row[4];
+  for (int pair = 0; pair < 4; ++pair) row[pair] = warp[lane.group * 4 + pair];
+  for (int side = 0; side < 2; ++side) {
+    tensor_core::Factors column[4];
+    for (int pair = 0; pair < 4; ++pair) column[pair] = warp[(2 * lane.pair + side) * 4 + pair];
+    for (int half = 0; half < 2; ++half) {
+      float& sum = sums.value[2 * half + side];
+      for (int k = 0; k < 16; ++k) {
+        const int pair = k % 8 / 2;
+        sum += row[pair].left[half + k / 8 * 2][k % 2] * column[pair].right[k / 8][k % 2];
+      }
     }
   }
 }

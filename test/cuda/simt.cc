@@ -1,6 +1,9 @@
 #include "simt.h"
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <numeric>
@@ -20,10 +23,12 @@ enum class State { kReady, kAtBlock, kAtWarp, kDone };
 void enter();
 
 struct Fiber {
-  Stack stack{enter};
   State state = State::kReady;
   dim3 index;
-  std::uint64_t exchanged = 0;
+  /// What it shows to its warp: in turns, so that a lane may show the next while others still read this one.
+  std::array<std::array<std::byte, kMostShown>, 2> shown;
+  unsigned turn = 0;
+  Stack stack{enter};
 };
 
 struct Running {
@@ -51,6 +56,7 @@ void enter() {
 void start(Fiber& fiber, dim3 index) {
   fiber.state = State::kReady;
   fiber.index = index;
+  fiber.turn = 0;
 }
 
 void resume(unsigned thread) {
@@ -156,22 +162,17 @@ void wait_for_warp() { pause(State::kAtWarp); }
 
 unsigned lane() { return running.current % kLanes; }
 
-void publish(std::uint64_t bits) {
-  running.fibers[running.current].exchanged = bits;
+void publish(const void* data, std::size_t bytes) {
+  Fiber& fiber = running.fibers[running.current];
+  fiber.turn ^= 1U;
+  std::memcpy(fiber.shown[fiber.turn].data(), data, bytes);
   wait_for_warp();
 }
 
-std::uint64_t published(unsigned source) {
+const void* published(unsigned source) {
   const unsigned self = running.current;
   const unsigned other = self / kLanes * kLanes + source;
-  return running.fibers[other < running.threads ? other : self].exchanged;
-}
-
-std::uint64_t exchange(std::uint64_t bits, unsigned source) {
-  publish(bits);
-  const std::uint64_t received = published(source);
-  wait_for_warp();
-  return received;
+  return running.fibers[other < running.threads ? other : self].shown[running.fibers[self].turn].data();
 }
 
 }  // namespace dpm::simt

@@ -8,9 +8,11 @@
 
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <type_traits>
 
 #define __global__
 #define __device__
@@ -58,34 +60,34 @@ constexpr unsigned kLanes = 32;
 
 void wait_for_block();
 void wait_for_warp();
-/// Shows `bits` to the warp, until its next exchange, once all its lanes have come here.
-void publish(std::uint64_t bits);
-/// What the lane `source` of the own warp shows, or the own bits where there is no such lane.
-std::uint64_t published(unsigned source);
-/// `bits` of the lane `source` of the own warp, or the own ones where there is no such lane.
-std::uint64_t exchange(std::uint64_t bits, unsigned source);
+/// Bytes that a lane can show to its warp at once.
+constexpr std::size_t kMostShown = 64;
+/// Shows `bytes` bytes to the warp, until the lane has shown something twice more, once all lanes have come here.
+void publish(const void* data, std::size_t bytes);
+/// What the lane `source` of the own warp shows, or what the own one does where there is no such lane.
+const void* published(unsigned source);
 /// Of the running thread, in its warp.
 unsigned lane();
 
+/// The warp's values of an exchange, until the lane's next but one.
+template <typename T>
+class Shown {
+ public:
+  explicit Shown(const T& own) {
+    static_assert(sizeof(T) <= kMostShown && std::is_trivially_copyable_v<T>);
+    publish(&own, sizeof own);
+  }
+  /// Of the lane `source`, or the own one where there is no such lane.
+  T operator[](unsigned source) const {
+    T value;
+    std::memcpy(&value, published(source), sizeof value);
+    return value;
+  }
+};
+
 template <typename T>
 T shuffle(T value, unsigned source) {
-  static_assert(sizeof(T) <= sizeof(std::uint64_t));
-  std::uint64_t bits = 0;
-  std::memcpy(&bits, &value, sizeof value);
-  bits = exchange(bits, source);
-  std::memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-/// The values of all lanes of the own warp; the own one where there is no such lane.
-template <typename T>
-std::array<T, kLanes> gather(const T& value) {
-  publish(reinterpret_cast<std::uintptr_t>(&value));
-  std::array<T, kLanes> values;
-  for (unsigned i = 0; i < kLanes; ++i) values[i] = *reinterpret_cast<const T*>(published(i));
-  // The others' values live until here.
-  wait_for_warp();
-  return values;
+  return Shown<T>(value)[source];
 }
 
 }  // namespace dpm::simt

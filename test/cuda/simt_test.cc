@@ -53,7 +53,7 @@ TEST(Simt, ShufflesExchangeWithinAWarp) {
   }
 }
 
-TEST(Simt, ALaneGathersItsWarp) {
+TEST(Simt, ALaneSeesItsWarp) {
   struct Pair {
     unsigned thread;
     double square;
@@ -62,10 +62,10 @@ TEST(Simt, ALaneGathersItsWarp) {
     const ThreadOrder threads(order);
     std::vector<unsigned> wrong(64);
     simt::launch(nullptr, dim3(1), dim3(64), [&] {
-      for (unsigned round = 1; round < 3; ++round) {
+      for (unsigned round = 1; round < 4; ++round) {
         const unsigned own = threadIdx.x;
-        const auto warp = simt::gather(Pair{own * round, 1.0 * own * own});
-        for (unsigned i = 0; i < warp.size(); ++i) {
+        const simt::Shown<Pair> warp(Pair{own * round, 1.0 * own * own});
+        for (unsigned i = 0; i < simt::kLanes; ++i) {
           const unsigned other = own / 32 * 32 + i;
           if (warp[i].thread != other * round || warp[i].square != 1.0 * other * other) ++wrong[own];
         }
