@@ -144,6 +144,15 @@ dpm_status upload(dpm_device* device, dpm_buffer* buffer, std::uint64_t offset, 
   });
 }
 
+dpm_status clear(dpm_device* device, dpm_buffer* buffer, std::uint64_t offset, std::uint64_t bytes,
+                 dpm_message* message) noexcept {
+  return on_device(Handle::of(device), message, [&] {
+    check_range(Handle::of(buffer), offset, bytes);
+    auto* const data = Handle::of(buffer).memory.as<unsigned char>() + offset;
+    check_cuda(cudaMemsetAsync(data, 0, bytes, Handle::of(device).stream.get()), "clearing a buffer");
+  });
+}
+
 dpm_status download(dpm_device* device, const dpm_buffer* buffer, std::uint64_t offset, void* data, std::uint64_t bytes,
                     dpm_message* message) noexcept {
   return on_device(Handle::of(device), message, [&] {
@@ -257,6 +266,7 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       .allocate = device::allocate,
       .release = device::release,
       .upload = device::upload,
+      .clear = device::clear,
       .download = device::download,
       .download_levels = device::download_as_levels,
       .supports = device::supports_node,

@@ -286,6 +286,9 @@ typedef struct dpm_backend {
   void (*release)(dpm_device* device, dpm_buffer* buffer) DPM_NOEXCEPT;
   dpm_status (*upload)(dpm_device* device, dpm_buffer* buffer, uint64_t offset, const void* data, uint64_t bytes,
                        dpm_message* message) DPM_NOEXCEPT;
+  /// `bytes` zero bytes from `offset` on.
+  dpm_status (*clear)(dpm_device* device, dpm_buffer* buffer, uint64_t offset, uint64_t bytes,
+                      dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*download)(dpm_device* device, const dpm_buffer* buffer, uint64_t offset, void* data, uint64_t bytes,
                          dpm_message* message) DPM_NOEXCEPT;
   /// float32 elements from `offset` on as 8-bit levels: 127.5 * (x + 1), limited to 0 and 255, rounded to the nearest;

@@ -18,6 +18,11 @@ void Buffer::upload(std::uint64_t offset, const void* data, std::uint64_t bytes)
   check(device_->api().upload(device_->get(), buffer_, offset, data, bytes, &message), message);
 }
 
+void Buffer::clear(std::uint64_t offset, std::uint64_t bytes) {
+  dpm_message message{};
+  check(device_->api().clear(device_->get(), buffer_, offset, bytes, &message), message);
+}
+
 void Buffer::download(std::uint64_t offset, void* data, std::uint64_t bytes) const {
   dpm_message message{};
   check(device_->api().download(device_->get(), buffer_, offset, data, bytes, &message), message);

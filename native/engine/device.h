@@ -27,6 +27,8 @@ class Buffer {
   [[nodiscard]] bool belongs_to(const Device& device) const { return device_.get() == &device; }
   /// Offsets and sizes in bytes.
   void upload(std::uint64_t offset, const void* data, std::uint64_t bytes);
+  /// Sets `bytes` bytes from `offset` on to 0.
+  void clear(std::uint64_t offset, std::uint64_t bytes);
   void download(std::uint64_t offset, void* data, std::uint64_t bytes) const;
   /// float32 elements as 8-bit levels (dpm_backend::download_levels); offset and size in elements.
   void download_levels(std::uint64_t offset, std::uint8_t* levels, std::uint64_t elements) const;

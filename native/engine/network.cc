@@ -166,9 +166,8 @@ std::vector<NodeTime> Network::profile(int batch, int repeats, const std::atomic
   reserve(batch);
   const auto count = static_cast<std::uint64_t>(batch);
   const auto zeros = [&](std::uint64_t elements) {
-    const std::vector<float> values(count * elements, 0.0F);
-    auto buffer = device_->allocate(values.size() * sizeof(float));
-    buffer->upload(0, values.data(), buffer->bytes());
+    auto buffer = device_->allocate(count * elements * sizeof(float));
+    buffer->clear(0, buffer->bytes());
     return buffer;
   };
   const auto image = zeros(shape_.image);

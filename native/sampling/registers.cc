@@ -17,8 +17,7 @@ std::shared_ptr<Buffer> Registers::allocated(std::uint64_t elements) const {
 
 std::shared_ptr<Buffer> Registers::zeroed() const {
   auto buffer = allocated(shape_.image);
-  const std::vector<float> zeros(rows_ * shape_.image, 0.0F);
-  buffer->upload(0, zeros.data(), buffer->bytes());
+  buffer->clear(0, buffer->bytes());
   return buffer;
 }
 

@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "cuda_device.h"
+#include "sampling/registers.h"
 #include "sampling/runner.h"
 #include "small_network.h"
 #include "small_programs.h"
@@ -189,6 +190,26 @@ TEST_F(EmulatedCuda, UploadsThatExceedTheStagingMemoryArriveWhole) {
   EXPECT_TRUE(arrived == values);
   second->download(0, arrived.data(), second->bytes());
   EXPECT_EQ(arrived[0], 7.0F);
+}
+
+TEST_F(EmulatedCuda, ZerosDoNotComeFromTheHost) {
+  const NetworkShape shape = small_.load("cuda:0")->shape();
+  constexpr std::uint32_t kRows = 5;
+  const std::uint64_t bytes = kRows * shape.image * sizeof(float);
+  // What is allocated next lies where these have been.
+  const std::vector<float> before(kRows * shape.image, 3.0F);
+  for (int i = 0; i < 5; ++i) device_->allocate(bytes)->upload(0, before.data(), bytes);
+  std::unique_ptr<Registers> registers;
+  const simt::Counters counters =
+      counted([&] { registers = std::make_unique<Registers>(*device_, shape, kRows, true, 2); });
+  EXPECT_EQ(counters.uploaded, 0u);
+  const dpm_update views = registers->views();
+  for (const dpm_view& view : {views.y, views.history[0], views.history[1]}) {
+    std::vector<float> values(kRows * shape.image, 1.0F);
+    dpm_message message{};
+    ASSERT_EQ(device_->api().download(device_->get(), view.buffer, 0, values.data(), bytes, &message), DPM_OK);
+    EXPECT_EQ(values, std::vector<float>(values.size()));
+  }
 }
 
 TEST_F(EmulatedCuda, OneGraphServesEveryProgramOfTheSameShape) {

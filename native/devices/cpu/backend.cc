@@ -91,6 +91,14 @@ dpm_status upload(dpm_device* /*device*/, dpm_buffer* buffer, std::uint64_t offs
   });
 }
 
+dpm_status clear(dpm_device* /*device*/, dpm_buffer* buffer, std::uint64_t offset, std::uint64_t bytes,
+                 dpm_message* message) noexcept {
+  return guarded(message, [&] {
+    check_range(Handle::of(buffer), offset, bytes);
+    if (bytes > 0) std::memset(static_cast<char*>(Handle::of(buffer).memory.data()) + offset, 0, bytes);
+  });
+}
+
 dpm_status download(dpm_device* /*device*/, const dpm_buffer* buffer, std::uint64_t offset, void* data,
                     std::uint64_t bytes, dpm_message* message) noexcept {
   return guarded(message, [&] {
@@ -199,6 +207,7 @@ const dpm_backend& backend() {
       .allocate = allocate,
       .release = release,
       .upload = upload,
+      .clear = clear,
       .download = download,
       .download_levels = download_levels,
       .supports = supports_node,

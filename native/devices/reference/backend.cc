@@ -68,6 +68,14 @@ dpm_status upload(dpm_device* /*device*/, dpm_buffer* buffer, std::uint64_t offs
   });
 }
 
+dpm_status clear(dpm_device* /*device*/, dpm_buffer* buffer, std::uint64_t offset, std::uint64_t bytes,
+                 dpm_message* message) noexcept {
+  return guarded(message, [&] {
+    check_range(Handle::of(buffer), offset, bytes);
+    if (bytes > 0) std::memset(Handle::of(buffer).bytes.data() + offset, 0, bytes);
+  });
+}
+
 dpm_status download(dpm_device* /*device*/, const dpm_buffer* buffer, std::uint64_t offset, void* data,
                     std::uint64_t bytes, dpm_message* message) noexcept {
   return guarded(message, [&] {
@@ -156,6 +164,7 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       .allocate = device::allocate,
       .release = device::release,
       .upload = device::upload,
+      .clear = device::clear,
       .download = device::download,
       .download_levels = device::download_levels,
       .supports = device::supports_node,

@@ -22,6 +22,23 @@ TEST(OpenDevice, IsDescribedAsInTheList) {
   }
 }
 
+TEST(OpenDevice, ClearsWhatIsAskedForAndNoMore) {
+  for (const DeviceInfo& info : list_devices()) {
+    if (!info.usable) continue;
+    SCOPED_TRACE(info.name);
+    const auto device = Device::open(info.name, {});
+    const std::vector<float> ones(8, 1.0F);
+    const auto buffer = device->allocate(ones.size() * sizeof(float));
+    buffer->upload(0, ones.data(), buffer->bytes());
+    buffer->clear(2 * sizeof(float), 3 * sizeof(float));
+    std::vector<float> values(ones.size());
+    buffer->download(0, values.data(), buffer->bytes());
+    EXPECT_EQ(values, (std::vector<float>{1, 1, 0, 0, 0, 1, 1, 1}));
+    EXPECT_EQ(code_of([&] { buffer->clear(4, buffer->bytes()); }), ErrorCode::kArgument);
+    EXPECT_NO_THROW(buffer->clear(buffer->bytes(), 0));
+  }
+}
+
 TEST(OpenDevice, ReducesWhatThereIs) {
   const auto device = Device::open("cpu", {1, false});
   const auto buffer = device->allocate(64);
