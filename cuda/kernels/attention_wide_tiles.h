@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 
 #include "cuda/kernels/load_floats.h"
 #include "cuda/kernels/map.h"
@@ -44,7 +43,7 @@ struct Place {
 };
 
 /// Eight channels as words.
-using Words = vector_access::Words<sizeof(Vector<Half, kAccess>)>;
+using Words = FactorWords;
 
 /// Eight channels of a head's tokens, from one of them on, as a lane reads them.
 template <typename T>
@@ -58,12 +57,8 @@ struct Rows {
 
   /// Zero where there is no such row.
   [[nodiscard]] __device__ Words read(int row) const {
-    Words words = {};
-    if (row < left) {
-      const Vector<T, kAccess> vector = load_vector<kAccess>(next + row * stride);
-      std::memcpy(&words, &vector, sizeof words);
-    }
-    return words;
+    if (row < left) return load_factors(next + row * stride);
+    return {};
   }
 
   __device__ void skip(int rows) {
@@ -106,9 +101,7 @@ struct QueryTile {
       const Words upper = rows.read(0);
       const Words lower = rows.read(8);
       DPM_UNROLL
-      for (int i = 0; i < 2; ++i) {
-        step[2 * chunk + i] = {{upper.word[2 * i], lower.word[2 * i], upper.word[2 * i + 1], lower.word[2 * i + 1]}};
-      }
+      for (int i = 0; i < 2; ++i) step[2 * chunk + i] = left_tile(upper, lower, i);
     }
   }
 };
@@ -141,8 +134,7 @@ struct KeyTile {
     for (int step = 0; step < kChannels / 16; ++step) {
       DPM_UNROLL
       for (int tile = 0; tile < kKeys / 8; ++tile) {
-        const Words& words = chunk[tile][step / 2];
-        multiply_tile<T>(sums[tile], queries.step[step], {{words.word[step % 2 * 2], words.word[step % 2 * 2 + 1]}});
+        multiply_tile<T>(sums[tile], queries.step[step], right_tile(chunk[tile][step / 2], step % 2));
       }
     }
     DPM_UNROLL

@@ -192,7 +192,7 @@ __device__ void fill_map(const SmallConvolutionArguments<T>& a, const SmallConvo
     const int j = part.left + pixel % plan.map_width;
     const bool is_inside = !column.is_idle && i >= 0 && i < a.shape.in_height && j >= 0 && j < a.shape.in_width;
     Words words = {};
-    if (is_inside) words = become(load_words(x + (std::int64_t{i} * a.shape.in_width + j) * a.x.pixel_stride));
+    if (is_inside) words = become(load_factors(x + (std::int64_t{i} * a.shape.in_width + j) * a.x.pixel_stride));
     chunk[pixel][column.index % kPieces] = words;
   }
 }

@@ -5,6 +5,7 @@
 
 #include "cuda/kernels/load_floats.h"
 #include "cuda/kernels/small_convolution_plan.h"
+#include "cuda/kernels/tensor_core.h"
 #include "cuda/kernels/vector_access.h"
 
 namespace dpm::cuda::sliced_convolution {
@@ -30,15 +31,7 @@ struct Tile {
 };
 
 /// Eight channels as words.
-using Words = vector_access::Words<sizeof(Vector<Half, kAccess>)>;
-
-template <typename T>
-__device__ Words load_words(const T* source) {
-  const Vector<T, kAccess> vector = load_vector<kAccess>(source);
-  Words words;
-  std::memcpy(&words, &vector, sizeof words);
-  return words;
-}
+using Words = FactorWords;
 
 /// Sums of the block's channels on their way to its groups.
 struct GroupSums {

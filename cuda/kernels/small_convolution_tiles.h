@@ -59,7 +59,7 @@ struct Weights {
     for (int i = 0; i < 2; ++i) {
       held[slot][i] = {};
       if (exists && column[i] != nullptr) {
-        held[slot][i] = load_words(column[i] + step.tap * in_channels + step.chunk * kChunk);
+        held[slot][i] = load_factors(column[i] + step.tap * in_channels + step.chunk * kChunk);
       }
     }
   }
@@ -95,11 +95,10 @@ struct Products {
       const Words lower = map[pixel[row] >> 16][lane.pair];
       DPM_UNROLL
       for (int i = 0; i < 2; ++i) {
-        const LeftTile left = {{upper.word[2 * i], lower.word[2 * i], upper.word[2 * i + 1], lower.word[2 * i + 1]}};
+        const LeftTile left = left_tile(upper, lower, i);
         DPM_UNROLL
         for (int column = 0; column < 2; ++column) {
-          const Words& words = weights[column];
-          multiply_tile<T>(tile[row][column], left, {{words.word[2 * i], words.word[2 * i + 1]}});
+          multiply_tile<T>(tile[row][column], left, right_tile(weights[column], i));
         }
       }
     }

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <type_traits>
 
 #include "cuda/kernels/launch.h"
 #include "cuda/kernels/storage.h"
+#include "cuda/kernels/vector_access.h"
 
 namespace dpm::cuda {
 
@@ -37,6 +39,30 @@ struct RightTile {
 struct TileSums {
   float value[4];
 };
+
+/// Factors that a lane reads at once.
+constexpr int kFactors = 8;
+
+/// That many neighbours in memory. Two tiles have them: which of them is in which of a tile's columns, or rows of the
+/// right one, is free where both factors of a product agree.
+using FactorWords = vector_access::Words<sizeof(Vector<Half, kFactors>)>;
+
+/// `source` is aligned for them.
+template <typename T>
+__device__ FactorWords load_factors(const T* source) {
+  const Vector<T, kFactors> vector = load_vector<kFactors>(source);
+  FactorWords words;
+  std::memcpy(&words, &vector, sizeof words);
+  return words;
+}
+
+/// Tile `index`, 0 or 1, of a lane's two rows.
+__device__ inline LeftTile left_tile(const FactorWords& upper, const FactorWords& lower, int index) {
+  return {{upper.word[2 * index], lower.word[2 * index], upper.word[2 * index + 1], lower.word[2 * index + 1]}};
+}
+__device__ inline RightTile right_tile(const FactorWords& words, int index) {
+  return {{words.word[2 * index], words.word[2 * index + 1]}};
+}
 
 /// `low` in the low half of a word.
 template <typename T>
