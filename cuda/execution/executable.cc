@@ -58,7 +58,7 @@ Executable::Executable(Network& owner, const dpm_plan& plan)
     if (border < 0) continue;
     const ValueInfo& info = network.values[static_cast<std::size_t>(border)];
     const auto elements = static_cast<std::size_t>(info.pixels() * info.pixel_stride) * plan.batch;
-    borders_.push_back(network.device.allocate(elements * element));
+    borders_.push_back(network.device.allocate(elements * (info.is_float ? sizeof(float) : element)));
     places_[static_cast<std::size_t>(border)] = borders_.back().as<unsigned char>();
   }
 }
@@ -169,7 +169,7 @@ void Executable::store_outputs(const Evaluation& evaluation) const {
     // An update's head is a part of the output where the network has no second one.
     if (value < 0 || rows.data == nullptr) return;
     const ValueInfo& info = network.values[static_cast<std::size_t>(value)];
-    with_storage(network.device.settings.dtype, [&](auto type) {
+    with_storage(info.is_float ? DType::kFloat32 : network.device.settings.dtype, [&](auto type) {
       using T = decltype(type);
       store_output<T>(
           {run.map<const T>(value), rows, evaluation.batch, static_cast<int>(info.pixels()), info.shape.channels},

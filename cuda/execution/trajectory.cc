@@ -18,6 +18,13 @@ std::size_t most_table_bytes(const DeviceSettings& settings) {
   return static_cast<std::size_t>(std::min(kLimit, settings.card_memory / kShare));
 }
 
+template <typename T>
+PredictionMap<T> prediction_of(const RunContext& run, int value) {
+  const bool is_float = value >= 0 && run.values[static_cast<std::size_t>(value)].is_float;
+  if (is_float) return {{}, run.map<const float>(value)};
+  return {run.map<const T>(value), {}};
+}
+
 }  // namespace
 
 void Trajectory::list_steps(const dpm_trajectory& request) {
@@ -140,8 +147,8 @@ void Trajectory::queue_finish(bool has_maps) const {
     arguments.pixels = static_cast<int>(update_.elements) / arguments.channels;
     arguments.image = run.map<T>(image);
     if (has_maps) {
-      arguments.out = run.map<const T>(network.output.value);
-      arguments.head = run.map<const T>(network.head.value);
+      arguments.out = prediction_of<T>(run, network.output.value);
+      arguments.head = prediction_of<T>(run, network.head.value);
     }
     finish_step(arguments, network.device.stream.get());
   });

@@ -55,23 +55,35 @@ class PredictionMaps {
   __device__ PredictionMaps(const FinishStepArguments<T>& a, const Element4<Whole>& element)
       : out_(read(a, element, a.out, 0, a.update.out)),
         // It is kept whether or not this step asks for it: the next one may, and evaluate nothing.
-        head_(a.head.data != nullptr ? read(a, element, a.head, 0, a.update.head)
-                                     : read(a, element, a.out, a.channels, a.update.head)) {}
+        head_(is_there(a.head) ? read(a, element, a.head, 0, a.update.head)
+                               : read(a, element, a.out, a.channels, a.update.head)) {}
 
   [[nodiscard]] __device__ Quad out() const { return out_; }
   [[nodiscard]] __device__ Quad head() const { return head_; }
 
  private:
-  /// Channels from `first_channel` on of a map, which the rows get, too; what the rows have where there is no map.
-  static __device__ Quad read(const FinishStepArguments<T>& a, const Element4<Whole>& element, const Map<const T>& map,
-                              int first_channel, const Rows& rows) {
-    const std::uint32_t row = element.sample.network_row;
-    if (rows.data == nullptr || map.data == nullptr) return element.read(rows, row);
-    const MapElements<const T> elements(map, row, element.first, a.pixels);
+  static __device__ bool is_there(const PredictionMap<T>& map) {
+    return map.stored.data != nullptr || map.floats.data != nullptr;
+  }
+
+  template <typename Stored>
+  static __device__ Quad read(const FinishStepArguments<T>& a, const Element4<Whole>& element,
+                              const Map<const Stored>& map, int first_channel) {
+    const MapElements<const Stored> elements(map, element.sample.network_row, element.first, a.pixels);
     Quad quad = {};
     for (int i = 0; i < kQuad; ++i) {
       if (i < element.count) quad.value[i] = to_float(elements.at(i)[first_channel]);
     }
+    return quad;
+  }
+
+  /// Channels from `first_channel` on of a map, which the rows get, too; what the rows have where there is no map.
+  static __device__ Quad read(const FinishStepArguments<T>& a, const Element4<Whole>& element,
+                              const PredictionMap<T>& map, int first_channel, const Rows& rows) {
+    const std::uint32_t row = element.sample.network_row;
+    if (rows.data == nullptr || !is_there(map)) return element.read(rows, row);
+    const Quad quad = map.floats.data != nullptr ? read(a, element, map.floats, first_channel)
+                                                 : read(a, element, map.stored, first_channel);
     store_quad<Whole>(rows, row, element.first, element.count, quad);
     return quad;
   }

@@ -43,15 +43,23 @@ struct SelectStepArguments {
 /// Copies the next step's samples to `current`, their times to `time` and their conditions to theirs.
 void select_step(const SelectStepArguments& arguments, cudaStream_t stream);
 
+/// A network's prediction as its last layer has left it: of the networks' type, or float32. Absent where neither is
+/// there.
+template <typename T>
+struct PredictionMap {
+  Map<const T> stored;
+  Map<const float> floats;
+};
+
 /// What a network has predicted for a step, its update, and the image of the step after it.
 template <typename T>
 struct FinishStepArguments {
   StepTable table;
   /// `samples` are the table's current ones. Predictions in maps are written to its rows `out` and `head`, too.
   UpdateArguments update;
-  Map<const T> out;   ///< absent where the rows have the prediction already
-  Map<const T> head;  ///< absent where `out` has the head's channels after its own
-  Map<T> image;       ///< with the layout that load_image gives it, the padding of which stays as it is; may be absent
+  PredictionMap<T> out;   ///< absent where the rows have the prediction already
+  PredictionMap<T> head;  ///< absent where `out` has the head's channels after its own
+  Map<T> image;  ///< with the layout that load_image gives it, the padding of which stays as it is; may be absent
   int pixels;
   int channels;  ///< of a state
 };

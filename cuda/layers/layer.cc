@@ -7,16 +7,17 @@
 #include "backend/storage_root.h"
 #include "core/error.h"
 #include "cuda/kernels/convert.h"
+#include "cuda/layers/prediction.h"
 
 namespace dpm::cuda {
 namespace {
 
 /// Tensor cores read 16 bytes at a time: the few channels of images and outputs are padded to as many.
-int padded_channels(const dpm_graph& graph, const dpm_value& value, DType dtype) {
+int padded_channels(const dpm_graph& graph, const dpm_value& value, DType stored, DType dtype) {
   const int terms = is_bound_to(graph, value, DPM_BINDING_IMAGE)
                         ? with_storage(dtype, [](auto type) { return kImageTerms<decltype(type)>; })
                         : 1;
-  const int quantum = static_cast<int>(16 / dtype_size(dtype));
+  const int quantum = static_cast<int>(16 / dtype_size(stored));
   return (terms * value.channels + quantum - 1) / quantum * quantum;
 }
 
@@ -40,7 +41,9 @@ std::vector<ValueInfo> infos_of(const dpm_graph& graph, DType dtype) {
     info.root = root.value;
     info.first_channel = root.first_channel;
     const dpm_value& whole = graph.values[root.value];
-    info.pixel_stride = is_bound(whole) ? padded_channels(graph, whole, dtype) : whole.channels;
+    info.is_float = is_prediction(graph, static_cast<int>(i), dtype);
+    const DType stored = info.is_float ? DType::kFloat32 : dtype;
+    info.pixel_stride = is_bound(whole) ? padded_channels(graph, whole, stored, dtype) : whole.channels;
     infos.push_back(info);
   }
   return infos;
@@ -109,6 +112,7 @@ std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& n
   }
   switch (node.op) {
     case DPM_OP_CONVOLUTION:
+      if (factory.value(output_of(node)).is_float) return make_prediction(factory, node);
       return is_product_of_vectors(factory.graph, node) ? make_linear(factory, node) : make_convolution(factory, node);
     case DPM_OP_GROUP_NORM:
       return make_group_norm(factory, node);

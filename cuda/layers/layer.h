@@ -18,6 +18,7 @@ struct ValueInfo {
   int root = -1;                  ///< value whose storage it uses
   int first_channel = 0;          ///< in that
   std::int64_t pixel_stride = 0;  ///< channels that are stored, padded for external values
+  bool is_float = false;          ///< float32 whatever the networks' type is
   [[nodiscard]] std::int64_t pixels() const { return std::int64_t{shape.height} * shape.width; }
 };
 
@@ -109,6 +110,7 @@ struct LayerFactory {
 };
 
 std::unique_ptr<Layer> make_convolution(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_prediction(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_linear(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_group_norm(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_attention(const LayerFactory& factory, const dpm_node& node);

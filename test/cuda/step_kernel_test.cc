@@ -75,6 +75,7 @@ struct StepCase {
     channels = random.between(1, 4);
     head = static_cast<Head>(seed % 3);
     has_maps = seed % 4 != 3;
+    has_floats = seed % 7 < 3;
     now = seed % 2;
     draws_noise = seed % 5 != 0;
     elements = static_cast<std::uint64_t>(pixels) * static_cast<std::uint64_t>(channels);
@@ -83,6 +84,8 @@ struct StepCase {
     const int outputs = head == Head::kBehindOutput ? 2 * channels : channels;
     out = std::make_unique<WideMap<T>>(random_map<T>(random, kBatch, pixels, outputs));
     head_map = std::make_unique<WideMap<T>>(random_map<T>(random, kBatch, pixels, channels));
+    float_out = std::make_unique<WideMap<float>>(random_map<float>(random, kBatch, pixels, outputs));
+    float_head = std::make_unique<WideMap<float>>(random_map<float>(random, kBatch, pixels, channels));
     image = stored<T>(random.normals(kBatch * elements_of_image()));
     for (std::uint32_t i = 0; i < kSteps * kBatch; ++i) {
       const std::uint32_t n = i % kBatch;
@@ -104,12 +107,15 @@ struct StepCase {
   int channels = 0;
   Head head = Head::kNone;
   bool has_maps = true;
+  bool has_floats = false;  ///< the maps are float32
   bool draws_noise = true;
   std::uint32_t now = 0;
   std::uint64_t elements = 0;
   std::vector<std::vector<float>> tensors;
   std::unique_ptr<WideMap<T>> out;
   std::unique_ptr<WideMap<T>> head_map;
+  std::unique_ptr<WideMap<float>> float_out;
+  std::unique_ptr<WideMap<float>> float_head;
   DeviceVector<T> image;
   DeviceVector<cuda::UpdateSample> table;
 };
@@ -149,8 +155,8 @@ class Step {
     arguments.table = {kBatch, test_.table.data(), progress_.data(), samples_.data(), nullptr};
     arguments.update = update_;
     if (test_.has_maps) {
-      arguments.out = test_.out->input();
-      if (test_.head == Head::kOwnMap) arguments.head = test_.head_map->input();
+      arguments.out = prediction(*test_.out, *test_.float_out);
+      if (test_.head == Head::kOwnMap) arguments.head = prediction(*test_.head_map, *test_.float_head);
     }
     arguments.image = image();
     arguments.pixels = test_.pixels;
@@ -160,15 +166,10 @@ class Step {
   }
 
   Outcome<T> one_by_one() {
-    const bool behind = test_.head == Head::kBehindOutput;
     if (test_.has_maps) {
-      cuda::store_output<T>({test_.out->input(), update_.out, static_cast<int>(kBatch), test_.pixels,
-                             behind ? 2 * test_.channels : test_.channels},
-                            nullptr);
-      if (test_.head == Head::kOwnMap) {
-        cuda::store_output<T>(
-            {test_.head_map->input(), update_.head, static_cast<int>(kBatch), test_.pixels, test_.channels}, nullptr);
-      }
+      const bool behind = test_.head == Head::kBehindOutput;
+      store(*test_.out, *test_.float_out, update_.out, behind ? 2 * test_.channels : test_.channels);
+      if (test_.head == Head::kOwnMap) store(*test_.head_map, *test_.float_head, update_.head, test_.channels);
     }
     cuda::update(update_, nullptr);
     if (test_.now + 1 < kSteps) {
@@ -188,6 +189,18 @@ class Step {
   }
 
  private:
+  cuda::PredictionMap<T> prediction(const WideMap<T>& stored, const WideMap<float>& floats) const {
+    if (test_.has_floats) return {{}, floats.input()};
+    return {stored.input(), {}};
+  }
+  void store(const WideMap<T>& stored, const WideMap<float>& floats, const cuda::Rows& rows, int channels) const {
+    constexpr int kSamples = kBatch;
+    if (test_.has_floats) {
+      cuda::store_output<float>({floats.input(), rows, kSamples, test_.pixels, channels}, nullptr);
+    } else {
+      cuda::store_output<T>({stored.input(), rows, kSamples, test_.pixels, channels}, nullptr);
+    }
+  }
   cuda::Rows rows(std::size_t i) { return {made_.tensors[i].data(), 2 * test_.elements}; }
   cuda::Map<T> image() {
     return {made_.image.data(), test_.stride_of_image(), static_cast<std::int64_t>(test_.elements_of_image())};
