@@ -7,6 +7,7 @@ import {
   elementBytes,
   normChunks,
   normPasses,
+  storedElementBytes,
   storedPixelStride,
   type RooflineType,
 } from './layout.js';
@@ -87,6 +88,46 @@ export function isLinear(node: NativeNode): boolean {
     isVector(node.output) &&
     node.output.role === 'internal'
   );
+}
+
+/** Output channels that the kernel of predictions takes at most, and input channels of an access (cuda/kernels/prediction.h). */
+const mostPredicted = 8;
+const predictionAccess = 8;
+
+/** Whether it is the last convolution, which has a kernel of its own in 16 bits (is_prediction in cuda/layers/prediction.cc). */
+export function isPrediction(node: NativeNode, type: RooflineType): boolean {
+  const [x, vector, residual] = node.inputs;
+  return (
+    type === 'bf16' &&
+    node.op === 'convolution' &&
+    (node.output.role === 'output' || node.output.role === 'head') &&
+    x?.role === 'internal' &&
+    [x.channels, x.firstChannel, x.pixelStride].every((each) => each % predictionAccess === 0) &&
+    vector === null &&
+    residual === null &&
+    node.scale === 1 &&
+    !node.silu &&
+    node.output.channels <= mostPredicted
+  );
+}
+
+function predictionKernel(node: NativeNode, type: RooflineType): Kernel {
+  const { output } = node;
+  const x = input(node, 0);
+  const biases = node.bias ? output.channels * floatBytes : 0;
+  return {
+    name: node.name,
+    kind: 'convolution',
+    unit: type,
+    flops: 2 * node.multiplyAdds,
+    executedFlops: (2 * node.multiplyAdds * mostPredicted) / output.channels,
+    fixedBytes: node.weightElements * elementBytes(type) + biases,
+    sampleBytes: mapBytes(x, type) + output.channels * pixelsOf(output) * floatBytes,
+    elements: 0,
+    instructions: 0,
+    // Its blocks divide the depth, too.
+    tile: null,
+  };
 }
 
 function linearKernel(node: NativeNode, type: RooflineType): Kernel {
@@ -258,6 +299,7 @@ function embeddingKernel(node: NativeNode, type: RooflineType): Kernel {
 export function kernelsOfNode(node: CudaNode, type: RooflineType): Kernel[] {
   switch (node.op) {
     case 'convolution':
+      if (isPrediction(node, type)) return [predictionKernel(node, type)];
       return isLinear(node) ? [linearKernel(node, type)] : convolutionKernels(node, type);
     case 'group_norm':
       return normKernels(node, type);
@@ -313,7 +355,7 @@ export function evaluationKernels(nodes: readonly CudaNode[], type: RooflineType
   const conditions = conditionsOf(nodes);
   const small = new Map<NativeNode, NativeNode | null>();
   for (const node of nodes) {
-    if (node.op !== 'convolution' || isLinear(node)) continue;
+    if (node.op !== 'convolution' || isLinear(node) || isPrediction(node, type)) continue;
     const norm = normBefore(nodes, node);
     if (isSmall(node, norm, type, batch)) small.set(node, norm);
   }
@@ -346,7 +388,7 @@ export function stepKernels(nodes: readonly CudaNode[], type: RooflineType): Ker
   const maps = nodes.flatMap(({ inputs, output }) => [...inputs, output]).filter((map) => map !== null);
   const bytesOf = (role: NativeMap['role']): number => {
     const map = maps.find((each) => each.role === role);
-    return map === undefined ? 0 : storedPixelStride(map, type) * pixelsOf(map) * elementBytes(type);
+    return map === undefined ? 0 : storedPixelStride(map, type) * pixelsOf(map) * storedElementBytes(map, type);
   };
   const image = maps.find(({ role }) => role === 'image');
   const elements = image === undefined ? 0 : image.channels * pixelsOf(image);

@@ -12,11 +12,16 @@ export function elementBytes(type: RooflineType): number {
   return type === 'bf16' ? 2 : 4;
 }
 
+/** The same of `map`: what a network predicts is float32 (cuda/layers/prediction.h). */
+export function storedElementBytes(map: NativeMap, type: RooflineType): number {
+  return map.role === 'output' || map.role === 'head' ? 4 : elementBytes(type);
+}
+
 /** Channels of a pixel as they are stored: external maps are padded to 16 bytes, 16-bit images have three terms. */
 export function storedPixelStride(map: NativeMap, type: RooflineType): number {
   if (map.role === 'internal') return map.pixelStride;
   const terms = map.role === 'image' && type === 'bf16' ? 3 : 1;
-  const quantum = 16 / elementBytes(type);
+  const quantum = 16 / storedElementBytes(map, type);
   return Math.ceil((terms * map.channels) / quantum) * quantum;
 }
 

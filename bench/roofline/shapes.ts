@@ -1,7 +1,7 @@
 // The shapes that the CUDA device asks cuDNN for (cuda/layers/convolution.cc and attention.cc).
 import type { NativeMap, NativeNode } from '../../lib/engine/binding.js';
 import { cudaNodes, type CudaNode } from './fusion.js';
-import { isLinear, paddedChannels } from './kernels.js';
+import { isLinear, isPrediction, paddedChannels } from './kernels.js';
 import { elementBytes, storedPixelStride, type RooflineType } from './layout.js';
 
 const comment =
@@ -74,7 +74,8 @@ function attentionRow(node: NativeNode, type: RooflineType): Cell[] | null {
 function row(node: CudaNode, type: RooflineType): Cell[] | null {
   const [x] = node.inputs;
   if (node.op === 'attention') return attentionRow(node, type);
-  return node.op === 'convolution' && x !== null && !isLinear(node) ? convolutionRow(node, x, type) : null;
+  if (node.op !== 'convolution' || x === null || isLinear(node) || isPrediction(node, type)) return null;
+  return convolutionRow(node, x, type);
 }
 
 /** The distinct shapes of all graphs, in bf16, as the lines of a table with tabs. */
