@@ -86,6 +86,20 @@ TEST_F(EmulatedBranches, MayComeEarlyOrLate) {
   }
 }
 
+TEST_F(EmulatedBranches, GiveTheSameWhateverTheOrderOfThreads) {
+  for (const DType dtype : {DType::kFloat32, DType::kFloat16, DType::kBFloat16}) {
+    std::vector<float> first;
+    for (const std::uint32_t seed : {0U, 1U, 2U}) {
+      emulation().set_thread_order(seed);
+      Network made = network(open(dtype));
+      const std::vector<float> actual = images(made);
+      emulation().set_thread_order(0);
+      if (first.empty()) first = actual;
+      EXPECT_EQ(actual, first) << static_cast<int>(dtype) << ", order " << seed;
+    }
+  }
+}
+
 TEST_F(EmulatedBranches, HaveScratchMemoryOfTheirOwn) {
   graph_ = blocks(random_, 72);
   const std::vector<float> image = random_.normals(2 * 72 * 72);

@@ -18,6 +18,7 @@ struct dpm_emulation_controls {
   void (*invalidate_captures)(int count);
   std::size_t (*queued)();
   void (*set_branch_order)(dpm::simt::BranchOrder order);
+  void (*set_thread_order)(std::uint32_t seed);
 };
 
 using dpm_emulation_function = const dpm_emulation_controls* (*)();
