@@ -63,6 +63,15 @@ if(DPM_TESTS)
   target_link_libraries(dpm_cudnn_tests PRIVATE dpm_cuda_dnn dpm_cuda_runtime GTest::gtest_main)
   add_dependencies(dpm_cudnn_tests dpm_driver_stub)
 
+  # Lists what cuDNN plans for a card that is only described.
+  add_executable(dpm_list_plans test/cuda/dnn/list_plans.cc)
+  dpm_target_options(dpm_list_plans)
+  target_include_directories(dpm_list_plans PRIVATE test/cuda/dnn)
+  target_compile_definitions(dpm_list_plans PRIVATE
+    DPM_SOURCE_DIR="${PROJECT_SOURCE_DIR}" DPM_DRIVER_STUB="$<TARGET_FILE:dpm_driver_stub>")
+  target_link_libraries(dpm_list_plans PRIVATE dpm_cuda_dnn dpm_cuda_runtime)
+  add_dependencies(dpm_list_plans dpm_driver_stub)
+
   # The tests of kernels and of the device, the same as on the emulation, for a machine with a card.
   file(GLOB device_tests CONFIGURE_DEPENDS test/cuda/*_kernel_test.cc)
   add_executable(dpm_device_tests ${device_tests} test/cuda/device_test.cc test/cuda/device_tests_main.cc

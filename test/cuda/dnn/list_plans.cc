@@ -1,0 +1,149 @@
+// Prints the plan that cuDNN gets for every convolution of a table of shapes on a card that is only described: what all
+// parts joined by its heuristics come to, and what the rule takes. As rows of Markdown. Needs no card.
+//
+//   dpm_list_plans SHAPES CARD [BATCH, default 1]     e.g. test/cuda/dnn/network_shapes.tsv
+//   test/cuda/dnn/cards/h100.json
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+#include <map>
+#include <set>
+#include <string>
+
+#include "core/error.h"
+#include "cuda/dnn/convolution_candidates.h"
+#include "described_card.h"
+#include "network_shapes.h"
+
+namespace dpm::cuda {
+namespace {
+
+struct Row {
+  std::string engine;
+  std::string kernel;
+  unsigned parts = 0;
+  bool is_hopper = false;
+  double seconds = 0;
+};
+
+std::string names_of(unsigned parts) {
+  if (parts == 0) return "none";
+  std::string names;
+  const auto add = [&](unsigned part, const char* name) {
+    if ((parts & part) != 0) names += (names.empty() ? "" : ", ") + std::string(name);
+  };
+  add(kPartBias, "bias");
+  add(kPartResidual, "residual");
+  add(kPartScale, "scale");
+  add(kPartSilu, "SiLU");
+  return names;
+}
+
+/// What a problem is, without what differs between networks.
+std::string shape_of(const ConvolutionProblem& p) {
+  const auto number = [](std::int64_t value) { return std::to_string(value); };
+  std::string text = number(p.in_height) + "x" + number(p.in_width) + ", " + number(p.in_channels) + " to " +
+                     number(p.out_channels) + ", " + number(p.kernel) + "x" + number(p.kernel);
+  if (p.stride > 1) text += ", stride " + number(p.stride);
+  if (p.in_pixel_stride != p.in_channels) text += ", input in " + number(p.in_pixel_stride);
+  if (p.out_pixel_stride != p.out_channels) text += ", output in " + number(p.out_pixel_stride);
+  return text;
+}
+
+/// The kernel's name is known where it was compiled: that of all its templates' arguments is longer than a line.
+std::string kernel_of(bool compiled) {
+  constexpr std::size_t kLongest = 60;
+  if (!compiled) return "precompiled";
+  return last_kernel().substr(0, kLongest);
+}
+
+Row plan(const CudnnLibrary& library, const ConvolutionProblem& problem, const CandidateOptions& options) {
+  forget_kernel();
+  const auto start = std::chrono::steady_clock::now();
+  Row row;
+  try {
+    const ConvolutionCandidate found = std::move(find_candidates(library, problem, options).front());
+    row.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    row.engine = std::to_string(found.plan.choice.engine);
+    row.kernel = kernel_of(!last_kernel().empty());
+    row.parts = found.parts;
+    row.is_hopper = is_hopper(found.plan.choice);
+  } catch (const Error&) {
+    row.kernel = "no plan";
+  }
+  return row;
+}
+
+struct Total {
+  int hopper = 0;
+  double seconds = 0;
+
+  void add(const Row& row) {
+    hopper += row.is_hopper ? 1 : 0;
+    seconds += row.seconds;
+  }
+};
+
+void print(const Row& row) {
+  std::printf(" %s | %s%s | %s | %.3f |", row.engine.c_str(), row.kernel.c_str(), row.is_hopper ? " (sm_90)" : "",
+              names_of(row.parts).c_str(), row.seconds);
+}
+
+void list(const std::string& shapes, const std::string& card, int batch) {
+  std::string reason;
+  const CudnnLibrary* library = real_cudnn(&reason);
+  if (library == nullptr) throw Error(ErrorCode::kDevice, "no cuDNN\n" + reason);
+  const Descriptor device = make_device(*library, card_json(card));
+  CandidateOptions joined;
+  joined.target = {nullptr, &device, 0};
+  joined.joined = unsigned{kPartBias | kPartResidual | kPartScale | kPartSilu};
+  CandidateOptions rule;
+  rule.target = {nullptr, &device, 90};
+  std::printf("cuDNN %zu, %s, batch %d: all parts joined by the heuristics, then the rule\n\n", library->version,
+              card.c_str(), batch);
+  std::printf("| convolution | engine | kernel | joined | seconds | engine | kernel | joined | seconds |\n");
+  std::printf("| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
+  std::set<std::string> seen;
+  Total before;
+  Total after;
+  for (const ConvolutionProblem& problem : read_network_shapes(shapes, batch).convolutions) {
+    const std::string wanted = shape_of(problem) + "; " + names_of(wanted_parts(problem));
+    if (!seen.insert(wanted).second) continue;
+    std::printf("| %s |", wanted.c_str());
+    const Row first = plan(*library, problem, joined);
+    const Row second = plan(*library, problem, rule);
+    print(first);
+    print(second);
+    before.add(first);
+    after.add(second);
+    std::printf("\n");
+    std::fflush(stdout);
+  }
+  std::printf("\n%zu convolutions: %d Hopper kernels in %.1f s, then %d in %.1f s\n", seen.size(), before.hopper,
+              before.seconds, after.hopper, after.seconds);
+}
+
+int number(const char* text) {
+  int value = 0;
+  const std::string whole = text;
+  const auto [end, error] = std::from_chars(whole.data(), whole.data() + whole.size(), value);
+  if (error != std::errc() || end != whole.data() + whole.size() || value < 1) {
+    throw Error(ErrorCode::kArgument, "no batch size: " + whole);
+  }
+  return value;
+}
+
+}  // namespace
+}  // namespace dpm::cuda
+
+int main(int count, char** arguments) {
+  try {
+    if (count < 3) throw dpm::Error(dpm::ErrorCode::kArgument, "usage: dpm_list_plans SHAPES CARD [BATCH]");
+    dpm::cuda::list(arguments[1], arguments[2], count > 3 ? dpm::cuda::number(arguments[3]) : 1);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
