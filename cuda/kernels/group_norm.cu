@@ -13,7 +13,7 @@ constexpr int kFew = 4;
 constexpr int kMany = 12;
 
 /// A block holds a cluster of groups in its threads' registers, K vectors each.
-template <typename T, int N, int K>
+template <typename T, int N, int K, bool Completes>
 __global__ void __launch_bounds__(kThreads, K == kFew ? 2 : 1)
     group_norm_kernel(GroupNormArguments<T> a, GroupNormLayout layout) {
   __shared__ float partial[kThreads * N];
@@ -28,6 +28,13 @@ __global__ void __launch_bounds__(kThreads, K == kFew ? 2 : 1)
   held.load(cluster.place_in(a.x, 0), x_step, cluster.own_pixels(layout, a.pixels));
   Floats<N> added{};
   if (held.count > 0) added = added_vector<N>(a, cluster.sample, cluster.channel);
+  if constexpr (Completes) {
+    const NormCompletion<T>& completion = a.completion;
+    const T* residual = completion.residual.data == nullptr ? nullptr : cluster.place_in(completion.residual, 0);
+    held.complete(added, residual, static_cast<int>(layout.rows * completion.residual.pixel_stride), completion.scale,
+                  cluster.place_in(completion.z, 0), static_cast<int>(layout.rows * completion.z.pixel_stride));
+    added = {};
+  }
 
   const float share = 1.0F / (static_cast<float>(layout.channels_of_group) * static_cast<float>(a.pixels));
   Floats<N> mean = held.sum();
@@ -61,8 +68,16 @@ bool needs_workspace(int pixels, int channels, int groups) {
 template <typename T, int N, int K>
 void launch(const GroupNormArguments<T>& arguments, const GroupNormLayout& layout, cudaStream_t stream) {
   const dim3 grid(static_cast<unsigned>(layout.clusters) * static_cast<unsigned>(arguments.batch));
-  constexpr auto kKernel = group_norm_kernel<T, N, K>;
-  DPM_LAUNCH(kKernel, grid, dim3(static_cast<unsigned>(layout.threads)), stream, arguments, layout);
+  const dim3 block(static_cast<unsigned>(layout.threads));
+  if constexpr (N == kVectorWidth<T>) {
+    if (arguments.completion.z.data != nullptr) {
+      constexpr auto kKernel = group_norm_kernel<T, N, K, true>;
+      DPM_LAUNCH(kKernel, grid, block, stream, arguments, layout);
+      return;
+    }
+  }
+  constexpr auto kKernel = group_norm_kernel<T, N, K, false>;
+  DPM_LAUNCH(kKernel, grid, block, stream, arguments, layout);
 }
 
 /// With vectors of N channels; false where they cannot be used.
@@ -101,12 +116,23 @@ std::int64_t group_norm_workspace(int batch, int pixels, int channels, int group
 }
 
 template <typename T>
+bool takes_completion(const GroupNormArguments<T>& a) {
+  constexpr int kWidth = kVectorWidth<T>;
+  return is_wide<kWidth>(a) && takes_vectors<kWidth>(a.completion.z, a.channels) &&
+         takes_vectors<kWidth>(a.completion.residual, a.channels) &&
+         group_norm_fits(layout_of<T, kWidth>(a.pixels, a.channels, a.groups), a.pixels, kMany);
+}
+
+template <typename T>
 void group_norm(const GroupNormArguments<T>& arguments, cudaStream_t stream) {
   constexpr int kWidth = kVectorWidth<T>;
   if (is_wide<kWidth>(arguments) && norm<kWidth>(arguments, stream)) return;
   if (!norm<1>(arguments, stream)) group_norm_of_wide_groups(arguments, stream);
 }
 
+template bool takes_completion(const GroupNormArguments<float>&);
+template bool takes_completion(const GroupNormArguments<Half>&);
+template bool takes_completion(const GroupNormArguments<Bfloat16>&);
 template void group_norm(const GroupNormArguments<float>&, cudaStream_t);
 template void group_norm(const GroupNormArguments<Half>&, cudaStream_t);
 template void group_norm(const GroupNormArguments<Bfloat16>&, cudaStream_t);

@@ -9,8 +9,17 @@
 
 namespace dpm::cuda {
 
+/// What a convolution has left to the norm of its result: z = scale * (x + bias[c] + vector[n, c] + residual), as T.
+template <typename T>
+struct NormCompletion {
+  Map<T> z;               ///< absent where there is nothing to complete; may be x or the residual
+  Map<const T> residual;  ///< may be absent
+  float scale;
+};
+
 /// y = activation(scale-shift(gamma * (z - mean) / sqrt(variance + epsilon) + beta)) of z = x + bias[c] + vector[n, c],
-/// statistics in float32 over the channels of a group and all pixels of a sample (Wu & He 2018). y may be x.
+/// or that of `completion`, which is written, too; statistics in float32 over the channels of a group and all pixels of
+/// a sample (Wu & He 2018). y may be x.
 template <typename T>
 struct GroupNormArguments {
   Map<const T> x;
@@ -28,11 +37,16 @@ struct GroupNormArguments {
   const T* vector;    ///< null, or row n of `channels` at vector + n * vector_stride
   std::int64_t vector_stride;
   bool silu;
+  NormCompletion<T> completion;
   float* workspace;  ///< group_norm_workspace(...) floats
 };
 
 /// Floats of workspace that a launch needs, 0 for small maps.
 std::int64_t group_norm_workspace(int batch, int pixels, int channels, int groups);
+
+/// Whether group_norm() can complete what it reads: maps of aligned vectors whose groups fit into registers.
+template <typename T>
+bool takes_completion(const GroupNormArguments<T>& arguments);
 
 /// A map whose groups fit into the registers of a block each is read and written once; a larger one is read twice, by a
 /// kernel for the statistics of chunks of pixels and one for the result. Which it is, and the order of all sums,
@@ -40,6 +54,9 @@ std::int64_t group_norm_workspace(int batch, int pixels, int channels, int group
 template <typename T>
 void group_norm(const GroupNormArguments<T>& arguments, cudaStream_t stream);
 
+extern template bool takes_completion(const GroupNormArguments<float>&);
+extern template bool takes_completion(const GroupNormArguments<Half>&);
+extern template bool takes_completion(const GroupNormArguments<Bfloat16>&);
 extern template void group_norm(const GroupNormArguments<float>&, cudaStream_t);
 extern template void group_norm(const GroupNormArguments<Half>&, cudaStream_t);
 extern template void group_norm(const GroupNormArguments<Bfloat16>&, cudaStream_t);

@@ -91,6 +91,29 @@ struct GroupNormHeld {
     }
   }
 
+  /// Completes what is held, and writes it at z. The residual may be null.
+  __device__ void complete(const Floats<N>& added, const T* residual, int residual_step, float scale, T* z,
+                           int z_step) {
+    DPM_UNROLL
+    for (int k = 0; k < K; ++k) {
+      if (k < count) {
+        Floats<N> value = vector[k].unpack();
+        DPM_UNROLL
+        for (int i = 0; i < N; ++i) value.value[i] += added.value[i];
+        if (residual != nullptr) {
+          const Floats<N> more = load_floats<N>(residual + k * residual_step);
+          DPM_UNROLL
+          for (int i = 0; i < N; ++i) value.value[i] += more.value[i];
+        }
+        DPM_UNROLL
+        for (int i = 0; i < N; ++i) value.value[i] *= scale;
+        const Vector<T, N> completed = from_floats<T>(value);
+        std::memcpy(&vector[k].words, &completed, sizeof completed);
+        store_vector(z + k * z_step, completed);
+      }
+    }
+  }
+
   [[nodiscard]] __device__ Floats<N> sum() const {
     Floats<N> result{};
     DPM_UNROLL

@@ -196,8 +196,23 @@ TEST(CudaGroupNorm, AFarMeanCostsNoDigits) {
     const DeviceVector<float> gamma(32, 1.0F);
     const DeviceVector<float> beta(32, 0.0F);
     DeviceVector<float> workspace(static_cast<std::size_t>(cuda::group_norm_workspace(1, pixels, 32, 2)));
-    cuda::group_norm<float>({map.input(), map.map(), 1, pixels, 32, 2, 1e-6F, gamma.data(), beta.data(), nullptr, 0,
-                             nullptr, nullptr, 0, false, workspace.data()},
+    cuda::group_norm<float>({map.input(),
+                             map.map(),
+                             1,
+                             pixels,
+                             32,
+                             2,
+                             1e-6F,
+                             gamma.data(),
+                             beta.data(),
+                             nullptr,
+                             0,
+                             nullptr,
+                             nullptr,
+                             0,
+                             false,
+                             {},
+                             workspace.data()},
                             nullptr);
     synchronize();
     double squares = 0;
