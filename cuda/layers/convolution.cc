@@ -7,8 +7,8 @@
 
 #include "backend/bindings.h"
 #include "core/error.h"
-#include "cuda/kernels/channelwise.h"
 #include "cuda/kernels/small_convolution.h"
+#include "cuda/layers/convolution_rest.h"
 #include "cuda/layers/layer.h"
 #include "cuda/layers/weights.h"
 
@@ -231,30 +231,19 @@ class ConvolutionLayer : public Layer {
     return p;
   }
 
-  /// What the plan left, in one pass over the result.
   void finish(const ConvolutionBuffers& buffers, const ConvolutionResult& result, int batch, const Map<const T>& vector,
               cudaStream_t stream) const {
-    const std::int64_t pixels = out_.pixels();
-    const auto map = [&](const void* data, std::int64_t pixel_stride) {
-      return Map<const T>{static_cast<const T*>(data), pixel_stride, pixel_stride * pixels};
-    };
-    ChannelwiseArguments<T> a{};
-    a.x = result.packed ? map(buffers.packed, shape_.out_channels) : map(buffers.out, out_.pixel_stride);
-    a.y = {static_cast<T*>(buffers.out), out_.pixel_stride, out_.pixel_stride * pixels};
-    a.batch = batch;
-    a.pixels = static_cast<int>(pixels);
-    a.channels = shape_.out_channels;
-    const auto is_left = [&](unsigned part) { return (result.parts & part) == 0; };
-    if (is_left(kPartBias)) a.bias = bias_.as<float>();
-    a.vector = vector.data;
-    a.vector_stride = vector.sample_stride;
-    if (is_left(kPartResidual) && buffers.residual != nullptr)
-      a.residual = map(buffers.residual, residual_.pixel_stride);
-    a.scale = is_left(kPartScale) ? attributes_.scale : 1.0F;
-    const bool activates = is_left(kPartSilu) && attributes_.silu != 0;
-    a.activation = activates ? Activation::kSilu : Activation::kNone;
-    const bool adds = a.bias != nullptr || a.vector != nullptr || a.residual.data != nullptr || a.scale != 1.0F;
-    if (adds || activates || result.packed) channelwise(a, stream);
+    ConvolutionRestArguments<T> rest{};
+    rest.batch = batch;
+    rest.pixels = static_cast<int>(out_.pixels());
+    rest.channels = shape_.out_channels;
+    rest.out_pixel_stride = out_.pixel_stride;
+    rest.residual_pixel_stride = residual_.pixel_stride;
+    rest.vector = vector.data;
+    rest.vector_stride = vector.sample_stride;
+    rest.scale = attributes_.scale;
+    rest.silu = attributes_.silu != 0;
+    finish_convolution(rest, buffers, result, stream);
   }
 
   [[nodiscard]] ConvolutionArguments<T> arguments(const RunContext& context) const {

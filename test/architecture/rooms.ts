@@ -218,7 +218,7 @@ export const rooms: readonly Room[] = [
   {
     path: 'cuda/layers',
     holds: 'nodes of a graph made ready to run',
-    uses: ['native/core', 'native/backend', 'cuda/kernels', 'cuda/device'],
+    uses: ['native/core', 'native/backend', 'cuda/kernels', 'cuda/products', 'cuda/device'],
   },
   {
     path: 'cuda/execution',
