@@ -258,6 +258,7 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       .name = "cuda",
       .residual_in_place = 0,
       .norms_are_joined = 1,
+      .norms_complete_sums = 1,
       .probe = device::probe,
       .open = device::open,
       .close = device::close,

@@ -245,12 +245,28 @@ bool Executable::is_taken_over(std::size_t index, int batch) const {
   return found != network.taken_over.end() && found->second.count(index) != 0;
 }
 
-void Executable::run_layer(std::size_t index, const RunContext& run) const {
+std::optional<UnfinishedSum> Executable::left_to(std::size_t index, const RunContext& run) const {
+  if (index == 0 || index == network.layers.size() || !network.norm_follows[index - 1]) return std::nullopt;
+  if (network.conditions.is_layer[index - 1] || is_taken_over(index, run.batch)) return std::nullopt;
+  RunContext own = run;
+  const std::optional<UnfinishedSum> left = network.layers[index - 1]->unfinished(run);
+  if (!left) return std::nullopt;
+  own.unfinished = *left;
+  return network.layers[index]->completes(own) ? left : std::nullopt;
+}
+
+void Executable::queue_layer(std::size_t index, const RunContext& run) const {
   if (is_taken_over(index, run.batch)) return;
   RunContext own = run;
   // As they are computed for all steps at once: to the bit the same.
   own.without_plans = run.without_plans || network.conditions.is_layer[index];
+  own.unfinished = left_to(index, run).value_or(UnfinishedSum());
+  own.leaves_sum = left_to(index + 1, run).has_value();
   network.layers[index]->run(own);
+}
+
+void Executable::run_layer(std::size_t index, const RunContext& run) const {
+  queue_layer(index, run);
   if (!network.device.settings.switches.synchronise) return;
   try {
     check_launches("starting it");
@@ -326,7 +342,7 @@ void Executable::profile(const Evaluation& evaluation, double* node_seconds) con
   const RunContext run = context(evaluation, places_);
   load_image(evaluation);
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
-    node_seconds[i] = is_taken_over(i, run.batch) ? 0.0 : seconds_of([&] { network.layers[i]->run(run); });
+    node_seconds[i] = is_taken_over(i, run.batch) ? 0.0 : seconds_of([&] { queue_layer(i, run); });
   }
   check_launches("profiling a network");
   // What ran often may have changed what it reads.

@@ -70,6 +70,10 @@ struct Executable : Buried {
   void measure_ways(int batch);
   /// Whether another layer does the work of this one.
   [[nodiscard]] bool is_taken_over(std::size_t index, int batch) const;
+  /// What the convolution before layer `index`, a norm, leaves to it.
+  [[nodiscard]] std::optional<UnfinishedSum> left_to(std::size_t index, const RunContext& run) const;
+  void queue_layer(std::size_t index, const RunContext& run) const;
+  /// The same, waited for where that is wanted.
   void run_layer(std::size_t index, const RunContext& run) const;
   /// Queues a layer that runs beside those that follow.
   void fork(std::size_t index, const RunContext& run) const;

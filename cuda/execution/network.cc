@@ -47,6 +47,14 @@ int norm_before_of(const dpm_graph& graph, std::uint32_t index) {
   return readers == 1 ? norm : -1;
 }
 
+bool norm_follows_of(const dpm_graph& graph, std::uint32_t index) {
+  const dpm_node& node = graph.nodes[index];
+  if (index + 1 == graph.node_count || node.op != DPM_OP_CONVOLUTION) return false;
+  const dpm_node& next = graph.nodes[index + 1];
+  return node.attributes.convolution.beside == 0 && next.op == DPM_OP_GROUP_NORM &&
+         input_of(next, 0) == output_of(node);
+}
+
 }  // namespace
 
 Network::Network(Device& owner, const dpm_graph& graph)
@@ -75,6 +83,7 @@ Network::Network(Device& owner, const dpm_graph& graph)
     names.emplace_back(graph.nodes[i].name);
     joined_by.push_back(joined_by_of(graph, i));
     norm_before.push_back(norm_before_of(graph, i));
+    norm_follows.push_back(norm_follows_of(graph, i));
   }
   // Errors of the copies belong to the loading.
   device.stream.wait();

@@ -39,6 +39,8 @@ struct Network : Buried {
   std::vector<int> joined_by;
   /// Of a layer that alone reads the result of a norm, that norm's; -1 for all others.
   std::vector<int> norm_before;
+  /// Whether a layer is a convolution that the norm of its result comes right after.
+  std::vector<bool> norm_follows;
   /// Norms that convolutions take over, by the number of samples.
   std::map<int, std::set<std::size_t>> taken_over;
 };

@@ -52,10 +52,10 @@ class ConvolutionLayer : public Layer {
 
   void prepare(int batch) override {
     if (device_.products == nullptr || plans_.count(batch) != 0) return;
-    const auto rest = [this, batch](const ConvolutionBuffers& buffers, const ConvolutionResult& result) {
-      finish(buffers, result, batch, {nullptr, 0, 0}, device_.stream.get());
+    const auto finish = [this, batch](const ConvolutionBuffers& buffers, const ConvolutionResult& result) {
+      finish_convolution(rest(batch, {nullptr, 0, 0}), buffers, result, device_.stream.get());
     };
-    plans_[batch] = is_librarys(batch) ? device_.products->convolution(problem(batch), rest) : nullptr;
+    plans_[batch] = is_librarys(batch) ? device_.products->convolution(problem(batch), finish) : nullptr;
   }
 
   [[nodiscard]] bool has_way(Way way, const NormOperands* norm, const RunContext& context) const override {
@@ -107,6 +107,23 @@ class ConvolutionLayer : public Layer {
       convolution(arguments(context), context.stream);
       return;
     }
+    const ConvolutionBuffers buffers = buffers_of(context, *plan);
+    plan->run(buffers, context.stream);
+    if (!context.leaves_sum) finish_convolution(rest(context), buffers, plan->result(), context.stream);
+  }
+
+  [[nodiscard]] std::optional<UnfinishedSum> unfinished(const RunContext& context) const override {
+    const ConvolutionPlan* plan = context.without_plans ? nullptr : plan_of(context.batch);
+    if (plan == nullptr || small_.count(context.batch) != 0) return std::nullopt;
+    const auto left = rest_of_convolution(rest(context), buffers_of(context, *plan), plan->result());
+    if (!left || left->activation != Activation::kNone) return std::nullopt;
+    return UnfinishedSum{
+        left->x.data,        left->x.pixel_stride,        left->bias, left->vector, left->vector_stride,
+        left->residual.data, left->residual.pixel_stride, left->scale};
+  }
+
+ private:
+  [[nodiscard]] ConvolutionBuffers buffers_of(const RunContext& context, const ConvolutionPlan& plan) const {
     ConvolutionBuffers buffers;
     buffers.x = context.map<T>(operands_.input(0)).data;
     buffers.w = weight_.data();
@@ -114,12 +131,10 @@ class ConvolutionLayer : public Layer {
     buffers.residual = context.map<T>(operands_.input(2)).data;
     buffers.out = context.map<T>(operands_.output()).data;
     buffers.workspace = context.scratch;
-    if (plan->result().packed) buffers.packed = static_cast<unsigned char*>(context.scratch) + workspace_end(*plan);
-    plan->run(buffers, context.stream);
-    finish(buffers, plan->result(), context.batch, context.map<const T>(operands_.input(1)), context.stream);
+    if (plan.result().packed) buffers.packed = static_cast<unsigned char*>(context.scratch) + workspace_end(plan);
+    return buffers;
   }
 
- private:
   [[nodiscard]] const ConvolutionPlan* plan_of(int batch) const {
     const auto found = plans_.find(batch);
     return found == plans_.end() ? nullptr : found->second.get();
@@ -231,8 +246,7 @@ class ConvolutionLayer : public Layer {
     return p;
   }
 
-  void finish(const ConvolutionBuffers& buffers, const ConvolutionResult& result, int batch, const Map<const T>& vector,
-              cudaStream_t stream) const {
+  [[nodiscard]] ConvolutionRestArguments<T> rest(int batch, const Map<const T>& vector) const {
     ConvolutionRestArguments<T> rest{};
     rest.batch = batch;
     rest.pixels = static_cast<int>(out_.pixels());
@@ -243,7 +257,10 @@ class ConvolutionLayer : public Layer {
     rest.vector_stride = vector.sample_stride;
     rest.scale = attributes_.scale;
     rest.silu = attributes_.silu != 0;
-    finish_convolution(rest, buffers, result, stream);
+    return rest;
+  }
+  [[nodiscard]] ConvolutionRestArguments<T> rest(const RunContext& context) const {
+    return rest(context.batch, context.map<const T>(operands_.input(1)));
   }
 
   [[nodiscard]] ConvolutionArguments<T> arguments(const RunContext& context) const {

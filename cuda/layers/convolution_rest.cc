@@ -1,12 +1,11 @@
 #include "cuda/layers/convolution_rest.h"
 
-#include "cuda/kernels/channelwise.h"
-
 namespace dpm::cuda {
 
 template <typename T>
-void finish_convolution(const ConvolutionRestArguments<T>& arguments, const ConvolutionBuffers& buffers,
-                        const ConvolutionResult& result, cudaStream_t stream) {
+std::optional<ChannelwiseArguments<T>> rest_of_convolution(const ConvolutionRestArguments<T>& arguments,
+                                                           const ConvolutionBuffers& buffers,
+                                                           const ConvolutionResult& result) {
   const auto map = [&](const void* data, std::int64_t pixel_stride) {
     return Map<const T>{static_cast<const T*>(data), pixel_stride, pixel_stride * arguments.pixels};
   };
@@ -27,14 +26,18 @@ void finish_convolution(const ConvolutionRestArguments<T>& arguments, const Conv
   const bool activates = is_left(kPartSilu) && arguments.silu;
   a.activation = activates ? Activation::kSilu : Activation::kNone;
   const bool adds = a.bias != nullptr || a.vector != nullptr || a.residual.data != nullptr || a.scale != 1.0F;
-  if (adds || activates || result.packed) channelwise(a, stream);
+  if (!adds && !activates && !result.packed) return std::nullopt;
+  return a;
 }
 
-template void finish_convolution(const ConvolutionRestArguments<float>&, const ConvolutionBuffers&,
-                                 const ConvolutionResult&, cudaStream_t);
-template void finish_convolution(const ConvolutionRestArguments<Half>&, const ConvolutionBuffers&,
-                                 const ConvolutionResult&, cudaStream_t);
-template void finish_convolution(const ConvolutionRestArguments<Bfloat16>&, const ConvolutionBuffers&,
-                                 const ConvolutionResult&, cudaStream_t);
+template std::optional<ChannelwiseArguments<float>> rest_of_convolution(const ConvolutionRestArguments<float>&,
+                                                                        const ConvolutionBuffers&,
+                                                                        const ConvolutionResult&);
+template std::optional<ChannelwiseArguments<Half>> rest_of_convolution(const ConvolutionRestArguments<Half>&,
+                                                                       const ConvolutionBuffers&,
+                                                                       const ConvolutionResult&);
+template std::optional<ChannelwiseArguments<Bfloat16>> rest_of_convolution(const ConvolutionRestArguments<Bfloat16>&,
+                                                                           const ConvolutionBuffers&,
+                                                                           const ConvolutionResult&);
 
 }  // namespace dpm::cuda

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
+#include "cuda/kernels/channelwise.h"
 #include "cuda/kernels/storage.h"
 #include "cuda/products/products.h"
 
@@ -22,16 +24,27 @@ struct ConvolutionRestArguments {
   bool silu;
 };
 
-/// Queues what a plan with this result has left, in one pass over what it wrote; nothing where nothing is left.
+/// What a plan with this result has left, in one pass over what it wrote; nothing where nothing is left.
+template <typename T>
+std::optional<ChannelwiseArguments<T>> rest_of_convolution(const ConvolutionRestArguments<T>& arguments,
+                                                           const ConvolutionBuffers& buffers,
+                                                           const ConvolutionResult& result);
+
+/// Queues that.
 template <typename T>
 void finish_convolution(const ConvolutionRestArguments<T>& arguments, const ConvolutionBuffers& buffers,
-                        const ConvolutionResult& result, cudaStream_t stream);
+                        const ConvolutionResult& result, cudaStream_t stream) {
+  const auto rest = rest_of_convolution(arguments, buffers, result);
+  if (rest) channelwise(*rest, stream);
+}
 
-extern template void finish_convolution(const ConvolutionRestArguments<float>&, const ConvolutionBuffers&,
-                                        const ConvolutionResult&, cudaStream_t);
-extern template void finish_convolution(const ConvolutionRestArguments<Half>&, const ConvolutionBuffers&,
-                                        const ConvolutionResult&, cudaStream_t);
-extern template void finish_convolution(const ConvolutionRestArguments<Bfloat16>&, const ConvolutionBuffers&,
-                                        const ConvolutionResult&, cudaStream_t);
+extern template std::optional<ChannelwiseArguments<float>> rest_of_convolution(const ConvolutionRestArguments<float>&,
+                                                                               const ConvolutionBuffers&,
+                                                                               const ConvolutionResult&);
+extern template std::optional<ChannelwiseArguments<Half>> rest_of_convolution(const ConvolutionRestArguments<Half>&,
+                                                                              const ConvolutionBuffers&,
+                                                                              const ConvolutionResult&);
+extern template std::optional<ChannelwiseArguments<Bfloat16>> rest_of_convolution(
+    const ConvolutionRestArguments<Bfloat16>&, const ConvolutionBuffers&, const ConvolutionResult&);
 
 }  // namespace dpm::cuda

@@ -26,7 +26,15 @@ class GroupNormLayer : public Layer {
            sizeof(float);
   }
 
-  void run(const RunContext& context) const override {
+  /// What is added for the statistics alone is no part of the sum.
+  [[nodiscard]] bool completes(const RunContext& context) const override {
+    return added_.data() == nullptr && operands_.input(2) < 0 && takes_completion(arguments(context));
+  }
+
+  void run(const RunContext& context) const override { group_norm(arguments(context), context.stream); }
+
+ private:
+  [[nodiscard]] GroupNormArguments<T> arguments(const RunContext& context) const {
     const Map<const T> scale_shift = context.map<const T>(operands_.input(1));
     const Map<const T> vector = context.map<const T>(operands_.input(2));
     GroupNormArguments<T> a{};
@@ -46,10 +54,22 @@ class GroupNormLayer : public Layer {
     a.vector_stride = vector.sample_stride;
     a.silu = attributes_.silu != 0;
     a.workspace = static_cast<float*>(context.scratch);
-    group_norm(a, context.stream);
+    if (context.unfinished.x != nullptr) complete(context, a);
+    return a;
   }
 
- private:
+  void complete(const RunContext& context, GroupNormArguments<T>& a) const {
+    const UnfinishedSum& sum = context.unfinished;
+    const auto map = [&](const void* data, std::int64_t pixel_stride) {
+      return Map<const T>{static_cast<const T*>(data), pixel_stride, pixel_stride * a.pixels};
+    };
+    a.x = map(sum.x, sum.x_pixel_stride);
+    a.bias = sum.bias;
+    a.vector = static_cast<const T*>(sum.vector);
+    a.vector_stride = sum.vector_stride;
+    a.completion = {context.map<T>(operands_.input(0)), map(sum.residual, sum.residual_pixel_stride), sum.scale};
+  }
+
   Operands operands_;
   dpm_group_norm_attributes attributes_;
   dpm_value shape_;

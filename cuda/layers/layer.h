@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "backend/node.h"
@@ -24,6 +25,18 @@ struct ValueInfo {
 
 std::vector<ValueInfo> infos_of(const dpm_graph& graph, DType dtype);
 
+/// What a convolution leaves to the norm right after it. Addresses are null for what there is not.
+struct UnfinishedSum {
+  const void* x = nullptr;  ///< the products
+  std::int64_t x_pixel_stride = 0;
+  const float* bias = nullptr;
+  const void* vector = nullptr;
+  std::int64_t vector_stride = 0;
+  const void* residual = nullptr;
+  std::int64_t residual_pixel_stride = 0;
+  float scale = 1;
+};
+
 /// One evaluation that is being queued.
 struct RunContext {
   const std::vector<ValueInfo>& values;
@@ -38,6 +51,10 @@ struct RunContext {
   const std::int32_t* labels = nullptr;
   /// Convolutions are those of our own kernel, which does not depend on the batch.
   bool without_plans = false;
+  /// For a convolution: it leaves what it says to be unfinished.
+  bool leaves_sum = false;
+  /// For a norm: what it has to finish first, if `x` is there.
+  UnfinishedSum unfinished = {};
 
   template <typename T>
   [[nodiscard]] Map<T> map(int value) const {
@@ -88,6 +105,10 @@ class Layer {
   [[nodiscard]] virtual bool has_way(Way way, const NormOperands* /*norm*/, const RunContext& /*context*/) const {
     return way == Way::kUsual;
   }
+  /// What a run can leave to a norm, if the layer is a convolution that has anything to leave.
+  [[nodiscard]] virtual std::optional<UnfinishedSum> unfinished(const RunContext& /*context*/) const { return {}; }
+  /// Whether a run with `context.unfinished` is possible.
+  [[nodiscard]] virtual bool completes(const RunContext& /*context*/) const { return false; }
   /// Has runs of `batch` samples computed in a way that the layer has.
   virtual void choose(int /*batch*/, Way /*way*/, const NormOperands* /*norm*/) {}
   /// Bytes of scratch memory that a run of `batch` samples, prepared before, needs.

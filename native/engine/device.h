@@ -69,7 +69,7 @@ class Device : public std::enable_shared_from_this<Device> {
   std::shared_ptr<Buffer> allocate(std::uint64_t bytes);
   /// What a plan of memory for it has to keep to.
   [[nodiscard]] graph::PlacementRules placement_rules() const {
-    return {api_->residual_in_place != 0, api_->norms_are_joined != 0};
+    return {api_->residual_in_place != 0, api_->norms_are_joined != 0, api_->norms_complete_sums != 0};
   }
   [[nodiscard]] dpm_memory memory() const;
   /// Nothing where the device has nothing to tell.

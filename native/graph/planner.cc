@@ -90,13 +90,21 @@ bool reads_late(const Node& node, const PlacementRules& rules) {
   return node.op == DPM_OP_GROUP_NORM && rules.norms_are_joined;
 }
 
+/// Whether the node after `node` is a norm of its result.
+bool is_followed_by_its_norm(const Graph& graph, std::size_t node) {
+  if (node + 1 >= graph.nodes.size() || graph.nodes[node].op != DPM_OP_CONVOLUTION) return false;
+  const Node& next = graph.nodes[node + 1];
+  return next.op == DPM_OP_GROUP_NORM && next.input(0) == graph.nodes[node].output();
+}
+
 std::vector<int> last_uses(const Graph& graph, const PlacementRules& rules) {
   std::vector<int> last(graph.values.size(), -1);
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
     for (const int output : node.outputs) last[graph.root(output)] = static_cast<int>(i);
+    const bool is_completed = rules.norms_complete_sums && is_followed_by_its_norm(graph, i);
     for (const int input : node.inputs) {
-      if (input >= 0) last[graph.root(input)] = static_cast<int>(i);
+      if (input >= 0) last[graph.root(input)] = static_cast<int>(is_completed ? i + 1 : i);
     }
   }
   // From the last node on: what is kept for a reader may be kept for that one's reader, too.

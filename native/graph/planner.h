@@ -20,6 +20,8 @@ struct PlacementRules {
   bool residual_in_place = false;
   /// What reads a norm's result may compute it, and reads the norm's inputs.
   bool norms_are_joined = false;
+  /// A norm right after the convolution whose result it reads may finish that, and reads the convolution's inputs.
+  bool norms_complete_sums = false;
 };
 
 /// Greedy best fit in execution order: a value takes the smallest free gap that holds it and frees it after its last

@@ -149,7 +149,7 @@ TEST_F(EmulatedCuda, ATrajectoryMayBeginWithoutAnEvaluation) {
 }
 
 TEST_F(EmulatedCuda, ALongTrajectoryIsNotOneGraphHoweverShortItsFirstStep) {
-  constexpr std::uint32_t kSteps = 850;
+  constexpr std::uint32_t kSteps = 1000;
   RunRequest run = uniform_request(1, 1);
   run.records.assign(kSteps, run.records[5]);
   for (dpm_record& record : run.records) record.x_history[1] = 0;

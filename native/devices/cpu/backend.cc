@@ -199,6 +199,7 @@ const dpm_backend& backend() {
       .name = "cpu",
       .residual_in_place = 1,
       .norms_are_joined = 0,
+      .norms_complete_sums = 0,
       .probe = probe,
       .open = open,
       .close = close,

@@ -156,6 +156,7 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       .name = "reference",
       .residual_in_place = 1,
       .norms_are_joined = 0,
+      .norms_complete_sums = 0,
       .probe = device::probe,
       .open = device::open,
       .close = device::close,
