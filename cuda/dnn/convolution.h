@@ -16,15 +16,6 @@ class Convolution;
 /// Seconds that the convolution takes with the plan it has at the moment, and what follows it.
 using ConvolutionTimer = std::function<double(const Convolution&)>;
 
-/// A candidate that was measured.
-struct MeasuredCandidate {
-  std::string text;
-  double seconds;  ///< infinite where it does not run
-};
-
-/// E.g. `0p/62:2=0,27=8@41.7`, with microseconds, or `@-` where it does not run.
-std::string to_text(const MeasuredCandidate& measured);
-
 class Convolution {
  public:
   /// The first of `candidates`, of which there is one at least, or the fastest where there are several and a timer.

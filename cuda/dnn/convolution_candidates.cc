@@ -9,7 +9,7 @@
 namespace dpm::cuda {
 namespace {
 
-constexpr std::size_t kMostBare = 5;
+constexpr std::size_t kMostBare = 8;
 /// Each may take seconds to compile.
 constexpr std::size_t kMostJoined = 3;
 

@@ -66,6 +66,7 @@ void release_graphs([[maybe_unused]] const CudnnLibrary& library, [[maybe_unused
 struct Proposal {
   Descriptor configuration;
   EngineChoice choice;
+  bool is_fallback = false;
 };
 
 /// `configuration` as a proposal, unless it breaks the rules.
@@ -73,7 +74,7 @@ std::optional<Proposal> propose(Descriptor configuration, const PlanRules& rules
   const auto engines = configuration.get_descriptors(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1);
   if (engines.empty() || !engine_allowed(engines[0], rules)) return std::nullopt;
   EngineChoice choice = read_choice(configuration, engines[0]);
-  return Proposal{std::move(configuration), std::move(choice)};
+  return Proposal{std::move(configuration), std::move(choice), false};
 }
 
 /// Appends the plan of `proposal` unless it does not finish or needs too much memory.
@@ -91,7 +92,7 @@ void add_plan(const CudnnLibrary& library, const Proposal& proposal, const PlanT
   if (!plan.try_finalize()) return;
   const std::int64_t workspace = plan.get_int64(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE);
   if (workspace > rules.workspace_limit) return;
-  plans->push_back({std::move(plan), workspace, proposal.choice});
+  plans->push_back({std::move(plan), workspace, proposal.choice, proposal.is_fallback});
 }
 
 /// A refusal by one engine is no error: the next may do.
@@ -124,7 +125,9 @@ std::vector<Proposal> proposals(const CudnnLibrary& library, const Descriptor& g
   try {
     for (Descriptor& configuration : ask_heuristic(library, graph, target, mode)) {
       std::optional<Proposal> proposal = propose(std::move(configuration), rules);
-      if (proposal) allowed.push_back(std::move(*proposal));
+      if (!proposal) continue;
+      proposal->is_fallback = mode == CUDNN_HEUR_MODE_FALLBACK;
+      allowed.push_back(std::move(*proposal));
     }
   } catch (const Error&) {
     return allowed;

@@ -34,6 +34,8 @@ struct Plan {
   Descriptor descriptor;
   std::int64_t workspace_bytes;
   EngineChoice choice;
+  /// The engine is of the list that cuDNN keeps for where its heuristics find nothing.
+  bool is_fallback = false;
 };
 
 /// The finished graph of `operations`. Error(kUnsupported) when cuDNN has no such graph.

@@ -142,14 +142,13 @@ class DnnProducts : public Products {
   std::shared_ptr<const ConvolutionPlan> convolution(const ConvolutionProblem& problem,
                                                      const ConvolutionRest& rest) override {
     return remembered(convolutions_, problem_key(problem), [&](const std::string& key) {
-      std::vector<ConvolutionCandidate> candidates = std::move(prepared_[key]);
-      prepared_.erase(key);
-      if (candidates.empty()) candidates = find_candidates(library_, problem, candidate_options(key, handle_));
+      std::vector<ConvolutionCandidate> candidates = take_candidates(problem, key);
       ConvolutionTimer timer;
       if (options_.autotune) timer = convolution_timer(stream_, handle_.get(), problem, rest);
       std::vector<MeasuredCandidate> measured;
       Convolution made(library_, problem, std::move(candidates), timer, &measured);
-      keep(key, made, measured);
+      if (options_.switches.print_plans) print(key, made.choice());
+      if (options_.autotune) note(key, made.choice(), measured);
       return std::make_shared<const DnnConvolution>(handle_, std::move(made));
     });
   }
@@ -160,6 +159,25 @@ class DnnProducts : public Products {
       return std::make_shared<const DnnAttention>(
           handle_, Attention(library_, problem, target(handle_), options_.workspace_limit));
     });
+  }
+
+  std::vector<NamedPlan> candidates(const ConvolutionProblem& problem) override {
+    const Stopwatch watch(&statistics_.seconds);
+    std::vector<NamedPlan> named;
+    for (ConvolutionCandidate& candidate : take_candidates(problem, problem_key(problem))) {
+      const NamedPlan::Kind kind = kind_of(candidate);
+      std::string text = to_text(candidate);
+      std::vector<ConvolutionCandidate> one;
+      one.push_back(std::move(candidate));
+      auto plan = std::make_shared<const DnnConvolution>(handle_, Convolution(library_, problem, std::move(one)));
+      named.push_back({kind, std::move(text), std::move(plan)});
+    }
+    return named;
+  }
+
+  void keep(const ConvolutionProblem& problem, const std::string& chosen,
+            std::span<const MeasuredCandidate> measured) override {
+    note(problem_key(problem), chosen, measured);
   }
 
   void save() override { cache_.save(); }
@@ -174,9 +192,22 @@ class DnnProducts : public Products {
     options.workspace_limit = options_.workspace_limit;
     options.joined = options_.switches.cudnn_parts;
     // A choice that was made before stands in the way of what is asked for here and now.
-    if (!options.joined) options.remembered = cache_.find(key);
+    if (!options.joined && !options_.anew) options.remembered = cache_.find(key);
     options.all = options_.autotune;
     return options;
+  }
+
+  static NamedPlan::Kind kind_of(const ConvolutionCandidate& candidate) {
+    if (candidate.parts == 0) return NamedPlan::Kind::kBare;
+    return candidate.plan.is_fallback ? NamedPlan::Kind::kJoinedFallback : NamedPlan::Kind::kJoined;
+  }
+
+  /// Those that were prepared, or made now.
+  std::vector<ConvolutionCandidate> take_candidates(const ConvolutionProblem& problem, const std::string& key) {
+    std::vector<ConvolutionCandidate> candidates = std::move(prepared_[key]);
+    prepared_.erase(key);
+    if (candidates.empty()) candidates = find_candidates(library_, problem, candidate_options(key, handle_));
+    return candidates;
   }
 
   /// Fills `prepared_` for `problems`; what fails there is made again, and fails again, where it is asked for.
@@ -234,11 +265,13 @@ class DnnProducts : public Products {
     if (options_.switches.print_plans) std::fprintf(stderr, "cuDNN refuses %s: %s\n", key.c_str(), why.c_str());
   }
 
-  /// Notes what was measured for the next process, every candidate, and prints the choice where that is wanted.
-  void keep(const std::string& key, const Convolution& made, const std::vector<MeasuredCandidate>& measured) {
-    if (options_.switches.print_plans) std::fprintf(stderr, "cuDNN plans %s: %s\n", key.c_str(), made.choice().c_str());
-    if (!options_.autotune) return;
-    cache_.store(key, made.choice());
+  static void print(const std::string& key, const std::string& choice) {
+    std::fprintf(stderr, "cuDNN plans %s: %s\n", key.c_str(), choice.c_str());
+  }
+
+  /// For the next process: the choice and every candidate.
+  void note(const std::string& key, const std::string& chosen, std::span<const MeasuredCandidate> measured) {
+    cache_.store(key, chosen);
     for (std::size_t i = 0; i < measured.size(); ++i) {
       cache_.store(key + "#" + std::to_string(i), to_text(measured[i]));
     }

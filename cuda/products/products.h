@@ -7,9 +7,11 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "cuda/products/attention_problem.h"
 #include "cuda/products/convolution_problem.h"
+#include "cuda/products/measured_candidate.h"
 #include "cuda/runtime/stream.h"
 #include "cuda/runtime/switches.h"
 
@@ -65,6 +67,19 @@ class AttentionPlan {
   virtual void run(const AttentionBuffers& buffers) const = 0;
 };
 
+/// A plan among others for the same problem, for whoever compares all of them.
+struct NamedPlan {
+  enum class Kind {
+    kBare,            ///< the convolution alone
+    kJoined,          ///< with what follows it, as far as possible
+    kJoinedFallback,  ///< the same, by an engine that the library has only where all others fail
+  };
+  Kind kind = Kind::kBare;
+  /// In the plan cache: the parts that it joins, the engine and its settings, e.g. `0p/62:2=0,27=8`.
+  std::string text;
+  std::shared_ptr<const ConvolutionPlan> plan;
+};
+
 /// What making plans has come to.
 struct ProductsStatistics {
   std::uint64_t plans = 0;
@@ -85,6 +100,11 @@ class Products {
   virtual std::shared_ptr<const ConvolutionPlan> convolution(const ConvolutionProblem& problem,
                                                              const ConvolutionRest& rest) = 0;
   virtual std::shared_ptr<const AttentionPlan> attention(const AttentionProblem& problem) = 0;
+  /// All plans that `convolution` would compare where plans are measured. Throws what keeps it from making any.
+  virtual std::vector<NamedPlan> candidates(const ConvolutionProblem& /*problem*/) { return {}; }
+  /// Notes what measuring those has shown; `chosen`, the text of one, is what later processes take, unless it is empty.
+  virtual void keep(const ConvolutionProblem& /*problem*/, const std::string& /*chosen*/,
+                    std::span<const MeasuredCandidate> /*measured*/) {}
   /// Keeps what was learnt about plans for the next process.
   virtual void save() {}
   [[nodiscard]] virtual ProductsStatistics statistics() const { return {}; }
@@ -96,6 +116,8 @@ struct ProductsOptions {
   int capability = 0;
   /// Time several plans of every problem and keep the fastest.
   bool autotune = false;
+  /// Choices of earlier processes do not count.
+  bool anew = false;
   /// Bytes of workspace that a plan may need.
   std::int64_t workspace_limit = 0;
   Switches switches;

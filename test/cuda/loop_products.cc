@@ -1,6 +1,7 @@
 // Products of the emulated device: plain loops with sums in double, in place of cuDNN's. $DPM_EMULATED_PRODUCTS chooses
 // how much they do, as cuDNN's plans differ in that: `bare` (the default, as cuDNN's are by rule) computes convolutions
-// alone, written packed; `all` also all that follows; `none` leaves everything to our own kernels.
+// alone, written packed; `all` also all that follows; `none` leaves everything to our own kernels; `dropped` has a
+// candidate beside those of the others that says it did what follows, and did not.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -92,8 +93,9 @@ void run_loops(const ConvolutionProblem& p, unsigned parts, const ConvolutionBuf
 
 class LoopConvolution : public ConvolutionPlan {
  public:
-  LoopConvolution(const ConvolutionProblem& problem, unsigned parts, bool packed)
-      : problem_(problem), parts_(parts), packed_(packed) {
+  /// It does `done` and says that it did `parts`.
+  LoopConvolution(const ConvolutionProblem& problem, unsigned parts, unsigned done, bool packed)
+      : problem_(problem), parts_(parts), done_(done), packed_(packed) {
     if (packed) problem_.out_pixel_stride = problem.out_channels;
   }
   [[nodiscard]] ConvolutionResult result() const override { return {parts_, packed_}; }
@@ -101,7 +103,7 @@ class LoopConvolution : public ConvolutionPlan {
   void run(const ConvolutionBuffers& buffers, cudaStream_t stream) const override {
     ConvolutionBuffers written = buffers;
     if (packed_) written.out = buffers.packed;
-    simt::submit(stream, [problem = problem_, parts = parts_, buffers = written] {
+    simt::submit(stream, [problem = problem_, parts = done_, buffers = written] {
       // As a library would: whatever lay there is gone.
       std::memset(buffers.workspace, 0xFF, static_cast<std::size_t>(workspace_of(problem.batch)));
       run_loops(problem, parts, buffers);
@@ -111,6 +113,7 @@ class LoopConvolution : public ConvolutionPlan {
  private:
   ConvolutionProblem problem_;
   unsigned parts_;
+  unsigned done_;
   bool packed_;
 };
 
@@ -164,9 +167,17 @@ class LoopProducts : public Products {
   std::shared_ptr<const ConvolutionPlan> convolution(const ConvolutionProblem& problem,
                                                      const ConvolutionRest& /*rest*/) override {
     check_problem(problem);
-    const bool bare = chosen() == "bare";
-    const bool packed = bare && problem.out_pixel_stride != problem.out_channels;
-    return std::make_shared<const LoopConvolution>(problem, bare ? 0 : wanted_parts(problem), packed);
+    return chosen() == "all" ? joined(problem, wanted_parts(problem)) : bare(problem);
+  }
+  std::vector<NamedPlan> candidates(const ConvolutionProblem& problem) override {
+    check_problem(problem);
+    const unsigned parts = wanted_parts(problem);
+    const std::string name = std::to_string(parts);
+    std::vector<NamedPlan> plans;
+    if (chosen() == "dropped") plans.push_back({NamedPlan::Kind::kJoinedFallback, name + "/2:", joined(problem, 0)});
+    plans.push_back({NamedPlan::Kind::kBare, is_strided(problem) ? "0p/0:2=1" : "0/0:2=1", bare(problem)});
+    if (parts != 0) plans.push_back({NamedPlan::Kind::kJoined, name + "/1:", joined(problem, parts)});
+    return plans;
   }
   std::shared_ptr<const AttentionPlan> attention(const AttentionProblem& problem) override {
     if (!switches_.cudnn_attention) return nullptr;
@@ -174,6 +185,16 @@ class LoopProducts : public Products {
   }
 
  private:
+  using Plan = std::shared_ptr<const ConvolutionPlan>;
+
+  static bool is_strided(const ConvolutionProblem& problem) { return problem.out_pixel_stride != problem.out_channels; }
+  static Plan bare(const ConvolutionProblem& problem) {
+    return std::make_shared<const LoopConvolution>(problem, 0, 0, is_strided(problem));
+  }
+  static Plan joined(const ConvolutionProblem& problem, unsigned done) {
+    return std::make_shared<const LoopConvolution>(problem, wanted_parts(problem), done, false);
+  }
+
   const Stream& stream_;
   const Switches switches_;
 };

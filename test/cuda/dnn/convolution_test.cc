@@ -170,9 +170,9 @@ TEST_F(RealConvolution, MeasuresBareAndJoinedPlans) {
       return candidate.parts == parts && candidate.packed == packed;
     });
   };
-  EXPECT_EQ(count(0, true), 5);
+  EXPECT_EQ(count(0, true), 8);
   EXPECT_EQ(count(kPartBias | kPartResidual, false), 3);
-  EXPECT_EQ(found.size(), 8U);
+  EXPECT_EQ(found.size(), 11U);
   EXPECT_EQ(found.front().parts, 0U);
 }
 
@@ -207,7 +207,7 @@ TEST_F(RealConvolution, KeepsTheFastestPlanAndFindsItAgain) {
   std::vector<MeasuredCandidate> measured;
   const Convolution tuned(library(), problem, candidates(*this, problem, {.target = {}, .all = true}), timer,
                           &measured);
-  ASSERT_EQ(timed.size(), 5U);
+  ASSERT_EQ(timed.size(), 8U);
   EXPECT_EQ(tuned.choice(), timed[2]);
   ASSERT_EQ(measured.size(), timed.size());
   EXPECT_EQ(to_text(measured[0]), timed[0] + "@-");

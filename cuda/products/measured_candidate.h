@@ -1,0 +1,17 @@
+// What a trial of a plan has shown.
+#pragma once
+
+#include <string>
+
+namespace dpm::cuda {
+
+/// A candidate that was measured.
+struct MeasuredCandidate {
+  std::string text;
+  double seconds;  ///< infinite where it does not run, or does not compute what it should
+};
+
+/// E.g. `0p/62:2=0,27=8@41.7`, with microseconds, or `@-` where they are infinite.
+std::string to_text(const MeasuredCandidate& measured);
+
+}  // namespace dpm::cuda
