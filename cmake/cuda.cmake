@@ -55,7 +55,7 @@ if(DPM_TESTS)
     LIBRARY_OUTPUT_DIRECTORY ${CMAKE_LIBRARY_OUTPUT_DIRECTORY}/driver_stub)
   target_link_options(dpm_driver_stub PRIVATE -Wl,-soname,libcuda.so.1)
   file(GLOB dnn_tests CONFIGURE_DEPENDS test/cuda/dnn/*_test.cc)
-  add_executable(dpm_cudnn_tests ${dnn_tests})
+  add_executable(dpm_cudnn_tests ${dnn_tests} test/cuda/dnn/network_shapes.cc)
   dpm_target_options(dpm_cudnn_tests)
   target_include_directories(dpm_cudnn_tests PRIVATE test/cuda/dnn)
   target_compile_definitions(dpm_cudnn_tests PRIVATE
@@ -86,8 +86,14 @@ if(DPM_TESTS)
   dpm_target_options(dpm_describe_card)
   target_link_libraries(dpm_describe_card PRIVATE dpm_cuda_dnn dpm_cuda_runtime)
 
-  # scripts/gpu-check takes these two to machines with another C++ library.
-  foreach(target dpm_device_tests dpm_describe_card)
+  # Times what cuDNN plans.
+  add_executable(dpm_time_products test/cuda/products/main.cc ${product_timing_sources} cuda/layers/convolution_rest.cc)
+  dpm_target_options(dpm_time_products)
+  target_include_directories(dpm_time_products PRIVATE test/cuda/products test/cuda/dnn)
+  target_link_libraries(dpm_time_products PRIVATE dpm_cuda_dnn dpm_cuda_kernels dpm_cuda_runtime)
+
+  # scripts/gpu-check takes these to machines with another C++ library.
+  foreach(target dpm_device_tests dpm_describe_card dpm_time_products)
     target_link_options(${target} PRIVATE -static-libstdc++ -static-libgcc)
   endforeach()
 endif()
