@@ -1,30 +1,40 @@
-// How long every candidate of cuDNN for every product of the benchmark networks takes: what dpm_time_products prints, line by
-// line. The most important stage: it says what a network's time is made of and what would be faster.
+// How long every candidate of cuDNN for every product of the benchmark networks takes, and our own kernels: what
+// dpm_time_products prints, line by line. The most important stage: it says what a network's time is made of and what would be
+// faster. A candidate with another result than our own kernel fails the stage, once all of them were tried.
 //
-//   node products.mjs [PROGRAM]
-import { existsSync } from 'node:fs';
-
+//   node products.mjs [PROGRAM [OPTION ...]]
 import { withClocks } from './clocks.mjs';
 import { follow } from './follow.mjs';
 import { parseObject } from './journal.mjs';
-import { packagePath, printRow, settings, skip } from './settings.mjs';
+import { packagePath, printRow, settings } from './settings.mjs';
 
-const [program = settings.products] = process.argv.slice(2);
+const [program = settings.products, ...more] = process.argv.slice(2);
 const shapes = packagePath('test/cuda/dnn/network_shapes.tsv');
 /** Before the stage is ended by force, which would leave the program without its last words. */
 const seconds = settings.seconds - 5;
+/** For the last problem, which may be begun just before the program stops by itself. */
+const LAST_SECONDS = 20;
 
-if (!existsSync(program)) skip(`there is no ${program}`);
+function optionsOf({ selfTest, quick }) {
+  // What the emulation multiplies in no time.
+  if (selfTest) return ['--batches', '1', '--operations', '1.1e6', '--types', 'bf16,f32'];
+  return quick ? ['--rows', '20'] : ['--types', 'bf16,f16'];
+}
+
+const parameters = [shapes, '--seconds', String(Math.max(1, seconds - LAST_SECONDS)), ...optionsOf(settings), ...more];
 let rows = 0;
+const wrong = [];
 await withClocks(async (clocks) => {
   const onLine = (line) => {
     const row = parseObject(line);
     // What is no row is noted as it is.
     if (row === null) return console.log(line);
     ++rows;
+    if (row.right === false) wrong.push(`${row.candidate ?? row.kind} for ${row.problem}, batch ${row.batch}`);
     printRow({ ...row, ...clocks.since() });
   };
-  const { status, why } = await follow(program, [shapes], { seconds, onLine });
+  const { status, why } = await follow(program, parameters, { seconds, onLine });
   if (status !== 0) throw new Error(`after ${rows} rows: ${why}`);
 });
 if (rows === 0) throw new Error('the program measured nothing');
+if (wrong.length > 0) throw new Error(`${wrong.length} results are wrong: ${wrong[0]}`);

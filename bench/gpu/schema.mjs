@@ -74,7 +74,18 @@ const rowFields = {
   products: {
     problem: (value) => text(value) || number(value) || object(value),
     batch: number,
-    kind: oneOf('joined', 'joined fallback', 'bare'),
+    // Where the library has nothing for a problem, a row that is `refused` says why.
+    kind: oneOf('joined', 'joined fallback', 'bare', 'attention', 'own', 'own small', 'refused'),
+    type: optional(text),
+    candidate: optional((value) => text(value) || number(value)),
+    engine: optional((value) => text(value) || number(value)),
+    knobs: optional(text),
+    partsLeft: optional(text),
+    packed: optional(flag),
+    workspaceBytes: optional(number),
+    right: optional(flag),
+    // Over the largest number of the output; NaN becomes null.
+    relativeError: optional(orNull(number)),
     microseconds: optional(orNull(number)),
     error: optional(orNull(text)),
     ...circumstances,

@@ -68,24 +68,39 @@ const microsecondsOf = (row) => row.microseconds ?? Infinity;
 const fastest = (rows) =>
   rows.reduce((best, row) => (microsecondsOf(row) < microsecondsOf(best) ? row : best), rows[0]);
 
-/** The fastest candidate of every kind; all of them are in the JSON. */
-function products(rows) {
-  const kinds = ['joined', 'joined fallback', 'bare'];
-  const cells = groups(rows, ({ problem, batch }) => JSON.stringify([problem, batch])).map((own) => {
-    const ofKind = kinds.map((kind) => own.filter((row) => row.kind === kind));
-    const shown = ofKind.map((some) => {
-      if (some.length === 0) return '';
-      const best = fastest(some);
-      return `${digits(best.microseconds)} (${cell(best.engine ?? best.candidate)}, ${some.length})`;
-    });
-    const failed = own.filter(({ error }) => error != null).length;
-    const [{ problem, batch }] = own;
-    return [cell(typeof problem === 'object' ? JSON.stringify(problem) : problem), batch, ...shown, failed || ''];
-  });
-  return table(['problem', 'batch', ...kinds.map((kind) => `${kind}: us (engine, of how many)`), 'failed'], cells);
+const MOST_SHOWN = 30;
+
+const productKinds = ['bare', 'joined', 'joined fallback', 'attention', 'own small', 'own'];
+
+/** The fastest of one kind, which engine that is and how many there were. */
+function productCell(rows) {
+  if (rows.length === 0) return '';
+  const { microseconds, engine, candidate } = fastest(rows);
+  const whose = engine ?? candidate;
+  return `${digits(microseconds)}${whose === undefined ? '' : ` (${cell(whose)}, ${rows.length})`}`;
 }
 
-const MOST_SHOWN = 30;
+const relativeError = ({ relativeError: error }) => (error === null ? 'NaN' : (error?.toExponential(1) ?? 'no number'));
+
+/** The fastest right candidate of every kind, and what was wrong or failed; all of them are in the JSON. */
+function products(rows) {
+  const cells = groups(rows, ({ problem, batch }) => JSON.stringify([problem, batch])).map((own) => {
+    const right = own.filter((row) => row.right !== false);
+    const shown = productKinds.map((kind) => productCell(right.filter((row) => row.kind === kind)));
+    const failed = own.filter(({ error }) => error != null).length;
+    const [{ problem, batch }] = own;
+    const name = cell(typeof problem === 'object' ? JSON.stringify(problem) : problem);
+    return [name, batch, ...shown, own.length - right.length || '', failed || ''];
+  });
+  const bad = rows
+    .filter(({ right, error }) => right === false || error != null)
+    .map((row) => {
+      const what = row.right === false ? `WRONG by ${relativeError(row)}` : row.error;
+      return `${row.problem}, batch ${row.batch}, ${row.kind} ${row.candidate ?? ''}: ${what}`;
+    });
+  const header = [...productKinds.map((kind) => `${kind}: us (engine, of how many)`), 'wrong', 'failed'];
+  return [table(['problem', 'batch', ...header], cells), ...listOf(bad.slice(0, MOST_SHOWN))].join('\n\n');
+}
 
 /** What takes longest, of layers and of kernels; all of them are in the JSON. */
 function profile(rows) {

@@ -55,5 +55,25 @@ TEST(Replay, ThrowsWhatItsWorkThrowsAndWhatCapturingThrows) {
   EXPECT_GE(replayed_seconds(stream, 1, [&](int) { take(stream, milliseconds(0)); }), 0.0) << "a stream still works";
 }
 
+TEST(Replay, RepeatsWhatIsShortAsOftenAsTheBudgetAllows) {
+  const Stream stream;
+  const auto captured = [&](milliseconds time, double budget) {
+    int queued = 0;
+    const double seconds = replayed_seconds_within(stream, 20, budget, [&](int i) {
+      EXPECT_LT(i, 20);
+      ++queued;
+      take(stream, time);
+    });
+    EXPECT_GE(seconds, std::chrono::duration<double>(time).count());
+    // Two of them are no part of the graph.
+    return queued - 2;
+  };
+  EXPECT_EQ(captured(milliseconds(0), 1), 20);
+  const int some = captured(milliseconds(2), 0.06);
+  EXPECT_GE(some, 1);
+  EXPECT_LE(some, 5);
+  EXPECT_EQ(captured(milliseconds(20), 0.06), 0) << "timed alone";
+}
+
 }  // namespace
 }  // namespace dpm::cuda

@@ -1,13 +1,11 @@
-// One problem: the kernels that compute it, compared with our own and timed.
+// One convolution: the kernels that compute it.
 #pragma once
 
-#include <functional>
 #include <optional>
 
 #include "cuda/products/convolution_operands.h"
 #include "cuda/products/products.h"
-#include "output_comparison.h"
-#include "trial_row.h"
+#include "kernel_trial.h"
 
 namespace dpm::cuda {
 
@@ -25,19 +23,10 @@ class ConvolutionTrial {
   TrialRow candidate(const NamedPlan& named);
 
  private:
-  using Queue = std::function<void(int run)>;
-
-  /// One run, into an output where nothing was.
-  void run_once(const Queue& queue);
-  /// Fills in whether it is right and what it takes, or why neither is known.
-  void try_kernel(const Queue& queue, TrialRow* row);
-  [[nodiscard]] double seconds(const Queue& queue) const;
-
   const Stream& stream_;
   ConvolutionProblem problem_;
   ConvolutionOperands operands_;
-  DeviceMemory expected_;
-  OutputComparison comparison_;
+  KernelTrial trial_;
 };
 
 }  // namespace dpm::cuda

@@ -1,4 +1,4 @@
-// Times every way in which a library can compute the convolutions of networks, and our own kernels: one object of JSON
+// Times every way in which a library can compute the products of networks, and our own kernels: one object of JSON
 // a line, as soon as it is known (bench/gpu/products.mjs). What was learnt is in the cache of plans.
 //
 //   dpm_time_products SHAPES.tsv [options]
@@ -48,7 +48,7 @@ void time_all(const TimingOptions& options) {
   using Clock = std::chrono::steady_clock;
   const Clock::time_point start = Clock::now();
   const auto is_late = [&] { return std::chrono::duration<double>(Clock::now() - start).count() >= options.seconds; };
-  const std::vector<ConvolutionProblem> problems = list_problems(options);
+  const std::vector<Problem> problems = list_problems(options);
   const cudaDeviceProp card = first_card();
   const Stream stream;
   std::string description;

@@ -2,6 +2,8 @@
 
 #include <type_traits>
 
+#include "core/error.h"
+#include "cuda/kernels/attention.h"
 #include "cuda/kernels/convolution.h"
 #include "cuda/kernels/small_convolution.h"
 #include "cuda/layers/convolution_rest.h"
@@ -40,6 +42,22 @@ ConvolutionArguments<T> own_arguments(const ConvolutionProblem& p, const Convolu
   return a;
 }
 
+template <typename T>
+AttentionArguments<T> own_arguments(const AttentionProblem& p, const AttentionBuffers& buffers) {
+  AttentionArguments<T> a{};
+  a.q = map<const T>(buffers.q, p.q_token_stride, p.query_tokens);
+  a.k = map<const T>(buffers.k, p.k_token_stride, p.key_tokens);
+  a.v = map<const T>(buffers.v, p.v_token_stride, p.key_tokens);
+  a.out = map<T>(buffers.out, p.out_token_stride, p.query_tokens);
+  a.batch = p.batch;
+  a.heads = p.heads;
+  a.query_tokens = p.query_tokens;
+  a.key_tokens = p.key_tokens;
+  a.width = p.width;
+  a.scale = p.scale;
+  return a;
+}
+
 SmallConvolutionShape small_shape(const ConvolutionProblem& p) {
   return {p.batch,  p.in_height,  p.in_width, p.in_channels, p.out_height, p.out_width, p.out_channels, p.kernel,
           p.stride, p.pad_before, 0};
@@ -66,6 +84,11 @@ SmallConvolutionArguments<T> small_arguments(const ConvolutionProblem& p, const 
 
 void run_own(const ConvolutionProblem& problem, const ConvolutionBuffers& buffers, cudaStream_t stream) {
   with_storage(problem.dtype, [&](auto type) { convolution(own_arguments<decltype(type)>(problem, buffers), stream); });
+}
+
+void run_own(const AttentionProblem& problem, const AttentionBuffers& buffers, cudaStream_t stream) {
+  if (problem.width > kWidestHead) throw Error(ErrorCode::kUnsupported, "our own kernel takes no head so wide");
+  with_storage(problem.dtype, [&](auto type) { attention(own_arguments<decltype(type)>(problem, buffers), stream); });
 }
 
 bool takes_small(const ConvolutionProblem& problem, const ConvolutionBuffers& buffers) {

@@ -10,6 +10,9 @@ namespace dpm::cuda {
 /// The convolution for every shape, with all that follows it.
 void run_own(const ConvolutionProblem& problem, const ConvolutionBuffers& buffers, cudaStream_t stream);
 
+/// Attention. Throws Error(kUnsupported) for heads that it does not take.
+void run_own(const AttentionProblem& problem, const AttentionBuffers& buffers, cudaStream_t stream);
+
 /// Whether the convolution of small maps takes the problem, with buffers that are aligned as memory is.
 bool takes_small(const ConvolutionProblem& problem, const ConvolutionBuffers& buffers);
 /// What it needs: a workspace, and counters, which are zero before the first run.

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <variant>
 #include <vector>
 
+#include "attention_trial.h"
 #include "convolution_trial.h"
 #include "cuda/runtime/check.h"
 
@@ -26,13 +29,9 @@ class Timing {
  public:
   explicit Timing(const ProductTiming& timing) : timing_(timing) {}
 
-  void one(const ConvolutionProblem& problem) {
+  void one(const Problem& problem) {
     try {
-      if (!is_librarys(problem)) throw Error(ErrorCode::kUnsupported, "a map has more than 2^31 - 1 elements");
-      ConvolutionTrial trial(timing_.stream, problem);
-      print(problem, trial.own());
-      if (const std::optional<TrialRow> small = trial.small()) print(problem, *small);
-      if (timing_.products != nullptr) try_candidates(problem, &trial);
+      std::visit([&](const auto& each) { attempt(each); }, problem);
     } catch (const CardFailure&) {
       throw;
     } catch (const Error& error) {
@@ -44,6 +43,23 @@ class Timing {
   [[nodiscard]] const TimingSummary& summary() const { return summary_; }
 
  private:
+  void attempt(const ConvolutionProblem& problem) {
+    if (!is_librarys(problem)) throw Error(ErrorCode::kUnsupported, "a map has more than 2^31 - 1 elements");
+    ConvolutionTrial trial(timing_.stream, problem);
+    print(problem, trial.own());
+    if (const std::optional<TrialRow> small = trial.small()) print(problem, *small);
+    if (timing_.products != nullptr) try_candidates(problem, &trial);
+  }
+
+  void attempt(const AttentionProblem& problem) {
+    AttentionTrial trial(timing_.stream, problem);
+    print(problem, trial.own());
+    if (timing_.products == nullptr) return;
+    const std::shared_ptr<const AttentionPlan> plan = timing_.products->attention(problem);
+    if (plan == nullptr) throw Error(ErrorCode::kUnsupported, "the library leaves it to our own kernel");
+    print(problem, trial.library(*plan));
+  }
+
   void try_candidates(const ConvolutionProblem& problem, ConvolutionTrial* trial) {
     std::vector<MeasuredCandidate> measured;
     std::string chosen;
@@ -61,7 +77,7 @@ class Timing {
     timing_.products->save();
   }
 
-  void print(const ConvolutionProblem& problem, const TrialRow& row) {
+  void print(const Problem& problem, const TrialRow& row) {
     timing_.print(to_json(problem, row));
     if (!row.right.value_or(true)) ++summary_.wrong;
     if (!row.error.empty()) ++summary_.failed;
@@ -71,13 +87,22 @@ class Timing {
   TimingSummary summary_;
 };
 
+std::vector<ConvolutionProblem> convolutions_of(std::span<const Problem> problems) {
+  std::vector<ConvolutionProblem> convolutions;
+  for (const Problem& problem : problems) {
+    const auto* convolution = std::get_if<ConvolutionProblem>(&problem);
+    if (convolution != nullptr && is_librarys(*convolution)) convolutions.push_back(*convolution);
+  }
+  return convolutions;
+}
+
 }  // namespace
 
-TimingSummary time_products(const ProductTiming& timing, std::span<const ConvolutionProblem> problems) {
+TimingSummary time_products(const ProductTiming& timing, std::span<const Problem> problems) {
   Timing each(timing);
   for (std::size_t i = 0; i < problems.size() && !timing.is_late(); ++i) {
     if (timing.products != nullptr && i % timing.at_once == 0) {
-      timing.products->prepare(problems.subspan(i, std::min(timing.at_once, problems.size() - i)));
+      timing.products->prepare(convolutions_of(problems.subspan(i, std::min(timing.at_once, problems.size() - i))));
       if (timing.is_late()) break;
     }
     each.one(problems[i]);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cuda/products/products.h"
+#include "problem.h"
 
 namespace dpm::cuda {
 
@@ -30,6 +31,6 @@ struct TimingSummary {
 
 /// Tries them in their order. The fastest right candidate of each is what later processes take; those that are wrong
 /// count as if they did not run. What is learnt is saved after every problem. Throws CardFailure.
-TimingSummary time_products(const ProductTiming& timing, std::span<const ConvolutionProblem> problems);
+TimingSummary time_products(const ProductTiming& timing, std::span<const Problem> problems);
 
 }  // namespace dpm::cuda

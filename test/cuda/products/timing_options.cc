@@ -1,10 +1,13 @@
 #include "timing_options.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <set>
 #include <string_view>
 #include <system_error>
+#include <utility>
+#include <variant>
 
 #include "core/error.h"
 #include "network_shapes.h"
@@ -49,19 +52,24 @@ std::vector<std::string_view> split(std::string_view list) {
   return parts;
 }
 
-bool set_type(const std::string& name, ConvolutionProblem* problem) {
-  problem->tf32 = name == "tf32";
-  problem->dtype = DType::kFloat32;
-  if (name == "bf16") problem->dtype = DType::kBFloat16;
-  if (name == "f16") problem->dtype = DType::kFloat16;
-  return problem->dtype != DType::kFloat32 || problem->tf32 || name == "f32";
+/// A type that a problem may have.
+struct Type {
+  const char* name;
+  DType dtype;
+  bool tf32;
+};
+constexpr std::array kTypes{Type{"bf16", DType::kBFloat16, false}, Type{"f16", DType::kFloat16, false},
+                            Type{"f32", DType::kFloat32, false}, Type{"tf32", DType::kFloat32, true}};
+
+const Type* find_type(std::string_view name) {
+  const auto* found = std::find_if(kTypes.begin(), kTypes.end(), [&](const Type& type) { return name == type.name; });
+  return found == kTypes.end() ? nullptr : found;
 }
 
 std::vector<std::string> types(std::string_view name, std::string_view list) {
   std::vector<std::string> chosen;
   for (const std::string_view type : split(list)) {
-    ConvolutionProblem any;
-    if (!set_type(std::string(type), &any)) refuse(name, type, "bf16, f16, f32 or tf32");
+    if (find_type(type) == nullptr) refuse(name, type, "bf16, f16, f32 or tf32");
     chosen.emplace_back(type);
   }
   return chosen;
@@ -89,20 +97,65 @@ double operations(const ConvolutionProblem& p) {
          p.in_channels;
 }
 
-bool is_huge(const ConvolutionProblem& p) {
+double operations(const AttentionProblem& p) {
+  return 2.0 * p.batch * p.heads * p.query_tokens * p.key_tokens * p.width;
+}
+
+bool is_huge(const Problem& problem) {
+  if (std::holds_alternative<AttentionProblem>(problem)) return false;
+  const auto& p = std::get<ConvolutionProblem>(problem);
   const std::int64_t in = std::int64_t{p.batch} * p.in_height * p.in_width * p.in_pixel_stride;
   const std::int64_t out_pixels = std::int64_t{p.batch} * p.out_height * p.out_width;
   return std::max(in, out_pixels * std::max(p.out_pixel_stride, p.residual ? p.residual_pixel_stride : 0)) >
          kLargestUsualMap;
 }
 
+void set_type(const Type& type, ConvolutionProblem* problem) {
+  problem->dtype = type.dtype;
+  problem->tf32 = type.tf32;
+}
+
+void set_type(const Type& type, AttentionProblem* problem) { problem->dtype = type.dtype; }
+
+/// Lists problems that it has not listed before.
+class Listing {
+ public:
+  explicit Listing(const TimingOptions& options) : options_(options) {}
+
+  template <typename Row>
+  void add(std::vector<Row> rows, const Type& type) {
+    rows.resize(std::min(rows.size(), options_.rows));
+    for (Row& row : rows) {
+      set_type(type, &row);
+      for (const int batch : options_.batches) {
+        row.batch = batch;
+        if (operations(row) <= options_.most_operations && seen_.insert(problem_key(row)).second)
+          listed_.push_back(row);
+      }
+    }
+  }
+
+  /// Those from `first` on.
+  void put_huge_last(std::size_t first) {
+    std::stable_partition(listed_.begin() + static_cast<std::ptrdiff_t>(first), listed_.end(),
+                          [](const Problem& problem) { return !is_huge(problem); });
+  }
+
+  std::vector<Problem>& listed() { return listed_; }
+
+ private:
+  const TimingOptions& options_;
+  std::set<std::string> seen_;
+  std::vector<Problem> listed_;
+};
+
 }  // namespace
 
 const char* const kTimingUsage =
-    "dpm_time_products SHAPES.tsv [options]: the time of every way to compute the convolutions of a table\n"
+    "dpm_time_products SHAPES.tsv [options]: the time of every way to compute the products of a table\n"
     "  --batches LIST      1,128 by default\n"
     "  --types LIST        of bf16, f16, f32 and tf32; bf16 by default\n"
-    "  --rows COUNT        only the first\n"
+    "  --rows COUNT        only the first of each kind\n"
     "  --operations COUNT  no problem with more multiplications\n"
     "  --seconds SECONDS   begins no problem after them\n";
 
@@ -123,25 +176,18 @@ TimingOptions parse_timing_options(std::span<char* const> arguments) {
   return options;
 }
 
-std::vector<ConvolutionProblem> list_problems(const TimingOptions& options) {
-  std::vector<ConvolutionProblem> rows = read_network_shapes(options.shapes, 1).convolutions;
-  rows.resize(std::min(rows.size(), options.rows));
-  std::vector<ConvolutionProblem> problems;
-  std::set<std::string> seen;
-  for (const std::string& type : options.types) {
-    const std::size_t first = problems.size();
-    for (ConvolutionProblem problem : rows) {
-      set_type(type, &problem);
-      for (const int batch : options.batches) {
-        problem.batch = batch;
-        if (operations(problem) > options.most_operations || !seen.insert(problem_key(problem)).second) continue;
-        problems.push_back(problem);
-      }
-    }
-    std::stable_partition(problems.begin() + static_cast<std::ptrdiff_t>(first), problems.end(),
-                          [](const ConvolutionProblem& problem) { return !is_huge(problem); });
+std::vector<Problem> list_problems(const TimingOptions& options) {
+  const NetworkShapes shapes = read_network_shapes(options.shapes, 1);
+  Listing listing(options);
+  for (const std::string& name : options.types) {
+    const Type* type = find_type(name);
+    if (type == nullptr) continue;
+    const std::size_t first = listing.listed().size();
+    listing.add(shapes.attentions, *type);
+    listing.add(shapes.convolutions, *type);
+    listing.put_huge_last(first);
   }
-  return problems;
+  return std::move(listing.listed());
 }
 
 }  // namespace dpm::cuda

@@ -51,11 +51,6 @@ std::string parts_text(unsigned parts) {
   return text;
 }
 
-std::string map_text(int channels, int height, int width, std::int64_t pixel_stride) {
-  std::string text = std::to_string(channels) + "@" + std::to_string(height) + "x" + std::to_string(width);
-  return pixel_stride == channels ? text : text + " in " + std::to_string(pixel_stride);
-}
-
 /// The engine and its settings stand behind the parts.
 void add_candidate(Line* line, const std::string& candidate) {
   const std::size_t slash = candidate.find('/');
@@ -68,33 +63,12 @@ void add_candidate(Line* line, const std::string& candidate) {
 
 }  // namespace
 
-std::string type_name(const ConvolutionProblem& problem) {
-  if (problem.dtype == DType::kBFloat16) return "bf16";
-  if (problem.dtype == DType::kFloat16) return "f16";
-  return problem.tf32 ? "tf32" : "f32";
-}
-
-std::string describe(const ConvolutionProblem& p) {
-  const std::string kernel = std::to_string(p.kernel);
-  std::string text = type_name(p) + " " + kernel + "x" + kernel;
-  if (p.stride != 1) text += " by " + std::to_string(p.stride);
-  if (p.pad_before != p.kernel / 2 || p.pad_after != p.kernel / 2) {
-    text += " padded " + std::to_string(p.pad_before) + "+" + std::to_string(p.pad_after);
-  }
-  text += " " + map_text(p.in_channels, p.in_height, p.in_width, p.in_pixel_stride) + " -> " +
-          map_text(p.out_channels, p.out_height, p.out_width, p.out_pixel_stride);
-  if (p.bias) text += ", bias";
-  if (p.residual) text += ", residual of " + std::to_string(p.residual_pixel_stride);
-  if (p.scale != 1.0F) text += ", scale " + number("%.9g", static_cast<double>(p.scale));
-  return p.silu ? text + ", silu" : text;
-}
-
-std::string to_json(const ConvolutionProblem& problem, const TrialRow& row) {
+std::string to_json(const Problem& problem, const TrialRow& row) {
   Line line;
   line.add("problem", quoted(describe(problem)))
-      .add("batch", std::to_string(problem.batch))
+      .add("batch", std::to_string(batch_of(problem)))
       .add("type", quoted(type_name(problem)))
-      .add("key", quoted(problem_key(problem)))
+      .add("key", quoted(key_of(problem)))
       .add("kind", quoted(row.kind));
   add_candidate(&line, row.candidate);
   if (!row.candidate.empty()) {

@@ -5,12 +5,13 @@
 #include <optional>
 #include <string>
 
-#include "cuda/products/convolution_problem.h"
+#include "problem.h"
 
 namespace dpm::cuda {
 
 struct TrialRow {
-  /// `bare`, `joined`, `joined fallback`, `own`, `own small`, or `refused` where the library has nothing.
+  /// Of the library `bare`, `joined`, `joined fallback` or `attention`, of our kernels `own` or `own small`; `refused`
+  /// where the library has nothing.
   std::string kind;
   /// Text of a candidate, e.g. `0p/62:2=0,27=8`; empty for our own kernels.
   std::string candidate = {};
@@ -27,14 +28,7 @@ struct TrialRow {
   std::string error = {};
 };
 
-/// `bf16`, `f16`, `f32` or `tf32`.
-std::string type_name(const ConvolutionProblem& problem);
-
-/// For people, without the batch: e.g. `bf16 3x3 128@32x32 -> 128@32x32 in 256, bias, residual of 256`. Different for
-/// different problems.
-std::string describe(const ConvolutionProblem& problem);
-
 /// A line without its end.
-std::string to_json(const ConvolutionProblem& problem, const TrialRow& row);
+std::string to_json(const Problem& problem, const TrialRow& row);
 
 }  // namespace dpm::cuda
