@@ -33,7 +33,7 @@ describe('the stage of products', () => {
     const { status, rows, strange, said } = stageOf(report, 'products');
     expect({ status, strange }).toEqual({ status: 'ok', strange: [] });
     expect(said).toMatch(/did (\d+) of \1 problems; 0 kernels are wrong, 0 could not be tried/);
-    expect(new Set(rows.map(({ kind }) => kind))).toEqual(new Set(['own', 'own small', 'bare', 'joined']));
+    expect(new Set(rows.map(({ kind }) => kind))).toEqual(new Set(['attention', 'own', 'own small', 'bare', 'joined']));
     expect(new Set(rows.map(({ type }) => type))).toEqual(new Set(['bf16', 'f32']));
     for (const row of rows) expect(row).toMatchObject({ batch: 1, microseconds: expect.any(Number) as number });
     const compared = rows.filter(({ kind }) => kind !== 'own');
