@@ -13,7 +13,7 @@ namespace dpm::cuda {
 double replayed_seconds(const Stream& stream, int runs, const std::function<void(int)>& queue);
 
 /// For one measurement among many.
-constexpr double kTrialSeconds = 0.04;
+constexpr double kTrialSeconds = 0.025;
 
 /// The same with as many runs, `most` at most, as take about `budget` seconds in all, after two that are not captured:
 /// what libraries load at the first run they may not load in a capture. A run that takes as long as a graph may is

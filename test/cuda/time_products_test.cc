@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdlib>
 #include <functional>
 #include <map>
 #include <string>
@@ -18,18 +17,10 @@
 #include "cuda/runtime/replay.h"
 #include "output_comparison.h"
 #include "runtime.h"
+#include "scoped_environment.h"
 
 namespace dpm::cuda {
 namespace {
-
-/// Chooses what the loops do for as long as it lives.
-class Loops {
- public:
-  explicit Loops(const char* chosen) { setenv("DPM_EMULATED_PRODUCTS", chosen, 1); }
-  ~Loops() { unsetenv("DPM_EMULATED_PRODUCTS"); }
-  Loops(const Loops&) = delete;
-  Loops& operator=(const Loops&) = delete;
-};
 
 /// The loops, and what was learnt of them.
 class Learning : public Products {
@@ -132,7 +123,7 @@ class TimeProducts : public ::testing::Test {
 };
 
 TEST_F(TimeProducts, TriesEveryCandidateAndOurOwnKernels) {
-  const Loops loops("bare");
+  const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "bare");
   Learning products(stream);
   const TimingSummary summary = time(&products, problems_of_all_types());
   EXPECT_EQ(summary.done, 3U);
@@ -152,7 +143,7 @@ TEST_F(TimeProducts, TriesEveryCandidateAndOurOwnKernels) {
 }
 
 TEST_F(TimeProducts, ADroppedEpilogueIsWrongAndNeverChosen) {
-  const Loops loops("dropped");
+  const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "dropped");
   Learning products(stream);
   const TimingSummary summary = time(&products, problems_of_all_types());
   EXPECT_EQ(summary.wrong, 3U);
@@ -163,7 +154,7 @@ TEST_F(TimeProducts, ADroppedEpilogueIsWrongAndNeverChosen) {
 }
 
 TEST_F(TimeProducts, EveryPartThatIsDroppedIsNoticed) {
-  const Loops loops("dropped");
+  const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "dropped");
   Learning products(stream);
   std::vector<Problem> problems;
   for (const DType dtype : kTypes) {
@@ -180,7 +171,7 @@ TEST_F(TimeProducts, EveryPartThatIsDroppedIsNoticed) {
 }
 
 TEST_F(TimeProducts, WhatDoesNothingInNoTimeIsWrong) {
-  const Loops loops("bare");
+  const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "bare");
   Learning products(stream);
   products.more = {NamedPlan::Kind::kJoined,
                    "15/9:", std::make_shared<const Planted>(ConvolutionResult{15, false}, [](const auto&, auto) {})};
@@ -190,7 +181,7 @@ TEST_F(TimeProducts, WhatDoesNothingInNoTimeIsWrong) {
 }
 
 TEST_F(TimeProducts, WhatWritesBetweenThePixelsIsWrong) {
-  const Loops loops("all");
+  const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "all");
   const ConvolutionProblem problem = problem_of(DType::kBFloat16);
   Learning products(stream);
   const auto right = products.convolution(problem, {});
@@ -209,7 +200,7 @@ TEST_F(TimeProducts, WhatWritesBetweenThePixelsIsWrong) {
 }
 
 TEST_F(TimeProducts, ACandidateThatFailsIsARowAndTheNextIsTried) {
-  const Loops loops("bare");
+  const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "bare");
   Learning products(stream);
   products.more = {NamedPlan::Kind::kBare, "0/9:", std::make_shared<const Planted>(ConvolutionResult{}, [](auto&&...) {
                      throw Error(ErrorCode::kDevice, "EXECUTION_FAILED");
@@ -223,7 +214,7 @@ TEST_F(TimeProducts, ACandidateThatFailsIsARowAndTheNextIsTried) {
 }
 
 TEST_F(TimeProducts, WhereTheLibraryHasNothingARowSaysWhy) {
-  const Loops loops("bare");
+  const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "bare");
   Learning products(stream);
   products.refuses = true;
   ConvolutionProblem huge = problem_of(DType::kBFloat16);
@@ -236,7 +227,7 @@ TEST_F(TimeProducts, WhereTheLibraryHasNothingARowSaysWhy) {
 }
 
 TEST_F(TimeProducts, ReportsAProblemThatIsTooLargeForTheCard) {
-  const Loops loops("bare");
+  const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "bare");
   Learning products(stream);
   simt::limit_memory(std::size_t{1} << 16);
   const TimingSummary summary = time(&products, {problem_of(DType::kBFloat16)});
@@ -246,7 +237,7 @@ TEST_F(TimeProducts, ReportsAProblemThatIsTooLargeForTheCard) {
 }
 
 TEST_F(TimeProducts, ACardThatFailsEndsIt) {
-  const Loops loops("bare");
+  const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "bare");
   Learning products(stream);
   products.more = {NamedPlan::Kind::kBare, "0/9:", std::make_shared<const Planted>(ConvolutionResult{}, [](auto&&...) {
                      simt::break_device(cudaErrorIllegalAddress);
@@ -257,7 +248,7 @@ TEST_F(TimeProducts, ACardThatFailsEndsIt) {
 }
 
 TEST_F(TimeProducts, StopsAtTheDeadline) {
-  const Loops loops("bare");
+  const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "bare");
   Learning products(stream);
   is_late = [&] { return of("own").size() == 2; };
   const TimingSummary summary = time(&products, problems_of_all_types());
@@ -274,7 +265,7 @@ TEST_F(TimeProducts, TimesOurOwnKernelsWhereThereIsNoLibrary) {
 }
 
 TEST_F(TimeProducts, ComparesAttentionsWithOurOwn) {
-  const Loops loops("bare");
+  const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "bare");
   Learning products(stream);
   AttentionProblem problem{.batch = 2, .heads = 2, .query_tokens = 9, .key_tokens = 7, .width = 16};
   problem.q_token_stride = 40;

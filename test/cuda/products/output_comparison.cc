@@ -13,7 +13,7 @@
 namespace dpm::cuda {
 namespace {
 
-constexpr std::size_t kPiece = std::size_t{32} << 20;
+constexpr std::size_t kPiece = std::size_t{8} << 20;
 constexpr std::size_t kMostThreads = 8;
 
 struct Extremes {
