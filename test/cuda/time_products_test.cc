@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <string>
 #include <utility>
@@ -97,7 +98,7 @@ constexpr std::array kTypes{DType::kBFloat16, DType::kFloat16, DType::kFloat32};
 
 std::vector<Problem> problems_of_all_types() {
   std::vector<Problem> problems;
-  for (const DType dtype : kTypes) problems.push_back(problem_of(dtype));
+  std::transform(kTypes.begin(), kTypes.end(), std::back_inserter(problems), problem_of);
   return problems;
 }
 
@@ -106,25 +107,25 @@ bool has(const std::string& row, const std::string& text) { return row.find(text
 class TimeProducts : public ::testing::Test {
  protected:
   TimingSummary time(Products* products, const std::vector<Problem>& problems) {
-    return time_products({stream, products, is_late, [&](const std::string& row) { rows.push_back(row); }, 2},
+    return time_products({stream_, products, is_late_, [&](const std::string& row) { rows_.push_back(row); }, 2},
                          problems);
   }
   /// Rows of this kind.
   [[nodiscard]] std::vector<std::string> of(const std::string& kind) const {
     std::vector<std::string> some;
-    std::copy_if(rows.begin(), rows.end(), std::back_inserter(some),
+    std::copy_if(rows_.begin(), rows_.end(), std::back_inserter(some),
                  [&](const std::string& row) { return has(row, "\"kind\":\"" + kind + "\""); });
     return some;
   }
 
-  const Stream stream;
-  std::function<bool()> is_late = [] { return false; };
-  std::vector<std::string> rows;
+  const Stream stream_;
+  std::function<bool()> is_late_ = [] { return false; };
+  std::vector<std::string> rows_;
 };
 
 TEST_F(TimeProducts, TriesEveryCandidateAndOurOwnKernels) {
   const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "bare");
-  Learning products(stream);
+  Learning products(stream_);
   const TimingSummary summary = time(&products, problems_of_all_types());
   EXPECT_EQ(summary.done, 3U);
   EXPECT_EQ(summary.wrong + summary.failed, 0U);
@@ -132,8 +133,8 @@ TEST_F(TimeProducts, TriesEveryCandidateAndOurOwnKernels) {
   EXPECT_EQ(of("own small").size(), 2U) << "not in float32";
   EXPECT_EQ(of("bare").size(), 3U);
   EXPECT_EQ(of("joined").size(), 3U);
-  EXPECT_TRUE(has(of("bare").front(), R"("partsLeft":"bias residual scale silu","packed":true)")) << rows[0];
-  for (const std::string& row : rows) {
+  EXPECT_TRUE(has(of("bare").front(), R"("partsLeft":"bias residual scale silu","packed":true)")) << rows_[0];
+  for (const std::string& row : rows_) {
     EXPECT_TRUE(has(row, R"("kind":"own")") || has(row, R"("right":true)")) << row;
     EXPECT_TRUE(has(row, "\"microseconds\":")) << row;
   }
@@ -144,7 +145,7 @@ TEST_F(TimeProducts, TriesEveryCandidateAndOurOwnKernels) {
 
 TEST_F(TimeProducts, ADroppedEpilogueIsWrongAndNeverChosen) {
   const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "dropped");
-  Learning products(stream);
+  Learning products(stream_);
   const TimingSummary summary = time(&products, problems_of_all_types());
   EXPECT_EQ(summary.wrong, 3U);
   ASSERT_EQ(of("joined fallback").size(), 3U);
@@ -155,7 +156,7 @@ TEST_F(TimeProducts, ADroppedEpilogueIsWrongAndNeverChosen) {
 
 TEST_F(TimeProducts, EveryPartThatIsDroppedIsNoticed) {
   const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "dropped");
-  Learning products(stream);
+  Learning products(stream_);
   std::vector<Problem> problems;
   for (const DType dtype : kTypes) {
     for (const unsigned part : {kPartBias, kPartResidual, kPartScale, kPartSilu}) {
@@ -164,7 +165,7 @@ TEST_F(TimeProducts, EveryPartThatIsDroppedIsNoticed) {
       p.residual = part == kPartResidual;
       p.scale = part == kPartScale ? 0.9F : 1.0F;
       p.silu = part == kPartSilu;
-      problems.push_back(p);
+      problems.emplace_back(p);
     }
   }
   EXPECT_EQ(time(&products, problems).wrong, problems.size());
@@ -172,18 +173,18 @@ TEST_F(TimeProducts, EveryPartThatIsDroppedIsNoticed) {
 
 TEST_F(TimeProducts, WhatDoesNothingInNoTimeIsWrong) {
   const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "bare");
-  Learning products(stream);
+  Learning products(stream_);
   products.more = {NamedPlan::Kind::kJoined,
                    "15/9:", std::make_shared<const Planted>(ConvolutionResult{15, false}, [](const auto&, auto) {})};
   EXPECT_EQ(time(&products, {problem_of(DType::kBFloat16)}).wrong, 1U);
-  EXPECT_TRUE(has(rows.back(), R"("right":false,"relativeError":null,"microseconds":)")) << rows.back();
+  EXPECT_TRUE(has(rows_.back(), R"("right":false,"relativeError":null,"microseconds":)")) << rows_.back();
   EXPECT_NE(products.choices.begin()->second, "15/9:");
 }
 
 TEST_F(TimeProducts, WhatWritesBetweenThePixelsIsWrong) {
   const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "all");
   const ConvolutionProblem problem = problem_of(DType::kBFloat16);
-  Learning products(stream);
+  Learning products(stream_);
   const auto right = products.convolution(problem, {});
   const auto memory = std::make_shared<MemoryCount>();
   const DeviceMemory workspace(*memory, 1 << 16);
@@ -195,27 +196,27 @@ TEST_F(TimeProducts, WhatWritesBetweenThePixelsIsWrong) {
                      (void)cudaMemsetAsync(static_cast<std::uint16_t*>(b.out) + 24, 0, 2, where);
                    })};
   EXPECT_EQ(time(&products, {problem}).wrong, 1U);
-  EXPECT_TRUE(has(rows.back(), R"("right":false,"relativeError":0,)")) << rows.back();
-  EXPECT_TRUE(has(rows.back(), "between the pixels")) << rows.back();
+  EXPECT_TRUE(has(rows_.back(), R"("right":false,"relativeError":0,)")) << rows_.back();
+  EXPECT_TRUE(has(rows_.back(), "between the pixels")) << rows_.back();
 }
 
 TEST_F(TimeProducts, ACandidateThatFailsIsARowAndTheNextIsTried) {
   const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "bare");
-  Learning products(stream);
+  Learning products(stream_);
   products.more = {NamedPlan::Kind::kBare, "0/9:", std::make_shared<const Planted>(ConvolutionResult{}, [](auto&&...) {
                      throw Error(ErrorCode::kDevice, "EXECUTION_FAILED");
                    })};
   const TimingSummary summary = time(&products, problems_of_all_types());
   EXPECT_EQ(summary.failed, 3U);
   EXPECT_EQ(of("bare").size(), 6U);
-  EXPECT_TRUE(has(rows.back(), R"("error":"EXECUTION_FAILED")")) << rows.back();
-  EXPECT_FALSE(has(rows.back(), "right")) << rows.back();
+  EXPECT_TRUE(has(rows_.back(), R"("error":"EXECUTION_FAILED")")) << rows_.back();
+  EXPECT_FALSE(has(rows_.back(), "right")) << rows_.back();
   EXPECT_EQ(products.seconds.at("0/9:"), HUGE_VAL);
 }
 
 TEST_F(TimeProducts, WhereTheLibraryHasNothingARowSaysWhy) {
   const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "bare");
-  Learning products(stream);
+  Learning products(stream_);
   products.refuses = true;
   ConvolutionProblem huge = problem_of(DType::kBFloat16);
   huge.in_height = huge.in_width = huge.out_height = huge.out_width = 8192;
@@ -228,7 +229,7 @@ TEST_F(TimeProducts, WhereTheLibraryHasNothingARowSaysWhy) {
 
 TEST_F(TimeProducts, ReportsAProblemThatIsTooLargeForTheCard) {
   const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "bare");
-  Learning products(stream);
+  Learning products(stream_);
   simt::limit_memory(std::size_t{1} << 16);
   const TimingSummary summary = time(&products, {problem_of(DType::kBFloat16)});
   simt::limit_memory(std::size_t{8} << 30);
@@ -238,7 +239,7 @@ TEST_F(TimeProducts, ReportsAProblemThatIsTooLargeForTheCard) {
 
 TEST_F(TimeProducts, ACardThatFailsEndsIt) {
   const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "bare");
-  Learning products(stream);
+  Learning products(stream_);
   products.more = {NamedPlan::Kind::kBare, "0/9:", std::make_shared<const Planted>(ConvolutionResult{}, [](auto&&...) {
                      simt::break_device(cudaErrorIllegalAddress);
                    })};
@@ -249,24 +250,24 @@ TEST_F(TimeProducts, ACardThatFailsEndsIt) {
 
 TEST_F(TimeProducts, StopsAtTheDeadline) {
   const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "bare");
-  Learning products(stream);
-  is_late = [&] { return of("own").size() == 2; };
+  Learning products(stream_);
+  is_late_ = [&] { return of("own").size() == 2; };
   const TimingSummary summary = time(&products, problems_of_all_types());
   EXPECT_EQ(summary.done, 2U);
   EXPECT_EQ(products.saved, 2);
-  rows.clear();
-  is_late = [] { return true; };
+  rows_.clear();
+  is_late_ = [] { return true; };
   EXPECT_EQ(time(&products, problems_of_all_types()).done, 0U);
 }
 
 TEST_F(TimeProducts, TimesOurOwnKernelsWhereThereIsNoLibrary) {
   EXPECT_EQ(time(nullptr, problems_of_all_types()).done, 3U);
-  EXPECT_EQ(rows.size(), 5U);
+  EXPECT_EQ(rows_.size(), 5U);
 }
 
 TEST_F(TimeProducts, ComparesAttentionsWithOurOwn) {
   const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "bare");
-  Learning products(stream);
+  Learning products(stream_);
   AttentionProblem problem{.batch = 2, .heads = 2, .query_tokens = 9, .key_tokens = 7, .width = 16};
   problem.q_token_stride = 40;
   problem.k_token_stride = problem.v_token_stride = problem.out_token_stride = 32;
@@ -283,9 +284,9 @@ TEST_F(TimeProducts, ComparesAttentionsWithOurOwn) {
     other.scale *= 1.5F;
     return other;
   };
-  rows.clear();
+  rows_.clear();
   EXPECT_EQ(time(&products, problems).wrong, 3U) << "another scale";
-  rows.clear();
+  rows_.clear();
   products.has_attention = false;
   EXPECT_EQ(time(&products, problems).failed, 3U);
   EXPECT_EQ(of("own").size(), 3U);

@@ -60,6 +60,7 @@ Extremes compare_piece(const OutputLayout& layout, const PinnedMemory& actual, c
   std::vector<Extremes> parts(threads);
   {
     std::vector<std::jthread> running;
+    running.reserve(threads);
     for (std::size_t i = 0; i < threads; ++i) {
       running.emplace_back([&, i] {
         const std::size_t first = std::min(i * each, pixels);

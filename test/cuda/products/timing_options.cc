@@ -129,24 +129,24 @@ class Listing {
       set_type(type, &row);
       for (const int batch : options_.batches) {
         row.batch = batch;
-        if (operations(row) <= options_.most_operations && seen_.insert(problem_key(row)).second)
-          listed_.push_back(row);
+        if (operations(row) > options_.most_operations || !seen_.insert(problem_key(row)).second) continue;
+        (is_huge(row) ? huge_ : listed_).emplace_back(row);
       }
     }
   }
 
-  /// Those from `first` on.
-  void put_huge_last(std::size_t first) {
-    std::stable_partition(listed_.begin() + static_cast<std::ptrdiff_t>(first), listed_.end(),
-                          [](const Problem& problem) { return !is_huge(problem); });
+  /// Behind all others of their type.
+  void add_huge() {
+    listed_.insert(listed_.end(), huge_.begin(), huge_.end());
+    huge_.clear();
   }
 
-  std::vector<Problem>& listed() { return listed_; }
+  [[nodiscard]] std::vector<Problem> take() { return std::move(listed_); }
 
  private:
   const TimingOptions& options_;
   std::set<std::string> seen_;
-  std::vector<Problem> listed_;
+  std::vector<Problem> listed_, huge_;
 };
 
 }  // namespace
@@ -182,12 +182,11 @@ std::vector<Problem> list_problems(const TimingOptions& options) {
   for (const std::string& name : options.types) {
     const Type* type = find_type(name);
     if (type == nullptr) continue;
-    const std::size_t first = listing.listed().size();
     listing.add(shapes.attentions, *type);
     listing.add(shapes.convolutions, *type);
-    listing.put_huge_last(first);
+    listing.add_huge();
   }
-  return std::move(listing.listed());
+  return listing.take();
 }
 
 }  // namespace dpm::cuda
