@@ -64,7 +64,7 @@ if(DPM_TESTS)
   add_dependencies(dpm_cudnn_tests dpm_driver_stub)
 
   # Lists what cuDNN plans for a card that is only described.
-  add_executable(dpm_list_plans test/cuda/dnn/list_plans.cc)
+  add_executable(dpm_list_plans test/cuda/dnn/list_plans.cc test/cuda/dnn/network_shapes.cc)
   dpm_target_options(dpm_list_plans)
   target_include_directories(dpm_list_plans PRIVATE test/cuda/dnn)
   target_compile_definitions(dpm_list_plans PRIVATE
