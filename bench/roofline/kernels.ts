@@ -51,7 +51,7 @@ export interface Tile {
 }
 
 /** Instructions an element of our own kernels, from their machine code for compute capability 9 (scripts/check-cuda). */
-const instructionsOf = { 'group norm': 36, 'element-wise': 12 } as const;
+const instructionsOf = { 'group norm': 36, completion: 10, 'element-wise': 12 } as const;
 
 const floatBytes = 4;
 
@@ -265,18 +265,56 @@ function normKernels(node: NativeNode, type: RooflineType): Kernel[] {
   }));
 }
 
+/** The norm with what the convolution right before it has left: it reads the residual, too, and writes the sum. */
+function completingNorm(rest: Kernel, norm: NativeNode, type: RooflineType): Kernel {
+  const [plain] = normKernels(norm, type);
+  const map = mapBytes(norm.output, type);
+  return {
+    ...plain!,
+    // The pass reads and writes the sum; the norm no longer reads it.
+    sampleBytes: plain!.sampleBytes + rest.sampleBytes - map,
+    fixedBytes: plain!.fixedBytes + rest.fixedBytes,
+    instructions: plain!.instructions + instructionsOf.completion,
+  };
+}
+
+/**
+ * Whether `norm` finishes what `node` leaves (Executable::left_to): it comes right after it, where no shortcut is put between
+ * them, holds the map in registers and adds nothing for its statistics alone.
+ */
+function completes(
+  norm: NativeNode | undefined,
+  node: CudaNode,
+  nodes: readonly CudaNode[],
+  type: RooflineType,
+): boolean {
+  if (norm?.op !== 'group_norm' || norm.inputs[0]?.value !== node.output.value || norm.inputs[2] !== null) return false;
+  const hasShortcut = nodes.some(({ op, inputs }) => op === 'convolution' && inputs[0]?.value === node.output.value);
+  const maps = [input(norm, 0), norm.output, ...(node.inputs[2] === null ? [] : [node.inputs[2]])];
+  return (
+    !hasShortcut &&
+    !node.silu &&
+    !node.biasInNorm &&
+    maps.every((map) => isAligned(map, type)) &&
+    normPasses(normShape(norm), true, type) === 'held'
+  );
+}
+
+function normShape({ output, groups }: NativeNode): { pixels: number; channels: number; groups: number } {
+  return { pixels: pixelsOf(output), channels: output.channels, groups };
+}
+
 function normPassesOf(node: NativeNode, type: RooflineType): Kernel[] {
   const [x, y] = [input(node, 0), node.output];
-  const shape = { pixels: pixelsOf(y), channels: y.channels, groups: node.groups };
   const map = mapBytes(y, type);
   const vectors = node.inputs.slice(1).reduce((sum, each) => sum + (each === null ? 0 : mapBytes(each, type)), 0);
   const parameters = 2 * y.channels * floatBytes;
-  const passes = normPasses(shape, isAligned(x, type) && isAligned(y, type), type);
+  const passes = normPasses(normShape(node), isAligned(x, type) && isAligned(y, type), type);
   if (passes !== 'chunks') {
     const reads = passes === 'wide' ? 3 : 1;
     return [moving(node.name, 'group norm', (reads + 1) * map + vectors, parameters)];
   }
-  const statistics = 2 * node.groups * normChunks(shape.pixels) * floatBytes;
+  const statistics = 2 * node.groups * normChunks(pixelsOf(y)) * floatBytes;
   return [
     moving(node.name, 'group norm', map + statistics),
     moving(node.name, 'group norm', 2 * map + statistics + vectors, parameters),
@@ -360,10 +398,22 @@ export function evaluationKernels(nodes: readonly CudaNode[], type: RooflineType
     if (isSmall(node, norm, type, batch)) small.set(node, norm);
   }
   const takenOver = new Set(small.values());
-  return nodes.flatMap((node) => {
+  let left: Kernel | undefined;
+  return nodes.flatMap((node, index) => {
     if (conditions.has(node) || takenOver.has(node)) return [];
     const norm = small.get(node);
-    return norm === undefined ? kernelsOfNode(node, type) : [smallConvolution(node, norm, type)];
+    if (norm !== undefined) return [smallConvolution(node, norm, type)];
+    if (left !== undefined) {
+      const kernel = completingNorm(left, node, type);
+      left = undefined;
+      return [kernel];
+    }
+    const kernels = kernelsOfNode(node, type);
+    const next = nodes[index + 1];
+    if (node.op !== 'convolution' || kernels.length < 2 || takenOver.has(next!)) return kernels;
+    if (!completes(next, node, nodes, type)) return kernels;
+    left = kernels[1];
+    return kernels.slice(0, 1);
   });
 }
 
