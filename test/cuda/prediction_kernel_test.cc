@@ -19,7 +19,8 @@ struct PredictionCase {
         shape(random_shape(seed)),
         x(random_map<T>(random, batch, shape.in_height * shape.in_width, shape.in_channels, 8)),
         y(random_map<float>(random, batch, shape.out_height * shape.out_width, shape.out_channels)) {
-    const auto depth = static_cast<std::size_t>(shape.kernel * shape.kernel * shape.in_channels);
+    const auto kernel = static_cast<std::size_t>(shape.kernel);
+    const std::size_t depth = kernel * kernel * static_cast<std::size_t>(shape.in_channels);
     weight = stored<T>(random.normals(static_cast<std::size_t>(shape.out_channels) * depth));
     if (seed % 3 != 0) bias = on_device(random.normals(static_cast<std::size_t>(shape.out_channels)));
     before = y.values();
