@@ -12,7 +12,8 @@ import { listSuites } from './suites.mjs';
 
 const [tool] = process.argv.slice(2);
 const shared =
-  'CudaAttention.Float32*:CudaConvolution.Float32*:CudaGroupNorm.Float32*:CudaLinear.Float32*:CudaReduce.*:CudaUpdate.*';
+  'CudaAttention.Float32*:CudaConvolution.Float32*:CudaGroupNorm.Float32*:CudaLinear.Float32*:CudaReduce.*:CudaUpdate.*:' +
+  'CudaAttentionWide/1.AgreesWith*:CudaSmallConvolution/1.Every*:CudaPrediction/1.Is*:CudaFinishStep/2.Equals*';
 const filters = {
   memcheck:
     'Cuda*-CudaDevice.RandomG*:CudaRuns.M*:CudaRuns.S*:CudaRuns.ACancelled*:CudaRuns.P*:*LargeScores*:*ASampleGets*',
