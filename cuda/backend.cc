@@ -22,31 +22,45 @@ constexpr int kScore = 100;
 struct NoSuchCard : Error {
   explicit NoSuchCard(const std::string& message) : Error(ErrorCode::kDevice, message) {}
 };
+struct OldDriver : Error {
+  explicit OldDriver(const std::string& message) : Error(ErrorCode::kDevice, message) {}
+};
 
 std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
-std::string no_devices(cudaError_t error) {
-  (void)cudaGetLastError();
-  int driver = 0;
+/// The CUDA that this plug-in was built with.
+int own_major() {
   int runtime = 0;
-  if (error == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess &&
-      cudaRuntimeGetVersion(&runtime) == cudaSuccess) {
-    if (driver == 0) return "there is no NVIDIA driver";
-    return "the NVIDIA driver supports CUDA " + version_text(driver) + ", " + version_text(runtime) + " is needed";
+  check_cuda(cudaRuntimeGetVersion(&runtime), "asking for the runtime's version");
+  return runtime / 1000;
+}
+
+/// NVIDIA's first driver for each CUDA; any later one serves it, too.
+std::string oldest_driver(int major) { return major >= 13 ? "R580" : "R525"; }
+
+/// Throws why there are no cards for `index` to be one of.
+[[noreturn]] void refuse(cudaError_t error, int index) {
+  (void)cudaGetLastError();
+  std::string why = std::string("there is no card: ") + cudaGetErrorString(error);
+  int driver = 0;
+  if (error == cudaErrorInsufficientDriver && cudaDriverGetVersion(&driver) == cudaSuccess) {
+    const int major = own_major();
+    why = driver == 0 ? "there is no NVIDIA driver"
+                      : "the NVIDIA driver is too old: it supports CUDA " + version_text(driver) + ", CUDA " +
+                            std::to_string(major) + " needs " + oldest_driver(major) + " or newer";
   }
-  return std::string("there is no card: ") + cudaGetErrorString(error);
+  if (index > 0) throw NoSuchCard(why);
+  if (driver != 0) throw OldDriver(why);
+  throw Error(ErrorCode::kDevice, why);
 }
 
 /// Properties of card `index`. Throws Error(kDevice) saying why it cannot be used.
 cudaDeviceProp usable_card(int index) {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
-  if (error != cudaSuccess || count == 0) {
-    if (index > 0) throw NoSuchCard(no_devices(error));
-    throw Error(ErrorCode::kDevice, no_devices(error));
-  }
+  if (error != cudaSuccess || count == 0) refuse(error, index);
   if (index < 0 || index >= count) {
     throw NoSuchCard("there is no card " + std::to_string(index) + ", only " + std::to_string(count));
   }
@@ -65,14 +79,18 @@ int probe(std::int32_t index, dpm_message* description, dpm_message* reason) noe
     const cudaDeviceProp card = usable_card(index);
     set_message(description, std::string(card.name) + ", compute capability " + std::to_string(card.major) + "." +
                                  std::to_string(card.minor) + ", " + std::to_string(card.totalGlobalMem >> 20) +
-                                 " MiB, " + describe_products(read_switches()));
+                                 " MiB, CUDA " + std::to_string(own_major()) + " plug-in, " +
+                                 describe_products(read_switches()));
     return kScore;
   } catch (const NoSuchCard& error) {
     set_message(reason, error.what());
-    return -1;
+    return DPM_PROBE_NO_SUCH_DEVICE;
+  } catch (const OldDriver& error) {
+    set_message(reason, error.what());
+    return DPM_PROBE_OLD_DRIVER;
   } catch (...) {
     set_message(reason, current_error().second);
-    return 0;
+    return DPM_PROBE_UNUSABLE;
   }
 }
 

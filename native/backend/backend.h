@@ -44,6 +44,13 @@ enum dpm_status_code {
   DPM_ERROR_TENSOR_SHAPE = 11,
 };
 
+/// What `probe` returns of a device that cannot be used.
+enum dpm_probe_result {
+  DPM_PROBE_UNUSABLE = 0,
+  DPM_PROBE_NO_SUCH_DEVICE = -1,
+  DPM_PROBE_OLD_DRIVER = -2,  ///< of index 0: a build of the plug-in for older drivers may serve it
+};
+
 /// How numbers of weights and of networks are stored.
 enum dpm_dtype { DPM_DTYPE_F32 = 0, DPM_DTYPE_F16 = 1, DPM_DTYPE_BF16 = 2 };
 
@@ -276,8 +283,8 @@ typedef struct dpm_backend {
   /// inputs.
   uint32_t norms_complete_sums;
 
-  /// Preference of device `index` over others, 0 when unusable, negative when there is no such index; fills the one of
-  /// `description` and `reason` that applies.
+  /// Preference of device `index` over others, or one of dpm_probe_result; fills the one of `description` and `reason`
+  /// that applies.
   int (*probe)(int32_t index, dpm_message* description, dpm_message* reason) DPM_NOEXCEPT;
   dpm_status (*open)(const dpm_open_options* options, dpm_device** device, dpm_message* message) DPM_NOEXCEPT;
   void (*close)(dpm_device* device) DPM_NOEXCEPT;

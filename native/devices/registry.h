@@ -1,5 +1,6 @@
 // The devices of this process: the CPU, linked in, and plug-ins found beside this library. The one for CUDA is opened
-// where there is an NVIDIA driver; $DPM_CUDA_PLUGIN names another file for it, which is opened in any case.
+// where there is an NVIDIA driver, in the build that suits the driver; $DPM_CUDA_PLUGIN names another file for it,
+// which is opened in any case.
 #pragma once
 
 #include <string>
@@ -21,11 +22,8 @@ struct DeviceInfo {
 struct DeviceChoice {
   const dpm_backend* backend = nullptr;
   int index = 0;
+  std::string description;
 };
-
-/// What keeps a plug-in's table from being used: another version of the interface, or a struct that was compiled to
-/// another size, by name. Empty where everything fits.
-std::string mismatch_of(const dpm_backend& backend);
 
 /// Every device that is known, usable or not. Plug-ins are opened on the first call and never unloaded.
 std::vector<DeviceInfo> list_devices();

@@ -34,14 +34,12 @@ void Buffer::download_levels(std::uint64_t offset, std::uint8_t* levels, std::ui
 }
 
 std::shared_ptr<Device> Device::open(const std::string& name, const DeviceOptions& options) {
-  const DeviceChoice choice = find_device(name);
+  DeviceChoice choice = find_device(name);
   const std::shared_ptr<Device> device(new Device);
   device->api_ = choice.backend;
   device->name_ = name;
-  dpm_message description{};
+  device->description_ = std::move(choice.description);
   dpm_message message{};
-  choice.backend->probe(choice.index, &description, &message);
-  device->description_ = description.text;
   const dpm_open_options request{sizeof(dpm_open_options),
                                  choice.index,
                                  options.threads,

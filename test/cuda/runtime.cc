@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -214,6 +216,12 @@ bool is_valid(const void* address, std::size_t bytes, bool on_device) {
 }  // namespace
 
 cudaError_t cudaGetDeviceCount(int* count) {
+  int driver = 0;
+  int runtime = 0;
+  (void)cudaDriverGetVersion(&driver);
+  (void)cudaRuntimeGetVersion(&runtime);
+  // Within a major version any driver serves any runtime.
+  if (driver / 1000 < runtime / 1000) return fail(cudaErrorInsufficientDriver);
   *count = 1;
   return cudaSuccess;
 }
@@ -227,12 +235,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
 }
 
 cudaError_t cudaDriverGetVersion(int* version) {
-  *version = 13000;
-  return cudaSuccess;
-}
-
-cudaError_t cudaRuntimeGetVersion(int* version) {
-  *version = 13000;
+  const char* chosen = std::getenv("DPM_EMULATED_DRIVER");
+  *version = chosen == nullptr ? 13000 : std::stoi(chosen);
   return cudaSuccess;
 }
 

@@ -8,6 +8,7 @@
 
 #include "backend/table.h"
 #include "core/error.h"
+#include "devices/plugin.h"
 #include "graph_runner.h"
 
 extern "C" const dpm_backend* dpm_table_in_c(void) noexcept;

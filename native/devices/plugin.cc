@@ -1,0 +1,66 @@
+#include "devices/plugin.h"
+
+#include <dlfcn.h>
+
+#include <cstddef>
+
+#include "backend/table.h"
+
+namespace dpm {
+
+std::string mismatch_of(const dpm_backend& backend) {
+  const auto differs = [](const std::string& what, std::uint32_t found, std::size_t expected) {
+    return "has " + what + " " + std::to_string(found) + ", expected " + std::to_string(expected);
+  };
+  if (backend.abi_version != DPM_BACKEND_ABI) {
+    return differs("interface version", backend.abi_version, DPM_BACKEND_ABI);
+  }
+  if (backend.struct_size != sizeof(dpm_backend)) {
+    return differs("a dpm_backend of size", backend.struct_size, sizeof(dpm_backend));
+  }
+  if (backend.layout_size != sizeof(dpm_layout)) {
+    return differs("a dpm_layout of size", backend.layout_size, sizeof(dpm_layout));
+  }
+  constexpr dpm_layout kOwn = own_layout();
+  for (const LayoutEntry& entry : kLayoutEntries) {
+    const std::uint32_t found = backend.layout.*entry.size;
+    if (found != kOwn.*entry.size) return differs(std::string("a ") + entry.name + " of size", found, kOwn.*entry.size);
+  }
+  return {};
+}
+
+Plugin open_plugin(const std::string& path) {
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    const char* why = dlerror();
+    return {nullptr, "cannot open plug-in " + path + ": " + (why != nullptr ? why : "unknown reason"), {}};
+  }
+  const auto function = reinterpret_cast<dpm_backend_entry_function>(dlsym(library, DPM_BACKEND_ENTRY));
+  const dpm_backend* backend = function != nullptr ? function() : nullptr;
+  if (backend == nullptr) return {nullptr, path + " has no " DPM_BACKEND_ENTRY, {}};
+  const std::string mismatch = mismatch_of(*backend);
+  if (!mismatch.empty()) return {nullptr, path + " " + mismatch, {}};
+  return {backend, {}, {}};
+}
+
+Plugin open_for_driver(const std::vector<std::string>& paths) {
+  std::string passed_over;
+  for (const std::string& path : paths) {
+    Plugin plugin = open_plugin(path);
+    if (plugin.backend == nullptr) {
+      if (!passed_over.empty()) plugin.reason = passed_over + "; " + plugin.reason;
+      return plugin;
+    }
+    dpm_message description{};
+    dpm_message reason{};
+    if (plugin.backend->probe(0, &description, &reason) != DPM_PROBE_OLD_DRIVER) {
+      plugin.passed_over = passed_over;
+      return plugin;
+    }
+    passed_over = reason.text;
+  }
+  // Of all that are too new the last asks for the least.
+  return {nullptr, passed_over, {}};
+}
+
+}  // namespace dpm

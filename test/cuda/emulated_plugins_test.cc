@@ -1,0 +1,73 @@
+// Two builds of the plug-in, for CUDA 13 and for CUDA 12, and drivers of every age.
+#include <gtest/gtest.h>
+
+#include "devices/plugin.h"
+#include "scoped_environment.h"
+
+namespace dpm::test {
+namespace {
+
+constexpr const char* kNewer = DPM_EMULATED_PLUGIN;
+constexpr const char* kOlder = DPM_OLDER_EMULATED_PLUGIN;
+
+Plugin with_driver(const char* version, const std::vector<std::string>& paths = {kNewer, kOlder}) {
+  const ScopedEnvironment driver("DPM_EMULATED_DRIVER", version);
+  return open_for_driver(paths);
+}
+
+const dpm_backend* table_of(const char* path) { return open_plugin(path).backend; }
+
+TEST(CudaPlugins, ANewDriverHasTheFirst) {
+  ASSERT_NE(table_of(kNewer), table_of(kOlder));
+  for (const char* version : {"13000", "13010", "14000"}) {
+    const Plugin plugin = with_driver(version);
+    EXPECT_EQ(plugin.backend, table_of(kNewer)) << version;
+    EXPECT_EQ(plugin.reason, "");
+    EXPECT_EQ(plugin.passed_over, "");
+  }
+}
+
+TEST(CudaPlugins, AnOlderDriverHasTheSecondAndIsToldWhy) {
+  for (const char* version : {"12000", "12040", "12090"}) {
+    const Plugin plugin = with_driver(version);
+    EXPECT_EQ(plugin.backend, table_of(kOlder)) << version;
+    EXPECT_EQ(plugin.reason, "");
+  }
+  EXPECT_EQ(with_driver("12040").passed_over,
+            "the NVIDIA driver is too old: it supports CUDA 12.4, CUDA 13 needs R580 or newer");
+}
+
+TEST(CudaPlugins, AVeryOldDriverHasNeither) {
+  const Plugin plugin = with_driver("11040");
+  EXPECT_EQ(plugin.backend, nullptr);
+  EXPECT_EQ(plugin.reason, "the NVIDIA driver is too old: it supports CUDA 11.4, CUDA 12 needs R525 or newer");
+}
+
+TEST(CudaPlugins, OnlyAnOldDriverIsAReasonForTheSecond) {
+  // Version 0 is no driver at all.
+  EXPECT_EQ(with_driver("0").backend, table_of(kNewer));
+  const Plugin missing = with_driver("12040", {"/absent/libdpm_cuda.so", kOlder});
+  EXPECT_EQ(missing.backend, nullptr);
+  EXPECT_EQ(missing.reason.find("cannot open plug-in /absent/libdpm_cuda.so: "), 0U) << missing.reason;
+}
+
+TEST(CudaPlugins, WithoutTheSecondBothReasonsAreTold) {
+  const Plugin plugin = with_driver("12040", {kNewer, "/absent/libdpm_cuda12.so"});
+  EXPECT_EQ(plugin.backend, nullptr);
+  EXPECT_EQ(plugin.reason.find("the NVIDIA driver is too old: it supports CUDA 12.4, CUDA 13 needs R580 or newer; "
+                               "cannot open plug-in /absent/libdpm_cuda12.so: "),
+            0U)
+      << plugin.reason;
+}
+
+TEST(CudaPlugins, ANumberedCardOfAnOldDriverIsNone) {
+  const ScopedEnvironment driver("DPM_EMULATED_DRIVER", "11040");
+  dpm_message description{};
+  dpm_message reason{};
+  EXPECT_EQ(table_of(kOlder)->probe(0, &description, &reason), DPM_PROBE_OLD_DRIVER);
+  EXPECT_EQ(table_of(kOlder)->probe(1, &description, &reason), DPM_PROBE_NO_SUCH_DEVICE);
+  EXPECT_NE(std::string(reason.text).find("R525 or newer"), std::string::npos) << reason.text;
+}
+
+}  // namespace
+}  // namespace dpm::test
