@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "cuda/dnn/companions.h"
+#include "cuda/runtime/check.h"
 
 namespace dpm::cuda {
 namespace {
@@ -19,6 +20,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kName = "libcudnn.so.9";
 constexpr std::size_t kOldestVersion = 90000;
+// A driver for this one takes any cuDNN that there is.
+constexpr int kNewestCuda = 13;
 // In the order in which they need each other.
 constexpr std::array kParts = {
     "graph",     "ops", "cnn", "adv", "engines_precompiled", "engines_runtime_compiled", "engines_tensor_ir",
@@ -102,13 +105,37 @@ std::string resolve_all(const Loader& loader, void* handle, CudnnLibrary* librar
   return missing;
 }
 
+/// Why a driver refuses a cuDNN for CUDA `major`; empty where it does not.
+std::string refusal_of(int driver, int major) {
+  if (major <= driver / 1000) return {};
+  return "is for CUDA " + std::to_string(major) + ", the driver supports CUDA " + std::to_string(driver / 1000) + "." +
+         std::to_string(driver % 1000 / 10);
+}
+
+/// The CUDA that the cuDNN at a place is for; 0 where nobody can tell. Even to be asked it opens parts of its own,
+/// which stay, and which another cuDNN would find in place of its own ones: so it is asked apart, unless it is in use
+/// already.
+int cuda_of(const CudnnPlace& place, const Loader& loader) {
+  std::string ignored;
+  const bool is_loaded = (place.flags & RTLD_NOLOAD) != 0;
+  void* handle = is_loaded ? loader.open(place.name, RTLD_NOW | place.flags, &ignored) : loader.open_apart(place.name);
+  if (handle == nullptr) return 0;
+  decltype(&cudnnGetCudartVersion) version = nullptr;
+  resolve(loader, handle, "cudnnGetCudartVersion", &version, &ignored);
+  const int major = version == nullptr ? 0 : static_cast<int>(version() / 1000);
+  loader.close(handle);
+  return major;
+}
+
 /// What came of one place: empty on success.
-std::string try_place(const Environment& environment, const CudnnPlace& place, const Loader& loader,
+std::string try_place(const Environment& environment, const CudnnPlace& place, const Loader& loader, int driver,
                       CudnnLibrary* library) {
-  if (!place.folder.empty()) {
-    if (!is_there(place.name)) return "no such file";
-    open_parts(loader, place.folder);
+  if (!place.folder.empty() && !is_there(place.name)) return "no such file";
+  if (driver / 1000 < kNewestCuda) {
+    const std::string refusal = refusal_of(driver, cuda_of(place, loader));
+    if (!refusal.empty()) return refusal;
   }
+  if (!place.folder.empty()) open_parts(loader, place.folder);
   std::string error;
   void* handle = loader.open(place.name, RTLD_NOW | RTLD_GLOBAL | place.flags, &error);
   if (handle == nullptr) return (place.flags & RTLD_NOLOAD) != 0 ? "not loaded" : error;
@@ -124,11 +151,19 @@ std::string try_place(const Environment& environment, const CudnnPlace& place, c
   const std::string missing = resolve_all(loader, handle, &found);
   if (!missing.empty()) return "lacks " + missing;
   const int cuda = static_cast<int>(found.get_cudart_version() / 1000);
+  const std::string refusal = refusal_of(driver, cuda);
+  if (!refusal.empty()) return refusal;
   const std::string companions = open_companions(environment, loader, loader.folder(handle), cuda);
   if (!companions.empty()) return "needs what is not found: " + companions;
   found.path = place.name;
   *library = std::move(found);
   return {};
+}
+
+int driver_version() {
+  int version = 0;
+  check_cuda(cudaDriverGetVersion(&version), "asking for the driver's version");
+  return version;
 }
 
 }  // namespace
@@ -150,6 +185,8 @@ Loader system_loader() {
     }
     return handle;
   };
+  loader.open_apart = [](const std::string& name) { return dlmopen(LM_ID_NEWLM, name.c_str(), RTLD_NOW | RTLD_LOCAL); };
+  loader.close = [](void* handle) { (void)dlclose(handle); };
   loader.symbol = [](void* handle, const char* name) { return dlsym(handle, name); };
   loader.folder = [](void* handle) -> std::string {
     const link_map* map = nullptr;
@@ -172,11 +209,12 @@ std::vector<CudnnPlace> cudnn_places(const Environment& environment) {
   return places;
 }
 
-bool open_cudnn(const Environment& environment, const Loader& loader, CudnnLibrary* library, std::string* reason) {
+bool open_cudnn(const Environment& environment, const Loader& loader, int driver, CudnnLibrary* library,
+                std::string* reason) {
   std::string lines;
   bool found = false;
   for (const CudnnPlace& place : cudnn_places(environment)) {
-    const std::string failure = try_place(environment, place, loader, library);
+    const std::string failure = try_place(environment, place, loader, driver, library);
     found = failure.empty();
     const std::string outcome = found ? "cuDNN version " + std::to_string(library->version) : failure;
     lines += place.source + ": " + place.name + ": " + outcome + "\n";
@@ -190,7 +228,7 @@ const CudnnLibrary* find_cudnn(std::string* reason) {
   struct Search {
     CudnnLibrary library;
     std::string reason;
-    bool found = open_cudnn(process_environment(), system_loader(), &library, &reason);
+    bool found = open_cudnn(process_environment(), system_loader(), driver_version(), &library, &reason);
   };
   static const Search search;
   if (reason != nullptr) *reason = search.reason;

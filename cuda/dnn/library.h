@@ -37,6 +37,9 @@ using Environment = std::function<std::string(const std::string& name)>;
 struct Loader {
   /// Handle, or null with the loader's message in `error`; `flags` as for dlopen.
   std::function<void*(const std::string& name, int flags, std::string* error)> open;
+  /// The same where nothing else of the process sees it: it has no part in common, and gets none.
+  std::function<void*(const std::string& name)> open_apart;
+  std::function<void(void* handle)> close;
   /// Address of `name`, or null.
   std::function<void*(void* handle, const char* name)> symbol;
   /// The folder an open library lies in, or empty.
@@ -62,8 +65,10 @@ Loader system_loader();
 std::vector<CudnnPlace> cudnn_places(const Environment& environment);
 
 /// Tries the places in order. True and a filled `library` on success. `reason`, if given, gets one line for
-/// every place tried, with what came of it. A cuDNN whose companions (companions.h) are not found is passed over.
-bool open_cudnn(const Environment& environment, const Loader& loader, CudnnLibrary* library, std::string* reason);
+/// every place tried, with what came of it. A cuDNN for a newer CUDA than `driver` supports (as cudaDriverGetVersion
+/// says) or whose companions (companions.h) are not found is passed over.
+bool open_cudnn(const Environment& environment, const Loader& loader, int driver, CudnnLibrary* library,
+                std::string* reason);
 
 /// The library of this process, or null; searched for once. `reason` as for `open_cudnn`.
 const CudnnLibrary* find_cudnn(std::string* reason);

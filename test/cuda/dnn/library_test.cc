@@ -2,8 +2,10 @@
 
 #include <dlfcn.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <map>
@@ -34,8 +36,11 @@ std::vector<std::string> names(const std::vector<CudnnPlace>& places) {
 
 std::size_t reported_version = 0;
 std::size_t fake_version() { return reported_version; }
-std::size_t fake_cudart() { return 13000; }
+std::size_t reported_cudart = 13000;
+std::size_t fake_cudart() { return reported_cudart; }
 void fake_call() {}
+
+constexpr int kDriver = 13000;
 
 const std::vector<std::string> kCompanions{"libcublasLt.so.13", "libnvrtc.so.13"};
 
@@ -48,6 +53,9 @@ struct FakeLoader {
   /// Further names that open.
   std::vector<std::string> companions;
   std::string folder;
+  std::vector<std::string> opened_apart{};
+  int closed = 0;
+  bool opens_apart = true;
 
   Loader loader() {
     Loader result;
@@ -59,6 +67,11 @@ struct FakeLoader {
       *error = "refused";
       return nullptr;
     };
+    result.open_apart = [this](const std::string& name) -> void* {
+      opened_apart.push_back(name);
+      return name == accepted && opens_apart ? this : nullptr;
+    };
+    result.close = [this](void*) { ++closed; };
     result.symbol = [this](void*, const char* name) -> void* {
       if (missing_symbol == name) return nullptr;
       if (std::strcmp(name, "cudnnGetVersion") == 0) return reinterpret_cast<void*>(&fake_version);
@@ -120,7 +133,8 @@ TEST(OpenCudnn, OpensThePartsOfAFolderFirst) {
   reported_version = 90100;
   CudnnLibrary library;
   std::string reason;
-  ASSERT_TRUE(open_cudnn(fake_environment({{"DPM_CUDNN_PATH", folder.path()}}), fake.loader(), &library, &reason));
+  ASSERT_TRUE(
+      open_cudnn(fake_environment({{"DPM_CUDNN_PATH", folder.path()}}), fake.loader(), kDriver, &library, &reason));
   const std::vector<std::string> expected{folder.path() + "/libcudnn_graph.so.9", folder.path() + "/libcudnn_ops.so.9",
                                           folder.path() + "/libcudnn.so.9"};
   EXPECT_EQ(fake.opened, expected);
@@ -137,11 +151,75 @@ TEST(OpenCudnn, GoesOnAfterAnOldVersion) {
   reported_version = 8907;
   CudnnLibrary library;
   std::string reason;
-  EXPECT_FALSE(open_cudnn(fake_environment({{"CUDNN_PATH", folder.path()}}), fake.loader(), &library, &reason));
+  EXPECT_FALSE(
+      open_cudnn(fake_environment({{"CUDNN_PATH", folder.path()}}), fake.loader(), kDriver, &library, &reason));
   EXPECT_NE(reason.find("version 8907, at least 90000 is needed"), std::string::npos) << reason;
   EXPECT_NE(reason.find("already loaded: libcudnn.so.9: not loaded"), std::string::npos) << reason;
   EXPECT_NE(reason.find("system loader: libcudnn.so.9: refused"), std::string::npos) << reason;
   EXPECT_EQ(library.execute, nullptr);
+}
+
+TEST(OpenCudnn, PassesOverOneForANewerCudaAndLeavesNothingOfIt) {
+  const TemporaryFolder folder;
+  touch(folder.path() + "/lib/libcudnn.so.9");
+  touch(folder.path() + "/lib/libcudnn_graph.so.9");
+  FakeLoader fake{folder.path() + "/lib/libcudnn.so.9", "", {}, {}, kCompanions, ""};
+  reported_version = 90000;
+  CudnnLibrary library;
+  std::string reason;
+  EXPECT_FALSE(open_cudnn(fake_environment({{"CUDNN_PATH", folder.path()}}), fake.loader(), 12040, &library, &reason));
+  EXPECT_NE(reason.find("lib/libcudnn.so.9: is for CUDA 13, the driver supports CUDA 12.4\n"), std::string::npos)
+      << reason;
+  EXPECT_NE(reason.find("system loader: libcudnn.so.9: refused"), std::string::npos) << reason;
+  for (const std::string& name : fake.opened) EXPECT_EQ(name, "libcudnn.so.9");
+  EXPECT_EQ(fake.opened_apart.front(), folder.path() + "/lib/libcudnn.so.9");
+  EXPECT_EQ(fake.closed, 1);
+}
+
+TEST(OpenCudnn, RefusesOneForANewerCudaThatCannotBeAskedApart) {
+  FakeLoader fake{"libcudnn.so.9", "", {}, {}, kCompanions, ""};
+  fake.opens_apart = false;
+  reported_version = 90000;
+  CudnnLibrary library;
+  std::string reason;
+  EXPECT_FALSE(open_cudnn(fake_environment({}), fake.loader(), 12040, &library, &reason));
+  EXPECT_NE(reason.find("system loader: libcudnn.so.9: is for CUDA 13, the driver supports CUDA 12.4\n"),
+            std::string::npos)
+      << reason;
+}
+
+TEST(OpenCudnn, TakesOneForACudaOfTheDriverOrAnOlderOne) {
+  reported_version = 90000;
+  for (const auto& [cudart, driver] : {std::pair{12090, 12000}, {12090, 13000}, {13050, 13000}}) {
+    reported_cudart = static_cast<std::size_t>(cudart);
+    const std::string major = std::to_string(cudart / 1000);
+    FakeLoader fake{"libcudnn.so.9", "", {}, {}, {"libcublasLt.so." + major, "libnvrtc.so." + major}, ""};
+    CudnnLibrary library;
+    std::string reason;
+    EXPECT_TRUE(open_cudnn(fake_environment({}), fake.loader(), driver, &library, &reason)) << reason;
+  }
+  reported_cudart = 13000;
+}
+
+TEST(OpenCudnn, FindsCompanionsOfCuda12InTheirWheels) {
+  const TemporaryFolder folder;
+  touch(folder.path() + "/cudnn/lib/x");
+  touch(folder.path() + "/cu13/lib/libcublasLt.so.13");
+  touch(folder.path() + "/cublas/lib/libcublasLt.so.12");
+  touch(folder.path() + "/cuda_nvrtc/lib/libnvrtc.so.12");
+  const std::string here = folder.path() + "/cudnn/lib";
+  FakeLoader fake{"libcudnn.so.9",
+                  "",
+                  {},
+                  {},
+                  {here + "/../../cublas/lib/libcublasLt.so.12", here + "/../../cuda_nvrtc/lib/libnvrtc.so.12"},
+                  here};
+  reported_version = 90000;
+  reported_cudart = 12090;
+  CudnnLibrary library;
+  std::string reason;
+  EXPECT_TRUE(open_cudnn(fake_environment({}), fake.loader(), 12040, &library, &reason)) << reason;
+  reported_cudart = 13000;
 }
 
 TEST(OpenCudnn, NamesTheCallsALibraryLacks) {
@@ -149,7 +227,7 @@ TEST(OpenCudnn, NamesTheCallsALibraryLacks) {
   reported_version = 90000;
   CudnnLibrary library;
   std::string reason;
-  EXPECT_FALSE(open_cudnn(fake_environment({}), fake.loader(), &library, &reason));
+  EXPECT_FALSE(open_cudnn(fake_environment({}), fake.loader(), kDriver, &library, &reason));
   EXPECT_NE(reason.find("lacks cudnnBackendExecute"), std::string::npos) << reason;
 }
 
@@ -158,7 +236,7 @@ TEST(OpenCudnn, PassesOverALibraryWithoutItsCompanions) {
   reported_version = 90000;
   CudnnLibrary library;
   std::string reason;
-  EXPECT_FALSE(open_cudnn(fake_environment({}), fake.loader(), &library, &reason));
+  EXPECT_FALSE(open_cudnn(fake_environment({}), fake.loader(), kDriver, &library, &reason));
   EXPECT_NE(reason.find("needs what is not found: libcublasLt.so.13\n"), std::string::npos) << reason;
 }
 
@@ -177,8 +255,8 @@ TEST(OpenCudnn, FindsCompanionsInTheWheelsBesideIt) {
   reported_version = 90000;
   CudnnLibrary library;
   std::string reason;
-  EXPECT_TRUE(
-      open_cudnn(fake_environment({{"CUDA_HOME", folder.path() + "/toolkit"}}), fake.loader(), &library, &reason))
+  EXPECT_TRUE(open_cudnn(fake_environment({{"CUDA_HOME", folder.path() + "/toolkit"}}), fake.loader(), kDriver,
+                         &library, &reason))
       << reason;
 }
 
@@ -186,7 +264,7 @@ TEST(OpenCudnn, RefusesALibraryThatIsNotCudnn) {
   FakeLoader fake{"libcudnn.so.9", "cudnnGetVersion", {}, {}, kCompanions, ""};
   CudnnLibrary library;
   std::string reason;
-  EXPECT_FALSE(open_cudnn(fake_environment({}), fake.loader(), &library, &reason));
+  EXPECT_FALSE(open_cudnn(fake_environment({}), fake.loader(), kDriver, &library, &reason));
   EXPECT_NE(reason.find("is not cuDNN"), std::string::npos) << reason;
 }
 
@@ -202,8 +280,33 @@ TEST(OpenCudnn, AFileThatIsNoLibraryIsARefusalWithTheLoadersWords) {
     *error = "kept out";
     return nullptr;
   };
-  EXPECT_FALSE(open_cudnn(fake_environment({{"DPM_CUDNN_PATH", folder.path()}}), loader, &library, &reason));
+  EXPECT_FALSE(open_cudnn(fake_environment({{"DPM_CUDNN_PATH", folder.path()}}), loader, kDriver, &library, &reason));
   EXPECT_NE(reason.find("file too short"), std::string::npos) << reason;
+}
+
+constexpr int kNotInstalled = 77;
+
+[[noreturn]] void look_with_an_old_driver() {
+  CudnnLibrary library;
+  std::string reason;
+  const bool opened = open_cudnn(process_environment(), system_loader(), 11080, &library, &reason);
+  const bool is_left = opened || dlopen("libcudnn.so.9", RTLD_NOW | RTLD_NOLOAD) != nullptr ||
+                       dlopen("libcudnn_graph.so.9", RTLD_NOW | RTLD_NOLOAD) != nullptr;
+  const bool was_met = reason.find("the driver supports CUDA 11.8") != std::string::npos;
+  std::_Exit(is_left ? 1 : was_met ? 0 : kNotInstalled);
+}
+
+// In a process of its own, as this one has cuDNN open.
+TEST(RealCudnnOfANewerCuda, LeavesNothingInTheProcess) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  int outcome = -1;
+  const auto note = [&outcome](int status) {
+    outcome = WEXITSTATUS(status);
+    return WIFEXITED(status);
+  };
+  EXPECT_EXIT(look_with_an_old_driver(), note, "");
+  if (outcome == kNotInstalled) GTEST_SKIP() << "skipped: no cuDNN library";
+  EXPECT_EQ(outcome, 0);
 }
 
 TEST_F(RealCudnn, IsFoundAndRemembered) {
