@@ -1,15 +1,42 @@
 # The CUDA plug-in: kernels by nvcc, the runtime linked in, cuDNN by its headers only. scripts/setup --cuda brings all of
 # them where the system has none; -DDPM_CUDA_ARCHITECTURES says for which cards (each one, and PTX for what comes after the
 # first).
+#
+# A project has one nvcc. So libdpm_cuda12.so, the same plug-in for drivers that are too old for CUDA 13, is a build of its
+# own inside of this one, wherever there is an nvcc of CUDA 12: the target dpm_cuda12.
 
-set(DPM_CUDA_ARCHITECTURES "80;86;89;90;100;120" CACHE STRING "compute capabilities without the point")
-set(dpm_cuda_wheels ${PROJECT_SOURCE_DIR}/.toolchain/cuda/nvidia)
-find_program(dpm_nvcc nvcc HINTS ${dpm_cuda_wheels}/cu13/bin $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin /usr/local/cuda/bin
-  REQUIRED)
-find_library(dpm_cudart cudart_static REQUIRED
-  HINTS ${dpm_cuda_wheels}/cu13/lib $ENV{CUDA_HOME}/lib64 $ENV{CUDA_PATH}/lib64 /usr/local/cuda/lib64)
+set(DPM_CUDA_MAJOR 13 CACHE STRING "CUDA of the plug-in: 13, or 12 for libdpm_cuda12.so")
+# Later cards run the PTX of the first: nvcc knows them from 12.8 on only.
+set(DPM_CUDA12_ARCHITECTURES "80;86;89;90" CACHE STRING "compute capabilities of libdpm_cuda12.so")
+set(dpm_toolchain ${PROJECT_SOURCE_DIR}/.toolchain)
+file(GLOB dpm_cuda12_installed /usr/local/cuda-12*)
+list(SORT dpm_cuda12_installed COMPARE NATURAL ORDER DESCENDING)
+find_program(dpm_nvcc12 nvcc NO_DEFAULT_PATH PATH_SUFFIXES bin
+  PATHS $ENV{DPM_CUDA12_HOME} ${dpm_cuda12_installed} ${dpm_toolchain}/cuda12/nvidia/cuda_nvcc)
+
+if(DPM_CUDA_MAJOR EQUAL 12)
+  if(NOT dpm_nvcc12)
+    message(FATAL_ERROR "There is no nvcc of CUDA 12: scripts/setup --cuda brings one, DPM_CUDA12_HOME names one.")
+  endif()
+  set(dpm_nvcc ${dpm_nvcc12})
+  set(DPM_CUDA_ARCHITECTURES ${DPM_CUDA12_ARCHITECTURES})
+  set(dpm_plugin dpm_cuda12)
+  cmake_path(GET dpm_nvcc PARENT_PATH dpm_cuda12_bin)
+  # No kernel launches others, and the library for that may be newer than this nvcc.
+  set(CMAKE_CUDA_FLAGS_INIT "-cudadevrt none")
+  find_library(dpm_cudart cudart_static REQUIRED NO_DEFAULT_PATH
+    PATHS ${dpm_cuda12_bin}/../lib64 ${dpm_cuda12_bin}/../../cuda_runtime/lib)
+else()
+  set(DPM_CUDA_ARCHITECTURES "80;86;89;90;100;120" CACHE STRING "compute capabilities without the point")
+  set(dpm_plugin dpm_cuda)
+  find_program(dpm_nvcc nvcc REQUIRED
+    HINTS ${dpm_toolchain}/cuda/nvidia/cu13/bin $ENV{CUDA_HOME}/bin $ENV{CUDA_PATH}/bin /usr/local/cuda/bin)
+  find_library(dpm_cudart cudart_static REQUIRED
+    HINTS ${dpm_toolchain}/cuda/nvidia/cu13/lib $ENV{CUDA_HOME}/lib64 $ENV{CUDA_PATH}/lib64 /usr/local/cuda/lib64)
+endif()
 find_path(dpm_cudnn_include cudnn_graph.h REQUIRED
-  HINTS ${dpm_cuda_wheels}/cudnn/include $ENV{CUDNN_PATH}/include $ENV{CUDA_HOME}/include /usr/local/cuda/include)
+  HINTS ${dpm_toolchain}/cuda/nvidia/cudnn/include $ENV{CUDNN_PATH}/include $ENV{CUDA_HOME}/include
+        /usr/local/cuda/include)
 
 set(CMAKE_CUDA_COMPILER ${dpm_nvcc})
 # Named below: the plug-in's linker is the C++ compiler.
@@ -19,6 +46,9 @@ set(CMAKE_CUDA_ARCHITECTURES ${DPM_CUDA_ARCHITECTURES})
 list(TRANSFORM CMAKE_CUDA_ARCHITECTURES APPEND "-real")
 list(APPEND CMAKE_CUDA_ARCHITECTURES ${dpm_oldest}-virtual)
 enable_language(CUDA)
+if(DPM_CUDA_MAJOR EQUAL 12 AND NOT CMAKE_CUDA_COMPILER_VERSION MATCHES "^12\\.")
+  message(FATAL_ERROR "${dpm_nvcc} is of CUDA ${CMAKE_CUDA_COMPILER_VERSION}, libdpm_cuda12.so needs one of CUDA 12.")
+endif()
 
 # In parts that tests link, too.
 file(GLOB dnn_sources CONFIGURE_DEPENDS ${cuda}/dnn/*.cc)
@@ -42,8 +72,29 @@ target_link_libraries(dpm_cuda_kernels PUBLIC dpm_cuda_runtime)
 
 add_library(dpm_cuda MODULE ${cuda_sources})
 dpm_loadable_options(dpm_cuda)
-set_target_properties(dpm_cuda PROPERTIES PREFIX "lib" SUFFIX ".so")
+set_target_properties(dpm_cuda PROPERTIES PREFIX "lib" OUTPUT_NAME ${dpm_plugin} SUFFIX ".so")
 target_link_libraries(dpm_cuda PRIVATE dpm_cuda_kernels dpm_cuda_dnn)
+
+if(NOT DPM_CUDA_MAJOR EQUAL 12 AND dpm_nvcc12)
+  include(ExternalProject)
+  list(JOIN DPM_CUDA12_ARCHITECTURES "|" architectures)
+  ExternalProject_Add(dpm_cuda12
+    SOURCE_DIR ${PROJECT_SOURCE_DIR}
+    BINARY_DIR ${PROJECT_BINARY_DIR}/cuda12
+    PREFIX ${PROJECT_BINARY_DIR}/cuda12/stamps
+    LIST_SEPARATOR "|"
+    CMAKE_ARGS
+      -DCMAKE_BUILD_TYPE=${CMAKE_BUILD_TYPE} -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER}
+      -DCMAKE_LIBRARY_OUTPUT_DIRECTORY=${CMAKE_LIBRARY_OUTPUT_DIRECTORY} -DDPM_WERROR=${DPM_WERROR}
+      -DDPM_CCACHE=${DPM_CCACHE} -DDPM_ADDON=OFF -DDPM_CUDA=ON -DDPM_CUDA_MAJOR=12
+      -Ddpm_nvcc12=${dpm_nvcc12} -DDPM_CUDA12_ARCHITECTURES=${architectures}
+    BUILD_COMMAND ${CMAKE_COMMAND} --build <BINARY_DIR> --target dpm_cuda
+    # Whether there is something to do, the build inside knows.
+    BUILD_ALWAYS ON
+    INSTALL_COMMAND "")
+elseif(NOT DPM_CUDA_MAJOR EQUAL 12)
+  message(STATUS "There is no nvcc of CUDA 12: no plug-in for drivers before R580 (libdpm_cuda12.so)")
+endif()
 
 if(DPM_TESTS)
   include(googletest)
