@@ -172,6 +172,7 @@ TEST(OpenCudnn, PassesOverOneForANewerCudaAndLeavesNothingOfIt) {
       << reason;
   EXPECT_NE(reason.find("system loader: libcudnn.so.9: refused"), std::string::npos) << reason;
   for (const std::string& name : fake.opened) EXPECT_EQ(name, "libcudnn.so.9");
+  ASSERT_FALSE(fake.opened_apart.empty());
   EXPECT_EQ(fake.opened_apart.front(), folder.path() + "/lib/libcudnn.so.9");
   EXPECT_EQ(fake.closed, 1);
 }
