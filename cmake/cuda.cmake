@@ -13,10 +13,21 @@ file(GLOB dpm_cuda12_installed /usr/local/cuda-12*)
 list(SORT dpm_cuda12_installed COMPARE NATURAL ORDER DESCENDING)
 find_program(dpm_nvcc12 nvcc NO_DEFAULT_PATH PATH_SUFFIXES bin
   PATHS $ENV{DPM_CUDA12_HOME} ${dpm_cuda12_installed} ${dpm_toolchain}/cuda12/nvidia/cuda_nvcc)
+# It may be older than the compiler and the C library of this system.
+if(dpm_nvcc12 AND NOT dpm_cuda12_compiles)
+  file(WRITE ${PROJECT_BINARY_DIR}/cuda12-check.cu "#include <cmath>\n#include <cuda_fp16.h>\n")
+  execute_process(RESULT_VARIABLE failure OUTPUT_VARIABLE output ERROR_VARIABLE output
+    COMMAND ${dpm_nvcc12} -std=c++20 -c ${PROJECT_BINARY_DIR}/cuda12-check.cu -o ${PROJECT_BINARY_DIR}/cuda12-check.o)
+  if(failure)
+    message(WARNING "${dpm_nvcc12} does not compile here:\n${output}")
+  else()
+    set(dpm_cuda12_compiles TRUE CACHE INTERNAL "whether there is an nvcc of CUDA 12 that works")
+  endif()
+endif()
 
 if(DPM_CUDA_MAJOR EQUAL 12)
-  if(NOT dpm_nvcc12)
-    message(FATAL_ERROR "There is no nvcc of CUDA 12: scripts/setup --cuda brings one, DPM_CUDA12_HOME names one.")
+  if(NOT dpm_cuda12_compiles)
+    message(FATAL_ERROR "There is no nvcc of CUDA 12 that works: scripts/setup --cuda brings one, DPM_CUDA12_HOME names one.")
   endif()
   set(dpm_nvcc ${dpm_nvcc12})
   set(DPM_CUDA_ARCHITECTURES ${DPM_CUDA12_ARCHITECTURES})
@@ -75,7 +86,7 @@ dpm_loadable_options(dpm_cuda)
 set_target_properties(dpm_cuda PROPERTIES PREFIX "lib" OUTPUT_NAME ${dpm_plugin} SUFFIX ".so")
 target_link_libraries(dpm_cuda PRIVATE dpm_cuda_kernels dpm_cuda_dnn)
 
-if(NOT DPM_CUDA_MAJOR EQUAL 12 AND dpm_nvcc12)
+if(NOT DPM_CUDA_MAJOR EQUAL 12 AND dpm_cuda12_compiles)
   include(ExternalProject)
   list(JOIN DPM_CUDA12_ARCHITECTURES "|" architectures)
   ExternalProject_Add(dpm_cuda12
@@ -93,7 +104,7 @@ if(NOT DPM_CUDA_MAJOR EQUAL 12 AND dpm_nvcc12)
     BUILD_ALWAYS ON
     INSTALL_COMMAND "")
 elseif(NOT DPM_CUDA_MAJOR EQUAL 12)
-  message(STATUS "There is no nvcc of CUDA 12: no plug-in for drivers before R580 (libdpm_cuda12.so)")
+  message(STATUS "There is no nvcc of CUDA 12 that works: no plug-in for drivers before R580 (libdpm_cuda12.so)")
 endif()
 
 if(DPM_TESTS)
