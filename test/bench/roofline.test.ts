@@ -99,11 +99,35 @@ describe('kernels of a node', () => {
     expect(['f32', 'tf32', 'bf16'].map((type) => storedPixelStride(image, type as 'f32'))).toEqual([4, 4, 16]);
     const output = map(1, 3, 8, 'output');
     const padded = { inputs: [image, null, null] as const, output, multiplyAdds: 64 * 9 * 3 * 3, bias: false };
-    const kernel = onlyKernel(convolution(padded));
+    const kernel = onlyKernel(convolution(padded), 'tf32');
     expect(kernel.flops).toBe(2 * 64 * 9 * 9);
-    expect(kernel.executedFlops).toBeCloseTo(2 * 64 * 9 * 16 * 8);
-    expect(kernel.fixedBytes).toBe(2 * 9 * 16 * 8);
-    expect(kernel.sampleBytes).toBe(2 * 64 * (16 + 8));
+    expect(kernel.executedFlops).toBeCloseTo(2 * 64 * 9 * 4 * 4);
+    expect(kernel.fixedBytes).toBe(4 * 9 * 4 * 4);
+    expect(kernel.sampleBytes).toBe(4 * 64 * (4 + 4));
+  });
+
+  it('has a kernel for the last convolution of 16 bits, which writes float32', () => {
+    const output = map(1, 3, 8, 'output');
+    const last = { output, multiplyAdds: 64 * 9 * 16 * 3, weightElements: 9 * 16 * 3 };
+    const kernel = onlyKernel(convolution(last));
+    expect(kernel).toMatchObject({ kind: 'convolution', unit: 'bf16', tile: null, flops: 2 * 64 * 9 * 16 * 3 });
+    expect(kernel.executedFlops).toBe(2 * 64 * 9 * 16 * 8);
+    expect(kernel.fixedBytes).toBe(2 * 9 * 16 * 3 + 4 * 3);
+    expect(kernel.sampleBytes).toBe(2 * 64 * 16 + 4 * 64 * 3);
+    expect(storedPixelStride(output, 'bf16')).toBe(4);
+    const isOurs = (fields: Partial<CudaNode>, type: 'bf16' | 'tf32' = 'bf16'): boolean =>
+      kernelsOfNode(convolution({ ...last, bias: false, ...fields }), type)[0]!.tile === null;
+    expect(isOurs({})).toBe(true);
+    expect(isOurs({ output: map(1, 3, 8, 'head') })).toBe(true);
+    expect(isOurs({}, 'tf32')).toBe(false);
+    expect(isOurs({ output: map(1, 3, 8) })).toBe(false);
+    expect(isOurs({ output: map(1, 9, 8, 'output') })).toBe(false);
+    expect(isOurs({ inputs: [map(0, 12, 8), null, null] })).toBe(false);
+    expect(isOurs({ inputs: [map(0, 16, 8, 'image'), null, null] })).toBe(false);
+    expect(isOurs({ inputs: [map(0, 16, 8), null, map(2, 3, 8)] })).toBe(false);
+    expect(isOurs({ inputs: [map(0, 16, 8), map(2, 3, 1), null] })).toBe(false);
+    expect(isOurs({ silu: true })).toBe(false);
+    expect(isOurs({ scale: 0.5 })).toBe(false);
   });
 
   it('takes products of vectors outside the tensor cores', () => {
@@ -161,6 +185,32 @@ describe('kernels of a node', () => {
     expect(joined!.sampleBytes).toBe(2 * 64 * (16 + 32 + 32));
     expect(joined!.fixedBytes).toBe(2 * 4608 + 4 * 2 * 16 + 4 * 32);
     expect(joined!.tile).toBeNull();
+  });
+
+  it('lets a norm finish the convolution right before it', () => {
+    const [x, residual, y] = [map(0, 16, 32), map(2, 32, 32), map(1, 32, 32)];
+    const sum = convolution({ inputs: [x, null, residual], output: y });
+    const norm = node('group_norm', { inputs: [y, null, null], output: map(3, 32, 32), groups: 8 });
+    const reader = node('add', { inputs: [y, y, null], output: map(4, 32, 32) });
+    const kinds = (...nodes: CudaNode[]): string[] => evaluationKernels(nodes, 'bf16', 4).map(({ kind }) => kind);
+    const [, finishing] = evaluationKernels([sum, norm, reader], 'bf16', 4);
+    expect(kinds(sum, norm, reader)).toEqual(['convolution', 'group norm', 'element-wise']);
+    // Products, residual, sum and result.
+    expect(finishing!.sampleBytes).toBe(4 * 2 * 1024 * 32);
+    expect(finishing!.fixedBytes).toBe(4 * 2 * 32 + 4 * 32);
+    expect(finishing!.instructions).toBe(46);
+    const passes = ['convolution', 'element-wise', 'group norm'];
+    expect(kinds({ ...sum, silu: true }, norm)).toEqual(passes);
+    expect(kinds({ ...sum, biasInNorm: true }, norm)).toEqual(passes);
+    expect(kinds(sum, { ...norm, inputs: [y, null, map(5, 32, 1)] })).toEqual(passes);
+    expect(kinds(sum, { ...norm, inputs: [map(6, 32, 32), null, null] })).toEqual(passes);
+    expect(kinds({ ...sum, inputs: [x, null, { ...residual, firstChannel: 4 }] }, norm)).toEqual(passes);
+    // What reads the sum beside the norm, and what no block can hold.
+    const shortcut = convolution({ inputs: [y, null, null], output: map(7, 32, 32), bias: false });
+    expect(kinds(sum, norm, shortcut)).toEqual([...passes, 'convolution']);
+    const [large, all] = [{ ...y, height: 256, width: 256 }, { ...map(3, 32, 256) }];
+    const ofLarge = { ...sum, inputs: [map(0, 16, 256), null, map(2, 32, 256)] as const, output: large };
+    expect(kinds(ofLarge, { ...norm, inputs: [large, null, null], output: all })).toEqual([...passes, 'group norm']);
   });
 
   it('computes what follows from the time once a trajectory, and moves it in every step', () => {
