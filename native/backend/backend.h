@@ -279,8 +279,8 @@ typedef struct dpm_backend {
   uint32_t residual_in_place;
   /// Whether what reads a norm's result may compute it, and reads the norm's inputs.
   uint32_t norms_are_joined;
-  /// Whether a norm right after the convolution whose result it reads may finish that, and reads the convolution's
-  /// inputs.
+  /// Whether a norm right after the convolution whose result it reads may finish that, and reads its vector and
+  /// residual.
   uint32_t norms_complete_sums;
 
   /// Preference of device `index` over others, or one of dpm_probe_result; fills the one of `description` and `reason`

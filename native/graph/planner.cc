@@ -103,8 +103,10 @@ std::vector<int> last_uses(const Graph& graph, const PlacementRules& rules) {
     const Node& node = graph.nodes[i];
     for (const int output : node.outputs) last[graph.root(output)] = static_cast<int>(i);
     const bool is_completed = rules.norms_complete_sums && is_followed_by_its_norm(graph, i);
-    for (const int input : node.inputs) {
-      if (input >= 0) last[graph.root(input)] = static_cast<int>(is_completed ? i + 1 : i);
+    for (std::size_t k = 0; k < node.inputs.size(); ++k) {
+      // What the sum is made of besides the products.
+      const bool is_late = is_completed && k > 0;
+      if (node.inputs[k] >= 0) last[graph.root(node.inputs[k])] = static_cast<int>(is_late ? i + 1 : i);
     }
   }
   // From the last node on: what is kept for a reader may be kept for that one's reader, too.

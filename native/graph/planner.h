@@ -20,7 +20,7 @@ struct PlacementRules {
   bool residual_in_place = false;
   /// What reads a norm's result may compute it, and reads the norm's inputs.
   bool norms_are_joined = false;
-  /// A norm right after the convolution whose result it reads may finish that, and reads the convolution's inputs.
+  /// A norm right after the convolution whose result it reads may finish that, and reads its vector and residual.
   bool norms_complete_sums = false;
 };
 

@@ -54,7 +54,7 @@ class Arena {
 
   void expect_held_for_completion(const Node& before, const Node& norm) const {
     if (before.op != DPM_OP_CONVOLUTION || norm.op != DPM_OP_GROUP_NORM || norm.input(0) != before.output()) return;
-    for (const int input : before.inputs) expect_held(norm, input);
+    for (const std::size_t k : {1, 2}) expect_held(norm, before.input(k));
   }
 
   /// The value whose place `value` shares, -1 for none and for tensors of the caller's.
