@@ -204,6 +204,38 @@ TEST(Planner, WhatAJoinedNormReadsIsKeptForItsReader) {
   EXPECT_GT(in_place, 0);
 }
 
+/// A convolution of a map, with a residual, both of which nobody reads later, and the norm of its result, which
+/// somebody else reads, too.
+Graph sum_and_norm(GraphMaker& maker) {
+  const int image = maker.image(4, 8, 8);
+  const int x = maker.enter(image);
+  Node sum = graph::make_node(DPM_OP_CONVOLUTION, "sum", {x, -1, maker.enter(image)}, same_size(3));
+  sum.weights = {maker.constant({4, 4, 3, 3})};
+  const int added = maker.add(std::move(sum));
+  maker.leave(maker.sum(maker.norm(added, 2), added));
+  return maker.graph();
+}
+
+TEST(Planner, WhatACompletedSumReadsIsKeptForItsNorm) {
+  RandomValues random(1);
+  GraphMaker maker(random);
+  const Graph graph = sum_and_norm(maker);
+  const auto sum =
+      std::find_if(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return node.name == "sum"; });
+  const auto place = [](const graph::MemoryPlan& plan, int value) {
+    return plan.offsets[static_cast<std::size_t>(value)];
+  };
+  const int normed = std::next(sum)->output();
+  const graph::MemoryPlan apart = graph::plan_memory(graph, {});
+  const graph::MemoryPlan completed = graph::plan_memory(graph, {.norms_complete_sums = true});
+  // The norm's result is as large as the residual was, or as the map that the convolution multiplied.
+  EXPECT_TRUE(place(apart, normed) == place(apart, sum->input(2)) ||
+              place(apart, normed) == place(apart, sum->input(0)));
+  EXPECT_NE(place(completed, normed), place(completed, sum->input(2)));
+  EXPECT_EQ(place(completed, normed), place(completed, sum->input(0)));
+  expect_safe(graph);
+}
+
 TEST(Planner, AnInputThatIsReadTwiceIsNotReplaced) {
   RandomValues random(1);
   GraphMaker maker(random);
