@@ -47,6 +47,7 @@ async function runOptions({ options, signal }: Call, model: DiffusionModel): Pro
   return {
     count,
     seed: options.seed('seed'),
+    first: options.integer('first'),
     classLabels: options.integer('class'),
     guidance: options.number('guidance'),
     unconditionalLabel: unconditional === 'none' ? null : options.integer('unconditional-label'),
@@ -145,6 +146,7 @@ export const sampleCommand: Command = {
     sampler: samplerSpec,
     count: { value: 'N', help: 'number of samples; default 1' },
     seed: { value: 'INT', help: 'seed of the random stream; default 0' },
+    first: { value: 'INT', help: 'index of the first sample among those of the seed; default 0' },
     out: { value: 'FILE', help: 'grid.png, samples.safetensors, a folder, or - for a PNG on the standard output' },
     scale: { value: 'N', help: 'pixels of a PNG for one of a sample, along each side; default 1' },
     labels: { help: 'writes below each sample of a PNG its class, or its number' },

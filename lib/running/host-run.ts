@@ -56,7 +56,7 @@ export interface HostRunRequest extends RunInputs {
   onProgress: ((done: number, total: number) => void) | undefined;
   /** Evaluations between two previews. */
   previewEvery: number;
-  onPreview: ((evaluation: number, firstSample: number, states: Float32Array) => void) | undefined;
+  onPreview: ((evaluation: number, first: number, states: Float32Array) => void) | undefined;
 }
 
 /** The network as the samples from `first` on see it. */
@@ -96,7 +96,7 @@ export async function runHostBatches(program: HostProgram, request: HostRunReque
         onPreview:
           onPreview &&
           ((evaluation, states) => {
-            onPreview(evaluation, firstSample + first, states);
+            onPreview(evaluation, first, states);
           }),
       });
       await x.read(part(data));

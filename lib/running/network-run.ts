@@ -45,7 +45,7 @@ async function runSteps(programs: readonly StepProgram[], run: ResolvedRun): Pro
       onPreview:
         preview &&
         ((record, first, values) => {
-          preview.call(imagesOf(run, values), { record, first: run.firstSample + first });
+          preview.call(imagesOf(run, values), { record, first: run.place + first });
         }),
     },
     elementCount(model.sampleShape),
@@ -79,7 +79,7 @@ async function runHost(program: HostProgram, run: ResolvedRun): Promise<RunResul
       onPreview:
         onPreview &&
         ((record, first, values) => {
-          onPreview(imagesOf(run, values), { record, first });
+          onPreview(imagesOf(run, values), { record, first: run.place + first });
         }),
     }),
   );

@@ -14,6 +14,9 @@ import { imageFormats, type RunOptions } from './run-options.js';
 
 const DEFAULT_BATCH = 16;
 
+/** The streams of a seed. */
+const MOST_SAMPLES = 2 ** 32;
+
 /** What a run needs to know of the model whose network it runs on. */
 export interface RunModel {
   /** [C, H, W] of one sample. */
@@ -47,6 +50,8 @@ export interface ResolvedRun extends RunInputs {
   model: RunModel;
   unet: UNet;
   options: RunOptions;
+  /** Place of the first sample in what the caller asked for, of which this run may be a part. */
+  place: number;
 }
 
 function checkedCount(name: string, value: number): number {
@@ -96,6 +101,12 @@ export function programsAndCount(
   return { programs, count: samples };
 }
 
+/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for more samples than a seed has. */
+export function requireStreams({ first = 0 }: RunOptions, count: number): void {
+  if (count > MOST_SAMPLES) throw wrongValue('count', count, 'at most 2^32');
+  if (first + count > MOST_SAMPLES) throw wrongValue('first', first, `at most 2^32 less the count of ${count}`);
+}
+
 /** How many samples are evaluated at once. */
 export function batchOf({ batch }: RunOptions, count: number): number {
   return Math.min(checkedCount('batch', batch ?? DEFAULT_BATCH), count);
@@ -138,7 +149,7 @@ export function requireInit({ init }: RunOptions, count: number, sampleShape: re
 /**
  * A run from its options, which are of their kinds already. What is the caller's is read before anything is waited for.
  *
- * @param firstSample - Index of the first sample in the random streams.
+ * @param place - That of the first sample in what the caller asked for: the options are of a part of it.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` or `ERR_DPM_TENSOR_SHAPE` naming the option that is wrong, `ERR_DPM_OUT_OF_MEMORY`
  * when the results would not fit into this machine's memory.
  */
@@ -146,7 +157,7 @@ export async function resolveRun(
   model: RunModel,
   program: Program | readonly Program[],
   options: RunOptions,
-  firstSample = 0,
+  place = 0,
 ): Promise<ResolvedRun> {
   const { programs, count } = programsAndCount(program, options.count);
   const work = workOf(programs);
@@ -163,6 +174,7 @@ export async function resolveRun(
     total * states,
     bytes,
   );
+  requireStreams(options, place + count);
   requireInit(options, count, model.sampleShape);
   const init = options.init === undefined ? null : Float32Array.from(options.init);
   const noise = options.noise === undefined ? null : flattenNoise(options.noise, total);
@@ -174,7 +186,7 @@ export async function resolveRun(
     model,
     unet,
     count,
-    firstSample,
+    firstSample: (options.first ?? 0) + place,
     seed,
     labels: labelsOf(unet, classLabels, count),
     guidance: checkedGuidance({ ...options, guidance }, unet.info, count, model.labelForNone),
@@ -182,5 +194,6 @@ export async function resolveRun(
     noise,
     batch,
     options,
+    place,
   };
 }

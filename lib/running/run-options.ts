@@ -1,5 +1,13 @@
 import type { ImageBatch } from '../images/image-batch.js';
-import { arrayOf, either, kinds, numberOrNumbers, type OptionKinds, seedKind } from '../base/option-kinds.js';
+import {
+  arrayOf,
+  either,
+  integerFrom,
+  kinds,
+  numberOrNumbers,
+  type OptionKinds,
+  seedKind,
+} from '../base/option-kinds.js';
 import type { GuidanceOptions } from './guidance.js';
 import type { NoiseOption } from './noise-source.js';
 
@@ -23,6 +31,11 @@ export interface RunOptions extends GuidanceOptions {
   count?: number | undefined;
   /** An integer from 0, or a bigint below 2^64. Sample i of a seed is the same in every batch. Default 0. */
   seed?: number | bigint | undefined;
+  /**
+   * Index of the first sample among those of the seed: `first: 3, count: 2` are the last two of `count: 5`. An integer from 0;
+   * `first + count` is at most 2^32. Default 0.
+   */
+  first?: number | undefined;
   /** One label per sample, or one for all. */
   classLabels?: number | ArrayLike<number> | undefined;
   /** Initial states [count, C, H, W]; by default noise. */
@@ -52,6 +65,7 @@ export interface RunOptions extends GuidanceOptions {
 export const runOptionKinds: OptionKinds<RunOptions> = {
   count: kinds.number,
   seed: seedKind,
+  first: integerFrom(0),
   classLabels: numberOrNumbers,
   guidance: numberOrNumbers,
   unconditionalLabel: either(kinds.number, kinds.null),

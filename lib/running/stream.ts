@@ -1,12 +1,19 @@
 import { elementCount } from '../base/arrays.js';
-import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import type { Program } from '../program/program.js';
 import { runOnNetwork } from './network-run.js';
 import { flattenNoise } from './noise-source.js';
 import { overallProgress } from './overall-progress.js';
-import { batchOf, copyOf, programsAndCount, requireInit, resolveRun, type RunModel } from './resolve-run.js';
+import {
+  batchOf,
+  copyOf,
+  programsAndCount,
+  requireInit,
+  requireStreams,
+  resolveRun,
+  type RunModel,
+} from './resolve-run.js';
 import type { RunOptions } from './run-options.js';
 
 /** One sample of a stream. */
@@ -16,9 +23,6 @@ export interface StreamedImage {
   /** The image, [1, C, H, W]. */
   image: ImageBatch;
 }
-
-/** Samples are counted in 32 bits where their noise is drawn. */
-const MOST_SAMPLES = 2 ** 32;
 
 /** What the samples from `first` on take of a run's options; the caller's arrays have been copied. */
 type Part = (first: number, count: number) => { programs: readonly Program[]; options: RunOptions };
@@ -119,7 +123,7 @@ export function streamOnNetwork(
   options: RunOptions,
 ): AsyncGenerator<StreamedImage> {
   const { programs, count } = programsAndCount(program, options.count);
-  if (count > MOST_SAMPLES) throw wrongValue('count', count, 'at most 2^32');
+  requireStreams(options, count);
   if ((options.snapshotEvery ?? 0) !== 0) {
     throw new DpmError(
       'ERR_DPM_ARGUMENT',

@@ -37,6 +37,21 @@ describe('the bundled model on the cpu', () => {
     expect(fewer.images.data).toEqual(whole.images.data.subarray(0, 2 * pixels));
   });
 
+  it.each(['ancestral', 'dpm-solver-adaptive'] as const)('draws those of a seed from any on: %s', async (sampler) => {
+    const options = { ...(sampler === 'ancestral' ? { sampler, steps: 3 } : { sampler }), seed: 7 };
+    const whole = await model.sample({ ...options, count: 5 });
+    const last = await model.sample({ ...options, count: 2, first: 3, batch: 1 });
+    expect(last.images.data).toEqual(whole.images.data.subarray(3 * pixels));
+    const first = 2 ** 32 - 1;
+    await expect(model.sample({ ...options, first })).resolves.toBeDefined();
+    for (const wrong of [{ first: -1 }, { first: 0.5 }, { first: 2 ** 32 }, { first, count: 2 }]) {
+      await expect(model.sample({ ...options, ...wrong })).rejects.toMatchObject({
+        code: 'ERR_DPM_ARGUMENT',
+        message: expect.stringContaining('first') as string,
+      });
+    }
+  });
+
   it('runs different programs in one batch as it runs them alone', async () => {
     const programs = [
       samplers.ddim(model.schedule, { steps: 3 }),

@@ -37,6 +37,19 @@ describe('a stream', () => {
     }
   });
 
+  it.each(['ancestral', 'dpm-solver-adaptive'] as const)('begins with any sample of a seed: %s', async (sampler) => {
+    const options = { ...(sampler === 'ancestral' ? { sampler, steps: 2 } : { sampler }), seed: 3 };
+    const { images } = await model.sample({ ...options, count: 5 });
+    const shown: number[] = [];
+    const onPreview = (_: unknown, { first }: { first: number }): void => void shown.push(first);
+    const all = await collected(model.stream({ ...options, count: 3, first: 2, batch: 2, onPreview }));
+    // Places in the stream, not in the seed.
+    expect(all.map(({ sample }) => sample)).toEqual([0, 1, 2]);
+    expect([...new Set(shown)]).toEqual([0, 2]);
+    for (const { sample, image } of all) expect(image.data).toEqual(images.slice(2 + sample).data);
+    expect(() => model.stream({ ...options, first: 2 ** 32 - 1, count: 2 })).toThrow(/first/);
+  });
+
   it('takes initial states, noise and levels apart, which it has copied', async () => {
     const init = randomStates(1);
     const noise = [randomStates(2), randomStates(3)];
