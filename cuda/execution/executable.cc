@@ -246,6 +246,7 @@ bool Executable::is_taken_over(std::size_t index, int batch) const {
 }
 
 std::optional<UnfinishedSum> Executable::left_to(std::size_t index, const RunContext& run) const {
+  if (!network.device.settings.switches.completions) return std::nullopt;
   if (index == 0 || index == network.layers.size() || !network.norm_follows[index - 1]) return std::nullopt;
   if (network.conditions.is_layer[index - 1] || is_taken_over(index, run.batch)) return std::nullopt;
   RunContext own = run;

@@ -65,7 +65,7 @@ Network::Network(Device& owner, const dpm_graph& graph)
       label(bound_as(graph, DPM_BINDING_LABEL)),
       output(bound_as(graph, DPM_BINDING_OUTPUT)),
       head(bound_as(graph, DPM_BINDING_HEAD)),
-      values(infos_of(graph, owner.settings.dtype)),
+      values(infos_of(graph, owner.settings)),
       conditions(graph, values) {
   require_rows(graph, "cuda");
   for (int i = 0; i < static_cast<int>(graph.binding_count); ++i) {

@@ -31,7 +31,8 @@ bool is_product_of_vectors(const dpm_graph& graph, const dpm_node& node) {
 
 }  // namespace
 
-std::vector<ValueInfo> infos_of(const dpm_graph& graph, DType dtype) {
+std::vector<ValueInfo> infos_of(const dpm_graph& graph, const DeviceSettings& settings) {
+  const DType dtype = settings.dtype;
   std::vector<ValueInfo> infos;
   infos.reserve(graph.value_count);
   for (std::uint32_t i = 0; i < graph.value_count; ++i) {
@@ -41,7 +42,7 @@ std::vector<ValueInfo> infos_of(const dpm_graph& graph, DType dtype) {
     info.root = root.value;
     info.first_channel = root.first_channel;
     const dpm_value& whole = graph.values[root.value];
-    info.is_float = is_prediction(graph, static_cast<int>(i), dtype);
+    info.is_float = settings.switches.predictions && is_prediction(graph, static_cast<int>(i), dtype);
     const DType stored = info.is_float ? DType::kFloat32 : dtype;
     info.pixel_stride = is_bound(whole) ? padded_channels(graph, whole, stored, dtype) : whole.channels;
     infos.push_back(info);

@@ -23,7 +23,7 @@ struct ValueInfo {
   [[nodiscard]] std::int64_t pixels() const { return std::int64_t{shape.height} * shape.width; }
 };
 
-std::vector<ValueInfo> infos_of(const dpm_graph& graph, DType dtype);
+std::vector<ValueInfo> infos_of(const dpm_graph& graph, const DeviceSettings& settings);
 
 /// What a convolution leaves to the norm right after it. Addresses are null for what there is not.
 struct UnfinishedSum {

@@ -47,6 +47,8 @@ Switches read_switches() {
   switches.cudnn_parts = parts_in("DPM_CUDNN_PARTS");
   switches.print_plans = is_asked_for("DPM_CUDNN_PRINT");
   switches.small_convolutions = is_on("DPM_CUDA_SMALL");
+  switches.completions = is_on("DPM_CUDA_COMPLETE");
+  switches.predictions = is_on("DPM_CUDA_PREDICT");
   switches.graphs = is_on("DPM_CUDA_GRAPHS");
   switches.synchronise = is_asked_for("DPM_CUDA_SYNC");
   return switches;

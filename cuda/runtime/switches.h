@@ -16,6 +16,10 @@ struct Switches {
   bool print_plans = false;
   /// $DPM_CUDA_SMALL=off: convolutions of small maps are those of large ones, too.
   bool small_convolutions = true;
+  /// $DPM_CUDA_COMPLETE=off: no norm finishes what a convolution has left, a pass of its own does.
+  bool completions = true;
+  /// $DPM_CUDA_PREDICT=off: the last convolution is computed, and rounded, as any other is.
+  bool predictions = true;
   /// $DPM_CUDA_GRAPHS=off: nothing is captured, all work is queued piece by piece.
   bool graphs = true;
   /// $DPM_CUDA_SYNC=1: every layer is waited for, and an error names it. Nothing is captured.

@@ -69,6 +69,16 @@ TEST_F(EmulatedCompletions, SaveAPass) {
   }
 }
 
+TEST_F(EmulatedCompletions, CanBeSwitchedOff) {
+  const graph::Graph graph = graph_of(16, residual);
+  for (const DType dtype : kTypes) {
+    const std::uint64_t with = kernels(graph, dtype);
+    const ScopedEnvironment off("DPM_CUDA_COMPLETE", "off");
+    EXPECT_EQ(kernels(graph, dtype), with + 2) << static_cast<int>(dtype);
+    EXPECT_LT(error(graph, dtype), tolerance_of(dtype));
+  }
+}
+
 TEST_F(EmulatedCompletions, AreWhatAPassWouldHaveDone) {
   const std::vector<std::pair<const char*, Middle>> middles = {
       {"residual", residual},

@@ -72,6 +72,8 @@ TEST_F(EmulatedPredictions, AreNotRounded) {
   for (const DType dtype : kHalves) {
     EXPECT_GT(unrounded(graph_of(last), dtype), 0.7);
     EXPECT_GT(unrounded(graph_of(with_head), dtype), 0.7);
+    const ScopedEnvironment off("DPM_CUDA_PREDICT", "off");
+    EXPECT_EQ(unrounded(graph_of(with_head), dtype), 0.0);
   }
 }
 

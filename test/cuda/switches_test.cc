@@ -21,6 +21,8 @@ TEST(Switches, AreSetToRunFastWhereNobodySaysOtherwise) {
     EXPECT_TRUE(with("DPM_CUDNN_ATTENTION", value).cudnn_attention);
     EXPECT_TRUE(with("DPM_CUDA_GRAPHS", value).graphs);
     EXPECT_TRUE(with("DPM_CUDA_SMALL", value).small_convolutions);
+    EXPECT_TRUE(with("DPM_CUDA_COMPLETE", value).completions);
+    EXPECT_TRUE(with("DPM_CUDA_PREDICT", value).predictions);
   }
   const Switches usual = read_switches();
   EXPECT_FALSE(usual.print_plans);
@@ -34,6 +36,8 @@ TEST(Switches, AreReadOneByOne) {
     EXPECT_FALSE(with("DPM_CUDNN_ATTENTION", value).cudnn_attention);
     EXPECT_FALSE(with("DPM_CUDA_GRAPHS", value).graphs);
     EXPECT_FALSE(with("DPM_CUDA_SMALL", value).small_convolutions);
+    EXPECT_FALSE(with("DPM_CUDA_COMPLETE", value).completions);
+    EXPECT_FALSE(with("DPM_CUDA_PREDICT", value).predictions);
     EXPECT_TRUE(with("DPM_CUDA_GRAPHS", value).cudnn);
     EXPECT_FALSE(with("DPM_CUDNN_PRINT", value).print_plans);
     EXPECT_FALSE(with("DPM_CUDA_SYNC", value).synchronise);
