@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "cuda_device.h"
 #include "evaluate_network.h"
 #include "graph_maker.h"
+#include "random_graph.h"
 #include "scoped_environment.h"
 
 namespace dpm::test {
@@ -187,6 +189,27 @@ TEST_F(EmulatedCompletions, StopWhereKernelsOfSmallMapsDoIt) {
     EXPECT_LT(error(taken_over, dtype), tolerance_of(dtype));
     EXPECT_LT(error(maker.graph(), dtype), tolerance_of(dtype));
   }
+}
+
+TEST_F(EmulatedCompletions, OfRandomGraphsChangeNothing) {
+  int completed = 0;
+  for (std::uint32_t seed = 0; seed < 100; ++seed) {
+    std::mt19937 generator(seed);
+    const RandomGraph made([&](int n) { return std::uniform_int_distribution<int>(0, n - 1)(generator); }, false);
+    const auto run = [&](std::uint64_t* kernels) {
+      emulation().reset_counters();
+      std::vector<float> output = made.run(open(DType::kFloat32));
+      *kernels = emulation().counters().kernels;
+      return output;
+    };
+    std::uint64_t with = 0;
+    std::uint64_t without = 0;
+    const std::vector<float> actual = run(&with);
+    const ScopedEnvironment off("DPM_CUDA_COMPLETE", "off");
+    EXPECT_LT(relative_difference(actual, run(&without)), 2e-5) << seed;
+    completed += with < without ? 1 : 0;
+  }
+  EXPECT_GT(completed, 3);
 }
 
 TEST_F(EmulatedCompletions, AreProfiledAsTheyRun) {
