@@ -2,15 +2,7 @@
 import type { NativeMap, NativeNode } from '../../lib/engine/binding.js';
 import type { Unit } from './cards.js';
 import type { CudaNode } from './fusion.js';
-import {
-  convolutionChannels,
-  elementBytes,
-  normChunks,
-  normPasses,
-  storedElementBytes,
-  storedPixelStride,
-  type RooflineType,
-} from './layout.js';
+import { convolutionChannels, elementBytes, normChunks, normPasses, type RooflineType } from './layout.js';
 
 /** Parts of a step that are summed up by themselves. */
 export const kernelKinds = [
@@ -53,18 +45,21 @@ export interface Tile {
 /** Instructions an element of our own kernels, from their machine code for compute capability 9 (scripts/check-cuda). */
 const instructionsOf = { 'group norm': 36, completion: 10, 'element-wise': 12 } as const;
 
-const floatBytes = 4;
+/** Of a float32. */
+export const floatBytes = 4;
 
-function pixelsOf(map: NativeMap): number {
+/** Pixels of a map. */
+export function pixelsOf(map: NativeMap): number {
   return map.height * map.width;
 }
 
-function mapBytes(map: NativeMap, type: RooflineType): number {
+/** Bytes a sample of a map inside the network. */
+export function mapBytes(map: NativeMap, type: RooflineType): number {
   return map.channels * pixelsOf(map) * elementBytes(type);
 }
 
 /** A kernel that only moves numbers. */
-function moving(name: string, kind: KernelKind, sampleBytes: number, fixedBytes = 0): Kernel {
+export function moving(name: string, kind: KernelKind, sampleBytes: number, fixedBytes = 0): Kernel {
   const nothing = { flops: 0, executedFlops: 0, elements: 0, instructions: 0, tile: null };
   return { name, kind, unit: 'f32', ...nothing, fixedBytes, sampleBytes };
 }
@@ -174,7 +169,7 @@ const mostSmallPixels = 1024;
 const widestSmallGroup = 128;
 
 /** takes_small_convolution, with the norm before it or without. */
-function isSmall(node: NativeNode, norm: NativeNode | null, type: RooflineType, batch: number): boolean {
+export function isSmall(node: NativeNode, norm: NativeNode | null, type: RooflineType, batch: number): boolean {
   const { inputs, outputs } = paddedChannels(node, type);
   const fitsGroup = norm === null || inputs / norm.groups <= widestSmallGroup;
   return (
@@ -188,7 +183,7 @@ function isSmall(node: NativeNode, norm: NativeNode | null, type: RooflineType, 
 }
 
 /** Norm, convolution and what follows it in one kernel. */
-function smallConvolution(node: CudaNode, norm: NativeNode | null, type: RooflineType): Kernel {
+export function smallConvolution(node: CudaNode, norm: NativeNode | null, type: RooflineType): Kernel {
   const product = productOf(node, type);
   const added = node.inputs.slice(1).reduce((sum, map) => sum + (map === null ? 0 : mapBytes(map, type)), 0);
   const parameters = norm === null ? 0 : 2 * product.tile.depth * floatBytes;
@@ -266,7 +261,7 @@ function normKernels(node: NativeNode, type: RooflineType): Kernel[] {
 }
 
 /** The norm with what the convolution right before it has left: it reads the residual, too, and writes the sum. */
-function completingNorm(rest: Kernel, norm: NativeNode, type: RooflineType): Kernel {
+export function completingNorm(rest: Kernel, norm: NativeNode, type: RooflineType): Kernel {
   const [plain] = normKernels(norm, type);
   const map = mapBytes(norm.output, type);
   return {
@@ -282,7 +277,7 @@ function completingNorm(rest: Kernel, norm: NativeNode, type: RooflineType): Ker
  * Whether `norm` finishes what `node` leaves (Executable::left_to): it comes right after it, where no shortcut is put between
  * them, holds the map in registers and adds nothing for its statistics alone.
  */
-function completes(
+export function completes(
   norm: NativeNode | undefined,
   node: CudaNode,
   nodes: readonly CudaNode[],
@@ -364,87 +359,4 @@ export function kernelsOfNode(node: CudaNode, type: RooflineType): Kernel[] {
     case 'affine':
       return [elementwiseKernel(node, type)];
   }
-}
-
-/** Nodes whose results follow from times and labels alone: a trajectory has them before its first step. */
-function conditionsOf(nodes: readonly NativeNode[]): Set<NativeNode> {
-  const values = new Set<number>();
-  const conditions = new Set<NativeNode>();
-  for (const node of nodes) {
-    const maps = node.inputs.filter((map) => map !== null);
-    const isEmbedding = node.op === 'time_embedding' || node.op === 'embedding';
-    if (node.output.role !== 'internal' || !(isEmbedding || maps.every(({ value }) => values.has(value)))) continue;
-    conditions.add(node);
-    values.add(node.output.value);
-  }
-  return conditions;
-}
-
-/** The norm of which a convolution is the only reader. */
-function normBefore(nodes: readonly NativeNode[], node: NativeNode): NativeNode | null {
-  const value = node.inputs[0]?.value;
-  const readers = nodes.flatMap(({ inputs }) => inputs).filter((map) => map?.value === value);
-  const writer = nodes.find(({ op, output }) => op === 'group_norm' && output.value === value);
-  return readers.length === 1 ? (writer ?? null) : null;
-}
-
-/** All kernels of one evaluation of `nodes`, as `cudaNodes` gives them, within a trajectory. */
-export function evaluationKernels(nodes: readonly CudaNode[], type: RooflineType, batch: number): Kernel[] {
-  const conditions = conditionsOf(nodes);
-  const small = new Map<NativeNode, NativeNode | null>();
-  for (const node of nodes) {
-    if (node.op !== 'convolution' || isLinear(node) || isPrediction(node, type)) continue;
-    const norm = normBefore(nodes, node);
-    if (isSmall(node, norm, type, batch)) small.set(node, norm);
-  }
-  const takenOver = new Set(small.values());
-  let left: Kernel | undefined;
-  return nodes.flatMap((node, index) => {
-    if (conditions.has(node) || takenOver.has(node)) return [];
-    const norm = small.get(node);
-    if (norm !== undefined) return [smallConvolution(node, norm, type)];
-    if (left !== undefined) {
-      const kernel = completingNorm(left, node, type);
-      left = undefined;
-      return [kernel];
-    }
-    const kernels = kernelsOfNode(node, type);
-    const next = nodes[index + 1];
-    if (node.op !== 'convolution' || kernels.length < 2 || takenOver.has(next!)) return kernels;
-    if (!completes(next, node, nodes, type)) return kernels;
-    left = kernels[1];
-    return kernels.slice(0, 1);
-  });
-}
-
-/** Of UpdateSample in cuda/kernels/update.h. */
-const updateSampleBytes = 228;
-
-/**
- * What a trajectory adds to every evaluation: the choice of the step's records and conditions, and one kernel that
- * converts the prediction, updates states of `state` (a sampler that reads and writes x) and loads the next image.
- */
-export function stepKernels(nodes: readonly CudaNode[], type: RooflineType): Kernel[] {
-  const conditions = conditionsOf(nodes);
-  const read = new Map<number, number>();
-  for (const node of nodes) {
-    if (conditions.has(node)) continue;
-    for (const map of node.inputs) {
-      const isCondition = [...conditions].some(({ output }) => output.value === map?.value);
-      if (map !== null && isCondition) read.set(map.value, mapBytes(map, type));
-    }
-  }
-  const vectors = [...read.values()].reduce((sum, bytes) => sum + bytes, 0);
-  const maps = nodes.flatMap(({ inputs, output }) => [...inputs, output]).filter((map) => map !== null);
-  const bytesOf = (role: NativeMap['role']): number => {
-    const map = maps.find((each) => each.role === role);
-    return map === undefined ? 0 : storedPixelStride(map, type) * pixelsOf(map) * storedElementBytes(map, type);
-  };
-  const image = maps.find(({ role }) => role === 'image');
-  const elements = image === undefined ? 0 : image.channels * pixelsOf(image);
-  const predictions = bytesOf('output') + bytesOf('head');
-  return [
-    moving('select step', 'update', 2 * updateSampleBytes + floatBytes + 2 * vectors),
-    moving('finish step', 'update', 3 * elements * floatBytes + predictions + bytesOf('image') + updateSampleBytes),
-  ];
 }

@@ -2,7 +2,8 @@
 import type { NativeNode } from '../../lib/engine/binding.js';
 import type { Card } from './cards.js';
 import { cudaNodes } from './fusion.js';
-import { evaluationKernels, kernelKinds, stepKernels, type Kernel, type KernelKind } from './kernels.js';
+import { evaluationKernels, stepKernels } from './evaluation.js';
+import { kernelKinds, type Kernel, type KernelKind } from './kernels.js';
 import type { RooflineType } from './layout.js';
 
 /** Sums over the kernels of one step (network evaluation and update) of a batch. */

@@ -4,8 +4,9 @@ import { beforeAll, describe, expect, it } from 'vitest';
 
 import { cards, findCard, type Card } from '../../bench/roofline/cards.js';
 import { rooflineFiles, rooflineGraphs } from '../../bench/roofline/command.js';
+import { evaluationKernels, stepKernels } from '../../bench/roofline/evaluation.js';
 import { cudaNodes, type CudaNode } from '../../bench/roofline/fusion.js';
-import { evaluationKernels, kernelsOfNode, stepKernels, type Kernel } from '../../bench/roofline/kernels.js';
+import { kernelsOfNode, type Kernel } from '../../bench/roofline/kernels.js';
 import { normPasses, storedPixelStride } from '../../bench/roofline/layout.js';
 import { kernelBytes, kernelsOfStep, kernelTime, occupancy, stepCost, stepTime } from '../../bench/roofline/model.js';
 import type { NamedGraph } from '../../bench/roofline/rows.js';
