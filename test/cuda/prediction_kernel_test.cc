@@ -7,6 +7,7 @@
 
 #include "cuda/kernels/prediction.h"
 #include "kernel_case.h"
+#include "product_sum.h"
 
 namespace dpm::test {
 namespace {
@@ -56,20 +57,10 @@ struct PredictionCase {
   DeviceVector<float> before;
 };
 
-/// A sum of the case and that of its terms' magnitudes.
-struct Sum {
-  double value = 0;
-  double magnitudes = 0;
-  void add(double term) {
-    value += term;
-    magnitudes += std::abs(term);
-  }
-};
-
 template <typename T>
-Sum sum_of(const PredictionCase<T>& test, int n, int pixel, int c) {
+ProductSum sum_of(const PredictionCase<T>& test, int n, int pixel, int c) {
   const cuda::PredictionShape& s = test.shape;
-  Sum sum;
+  ProductSum sum;
   for (int tap = 0; tap < s.kernel * s.kernel; ++tap) {
     const int i = pixel / s.out_width * s.stride - s.pad_before + tap / s.kernel;
     const int j = pixel % s.out_width * s.stride - s.pad_before + tap % s.kernel;
@@ -93,9 +84,9 @@ double worst_error(PredictionCase<T>& test, const DeviceVector<float>& actual) {
   for (int n = 0; n < test.batch; ++n) {
     for (int pixel = 0; pixel < test.shape.out_height * test.shape.out_width; ++pixel) {
       for (int c = 0; c < test.shape.out_channels; ++c) {
-        const Sum sum = sum_of(test, n, pixel, c);
+        const ProductSum sum = sum_of(test, n, pixel, c);
         const std::size_t i = test.y.index(n, pixel, c);
-        error[i] = std::abs(static_cast<double>(actual[i]) - sum.value) / (kUnit * sum.magnitudes + 1e-30);
+        error[i] = std::abs(static_cast<double>(actual[i]) - sum.sum) / (kUnit * sum.magnitudes + 1e-30);
       }
     }
   }

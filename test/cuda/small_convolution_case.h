@@ -9,6 +9,7 @@
 
 #include "cuda/kernels/small_convolution.h"
 #include "kernel_case.h"
+#include "product_sum.h"
 
 namespace dpm::test {
 
@@ -153,19 +154,6 @@ std::vector<double> normed_map_of(const cuda::SmallConvolutionArguments<T>& a) {
   }
   return map;
 }
-
-/// A sum of products, that of their magnitudes and the largest of these.
-struct ProductSum {
-  double sum = 0;
-  double magnitudes = 0;
-  double largest = 0;
-
-  void add(double term) {
-    sum += term;
-    magnitudes += std::abs(term);
-    largest = std::max(largest, std::abs(term));
-  }
-};
 
 /// What a plain loop makes of a case, and how far the kernel may be from it.
 struct SmallConvolutionReference {

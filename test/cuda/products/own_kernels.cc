@@ -19,16 +19,22 @@ Map<T> map(const void* data, std::int64_t pixel_stride, std::int64_t pixels) {
 std::int64_t in_pixels(const ConvolutionProblem& p) { return std::int64_t{p.in_height} * p.in_width; }
 std::int64_t out_pixels(const ConvolutionProblem& p) { return std::int64_t{p.out_height} * p.out_width; }
 
+/// What all kernels for a convolution read and write.
+template <typename T, typename Arguments>
+void set_operands(const ConvolutionProblem& p, const ConvolutionBuffers& buffers, Arguments* a) {
+  a->x = map<const T>(buffers.x, p.in_pixel_stride, in_pixels(p));
+  a->weight = static_cast<const T*>(buffers.w);
+  a->y = map<T>(buffers.out, p.out_pixel_stride, out_pixels(p));
+  a->bias = static_cast<const float*>(buffers.bias);
+  a->residual = map<const T>(buffers.residual, p.residual_pixel_stride, out_pixels(p));
+  a->scale = p.scale;
+  a->silu = p.silu;
+}
+
 template <typename T>
 ConvolutionArguments<T> own_arguments(const ConvolutionProblem& p, const ConvolutionBuffers& buffers) {
   ConvolutionArguments<T> a{};
-  a.x = map<const T>(buffers.x, p.in_pixel_stride, in_pixels(p));
-  a.weight = static_cast<const T*>(buffers.w);
-  a.y = map<T>(buffers.out, p.out_pixel_stride, out_pixels(p));
-  a.bias = static_cast<const float*>(buffers.bias);
-  a.residual = map<const T>(buffers.residual, p.residual_pixel_stride, out_pixels(p));
-  a.scale = p.scale;
-  a.silu = p.silu;
+  set_operands<T>(p, buffers, &a);
   a.batch = p.batch;
   a.in_height = p.in_height;
   a.in_width = p.in_width;
@@ -68,13 +74,7 @@ SmallConvolutionArguments<T> small_arguments(const ConvolutionProblem& p, const 
                                              unsigned* counters) {
   SmallConvolutionArguments<T> a{};
   a.shape = small_shape(p);
-  a.x = map<const T>(buffers.x, p.in_pixel_stride, in_pixels(p));
-  a.weight = static_cast<const T*>(buffers.w);
-  a.y = map<T>(buffers.out, p.out_pixel_stride, out_pixels(p));
-  a.bias = static_cast<const float*>(buffers.bias);
-  a.residual = map<const T>(buffers.residual, p.residual_pixel_stride, out_pixels(p));
-  a.scale = p.scale;
-  a.silu = p.silu;
+  set_operands<T>(p, buffers, &a);
   a.workspace = static_cast<float*>(buffers.workspace);
   a.counters = counters;
   return a;

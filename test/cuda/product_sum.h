@@ -1,0 +1,22 @@
+// Sums in double that say how exact a kernel's can be.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+namespace dpm::test {
+
+/// A sum of products, that of their magnitudes and the largest of these.
+struct ProductSum {
+  double sum = 0;
+  double magnitudes = 0;
+  double largest = 0;
+
+  void add(double term) {
+    sum += term;
+    magnitudes += std::abs(term);
+    largest = std::max(largest, std::abs(term));
+  }
+};
+
+}  // namespace dpm::test
