@@ -103,9 +103,8 @@ void Executable::ensure_scratch(int batch) {
 }
 
 void Executable::warm_up(int batch) {
-  const std::vector<float> zeros(static_cast<std::size_t>(batch), 0.0F);
-  const DeviceMemory time = network.device.allocate(zeros.size() * sizeof(float));
-  network.device.staging.upload(network.device.stream, time.data(), zeros.data(), time.bytes());
+  const DeviceMemory time = network.device.allocate(static_cast<std::size_t>(batch) * sizeof(float));
+  check_cuda(cudaMemsetAsync(time.data(), 0, time.bytes(), network.device.stream.get()), "clearing times");
   Evaluation evaluation;
   evaluation.batch = batch;
   evaluation.time = time.as<float>();
