@@ -224,6 +224,15 @@ describe('dpm sample', () => {
     expect(existsSync(temporary('x-record-0002.safetensors'))).toBe(true);
   });
 
+  it('begins with any sample of a seed', async () => {
+    const imagesOf = async (name: string, ...more: string[]): Promise<Float32Array> => {
+      expect((await dpm(...base, ...more, '--out', temporary(name))).code).toBe(0);
+      return (await readFloats(await readSafetensorsHeader(temporary(name)), 'images')).data;
+    };
+    const all = await imagesOf('all.safetensors');
+    expect(await imagesOf('last.safetensors', '--first', '1', '--count', '2')).toEqual(all.subarray(784));
+  });
+
   it('finds the optimal trajectory of a fixed variance from a table of errors', async () => {
     const [data, costs, out] = ['data.safetensors', 'costs.json', 'optimal.safetensors'].map(temporary);
     const { writeSafetensors } = await import('../../../lib/files/tensor-data.js');
