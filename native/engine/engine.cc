@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 
+#include <chrono>
 #include <utility>
 
 #include "core/spin.h"
@@ -50,54 +51,131 @@ void Engine::drop_cancelled() {
 
 Engine::Turn::Turn(Engine& engine) : engine_(engine) {
   std::unique_lock<std::mutex> lock(engine.queue_mutex_);
+  ++engine.waiting_;
   engine.queue_changed_.wait(lock,
                              [&] { return engine.stopping_ || (engine.queue_.empty() && !engine.device_in_use_); });
+  --engine.waiting_;
   if (engine.stopping_) throw Error(ErrorCode::kClosed, "the engine is closed");
   engine.device_in_use_ = true;
 }
 
-Engine::Turn::~Turn() {
+Engine::Turn::~Turn() { engine_.return_device(); }
+
+void Engine::add(const std::shared_ptr<TurnTaker>& taker) {
   {
-    const std::lock_guard<std::mutex> lock(engine_.queue_mutex_);
-    engine_.device_in_use_ = false;
+    const std::lock_guard<std::mutex> lock(queue_mutex_);
+    if (!stopping_) {
+      turns_.add(taker);
+      return;
+    }
   }
-  engine_.queue_changed_.notify_all();
+  taker->end(ErrorCode::kClosed, "the engine is closed");
+}
+
+void Engine::remove(const TurnTaker& taker) {
+  const std::lock_guard<std::mutex> lock(queue_mutex_);
+  turns_.remove(taker);
+}
+
+void Engine::wake() {
+  {
+    // Without the lock the thread could look before and fall asleep after.
+    const std::lock_guard<std::mutex> lock(queue_mutex_);
+    ++submitted_;
+  }
+  queue_changed_.notify_all();
+}
+
+/// Those that wait for the device themselves come between two turns. Where jobs are queued they wait for these.
+bool Engine::may_take_turn() const { return !stopping_ && (waiting_ == 0 || !queue_.empty()) && turns_.has_work(); }
+
+Engine::Next Engine::next() {
+  {
+    const std::lock_guard<std::mutex> lock(queue_mutex_);
+    if (queue_.empty() && !turns_.has_work()) seen_ = submitted_;
+  }
+  // Callers that await one result before they ask for the next find the thread awake.
+  spin_until([&] { return submitted_ != seen_ || stopping_; });
+  std::unique_lock<std::mutex> lock(queue_mutex_);
+  queue_changed_.wait(lock, [&] { return stopping_ || (!device_in_use_ && (!queue_.empty() || may_take_turn())); });
+  Next next;
+  if (may_take_turn() && (last_was_job_ || queue_.empty())) {
+    next.taker = turns_.next();
+  } else if (!queue_.empty()) {
+    next.job = std::move(queue_.front());
+    queue_.pop_front();
+  }
+  last_was_job_ = next.job != nullptr;
+  device_in_use_ = !stopping_;
+  return next;
 }
 
 void Engine::work() {
-  for (std::uint64_t seen = 0;;) {
+  while (!stopping_) {
+    Next now = next();
+    if (now.taker) {
+      run(*now.taker);
+    } else if (now.job) {
+      run(std::move(now.job));
+    }
+  }
+  end_turns();
+  for (;;) {
     std::unique_ptr<Job> job;
-    // Callers that await one result before they ask for the next find the thread awake.
-    spin_until([&] { return submitted_ != seen || stopping_; });
-    {
-      std::unique_lock<std::mutex> lock(queue_mutex_);
-      queue_changed_.wait(lock, [this] { return stopping_ || (!queue_.empty() && !device_in_use_); });
-      if (queue_.empty()) {
-        ended_ = true;
-        return;
-      }
-      job = std::move(queue_.front());
-      queue_.pop_front();
-      if (queue_.empty()) seen = submitted_;
-      device_in_use_ = !stopping_;
-    }
-    if (stopping_) {
-      job->error = ErrorCode::kClosed;
-      job->message = "the engine was closed before the work began";
-    } else {
-      try {
-        job->run();
-      } catch (...) {
-        std::tie(job->error, job->message) = current_error();
-      }
-    }
     {
       const std::lock_guard<std::mutex> lock(queue_mutex_);
-      device_in_use_ = false;
+      ended_ = queue_.empty();
+      if (ended_) return;
+      job = std::move(queue_.front());
+      queue_.pop_front();
     }
-    queue_changed_.notify_all();
-    finish(std::move(job));
+    run(std::move(job));
   }
+}
+
+void Engine::run(TurnTaker& taker) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  taker.take_turn();
+  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  {
+    const std::lock_guard<std::mutex> lock(queue_mutex_);
+    turns_.charge(taker, seconds);
+  }
+  return_device();
+}
+
+void Engine::run(std::unique_ptr<Job> job) {
+  if (stopping_) {
+    job->error = ErrorCode::kClosed;
+    job->message = "the engine was closed before the work began";
+  } else {
+    try {
+      job->run();
+    } catch (...) {
+      std::tie(job->error, job->message) = current_error();
+    }
+  }
+  return_device();
+  finish(std::move(job));
+}
+
+void Engine::return_device() {
+  {
+    const std::lock_guard<std::mutex> lock(queue_mutex_);
+    device_in_use_ = false;
+  }
+  queue_changed_.notify_all();
+}
+
+void Engine::end_turns() {
+  std::vector<std::shared_ptr<TurnTaker>> takers;
+  {
+    const std::lock_guard<std::mutex> lock(queue_mutex_);
+    takers = turns_.all();
+    turns_ = {};
+  }
+  for (const auto& taker : takers) taker->end(ErrorCode::kClosed, "the engine was closed");
 }
 
 void Engine::stop() {

@@ -1,4 +1,4 @@
-// One thread per engine that owns the device: jobs run in order, one at a time.
+// One thread per engine that owns the device: jobs run in order, one at a time, and turns between them.
 #pragma once
 
 #include <atomic>
@@ -13,6 +13,7 @@
 
 #include "core/error.h"
 #include "engine/device.h"
+#include "engine/turns.h"
 
 namespace dpm {
 
@@ -47,7 +48,15 @@ class Engine {
   void submit(std::unique_ptr<Job> job);
   /// Finishes queued jobs that are cancelled, with kAborted.
   void drop_cancelled();
-  /// Runs `body` on the calling thread once everything queued before it is done. Throws Error(kClosed).
+  /// Gives turns between jobs: after each of these one, and one after the other while the queue is empty. After `stop`
+  /// its work ends with kClosed.
+  void add(const std::shared_ptr<TurnTaker>& taker);
+  /// Gives no more turns. One that is running ends later.
+  void remove(const TurnTaker& taker);
+  /// Tells the thread that a taker of turns has work.
+  void wake();
+  /// Runs `body` on the calling thread once everything queued before it is done, between two turns. Throws
+  /// Error(kClosed).
   template <typename Body>
   void run_now(const Body& body) {
     const Turn turn(*this);
@@ -74,16 +83,33 @@ class Engine {
     Engine& engine_;
   };
 
+  /// What the thread does next: one of both, or nothing any more.
+  struct Next {
+    std::unique_ptr<Job> job;
+    std::shared_ptr<TurnTaker> taker;
+  };
+  Next next();
+  [[nodiscard]] bool may_take_turn() const;
   void work();
+  void run(std::unique_ptr<Job> job);
+  void run(TurnTaker& taker);
+  void return_device();
+  void end_turns();
   void finish(std::unique_ptr<Job> job);
 
   std::shared_ptr<Device> device_;
   std::mutex queue_mutex_;
   std::condition_variable queue_changed_;
   std::deque<std::unique_ptr<Job>> queue_;
-  // Raised by every job queued; lets the thread look for work without the lock.
+  Turns turns_;
+  // Raised by everything that brings work; lets the thread look for some without the lock.
   std::atomic<std::uint64_t> submitted_{0};
+  /// What it was when the thread found nothing more to do.
+  std::uint64_t seen_ = 0;
   bool device_in_use_ = false;
+  /// Threads that wait for the device themselves.
+  int waiting_ = 0;
+  bool last_was_job_ = false;
   bool ended_ = false;
   std::atomic<bool> stopping_{false};
   std::thread thread_;

@@ -11,15 +11,6 @@ namespace {
 
 constexpr std::uint32_t kInitialRecord = 0xFFFFFFFFu;
 
-/// Records that can touch y at all.
-bool uses_y(const dpm_record& record) {
-  return (record.flags & (DPM_RECORD_READ_Y | DPM_RECORD_WRITE_Y)) != 0 || record.x_y != 0.0F;
-}
-
-bool adds_noise(const dpm_record& record) {
-  return (record.flags & DPM_RECORD_WRITE_X) != 0 && record.variance != DPM_VARIANCE_NONE;
-}
-
 }  // namespace
 
 std::uint32_t Flight::most_evaluated(const RunRequest& request, std::uint32_t batch) {
@@ -35,16 +26,16 @@ Flight::Flight(Evaluator& evaluator, const RunRequest& request, std::uint32_t fi
       count_(count),
       evaluated_(most_evaluated(request, count)),
       registers_(make_registers(evaluator)),
-      step_(evaluator, count, evaluated_, request.unconditional_label),
+      step_(evaluator, count, evaluated_),
       counters_(count, 0),
       noise_counters_(count, 0) {
   const std::uint64_t image = evaluator.shape().image;
   if (request.init.empty()) {
     draw_initial_states();
   } else {
-    registers_.write(request.init.data() + first * image);
+    registers_.write(0, count, request.init.data() + first * image);
   }
-  if (!request.noise.empty()) registers_.write_noise(request.noise, request.samples.size(), first);
+  if (!request.noise.empty()) registers_.provide_noise(request.noise, request.samples.size(), first);
 }
 
 Registers Flight::make_registers(Evaluator& evaluator) const {
@@ -52,24 +43,26 @@ Registers Flight::make_registers(Evaluator& evaluator) const {
   bool y = false;
   for (std::uint32_t row = 0; row < count_; ++row) {
     history = std::max(history, program(row).history);
-    const dpm_record* records = request_.records.data() + program(row).first;
-    y = y || std::any_of(records, records + program(row).count, uses_y);
+    y = y || request_.uses_y(sample(row).program);
   }
-  return {evaluator.device(), evaluator.shape(), count_, y, history};
+  Registers registers(evaluator.device(), evaluator.shape(), count_);
+  registers.provide(y, history);
+  return registers;
 }
 
 void Flight::draw_initial_states() {
   std::vector<dpm_record> records(count_);
+  std::vector<dpm_update_sample> samples;
   for (std::uint32_t row = 0; row < count_; ++row) {
     records[row].flags = DPM_RECORD_WRITE_X;
     records[row].variance = DPM_VARIANCE_SCALAR;
     records[row].deviation = program(row).initial_scale;
-    update_samples_.push_back(update_sample(row, &records[row], kInitialRecord));
+    samples.push_back(update_sample(row, &records[row], kInitialRecord));
   }
   dpm_update request{};
   request.batch = count_;
   request.elements = evaluator_.shape().image;
-  request.samples = update_samples_.data();
+  request.samples = samples.data();
   request.x = registers_.views().x;
   evaluator_.device().update(request);
 }
@@ -87,10 +80,20 @@ dpm_update_sample Flight::update_sample(std::uint32_t row, const dpm_record* rec
   return result;
 }
 
-dpm_update_sample Flight::current_sample(std::uint32_t row) const {
-  require(!registers_.has_noise() || !adds_noise(record(row)) || noise_counters_[row] < registers_.noise_records(),
-          "the given noise has fewer slices than the program has noisy records");
-  return update_sample(row, &record(row), counters_[row]);
+StepSample Flight::step_sample(std::uint32_t row) const {
+  const SampleIdentity& own = sample(row);
+  return {row,
+          &record(row),
+          own.label,
+          request_.unconditional_label,
+          own.guidance,
+          request_.keeps_prediction(own.program, counters_[row]),
+          !request_.noise.empty(),
+          noise_counters_[row] * count_ + row,
+          own.seed_low,
+          own.seed_high,
+          own.index,
+          counters_[row]};
 }
 
 void Flight::go_on(std::uint32_t row) {
@@ -110,8 +113,9 @@ bool Flight::list_steps(std::uint32_t steps, std::vector<dpm_update_sample>& tab
   table.reserve(std::size_t{steps} * count_);
   bool in_step = true;
   for (std::uint32_t step = 0; step < steps && in_step; ++step) {
-    for (std::uint32_t row = 0; row < count_; ++row) in_step = in_step && evaluates(row) == evaluates(0);
-    for (std::uint32_t row = 0; row < count_; ++row) table.push_back(current_sample(row));
+    for (std::uint32_t row = 0; row < count_; ++row)
+      in_step = in_step && evaluates(record(row)) == evaluates(record(0));
+    for (std::uint32_t row = 0; row < count_; ++row) table.push_back(update_sample(row, &record(row), counters_[row]));
     for (std::uint32_t row = 0; row < count_; ++row) go_on(row);
   }
   rewind();
@@ -133,9 +137,8 @@ bool Flight::begin_trajectory() {
   live_.resize(count_);
   std::iota(live_.begin(), live_.end(), 0);
   // The labels are those of all steps, also where the first one evaluates nothing.
-  asks_.clear();
-  for (const std::uint32_t row : live_) asks_.push_back(ask(row));
-  trajectory.labels = step_.upload_labels(asks_);
+  list_step();
+  trajectory.labels = step_.upload_labels(step_samples_);
   network->begin(trajectory);
   in_trajectory_ = true;
   return true;
@@ -154,22 +157,14 @@ std::uint32_t Flight::begin_step() {
     if (counters_[row] < program(row).count) live_.push_back(row);
   }
   if (live_.empty() || in_trajectory_) return static_cast<std::uint32_t>(live_.size());
-  list_asks();
-  waits_ = !step_.evaluate(asks_, registers_.views());
+  list_step();
+  waits_ = !step_.evaluate(step_samples_, registers_.views());
   return static_cast<std::uint32_t>(live_.size());
 }
 
-void Flight::list_asks() {
-  asks_.clear();
-  for (const std::uint32_t row : live_) {
-    if (evaluates(row)) asks_.push_back(ask(row));
-  }
-}
-
-Ask Flight::ask(std::uint32_t row) const {
-  const dpm_record& current = record(row);
-  const bool reads_y = (current.flags & DPM_RECORD_READ_Y) != 0;
-  return {row, current.time, current.input_scale, reads_y, sample(row).label, sample(row).guidance};
+void Flight::list_step() {
+  step_samples_.clear();
+  for (const std::uint32_t row : live_) step_samples_.push_back(step_sample(row));
 }
 
 std::uint32_t Flight::end_step(bool looked_at) {
@@ -181,13 +176,9 @@ std::uint32_t Flight::end_step(bool looked_at) {
     done = on_their_way_ + (looked_at ? count : 0);
     on_their_way_ = looked_at ? 0 : count;
   } else {
-    dpm_update request = registers_.views();
-    step_.settle(request);
-    update_samples_.clear();
-    for (const std::uint32_t row : live_) update_samples_.push_back(current_sample(row));
-    request.batch = count;
-    request.samples = update_samples_.data();
-    evaluator_.device().update(request);
+    const dpm_update registers = registers_.views();
+    step_.settle(registers);
+    step_.update(registers);
   }
   for (const std::uint32_t row : live_) go_on(row);
   return done;

@@ -37,26 +37,24 @@ class Flight {
   /// Waits for what is still on its way; returns how many records that were.
   std::uint32_t settle();
 
-  /// The states from `first` elements on: as floats, or as 8-bit levels if the request wants these.
-  void download(RunImages& images, std::uint64_t first) const { registers_.download(images, first, request_.levels); }
+  /// The states into `images` from element `first` on.
+  void download(RunImages& images, std::uint64_t first) const { registers_.download(0, count_, images, first); }
 
  private:
   [[nodiscard]] const SampleIdentity& sample(std::uint32_t row) const { return request_.samples[first_ + row]; }
   [[nodiscard]] const Program& program(std::uint32_t row) const { return request_.programs[sample(row).program]; }
   [[nodiscard]] const dpm_record& record(std::uint32_t row) const {
-    return request_.records[program(row).first + counters_[row]];
+    return request_.record(sample(row).program, counters_[row]);
   }
-  [[nodiscard]] bool evaluates(std::uint32_t row) const { return (record(row).flags & DPM_RECORD_EVALUATE) != 0; }
 
   [[nodiscard]] Registers make_registers(Evaluator& evaluator) const;
   void draw_initial_states();
   [[nodiscard]] dpm_update_sample update_sample(std::uint32_t row, const dpm_record* record,
                                                 std::uint32_t record_index) const;
-  /// The sample's current record. Throws Error(kArgument) where noise that is given runs out.
-  [[nodiscard]] dpm_update_sample current_sample(std::uint32_t row) const;
-  [[nodiscard]] Ask ask(std::uint32_t row) const;
-  /// The rows of `live_` whose records evaluate.
-  void list_asks();
+  /// The sample's part in a step of its current record.
+  [[nodiscard]] StepSample step_sample(std::uint32_t row) const;
+  /// The parts of the rows of `live_`.
+  void list_step();
 
   /// Adds every step's samples to `table`; false when samples of one step differ in whether they ask the network.
   bool list_steps(std::uint32_t steps, std::vector<dpm_update_sample>& table);
@@ -77,8 +75,7 @@ class Flight {
   std::vector<std::uint32_t> counters_;
   std::vector<std::uint32_t> noise_counters_;
   std::vector<std::uint32_t> live_;
-  std::vector<Ask> asks_;
-  std::vector<dpm_update_sample> update_samples_;
+  std::vector<StepSample> step_samples_;
 };
 
 }  // namespace dpm

@@ -8,15 +8,28 @@
 namespace dpm {
 namespace {
 
-std::vector<Ask> asks_of(const PredictRequest& request) {
-  std::vector<Ask> asks(request.times.size());
-  for (std::size_t i = 0; i < asks.size(); ++i) {
-    asks[i].row = static_cast<std::uint32_t>(i);
-    asks[i].time = request.times[i];
-    asks[i].label = request.labels[i];
-    if (!request.guidance.empty()) asks[i].guidance = request.guidance[i];
+/// Records that do nothing but evaluate, at one time each.
+std::vector<dpm_record> evaluations(const std::vector<float>& times) {
+  std::vector<dpm_record> records(times.size());
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    records[i].flags = DPM_RECORD_EVALUATE;
+    records[i].time = times[i];
+    records[i].input_scale = 1;
   }
-  return asks;
+  return records;
+}
+
+std::vector<StepSample> samples_of(const PredictRequest& request, const std::vector<dpm_record>& records) {
+  std::vector<StepSample> samples(records.size());
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    samples[i].row = static_cast<std::uint32_t>(i);
+    samples[i].record = &records[i];
+    samples[i].label = request.labels[i];
+    samples[i].unconditional_label = request.unconditional_label;
+    if (!request.guidance.empty()) samples[i].guidance = request.guidance[i];
+    samples[i].keeps = true;
+  }
+  return samples;
 }
 
 /// The first `elements` of every row of `from`.
@@ -52,8 +65,9 @@ void predict(Network& network, const PredictRequest& request) {
   if (head) registers.head = head->view(shape.head);
   NetworkEvaluator evaluator(network);
   evaluator.reserve(rows + guided);
-  Step step(evaluator, rows, rows + guided, request.unconditional_label);
-  step.evaluate(asks_of(request), registers);
+  Step step(evaluator, rows, rows + guided);
+  const auto records = evaluations(request.times);
+  step.evaluate(samples_of(request, records), registers);
   step.settle(registers);
   if (!splits) return;
   copy_rows(device, rows, shape.image, registers.out, request.out->view(shape.image));

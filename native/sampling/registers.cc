@@ -2,13 +2,26 @@
 
 namespace dpm {
 
-Registers::Registers(Device& device, const NetworkShape& shape, std::uint32_t rows, bool y, std::uint32_t history)
+dpm_view second_output(const NetworkShape& shape, const dpm_view& out, const dpm_view& head) {
+  if (shape.head > 0) return head;
+  if (shape.out < 2 * shape.image) return {};
+  return {out.buffer, out.offset + shape.image, out.stride};
+}
+
+void download_rows(const Buffer& buffer, std::uint64_t image, std::uint32_t first, std::uint32_t rows,
+                   RunImages& images, std::uint64_t to) {
+  if (images.floats.empty()) {
+    buffer.download_levels(first * image, images.levels.data() + to, rows * image);
+  } else {
+    buffer.download(first * image * sizeof(float), images.floats.data() + to, rows * image * sizeof(float));
+  }
+}
+
+Registers::Registers(Device& device, const NetworkShape& shape, std::uint32_t rows)
     : device_(device), shape_(shape), rows_(rows) {
   x_ = allocated(shape_.image);
   out_ = allocated(shape_.out);
   if (shape_.head > 0) head_ = allocated(shape_.head);
-  if (y) y_ = zeroed();
-  for (std::uint32_t j = 0; j < history; ++j) history_.push_back(zeroed());
 }
 
 std::shared_ptr<Buffer> Registers::allocated(std::uint64_t elements) const {
@@ -21,15 +34,35 @@ std::shared_ptr<Buffer> Registers::zeroed() const {
   return buffer;
 }
 
-void Registers::write(const float* states) { x_->upload(0, states, rows_ * shape_.image * sizeof(float)); }
+void Registers::provide(bool y, std::uint32_t history) {
+  if (y && !y_) y_ = zeroed();
+  while (history_.size() < history) history_.push_back(zeroed());
+}
 
-void Registers::write_noise(const std::vector<float>& noise, std::uint64_t samples, std::uint64_t first) {
-  noise_records_ = static_cast<std::uint32_t>(noise.size() / (samples * shape_.image));
-  const std::uint64_t bytes = rows_ * shape_.image * sizeof(float);
-  noise_ = device_.allocate(noise_records_ * bytes);
-  for (std::uint64_t r = 0; r < noise_records_; ++r) {
+void Registers::provide_noise() {
+  if (!noise_) noise_ = allocated(shape_.image);
+}
+
+void Registers::provide_noise(const std::vector<float>& noise, std::uint64_t samples, std::uint64_t first) {
+  const std::uint64_t slices = noise.size() / (samples * shape_.image);
+  const std::uint64_t bytes = rows_ * row_bytes();
+  noise_ = device_.allocate(slices * bytes);
+  for (std::uint64_t r = 0; r < slices; ++r) {
     noise_->upload(r * bytes, noise.data() + (r * samples + first) * shape_.image, bytes);
   }
+}
+
+void Registers::clear(std::uint32_t row, std::uint32_t history) {
+  if (y_) y_->clear(row * row_bytes(), row_bytes());
+  for (std::uint32_t j = 0; j < history; ++j) history_[j]->clear(row * row_bytes(), row_bytes());
+}
+
+void Registers::write(std::uint32_t first, std::uint32_t rows, const float* states) {
+  x_->upload(first * row_bytes(), states, rows * row_bytes());
+}
+
+void Registers::write_noise(std::uint32_t row, const float* slice) {
+  noise_->upload(row * row_bytes(), slice, row_bytes());
 }
 
 dpm_update Registers::views() const {
@@ -38,23 +71,14 @@ dpm_update Registers::views() const {
   result.x = x_->view(shape_.image);
   if (y_) result.y = y_->view(shape_.image);
   result.out = out_->view(shape_.out);
-  if (head_) {
-    result.head = head_->view(shape_.head);
-  } else if (shape_.out >= 2 * shape_.image) {
-    result.head = out_->view(shape_.out, shape_.image);
-  }
+  result.head = second_output(shape_, result.out, head_ ? head_->view(shape_.head) : dpm_view{});
   if (noise_) result.noise = noise_->view(shape_.image);
   for (std::size_t j = 0; j < history_.size(); ++j) result.history[j] = history_[j]->view(shape_.image);
   return result;
 }
 
-void Registers::download(RunImages& images, std::uint64_t first, bool levels) const {
-  const std::uint64_t elements = rows_ * shape_.image;
-  if (levels) {
-    x_->download_levels(0, images.levels.data() + first, elements);
-  } else {
-    x_->download(0, images.floats.data() + first, elements * sizeof(float));
-  }
+void Registers::download(std::uint32_t first, std::uint32_t rows, RunImages& images, std::uint64_t to) const {
+  download_rows(*x_, shape_.image, first, rows, images, to);
 }
 
 }  // namespace dpm

@@ -7,17 +7,9 @@
 #include <memory>
 #include <vector>
 
-#include "backend/record.h"
+#include "sampling/program_table.h"
 
 namespace dpm {
-
-/// A range of the request's records.
-struct Program {
-  std::uint32_t first = 0;
-  std::uint32_t count = 0;
-  std::uint32_t history = 0;
-  float initial_scale = 1;
-};
 
 struct SampleIdentity {
   std::uint32_t program = 0;
@@ -31,13 +23,21 @@ struct SampleIdentity {
 
 /// [samples][image] in one of two forms.
 struct RunImages {
+  RunImages() = default;
+  /// `elements` of the form that is asked for.
+  RunImages(std::uint64_t elements, bool as_levels) {
+    if (as_levels) {
+      levels.resize(elements);
+    } else {
+      floats.resize(elements);
+    }
+  }
+
   std::vector<float> floats;
   std::vector<std::uint8_t> levels;
 };
 
-struct RunRequest {
-  std::vector<dpm_record> records;
-  std::vector<Program> programs;
+struct RunRequest : ProgramTable {
   std::vector<SampleIdentity> samples;
   std::vector<float> init;   ///< [samples][image], or empty
   std::vector<float> noise;  ///< [noise records][samples][image], or empty

@@ -49,6 +49,10 @@ void check_request(const RunRequest& request, const NetworkShape& shape) {
   const std::uint64_t state = request.samples.size() * shape.image;
   require(request.init.empty() || request.init.size() == state, "the initial state has the wrong size");
   require(request.noise.size() % state == 0, "the noise has the wrong size");
+  for (std::uint32_t program = 0; program < request.programs.size() && !request.noise.empty(); ++program) {
+    require(request.noisy_records(program) <= request.noise.size() / state,
+            "the given noise has fewer slices than the program has noisy records");
+  }
 }
 
 }  // namespace dpm

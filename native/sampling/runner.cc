@@ -13,18 +13,12 @@ namespace {
 class Run {
  public:
   Run(Network& network, const RunRequest& request, const std::atomic<bool>& stopping)
-      : evaluator_(network), request_(request), stopping_(stopping), image_(network.shape().image) {
-    for (const SampleIdentity& sample : request.samples) {
-      const std::uint32_t records = request.programs[sample.program].count;
-      total_ += records;
-      longest_ = std::max(longest_, records);
-    }
-    result_.images = empty_images(request_.samples.size());
-    if (request.snapshot_every == 0) return;
-    for (std::uint32_t record = request.snapshot_every; record <= longest_; record += request.snapshot_every) {
-      result_.snapshots.push_back({record, empty_images(request_.samples.size())});
-    }
-  }
+      : evaluator_(network),
+        request_(request),
+        stopping_(stopping),
+        image_(network.shape().image),
+        total_(total_records(request)),
+        result_(empty_result(request, image_)) {}
 
   RunResult run() {
     const auto count = static_cast<std::uint32_t>(request_.samples.size());
@@ -35,17 +29,6 @@ class Run {
   }
 
  private:
-  [[nodiscard]] RunImages empty_images(std::size_t samples) const {
-    const std::uint64_t elements = samples * image_;
-    RunImages images;
-    if (request_.levels) {
-      images.levels.resize(elements);
-    } else {
-      images.floats.resize(elements);
-    }
-    return images;
-  }
-
   void fly(std::uint32_t first, std::uint32_t count) {
     Flight flight(evaluator_, request_, first, count);
     std::size_t snapshot = 0;
@@ -61,7 +44,7 @@ class Run {
       if (is_snapshot) flight.download(result_.snapshots[snapshot++].images, first * image_);
       tell(done);
       if (is_preview) {
-        RunImages images = empty_images(count);
+        RunImages images(count * image_, request_.levels);
         flight.download(images, 0);
         request_.preview(step, first, std::move(images));
       }
@@ -91,9 +74,8 @@ class Run {
   const RunRequest& request_;
   const std::atomic<bool>& stopping_;
   const std::uint64_t image_;
+  const std::uint64_t total_;
   std::uint64_t done_ = 0;
-  std::uint64_t total_ = 0;
-  std::uint32_t longest_ = 0;
   RunResult result_;
 };
 

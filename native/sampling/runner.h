@@ -3,23 +3,11 @@
 #pragma once
 
 #include <atomic>
-#include <cstdint>
-#include <vector>
 
 #include "engine/network.h"
-#include "sampling/request.h"
+#include "sampling/run_result.h"
 
 namespace dpm {
-
-struct Snapshot {
-  std::uint32_t record = 0;
-  RunImages images;
-};
-
-struct RunResult {
-  RunImages images;
-  std::vector<Snapshot> snapshots;
-};
 
 /// Runs all samples to the end of their programs, `batch` at a time. Throws Error(kAborted) when `cancelled` is set,
 /// Error(kClosed) when `stopping` is, both before the next evaluation; Error(kArgument) when the request is

@@ -41,8 +41,7 @@ void ScriptRun::answer(const std::vector<float>& out, const std::vector<float>& 
 }
 
 std::vector<float> ScriptRun::states_now() const {
-  RunImages images;
-  images.floats.resize(request_.samples.size() * evaluator_.shape().image);
+  RunImages images(request_.samples.size() * evaluator_.shape().image, false);
   flight_.download(images, 0);
   return std::move(images.floats);
 }

@@ -3,13 +3,17 @@
 #include <algorithm>
 
 namespace dpm {
+namespace {
 
-Step::Step(Evaluator& evaluator, std::uint32_t rows, std::uint32_t evaluated, std::int32_t unconditional_label)
-    : evaluator_(evaluator),
-      shape_(evaluator.shape()),
-      rows_(rows),
-      evaluated_(evaluated),
-      unconditional_label_(unconditional_label) {
+/// Of a sample's first row: without weight on the conditional prediction it is the unconditional one.
+std::int32_t first_label(const StepSample& sample) {
+  return sample.guidance == 0.0F ? sample.unconditional_label : sample.label;
+}
+
+}  // namespace
+
+Step::Step(Evaluator& evaluator, std::uint32_t rows, std::uint32_t evaluated)
+    : evaluator_(evaluator), shape_(evaluator.shape()), rows_(rows), evaluated_(evaluated) {
   time_ = allocated(1);
   if (shape_.classes > 0) label_ = allocated(1);
 }
@@ -18,127 +22,222 @@ std::shared_ptr<Buffer> Step::allocated(std::uint64_t elements) {
   return evaluator_.device().allocate(evaluated_ * elements * sizeof(float));
 }
 
-bool Step::evaluate(const std::vector<Ask>& asks, const dpm_update& registers) {
-  asks_ = asks;
+void Step::allocate_compact() {
+  if (compact_out_) return;
+  compact_out_ = allocated(shape_.out);
+  if (shape_.head > 0) compact_head_ = allocated(shape_.head);
+}
+
+void Step::reserve() {
+  allocate_compact();
+  if (!input_) input_ = allocated(shape_.image);
+  samples_.reserve(rows_);
+  const std::size_t rows = std::max(rows_, evaluated_);
+  seen_.reserve(rows);
+  times_.reserve(rows);
+  labels_.reserve(rows);
+  records_.reserve(rows);
+  moves_.reserve(rows);
+}
+
+bool Step::evaluate(const std::vector<StepSample>& samples, const dpm_update& registers) {
+  samples_.assign(samples.begin(), samples.end());
   list_seen();
   if (seen_.empty()) return true;
   upload_times();
-  in_place_ = seen_.size() == rows_ && asks_.size() == rows_;
-  if (!in_place_ && !compact_out_) {
-    compact_out_ = allocated(shape_.out);
-    if (shape_.head > 0) compact_head_ = allocated(shape_.head);
+  in_place_ = seen_.size() == rows_;
+  for (std::uint32_t j = 0; j < seen_.size(); ++j) {
+    in_place_ = in_place_ && seen_[j].sample == j && samples_[j].row == j;
   }
+  if (!in_place_) allocate_compact();
+  const Predictions predictions = fresh(registers);
   Evaluation evaluation;
   evaluation.batch = static_cast<std::uint32_t>(seen_.size());
   evaluation.image = input(registers);
   evaluation.time = time_->view(1);
-  evaluation.labels = upload_seen_labels();
-  evaluation.out = in_place_ ? registers.out : compact_out_->view(shape_.out);
-  if (shape_.head > 0) evaluation.head = in_place_ ? registers.head : compact_head_->view(shape_.head);
+  labels_.clear();
+  for (const Seen& seen : seen_) labels_.push_back(seen.label);
+  evaluation.labels = uploaded_labels();
+  evaluation.out = predictions.out;
+  if (shape_.head > 0) evaluation.head = predictions.head;
   return evaluator_.evaluate(evaluation, times_.data());
+}
+
+Step::Predictions Step::fresh(const dpm_update& registers) const {
+  if (in_place_) return {registers.out, registers.head};
+  const dpm_view out = compact_out_->view(shape_.out);
+  return {out, second_output(shape_, out, compact_head_ ? compact_head_->view(shape_.head) : dpm_view{})};
 }
 
 void Step::settle(const dpm_update& registers) {
   if (seen_.empty() || in_place_) return;
-  scatter(shape_.out, compact_out_->view(shape_.out), registers.out);
-  if (shape_.head > 0) scatter(shape_.head, compact_head_->view(shape_.head), registers.head);
-  guide(registers);
+  guide();
+  keep(shape_.out, compact_out_->view(shape_.out), registers.out);
+  if (shape_.head > 0) keep(shape_.head, compact_head_->view(shape_.head), registers.head);
 }
 
-dpm_view Step::upload_labels(const std::vector<Ask>& asks) {
-  asks_ = asks;
-  list_seen();
-  return upload_seen_labels();
+dpm_view Step::upload_labels(const std::vector<StepSample>& samples) {
+  labels_.clear();
+  for (const StepSample& sample : samples) labels_.push_back(first_label(sample));
+  return uploaded_labels();
 }
 
 void Step::list_seen() {
   seen_.clear();
-  for (std::size_t i = 0; i < asks_.size(); ++i) {
-    seen_.push_back({i, asks_[i].guidance == 0.0F ? unconditional_label_ : asks_[i].label});
+  for (std::uint32_t i = 0; i < samples_.size(); ++i) {
+    const StepSample& sample = samples_[i];
+    if (rows_of(sample) == 0) continue;
+    seen_.push_back({i, first_label(sample)});
   }
-  for (std::size_t i = 0; i < asks_.size(); ++i) {
-    if (is_guided(asks_[i].guidance)) seen_.push_back({i, unconditional_label_});
+  asked_ = static_cast<std::uint32_t>(seen_.size());
+  for (std::uint32_t i = 0; i < samples_.size(); ++i) {
+    if (rows_of(samples_[i]) == 2) seen_.push_back({i, samples_[i].unconditional_label});
   }
 }
 
 void Step::upload_times() {
   times_.clear();
-  for (const Seen& seen : seen_) times_.push_back(asks_[seen.ask].time);
+  for (const Seen& seen : seen_) times_.push_back(samples_[seen.sample].record->time);
   time_->upload(0, times_.data(), times_.size() * sizeof(float));
 }
 
-dpm_view Step::upload_seen_labels() {
+dpm_view Step::uploaded_labels() {
   if (!label_) return {};
-  labels_.clear();
-  for (const Seen& seen : seen_) labels_.push_back(seen.label);
   label_->upload(0, labels_.data(), labels_.size() * sizeof(std::int32_t));
   return label_->view(1);
 }
 
 dpm_view Step::input(const dpm_update& registers) {
-  const bool reads_y = asks_.front().reads_y;
-  const bool direct = in_place_ && std::all_of(asks_.begin(), asks_.end(), [&](const Ask& ask) {
-                        return ask.input_scale == 1.0F && ask.reads_y == reads_y;
+  const auto reads_y = [&](const Seen& seen) { return (samples_[seen.sample].record->flags & DPM_RECORD_READ_Y) != 0; };
+  const bool first_reads_y = reads_y(seen_.front());
+  const bool direct = in_place_ && std::all_of(seen_.begin(), seen_.end(), [&](const Seen& seen) {
+                        return samples_[seen.sample].record->input_scale == 1.0F && reads_y(seen) == first_reads_y;
                       });
-  if (direct) return reads_y ? registers.y : registers.x;
+  if (direct) return first_reads_y ? registers.y : registers.x;
   if (!input_) input_ = allocated(shape_.image);
-  records_.assign(seen_.size(), dpm_record{});
-  samples_.assign(seen_.size(), dpm_update_sample{});
-  for (std::size_t j = 0; j < seen_.size(); ++j) {
-    const Ask& ask = asks_[seen_[j].ask];
-    records_[j].input_scale = ask.input_scale;
-    if (ask.reads_y) records_[j].flags = DPM_RECORD_READ_Y;
-    dpm_update_sample& from = samples_[j];
-    from.record = &records_[j];
-    from.row = ask.row;
-    from.network_row = static_cast<std::uint32_t>(j);
+  moves_.assign(seen_.size(), dpm_update_sample{});
+  for (std::uint32_t j = 0; j < seen_.size(); ++j) {
+    const StepSample& sample = samples_[seen_[j].sample];
+    moves_[j].record = sample.record;
+    moves_[j].row = sample.row;
+    moves_[j].network_row = j;
   }
   const dpm_view destination = input_->view(shape_.image);
-  copy(shape_.image, registers.x, registers.y, destination);
+  evaluator_.device().gather(
+      {static_cast<std::uint32_t>(moves_.size()), shape_.image, moves_.data(), registers.x, registers.y, destination});
   return destination;
 }
 
-void Step::copy(std::uint64_t elements, const dpm_view& x, const dpm_view& y, const dpm_view& destination) {
-  evaluator_.device().gather(
-      {static_cast<std::uint32_t>(samples_.size()), elements, samples_.data(), x, y, destination});
-}
-
-void Step::scatter(std::uint64_t elements, const dpm_view& compact, const dpm_view& destination) {
+void Step::keep(std::uint64_t elements, const dpm_view& compact, const dpm_view& destination) {
   records_.assign(1, dpm_record{});
   records_.front().input_scale = 1;
-  samples_.assign(asks_.size(), dpm_update_sample{});
-  for (std::size_t j = 0; j < asks_.size(); ++j) {
-    dpm_update_sample& move = samples_[j];
+  moves_.clear();
+  for (std::uint32_t j = 0; j < asked_; ++j) {
+    const StepSample& sample = samples_[seen_[j].sample];
+    if (!sample.keeps) continue;
+    dpm_update_sample& move = moves_.emplace_back();
     move.record = &records_.front();
-    move.row = static_cast<std::uint32_t>(j);
-    move.network_row = asks_[j].row;
+    move.row = j;
+    move.network_row = sample.row;
   }
-  copy(elements, compact, {}, destination);
+  if (moves_.empty()) return;
+  evaluator_.device().gather(
+      {static_cast<std::uint32_t>(moves_.size()), elements, moves_.data(), compact, {}, destination});
 }
 
-void Step::guide(const dpm_update& registers) {
-  const std::size_t guided = seen_.size() - asks_.size();
+void Step::guide() {
+  const std::size_t guided = seen_.size() - asked_;
   if (guided == 0) return;
   records_.assign(guided, dpm_record{});
-  samples_.assign(guided, dpm_update_sample{});
-  for (std::size_t j = 0; j < guided; ++j) {
-    const Ask& ask = asks_[seen_[asks_.size() + j].ask];
+  moves_.assign(guided, dpm_update_sample{});
+  // The guided are in the same order among those that ask, each with one unconditional row behind these.
+  std::uint32_t asking = 0;
+  for (std::uint32_t j = 0; j < guided; ++j) {
+    const std::uint32_t sample = seen_[asked_ + j].sample;
+    while (seen_[asking].sample != sample) ++asking;
     dpm_record& mix = records_[j];
     mix.flags = DPM_RECORD_WRITE_X;
-    mix.x_x = ask.guidance;
-    mix.x_out = 1.0F - ask.guidance;
-    dpm_update_sample& mixed = samples_[j];
+    mix.x_x = samples_[sample].guidance;
+    mix.x_out = 1.0F - samples_[sample].guidance;
+    dpm_update_sample& mixed = moves_[j];
     mixed.record = &mix;
-    mixed.row = ask.row;
-    mixed.network_row = static_cast<std::uint32_t>(asks_.size() + j);
+    mixed.row = asking;
+    mixed.network_row = asked_ + j;
   }
   // A learned range, behind the prediction's channels, and the head are the conditional evaluation's.
   dpm_update request{};
   request.batch = static_cast<std::uint32_t>(guided);
   request.elements = shape_.image;
-  request.samples = samples_.data();
-  request.x = registers.out;
-  request.out = compact_out_->view(shape_.out);
+  request.samples = moves_.data();
+  request.x = request.out = compact_out_->view(shape_.out);
+  evaluator_.device().update(request);
+}
+
+void Step::update_some(bool evaluated, bool has_noise, const dpm_update& registers) {
+  moves_.clear();
+  std::uint32_t asking = 0;
+  for (const StepSample& sample : samples_) {
+    const bool asks = rows_of(sample) > 0;
+    const std::uint32_t compact_row = asks ? asking++ : 0;
+    if (asks != evaluated || sample.has_noise != has_noise) continue;
+    moves_.push_back({sample.record, sample.row, asks && !in_place_ ? compact_row : sample.row, sample.noise_row,
+                      sample.seed_low, sample.seed_high, sample.sample_index, sample.record_index, 0});
+  }
+  if (moves_.empty()) return;
+  dpm_update request = registers;
+  if (evaluated) {
+    const Predictions predictions = fresh(registers);
+    request.out = predictions.out;
+    request.head = predictions.head;
+  }
+  if (!has_noise) request.noise = {};
+  request.batch = static_cast<std::uint32_t>(moves_.size());
+  request.samples = moves_.data();
+  evaluator_.device().update(request);
+}
+
+void Step::update(const dpm_update& registers) {
+  for (const bool evaluated : {true, false}) {
+    for (const bool has_noise : {false, true}) update_some(evaluated, has_noise, registers);
+  }
+}
+
+void Step::predict(std::size_t index, float input, float output, const dpm_update& registers,
+                   const dpm_view& destination) {
+  const StepSample& sample = samples_[index];
+  dpm_record state = *sample.record;
+  state.input_scale = 1;
+  dpm_update_sample move{};
+  move.record = &state;
+  move.row = sample.row;
+  evaluator_.device().gather({1, shape_.image, &move, registers.x, registers.y, destination});
+  dpm_record data{};
+  data.flags = DPM_RECORD_WRITE_X;
+  data.x0_in = input;
+  data.x0_out = output;
+  data.clip = state.clip;
+  data.clip_low = state.clip_low;
+  data.clip_high = state.clip_high;
+  data.clip_ceiling = state.clip_ceiling;
+  data.history_x0 = 1;
+  data.x_history[0] = 1;
+  move = {};
+  move.record = &data;
+  move.network_row = sample.row;
+  dpm_update request{};
+  request.batch = 1;
+  request.elements = shape_.image;
+  request.samples = &move;
+  request.x = destination;
+  request.out = registers.out;
+  if (rows_of(sample) > 0) {
+    request.out = fresh(registers).out;
+    if (!in_place_) {
+      move.network_row = static_cast<std::uint32_t>(
+          std::find_if(seen_.begin(), seen_.end(), [&](const Seen& seen) { return seen.sample == index; }) -
+          seen_.begin());
+    }
+  }
   evaluator_.device().update(request);
 }
 

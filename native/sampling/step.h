@@ -1,5 +1,4 @@
-// One evaluation for the rows that ask: what the network sees of them, classifier-free guidance, and where the
-// predictions go.
+// One step of the samples that take part: what the network sees of them, classifier-free guidance, their updates.
 #pragma once
 
 #include <cstdint>
@@ -7,70 +6,102 @@
 #include <vector>
 
 #include "sampling/evaluator.h"
+#include "sampling/registers.h"
 
 namespace dpm {
 
-/// A row of the registers that asks for a prediction.
-struct Ask {
-  std::uint32_t row = 0;
-  float time = 0;
-  /// The network sees the state times this.
-  float input_scale = 1;
-  /// The state is the register y.
-  bool reads_y = false;
+/// A sample's part in a step.
+struct StepSample {
+  std::uint32_t row = 0;  ///< of the registers
+  const dpm_record* record = nullptr;
   std::int32_t label = -1;
+  /// That of the unconditional evaluation.
+  std::int32_t unconditional_label = -1;
   /// Weight of the conditional prediction; with 0 the unconditional one is all there is.
   float guidance = 1;
+  /// The prediction is read again later: it goes to its row of the registers.
+  bool keeps = false;
+  /// Its noise is given: row `noise_row` of the registers' noise.
+  bool has_noise = false;
+  std::uint32_t noise_row = 0;
+  std::uint32_t seed_low = 0;
+  std::uint32_t seed_high = 0;
+  std::uint32_t sample_index = 0;
+  std::uint32_t record_index = 0;
 };
 
-/// Whether a row takes two evaluations.
+/// Whether a sample takes two evaluations.
 inline bool is_guided(float guidance) { return guidance != 1.0F && guidance != 0.0F; }
 
+/// The rows that the network sees of a sample in a step.
+inline std::uint32_t rows_of(const StepSample& sample) {
+  if ((sample.record->flags & DPM_RECORD_EVALUATE) == 0) return 0;
+  return is_guided(sample.guidance) ? 2 : 1;
+}
+
+/// Every step is `evaluate`, `settle` once the predictions are there, and `update`.
 class Step {
  public:
-  /// Steps of up to `rows` rows, of which the network sees up to `evaluated` at once: two of a guided one.
-  Step(Evaluator& evaluator, std::uint32_t rows, std::uint32_t evaluated, std::int32_t unconditional_label);
+  /// Steps of samples whose registers have `rows` rows, of which the network sees up to `evaluated` at once.
+  Step(Evaluator& evaluator, std::uint32_t rows, std::uint32_t evaluated);
+  /// Allocates what a step can need, so that none allocates.
+  void reserve();
 
-  /// Asks for the predictions of `asks`, in the order of their rows, from the tensors x and y of `registers`. False
-  /// when they come later. `settle` has to follow once they are there.
-  bool evaluate(const std::vector<Ask>& asks, const dpm_update& registers);
-  /// Brings the predictions to their rows of `registers.out` and, where the network has one, of `registers.head`.
+  /// Asks for the predictions of the samples whose records evaluate, from x and y of `registers`. False when they come
+  /// later.
+  bool evaluate(const std::vector<StepSample>& samples, const dpm_update& registers);
+  /// Mixes guided predictions, and brings those that are kept to their rows.
   void settle(const dpm_update& registers);
-  /// The labels that the network would see, on the device; absent where it takes none.
-  dpm_view upload_labels(const std::vector<Ask>& asks);
+  /// Updates all samples of the step by their records.
+  void update(const dpm_update& registers);
+  /// The labels that the network would see if every sample asked once, on the device; absent where it takes none.
+  dpm_view upload_labels(const std::vector<StepSample>& samples);
+
+  /// Writes input * in + output * out of one of the step's samples, clipped as its record says, to row 0 of
+  /// `destination`. Between `settle` and `update`.
+  void predict(std::size_t sample, float input, float output, const dpm_update& registers, const dpm_view& destination);
 
  private:
-  /// A row that the network sees, of the ask with this index.
+  /// A row that the network sees, of the sample with this index.
   struct Seen {
-    std::size_t ask = 0;
+    std::uint32_t sample = 0;
     std::int32_t label = -1;
+  };
+  /// Where predictions are that an update reads.
+  struct Predictions {
+    dpm_view out{};
+    dpm_view head{};
   };
 
   std::shared_ptr<Buffer> allocated(std::uint64_t elements);
-  /// First one row of every ask, then the unconditional one of the guided.
+  void allocate_compact();
+  /// First one row of every sample that asks, then the unconditional one of the guided.
   void list_seen();
   void upload_times();
-  dpm_view upload_seen_labels();
+  /// `labels_` on the device; absent where the network takes none.
+  dpm_view uploaded_labels();
   /// The state itself where every row reads the same register unscaled, otherwise a gathered copy.
   dpm_view input(const dpm_update& registers);
-  void copy(std::uint64_t elements, const dpm_view& x, const dpm_view& y, const dpm_view& destination);
-  /// Moves the first rows of `compact` to the rows of their asks.
-  void scatter(std::uint64_t elements, const dpm_view& compact, const dpm_view& destination);
-  /// Mixes the unconditional predictions into those of their asks.
-  void guide(const dpm_update& registers);
+  [[nodiscard]] Predictions fresh(const dpm_update& registers) const;
+  /// Moves the predictions that are kept.
+  void keep(std::uint64_t elements, const dpm_view& compact, const dpm_view& destination);
+  void guide();
+  /// Updates the samples that evaluate or do not, whose noise is given or drawn.
+  void update_some(bool evaluated, bool has_noise, const dpm_update& registers);
 
   Evaluator& evaluator_;
   const NetworkShape shape_;
   const std::uint32_t rows_;
   const std::uint32_t evaluated_;
-  const std::int32_t unconditional_label_;
-  std::vector<Ask> asks_;
+  std::vector<StepSample> samples_;
+  /// How many of them ask; these come first among the rows that the network sees.
+  std::uint32_t asked_ = 0;
   std::vector<Seen> seen_;
   bool in_place_ = false;
   std::vector<float> times_;
   std::vector<std::int32_t> labels_;
   std::vector<dpm_record> records_;
-  std::vector<dpm_update_sample> samples_;
+  std::vector<dpm_update_sample> moves_;
   std::shared_ptr<Buffer> time_, label_, input_, compact_out_, compact_head_;
 };
 

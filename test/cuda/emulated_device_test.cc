@@ -200,8 +200,10 @@ TEST_F(EmulatedCuda, ZerosDoNotComeFromTheHost) {
   const std::vector<float> before(kRows * shape.image, 3.0F);
   for (int i = 0; i < 5; ++i) device_->allocate(bytes)->upload(0, before.data(), bytes);
   std::unique_ptr<Registers> registers;
-  const simt::Counters counters =
-      counted([&] { registers = std::make_unique<Registers>(*device_, shape, kRows, true, 2); });
+  const simt::Counters counters = counted([&] {
+    registers = std::make_unique<Registers>(*device_, shape, kRows);
+    registers->provide(true, 2);
+  });
   EXPECT_EQ(counters.uploaded, 0u);
   const dpm_update views = registers->views();
   for (const dpm_view& view : {views.y, views.history[0], views.history[1]}) {

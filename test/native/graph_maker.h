@@ -79,6 +79,7 @@ class GraphMaker {
   /// being fused away.
   int enter(int value) { return affine(value, 1, 0.25F); }
   void output(int value) { graph_.bind_output(value, DPM_BINDING_OUTPUT); }
+  void head(int value) { graph_.bind_output(value, DPM_BINDING_HEAD); }
   /// The output is a copy of `value`.
   void leave(int value) { output(enter(value)); }
 

@@ -9,13 +9,19 @@
 
 namespace dpm::test {
 
+enum class SecondOutput {
+  kNone,
+  kHead,
+  kLearned,  ///< behind the prediction's channels
+};
+
 class SmallNetwork {
  public:
   static constexpr int kChannels = 8;
   static constexpr int kSide = 8;
   static constexpr std::uint32_t kElements = 2 * kSide * kSide;
 
-  SmallNetwork() {
+  explicit SmallNetwork(SecondOutput second = SecondOutput::kNone) {
     const int image = maker_.image(2, kSide, kSide);
     const int sinusoid = maker_.add(DPM_OP_TIME_EMBEDDING, {maker_.time()}, graph::TimeEmbedding{8, 1.0F});
     const int embedded = layer(maker_.silu(layer(sinusoid, 16, 1)), 16, 1);
@@ -23,7 +29,9 @@ class SmallNetwork {
     const int first = layer(image, kChannels, 3);
     int x = attention(residual(first));
     x = residual(maker_.add(DPM_OP_CONCAT, {x, first}));
-    maker_.output(layer(maker_.silu(norm(x)), 2, 3));
+    const int last = maker_.silu(norm(x));
+    maker_.output(layer(last, second == SecondOutput::kLearned ? 4 : 2, 3));
+    if (second == SecondOutput::kHead) maker_.head(layer(last, 2, 3));
   }
 
   [[nodiscard]] const graph::Graph& graph() const { return maker_.graph(); }

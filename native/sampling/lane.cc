@@ -1,0 +1,344 @@
+#include "sampling/lane.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace dpm {
+namespace {
+
+constexpr std::uint32_t kInitialRecord = 0xFFFFFFFFu;
+
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+bool is_cancelled(const RunRequest& run) { return run.cancelled && run.cancelled->load(std::memory_order_relaxed); }
+
+bool is_due(std::uint32_t every, std::uint32_t records) { return every > 0 && records % every == 0; }
+
+}  // namespace
+
+Lane::Lane(std::shared_ptr<Network> network, const LaneOptions& options)
+    : TurnTaker(options.weight), network_(std::move(network)), options_(options), evaluator_(*network_) {
+  require(options.rows > 0 && options.rows <= options.slots && options.slots <= 65536,
+          "a batch has at least one row, and as many slots as rows");
+  require(options.weight > 0, "a batch has a weight above 0");
+  evaluator_.reserve(options.rows);
+  registers_ = std::make_unique<Registers>(evaluator_.device(), evaluator_.shape(), options.slots);
+  step_ = std::make_unique<Step>(evaluator_, options.slots, options.rows);
+  step_->reserve();
+  slots_.resize(options.slots);
+  candidates_.reserve(options.slots);
+  running_.reserve(options.slots);
+  step_samples_.reserve(options.slots);
+  initial_records_.reserve(options.slots);
+  initial_samples_.reserve(options.slots);
+  // The lowest slot is taken first.
+  for (std::uint32_t slot = options.slots; slot > 0; --slot) free_.push_back(slot - 1);
+}
+
+Lane::~Lane() { end(ErrorCode::kClosed, "the batch was closed"); }
+
+void Lane::submit(std::unique_ptr<LaneRequest> request) {
+  check_lane_request(*request, network_->shape(), options_.rows);
+  {
+    const std::lock_guard<std::mutex> lock(inbox_mutex_);
+    if (end_code_ == ErrorCode::kOk) {
+      ++unfinished_;
+      waiting_count_ += request->run.samples.size();
+      inbox_.push_back(std::move(request));
+      return;
+    }
+  }
+  request->finished(end_code_, end_message_, {});
+}
+
+LaneStatistics Lane::statistics() const {
+  return {steps_, rows_, padded_rows_, seconds_, resident_, waiting_count_, finished_, cancelled_, last_step_at_};
+}
+
+void Lane::take_turn() noexcept {
+  try {
+    attention_ = false;
+    take_inbox();
+    drop_cancelled();
+    if (paused_) return;
+    join();
+    const std::uint32_t rows = choose_running();
+    if (!running_.empty()) run_step(rows);
+  } catch (...) {
+    const auto [code, message] = current_error();
+    end(code, message);
+  }
+}
+
+void Lane::take_inbox() {
+  {
+    const std::lock_guard<std::mutex> lock(inbox_mutex_);
+    taken_.swap(inbox_);
+  }
+  for (auto& request : taken_) accept(std::move(request));
+  taken_.clear();
+}
+
+void Lane::accept(std::unique_ptr<LaneRequest> request) {
+  const RunRequest& run = request->run;
+  auto active = std::make_unique<Active>();
+  active->samples_left = static_cast<std::uint32_t>(run.samples.size());
+  active->records = total_records(run);
+  active->request = std::move(request);
+  Active& accepted = *active_.emplace_back(std::move(active));
+  try {
+    accepted.result = empty_result(run, network_->shape().image);
+    for (std::uint32_t program = 0; program < run.programs.size(); ++program) {
+      registers_->provide(run.uses_y(program), run.programs[program].history);
+    }
+    if (!run.noise.empty()) registers_->provide_noise();
+    if (!accepted.request->data_predictions.empty() && !shown_) {
+      shown_ = evaluator_.device().allocate(network_->shape().image * sizeof(float));
+    }
+  } catch (...) {
+    // Memory that cannot be had is this request's failure, nobody else's.
+    const auto [code, message] = current_error();
+    waiting_count_ -= accepted.samples_left;
+    finish(accepted, code, message);
+    return;
+  }
+  const LaneRequest& wanted = *accepted.request;
+  for (std::uint32_t i = 0; i < run.samples.size(); ++i) {
+    waiting_.push_back({{wanted.priority, wanted.keys[i], arrivals_++}, &accepted, i});
+    std::push_heap(waiting_.begin(), waiting_.end(), comes_later);
+  }
+}
+
+bool Lane::comes_later(const Sample& a, const Sample& b) { return b.place.before(a.place); }
+
+void Lane::drop_cancelled() {
+  for (std::size_t i = active_.size(); i > 0; --i) {
+    Active& active = *active_[i - 1];
+    if (!is_cancelled(active.request->run)) continue;
+    ++cancelled_;
+    finish(active, ErrorCode::kAborted,
+           "sampling was aborted after " + std::to_string(active.records_done) + " of " +
+               std::to_string(active.records) + " records");
+  }
+}
+
+std::uint32_t Lane::rows_of_next(const Slot& slot) {
+  if (!evaluates(record(slot))) return 0;
+  return is_guided(identity(slot.sample).guidance) ? 2 : 1;
+}
+
+std::uint32_t Lane::rows_before(const Place& place) const {
+  std::uint32_t rows = 0;
+  for (const Slot& slot : slots_) {
+    if (!slot.is_free() && (slot.passed_over || slot.sample.place.before(place))) rows += rows_of_next(slot);
+  }
+  return rows;
+}
+
+void Lane::join() {
+  initial_records_.clear();
+  initial_samples_.clear();
+  while (!free_.empty() && !waiting_.empty() && rows_before(waiting_.front().place) < options_.rows) {
+    std::pop_heap(waiting_.begin(), waiting_.end(), comes_later);
+    const Sample sample = waiting_.back();
+    waiting_.pop_back();
+    enter(sample);
+  }
+  draw_initial_states();
+}
+
+void Lane::enter(const Sample& sample) {
+  --waiting_count_;
+  ++resident_;
+  const std::uint32_t slot = free_.back();
+  free_.pop_back();
+  slots_[slot] = {sample, 0, 0, false};
+  registers_->clear(slot, program(sample).history);
+  const RunRequest& run = run_of(sample);
+  if (!run.init.empty()) {
+    registers_->write(slot, 1, run.init.data() + sample.index * network_->shape().image);
+    return;
+  }
+  const SampleIdentity& own = identity(sample);
+  dpm_record& initial = initial_records_.emplace_back();
+  initial.flags = DPM_RECORD_WRITE_X;
+  initial.variance = DPM_VARIANCE_SCALAR;
+  initial.deviation = program(sample).initial_scale;
+  initial_samples_.push_back({&initial, slot, slot, 0, own.seed_low, own.seed_high, own.index, kInitialRecord, 0});
+}
+
+void Lane::draw_initial_states() {
+  if (initial_samples_.empty()) return;
+  dpm_update request{};
+  request.batch = static_cast<std::uint32_t>(initial_samples_.size());
+  request.elements = network_->shape().image;
+  request.samples = initial_samples_.data();
+  request.x = registers_->views().x;
+  evaluator_.device().update(request);
+}
+
+std::uint32_t Lane::choose_running() {
+  candidates_.clear();
+  for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+    const Slot& slot = slots_[i];
+    if (!slot.is_free()) candidates_.push_back({slot.sample.place, i, rows_of_next(slot), slot.passed_over, false});
+  }
+  const StepLimits limits{options_.rows, {}, options_.fit};
+  const std::uint32_t rows = choose(candidates_, limits, costs_);
+  running_.clear();
+  for (const Candidate& candidate : candidates_) {
+    slots_[candidate.slot].passed_over = candidate.passed_over;
+    if (candidate.runs) running_.push_back(candidate.slot);
+  }
+  return rows;
+}
+
+StepSample Lane::step_sample(std::uint32_t index) const {
+  const Slot& slot = slots_[index];
+  const RunRequest& run = run_of(slot.sample);
+  const SampleIdentity& own = identity(slot.sample);
+  return {index,
+          &record(slot),
+          own.label,
+          run.unconditional_label,
+          own.guidance,
+          run.keeps_prediction(own.program, slot.counter),
+          !run.noise.empty(),
+          index,
+          own.seed_low,
+          own.seed_high,
+          own.index,
+          slot.counter};
+}
+
+void Lane::run_step(std::uint32_t rows) {
+  const double start = seconds_now();
+  step_samples_.clear();
+  for (const std::uint32_t slot : running_) step_samples_.push_back(step_sample(slot));
+  const dpm_update registers = registers_->views();
+  step_->evaluate(step_samples_, registers);
+  step_->settle(registers);
+  preview_predictions(registers);
+  for (const std::uint32_t slot : running_) upload_noise(slot);
+  step_->update(registers);
+  for (const std::uint32_t slot : running_) go_on(slot);
+  const double end = seconds_now();
+  ++steps_;
+  rows_ += rows;
+  seconds_ = seconds_ + (end - start);
+  last_step_at_ = end;
+}
+
+void Lane::upload_noise(std::uint32_t index) {
+  const Slot& slot = slots_[index];
+  const RunRequest& run = run_of(slot.sample);
+  if (run.noise.empty() || !adds_noise(record(slot))) return;
+  const std::uint64_t slice = std::uint64_t{slot.noise_counter} * run.samples.size() + slot.sample.index;
+  registers_->write_noise(index, run.noise.data() + slice * network_->shape().image);
+}
+
+void Lane::preview_predictions(const dpm_update& registers) {
+  const std::uint64_t image = network_->shape().image;
+  for (std::size_t i = 0; i < running_.size(); ++i) {
+    const Slot& slot = slots_[running_[i]];
+    const LaneRequest& request = *slot.sample.owner->request;
+    if (request.data_predictions.empty() || !is_due(request.run.preview_every, slot.counter + 1)) continue;
+    const float* coefficients = request.data_predictions.data() + 2 * (program(slot.sample).first + slot.counter);
+    step_->predict(i, coefficients[0], coefficients[1], registers, shown_->view(image));
+    RunImages prediction(image, request.run.levels);
+    download_rows(*shown_, image, 0, 1, prediction, 0);
+    request.run.preview(slot.counter + 1, slot.sample.index, std::move(prediction));
+  }
+}
+
+void Lane::go_on(std::uint32_t index) {
+  Slot& slot = slots_[index];
+  Active& owner = *slot.sample.owner;
+  const LaneRequest& request = *owner.request;
+  const std::uint64_t image = network_->shape().image;
+  if (adds_noise(record(slot))) ++slot.noise_counter;
+  const std::uint32_t done = ++slot.counter;
+  ++owner.records_done;
+  if (is_due(request.run.snapshot_every, done)) {
+    RunImages& kept = owner.result.snapshots[done / request.run.snapshot_every - 1].images;
+    registers_->download(index, 1, kept, slot.sample.index * image);
+  }
+  if (is_due(request.run.preview_every, done) && request.data_predictions.empty()) {
+    RunImages state(image, request.run.levels);
+    registers_->download(index, 1, state, 0);
+    request.run.preview(done, slot.sample.index, std::move(state));
+  }
+  if (request.run.progress) request.run.progress(owner.records_done, owner.records);
+  if (done == program(slot.sample).count) leave(index);
+}
+
+void Lane::leave(std::uint32_t index) {
+  const Slot slot = std::exchange(slots_[index], {});
+  free_.push_back(index);
+  --resident_;
+  Active& owner = *slot.sample.owner;
+  const RunRequest& run = owner.request->run;
+  const std::uint64_t image = network_->shape().image;
+  const std::uint64_t first = slot.sample.index * image;
+  registers_->download(index, 1, owner.result.images, first);
+  // Programs that are shorter than the request's longest keep what they ended with.
+  if (run.snapshot_every > 0) {
+    for (std::size_t i = slot.counter / run.snapshot_every; i < owner.result.snapshots.size(); ++i) {
+      registers_->download(index, 1, owner.result.snapshots[i].images, first);
+    }
+  }
+  if (owner.request->image) {
+    RunImages own(image, run.levels);
+    registers_->download(index, 1, own, 0);
+    owner.request->image(slot.sample.index, std::move(own));
+  }
+  if (--owner.samples_left == 0) finish(owner, ErrorCode::kOk, {});
+}
+
+void Lane::finish(Active& active, ErrorCode code, const std::string& message) {
+  if (active.samples_left > 0) remove_samples(active);
+  const auto place =
+      std::find_if(active_.begin(), active_.end(), [&](const auto& each) { return each.get() == &active; });
+  const std::unique_ptr<Active> owned = std::move(*place);
+  active_.erase(place);
+  ++finished_;
+  --unfinished_;
+  owned->request->finished(code, message, code == ErrorCode::kOk ? std::move(owned->result) : RunResult{});
+}
+
+void Lane::remove_samples(const Active& active) {
+  for (std::uint32_t i = 0; i < slots_.size(); ++i) {
+    if (slots_[i].sample.owner != &active) continue;
+    slots_[i] = {};
+    free_.push_back(i);
+    --resident_;
+  }
+  waiting_count_ -= std::erase_if(waiting_, [&](const Sample& sample) { return sample.owner == &active; });
+  std::make_heap(waiting_.begin(), waiting_.end(), comes_later);
+}
+
+void Lane::end(ErrorCode code, const std::string& message) noexcept {
+  {
+    const std::lock_guard<std::mutex> lock(inbox_mutex_);
+    if (end_code_ != ErrorCode::kOk) return;
+    end_code_ = code;
+    end_message_ = message;
+    for (auto& request : inbox_) taken_.push_back(std::move(request));
+    inbox_.clear();
+  }
+  while (!active_.empty()) finish(*active_.back(), code, message);
+  for (auto& request : taken_) {
+    if (request) request->finished(code, message, {});
+  }
+  taken_.clear();
+  unfinished_ = 0;
+  waiting_count_ = 0;
+  step_.reset();
+  registers_.reset();
+  shown_.reset();
+}
+
+}  // namespace dpm

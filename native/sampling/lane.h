@@ -1,0 +1,157 @@
+// A batch of one network that samples join and leave at every evaluation: slots over the same registers, of which those
+// that come first run, a step at a turn.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "engine/network.h"
+#include "engine/turns.h"
+#include "sampling/choose.h"
+#include "sampling/evaluator.h"
+#include "sampling/lane_request.h"
+#include "sampling/registers.h"
+#include "sampling/step.h"
+
+namespace dpm {
+
+struct LaneOptions {
+  std::uint32_t rows = 1;   ///< that the network sees in a step at most
+  std::uint32_t slots = 1;  ///< samples that have a state
+  bool fit = true;          ///< rows are left out where padding would cost more
+  double weight = 1;        ///< share of the engine's time
+};
+
+struct LaneStatistics {
+  std::uint64_t steps = 0;
+  std::uint64_t rows = 0;         ///< that the network saw
+  std::uint64_t padded_rows = 0;  ///< that were computed beside them
+  double seconds = 0;             ///< of all steps
+  std::uint64_t resident = 0;     ///< samples that have a slot
+  std::uint64_t waiting = 0;      ///< samples that have none yet
+  std::uint64_t finished = 0;     ///< requests
+  std::uint64_t cancelled = 0;    ///< requests
+  double last_step_at = 0;        ///< seconds of the steady clock
+};
+
+class Lane final : public TurnTaker {
+ public:
+  /// Allocates what every step needs. On the engine's thread.
+  Lane(std::shared_ptr<Network> network, const LaneOptions& options);
+  ~Lane() override;
+
+  /// Takes a request from any thread; the engine has to be woken. Throws Error(kArgument) when it is inconsistent; what
+  /// goes wrong later is told by `finished`, on the engine's thread or on this one when the lane has ended.
+  void submit(std::unique_ptr<LaneRequest> request);
+  /// Looks for cancelled requests at the next turn, also while it is paused.
+  void look_for_cancelled() { attention_ = true; }
+  /// No steps until `resume`. From any thread.
+  void pause() { paused_ = true; }
+  void resume() { paused_ = false; }
+  /// From any thread.
+  [[nodiscard]] LaneStatistics statistics() const;
+
+  [[nodiscard]] bool has_work() const override { return attention_ || (unfinished_ > 0 && !paused_); }
+  void take_turn() noexcept override;
+  void end(ErrorCode code, const std::string& message) noexcept override;
+
+ private:
+  /// A request that has not been finished.
+  struct Active {
+    std::unique_ptr<LaneRequest> request;
+    RunResult result;
+    std::uint64_t records_done = 0;
+    std::uint64_t records = 0;
+    std::uint32_t samples_left = 0;
+  };
+  struct Sample {
+    Place place;
+    Active* owner = nullptr;
+    std::uint32_t index = 0;  ///< in its request
+  };
+  struct Slot {
+    Sample sample;
+    std::uint32_t counter = 0;
+    std::uint32_t noise_counter = 0;
+    bool passed_over = false;
+    [[nodiscard]] bool is_free() const { return sample.owner == nullptr; }
+  };
+
+  [[nodiscard]] static const RunRequest& run_of(const Sample& sample) { return sample.owner->request->run; }
+  [[nodiscard]] static const SampleIdentity& identity(const Sample& sample) {
+    return run_of(sample).samples[sample.index];
+  }
+  [[nodiscard]] static const Program& program(const Sample& sample) {
+    return run_of(sample).programs[identity(sample).program];
+  }
+  [[nodiscard]] static const dpm_record& record(const Slot& slot) {
+    return run_of(slot.sample).record(identity(slot.sample).program, slot.counter);
+  }
+
+  void take_inbox();
+  void accept(std::unique_ptr<LaneRequest> request);
+  void drop_cancelled();
+  /// Gives slots to samples that would run in this step.
+  void join();
+  /// Rows that a sample's next record takes.
+  [[nodiscard]] static std::uint32_t rows_of_next(const Slot& slot);
+  /// Rows of the samples with a slot that come before `place`.
+  [[nodiscard]] std::uint32_t rows_before(const Place& place) const;
+  void enter(const Sample& sample);
+  void draw_initial_states();
+  /// Lists the slots that take part; returns the rows that the network sees.
+  std::uint32_t choose_running();
+  void run_step(std::uint32_t rows);
+  [[nodiscard]] StepSample step_sample(std::uint32_t slot) const;
+  void upload_noise(std::uint32_t slot);
+  /// Shows the data predictions that are to be seen after this step.
+  void preview_predictions(const dpm_update& registers);
+  /// After its record: the state is shown and kept as it is wanted, and the sample leaves after its last one.
+  void go_on(std::uint32_t slot);
+  void leave(std::uint32_t slot);
+  /// Takes a request out of everything and tells its end.
+  void finish(Active& active, ErrorCode code, const std::string& message);
+  void remove_samples(const Active& active);
+  /// For heaps with the first of the order on top.
+  static bool comes_later(const Sample& a, const Sample& b);
+
+  const std::shared_ptr<Network> network_;
+  const LaneOptions options_;
+  NetworkEvaluator evaluator_;
+  std::unique_ptr<Registers> registers_;
+  std::unique_ptr<Step> step_;
+  /// One image: a data prediction that is shown.
+  std::shared_ptr<Buffer> shown_;
+  StepCosts costs_;
+  std::vector<Slot> slots_;
+  std::vector<std::uint32_t> free_;
+  /// A heap of those that have no slot yet.
+  std::vector<Sample> waiting_;
+  std::vector<std::unique_ptr<Active>> active_;
+  std::uint64_t arrivals_ = 0;
+  std::vector<Candidate> candidates_;
+  std::vector<std::uint32_t> running_;
+  std::vector<StepSample> step_samples_;
+  /// Of the samples that have joined and have no state yet.
+  std::vector<dpm_record> initial_records_;
+  std::vector<dpm_update_sample> initial_samples_;
+
+  std::mutex inbox_mutex_;
+  std::vector<std::unique_ptr<LaneRequest>> inbox_;
+  std::vector<std::unique_ptr<LaneRequest>> taken_;
+  /// Why it takes no more requests; kOk while it does.
+  ErrorCode end_code_ = ErrorCode::kOk;
+  std::string end_message_;
+
+  std::atomic<bool> attention_{false};
+  std::atomic<bool> paused_{false};
+  std::atomic<std::uint64_t> unfinished_{0};
+  std::atomic<std::uint64_t> steps_{0}, rows_{0}, padded_rows_{0}, resident_{0}, waiting_count_{0}, finished_{0},
+      cancelled_{0};
+  std::atomic<double> seconds_{0}, last_step_at_{0};
+};
+
+}  // namespace dpm

@@ -1,0 +1,26 @@
+#include "sampling/lane_request.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "sampling/request_check.h"
+#include "sampling/step.h"
+
+namespace dpm {
+
+void check_lane_request(const LaneRequest& request, const NetworkShape& shape, std::uint32_t rows) {
+  const RunRequest& run = request.run;
+  check_request(run, shape);
+  require(std::none_of(run.programs.begin(), run.programs.end(), [](const Program& each) { return each.count == 0; }),
+          "a program has no records");
+  require(request.keys.size() == run.samples.size(), "there is one key for every sample");
+  require(std::none_of(request.keys.begin(), request.keys.end(), [](double key) { return std::isnan(key); }),
+          "a key is not a number");
+  require(request.data_predictions.empty() || request.data_predictions.size() == 2 * run.records.size(),
+          "there are two coefficients of the data prediction for every record");
+  const bool guided = std::any_of(run.samples.begin(), run.samples.end(),
+                                  [](const SampleIdentity& sample) { return is_guided(sample.guidance); });
+  require(!guided || rows >= 2, "a guided sample takes two rows, a step of this batch has one");
+}
+
+}  // namespace dpm

@@ -1,0 +1,32 @@
+// What a batch is asked for.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "engine/network.h"
+#include "sampling/run_result.h"
+
+namespace dpm {
+
+/// A run of a lane. Its `batch` and `watched` say nothing here; a preview shows one sample, its `first`.
+struct LaneRequest {
+  RunRequest run;
+  /// Those of a higher one run first.
+  std::int32_t priority = 0;
+  /// One per sample; of one priority the least run first.
+  std::vector<double> keys;
+  /// Previews show the data prediction: per record the coefficients of the input and of the output. Empty: the state.
+  std::vector<float> data_predictions;
+  /// Called with every sample that is done. May be null.
+  std::function<void(std::uint32_t sample, RunImages image)> image;
+  /// Called once, whatever happens.
+  std::function<void(ErrorCode code, std::string message, RunResult result)> finished;
+};
+
+/// Throws Error(kArgument) when the request does not fit a network of `shape` whose steps have `rows` rows.
+void check_lane_request(const LaneRequest& request, const NetworkShape& shape, std::uint32_t rows);
+
+}  // namespace dpm

@@ -1,0 +1,40 @@
+// The programs of a request: records that nobody changes once it runs, whoever shares them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "backend/record.h"
+
+namespace dpm {
+
+/// A range of the table's records.
+struct Program {
+  std::uint32_t first = 0;
+  std::uint32_t count = 0;
+  std::uint32_t history = 0;
+  float initial_scale = 1;
+};
+
+struct ProgramTable {
+  std::vector<dpm_record> records;
+  std::vector<Program> programs;
+
+  [[nodiscard]] const dpm_record& record(std::uint32_t program, std::uint32_t index) const {
+    return records[programs[program].first + index];
+  }
+  /// Whether the record after `index` reads the prediction of this one, since it does not evaluate.
+  [[nodiscard]] bool keeps_prediction(std::uint32_t program, std::uint32_t index) const;
+  /// Whether any record touches y at all.
+  [[nodiscard]] bool uses_y(std::uint32_t program) const;
+  /// How many records add noise: as many slices it takes where noise is given.
+  [[nodiscard]] std::uint32_t noisy_records(std::uint32_t program) const;
+};
+
+inline bool evaluates(const dpm_record& record) { return (record.flags & DPM_RECORD_EVALUATE) != 0; }
+
+inline bool adds_noise(const dpm_record& record) {
+  return (record.flags & DPM_RECORD_WRITE_X) != 0 && record.variance != DPM_VARIANCE_NONE;
+}
+
+}  // namespace dpm

@@ -1,0 +1,164 @@
+// Turns between the jobs of an engine.
+#include "engine/turns.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <map>
+#include <thread>
+
+#include "core/error.h"
+#include "engine/engine.h"
+#include "graph_runner.h"
+
+namespace dpm::test {
+namespace {
+
+using std::chrono::milliseconds;
+
+/// Has work as long as a test says so.
+class Counted : public TurnTaker {
+ public:
+  explicit Counted(double weight = 1, milliseconds length = milliseconds(0)) : TurnTaker(weight), length_(length) {}
+  [[nodiscard]] bool has_work() const override { return left > 0; }
+  void take_turn() noexcept override {
+    --left;
+    ++taken;
+    std::this_thread::sleep_for(length_);
+  }
+  void end(ErrorCode code, const std::string& /*message*/) noexcept override {
+    ended = code;
+    left = 0;
+  }
+
+  std::atomic<int> left{0};
+  std::atomic<int> taken{0};
+  std::atomic<ErrorCode> ended{ErrorCode::kOk};
+
+ private:
+  milliseconds length_;
+};
+
+/// Turns of `seconds` each until `until` seconds are used; who had how much.
+std::map<const TurnTaker*, double> used(Turns& turns, std::map<const TurnTaker*, double> seconds, double until) {
+  std::map<const TurnTaker*, double> total;
+  for (double time = 0; time < until;) {
+    const auto taker = turns.next();
+    const double own = seconds.at(taker.get());
+    turns.charge(*taker, own);
+    total[taker.get()] += own;
+    time += own;
+  }
+  return total;
+}
+
+TEST(Turns, ShareTimeByWeightWhateverATurnTakes) {
+  Turns turns;
+  const auto slow = std::make_shared<Counted>(1);
+  const auto quick = std::make_shared<Counted>(3);
+  slow->left = quick->left = 1;
+  turns.add(slow);
+  turns.add(quick);
+  const auto total = used(turns, {{slow.get(), 0.07}, {quick.get(), 0.01}}, 100);
+  EXPECT_NEAR(total.at(slow.get()), 25, 0.05 * 25);
+  EXPECT_NEAR(total.at(quick.get()), 75, 0.05 * 75);
+}
+
+TEST(Turns, NobodySavesUpTimeWhileIdle) {
+  Turns turns;
+  const auto busy = std::make_shared<Counted>();
+  const auto late = std::make_shared<Counted>();
+  busy->left = 1;
+  turns.add(busy);
+  turns.add(late);
+  used(turns, {{busy.get(), 0.1}}, 50);
+  late->left = 1;
+  const auto total = used(turns, {{busy.get(), 0.1}, {late.get(), 0.1}}, 10);
+  EXPECT_NEAR(total.at(busy.get()), 5, 0.25);
+  EXPECT_NEAR(total.at(late.get()), 5, 0.25);
+}
+
+TEST(Turns, EndWhereNobodyHasWork) {
+  Turns turns;
+  EXPECT_EQ(turns.next(), nullptr);
+  const auto taker = std::make_shared<Counted>();
+  turns.add(taker);
+  EXPECT_FALSE(turns.has_work());
+  EXPECT_EQ(turns.next(), nullptr);
+  taker->left = 1;
+  EXPECT_TRUE(turns.has_work());
+  EXPECT_EQ(turns.next(), taker);
+  turns.remove(*taker);
+  EXPECT_FALSE(turns.has_work());
+}
+
+/// Tells how many turns there had been when it ran.
+class AskingJob : public Job {
+ public:
+  AskingJob(const Counted& taker, std::promise<int>& answer) : taker_(taker), answer_(answer) {}
+  void run() override { answer_.set_value(taker_.taken); }
+  void finished(std::unique_ptr<Job> /*self*/) override {}
+
+ private:
+  const Counted& taker_;
+  std::promise<int>& answer_;
+};
+
+TEST(EngineTurns, ComeBetweenJobs) {
+  Engine engine("cpu", {1, false});
+  const auto taker = std::make_shared<Counted>(1, milliseconds(20));
+  engine.add(taker);
+  taker->left = 1000;
+  engine.wake();
+  std::this_thread::sleep_for(milliseconds(50));
+  std::promise<int> first;
+  std::promise<int> second;
+  const int before = taker->taken;
+  engine.submit(std::make_unique<AskingJob>(*taker, first));
+  engine.submit(std::make_unique<AskingJob>(*taker, second));
+  const int at_first = first.get_future().get();
+  const int at_second = second.get_future().get();
+  EXPECT_LE(at_first - before, 1);
+  EXPECT_EQ(at_second - at_first, 1);
+  // A call that waits for the device comes between two turns.
+  const int before_call = taker->taken;
+  engine.run_now([&] { EXPECT_LE(taker->taken - before_call, 1); });
+  engine.join();
+  EXPECT_EQ(taker->ended, ErrorCode::kClosed);
+}
+
+TEST(EngineTurns, GoOnAfterThreadsHaveUsedTheDevice) {
+  Engine engine("cpu", {1, false});
+  const auto taker = std::make_shared<Counted>();
+  engine.add(taker);
+  for (int i = 0; i < 100; ++i) {
+    taker->left = 3;
+    engine.wake();
+    engine.run_now([] {});
+  }
+  while (taker->left > 0) std::this_thread::yield();
+  EXPECT_GE(taker->taken, 3);
+}
+
+TEST(EngineTurns, EndWithTheEngineOrWhenTheyAreTakenAway) {
+  Engine engine("cpu", {1, false});
+  const auto removed = std::make_shared<Counted>();
+  engine.add(removed);
+  engine.remove(*removed);
+  removed->left = 1;
+  engine.wake();
+  const auto kept = std::make_shared<Counted>();
+  engine.add(kept);
+  engine.join();
+  EXPECT_EQ(kept->ended, ErrorCode::kClosed);
+  EXPECT_EQ(removed->ended, ErrorCode::kOk);
+  EXPECT_EQ(removed->taken, 0);
+  const auto late = std::make_shared<Counted>();
+  engine.add(late);
+  EXPECT_EQ(late->ended, ErrorCode::kClosed);
+}
+
+}  // namespace
+}  // namespace dpm::test

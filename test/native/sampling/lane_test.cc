@@ -1,0 +1,419 @@
+// Samples that join and leave a running batch.
+#include "sampling/lane.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "allocations.h"
+#include "core/error.h"
+#include "graph_runner.h"
+#include "sampling/random_runs.h"
+#include "sampling/runner.h"
+#include "scoped_environment.h"
+
+namespace dpm::test {
+namespace {
+
+/// What became of a request.
+struct Outcome {
+  std::optional<ErrorCode> code;
+  std::string message;
+  RunResult result;
+  int calls = 0;
+};
+
+std::unique_ptr<LaneRequest> lane_request(RunRequest run, Outcome& outcome, std::int32_t priority = 0, double key = 0) {
+  auto request = std::make_unique<LaneRequest>();
+  request->keys.assign(run.samples.size(), key);
+  request->run = std::move(run);
+  request->priority = priority;
+  request->finished = [&outcome](ErrorCode code, std::string message, RunResult result) {
+    outcome.code = code;
+    outcome.message = std::move(message);
+    outcome.result = std::move(result);
+    ++outcome.calls;
+  };
+  return request;
+}
+
+void finish_all(Lane& lane) {
+  for (int turn = 0; lane.has_work(); ++turn) {
+    ASSERT_LT(turn, 100000) << "a batch does not come to an end";
+    lane.take_turn();
+  }
+}
+
+void expect_equal(const RunResult& actual, const RunResult& expected, const std::string& what) {
+  ASSERT_EQ(actual.images.floats, expected.images.floats) << what;
+  ASSERT_EQ(actual.images.levels, expected.images.levels) << what;
+  ASSERT_EQ(actual.snapshots.size(), expected.snapshots.size()) << what;
+  for (std::size_t i = 0; i < expected.snapshots.size(); ++i) {
+    ASSERT_EQ(actual.snapshots[i].record, expected.snapshots[i].record) << what;
+    ASSERT_EQ(actual.snapshots[i].images.floats, expected.snapshots[i].images.floats) << what;
+    ASSERT_EQ(actual.snapshots[i].images.levels, expected.snapshots[i].images.levels) << what;
+  }
+}
+
+/// Requests that come at random turns with random keys and priorities, some of which are cancelled in between.
+class Mix {
+ public:
+  Mix(std::uint32_t seed, const std::shared_ptr<Network>& network, bool has_second_output)
+      : random_(seed), network_(network), seed_(seed) {
+    const auto count = static_cast<std::size_t>(random_.between(2, 5));
+    outcomes_.resize(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      RunRequest run = random_run(random_, has_second_output);
+      if (random_.between(0, 5) == 0) run.cancelled = std::make_shared<std::atomic<bool>>(false);
+      runs_.push_back(std::move(run));
+    }
+  }
+
+  void run() {
+    const auto rows = static_cast<std::uint32_t>(random_.between(2, 6));
+    Lane lane(network_, {rows, rows + static_cast<std::uint32_t>(random_.between(0, 4))});
+    for (std::size_t next = 0; next < runs_.size() || lane.has_work();) {
+      if (next < runs_.size() && random_.between(0, 2) == 0) {
+        lane.submit(lane_request(runs_[next], outcomes_[next], random_.between(-1, 1), random_.between(0, 3)));
+        ++next;
+      }
+      for (const RunRequest& run : runs_) {
+        if (run.cancelled && random_.between(0, 9) == 0) run.cancelled->store(true);
+      }
+      lane.take_turn();
+    }
+    EXPECT_EQ(lane.statistics().resident, 0u);
+    EXPECT_EQ(lane.statistics().waiting, 0u);
+    EXPECT_EQ(lane.statistics().finished, runs_.size());
+  }
+
+  void compare() {
+    const std::atomic<bool> running{false};
+    for (std::size_t i = 0; i < runs_.size(); ++i) {
+      const std::string what = "mix " + std::to_string(seed_) + ", request " + std::to_string(i);
+      ASSERT_EQ(outcomes_[i].calls, 1) << what;
+      if (outcomes_[i].code == ErrorCode::kAborted) {
+        ASSERT_TRUE(runs_[i].cancelled && runs_[i].cancelled->load()) << what;
+        continue;
+      }
+      ASSERT_EQ(outcomes_[i].code, ErrorCode::kOk) << what << ": " << outcomes_[i].message;
+      if (runs_[i].cancelled) runs_[i].cancelled->store(false);
+      expect_equal(outcomes_[i].result, run_programs(*network_, runs_[i], running), what);
+    }
+  }
+
+ private:
+  RandomValues random_;
+  std::shared_ptr<Network> network_;
+  std::uint32_t seed_;
+  std::vector<RunRequest> runs_;
+  std::vector<Outcome> outcomes_;
+};
+
+void compare_mixes(const std::string& device, std::uint32_t first, std::uint32_t count) {
+  for (const SecondOutput second : {SecondOutput::kNone, SecondOutput::kHead, SecondOutput::kLearned}) {
+    const SmallNetwork small(second);
+    const std::shared_ptr<Network> network = small.load(device);
+    for (std::uint32_t seed = first; seed < first + count; ++seed) {
+      Mix mix(3 * seed + static_cast<std::uint32_t>(second), network, second != SecondOutput::kNone);
+      mix.run();
+      mix.compare();
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST(Lanes, GiveEverySampleWhatItIsAlone) { compare_mixes("cpu", 0, 334); }
+
+TEST(Lanes, GiveEverySampleWhatItIsAloneOnEveryInstructionSet) {
+  for (const std::string& isa : usable_isas()) {
+    const ScopedEnvironment forced("DPM_CPU_ISA", isa);
+    SCOPED_TRACE(isa);
+    compare_mixes("cpu", 1000, 8);
+  }
+}
+
+TEST(Lanes, GiveEverySampleWhatItIsAloneOnTheReferenceDevice) { compare_mixes("reference", 2000, 4); }
+
+class OneLane : public testing::Test {
+ protected:
+  /// A request of `samples` samples whose programs have `records` records that evaluate.
+  static RunRequest plain(std::uint32_t records, std::uint32_t samples = 1) {
+    RunRequest run;
+    run.records = small_program(records, 0.5F);
+    for (dpm_record& record : run.records) record.flags |= DPM_RECORD_EVALUATE;
+    run.programs = {{0, records, 2, 1.0F}};
+    for (std::uint32_t i = 0; i < samples; ++i) run.samples.push_back({0, 1, 2, i, 0});
+    return run;
+  }
+
+  void turns(Lane& lane, int count) {
+    for (int i = 0; i < count; ++i) lane.take_turn();
+  }
+
+  SmallNetwork small_;
+  std::shared_ptr<Network> network_ = small_.load("cpu");
+  std::atomic<bool> running_{false};
+};
+
+TEST_F(OneLane, RunsHigherPrioritiesThenLowerKeysThenWhoCameFirst) {
+  Lane lane(network_, {1, 8});
+  std::vector<Outcome> outcomes(4);
+  std::vector<int> order;
+  const auto submit = [&](std::size_t i, std::int32_t priority, double key) {
+    auto request = lane_request(plain(2), outcomes[i], priority, key);
+    request->finished = [&order, i](ErrorCode, const std::string&, const RunResult&) {
+      order.push_back(static_cast<int>(i));
+    };
+    lane.submit(std::move(request));
+  };
+  submit(0, 0, 5);
+  submit(1, 0, 2);
+  submit(2, 0, 2);
+  submit(3, 1, 9);
+  finish_all(lane);
+  EXPECT_EQ(order, (std::vector<int>{3, 1, 2, 0}));
+}
+
+TEST_F(OneLane, InterruptsASampleForOneThatComesBeforeIt) {
+  Lane lane(network_, {1, 2});
+  Outcome slow;
+  Outcome quick;
+  lane.submit(lane_request(plain(6), slow, 0, 10));
+  turns(lane, 3);
+  lane.submit(lane_request(plain(2), quick, 0, 1));
+  turns(lane, 2);
+  EXPECT_EQ(quick.code, ErrorCode::kOk);
+  EXPECT_FALSE(slow.code);
+  turns(lane, 2);
+  EXPECT_FALSE(slow.code);
+  turns(lane, 1);
+  EXPECT_EQ(slow.code, ErrorCode::kOk);
+  EXPECT_EQ(slow.result.images.floats, run_programs(*network_, plain(6), running_).images.floats);
+}
+
+TEST_F(OneLane, GivesNoSlotToASampleThatWouldNotRun) {
+  Lane lane(network_, {2, 4});
+  Outcome many;
+  Outcome urgent;
+  lane.submit(lane_request(plain(9, 20), many, 0, 1));
+  turns(lane, 1);
+  EXPECT_EQ(lane.statistics().resident, 2u);
+  EXPECT_EQ(lane.statistics().waiting, 18u);
+  // Twice the batch can be interrupted here; the second time somebody has to wait for a slot.
+  lane.submit(lane_request(plain(1, 2), urgent, 1));
+  turns(lane, 1);
+  EXPECT_EQ(urgent.code, ErrorCode::kOk);
+  EXPECT_EQ(lane.statistics().resident, 2u);
+  finish_all(lane);
+  EXPECT_EQ(many.code, ErrorCode::kOk);
+  EXPECT_EQ(lane.statistics().steps, 1u + 9u * 10u);
+  EXPECT_EQ(lane.statistics().rows, 2u + 9u * 20u);
+}
+
+TEST_F(OneLane, ACancelledRequestIsOutAtTheNextStep) {
+  Lane lane(network_, {2, 4});
+  Outcome cancelled;
+  Outcome other;
+  RunRequest run = plain(50, 3);
+  run.cancelled = std::make_shared<std::atomic<bool>>(false);
+  const auto flag = run.cancelled;
+  lane.submit(lane_request(std::move(run), cancelled));
+  turns(lane, 4);
+  flag->store(true);
+  lane.submit(lane_request(plain(1, 2), other, -1));
+  turns(lane, 1);
+  EXPECT_EQ(cancelled.code, ErrorCode::kAborted);
+  EXPECT_EQ(cancelled.message, "sampling was aborted after 8 of 150 records");
+  EXPECT_EQ(other.code, ErrorCode::kOk);
+  EXPECT_EQ(lane.statistics().cancelled, 1u);
+  EXPECT_EQ(lane.statistics().finished, 2u);
+  EXPECT_EQ(lane.statistics().rows, 10u);
+  EXPECT_FALSE(lane.has_work());
+}
+
+TEST_F(OneLane, DoesNothingWhileItIsPausedButLookForCancelledRequests) {
+  Lane lane(network_, {2, 4});
+  Outcome cancelled;
+  Outcome other;
+  RunRequest run = plain(5);
+  run.cancelled = std::make_shared<std::atomic<bool>>(false);
+  const auto flag = run.cancelled;
+  lane.submit(lane_request(std::move(run), cancelled));
+  lane.submit(lane_request(plain(2), other));
+  lane.pause();
+  EXPECT_FALSE(lane.has_work());
+  flag->store(true);
+  lane.look_for_cancelled();
+  EXPECT_TRUE(lane.has_work());
+  turns(lane, 1);
+  EXPECT_EQ(cancelled.code, ErrorCode::kAborted);
+  EXPECT_EQ(lane.statistics().steps, 0u);
+  EXPECT_FALSE(lane.has_work());
+  lane.resume();
+  finish_all(lane);
+  EXPECT_EQ(other.code, ErrorCode::kOk);
+}
+
+TEST_F(OneLane, ShowsStatesAndDataPredictionsAndSamplesThatAreDone) {
+  // A program of whose records the state is the data prediction: both kinds of previews show the same.
+  RunRequest run = plain(6, 2);
+  run.records = small_program(6, 0.5F);
+  for (dpm_record& record : run.records) {
+    record.variance = DPM_VARIANCE_NONE;
+    record.x_x = 0;
+    for (float& coefficient : record.x_history) coefficient = 0;
+    record.x_history[record.slot] = 1;
+  }
+  run.preview_every = 2;
+  const auto previews = [&](bool predictions, bool levels) {
+    RunRequest shown = run;
+    shown.levels = levels;
+    std::vector<std::vector<float>> images;
+    shown.preview = [&](std::uint32_t record, std::uint32_t sample, RunImages image) {
+      images.emplace_back(image.floats.begin(), image.floats.end());
+      images.back().insert(images.back().end(), image.levels.begin(), image.levels.end());
+      images.back().push_back(static_cast<float>(100 * record + sample));
+    };
+    std::vector<std::uint32_t> done;
+    Outcome outcome;
+    auto request = lane_request(shown, outcome);
+    if (predictions) {
+      for (const dpm_record& record : run.records) {
+        request->data_predictions.push_back(record.x0_in);
+        request->data_predictions.push_back(record.x0_out);
+      }
+    }
+    request->image = [&](std::uint32_t sample, const RunImages& image) {
+      done.push_back(sample);
+      EXPECT_EQ(image.floats.size() + image.levels.size(), SmallNetwork::kElements);
+    };
+    Lane lane(network_, {3, 4});
+    lane.submit(std::move(request));
+    finish_all(lane);
+    EXPECT_EQ(outcome.code, ErrorCode::kOk);
+    EXPECT_EQ(done, (std::vector<std::uint32_t>{0, 1}));
+    return images;
+  };
+  const auto states = previews(false, false);
+  ASSERT_EQ(states.size(), 6u);
+  EXPECT_EQ(states[1].back(), 201.0F);
+  RunRequest cut = run;
+  cut.preview_every = 0;
+  cut.programs[0].count = 2;
+  const std::vector<float> after_two = run_programs(*network_, cut, running_).images.floats;
+  EXPECT_TRUE(std::equal(states[0].begin(), states[0].end() - 1, after_two.begin()));
+  EXPECT_EQ(previews(true, false), states);
+  EXPECT_EQ(previews(true, true), previews(false, true));
+  // Other coefficients show something else.
+  run.records[1].x0_out = 0.1F;
+  EXPECT_NE(previews(true, false), states);
+}
+
+TEST_F(OneLane, TellsProgressOfAllSamplesOfARequest) {
+  Lane lane(network_, {4, 4});
+  std::vector<std::uint64_t> told;
+  RunRequest run = plain(3, 2);
+  run.progress = [&](std::uint64_t done, std::uint64_t total) {
+    EXPECT_EQ(total, 6u);
+    told.push_back(done);
+  };
+  Outcome outcome;
+  lane.submit(lane_request(std::move(run), outcome));
+  finish_all(lane);
+  EXPECT_EQ(told, (std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6}));
+}
+
+TEST_F(OneLane, AllocatesNothingInAStep) {
+  Lane lane(network_, {5, 8});
+  std::vector<Outcome> outcomes(4);
+  RandomValues random(1);
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    RunRequest run = plain(40, 2);
+    // Guided samples, given noise, records that do not evaluate and others that keep what they read.
+    run.samples[0].guidance = 2;
+    if (i == 1) run.noise = random.normals(std::size_t{40} * 2 * SmallNetwork::kElements);
+    // The device keeps what depends on a time alone: these are known after the first steps.
+    for (std::size_t record = 0; record < run.records.size(); ++record) run.records[record].time = 100 * (record % 3);
+    for (std::size_t record = 3; record < run.records.size(); record += 3) {
+      run.records[record].flags &= ~static_cast<std::uint32_t>(DPM_RECORD_EVALUATE);
+    }
+    lane.submit(lane_request(std::move(run), outcomes[i], 0, static_cast<double>(i % 2)));
+  }
+  turns(lane, 12);
+  const std::uint64_t before = allocations();
+  turns(lane, 25);
+  EXPECT_EQ(allocations(), before);
+  EXPECT_EQ(lane.statistics().steps, 37u);
+  finish_all(lane);
+}
+
+TEST_F(OneLane, RefusesWhatItCannotRun) {
+  Lane lane(network_, {1, 2});
+  Outcome outcome;
+  const auto refused = [&](auto change) {
+    auto request = lane_request(plain(2), outcome);
+    change(*request);
+    return code_of([&] { lane.submit(std::move(request)); }) == ErrorCode::kArgument;
+  };
+  EXPECT_FALSE(refused([](LaneRequest&) {}));
+  EXPECT_TRUE(refused([](LaneRequest& r) { r.keys.clear(); }));
+  EXPECT_TRUE(refused([](LaneRequest& r) { r.keys[0] = std::nan(""); }));
+  EXPECT_TRUE(refused([](LaneRequest& r) { r.data_predictions.resize(3); }));
+  EXPECT_TRUE(refused([](LaneRequest& r) { r.run.samples[0].guidance = 2; }));
+  EXPECT_TRUE(refused([](LaneRequest& r) { r.run.programs[0].count = 0; }));
+  EXPECT_TRUE(refused([](LaneRequest& r) { r.run.samples[0].label = 3; }));
+  EXPECT_TRUE(refused([](LaneRequest& r) { r.run.noise.resize(SmallNetwork::kElements * std::size_t{0} + 7); }));
+  // The program has one noisy record.
+  EXPECT_FALSE(refused([](LaneRequest& r) { r.run.noise.resize(SmallNetwork::kElements); }));
+  EXPECT_TRUE(refused([](LaneRequest& r) {
+    r.run = plain(4);
+    r.run.noise.resize(2 * std::size_t{SmallNetwork::kElements});
+  }));
+  finish_all(lane);
+  for (const LaneOptions& wrong :
+       {LaneOptions{0, 1}, LaneOptions{2, 1}, LaneOptions{1, 70000}, LaneOptions{1, 1, true, 0}}) {
+    EXPECT_EQ(code_of([&] { Lane(network_, wrong); }), ErrorCode::kArgument);
+  }
+}
+
+TEST_F(OneLane, TellsEveryRequestOfItsEnd) {
+  Lane lane(network_, {2, 4});
+  std::vector<Outcome> outcomes(3);
+  lane.submit(lane_request(plain(9, 4), outcomes[0]));
+  turns(lane, 2);
+  lane.submit(lane_request(plain(9), outcomes[1]));
+  lane.end(ErrorCode::kDevice, "the card is gone");
+  lane.end(ErrorCode::kClosed, "later");
+  EXPECT_FALSE(lane.has_work());
+  lane.submit(lane_request(plain(9), outcomes[2]));
+  for (const Outcome& outcome : outcomes) {
+    EXPECT_EQ(outcome.calls, 1);
+    EXPECT_EQ(outcome.code, ErrorCode::kDevice);
+    EXPECT_EQ(outcome.message, "the card is gone");
+    EXPECT_TRUE(outcome.result.images.floats.empty());
+  }
+  EXPECT_EQ(lane.statistics().waiting, 0u);
+  EXPECT_EQ(lane.statistics().resident, 0u);
+}
+
+TEST_F(OneLane, EndsWithTheErrorOfItsDevice) {
+  Lane lane(network_, {2, 4});
+  std::vector<Outcome> outcomes(2);
+  lane.submit(lane_request(plain(9), outcomes[0]));
+  turns(lane, 1);
+  // What a step calls fails as a device would.
+  RunRequest broken = plain(9);
+  broken.progress = [](std::uint64_t, std::uint64_t) { throw Error(ErrorCode::kDevice, "the card is gone"); };
+  lane.submit(lane_request(std::move(broken), outcomes[1]));
+  turns(lane, 1);
+  for (const Outcome& outcome : outcomes) EXPECT_EQ(outcome.code, ErrorCode::kDevice);
+  Outcome late;
+  lane.submit(lane_request(plain(1), late));
+  EXPECT_EQ(late.code, ErrorCode::kDevice);
+}
+
+}  // namespace
+}  // namespace dpm::test
