@@ -7,7 +7,7 @@ import type { GraphNode, GraphValue, Operation } from '../network/operation.js';
 import { RECORD_BYTES } from '../program/pack.js';
 
 /** Version of the addon's surface; the addon reports the same number or is refused. */
-export const NATIVE_ABI_VERSION = 5;
+export const NATIVE_ABI_VERSION = 6;
 
 /** Most samples of one evaluation. */
 export const MOST_AT_ONCE = 65_536;
@@ -87,6 +87,8 @@ export interface NativeNetworkInfo {
   nodes: number;
   /** What the device has packed the weights into, in bytes. */
   weightBytes: number;
+  /** Bytes of the maps of one sample. */
+  rowBytes: number;
 }
 
 /** Per-sample identity of a random stream: seed (low, high), sampleIndex, record, draw. */
@@ -144,6 +146,88 @@ export interface NativeRunResult {
   images: Float32Array | Uint8Array;
   /** States after every `snapshotEvery`-th record, in order; finished samples keep their last state. */
   snapshots: { record: number; images: Float32Array | Uint8Array }[];
+}
+
+/** How a batch is opened. */
+export interface NativeBatchOptions {
+  /** Rows that the network sees in a step at most. */
+  rows: number;
+  /** Samples that have a state; at least `rows`. */
+  slots: number;
+  /** Rows are left out of a step where padding would cost more. */
+  fit: boolean;
+  /** Share of the engine's time among batches that have work. */
+  weight: number;
+}
+
+/** A batch whose predictions JavaScript makes. */
+export interface NativeScriptBatchOptions extends NativeBatchOptions {
+  /** Of one sample. */
+  elements: number;
+  /** Whether programs may read a second output. */
+  head: boolean;
+  /** Number of labels; 0: it takes none. */
+  classes: number;
+  /** States [rows, …], one time and, with classes, one label per row; `answer` or `abandon` has to follow. */
+  onQuestion: (x: Float32Array, times: Float32Array, labels: Int32Array | null) => void;
+}
+
+/** A run whose samples join a batch; a preview is of one sample, its `first`. `batch` says nothing here. */
+export interface NativeBatchRequest extends NativeRunRequest {
+  /** Those of a higher one run first. */
+  priority: number;
+  /** One per sample; of one priority the least run first. */
+  keys: Float64Array;
+  /** Previews show the data prediction: per record the coefficients of the input and of the output. Null: the state. */
+  dataPredictions: Float32Array | null;
+  /** Is given every sample that is done. */
+  onImage: ((sample: number, image: Float32Array | Uint8Array) => void) | null;
+}
+
+/** What a request of a batch gives. */
+export interface NativeBatchResult extends NativeRunResult {
+  /** Milliseconds until its first sample had a slot. */
+  queued: number;
+  /** Milliseconds from then on. */
+  ran: number;
+}
+
+/** What a batch has done so far. */
+export interface NativeBatchStats {
+  steps: number;
+  /** That the network saw. */
+  rows: number;
+  /** That were computed beside them. */
+  paddedRows: number;
+  /** Of all steps. */
+  seconds: number;
+  /** Samples that have a slot. */
+  resident: number;
+  /** Samples that have none yet. */
+  waiting: number;
+  /** Requests. */
+  finished: number;
+  /** Requests. */
+  cancelled: number;
+  /** Seconds of the steady clock; 0: never. */
+  lastStepAt: number;
+}
+
+/** A batch that samples join and leave at every evaluation. */
+export interface NativeBatch {
+  /** What it has allocated. */
+  readonly bytes: number;
+  submit(request: NativeBatchRequest): Promise<NativeBatchResult>;
+  /** Ends the step with predictions of as many elements as the states. */
+  answer(out: Float32Array, head: Float32Array | null): Promise<void>;
+  /** Ends the requests that take part in the step. */
+  abandon(message: string): Promise<void>;
+  /** No steps until `resume`. */
+  pause(): void;
+  resume(): void;
+  stats(): NativeBatchStats;
+  /** Requests that are not done reject with `ERR_DPM_CLOSED`. Idempotent. */
+  close(): Promise<void>;
 }
 
 /** A map of one sample and where in its storage it lies. */
@@ -212,6 +296,9 @@ export interface NativeNetwork {
     head: NativeTensor | null,
   ): Promise<void>;
   run(request: NativeRunRequest): Promise<NativeRunResult>;
+  batch(options: NativeBatchOptions): Promise<NativeBatch>;
+  /** Milliseconds of one evaluation at each of these batches (median of `repeats`). */
+  measure(batches: Uint32Array, repeats: number): Promise<Float64Array>;
   /** Time per node of one evaluation, milliseconds (median of `repeats`). */
   profile(batch: number, repeats: number): Promise<{ name: string; milliseconds: number; multiplyAdds: number }[]>;
   /** The graph after fusion, in order of evaluation. */
@@ -250,6 +337,7 @@ export interface NativeEngine {
   loadNetwork(graph: NativeGraph, options: NativeNetworkOptions, cancel?: NativeCancelToken): Promise<NativeNetwork>;
   /** Begins a run of samples of `elements` each, whose programs read a second output or not. */
   scriptRun(request: NativeRunRequest, elements: number, head: boolean): Promise<NativeScriptRun>;
+  scriptBatch(options: NativeScriptBatchOptions): Promise<NativeBatch>;
   /** One fused update: `records` holds one binary record per sample, `streams` five words per sample. */
   update(
     batch: number,

@@ -19,6 +19,7 @@ const fieldKinds: OptionKinds<StepRecord> = {
   inputScale: kinds.any,
   read: kinds.string,
   prediction: kinds.object,
+  data: kinds.object,
   clip: kinds.object,
   store: kinds.object,
   x: objectOrNull,

@@ -68,6 +68,8 @@ export interface StepRecord {
   readonly read: 'x' | 'y';
   /** The data prediction as coefficients of the input and of the output. */
   readonly prediction: { readonly input: number; readonly output: number };
+  /** The data prediction where `prediction` is that of another variable, which nothing limits; for previews only. */
+  readonly data?: { readonly input: number; readonly output: number } | undefined;
   /** How the data prediction is limited. */
   readonly clip: Clip;
   /** What is kept of the prediction: the slot of the ring, and coefficients of the input and of the data prediction. */

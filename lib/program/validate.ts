@@ -133,6 +133,7 @@ function checkRecord(record: StepRecord, where: string, history: number, written
     inputScale: record.inputScale,
     'prediction.input': record.prediction.input,
     'prediction.output': record.prediction.output,
+    ...(record.data && { 'data.input': record.data.input, 'data.output': record.data.output }),
     'store.input': record.store.input,
     'store.data': record.store.data,
   });

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "addon/environment.h"
+#include "addon/wraps/batch_wrap.h"
 #include "addon/wraps/cancel_token.h"
 #include "addon/wraps/engine_wrap.h"
 #include "addon/wraps/network_wrap.h"
@@ -15,7 +16,7 @@
 namespace dpm::addon {
 namespace {
 
-constexpr int kSurfaceVersion = 5;
+constexpr int kSurfaceVersion = 6;
 
 Napi::Value devices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -40,6 +41,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   TensorWrap::define(env);
   NetworkWrap::define(env);
   ScriptRunWrap::define(env);
+  BatchWrap::define(env);
   exports.Set("abiVersion", Napi::Number::New(env, kSurfaceVersion));
   exports.Set("recordBytes", Napi::Number::New(env, sizeof(dpm_record)));
   exports.Set("devices", Napi::Function::New(env, devices, "devices"));

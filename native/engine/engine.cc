@@ -41,7 +41,10 @@ void Engine::drop_cancelled() {
     std::deque<std::unique_ptr<Job>> kept;
     for (auto& job : queue_) (job->cancelled() ? dropped.emplace_back() : kept.emplace_back()) = std::move(job);
     queue_ = std::move(kept);
+    turns_.look_for_cancelled();
+    ++submitted_;
   }
+  queue_changed_.notify_all();
   for (auto& job : dropped) {
     job->error = ErrorCode::kAborted;
     job->message = "the work was aborted before it began";

@@ -46,7 +46,7 @@ class Engine {
 
   /// Queues a job; after `stop` it finishes with kClosed.
   void submit(std::unique_ptr<Job> job);
-  /// Finishes queued jobs that are cancelled, with kAborted.
+  /// Finishes queued jobs that are cancelled, with kAborted, and has those that take turns look for such work.
   void drop_cancelled();
   /// Gives turns between jobs: after each of these one, and one after the other while the queue is empty. After `stop`
   /// its work ends with kClosed.

@@ -1,6 +1,7 @@
 #include "engine/network.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "backend/guard.h"
 #include "core/error.h"
@@ -46,6 +47,7 @@ Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOpti
   info_.nodes = graph_.nodes.size();
   for (const graph::Node& node : graph_.nodes) info_.multiply_adds += graph::multiply_adds(graph_, node);
   plan_ = graph::plan_memory(graph_, device_->placement_rules());
+  info_.row_bytes = plan_.elements * device_->api().arena_element_bytes(device_->get());
   shape_ = shape_of(graph_, options_.classes);
   find_bindings();
   const graph::LoweredGraph lowered(graph_);
@@ -81,7 +83,7 @@ void Network::reserve(int batch) {
   if (batch <= reserved_) return;
   release_executable();
   const auto count = static_cast<std::uint64_t>(batch);
-  arena_ = device_->allocate(count * plan_.elements * device_->api().arena_element_bytes(device_->get()));
+  arena_ = device_->allocate(count * info_.row_bytes);
   const dpm_plan plan{static_cast<std::uint32_t>(batch), plan_.offsets.data(), arena_->get()};
   dpm_message message{};
   check(device_->api().compile(network_, &plan, &executable_, &message), message);
@@ -162,7 +164,7 @@ void Network::advance(std::uint32_t steps, bool wait) {
   check(device_->api().advance(executable_, steps, wait ? 1 : 0, &message), message);
 }
 
-std::vector<NodeTime> Network::profile(int batch, int repeats, const std::atomic<bool>& stopping) {
+void Network::with_zeros(int batch, const std::function<void(const Evaluation&)>& work) {
   reserve(batch);
   const auto count = static_cast<std::uint64_t>(batch);
   const auto zeros = [&](std::uint64_t elements) {
@@ -175,24 +177,52 @@ std::vector<NodeTime> Network::profile(int batch, int repeats, const std::atomic
   const auto labels = zeros(1);
   const auto out = zeros(shape_.out);
   const auto head = zeros(std::max<std::uint64_t>(shape_.head, 1));
-  const Evaluation evaluation{static_cast<std::uint32_t>(batch),
-                              image->view(shape_.image),
-                              time->view(1),
-                              labels->view(1),
-                              out->view(shape_.out),
-                              head->view(shape_.head)};
+  work({static_cast<std::uint32_t>(batch), image->view(shape_.image), time->view(1), labels->view(1),
+        out->view(shape_.out), head->view(shape_.head)});
+}
+
+/// What is read back is there, so everything before it has been done.
+void Network::wait_for(const dpm_view& output) {
+  float first = 0;
+  dpm_message message{};
+  check(device_->api().download(device_->get(), output.buffer, 0, &first, sizeof first, &message), message);
+}
+
+std::vector<double> Network::measure(const std::vector<std::uint32_t>& batches, int repeats,
+                                     const std::atomic<bool>& stopping) {
+  using Clock = std::chrono::steady_clock;
+  std::vector<double> result;
+  for (const std::uint32_t batch : batches) {
+    std::vector<double> seconds;
+    with_zeros(static_cast<int>(batch), [&](const Evaluation& evaluation) {
+      for (int i = 0; i <= repeats; ++i) {
+        if (stopping) throw Error(ErrorCode::kClosed, "the engine was closed");
+        const auto start = Clock::now();
+        run(evaluation, nullptr);
+        wait_for(evaluation.out);
+        if (i > 0) seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+      }
+    });
+    result.push_back(median(seconds));
+  }
+  return result;
+}
+
+std::vector<NodeTime> Network::profile(int batch, int repeats, const std::atomic<bool>& stopping) {
   std::vector<std::vector<double>> samples(graph_.nodes.size());
   std::vector<double> seconds(graph_.nodes.size());
-  for (int i = 0; i < repeats; ++i) {
-    if (stopping) throw Error(ErrorCode::kClosed, "the engine was closed");
-    run(evaluation, seconds.data());
-    for (std::size_t node = 0; node < seconds.size(); ++node) samples[node].push_back(seconds[node]);
-  }
+  with_zeros(batch, [&](const Evaluation& evaluation) {
+    for (int i = 0; i < repeats; ++i) {
+      if (stopping) throw Error(ErrorCode::kClosed, "the engine was closed");
+      run(evaluation, seconds.data());
+      for (std::size_t node = 0; node < seconds.size(); ++node) samples[node].push_back(seconds[node]);
+    }
+  });
   std::vector<NodeTime> result;
   result.reserve(samples.size());
   for (std::size_t node = 0; node < samples.size(); ++node) {
     result.push_back({graph_.nodes[node].name, median(samples[node]) * 1e3,
-                      count * graph::multiply_adds(graph_, graph_.nodes[node])});
+                      static_cast<std::uint64_t>(batch) * graph::multiply_adds(graph_, graph_.nodes[node])});
   }
   return result;
 }

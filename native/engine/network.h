@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@ struct NetworkInfo {
   std::uint64_t multiply_adds = 0;
   std::size_t nodes = 0;
   std::uint64_t weight_bytes = 0;  ///< what the device has packed the weights into
+  std::uint64_t row_bytes = 0;     ///< of the maps of one sample
 };
 
 /// Sizes of one sample, in elements.
@@ -78,11 +80,18 @@ class Network {
   void advance(std::uint32_t steps, bool wait);
   /// Median time per node over `repeats` evaluations of zeros. Throws Error(kClosed) once `stopping` is set.
   std::vector<NodeTime> profile(int batch, int repeats, const std::atomic<bool>& stopping);
+  /// Median seconds of an evaluation of zeros at each of these batches, over `repeats` after one that warms up. Throws
+  /// Error(kClosed) once `stopping` is set.
+  std::vector<double> measure(const std::vector<std::uint32_t>& batches, int repeats,
+                              const std::atomic<bool>& stopping);
 
  private:
   /// Which tensor is which binding; an evaluation goes by this list.
   void find_bindings();
   void run(const Evaluation& evaluation, double* node_seconds);
+  void wait_for(const dpm_view& output);
+  /// Gives `work` an evaluation of `batch` samples of zeros.
+  void with_zeros(int batch, const std::function<void(const Evaluation&)>& work);
   [[nodiscard]] bool divides() const { return options_.divides_by_time || !options_.divisors.empty(); }
   [[nodiscard]] float divisor(float time) const;
   /// Divides a tensor of the outputs by what belongs to each sample's time.

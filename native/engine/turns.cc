@@ -31,6 +31,10 @@ void Turns::charge(const TurnTaker& taker, double seconds) {
   }
 }
 
+void Turns::look_for_cancelled() const {
+  for (const Entry& entry : entries_) entry.taker->look_for_cancelled();
+}
+
 std::vector<std::shared_ptr<TurnTaker>> Turns::all() const {
   std::vector<std::shared_ptr<TurnTaker>> takers;
   takers.reserve(entries_.size());

@@ -22,6 +22,8 @@ class TurnTaker {
   /// Whether it wants a turn; from any thread.
   [[nodiscard]] virtual bool has_work() const = 0;
   virtual void take_turn() noexcept = 0;
+  /// Somebody has lost interest in a piece of its work; from any thread.
+  virtual void look_for_cancelled() noexcept = 0;
   /// There are no more turns: its work ends with this error.
   virtual void end(ErrorCode code, const std::string& message) noexcept = 0;
 
@@ -39,6 +41,7 @@ class Turns {
   /// Null where nobody has work.
   [[nodiscard]] std::shared_ptr<TurnTaker> next();
   void charge(const TurnTaker& taker, double seconds);
+  void look_for_cancelled() const;
   [[nodiscard]] std::vector<std::shared_ptr<TurnTaker>> all() const;
 
  private:

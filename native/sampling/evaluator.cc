@@ -6,6 +6,14 @@
 namespace dpm {
 namespace {
 
+template <typename T>
+void download(const Device& device, const dpm_view& view, std::vector<T>& values) {
+  dpm_message message{};
+  check(device.api().download(device.get(), view.buffer, view.offset * sizeof(T), values.data(),
+                              values.size() * sizeof(T), &message),
+        message);
+}
+
 void upload(const Device& device, const dpm_view& view, const std::vector<float>& values) {
   dpm_message message{};
   check(device.api().upload(device.get(), view.buffer, view.offset * sizeof(float), values.data(),
@@ -19,11 +27,9 @@ bool ScriptEvaluator::evaluate(const Evaluation& evaluation, const float* times)
   evaluation_ = evaluation;
   times_.assign(times, times + evaluation.batch);
   states_.resize(evaluation.batch * shape_.image);
-  dpm_message message{};
-  const dpm_view& image = evaluation.image;
-  check(device_->api().download(device_->get(), image.buffer, image.offset * sizeof(float), states_.data(),
-                                states_.size() * sizeof(float), &message),
-        message);
+  download(*device_, evaluation.image, states_);
+  labels_.resize(shape_.classes > 0 ? evaluation.batch : 0);
+  if (!labels_.empty()) download(*device_, evaluation.labels, labels_);
   waits_ = true;
   return false;
 }

@@ -27,7 +27,7 @@ class Evaluator {
 };
 
 /// A network, which has predicted when `evaluate` returns.
-class NetworkEvaluator final : public Evaluator {
+class NetworkEvaluator : public Evaluator {
  public:
   explicit NetworkEvaluator(Network& network) : network_(network) {}
 
@@ -44,6 +44,16 @@ class NetworkEvaluator final : public Evaluator {
   Network& network_;
 };
 
+/// The same, which keeps the network loaded.
+class SharedNetworkEvaluator final : public NetworkEvaluator {
+ public:
+  explicit SharedNetworkEvaluator(std::shared_ptr<Network> network)
+      : NetworkEvaluator(*network), network_(std::move(network)) {}
+
+ private:
+  std::shared_ptr<Network> network_;
+};
+
 /// A function of the caller's: `evaluate` brings the states to main memory, `answer` the predictions back.
 class ScriptEvaluator final : public Evaluator {
  public:
@@ -57,9 +67,12 @@ class ScriptEvaluator final : public Evaluator {
 
   /// Whether an answer is waited for.
   [[nodiscard]] bool waits() const { return waits_; }
-  /// [rows][image] and one time per row of the evaluation that waits.
+  /// [rows][image], one time per row of the evaluation that waits, and one label where the shape has classes.
   [[nodiscard]] const std::vector<float>& states() const { return states_; }
   [[nodiscard]] const std::vector<float>& times() const { return times_; }
+  [[nodiscard]] const std::vector<std::int32_t>& labels() const { return labels_; }
+  /// Nobody will answer.
+  void give_up() { waits_ = false; }
   /// Takes the predictions, [rows][out] and [rows][head]. Throws Error(kArgument) when nobody waits for them,
   /// Error(kTensorShape) when there are more or fewer.
   void answer(const std::vector<float>& out, const std::vector<float>& head);
@@ -71,6 +84,7 @@ class ScriptEvaluator final : public Evaluator {
   bool waits_ = false;
   std::vector<float> states_;
   std::vector<float> times_;
+  std::vector<std::int32_t> labels_;
 };
 
 }  // namespace dpm

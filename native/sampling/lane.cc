@@ -19,29 +19,33 @@ bool is_due(std::uint32_t every, std::uint32_t records) { return every > 0 && re
 
 }  // namespace
 
-Lane::Lane(std::shared_ptr<Network> network, const LaneOptions& options)
-    : TurnTaker(options.weight), network_(std::move(network)), options_(options), evaluator_(*network_) {
-  require(options.rows > 0 && options.rows <= options.slots && options.slots <= 65536,
+Lane::Lane(std::unique_ptr<Evaluator> evaluator, LaneOptions options)
+    : TurnTaker(options.weight),
+      evaluator_(std::move(evaluator)),
+      shape_(evaluator_->shape()),
+      options_(std::move(options)) {
+  const std::uint32_t slots = options_.slots;
+  require(options_.rows > 0 && options_.rows <= slots && slots <= 65536,
           "a batch has at least one row, and as many slots as rows");
-  require(options.weight > 0, "a batch has a weight above 0");
-  evaluator_.reserve(options.rows);
-  registers_ = std::make_unique<Registers>(evaluator_.device(), evaluator_.shape(), options.slots);
-  step_ = std::make_unique<Step>(evaluator_, options.slots, options.rows);
+  require(weight() > 0, "a batch has a weight above 0");
+  evaluator_->reserve(options_.rows);
+  registers_ = std::make_unique<Registers>(evaluator_->device(), shape_, slots);
+  step_ = std::make_unique<Step>(*evaluator_, slots, options_.rows);
   step_->reserve();
-  slots_.resize(options.slots);
-  candidates_.reserve(options.slots);
-  running_.reserve(options.slots);
-  step_samples_.reserve(options.slots);
-  initial_records_.reserve(options.slots);
-  initial_samples_.reserve(options.slots);
+  slots_.resize(slots);
+  candidates_.reserve(slots);
+  running_.reserve(slots);
+  step_samples_.reserve(slots);
+  initial_records_.reserve(slots);
+  initial_samples_.reserve(slots);
   // The lowest slot is taken first.
-  for (std::uint32_t slot = options.slots; slot > 0; --slot) free_.push_back(slot - 1);
+  for (std::uint32_t slot = slots; slot > 0; --slot) free_.push_back(slot - 1);
 }
 
 Lane::~Lane() { end(ErrorCode::kClosed, "the batch was closed"); }
 
 void Lane::submit(std::unique_ptr<LaneRequest> request) {
-  check_lane_request(*request, network_->shape(), options_.rows);
+  request->submitted_at = seconds_now();
   {
     const std::lock_guard<std::mutex> lock(inbox_mutex_);
     if (end_code_ == ErrorCode::kOk) {
@@ -51,26 +55,34 @@ void Lane::submit(std::unique_ptr<LaneRequest> request) {
       return;
     }
   }
-  request->finished(end_code_, end_message_, {});
+  request->finished({end_code_, end_message_, {}});
 }
 
 LaneStatistics Lane::statistics() const {
   return {steps_, rows_, padded_rows_, seconds_, resident_, waiting_count_, finished_, cancelled_, last_step_at_};
 }
 
-void Lane::take_turn() noexcept {
+template <typename Work>
+void Lane::guarded(const Work& work) noexcept {
   try {
+    work();
+  } catch (...) {
+    const auto [code, message] = current_error();
+    end(code, message);
+  }
+}
+
+void Lane::take_turn() noexcept {
+  if (waits_) return;
+  guarded([this] {
     attention_ = false;
     take_inbox();
     drop_cancelled();
     if (paused_) return;
     join();
     const std::uint32_t rows = choose_running();
-    if (!running_.empty()) run_step(rows);
-  } catch (...) {
-    const auto [code, message] = current_error();
-    end(code, message);
-  }
+    if (!running_.empty()) begin_step(rows);
+  });
 }
 
 void Lane::take_inbox() {
@@ -90,13 +102,13 @@ void Lane::accept(std::unique_ptr<LaneRequest> request) {
   active->request = std::move(request);
   Active& accepted = *active_.emplace_back(std::move(active));
   try {
-    accepted.result = empty_result(run, network_->shape().image);
+    accepted.result = empty_result(run, shape_.image);
     for (std::uint32_t program = 0; program < run.programs.size(); ++program) {
       registers_->provide(run.uses_y(program), run.programs[program].history);
     }
     if (!run.noise.empty()) registers_->provide_noise();
     if (!accepted.request->data_predictions.empty() && !shown_) {
-      shown_ = evaluator_.device().allocate(network_->shape().image * sizeof(float));
+      shown_ = evaluator_->device().allocate(shape_.image * sizeof(float));
     }
   } catch (...) {
     // Memory that cannot be had is this request's failure, nobody else's.
@@ -153,13 +165,14 @@ void Lane::join() {
 void Lane::enter(const Sample& sample) {
   --waiting_count_;
   ++resident_;
+  if (sample.owner->entered_at == 0) sample.owner->entered_at = seconds_now();
   const std::uint32_t slot = free_.back();
   free_.pop_back();
   slots_[slot] = {sample, 0, 0, false};
   registers_->clear(slot, program(sample).history);
   const RunRequest& run = run_of(sample);
   if (!run.init.empty()) {
-    registers_->write(slot, 1, run.init.data() + sample.index * network_->shape().image);
+    registers_->write(slot, 1, run.init.data() + sample.index * shape_.image);
     return;
   }
   const SampleIdentity& own = identity(sample);
@@ -174,10 +187,10 @@ void Lane::draw_initial_states() {
   if (initial_samples_.empty()) return;
   dpm_update request{};
   request.batch = static_cast<std::uint32_t>(initial_samples_.size());
-  request.elements = network_->shape().image;
+  request.elements = shape_.image;
   request.samples = initial_samples_.data();
   request.x = registers_->views().x;
-  evaluator_.device().update(request);
+  evaluator_->device().update(request);
 }
 
 std::uint32_t Lane::choose_running() {
@@ -214,12 +227,33 @@ StepSample Lane::step_sample(std::uint32_t index) const {
           slot.counter};
 }
 
-void Lane::run_step(std::uint32_t rows) {
-  const double start = seconds_now();
+void Lane::begin_step(std::uint32_t rows) {
+  step_start_ = seconds_now();
+  step_rows_ = rows;
   step_samples_.clear();
   for (const std::uint32_t slot : running_) step_samples_.push_back(step_sample(slot));
+  waits_ = !step_->evaluate(step_samples_, registers_->views());
+  if (!waits_) {
+    update_step();
+  } else if (options_.question) {
+    options_.question();
+  }
+}
+
+void Lane::end_step() noexcept {
+  if (waits_.exchange(false)) guarded([this] { update_step(); });
+}
+
+void Lane::abandon_step(ErrorCode code, const std::string& message) noexcept {
+  if (!waits_.exchange(false)) return;
+  for (const std::uint32_t slot : running_) {
+    // Another sample of the same request may have taken it along.
+    if (Active* owner = slots_[slot].sample.owner; owner != nullptr) finish(*owner, code, message);
+  }
+}
+
+void Lane::update_step() {
   const dpm_update registers = registers_->views();
-  step_->evaluate(step_samples_, registers);
   step_->settle(registers);
   preview_predictions(registers);
   for (const std::uint32_t slot : running_) upload_noise(slot);
@@ -227,8 +261,8 @@ void Lane::run_step(std::uint32_t rows) {
   for (const std::uint32_t slot : running_) go_on(slot);
   const double end = seconds_now();
   ++steps_;
-  rows_ += rows;
-  seconds_ = seconds_ + (end - start);
+  rows_ += step_rows_;
+  seconds_ = seconds_ + (end - step_start_);
   last_step_at_ = end;
 }
 
@@ -237,11 +271,11 @@ void Lane::upload_noise(std::uint32_t index) {
   const RunRequest& run = run_of(slot.sample);
   if (run.noise.empty() || !adds_noise(record(slot))) return;
   const std::uint64_t slice = std::uint64_t{slot.noise_counter} * run.samples.size() + slot.sample.index;
-  registers_->write_noise(index, run.noise.data() + slice * network_->shape().image);
+  registers_->write_noise(index, run.noise.data() + slice * shape_.image);
 }
 
 void Lane::preview_predictions(const dpm_update& registers) {
-  const std::uint64_t image = network_->shape().image;
+  const std::uint64_t image = shape_.image;
   for (std::size_t i = 0; i < running_.size(); ++i) {
     const Slot& slot = slots_[running_[i]];
     const LaneRequest& request = *slot.sample.owner->request;
@@ -258,7 +292,7 @@ void Lane::go_on(std::uint32_t index) {
   Slot& slot = slots_[index];
   Active& owner = *slot.sample.owner;
   const LaneRequest& request = *owner.request;
-  const std::uint64_t image = network_->shape().image;
+  const std::uint64_t image = shape_.image;
   if (adds_noise(record(slot))) ++slot.noise_counter;
   const std::uint32_t done = ++slot.counter;
   ++owner.records_done;
@@ -281,7 +315,7 @@ void Lane::leave(std::uint32_t index) {
   --resident_;
   Active& owner = *slot.sample.owner;
   const RunRequest& run = owner.request->run;
-  const std::uint64_t image = network_->shape().image;
+  const std::uint64_t image = shape_.image;
   const std::uint64_t first = slot.sample.index * image;
   registers_->download(index, 1, owner.result.images, first);
   // Programs that are shorter than the request's longest keep what they ended with.
@@ -306,7 +340,11 @@ void Lane::finish(Active& active, ErrorCode code, const std::string& message) {
   active_.erase(place);
   ++finished_;
   --unfinished_;
-  owned->request->finished(code, message, code == ErrorCode::kOk ? std::move(owned->result) : RunResult{});
+  const double now = seconds_now();
+  const double entered_at = owned->entered_at > 0 ? owned->entered_at : now;
+  LaneOutcome outcome{code, message, {}, entered_at - owned->request->submitted_at, now - entered_at};
+  if (code == ErrorCode::kOk) outcome.result = std::move(owned->result);
+  owned->request->finished(std::move(outcome));
 }
 
 void Lane::remove_samples(const Active& active) {
@@ -331,11 +369,12 @@ void Lane::end(ErrorCode code, const std::string& message) noexcept {
   }
   while (!active_.empty()) finish(*active_.back(), code, message);
   for (auto& request : taken_) {
-    if (request) request->finished(code, message, {});
+    if (request) request->finished({code, message, {}});
   }
   taken_.clear();
   unfinished_ = 0;
   waiting_count_ = 0;
+  waits_ = false;
   step_.reset();
   registers_.reset();
   shown_.reset();

@@ -23,6 +23,9 @@ struct LaneOptions {
   std::uint32_t slots = 1;  ///< samples that have a state
   bool fit = true;          ///< rows are left out where padding would cost more
   double weight = 1;        ///< share of the engine's time
+  /// Called on the engine's thread when the evaluator answers later. The lane does nothing until `end_step` or
+  /// `abandon_step`.
+  std::function<void()> question = nullptr;
 };
 
 struct LaneStatistics {
@@ -40,22 +43,28 @@ struct LaneStatistics {
 class Lane final : public TurnTaker {
  public:
   /// Allocates what every step needs. On the engine's thread.
-  Lane(std::shared_ptr<Network> network, const LaneOptions& options);
+  Lane(std::unique_ptr<Evaluator> evaluator, LaneOptions options);
   ~Lane() override;
 
-  /// Takes a request from any thread; the engine has to be woken. Throws Error(kArgument) when it is inconsistent; what
-  /// goes wrong later is told by `finished`, on the engine's thread or on this one when the lane has ended.
+  /// Throws Error(kArgument) when the request cannot run here.
+  void check(const LaneRequest& request) const { check_lane_request(request, shape_, options_.rows); }
+  /// Takes a request that has been checked, from any thread; the engine has to be woken. What goes wrong is told by
+  /// `finished`, on the engine's thread, or on this one when the lane has ended.
   void submit(std::unique_ptr<LaneRequest> request);
-  /// Looks for cancelled requests at the next turn, also while it is paused.
-  void look_for_cancelled() { attention_ = true; }
+  /// Ends the step whose predictions have come, or the requests that take part in it; on the engine's thread. Nothing
+  /// where no answer is waited for.
+  void end_step() noexcept;
+  void abandon_step(ErrorCode code, const std::string& message) noexcept;
   /// No steps until `resume`. From any thread.
   void pause() { paused_ = true; }
   void resume() { paused_ = false; }
   /// From any thread.
   [[nodiscard]] LaneStatistics statistics() const;
 
-  [[nodiscard]] bool has_work() const override { return attention_ || (unfinished_ > 0 && !paused_); }
+  [[nodiscard]] bool has_work() const override { return !waits_ && (attention_ || (unfinished_ > 0 && !paused_)); }
   void take_turn() noexcept override;
+  /// Also while it is paused.
+  void look_for_cancelled() noexcept override { attention_ = true; }
   void end(ErrorCode code, const std::string& message) noexcept override;
 
  private:
@@ -66,6 +75,8 @@ class Lane final : public TurnTaker {
     std::uint64_t records_done = 0;
     std::uint64_t records = 0;
     std::uint32_t samples_left = 0;
+    /// When its first sample got a slot, in seconds of the steady clock; 0: not yet.
+    double entered_at = 0;
   };
   struct Sample {
     Place place;
@@ -104,7 +115,11 @@ class Lane final : public TurnTaker {
   void draw_initial_states();
   /// Lists the slots that take part; returns the rows that the network sees.
   std::uint32_t choose_running();
-  void run_step(std::uint32_t rows);
+  void begin_step(std::uint32_t rows);
+  void update_step();
+  /// Does `work`; what it throws ends the lane.
+  template <typename Work>
+  void guarded(const Work& work) noexcept;
   [[nodiscard]] StepSample step_sample(std::uint32_t slot) const;
   void upload_noise(std::uint32_t slot);
   /// Shows the data predictions that are to be seen after this step.
@@ -118,9 +133,9 @@ class Lane final : public TurnTaker {
   /// For heaps with the first of the order on top.
   static bool comes_later(const Sample& a, const Sample& b);
 
-  const std::shared_ptr<Network> network_;
+  const std::unique_ptr<Evaluator> evaluator_;
+  const NetworkShape shape_;
   const LaneOptions options_;
-  NetworkEvaluator evaluator_;
   std::unique_ptr<Registers> registers_;
   std::unique_ptr<Step> step_;
   /// One image: a data prediction that is shown.
@@ -135,6 +150,8 @@ class Lane final : public TurnTaker {
   std::vector<Candidate> candidates_;
   std::vector<std::uint32_t> running_;
   std::vector<StepSample> step_samples_;
+  std::uint32_t step_rows_ = 0;
+  double step_start_ = 0;
   /// Of the samples that have joined and have no state yet.
   std::vector<dpm_record> initial_records_;
   std::vector<dpm_update_sample> initial_samples_;
@@ -148,6 +165,8 @@ class Lane final : public TurnTaker {
 
   std::atomic<bool> attention_{false};
   std::atomic<bool> paused_{false};
+  /// For an answer.
+  std::atomic<bool> waits_{false};
   std::atomic<std::uint64_t> unfinished_{0};
   std::atomic<std::uint64_t> steps_{0}, rows_{0}, padded_rows_{0}, resident_{0}, waiting_count_{0}, finished_{0},
       cancelled_{0};

@@ -11,6 +11,15 @@
 
 namespace dpm {
 
+/// How a request ended; the result is empty unless the code is kOk.
+struct LaneOutcome {
+  ErrorCode code = ErrorCode::kOk;
+  std::string message;
+  RunResult result;
+  double queued_seconds = 0;  ///< until its first sample had a slot
+  double run_seconds = 0;     ///< from then on
+};
+
 /// A run of a lane. Its `batch` and `watched` say nothing here; a preview shows one sample, its `first`.
 struct LaneRequest {
   RunRequest run;
@@ -23,7 +32,9 @@ struct LaneRequest {
   /// Called with every sample that is done. May be null.
   std::function<void(std::uint32_t sample, RunImages image)> image;
   /// Called once, whatever happens.
-  std::function<void(ErrorCode code, std::string message, RunResult result)> finished;
+  std::function<void(LaneOutcome outcome)> finished;
+  /// Seconds of the steady clock; the lane writes it.
+  double submitted_at = 0;
 };
 
 /// Throws Error(kArgument) when the request does not fit a network of `shape` whose steps have `rows` rows.

@@ -50,7 +50,8 @@ class TransferRecords {
   keep({ evaluated }: Transfer, slot: number): EvaluationFields {
     const fields = evaluation(this.plan, evaluated, 'noise', slot);
     if (this.combines === 'noise') return fields;
-    return { ...fields, prediction: { input: 0, output: 1 }, store: { slot, input: 0, data: 1 } };
+    const data = fields.data ?? fields.prediction;
+    return { ...fields, data, prediction: { input: 0, output: 1 }, store: { slot, input: 0, data: 1 } };
   }
 
   /** The state moved by a combination of noise predictions, or of velocities, which become noise with the state's own. */

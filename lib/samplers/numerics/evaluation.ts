@@ -13,7 +13,10 @@ export interface EvaluationOptions {
   clip: Clip;
 }
 
-export type EvaluationFields = Pick<StepRecord, 'time' | 'inputScale' | 'prediction' | 'clip' | 'store'>;
+export type EvaluationFields = Pick<
+  StepRecord,
+  'time' | 'inputScale' | 'prediction' | 'data' | 'clip' | 'store'
+>;
 
 /** The fields of a record that evaluates the network at a noise level and keeps its prediction in `m[slot]`. */
 export function evaluation(
@@ -27,6 +30,6 @@ export function evaluation(
   const common = { time: networkTime, inputScale, clip };
   if (form === 'data') return { ...common, prediction: data, store: { slot, input: 0, data: 1 } };
   // Without a clip the noise prediction needs no detour over the data, which would cost digits near it.
-  if (clip.kind === 'none') return { ...common, prediction: noise, store: { slot, input: 0, data: 1 } };
+  if (clip.kind === 'none') return { ...common, prediction: noise, data, store: { slot, input: 0, data: 1 } };
   return { ...common, prediction: data, store: { slot, input: 1 / sigma, data: -alpha / sigma } };
 }

@@ -59,6 +59,11 @@ Elements<std::int32_t> int32_elements(const Napi::Value& value, const char* what
   return {array.Data(), array.ElementLength()};
 }
 
+Elements<double> double_elements(const Napi::Value& value, const char* what) {
+  auto array = typed_array<Napi::Float64Array>(value, napi_float64_array, what, "a Float64Array");
+  return {array.Data(), array.ElementLength()};
+}
+
 Elements<std::uint8_t> byte_elements(const Napi::Value& value, const char* what) {
   auto array = typed_array<Napi::Uint8Array>(value, napi_uint8_array, what, "a Uint8Array");
   return {array.Data(), array.ElementLength()};

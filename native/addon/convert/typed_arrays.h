@@ -17,6 +17,7 @@ struct Elements {
 Elements<float> float_elements(const Napi::Value& value, const char* what);
 Elements<std::uint32_t> uint32_elements(const Napi::Value& value, const char* what);
 Elements<std::int32_t> int32_elements(const Napi::Value& value, const char* what);
+Elements<double> double_elements(const Napi::Value& value, const char* what);
 Elements<std::uint8_t> byte_elements(const Napi::Value& value, const char* what);
 
 /// A copy of a Float32Array; nothing where there is none.

@@ -4,6 +4,8 @@
 
 #include "addon/convert/nodes.h"
 #include "addon/convert/objects.h"
+#include "addon/convert/typed_arrays.h"
+#include "addon/jobs/batch_jobs.h"
 #include "addon/jobs/forward.h"
 #include "addon/jobs/predict_job.h"
 #include "addon/jobs/promise_job.h"
@@ -47,6 +49,33 @@ class ProfileJob : public PromiseJob {
   std::vector<NodeTime> times_;
 };
 
+class MeasureJob : public PromiseJob {
+ public:
+  MeasureJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine, std::shared_ptr<Network> network,
+             std::vector<std::uint32_t> batches, int repeats)
+      : PromiseJob(env, owner),
+        engine_(std::move(engine)),
+        network_(std::move(network)),
+        batches_(std::move(batches)),
+        repeats_(repeats) {}
+
+  void run() override { seconds_ = network_->measure(batches_, repeats_, engine_->stopping()); }
+
+ protected:
+  Napi::Value result(Napi::Env env) override {
+    auto milliseconds = Napi::Float64Array::New(env, seconds_.size());
+    for (std::size_t i = 0; i < seconds_.size(); ++i) milliseconds[i] = 1e3 * seconds_[i];
+    return milliseconds;
+  }
+
+ private:
+  std::shared_ptr<Engine> engine_;
+  std::shared_ptr<Network> network_;
+  std::vector<std::uint32_t> batches_;
+  int repeats_;
+  std::vector<double> seconds_;
+};
+
 Napi::Object facts(Napi::Env env, const NetworkInfo& info) {
   Napi::Object object = Napi::Object::New(env);
   const auto set = [&](const char* key, double value) { object.Set(key, Napi::Number::New(env, value)); };
@@ -54,6 +83,7 @@ Napi::Object facts(Napi::Env env, const NetworkInfo& info) {
   set("multiplyAdds", static_cast<double>(info.multiply_adds));
   set("nodes", static_cast<double>(info.nodes));
   set("weightBytes", static_cast<double>(info.weight_bytes));
+  set("rowBytes", static_cast<double>(info.row_bytes));
   return object;
 }
 
@@ -63,7 +93,8 @@ void NetworkWrap::define(Napi::Env env) {
   const Napi::Function constructor =
       DefineClass(env, "Network",
                   {InstanceMethod<&NetworkWrap::forward>("forward"), InstanceMethod<&NetworkWrap::predict>("predict"),
-                   InstanceMethod<&NetworkWrap::run>("run"), InstanceMethod<&NetworkWrap::profile>("profile"),
+                   InstanceMethod<&NetworkWrap::run>("run"), InstanceMethod<&NetworkWrap::batch>("batch"),
+                   InstanceMethod<&NetworkWrap::measure>("measure"), InstanceMethod<&NetworkWrap::profile>("profile"),
                    InstanceMethod<&NetworkWrap::nodes>("nodes"), InstanceMethod<&NetworkWrap::dump>("dump"),
                    InstanceMethod<&NetworkWrap::close>("close")});
   Environment::of(env).network_constructor = Napi::Persistent(constructor);
@@ -121,6 +152,26 @@ Napi::Value NetworkWrap::predict(const Napi::CallbackInfo& info) {
 
 Napi::Value NetworkWrap::run(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&] { return submit(info.Env(), *engine_, make_run_job(info, engine_, network())); });
+}
+
+Napi::Value NetworkWrap::batch(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    return submit(info.Env(), *engine_,
+                  std::make_unique<OpenBatchJob>(info, info.This().As<Napi::Object>(), engine_, network()));
+  });
+}
+
+Napi::Value NetworkWrap::measure(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    const auto batches = uint32_elements(info[0], "batches");
+    const std::uint32_t repeats = to_uint32(info[1], "repeats");
+    std::vector<std::uint32_t> wanted(batches.data, batches.data + batches.size);
+    for (const std::uint32_t batch : wanted) require(batch > 0 && batch <= 65536, "a batch is out of range");
+    require(repeats > 0 && repeats <= 100000, "repeats is out of range");
+    return submit(info.Env(), *engine_,
+                  std::make_unique<MeasureJob>(info.Env(), info.This().As<Napi::Object>(), engine_, network(),
+                                               std::move(wanted), static_cast<int>(repeats)));
+  });
 }
 
 Napi::Value NetworkWrap::profile(const Napi::CallbackInfo& info) {

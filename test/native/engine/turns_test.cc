@@ -28,6 +28,7 @@ class Counted : public TurnTaker {
     ++taken;
     std::this_thread::sleep_for(length_);
   }
+  void look_for_cancelled() noexcept override { ++looked; }
   void end(ErrorCode code, const std::string& /*message*/) noexcept override {
     ended = code;
     left = 0;
@@ -35,6 +36,7 @@ class Counted : public TurnTaker {
 
   std::atomic<int> left{0};
   std::atomic<int> taken{0};
+  std::atomic<int> looked{0};
   std::atomic<ErrorCode> ended{ErrorCode::kOk};
 
  private:
@@ -140,6 +142,14 @@ TEST(EngineTurns, GoOnAfterThreadsHaveUsedTheDevice) {
   }
   while (taker->left > 0) std::this_thread::yield();
   EXPECT_GE(taker->taken, 3);
+}
+
+TEST(EngineTurns, LookForWorkThatIsCancelled) {
+  Engine engine("cpu", {1, false});
+  const auto taker = std::make_shared<Counted>();
+  engine.add(taker);
+  engine.drop_cancelled();
+  EXPECT_EQ(taker->looked, 1);
 }
 
 TEST(EngineTurns, EndWithTheEngineOrWhenTheyAreTakenAway) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <optional>
 
@@ -22,18 +23,26 @@ struct Outcome {
   std::optional<ErrorCode> code;
   std::string message;
   RunResult result;
+  double queued_seconds = 0;
+  double run_seconds = 0;
   int calls = 0;
 };
+
+std::unique_ptr<Evaluator> evaluator_of(const std::shared_ptr<Network>& network) {
+  return std::make_unique<SharedNetworkEvaluator>(network);
+}
 
 std::unique_ptr<LaneRequest> lane_request(RunRequest run, Outcome& outcome, std::int32_t priority = 0, double key = 0) {
   auto request = std::make_unique<LaneRequest>();
   request->keys.assign(run.samples.size(), key);
   request->run = std::move(run);
   request->priority = priority;
-  request->finished = [&outcome](ErrorCode code, std::string message, RunResult result) {
-    outcome.code = code;
-    outcome.message = std::move(message);
-    outcome.result = std::move(result);
+  request->finished = [&outcome](LaneOutcome ended) {
+    outcome.code = ended.code;
+    outcome.message = std::move(ended.message);
+    outcome.result = std::move(ended.result);
+    outcome.queued_seconds = ended.queued_seconds;
+    outcome.run_seconds = ended.run_seconds;
     ++outcome.calls;
   };
   return request;
@@ -73,7 +82,7 @@ class Mix {
 
   void run() {
     const auto rows = static_cast<std::uint32_t>(random_.between(2, 6));
-    Lane lane(network_, {rows, rows + static_cast<std::uint32_t>(random_.between(0, 4))});
+    Lane lane(evaluator_of(network_), {rows, rows + static_cast<std::uint32_t>(random_.between(0, 4))});
     for (std::size_t next = 0; next < runs_.size() || lane.has_work();) {
       if (next < runs_.size() && random_.between(0, 2) == 0) {
         lane.submit(lane_request(runs_[next], outcomes_[next], random_.between(-1, 1), random_.between(0, 3)));
@@ -159,14 +168,12 @@ class OneLane : public testing::Test {
 };
 
 TEST_F(OneLane, RunsHigherPrioritiesThenLowerKeysThenWhoCameFirst) {
-  Lane lane(network_, {1, 8});
+  Lane lane(evaluator_of(network_), {1, 8});
   std::vector<Outcome> outcomes(4);
   std::vector<int> order;
   const auto submit = [&](std::size_t i, std::int32_t priority, double key) {
     auto request = lane_request(plain(2), outcomes[i], priority, key);
-    request->finished = [&order, i](ErrorCode, const std::string&, const RunResult&) {
-      order.push_back(static_cast<int>(i));
-    };
+    request->finished = [&order, i](const LaneOutcome&) { order.push_back(static_cast<int>(i)); };
     lane.submit(std::move(request));
   };
   submit(0, 0, 5);
@@ -178,7 +185,7 @@ TEST_F(OneLane, RunsHigherPrioritiesThenLowerKeysThenWhoCameFirst) {
 }
 
 TEST_F(OneLane, InterruptsASampleForOneThatComesBeforeIt) {
-  Lane lane(network_, {1, 2});
+  Lane lane(evaluator_of(network_), {1, 2});
   Outcome slow;
   Outcome quick;
   lane.submit(lane_request(plain(6), slow, 0, 10));
@@ -195,7 +202,7 @@ TEST_F(OneLane, InterruptsASampleForOneThatComesBeforeIt) {
 }
 
 TEST_F(OneLane, GivesNoSlotToASampleThatWouldNotRun) {
-  Lane lane(network_, {2, 4});
+  Lane lane(evaluator_of(network_), {2, 4});
   Outcome many;
   Outcome urgent;
   lane.submit(lane_request(plain(9, 20), many, 0, 1));
@@ -214,7 +221,7 @@ TEST_F(OneLane, GivesNoSlotToASampleThatWouldNotRun) {
 }
 
 TEST_F(OneLane, ACancelledRequestIsOutAtTheNextStep) {
-  Lane lane(network_, {2, 4});
+  Lane lane(evaluator_of(network_), {2, 4});
   Outcome cancelled;
   Outcome other;
   RunRequest run = plain(50, 3);
@@ -235,7 +242,7 @@ TEST_F(OneLane, ACancelledRequestIsOutAtTheNextStep) {
 }
 
 TEST_F(OneLane, DoesNothingWhileItIsPausedButLookForCancelledRequests) {
-  Lane lane(network_, {2, 4});
+  Lane lane(evaluator_of(network_), {2, 4});
   Outcome cancelled;
   Outcome other;
   RunRequest run = plain(5);
@@ -290,7 +297,7 @@ TEST_F(OneLane, ShowsStatesAndDataPredictionsAndSamplesThatAreDone) {
       done.push_back(sample);
       EXPECT_EQ(image.floats.size() + image.levels.size(), SmallNetwork::kElements);
     };
-    Lane lane(network_, {3, 4});
+    Lane lane(evaluator_of(network_), {3, 4});
     lane.submit(std::move(request));
     finish_all(lane);
     EXPECT_EQ(outcome.code, ErrorCode::kOk);
@@ -313,7 +320,7 @@ TEST_F(OneLane, ShowsStatesAndDataPredictionsAndSamplesThatAreDone) {
 }
 
 TEST_F(OneLane, TellsProgressOfAllSamplesOfARequest) {
-  Lane lane(network_, {4, 4});
+  Lane lane(evaluator_of(network_), {4, 4});
   std::vector<std::uint64_t> told;
   RunRequest run = plain(3, 2);
   run.progress = [&](std::uint64_t done, std::uint64_t total) {
@@ -326,8 +333,24 @@ TEST_F(OneLane, TellsProgressOfAllSamplesOfARequest) {
   EXPECT_EQ(told, (std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6}));
 }
 
+TEST_F(OneLane, TellsHowLongARequestWaitedAndRan) {
+  Lane lane(evaluator_of(network_), {1, 2});
+  Outcome first;
+  Outcome second;
+  const auto start = std::chrono::steady_clock::now();
+  lane.submit(lane_request(plain(3), first));
+  lane.submit(lane_request(plain(2), second));
+  finish_all(lane);
+  const double all = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  EXPECT_GT(first.run_seconds, 0);
+  EXPECT_LT(first.queued_seconds, second.queued_seconds);
+  // The second waits until the first has run.
+  EXPECT_GE(second.queued_seconds, first.run_seconds);
+  EXPECT_LE(second.queued_seconds + second.run_seconds, all);
+}
+
 TEST_F(OneLane, AllocatesNothingInAStep) {
-  Lane lane(network_, {5, 8});
+  Lane lane(evaluator_of(network_), {5, 8});
   std::vector<Outcome> outcomes(4);
   RandomValues random(1);
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
@@ -351,12 +374,12 @@ TEST_F(OneLane, AllocatesNothingInAStep) {
 }
 
 TEST_F(OneLane, RefusesWhatItCannotRun) {
-  Lane lane(network_, {1, 2});
+  Lane lane(evaluator_of(network_), {1, 2});
   Outcome outcome;
   const auto refused = [&](auto change) {
     auto request = lane_request(plain(2), outcome);
     change(*request);
-    return code_of([&] { lane.submit(std::move(request)); }) == ErrorCode::kArgument;
+    return code_of([&] { lane.check(*request); }) == ErrorCode::kArgument;
   };
   EXPECT_FALSE(refused([](LaneRequest&) {}));
   EXPECT_TRUE(refused([](LaneRequest& r) { r.keys.clear(); }));
@@ -372,15 +395,14 @@ TEST_F(OneLane, RefusesWhatItCannotRun) {
     r.run = plain(4);
     r.run.noise.resize(2 * std::size_t{SmallNetwork::kElements});
   }));
-  finish_all(lane);
   for (const LaneOptions& wrong :
        {LaneOptions{0, 1}, LaneOptions{2, 1}, LaneOptions{1, 70000}, LaneOptions{1, 1, true, 0}}) {
-    EXPECT_EQ(code_of([&] { Lane(network_, wrong); }), ErrorCode::kArgument);
+    EXPECT_EQ(code_of([&] { Lane(evaluator_of(network_), wrong); }), ErrorCode::kArgument);
   }
 }
 
 TEST_F(OneLane, TellsEveryRequestOfItsEnd) {
-  Lane lane(network_, {2, 4});
+  Lane lane(evaluator_of(network_), {2, 4});
   std::vector<Outcome> outcomes(3);
   lane.submit(lane_request(plain(9, 4), outcomes[0]));
   turns(lane, 2);
@@ -399,8 +421,94 @@ TEST_F(OneLane, TellsEveryRequestOfItsEnd) {
   EXPECT_EQ(lane.statistics().resident, 0u);
 }
 
+TEST(ScriptLanes, WaitForTheirAnswers) {
+  const SmallNetwork small;
+  const std::shared_ptr<Network> network = small.load("cpu");
+  const NetworkShape shape{SmallNetwork::kElements, SmallNetwork::kElements, 0, 3};
+  const std::atomic<bool> running{false};
+  RandomValues random(5);
+  std::vector<RunRequest> runs;
+  for (int i = 0; i < 6; ++i) runs.push_back(random_run(random, false));
+  std::vector<Outcome> outcomes(runs.size() + 1);
+  auto owned = std::make_unique<ScriptEvaluator>(Device::open("cpu", {2, false}), shape);
+  ScriptEvaluator& evaluator = *owned;
+  int questions = 0;
+  Lane lane(std::move(owned), {4, 8, true, 1, [&] { ++questions; }});
+  for (std::size_t i = 0; i < runs.size(); ++i) lane.submit(lane_request(runs[i], outcomes[i]));
+  // The network answers for the script, one row at a time.
+  const auto answer = [&] {
+    std::vector<float> out;
+    for (std::size_t row = 0; row < evaluator.times().size(); ++row) {
+      const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(row * SmallNetwork::kElements);
+      const std::vector<float> x(evaluator.states().begin() + first,
+                                 evaluator.states().begin() + first + SmallNetwork::kElements);
+      RunRequest one;
+      dpm_record record{};
+      record.flags = DPM_RECORD_EVALUATE | DPM_RECORD_WRITE_X;
+      record.time = evaluator.times()[row];
+      record.input_scale = 1;
+      record.x_out = 1;
+      one.records = {record};
+      one.programs = {{0, 1, 0, 1.0F}};
+      one.samples = {{0, 0, 0, 0, evaluator.labels()[row]}};
+      one.init = x;
+      const std::vector<float> predicted = run_programs(*network, one, running).images.floats;
+      out.insert(out.end(), predicted.begin(), predicted.end());
+    }
+    evaluator.answer(out, {});
+  };
+  int answered = 0;
+  for (int turn = 0; turn < 10000 && (lane.has_work() || evaluator.waits()); ++turn) {
+    lane.take_turn();
+    if (!evaluator.waits()) continue;
+    EXPECT_FALSE(lane.has_work());
+    lane.take_turn();
+    answer();
+    lane.end_step();
+    EXPECT_EQ(questions, ++answered);
+  }
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    ASSERT_EQ(outcomes[i].code, ErrorCode::kOk) << outcomes[i].message;
+    expect_equal(outcomes[i].result, run_programs(*network, runs[i], running), "request " + std::to_string(i));
+  }
+}
+
+TEST(ScriptLanes, LoseOnlyTheRequestsOfAStepThatFails) {
+  const NetworkShape shape{4, 4, 0, 0};
+  auto owned = std::make_unique<ScriptEvaluator>(Device::open("cpu", {1, false}), shape);
+  ScriptEvaluator& evaluator = *owned;
+  Lane lane(std::move(owned), {2, 4});
+  std::vector<Outcome> outcomes(2);
+  RunRequest run;
+  run.records = small_program(2, 0.5F);
+  run.programs = {{0, 2, 2, 1.0F}};
+  run.samples = {{0, 1, 0, 0}, {0, 1, 0, 1}, {0, 1, 0, 2}};
+  lane.submit(lane_request(run, outcomes[0], 1));
+  run.samples.resize(1);
+  lane.submit(lane_request(run, outcomes[1]));
+  lane.take_turn();
+  ASSERT_TRUE(evaluator.waits());
+  EXPECT_TRUE(evaluator.labels().empty());
+  evaluator.give_up();
+  lane.abandon_step(ErrorCode::kInternal, "the model failed");
+  EXPECT_EQ(outcomes[0].code, ErrorCode::kInternal);
+  EXPECT_EQ(outcomes[0].calls, 1);
+  EXPECT_EQ(lane.statistics().waiting, 1u);
+  for (int step = 0; step < 2; ++step) {
+    lane.take_turn();
+    ASSERT_TRUE(evaluator.waits());
+    evaluator.answer(std::vector<float>(4, 0.5F), {});
+    lane.end_step();
+  }
+  EXPECT_EQ(outcomes[1].code, ErrorCode::kOk);
+  // Nobody waits for these.
+  lane.end_step();
+  lane.abandon_step(ErrorCode::kInternal, "late");
+  EXPECT_EQ(lane.statistics().steps, 2u);
+}
+
 TEST_F(OneLane, EndsWithTheErrorOfItsDevice) {
-  Lane lane(network_, {2, 4});
+  Lane lane(evaluator_of(network_), {2, 4});
   std::vector<Outcome> outcomes(2);
   lane.submit(lane_request(plain(9), outcomes[0]));
   turns(lane, 1);
