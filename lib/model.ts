@@ -1,5 +1,5 @@
 import { throwIfAborted, untilAborted } from './base/abort.js';
-import { requireObject, unknownName } from './base/checks.js';
+import { unknownName } from './base/checks.js';
 import { DpmError } from './base/errors.js';
 import { checkOptions, either, kinds, type OptionKinds } from './base/option-kinds.js';
 import type { PixelRange } from './base/pixel-range.js';
@@ -17,9 +17,12 @@ import { streamOnNetwork, type StreamedImage } from './running/stream.js';
 import { samplerByName, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
 import type { SamplerOptions } from './samplers/options.js';
 import { refuseNull } from './samplers/sampler.js';
+import { splitOptions } from './samplers/split-options.js';
 import { withTables } from './samplers/tables.js';
 import type { NetworkTime } from './schedule/network-time.js';
 import { scheduleKind, type NoiseSchedule } from './schedule/noise-schedule.js';
+import { Batcher } from './serving/batcher.js';
+import type { BatcherOptions } from './serving/options.js';
 import type { GammaTable } from './variance/gamma.js';
 
 /** Options of {@link DiffusionModel.load}. */
@@ -64,23 +67,6 @@ export type SampleOptions<N extends SamplerName = SamplerName> = {
 
 /** Options of {@link DiffusionModel.sample} without a sampler: those of `scheduler` and of a run. */
 export type SchedulerSampleOptions = { sampler?: undefined } & RunOptions & OptionsOfSampler<'scheduler'>;
-
-/** The options of {@link DiffusionModel.sample} apart: the sampler's own and those of a run. */
-function splitOptions(options: { sampler?: SamplerName | undefined }): {
-  sampler: SamplerName;
-  own: SamplerOptions;
-  run: RunOptions;
-} {
-  requireObject('the argument of sample', options);
-  const { sampler = 'scheduler', ...others } = options;
-  const isOfRun = ([name]: [string, unknown]): boolean => Object.hasOwn(runOptionKinds, name);
-  const all: [string, unknown][] = Object.entries(others);
-  return {
-    sampler,
-    own: Object.fromEntries(all.filter((entry) => !isOfRun(entry))),
-    run: Object.fromEntries(all.filter(isOfRun)),
-  };
-}
 
 /** Options whose sampler is not known before the program runs; it refuses those that are not its own. */
 export type AnySampleOptions = { sampler: SamplerName } & RunOptions & SamplerOptions;
@@ -157,13 +143,13 @@ export class DiffusionModel {
   async sample<N extends SamplerName>(
     options: ({ sampler: N } & RunOptions & OptionsOfSampler<N>) | SchedulerSampleOptions,
   ): Promise<RunResult> {
-    const { sampler, own, run } = splitOptions(options);
+    const { sampler, own, run } = splitOptions<RunOptions>(options, runOptionKinds);
     return this.run(this.#compile(sampler, own), run);
   }
 
   /** What {@link DiffusionModel.sample} runs. @internal */
   program(options: AnySampleOptions): Program {
-    const { sampler, own } = splitOptions(options);
+    const { sampler, own } = splitOptions<RunOptions>(options, runOptionKinds);
     return this.#compile(sampler, own);
   }
 
@@ -209,9 +195,44 @@ export class DiffusionModel {
   stream<N extends SamplerName>(
     options: ({ sampler: N } & RunOptions & OptionsOfSampler<N>) | SchedulerSampleOptions,
   ): AsyncGenerator<StreamedImage> {
-    const { sampler, own, run } = splitOptions(options);
+    const { sampler, own, run } = splitOptions<RunOptions>(options, runOptionKinds);
     checkOptions('stream', run, runOptionKinds);
     return streamOnNetwork(this.#runModel(), this.#compile(sampler, own), run);
+  }
+
+  /**
+   * Opens a batch that requests join and leave at every evaluation: for servers, whose requests come at any time. Several can be open,
+   * each with states of its own.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_OUT_OF_MEMORY` when it takes more than
+   * `memoryBudget` or there is.
+   *
+   * @example
+   * ```ts
+   * await using batcher = await model.batcher({ maxWait: 5000 });
+   * const { images } = await batcher.sample({ sampler: 'ddim', steps: 25, seed: 1 });
+   * ```
+   */
+  async batcher(options: BatcherOptions = {}): Promise<Batcher> {
+    const { info, native } = this.unet;
+    const [channels, height, width] = this.sampleShape;
+    const map = height * width;
+    return Batcher.open(
+      {
+        name: this.#folder.path,
+        run: this.#runModel(),
+        sizes: {
+          image: channels * map,
+          out: info.outChannels * map,
+          head: this.unet.hasHead ? channels * map : 0,
+          rowBytes: native.info.rowBytes,
+        },
+        isConditional: info.classes > 0,
+        compile: (sampler, own) => this.#compile(sampler, own),
+        forward: async (x, t, classLabels) => (await this.unet.forward(x, t, { classLabels })).out,
+      },
+      options,
+    );
   }
 
   #runModel(): RunModel {

@@ -8,6 +8,7 @@ export const dpmErrorCodes = [
   'ERR_DPM_ARGUMENT',
   'ERR_DPM_CLOSED',
   'ERR_DPM_CONFIG',
+  'ERR_DPM_DEADLINE',
   'ERR_DPM_DEVICE',
   'ERR_DPM_FILE',
   'ERR_DPM_FILE_HEADER',
@@ -15,6 +16,7 @@ export const dpmErrorCodes = [
   'ERR_DPM_HEADER_SIZE',
   'ERR_DPM_INTERNAL',
   'ERR_DPM_OUT_OF_MEMORY',
+  'ERR_DPM_OVERLOADED',
   'ERR_DPM_PICKLE',
   'ERR_DPM_TENSOR_DTYPE',
   'ERR_DPM_TENSOR_MISSING',
@@ -31,17 +33,26 @@ export type DpmErrorCode = (typeof dpmErrorCodes)[number];
 
 const LONGEST_MESSAGE = 2000;
 
+/** What an error brings along. */
+export interface DpmErrorOptions extends ErrorOptions {
+  /** See {@link DpmError.retryAfterMs}. */
+  retryAfterMs?: number | undefined;
+}
+
 /** The one error class of this package. Match on {@link DpmError.code}, never on the message. */
 export class DpmError extends Error {
   /** Always `DpmError`. */
   override readonly name = 'DpmError';
   /** What went wrong, see {@link DpmErrorCode}. */
   readonly code: DpmErrorCode;
+  /** Of `ERR_DPM_OVERLOADED` and `ERR_DPM_DEADLINE`: milliseconds after which there may be room for the request. */
+  readonly retryAfterMs?: number;
 
   /** @param message - May hold texts of files and of callers: it becomes one line of at most 2000 characters. */
-  constructor(code: DpmErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: DpmErrorCode, message: string, options: DpmErrorOptions = {}) {
     super(oneLine(shortened(message, LONGEST_MESSAGE)), options);
     this.code = code;
+    if (options.retryAfterMs !== undefined) this.retryAfterMs = options.retryAfterMs;
   }
 }
 

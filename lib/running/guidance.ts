@@ -11,6 +11,11 @@ export interface Guidance {
   unconditionalLabel: number;
 }
 
+/** Whether a sample with this weight takes two evaluations. */
+export function isGuided(weight: number): boolean {
+  return weight !== 0 && weight !== 1;
+}
+
 /** Options of classifier-free guidance. */
 export interface GuidanceOptions {
   /**

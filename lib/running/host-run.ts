@@ -2,7 +2,6 @@ import { untilAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
 import { INITIAL_RECORD } from '../base/random.js';
 import type { DeviceTensor } from '../engine/device.js';
-import type { UNet } from '../engine/unet.js';
 import { update } from '../engine/update.js';
 import { linear, stepRecord } from '../program/builder.js';
 import type { HostProgram } from '../program/program.js';
@@ -10,7 +9,7 @@ import { DeviceHostContext, type HostRun } from './device-context.js';
 import { NetworkEvaluator } from './network-evaluator.js';
 import { NoiseSource } from './noise-source.js';
 import { overallProgress } from './overall-progress.js';
-import type { RunInputs } from './resolve-run.js';
+import type { RunInputs, RunNetwork } from './resolve-run.js';
 
 /** Fills `x` with the initial state: a copy of `init`, or noise of the program's initial scale. */
 async function initialise(
@@ -49,7 +48,7 @@ export async function runHostProgram(
 
 /** A run of a host program on a network, resolved. */
 export interface HostRunRequest extends RunInputs {
-  unet: UNet;
+  unet: RunNetwork;
   /** [C, H, W] of one sample. */
   shape: readonly number[];
   signal: AbortSignal | undefined;

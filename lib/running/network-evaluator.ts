@@ -1,13 +1,13 @@
 import { nativeWork } from '../base/errors.js';
 import type { DeviceTensor } from '../engine/device.js';
-import type { UNet } from '../engine/unet.js';
 import type { Evaluator } from './evaluator.js';
 import type { Guidance } from './guidance.js';
+import type { RunNetwork } from './resolve-run.js';
 
 /** A native network as the evaluator of host programs; a learned range becomes the second output. */
 export class NetworkEvaluator implements Evaluator {
   constructor(
-    private readonly unet: UNet,
+    private readonly unet: RunNetwork,
     private readonly labels: Int32Array | null,
     private readonly guidance: Guidance | null = null,
   ) {}

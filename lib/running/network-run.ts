@@ -3,7 +3,7 @@ import { elementCount } from '../base/arrays.js';
 import { nativeWork } from '../base/errors.js';
 import { listenerOf, rethrowing } from '../base/listener.js';
 import { isCentred } from '../base/pixel-range.js';
-import { native } from '../engine/binding.js';
+import { native, type NativeRunRequest, type NativeRunResult } from '../engine/binding.js';
 import { ImageBatch } from '../images/image-batch.js';
 import type { HostProgram, StepProgram } from '../program/program.js';
 import { runHostBatches } from './host-run.js';
@@ -19,7 +19,7 @@ export interface RunResult {
 }
 
 /** Values of a run as images in the format that was asked for. */
-function imagesOf({ model, options }: ResolvedRun, values: Float32Array | Uint8Array): ImageBatch {
+export function imagesOf({ model, options }: ResolvedRun, values: Float32Array | Uint8Array): ImageBatch {
   const shape = [values.length / elementCount(model.sampleShape), ...model.sampleShape] as const;
   const images = new ImageBatch(values, shape, model.range);
   // Devices convert to levels of the common range only.
@@ -27,7 +27,18 @@ function imagesOf({ model, options }: ResolvedRun, values: Float32Array | Uint8A
   return isLate ? new ImageBatch(images.toUint8(), shape, model.range) : images;
 }
 
-async function runSteps(programs: readonly StepProgram[], run: ResolvedRun): Promise<RunResult> {
+/** Who runs the programs of a request, and how they are packed. */
+export interface StepRunner<R extends NativeRunResult = NativeRunResult> {
+  run(request: NativeRunRequest): Promise<R>;
+  readonly pack?: ((program: StepProgram) => Uint8Array) | undefined;
+}
+
+/** Runs step programs; returns what the runner gives beside the images. */
+export async function runSteps<R extends NativeRunResult>(
+  programs: readonly StepProgram[],
+  run: ResolvedRun,
+  runner: StepRunner<R>,
+): Promise<{ result: RunResult; native: R }> {
   const { CancelToken } = native();
   const { options, model } = run;
   const { signal, onPreview, previewEvery = 1 } = options;
@@ -38,6 +49,7 @@ async function runSteps(programs: readonly StepProgram[], run: ResolvedRun): Pro
     programs,
     {
       ...run,
+      pack: runner.pack,
       snapshotEvery: options.snapshotEvery,
       levels: options.format === 'uint8' && isCentred(model.range),
       onProgress: onProgress?.call,
@@ -58,13 +70,11 @@ async function runSteps(programs: readonly StepProgram[], run: ResolvedRun): Pro
     // A run that nobody can abort need not look up between two records.
     () =>
       rethrowing([onProgress, preview], () =>
-        nativeWork(() => run.unet.native.run({ ...request, cancel: signal === undefined ? null : cancel })),
+        nativeWork(() => runner.run({ ...request, cancel: signal === undefined ? null : cancel })),
       ),
   );
-  return {
-    images: imagesOf(run, result.images),
-    snapshots: result.snapshots.map(({ record, images }) => ({ record, images: imagesOf(run, images) })),
-  };
+  const snapshots = result.snapshots.map(({ record, images }) => ({ record, images: imagesOf(run, images) }));
+  return { result: { images: imagesOf(run, result.images), snapshots }, native: result };
 }
 
 async function runHost(program: HostProgram, run: ResolvedRun): Promise<RunResult> {
@@ -88,5 +98,6 @@ async function runHost(program: HostProgram, run: ResolvedRun): Promise<RunResul
 
 /** Runs programs on a network. */
 export async function runOnNetwork(run: ResolvedRun): Promise<RunResult> {
-  return run.work.kind === 'host' ? runHost(run.work.program, run) : runSteps(run.work.programs, run);
+  if (run.work.kind === 'host') return runHost(run.work.program, run);
+  return (await runSteps(run.work.programs, run, run.unet.native)).result;
 }

@@ -5,7 +5,9 @@ import { DpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
 import { kinds, requireKind } from '../base/option-kinds.js';
 import type { PixelRange } from '../base/pixel-range.js';
-import type { UNet } from '../engine/unet.js';
+import type { NativeNetwork } from '../engine/binding.js';
+import type { Device } from '../engine/device.js';
+import type { NetworkInfo } from '../engine/unet.js';
 import type { HostProgram, Program, ProgramHead, StepProgram } from '../program/program.js';
 import { checkedGuidance, type Guidance } from './guidance.js';
 import { flattenNoise } from './noise-source.js';
@@ -17,6 +19,15 @@ const DEFAULT_BATCH = 16;
 /** The streams of a seed. */
 const MOST_SAMPLES = 2 ** 32;
 
+/** The network of a run, or whoever stands for one. */
+export interface RunNetwork {
+  readonly device: Device;
+  readonly info: Pick<NetworkInfo, 'classes'>;
+  readonly native: Pick<NativeNetwork, 'run' | 'predict' | 'batch' | 'measure'>;
+  /** Class labels as the engine takes them, checked. */
+  labels(classLabels: ArrayLike<number> | undefined, batch: number): Int32Array | null;
+}
+
 /** What a run needs to know of the model whose network it runs on. */
 export interface RunModel {
   /** [C, H, W] of one sample. */
@@ -26,7 +37,7 @@ export interface RunModel {
   /** The label that stands for no class: null for none at all, undefined for the last one. */
   readonly labelForNone: null | undefined;
   /** The network with the second output that a program reads. */
-  network(head: ProgramHead | null): Promise<UNet>;
+  network(head: ProgramHead | null): Promise<RunNetwork>;
 }
 
 /** What every run takes, checked and complete. */
@@ -48,7 +59,7 @@ export interface RunInputs {
 export interface ResolvedRun extends RunInputs {
   work: { kind: 'step'; programs: readonly StepProgram[] } | { kind: 'host'; program: HostProgram };
   model: RunModel;
-  unet: UNet;
+  unet: RunNetwork;
   options: RunOptions;
   /** Place of the first sample in what the caller asked for, of which this run may be a part. */
   place: number;
@@ -134,7 +145,7 @@ export function copyOf(values: number | ArrayLike<number> | undefined): number |
   return typeof values === 'object' ? Array.from(values) : values;
 }
 
-function labelsOf(unet: UNet, labels: number | readonly number[] | undefined, count: number): Int32Array | null {
+function labelsOf(unet: RunNetwork, labels: number | readonly number[] | undefined, count: number): Int32Array | null {
   if (typeof labels !== 'number') return unet.labels(labels, count);
   return new Int32Array(count).fill(at(unet.labels([labels], 1) ?? [], 0));
 }

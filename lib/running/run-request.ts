@@ -5,7 +5,10 @@ import type { StepProgram } from '../program/program.js';
 import { requireSlices } from './noise-source.js';
 import type { RunInputs } from './resolve-run.js';
 
-interface StepRunOptions extends RunInputs {
+/** What a run of the native loop takes beside its inputs. */
+export interface StepRunOptions extends RunInputs {
+  /** Default {@link packRecords}. */
+  pack?: ((program: StepProgram) => Uint8Array) | undefined;
   snapshotEvery?: number | undefined;
   levels?: boolean | undefined;
   onProgress?: ((done: number, total: number) => void) | undefined;
@@ -59,7 +62,7 @@ export function nativeRequest(
   const distinct = [...new Set(programs)];
   const indexOf = new Map(distinct.map((program, index) => [program, index]));
   // Before anything is read from their records, packing checks them.
-  const packed = distinct.map(packRecords);
+  const packed = distinct.map(options.pack ?? packRecords);
   const mostNoisy = distinct.reduce((most, program) => Math.max(most, noisyRecords(program)), 0);
   if (noise !== null) requireSlices(noise, count * sampleElements, mostNoisy);
   let firstRecord = 0;

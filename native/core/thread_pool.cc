@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/flush_denormals.h"
+#include "core/scheduling.h"
 #include "core/spin.h"
 
 #if defined(__linux__)
@@ -81,6 +82,7 @@ bool ThreadPool::join(std::uint64_t& seen) {
 
 void ThreadPool::work(int thread) {
   const FlushDenormals flush;
+  yield_to_short_work();
   std::uint64_t seen = 0;
   const auto changed = [&] {
     const std::uint64_t state = state_.load();

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "core/scheduling.h"
 #include "core/spin.h"
 
 namespace dpm {
@@ -114,6 +115,7 @@ Engine::Next Engine::next() {
 }
 
 void Engine::work() {
+  yield_to_short_work();
   while (!stopping_) {
     Next now = next();
     if (now.taker) {

@@ -1,0 +1,355 @@
+import { tracingChannel } from 'node:diagnostics_channel';
+
+import { at } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
+import { checkOptions, either, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
+import { linear, stepProgram, stepRecord } from '../program/builder.js';
+import type { Program } from '../program/program.js';
+import type { RunResult } from '../running/network-run.js';
+import type { RunModel } from '../running/resolve-run.js';
+import type { OptionsOfSampler, SamplerName } from '../samplers/index.js';
+import type { SamplerOptions } from '../samplers/options.js';
+import { splitOptions } from '../samplers/split-options.js';
+import { Admission, type Refusals } from './admission.js';
+import { bestRate, chooseRows, measureCurve, measureUpTo, type Curve } from './calibrate.js';
+import { EventQueue, type BatchEvent } from './events.js';
+import { Lanes, withinBudget, type RowSizes } from './lanes.js';
+import {
+  batcherOptionKinds,
+  batchRunKinds,
+  type BatcherOptions,
+  type BatchRequest,
+  type BatchRunOptions,
+  type SchedulerBatchRequest,
+} from './options.js';
+import { ProgramCache } from './program-cache.js';
+import { clientOf, Requests, type Served, type Watcher } from './requests.js';
+
+/** A model as a batch takes it. @internal */
+export interface ServedModel {
+  /** For traces. */
+  readonly name: string;
+  readonly run: RunModel;
+  /** Of its network without a second output. */
+  readonly sizes: RowSizes;
+  /** Whether samples can be guided, for which a step needs two rows. */
+  readonly isConditional: boolean;
+  compile(sampler: SamplerName, own: SamplerOptions): Program;
+  /** An evaluation that is no sample, as the network gives more channels than it takes. */
+  forward(x: Float32Array, t: number | ArrayLike<number>, labels: ArrayLike<number> | undefined): Promise<Float32Array>;
+}
+
+/** What a batch can do. */
+export interface BatcherCapacity {
+  /** Rows of a full step. */
+  readonly rows: number;
+  /** Samples that have a state. */
+  readonly slots: number;
+  /** Rows a second of full steps. */
+  readonly rowsPerSecond: number;
+  /** Milliseconds of a step by its rows, as measured when the batch was opened. */
+  readonly curve: Curve;
+}
+
+/** What a batch has done and has to do. */
+export interface BatcherStats {
+  /** Steps done. */
+  steps: number;
+  /** Rows that the network saw. */
+  rows: number;
+  /** Rows that were computed beside them. */
+  paddedRows: number;
+  /** Seconds of all steps. */
+  seconds: number;
+  /** Samples that have a slot. */
+  resident: number;
+  /** Samples that have none yet. */
+  waiting: number;
+  /** Requests that are done, cancelled ones included. */
+  finished: number;
+  /** Requests that were cancelled. */
+  cancelled: number;
+  /** Requests that are not done, adaptive samplers included. */
+  unfinished: number;
+  /** Requests that were refused. */
+  refused: Refusals;
+  /** Accepted work that is not done, in milliseconds of the full batch. */
+  backlog: number;
+  /** Seconds of the process's steady clock at the end of the last step; 0: there was none. */
+  lastStepAt: number;
+}
+
+/** Options of {@link Batcher.forward}. */
+export type BatchForwardOptions = Pick<BatchRunOptions, 'tenant' | 'weight' | 'priority' | 'deadline' | 'signal'> & {
+  /** One label per sample. */
+  classLabels?: ArrayLike<number> | undefined;
+};
+
+const forwardKinds: OptionKinds<BatchForwardOptions> = {
+  tenant: batchRunKinds.tenant,
+  weight: batchRunKinds.weight,
+  priority: batchRunKinds.priority,
+  deadline: batchRunKinds.deadline,
+  signal: batchRunKinds.signal,
+  classLabels: kinds.numbers,
+};
+
+const MEBIBYTE = 2 ** 20;
+/** Of a stream: its reader may be slow, and previews are all kept. */
+const MOST_PREVIEWS = 20;
+const MOST_PREVIEWED = 4;
+
+const traces = tracingChannel<'dpm-native:sample', SampleTrace>('dpm-native:sample');
+
+/** What the tracing channel `dpm-native:sample` tells of a request. */
+export interface SampleTrace {
+  /** The model's folder. */
+  model: string;
+  /** Null: programs that the caller has made. */
+  sampler: SamplerName | null;
+  tenant: string;
+  /** Network evaluations, once it is done. */
+  records?: number;
+  /** Milliseconds before and after its first sample got a slot, once it is done. */
+  queued?: number;
+  ran?: number;
+}
+
+/**
+ * A batch of a model that requests join and leave at every evaluation: each of their samples has a state of its own, and those that come
+ * first run. Close it when done; closing the model ends it, too.
+ */
+export class Batcher {
+  /** What it can do. */
+  readonly capacity: BatcherCapacity;
+  readonly #model: ServedModel;
+  readonly #lanes: Lanes;
+  readonly #admission: Admission;
+  readonly #programs: ProgramCache;
+  readonly #requests: Requests;
+  #closing: Promise<void> | null = null;
+
+  private constructor(model: ServedModel, lanes: Lanes, capacity: BatcherCapacity, options: BatcherOptions) {
+    const { order = 'share', stretch = 1, maxWait = 30_000, maxWork = 600_000 } = options;
+    const limits = { maxWait, maxWork, maxWaitingBytes: options.maxWaitingBytes ?? 64 * MEBIBYTE };
+    this.capacity = capacity;
+    this.#model = model;
+    this.#lanes = lanes;
+    this.#admission = new Admission({ order, stretch }, limits, capacity.curve, capacity.rows);
+    this.#programs = new ProgramCache((sampler, own) => model.compile(sampler, own));
+    this.#requests = new Requests(model.run, lanes, this.#admission, this.#programs, {
+      hostPrograms: options.hostPrograms ?? 1,
+      maxWait,
+    });
+  }
+
+  /** Measures the network and allocates what the batch needs. @internal */
+  static async open(model: ServedModel, options: BatcherOptions = {}): Promise<Batcher> {
+    checkOptions('batcher', options, batcherOptionKinds);
+    const { rows = 'auto', stepTarget = 250, memoryBudget = Infinity, weight = 1, sizes = 'fit' } = options;
+    const network = await model.run.network(null);
+    const measure = async (batch: number): Promise<number> =>
+      at(await network.native.measure(Uint32Array.of(batch), batch < 16 ? 7 : 3), 0);
+    const least = model.isConditional ? 2 : 1;
+    const curve =
+      rows === 'auto'
+        ? await measureCurve(measure, { stepTarget, most: 128, least })
+        : await measureUpTo(measure, rows);
+    const wanted = rows === 'auto' ? chooseRows(curve, stepTarget, least) : rows;
+    const slots = options.slots ?? Math.max(16, 4 * wanted);
+    if (slots < wanted) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `slots is ${slots}, it has to be at least rows, ${wanted}`);
+    }
+    const fitting = withinBudget(model.sizes, { rows: wanted, slots, least: Math.min(least, wanted) }, memoryBudget);
+    const lanes = new Lanes({ ...fitting, fit: sizes === 'fit', weight });
+    await lanes.of(network);
+    const usable = curve.filter((point) => point.rows <= fitting.rows);
+    const rowsPerSecond = 1000 * bestRate(usable);
+    return new Batcher(model, lanes, { ...fitting, rowsPerSecond, curve }, options);
+  }
+
+  /** Bytes that it has allocated. */
+  get memory(): number {
+    return this.#lanes.bytes;
+  }
+
+  /**
+   * Samples as `model.sample` does, with the same result.
+   *
+   * @throws {@link DpmError} `ERR_DPM_OVERLOADED` or `ERR_DPM_DEADLINE` with `retryAfterMs` when it cannot be done in time,
+   * `ERR_DPM_CLOSED` when the batcher takes no more requests, and as `model.sample` does.
+   *
+   * @example
+   * ```ts
+   * await using batcher = await model.batcher();
+   * const { images } = await batcher.sample({ sampler: 'unipc', steps: 10, seed: 7 });
+   * ```
+   */
+  async sample<N extends SamplerName>(
+    request: ({ sampler: N } & OptionsOfSampler<N> & BatchRunOptions) | SchedulerBatchRequest,
+  ): Promise<RunResult> {
+    return (await this.#sample(request, {})).result;
+  }
+
+  /**
+   * Runs a program, or one per sample, as `model.run` does.
+   *
+   * @throws {@link DpmError} As {@link Batcher.sample} does.
+   */
+  async run(program: Program | readonly Program[], options: BatchRunOptions = {}): Promise<RunResult> {
+    checkOptions('run', options, batchRunKinds);
+    return (await this.#traced(null, options, () => this.#requests.perform(() => program, options))).result;
+  }
+
+  /**
+   * Samples, and tells of it while it goes on. Leaving the loop ends the request. Previews come where `previewEvery` is given: at most 20
+   * of a sample, of at most 4 samples.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for wrong options at the call; as {@link Batcher.sample} does while it runs.
+   *
+   * @example
+   * ```ts
+   * for await (const event of batcher.stream({ sampler: 'ddim', steps: 25, previewEvery: 5 })) {
+   *   if (event.type === 'image') await event.image.save('digit.png');
+   * }
+   * ```
+   */
+  stream<N extends SamplerName>(
+    request: ({ sampler: N } & OptionsOfSampler<N> & BatchRunOptions) | SchedulerBatchRequest,
+  ): AsyncGenerator<BatchEvent, void, void> {
+    const { run } = splitOptions<BatchRunOptions>(request, batchRunKinds);
+    checkOptions('stream', run, batchRunKinds);
+    if (run.snapshotEvery !== undefined && run.snapshotEvery !== 0) {
+      throw new DpmError('ERR_DPM_ARGUMENT', 'snapshotEvery is for requests that end with a result; a stream takes previewEvery');
+    }
+    if (run.previewEvery !== undefined && (run.count ?? 1) > MOST_PREVIEWED) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `previews are for at most ${MOST_PREVIEWED} samples, count is ${run.count}`);
+    }
+    return this.#events(request, run);
+  }
+
+  /**
+   * One evaluation, which joins the batch.
+   *
+   * @param x - States [batch, C, H, W], row-major.
+   * @param t - The number that enters the time embedding, one for all samples or one per sample.
+   * @returns The prediction, [batch, output channels, H, W]: what `unet.forward` gives.
+   * @throws {@link DpmError} As {@link Batcher.sample} does; `ERR_DPM_TENSOR_SHAPE` when `x` holds no whole samples.
+   */
+  async forward(
+    x: Float32Array,
+    t: number | ArrayLike<number>,
+    options: BatchForwardOptions = {},
+  ): Promise<Float32Array> {
+    checkOptions('forward', options, forwardKinds);
+    requireKind('x', x, kinds.floats);
+    requireKind('t', t, either(kinds.finite, kinds.numbers));
+    const { image, out } = this.#model.sizes;
+    if (out !== image) return this.#model.forward(x, t, options.classLabels);
+    const count = x.length / image;
+    if (!Number.isInteger(count) || count < 1) {
+      throw new DpmError('ERR_DPM_TENSOR_SHAPE', `x has ${x.length} elements, a sample has ${image}`);
+    }
+    const times: readonly number[] = typeof t === 'number' ? [t] : Array.from(t);
+    if (times.length !== 1 && times.length !== count) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `t has ${times.length} times for ${count} samples`);
+    }
+    const programs = times.map((time) => stepProgram([stepRecord({ time, x: linear({ out: 1 }) })]));
+    const { result } = await this.#requests.perform(() => programs, { ...options, count, init: x });
+    return result.images.data;
+  }
+
+  /** Milliseconds until a request would begin, as far as one can tell. */
+  expectedWait(request: Pick<BatchRequest, 'tenant' | 'priority'> = {}): number {
+    return this.#admission.expectedWait(clientOf(request));
+  }
+
+  /** What it has done and has to do. */
+  stats(): BatcherStats {
+    const { unfinished } = this.#requests;
+    const { refused, backlog } = this.#admission;
+    return { ...this.#lanes.stats(), unfinished, refused: { ...refused }, backlog };
+  }
+
+  /** Refuses new requests with `ERR_DPM_CLOSED`, and waits for those that it has. */
+  async drain(): Promise<void> {
+    this.#requests.refuse('the batcher takes no more requests');
+    await this.#requests.settled();
+  }
+
+  /** Ends all requests with `ERR_DPM_CLOSED` and releases everything. Can be called again. */
+  async close(): Promise<void> {
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#requests.refuse('the batcher is closed');
+    this.#requests.end(new DpmError('ERR_DPM_CLOSED', 'the batcher was closed'));
+    await this.#lanes.close();
+    await this.#requests.settled();
+  }
+
+  async #sample(request: { sampler?: SamplerName | undefined }, watcher: Watcher): Promise<Served> {
+    const { sampler, own, run } = splitOptions<BatchRunOptions>(request, batchRunKinds);
+    checkOptions('sample', run, batchRunKinds);
+    return this.#traced(sampler, run, () => this.#requests.perform(() => this.#programs.get(sampler, own), run, watcher));
+  }
+
+  #traced(sampler: SamplerName | null, { tenant = '' }: BatchRunOptions, work: () => Promise<Served>): Promise<Served> {
+    if (!traces.hasSubscribers) return work();
+    const trace: SampleTrace = { model: this.#model.name, sampler, tenant };
+    return traces.tracePromise(async () => {
+      const served = await work();
+      Object.assign(trace, { records: served.evaluations, queued: served.queued, ran: served.ran });
+      return served;
+    }, trace);
+  }
+
+  async *#events(
+    request: { sampler?: SamplerName | undefined },
+    run: BatchRunOptions,
+  ): AsyncGenerator<BatchEvent, void, void> {
+    const queue = new EventQueue();
+    const left = new AbortController();
+    const signal = run.signal === undefined ? left.signal : AbortSignal.any([run.signal, left.signal]);
+    const work = this.#sample({ ...request, signal } as BatchRequest, this.#tellingEvents(queue, run)).then(
+      ({ evaluations, queued, ran }) => {
+        queue.push({ type: 'done', evaluations, queued, ran });
+        queue.end();
+      },
+      (error: unknown) => {
+        queue.fail(error);
+      },
+    );
+    try {
+      yield* queue.read();
+    } finally {
+      left.abort();
+      await work;
+    }
+  }
+
+  #tellingEvents(queue: EventQueue, { previewEvery }: BatchRunOptions): Watcher {
+    return {
+      accepted(expectedWait) {
+        queue.push({ type: 'accepted', expectedWait });
+      },
+      progress(done, total) {
+        queue.push({ type: 'progress', done, total });
+      },
+      previewEvery,
+      mostPreviews: MOST_PREVIEWS,
+      preview(sample, record, image) {
+        queue.push({ type: 'preview', sample, record, image });
+      },
+      image(sample, image) {
+        queue.push({ type: 'image', sample, image });
+      },
+    };
+  }
+}

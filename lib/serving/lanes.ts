@@ -1,0 +1,114 @@
+import { DpmError, nativeWork } from '../base/errors.js';
+import type { NativeBatch, NativeBatchOptions, NativeBatchStats } from '../engine/binding.js';
+import type { RunNetwork } from '../running/resolve-run.js';
+
+/** Elements of one sample, and what the network's maps of it take. */
+export interface RowSizes {
+  readonly image: number;
+  readonly out: number;
+  readonly head: number;
+  readonly rowBytes: number;
+}
+
+/** Past predictions that a sample keeps, as the budget counts them. */
+const HISTORY = 3;
+
+/** Bytes of a batch: maps and predictions of its rows, states of its slots. */
+export function batchBytes({ image, out, head, rowBytes }: RowSizes, rows: number, slots: number): number {
+  const compact = rowBytes + 4 * (image + out + head);
+  return rows * compact + slots * 4 * (image * (2 + HISTORY) + out + head);
+}
+
+/**
+ * Rows and slots that fit into a budget: fewer slots first, then fewer rows.
+ *
+ * @throws {@link DpmError} `ERR_DPM_OUT_OF_MEMORY` when not even `least` rows fit.
+ */
+export function withinBudget(
+  sizes: RowSizes,
+  { rows, slots, least }: { rows: number; slots: number; least: number },
+  budget: number,
+): { rows: number; slots: number } {
+  for (let fewer = rows; fewer >= least; --fewer) {
+    const own = batchBytes(sizes, fewer, 0);
+    const perSlot = batchBytes(sizes, 0, 1);
+    const fitting = Math.min(slots, Math.floor((budget - own) / perSlot));
+    if (fitting >= fewer) return { rows: fewer, slots: fitting };
+  }
+  const needed = batchBytes(sizes, least, least);
+  throw new DpmError(
+    'ERR_DPM_OUT_OF_MEMORY',
+    `a batch of ${least} rows takes ${needed} bytes, above memoryBudget of ${budget} bytes`,
+  );
+}
+
+const noStats: NativeBatchStats = {
+  steps: 0,
+  rows: 0,
+  paddedRows: 0,
+  seconds: 0,
+  resident: 0,
+  waiting: 0,
+  finished: 0,
+  cancelled: 0,
+  lastStepAt: 0,
+};
+
+/** One batch for every network of a model: those with a second output are others. Each is opened when it is needed. */
+export class Lanes {
+  readonly #options: NativeBatchOptions;
+  readonly #opening = new Map<RunNetwork, Promise<NativeBatch>>();
+  readonly #open: NativeBatch[] = [];
+
+  constructor(options: NativeBatchOptions) {
+    this.#options = options;
+  }
+
+  /** The batch of a network. */
+  async of(network: RunNetwork): Promise<NativeBatch> {
+    let lane = this.#opening.get(network);
+    if (lane === undefined) {
+      lane = nativeWork(() => network.native.batch(this.#options));
+      this.#opening.set(network, lane);
+      lane.then(
+        (batch) => this.#open.push(batch),
+        () => this.#opening.delete(network),
+      );
+    }
+    return lane;
+  }
+
+  /** Bytes that all of them have allocated. */
+  get bytes(): number {
+    return this.#open.reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** What all of them have done. */
+  stats(): NativeBatchStats {
+    const each = this.#open.map((batch) => batch.stats());
+    return each.reduce(
+      (sum, own) => ({
+        steps: sum.steps + own.steps,
+        rows: sum.rows + own.rows,
+        paddedRows: sum.paddedRows + own.paddedRows,
+        seconds: sum.seconds + own.seconds,
+        resident: sum.resident + own.resident,
+        waiting: sum.waiting + own.waiting,
+        finished: sum.finished + own.finished,
+        cancelled: sum.cancelled + own.cancelled,
+        lastStepAt: Math.max(sum.lastStepAt, own.lastStepAt),
+      }),
+      noStats,
+    );
+  }
+
+  /** Ends all of them, and what is still being opened. */
+  async close(): Promise<void> {
+    const opened = await Promise.allSettled(this.#opening.values());
+    await Promise.all(
+      opened.map(async (lane) => {
+        if (lane.status === 'fulfilled') await nativeWork(() => lane.value.close());
+      }),
+    );
+  }
+}

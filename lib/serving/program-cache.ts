@@ -1,0 +1,64 @@
+import { packRecords } from '../program/pack.js';
+import type { Program, StepProgram } from '../program/program.js';
+import type { SamplerName } from '../samplers/index.js';
+
+/** Programs that are kept. */
+const MOST_PROGRAMS = 64;
+
+/** Longer options are tables, which are not worth comparing. */
+const MOST_CHARACTERS = 4096;
+
+function isPlain(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0);
+  if (typeof value !== 'object') return typeof value === 'string' || typeof value === 'boolean';
+  return value === null || Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
+}
+
+/** A text that is the same for the same options; null where they hold more than plain values. */
+function keyOf(sampler: SamplerName, options: object): string | null {
+  const entries = Object.entries(options)
+    .filter(([, value]) => value !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  let plain = true;
+  const text = JSON.stringify([sampler, entries], (_, value: unknown) => {
+    plain &&= isPlain(value);
+    return plain ? value : null;
+  });
+  return plain && text.length <= MOST_CHARACTERS ? text : null;
+}
+
+/** Programs of one model by their sampler and options, the last used ones. */
+export class ProgramCache {
+  readonly #programs = new Map<string, Program>();
+  readonly #made = new WeakSet<Program>();
+  readonly #packed = new WeakMap<Program, Uint8Array>();
+  readonly #compile: (sampler: SamplerName, options: object) => Program;
+
+  constructor(compile: (sampler: SamplerName, options: object) => Program) {
+    this.#compile = compile;
+  }
+
+  /** The program of a sampler with options; compiled where it is not known. */
+  get(sampler: SamplerName, options: object): Program {
+    const key = keyOf(sampler, options);
+    if (key === null) return this.#compile(sampler, options);
+    const known = this.#programs.get(key);
+    const program = known ?? this.#compile(sampler, options);
+    this.#made.add(program);
+    // The last in order is the last used.
+    this.#programs.delete(key);
+    this.#programs.set(key, program);
+    const [oldest] = this.#programs.keys();
+    if (this.#programs.size > MOST_PROGRAMS && oldest !== undefined) this.#programs.delete(oldest);
+    return program;
+  }
+
+  /** Its binary records; those of programs that it has made are kept, as nobody changes these. */
+  pack(program: StepProgram): Uint8Array {
+    const known = this.#packed.get(program);
+    if (known !== undefined) return known;
+    const packed = packRecords(program);
+    if (this.#made.has(program)) this.#packed.set(program, packed);
+    return packed;
+  }
+}

@@ -1,0 +1,297 @@
+import { AsyncResource } from 'node:async_hooks';
+
+import { throwIfAborted } from '../base/abort.js';
+import { DpmError } from '../base/errors.js';
+import type { ImageBatch } from '../images/image-batch.js';
+import type { HostProgram, Program, StepProgram } from '../program/program.js';
+import { isGuided } from '../running/guidance.js';
+import { imagesOf, runOnNetwork, runSteps, type RunResult } from '../running/network-run.js';
+import { programsAndCount, resolveRun, type ResolvedRun, type RunModel } from '../running/resolve-run.js';
+import type { RunOptions } from '../running/run-options.js';
+import type { Admission, Admitted, Client, Demand } from './admission.js';
+import { Ending } from './ending.js';
+import type { Lanes } from './lanes.js';
+import type { BatchRunOptions, Priority } from './options.js';
+import type { ProgramCache } from './program-cache.js';
+import { Turnstile } from './turnstile.js';
+
+/** What a request that is done has taken. */
+export interface Served {
+  result: RunResult;
+  /** Network evaluations; 0 of adaptive samplers, which count none here. */
+  evaluations: number;
+  /** Milliseconds until its first sample had a slot, and from then on. */
+  queued: number;
+  ran: number;
+}
+
+/** Who is told of a request's course beside its caller's own functions. */
+export interface Watcher {
+  accepted?(expectedWait: number): void;
+  progress?(done: number, total: number): void;
+  /** Records between two previews; there are none without. */
+  readonly previewEvery?: number | undefined;
+  /** Of a sample. */
+  readonly mostPreviews?: number | undefined;
+  preview?(sample: number, record: number, image: ImageBatch): void;
+  image?(sample: number, image: ImageBatch): void;
+}
+
+const nativePriority: Record<Priority, number> = { high: 1, normal: 0, low: -1 };
+
+/** Whose request it is. */
+export function clientOf({ tenant = '', weight = 1, priority = 'normal', deadline }: BatchRunOptions): Client {
+  return { tenant, weight, priority, deadline };
+}
+
+/** The same in the asynchronous context of the call, where engine threads have none. */
+function bound<A extends unknown[]>(call: ((...args: A) => void) | undefined): ((...args: A) => void) | undefined {
+  return call && AsyncResource.bind(call);
+}
+
+function evaluationsOf(program: StepProgram): number {
+  return program.records.reduce((sum, { evaluate }) => sum + (evaluate ? 1 : 0), 0);
+}
+
+/** What the samples ask of the batch. */
+function demandOf(programs: readonly StepProgram[], count: number, options: BatchRunOptions): Demand {
+  const evaluations = programs.map(evaluationsOf);
+  const { guidance = 1, init, noise } = options;
+  const samples = Array.from({ length: count }, (_, sample) => {
+    const weight = typeof guidance === 'number' ? guidance : (guidance[sample] ?? 1);
+    return { evaluations: evaluations[programs.length === 1 ? 0 : sample] ?? 0, rows: isGuided(weight) ? 2 : 1 };
+  });
+  const slices = noise === undefined ? [] : Array.isArray(noise) ? noise : [noise as Float32Array];
+  const bytes = slices.reduce((sum, slice) => sum + slice.byteLength, init?.byteLength ?? 0);
+  return { samples, bytes };
+}
+
+/** Per record the coefficients of what a preview of the data prediction shows; the state where a record predicts nothing. */
+function dataPredictions(programs: readonly StepProgram[]): Float32Array {
+  const records = [...new Set(programs)].flatMap((program) => program.records);
+  return Float32Array.from(
+    records.flatMap(({ data, prediction, evaluate }) => {
+      const { input, output } = data ?? prediction;
+      return !evaluate && input === 0 && output === 0 ? [1, 0] : [input, output];
+    }),
+  );
+}
+
+function requirePreviews(programs: readonly StepProgram[], { previewEvery, mostPreviews = Infinity }: Watcher): void {
+  if (previewEvery === undefined) return;
+  const longest = programs.reduce((most, { records }) => Math.max(most, records.length), 0);
+  const previews = Math.floor(longest / previewEvery);
+  if (previews <= mostPreviews) return;
+  throw new DpmError(
+    'ERR_DPM_ARGUMENT',
+    `previewEvery of ${previewEvery} makes ${previews} previews of a sample, at most ${mostPreviews} are kept for a reader`,
+  );
+}
+
+/** The mean of adaptive runs, until one has been measured. */
+const FIRST_GUESS = 1000;
+
+/** Takes requests in and runs them: step programs in the batch, the others beside it. */
+export class Requests {
+  readonly #model: RunModel;
+  readonly #lanes: Lanes;
+  readonly #admission: Admission;
+  readonly #programs: ProgramCache;
+  readonly #beside: Turnstile | null;
+  readonly #maxWait: number;
+  readonly #endings = new Set<Ending>();
+  readonly #work = new Set<Promise<unknown>>();
+  #hostMilliseconds = FIRST_GUESS;
+  #refusal: string | null = null;
+
+  /** @param hostPrograms - That run at once beside the batch. */
+  constructor(
+    model: RunModel,
+    lanes: Lanes,
+    admission: Admission,
+    programs: ProgramCache,
+    { hostPrograms, maxWait }: { hostPrograms: number; maxWait: number },
+  ) {
+    this.#model = model;
+    this.#lanes = lanes;
+    this.#admission = admission;
+    this.#programs = programs;
+    this.#beside = hostPrograms === 0 ? null : new Turnstile(hostPrograms);
+    this.#maxWait = maxWait;
+  }
+
+  /** Requests that are not done. */
+  get unfinished(): number {
+    return this.#work.size;
+  }
+
+  /**
+   * Runs a request.
+   *
+   * @param compile - Its programs, asked for when there is room for it.
+   */
+  async perform(
+    compile: () => Program | readonly Program[],
+    options: BatchRunOptions,
+    watcher: Watcher = {},
+  ): Promise<Served> {
+    const work = this.#begin(compile, options, watcher);
+    this.#work.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#work.delete(work);
+    }
+  }
+
+  /** Takes no more requests, which `refusal` tells them. */
+  refuse(refusal: string): void {
+    this.#refusal ??= refusal;
+  }
+
+  /** Ends all requests with an error. */
+  end(error: DpmError): void {
+    for (const ending of this.#endings) ending.end(error);
+  }
+
+  /** Until all requests are done, whatever comes of them. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#work);
+  }
+
+  async #begin(
+    compile: () => Program | readonly Program[],
+    options: BatchRunOptions,
+    watcher: Watcher,
+  ): Promise<Served> {
+    if (this.#refusal !== null) throw new DpmError('ERR_DPM_CLOSED', this.#refusal);
+    throwIfAborted(options.signal);
+    const client = clientOf(options);
+    this.#admission.requireRoom(client);
+    const { programs, count } = programsAndCount(compile(), options.count);
+    const ending = new Ending(options.signal, client.deadline, () => this.#late(client));
+    this.#endings.add(ending);
+    try {
+      return await ending.during(() => {
+        const steps = programs.filter((program): program is StepProgram => program.kind === 'step');
+        const run = { ...options, count, signal: ending.signal };
+        return steps.length === programs.length
+          ? this.#inBatch(steps, run, client, watcher)
+          : this.#besideBatch(programs, run, client, watcher);
+      });
+    } finally {
+      this.#endings.delete(ending);
+    }
+  }
+
+  #late(client: Client): DpmError {
+    return new DpmError('ERR_DPM_DEADLINE', `the request was not done within its deadline of ${client.deadline} ms`, {
+      retryAfterMs: Math.max(1, Math.ceil(this.#admission.expectedWait(client))),
+    });
+  }
+
+  async #inBatch(
+    programs: readonly StepProgram[],
+    options: BatchRunOptions & { count: number },
+    client: Client,
+    watcher: Watcher,
+  ): Promise<Served> {
+    requirePreviews(programs, watcher);
+    const demand = demandOf(programs, options.count, options);
+    const expectedWait = this.#admission.expectedWait(client);
+    const ticket = this.#admission.admit(client, demand);
+    try {
+      const run = await resolveRun(this.#model, programs, this.#runOptions(options, ticket, watcher));
+      watcher.accepted?.(expectedWait);
+      const { result, native } = await runSteps(programs, run, {
+        pack: (program) => this.#programs.pack(program),
+        run: async (request) => {
+          const lane = await this.#lanes.of(run.unet);
+          return lane.submit({
+            ...request,
+            priority: nativePriority[client.priority],
+            keys: ticket.keys,
+            dataPredictions: options.previewOf === 'prediction' && request.previewEvery > 0 ? dataPredictions(programs) : null,
+            onImage: this.#onImage(run, watcher),
+          });
+        },
+      });
+      const evaluations = demand.samples.reduce((sum, sample) => sum + sample.evaluations * sample.rows, 0);
+      return { result, evaluations, queued: native.queued, ran: native.ran };
+    } finally {
+      this.#admission.finish(ticket);
+    }
+  }
+
+  #onImage(run: ResolvedRun, watcher: Watcher): ((sample: number, image: Float32Array | Uint8Array) => void) | null {
+    if (watcher.image === undefined) return null;
+    return (sample, values) => {
+      watcher.image?.(sample, imagesOf(run, values));
+    };
+  }
+
+  /** Options of the run itself, whose functions also tell the clock and the watcher. */
+  #runOptions(options: BatchRunOptions, ticket: Admitted | null, watcher: Watcher): RunOptions {
+    const { tenant: _tenant, weight: _weight, priority: _priority, deadline: _deadline, previewOf: _of, ...run } = options;
+    const onProgress = bound(options.onProgress);
+    const onPreview = bound(options.onPreview);
+    const previewEvery = options.previewEvery ?? watcher.previewEvery;
+    const isShown = watcher.previewEvery !== undefined || onPreview !== undefined;
+    return {
+      ...run,
+      onProgress: (done, total) => {
+        if (ticket !== null && total > 0) ticket.done = done / total;
+        watcher.progress?.(done, total);
+        onProgress?.(done, total);
+      },
+      ...(isShown && {
+        previewEvery,
+        onPreview: (image, place) => {
+          if (watcher.previewEvery !== undefined) watcher.preview?.(place.first, place.record, image);
+          onPreview?.(image, place);
+        },
+      }),
+    };
+  }
+
+  async #besideBatch(
+    programs: readonly Program[],
+    options: BatchRunOptions & { signal: AbortSignal },
+    client: Client,
+    watcher: Watcher,
+  ): Promise<Served> {
+    const beside = this.#requireBeside();
+    const [only] = programs;
+    if (options.previewOf === 'prediction') {
+      throw new DpmError('ERR_DPM_ARGUMENT', "previewOf 'prediction' is for samplers whose steps are known beforehand");
+    }
+    const run = await resolveRun(this.#model, only === undefined || programs.length > 1 ? programs : (only as HostProgram), this.#runOptions(options, null, watcher));
+    watcher.accepted?.(beside.waiting * this.#hostMilliseconds);
+    const submitted = performance.now();
+    return beside.pass(options.signal, async () => {
+      const began = performance.now();
+      const result = await runOnNetwork(run);
+      const ran = performance.now() - began;
+      this.#hostMilliseconds += 0.2 * (ran - this.#hostMilliseconds);
+      this.#admission.clock.charge(client.tenant, client.weight, ran);
+      for (const [sample, image] of [...result.images].entries()) watcher.image?.(sample, image);
+      return { result, evaluations: 0, queued: began - submitted, ran };
+    });
+  }
+
+  #requireBeside(): Turnstile {
+    if (this.#beside === null) {
+      throw new DpmError('ERR_DPM_UNSUPPORTED', 'this batcher runs no adaptive samplers: hostPrograms is 0');
+    }
+    const wait = this.#beside.waiting * this.#hostMilliseconds;
+    if (wait > this.#maxWait) {
+      ++this.#admission.refused.wait;
+      throw new DpmError(
+        'ERR_DPM_OVERLOADED',
+        `the expected wait of an adaptive sampler is ${Math.ceil(wait)} ms, above maxWait of ${this.#maxWait} ms`,
+        { retryAfterMs: Math.ceil(wait) },
+      );
+    }
+    return this.#beside;
+  }
+}
