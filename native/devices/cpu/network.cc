@@ -10,6 +10,11 @@
 namespace dpm::cpu {
 namespace {
 
+/// Weights that every thread can go through without waiting for main memory. Larger networks have layers that are long
+/// enough for threads to share each.
+constexpr std::uint64_t kMostSharedWeights = std::uint64_t{8} << 20;
+constexpr int kManyRows = 4;
+
 std::vector<ValueInfo> infos_of(const dpm_graph& graph) {
   std::vector<ValueInfo> infos;
   for (std::uint32_t i = 0; i < graph.value_count; ++i) {
@@ -33,6 +38,7 @@ Network::Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_b
       values(infos_of(graph)),
       times(owner, graph, values) {
   require_rows(graph, "cpu");
+  const std::uint64_t before = device.memory.used();
   const std::vector<bool> winograd = choose_winograd(device, graph, winograd_bytes);
   const std::vector<DeferredNorm> none;
   const LayerFactory plain{device, graph, values, winograd, none};
@@ -43,6 +49,7 @@ Network::Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_b
   }
   const LayerFactory factory{device, graph, values, winograd, norms};
   for (std::uint32_t i = 0; i < graph.node_count; ++i) layers.push_back(make_layer(factory, graph.nodes[i]));
+  weight_bytes = std::max(device.memory.used(), before) - before;
 }
 
 void Network::refresh(std::uint32_t index, const dpm_constant& constant) {
@@ -56,33 +63,92 @@ Executable::Executable(Network& owner, const dpm_plan& plan)
       batch(static_cast<int>(plan.batch)),
       offsets(plan.offsets, plan.offsets + owner.values.size()),
       arena(Handle::of(plan.arena).memory.floats()) {
+  for (std::size_t i = 0; i < offsets.size(); ++i) {
+    const dpm_value& shape = owner.values[i].shape;
+    if (is_bound(shape) || owner.values[i].root != static_cast<int>(i)) continue;
+    const auto pixels = static_cast<std::uint64_t>(shape.height) * static_cast<std::uint64_t>(shape.width);
+    elements_ = std::max(elements_, offsets[i] + pixels * static_cast<std::uint64_t>(shape.channels));
+  }
   std::size_t floats = 0;
   for (const auto& layer : network.layers) {
     floats = std::max(floats, layer->scratch(batch, network.device.pool.threads()));
   }
+  const int threads = network.device.pool.threads();
+  for (const auto& layer : network.layers) {
+    part_scratch_ = std::max(part_scratch_, layer->scratch(divide_up(batch, threads), 1));
+  }
+  floats = std::max(floats, part_scratch_ * static_cast<std::size_t>(threads));
   scratch = CountedBuffer(network.device.memory, floats * sizeof(float));
   const std::size_t coefficients =
       2 * static_cast<std::size_t>(batch) * static_cast<std::size_t>(network.norm_channels);
   norm_coefficients = CountedBuffer(network.device.memory, coefficients * sizeof(float));
 }
 
+RunContext Executable::context(const dpm_bindings& bindings) const {
+  return {network.device,
+          network.device.pool,
+          0,
+          static_cast<int>(bindings.batch),
+          network.values,
+          offsets,
+          batch,
+          arena,
+          bindings,
+          scratch.floats(),
+          norm_coefficients.floats()};
+}
+
+bool Executable::shares_rows(int rows) const {
+  const int threads = network.device.pool.threads();
+  if (threads == 1 || network.weight_bytes > kMostSharedWeights) return false;
+  // A thread with a row more than the others makes these wait, for a good part of the whole where they have few.
+  return rows % threads == 0 || rows >= kManyRows * threads;
+}
+
+void Executable::run_rows(const dpm_bindings& bindings, int part, int parts) const {
+  static ThreadPool caller(1);
+  const Range rows = part_of(static_cast<int>(bindings.batch), parts, part);
+  const RunContext own{network.device,
+                       caller,
+                       rows.first,
+                       rows.last - rows.first,
+                       network.values,
+                       offsets,
+                       rows.last - rows.first,
+                       arena + static_cast<std::uint64_t>(rows.first) * elements_,
+                       bindings,
+                       scratch.floats() + static_cast<std::size_t>(part) * part_scratch_,
+                       norm_coefficients.floats() + std::ptrdiff_t{2} * rows.first * network.norm_channels};
+  for (std::size_t i = 0; i < network.layers.size(); ++i) {
+    if (network.times.holds(i)) {
+      network.times.restore(i, own);
+    } else {
+      network.layers[i]->run(own);
+    }
+  }
+}
+
 void Executable::run(const dpm_bindings& bindings, double* node_seconds) const {
   require(static_cast<int>(bindings.batch) <= batch, "the batch is larger than the executable's");
   require(bindings.count == network.bindings, "an evaluation binds other tensors than the graph has");
-  const RunContext context{
-      network.device,   static_cast<int>(bindings.batch), network.values, offsets, batch, arena, bindings,
-      scratch.floats(), norm_coefficients.floats()};
+  const RunContext whole = context(bindings);
   TimeTable& times = network.times;
   // A profile is to show what everything takes.
-  const bool known = times.find(context) && node_seconds == nullptr;
+  const bool known = times.find(whole) && node_seconds == nullptr;
+  if (known && shares_rows(whole.batch)) {
+    const int parts = network.device.pool.threads();
+    network.device.pool.parallel_for(
+        parts, [&](std::int64_t part, int /*thread*/) { run_rows(bindings, static_cast<int>(part), parts); });
+    return;
+  }
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
     if (known && times.holds(i)) {
-      times.restore(i, context);
+      times.restore(i, whole);
       continue;
     }
     const auto start = std::chrono::steady_clock::now();
-    network.layers[i]->run(context);
-    if (times.holds(i)) times.store(i, context);
+    network.layers[i]->run(whole);
+    if (times.holds(i)) times.store(i, whole);
     if (node_seconds == nullptr) continue;
     node_seconds[i] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }

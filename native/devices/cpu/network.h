@@ -25,6 +25,7 @@ struct Network {
   std::vector<ValueInfo> values;
   std::vector<std::unique_ptr<Layer>> layers;
   TimeTable times;
+  std::uint64_t weight_bytes = 0;
   int norm_channels = 0;  ///< most channels of a group norm that its reader applies
 };
 
@@ -40,6 +41,18 @@ struct Executable {
   float* arena;
   CountedBuffer scratch;
   CountedBuffer norm_coefficients;
+
+ private:
+  /// Whether each thread had better run all layers on rows of its own.
+  [[nodiscard]] bool shares_rows(int rows) const;
+  [[nodiscard]] RunContext context(const dpm_bindings& bindings) const;
+  /// All layers on some rows, whose times are known.
+  void run_rows(const dpm_bindings& bindings, int part, int parts) const;
+
+  /// Of one sample in the arena.
+  std::uint64_t elements_ = 0;
+  /// Floats for the rows of one thread.
+  std::size_t part_scratch_ = 0;
 };
 
 }  // namespace dpm::cpu

@@ -92,7 +92,8 @@ void TimeTable::restore(std::size_t index, const RunContext& context) const {
   if (!row.kept) return;
   const MapView out = context.map(row.output);
   for (int n = 0; n < context.batch; ++n) {
-    std::copy_n(found_[static_cast<std::size_t>(n)]->memory.floats() + row.offset, row.channels, out.sample(n));
+    std::copy_n(found_[static_cast<std::size_t>(context.first_row + n)]->memory.floats() + row.offset, row.channels,
+                out.sample(n));
   }
 }
 
@@ -101,7 +102,8 @@ void TimeTable::store(std::size_t index, const RunContext& context) const {
   if (!row.kept || found_.empty()) return;
   const MapView out = context.map(row.output);
   for (int n = 0; n < context.batch; ++n) {
-    std::copy_n(out.sample(n), row.channels, found_[static_cast<std::size_t>(n)]->memory.floats() + row.offset);
+    std::copy_n(out.sample(n), row.channels,
+                found_[static_cast<std::size_t>(context.first_row + n)]->memory.floats() + row.offset);
   }
 }
 

@@ -25,7 +25,7 @@ class Attention : public Layer {
   }
 
   void run(const RunContext& context) const override {
-    ThreadPool& pool = context.device.pool;
+    ThreadPool& pool = context.pool;
     const int units = context.batch * heads_;
     const int key_panels = divide_up(tokens_, panel());
     const int value_panels = divide_up(head_channels_, panel());

@@ -26,7 +26,7 @@ class Bf16Attention : public Layer {
   }
 
   void run(const RunContext& context) const override {
-    ThreadPool& pool = context.device.pool;
+    ThreadPool& pool = context.pool;
     const int units = context.batch * heads_;
     const int panels = token_blocks_ + channel_blocks_;
     pool.parallel_for(static_cast<std::int64_t>(units) * panels, [&](std::int64_t task, int /*thread*/) {

@@ -39,7 +39,7 @@ class Bf16Convolution : public Convolution {
     const DeferredNorm* norm = norm_ && context.defers(*norm_) ? &*norm_ : nullptr;
     const Maps maps{context.map(norm != nullptr ? norm->input : operands_.input(0)), context.map(operands_.output()),
                     epilogue(context), norm};
-    const int threads = context.device.pool.threads();
+    const int threads = context.pool.threads();
     const int rows = grid_.rows(context.batch);
     const int tasks = kTasksPerThread * threads;
     const int for_threads = std::clamp(rows * grid_.pitch() / kLeastPositions, 1, tasks);
@@ -50,7 +50,7 @@ class Bf16Convolution : public Convolution {
     int* laid_out =
         reinterpret_cast<int*>(reinterpret_cast<char*>(context.scratch) + static_cast<std::size_t>(threads) * stride);
     std::fill_n(laid_out, threads, -1);
-    context.device.pool.parallel_for(static_cast<std::int64_t>(parts) * groups, [&](std::int64_t task, int thread) {
+    context.pool.parallel_for(static_cast<std::int64_t>(parts) * groups, [&](std::int64_t task, int thread) {
       const auto part = static_cast<int>(task / groups);
       const Range range = part_of(rows, parts, part);
       auto* operands = reinterpret_cast<std::uint16_t*>(reinterpret_cast<char*>(context.scratch) +

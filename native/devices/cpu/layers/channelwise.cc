@@ -12,10 +12,9 @@ template <typename Body>
 void for_blocks(const RunContext& context, const MapView& map, const Body& body) {
   const int pixels = std::max(1, kBlockFloats / map.channels);
   const int blocks = divide_up(map.pixels(), pixels);
-  context.device.pool.parallel_for(
-      static_cast<std::int64_t>(context.batch) * blocks, [&](std::int64_t task, int /*thread*/) {
-        body(static_cast<int>(task / blocks), part_of(map.pixels(), blocks, static_cast<int>(task % blocks)));
-      });
+  context.pool.parallel_for(static_cast<std::int64_t>(context.batch) * blocks, [&](std::int64_t task, int /*thread*/) {
+    body(static_cast<int>(task / blocks), part_of(map.pixels(), blocks, static_cast<int>(task % blocks)));
+  });
 }
 
 /// y = x * a[c] + b[c]: bias, channel vector, scale and shift, affine, SiLU.

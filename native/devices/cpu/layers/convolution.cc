@@ -55,19 +55,19 @@ class Product : public Direct {
     const int block = context.device.isa.rows * 8;
     const int blocks = divide_up(rows, block);
     const int groups = panel_groups(context, sequences * blocks);
-    context.device.pool.parallel_for(static_cast<std::int64_t>(sequences) * blocks * groups,
-                                     [&](std::int64_t task, int /*thread*/) {
-                                       const auto index = static_cast<int>(task);
-                                       const int n = index / (blocks * groups);
-                                       const Range range = part_of(rows, blocks, index / groups % blocks);
-                                       const Range panels = part_of(weights_.panels(), groups, index % groups);
-                                       run_block(context, in, out, operands, n, range, panels);
-                                     });
+    context.pool.parallel_for(static_cast<std::int64_t>(sequences) * blocks * groups,
+                              [&](std::int64_t task, int /*thread*/) {
+                                const auto index = static_cast<int>(task);
+                                const int n = index / (blocks * groups);
+                                const Range range = part_of(rows, blocks, index / groups % blocks);
+                                const Range panels = part_of(weights_.panels(), groups, index % groups);
+                                run_block(context, in, out, operands, n, range, panels);
+                              });
   }
 
  private:
   [[nodiscard]] int panel_groups(const RunContext& context, int tasks) const {
-    const int wanted = divide_up(kTasksPerThread * context.device.pool.threads(), std::max(tasks, 1));
+    const int wanted = divide_up(kTasksPerThread * context.pool.threads(), std::max(tasks, 1));
     return std::clamp(wanted, 1, weights_.panels());
   }
 
@@ -119,13 +119,13 @@ class Banded : public Direct {
     const MapView in = context.map(operands_.input(0));
     const MapView out = context.map(operands_.output());
     const Epilogue operands = epilogue(context);
-    const int threads = context.device.pool.threads();
+    const int threads = context.pool.threads();
     // Scratch was sized for the planned batch, whose bands are no smaller.
     const int band_count = bands(context.planned_batch, threads);
     const std::size_t stride = band_floats(divide_up(out_shape_.height, band_count));
     const int tasks = context.batch * band_count;
     const int groups = std::clamp(divide_up(kTasksPerThread * threads, tasks), 1, weights_.panels());
-    context.device.pool.parallel_for(static_cast<std::int64_t>(tasks) * groups, [&](std::int64_t task, int thread) {
+    context.pool.parallel_for(static_cast<std::int64_t>(tasks) * groups, [&](std::int64_t task, int thread) {
       const auto index = static_cast<int>(task);
       const int n = index / (band_count * groups);
       const Range rows = part_of(out_shape_.height, band_count, index / groups % band_count);

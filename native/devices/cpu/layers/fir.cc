@@ -39,19 +39,19 @@ class Fir : public Layer {
   void run(const RunContext& context) const override {
     const MapView in = context.map(operands_.input(0));
     const MapView out = context.map(operands_.output());
-    context.device.pool.parallel_for(static_cast<std::int64_t>(context.batch) * out.height,
-                                     [&](std::int64_t task, int thread) {
-                                       float* strip = context.scratch + thread * strip_floats_;
-                                       std::fill_n(strip, channels_, 0.0F);
-                                       std::fill_n(strip + strip_floats_ - channels_, channels_, 0.0F);
-                                       const auto n = static_cast<int>(task / out.height);
-                                       const auto y = static_cast<int>(task % out.height);
-                                       if (enlarges_) {
-                                         upsample_row(in, out, n, y, strip);
-                                       } else {
-                                         downsample_row(in, out, n, y, strip);
-                                       }
-                                     });
+    context.pool.parallel_for(static_cast<std::int64_t>(context.batch) * out.height,
+                              [&](std::int64_t task, int thread) {
+                                float* strip = context.scratch + thread * strip_floats_;
+                                std::fill_n(strip, channels_, 0.0F);
+                                std::fill_n(strip + strip_floats_ - channels_, channels_, 0.0F);
+                                const auto n = static_cast<int>(task / out.height);
+                                const auto y = static_cast<int>(task % out.height);
+                                if (enlarges_) {
+                                  upsample_row(in, out, n, y, strip);
+                                } else {
+                                  downsample_row(in, out, n, y, strip);
+                                }
+                              });
   }
 
  private:

@@ -37,7 +37,7 @@ class GroupNorm : public Layer {
   void run(const RunContext& context) const override {
     const MapView in = context.map(operands_.input(0));
     const MapView out = context.map(operands_.output());
-    ThreadPool& pool = context.device.pool;
+    ThreadPool& pool = context.pool;
     pool.parallel_for(static_cast<std::int64_t>(context.batch) * chunks_, [&](std::int64_t task, int /*thread*/) {
       const auto n = static_cast<int>(task / chunks_);
       const auto chunk = static_cast<int>(task % chunks_);

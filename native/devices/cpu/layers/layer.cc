@@ -21,6 +21,7 @@ MapView RunContext::map(int value) const {
     view.sample_stride = static_cast<std::ptrdiff_t>(bound.stride);
     view.pixel_stride = 1;
     view.channel_stride = pixels;
+    view.data += first_row * view.sample_stride;
     return view;
   }
   view.data = arena + static_cast<std::uint64_t>(planned_batch) * offsets[value] + info.root_offset;
@@ -32,7 +33,8 @@ MapView RunContext::map(int value) const {
 const void* RunContext::bound(int binding) const {
   if (binding < 0) return nullptr;
   const dpm_view& bound = bindings.views[binding];
-  return bound.buffer == nullptr ? nullptr : Handle::of(bound.buffer).memory.floats() + bound.offset;
+  if (bound.buffer == nullptr) return nullptr;
+  return Handle::of(bound.buffer).memory.floats() + bound.offset + first_row;
 }
 
 bool supports(const dpm_graph& graph, const dpm_node& node) {

@@ -36,10 +36,12 @@ struct ValueInfo {
   int root_offset = 0;    ///< first channel in it
 };
 
-/// One evaluation in progress.
+/// One evaluation in progress, or some rows of it on one thread, with memory of their own.
 struct RunContext {
   Device& device;
-  int batch = 0;
+  ThreadPool& pool;
+  int first_row = 0;  ///< in the tensors of the evaluation
+  int batch = 0;      ///< rows from there on
   const std::vector<ValueInfo>& values;
   const std::vector<std::uint64_t>& offsets;  ///< per value, elements for one sample
   int planned_batch = 0;
@@ -55,7 +57,7 @@ struct RunContext {
             values[static_cast<std::size_t>(norm.input)].root == norm.input);
   }
   [[nodiscard]] MapView map(int value) const;
-  /// The tensor of a binding, null where it is absent.
+  /// The tensor of a binding from first_row on, null where it is absent.
   [[nodiscard]] const void* bound(int binding) const;
 };
 

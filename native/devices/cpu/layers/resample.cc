@@ -11,18 +11,18 @@ class Resample : public Layer {
   void run(const RunContext& context) const override {
     const MapView in = context.map(operands_.input(0));
     const MapView out = context.map(operands_.output());
-    context.device.pool.parallel_for(static_cast<std::int64_t>(context.batch) * out.height,
-                                     [&](std::int64_t task, int /*thread*/) {
-                                       const auto n = static_cast<int>(task / out.height);
-                                       const auto y = static_cast<int>(task % out.height);
-                                       if (op_ == DPM_OP_CONCAT) {
-                                         concat_row(in, context.map(operands_.input(1)), out, n, y);
-                                       } else if (op_ == DPM_OP_UPSAMPLE) {
-                                         upsample_row(in, out, n, y);
-                                       } else {
-                                         pool_row(in, out, n, y);
-                                       }
-                                     });
+    context.pool.parallel_for(static_cast<std::int64_t>(context.batch) * out.height,
+                              [&](std::int64_t task, int /*thread*/) {
+                                const auto n = static_cast<int>(task / out.height);
+                                const auto y = static_cast<int>(task % out.height);
+                                if (op_ == DPM_OP_CONCAT) {
+                                  concat_row(in, context.map(operands_.input(1)), out, n, y);
+                                } else if (op_ == DPM_OP_UPSAMPLE) {
+                                  upsample_row(in, out, n, y);
+                                } else {
+                                  pool_row(in, out, n, y);
+                                }
+                              });
   }
 
  private:

@@ -77,7 +77,7 @@ class Winograd : public Convolution {
     const Maps maps{context.map(operands_.input(0)), context.map(operands_.output()), epilogue(context)};
     // Tiles of all samples are one sequence: none depends on its neighbours.
     const int tiles = context.batch * image_tiles_;
-    ThreadPool& pool = context.device.pool;
+    ThreadPool& pool = context.pool;
     if (shared_by_blocks(tiles, pool.threads())) {
       const int blocks = divide_up(tiles, thread_tiles_);
       pool.parallel_for(blocks, [&](std::int64_t b, int thread) {
