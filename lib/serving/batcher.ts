@@ -1,7 +1,7 @@
 import { tracingChannel } from 'node:diagnostics_channel';
 
 import { at } from '../base/arrays.js';
-import { DpmError } from '../base/errors.js';
+import { DpmError, nativeWork } from '../base/errors.js';
 import { checkOptions, either, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import { linear, stepProgram, stepRecord } from '../program/builder.js';
 import type { Program } from '../program/program.js';
@@ -11,7 +11,7 @@ import type { OptionsOfSampler, SamplerName } from '../samplers/index.js';
 import type { SamplerOptions } from '../samplers/options.js';
 import { splitOptions } from '../samplers/split-options.js';
 import { Admission, type Refusals } from './admission.js';
-import { bestRate, chooseRows, measureCurve, measureUpTo, type Curve } from './calibrate.js';
+import { bestRate, chooseRows, measureCurve, measureUpTo, type Curve, type Measure } from './calibrate.js';
 import { EventQueue, type BatchEvent } from './events.js';
 import { Lanes, withinBudget, type RowSizes } from './lanes.js';
 import {
@@ -148,8 +148,8 @@ export class Batcher {
     checkOptions('batcher', options, batcherOptionKinds);
     const { rows = 'auto', stepTarget = 250, memoryBudget = Infinity, weight = 1, sizes = 'fit' } = options;
     const network = await model.run.network(null);
-    const measure = async (batch: number): Promise<number> =>
-      at(await network.native.measure(Uint32Array.of(batch), batch < 16 ? 7 : 3), 0);
+    const measure: Measure = async (batch, repeats) =>
+      at(await nativeWork(() => network.native.measure(Uint32Array.of(batch), repeats)), 0);
     const least = model.isConditional ? 2 : 1;
     const curve =
       rows === 'auto'

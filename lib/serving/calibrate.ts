@@ -9,7 +9,7 @@ const sizes = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128];
 /** Share of the best throughput that `rows: 'auto'` reaches. */
 const ENOUGH = 0.97;
 
-/** Of two sizes in a row: that the throughput grows no more. */
+/** A size whose throughput is not this much above the best one before grows no more; three in a row are the end. */
 const LITTLE = 1.01;
 
 const throughput = ({ rows, ms }: Curve[number]): number => rows / ms;
@@ -40,33 +40,61 @@ export function chooseRows(curve: Curve, stepTarget: number, least: number): num
   return chosen?.rows ?? at(allowed, allowed.length - 1).rows;
 }
 
+/** Milliseconds of an evaluation of so many rows, the median of `repeats`. */
+export type Measure = (rows: number, repeats: number) => Promise<number>;
+
+/** Rounds over all sizes: machines change their pace while one measures. */
+const ROUNDS = 3;
+/** No further round after so long. */
+const ENOUGH_MILLISECONDS = 1000;
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return at(sorted, Math.floor(sorted.length / 2));
+}
+
+/** More for short ones. */
+function repeatsOf(ms: number): number {
+  return Math.min(9, Math.max(2, Math.ceil(30 / ms)));
+}
+
+/** The curve of sizes whose first times are known: medians over rounds. */
+async function refined(measure: Measure, first: Curve): Promise<Curve> {
+  const times = first.map(({ rows, ms }) => ({ rows, all: [ms] }));
+  const start = performance.now();
+  for (let round = 1; round < ROUNDS && performance.now() - start < ENOUGH_MILLISECONDS; ++round) {
+    for (const { rows, all } of times) all.push(await measure(rows, repeatsOf(at(all, 0))));
+  }
+  return times.map(({ rows, all }) => ({ rows, ms: median(all) }));
+}
+
 /**
  * Measures steps of growing size until they take too long or their throughput grows no more.
  *
- * @param measure - Milliseconds of an evaluation of so many rows.
  * @param most - The largest size of interest.
+ * @param least - The smallest one that can be chosen.
  */
 export async function measureCurve(
-  measure: (rows: number) => Promise<number>,
+  measure: Measure,
   { stepTarget, most, least }: { stepTarget: number; most: number; least: number },
 ): Promise<Curve> {
   const curve: { rows: number; ms: number }[] = [];
   let best = 0;
   let stagnant = 0;
-  for (const rows of [...sizes.filter((size) => size < most), Math.min(most, at(sizes, sizes.length - 1))]) {
-    const point = { rows, ms: await measure(rows) };
+  for (const rows of sizes.filter((size) => size <= most)) {
+    const point = { rows, ms: await measure(rows, 3) };
     curve.push(point);
     stagnant = throughput(point) > LITTLE * best ? 0 : stagnant + 1;
     best = Math.max(best, throughput(point));
-    if (rows >= least && (point.ms > stepTarget || stagnant === 2)) break;
+    if (rows >= least && (point.ms > stepTarget || stagnant === 3)) break;
   }
-  return curve;
+  return refined(measure, curve);
 }
 
 /** The same for a size that is given: itself and those below it that a curve needs. */
-export async function measureUpTo(measure: (rows: number) => Promise<number>, most: number): Promise<Curve> {
+export async function measureUpTo(measure: Measure, most: number): Promise<Curve> {
   const wanted = [...new Set([1, Math.ceil(most / 4), Math.ceil(most / 2), most])];
   const curve: { rows: number; ms: number }[] = [];
-  for (const rows of wanted) curve.push({ rows, ms: await measure(rows) });
-  return curve;
+  for (const rows of wanted) curve.push({ rows, ms: await measure(rows, 3) });
+  return refined(measure, curve);
 }
