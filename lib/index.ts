@@ -44,6 +44,28 @@ export type { RunResult } from './running/network-run.js';
 export { imageFormats, type ImageFormat, type PreviewPlace, type RunOptions } from './running/run-options.js';
 export type { StreamedImage } from './running/stream.js';
 export { runProgram, type RunProgramOptions } from './running/run-program.js';
+export type { Refusals } from './serving/admission.js';
+export {
+  Batcher,
+  type BatcherCapacity,
+  type BatcherStats,
+  type BatchForwardOptions,
+  type SampleTrace,
+} from './serving/batcher.js';
+export type { Curve } from './serving/calibrate.js';
+export type { BatchEvent } from './serving/events.js';
+export {
+  priorities,
+  serviceOrders,
+  type BatcherOptions,
+  type BatchRequest,
+  type BatchRunOptions,
+  type PreviewOf,
+  type Priority,
+  type SchedulerBatchRequest,
+  type ServiceOptions,
+  type ServiceOrder,
+} from './serving/options.js';
 export { samplerNames, samplers, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
 export type { ReverseFamily, ReverseSampler } from './samplers/numerics/reverse-step.js';
 export type { SolverFacts } from './samplers/numerics/solver-facts.js';

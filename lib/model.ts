@@ -1,7 +1,7 @@
 import { throwIfAborted, untilAborted } from './base/abort.js';
 import { unknownName } from './base/checks.js';
 import { DpmError } from './base/errors.js';
-import { checkOptions, either, kinds, type OptionKinds } from './base/option-kinds.js';
+import { checkOptions, either, instanceOf, kinds, type OptionKinds } from './base/option-kinds.js';
 import type { PixelRange } from './base/pixel-range.js';
 import { headNames, type HeadName } from './checkpoint/heads.js';
 import type { ImageSize } from './checkpoint/image-size.js';
@@ -26,7 +26,12 @@ import type { BatcherOptions } from './serving/options.js';
 import type { GammaTable } from './variance/gamma.js';
 
 /** Options of {@link DiffusionModel.load}. */
-export interface LoadOptions extends DeviceOptions {
+export interface LoadOptions extends Omit<DeviceOptions, 'device'> {
+  /**
+   * A device by name, as {@link DeviceOptions} says, which the model opens and closes; or one that is open already: models on one
+   * device share its threads and memory. Then there are no other options of devices.
+   */
+  device?: string | Device | undefined;
   /** The variance head `unet.forward` evaluates. Samplers that need one load it themselves. Default null: none. */
   head?: HeadName | null | undefined;
   /**
@@ -52,6 +57,7 @@ export interface LoadOptions extends DeviceOptions {
 
 const loadOptionKinds: OptionKinds<LoadOptions> = {
   ...deviceOptionKinds,
+  device: either(kinds.string, instanceOf('a Device', Device)),
   head: either(kinds.string, kinds.null),
   config: kinds.string,
   imageSize: kinds.any,
@@ -68,6 +74,22 @@ export type SampleOptions<N extends SamplerName = SamplerName> = {
 /** Options of {@link DiffusionModel.sample} without a sampler: those of `scheduler` and of a run. */
 export type SchedulerSampleOptions = { sampler?: undefined } & RunOptions & OptionsOfSampler<'scheduler'>;
 
+/** The device that options name or are, and whether it is the model's own. */
+function deviceOf({ device, ...others }: Omit<DeviceOptions, 'device'> & Pick<LoadOptions, 'device'>): {
+  device: Device;
+  isOwn: boolean;
+} {
+  if (!(device instanceof Device)) return { device: Device.open({ ...others, device }), isOwn: true };
+  const contradicting = Object.entries(others).find(([, value]) => value !== undefined);
+  if (contradicting !== undefined) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `${contradicting[0]} is for a device that the model opens, this one is open`,
+    );
+  }
+  return { device, isOwn: false };
+}
+
 /** Options whose sampler is not known before the program runs; it refuses those that are not its own. */
 export type AnySampleOptions = { sampler: SamplerName } & RunOptions & SamplerOptions;
 
@@ -79,16 +101,24 @@ export class DiffusionModel {
   readonly schedule: NoiseSchedule;
   /** The model's `gamma.json`, the default of the analytic samplers. */
   readonly gamma: GammaTable | null;
-  /** The device the networks are on; the model closes it. */
+  /** The device the networks are on; the model closes it if it has opened it. */
   readonly device: Device;
   /** [C, H, W] of one sample. */
   readonly sampleShape: readonly [channels: number, height: number, width: number];
   readonly #folder: ModelFolder;
   readonly #head: HeadName | null;
   readonly #networks = new Map<HeadName | null, Promise<UNet>>();
+  readonly #batchers = new Set<Batcher>();
+  readonly #ownsDevice: boolean;
 
-  private constructor(device: Device, folder: ModelFolder, unet: UNet, head: HeadName | null) {
+  private constructor(
+    { device, isOwn }: { device: Device; isOwn: boolean },
+    folder: ModelFolder,
+    unet: UNet,
+    head: HeadName | null,
+  ) {
     this.device = device;
+    this.#ownsDevice = isOwn;
     this.unet = unet;
     this.schedule = folder.schedule;
     this.gamma = folder.gamma;
@@ -120,11 +150,12 @@ export class DiffusionModel {
     throwIfAborted(signal);
     const read = await untilAborted(signal, () => readModelFolder(path, reading));
     const loadable = await untilAborted(signal, () => loadableNetwork(read, head));
-    const device = Device.open(deviceOptions);
+    const opened = deviceOf(deviceOptions);
     try {
-      return new DiffusionModel(device, read, await UNet.load(device, loadable.unet, loadable.graph, signal), head);
+      const unet = await UNet.load(opened.device, loadable.unet, loadable.graph, signal);
+      return new DiffusionModel(opened, read, unet, head);
     } catch (error) {
-      await device.close();
+      if (opened.isOwn) await opened.device.close();
       throw error;
     }
   }
@@ -217,7 +248,7 @@ export class DiffusionModel {
     const { info, native } = this.unet;
     const [channels, height, width] = this.sampleShape;
     const map = height * width;
-    return Batcher.open(
+    const batcher = await Batcher.open(
       {
         name: this.#folder.path,
         run: this.#runModel(),
@@ -229,10 +260,13 @@ export class DiffusionModel {
         },
         isConditional: info.classes > 0,
         compile: (sampler, own) => this.#compile(sampler, own),
+        released: (closed) => this.#batchers.delete(closed),
         forward: async (x, t, classLabels) => (await this.unet.forward(x, t, { classLabels })).out,
       },
       options,
     );
+    this.#batchers.add(batcher);
+    return batcher;
   }
 
   #runModel(): RunModel {
@@ -254,10 +288,14 @@ export class DiffusionModel {
     return this.device.memory();
   }
 
-  /** Rejects queued work with `ERR_DPM_CLOSED`, waits for running work and releases everything. Can be called again. */
+  /**
+   * Rejects queued work with `ERR_DPM_CLOSED`, waits for running work and releases everything. On a device that is not the model's own
+   * nothing is rejected but what its batchers have to do. Can be called again.
+   */
   async close(): Promise<void> {
     const networks = [...this.#networks.values()];
-    await this.device.close();
+    await Promise.all([...this.#batchers].map((batcher) => batcher.close()));
+    if (this.#ownsDevice) await this.device.close();
     await Promise.all(networks.map((network) => network.then((unet) => unet.close()).catch(() => undefined)));
   }
 

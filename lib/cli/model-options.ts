@@ -1,6 +1,6 @@
 import { headNames } from '../checkpoint/heads.js';
 import type { ImageSize } from '../checkpoint/image-size.js';
-import { computeTypes } from '../engine/device.js';
+import { computeTypes, type DeviceOptions } from '../engine/device.js';
 import { DiffusionModel, type LoadOptions } from '../model.js';
 import { networkTimeNames } from '../schedule/network-time.js';
 import { usageError, type Call, type OptionSpecs, type OptionValues } from './command.js';
@@ -49,7 +49,7 @@ export function readOptions(
 }
 
 /** The library's options from the command line's. */
-export function loadOptions(options: OptionValues): LoadOptions {
+export function loadOptions(options: OptionValues): LoadOptions & DeviceOptions {
   return {
     device: options.string('device'),
     dtype: options.choice('dtype', computeTypes),

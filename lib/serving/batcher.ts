@@ -35,6 +35,8 @@ export interface ServedModel {
   /** Whether samples can be guided, for which a step needs two rows. */
   readonly isConditional: boolean;
   compile(sampler: SamplerName, own: SamplerOptions): Program;
+  /** The batcher is closed. */
+  released(batcher: Batcher): void;
   /** An evaluation that is no sample, as the network gives more channels than it takes. */
   forward(x: Float32Array, t: number | ArrayLike<number>, labels: ArrayLike<number> | undefined): Promise<Float32Array>;
 }
@@ -220,10 +222,16 @@ export class Batcher {
     const { run } = splitOptions<BatchRunOptions>(request, batchRunKinds);
     checkOptions('stream', run, batchRunKinds);
     if (run.snapshotEvery !== undefined && run.snapshotEvery !== 0) {
-      throw new DpmError('ERR_DPM_ARGUMENT', 'snapshotEvery is for requests that end with a result; a stream takes previewEvery');
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        'snapshotEvery is for requests that end with a result; a stream takes previewEvery',
+      );
     }
     if (run.previewEvery !== undefined && (run.count ?? 1) > MOST_PREVIEWED) {
-      throw new DpmError('ERR_DPM_ARGUMENT', `previews are for at most ${MOST_PREVIEWED} samples, count is ${run.count}`);
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        `previews are for at most ${MOST_PREVIEWED} samples, count is ${run.count}`,
+      );
     }
     return this.#events(request, run);
   }
@@ -292,12 +300,15 @@ export class Batcher {
     this.#requests.end(new DpmError('ERR_DPM_CLOSED', 'the batcher was closed'));
     await this.#lanes.close();
     await this.#requests.settled();
+    this.#model.released(this);
   }
 
   async #sample(request: { sampler?: SamplerName | undefined }, watcher: Watcher): Promise<Served> {
     const { sampler, own, run } = splitOptions<BatchRunOptions>(request, batchRunKinds);
     checkOptions('sample', run, batchRunKinds);
-    return this.#traced(sampler, run, () => this.#requests.perform(() => this.#programs.get(sampler, own), run, watcher));
+    return this.#traced(sampler, run, () =>
+      this.#requests.perform(() => this.#programs.get(sampler, own), run, watcher),
+    );
   }
 
   #traced(sampler: SamplerName | null, { tenant = '' }: BatchRunOptions, work: () => Promise<Served>): Promise<Served> {

@@ -110,7 +110,11 @@ export const batcherOptionKinds: OptionKinds<BatcherOptions> = {
   memoryBudget: limit,
   weight: positive,
   sizes: oneOf(['fit', 'pad', 'one']),
-  hostPrograms: { ...fromZero, expected: 'an integer from 0', holds: (value) => Number.isSafeInteger(value) && Number(value) >= 0 },
+  hostPrograms: {
+    ...fromZero,
+    expected: 'an integer from 0',
+    holds: (value) => Number.isSafeInteger(value) && Number(value) >= 0,
+  },
 };
 
 const serviceOptionKinds: OptionKinds<ServiceOptions> = {

@@ -3,17 +3,17 @@ import { AsyncResource } from 'node:async_hooks';
 import { throwIfAborted } from '../base/abort.js';
 import { DpmError } from '../base/errors.js';
 import type { ImageBatch } from '../images/image-batch.js';
-import type { HostProgram, Program, StepProgram } from '../program/program.js';
+import type { Program, StepProgram } from '../program/program.js';
 import { isGuided } from '../running/guidance.js';
 import { imagesOf, runOnNetwork, runSteps, type RunResult } from '../running/network-run.js';
 import { programsAndCount, resolveRun, type ResolvedRun, type RunModel } from '../running/resolve-run.js';
 import type { RunOptions } from '../running/run-options.js';
 import type { Admission, Admitted, Client, Demand } from './admission.js';
+import { Beside } from './beside.js';
 import { Ending } from './ending.js';
 import type { Lanes } from './lanes.js';
 import type { BatchRunOptions, Priority } from './options.js';
 import type { ProgramCache } from './program-cache.js';
-import { Turnstile } from './turnstile.js';
 
 /** What a request that is done has taken. */
 export interface Served {
@@ -88,20 +88,15 @@ function requirePreviews(programs: readonly StepProgram[], { previewEvery, mostP
   );
 }
 
-/** The mean of adaptive runs, until one has been measured. */
-const FIRST_GUESS = 1000;
-
 /** Takes requests in and runs them: step programs in the batch, the others beside it. */
 export class Requests {
   readonly #model: RunModel;
   readonly #lanes: Lanes;
   readonly #admission: Admission;
   readonly #programs: ProgramCache;
-  readonly #beside: Turnstile | null;
-  readonly #maxWait: number;
+  readonly #beside: Beside;
   readonly #endings = new Set<Ending>();
   readonly #work = new Set<Promise<unknown>>();
-  #hostMilliseconds = FIRST_GUESS;
   #refusal: string | null = null;
 
   /** @param hostPrograms - That run at once beside the batch. */
@@ -116,8 +111,7 @@ export class Requests {
     this.#lanes = lanes;
     this.#admission = admission;
     this.#programs = programs;
-    this.#beside = hostPrograms === 0 ? null : new Turnstile(hostPrograms);
-    this.#maxWait = maxWait;
+    this.#beside = new Beside(hostPrograms, maxWait, admission.refused);
   }
 
   /** Requests that are not done. */
@@ -211,7 +205,8 @@ export class Requests {
             ...request,
             priority: nativePriority[client.priority],
             keys: ticket.keys,
-            dataPredictions: options.previewOf === 'prediction' && request.previewEvery > 0 ? dataPredictions(programs) : null,
+            dataPredictions:
+              options.previewOf === 'prediction' && request.previewEvery > 0 ? dataPredictions(programs) : null,
             onImage: this.#onImage(run, watcher),
           });
         },
@@ -232,7 +227,14 @@ export class Requests {
 
   /** Options of the run itself, whose functions also tell the clock and the watcher. */
   #runOptions(options: BatchRunOptions, ticket: Admitted | null, watcher: Watcher): RunOptions {
-    const { tenant: _tenant, weight: _weight, priority: _priority, deadline: _deadline, previewOf: _of, ...run } = options;
+    const {
+      tenant: _tenant,
+      weight: _weight,
+      priority: _priority,
+      deadline: _deadline,
+      previewOf: _of,
+      ...run
+    } = options;
     const onProgress = bound(options.onProgress);
     const onPreview = bound(options.onPreview);
     const previewEvery = options.previewEvery ?? watcher.previewEvery;
@@ -260,38 +262,17 @@ export class Requests {
     client: Client,
     watcher: Watcher,
   ): Promise<Served> {
-    const beside = this.#requireBeside();
-    const [only] = programs;
+    const wait = this.#beside.requireRoom();
     if (options.previewOf === 'prediction') {
       throw new DpmError('ERR_DPM_ARGUMENT', "previewOf 'prediction' is for samplers whose steps are known beforehand");
     }
-    const run = await resolveRun(this.#model, only === undefined || programs.length > 1 ? programs : (only as HostProgram), this.#runOptions(options, null, watcher));
-    watcher.accepted?.(beside.waiting * this.#hostMilliseconds);
-    const submitted = performance.now();
-    return beside.pass(options.signal, async () => {
-      const began = performance.now();
-      const result = await runOnNetwork(run);
-      const ran = performance.now() - began;
-      this.#hostMilliseconds += 0.2 * (ran - this.#hostMilliseconds);
+    return this.#beside.counted(async (pass) => {
+      const run = await resolveRun(this.#model, programs, this.#runOptions(options, null, watcher));
+      watcher.accepted?.(wait);
+      const { result, queued, ran } = await pass(options.signal, () => runOnNetwork(run));
       this.#admission.clock.charge(client.tenant, client.weight, ran);
       for (const [sample, image] of [...result.images].entries()) watcher.image?.(sample, image);
-      return { result, evaluations: 0, queued: began - submitted, ran };
+      return { result, evaluations: 0, queued, ran };
     });
-  }
-
-  #requireBeside(): Turnstile {
-    if (this.#beside === null) {
-      throw new DpmError('ERR_DPM_UNSUPPORTED', 'this batcher runs no adaptive samplers: hostPrograms is 0');
-    }
-    const wait = this.#beside.waiting * this.#hostMilliseconds;
-    if (wait > this.#maxWait) {
-      ++this.#admission.refused.wait;
-      throw new DpmError(
-        'ERR_DPM_OVERLOADED',
-        `the expected wait of an adaptive sampler is ${Math.ceil(wait)} ms, above maxWait of ${this.#maxWait} ms`,
-        { retryAfterMs: Math.ceil(wait) },
-      );
-    }
-    return this.#beside;
   }
 }

@@ -120,7 +120,12 @@ interface Run {
 }
 
 /** Sends the requests at their times, whatever becomes of those before, and waits for all. */
-async function drive(policy: Policy, server: Server, arrivals: readonly ArrivingRequest[], signal: AbortSignal): Promise<Run> {
+async function drive(
+  policy: Policy,
+  server: Server,
+  arrivals: readonly ArrivingRequest[],
+  signal: AbortSignal,
+): Promise<Run> {
   const first = Math.floor(WARM_UP * arrivals.length);
   const counted = arrivals.slice(first);
   const latencies: Latency[] = [];
@@ -137,7 +142,8 @@ async function drive(policy: Policy, server: Server, arrivals: readonly Arriving
     }
     served.push(
       server.serve(request, index).then(() => {
-        if (index >= first) latencies.push({ records: request.records, milliseconds: performance.now() - start - request.at });
+        if (index >= first)
+          latencies.push({ records: request.records, milliseconds: performance.now() - start - request.at });
       }),
     );
   }
@@ -244,19 +250,40 @@ export async function benchServe(call: Call): Promise<void> {
     }
     const [before, after] = policies.map((policy) => summary(policy, runs, shortest));
     if (before === undefined || after === undefined) return;
-    const ratios = { mean: after.mean / before.mean, p99: after.p99 / before.p99, shortP99: after.shortP99 / before.shortP99 };
+    const ratios = {
+      mean: after.mean / before.mean,
+      p99: after.p99 / before.p99,
+      shortP99: after.shortP99 / before.shortP99,
+    };
     const { device } = model;
     if (call.json) {
-      printJson({ benchmark: 'serve', model: name, device: device.name, threads: device.threads, load, capacity, rowsPerSecond, workload, policies: [before, after], ratios });
+      printJson({
+        benchmark: 'serve',
+        model: name,
+        device: device.name,
+        threads: device.threads,
+        load,
+        capacity,
+        rowsPerSecond,
+        workload,
+        policies: [before, after],
+        ratios,
+      });
       return;
     }
-    printLine(`${device.name}: ${device.description}; ${device.threads} threads; ${capacity.rows} rows, ${rowsPerSecond.toFixed(0)} rows/s`);
-    printLine(`load ${load}, ${meanRecords(workload).toFixed(0)} records a request on average, ${rounds} rounds of ${workload.milliseconds / 1000} s each`);
+    printLine(
+      `${device.name}: ${device.description}; ${device.threads} threads; ${capacity.rows} rows, ${rowsPerSecond.toFixed(0)} rows/s`,
+    );
+    printLine(
+      `load ${load}, ${meanRecords(workload).toFixed(0)} records a request on average, ${rounds} rounds of ${workload.milliseconds / 1000} s each`,
+    );
     printTable([
       ['policy', 'requests', 'mean ms', 'p50', 'p99', `p99 of ${shortest}`, 'p99 ms/record', 'goodput', 'loop p99 ms'],
       ...[before, after].map(formatRow),
     ]);
-    printLine(`step-level over request-level: mean ${ratios.mean.toFixed(2)}, p99 ${ratios.p99.toFixed(2)}, p99 of ${shortest} records ${ratios.shortP99.toFixed(3)}`);
+    printLine(
+      `step-level over request-level: mean ${ratios.mean.toFixed(2)}, p99 ${ratios.p99.toFixed(2)}, p99 of ${shortest} records ${ratios.shortP99.toFixed(3)}`,
+    );
   } finally {
     await model.close();
   }

@@ -1,0 +1,74 @@
+import { DpmError } from '../base/errors.js';
+import type { Refusals } from './admission.js';
+import { Turnstile } from './turnstile.js';
+
+/** The mean time of adaptive runs, until one has been measured. */
+const FIRST_GUESS = 1000;
+/** Weight of the last one in the running mean. */
+const NEWEST = 0.2;
+
+/** Runs of programs that decide while they run, which no batch can take: a few at once beside it. */
+export class Beside {
+  readonly #places: number;
+  readonly #maxWait: number;
+  readonly #refused: Refusals;
+  readonly #turnstile: Turnstile;
+  #unfinished = 0;
+  #milliseconds = FIRST_GUESS;
+
+  /** @param places - How many run at once; 0: they are refused. */
+  constructor(places: number, maxWait: number, refused: Refusals) {
+    this.#places = places;
+    this.#maxWait = maxWait;
+    this.#refused = refused;
+    this.#turnstile = new Turnstile(places);
+  }
+
+  /**
+   * Milliseconds until a run would begin.
+   *
+   * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` where there are none, `ERR_DPM_OVERLOADED` when it would wait too long.
+   */
+  requireRoom(): number {
+    if (this.#places === 0) {
+      throw new DpmError('ERR_DPM_UNSUPPORTED', 'this batcher runs no adaptive samplers: hostPrograms is 0');
+    }
+    const before = Math.max(0, this.#unfinished - this.#places + 1);
+    const wait = (before * this.#milliseconds) / this.#places;
+    if (wait <= this.#maxWait) return wait;
+    ++this.#refused.wait;
+    throw new DpmError(
+      'ERR_DPM_OVERLOADED',
+      `the expected wait of an adaptive sampler is ${Math.ceil(wait)} ms, above maxWait of ${this.#maxWait} ms`,
+      { retryAfterMs: Math.ceil(wait) },
+    );
+  }
+
+  /** Counts a run from now on, which begins when `pass` lets it. */
+  async counted<T>(work: (pass: <R>(signal: AbortSignal, run: () => Promise<R>) => Promise<Timed<R>>) => Promise<T>) {
+    ++this.#unfinished;
+    try {
+      return await work((signal, run) => this.#pass(signal, run));
+    } finally {
+      --this.#unfinished;
+    }
+  }
+
+  async #pass<R>(signal: AbortSignal, run: () => Promise<R>): Promise<Timed<R>> {
+    const came = performance.now();
+    return this.#turnstile.pass(signal, async () => {
+      const began = performance.now();
+      const result = await run();
+      const ran = performance.now() - began;
+      this.#milliseconds += NEWEST * (ran - this.#milliseconds);
+      return { result, queued: began - came, ran };
+    });
+  }
+}
+
+/** A result, and the milliseconds before and while it was made. */
+export interface Timed<R> {
+  result: R;
+  queued: number;
+  ran: number;
+}
