@@ -53,6 +53,10 @@ export {
   type SampleTrace,
 } from './serving/batcher.js';
 export type { Curve } from './serving/calibrate.js';
+export { connectBatcher, type RemoteBatcher } from './serving/connect.js';
+export { exposeBatcher } from './serving/expose.js';
+export { createBatcher, type ScriptBatcherOptions } from './serving/create-batcher.js';
+export type { BatchEvaluate } from './serving/script-network.js';
 export type { BatchEvent } from './serving/events.js';
 export {
   priorities,

@@ -54,7 +54,7 @@ export interface Predictions {
 }
 
 /** The checked outputs of a model. */
-function outputsOf(result: ModelOutput | undefined, length: number): Predictions {
+export function outputsOf(result: ModelOutput | undefined, length: number): Predictions {
   const expected = `the model has to return a Float32Array of ${length} elements, or { out, head } of such`;
   if (isFloats(result)) return { out: asFloat32(result, length, 'out'), head: null };
   if (result?.out === undefined) requireFloats(result, 'what the model returned', expected);

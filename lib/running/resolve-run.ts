@@ -24,6 +24,8 @@ export interface RunNetwork {
   readonly device: Device;
   readonly info: Pick<NetworkInfo, 'classes'>;
   readonly native: Pick<NativeNetwork, 'run' | 'predict' | 'batch' | 'measure'>;
+  /** What functions of the caller have thrown, where they stand for the network. */
+  readonly thrown?: WeakSet<object>;
   /** Class labels as the engine takes them, checked. */
   labels(classLabels: ArrayLike<number> | undefined, batch: number): Int32Array | null;
 }

@@ -2,6 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 
 import { throwIfAborted } from '../base/abort.js';
 import { DpmError } from '../base/errors.js';
+import type { NativeBatchResult, NativeRunRequest } from '../engine/binding.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import type { Program, StepProgram } from '../program/program.js';
 import { isGuided } from '../running/guidance.js';
@@ -86,6 +87,16 @@ function requirePreviews(programs: readonly StepProgram[], { previewEvery, mostP
     'ERR_DPM_ARGUMENT',
     `previewEvery of ${previewEvery} makes ${previews} previews of a sample, at most ${mostPreviews} are kept for a reader`,
   );
+}
+
+/** Does work whose errors of the caller's own functions pass unchanged. */
+async function asThrown<T>({ unet }: ResolvedRun, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const cause = error instanceof DpmError ? error.cause : undefined;
+    throw typeof cause === 'object' && cause !== null && unet.thrown?.has(cause) === true ? cause : error;
+  }
 }
 
 /** Takes requests in and runs them: step programs in the batch, the others beside it. */
@@ -197,20 +208,19 @@ export class Requests {
     try {
       const run = await resolveRun(this.#model, programs, this.#runOptions(options, ticket, watcher));
       watcher.accepted?.(expectedWait);
-      const { result, native } = await runSteps(programs, run, {
-        pack: (program) => this.#programs.pack(program),
-        run: async (request) => {
-          const lane = await this.#lanes.of(run.unet);
-          return lane.submit({
-            ...request,
-            priority: nativePriority[client.priority],
-            keys: ticket.keys,
-            dataPredictions:
-              options.previewOf === 'prediction' && request.previewEvery > 0 ? dataPredictions(programs) : null,
-            onImage: this.#onImage(run, watcher),
-          });
-        },
-      });
+      const submit = async (request: NativeRunRequest): Promise<NativeBatchResult> => {
+        const lane = await this.#lanes.of(run.unet);
+        const showsData = options.previewOf === 'prediction' && request.previewEvery > 0;
+        return lane.submit({
+          ...request,
+          priority: nativePriority[client.priority],
+          keys: ticket.keys,
+          dataPredictions: showsData ? dataPredictions(programs) : null,
+          onImage: this.#onImage(run, watcher),
+        });
+      };
+      const runner = { run: submit, pack: (program: StepProgram) => this.#programs.pack(program) };
+      const { result, native } = await asThrown(run, () => runSteps(programs, run, runner));
       const evaluations = demand.samples.reduce((sum, sample) => sum + sample.evaluations * sample.rows, 0);
       return { result, evaluations, queued: native.queued, ran: native.ran };
     } finally {
@@ -269,7 +279,7 @@ export class Requests {
     return this.#beside.counted(async (pass) => {
       const run = await resolveRun(this.#model, programs, this.#runOptions(options, null, watcher));
       watcher.accepted?.(wait);
-      const { result, queued, ran } = await pass(options.signal, () => runOnNetwork(run));
+      const { result, queued, ran } = await pass(options.signal, () => asThrown(run, () => runOnNetwork(run)));
       this.#admission.clock.charge(client.tenant, client.weight, ran);
       for (const [sample, image] of [...result.images].entries()) watcher.image?.(sample, image);
       return { result, evaluations: 0, queued, ran };

@@ -1,0 +1,212 @@
+// Models written in JavaScript behind a batch.
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import {
+  createBatcher,
+  Device,
+  DiffusionModel,
+  linear,
+  NoiseSchedule,
+  samplers,
+  stepProgram,
+  stepRecord,
+  type BatchEvaluate,
+  type DpmError,
+} from '../../../lib/index.js';
+import { packagePath } from '../../support/temporary.js';
+
+const PIXELS = 28 * 28;
+const shape = [1, 28, 28] as const;
+let model: DiffusionModel;
+let evaluate: BatchEvaluate;
+
+beforeAll(async () => {
+  model = await DiffusionModel.load(packagePath('models/mnist'), { device: 'cpu' });
+  evaluate = async (x, t) => (await model.unet.forward(x, t)).out;
+});
+afterAll(() => model.close());
+
+describe('a batcher over a function', () => {
+  it('gives what the network itself gives', async () => {
+    await using batcher = await createBatcher({ shape, schedule: model.schedule, evaluate, rows: 4 });
+    const requests = (['ddim', 'unipc', 'ancestral', 'heun', 'dpm-solver-2'] as const).map((sampler, seed) => ({
+      sampler,
+      steps: 4 + seed,
+      seed,
+      count: 1 + (seed % 2),
+    }));
+    const together = await Promise.all(requests.map((request) => batcher.sample(request)));
+    for (const [i, request] of requests.entries()) {
+      expect(together[i]!.images.data).toEqual((await model.sample(request)).images.data);
+    }
+    expect(batcher.stats().rows).toBeGreaterThan(2 * batcher.stats().steps);
+    const x = new Float32Array(2 * PIXELS).fill(0.25);
+    expect(await batcher.forward(x, [3, 40])).toEqual((await model.unet.forward(x, [3, 40])).out);
+    const adaptive = { sampler: 'dpm-solver-adaptive', seed: 1, count: 2 } as const;
+    expect((await batcher.sample(adaptive)).images.data).toEqual((await model.sample(adaptive)).images.data);
+  }, 30_000);
+
+  it('gives its function labels and rows of guided samples', async () => {
+    const seen: { t: number[]; labels: number[] | null }[] = [];
+    await using batcher = await createBatcher({
+      shape: [1, 1, 2],
+      schedule: NoiseSchedule.linear(),
+      classes: 3,
+      rows: 4,
+      evaluate(x, t, labels) {
+        seen.push({ t: [...t], labels: labels && [...labels] });
+        return x.map((_, i) => (labels?.[Math.floor(i / 2)] ?? -1) + 1);
+      },
+    });
+    seen.length = 0;
+    const program = stepProgram([stepRecord({ time: 7, x: linear({ out: 1 }) })]);
+    const { images } = await batcher.run(program, {
+      count: 2,
+      classLabels: [0, 1],
+      guidance: [3, 1],
+      unconditionalLabel: 2,
+    });
+    expect(seen).toEqual([{ t: [7, 7, 7], labels: [1, 0, 2] }]);
+    // The guided one takes more work and comes second: 3 * 1 - 2 * 3. The other: 2.
+    expect([...images.data]).toEqual([-3, -3, 2, 2]);
+    const host = { sampler: 'dpm-solver-adaptive', seed: 1, classLabels: 1, unconditionalLabel: 2 } as const;
+    seen.length = 0;
+    await batcher.sample({ ...host, guidance: 2 });
+    expect(new Set(seen.map(({ labels }) => labels![0]))).toEqual(new Set([1, 2]));
+    await expect(batcher.run(program, { count: 2 })).rejects.toThrow(/classLabels/);
+    await expect(batcher.run(program, { classLabels: 3 })).rejects.toThrow(/a class label is 3/);
+  });
+
+  it('reads a second output where there is one', async () => {
+    const both: BatchEvaluate = (x) => ({ out: x.map((value) => value / 2), head: x.map(() => 1) });
+    await using batcher = await createBatcher({
+      shape: [1, 2, 2],
+      schedule: NoiseSchedule.linear(),
+      head: true,
+      evaluate: both,
+      rows: 2,
+    });
+    const { images } = await batcher.sample({ sampler: 'npr-ddpm', steps: 4 });
+    expect(images.data.every(Number.isFinite)).toBe(true);
+    await using without = await createBatcher({
+      shape: [1, 2, 2],
+      schedule: NoiseSchedule.linear(),
+      evaluate: both,
+      rows: 2,
+    });
+    await expect(without.sample({ sampler: 'npr-ddpm', steps: 4 })).rejects.toThrow(/second output 'npr'/);
+    await using missing = await createBatcher({
+      shape: [1, 2, 2],
+      schedule: NoiseSchedule.linear(),
+      head: true,
+      evaluate: (x) => x,
+      rows: 2,
+    });
+    await expect(missing.sample({ sampler: 'npr-ddpm', steps: 4 })).rejects.toThrow(
+      /evaluate has to return \{ out, head \}/,
+    );
+  });
+
+  it('passes on what its function throws, to those that take part', async () => {
+    const mine = new RangeError('mine');
+    let fails = false;
+    const failing: BatchEvaluate = (x, t) => {
+      if (fails && t.includes(999)) throw mine;
+      return x;
+    };
+    await using batcher = await createBatcher({
+      shape: [1, 2, 2],
+      schedule: NoiseSchedule.linear(),
+      evaluate: failing,
+      rows: 1,
+    });
+    fails = true;
+    const program = (time: number) => stepProgram([1, 2, 3].map(() => stepRecord({ time, x: linear({ out: 1 }) })));
+    const outcomes = await Promise.allSettled([
+      batcher.run(program(5)),
+      batcher.run(program(999)),
+      batcher.run(program(6)),
+    ]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect((outcomes[1] as PromiseRejectedResult).reason).toBe(mine);
+    await using wrong = await createBatcher({
+      shape: [1, 2, 2],
+      evaluate: (x, t) => (t[0] === 5 ? x.subarray(1) : x),
+      rows: 1,
+    });
+    const error = (await wrong.run(program(5)).catch((reason: unknown) => reason)) as DpmError;
+    expect([error.code, error.message]).toEqual([
+      'ERR_DPM_TENSOR_SHAPE',
+      'the model returned 3 elements as out for a state of 4',
+    ]);
+    await wrong.run(program(6));
+    await using adaptive = await createBatcher({
+      shape: [1, 2, 2],
+      schedule: NoiseSchedule.linear(),
+      rows: 1,
+      evaluate(x, t) {
+        if (t[0] !== 0) throw mine;
+        return x;
+      },
+    });
+    await expect(adaptive.sample({ sampler: 'dpm-solver-adaptive' })).rejects.toBe(mine);
+  });
+
+  it('is closed while its function still works', async () => {
+    let asked = false;
+    const batcher = await createBatcher({
+      shape: [1, 2, 2],
+      rows: 1,
+      async evaluate(x, t) {
+        if (t[0] === 5) {
+          asked = true;
+          await sleep(50);
+        }
+        return x;
+      },
+    });
+    const program = stepProgram([stepRecord({ time: 5, x: linear({ out: 1 }) })]);
+    const running = batcher.run(program).catch((error: unknown) => (error as DpmError).code);
+    while (!asked) await sleep(1);
+    await batcher.close();
+    expect(await running).toBe('ERR_DPM_CLOSED');
+    await sleep(60);
+  });
+
+  it('works on a device that is open, and refuses what is wrong', async () => {
+    await using device = Device.open({ device: 'cpu', threads: 1 });
+    const identity: BatchEvaluate = (x) => x;
+    const batcher = await createBatcher({ shape: [1, 2, 2], evaluate: identity, device, rows: 2 });
+    await expect(batcher.sample({ sampler: 'ddim', steps: 2 })).rejects.toThrow(
+      /schedule is undefined, it has to be given/,
+    );
+    await batcher.run(samplers.ddim(NoiseSchedule.linear(), { steps: 2 }));
+    await batcher.close();
+    device.tensor([1]).free();
+    const wrong: [object, RegExp][] = [
+      [{ shape: [1, 2] }, /shape is/],
+      [{ shape: undefined }, /shape is undefined/],
+      [{ evaluate: undefined }, /evaluate is undefined/],
+      [{ classes: -1 }, /classes is -1/],
+      [{ schedule: {} }, /schedule/],
+      [{ head: 1 }, /head is 1/],
+      [{ rows: 0 }, /rows is 0/],
+      [{ model: 1 }, /no option 'model'/],
+    ];
+    for (const [options, message] of wrong) {
+      await expect(createBatcher({ shape: [1, 2, 2], evaluate: identity, ...options } as never)).rejects.toThrow(
+        message,
+      );
+    }
+    const mine = new Error('mine');
+    const failing = createBatcher({
+      shape: [1, 2, 2],
+      evaluate() {
+        throw mine;
+      },
+    });
+    await expect(failing).rejects.toMatchObject({ cause: mine });
+  });
+});
