@@ -7,6 +7,9 @@ const FIRST_GUESS = 1000;
 /** Weight of the last one in the running mean. */
 const NEWEST = 0.2;
 
+/** Runs when there is a place, or rejects with `ERR_DPM_ABORTED` when the signal aborts before. */
+export type Pass = <R>(signal: AbortSignal, run: () => Promise<R>) => Promise<Timed<R>>;
+
 /** Runs of programs that decide while they run, which no batch can take: a few at once beside it. */
 export class Beside {
   readonly #places: number;
@@ -45,7 +48,7 @@ export class Beside {
   }
 
   /** Counts a run from now on, which begins when `pass` lets it. */
-  async counted<T>(work: (pass: <R>(signal: AbortSignal, run: () => Promise<R>) => Promise<Timed<R>>) => Promise<T>) {
+  async counted<T>(work: (pass: Pass) => Promise<T>): Promise<T> {
     ++this.#unfinished;
     try {
       return await work((signal, run) => this.#pass(signal, run));

@@ -203,8 +203,8 @@ class PortClient {
 
   #end(): void {
     this.#isClosed = true;
-    for (const { reject } of this.#waiting.values()) {
-      reject(new DpmError('ERR_DPM_CLOSED', 'the port to the batcher was closed'));
+    for (const waiting of this.#waiting.values()) {
+      waiting.reject(new DpmError('ERR_DPM_CLOSED', 'the port to the batcher was closed'));
     }
     this.#waiting.clear();
   }

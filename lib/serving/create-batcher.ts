@@ -8,6 +8,7 @@ import {
   instanceOf,
   integerFrom,
   kinds,
+  requireKind,
   type OptionKinds,
 } from '../base/option-kinds.js';
 import { centredRange } from '../base/pixel-range.js';
@@ -35,9 +36,12 @@ export interface ScriptBatcherOptions extends BatcherOptions {
   device?: string | Device | undefined;
 }
 
+const sizesExpected = 'three positive integers';
+const sizes = arrayOf(sizesExpected, kinds.positiveInteger);
+
 const scriptKinds: OptionKinds<ScriptBatcherOptions> = {
   ...batcherOptionKinds,
-  shape: arrayOf('three positive integers', kinds.positiveInteger),
+  shape: { expected: sizesExpected, holds: (value) => sizes.holds(value) && (value as unknown[]).length === 3 },
   evaluate: kinds.function,
   schedule: scheduleKind,
   classes: integerFrom(0),
@@ -98,9 +102,12 @@ function servedScript(device: Device, isOwn: boolean, options: ScriptBatcherOpti
 export async function createBatcher(options: ScriptBatcherOptions): Promise<Batcher> {
   checkOptions('createBatcher', options, scriptKinds);
   const { shape, evaluate, schedule: _schedule, classes: _classes, head: _head, device, ...batching } = options;
-  const given: readonly unknown[] | undefined = shape;
-  if (given?.length !== 3) throw wrongValue('shape', given, 'three positive integers');
-  if ((evaluate as unknown) === undefined) throw wrongValue('evaluate', evaluate, 'a function');
+  for (const [name, value] of [
+    ['shape', shape],
+    ['evaluate', evaluate],
+  ] as const) {
+    requireKind(name, value, scriptKinds[name]);
+  }
   const isOwn = !(device instanceof Device);
   const opened = isOwn ? Device.open({ device: device ?? 'cpu', threads: 1 }) : device;
   try {

@@ -57,7 +57,7 @@ class Client {
         break;
       }
       case 'stream':
-        this.#begin(id, question.request as BatchRequest);
+        this.#begin(id, question.request);
         break;
       case 'next':
         await this.#next(id);
@@ -83,9 +83,7 @@ class Client {
         },
       }),
     };
-    const result = await this.#during(id, (signal) =>
-      this.#batcher.sample({ ...request, ...listeners, signal } as BatchRequest as never),
-    );
+    const result = await this.#during(id, (signal) => this.#batcher.sample({ ...request, ...listeners, signal }));
     const sent = sentResult(result, levels);
     const all = [sent.images, ...sent.snapshots.map(({ images }) => images)];
     this.#send({ kind: 'result', id, result: sent }, handedOver(...all));
@@ -103,7 +101,7 @@ class Client {
 
   #begin(id: number, request: BatchRequest): void {
     const controller = new AbortController();
-    this.#streams.set(id, this.#batcher.stream({ ...request, signal: controller.signal } as never));
+    this.#streams.set(id, this.#batcher.stream({ ...request, signal: controller.signal }));
     this.#running.set(id, controller);
     if (request.format === 'uint8') this.#levels.add(id);
   }

@@ -19,12 +19,13 @@ function keyOf(sampler: SamplerName, options: object): string | null {
   const entries = Object.entries(options)
     .filter(([, value]) => value !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : 1));
-  let plain = true;
+  const others: unknown[] = [];
   const text = JSON.stringify([sampler, entries], (_, value: unknown) => {
-    plain &&= isPlain(value);
-    return plain ? value : null;
+    if (isPlain(value)) return value;
+    others.push(value);
+    return null;
   });
-  return plain && text.length <= MOST_CHARACTERS ? text : null;
+  return others.length === 0 && text.length <= MOST_CHARACTERS ? text : null;
 }
 
 /** Programs of one model by their sampler and options, the last used ones. */

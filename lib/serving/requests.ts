@@ -2,6 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 
 import { throwIfAborted } from '../base/abort.js';
 import { DpmError } from '../base/errors.js';
+import { isFloat32Array } from '../base/option-kinds.js';
 import type { NativeBatchResult, NativeRunRequest } from '../engine/binding.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import type { Program, StepProgram } from '../program/program.js';
@@ -62,7 +63,7 @@ function demandOf(programs: readonly StepProgram[], count: number, options: Batc
     const weight = typeof guidance === 'number' ? guidance : (guidance[sample] ?? 1);
     return { evaluations: evaluations[programs.length === 1 ? 0 : sample] ?? 0, rows: isGuided(weight) ? 2 : 1 };
   });
-  const slices = noise === undefined ? [] : Array.isArray(noise) ? noise : [noise as Float32Array];
+  const slices: readonly Float32Array[] = noise === undefined ? [] : isFloat32Array(noise) ? [noise] : noise;
   const bytes = slices.reduce((sum, slice) => sum + slice.byteLength, init?.byteLength ?? 0);
   return { samples, bytes };
 }

@@ -63,6 +63,11 @@ export const rooms: readonly Room[] = [
     uses: ['lib/base', 'lib/files', 'lib/network', 'lib/program', 'lib/schedule', 'lib/variance', 'lib/engine'],
   },
   {
+    path: 'lib/serving',
+    holds: 'batchers: keys, admission, calibration, streams, models in JavaScript, ports',
+    uses: ['lib/base', 'lib/images', 'lib/program', 'lib/schedule', 'lib/engine', 'lib/running', 'lib/samplers'],
+  },
+  {
     path: 'lib/model.ts',
     holds: 'DiffusionModel: wiring only',
     uses: [
@@ -74,6 +79,7 @@ export const rooms: readonly Room[] = [
       'lib/running',
       'lib/samplers',
       'lib/checkpoint',
+      'lib/serving',
     ],
   },
   {
@@ -105,6 +111,7 @@ export const rooms: readonly Room[] = [
       'lib/running',
       'lib/samplers',
       'lib/checkpoint',
+      'lib/serving',
       'lib/model.ts',
       'lib/estimation',
     ],
@@ -123,6 +130,7 @@ export const rooms: readonly Room[] = [
       'lib/running',
       'lib/samplers',
       'lib/checkpoint',
+      'lib/serving',
       'lib/model.ts',
       'lib/estimation',
     ],

@@ -169,7 +169,7 @@ describe('a batcher over a function', () => {
     });
     const program = stepProgram([stepRecord({ time: 5, x: linear({ out: 1 }) })]);
     const running = batcher.run(program).catch((error: unknown) => (error as DpmError).code);
-    while (!asked) await sleep(1);
+    await expect.poll(() => asked).toBe(true);
     await batcher.close();
     expect(await running).toBe('ERR_DPM_CLOSED');
     await sleep(60);
