@@ -51,6 +51,8 @@ class Lane final : public TurnTaker {
   /// Takes a request that has been checked, from any thread; the engine has to be woken. What goes wrong is told by
   /// `finished`, on the engine's thread, or on this one when the lane has ended.
   void submit(std::unique_ptr<LaneRequest> request);
+  /// Whether a step waits for the answer of its evaluator, whose tensors are gone otherwise.
+  [[nodiscard]] bool waits() const { return waits_; }
   /// Ends the step whose predictions have come, or the requests that take part in it; on the engine's thread. Nothing
   /// where no answer is waited for.
   void end_step() noexcept;

@@ -163,6 +163,7 @@ AnswerBatchJob::AnswerBatchJob(const Napi::CallbackInfo& info, const Napi::Objec
 }
 
 void AnswerBatchJob::run() {
+  require(batch_.lane->waits(), "no prediction is waited for");
   batch_.script->answer(out_, head_);
   batch_.lane->end_step();
 }

@@ -89,7 +89,7 @@ dpm_status download_levels(dpm_device* /*device*/, const dpm_buffer* buffer, std
   return guarded(message, [&] {
     check_range(Handle::of(buffer), offset * sizeof(float), elements * sizeof(float));
     const auto* values = reinterpret_cast<const float*>(Handle::of(buffer).bytes.data()) + offset;
-    std::transform(values, values + elements, levels, update::level);
+    std::transform(values, values + elements, levels, [](float value) { return update::level(value); });
   });
 }
 

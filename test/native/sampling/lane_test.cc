@@ -502,9 +502,27 @@ TEST(ScriptLanes, LoseOnlyTheRequestsOfAStepThatFails) {
   }
   EXPECT_EQ(outcomes[1].code, ErrorCode::kOk);
   // Nobody waits for these.
+  EXPECT_FALSE(lane.waits());
   lane.end_step();
   lane.abandon_step(ErrorCode::kInternal, "late");
   EXPECT_EQ(lane.statistics().steps, 2u);
+}
+
+TEST(ScriptLanes, WaitForNothingOnceTheyHaveEnded) {
+  Lane lane(std::make_unique<ScriptEvaluator>(Device::open("cpu", {1, false}), NetworkShape{4, 4, 0, 0}), {1, 1});
+  Outcome outcome;
+  RunRequest run;
+  run.records = small_program(2, 0.5F);
+  run.programs = {{0, 2, 2, 1.0F}};
+  run.samples = {{0, 1, 0, 0}};
+  lane.submit(lane_request(run, outcome));
+  lane.take_turn();
+  EXPECT_TRUE(lane.waits());
+  lane.end(ErrorCode::kClosed, "closed");
+  EXPECT_EQ(outcome.code, ErrorCode::kClosed);
+  EXPECT_FALSE(lane.waits());
+  lane.end_step();
+  EXPECT_EQ(outcome.calls, 1);
 }
 
 TEST_F(OneLane, EndsWithTheErrorOfItsDevice) {
