@@ -110,6 +110,7 @@ export class DiffusionModel {
   readonly #networks = new Map<HeadName | null, Promise<UNet>>();
   readonly #batchers = new Set<Batcher>();
   readonly #ownsDevice: boolean;
+  #isClosed = false;
 
   private constructor(
     { device, isOwn }: { device: Device; isOwn: boolean },
@@ -260,13 +261,18 @@ export class DiffusionModel {
         },
         isConditional: info.classes > 0,
         compile: (sampler, own) => this.#compile(sampler, own),
-        released: (closed) => this.#batchers.delete(closed),
+        released: (closed) => {
+          this.#batchers.delete(closed);
+        },
         forward: async (x, t, classLabels) => (await this.unet.forward(x, t, { classLabels })).out,
       },
       options,
     );
     this.#batchers.add(batcher);
-    return batcher;
+    if (!this.#isClosed) return batcher;
+    // It was closed while this was opened.
+    await batcher.close();
+    throw new DpmError('ERR_DPM_CLOSED', 'the model is closed');
   }
 
   #runModel(): RunModel {
@@ -293,6 +299,7 @@ export class DiffusionModel {
    * nothing is rejected but what its batchers have to do. Can be called again.
    */
   async close(): Promise<void> {
+    this.#isClosed = true;
     const networks = [...this.#networks.values()];
     await Promise.all([...this.#batchers].map((batcher) => batcher.close()));
     if (this.#ownsDevice) await this.device.close();

@@ -1,6 +1,7 @@
 import { tracingChannel } from 'node:diagnostics_channel';
 
 import { at } from '../base/arrays.js';
+import { untilAborted } from '../base/abort.js';
 import { DpmError, nativeWork } from '../base/errors.js';
 import { checkOptions, either, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import { linear, stepProgram, stepRecord } from '../program/builder.js';
@@ -13,7 +14,7 @@ import { splitOptions } from '../samplers/split-options.js';
 import { Admission, type Refusals } from './admission.js';
 import { bestRate, chooseRows, measureCurve, measureUpTo, type Curve, type Measure } from './calibrate.js';
 import { EventQueue, type BatchEvent } from './events.js';
-import { Lanes, withinBudget, type RowSizes } from './lanes.js';
+import { largestWithin, Lanes, withinBudget, type RowSizes } from './lanes.js';
 import {
   batcherOptionKinds,
   batchRunKinds,
@@ -36,7 +37,7 @@ export interface ServedModel {
   readonly isConditional: boolean;
   compile(sampler: SamplerName, own: SamplerOptions): Program;
   /** The batcher is closed. */
-  released(batcher: Batcher): void;
+  released(batcher: Batcher): Promise<void> | void;
   /** An evaluation that is no sample, as the network gives more channels than it takes. */
   forward(x: Float32Array, t: number | ArrayLike<number>, labels: ArrayLike<number> | undefined): Promise<Float32Array>;
 }
@@ -97,6 +98,8 @@ const forwardKinds: OptionKinds<BatchForwardOptions> = {
 };
 
 const MEBIBYTE = 2 ** 20;
+/** Of `rows: 'auto'`. */
+const MOST_ROWS = 128;
 /** Of a stream: its reader may be slow, and previews are all kept. */
 const MOST_PREVIEWS = 20;
 const MOST_PREVIEWED = 4;
@@ -150,13 +153,17 @@ export class Batcher {
     checkOptions('batcher', options, batcherOptionKinds);
     const { rows = 'auto', stepTarget = 250, memoryBudget = Infinity, weight = 1, sizes = 'fit' } = options;
     const network = await model.run.network(null);
+    if (sizes === 'one' && !['cpu', 'reference'].includes(network.device.name)) {
+      throw new DpmError('ERR_DPM_UNSUPPORTED', `sizes 'one' is not there for device '${network.device.name}' yet`);
+    }
     const measure: Measure = async (batch, repeats) =>
       at(await nativeWork(() => network.native.measure(Uint32Array.of(batch), repeats)), 0);
     const least = model.isConditional ? 2 : 1;
+    const most = largestWithin(model.sizes, rows === 'auto' ? MOST_ROWS : rows, memoryBudget);
     const curve =
       rows === 'auto'
-        ? await measureCurve(measure, { stepTarget, most: 128, least })
-        : await measureUpTo(measure, rows);
+        ? await measureCurve(measure, { stepTarget, most, least })
+        : await measureUpTo(measure, Math.min(rows, most));
     const wanted = rows === 'auto' ? chooseRows(curve, stepTarget, least) : rows;
     const slots = options.slots ?? Math.max(16, 4 * wanted);
     if (slots < wanted) {
@@ -233,7 +240,7 @@ export class Batcher {
         `previews are for at most ${MOST_PREVIEWED} samples, count is ${run.count}`,
       );
     }
-    return this.#events(request, run);
+    return this.#endingAtReturn(request, run);
   }
 
   /**
@@ -253,7 +260,11 @@ export class Batcher {
     requireKind('x', x, kinds.floats);
     requireKind('t', t, either(kinds.finite, kinds.numbers));
     const { image, out } = this.#model.sizes;
-    if (out !== image) return this.#model.forward(x, t, options.classLabels);
+    if (out !== image) {
+      return this.#requests.other(options, (signal) =>
+        untilAborted(signal, () => this.#model.forward(x, t, options.classLabels)),
+      );
+    }
     const count = x.length / image;
     if (!Number.isInteger(count) || count < 1) {
       throw new DpmError('ERR_DPM_TENSOR_SHAPE', `x has ${x.length} elements, a sample has ${image}`);
@@ -300,7 +311,7 @@ export class Batcher {
     this.#requests.end(new DpmError('ERR_DPM_CLOSED', 'the batcher was closed'));
     await this.#lanes.close();
     await this.#requests.settled();
-    this.#model.released(this);
+    await this.#model.released(this);
   }
 
   async #sample(request: { sampler?: SamplerName | undefined }, watcher: Watcher): Promise<Served> {
@@ -321,12 +332,30 @@ export class Batcher {
     }, trace);
   }
 
-  async *#events(
+  /** The events of a request, which ends when the reader leaves, also while he waits for one. */
+  #endingAtReturn(
     request: { sampler?: SamplerName | undefined },
     run: BatchRunOptions,
   ): AsyncGenerator<BatchEvent, void, void> {
     const queue = new EventQueue();
     const left = new AbortController();
+    const events = this.#events(request, run, queue, left);
+    const leave = events.return.bind(events);
+    return Object.assign(events, {
+      return(value: void | PromiseLike<void>) {
+        queue.end();
+        left.abort();
+        return leave(value);
+      },
+    });
+  }
+
+  async *#events(
+    request: { sampler?: SamplerName | undefined },
+    run: BatchRunOptions,
+    queue: EventQueue,
+    left: AbortController,
+  ): AsyncGenerator<BatchEvent, void, void> {
     const signal = run.signal === undefined ? left.signal : AbortSignal.any([run.signal, left.signal]);
     const work = this.#sample({ ...request, signal } as BatchRequest, this.#tellingEvents(queue, run)).then(
       ({ evaluations, queued, ran }) => {

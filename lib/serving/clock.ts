@@ -100,9 +100,13 @@ export class ServiceClock {
     return ticket;
   }
 
-  /** Its work is over, whatever came of it. */
+  /** Its work is over, whatever came of it: a tenant does not pay for what was not done. */
   finish(ticket: Ticket): void {
     this.#unfinished.delete(ticket);
+    const unused = (1 - ticket.done) * (ticket.end - ticket.start);
+    const tag = this.#tag(ticket.tenant);
+    const finish = this.#finish.get(tag);
+    if (finish !== undefined) this.#finish.set(tag, Math.max(this.#now, finish - unused));
   }
 
   /** Work that was done for a tenant beside the batch. */

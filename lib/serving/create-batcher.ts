@@ -78,10 +78,7 @@ function servedScript(device: Device, isOwn: boolean, options: ScriptBatcherOpti
       refuseNull(sampler, own);
       return samplerByName(sampler)(schedule, own);
     },
-    released() {
-      // What goes wrong here went wrong before, and was told there.
-      if (isOwn) device.close().catch(() => undefined);
-    },
+    released: () => (isOwn ? device.close() : undefined),
     forward: () => Promise.reject(new DpmError('ERR_DPM_INTERNAL', 'a model in JavaScript evaluates in its batch')),
   };
 }

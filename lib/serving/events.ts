@@ -10,7 +10,7 @@ export type BatchEvent =
   | { type: 'preview'; sample: number; record: number; image: ImageBatch }
   /** A sample that is done, [1, C, H, W]. */
   | { type: 'image'; sample: number; image: ImageBatch }
-  /** Everything is done: network evaluations, and the milliseconds before its first sample had a slot and from then on. */
+  /** Everything is done: network evaluations (0 of adaptive samplers, which are not counted), and the milliseconds before its first sample had a slot and from then on. */
   | { type: 'done'; evaluations: number; queued: number; ran: number };
 
 /** Events that wait for a reader, who takes them one by one; the last progress event is the only one that waits. */
@@ -21,6 +21,7 @@ export class EventQueue {
   #failure: { error: unknown } | null = null;
 
   push(event: BatchEvent): void {
+    if (this.#ended) return;
     if (event.type === 'progress') {
       const waiting = this.#events.findIndex(({ type }) => type === 'progress');
       if (waiting >= 0) this.#events.splice(waiting, 1);
@@ -37,6 +38,7 @@ export class EventQueue {
 
   /** The reader gets the events that wait and then this error. */
   fail(error: unknown): void {
+    if (this.#ended) return;
     this.#failure = { error };
     this.end();
   }

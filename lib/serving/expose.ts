@@ -30,7 +30,8 @@ class Client {
   /** Answers until the port is closed. */
   listen(): void {
     const port = this.#port;
-    port.on('message', (question: Question) => {
+    port.on('message', (question: Question | null) => {
+      if (typeof question !== 'object' || question === null) return;
       this.#answer(question).catch((error: unknown) => {
         this.#send({ kind: 'error', id: question.id, error: sentError(error) });
       });

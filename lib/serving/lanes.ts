@@ -42,6 +42,15 @@ export function withinBudget(
   );
 }
 
+/**
+ * The most rows of at most `rows` that fit into a budget.
+ *
+ * @throws {@link DpmError} `ERR_DPM_OUT_OF_MEMORY` when there is none.
+ */
+export function largestWithin(sizes: RowSizes, rows: number, budget: number): number {
+  return withinBudget(sizes, { rows, slots: rows, least: 1 }, budget).rows;
+}
+
 const noStats: NativeBatchStats = {
   steps: 0,
   rows: 0,
@@ -59,6 +68,8 @@ export class Lanes {
   readonly #options: NativeBatchOptions;
   readonly #opening = new Map<RunNetwork, Promise<NativeBatch>>();
   readonly #open: NativeBatch[] = [];
+  /** What had been done when they were closed. */
+  #closed: NativeBatchStats | null = null;
 
   constructor(options: NativeBatchOptions) {
     this.#options = options;
@@ -86,6 +97,7 @@ export class Lanes {
   /** What all of them have done. */
   stats(): NativeBatchStats {
     const each = this.#open.map((batch) => batch.stats());
+    if (this.#closed !== null) return this.#closed;
     return each.reduce(
       (sum, own) => ({
         steps: sum.steps + own.steps,
@@ -110,5 +122,9 @@ export class Lanes {
         if (lane.status === 'fulfilled') await nativeWork(() => lane.value.close());
       }),
     );
+    this.#closed = this.stats();
+    // They keep their networks.
+    this.#open.length = 0;
+    this.#opening.clear();
   }
 }

@@ -80,6 +80,11 @@ export type BatchRequest<N extends SamplerName = SamplerName> =
 /** A request that is sampled as the model's scheduler file says. */
 export type SchedulerBatchRequest = { sampler?: undefined } & OptionsOfSampler<'scheduler'> & BatchRunOptions;
 
+/** Shares of time or of tenants. */
+const share: Kind = {
+  expected: 'a number from 1e-6 to 1e6',
+  holds: (value) => typeof value === 'number' && value >= 1e-6 && value <= 1e6,
+};
 const positive: Kind = { expected: 'a positive number', holds: (value) => Number.isFinite(value) && Number(value) > 0 };
 const fromZero: Kind = { expected: 'a number from 0', holds: (value) => Number.isFinite(value) && Number(value) >= 0 };
 const limit: Kind = { expected: 'a number from 0', holds: (value) => typeof value === 'number' && value >= 0 };
@@ -108,7 +113,7 @@ export const batcherOptionKinds: OptionKinds<BatcherOptions> = {
   maxWork: limit,
   maxWaitingBytes: limit,
   memoryBudget: limit,
-  weight: positive,
+  weight: share,
   sizes: oneOf(['fit', 'pad', 'one']),
   hostPrograms: {
     ...fromZero,
@@ -119,7 +124,7 @@ export const batcherOptionKinds: OptionKinds<BatcherOptions> = {
 
 const serviceOptionKinds: OptionKinds<ServiceOptions> = {
   tenant: kinds.string,
-  weight: positive,
+  weight: share,
   priority: oneOf(priorities),
   deadline: positive,
   previewOf: oneOf(['state', 'prediction']),

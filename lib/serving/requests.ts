@@ -1,6 +1,9 @@
 import { AsyncResource } from 'node:async_hooks';
+import { setImmediate as immediate } from 'node:timers/promises';
 
 import { throwIfAborted } from '../base/abort.js';
+import { elementCount } from '../base/arrays.js';
+import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { isFloat32Array } from '../base/option-kinds.js';
 import type { NativeBatchResult, NativeRunRequest } from '../engine/binding.js';
@@ -8,7 +11,13 @@ import type { ImageBatch } from '../images/image-batch.js';
 import type { Program, StepProgram } from '../program/program.js';
 import { isGuided } from '../running/guidance.js';
 import { imagesOf, runOnNetwork, runSteps, type RunResult } from '../running/network-run.js';
-import { programsAndCount, resolveRun, type ResolvedRun, type RunModel } from '../running/resolve-run.js';
+import {
+  programsAndCount,
+  requireStreams,
+  resolveRun,
+  type ResolvedRun,
+  type RunModel,
+} from '../running/resolve-run.js';
 import type { RunOptions } from '../running/run-options.js';
 import type { Admission, Admitted, Client, Demand } from './admission.js';
 import { Beside } from './beside.js';
@@ -55,8 +64,25 @@ function evaluationsOf(program: StepProgram): number {
   return program.records.reduce((sum, { evaluate }) => sum + (evaluate ? 1 : 0), 0);
 }
 
+/** Samples of one request: more are for `model.stream`. */
+const MOST_SAMPLES = 1_000_000;
+
+/** Before anything is made for every sample. */
+function requireCount(count: number, options: BatchRunOptions): void {
+  if (count > MOST_SAMPLES) throw wrongValue('count', count, `at most ${MOST_SAMPLES} in one request of a batcher`);
+  requireStreams(options, count);
+}
+
+/** What is kept of every sample beside its final state: those of `snapshotEvery`. */
+function snapshotBytes(programs: readonly StepProgram[], elements: number, options: BatchRunOptions): number {
+  const { snapshotEvery = 0, format } = options;
+  if (!(snapshotEvery > 0)) return 0;
+  const longest = programs.reduce((most, { records }) => Math.max(most, records.length), 0);
+  return Math.floor(longest / snapshotEvery) * elements * (format === 'uint8' ? 1 : Float32Array.BYTES_PER_ELEMENT);
+}
+
 /** What the samples ask of the batch. */
-function demandOf(programs: readonly StepProgram[], count: number, options: BatchRunOptions): Demand {
+function demandOf(programs: readonly StepProgram[], count: number, elements: number, options: BatchRunOptions): Demand {
   const evaluations = programs.map(evaluationsOf);
   const { guidance = 1, init, noise } = options;
   const samples = Array.from({ length: count }, (_, sample) => {
@@ -64,8 +90,8 @@ function demandOf(programs: readonly StepProgram[], count: number, options: Batc
     return { evaluations: evaluations[programs.length === 1 ? 0 : sample] ?? 0, rows: isGuided(weight) ? 2 : 1 };
   });
   const slices: readonly Float32Array[] = noise === undefined ? [] : isFloat32Array(noise) ? [noise] : noise;
-  const bytes = slices.reduce((sum, slice) => sum + slice.byteLength, init?.byteLength ?? 0);
-  return { samples, bytes };
+  const given = slices.reduce((sum, slice) => sum + slice.byteLength, init?.byteLength ?? 0);
+  return { samples, bytes: given + count * snapshotBytes(programs, elements, options) };
 }
 
 /** Per record the coefficients of what a preview of the data prediction shows; the state where a record predicts nothing. */
@@ -141,13 +167,7 @@ export class Requests {
     options: BatchRunOptions,
     watcher: Watcher = {},
   ): Promise<Served> {
-    const work = this.#begin(compile, options, watcher);
-    this.#work.add(work);
-    try {
-      return await work;
-    } finally {
-      this.#work.delete(work);
-    }
+    return this.#counted(() => this.#begin(compile, options, watcher));
   }
 
   /** Takes no more requests, which `refusal` tells them. */
@@ -163,6 +183,8 @@ export class Requests {
   /** Until all requests are done, whatever comes of them. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#work);
+    // Those who wait for them hear of it first.
+    await immediate();
   }
 
   async #begin(
@@ -170,21 +192,61 @@ export class Requests {
     options: BatchRunOptions,
     watcher: Watcher,
   ): Promise<Served> {
-    if (this.#refusal !== null) throw new DpmError('ERR_DPM_CLOSED', this.#refusal);
-    throwIfAborted(options.signal);
+    this.#requireOpen(options.signal);
     const client = clientOf(options);
     this.#admission.requireRoom(client);
     const { programs, count } = programsAndCount(compile(), options.count);
+    requireCount(count, options);
+    if (options.previewOf !== undefined && options.onPreview === undefined && watcher.previewEvery === undefined) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        'previewOf is for onPreview or the previewEvery of a stream, which is missing',
+      );
+    }
+    return this.#until(options, client, (signal) => {
+      const steps = programs.filter((program): program is StepProgram => program.kind === 'step');
+      const run = { ...options, count, signal };
+      return steps.length === programs.length
+        ? this.#inBatch(steps, run, client, watcher)
+        : this.#besideBatch(programs, run, client, watcher);
+    });
+  }
+
+  /**
+   * Other work for a client, which is refused and ended as requests are.
+   *
+   * @throws {@link DpmError} As {@link Requests.perform} does.
+   */
+  async other<T>(options: BatchRunOptions, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const client = clientOf(options);
+    return this.#counted(async () => {
+      this.#requireOpen(options.signal);
+      this.#admission.requireRoom(client);
+      return this.#until(options, client, work);
+    });
+  }
+
+  async #counted<T>(work: () => Promise<T>): Promise<T> {
+    const counted = work();
+    this.#work.add(counted);
+    try {
+      return await counted;
+    } finally {
+      this.#work.delete(counted);
+    }
+  }
+
+  #requireOpen(signal: AbortSignal | undefined): void {
+    if (this.#refusal !== null) throw new DpmError('ERR_DPM_CLOSED', this.#refusal);
+    throwIfAborted(signal);
+  }
+
+  /** Does work until it is done, aborted, late or ended with the batch. */
+  async #until<T>(options: BatchRunOptions, client: Client, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const ending = new Ending(options.signal, client.deadline, () => this.#late(client));
     this.#endings.add(ending);
     try {
-      return await ending.during(() => {
-        const steps = programs.filter((program): program is StepProgram => program.kind === 'step');
-        const run = { ...options, count, signal: ending.signal };
-        return steps.length === programs.length
-          ? this.#inBatch(steps, run, client, watcher)
-          : this.#besideBatch(programs, run, client, watcher);
-      });
+      return await ending.during(() => work(ending.signal));
     } finally {
       this.#endings.delete(ending);
     }
@@ -203,7 +265,7 @@ export class Requests {
     watcher: Watcher,
   ): Promise<Served> {
     requirePreviews(programs, watcher);
-    const demand = demandOf(programs, options.count, options);
+    const demand = demandOf(programs, options.count, elementCount(this.#model.sampleShape), options);
     const expectedWait = this.#admission.expectedWait(client);
     const ticket = this.#admission.admit(client, demand);
     try {
@@ -274,6 +336,12 @@ export class Requests {
     watcher: Watcher,
   ): Promise<Served> {
     const wait = this.#beside.requireRoom();
+    if (watcher.previewEvery !== undefined) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        'previewEvery of a stream is for samplers whose steps are known beforehand',
+      );
+    }
     if (options.previewOf === 'prediction') {
       throw new DpmError('ERR_DPM_ARGUMENT', "previewOf 'prediction' is for samplers whose steps are known beforehand");
     }

@@ -7,7 +7,7 @@ import { isGuided } from '../running/guidance.js';
 import type { RunNetwork } from '../running/resolve-run.js';
 
 /**
- * Predicts for samples at times of their own.
+ * Predicts for samples at times of their own. Samplers of a second output and adaptive ones ask at the same time as the batch.
  *
  * @param x - States, [rows, …], row-major.
  * @param t - The number that would enter a time embedding, one per row.
@@ -161,14 +161,16 @@ export class ScriptNetwork implements RunNetwork {
     const [x, times, labels, guidance, unconditionalLabel, out, head] = inputs;
     const states = new Float32Array(x.elements);
     await this.#engineRead(x, states);
-    const conditional = await this.#predict(states, times, labels);
-    if (guidance?.some(isGuided) === true || guidance?.includes(0) === true) {
+    const predicted = await this.#predict(states.slice(), times, labels);
+    if (head !== null && predicted.head !== null) await this.#engineWrite(head, predicted.head);
+    // The function may give the same arrays again.
+    const mixed = predicted.out.slice();
+    if (guidance?.some((weight) => isGuided(weight) || weight === 0) === true) {
       const unconditional = new Int32Array(times.length).fill(unconditionalLabel);
       const other = await this.#predict(states, times, labels === null ? null : unconditional);
-      mix(conditional.out, other.out, guidance);
+      mix(mixed, other.out, guidance);
     }
-    await this.#engineWrite(out, conditional.out);
-    if (head !== null && conditional.head !== null) await this.#engineWrite(head, conditional.head);
+    await this.#engineWrite(out, mixed);
   }
 
   #engineRead(tensor: NativeTensor, into: Float32Array): Promise<void> {

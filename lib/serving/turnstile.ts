@@ -1,4 +1,4 @@
-import { abortable } from '../base/abort.js';
+import { abortable, throwIfAborted } from '../base/abort.js';
 
 /** Lets so many pass at once; the others wait in the order in which they came. */
 export class Turnstile {
@@ -35,6 +35,8 @@ export class Turnstile {
       --this.#free;
       return;
     }
+    // Nobody takes the place in the queue of one who is gone already.
+    throwIfAborted(signal);
     let leave: () => void = () => undefined;
     const turn = new Promise<void>((resolve, reject) => {
       this.#waiting.push(resolve);

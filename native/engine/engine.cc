@@ -110,7 +110,8 @@ Engine::Next Engine::next() {
     queue_.pop_front();
   }
   last_was_job_ = next.job != nullptr;
-  device_in_use_ = !stopping_;
+  // Work can be gone by now: a pause needs no lock.
+  device_in_use_ = next.job || next.taker;
   return next;
 }
 

@@ -81,7 +81,19 @@ void Network::release_executable() {
 
 void Network::reserve(int batch) {
   if (batch <= reserved_) return;
+  const int before = reserved_;
+  // Both sizes at once could be more than there is.
   release_executable();
+  try {
+    compile(batch);
+  } catch (...) {
+    // Whoever had reserved the smaller one goes on.
+    if (before > 0) compile(before);
+    throw;
+  }
+}
+
+void Network::compile(int batch) {
   const auto count = static_cast<std::uint64_t>(batch);
   arena_ = device_->allocate(count * info_.row_bytes);
   const dpm_plan plan{static_cast<std::uint32_t>(batch), plan_.offsets.data(), arena_->get()};
@@ -192,6 +204,7 @@ std::vector<double> Network::measure(const std::vector<std::uint32_t>& batches, 
                                      const std::atomic<bool>& stopping) {
   using Clock = std::chrono::steady_clock;
   std::vector<double> result;
+  const int before = reserved_;
   for (const std::uint32_t batch : batches) {
     std::vector<double> seconds;
     with_zeros(static_cast<int>(batch), [&](const Evaluation& evaluation) {
@@ -204,6 +217,10 @@ std::vector<double> Network::measure(const std::vector<std::uint32_t>& batches, 
       }
     });
     result.push_back(median(seconds));
+  }
+  if (reserved_ > before) {
+    release_executable();
+    if (before > 0) compile(before);
   }
   return result;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <utility>
 
 namespace dpm {
@@ -27,7 +28,7 @@ Lane::Lane(std::unique_ptr<Evaluator> evaluator, LaneOptions options)
   const std::uint32_t slots = options_.slots;
   require(options_.rows > 0 && options_.rows <= slots && slots <= 65536,
           "a batch has at least one row, and as many slots as rows");
-  require(weight() > 0, "a batch has a weight above 0");
+  require(weight() > 0 && std::isfinite(weight()), "a batch has a weight above 0");
   evaluator_->reserve(options_.rows);
   registers_ = std::make_unique<Registers>(evaluator_->device(), shape_, slots);
   step_ = std::make_unique<Step>(*evaluator_, slots, options_.rows);
@@ -49,9 +50,10 @@ void Lane::submit(std::unique_ptr<LaneRequest> request) {
   {
     const std::lock_guard<std::mutex> lock(inbox_mutex_);
     if (end_code_ == ErrorCode::kOk) {
-      ++unfinished_;
-      waiting_count_ += request->run.samples.size();
+      const std::size_t samples = request->run.samples.size();
       inbox_.push_back(std::move(request));
+      waiting_count_ += samples;
+      ++unfinished_;
       return;
     }
   }
@@ -73,12 +75,11 @@ void Lane::guarded(const Work& work) noexcept {
 }
 
 void Lane::take_turn() noexcept {
-  if (waits_) return;
   guarded([this] {
     attention_ = false;
     take_inbox();
     drop_cancelled();
-    if (paused_) return;
+    if (paused_ || waits_) return;
     join();
     const std::uint32_t rows = choose_running();
     if (!running_.empty()) begin_step(rows);
@@ -102,7 +103,6 @@ void Lane::accept(std::unique_ptr<LaneRequest> request) {
   active->request = std::move(request);
   Active& accepted = *active_.emplace_back(std::move(active));
   try {
-    accepted.result = empty_result(run, shape_.image);
     for (std::uint32_t program = 0; program < run.programs.size(); ++program) {
       registers_->provide(run.uses_y(program), run.programs[program].history);
     }
@@ -157,15 +157,29 @@ void Lane::join() {
     std::pop_heap(waiting_.begin(), waiting_.end(), comes_later);
     const Sample sample = waiting_.back();
     waiting_.pop_back();
-    enter(sample);
+    if (sample.owner->entered_at > 0 || make_result(*sample.owner)) enter(sample);
   }
   draw_initial_states();
+}
+
+bool Lane::make_result(Active& active) {
+  try {
+    active.result = empty_result(active.request->run, shape_.image);
+    active.entered_at = seconds_now();
+    return true;
+  } catch (...) {
+    // Memory that cannot be had is this request's failure, nobody else's.
+    const auto [code, message] = current_error();
+    // The sample that was to enter waits no more.
+    --waiting_count_;
+    finish(active, code, message);
+    return false;
+  }
 }
 
 void Lane::enter(const Sample& sample) {
   --waiting_count_;
   ++resident_;
-  if (sample.owner->entered_at == 0) sample.owner->entered_at = seconds_now();
   const std::uint32_t slot = free_.back();
   free_.pop_back();
   slots_[slot] = {sample, 0, 0, false};
@@ -229,6 +243,8 @@ StepSample Lane::step_sample(std::uint32_t index) const {
 
 void Lane::begin_step(std::uint32_t rows) {
   step_start_ = seconds_now();
+  // Somebody else may have asked for more than there is memory for, and lost what was reserved.
+  evaluator_->reserve(options_.rows);
   step_rows_ = rows;
   step_samples_.clear();
   for (const std::uint32_t slot : running_) step_samples_.push_back(step_sample(slot));
@@ -241,7 +257,9 @@ void Lane::begin_step(std::uint32_t rows) {
 }
 
 void Lane::end_step() noexcept {
-  if (waits_.exchange(false)) guarded([this] { update_step(); });
+  if (!waits_.exchange(false)) return;
+  guarded([this] { update_step(); });
+  left_behind_.clear();
 }
 
 void Lane::abandon_step(ErrorCode code, const std::string& message) noexcept {
@@ -250,6 +268,7 @@ void Lane::abandon_step(ErrorCode code, const std::string& message) noexcept {
     // Another sample of the same request may have taken it along.
     if (Active* owner = slots_[slot].sample.owner; owner != nullptr) finish(*owner, code, message);
   }
+  left_behind_.clear();
 }
 
 void Lane::update_step() {
@@ -258,16 +277,26 @@ void Lane::update_step() {
   preview_predictions(registers);
   for (const std::uint32_t slot : running_) upload_noise(slot);
   step_->update(registers);
-  for (const std::uint32_t slot : running_) go_on(slot);
-  const double end = seconds_now();
+  wait_for_device();
+  // Before anybody is told that he is done.
   ++steps_;
   rows_ += step_rows_;
+  for (const std::uint32_t slot : running_) {
+    if (!slots_[slot].is_free()) go_on(slot);
+  }
+  const double end = seconds_now();
   seconds_ = seconds_ + (end - step_start_);
   last_step_at_ = end;
 }
 
+void Lane::wait_for_device() {
+  // Those that take whole trajectories queue their work.
+  if (evaluator_->device().api().begin != nullptr) registers_->wait();
+}
+
 void Lane::upload_noise(std::uint32_t index) {
   const Slot& slot = slots_[index];
+  if (slot.is_free()) return;
   const RunRequest& run = run_of(slot.sample);
   if (run.noise.empty() || !adds_noise(record(slot))) return;
   const std::uint64_t slice = std::uint64_t{slot.noise_counter} * run.samples.size() + slot.sample.index;
@@ -278,6 +307,7 @@ void Lane::preview_predictions(const dpm_update& registers) {
   const std::uint64_t image = shape_.image;
   for (std::size_t i = 0; i < running_.size(); ++i) {
     const Slot& slot = slots_[running_[i]];
+    if (slot.is_free()) continue;
     const LaneRequest& request = *slot.sample.owner->request;
     if (request.data_predictions.empty() || !is_due(request.run.preview_every, slot.counter + 1)) continue;
     const float* coefficients = request.data_predictions.data() + 2 * (program(slot.sample).first + slot.counter);
@@ -336,7 +366,7 @@ void Lane::finish(Active& active, ErrorCode code, const std::string& message) {
   if (active.samples_left > 0) remove_samples(active);
   const auto place =
       std::find_if(active_.begin(), active_.end(), [&](const auto& each) { return each.get() == &active; });
-  const std::unique_ptr<Active> owned = std::move(*place);
+  std::unique_ptr<Active> owned = std::move(*place);
   active_.erase(place);
   ++finished_;
   --unfinished_;
@@ -345,6 +375,7 @@ void Lane::finish(Active& active, ErrorCode code, const std::string& message) {
   LaneOutcome outcome{code, message, {}, entered_at - owned->request->submitted_at, now - entered_at};
   if (code == ErrorCode::kOk) outcome.result = std::move(owned->result);
   owned->request->finished(std::move(outcome));
+  if (waits_) left_behind_.push_back(std::move(owned));
 }
 
 void Lane::remove_samples(const Active& active) {
@@ -367,6 +398,7 @@ void Lane::end(ErrorCode code, const std::string& message) noexcept {
     for (auto& request : inbox_) taken_.push_back(std::move(request));
     inbox_.clear();
   }
+  waits_ = false;
   while (!active_.empty()) finish(*active_.back(), code, message);
   for (auto& request : taken_) {
     if (request) request->finished({code, message, {}});
@@ -374,10 +406,11 @@ void Lane::end(ErrorCode code, const std::string& message) noexcept {
   taken_.clear();
   unfinished_ = 0;
   waiting_count_ = 0;
-  waits_ = false;
+  left_behind_.clear();
   step_.reset();
   registers_.reset();
   shown_.reset();
+  evaluator_.reset();
 }
 
 }  // namespace dpm

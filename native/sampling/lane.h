@@ -63,7 +63,7 @@ class Lane final : public TurnTaker {
   /// From any thread.
   [[nodiscard]] LaneStatistics statistics() const;
 
-  [[nodiscard]] bool has_work() const override { return !waits_ && (attention_ || (unfinished_ > 0 && !paused_)); }
+  [[nodiscard]] bool has_work() const override { return attention_ || (!waits_ && unfinished_ > 0 && !paused_); }
   void take_turn() noexcept override;
   /// Also while it is paused.
   void look_for_cancelled() noexcept override { attention_ = true; }
@@ -105,6 +105,10 @@ class Lane final : public TurnTaker {
   }
 
   void take_inbox();
+  /// Waits for what a device has queued: it would run far ahead of those who join and leave.
+  void wait_for_device();
+  /// Room for the results of a request, whose first sample begins. False where there is none: it is finished then.
+  bool make_result(Active& active);
   void accept(std::unique_ptr<LaneRequest> request);
   void drop_cancelled();
   /// Gives slots to samples that would run in this step.
@@ -135,7 +139,8 @@ class Lane final : public TurnTaker {
   /// For heaps with the first of the order on top.
   static bool comes_later(const Sample& a, const Sample& b);
 
-  const std::unique_ptr<Evaluator> evaluator_;
+  /// Gone, with its network, when the lane has ended.
+  std::unique_ptr<Evaluator> evaluator_;
   const NetworkShape shape_;
   const LaneOptions options_;
   std::unique_ptr<Registers> registers_;
@@ -148,6 +153,8 @@ class Lane final : public TurnTaker {
   /// A heap of those that have no slot yet.
   std::vector<Sample> waiting_;
   std::vector<std::unique_ptr<Active>> active_;
+  /// Requests that were finished while a step of theirs waits for its answer: it refers to their records.
+  std::vector<std::unique_ptr<Active>> left_behind_;
   std::uint64_t arrivals_ = 0;
   std::vector<Candidate> candidates_;
   std::vector<std::uint32_t> running_;

@@ -37,6 +37,8 @@ class Registers {
   void write_noise(std::uint32_t row, const float* slice);
   /// The tensors of a fused update, without its samples; noise where there is room for it.
   [[nodiscard]] dpm_update views() const;
+  /// Waits until everything that has been asked of the device is done.
+  void wait() const;
   /// The states of `rows` rows from `first` on into `images` from element `to` on, in the form that these have.
   void download(std::uint32_t first, std::uint32_t rows, RunImages& images, std::uint64_t to) const;
 

@@ -140,12 +140,13 @@ async function drive(
       rowsBefore = server.rows();
       loop.enable();
     }
-    served.push(
-      server.serve(request, index).then(() => {
-        if (index >= first)
-          latencies.push({ records: request.records, milliseconds: performance.now() - start - request.at });
-      }),
-    );
+    const answer = server.serve(request, index).then(() => {
+      if (index < first) return;
+      latencies.push({ records: request.records, milliseconds: performance.now() - start - request.at });
+    });
+    // Failures are told below; until then somebody has to have taken notice.
+    answer.catch(() => undefined);
+    served.push(answer);
   }
   const rows = server.rows() - rowsBefore;
   loop.disable();

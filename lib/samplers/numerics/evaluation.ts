@@ -13,10 +13,7 @@ export interface EvaluationOptions {
   clip: Clip;
 }
 
-export type EvaluationFields = Pick<
-  StepRecord,
-  'time' | 'inputScale' | 'prediction' | 'data' | 'clip' | 'store'
->;
+export type EvaluationFields = Pick<StepRecord, 'time' | 'inputScale' | 'prediction' | 'data' | 'clip' | 'store'>;
 
 /** The fields of a record that evaluates the network at a noise level and keeps its prediction in `m[slot]`. */
 export function evaluation(

@@ -12,7 +12,7 @@
 namespace dpm::addon {
 namespace {
 
-/// Asks the script for predictions.
+/// Asks the script for predictions; its function throws nothing.
 class Question : public Delivery {
  public:
   Question(std::weak_ptr<Napi::FunctionReference> function, const ScriptEvaluator& asked)
@@ -127,11 +127,14 @@ void OpenBatchJob::run() {
     const dpm_memory memory = engine_->device()->memory();
     return memory.host + memory.device;
   };
-  const std::uint64_t before = used();
   std::unique_ptr<Evaluator> evaluator = make_evaluator();
+  // Others may have reserved the memory of evaluations already: it is counted by its size.
+  evaluator->reserve(options_.rows);
+  const std::uint64_t rows = options_.rows;
+  const std::uint64_t before = used();
   opened_.lane = std::make_shared<Lane>(std::move(evaluator), std::move(options_));
   // Use can also fall: a device may release memory that it had cached.
-  bytes_ = std::max(used(), before) - before;
+  bytes_ = std::max(used(), before) - before + (network_ ? rows * network_->info().row_bytes : 0);
   engine_->add(opened_.lane);
 }
 
@@ -174,6 +177,7 @@ AbandonBatchJob::AbandonBatchJob(const Napi::CallbackInfo& info, const Napi::Obj
 }
 
 void AbandonBatchJob::run() {
+  require(batch_.lane->waits(), "no prediction is waited for");
   batch_.script->give_up();
   batch_.lane->abandon_step(ErrorCode::kInternal, message_);
 }

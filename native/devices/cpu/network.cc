@@ -69,6 +69,9 @@ Executable::Executable(Network& owner, const dpm_plan& plan)
     const auto pixels = static_cast<std::uint64_t>(shape.height) * static_cast<std::uint64_t>(shape.width);
     elements_ = std::max(elements_, offsets[i] + pixels * static_cast<std::uint64_t>(shape.channels));
   }
+  // Values that fusion has left behind have no place in the arena, and could make a part too large.
+  const std::uint64_t arena_floats = Handle::of(plan.arena).memory.size() / sizeof(float);
+  has_parts_ = elements_ * plan.batch <= arena_floats && owner.weight_bytes <= kMostSharedWeights;
   std::size_t floats = 0;
   for (const auto& layer : network.layers) {
     floats = std::max(floats, layer->scratch(batch, network.device.pool.threads()));
@@ -100,7 +103,7 @@ RunContext Executable::context(const dpm_bindings& bindings) const {
 
 bool Executable::shares_rows(int rows) const {
   const int threads = network.device.pool.threads();
-  if (threads == 1 || network.weight_bytes > kMostSharedWeights) return false;
+  if (threads == 1 || !has_parts_) return false;
   // A thread with a row more than the others makes these wait, for a good part of the whole where they have few.
   return rows % threads == 0 || rows >= kManyRows * threads;
 }

@@ -51,6 +51,8 @@ struct Executable {
 
   /// Of one sample in the arena.
   std::uint64_t elements_ = 0;
+  /// Whether the arena can be cut into parts of whole rows, and threads had better have some each.
+  bool has_parts_ = false;
   /// Floats for the rows of one thread.
   std::size_t part_scratch_ = 0;
 };

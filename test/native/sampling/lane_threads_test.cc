@@ -1,0 +1,131 @@
+// Lanes on an engine, used by several threads at once.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <thread>
+#include <vector>
+
+#include "core/error.h"
+#include "engine/engine.h"
+#include "graph_runner.h"
+#include "sampling/lane.h"
+#include "sampling/runner.h"
+#include "small_network.h"
+#include "small_programs.h"
+
+namespace dpm::test {
+namespace {
+
+/// An engine with a network and lanes on it.
+class LaneThreads : public testing::Test {
+ protected:
+  std::shared_ptr<Lane> lane(std::uint32_t rows, double weight = 1) {
+    std::shared_ptr<Lane> result;
+    engine_.run_now([&] {
+      result = std::make_shared<Lane>(std::make_unique<SharedNetworkEvaluator>(network_),
+                                      LaneOptions{rows, 2 * rows, true, weight});
+    });
+    engine_.add(result);
+    return result;
+  }
+
+  /// Submits a request; what becomes of it.
+  std::future<LaneOutcome> submit(Lane& lane, RunRequest run) {
+    auto request = std::make_unique<LaneRequest>();
+    request->keys.assign(run.samples.size(), 0);
+    request->run = std::move(run);
+    auto promise = std::make_shared<std::promise<LaneOutcome>>();
+    request->finished = [promise](LaneOutcome outcome) { promise->set_value(std::move(outcome)); };
+    lane.check(*request);
+    lane.submit(std::move(request));
+    engine_.wake();
+    return promise->get_future();
+  }
+
+  Engine engine_{"cpu", {2, false}};
+  const SmallNetwork small_;
+  std::shared_ptr<Network> network_ =
+      std::make_shared<Network>(engine_.device(), small_.graph(), SmallNetwork::options());
+};
+
+TEST_F(LaneThreads, SubmitCancelAndComputeAtOnce) {
+  const auto shared = lane(3);
+  const std::atomic<bool> running{false};
+  const auto expected = run_programs(*small_.load("cpu"), mixed_request(3, 3), running).images.floats;
+  std::vector<std::thread> threads;
+  std::atomic<int> wrong{0};
+  for (int thread = 0; thread < 3; ++thread) {
+    threads.emplace_back([&, thread] {
+      for (int i = 0; i < 20; ++i) {
+        RunRequest run = mixed_request(3, 3);
+        run.cancelled = std::make_shared<std::atomic<bool>>(false);
+        const auto cancelled = run.cancelled;
+        auto outcome = submit(*shared, std::move(run));
+        if (thread == 2) {
+          cancelled->store(true);
+          engine_.drop_cancelled();
+        }
+        if (thread == 1) engine_.run_now([] {});
+        const LaneOutcome ended = outcome.get();
+        const bool fine = ended.code == ErrorCode::kOk ? ended.result.images.floats == expected
+                                                       : thread == 2 && ended.code == ErrorCode::kAborted;
+        if (!fine) ++wrong;
+        if (shared->statistics().resident > 6) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(shared->statistics().finished, 60u);
+}
+
+TEST_F(LaneThreads, EndWithTheirEngine) {
+  const auto shared = lane(2);
+  std::vector<std::future<LaneOutcome>> outcomes;
+  RunRequest run = mixed_request(8, 8);
+  for (int i = 0; i < 50; ++i) outcomes.push_back(submit(*shared, run));
+  engine_.stop();
+  outcomes.push_back(submit(*shared, run));
+  for (auto& outcome : outcomes) {
+    const ErrorCode code = outcome.get().code;
+    EXPECT_TRUE(code == ErrorCode::kClosed || code == ErrorCode::kOk);
+  }
+  engine_.join();
+  EXPECT_EQ(submit(*shared, run).get().code, ErrorCode::kClosed);
+}
+
+TEST_F(LaneThreads, ArePausedBetweenSteps) {
+  const auto shared = lane(2);
+  shared->pause();
+  auto outcome = submit(*shared, mixed_request(2, 2));
+  EXPECT_EQ(outcome.wait_for(std::chrono::milliseconds(30)), std::future_status::timeout);
+  EXPECT_EQ(shared->statistics().steps, 0u);
+  shared->resume();
+  engine_.wake();
+  EXPECT_EQ(outcome.get().code, ErrorCode::kOk);
+}
+
+TEST_F(LaneThreads, ShareTheirEngineByWeight) {
+  const auto light = lane(4, 1);
+  const auto heavy = lane(1, 4);
+  RunRequest run = mixed_request(40000, 40000);
+  run.cancelled = std::make_shared<std::atomic<bool>>(false);
+  const auto cancelled = run.cancelled;
+  auto first = submit(*light, run);
+  auto second = submit(*heavy, run);
+  // Steps are shorter than a thousandth of this.
+  constexpr double kSeconds = 0.1;
+  const auto is_done = [&] { return second.wait_for(std::chrono::milliseconds(1)) == std::future_status::ready; };
+  while (heavy->statistics().seconds < kSeconds) ASSERT_FALSE(is_done());
+  const double share = light->statistics().seconds / heavy->statistics().seconds;
+  cancelled->store(true);
+  engine_.drop_cancelled();
+  first.get();
+  second.get();
+  EXPECT_NEAR(share, 0.25, 0.08);
+}
+
+}  // namespace
+}  // namespace dpm::test
