@@ -138,7 +138,8 @@ void Executable::run(const dpm_bindings& bindings, double* node_seconds) const {
   TimeTable& times = network.times;
   // A profile is to show what everything takes.
   const bool known = times.find(whole) && node_seconds == nullptr;
-  if (known && shares_rows(whole.batch)) {
+  const bool rows_alone = known || (times.is_empty() && node_seconds == nullptr);
+  if (rows_alone && shares_rows(whole.batch)) {
     const int parts = network.device.pool.threads();
     network.device.pool.parallel_for(
         parts, [&](std::int64_t part, int /*thread*/) { run_rows(bindings, static_cast<int>(part), parts); });

@@ -67,6 +67,10 @@ void TimeTable::lay_out_rows(const dpm_graph& graph, const std::vector<ValueInfo
   }
 }
 
+bool TimeTable::is_empty() const {
+  return std::none_of(nodes_.begin(), nodes_.end(), [](const NodeRow& node) { return node.constant; });
+}
+
 bool TimeTable::find(const RunContext& context) {
   found_.clear();
   const std::size_t bytes = row_floats_ * sizeof(float);

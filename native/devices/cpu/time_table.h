@@ -17,6 +17,8 @@ class TimeTable {
   /// `finish` called; otherwise they can be restored.
   bool find(const RunContext& context);
   void finish();
+  /// Whether no node depends on times and labels alone.
+  [[nodiscard]] bool is_empty() const;
   /// Keeps nothing of what was computed so far: the weights are others now.
   void forget() { rows_.clear(); }
 

@@ -276,6 +276,14 @@ describe('the end of a request', () => {
     await own.close();
   });
 
+  it('comes with that of a model that shares its device, whose batcher is being opened', async () => {
+    await using device = Device.open({ device: 'cpu' });
+    const own = await DiffusionModel.load(path, { device });
+    const opening = failure(own.batcher({ rows: 2 }));
+    await own.close();
+    expect((await opening).code).toBe('ERR_DPM_CLOSED');
+  });
+
   it('comes with that of the model', async () => {
     const own = await DiffusionModel.load(path, { device: 'cpu' });
     const batch = await own.batcher({ rows: 4 });
@@ -349,6 +357,30 @@ describe('a stream', () => {
     await batcher.stream({ ...request, previewEvery: 3 }).return();
   });
 
+  it('is left while its reader waits for an event', async () => {
+    await using own = await DiffusionModel.load(path, { device: 'cpu' });
+    await using batch = await own.batcher({ rows: 1 });
+    const first = failure(batch.sample({ sampler: 'ddpm', steps: 1000, priority: 'high' }));
+    const stream = batch.stream({ sampler: 'ddim', steps: 5 });
+    await stream.next();
+    // Nothing happens before the other one is done.
+    const waiting = stream.next();
+    await stream.return();
+    expect((await waiting).done).toBe(true);
+    expect(batch.stats()).toMatchObject({ cancelled: 1, unfinished: 1 });
+    await batch.close();
+    expect((await first).code).toBe('ERR_DPM_CLOSED');
+  });
+
+  it('of an adaptive sampler has no previews', async () => {
+    const events: string[] = [];
+    for await (const { type } of batcher.stream({ sampler: 'dpm-solver-adaptive', count: 2 })) events.push(type);
+    expect(events[0]).toBe('accepted');
+    expect(events.slice(-3)).toEqual(['image', 'image', 'done']);
+    const previewed = batcher.stream({ sampler: 'dpm-solver-adaptive', previewEvery: 2 });
+    expect((await failure(previewed.next())).message).toMatch(/previewEvery of a stream is for samplers whose steps/);
+  });
+
   it('passes errors on', async () => {
     const stream = batcher.stream({ sampler: 'ddim', steps: -1 } as never);
     expect((await failure(stream.next())).code).toBe('ERR_DPM_ARGUMENT');
@@ -409,6 +441,17 @@ describe('admission', () => {
     await held;
     await batch.sample({ sampler: 'ddpm', steps: 2, count: 1, noise: noise(1, 2) });
     expect(batch.stats().refused).toEqual({ wait: 0, deadline: 0, bytes: 1 });
+    // States that are kept count as well: one of 9408 bytes, but not three.
+    await batch.sample({ sampler: 'ddpm', steps: 3, snapshotEvery: 1 });
+    expect((await failure(batch.sample({ sampler: 'ddpm', steps: 4, snapshotEvery: 1 }))).message).toMatch(/12544/);
+    await batch.sample({ sampler: 'ddpm', steps: 4, snapshotEvery: 1, format: 'uint8' });
+    for (const count of [2e8, 2 ** 33]) {
+      const many = await failure(batch.sample({ sampler: 'ddim', steps: 2, count }));
+      expect([many.code, many.message]).toEqual([
+        'ERR_DPM_ARGUMENT',
+        `count is ${count}, it has to be at most 1000000 in one request of a batcher`,
+      ]);
+    }
   });
 
   it('refuses adaptive samplers that would wait too long', async () => {
@@ -485,6 +528,8 @@ describe('a batcher', () => {
       [{ deadline: 0 }, /deadline/],
       [{ previewOf: 'noise' }, /previewOf/],
       [{ previewEvery: 2 }, /previewEvery is for onPreview/],
+      [{ previewOf: 'prediction' }, /previewOf is for onPreview or the previewEvery of a stream/],
+      [{ weight: 1e9 }, /weight/],
     ];
     for (const [options, message] of requests) {
       await expect(batcher.sample({ sampler: 'ddim', steps: 2, ...options } as never)).rejects.toThrow(message);

@@ -154,11 +154,13 @@ describe('a batcher over a function', () => {
     await expect(adaptive.sample({ sampler: 'dpm-solver-adaptive' })).rejects.toBe(mine);
   });
 
-  it('is closed while its function still works', async () => {
+  it.each(['its own', 'a shared'])('on %s device is closed while its function still works', async (whose) => {
+    await using device = Device.open({ device: 'cpu', threads: 1 });
     let asked = false;
     const batcher = await createBatcher({
       shape: [1, 2, 2],
       rows: 1,
+      ...(whose === 'a shared' && { device }),
       async evaluate(x, t) {
         if (t[0] === 5) {
           asked = true;
@@ -173,6 +175,61 @@ describe('a batcher over a function', () => {
     await batcher.close();
     expect(await running).toBe('ERR_DPM_CLOSED');
     await sleep(60);
+  });
+
+  it('lets requests go while its function hangs', async () => {
+    let hangs = false;
+    let answer: (() => void) | null = null;
+    await using batcher = await createBatcher({
+      shape: [1, 2, 2],
+      rows: 1,
+      async evaluate(x) {
+        if (hangs) await new Promise<void>((resolve) => (answer = resolve));
+        return x;
+      },
+    });
+    hangs = true;
+    const program = stepProgram([stepRecord({ time: 5, x: linear({ out: 1 }) })]);
+    const controller = new AbortController();
+    const code = (error: unknown): string => (error as DpmError).code;
+    const running = batcher.run(program, { signal: controller.signal }).catch(code);
+    const waiting = batcher.run(program, { deadline: 1000, signal: controller.signal }).catch(code);
+    await expect.poll(() => answer !== null).toBe(true);
+    controller.abort();
+    expect(await Promise.all([running, waiting])).toEqual(['ERR_DPM_ABORTED', 'ERR_DPM_ABORTED']);
+    hangs = false;
+    answer!();
+    await batcher.run(program);
+  });
+
+  it('may give the same array again, and write into what it is given', async () => {
+    const out = new Float32Array(8);
+    await using batcher = await createBatcher({
+      shape: [1, 2, 2],
+      schedule: NoiseSchedule.linear(),
+      classes: 2,
+      rows: 2,
+      evaluate(x, _t, labels) {
+        out.set(x.map((value) => value * (labels?.[0] === 0 ? 0.5 : 0.25)));
+        x.fill(100);
+        return out.subarray(0, x.length);
+      },
+    });
+    await using plain = await createBatcher({
+      shape: [1, 2, 2],
+      schedule: NoiseSchedule.linear(),
+      classes: 2,
+      rows: 2,
+      evaluate: (x, _t, labels) => x.map((value) => value * (labels?.[0] === 0 ? 0.5 : 0.25)),
+    });
+    const request = {
+      sampler: 'dpm-solver-adaptive',
+      seed: 2,
+      classLabels: 0,
+      guidance: 2,
+      unconditionalLabel: 1,
+    } as const;
+    expect((await batcher.sample(request)).images.data).toEqual((await plain.sample(request)).images.data);
   });
 
   it('works on a device that is open, and refuses what is wrong', async () => {

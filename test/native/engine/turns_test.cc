@@ -144,6 +144,28 @@ TEST(EngineTurns, GoOnAfterThreadsHaveUsedTheDevice) {
   EXPECT_GE(taker->taken, 3);
 }
 
+/// Has work when it is looked at first, and none when its turn comes.
+class Fickle : public Counted {
+ public:
+  [[nodiscard]] bool has_work() const override { return looks_++ % 2 == 0; }
+
+ private:
+  mutable std::atomic<int> looks_{0};
+};
+
+TEST(EngineTurns, AreLeftWhenTheWorkIsGone) {
+  Engine engine("cpu", {1, false});
+  const auto fickle = std::make_shared<Fickle>();
+  engine.add(fickle);
+  for (int i = 0; i < 20; ++i) {
+    engine.wake();
+    std::promise<int> answer;
+    engine.submit(std::make_unique<AskingJob>(*fickle, answer));
+    answer.get_future().get();
+    engine.run_now([] {});
+  }
+}
+
 TEST(EngineTurns, LookForWorkThatIsCancelled) {
   Engine engine("cpu", {1, false});
   const auto taker = std::make_shared<Counted>();

@@ -508,6 +508,48 @@ TEST(ScriptLanes, LoseOnlyTheRequestsOfAStepThatFails) {
   EXPECT_EQ(lane.statistics().steps, 2u);
 }
 
+TEST(ScriptLanes, CanBeLeftWhileTheyWait) {
+  auto owned = std::make_unique<ScriptEvaluator>(Device::open("cpu", {1, false}), NetworkShape{4, 4, 0, 0});
+  ScriptEvaluator& evaluator = *owned;
+  Lane lane(std::move(owned), {2, 2});
+  std::vector<Outcome> outcomes(3);
+  std::vector<std::shared_ptr<std::atomic<bool>>> cancelled;
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    RunRequest run;
+    run.records = small_program(2, 0.5F);
+    run.programs = {{0, 2, 2, 1.0F}};
+    run.samples = {{0, 1, 0, static_cast<std::uint32_t>(i)}};
+    run.preview_every = 1;
+    run.preview = [](std::uint32_t, std::uint32_t, const RunImages&) {};
+    run.noise.resize(4);
+    cancelled.push_back(std::make_shared<std::atomic<bool>>(false));
+    run.cancelled = cancelled.back();
+    auto request = lane_request(std::move(run), outcomes[i]);
+    request->data_predictions.assign(4, 0.5F);
+    lane.submit(std::move(request));
+  }
+  lane.take_turn();
+  ASSERT_TRUE(lane.waits());
+  // One that takes part in the step, and one that has no slot yet.
+  for (const std::size_t i : {std::size_t{0}, std::size_t{2}}) cancelled[i]->store(true);
+  lane.look_for_cancelled();
+  EXPECT_TRUE(lane.has_work());
+  lane.take_turn();
+  EXPECT_FALSE(lane.has_work());
+  EXPECT_EQ(outcomes[0].code, ErrorCode::kAborted);
+  EXPECT_EQ(outcomes[2].code, ErrorCode::kAborted);
+  EXPECT_TRUE(lane.waits());
+  for (int step = 0; step < 2; ++step) {
+    const std::size_t rows = evaluator.times().size();
+    EXPECT_EQ(rows, step == 0 ? 2u : 1u);
+    evaluator.answer(std::vector<float>(4 * rows, 0.5F), {});
+    lane.end_step();
+    lane.take_turn();
+  }
+  EXPECT_EQ(outcomes[1].code, ErrorCode::kOk);
+  EXPECT_EQ(outcomes[0].calls + outcomes[1].calls + outcomes[2].calls, 3);
+}
+
 TEST(ScriptLanes, WaitForNothingOnceTheyHaveEnded) {
   Lane lane(std::make_unique<ScriptEvaluator>(Device::open("cpu", {1, false}), NetworkShape{4, 4, 0, 0}), {1, 1});
   Outcome outcome;

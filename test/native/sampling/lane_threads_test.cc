@@ -96,6 +96,28 @@ TEST_F(LaneThreads, EndWithTheirEngine) {
   EXPECT_EQ(submit(*shared, run).get().code, ErrorCode::kClosed);
 }
 
+TEST_F(LaneThreads, LookForCancelledRequestsWhileTheyArePaused) {
+  const auto shared = lane(2);
+  shared->pause();
+  RunRequest run = mixed_request(2, 2);
+  run.cancelled = std::make_shared<std::atomic<bool>>(false);
+  const auto cancelled = run.cancelled;
+  auto outcome = submit(*shared, std::move(run));
+  // The engine's thread is asleep when it is told.
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  cancelled->store(true);
+  engine_.drop_cancelled();
+  EXPECT_EQ(outcome.get().code, ErrorCode::kAborted);
+}
+
+TEST_F(LaneThreads, GoOnAfterSomebodyAskedForTooMuch) {
+  const auto shared = lane(2);
+  RunRequest run = mixed_request(4, 4);
+  EXPECT_EQ(submit(*shared, run).get().code, ErrorCode::kOk);
+  engine_.run_now([&] { EXPECT_EQ(code_of([&] { network_->reserve(2000000000); }), ErrorCode::kOutOfMemory); });
+  EXPECT_EQ(submit(*shared, run).get().code, ErrorCode::kOk);
+}
+
 TEST_F(LaneThreads, ArePausedBetweenSteps) {
   const auto shared = lane(2);
   shared->pause();
@@ -117,9 +139,18 @@ TEST_F(LaneThreads, ShareTheirEngineByWeight) {
   auto second = submit(*heavy, run);
   // Steps are shorter than a thousandth of this.
   constexpr double kSeconds = 0.1;
-  const auto is_done = [&] { return second.wait_for(std::chrono::milliseconds(1)) == std::future_status::ready; };
-  while (heavy->statistics().seconds < kSeconds) ASSERT_FALSE(is_done());
-  const double share = light->statistics().seconds / heavy->statistics().seconds;
+  const auto wait_until = [&](double seconds) {
+    while (heavy->statistics().seconds < seconds) {
+      ASSERT_EQ(second.wait_for(std::chrono::milliseconds(1)), std::future_status::timeout);
+    }
+  };
+  // Taking so many samples in is not their steps' time.
+  wait_until(0.02);
+  const LaneStatistics light_before = light->statistics();
+  const LaneStatistics heavy_before = heavy->statistics();
+  wait_until(heavy_before.seconds + kSeconds);
+  const double share =
+      (light->statistics().seconds - light_before.seconds) / (heavy->statistics().seconds - heavy_before.seconds);
   cancelled->store(true);
   engine_.drop_cancelled();
   first.get();

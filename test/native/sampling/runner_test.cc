@@ -32,6 +32,21 @@ TEST_F(Runs, MixedProgramsAreIndependentOfBatchAndThreads) {
   EXPECT_LT(relative_difference(expected, run_programs(*reference, mixed_request(9, 4), running_).images.floats), 2e-4);
 }
 
+TEST_F(Runs, ThreadsWithRowsOfTheirOwnGiveTheSameBits) {
+  const auto one = small_.load("cpu", 1);
+  for (const std::uint32_t count : {2u, 4u, 9u, 13u}) {
+    const auto expected = run_programs(*one, mixed_request(count, count), running_).images.floats;
+    for (const int threads : {2, 3}) {
+      const auto network = small_.load("cpu", threads);
+      // Only the times of the second run are known.
+      for (int run = 0; run < 2; ++run) {
+        EXPECT_EQ(run_programs(*network, mixed_request(count, count), running_).images.floats, expected)
+            << count << " samples on " << threads << " threads, run " << run;
+      }
+    }
+  }
+}
+
 TEST_F(Runs, GuidanceMixesTwoEvaluations) {
   const auto guided = [](std::uint32_t batch) {
     RunRequest run = mixed_request(9, batch);
