@@ -16,8 +16,6 @@ double seconds_now() {
 
 bool is_cancelled(const RunRequest& run) { return run.cancelled && run.cancelled->load(std::memory_order_relaxed); }
 
-bool is_due(std::uint32_t every, std::uint32_t records) { return every > 0 && records % every == 0; }
-
 }  // namespace
 
 Lane::Lane(std::unique_ptr<Evaluator> evaluator, LaneOptions options)
@@ -318,47 +316,29 @@ void Lane::preview_predictions(const dpm_update& registers) {
   }
 }
 
+SampleState Lane::state_of(std::uint32_t index) const {
+  const Slot& slot = slots_[index];
+  return {*registers_, index, shape_.image, slot.sample.index, slot.counter};
+}
+
 void Lane::go_on(std::uint32_t index) {
   Slot& slot = slots_[index];
   Active& owner = *slot.sample.owner;
   const LaneRequest& request = *owner.request;
-  const std::uint64_t image = shape_.image;
   if (adds_noise(record(slot))) ++slot.noise_counter;
-  const std::uint32_t done = ++slot.counter;
+  ++slot.counter;
   ++owner.records_done;
-  if (is_due(request.run.snapshot_every, done)) {
-    RunImages& kept = owner.result.snapshots[done / request.run.snapshot_every - 1].images;
-    registers_->download(index, 1, kept, slot.sample.index * image);
-  }
-  if (is_due(request.run.preview_every, done) && request.data_predictions.empty()) {
-    RunImages state(image, request.run.levels);
-    registers_->download(index, 1, state, 0);
-    request.run.preview(done, slot.sample.index, std::move(state));
-  }
+  keep_and_show(state_of(index), request, owner.result);
   if (request.run.progress) request.run.progress(owner.records_done, owner.records);
-  if (done == program(slot.sample).count) leave(index);
+  if (slot.counter == program(slot.sample).count) leave(index);
 }
 
 void Lane::leave(std::uint32_t index) {
-  const Slot slot = std::exchange(slots_[index], {});
+  Active& owner = *slots_[index].sample.owner;
+  give(state_of(index), *owner.request, owner.result);
+  slots_[index] = {};
   free_.push_back(index);
   --resident_;
-  Active& owner = *slot.sample.owner;
-  const RunRequest& run = owner.request->run;
-  const std::uint64_t image = shape_.image;
-  const std::uint64_t first = slot.sample.index * image;
-  registers_->download(index, 1, owner.result.images, first);
-  // Programs that are shorter than the request's longest keep what they ended with.
-  if (run.snapshot_every > 0) {
-    for (std::size_t i = slot.counter / run.snapshot_every; i < owner.result.snapshots.size(); ++i) {
-      registers_->download(index, 1, owner.result.snapshots[i].images, first);
-    }
-  }
-  if (owner.request->image) {
-    RunImages own(image, run.levels);
-    registers_->download(index, 1, own, 0);
-    owner.request->image(slot.sample.index, std::move(own));
-  }
   if (--owner.samples_left == 0) finish(owner, ErrorCode::kOk, {});
 }
 

@@ -13,6 +13,7 @@
 #include "sampling/choose.h"
 #include "sampling/evaluator.h"
 #include "sampling/lane_request.h"
+#include "sampling/lane_results.h"
 #include "sampling/registers.h"
 #include "sampling/step.h"
 
@@ -130,7 +131,8 @@ class Lane final : public TurnTaker {
   void upload_noise(std::uint32_t slot);
   /// Shows the data predictions that are to be seen after this step.
   void preview_predictions(const dpm_update& registers);
-  /// After its record: the state is shown and kept as it is wanted, and the sample leaves after its last one.
+  [[nodiscard]] SampleState state_of(std::uint32_t slot) const;
+  /// After its record; the sample leaves after its last one.
   void go_on(std::uint32_t slot);
   void leave(std::uint32_t slot);
   /// Takes a request out of everything and tells its end.

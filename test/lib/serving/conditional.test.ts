@@ -34,6 +34,9 @@ describe.each(['cpu', 'cuda:0'])('guided samples on %s', (device) => {
       else expect(together[i]!.images.data).toEqual(alone);
     }
     expect(batcher.stats().rows).toBeGreaterThan(batcher.stats().steps);
+    const one = model.batcher({ rows: 2, sizes: 'one' });
+    if (device === 'cpu') await (await one).close();
+    else await expect(one).rejects.toThrow(/sizes 'one' is not there for device 'cuda:0' yet/);
   });
 });
 

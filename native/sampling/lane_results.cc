@@ -1,0 +1,42 @@
+#include "sampling/lane_results.h"
+
+#include <utility>
+
+namespace dpm {
+namespace {
+
+void copy_to(const SampleState& state, RunImages& images) {
+  state.registers.download(state.row, 1, images, state.sample * state.image);
+}
+
+RunImages alone(const SampleState& state, bool as_levels) {
+  RunImages images(state.image, as_levels);
+  state.registers.download(state.row, 1, images, 0);
+  return images;
+}
+
+}  // namespace
+
+void keep_and_show(const SampleState& state, const LaneRequest& request, RunResult& result) {
+  const RunRequest& run = request.run;
+  if (is_due(run.snapshot_every, state.records)) {
+    copy_to(state, result.snapshots[state.records / run.snapshot_every - 1].images);
+  }
+  if (is_due(run.preview_every, state.records) && request.data_predictions.empty()) {
+    run.preview(state.records, state.sample, alone(state, run.levels));
+  }
+}
+
+void give(const SampleState& state, const LaneRequest& request, RunResult& result) {
+  const RunRequest& run = request.run;
+  copy_to(state, result.images);
+  // Programs that are shorter than the request's longest keep what they ended with.
+  if (run.snapshot_every > 0) {
+    for (std::size_t i = state.records / run.snapshot_every; i < result.snapshots.size(); ++i) {
+      copy_to(state, result.snapshots[i].images);
+    }
+  }
+  if (request.image) request.image(state.sample, alone(state, run.levels));
+}
+
+}  // namespace dpm
