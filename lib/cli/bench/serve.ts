@@ -214,7 +214,8 @@ function formatRow(row: Summary): string[] {
   ];
 }
 
-function workloadOf({ options }: Call, rowsPerSecond: number): { load: number; workload: Workload; rounds: number } {
+/** What was asked for, before anything is loaded. */
+function settingsOf({ options }: Call): { load: number; rounds: number; workload: Omit<Workload, 'rate'> } {
   const load = options.number('load') ?? 0.8;
   const seconds = options.number('seconds') ?? 30;
   const rounds = options.integer('rounds') ?? 2;
@@ -227,12 +228,12 @@ function workloadOf({ options }: Call, rowsPerSecond: number): { load: number; w
   if (!lengths.every((steps) => Number.isInteger(steps) && steps > 0)) {
     throw usageError('--steps has to be positive integers separated by commas');
   }
-  const rate = (load * rowsPerSecond) / 1000;
-  return { load, rounds, workload: { rate, milliseconds: 1000 * seconds, lengths, longShare, longest: 1000 } };
+  return { load, rounds, workload: { milliseconds: 1000 * seconds, lengths, longShare, longest: 1000 } };
 }
 
 /** Requests that come at any time, served step by step against a run at a time, in one process. */
 export async function benchServe(call: Call): Promise<void> {
+  const { load, rounds, workload: asked } = settingsOf(call);
   const name = call.options.string('network') ?? 'mnist';
   const model = await DiffusionModel.load(name, loadOptions(call.options));
   try {
@@ -240,7 +241,7 @@ export async function benchServe(call: Call): Promise<void> {
     const batcher = await model.batcher({ ...(rows !== undefined && { rows }), maxWait: Infinity, maxWork: Infinity });
     const { capacity } = batcher;
     const rowsPerSecond = await saturatedRate(batcher);
-    const { load, workload, rounds } = workloadOf(call, rowsPerSecond);
+    const workload = { ...asked, rate: (load * rowsPerSecond) / 1000 };
     const programs = programsByLength(model, workload);
     const shortest = Math.min(...workload.lengths);
     const runs: Run[] = [];
