@@ -1,4 +1,4 @@
-export { DpmError, dpmErrorCodes, type DpmErrorCode } from './base/errors.js';
+export { DpmError, dpmErrorCodes, type DpmErrorCode, type DpmErrorOptions } from './base/errors.js';
 export { ImageBatch, type PictureOptions } from './images/image-batch.js';
 export type { GridOptions, ImageShape } from './images/layout.js';
 export type { PixelRange } from './base/pixel-range.js';

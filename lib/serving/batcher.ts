@@ -112,11 +112,13 @@ export interface SampleTrace {
   model: string;
   /** Null: programs that the caller has made. */
   sampler: SamplerName | null;
+  /** Whose request it is. */
   tenant: string;
   /** Network evaluations, once it is done. */
   records?: number;
-  /** Milliseconds before and after its first sample got a slot, once it is done. */
+  /** Milliseconds until its first sample had a slot, once it is done. */
   queued?: number;
+  /** Milliseconds from then on. */
   ran?: number;
 }
 

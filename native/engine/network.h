@@ -67,8 +67,8 @@ class Network {
   [[nodiscard]] const graph::Graph& graph() const { return graph_; }
   [[nodiscard]] Device& device() const { return *device_; }
 
-  /// Makes evaluations of up to `batch` samples possible without further allocation. Where that fails, what was reserved
-  /// before stays.
+  /// Makes evaluations of up to `batch` samples possible without further allocation. Where that fails, what was
+  /// reserved before stays.
   void reserve(int batch);
   /// One evaluation of at most the reserved batch; `times` are those that lie in it.
   void evaluate(const Evaluation& evaluation, const float* times);
@@ -81,8 +81,8 @@ class Network {
   void advance(std::uint32_t steps, bool wait);
   /// Median time per node over `repeats` evaluations of zeros. Throws Error(kClosed) once `stopping` is set.
   std::vector<NodeTime> profile(int batch, int repeats, const std::atomic<bool>& stopping);
-  /// Median seconds of an evaluation of zeros at each of these batches, over `repeats` after one that warms up; keeps no
-  /// memory for them. Throws Error(kClosed) once `stopping` is set.
+  /// Median seconds of an evaluation of zeros at each of these batches, over `repeats` after one that warms up; keeps
+  /// no memory for them. Throws Error(kClosed) once `stopping` is set.
   std::vector<double> measure(const std::vector<std::uint32_t>& batches, int repeats,
                               const std::atomic<bool>& stopping);
 

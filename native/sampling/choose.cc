@@ -1,6 +1,7 @@
 #include "sampling/choose.h"
 
 #include <algorithm>
+#include <ranges>
 
 namespace dpm {
 namespace {
@@ -36,9 +37,9 @@ std::uint32_t full_size_below(std::uint32_t rows, const StepLimits& limits) {
 
 void mark_passed_over(std::vector<Candidate>& candidates) {
   bool somebody_behind_runs = false;
-  for (auto candidate = candidates.rbegin(); candidate != candidates.rend(); ++candidate) {
-    candidate->passed_over = !candidate->runs && (candidate->passed_over || somebody_behind_runs);
-    somebody_behind_runs = somebody_behind_runs || (candidate->runs && candidate->rows > 0);
+  for (Candidate& candidate : std::views::reverse(candidates)) {
+    candidate.passed_over = !candidate.runs && (candidate.passed_over || somebody_behind_runs);
+    somebody_behind_runs = somebody_behind_runs || (candidate.runs && candidate.rows > 0);
   }
 }
 

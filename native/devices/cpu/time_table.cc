@@ -91,13 +91,16 @@ void TimeTable::finish() {
   for (Row* row : found_) row->filled = true;
 }
 
+const TimeTable::Row& TimeTable::found_of(const RunContext& context, int n) const {
+  return *found_[static_cast<std::size_t>(context.first_row) + static_cast<std::size_t>(n)];
+}
+
 void TimeTable::restore(std::size_t index, const RunContext& context) const {
   const NodeRow& row = nodes_[index];
   if (!row.kept) return;
   const MapView out = context.map(row.output);
   for (int n = 0; n < context.batch; ++n) {
-    std::copy_n(found_[static_cast<std::size_t>(context.first_row + n)]->memory.floats() + row.offset, row.channels,
-                out.sample(n));
+    std::copy_n(found_of(context, n).memory.floats() + row.offset, row.channels, out.sample(n));
   }
 }
 
@@ -106,8 +109,7 @@ void TimeTable::store(std::size_t index, const RunContext& context) const {
   if (!row.kept || found_.empty()) return;
   const MapView out = context.map(row.output);
   for (int n = 0; n < context.batch; ++n) {
-    std::copy_n(out.sample(n), row.channels,
-                found_[static_cast<std::size_t>(context.first_row + n)]->memory.floats() + row.offset);
+    std::copy_n(out.sample(n), row.channels, found_of(context, n).memory.floats() + row.offset);
   }
 }
 

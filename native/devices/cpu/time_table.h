@@ -43,6 +43,8 @@ class TimeTable {
     bool filled = false;
   };
 
+  /// What was found for row n of a part of the evaluation.
+  [[nodiscard]] const Row& found_of(const RunContext& context, int n) const;
   [[nodiscard]] std::uint64_t key_of(const RunContext& context, int sample) const;
   void find_constant_nodes(const dpm_graph& graph, const std::vector<ValueInfo>& values);
   void lay_out_rows(const dpm_graph& graph, const std::vector<ValueInfo>& values);

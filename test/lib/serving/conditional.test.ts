@@ -3,7 +3,7 @@ import '../../support/emulated-cuda.js';
 
 import { describe, expect, it } from 'vitest';
 
-import type { DpmError} from '../../../lib/index.js';
+import type { DpmError } from '../../../lib/index.js';
 import { DiffusionModel, type Batcher } from '../../../lib/index.js';
 import { maxDifference } from '../../support/golden.js';
 import { packagePath } from '../../support/temporary.js';

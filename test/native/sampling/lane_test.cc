@@ -427,8 +427,8 @@ TEST(ScriptLanes, WaitForTheirAnswers) {
   const NetworkShape shape{SmallNetwork::kElements, SmallNetwork::kElements, 0, 3};
   const std::atomic<bool> running{false};
   RandomValues random(5);
-  std::vector<RunRequest> runs;
-  for (int i = 0; i < 6; ++i) runs.push_back(random_run(random, false));
+  std::vector<RunRequest> runs(6);
+  for (RunRequest& run : runs) run = random_run(random, false);
   std::vector<Outcome> outcomes(runs.size() + 1);
   auto owned = std::make_unique<ScriptEvaluator>(Device::open("cpu", {2, false}), shape);
   ScriptEvaluator& evaluator = *owned;

@@ -55,6 +55,7 @@ TEST_F(LaneThreads, SubmitCancelAndComputeAtOnce) {
   const std::atomic<bool> running{false};
   const auto expected = run_programs(*small_.load("cpu"), mixed_request(3, 3), running).images.floats;
   std::vector<std::thread> threads;
+  threads.reserve(3);
   std::atomic<int> wrong{0};
   for (int thread = 0; thread < 3; ++thread) {
     threads.emplace_back([&, thread] {
@@ -84,6 +85,7 @@ TEST_F(LaneThreads, SubmitCancelAndComputeAtOnce) {
 TEST_F(LaneThreads, EndWithTheirEngine) {
   const auto shared = lane(2);
   std::vector<std::future<LaneOutcome>> outcomes;
+  outcomes.reserve(51);
   RunRequest run = mixed_request(8, 8);
   for (int i = 0; i < 50; ++i) outcomes.push_back(submit(*shared, run));
   engine_.stop();
