@@ -221,6 +221,10 @@ dpm_status run(dpm_executable* executable, const dpm_bindings* bindings, double*
                    [&] { Handle::of(executable).run(*bindings, node_seconds); });
 }
 
+std::uint32_t padded(dpm_executable* executable, std::uint32_t rows) noexcept {
+  return static_cast<std::uint32_t>(Handle::of(executable).computed(static_cast<int>(rows)));
+}
+
 dpm_status gather_rows(dpm_device* device, const dpm_gather* request, dpm_message* message) noexcept {
   return on_device(Handle::of(device), message, [&] { gather(Handle::of(device), *request); });
 }
@@ -295,6 +299,7 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       .compile = device::compile,
       .discard = device::discard,
       .run = device::run,
+      .padded = device::padded,
       .gather = device::gather_rows,
       .update = device::update_state,
       .reduce = device::reduce_state,

@@ -53,6 +53,8 @@ struct Executable : Buried {
   /// Where every value's storage begins, null for times and labels.
   [[nodiscard]] const std::vector<unsigned char*>& places() const { return places_; }
   [[nodiscard]] int batch() const { return batch_; }
+  /// Samples that are computed for `samples`: plans are made for few numbers of them.
+  [[nodiscard]] int computed(int samples) const;
 
   Network& network;
   GraphCache graphs;
@@ -82,8 +84,6 @@ struct Executable : Buried {
   /// Of `work` on the card, done as often as it takes to measure it.
   [[nodiscard]] double seconds_of(const std::function<void()>& work) const;
   void profile(const Evaluation& evaluation, double* node_seconds) const;
-  /// Samples that are computed for `samples`: plans are made for few numbers of them.
-  [[nodiscard]] int computed(int samples) const;
   void plan_products(int batch);
   void ensure_scratch(int batch);
   void warm_up(int batch);

@@ -7,7 +7,7 @@ import type { GraphNode, GraphValue, Operation } from '../network/operation.js';
 import { RECORD_BYTES } from '../program/pack.js';
 
 /** Version of the addon's surface; the addon reports the same number or is refused. */
-export const NATIVE_ABI_VERSION = 6;
+export const NATIVE_ABI_VERSION = 7;
 
 /** Most samples of one evaluation. */
 export const MOST_AT_ONCE = 65_536;
@@ -156,6 +156,8 @@ export interface NativeBatchOptions {
   slots: number;
   /** Rows are left out of a step where padding would cost more. */
   fit: boolean;
+  /** Every step is computed at its full size. */
+  whole: boolean;
   /** Share of the engine's time among batches that have work. */
   weight: number;
 }

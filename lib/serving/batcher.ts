@@ -155,9 +155,6 @@ export class Batcher {
     checkOptions('batcher', options, batcherOptionKinds);
     const { rows = 'auto', stepTarget = 250, memoryBudget = Infinity, weight = 1, sizes = 'fit' } = options;
     const network = await model.run.network(null);
-    if (sizes === 'one' && !['cpu', 'reference'].includes(network.device.name)) {
-      throw new DpmError('ERR_DPM_UNSUPPORTED', `sizes 'one' is not there for device '${network.device.name}' yet`);
-    }
     const measure: Measure = async (batch, repeats) =>
       at(await nativeWork(() => network.native.measure(Uint32Array.of(batch), repeats)), 0);
     const least = model.isConditional ? 2 : 1;
@@ -172,7 +169,9 @@ export class Batcher {
       throw new DpmError('ERR_DPM_ARGUMENT', `slots is ${slots}, it has to be at least rows, ${wanted}`);
     }
     const fitting = withinBudget(model.sizes, { rows: wanted, slots, least: Math.min(least, wanted) }, memoryBudget);
-    const lanes = new Lanes({ ...fitting, fit: sizes === 'fit', weight });
+    // On the others bits do not depend on the batch anyway.
+    const whole = sizes === 'one' && !['cpu', 'reference'].includes(network.device.name);
+    const lanes = new Lanes({ ...fitting, fit: sizes === 'fit', whole, weight });
     await lanes.of(network);
     const usable = curve.filter((point) => point.rows <= fitting.rows);
     const rowsPerSecond = 1000 * bestRate(usable);

@@ -48,8 +48,8 @@ export interface BatcherOptions {
   weight?: number | undefined;
   /**
    * What happens to steps whose number of rows a card makes no plans for. `fit`: rows are left out where that gives more of them a second;
-   * `pad`: others are computed beside them. `one`: bits do not depend on the others in the batch, which holds on the cpu, where there are no
-   * such sizes, and is refused on a card. Default `fit`.
+   * `pad`: others are computed beside them; `one`: every step is computed at its full size, so that no sample's bits depend on the others.
+   * The cpu has no such sizes, and bits never depend. Default `fit`.
    */
   sizes?: 'fit' | 'pad' | 'one' | undefined;
   /** Adaptive samplers that run beside the batch at once; 0: they are refused. Default 1. */

@@ -21,7 +21,7 @@ extern "C" {
 #define DPM_NOEXCEPT
 #endif
 
-enum { DPM_BACKEND_ABI = 8 };
+enum { DPM_BACKEND_ABI = 9 };
 
 /// The one symbol a plug-in exports, of type dpm_backend_entry_function.
 #define DPM_BACKEND_ENTRY "dpm_backend_entry"
@@ -322,6 +322,9 @@ typedef struct dpm_backend {
   /// One network evaluation. With `node_seconds`, also the time of every node.
   dpm_status (*run)(dpm_executable* executable, const dpm_bindings* bindings, double* node_seconds,
                     dpm_message* message) DPM_NOEXCEPT;
+
+  /// Optional, null where every number of rows has plans of its own. Rows that an evaluation of `rows` computes.
+  uint32_t (*padded)(dpm_executable* executable, uint32_t rows) DPM_NOEXCEPT;
 
   dpm_status (*gather)(dpm_device* device, const dpm_gather* gather, dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*update)(dpm_device* device, const dpm_update* update, dpm_message* message) DPM_NOEXCEPT;

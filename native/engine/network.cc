@@ -161,6 +161,12 @@ void Network::divide(const dpm_view& output, std::uint64_t elements, std::uint32
   device_->update(request);
 }
 
+bool Network::pads() const { return device_->api().padded != nullptr; }
+
+std::uint32_t Network::padded(std::uint32_t rows) const {
+  return pads() ? device_->api().padded(executable_, rows) : rows;
+}
+
 /// A device's own trajectory cannot divide outputs: it updates with them as the network leaves them.
 bool Network::runs_trajectories() const { return device_->api().begin != nullptr && !divides(); }
 

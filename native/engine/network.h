@@ -72,6 +72,10 @@ class Network {
   void reserve(int batch);
   /// One evaluation of at most the reserved batch; `times` are those that lie in it.
   void evaluate(const Evaluation& evaluation, const float* times);
+  /// Whether evaluations of some numbers of rows compute others beside them.
+  [[nodiscard]] bool pads() const;
+  /// Rows that an evaluation of at most the reserved batch computes.
+  [[nodiscard]] std::uint32_t padded(std::uint32_t rows) const;
   /// Whether the device takes whole trajectories.
   [[nodiscard]] bool runs_trajectories() const;
   /// Makes a trajectory of at most the reserved batch ready (dpm_backend::begin). Throws Error(kArgument) when a record

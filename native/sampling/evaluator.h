@@ -22,6 +22,8 @@ class Evaluator {
   virtual void reserve(std::uint32_t rows) = 0;
   /// Predicts from the tensors of `evaluation`. False when its outputs are written later: the loop has to wait.
   virtual bool evaluate(const Evaluation& evaluation, const float* times) = 0;
+  /// Rows that an evaluation of `rows` computes, at most what was reserved.
+  [[nodiscard]] virtual std::uint32_t padded(std::uint32_t rows) const { return rows; }
   /// The network whose device may take whole trajectories; null where there is none.
   [[nodiscard]] virtual Network* network() { return nullptr; }
 };
@@ -38,6 +40,7 @@ class NetworkEvaluator : public Evaluator {
     network_.evaluate(evaluation, times);
     return true;
   }
+  [[nodiscard]] std::uint32_t padded(std::uint32_t rows) const override { return network_.padded(rows); }
   [[nodiscard]] Network* network() override { return &network_; }
 
  private:

@@ -29,7 +29,9 @@ Lane::Lane(std::unique_ptr<Evaluator> evaluator, LaneOptions options)
   require(weight() > 0 && std::isfinite(weight()), "a batch has a weight above 0");
   evaluator_->reserve(options_.rows);
   registers_ = std::make_unique<Registers>(evaluator_->device(), shape_, slots);
-  step_ = std::make_unique<Step>(*evaluator_, slots, options_.rows);
+  step_ = std::make_unique<Step>(*evaluator_, slots, options_.rows, options_.whole ? options_.rows : 0);
+  limits_ = {options_.rows, [this](std::uint32_t rows) { return evaluator_->padded(rows); },
+             options_.fit && !options_.whole};
   step_->reserve();
   slots_.resize(slots);
   candidates_.reserve(slots);
@@ -211,8 +213,7 @@ std::uint32_t Lane::choose_running() {
     const Slot& slot = slots_[i];
     if (!slot.is_free()) candidates_.push_back({slot.sample.place, i, rows_of_next(slot), slot.passed_over, false});
   }
-  const StepLimits limits{options_.rows, {}, options_.fit};
-  const std::uint32_t rows = choose(candidates_, limits, costs_);
+  const std::uint32_t rows = choose(candidates_, limits_, costs_);
   running_.clear();
   for (const Candidate& candidate : candidates_) {
     slots_[candidate.slot].passed_over = candidate.passed_over;
@@ -279,12 +280,22 @@ void Lane::update_step() {
   // Before anybody is told that he is done.
   ++steps_;
   rows_ += step_rows_;
+  const std::uint32_t computed = computed_rows();
+  padded_rows_ += computed - step_rows_;
   for (const std::uint32_t slot : running_) {
     if (!slots_[slot].is_free()) go_on(slot);
   }
   const double end = seconds_now();
   seconds_ = seconds_ + (end - step_start_);
+  // Elsewhere nobody asks for them.
+  const Network* network = evaluator_ ? evaluator_->network() : nullptr;
+  if (computed > 0 && network != nullptr && network->pads()) costs_.add(computed, end - step_start_);
   last_step_at_ = end;
+}
+
+std::uint32_t Lane::computed_rows() const {
+  if (step_rows_ == 0) return 0;
+  return evaluator_->padded(options_.whole ? options_.rows : step_rows_);
 }
 
 void Lane::wait_for_device() {

@@ -23,7 +23,9 @@ struct LaneOptions {
   std::uint32_t rows = 1;   ///< that the network sees in a step at most
   std::uint32_t slots = 1;  ///< samples that have a state
   bool fit = true;          ///< rows are left out where padding would cost more
-  double weight = 1;        ///< share of the engine's time
+  /// Every step is computed at its full size, so that no sample's bits depend on the others.
+  bool whole = false;
+  double weight = 1;  ///< share of the engine's time
   /// Called on the engine's thread when the evaluator answers later. The lane does nothing until `end_step` or
   /// `abandon_step`.
   std::function<void()> question = nullptr;
@@ -124,6 +126,8 @@ class Lane final : public TurnTaker {
   std::uint32_t choose_running();
   void begin_step(std::uint32_t rows);
   void update_step();
+  /// Rows that are computed for the step's.
+  [[nodiscard]] std::uint32_t computed_rows() const;
   /// Does `work`; what it throws ends the lane.
   template <typename Work>
   void guarded(const Work& work) noexcept;
@@ -149,6 +153,7 @@ class Lane final : public TurnTaker {
   std::unique_ptr<Step> step_;
   /// One image: a data prediction that is shown.
   std::shared_ptr<Buffer> shown_;
+  StepLimits limits_;
   StepCosts costs_;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;

@@ -12,8 +12,8 @@ std::int32_t first_label(const StepSample& sample) {
 
 }  // namespace
 
-Step::Step(Evaluator& evaluator, std::uint32_t rows, std::uint32_t evaluated)
-    : evaluator_(evaluator), shape_(evaluator.shape()), rows_(rows), evaluated_(evaluated) {
+Step::Step(Evaluator& evaluator, std::uint32_t rows, std::uint32_t evaluated, std::uint32_t least)
+    : evaluator_(evaluator), shape_(evaluator.shape()), rows_(rows), evaluated_(evaluated), least_(least) {
   time_ = allocated(1);
   if (shape_.classes > 0) label_ = allocated(1);
 }
@@ -93,6 +93,8 @@ void Step::list_seen() {
   for (std::uint32_t i = 0; i < samples_.size(); ++i) {
     if (rows_of(samples_[i]) == 2) seen_.push_back({i, samples_[i].unconditional_label});
   }
+  guided_ = static_cast<std::uint32_t>(seen_.size()) - asked_;
+  while (asked_ > 0 && seen_.size() < least_) seen_.push_back(Seen(seen_.front()));
 }
 
 void Step::upload_times() {
@@ -146,13 +148,12 @@ void Step::keep(std::uint64_t elements, const dpm_view& compact, const dpm_view&
 }
 
 void Step::guide() {
-  const std::size_t guided = seen_.size() - asked_;
-  if (guided == 0) return;
-  records_.assign(guided, dpm_record{});
-  moves_.assign(guided, dpm_update_sample{});
+  if (guided_ == 0) return;
+  records_.assign(guided_, dpm_record{});
+  moves_.assign(guided_, dpm_update_sample{});
   // The guided are in the same order among those that ask, each with one unconditional row behind these.
   std::uint32_t asking = 0;
-  for (std::uint32_t j = 0; j < guided; ++j) {
+  for (std::uint32_t j = 0; j < guided_; ++j) {
     const std::uint32_t sample = seen_[asked_ + j].sample;
     while (seen_[asking].sample != sample) ++asking;
     dpm_record& mix = records_[j];
@@ -166,7 +167,7 @@ void Step::guide() {
   }
   // A learned range, behind the prediction's channels, and the head are the conditional evaluation's.
   dpm_update request{};
-  request.batch = static_cast<std::uint32_t>(guided);
+  request.batch = guided_;
   request.elements = shape_.image;
   request.samples = moves_.data();
   request.x = request.out = compact_out_->view(shape_.out);

@@ -43,7 +43,8 @@ inline std::uint32_t rows_of(const StepSample& sample) {
 class Step {
  public:
   /// Steps of samples whose registers have `rows` rows, of which the network sees up to `evaluated` at once.
-  Step(Evaluator& evaluator, std::uint32_t rows, std::uint32_t evaluated);
+  /// Evaluations of fewer than `least` rows repeat one of theirs.
+  Step(Evaluator& evaluator, std::uint32_t rows, std::uint32_t evaluated, std::uint32_t least = 0);
   /// Allocates what a step can need, so that none allocates.
   void reserve();
 
@@ -75,7 +76,7 @@ class Step {
 
   std::shared_ptr<Buffer> allocated(std::uint64_t elements);
   void allocate_compact();
-  /// First one row of every sample that asks, then the unconditional one of the guided.
+  /// First one row of every sample that asks, then the unconditional one of the guided, then what is repeated.
   void list_seen();
   void upload_times();
   /// `labels_` on the device; absent where the network takes none.
@@ -93,9 +94,12 @@ class Step {
   const NetworkShape shape_;
   const std::uint32_t rows_;
   const std::uint32_t evaluated_;
+  const std::uint32_t least_;
   std::vector<StepSample> samples_;
   /// How many of them ask; these come first among the rows that the network sees.
   std::uint32_t asked_ = 0;
+  /// The unconditional rows behind these.
+  std::uint32_t guided_ = 0;
   std::vector<Seen> seen_;
   bool in_place_ = false;
   std::vector<float> times_;

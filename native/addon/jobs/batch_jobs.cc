@@ -99,6 +99,7 @@ OpenBatchJob::OpenBatchJob(const Napi::CallbackInfo& info, const Napi::Object& o
   options_.rows = to_uint32(options.Get("rows"), "rows");
   options_.slots = to_uint32(options.Get("slots"), "slots");
   options_.fit = to_bool(options, "fit");
+  options_.whole = to_bool(options, "whole");
   options_.weight = to_double(options, "weight");
   if (network_) return;
   script_shape_.image = script_shape_.out = to_uint32(options.Get("elements"), "elements");

@@ -218,6 +218,7 @@ const dpm_backend& backend() {
       .compile = compile,
       .discard = discard,
       .run = run,
+      .padded = nullptr,
       .gather = gather_rows,
       .update = update_state,
       .reduce = reduce_state,

@@ -175,6 +175,7 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       .compile = device::compile,
       .discard = device::discard,
       .run = device::run,
+      .padded = nullptr,
       .gather = device::gather_rows,
       .update = device::update_state,
       .reduce = device::reduce_state,

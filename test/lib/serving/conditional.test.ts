@@ -34,9 +34,18 @@ describe.each(['cpu', 'cuda:0'])('guided samples on %s', (device) => {
       else expect(together[i]!.images.data).toEqual(alone);
     }
     expect(batcher.stats().rows).toBeGreaterThan(batcher.stats().steps);
-    const one = model.batcher({ rows: 2, sizes: 'one' });
-    if (device === 'cpu') await (await one).close();
-    else await expect(one).rejects.toThrow(/sizes 'one' is not there for device 'cuda:0' yet/);
+  });
+
+  it('are computed at one size where their bits are not to depend on others', async () => {
+    await using model = await DiffusionModel.load(folder, { device, exact: true, dtype: 'f32' });
+    await using batcher = await model.batcher({ rows: 2, sizes: 'one' });
+    const request = { sampler: 'ddim', steps: 2, seed: 1, classLabels: 3 } as const;
+    const alone = await batcher.sample(request);
+    const { steps, rows, paddedRows } = batcher.stats();
+    expect([steps, rows, paddedRows]).toEqual([2, 2, device === 'cpu' ? 0 : 2]);
+    const [first, second] = await Promise.all([batcher.sample(request), batcher.sample({ ...request, seed: 2 })]);
+    expect(first.images.data).toEqual(alone.images.data);
+    expect(second.images.data).not.toEqual(alone.images.data);
   });
 });
 

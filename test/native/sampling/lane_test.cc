@@ -396,7 +396,7 @@ TEST_F(OneLane, RefusesWhatItCannotRun) {
     r.run.noise.resize(2 * std::size_t{SmallNetwork::kElements});
   }));
   for (const LaneOptions& wrong :
-       {LaneOptions{0, 1}, LaneOptions{2, 1}, LaneOptions{1, 70000}, LaneOptions{1, 1, true, 0}}) {
+       {LaneOptions{0, 1}, LaneOptions{2, 1}, LaneOptions{1, 70000}, LaneOptions{1, 1, true, false, 0}}) {
     EXPECT_EQ(code_of([&] { Lane(evaluator_of(network_), wrong); }), ErrorCode::kArgument);
   }
 }
@@ -433,7 +433,7 @@ TEST(ScriptLanes, WaitForTheirAnswers) {
   auto owned = std::make_unique<ScriptEvaluator>(Device::open("cpu", {2, false}), shape);
   ScriptEvaluator& evaluator = *owned;
   int questions = 0;
-  Lane lane(std::move(owned), {4, 8, true, 1, [&] { ++questions; }});
+  Lane lane(std::move(owned), {4, 8, true, false, 1, [&] { ++questions; }});
   for (std::size_t i = 0; i < runs.size(); ++i) lane.submit(lane_request(runs[i], outcomes[i]));
   // The network answers for the script, one row at a time.
   const auto answer = [&] {

@@ -25,7 +25,7 @@ class LaneThreads : public testing::Test {
     std::shared_ptr<Lane> result;
     engine_.run_now([&] {
       result = std::make_shared<Lane>(std::make_unique<SharedNetworkEvaluator>(network_),
-                                      LaneOptions{rows, 2 * rows, true, weight});
+                                      LaneOptions{rows, 2 * rows, true, false, weight});
     });
     engine_.add(result);
     return result;
