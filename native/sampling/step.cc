@@ -94,7 +94,9 @@ void Step::list_seen() {
     if (rows_of(samples_[i]) == 2) seen_.push_back({i, samples_[i].unconditional_label});
   }
   guided_ = static_cast<std::uint32_t>(seen_.size()) - asked_;
-  while (asked_ > 0 && seen_.size() < least_) seen_.push_back(Seen(seen_.front()));
+  if (asked_ == 0) return;
+  const Seen repeated = seen_.front();
+  while (seen_.size() < least_) seen_.push_back(repeated);
 }
 
 void Step::upload_times() {
