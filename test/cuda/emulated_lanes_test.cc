@@ -75,6 +75,23 @@ TEST_F(EmulatedLanes, GiveTheSameBitsWhoeverElseIsThereAtOneSize) {
   }
 }
 
+TEST_F(EmulatedLanes, GoOnAfterSomebodyAskedForMoreThanThereIs) {
+  Lane lane(std::make_unique<SharedNetworkEvaluator>(network_), {2, 2});
+  int done = 0;
+  const auto run_one = [&] {
+    auto request = std::make_unique<LaneRequest>();
+    request->run = plain(1);
+    request->keys = {0};
+    request->finished = [&](const LaneOutcome& outcome) { done += outcome.code == ErrorCode::kOk ? 1 : 0; };
+    lane.submit(std::move(request));
+    while (lane.has_work()) lane.take_turn();
+  };
+  run_one();
+  EXPECT_EQ(code_of([&] { network_->reserve(1 << 24); }), ErrorCode::kOutOfMemory);
+  run_one();
+  EXPECT_EQ(done, 2);
+}
+
 TEST_F(EmulatedLanes, LeaveRowsOutWherePaddingCostsMore) {
   // With five rows the card computes six: until it is known to be as quick, four run.
   const LaneOptions fitted{6, 8, true};

@@ -112,14 +112,6 @@ TEST_F(LaneThreads, LookForCancelledRequestsWhileTheyArePaused) {
   EXPECT_EQ(outcome.get().code, ErrorCode::kAborted);
 }
 
-TEST_F(LaneThreads, GoOnAfterSomebodyAskedForTooMuch) {
-  const auto shared = lane(2);
-  RunRequest run = mixed_request(4, 4);
-  EXPECT_EQ(submit(*shared, run).get().code, ErrorCode::kOk);
-  engine_.run_now([&] { EXPECT_EQ(code_of([&] { network_->reserve(2000000000); }), ErrorCode::kOutOfMemory); });
-  EXPECT_EQ(submit(*shared, run).get().code, ErrorCode::kOk);
-}
-
 TEST_F(LaneThreads, ArePausedBetweenSteps) {
   const auto shared = lane(2);
   shared->pause();
