@@ -416,6 +416,21 @@ describe('admission', () => {
     expect(batch.expectedWait({ tenant: 'a' })).toBe(0);
   });
 
+  it('lets higher priorities run first, and counts what is done', async () => {
+    await using batch = await model.batcher({ rows: 1, order: 'arrival' });
+    const order: string[] = [];
+    const backlogs: number[] = [];
+    const sampled = async (priority: 'high' | 'normal' | 'low', steps: number): Promise<void> => {
+      const onProgress = (): void => void backlogs.push(batch.stats().backlog);
+      await batch.sample({ sampler: 'ddpm', steps, priority, onProgress });
+      order.push(priority);
+    };
+    await Promise.all([sampled('low', 200), sampled('normal', 100), sampled('high', 50)]);
+    expect(order).toEqual(['high', 'normal', 'low']);
+    expect(backlogs[0]).toBeGreaterThan(0);
+    expect(Math.min(...backlogs)).toBe(0);
+  });
+
   it('refuses what would be late', async () => {
     await using batch = await model.batcher({ rows: 2 });
     const refused = await failure(batch.sample({ sampler: 'ddpm', steps: 1000, deadline: 10 }));
