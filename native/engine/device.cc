@@ -65,6 +65,17 @@ dpm_memory Device::memory() const {
   return result;
 }
 
+std::uint64_t Device::used() const {
+  const dpm_memory now = memory();
+  return now.host + now.device;
+}
+
+void Device::wait_for(const dpm_view& view) {
+  float first = 0;
+  dpm_message message{};
+  check(api_->download(device_, view.buffer, view.offset * sizeof first, &first, sizeof first, &message), message);
+}
+
 std::optional<dpm_statistics> Device::statistics() const {
   if (api_->statistics == nullptr) return std::nullopt;
   dpm_statistics result{};

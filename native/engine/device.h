@@ -1,6 +1,7 @@
 // RAII over the C ABI: an open device and its buffers.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -72,6 +73,16 @@ class Device : public std::enable_shared_from_this<Device> {
     return {api_->residual_in_place != 0, api_->norms_are_joined != 0, api_->norms_complete_sums != 0};
   }
   [[nodiscard]] dpm_memory memory() const;
+  /// Bytes that `work` takes and keeps, of the host and of the device.
+  template <typename Work>
+  std::uint64_t bytes_taken_by(const Work& work) {
+    const std::uint64_t before = used();
+    work();
+    // Use can also fall: a device may release memory that it had cached.
+    return std::max(used(), before) - before;
+  }
+  /// Waits until everything that has been asked before is done: what is read back from `view` is there then.
+  void wait_for(const dpm_view& view);
   /// Nothing where the device has nothing to tell.
   [[nodiscard]] std::optional<dpm_statistics> statistics() const;
 
@@ -82,6 +93,7 @@ class Device : public std::enable_shared_from_this<Device> {
 
  private:
   Device() = default;
+  [[nodiscard]] std::uint64_t used() const;
 
   const dpm_backend* api_ = nullptr;
   dpm_device* device_ = nullptr;

@@ -51,15 +51,10 @@ Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOpti
   shape_ = shape_of(graph_, options_.classes);
   find_bindings();
   const graph::LoweredGraph lowered(graph_);
-  dpm_message message{};
-  const auto used = [this] {
-    const dpm_memory memory = device_->memory();
-    return memory.host + memory.device;
-  };
-  const std::uint64_t before = used();
-  check(device_->api().load(device_->get(), &lowered.get(), &network_, &message), message);
-  // Use can also fall: a device may release memory that it had cached.
-  info_.weight_bytes = std::max(used(), before) - before;
+  info_.weight_bytes = device_->bytes_taken_by([&] {
+    dpm_message message{};
+    check(device_->api().load(device_->get(), &lowered.get(), &network_, &message), message);
+  });
   // The memory and files behind the weights are the caller's.
   for (graph::Constant& constant : graph_.constants) {
     constant.data = nullptr;
@@ -199,13 +194,6 @@ void Network::with_zeros(int batch, const std::function<void(const Evaluation&)>
         out->view(shape_.out), head->view(shape_.head)});
 }
 
-/// What is read back is there, so everything before it has been done.
-void Network::wait_for(const dpm_view& output) {
-  float first = 0;
-  dpm_message message{};
-  check(device_->api().download(device_->get(), output.buffer, 0, &first, sizeof first, &message), message);
-}
-
 std::vector<double> Network::measure(const std::vector<std::uint32_t>& batches, int repeats,
                                      const std::atomic<bool>& stopping) {
   using Clock = std::chrono::steady_clock;
@@ -218,7 +206,7 @@ std::vector<double> Network::measure(const std::vector<std::uint32_t>& batches, 
         if (stopping) throw Error(ErrorCode::kClosed, "the engine was closed");
         const auto start = Clock::now();
         run(evaluation, nullptr);
-        wait_for(evaluation.out);
+        device_->wait_for(evaluation.out);
         if (i > 0) seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
       }
     });

@@ -94,7 +94,6 @@ class Network {
   /// Which tensor is which binding; an evaluation goes by this list.
   void find_bindings();
   void run(const Evaluation& evaluation, double* node_seconds);
-  void wait_for(const dpm_view& output);
   /// Gives `work` an evaluation of `batch` samples of zeros.
   void with_zeros(int batch, const std::function<void(const Evaluation&)>& work);
   [[nodiscard]] bool divides() const { return options_.divides_by_time || !options_.divisors.empty(); }

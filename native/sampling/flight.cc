@@ -4,14 +4,9 @@
 #include <numeric>
 #include <utility>
 
-#include "core/error.h"
+#include "sampling/initial_states.h"
 
 namespace dpm {
-namespace {
-
-constexpr std::uint32_t kInitialRecord = 0xFFFFFFFFu;
-
-}  // namespace
 
 std::uint32_t Flight::most_evaluated(const RunRequest& request, std::uint32_t batch) {
   const bool guided = std::any_of(request.samples.begin(), request.samples.end(),
@@ -51,49 +46,13 @@ Registers Flight::make_registers(Evaluator& evaluator) const {
 }
 
 void Flight::draw_initial_states() {
-  std::vector<dpm_record> records(count_);
-  std::vector<dpm_update_sample> samples;
-  for (std::uint32_t row = 0; row < count_; ++row) {
-    records[row].flags = DPM_RECORD_WRITE_X;
-    records[row].variance = DPM_VARIANCE_SCALAR;
-    records[row].deviation = program(row).initial_scale;
-    samples.push_back(update_sample(row, &records[row], kInitialRecord));
-  }
-  dpm_update request{};
-  request.batch = count_;
-  request.elements = evaluator_.shape().image;
-  request.samples = samples.data();
-  request.x = registers_.views().x;
-  evaluator_.device().update(request);
-}
-
-dpm_update_sample Flight::update_sample(std::uint32_t row, const dpm_record* record, std::uint32_t record_index) const {
-  dpm_update_sample result{};
-  result.record = record;
-  result.row = row;
-  result.network_row = row;
-  result.noise_row = noise_counters_[row] * count_ + row;
-  result.seed_low = sample(row).seed_low;
-  result.seed_high = sample(row).seed_high;
-  result.sample_index = sample(row).index;
-  result.record_index = record_index;
-  return result;
+  InitialStates states(count_);
+  for (std::uint32_t row = 0; row < count_; ++row) states.add(row, request_, first_ + row);
+  states.draw(evaluator_.device(), registers_.views());
 }
 
 StepSample Flight::step_sample(std::uint32_t row) const {
-  const SampleIdentity& own = sample(row);
-  return {row,
-          &record(row),
-          own.label,
-          request_.unconditional_label,
-          own.guidance,
-          request_.keeps_prediction(own.program, counters_[row]),
-          !request_.noise.empty(),
-          noise_counters_[row] * count_ + row,
-          own.seed_low,
-          own.seed_high,
-          own.index,
-          counters_[row]};
+  return dpm::step_sample(request_, first_ + row, row, counters_[row], noise_counters_[row] * count_ + row);
 }
 
 void Flight::go_on(std::uint32_t row) {
@@ -115,7 +74,7 @@ bool Flight::list_steps(std::uint32_t steps, std::vector<dpm_update_sample>& tab
   for (std::uint32_t step = 0; step < steps && in_step; ++step) {
     for (std::uint32_t row = 0; row < count_; ++row)
       in_step = in_step && evaluates(record(row)) == evaluates(record(0));
-    for (std::uint32_t row = 0; row < count_; ++row) table.push_back(update_sample(row, &record(row), counters_[row]));
+    for (std::uint32_t row = 0; row < count_; ++row) table.push_back(update_sample(step_sample(row), row));
     for (std::uint32_t row = 0; row < count_; ++row) go_on(row);
   }
   rewind();

@@ -49,8 +49,6 @@ class Flight {
 
   [[nodiscard]] Registers make_registers(Evaluator& evaluator) const;
   void draw_initial_states();
-  [[nodiscard]] dpm_update_sample update_sample(std::uint32_t row, const dpm_record* record,
-                                                std::uint32_t record_index) const;
   /// The sample's part in a step of its current record.
   [[nodiscard]] StepSample step_sample(std::uint32_t row) const;
   /// The parts of the rows of `live_`.

@@ -8,8 +8,6 @@
 namespace dpm {
 namespace {
 
-constexpr std::uint32_t kInitialRecord = 0xFFFFFFFFu;
-
 double seconds_now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -22,7 +20,8 @@ Lane::Lane(std::unique_ptr<Evaluator> evaluator, LaneOptions options)
     : TurnTaker(options.weight),
       evaluator_(std::move(evaluator)),
       shape_(evaluator_->shape()),
-      options_(std::move(options)) {
+      options_(std::move(options)),
+      initial_states_(options_.slots) {
   const std::uint32_t slots = options_.slots;
   require(options_.rows > 0 && options_.rows <= slots && slots <= 65536,
           "a batch has at least one row, and as many slots as rows");
@@ -37,8 +36,6 @@ Lane::Lane(std::unique_ptr<Evaluator> evaluator, LaneOptions options)
   candidates_.reserve(slots);
   running_.reserve(slots);
   step_samples_.reserve(slots);
-  initial_records_.reserve(slots);
-  initial_samples_.reserve(slots);
   // The lowest slot is taken first.
   for (std::uint32_t slot = slots; slot > 0; --slot) free_.push_back(slot - 1);
 }
@@ -137,10 +134,7 @@ void Lane::drop_cancelled() {
   }
 }
 
-std::uint32_t Lane::rows_of_next(const Slot& slot) {
-  if (!evaluates(record(slot))) return 0;
-  return is_guided(identity(slot.sample).guidance) ? 2 : 1;
-}
+std::uint32_t Lane::rows_of_next(const Slot& slot) { return rows_of(record(slot), identity(slot.sample).guidance); }
 
 std::uint32_t Lane::rows_before(const Place& place) const {
   std::uint32_t rows = 0;
@@ -151,15 +145,13 @@ std::uint32_t Lane::rows_before(const Place& place) const {
 }
 
 void Lane::join() {
-  initial_records_.clear();
-  initial_samples_.clear();
   while (!free_.empty() && !waiting_.empty() && rows_before(waiting_.front().place) < options_.rows) {
     std::pop_heap(waiting_.begin(), waiting_.end(), comes_later);
     const Sample sample = waiting_.back();
     waiting_.pop_back();
     if (sample.owner->entered_at > 0 || make_result(*sample.owner)) enter(sample);
   }
-  draw_initial_states();
+  initial_states_.draw(evaluator_->device(), registers_->views());
 }
 
 bool Lane::make_result(Active& active) {
@@ -189,22 +181,7 @@ void Lane::enter(const Sample& sample) {
     registers_->write(slot, 1, run.init.data() + sample.index * shape_.image);
     return;
   }
-  const SampleIdentity& own = identity(sample);
-  dpm_record& initial = initial_records_.emplace_back();
-  initial.flags = DPM_RECORD_WRITE_X;
-  initial.variance = DPM_VARIANCE_SCALAR;
-  initial.deviation = program(sample).initial_scale;
-  initial_samples_.push_back({&initial, slot, slot, 0, own.seed_low, own.seed_high, own.index, kInitialRecord, 0});
-}
-
-void Lane::draw_initial_states() {
-  if (initial_samples_.empty()) return;
-  dpm_update request{};
-  request.batch = static_cast<std::uint32_t>(initial_samples_.size());
-  request.elements = shape_.image;
-  request.samples = initial_samples_.data();
-  request.x = registers_->views().x;
-  evaluator_->device().update(request);
+  initial_states_.add(slot, run, sample.index);
 }
 
 std::uint32_t Lane::choose_running() {
@@ -222,31 +199,16 @@ std::uint32_t Lane::choose_running() {
   return rows;
 }
 
-StepSample Lane::step_sample(std::uint32_t index) const {
-  const Slot& slot = slots_[index];
-  const RunRequest& run = run_of(slot.sample);
-  const SampleIdentity& own = identity(slot.sample);
-  return {index,
-          &record(slot),
-          own.label,
-          run.unconditional_label,
-          own.guidance,
-          run.keeps_prediction(own.program, slot.counter),
-          !run.noise.empty(),
-          index,
-          own.seed_low,
-          own.seed_high,
-          own.index,
-          slot.counter};
-}
-
 void Lane::begin_step(std::uint32_t rows) {
   step_start_ = seconds_now();
   // Somebody else may have asked for more than there is memory for, and lost what was reserved.
   evaluator_->reserve(options_.rows);
   step_rows_ = rows;
   step_samples_.clear();
-  for (const std::uint32_t slot : running_) step_samples_.push_back(step_sample(slot));
+  for (const std::uint32_t slot : running_) {
+    const auto& [sample, counter, noise_counter, passed_over] = slots_[slot];
+    step_samples_.push_back(step_sample(run_of(sample), sample.index, slot, counter, slot));
+  }
   waits_ = !step_->evaluate(step_samples_, registers_->views());
   if (!waits_) {
     update_step();

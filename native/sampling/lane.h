@@ -12,6 +12,7 @@
 #include "engine/turns.h"
 #include "sampling/choose.h"
 #include "sampling/evaluator.h"
+#include "sampling/initial_states.h"
 #include "sampling/lane_request.h"
 #include "sampling/lane_results.h"
 #include "sampling/registers.h"
@@ -121,7 +122,6 @@ class Lane final : public TurnTaker {
   /// Rows of the samples with a slot that come before `place`.
   [[nodiscard]] std::uint32_t rows_before(const Place& place) const;
   void enter(const Sample& sample);
-  void draw_initial_states();
   /// Lists the slots that take part; returns the rows that the network sees.
   std::uint32_t choose_running();
   void begin_step(std::uint32_t rows);
@@ -131,7 +131,6 @@ class Lane final : public TurnTaker {
   /// Does `work`; what it throws ends the lane.
   template <typename Work>
   void guarded(const Work& work) noexcept;
-  [[nodiscard]] StepSample step_sample(std::uint32_t slot) const;
   void upload_noise(std::uint32_t slot);
   /// Shows the data predictions that are to be seen after this step.
   void preview_predictions(const dpm_update& registers);
@@ -169,8 +168,7 @@ class Lane final : public TurnTaker {
   std::uint32_t step_rows_ = 0;
   double step_start_ = 0;
   /// Of the samples that have joined and have no state yet.
-  std::vector<dpm_record> initial_records_;
-  std::vector<dpm_update_sample> initial_samples_;
+  InitialStates initial_states_;
 
   std::mutex inbox_mutex_;
   std::vector<std::unique_ptr<LaneRequest>> inbox_;

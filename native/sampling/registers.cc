@@ -77,11 +77,7 @@ dpm_update Registers::views() const {
   return result;
 }
 
-void Registers::wait() const {
-  // What is read back is there, and so is everything before it.
-  float first = 0;
-  x_->download(0, &first, sizeof first);
-}
+void Registers::wait() const { device_.wait_for(x_->view(shape_.image)); }
 
 void Registers::download(std::uint32_t first, std::uint32_t rows, RunImages& images, std::uint64_t to) const {
   download_rows(*x_, shape_.image, first, rows, images, to);

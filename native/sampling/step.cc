@@ -12,6 +12,29 @@ std::int32_t first_label(const StepSample& sample) {
 
 }  // namespace
 
+StepSample step_sample(const RunRequest& request, std::uint32_t sample, std::uint32_t row, std::uint32_t index,
+                       std::uint32_t noise_row) {
+  const SampleIdentity& own = request.samples[sample];
+  return {row,
+          &request.record(own.program, index),
+          own.label,
+          request.unconditional_label,
+          own.guidance,
+          request.keeps_prediction(own.program, index),
+          !request.noise.empty(),
+          noise_row,
+          own.seed_low,
+          own.seed_high,
+          own.index,
+          index};
+}
+
+dpm_update_sample update_sample(const StepSample& sample, std::uint32_t network_row) {
+  return {sample.record,       sample.row,          network_row,
+          sample.noise_row,    sample.seed_low,     sample.seed_high,
+          sample.sample_index, sample.record_index, 0};
+}
+
 Step::Step(Evaluator& evaluator, std::uint32_t rows, std::uint32_t evaluated, std::uint32_t least)
     : evaluator_(evaluator), shape_(evaluator.shape()), rows_(rows), evaluated_(evaluated), least_(least) {
   time_ = allocated(1);
@@ -183,8 +206,7 @@ void Step::update_some(bool evaluated, bool has_noise, const dpm_update& registe
     const bool asks = rows_of(sample) > 0;
     const std::uint32_t compact_row = asks ? asking++ : 0;
     if (asks != evaluated || sample.has_noise != has_noise) continue;
-    moves_.push_back({sample.record, sample.row, asks && !in_place_ ? compact_row : sample.row, sample.noise_row,
-                      sample.seed_low, sample.seed_high, sample.sample_index, sample.record_index, 0});
+    moves_.push_back(update_sample(sample, asks && !in_place_ ? compact_row : sample.row));
   }
   if (moves_.empty()) return;
   dpm_update request = registers;

@@ -30,14 +30,22 @@ struct StepSample {
   std::uint32_t record_index = 0;
 };
 
+/// The part of sample `sample` of a request, whose state is in row `row` of the registers, in a step of its record
+/// number `index`. Noise is taken from `noise_row` where the request gives some.
+StepSample step_sample(const RunRequest& request, std::uint32_t sample, std::uint32_t row, std::uint32_t index,
+                       std::uint32_t noise_row);
+/// What its update reads and writes, with its prediction in `network_row`.
+dpm_update_sample update_sample(const StepSample& sample, std::uint32_t network_row);
+
 /// Whether a sample takes two evaluations.
 inline bool is_guided(float guidance) { return guidance != 1.0F && guidance != 0.0F; }
 
-/// The rows that the network sees of a sample in a step.
-inline std::uint32_t rows_of(const StepSample& sample) {
-  if ((sample.record->flags & DPM_RECORD_EVALUATE) == 0) return 0;
-  return is_guided(sample.guidance) ? 2 : 1;
+/// The rows that the network sees of a sample in a step of this record.
+inline std::uint32_t rows_of(const dpm_record& record, float guidance) {
+  if (!evaluates(record)) return 0;
+  return is_guided(guidance) ? 2 : 1;
 }
+inline std::uint32_t rows_of(const StepSample& sample) { return rows_of(*sample.record, sample.guidance); }
 
 /// Every step is `evaluate`, `settle` once the predictions are there, and `update`.
 class Step {

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "addon/convert/objects.h"
 #include "graph/operation.h"
 
 namespace dpm::addon {
@@ -18,13 +19,12 @@ Napi::Value map_of(Napi::Env env, const graph::Graph& graph, int index) {
   }
   const graph::Value& root = graph.values[static_cast<std::size_t>(graph.root(index))];
   Napi::Object map = Napi::Object::New(env);
-  const auto set = [&](const char* key, int number) { map.Set(key, Napi::Number::New(env, number)); };
-  set("value", index);
-  set("channels", value.channels);
-  set("height", value.height);
-  set("width", value.width);
-  set("firstChannel", first_channel);
-  set("pixelStride", root.channels);
+  set_number(map, "value", index);
+  set_number(map, "channels", value.channels);
+  set_number(map, "height", value.height);
+  set_number(map, "width", value.width);
+  set_number(map, "firstChannel", first_channel);
+  set_number(map, "pixelStride", root.channels);
   map.Set("role", Napi::String::New(
                       env, root.is_bound() ? graph.bindings[static_cast<std::size_t>(root.binding)].name : "internal"));
   return map;
@@ -39,21 +39,19 @@ void set_attributes(Napi::Env env, const graph::Node& node, Napi::Object& object
   const auto* affine = std::get_if<graph::Affine>(&node.attributes);
   const auto* filter = std::get_if<graph::FirDownsample>(&node.attributes);
   const graph::Convolution how = convolution != nullptr ? *convolution : graph::Convolution{};
-  const auto set = [&](const char* key, double number) { object.Set(key, Napi::Number::New(env, number)); };
-  set("kernel", how.kernel);
-  set("stride", how.stride);
-  set("padBefore", filter != nullptr ? filter->padding : how.pad_before);
-  set("padAfter", filter != nullptr ? filter->padding : how.pad_after);
-  set("heads", attention != nullptr ? attention->heads : 1);
-  set("groups", norm != nullptr ? norm->groups : embedding != nullptr ? embedding->length : 0);
-  set("scale", affine != nullptr ? affine->scale : how.scale);
+  set_number(object, "kernel", how.kernel);
+  set_number(object, "stride", how.stride);
+  set_number(object, "padBefore", filter != nullptr ? filter->padding : how.pad_before);
+  set_number(object, "padAfter", filter != nullptr ? filter->padding : how.pad_after);
+  set_number(object, "heads", attention != nullptr ? attention->heads : 1);
+  set_number(object, "groups", norm != nullptr ? norm->groups : embedding != nullptr ? embedding->length : 0);
+  set_number(object, "scale", affine != nullptr ? affine->scale : how.scale);
   object.Set("upsample", Napi::Boolean::New(env, how.upsample));
   object.Set("silu", Napi::Boolean::New(env, how.silu || (norm != nullptr && norm->silu)));
 }
 
 Napi::Object node_of(Napi::Env env, const graph::Graph& graph, const graph::Node& node) {
   Napi::Object object = Napi::Object::New(env);
-  const auto set = [&](const char* key, double number) { object.Set(key, Napi::Number::New(env, number)); };
   object.Set("name", Napi::String::New(env, node.name));
   object.Set("op", Napi::String::New(env, graph::operation_of(node.op).name));
   constexpr std::uint32_t kInputs = 3;
@@ -63,9 +61,9 @@ Napi::Object node_of(Napi::Env env, const graph::Graph& graph, const graph::Node
   object.Set("output", map_of(env, graph, node.output()));
   std::int64_t weights = 0;
   for (const int weight : node.weights) weights += graph.constants[static_cast<std::size_t>(weight)].elements();
-  set("parts", static_cast<double>(node.weights.empty() ? node.biases.size() : node.weights.size()));
-  set("weightElements", static_cast<double>(weights));
-  set("multiplyAdds", static_cast<double>(graph::multiply_adds(graph, node)));
+  set_number(object, "parts", node.weights.empty() ? node.biases.size() : node.weights.size());
+  set_number(object, "weightElements", weights);
+  set_number(object, "multiplyAdds", graph::multiply_adds(graph, node));
   object.Set("bias", Napi::Boolean::New(env, !node.biases.empty()));
   set_attributes(env, node, object);
   return object;

@@ -32,6 +32,12 @@ std::size_t to_choice(const Napi::Object& object, const char* key, std::initiali
 
 std::uint32_t to_uint32(const Napi::Value& value, const char* what);
 
+/// A property that is a number, whatever C++ counts it in.
+template <typename T>
+void set_number(Napi::Object object, const char* key, T value) {
+  object.Set(key, Napi::Number::New(object.Env(), static_cast<double>(value)));
+}
+
 /// A constant property.
 inline void set_constant(Napi::Object object, const char* key, const Napi::Value& value) {
   object.DefineProperty(Napi::PropertyDescriptor::Value(key, value, napi_enumerable));

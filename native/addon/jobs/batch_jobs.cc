@@ -67,8 +67,8 @@ class BatchJob : public WatchedJob {
  protected:
   Napi::Value result(Napi::Env env) override {
     Napi::Object object = to_object(env, std::move(outcome_.result));
-    object.Set("queued", Napi::Number::New(env, 1e3 * outcome_.queued_seconds));
-    object.Set("ran", Napi::Number::New(env, 1e3 * outcome_.run_seconds));
+    set_number(object, "queued", 1e3 * outcome_.queued_seconds);
+    set_number(object, "ran", 1e3 * outcome_.run_seconds);
     return object;
   }
 
@@ -124,18 +124,12 @@ std::unique_ptr<Evaluator> OpenBatchJob::make_evaluator() {
 }
 
 void OpenBatchJob::run() {
-  const auto used = [this] {
-    const dpm_memory memory = engine_->device()->memory();
-    return memory.host + memory.device;
-  };
   std::unique_ptr<Evaluator> evaluator = make_evaluator();
   // Others may have reserved the memory of evaluations already: it is counted by its size.
   evaluator->reserve(options_.rows);
-  const std::uint64_t rows = options_.rows;
-  const std::uint64_t before = used();
-  opened_.lane = std::make_shared<Lane>(std::move(evaluator), std::move(options_));
-  // Use can also fall: a device may release memory that it had cached.
-  bytes_ = std::max(used(), before) - before + (network_ ? rows * network_->info().row_bytes : 0);
+  bytes_ = network_ ? options_.rows * network_->info().row_bytes : 0;
+  bytes_ += engine_->device()->bytes_taken_by(
+      [&] { opened_.lane = std::make_shared<Lane>(std::move(evaluator), std::move(options_)); });
   engine_->add(opened_.lane);
 }
 

@@ -68,18 +68,15 @@ void BatchWrap::resume(const Napi::CallbackInfo& /*info*/) {
 Napi::Value BatchWrap::stats(const Napi::CallbackInfo& info) {
   const LaneStatistics counted = batch_.lane->statistics();
   Napi::Object object = Napi::Object::New(info.Env());
-  const auto set = [&](const char* key, auto value) {
-    object.Set(key, Napi::Number::New(info.Env(), static_cast<double>(value)));
-  };
-  set("steps", counted.steps);
-  set("rows", counted.rows);
-  set("paddedRows", counted.padded_rows);
-  set("seconds", counted.seconds);
-  set("resident", counted.resident);
-  set("waiting", counted.waiting);
-  set("finished", counted.finished);
-  set("cancelled", counted.cancelled);
-  set("lastStepAt", counted.last_step_at);
+  set_number(object, "steps", counted.steps);
+  set_number(object, "rows", counted.rows);
+  set_number(object, "paddedRows", counted.padded_rows);
+  set_number(object, "seconds", counted.seconds);
+  set_number(object, "resident", counted.resident);
+  set_number(object, "waiting", counted.waiting);
+  set_number(object, "finished", counted.finished);
+  set_number(object, "cancelled", counted.cancelled);
+  set_number(object, "lastStepAt", counted.last_step_at);
   return object;
 }
 

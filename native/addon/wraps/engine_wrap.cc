@@ -59,8 +59,8 @@ class PeakJob : public PromiseJob {
  protected:
   Napi::Value result(Napi::Env env) override {
     Napi::Object object = Napi::Object::New(env);
-    object.Set("gflops", Napi::Number::New(env, gflops_));
-    object.Set("copyGigabytesPerSecond", Napi::Number::New(env, gigabytes_));
+    set_number(object, "gflops", gflops_);
+    set_number(object, "copyGigabytesPerSecond", gigabytes_);
     return object;
   }
 
@@ -199,23 +199,22 @@ Napi::Value EngineWrap::measure_peak(const Napi::CallbackInfo& info) {
 Napi::Value EngineWrap::memory(const Napi::CallbackInfo& info) {
   const dpm_memory used = engine_->device() ? engine_->device()->memory() : dpm_memory{};
   Napi::Object object = Napi::Object::New(info.Env());
-  object.Set("host", Napi::Number::New(info.Env(), static_cast<double>(used.host)));
-  object.Set("device", Napi::Number::New(info.Env(), static_cast<double>(used.device)));
-  object.Set("peakDevice", Napi::Number::New(info.Env(), static_cast<double>(used.peak_device)));
+  set_number(object, "host", used.host);
+  set_number(object, "device", used.device);
+  set_number(object, "peakDevice", used.peak_device);
   return object;
 }
 
 Napi::Value EngineWrap::statistics(const Napi::CallbackInfo& info) {
   const std::optional<dpm_statistics> counted = engine_->device() ? engine_->device()->statistics() : std::nullopt;
   if (!counted) return info.Env().Null();
-  const auto number = [&](auto value) { return Napi::Number::New(info.Env(), static_cast<double>(value)); };
   Napi::Object object = Napi::Object::New(info.Env());
-  object.Set("capturedGraphs", number(counted->captured_graphs));
-  object.Set("failedCaptures", number(counted->failed_captures));
-  object.Set("graphNodes", number(counted->graph_nodes));
-  object.Set("plans", number(counted->plans));
-  object.Set("refusedPlans", number(counted->refused_plans));
-  object.Set("planningSeconds", number(counted->planning_seconds));
+  set_number(object, "capturedGraphs", counted->captured_graphs);
+  set_number(object, "failedCaptures", counted->failed_captures);
+  set_number(object, "graphNodes", counted->graph_nodes);
+  set_number(object, "plans", counted->plans);
+  set_number(object, "refusedPlans", counted->refused_plans);
+  set_number(object, "planningSeconds", counted->planning_seconds);
   return object;
 }
 

@@ -34,8 +34,8 @@ class ProfileJob : public PromiseJob {
     for (std::uint32_t i = 0; i < times_.size(); ++i) {
       Napi::Object entry = Napi::Object::New(env);
       entry.Set("name", Napi::String::New(env, times_[i].name));
-      entry.Set("milliseconds", Napi::Number::New(env, times_[i].milliseconds));
-      entry.Set("multiplyAdds", Napi::Number::New(env, static_cast<double>(times_[i].multiply_adds)));
+      set_number(entry, "milliseconds", times_[i].milliseconds);
+      set_number(entry, "multiplyAdds", times_[i].multiply_adds);
       array.Set(i, entry);
     }
     return array;
@@ -78,12 +78,11 @@ class MeasureJob : public PromiseJob {
 
 Napi::Object facts(Napi::Env env, const NetworkInfo& info) {
   Napi::Object object = Napi::Object::New(env);
-  const auto set = [&](const char* key, double value) { object.Set(key, Napi::Number::New(env, value)); };
-  set("parameters", static_cast<double>(info.parameters));
-  set("multiplyAdds", static_cast<double>(info.multiply_adds));
-  set("nodes", static_cast<double>(info.nodes));
-  set("weightBytes", static_cast<double>(info.weight_bytes));
-  set("rowBytes", static_cast<double>(info.row_bytes));
+  set_number(object, "parameters", info.parameters);
+  set_number(object, "multiplyAdds", info.multiply_adds);
+  set_number(object, "nodes", info.nodes);
+  set_number(object, "weightBytes", info.weight_bytes);
+  set_number(object, "rowBytes", info.row_bytes);
   return object;
 }
 
