@@ -15,6 +15,7 @@ export {
   type DeviceStatistics,
   type MemoryUse,
 } from './engine/device.js';
+export type { BatchCounts } from './engine/binding.js';
 export { UNet, type ForwardOptions, type ForwardResult, type NetworkInfo, type TensorLike } from './engine/unet.js';
 export { update, type NoiseStream, type UpdateRegisters } from './engine/update.js';
 export type { DataEstimateOptions } from './estimation/data-estimate.js';

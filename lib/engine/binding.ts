@@ -195,23 +195,24 @@ export interface NativeBatchResult extends NativeRunResult {
 }
 
 /** What a batch has done so far. */
-export interface NativeBatchStats {
+export interface BatchCounts {
+  /** Steps done. */
   steps: number;
-  /** That the network saw. */
+  /** Rows that the network saw. */
   rows: number;
-  /** That were computed beside them. */
+  /** Rows that were computed beside them. */
   paddedRows: number;
-  /** Of all steps. */
+  /** Seconds of all steps. */
   seconds: number;
   /** Samples that have a slot. */
   resident: number;
   /** Samples that have none yet. */
   waiting: number;
-  /** Requests. */
+  /** Requests that are done, cancelled ones included. */
   finished: number;
-  /** Requests. */
+  /** Requests that were cancelled. */
   cancelled: number;
-  /** Seconds of the steady clock; 0: never. */
+  /** Seconds of the process's steady clock at the end of the last step; 0: there was none. */
   lastStepAt: number;
 }
 
@@ -227,7 +228,7 @@ export interface NativeBatch {
   /** No steps until `resume`. */
   pause(): void;
   resume(): void;
-  stats(): NativeBatchStats;
+  stats(): BatchCounts;
   /** Requests that are not done reject with `ERR_DPM_CLOSED`. Idempotent. */
   close(): Promise<void>;
 }

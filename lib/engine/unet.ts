@@ -1,12 +1,12 @@
 import { elementCount } from '../base/arrays.js';
 import { abortable } from '../base/abort.js';
-import { wrongValue } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
 import { checkOptions, either, instanceOf, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
 import type { UNetDescription } from '../network/description.js';
 import { native, type NativeGraph, type NativeNetwork } from './binding.js';
 import type { Device } from './device.js';
 import { DeviceTensor } from './device.js';
+import { checkedBatch, checkedLabels, checkedTimes, networkTimes } from './inputs.js';
 
 /** A batch of states or predictions: values in main memory or a tensor on the network's device. */
 export type TensorLike = Float32Array | DeviceTensor;
@@ -22,8 +22,6 @@ export interface ForwardOptions<T extends TensorLike> {
 }
 
 const tensorLike = either(kinds.floats, instanceOf('a DeviceTensor', DeviceTensor));
-
-const networkTimes = either(kinds.finite, kinds.numbers);
 
 const forwardOptionKinds: OptionKinds<ForwardOptions<TensorLike>> = {
   classLabels: kinds.numbers,
@@ -143,22 +141,7 @@ export class UNet {
 
   /** Class labels as the engine takes them, checked. */
   labels(classLabels: ArrayLike<number> | undefined, batch: number): Int32Array | null {
-    const { classes } = this.info;
-    if (classLabels === undefined) {
-      if (classes > 0) throw new DpmError('ERR_DPM_ARGUMENT', `the network has ${classes} classes: give classLabels`);
-      return null;
-    }
-    if (classes === 0)
-      throw new DpmError('ERR_DPM_ARGUMENT', 'the network is not class-conditional: leave classLabels out');
-    if (classLabels.length !== batch) {
-      throw new DpmError('ERR_DPM_ARGUMENT', `classLabels has ${classLabels.length} labels for ${batch} samples`);
-    }
-    for (const label of Array.from<unknown>(classLabels)) {
-      if (typeof label !== 'number' || !Number.isInteger(label) || label < 0 || label >= classes) {
-        throw wrongValue('a class label', label, `an integer from 0 to ${classes - 1}`);
-      }
-    }
-    return Int32Array.from(classLabels);
+    return checkedLabels(this.info.classes, classLabels, batch);
   }
 
   #shape(batch: number, channels: number): number[] {
@@ -169,21 +152,11 @@ export class UNet {
     requireKind('x', x, tensorLike);
     requireKind('t', t, networkTimes);
     const elements = x instanceof DeviceTensor ? x.elements : x.length;
-    const perSample = elementCount(this.#shape(1, this.info.inChannels));
-    const batch = elements / perSample;
-    if (!Number.isInteger(batch) || batch < 1) {
-      throw new DpmError('ERR_DPM_TENSOR_SHAPE', `x has ${elements} elements, a sample has ${perSample}`);
-    }
+    const batch = checkedBatch(elements, elementCount(this.#shape(1, this.info.inChannels)));
     if (x instanceof DeviceTensor && x.device !== this.device) {
       throw new DpmError('ERR_DPM_ARGUMENT', 'x lies on another device than the network');
     }
-    if (typeof t !== 'number' && t.length !== batch) {
-      throw new DpmError('ERR_DPM_ARGUMENT', `t has ${t.length} times for ${batch} samples`);
-    }
-    const given: readonly unknown[] = typeof t === 'number' ? [t] : Array.from(t);
-    const wrong = given.findIndex((time) => typeof time !== 'number' || !Number.isFinite(Math.fround(time)));
-    if (wrong >= 0) throw wrongValue(`t[${wrong}]`, given[wrong], 'a finite number');
-    const times = typeof t === 'number' ? new Float32Array(batch).fill(t) : Float32Array.from(t);
+    const times = checkedTimes(t, batch);
     return { batch, times, labels: this.labels(options.classLabels, batch) };
   }
 

@@ -93,11 +93,12 @@ export class Admission {
   /**
    * Refuses a client for whom there is no room, before anything is done for him.
    *
+   * @returns Milliseconds until a request of his would begin.
    * @throws {@link DpmError} `ERR_DPM_OVERLOADED`.
    */
-  requireRoom(client: Client): void {
+  requireRoom(client: Client): number {
     const wait = this.expectedWait(client);
-    if (wait <= this.#limits.maxWait) return;
+    if (wait <= this.#limits.maxWait) return wait;
     ++this.refused.wait;
     throw new DpmError(
       'ERR_DPM_OVERLOADED',

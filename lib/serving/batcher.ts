@@ -3,7 +3,9 @@ import { tracingChannel } from 'node:diagnostics_channel';
 import { at } from '../base/arrays.js';
 import { untilAborted } from '../base/abort.js';
 import { DpmError, nativeWork } from '../base/errors.js';
-import { checkOptions, either, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
+import { checkOptions, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
+import type { BatchCounts } from '../engine/binding.js';
+import { checkedBatch, checkedTimes, networkTimes } from '../engine/inputs.js';
 import { linear, stepProgram, stepRecord } from '../program/builder.js';
 import type { Program } from '../program/program.js';
 import type { RunResult } from '../running/network-run.js';
@@ -55,31 +57,22 @@ export interface BatcherCapacity {
 }
 
 /** What a batch has done and has to do. */
-export interface BatcherStats {
-  /** Steps done. */
-  steps: number;
-  /** Rows that the network saw. */
-  rows: number;
-  /** Rows that were computed beside them. */
-  paddedRows: number;
-  /** Seconds of all steps. */
-  seconds: number;
-  /** Samples that have a slot. */
-  resident: number;
-  /** Samples that have none yet. */
-  waiting: number;
-  /** Requests that are done, cancelled ones included. */
-  finished: number;
-  /** Requests that were cancelled. */
-  cancelled: number;
+export interface BatcherStats extends BatchCounts {
   /** Requests that are not done, adaptive samplers included. */
   unfinished: number;
   /** Requests that were refused. */
   refused: Refusals;
   /** Accepted work that is not done, in milliseconds of the full batch. */
   backlog: number;
-  /** Seconds of the process's steady clock at the end of the last step; 0: there was none. */
-  lastStepAt: number;
+}
+
+type ParsedRequest = ReturnType<typeof splitOptions<BatchRunOptions>>;
+
+/** The options of a request apart, those of its run checked. */
+function parsedRequest(call: string, request: { sampler?: SamplerName | undefined }): ParsedRequest {
+  const parsed = splitOptions<BatchRunOptions>(request, batchRunKinds);
+  checkOptions(call, parsed.run, batchRunKinds);
+  return parsed;
 }
 
 /** Options of {@link Batcher.forward}. */
@@ -198,7 +191,7 @@ export class Batcher {
   async sample<N extends SamplerName>(
     request: ({ sampler: N } & OptionsOfSampler<N> & BatchRunOptions) | SchedulerBatchRequest,
   ): Promise<RunResult> {
-    return (await this.#sample(request, {})).result;
+    return (await this.#serve(parsedRequest('sample', request), {})).result;
   }
 
   /**
@@ -227,8 +220,8 @@ export class Batcher {
   stream<N extends SamplerName>(
     request: ({ sampler: N } & OptionsOfSampler<N> & BatchRunOptions) | SchedulerBatchRequest,
   ): AsyncGenerator<BatchEvent, void, void> {
-    const { run } = splitOptions<BatchRunOptions>(request, batchRunKinds);
-    checkOptions('stream', run, batchRunKinds);
+    const parsed = parsedRequest('stream', request);
+    const { run } = parsed;
     if (run.snapshotEvery !== undefined && run.snapshotEvery !== 0) {
       throw new DpmError(
         'ERR_DPM_ARGUMENT',
@@ -241,7 +234,7 @@ export class Batcher {
         `previews are for at most ${MOST_PREVIEWED} samples, count is ${run.count}`,
       );
     }
-    return this.#endingAtReturn(request, run);
+    return this.#endingAtReturn(parsed);
   }
 
   /**
@@ -259,22 +252,18 @@ export class Batcher {
   ): Promise<Float32Array> {
     checkOptions('forward', options, forwardKinds);
     requireKind('x', x, kinds.floats);
-    requireKind('t', t, either(kinds.finite, kinds.numbers));
+    requireKind('t', t, networkTimes);
     const { image, out } = this.#model.sizes;
     if (out !== image) {
       return this.#requests.other(options, (signal) =>
         untilAborted(signal, () => this.#model.forward(x, t, options.classLabels)),
       );
     }
-    const count = x.length / image;
-    if (!Number.isInteger(count) || count < 1) {
-      throw new DpmError('ERR_DPM_TENSOR_SHAPE', `x has ${x.length} elements, a sample has ${image}`);
-    }
-    const times: readonly number[] = typeof t === 'number' ? [t] : Array.from(t);
-    if (times.length !== 1 && times.length !== count) {
-      throw new DpmError('ERR_DPM_ARGUMENT', `t has ${times.length} times for ${count} samples`);
-    }
-    const programs = times.map((time) => stepProgram([stepRecord({ time, x: linear({ out: 1 }) })]));
+    const count = checkedBatch(x.length, image);
+    const times = checkedTimes(t, count);
+    // One program serves all samples of one time.
+    const distinct = typeof t === 'number' ? times.subarray(0, 1) : times;
+    const programs = Array.from(distinct, (time) => stepProgram([stepRecord({ time, x: linear({ out: 1 }) })]));
     const { result } = await this.#requests.perform(() => programs, { ...options, count, init: x });
     return result.images.data;
   }
@@ -315,9 +304,7 @@ export class Batcher {
     await this.#model.released(this);
   }
 
-  async #sample(request: { sampler?: SamplerName | undefined }, watcher: Watcher): Promise<Served> {
-    const { sampler, own, run } = splitOptions<BatchRunOptions>(request, batchRunKinds);
-    checkOptions('sample', run, batchRunKinds);
+  #serve({ sampler, own, run }: ParsedRequest, watcher: Watcher): Promise<Served> {
     return this.#traced(sampler, run, () =>
       this.#requests.perform(() => this.#programs.get(sampler, own), run, watcher),
     );
@@ -334,13 +321,10 @@ export class Batcher {
   }
 
   /** The events of a request, which ends when the reader leaves, also while he waits for one. */
-  #endingAtReturn(
-    request: { sampler?: SamplerName | undefined },
-    run: BatchRunOptions,
-  ): AsyncGenerator<BatchEvent, void, void> {
+  #endingAtReturn(request: ParsedRequest): AsyncGenerator<BatchEvent, void, void> {
     const queue = new EventQueue();
     const left = new AbortController();
-    const events = this.#events(request, run, queue, left);
+    const events = this.#events(request, queue, left);
     const leave = events.return.bind(events);
     return Object.assign(events, {
       return(value: void | PromiseLike<void>) {
@@ -352,13 +336,13 @@ export class Batcher {
   }
 
   async *#events(
-    request: { sampler?: SamplerName | undefined },
-    run: BatchRunOptions,
+    request: ParsedRequest,
     queue: EventQueue,
     left: AbortController,
   ): AsyncGenerator<BatchEvent, void, void> {
-    const signal = run.signal === undefined ? left.signal : AbortSignal.any([run.signal, left.signal]);
-    const work = this.#sample({ ...request, signal } as BatchRequest, this.#tellingEvents(queue, run)).then(
+    const { signal } = request.run;
+    const run = { ...request.run, signal: signal === undefined ? left.signal : AbortSignal.any([signal, left.signal]) };
+    const work = this.#serve({ ...request, run }, this.#tellingEvents(queue, run)).then(
       ({ evaluations, queued, ran }) => {
         queue.push({ type: 'done', evaluations, queued, ran });
         queue.end();

@@ -1,4 +1,5 @@
 import { at } from '../base/arrays.js';
+import { median } from '../base/quantile.js';
 
 /** What a step takes by its number of rows, in milliseconds, ascending. */
 export type Curve = readonly { readonly rows: number; readonly ms: number }[];
@@ -47,11 +48,6 @@ export type Measure = (rows: number, repeats: number) => Promise<number>;
 const ROUNDS = 3;
 /** No further round after so long. */
 const ENOUGH_MILLISECONDS = 1000;
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return at(sorted, Math.floor(sorted.length / 2));
-}
 
 /** More for short ones. */
 function repeatsOf(ms: number): number {

@@ -1,5 +1,5 @@
 import { DpmError, nativeWork } from '../base/errors.js';
-import type { NativeBatch, NativeBatchOptions, NativeBatchStats } from '../engine/binding.js';
+import type { NativeBatch, NativeBatchOptions, BatchCounts } from '../engine/binding.js';
 import type { RunNetwork } from '../running/resolve-run.js';
 
 /** Elements of one sample, and what the network's maps of it take. */
@@ -51,7 +51,7 @@ export function largestWithin(sizes: RowSizes, rows: number, budget: number): nu
   return withinBudget(sizes, { rows, slots: rows, least: 1 }, budget).rows;
 }
 
-const noStats: NativeBatchStats = {
+const noStats: BatchCounts = {
   steps: 0,
   rows: 0,
   paddedRows: 0,
@@ -69,7 +69,7 @@ export class Lanes {
   readonly #opening = new Map<RunNetwork, Promise<NativeBatch>>();
   readonly #open: NativeBatch[] = [];
   /** What had been done when they were closed. */
-  #closed: NativeBatchStats | null = null;
+  #closed: BatchCounts | null = null;
 
   constructor(options: NativeBatchOptions) {
     this.#options = options;
@@ -95,9 +95,9 @@ export class Lanes {
   }
 
   /** What all of them have done. */
-  stats(): NativeBatchStats {
-    const each = this.#open.map((batch) => batch.stats());
+  stats(): BatchCounts {
     if (this.#closed !== null) return this.#closed;
+    const each = this.#open.map((batch) => batch.stats());
     return each.reduce(
       (sum, own) => ({
         steps: sum.steps + own.steps,

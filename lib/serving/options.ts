@@ -1,4 +1,5 @@
-import { either, kinds, type Kind, type OptionKinds } from '../base/option-kinds.js';
+import { either, integerFrom, kinds, type Kind, type OptionKinds } from '../base/option-kinds.js';
+import { MOST_AT_ONCE } from '../engine/binding.js';
 import type { RunOptions } from '../running/run-options.js';
 import { runOptionKinds } from '../running/run-options.js';
 import type { OptionsOfSampler, SamplerName } from '../samplers/index.js';
@@ -94,12 +95,9 @@ function oneOf(names: readonly string[]): Kind {
   return { expected, holds: (value) => typeof value === 'string' && names.includes(value) };
 }
 
-/** Samples of one batch at most; also what native code takes. */
-const MOST_SLOTS = 65_536;
-
 const slotCount: Kind = {
-  expected: `an integer from 1 to ${MOST_SLOTS}`,
-  holds: (value) => kinds.positiveInteger.holds(value) && Number(value) <= MOST_SLOTS,
+  expected: `an integer from 1 to ${MOST_AT_ONCE}`,
+  holds: (value) => kinds.positiveInteger.holds(value) && Number(value) <= MOST_AT_ONCE,
 };
 
 /** What {@link BatcherOptions} may be. */
@@ -115,11 +113,7 @@ export const batcherOptionKinds: OptionKinds<BatcherOptions> = {
   memoryBudget: limit,
   weight: share,
   sizes: oneOf(['fit', 'pad', 'one']),
-  hostPrograms: {
-    ...fromZero,
-    expected: 'an integer from 0',
-    holds: (value) => Number.isSafeInteger(value) && Number(value) >= 0,
-  },
+  hostPrograms: integerFrom(0),
 };
 
 const serviceOptionKinds: OptionKinds<ServiceOptions> = {

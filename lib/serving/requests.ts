@@ -194,7 +194,7 @@ export class Requests {
   ): Promise<Served> {
     this.#requireOpen(options.signal);
     const client = clientOf(options);
-    this.#admission.requireRoom(client);
+    const expectedWait = this.#admission.requireRoom(client);
     const { programs, count } = programsAndCount(compile(), options.count);
     requireCount(count, options);
     if (options.previewOf !== undefined && options.onPreview === undefined && watcher.previewEvery === undefined) {
@@ -207,7 +207,7 @@ export class Requests {
       const steps = programs.filter((program): program is StepProgram => program.kind === 'step');
       const run = { ...options, count, signal };
       return steps.length === programs.length
-        ? this.#inBatch(steps, run, client, watcher)
+        ? this.#inBatch(steps, run, client, watcher, expectedWait)
         : this.#besideBatch(programs, run, client, watcher);
     });
   }
@@ -263,10 +263,10 @@ export class Requests {
     options: BatchRunOptions & { count: number },
     client: Client,
     watcher: Watcher,
+    expectedWait: number,
   ): Promise<Served> {
     requirePreviews(programs, watcher);
     const demand = demandOf(programs, options.count, elementCount(this.#model.sampleShape), options);
-    const expectedWait = this.#admission.expectedWait(client);
     const ticket = this.#admission.admit(client, demand);
     try {
       const run = await resolveRun(this.#model, programs, this.#runOptions(options, ticket, watcher));

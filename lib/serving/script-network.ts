@@ -1,9 +1,9 @@
 import { DpmError, nativeWork } from '../base/errors.js';
-import { wrongValue } from '../base/checks.js';
+import { median } from '../base/quantile.js';
 import type { NativeBatch, NativeBatchOptions, NativeNetwork, NativeTensor } from '../engine/binding.js';
 import type { Device } from '../engine/device.js';
+import { checkedLabels } from '../engine/inputs.js';
 import { outputsOf, type ModelOutput, type Predictions } from '../running/evaluator.js';
-import { isGuided } from '../running/guidance.js';
 import type { RunNetwork } from '../running/resolve-run.js';
 
 /**
@@ -57,18 +57,7 @@ export class ScriptNetwork implements RunNetwork {
   }
 
   labels(classLabels: ArrayLike<number> | undefined, batch: number): Int32Array | null {
-    const { classes } = this.info;
-    if (classLabels === undefined && classes === 0) return null;
-    if (classLabels?.length !== batch || classes === 0) {
-      throw wrongValue(
-        'classLabels',
-        classLabels,
-        classes === 0 ? 'left out: the model has no classes' : `${batch} labels`,
-      );
-    }
-    const wrong = Array.from(classLabels).find((label) => !Number.isInteger(label) || label < 0 || label >= classes);
-    if (wrong !== undefined) throw wrongValue('a class label', wrong, `an integer from 0 to ${classes - 1}`);
-    return Int32Array.from(classLabels);
+    return checkedLabels(this.info.classes, classLabels, batch);
   }
 
   async #predict(x: Float32Array, times: Float32Array, labels: Int32Array | null): Promise<Predictions> {
@@ -151,7 +140,7 @@ export class ScriptNetwork implements RunNetwork {
         await this.#predict(new Float32Array(rows * elements), new Float32Array(rows), labels);
         if (i > 0) all.push(performance.now() - start);
       }
-      times.push(all.sort((a, b) => a - b)[Math.floor(all.length / 2)] ?? 0);
+      times.push(median(all));
     }
     return Float64Array.from(times);
   }
@@ -165,7 +154,7 @@ export class ScriptNetwork implements RunNetwork {
     if (head !== null && predicted.head !== null) await this.#engineWrite(head, predicted.head);
     // The function may give the same arrays again.
     const mixed = predicted.out.slice();
-    if (guidance?.some((weight) => isGuided(weight) || weight === 0) === true) {
+    if (guidance?.some((weight) => weight !== 1) === true) {
       const unconditional = new Int32Array(times.length).fill(unconditionalLabel);
       const other = await this.#predict(states, times, labels === null ? null : unconditional);
       mix(mixed, other.out, guidance);

@@ -2,7 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { throwIfAborted } from '../../base/abort.js';
-import { at } from '../../base/arrays.js';
+import { median, quantile } from '../../base/quantile.js';
 import { DiffusionModel } from '../../model.js';
 import type { Program } from '../../program/program.js';
 import { samplers } from '../../samplers/index.js';
@@ -168,12 +168,7 @@ async function saturatedRate(batcher: Batcher): Promise<number> {
     await batcher.sample({ sampler: 'ddim', steps, count });
     rates.push((1000 * steps * count) / (performance.now() - start));
   }
-  return quantile(rates, 0.5);
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted.length === 0 ? Number.NaN : at(sorted, Math.min(sorted.length - 1, Math.floor(share * sorted.length)));
+  return median(rates);
 }
 
 /** What the runs of one policy come to, in milliseconds. */

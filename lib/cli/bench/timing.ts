@@ -1,12 +1,13 @@
 import { throwIfAborted } from '../../base/abort.js';
+import { quantile } from '../../base/quantile.js';
 
-/** Milliseconds of repeated calls, in ascending order. */
+/** Milliseconds of repeated calls. */
 export class Timings {
-  constructor(private readonly sorted: readonly number[]) {}
+  constructor(private readonly all: readonly number[]) {}
 
   /** The value below which the share `p` of the calls lies. */
   quantile(p: number): number {
-    return this.sorted[Math.min(Math.floor(p * this.sorted.length), this.sorted.length - 1)] ?? 0;
+    return quantile(this.all, p);
   }
 
   get median(): number {
@@ -28,5 +29,5 @@ export async function timeCalls(
     await body();
     times.push(performance.now() - start);
   }
-  return new Timings(times.sort((a, b) => a - b));
+  return new Timings(times);
 }

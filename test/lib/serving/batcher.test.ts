@@ -9,13 +9,13 @@ import type { Batcher } from '../../../lib/index.js';
 import {
   Device,
   DiffusionModel,
-  DpmError,
   linear,
   samplerNames,
   samplers,
   stepProgram,
   stepRecord,
   type BatchEvent,
+  type DpmError,
   type ImageBatch,
   type PreviewPlace,
   type RunResult,
@@ -24,6 +24,7 @@ import {
 } from '../../../lib/index.js';
 import { batchBytes } from '../../../lib/serving/lanes.js';
 import { maxDifference } from '../../support/golden.js';
+import { failure } from '../../support/failure.js';
 import { packagePath } from '../../support/temporary.js';
 
 const path = packagePath('models/mnist');
@@ -36,16 +37,6 @@ beforeAll(async () => {
   batcher = await model.batcher({ rows: 4, slots: 8 });
 });
 afterAll(() => model.close());
-
-/** What a promise is rejected with. */
-async function failure(work: Promise<unknown>): Promise<DpmError> {
-  const error: unknown = await work.then(
-    () => null,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(DpmError);
-  return error as DpmError;
-}
 
 function expectSame(actual: RunResult, expected: RunResult): void {
   expect(actual.images.shape).toEqual(expected.images.shape);

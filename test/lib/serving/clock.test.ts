@@ -1,9 +1,10 @@
 // Keys and admission on a clock that no computer runs: what simulations of a batch come to, against a model that was written beforehand.
 import { describe, expect, it } from 'vitest';
 
+import { quantile } from '../../../lib/base/quantile.js';
 import { ServiceClock } from '../../../lib/serving/clock.js';
 import type { Priority, ServiceOrder } from '../../../lib/serving/options.js';
-import { latencies, mnistCurve, poisson, quantile, rateOf, simulate, type SimulatedRequest } from './simulation.js';
+import { latencies, mnistCurve, poisson, rateOf, simulate, type SimulatedRequest } from './simulation.js';
 
 const ROWS = 16;
 const rate = rateOf(mnistCurve, ROWS);

@@ -8,11 +8,11 @@ import {
   connectBatcher,
   exposeBatcher,
   DiffusionModel,
-  DpmError,
   type BatchEvent,
   type Batcher,
   type RemoteBatcher,
 } from '../../../lib/index.js';
+import { failure } from '../../support/failure.js';
 import { packagePath } from '../../support/temporary.js';
 
 let model: DiffusionModel;
@@ -34,15 +34,6 @@ afterAll(async () => {
   remote.close();
   await model.close();
 });
-
-async function failure(work: Promise<unknown>): Promise<DpmError> {
-  const error: unknown = await work.then(
-    () => null,
-    (reason: unknown) => reason,
-  );
-  expect(error).toBeInstanceOf(DpmError);
-  return error as DpmError;
-}
 
 async function idle(): Promise<void> {
   for (let i = 0; batcher.stats().unfinished > 0; ++i) {

@@ -124,11 +124,6 @@ export function simulate(
 
 export const rateOf = (curve: Curve, rows: number): number => bestRate(curve.filter((point) => point.rows <= rows));
 
-export function quantile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
-}
-
 /** Milliseconds of the requests that were done. */
 export function latencies(requests: readonly SimulatedRequest[]): number[] {
   return requests.flatMap(({ arrival, done }) => (done === undefined ? [] : [done - arrival]));
