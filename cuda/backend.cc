@@ -5,6 +5,7 @@
 
 #include "backend/table.h"
 #include "cuda/device/device.h"
+#include "cuda/execution/batch_step.h"
 #include "cuda/execution/executable.h"
 #include "cuda/execution/state.h"
 #include "cuda/execution/trajectory.h"
@@ -188,6 +189,27 @@ dpm_status download_as_levels(dpm_device* device, const dpm_buffer* buffer, std:
   });
 }
 
+dpm_status start_transfer(dpm_device* device, const dpm_buffer* buffer, std::uint64_t offset, std::uint64_t elements,
+                          std::uint32_t as_levels, dpm_transfer** transfer, dpm_message* message) noexcept {
+  return on_device(Handle::of(device), message, [&] {
+    check_range(Handle::of(buffer), offset * sizeof(float), elements * sizeof(float));
+    const float* values = Handle::of(buffer).memory.as<float>() + offset;
+    *transfer = Handle::give(begin_transfer(Handle::of(device), values, elements, as_levels != 0));
+  });
+}
+
+dpm_status finish_transfer(dpm_device* device, const dpm_transfer* transfer, const void** values,
+                           dpm_message* message) noexcept {
+  return on_device(Handle::of(device), message, [&] {
+    Handle::of(transfer).end.wait();
+    *values = Handle::of(transfer).memory.data();
+  });
+}
+
+void end_transfer(dpm_device* device, dpm_transfer* transfer) noexcept {
+  if (transfer != nullptr) Handle::of(device).transfers.give(Handle::take(transfer));
+}
+
 int supports_node(dpm_device* device, const dpm_graph* graph, const dpm_node* node) noexcept {
   return supports(Handle::of(device), *graph, *node) ? 1 : 0;
 }
@@ -253,6 +275,21 @@ dpm_status advance(dpm_executable* executable, std::uint32_t steps, std::uint32_
   });
 }
 
+dpm_status step(dpm_executable* executable, const dpm_step* request, double* seconds, dpm_message* message) noexcept {
+  return on_device(Handle::of(executable).network.device, message, [&] {
+    Executable& made = Handle::of(executable);
+    if (!made.batch_step) made.batch_step = std::make_unique<BatchStep>(made);
+    *seconds = made.batch_step->run(*request);
+  });
+}
+
+dpm_status settle(dpm_executable* executable, double* seconds, dpm_message* message) noexcept {
+  return on_device(Handle::of(executable).network.device, message, [&] {
+    const auto& last = Handle::of(executable).batch_step;
+    *seconds = last ? last->settle() : 0;
+  });
+}
+
 void memory(dpm_device* device, dpm_memory* result) noexcept {
   const MemoryCount& count = Handle::of(device).memory;
   *result = {0, count.used(), count.peak()};
@@ -292,6 +329,9 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       .clear = device::clear,
       .download = device::download,
       .download_levels = device::download_as_levels,
+      .begin_transfer = device::start_transfer,
+      .finish_transfer = device::finish_transfer,
+      .end_transfer = device::end_transfer,
       .supports = device::supports_node,
       .load = device::load,
       .unload = device::unload,
@@ -305,6 +345,8 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       .reduce = device::reduce_state,
       .begin = device::begin,
       .advance = device::advance,
+      .step = device::step,
+      .settle = device::settle,
       .memory = device::memory,
       .statistics = device::statistics,
       .peak = device::peak,

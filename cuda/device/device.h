@@ -15,6 +15,7 @@
 #include "core/dtype.h"
 #include "core/error.h"
 #include "cuda/device/statistics.h"
+#include "cuda/device/transfers.h"
 #include "cuda/products/products.h"
 #include "cuda/runtime/check.h"
 #include "cuda/runtime/memory.h"
@@ -61,6 +62,7 @@ struct Device {
   Stream side;
   MemoryPool pool;
   Staging staging;
+  TransferPool transfers;
   Statistics statistics;
   std::string products_description;
   /// Null: our own kernels do everything.
@@ -99,7 +101,7 @@ struct Buffer {
 
 struct Network;
 struct Executable;
-using Handle = Handles<Device, Buffer, Network, Executable>;
+using Handle = Handles<Device, Buffer, Network, Executable, Transfer>;
 
 /// Makes card `index` the one this thread's CUDA calls go to.
 void make_current(int index);

@@ -5,6 +5,7 @@
 
 #include "backend/bindings.h"
 #include "core/error.h"
+#include "cuda/execution/batch_step.h"
 #include "cuda/execution/trajectory.h"
 #include "cuda/execution/update_arguments.h"
 #include "cuda/kernels/convert.h"

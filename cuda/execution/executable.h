@@ -15,6 +15,7 @@
 
 namespace dpm::cuda {
 
+class BatchStep;
 class Trajectory;
 
 /// Where an evaluation reads and writes.
@@ -59,6 +60,7 @@ struct Executable : Buried {
   Network& network;
   GraphCache graphs;
   std::unique_ptr<Trajectory> trajectory;
+  std::unique_ptr<BatchStep> batch_step;
 
  private:
   /// What the norm before a layer does, if the layer may do it in passing.

@@ -7,8 +7,9 @@
 namespace dpm::cuda {
 namespace {
 
-// A server's batches, its step counts and the two kinds of graphs each has.
-constexpr std::size_t kMostEntries = 64;
+// A server's batches, its step counts and the kinds of graphs each has; of steps that samples join and leave, up to 14
+// sizes of up to 8 kinds.
+constexpr std::size_t kMostEntries = 128;
 // They take memory of the host and of the card.
 constexpr std::size_t kMostNodes = 60000;
 // By then it is not somebody else's doing.

@@ -1,6 +1,7 @@
 #include "cuda/execution/state.h"
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "cuda/execution/update_arguments.h"
@@ -16,6 +17,14 @@ const UpdateSample* upload_samples(Device& device, const std::vector<UpdateSampl
   ensure(device, device.update_samples, bytes);
   device.staging.upload(device.stream, device.update_samples.data(), samples.data(), bytes);
   return device.update_samples.as<UpdateSample>();
+}
+
+/// The levels of `elements` values, on the card until the next ones are asked for.
+const std::uint8_t* levels_of(Device& device, const float* values, std::uint64_t elements) {
+  ensure(device, device.levels, elements);
+  convert_to_levels(values, device.levels.as<std::uint8_t>(), elements, device.stream.get());
+  check_launches("converting to 8 bits");
+  return device.levels.as<std::uint8_t>();
 }
 
 std::vector<UpdateSample> samples_of(const dpm_update_sample* samples, std::uint32_t batch) {
@@ -55,10 +64,16 @@ void update(Device& device, const dpm_update& request) {
 }
 
 void download_levels(Device& device, const float* values, std::uint8_t* levels, std::uint64_t elements) {
-  ensure(device, device.levels, elements);
-  convert_to_levels(values, device.levels.as<std::uint8_t>(), elements, device.stream.get());
-  check_launches("converting to 8 bits");
-  device.staging.download(device.stream, device.levels.data(), levels, elements);
+  device.staging.download(device.stream, levels_of(device, values, elements), levels, elements);
+}
+
+std::unique_ptr<Transfer> begin_transfer(Device& device, const float* values, std::uint64_t elements, bool as_levels) {
+  const std::size_t bytes = elements * (as_levels ? sizeof(std::uint8_t) : sizeof(float));
+  auto transfer = device.transfers.take(bytes);
+  const void* source = values;
+  if (as_levels) source = levels_of(device, values, elements);
+  transfer->begin(device.stream, source, bytes);
+  return transfer;
 }
 
 void reduce(Device& device, const dpm_reduce& request) {

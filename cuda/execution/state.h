@@ -1,6 +1,9 @@
 // The operations of the same names in backend.h; requests have been checked by the engine.
 #pragma once
 
+#include <cstdint>
+#include <memory>
+
 #include "cuda/device/device.h"
 
 namespace dpm::cuda {
@@ -9,5 +12,6 @@ void gather(Device& device, const dpm_gather& request);
 void update(Device& device, const dpm_update& request);
 void reduce(Device& device, const dpm_reduce& request);
 void download_levels(Device& device, const float* values, std::uint8_t* levels, std::uint64_t elements);
+std::unique_ptr<Transfer> begin_transfer(Device& device, const float* values, std::uint64_t elements, bool as_levels);
 
 }  // namespace dpm::cuda

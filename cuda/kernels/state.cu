@@ -11,6 +11,7 @@ constexpr std::uint64_t kMostBlocks = 1024;
 
 __global__ void __launch_bounds__(kThreads) gather_kernel(GatherArguments a) {
   const UpdateSample& sample = a.samples[blockIdx.y];
+  if (sample.row == kNoRow) return;
   const bool read_y = (sample.record.flags & DPM_RECORD_READ_Y) != 0;
   const float* source = (read_y ? a.y.data : a.x.data) + sample.row * (read_y ? a.y.stride : a.x.stride);
   float* target = a.destination.data + sample.network_row * a.destination.stride;

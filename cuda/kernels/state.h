@@ -5,6 +5,9 @@
 
 namespace dpm::cuda {
 
+/// The row of a sample that `gather` leaves out.
+constexpr std::uint32_t kNoRow = 0xFFFFFFFFu;
+
 /// destination[network_row] = input_scale * (read_y ? y : x)[row] for every sample, as dpm_gather.
 struct GatherArguments {
   std::uint32_t batch;

@@ -73,8 +73,9 @@ void Graph::launch(const Stream& stream) const {
 }
 
 Event::Event(EventUse use) {
-  unsigned flags = use == EventUse::kTiming ? cudaEventDefault : cudaEventDisableTiming;
-  if (use == EventUse::kWaiting) flags |= cudaEventBlockingSync;
+  const bool is_timed = use == EventUse::kTiming || use == EventUse::kTimedWaiting;
+  unsigned flags = is_timed ? cudaEventDefault : cudaEventDisableTiming;
+  if (use == EventUse::kWaiting || use == EventUse::kTimedWaiting) flags |= cudaEventBlockingSync;
   check_cuda(cudaEventCreateWithFlags(&event_, flags), "creating an event");
 }
 

@@ -65,6 +65,8 @@ enum class EventUse {
   kOrder,
   /// Waits that may be long: the thread sleeps, where it would turn in a circle otherwise.
   kWaiting,
+  /// The same, of which the time is taken, too.
+  kTimedWaiting,
 };
 
 /// A moment in a stream's work.

@@ -21,7 +21,7 @@ extern "C" {
 #define DPM_NOEXCEPT
 #endif
 
-enum { DPM_BACKEND_ABI = 9 };
+enum { DPM_BACKEND_ABI = 10 };
 
 /// The one symbol a plug-in exports, of type dpm_backend_entry_function.
 #define DPM_BACKEND_ENTRY "dpm_backend_entry"
@@ -62,6 +62,7 @@ typedef struct dpm_device dpm_device;
 typedef struct dpm_buffer dpm_buffer;
 typedef struct dpm_network dpm_network;
 typedef struct dpm_executable dpm_executable;
+typedef struct dpm_transfer dpm_transfer;
 
 /// Elements of a buffer: sample n starts at offset + n*stride. `buffer` is null where a tensor is absent.
 typedef struct dpm_view {
@@ -201,6 +202,23 @@ typedef struct dpm_trajectory {
   dpm_view labels;
 } dpm_trajectory;
 
+/// One step of a batch that samples join and leave. Of the rows that the network sees, row j is that of sample j of the
+/// update, whose network_row is j; behind these comes the unconditional row of every guided sample. More rows may be
+/// computed: `out` and `head` of the update have as many. The network has the standard bindings only, reads the images
+/// from the update's registers and the times from the records. Host memory is not used after the call.
+typedef struct dpm_step {
+  dpm_update update;       ///< at least one sample; every record evaluates
+  uint32_t least_rows;     ///< that are computed, however few are seen
+  const int32_t* labels;   ///< one of every row that the network sees; null: no row has one
+  uint32_t guided_count;   ///< samples whose prediction becomes unconditional + w (own - unconditional)
+  const uint32_t* guided;  ///< which of the update's samples these are
+  const float* guidance;   ///< w of each
+  uint32_t kept_count;     ///< samples whose whole outputs are copied to their rows of the registers
+  const uint32_t* kept;    ///< which these are
+  dpm_view kept_out;       ///< where
+  dpm_view kept_head;      ///< absent where the network has one output
+} dpm_step;
+
 enum dpm_reduction {
   DPM_REDUCE_SUM = 0,
   DPM_REDUCE_SUM_SQUARES = 1,
@@ -260,6 +278,7 @@ typedef struct dpm_layout {
   uint32_t update;
   uint32_t gather;
   uint32_t trajectory;
+  uint32_t step;
   uint32_t reduce;
   uint32_t memory;
   uint32_t statistics;
@@ -267,8 +286,8 @@ typedef struct dpm_layout {
 } dpm_layout;
 
 /// A device. Functions that can fail return a dpm_status and fill `message`. A device is used by one thread at a time,
-/// but `allocate`, `release`, `unload`, `discard`, `memory` and `statistics` may be called while another thread uses it
-/// for something else. Every pointer and range in a request has been checked by the engine.
+/// but `allocate`, `release`, `end_transfer`, `unload`, `discard`, `memory` and `statistics` may be called while
+/// another thread uses it for something else. Every pointer and range in a request has been checked by the engine.
 typedef struct dpm_backend {
   uint32_t abi_version;
   uint32_t struct_size;
@@ -306,6 +325,16 @@ typedef struct dpm_backend {
   dpm_status (*download_levels)(dpm_device* device, const dpm_buffer* buffer, uint64_t offset, uint8_t* levels,
                                 uint64_t elements, dpm_message* message) DPM_NOEXCEPT;
 
+  /// Optional, null where a download waits for nothing but itself. Begins to bring elements to the host, as floats or
+  /// with `as_levels` as `download_levels` does, without waiting: what is queued later does not change them.
+  dpm_status (*begin_transfer)(dpm_device* device, const dpm_buffer* buffer, uint64_t offset, uint64_t elements,
+                               uint32_t as_levels, dpm_transfer** transfer, dpm_message* message) DPM_NOEXCEPT;
+  /// Waits for them. They are at `values` until the transfer is ended.
+  dpm_status (*finish_transfer)(dpm_device* device, const dpm_transfer* transfer, const void** values,
+                                dpm_message* message) DPM_NOEXCEPT;
+  /// Also before it is finished.
+  void (*end_transfer)(dpm_device* device, dpm_transfer* transfer) DPM_NOEXCEPT;
+
   /// Whether the device runs `node` of `graph` as it stands; passes ask this before they fuse.
   int (*supports)(dpm_device* device, const dpm_graph* graph, const dpm_node* node) DPM_NOEXCEPT;
   /// Packs the weights of a graph. The graph and its constants are not used after the call.
@@ -335,6 +364,12 @@ typedef struct dpm_backend {
   /// of earlier calls are done; with `wait` those of this one, too.
   dpm_status (*begin)(dpm_executable* executable, const dpm_trajectory* trajectory, dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*advance)(dpm_executable* executable, uint32_t steps, uint32_t wait, dpm_message* message) DPM_NOEXCEPT;
+
+  /// Optional, null for devices that do a step at once. `step` queues one, and returns when the one before it is done:
+  /// `seconds` is what that took, 0 where there was none. `settle` waits for the last one.
+  dpm_status (*step)(dpm_executable* executable, const dpm_step* step, double* seconds,
+                     dpm_message* message) DPM_NOEXCEPT;
+  dpm_status (*settle)(dpm_executable* executable, double* seconds, dpm_message* message) DPM_NOEXCEPT;
 
   void (*memory)(dpm_device* device, dpm_memory* memory) DPM_NOEXCEPT;
   /// Optional, null for devices that have nothing to tell.

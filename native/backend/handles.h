@@ -7,14 +7,18 @@
 
 namespace dpm {
 
+/// Stands for the transfers of a device that has none.
+struct NoTransfer {};
+
 /// The classes behind a device's handles; each device names it once, in its own namespace.
-template <typename Device, typename Buffer, typename Network, typename Executable>
+template <typename Device, typename Buffer, typename Network, typename Executable, typename Transfer = NoTransfer>
 struct Handles {
   static Device& of(dpm_device* handle) noexcept { return *reinterpret_cast<Device*>(handle); }
   static Buffer& of(dpm_buffer* handle) noexcept { return *reinterpret_cast<Buffer*>(handle); }
   static const Buffer& of(const dpm_buffer* handle) noexcept { return *reinterpret_cast<const Buffer*>(handle); }
   static Network& of(dpm_network* handle) noexcept { return *reinterpret_cast<Network*>(handle); }
   static Executable& of(dpm_executable* handle) noexcept { return *reinterpret_cast<Executable*>(handle); }
+  static const Transfer& of(const dpm_transfer* handle) noexcept { return *reinterpret_cast<const Transfer*>(handle); }
 
   /// Hands an object over to whoever holds the handle.
   static dpm_device* give(std::unique_ptr<Device> object) noexcept {
@@ -29,6 +33,9 @@ struct Handles {
   static dpm_executable* give(std::unique_ptr<Executable> object) noexcept {
     return reinterpret_cast<dpm_executable*>(object.release());
   }
+  static dpm_transfer* give(std::unique_ptr<Transfer> object) noexcept {
+    return reinterpret_cast<dpm_transfer*>(object.release());
+  }
 
   /// Takes it back; nothing for a null handle.
   static std::unique_ptr<Device> take(dpm_device* handle) noexcept {
@@ -42,6 +49,9 @@ struct Handles {
   }
   static std::unique_ptr<Executable> take(dpm_executable* handle) noexcept {
     return std::unique_ptr<Executable>{reinterpret_cast<Executable*>(handle)};
+  }
+  static std::unique_ptr<Transfer> take(dpm_transfer* handle) noexcept {
+    return std::unique_ptr<Transfer>{reinterpret_cast<Transfer*>(handle)};
   }
 };
 

@@ -33,6 +33,24 @@ void Buffer::download_levels(std::uint64_t offset, std::uint8_t* levels, std::ui
   check(device_->api().download_levels(device_->get(), buffer_, offset, levels, elements, &message), message);
 }
 
+Transfer::Transfer(std::shared_ptr<Device> device, const Buffer& buffer, std::uint64_t offset, std::uint64_t elements,
+                   bool as_levels)
+    : device_(std::move(device)) {
+  dpm_message message{};
+  check(device_->api().begin_transfer(device_->get(), buffer.get(), offset, elements, as_levels ? 1 : 0, &transfer_,
+                                      &message),
+        message);
+}
+
+Transfer::~Transfer() { device_->api().end_transfer(device_->get(), transfer_); }
+
+const void* Transfer::values() const {
+  const void* values = nullptr;
+  dpm_message message{};
+  check(device_->api().finish_transfer(device_->get(), transfer_, &values, &message), message);
+  return values;
+}
+
 std::shared_ptr<Device> Device::open(const std::string& name, const DeviceOptions& options) {
   DeviceChoice choice = find_device(name);
   const std::shared_ptr<Device> device(new Device);

@@ -177,6 +177,23 @@ void Network::advance(std::uint32_t steps, bool wait) {
   check(device_->api().advance(executable_, steps, wait ? 1 : 0, &message), message);
 }
 
+bool Network::takes_steps() const { return device_->api().step != nullptr && !divides(); }
+
+double Network::step(const dpm_step& step) {
+  check_step(step, static_cast<std::uint32_t>(reserved_));
+  double seconds = 0;
+  dpm_message message{};
+  check(device_->api().step(executable_, &step, &seconds, &message), message);
+  return seconds;
+}
+
+double Network::settle() {
+  double seconds = 0;
+  dpm_message message{};
+  check(device_->api().settle(executable_, &seconds, &message), message);
+  return seconds;
+}
+
 void Network::with_zeros(int batch, const std::function<void(const Evaluation&)>& work) {
   reserve(batch);
   const auto count = static_cast<std::uint64_t>(batch);

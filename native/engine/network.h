@@ -83,6 +83,14 @@ class Network {
   void begin(const dpm_trajectory& trajectory);
   /// Runs its next `steps`.
   void advance(std::uint32_t steps, bool wait);
+  /// Whether the device takes whole steps of batches that samples join and leave.
+  [[nodiscard]] bool takes_steps() const;
+  /// Queues one, of at most the reserved batch, and returns when the one before it is done (dpm_backend::step): the
+  /// seconds that this took, 0 where there was none. Throws Error(kArgument) as `begin` does, and where samples, rows
+  /// or records do not belong together.
+  double step(const dpm_step& step);
+  /// Waits for the last one, and returns the same of it.
+  double settle();
   /// Median time per node over `repeats` evaluations of zeros. Throws Error(kClosed) once `stopping` is set.
   std::vector<NodeTime> profile(int batch, int repeats, const std::atomic<bool>& stopping);
   /// Median seconds of an evaluation of zeros at each of these batches, over `repeats` after one that warms up; keeps

@@ -1,5 +1,7 @@
 #include "engine/update_check.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace dpm {
@@ -55,6 +57,24 @@ void check_update(const dpm_update& update) {
     check_record(*update.samples[j].record);
     check_tensors(update, *update.samples[j].record);
   }
+}
+
+void check_step(const dpm_step& step, std::uint32_t rows) {
+  const dpm_update& update = step.update;
+  check_update(update);
+  require(update.batch > 0 && is_there(update.out), "a step has samples and an output");
+  require(update.batch <= rows && step.guided_count <= rows - update.batch && step.least_rows <= rows,
+          "a step has more rows than were reserved");
+  require(step.guided_count <= update.batch && step.kept_count <= update.batch, "a step names a sample twice");
+  for (std::uint32_t j = 0; j < update.batch; ++j) {
+    require(has(*update.samples[j].record, DPM_RECORD_EVALUATE), "a record of a step does not evaluate");
+    require(update.samples[j].network_row == j, "a sample's row of the network is not its place in the step");
+  }
+  const auto is_sample = [&](std::uint32_t sample) { return sample < update.batch; };
+  require(std::all_of(step.guided, step.guided + step.guided_count, is_sample) &&
+              std::all_of(step.kept, step.kept + step.kept_count, is_sample),
+          "a step has no such sample");
+  require(step.kept_count == 0 || is_there(step.kept_out), "a step keeps predictions nowhere");
 }
 
 void check_reduce(const dpm_reduce& reduce) {

@@ -117,7 +117,12 @@ std::uint32_t Flight::begin_step() {
   }
   if (live_.empty() || in_trajectory_) return static_cast<std::uint32_t>(live_.size());
   list_step();
-  waits_ = !step_.evaluate(step_samples_, registers_.views());
+  is_queued_ = step_.is_whole(step_samples_);
+  if (is_queued_) {
+    step_.queue(step_samples_, registers_.views());
+  } else {
+    waits_ = !step_.evaluate(step_samples_, registers_.views());
+  }
   return static_cast<std::uint32_t>(live_.size());
 }
 
@@ -134,7 +139,7 @@ std::uint32_t Flight::end_step(bool looked_at) {
     evaluator_.network()->advance(1, looked_at);
     done = on_their_way_ + (looked_at ? count : 0);
     on_their_way_ = looked_at ? 0 : count;
-  } else {
+  } else if (!is_queued_) {
     const dpm_update registers = registers_.views();
     step_.settle(registers);
     step_.update(registers);

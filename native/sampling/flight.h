@@ -70,6 +70,8 @@ class Flight {
   /// Records that the device may still be busy with.
   std::uint32_t on_their_way_ = 0;
   bool waits_ = false;
+  /// The device has been given the step as a whole.
+  bool is_queued_ = false;
   std::vector<std::uint32_t> counters_;
   std::vector<std::uint32_t> noise_counters_;
   std::vector<std::uint32_t> live_;

@@ -36,6 +36,7 @@ Lane::Lane(std::unique_ptr<Evaluator> evaluator, LaneOptions options)
   candidates_.reserve(slots);
   running_.reserve(slots);
   step_samples_.reserve(slots);
+  on_their_way_.reserve(slots);
   // The lowest slot is taken first.
   for (std::uint32_t slot = slots; slot > 0; --slot) free_.push_back(slot - 1);
 }
@@ -76,10 +77,18 @@ void Lane::take_turn() noexcept {
     attention_ = false;
     take_inbox();
     drop_cancelled();
-    if (paused_ || waits_) return;
-    join();
-    const std::uint32_t rows = choose_running();
-    if (!running_.empty()) begin_step(rows);
+    if (waits_) return;
+    running_.clear();
+    std::uint32_t rows = 0;
+    if (!paused_) {
+      join();
+      rows = choose_running();
+    }
+    if (running_.empty()) {
+      settle();
+    } else {
+      begin_step(rows);
+    }
   });
 }
 
@@ -200,7 +209,6 @@ std::uint32_t Lane::choose_running() {
 }
 
 void Lane::begin_step(std::uint32_t rows) {
-  step_start_ = seconds_now();
   // Somebody else may have asked for more than there is memory for, and lost what was reserved.
   evaluator_->reserve(options_.rows);
   step_rows_ = rows;
@@ -209,6 +217,12 @@ void Lane::begin_step(std::uint32_t rows) {
     const auto& [sample, counter, noise_counter, passed_over] = slots_[slot];
     step_samples_.push_back(step_sample(run_of(sample), sample.index, slot, counter, slot));
   }
+  if (is_whole_step()) {
+    queue_step();
+    return;
+  }
+  settle();
+  step_start_ = seconds_now();
   waits_ = !step_->evaluate(step_samples_, registers_->views());
   if (!waits_) {
     update_step();
@@ -240,12 +254,9 @@ void Lane::update_step() {
   step_->update(registers);
   wait_for_device();
   // Before anybody is told that he is done.
-  ++steps_;
-  rows_ += step_rows_;
-  const std::uint32_t computed = computed_rows();
-  padded_rows_ += computed - step_rows_;
+  const std::uint32_t computed = count_step();
   for (const std::uint32_t slot : running_) {
-    if (!slots_[slot].is_free()) go_on(slot);
+    if (!slots_[slot].is_free()) give(pass(slot), slot);
   }
   const double end = seconds_now();
   seconds_ = seconds_ + (end - step_start_);
@@ -255,9 +266,63 @@ void Lane::update_step() {
   last_step_at_ = end;
 }
 
-std::uint32_t Lane::computed_rows() const {
-  if (step_rows_ == 0) return 0;
-  return evaluator_->padded(options_.whole ? options_.rows : step_rows_);
+std::uint32_t Lane::count_step() {
+  const std::uint32_t computed = step_rows_ == 0 ? 0 : evaluator_->padded(options_.whole ? options_.rows : step_rows_);
+  ++steps_;
+  rows_ += step_rows_;
+  padded_rows_ += computed - step_rows_;
+  return computed;
+}
+
+bool Lane::shows_prediction(const Slot& slot) {
+  const LaneRequest& request = *slot.sample.owner->request;
+  return !request.data_predictions.empty() && is_due(request.run.preview_every, slot.counter + 1);
+}
+
+bool Lane::is_whole_step() const {
+  const auto shows = [this](std::uint32_t slot) { return shows_prediction(slots_[slot]); };
+  return step_->is_whole(step_samples_) && std::none_of(running_.begin(), running_.end(), shows);
+}
+
+void Lane::queue_step() {
+  const double seconds_before = step_->queue(step_samples_, registers_->views());
+  arrive(seconds_before);
+  queued_rows_ = count_step();
+  depart();
+}
+
+void Lane::depart() {
+  is_queued_ = true;
+  for (const std::uint32_t index : running_) {
+    if (slots_[index].is_free()) continue;
+    Arrival arrival = pass(index);
+    const LaneRequest& request = *arrival.owner->request;
+    try {
+      if (is_wanted(request, arrival.records, arrival.is_last)) {
+        arrival.state = registers_->transfer(index, request.run.levels);
+      }
+    } catch (...) {
+      const auto [code, message] = current_error();
+      finish(*arrival.owner, code, message);
+      continue;
+    }
+    on_their_way_.push_back(std::move(arrival));
+  }
+}
+
+void Lane::arrive(double seconds) {
+  if (!is_queued_.exchange(false)) return;
+  if (seconds > 0) costs_.add(queued_rows_, seconds);
+  seconds_ = seconds_ + seconds;
+  last_step_at_ = seconds_now();
+  for (const Arrival& arrival : on_their_way_) {
+    if (arrival.owner != nullptr) give(arrival, 0);
+  }
+  on_their_way_.clear();
+}
+
+void Lane::settle() {
+  if (is_queued_) arrive(evaluator_->network()->settle());
 }
 
 void Lane::wait_for_device() {
@@ -279,8 +344,8 @@ void Lane::preview_predictions(const dpm_update& registers) {
   for (std::size_t i = 0; i < running_.size(); ++i) {
     const Slot& slot = slots_[running_[i]];
     if (slot.is_free()) continue;
+    if (!shows_prediction(slot)) continue;
     const LaneRequest& request = *slot.sample.owner->request;
-    if (request.data_predictions.empty() || !is_due(request.run.preview_every, slot.counter + 1)) continue;
     const float* coefficients = request.data_predictions.data() + 2 * (program(slot.sample).first + slot.counter);
     step_->predict(i, coefficients[0], coefficients[1], registers, shown_->view(image));
     RunImages prediction(image, request.run.levels);
@@ -289,29 +354,29 @@ void Lane::preview_predictions(const dpm_update& registers) {
   }
 }
 
-SampleState Lane::state_of(std::uint32_t index) const {
-  const Slot& slot = slots_[index];
-  return {*registers_, index, shape_.image, slot.sample.index, slot.counter};
-}
-
-void Lane::go_on(std::uint32_t index) {
+Lane::Arrival Lane::pass(std::uint32_t index) {
   Slot& slot = slots_[index];
-  Active& owner = *slot.sample.owner;
-  const LaneRequest& request = *owner.request;
   if (adds_noise(record(slot))) ++slot.noise_counter;
   ++slot.counter;
-  ++owner.records_done;
-  keep_and_show(state_of(index), request, owner.result);
-  if (request.run.progress) request.run.progress(owner.records_done, owner.records);
-  if (slot.counter == program(slot.sample).count) leave(index);
+  const bool is_last = slot.counter == program(slot.sample).count;
+  Arrival arrival{slot.sample.owner, slot.sample.index, slot.counter, is_last, nullptr};
+  if (is_last) {
+    slot = {};
+    free_.push_back(index);
+    --resident_;
+  }
+  return arrival;
 }
 
-void Lane::leave(std::uint32_t index) {
-  Active& owner = *slots_[index].sample.owner;
-  give(state_of(index), *owner.request, owner.result);
-  slots_[index] = {};
-  free_.push_back(index);
-  --resident_;
+void Lane::give(const Arrival& arrival, std::uint32_t row) {
+  Active& owner = *arrival.owner;
+  const LaneRequest& request = *owner.request;
+  const SampleState state{*registers_, row, shape_.image, arrival.sample, arrival.records, arrival.state.get()};
+  ++owner.records_done;
+  keep_and_show(state, request, owner.result);
+  if (request.run.progress) request.run.progress(owner.records_done, owner.records);
+  if (!arrival.is_last) return;
+  dpm::give(state, request, owner.result);
   if (--owner.samples_left == 0) finish(owner, ErrorCode::kOk, {});
 }
 
@@ -338,6 +403,9 @@ void Lane::remove_samples(const Active& active) {
     free_.push_back(i);
     --resident_;
   }
+  for (Arrival& arrival : on_their_way_) {
+    if (arrival.owner == &active) arrival.owner = nullptr;
+  }
   waiting_count_ -= std::erase_if(waiting_, [&](const Sample& sample) { return sample.owner == &active; });
   std::make_heap(waiting_.begin(), waiting_.end(), comes_later);
 }
@@ -352,6 +420,8 @@ void Lane::end(ErrorCode code, const std::string& message) noexcept {
     inbox_.clear();
   }
   waits_ = false;
+  is_queued_ = false;
+  on_their_way_.clear();
   while (!active_.empty()) finish(*active_.back(), code, message);
   for (auto& request : taken_) {
     if (request) request->finished({code, message, {}});

@@ -67,7 +67,9 @@ class Lane final : public TurnTaker {
   /// From any thread.
   [[nodiscard]] LaneStatistics statistics() const;
 
-  [[nodiscard]] bool has_work() const override { return attention_ || (!waits_ && unfinished_ > 0 && !paused_); }
+  [[nodiscard]] bool has_work() const override {
+    return attention_ || (!waits_ && unfinished_ > 0 && !paused_) || is_queued_;
+  }
   void take_turn() noexcept override;
   /// Also while it is paused.
   void look_for_cancelled() noexcept override { attention_ = true; }
@@ -97,6 +99,15 @@ class Lane final : public TurnTaker {
     [[nodiscard]] bool is_free() const { return sample.owner == nullptr; }
   };
 
+  /// What a step that the device has queued brings a sample.
+  struct Arrival {
+    Active* owner = nullptr;  ///< null once the request has been finished
+    std::uint32_t sample = 0;
+    std::uint32_t records = 0;
+    bool is_last = false;
+    std::unique_ptr<Transfer> state;  ///< null where nobody wants to see it
+  };
+
   [[nodiscard]] static const RunRequest& run_of(const Sample& sample) { return sample.owner->request->run; }
   [[nodiscard]] static const SampleIdentity& identity(const Sample& sample) {
     return run_of(sample).samples[sample.index];
@@ -109,7 +120,7 @@ class Lane final : public TurnTaker {
   }
 
   void take_inbox();
-  /// Waits for what a device has queued: it would run far ahead of those who join and leave.
+  /// Waits for what a device has queued of a step that it does not take as a whole.
   void wait_for_device();
   /// Room for the results of a request, whose first sample begins. False where there is none: it is finished then.
   bool make_result(Active& active);
@@ -125,19 +136,30 @@ class Lane final : public TurnTaker {
   /// Lists the slots that take part; returns the rows that the network sees.
   std::uint32_t choose_running();
   void begin_step(std::uint32_t rows);
+  /// Whether the device takes the step as a whole, and nobody looks at what lies within.
+  [[nodiscard]] bool is_whole_step() const;
+  void queue_step();
+  /// Goes on from the step that has just been queued: its samples may leave, their states arrive later.
+  void depart();
+  /// Gives what the step has brought that was on its way and took `seconds`.
+  void arrive(double seconds);
+  /// Waits for it.
+  void settle();
   void update_step();
-  /// Rows that are computed for the step's.
-  [[nodiscard]] std::uint32_t computed_rows() const;
+  /// Counts the step; returns the rows that are computed for its.
+  std::uint32_t count_step();
+  /// Whether its data prediction is to be seen after this step.
+  [[nodiscard]] static bool shows_prediction(const Slot& slot);
   /// Does `work`; what it throws ends the lane.
   template <typename Work>
   void guarded(const Work& work) noexcept;
   void upload_noise(std::uint32_t slot);
   /// Shows the data predictions that are to be seen after this step.
   void preview_predictions(const dpm_update& registers);
-  [[nodiscard]] SampleState state_of(std::uint32_t slot) const;
-  /// After its record; the sample leaves after its last one.
-  void go_on(std::uint32_t slot);
-  void leave(std::uint32_t slot);
+  /// After its record; the slot is free after the sample's last one. What that brings has no state.
+  Arrival pass(std::uint32_t slot);
+  /// Keeps, shows and gives what a record has made of a sample.
+  void give(const Arrival& arrival, std::uint32_t row);
   /// Takes a request out of everything and tells its end.
   void finish(Active& active, ErrorCode code, const std::string& message);
   void remove_samples(const Active& active);
@@ -166,6 +188,9 @@ class Lane final : public TurnTaker {
   std::vector<std::uint32_t> running_;
   std::vector<StepSample> step_samples_;
   std::uint32_t step_rows_ = 0;
+  /// Of the step that is queued, and the rows that it computes.
+  std::vector<Arrival> on_their_way_;
+  std::uint32_t queued_rows_ = 0;
   double step_start_ = 0;
   /// Of the samples that have joined and have no state yet.
   InitialStates initial_states_;
@@ -181,6 +206,8 @@ class Lane final : public TurnTaker {
   std::atomic<bool> paused_{false};
   /// For an answer.
   std::atomic<bool> waits_{false};
+  /// Whether something is on its way.
+  std::atomic<bool> is_queued_{false};
   std::atomic<std::uint64_t> unfinished_{0};
   std::atomic<std::uint64_t> steps_{0}, rows_{0}, padded_rows_{0}, resident_{0}, waiting_count_{0}, finished_{0},
       cancelled_{0};

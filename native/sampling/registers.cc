@@ -79,6 +79,10 @@ dpm_update Registers::views() const {
 
 void Registers::wait() const { device_.wait_for(x_->view(shape_.image)); }
 
+std::unique_ptr<Transfer> Registers::transfer(std::uint32_t row, bool as_levels) const {
+  return std::make_unique<Transfer>(device_.shared_from_this(), *x_, row * shape_.image, shape_.image, as_levels);
+}
+
 void Registers::download(std::uint32_t first, std::uint32_t rows, RunImages& images, std::uint64_t to) const {
   download_rows(*x_, shape_.image, first, rows, images, to);
 }

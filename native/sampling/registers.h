@@ -39,6 +39,8 @@ class Registers {
   [[nodiscard]] dpm_update views() const;
   /// Waits until everything that has been asked of the device is done.
   void wait() const;
+  /// Begins to bring the state of a row to the host, on devices that have transfers.
+  [[nodiscard]] std::unique_ptr<Transfer> transfer(std::uint32_t row, bool as_levels) const;
   /// The states of `rows` rows from `first` on into `images` from element `to` on, in the form that these have.
   void download(std::uint32_t first, std::uint32_t rows, RunImages& images, std::uint64_t to) const;
 

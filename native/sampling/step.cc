@@ -61,6 +61,9 @@ void Step::reserve() {
   labels_.reserve(rows);
   records_.reserve(rows);
   moves_.reserve(rows);
+  guided_places_.reserve(rows);
+  guidance_.reserve(rows);
+  kept_places_.reserve(rows);
 }
 
 bool Step::evaluate(const std::vector<StepSample>& samples, const dpm_update& registers) {
@@ -225,6 +228,59 @@ void Step::update(const dpm_update& registers) {
   for (const bool evaluated : {true, false}) {
     for (const bool has_noise : {false, true}) update_some(evaluated, has_noise, registers);
   }
+}
+
+bool Step::is_whole(const std::vector<StepSample>& samples) const {
+  const Network* network = evaluator_.network();
+  if (network == nullptr || !network->takes_steps()) return false;
+  const auto has_noise = [](const StepSample& sample) { return sample.has_noise; };
+  const auto asks = [](const StepSample& sample) { return rows_of(sample) > 0; };
+  return std::none_of(samples.begin(), samples.end(), has_noise) && std::any_of(samples.begin(), samples.end(), asks);
+}
+
+void Step::list_whole() {
+  moves_.clear();
+  labels_.clear();
+  guided_places_.clear();
+  guidance_.clear();
+  kept_places_.clear();
+  for (std::uint32_t j = 0; j < asked_; ++j) {
+    const StepSample& sample = samples_[seen_[j].sample];
+    moves_.push_back(update_sample(sample, j));
+    if (is_guided(sample.guidance)) {
+      guided_places_.push_back(j);
+      guidance_.push_back(sample.guidance);
+    }
+    if (sample.keeps) kept_places_.push_back(j);
+  }
+  for (std::uint32_t j = 0; j < asked_ + guided_; ++j) labels_.push_back(seen_[j].label);
+}
+
+double Step::queue(const std::vector<StepSample>& samples, const dpm_update& registers) {
+  samples_.assign(samples.begin(), samples.end());
+  list_seen();
+  in_place_ = false;
+  allocate_compact();
+  update_some(false, false, registers);
+  list_whole();
+  const Predictions predictions = fresh(registers);
+  dpm_step request{};
+  request.update = registers;
+  request.update.batch = asked_;
+  request.update.samples = moves_.data();
+  request.update.out = predictions.out;
+  request.update.head = predictions.head;
+  request.update.noise = {};
+  request.least_rows = least_;
+  if (label_) request.labels = labels_.data();
+  request.guided_count = guided_;
+  request.guided = guided_places_.data();
+  request.guidance = guidance_.data();
+  request.kept_count = static_cast<std::uint32_t>(kept_places_.size());
+  request.kept = kept_places_.data();
+  request.kept_out = registers.out;
+  if (shape_.head > 0) request.kept_head = registers.head;
+  return evaluator_.network()->step(request);
 }
 
 void Step::predict(std::size_t index, float input, float output, const dpm_update& registers,

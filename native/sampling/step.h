@@ -47,7 +47,8 @@ inline std::uint32_t rows_of(const dpm_record& record, float guidance) {
 }
 inline std::uint32_t rows_of(const StepSample& sample) { return rows_of(*sample.record, sample.guidance); }
 
-/// Every step is `evaluate`, `settle` once the predictions are there, and `update`.
+/// Every step is `evaluate`, `settle` once the predictions are there, and `update`; or `queue` where the device takes
+/// it as a whole.
 class Step {
  public:
   /// Steps of samples whose registers have `rows` rows, of which the network sees up to `evaluated` at once.
@@ -63,6 +64,10 @@ class Step {
   void settle(const dpm_update& registers);
   /// Updates all samples of the step by their records.
   void update(const dpm_update& registers);
+  /// Whether the device takes the step of these samples as a whole.
+  [[nodiscard]] bool is_whole(const std::vector<StepSample>& samples) const;
+  /// Queues it, and returns when the one before it is done: the seconds that this took, 0 where there was none.
+  double queue(const std::vector<StepSample>& samples, const dpm_update& registers);
   /// The labels that the network would see if every sample asked once, on the device; absent where it takes none.
   dpm_view upload_labels(const std::vector<StepSample>& samples);
 
@@ -95,6 +100,8 @@ class Step {
   /// Moves the predictions that are kept.
   void keep(std::uint64_t elements, const dpm_view& compact, const dpm_view& destination);
   void guide();
+  /// The samples that take part in what the device does as a whole.
+  void list_whole();
   /// Updates the samples that evaluate or do not, whose noise is given or drawn.
   void update_some(bool evaluated, bool has_noise, const dpm_update& registers);
 
@@ -114,6 +121,10 @@ class Step {
   std::vector<std::int32_t> labels_;
   std::vector<dpm_record> records_;
   std::vector<dpm_update_sample> moves_;
+  /// Of a whole step: places among the samples that ask.
+  std::vector<std::uint32_t> guided_places_;
+  std::vector<float> guidance_;
+  std::vector<std::uint32_t> kept_places_;
   std::shared_ptr<Buffer> time_, label_, input_, compact_out_, compact_head_;
 };
 

@@ -260,7 +260,10 @@ cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t bytes,
       !is_valid(source, bytes, kind != cudaMemcpyHostToDevice)) {
     return fail(cudaErrorInvalidValue);
   }
-  if (kind == cudaMemcpyHostToDevice) emulated().counters.uploaded += bytes;
+  if (kind == cudaMemcpyHostToDevice) {
+    ++emulated().counters.uploads;
+    emulated().counters.uploaded += bytes;
+  }
   if (kind == cudaMemcpyHostToDevice && !is_pinned(source)) {
     // The driver has read pageable memory when the call returns, and has written it.
     const auto* begin = static_cast<const unsigned char*>(source);

@@ -154,6 +154,7 @@ struct Counters {
   std::uint64_t captures = 0;
   std::uint64_t allocations = 0;  ///< of device and pinned memory
   std::uint64_t synchronisations = 0;
+  std::uint64_t uploads = 0;
   std::uint64_t uploaded = 0;  ///< bytes from the host
   std::int64_t handles = 0;    ///< streams, graphs and events that there are; `reset_counters` leaves them
 };

@@ -1,7 +1,7 @@
 /* The seam's header is C: this file is compiled as such, and fills a table as a plug-in in C would. */
 #include "backend/backend.h"
 
-_Static_assert(DPM_BACKEND_ABI == 9, "a change of the interface is a new version");
+_Static_assert(DPM_BACKEND_ABI == 10, "a change of the interface is a new version");
 _Static_assert(sizeof(dpm_record) == 192, "the record is 48 words");
 
 static int probe(int32_t index, dpm_message* description, dpm_message* reason) {
@@ -32,6 +32,7 @@ const dpm_backend* dpm_table_in_c(void) {
               .update = sizeof(dpm_update),
               .gather = sizeof(dpm_gather),
               .trajectory = sizeof(dpm_trajectory),
+              .step = sizeof(dpm_step),
               .reduce = sizeof(dpm_reduce),
               .memory = sizeof(dpm_memory),
               .statistics = sizeof(dpm_statistics),
