@@ -56,14 +56,13 @@ dpm_status open(const dpm_open_options* options, dpm_device** device, dpm_messag
   return guarded(message, [&] {
     require(options->struct_size >= sizeof *options, "the options are of an older version");
     require(options->threads >= 0 && options->threads <= 1024, "threads must be between 0 and 1024");
-    const int threads = options->threads > 0 ? options->threads : available_processors();
     const IsaKernels& isa = select_isa();
     if (options->tf32 != 0 || options->autotune != 0) {
       throw Error(ErrorCode::kUnsupported, "tf32 and autotune are options of cuda devices");
     }
     const bool exact = options->exact != 0;
     const int terms = bf16_terms(isa, static_cast<DType>(options->dtype), exact);
-    *device = Handle::give(std::make_unique<Device>(threads, isa, exact, terms));
+    *device = Handle::give(std::make_unique<Device>(options->threads, isa, exact, terms));
   });
 }
 

@@ -11,6 +11,7 @@
 #include "core/memory_count.h"
 #include "core/thread_pool.h"
 #include "devices/cpu/isa/kernels.h"
+#include "devices/cpu/thread_share.h"
 
 namespace dpm::cpu {
 
@@ -51,8 +52,9 @@ struct Buffer {
 
 struct Device {
   Device(int threads, const IsaKernels& kernels, bool exact_only, int terms)
-      : pool(threads), isa(kernels), exact(exact_only), bf16_terms(terms) {}
+      : share(threads), pool(share.count()), isa(kernels), exact(exact_only), bf16_terms(terms) {}
 
+  ThreadShare share;
   ThreadPool pool;
   const IsaKernels& isa;
   bool exact;
