@@ -7,6 +7,7 @@ import {
   either,
   instanceOf,
   integerFrom,
+  isList,
   kinds,
   requireKind,
   type OptionKinds,
@@ -18,6 +19,7 @@ import { refuseNull } from '../samplers/sampler.js';
 import { scheduleKind, type NoiseSchedule } from '../schedule/noise-schedule.js';
 import { Batcher, type ServedModel } from './batcher.js';
 import { batcherOptionKinds, type BatcherOptions } from './options.js';
+import { ReplicatedBatcher, type BatchableModel } from './replicas.js';
 import { ScriptNetwork, type BatchEvaluate } from './script-network.js';
 
 /** Options of {@link createBatcher}. */
@@ -84,6 +86,18 @@ function servedScript(device: Device, isOwn: boolean, options: ScriptBatcherOpti
 }
 
 /**
+ * A batch over several models that are the same, on engines of their own: see {@link ReplicatedBatcher}.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` where the models differ in shape; as `model.batcher` does.
+ *
+ * @example
+ * ```ts
+ * const models = await Promise.all(['cuda:0', 'cuda:1'].map((device) => DiffusionModel.load(path, { device })));
+ * await using batcher = await createBatcher(models, { maxWait: 5000 });
+ * ```
+ */
+export function createBatcher(models: readonly BatchableModel[], options?: BatcherOptions): Promise<ReplicatedBatcher>;
+/**
  * A batch over a model written in JavaScript, such as another runtime's or one on another machine: requests join and leave at every call
  * of its function, which sees a compact batch with one time for each row.
  *
@@ -96,7 +110,17 @@ function servedScript(device: Device, isOwn: boolean, options: ScriptBatcherOpti
  * const { images } = await batcher.sample({ sampler: 'ddim', steps: 25 });
  * ```
  */
-export async function createBatcher(options: ScriptBatcherOptions): Promise<Batcher> {
+export function createBatcher(options: ScriptBatcherOptions): Promise<Batcher>;
+export async function createBatcher(
+  of: readonly BatchableModel[] | ScriptBatcherOptions,
+  options: BatcherOptions = {},
+): Promise<Batcher | ReplicatedBatcher> {
+  return isList(of)
+    ? ReplicatedBatcher.open(of as readonly BatchableModel[], options)
+    : scriptBatcher(of as ScriptBatcherOptions);
+}
+
+async function scriptBatcher(options: ScriptBatcherOptions): Promise<Batcher> {
   checkOptions('createBatcher', options, scriptKinds);
   const { shape, evaluate, schedule: _schedule, classes: _classes, head: _head, device, ...batching } = options;
   for (const [name, value] of [

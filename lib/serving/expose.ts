@@ -1,6 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
 
-import type { Batcher } from './batcher.js';
 import type { BatchEvent } from './events.js';
 import {
   handedOver,
@@ -12,17 +11,18 @@ import {
   type SentEvent,
 } from './messages.js';
 import type { BatchRequest } from './options.js';
+import type { BatchService } from './replicas.js';
 
 /** What one client of a port has asked for. */
 class Client {
-  readonly #batcher: Batcher;
+  readonly #batcher: BatchService;
   readonly #port: MessagePort;
   readonly #running = new Map<number, AbortController>();
   readonly #streams = new Map<number, AsyncGenerator<BatchEvent, void, void>>();
   /** Of streams, whose images are in the format that was asked for. */
   readonly #levels = new Set<number>();
 
-  constructor(batcher: Batcher, port: MessagePort) {
+  constructor(batcher: BatchService, port: MessagePort) {
     this.#batcher = batcher;
     this.#port = port;
   }
@@ -155,6 +155,6 @@ function sentEvent(event: BatchEvent, levels: boolean): SentEvent {
  * worker.postMessage({ port: port2 }, [port2]);
  * ```
  */
-export function exposeBatcher(batcher: Batcher, port: MessagePort): void {
+export function exposeBatcher(batcher: BatchService, port: MessagePort): void {
   new Client(batcher, port).listen();
 }

@@ -7,13 +7,33 @@ import { DpmError } from '../../../lib/base/errors.js';
 import { poissonArrivals } from '../../../lib/cli/bench/arrivals.js';
 import { linear, stepProgram, stepRecord } from '../../../lib/program/builder.js';
 import { packRecords } from '../../../lib/program/pack.js';
+import type { RunNetwork } from '../../../lib/running/resolve-run.js';
 import type { SamplerName } from '../../../lib/samplers/index.js';
 import { Admission } from '../../../lib/serving/admission.js';
 import { chooseRows, measureCurve, measureUpTo, stepTime, type Curve } from '../../../lib/serving/calibrate.js';
 import { Ending } from '../../../lib/serving/ending.js';
 import { EventQueue } from '../../../lib/serving/events.js';
+import { Lanes } from '../../../lib/serving/lanes.js';
 import { ProgramCache } from '../../../lib/serving/program-cache.js';
 import { Turnstile } from '../../../lib/serving/turnstile.js';
+import { failure } from '../../support/failure.js';
+
+describe('lanes', () => {
+  it('are opened once for a network, and again where that failed', async () => {
+    let opened = 0;
+    const network = {
+      native: {
+        batch: () => (++opened === 1 ? Promise.reject(new Error('no memory')) : Promise.resolve({ bytes: 7 })),
+      },
+    } as unknown as RunNetwork;
+    const lanes = new Lanes({ rows: 1, slots: 1, fit: true, whole: false, weight: 1 });
+    expect(await failure(lanes.of(network))).toMatchObject({ code: 'ERR_DPM_INTERNAL' });
+    const both = await Promise.all([lanes.of(network), lanes.of(network)]);
+    expect(both[1]).toBe(both[0]);
+    expect(opened).toBe(2);
+    expect(lanes.bytes).toBe(7);
+  });
+});
 
 const program = (time = 1) => stepProgram([stepRecord({ time, x: linear({ out: 1 }) })]);
 

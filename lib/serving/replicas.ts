@@ -1,0 +1,202 @@
+import { at } from '../base/arrays.js';
+import { DpmError, toDpmError } from '../base/errors.js';
+import { requireKind, type Kind } from '../base/option-kinds.js';
+import type { Batcher, BatcherCapacity, BatcherStats } from './batcher.js';
+import type { BatcherOptions } from './options.js';
+
+/** What {@link Batcher} and {@link ReplicatedBatcher} offer. */
+export type BatchService = Pick<Batcher, keyof Batcher>;
+
+/** A model as {@link ReplicatedBatcher} takes it: a `DiffusionModel`. */
+export interface BatchableModel {
+  /** [C, H, W] of one sample. */
+  readonly sampleShape: readonly number[];
+  batcher(options?: BatcherOptions): Promise<Batcher>;
+}
+
+type Events = ReturnType<Batcher['stream']>;
+
+const modelKind: Kind = {
+  expected: 'a DiffusionModel',
+  holds: (value) => typeof value === 'object' && value !== null && 'batcher' in value && 'sampleShape' in value,
+};
+
+function requireOneShape(models: readonly BatchableModel[]): void {
+  models.forEach((model, i) => {
+    requireKind(`models[${i}]`, model, modelKind);
+  });
+  if (models.length === 0) throw new DpmError('ERR_DPM_ARGUMENT', 'models is empty, it has to have one at least');
+  const [expected, ...others] = models.map(({ sampleShape }) => sampleShape.join('x'));
+  others.forEach((shape, i) => {
+    if (shape === expected) return;
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `models[${i + 1}] has samples of ${shape}, models[0] of ${expected}: they have to be the same model`,
+    );
+  });
+}
+
+/**
+ * Batches of the same model on several engines or cards. A request goes to the one that has the least to do for its capacity, and stays
+ * there. Which one that is changes no bits, as long as the engines have one instruction set and number format.
+ */
+export class ReplicatedBatcher implements BatchService {
+  /** The replicas' batches. A request goes to no more that whose device has failed. */
+  readonly batchers: readonly Batcher[];
+  readonly #failed = new Set<Batcher>();
+  /** The requests that each has been given. */
+  readonly #running = new Map<Batcher, Set<object>>();
+
+  private constructor(batchers: readonly Batcher[]) {
+    this.batchers = batchers;
+  }
+
+  /** Opens a batch of every model. @internal */
+  static async open(models: readonly BatchableModel[], options: BatcherOptions): Promise<ReplicatedBatcher> {
+    requireOneShape(models);
+    const opened = await Promise.allSettled(models.map((model) => model.batcher(options)));
+    const batchers = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
+    const refused = opened.find((each) => each.status === 'rejected');
+    if (refused === undefined) return new ReplicatedBatcher(batchers);
+    await Promise.all(batchers.map((batcher) => batcher.close()));
+    throw toDpmError(refused.reason);
+  }
+
+  /** As {@link Batcher.sample}. */
+  readonly sample: Batcher['sample'] = (request) => this.#on((batcher) => batcher.sample(request));
+
+  /** As {@link Batcher.run}. */
+  readonly run: Batcher['run'] = (program, options) => this.#on((batcher) => batcher.run(program, options));
+
+  /** As {@link Batcher.forward}. */
+  readonly forward: Batcher['forward'] = (x, t, options) => this.#on((batcher) => batcher.forward(x, t, options));
+
+  /** As {@link Batcher.stream}. */
+  readonly stream: Batcher['stream'] = (request) => {
+    const batcher = this.#least();
+    return this.#counted(batcher, batcher.stream(request));
+  };
+
+  /** As {@link Batcher.expectedWait}, where the next request goes. */
+  readonly expectedWait: Batcher['expectedWait'] = (request) => this.#least().expectedWait(request);
+
+  /** Of all together; the curve is the first one's. */
+  get capacity(): BatcherCapacity {
+    const sum = (of: (capacity: BatcherCapacity) => number): number =>
+      this.batchers.reduce((total, { capacity }) => total + of(capacity), 0);
+    return {
+      rows: sum(({ rows }) => rows),
+      slots: sum(({ slots }) => slots),
+      rowsPerSecond: sum(({ rowsPerSecond }) => rowsPerSecond),
+      curve: at(this.batchers, 0).capacity.curve,
+    };
+  }
+
+  /** Bytes that all have allocated. */
+  get memory(): number {
+    return this.batchers.reduce((total, { memory }) => total + memory, 0);
+  }
+
+  /** Of all together; the backlog is the longest. */
+  stats(): BatcherStats {
+    return this.batchers.map((batcher) => batcher.stats()).reduce(together);
+  }
+
+  /** As {@link Batcher.drain}, of all. */
+  async drain(): Promise<void> {
+    await Promise.all(this.batchers.map((batcher) => batcher.drain()));
+  }
+
+  /** As {@link Batcher.close}, of all. The models stay open. */
+  async close(): Promise<void> {
+    await Promise.all(this.batchers.map((batcher) => batcher.close()));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** The one with the least to do: where several have as much, that with the fewest requests, which may still be on their way to it. */
+  #least(): Batcher {
+    const usable = this.batchers.filter((batcher) => !this.#failed.has(batcher));
+    // What all have in common is told by any of them.
+    const loads = (usable.length > 0 ? usable : this.batchers).map((batcher) => ({
+      batcher,
+      backlog: batcher.stats().backlog,
+      running: this.#running.get(batcher)?.size ?? 0,
+    }));
+    return loads.reduce((best, each) =>
+      each.backlog < best.backlog || (each.backlog === best.backlog && each.running < best.running) ? each : best,
+    ).batcher;
+  }
+
+  /** Counts a request until the function that it returns is called, with what it failed with, if it did. */
+  #enter(batcher: Batcher): (error?: unknown) => void {
+    const running = this.#running.get(batcher) ?? new Set();
+    const request = {};
+    this.#running.set(batcher, running.add(request));
+    return (error) => {
+      running.delete(request);
+      if (error instanceof DpmError && error.code === 'ERR_DPM_DEVICE') this.#failed.add(batcher);
+    };
+  }
+
+  async #on<T>(work: (batcher: Batcher) => Promise<T>): Promise<T> {
+    const batcher = this.#least();
+    const leave = this.#enter(batcher);
+    return work(batcher).then(
+      (value) => {
+        leave();
+        return value;
+      },
+      (error: unknown) => {
+        leave(error);
+        throw error;
+      },
+    );
+  }
+
+  /** The same events. */
+  #counted(batcher: Batcher, events: Events): Events {
+    const leave = this.#enter(batcher);
+    const next = events.next.bind(events);
+    const end = events.return.bind(events);
+    return Object.assign(events, {
+      async next() {
+        try {
+          const result = await next();
+          if (result.done === true) leave();
+          return result;
+        } catch (error) {
+          leave(error);
+          throw error;
+        }
+      },
+      return(value: void | PromiseLike<void>) {
+        leave();
+        return end(value);
+      },
+    });
+  }
+}
+
+function together(a: BatcherStats, b: BatcherStats): BatcherStats {
+  return {
+    steps: a.steps + b.steps,
+    rows: a.rows + b.rows,
+    paddedRows: a.paddedRows + b.paddedRows,
+    seconds: a.seconds + b.seconds,
+    resident: a.resident + b.resident,
+    waiting: a.waiting + b.waiting,
+    finished: a.finished + b.finished,
+    cancelled: a.cancelled + b.cancelled,
+    lastStepAt: Math.max(a.lastStepAt, b.lastStepAt),
+    unfinished: a.unfinished + b.unfinished,
+    refused: {
+      wait: a.refused.wait + b.refused.wait,
+      deadline: a.refused.deadline + b.refused.deadline,
+      bytes: a.refused.bytes + b.refused.bytes,
+    },
+    backlog: Math.max(a.backlog, b.backlog),
+  };
+}
