@@ -42,14 +42,6 @@ BatchStep::BatchStep(Executable& executable) : executable_(executable) {
   for (Slot& slot : slots_) slot.table = PinnedMemory(all.bytes);
 }
 
-BatchStep::~BatchStep() {
-  try {
-    settle();
-  } catch (const Error&) {
-    // Nothing is on its way on a card that has failed.
-  }
-}
-
 BatchStep::Work BatchStep::work_of(const dpm_step& request) const {
   const dpm_update& update = request.update;
   const auto clips = [](const dpm_update_sample& sample) { return sample.record->clip == DPM_CLIP_DYNAMIC; };

@@ -19,10 +19,6 @@ struct BatchStepKind {
 class BatchStep {
  public:
   explicit BatchStep(Executable& executable);
-  /// Waits for the steps that are on their way.
-  ~BatchStep();
-  BatchStep(const BatchStep&) = delete;
-  BatchStep& operator=(const BatchStep&) = delete;
 
   /// Queues a step (dpm_backend::step) and waits for the one before it. Seconds that this took on the card; 0 where
   /// there was none.

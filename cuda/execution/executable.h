@@ -60,6 +60,7 @@ struct Executable : Buried {
   Network& network;
   GraphCache graphs;
   std::unique_ptr<Trajectory> trajectory;
+  /// Its pinned memory goes after the card's below, the freeing of which waits for what is on its way.
   std::unique_ptr<BatchStep> batch_step;
 
  private:

@@ -5,13 +5,11 @@ namespace dpm::cuda {
 namespace {
 
 constexpr unsigned kThreads = 256;
-constexpr std::uint32_t kWrites = DPM_RECORD_WRITE_X | DPM_RECORD_WRITE_Y | DPM_RECORD_STORE_HISTORY;
 
 template <bool Whole>
 __global__ void __launch_bounds__(kThreads) update_kernel(UpdateArguments arguments) {
   __shared__ UpdateSample sample;
   load_sample(sample, arguments.samples[blockIdx.y]);
-  if ((sample.record.flags & kWrites) == 0) return;
   const std::uint64_t first = (static_cast<std::uint64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * kQuad;
   if (first >= arguments.elements) return;
   const std::uint64_t left = arguments.elements - first;

@@ -165,7 +165,7 @@ TEST_F(QueuedLanes, GiveTheSameBitsAsOneThingAfterTheOther) {
     for (std::uint32_t seed = 0; seed < 6; ++seed) {
       RandomValues random(seed);
       std::vector<RunRequest> runs;
-      while (runs.size() < 3) {
+      while (runs.size() < 4) {
         RunRequest run = random_run(random, second != SecondOutput::kNone);
         if (run.records.size() > 16) continue;
         run.noise.clear();
@@ -175,7 +175,7 @@ TEST_F(QueuedLanes, GiveTheSameBitsAsOneThingAfterTheOther) {
       const auto outcomes = [&](bool looks) {
         std::vector<Outcome> made(runs.size());
         // Fewer slots than samples: their rows are others' before they have been read.
-        Lane batch = lane(3, 4);
+        Lane batch = lane(5, 6);
         for (std::size_t i = 0; i < runs.size(); ++i) {
           auto request = request_of(runs[i], made[i]);
           if (looks) {
