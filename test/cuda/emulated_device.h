@@ -13,6 +13,7 @@ struct dpm_emulation_controls {
   dpm::simt::Counters (*counters)();
   void (*reset_counters)();
   void (*limit_memory)(std::size_t bytes);
+  void (*limit_pinned)(std::size_t bytes);
   void (*break_device)(cudaError_t error, std::uint64_t after);
   void (*repair_device)();
   void (*invalidate_captures)(int count);

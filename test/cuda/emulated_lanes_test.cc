@@ -356,6 +356,26 @@ TEST_F(QueuedLanes, GoOnWhenTheirNetworkGetsMoreMemoryBetweenSteps) {
   EXPECT_EQ(outcome.result.images.floats, expected[0]);
 }
 
+TEST_F(QueuedLanes, EndARequestWhoseResultHasNoWayToTheHost) {
+  Lane batch = lane(4, 4);
+  Outcome shown;
+  Outcome other;
+  RunRequest run = plain(2);
+  run.snapshot_every = 2;
+  batch.submit(request_of(run, shown));
+  batch.submit(request_of(plain(1), other));
+  batch.take_turn();
+  // The first snapshot of this device: nothing has been pinned for one.
+  emulation().limit_pinned(0);
+  batch.take_turn();
+  emulation().limit_pinned(SIZE_MAX);
+  EXPECT_EQ(shown.code, ErrorCode::kOutOfMemory);
+  EXPECT_EQ(batch.statistics().resident, 1u);
+  finish(batch);
+  EXPECT_EQ(other.code, ErrorCode::kOk);
+  EXPECT_EQ(other.told, (std::vector<std::uint64_t>{1, 2, 3}));
+}
+
 TEST_F(QueuedLanes, EndWhenTheCardFails) {
   Lane batch = lane(2, 2);
   Outcome outcome;

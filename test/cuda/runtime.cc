@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -45,6 +46,7 @@ struct Emulated {
   std::size_t freed_bytes = 0;
   std::size_t used = 0;
   std::size_t limit = kMemory;
+  std::size_t pinned_limit = SIZE_MAX;
   dpm::simt::Counters counters;
   std::atomic<std::int64_t> handles{0};
   cudaError_t broken = cudaSuccess;
@@ -162,6 +164,7 @@ cudaError_t allocate(void** address, std::size_t bytes, bool on_device) {
   *address = nullptr;
   if (bytes == 0) return cudaSuccess;
   if (on_device && bytes > state.limit - std::min(state.limit, state.used)) return fail(cudaErrorMemoryAllocation);
+  if (!on_device && bytes > state.pinned_limit) return fail(cudaErrorMemoryAllocation);
   Allocation made{bytes, on_device, std::make_unique<unsigned char[]>(bytes + kAlignment)};
   void* start = made.storage.get();
   std::size_t space = bytes + kAlignment;
@@ -473,6 +476,7 @@ Counters counters() {
 }
 void reset_counters() { emulated().counters = {}; }
 void limit_memory(std::size_t bytes) { emulated().limit = bytes; }
+void limit_pinned(std::size_t bytes) { emulated().pinned_limit = bytes; }
 
 void break_device(cudaError_t error, std::uint64_t after) {
   Emulated& state = emulated();

@@ -163,6 +163,8 @@ void reset_counters();
 
 /// Lets the emulated device hold at most `bytes`; the default is 8 GiB.
 void limit_memory(std::size_t bytes);
+/// Lets it pin at most `bytes` of the host's memory at a time; without a limit until it is called.
+void limit_pinned(std::size_t bytes);
 /// From the call `after` on every kernel launch and synchronisation fails with `error`, as after an illegal access.
 void break_device(cudaError_t error, std::uint64_t after = 0);
 void repair_device();
