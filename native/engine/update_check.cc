@@ -62,7 +62,7 @@ void check_update(const dpm_update& update) {
 void check_step(const dpm_step& step, std::uint32_t rows) {
   const dpm_update& update = step.update;
   check_update(update);
-  require(update.batch > 0 && is_there(update.out), "a step has samples and an output");
+  require(update.batch > 0, "a step has no samples");
   require(update.batch <= rows && step.guided_count <= rows - update.batch && step.least_rows <= rows,
           "a step has more rows than were reserved");
   require(step.guided_count <= update.batch && step.kept_count <= update.batch, "a step names a sample twice");

@@ -29,8 +29,7 @@ RunImages alone(const SampleState& state, bool as_levels) {
 }  // namespace
 
 bool is_wanted(const LaneRequest& request, std::uint32_t records, bool is_last) {
-  return is_last || is_due(request.run.snapshot_every, records) ||
-         (is_due(request.run.preview_every, records) && request.data_predictions.empty());
+  return is_last || is_due(request.run.snapshot_every, records) || is_due(request.run.preview_every, records);
 }
 
 void keep_and_show(const SampleState& state, const LaneRequest& request, RunResult& result) {

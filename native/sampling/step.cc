@@ -90,7 +90,10 @@ bool Step::evaluate(const std::vector<StepSample>& samples, const dpm_update& re
 }
 
 Step::Predictions Step::fresh(const dpm_update& registers) const {
-  if (in_place_) return {registers.out, registers.head};
+  return in_place_ ? Predictions{registers.out, registers.head} : compact();
+}
+
+Step::Predictions Step::compact() const {
   const dpm_view out = compact_out_->view(shape_.out);
   return {out, second_output(shape_, out, compact_head_ ? compact_head_->view(shape_.head) : dpm_view{})};
 }
@@ -259,11 +262,10 @@ void Step::list_whole() {
 double Step::queue(const std::vector<StepSample>& samples, const dpm_update& registers) {
   samples_.assign(samples.begin(), samples.end());
   list_seen();
-  in_place_ = false;
   allocate_compact();
   update_some(false, false, registers);
   list_whole();
-  const Predictions predictions = fresh(registers);
+  const Predictions predictions = compact();
   dpm_step request{};
   request.update = registers;
   request.update.batch = asked_;

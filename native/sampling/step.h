@@ -96,7 +96,9 @@ class Step {
   dpm_view uploaded_labels();
   /// The state itself where every row reads the same register unscaled, otherwise a gathered copy.
   dpm_view input(const dpm_update& registers);
+  /// Those of the step's evaluation: in the registers, or one after the other.
   [[nodiscard]] Predictions fresh(const dpm_update& registers) const;
+  [[nodiscard]] Predictions compact() const;
   /// Moves the predictions that are kept.
   void keep(std::uint64_t elements, const dpm_view& compact, const dpm_view& destination);
   void guide();

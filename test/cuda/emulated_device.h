@@ -14,6 +14,7 @@ struct dpm_emulation_controls {
   void (*reset_counters)();
   void (*limit_memory)(std::size_t bytes);
   void (*limit_pinned)(std::size_t bytes);
+  void (*linger)(double seconds);
   void (*break_device)(cudaError_t error, std::uint64_t after);
   void (*repair_device)();
   void (*invalidate_captures)(int count);

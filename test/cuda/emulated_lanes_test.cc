@@ -226,7 +226,7 @@ TEST_F(QueuedLanes, TakeOneCopyAndOneLaunchAStep) {
 
 TEST_F(QueuedLanes, CaptureAGraphForEverySizeAndKind) {
   Lane batch(std::make_unique<SharedNetworkEvaluator>(network_), {6, 6, false});
-  const auto run = [&] {
+  const auto run = [&](Lane& batch) {
     emulation().reset_counters();
     for (const bool guided : {false, true}) {
       // The emulated products want most scratch memory for two rows: graphs go when they get more.
@@ -242,8 +242,29 @@ TEST_F(QueuedLanes, CaptureAGraphForEverySizeAndKind) {
     return emulation().counters().captures;
   };
   // 1, 2, 3, 4 and 6 rows, and 2, 3, 4 and 6 with a guided sample.
-  EXPECT_EQ(run(), 9u);
-  EXPECT_EQ(run(), 0u);
+  EXPECT_EQ(run(batch), 9u);
+  EXPECT_EQ(run(batch), 0u);
+  network_ = small_.load("cuda:0");
+  Lane of_one_size = lane(6, 6);
+  EXPECT_EQ(run(of_one_size), 2u);
+}
+
+TEST_F(QueuedLanes, LearnWhatTheirSizesTake) {
+  Lane batch(std::make_unique<SharedNetworkEvaluator>(network_), {6, 6, true});
+  const auto padded_by = [&](std::uint32_t samples) {
+    const std::uint64_t before = batch.statistics().padded_rows;
+    Outcome outcome;
+    batch.submit(request_of(plain(samples), outcome));
+    finish(batch);
+    EXPECT_EQ(outcome.code, ErrorCode::kOk);
+    return batch.statistics().padded_rows - before;
+  };
+  // Four rows and six take nearly as long: so it is better to compute six for five, once that is known.
+  emulation().linger(2e-4);
+  EXPECT_EQ(padded_by(5), 0u);
+  EXPECT_EQ(padded_by(6), 0u);
+  EXPECT_EQ(padded_by(5), 3u);
+  emulation().linger(0);
 }
 
 TEST_F(QueuedLanes, QueueAStepWhileTheCardIsBusyWithTheOneBefore) {
@@ -403,9 +424,25 @@ TEST_F(QueuedLanes, LeaveStepsWithGivenNoiseAndThoseThatEvaluateNothingToTheirPa
   for (const RunRequest& run : {given, idle}) {
     const Results alone = results({run}, {0}, {2, 4, true, true});
     EXPECT_LT(relative_difference(alone[0], run_programs(*reference, run, running).images.floats), 2e-3);
-    // Beside one whose steps are whole.
+    // Before one whose steps are whole, and beside it.
+    EXPECT_EQ(results({run, dynamic(1, 3)}, {0, 8}, {4, 4, true, true})[1],
+              results({dynamic(1, 3)}, {0}, {4, 4, true, true})[0]);
     EXPECT_EQ(results({run, dynamic(1, 3)}, {0, 0}, {4, 4, true, true})[0], results({run}, {0}, {4, 4, true, true})[0]);
   }
+}
+
+TEST_F(QueuedLanes, AreNotForNetworksWhoseOutputsAreDivided) {
+  const auto load = [&](const char* device) {
+    return std::make_shared<Network>(Device::open(device, {}), small_.graph(), NetworkOptions{3, true, {}});
+  };
+  network_ = load("cuda:0");
+  const Results divided = results({plain(2)}, {0}, {2, 2});
+  const std::atomic<bool> running{false};
+  const std::vector<float> expected = run_programs(*load("reference"), plain(2), running).images.floats;
+  EXPECT_LT(relative_difference(divided[0], expected), 2e-3);
+  EXPECT_GT(relative_difference(results({plain(2)}, {0}, {2, 2})[0],
+                                run_programs(*small_.load("reference"), plain(2), running).images.floats),
+            2e-3);
 }
 
 TEST_F(QueuedLanes, AreHowGuidedRunsGoOn) {

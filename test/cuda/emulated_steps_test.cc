@@ -16,11 +16,14 @@ struct WholeStep {
   std::vector<std::uint32_t> guided{1};
   std::vector<float> guidance{2.5F};
   std::vector<std::uint32_t> kept{1};
+  std::uint32_t first_network_row = 0;
   dpm_step step{};
 
   double run(Network& network) {
     std::vector<dpm_update_sample> samples;
-    for (std::uint32_t j = 0; j < rows.size(); ++j) samples.push_back({&records[j], rows[j], j, j + 5, 3, 4, j, j, 0});
+    for (std::uint32_t j = 0; j < rows.size(); ++j) {
+      samples.push_back({&records[j], rows[j], first_network_row + j, j + 5, 3, 4, j, j, 0});
+    }
     step.update.batch = static_cast<std::uint32_t>(samples.size());
     step.update.samples = samples.data();
     step.labels = labels.empty() ? nullptr : labels.data();
@@ -210,8 +213,11 @@ TEST_F(WholeSteps, AreRefusedWhereTheirPartsDoNotBelongTogether) {
     return code_of([&] { step.run(*network); }) == ErrorCode::kArgument;
   };
   EXPECT_FALSE(refused([](WholeStep&) {}));
-  EXPECT_TRUE(refused([](WholeStep& s) { s.rows.clear(); }));
-  EXPECT_TRUE(refused([](WholeStep& s) { s.step.update.out = {}; }));
+  EXPECT_TRUE(refused([](WholeStep& s) {
+    s.rows.clear();
+    s.guided.clear();
+    s.kept.clear();
+  }));
   EXPECT_TRUE(refused([](WholeStep& s) { s.step.least_rows = kMostBatch + 1; }));
   EXPECT_TRUE(refused([](WholeStep& s) {
     s.records.resize(5, s.records[0]);
@@ -229,6 +235,7 @@ TEST_F(WholeSteps, AreRefusedWhereTheirPartsDoNotBelongTogether) {
     s.guided = {0, 0};
     s.guidance = {2, 2};
   }));
+  EXPECT_TRUE(refused([](WholeStep& s) { s.first_network_row = 1; }));
   EXPECT_TRUE(refused([](WholeStep& s) { s.guided = {2}; }));
   EXPECT_TRUE(refused([](WholeStep& s) { s.kept = {2}; }));
   EXPECT_TRUE(refused([](WholeStep& s) { s.kept = {0, 1, 1}; }));

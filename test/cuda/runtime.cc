@@ -11,6 +11,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -54,6 +55,7 @@ struct Emulated {
   cudaError_t last = cudaSuccess;
   int invalid_captures = 0;
   std::atomic<BranchOrder> branch_order{BranchOrder::kLate};
+  std::atomic<double> linger{0};
 };
 
 Emulated& emulated() {
@@ -115,7 +117,10 @@ void run_first(CUstream_st& stream) {
   if (item.kind == Item::Kind::kWait && *item.moment == 0) {
     run_queue(*item.recorder, [&] { return *item.moment == 0; });
   }
-  if (item.kind == Item::Kind::kWork) item.work();
+  if (item.kind == Item::Kind::kWork) {
+    item.work();
+    std::this_thread::sleep_for(std::chrono::duration<double>(emulated().linger.load()));
+  }
   const BranchOrder order = emulated().branch_order;
   if (order == BranchOrder::kEarly && item.kind == Item::Kind::kRecord) run_ready(stream, SIZE_MAX);
   if (order == BranchOrder::kInterleaved && item.kind == Item::Kind::kWork) run_ready(stream, 1);
@@ -487,6 +492,8 @@ void break_device(cudaError_t error, std::uint64_t after) {
 
 void repair_device() { break_device(cudaSuccess); }
 void invalidate_captures(int count) { emulated().invalid_captures = count; }
+
+void linger(double seconds) { emulated().linger = seconds; }
 
 void set_branch_order(BranchOrder order) { emulated().branch_order = order; }
 
