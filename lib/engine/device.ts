@@ -3,7 +3,8 @@ import { unknownName, wrongValue } from '../base/checks.js';
 import { DpmError, nativeWork, toDpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
 import { checkOptions, instanceOf, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
-import { native, type NativeEngine, type NativeTensor } from './binding.js';
+import { native } from './addon.js';
+import type { NativeEngine, NativeTensor } from './binding.js';
 
 /** One device the process knows about, usable or not. */
 export interface DeviceInfo {

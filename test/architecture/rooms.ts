@@ -230,7 +230,7 @@ export const rooms: readonly Room[] = [
   },
   {
     path: 'cuda/execution',
-    holds: 'networks with memory for a batch, graphs of steps, whole trajectories, states',
+    holds: 'networks with memory for a batch, graphs of steps, whole trajectories, steps of running batches, states',
     uses: ['native/core', 'native/backend', 'cuda/runtime', 'cuda/kernels', 'cuda/device', 'cuda/layers'],
   },
   {

@@ -4,13 +4,13 @@ import { beforeAll, describe, expect, it } from 'vitest';
 
 import { loadableNetwork } from '../../lib/checkpoint/model-folder.js';
 import { readModelFolder } from '../../lib/checkpoint/read-model.js';
-import {
-  native,
-  type NativeEngine,
-  type NativeGraph,
-  type NativeNetwork,
-  type NativeRegisters,
-  type NativeRunRequest,
+import { native } from '../../lib/engine/addon.js';
+import type {
+  NativeEngine,
+  NativeGraph,
+  NativeNetwork,
+  NativeRegisters,
+  NativeRunRequest,
 } from '../../lib/engine/binding.js';
 import { linear, stepRecord } from '../../lib/program/builder.js';
 import { packRecord } from '../../lib/program/pack.js';

@@ -1,5 +1,5 @@
-// Loads, samples and closes the bundled model again and again, then terminates workers in the middle of sampling. Fails
-// when memory grows by more than 50 kB a cycle over the second half, or when the process does not survive.
+// Loads the bundled model, samples alone and in a batch and closes it, again and again; then terminates workers in the
+// middle of sampling. Fails when memory grows by more than 50 kB a cycle over the second half, or when the process does not survive.
 //
 //   node --expose-gc test/soak/cycles.mjs [CYCLES] [TERMINATIONS]
 import { fileURLToPath } from 'node:url';
@@ -15,6 +15,9 @@ const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, mil
 async function cycle() {
   const model = await DiffusionModel.load(folder, { device: 'cpu', threads: 2 });
   await model.sample({ count: 2, sampler: 'ddim', steps: 2 });
+  const batcher = await model.batcher({ rows: 2 });
+  await Promise.all([1, 2].map((seed) => batcher.sample({ sampler: 'ddim', steps: 2, seed })));
+  await batcher.close();
   await model.close();
 }
 

@@ -1,4 +1,4 @@
-import { native } from '../../engine/binding.js';
+import { native } from '../../engine/addon.js';
 import { Device } from '../../engine/device.js';
 import { linear, stepRecord } from '../../program/builder.js';
 import { packRecord } from '../../program/pack.js';

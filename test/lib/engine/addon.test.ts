@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import { buildIn, loadingError, NATIVE_ABI_VERSION, native, requireFit } from '../../../lib/engine/binding.js';
+import { buildIn, loadingError, native, requireFit } from '../../../lib/engine/addon.js';
+import { NATIVE_ABI_VERSION } from '../../../lib/engine/binding.js';
 import { RECORD_BYTES } from '../../../lib/program/pack.js';
 
 describe('the addon', () => {

@@ -1,0 +1,93 @@
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { DpmError } from '../base/errors.js';
+import { RECORD_BYTES } from '../program/pack.js';
+import { NATIVE_ABI_VERSION, type NativeBinding } from './binding.js';
+
+const packageRoot = join(dirname(fileURLToPath(import.meta.url)), '../..');
+let binding: NativeBinding | undefined;
+
+/**
+ * The addon, loaded on first use.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ADDON` when no build for this platform is found or it does not fit this package.
+ */
+export function native(): NativeBinding {
+  binding ??= load();
+  return binding;
+}
+
+/**
+ * The path of the addon in a package.
+ *
+ * @param resolve - node-gyp-build's.
+ * @throws {@link DpmError} `ERR_DPM_ADDON` when there is none for this platform.
+ */
+export function buildIn(root: string, resolve: (directory: string) => string): string {
+  try {
+    return resolve(root);
+  } catch (cause) {
+    throw new DpmError(
+      'ERR_DPM_ADDON',
+      `no native build of dpm-native for ${process.platform}-${process.arch} was found in ${root}; ` +
+        `build one with: npm install cmake-js node-addon-api && node ${join(root, 'scripts/native-build.cjs')}`,
+      { cause },
+    );
+  }
+}
+
+/** The error for an addon that is there and does not load: what the system says of it, and what may help. */
+export function loadingError(path: string, cause: unknown): DpmError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const hint = /GLIBC|GLIBCXX|CXXABI/.test(reason)
+    ? 'the C or C++ library of this system is older than the one that it was built for: build it here'
+    : /ELF|file too short|cannot read file data|not a valid|invalid|truncated/i.test(reason)
+      ? 'the file is damaged or of another platform: install the package again'
+      : 'build it for this system';
+  return new DpmError(
+    'ERR_DPM_ADDON',
+    `the native build ${path} does not load: ${reason}; ${hint} (npm install cmake-js node-addon-api && node ${join(packageRoot, 'scripts/native-build.cjs')})`,
+    { cause },
+  );
+}
+
+function load(): NativeBinding {
+  const napi = Number(process.versions.napi);
+  if (!(napi >= 8)) {
+    throw new DpmError(
+      'ERR_DPM_ADDON',
+      `dpm-native needs Node-API 8 or newer, this runtime has ${process.versions.napi}`,
+    );
+  }
+  const require = createRequire(import.meta.url);
+  const { resolve } = require('node-gyp-build') as { resolve: (directory: string) => string };
+  const path = buildIn(packageRoot, resolve);
+  let loaded: NativeBinding;
+  try {
+    // By a file of its own, which those who trace what a program needs follow to the addon.
+    loaded = require('../../addon.cjs') as NativeBinding;
+  } catch (cause) {
+    throw loadingError(path, cause);
+  }
+  requireFit(loaded);
+  return loaded;
+}
+
+/**
+ * Refuses an addon of another version of this package.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ADDON` saying what differs.
+ */
+export function requireFit({ abiVersion, recordBytes }: Pick<NativeBinding, 'abiVersion' | 'recordBytes'>): void {
+  const require = (what: string, found: number, expected: number): void => {
+    if (found === expected) return;
+    throw new DpmError(
+      'ERR_DPM_ADDON',
+      `the native build has ${what} ${found}, this package needs ${expected}; rebuild it: npm run build:native`,
+    );
+  };
+  require('surface version', abiVersion, NATIVE_ABI_VERSION);
+  require('records of size', recordBytes, RECORD_BYTES);
+}
