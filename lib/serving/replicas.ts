@@ -11,6 +11,7 @@ export type BatchService = Pick<Batcher, keyof Batcher>;
 export interface BatchableModel {
   /** [C, H, W] of one sample. */
   readonly sampleShape: readonly number[];
+  /** Opens a batch of it. */
   batcher(options?: BatcherOptions): Promise<Batcher>;
 }
 

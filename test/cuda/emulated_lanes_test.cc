@@ -260,7 +260,7 @@ TEST_F(QueuedLanes, LearnWhatTheirSizesTake) {
     return batch.statistics().padded_rows - before;
   };
   // Four rows and six take nearly as long: so it is better to compute six for five, once that is known.
-  emulation().linger(2e-4);
+  emulation().linger(1);
   EXPECT_EQ(padded_by(5), 0u);
   EXPECT_EQ(padded_by(6), 0u);
   EXPECT_EQ(padded_by(5), 3u);

@@ -21,6 +21,7 @@ struct WholeStep {
 
   double run(Network& network) {
     std::vector<dpm_update_sample> samples;
+    samples.reserve(rows.size());
     for (std::uint32_t j = 0; j < rows.size(); ++j) {
       samples.push_back({&records[j], rows[j], first_network_row + j, j + 5, 3, 4, j, j, 0});
     }

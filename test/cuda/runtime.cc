@@ -11,7 +11,6 @@
 #include <mutex>
 #include <set>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -56,6 +55,7 @@ struct Emulated {
   int invalid_captures = 0;
   std::atomic<BranchOrder> branch_order{BranchOrder::kLate};
   std::atomic<double> linger{0};
+  std::atomic<double> lingered{0};
 };
 
 Emulated& emulated() {
@@ -96,7 +96,10 @@ void destroy(T* handle) {
 
 CUstream_st& stream_of(cudaStream_t stream) { return stream == nullptr ? emulated().default_stream : *stream; }
 
-double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double now() {
+  const double real = std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return real + emulated().lingered;
+}
 
 void run_ready(const CUstream_st& recorder, std::size_t most);
 
@@ -119,7 +122,7 @@ void run_first(CUstream_st& stream) {
   }
   if (item.kind == Item::Kind::kWork) {
     item.work();
-    std::this_thread::sleep_for(std::chrono::duration<double>(emulated().linger.load()));
+    emulated().lingered = emulated().lingered + emulated().linger;
   }
   const BranchOrder order = emulated().branch_order;
   if (order == BranchOrder::kEarly && item.kind == Item::Kind::kRecord) run_ready(stream, SIZE_MAX);

@@ -165,7 +165,7 @@ void reset_counters();
 void limit_memory(std::size_t bytes);
 /// Lets it pin at most `bytes` of the host's memory at a time; without a limit until it is called.
 void limit_pinned(std::size_t bytes);
-/// Makes every piece of work take so many seconds more.
+/// Makes every piece of work take so many seconds more by the card's clock.
 void linger(double seconds);
 /// From the call `after` on every kernel launch and synchronisation fails with `error`, as after an illegal access.
 void break_device(cudaError_t error, std::uint64_t after = 0);
