@@ -326,6 +326,33 @@ TEST_F(QueuedLanes, KeepShowAndGiveWhatArrives) {
   EXPECT_EQ(levels.result.images.levels, expected);
 }
 
+TEST_F(QueuedLanes, ShowDataPredictionsOfStepsThatAreNotWhole) {
+  // The state of these records is the data prediction: both kinds of previews show the same.
+  RunRequest run = plain(2);
+  for (dpm_record& record : run.records) {
+    record.variance = DPM_VARIANCE_NONE;
+    record.x_x = 0;
+    for (float& coefficient : record.x_history) coefficient = 0;
+    record.x_history[record.slot] = 1;
+  }
+  run.preview_every = 2;
+  const auto shown = [&](bool predictions) {
+    Outcome outcome;
+    Lane batch = lane(3, 3);
+    auto request = request_of(run, outcome);
+    for (const dpm_record& record : run.records) {
+      if (!predictions) continue;
+      request->data_predictions.push_back(record.x0_in);
+      request->data_predictions.push_back(record.x0_out);
+    }
+    batch.submit(std::move(request));
+    finish(batch);
+    return outcome.shown;
+  };
+  EXPECT_EQ(shown(true).size(), 2 * SmallNetwork::kElements);
+  EXPECT_EQ(shown(true), shown(false));
+}
+
 TEST_F(QueuedLanes, AreRidOfACancelledRequestWithinTwoSteps) {
   Lane batch = lane(2, 2);
   Outcome cancelled;
