@@ -283,10 +283,10 @@ dpm_status step(dpm_executable* executable, const dpm_step* request, double* sec
   });
 }
 
-dpm_status settle(dpm_executable* executable, double* seconds, dpm_message* message) noexcept {
+dpm_status settle(dpm_executable* executable, const void* owner, double* seconds, dpm_message* message) noexcept {
   return on_device(Handle::of(executable).network.device, message, [&] {
     const auto& last = Handle::of(executable).batch_step;
-    *seconds = last ? last->settle() : 0;
+    *seconds = last ? last->settle(owner) : 0;
   });
 }
 

@@ -164,26 +164,52 @@ void BatchStep::queue(const Work& work) const {
   check_launches("running a step");
 }
 
+bool BatchStep::has_rows(const dpm_view& view, std::uint64_t rows, std::uint64_t elements) {
+  const std::uint64_t needed = view.offset + (rows - 1) * view.stride + elements;
+  return view.buffer == nullptr || needed * sizeof(float) <= Handle::of(view.buffer).memory.bytes();
+}
+
 double BatchStep::run(const dpm_step& request) {
   const Work work = work_of(request);
+  const dpm_update& update = request.update;
+  require(has_rows(update.out, work.rows, update.elements) && has_rows(update.head, work.rows, update.elements),
+          "a step's outputs have fewer rows than are computed");
   executable_.prepare(static_cast<int>(work.rows));
+  const GraphKey of_work = key(work);
+  const auto body = [&] { queue(work); };
+  // A capture is no part of the step's time.
+  executable_.graphs.prepare(of_work, body);
   Slot& slot = slots_.at(next_);
   slot.start.record(executable_.network.device.stream);
   upload(work);
-  executable_.graphs.run(key(work), [&] { queue(work); });
+  executable_.graphs.run(of_work, body);
   slot.end.record(executable_.network.device.stream);
   slot.is_busy = true;
+  slot.owner = request.owner;
   next_ = 1 - next_;
-  return finished(next_);
+  finish(next_);
+  return told(request.owner);
 }
 
-double BatchStep::settle() { return finished(1 - next_); }
+double BatchStep::settle(const void* owner) {
+  finish(1 - next_);
+  return told(owner);
+}
 
-double BatchStep::finished(std::size_t index) {
+void BatchStep::finish(std::size_t index) {
   Slot& slot = slots_.at(index);
-  if (!slot.is_busy) return 0;
+  if (!slot.is_busy) return;
   slot.is_busy = false;
-  return slot.end.seconds_since(slot.start);
+  const double seconds = slot.end.seconds_since(slot.start);
+  if (slot.owner != nullptr) seconds_[slot.owner] += seconds;
+}
+
+double BatchStep::told(const void* owner) {
+  const auto noted = seconds_.find(owner);
+  if (noted == seconds_.end()) return 0;
+  const double seconds = noted->second;
+  seconds_.erase(noted);
+  return seconds;
 }
 
 }  // namespace dpm::cuda

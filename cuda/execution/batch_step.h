@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 
 #include "cuda/execution/executable.h"
 
@@ -20,11 +21,11 @@ class BatchStep {
  public:
   explicit BatchStep(Executable& executable);
 
-  /// Queues a step (dpm_backend::step) and waits for the one before it. Seconds that this took on the card; 0 where
-  /// there was none.
+  /// Queues a step (dpm_backend::step) and waits for the one before it. Seconds that the owner's steps took on the card
+  /// that are done and have not been told of.
   double run(const dpm_step& request);
-  /// Waits for the last step, and returns the same of it.
-  double settle();
+  /// Waits for the last step, and returns the same.
+  double settle(const void* owner);
 
  private:
   /// Where the parts of a table begin, in bytes.
@@ -57,8 +58,12 @@ class BatchStep {
   void guide(const Work& work) const;
   /// Copies one of the network's outputs, of samples whose predictions are kept.
   void keep(const Work& work, int value, const dpm_view& from, const dpm_view& to) const;
-  /// Seconds of the step of these events, which it waits for, if it is on its way.
-  double finished(std::size_t index);
+  /// Whether a tensor has so many rows.
+  static bool has_rows(const dpm_view& view, std::uint64_t rows, std::uint64_t elements);
+  /// Waits for the step of a slot, if it is on its way, and notes what it took.
+  void finish(std::size_t index);
+  /// What has been noted for an owner and is not told to him again.
+  double told(const void* owner);
 
   /// Two steps are on their way at most, in turn.
   struct Slot {
@@ -66,6 +71,7 @@ class BatchStep {
     Event start{EventUse::kTimedWaiting};
     Event end{EventUse::kTimedWaiting};
     bool is_busy = false;
+    const void* owner = nullptr;
   };
 
   Executable& executable_;
@@ -73,6 +79,7 @@ class BatchStep {
   DeviceMemory thresholds_;
   std::array<Slot, 2> slots_;
   std::size_t next_ = 0;
+  std::map<const void*, double> seconds_;
 };
 
 }  // namespace dpm::cuda

@@ -63,6 +63,11 @@ void GraphCache::capture(Entry& entry, const std::function<void()>& body) {
   }
 }
 
+void GraphCache::prepare(const GraphKey& key, const std::function<void()>& body) {
+  Entry& entry = find(key);
+  if (may_capture(entry)) capture(entry, body);
+}
+
 void GraphCache::run(const GraphKey& key, const std::function<void()>& body) {
   Entry& entry = find(key);
   if (may_capture(entry)) capture(entry, body);

@@ -32,6 +32,8 @@ class GraphCache {
 
   /// How often `key` has been asked for since it is known, this time included.
   int count(const GraphKey& key);
+  /// Captures what `body` queues where `run` would, so that this launches at once.
+  void prepare(const GraphKey& key, const std::function<void()>& body);
   /// Launches the graph of what `body` queues, captured when there is none. Where that fails (another thread may
   /// invalidate a capture, memory may run out) `body` queues its work itself.
   void run(const GraphKey& key, const std::function<void()>& body);

@@ -1,6 +1,6 @@
 import { at } from '../base/arrays.js';
 import { DpmError, toDpmError } from '../base/errors.js';
-import { requireKind, type Kind } from '../base/option-kinds.js';
+import { isList, requireKind, type Kind } from '../base/option-kinds.js';
 import type { Batcher, BatcherCapacity, BatcherStats } from './batcher.js';
 import type { BatcherOptions } from './options.js';
 
@@ -17,9 +17,15 @@ export interface BatchableModel {
 
 type Events = ReturnType<Batcher['stream']>;
 
+/** Of a batch that does nothing any more: its card has failed, or its model was closed. */
+const failures: ReadonlySet<string> = new Set(['ERR_DPM_DEVICE', 'ERR_DPM_CLOSED']);
+
 const modelKind: Kind = {
   expected: 'a DiffusionModel',
-  holds: (value) => typeof value === 'object' && value !== null && 'batcher' in value && 'sampleShape' in value,
+  holds: (value) => {
+    const { batcher, sampleShape } = Object(value) as Record<string, unknown>;
+    return typeof batcher === 'function' && isList(sampleShape);
+  },
 };
 
 function requireOneShape(models: readonly BatchableModel[]): void {
@@ -39,7 +45,7 @@ function requireOneShape(models: readonly BatchableModel[]): void {
 
 /**
  * Batches of the same model on several engines or cards. A request goes to the one that has the least to do for its capacity, and stays
- * there. Which one that is changes no bits, as long as the engines have one instruction set and number format.
+ * there. Which one that is changes no bits on a cpu, nor on cards of one kind with `sizes: 'one'`.
  */
 export class ReplicatedBatcher implements BatchService {
   /** The replicas' batches. A request goes to no more that whose device has failed. */
@@ -74,8 +80,9 @@ export class ReplicatedBatcher implements BatchService {
 
   /** As {@link Batcher.stream}. */
   readonly stream: Batcher['stream'] = (request) => {
-    const batcher = this.#least();
-    return this.#counted(batcher, batcher.stream(request));
+    // Wrong options are an error of the call; what is not read asks for nothing.
+    void this.#least().stream(request);
+    return this.#streamed(request);
   };
 
   /** As {@link Batcher.expectedWait}, where the next request goes. */
@@ -138,7 +145,7 @@ export class ReplicatedBatcher implements BatchService {
     this.#running.set(batcher, running.add(request));
     return (error) => {
       running.delete(request);
-      if (error instanceof DpmError && error.code === 'ERR_DPM_DEVICE') this.#failed.add(batcher);
+      if (error instanceof DpmError && failures.has(error.code)) this.#failed.add(batcher);
     };
   }
 
@@ -157,27 +164,36 @@ export class ReplicatedBatcher implements BatchService {
     );
   }
 
-  /** The same events. */
-  #counted(batcher: Batcher, events: Events): Events {
-    const leave = this.#enter(batcher);
-    const next = events.next.bind(events);
-    const end = events.return.bind(events);
-    return Object.assign(events, {
-      async next() {
-        try {
-          const result = await next();
-          if (result.done === true) leave();
-          return result;
-        } catch (error) {
-          leave(error);
-          throw error;
-        }
+  /** The events of the batch that has the least to do when the first one is asked for. */
+  #streamed(request: Parameters<Batcher['stream']>[0]): Events {
+    let begun: { events: Events; leave: (error?: unknown) => void } | undefined;
+    const begin = () => {
+      const batcher = this.#least();
+      begun ??= { events: batcher.stream(request), leave: this.#enter(batcher) };
+      return begun;
+    };
+    const told = async (ask: (events: Events) => ReturnType<Events['next']>): ReturnType<Events['next']> => {
+      const { events, leave } = begin();
+      try {
+        const result = await ask(events);
+        if (result.done === true) leave();
+        return result;
+      } catch (error) {
+        leave(error);
+        throw error;
+      }
+    };
+    return {
+      next: () => told((events) => events.next()),
+      return: (value) => told((events) => events.return(value)),
+      throw: (error) => told((events) => events.throw(error)),
+      [Symbol.asyncIterator]() {
+        return this;
       },
-      return(value: void | PromiseLike<void>) {
-        leave();
-        return end(value);
+      async [Symbol.asyncDispose]() {
+        await this.return();
       },
-    });
+    };
   }
 }
 

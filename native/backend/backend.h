@@ -207,6 +207,7 @@ typedef struct dpm_trajectory {
 /// computed: `out` and `head` of the update have as many. The network has the standard bindings only, reads the images
 /// from the update's registers and the times from the records. Host memory is not used after the call.
 typedef struct dpm_step {
+  const void* owner;       ///< whose it is: the seconds of his steps are told to him alone; null: to nobody
   dpm_update update;       ///< at least one sample; every record evaluates
   uint32_t least_rows;     ///< that are computed, however few are seen
   const int32_t* labels;   ///< one of every row that the network sees; null: no row has one
@@ -365,11 +366,13 @@ typedef struct dpm_backend {
   dpm_status (*begin)(dpm_executable* executable, const dpm_trajectory* trajectory, dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*advance)(dpm_executable* executable, uint32_t steps, uint32_t wait, dpm_message* message) DPM_NOEXCEPT;
 
-  /// Optional, null for devices that do a step at once. `step` queues one, and returns when the one before it is done:
-  /// `seconds` is what that took, 0 where there was none. `settle` waits for the last one.
+  /// Optional, null for devices that do a step at once; others have transfers, too. `step` queues one, and returns when
+  /// the one before it is done, whoever's it is: `seconds` is what the owner's steps took that are done and have not
+  /// been told of. `settle` waits for the last one.
   dpm_status (*step)(dpm_executable* executable, const dpm_step* step, double* seconds,
                      dpm_message* message) DPM_NOEXCEPT;
-  dpm_status (*settle)(dpm_executable* executable, double* seconds, dpm_message* message) DPM_NOEXCEPT;
+  dpm_status (*settle)(dpm_executable* executable, const void* owner, double* seconds,
+                       dpm_message* message) DPM_NOEXCEPT;
 
   void (*memory)(dpm_device* device, dpm_memory* memory) DPM_NOEXCEPT;
   /// Optional, null for devices that have nothing to tell.

@@ -47,7 +47,7 @@ class Buffer {
 /// float32 elements of a buffer on their way to the host: what is asked of the device later does not change them.
 class Transfer {
  public:
-  /// `elements` elements from `offset` on, as floats or 8-bit levels. On devices that have_transfers().
+  /// `elements` elements from `offset` on, as floats or 8-bit levels. On devices with transfers.
   Transfer(std::shared_ptr<Device> device, const Buffer& buffer, std::uint64_t offset, std::uint64_t elements,
            bool as_levels);
   ~Transfer();
@@ -101,7 +101,6 @@ class Device : public std::enable_shared_from_this<Device> {
   }
   /// Waits until everything that has been asked before is done: what is read back from `view` is there then.
   void wait_for(const dpm_view& view);
-  [[nodiscard]] bool has_transfers() const { return api_->begin_transfer != nullptr; }
   /// Nothing where the device has nothing to tell.
   [[nodiscard]] std::optional<dpm_statistics> statistics() const;
 

@@ -139,11 +139,13 @@ void Engine::work() {
   }
 }
 
+std::vector<std::shared_ptr<TurnTaker>> Engine::takers() {
+  const std::lock_guard<std::mutex> lock(queue_mutex_);
+  return turns_.all();
+}
+
 void Engine::run(TurnTaker& taker) {
-  using Clock = std::chrono::steady_clock;
-  const auto start = Clock::now();
-  taker.take_turn();
-  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  const double seconds = taker.take_turn();
   {
     const std::lock_guard<std::mutex> lock(queue_mutex_);
     turns_.charge(taker, seconds);
@@ -156,6 +158,7 @@ void Engine::run(std::unique_ptr<Job> job) {
     job->error = ErrorCode::kClosed;
     job->message = "the engine was closed before the work began";
   } else {
+    for (const auto& taker : takers()) taker->settle();
     try {
       job->run();
     } catch (...) {

@@ -93,6 +93,7 @@ class Engine {
   void work();
   void run(std::unique_ptr<Job> job);
   void run(TurnTaker& taker);
+  std::vector<std::shared_ptr<TurnTaker>> takers();
   void return_device();
   void end_turns();
   void finish(std::unique_ptr<Job> job);

@@ -159,7 +159,7 @@ void Network::divide(const dpm_view& output, std::uint64_t elements, std::uint32
 bool Network::pads() const { return device_->api().padded != nullptr; }
 
 std::uint32_t Network::padded(std::uint32_t rows) const {
-  return pads() ? device_->api().padded(executable_, rows) : rows;
+  return pads() && executable_ != nullptr ? device_->api().padded(executable_, rows) : rows;
 }
 
 /// A device's own trajectory cannot divide outputs: it updates with them as the network leaves them.
@@ -177,7 +177,10 @@ void Network::advance(std::uint32_t steps, bool wait) {
   check(device_->api().advance(executable_, steps, wait ? 1 : 0, &message), message);
 }
 
-bool Network::takes_steps() const { return device_->api().step != nullptr && !divides(); }
+bool Network::takes_steps() const {
+  const dpm_backend& api = device_->api();
+  return api.step != nullptr && api.begin_transfer != nullptr && !divides();
+}
 
 double Network::step(const dpm_step& step) {
   check_step(step, static_cast<std::uint32_t>(reserved_));
@@ -187,10 +190,12 @@ double Network::step(const dpm_step& step) {
   return seconds;
 }
 
-double Network::settle() {
+double Network::settle(const void* owner) {
   double seconds = 0;
+  // Nothing is on its way in memory that is gone.
+  if (executable_ == nullptr) return seconds;
   dpm_message message{};
-  check(device_->api().settle(executable_, &seconds, &message), message);
+  check(device_->api().settle(executable_, owner, &seconds, &message), message);
   return seconds;
 }
 

@@ -86,11 +86,11 @@ class Network {
   /// Whether the device takes whole steps of batches that samples join and leave.
   [[nodiscard]] bool takes_steps() const;
   /// Queues one, of at most the reserved batch, and returns when the one before it is done (dpm_backend::step): the
-  /// seconds that this took, 0 where there was none. Throws Error(kArgument) as `begin` does, and where samples, rows
-  /// or records do not belong together.
+  /// seconds of the owner's steps that are done and have not been told of. Throws Error(kArgument) as `begin` does, and
+  /// where samples, rows or records do not belong together.
   double step(const dpm_step& step);
-  /// Waits for the last one, and returns the same of it.
-  double settle();
+  /// Waits for the last one, and returns the same.
+  double settle(const void* owner);
   /// Median time per node over `repeats` evaluations of zeros. Throws Error(kClosed) once `stopping` is set.
   std::vector<NodeTime> profile(int batch, int repeats, const std::atomic<bool>& stopping);
   /// Median seconds of an evaluation of zeros at each of these batches, over `repeats` after one that warms up; keeps

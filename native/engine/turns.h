@@ -21,7 +21,11 @@ class TurnTaker {
   [[nodiscard]] double weight() const { return weight_; }
   /// Whether it wants a turn; from any thread.
   [[nodiscard]] virtual bool has_work() const = 0;
-  virtual void take_turn() noexcept = 0;
+  /// Returns the seconds of the device that it has used, by which its share is reckoned: those of work that has been
+  /// queued come with a later turn.
+  virtual double take_turn() noexcept = 0;
+  /// Somebody else is about to use the device for long: brings to an end what has been queued.
+  virtual void settle() noexcept {}
   /// Somebody has lost interest in a piece of its work; from any thread.
   virtual void look_for_cancelled() noexcept = 0;
   /// There are no more turns: its work ends with this error.

@@ -119,7 +119,7 @@ std::uint32_t Flight::begin_step() {
   list_step();
   is_queued_ = step_.is_whole(step_samples_);
   if (is_queued_) {
-    step_.queue(step_samples_, registers_.views());
+    step_.queue(step_samples_, registers_.views(), false);
   } else {
     waits_ = !step_.evaluate(step_samples_, registers_.views());
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <exception>
 #include <utility>
 
 namespace dpm {
@@ -68,11 +69,23 @@ void Lane::guarded(const Work& work) noexcept {
     work();
   } catch (...) {
     const auto [code, message] = current_error();
-    end(code, message);
+    give_up(code, message);
   }
 }
 
-void Lane::take_turn() noexcept {
+void Lane::give_up(ErrorCode code, const std::string& message) noexcept {
+  try {
+    // What the last step has brought is there all the same, unless the card has failed.
+    wait_for_queued();
+  } catch (const std::exception&) {
+    // The first error is told.
+  }
+  end(code, message);
+}
+
+double Lane::take_turn() noexcept {
+  const double start = seconds_now();
+  charged_ = std::nullopt;
   guarded([this] {
     attention_ = false;
     take_inbox();
@@ -85,11 +98,16 @@ void Lane::take_turn() noexcept {
       rows = choose_running();
     }
     if (running_.empty()) {
-      settle();
+      wait_for_queued();
     } else {
       begin_step(rows);
     }
   });
+  return charged_.value_or(seconds_now() - start);
+}
+
+void Lane::settle() noexcept {
+  guarded([this] { wait_for_queued(); });
 }
 
 void Lane::take_inbox() {
@@ -221,7 +239,8 @@ void Lane::begin_step(std::uint32_t rows) {
     queue_step();
     return;
   }
-  settle();
+  wait_for_queued();
+  charged_ = std::nullopt;
   step_start_ = seconds_now();
   waits_ = !step_->evaluate(step_samples_, registers_->views());
   if (!waits_) {
@@ -285,7 +304,7 @@ bool Lane::is_whole_step() const {
 }
 
 void Lane::queue_step() {
-  const double seconds_before = step_->queue(step_samples_, registers_->views());
+  const double seconds_before = step_->queue(step_samples_, registers_->views(), true);
   arrive(seconds_before);
   queued_rows_ = count_step();
   depart();
@@ -311,7 +330,9 @@ void Lane::depart() {
 }
 
 void Lane::arrive(double seconds) {
-  if (!is_queued_.exchange(false)) return;
+  const bool was_queued = is_queued_.exchange(false);
+  charged_ = was_queued ? seconds : 0;
+  if (!was_queued) return;
   if (seconds > 0) costs_.add(queued_rows_, seconds);
   seconds_ = seconds_ + seconds;
   last_step_at_ = seconds_now();
@@ -321,8 +342,8 @@ void Lane::arrive(double seconds) {
   on_their_way_.clear();
 }
 
-void Lane::settle() {
-  if (is_queued_) arrive(evaluator_->network()->settle());
+void Lane::wait_for_queued() {
+  if (is_queued_) arrive(step_->wait());
 }
 
 void Lane::wait_for_device() {

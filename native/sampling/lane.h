@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "engine/network.h"
@@ -46,7 +47,7 @@ struct LaneStatistics {
 
 class Lane final : public TurnTaker {
  public:
-  /// Allocates what every step needs. On the engine's thread.
+  /// Allocates what every step needs; a card allocates its tables with the first ones. On the engine's thread.
   Lane(std::unique_ptr<Evaluator> evaluator, LaneOptions options);
   ~Lane() override;
 
@@ -70,7 +71,8 @@ class Lane final : public TurnTaker {
   [[nodiscard]] bool has_work() const override {
     return attention_ || (!waits_ && unfinished_ > 0 && !paused_) || is_queued_;
   }
-  void take_turn() noexcept override;
+  double take_turn() noexcept override;
+  void settle() noexcept override;
   /// Also while it is paused.
   void look_for_cancelled() noexcept override { attention_ = true; }
   void end(ErrorCode code, const std::string& message) noexcept override;
@@ -143,8 +145,8 @@ class Lane final : public TurnTaker {
   void depart();
   /// Gives what the step has brought that was on its way and took `seconds`.
   void arrive(double seconds);
-  /// Waits for it.
-  void settle();
+  /// Waits for the step that is on its way, if there is one.
+  void wait_for_queued();
   void update_step();
   /// Counts the step; returns the rows that are computed for its.
   std::uint32_t count_step();
@@ -153,10 +155,12 @@ class Lane final : public TurnTaker {
   /// Does `work`; what it throws ends the lane.
   template <typename Work>
   void guarded(const Work& work) noexcept;
+  /// Ends after an error of its own.
+  void give_up(ErrorCode code, const std::string& message) noexcept;
   void upload_noise(std::uint32_t slot);
   /// Shows the data predictions that are to be seen after this step.
   void preview_predictions(const dpm_update& registers);
-  /// After its record; the slot is free after the sample's last one. What that brings has no state.
+  /// After its record; the slot is free after the sample's last one. Returns what the record brings, without the state.
   Arrival pass(std::uint32_t slot);
   /// Keeps, shows and gives what a record has made of a sample.
   void give(const Arrival& arrival, std::uint32_t row);
@@ -192,6 +196,8 @@ class Lane final : public TurnTaker {
   std::vector<Arrival> on_their_way_;
   std::uint32_t queued_rows_ = 0;
   double step_start_ = 0;
+  /// Seconds that a turn has used, where they are others than those it took.
+  std::optional<double> charged_;
   /// Of the samples that have joined and have no state yet.
   InitialStates initial_states_;
 

@@ -45,14 +45,18 @@ std::shared_ptr<Buffer> Step::allocated(std::uint64_t elements) {
   return evaluator_.device().allocate(evaluated_ * elements * sizeof(float));
 }
 
-void Step::allocate_compact() {
-  if (compact_out_) return;
-  compact_out_ = allocated(shape_.out);
-  if (shape_.head > 0) compact_head_ = allocated(shape_.head);
+void Step::allocate_compact(std::uint32_t rows) {
+  if (compact_out_ && rows <= compact_rows_) return;
+  const auto make = [&](std::uint64_t elements) {
+    return evaluator_.device().allocate(rows * elements * sizeof(float));
+  };
+  compact_out_ = make(shape_.out);
+  if (shape_.head > 0) compact_head_ = make(shape_.head);
+  compact_rows_ = rows;
 }
 
 void Step::reserve() {
-  allocate_compact();
+  allocate_compact(evaluated_);
   if (!input_) input_ = allocated(shape_.image);
   samples_.reserve(rows_);
   const std::size_t rows = std::max(rows_, evaluated_);
@@ -75,7 +79,7 @@ bool Step::evaluate(const std::vector<StepSample>& samples, const dpm_update& re
   for (std::uint32_t j = 0; j < seen_.size(); ++j) {
     in_place_ = in_place_ && seen_[j].sample == j && samples_[j].row == j;
   }
-  if (!in_place_) allocate_compact();
+  if (!in_place_) allocate_compact(evaluated_);
   const Predictions predictions = fresh(registers);
   Evaluation evaluation;
   evaluation.batch = static_cast<std::uint32_t>(seen_.size());
@@ -259,14 +263,16 @@ void Step::list_whole() {
   for (std::uint32_t j = 0; j < asked_ + guided_; ++j) labels_.push_back(seen_[j].label);
 }
 
-double Step::queue(const std::vector<StepSample>& samples, const dpm_update& registers) {
+double Step::queue(const std::vector<StepSample>& samples, const dpm_update& registers, bool is_timed) {
   samples_.assign(samples.begin(), samples.end());
   list_seen();
-  allocate_compact();
+  // Those that are computed beside them have outputs, too; somebody else may have reserved more than this step needs.
+  allocate_compact(std::max(evaluated_, evaluator_.padded(std::max(asked_ + guided_, least_))));
   update_some(false, false, registers);
   list_whole();
   const Predictions predictions = compact();
   dpm_step request{};
+  request.owner = is_timed ? this : nullptr;
   request.update = registers;
   request.update.batch = asked_;
   request.update.samples = moves_.data();
@@ -284,6 +290,8 @@ double Step::queue(const std::vector<StepSample>& samples, const dpm_update& reg
   if (shape_.head > 0) request.kept_head = registers.head;
   return evaluator_.network()->step(request);
 }
+
+double Step::wait() { return evaluator_.network()->settle(this); }
 
 void Step::predict(std::size_t index, float input, float output, const dpm_update& registers,
                    const dpm_view& destination) {

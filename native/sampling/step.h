@@ -66,8 +66,11 @@ class Step {
   void update(const dpm_update& registers);
   /// Whether the device takes the step of these samples as a whole.
   [[nodiscard]] bool is_whole(const std::vector<StepSample>& samples) const;
-  /// Queues it, and returns when the one before it is done: the seconds that this took, 0 where there was none.
-  double queue(const std::vector<StepSample>& samples, const dpm_update& registers);
+  /// Queues it, and returns when the one before it is done: the seconds of those of this object that are done and have
+  /// not been told of, where they are timed.
+  double queue(const std::vector<StepSample>& samples, const dpm_update& registers, bool is_timed);
+  /// Waits for what has been queued, and returns the same.
+  double wait();
   /// The labels that the network would see if every sample asked once, on the device; absent where it takes none.
   dpm_view upload_labels(const std::vector<StepSample>& samples);
 
@@ -88,7 +91,8 @@ class Step {
   };
 
   std::shared_ptr<Buffer> allocated(std::uint64_t elements);
-  void allocate_compact();
+  /// Predictions of at least so many rows, whose contents are lost when there are more than before.
+  void allocate_compact(std::uint32_t rows);
   /// First one row of every sample that asks, then the unconditional one of the guided, then what is repeated.
   void list_seen();
   void upload_times();
@@ -127,6 +131,7 @@ class Step {
   std::vector<std::uint32_t> guided_places_;
   std::vector<float> guidance_;
   std::vector<std::uint32_t> kept_places_;
+  std::uint32_t compact_rows_ = 0;
   std::shared_ptr<Buffer> time_, label_, input_, compact_out_, compact_head_;
 };
 

@@ -92,6 +92,22 @@ TEST_F(EmulatedLanes, GoOnAfterSomebodyAskedForMoreThanThereIs) {
   EXPECT_EQ(done, 2);
 }
 
+TEST_F(EmulatedLanes, GoOnAfterTheirOwnMemoryWasGone) {
+  Lane lane(std::make_unique<SharedNetworkEvaluator>(network_), {2, 2});
+  // Neither what is asked for nor what there was can be had.
+  emulation().limit_memory(1);
+  EXPECT_EQ(code_of([&] { network_->reserve(8); }), ErrorCode::kOutOfMemory);
+  emulation().limit_memory(std::size_t{8} << 30);
+  std::optional<ErrorCode> code;
+  auto request = std::make_unique<LaneRequest>();
+  request->run = plain(1);
+  request->keys = {0};
+  request->finished = [&](const LaneOutcome& outcome) { code = outcome.code; };
+  lane.submit(std::move(request));
+  while (lane.has_work()) lane.take_turn();
+  EXPECT_EQ(code, ErrorCode::kOk);
+}
+
 TEST_F(EmulatedLanes, LeaveRowsOutWherePaddingCostsMore) {
   // With five rows the card computes six: until it is known to be as quick, four run.
   const LaneOptions fitted{6, 8, true};
@@ -470,6 +486,74 @@ TEST_F(QueuedLanes, AreNotForNetworksWhoseOutputsAreDivided) {
   EXPECT_GT(relative_difference(results({plain(2)}, {0}, {2, 2})[0],
                                 run_programs(*small_.load("reference"), plain(2), running).images.floats),
             2e-3);
+}
+
+TEST_F(QueuedLanes, GiveWhatIsThereWhenTheirMemoryIsGone) {
+  Lane batch = lane(2, 2);
+  Outcome outcome;
+  batch.submit(request_of(plain(1), outcome));
+  for (int step = 0; step < 3; ++step) batch.take_turn();
+  emulation().limit_memory(1);
+  EXPECT_EQ(code_of([&] { network_->reserve(8); }), ErrorCode::kOutOfMemory);
+  emulation().limit_memory(std::size_t{8} << 30);
+  EXPECT_FALSE(outcome.code);
+  finish(batch);
+  EXPECT_EQ(outcome.code, ErrorCode::kOk);
+}
+
+TEST_F(QueuedLanes, GiveWhatIsThereWhenTheNextStepCannotBeQueued) {
+  Lane batch(std::make_unique<SharedNetworkEvaluator>(network_), {6, 6, false});
+  Outcome first;
+  Outcome second;
+  batch.submit(request_of(plain(1), first));
+  for (int step = 0; step < 3; ++step) batch.take_turn();
+  // Two rows need more scratch memory than one.
+  batch.submit(request_of(plain(2), second));
+  emulation().limit_memory(1);
+  batch.take_turn();
+  emulation().limit_memory(std::size_t{8} << 30);
+  EXPECT_EQ(first.code, ErrorCode::kOk);
+  EXPECT_EQ(second.code, ErrorCode::kOutOfMemory);
+}
+
+TEST_F(QueuedLanes, HaveRoomForWhatIsComputedBesideThem) {
+  // Five guided samples are ten rows; a network that more was reserved for computes twelve.
+  network_->reserve(16);
+  const RunRequest run = [] {
+    RunRequest made = dynamic(5, 3);
+    for (SampleIdentity& sample : made.samples) sample.guidance = 2;
+    return made;
+  }();
+  const std::atomic<bool> running{false};
+  const std::vector<float> expected = run_programs(*small_.load("reference"), run, running).images.floats;
+  EXPECT_LT(relative_difference(run_programs(*network_, run, running).images.floats, expected), 2e-3);
+  Lane batch(std::make_unique<SharedNetworkEvaluator>(network_), {5, 5, true, true});
+  Outcome outcome;
+  batch.submit(request_of(dynamic(1, 3), outcome));
+  finish(batch);
+  EXPECT_EQ(outcome.code, ErrorCode::kOk) << outcome.message;
+}
+
+TEST_F(QueuedLanes, KeepTheirTimesApart) {
+  Lane one = lane(1, 1);
+  Lane other = lane(2, 2);
+  Outcome of_one;
+  Outcome of_other;
+  one.submit(request_of(plain(1), of_one));
+  other.submit(request_of(plain(1), of_other));
+  emulation().linger(1);
+  double charged_one = 0;
+  double charged_other = 0;
+  while (one.has_work() || other.has_work()) {
+    charged_one += one.take_turn();
+    charged_other += other.take_turn();
+  }
+  emulation().linger(0);
+  // Three steps each, of as many kernels.
+  EXPECT_GT(charged_one, 3);
+  EXPECT_NEAR(charged_one, charged_other, 2);
+  EXPECT_NEAR(one.statistics().seconds, charged_one, 0.5);
+  EXPECT_NEAR(other.statistics().seconds, charged_other, 0.5);
 }
 
 TEST_F(QueuedLanes, AreHowGuidedRunsGoOn) {

@@ -19,7 +19,8 @@ struct WholeStep {
   std::uint32_t first_network_row = 0;
   dpm_step step{};
 
-  double run(Network& network) {
+  double run(Network& network, const void* owner = nullptr) {
+    step.owner = owner;
     std::vector<dpm_update_sample> samples;
     samples.reserve(rows.size());
     for (std::uint32_t j = 0; j < rows.size(); ++j) {
@@ -173,22 +174,43 @@ TEST_F(WholeSteps, WriteNothingForRowsThatAreComputedBesideThem) {
 TEST_F(WholeSteps, AreWaitedForOneStepLater) {
   WholeStep step = whole_step();
   const auto network = made_.load(device_);
-  EXPECT_EQ(network->settle(), 0);
-  EXPECT_EQ(step.run(*network), 0);
-  step.run(*network);
+  const int mine = 0;
+  const void* owner = &mine;
+  EXPECT_EQ(network->settle(owner), 0);
+  EXPECT_EQ(step.run(*network, owner), 0);
+  step.run(*network, owner);
   const std::size_t one_step = emulation().queued();
   EXPECT_GT(one_step, 0u);
   emulation().reset_counters();
-  EXPECT_GT(step.run(*network), 0);
+  EXPECT_GT(step.run(*network, owner), 0);
   // The one before is done, this one is not.
   EXPECT_EQ(emulation().queued(), one_step);
   EXPECT_EQ(emulation().counters().uploads, 1u);
   EXPECT_EQ(emulation().counters().graph_launches, 1u);
   EXPECT_EQ(emulation().counters().synchronisations, 1u);
   EXPECT_EQ(emulation().counters().allocations, 0u);
-  EXPECT_GT(network->settle(), 0);
+  EXPECT_GT(network->settle(owner), 0);
   EXPECT_EQ(emulation().queued(), 0u);
-  EXPECT_EQ(network->settle(), 0);
+  EXPECT_EQ(network->settle(owner), 0);
+}
+
+TEST_F(WholeSteps, TellTheirOwnersAloneWhatTheyTook) {
+  WholeStep step = whole_step();
+  const auto network = made_.load(device_);
+  const int owners[] = {0, 1};
+  emulation().linger(1);
+  step.run(*network, &owners[0]);
+  const double seconds = step.run(*network, &owners[0]);
+  EXPECT_GT(seconds, 1);
+  // Another's waits for it, and nobody's for that.
+  EXPECT_EQ(step.run(*network, &owners[1]), 0);
+  EXPECT_EQ(step.run(*network), 0);
+  EXPECT_NEAR(step.run(*network, &owners[0]), seconds, 0.5);
+  EXPECT_NEAR(network->settle(&owners[1]), seconds, 0.5);
+  EXPECT_NEAR(network->settle(&owners[0]), seconds, 0.5);
+  EXPECT_EQ(network->settle(&owners[0]), 0);
+  EXPECT_EQ(network->settle(nullptr), 0);
+  emulation().linger(0);
 }
 
 TEST_F(WholeSteps, AreWaitedForBeforeTheirMemoryGoes) {
@@ -237,6 +259,10 @@ TEST_F(WholeSteps, AreRefusedWhereTheirPartsDoNotBelongTogether) {
     s.guidance = {2, 2};
   }));
   EXPECT_TRUE(refused([](WholeStep& s) { s.first_network_row = 1; }));
+  // Two rows of samples, one of a guided one: three have to fit.
+  const auto small = device_->allocate(3 * kElements * sizeof(float) - 4);
+  EXPECT_TRUE(refused([&](WholeStep& s) { s.step.update.out = small->view(kElements); }));
+  EXPECT_TRUE(refused([&](WholeStep& s) { s.step.update.head = small->view(kElements); }));
   EXPECT_TRUE(refused([](WholeStep& s) { s.guided = {2}; }));
   EXPECT_TRUE(refused([](WholeStep& s) { s.kept = {2}; }));
   EXPECT_TRUE(refused([](WholeStep& s) { s.kept = {0, 1, 1}; }));

@@ -13,8 +13,8 @@
 namespace dpm::cpu {
 namespace {
 
+// The one thing that all devices of a process have in common, and so its own.
 std::mutex mutex;
-/// Of all devices.
 int taken = 0;
 
 /// Of all devices together.

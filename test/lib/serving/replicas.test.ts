@@ -46,6 +46,8 @@ const idle: BatcherStats = {
   backlog: 0,
 };
 
+const idleBatcher = { stats: () => idle };
+
 describe('a batcher over replicas', () => {
   it('gives what one model gives, and uses all of them', async () => {
     await using batcher = await createBatcher(models, { rows: 2 });
@@ -116,6 +118,11 @@ describe('a batcher over replicas', () => {
   it.each<[string, readonly unknown[], RegExp]>([
     ['no models', [], /models is empty/],
     ['something else', [{}], /models\[0\] is .*, it has to be a DiffusionModel/],
+    [
+      'what only looks like a model',
+      [{ batcher: 1, sampleShape: null }],
+      /models\[0\] is .*, it has to be a DiffusionModel/,
+    ],
     ['nothing', [null], /models\[0\] is .*, it has to be a DiffusionModel/],
     [
       'models of different shapes',
@@ -187,11 +194,17 @@ describe('the choice of a replica', () => {
   it('counts streams until they end or are left', async () => {
     const { batcher } = await replicas([0, 0, 0]);
     const streams = [0, 1, 2].map((seed) => batcher.stream(request(seed)));
+    // What nobody reads is nobody's work.
+    void batcher.stream(request(3));
     expect(batcher.expectedWait()).toBe(0);
     const values = await Promise.all(streams.map(async (stream) => (await stream.next()).value as unknown));
     expect(values).toEqual([0, 1, 2]);
     await streams[2]!.return();
     expect(batcher.expectedWait()).toBe(2);
+    expect(await streams[2]!.next()).toMatchObject({ done: true });
+    await expect(streams[1]!.throw(new Error('enough'))).rejects.toThrow('enough');
+    expect(batcher.expectedWait()).toBe(1);
+    void batcher.sample(request(0));
     void batcher.sample(request(0));
     expect(await streams[0]!.next()).toMatchObject({ done: true });
     expect(batcher.expectedWait()).toBe(0);
@@ -209,6 +222,13 @@ describe('the choice of a replica', () => {
     await stream.next();
     expect(await failure(stream.next())).toMatchObject({ code: 'ERR_DPM_DEVICE' });
     expect(batcher.expectedWait()).toBe(2);
+    const mixed = await createBatcher([
+      fake({ ...idleBatcher, sample: () => Promise.reject(new DpmError('ERR_DPM_CLOSED', 'closed')) }),
+      fake({ ...idleBatcher, sample: () => Promise.resolve('done') }),
+    ]);
+    await failure(mixed.sample(request(0)));
+    expect(await mixed.sample(request(0))).toBe('done');
+    expect(await mixed.sample(request(0))).toBe('done');
     const one = await replicas([0]);
     await failure(one.batcher.run([]));
     expect(await failure(one.batcher.run([]))).toMatchObject({ code: 'ERR_DPM_DEVICE' });

@@ -23,11 +23,15 @@ class Counted : public TurnTaker {
  public:
   explicit Counted(double weight = 1, milliseconds length = milliseconds(0)) : TurnTaker(weight), length_(length) {}
   [[nodiscard]] bool has_work() const override { return left > 0; }
-  void take_turn() noexcept override {
+  double take_turn() noexcept override {
+    const auto start = std::chrono::steady_clock::now();
     --left;
     ++taken;
     std::this_thread::sleep_for(length_);
+    return charged > 0 ? charged.load()
+                       : std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
+  void settle() noexcept override { ++settled; }
   void look_for_cancelled() noexcept override { ++looked; }
   void end(ErrorCode code, const std::string& /*message*/) noexcept override {
     ended = code;
@@ -37,6 +41,8 @@ class Counted : public TurnTaker {
   std::atomic<int> left{0};
   std::atomic<int> taken{0};
   std::atomic<int> looked{0};
+  std::atomic<int> settled{0};
+  std::atomic<double> charged{0};
   std::atomic<ErrorCode> ended{ErrorCode::kOk};
 
  private:
@@ -152,6 +158,49 @@ class Fickle : public Counted {
  private:
   mutable std::atomic<int> looks_{0};
 };
+
+TEST(EngineTurns, AreReckonedByWhatTheySayTheyHaveUsed) {
+  Engine engine("cpu", {1, false});
+  const auto cheap = std::make_shared<Counted>();
+  const auto dear = std::make_shared<Counted>();
+  cheap->charged = 1;
+  dear->charged = 9;
+  cheap->left = dear->left = 100000;
+  engine.add(cheap);
+  engine.add(dear);
+  engine.wake();
+  while (cheap->taken + dear->taken < 1000) std::this_thread::yield();
+  cheap->left = dear->left = 0;
+  EXPECT_NEAR(cheap->taken, 9.0 * dear->taken, 20);
+}
+
+TEST(EngineTurns, BringTheirWorkToAnEndBeforeAJob) {
+  Engine engine("cpu", {1, false});
+  const auto taker = std::make_shared<Counted>();
+  engine.add(taker);
+  std::promise<int> answer;
+  engine.submit(std::make_unique<AskingJob>(*taker, answer));
+  answer.get_future().get();
+  EXPECT_EQ(taker->settled, 1);
+}
+
+TEST(EngineTurns, LetThreadsThatWaitComeFirst) {
+  Engine engine("cpu", {1, false});
+  const auto taker = std::make_shared<Counted>(1.0, milliseconds(50));
+  engine.add(taker);
+  for (int i = 0; i < 3; ++i) {
+    taker->left = 1000;
+    const int before = taker->taken;
+    engine.wake();
+    while (taker->taken == before) std::this_thread::yield();
+    // A turn is on: whoever asks now has the device after it, however much work there is.
+    const int during = taker->taken;
+    engine.run_now([&] { EXPECT_EQ(taker->taken, during); });
+    taker->left = 0;
+  }
+  engine.stop();
+  engine.join();
+}
 
 TEST(EngineTurns, AreLeftWhenTheWorkIsGone) {
   Engine engine("cpu", {1, false});
