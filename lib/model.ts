@@ -3,6 +3,7 @@ import { unknownName } from './base/checks.js';
 import { DpmError } from './base/errors.js';
 import { checkOptions, either, instanceOf, kinds, type OptionKinds } from './base/option-kinds.js';
 import type { PixelRange } from './base/pixel-range.js';
+import { digestOfModel } from './checkpoint/digest.js';
 import { headNames, type HeadName } from './checkpoint/heads.js';
 import type { ImageSize } from './checkpoint/image-size.js';
 import { loadableNetwork, type ModelFolder } from './checkpoint/model-folder.js';
@@ -111,6 +112,7 @@ export class DiffusionModel {
   readonly #batchers = new Set<Batcher>();
   readonly #ownsDevice: boolean;
   #isClosed = false;
+  #digest: Promise<string> | undefined;
 
   private constructor(
     { device, isOwn }: { device: Device; isOwn: boolean },
@@ -287,6 +289,16 @@ export class DiffusionModel {
   /** The values of black and white in samples: -1 and 1, or 0 and 1 of networks that centre their input themselves. */
   get range(): PixelRange {
     return this.schedule.defaults.dataRange;
+  }
+
+  /**
+   * SHA-256 of the model's configuration and weights as hexadecimal digits, by the names and contents of all such files of its folder, or
+   * of its file: what results depend on beside the request, the options of {@link DiffusionModel.load}, the device and this package.
+   *
+   * @throws {@link DpmError} `ERR_DPM_FILE` when a file cannot be read any more.
+   */
+  digest(): Promise<string> {
+    return (this.#digest ??= digestOfModel(this.#folder.path));
   }
 
   /** Bytes in use by the model's device, see {@link MemoryUse}. */
