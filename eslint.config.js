@@ -2,7 +2,7 @@ import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
 
 export default defineConfig(
-  globalIgnores(['build/', 'dist/', 'prebuilds/', 'coverage/', '.toolchain/', '**/node_modules/', 'test/fixtures/']),
+  globalIgnores(['build/', '**/dist/', 'prebuilds/', 'coverage/', '.toolchain/', '**/node_modules/', 'test/fixtures/']),
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
@@ -27,7 +27,17 @@ export default defineConfig(
     rules: { 'no-restricted-imports': ['error', { paths: ['node-gyp-build'] }] },
   },
   {
-    files: ['test/**/*.ts', 'bench/**/*.ts', 'examples/**/*.ts'],
+    // The packages beside the library are users of it.
+    files: ['packages/**/*.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        { patterns: [{ regex: '(^|/)(lib|dist)/', message: "import it from 'dpm-native'" }] },
+      ],
+    },
+  },
+  {
+    files: ['test/**/*.ts', 'packages/*/test/**/*.ts', 'bench/**/*.ts', 'examples/**/*.ts'],
     rules: {
       'no-console': 'off',
       // A failed assumption fails the test, which is what `!` says there.

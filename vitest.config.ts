@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config';
 
-const tests = ['test/**/*.test.ts'];
+const tests = ['test/**/*.test.ts', 'packages/*/test/**/*.test.ts'];
 // Tests that count bytes or measure time want the machine for themselves.
 const alone = ['process', 'lib/model'].map((room) => `test/${room}/**/*.test.ts`);
 

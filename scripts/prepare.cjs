@@ -17,4 +17,6 @@ function addonLoads() {
 }
 
 if (!addonLoads()) run(path.join(__dirname, 'native-build.cjs'));
-run(require.resolve('typescript/bin/tsc', { paths: [root] }), '-p', 'tsconfig.build.json');
+const compiler = require.resolve('typescript/bin/tsc', { paths: [root] });
+run(compiler, '-p', 'tsconfig.build.json');
+run(compiler, '-p', 'packages/server/tsconfig.build.json');

@@ -1,0 +1,127 @@
+import { readFile } from 'node:fs/promises';
+
+import { computeTypes, DpmError } from 'dpm-native';
+import Type, { type Static } from 'typebox';
+import { parse } from 'yaml';
+
+import { checked } from './schema.js';
+
+const strict = { additionalProperties: false };
+
+/** A model that is served. */
+export const modelSchema = Type.Object(
+  {
+    id: Type.Optional(Type.String({ pattern: '^[\\w.-]{1,64}$', description: 'The name in requests.' })),
+    path: Type.String({ minLength: 1, description: 'What DiffusionModel.load takes.' }),
+    config: Type.Optional(Type.String({ description: 'Of a checkpoint file: a configuration file or preset.' })),
+    device: Type.Optional(Type.String()),
+    dtype: Type.Optional(Type.Enum(computeTypes)),
+    exact: Type.Optional(Type.Boolean()),
+    threads: Type.Optional(Type.Integer({ minimum: 0, maximum: 1024 })),
+    engines: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 64, description: 'Replicas, each with its own weights.' }),
+    ),
+    rows: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 65_536 }), Type.Literal('auto')])),
+    maxWait: Type.Optional(Type.Number({ minimum: 0, description: 'Milliseconds.' })),
+    labels: Type.Optional(
+      Type.Array(Type.String({ maxLength: 256 }), { description: 'Names of the classes, in order.' }),
+    ),
+  },
+  strict,
+);
+
+/** A model that is served. */
+export type ModelConfig = Static<typeof modelSchema>;
+
+/** What a server is started with; the file of `--config` has these fields. */
+export const configSchema = Type.Object(
+  {
+    models: Type.Optional(Type.Array(modelSchema)),
+    host: Type.Optional(Type.String({ minLength: 1 })),
+    port: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 })),
+    tokens: Type.Optional(Type.String({ minLength: 1, description: 'A file of tokens.' })),
+    insecure: Type.Optional(Type.Boolean({ description: 'Serve others than this machine without tokens.' })),
+    maxWait: Type.Optional(Type.Number({ minimum: 0, description: 'Milliseconds, of models that say nothing.' })),
+    drain: Type.Optional(Type.Number({ minimum: 0, description: 'Milliseconds for accepted requests at the end.' })),
+    deterministic: Type.Optional(
+      Type.Boolean({ description: 'On a card, too, bits do not depend on other requests.' }),
+    ),
+    trustProxy: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { description: 'Addresses of proxies.' })),
+    logLevel: Type.Optional(Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])),
+  },
+  strict,
+);
+
+/** What a server is started with. */
+export type ServerConfig = Static<typeof configSchema>;
+
+/** The same, complete. */
+export type Settings = Required<Omit<ServerConfig, 'tokens' | 'models'>> & {
+  tokens: string | undefined;
+  models: (ModelConfig & { id: string })[];
+};
+
+const loopback: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
+
+/**
+ * Reads a configuration file, YAML or JSON.
+ *
+ * @throws {@link DpmError} `ERR_DPM_FILE` and `ERR_DPM_CONFIG` naming the file and the field.
+ */
+export async function readConfig(path: string): Promise<ServerConfig> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new DpmError('ERR_DPM_FILE', `cannot read the configuration ${path}`, { cause });
+  }
+  let value: unknown;
+  try {
+    value = parse(text);
+  } catch (cause) {
+    throw new DpmError('ERR_DPM_CONFIG', `${path} is no YAML: ${(cause as Error).message}`, { cause });
+  }
+  return checked(configSchema, value, path);
+}
+
+/** The id of a model that has none: the last name of its path, without its ending. */
+function idOf({ id, path }: ModelConfig): string {
+  const name =
+    path
+      .replace(/[/\\]+$/, '')
+      .split(/[/\\]/)
+      .at(-1) ?? '';
+  return id ?? name.replace(/\.(?:safetensors|pth?|ckpt|bin)$/, '');
+}
+
+/**
+ * Fills in what is missing.
+ *
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` where fields contradict each other.
+ */
+export function settingsOf(config: ServerConfig): Settings {
+  checked(configSchema, config, 'the configuration');
+  const models = (config.models ?? []).map((model) => ({ ...model, id: idOf(model) }));
+  if (models.length === 0) throw new DpmError('ERR_DPM_CONFIG', 'there is no model to serve');
+  const twice = models.find(({ id }, i) => models.findIndex((other) => other.id === id) < i);
+  if (twice !== undefined) throw new DpmError('ERR_DPM_CONFIG', `two models have the id ${twice.id}`);
+  const settings: Settings = {
+    models,
+    host: config.host ?? '127.0.0.1',
+    port: config.port ?? 8080,
+    tokens: config.tokens,
+    insecure: config.insecure ?? false,
+    maxWait: config.maxWait ?? 30_000,
+    drain: config.drain ?? 30_000,
+    deterministic: config.deterministic ?? false,
+    trustProxy: config.trustProxy ?? [],
+    logLevel: config.logLevel ?? 'info',
+  };
+  if (settings.tokens === undefined && !settings.insecure && !loopback.has(settings.host)) {
+    throw new DpmError(
+      'ERR_DPM_CONFIG',
+      `host ${settings.host} is for others, too: it takes tokens, or insecure to serve everybody`,
+    );
+  }
+  return settings;
+}

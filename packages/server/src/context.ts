@@ -1,0 +1,49 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+
+import type { Settings } from './config.js';
+import type { EncodingPool } from './encode/pool.js';
+import type { Metrics } from './metrics.js';
+import type { Registry } from './registry.js';
+import type { Client, Scope } from './tokens.js';
+
+/** What the routes of a server have in common. */
+export interface Context {
+  readonly settings: Settings;
+  readonly registry: Registry;
+  readonly metrics: Metrics;
+  readonly pool: EncodingPool;
+  /** Whether new work is refused. */
+  isDraining(): boolean;
+}
+
+/** Adds routes to a server. */
+export type Routes = (app: FastifyInstance, context: Context) => void;
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who asks. */
+    client: Client;
+    /** What a line of the log has beside the usual. */
+    noted: Record<string, unknown>;
+  }
+  interface FastifyContextConfig {
+    /** What a token has to allow; absent: everybody may. */
+    scope?: Scope;
+    /** Whether it is work that is refused while the server drains. */
+    isWork?: boolean;
+  }
+}
+
+/** Adds to the line that the log will have of a request. */
+export function note(request: FastifyRequest, fields: Record<string, unknown>): void {
+  Object.assign(request.noted, fields);
+}
+
+/** Aborts when the client leaves before it has its answer. (Fastify's own signal does not, once the body has been read.) */
+export function untilLeft(reply: FastifyReply): AbortSignal {
+  const left = new AbortController();
+  reply.raw.once('close', () => {
+    if (!reply.raw.writableFinished) left.abort();
+  });
+  return left.signal;
+}

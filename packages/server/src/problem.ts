@@ -1,0 +1,157 @@
+import { DpmError, type DpmErrorCode } from 'dpm-native';
+
+/** Codes of errors that only a server has, with the status of their answers. */
+const ownStatuses = {
+  ERR_DPM_DRAINING: 503,
+  ERR_DPM_FORBIDDEN: 403,
+  ERR_DPM_HEADERS: 431,
+  ERR_DPM_MEDIA_TYPE: 415,
+  ERR_DPM_METHOD: 405,
+  ERR_DPM_NOT_ACCEPTABLE: 406,
+  ERR_DPM_NOT_FOUND: 404,
+  ERR_DPM_RATE: 429,
+  ERR_DPM_TIMEOUT: 408,
+  ERR_DPM_TOO_LARGE: 413,
+  ERR_DPM_UNAUTHORIZED: 401,
+  ERR_DPM_URI: 414,
+} as const;
+
+/** A code of an error that only a server has. */
+export type ServerErrorCode = keyof typeof ownStatuses;
+
+/** Status of answers by the code of the library's errors; 500 where there is none. */
+const libraryStatuses: Partial<Record<DpmErrorCode, number>> = {
+  ERR_DPM_ABORTED: 499,
+  ERR_DPM_ARGUMENT: 400,
+  ERR_DPM_CLOSED: 503,
+  ERR_DPM_DEADLINE: 503,
+  ERR_DPM_DEVICE: 503,
+  ERR_DPM_OUT_OF_MEMORY: 503,
+  ERR_DPM_OVERLOADED: 503,
+  ERR_DPM_TENSOR_SHAPE: 400,
+  ERR_DPM_UNSUPPORTED: 422,
+  ERR_DPM_USAGE: 400,
+};
+
+/** Those whose connection is of no use afterwards. */
+const closing: ReadonlySet<string> = new Set([
+  'ERR_DPM_DRAINING',
+  'ERR_DPM_HEADERS',
+  'ERR_DPM_TIMEOUT',
+  'ERR_DPM_TOO_LARGE',
+]);
+
+const titles: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  406: 'Not Acceptable',
+  408: 'Request Timeout',
+  413: 'Content Too Large',
+  414: 'URI Too Long',
+  415: 'Unsupported Media Type',
+  422: 'Unprocessable Content',
+  429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
+  499: 'Client Closed Request',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+  504: 'Gateway Timeout',
+};
+
+/** What goes wrong in a request, apart from the library's own errors. */
+export class ServerError extends Error {
+  override readonly name = 'ServerError';
+  /** What went wrong. */
+  readonly code: ServerErrorCode | DpmErrorCode;
+  /** Of the answer. */
+  readonly status: number;
+  /** The field that is wrong. */
+  readonly param: string | undefined;
+  /** Of the answer. */
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(
+    code: ServerErrorCode | DpmErrorCode,
+    message: string,
+    { status, param, headers = {} }: { status?: number; param?: string; headers?: Record<string, string> } = {},
+  ) {
+    super(message);
+    this.code = code;
+    this.status = status ?? statusOf(code);
+    this.param = param;
+    this.headers = headers;
+  }
+}
+
+function statusOf(code: string): number {
+  if (Object.hasOwn(ownStatuses, code)) return ownStatuses[code as ServerErrorCode];
+  return libraryStatuses[code as DpmErrorCode] ?? 500;
+}
+
+/** An error of a request as its answer tells of it (RFC 9457). */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  code: string;
+  detail: string;
+  param?: string;
+  retryAfterMs?: number;
+  id: string;
+}
+
+/** An answer to a request that failed. */
+export interface Failure {
+  problem: Problem;
+  headers: Record<string, string>;
+}
+
+/** The field that a message of the library begins with: `count is 0, it has to be …`. */
+function paramOf(message: string): string | undefined {
+  return /^(?:sampler [\w+-]+: )?([A-Za-z]\w*)(?:\[\d+\])? (?:is|has|are) /.exec(message)?.[1];
+}
+
+/** Whole seconds, and up to a quarter more, so that those who were refused together do not come back together. */
+function retryAfter(milliseconds: number, random: () => number): string {
+  return String(Math.ceil((milliseconds / 1000) * (1 + 0.25 * random())) || 1);
+}
+
+function failureOfLibrary(error: DpmError, id: string, random: () => number): Failure {
+  const { code, message, retryAfterMs } = error;
+  const status = statusOf(code);
+  const param = status === 400 ? paramOf(message) : undefined;
+  const wait = retryAfterMs ?? (code === 'ERR_DPM_CLOSED' ? 1000 : undefined);
+  return {
+    problem: {
+      ...problemOf(code, status, status === 500 ? hidden(id) : message, id),
+      ...(param !== undefined && { param }),
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+    },
+    headers: status === 503 && wait !== undefined ? { 'retry-after': retryAfter(wait, random) } : {},
+  };
+}
+
+/** In place of a message that is the server's own business. */
+function hidden(id: string): string {
+  return `the server failed; its log has more under ${id}`;
+}
+
+function problemOf(code: string, status: number, detail: string, id: string): Problem {
+  return { type: `urn:dpm:${code}`, title: titles[status] ?? 'Error', status, code, detail, id };
+}
+
+/** What an error is answered with. */
+export function failureOf(error: unknown, id: string, random: () => number = Math.random): Failure {
+  if (error instanceof DpmError) return failureOfLibrary(error, id, random);
+  if (error instanceof ServerError) {
+    const { code, status, message, param, headers } = error;
+    return {
+      problem: { ...problemOf(code, status, message, id), ...(param !== undefined && { param }) },
+      headers: { ...headers, ...(closing.has(code) && { connection: 'close' }) },
+    };
+  }
+  return { problem: problemOf('ERR_DPM_INTERNAL', 500, hidden(id), id), headers: {} };
+}

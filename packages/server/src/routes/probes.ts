@@ -1,0 +1,21 @@
+import type { Context, Routes } from '../context.js';
+
+/** Why a server takes no requests; nothing where it does. */
+function reasonsOf(context: Context): string[] {
+  const { models } = context.registry;
+  return [...(context.isDraining() ? ['draining'] : []), ...(models.length === 0 ? ['no model is loaded'] : [])];
+}
+
+/** `GET /livez`, `/readyz` and `/metrics`. */
+export const probeRoutes: Routes = (app, context) => {
+  const schema = { tags: ['probes'] };
+  app.get('/livez', { schema }, () => ({ status: 'alive' }));
+  app.get('/readyz', { schema }, (_, reply) => {
+    const reasons = reasonsOf(context);
+    return reply.status(reasons.length === 0 ? 200 : 503).send({ ready: reasons.length === 0, reasons });
+  });
+  app.get('/metrics', { schema, config: { scope: 'metrics' } }, async (_, reply) => {
+    const { register } = context.metrics;
+    return reply.type(register.contentType).send(await register.metrics());
+  });
+};

@@ -1,0 +1,259 @@
+import { Readable } from 'node:stream';
+
+import { type BatchEvent, DpmError, type ImageBatch } from 'dpm-native';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+
+import { type Form, negotiated } from '../accept.js';
+import { note, untilLeft, type Context, type Routes } from '../context.js';
+import { gridOf, pngOf, sentImages, type SentImages } from '../encode/images.js';
+import type { Outcome } from '../metrics.js';
+import { failureOf, ServerError } from '../problem.js';
+import { sampleSchema, type SampleBody, type Sampling, samplingOf } from '../sample-request.js';
+
+/** Milliseconds between two progress events, and between two comments where nothing happens. */
+const PROGRESS_EVERY = 50;
+const COMMENT_EVERY = 15_000;
+
+type Done = Extract<BatchEvent, { type: 'done' }>;
+
+interface Drawn {
+  images: SentImages;
+  done: Done;
+}
+
+function outcomeOf(error: unknown): Outcome {
+  if (error instanceof ServerError && error.status === 504) return 'late';
+  if (!(error instanceof DpmError)) return 'failed';
+  if (error.code === 'ERR_DPM_ABORTED') return 'cancelled';
+  return error.code === 'ERR_DPM_OVERLOADED' || error.code === 'ERR_DPM_DEADLINE' ? 'refused' : 'failed';
+}
+
+/** An error of a request that had been taken in: a deadline that passes then has nothing to do with when to come back. */
+function whileRunning(error: unknown): unknown {
+  if (!(error instanceof DpmError) || error.code !== 'ERR_DPM_DEADLINE') return error;
+  return new ServerError('ERR_DPM_DEADLINE', error.message, { status: 504 });
+}
+
+/** Counts a request for samples. */
+function countOutcome(
+  { metrics }: Context,
+  { served, sampler, count }: Sampling,
+  ended: Done | { error: unknown },
+): void {
+  const model = served.id;
+  if ('error' in ended) {
+    const outcome = outcomeOf(ended.error);
+    metrics.outcomes.inc({ model, outcome });
+    if (outcome === 'refused') {
+      const reason = (ended.error as DpmError).code === 'ERR_DPM_DEADLINE' ? 'deadline' : 'wait';
+      metrics.refused.inc({ model, reason });
+    }
+    return;
+  }
+  metrics.outcomes.inc({ model, outcome: 'done' });
+  metrics.samples.inc({ model, sampler }, count);
+  metrics.evaluations.inc({ model }, ended.evaluations);
+  metrics.queueSeconds.observe({ model }, ended.queued / 1e3);
+  metrics.runSeconds.observe({ model }, ended.ran / 1e3);
+}
+
+/** All samples of a request. */
+async function drawn(context: Context, sampling: Sampling, dtype: 'u8' | 'f32', signal: AbortSignal): Promise<Drawn> {
+  const { served, count, request } = sampling;
+  const [channels, height, width] = served.model.sampleShape;
+  const elements = channels * height * width;
+  const values = dtype === 'u8' ? new Uint8Array(count * elements) : new Float32Array(count * elements);
+  let range = served.model.range;
+  let isRunning = false;
+  try {
+    for await (const event of served.batcher.stream({ ...request, signal })) {
+      isRunning = true;
+      if (event.type === 'image') {
+        values.set(sentImages(event.image, dtype).values, event.sample * elements);
+        range = event.image.range;
+      } else if (event.type === 'done') {
+        countOutcome(context, sampling, event);
+        return { images: { values, shape: [count, channels, height, width], range }, done: event };
+      }
+    }
+    throw new ServerError('ERR_DPM_INTERNAL', 'a request ended without a result');
+  } catch (thrown) {
+    const error = isRunning ? whileRunning(thrown) : thrown;
+    countOutcome(context, sampling, { error });
+    throw error;
+  }
+}
+
+function requirePng({ served }: Sampling): void {
+  const [channels] = served.model.sampleShape;
+  if (channels === 1 || channels === 3) return;
+  throw new ServerError(
+    'ERR_DPM_NOT_ACCEPTABLE',
+    `images of ${channels} channels have no PNG: Accept application/x-npy or application/x-safetensors`,
+  );
+}
+
+const rounded = (milliseconds: number): number => Math.round(1000 * milliseconds) / 1000;
+
+/** What an answer says beside its images. */
+function figuresOf({ evaluations, queued, ran }: Done): object {
+  const msPerEvaluation = evaluations === 0 ? null : rounded(ran / evaluations);
+  return { evaluations, queuedMs: rounded(queued), runMs: rounded(ran), msPerEvaluation };
+}
+
+async function whole(
+  context: Context,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  sampling: Sampling,
+  form: Exclude<Form, 'text/event-stream'>,
+): Promise<Uint8Array> {
+  const { served, seed, count } = sampling;
+  const dtype = (request.body as SampleBody).dtype ?? 'u8';
+  const isRaw = form === 'application/x-npy' || form === 'application/x-safetensors';
+  if (!isRaw) requirePng(sampling);
+  const { images, done } = await drawn(context, sampling, isRaw ? dtype : 'u8', untilLeft(reply));
+  const { model, digest } = { model: served.id, digest: served.digest };
+  const fields = { id: request.id, model, digest, seed: String(seed), shape: images.shape, ...figuresOf(done) };
+  const began = performance.now();
+  const body = await context.pool.encode(form === 'application/json' ? { form, images, fields } : { form, images });
+  const encodeMs = performance.now() - began;
+  const { columns, rows } = gridOf(count);
+  note(request, {
+    queuedMs: rounded(done.queued),
+    runMs: rounded(done.ran),
+    encodeMs: rounded(encodeMs),
+    bytes: body.length,
+  });
+  reply.headers({
+    'content-type': form,
+    'server-timing': `queue;dur=${rounded(done.queued)}, run;dur=${rounded(done.ran)}, encode;dur=${rounded(encodeMs)}`,
+    'dpm-id': request.id,
+    'dpm-seed': String(seed),
+    'dpm-digest': digest,
+    'dpm-evaluations': String(done.evaluations),
+    ...(form === 'image/png' && count > 1 && { 'dpm-grid': `${columns}x${rows}` }),
+  });
+  return body;
+}
+
+function shown(image: ImageBatch): { contentType: string; b64: string } {
+  return { contentType: 'image/png', b64: Buffer.from(pngOf(image)).toString('base64') };
+}
+
+function eventOf(name: string, data: object): string {
+  return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+/** The next event, or null when nothing comes for a while. */
+async function nextWithin<T>(next: Promise<T>, milliseconds: number): Promise<T | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const nothing = new Promise<null>((resolve) => {
+    timer = setTimeout(resolve, milliseconds, null);
+  });
+  try {
+    return await Promise.race([next, nothing]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A request whose events are read. */
+interface Reading {
+  request: FastifyRequest;
+  sampling: Sampling;
+  events: ReturnType<Sampling['served']['batcher']['stream']>;
+  /** The first event, which there is once the request has been taken in. */
+  first: IteratorResult<BatchEvent, void>;
+}
+
+/** The text of an event. */
+function textOf({ request, sampling }: Reading, event: BatchEvent): string {
+  const { served, seed } = sampling;
+  switch (event.type) {
+    case 'accepted': {
+      const { id: model, digest } = served;
+      const expectedWaitMs = rounded(event.expectedWait);
+      return eventOf('accepted', { id: request.id, model, digest, seed: String(seed), expectedWaitMs });
+    }
+    case 'progress':
+      return eventOf('progress', { done: event.done, total: event.total });
+    case 'preview':
+      return eventOf('preview', { index: event.sample, record: event.record, ...shown(event.image) });
+    case 'image':
+      return eventOf('image', { index: event.sample, ...shown(event.image) });
+    case 'done':
+      return eventOf('done', figuresOf(event));
+  }
+}
+
+/** Events as they come, but for progress that follows too soon; null where nothing comes for a while. */
+async function* paced({ events, first }: Reading): AsyncGenerator<BatchEvent | null, void, void> {
+  let toldAt = -Infinity;
+  let next = Promise.resolve(first);
+  for (;;) {
+    const result = await nextWithin(next, COMMENT_EVERY);
+    if (result === null) {
+      yield null;
+      continue;
+    }
+    if (result.done === true) return;
+    next = events.next();
+    // It may fail while the reader takes his time.
+    next.catch(() => undefined);
+    const event = result.value;
+    if (event.type === 'progress') {
+      if (event.done < event.total && performance.now() - toldAt < PROGRESS_EVERY) continue;
+      toldAt = performance.now();
+    }
+    yield event;
+  }
+}
+
+/** The text of an event stream. Leaving it ends the request. */
+async function* streamed(context: Context, reading: Reading): AsyncGenerator<string, void, void> {
+  const { request, sampling, events } = reading;
+  let ended: Done | { error: unknown } = { error: new DpmError('ERR_DPM_ABORTED', 'the reader has left') };
+  context.metrics.streams.inc();
+  try {
+    for await (const event of paced(reading)) {
+      if (event?.type === 'done') {
+        ended = event;
+        note(request, { queuedMs: rounded(event.queued), runMs: rounded(event.ran) });
+      }
+      yield event === null ? ': nothing new\n\n' : textOf(reading, event);
+    }
+  } catch (thrown) {
+    const error = whileRunning(thrown);
+    ended = { error };
+    yield eventOf('error', failureOf(error, request.id).problem);
+  } finally {
+    context.metrics.streams.dec();
+    countOutcome(context, sampling, ended);
+    await events.return();
+  }
+}
+
+/** `POST /v1/samples`. */
+export const sampleRoutes: Routes = (app, context) => {
+  app.post(
+    '/v1/samples',
+    { schema: { body: sampleSchema, tags: ['samples'] }, config: { scope: 'sample', isWork: true } },
+    async (request, reply) => {
+      const body = request.body as SampleBody;
+      const form = negotiated(request.headers.accept);
+      const served = context.registry.get(body.model);
+      const sampling = samplingOf(body, served, request.client, form === 'text/event-stream');
+      note(request, { model: served.id, sampler: sampling.sampler, steps: body.steps, count: sampling.count });
+      if (form !== 'text/event-stream') return reply.send(await whole(context, request, reply, sampling, form));
+      requirePng(sampling);
+      const events = served.batcher.stream({ ...sampling.request, signal: untilLeft(reply) });
+      const first = await events.next().catch((error: unknown) => {
+        countOutcome(context, sampling, { error });
+        throw error;
+      });
+      reply.headers({ 'content-type': form, 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
+      return reply.send(Readable.from(streamed(context, { request, sampling, events, first })));
+    },
+  );
+};

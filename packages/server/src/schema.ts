@@ -1,0 +1,64 @@
+import { DpmError } from 'dpm-native';
+import type { Static, TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
+
+interface Fault {
+  keyword: string;
+  instancePath: string;
+  message: string;
+  params: object;
+}
+
+interface Check {
+  Check(value: unknown): boolean;
+  Errors(value: unknown): Fault[];
+}
+
+const compiled = new WeakMap<object, Check>();
+
+function checkOf(schema: TSchema): Check {
+  const known = compiled.get(schema);
+  if (known !== undefined) return known;
+  const made = Compile(schema) as unknown as Check;
+  compiled.set(schema, made);
+  return made;
+}
+
+/** What is wrong with a value: the field, as `models/0/id`, '' for all of it, and why. */
+export interface Mismatch {
+  field: string;
+  reason: string;
+}
+
+/** The first thing that is wrong with a value; undefined where it is as the schema says. */
+export function mismatchOf(schema: TSchema, value: unknown): Mismatch | undefined {
+  const check = checkOf(schema);
+  if (check.Check(value)) return undefined;
+  const faults = check.Errors(value);
+  // A field that is too much is told of by its object, too, which says so in better words.
+  const fault = faults.find(({ keyword }) => keyword !== 'boolean') ?? faults[0];
+  const field = fault?.instancePath.slice(1) ?? '';
+  const { additionalProperties, requiredProperties } = Object(fault?.params) as Record<string, string[] | undefined>;
+  if (additionalProperties !== undefined) {
+    const [name = ''] = additionalProperties;
+    return { field: field === '' ? name : `${field}/${name}`, reason: 'is no field here' };
+  }
+  if (requiredProperties !== undefined) {
+    const [name = ''] = requiredProperties;
+    return { field: field === '' ? name : `${field}/${name}`, reason: 'is missing' };
+  }
+  return { field, reason: fault?.message ?? 'is wrong' };
+}
+
+/**
+ * A value that a schema describes.
+ *
+ * @param what - Where it comes from.
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` naming that and the field.
+ */
+export function checked<S extends TSchema>(schema: S, value: unknown, what: string): Static<S> {
+  const mismatch = mismatchOf(schema, value);
+  if (mismatch === undefined) return value as Static<S>;
+  const { field, reason } = mismatch;
+  throw new DpmError('ERR_DPM_CONFIG', `${what}: ${field === '' ? 'all of it' : field} ${reason}`);
+}

@@ -1,0 +1,213 @@
+import { randomUUID } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+
+import helmet from '@fastify/helmet';
+import rateLimit from '@fastify/rate-limit';
+import swagger from '@fastify/swagger';
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
+
+import { authenticate, requireScope } from './auth.js';
+import type { Context } from './context.js';
+import { loggerOf } from './log.js';
+import { failureOf, ServerError } from './problem.js';
+import { modelRoutes } from './routes/models.js';
+import { probeRoutes } from './routes/probes.js';
+import { sampleRoutes } from './routes/samples.js';
+import { mismatchOf } from './schema.js';
+import { parsedJson, requireStrictHeaders } from './strictness.js';
+import { anybody, type Tokens } from './tokens.js';
+
+const MEBIBYTE = 2 ** 20;
+const MOST_URL = 8192;
+
+const limits = {
+  bodyLimit: MEBIBYTE,
+  requestTimeout: 30_000,
+  keepAliveTimeout: 72_000,
+  maxRequestsPerSocket: 10_000,
+} as const;
+
+const routes = [sampleRoutes, modelRoutes, probeRoutes];
+
+/** The library's words for what the framework refuses. */
+function serverError(error: FastifyError): unknown {
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new ServerError('ERR_DPM_TOO_LARGE', `the body has more than ${limits.bodyLimit} bytes`);
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+    case 'FST_ERR_CTP_INVALID_CONTENT_TYPE':
+      return new ServerError('ERR_DPM_MEDIA_TYPE', 'the body has to be application/json');
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+    case 'FST_ERR_BAD_URL':
+      return new ServerError('ERR_DPM_ARGUMENT', error.message);
+    default:
+      return error;
+  }
+}
+
+function fail(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  const told = serverError(error);
+  const { problem, headers } = failureOf(told, request.id);
+  if (problem.status === 500) request.log.error({ err: error }, 'a request failed');
+  request.noted.code = problem.code;
+  // Who has left reads no answer; the log has his status.
+  void reply.status(problem.status).headers(headers).type('application/problem+json').send(JSON.stringify(problem));
+}
+
+/** Methods of the routes that a path fits. */
+class Paths {
+  readonly #routes: { fits: RegExp; method: string }[] = [];
+
+  add(url: string, methods: string | readonly string[]): void {
+    const fits = new RegExp(`^${url.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&').replaceAll(/:\w+/g, '[^/]+')}$`);
+    for (const method of [methods].flat()) this.#routes.push({ fits, method });
+  }
+
+  methodsOf(url: string): string[] {
+    const [path = ''] = url.split('?');
+    return [...new Set(this.#routes.filter(({ fits }) => fits.test(path)).map(({ method }) => method))];
+  }
+}
+
+function notFound(paths: Paths): (request: FastifyRequest) => never {
+  return ({ method, url }) => {
+    const allowed = paths.methodsOf(url);
+    if (allowed.length === 0) throw new ServerError('ERR_DPM_NOT_FOUND', 'there is nothing at this path');
+    const headers = { allow: allowed.join(', ') };
+    throw new ServerError('ERR_DPM_METHOD', `${method} is not for this path`, { headers });
+  };
+}
+
+/** What cannot be read as a request gets an answer as well as can be, and the end of its connection. */
+function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const told =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? new ServerError('ERR_DPM_HEADERS', 'the header is too large')
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? new ServerError('ERR_DPM_TIMEOUT', 'the request did not come in time')
+        : new ServerError('ERR_DPM_ARGUMENT', 'this is no request of HTTP/1.1');
+  const { problem } = failureOf(told, randomUUID());
+  const body = JSON.stringify(problem);
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: application/problem+json\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
+function logLine(request: FastifyRequest, reply: FastifyReply, status: number): void {
+  request.log.info({
+    method: request.method,
+    route: request.routeOptions.url,
+    tenant: request.client.name,
+    status,
+    ms: Math.round(reply.elapsedTime),
+    ...request.noted,
+  });
+}
+
+function addHooks(app: FastifyInstance, context: Context, tokens: Tokens | undefined): void {
+  app.decorateRequest('client', null as never);
+  app.decorateRequest('noted', null as never);
+  app.addHook('onRequest', async (request, reply) => {
+    request.noted = {};
+    request.client = anybody;
+    // Also where the client leaves before the answer.
+    reply.raw.once('close', () => {
+      const status = reply.raw.writableFinished ? reply.statusCode : 499;
+      const labels = { route: request.routeOptions.url ?? 'none', method: request.method, status: String(status) };
+      context.metrics.requests.inc(labels);
+      context.metrics.durations.observe(labels, reply.elapsedTime / 1e3);
+      logLine(request, reply, status);
+    });
+  });
+  app.addHook('onRequest', async (request) => {
+    requireStrictHeaders(request.raw.rawHeaders);
+    if (request.url.length > MOST_URL)
+      throw new ServerError('ERR_DPM_URI', `the URL is longer than ${MOST_URL} characters`);
+    if (tokens !== undefined) await authenticate(request, tokens);
+    requireScope(request);
+    if (request.routeOptions.config.isWork === true && context.isDraining()) {
+      throw new ServerError('ERR_DPM_DRAINING', 'the server is about to end', { headers: { 'retry-after': '1' } });
+    }
+  });
+  app.addHook('onSend', async (_, reply) => {
+    if (context.isDraining()) void reply.header('connection', 'close');
+  });
+}
+
+/** The routes of a server over its models; nothing listens yet. */
+export async function buildApp(context: Context, tokens: Tokens | undefined): Promise<FastifyInstance> {
+  const { trustProxy, logLevel } = context.settings;
+  const app = Fastify({
+    ...limits,
+    loggerInstance: loggerOf(logLevel),
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'id' }),
+    genReqId: () => randomUUID(),
+    trustProxy: trustProxy.length > 0 ? trustProxy : false,
+    forceCloseConnections: 'idle',
+    clientErrorHandler: refuseConnection,
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1000 },
+    routerOptions: { maxParamLength: 128 },
+  });
+  app.server.maxConnections = 10_000;
+  const paths = new Paths();
+  app.addHook('onRoute', ({ url, method }) => {
+    paths.add(url, method);
+  });
+  app.setErrorHandler(fail);
+  app.setNotFoundHandler(notFound(paths));
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (_, body, done) => {
+    try {
+      done(null, parsedJson(body));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+  app.setValidatorCompiler(({ schema }) => (value: unknown) => {
+    const mismatch = mismatchOf(schema, value);
+    if (mismatch === undefined) return { value };
+    const { field, reason } = mismatch;
+    const param = field === '' ? 'body' : field;
+    return { error: new ServerError('ERR_DPM_ARGUMENT', `${param} ${reason}`, { param }) };
+  });
+  app.setSerializerCompiler(() => (value) => JSON.stringify(value));
+  addHooks(app, context, tokens);
+  await app.register(helmet, {
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: { defaultSrc: ["'self'"], imgSrc: ["'self'", 'blob:', 'data:'], frameAncestors: ["'none'"] },
+    },
+    strictTransportSecurity: false,
+  });
+  await app.register(rateLimit, {
+    hook: 'preHandler',
+    max: ({ client }) => client.requestsPerMinute,
+    timeWindow: 60_000,
+    keyGenerator: ({ client, ip }) => (client.name === '' ? `address ${ip}` : `token ${client.name}`),
+    allowList: (request) => request.routeOptions.config.scope === undefined,
+    errorResponseBuilder: (_, { ttl }) =>
+      new ServerError('ERR_DPM_RATE', 'too many requests in a minute', {
+        headers: { 'retry-after': String(Math.ceil(ttl / 1000)) },
+      }),
+  });
+  await app.register(swagger, {
+    openapi: { openapi: '3.1.0', info: { title: 'dpm-native-server', version: '0.1.0' } },
+  });
+  for (const add of routes) add(app, context);
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  await app.ready();
+  return app;
+}

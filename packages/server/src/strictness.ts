@@ -1,0 +1,69 @@
+import { ServerError } from './problem.js';
+
+/** Of JSON bodies. */
+const MOST_DEPTH = 32;
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
+
+/** The deepest nesting of arrays and objects in JSON text. */
+function depthOf(bytes: Uint8Array): number {
+  let depth = 0;
+  let most = 0;
+  let inText = false;
+  for (let i = 0; i < bytes.length; ++i) {
+    const byte = bytes[i];
+    if (inText) {
+      if (byte === 0x5c) ++i;
+      else if (byte === 0x22) inText = false;
+    } else if (byte === 0x22) inText = true;
+    else if (byte === 0x5b || byte === 0x7b) most = Math.max(most, ++depth);
+    else if (byte === 0x5d || byte === 0x7d) --depth;
+  }
+  return most;
+}
+
+/**
+ * The value of a JSON body.
+ *
+ * @throws {@link ServerError} `ERR_DPM_ARGUMENT` for what is no UTF-8, no JSON, or nested too deeply.
+ */
+export function parsedJson(bytes: Uint8Array): unknown {
+  if (depthOf(bytes) > MOST_DEPTH) {
+    throw new ServerError('ERR_DPM_ARGUMENT', `the body is nested more than ${MOST_DEPTH} deep`);
+  }
+  let text: string;
+  try {
+    text = decoder.decode(bytes);
+  } catch {
+    throw new ServerError('ERR_DPM_ARGUMENT', 'the body is not UTF-8');
+  }
+  let refused: string | undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(text, (key: string, each: unknown) => {
+      if (key === '__proto__' || key === 'constructor') refused = key;
+      return each;
+    });
+  } catch (error) {
+    throw new ServerError('ERR_DPM_ARGUMENT', `the body is no JSON: ${(error as Error).message}`);
+  }
+  if (refused !== undefined) throw new ServerError('ERR_DPM_ARGUMENT', `the body has a field ${refused}`);
+  return value;
+}
+
+/**
+ * Refuses what Node lets through: two lines `Host` (RFC 9112, section 3.2) and compressed bodies, which would be read as they are.
+ *
+ * @param rawHeaders - Names and values in turn.
+ * @throws {@link ServerError}
+ */
+export function requireStrictHeaders(rawHeaders: readonly string[]): void {
+  const names = rawHeaders.filter((_, i) => i % 2 === 0).map((name) => name.toLowerCase());
+  if (names.filter((name) => name === 'host').length > 1) {
+    throw new ServerError('ERR_DPM_ARGUMENT', 'the request has more than one line Host');
+  }
+  const encoding = rawHeaders[2 * names.indexOf('content-encoding') + 1];
+  if (names.includes('content-encoding') && encoding?.trim().toLowerCase() !== 'identity') {
+    throw new ServerError('ERR_DPM_MEDIA_TYPE', 'bodies are taken as they are, without Content-Encoding');
+  }
+}

@@ -1,0 +1,109 @@
+// A server of the digits' model, and what its answers are compared with.
+import { connect } from 'node:net';
+
+import { afterAll, beforeAll, expect } from 'vitest';
+
+import { DiffusionModel } from 'dpm-native';
+
+import { Server, type ServerConfig } from '../src/index.js';
+
+export let server: Server;
+/** The model as the library has it. */
+export let model: DiffusionModel;
+
+/** Serves the digits to the tests of a file. */
+export function serveDigits(config: Partial<ServerConfig> = {}): void {
+  beforeAll(async () => {
+    model = await DiffusionModel.load('mnist', { device: 'cpu' });
+    server = await Server.start({
+      models: [{ path: 'mnist', device: 'cpu', rows: 4 }],
+      port: 0,
+      logLevel: 'silent',
+      ...config,
+    });
+  });
+  afterAll(async () => {
+    await server.stop();
+    await model.close();
+  });
+}
+
+/** An answer that has been read. */
+export interface Answer {
+  status: number;
+  headers: Headers;
+  bytes: Buffer;
+  json: Record<string, unknown>;
+}
+
+async function read(response: Response): Promise<Answer> {
+  const bytes = Buffer.from(await response.arrayBuffer());
+  const isJson = /\bjson\b/.test(response.headers.get('content-type') ?? '');
+  const json = isJson ? (JSON.parse(bytes.toString()) as Record<string, unknown>) : {};
+  return { status: response.status, headers: response.headers, bytes, json };
+}
+
+export async function get(path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
+  return read(await fetch(server.url + path, { headers, method }));
+}
+
+/** Posts JSON, or a body as it is. */
+export async function post(
+  path: string,
+  body: unknown,
+  headers: Record<string, string> = {},
+  signal?: AbortSignal,
+): Promise<Answer> {
+  const response = await fetch(server.url + path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body),
+    ...(signal !== undefined && { signal }),
+  });
+  return read(response);
+}
+
+export const sample = (body: object, headers: Record<string, string> = {}): Promise<Answer> =>
+  post('/v1/samples', { model: 'mnist', sampler: 'ddim', steps: 3, seed: 7, ...body }, headers);
+
+/** That an answer is a problem of this status and code. */
+export function expectProblem(answer: Answer, status: number, code: string): void {
+  expect([answer.status, answer.json.code]).toEqual([status, code]);
+  expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
+  expect(answer.json).toMatchObject({ type: `urn:dpm:${code}`, status });
+  expect(answer.json.title).toEqual(expect.any(String));
+  expect(answer.json.detail).toEqual(expect.any(String));
+  expect(answer.json.id).toMatch(/^[0-9a-f-]{36}$/);
+}
+
+/** Sends bytes as they are and gives what comes back until the other side ends, or nothing comes for a while. */
+export function raw(bytes: string | Uint8Array, milliseconds = 3000): Promise<string> {
+  const { hostname, port } = new URL(server.url);
+  return new Promise((resolve) => {
+    let answer = '';
+    const socket = connect(Number(port), hostname, () => socket.write(bytes));
+    const end = (): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(milliseconds, end);
+    socket.on('data', (data) => (answer += data.toString('latin1')));
+    socket.on('end', end);
+    socket.on('error', end);
+  });
+}
+
+/** Waits until something holds. */
+export async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
+  for (let tries = 0; !(await holds()); ++tries) {
+    if (tries === 200) throw new Error('it never came to hold');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** The value of a metric, summed over its labels. */
+export async function metric(name: string, labels = ''): Promise<number> {
+  const text = (await get('/metrics')).bytes.toString();
+  const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+  return lines.filter((line) => line.includes(labels)).reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+}
