@@ -26,7 +26,7 @@ export interface Command {
   name: string;
   /** One line for the list of commands. */
   summary: string;
-  /** Names of the positional arguments, e.g. `MODEL`; the last ones can be optional, `[MODEL]`. */
+  /** Names of the positional arguments, e.g. `MODEL`; the last ones can be optional, `[MODEL]`, and the last several, `[MODEL…]`. */
   arguments: readonly string[];
   options: OptionSpecs;
   run(call: Call): Promise<void>;
@@ -190,7 +190,7 @@ export function parseCall(command: Command, args: readonly string[], signal: Abo
   }
   const values = new OptionValues(parsed.values);
   if (values.flag('help')) return null;
-  const most = command.arguments.length;
+  const most = command.arguments.at(-1)?.endsWith('…]') === true ? Infinity : command.arguments.length;
   const least = command.arguments.filter((argument) => !argument.startsWith('[')).length;
   if (parsed.positionals.length < least || parsed.positionals.length > most) {
     const expected = command.arguments.join(' ') || 'no argument';

@@ -29,6 +29,7 @@ const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
   nll: async () => (await import('./nll.js')).nllCommand,
   plot: async () => (await import('./plot.js')).plotCommands,
   bench: async () => (await import('./bench.js')).benchCommand,
+  serve: async () => (await import('./serve.js')).serveCommand,
 };
 
 async function printHelp(): Promise<void> {

@@ -1,0 +1,125 @@
+import { DpmError } from '../base/errors.js';
+import { usageError, type Call, type Command, type OptionValues } from './command.js';
+import { printJson, printLine } from './output.js';
+
+/** What of `dpm-native-server` is called here. It uses this package, so that it cannot be imported by it. */
+interface ServerPackage {
+  readConfig(path: string): Promise<Config>;
+  newToken(name: string): { token: string; entry: string };
+  Server: { start(config: Config): Promise<RunningServer> };
+}
+
+interface RunningServer {
+  readonly url: string;
+  stop(): Promise<boolean>;
+}
+
+interface ModelConfig {
+  id?: string;
+  path: string;
+  [option: string]: unknown;
+}
+
+interface Config {
+  models?: ModelConfig[];
+  [option: string]: unknown;
+}
+
+const packageName = 'dpm-native-server';
+
+async function serverPackage(): Promise<ServerPackage> {
+  try {
+    return (await import(packageName)) as ServerPackage;
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code !== 'ERR_MODULE_NOT_FOUND') throw cause;
+    throw new DpmError('ERR_DPM_USAGE', `the server is a package of its own: npm install ${packageName}`, { cause });
+  }
+}
+
+/** `path`, or `id=path`. */
+function modelOf(argument: string, options: OptionValues): ModelConfig {
+  const [, id, path = argument] = /^([\w.-]{1,64})=(.+)$/.exec(argument) ?? [];
+  const rows = options.string('rows');
+  const given = {
+    ...(id !== undefined && { id }),
+    device: options.string('device'),
+    dtype: options.string('dtype'),
+    threads: options.integer('threads'),
+    rows: rows === undefined || rows === 'auto' ? rows : options.integer('rows'),
+  };
+  return { path, ...present(given) };
+}
+
+function present(options: object): object {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+}
+
+function milliseconds(options: OptionValues, name: string): number | undefined {
+  const seconds = options.number(name);
+  return seconds === undefined ? undefined : 1000 * seconds;
+}
+
+/** What the command line says, which goes before the file. */
+function configOf(call: Call, file: Config): Config {
+  const { options, positionals } = call;
+  const models = positionals.map((argument) => modelOf(argument, options));
+  const given = {
+    host: options.string('host'),
+    port: options.integer('port'),
+    tokens: options.string('tokens'),
+    maxWait: milliseconds(options, 'max-wait'),
+    drain: milliseconds(options, 'drain'),
+    deterministic: options.flag('deterministic') || undefined,
+    insecure: options.flag('insecure') || undefined,
+    logLevel: options.string('log-level'),
+  };
+  return { ...file, ...present(given), models: [...(file.models ?? []), ...models] };
+}
+
+async function serve(call: Call): Promise<void> {
+  const http = await serverPackage();
+  const name = call.options.string('new-token');
+  if (name !== undefined) {
+    if (!/^[\w.-]{1,64}$/.test(name))
+      throw usageError(`--new-token is '${name}', it has to be letters, digits, . and -`);
+    const { token, entry } = http.newToken(name);
+    if (call.json) printJson({ token, entry });
+    else printLine(`${token}\n\n${entry}`);
+    return;
+  }
+  const file = call.options.string('config');
+  const config = configOf(call, file === undefined ? {} : await http.readConfig(file));
+  if (config.models?.length === 0) throw usageError('dpm serve takes the models to serve, or --config');
+  const server = await http.Server.start(config);
+  if (call.json) printJson({ url: server.url });
+  else printLine(`serving at ${server.url}`);
+  await new Promise((resolve) => {
+    call.signal.addEventListener('abort', resolve, { once: true });
+    if (call.signal.aborted) resolve(null);
+  });
+  if (!(await server.stop())) throw new DpmError('ERR_DPM_ABORTED', 'requests were cut: they took longer than --drain');
+}
+
+export const serveCommand: Command = {
+  name: 'serve',
+  summary: 'Serves models over HTTP: requests share one running batch. Needs the package dpm-native-server.',
+  arguments: ['[MODEL…]'],
+  options: {
+    config: { value: 'FILE', help: 'YAML or JSON with the same and more: docs/http.md' },
+    host: { value: 'HOST', help: 'address to listen at, default 127.0.0.1; another takes --tokens or --insecure' },
+    port: { value: 'N', help: 'default 8080; 0: any that is free' },
+    tokens: { value: 'FILE', help: 'YAML list of tokens, which has to be readable by its owner alone' },
+    'new-token': { value: 'NAME', help: 'print a new token and its line for that file, and end' },
+    insecure: { help: 'serve others than this machine without tokens' },
+    device: { value: 'NAME', help: 'auto, cpu, cuda, cuda:1, ...; default auto' },
+    dtype: { value: 'TYPE', help: 'f32, bf16 or f16' },
+    threads: { value: 'N', help: 'threads of the cpu device, default as many as there are' },
+    rows: { value: 'N', help: 'rows of a step at most, or auto (measured at the start), the default' },
+    deterministic: { help: "on a card, too, a sample's bits do not depend on other requests" },
+    'max-wait': { value: 'SECONDS', help: 'expected wait from which on requests are refused, default 30' },
+    drain: { value: 'SECONDS', help: 'for accepted requests after SIGTERM, default 30' },
+    'log-level': { value: 'LEVEL', help: 'fatal, error, warn, info (default), debug, trace, silent' },
+  },
+  run: serve,
+};

@@ -1,0 +1,127 @@
+// `dpm serve` as a process of its own.
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { packagePath } from '../../support/temporary.js';
+
+type Served = ChildProcessByStdio<null, Readable, Readable>;
+
+const command = packagePath('dist/cli/main.js');
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'serve-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+function dpm(...args: string[]): Served {
+  return spawn(process.execPath, [command, 'serve', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+/** Its address, once it serves. */
+async function urlOf(served: Served): Promise<string> {
+  for await (const data of served.stdout) {
+    const url = /^serving at (\S+)$/m.exec(String(data))?.[1];
+    if (url !== undefined) return url;
+  }
+  throw new Error('it does not serve');
+}
+
+async function ended(served: Served): Promise<{ code: number; out: string; error: string }> {
+  let out = '';
+  let error = '';
+  served.stdout.on('data', (data) => (out += String(data)));
+  served.stderr.on('data', (data) => (error += String(data)));
+  const [code] = (await once(served, 'close')) as [number];
+  return { code, out, error };
+}
+
+describe('dpm serve', () => {
+  it('serves until it is told to end, and does what it has accepted', async () => {
+    const served = dpm('digits=mnist', '--port', '0', '--rows', '2', '--device', 'cpu', '--log-level', 'silent');
+    const end = once(served, 'close');
+    const lines = urlOf(served);
+    const url = await lines;
+    const running = fetch(`${url}/v1/samples`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'digits', sampler: 'ddpm', steps: 200, seed: 1 }),
+    });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    served.kill('SIGTERM');
+    const answer = await running;
+    expect(answer.status).toBe(200);
+    expect(await answer.json()).toMatchObject({ model: 'digits', evaluations: 200 });
+    expect(await end).toEqual([0, null]);
+  });
+
+  it('says that requests were cut', async () => {
+    const served = dpm('mnist', '--port', '0', '--rows', '2', '--drain', '0.05', '--log-level', 'silent');
+    const url = await urlOf(served);
+    const running = fetch(`${url}/v1/samples`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'mnist', sampler: 'ddpm', steps: 1000, seed: 1 }),
+    });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    served.kill('SIGINT');
+    expect((await running).status).toBe(503);
+    const { code, error } = await ended(served);
+    expect(code).toBe(130);
+    expect(error).toBe('error [ERR_DPM_ABORTED]: requests were cut: they took longer than --drain\n');
+  });
+
+  it('takes a file, before which the command line goes', async () => {
+    const file = join(folder, 'server.yaml');
+    await writeFile(file, 'port: 1\nlogLevel: silent\nmodels:\n  - { id: one, path: mnist, device: cpu, rows: 1 }\n');
+    const served = dpm(
+      'two=mnist',
+      '--config',
+      file,
+      '--port',
+      '0',
+      '--rows',
+      '2',
+      '--threads',
+      '1',
+      '--device',
+      'cpu',
+    );
+    const url = await urlOf(served);
+    const { data } = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string }[] };
+    expect(data.map(({ id }) => id)).toEqual(['one', 'two']);
+    const two = (await (await fetch(`${url}/v1/models/two`)).json()) as { batcher: { rows: number } };
+    expect(two.batcher.rows).toBe(2);
+    served.kill('SIGTERM');
+    expect((await ended(served)).code).toBe(0);
+  });
+
+  it('makes tokens', async () => {
+    const { out } = await ended(dpm('--new-token', 'shop', '--json'));
+    const { token, entry } = JSON.parse(out) as Record<string, string>;
+    expect(token).toHaveLength(43);
+    expect(entry).toMatch(/^- \{ name: shop, sha256: [0-9a-f]{64}, scopes: \[/);
+  });
+
+  it.each<[string[], number, RegExp]>([
+    [[], 2, /takes the models to serve, or --config/],
+    [['--new-token', 'a b'], 2, /--new-token/],
+    [['mnist', '--port', 'http'], 2, /--port/],
+    [['mnist', '--rows', 'many'], 2, /--rows/],
+    [['mnist', '--host', '0.0.0.0'], 1, /ERR_DPM_CONFIG.*host 0\.0\.0\.0 is for others/],
+    [['/nowhere/model'], 1, /ERR_DPM_FILE/],
+    [['mnist', '--config', '/nowhere.yaml'], 1, /ERR_DPM_FILE.*\/nowhere\.yaml/],
+    [['mnist', 'other=mnist', 'mnist'], 1, /two models have the id mnist/],
+    [['mnist', '--tokens', '/nowhere.yaml'], 1, /cannot read the tokens/],
+  ])('refuses %j', async (args, code, message) => {
+    const refused = await ended(dpm(...args));
+    expect([refused.code, refused.out]).toEqual([code, '']);
+    expect(refused.error).toMatch(message);
+  });
+});
