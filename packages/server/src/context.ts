@@ -1,8 +1,9 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import type { Settings } from './config.js';
 import type { EncodingPool } from './encode/pool.js';
 import type { Metrics } from './metrics.js';
+import { failureOf, type Problem } from './problem.js';
 import type { Registry } from './registry.js';
 import type { Client, Scope } from './tokens.js';
 
@@ -46,4 +47,21 @@ export function untilLeft(reply: FastifyReply): AbortSignal {
     if (!reply.raw.writableFinished) left.abort();
   });
   return left.signal;
+}
+
+/** Answers errors in the words of an API. */
+export function errorHandler(
+  worded: (problem: Problem) => object,
+  type = 'application/json',
+): (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => void {
+  return (error, request, reply) => {
+    const { problem, headers } = failureOf(error, request.id);
+    if (problem.status === 500) request.log.error({ err: error }, 'a request failed');
+    note(request, { code: problem.code });
+    void reply
+      .status(problem.status)
+      .headers(headers)
+      .type(type)
+      .send(JSON.stringify(worded(problem)));
+  };
 }

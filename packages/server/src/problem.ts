@@ -143,8 +143,27 @@ function problemOf(code: string, status: number, detail: string, id: string): Pr
   return { type: `urn:dpm:${code}`, title: titles[status] ?? 'Error', status, code, detail, id };
 }
 
+/** What the framework refuses, in our words. */
+function translated(error: unknown): unknown {
+  const { code, message } = Object(error) as { code?: unknown; message?: unknown };
+  switch (code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return new ServerError('ERR_DPM_TOO_LARGE', 'the body is too large');
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+    case 'FST_ERR_CTP_INVALID_CONTENT_TYPE':
+      return new ServerError('ERR_DPM_MEDIA_TYPE', 'the body has to be application/json');
+    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+    case 'FST_ERR_BAD_URL':
+      return new ServerError('ERR_DPM_ARGUMENT', String(message));
+    default:
+      return error;
+  }
+}
+
 /** What an error is answered with. */
-export function failureOf(error: unknown, id: string, random: () => number = Math.random): Failure {
+export function failureOf(thrown: unknown, id: string, random: () => number = Math.random): Failure {
+  const error = translated(thrown);
   if (error instanceof DpmError) return failureOfLibrary(error, id, random);
   if (error instanceof ServerError) {
     const { code, status, message, param, headers } = error;

@@ -5,19 +5,15 @@ import type { Socket } from 'node:net';
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
-import Fastify, {
-  type FastifyError,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-  LogController,
-} from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 
 import { authenticate, requireScope } from './auth.js';
-import type { Context } from './context.js';
+import { errorHandler, type Context } from './context.js';
 import { loggerOf } from './log.js';
 import { failureOf, ServerError } from './problem.js';
+import { kserveRoutes } from './routes/kserve.js';
 import { modelRoutes } from './routes/models.js';
+import { openaiRoutes } from './routes/openai.js';
 import { probeRoutes } from './routes/probes.js';
 import { sampleRoutes } from './routes/samples.js';
 import { mismatchOf } from './schema.js';
@@ -34,33 +30,7 @@ const limits = {
   maxRequestsPerSocket: 10_000,
 } as const;
 
-const routes = [sampleRoutes, modelRoutes, probeRoutes];
-
-/** The library's words for what the framework refuses. */
-function serverError(error: FastifyError): unknown {
-  switch (error.code) {
-    case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new ServerError('ERR_DPM_TOO_LARGE', `the body has more than ${limits.bodyLimit} bytes`);
-    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-    case 'FST_ERR_CTP_INVALID_CONTENT_TYPE':
-      return new ServerError('ERR_DPM_MEDIA_TYPE', 'the body has to be application/json');
-    case 'FST_ERR_CTP_EMPTY_JSON_BODY':
-    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
-    case 'FST_ERR_BAD_URL':
-      return new ServerError('ERR_DPM_ARGUMENT', error.message);
-    default:
-      return error;
-  }
-}
-
-function fail(error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
-  const told = serverError(error);
-  const { problem, headers } = failureOf(told, request.id);
-  if (problem.status === 500) request.log.error({ err: error }, 'a request failed');
-  request.noted.code = problem.code;
-  // Who has left reads no answer; the log has his status.
-  void reply.status(problem.status).headers(headers).type('application/problem+json').send(JSON.stringify(problem));
-}
+const routes = [sampleRoutes, modelRoutes, openaiRoutes, kserveRoutes, probeRoutes];
 
 /** Methods of the routes that a path fits. */
 class Paths {
@@ -166,7 +136,7 @@ export async function buildApp(context: Context, tokens: Tokens | undefined): Pr
   app.addHook('onRoute', ({ url, method }) => {
     paths.add(url, method);
   });
-  app.setErrorHandler(fail);
+  app.setErrorHandler(errorHandler((problem) => problem, 'application/problem+json'));
   app.setNotFoundHandler(notFound(paths));
   app.removeAllContentTypeParsers();
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (_, body, done) => {

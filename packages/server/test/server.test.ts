@@ -85,10 +85,17 @@ describe('a server', () => {
       '/livez',
       '/metrics',
       '/readyz',
+      '/v1/images/generations',
       '/v1/models',
       '/v1/models/{id}',
       '/v1/samplers',
       '/v1/samples',
+      '/v2',
+      '/v2/health/live',
+      '/v2/health/ready',
+      '/v2/models/{id}',
+      '/v2/models/{id}/infer',
+      '/v2/models/{id}/ready',
     ]);
   });
 

@@ -1,12 +1,12 @@
 import { Readable } from 'node:stream';
 
-import { type BatchEvent, DpmError, type ImageBatch } from 'dpm-native';
+import type { BatchEvent, ImageBatch } from 'dpm-native';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
 import { type Form, negotiated } from '../accept.js';
 import { note, untilLeft, type Context, type Routes } from '../context.js';
+import { type Done, drawing } from '../drawing.js';
 import { gridOf, pngOf, sentImages, type SentImages } from '../encode/images.js';
-import type { Outcome } from '../metrics.js';
 import { failureOf, ServerError } from '../problem.js';
 import { sampleSchema, type SampleBody, type Sampling, samplingOf } from '../sample-request.js';
 
@@ -14,74 +14,27 @@ import { sampleSchema, type SampleBody, type Sampling, samplingOf } from '../sam
 const PROGRESS_EVERY = 50;
 const COMMENT_EVERY = 15_000;
 
-type Done = Extract<BatchEvent, { type: 'done' }>;
-
 interface Drawn {
   images: SentImages;
   done: Done;
 }
 
-function outcomeOf(error: unknown): Outcome {
-  if (error instanceof ServerError && error.status === 504) return 'late';
-  if (!(error instanceof DpmError)) return 'failed';
-  if (error.code === 'ERR_DPM_ABORTED') return 'cancelled';
-  return error.code === 'ERR_DPM_OVERLOADED' || error.code === 'ERR_DPM_DEADLINE' ? 'refused' : 'failed';
-}
-
-/** An error of a request that had been taken in: a deadline that passes then has nothing to do with when to come back. */
-function whileRunning(error: unknown): unknown {
-  if (!(error instanceof DpmError) || error.code !== 'ERR_DPM_DEADLINE') return error;
-  return new ServerError('ERR_DPM_DEADLINE', error.message, { status: 504 });
-}
-
-/** Counts a request for samples. */
-function countOutcome(
-  { metrics }: Context,
-  { served, sampler, count }: Sampling,
-  ended: Done | { error: unknown },
-): void {
-  const model = served.id;
-  if ('error' in ended) {
-    const outcome = outcomeOf(ended.error);
-    metrics.outcomes.inc({ model, outcome });
-    if (outcome === 'refused') {
-      const reason = (ended.error as DpmError).code === 'ERR_DPM_DEADLINE' ? 'deadline' : 'wait';
-      metrics.refused.inc({ model, reason });
-    }
-    return;
-  }
-  metrics.outcomes.inc({ model, outcome: 'done' });
-  metrics.samples.inc({ model, sampler }, count);
-  metrics.evaluations.inc({ model }, ended.evaluations);
-  metrics.queueSeconds.observe({ model }, ended.queued / 1e3);
-  metrics.runSeconds.observe({ model }, ended.ran / 1e3);
-}
-
 /** All samples of a request. */
 async function drawn(context: Context, sampling: Sampling, dtype: 'u8' | 'f32', signal: AbortSignal): Promise<Drawn> {
-  const { served, count, request } = sampling;
+  const { served, count } = sampling;
   const [channels, height, width] = served.model.sampleShape;
   const elements = channels * height * width;
   const values = dtype === 'u8' ? new Uint8Array(count * elements) : new Float32Array(count * elements);
   let range = served.model.range;
-  let isRunning = false;
-  try {
-    for await (const event of served.batcher.stream({ ...request, signal })) {
-      isRunning = true;
-      if (event.type === 'image') {
-        values.set(sentImages(event.image, dtype).values, event.sample * elements);
-        range = event.image.range;
-      } else if (event.type === 'done') {
-        countOutcome(context, sampling, event);
-        return { images: { values, shape: [count, channels, height, width], range }, done: event };
-      }
+  for await (const event of drawing(context, sampling, signal)) {
+    if (event.type === 'image') {
+      values.set(sentImages(event.image, dtype).values, event.sample * elements);
+      range = event.image.range;
+    } else if (event.type === 'done') {
+      return { images: { values, shape: [count, channels, height, width], range }, done: event };
     }
-    throw new ServerError('ERR_DPM_INTERNAL', 'a request ended without a result');
-  } catch (thrown) {
-    const error = isRunning ? whileRunning(thrown) : thrown;
-    countOutcome(context, sampling, { error });
-    throw error;
   }
+  throw new ServerError('ERR_DPM_INTERNAL', 'a request ended without a result');
 }
 
 function requirePng({ served }: Sampling): void {
@@ -162,7 +115,7 @@ async function nextWithin<T>(next: Promise<T>, milliseconds: number): Promise<T 
 interface Reading {
   request: FastifyRequest;
   sampling: Sampling;
-  events: ReturnType<Sampling['served']['batcher']['stream']>;
+  events: AsyncGenerator<BatchEvent, void, void>;
   /** The first event, which there is once the request has been taken in. */
   first: IteratorResult<BatchEvent, void>;
 }
@@ -212,24 +165,17 @@ async function* paced({ events, first }: Reading): AsyncGenerator<BatchEvent | n
 
 /** The text of an event stream. Leaving it ends the request. */
 async function* streamed(context: Context, reading: Reading): AsyncGenerator<string, void, void> {
-  const { request, sampling, events } = reading;
-  let ended: Done | { error: unknown } = { error: new DpmError('ERR_DPM_ABORTED', 'the reader has left') };
+  const { request, events } = reading;
   context.metrics.streams.inc();
   try {
     for await (const event of paced(reading)) {
-      if (event?.type === 'done') {
-        ended = event;
-        note(request, { queuedMs: rounded(event.queued), runMs: rounded(event.ran) });
-      }
+      if (event?.type === 'done') note(request, { queuedMs: rounded(event.queued), runMs: rounded(event.ran) });
       yield event === null ? ': nothing new\n\n' : textOf(reading, event);
     }
-  } catch (thrown) {
-    const error = whileRunning(thrown);
-    ended = { error };
+  } catch (error) {
     yield eventOf('error', failureOf(error, request.id).problem);
   } finally {
     context.metrics.streams.dec();
-    countOutcome(context, sampling, ended);
     await events.return();
   }
 }
@@ -247,11 +193,9 @@ export const sampleRoutes: Routes = (app, context) => {
       note(request, { model: served.id, sampler: sampling.sampler, steps: body.steps, count: sampling.count });
       if (form !== 'text/event-stream') return reply.send(await whole(context, request, reply, sampling, form));
       requirePng(sampling);
-      const events = served.batcher.stream({ ...sampling.request, signal: untilLeft(reply) });
-      const first = await events.next().catch((error: unknown) => {
-        countOutcome(context, sampling, { error });
-        throw error;
-      });
+      const events = drawing(context, sampling, untilLeft(reply));
+      // What is refused is no stream.
+      const first = await events.next();
       reply.headers({ 'content-type': form, 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
       return reply.send(Readable.from(streamed(context, { request, sampling, events, first })));
     },

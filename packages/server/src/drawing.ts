@@ -1,0 +1,72 @@
+import { type BatchEvent, DpmError } from 'dpm-native';
+
+import type { Context } from './context.js';
+import type { Outcome } from './metrics.js';
+import { ServerError } from './problem.js';
+import type { Sampling } from './sample-request.js';
+
+/** The last event of a request that is done. */
+export type Done = Extract<BatchEvent, { type: 'done' }>;
+
+function outcomeOf(error: unknown): Outcome {
+  if (error instanceof ServerError && error.status === 504) return 'late';
+  if (!(error instanceof DpmError)) return 'failed';
+  if (error.code === 'ERR_DPM_ABORTED') return 'cancelled';
+  return error.code === 'ERR_DPM_OVERLOADED' || error.code === 'ERR_DPM_DEADLINE' ? 'refused' : 'failed';
+}
+
+/** An error of a request that had been taken in: a deadline that passes then has nothing to do with when to come back. */
+function whileRunning(error: unknown): unknown {
+  if (!(error instanceof DpmError) || error.code !== 'ERR_DPM_DEADLINE') return error;
+  return new ServerError('ERR_DPM_DEADLINE', error.message, { status: 504 });
+}
+
+/** Counts a request for samples. */
+function countOutcome(
+  { metrics }: Context,
+  { served, sampler, count }: Sampling,
+  ended: Done | { error: unknown },
+): void {
+  const model = served.id;
+  if ('error' in ended) {
+    const outcome = outcomeOf(ended.error);
+    metrics.outcomes.inc({ model, outcome });
+    if (outcome === 'refused') {
+      const reason = (ended.error as DpmError).code === 'ERR_DPM_DEADLINE' ? 'deadline' : 'wait';
+      metrics.refused.inc({ model, reason });
+    }
+    return;
+  }
+  metrics.outcomes.inc({ model, outcome: 'done' });
+  metrics.samples.inc({ model, sampler }, count);
+  metrics.evaluations.inc({ model }, ended.evaluations);
+  metrics.queueSeconds.observe({ model }, ended.queued / 1e3);
+  metrics.runSeconds.observe({ model }, ended.ran / 1e3);
+}
+
+/**
+ * The events of a request for samples, which is counted however it ends. `signal` ends it.
+ *
+ * @throws {@link ServerError} of status 504 where its deadline passes while it runs; as `batcher.stream` does.
+ */
+export async function* drawing(
+  context: Context,
+  sampling: Sampling,
+  signal: AbortSignal,
+): AsyncGenerator<BatchEvent, void, void> {
+  let isRunning = false;
+  let ended: Done | { error: unknown } = { error: new DpmError('ERR_DPM_ABORTED', 'the reader has left') };
+  try {
+    for await (const event of sampling.served.batcher.stream({ ...sampling.request, signal })) {
+      isRunning = true;
+      if (event.type === 'done') ended = event;
+      yield event;
+    }
+  } catch (thrown) {
+    const error = isRunning ? whileRunning(thrown) : thrown;
+    ended = { error };
+    throw error;
+  } finally {
+    countOutcome(context, sampling, ended);
+  }
+}

@@ -1,0 +1,229 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import Type, { type Static } from 'typebox';
+
+import { type Context, errorHandler, note, type Routes, untilLeft } from '../context.js';
+import { type Tensor, tensorsOf } from '../kserve/tensors.js';
+import { ServerError } from '../problem.js';
+import type { ServedModel } from '../registry.js';
+import { mismatchOf } from '../schema.js';
+import { parsedJson } from '../strictness.js';
+
+const MOST_BYTES = 64 * 2 ** 20;
+const lengthHeader = 'inference-header-content-length';
+
+const strict = { additionalProperties: false };
+const name = Type.String({ maxLength: 64 });
+
+const requestSchema = Type.Object(
+  {
+    id: Type.Optional(name),
+    inputs: Type.Array(
+      Type.Object(
+        {
+          name,
+          shape: Type.Array(Type.Integer({ minimum: 1 }), { minItems: 1, maxItems: 4 }),
+          datatype: name,
+          data: Type.Optional(Type.Array(Type.Unknown())),
+          parameters: Type.Optional(Type.Object({ binary_data_size: Type.Optional(Type.Integer({ minimum: 0 })) })),
+        },
+        strict,
+      ),
+      { minItems: 2, maxItems: 3 },
+    ),
+    outputs: Type.Optional(
+      Type.Array(
+        Type.Object({
+          name,
+          parameters: Type.Optional(Type.Object({ binary_data: Type.Optional(Type.Boolean()) })),
+        }),
+        { maxItems: 1 },
+      ),
+    ),
+    parameters: Type.Optional(
+      Type.Object({
+        priority: Type.Optional(Type.Integer({ minimum: 0, description: '1 is the highest; 0: as any other.' })),
+        timeout: Type.Optional(Type.Integer({ minimum: 1, description: 'Microseconds.' })),
+        binary_data_output: Type.Optional(Type.Boolean()),
+      }),
+    ),
+  },
+  strict,
+);
+type InferRequest = Static<typeof requestSchema>;
+
+/** JSON, and what follows it. */
+interface Body {
+  header: unknown;
+  binary: Buffer;
+}
+
+function split(request: FastifyRequest, bytes: Buffer): Body {
+  const given = request.headers[lengthHeader];
+  if (given === undefined) return { header: parsedJson(bytes), binary: Buffer.alloc(0) };
+  const length = Number(given);
+  if (typeof given !== 'string' || !/^\d+$/.test(given) || length > bytes.length) {
+    throw new ServerError('ERR_DPM_ARGUMENT', `${lengthHeader} is no length of the body`);
+  }
+  return { header: parsedJson(bytes.subarray(0, length)), binary: bytes.subarray(length) };
+}
+
+function checkedRequest(header: unknown): InferRequest {
+  const mismatch = mismatchOf(requestSchema, header);
+  if (mismatch === undefined) return header as InferRequest;
+  const { field, reason } = mismatch;
+  throw new ServerError('ERR_DPM_ARGUMENT', `${field === '' ? 'the body' : field} ${reason}`);
+}
+
+/** The inputs of a model: their names, types and shapes, of which -1 is the batch. */
+function inputsOf({ model }: ServedModel): object[] {
+  return [
+    { name: 'x', datatype: 'FP32', shape: [-1, ...model.sampleShape] },
+    { name: 't', datatype: 'FP32', shape: [-1] },
+    ...(model.unet.info.classes > 0 ? [{ name: 'class_labels', datatype: 'INT32', shape: [-1] }] : []),
+  ];
+}
+
+function outputShape({ model }: ServedModel, batch: number): number[] {
+  const { outChannels, height, width } = model.unet.info;
+  return [batch, outChannels, height, width];
+}
+
+function described(served: ServedModel): object {
+  const outputs = [{ name: 'out', datatype: 'FP32', shape: outputShape(served, -1) }];
+  return { name: served.id, versions: ['1'], platform: 'dpm_native', inputs: inputsOf(served), outputs };
+}
+
+/** The tensor of a name, of one row for each of `batch` samples. */
+function rowsOf(tensors: readonly Tensor[], wanted: string, batch: number): Float32Array | Int32Array {
+  const tensor = tensors.find((each) => each.name === wanted);
+  if (tensor === undefined) throw new ServerError('ERR_DPM_ARGUMENT', `input ${wanted} is missing`, { param: wanted });
+  if (tensor.shape.length !== 1 || tensor.shape[0] !== batch) {
+    throw new ServerError('ERR_DPM_ARGUMENT', `input ${wanted} has to have shape [${batch}]`, { param: wanted });
+  }
+  return tensor.values;
+}
+
+interface Evaluation {
+  x: Float32Array;
+  t: Float32Array | Int32Array;
+  classLabels: Int32Array | undefined;
+  batch: number;
+}
+
+function evaluationOf(served: ServedModel, tensors: readonly Tensor[]): Evaluation {
+  const known = inputsOf(served).map((input) => (input as { name: string }).name);
+  const unknown = tensors.find((each) => !known.includes(each.name));
+  if (unknown !== undefined) {
+    throw new ServerError('ERR_DPM_ARGUMENT', `the model has no input ${unknown.name}; it has ${known.join(', ')}`);
+  }
+  const x = tensors.find((each) => each.name === 'x');
+  const expected = served.model.sampleShape.join();
+  if (x === undefined || !(x.values instanceof Float32Array) || x.shape.slice(1).join() !== expected) {
+    throw new ServerError(
+      'ERR_DPM_ARGUMENT',
+      `input x has to be of floats, [batch, ${expected.replaceAll(',', ', ')}]`,
+      { param: 'x' },
+    );
+  }
+  const [batch = 0] = x.shape;
+  const t = rowsOf(tensors, 't', batch);
+  const labels = served.model.unet.info.classes > 0 ? rowsOf(tensors, 'class_labels', batch) : undefined;
+  if (labels instanceof Float32Array)
+    throw new ServerError('ERR_DPM_ARGUMENT', 'input class_labels has to be of integers');
+  return { x: x.values, t, classLabels: labels, batch };
+}
+
+function priorityOf(request: FastifyRequest, priority = 0): 'high' | 'normal' {
+  if (priority !== 1) return 'normal';
+  if (request.client.scopes.has('priority')) return 'high';
+  throw new ServerError('ERR_DPM_FORBIDDEN', "priority 1 takes a token with the scope 'priority'");
+}
+
+function answer(
+  reply: FastifyReply,
+  infer: InferRequest,
+  served: ServedModel,
+  batch: number,
+  out: Float32Array,
+): Buffer {
+  const [wanted] = infer.outputs ?? [];
+  const isBinary = wanted?.parameters?.binary_data ?? infer.parameters?.binary_data_output ?? false;
+  const output = { name: 'out', datatype: 'FP32', shape: outputShape(served, batch) };
+  const header = {
+    model_name: served.id,
+    model_version: '1',
+    ...(infer.id !== undefined && { id: infer.id }),
+    outputs: [
+      isBinary ? { ...output, parameters: { binary_data_size: out.byteLength } } : { ...output, data: [...out] },
+    ],
+  };
+  const text = Buffer.from(JSON.stringify(header));
+  if (!isBinary) {
+    void reply.type('application/json');
+    return text;
+  }
+  void reply.headers({ 'content-type': 'application/octet-stream', [lengthHeader]: String(text.length) });
+  return Buffer.concat([text, new Uint8Array(out.buffer, out.byteOffset, out.byteLength)]);
+}
+
+async function inferred(context: Context, request: FastifyRequest, reply: FastifyReply): Promise<Buffer> {
+  const served = context.registry.get((request.params as { id: string }).id);
+  const { header, binary } = request.body as Body;
+  const infer = checkedRequest(header);
+  const output = infer.outputs?.find((each) => each.name !== 'out');
+  if (output !== undefined)
+    throw new ServerError('ERR_DPM_ARGUMENT', `the model has no output ${output.name}, it has out`);
+  const { x, t, classLabels, batch } = evaluationOf(served, tensorsOf(infer.inputs, binary));
+  note(request, { model: served.id, rows: batch });
+  const { priority, timeout } = infer.parameters ?? {};
+  const out = await served.batcher.forward(x, t, {
+    tenant: request.client.name,
+    weight: request.client.weight,
+    priority: priorityOf(request, priority),
+    signal: untilLeft(reply),
+    ...(classLabels !== undefined && { classLabels }),
+    ...(timeout !== undefined && { deadline: timeout / 1000 }),
+  });
+  return answer(reply, infer, served, batch, out);
+}
+
+/** The Open Inference Protocol, version 2, of KServe and Triton: evaluations of the network. */
+export const kserveRoutes: Routes = (app, context) => {
+  const { registry } = context;
+  void app.register((scope, _, done) => {
+    // The protocol's errors are their words alone.
+    scope.setErrorHandler(errorHandler(({ detail }) => ({ error: detail })));
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser<Buffer>('*', { parseAs: 'buffer', bodyLimit: MOST_BYTES }, (request, body, parsed) => {
+      try {
+        parsed(null, split(request, body));
+      } catch (error) {
+        parsed(error as Error);
+      }
+    });
+    const schema = { tags: ['kserve'] };
+    scope.get('/v2', { schema }, () => ({
+      name: 'dpm-native-server',
+      version: '0.1.0',
+      extensions: ['binary_tensor_data', 'schedule_policy'],
+    }));
+    scope.get('/v2/health/live', { schema }, () => ({ live: true }));
+    scope.get('/v2/health/ready', { schema }, (__, reply) => {
+      const isReady = !context.isDraining() && registry.models.length > 0;
+      return reply.status(isReady ? 200 : 503).send({ ready: isReady });
+    });
+    const config = { scope: 'infer' } as const;
+    type OfModel = { Params: { id: string } };
+    scope.get<OfModel>('/v2/models/:id', { schema, config }, ({ params }) => described(registry.get(params.id)));
+    scope.get<OfModel>('/v2/models/:id/ready', { schema, config }, ({ params }) => ({
+      name: registry.get(params.id).id,
+      ready: true,
+    }));
+    scope.post(
+      '/v2/models/:id/infer',
+      { schema, bodyLimit: MOST_BYTES, config: { ...config, isWork: true } },
+      async (request, reply) => reply.send(await inferred(context, request, reply)),
+    );
+    done();
+  });
+};

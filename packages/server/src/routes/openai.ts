@@ -1,0 +1,166 @@
+import { Readable } from 'node:stream';
+
+import { type BatchEvent, samplerNames } from 'dpm-native';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import Type, { type Static } from 'typebox';
+
+import { type Context, errorHandler, note, type Routes, untilLeft } from '../context.js';
+import { drawing } from '../drawing.js';
+import { pngOf } from '../encode/images.js';
+import { failureOf, type Problem, ServerError } from '../problem.js';
+import type { ServedModel } from '../registry.js';
+import { samplingOf, type SampleBody, type Sampling } from '../sample-request.js';
+
+/** Evaluations by the words of the API. */
+const stepsOf = { low: 10, medium: 25, high: 50, auto: 25 } as const;
+
+const imageSchema = Type.Object(
+  {
+    model: Type.String({ maxLength: 64 }),
+    prompt: Type.Optional(Type.String({ maxLength: 256, description: "A label of the model, 'class:7', or ''." })),
+    n: Type.Optional(Type.Integer({ minimum: 1, maximum: 10 })),
+    size: Type.Optional(Type.String({ maxLength: 16, description: "'auto' or the model's own, '32x32'." })),
+    response_format: Type.Optional(Type.Literal('b64_json')),
+    output_format: Type.Optional(Type.Literal('png')),
+    background: Type.Optional(Type.Enum(['auto', 'opaque'])),
+    quality: Type.Optional(Type.Enum(['low', 'medium', 'high', 'auto'])),
+    stream: Type.Optional(Type.Boolean()),
+    partial_images: Type.Optional(Type.Integer({ minimum: 0, maximum: 3 })),
+    user: Type.Optional(Type.String({ maxLength: 256 })),
+    seed: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
+    steps: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+    num_inference_steps: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000 })),
+    sampler: Type.Optional(Type.Enum(samplerNames)),
+    guidance: Type.Optional(Type.Number()),
+    guidance_scale: Type.Optional(Type.Number()),
+  },
+  { additionalProperties: false },
+);
+type ImageBody = Static<typeof imageSchema>;
+
+function wrong(param: string, message: string): ServerError {
+  return new ServerError('ERR_DPM_ARGUMENT', message, { param });
+}
+
+/** The class that a prompt names: a text that names none is an error, not passed over. */
+function classOf(prompt: string, { model, labels }: ServedModel): number | undefined {
+  const { classes } = model.unet.info;
+  if (prompt === '' && classes === 0) return undefined;
+  if (classes === 0) throw wrong('prompt', "this model draws without a prompt: leave it out, or ''");
+  const named = labels.indexOf(prompt);
+  if (named >= 0) return named;
+  const number = /^class:(\d{1,6})$/.exec(prompt)?.[1];
+  if (number !== undefined && Number(number) < classes) return Number(number);
+  throw wrong(
+    'prompt',
+    `the prompt has to name a class: class:0 to class:${classes - 1}, or one of the model's labels`,
+  );
+}
+
+function requireSize(size: string, { model }: ServedModel): string {
+  const [, height, width] = model.sampleShape;
+  const own = `${height}x${width}`;
+  if (size !== 'auto' && size !== own) throw wrong('size', `size has to be auto or ${own}`);
+  return own;
+}
+
+/** The same request in the words of `POST /v1/samples`. */
+function sampleBodyOf(body: ImageBody, served: ServedModel): SampleBody {
+  const { model, n = 1, prompt = '', quality = 'auto', seed } = body;
+  const label = classOf(prompt, served);
+  const guidance = body.guidance ?? body.guidance_scale;
+  return {
+    model,
+    count: n,
+    steps: body.steps ?? body.num_inference_steps ?? stepsOf[quality],
+    ...(body.sampler !== undefined && { sampler: body.sampler }),
+    ...(seed !== undefined && { seed }),
+    ...(label !== undefined && { classLabels: label }),
+    ...(guidance !== undefined && { guidance }),
+  };
+}
+
+const base64 = (event: Extract<BatchEvent, { type: 'image' | 'preview' }>): string =>
+  Buffer.from(pngOf(event.image)).toString('base64');
+
+const now = (): number => Math.floor(Date.now() / 1000);
+
+async function whole(context: Context, sampling: Sampling, signal: AbortSignal, common: object): Promise<object> {
+  const data: { b64_json: string; seed: string; index: number }[] = [];
+  for await (const event of drawing(context, sampling, signal)) {
+    if (event.type === 'image')
+      data.push({ b64_json: base64(event), seed: String(sampling.seed), index: event.sample });
+  }
+  return { created: now(), data: data.sort((a, b) => a.index - b.index), ...common };
+}
+
+function eventOf(type: string, data: object): string {
+  return `event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`;
+}
+
+async function* streamed(
+  request: FastifyRequest,
+  { seed }: Sampling,
+  events: AsyncGenerator<BatchEvent, void, void>,
+  common: object,
+): AsyncGenerator<string, void, void> {
+  let partial = 0;
+  try {
+    for await (const event of events) {
+      if (event.type !== 'preview' && event.type !== 'image') continue;
+      const data = { b64_json: base64(event), created_at: now(), ...common };
+      yield event.type === 'preview'
+        ? eventOf('image_generation.partial_image', { ...data, partial_image_index: partial++ })
+        : eventOf('image_generation.completed', { ...data, seed: String(seed), index: event.sample });
+    }
+  } catch (error) {
+    yield eventOf('error', errorOf(failureOf(error, request.id).problem));
+  } finally {
+    await events.return();
+  }
+}
+
+/** An error as clients of the API know it. */
+function errorOf({ status, detail, param, code }: Problem): { error: object } {
+  const type = status === 429 ? 'rate_limit_error' : status < 500 ? 'invalid_request_error' : 'server_error';
+  return { error: { message: detail, type, param: param ?? null, code } };
+}
+
+async function generate(context: Context, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const body = request.body as ImageBody;
+  const served = context.registry.get(body.model);
+  const { quality = 'auto', stream = false, partial_images: partial = 0 } = body;
+  const size = requireSize(body.size ?? 'auto', served);
+  if (![1, 3].includes(served.model.sampleShape[0])) throw wrong('model', 'this model draws no pictures');
+  if (partial > 0 && !stream) throw wrong('partial_images', 'partial_images is for stream');
+  const translated = sampleBodyOf(body, served);
+  const every = Math.max(1, Math.ceil((translated.steps ?? 25) / (partial + 1)));
+  const sampling = samplingOf(
+    { ...translated, ...(partial > 0 && { preview: { every, of: 'prediction' as const } }) },
+    served,
+    request.client,
+    stream,
+  );
+  note(request, { model: served.id, sampler: sampling.sampler, count: sampling.count, user: body.user?.slice(0, 64) });
+  const common = { size, output_format: 'png', quality, background: 'opaque' };
+  const signal = untilLeft(reply);
+  if (!stream) return reply.send(await whole(context, sampling, signal, common));
+  const events = drawing(context, sampling, signal);
+  // What is refused is no stream.
+  await events.next();
+  void reply.headers({ 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
+  return reply.send(Readable.from(streamed(request, sampling, events, common)));
+}
+
+/** `POST /v1/images/generations` as OpenAI has it. */
+export const openaiRoutes: Routes = (app, context) => {
+  app.post(
+    '/v1/images/generations',
+    {
+      schema: { body: imageSchema, tags: ['openai'] },
+      errorHandler: errorHandler(errorOf),
+      config: { scope: 'sample', isWork: true },
+    },
+    (request, reply) => generate(context, request, reply),
+  );
+};
