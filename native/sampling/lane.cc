@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <exception>
 #include <utility>
 
 namespace dpm {
@@ -77,8 +76,9 @@ void Lane::give_up(ErrorCode code, const std::string& message) noexcept {
   try {
     // What the last step has brought is there all the same, unless the card has failed.
     wait_for_queued();
-  } catch (const std::exception&) {
+  } catch (...) {
     // The first error is told.
+    is_queued_ = false;
   }
   end(code, message);
 }

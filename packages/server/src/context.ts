@@ -2,10 +2,27 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 
 import type { Settings } from './config.js';
 import type { EncodingPool } from './encode/pool.js';
+import type { IdempotencyKeys } from './idempotency.js';
 import type { Metrics } from './metrics.js';
 import { failureOf, type Problem } from './problem.js';
 import type { Registry } from './registry.js';
 import type { Client, Scope } from './tokens.js';
+
+/** An answer that is complete. */
+export interface WholeAnswer {
+  readonly body: Uint8Array;
+  readonly headers: Readonly<Record<string, string>>;
+  /** For the log. */
+  readonly noted: Readonly<Record<string, unknown>>;
+}
+
+/** How far a server is. */
+export interface State {
+  /** Whether new work is refused. */
+  isDraining: boolean;
+  /** Requests whose answers have not been sent. */
+  open: number;
+}
 
 /** What the routes of a server have in common. */
 export interface Context {
@@ -13,8 +30,9 @@ export interface Context {
   readonly registry: Registry;
   readonly metrics: Metrics;
   readonly pool: EncodingPool;
-  /** Whether new work is refused. */
-  isDraining(): boolean;
+  /** Of requests for samples. */
+  readonly keys: IdempotencyKeys<WholeAnswer>;
+  readonly state: State;
 }
 
 /** Adds routes to a server. */

@@ -83,7 +83,12 @@ function wrong(param: string, reason: string): ServerError {
   return new ServerError('ERR_DPM_ARGUMENT', `${param} ${reason}`, { param });
 }
 
-function seedOf(seed: SampleBody['seed']): bigint {
+/**
+ * The seed that a body gives, or a new one.
+ *
+ * @throws {@link ServerError} where it is none.
+ */
+export function seedOf(seed: SampleBody['seed']): bigint {
   if (seed === undefined) return randomBytes(8).readBigUInt64LE();
   const value = BigInt(seed);
   if (value > MOST_SEED) throw wrong('seed', 'has to be from 0 to 2^64 - 1');

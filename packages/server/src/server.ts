@@ -94,7 +94,9 @@ function addHooks(app: FastifyInstance, context: Context, tokens: Tokens | undef
     request.noted = {};
     request.client = anybody;
     // Also where the client leaves before the answer.
+    ++context.state.open;
     reply.raw.once('close', () => {
+      --context.state.open;
       const status = reply.raw.writableFinished ? reply.statusCode : 499;
       const labels = { route: request.routeOptions.url ?? 'none', method: request.method, status: String(status) };
       context.metrics.requests.inc(labels);
@@ -108,12 +110,12 @@ function addHooks(app: FastifyInstance, context: Context, tokens: Tokens | undef
       throw new ServerError('ERR_DPM_URI', `the URL is longer than ${MOST_URL} characters`);
     if (tokens !== undefined) await authenticate(request, tokens);
     requireScope(request);
-    if (request.routeOptions.config.isWork === true && context.isDraining()) {
+    if (request.routeOptions.config.isWork === true && context.state.isDraining) {
       throw new ServerError('ERR_DPM_DRAINING', 'the server is about to end', { headers: { 'retry-after': '1' } });
     }
   });
   app.addHook('onSend', async (_, reply) => {
-    if (context.isDraining()) void reply.header('connection', 'close');
+    if (context.state.isDraining) void reply.header('connection', 'close');
   });
 }
 

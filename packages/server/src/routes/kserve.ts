@@ -209,7 +209,7 @@ export const kserveRoutes: Routes = (app, context) => {
     }));
     scope.get('/v2/health/live', { schema }, () => ({ live: true }));
     scope.get('/v2/health/ready', { schema }, (__, reply) => {
-      const isReady = !context.isDraining() && registry.models.length > 0;
+      const isReady = !context.state.isDraining && registry.models.length > 0;
       return reply.status(isReady ? 200 : 503).send({ ready: isReady });
     });
     const config = { scope: 'infer' } as const;

@@ -3,7 +3,7 @@ import type { Context, Routes } from '../context.js';
 /** Why a server takes no requests; nothing where it does. */
 function reasonsOf(context: Context): string[] {
   const { models } = context.registry;
-  return [...(context.isDraining() ? ['draining'] : []), ...(models.length === 0 ? ['no model is loaded'] : [])];
+  return [...(context.state.isDraining ? ['draining'] : []), ...(models.length === 0 ? ['no model is loaded'] : [])];
 }
 
 /** `GET /livez`, `/readyz` and `/metrics`. */

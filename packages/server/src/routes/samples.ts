@@ -1,14 +1,15 @@
 import { Readable } from 'node:stream';
 
 import type { BatchEvent, ImageBatch } from 'dpm-native';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyRequest } from 'fastify';
 
 import { type Form, negotiated } from '../accept.js';
-import { note, untilLeft, type Context, type Routes } from '../context.js';
+import { note, untilLeft, type Context, type Routes, type WholeAnswer } from '../context.js';
 import { type Done, drawing } from '../drawing.js';
 import { gridOf, pngOf, sentImages, type SentImages } from '../encode/images.js';
+import type { Keyed } from '../idempotency.js';
 import { failureOf, ServerError } from '../problem.js';
-import { sampleSchema, type SampleBody, type Sampling, samplingOf } from '../sample-request.js';
+import { sampleSchema, type SampleBody, type Sampling, samplingOf, seedOf } from '../sample-request.js';
 
 /** Milliseconds between two progress events, and between two comments where nothing happens. */
 const PROGRESS_EVERY = 50;
@@ -54,40 +55,47 @@ function figuresOf({ evaluations, queued, ran }: Done): object {
   return { evaluations, queuedMs: rounded(queued), runMs: rounded(ran), msPerEvaluation };
 }
 
+/** An answer with all samples. */
 async function whole(
   context: Context,
-  request: FastifyRequest,
-  reply: FastifyReply,
+  id: string,
   sampling: Sampling,
   form: Exclude<Form, 'text/event-stream'>,
-): Promise<Uint8Array> {
+  dtype: 'u8' | 'f32',
+  signal: AbortSignal,
+): Promise<WholeAnswer> {
   const { served, seed, count } = sampling;
-  const dtype = (request.body as SampleBody).dtype ?? 'u8';
   const isRaw = form === 'application/x-npy' || form === 'application/x-safetensors';
-  if (!isRaw) requirePng(sampling);
-  const { images, done } = await drawn(context, sampling, isRaw ? dtype : 'u8', untilLeft(reply));
-  const { model, digest } = { model: served.id, digest: served.digest };
-  const fields = { id: request.id, model, digest, seed: String(seed), shape: images.shape, ...figuresOf(done) };
+  const { images, done } = await drawn(context, sampling, isRaw ? dtype : 'u8', signal);
+  const { id: model, digest } = served;
+  const fields = { id, model, digest, seed: String(seed), shape: images.shape, ...figuresOf(done) };
   const began = performance.now();
   const body = await context.pool.encode(form === 'application/json' ? { form, images, fields } : { form, images });
-  const encodeMs = performance.now() - began;
+  const encodeMs = rounded(performance.now() - began);
+  const { queued, ran, evaluations } = { ...done, queued: rounded(done.queued), ran: rounded(done.ran) };
   const { columns, rows } = gridOf(count);
-  note(request, {
-    queuedMs: rounded(done.queued),
-    runMs: rounded(done.ran),
-    encodeMs: rounded(encodeMs),
-    bytes: body.length,
-  });
-  reply.headers({
-    'content-type': form,
-    'server-timing': `queue;dur=${rounded(done.queued)}, run;dur=${rounded(done.ran)}, encode;dur=${rounded(encodeMs)}`,
-    'dpm-id': request.id,
-    'dpm-seed': String(seed),
-    'dpm-digest': digest,
-    'dpm-evaluations': String(done.evaluations),
-    ...(form === 'image/png' && count > 1 && { 'dpm-grid': `${columns}x${rows}` }),
-  });
-  return body;
+  return {
+    body,
+    noted: { queuedMs: queued, runMs: ran, encodeMs, bytes: body.length },
+    headers: {
+      'content-type': form,
+      'server-timing': `queue;dur=${queued}, run;dur=${ran}, encode;dur=${encodeMs}`,
+      'dpm-id': id,
+      'dpm-seed': String(seed),
+      'dpm-digest': digest,
+      'dpm-evaluations': String(evaluations),
+      ...(form === 'image/png' && count > 1 && { 'dpm-grid': `${columns}x${rows}` }),
+    },
+  };
+}
+
+/** The request of this key, or one of its own. */
+function keyed(context: Context, request: FastifyRequest, form: Form): Keyed<WholeAnswer> {
+  const body = request.body as SampleBody;
+  const draw = (): bigint => seedOf(body.seed);
+  const key = request.headers['idempotency-key'];
+  if (typeof key === 'string') return context.keys.of(request.client.name, key, [form, body], draw);
+  return { seed: draw(), run: (signal, run) => run(signal) };
 }
 
 function shown(image: ImageBatch): { contentType: string; b64: string } {
@@ -189,9 +197,23 @@ export const sampleRoutes: Routes = (app, context) => {
       const body = request.body as SampleBody;
       const form = negotiated(request.headers.accept);
       const served = context.registry.get(body.model);
-      const sampling = samplingOf(body, served, request.client, form === 'text/event-stream');
+      const own = keyed(context, request, form);
+      const sampling = samplingOf(
+        { ...body, seed: String(own.seed) },
+        served,
+        request.client,
+        form === 'text/event-stream',
+      );
       note(request, { model: served.id, sampler: sampling.sampler, steps: body.steps, count: sampling.count });
-      if (form !== 'text/event-stream') return reply.send(await whole(context, request, reply, sampling, form));
+      if (form !== 'text/event-stream') {
+        if (form === 'application/json' || form === 'image/png') requirePng(sampling);
+        const dtype = body.dtype ?? 'u8';
+        const answer = await own.run(untilLeft(reply), (signal) =>
+          whole(context, request.id, sampling, form, dtype, signal),
+        );
+        note(request, answer.noted);
+        return reply.headers(answer.headers).send(answer.body);
+      }
       requirePng(sampling);
       const events = drawing(context, sampling, untilLeft(reply));
       // What is refused is no stream.
