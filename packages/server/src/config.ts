@@ -40,6 +40,9 @@ export const configSchema = Type.Object(
     host: Type.Optional(Type.String({ minLength: 1 })),
     port: Type.Optional(Type.Integer({ minimum: 0, maximum: 65_535 })),
     tokens: Type.Optional(Type.String({ minLength: 1, description: 'A file of tokens.' })),
+    requestsPerMinute: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1e6, description: 'Of an address, without tokens. Default: no limit.' }),
+    ),
     insecure: Type.Optional(Type.Boolean({ description: 'Serve others than this machine without tokens.' })),
     maxWait: Type.Optional(Type.Number({ minimum: 0, description: 'Milliseconds, of models that say nothing.' })),
     drain: Type.Optional(Type.Number({ minimum: 0, description: 'Milliseconds for accepted requests at the end.' })),
@@ -57,6 +60,7 @@ export type ServerConfig = Static<typeof configSchema>;
 
 /** The same, complete. */
 export type Settings = Required<Omit<ServerConfig, 'tokens' | 'models'>> & {
+  /** A file. */
   tokens: string | undefined;
   models: (ModelConfig & { id: string })[];
 };
@@ -110,6 +114,7 @@ export function settingsOf(config: ServerConfig): Settings {
     host: config.host ?? '127.0.0.1',
     port: config.port ?? 8080,
     tokens: config.tokens,
+    requestsPerMinute: config.requestsPerMinute ?? Infinity,
     insecure: config.insecure ?? false,
     maxWait: config.maxWait ?? 30_000,
     drain: config.drain ?? 30_000,

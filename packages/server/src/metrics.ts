@@ -76,7 +76,7 @@ export class Metrics {
     this.outcomes = counter('dpm_requests_total', 'Requests for samples, by how they ended', ['model', 'outcome']);
     this.refused = counter('dpm_refused_total', 'Requests that were refused', ['model', 'reason']);
     this.samples = counter('dpm_samples_total', 'Samples that were drawn', ['model', 'sampler']);
-    this.evaluations = counter('dpm_evaluations_total', 'Network evaluations of samples', ['model']);
+    this.evaluations = counter('dpm_sample_evaluations_total', 'Network evaluations, for each sample', ['model']);
     const seconds = (name: string, help: string): Histogram<'model'> =>
       new Histogram({ name, help, labelNames: ['model'], buckets: secondsBuckets, registers });
     this.queueSeconds = seconds('dpm_queue_seconds', 'Until the first sample of a request ran');
@@ -134,7 +134,11 @@ export class Metrics {
       'Rows that were computed beside them',
       ({ batcher }) => batcher.stats().paddedRows,
     );
-    counter('dpm_steps_total', 'Steps of the batch', ({ batcher }) => batcher.stats().steps);
+    counter(
+      'dpm_evaluations_total',
+      'Network evaluations, of all rows of a step at once',
+      ({ batcher }) => batcher.stats().steps,
+    );
     counter('dpm_step_seconds_total', 'Seconds of all steps', ({ batcher }) => batcher.stats().seconds);
     gauge('dpm_requests_unfinished', 'Requests that run or wait', ({ batcher }) => batcher.stats().unfinished);
     gauge('dpm_samples_resident', 'Samples that have a slot', ({ batcher }) => batcher.stats().resident);

@@ -14,6 +14,7 @@ import { failureOf, ServerError } from './problem.js';
 import { kserveRoutes } from './routes/kserve.js';
 import { modelRoutes } from './routes/models.js';
 import { openaiRoutes } from './routes/openai.js';
+import { pageRoutes } from './routes/page.js';
 import { probeRoutes } from './routes/probes.js';
 import { sampleRoutes } from './routes/samples.js';
 import { mismatchOf } from './schema.js';
@@ -30,7 +31,7 @@ const limits = {
   maxRequestsPerSocket: 10_000,
 } as const;
 
-const routes = [sampleRoutes, modelRoutes, openaiRoutes, kserveRoutes, probeRoutes];
+const routes = [pageRoutes, sampleRoutes, modelRoutes, openaiRoutes, kserveRoutes, probeRoutes];
 
 /** Methods of the routes that a path fits. */
 class Paths {
@@ -88,11 +89,12 @@ function logLine(request: FastifyRequest, reply: FastifyReply, status: number): 
 }
 
 function addHooks(app: FastifyInstance, context: Context, tokens: Tokens | undefined): void {
+  const nobody = { ...anybody, requestsPerMinute: context.settings.requestsPerMinute };
   app.decorateRequest('client', null as never);
   app.decorateRequest('noted', null as never);
   app.addHook('onRequest', async (request, reply) => {
     request.noted = {};
-    request.client = anybody;
+    request.client = nobody;
     // Also where the client leaves before the answer.
     ++context.state.open;
     reply.raw.once('close', () => {
@@ -169,7 +171,8 @@ export async function buildApp(context: Context, tokens: Tokens | undefined): Pr
     max: ({ client }) => client.requestsPerMinute,
     timeWindow: 60_000,
     keyGenerator: ({ client, ip }) => (client.name === '' ? `address ${ip}` : `token ${client.name}`),
-    allowList: (request) => request.routeOptions.config.scope === undefined,
+    allowList: ({ client, routeOptions }) =>
+      routeOptions.config.scope === undefined || client.requestsPerMinute === Infinity,
     errorResponseBuilder: (_, { ttl }) =>
       new ServerError('ERR_DPM_RATE', 'too many requests in a minute', {
         headers: { 'retry-after': String(Math.ceil(ttl / 1000)) },

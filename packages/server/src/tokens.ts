@@ -37,7 +37,10 @@ export interface Client {
 }
 
 /** Where there are no tokens, everybody may do everything. */
-export const anybody: Client = { name: '', scopes: new Set(scopes), weight: 1, requestsPerMinute: 600 };
+export const anybody: Client = { name: '', scopes: new Set(scopes), weight: 1, requestsPerMinute: Infinity };
+
+/** Of a token that says nothing. */
+const REQUESTS_PER_MINUTE = 600;
 
 interface Entry {
   hash: Buffer;
@@ -92,7 +95,7 @@ export class Tokens {
 }
 
 function entryOf(token: Static<typeof tokenSchema>[number]): Entry {
-  const { name, sha256: hash, scopes: granted, weight = 1, requestsPerMinute = anybody.requestsPerMinute } = token;
+  const { name, sha256: hash, scopes: granted, weight = 1, requestsPerMinute = REQUESTS_PER_MINUTE } = token;
   return {
     hash: Buffer.from(hash, 'hex'),
     client: { name, scopes: new Set(granted), weight, requestsPerMinute },

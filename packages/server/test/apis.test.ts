@@ -85,11 +85,11 @@ describe('OpenAI images', () => {
 
   it('are counted, and refused as samples are', async () => {
     const done = await metric('dpm_requests_total', 'outcome="done"');
-    const evaluations = await metric('dpm_evaluations_total');
+    const evaluations = await metric('dpm_sample_evaluations_total');
     await generate({ steps: 4, n: 2 });
     await generate({ steps: 4, stream: true });
     expect(await metric('dpm_requests_total', 'outcome="done"')).toBe(done + 2);
-    expect(await metric('dpm_evaluations_total')).toBe(evaluations + 12);
+    expect(await metric('dpm_sample_evaluations_total')).toBe(evaluations + 12);
   });
 });
 

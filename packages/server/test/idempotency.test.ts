@@ -16,10 +16,10 @@ const draw = (key: string, more: object = {}, headers: Record<string, string> = 
 
 describe('a key', () => {
   it('makes one run of requests that come together', async () => {
-    const evaluations = await metric('dpm_evaluations_total');
+    const evaluations = await metric('dpm_sample_evaluations_total');
     const answers = await Promise.all(Array.from({ length: 20 }, () => draw('together')));
     expect(new Set(answers.map(({ bytes }) => bytes.toString()))).toHaveProperty('size', 1);
-    expect(await metric('dpm_evaluations_total')).toBe(evaluations + 20);
+    expect(await metric('dpm_sample_evaluations_total')).toBe(evaluations + 20);
   });
 
   it('gives the same images again, also of a seed that was drawn', async () => {

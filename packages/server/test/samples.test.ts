@@ -250,7 +250,7 @@ describe('what is counted', () => {
   it('are requests, samples, evaluations and steps', async () => {
     const names = [
       ['dpm_samples_total', 'sampler="ddim"'],
-      ['dpm_evaluations_total', 'model="mnist"'],
+      ['dpm_sample_evaluations_total', 'model="mnist"'],
       ['dpm_requests_total', 'outcome="done"'],
       ['dpm_http_requests_total', 'route="/v1/samples",method="POST",status="200"'],
       ['dpm_run_seconds_count', ''],

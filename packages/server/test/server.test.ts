@@ -74,6 +74,14 @@ describe('a server', () => {
     expect(model.batcher.rows).toBe(4);
   });
 
+  it('limits the requests of an address, where it is told to', async () => {
+    await using server = await Server.start({ ...base, requestsPerMinute: 2 });
+    const statuses = [];
+    for (let i = 0; i < 3; ++i) statuses.push((await fetch(`${server.url}/v1/models`)).status);
+    expect(statuses).toEqual([200, 200, 429]);
+    expect((await fetch(`${server.url}/livez`)).status).toBe(200);
+  });
+
   it('tells its own description', async () => {
     await using server = await Server.start(base);
     const document = (await (await fetch(`${server.url}/openapi.json`)).json()) as {
