@@ -23,6 +23,7 @@ export const modelSchema = Type.Object(
     ),
     rows: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 65_536 }), Type.Literal('auto')])),
     maxWait: Type.Optional(Type.Number({ minimum: 0, description: 'Milliseconds.' })),
+    pinned: Type.Optional(Type.Boolean({ description: 'Does not go for another model.' })),
     labels: Type.Optional(
       Type.Array(Type.String({ maxLength: 256 }), { description: 'Names of the classes, in order.' }),
     ),
@@ -45,6 +46,12 @@ export const configSchema = Type.Object(
     ),
     insecure: Type.Optional(Type.Boolean({ description: 'Serve others than this machine without tokens.' })),
     maxWait: Type.Optional(Type.Number({ minimum: 0, description: 'Milliseconds, of models that say nothing.' })),
+    memory: Type.Optional(Type.Number({ exclusiveMinimum: 0, description: 'Bytes that all models may hold.' })),
+    modelRoots: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        description: 'Folders that models may be loaded from while it runs.',
+      }),
+    ),
     drain: Type.Optional(Type.Number({ minimum: 0, description: 'Milliseconds for accepted requests at the end.' })),
     deterministic: Type.Optional(
       Type.Boolean({ description: 'On a card, too, bits do not depend on other requests.' }),
@@ -117,6 +124,8 @@ export function settingsOf(config: ServerConfig): Settings {
     requestsPerMinute: config.requestsPerMinute ?? Infinity,
     insecure: config.insecure ?? false,
     maxWait: config.maxWait ?? 30_000,
+    memory: config.memory ?? Infinity,
+    modelRoots: config.modelRoots ?? [],
     drain: config.drain ?? 30_000,
     deterministic: config.deterministic ?? false,
     trustProxy: config.trustProxy ?? [],

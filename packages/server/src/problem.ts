@@ -60,6 +60,7 @@ const titles: Readonly<Record<number, string>> = {
   500: 'Internal Server Error',
   503: 'Service Unavailable',
   504: 'Gateway Timeout',
+  507: 'Insufficient Storage',
 };
 
 /** What goes wrong in a request, apart from the library's own errors. */

@@ -1,4 +1,14 @@
-import { type BatcherOptions, type BatchService, createBatcher, DiffusionModel, type LoadOptions } from 'dpm-native';
+import { realpath } from 'node:fs/promises';
+import { sep } from 'node:path';
+
+import {
+  type BatcherOptions,
+  type BatchService,
+  createBatcher,
+  DiffusionModel,
+  DpmError,
+  type LoadOptions,
+} from 'dpm-native';
 
 import type { ModelConfig, Settings } from './config.js';
 import { ServerError } from './problem.js';
@@ -16,18 +26,58 @@ export interface ServedModel {
   readonly created: number;
 }
 
+/** A model with what it holds. */
+interface Loaded {
+  readonly served: ServedModel;
+  readonly replicas: readonly DiffusionModel[];
+  readonly isPinned: boolean;
+  /** Milliseconds of `performance.now()`. */
+  lastUsed: number;
+}
+
+/** How a model is put in its place. */
+export interface PutOptions {
+  /** Idle models that are not pinned may go for it, the one that was used longest ago first. */
+  evict?: boolean;
+}
+
 function loadOptions({ config, device, dtype, exact, threads }: ModelConfig): LoadOptions {
   return { config, device: device ?? 'auto', dtype, exact, threads };
 }
 
+/** Bytes of its devices, in main memory and their own. Replicas have devices of their own. */
+function bytesOf({ replicas }: Loaded): number {
+  return replicas.reduce((sum, model) => {
+    const { host, device } = model.memory();
+    return sum + host + device;
+  }, 0);
+}
+
+async function closeAll(replicas: readonly DiffusionModel[]): Promise<void> {
+  await Promise.all(replicas.map((model) => model.close()));
+}
+
 /** The models of a server, by their ids. */
 export class Registry {
-  readonly #models = new Map<string, ServedModel>();
-  readonly #closing: (() => Promise<void>)[] = [];
+  readonly #settings: Settings;
+  readonly #loaded = new Map<string, Loaded>();
+  /** Models that have been replaced and still have something to do. */
+  readonly #leaving = new Set<Promise<void>>();
+  /** Changes come one after the other. */
+  #change: Promise<unknown> = Promise.resolve();
 
-  /** All that are there, in the order of the configuration. */
+  private constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  /** All that take requests, in the order in which they came. */
   get models(): readonly ServedModel[] {
-    return [...this.#models.values()];
+    return [...this.#loaded.values()].map(({ served }) => served);
+  }
+
+  /** Bytes that all models hold. */
+  get bytes(): number {
+    return [...this.#loaded.values()].reduce((sum, loaded) => sum + bytesOf(loaded), 0);
   }
 
   /**
@@ -36,9 +86,9 @@ export class Registry {
    * @throws {@link DpmError} as `DiffusionModel.load` and `model.batcher` do.
    */
   static async open(settings: Settings): Promise<Registry> {
-    const registry = new Registry();
+    const registry = new Registry(settings);
     try {
-      for (const config of settings.models) await registry.#add(config, settings);
+      for (const config of settings.models) await registry.put(config.id, config);
     } catch (error) {
       await registry.close();
       throw error;
@@ -46,52 +96,152 @@ export class Registry {
     return registry;
   }
 
-  async #add(config: Settings['models'][number], settings: Settings): Promise<void> {
-    const replicas: DiffusionModel[] = [];
-    this.#closing.push(async () => {
-      await Promise.all(replicas.map((model) => model.close()));
-    });
-    for (let i = 0; i < (config.engines ?? 1); ++i) {
-      replicas.push(await DiffusionModel.load(config.path, loadOptions(config)));
-    }
-    const [model] = replicas;
-    if (model === undefined) return;
-    const options: BatcherOptions = {
-      rows: config.rows ?? 'auto',
-      maxWait: config.maxWait ?? settings.maxWait,
-      sizes: settings.deterministic ? 'one' : 'fit',
-    };
-    const batcher = replicas.length === 1 ? await model.batcher(options) : await createBatcher(replicas, options);
-    this.#models.set(config.id, {
-      id: config.id,
-      digest: await model.digest(),
-      model,
-      batcher,
-      labels: config.labels ?? [],
-      created: Math.floor(Date.now() / 1000),
+  /**
+   * Loads a model, which then takes the requests of its id; the one before finishes those that it has. Where that fails nothing changes.
+   *
+   * @throws {@link DpmError} as `DiffusionModel.load` and `model.batcher` do, `ERR_DPM_OUT_OF_MEMORY` where it does not fit into the budget.
+   */
+  put(id: string, config: ModelConfig, { evict = false }: PutOptions = {}): Promise<ServedModel> {
+    return this.#changed(async () => {
+      const loaded = await this.#load(id, config);
+      try {
+        await this.#requireMemory(id, loaded, evict);
+      } catch (error) {
+        await closeAll(loaded.replicas);
+        throw error;
+      }
+      const before = this.#loaded.get(id);
+      this.#loaded.set(id, loaded);
+      if (before !== undefined) this.#leave(before);
+      return loaded.served;
     });
   }
 
   /**
-   * The model of an id.
+   * Takes a model away; it finishes the requests that it has.
+   *
+   * @throws {@link ServerError} `ERR_DPM_NOT_FOUND`.
+   */
+  remove(id: string): Promise<void> {
+    return this.#changed(() => {
+      this.get(id);
+      const loaded = this.#loaded.get(id);
+      this.#loaded.delete(id);
+      if (loaded !== undefined) this.#leave(loaded);
+      return Promise.resolve();
+    });
+  }
+
+  /**
+   * The path of a model that a client names.
+   *
+   * @throws {@link ServerError} `ERR_DPM_FORBIDDEN` where it does not lie in one of the folders that models may come from.
+   */
+  async requireRoot(path: string): Promise<string> {
+    const real = await realpath(path).catch(() => null);
+    const roots = await Promise.all(this.#settings.modelRoots.map((root) => realpath(root).catch(() => null)));
+    const isBelow = roots.some((root) => root !== null && (real === root || real?.startsWith(root + sep) === true));
+    if (real !== null && isBelow) return real;
+    throw new ServerError('ERR_DPM_FORBIDDEN', 'path is in none of the modelRoots', { param: 'path' });
+  }
+
+  async #load(id: string, config: ModelConfig): Promise<Loaded> {
+    const replicas: DiffusionModel[] = [];
+    try {
+      for (let i = 0; i < (config.engines ?? 1); ++i) {
+        replicas.push(await DiffusionModel.load(config.path, loadOptions(config)));
+      }
+      const [model] = replicas;
+      if (model === undefined) throw new DpmError('ERR_DPM_INTERNAL', 'a model has no replica');
+      const options = this.#batching(config);
+      const batcher = replicas.length === 1 ? await model.batcher(options) : await createBatcher(replicas, options);
+      const digest = await model.digest();
+      const created = Math.floor(Date.now() / 1000);
+      const served = { id, digest, model, batcher, labels: config.labels ?? [], created };
+      return { served, replicas, isPinned: config.pinned ?? false, lastUsed: performance.now() };
+    } catch (error) {
+      await closeAll(replicas);
+      throw error;
+    }
+  }
+
+  #batching(config: ModelConfig): BatcherOptions {
+    return {
+      rows: config.rows ?? 'auto',
+      maxWait: config.maxWait ?? this.#settings.maxWait,
+      sizes: this.#settings.deterministic ? 'one' : 'fit',
+    };
+  }
+
+  /** Idle models that may go, the one that was used longest ago first. */
+  #idle(but: string): [string, Loaded][] {
+    return [...this.#loaded]
+      .filter(([id, { served, isPinned }]) => id !== but && !isPinned && served.batcher.stats().unfinished === 0)
+      .sort(([, a], [, b]) => a.lastUsed - b.lastUsed);
+  }
+
+  async #requireMemory(id: string, loaded: Loaded, evict: boolean): Promise<void> {
+    const { memory } = this.#settings;
+    const needed = bytesOf(loaded);
+    const evicted: [string, Loaded][] = [];
+    const idle = evict ? this.#idle(id) : [];
+    const held = (): number => this.bytes - evicted.reduce((sum, [, each]) => sum + bytesOf(each), 0);
+    while (held() + needed > memory) {
+      const next = idle.shift();
+      if (next === undefined) {
+        throw new DpmError(
+          'ERR_DPM_OUT_OF_MEMORY',
+          `the model takes ${needed} bytes, ${held()} of ${memory} are taken`,
+        );
+      }
+      evicted.push(next);
+    }
+    for (const [each, gone] of evicted) {
+      this.#loaded.delete(each);
+      await closeAll(gone.replicas);
+    }
+  }
+
+  /** Does one change after the other. */
+  #changed<T>(change: () => Promise<T>): Promise<T> {
+    const done = this.#change.then(change);
+    this.#change = done.catch(() => undefined);
+    return done;
+  }
+
+  #leave({ served, replicas }: Loaded): void {
+    const left = served.batcher
+      .drain()
+      .then(() => served.batcher.close())
+      .then(() => closeAll(replicas));
+    this.#leaving.add(left);
+    void left.finally(() => this.#leaving.delete(left));
+  }
+
+  /**
+   * The model of an id, for a request.
    *
    * @throws {@link ServerError} `ERR_DPM_NOT_FOUND`.
    */
   get(id: string): ServedModel {
-    const model = this.#models.get(id);
-    if (model !== undefined) return model;
-    const ids = [...this.#models.keys()].join(', ');
+    const loaded = this.#loaded.get(id);
+    if (loaded !== undefined) {
+      loaded.lastUsed = performance.now();
+      return loaded.served;
+    }
+    const ids = [...this.#loaded.keys()].join(', ');
     throw new ServerError('ERR_DPM_NOT_FOUND', `there is no model of that name; there are: ${ids}`, { param: 'model' });
   }
 
   /** Waits until the batchers have done what they have accepted; they take nothing more. */
   async drain(): Promise<void> {
-    await Promise.all(this.models.map(({ batcher }) => batcher.drain()));
+    await Promise.all([...this.models.map(({ batcher }) => batcher.drain()), ...this.#leaving]);
   }
 
   /** Ends all requests and closes the models. */
   async close(): Promise<void> {
-    await Promise.all(this.models.map(({ batcher }) => batcher.close()));
-    await Promise.all(this.#closing.map((close) => close()));
+    const all = [...this.#loaded.values()];
+    await Promise.all(all.map(({ served }) => served.batcher.close()));
+    await Promise.all([...all.map(({ replicas }) => closeAll(replicas)), ...this.#leaving]);
   }
 }

@@ -8,7 +8,7 @@ import { parse } from 'yaml';
 import { checked } from './schema.js';
 
 /** What a token may do. */
-export const scopes = ['sample', 'infer', 'priority', 'metrics'] as const;
+export const scopes = ['sample', 'infer', 'priority', 'metrics', 'admin'] as const;
 
 /** What a token may do. */
 export type Scope = (typeof scopes)[number];
@@ -36,8 +36,13 @@ export interface Client {
   readonly requestsPerMinute: number;
 }
 
-/** Where there are no tokens, everybody may do everything. */
-export const anybody: Client = { name: '', scopes: new Set(scopes), weight: 1, requestsPerMinute: Infinity };
+/** Where there are no tokens everybody may do everything but change the server. */
+export const anybody: Client = {
+  name: '',
+  scopes: new Set(scopes.filter((scope) => scope !== 'admin')),
+  weight: 1,
+  requestsPerMinute: Infinity,
+};
 
 /** Of a token that says nothing. */
 const REQUESTS_PER_MINUTE = 600;

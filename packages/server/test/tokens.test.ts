@@ -106,7 +106,7 @@ describe('a file of tokens', () => {
     ['no list', 'name: a', /the tokens .*: all of it must be array/],
     ['no hash', '- { name: a, scopes: [] }', /0\/sha256 is missing/],
     ['a token in the place of its hash', '- { name: a, sha256: abc, scopes: [] }', /0\/sha256/],
-    ['an unknown scope', entry('a', 'scopes: [admin]'), /0\/scopes\/0/],
+    ['an unknown scope', entry('a', 'scopes: [root]'), /0\/scopes\/0/],
     ['a field that is none', entry('a', 'scopes: [], admin: true'), /0\/admin is no field here/],
     ['a name twice', entry('a', 'scopes: []') + entry('a', 'scopes: []'), /have a name twice/],
   ])('is refused with %s', async (_, text, message) => {

@@ -1,6 +1,9 @@
-import { type Option, type OptionTable, samplerNames, samplers, type SamplerName } from 'dpm-native';
+import { DpmError, type Option, type OptionTable, samplerNames, samplers, type SamplerName } from 'dpm-native';
+import Type, { type Static } from 'typebox';
 
+import { modelSchema, type ModelConfig } from '../config.js';
 import type { Routes } from '../context.js';
+import { ServerError } from '../problem.js';
 import type { ServedModel } from '../registry.js';
 
 /** Samplers that a model has the tables for. */
@@ -34,7 +37,22 @@ function described(served: ServedModel): object {
   };
 }
 
-/** `GET /v1/models`, `GET /v1/models/{id}` and `GET /v1/samplers`. */
+const putSchema = Type.Interface(
+  [Type.Omit(modelSchema, ['id'])],
+  { evict: Type.Optional(Type.Boolean({ description: 'Idle models that are not pinned may go for it.' })) },
+  { additionalProperties: false },
+);
+type PutBody = Static<typeof putSchema>;
+
+/** What is wrong with a model is no mistake of the server, as it is while it runs. */
+function ofModel(error: unknown): unknown {
+  if (!(error instanceof DpmError)) return error;
+  if (error.code === 'ERR_DPM_OUT_OF_MEMORY') return new ServerError(error.code, error.message, { status: 507 });
+  const isOfModel = /^ERR_DPM_(?:ARGUMENT|CONFIG|FILE|HEADER|PICKLE|TENSOR)/.test(error.code);
+  return isOfModel ? new ServerError(error.code, error.message, { status: 422 }) : error;
+}
+
+/** `/v1/models`, `/v1/models/{id}` and `/v1/samplers`. */
 export const modelRoutes: Routes = (app, { registry }) => {
   const config = { scope: 'sample' } as const;
   app.get('/v1/models', { schema: { tags: ['models'] }, config }, () => ({
@@ -59,4 +77,26 @@ export const modelRoutes: Routes = (app, { registry }) => {
       };
     }),
   }));
+  const admin = { scope: 'admin' } as const;
+  type OfModel = { Params: { id: string } };
+  app.put<OfModel & { Body: PutBody }>(
+    '/v1/models/:id',
+    { schema: { body: putSchema, tags: ['models'] }, config: { ...admin, isWork: true } },
+    async ({ params, body }) => {
+      const { evict, ...config } = body;
+      if (!/^[\w.-]{1,64}$/.test(params.id))
+        throw new ServerError('ERR_DPM_ARGUMENT', 'the id has to be letters, digits, . and -');
+      const path = await registry.requireRoot(config.path);
+      const put = registry.put(params.id, { ...(config as ModelConfig), path }, { evict: evict ?? false });
+      return described(
+        await put.catch((error: unknown) => {
+          throw ofModel(error);
+        }),
+      );
+    },
+  );
+  app.delete<OfModel>('/v1/models/:id', { schema: { tags: ['models'] }, config: admin }, async ({ params }, reply) => {
+    await registry.remove(params.id);
+    return reply.status(204).send();
+  });
 };

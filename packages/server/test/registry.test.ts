@@ -1,0 +1,184 @@
+// Models that come and go while the server runs.
+import { createHash } from 'node:crypto';
+import { cp, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { Server } from '../src/index.js';
+
+const digits = fileURLToPath(new URL('../../../models/mnist', import.meta.url));
+let root: string;
+let server: Server;
+let small: Server;
+
+/** Of the bundled model; a server with a budget has room for one and a half. */
+let bytes: number;
+
+async function ask(
+  method: string,
+  path: string,
+  body?: object,
+  to = server,
+): Promise<{ status: number; json: Record<string, unknown> }> {
+  const response = await fetch(to.url + path, {
+    method,
+    headers: { authorization: 'Bearer secret', ...(body !== undefined && { 'content-type': 'application/json' }) },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return { status: response.status, json: text === '' ? {} : (JSON.parse(text) as Record<string, unknown>) };
+}
+const draw = (model: string, more: object = {}, to = server) =>
+  ask('POST', '/v1/samples', { model, sampler: 'ddim', steps: 5, seed: 1, ...more }, to);
+const put = (id: string, body: object, to = server) =>
+  ask('PUT', `/v1/models/${id}`, { device: 'cpu', rows: 2, ...body }, to);
+const digest = async (id: string, to = server) => (await ask('GET', `/v1/models/${id}`, undefined, to)).json.digest;
+
+/** A copy of the digits whose digest is another. */
+async function copy(name: string): Promise<string> {
+  const folder = join(root, name);
+  await cp(digits, folder, { recursive: true });
+  await writeFile(join(folder, 'note.json'), JSON.stringify({ name }));
+  return folder;
+}
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'models-'));
+  const tokens = join(root, 'tokens.yaml');
+  const sha256 = createHash('sha256').update('secret').digest('hex');
+  await writeFile(tokens, `- { name: me, sha256: ${sha256}, scopes: [sample, admin], requestsPerMinute: 100000 }`, {
+    mode: 0o600,
+  });
+  const common = { port: 0, tokens, modelRoots: [root], logLevel: 'silent' as const };
+  const model = { path: digits, device: 'cpu', rows: 2 };
+  server = await Server.start({ ...common, models: [{ id: 'digits', ...model }] });
+  const { DiffusionModel } = await import('dpm-native');
+  await using measured = await DiffusionModel.load(digits, { device: 'cpu' });
+  await using _ = await measured.batcher({ rows: 2 });
+  const { host, device } = measured.memory();
+  bytes = host + device;
+  const memory = 2.5 * bytes;
+  small = await Server.start({
+    ...common,
+    memory,
+    models: [
+      { id: 'pinned', pinned: true, ...model },
+      { id: 'idle', ...model },
+    ],
+  });
+});
+afterAll(async () => {
+  await Promise.all([server.stop(), small.stop()]);
+  await rm(root, { recursive: true });
+});
+
+describe('a model', () => {
+  it('comes, takes requests, and goes', async () => {
+    const added = await put('new', { path: await copy('new'), labels: ['a'] });
+    expect(added.status).toBe(200);
+    expect(added.json).toMatchObject({ id: 'new', shape: [1, 28, 28], labels: ['a'], batcher: { rows: 2 } });
+    expect(added.json.digest).not.toBe(await digest('digits'));
+    expect((await draw('new')).json.images).toEqual((await draw('digits')).json.images);
+    const running = draw('new', { sampler: 'ddpm', steps: 300 });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect((await ask('DELETE', '/v1/models/new')).status).toBe(204);
+    expect((await draw('new')).status).toBe(404);
+    expect((await ask('DELETE', '/v1/models/new')).status).toBe(404);
+    expect(await running).toMatchObject({ status: 200, json: { evaluations: 300 } });
+  });
+
+  it('is replaced without a request that fails', async () => {
+    const before = await digest('digits');
+    const seen: unknown[] = [];
+    let isDone = false;
+    const clients = Array.from({ length: 4 }, async (_, seed) => {
+      while (!isDone) {
+        const { status, json } = await draw('digits', { seed, steps: 3 });
+        expect([status, json.code]).toEqual([200, undefined]);
+        seen.push(json.digest);
+      }
+    });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const replaced = await put('digits', { path: await copy('other') });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    isDone = true;
+    await Promise.all(clients);
+    const after = replaced.json.digest;
+    expect(new Set(seen)).toEqual(new Set([before, after]));
+    expect(seen.lastIndexOf(before)).toBeLessThan(seen.lastIndexOf(after));
+    expect(await digest('digits')).toBe(after);
+  });
+
+  it('that is broken leaves the one before', async () => {
+    const before = await digest('digits');
+    const broken = await copy('broken');
+    await truncate(join(broken, 'unet/diffusion_pytorch_model.safetensors'), 1000);
+    const refused = await put('digits', { path: broken });
+    expect([refused.status, refused.json.code]).toEqual([422, 'ERR_DPM_FILE_TRUNCATED']);
+    await writeFile(join(broken, 'unet/config.json'), '{');
+    expect((await put('digits', { path: broken })).json.code).toBe('ERR_DPM_CONFIG');
+    expect((await put('digits', { path: join(root, 'other'), threads: -1 })).status).toBe(400);
+    expect((await put('digits', { path: join(root, 'other'), id: 'x' })).json.param).toBe('id');
+    expect((await put('a%2Fb', { path: join(root, 'other') })).status).toBe(400);
+    expect(await digest('digits')).toBe(before);
+    expect((await draw('digits')).status).toBe(200);
+  });
+
+  it('comes from the folders that it may come from alone', async () => {
+    const before = await digest('digits');
+    await symlink(digits, join(root, 'link'));
+    for (const path of [
+      digits,
+      join(root, '../..'),
+      join(root, 'nowhere'),
+      join(root, 'link'),
+      `${root}-else`,
+      'mnist',
+    ]) {
+      const refused = await put('digits', { path });
+      expect([path, refused.status, refused.json.code]).toEqual([path, 403, 'ERR_DPM_FORBIDDEN']);
+    }
+    expect(await digest('digits')).toBe(before);
+  });
+
+  it('is changed by nobody without a token for it', async () => {
+    await using open = await Server.start({
+      models: [{ path: 'mnist', device: 'cpu', rows: 1 }],
+      port: 0,
+      logLevel: 'silent',
+      modelRoots: [root],
+    });
+    expect((await put('mnist', { path: join(root, 'other') }, open)).status).toBe(403);
+    expect((await ask('DELETE', '/v1/models/mnist', undefined, open)).status).toBe(403);
+  });
+});
+
+describe('a budget of memory', () => {
+  it('is kept, and what is refused changes nothing', async () => {
+    const path = await copy('third');
+    const refused = await put('third', { path }, small);
+    expect([refused.status, refused.json.code]).toEqual([507, 'ERR_DPM_OUT_OF_MEMORY']);
+    const ids = async () =>
+      ((await ask('GET', '/v1/models', undefined, small)).json.data as { id: string }[]).map(({ id }) => id);
+    expect(await ids()).toEqual(['pinned', 'idle']);
+    // One that works does not go, the pinned one never does.
+    const running = draw('idle', { sampler: 'ddpm', steps: 500 }, small);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect((await put('third', { path, evict: true }, small)).status).toBe(507);
+    expect((await running).status).toBe(200);
+    expect((await put('third', { path, evict: true }, small)).status).toBe(200);
+    expect(await ids()).toEqual(['pinned', 'third']);
+    expect((await draw('third', {}, small)).status).toBe(200);
+    expect((await draw('idle', {}, small)).status).toBe(404);
+  });
+
+  it('holds at the start, too', async () => {
+    const models = ['a', 'b', 'c'].map((id) => ({ id, path: 'mnist', device: 'cpu', rows: 2 }));
+    await expect(Server.start({ models, port: 0, memory: 2.5 * bytes })).rejects.toMatchObject({
+      code: 'ERR_DPM_OUT_OF_MEMORY',
+    });
+  });
+});
