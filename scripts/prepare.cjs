@@ -2,6 +2,7 @@
 // npm runs this in a checkout and for git dependencies, never for those who install the published package. It makes the
 // package usable: the addon, unless one that loads is there already, and dist/.
 const { spawnSync } = require('node:child_process');
+const { cpSync } = require('node:fs');
 const path = require('node:path');
 
 const root = path.resolve(__dirname, '..');
@@ -19,4 +20,6 @@ function addonLoads() {
 if (!addonLoads()) run(path.join(__dirname, 'native-build.cjs'));
 const compiler = require.resolve('typescript/bin/tsc', { paths: [root] });
 run(compiler, '-p', 'tsconfig.build.json');
-run(compiler, '-p', 'packages/server/tsconfig.build.json');
+const server = path.join(root, 'packages/server');
+run(compiler, '-p', path.join(server, 'tsconfig.build.json'));
+cpSync(path.join(server, 'src/page'), path.join(server, 'dist/page'), { recursive: true });

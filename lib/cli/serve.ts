@@ -98,7 +98,7 @@ async function serve(call: Call): Promise<void> {
     call.signal.addEventListener('abort', resolve, { once: true });
     if (call.signal.aborted) resolve(null);
   });
-  if (!(await server.stop())) throw new DpmError('ERR_DPM_ABORTED', 'requests were cut: they took longer than --drain');
+  if (!(await server.stop())) throw new DpmError('ERR_DPM_CLOSED', 'requests were cut: they took longer than --drain');
 }
 
 export const serveCommand: Command = {

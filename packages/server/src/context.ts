@@ -4,7 +4,7 @@ import type { Settings } from './config.js';
 import type { EncodingPool } from './encode/pool.js';
 import type { IdempotencyKeys } from './idempotency.js';
 import type { Metrics } from './metrics.js';
-import { failureOf, type Problem } from './problem.js';
+import { failureOf, type Failure, type Problem } from './problem.js';
 import type { Registry } from './registry.js';
 import type { Client, Scope } from './tokens.js';
 
@@ -58,13 +58,40 @@ export function note(request: FastifyRequest, fields: Record<string, unknown>): 
   Object.assign(request.noted, fields);
 }
 
+/**
+ * Calls back once, when an answer has been sent or its connection has ended: of requests that wait behind others on one connection, too, of
+ * whose answers Node tells nothing.
+ */
+export function onAnswered(request: FastifyRequest, reply: FastifyReply, call: () => void): void {
+  const { socket } = request.raw;
+  let isDone = false;
+  const end = (): void => {
+    socket.off('close', end);
+    if (isDone) return;
+    isDone = true;
+    call();
+  };
+  reply.raw.once('close', end);
+  socket.once('close', end);
+}
+
 /** Aborts when the client leaves before it has its answer. (Fastify's own signal does not, once the body has been read.) */
-export function untilLeft(reply: FastifyReply): AbortSignal {
+export function untilLeft(request: FastifyRequest, reply: FastifyReply): AbortSignal {
   const left = new AbortController();
-  reply.raw.once('close', () => {
+  if (request.raw.socket.destroyed) left.abort();
+  onAnswered(request, reply, () => {
     if (!reply.raw.writableFinished) left.abort();
   });
   return left.signal;
+}
+
+/** What an error is answered with, noted for the log. */
+export function notedFailure(error: unknown, request: FastifyRequest): Failure {
+  const failure = failureOf(error, request.id);
+  const { status, code } = failure.problem;
+  if (status === 500) request.log.error({ err: error }, 'a request failed');
+  note(request, { code });
+  return failure;
 }
 
 /** Answers errors in the words of an API. */
@@ -73,9 +100,7 @@ export function errorHandler(
   type = 'application/json',
 ): (error: FastifyError, request: FastifyRequest, reply: FastifyReply) => void {
   return (error, request, reply) => {
-    const { problem, headers } = failureOf(error, request.id);
-    if (problem.status === 500) request.log.error({ err: error }, 'a request failed');
-    note(request, { code: problem.code });
+    const { problem, headers } = notedFailure(error, request);
     void reply
       .status(problem.status)
       .headers(headers)

@@ -63,6 +63,7 @@ export async function* drawing(
       yield event;
     }
   } catch (thrown) {
+    context.registry.noteError(sampling.served, thrown);
     const error = isRunning ? whileRunning(thrown) : thrown;
     ended = { error };
     throw error;

@@ -16,6 +16,11 @@ class SharedRun<T> {
     this.#result = run(this.#nobody.signal);
   }
 
+  /** Whether all have left. */
+  get isLeft(): boolean {
+    return this.#nobody.signal.aborted;
+  }
+
   join(signal: AbortSignal): Promise<T> {
     ++this.#waiting;
     signal.addEventListener('abort', () => {
@@ -77,13 +82,17 @@ export class IdempotencyKeys<T> {
   }
 
   #run(entry: Entry<T>, signal: AbortSignal, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    entry.running ??= new SharedRun(async (shared) => {
-      try {
-        return await run(shared);
-      } finally {
-        entry.running = undefined;
-      }
-    });
+    if (entry.running === undefined || entry.running.isLeft) {
+      const made = new SharedRun<T>(async (shared) => {
+        try {
+          return await run(shared);
+        } finally {
+          // Another may have begun since all who waited for this one left.
+          if (entry.running === made) entry.running = undefined;
+        }
+      });
+      entry.running = made;
+    }
     return entry.running.join(signal);
   }
 

@@ -87,13 +87,14 @@ export class Server {
     clearTimeout(timer);
     await registry.close();
     await this.#answersSent(Math.max(end, performance.now() + LEAST_FOR_ANSWERS));
+    const isSent = this.#context.state.open === 0;
     const closed = this.#app.close();
     // Those that have asked for nothing yet are not idle in the eyes of Node.
     this.#app.server.closeAllConnections();
     await closed;
     metrics.close();
     await pool.close();
-    return isDone;
+    return isDone && isSent;
   }
 
   /** Waits until all answers have been sent, at most until a moment. */

@@ -112,6 +112,8 @@ export class Metrics {
         labelNames: ['model'],
         registers,
         collect() {
+          // Models may have gone.
+          this.reset();
           for (const model of registry.models) this.set({ model: model.id }, read(model));
         },
       });

@@ -154,9 +154,11 @@ function translated(error: unknown): unknown {
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
     case 'FST_ERR_CTP_INVALID_CONTENT_TYPE':
       return new ServerError('ERR_DPM_MEDIA_TYPE', 'the body has to be application/json');
+    case 'ECONNRESET':
+    case 'ERR_STREAM_PREMATURE_CLOSE':
+      return new DpmError('ERR_DPM_ABORTED', 'the client has left');
     case 'FST_ERR_CTP_EMPTY_JSON_BODY':
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
-    case 'FST_ERR_BAD_URL':
       return new ServerError('ERR_DPM_ARGUMENT', String(message));
     default:
       return error;

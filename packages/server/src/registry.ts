@@ -61,10 +61,13 @@ async function closeAll(replicas: readonly DiffusionModel[]): Promise<void> {
 export class Registry {
   readonly #settings: Settings;
   readonly #loaded = new Map<string, Loaded>();
-  /** Models that have been replaced and still have something to do. */
-  readonly #leaving = new Set<Promise<void>>();
+  /** Models that have been replaced and still have something to do, until they are closed. */
+  readonly #leaving = new Map<Loaded, Promise<void>>();
   /** Changes come one after the other. */
   #change: Promise<unknown> = Promise.resolve();
+  /** Those whose card has failed. */
+  readonly #failed = new WeakSet<ServedModel>();
+  #isClosed = false;
 
   private constructor(settings: Settings) {
     this.#settings = settings;
@@ -75,9 +78,9 @@ export class Registry {
     return [...this.#loaded.values()].map(({ served }) => served);
   }
 
-  /** Bytes that all models hold. */
+  /** Bytes that all models hold, those that are about to go included. */
   get bytes(): number {
-    return [...this.#loaded.values()].reduce((sum, loaded) => sum + bytesOf(loaded), 0);
+    return [...this.#loaded.values(), ...this.#leaving.keys()].reduce((sum, loaded) => sum + bytesOf(loaded), 0);
   }
 
   /**
@@ -105,6 +108,7 @@ export class Registry {
     return this.#changed(async () => {
       const loaded = await this.#load(id, config);
       try {
+        if (this.#isClosed) throw new DpmError('ERR_DPM_CLOSED', 'the server is about to end');
         await this.#requireMemory(id, loaded, evict);
       } catch (error) {
         await closeAll(loaded.replicas);
@@ -196,10 +200,9 @@ export class Registry {
       }
       evicted.push(next);
     }
-    for (const [each, gone] of evicted) {
-      this.#loaded.delete(each);
-      await closeAll(gone.replicas);
-    }
+    // At once, so that none of them takes a request in between.
+    for (const [each] of evicted) this.#loaded.delete(each);
+    await Promise.all(evicted.map(([, { replicas }]) => closeAll(replicas)));
   }
 
   /** Does one change after the other. */
@@ -209,39 +212,59 @@ export class Registry {
     return done;
   }
 
-  #leave({ served, replicas }: Loaded): void {
+  #leave(loaded: Loaded): void {
+    const { served, replicas } = loaded;
     const left = served.batcher
       .drain()
       .then(() => served.batcher.close())
-      .then(() => closeAll(replicas));
-    this.#leaving.add(left);
-    void left.finally(() => this.#leaving.delete(left));
+      .then(() => closeAll(replicas))
+      // A card that has failed may not be closed in good order either.
+      .catch(() => undefined)
+      .finally(() => this.#leaving.delete(loaded));
+    this.#leaving.set(loaded, left);
   }
 
   /**
-   * The model of an id, for a request.
+   * The model of an id.
    *
    * @throws {@link ServerError} `ERR_DPM_NOT_FOUND`.
    */
   get(id: string): ServedModel {
     const loaded = this.#loaded.get(id);
-    if (loaded !== undefined) {
-      loaded.lastUsed = performance.now();
-      return loaded.served;
-    }
+    if (loaded !== undefined) return loaded.served;
     const ids = [...this.#loaded.keys()].join(', ');
     throw new ServerError('ERR_DPM_NOT_FOUND', `there is no model of that name; there are: ${ids}`, { param: 'model' });
   }
 
+  /** The same for a request that makes it work. */
+  use(id: string): ServedModel {
+    const served = this.get(id);
+    const loaded = this.#loaded.get(id);
+    if (loaded !== undefined) loaded.lastUsed = performance.now();
+    return served;
+  }
+
+  /** Ids of models whose card has failed. */
+  get failed(): readonly string[] {
+    return this.models.filter((served) => this.#failed.has(served)).map(({ id }) => id);
+  }
+
+  /** Notes what an error of a request says of its model. */
+  noteError(served: ServedModel, error: unknown): void {
+    if (error instanceof DpmError && error.code === 'ERR_DPM_DEVICE') this.#failed.add(served);
+  }
+
   /** Waits until the batchers have done what they have accepted; they take nothing more. */
   async drain(): Promise<void> {
-    await Promise.all([...this.models.map(({ batcher }) => batcher.drain()), ...this.#leaving]);
+    await Promise.all([...this.models.map(({ batcher }) => batcher.drain()), ...this.#leaving.values()]);
   }
 
   /** Ends all requests and closes the models. */
   async close(): Promise<void> {
-    const all = [...this.#loaded.values()];
-    await Promise.all(all.map(({ served }) => served.batcher.close()));
-    await Promise.all([...all.map(({ replicas }) => closeAll(replicas)), ...this.#leaving]);
+    this.#isClosed = true;
+    const all = (): Loaded[] => [...this.#loaded.values(), ...this.#leaving.keys()];
+    await Promise.all(all().map(({ served }) => served.batcher.close()));
+    await this.#change;
+    await Promise.all([...all().map(({ replicas }) => closeAll(replicas)), ...this.#leaving.values()]);
   }
 }

@@ -9,7 +9,7 @@ import type { Client } from './tokens.js';
 
 const MOST_SEED = 2n ** 64n - 1n;
 /** Of a stream; the library refuses more, too. */
-const MOST_PREVIEWED = 4;
+export const MOST_PREVIEWED = 4;
 
 const strict = { additionalProperties: false };
 

@@ -8,7 +8,7 @@ import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 
 import { authenticate, requireScope } from './auth.js';
-import { errorHandler, type Context } from './context.js';
+import { errorHandler, onAnswered, type Context } from './context.js';
 import { loggerOf } from './log.js';
 import { failureOf, ServerError } from './problem.js';
 import { kserveRoutes } from './routes/kserve.js';
@@ -57,6 +57,13 @@ function notFound(paths: Paths): (request: FastifyRequest) => never {
   };
 }
 
+/** What has no route, as its path cannot be read, sees no hooks either. */
+function refusePath(_error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const told = new ServerError('ERR_DPM_NOT_FOUND', 'there is nothing at this path');
+  const { problem } = failureOf(told, request.id);
+  void reply.status(problem.status).type('application/problem+json').send(JSON.stringify(problem));
+}
+
 /** What cannot be read as a request gets an answer as well as can be, and the end of its connection. */
 function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
@@ -97,7 +104,7 @@ function addHooks(app: FastifyInstance, context: Context, tokens: Tokens | undef
     request.client = nobody;
     // Also where the client leaves before the answer.
     ++context.state.open;
-    reply.raw.once('close', () => {
+    onAnswered(request, reply, () => {
       --context.state.open;
       const status = reply.raw.writableFinished ? reply.statusCode : 499;
       const labels = { route: request.routeOptions.url ?? 'none', method: request.method, status: String(status) };
@@ -132,6 +139,7 @@ export async function buildApp(context: Context, tokens: Tokens | undefined): Pr
     trustProxy: trustProxy.length > 0 ? trustProxy : false,
     forceCloseConnections: 'idle',
     clientErrorHandler: refuseConnection,
+    frameworkErrors: refusePath,
     http: { headersTimeout: 10_000, connectionsCheckingInterval: 1000 },
     routerOptions: { maxParamLength: 128 },
   });
@@ -167,7 +175,7 @@ export async function buildApp(context: Context, tokens: Tokens | undefined): Pr
     strictTransportSecurity: false,
   });
   await app.register(rateLimit, {
-    hook: 'preHandler',
+    hook: 'onRequest',
     max: ({ client }) => client.requestsPerMinute,
     timeWindow: 60_000,
     keyGenerator: ({ client, ip }) => (client.name === '' ? `address ${ip}` : `token ${client.name}`),

@@ -5,7 +5,7 @@ import { DiffusionModel } from 'dpm-native';
 
 import { Server } from '../src/index.js';
 import { tensorsOf, type TensorHeader } from '../src/kserve/tensors.js';
-import { get, metric, model, post, serveDigits, type Answer } from './support.js';
+import { get, metric, model, post, serveDigits, server, type Answer } from './support.js';
 
 serveDigits();
 
@@ -50,7 +50,6 @@ describe('OpenAI images', () => {
       .split('\n\n')
       .map((block) => JSON.parse(block.slice(block.indexOf('data: ') + 6)) as Record<string, unknown>);
     expect(events.map(({ type }) => type)).toEqual([
-      'image_generation.partial_image',
       'image_generation.partial_image',
       'image_generation.partial_image',
       'image_generation.completed',
@@ -182,6 +181,12 @@ describe('KServe', () => {
     expect(answer.json).toEqual({ error: expect.stringMatching(message) as string });
   });
 
+  it('refuses requests without a body, and inputs that are there twice', async () => {
+    const response = await fetch(`${server.url}/v2/models/mnist/infer`, { method: 'POST' });
+    expect([response.status, await response.json()]).toEqual([400, { error: 'the request has no body' }]);
+    expect((await infer({ inputs: [states, t, t] })).json).toEqual({ error: 'an input is there twice' });
+  });
+
   it('refuses lengths that are none', async () => {
     for (const length of ['99999', '-1', 'x', '1.5']) {
       const answer = await infer(Buffer.from('{}'), { 'inference-header-content-length': length });
@@ -221,6 +226,12 @@ describe('tensors', () => {
     ['bytes that are too many', () => of(size(8), Array<number>(9).fill(0)), /1 bytes that are no tensor's/],
     ['numbers and bytes', () => of({ data: [1, 2], ...size(8) }, Array<number>(8).fill(0)), /data and binary data/],
     ['too many elements', () => of({ shape: [2 ** 20, 2 ** 20], data: [] }), /too many elements/],
+    [
+      'integers beyond 32 bits',
+      () => of({ datatype: 'INT64', ...size(16) }, [...Array<number>(16).fill(1)]),
+      /beyond 32 bits/,
+    ],
+    ['numbers beyond 32 bits', () => of({ datatype: 'INT32', data: [1, 2 ** 32] }), /no integers of 32 bits/],
     ['fractions for integers', () => of({ datatype: 'INT32', data: [1.5, 2] }), /no integers/],
     ['a type that every object has', () => of({ datatype: 'constructor' }), /datatype constructor/],
   ])('are refused with %s', (_, read, message) => {

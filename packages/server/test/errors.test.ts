@@ -67,7 +67,7 @@ describe('a request', () => {
     expect(answer.headers.get('allow')).toBe('POST');
     const other = await post('/v1/models/mnist', {});
     expectProblem(other, 405, 'ERR_DPM_METHOD');
-    expect(other.headers.get('allow')).toBe('GET, HEAD');
+    expect(other.headers.get('allow')).toBe('GET, HEAD, PUT, DELETE');
   });
 
   it('of another form than JSON is 415', async () => {

@@ -94,6 +94,7 @@ describe('a path', () => {
   ])('%s leads nowhere', async (path) => {
     const answer = await raw(`GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
     expect(answer).toMatch(/^HTTP\/1\.1 40[04] /);
+    expect(answer).toContain('application/problem+json');
   });
 });
 
@@ -111,6 +112,16 @@ describe('many clients', () => {
     await until(async () => (await metric('dpm_requests_unfinished')) === 0);
     expect(await metric('dpm_samples_resident')).toBe(0);
     expect(await metric('dpm_streams_open')).toBe(0);
+  });
+
+  it('that leave with several requests on one connection leave nothing behind', async () => {
+    const request = JSON.stringify({ model: 'mnist', sampler: 'ddpm', steps: 1000, count: 2 });
+    const one = head(['Host: a', json, `Content-Length: ${request.length}`]) + request;
+    const answer = raw(one + one + one, 500);
+    await until(async () => (await metric('dpm_samples_resident')) > 0);
+    await answer;
+    await until(async () => (await metric('dpm_requests_unfinished')) === 0);
+    expect(await metric('dpm_samples_resident')).toBe(0);
   });
 
   it('at once all get what they would get alone', async () => {

@@ -17,9 +17,9 @@ const draw = (key: string, more: object = {}, headers: Record<string, string> = 
 describe('a key', () => {
   it('makes one run of requests that come together', async () => {
     const evaluations = await metric('dpm_sample_evaluations_total');
-    const answers = await Promise.all(Array.from({ length: 20 }, () => draw('together')));
+    const answers = await Promise.all(Array.from({ length: 20 }, () => draw('together', { steps: 400 })));
     expect(new Set(answers.map(({ bytes }) => bytes.toString()))).toHaveProperty('size', 1);
-    expect(await metric('dpm_sample_evaluations_total')).toBe(evaluations + 20);
+    expect(await metric('dpm_sample_evaluations_total')).toBe(evaluations + 400);
   });
 
   it('gives the same images again, also of a seed that was drawn', async () => {
@@ -37,6 +37,9 @@ describe('a key', () => {
     expect((await draw('mine', { steps: 3 })).status).toBe(200);
     expectProblem(await draw('mine', { steps: 4 }), 422, 'ERR_DPM_IDEMPOTENCY');
     expectProblem(await draw('mine', { steps: 3 }, { accept: 'image/png' }), 422, 'ERR_DPM_IDEMPOTENCY');
+    expectProblem(await draw('late', { steps: 0 }), 400, 'ERR_DPM_ARGUMENT');
+    expectProblem(await draw('late', { classLabels: 1 }), 400, 'ERR_DPM_ARGUMENT');
+    expect((await draw('late', { steps: 3 })).status).toBe(200);
     expectProblem(await draw('a b'), 400, 'ERR_DPM_ARGUMENT');
     expectProblem(await draw('x'.repeat(256)), 400, 'ERR_DPM_ARGUMENT');
   });
@@ -82,6 +85,24 @@ describe('keys', () => {
     expect(() => keys.of('a', 'running', 2, () => 3n)).toThrow(/another request/);
     end('done');
     expect(await running).toBe('done');
+  });
+
+  it('begin anew where all who waited have left', async () => {
+    const keys = new IdempotencyKeys<string>();
+    const keyed = keys.of('a', 'k', 1, () => 1n);
+    const left = new AbortController();
+    const ends: ((value: string) => void)[] = [];
+    const run = () => new Promise<string>((resolve) => ends.push(resolve));
+    const first = keyed.run(left.signal, run);
+    left.abort();
+    const second = keyed.run(never, run);
+    ends[0]!('first');
+    expect(await first).toBe('first');
+    // The second is still the one to join.
+    const third = keyed.run(never, run);
+    ends[1]!('second');
+    expect(await Promise.all([second, third])).toEqual(['second', 'second']);
+    expect(ends).toHaveLength(2);
   });
 
   it('run again what has ended, whatever came of it', async () => {

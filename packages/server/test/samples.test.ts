@@ -234,13 +234,13 @@ describe('models and samplers', () => {
     });
     expect(json.samplers).toContain('analytic-ddpm');
     expectProblem(await get('/v1/models/cifar'), 404, 'ERR_DPM_NOT_FOUND');
-    const samplers = (await get('/v1/samplers')).json.data as { id: string; options: object; adaptive: boolean }[];
+    const samplers = (await get('/v1/samplers')).json.data as { id: string; options: object; kind: string }[];
     expect(samplers.find(({ id }) => id === 'unipc')).toMatchObject({
-      adaptive: false,
+      kind: 'step',
       head: null,
       options: { order: { description: expect.any(String) as string } },
     });
-    expect(samplers.find(({ id }) => id === 'dpm-solver-adaptive')?.adaptive).toBe(true);
+    expect(samplers.find(({ id }) => id === 'dpm-solver-adaptive')?.kind).toBe('host');
     expect(samplers.find(({ id }) => id === 'analytic-ddpm')).toMatchObject({ needsGamma: true });
     expect(samplers.find(({ id }) => id === 'analytic-ddpm')?.options).not.toHaveProperty('gamma');
   });

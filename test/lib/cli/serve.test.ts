@@ -73,8 +73,8 @@ describe('dpm serve', () => {
     served.kill('SIGINT');
     expect((await running).status).toBe(503);
     const { code, error } = await ended(served);
-    expect(code).toBe(130);
-    expect(error).toBe('error [ERR_DPM_ABORTED]: requests were cut: they took longer than --drain\n');
+    expect(code).toBe(1);
+    expect(error).toBe('error [ERR_DPM_CLOSED]: requests were cut: they took longer than --drain\n');
   });
 
   it('takes a file, before which the command line goes', async () => {

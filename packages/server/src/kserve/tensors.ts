@@ -63,10 +63,14 @@ const readers: Readonly<Record<Datatype, Reader>> = {
   INT64: (bytes, offset) => Number(bytes.readBigInt64LE(offset)),
 };
 
-function fromBytes(bytes: Buffer, datatype: Datatype, elements: number): Float32Array | Int32Array {
+function fromBytes(name: string, bytes: Buffer, datatype: Datatype, elements: number): Float32Array | Int32Array {
   const values = datatype.startsWith('INT') ? new Int32Array(elements) : new Float32Array(elements);
   const read = readers[datatype];
-  for (let i = 0; i < elements; ++i) values[i] = read(bytes, i * sizes[datatype]);
+  for (let i = 0; i < elements; ++i) {
+    const value = read(bytes, i * sizes[datatype]);
+    if (datatype === 'INT64' && (value | 0) !== value) throw wrong(name, 'has integers beyond 32 bits');
+    values[i] = value;
+  }
   return values;
 }
 
@@ -77,7 +81,7 @@ function fromNumbers({ name, data, datatype }: TensorHeader, elements: number): 
   if (!numbers.every((value) => typeof value === 'number')) throw wrong(name, 'has data that are no numbers');
   const values = numbers;
   if (!datatype.startsWith('INT')) return Float32Array.from(values);
-  if (!values.every((value) => Number.isInteger(value))) throw wrong(name, 'has data that are no integers');
+  if (!values.every((value) => (value | 0) === value)) throw wrong(name, 'has data that are no integers of 32 bits');
   return Int32Array.from(values);
 }
 
@@ -104,7 +108,7 @@ export function tensorsOf(headers: readonly TensorHeader[], binary: Buffer): Ten
     const bytes = binary.subarray(offset, offset + size);
     if (bytes.length < size) throw wrong(name, 'ends with the body');
     offset += size;
-    return { name, shape, values: fromBytes(bytes, datatype, elements) };
+    return { name, shape, values: fromBytes(name, bytes, datatype, elements) };
   });
   if (offset !== binary.length) {
     throw new ServerError('ERR_DPM_ARGUMENT', `the body has ${binary.length - offset} bytes that are no tensor's`);

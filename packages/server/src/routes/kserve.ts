@@ -4,6 +4,7 @@ import Type, { type Static } from 'typebox';
 import { type Context, errorHandler, note, type Routes, untilLeft } from '../context.js';
 import { type Tensor, tensorsOf } from '../kserve/tensors.js';
 import { ServerError } from '../problem.js';
+import { reasonsAgainst } from './probes.js';
 import type { ServedModel } from '../registry.js';
 import { mismatchOf } from '../schema.js';
 import { parsedJson } from '../strictness.js';
@@ -116,6 +117,9 @@ function evaluationOf(served: ServedModel, tensors: readonly Tensor[]): Evaluati
   if (unknown !== undefined) {
     throw new ServerError('ERR_DPM_ARGUMENT', `the model has no input ${unknown.name}; it has ${known.join(', ')}`);
   }
+  if (new Set(tensors.map((each) => each.name)).size < tensors.length) {
+    throw new ServerError('ERR_DPM_ARGUMENT', 'an input is there twice');
+  }
   const x = tensors.find((each) => each.name === 'x');
   const expected = served.model.sampleShape.join();
   if (x === undefined || !(x.values instanceof Float32Array) || x.shape.slice(1).join() !== expected) {
@@ -167,8 +171,10 @@ function answer(
 }
 
 async function inferred(context: Context, request: FastifyRequest, reply: FastifyReply): Promise<Buffer> {
-  const served = context.registry.get((request.params as { id: string }).id);
-  const { header, binary } = request.body as Body;
+  const served = context.registry.use((request.params as { id: string }).id);
+  const body = request.body as Body | undefined;
+  if (body === undefined) throw new ServerError('ERR_DPM_ARGUMENT', 'the request has no body');
+  const { header, binary } = body;
   const infer = checkedRequest(header);
   const output = infer.outputs?.find((each) => each.name !== 'out');
   if (output !== undefined)
@@ -176,13 +182,17 @@ async function inferred(context: Context, request: FastifyRequest, reply: Fastif
   const { x, t, classLabels, batch } = evaluationOf(served, tensorsOf(infer.inputs, binary));
   note(request, { model: served.id, rows: batch });
   const { priority, timeout } = infer.parameters ?? {};
-  const out = await served.batcher.forward(x, t, {
+  const evaluated = served.batcher.forward(x, t, {
     tenant: request.client.name,
     weight: request.client.weight,
     priority: priorityOf(request, priority),
-    signal: untilLeft(reply),
+    signal: untilLeft(request, reply),
     ...(classLabels !== undefined && { classLabels }),
     ...(timeout !== undefined && { deadline: timeout / 1000 }),
+  });
+  const out = await evaluated.catch((error: unknown) => {
+    context.registry.noteError(served, error);
+    throw error;
   });
   return answer(reply, infer, served, batch, out);
 }
@@ -209,7 +219,7 @@ export const kserveRoutes: Routes = (app, context) => {
     }));
     scope.get('/v2/health/live', { schema }, () => ({ live: true }));
     scope.get('/v2/health/ready', { schema }, (__, reply) => {
-      const isReady = !context.state.isDraining && registry.models.length > 0;
+      const isReady = reasonsAgainst(context).length === 0;
       return reply.status(isReady ? 200 : 503).send({ ready: isReady });
     });
     const config = { scope: 'infer' } as const;

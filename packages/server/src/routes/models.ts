@@ -38,7 +38,7 @@ function described(served: ServedModel): object {
 }
 
 const putSchema = Type.Interface(
-  [Type.Omit(modelSchema, ['id'])],
+  [Type.Omit(modelSchema, ['id', 'config'])],
   { evict: Type.Optional(Type.Boolean({ description: 'Idle models that are not pinned may go for it.' })) },
   { additionalProperties: false },
 );
@@ -70,7 +70,7 @@ export const modelRoutes: Routes = (app, { registry }) => {
         id: name,
         object: 'sampler',
         summary,
-        adaptive: kind !== 'step',
+        kind,
         head,
         needsGamma,
         options: describedOptions(options),

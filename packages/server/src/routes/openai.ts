@@ -4,12 +4,12 @@ import { type BatchEvent, samplerNames } from 'dpm-native';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type, { type Static } from 'typebox';
 
-import { type Context, errorHandler, note, type Routes, untilLeft } from '../context.js';
+import { type Context, errorHandler, note, notedFailure, type Routes, untilLeft } from '../context.js';
 import { drawing } from '../drawing.js';
 import { pngOf } from '../encode/images.js';
-import { failureOf, type Problem, ServerError } from '../problem.js';
+import { type Problem, ServerError } from '../problem.js';
 import type { ServedModel } from '../registry.js';
-import { samplingOf, type SampleBody, type Sampling } from '../sample-request.js';
+import { MOST_PREVIEWED, samplingOf, type SampleBody, type Sampling } from '../sample-request.js';
 
 /** Evaluations by the words of the API. */
 const stepsOf = { low: 10, medium: 25, high: 50, auto: 25 } as const;
@@ -59,7 +59,7 @@ function classOf(prompt: string, { model, labels }: ServedModel): number | undef
 
 function requireSize(size: string, { model }: ServedModel): string {
   const [, height, width] = model.sampleShape;
-  const own = `${height}x${width}`;
+  const own = `${width}x${height}`;
   if (size !== 'auto' && size !== own) throw wrong('size', `size has to be auto or ${own}`);
   return own;
 }
@@ -114,7 +114,7 @@ async function* streamed(
         : eventOf('image_generation.completed', { ...data, seed: String(seed), index: event.sample });
     }
   } catch (error) {
-    yield eventOf('error', errorOf(failureOf(error, request.id).problem));
+    yield eventOf('error', errorOf(notedFailure(error, request).problem));
   } finally {
     await events.return();
   }
@@ -128,13 +128,16 @@ function errorOf({ status, detail, param, code }: Problem): { error: object } {
 
 async function generate(context: Context, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const body = request.body as ImageBody;
-  const served = context.registry.get(body.model);
-  const { quality = 'auto', stream = false, partial_images: partial = 0 } = body;
+  const served = context.registry.use(body.model);
+  const { quality = 'auto', stream = false, partial_images: partial = 0, n = 1 } = body;
   const size = requireSize(body.size ?? 'auto', served);
   if (![1, 3].includes(served.model.sampleShape[0])) throw wrong('model', 'this model draws no pictures');
   if (partial > 0 && !stream) throw wrong('partial_images', 'partial_images is for stream');
+  if (partial > 0 && n > MOST_PREVIEWED)
+    throw wrong('partial_images', `partial_images is for n up to ${MOST_PREVIEWED}`);
   const translated = sampleBodyOf(body, served);
-  const every = Math.max(1, Math.ceil((translated.steps ?? 25) / (partial + 1)));
+  // So that no more than `partial` come before the last.
+  const every = Math.max(1, Math.floor((translated.steps ?? 25) / (partial + 1)) + 1);
   const sampling = samplingOf(
     { ...translated, ...(partial > 0 && { preview: { every, of: 'prediction' as const } }) },
     served,
@@ -143,7 +146,7 @@ async function generate(context: Context, request: FastifyRequest, reply: Fastif
   );
   note(request, { model: served.id, sampler: sampling.sampler, count: sampling.count, user: body.user?.slice(0, 64) });
   const common = { size, output_format: 'png', quality, background: 'opaque' };
-  const signal = untilLeft(reply);
+  const signal = untilLeft(request, reply);
   if (!stream) return reply.send(await whole(context, sampling, signal, common));
   const events = drawing(context, sampling, signal);
   // What is refused is no stream.

@@ -1,9 +1,12 @@
 import type { Context, Routes } from '../context.js';
 
 /** Why a server takes no requests; nothing where it does. */
-function reasonsOf(context: Context): string[] {
-  const { models } = context.registry;
-  return [...(context.state.isDraining ? ['draining'] : []), ...(models.length === 0 ? ['no model is loaded'] : [])];
+export function reasonsAgainst({ registry, state }: Pick<Context, 'registry' | 'state'>): string[] {
+  return [
+    ...(state.isDraining ? ['draining'] : []),
+    ...(registry.models.length === 0 ? ['no model is loaded'] : []),
+    ...registry.failed.map((id) => `the card of ${id} has failed`),
+  ];
 }
 
 /** `GET /livez`, `/readyz` and `/metrics`. */
@@ -11,7 +14,7 @@ export const probeRoutes: Routes = (app, context) => {
   const schema = { tags: ['probes'] };
   app.get('/livez', { schema }, () => ({ status: 'alive' }));
   app.get('/readyz', { schema }, (_, reply) => {
-    const reasons = reasonsOf(context);
+    const reasons = reasonsAgainst(context);
     return reply.status(reasons.length === 0 ? 200 : 503).send({ ready: reasons.length === 0, reasons });
   });
   app.get('/metrics', { schema, config: { scope: 'metrics' } }, async (_, reply) => {

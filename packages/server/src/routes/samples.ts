@@ -3,12 +3,13 @@ import { Readable } from 'node:stream';
 import type { BatchEvent, ImageBatch } from 'dpm-native';
 import type { FastifyRequest } from 'fastify';
 
-import { type Form, negotiated } from '../accept.js';
-import { note, untilLeft, type Context, type Routes, type WholeAnswer } from '../context.js';
+import { type Form, forms, negotiated } from '../accept.js';
+import { note, notedFailure, untilLeft, type Context, type Routes, type WholeAnswer } from '../context.js';
 import { type Done, drawing } from '../drawing.js';
 import { gridOf, pngOf, sentImages, type SentImages } from '../encode/images.js';
 import type { Keyed } from '../idempotency.js';
-import { failureOf, ServerError } from '../problem.js';
+import { ServerError } from '../problem.js';
+import type { ServedModel } from '../registry.js';
 import { sampleSchema, type SampleBody, type Sampling, samplingOf, seedOf } from '../sample-request.js';
 
 /** Milliseconds between two progress events, and between two comments where nothing happens. */
@@ -38,13 +39,16 @@ async function drawn(context: Context, sampling: Sampling, dtype: 'u8' | 'f32', 
   throw new ServerError('ERR_DPM_INTERNAL', 'a request ended without a result');
 }
 
-function requirePng({ served }: Sampling): void {
-  const [channels] = served.model.sampleShape;
-  if (channels === 1 || channels === 3) return;
-  throw new ServerError(
-    'ERR_DPM_NOT_ACCEPTABLE',
-    `images of ${channels} channels have no PNG: Accept application/x-npy or application/x-safetensors`,
-  );
+/** Images of other channels have no PNG. */
+function formsOf({ model }: ServedModel): readonly Form[] {
+  const [channels] = model.sampleShape;
+  if (channels === 1 || channels === 3) return forms;
+  return ['application/x-npy', 'application/x-safetensors'];
+}
+
+/** What every answer with samples says in its header. */
+function identity(id: string, { seed, served }: Sampling): Record<string, string> {
+  return { 'dpm-id': id, 'dpm-seed': String(seed), 'dpm-digest': served.digest };
 }
 
 const rounded = (milliseconds: number): number => Math.round(1000 * milliseconds) / 1000;
@@ -80,9 +84,7 @@ async function whole(
     headers: {
       'content-type': form,
       'server-timing': `queue;dur=${queued}, run;dur=${ran}, encode;dur=${encodeMs}`,
-      'dpm-id': id,
-      'dpm-seed': String(seed),
-      'dpm-digest': digest,
+      ...identity(id, sampling),
       'dpm-evaluations': String(evaluations),
       ...(form === 'image/png' && count > 1 && { 'dpm-grid': `${columns}x${rows}` }),
     },
@@ -90,11 +92,11 @@ async function whole(
 }
 
 /** The request of this key, or one of its own. */
-function keyed(context: Context, request: FastifyRequest, form: Form): Keyed<WholeAnswer> {
+function keyed(context: Context, request: FastifyRequest, form: Form, { digest }: ServedModel): Keyed<WholeAnswer> {
   const body = request.body as SampleBody;
   const draw = (): bigint => seedOf(body.seed);
   const key = request.headers['idempotency-key'];
-  if (typeof key === 'string') return context.keys.of(request.client.name, key, [form, body], draw);
+  if (typeof key === 'string') return context.keys.of(request.client.name, key, [form, digest, body], draw);
   return { seed: draw(), run: (signal, run) => run(signal) };
 }
 
@@ -181,7 +183,7 @@ async function* streamed(context: Context, reading: Reading): AsyncGenerator<str
       yield event === null ? ': nothing new\n\n' : textOf(reading, event);
     }
   } catch (error) {
-    yield eventOf('error', failureOf(error, request.id).problem);
+    yield eventOf('error', notedFailure(error, request).problem);
   } finally {
     context.metrics.streams.dec();
     await events.return();
@@ -195,30 +197,31 @@ export const sampleRoutes: Routes = (app, context) => {
     { schema: { body: sampleSchema, tags: ['samples'] }, config: { scope: 'sample', isWork: true } },
     async (request, reply) => {
       const body = request.body as SampleBody;
-      const form = negotiated(request.headers.accept);
-      const served = context.registry.get(body.model);
-      const own = keyed(context, request, form);
-      const sampling = samplingOf(
-        { ...body, seed: String(own.seed) },
-        served,
-        request.client,
-        form === 'text/event-stream',
-      );
+      const served = context.registry.use(body.model);
+      const form = negotiated(request.headers.accept, formsOf(served));
+      const isStream = form === 'text/event-stream';
+      // What is wrong is told before its key stands for it.
+      samplingOf(body, served, request.client, isStream);
+      const own = keyed(context, request, form, served);
+      const sampling = samplingOf({ ...body, seed: String(own.seed) }, served, request.client, isStream);
       note(request, { model: served.id, sampler: sampling.sampler, steps: body.steps, count: sampling.count });
       if (form !== 'text/event-stream') {
-        if (form === 'application/json' || form === 'image/png') requirePng(sampling);
         const dtype = body.dtype ?? 'u8';
-        const answer = await own.run(untilLeft(reply), (signal) =>
+        const answer = await own.run(untilLeft(request, reply), (signal) =>
           whole(context, request.id, sampling, form, dtype, signal),
         );
         note(request, answer.noted);
         return reply.headers(answer.headers).send(answer.body);
       }
-      requirePng(sampling);
-      const events = drawing(context, sampling, untilLeft(reply));
+      const events = drawing(context, sampling, untilLeft(request, reply));
       // What is refused is no stream.
       const first = await events.next();
-      reply.headers({ 'content-type': form, 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
+      reply.headers({
+        'content-type': form,
+        'cache-control': 'no-store',
+        'x-accel-buffering': 'no',
+        ...identity(request.id, sampling),
+      });
       return reply.send(Readable.from(streamed(context, { request, sampling, events, first })));
     },
   );
