@@ -220,6 +220,26 @@ TEST_F(OneLane, GivesNoSlotToASampleThatWouldNotRun) {
   EXPECT_EQ(lane.statistics().rows, 2u + 9u * 20u);
 }
 
+TEST_F(OneLane, GivesNoSlotToASampleThatOneThatWasPassedOverComesBefore) {
+  Lane lane(evaluator_of(network_), {2, 4});
+  std::vector<Outcome> outcomes(4);
+  RunRequest guided = plain(9);
+  guided.samples[0].guidance = 2;
+  lane.submit(lane_request(plain(9), outcomes[0], 0, 0));
+  lane.submit(lane_request(plain(9), outcomes[2], 0, 2));
+  turns(lane, 1);
+  // The two rows of the guided one do not fit beside the first: the other runs in its place, and it is next.
+  lane.submit(lane_request(std::move(guided), outcomes[1], 0, 1));
+  turns(lane, 1);
+  EXPECT_EQ(lane.statistics().resident, 3u);
+  lane.submit(lane_request(plain(9), outcomes[3], 0, 0.5));
+  turns(lane, 1);
+  EXPECT_EQ(lane.statistics().resident, 3u);
+  EXPECT_EQ(lane.statistics().waiting, 1u);
+  finish_all(lane);
+  for (const Outcome& outcome : outcomes) EXPECT_EQ(outcome.code, ErrorCode::kOk);
+}
+
 TEST_F(OneLane, ACancelledRequestIsOutAtTheNextStep) {
   Lane lane(evaluator_of(network_), {2, 4});
   Outcome cancelled;
