@@ -63,6 +63,21 @@ const noStats: BatchCounts = {
   lastStepAt: 0,
 };
 
+/** What two batches have done together. */
+export function bothCounts(a: BatchCounts, b: BatchCounts): BatchCounts {
+  return {
+    steps: a.steps + b.steps,
+    rows: a.rows + b.rows,
+    paddedRows: a.paddedRows + b.paddedRows,
+    seconds: a.seconds + b.seconds,
+    resident: a.resident + b.resident,
+    waiting: a.waiting + b.waiting,
+    finished: a.finished + b.finished,
+    cancelled: a.cancelled + b.cancelled,
+    lastStepAt: Math.max(a.lastStepAt, b.lastStepAt),
+  };
+}
+
 /** One batch for every network of a model: those with a second output are others. Each is opened when it is needed. */
 export class Lanes {
   readonly #options: NativeBatchOptions;
@@ -97,21 +112,7 @@ export class Lanes {
   /** What all of them have done. */
   stats(): BatchCounts {
     if (this.#closed !== null) return this.#closed;
-    const each = this.#open.map((batch) => batch.stats());
-    return each.reduce(
-      (sum, own) => ({
-        steps: sum.steps + own.steps,
-        rows: sum.rows + own.rows,
-        paddedRows: sum.paddedRows + own.paddedRows,
-        seconds: sum.seconds + own.seconds,
-        resident: sum.resident + own.resident,
-        waiting: sum.waiting + own.waiting,
-        finished: sum.finished + own.finished,
-        cancelled: sum.cancelled + own.cancelled,
-        lastStepAt: Math.max(sum.lastStepAt, own.lastStepAt),
-      }),
-      noStats,
-    );
+    return this.#open.map((batch) => batch.stats()).reduce(bothCounts, noStats);
   }
 
   /** Ends all of them, and what is still being opened. */

@@ -2,6 +2,7 @@ import { at } from '../base/arrays.js';
 import { DpmError, toDpmError } from '../base/errors.js';
 import { isList, requireKind, type Kind } from '../base/option-kinds.js';
 import type { Batcher, BatcherCapacity, BatcherStats } from './batcher.js';
+import { bothCounts } from './lanes.js';
 import type { BatcherOptions } from './options.js';
 
 /** What {@link Batcher} and {@link ReplicatedBatcher} offer. */
@@ -199,15 +200,7 @@ export class ReplicatedBatcher implements BatchService {
 
 function together(a: BatcherStats, b: BatcherStats): BatcherStats {
   return {
-    steps: a.steps + b.steps,
-    rows: a.rows + b.rows,
-    paddedRows: a.paddedRows + b.paddedRows,
-    seconds: a.seconds + b.seconds,
-    resident: a.resident + b.resident,
-    waiting: a.waiting + b.waiting,
-    finished: a.finished + b.finished,
-    cancelled: a.cancelled + b.cancelled,
-    lastStepAt: Math.max(a.lastStepAt, b.lastStepAt),
+    ...bothCounts(a, b),
     unfinished: a.unfinished + b.unfinished,
     refused: {
       wait: a.refused.wait + b.refused.wait,
