@@ -103,30 +103,31 @@ export class Metrics {
 
   /** What the models' batchers count themselves, read when it is asked for. */
   #readModels(registry: Registry): void {
-    const registers = [this.register];
     type Read = (model: Registry['models'][number]) => number;
+    const options = (name: string, help: string) => ({
+      name,
+      help,
+      labelNames: ['model' as const],
+      registers: [this.register],
+    });
+    const tell = (metric: Gauge<'model'> | Counter<'model'>, read: Read): void => {
+      // Models may have gone.
+      metric.reset();
+      for (const model of registry.models) metric.inc({ model: model.id }, read(model));
+    };
     const gauge = (name: string, help: string, read: Read): void => {
       new Gauge({
-        name,
-        help,
-        labelNames: ['model'],
-        registers,
+        ...options(name, help),
         collect() {
-          // Models may have gone.
-          this.reset();
-          for (const model of registry.models) this.set({ model: model.id }, read(model));
+          tell(this, read);
         },
       });
     };
     const counter = (name: string, help: string, read: Read): void => {
       new Counter({
-        name,
-        help,
-        labelNames: ['model'],
-        registers,
+        ...options(name, help),
         collect() {
-          this.reset();
-          for (const model of registry.models) this.inc({ model: model.id }, read(model));
+          tell(this, read);
         },
       });
     };

@@ -23,9 +23,14 @@ function batchOf({ values, shape, range }: SentImages): ImageBatch {
   return new ImageBatch(values, [...shape], range);
 }
 
-/** One image as PNG. */
-export function pngOf(images: ImageBatch): Uint8Array {
-  return images.toPng();
+/** One image as PNG, in base64. */
+export function base64Of(image: ImageBatch): string {
+  return Buffer.from(image.toPng()).toString('base64');
+}
+
+/** One image as our own answers have it. */
+export function shownImage(image: ImageBatch): { contentType: string; b64: string } {
+  return { contentType: 'image/png', b64: base64Of(image) };
 }
 
 /** Columns and rows of the picture of several images. */
@@ -60,11 +65,7 @@ function safetensorsOf({ values, shape }: SentImages): Uint8Array {
 }
 
 function jsonOf(images: ImageBatch, fields: object): Uint8Array {
-  const encoded = [...images].map((image, index) => ({
-    index,
-    contentType: 'image/png',
-    b64: Buffer.from(pngOf(image)).toString('base64'),
-  }));
+  const encoded = [...images].map((image, index) => ({ index, ...shownImage(image) }));
   return Buffer.from(JSON.stringify({ ...fields, images: encoded }));
 }
 

@@ -6,7 +6,8 @@ import Type, { type Static } from 'typebox';
 
 import { type Context, errorHandler, note, notedFailure, type Routes, untilLeft } from '../context.js';
 import { drawing } from '../drawing.js';
-import { pngOf } from '../encode/images.js';
+import { base64Of } from '../encode/images.js';
+import { eventOf, eventStreamHeaders } from '../event-stream.js';
 import { type Problem, ServerError } from '../problem.js';
 import type { ServedModel } from '../registry.js';
 import { MOST_PREVIEWED, samplingOf, type SampleBody, type Sampling } from '../sample-request.js';
@@ -80,22 +81,20 @@ function sampleBodyOf(body: ImageBody, served: ServedModel): SampleBody {
   };
 }
 
-const base64 = (event: Extract<BatchEvent, { type: 'image' | 'preview' }>): string =>
-  Buffer.from(pngOf(event.image)).toString('base64');
-
 const now = (): number => Math.floor(Date.now() / 1000);
 
 async function whole(context: Context, sampling: Sampling, signal: AbortSignal, common: object): Promise<object> {
   const data: { b64_json: string; seed: string; index: number }[] = [];
   for await (const event of drawing(context, sampling, signal)) {
     if (event.type === 'image')
-      data.push({ b64_json: base64(event), seed: String(sampling.seed), index: event.sample });
+      data.push({ b64_json: base64Of(event.image), seed: String(sampling.seed), index: event.sample });
   }
   return { created: now(), data: data.sort((a, b) => a.index - b.index), ...common };
 }
 
-function eventOf(type: string, data: object): string {
-  return `event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`;
+/** An event whose data has its name too. */
+function typedEvent(type: string, data: object): string {
+  return eventOf(type, { type, ...data });
 }
 
 async function* streamed(
@@ -108,13 +107,13 @@ async function* streamed(
   try {
     for await (const event of events) {
       if (event.type !== 'preview' && event.type !== 'image') continue;
-      const data = { b64_json: base64(event), created_at: now(), ...common };
+      const data = { b64_json: base64Of(event.image), created_at: now(), ...common };
       yield event.type === 'preview'
-        ? eventOf('image_generation.partial_image', { ...data, partial_image_index: partial++ })
-        : eventOf('image_generation.completed', { ...data, seed: String(seed), index: event.sample });
+        ? typedEvent('image_generation.partial_image', { ...data, partial_image_index: partial++ })
+        : typedEvent('image_generation.completed', { ...data, seed: String(seed), index: event.sample });
     }
   } catch (error) {
-    yield eventOf('error', errorOf(notedFailure(error, request).problem));
+    yield typedEvent('error', errorOf(notedFailure(error, request).problem));
   } finally {
     await events.return();
   }
@@ -151,7 +150,7 @@ async function generate(context: Context, request: FastifyRequest, reply: Fastif
   const events = drawing(context, sampling, signal);
   // What is refused is no stream.
   await events.next();
-  void reply.headers({ 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
+  void reply.headers(eventStreamHeaders);
   return reply.send(Readable.from(streamed(request, sampling, events, common)));
 }
 

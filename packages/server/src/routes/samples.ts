@@ -1,12 +1,13 @@
 import { Readable } from 'node:stream';
 
-import type { BatchEvent, ImageBatch } from 'dpm-native';
+import type { BatchEvent } from 'dpm-native';
 import type { FastifyRequest } from 'fastify';
 
 import { type Form, forms, negotiated } from '../accept.js';
 import { note, notedFailure, untilLeft, type Context, type Routes, type WholeAnswer } from '../context.js';
 import { type Done, drawing } from '../drawing.js';
-import { gridOf, pngOf, sentImages, type SentImages } from '../encode/images.js';
+import { gridOf, sentImages, type SentImages, shownImage } from '../encode/images.js';
+import { eventOf, eventStreamHeaders } from '../event-stream.js';
 import type { Keyed } from '../idempotency.js';
 import { ServerError } from '../problem.js';
 import type { ServedModel } from '../registry.js';
@@ -100,14 +101,6 @@ function keyed(context: Context, request: FastifyRequest, form: Form, { digest }
   return { seed: draw(), run: (signal, run) => run(signal) };
 }
 
-function shown(image: ImageBatch): { contentType: string; b64: string } {
-  return { contentType: 'image/png', b64: Buffer.from(pngOf(image)).toString('base64') };
-}
-
-function eventOf(name: string, data: object): string {
-  return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
-}
-
 /** The next event, or null when nothing comes for a while. */
 async function nextWithin<T>(next: Promise<T>, milliseconds: number): Promise<T | null> {
   let timer: NodeJS.Timeout | undefined;
@@ -142,9 +135,9 @@ function textOf({ request, sampling }: Reading, event: BatchEvent): string {
     case 'progress':
       return eventOf('progress', { done: event.done, total: event.total });
     case 'preview':
-      return eventOf('preview', { index: event.sample, record: event.record, ...shown(event.image) });
+      return eventOf('preview', { index: event.sample, record: event.record, ...shownImage(event.image) });
     case 'image':
-      return eventOf('image', { index: event.sample, ...shown(event.image) });
+      return eventOf('image', { index: event.sample, ...shownImage(event.image) });
     case 'done':
       return eventOf('done', figuresOf(event));
   }
@@ -216,12 +209,7 @@ export const sampleRoutes: Routes = (app, context) => {
       const events = drawing(context, sampling, untilLeft(request, reply));
       // What is refused is no stream.
       const first = await events.next();
-      reply.headers({
-        'content-type': form,
-        'cache-control': 'no-store',
-        'x-accel-buffering': 'no',
-        ...identity(request.id, sampling),
-      });
+      reply.headers({ ...eventStreamHeaders, ...identity(request.id, sampling) });
       return reply.send(Readable.from(streamed(context, { request, sampling, events, first })));
     },
   );
