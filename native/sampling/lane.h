@@ -121,6 +121,8 @@ class Lane final : public TurnTaker {
     return run_of(slot.sample).record(identity(slot.sample).program, slot.counter);
   }
 
+  /// Of the steady clock.
+  [[nodiscard]] static double seconds_now();
   void take_inbox();
   /// Waits for what a device has queued of a step that it does not take as a whole.
   void wait_for_device();
