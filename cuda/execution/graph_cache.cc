@@ -63,14 +63,16 @@ void GraphCache::capture(Entry& entry, const std::function<void()>& body) {
   }
 }
 
-void GraphCache::prepare(const GraphKey& key, const std::function<void()>& body) {
+GraphCache::Entry& GraphCache::captured(const GraphKey& key, const std::function<void()>& body) {
   Entry& entry = find(key);
   if (may_capture(entry)) capture(entry, body);
+  return entry;
 }
 
+void GraphCache::prepare(const GraphKey& key, const std::function<void()>& body) { captured(key, body); }
+
 void GraphCache::run(const GraphKey& key, const std::function<void()>& body) {
-  Entry& entry = find(key);
-  if (may_capture(entry)) capture(entry, body);
+  Entry& entry = captured(key, body);
   if (entry.captured) {
     entry.graph.launch(device_.stream);
   } else {

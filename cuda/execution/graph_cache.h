@@ -52,6 +52,8 @@ class GraphCache {
   };
 
   Entry& find(const GraphKey& key);
+  /// The entry of `key`, with its graph where one can be captured.
+  Entry& captured(const GraphKey& key, const std::function<void()>& body);
   [[nodiscard]] bool may_capture(const Entry& entry) const;
   void capture(Entry& entry, const std::function<void()>& body);
   void shrink();

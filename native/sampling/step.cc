@@ -37,27 +37,24 @@ dpm_update_sample update_sample(const StepSample& sample, std::uint32_t network_
 
 Step::Step(Evaluator& evaluator, std::uint32_t rows, std::uint32_t evaluated, std::uint32_t least)
     : evaluator_(evaluator), shape_(evaluator.shape()), rows_(rows), evaluated_(evaluated), least_(least) {
-  time_ = allocated(1);
-  if (shape_.classes > 0) label_ = allocated(1);
+  time_ = allocated(evaluated_, 1);
+  if (shape_.classes > 0) label_ = allocated(evaluated_, 1);
 }
 
-std::shared_ptr<Buffer> Step::allocated(std::uint64_t elements) {
-  return evaluator_.device().allocate(evaluated_ * elements * sizeof(float));
+std::shared_ptr<Buffer> Step::allocated(std::uint32_t rows, std::uint64_t elements) {
+  return evaluator_.device().allocate(rows * elements * sizeof(float));
 }
 
 void Step::allocate_compact(std::uint32_t rows) {
   if (compact_out_ && rows <= compact_rows_) return;
-  const auto make = [&](std::uint64_t elements) {
-    return evaluator_.device().allocate(rows * elements * sizeof(float));
-  };
-  compact_out_ = make(shape_.out);
-  if (shape_.head > 0) compact_head_ = make(shape_.head);
+  compact_out_ = allocated(rows, shape_.out);
+  if (shape_.head > 0) compact_head_ = allocated(rows, shape_.head);
   compact_rows_ = rows;
 }
 
 void Step::reserve() {
   allocate_compact(evaluated_);
-  if (!input_) input_ = allocated(shape_.image);
+  if (!input_) input_ = allocated(evaluated_, shape_.image);
   samples_.reserve(rows_);
   const std::size_t rows = std::max(rows_, evaluated_);
   seen_.reserve(rows);
@@ -151,7 +148,7 @@ dpm_view Step::input(const dpm_update& registers) {
                         return samples_[seen.sample].record->input_scale == 1.0F && reads_y(seen) == first_reads_y;
                       });
   if (direct) return first_reads_y ? registers.y : registers.x;
-  if (!input_) input_ = allocated(shape_.image);
+  if (!input_) input_ = allocated(evaluated_, shape_.image);
   moves_.assign(seen_.size(), dpm_update_sample{});
   for (std::uint32_t j = 0; j < seen_.size(); ++j) {
     const StepSample& sample = samples_[seen_[j].sample];

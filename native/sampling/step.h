@@ -90,7 +90,7 @@ class Step {
     dpm_view head{};
   };
 
-  std::shared_ptr<Buffer> allocated(std::uint64_t elements);
+  std::shared_ptr<Buffer> allocated(std::uint32_t rows, std::uint64_t elements);
   /// Predictions of at least so many rows, whose contents are lost when there are more than before.
   void allocate_compact(std::uint32_t rows);
   /// First one row of every sample that asks, then the unconditional one of the guided, then what is repeated.
