@@ -25,7 +25,8 @@ inline std::unique_ptr<Evaluator> evaluator_of(const std::shared_ptr<Network>& n
   return std::make_unique<SharedNetworkEvaluator>(network);
 }
 
-inline std::unique_ptr<LaneRequest> lane_request(RunRequest run, Outcome& outcome, std::int32_t priority = 0, double key = 0) {
+inline std::unique_ptr<LaneRequest> lane_request(RunRequest run, Outcome& outcome, std::int32_t priority = 0,
+                                                 double key = 0) {
   auto request = std::make_unique<LaneRequest>();
   request->keys.assign(run.samples.size(), key);
   request->run = std::move(run);
