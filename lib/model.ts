@@ -181,7 +181,11 @@ export class DiffusionModel {
     return this.run(this.#compile(sampler, own), run);
   }
 
-  /** What {@link DiffusionModel.sample} runs. @internal */
+  /**
+   * The program that {@link DiffusionModel.sample} runs: what it costs and whether its options are right is known before.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_UNSUPPORTED` where the model lacks what the sampler needs.
+   */
   program(options: AnySampleOptions): Program {
     const { sampler, own } = splitOptions<RunOptions>(options, runOptionKinds);
     return this.#compile(sampler, own);

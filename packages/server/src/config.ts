@@ -53,6 +53,17 @@ export const configSchema = Type.Object(
       }),
     ),
     drain: Type.Optional(Type.Number({ minimum: 0, description: 'Milliseconds for accepted requests at the end.' })),
+    spool: Type.Optional(Type.String({ minLength: 1, description: 'A folder for jobs of this machine alone.' })),
+    queue: Type.Optional(
+      Type.String({ pattern: '^rediss?://', description: 'Redis, where jobs wait for workers: dpm worker.' }),
+    ),
+    results: Type.Optional(
+      Type.String({
+        pattern: '^(?:file|s3)://',
+        description: 'Where workers keep samples: file:///folder, s3://bucket/prefix.',
+      }),
+    ),
+    keep: Type.Optional(Type.Number({ minimum: 0, description: 'Milliseconds that jobs which are over are kept.' })),
     deterministic: Type.Optional(
       Type.Boolean({ description: 'On a card, too, bits do not depend on other requests.' }),
     ),
@@ -66,11 +77,16 @@ export const configSchema = Type.Object(
 export type ServerConfig = Static<typeof configSchema>;
 
 /** The same, complete. */
-export type Settings = Required<Omit<ServerConfig, 'tokens' | 'models'>> & {
+export type Settings = Required<Omit<ServerConfig, 'tokens' | 'models' | 'spool' | 'queue' | 'results'>> & {
   /** A file. */
   tokens: string | undefined;
+  spool: string | undefined;
+  queue: string | undefined;
+  results: string | undefined;
   models: (ModelConfig & { id: string })[];
 };
+
+const WEEK = 7 * 86_400_000;
 
 const loopback: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
 
@@ -127,6 +143,10 @@ export function settingsOf(config: ServerConfig): Settings {
     memory: config.memory ?? Infinity,
     modelRoots: config.modelRoots ?? [],
     drain: config.drain ?? 30_000,
+    spool: config.spool,
+    queue: config.queue,
+    results: config.results,
+    keep: config.keep ?? WEEK,
     deterministic: config.deterministic ?? false,
     trustProxy: config.trustProxy ?? [],
     logLevel: config.logLevel ?? 'info',
@@ -137,5 +157,15 @@ export function settingsOf(config: ServerConfig): Settings {
       `host ${settings.host} is for others, too: it takes tokens, or insecure to serve everybody`,
     );
   }
+  requireOneStore(settings);
   return settings;
+}
+
+function requireOneStore({ spool, queue, results }: Settings): void {
+  if (spool !== undefined && queue !== undefined) {
+    throw new DpmError('ERR_DPM_CONFIG', 'spool and queue: jobs have one place');
+  }
+  if ((queue === undefined) !== (results === undefined)) {
+    throw new DpmError('ERR_DPM_CONFIG', 'queue and results belong together: workers keep samples there');
+  }
 }

@@ -1,8 +1,9 @@
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import type { Settings } from './config.js';
 import type { EncodingPool } from './encode/pool.js';
 import type { IdempotencyKeys } from './idempotency.js';
+import type { JobStore } from './jobs/store.js';
 import type { Metrics } from './metrics.js';
 import { failureOf, type Failure, type Problem } from './problem.js';
 import type { Registry } from './registry.js';
@@ -33,6 +34,9 @@ export interface Context {
   /** Of requests for samples. */
   readonly keys: IdempotencyKeys<WholeAnswer>;
   readonly state: State;
+  /** Undefined: this server takes none. */
+  jobs?: JobStore | undefined;
+  readonly log: FastifyBaseLogger;
 }
 
 /** Adds routes to a server. */

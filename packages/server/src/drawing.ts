@@ -1,6 +1,7 @@
 import { type BatchEvent, DpmError } from 'dpm-native';
 
 import type { Context } from './context.js';
+import { sentImages, type SentImages } from './encode/images.js';
 import type { Outcome } from './metrics.js';
 import { ServerError } from './problem.js';
 import type { Sampling } from './sample-request.js';
@@ -70,4 +71,37 @@ export async function* drawing(
   } finally {
     countOutcome(context, sampling, ended);
   }
+}
+
+/** Samples that are all there. */
+export interface Drawn {
+  images: SentImages;
+  done: Done;
+}
+
+/**
+ * All samples of a request.
+ *
+ * @throws As {@link drawing} does.
+ */
+export async function drawn(
+  context: Context,
+  sampling: Sampling,
+  dtype: 'u8' | 'f32',
+  signal: AbortSignal,
+): Promise<Drawn> {
+  const { served, count } = sampling;
+  const [channels, height, width] = served.model.sampleShape;
+  const elements = channels * height * width;
+  const values = dtype === 'u8' ? new Uint8Array(count * elements) : new Float32Array(count * elements);
+  let range = served.model.range;
+  for await (const event of drawing(context, sampling, signal)) {
+    if (event.type === 'image') {
+      values.set(sentImages(event.image, dtype).values, event.sample * elements);
+      range = event.image.range;
+    } else if (event.type === 'done') {
+      return { images: { values, shape: [count, channels, height, width], range }, done: event };
+    }
+  }
+  throw new ServerError('ERR_DPM_INTERNAL', 'a request ended without a result');
 }

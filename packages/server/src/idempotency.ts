@@ -6,6 +6,16 @@ import { ServerError } from './problem.js';
 const MOST_KEYS = 10_000;
 const DAY = 86_400_000;
 
+/**
+ * The value of the header `Idempotency-Key`.
+ *
+ * @throws {@link ServerError} `ERR_DPM_ARGUMENT` where it is none.
+ */
+export function requireKey(key: string): string {
+  if (/^[\x21-\x7e]{1,255}$/.test(key)) return key;
+  throw new ServerError('ERR_DPM_ARGUMENT', 'Idempotency-Key has to be 1 to 255 visible characters of ASCII');
+}
+
 /** One run for all who ask for it while it goes on: it ends early when all of them have left. */
 class SharedRun<T> {
   readonly #result: Promise<T>;
@@ -66,10 +76,7 @@ export class IdempotencyKeys<T> {
    * @throws {@link ServerError} `ERR_DPM_IDEMPOTENCY` where the key stands for another request, `ERR_DPM_ARGUMENT` where it is none.
    */
   of(client: string, key: string, request: unknown, draw: () => bigint): Keyed<T> {
-    if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
-      throw new ServerError('ERR_DPM_ARGUMENT', 'Idempotency-Key has to be 1 to 255 visible characters of ASCII');
-    }
-    const name = JSON.stringify([client, key]);
+    const name = JSON.stringify([client, requireKey(key)]);
     const hash = createHash('sha256').update(JSON.stringify(request)).digest('hex');
     this.#forget();
     const known = this.#entries.get(name);

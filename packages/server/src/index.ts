@@ -7,6 +7,8 @@ import { settingsOf, type ServerConfig } from './config.js';
 import type { Context, WholeAnswer } from './context.js';
 import { EncodingPool } from './encode/pool.js';
 import { IdempotencyKeys } from './idempotency.js';
+import { openJobs } from './jobs/open.js';
+import { loggerOf } from './log.js';
 import { Metrics } from './metrics.js';
 import { Registry } from './registry.js';
 import { buildApp } from './server.js';
@@ -46,12 +48,15 @@ export class Server {
     const pool = new EncodingPool();
     const metrics = new Metrics(registry);
     const keys = new IdempotencyKeys<WholeAnswer>();
-    const context: Context = { settings, registry, metrics, pool, keys, state };
+    const log = loggerOf(settings.logLevel);
+    const context: Context = { settings, registry, metrics, pool, keys, state, log };
     try {
+      context.jobs = await openJobs(context);
       const app = await buildApp(context, tokens);
       await app.listen({ host: settings.host, port: settings.port });
       return new Server(app, context);
     } catch (error) {
+      await context.jobs?.close();
       metrics.close();
       await pool.close();
       await registry.close();
@@ -73,11 +78,13 @@ export class Server {
   /** Ends what has been accepted, too, with `ERR_DPM_CLOSED`. */
   async cut(): Promise<void> {
     this.#context.state.isDraining = true;
+    await this.#context.jobs?.close();
     await this.#context.registry.close();
   }
 
   async #drain(): Promise<boolean> {
-    const { registry, settings, metrics, pool } = this.#context;
+    const { registry, settings, metrics, pool, jobs } = this.#context;
+    jobs?.pause();
     const end = performance.now() + settings.drain;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<false>((resolve) => {
@@ -85,6 +92,7 @@ export class Server {
     });
     const isDone = await Promise.race([registry.drain().then(() => true), late]);
     clearTimeout(timer);
+    await jobs?.close();
     await registry.close();
     await this.#answersSent(Math.max(end, performance.now() + LEAST_FOR_ANSWERS));
     const isSent = this.#context.state.open === 0;

@@ -14,6 +14,14 @@ const secondsBuckets = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30];
 /** How requests end. */
 export type Outcome = 'done' | 'refused' | 'late' | 'cancelled' | 'failed';
 
+/** What there is to tell of jobs. */
+export interface JobFigures {
+  /** How many there are in each state. */
+  readonly jobs: Readonly<Record<string, number>>;
+  /** By queue. */
+  readonly backlogSeconds: ReadonlyMap<string, number>;
+}
+
 /** Quantiles of the event loop's delay over a window that has just passed. */
 class EventLoop {
   readonly #monitor: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION });
@@ -58,6 +66,8 @@ export class Metrics {
   readonly queueSeconds: Histogram<'model'>;
   readonly runSeconds: Histogram<'model'>;
   readonly streams: Gauge;
+  readonly chunks: Counter<'outcome'>;
+  readonly chunkSeconds: Histogram;
   readonly #loop: EventLoop;
 
   constructor(registry: Registry) {
@@ -82,6 +92,13 @@ export class Metrics {
     this.queueSeconds = seconds('dpm_queue_seconds', 'Until the first sample of a request ran');
     this.runSeconds = seconds('dpm_run_seconds', 'From then on');
     this.streams = new Gauge({ name: 'dpm_streams_open', help: 'Event streams that are being read', registers });
+    this.chunks = counter('dpm_chunks_total', 'Chunks of jobs, each time that one was drawn', ['outcome']);
+    this.chunkSeconds = new Histogram({
+      name: 'dpm_chunk_seconds',
+      help: 'Of the chunks that were drawn',
+      buckets: secondsBuckets,
+      registers,
+    });
     this.#readModels(registry);
     const quantiles = [0.5, 0.99, 1];
     const loop = new EventLoop(quantiles);
@@ -99,6 +116,41 @@ export class Metrics {
 
   close(): void {
     this.#loop.close();
+  }
+
+  /** What a store of jobs tells when it is asked. */
+  readJobs(read: () => Promise<JobFigures>): void {
+    // Both are of one moment, and are asked for at once.
+    let figures: Promise<JobFigures | null> | undefined;
+    const figuresNow = (): Promise<JobFigures | null> => {
+      figures ??= read()
+        .catch(() => null)
+        .finally(() => (figures = undefined));
+      return figures;
+    };
+    const registers = [this.register];
+    new Gauge({
+      name: 'dpm_jobs',
+      help: 'Jobs that are known',
+      labelNames: ['state'],
+      registers,
+      async collect() {
+        this.reset();
+        const { jobs = {} } = (await figuresNow()) ?? {};
+        for (const [state, count] of Object.entries(jobs)) this.set({ state }, count);
+      },
+    });
+    new Gauge({
+      name: 'dpm_jobs_backlog_seconds',
+      help: 'Work that jobs wait for, over the capacity of one worker: scale on this',
+      labelNames: ['queue'],
+      registers,
+      async collect() {
+        this.reset();
+        const { backlogSeconds = new Map<string, number>() } = (await figuresNow()) ?? {};
+        for (const [queue, seconds] of backlogSeconds) this.set({ queue }, seconds);
+      },
+    });
   }
 
   /** What the models' batchers count themselves, read when it is asked for. */

@@ -10,6 +10,7 @@ const ownStatuses = {
   ERR_DPM_METHOD: 405,
   ERR_DPM_NOT_ACCEPTABLE: 406,
   ERR_DPM_NOT_FOUND: 404,
+  ERR_DPM_QUEUE: 503,
   ERR_DPM_RATE: 429,
   ERR_DPM_TIMEOUT: 408,
   ERR_DPM_TOO_LARGE: 413,
@@ -50,6 +51,7 @@ const titles: Readonly<Record<number, string>> = {
   405: 'Method Not Allowed',
   406: 'Not Acceptable',
   408: 'Request Timeout',
+  410: 'Gone',
   413: 'Content Too Large',
   414: 'URI Too Long',
   415: 'Unsupported Media Type',
@@ -62,6 +64,13 @@ const titles: Readonly<Record<number, string>> = {
   504: 'Gateway Timeout',
   507: 'Insufficient Storage',
 };
+
+interface ServerErrorOptions {
+  status?: number;
+  param?: string;
+  headers?: Record<string, string>;
+  cause?: unknown;
+}
 
 /** What goes wrong in a request, apart from the library's own errors. */
 export class ServerError extends Error {
@@ -78,9 +87,9 @@ export class ServerError extends Error {
   constructor(
     code: ServerErrorCode | DpmErrorCode,
     message: string,
-    { status, param, headers = {} }: { status?: number; param?: string; headers?: Record<string, string> } = {},
+    { status, param, headers = {}, cause }: ServerErrorOptions = {},
   ) {
-    super(message);
+    super(message, { cause });
     this.code = code;
     this.status = status ?? statusOf(code);
     this.param = param;

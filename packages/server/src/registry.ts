@@ -17,6 +17,8 @@ import { ServerError } from './problem.js';
 export interface ServedModel {
   readonly id: string;
   readonly digest: string;
+  /** As it was loaded. */
+  readonly config: ModelConfig;
   /** The first of its replicas, which all are alike. */
   readonly model: DiffusionModel;
   readonly batcher: BatchService;
@@ -67,6 +69,7 @@ export class Registry {
   #change: Promise<unknown> = Promise.resolve();
   /** Those whose card has failed. */
   readonly #failed = new WeakSet<ServedModel>();
+  readonly #listeners = new Set<() => void>();
   #isClosed = false;
 
   private constructor(settings: Settings) {
@@ -117,6 +120,7 @@ export class Registry {
       const before = this.#loaded.get(id);
       this.#loaded.set(id, loaded);
       if (before !== undefined) this.#leave(before);
+      for (const listener of this.#listeners) listener();
       return loaded.served;
     });
   }
@@ -161,7 +165,7 @@ export class Registry {
       const batcher = replicas.length === 1 ? await model.batcher(options) : await createBatcher(replicas, options);
       const digest = await model.digest();
       const created = Math.floor(Date.now() / 1000);
-      const served = { id, digest, model, batcher, labels: config.labels ?? [], created };
+      const served = { id, digest, config, model, batcher, labels: config.labels ?? [], created };
       return { served, replicas, isPinned: config.pinned ?? false, lastUsed: performance.now() };
     } catch (error) {
       await closeAll(replicas);
@@ -252,6 +256,11 @@ export class Registry {
   /** Notes what an error of a request says of its model. */
   noteError(served: ServedModel, error: unknown): void {
     if (error instanceof DpmError && error.code === 'ERR_DPM_DEVICE') this.#failed.add(served);
+  }
+
+  /** Calls back whenever a model has come. */
+  onLoaded(listener: () => void): void {
+    this.#listeners.add(listener);
   }
 
   /** Waits until the batchers have done what they have accepted; they take nothing more. */

@@ -79,7 +79,8 @@ export interface Sampling {
   request: BatchRequest;
 }
 
-function wrong(param: string, reason: string): ServerError {
+/** A field that is wrong. */
+export function wrong(param: string, reason: string): ServerError {
   return new ServerError('ERR_DPM_ARGUMENT', `${param} ${reason}`, { param });
 }
 
@@ -95,14 +96,22 @@ export function seedOf(seed: SampleBody['seed']): bigint {
   return value;
 }
 
-function requireLength(param: string, value: number | readonly number[] | undefined, count: number): void {
+/** @throws {@link ServerError} where values that are one a sample are not as many. */
+export function requireLength(param: string, value: number | readonly number[] | undefined, count: number): void {
   if (typeof value === 'object' && value.length !== count) {
     throw wrong(param, `has ${value.length} elements for ${count} samples`);
   }
 }
 
-/** The sampler's own options. Tables are the model's. */
-function optionsOf(sampler: SamplerName, { options = {}, steps }: SampleBody): object {
+/**
+ * The sampler's own options. Tables are the model's.
+ *
+ * @throws {@link ServerError} naming the one that is none.
+ */
+export function optionsOf(
+  sampler: SamplerName,
+  { options = {}, steps }: Pick<SampleBody, 'options' | 'steps'>,
+): object {
   const taken = samplers[sampler].facts.options;
   const named = Object.keys(options).find(
     (name) => !Object.hasOwn(taken, name) || name === 'gamma' || name === 'steps',

@@ -9,8 +9,8 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, 
 
 import { authenticate, requireScope } from './auth.js';
 import { errorHandler, onAnswered, type Context } from './context.js';
-import { loggerOf } from './log.js';
 import { failureOf, ServerError } from './problem.js';
+import { jobRoutes } from './routes/jobs.js';
 import { kserveRoutes } from './routes/kserve.js';
 import { modelRoutes } from './routes/models.js';
 import { openaiRoutes } from './routes/openai.js';
@@ -31,7 +31,7 @@ const limits = {
   maxRequestsPerSocket: 10_000,
 } as const;
 
-const routes = [pageRoutes, sampleRoutes, modelRoutes, openaiRoutes, kserveRoutes, probeRoutes];
+const routes = [pageRoutes, sampleRoutes, jobRoutes, modelRoutes, openaiRoutes, kserveRoutes, probeRoutes];
 
 /** Methods of the routes that a path fits. */
 class Paths {
@@ -130,10 +130,10 @@ function addHooks(app: FastifyInstance, context: Context, tokens: Tokens | undef
 
 /** The routes of a server over its models; nothing listens yet. */
 export async function buildApp(context: Context, tokens: Tokens | undefined): Promise<FastifyInstance> {
-  const { trustProxy, logLevel } = context.settings;
+  const { trustProxy } = context.settings;
   const app = Fastify({
     ...limits,
-    loggerInstance: loggerOf(logLevel),
+    loggerInstance: context.log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'id' }),
     genReqId: () => randomUUID(),
     trustProxy: trustProxy.length > 0 ? trustProxy : false,

@@ -8,7 +8,7 @@ import { parse } from 'yaml';
 import { checked } from './schema.js';
 
 /** What a token may do. */
-export const scopes = ['sample', 'infer', 'priority', 'metrics', 'admin'] as const;
+export const scopes = ['sample', 'jobs', 'infer', 'priority', 'metrics', 'admin'] as const;
 
 /** What a token may do. */
 export type Scope = (typeof scopes)[number];
@@ -110,5 +110,8 @@ function entryOf(token: Static<typeof tokenSchema>[number]): Entry {
 /** A new token of 256 random bits, and its entry for the file. */
 export function newToken(name: string): { token: string; entry: string } {
   const token = randomBytes(32).toString('base64url');
-  return { token, entry: `- { name: ${name}, sha256: ${sha256(token).toString('hex')}, scopes: [sample, infer] }` };
+  return {
+    token,
+    entry: `- { name: ${name}, sha256: ${sha256(token).toString('hex')}, scopes: [sample, jobs, infer] }`,
+  };
 }

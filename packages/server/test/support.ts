@@ -94,9 +94,10 @@ export function raw(bytes: string | Uint8Array, milliseconds = 3000): Promise<st
 }
 
 /** Waits until something holds. */
-export async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
-  for (let tries = 0; !(await holds()); ++tries) {
-    if (tries === 200) throw new Error('it never came to hold');
+export async function until(holds: () => Promise<boolean> | boolean, milliseconds = 4000): Promise<void> {
+  const end = performance.now() + milliseconds;
+  while (!(await holds())) {
+    if (performance.now() > end) throw new Error('it never came to hold');
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -5,40 +5,16 @@ import type { FastifyRequest } from 'fastify';
 
 import { type Form, forms, negotiated } from '../accept.js';
 import { note, notedFailure, untilLeft, type Context, type Routes, type WholeAnswer } from '../context.js';
-import { type Done, drawing } from '../drawing.js';
-import { gridOf, sentImages, type SentImages, shownImage } from '../encode/images.js';
+import { type Done, drawing, drawn } from '../drawing.js';
+import { gridOf, shownImage } from '../encode/images.js';
 import { eventOf, eventStreamHeaders } from '../event-stream.js';
 import type { Keyed } from '../idempotency.js';
-import { ServerError } from '../problem.js';
 import type { ServedModel } from '../registry.js';
 import { sampleSchema, type SampleBody, type Sampling, samplingOf, seedOf } from '../sample-request.js';
 
 /** Milliseconds between two progress events, and between two comments where nothing happens. */
 const PROGRESS_EVERY = 50;
 const COMMENT_EVERY = 15_000;
-
-interface Drawn {
-  images: SentImages;
-  done: Done;
-}
-
-/** All samples of a request. */
-async function drawn(context: Context, sampling: Sampling, dtype: 'u8' | 'f32', signal: AbortSignal): Promise<Drawn> {
-  const { served, count } = sampling;
-  const [channels, height, width] = served.model.sampleShape;
-  const elements = channels * height * width;
-  const values = dtype === 'u8' ? new Uint8Array(count * elements) : new Float32Array(count * elements);
-  let range = served.model.range;
-  for await (const event of drawing(context, sampling, signal)) {
-    if (event.type === 'image') {
-      values.set(sentImages(event.image, dtype).values, event.sample * elements);
-      range = event.image.range;
-    } else if (event.type === 'done') {
-      return { images: { values, shape: [count, channels, height, width], range }, done: event };
-    }
-  }
-  throw new ServerError('ERR_DPM_INTERNAL', 'a request ended without a result');
-}
 
 /** Images of other channels have no PNG. */
 function formsOf({ model }: ServedModel): readonly Form[] {

@@ -1,0 +1,189 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import type { FlowProducer, Job as Queued, Queue } from 'bullmq';
+import type { Redis } from 'ioredis';
+
+import { ServerError } from '../problem.js';
+import { allChunks, failuresOf, flowOf, roundId, type QueuedJob } from './bullmq-flow.js';
+import { chunkKey, type Job } from './job.js';
+import { CANCELLED, connect, JOBS, loadBullmq } from './redis.js';
+import { openResults, type Results } from './results.js';
+import { isOver, type JobPhase, type JobState, type JobStore } from './store.js';
+
+/** Jobs that are listed, the newest. */
+const MOST_LISTED = 1000;
+/** Milliseconds after which a job is looked at again. */
+const LOOK_EVERY = 500;
+
+/** What a queue is opened with. */
+export interface QueueOptions {
+  /** `redis://…` */
+  queue: string;
+  /** `file://…` or `s3://…` */
+  results: string;
+  /** Milliseconds that jobs are kept for once they are over. */
+  keep: number;
+  /** Milliseconds after the first failure of a chunk. */
+  backoff?: number;
+  /** Told when Redis is gone. */
+  onError: (error: Error) => void;
+}
+
+/** Errors of Redis in the words of answers. */
+async function reaching<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (cause instanceof ServerError) throw cause;
+    throw new ServerError('ERR_DPM_QUEUE', 'the queue cannot be reached', { headers: { 'retry-after': '5' }, cause });
+  }
+}
+
+/** Jobs in Redis, which workers of several machines take chunks from. */
+export class BullmqStore implements JobStore {
+  readonly #redis: Redis;
+  readonly #queue: Queue<QueuedJob>;
+  readonly #flows: FlowProducer;
+  readonly #results: Results;
+  readonly #options: QueueOptions;
+
+  private constructor(
+    redis: Redis,
+    queue: Queue<QueuedJob>,
+    flows: FlowProducer,
+    results: Results,
+    options: QueueOptions,
+  ) {
+    this.#redis = redis;
+    this.#queue = queue;
+    this.#flows = flows;
+    this.#results = results;
+    this.#options = options;
+  }
+
+  /** @throws `DpmError` `ERR_DPM_CONFIG` where Redis or the place for samples is not as it has to be. */
+  static async open(options: QueueOptions): Promise<BullmqStore> {
+    const { FlowProducer: Flows, Queue: Jobs } = await loadBullmq();
+    const results = await openResults(options.results);
+    const redis = await connect(options.queue, { isPatient: false, onError: options.onError });
+    const queue = new Jobs<QueuedJob>(JOBS, { connection: redis });
+    const flows = new Flows({ connection: redis });
+    // They are the connection's, which tells of them.
+    queue.on('error', () => undefined);
+    flows.on('error', () => undefined);
+    return new BullmqStore(redis, queue, flows, results, options);
+  }
+
+  add(job: Job): Promise<Job> {
+    return reaching(async () => {
+      const known = await this.#queue.getJob(job.id);
+      if (known !== undefined) return known.data.job;
+      await this.#flows.add(flowOf({ job, round: 0, before: 0, isCancelled: false }, allChunks(job), this.#options));
+      return job;
+    });
+  }
+
+  get(id: string): Promise<JobState | undefined> {
+    return reaching(async () => {
+      const base = await this.#queue.getJob(id);
+      return base === undefined ? undefined : (await this.#stateOf(base)).state;
+    });
+  }
+
+  list(): Promise<readonly JobState[]> {
+    return reaching(async () => {
+      const states = await Promise.all((await this.#bases()).slice(0, MOST_LISTED).map((base) => this.#stateOf(base)));
+      return states.map(({ state }) => state);
+    });
+  }
+
+  cancel(id: string): Promise<void> {
+    return reaching(async () => {
+      const base = await this.#queue.getJob(id);
+      if (base === undefined) return;
+      const { state, current } = await this.#stateOf(base);
+      if (isOver(state)) return;
+      await base.updateData({ ...base.data, isCancelled: true });
+      await current.removeUnprocessedChildren();
+      await this.#redis.publish(CANCELLED, id);
+    });
+  }
+
+  retry(id: string): Promise<void> {
+    return reaching(async () => {
+      const base = await this.#queue.getJob(id);
+      if (base === undefined) return;
+      const { state } = await this.#stateOf(base);
+      if (state.state !== 'failed') return;
+      const { job, round } = base.data;
+      const next = { job, round: round + 1, before: state.doneChunks, isCancelled: false };
+      const failed = state.failures.map(({ chunk }) => chunk);
+      // Should this end in between, then the next try finds the flow there and goes on.
+      await this.#flows.add(flowOf(next, failed, this.#options));
+      await base.updateData({ ...base.data, round: next.round });
+    });
+  }
+
+  purge(): Promise<number> {
+    return reaching(async () => {
+      let purged = 0;
+      for (const base of await this.#bases()) {
+        const { state, current } = await this.#stateOf(base);
+        if (!isOver(state) || (await current.isActive())) continue;
+        for (let round = 0; round <= base.data.round; ++round) {
+          await this.#queue.remove(roundId(state.job.id, round), { removeChildren: true });
+        }
+        ++purged;
+      }
+      return purged;
+    });
+  }
+
+  chunk(job: Job, chunk: number): Promise<Uint8Array | undefined> {
+    return this.#results.get(chunkKey(job, chunk));
+  }
+
+  async changed(_: string, signal: AbortSignal): Promise<void> {
+    await sleep(LOOK_EVERY, undefined, { signal }).catch(() => undefined);
+  }
+
+  pause(): void {
+    // Workers draw, not this.
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([this.#queue.close(), this.#flows.close()]);
+    this.#redis.disconnect();
+    this.#results.close();
+  }
+
+  /** All jobs without their later rounds, the newest first. */
+  async #bases(): Promise<Queued<QueuedJob>[]> {
+    const all = await this.#queue.getJobs();
+    const bases = all.filter(({ id, data }) => id === data.job.id);
+    return bases.sort(({ data: a }, { data: b }) => (a.job.createdAt < b.job.createdAt ? 1 : -1));
+  }
+
+  /** A job, and the round of it that goes on. */
+  async #stateOf(base: Queued<QueuedJob>): Promise<{ state: JobState; current: Queued<QueuedJob> }> {
+    const { job, round, isCancelled } = base.data;
+    const current = round === 0 ? base : ((await this.#queue.getJob(roundId(job.id, round))) ?? base);
+    const [where, counts, ignored] = await Promise.all([
+      current.getState(),
+      current.getDependenciesCount({ processed: true }),
+      current.getIgnoredChildrenFailures(),
+    ]);
+    const failures = isCancelled ? [] : failuresOf(ignored);
+    const doneChunks = current.data.before + (counts.processed ?? 0);
+    const hasBegun = doneChunks + failures.length > 0 || current.progress !== 0;
+    const state = isCancelled ? 'cancelled' : phaseOf(where, hasBegun);
+    return { current, state: { job, state, doneChunks, failures } };
+  }
+}
+
+/** How far a job is by the place that the queue has it in. */
+function phaseOf(where: string, hasBegun: boolean): JobPhase {
+  if (where === 'completed') return 'done';
+  if (where === 'failed') return 'failed';
+  return hasBegun ? 'running' : 'queued';
+}

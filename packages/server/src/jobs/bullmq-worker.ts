@@ -1,0 +1,191 @@
+import type { Job as Queued, Queue, Worker } from 'bullmq';
+import { DpmError } from 'dpm-native';
+import type { Redis } from 'ioredis';
+
+import { checked } from '../schema.js';
+import { queuedChunkSchema, reasonOf, type QueuedChunk, type QueuedJob } from './bullmq-flow.js';
+import { chunkFailure, isFinal, isUndone } from './failure.js';
+import { chunkKey } from './job.js';
+import { CANCELLED, connect, JOBS, loadBullmq, type Bullmq } from './redis.js';
+import { openResults, type Results } from './results.js';
+import type { DrawChunk } from './store.js';
+
+/** Milliseconds for which a chunk belongs to a worker that says nothing more, and after which that is looked at. */
+const LOCK = 10_000;
+const LOOK_FOR_STALLED = 5000;
+/** Workers that a chunk may take with it. */
+const MOST_STALLED = 3;
+
+/** A queue whose chunks can be drawn here. */
+export interface Workplace {
+  readonly queue: string;
+  /** Chunks at once. */
+  readonly concurrency: number;
+}
+
+/** What a worker is opened with. */
+export interface WorkerOptions {
+  /** `redis://…` */
+  queue: string;
+  /** `file://…` or `s3://…` */
+  results: string;
+  places: readonly Workplace[];
+  draw: DrawChunk;
+  /** The locks of chunks, in milliseconds. */
+  lock?: number;
+  /** Told when Redis is gone. */
+  onError: (error: Error) => void;
+  /** Told what went wrong with a chunk. */
+  onFailure: (job: string, chunk: number, error: unknown) => void;
+}
+
+/** Takes chunks from queues and draws them. A chunk whose worker dies goes to another one. */
+export class JobWorker {
+  readonly #bullmq: Bullmq;
+  readonly #options: WorkerOptions;
+  readonly #results: Results;
+  readonly #redis: Redis;
+  readonly #jobs: Queue<QueuedJob>;
+  /** By job, those of its chunks that are being drawn here. */
+  readonly #running = new Map<string, Set<AbortController>>();
+  readonly #workers: Worker[] = [];
+  #isClosing = false;
+  #closed: Promise<void> | undefined;
+
+  private constructor(bullmq: Bullmq, options: WorkerOptions, results: Results, redis: Redis) {
+    this.#bullmq = bullmq;
+    this.#options = options;
+    this.#results = results;
+    this.#redis = redis;
+    this.#jobs = new bullmq.Queue<QueuedJob>(JOBS, { connection: redis });
+    this.#jobs.on('error', () => undefined);
+  }
+
+  /** @throws `DpmError` as `BullmqStore.open` does. */
+  static async open(options: WorkerOptions): Promise<JobWorker> {
+    const bullmq = await loadBullmq();
+    const results = await openResults(options.results);
+    const redis = await connect(options.queue, { isPatient: true, onError: options.onError });
+    const worker = new JobWorker(bullmq, options, results, redis);
+    await worker.#listen();
+    worker.#begin();
+    return worker;
+  }
+
+  /** Hears of jobs that are cancelled, for as long as the connection is there. */
+  async #listen(): Promise<void> {
+    const listener = this.#redis.duplicate();
+    listener.on('error', () => undefined);
+    this.#redis.once('end', () => {
+      listener.disconnect();
+    });
+    await listener.subscribe(CANCELLED);
+    listener.on('message', (_, id: string) => {
+      for (const running of this.#running.get(id) ?? []) running.abort();
+    });
+  }
+
+  #begin(): void {
+    const { Worker: Taker } = this.#bullmq;
+    const { places, lock = LOCK } = this.#options;
+    const common = {
+      connection: this.#redis,
+      lockDuration: lock,
+      stalledInterval: Math.min(lock, LOOK_FOR_STALLED),
+      maxStalledCount: MOST_STALLED,
+    };
+    for (const { queue, concurrency } of places) {
+      const take = (queued: Queued<QueuedChunk>, token?: string): Promise<object> => this.#chunk(queued, token);
+      this.#workers.push(new Taker<QueuedChunk>(queue, take, { ...common, concurrency }));
+    }
+    const finish = (queued: Queued<QueuedJob>): Promise<void> => this.#finish(queued);
+    this.#workers.push(new Taker<QueuedJob>(JOBS, finish, { ...common, concurrency: 8 }));
+    for (const worker of this.#workers) worker.on('error', this.#options.onError);
+  }
+
+  /** A job all of whose chunks have ended. */
+  async #finish(queued: Queued<QueuedJob>): Promise<void> {
+    const failures = Object.keys(await queued.getIgnoredChildrenFailures()).length;
+    if (failures > 0) throw new this.#bullmq.UnrecoverableError(`${failures} chunks failed`);
+  }
+
+  async #isCancelled(id: string): Promise<boolean> {
+    const queued = await this.#jobs.getJob(id);
+    // One that was forgotten is wanted by nobody.
+    return queued?.data.isCancelled ?? true;
+  }
+
+  async #chunk(queued: Queued<QueuedChunk>, token: string | undefined): Promise<object> {
+    const { job, chunk } = checked(queuedChunkSchema, queued.data, `chunk ${queued.id ?? ''} of the queue`);
+    const stop = new AbortController();
+    const running = this.#running.get(job.id) ?? new Set();
+    this.#running.set(job.id, running.add(stop));
+    try {
+      if (await this.#isCancelled(job.id)) throw new this.#bullmq.UnrecoverableError('cancelled');
+      await this.#tellBegun(queued);
+      const began = performance.now();
+      const key = chunkKey(job, chunk);
+      if (!(await this.#results.has(key))) {
+        await this.#results.put(key, await this.#options.draw(job, chunk, stop.signal));
+      }
+      return { key, ms: Math.round(performance.now() - began) };
+    } catch (error) {
+      if (error instanceof this.#bullmq.UnrecoverableError) throw error;
+      return await this.#failed(queued, token, error, stop.signal);
+    } finally {
+      running.delete(stop);
+      if (running.size === 0) this.#running.delete(job.id);
+    }
+  }
+
+  /** Says that a job has begun: once for all of its chunks is enough. */
+  async #tellBegun({ parent }: Queued): Promise<void> {
+    if (parent?.id === undefined) return;
+    const above = await this.#jobs.getJob(parent.id);
+    if (above?.progress === 0) await above.updateProgress(1);
+  }
+
+  async #failed(
+    queued: Queued<QueuedChunk>,
+    token: string | undefined,
+    error: unknown,
+    { aborted }: AbortSignal,
+  ): Promise<never> {
+    const { UnrecoverableError, WaitingError } = this.#bullmq;
+    const { job, chunk } = queued.data;
+    if (aborted && !this.#isClosing) throw new UnrecoverableError('cancelled');
+    if (this.#isClosing || isUndone(error)) {
+      // Another worker takes it, and this one no more of a card that has failed.
+      if (error instanceof DpmError && error.code === 'ERR_DPM_DEVICE') this.#stopTaking(queued.queueName);
+      await queued.moveToWait(token);
+      throw new WaitingError();
+    }
+    this.#options.onFailure(job.id, chunk, error);
+    const reason = reasonOf(chunkFailure(chunk, error));
+    throw isFinal(error) ? new UnrecoverableError(reason) : new Error(reason, { cause: error });
+  }
+
+  #stopTaking(queue: string): void {
+    for (const worker of this.#workers) if (worker.name === queue) void worker.pause(true);
+  }
+
+  /** Takes no more chunks, and waits for those that it has. */
+  async drain(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.pause()));
+  }
+
+  /** Gives back the chunks that are being drawn. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#isClosing = true;
+    for (const running of this.#running.values()) for (const stop of running) stop.abort();
+    await Promise.allSettled(this.#workers.map((worker) => worker.close()));
+    await this.#jobs.close().catch(() => undefined);
+    this.#redis.disconnect();
+    this.#results.close();
+  }
+}

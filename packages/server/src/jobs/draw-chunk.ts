@@ -1,0 +1,65 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { DpmError } from 'dpm-native';
+
+import type { Context } from '../context.js';
+import { drawn } from '../drawing.js';
+import { samplingOf } from '../sample-request.js';
+import type { ServedModel } from '../registry.js';
+import { scopes } from '../tokens.js';
+import { engineClass } from './engine-class.js';
+import { chunkFormat, chunkRequest, chunkSize, contentTypes, type Job } from './job.js';
+import type { DrawChunk, RoomFor } from './store.js';
+
+/** The model that draws a job: of the same files, on an engine of the job's class. */
+function modelOf({ registry }: Pick<Context, 'registry'>, { digest, engine }: Job): ServedModel | undefined {
+  const { failed } = registry;
+  return registry.models.find(
+    (served) =>
+      served.digest === digest && (engine === 'any' || engine === engineClass(served)) && !failed.includes(served.id),
+  );
+}
+
+/** Chunks that fill the rows of a batch, so that it does not wait for the next one. */
+export function roomOf({ batcher }: Pick<ServedModel, 'batcher'>, chunk: number): number {
+  return Math.ceil((2 * batcher.capacity.rows) / chunk);
+}
+
+/** How many chunks of a job the models of a server draw at once. */
+export function roomFor(context: Pick<Context, 'registry'>): RoomFor {
+  return (job) => {
+    const served = modelOf(context, job);
+    return served === undefined ? 0 : roomOf(served, chunkSize(job.body));
+  };
+}
+
+/** Does work again where the batch had no room for it, as long as it takes. */
+async function patiently<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof DpmError) || error.code !== 'ERR_DPM_OVERLOADED') throw error;
+      await sleep(Math.min(error.retryAfterMs ?? 1000, 10_000), undefined, { signal });
+    }
+  }
+}
+
+/** Draws chunks in the batches of a server's models. */
+export function drawChunk(context: Context): DrawChunk {
+  return async (job, chunk, signal) => {
+    const served = modelOf(context, job);
+    if (served === undefined) throw new DpmError('ERR_DPM_CLOSED', 'the model of the job is not loaded');
+    // What the client may do has been looked at when the job was taken in.
+    const client = { name: job.tenant, weight: job.weight, scopes: new Set(scopes), requestsPerMinute: Infinity };
+    const sampling = samplingOf(chunkRequest(job, chunk), served, client, false);
+    const began = performance.now();
+    const format = chunkFormat(job);
+    const dtype = format === 'png' ? 'u8' : (job.body.dtype ?? 'u8');
+    const { images } = await patiently(signal, () => drawn(context, sampling, dtype, signal));
+    const bytes = await context.pool.encode({ form: contentTypes[format], images });
+    context.metrics.chunks.inc({ outcome: 'done' });
+    context.metrics.chunkSeconds.observe((performance.now() - began) / 1e3);
+    return bytes;
+  };
+}

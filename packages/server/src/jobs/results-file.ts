@@ -1,0 +1,55 @@
+import { access, constants, mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { DpmError } from 'dpm-native';
+
+import type { Results } from './results.js';
+import { writeOnce } from './write-once.js';
+
+/** Undefined for what is not there. */
+async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Samples in a folder, which workers of several machines may share. */
+export class FileResults implements Results {
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** @throws {@link DpmError} `ERR_DPM_FILE` where the folder cannot be written. */
+  static async open(url: URL): Promise<FileResults> {
+    const folder = fileURLToPath(url);
+    try {
+      await mkdir(folder, { recursive: true });
+      await access(folder, constants.W_OK);
+    } catch (cause) {
+      throw new DpmError('ERR_DPM_FILE', `cannot use the results ${folder}: ${(cause as Error).message}`, { cause });
+    }
+    return new FileResults(folder);
+  }
+
+  async put(key: string, bytes: Uint8Array): Promise<void> {
+    await writeOnce(join(this.#folder, key), bytes);
+  }
+
+  get(key: string): Promise<Uint8Array | undefined> {
+    return unlessMissing(readFile(join(this.#folder, key)));
+  }
+
+  async has(key: string): Promise<boolean> {
+    return (await unlessMissing(access(join(this.#folder, key)).then(() => true))) ?? false;
+  }
+
+  close(): void {
+    // Nothing is held open.
+  }
+}

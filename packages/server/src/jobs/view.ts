@@ -1,0 +1,31 @@
+import { chunkCount, chunkFormat, chunkSize } from './job.js';
+import { rowsLeft, samplesDone, type JobState } from './store.js';
+
+/** A job as answers tell of it. */
+export function viewOf(state: JobState, rowsPerSecond: number | undefined): object {
+  const { job, failures } = state;
+  const { id, createdAt, digest, engine, body, shape } = job;
+  const left = rowsLeft(state);
+  const expectedSeconds =
+    rowsPerSecond === undefined || job.rows === 0 ? null : Math.round((1000 * left) / rowsPerSecond) / 1000;
+  return {
+    id,
+    object: 'job',
+    state: state.state,
+    done: samplesDone(state),
+    total: body.count,
+    chunks: chunkCount(job),
+    chunk: chunkSize(body),
+    failedChunks: failures,
+    createdAt,
+    expectedSeconds,
+    model: body.model,
+    digest,
+    engine,
+    sampler: body.sampler ?? 'scheduler',
+    seed: String(body.seed),
+    first: body.first ?? 0,
+    shape,
+    format: chunkFormat(job),
+  };
+}

@@ -1,0 +1,151 @@
+import { randomUUID } from 'node:crypto';
+import { Readable } from 'node:stream';
+
+import type { FastifyRequest } from 'fastify';
+
+import { note, untilLeft, type Routes } from '../context.js';
+import { sentImages } from '../encode/images.js';
+import { eventOf, eventStreamHeaders } from '../event-stream.js';
+import { requireKey } from '../idempotency.js';
+import { chunkCount, chunkFormat, chunkSize, contentTypes, jobBodySchema, keyedId, type JobBody } from '../jobs/job.js';
+import { newJob } from '../jobs/new-job.js';
+import { imageOfChunk } from '../jobs/sample-of-chunk.js';
+import { isOver, type JobState, type JobStore } from '../jobs/store.js';
+import { viewOf } from '../jobs/view.js';
+import { ServerError } from '../problem.js';
+
+interface OfJob {
+  Params: { id: string; index: string };
+}
+
+/** Milliseconds between two events of a job. */
+const EVENTS_EVERY = 200;
+
+/** The job of a path; those of others are as good as none. */
+async function jobOf(store: JobStore, { params, client }: FastifyRequest<OfJob>): Promise<JobState> {
+  const found = await store.get(params.id);
+  if (found !== undefined && (found.job.tenant === client.name || client.scopes.has('admin'))) return found;
+  throw new ServerError('ERR_DPM_NOT_FOUND', 'there is no job of that id');
+}
+
+/** A whole number of a path. */
+function indexOf({ params }: FastifyRequest<OfJob>, count: number, what: string): number {
+  const index = /^\d{1,9}$/.test(params.index) ? Number(params.index) : count;
+  if (index < count) return index;
+  throw new ServerError('ERR_DPM_NOT_FOUND', `${what} are 0 to ${count - 1}`);
+}
+
+/** The samples of a chunk that is there. */
+async function chunkOf(store: JobStore, state: JobState, chunk: number): Promise<Uint8Array> {
+  if (state.state === 'cancelled') {
+    throw new ServerError('ERR_DPM_ABORTED', 'the job was cancelled', { status: 410 });
+  }
+  const failure = state.failures.find((each) => each.chunk === chunk);
+  if (failure !== undefined) throw new ServerError('ERR_DPM_NOT_FOUND', `the chunk failed: ${failure.message}`);
+  const bytes = await store.chunk(state.job, chunk);
+  if (bytes !== undefined) return bytes;
+  throw new ServerError('ERR_DPM_NOT_FOUND', 'the chunk is not drawn yet', { headers: { 'retry-after': '1' } });
+}
+
+/** A job whenever it has changed, until it is over; null where nothing happens for a while. */
+async function* statesOf(
+  store: JobStore,
+  first: JobState,
+  signal: AbortSignal,
+): AsyncGenerator<JobState | null, void, void> {
+  let state: JobState | undefined = first;
+  let told = '';
+  while (state !== undefined && !signal.aborted) {
+    const { state: phase, doneChunks, failures } = state;
+    const now = `${phase} ${doneChunks} ${failures.length}`;
+    yield now === told ? null : state;
+    told = now;
+    if (isOver(state)) return;
+    const began = performance.now();
+    await store.changed(state.job.id, signal);
+    const early = EVENTS_EVERY - (performance.now() - began);
+    if (early > 0) await new Promise((resolve) => setTimeout(resolve, early));
+    state = await store.get(state.job.id);
+  }
+}
+
+/** Makes the text of a job's events. Ids are how far it is: whoever comes back gets the state first in any case. */
+async function* eventsOf(
+  states: AsyncGenerator<JobState | null, void, void>,
+  shown: (state: JobState) => object,
+): AsyncGenerator<string, void, void> {
+  for await (const state of states) {
+    if (state === null) yield ': nothing new\n\n';
+    else
+      yield `id: ${state.state}-${state.doneChunks}\n${eventOf(isOver(state) ? state.state : 'progress', shown(state))}`;
+  }
+}
+
+/** `/v1/jobs`: samples that nobody waits for at the other end of a connection. */
+export const jobRoutes: Routes = (app, context) => {
+  const { jobs: store, registry } = context;
+  if (store === undefined) return;
+  const shown = (state: JobState): object => {
+    const served = registry.models.find(({ digest }) => digest === state.job.digest);
+    return viewOf(state, served?.batcher.capacity.rowsPerSecond);
+  };
+  const schema = { tags: ['jobs'] };
+  const config = { scope: 'jobs' } as const;
+
+  app.post(
+    '/v1/jobs',
+    { schema: { ...schema, body: jobBodySchema }, config: { ...config, isWork: true } },
+    async (request, reply) => {
+      const body = request.body as JobBody;
+      const { client } = request;
+      const key = request.headers['idempotency-key'];
+      const id = typeof key === 'string' ? keyedId(client.name, requireKey(key)) : randomUUID();
+      const job = newJob(body, registry.use(body.model), { id, client });
+      const taken = await store.add(job);
+      if (taken.asked !== job.asked) {
+        throw new ServerError('ERR_DPM_IDEMPOTENCY', 'the Idempotency-Key stands for another request');
+      }
+      note(request, { job: id, model: body.model, count: body.count });
+      const state = (await store.get(id)) ?? { job: taken, state: 'queued' as const, doneChunks: 0, failures: [] };
+      return reply.status(202).header('location', `/v1/jobs/${id}`).send(shown(state));
+    },
+  );
+  app.get('/v1/jobs', { schema, config }, async ({ client }) => {
+    const states = await store.list();
+    const own = states.filter(({ job }) => job.tenant === client.name || client.scopes.has('admin'));
+    return { object: 'list', data: own.map(shown) };
+  });
+  app.get<OfJob>('/v1/jobs/:id', { schema, config }, async (request) => shown(await jobOf(store, request)));
+  app.delete<OfJob>('/v1/jobs/:id', { schema, config }, async (request) => {
+    const { job } = await jobOf(store, request);
+    await store.cancel(job.id);
+    return shown(await jobOf(store, request));
+  });
+  app.post<OfJob>('/v1/jobs/:id/retry', { schema, config: { ...config, isWork: true } }, async (request) => {
+    const { job } = await jobOf(store, request);
+    await store.retry(job.id);
+    return shown(await jobOf(store, request));
+  });
+  app.get<OfJob>('/v1/jobs/:id/events', { schema, config }, async (request, reply) => {
+    const states = statesOf(store, await jobOf(store, request), untilLeft(request, reply));
+    return reply.headers(eventStreamHeaders).send(Readable.from(eventsOf(states, shown)));
+  });
+  app.get<OfJob>('/v1/jobs/:id/chunks/:index', { schema, config }, async (request, reply) => {
+    const state = await jobOf(store, request);
+    const bytes = await chunkOf(store, state, indexOf(request, chunkCount(state.job), 'chunks'));
+    return reply
+      .type(contentTypes[chunkFormat(state.job)])
+      .header('dpm-digest', state.job.digest)
+      .send(Buffer.from(bytes));
+  });
+  app.get<OfJob>('/v1/jobs/:id/images/:index', { schema, config }, async (request, reply) => {
+    const state = await jobOf(store, request);
+    const sample = indexOf(request, state.job.body.count, 'images');
+    const bytes = await chunkOf(store, state, Math.floor(sample / chunkSize(state.job.body)));
+    const images = sentImages(imageOfChunk(state.job, sample, bytes), 'u8');
+    return reply
+      .type('image/png')
+      .header('dpm-digest', state.job.digest)
+      .send(await context.pool.encode({ form: 'image/png', images }));
+  });
+};

@@ -1,0 +1,257 @@
+// Jobs over HTTP, in a spool.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { ImageBatch } from 'dpm-native';
+import { decode } from 'fast-png';
+import { afterAll, describe, expect, it } from 'vitest';
+
+import { Server } from '../../src/index.js';
+import {
+  expectProblem,
+  get,
+  metric,
+  model,
+  post,
+  sample,
+  serveDigits,
+  server,
+  until,
+  type Answer,
+} from '../support.js';
+
+const spool = mkdtempSync(join(tmpdir(), 'spool-'));
+serveDigits({ spool });
+afterAll(() => {
+  rmSync(spool, { recursive: true });
+});
+
+const body = { model: 'mnist', sampler: 'ddim', steps: 3, seed: '7', count: 10, chunk: 4 };
+
+const add = (more: object = {}, headers: Record<string, string> = {}): Promise<Answer> =>
+  post('/v1/jobs', { ...body, ...more }, headers);
+
+async function finished(answer: Answer): Promise<Record<string, unknown>> {
+  expect(answer.status).toBe(202);
+  const place = answer.headers.get('location')!;
+  expect(place).toBe(`/v1/jobs/${answer.json.id as string}`);
+  let { json } = answer;
+  await until(async () => {
+    ({ json } = await get(place));
+    return ['done', 'failed', 'cancelled'].includes(json.state as string);
+  }, 20_000);
+  return json;
+}
+
+const levels = async (seed: string, count: number, first = 0): Promise<Uint8Array> =>
+  (
+    await model.sample({ sampler: 'ddim', steps: 3, seed: BigInt(seed), count, first, format: 'uint8' })
+  ).images.toUint8();
+
+describe('a job', () => {
+  it('draws the samples of its seed, chunk by chunk', async () => {
+    const answer = await add();
+    expect(answer.json).toMatchObject({ object: 'job', total: 10, chunks: 3, chunk: 4, shape: [1, 28, 28], seed: '7' });
+    expect(answer.json.engine).toMatch(/^cpu-[a-z0-9]+-f32-\d+\.\d+\.\d+$/);
+    const job = await finished(answer);
+    expect(job).toMatchObject({ state: 'done', done: 10, failedChunks: [], expectedSeconds: 0 });
+    const expected = await levels('7', 10);
+    const chunks = await Promise.all([0, 1, 2].map((k) => get(`/v1/jobs/${job.id as string}/chunks/${k}`)));
+    expect(chunks.map(({ headers }) => headers.get('content-type'))).toEqual(Array(3).fill('application/x-npy'));
+    expect(Buffer.concat(chunks.map(({ bytes }) => bytes.subarray(128)))).toEqual(Buffer.from(expected));
+    const npy = await sample({ seed: '7', count: 4, first: 4 }, { accept: 'application/x-npy' });
+    expect(chunks[1]!.bytes).toEqual(npy.bytes);
+  });
+
+  it.each(['npy', 'safetensors', 'png'] as const)('has every image of its chunks in %s', async (format) => {
+    const job = await finished(await add({ format, count: 6, first: 3 }));
+    const expected = new ImageBatch(await levels('7', 6, 3), [6, 1, 28, 28], model.range);
+    for (const [i, image] of [...expected].entries()) {
+      const answer = await get(`/v1/jobs/${job.id as string}/images/${i}`);
+      expect(answer.headers.get('content-type')).toBe('image/png');
+      expect(decode(answer.bytes).data).toEqual(image.toUint8());
+    }
+  });
+
+  it('keeps floats where it is told to', async () => {
+    const job = await finished(await add({ dtype: 'f32', count: 2, chunk: 2 }));
+    const { images } = await model.sample({ sampler: 'ddim', steps: 3, seed: 7n, count: 2 });
+    const chunk = await get(`/v1/jobs/${job.id as string}/chunks/0`);
+    expect(chunk.bytes.subarray(128)).toEqual(
+      Buffer.from(images.data.buffer, images.data.byteOffset, images.data.byteLength),
+    );
+    const shown = await get(`/v1/jobs/${job.id as string}/images/1`);
+    expect(decode(shown.bytes).data).toEqual([...images][1]!.toUint8());
+  });
+
+  it('draws a seed where it has none', async () => {
+    const { seed: _, ...unseeded } = body;
+    const answer = await post('/v1/jobs', { ...unseeded, count: 1 });
+    expect(answer.json.seed).toMatch(/^\d{1,20}$/);
+    const job = await finished(answer);
+    const chunk = await get(`/v1/jobs/${job.id as string}/chunks/0`);
+    expect(chunk.bytes.subarray(128)).toEqual(Buffer.from(await levels(job.seed as string, 1)));
+  });
+
+  it('is one job under one key', async () => {
+    const headers = { 'idempotency-key': 'order-1' };
+    const answers = await Promise.all(Array.from({ length: 20 }, () => add({}, headers)));
+    expect(new Set(answers.map(({ json }) => json.id)).size).toBe(1);
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]));
+    expectProblem(await add({ count: 11 }, headers), 422, 'ERR_DPM_IDEMPOTENCY');
+    expectProblem(await add({}, { 'idempotency-key': '\u00e4' }), 400, 'ERR_DPM_ARGUMENT');
+    await finished(answers[0]!);
+    const other = await add({}, { 'idempotency-key': 'order-2' });
+    expect(other.json.id).not.toBe(answers[0]!.json.id);
+    await finished(other);
+  });
+
+  it('tells how it goes on', async () => {
+    const answer = await add({ count: 12, steps: 20 });
+    const stream = await fetch(`${server.url}${answer.headers.get('location')!}/events`);
+    expect(stream.headers.get('content-type')).toBe('text/event-stream');
+    const text = await stream.text();
+    const events = [...text.matchAll(/^id: (\S+)\nevent: (\w+)\ndata: (.*)$/gm)].map(([, id, event, data]) => ({
+      id,
+      event,
+      data: JSON.parse(data!) as { done: number },
+    }));
+    expect(events.length).toBeGreaterThanOrEqual(2);
+    expect(events.at(-1)).toMatchObject({ id: 'done-3', event: 'done', data: { state: 'done', done: 12 } });
+    const done = events.map(({ data }) => data.done);
+    expect(done).toEqual([...done].sort((a, b) => a - b));
+    // Whoever comes back gets the state first.
+    const again = await fetch(`${server.url}${answer.headers.get('location')!}/events`, {
+      headers: { 'last-event-id': 'done-3' },
+    });
+    expect(await again.text()).toMatch(/^id: done-3\nevent: done\n/);
+  });
+
+  it('can be cancelled, and its images are gone', async () => {
+    const answer = await add({ count: 64, chunk: 8, steps: 200 });
+    const place = answer.headers.get('location')!;
+    expectProblem(await get(`${place}/images/63`), 404, 'ERR_DPM_NOT_FOUND');
+    expect((await get(`${place}/images/63`)).headers.get('retry-after')).toBe('1');
+    const cancelled = await get(place, {}, 'DELETE');
+    expect(cancelled.status).toBe(200);
+    expect(cancelled.json.state).toBe('cancelled');
+    expectProblem(await get(`${place}/images/0`), 410, 'ERR_DPM_ABORTED');
+    expectProblem(await get(`${place}/chunks/0`), 410, 'ERR_DPM_ABORTED');
+    await until(async () => (await metric('dpm_samples_resident')) === 0);
+    expect((await get(place, {}, 'DELETE')).status).toBe(200);
+    expect((await post(`${place}/retry`, {})).json.state).toBe('cancelled');
+  });
+
+  it('is listed, and counted', async () => {
+    const { json } = await get('/v1/jobs');
+    const { data } = json as { data: { createdAt: string; state: string }[] };
+    expect(data.length).toBeGreaterThan(5);
+    expect(data.map(({ createdAt }) => createdAt)).toEqual(
+      data
+        .map(({ createdAt }) => createdAt)
+        .sort()
+        .reverse(),
+    );
+    expect(await metric('dpm_jobs', 'state="done"')).toBe(data.filter(({ state }) => state === 'done').length);
+    expect(await metric('dpm_jobs', 'state="cancelled"')).toBe(1);
+    expect(await metric('dpm_chunks_total', 'outcome="done"')).toBeGreaterThan(10);
+    expect(await metric('dpm_chunk_seconds_count')).toBe(await metric('dpm_chunks_total', 'outcome="done"'));
+    expect(await metric('dpm_jobs_backlog_seconds')).toBe(0);
+    const running = await add({ count: 64, steps: 300 });
+    expect(await metric('dpm_jobs_backlog_seconds')).toBeGreaterThan(0);
+    expect(running.json.expectedSeconds).toBeGreaterThan(0);
+    await get(running.headers.get('location')!, {}, 'DELETE');
+  });
+});
+
+it.each<[string, object, string]>([
+  ['a sampler that is none', { sampler: 'dimm' }, 'sampler'],
+  ['an option that is none', { options: { ordr: 2 } }, 'options/ordr'],
+  ['an option of the wrong kind', { sampler: 'unipc', options: { order: 'two' } }, 'order'],
+  ['steps that are too many', { steps: 1001 }, 'steps'],
+  ['no count', { count: undefined }, 'count'],
+  ['too many samples', { count: 1_000_001 }, 'count'],
+  ['too many chunks', { count: 10_000, chunk: 2 }, 'chunk'],
+  ['chunks that are too large', { chunk: 257 }, 'chunk'],
+  ['samples beyond those of a seed', { first: 2 ** 32 - 64, count: 65 }, 'first'],
+  ['labels for a network without', { classLabels: 3 }, 'classLabels'],
+  ['fewer weights than samples', { guidance: [1, 2] }, 'guidance'],
+  ['initial states', { init: { shape: [1, 1, 28, 28], b64: '' } }, 'init'],
+  ['previews', { preview: { every: 1 } }, 'preview'],
+  ['another format', { format: 'jpeg' }, 'format'],
+  ['a seed that is none', { seed: '18446744073709551616' }, 'seed'],
+])('refuses a job with %s', async (_, more, param) => {
+  const answer = await add(more);
+  expectProblem(answer, 400, 'ERR_DPM_ARGUMENT');
+  expect(answer.json.param).toBe(param);
+});
+
+it('refuses a chunk that takes the whole batch for long', async () => {
+  const answer = await add({ count: 1_000_000, chunk: 256, steps: 1000, sampler: 'ddpm', guidance: 2 });
+  expectProblem(answer, 400, 'ERR_DPM_ARGUMENT');
+});
+
+it('knows what is no job, and no part of one', async () => {
+  const unknown = '/v1/jobs/00000000-0000-0000-0000-000000000000';
+  for (const path of ['', '/events', '/chunks/0', '/images/0'])
+    expectProblem(await get(unknown + path), 404, 'ERR_DPM_NOT_FOUND');
+  expectProblem(await get(unknown, {}, 'DELETE'), 404, 'ERR_DPM_NOT_FOUND');
+  expectProblem(await post(`${unknown}/retry`, {}), 404, 'ERR_DPM_NOT_FOUND');
+  expectProblem(await add({ model: 'other' }), 404, 'ERR_DPM_NOT_FOUND');
+  const job = await finished(await add({ count: 5 }));
+  for (const path of ['chunks/2', 'chunks/-1', 'chunks/x', 'images/5', 'images/1e9', 'images/0.5']) {
+    expectProblem(await get(`/v1/jobs/${job.id as string}/${path}`), 404, 'ERR_DPM_NOT_FOUND');
+  }
+});
+
+it('goes on after the server has ended', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'spool-'));
+  const config = {
+    models: [{ path: 'mnist', device: 'cpu', rows: 4 }],
+    port: 0,
+    logLevel: 'silent' as const,
+    spool: folder,
+  };
+  const request = { ...body, count: 24, chunk: 8, steps: 25 };
+  const send = (url: string): Promise<Response> =>
+    fetch(`${url}/v1/jobs`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'idempotency-key': 'k' },
+      body: JSON.stringify(request),
+    });
+  let id: unknown;
+  {
+    await using first = await Server.start({ ...config, drain: 0 });
+    ({ id } = (await (await send(first.url)).json()) as { id: unknown });
+    await expect(Server.start(config)).rejects.toMatchObject({ code: 'ERR_DPM_CONFIG' });
+  }
+  {
+    await using second = await Server.start(config);
+    // The key still holds.
+    const again = (await (await send(second.url)).json()) as { id: unknown };
+    expect(again.id).toBe(id);
+    const place = `${second.url}/v1/jobs/${id as string}`;
+    await until(async () => ((await (await fetch(place)).json()) as { state: string }).state === 'done', 20_000);
+    const chunk = Buffer.from(await (await fetch(`${place}/chunks/2`)).arrayBuffer());
+    const { images } = await model.sample({
+      sampler: 'ddim',
+      steps: 25,
+      seed: 7n,
+      count: 8,
+      first: 16,
+      format: 'uint8',
+    });
+    expect(chunk.subarray(128)).toEqual(Buffer.from(images.toUint8()));
+  }
+  rmSync(folder, { recursive: true });
+});
+
+it('has no jobs where there is no place for them', async () => {
+  await using other = await Server.start({
+    models: [{ path: 'mnist', device: 'cpu', rows: 1 }],
+    port: 0,
+    logLevel: 'silent',
+  });
+  expect((await fetch(`${other.url}/v1/jobs`)).status).toBe(404);
+});

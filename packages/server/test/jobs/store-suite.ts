@@ -1,0 +1,265 @@
+// What every store of jobs does, whoever draws the chunks.
+import { DpmError } from 'dpm-native';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import type { Job } from '../../src/jobs/job.js';
+import type { DrawChunk, JobState, JobStore } from '../../src/jobs/store.js';
+import { until } from '../support.js';
+import { jobOf } from './job-of.js';
+
+/** A store whose chunks are drawn by a function. */
+export interface Harness {
+  store: JobStore;
+  /** Ends what draws, or begins it again with what is kept. */
+  stop(): Promise<void>;
+  start(draw: DrawChunk): Promise<void>;
+  /** Removes everything. */
+  remove(): Promise<void>;
+}
+
+const text = (job: Job, chunk: number): Uint8Array => Buffer.from(`${job.id} ${job.body.seed} ${chunk}`);
+
+/** Draws at once, and notes what. */
+function drawing(): { draw: DrawChunk; drawn: number[] } {
+  const drawn: number[] = [];
+  return {
+    drawn,
+    draw: (job, chunk) => {
+      drawn.push(chunk);
+      return Promise.resolve(text(job, chunk));
+    },
+  };
+}
+
+/** Draws nothing until it is told to. */
+function held(): { draw: DrawChunk; begun: number[]; aborted: number[]; release: () => void } {
+  const begun: number[] = [];
+  const aborted: number[] = [];
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const draw: DrawChunk = async (job, chunk, signal) => {
+    begun.push(chunk);
+    await Promise.race([
+      released,
+      new Promise((_, reject) => {
+        signal.addEventListener('abort', () => {
+          aborted.push(chunk);
+          reject(new DpmError('ERR_DPM_ABORTED', 'aborted'));
+        });
+      }),
+    ]);
+    return text(job, chunk);
+  };
+  return { draw, begun, aborted, release };
+}
+
+/** The tests of a store. */
+export function describeStore(name: string, open: () => Promise<Harness>): void {
+  describe(name, () => {
+    let harness: Harness;
+    beforeEach(async () => {
+      harness = await open();
+    });
+    afterEach(async () => {
+      await harness.stop();
+      await harness.remove();
+    });
+
+    const state = async (job: Job): Promise<JobState> => (await harness.store.get(job.id))!;
+    const comesTo = async (job: Job, phase: JobState['state']): Promise<JobState> => {
+      await until(async () => (await state(job)).state === phase, 15_000);
+      return state(job);
+    };
+
+    it('has all chunks drawn, each once', async () => {
+      const { draw, drawn } = drawing();
+      const job = jobOf();
+      expect(await harness.store.get(job.id)).toBeUndefined();
+      await harness.store.add(job);
+      expect(await state(job)).toEqual({ job, state: 'queued', doneChunks: 0, failures: [] });
+      expect(await harness.store.chunk(job, 0)).toBeUndefined();
+      await harness.start(draw);
+      expect(await comesTo(job, 'done')).toEqual({ job, state: 'done', doneChunks: 3, failures: [] });
+      expect(drawn.sort()).toEqual([0, 1, 2]);
+      for (const chunk of [0, 1, 2]) {
+        expect(Buffer.from((await harness.store.chunk(job, chunk))!)).toEqual(text(job, chunk));
+      }
+    });
+
+    it('takes a job of the same id once', async () => {
+      const { draw, drawn } = drawing();
+      const job = jobOf();
+      const other = { ...job, asked: 'ef'.repeat(32) };
+      const taken = await Promise.all([harness.store.add(job), harness.store.add(job)]);
+      expect(taken).toEqual([job, job]);
+      expect(await harness.store.add(other)).toEqual(job);
+      await harness.start(draw);
+      await comesTo(job, 'done');
+      expect(drawn).toHaveLength(3);
+      expect(await harness.store.list()).toHaveLength(1);
+    });
+
+    it('tries a chunk four times, draws the others, and again when it is told to', async () => {
+      const tries: number[] = [];
+      let isBroken = true;
+      await harness.start((job, chunk) => {
+        tries.push(chunk);
+        if (chunk === 1 && isBroken) return Promise.reject(new Error('a secret of this machine'));
+        return Promise.resolve(text(job, chunk));
+      });
+      const job = jobOf();
+      await harness.store.add(job);
+      const failed = await comesTo(job, 'failed');
+      expect(failed.doneChunks).toBe(2);
+      expect(failed.failures).toEqual([{ chunk: 1, code: 'ERR_DPM_INTERNAL', message: expect.any(String) as string }]);
+      expect(failed.failures[0]!.message).not.toContain('secret');
+      expect(tries.filter((chunk) => chunk === 1)).toHaveLength(4);
+      await harness.store.retry(job.id);
+      expect(await comesTo(job, 'failed')).toMatchObject({ doneChunks: 2 });
+      isBroken = false;
+      await harness.store.retry(job.id);
+      expect(await comesTo(job, 'done')).toMatchObject({ doneChunks: 3, failures: [] });
+      expect(tries.filter((chunk) => chunk !== 1)).toHaveLength(2);
+      await harness.store.retry(job.id);
+      expect((await state(job)).state).toBe('done');
+    });
+
+    it('tries what is wrong in itself once', async () => {
+      const tries: number[] = [];
+      await harness.start((_, chunk) => {
+        tries.push(chunk);
+        return Promise.reject(new DpmError('ERR_DPM_ARGUMENT', 'order is 9'));
+      });
+      const job = jobOf();
+      await harness.store.add(job);
+      const { failures } = await comesTo(job, 'failed');
+      expect([...failures].sort((a, b) => a.chunk - b.chunk)).toEqual(
+        [0, 1, 2].map((chunk) => ({ chunk, code: 'ERR_DPM_ARGUMENT', message: 'order is 9' })),
+      );
+      expect(tries).toHaveLength(3);
+    });
+
+    it('ends a job that is being drawn', async () => {
+      const { draw, begun, aborted } = held();
+      await harness.start(draw);
+      const job = jobOf();
+      await harness.store.add(job);
+      await until(() => begun.length === 2);
+      expect((await state(job)).state).toBe('running');
+      await harness.store.cancel(job.id);
+      expect((await state(job)).state).toBe('cancelled');
+      await until(() => aborted.length === 2);
+      await harness.store.cancel(job.id);
+      await harness.store.retry(job.id);
+      expect(await state(job)).toEqual({ job, state: 'cancelled', doneChunks: 0, failures: [] });
+      expect(begun).toHaveLength(2);
+    });
+
+    it('ends a job that waits, and none that is over', async () => {
+      const job = jobOf();
+      await harness.store.add(job);
+      await harness.store.cancel(job.id);
+      const { draw, drawn } = drawing();
+      await harness.start(draw);
+      const next = jobOf();
+      await harness.store.add(next);
+      await comesTo(next, 'done');
+      expect(drawn).toHaveLength(3);
+      await harness.store.cancel(next.id);
+      expect((await state(next)).state).toBe('done');
+      expect((await state(job)).state).toBe('cancelled');
+      await harness.store.cancel('00000000-0000-0000-0000-000000000000');
+      await harness.store.retry('00000000-0000-0000-0000-000000000000');
+    });
+
+    it('goes on with what is missing after an end', async () => {
+      const first = held();
+      await harness.start(first.draw);
+      const job = jobOf();
+      await harness.store.add(job);
+      await until(() => first.begun.length === 2);
+      await harness.stop();
+      expect(first.aborted.sort()).toEqual([0, 1]);
+      const { draw, drawn } = drawing();
+      await harness.start(draw);
+      await comesTo(job, 'done');
+      expect(drawn.sort()).toEqual([0, 1, 2]);
+    });
+
+    it('draws what has priority first, then what came first', async () => {
+      const order: string[] = [];
+      const jobs = (['low', 'normal', 'normal', 'high'] as const).map((priority, i) =>
+        jobOf({
+          createdAt: new Date(1e12 + i).toISOString(),
+          body: { model: `${priority} ${i}`, count: 1, seed: String(i), priority },
+        }),
+      );
+      for (const job of jobs) await harness.store.add(job);
+      await harness.start((job, chunk) => {
+        order.push(job.body.model);
+        return Promise.resolve(text(job, chunk));
+      });
+      for (const job of jobs) await comesTo(job, 'done');
+      // Two are drawn at once.
+      expect(order.slice(0, 2).sort()).toEqual(['high 3', 'normal 1']);
+      expect(order[3]).toBe('low 0');
+      expect((await harness.store.list()).map(({ job }) => job.body.model)).toEqual(
+        jobs.map(({ body }) => body.model).reverse(),
+      );
+    });
+
+    it('draws no more at once than there is room for', async () => {
+      const { draw, begun, release } = held();
+      await harness.start(draw);
+      const job = jobOf({ body: { model: 'm', count: 9, chunk: 1, seed: '1' } });
+      await harness.store.add(job);
+      await until(() => begun.length === 2);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      expect(begun).toHaveLength(2);
+      release();
+      await comesTo(job, 'done');
+    });
+
+    it('leaves what is for other engines to others', async () => {
+      const { draw, drawn } = drawing();
+      await harness.start(draw);
+      const other = jobOf({ engine: 'cuda-other' });
+      const own = jobOf();
+      await harness.store.add(other);
+      await harness.store.add(own);
+      await comesTo(own, 'done');
+      expect((await state(other)).state).toBe('queued');
+      expect(drawn).toHaveLength(3);
+    });
+
+    it('forgets what is over, and only that', async () => {
+      const { draw } = drawing();
+      await harness.start(draw);
+      const [done, cancelled] = [jobOf(), jobOf({ engine: 'other' })];
+      const waiting = jobOf({ engine: 'other' });
+      for (const job of [done, cancelled, waiting]) await harness.store.add(job);
+      await harness.store.cancel(cancelled.id);
+      await comesTo(done, 'done');
+      expect(await harness.store.purge()).toBe(2);
+      expect((await harness.store.list()).map(({ job }) => job.id)).toEqual([waiting.id]);
+      expect(await harness.store.get(done.id)).toBeUndefined();
+      // As if it had never been.
+      await harness.store.add(done);
+      await comesTo(done, 'done');
+    });
+
+    it('tells when a job has changed', async () => {
+      const { draw } = drawing();
+      const job = jobOf();
+      await harness.store.add(job);
+      await harness.start(draw);
+      const signal = AbortSignal.timeout(15_000);
+      while ((await state(job)).state !== 'done') await harness.store.changed(job.id, signal);
+      expect(signal.aborted).toBe(false);
+      const left = new AbortController();
+      const waited = harness.store.changed(job.id, left.signal);
+      left.abort();
+      await waited;
+    });
+  });
+}
