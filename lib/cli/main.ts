@@ -30,6 +30,8 @@ const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
   plot: async () => (await import('./plot.js')).plotCommands,
   bench: async () => (await import('./bench.js')).benchCommand,
   serve: async () => (await import('./serve.js')).serveCommand,
+  worker: async () => (await import('./worker.js')).workerCommand,
+  jobs: async () => (await import('./jobs.js')).jobsCommands,
 };
 
 async function printHelp(): Promise<void> {

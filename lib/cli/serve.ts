@@ -1,41 +1,13 @@
 import { DpmError } from '../base/errors.js';
-import { usageError, type Call, type Command, type OptionValues } from './command.js';
+import { usageError, type Call, type Command, type OptionSpecs, type OptionValues } from './command.js';
 import { printJson, printLine } from './output.js';
-
-/** What of `dpm-native-server` is called here. It uses this package, so that it cannot be imported by it. */
-interface ServerPackage {
-  readConfig(path: string): Promise<Config>;
-  newToken(name: string): { token: string; entry: string };
-  Server: { start(config: Config): Promise<RunningServer> };
-}
-
-interface RunningServer {
-  readonly url: string;
-  stop(): Promise<boolean>;
-}
-
-interface ModelConfig {
-  id?: string;
-  path: string;
-  [option: string]: unknown;
-}
-
-interface Config {
-  models?: ModelConfig[];
-  [option: string]: unknown;
-}
-
-const packageName = 'dpm-native-server';
-
-async function serverPackage(): Promise<ServerPackage> {
-  try {
-    return (await import(packageName)) as ServerPackage;
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (code !== 'ERR_MODULE_NOT_FOUND') throw cause;
-    throw new DpmError('ERR_DPM_USAGE', `the server is a package of its own: npm install ${packageName}`, { cause });
-  }
-}
+import {
+  serverPackage,
+  type Config,
+  type ModelConfig,
+  type RunningServer,
+  type ServerPackage,
+} from './server-package.js';
 
 /** `path`, or `id=path`. */
 function modelOf(argument: string, options: OptionValues): ModelConfig {
@@ -60,6 +32,11 @@ function milliseconds(options: OptionValues, name: string): number | undefined {
   return seconds === undefined ? undefined : 1000 * seconds;
 }
 
+function days(options: OptionValues, name: string): number | undefined {
+  const value = options.number(name);
+  return value === undefined ? undefined : 86_400_000 * value;
+}
+
 /** What the command line says, which goes before the file. */
 function configOf(call: Call, file: Config): Config {
   const { options, positionals } = call;
@@ -73,6 +50,10 @@ function configOf(call: Call, file: Config): Config {
     deterministic: options.flag('deterministic') || undefined,
     insecure: options.flag('insecure') || undefined,
     logLevel: options.string('log-level'),
+    spool: options.string('spool'),
+    queue: options.string('queue'),
+    results: options.string('results'),
+    keep: days(options, 'keep'),
   };
   return { ...file, ...present(given), models: [...(file.models ?? []), ...models] };
 }
@@ -88,10 +69,19 @@ async function serve(call: Call): Promise<void> {
     else printLine(`${token}\n\n${entry}`);
     return;
   }
+  await runUntilInterrupted(call, http, (config) => http.Server.start(config));
+}
+
+/** Runs a server or a worker of the configuration until it is told to end. */
+export async function runUntilInterrupted(
+  call: Call,
+  http: ServerPackage,
+  start: (config: Config) => Promise<RunningServer>,
+): Promise<void> {
   const file = call.options.string('config');
   const config = configOf(call, file === undefined ? {} : await http.readConfig(file));
-  if (config.models?.length === 0) throw usageError('dpm serve takes the models to serve, or --config');
-  const server = await http.Server.start(config);
+  if (config.models?.length === 0) throw usageError('it takes models, or --config');
+  const server = await start(config);
   if (call.json) printJson({ url: server.url });
   else printLine(`serving at ${server.url}`);
   await new Promise((resolve) => {
@@ -101,25 +91,37 @@ async function serve(call: Call): Promise<void> {
   if (!(await server.stop())) throw new DpmError('ERR_DPM_CLOSED', 'requests were cut: they took longer than --drain');
 }
 
+/** Of a server, and of a worker. */
+export const commonServerOptions: OptionSpecs = {
+  config: { value: 'FILE', help: 'YAML or JSON with the same and more: docs/http.md' },
+  host: { value: 'HOST', help: 'address to listen at, default 127.0.0.1; another takes --tokens or --insecure' },
+  port: { value: 'N', help: 'default 8080; 0: any that is free' },
+  tokens: { value: 'FILE', help: 'YAML list of tokens, which has to be readable by its owner alone' },
+  insecure: { help: 'serve others than this machine without tokens' },
+  device: { value: 'NAME', help: 'auto, cpu, cuda, cuda:1, ...; default auto' },
+  dtype: { value: 'TYPE', help: 'f32, bf16 or f16' },
+  threads: { value: 'N', help: 'threads of the cpu device, default as many as there are' },
+  rows: { value: 'N', help: 'rows of a step at most, or auto (measured at the start), the default' },
+  deterministic: { help: "on a card, too, a sample's bits do not depend on other requests" },
+  drain: { value: 'SECONDS', help: 'for accepted work after SIGTERM, default 30' },
+  queue: { value: 'URL', help: 'redis://..., where jobs wait for workers' },
+  results: { value: 'URL', help: 'where workers keep samples: file:///folder or s3://bucket/prefix' },
+  'log-level': { value: 'LEVEL', help: 'fatal, error, warn, info (default), debug, trace, silent' },
+};
+
 export const serveCommand: Command = {
   name: 'serve',
   summary: 'Serves models over HTTP: requests share one running batch. Needs the package dpm-native-server.',
   arguments: ['[MODEL…]'],
   options: {
-    config: { value: 'FILE', help: 'YAML or JSON with the same and more: docs/http.md' },
-    host: { value: 'HOST', help: 'address to listen at, default 127.0.0.1; another takes --tokens or --insecure' },
-    port: { value: 'N', help: 'default 8080; 0: any that is free' },
-    tokens: { value: 'FILE', help: 'YAML list of tokens, which has to be readable by its owner alone' },
+    ...commonServerOptions,
     'new-token': { value: 'NAME', help: 'print a new token and its line for that file, and end' },
-    insecure: { help: 'serve others than this machine without tokens' },
-    device: { value: 'NAME', help: 'auto, cpu, cuda, cuda:1, ...; default auto' },
-    dtype: { value: 'TYPE', help: 'f32, bf16 or f16' },
-    threads: { value: 'N', help: 'threads of the cpu device, default as many as there are' },
-    rows: { value: 'N', help: 'rows of a step at most, or auto (measured at the start), the default' },
-    deterministic: { help: "on a card, too, a sample's bits do not depend on other requests" },
     'max-wait': { value: 'SECONDS', help: 'expected wait from which on requests are refused, default 30' },
-    drain: { value: 'SECONDS', help: 'for accepted requests after SIGTERM, default 30' },
-    'log-level': { value: 'LEVEL', help: 'fatal, error, warn, info (default), debug, trace, silent' },
+    spool: {
+      value: 'DIR',
+      help: 'folder for jobs that this server draws itself; without it and --queue there are none',
+    },
+    keep: { value: 'DAYS', help: 'jobs that are over are kept for, default 7' },
   },
   run: serve,
 };

@@ -4,6 +4,7 @@ import { computeTypes, DpmError } from 'dpm-native';
 import Type, { type Static } from 'typebox';
 import { parse } from 'yaml';
 
+import { KEEP } from './jobs/store.js';
 import { checked } from './schema.js';
 
 const strict = { additionalProperties: false };
@@ -86,8 +87,6 @@ export type Settings = Required<Omit<ServerConfig, 'tokens' | 'models' | 'spool'
   models: (ModelConfig & { id: string })[];
 };
 
-const WEEK = 7 * 86_400_000;
-
 const loopback: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
 
 /**
@@ -146,7 +145,7 @@ export function settingsOf(config: ServerConfig): Settings {
     spool: config.spool,
     queue: config.queue,
     results: config.results,
-    keep: config.keep ?? WEEK,
+    keep: config.keep ?? KEEP,
     deterministic: config.deterministic ?? false,
     trustProxy: config.trustProxy ?? [],
     logLevel: config.logLevel ?? 'info',

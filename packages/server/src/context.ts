@@ -3,6 +3,7 @@ import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, Fa
 import type { Settings } from './config.js';
 import type { EncodingPool } from './encode/pool.js';
 import type { IdempotencyKeys } from './idempotency.js';
+import type { JobWorker } from './jobs/bullmq-worker.js';
 import type { JobStore } from './jobs/store.js';
 import type { Metrics } from './metrics.js';
 import { failureOf, type Failure, type Problem } from './problem.js';
@@ -36,6 +37,8 @@ export interface Context {
   readonly state: State;
   /** Undefined: this server takes none. */
   jobs?: JobStore | undefined;
+  /** Of a worker. */
+  worker?: JobWorker | undefined;
   readonly log: FastifyBaseLogger;
 }
 

@@ -8,7 +8,7 @@ import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 
 import { authenticate, requireScope } from './auth.js';
-import { errorHandler, onAnswered, type Context } from './context.js';
+import { errorHandler, onAnswered, type Context, type Routes } from './context.js';
 import { failureOf, ServerError } from './problem.js';
 import { jobRoutes } from './routes/jobs.js';
 import { kserveRoutes } from './routes/kserve.js';
@@ -31,7 +31,17 @@ const limits = {
   maxRequestsPerSocket: 10_000,
 } as const;
 
-const routes = [pageRoutes, sampleRoutes, jobRoutes, modelRoutes, openaiRoutes, kserveRoutes, probeRoutes];
+/** The routes of a server, and those of a worker, which takes no requests. */
+export const serverRoutes: readonly Routes[] = [
+  pageRoutes,
+  sampleRoutes,
+  jobRoutes,
+  modelRoutes,
+  openaiRoutes,
+  kserveRoutes,
+  probeRoutes,
+];
+export const workerRoutes: readonly Routes[] = [probeRoutes];
 
 /** Methods of the routes that a path fits. */
 class Paths {
@@ -128,8 +138,12 @@ function addHooks(app: FastifyInstance, context: Context, tokens: Tokens | undef
   });
 }
 
-/** The routes of a server over its models; nothing listens yet. */
-export async function buildApp(context: Context, tokens: Tokens | undefined): Promise<FastifyInstance> {
+/** Routes over the models of a server; nothing listens yet. */
+export async function buildApp(
+  context: Context,
+  tokens: Tokens | undefined,
+  routes: readonly Routes[],
+): Promise<FastifyInstance> {
   const { trustProxy } = context.settings;
   const app = Fastify({
     ...limits,

@@ -19,8 +19,8 @@ const LOOK_EVERY = 500;
 export interface QueueOptions {
   /** `redis://…` */
   queue: string;
-  /** `file://…` or `s3://…` */
-  results: string;
+  /** `file://…` or `s3://…`; without it jobs are looked at alone. */
+  results?: string | undefined;
   /** Milliseconds that jobs are kept for once they are over. */
   keep: number;
   /** Milliseconds after the first failure of a chunk. */
@@ -44,14 +44,14 @@ export class BullmqStore implements JobStore {
   readonly #redis: Redis;
   readonly #queue: Queue<QueuedJob>;
   readonly #flows: FlowProducer;
-  readonly #results: Results;
+  readonly #results: Results | undefined;
   readonly #options: QueueOptions;
 
   private constructor(
     redis: Redis,
     queue: Queue<QueuedJob>,
     flows: FlowProducer,
-    results: Results,
+    results: Results | undefined,
     options: QueueOptions,
   ) {
     this.#redis = redis;
@@ -64,7 +64,7 @@ export class BullmqStore implements JobStore {
   /** @throws `DpmError` `ERR_DPM_CONFIG` where Redis or the place for samples is not as it has to be. */
   static async open(options: QueueOptions): Promise<BullmqStore> {
     const { FlowProducer: Flows, Queue: Jobs } = await loadBullmq();
-    const results = await openResults(options.results);
+    const results = options.results === undefined ? undefined : await openResults(options.results);
     const redis = await connect(options.queue, { isPatient: false, onError: options.onError });
     const queue = new Jobs<QueuedJob>(JOBS, { connection: redis });
     const flows = new Flows({ connection: redis });
@@ -139,8 +139,8 @@ export class BullmqStore implements JobStore {
     });
   }
 
-  chunk(job: Job, chunk: number): Promise<Uint8Array | undefined> {
-    return this.#results.get(chunkKey(job, chunk));
+  async chunk(job: Job, chunk: number): Promise<Uint8Array | undefined> {
+    return this.#results?.get(chunkKey(job, chunk));
   }
 
   async changed(_: string, signal: AbortSignal): Promise<void> {
@@ -154,7 +154,7 @@ export class BullmqStore implements JobStore {
   async close(): Promise<void> {
     await Promise.allSettled([this.#queue.close(), this.#flows.close()]);
     this.#redis.disconnect();
-    this.#results.close();
+    this.#results?.close();
   }
 
   /** All jobs without their later rounds, the newest first. */

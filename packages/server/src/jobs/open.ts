@@ -1,7 +1,12 @@
+import { DpmError } from 'dpm-native';
+
 import type { Context } from '../context.js';
 import type { JobFigures } from '../metrics.js';
-import { drawChunk, roomFor } from './draw-chunk.js';
-import { queueOf } from './job.js';
+import { BullmqStore } from './bullmq-store.js';
+import { JobWorker, type Workplace } from './bullmq-worker.js';
+import { drawChunk, roomFor, roomOf } from './draw-chunk.js';
+import { engineClass } from './engine-class.js';
+import { chunkSize, queueOf } from './job.js';
 import { SpoolStore } from './spool-store.js';
 import { jobStates, rowsLeft, type JobStore } from './store.js';
 
@@ -37,15 +42,65 @@ async function openSpool(context: Context, folder: string): Promise<SpoolStore> 
   return store;
 }
 
+/** Says that Redis is gone, once for each time. */
+function tellingOfRedis({ log }: Context): (error: Error) => void {
+  let toldAt = -Infinity;
+  return (error) => {
+    if (performance.now() - toldAt > 10_000) log.error({ err: error }, 'the queue cannot be reached');
+    toldAt = performance.now();
+  };
+}
+
+function openStore(context: Context): Promise<JobStore> | undefined {
+  const { spool, queue, results, keep } = context.settings;
+  if (spool !== undefined) return openSpool(context, spool);
+  if (queue === undefined || results === undefined) return undefined;
+  return BullmqStore.open({ queue, results, keep, onError: tellingOfRedis(context) });
+}
+
 /**
  * Where the jobs of a server are; undefined: it takes none.
  *
- * @throws `DpmError` as {@link SpoolStore.open} does.
+ * @throws {@link DpmError} as {@link SpoolStore.open} and {@link BullmqStore.open} do.
  */
 export async function openJobs(context: Context): Promise<JobStore | undefined> {
-  const { spool } = context.settings;
-  if (spool === undefined) return undefined;
-  const store = await openSpool(context, spool);
-  context.metrics.readJobs(() => figuresOf(context, store));
+  const store = await openStore(context);
+  if (store !== undefined) context.metrics.readJobs(() => figuresOf(context, store));
   return store;
+}
+
+/** The queues whose chunks the models of a server can draw. */
+function workplaces({ registry }: Context): Workplace[] {
+  const rooms = new Map<string, number>();
+  for (const served of registry.models) {
+    for (const engine of [engineClass(served), 'any']) {
+      const queue = queueOf({ digest: served.digest, engine });
+      rooms.set(queue, (rooms.get(queue) ?? 0) + roomOf(served, chunkSize({})));
+    }
+  }
+  return [...rooms].map(([queue, concurrency]) => ({ queue, concurrency }));
+}
+
+/**
+ * Draws the chunks of a queue with the models of a server.
+ *
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` without a queue, and as {@link JobWorker.open} does.
+ */
+export function openWorker(context: Context): Promise<JobWorker> {
+  const { metrics, settings, log } = context;
+  const { queue, results } = settings;
+  if (queue === undefined || results === undefined) {
+    throw new DpmError('ERR_DPM_CONFIG', 'a worker takes a queue, and results to keep samples in');
+  }
+  return JobWorker.open({
+    queue,
+    results,
+    places: workplaces(context),
+    draw: drawChunk(context),
+    onError: tellingOfRedis(context),
+    onFailure(job, chunk, error) {
+      metrics.chunks.inc({ outcome: 'failed' });
+      log.warn({ job, chunk, err: error }, 'a chunk failed');
+    },
+  });
 }

@@ -20,6 +20,14 @@ const failuresSchema = Type.Array(
 /** Of folders that are being removed. */
 const GONE = '.gone';
 
+function isId(name: string): boolean {
+  return /^[0-9a-f-]{36}$/.test(name);
+}
+
+async function removeUnfinished(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) if (name.endsWith(UNFINISHED)) await rm(join(folder, name));
+}
+
 async function parsed(path: string): Promise<unknown> {
   const text = await readFile(path, 'utf8');
   try {
@@ -42,20 +50,21 @@ export class SpoolFiles {
   }
 
   /**
-   * All jobs.
+   * All jobs, as the files tell.
    *
    * @throws {@link DpmError} `ERR_DPM_CONFIG` naming a file that is not what it should be.
    */
   async load(): Promise<SpoolJob[]> {
     const names = await readdir(this.#root);
-    return Promise.all(names.filter((name) => /^[0-9a-f-]{36}$/.test(name)).map((id) => this.#load(id)));
+    return Promise.all(names.filter(isId).map((id) => this.#load(id)));
   }
 
   /** Removes what a process that has died has left half done. */
   async clean(): Promise<void> {
-    const names = await readdir(this.#root);
-    for (const name of names) {
-      if (name.endsWith(UNFINISHED) || name.endsWith(GONE)) await rm(this.#folder(name), { recursive: true });
+    for (const name of await readdir(this.#root)) {
+      const path = this.#folder(name);
+      if (name.endsWith(UNFINISHED) || name.endsWith(GONE)) await rm(path, { recursive: true });
+      else if (isId(name)) await removeUnfinished(path);
     }
   }
 
@@ -70,7 +79,6 @@ export class SpoolFiles {
       const chunk = loaded.chunkOf(file);
       if (chunk !== undefined) loaded.done.add(chunk);
       else if (file === 'cancelled') loaded.isCancelled = true;
-      else if (file.endsWith(UNFINISHED)) await rm(join(folder, file));
       else if (file === 'failed.json') await this.#loadFailures(loaded, join(folder, file));
     }
     return loaded;
