@@ -1,0 +1,145 @@
+// Places for samples: a folder, and what speaks S3.
+import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server as HttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { optional } from '../../src/jobs/optional.js';
+import { openResults, type Results } from '../../src/jobs/results.js';
+import { replaceFile, writeOnce } from '../../src/jobs/write-once.js';
+
+/** PUT that leaves what is there, HEAD and GET, as S3 has them. */
+class Bucket {
+  readonly objects = new Map<string, Buffer>();
+  readonly asked: string[] = [];
+  isBroken = false;
+  #server: HttpServer | undefined;
+
+  async start(): Promise<string> {
+    this.#server = createServer((request, response) => {
+      const { method = '', url = '' } = request;
+      const [path = ''] = url.split('?');
+      this.asked.push(`${method} ${path}`);
+      const parts: Buffer[] = [];
+      request.on('data', (part: Buffer) => parts.push(part));
+      request.on('end', () => {
+        const known = this.objects.get(path);
+        if (this.isBroken) response.writeHead(403).end();
+        else if (method === 'PUT') {
+          const isKept = known !== undefined && request.headers['if-none-match'] === '*';
+          if (!isKept) this.objects.set(path, Buffer.concat(parts));
+          response.writeHead(isKept ? 412 : 200).end();
+        } else if (known === undefined) response.writeHead(404).end();
+        else response.writeHead(200, { 'content-length': known.length }).end(method === 'GET' ? known : undefined);
+      });
+    });
+    await new Promise<void>((resolve) => this.#server!.listen(0, '127.0.0.1', resolve));
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async stop(): Promise<void> {
+    this.#server!.closeAllConnections();
+    await new Promise((resolve) => this.#server!.close(resolve));
+  }
+}
+
+const key = '0123456789ab/cdef/0-64.npy';
+const bytes = Buffer.from([1, 2, 3]);
+
+async function keeps(results: Results): Promise<void> {
+  expect(await results.has(key)).toBe(false);
+  expect(await results.get(key)).toBeUndefined();
+  await results.put(key, bytes);
+  // The first bytes stay.
+  await results.put(key, Buffer.from([4]));
+  expect(await results.has(key)).toBe(true);
+  expect(Buffer.from((await results.get(key))!)).toEqual(bytes);
+}
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'results-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+it('keeps samples in a folder', async () => {
+  const results = await openResults(pathToFileURL(join(folder, 'new', 'place')).href);
+  await keeps(results);
+  expect(await readdir(join(folder, 'new/place/0123456789ab/cdef'))).toEqual(['0-64.npy']);
+  results.close();
+});
+
+describe('S3', () => {
+  const bucket = new Bucket();
+  let endpoint: string;
+  beforeAll(async () => {
+    process.env.AWS_ACCESS_KEY_ID = 'a';
+    process.env.AWS_SECRET_ACCESS_KEY = 'b';
+    endpoint = await bucket.start();
+  });
+  afterAll(() => bucket.stop());
+  const open = (prefix: string): Promise<Results> =>
+    openResults(`s3://samples/${prefix}?endpoint=${endpoint}&region=x`);
+
+  it('keeps samples below a prefix', async () => {
+    const results = await open('a/b/');
+    await keeps(results);
+    expect([...bucket.objects.keys()]).toEqual([`/samples/a/b/${key}`]);
+    const whole = await open('');
+    await keeps(whole);
+    expect([...bucket.objects.keys()]).toContain(`/samples/${key}`);
+    results.close();
+    whole.close();
+  });
+
+  it('says what goes wrong', async () => {
+    const results = await open('c');
+    bucket.isBroken = true;
+    for (const call of [() => results.put(key, bytes), () => results.get(key), () => results.has(key)]) {
+      await expect(call()).rejects.toThrow();
+    }
+    bucket.isBroken = false;
+    results.close();
+  });
+});
+
+it.each([
+  ['ftp://host/folder', 'is no place for samples'],
+  ['no url', 'is no place for samples'],
+  ['s3://bucket?acl=public', 'acl is no parameter of s3://'],
+])('refuses %s', async (url, message) => {
+  await expect(openResults(url)).rejects.toMatchObject({
+    code: 'ERR_DPM_CONFIG',
+    message: expect.stringContaining(message) as string,
+  });
+});
+
+it('refuses a folder that is none', async () => {
+  const file = join(folder, 'file');
+  await writeFile(file, '');
+  await expect(openResults(pathToFileURL(file).href)).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
+});
+
+it('says which package is missing', async () => {
+  const missing = Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' });
+  await expect(optional(() => Promise.reject(missing), 'a queue', 'bullmq ioredis')).rejects.toMatchObject({
+    code: 'ERR_DPM_USAGE',
+    message: 'a queue takes packages of its own: npm install bullmq ioredis',
+  });
+  const broken = new Error('broken');
+  await expect(optional(() => Promise.reject(broken), 'a', 'b')).rejects.toBe(broken);
+});
+
+it('leaves nothing where a file cannot be written', async () => {
+  const place = join(folder, 'taken');
+  // A folder cannot be replaced by a file.
+  await writeOnce(join(place, 'inside'), 'x');
+  await expect(replaceFile(place, 'y')).rejects.toThrow();
+  expect(await writeOnce(join(place, 'inside'), 'z')).toBe(false);
+  expect(await readdir(place)).toEqual(['inside']);
+  await chmod(place, 0o755);
+});

@@ -1,0 +1,125 @@
+// A worker beside a server: jobs over HTTP, through a queue.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { changeJob, listJobs, purgeJobs, Server, type ServerConfig } from '../../src/index.js';
+import { until } from '../support.js';
+import { hasRedis, RedisServer } from './redis-server.js';
+
+interface JobView {
+  id: string;
+  state: string;
+  done: number;
+  engine: string;
+  failedChunks: object[];
+}
+
+const model = { path: 'mnist', device: 'cpu', rows: 4 };
+
+describe.skipIf(!hasRedis)('a worker', () => {
+  let redis: RedisServer;
+  let folder: string;
+  let config: ServerConfig;
+  let server: Server;
+  let worker: Server;
+  beforeAll(async () => {
+    redis = await RedisServer.start();
+    folder = mkdtempSync(join(tmpdir(), 'results-'));
+    config = {
+      models: [model],
+      port: 0,
+      logLevel: 'silent',
+      queue: redis.url,
+      results: pathToFileURL(folder).href,
+    };
+    server = await Server.start(config);
+    worker = await Server.work(config);
+  });
+  afterAll(async () => {
+    await worker.stop();
+    await server.stop();
+    await redis.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  const send = async (more: object = {}): Promise<JobView> => {
+    const answer = await fetch(`${server.url}/v1/jobs`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'mnist', sampler: 'ddim', steps: 2, seed: '5', count: 6, chunk: 4, ...more }),
+    });
+    expect(answer.status).toBe(202);
+    return (await answer.json()) as JobView;
+  };
+  const view = async ({ id }: JobView): Promise<JobView> =>
+    (await (await fetch(`${server.url}/v1/jobs/${id}`)).json()) as JobView;
+  const bytes = async (path: string): Promise<Buffer> =>
+    Buffer.from(await (await fetch(server.url + path)).arrayBuffer());
+
+  it('draws what a server of the queue has taken', async () => {
+    const job = await send();
+    await until(async () => (await view(job)).state === 'done', 20_000);
+    const answer = await fetch(`${server.url}/v1/samples`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/x-npy' },
+      body: JSON.stringify({ model: 'mnist', sampler: 'ddim', steps: 2, seed: '5', count: 4 }),
+    });
+    expect(await bytes(`/v1/jobs/${job.id}/chunks/0`)).toEqual(Buffer.from(await answer.arrayBuffer()));
+    const events = await (await fetch(`${server.url}/v1/jobs/${job.id}/events`)).text();
+    expect(events).toMatch(/^id: done-2\nevent: done\n/);
+  });
+
+  it('draws for engines of every kind where it may', async () => {
+    const job = await send({ engine: 'any', seed: '6' });
+    expect(job.engine).toBe('any');
+    await until(async () => (await view(job)).state === 'done', 20_000);
+  });
+
+  it('takes no requests itself, and tells how it is', async () => {
+    for (const path of ['/v1/models', '/v1/jobs', '/']) expect((await fetch(worker.url + path)).status).toBe(404);
+    for (const path of ['/livez', '/readyz']) expect((await fetch(worker.url + path)).status).toBe(200);
+    const metrics = await (await fetch(`${worker.url}/metrics`)).text();
+    expect(metrics).toMatch(/^dpm_chunks_total\{outcome="done"\} [1-9]/m);
+    const told = await (await fetch(`${server.url}/metrics`)).text();
+    expect(told).toMatch(/^dpm_jobs\{state="done"\} 2$/m);
+    expect(told).toMatch(/^dpm_jobs_backlog_seconds\{queue="dpm-[0-9a-f]{12}-any"\} 0$/m);
+  });
+
+  it('is looked after from elsewhere', async () => {
+    await worker.stop();
+    const job = await send({ seed: '8' });
+    const [newest] = (await listJobs({ queue: redis.url })) as JobView[];
+    expect(newest).toMatchObject({ id: job.id, state: 'queued', done: 0 });
+    expect(await changeJob({ queue: redis.url }, job.id, 'cancel')).toMatchObject({ state: 'cancelled' });
+    expect((await view(job)).state).toBe('cancelled');
+    expect(await purgeJobs({ queue: redis.url })).toBe(3);
+    expect(await listJobs({ queue: redis.url })).toEqual([]);
+    await expect(changeJob({ queue: redis.url }, job.id, 'retry')).rejects.toMatchObject({
+      code: 'ERR_DPM_ARGUMENT',
+      message: `there is no job ${job.id}`,
+    });
+    worker = await Server.work(config);
+  });
+
+  it('needs a queue and a place for samples', async () => {
+    const { queue, results, ...without } = config;
+    await expect(Server.work(without)).rejects.toMatchObject({ code: 'ERR_DPM_CONFIG' });
+    for (const half of [{ queue }, { results }, { queue, results, spool: folder }]) {
+      await expect(Server.start({ ...without, ...half } as ServerConfig)).rejects.toMatchObject({
+        code: 'ERR_DPM_CONFIG',
+        message: expect.stringMatching(/belong together|one place/) as string,
+      });
+    }
+  });
+});
+
+it('looks at jobs of one place', async () => {
+  for (const place of [{}, { spool: 'a', queue: 'redis://b' }]) {
+    await expect(listJobs(place)).rejects.toMatchObject({ code: 'ERR_DPM_USAGE' });
+  }
+  await expect(listJobs({ spool: '/nowhere/at/all' })).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
+});

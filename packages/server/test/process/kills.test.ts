@@ -1,0 +1,205 @@
+// Processes that are killed: nothing that was accepted is lost, and all bytes are those of an undisturbed run.
+// DPM_KILLS and DPM_KILL_SAMPLES make it long.
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
+
+import { Queue } from 'bullmq';
+import { DiffusionModel } from 'dpm-native';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { queueOf } from '../../src/jobs/job.js';
+import { hasRedis, RedisServer } from '../jobs/redis-server.js';
+import { until } from '../support.js';
+import { Process } from './command.js';
+
+const kills = Number(process.env.DPM_KILLS ?? 1);
+const samples = Number(process.env.DPM_KILL_SAMPLES ?? 320);
+const patience = 60_000 + kills * 30_000 + samples * 100;
+/** Milliseconds of a chunk's lock, and those that another worker may then take to see it. */
+const recovery = 20_000;
+
+interface JobView {
+  id: string;
+  state: string;
+  done: number;
+  chunks: number;
+}
+
+const request = { model: 'mnist', sampler: 'ddim', steps: 10, seed: '3', chunk: 64 };
+
+/** Every chunk as it should be. */
+async function expected(count: number): Promise<Buffer> {
+  await using model = await DiffusionModel.load('mnist', { device: 'cpu' });
+  const { images } = await model.sample({ sampler: 'ddim', steps: 10, seed: 3n, count, format: 'uint8' });
+  return Buffer.from(images.toUint8());
+}
+
+async function drawn(server: Process, { id, chunks }: JobView): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for (let k = 0; k < chunks; ++k) parts.push((await server.bytes(`/v1/jobs/${id}/chunks/${k}`)).subarray(128));
+  return Buffer.concat(parts);
+}
+
+/** Milliseconds from the kill of a worker until its chunks were begun again. */
+async function recoveriesOf(url: string, server: Process, id: string, killedAt: readonly number[]): Promise<number[]> {
+  const { digest, engine } = await server.json<{ digest: string; engine: string }>(`/v1/jobs/${id}`);
+  const queue = new Queue(queueOf({ digest, engine }), { connection: { url } });
+  const chunks = await queue.getJobs(['completed']);
+  await queue.close();
+  return chunks
+    .filter(({ stalledCounter }) => stalledCounter > 0)
+    .map(({ processedOn = 0 }) => processedOn - Math.max(...killedAt.filter((time) => time < processedOn)));
+}
+
+const running: Process[] = [];
+async function start(...args: string[]): Promise<Process> {
+  const started = await Process.start(...args);
+  running.push(started);
+  return started;
+}
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'kills-'));
+});
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((each) => each.kill()));
+  rmSync(folder, { recursive: true, force: true });
+});
+
+describe.skipIf(!hasRedis)('with a queue', () => {
+  let redis: RedisServer;
+  beforeEach(async () => {
+    redis = await RedisServer.start();
+  });
+  afterEach(() => redis.stop());
+  const place = (): string[] => ['--queue', redis.url, '--results', pathToFileURL(folder).href];
+
+  it(`draws all of ${samples} samples while workers are killed ${kills} times`, { timeout: patience }, async () => {
+    const server = await start('serve', 'mnist', ...place());
+    const answer = await server.post('/v1/jobs', { ...request, count: samples });
+    expect(answer.status).toBe(202);
+    const { id } = (await answer.json()) as JobView;
+    const job = (): Promise<JobView> => server.json(`/v1/jobs/${id}`);
+    const killedAt: number[] = [];
+    for (let kill = 0; kill < kills; ++kill) {
+      const { done } = await job();
+      const worker = await start('worker', 'mnist', '--rows', '4', '--threads', '1', ...place());
+      await until(async () => (await job()).done > done, recovery + 10_000);
+      await sleep(500 * Math.random());
+      await worker.kill();
+      killedAt.push(Date.now());
+    }
+    const last = await start('worker', 'mnist', '--rows', '4', ...place());
+    await until(async () => (await job()).state === 'done', patience);
+    expect(await job()).toMatchObject({ done: samples, failedChunks: [] });
+    expect(await drawn(server, await job())).toEqual(await expected(samples));
+    last.signal('SIGTERM');
+    expect(await last.ended()).toBe(0);
+    const recoveries = await recoveriesOf(redis.url, server, id, killedAt);
+    expect(Math.max(...recoveries)).toBeLessThan(recovery);
+    console.log(`${recoveries.length} chunks began again within ${Math.max(...recoveries)} ms of ${kills} kills`);
+  });
+
+  it('serves samples while Redis is gone, and then goes on with its jobs', { timeout: 120_000 }, async () => {
+    const server = await start('serve', 'mnist', '--rows', '4', ...place());
+    await start('worker', 'mnist', '--rows', '4', '--threads', '1', ...place());
+    const { id } = (await (await server.post('/v1/jobs', { ...request, count: 256 })).json()) as JobView;
+    const job = (): Promise<JobView> => server.json(`/v1/jobs/${id}`);
+    await until(async () => (await job()).done > 0, 20_000);
+    const samplesWork = async (): Promise<void> => {
+      const answer = await server.post('/v1/samples', { model: 'mnist', sampler: 'ddim', steps: 3, seed: 1 });
+      expect(answer.status).toBe(200);
+    };
+    for (const away of ['killed', 'stopped'] as const) {
+      if (away === 'killed') await redis.kill();
+      else redis.signal('SIGSTOP');
+      await samplesWork();
+      const refused = await server.post('/v1/jobs', { ...request, count: 1 });
+      expect(refused.status).toBe(503);
+      expect(refused.headers.get('retry-after')).toBe('5');
+      expect(await refused.json()).toMatchObject({ code: 'ERR_DPM_QUEUE' });
+      await sleep(process.env.DPM_KILLS === undefined ? 1000 : 30_000);
+      await samplesWork();
+      if (away === 'killed') await redis.start();
+      else redis.signal('SIGCONT');
+      await until(async () => (await server.post('/v1/jobs', { ...request, count: 1 })).status === 202, 20_000);
+    }
+    await until(async () => (await job()).state === 'done', 60_000);
+    expect(await drawn(server, await job())).toEqual(await expected(256));
+  });
+});
+
+it(`has every job that it took, with a spool, after ${kills} kills`, { timeout: patience }, async () => {
+  const args = ['serve', 'mnist', '--rows', '4', '--spool', folder];
+  const count = Math.min(samples, 320);
+  const taken = new Set<string>();
+  for (let kill = 0; kill < kills; ++kill) {
+    const server = await start(...args);
+    const waiting = server.post('/v1/samples', { ...request, chunk: undefined, count: 64, steps: 500 }).then(
+      () => 'answered',
+      () => 'reset',
+    );
+    // Under a key each, some of them sent as the process ends: taken is what was answered 202.
+    const sent = Array.from({ length: 4 }, async (_, i) => {
+      await sleep(100 * i * Math.random());
+      const key = { 'idempotency-key': `job ${kill} ${i}`.replaceAll(' ', '-') };
+      const answer = await server.post('/v1/jobs', { ...request, count: i === 0 ? count : 8 }, key);
+      if (answer.status === 202) taken.add(((await answer.json()) as JobView).id);
+    });
+    await sleep(200 + 300 * Math.random());
+    await server.kill();
+    await Promise.allSettled(sent);
+    expect(await waiting).toBe('reset');
+  }
+  const server = await start(...args);
+  expect(taken.size).toBeGreaterThanOrEqual(kills);
+  const all = await server.json<{ data: JobView[] }>('/v1/jobs');
+  const ids = new Set(all.data.map(({ id }) => id));
+  for (const id of taken) expect(ids).toContain(id);
+  await until(
+    async () => (await server.json<{ data: JobView[] }>('/v1/jobs')).data.every(({ state }) => state === 'done'),
+    patience,
+  );
+  const bytes = await expected(count);
+  for (const id of ids) {
+    const job = await server.json<JobView>(`/v1/jobs/${id}`);
+    const own = await drawn(server, job);
+    expect(own.equals(bytes.subarray(0, own.length))).toBe(true);
+    expect(own.length).toBe(job.done * 784);
+    expect(readdirSync(join(folder, id)).filter((name) => name.endsWith('.unfinished'))).toEqual([]);
+  }
+  // The same under its key, not a second one.
+  const again = await server.post('/v1/jobs', { ...request, count }, { 'idempotency-key': 'job-0-0' });
+  expect((await server.json<{ data: JobView[] }>('/v1/jobs')).data).toHaveLength(ids.size);
+  expect(again.status).toBe(202);
+});
+
+it('does what it has accepted when it is told to end', { timeout: 60_000 }, async () => {
+  const server = await start('serve', 'mnist', '--rows', '4', '--spool', folder);
+  await server.post('/v1/jobs', { ...request, count: 64, chunk: 8, steps: 100 });
+  const sent = Array.from({ length: 12 }, (_, i) =>
+    server.post('/v1/samples', { model: 'mnist', sampler: 'ddim', steps: 50, seed: i }),
+  );
+  // A chunk and the twelve.
+  await until(async () =>
+    /^dpm_requests_unfinished\{model="mnist"\} 13$/m.test((await server.bytes('/metrics')).toString()),
+  );
+  server.signal('SIGTERM');
+  await until(async () => (await fetch(`${server.url}/readyz`)).status === 503);
+  const late = await server.post('/v1/samples', { model: 'mnist', sampler: 'ddim', steps: 1 });
+  expect(late.status).toBe(503);
+  expect(await late.json()).toMatchObject({ code: 'ERR_DPM_DRAINING' });
+  const answers = await Promise.all(sent);
+  expect(answers.map(({ status }) => status)).toEqual(Array(12).fill(200));
+  expect(await server.ended()).toBe(0);
+  // What of the job was not done is done next time.
+  const next = await start('serve', 'mnist', '--rows', '4', '--spool', folder);
+  await until(
+    async () => (await next.json<{ data: JobView[] }>('/v1/jobs')).data.every(({ state }) => state === 'done'),
+    30_000,
+  );
+});
