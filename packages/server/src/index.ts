@@ -119,9 +119,11 @@ export class Server {
       timer = setTimeout(resolve, settings.drain, false);
     });
     const drained = Promise.resolve(worker?.drain()).then(() => registry.drain());
-    const isDone = await Promise.race([drained.then(() => true), late]);
+    const isInTime = await Promise.race([drained.then(() => true), late]);
     clearTimeout(timer);
     await endJobs(this.#context);
+    // Chunks of jobs that went back are not cut.
+    const isDone = isInTime || registry.unfinished === 0;
     await registry.close();
     await this.#answersSent(Math.max(end, performance.now() + LEAST_FOR_ANSWERS));
     const isSent = this.#context.state.open === 0;

@@ -86,6 +86,12 @@ export class Registry {
     return [...this.#loaded.values(), ...this.#leaving.keys()].reduce((sum, loaded) => sum + bytesOf(loaded), 0);
   }
 
+  /** Requests of all models that are not done. */
+  get unfinished(): number {
+    const all = [...this.#loaded.values(), ...this.#leaving.keys()];
+    return all.reduce((sum, { served }) => sum + served.batcher.stats().unfinished, 0);
+  }
+
   /**
    * Loads the models of a configuration. Where one fails, all are given up.
    *
