@@ -79,7 +79,8 @@ export function newJob(body: JobBody, served: ServedModel, { id, client, trace }
     digest: served.digest,
     engine: body.engine === 'any' ? 'any' : engineClass(served),
     asked: hashOf([body, served.digest]),
-    body: { ...body, seed: String(seedOf(body.seed)) },
+    // Whoever waits for an answer goes first, unless the job says otherwise.
+    body: { ...body, seed: String(seedOf(body.seed)), priority: body.priority ?? 'low' },
     shape: [channels, height, width],
     range: [black, white],
     rows,

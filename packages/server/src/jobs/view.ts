@@ -25,6 +25,7 @@ export function viewOf(state: JobState, rowsPerSecond: number | undefined): obje
     sampler: body.sampler ?? 'scheduler',
     seed: String(body.seed),
     first: body.first ?? 0,
+    priority: body.priority ?? 'low',
     shape,
     format: chunkFormat(job),
   };

@@ -187,11 +187,6 @@ it.each<[string, object, string]>([
   expect(answer.json.param).toBe(param);
 });
 
-it('refuses a chunk that takes the whole batch for long', async () => {
-  const answer = await add({ count: 1_000_000, chunk: 256, steps: 1000, sampler: 'ddpm', guidance: 2 });
-  expectProblem(answer, 400, 'ERR_DPM_ARGUMENT');
-});
-
 it('knows what is no job, and no part of one', async () => {
   const unknown = '/v1/jobs/00000000-0000-0000-0000-000000000000';
   for (const path of ['', '/events', '/chunks/0', '/images/0'])
