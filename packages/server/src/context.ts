@@ -7,6 +7,7 @@ import type { Metrics } from './metrics.js';
 import { failureOf, type Failure, type Problem } from './problem.js';
 import type { Registry } from './registry.js';
 import type { Client, Scope } from './tokens.js';
+import type { TraceContext, Tracing } from './tracing.js';
 
 /** An answer that is complete. */
 export interface WholeAnswer {
@@ -30,6 +31,7 @@ export interface Context {
   readonly registry: Registry;
   readonly metrics: Metrics;
   readonly pool: EncodingPool;
+  readonly tracing: Tracing;
   /** Of requests for samples. */
   readonly keys: IdempotencyKeys<WholeAnswer>;
   readonly state: State;
@@ -44,6 +46,8 @@ declare module 'fastify' {
     client: Client;
     /** What a line of the log has beside the usual. */
     noted: Record<string, unknown>;
+    /** Undefined without OpenTelemetry. */
+    trace: TraceContext | undefined;
   }
   interface FastifyContextConfig {
     /** What a token has to allow; absent: everybody may. */

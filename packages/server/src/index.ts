@@ -11,6 +11,7 @@ import { Metrics } from './metrics.js';
 import { Registry } from './registry.js';
 import { buildApp } from './server.js';
 import { Tokens } from './tokens.js';
+import { Tracing } from './tracing.js';
 
 export { readConfig, type ModelConfig, type ServerConfig } from './config.js';
 export { newToken } from './tokens.js';
@@ -41,12 +42,13 @@ export class Server {
   static async start(config: ServerConfig): Promise<Server> {
     const settings = settingsOf(config);
     const tokens = settings.tokens === undefined ? undefined : await Tokens.open(settings.tokens);
+    const tracing = await Tracing.open();
     const registry = await Registry.open(settings);
     const state = { isDraining: false, open: 0 };
     const pool = new EncodingPool();
     const metrics = new Metrics(registry);
     const keys = new IdempotencyKeys<WholeAnswer>();
-    const context: Context = { settings, registry, metrics, pool, keys, state };
+    const context: Context = { settings, registry, metrics, pool, tracing, keys, state };
     try {
       const app = await buildApp(context, tokens);
       await app.listen({ host: settings.host, port: settings.port });

@@ -99,9 +99,11 @@ function addHooks(app: FastifyInstance, context: Context, tokens: Tokens | undef
   const nobody = { ...anybody, requestsPerMinute: context.settings.requestsPerMinute };
   app.decorateRequest('client', null as never);
   app.decorateRequest('noted', null as never);
+  app.decorateRequest('trace', undefined);
   app.addHook('onRequest', async (request, reply) => {
     request.noted = {};
     request.client = nobody;
+    request.trace = context.tracing.contextOf(request.headers);
     // Also where the client leaves before the answer.
     ++context.state.open;
     onAnswered(request, reply, () => {
