@@ -11,6 +11,7 @@ interface ServerPackage {
 
 interface RunningServer {
   readonly url: string;
+  readonly metricsUrl: string | undefined;
   stop(): Promise<boolean>;
 }
 
@@ -70,6 +71,11 @@ function configOf(call: Call, file: Config): Config {
     tokens: options.string('tokens'),
     maxWait: milliseconds(options, 'max-wait'),
     drain: milliseconds(options, 'drain'),
+    memory: options.bytes('memory'),
+    cors: options.strings('cors'),
+    trustProxy: options.strings('trust-proxy'),
+    metricsPort: options.integer('metrics-port'),
+    page: options.flag('no-page') ? false : undefined,
     deterministic: options.flag('deterministic') || undefined,
     insecure: options.flag('insecure') || undefined,
     logLevel: options.string('log-level'),
@@ -92,8 +98,9 @@ async function serve(call: Call): Promise<void> {
   const config = configOf(call, file === undefined ? {} : await http.readConfig(file));
   if (config.models?.length === 0) throw usageError('dpm serve takes the models to serve, or --config');
   const server = await http.Server.start(config);
-  if (call.json) printJson({ url: server.url });
-  else printLine(`serving at ${server.url}`);
+  const { url, metricsUrl } = server;
+  if (call.json) printJson({ url, ...present({ metricsUrl }) });
+  else printLine([`serving at ${url}`, ...(metricsUrl === undefined ? [] : [`metrics at ${metricsUrl}`])].join('\n'));
   await new Promise((resolve) => {
     call.signal.addEventListener('abort', resolve, { once: true });
     if (call.signal.aborted) resolve(null);
@@ -119,6 +126,11 @@ export const serveCommand: Command = {
     deterministic: { help: "on a card, too, a sample's bits do not depend on other requests" },
     'max-wait': { value: 'SECONDS', help: 'expected wait from which on requests are refused, default 30' },
     drain: { value: 'SECONDS', help: 'for accepted requests after SIGTERM, default 30' },
+    memory: { value: 'SIZE', help: 'bytes that all models may hold, as 8GiB or 512MiB' },
+    cors: { value: 'ORIGIN', isRepeated: true, help: 'origin whose pages may ask, as https://example.org' },
+    'trust-proxy': { value: 'CIDR', isRepeated: true, help: 'addresses of proxies whose X-Forwarded-For counts' },
+    'metrics-port': { value: 'N', help: '/metrics is at this port then, without tokens, and not at the other' },
+    'no-page': { help: 'serve no page at /' },
     'log-level': { value: 'LEVEL', help: 'fatal, error, warn, info (default), debug, trace, silent' },
   },
   run: serve,

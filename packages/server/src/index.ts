@@ -8,6 +8,7 @@ import type { Context, WholeAnswer } from './context.js';
 import { EncodingPool } from './encode/pool.js';
 import { IdempotencyKeys } from './idempotency.js';
 import { Metrics } from './metrics.js';
+import { listenForMetrics } from './metrics-port.js';
 import { Registry } from './registry.js';
 import { buildApp } from './server.js';
 import { Tokens } from './tokens.js';
@@ -19,19 +20,28 @@ export { newToken } from './tokens.js';
 /** Milliseconds in which answers can be written whatever the time for draining is. */
 const LEAST_FOR_ANSWERS = 1000;
 
+function urlOf(app: FastifyInstance): string {
+  const { address, family, port } = app.server.address() as AddressInfo;
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
+
 /** A server that listens. */
 export class Server {
   /** Where it is reached. */
   readonly url: string;
+  /** Where its metrics are reached, if they have a port of their own. */
+  readonly metricsUrl: string | undefined;
   readonly #app: FastifyInstance;
+  readonly #metricsApp: FastifyInstance | undefined;
   readonly #context: Context;
   #ending: Promise<boolean> | undefined;
 
-  private constructor(app: FastifyInstance, context: Context) {
+  private constructor(app: FastifyInstance, metricsApp: FastifyInstance | undefined, context: Context) {
     this.#app = app;
+    this.#metricsApp = metricsApp;
     this.#context = context;
-    const { address, family, port } = app.server.address() as AddressInfo;
-    this.url = `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+    this.url = urlOf(app);
+    this.metricsUrl = metricsApp === undefined ? undefined : `${urlOf(metricsApp)}/metrics`;
   }
 
   /**
@@ -49,11 +59,14 @@ export class Server {
     const metrics = new Metrics(registry);
     const keys = new IdempotencyKeys<WholeAnswer>();
     const context: Context = { settings, registry, metrics, pool, tracing, keys, state };
+    let metricsApp: FastifyInstance | undefined;
     try {
+      metricsApp = await listenForMetrics(context);
       const app = await buildApp(context, tokens);
       await app.listen({ host: settings.host, port: settings.port });
-      return new Server(app, context);
+      return new Server(app, metricsApp, context);
     } catch (error) {
+      await metricsApp?.close();
       metrics.close();
       await pool.close();
       await registry.close();
@@ -94,6 +107,7 @@ export class Server {
     // Those that have asked for nothing yet are not idle in the eyes of Node.
     this.#app.server.closeAllConnections();
     await closed;
+    await this.#metricsApp?.close();
     metrics.close();
     await pool.close();
     return isDone && isSent;

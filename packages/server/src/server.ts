@@ -9,6 +9,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, 
 
 import { authenticate, requireScope } from './auth.js';
 import { errorHandler, onAnswered, type Context } from './context.js';
+import { allowOrigins } from './cors.js';
 import { loggerOf } from './log.js';
 import { failureOf, ServerError } from './problem.js';
 import { kserveRoutes } from './routes/kserve.js';
@@ -95,7 +96,7 @@ function logLine(request: FastifyRequest, reply: FastifyReply, status: number): 
   });
 }
 
-function addHooks(app: FastifyInstance, context: Context, tokens: Tokens | undefined): void {
+async function addHooks(app: FastifyInstance, context: Context, tokens: Tokens | undefined): Promise<void> {
   const nobody = { ...anybody, requestsPerMinute: context.settings.requestsPerMinute };
   app.decorateRequest('client', null as never);
   app.decorateRequest('noted', null as never);
@@ -115,10 +116,14 @@ function addHooks(app: FastifyInstance, context: Context, tokens: Tokens | undef
       logLine(request, reply, status);
     });
   });
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', (request, _, done) => {
     requireStrictHeaders(request.raw.rawHeaders);
     if (request.url.length > MOST_URL)
       throw new ServerError('ERR_DPM_URI', `the URL is longer than ${MOST_URL} characters`);
+    done();
+  });
+  await allowOrigins(app, context.settings.cors);
+  app.addHook('onRequest', async (request) => {
     if (tokens !== undefined) await authenticate(request, tokens);
     requireScope(request);
     if (request.routeOptions.config.isWork === true && context.state.isDraining) {
@@ -168,7 +173,7 @@ export async function buildApp(context: Context, tokens: Tokens | undefined): Pr
     return { error: new ServerError('ERR_DPM_ARGUMENT', `${param} ${reason}`, { param }) };
   });
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
-  addHooks(app, context, tokens);
+  await addHooks(app, context, tokens);
   await app.register(helmet, {
     contentSecurityPolicy: {
       useDefaults: false,

@@ -102,6 +102,41 @@ describe('dpm serve', () => {
     expect((await ended(served)).code).toBe(0);
   });
 
+  it('takes what only some need', async () => {
+    const options = ['--cors', 'https://a.example', '--cors', 'https://b.example', '--trust-proxy', '127.0.0.1'];
+    const own = ['--trust-proxy', '10.0.0.0/8', '--metrics-port', '0', '--no-page', '--memory', '1GiB', '--json'];
+    const served = dpm('mnist', '--port', '0', '--rows', '1', '--log-level', 'silent', ...options, ...own);
+    const [line] = (await once(served.stdout, 'data')) as [Buffer];
+    const { url, metricsUrl } = JSON.parse(line.toString()) as Record<string, string>;
+    const allowed = async (origin: string): Promise<string | null> =>
+      (await fetch(`${url}/livez`, { headers: { origin } })).headers.get('access-control-allow-origin');
+    expect(await allowed('https://a.example')).toBe('https://a.example');
+    expect(await allowed('https://b.example')).toBe('https://b.example');
+    expect(await allowed('https://c.example')).toBeNull();
+    expect((await fetch(url!)).status).toBe(404);
+    expect((await fetch(`${url}/metrics`)).status).toBe(404);
+    expect((await fetch(metricsUrl!)).status).toBe(200);
+    served.kill('SIGTERM');
+    expect((await ended(served)).code).toBe(0);
+  });
+
+  it('says where its metrics are', async () => {
+    const served = dpm('mnist', '--port', '0', '--rows', '1', '--log-level', 'silent', '--metrics-port', '0');
+    const [lines] = (await once(served.stdout, 'data')) as [Buffer];
+    expect(lines.toString()).toMatch(/^serving at http:\S+\nmetrics at http:\S+\/metrics\n$/);
+    served.kill('SIGTERM');
+    expect((await ended(served)).code).toBe(0);
+  });
+
+  it('tells its options', async () => {
+    const { out } = await ended(dpm('--help'));
+    expect(out).toMatch(/--memory SIZE +bytes that all models may hold/);
+    expect(out).toMatch(/--cors ORIGIN… +origin/);
+    expect(out).toMatch(/--trust-proxy CIDR… +addresses/);
+    expect(out).toMatch(/--metrics-port N +\/metrics/);
+    expect(out).toMatch(/--no-page +serve no page/);
+  });
+
   it('makes tokens', async () => {
     const { out } = await ended(dpm('--new-token', 'shop', '--json'));
     const { token, entry } = JSON.parse(out) as Record<string, string>;
@@ -114,6 +149,13 @@ describe('dpm serve', () => {
     [['--new-token', 'a b'], 2, /--new-token/],
     [['mnist', '--port', 'http'], 2, /--port/],
     [['mnist', '--rows', 'many'], 2, /--rows/],
+    [['mnist', '--memory', '8GB'], 2, /--memory is '8GB', it has to be a number of bytes, as 8GiB/],
+    [['mnist', '--memory', '9999999999TiB'], 2, /--memory/],
+    [['mnist', '--memory', '64KiB', '--rows', '1'], 1, /ERR_DPM_OUT_OF_MEMORY.* of 65536 are taken/],
+    [['mnist', '--memory', '100', '--rows', '1'], 1, /ERR_DPM_OUT_OF_MEMORY.* of 100 are taken/],
+    [['mnist', '--memory', '0.5MiB', '--rows', '1'], 1, /ERR_DPM_OUT_OF_MEMORY.* of 524288 are taken/],
+    [['mnist', '--cors', '*'], 1, /cors has '\*'/],
+    [['mnist', '--trust-proxy', 'proxy'], 1, /trustProxy has 'proxy'/],
     [['mnist', '--host', '0.0.0.0'], 1, /ERR_DPM_CONFIG.*host 0\.0\.0\.0 is for others/],
     [['/nowhere/model'], 1, /ERR_DPM_FILE/],
     [['mnist', '--config', '/nowhere.yaml'], 1, /ERR_DPM_FILE.*\/nowhere\.yaml/],
