@@ -1,6 +1,3 @@
-import { realpath } from 'node:fs/promises';
-import { sep } from 'node:path';
-
 import {
   type BatcherOptions,
   type BatchService,
@@ -12,6 +9,7 @@ import {
 
 import type { ModelConfig, Settings } from './config.js';
 import { ServerError } from './problem.js';
+import { leastBytes } from './weight-bytes.js';
 
 /** A model that takes requests. */
 export interface ServedModel {
@@ -106,10 +104,13 @@ export class Registry {
    */
   put(id: string, config: ModelConfig, { evict = false }: PutOptions = {}): Promise<ServedModel> {
     return this.#changed(async () => {
+      this.#requireOpen();
+      // What cannot fit is not loaded first: others would have less memory than they count on.
+      this.#evictable(id, await leastBytes(config), evict);
       const loaded = await this.#load(id, config);
       try {
-        if (this.#isClosed) throw new DpmError('ERR_DPM_CLOSED', 'the server is about to end');
-        await this.#requireMemory(id, loaded, evict);
+        this.#requireOpen();
+        await this.#makeRoom(id, loaded, evict);
       } catch (error) {
         await closeAll(loaded.replicas);
         throw error;
@@ -134,19 +135,6 @@ export class Registry {
       if (loaded !== undefined) this.#leave(loaded);
       return Promise.resolve();
     });
-  }
-
-  /**
-   * The path of a model that a client names.
-   *
-   * @throws {@link ServerError} `ERR_DPM_FORBIDDEN` where it does not lie in one of the folders that models may come from.
-   */
-  async requireRoot(path: string): Promise<string> {
-    const real = await realpath(path).catch(() => null);
-    const roots = await Promise.all(this.#settings.modelRoots.map((root) => realpath(root).catch(() => null)));
-    const isBelow = roots.some((root) => root !== null && (real === root || real?.startsWith(root + sep) === true));
-    if (real !== null && isBelow) return real;
-    throw new ServerError('ERR_DPM_FORBIDDEN', 'path is in none of the modelRoots', { param: 'path' });
   }
 
   async #load(id: string, config: ModelConfig): Promise<Loaded> {
@@ -184,9 +172,13 @@ export class Registry {
       .sort(([, a], [, b]) => a.lastUsed - b.lastUsed);
   }
 
-  async #requireMemory(id: string, loaded: Loaded, evict: boolean): Promise<void> {
+  #requireOpen(): void {
+    if (this.#isClosed) throw new DpmError('ERR_DPM_CLOSED', 'the server is about to end');
+  }
+
+  /** The models that have to go for so many bytes. */
+  #evictable(id: string, needed: number, evict: boolean): [string, Loaded][] {
     const { memory } = this.#settings;
-    const needed = bytesOf(loaded);
     const evicted: [string, Loaded][] = [];
     const idle = evict ? this.#idle(id) : [];
     const held = (): number => this.bytes - evicted.reduce((sum, [, each]) => sum + bytesOf(each), 0);
@@ -200,6 +192,11 @@ export class Registry {
       }
       evicted.push(next);
     }
+    return evicted;
+  }
+
+  async #makeRoom(id: string, loaded: Loaded, evict: boolean): Promise<void> {
+    const evicted = this.#evictable(id, bytesOf(loaded), evict);
     // At once, so that none of them takes a request in between.
     for (const [each] of evicted) this.#loaded.delete(each);
     await Promise.all(evicted.map(([, { replicas }]) => closeAll(replicas)));
