@@ -12,6 +12,7 @@ interface ServerPackage {
 interface RunningServer {
   readonly url: string;
   readonly metricsUrl: string | undefined;
+  follow(file: string, read: () => Promise<Config>): void;
   stop(): Promise<boolean>;
 }
 
@@ -95,9 +96,11 @@ async function serve(call: Call): Promise<void> {
     return;
   }
   const file = call.options.string('config');
-  const config = configOf(call, file === undefined ? {} : await http.readConfig(file));
+  const read = async (): Promise<Config> => configOf(call, file === undefined ? {} : await http.readConfig(file));
+  const config = await read();
   if (config.models?.length === 0) throw usageError('dpm serve takes the models to serve, or --config');
   const server = await http.Server.start(config);
+  if (file !== undefined) server.follow(file, read);
   const { url, metricsUrl } = server;
   if (call.json) printJson({ url, ...present({ metricsUrl }) });
   else printLine([`serving at ${url}`, ...(metricsUrl === undefined ? [] : [`metrics at ${metricsUrl}`])].join('\n'));
@@ -113,7 +116,7 @@ export const serveCommand: Command = {
   summary: 'Serves models over HTTP: requests share one running batch. Needs the package dpm-native-server.',
   arguments: ['[MODEL…]'],
   options: {
-    config: { value: 'FILE', help: 'YAML or JSON with the same and more: docs/http.md' },
+    config: { value: 'FILE', help: 'YAML or JSON with the same and more, read again when it changes: docs/http.md' },
     host: { value: 'HOST', help: 'address to listen at, default 127.0.0.1; another takes --tokens or --insecure' },
     port: { value: 'N', help: 'default 8080; 0: any that is free' },
     tokens: { value: 'FILE', help: 'YAML list of tokens, which has to be readable by its owner alone' },

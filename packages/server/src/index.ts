@@ -4,17 +4,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 
 import { settingsOf, type ServerConfig } from './config.js';
+import { watchConfig } from './config-watch.js';
 import type { Context, WholeAnswer } from './context.js';
 import { EncodingPool } from './encode/pool.js';
 import { IdempotencyKeys } from './idempotency.js';
 import { Metrics } from './metrics.js';
 import { listenForMetrics } from './metrics-port.js';
 import { Registry } from './registry.js';
+import { reload, type Reloaded } from './reload.js';
 import { buildApp } from './server.js';
 import { Tokens } from './tokens.js';
 import { Tracing } from './tracing.js';
 
 export { readConfig, type ModelConfig, type ServerConfig } from './config.js';
+export type { Reloaded } from './reload.js';
 export { newToken } from './tokens.js';
 
 /** Milliseconds in which answers can be written whatever the time for draining is. */
@@ -35,6 +38,9 @@ export class Server {
   readonly #metricsApp: FastifyInstance | undefined;
   readonly #context: Context;
   #ending: Promise<boolean> | undefined;
+  /** One after the other. */
+  #reloading: Promise<unknown> = Promise.resolve();
+  #unwatch: (() => void) | undefined;
 
   private constructor(app: FastifyInstance, metricsApp: FastifyInstance | undefined, context: Context) {
     this.#app = app;
@@ -75,6 +81,34 @@ export class Server {
   }
 
   /**
+   * Makes the models those of a configuration. Those that have not changed stay as they are, those that fail to load leave what was served;
+   * what clients have put and no configuration has stays, too. Other settings take a restart.
+   *
+   * @throws DpmError `ERR_DPM_CONFIG` where the configuration is wrong, `ERR_DPM_CLOSED` at the end; nothing changes then.
+   */
+  reload(config: ServerConfig): Promise<Reloaded> {
+    const done = this.#reloading.then(() => reload(this.#context, this.#app.log, config));
+    this.#reloading = done.catch(() => undefined);
+    return done;
+  }
+
+  /**
+   * Reloads the configuration on SIGHUP and when its file changes, until the end. What goes wrong is told by the log.
+   *
+   * @param read - All of the configuration.
+   */
+  follow(file: string, read: () => Promise<ServerConfig>): void {
+    this.#unwatch?.();
+    this.#unwatch = watchConfig(file, () => {
+      read()
+        .then((config) => this.reload(config))
+        .catch((error: unknown) => {
+          this.#app.log.error({ err: error }, 'the configuration was not read again');
+        });
+    });
+  }
+
+  /**
    * Refuses new work, waits for what has been accepted, as long as the configuration says, and closes everything.
    *
    * @returns Whether all of that was done.
@@ -92,6 +126,7 @@ export class Server {
   }
 
   async #drain(): Promise<boolean> {
+    this.#unwatch?.();
     const { registry, settings, metrics, pool } = this.#context;
     const end = performance.now() + settings.drain;
     let timer: NodeJS.Timeout | undefined;

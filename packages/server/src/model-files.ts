@@ -38,3 +38,16 @@ export async function* modelEntries(path: string): AsyncGenerator<ModelEntry, vo
   };
   yield* below(await entryOf(path, ''), 0);
 }
+
+/** What changes when a file of a model does; null where it is none of this machine's files, or they cannot be read. */
+export async function stateOfFiles(path: string): Promise<string | null> {
+  const files: unknown[] = [];
+  try {
+    for await (const { name, real, stats } of modelEntries(path)) {
+      if (stats.isFile()) files.push([name, real, stats.size, stats.mtimeMs]);
+    }
+  } catch {
+    return null;
+  }
+  return JSON.stringify(files);
+}

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from 'node:util';
+
 import {
   type BatcherOptions,
   type BatchService,
@@ -8,6 +10,7 @@ import {
 } from 'dpm-native';
 
 import type { ModelConfig, Settings } from './config.js';
+import { stateOfFiles } from './model-files.js';
 import { ServerError } from './problem.js';
 import { leastBytes } from './weight-bytes.js';
 
@@ -27,6 +30,11 @@ export interface ServedModel {
 /** A model with what it holds. */
 interface Loaded {
   readonly served: ServedModel;
+  readonly config: ModelConfig;
+  /** Of its files, when it was loaded. */
+  readonly files: string;
+  /** Whether it is in the configuration, and not of a client alone. */
+  isConfigured: boolean;
   readonly replicas: readonly DiffusionModel[];
   readonly isPinned: boolean;
   /** Milliseconds of `performance.now()`. */
@@ -37,6 +45,13 @@ interface Loaded {
 export interface PutOptions {
   /** Idle models that are not pinned may go for it, the one that was used longest ago first. */
   evict?: boolean;
+  /** It is in the configuration, and goes when it is there no more. */
+  isConfigured?: boolean;
+}
+
+/** What changes when a file of a model does. */
+async function filesOf({ path, config }: ModelConfig): Promise<string> {
+  return JSON.stringify([await stateOfFiles(path), config === undefined ? null : await stateOfFiles(config)]);
 }
 
 function loadOptions({ config, device, dtype, exact, threads }: ModelConfig): LoadOptions {
@@ -49,6 +64,10 @@ function bytesOf({ replicas }: Loaded): number {
     const { host, device } = model.memory();
     return sum + host + device;
   }, 0);
+}
+
+function withoutId({ id: _id, ...options }: ModelConfig): object {
+  return options;
 }
 
 async function closeAll(replicas: readonly DiffusionModel[]): Promise<void> {
@@ -65,6 +84,7 @@ export class Registry {
   #change: Promise<unknown> = Promise.resolve();
   /** Those whose card has failed. */
   readonly #failed = new WeakSet<ServedModel>();
+  #unloadable = new Map<string, string>();
   #isClosed = false;
 
   private constructor(settings: Settings) {
@@ -89,7 +109,7 @@ export class Registry {
   static async open(settings: Settings): Promise<Registry> {
     const registry = new Registry(settings);
     try {
-      for (const config of settings.models) await registry.put(config.id, config);
+      for (const config of settings.models) await registry.put(config.id, config, { isConfigured: true });
     } catch (error) {
       await registry.close();
       throw error;
@@ -102,12 +122,12 @@ export class Registry {
    *
    * @throws {@link DpmError} as `DiffusionModel.load` and `model.batcher` do, `ERR_DPM_OUT_OF_MEMORY` where it does not fit into the budget.
    */
-  put(id: string, config: ModelConfig, { evict = false }: PutOptions = {}): Promise<ServedModel> {
+  put(id: string, config: ModelConfig, { evict = false, isConfigured = false }: PutOptions = {}): Promise<ServedModel> {
     return this.#changed(async () => {
       this.#requireOpen();
       // What cannot fit is not loaded first: others would have less memory than they count on.
       this.#evictable(id, await leastBytes(config), evict);
-      const loaded = await this.#load(id, config);
+      const loaded = { ...(await this.#load(id, config)), isConfigured };
       try {
         this.#requireOpen();
         await this.#makeRoom(id, loaded, evict);
@@ -117,6 +137,7 @@ export class Registry {
       }
       const before = this.#loaded.get(id);
       this.#loaded.set(id, loaded);
+      this.#unloadable.delete(id);
       if (before !== undefined) this.#leave(before);
       return loaded.served;
     });
@@ -132,12 +153,15 @@ export class Registry {
       this.get(id);
       const loaded = this.#loaded.get(id);
       this.#loaded.delete(id);
+      this.#unloadable.delete(id);
       if (loaded !== undefined) this.#leave(loaded);
       return Promise.resolve();
     });
   }
 
-  async #load(id: string, config: ModelConfig): Promise<Loaded> {
+  async #load(id: string, config: ModelConfig): Promise<Omit<Loaded, 'isConfigured'>> {
+    // Before they are read, so that a later change is none that was read.
+    const files = await filesOf(config);
     const replicas: DiffusionModel[] = [];
     try {
       for (let i = 0; i < (config.engines ?? 1); ++i) {
@@ -150,7 +174,8 @@ export class Registry {
       const digest = await model.digest();
       const created = Math.floor(Date.now() / 1000);
       const served = { id, digest, model, batcher, labels: config.labels ?? [], created };
-      return { served, replicas, isPinned: config.pinned ?? false, lastUsed: performance.now() };
+      const isPinned = config.pinned ?? false;
+      return { served, config, files, replicas, isPinned, lastUsed: performance.now() };
     } catch (error) {
       await closeAll(replicas);
       throw error;
@@ -200,6 +225,34 @@ export class Registry {
     // At once, so that none of them takes a request in between.
     for (const [each] of evicted) this.#loaded.delete(each);
     await Promise.all(evicted.map(([, { replicas }]) => closeAll(replicas)));
+  }
+
+  /** Whether a model of the configuration is served already, of the same files with the same options. */
+  async adopt(id: string, config: ModelConfig): Promise<boolean> {
+    const loaded = this.#loaded.get(id);
+    if (loaded === undefined || !isDeepStrictEqual(withoutId(loaded.config), withoutId(config))) return false;
+    if (loaded.files !== (await filesOf(config))) return false;
+    loaded.isConfigured = true;
+    return true;
+  }
+
+  /** Ids of models that are in the configuration. */
+  get configured(): readonly string[] {
+    return [...this.#loaded].filter(([, { isConfigured }]) => isConfigured).map(([id]) => id);
+  }
+
+  /** Models of the configuration that could not be loaded, with the code of the error. */
+  get unloadable(): ReadonlyMap<string, string> {
+    return this.#unloadable;
+  }
+
+  set unloadable(codes: ReadonlyMap<string, string>) {
+    this.#unloadable = new Map(codes);
+  }
+
+  /** Waits until the models that have been replaced or taken away have done what they had to do. */
+  async left(): Promise<void> {
+    await Promise.all(this.#leaving.values());
   }
 
   /** Does one change after the other. */

@@ -26,11 +26,11 @@ const ready = async (url: string): Promise<[number, unknown]> => {
 describe('the end of a server', () => {
   it('comes when what it has accepted is done', async () => {
     const server = await Server.start(base);
-    expect(await ready(server.url)).toEqual([200, { ready: true, reasons: [] }]);
+    expect(await ready(server.url)).toEqual([200, { ready: true, reasons: [], warnings: [] }]);
     const running = draw(server.url, 300);
     await new Promise((resolve) => setTimeout(resolve, 100));
     const stopped = server.stop();
-    expect(await ready(server.url)).toEqual([503, { ready: false, reasons: ['draining'] }]);
+    expect(await ready(server.url)).toEqual([503, { ready: false, reasons: ['draining'], warnings: [] }]);
     const refused = await draw(server.url, 1);
     expect(refused.status).toBe(503);
     expect(await refused.json()).toMatchObject({ code: 'ERR_DPM_DRAINING' });

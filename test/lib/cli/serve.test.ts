@@ -1,7 +1,7 @@
 // `dpm serve` as a process of its own.
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -98,6 +98,44 @@ describe('dpm serve', () => {
     expect(data.map(({ id }) => id)).toEqual(['one', 'two']);
     const two = (await (await fetch(`${url}/v1/models/two`)).json()) as { batcher: { rows: number } };
     expect(two.batcher.rows).toBe(2);
+    served.kill('SIGTERM');
+    expect((await ended(served)).code).toBe(0);
+  });
+
+  it('reads its file again on SIGHUP, and when it changes', async () => {
+    const file = join(folder, 'again.yaml');
+    const path = join(folder, 'model');
+    await cp(packagePath('models/mnist'), path, { recursive: true });
+    const model = (id: string): string => `  - { id: ${id}, path: ${path}, device: cpu, rows: 1 }\n`;
+    await writeFile(file, `models:\n${model('one')}`);
+    const served = dpm('--config', file, '--port', '0');
+    let log = '';
+    served.stdout.on('data', (data) => (log += String(data)));
+    const until = async (holds: () => Promise<boolean> | boolean): Promise<void> => {
+      while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 20));
+    };
+    await until(() => log.includes('serving at'));
+    const url = /^serving at (\S+)$/m.exec(log)?.[1];
+    const json = async (at: string): Promise<Record<string, unknown>> =>
+      (await (await fetch(`${url}${at}`)).json()) as Record<string, unknown>;
+    const digest = async (): Promise<unknown> => (await json('/v1/models/one')).digest;
+    const ids = async (): Promise<string[]> =>
+      ((await json('/v1/models')).data as { id: string }[]).map(({ id }) => id);
+    const before = await digest();
+    // The file stays as it is, so that the signal is what it hears of.
+    await writeFile(join(path, 'note.json'), '{}');
+    served.kill('SIGHUP');
+    await until(async () => (await digest()) !== before);
+    await writeFile(file, `drain: 1000\nmodels:\n${model('one')}${model('two')}  - { id: three, path: /nowhere }\n`);
+    await until(async () => (await ids()).join() === 'one,two');
+    await until(() => log.split('the configuration was read again').length === 3);
+    expect(await json('/readyz')).toMatchObject({ ready: true, warnings: ['three was not loaded: ERR_DPM_FILE'] });
+    expect(log).toMatch(/"settings":\["drain"\],"msg":"settings have changed, which takes a restart"/);
+    expect(log).toMatch(/"model":"three","msg":"a model was not loaded"/);
+    await writeFile(file, 'models: [');
+    served.kill('SIGHUP');
+    await until(() => log.includes('the configuration was not read again'));
+    expect(await ids()).toEqual(['one', 'two']);
     served.kill('SIGTERM');
     expect((await ended(served)).code).toBe(0);
   });

@@ -22,7 +22,8 @@ export const probeRoutes: Routes = (app, context) => {
   app.get('/livez', { schema }, () => ({ status: 'alive' }));
   app.get('/readyz', { schema }, (_, reply) => {
     const reasons = reasonsAgainst(context);
-    return reply.status(reasons.length === 0 ? 200 : 503).send({ ready: reasons.length === 0, reasons });
+    const warnings = [...context.registry.unloadable].map(([id, code]) => `${id} was not loaded: ${code}`);
+    return reply.status(reasons.length === 0 ? 200 : 503).send({ ready: reasons.length === 0, reasons, warnings });
   });
   if (context.settings.metricsPort !== undefined) return;
   app.get('/metrics', { schema, config: { scope: 'metrics' } }, (_, reply) => sendMetrics(context, reply));
