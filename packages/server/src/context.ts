@@ -3,6 +3,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import type { Settings } from './config.js';
 import type { EncodingPool } from './encode/pool.js';
 import type { IdempotencyKeys } from './idempotency.js';
+import type { Liveness } from './liveness.js';
 import type { Metrics } from './metrics.js';
 import { failureOf, type Failure, type Problem } from './problem.js';
 import type { Registry } from './registry.js';
@@ -29,6 +30,7 @@ export interface State {
 export interface Context {
   readonly settings: Settings;
   readonly registry: Registry;
+  readonly liveness: Liveness;
   readonly metrics: Metrics;
   readonly pool: EncodingPool;
   readonly tracing: Tracing;

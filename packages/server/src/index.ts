@@ -8,6 +8,7 @@ import { watchConfig } from './config-watch.js';
 import type { Context, WholeAnswer } from './context.js';
 import { EncodingPool } from './encode/pool.js';
 import { IdempotencyKeys } from './idempotency.js';
+import { Liveness } from './liveness.js';
 import { Metrics } from './metrics.js';
 import { listenForMetrics } from './metrics-port.js';
 import { Registry } from './registry.js';
@@ -62,9 +63,10 @@ export class Server {
     const registry = await Registry.open(settings);
     const state = { isDraining: false, open: 0 };
     const pool = new EncodingPool();
+    const liveness = new Liveness(registry);
     const metrics = new Metrics(registry);
     const keys = new IdempotencyKeys<WholeAnswer>();
-    const context: Context = { settings, registry, metrics, pool, tracing, keys, state };
+    const context: Context = { settings, registry, liveness, metrics, pool, tracing, keys, state };
     let metricsApp: FastifyInstance | undefined;
     try {
       metricsApp = await listenForMetrics(context);
@@ -73,6 +75,7 @@ export class Server {
       return new Server(app, metricsApp, context);
     } catch (error) {
       await metricsApp?.close();
+      liveness.close();
       metrics.close();
       await pool.close();
       await registry.close();
@@ -127,7 +130,7 @@ export class Server {
 
   async #drain(): Promise<boolean> {
     this.#unwatch?.();
-    const { registry, settings, metrics, pool } = this.#context;
+    const { registry, settings, liveness, metrics, pool } = this.#context;
     const end = performance.now() + settings.drain;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<false>((resolve) => {
@@ -143,6 +146,7 @@ export class Server {
     this.#app.server.closeAllConnections();
     await closed;
     await this.#metricsApp?.close();
+    liveness.close();
     metrics.close();
     await pool.close();
     return isDone && isSent;

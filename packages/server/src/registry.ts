@@ -96,6 +96,11 @@ export class Registry {
     return [...this.#loaded.values()].map(({ served }) => served);
   }
 
+  /** All that have something to do or may get it: those that are about to go included. */
+  get working(): readonly ServedModel[] {
+    return [...this.#loaded.values(), ...this.#leaving.keys()].map(({ served }) => served);
+  }
+
   /** Bytes that all models hold, those that are about to go included. */
   get bytes(): number {
     return [...this.#loaded.values(), ...this.#leaving.keys()].reduce((sum, loaded) => sum + bytesOf(loaded), 0);

@@ -19,7 +19,12 @@ export async function sendMetrics({ metrics: { register } }: Context, reply: Fas
 /** `GET /livez`, `/readyz` and, where they have no port of their own, `/metrics`. */
 export const probeRoutes: Routes = (app, context) => {
   const schema = { tags: ['probes'] };
-  app.get('/livez', { schema }, () => ({ status: 'alive' }));
+  app.get('/livez', { schema }, (_, reply) => {
+    const reasons = context.liveness.reasons();
+    return reply
+      .status(reasons.length === 0 ? 200 : 503)
+      .send(reasons.length === 0 ? { status: 'alive' } : { status: 'silent', reasons });
+  });
   app.get('/readyz', { schema }, (_, reply) => {
     const reasons = reasonsAgainst(context);
     const warnings = [...context.registry.unloadable].map(([id, code]) => `${id} was not loaded: ${code}`);
