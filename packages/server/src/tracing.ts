@@ -9,8 +9,8 @@ type Api = typeof OpenTelemetry;
 /** Where in a trace something is done. */
 export type TraceContext = OpenTelemetry.Context;
 
-/** A context as it goes with what waits outside of the process: `traceparent` and `tracestate` of W3C's format. */
-export type CarriedTrace = Record<string, string>;
+/** A context in W3C's format, as it goes with what waits outside of the process. Clients' baggage stays here. */
+export type CarriedTrace = { traceparent?: string; tracestate?: string };
 
 /** Something that has been done, with its times in milliseconds of `performance.now()`. */
 export interface Span {
@@ -50,9 +50,10 @@ export class Tracing {
 
   /** A context for later, and for other processes. */
   carried(context: TraceContext | undefined): CarriedTrace {
-    const carried: CarriedTrace = {};
-    if (context !== undefined) this.#api?.propagation.inject(context, carried);
-    return carried;
+    const headers: CarriedTrace = {};
+    if (context !== undefined) this.#api?.propagation.inject(context, headers);
+    const { traceparent, tracestate } = headers;
+    return { ...(traceparent !== undefined && { traceparent }), ...(tracestate !== undefined && { tracestate }) };
   }
 
   /** The context that {@link Tracing.carried} has made an object of. */

@@ -1,7 +1,7 @@
 // What a server tells OpenTelemetry of its requests.
 import { context, propagation, ROOT_CONTEXT, SpanStatusCode, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
-import { W3CTraceContextPropagator } from '@opentelemetry/core';
+import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core';
 import {
   BasicTracerProvider,
   InMemorySpanExporter,
@@ -25,7 +25,8 @@ function setUp(): void {
   const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });
   trace.setGlobalTracerProvider(provider);
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable());
-  propagation.setGlobalPropagator(new W3CTraceContextPropagator());
+  const propagators = [new W3CTraceContextPropagator(), new W3CBaggagePropagator()];
+  propagation.setGlobalPropagator(new CompositePropagator({ propagators }));
 }
 function tearDown(): void {
   trace.disable();
@@ -143,7 +144,7 @@ describe('a context', () => {
 
   it('can be carried and restored', async () => {
     const tracing = await Tracing.open();
-    const carried = tracing.carried(tracing.contextOf({ traceparent, tracestate: 'other=1' }));
+    const carried = tracing.carried(tracing.contextOf({ traceparent, tracestate: 'other=1', baggage: 'user=me' }));
     expect(carried).toEqual({ traceparent, tracestate: 'other=1' });
     const restored = tracing.restored(JSON.parse(JSON.stringify(carried)) as Record<string, string>);
     tracing.record(restored, { name: 'dpm.run', from: 1, to: 3 });
