@@ -7,6 +7,8 @@ import { DpmError } from '../base/errors.js';
 export interface OptionSpec {
   /** Placeholder in the help text, e.g. `N`. */
   value?: string;
+  /** It may be given several times. */
+  isRepeated?: boolean;
   help: string;
 }
 
@@ -49,9 +51,12 @@ export function usageError(message: string): DpmError {
   return new DpmError('ERR_DPM_USAGE', message);
 }
 
+/** As they were given; those that may be given several times as arrays. */
+type Values = Readonly<Record<string, string | boolean | (string | boolean)[] | undefined>>;
+
 /** The values of a command's options, converted as they are asked for. */
 export class OptionValues {
-  constructor(private readonly values: Readonly<Record<string, string | boolean | undefined>>) {}
+  constructor(private readonly values: Values) {}
 
   has(name: string): boolean {
     return this.values[name] !== undefined;
@@ -64,6 +69,12 @@ export class OptionValues {
   string(name: string): string | undefined {
     const value = this.values[name];
     return typeof value === 'string' ? value : undefined;
+  }
+
+  /** Of an option that may be given several times. */
+  strings(name: string): string[] | undefined {
+    const value = this.values[name];
+    return Array.isArray(value) ? value.map(String) : undefined;
   }
 
   required(name: string): string {
@@ -87,6 +98,16 @@ export class OptionValues {
       throw usageError(`--${name} is '${value}', it has to be an integer`);
     }
     return value;
+  }
+
+  /** Bytes, as `8GiB` or a number. */
+  bytes(name: string): number | undefined {
+    const text = this.string(name);
+    if (text === undefined) return undefined;
+    const [, count, unit = 'B'] = /^(\d+(?:\.\d+)?)(B|KiB|MiB|GiB|TiB)?$/.exec(text) ?? [];
+    const value = Math.round(Number(count) * 1024 ** ['B', 'KiB', 'MiB', 'GiB', 'TiB'].indexOf(unit));
+    if (Number.isSafeInteger(value)) return value;
+    throw usageError(`--${name} is '${text}', it has to be a number of bytes, as 8GiB or 512MiB`);
   }
 
   /** One of `valid`. */
@@ -124,7 +145,9 @@ export class OptionValues {
 /** The help text of a command. */
 export function commandHelp(command: Command): string {
   const specs = Object.entries({ ...command.options, ...commonOptions });
-  const titles = specs.map(([name, { value }]) => (value === undefined ? `--${name}` : `--${name} ${value}`));
+  const titles = specs.map(([name, { value, isRepeated = false }]) =>
+    value === undefined ? `--${name}` : `--${name} ${value}${isRepeated ? '…' : ''}`,
+  );
   const width = Math.max(...titles.map((title) => title.length));
   const lines = specs.map(([, { help }], i) => `  ${(titles[i] ?? '').padEnd(width)}  ${help}`);
   return [
@@ -170,15 +193,16 @@ export function groupCommand(group: CommandGroup, [kind, ...args]: readonly stri
 export function parseCall(command: Command, args: readonly string[], signal: AbortSignal): Call | null {
   const specs = { ...command.options, ...commonOptions };
   const options = Object.fromEntries(
-    Object.entries(specs).map(([name, { value }]) => [
+    Object.entries(specs).map(([name, { value, isRepeated = false }]) => [
       name,
       {
         type: value === undefined ? ('boolean' as const) : ('string' as const),
+        multiple: isRepeated,
         ...(name === 'help' && { short: 'h' }),
       },
     ]),
   );
-  let parsed: { values: Record<string, string | boolean | undefined>; positionals: string[] };
+  let parsed: { values: Values; positionals: string[] };
   try {
     parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (cause) {

@@ -47,6 +47,11 @@ function configOf(call: Call, file: Config): Config {
     tokens: options.string('tokens'),
     maxWait: milliseconds(options, 'max-wait'),
     drain: milliseconds(options, 'drain'),
+    memory: options.bytes('memory'),
+    cors: options.strings('cors'),
+    trustProxy: options.strings('trust-proxy'),
+    metricsPort: options.integer('metrics-port'),
+    page: options.flag('no-page') ? false : undefined,
     deterministic: options.flag('deterministic') || undefined,
     insecure: options.flag('insecure') || undefined,
     logLevel: options.string('log-level'),
@@ -69,7 +74,7 @@ async function serve(call: Call): Promise<void> {
     else printLine(`${token}\n\n${entry}`);
     return;
   }
-  await runUntilInterrupted(call, http, (config) => http.Server.start(config));
+  await runUntilInterrupted(call, http, (config) => http.Server.start(config), { reloads: true });
 }
 
 /** Runs a server or a worker of the configuration until it is told to end. */
@@ -77,13 +82,17 @@ export async function runUntilInterrupted(
   call: Call,
   http: ServerPackage,
   start: (config: Config) => Promise<RunningServer>,
+  { reloads }: { reloads: boolean },
 ): Promise<void> {
   const file = call.options.string('config');
-  const config = configOf(call, file === undefined ? {} : await http.readConfig(file));
+  const read = async (): Promise<Config> => configOf(call, file === undefined ? {} : await http.readConfig(file));
+  const config = await read();
   if (config.models?.length === 0) throw usageError('it takes models, or --config');
   const server = await start(config);
-  if (call.json) printJson({ url: server.url });
-  else printLine(`serving at ${server.url}`);
+  if (file !== undefined && reloads) server.follow(file, read);
+  const { url, metricsUrl } = server;
+  if (call.json) printJson({ url, ...present({ metricsUrl }) });
+  else printLine([`serving at ${url}`, ...(metricsUrl === undefined ? [] : [`metrics at ${metricsUrl}`])].join('\n'));
   await new Promise((resolve) => {
     call.signal.addEventListener('abort', resolve, { once: true });
     if (call.signal.aborted) resolve(null);
@@ -93,7 +102,7 @@ export async function runUntilInterrupted(
 
 /** Of a server, and of a worker. */
 export const commonServerOptions: OptionSpecs = {
-  config: { value: 'FILE', help: 'YAML or JSON with the same and more: docs/http.md' },
+  config: { value: 'FILE', help: 'YAML or JSON with the same and more, docs/http.md' },
   host: { value: 'HOST', help: 'address to listen at, default 127.0.0.1; another takes --tokens or --insecure' },
   port: { value: 'N', help: 'default 8080; 0: any that is free' },
   tokens: { value: 'FILE', help: 'YAML list of tokens, which has to be readable by its owner alone' },
@@ -106,6 +115,9 @@ export const commonServerOptions: OptionSpecs = {
   drain: { value: 'SECONDS', help: 'for accepted work after SIGTERM, default 30' },
   queue: { value: 'URL', help: 'redis://..., where jobs wait for workers' },
   results: { value: 'URL', help: 'where workers keep samples: file:///folder or s3://bucket/prefix' },
+  memory: { value: 'SIZE', help: 'bytes that all models may hold, as 8GiB or 512MiB' },
+  'trust-proxy': { value: 'CIDR', isRepeated: true, help: 'addresses of proxies whose X-Forwarded-For counts' },
+  'metrics-port': { value: 'N', help: '/metrics is at this port then, without tokens, and not at the other' },
   'log-level': { value: 'LEVEL', help: 'fatal, error, warn, info (default), debug, trace, silent' },
 };
 
@@ -122,6 +134,8 @@ export const serveCommand: Command = {
       help: 'folder for jobs that this server draws itself; without it and --queue there are none',
     },
     keep: { value: 'DAYS', help: 'jobs that are over are kept for, default 7' },
+    cors: { value: 'ORIGIN', isRepeated: true, help: 'origin whose pages may ask, as https://example.org' },
+    'no-page': { help: 'serve no page at /' },
   },
   run: serve,
 };

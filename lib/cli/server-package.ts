@@ -12,6 +12,8 @@ export interface ServerPackage {
 
 export interface RunningServer {
   readonly url: string;
+  readonly metricsUrl: string | undefined;
+  follow(file: string, read: () => Promise<Config>): void;
   stop(): Promise<boolean>;
 }
 

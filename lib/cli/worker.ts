@@ -4,7 +4,7 @@ import { serverPackage } from './server-package.js';
 
 async function work(call: Call): Promise<void> {
   const http = await serverPackage();
-  await runUntilInterrupted(call, http, (config) => http.Server.work(config));
+  await runUntilInterrupted(call, http, (config) => http.Server.work(config), { reloads: false });
 }
 
 export const workerCommand: Command = {

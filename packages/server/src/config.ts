@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 
 import { computeTypes, DpmError } from 'dpm-native';
 import Type, { type Static } from 'typebox';
@@ -68,6 +69,15 @@ export const configSchema = Type.Object(
     deterministic: Type.Optional(
       Type.Boolean({ description: 'On a card, too, bits do not depend on other requests.' }),
     ),
+    cors: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        description: 'Origins whose pages may ask, as https://example.org.',
+      }),
+    ),
+    metricsPort: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 65_535, description: 'Of /metrics alone, without tokens.' }),
+    ),
+    page: Type.Optional(Type.Boolean({ description: 'Serve the page at /. Default: true.' })),
     trustProxy: Type.Optional(Type.Array(Type.String({ minLength: 1 }), { description: 'Addresses of proxies.' })),
     logLevel: Type.Optional(Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])),
   },
@@ -78,9 +88,13 @@ export const configSchema = Type.Object(
 export type ServerConfig = Static<typeof configSchema>;
 
 /** The same, complete. */
-export type Settings = Required<Omit<ServerConfig, 'tokens' | 'models' | 'spool' | 'queue' | 'results'>> & {
+export type Settings = Required<
+  Omit<ServerConfig, 'tokens' | 'models' | 'metricsPort' | 'spool' | 'queue' | 'results'>
+> & {
   /** A file. */
   tokens: string | undefined;
+  /** Undefined: metrics are among the other routes. */
+  metricsPort: number | undefined;
   spool: string | undefined;
   queue: string | undefined;
   results: string | undefined;
@@ -120,6 +134,25 @@ function idOf({ id, path }: ModelConfig): string {
   return id ?? name.replace(/\.(?:safetensors|pth?|ckpt|bin)$/, '');
 }
 
+/** Whether a text is an origin as browsers send it, with nothing behind its port. */
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && /^https?:/.test(text) && new URL(text).origin === text;
+}
+
+/** Whether a text is an address or a range of them, `10.0.0.0/8`, or a name of such. */
+function isRange(text: string): boolean {
+  if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
+  const [address = '', bits, ...more] = text.split('/');
+  const most = { 4: 32, 6: 128 }[isIP(address)] ?? 0;
+  if (more.length > 0 || most === 0) return false;
+  return bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= most);
+}
+
+function requireAll(field: string, texts: readonly string[], holds: (text: string) => boolean, expected: string): void {
+  const wrong = texts.find((text) => !holds(text));
+  if (wrong !== undefined) throw new DpmError('ERR_DPM_CONFIG', `${field} has '${wrong}', it has to be ${expected}`);
+}
+
 /**
  * Fills in what is missing.
  *
@@ -147,9 +180,17 @@ export function settingsOf(config: ServerConfig): Settings {
     results: config.results,
     keep: config.keep ?? KEEP,
     deterministic: config.deterministic ?? false,
+    cors: config.cors ?? [],
+    metricsPort: config.metricsPort,
+    page: config.page ?? true,
     trustProxy: config.trustProxy ?? [],
     logLevel: config.logLevel ?? 'info',
   };
+  requireAll('cors', settings.cors, isOrigin, 'origins, as https://example.org');
+  requireAll('trustProxy', settings.trustProxy, isRange, 'addresses or ranges of them, as 10.0.0.0/8');
+  if (settings.metricsPort === settings.port && settings.port !== 0) {
+    throw new DpmError('ERR_DPM_CONFIG', `metricsPort is ${settings.port}, which is the port of the other routes`);
+  }
   if (settings.tokens === undefined && !settings.insecure && !loopback.has(settings.host)) {
     throw new DpmError(
       'ERR_DPM_CONFIG',

@@ -5,10 +5,12 @@ import type { EncodingPool } from './encode/pool.js';
 import type { IdempotencyKeys } from './idempotency.js';
 import type { JobWorker } from './jobs/bullmq-worker.js';
 import type { JobStore } from './jobs/store.js';
+import type { Liveness } from './liveness.js';
 import type { Metrics } from './metrics.js';
 import { failureOf, type Failure, type Problem } from './problem.js';
 import type { Registry } from './registry.js';
 import type { Client, Scope } from './tokens.js';
+import type { TraceContext, Tracing } from './tracing.js';
 
 /** An answer that is complete. */
 export interface WholeAnswer {
@@ -30,8 +32,10 @@ export interface State {
 export interface Context {
   readonly settings: Settings;
   readonly registry: Registry;
+  readonly liveness: Liveness;
   readonly metrics: Metrics;
   readonly pool: EncodingPool;
+  readonly tracing: Tracing;
   /** Of requests for samples. */
   readonly keys: IdempotencyKeys<WholeAnswer>;
   readonly state: State;
@@ -51,6 +55,8 @@ declare module 'fastify' {
     client: Client;
     /** What a line of the log has beside the usual. */
     noted: Record<string, unknown>;
+    /** Undefined without OpenTelemetry. */
+    trace: TraceContext | undefined;
   }
   interface FastifyContextConfig {
     /** What a token has to allow; absent: everybody may. */

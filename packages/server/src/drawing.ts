@@ -5,6 +5,8 @@ import { sentImages, type SentImages } from './encode/images.js';
 import type { Outcome } from './metrics.js';
 import { ServerError } from './problem.js';
 import type { Sampling } from './sample-request.js';
+import { SamplingTrace } from './sampling-trace.js';
+import type { TraceContext } from './tracing.js';
 
 /** The last event of a request that is done. */
 export type Done = Extract<BatchEvent, { type: 'done' }>;
@@ -48,18 +50,22 @@ function countOutcome(
 /**
  * The events of a request for samples, which is counted however it ends. `signal` ends it.
  *
+ * @param parent - What its spans are below.
  * @throws {@link ServerError} of status 504 where its deadline passes while it runs; as `batcher.stream` does.
  */
 export async function* drawing(
   context: Context,
   sampling: Sampling,
   signal: AbortSignal,
+  parent?: TraceContext,
 ): AsyncGenerator<BatchEvent, void, void> {
+  const trace = new SamplingTrace(context.tracing, parent, sampling);
   let isRunning = false;
   let ended: Done | { error: unknown } = { error: new DpmError('ERR_DPM_ABORTED', 'the reader has left') };
   try {
     for await (const event of sampling.served.batcher.stream({ ...sampling.request, signal })) {
       isRunning = true;
+      trace.see(event);
       if (event.type === 'done') ended = event;
       yield event;
     }
@@ -70,6 +76,7 @@ export async function* drawing(
     throw error;
   } finally {
     countOutcome(context, sampling, ended);
+    trace.end(ended);
   }
 }
 
@@ -89,13 +96,14 @@ export async function drawn(
   sampling: Sampling,
   dtype: 'u8' | 'f32',
   signal: AbortSignal,
+  parent: TraceContext | undefined,
 ): Promise<Drawn> {
   const { served, count } = sampling;
   const [channels, height, width] = served.model.sampleShape;
   const elements = channels * height * width;
   const values = dtype === 'u8' ? new Uint8Array(count * elements) : new Float32Array(count * elements);
   let range = served.model.range;
-  for await (const event of drawing(context, sampling, signal)) {
+  for await (const event of drawing(context, sampling, signal, parent)) {
     if (event.type === 'image') {
       values.set(sentImages(event.image, dtype).values, event.sample * elements);
       range = event.image.range;

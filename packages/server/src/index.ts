@@ -4,18 +4,24 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 
 import { settingsOf, type ServerConfig } from './config.js';
+import { watchConfig } from './config-watch.js';
 import type { Context, Routes, WholeAnswer } from './context.js';
 import { EncodingPool } from './encode/pool.js';
 import { IdempotencyKeys } from './idempotency.js';
 import { openJobs, openWorker } from './jobs/open.js';
+import { Liveness } from './liveness.js';
 import { loggerOf } from './log.js';
 import { Metrics } from './metrics.js';
+import { listenForMetrics } from './metrics-port.js';
 import { Registry } from './registry.js';
+import { reload, type Reloaded } from './reload.js';
 import { buildApp, serverRoutes, workerRoutes } from './server.js';
 import { Tokens } from './tokens.js';
+import { Tracing } from './tracing.js';
 
 export { readConfig, type ModelConfig, type ServerConfig } from './config.js';
 export { changeJob, listJobs, purgeJobs, type JobAction, type JobPlace } from './jobs/admin.js';
+export type { Reloaded } from './reload.js';
 export { newToken } from './tokens.js';
 
 /** Milliseconds in which answers can be written whatever the time for draining is. */
@@ -27,19 +33,31 @@ async function endJobs({ jobs, worker }: Context): Promise<void> {
   await jobs?.close();
 }
 
+function urlOf(app: FastifyInstance): string {
+  const { address, family, port } = app.server.address() as AddressInfo;
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
+
 /** A server that listens. */
 export class Server {
   /** Where it is reached. */
   readonly url: string;
+  /** Where its metrics are reached, if they have a port of their own. */
+  readonly metricsUrl: string | undefined;
   readonly #app: FastifyInstance;
+  readonly #metricsApp: FastifyInstance | undefined;
   readonly #context: Context;
   #ending: Promise<boolean> | undefined;
+  /** One after the other. */
+  #reloading: Promise<unknown> = Promise.resolve();
+  #unwatch: (() => void) | undefined;
 
-  private constructor(app: FastifyInstance, context: Context) {
+  private constructor(app: FastifyInstance, metricsApp: FastifyInstance | undefined, context: Context) {
     this.#app = app;
+    this.#metricsApp = metricsApp;
     this.#context = context;
-    const { address, family, port } = app.server.address() as AddressInfo;
-    this.url = `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+    this.url = urlOf(app);
+    this.metricsUrl = metricsApp === undefined ? undefined : `${urlOf(metricsApp)}/metrics`;
   }
 
   /**
@@ -71,25 +89,59 @@ export class Server {
   ): Promise<Server> {
     const settings = settingsOf(config);
     const tokens = settings.tokens === undefined ? undefined : await Tokens.open(settings.tokens);
+    const tracing = await Tracing.open();
     const registry = await Registry.open(settings);
     const state = { isDraining: false, open: 0 };
     const pool = new EncodingPool();
+    const liveness = new Liveness(registry);
     const metrics = new Metrics(registry);
     const keys = new IdempotencyKeys<WholeAnswer>();
     const log = loggerOf(settings.logLevel);
-    const context: Context = { settings, registry, metrics, pool, keys, state, log };
+    const context: Context = { settings, registry, liveness, metrics, pool, tracing, keys, state, log };
+    let metricsApp: FastifyInstance | undefined;
     try {
       await begin(context);
+      metricsApp = await listenForMetrics(context);
       const app = await buildApp(context, tokens, routes);
       await app.listen({ host: settings.host, port: settings.port });
-      return new Server(app, context);
+      return new Server(app, metricsApp, context);
     } catch (error) {
       await endJobs(context);
+      await metricsApp?.close();
+      liveness.close();
       metrics.close();
       await pool.close();
       await registry.close();
       throw error;
     }
+  }
+
+  /**
+   * Makes the models those of a configuration. Those that have not changed stay as they are, those that fail to load leave what was served;
+   * what clients have put and no configuration has stays, too. Other settings take a restart.
+   *
+   * @throws DpmError `ERR_DPM_CONFIG` where the configuration is wrong, `ERR_DPM_CLOSED` at the end; nothing changes then.
+   */
+  reload(config: ServerConfig): Promise<Reloaded> {
+    const done = this.#reloading.then(() => reload(this.#context, this.#context.log, config));
+    this.#reloading = done.catch(() => undefined);
+    return done;
+  }
+
+  /**
+   * Reloads the configuration on SIGHUP and when its file changes, until the end. What goes wrong is told by the log.
+   *
+   * @param read - All of the configuration.
+   */
+  follow(file: string, read: () => Promise<ServerConfig>): void {
+    this.#unwatch?.();
+    this.#unwatch = watchConfig(file, () => {
+      read()
+        .then((config) => this.reload(config))
+        .catch((error: unknown) => {
+          this.#context.log.error({ err: error }, 'the configuration was not read again');
+        });
+    });
   }
 
   /**
@@ -111,7 +163,8 @@ export class Server {
   }
 
   async #drain(): Promise<boolean> {
-    const { registry, settings, metrics, pool, jobs, worker } = this.#context;
+    this.#unwatch?.();
+    const { registry, settings, liveness, metrics, pool, jobs, worker } = this.#context;
     jobs?.pause();
     const end = performance.now() + settings.drain;
     let timer: NodeJS.Timeout | undefined;
@@ -131,6 +184,8 @@ export class Server {
     // Those that have asked for nothing yet are not idle in the eyes of Node.
     this.#app.server.closeAllConnections();
     await closed;
+    await this.#metricsApp?.close();
+    liveness.close();
     metrics.close();
     await pool.close();
     return isDone && isSent;

@@ -1,5 +1,4 @@
-import { realpath } from 'node:fs/promises';
-import { sep } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 
 import {
   type BatcherOptions,
@@ -11,7 +10,9 @@ import {
 } from 'dpm-native';
 
 import type { ModelConfig, Settings } from './config.js';
+import { stateOfFiles } from './model-files.js';
 import { ServerError } from './problem.js';
+import { leastBytes } from './weight-bytes.js';
 
 /** A model that takes requests. */
 export interface ServedModel {
@@ -31,6 +32,10 @@ export interface ServedModel {
 /** A model with what it holds. */
 interface Loaded {
   readonly served: ServedModel;
+  /** Of its files, when it was loaded. */
+  readonly files: string;
+  /** Whether it is in the configuration, and not of a client alone. */
+  isConfigured: boolean;
   readonly replicas: readonly DiffusionModel[];
   readonly isPinned: boolean;
   /** Milliseconds of `performance.now()`. */
@@ -41,6 +46,13 @@ interface Loaded {
 export interface PutOptions {
   /** Idle models that are not pinned may go for it, the one that was used longest ago first. */
   evict?: boolean;
+  /** It is in the configuration, and goes when it is there no more. */
+  isConfigured?: boolean;
+}
+
+/** What changes when a file of a model does. */
+async function filesOf({ path, config }: ModelConfig): Promise<string> {
+  return JSON.stringify([await stateOfFiles(path), config === undefined ? null : await stateOfFiles(config)]);
 }
 
 function loadOptions({ config, device, dtype, exact, threads }: ModelConfig): LoadOptions {
@@ -53,6 +65,10 @@ function bytesOf({ replicas }: Loaded): number {
     const { host, device } = model.memory();
     return sum + host + device;
   }, 0);
+}
+
+function withoutId({ id: _id, ...options }: ModelConfig): object {
+  return options;
 }
 
 async function closeAll(replicas: readonly DiffusionModel[]): Promise<void> {
@@ -70,6 +86,7 @@ export class Registry {
   /** Those whose card has failed. */
   readonly #failed = new WeakSet<ServedModel>();
   readonly #listeners = new Set<() => void>();
+  #unloadable = new Map<string, string>();
   #isClosed = false;
 
   private constructor(settings: Settings) {
@@ -79,6 +96,11 @@ export class Registry {
   /** All that take requests, in the order in which they came. */
   get models(): readonly ServedModel[] {
     return [...this.#loaded.values()].map(({ served }) => served);
+  }
+
+  /** All that have something to do or may get it: those that are about to go included. */
+  get working(): readonly ServedModel[] {
+    return [...this.#loaded.values(), ...this.#leaving.keys()].map(({ served }) => served);
   }
 
   /** Bytes that all models hold, those that are about to go included. */
@@ -100,7 +122,7 @@ export class Registry {
   static async open(settings: Settings): Promise<Registry> {
     const registry = new Registry(settings);
     try {
-      for (const config of settings.models) await registry.put(config.id, config);
+      for (const config of settings.models) await registry.put(config.id, config, { isConfigured: true });
     } catch (error) {
       await registry.close();
       throw error;
@@ -113,18 +135,22 @@ export class Registry {
    *
    * @throws {@link DpmError} as `DiffusionModel.load` and `model.batcher` do, `ERR_DPM_OUT_OF_MEMORY` where it does not fit into the budget.
    */
-  put(id: string, config: ModelConfig, { evict = false }: PutOptions = {}): Promise<ServedModel> {
+  put(id: string, config: ModelConfig, { evict = false, isConfigured = false }: PutOptions = {}): Promise<ServedModel> {
     return this.#changed(async () => {
-      const loaded = await this.#load(id, config);
+      this.#requireOpen();
+      // What cannot fit is not loaded first: others would have less memory than they count on.
+      this.#evictable(id, await leastBytes(config), evict);
+      const loaded = { ...(await this.#load(id, config)), isConfigured };
       try {
-        if (this.#isClosed) throw new DpmError('ERR_DPM_CLOSED', 'the server is about to end');
-        await this.#requireMemory(id, loaded, evict);
+        this.#requireOpen();
+        await this.#makeRoom(id, loaded, evict);
       } catch (error) {
         await closeAll(loaded.replicas);
         throw error;
       }
       const before = this.#loaded.get(id);
       this.#loaded.set(id, loaded);
+      this.#unloadable.delete(id);
       if (before !== undefined) this.#leave(before);
       for (const listener of this.#listeners) listener();
       return loaded.served;
@@ -141,25 +167,15 @@ export class Registry {
       this.get(id);
       const loaded = this.#loaded.get(id);
       this.#loaded.delete(id);
+      this.#unloadable.delete(id);
       if (loaded !== undefined) this.#leave(loaded);
       return Promise.resolve();
     });
   }
 
-  /**
-   * The path of a model that a client names.
-   *
-   * @throws {@link ServerError} `ERR_DPM_FORBIDDEN` where it does not lie in one of the folders that models may come from.
-   */
-  async requireRoot(path: string): Promise<string> {
-    const real = await realpath(path).catch(() => null);
-    const roots = await Promise.all(this.#settings.modelRoots.map((root) => realpath(root).catch(() => null)));
-    const isBelow = roots.some((root) => root !== null && (real === root || real?.startsWith(root + sep) === true));
-    if (real !== null && isBelow) return real;
-    throw new ServerError('ERR_DPM_FORBIDDEN', 'path is in none of the modelRoots', { param: 'path' });
-  }
-
-  async #load(id: string, config: ModelConfig): Promise<Loaded> {
+  async #load(id: string, config: ModelConfig): Promise<Omit<Loaded, 'isConfigured'>> {
+    // Before they are read, so that a later change is none that was read.
+    const files = await filesOf(config);
     const replicas: DiffusionModel[] = [];
     try {
       for (let i = 0; i < (config.engines ?? 1); ++i) {
@@ -172,7 +188,7 @@ export class Registry {
       const digest = await model.digest();
       const created = Math.floor(Date.now() / 1000);
       const served = { id, digest, config, model, batcher, labels: config.labels ?? [], created };
-      return { served, replicas, isPinned: config.pinned ?? false, lastUsed: performance.now() };
+      return { served, files, replicas, isPinned: config.pinned ?? false, lastUsed: performance.now() };
     } catch (error) {
       await closeAll(replicas);
       throw error;
@@ -194,9 +210,13 @@ export class Registry {
       .sort(([, a], [, b]) => a.lastUsed - b.lastUsed);
   }
 
-  async #requireMemory(id: string, loaded: Loaded, evict: boolean): Promise<void> {
+  #requireOpen(): void {
+    if (this.#isClosed) throw new DpmError('ERR_DPM_CLOSED', 'the server is about to end');
+  }
+
+  /** The models that have to go for so many bytes. */
+  #evictable(id: string, needed: number, evict: boolean): [string, Loaded][] {
     const { memory } = this.#settings;
-    const needed = bytesOf(loaded);
     const evicted: [string, Loaded][] = [];
     const idle = evict ? this.#idle(id) : [];
     const held = (): number => this.bytes - evicted.reduce((sum, [, each]) => sum + bytesOf(each), 0);
@@ -210,9 +230,42 @@ export class Registry {
       }
       evicted.push(next);
     }
+    return evicted;
+  }
+
+  async #makeRoom(id: string, loaded: Loaded, evict: boolean): Promise<void> {
+    const evicted = this.#evictable(id, bytesOf(loaded), evict);
     // At once, so that none of them takes a request in between.
     for (const [each] of evicted) this.#loaded.delete(each);
     await Promise.all(evicted.map(([, { replicas }]) => closeAll(replicas)));
+  }
+
+  /** Whether a model of the configuration is served already, of the same files with the same options. */
+  async adopt(id: string, config: ModelConfig): Promise<boolean> {
+    const loaded = this.#loaded.get(id);
+    if (loaded === undefined || !isDeepStrictEqual(withoutId(loaded.served.config), withoutId(config))) return false;
+    if (loaded.files !== (await filesOf(config))) return false;
+    loaded.isConfigured = true;
+    return true;
+  }
+
+  /** Ids of models that are in the configuration. */
+  get configured(): readonly string[] {
+    return [...this.#loaded].filter(([, { isConfigured }]) => isConfigured).map(([id]) => id);
+  }
+
+  /** Models of the configuration that could not be loaded, with the code of the error. */
+  get unloadable(): ReadonlyMap<string, string> {
+    return this.#unloadable;
+  }
+
+  set unloadable(codes: ReadonlyMap<string, string>) {
+    this.#unloadable = new Map(codes);
+  }
+
+  /** Waits until the models that have been replaced or taken away have done what they had to do. */
+  async left(): Promise<void> {
+    await Promise.all(this.#leaving.values());
   }
 
   /** Does one change after the other. */

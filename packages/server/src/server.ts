@@ -9,6 +9,7 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, 
 
 import { authenticate, requireScope } from './auth.js';
 import { errorHandler, onAnswered, type Context, type Routes } from './context.js';
+import { allowOrigins } from './cors.js';
 import { failureOf, ServerError } from './problem.js';
 import { jobRoutes } from './routes/jobs.js';
 import { kserveRoutes } from './routes/kserve.js';
@@ -105,13 +106,15 @@ function logLine(request: FastifyRequest, reply: FastifyReply, status: number): 
   });
 }
 
-function addHooks(app: FastifyInstance, context: Context, tokens: Tokens | undefined): void {
+async function addHooks(app: FastifyInstance, context: Context, tokens: Tokens | undefined): Promise<void> {
   const nobody = { ...anybody, requestsPerMinute: context.settings.requestsPerMinute };
   app.decorateRequest('client', null as never);
   app.decorateRequest('noted', null as never);
+  app.decorateRequest('trace', undefined);
   app.addHook('onRequest', async (request, reply) => {
     request.noted = {};
     request.client = nobody;
+    request.trace = context.tracing.contextOf(request.headers);
     // Also where the client leaves before the answer.
     ++context.state.open;
     onAnswered(request, reply, () => {
@@ -123,10 +126,14 @@ function addHooks(app: FastifyInstance, context: Context, tokens: Tokens | undef
       logLine(request, reply, status);
     });
   });
-  app.addHook('onRequest', async (request) => {
+  app.addHook('onRequest', (request, _, done) => {
     requireStrictHeaders(request.raw.rawHeaders);
     if (request.url.length > MOST_URL)
       throw new ServerError('ERR_DPM_URI', `the URL is longer than ${MOST_URL} characters`);
+    done();
+  });
+  await allowOrigins(app, context.settings.cors);
+  app.addHook('onRequest', async (request) => {
     if (tokens !== undefined) await authenticate(request, tokens);
     requireScope(request);
     if (request.routeOptions.config.isWork === true && context.state.isDraining) {
@@ -180,7 +187,7 @@ export async function buildApp(
     return { error: new ServerError('ERR_DPM_ARGUMENT', `${param} ${reason}`, { param }) };
   });
   app.setSerializerCompiler(() => (value) => JSON.stringify(value));
-  addHooks(app, context, tokens);
+  await addHooks(app, context, tokens);
   await app.register(helmet, {
     contentSecurityPolicy: {
       useDefaults: false,

@@ -1,13 +1,13 @@
 // Models that come and go while the server runs.
 import { createHash } from 'node:crypto';
-import { cp, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
-import { DpmError } from 'dpm-native';
+import { DiffusionModel, DpmError } from 'dpm-native';
 
 import { settingsOf } from '../src/config.js';
 import { Server } from '../src/index.js';
@@ -64,7 +64,6 @@ beforeAll(async () => {
   const common = { port: 0, tokens, modelRoots: [root], logLevel: 'silent' as const };
   const model = { path: digits, device: 'cpu', rows: 2 };
   server = await Server.start({ ...common, models: [{ id: 'digits', ...model }] });
-  const { DiffusionModel } = await import('dpm-native');
   await using measured = await DiffusionModel.load(digits, { device: 'cpu' });
   await using _ = await measured.batcher({ rows: 2 });
   const { host, device } = measured.memory();
@@ -155,6 +154,35 @@ describe('a model', () => {
     expect(await digest('digits')).toBe(before);
   });
 
+  it('has no links that lead out of those folders', async () => {
+    const inside = await copy('linked');
+    const weights = 'unet/diffusion_pytorch_model.safetensors';
+    // As the cache of the hub has it: names beside what they stand for.
+    await mkdir(join(root, 'blobs'));
+    await rename(join(inside, weights), join(root, 'blobs/weights'));
+    await symlink('../../blobs/weights', join(inside, weights));
+    expect((await put('linked', { path: inside })).status).toBe(200);
+    const leading = async (name: string, target: string): Promise<unknown> => {
+      const link = join(inside, name);
+      await rm(link, { force: true });
+      await symlink(target, link);
+      const refused = await put('linked', { path: inside });
+      await rm(link);
+      return [refused.status, refused.json.code, refused.json.param];
+    };
+    const forbidden = [403, 'ERR_DPM_FORBIDDEN', 'path'];
+    expect(await leading('gamma.json', join(digits, 'gamma.json'))).toEqual(forbidden);
+    expect(await leading('heads/more', digits)).toEqual(forbidden);
+    expect(await leading('gamma.json', join(root, 'nowhere'))).toEqual(forbidden);
+    // A circle, which has no end.
+    expect(await leading('around', '.')).toEqual(forbidden);
+    expect(await leading('gamma.json', join(root, 'new/gamma.json'))).toEqual([200, undefined, undefined]);
+    await mkdir(join(inside, '.git'));
+    await symlink('/', join(inside, '.git/root'));
+    expect((await put('linked', { path: inside })).status).toBe(200);
+    expect((await ask('DELETE', '/v1/models/linked')).status).toBe(204);
+  });
+
   it('is changed by nobody without a token for it', async () => {
     await using open = await Server.start({
       models: [{ path: 'mnist', device: 'cpu', rows: 1 }],
@@ -234,6 +262,20 @@ describe('a budget of memory', () => {
     expect(metrics).not.toContain('dpm_backlog_seconds{model="idle"}');
     expect((await draw('third', {}, small)).status).toBe(200);
     expect((await draw('idle', {}, small)).status).toBe(404);
+  });
+
+  it('is not exceeded by what is loaded in vain', async () => {
+    const load = vi.spyOn(DiffusionModel, 'load');
+    const path = join(root, 'other');
+    expect((await put('fourth', { path }, small)).status).toBe(507);
+    // One can go, which is not enough.
+    expect((await put('fourth', { path, engines: 3, evict: true }, small)).status).toBe(507);
+    expect(load).not.toHaveBeenCalled();
+    // In half precision, as a card would have them, they fit.
+    expect((await put('fourth', { path, engines: 2, device: 'auto', evict: true }, small)).status).toBe(507);
+    expect(load).toHaveBeenCalledTimes(2);
+    load.mockRestore();
+    expect((await draw('third', {}, small)).status).toBe(200);
   });
 
   it('holds at the start, too', async () => {

@@ -26,11 +26,11 @@ const ready = async (url: string): Promise<[number, unknown]> => {
 describe('the end of a server', () => {
   it('comes when what it has accepted is done', async () => {
     const server = await Server.start(base);
-    expect(await ready(server.url)).toEqual([200, { ready: true, reasons: [] }]);
+    expect(await ready(server.url)).toEqual([200, { ready: true, reasons: [], warnings: [] }]);
     const running = draw(server.url, 300);
     await new Promise((resolve) => setTimeout(resolve, 100));
     const stopped = server.stop();
-    expect(await ready(server.url)).toEqual([503, { ready: false, reasons: ['draining'] }]);
+    expect(await ready(server.url)).toEqual([503, { ready: false, reasons: ['draining'], warnings: [] }]);
     const refused = await draw(server.url, 1);
     expect(refused.status).toBe(503);
     expect(await refused.json()).toMatchObject({ code: 'ERR_DPM_DRAINING' });
@@ -82,6 +82,52 @@ describe('a server', () => {
     expect((await fetch(`${server.url}/livez`)).status).toBe(200);
   });
 
+  it('believes what proxies say that it trusts, and nobody else', async () => {
+    const statuses = async (config: Partial<ServerConfig>): Promise<number[]> => {
+      await using server = await Server.start({ ...base, requestsPerMinute: 1, ...config });
+      const ask = (address: string) => fetch(`${server.url}/v1/models`, { headers: { 'x-forwarded-for': address } });
+      return [(await ask('192.0.2.1')).status, (await ask('192.0.2.2')).status, (await ask('192.0.2.2')).status];
+    };
+    expect(await statuses({ trustProxy: ['127.0.0.0/8'] })).toEqual([200, 200, 429]);
+    expect(await statuses({ trustProxy: ['10.0.0.1'] })).toEqual([200, 429, 429]);
+  });
+
+  it('has a page, unless it is told to have none', async () => {
+    const statuses = async (page: boolean): Promise<number[]> => {
+      await using server = await Server.start({ ...base, page });
+      return await Promise.all(
+        ['/', '/page.js', '/page.css'].map(async (path) => (await fetch(server.url + path)).status),
+      );
+    };
+    expect(await statuses(true)).toEqual([200, 200, 200]);
+    expect(await statuses(false)).toEqual([404, 404, 404]);
+  });
+
+  it('has its metrics at a port of their own, where it is told to', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'metrics-'));
+    const tokens = join(folder, 'tokens.yaml');
+    await writeFile(tokens, '[]', { mode: 0o600 });
+    const server = await Server.start({ ...base, tokens, metricsPort: 0 });
+    const url = server.metricsUrl!;
+    const { hostname } = new URL(server.url);
+    expect(new URL(url)).toMatchObject({ hostname, pathname: '/metrics' });
+    expect(new URL(url).port).not.toBe(new URL(server.url).port);
+    const answer = await fetch(url);
+    expect(answer.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
+    expect(await answer.text()).toContain('dpm_backlog_seconds{model="mnist"}');
+    expect((await fetch(`${server.url}/metrics`)).status).toBe(404);
+    expect((await fetch(url.replace('/metrics', '/v1/models'))).status).toBe(404);
+    await server.stop();
+    await expect(fetch(url)).rejects.toThrow();
+    await rm(folder, { recursive: true });
+  });
+
+  it('gives up where the port of its metrics is taken', async () => {
+    await using first = await Server.start(base);
+    const metricsPort = Number(new URL(first.url).port);
+    await expect(Server.start({ ...base, metricsPort })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  });
+
   it('tells its own description', async () => {
     await using server = await Server.start(base);
     const document = (await (await fetch(`${server.url}/openapi.json`)).json()) as {
@@ -124,6 +170,12 @@ describe('a configuration', () => {
     ['a field that is none', { models: [{ path: 'm' }], hots: 'a' } as ServerConfig, /hots is no field here/],
     ['a model without a path', { models: [{ id: 'm' }] } as unknown as ServerConfig, /models\/0\/path is missing/],
     ['an id with a slash', { models: [{ id: 'a/b', path: 'm' }] }, /models\/0\/id/],
+    ['an origin for all', { models: [{ path: 'm' }], cors: ['*'] }, /cors has '\*'/],
+    ['an origin with a path', { models: [{ path: 'm' }], cors: ['https://a.example/'] }, /cors has 'https:/],
+    ['an origin of no web', { models: [{ path: 'm' }], cors: ['null'] }, /cors has 'null'/],
+    ['a proxy that is no address', { models: [{ path: 'm' }], trustProxy: ['10.0.0'] }, /trustProxy has '10\.0\.0'/],
+    ['a range that is none', { models: [{ path: 'm' }], trustProxy: ['10.0.0.0/33'] }, /trustProxy has/],
+    ['one port for two', { models: [{ path: 'm' }], port: 9000, metricsPort: 9000 }, /metricsPort is 9000/],
     ['a port that is none', { models: [{ path: 'm' }], port: 70_000 }, /port/],
   ])('is refused with %s', (_, config, message) => {
     expect(() => settingsOf(config)).toThrow(
@@ -137,6 +189,10 @@ describe('a configuration', () => {
     });
     expect(models.map(({ id }) => id)).toEqual(['b', 'd', 'e']);
     expect(others).toMatchObject({ host: '127.0.0.1', port: 8080, maxWait: 30_000, drain: 30_000, insecure: false });
+    expect(others).toMatchObject({ cors: [], page: true, metricsPort: undefined, trustProxy: [] });
+    expect(
+      settingsOf({ models: [{ path: 'm' }], trustProxy: ['::1', '10.0.0.0/8', 'loopback'] }).trustProxy,
+    ).toHaveLength(3);
     expect(settingsOf({ models: [{ path: 'm' }], host: '0.0.0.0', insecure: true }).host).toBe('0.0.0.0');
     expect(settingsOf({ models: [{ path: 'm' }], host: '0.0.0.0', tokens: 't' }).tokens).toBe('t');
   });

@@ -1,7 +1,7 @@
 // `dpm serve` as a process of its own.
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -102,6 +102,79 @@ describe('dpm serve', () => {
     expect((await ended(served)).code).toBe(0);
   });
 
+  it('reads its file again on SIGHUP, and when it changes', async () => {
+    const file = join(folder, 'again.yaml');
+    const path = join(folder, 'model');
+    await cp(packagePath('models/mnist'), path, { recursive: true });
+    const model = (id: string): string => `  - { id: ${id}, path: ${path}, device: cpu, rows: 1 }\n`;
+    await writeFile(file, `models:\n${model('one')}`);
+    const served = dpm('--config', file, '--port', '0');
+    let log = '';
+    served.stdout.on('data', (data) => (log += String(data)));
+    const until = async (holds: () => Promise<boolean> | boolean): Promise<void> => {
+      while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 20));
+    };
+    await until(() => log.includes('serving at'));
+    const url = /^serving at (\S+)$/m.exec(log)?.[1];
+    const json = async (at: string): Promise<Record<string, unknown>> =>
+      (await (await fetch(`${url}${at}`)).json()) as Record<string, unknown>;
+    const digest = async (): Promise<unknown> => (await json('/v1/models/one')).digest;
+    const ids = async (): Promise<string[]> =>
+      ((await json('/v1/models')).data as { id: string }[]).map(({ id }) => id);
+    const before = await digest();
+    // The file stays as it is, so that the signal is what it hears of.
+    await writeFile(join(path, 'note.json'), '{}');
+    served.kill('SIGHUP');
+    await until(async () => (await digest()) !== before);
+    await writeFile(file, `drain: 1000\nmodels:\n${model('one')}${model('two')}  - { id: three, path: /nowhere }\n`);
+    await until(async () => (await ids()).join() === 'one,two');
+    await until(() => log.split('the configuration was read again').length === 3);
+    expect(await json('/readyz')).toMatchObject({ ready: true, warnings: ['three was not loaded: ERR_DPM_FILE'] });
+    expect(log).toMatch(/"settings":\["drain"\],"msg":"settings have changed, which takes a restart"/);
+    expect(log).toMatch(/"model":"three","msg":"a model was not loaded"/);
+    await writeFile(file, 'models: [');
+    served.kill('SIGHUP');
+    await until(() => log.includes('the configuration was not read again'));
+    expect(await ids()).toEqual(['one', 'two']);
+    served.kill('SIGTERM');
+    expect((await ended(served)).code).toBe(0);
+  });
+
+  it('takes what only some need', async () => {
+    const options = ['--cors', 'https://a.example', '--cors', 'https://b.example', '--trust-proxy', '127.0.0.1'];
+    const own = ['--trust-proxy', '10.0.0.0/8', '--metrics-port', '0', '--no-page', '--memory', '1GiB', '--json'];
+    const served = dpm('mnist', '--port', '0', '--rows', '1', '--log-level', 'silent', ...options, ...own);
+    const [line] = (await once(served.stdout, 'data')) as [Buffer];
+    const { url, metricsUrl } = JSON.parse(line.toString()) as Record<string, string>;
+    const allowed = async (origin: string): Promise<string | null> =>
+      (await fetch(`${url}/livez`, { headers: { origin } })).headers.get('access-control-allow-origin');
+    expect(await allowed('https://a.example')).toBe('https://a.example');
+    expect(await allowed('https://b.example')).toBe('https://b.example');
+    expect(await allowed('https://c.example')).toBeNull();
+    expect((await fetch(url!)).status).toBe(404);
+    expect((await fetch(`${url}/metrics`)).status).toBe(404);
+    expect((await fetch(metricsUrl!)).status).toBe(200);
+    served.kill('SIGTERM');
+    expect((await ended(served)).code).toBe(0);
+  });
+
+  it('says where its metrics are', async () => {
+    const served = dpm('mnist', '--port', '0', '--rows', '1', '--log-level', 'silent', '--metrics-port', '0');
+    const [lines] = (await once(served.stdout, 'data')) as [Buffer];
+    expect(lines.toString()).toMatch(/^serving at http:\S+\nmetrics at http:\S+\/metrics\n$/);
+    served.kill('SIGTERM');
+    expect((await ended(served)).code).toBe(0);
+  });
+
+  it('tells its options', async () => {
+    const { out } = await ended(dpm('--help'));
+    expect(out).toMatch(/--memory SIZE +bytes that all models may hold/);
+    expect(out).toMatch(/--cors ORIGIN… +origin/);
+    expect(out).toMatch(/--trust-proxy CIDR… +addresses/);
+    expect(out).toMatch(/--metrics-port N +\/metrics/);
+    expect(out).toMatch(/--no-page +serve no page/);
+  });
+
   it('makes tokens', async () => {
     const { out } = await ended(dpm('--new-token', 'shop', '--json'));
     const { token, entry } = JSON.parse(out) as Record<string, string>;
@@ -114,6 +187,13 @@ describe('dpm serve', () => {
     [['--new-token', 'a b'], 2, /--new-token/],
     [['mnist', '--port', 'http'], 2, /--port/],
     [['mnist', '--rows', 'many'], 2, /--rows/],
+    [['mnist', '--memory', '8GB'], 2, /--memory is '8GB', it has to be a number of bytes, as 8GiB/],
+    [['mnist', '--memory', '9999999999TiB'], 2, /--memory/],
+    [['mnist', '--memory', '64KiB', '--rows', '1'], 1, /ERR_DPM_OUT_OF_MEMORY.* of 65536 are taken/],
+    [['mnist', '--memory', '100', '--rows', '1'], 1, /ERR_DPM_OUT_OF_MEMORY.* of 100 are taken/],
+    [['mnist', '--memory', '0.5MiB', '--rows', '1'], 1, /ERR_DPM_OUT_OF_MEMORY.* of 524288 are taken/],
+    [['mnist', '--cors', '*'], 1, /cors has '\*'/],
+    [['mnist', '--trust-proxy', 'proxy'], 1, /trustProxy has 'proxy'/],
     [['mnist', '--host', '0.0.0.0'], 1, /ERR_DPM_CONFIG.*host 0\.0\.0\.0 is for others/],
     [['/nowhere/model'], 1, /ERR_DPM_FILE/],
     [['mnist', '--config', '/nowhere.yaml'], 1, /ERR_DPM_FILE.*\/nowhere\.yaml/],

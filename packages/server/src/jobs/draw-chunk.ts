@@ -53,10 +53,11 @@ export function drawChunk(context: Context): DrawChunk {
     // What the client may do has been looked at when the job was taken in.
     const client = { name: job.tenant, weight: job.weight, scopes: new Set(scopes), requestsPerMinute: Infinity };
     const sampling = samplingOf(chunkRequest(job, chunk), served, client, false);
+    const parent = context.tracing.restored(job.trace ?? {});
     const began = performance.now();
     const format = chunkFormat(job);
     const dtype = format === 'png' ? 'u8' : (job.body.dtype ?? 'u8');
-    const { images } = await patiently(signal, () => drawn(context, sampling, dtype, signal));
+    const { images } = await patiently(signal, () => drawn(context, sampling, dtype, signal, parent));
     const bytes = await context.pool.encode({ form: contentTypes[format], images });
     context.metrics.chunks.inc({ outcome: 'done' });
     context.metrics.chunkSeconds.observe((performance.now() - began) / 1e3);

@@ -2,6 +2,7 @@ import { ServerError } from '../problem.js';
 import type { ServedModel } from '../registry.js';
 import { optionsOf, requireLength, samplingOf, seedOf, wrong } from '../sample-request.js';
 import type { Client } from '../tokens.js';
+import type { CarriedTrace } from '../tracing.js';
 import { engineClass } from './engine-class.js';
 import { chunkCount, chunkRequest, chunkSize, hashOf, MOST_CHUNKS, type Job, type JobBody } from './job.js';
 
@@ -55,7 +56,7 @@ export interface NewJob {
   id: string;
   client: Client;
   /** W3C context of the request. */
-  trace?: Record<string, string>;
+  trace: CarriedTrace;
 }
 
 /**
@@ -84,6 +85,6 @@ export function newJob(body: JobBody, served: ServedModel, { id, client, trace }
     shape: [channels, height, width],
     range: [black, white],
     rows,
-    ...(trace !== undefined && { trace }),
+    trace: { ...trace },
   };
 }

@@ -100,7 +100,7 @@ export const jobRoutes: Routes = (app, context) => {
       const { client } = request;
       const key = request.headers['idempotency-key'];
       const id = typeof key === 'string' ? keyedId(client.name, requireKey(key)) : randomUUID();
-      const job = newJob(body, registry.use(body.model), { id, client });
+      const job = newJob(body, registry.use(body.model), { id, client, trace: context.tracing.carried(request.trace) });
       const taken = await store.add(job);
       if (taken.asked !== job.asked) {
         throw new ServerError('ERR_DPM_IDEMPOTENCY', 'the Idempotency-Key stands for another request');

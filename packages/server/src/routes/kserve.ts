@@ -217,7 +217,10 @@ export const kserveRoutes: Routes = (app, context) => {
       version: '0.1.0',
       extensions: ['binary_tensor_data', 'schedule_policy'],
     }));
-    scope.get('/v2/health/live', { schema }, () => ({ live: true }));
+    scope.get('/v2/health/live', { schema }, (__, reply) => {
+      const isLive = context.liveness.reasons().length === 0;
+      return reply.status(isLive ? 200 : 503).send({ live: isLive });
+    });
     scope.get('/v2/health/ready', { schema }, (__, reply) => {
       const isReady = reasonsAgainst(context).length === 0;
       return reply.status(isReady ? 200 : 503).send({ ready: isReady });

@@ -3,6 +3,7 @@ import Type, { type Static } from 'typebox';
 
 import { modelSchema, type ModelConfig } from '../config.js';
 import type { Routes } from '../context.js';
+import { requireRoot } from '../model-roots.js';
 import { ServerError } from '../problem.js';
 import type { ServedModel } from '../registry.js';
 
@@ -53,7 +54,7 @@ function ofModel(error: unknown): unknown {
 }
 
 /** `/v1/models`, `/v1/models/{id}` and `/v1/samplers`. */
-export const modelRoutes: Routes = (app, { registry }) => {
+export const modelRoutes: Routes = (app, { registry, settings }) => {
   const config = { scope: 'sample' } as const;
   app.get('/v1/models', { schema: { tags: ['models'] }, config }, () => ({
     object: 'list',
@@ -86,7 +87,7 @@ export const modelRoutes: Routes = (app, { registry }) => {
       const { evict, ...config } = body;
       if (!/^[\w.-]{1,64}$/.test(params.id))
         throw new ServerError('ERR_DPM_ARGUMENT', 'the id has to be letters, digits, . and -');
-      const path = await registry.requireRoot(config.path);
+      const path = await requireRoot(config.path, settings.modelRoots);
       const put = registry.put(params.id, { ...(config as ModelConfig), path }, { evict: evict ?? false });
       return described(
         await put.catch((error: unknown) => {

@@ -83,9 +83,15 @@ function sampleBodyOf(body: ImageBody, served: ServedModel): SampleBody {
 
 const now = (): number => Math.floor(Date.now() / 1000);
 
-async function whole(context: Context, sampling: Sampling, signal: AbortSignal, common: object): Promise<object> {
+async function whole(
+  context: Context,
+  request: FastifyRequest,
+  sampling: Sampling,
+  signal: AbortSignal,
+  common: object,
+): Promise<object> {
   const data: { b64_json: string; seed: string; index: number }[] = [];
-  for await (const event of drawing(context, sampling, signal)) {
+  for await (const event of drawing(context, sampling, signal, request.trace)) {
     if (event.type === 'image')
       data.push({ b64_json: base64Of(event.image), seed: String(sampling.seed), index: event.sample });
   }
@@ -146,8 +152,8 @@ async function generate(context: Context, request: FastifyRequest, reply: Fastif
   note(request, { model: served.id, sampler: sampling.sampler, count: sampling.count, user: body.user?.slice(0, 64) });
   const common = { size, output_format: 'png', quality, background: 'opaque' };
   const signal = untilLeft(request, reply);
-  if (!stream) return reply.send(await whole(context, sampling, signal, common));
-  const events = drawing(context, sampling, signal);
+  if (!stream) return reply.send(await whole(context, request, sampling, signal, common));
+  const events = drawing(context, sampling, signal, request.trace);
   // What is refused is no stream.
   await events.next();
   void reply.headers(eventStreamHeaders);

@@ -17,8 +17,9 @@ function isKnown(etag: string, ifNoneMatch = ''): boolean {
   return known.includes(etag) || known.includes('*');
 }
 
-/** `GET /`: the page, which takes no token itself and asks for one where the server wants it. */
-export const pageRoutes: Routes = (app) => {
+/** `GET /`, unless it is not wanted: the page, which takes no token itself and asks for one where the server wants it. */
+export const pageRoutes: Routes = (app, { settings }) => {
+  if (!settings.page) return;
   for (const { path, name, type } of files) {
     const content = readFileSync(new URL(name, folder));
     const etag = `"${createHash('sha256').update(content).digest('base64url')}"`;

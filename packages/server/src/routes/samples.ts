@@ -6,11 +6,12 @@ import type { FastifyRequest } from 'fastify';
 import { type Form, forms, negotiated } from '../accept.js';
 import { note, notedFailure, untilLeft, type Context, type Routes, type WholeAnswer } from '../context.js';
 import { type Done, drawing, drawn } from '../drawing.js';
-import { gridOf, shownImage } from '../encode/images.js';
+import { type Encoding, gridOf, shownImage } from '../encode/images.js';
 import { eventOf, eventStreamHeaders } from '../event-stream.js';
 import type { Keyed } from '../idempotency.js';
 import type { ServedModel } from '../registry.js';
 import { sampleSchema, type SampleBody, type Sampling, samplingOf, seedOf } from '../sample-request.js';
+import type { TraceContext } from '../tracing.js';
 
 /** Milliseconds between two progress events, and between two comments where nothing happens. */
 const PROGRESS_EVERY = 50;
@@ -36,10 +37,29 @@ function figuresOf({ evaluations, queued, ran }: Done): object {
   return { evaluations, queuedMs: rounded(queued), runMs: rounded(ran), msPerEvaluation };
 }
 
+/** The body of an answer, and the milliseconds that it took to make. */
+async function encoded(
+  { pool, tracing }: Context,
+  encoding: Encoding,
+  trace: TraceContext | undefined,
+): Promise<{ body: Uint8Array; encodeMs: number }> {
+  const from = performance.now();
+  let failed: { error: unknown } | undefined;
+  try {
+    const body = await pool.encode(encoding);
+    return { body, encodeMs: rounded(performance.now() - from) };
+  } catch (error) {
+    failed = { error };
+    throw error;
+  } finally {
+    tracing.record(trace, { name: 'dpm.encode', from, to: performance.now(), failed });
+  }
+}
+
 /** An answer with all samples. */
 async function whole(
   context: Context,
-  id: string,
+  { id, trace }: FastifyRequest,
   sampling: Sampling,
   form: Exclude<Form, 'text/event-stream'>,
   dtype: 'u8' | 'f32',
@@ -47,12 +67,11 @@ async function whole(
 ): Promise<WholeAnswer> {
   const { served, seed, count } = sampling;
   const isRaw = form === 'application/x-npy' || form === 'application/x-safetensors';
-  const { images, done } = await drawn(context, sampling, isRaw ? dtype : 'u8', signal);
+  const { images, done } = await drawn(context, sampling, isRaw ? dtype : 'u8', signal, trace);
   const { id: model, digest } = served;
   const fields = { id, model, digest, seed: String(seed), shape: images.shape, ...figuresOf(done) };
-  const began = performance.now();
-  const body = await context.pool.encode(form === 'application/json' ? { form, images, fields } : { form, images });
-  const encodeMs = rounded(performance.now() - began);
+  const encoding = form === 'application/json' ? { form, images, fields } : { form, images };
+  const { body, encodeMs } = await encoded(context, encoding, trace);
   const { queued, ran, evaluations } = { ...done, queued: rounded(done.queued), ran: rounded(done.ran) };
   const { columns, rows } = gridOf(count);
   return {
@@ -177,12 +196,12 @@ export const sampleRoutes: Routes = (app, context) => {
       if (form !== 'text/event-stream') {
         const dtype = body.dtype ?? 'u8';
         const answer = await own.run(untilLeft(request, reply), (signal) =>
-          whole(context, request.id, sampling, form, dtype, signal),
+          whole(context, request, sampling, form, dtype, signal),
         );
         note(request, answer.noted);
         return reply.headers(answer.headers).send(answer.body);
       }
-      const events = drawing(context, sampling, untilLeft(request, reply));
+      const events = drawing(context, sampling, untilLeft(request, reply), request.trace);
       // What is refused is no stream.
       const first = await events.next();
       reply.headers({ ...eventStreamHeaders, ...identity(request.id, sampling) });

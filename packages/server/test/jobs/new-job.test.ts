@@ -38,7 +38,7 @@ function served({ channels = 3, classes = 10, rowsPerSecond = 1000 } = {}): Serv
   return made as unknown as ServedModel;
 }
 
-const own = { id: jobOf().id, client: { ...anybody, name: 'shop', weight: 3 } };
+const own = { id: jobOf().id, trace: {}, client: { ...anybody, name: 'shop', weight: 3 } };
 const body = { model: 'm', sampler: 'ddim', steps: 10, count: 100, seed: 1 } as const;
 
 describe('a new job', () => {
