@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 const tests = ['test/**/*.test.ts', 'packages/*/test/**/*.test.ts'];
-// Tests that count bytes or measure time want the machine for themselves.
-const alone = ['process', 'lib/model'].map((room) => `test/${room}/**/*.test.ts`);
+// Tests that count bytes, measure time or load a server want the machine for themselves.
+const alone = ['test/process', 'test/lib/model', 'packages/server/test/process'].map((room) => `${room}/**/*.test.ts`);
 
 export default defineConfig({
   resolve: {

@@ -183,7 +183,7 @@ describe('dpm serve', () => {
   });
 
   it.each<[string[], number, RegExp]>([
-    [[], 2, /takes the models to serve, or --config/],
+    [[], 2, /it takes models, or --config/],
     [['--new-token', 'a b'], 2, /--new-token/],
     [['mnist', '--port', 'http'], 2, /--port/],
     [['mnist', '--rows', 'many'], 2, /--rows/],

@@ -5,11 +5,11 @@ import { promisify } from 'node:util';
 
 import { expect, it } from 'vitest';
 
-import { metric, serveDigits, server } from './support.js';
+import { metric, serveDigits, server, until } from '../support.js';
 
 serveDigits({ models: [{ path: 'mnist', device: 'cpu', maxWait: 2000 }] });
 
-const generator = fileURLToPath(new URL('../../../bench/serve/load.mjs', import.meta.url));
+const generator = fileURLToPath(new URL('../../../../bench/serve/load.mjs', import.meta.url));
 
 interface Report {
   sent: number;
@@ -45,6 +45,6 @@ it('is rid of those who leave', async () => {
   const report = await load('--load', '1', '--seconds', '5', '--mix', '70', '--stream', '1', '--abandon', '0.5');
   expect(report.lost).toBe(0);
   expect(report.outcomes.abandoned).toBeGreaterThan(0);
-  expect(await metric('dpm_samples_resident')).toBe(0);
+  await until(async () => (await metric('dpm_samples_resident')) === 0);
   expect(await metric('dpm_streams_open')).toBe(0);
 }, 60_000);
