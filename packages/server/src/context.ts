@@ -1,6 +1,7 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import type { Settings } from './config.js';
+import type { ErrorForm } from './description.js';
 import type { EncodingPool } from './encode/pool.js';
 import type { IdempotencyKeys } from './idempotency.js';
 import type { Metrics } from './metrics.js';
@@ -50,6 +51,10 @@ declare module 'fastify' {
     scope?: Scope;
     /** Whether it is work that is refused while the server drains. */
     isWork?: boolean;
+    /** Whose words its errors are told in; absent: ours. */
+    errorForm?: ErrorForm;
+    /** Status of errors that it has beside those of every route of its kind, for the description. */
+    fails?: readonly number[];
   }
 }
 

@@ -9,11 +9,13 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, 
 
 import { authenticate, requireScope } from './auth.js';
 import { errorHandler, onAnswered, type Context } from './context.js';
+import { describedRoute, describedServer, sharedSchemas } from './description.js';
 import { loggerOf } from './log.js';
 import { failureOf, ServerError } from './problem.js';
 import { kserveRoutes } from './routes/kserve.js';
 import { modelRoutes } from './routes/models.js';
 import { openaiRoutes } from './routes/openai.js';
+import { openapiRoutes } from './routes/openapi.js';
 import { pageRoutes } from './routes/page.js';
 import { probeRoutes } from './routes/probes.js';
 import { sampleRoutes } from './routes/samples.js';
@@ -31,7 +33,7 @@ const limits = {
   maxRequestsPerSocket: 10_000,
 } as const;
 
-const routes = [pageRoutes, sampleRoutes, modelRoutes, openaiRoutes, kserveRoutes, probeRoutes];
+const routes = [pageRoutes, sampleRoutes, modelRoutes, openaiRoutes, kserveRoutes, probeRoutes, openapiRoutes];
 
 /** Methods of the routes that a path fits. */
 class Paths {
@@ -128,6 +130,15 @@ function addHooks(app: FastifyInstance, context: Context, tokens: Tokens | undef
   });
 }
 
+async function describeRoutes(app: FastifyInstance, hasTokens: boolean): Promise<void> {
+  for (const schema of sharedSchemas) app.addSchema(schema);
+  await app.register(swagger, {
+    openapi: describedServer(hasTokens),
+    transform: ({ schema, url, route }) => ({ schema: describedRoute(schema, route.config ?? {}, hasTokens), url }),
+    refResolver: { buildLocalReference: ({ $id }) => $id as string },
+  });
+}
+
 /** The routes of a server over its models; nothing listens yet. */
 export async function buildApp(context: Context, tokens: Tokens | undefined): Promise<FastifyInstance> {
   const { trustProxy, logLevel } = context.settings;
@@ -186,11 +197,8 @@ export async function buildApp(context: Context, tokens: Tokens | undefined): Pr
         headers: { 'retry-after': String(Math.ceil(ttl / 1000)) },
       }),
   });
-  await app.register(swagger, {
-    openapi: { openapi: '3.1.0', info: { title: 'dpm-native-server', version: '0.1.0' } },
-  });
+  await describeRoutes(app, tokens !== undefined);
   for (const add of routes) add(app, context);
-  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   await app.ready();
   return app;
 }

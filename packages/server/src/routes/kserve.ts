@@ -1,7 +1,16 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type, { type Static } from 'typebox';
 
+import {
+  inferAnswer,
+  liveAnswer,
+  modelAnswer,
+  modelReadyAnswer,
+  readyAnswer,
+  serverAnswer,
+} from '../answers/kserve.js';
 import { type Context, errorHandler, note, type Routes, untilLeft } from '../context.js';
+import { binary } from '../description.js';
 import { type Tensor, tensorsOf } from '../kserve/tensors.js';
 import { ServerError } from '../problem.js';
 import { reasonsAgainst } from './probes.js';
@@ -197,6 +206,61 @@ async function inferred(context: Context, request: FastifyRequest, reply: Fastif
   return answer(reply, infer, served, batch, out);
 }
 
+type OfModel = { Params: { id: string } };
+const params = Type.Object({ id: Type.String({ description: 'Of the model.' }) });
+const errorForm = 'kserve';
+
+const schemas = {
+  server: {
+    operationId: 'getServerMetadata',
+    summary: 'What the server is.',
+    tags: ['kserve'],
+    response: { 200: serverAnswer },
+  },
+  live: {
+    operationId: 'getServerLive',
+    summary: 'Whether the process lives.',
+    tags: ['kserve'],
+    response: { 200: liveAnswer },
+  },
+  ready: {
+    operationId: 'getServerReady',
+    summary: 'Whether it takes requests.',
+    tags: ['kserve'],
+    response: { 200: readyAnswer('It does.'), 503: readyAnswer('It does not.') },
+  },
+  model: {
+    operationId: 'getModelMetadata',
+    summary: "A model's inputs and outputs.",
+    tags: ['kserve'],
+    params,
+    response: { 200: modelAnswer },
+  },
+  modelReady: {
+    operationId: 'getModelReady',
+    summary: 'Whether a model takes requests.',
+    tags: ['kserve'],
+    params,
+    response: { 200: modelReadyAnswer },
+  },
+  infer: {
+    operationId: 'infer',
+    summary: 'Evaluates the network.',
+    tags: ['kserve'],
+    params,
+    headers: Type.Object({
+      [lengthHeader]: Type.Optional(Type.String({ description: 'Bytes of JSON before binary data.' })),
+    }),
+    body: {
+      content: {
+        'application/json': { schema: requestSchema },
+        ...binary('application/octet-stream', 'JSON, and behind it the inputs, little-endian.'),
+      },
+    },
+    response: { 200: inferAnswer },
+  },
+};
+
 /** The Open Inference Protocol, version 2, of KServe and Triton: evaluations of the network. */
 export const kserveRoutes: Routes = (app, context) => {
   const { registry } = context;
@@ -211,27 +275,33 @@ export const kserveRoutes: Routes = (app, context) => {
         parsed(error as Error);
       }
     });
-    const schema = { tags: ['kserve'] };
-    scope.get('/v2', { schema }, () => ({
+    scope.get('/v2', { schema: schemas.server, config: { errorForm } }, () => ({
       name: 'dpm-native-server',
       version: '0.1.0',
       extensions: ['binary_tensor_data', 'schedule_policy'],
     }));
-    scope.get('/v2/health/live', { schema }, () => ({ live: true }));
-    scope.get('/v2/health/ready', { schema }, (__, reply) => {
+    scope.get('/v2/health/live', { schema: schemas.live, config: { errorForm } }, () => ({ live: true }));
+    scope.get('/v2/health/ready', { schema: schemas.ready, config: { errorForm } }, (__, reply) => {
       const isReady = reasonsAgainst(context).length === 0;
       return reply.status(isReady ? 200 : 503).send({ ready: isReady });
     });
-    const config = { scope: 'infer' } as const;
-    type OfModel = { Params: { id: string } };
-    scope.get<OfModel>('/v2/models/:id', { schema, config }, ({ params }) => described(registry.get(params.id)));
-    scope.get<OfModel>('/v2/models/:id/ready', { schema, config }, ({ params }) => ({
+    const config = { scope: 'infer', errorForm, fails: [404] } as const;
+    scope.get<OfModel>('/v2/models/:id', { schema: schemas.model, config }, ({ params }) =>
+      described(registry.get(params.id)),
+    );
+    scope.get<OfModel>('/v2/models/:id/ready', { schema: schemas.modelReady, config }, ({ params }) => ({
       name: registry.get(params.id).id,
       ready: true,
     }));
     scope.post(
       '/v2/models/:id/infer',
-      { schema, bodyLimit: MOST_BYTES, config: { ...config, isWork: true } },
+      {
+        schema: schemas.infer,
+        // What its body has to be is known when it has been split.
+        validatorCompiler: () => () => true,
+        bodyLimit: MOST_BYTES,
+        config: { ...config, isWork: true, fails: [404, 422] },
+      },
       async (request, reply) => reply.send(await inferred(context, request, reply)),
     );
     done();

@@ -4,6 +4,7 @@ import { type BatchEvent, samplerNames } from 'dpm-native';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type, { type Static } from 'typebox';
 
+import { imagesAnswer } from '../answers/openai.js';
 import { type Context, errorHandler, note, notedFailure, type Routes, untilLeft } from '../context.js';
 import { drawing } from '../drawing.js';
 import { base64Of } from '../encode/images.js';
@@ -154,14 +155,22 @@ async function generate(context: Context, request: FastifyRequest, reply: Fastif
   return reply.send(Readable.from(streamed(request, sampling, events, common)));
 }
 
+const schema = {
+  operationId: 'generateImages',
+  summary: 'Draws images as OpenAI has it.',
+  tags: ['openai'],
+  body: imageSchema,
+  response: { 200: imagesAnswer },
+};
+
 /** `POST /v1/images/generations` as OpenAI has it. */
 export const openaiRoutes: Routes = (app, context) => {
   app.post(
     '/v1/images/generations',
     {
-      schema: { body: imageSchema, tags: ['openai'] },
+      schema,
       errorHandler: errorHandler(errorOf),
-      config: { scope: 'sample', isWork: true },
+      config: { scope: 'sample', isWork: true, errorForm: 'openai', fails: [404, 422, 504] },
     },
     (request, reply) => generate(context, request, reply),
   );

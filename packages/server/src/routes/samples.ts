@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 
 import type { BatchEvent } from 'dpm-native';
 import type { FastifyRequest } from 'fastify';
+import Type from 'typebox';
 
 import { type Form, forms, negotiated } from '../accept.js';
 import { note, notedFailure, untilLeft, type Context, type Routes, type WholeAnswer } from '../context.js';
@@ -11,6 +12,7 @@ import { eventOf, eventStreamHeaders } from '../event-stream.js';
 import type { Keyed } from '../idempotency.js';
 import { ServerError } from '../problem.js';
 import type { ServedModel } from '../registry.js';
+import { samplesAnswer } from '../answers/samples.js';
 import { sampleSchema, type SampleBody, type Sampling, samplingOf, seedOf } from '../sample-request.js';
 
 /** Milliseconds between two progress events, and between two comments where nothing happens. */
@@ -183,11 +185,26 @@ async function* streamed(context: Context, reading: Reading): AsyncGenerator<str
   }
 }
 
+const headersSchema = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({ description: 'The same request under the same key gives the same images: 1 to 255 characters.' }),
+  ),
+});
+
+const schema = {
+  operationId: 'drawSamples',
+  summary: 'Draws samples.',
+  tags: ['samples'],
+  headers: headersSchema,
+  body: sampleSchema,
+  response: { 200: samplesAnswer },
+};
+
 /** `POST /v1/samples`. */
 export const sampleRoutes: Routes = (app, context) => {
   app.post(
     '/v1/samples',
-    { schema: { body: sampleSchema, tags: ['samples'] }, config: { scope: 'sample', isWork: true } },
+    { schema, config: { scope: 'sample', isWork: true, fails: [404, 406, 422, 504] } },
     async (request, reply) => {
       const body = request.body as SampleBody;
       const served = context.registry.use(body.model);
