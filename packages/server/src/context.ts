@@ -4,6 +4,7 @@ import type { Settings } from './config.js';
 import type { ErrorForm } from './description.js';
 import type { EncodingPool } from './encode/pool.js';
 import type { IdempotencyKeys } from './idempotency.js';
+import type { Limits } from './limits.js';
 import type { Metrics } from './metrics.js';
 import { failureOf, type Failure, type Problem } from './problem.js';
 import type { Registry } from './registry.js';
@@ -28,6 +29,7 @@ export interface State {
 /** What the routes of a server have in common. */
 export interface Context {
   readonly settings: Settings;
+  readonly limits: Limits;
   readonly registry: Registry;
   readonly metrics: Metrics;
   readonly pool: EncodingPool;
@@ -66,16 +68,22 @@ export function note(request: FastifyRequest, fields: Record<string, unknown>): 
 /**
  * Calls back once, when an answer has been sent or its connection has ended: of requests that wait behind others on one connection, too, of
  * whose answers Node tells nothing.
+ *
+ * @param call - Is told whether all of it has been sent. (Node says so, too, of what is given up with a connection that is destroyed.)
  */
-export function onAnswered(request: FastifyRequest, reply: FastifyReply, call: () => void): void {
+export function onAnswered(request: FastifyRequest, reply: FastifyReply, call: (isSent: boolean) => void): void {
   const { socket } = request.raw;
+  let isSent = false;
   let isDone = false;
   const end = (): void => {
     socket.off('close', end);
     if (isDone) return;
     isDone = true;
-    call();
+    call(isSent);
   };
+  reply.raw.once('finish', () => {
+    isSent = !socket.destroyed;
+  });
   reply.raw.once('close', end);
   socket.once('close', end);
 }
@@ -84,8 +92,8 @@ export function onAnswered(request: FastifyRequest, reply: FastifyReply, call: (
 export function untilLeft(request: FastifyRequest, reply: FastifyReply): AbortSignal {
   const left = new AbortController();
   if (request.raw.socket.destroyed) left.abort();
-  onAnswered(request, reply, () => {
-    if (!reply.raw.writableFinished) left.abort();
+  onAnswered(request, reply, (isSent) => {
+    if (!isSent) left.abort();
   });
   return left.signal;
 }

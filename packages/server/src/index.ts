@@ -7,6 +7,7 @@ import { settingsOf, type ServerConfig } from './config.js';
 import type { Context, WholeAnswer } from './context.js';
 import { EncodingPool } from './encode/pool.js';
 import { IdempotencyKeys } from './idempotency.js';
+import { type Limits, limits } from './limits.js';
 import { Metrics } from './metrics.js';
 import { Registry } from './registry.js';
 import { buildApp } from './server.js';
@@ -38,7 +39,12 @@ export class Server {
    *
    * @throws DpmError `ERR_DPM_CONFIG` and `ERR_DPM_FILE` naming what is wrong, and as loading a model does.
    */
-  static async start(config: ServerConfig): Promise<Server> {
+  static start(config: ServerConfig): Promise<Server> {
+    return Server.startWithin(config, limits);
+  }
+
+  /** @internal */
+  static async startWithin(config: ServerConfig, within: Limits): Promise<Server> {
     const settings = settingsOf(config);
     const tokens = settings.tokens === undefined ? undefined : await Tokens.open(settings.tokens);
     const registry = await Registry.open(settings);
@@ -46,7 +52,7 @@ export class Server {
     const pool = new EncodingPool();
     const metrics = new Metrics(registry);
     const keys = new IdempotencyKeys<WholeAnswer>();
-    const context: Context = { settings, registry, metrics, pool, keys, state };
+    const context: Context = { settings, limits: within, registry, metrics, pool, keys, state };
     try {
       const app = await buildApp(context, tokens);
       await app.listen({ host: settings.host, port: settings.port });

@@ -1,6 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
 
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
@@ -8,6 +6,7 @@ import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 
 import { authenticate, requireScope } from './auth.js';
+import { endWhereStalled, refuseConnection, unansweredStatus } from './connections.js';
 import { errorHandler, onAnswered, type Context } from './context.js';
 import { describedRoute, describedServer, sharedSchemas } from './description.js';
 import { loggerOf } from './log.js';
@@ -25,13 +24,6 @@ import { anybody, type Tokens } from './tokens.js';
 
 const MEBIBYTE = 2 ** 20;
 const MOST_URL = 8192;
-
-const limits = {
-  bodyLimit: MEBIBYTE,
-  requestTimeout: 30_000,
-  keepAliveTimeout: 72_000,
-  maxRequestsPerSocket: 10_000,
-} as const;
 
 const routes = [pageRoutes, sampleRoutes, modelRoutes, openaiRoutes, kserveRoutes, probeRoutes, openapiRoutes];
 
@@ -66,26 +58,6 @@ function refusePath(_error: unknown, request: FastifyRequest, reply: FastifyRepl
   void reply.status(problem.status).type('application/problem+json').send(JSON.stringify(problem));
 }
 
-/** What cannot be read as a request gets an answer as well as can be, and the end of its connection. */
-function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy();
-    return;
-  }
-  const told =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? new ServerError('ERR_DPM_HEADERS', 'the header is too large')
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? new ServerError('ERR_DPM_TIMEOUT', 'the request did not come in time')
-        : new ServerError('ERR_DPM_ARGUMENT', 'this is no request of HTTP/1.1');
-  const { problem } = failureOf(told, randomUUID());
-  const body = JSON.stringify(problem);
-  socket.end(
-    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: application/problem+json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
-}
-
 function logLine(request: FastifyRequest, reply: FastifyReply, status: number): void {
   request.log.info({
     method: request.method,
@@ -104,11 +76,12 @@ function addHooks(app: FastifyInstance, context: Context, tokens: Tokens | undef
   app.addHook('onRequest', async (request, reply) => {
     request.noted = {};
     request.client = nobody;
+    endWhereStalled(reply);
     // Also where the client leaves before the answer.
     ++context.state.open;
-    onAnswered(request, reply, () => {
+    onAnswered(request, reply, (isSent) => {
       --context.state.open;
-      const status = reply.raw.writableFinished ? reply.statusCode : 499;
+      const status = isSent ? reply.statusCode : unansweredStatus(request.raw.socket);
       const labels = { route: request.routeOptions.url ?? 'none', method: request.method, status: String(status) };
       context.metrics.requests.inc(labels);
       context.metrics.durations.observe(labels, reply.elapsedTime / 1e3);
@@ -141,9 +114,16 @@ async function describeRoutes(app: FastifyInstance, hasTokens: boolean): Promise
 
 /** The routes of a server over its models; nothing listens yet. */
 export async function buildApp(context: Context, tokens: Tokens | undefined): Promise<FastifyInstance> {
-  const { trustProxy, logLevel } = context.settings;
+  const {
+    settings: { trustProxy, logLevel },
+    limits,
+  } = context;
   const app = Fastify({
-    ...limits,
+    bodyLimit: MEBIBYTE,
+    requestTimeout: limits.request,
+    connectionTimeout: limits.stall,
+    keepAliveTimeout: 72_000,
+    maxRequestsPerSocket: 10_000,
     loggerInstance: loggerOf(logLevel),
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'id' }),
     genReqId: () => randomUUID(),
@@ -151,7 +131,7 @@ export async function buildApp(context: Context, tokens: Tokens | undefined): Pr
     forceCloseConnections: 'idle',
     clientErrorHandler: refuseConnection,
     frameworkErrors: refusePath,
-    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1000 },
+    http: { headersTimeout: limits.header, connectionsCheckingInterval: limits.check },
     routerOptions: { maxParamLength: 128 },
   });
   app.server.maxConnections = 10_000;

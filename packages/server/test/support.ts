@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect } from 'vitest';
 import { DiffusionModel } from 'dpm-native';
 
 import { Server, type ServerConfig } from '../src/index.js';
+import { type Limits, limits } from '../src/limits.js';
 import { expectDescribed } from './described.js';
 
 export let server: Server;
@@ -13,15 +14,13 @@ export let server: Server;
 export let model: DiffusionModel;
 
 /** Serves the digits to the tests of a file. */
-export function serveDigits(config: Partial<ServerConfig> = {}): void {
+export function serveDigits(config: Partial<ServerConfig> = {}, patience: Partial<Limits> = {}): void {
   beforeAll(async () => {
     model = await DiffusionModel.load('mnist', { device: 'cpu' });
-    server = await Server.start({
-      models: [{ path: 'mnist', device: 'cpu', rows: 4 }],
-      port: 0,
-      logLevel: 'silent',
-      ...config,
-    });
+    server = await Server.startWithin(
+      { models: [{ path: 'mnist', device: 'cpu', rows: 4 }], port: 0, logLevel: 'silent', ...config },
+      { ...limits, ...patience },
+    );
   });
   afterAll(async () => {
     await server.stop();
