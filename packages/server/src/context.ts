@@ -2,7 +2,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 
 import type { Settings } from './config.js';
 import type { ErrorForm } from './description.js';
-import type { EncodingPool } from './encode/pool.js';
+import type { ThreadPool } from './threads/pool.js';
 import type { IdempotencyKeys } from './idempotency.js';
 import type { Limits } from './limits.js';
 import type { Metrics } from './metrics.js';
@@ -32,7 +32,7 @@ export interface Context {
   readonly limits: Limits;
   readonly registry: Registry;
   readonly metrics: Metrics;
-  readonly pool: EncodingPool;
+  readonly pool: ThreadPool;
   /** Of requests for samples. */
   readonly keys: IdempotencyKeys<WholeAnswer>;
   readonly state: State;

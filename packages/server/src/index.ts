@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify';
 
 import { settingsOf, type ServerConfig } from './config.js';
 import type { Context, WholeAnswer } from './context.js';
-import { EncodingPool } from './encode/pool.js';
+import { ThreadPool } from './threads/pool.js';
 import { IdempotencyKeys } from './idempotency.js';
 import { type Limits, limits } from './limits.js';
 import { Metrics } from './metrics.js';
@@ -49,7 +49,7 @@ export class Server {
     const tokens = settings.tokens === undefined ? undefined : await Tokens.open(settings.tokens);
     const registry = await Registry.open(settings);
     const state = { isDraining: false, open: 0 };
-    const pool = new EncodingPool();
+    const pool = new ThreadPool(within.inLine);
     const metrics = new Metrics(registry);
     const keys = new IdempotencyKeys<WholeAnswer>();
     const context: Context = { settings, limits: within, registry, metrics, pool, keys, state };
