@@ -7,7 +7,6 @@ import Type, { type Static } from 'typebox';
 import { imagesAnswer } from '../answers/openai.js';
 import { type Context, errorHandler, note, notedFailure, type Routes, untilLeft } from '../context.js';
 import { drawing } from '../drawing.js';
-import { base64Of } from '../encode/images.js';
 import { eventOf, eventStreamHeaders } from '../event-stream.js';
 import { type Problem, ServerError } from '../problem.js';
 import type { ServedModel } from '../registry.js';
@@ -88,7 +87,7 @@ async function whole(context: Context, sampling: Sampling, signal: AbortSignal, 
   const data: { b64_json: string; seed: string; index: number }[] = [];
   for await (const event of drawing(context, sampling, signal)) {
     if (event.type === 'image')
-      data.push({ b64_json: base64Of(event.image), seed: String(sampling.seed), index: event.sample });
+      data.push({ b64_json: await context.pool.png(event.image), seed: String(sampling.seed), index: event.sample });
   }
   return { created: now(), data: data.sort((a, b) => a.index - b.index), ...common };
 }
@@ -99,6 +98,7 @@ function typedEvent(type: string, data: object): string {
 }
 
 async function* streamed(
+  { pool }: Context,
   request: FastifyRequest,
   { seed }: Sampling,
   events: AsyncGenerator<BatchEvent, void, void>,
@@ -108,7 +108,7 @@ async function* streamed(
   try {
     for await (const event of events) {
       if (event.type !== 'preview' && event.type !== 'image') continue;
-      const data = { b64_json: base64Of(event.image), created_at: now(), ...common };
+      const data = { b64_json: await pool.png(event.image), created_at: now(), ...common };
       yield event.type === 'preview'
         ? typedEvent('image_generation.partial_image', { ...data, partial_image_index: partial++ })
         : typedEvent('image_generation.completed', { ...data, seed: String(seed), index: event.sample });
@@ -152,7 +152,7 @@ async function generate(context: Context, request: FastifyRequest, reply: Fastif
   // What is refused is no stream.
   await events.next();
   void reply.headers(eventStreamHeaders);
-  return reply.send(Readable.from(streamed(request, sampling, events, common)));
+  return reply.send(Readable.from(streamed(context, request, sampling, events, common)));
 }
 
 const schema = {

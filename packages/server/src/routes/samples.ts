@@ -1,19 +1,20 @@
 import { Readable } from 'node:stream';
 
-import type { BatchEvent } from 'dpm-native';
+import type { BatchEvent, ImageBatch } from 'dpm-native';
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 
 import { type Form, forms, negotiated } from '../accept.js';
+import { samplesAnswer } from '../answers/samples.js';
 import { note, notedFailure, untilLeft, type Context, type Routes, type WholeAnswer } from '../context.js';
 import { type Done, drawing } from '../drawing.js';
-import { gridOf, sentImages, type SentImages, shownImage } from '../encode/images.js';
+import { gridOf, sentImages, type SentImages } from '../encode/images.js';
 import { eventOf, eventStreamHeaders } from '../event-stream.js';
 import type { Keyed } from '../idempotency.js';
 import { ServerError } from '../problem.js';
 import type { ServedModel } from '../registry.js';
-import { samplesAnswer } from '../answers/samples.js';
 import { sampleSchema, type SampleBody, type Sampling, samplingOf, seedOf } from '../sample-request.js';
+import type { ThreadPool } from '../threads/pool.js';
 
 /** Milliseconds between two progress events, and between two comments where nothing happens. */
 const PROGRESS_EVERY = 50;
@@ -125,8 +126,13 @@ interface Reading {
   first: IteratorResult<BatchEvent, void>;
 }
 
+/** An image of an event. */
+async function shownBy(pool: ThreadPool, image: ImageBatch): Promise<object> {
+  return { contentType: 'image/png', b64: await pool.png(image) };
+}
+
 /** The text of an event. */
-function textOf({ request, sampling }: Reading, event: BatchEvent): string {
+async function textOf({ pool }: Context, { request, sampling }: Reading, event: BatchEvent): Promise<string> {
   const { served, seed } = sampling;
   switch (event.type) {
     case 'accepted': {
@@ -137,9 +143,9 @@ function textOf({ request, sampling }: Reading, event: BatchEvent): string {
     case 'progress':
       return eventOf('progress', { done: event.done, total: event.total });
     case 'preview':
-      return eventOf('preview', { index: event.sample, record: event.record, ...shownImage(event.image) });
+      return eventOf('preview', { index: event.sample, record: event.record, ...(await shownBy(pool, event.image)) });
     case 'image':
-      return eventOf('image', { index: event.sample, ...shownImage(event.image) });
+      return eventOf('image', { index: event.sample, ...(await shownBy(pool, event.image)) });
     case 'done':
       return eventOf('done', figuresOf(event));
   }
@@ -175,7 +181,7 @@ async function* streamed(context: Context, reading: Reading): AsyncGenerator<str
   try {
     for await (const event of paced(reading)) {
       if (event?.type === 'done') note(request, { queuedMs: rounded(event.queued), runMs: rounded(event.ran) });
-      yield event === null ? ': nothing new\n\n' : textOf(reading, event);
+      yield event === null ? ': nothing new\n\n' : await textOf(context, reading, event);
     }
   } catch (error) {
     yield eventOf('error', notedFailure(error, request).problem);

@@ -1,8 +1,9 @@
 import { fileURLToPath } from 'node:url';
 
+import type { ImageBatch } from 'dpm-native';
 import { Piscina } from 'piscina';
 
-import type { Encoding } from '../encode/images.js';
+import { type Encoding, sentImages } from '../encode/images.js';
 import type { Inference, InferenceBody } from '../kserve/inference.js';
 import type { Outputs } from '../kserve/outputs.js';
 import { done, type Outcome, resultOf, type Results, type Task } from './tasks.js';
@@ -53,6 +54,12 @@ export class ThreadPool {
     const { shape, values } = encoding.images;
     const isSmall = shape[0] <= this.#inLine.images && values.length <= this.#inLine.elements;
     return this.#done({ kind: 'images', encoding }, isSmall, this.#forImages);
+  }
+
+  /** One image as PNG, in base64. */
+  async png(image: ImageBatch): Promise<string> {
+    const bytes = await this.encode({ form: 'image/png', images: sentImages(image, 'u8') });
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
   }
 
   /**
