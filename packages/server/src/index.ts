@@ -43,7 +43,7 @@ export class Server {
     return Server.startWithin(config, limits);
   }
 
-  /** @internal */
+  /** The same with other limits. @internal */
   static async startWithin(config: ServerConfig, within: Limits): Promise<Server> {
     const settings = settingsOf(config);
     const tokens = settings.tokens === undefined ? undefined : await Tokens.open(settings.tokens);

@@ -14,4 +14,5 @@ export interface Limits {
   readonly inLine: InLine;
 }
 
+/** Those of every server. */
 export const limits: Limits = { header: 10_000, request: 30_000, check: 1000, stall: 60_000, inLine };

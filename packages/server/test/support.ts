@@ -109,9 +109,9 @@ export function raw(bytes: string | Uint8Array, milliseconds = 3000): Promise<st
 }
 
 /** Waits until something holds. */
-export async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
+export async function until(holds: () => Promise<boolean> | boolean, most = 200): Promise<void> {
   for (let tries = 0; !(await holds()); ++tries) {
-    if (tries === 200) throw new Error('it never came to hold');
+    if (tries === most) throw new Error('it never came to hold');
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -20,6 +20,7 @@ export interface InLine {
   readonly numbers: number;
 }
 
+/** That of every server. */
 export const inLine: InLine = { images: 4, elements: 4 * 32 * 32 * 3, bytes: 65_536, numbers: 4096 };
 
 /** How many bytes of binary data take as long as one of JSON. */
