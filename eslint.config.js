@@ -32,7 +32,7 @@ export default defineConfig(
     rules: {
       'no-restricted-imports': [
         'error',
-        { patterns: [{ regex: '(^|/)(lib|dist)/', message: "import it from 'dpm-native'" }] },
+        { patterns: [{ regex: '^(\\.{1,2}/(.*/)?|dpm-native/)(lib|dist)/', message: "import it from 'dpm-native'" }] },
       ],
     },
   },

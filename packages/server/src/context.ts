@@ -1,10 +1,12 @@
 import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
 import type { Settings } from './config.js';
-import type { EncodingPool } from './encode/pool.js';
+import type { ErrorForm } from './description.js';
+import type { ThreadPool } from './threads/pool.js';
 import type { IdempotencyKeys } from './idempotency.js';
 import type { JobWorker } from './jobs/bullmq-worker.js';
 import type { JobStore } from './jobs/store.js';
+import type { Limits } from './limits.js';
 import type { Liveness } from './liveness.js';
 import type { Metrics } from './metrics.js';
 import { failureOf, type Failure, type Problem } from './problem.js';
@@ -31,10 +33,11 @@ export interface State {
 /** What the routes of a server have in common. */
 export interface Context {
   readonly settings: Settings;
+  readonly limits: Limits;
   readonly registry: Registry;
   readonly liveness: Liveness;
   readonly metrics: Metrics;
-  readonly pool: EncodingPool;
+  readonly pool: ThreadPool;
   readonly tracing: Tracing;
   /** Of requests for samples. */
   readonly keys: IdempotencyKeys<WholeAnswer>;
@@ -63,6 +66,10 @@ declare module 'fastify' {
     scope?: Scope;
     /** Whether it is work that is refused while the server drains. */
     isWork?: boolean;
+    /** Whose words its errors are told in; absent: ours. */
+    errorForm?: ErrorForm;
+    /** Status of errors that it has beside those of every route of its kind, for the description. */
+    fails?: readonly number[];
   }
 }
 
@@ -74,16 +81,22 @@ export function note(request: FastifyRequest, fields: Record<string, unknown>): 
 /**
  * Calls back once, when an answer has been sent or its connection has ended: of requests that wait behind others on one connection, too, of
  * whose answers Node tells nothing.
+ *
+ * @param call - Is told whether all of it has been sent. (Node says so, too, of what is given up with a connection that is destroyed.)
  */
-export function onAnswered(request: FastifyRequest, reply: FastifyReply, call: () => void): void {
+export function onAnswered(request: FastifyRequest, reply: FastifyReply, call: (isSent: boolean) => void): void {
   const { socket } = request.raw;
+  let isSent = false;
   let isDone = false;
   const end = (): void => {
     socket.off('close', end);
     if (isDone) return;
     isDone = true;
-    call();
+    call(isSent);
   };
+  reply.raw.once('finish', () => {
+    isSent = !socket.destroyed;
+  });
   reply.raw.once('close', end);
   socket.once('close', end);
 }
@@ -92,8 +105,8 @@ export function onAnswered(request: FastifyRequest, reply: FastifyReply, call: (
 export function untilLeft(request: FastifyRequest, reply: FastifyReply): AbortSignal {
   const left = new AbortController();
   if (request.raw.socket.destroyed) left.abort();
-  onAnswered(request, reply, () => {
-    if (!reply.raw.writableFinished) left.abort();
+  onAnswered(request, reply, (isSent) => {
+    if (!isSent) left.abort();
   });
   return left.signal;
 }

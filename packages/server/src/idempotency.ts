@@ -1,10 +1,19 @@
 import { createHash } from 'node:crypto';
 
+import Type from 'typebox';
+
 import { ServerError } from './problem.js';
 
 /** Keys that are kept, the newest. */
 const MOST_KEYS = 10_000;
 const DAY = 86_400_000;
+
+/** Headers of requests that can be sent again. */
+export const keyHeaders = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({ description: 'The same request under the same key gives the same images: 1 to 255 characters.' }),
+  ),
+});
 
 /**
  * The value of the header `Idempotency-Key`.

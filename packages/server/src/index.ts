@@ -6,9 +6,9 @@ import type { FastifyInstance } from 'fastify';
 import { settingsOf, type ServerConfig } from './config.js';
 import { watchConfig } from './config-watch.js';
 import type { Context, Routes, WholeAnswer } from './context.js';
-import { EncodingPool } from './encode/pool.js';
 import { IdempotencyKeys } from './idempotency.js';
 import { openJobs, openWorker } from './jobs/open.js';
+import { type Limits, limits } from './limits.js';
 import { Liveness } from './liveness.js';
 import { loggerOf } from './log.js';
 import { Metrics } from './metrics.js';
@@ -16,6 +16,7 @@ import { listenForMetrics } from './metrics-port.js';
 import { Registry } from './registry.js';
 import { reload, type Reloaded } from './reload.js';
 import { buildApp, serverRoutes, workerRoutes } from './server.js';
+import { ThreadPool } from './threads/pool.js';
 import { Tokens } from './tokens.js';
 import { Tracing } from './tracing.js';
 
@@ -66,7 +67,12 @@ export class Server {
    * @throws DpmError `ERR_DPM_CONFIG` and `ERR_DPM_FILE` naming what is wrong, and as loading a model does.
    */
   static start(config: ServerConfig): Promise<Server> {
-    return Server.#start(config, serverRoutes, async (context) => {
+    return Server.startWithin(config, limits);
+  }
+
+  /** The same with other limits. @internal */
+  static startWithin(config: ServerConfig, within: Limits): Promise<Server> {
+    return Server.#start(config, within, serverRoutes, async (context) => {
       context.jobs = await openJobs(context);
     });
   }
@@ -77,13 +83,14 @@ export class Server {
    * @throws DpmError as {@link Server.start} does.
    */
   static work(config: ServerConfig): Promise<Server> {
-    return Server.#start(config, workerRoutes, async (context) => {
+    return Server.#start(config, limits, workerRoutes, async (context) => {
       context.worker = await openWorker(context);
     });
   }
 
   static async #start(
     config: ServerConfig,
+    within: Limits,
     routes: readonly Routes[],
     begin: (context: Context) => Promise<void>,
   ): Promise<Server> {
@@ -92,12 +99,23 @@ export class Server {
     const tracing = await Tracing.open();
     const registry = await Registry.open(settings);
     const state = { isDraining: false, open: 0 };
-    const pool = new EncodingPool();
+    const pool = new ThreadPool(within.inLine);
     const liveness = new Liveness(registry);
     const metrics = new Metrics(registry);
     const keys = new IdempotencyKeys<WholeAnswer>();
     const log = loggerOf(settings.logLevel);
-    const context: Context = { settings, registry, liveness, metrics, pool, tracing, keys, state, log };
+    const context: Context = {
+      settings,
+      limits: within,
+      registry,
+      liveness,
+      metrics,
+      pool,
+      tracing,
+      keys,
+      state,
+      log,
+    };
     let metricsApp: FastifyInstance | undefined;
     try {
       await begin(context);

@@ -21,6 +21,9 @@ const ownStatuses = {
 /** A code of an error that only a server has. */
 export type ServerErrorCode = keyof typeof ownStatuses;
 
+/** Codes of errors that only a server has. */
+export const serverErrorCodes = Object.keys(ownStatuses) as ServerErrorCode[];
+
 /** Status of answers by the code of the library's errors; 500 where there is none. */
 const libraryStatuses: Partial<Record<DpmErrorCode, number>> = {
   ERR_DPM_ABORTED: 499,
@@ -70,6 +73,11 @@ interface ServerErrorOptions {
   param?: string;
   headers?: Record<string, string>;
   cause?: unknown;
+}
+
+/** What a status is called. */
+export function titleOf(status: number): string {
+  return titles[status] ?? 'Error';
 }
 
 /** What goes wrong in a request, apart from the library's own errors. */
@@ -151,7 +159,7 @@ function hidden(id: string): string {
 }
 
 function problemOf(code: string, status: number, detail: string, id: string): Problem {
-  return { type: `urn:dpm:${code}`, title: titles[status] ?? 'Error', status, code, detail, id };
+  return { type: `urn:dpm:${code}`, title: titleOf(status), status, code, detail, id };
 }
 
 /** What the framework refuses, in our words. */

@@ -1,6 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
 
 import helmet from '@fastify/helmet';
 import rateLimit from '@fastify/rate-limit';
@@ -8,13 +6,16 @@ import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 
 import { authenticate, requireScope } from './auth.js';
+import { endWhereStalled, refuseConnection, unansweredStatus } from './connections.js';
 import { errorHandler, onAnswered, type Context, type Routes } from './context.js';
 import { allowOrigins } from './cors.js';
+import { describedRoute, describedServer, sharedSchemas } from './description.js';
 import { failureOf, ServerError } from './problem.js';
 import { jobRoutes } from './routes/jobs.js';
 import { kserveRoutes } from './routes/kserve.js';
 import { modelRoutes } from './routes/models.js';
 import { openaiRoutes } from './routes/openai.js';
+import { openapiRoutes } from './routes/openapi.js';
 import { pageRoutes } from './routes/page.js';
 import { probeRoutes } from './routes/probes.js';
 import { sampleRoutes } from './routes/samples.js';
@@ -25,13 +26,6 @@ import { anybody, type Tokens } from './tokens.js';
 const MEBIBYTE = 2 ** 20;
 const MOST_URL = 8192;
 
-const limits = {
-  bodyLimit: MEBIBYTE,
-  requestTimeout: 30_000,
-  keepAliveTimeout: 72_000,
-  maxRequestsPerSocket: 10_000,
-} as const;
-
 /** The routes of a server, and those of a worker, which takes no requests. */
 export const serverRoutes: readonly Routes[] = [
   pageRoutes,
@@ -41,6 +35,7 @@ export const serverRoutes: readonly Routes[] = [
   openaiRoutes,
   kserveRoutes,
   probeRoutes,
+  openapiRoutes,
 ];
 export const workerRoutes: readonly Routes[] = [probeRoutes];
 
@@ -75,26 +70,6 @@ function refusePath(_error: unknown, request: FastifyRequest, reply: FastifyRepl
   void reply.status(problem.status).type('application/problem+json').send(JSON.stringify(problem));
 }
 
-/** What cannot be read as a request gets an answer as well as can be, and the end of its connection. */
-function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy();
-    return;
-  }
-  const told =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? new ServerError('ERR_DPM_HEADERS', 'the header is too large')
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? new ServerError('ERR_DPM_TIMEOUT', 'the request did not come in time')
-        : new ServerError('ERR_DPM_ARGUMENT', 'this is no request of HTTP/1.1');
-  const { problem } = failureOf(told, randomUUID());
-  const body = JSON.stringify(problem);
-  socket.end(
-    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\nContent-Type: application/problem+json\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
-}
-
 function logLine(request: FastifyRequest, reply: FastifyReply, status: number): void {
   request.log.info({
     method: request.method,
@@ -115,11 +90,12 @@ async function addHooks(app: FastifyInstance, context: Context, tokens: Tokens |
     request.noted = {};
     request.client = nobody;
     request.trace = context.tracing.contextOf(request.headers);
+    endWhereStalled(reply);
     // Also where the client leaves before the answer.
     ++context.state.open;
-    onAnswered(request, reply, () => {
+    onAnswered(request, reply, (isSent) => {
       --context.state.open;
-      const status = reply.raw.writableFinished ? reply.statusCode : 499;
+      const status = isSent ? reply.statusCode : unansweredStatus(request.raw.socket);
       const labels = { route: request.routeOptions.url ?? 'none', method: request.method, status: String(status) };
       context.metrics.requests.inc(labels);
       context.metrics.durations.observe(labels, reply.elapsedTime / 1e3);
@@ -145,15 +121,31 @@ async function addHooks(app: FastifyInstance, context: Context, tokens: Tokens |
   });
 }
 
+async function describeRoutes(app: FastifyInstance, hasTokens: boolean): Promise<void> {
+  for (const schema of sharedSchemas) app.addSchema(schema);
+  await app.register(swagger, {
+    openapi: describedServer(hasTokens),
+    transform: ({ schema, url, route }) => ({ schema: describedRoute(schema, route.config ?? {}, hasTokens), url }),
+    refResolver: { buildLocalReference: ({ $id }) => $id as string },
+  });
+}
+
 /** Routes over the models of a server; nothing listens yet. */
 export async function buildApp(
   context: Context,
   tokens: Tokens | undefined,
   routes: readonly Routes[],
 ): Promise<FastifyInstance> {
-  const { trustProxy } = context.settings;
+  const {
+    settings: { trustProxy },
+    limits,
+  } = context;
   const app = Fastify({
-    ...limits,
+    bodyLimit: MEBIBYTE,
+    requestTimeout: limits.request,
+    connectionTimeout: limits.stall,
+    keepAliveTimeout: 72_000,
+    maxRequestsPerSocket: 10_000,
     loggerInstance: context.log,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'id' }),
     genReqId: () => randomUUID(),
@@ -161,7 +153,7 @@ export async function buildApp(
     forceCloseConnections: 'idle',
     clientErrorHandler: refuseConnection,
     frameworkErrors: refusePath,
-    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1000 },
+    http: { headersTimeout: limits.header, connectionsCheckingInterval: limits.check },
     routerOptions: { maxParamLength: 128 },
   });
   app.server.maxConnections = 10_000;
@@ -207,11 +199,8 @@ export async function buildApp(
         headers: { 'retry-after': String(Math.ceil(ttl / 1000)) },
       }),
   });
-  await app.register(swagger, {
-    openapi: { openapi: '3.1.0', info: { title: 'dpm-native-server', version: '0.1.0' } },
-  });
+  await describeRoutes(app, tokens !== undefined);
   for (const add of routes) add(app, context);
-  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   await app.ready();
   return app;
 }

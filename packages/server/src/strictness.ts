@@ -5,6 +5,9 @@ const MOST_DEPTH = 32;
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
 
+/** Whether text may have a field that is refused, whose name may be written with escapes. */
+const mayRefuse = /__proto__|constructor|\\u/;
+
 /** The deepest nesting of arrays and objects in JSON text. */
 function depthOf(bytes: Uint8Array): number {
   let depth = 0;
@@ -38,12 +41,14 @@ export function parsedJson(bytes: Uint8Array): unknown {
     throw new ServerError('ERR_DPM_ARGUMENT', 'the body is not UTF-8');
   }
   let refused: string | undefined;
+  const refuse = (key: string, each: unknown): unknown => {
+    if (key === '__proto__' || key === 'constructor') refused = key;
+    return each;
+  };
   let value: unknown;
   try {
-    value = JSON.parse(text, (key: string, each: unknown) => {
-      if (key === '__proto__' || key === 'constructor') refused = key;
-      return each;
-    });
+    // To look at every key takes several times as long as all the rest.
+    value = JSON.parse(text, mayRefuse.test(text) ? refuse : undefined);
   } catch (error) {
     throw new ServerError('ERR_DPM_ARGUMENT', `the body is no JSON: ${(error as Error).message}`);
   }

@@ -5,7 +5,8 @@ import { DiffusionModel } from 'dpm-native';
 
 import { Server } from '../src/index.js';
 import { tensorsOf, type TensorHeader } from '../src/kserve/tensors.js';
-import { get, metric, model, post, serveDigits, server, type Answer } from './support.js';
+import { eventsOf } from './described.js';
+import { ask as askServer, get, metric, model, post, serveDigits, server, type Answer } from './support.js';
 
 serveDigits();
 
@@ -44,11 +45,7 @@ describe('OpenAI images', () => {
   it('come as a stream with partial ones', async () => {
     const { bytes, headers } = await generate({ stream: true, partial_images: 2, steps: 6 });
     expect(headers.get('content-type')).toBe('text/event-stream');
-    const events = bytes
-      .toString()
-      .trim()
-      .split('\n\n')
-      .map((block) => JSON.parse(block.slice(block.indexOf('data: ') + 6)) as Record<string, unknown>);
+    const events = eventsOf(bytes.toString()).map(([, data]) => data);
     expect(events.map(({ type }) => type)).toEqual([
       'image_generation.partial_image',
       'image_generation.partial_image',
@@ -182,8 +179,8 @@ describe('KServe', () => {
   });
 
   it('refuses requests without a body, and inputs that are there twice', async () => {
-    const response = await fetch(`${server.url}/v2/models/mnist/infer`, { method: 'POST' });
-    expect([response.status, await response.json()]).toEqual([400, { error: 'the request has no body' }]);
+    const { status, json } = await askServer(server, 'POST', '/v2/models/mnist/infer');
+    expect([status, json]).toEqual([400, { error: 'the request has no body' }]);
     expect((await infer({ inputs: [states, t, t] })).json).toEqual({ error: 'an input is there twice' });
   });
 
@@ -258,12 +255,8 @@ describe('a model with classes', () => {
   });
 
   const ask = async (path: string, body: object): Promise<[number, Record<string, unknown>]> => {
-    const response = await fetch(classes.url + path, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(body),
-    });
-    return [response.status, (await response.json()) as Record<string, unknown>];
+    const { status, json } = await askServer(classes, 'POST', path, { body });
+    return [status, json];
   };
 
   it('is asked for a class by its label or number', async () => {

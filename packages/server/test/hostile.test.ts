@@ -23,6 +23,8 @@ describe('a body', () => {
     ['nested 10^5 deep', '['.repeat(1e5), /nested more than 32 deep/],
     ['of objects nested deeply', '{"a":'.repeat(40) + '1' + '}'.repeat(40), /nested more than 32 deep/],
     ['with a prototype', '{"model":"mnist","__proto__":{"steps":1}}', /field __proto__/],
+    ['with a prototype in escapes', '{"model":"mnist","\\u005f_pr\\u006fto__":{"steps":1}}', /field __proto__/],
+    ['with a constructor in escapes', '{"model":"mnist","options":{"c\\u006Fnstructor":1}}', /field constructor/],
     ['with a constructor', '{"model":"mnist","options":{"constructor":{"prototype":{}}}}', /field constructor/],
     ['with a name that is no sampler', '{"model":"mnist","sampler":"toString"}', /sampler/],
     [
@@ -110,6 +112,7 @@ describe('many clients', () => {
     });
     await Promise.all(clients);
     await until(async () => (await metric('dpm_requests_unfinished')) === 0);
+    // The step that runs ends first.
     await until(async () => (await metric('dpm_samples_resident')) === 0);
     expect(await metric('dpm_streams_open')).toBe(0);
   });

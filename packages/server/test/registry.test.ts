@@ -13,6 +13,7 @@ import { settingsOf } from '../src/config.js';
 import { Server } from '../src/index.js';
 import { Registry } from '../src/registry.js';
 import { reasonsAgainst } from '../src/routes/probes.js';
+import { ask as askServer, type Answer } from './support.js';
 
 const digits = fileURLToPath(new URL('../../../models/mnist', import.meta.url));
 let root: string;
@@ -22,20 +23,8 @@ let small: Server;
 /** Of the bundled model; a server with a budget has room for one and a half. */
 let bytes: number;
 
-async function ask(
-  method: string,
-  path: string,
-  body?: object,
-  to = server,
-): Promise<{ status: number; json: Record<string, unknown> }> {
-  const response = await fetch(to.url + path, {
-    method,
-    headers: { authorization: 'Bearer secret', ...(body !== undefined && { 'content-type': 'application/json' }) },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  return { status: response.status, json: text === '' ? {} : (JSON.parse(text) as Record<string, unknown>) };
-}
+const ask = (method: string, path: string, body?: object, to = server): Promise<Answer> =>
+  askServer(to, method, path, { body, headers: { authorization: 'Bearer secret' } });
 const draw = (model: string, more: object = {}, to = server) =>
   ask('POST', '/v1/samples', { model, sampler: 'ddim', steps: 5, seed: 1, ...more }, to);
 const put = (id: string, body: object, to = server) =>
@@ -257,7 +246,7 @@ describe('a budget of memory', () => {
     expect((await running).status).toBe(200);
     expect((await put('third', { path, evict: true }, small)).status).toBe(200);
     expect(await ids()).toEqual(['pinned', 'third']);
-    const metrics = await (await fetch(`${small.url}/metrics`, { headers: { authorization: 'Bearer secret' } })).text();
+    const metrics = (await ask('GET', '/metrics', undefined, small)).bytes.toString();
     expect(metrics).toContain('dpm_backlog_seconds{model="third"}');
     expect(metrics).not.toContain('dpm_backlog_seconds{model="idle"}');
     expect((await draw('third', {}, small)).status).toBe(200);

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 
 import type { ImageBatch } from 'dpm-native';
 
+import { eventsOf } from './described.js';
 import { expectProblem, get, metric, model, post, sample, serveDigits, server, until } from './support.js';
 
 serveDigits();
@@ -150,14 +151,7 @@ describe('a stream', () => {
   async function events(body: object): Promise<[string, Record<string, unknown>][]> {
     const { bytes, headers } = await sample(body, { accept: 'text/event-stream' });
     expect(headers.get('content-type')).toBe('text/event-stream');
-    return bytes
-      .toString()
-      .split('\n\n')
-      .filter((block) => block.startsWith('event:'))
-      .map((block) => {
-        const [, name = '', data = ''] = /^event: (.*)\ndata: (.*)$/.exec(block) ?? [];
-        return [name, JSON.parse(data) as Record<string, unknown>];
-      });
+    return eventsOf(bytes.toString());
   }
 
   it('tells of everything in order', async () => {

@@ -128,31 +128,6 @@ describe('a server', () => {
     await expect(Server.start({ ...base, metricsPort })).rejects.toMatchObject({ code: 'EADDRINUSE' });
   });
 
-  it('tells its own description', async () => {
-    await using server = await Server.start(base);
-    const document = (await (await fetch(`${server.url}/openapi.json`)).json()) as {
-      openapi: string;
-      paths: Record<string, object>;
-    };
-    expect(document.openapi).toBe('3.1.0');
-    expect(Object.keys(document.paths).sort()).toEqual([
-      '/livez',
-      '/metrics',
-      '/readyz',
-      '/v1/images/generations',
-      '/v1/models',
-      '/v1/models/{id}',
-      '/v1/samplers',
-      '/v1/samples',
-      '/v2',
-      '/v2/health/live',
-      '/v2/health/ready',
-      '/v2/models/{id}',
-      '/v2/models/{id}/infer',
-      '/v2/models/{id}/ready',
-    ]);
-  });
-
   it('begins with all of its models or not at all', async () => {
     const missing = Server.start({ ...base, models: [...base.models!, { path: '/nowhere/model' }] });
     await expect(missing).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });

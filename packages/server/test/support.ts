@@ -6,21 +6,21 @@ import { afterAll, beforeAll, expect } from 'vitest';
 import { DiffusionModel } from 'dpm-native';
 
 import { Server, type ServerConfig } from '../src/index.js';
+import { type Limits, limits } from '../src/limits.js';
+import { expectDescribed } from './described.js';
 
 export let server: Server;
 /** The model as the library has it. */
 export let model: DiffusionModel;
 
 /** Serves the digits to the tests of a file. */
-export function serveDigits(config: Partial<ServerConfig> = {}): void {
+export function serveDigits(config: Partial<ServerConfig> = {}, patience: Partial<Limits> = {}): void {
   beforeAll(async () => {
     model = await DiffusionModel.load('mnist', { device: 'cpu' });
-    server = await Server.start({
-      models: [{ path: 'mnist', device: 'cpu', rows: 4 }],
-      port: 0,
-      logLevel: 'silent',
-      ...config,
-    });
+    server = await Server.startWithin(
+      { models: [{ path: 'mnist', device: 'cpu', rows: 4 }], port: 0, logLevel: 'silent', ...config },
+      { ...limits, ...patience },
+    );
   });
   afterAll(async () => {
     await server.stop();
@@ -36,31 +36,46 @@ export interface Answer {
   json: Record<string, unknown>;
 }
 
-async function read(response: Response): Promise<Answer> {
-  const bytes = Buffer.from(await response.arrayBuffer());
-  const isJson = /\bjson\b/.test(response.headers.get('content-type') ?? '');
-  const json = isJson ? (JSON.parse(bytes.toString()) as Record<string, unknown>) : {};
-  return { status: response.status, headers: response.headers, bytes, json };
+/** What a request has beside its path. */
+export interface Asking {
+  headers?: Record<string, string>;
+  /** JSON, or a body as it is. */
+  body?: unknown;
+  signal?: AbortSignal | undefined;
 }
 
-export async function get(path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
-  return read(await fetch(server.url + path, { headers, method }));
+/** Asks a server. Its answer has to be one that its description tells of. */
+export async function ask(to: Server, method: string, path: string, asking: Asking = {}): Promise<Answer> {
+  const { headers, body, signal } = asking;
+  const url = new URL(to.url + path);
+  const response = await fetch(url, {
+    method,
+    headers: { ...(body !== undefined && { 'content-type': 'application/json' }), ...headers },
+    ...(body !== undefined && {
+      body: typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body),
+    }),
+    ...(signal !== undefined && { signal }),
+  });
+  const bytes = Buffer.from(await response.arrayBuffer());
+  const isJson = /\bjson\b/.test(response.headers.get('content-type') ?? '') && bytes.length > 0;
+  const json = isJson ? (JSON.parse(bytes.toString()) as Record<string, unknown>) : {};
+  const answer = { status: response.status, headers: response.headers, bytes, json };
+  await expectDescribed(method, url, answer);
+  return answer;
+}
+
+export function get(path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<Answer> {
+  return ask(server, method, path, { headers });
 }
 
 /** Posts JSON, or a body as it is. */
-export async function post(
+export function post(
   path: string,
   body: unknown,
   headers: Record<string, string> = {},
   signal?: AbortSignal,
 ): Promise<Answer> {
-  const response = await fetch(server.url + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', ...headers },
-    body: typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body),
-    ...(signal !== undefined && { signal }),
-  });
-  return read(response);
+  return ask(server, 'POST', path, { body, headers, signal });
 }
 
 export const sample = (body: object, headers: Record<string, string> = {}): Promise<Answer> =>

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { newToken, Server } from '../src/index.js';
 import { Tokens } from '../src/tokens.js';
-import { expectProblem, type Answer } from './support.js';
+import { ask as askServer, expectProblem, type Answer } from './support.js';
 
 let folder: string;
 let path: string;
@@ -40,20 +40,11 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function ask(method: string, url: string, token?: string, body?: object): Promise<Answer> {
-  const response = await fetch(server.url + url, {
-    method,
-    headers: {
-      ...(token !== undefined && { authorization: `Bearer ${token}` }),
-      ...(body !== undefined && { 'content-type': 'application/json' }),
-    },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
+const ask = (method: string, url: string, token?: string, body?: object): Promise<Answer> =>
+  askServer(server, method, url, {
+    body,
+    ...(token !== undefined && { headers: { authorization: `Bearer ${token}` } }),
   });
-  const bytes = Buffer.from(await response.arrayBuffer());
-  const isJson = (response.headers.get('content-type') ?? '').includes('json');
-  const json = isJson ? (JSON.parse(bytes.toString()) as Record<string, unknown>) : {};
-  return { status: response.status, headers: response.headers, bytes, json };
-}
 const draw = (token: string | undefined, more: object = {}): Promise<Answer> =>
   ask('POST', '/v1/samples', token, { model: 'mnist', sampler: 'ddim', steps: 1, ...more });
 

@@ -10,7 +10,7 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
-import { EncodingPool } from '../src/encode/pool.js';
+import { ThreadPool } from '../src/threads/pool.js';
 import { Tracing } from '../src/tracing.js';
 import { post, sample, serveDigits, until } from './support.js';
 
@@ -100,7 +100,7 @@ describe('a request', () => {
   });
 
   it('whose answer cannot be written says so', async () => {
-    const encoding = vi.spyOn(EncodingPool.prototype, 'encode').mockRejectedValueOnce(new Error('no thread'));
+    const encoding = vi.spyOn(ThreadPool.prototype, 'encode').mockRejectedValueOnce(new Error('no thread'));
     expect((await sample({ steps: 1 }, { traceparent })).status).toBe(500);
     encoding.mockRestore();
     const [span] = spans('dpm.encode');

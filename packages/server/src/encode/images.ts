@@ -23,16 +23,6 @@ function batchOf({ values, shape, range }: SentImages): ImageBatch {
   return new ImageBatch(values, [...shape], range);
 }
 
-/** One image as PNG, in base64. */
-export function base64Of(image: ImageBatch): string {
-  return Buffer.from(image.toPng()).toString('base64');
-}
-
-/** One image as our own answers have it. */
-export function shownImage(image: ImageBatch): { contentType: string; b64: string } {
-  return { contentType: 'image/png', b64: base64Of(image) };
-}
-
 /** Columns and rows of the picture of several images. */
 export function gridOf(count: number): { columns: number; rows: number } {
   const columns = Math.ceil(Math.sqrt(count));
@@ -65,7 +55,10 @@ function safetensorsOf({ values, shape }: SentImages): Uint8Array {
 }
 
 function jsonOf(images: ImageBatch, fields: object): Uint8Array {
-  const encoded = [...images].map((image, index) => ({ index, ...shownImage(image) }));
+  const encoded = [...images].map((image, index) => {
+    const b64 = Buffer.from(image.toPng()).toString('base64');
+    return { index, contentType: 'image/png', b64 };
+  });
   return Buffer.from(JSON.stringify({ ...fields, images: encoded }));
 }
 

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import type { Job as Queued, Queue, Worker } from 'bullmq';
 import { DpmError } from 'dpm-native';
 import type { Redis } from 'ioredis';
@@ -15,6 +17,9 @@ const LOCK = 10_000;
 const LOOK_FOR_STALLED = 5000;
 /** Workers that a chunk may take with it. */
 const MOST_STALLED = 3;
+
+/** Milliseconds in which chunks can be given back at the end. */
+const LONGEST_GOODBYE = 3000;
 
 /** A queue whose chunks can be drawn here. */
 export interface Workplace {
@@ -45,6 +50,8 @@ export class JobWorker {
   readonly #options: WorkerOptions;
   readonly #results: Results;
   readonly #redis: Redis;
+  /** Connections that are made of it, for the queue's own use. */
+  readonly #duplicates: Redis[] = [];
   readonly #jobs: Queue<QueuedJob>;
   /** By job, those of its chunks that are being drawn here. */
   readonly #running = new Map<string, Set<AbortController>>();
@@ -57,6 +64,12 @@ export class JobWorker {
     this.#options = options;
     this.#results = results;
     this.#redis = redis;
+    const duplicate = redis.duplicate.bind(redis);
+    redis.duplicate = (...options) => {
+      const made = duplicate(...options);
+      this.#duplicates.push(made);
+      return made;
+    };
     this.#jobs = new bullmq.Queue<QueuedJob>(JOBS, { connection: redis });
     this.#jobs.on('error', () => undefined);
   }
@@ -171,7 +184,8 @@ export class JobWorker {
 
   /** Takes no more chunks, and waits for those that it has. */
   async drain(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.pause()));
+    for (const worker of this.#workers) void worker.pause(true).catch(this.#options.onError);
+    while (this.#running.size > 0 && !this.#isClosing) await sleep(20);
   }
 
   /** Gives back the chunks that are being drawn. */
@@ -180,11 +194,21 @@ export class JobWorker {
     return this.#closed;
   }
 
+  /** Resolves when Redis knows of all chunks that were drawn here. */
+  async #givenBack(): Promise<boolean> {
+    while (this.#running.size > 0) await sleep(20);
+    await this.#redis.ping();
+    return true;
+  }
+
   async #close(): Promise<void> {
     this.#isClosing = true;
     for (const running of this.#running.values()) for (const stop of running) stop.abort();
-    await Promise.allSettled(this.#workers.map((worker) => worker.close()));
-    await this.#jobs.close().catch(() => undefined);
+    const isReached = await Promise.race([this.#givenBack(), sleep(LONGEST_GOODBYE, false, { ref: false })]);
+    // Without Redis nothing can be given back: the locks of the chunks run out.
+    await Promise.allSettled(this.#workers.map((worker) => worker.close(!isReached)));
+    if (isReached) await this.#jobs.close().catch(() => undefined);
+    for (const made of this.#duplicates) made.disconnect();
     this.#redis.disconnect();
     this.#results.close();
   }

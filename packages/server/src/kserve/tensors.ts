@@ -19,7 +19,7 @@ export interface TensorHeader {
 export interface Tensor {
   name: string;
   shape: number[];
-  values: Float32Array | Int32Array;
+  values: Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>;
 }
 
 function wrong(name: string, reason: string): ServerError {
@@ -63,7 +63,7 @@ const readers: Readonly<Record<Datatype, Reader>> = {
   INT64: (bytes, offset) => Number(bytes.readBigInt64LE(offset)),
 };
 
-function fromBytes(name: string, bytes: Buffer, datatype: Datatype, elements: number): Float32Array | Int32Array {
+function fromBytes(name: string, bytes: Buffer, datatype: Datatype, elements: number): Tensor['values'] {
   const values = datatype.startsWith('INT') ? new Int32Array(elements) : new Float32Array(elements);
   const read = readers[datatype];
   for (let i = 0; i < elements; ++i) {
@@ -74,7 +74,7 @@ function fromBytes(name: string, bytes: Buffer, datatype: Datatype, elements: nu
   return values;
 }
 
-function fromNumbers({ name, data, datatype }: TensorHeader, elements: number): Float32Array | Int32Array {
+function fromNumbers({ name, data, datatype }: TensorHeader, elements: number): Tensor['values'] {
   // Arrays in arrays are allowed, too.
   const numbers = (data ?? []).flat(Infinity);
   if (numbers.length !== elements) throw wrong(name, `has ${numbers.length} elements, its shape ${elements}`);

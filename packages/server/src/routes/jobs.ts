@@ -2,11 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 
 import type { FastifyRequest } from 'fastify';
+import Type from 'typebox';
 
+import { chunkAnswer, eventsAnswer, imageAnswer, jobAnswer, jobsAnswer, takenAnswer } from '../answers/jobs.js';
 import { note, untilLeft, type Routes } from '../context.js';
 import { sentImages } from '../encode/images.js';
 import { eventOf, eventStreamHeaders } from '../event-stream.js';
-import { requireKey } from '../idempotency.js';
+import { keyHeaders, requireKey } from '../idempotency.js';
 import { chunkCount, chunkFormat, chunkSize, contentTypes, jobBodySchema, keyedId, type JobBody } from '../jobs/job.js';
 import { newJob } from '../jobs/new-job.js';
 import { imageOfChunk } from '../jobs/sample-of-chunk.js';
@@ -81,6 +83,56 @@ async function* eventsOf(
   }
 }
 
+const id = { id: Type.String({ description: 'Of the job.' }) };
+const params = Type.Object(id);
+const tags = ['jobs'];
+
+const schemas = {
+  add: {
+    operationId: 'addJob',
+    summary: 'Takes a job in.',
+    tags,
+    headers: keyHeaders,
+    body: jobBodySchema,
+    response: { 202: takenAnswer },
+  },
+  list: { operationId: 'listJobs', summary: 'Your jobs.', tags, response: { 200: jobsAnswer } },
+  get: { operationId: 'getJob', summary: 'A job.', tags, params, response: { 200: jobAnswer } },
+  cancel: { operationId: 'cancelJob', summary: 'Ends a job.', tags, params, response: { 200: jobAnswer } },
+  retry: {
+    operationId: 'retryJob',
+    summary: 'Draws again what has failed.',
+    tags,
+    params,
+    response: { 200: jobAnswer },
+  },
+  events: {
+    operationId: 'followJob',
+    summary: 'How a job goes on.',
+    tags,
+    params,
+    response: { 200: eventsAnswer },
+  },
+  chunk: {
+    operationId: 'getChunk',
+    summary: 'The samples of a chunk.',
+    tags,
+    params: Type.Object({ ...id, index: Type.String({ description: 'Of the chunk, from 0.' }) }),
+    response: { 200: chunkAnswer },
+  },
+  image: {
+    operationId: 'getImage',
+    summary: 'One sample.',
+    tags,
+    params: Type.Object({ ...id, index: Type.String({ description: 'Of the sample, from 0.' }) }),
+    response: { 200: imageAnswer },
+  },
+};
+
+const config = { scope: 'jobs', fails: [503] } as const;
+const ofJob = { scope: 'jobs', fails: [404, 503] } as const;
+const ofSamples = { scope: 'jobs', fails: [404, 410, 503] } as const;
+
 /** `/v1/jobs`: samples that nobody waits for at the other end of a connection. */
 export const jobRoutes: Routes = (app, context) => {
   const { jobs: store, registry } = context;
@@ -89,12 +141,10 @@ export const jobRoutes: Routes = (app, context) => {
     const served = registry.models.find(({ digest }) => digest === state.job.digest);
     return viewOf(state, served?.batcher.capacity.rowsPerSecond);
   };
-  const schema = { tags: ['jobs'] };
-  const config = { scope: 'jobs' } as const;
 
   app.post(
     '/v1/jobs',
-    { schema: { ...schema, body: jobBodySchema }, config: { ...config, isWork: true } },
+    { schema: schemas.add, config: { ...config, isWork: true, fails: [404, 422] } },
     async (request, reply) => {
       const body = request.body as JobBody;
       const { client } = request;
@@ -110,27 +160,33 @@ export const jobRoutes: Routes = (app, context) => {
       return reply.status(202).header('location', `/v1/jobs/${id}`).send(shown(state));
     },
   );
-  app.get('/v1/jobs', { schema, config }, async ({ client }) => {
+  app.get('/v1/jobs', { schema: schemas.list, config }, async ({ client }) => {
     const states = await store.list();
     const own = states.filter(({ job }) => job.tenant === client.name || client.scopes.has('admin'));
     return { object: 'list', data: own.map(shown) };
   });
-  app.get<OfJob>('/v1/jobs/:id', { schema, config }, async (request) => shown(await jobOf(store, request)));
-  app.delete<OfJob>('/v1/jobs/:id', { schema, config }, async (request) => {
+  app.get<OfJob>('/v1/jobs/:id', { schema: schemas.get, config: ofJob }, async (request) =>
+    shown(await jobOf(store, request)),
+  );
+  app.delete<OfJob>('/v1/jobs/:id', { schema: schemas.cancel, config: ofJob }, async (request) => {
     const { job } = await jobOf(store, request);
     await store.cancel(job.id);
     return shown(await jobOf(store, request));
   });
-  app.post<OfJob>('/v1/jobs/:id/retry', { schema, config: { ...config, isWork: true } }, async (request) => {
-    const { job } = await jobOf(store, request);
-    await store.retry(job.id);
-    return shown(await jobOf(store, request));
-  });
-  app.get<OfJob>('/v1/jobs/:id/events', { schema, config }, async (request, reply) => {
+  app.post<OfJob>(
+    '/v1/jobs/:id/retry',
+    { schema: schemas.retry, config: { ...ofJob, isWork: true } },
+    async (request) => {
+      const { job } = await jobOf(store, request);
+      await store.retry(job.id);
+      return shown(await jobOf(store, request));
+    },
+  );
+  app.get<OfJob>('/v1/jobs/:id/events', { schema: schemas.events, config: ofJob }, async (request, reply) => {
     const states = statesOf(store, await jobOf(store, request), untilLeft(request, reply));
     return reply.headers(eventStreamHeaders).send(Readable.from(eventsOf(states, shown)));
   });
-  app.get<OfJob>('/v1/jobs/:id/chunks/:index', { schema, config }, async (request, reply) => {
+  app.get<OfJob>('/v1/jobs/:id/chunks/:index', { schema: schemas.chunk, config: ofSamples }, async (request, reply) => {
     const state = await jobOf(store, request);
     const bytes = await chunkOf(store, state, indexOf(request, chunkCount(state.job), 'chunks'));
     return reply
@@ -138,7 +194,7 @@ export const jobRoutes: Routes = (app, context) => {
       .header('dpm-digest', state.job.digest)
       .send(Buffer.from(bytes));
   });
-  app.get<OfJob>('/v1/jobs/:id/images/:index', { schema, config }, async (request, reply) => {
+  app.get<OfJob>('/v1/jobs/:id/images/:index', { schema: schemas.image, config: ofSamples }, async (request, reply) => {
     const state = await jobOf(store, request);
     const sample = indexOf(request, state.job.body.count, 'images');
     const bytes = await chunkOf(store, state, Math.floor(sample / chunkSize(state.job.body)));

@@ -1,78 +1,35 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import Type, { type Static } from 'typebox';
+import Type from 'typebox';
 
+import {
+  inferAnswer,
+  liveAnswer,
+  modelAnswer,
+  modelReadyAnswer,
+  readyAnswer,
+  serverAnswer,
+} from '../answers/kserve.js';
 import { type Context, errorHandler, note, type Routes, untilLeft } from '../context.js';
-import { type Tensor, tensorsOf } from '../kserve/tensors.js';
+import { binary } from '../description.js';
+import { type Inference, type InferenceBody, inferSchema } from '../kserve/inference.js';
+import { binaryOf } from '../kserve/outputs.js';
+import type { Tensor } from '../kserve/tensors.js';
 import { ServerError } from '../problem.js';
 import { reasonsAgainst } from './probes.js';
 import type { ServedModel } from '../registry.js';
-import { mismatchOf } from '../schema.js';
-import { parsedJson } from '../strictness.js';
 
 const MOST_BYTES = 64 * 2 ** 20;
 const lengthHeader = 'inference-header-content-length';
 
-const strict = { additionalProperties: false };
-const name = Type.String({ maxLength: 64 });
-
-const requestSchema = Type.Object(
-  {
-    id: Type.Optional(name),
-    inputs: Type.Array(
-      Type.Object(
-        {
-          name,
-          shape: Type.Array(Type.Integer({ minimum: 1 }), { minItems: 1, maxItems: 4 }),
-          datatype: name,
-          data: Type.Optional(Type.Array(Type.Unknown())),
-          parameters: Type.Optional(Type.Object({ binary_data_size: Type.Optional(Type.Integer({ minimum: 0 })) })),
-        },
-        strict,
-      ),
-      { minItems: 2, maxItems: 3 },
-    ),
-    outputs: Type.Optional(
-      Type.Array(
-        Type.Object({
-          name,
-          parameters: Type.Optional(Type.Object({ binary_data: Type.Optional(Type.Boolean()) })),
-        }),
-        { maxItems: 1 },
-      ),
-    ),
-    parameters: Type.Optional(
-      Type.Object({
-        priority: Type.Optional(Type.Integer({ minimum: 0, description: '1 is the highest; 0: as any other.' })),
-        timeout: Type.Optional(Type.Integer({ minimum: 1, description: 'Microseconds.' })),
-        binary_data_output: Type.Optional(Type.Boolean()),
-      }),
-    ),
-  },
-  strict,
-);
-type InferRequest = Static<typeof requestSchema>;
-
-/** JSON, and what follows it. */
-interface Body {
-  header: unknown;
-  binary: Buffer;
-}
-
-function split(request: FastifyRequest, bytes: Buffer): Body {
+/** A body, of which a header may say where its JSON ends. */
+function bodyOf(request: FastifyRequest, bytes: Buffer<ArrayBuffer>): InferenceBody {
   const given = request.headers[lengthHeader];
-  if (given === undefined) return { header: parsedJson(bytes), binary: Buffer.alloc(0) };
-  const length = Number(given);
-  if (typeof given !== 'string' || !/^\d+$/.test(given) || length > bytes.length) {
+  if (given === undefined) return { bytes, jsonLength: bytes.length };
+  const jsonLength = Number(given);
+  if (typeof given !== 'string' || !/^\d+$/.test(given) || jsonLength > bytes.length) {
     throw new ServerError('ERR_DPM_ARGUMENT', `${lengthHeader} is no length of the body`);
   }
-  return { header: parsedJson(bytes.subarray(0, length)), binary: bytes.subarray(length) };
-}
-
-function checkedRequest(header: unknown): InferRequest {
-  const mismatch = mismatchOf(requestSchema, header);
-  if (mismatch === undefined) return header as InferRequest;
-  const { field, reason } = mismatch;
-  throw new ServerError('ERR_DPM_ARGUMENT', `${field === '' ? 'the body' : field} ${reason}`);
+  return { bytes, jsonLength };
 }
 
 /** The inputs of a model: their names, types and shapes, of which -1 is the batch. */
@@ -143,50 +100,41 @@ function priorityOf(request: FastifyRequest, priority = 0): 'high' | 'normal' {
   throw new ServerError('ERR_DPM_FORBIDDEN', "priority 1 takes a token with the scope 'priority'");
 }
 
-function answer(
+async function answer(
+  { pool }: Context,
   reply: FastifyReply,
-  infer: InferRequest,
+  { id, outputs, parameters }: Inference,
   served: ServedModel,
   batch: number,
-  out: Float32Array,
-): Buffer {
-  const [wanted] = infer.outputs ?? [];
-  const isBinary = wanted?.parameters?.binary_data ?? infer.parameters?.binary_data_output ?? false;
+  values: Float32Array,
+): Promise<Uint8Array> {
+  const [wanted] = outputs ?? [];
+  const isBinary = wanted?.parameters?.binary_data ?? parameters?.binary_data_output ?? false;
   const output = { name: 'out', datatype: 'FP32', shape: outputShape(served, batch) };
-  const header = {
-    model_name: served.id,
-    model_version: '1',
-    ...(infer.id !== undefined && { id: infer.id }),
-    outputs: [
-      isBinary ? { ...output, parameters: { binary_data_size: out.byteLength } } : { ...output, data: [...out] },
-    ],
-  };
-  const text = Buffer.from(JSON.stringify(header));
+  const fields = { model_name: served.id, model_version: '1', ...(id !== undefined && { id }) };
   if (!isBinary) {
     void reply.type('application/json');
-    return text;
+    return pool.write({ fields, output, values });
   }
-  void reply.headers({ 'content-type': 'application/octet-stream', [lengthHeader]: String(text.length) });
-  return Buffer.concat([text, new Uint8Array(out.buffer, out.byteOffset, out.byteLength)]);
+  const { body, jsonLength } = binaryOf({ fields, output, values });
+  void reply.headers({ 'content-type': 'application/octet-stream', [lengthHeader]: String(jsonLength) });
+  return body;
 }
 
-async function inferred(context: Context, request: FastifyRequest, reply: FastifyReply): Promise<Buffer> {
+async function inferred(context: Context, request: FastifyRequest, reply: FastifyReply): Promise<Uint8Array> {
   const served = context.registry.use((request.params as { id: string }).id);
-  const body = request.body as Body | undefined;
+  const body = request.body as InferenceBody | undefined;
   if (body === undefined) throw new ServerError('ERR_DPM_ARGUMENT', 'the request has no body');
-  const { header, binary } = body;
-  const infer = checkedRequest(header);
-  const output = infer.outputs?.find((each) => each.name !== 'out');
-  if (output !== undefined)
-    throw new ServerError('ERR_DPM_ARGUMENT', `the model has no output ${output.name}, it has out`);
-  const { x, t, classLabels, batch } = evaluationOf(served, tensorsOf(infer.inputs, binary));
+  const signal = untilLeft(request, reply);
+  const inference = await context.pool.read(body);
+  const { x, t, classLabels, batch } = evaluationOf(served, inference.tensors);
   note(request, { model: served.id, rows: batch });
-  const { priority, timeout } = infer.parameters ?? {};
+  const { priority, timeout } = inference.parameters ?? {};
   const evaluated = served.batcher.forward(x, t, {
     tenant: request.client.name,
     weight: request.client.weight,
     priority: priorityOf(request, priority),
-    signal: untilLeft(request, reply),
+    signal,
     ...(classLabels !== undefined && { classLabels }),
     ...(timeout !== undefined && { deadline: timeout / 1000 }),
   });
@@ -194,8 +142,63 @@ async function inferred(context: Context, request: FastifyRequest, reply: Fastif
     context.registry.noteError(served, error);
     throw error;
   });
-  return answer(reply, infer, served, batch, out);
+  return answer(context, reply, inference, served, batch, out);
 }
+
+type OfModel = { Params: { id: string } };
+const params = Type.Object({ id: Type.String({ description: 'Of the model.' }) });
+const errorForm = 'kserve';
+
+const schemas = {
+  server: {
+    operationId: 'getServerMetadata',
+    summary: 'What the server is.',
+    tags: ['kserve'],
+    response: { 200: serverAnswer },
+  },
+  live: {
+    operationId: 'getServerLive',
+    summary: 'Whether the process lives.',
+    tags: ['kserve'],
+    response: { 200: liveAnswer('It does.'), 503: liveAnswer('A batch has stopped.') },
+  },
+  ready: {
+    operationId: 'getServerReady',
+    summary: 'Whether it takes requests.',
+    tags: ['kserve'],
+    response: { 200: readyAnswer('It does.'), 503: readyAnswer('It does not.') },
+  },
+  model: {
+    operationId: 'getModelMetadata',
+    summary: "A model's inputs and outputs.",
+    tags: ['kserve'],
+    params,
+    response: { 200: modelAnswer },
+  },
+  modelReady: {
+    operationId: 'getModelReady',
+    summary: 'Whether a model takes requests.',
+    tags: ['kserve'],
+    params,
+    response: { 200: modelReadyAnswer },
+  },
+  infer: {
+    operationId: 'infer',
+    summary: 'Evaluates the network.',
+    tags: ['kserve'],
+    params,
+    headers: Type.Object({
+      [lengthHeader]: Type.Optional(Type.String({ description: 'Bytes of JSON before binary data.' })),
+    }),
+    body: {
+      content: {
+        'application/json': { schema: inferSchema },
+        ...binary('application/octet-stream', 'JSON, and behind it the inputs, little-endian.'),
+      },
+    },
+    response: { 200: inferAnswer },
+  },
+};
 
 /** The Open Inference Protocol, version 2, of KServe and Triton: evaluations of the network. */
 export const kserveRoutes: Routes = (app, context) => {
@@ -206,35 +209,41 @@ export const kserveRoutes: Routes = (app, context) => {
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser<Buffer>('*', { parseAs: 'buffer', bodyLimit: MOST_BYTES }, (request, body, parsed) => {
       try {
-        parsed(null, split(request, body));
+        parsed(null, bodyOf(request, body as Buffer<ArrayBuffer>));
       } catch (error) {
         parsed(error as Error);
       }
     });
-    const schema = { tags: ['kserve'] };
-    scope.get('/v2', { schema }, () => ({
+    scope.get('/v2', { schema: schemas.server, config: { errorForm } }, () => ({
       name: 'dpm-native-server',
       version: '0.1.0',
       extensions: ['binary_tensor_data', 'schedule_policy'],
     }));
-    scope.get('/v2/health/live', { schema }, (__, reply) => {
+    scope.get('/v2/health/live', { schema: schemas.live, config: { errorForm } }, (__, reply) => {
       const isLive = context.liveness.reasons().length === 0;
       return reply.status(isLive ? 200 : 503).send({ live: isLive });
     });
-    scope.get('/v2/health/ready', { schema }, (__, reply) => {
+    scope.get('/v2/health/ready', { schema: schemas.ready, config: { errorForm } }, (__, reply) => {
       const isReady = reasonsAgainst(context).length === 0;
       return reply.status(isReady ? 200 : 503).send({ ready: isReady });
     });
-    const config = { scope: 'infer' } as const;
-    type OfModel = { Params: { id: string } };
-    scope.get<OfModel>('/v2/models/:id', { schema, config }, ({ params }) => described(registry.get(params.id)));
-    scope.get<OfModel>('/v2/models/:id/ready', { schema, config }, ({ params }) => ({
+    const config = { scope: 'infer', errorForm, fails: [404] } as const;
+    scope.get<OfModel>('/v2/models/:id', { schema: schemas.model, config }, ({ params }) =>
+      described(registry.get(params.id)),
+    );
+    scope.get<OfModel>('/v2/models/:id/ready', { schema: schemas.modelReady, config }, ({ params }) => ({
       name: registry.get(params.id).id,
       ready: true,
     }));
     scope.post(
       '/v2/models/:id/infer',
-      { schema, bodyLimit: MOST_BYTES, config: { ...config, isWork: true } },
+      {
+        schema: schemas.infer,
+        // Its JSON is read, and checked, when the model is known.
+        validatorCompiler: () => () => true,
+        bodyLimit: MOST_BYTES,
+        config: { ...config, isWork: true, fails: [404, 422] },
+      },
       async (request, reply) => reply.send(await inferred(context, request, reply)),
     );
     done();

@@ -1,6 +1,7 @@
 import { DpmError, type Option, type OptionTable, samplerNames, samplers, type SamplerName } from 'dpm-native';
 import Type, { type Static } from 'typebox';
 
+import { modelAnswer, modelsAnswer, samplersAnswer } from '../answers/models.js';
 import { modelSchema, type ModelConfig } from '../config.js';
 import type { Routes } from '../context.js';
 import { requireRoot } from '../model-roots.js';
@@ -53,17 +54,60 @@ function ofModel(error: unknown): unknown {
   return isOfModel ? new ServerError(error.code, error.message, { status: 422 }) : error;
 }
 
+const params = Type.Object({ id: Type.String({ description: 'Of the model.' }) });
+
+const schemas = {
+  list: {
+    operationId: 'listModels',
+    summary: 'The models.',
+    tags: ['models'],
+    response: { 200: modelsAnswer },
+  },
+  get: {
+    operationId: 'getModel',
+    summary: 'A model, and what its batch can do.',
+    tags: ['models'],
+    params,
+    response: { 200: modelAnswer },
+  },
+  put: {
+    operationId: 'putModel',
+    summary: 'Loads a model in the place of the one of that id.',
+    tags: ['models'],
+    params,
+    body: putSchema,
+    response: { 200: modelAnswer },
+  },
+  delete: {
+    operationId: 'deleteModel',
+    summary: 'Takes a model away, which finishes what it has to do.',
+    tags: ['models'],
+    params,
+    response: { 204: Type.Null({ description: 'It takes no more requests.' }) },
+  },
+  samplers: {
+    operationId: 'listSamplers',
+    summary: 'Samplers and their options.',
+    tags: ['models'],
+    response: { 200: samplersAnswer },
+  },
+};
+
+type OfModel = { Params: { id: string } };
+
 /** `/v1/models`, `/v1/models/{id}` and `/v1/samplers`. */
 export const modelRoutes: Routes = (app, { registry, settings }) => {
   const config = { scope: 'sample' } as const;
-  app.get('/v1/models', { schema: { tags: ['models'] }, config }, () => ({
+  app.get('/v1/models', { schema: schemas.list, config }, () => ({
     object: 'list',
     data: registry.models.map(listed),
   }));
-  app.get<{ Params: { id: string } }>('/v1/models/:id', { schema: { tags: ['models'] }, config }, ({ params }) =>
-    described(registry.get(params.id)),
+  app.get<OfModel>(
+    '/v1/models/:id',
+    { schema: schemas.get, config: { ...config, fails: [404] } },
+    ({ params: { id } }) => described(registry.get(id)),
   );
-  app.get('/v1/samplers', { schema: { tags: ['models'] }, config }, () => ({
+  app.get('/v1/samplers', { schema: schemas.samplers, config }, () => ({
     object: 'list',
     data: samplerNames.map((name) => {
       const { summary, kind, head, needsGamma, options } = samplers[name].facts;
@@ -79,10 +123,9 @@ export const modelRoutes: Routes = (app, { registry, settings }) => {
     }),
   }));
   const admin = { scope: 'admin' } as const;
-  type OfModel = { Params: { id: string } };
   app.put<OfModel & { Body: PutBody }>(
     '/v1/models/:id',
-    { schema: { body: putSchema, tags: ['models'] }, config: { ...admin, isWork: true } },
+    { schema: schemas.put, config: { ...admin, isWork: true, fails: [422, 507] } },
     async ({ params, body }) => {
       const { evict, ...config } = body;
       if (!/^[\w.-]{1,64}$/.test(params.id))
@@ -96,8 +139,12 @@ export const modelRoutes: Routes = (app, { registry, settings }) => {
       );
     },
   );
-  app.delete<OfModel>('/v1/models/:id', { schema: { tags: ['models'] }, config: admin }, async ({ params }, reply) => {
-    await registry.remove(params.id);
-    return reply.status(204).send();
-  });
+  app.delete<OfModel>(
+    '/v1/models/:id',
+    { schema: schemas.delete, config: { ...admin, fails: [404] } },
+    async ({ params }, reply) => {
+      await registry.remove(params.id);
+      return reply.status(204).send();
+    },
+  );
 };

@@ -4,9 +4,9 @@ import { type BatchEvent, samplerNames } from 'dpm-native';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type, { type Static } from 'typebox';
 
+import { imagesAnswer } from '../answers/openai.js';
 import { type Context, errorHandler, note, notedFailure, type Routes, untilLeft } from '../context.js';
 import { drawing } from '../drawing.js';
-import { base64Of } from '../encode/images.js';
 import { eventOf, eventStreamHeaders } from '../event-stream.js';
 import { type Problem, ServerError } from '../problem.js';
 import type { ServedModel } from '../registry.js';
@@ -93,7 +93,7 @@ async function whole(
   const data: { b64_json: string; seed: string; index: number }[] = [];
   for await (const event of drawing(context, sampling, signal, request.trace)) {
     if (event.type === 'image')
-      data.push({ b64_json: base64Of(event.image), seed: String(sampling.seed), index: event.sample });
+      data.push({ b64_json: await context.pool.png(event.image), seed: String(sampling.seed), index: event.sample });
   }
   return { created: now(), data: data.sort((a, b) => a.index - b.index), ...common };
 }
@@ -104,6 +104,7 @@ function typedEvent(type: string, data: object): string {
 }
 
 async function* streamed(
+  { pool }: Context,
   request: FastifyRequest,
   { seed }: Sampling,
   events: AsyncGenerator<BatchEvent, void, void>,
@@ -113,7 +114,7 @@ async function* streamed(
   try {
     for await (const event of events) {
       if (event.type !== 'preview' && event.type !== 'image') continue;
-      const data = { b64_json: base64Of(event.image), created_at: now(), ...common };
+      const data = { b64_json: await pool.png(event.image), created_at: now(), ...common };
       yield event.type === 'preview'
         ? typedEvent('image_generation.partial_image', { ...data, partial_image_index: partial++ })
         : typedEvent('image_generation.completed', { ...data, seed: String(seed), index: event.sample });
@@ -157,17 +158,25 @@ async function generate(context: Context, request: FastifyRequest, reply: Fastif
   // What is refused is no stream.
   await events.next();
   void reply.headers(eventStreamHeaders);
-  return reply.send(Readable.from(streamed(request, sampling, events, common)));
+  return reply.send(Readable.from(streamed(context, request, sampling, events, common)));
 }
+
+const schema = {
+  operationId: 'generateImages',
+  summary: 'Draws images as OpenAI has it.',
+  tags: ['openai'],
+  body: imageSchema,
+  response: { 200: imagesAnswer },
+};
 
 /** `POST /v1/images/generations` as OpenAI has it. */
 export const openaiRoutes: Routes = (app, context) => {
   app.post(
     '/v1/images/generations',
     {
-      schema: { body: imageSchema, tags: ['openai'] },
+      schema,
       errorHandler: errorHandler(errorOf),
-      config: { scope: 'sample', isWork: true },
+      config: { scope: 'sample', isWork: true, errorForm: 'openai', fails: [404, 422, 504] },
     },
     (request, reply) => generate(context, request, reply),
   );

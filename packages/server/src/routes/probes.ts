@@ -1,6 +1,8 @@
 import type { FastifyReply } from 'fastify';
+import Type from 'typebox';
 
 import type { Context, Routes } from '../context.js';
+import { jsonAnswer } from '../description.js';
 
 /** Why a server takes no requests; nothing where it does. */
 export function reasonsAgainst({ registry, state }: Pick<Context, 'registry' | 'state'>): string[] {
@@ -11,6 +13,43 @@ export function reasonsAgainst({ registry, state }: Pick<Context, 'registry' | '
   ];
 }
 
+const strict = { additionalProperties: false };
+const reasonsSchema = Type.Array(Type.String(), { description: 'Why it is not so.' });
+
+const readySchema = Type.Object(
+  {
+    ready: Type.Boolean(),
+    reasons: reasonsSchema,
+    warnings: Type.Array(Type.String({ description: 'A model that was not loaded, and the code of why.' })),
+  },
+  strict,
+);
+const silentSchema = Type.Object({ status: Type.Literal('silent'), reasons: reasonsSchema }, strict);
+
+const livez = {
+  operationId: 'getLiveness',
+  summary: 'Whether the process lives.',
+  tags: ['probes'],
+  response: {
+    200: jsonAnswer('It does.', Type.Object({ status: Type.Literal('alive') }, strict)),
+    503: jsonAnswer('A batch has stopped.', silentSchema),
+  },
+};
+
+const readyz = {
+  operationId: 'getReadiness',
+  summary: 'Whether it takes requests.',
+  tags: ['probes'],
+  response: { 200: jsonAnswer('It does.', readySchema), 503: jsonAnswer('It does not.', readySchema) },
+};
+
+const metrics = {
+  operationId: 'getMetrics',
+  summary: "What it counts, in Prometheus' text format.",
+  tags: ['probes'],
+  response: { 200: { description: 'Metrics.', content: { 'text/plain': { schema: Type.String() } } } },
+};
+
 /** Answers with what a server has counted. */
 export async function sendMetrics({ metrics: { register } }: Context, reply: FastifyReply): Promise<FastifyReply> {
   return reply.type(register.contentType).send(await register.metrics());
@@ -18,18 +57,17 @@ export async function sendMetrics({ metrics: { register } }: Context, reply: Fas
 
 /** `GET /livez`, `/readyz` and, where they have no port of their own, `/metrics`. */
 export const probeRoutes: Routes = (app, context) => {
-  const schema = { tags: ['probes'] };
-  app.get('/livez', { schema }, (_, reply) => {
+  app.get('/livez', { schema: livez }, (_, reply) => {
     const reasons = context.liveness.reasons();
     return reply
       .status(reasons.length === 0 ? 200 : 503)
       .send(reasons.length === 0 ? { status: 'alive' } : { status: 'silent', reasons });
   });
-  app.get('/readyz', { schema }, (_, reply) => {
+  app.get('/readyz', { schema: readyz }, (_, reply) => {
     const reasons = reasonsAgainst(context);
     const warnings = [...context.registry.unloadable].map(([id, code]) => `${id} was not loaded: ${code}`);
     return reply.status(reasons.length === 0 ? 200 : 503).send({ ready: reasons.length === 0, reasons, warnings });
   });
   if (context.settings.metricsPort !== undefined) return;
-  app.get('/metrics', { schema, config: { scope: 'metrics' } }, (_, reply) => sendMetrics(context, reply));
+  app.get('/metrics', { schema: metrics, config: { scope: 'metrics' } }, (_, reply) => sendMetrics(context, reply));
 };

@@ -1,16 +1,18 @@
 import { Readable } from 'node:stream';
 
-import type { BatchEvent } from 'dpm-native';
+import type { BatchEvent, ImageBatch } from 'dpm-native';
 import type { FastifyRequest } from 'fastify';
 
 import { type Form, forms, negotiated } from '../accept.js';
+import { samplesAnswer } from '../answers/samples.js';
 import { note, notedFailure, untilLeft, type Context, type Routes, type WholeAnswer } from '../context.js';
 import { type Done, drawing, drawn } from '../drawing.js';
-import { type Encoding, gridOf, shownImage } from '../encode/images.js';
+import { type Encoding, gridOf } from '../encode/images.js';
 import { eventOf, eventStreamHeaders } from '../event-stream.js';
-import type { Keyed } from '../idempotency.js';
+import { type Keyed, keyHeaders } from '../idempotency.js';
 import type { ServedModel } from '../registry.js';
 import { sampleSchema, type SampleBody, type Sampling, samplingOf, seedOf } from '../sample-request.js';
+import type { ThreadPool } from '../threads/pool.js';
 import type { TraceContext } from '../tracing.js';
 
 /** Milliseconds between two progress events, and between two comments where nothing happens. */
@@ -118,8 +120,13 @@ interface Reading {
   first: IteratorResult<BatchEvent, void>;
 }
 
+/** An image of an event. */
+async function shownBy(pool: ThreadPool, image: ImageBatch): Promise<object> {
+  return { contentType: 'image/png', b64: await pool.png(image) };
+}
+
 /** The text of an event. */
-function textOf({ request, sampling }: Reading, event: BatchEvent): string {
+async function textOf({ pool }: Context, { request, sampling }: Reading, event: BatchEvent): Promise<string> {
   const { served, seed } = sampling;
   switch (event.type) {
     case 'accepted': {
@@ -130,9 +137,9 @@ function textOf({ request, sampling }: Reading, event: BatchEvent): string {
     case 'progress':
       return eventOf('progress', { done: event.done, total: event.total });
     case 'preview':
-      return eventOf('preview', { index: event.sample, record: event.record, ...shownImage(event.image) });
+      return eventOf('preview', { index: event.sample, record: event.record, ...(await shownBy(pool, event.image)) });
     case 'image':
-      return eventOf('image', { index: event.sample, ...shownImage(event.image) });
+      return eventOf('image', { index: event.sample, ...(await shownBy(pool, event.image)) });
     case 'done':
       return eventOf('done', figuresOf(event));
   }
@@ -168,7 +175,7 @@ async function* streamed(context: Context, reading: Reading): AsyncGenerator<str
   try {
     for await (const event of paced(reading)) {
       if (event?.type === 'done') note(request, { queuedMs: rounded(event.queued), runMs: rounded(event.ran) });
-      yield event === null ? ': nothing new\n\n' : textOf(reading, event);
+      yield event === null ? ': nothing new\n\n' : await textOf(context, reading, event);
     }
   } catch (error) {
     yield eventOf('error', notedFailure(error, request).problem);
@@ -178,11 +185,20 @@ async function* streamed(context: Context, reading: Reading): AsyncGenerator<str
   }
 }
 
+const schema = {
+  operationId: 'drawSamples',
+  summary: 'Draws samples.',
+  tags: ['samples'],
+  headers: keyHeaders,
+  body: sampleSchema,
+  response: { 200: samplesAnswer },
+};
+
 /** `POST /v1/samples`. */
 export const sampleRoutes: Routes = (app, context) => {
   app.post(
     '/v1/samples',
-    { schema: { body: sampleSchema, tags: ['samples'] }, config: { scope: 'sample', isWork: true } },
+    { schema, config: { scope: 'sample', isWork: true, fails: [404, 406, 422, 504] } },
     async (request, reply) => {
       const body = request.body as SampleBody;
       const served = context.registry.use(body.model);

@@ -104,6 +104,16 @@ describe.skipIf(!hasRedis)('with a queue', () => {
     console.log(`${recoveries.length} chunks began again within ${Math.max(...recoveries)} ms of ${kills} kills`);
   });
 
+  it('ends when it is told to, though Redis is gone', { timeout: 60_000 }, async () => {
+    const worker = await start('worker', 'mnist', '--rows', '4', ...place());
+    const server = await start('serve', 'mnist', '--rows', '4', ...place());
+    await server.post('/v1/jobs', { ...request, count: 64, steps: 1000 });
+    await sleep(500);
+    await redis.kill();
+    for (const each of [worker, server]) each.signal('SIGTERM');
+    expect(await Promise.all([worker.ended(), server.ended()])).toEqual([0, 0]);
+  });
+
   it('serves samples while Redis is gone, and then goes on with its jobs', { timeout: 120_000 }, async () => {
     const server = await start('serve', 'mnist', '--rows', '4', ...place());
     await start('worker', 'mnist', '--rows', '4', '--threads', '1', ...place());
