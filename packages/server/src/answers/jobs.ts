@@ -64,7 +64,13 @@ export const eventsAnswer: DescribedAnswer = {
   content: {
     'text/event-stream': {
       schema: Type.String({ description: 'Events, and comments where nothing happens.' }),
-      'x-events': { progress: jobSchema, done: jobSchema, failed: jobSchema, cancelled: jobSchema },
+      'x-events': {
+        progress: jobSchema,
+        done: jobSchema,
+        failed: jobSchema,
+        cancelled: jobSchema,
+        error: Type.Ref('Problem#'),
+      },
     },
   },
 };

@@ -172,6 +172,7 @@ export class SpoolStore implements JobStore {
   /** Takes no more chunks; those that are being drawn go on. */
   pause(): void {
     this.#isPaused = true;
+    for (const readers of this.#readers.values()) for (const reader of readers) reader();
   }
 
   /** Draws what there is room for: after a model has come, too. */

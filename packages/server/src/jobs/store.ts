@@ -54,7 +54,7 @@ export interface JobStore {
   chunk(job: Job, chunk: number): Promise<Uint8Array | undefined>;
   /** Resolves when a job may have changed, or after a while. */
   changed(id: string, signal: AbortSignal): Promise<void>;
-  /** Takes no more chunks; those that are being drawn go on. */
+  /** Takes no more chunks, and lets nobody wait any longer; chunks that are being drawn go on. */
   pause(): void;
   /** Lets go of everything; chunks that are being drawn go back. */
   close(): Promise<void>;

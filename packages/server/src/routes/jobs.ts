@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 
 import { chunkAnswer, eventsAnswer, imageAnswer, jobAnswer, jobsAnswer, takenAnswer } from '../answers/jobs.js';
-import { note, untilLeft, type Routes } from '../context.js';
+import { note, notedFailure, untilLeft, type Context, type Routes } from '../context.js';
 import { sentImages } from '../encode/images.js';
 import { eventOf, eventStreamHeaders } from '../event-stream.js';
 import { keyHeaders, requireKey } from '../idempotency.js';
@@ -49,15 +50,16 @@ async function chunkOf(store: JobStore, state: JobState, chunk: number): Promise
   throw new ServerError('ERR_DPM_NOT_FOUND', 'the chunk is not drawn yet', { headers: { 'retry-after': '1' } });
 }
 
-/** A job whenever it has changed, until it is over; null where nothing happens for a while. */
+/** A job whenever it has changed, until it is over or the server is about to end; null where nothing happens for a while. */
 async function* statesOf(
+  { state: server }: Pick<Context, 'state'>,
   store: JobStore,
   first: JobState,
   signal: AbortSignal,
 ): AsyncGenerator<JobState | null, void, void> {
   let state: JobState | undefined = first;
   let told = '';
-  while (state !== undefined && !signal.aborted) {
+  while (state !== undefined) {
     const { state: phase, doneChunks, failures } = state;
     const now = `${phase} ${doneChunks} ${failures.length}`;
     yield now === told ? null : state;
@@ -66,20 +68,26 @@ async function* statesOf(
     const began = performance.now();
     await store.changed(state.job.id, signal);
     const early = EVENTS_EVERY - (performance.now() - began);
-    if (early > 0) await new Promise((resolve) => setTimeout(resolve, early));
+    if (early > 0) await sleep(early);
+    if (signal.aborted || server.isDraining) return;
     state = await store.get(state.job.id);
   }
 }
 
 /** Makes the text of a job's events. Ids are how far it is: whoever comes back gets the state first in any case. */
 async function* eventsOf(
+  request: FastifyRequest,
   states: AsyncGenerator<JobState | null, void, void>,
   shown: (state: JobState) => object,
 ): AsyncGenerator<string, void, void> {
-  for await (const state of states) {
-    if (state === null) yield ': nothing new\n\n';
-    else
-      yield `id: ${state.state}-${state.doneChunks}\n${eventOf(isOver(state) ? state.state : 'progress', shown(state))}`;
+  try {
+    for await (const state of states) {
+      if (state === null) yield ': nothing new\n\n';
+      else
+        yield `id: ${state.state}-${state.doneChunks}\n${eventOf(isOver(state) ? state.state : 'progress', shown(state))}`;
+    }
+  } catch (error) {
+    yield eventOf('error', notedFailure(error, request).problem);
   }
 }
 
@@ -183,8 +191,8 @@ export const jobRoutes: Routes = (app, context) => {
     },
   );
   app.get<OfJob>('/v1/jobs/:id/events', { schema: schemas.events, config: ofJob }, async (request, reply) => {
-    const states = statesOf(store, await jobOf(store, request), untilLeft(request, reply));
-    return reply.headers(eventStreamHeaders).send(Readable.from(eventsOf(states, shown)));
+    const states = statesOf(context, store, await jobOf(store, request), untilLeft(request, reply));
+    return reply.headers(eventStreamHeaders).send(Readable.from(eventsOf(request, states, shown)));
   });
   app.get<OfJob>('/v1/jobs/:id/chunks/:index', { schema: schemas.chunk, config: ofSamples }, async (request, reply) => {
     const state = await jobOf(store, request);

@@ -9,6 +9,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 
 import { Server } from '../../src/index.js';
 import {
+  ask,
   expectProblem,
   get,
   metric,
@@ -241,6 +242,27 @@ it('goes on after the server has ended', async () => {
     });
     expect(chunk.subarray(128)).toEqual(Buffer.from(images.toUint8()));
   }
+  rmSync(folder, { recursive: true });
+});
+
+it('lets those go who follow a job when the server ends', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'spool-'));
+  const other = await Server.start({
+    models: [{ path: 'mnist', device: 'cpu', rows: 4 }],
+    port: 0,
+    logLevel: 'silent',
+    spool: folder,
+    drain: 20_000,
+  });
+  const taken = await ask(other, 'POST', '/v1/jobs', { body: { ...body, count: 64, chunk: 1, steps: 100 } });
+  const stream = await fetch(`${other.url}/v1/jobs/${taken.json.id as string}/events`);
+  const text = stream.text();
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  const began = performance.now();
+  expect(await other.stop()).toBe(true);
+  expect(performance.now() - began).toBeLessThan(10_000);
+  expect(await text).toMatch(/^event: progress$/m);
+  expect(await text).not.toMatch(/^event: (done|error)$/m);
   rmSync(folder, { recursive: true });
 });
 
