@@ -1,4 +1,8 @@
 // What a server tells OpenTelemetry of its requests.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import { context, propagation, ROOT_CONTEXT, SpanStatusCode, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { CompositePropagator, W3CBaggagePropagator, W3CTraceContextPropagator } from '@opentelemetry/core';
@@ -8,13 +12,17 @@ import {
   type ReadableSpan,
   SimpleSpanProcessor,
 } from '@opentelemetry/sdk-trace-base';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { ThreadPool } from '../src/threads/pool.js';
 import { Tracing } from '../src/tracing.js';
 import { post, sample, serveDigits, until } from './support.js';
 
-serveDigits({ models: [{ path: 'mnist', device: 'cpu', rows: 2, maxWait: 2000 }] });
+const spool = mkdtempSync(join(tmpdir(), 'spool-'));
+serveDigits({ models: [{ path: 'mnist', device: 'cpu', rows: 2, maxWait: 2000 }], spool });
+afterAll(() => {
+  rmSync(spool, { recursive: true });
+});
 
 const traceId = '0af7651916cd43dd8448eb211c80319c';
 const spanId = 'b7ad6b7169203331';
@@ -87,6 +95,16 @@ describe('a request', () => {
       spanId,
       spanId,
     ]);
+  });
+
+  it('that is a job has them where its chunks are drawn', async () => {
+    const job = { model: 'mnist', sampler: 'ddim', steps: 2, seed: 1, count: 3, chunk: 2 };
+    expect((await post('/v1/jobs', job, { traceparent })).status).toBe(202);
+    await until(() => spans('dpm.run').length === 2);
+    for (const span of spans('dpm.run')) {
+      expect(span.spanContext().traceId).toBe(traceId);
+      expect(span.parentSpanContext?.spanId).toBe(spanId);
+    }
   });
 
   it('that is refused says why', async () => {
