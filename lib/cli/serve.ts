@@ -109,7 +109,7 @@ export const commonServerOptions: OptionSpecs = {
   insecure: { help: 'serve others than this machine without tokens' },
   device: { value: 'NAME', help: 'auto, cpu, cuda, cuda:1, ...; default auto' },
   dtype: { value: 'TYPE', help: 'f32, bf16 or f16' },
-  threads: { value: 'N', help: 'threads of the cpu device, default as many as there are' },
+  threads: { value: 'N', help: 'threads of the cpu device, default as many as there are, from four on one less' },
   rows: { value: 'N', help: 'rows of a step at most, or auto (measured at the start), the default' },
   deterministic: { help: "on a card, too, a sample's bits do not depend on other requests" },
   drain: { value: 'SECONDS', help: 'for accepted work after SIGTERM, default 30' },

@@ -1,16 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 
-import {
-  type BatcherOptions,
-  type BatchService,
-  createBatcher,
-  DiffusionModel,
-  DpmError,
-  type LoadOptions,
-} from 'dpm-native';
+import { type BatcherOptions, type BatchService, createBatcher, DiffusionModel, DpmError } from 'dpm-native';
 
 import type { ModelConfig, Settings } from './config.js';
 import { stateOfFiles } from './model-files.js';
+import { loadOptions } from './load-options.js';
 import { ServerError } from './problem.js';
 import { leastBytes } from './weight-bytes.js';
 
@@ -53,10 +47,6 @@ export interface PutOptions {
 /** What changes when a file of a model does. */
 async function filesOf({ path, config }: ModelConfig): Promise<string> {
   return JSON.stringify([await stateOfFiles(path), config === undefined ? null : await stateOfFiles(config)]);
-}
-
-function loadOptions({ config, device, dtype, exact, threads }: ModelConfig): LoadOptions {
-  return { config, device: device ?? 'auto', dtype, exact, threads };
 }
 
 /** Bytes of its devices, in main memory and their own. Replicas have devices of their own. */

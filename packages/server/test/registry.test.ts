@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { DiffusionModel, DpmError } from 'dpm-native';
 
 import { settingsOf } from '../src/config.js';
+import { loadOptions } from '../src/load-options.js';
 import { Server } from '../src/index.js';
 import { Registry } from '../src/registry.js';
 import { reasonsAgainst } from '../src/routes/probes.js';
@@ -273,4 +274,15 @@ describe('a budget of memory', () => {
       code: 'ERR_DPM_OUT_OF_MEMORY',
     });
   });
+});
+
+it.each([
+  [{}, 2, undefined],
+  [{}, 3, undefined],
+  [{}, 4, 3],
+  [{}, 16, 15],
+  [{ threads: 2 }, 16, 2],
+  [{ threads: 0 }, 16, 0],
+])('of threads, %j on %i cores takes %s', (config, cores, threads) => {
+  expect(loadOptions({ path: 'm', ...config }, cores).threads).toBe(threads);
 });
