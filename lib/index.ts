@@ -32,7 +32,13 @@ export {
 export type { BitsEstimate, Likelihood } from './estimation/likelihood/summary.js';
 export { readSafetensorsHeader, type SafetensorsHeader, type TensorEntry } from './files/safetensors.js';
 export { readFloats, writeSafetensors, type HostTensor } from './files/tensor-data.js';
-export { DiffusionModel, type LoadOptions, type SampleOptions, type SchedulerSampleOptions } from './model.js';
+export {
+  DiffusionModel,
+  type AnySampleOptions,
+  type LoadOptions,
+  type SampleOptions,
+  type SchedulerSampleOptions,
+} from './model.js';
 export { linear, stepProgram, stepRecord, type StepProgramOptions } from './program/builder.js';
 export type { HostContext, Reduction, Term } from './program/host-context.js';
 export { RECORD_BYTES, packRecords } from './program/pack.js';

@@ -78,6 +78,16 @@ describe('the bundled model on the cpu', () => {
     expect(maxDifference(scripted, native.images.data)).toBeLessThan(1e-5);
   });
 
+  it('tells the program that a sampler comes to', async () => {
+    const options = { sampler: 'analytic-ddpm', steps: 4, seed: 3, count: 2 } as const;
+    const program = model.program(options);
+    expect(program.kind === 'step' && program.records.filter(({ evaluate }) => evaluate)).toHaveLength(4);
+    const { images } = await model.run(program, { seed: 3, count: 2 });
+    expect(images.data).toEqual((await model.sample(options)).images.data);
+    expect(() => model.program({ sampler: 'ddim', order: 2 })).toThrow(/order/);
+    expect(() => model.program(null as never)).toThrow(expect.objectContaining({ code: 'ERR_DPM_ARGUMENT' }) as Error);
+  });
+
   it('brings grey levels where they are asked for', async () => {
     const options = { sampler: 'ddim', steps: 2, count: 3, seed: 3, snapshotEvery: 1 } as const;
     const floats = await model.sample(options);
