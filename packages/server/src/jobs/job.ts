@@ -47,10 +47,17 @@ export const jobBodySchema = Type.Interface(
 /** The body of `POST /v1/jobs`. */
 export type JobBody = Static<typeof jobBodySchema>;
 
+const ID = /^[0-9a-f-]{36}$/;
+
+/** Whether a text can be the id of a job. */
+export function isJobId(text: string): boolean {
+  return ID.test(text);
+}
+
 /** A job as it is kept: whatever draws its chunks needs this and a model, nothing else. */
 export const jobSchema = Type.Object(
   {
-    id: Type.String({ pattern: '^[0-9a-f-]{36}$' }),
+    id: Type.String({ pattern: ID.source }),
     /** Whose it is. */
     tenant: Type.String({ maxLength: 64 }),
     weight: Type.Number({ exclusiveMinimum: 0 }),

@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import type * as bullmq from 'bullmq';
 import { DpmError } from 'dpm-native';
 import type { Redis } from 'ioredis';
@@ -22,7 +24,7 @@ export function loadBullmq(): Promise<Bullmq> {
 }
 
 /** What a URL says without its password. */
-function shown(url: string): string {
+export function shown(url: string): string {
   const { protocol, host } = new URL(url);
   return `${protocol}//${host}`;
 }
@@ -34,6 +36,16 @@ async function requireNoEviction(redis: Redis, url: string): Promise<void> {
     'ERR_DPM_CONFIG',
     `queue ${shown(url)} has maxmemory-policy ${policy}, which throws jobs away: it has to be noeviction`,
   );
+}
+
+/** Whether Redis answers, and does it in time. */
+export async function answers(redis: Redis): Promise<boolean> {
+  if (redis.status !== 'ready') return false;
+  const answered = redis.ping().then(
+    () => true,
+    () => false,
+  );
+  return Promise.race([answered, sleep(PATIENCE, false, { ref: false })]);
 }
 
 /** How a connection is used. */

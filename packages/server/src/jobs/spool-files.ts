@@ -6,7 +6,7 @@ import { DpmError } from 'dpm-native';
 import Type from 'typebox';
 
 import { checked } from '../schema.js';
-import { jobSchema, type Job } from './job.js';
+import { isJobId, jobSchema, type Job } from './job.js';
 import { SpoolJob } from './spool-job.js';
 import type { ChunkFailure } from './store.js';
 import { unlessMissing } from './unless-missing.js';
@@ -24,13 +24,9 @@ const GONE = '.gone';
 /** Jobs that are read at once: a process has few files, and a spool has many. */
 const AT_ONCE = 16;
 
-function isId(name: string): boolean {
-  return /^[0-9a-f-]{36}$/.test(name);
-}
-
 /** Whether a folder is one of ours that is being written, or removed. */
 function isLeftOver(name: string): boolean {
-  return isId(name.slice(0, 36)) && (name.endsWith(UNFINISHED) || name.endsWith(GONE));
+  return isJobId(name.slice(0, 36)) && (name.endsWith(UNFINISHED) || name.endsWith(GONE));
 }
 
 async function removeUnfinished(folder: string): Promise<void> {
@@ -64,7 +60,7 @@ export class SpoolFiles {
    * @throws {@link DpmError} `ERR_DPM_CONFIG` naming a file that is not what it should be.
    */
   async load(): Promise<SpoolJob[]> {
-    const ids = (await readdir(this.#root)).filter(isId);
+    const ids = (await readdir(this.#root)).filter(isJobId);
     const loaded: SpoolJob[] = [];
     for (let begin = 0; begin < ids.length; begin += AT_ONCE) {
       const some = await Promise.all(ids.slice(begin, begin + AT_ONCE).map((id) => this.#loadUnlessGone(id)));
@@ -87,7 +83,7 @@ export class SpoolFiles {
     for (const name of await readdir(this.#root)) {
       const path = this.#folder(name);
       if (isLeftOver(name)) await rm(path, { recursive: true });
-      else if (isId(name)) await removeUnfinished(path);
+      else if (isJobId(name)) await removeUnfinished(path);
     }
   }
 
