@@ -39,7 +39,7 @@ function served({ channels = 3, classes = 10, rowsPerSecond = 1000 } = {}): Serv
 }
 
 const own = { id: jobOf().id, trace: {}, client: { ...anybody, name: 'shop', weight: 3 } };
-const body = { model: 'm', sampler: 'ddim', steps: 10, count: 100, seed: 1 } as const;
+const body = { model: 'm', sampler: 'ddim', steps: 10, count: 100, seed: 1, classLabels: 3 } as const;
 
 describe('a new job', () => {
   it('has all that its chunks need', () => {
@@ -69,10 +69,20 @@ describe('a new job', () => {
     ['a label that is none', { classLabels: 10 }, {}, { param: 'classLabels', status: 400 }],
     ['labels one of which is none', { classLabels: [...Array<number>(99).fill(0), 10] }, {}, { param: 'classLabels' }],
     ['fewer labels than samples', { classLabels: [1, 2] }, {}, { param: 'classLabels', status: 400 }],
+    ['no labels', { classLabels: undefined }, {}, { param: 'classLabels', status: 400 }],
+    ['fewer weights than samples', { guidance: [1, 2] }, {}, { param: 'guidance', status: 400 }],
+    ['a weight that is none', { guidance: [...Array<number>(99).fill(1), 1e39] }, {}, { param: 'guidance' }],
+    ['guidance for nothing', { guidance: 2, classLabels: undefined }, { classes: 0 }, { param: 'guidance' }],
+    ['a label for no class that is none', { guidance: 2, unconditionalLabel: 10 }, {}, { param: 'unconditionalLabel' }],
+    ['a label for no guidance', { guidance: 1, unconditionalLabel: 3 }, {}, { param: 'unconditionalLabel' }],
     ['pictures of four channels', { format: 'png' }, { channels: 4 }, { param: 'format', status: 422 }],
   ])('is refused with %s', (_, more, model, error) => {
     expect(() => newJob({ ...body, ...more }, served(model), own)).toThrow(expect.objectContaining(error) as Error);
-    expect(() => newJob(body, served(), own)).not.toThrow();
+    for (const right of [{}, { guidance: 2, unconditionalLabel: 9 }, { guidance: 0, unconditionalLabel: null }]) {
+      expect(() => newJob({ ...body, ...right }, served(), own)).not.toThrow();
+    }
+    const { classLabels: _labels, ...unlabelled } = body;
+    expect(() => newJob({ ...unlabelled, guidance: 1 }, served({ classes: 0 }), own)).not.toThrow();
   });
 
   it('needs the scope for a high priority', () => {
@@ -104,6 +114,13 @@ it('gives every chunk its samples, labels and weights', () => {
     { model: 'm', seed: '1', first: 104, count: 4, classLabels: [4, 5, 6, 7], guidance: 2 },
     { model: 'm', seed: '1', first: 108, count: 2, classLabels: [8, 9], guidance: 2 },
   ]);
+});
+
+it('leaves out the label for no class where a chunk has no guidance', () => {
+  const guidance = [...Array<number>(4).fill(1), 1, 2, 1, 1, 1, 1];
+  const job = jobOf({ body: { model: 'm', count: 10, chunk: 4, seed: '1', guidance, unconditionalLabel: 5 } });
+  const labels = [0, 1, 2].map((chunk) => chunkRequest(job, chunk).unconditionalLabel);
+  expect(labels).toEqual([undefined, 5, undefined]);
 });
 
 describe('the place of a chunk', () => {
