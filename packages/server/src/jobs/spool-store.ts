@@ -185,21 +185,20 @@ export class SpoolStore implements JobStore {
   }
 
   async changed(id: string, signal: AbortSignal): Promise<void> {
-    const ended = AbortSignal.any([signal, this.#closing.signal]);
+    if (signal.aborted || this.#closed !== undefined) return;
     const readers = this.#readers.get(id) ?? new Set();
     this.#readers.set(id, readers);
     await new Promise<void>((resolve) => {
       const done = (): void => {
         clearTimeout(timer);
-        ended.removeEventListener('abort', done);
+        signal.removeEventListener('abort', done);
         readers.delete(done);
         if (readers.size === 0 && this.#readers.get(id) === readers) this.#readers.delete(id);
         resolve();
       };
       const timer = setTimeout(done, LONGEST_WAIT);
-      ended.addEventListener('abort', done);
+      signal.addEventListener('abort', done);
       readers.add(done);
-      if (ended.aborted) done();
     });
   }
 
@@ -341,6 +340,7 @@ export class SpoolStore implements JobStore {
     clearInterval(this.#purging);
     for (const { running } of this.#jobs.values()) for (const stop of running.values()) stop.abort();
     this.#closing.abort();
+    for (const readers of this.#readers.values()) for (const reader of readers) reader();
     await Promise.all(this.#work);
     await this.#lock.release();
   }

@@ -5,21 +5,19 @@ import type { FastifyRequest } from 'fastify';
 
 import { note, untilLeft, type Routes } from '../context.js';
 import { sentImages } from '../encode/images.js';
-import { eventOf, eventStreamHeaders } from '../event-stream.js';
+import { eventStreamHeaders } from '../event-stream.js';
 import { requireKey } from '../idempotency.js';
+import { eventsOf } from '../jobs/events.js';
 import { chunkCount, chunkFormat, chunkSize, contentTypes, jobBodySchema, keyedId, type JobBody } from '../jobs/job.js';
 import { newJob } from '../jobs/new-job.js';
 import { imageOfChunk } from '../jobs/sample-of-chunk.js';
-import { isOver, type JobState, type JobStore } from '../jobs/store.js';
+import type { JobState, JobStore } from '../jobs/store.js';
 import { viewOf } from '../jobs/view.js';
 import { ServerError } from '../problem.js';
 
 interface OfJob {
   Params: { id: string; index: string };
 }
-
-/** Milliseconds between two events of a job. */
-const EVENTS_EVERY = 200;
 
 /** The job of a path; those of others are as good as none. */
 async function jobOf(store: JobStore, { params, client }: FastifyRequest<OfJob>): Promise<JobState> {
@@ -45,40 +43,6 @@ async function chunkOf(store: JobStore, state: JobState, chunk: number): Promise
   const bytes = await store.chunk(state.job, chunk);
   if (bytes !== undefined) return bytes;
   throw new ServerError('ERR_DPM_NOT_FOUND', 'the chunk is not drawn yet', { headers: { 'retry-after': '1' } });
-}
-
-/** A job whenever it has changed, until it is over; null where nothing happens for a while. */
-async function* statesOf(
-  store: JobStore,
-  first: JobState,
-  signal: AbortSignal,
-): AsyncGenerator<JobState | null, void, void> {
-  let state: JobState | undefined = first;
-  let told = '';
-  while (state !== undefined && !signal.aborted) {
-    const { state: phase, doneChunks, failures } = state;
-    const now = `${phase} ${doneChunks} ${failures.length}`;
-    yield now === told ? null : state;
-    told = now;
-    if (isOver(state)) return;
-    const began = performance.now();
-    await store.changed(state.job.id, signal);
-    const early = EVENTS_EVERY - (performance.now() - began);
-    if (early > 0) await new Promise((resolve) => setTimeout(resolve, early));
-    state = await store.get(state.job.id);
-  }
-}
-
-/** Makes the text of a job's events. Ids are how far it is: whoever comes back gets the state first in any case. */
-async function* eventsOf(
-  states: AsyncGenerator<JobState | null, void, void>,
-  shown: (state: JobState) => object,
-): AsyncGenerator<string, void, void> {
-  for await (const state of states) {
-    if (state === null) yield ': nothing new\n\n';
-    else
-      yield `id: ${state.state}-${state.doneChunks}\n${eventOf(isOver(state) ? state.state : 'progress', shown(state))}`;
-  }
 }
 
 /** `/v1/jobs`: samples that nobody waits for at the other end of a connection. */
@@ -127,8 +91,9 @@ export const jobRoutes: Routes = (app, context) => {
     return shown(await jobOf(store, request));
   });
   app.get<OfJob>('/v1/jobs/:id/events', { schema, config }, async (request, reply) => {
-    const states = statesOf(store, await jobOf(store, request), untilLeft(request, reply));
-    return reply.headers(eventStreamHeaders).send(Readable.from(eventsOf(states, shown)));
+    const { job } = await jobOf(store, request);
+    const watched = { signal: untilLeft(request, reply), isEnding: () => context.state.isDraining, shown };
+    return reply.headers(eventStreamHeaders).send(Readable.from(eventsOf(store, job.id, watched)));
   });
   app.get<OfJob>('/v1/jobs/:id/chunks/:index', { schema, config }, async (request, reply) => {
     const state = await jobOf(store, request);

@@ -244,6 +244,27 @@ it('goes on after the server has ended', async () => {
   rmSync(folder, { recursive: true });
 });
 
+it('ends while somebody watches a job', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'spool-'));
+  const other = await Server.start({
+    models: [{ path: 'mnist', device: 'cpu', rows: 1 }],
+    port: 0,
+    logLevel: 'silent',
+    spool: folder,
+  });
+  const answer = await fetch(`${other.url}/v1/jobs`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ ...body, steps: 100, chunk: 1 }),
+  });
+  const stream = await fetch(`${other.url}${answer.headers.get('location')!}/events`);
+  const began = performance.now();
+  expect(await other.stop()).toBe(true);
+  expect(performance.now() - began).toBeLessThan(15_000);
+  expect(await stream.text()).toMatch(/^id: (queued|running)-0\n/);
+  rmSync(folder, { recursive: true });
+});
+
 it('has no jobs where there is no place for them', async () => {
   await using other = await Server.start({
     models: [{ path: 'mnist', device: 'cpu', rows: 1 }],
