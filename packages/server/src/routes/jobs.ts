@@ -4,13 +4,11 @@ import { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
 
 import { note, untilLeft, type Routes } from '../context.js';
-import { sentImages } from '../encode/images.js';
 import { eventStreamHeaders } from '../event-stream.js';
 import { requireKey } from '../idempotency.js';
 import { eventsOf } from '../jobs/events.js';
 import { chunkCount, chunkFormat, chunkSize, contentTypes, jobBodySchema, keyedId, type JobBody } from '../jobs/job.js';
 import { newJob } from '../jobs/new-job.js';
-import { imageOfChunk } from '../jobs/sample-of-chunk.js';
 import type { JobState, JobStore } from '../jobs/store.js';
 import { viewOf } from '../jobs/view.js';
 import { ServerError } from '../problem.js';
@@ -106,11 +104,10 @@ export const jobRoutes: Routes = (app, context) => {
   app.get<OfJob>('/v1/jobs/:id/images/:index', { schema, config }, async (request, reply) => {
     const state = await jobOf(store, request);
     const sample = indexOf(request, state.job.body.count, 'images');
-    const bytes = await chunkOf(store, state, Math.floor(sample / chunkSize(state.job.body)));
-    const images = sentImages(imageOfChunk(state.job, sample, bytes), 'u8');
+    const chunk = await chunkOf(store, state, Math.floor(sample / chunkSize(state.job.body)));
     return reply
       .type('image/png')
       .header('dpm-digest', state.job.digest)
-      .send(await context.pool.encode({ form: 'image/png', images }));
+      .send(await context.pool.pngOfChunk({ job: state.job, sample, chunk }));
   });
 };

@@ -1,8 +1,10 @@
 // What a job is made of, and how its images are found again.
 import { ImageBatch } from 'dpm-native';
+import { decode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
 
 import { encoded } from '../../src/encode/images.js';
+import { EncodingPool } from '../../src/encode/pool.js';
 import { engineClass } from '../../src/jobs/engine-class.js';
 import {
   chunkCount,
@@ -198,9 +200,24 @@ describe.each(chunkFormats)('images of chunks in %s', (format) => {
     });
     const job = jobOf({ shape: [...shape], body: { model: 'm', count: 12, chunk: 7, seed: '1', format, dtype } });
     for (const [i, image] of [...images].entries()) {
-      expect(imageOfChunk(job, 7 + i, chunk).toUint8()).toEqual(image.toUint8());
+      expect(imageOfChunk({ job, sample: 7 + i, chunk }).toUint8()).toEqual(image.toUint8());
     }
   });
+});
+
+it('reads pictures of many images beside the event loop', async () => {
+  const shape = [3, 64, 64] as const;
+  const images = { values: new Uint8Array(64 * 3 * 64 * 64), shape: [64, ...shape] as const, range: [-1, 1] as const };
+  const chunk = encoded({ form: 'image/png', images });
+  const job = jobOf({ shape: [...shape], body: { model: 'm', count: 64, seed: '1', format: 'png' } });
+  const pool = new EncodingPool();
+  let turns = 0;
+  const turning = setInterval(() => ++turns, 0);
+  const png = await pool.pngOfChunk({ job, sample: 9, chunk });
+  clearInterval(turning);
+  expect(decode(png)).toMatchObject({ width: 64, height: 64, channels: 3 });
+  expect(turns).toBeGreaterThan(2);
+  await pool.close();
 });
 
 it('refuses a chunk that was cut', () => {
@@ -209,6 +226,6 @@ it('refuses a chunk that was cut', () => {
     form: 'application/x-npy',
     images: { values: new Uint8Array(4), shape: [1, 1, 2, 2], range: [-1, 1] },
   });
-  expect(imageOfChunk(job, 0, whole).count).toBe(1);
-  expect(() => imageOfChunk(job, 0, whole.subarray(0, -1))).toThrow('bytes of values');
+  expect(imageOfChunk({ job, sample: 0, chunk: whole }).count).toBe(1);
+  expect(() => imageOfChunk({ job, sample: 0, chunk: whole.subarray(0, -1) })).toThrow('bytes of values');
 });
