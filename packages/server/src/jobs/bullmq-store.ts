@@ -96,9 +96,10 @@ export class BullmqStore implements JobStore {
     });
   }
 
-  list(): Promise<readonly JobState[]> {
+  list(isWanted: (job: Job) => boolean = () => true): Promise<readonly JobState[]> {
     return reaching(async () => {
-      const states = await Promise.all((await this.#bases()).slice(0, MOST_LISTED).map((base) => this.#stateOf(base)));
+      const bases = (await this.#bases()).filter(({ data }) => isWanted(data.job));
+      const states = await Promise.all(bases.slice(0, MOST_LISTED).map((base) => this.#stateOf(base)));
       return states.map(({ state }) => state);
     });
   }

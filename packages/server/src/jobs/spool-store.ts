@@ -133,8 +133,8 @@ export class SpoolStore implements JobStore {
     return Promise.resolve(this.#jobs.get(id)?.state);
   }
 
-  list(): Promise<readonly JobState[]> {
-    const states = [...this.#jobs.values()].map(({ state }) => state);
+  list(isWanted: (job: Job) => boolean = () => true): Promise<readonly JobState[]> {
+    const states = [...this.#jobs.values()].filter(({ job }) => isWanted(job)).map(({ state }) => state);
     return Promise.resolve(states.sort(({ job: a }, { job: b }) => (a.createdAt < b.createdAt ? 1 : -1)));
   }
 

@@ -7,20 +7,34 @@ import { note, untilLeft, type Routes } from '../context.js';
 import { eventStreamHeaders } from '../event-stream.js';
 import { requireKey } from '../idempotency.js';
 import { eventsOf } from '../jobs/events.js';
-import { chunkCount, chunkFormat, chunkSize, contentTypes, jobBodySchema, keyedId, type JobBody } from '../jobs/job.js';
+import {
+  chunkCount,
+  chunkFormat,
+  chunkSize,
+  contentTypes,
+  jobBodySchema,
+  keyedId,
+  type Job,
+  type JobBody,
+} from '../jobs/job.js';
 import { newJob } from '../jobs/new-job.js';
 import type { JobState, JobStore } from '../jobs/store.js';
 import { viewOf } from '../jobs/view.js';
 import { ServerError } from '../problem.js';
+import type { Client } from '../tokens.js';
 
 interface OfJob {
   Params: { id: string; index: string };
 }
 
+function mayRead({ name, scopes }: Client, { tenant }: Job): boolean {
+  return tenant === name || scopes.has('admin');
+}
+
 /** The job of a path; those of others are as good as none. */
 async function jobOf(store: JobStore, { params, client }: FastifyRequest<OfJob>): Promise<JobState> {
   const found = await store.get(params.id);
-  if (found !== undefined && (found.job.tenant === client.name || client.scopes.has('admin'))) return found;
+  if (found !== undefined && mayRead(client, found.job)) return found;
   throw new ServerError('ERR_DPM_NOT_FOUND', 'there is no job of that id');
 }
 
@@ -73,8 +87,7 @@ export const jobRoutes: Routes = (app, context) => {
     },
   );
   app.get('/v1/jobs', { schema, config }, async ({ client }) => {
-    const states = await store.list();
-    const own = states.filter(({ job }) => job.tenant === client.name || client.scopes.has('admin'));
+    const own = await store.list((job) => mayRead(client, job));
     return { object: 'list', data: own.map(shown) };
   });
   app.get<OfJob>('/v1/jobs/:id', { schema, config }, async (request) => shown(await jobOf(store, request)));

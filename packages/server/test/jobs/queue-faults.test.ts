@@ -140,6 +140,14 @@ describe.skipIf(!hasRedis)('a queue', () => {
     expect(await store.get(job.id)).toBeUndefined();
   });
 
+  it('lists the jobs of one however many there are of others', async () => {
+    const own = jobOf({ tenant: 'own', createdAt: new Date(0).toISOString() });
+    const others = Array.from({ length: 1000 }, () => jobOf({ body: { model: 'm', count: 1, seed: '1' } }));
+    await Promise.all([own, ...others].map((job) => store.add(job)));
+    expect((await store.list()).length).toBe(1000);
+    expect((await store.list(({ tenant }) => tenant === 'own')).map(({ job }) => job)).toEqual([own]);
+  });
+
   it('has one job where two of an id come at once', async () => {
     const job = jobOf();
     const taken = await Promise.all([store.add(job), store.add({ ...job, asked: 'ef'.repeat(32) })]);
