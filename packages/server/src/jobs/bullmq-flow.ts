@@ -1,8 +1,9 @@
-import type { FlowJob, JobsOptions } from 'bullmq';
+import type { FlowJob, Job as Queued, JobsOptions, Queue } from 'bullmq';
 import Type, { type Static } from 'typebox';
 
+import { mismatchOf } from '../schema.js';
 import { ATTEMPTS, BACKOFF } from './failure.js';
-import { chunkCount, jobSchema, queueOf, type Job } from './job.js';
+import { chunkCount, isJobId, jobSchema, queueOf, type Job } from './job.js';
 import { JOBS } from './redis.js';
 import type { ChunkFailure } from './store.js';
 
@@ -11,17 +12,20 @@ const REMEMBER_DONE = 86_400;
 const REMEMBER_FAILED = 604_800;
 
 /** What the queue has of a job. */
-export interface QueuedJob {
-  readonly job: Job;
+export const queuedJobSchema = Type.Object({
+  job: jobSchema,
   /** Times that what had failed was sent again; the last of them is a flow of its own. */
-  readonly round: number;
+  round: Type.Integer({ minimum: 0 }),
   /** Chunks that were done before this round. */
-  readonly before: number;
-  readonly isCancelled: boolean;
-}
+  before: Type.Integer({ minimum: 0 }),
+  isCancelled: Type.Boolean(),
+});
 
-/** What the queue has of a chunk. */
-export const queuedChunkSchema = Type.Object({ job: jobSchema, chunk: Type.Integer({ minimum: 0 }) });
+/** What the queue has of a job. */
+export type QueuedJob = Readonly<Static<typeof queuedJobSchema>>;
+
+/** What the queue has of a chunk. Its job is not a part of it: there may be thousands, and a job may have a label for each sample. */
+export const queuedChunkSchema = Type.Object({ id: jobSchema.properties.id, chunk: Type.Integer({ minimum: 0 }) });
 
 /** What the queue has of a chunk. */
 export type QueuedChunk = Static<typeof queuedChunkSchema>;
@@ -32,6 +36,20 @@ const priorities = { high: 1, normal: 2, low: 3 } as const;
 /** The id of a round of a job. */
 export function roundId(id: string, round: number): string {
   return round === 0 ? id : `${id}.${round}`;
+}
+
+/**
+ * The job of an id; undefined: there is none. Whatever else has a name in Redis is no job, and neither is what others have put into the
+ * queue.
+ */
+export async function queuedJob(queue: Queue<QueuedJob>, id: string): Promise<Queued<QueuedJob> | undefined> {
+  const found = isJobId(id) ? await queue.getJob(id) : undefined;
+  return found !== undefined && isQueuedJob(found.data) ? found : undefined;
+}
+
+/** Whether something is what the queue has of a job. */
+export function isQueuedJob(data: unknown): data is QueuedJob {
+  return mismatchOf(queuedJobSchema, data) === undefined;
 }
 
 /** A job's chunks as children of itself, so that it ends when they have. */
@@ -54,7 +72,7 @@ export function flowOf(
     children: Array.from(chunks, (chunk) => ({
       name: 'chunk',
       queueName,
-      data: { job, chunk } satisfies QueuedChunk,
+      data: { id: job.id, chunk } satisfies QueuedChunk,
       opts: {
         jobId: `${id}-${chunk}`,
         ...tries,

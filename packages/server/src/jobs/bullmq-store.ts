@@ -4,7 +4,7 @@ import type { FlowProducer, Job as Queued, Queue } from 'bullmq';
 import type { Redis } from 'ioredis';
 
 import { ServerError } from '../problem.js';
-import { allChunks, failuresOf, flowOf, roundId, type QueuedJob } from './bullmq-flow.js';
+import { allChunks, failuresOf, flowOf, isQueuedJob, queuedJob, roundId, type QueuedJob } from './bullmq-flow.js';
 import { chunkKey, type Job } from './job.js';
 import { CANCELLED, connect, JOBS, loadBullmq } from './redis.js';
 import { openResults, type Results } from './results.js';
@@ -65,7 +65,12 @@ export class BullmqStore implements JobStore {
   static async open(options: QueueOptions): Promise<BullmqStore> {
     const { FlowProducer: Flows, Queue: Jobs } = await loadBullmq();
     const results = options.results === undefined ? undefined : await openResults(options.results);
-    const redis = await connect(options.queue, { isPatient: false, onError: options.onError });
+    const redis = await connect(options.queue, { isPatient: false, onError: options.onError }).catch(
+      (error: unknown) => {
+        results?.close();
+        throw error;
+      },
+    );
     const queue = new Jobs<QueuedJob>(JOBS, { connection: redis });
     const flows = new Flows({ connection: redis });
     // They are the connection's, which tells of them.
@@ -76,30 +81,32 @@ export class BullmqStore implements JobStore {
 
   add(job: Job): Promise<Job> {
     return reaching(async () => {
-      const known = await this.#queue.getJob(job.id);
+      const known = await this.#base(job.id);
       if (known !== undefined) return known.data.job;
       await this.#flows.add(flowOf({ job, round: 0, before: 0, isCancelled: false }, allChunks(job), this.#options));
-      return job;
+      // Another may have been faster.
+      return (await this.#base(job.id))?.data.job ?? job;
     });
   }
 
   get(id: string): Promise<JobState | undefined> {
     return reaching(async () => {
-      const base = await this.#queue.getJob(id);
+      const base = await this.#base(id);
       return base === undefined ? undefined : (await this.#stateOf(base)).state;
     });
   }
 
-  list(): Promise<readonly JobState[]> {
+  list(isWanted: (job: Job) => boolean = () => true): Promise<readonly JobState[]> {
     return reaching(async () => {
-      const states = await Promise.all((await this.#bases()).slice(0, MOST_LISTED).map((base) => this.#stateOf(base)));
+      const bases = (await this.#bases()).filter(({ data }) => isWanted(data.job));
+      const states = await Promise.all(bases.slice(0, MOST_LISTED).map((base) => this.#stateOf(base)));
       return states.map(({ state }) => state);
     });
   }
 
   cancel(id: string): Promise<void> {
     return reaching(async () => {
-      const base = await this.#queue.getJob(id);
+      const base = await this.#base(id);
       if (base === undefined) return;
       const { state, current } = await this.#stateOf(base);
       if (isOver(state)) return;
@@ -111,7 +118,7 @@ export class BullmqStore implements JobStore {
 
   retry(id: string): Promise<void> {
     return reaching(async () => {
-      const base = await this.#queue.getJob(id);
+      const base = await this.#base(id);
       if (base === undefined) return;
       const { state } = await this.#stateOf(base);
       if (state.state !== 'failed') return;
@@ -121,6 +128,8 @@ export class BullmqStore implements JobStore {
       // Should this end in between, then the next try finds the flow there and goes on.
       await this.#flows.add(flowOf(next, failed, this.#options));
       await base.updateData({ ...base.data, round: next.round });
+      // It is kept from now on: without it nobody would want what is tried again.
+      await this.#redis.zadd(this.#queue.toKey('failed'), 'XX', Date.now(), id);
     });
   }
 
@@ -130,13 +139,20 @@ export class BullmqStore implements JobStore {
       for (const base of await this.#bases()) {
         const { state, current } = await this.#stateOf(base);
         if (!isOver(state) || (await current.isActive())) continue;
-        for (let round = 0; round <= base.data.round; ++round) {
-          await this.#queue.remove(roundId(state.job.id, round), { removeChildren: true });
-        }
-        ++purged;
+        if (await this.#removed(base.data)) ++purged;
       }
       return purged;
     });
+  }
+
+  /** Whether a job is gone: one whose chunks are still being drawn stays. */
+  async #removed({ job, round }: QueuedJob): Promise<boolean> {
+    for (let each = round; each >= 0; --each) {
+      const id = roundId(job.id, each);
+      await this.#queue.remove(id, { removeChildren: true });
+      if ((await this.#queue.getJob(id)) !== undefined) return false;
+    }
+    return true;
   }
 
   async chunk(job: Job, chunk: number): Promise<Uint8Array | undefined> {
@@ -157,10 +173,14 @@ export class BullmqStore implements JobStore {
     this.#results?.close();
   }
 
+  #base(id: string): Promise<Queued<QueuedJob> | undefined> {
+    return queuedJob(this.#queue, id);
+  }
+
   /** All jobs without their later rounds, the newest first. */
   async #bases(): Promise<Queued<QueuedJob>[]> {
     const all = await this.#queue.getJobs();
-    const bases = all.filter(({ id, data }) => id === data.job.id);
+    const bases = all.filter(({ id, data }) => isQueuedJob(data) && id === data.job.id);
     return bases.sort(({ data: a }, { data: b }) => (a.job.createdAt < b.job.createdAt ? 1 : -1));
   }
 

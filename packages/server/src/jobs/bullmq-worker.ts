@@ -5,10 +5,10 @@ import { DpmError } from 'dpm-native';
 import type { Redis } from 'ioredis';
 
 import { checked } from '../schema.js';
-import { queuedChunkSchema, reasonOf, type QueuedChunk, type QueuedJob } from './bullmq-flow.js';
+import { queuedChunkSchema, queuedJob, reasonOf, type QueuedChunk, type QueuedJob } from './bullmq-flow.js';
 import { chunkFailure, isFinal, isUndone } from './failure.js';
 import { chunkKey } from './job.js';
-import { CANCELLED, connect, JOBS, loadBullmq, type Bullmq } from './redis.js';
+import { CANCELLED, connect, JOBS, loadBullmq, shown, type Bullmq } from './redis.js';
 import { openResults, type Results } from './results.js';
 import type { DrawChunk } from './store.js';
 
@@ -78,9 +78,22 @@ export class JobWorker {
   static async open(options: WorkerOptions): Promise<JobWorker> {
     const bullmq = await loadBullmq();
     const results = await openResults(options.results);
-    const redis = await connect(options.queue, { isPatient: true, onError: options.onError });
+    const redis = await connect(options.queue, { isPatient: true, onError: options.onError }).catch(
+      (error: unknown) => {
+        results.close();
+        throw error;
+      },
+    );
     const worker = new JobWorker(bullmq, options, results, redis);
-    await worker.#listen();
+    try {
+      await worker.#listen();
+    } catch (cause) {
+      await worker.close();
+      const { message } = cause as Error;
+      throw new DpmError('ERR_DPM_CONFIG', `queue ${shown(options.queue)} cannot be listened to: ${message}`, {
+        cause,
+      });
+    }
     worker.#begin();
     return worker;
   }
@@ -122,20 +135,26 @@ export class JobWorker {
     if (failures > 0) throw new this.#bullmq.UnrecoverableError(`${failures} chunks failed`);
   }
 
-  async #isCancelled(id: string): Promise<boolean> {
-    const queued = await this.#jobs.getJob(id);
-    // One that was forgotten is wanted by nobody.
-    return queued?.data.isCancelled ?? true;
+  /**
+   * The job that a chunk is of.
+   *
+   * @throws `UnrecoverableError` where it was cancelled. One that was forgotten is wanted by nobody either.
+   */
+  async #wanted(id: string): Promise<Queued<QueuedJob>> {
+    const base = await queuedJob(this.#jobs, id);
+    if (base === undefined || base.data.isCancelled) throw new this.#bullmq.UnrecoverableError('cancelled');
+    return base;
   }
 
   async #chunk(queued: Queued<QueuedChunk>, token: string | undefined): Promise<object> {
-    const { job, chunk } = checked(queuedChunkSchema, queued.data, `chunk ${queued.id ?? ''} of the queue`);
+    const { id, chunk } = checked(queuedChunkSchema, queued.data, `chunk ${queued.id ?? ''} of the queue`);
     const stop = new AbortController();
-    const running = this.#running.get(job.id) ?? new Set();
-    this.#running.set(job.id, running.add(stop));
+    const running = this.#running.get(id) ?? new Set();
+    this.#running.set(id, running.add(stop));
     try {
-      if (await this.#isCancelled(job.id)) throw new this.#bullmq.UnrecoverableError('cancelled');
-      await this.#tellBegun(queued);
+      const base = await this.#wanted(id);
+      const { job } = base.data;
+      await this.#tellBegun(queued, base);
       const began = performance.now();
       const key = chunkKey(job, chunk);
       if (!(await this.#results.has(key))) {
@@ -147,14 +166,14 @@ export class JobWorker {
       return await this.#failed(queued, token, error, stop.signal);
     } finally {
       running.delete(stop);
-      if (running.size === 0) this.#running.delete(job.id);
+      if (running.size === 0) this.#running.delete(id);
     }
   }
 
   /** Says that a job has begun: once for all of its chunks is enough. */
-  async #tellBegun({ parent }: Queued): Promise<void> {
+  async #tellBegun({ parent }: Queued, base: Queued<QueuedJob>): Promise<void> {
     if (parent?.id === undefined) return;
-    const above = await this.#jobs.getJob(parent.id);
+    const above = parent.id === base.id ? base : await this.#jobs.getJob(parent.id);
     if (above?.progress === 0) await above.updateProgress(1);
   }
 
@@ -165,15 +184,15 @@ export class JobWorker {
     { aborted }: AbortSignal,
   ): Promise<never> {
     const { UnrecoverableError, WaitingError } = this.#bullmq;
-    const { job, chunk } = queued.data;
+    const { id, chunk } = queued.data;
     if (aborted && !this.#isClosing) throw new UnrecoverableError('cancelled');
     if (this.#isClosing || isUndone(error)) {
-      // Another worker takes it, and this one no more of a card that has failed.
-      if (error instanceof DpmError && error.code === 'ERR_DPM_DEVICE') this.#stopTaking(queued.queueName);
+      // Another worker takes it, and this one no more: its card has failed, or its model is gone.
+      if (!this.#isClosing) this.#stopTaking(queued.queueName);
       await queued.moveToWait(token);
       throw new WaitingError();
     }
-    this.#options.onFailure(job.id, chunk, error);
+    this.#options.onFailure(id, chunk, error);
     const reason = reasonOf(chunkFailure(chunk, error));
     throw isFinal(error) ? new UnrecoverableError(reason) : new Error(reason, { cause: error });
   }

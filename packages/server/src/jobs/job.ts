@@ -47,10 +47,17 @@ export const jobBodySchema = Type.Interface(
 /** The body of `POST /v1/jobs`. */
 export type JobBody = Static<typeof jobBodySchema>;
 
+const ID = /^[0-9a-f-]{36}$/;
+
+/** Whether a text can be the id of a job. */
+export function isJobId(text: string): boolean {
+  return ID.test(text);
+}
+
 /** A job as it is kept: whatever draws its chunks needs this and a model, nothing else. */
 export const jobSchema = Type.Object(
   {
-    id: Type.String({ pattern: '^[0-9a-f-]{36}$' }),
+    id: Type.String({ pattern: ID.source }),
     /** Whose it is. */
     tenant: Type.String({ maxLength: 64 }),
     weight: Type.Number({ exclusiveMinimum: 0 }),
@@ -102,9 +109,24 @@ export const contentTypes: Readonly<
   Record<ChunkFormat, 'application/x-npy' | 'application/x-safetensors' | 'image/png'>
 > = { npy: 'application/x-npy', safetensors: 'application/x-safetensors', png: 'image/png' };
 
+/** Whether guidance changes nothing, as all its weights are 1. */
+export function isUnguided(guidance: number | number[]): boolean {
+  return [guidance].flat().every((weight) => Math.fround(weight) === 1);
+}
+
 /** The request that a chunk is: a pure function of the job. */
 export function chunkRequest({ body }: Pick<Job, 'body'>, chunk: number): SampleBody {
-  const { chunk: _, format: __, engine: ___, count, first = 0, classLabels, guidance, ...same } = body;
+  const {
+    chunk: _,
+    format: __,
+    engine: ___,
+    count,
+    first = 0,
+    classLabels,
+    guidance,
+    unconditionalLabel,
+    ...same
+  } = body;
   const size = chunkSize(body);
   const begin = chunk * size;
   const end = Math.min(begin + size, count);
@@ -112,26 +134,35 @@ export function chunkRequest({ body }: Pick<Job, 'body'>, chunk: number): Sample
     Array.isArray(each) ? each.slice(begin, end) : each;
   const ownLabels = part(classLabels);
   const ownGuidance = part(guidance);
+  // The weights of other chunks may be the reason why there is one.
+  const isLabelled = unconditionalLabel !== undefined && (ownGuidance === undefined || !isUnguided(ownGuidance));
   return {
     ...same,
     first: first + begin,
     count: end - begin,
     ...(ownLabels !== undefined && { classLabels: ownLabels }),
     ...(ownGuidance !== undefined && { guidance: ownGuidance }),
+    ...(isLabelled && { unconditionalLabel }),
   };
 }
 
-/** A text that is the same for equal values, whatever the order of their fields. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_, each: unknown) => {
-    if (typeof each !== 'object' || each === null || Array.isArray(each)) return each;
-    return Object.fromEntries(Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1)));
-  });
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+/** The same value with its fields in one order. Arrays of numbers, of which there may be hundreds of thousands, are left as they are. */
+function sorted(value: unknown): unknown {
+  if (!isObject(value)) return value;
+  if (Array.isArray(value)) return value.some(isObject) ? value.map(sorted) : value;
+  const fields = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(fields.map(([name, each]) => [name, sorted(each)]));
 }
 
 /** SHA-256 of a value, whatever the order of its fields. */
 export function hashOf(value: unknown): string {
-  return createHash('sha256').update(canonical(value)).digest('hex');
+  return createHash('sha256')
+    .update(JSON.stringify(sorted(value)))
+    .digest('hex');
 }
 
 /**

@@ -4,7 +4,7 @@ import { optionsOf, requireLength, samplingOf, seedOf, wrong } from '../sample-r
 import type { Client } from '../tokens.js';
 import type { CarriedTrace } from '../tracing.js';
 import { engineClass } from './engine-class.js';
-import { chunkCount, chunkRequest, chunkSize, hashOf, MOST_CHUNKS, type Job, type JobBody } from './job.js';
+import { chunkCount, chunkRequest, chunkSize, hashOf, isUnguided, MOST_CHUNKS, type Job, type JobBody } from './job.js';
 
 const MOST_STREAMS = 2 ** 32;
 /** Seconds of a whole batch that a request may take: `maxWork` of batches. */
@@ -27,9 +27,26 @@ function rowsOf({ count, guidance = 1 }: JobBody): number {
 function requireLabels({ classLabels, count }: JobBody, { model }: ServedModel): void {
   requireLength('classLabels', classLabels, count);
   const { classes } = model.unet.info;
+  if (classLabels === undefined && classes > 0) throw wrong('classLabels', `are missing: there are ${classes} classes`);
   const label = [classLabels ?? []].flat().find((each) => each >= classes);
   if (label !== undefined && classes > 0)
     throw wrong('classLabels', `has ${label}, the classes are 0 to ${classes - 1}`);
+}
+
+function requireGuidance({ guidance = 1, unconditionalLabel, count }: JobBody, { model }: ServedModel): void {
+  requireLength('guidance', guidance, count);
+  const { classes } = model.unet.info;
+  const weights = [guidance].flat();
+  const bad = weights.find((weight) => !Number.isFinite(Math.fround(weight)));
+  if (bad !== undefined) throw wrong('guidance', `has ${bad}, which is too large`);
+  if (isUnguided(guidance)) {
+    if (unconditionalLabel !== undefined) throw wrong('unconditionalLabel', 'is for guidance other than 1');
+    return;
+  }
+  if (classes === 0) throw wrong('guidance', 'is for networks with classes');
+  if (typeof unconditionalLabel === 'number' && unconditionalLabel >= classes) {
+    throw wrong('unconditionalLabel', `is ${unconditionalLabel}, the classes are 0 to ${classes - 1}`);
+  }
 }
 
 function requireSizes(body: JobBody, rows: number, { batcher, model }: ServedModel): void {
@@ -68,7 +85,7 @@ export function newJob(body: JobBody, served: ServedModel, { id, client, trace }
   const [channels, height, width] = served.model.sampleShape;
   const [black, white] = served.model.range;
   requireLabels(body, served);
-  requireLength('guidance', body.guidance, body.count);
+  requireGuidance(body, served);
   samplingOf(chunkRequest({ body }, 0), served, client, false);
   const rows = rowsOf(body) * evaluationsOf(body, served);
   requireSizes(body, rows, served);

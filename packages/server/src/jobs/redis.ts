@@ -22,7 +22,7 @@ export function loadBullmq(): Promise<Bullmq> {
 }
 
 /** What a URL says without its password. */
-function shown(url: string): string {
+export function shown(url: string): string {
   const { protocol, host } = new URL(url);
   return `${protocol}//${host}`;
 }

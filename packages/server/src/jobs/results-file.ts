@@ -1,21 +1,12 @@
 import { access, constants, mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { DpmError } from 'dpm-native';
 
 import type { Results } from './results.js';
+import { unlessMissing } from './unless-missing.js';
 import { writeOnce } from './write-once.js';
-
-/** Undefined for what is not there. */
-async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
-  try {
-    return await work;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
 
 /** Samples in a folder, which workers of several machines may share. */
 export class FileResults implements Results {
@@ -38,7 +29,9 @@ export class FileResults implements Results {
   }
 
   async put(key: string, bytes: Uint8Array): Promise<void> {
-    await writeOnce(join(this.#folder, key), bytes);
+    const path = join(this.#folder, key);
+    await mkdir(dirname(path), { recursive: true });
+    await writeOnce(path, bytes);
   }
 
   get(key: string): Promise<Uint8Array | undefined> {

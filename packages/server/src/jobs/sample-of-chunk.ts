@@ -5,6 +5,14 @@ import { ServerError } from '../problem.js';
 import { gridOf } from '../encode/images.js';
 import { chunkFormat, chunkRequest, chunkSize, type Job } from './job.js';
 
+/** An image in a chunk that is there. */
+export interface ImageInChunk {
+  job: Job;
+  /** Of the job, from 0. */
+  sample: number;
+  chunk: Uint8Array;
+}
+
 /** Pixels between the images of a picture of several. */
 const GAP = 2;
 
@@ -38,12 +46,11 @@ function cutOut(
 }
 
 /**
- * One image of a chunk that is there.
+ * One image of a chunk.
  *
- * @param sample - Of the job, from 0.
  * @throws {@link ServerError} `ERR_DPM_INTERNAL` where the chunk is not what was written.
  */
-export function imageOfChunk(job: Job, sample: number, chunk: Uint8Array): ImageBatch {
+export function imageOfChunk({ job, sample, chunk }: ImageInChunk): ImageBatch {
   const { shape, range, body } = job;
   const [channels, height, width] = shape;
   const elements = channels * height * width;

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -5,9 +6,10 @@ import { DpmError } from 'dpm-native';
 import Type from 'typebox';
 
 import { checked } from '../schema.js';
-import { jobSchema, type Job } from './job.js';
+import { isJobId, jobSchema, type Job } from './job.js';
 import { SpoolJob } from './spool-job.js';
 import type { ChunkFailure } from './store.js';
+import { unlessMissing } from './unless-missing.js';
 import { replaceFile, syncFolder, UNFINISHED, writeOnce } from './write-once.js';
 
 const failuresSchema = Type.Array(
@@ -19,17 +21,20 @@ const failuresSchema = Type.Array(
 
 /** Of folders that are being removed. */
 const GONE = '.gone';
+/** Jobs that are read at once: a process has few files, and a spool has many. */
+const AT_ONCE = 16;
 
-function isId(name: string): boolean {
-  return /^[0-9a-f-]{36}$/.test(name);
+/** Whether a folder is one of ours that is being written, or removed. */
+function isLeftOver(name: string): boolean {
+  return isJobId(name.slice(0, 36)) && (name.endsWith(UNFINISHED) || name.endsWith(GONE));
 }
 
 async function removeUnfinished(folder: string): Promise<void> {
   for (const name of await readdir(folder)) if (name.endsWith(UNFINISHED)) await rm(join(folder, name));
 }
 
-async function parsed(path: string): Promise<unknown> {
-  const text = await readFile(path, 'utf8');
+async function parsed(path: string, reading: Promise<string>): Promise<unknown> {
+  const text = await reading;
   try {
     return JSON.parse(text);
   } catch (cause) {
@@ -50,28 +55,42 @@ export class SpoolFiles {
   }
 
   /**
-   * All jobs, as the files tell.
+   * All jobs, as the files tell. Whoever has the spool may remove some meanwhile.
    *
    * @throws {@link DpmError} `ERR_DPM_CONFIG` naming a file that is not what it should be.
    */
   async load(): Promise<SpoolJob[]> {
-    const names = await readdir(this.#root);
-    return Promise.all(names.filter(isId).map((id) => this.#load(id)));
+    const ids = (await readdir(this.#root)).filter(isJobId);
+    const loaded: SpoolJob[] = [];
+    for (let begin = 0; begin < ids.length; begin += AT_ONCE) {
+      const some = await Promise.all(ids.slice(begin, begin + AT_ONCE).map((id) => this.#loadUnlessGone(id)));
+      loaded.push(...some.filter((entry) => entry !== undefined));
+    }
+    return loaded;
+  }
+
+  async #loadUnlessGone(id: string): Promise<SpoolJob | undefined> {
+    try {
+      return await this.#load(id);
+    } catch (error) {
+      if ((await unlessMissing(stat(this.#folder(id)))) === undefined) return undefined;
+      throw error;
+    }
   }
 
   /** Removes what a process that has died has left half done. */
   async clean(): Promise<void> {
     for (const name of await readdir(this.#root)) {
       const path = this.#folder(name);
-      if (name.endsWith(UNFINISHED) || name.endsWith(GONE)) await rm(path, { recursive: true });
-      else if (isId(name)) await removeUnfinished(path);
+      if (isLeftOver(name)) await rm(path, { recursive: true });
+      else if (isJobId(name)) await removeUnfinished(path);
     }
   }
 
   async #load(id: string): Promise<SpoolJob> {
     const folder = this.#folder(id);
     const path = join(folder, 'job.json');
-    const job = checked(jobSchema, await parsed(path), path);
+    const job = checked(jobSchema, await parsed(path, readFile(path, 'utf8')), path);
     if (job.id !== id) throw new DpmError('ERR_DPM_CONFIG', `${path}: id is ${job.id}, its folder's name is another`);
     const { mtimeMs } = await stat(folder);
     const loaded = new SpoolJob(job, mtimeMs);
@@ -85,7 +104,9 @@ export class SpoolFiles {
   }
 
   async #loadFailures(loaded: SpoolJob, path: string): Promise<void> {
-    for (const failure of checked(failuresSchema, await parsed(path), path)) {
+    // It goes when what has failed is tried again.
+    const text = unlessMissing(readFile(path, 'utf8')).then((found) => found ?? '[]');
+    for (const failure of checked(failuresSchema, await parsed(path, text), path)) {
       if (failure.chunk < loaded.chunks && !loaded.done.has(failure.chunk)) loaded.failures.set(failure.chunk, failure);
     }
   }
@@ -112,7 +133,7 @@ export class SpoolFiles {
   /** Undefined: they are not there. */
   async chunk(entry: SpoolJob, chunk: number): Promise<Uint8Array | undefined> {
     if (!entry.done.has(chunk)) return undefined;
-    return readFile(join(this.#folder(entry.job.id), entry.fileOf(chunk)));
+    return unlessMissing(readFile(join(this.#folder(entry.job.id), entry.fileOf(chunk))));
   }
 
   /** Writes which chunks have failed; none: the file goes. */
@@ -128,10 +149,11 @@ export class SpoolFiles {
     await writeOnce(join(this.#folder(job.id), 'cancelled'), '');
   }
 
-  /** Removes a job. */
+  /** Removes a job: it is no more when this resolves, whatever becomes of its files. */
   async remove({ job }: SpoolJob): Promise<void> {
-    const gone = `${this.#folder(job.id)}${GONE}`;
+    const gone = `${this.#folder(job.id)}.${randomUUID()}${GONE}`;
     await rename(this.#folder(job.id), gone);
-    await rm(gone, { recursive: true });
+    // What stays goes at the next start.
+    await rm(gone, { recursive: true }).catch(() => undefined);
   }
 }

@@ -1,10 +1,12 @@
-import { chunkCount, chunkFormat, type Job } from './job.js';
+import { chunkCount, chunkFormat, queueOf, type Job } from './job.js';
 import type { ChunkFailure, JobPhase, JobState } from './store.js';
 
 /** A job of a spool, with what is known of its chunks. */
 export class SpoolJob {
   readonly job: Job;
   readonly chunks: number;
+  /** See {@link queueOf}. */
+  readonly queue: string;
   readonly done = new Set<number>();
   readonly failures = new Map<number, ChunkFailure>();
   /** Those that are being drawn. */
@@ -14,12 +16,15 @@ export class SpoolJob {
   /** Those that are tried again in a moment. */
   readonly delayed = new Set<number>();
   isCancelled = false;
+  /** Whether that is being written. */
+  isEnding = false;
   /** When it was last heard of, in milliseconds since the epoch. */
   changedAt: number;
 
   constructor(job: Job, changedAt: number) {
     this.job = job;
     this.chunks = chunkCount(job);
+    this.queue = queueOf(job);
     this.changedAt = changedAt;
   }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readFile, rename, rm } from 'node:fs/promises';
+import { readFile, realpath, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { DpmError } from 'dpm-native';
@@ -70,7 +70,8 @@ export class SpoolLock {
 
   /** @throws {@link DpmError} `ERR_DPM_CONFIG` naming the folder and the process that has it. */
   static async take(folder: string): Promise<SpoolLock> {
-    const path = join(folder, 'lock');
+    // However it is spelled.
+    const path = join(await realpath(folder), 'lock');
     const own = `${process.pid} ${(await beginningOf(process.pid)) ?? '-'}\n`;
     for (let tries = 0; tries < 3; ++tries) {
       // Whole or not at all, so that nobody takes one that is being written for one that says nothing.

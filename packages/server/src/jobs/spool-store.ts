@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DpmError } from 'dpm-native';
 
 import { ATTEMPTS, BACKOFF, chunkFailure, isFinal, isUndone } from './failure.js';
-import { queueOf, type Job } from './job.js';
+import { chunkSize, type Job } from './job.js';
 import { SpoolFiles } from './spool-files.js';
 import { SpoolJob } from './spool-job.js';
 import { SpoolLock } from './spool-lock.js';
@@ -45,10 +45,12 @@ export class SpoolStore implements JobStore {
   readonly #files: SpoolFiles;
   readonly #lock: SpoolLock;
   readonly #jobs = new Map<string, SpoolJob>();
-  /** Jobs that are being written. */
+  /** Jobs that are being written, and that are being removed. */
   readonly #adding = new Map<string, Promise<Job>>();
+  readonly #removing = new Map<string, Promise<void>>();
   readonly #options: SpoolOptions;
-  readonly #work = new Set<Promise<void>>();
+  /** All that writes files. */
+  readonly #work = new Set<Promise<unknown>>();
   readonly #readers = new Map<string, Set<() => void>>();
   readonly #purging: NodeJS.Timeout;
   #keeping: Promise<void> = Promise.resolve();
@@ -72,28 +74,42 @@ export class SpoolStore implements JobStore {
    * `ERR_DPM_FILE` where it cannot be written.
    */
   static async open(folder: string, options: SpoolOptions): Promise<SpoolStore> {
-    let lock: SpoolLock;
+    let lock: SpoolLock | undefined;
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 });
       lock = await SpoolLock.take(folder);
-    } catch (cause) {
-      if (cause instanceof DpmError) throw cause;
-      throw new DpmError('ERR_DPM_FILE', `cannot use the spool ${folder}: ${(cause as Error).message}`, { cause });
-    }
-    try {
       const files = new SpoolFiles(folder);
       await files.clean();
       const store = new SpoolStore(files, lock, await files.load(), options);
       await store.#purgeOld();
       store.wake();
       return store;
-    } catch (error) {
-      await lock.release();
-      throw error;
+    } catch (cause) {
+      await lock?.release();
+      if (cause instanceof DpmError) throw cause;
+      throw new DpmError('ERR_DPM_FILE', `cannot use the spool ${folder}: ${(cause as Error).message}`, { cause });
     }
   }
 
-  async add(job: Job): Promise<Job> {
+  /** Does what writes files, which is waited for before the folder is let go of. */
+  async #writing<T>(write: () => Promise<T>): Promise<T> {
+    if (this.#closed !== undefined) throw new DpmError('ERR_DPM_CLOSED', 'the server is about to end');
+    const work = write();
+    const ended = work.catch(() => undefined);
+    this.#work.add(ended);
+    try {
+      return await work;
+    } finally {
+      this.#work.delete(ended);
+    }
+  }
+
+  add(job: Job): Promise<Job> {
+    return this.#writing(() => this.#add(job));
+  }
+
+  async #add(job: Job): Promise<Job> {
+    await this.#removing.get(job.id)?.catch(() => undefined);
     const known = this.#jobs.get(job.id)?.job ?? this.#adding.get(job.id);
     if (known !== undefined) return known;
     const { mostJobs = MOST_JOBS } = this.#options;
@@ -117,21 +133,39 @@ export class SpoolStore implements JobStore {
     return Promise.resolve(this.#jobs.get(id)?.state);
   }
 
-  list(): Promise<readonly JobState[]> {
-    const states = [...this.#jobs.values()].map(({ state }) => state);
+  list(isWanted: (job: Job) => boolean = () => true): Promise<readonly JobState[]> {
+    const states = [...this.#jobs.values()].filter(({ job }) => isWanted(job)).map(({ state }) => state);
     return Promise.resolve(states.sort(({ job: a }, { job: b }) => (a.createdAt < b.createdAt ? 1 : -1)));
   }
 
-  async cancel(id: string): Promise<void> {
+  cancel(id: string): Promise<void> {
+    return this.#writing(() => this.#cancel(id));
+  }
+
+  async #cancel(id: string): Promise<void> {
     const entry = this.#jobs.get(id);
     if (entry === undefined || entry.isOver) return;
-    await this.#files.cancel(entry);
+    // First, so that it neither begins nor ends meanwhile.
     entry.isCancelled = true;
+    entry.isEnding = true;
+    try {
+      await this.#files.cancel(entry);
+    } catch (error) {
+      entry.isCancelled = false;
+      this.wake();
+      throw error;
+    } finally {
+      entry.isEnding = false;
+    }
     for (const running of entry.running.values()) running.abort();
     this.#tell(entry);
   }
 
-  async retry(id: string): Promise<void> {
+  retry(id: string): Promise<void> {
+    return this.#writing(() => this.#retry(id));
+  }
+
+  async #retry(id: string): Promise<void> {
     const entry = this.#jobs.get(id);
     if (entry === undefined || entry.isCancelled || entry.failures.size === 0) return;
     entry.failures.clear();
@@ -142,7 +176,7 @@ export class SpoolStore implements JobStore {
   }
 
   purge(): Promise<number> {
-    return this.#remove(({ isOver }) => isOver);
+    return this.#writing(() => this.#remove(({ isOver }) => isOver));
   }
 
   async chunk({ id }: Job, chunk: number): Promise<Uint8Array | undefined> {
@@ -151,21 +185,20 @@ export class SpoolStore implements JobStore {
   }
 
   async changed(id: string, signal: AbortSignal): Promise<void> {
-    const ended = AbortSignal.any([signal, this.#closing.signal]);
+    if (signal.aborted || this.#closed !== undefined) return;
     const readers = this.#readers.get(id) ?? new Set();
     this.#readers.set(id, readers);
     await new Promise<void>((resolve) => {
       const done = (): void => {
         clearTimeout(timer);
-        ended.removeEventListener('abort', done);
+        signal.removeEventListener('abort', done);
         readers.delete(done);
         if (readers.size === 0 && this.#readers.get(id) === readers) this.#readers.delete(id);
         resolve();
       };
       const timer = setTimeout(done, LONGEST_WAIT);
-      ended.addEventListener('abort', done);
+      signal.addEventListener('abort', done);
       readers.add(done);
-      if (ended.aborted) done();
     });
   }
 
@@ -178,24 +211,33 @@ export class SpoolStore implements JobStore {
   /** Draws what there is room for: after a model has come, too. */
   wake(): void {
     const { draw, roomFor } = this.#options;
-    if (draw === undefined || roomFor === undefined) return;
-    const waiting = [...this.#jobs.values()].filter(({ isOver }) => !isOver).sort(order);
+    if (draw === undefined || roomFor === undefined || this.#isPaused) return;
+    const running = this.#runningByQueue();
+    const rooms = new Map<string, number>();
+    // Asked once for all jobs that are alike: thousands may wait.
+    const roomOf = ({ job, queue }: SpoolJob): number => {
+      const kind = `${chunkSize(job.body)} ${queue}`;
+      const room = rooms.get(kind) ?? roomFor(job);
+      rooms.set(kind, room);
+      return room - (running.get(queue) ?? 0);
+    };
+    const waiting = [...this.#jobs.values()].filter((entry) => !entry.isOver && roomOf(entry) > 0).sort(order);
     for (const entry of waiting) {
-      while (!this.#isPaused && this.#runningIn(queueOf(entry.job)) < roomFor(entry.job)) {
+      while (roomOf(entry) > 0) {
         const { next } = entry;
         if (next === undefined) break;
-        const work = this.#draw(entry, next, draw);
-        this.#work.add(work);
-        void work.finally(() => this.#work.delete(work));
+        running.set(entry.queue, (running.get(entry.queue) ?? 0) + 1);
+        void this.#writing(() => this.#draw(entry, next, draw));
       }
     }
   }
 
-  #runningIn(queue: string): number {
-    let sum = 0;
-    for (const { job, running } of this.#jobs.values())
-      if (running.size > 0 && queueOf(job) === queue) sum += running.size;
-    return sum;
+  #runningByQueue(): Map<string, number> {
+    const sums = new Map<string, number>();
+    for (const { queue, running } of this.#jobs.values()) {
+      if (running.size > 0) sums.set(queue, (sums.get(queue) ?? 0) + running.size);
+    }
+    return sums;
   }
 
   async #draw(entry: SpoolJob, chunk: number, draw: DrawChunk): Promise<void> {
@@ -258,16 +300,35 @@ export class SpoolStore implements JobStore {
 
   async #purgeOld(): Promise<void> {
     const oldest = Date.now() - this.#options.keep;
-    await this.#remove(({ isOver, changedAt }) => isOver && changedAt < oldest).catch(() => undefined);
+    const remove = (): Promise<number> => this.#remove(({ isOver, changedAt }) => isOver && changedAt < oldest);
+    await this.#writing(remove).catch(() => undefined);
   }
 
   async #remove(goes: (entry: SpoolJob) => boolean): Promise<number> {
-    const gone = [...this.#jobs.values()].filter((entry) => goes(entry) && entry.running.size === 0);
-    for (const entry of gone) {
-      this.#jobs.delete(entry.job.id);
-      await this.#files.remove(entry);
+    let removed = 0;
+    for (const entry of [...this.#jobs.values()]) {
+      // Much may have happened to it since the one before was removed.
+      const { id } = entry.job;
+      if (this.#jobs.get(id) !== entry || !goes(entry) || entry.running.size > 0 || entry.isEnding) continue;
+      await this.#removeOne(entry);
+      ++removed;
     }
-    return gone.length;
+    return removed;
+  }
+
+  async #removeOne(entry: SpoolJob): Promise<void> {
+    const { id } = entry.job;
+    this.#jobs.delete(id);
+    const removing = this.#files.remove(entry);
+    this.#removing.set(id, removing);
+    try {
+      await removing;
+    } catch (error) {
+      this.#jobs.set(id, entry);
+      throw error;
+    } finally {
+      this.#removing.delete(id);
+    }
   }
 
   close(): Promise<void> {
@@ -280,7 +341,8 @@ export class SpoolStore implements JobStore {
     clearInterval(this.#purging);
     for (const { running } of this.#jobs.values()) for (const stop of running.values()) stop.abort();
     this.#closing.abort();
-    while (this.#work.size > 0) await Promise.all(this.#work);
+    for (const readers of this.#readers.values()) for (const reader of readers) reader();
+    await Promise.all(this.#work);
     await this.#lock.release();
   }
 }

@@ -42,8 +42,8 @@ export interface JobStore {
   add(job: Job): Promise<Job>;
   /** Undefined: there is none of that id. */
   get(id: string): Promise<JobState | undefined>;
-  /** All jobs, the newest first. */
-  list(): Promise<readonly JobState[]>;
+  /** The newest of all jobs that are wanted, the newest first. */
+  list(isWanted?: (job: Job) => boolean): Promise<readonly JobState[]>;
   /** Ends a job that is not over. */
   cancel(id: string): Promise<void>;
   /** Draws again what has failed. */

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, rename, rm } from 'node:fs/promises';
+import { link, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /** The ending of files that are being written; those of a process that has died are of no use. */
@@ -38,13 +38,12 @@ function isThere(error: unknown): boolean {
 }
 
 /**
- * Writes a file whole, so that it survives the machine's end when this resolves. One that is there stays as it is.
+ * Writes a file whole, so that it survives the machine's end when this resolves. One that is there stays as it is. Its folder has to be
+ * there: one that was removed meanwhile does not come back with this file alone.
  *
  * @returns Whether it was written now.
  */
 export async function writeOnce(path: string, bytes: Uint8Array | string): Promise<boolean> {
-  const folder = dirname(path);
-  await mkdir(folder, { recursive: true });
   const temporary = await written(path, bytes);
   try {
     await link(temporary, path);
@@ -54,12 +53,18 @@ export async function writeOnce(path: string, bytes: Uint8Array | string): Promi
   } finally {
     await rm(temporary, { force: true });
   }
-  await syncFolder(folder);
+  await syncFolder(dirname(path));
   return true;
 }
 
 /** Writes a file whole in the place of what was there. */
 export async function replaceFile(path: string, bytes: Uint8Array | string): Promise<void> {
-  await rename(await written(path, bytes), path);
+  const temporary = await written(path, bytes);
+  try {
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
   await syncFolder(dirname(path));
 }

@@ -1,33 +1,42 @@
 import { randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 
 import { chunkAnswer, eventsAnswer, imageAnswer, jobAnswer, jobsAnswer, takenAnswer } from '../answers/jobs.js';
-import { note, notedFailure, untilLeft, type Context, type Routes } from '../context.js';
-import { sentImages } from '../encode/images.js';
-import { eventOf, eventStreamHeaders } from '../event-stream.js';
+import { note, notedFailure, untilLeft, type Routes } from '../context.js';
+import { eventStreamHeaders } from '../event-stream.js';
 import { keyHeaders, requireKey } from '../idempotency.js';
-import { chunkCount, chunkFormat, chunkSize, contentTypes, jobBodySchema, keyedId, type JobBody } from '../jobs/job.js';
+import { eventsOf } from '../jobs/events.js';
+import {
+  chunkCount,
+  chunkFormat,
+  chunkSize,
+  contentTypes,
+  jobBodySchema,
+  keyedId,
+  type Job,
+  type JobBody,
+} from '../jobs/job.js';
 import { newJob } from '../jobs/new-job.js';
-import { imageOfChunk } from '../jobs/sample-of-chunk.js';
-import { isOver, type JobState, type JobStore } from '../jobs/store.js';
+import type { JobState, JobStore } from '../jobs/store.js';
 import { viewOf } from '../jobs/view.js';
 import { ServerError } from '../problem.js';
+import type { Client } from '../tokens.js';
 
 interface OfJob {
   Params: { id: string; index: string };
 }
 
-/** Milliseconds between two events of a job. */
-const EVENTS_EVERY = 200;
+function mayRead({ name, scopes }: Client, { tenant }: Job): boolean {
+  return tenant === name || scopes.has('admin');
+}
 
 /** The job of a path; those of others are as good as none. */
 async function jobOf(store: JobStore, { params, client }: FastifyRequest<OfJob>): Promise<JobState> {
   const found = await store.get(params.id);
-  if (found !== undefined && (found.job.tenant === client.name || client.scopes.has('admin'))) return found;
+  if (found !== undefined && mayRead(client, found.job)) return found;
   throw new ServerError('ERR_DPM_NOT_FOUND', 'there is no job of that id');
 }
 
@@ -48,47 +57,6 @@ async function chunkOf(store: JobStore, state: JobState, chunk: number): Promise
   const bytes = await store.chunk(state.job, chunk);
   if (bytes !== undefined) return bytes;
   throw new ServerError('ERR_DPM_NOT_FOUND', 'the chunk is not drawn yet', { headers: { 'retry-after': '1' } });
-}
-
-/** A job whenever it has changed, until it is over or the server is about to end; null where nothing happens for a while. */
-async function* statesOf(
-  { state: server }: Pick<Context, 'state'>,
-  store: JobStore,
-  first: JobState,
-  signal: AbortSignal,
-): AsyncGenerator<JobState | null, void, void> {
-  let state: JobState | undefined = first;
-  let told = '';
-  while (state !== undefined) {
-    const { state: phase, doneChunks, failures } = state;
-    const now = `${phase} ${doneChunks} ${failures.length}`;
-    yield now === told ? null : state;
-    told = now;
-    if (isOver(state)) return;
-    const began = performance.now();
-    await store.changed(state.job.id, signal);
-    const early = EVENTS_EVERY - (performance.now() - began);
-    if (early > 0) await sleep(early);
-    if (signal.aborted || server.isDraining) return;
-    state = await store.get(state.job.id);
-  }
-}
-
-/** Makes the text of a job's events. Ids are how far it is: whoever comes back gets the state first in any case. */
-async function* eventsOf(
-  request: FastifyRequest,
-  states: AsyncGenerator<JobState | null, void, void>,
-  shown: (state: JobState) => object,
-): AsyncGenerator<string, void, void> {
-  try {
-    for await (const state of states) {
-      if (state === null) yield ': nothing new\n\n';
-      else
-        yield `id: ${state.state}-${state.doneChunks}\n${eventOf(isOver(state) ? state.state : 'progress', shown(state))}`;
-    }
-  } catch (error) {
-    yield eventOf('error', notedFailure(error, request).problem);
-  }
 }
 
 const id = { id: Type.String({ description: 'Of the job.' }) };
@@ -169,8 +137,7 @@ export const jobRoutes: Routes = (app, context) => {
     },
   );
   app.get('/v1/jobs', { schema: schemas.list, config }, async ({ client }) => {
-    const states = await store.list();
-    const own = states.filter(({ job }) => job.tenant === client.name || client.scopes.has('admin'));
+    const own = await store.list((job) => mayRead(client, job));
     return { object: 'list', data: own.map(shown) };
   });
   app.get<OfJob>('/v1/jobs/:id', { schema: schemas.get, config: ofJob }, async (request) =>
@@ -191,8 +158,14 @@ export const jobRoutes: Routes = (app, context) => {
     },
   );
   app.get<OfJob>('/v1/jobs/:id/events', { schema: schemas.events, config: ofJob }, async (request, reply) => {
-    const states = statesOf(context, store, await jobOf(store, request), untilLeft(request, reply));
-    return reply.headers(eventStreamHeaders).send(Readable.from(eventsOf(request, states, shown)));
+    const { job } = await jobOf(store, request);
+    const watched = {
+      signal: untilLeft(request, reply),
+      isEnding: () => context.state.isDraining,
+      shown,
+      failed: (error: unknown) => notedFailure(error, request).problem,
+    };
+    return reply.headers(eventStreamHeaders).send(Readable.from(eventsOf(store, job.id, watched)));
   });
   app.get<OfJob>('/v1/jobs/:id/chunks/:index', { schema: schemas.chunk, config: ofSamples }, async (request, reply) => {
     const state = await jobOf(store, request);
@@ -205,11 +178,10 @@ export const jobRoutes: Routes = (app, context) => {
   app.get<OfJob>('/v1/jobs/:id/images/:index', { schema: schemas.image, config: ofSamples }, async (request, reply) => {
     const state = await jobOf(store, request);
     const sample = indexOf(request, state.job.body.count, 'images');
-    const bytes = await chunkOf(store, state, Math.floor(sample / chunkSize(state.job.body)));
-    const images = sentImages(imageOfChunk(state.job, sample, bytes), 'u8');
+    const chunk = await chunkOf(store, state, Math.floor(sample / chunkSize(state.job.body)));
     return reply
       .type('image/png')
       .header('dpm-digest', state.job.digest)
-      .send(await context.pool.encode({ form: 'image/png', images }));
+      .send(await context.pool.pngOfChunk({ job: state.job, sample, chunk }));
   });
 };

@@ -4,6 +4,7 @@ import type { ImageBatch } from 'dpm-native';
 import { Piscina } from 'piscina';
 
 import { type Encoding, sentImages } from '../encode/images.js';
+import type { ImageInChunk } from '../jobs/sample-of-chunk.js';
 import type { Inference, InferenceBody } from '../kserve/inference.js';
 import type { Outputs } from '../kserve/outputs.js';
 import { done, type Outcome, resultOf, type Results, type Task } from './tasks.js';
@@ -61,6 +62,14 @@ export class ThreadPool {
   async png(image: ImageBatch): Promise<string> {
     const bytes = await this.encode({ form: 'image/png', images: sentImages(image, 'u8') });
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
+  }
+
+  /** One image of a chunk, as PNG. Only of a picture all of the others have to be read, too. */
+  pngOfChunk({ job, sample, chunk }: ImageInChunk): Promise<Uint8Array> {
+    // A thread needs nothing that there is of every sample.
+    const { classLabels: _, guidance: __, ...body } = job.body;
+    const image = { job: { ...job, body }, sample, chunk };
+    return this.#done({ kind: 'image', image }, body.format !== 'png', this.#forImages);
   }
 
   /**

@@ -1,4 +1,5 @@
-import { encoded, type Encoding } from '../encode/images.js';
+import { encoded, type Encoding, sentImages } from '../encode/images.js';
+import { imageOfChunk, type ImageInChunk } from '../jobs/sample-of-chunk.js';
 import { type Inference, type InferenceBody, inferenceOf } from '../kserve/inference.js';
 import { type Outputs, textOf } from '../kserve/outputs.js';
 import { ServerError } from '../problem.js';
@@ -6,12 +7,14 @@ import { ServerError } from '../problem.js';
 /** What takes too long for the event loop. */
 export type Task =
   | { kind: 'images'; encoding: Encoding }
+  | { kind: 'image'; image: ImageInChunk }
   | { kind: 'inference'; body: InferenceBody }
   | { kind: 'outputs'; outputs: Outputs };
 
 /** What comes of a task, by its kind. */
 export interface Results {
   images: Uint8Array;
+  image: Uint8Array;
   inference: Inference;
   outputs: Uint8Array;
 }
@@ -27,6 +30,8 @@ export function done(task: Task): Results[Task['kind']] {
   switch (task.kind) {
     case 'images':
       return encoded(task.encoding);
+    case 'image':
+      return encoded({ form: 'image/png', images: sentImages(imageOfChunk(task.image), 'u8') });
     case 'inference':
       return inferenceOf(task.body);
     case 'outputs':

@@ -1,5 +1,6 @@
 // What a job is made of, and how its images are found again.
 import { ImageBatch } from 'dpm-native';
+import { decode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
 
 import { encoded } from '../../src/encode/images.js';
@@ -17,6 +18,7 @@ import {
 import { newJob } from '../../src/jobs/new-job.js';
 import { imageOfChunk } from '../../src/jobs/sample-of-chunk.js';
 import type { ServedModel } from '../../src/registry.js';
+import { ThreadPool } from '../../src/threads/pool.js';
 import { anybody } from '../../src/tokens.js';
 import { jobOf } from './job-of.js';
 
@@ -39,7 +41,7 @@ function served({ channels = 3, classes = 10, rowsPerSecond = 1000 } = {}): Serv
 }
 
 const own = { id: jobOf().id, trace: {}, client: { ...anybody, name: 'shop', weight: 3 } };
-const body = { model: 'm', sampler: 'ddim', steps: 10, count: 100, seed: 1 } as const;
+const body = { model: 'm', sampler: 'ddim', steps: 10, count: 100, seed: 1, classLabels: 3 } as const;
 
 describe('a new job', () => {
   it('has all that its chunks need', () => {
@@ -69,10 +71,20 @@ describe('a new job', () => {
     ['a label that is none', { classLabels: 10 }, {}, { param: 'classLabels', status: 400 }],
     ['labels one of which is none', { classLabels: [...Array<number>(99).fill(0), 10] }, {}, { param: 'classLabels' }],
     ['fewer labels than samples', { classLabels: [1, 2] }, {}, { param: 'classLabels', status: 400 }],
+    ['no labels', { classLabels: undefined }, {}, { param: 'classLabels', status: 400 }],
+    ['fewer weights than samples', { guidance: [1, 2] }, {}, { param: 'guidance', status: 400 }],
+    ['a weight that is none', { guidance: [...Array<number>(99).fill(1), 1e39] }, {}, { param: 'guidance' }],
+    ['guidance for nothing', { guidance: 2, classLabels: undefined }, { classes: 0 }, { param: 'guidance' }],
+    ['a label for no class that is none', { guidance: 2, unconditionalLabel: 10 }, {}, { param: 'unconditionalLabel' }],
+    ['a label for no guidance', { guidance: 1, unconditionalLabel: 3 }, {}, { param: 'unconditionalLabel' }],
     ['pictures of four channels', { format: 'png' }, { channels: 4 }, { param: 'format', status: 422 }],
   ])('is refused with %s', (_, more, model, error) => {
     expect(() => newJob({ ...body, ...more }, served(model), own)).toThrow(expect.objectContaining(error) as Error);
-    expect(() => newJob(body, served(), own)).not.toThrow();
+    for (const right of [{}, { guidance: 2, unconditionalLabel: 9 }, { guidance: 0, unconditionalLabel: null }]) {
+      expect(() => newJob({ ...body, ...right }, served(), own)).not.toThrow();
+    }
+    const { classLabels: _labels, ...unlabelled } = body;
+    expect(() => newJob({ ...unlabelled, guidance: 1 }, served({ classes: 0 }), own)).not.toThrow();
   });
 
   it('needs the scope for a high priority', () => {
@@ -104,6 +116,13 @@ it('gives every chunk its samples, labels and weights', () => {
     { model: 'm', seed: '1', first: 104, count: 4, classLabels: [4, 5, 6, 7], guidance: 2 },
     { model: 'm', seed: '1', first: 108, count: 2, classLabels: [8, 9], guidance: 2 },
   ]);
+});
+
+it('leaves out the label for no class where a chunk has no guidance', () => {
+  const guidance = [...Array<number>(4).fill(1), 1, 2, 1, 1, 1, 1];
+  const job = jobOf({ body: { model: 'm', count: 10, chunk: 4, seed: '1', guidance, unconditionalLabel: 5 } });
+  const labels = [0, 1, 2].map((chunk) => chunkRequest(job, chunk).unconditionalLabel);
+  expect(labels).toEqual([undefined, 5, undefined]);
 });
 
 describe('the place of a chunk', () => {
@@ -181,9 +200,24 @@ describe.each(chunkFormats)('images of chunks in %s', (format) => {
     });
     const job = jobOf({ shape: [...shape], body: { model: 'm', count: 12, chunk: 7, seed: '1', format, dtype } });
     for (const [i, image] of [...images].entries()) {
-      expect(imageOfChunk(job, 7 + i, chunk).toUint8()).toEqual(image.toUint8());
+      expect(imageOfChunk({ job, sample: 7 + i, chunk }).toUint8()).toEqual(image.toUint8());
     }
   });
+});
+
+it('reads pictures of many images beside the event loop', async () => {
+  const shape = [3, 64, 64] as const;
+  const images = { values: new Uint8Array(64 * 3 * 64 * 64), shape: [64, ...shape] as const, range: [-1, 1] as const };
+  const chunk = encoded({ form: 'image/png', images });
+  const job = jobOf({ shape: [...shape], body: { model: 'm', count: 64, seed: '1', format: 'png' } });
+  const pool = new ThreadPool();
+  let turns = 0;
+  const turning = setInterval(() => ++turns, 0);
+  const png = await pool.pngOfChunk({ job, sample: 9, chunk });
+  clearInterval(turning);
+  expect(decode(png)).toMatchObject({ width: 64, height: 64, channels: 3 });
+  expect(turns).toBeGreaterThan(2);
+  await pool.close();
 });
 
 it('refuses a chunk that was cut', () => {
@@ -192,6 +226,6 @@ it('refuses a chunk that was cut', () => {
     form: 'application/x-npy',
     images: { values: new Uint8Array(4), shape: [1, 1, 2, 2], range: [-1, 1] },
   });
-  expect(imageOfChunk(job, 0, whole).count).toBe(1);
-  expect(() => imageOfChunk(job, 0, whole.subarray(0, -1))).toThrow('bytes of values');
+  expect(imageOfChunk({ job, sample: 0, chunk: whole }).count).toBe(1);
+  expect(() => imageOfChunk({ job, sample: 0, chunk: whole.subarray(0, -1) })).toThrow('bytes of values');
 });

@@ -1,5 +1,5 @@
 // Places for samples: a folder, and what speaks S3.
-import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -136,10 +136,13 @@ it('says which package is missing', async () => {
 
 it('leaves nothing where a file cannot be written', async () => {
   const place = join(folder, 'taken');
-  // A folder cannot be replaced by a file.
+  // It does not come back by what is written into it.
+  await expect(writeOnce(join(place, 'inside'), 'x')).rejects.toMatchObject({ code: 'ENOENT' });
+  await mkdir(place);
   await writeOnce(join(place, 'inside'), 'x');
+  // A folder cannot be replaced by a file.
   await expect(replaceFile(place, 'y')).rejects.toThrow();
   expect(await writeOnce(join(place, 'inside'), 'z')).toBe(false);
   expect(await readdir(place)).toEqual(['inside']);
-  await chmod(place, 0o755);
+  expect((await readdir(folder)).filter((name) => name.startsWith('taken'))).toEqual(['taken']);
 });

@@ -248,6 +248,13 @@ export function describeStore(name: string, open: () => Promise<Harness>): void 
       await comesTo(done, 'done');
     });
 
+    it('lists those that are wanted', async () => {
+      const [own, other] = [jobOf({ tenant: 'own' }), jobOf({ tenant: 'other' })];
+      for (const job of [own, other]) await harness.store.add(job);
+      const listed = await harness.store.list(({ tenant }) => tenant === 'own');
+      expect(listed.map(({ job }) => job)).toEqual([own]);
+    });
+
     it('tells when a job has changed', async () => {
       const { draw } = drawing();
       const job = jobOf();
