@@ -6,7 +6,7 @@ import { checked } from '../schema.js';
 import { queuedChunkSchema, queuedJob, reasonOf, type QueuedChunk, type QueuedJob } from './bullmq-flow.js';
 import { chunkFailure, isFinal, isUndone } from './failure.js';
 import { chunkKey } from './job.js';
-import { answers, CANCELLED, connect, JOBS, loadBullmq, shown, type Bullmq } from './redis.js';
+import { answers, CANCELLED, connect, JOBS, loadBullmq, shown, type Bullmq, type Connection } from './redis.js';
 import { openResults, type Results } from './results.js';
 import type { DrawChunk } from './store.js';
 
@@ -44,7 +44,9 @@ export class JobWorker {
   readonly #bullmq: Bullmq;
   readonly #options: WorkerOptions;
   readonly #results: Results;
-  readonly #redis: Redis;
+  readonly #connection: Connection;
+  /** Hears of jobs that are cancelled. */
+  readonly #listener: Redis;
   readonly #jobs: Queue<QueuedJob>;
   /** By job, those of its chunks that are being drawn here. */
   readonly #running = new Map<string, Set<AbortController>>();
@@ -52,12 +54,14 @@ export class JobWorker {
   #isClosing = false;
   #closed: Promise<void> | undefined;
 
-  private constructor(bullmq: Bullmq, options: WorkerOptions, results: Results, redis: Redis) {
+  private constructor(bullmq: Bullmq, options: WorkerOptions, results: Results, connection: Connection) {
     this.#bullmq = bullmq;
     this.#options = options;
     this.#results = results;
-    this.#redis = redis;
-    this.#jobs = new bullmq.Queue<QueuedJob>(JOBS, { connection: redis });
+    this.#connection = connection;
+    this.#listener = connection.redis.duplicate();
+    this.#listener.on('error', () => undefined);
+    this.#jobs = new bullmq.Queue<QueuedJob>(JOBS, { connection: connection.redis });
     this.#jobs.on('error', () => undefined);
   }
 
@@ -65,44 +69,38 @@ export class JobWorker {
   static async open(options: WorkerOptions): Promise<JobWorker> {
     const bullmq = await loadBullmq();
     const results = await openResults(options.results);
-    const redis = await connect(options.queue, { isPatient: true, onError: options.onError }).catch(
+    const connection = await connect(options.queue, { isPatient: true, onError: options.onError }).catch(
       (error: unknown) => {
         results.close();
         throw error;
       },
     );
-    const worker = new JobWorker(bullmq, options, results, redis);
+    const worker = new JobWorker(bullmq, options, results, connection);
     try {
       await worker.#listen();
+      await worker.#begin();
     } catch (cause) {
       await worker.close();
       const { message } = cause as Error;
-      throw new DpmError('ERR_DPM_CONFIG', `queue ${shown(options.queue)} cannot be listened to: ${message}`, {
+      throw new DpmError('ERR_DPM_CONFIG', `queue ${shown(options.queue)} cannot be used: ${message}`, {
         cause,
       });
     }
-    worker.#begin();
     return worker;
   }
 
-  /** Hears of jobs that are cancelled, for as long as the connection is there. */
   async #listen(): Promise<void> {
-    const listener = this.#redis.duplicate();
-    listener.on('error', () => undefined);
-    this.#redis.once('end', () => {
-      listener.disconnect();
-    });
-    await listener.subscribe(CANCELLED);
-    listener.on('message', (_, id: string) => {
+    await this.#listener.subscribe(CANCELLED);
+    this.#listener.on('message', (_, id: string) => {
       for (const running of this.#running.get(id) ?? []) running.abort();
     });
   }
 
-  #begin(): void {
+  async #begin(): Promise<void> {
     const { Worker: Taker } = this.#bullmq;
     const { places, lock = LOCK } = this.#options;
     const common = {
-      connection: this.#redis,
+      connection: this.#connection.redis,
       lockDuration: lock,
       stalledInterval: Math.min(lock, LOOK_FOR_STALLED),
       maxStalledCount: MOST_STALLED,
@@ -114,6 +112,8 @@ export class JobWorker {
     const finish = (queued: Queued<QueuedJob>): Promise<void> => this.#finish(queued);
     this.#workers.push(new Taker<QueuedJob>(JOBS, finish, { ...common, concurrency: 8 }));
     for (const worker of this.#workers) worker.on('error', this.#options.onError);
+    // Those that have no connection yet when they are closed are never done with it.
+    await Promise.all([this.#jobs, ...this.#workers].map((each) => each.waitUntilReady()));
   }
 
   /** A job all of whose chunks have ended. */
@@ -203,10 +203,11 @@ export class JobWorker {
     this.#isClosing = true;
     for (const running of this.#running.values()) for (const stop of running) stop.abort();
     // Without Redis nothing can be given back, and would be waited for without end. Chunks then count as stalled.
-    const isForced = !(await answers(this.#redis));
+    const isForced = !(await answers(this.#connection.redis));
     await Promise.allSettled(this.#workers.map((worker) => worker.close(isForced)));
     await this.#jobs.close().catch(() => undefined);
-    this.#redis.disconnect();
+    this.#listener.disconnect();
+    this.#connection.close();
     this.#results.close();
   }
 }

@@ -131,6 +131,18 @@ describe.skipIf(!hasRedis)('with a queue', () => {
     await until(async () => (await job()).state === 'done', 60_000);
     expect(await drawn(server, await job())).toEqual(await expected(256));
   });
+
+  it('ends when it is told to while Redis is gone', { timeout: 60_000 }, async () => {
+    const processes = [
+      await start('serve', 'mnist', '--rows', '4', '--drain', '1', ...place()),
+      await start('worker', 'mnist', '--rows', '4', '--drain', '1', ...place()),
+    ];
+    await redis.kill();
+    const began = performance.now();
+    for (const each of processes) each.signal('SIGTERM');
+    expect(await Promise.all(processes.map((each) => each.ended()))).toEqual([0, 0]);
+    expect(performance.now() - began).toBeLessThan(20_000);
+  });
 });
 
 it(`has every job that it took, with a spool, after ${kills} kills`, { timeout: patience }, async () => {
