@@ -1,12 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { FlowProducer, Job as Queued, Queue } from 'bullmq';
-import type { Redis } from 'ioredis';
 
 import { ServerError } from '../problem.js';
 import { allChunks, failuresOf, flowOf, isQueuedJob, queuedJob, roundId, type QueuedJob } from './bullmq-flow.js';
 import { chunkKey, type Job } from './job.js';
-import { CANCELLED, connect, JOBS, loadBullmq } from './redis.js';
+import { CANCELLED, connect, JOBS, loadBullmq, type Connection } from './redis.js';
 import { openResults, type Results } from './results.js';
 import { isOver, type JobPhase, type JobState, type JobStore } from './store.js';
 
@@ -41,20 +40,20 @@ async function reaching<T>(work: () => Promise<T>): Promise<T> {
 
 /** Jobs in Redis, which workers of several machines take chunks from. */
 export class BullmqStore implements JobStore {
-  readonly #redis: Redis;
+  readonly #connection: Connection;
   readonly #queue: Queue<QueuedJob>;
   readonly #flows: FlowProducer;
   readonly #results: Results | undefined;
   readonly #options: QueueOptions;
 
   private constructor(
-    redis: Redis,
+    connection: Connection,
     queue: Queue<QueuedJob>,
     flows: FlowProducer,
     results: Results | undefined,
     options: QueueOptions,
   ) {
-    this.#redis = redis;
+    this.#connection = connection;
     this.#queue = queue;
     this.#flows = flows;
     this.#results = results;
@@ -65,18 +64,18 @@ export class BullmqStore implements JobStore {
   static async open(options: QueueOptions): Promise<BullmqStore> {
     const { FlowProducer: Flows, Queue: Jobs } = await loadBullmq();
     const results = options.results === undefined ? undefined : await openResults(options.results);
-    const redis = await connect(options.queue, { isPatient: false, onError: options.onError }).catch(
+    const connection = await connect(options.queue, { isPatient: false, onError: options.onError }).catch(
       (error: unknown) => {
         results?.close();
         throw error;
       },
     );
-    const queue = new Jobs<QueuedJob>(JOBS, { connection: redis });
-    const flows = new Flows({ connection: redis });
+    const queue = new Jobs<QueuedJob>(JOBS, { connection: connection.redis });
+    const flows = new Flows({ connection: connection.redis });
     // They are the connection's, which tells of them.
     queue.on('error', () => undefined);
     flows.on('error', () => undefined);
-    return new BullmqStore(redis, queue, flows, results, options);
+    return new BullmqStore(connection, queue, flows, results, options);
   }
 
   add(job: Job): Promise<Job> {
@@ -112,7 +111,7 @@ export class BullmqStore implements JobStore {
       if (isOver(state)) return;
       await base.updateData({ ...base.data, isCancelled: true });
       await current.removeUnprocessedChildren();
-      await this.#redis.publish(CANCELLED, id);
+      await this.#connection.redis.publish(CANCELLED, id);
     });
   }
 
@@ -129,7 +128,7 @@ export class BullmqStore implements JobStore {
       await this.#flows.add(flowOf(next, failed, this.#options));
       await base.updateData({ ...base.data, round: next.round });
       // It is kept from now on: without it nobody would want what is tried again.
-      await this.#redis.zadd(this.#queue.toKey('failed'), 'XX', Date.now(), id);
+      await this.#connection.redis.zadd(this.#queue.toKey('failed'), 'XX', Date.now(), id);
     });
   }
 
@@ -169,7 +168,7 @@ export class BullmqStore implements JobStore {
 
   async close(): Promise<void> {
     await Promise.allSettled([this.#queue.close(), this.#flows.close()]);
-    this.#redis.disconnect();
+    this.#connection.close();
     this.#results?.close();
   }
 

@@ -7,8 +7,8 @@ import type { Redis } from 'ioredis';
 import { checked } from '../schema.js';
 import { queuedChunkSchema, queuedJob, reasonOf, type QueuedChunk, type QueuedJob } from './bullmq-flow.js';
 import { chunkFailure, isFinal, isUndone } from './failure.js';
-import { chunkKey } from './job.js';
-import { CANCELLED, connect, JOBS, loadBullmq, shown, type Bullmq } from './redis.js';
+import { chunkKey, type Job } from './job.js';
+import { answers, CANCELLED, connect, JOBS, loadBullmq, shown, type Bullmq, type Connection } from './redis.js';
 import { openResults, type Results } from './results.js';
 import type { DrawChunk } from './store.js';
 
@@ -17,9 +17,6 @@ const LOCK = 10_000;
 const LOOK_FOR_STALLED = 5000;
 /** Workers that a chunk may take with it. */
 const MOST_STALLED = 3;
-
-/** Milliseconds in which chunks can be given back at the end. */
-const LONGEST_GOODBYE = 3000;
 
 /** A queue whose chunks can be drawn here. */
 export interface Workplace {
@@ -49,28 +46,26 @@ export class JobWorker {
   readonly #bullmq: Bullmq;
   readonly #options: WorkerOptions;
   readonly #results: Results;
-  readonly #redis: Redis;
-  /** Connections that are made of it, for the queue's own use. */
-  readonly #duplicates: Redis[] = [];
+  readonly #connection: Connection;
+  /** Hears of jobs that are cancelled. */
+  readonly #listener: Redis;
   readonly #jobs: Queue<QueuedJob>;
   /** By job, those of its chunks that are being drawn here. */
   readonly #running = new Map<string, Set<AbortController>>();
+  /** Chunks that are in a batch. */
+  readonly #drawing = new Set<Promise<Uint8Array>>();
   readonly #workers: Worker[] = [];
   #isClosing = false;
   #closed: Promise<void> | undefined;
 
-  private constructor(bullmq: Bullmq, options: WorkerOptions, results: Results, redis: Redis) {
+  private constructor(bullmq: Bullmq, options: WorkerOptions, results: Results, connection: Connection) {
     this.#bullmq = bullmq;
     this.#options = options;
     this.#results = results;
-    this.#redis = redis;
-    const duplicate = redis.duplicate.bind(redis);
-    redis.duplicate = (...options) => {
-      const made = duplicate(...options);
-      this.#duplicates.push(made);
-      return made;
-    };
-    this.#jobs = new bullmq.Queue<QueuedJob>(JOBS, { connection: redis });
+    this.#connection = connection;
+    this.#listener = connection.redis.duplicate();
+    this.#listener.on('error', () => undefined);
+    this.#jobs = new bullmq.Queue<QueuedJob>(JOBS, { connection: connection.redis });
     this.#jobs.on('error', () => undefined);
   }
 
@@ -78,44 +73,38 @@ export class JobWorker {
   static async open(options: WorkerOptions): Promise<JobWorker> {
     const bullmq = await loadBullmq();
     const results = await openResults(options.results);
-    const redis = await connect(options.queue, { isPatient: true, onError: options.onError }).catch(
+    const connection = await connect(options.queue, { isPatient: true, onError: options.onError }).catch(
       (error: unknown) => {
         results.close();
         throw error;
       },
     );
-    const worker = new JobWorker(bullmq, options, results, redis);
+    const worker = new JobWorker(bullmq, options, results, connection);
     try {
       await worker.#listen();
+      await worker.#begin();
     } catch (cause) {
       await worker.close();
       const { message } = cause as Error;
-      throw new DpmError('ERR_DPM_CONFIG', `queue ${shown(options.queue)} cannot be listened to: ${message}`, {
+      throw new DpmError('ERR_DPM_CONFIG', `queue ${shown(options.queue)} cannot be used: ${message}`, {
         cause,
       });
     }
-    worker.#begin();
     return worker;
   }
 
-  /** Hears of jobs that are cancelled, for as long as the connection is there. */
   async #listen(): Promise<void> {
-    const listener = this.#redis.duplicate();
-    listener.on('error', () => undefined);
-    this.#redis.once('end', () => {
-      listener.disconnect();
-    });
-    await listener.subscribe(CANCELLED);
-    listener.on('message', (_, id: string) => {
+    await this.#listener.subscribe(CANCELLED);
+    this.#listener.on('message', (_, id: string) => {
       for (const running of this.#running.get(id) ?? []) running.abort();
     });
   }
 
-  #begin(): void {
+  async #begin(): Promise<void> {
     const { Worker: Taker } = this.#bullmq;
     const { places, lock = LOCK } = this.#options;
     const common = {
-      connection: this.#redis,
+      connection: this.#connection.redis,
       lockDuration: lock,
       stalledInterval: Math.min(lock, LOOK_FOR_STALLED),
       maxStalledCount: MOST_STALLED,
@@ -127,6 +116,8 @@ export class JobWorker {
     const finish = (queued: Queued<QueuedJob>): Promise<void> => this.#finish(queued);
     this.#workers.push(new Taker<QueuedJob>(JOBS, finish, { ...common, concurrency: 8 }));
     for (const worker of this.#workers) worker.on('error', this.#options.onError);
+    // Those that have no connection yet when they are closed are never done with it.
+    await Promise.all([this.#jobs, ...this.#workers].map((each) => each.waitUntilReady()));
   }
 
   /** A job all of whose chunks have ended. */
@@ -158,7 +149,7 @@ export class JobWorker {
       const began = performance.now();
       const key = chunkKey(job, chunk);
       if (!(await this.#results.has(key))) {
-        await this.#results.put(key, await this.#options.draw(job, chunk, stop.signal));
+        await this.#results.put(key, await this.#drawn(job, chunk, stop.signal));
       }
       return { key, ms: Math.round(performance.now() - began) };
     } catch (error) {
@@ -168,6 +159,12 @@ export class JobWorker {
       running.delete(stop);
       if (running.size === 0) this.#running.delete(id);
     }
+  }
+
+  #drawn(job: Job, chunk: number, signal: AbortSignal): Promise<Uint8Array> {
+    const drawing = this.#options.draw(job, chunk, signal);
+    this.#drawing.add(drawing);
+    return drawing.finally(() => this.#drawing.delete(drawing));
   }
 
   /** Says that a job has begun: once for all of its chunks is enough. */
@@ -213,22 +210,16 @@ export class JobWorker {
     return this.#closed;
   }
 
-  /** Resolves when Redis knows of all chunks that were drawn here. */
-  async #givenBack(): Promise<boolean> {
-    while (this.#running.size > 0) await sleep(20);
-    await this.#redis.ping();
-    return true;
-  }
-
   async #close(): Promise<void> {
     this.#isClosing = true;
     for (const running of this.#running.values()) for (const stop of running) stop.abort();
-    const isReached = await Promise.race([this.#givenBack(), sleep(LONGEST_GOODBYE, false, { ref: false })]);
-    // Without Redis nothing can be given back: the locks of the chunks run out.
-    await Promise.allSettled(this.#workers.map((worker) => worker.close(!isReached)));
-    if (isReached) await this.#jobs.close().catch(() => undefined);
-    for (const made of this.#duplicates) made.disconnect();
-    this.#redis.disconnect();
+    await Promise.allSettled(this.#drawing);
+    // Without Redis nothing can be given back, and would be waited for without end. Chunks then count as stalled.
+    const isForced = !(await answers(this.#connection.redis));
+    await Promise.allSettled(this.#workers.map((worker) => worker.close(isForced)));
+    await this.#jobs.close().catch(() => undefined);
+    this.#listener.disconnect();
+    this.#connection.close();
     this.#results.close();
   }
 }

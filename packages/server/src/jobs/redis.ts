@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import type * as bullmq from 'bullmq';
 import { DpmError } from 'dpm-native';
 import type { Redis } from 'ioredis';
@@ -36,6 +38,23 @@ async function requireNoEviction(redis: Redis, url: string): Promise<void> {
   );
 }
 
+/** Whether Redis answers, and does it in time. */
+export async function answers(redis: Redis): Promise<boolean> {
+  if (redis.status !== 'ready') return false;
+  const answered = redis.ping().then(
+    () => true,
+    () => false,
+  );
+  return Promise.race([answered, sleep(PATIENCE, false, { ref: false })]);
+}
+
+/** A connection to Redis, and those that are made after it. */
+export interface Connection {
+  readonly redis: Redis;
+  /** Ends all of them: Redis need not be there. */
+  close(): void;
+}
+
 /** How a connection is used. */
 interface Use {
   /** Commands wait for as long as Redis is gone; otherwise they fail, so that requests are answered. */
@@ -49,27 +68,33 @@ interface Use {
  *
  * @throws {@link DpmError} `ERR_DPM_CONFIG` where there is none, or where it forgets; `ERR_DPM_USAGE` without the packages.
  */
-export async function connect(url: string, { isPatient, onError }: Use): Promise<Redis> {
+export async function connect(url: string, { isPatient, onError }: Use): Promise<Connection> {
   const { Redis: Client } = await optional(() => import('ioredis'), 'a queue', 'bullmq ioredis');
+  let isOver = false;
   const client = new Client(url, {
     lazyConnect: true,
     connectTimeout: PATIENCE,
-    retryStrategy: (times) => Math.min(100 * times, 2000),
+    // One that waits for its next try would keep a process from ending.
+    retryStrategy: (times) => (isOver ? null : Math.min(100 * times, 2000)),
     ...(isPatient
       ? { maxRetriesPerRequest: null }
       : { maxRetriesPerRequest: 0, enableOfflineQueue: false, commandTimeout: PATIENCE }),
   });
+  const close = (): void => {
+    isOver = true;
+    client.disconnect();
+  };
   let reason: Error | undefined;
   client.on('error', (error: Error) => (reason = error));
   try {
     await client.connect();
     await requireNoEviction(client, url);
   } catch (cause) {
-    client.disconnect();
+    close();
     if (cause instanceof DpmError) throw cause;
     const { message } = reason ?? (cause as Error);
     throw new DpmError('ERR_DPM_CONFIG', `queue ${shown(url)} cannot be reached: ${message}`, { cause });
   }
   client.on('error', onError);
-  return client;
+  return { redis: client, close };
 }
