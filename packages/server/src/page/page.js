@@ -404,20 +404,20 @@ async function draw(row, sampler, body, signal) {
   }
 }
 
-/** Shows every second how busy the model is, until a signal ends it. */
+/** Shows every second how busy the model is, until a signal ends it: once in any case, however short the run was. */
 async function watchLoad(id, signal) {
-  while (!signal.aborted) {
+  do {
     try {
-      const { batcher } = await told(`/v1/models/${encodeURIComponent(id)}`, { signal });
+      const { batcher } = await told(`/v1/models/${encodeURIComponent(id)}`);
       const { rows, capacityRowsPerSecond: capacity, expectedWaitMs } = batcher;
       at('load').textContent =
         `${id}: ${rows} rows per step, ${Math.round(capacity)} rows a second at most, ` +
         `expected wait ${duration(expectedWaitMs)}`;
     } catch (error) {
-      if (!signal.aborted) at('load').textContent = `${id}: no answer (${error.message})`;
+      at('load').textContent = `${id}: no answer (${error.message})`;
     }
     await pause(1000);
-  }
+  } while (!signal.aborted);
 }
 
 /** @type {AbortController | undefined} */

@@ -125,9 +125,9 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
       expect(figures).toEqual([...Array<unknown>(3).fill(expect.stringMatching(/^\d+(\.\d)? ms$/)), '25']);
       expect(await page.getByRole('status').innerText()).toMatch(new RegExp(`^${sampler} done in \\d+ ms$`, 'm'));
     }
-    expect(await page.locator('#load').innerText()).toMatch(
-      /^mnist: 2 rows per step, \d+ rows a second at most, expected wait \d+(\.\d)? ms$/,
-    );
+    await expect
+      .poll(() => page.locator('#load').innerText())
+      .toMatch(/^mnist: 2 rows per step, \d+ rows a second at most, expected wait \d+(\.\d)? ms$/);
     const images = await page.locator('.strip img, .frame img').all();
     const widths = await Promise.all(images.map(async (image) => (await image.boundingBox())!.width));
     expect(widths).toEqual([...Array<number>(8).fill(56), 160, ...Array<number>(8).fill(56), 160]);
