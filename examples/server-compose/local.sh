@@ -25,7 +25,7 @@ for _ in 1 2; do
   "${dpm[@]}" worker mnist --threads 1 "${place[@]}" > "$work/worker" &
   processes+=($!)
 done
-until url=$(grep -Eo 'http://[0-9.:]+' "$work/server"); do sleep 0.1; done
+until url=$(grep -Eo 'http://[0-9.:]+' "$work/server" 2> /dev/null); do sleep 0.1; done
 
 job=$(curl --silent --fail -H 'Content-Type: application/json' "$url/v1/jobs" \
   -d '{ "model": "mnist", "sampler": "ddim", "steps": 10, "seed": 1, "count": 256 }' | grep -Eo '[0-9a-f-]{36}' | head -n 1)
