@@ -2,6 +2,7 @@
 #include <optional>
 
 #include "emulated_lanes.h"
+#include "sampling/lane_requests.h"
 
 namespace dpm::test {
 namespace {
@@ -228,24 +229,14 @@ TEST_F(QueuedLanes, KeepShowAndGiveWhatArrives) {
 }
 
 TEST_F(QueuedLanes, ShowDataPredictionsOfStepsThatAreNotWhole) {
-  // The state of these records is the data prediction: both kinds of previews show the same.
   RunRequest run = plain(2);
-  for (dpm_record& record : run.records) {
-    record.variance = DPM_VARIANCE_NONE;
-    record.x_x = 0;
-    for (float& coefficient : record.x_history) coefficient = 0;
-    record.x_history[record.slot] = 1;
-  }
+  show_data_as_state(run.records);
   run.preview_every = 2;
   const auto shown = [&](bool predictions) {
     Outcome outcome;
     Lane batch = lane(3, 3);
     auto request = request_of(run, outcome);
-    for (const dpm_record& record : run.records) {
-      if (!predictions) continue;
-      request->data_predictions.push_back(record.x0_in);
-      request->data_predictions.push_back(record.x0_out);
-    }
+    if (predictions) preview_predictions(*request, run.records);
     batch.submit(std::move(request));
     finish(batch);
     return outcome.shown;

@@ -42,6 +42,24 @@ inline std::unique_ptr<LaneRequest> lane_request(RunRequest run, Outcome& outcom
   return request;
 }
 
+/// Makes the state of every record the data prediction: both kinds of previews show the same then.
+inline void show_data_as_state(std::vector<dpm_record>& records) {
+  for (dpm_record& record : records) {
+    record.variance = DPM_VARIANCE_NONE;
+    record.x_x = 0;
+    for (float& coefficient : record.x_history) coefficient = 0;
+    record.x_history[record.slot] = 1;
+  }
+}
+
+/// Asks for previews of the data prediction instead of the state.
+inline void preview_predictions(LaneRequest& request, const std::vector<dpm_record>& records) {
+  for (const dpm_record& record : records) {
+    request.data_predictions.push_back(record.x0_in);
+    request.data_predictions.push_back(record.x0_out);
+  }
+}
+
 inline void finish_all(Lane& lane) {
   for (int turn = 0; lane.has_work(); ++turn) {
     ASSERT_LT(turn, 100000) << "a batch does not come to an end";

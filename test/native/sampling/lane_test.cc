@@ -235,15 +235,9 @@ TEST_F(OneLane, DoesNothingWhileItIsPausedButLookForCancelledRequests) {
 }
 
 TEST_F(OneLane, ShowsStatesAndDataPredictionsAndSamplesThatAreDone) {
-  // A program of whose records the state is the data prediction: both kinds of previews show the same.
   RunRequest run = plain(6, 2);
   run.records = small_program(6, 0.5F);
-  for (dpm_record& record : run.records) {
-    record.variance = DPM_VARIANCE_NONE;
-    record.x_x = 0;
-    for (float& coefficient : record.x_history) coefficient = 0;
-    record.x_history[record.slot] = 1;
-  }
+  show_data_as_state(run.records);
   run.preview_every = 2;
   const auto previews = [&](bool predictions, bool levels) {
     RunRequest shown = run;
@@ -257,12 +251,7 @@ TEST_F(OneLane, ShowsStatesAndDataPredictionsAndSamplesThatAreDone) {
     std::vector<std::uint32_t> done;
     Outcome outcome;
     auto request = lane_request(shown, outcome);
-    if (predictions) {
-      for (const dpm_record& record : run.records) {
-        request->data_predictions.push_back(record.x0_in);
-        request->data_predictions.push_back(record.x0_out);
-      }
-    }
+    if (predictions) preview_predictions(*request, run.records);
     request->image = [&](std::uint32_t sample, const RunImages& image) {
       done.push_back(sample);
       EXPECT_EQ(image.floats.size() + image.levels.size(), SmallNetwork::kElements);
