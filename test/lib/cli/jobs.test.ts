@@ -36,7 +36,11 @@ beforeAll(async () => {
   await using server = await Server.start(config());
   const done = await post(server.url, { count: 1, steps: 1 });
   while ((await stateOf(server.url, done)) !== 'done') await new Promise((resolve) => setTimeout(resolve, 20));
-  ids = [done, await post(server.url, { count: 64, steps: 1000 }), await post(server.url, { count: 64, steps: 1000 })];
+  ids = [
+    done,
+    await post(server.url, { count: 64, chunk: 8, steps: 1000 }),
+    await post(server.url, { count: 64, chunk: 8, steps: 1000 }),
+  ];
 });
 afterAll(() => {
   rmSync(spool, { recursive: true });

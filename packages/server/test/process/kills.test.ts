@@ -137,7 +137,7 @@ describe.skipIf(!hasRedis)('with a queue', () => {
       await start('serve', 'mnist', '--rows', '4', '--drain', '1', ...place()),
       await start('worker', 'mnist', '--rows', '4', '--drain', '1', ...place()),
     ];
-    await processes[0]!.post('/v1/jobs', { ...request, count: 64, steps: 1000 });
+    await processes[0]!.post('/v1/jobs', { ...request, count: 64, chunk: 8, steps: 1000 });
     await sleep(1000);
     await redis.kill();
     const began = performance.now();
