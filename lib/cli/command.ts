@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 
 import { suggestion } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
+import { byteUnits } from './output.js';
 
 /** One option of a command; without `value` it is a switch. */
 export interface OptionSpec {
@@ -105,7 +106,7 @@ export class OptionValues {
     const text = this.string(name);
     if (text === undefined) return undefined;
     const [, count, unit = 'B'] = /^(\d+(?:\.\d+)?)(B|KiB|MiB|GiB|TiB)?$/.exec(text) ?? [];
-    const value = Math.round(Number(count) * 1024 ** ['B', 'KiB', 'MiB', 'GiB', 'TiB'].indexOf(unit));
+    const value = Math.round(Number(count) * 1024 ** byteUnits.indexOf(unit));
     if (Number.isSafeInteger(value)) return value;
     throw usageError(`--${name} is '${text}', it has to be a number of bytes, as 8GiB or 512MiB`);
   }

@@ -55,9 +55,11 @@ export function progressBar(label: string, json: boolean): Progress {
   };
 }
 
+/** Each is 1024 of the one before it. */
+export const byteUnits = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+
 /** A number of bytes for people. */
 export function formatBytes(bytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), units.length - 1);
-  return `${(bytes / 2 ** (10 * power)).toFixed(power === 0 ? 0 : 1)} ${units[power] ?? ''}`;
+  const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), byteUnits.length - 1);
+  return `${(bytes / 2 ** (10 * power)).toFixed(power === 0 ? 0 : 1)} ${byteUnits[power] ?? ''}`;
 }

@@ -27,14 +27,13 @@ function present(options: object): object {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }
 
-function milliseconds(options: OptionValues, name: string): number | undefined {
-  const seconds = options.number(name);
-  return seconds === undefined ? undefined : 1000 * seconds;
-}
+const SECOND = 1000;
+const DAY = 86_400_000;
 
-function days(options: OptionValues, name: string): number | undefined {
+/** Milliseconds of an option that is given in another unit. */
+function milliseconds(options: OptionValues, name: string, unit: number): number | undefined {
   const value = options.number(name);
-  return value === undefined ? undefined : 86_400_000 * value;
+  return value === undefined ? undefined : unit * value;
 }
 
 /** What the command line says, which goes before the file. */
@@ -45,8 +44,8 @@ function configOf(call: Call, file: Config): Config {
     host: options.string('host'),
     port: options.integer('port'),
     tokens: options.string('tokens'),
-    maxWait: milliseconds(options, 'max-wait'),
-    drain: milliseconds(options, 'drain'),
+    maxWait: milliseconds(options, 'max-wait', SECOND),
+    drain: milliseconds(options, 'drain', SECOND),
     memory: options.bytes('memory'),
     cors: options.strings('cors'),
     trustProxy: options.strings('trust-proxy'),
@@ -58,7 +57,7 @@ function configOf(call: Call, file: Config): Config {
     spool: options.string('spool'),
     queue: options.string('queue'),
     results: options.string('results'),
-    keep: days(options, 'keep'),
+    keep: milliseconds(options, 'keep', DAY),
   };
   return { ...file, ...present(given), models: [...(file.models ?? []), ...models] };
 }
