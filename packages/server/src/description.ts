@@ -3,6 +3,7 @@ import type { FastifySchema, RouteOptions } from 'fastify';
 import Type, { type TSchema } from 'typebox';
 
 import { serverErrorCodes, titleOf } from './problem.js';
+import { version } from './version.js';
 
 const strict = { additionalProperties: false };
 
@@ -125,7 +126,7 @@ export function describedServer(hasTokens: boolean): object {
     openapi: '3.1.0',
     info: {
       title: 'dpm-native-server',
-      version: '0.1.0',
+      version,
       summary: 'Samples of diffusion probabilistic models.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },

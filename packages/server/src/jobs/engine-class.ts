@@ -1,8 +1,5 @@
-import { createRequire } from 'node:module';
-
 import type { ServedModel } from '../registry.js';
-
-const { version } = createRequire(import.meta.url)('dpm-native/package.json') as { version: string };
+import { libraryVersion } from '../version.js';
 
 /** Words as names of queues and folders have them. */
 function plain(text: string): string {
@@ -22,7 +19,7 @@ export function engineClass({ model, config }: Pick<ServedModel, 'model' | 'conf
   // Of a cpu the number of threads follows, which changes nothing, as does what else is built in.
   const unit = kind === 'cpu' ? (description.split(/[, ]/)[0] ?? '') : description;
   const dtype = config.dtype ?? (kind === 'cuda' && config.exact !== true ? 'bf16' : 'f32');
-  const parts = [kind, unit, dtype, ...(config.exact === true ? ['exact'] : []), version];
+  const parts = [kind, unit, dtype, ...(config.exact === true ? ['exact'] : []), libraryVersion];
   return parts
     .map(plain)
     .filter((part) => part !== '')

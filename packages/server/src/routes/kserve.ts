@@ -15,6 +15,7 @@ import { type Inference, type InferenceBody, inferSchema } from '../kserve/infer
 import { binaryOf } from '../kserve/outputs.js';
 import type { Tensor } from '../kserve/tensors.js';
 import { ServerError } from '../problem.js';
+import { version } from '../version.js';
 import { reasonsAgainst } from './probes.js';
 import type { ServedModel } from '../registry.js';
 
@@ -216,7 +217,7 @@ export const kserveRoutes: Routes = (app, context) => {
     });
     scope.get('/v2', { schema: schemas.server, config: { errorForm } }, () => ({
       name: 'dpm-native-server',
-      version: '0.1.0',
+      version,
       extensions: ['binary_tensor_data', 'schedule_policy'],
     }));
     scope.get('/v2/health/live', { schema: schemas.live, config: { errorForm } }, (__, reply) => {
