@@ -83,6 +83,10 @@ export class Registry {
     this.#settings = settings;
   }
 
+  get #all(): Loaded[] {
+    return [...this.#loaded.values(), ...this.#leaving.keys()];
+  }
+
   /** All that take requests, in the order in which they came. */
   get models(): readonly ServedModel[] {
     return [...this.#loaded.values()].map(({ served }) => served);
@@ -90,18 +94,17 @@ export class Registry {
 
   /** All that have something to do or may get it: those that are about to go included. */
   get working(): readonly ServedModel[] {
-    return [...this.#loaded.values(), ...this.#leaving.keys()].map(({ served }) => served);
+    return this.#all.map(({ served }) => served);
   }
 
   /** Bytes that all models hold, those that are about to go included. */
   get bytes(): number {
-    return [...this.#loaded.values(), ...this.#leaving.keys()].reduce((sum, loaded) => sum + bytesOf(loaded), 0);
+    return this.#all.reduce((sum, loaded) => sum + bytesOf(loaded), 0);
   }
 
   /** Requests of all models that are not done. */
   get unfinished(): number {
-    const all = [...this.#loaded.values(), ...this.#leaving.keys()];
-    return all.reduce((sum, { served }) => sum + served.batcher.stats().unfinished, 0);
+    return this.working.reduce((sum, { batcher }) => sum + batcher.stats().unfinished, 0);
   }
 
   /**
@@ -154,11 +157,10 @@ export class Registry {
    */
   remove(id: string): Promise<void> {
     return this.#changed(() => {
-      this.get(id);
-      const loaded = this.#loaded.get(id);
+      const loaded = this.#entry(id);
       this.#loaded.delete(id);
       this.#unloadable.delete(id);
-      if (loaded !== undefined) this.#leave(loaded);
+      this.#leave(loaded);
       return Promise.resolve();
     });
   }
@@ -277,24 +279,27 @@ export class Registry {
     this.#leaving.set(loaded, left);
   }
 
+  #entry(id: string): Loaded {
+    const loaded = this.#loaded.get(id);
+    if (loaded !== undefined) return loaded;
+    const ids = [...this.#loaded.keys()].join(', ');
+    throw new ServerError('ERR_DPM_NOT_FOUND', `there is no model of that name; there are: ${ids}`, { param: 'model' });
+  }
+
   /**
    * The model of an id.
    *
    * @throws {@link ServerError} `ERR_DPM_NOT_FOUND`.
    */
   get(id: string): ServedModel {
-    const loaded = this.#loaded.get(id);
-    if (loaded !== undefined) return loaded.served;
-    const ids = [...this.#loaded.keys()].join(', ');
-    throw new ServerError('ERR_DPM_NOT_FOUND', `there is no model of that name; there are: ${ids}`, { param: 'model' });
+    return this.#entry(id).served;
   }
 
   /** The same for a request that makes it work. */
   use(id: string): ServedModel {
-    const served = this.get(id);
-    const loaded = this.#loaded.get(id);
-    if (loaded !== undefined) loaded.lastUsed = performance.now();
-    return served;
+    const loaded = this.#entry(id);
+    loaded.lastUsed = performance.now();
+    return loaded.served;
   }
 
   /** Ids of models whose card has failed. */
@@ -320,9 +325,8 @@ export class Registry {
   /** Ends all requests and closes the models. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    const all = (): Loaded[] => [...this.#loaded.values(), ...this.#leaving.keys()];
-    await Promise.all(all().map(({ served }) => served.batcher.close()));
+    await Promise.all(this.working.map(({ batcher }) => batcher.close()));
     await this.#change;
-    await Promise.all([...all().map(({ replicas }) => closeAll(replicas)), ...this.#leaving.values()]);
+    await Promise.all([...this.#all.map(({ replicas }) => closeAll(replicas)), ...this.#leaving.values()]);
   }
 }
