@@ -3,7 +3,7 @@ import { DpmError } from 'dpm-native';
 import { BullmqStore } from './bullmq-store.js';
 import { SpoolFiles } from './spool-files.js';
 import { SpoolStore } from './spool-store.js';
-import { KEEP, type JobState, type JobStore } from './store.js';
+import { KEEP, newestFirst, type JobState, type JobStore } from './store.js';
 import { viewOf } from './view.js';
 
 /** Where jobs are, of a server that may run or not. */
@@ -48,7 +48,7 @@ async function statesOf(place: JobPlace): Promise<readonly JobState[]> {
     if (cause instanceof DpmError) throw cause;
     throw new DpmError('ERR_DPM_FILE', `cannot read the spool ${given.spool}: ${(cause as Error).message}`, { cause });
   });
-  return jobs.map(({ state }) => state).sort(({ job: a }, { job: b }) => (a.createdAt < b.createdAt ? 1 : -1));
+  return jobs.map(({ state }) => state).sort((a, b) => newestFirst(a.job, b.job));
 }
 
 /**

@@ -12,7 +12,7 @@ const REMEMBER_DONE = 86_400;
 const REMEMBER_FAILED = 604_800;
 
 /** What the queue has of a job. */
-export const queuedJobSchema = Type.Object({
+const queuedJobSchema = Type.Object({
   job: jobSchema,
   /** Times that what had failed was sent again; the last of them is a flow of its own. */
   round: Type.Integer({ minimum: 0 }),

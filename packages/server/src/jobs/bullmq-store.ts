@@ -7,7 +7,7 @@ import { allChunks, failuresOf, flowOf, isQueuedJob, queuedJob, roundId, type Qu
 import { chunkKey, type Job } from './job.js';
 import { CANCELLED, connect, JOBS, loadBullmq, type Connection } from './redis.js';
 import { openResults, type Results } from './results.js';
-import { isOver, type JobPhase, type JobState, type JobStore } from './store.js';
+import { isOver, newestFirst, type JobPhase, type JobState, type JobStore } from './store.js';
 
 /** Jobs that are listed, the newest. */
 const MOST_LISTED = 1000;
@@ -180,7 +180,7 @@ export class BullmqStore implements JobStore {
   async #bases(): Promise<Queued<QueuedJob>[]> {
     const all = await this.#queue.getJobs();
     const bases = all.filter(({ id, data }) => isQueuedJob(data) && id === data.job.id);
-    return bases.sort(({ data: a }, { data: b }) => (a.job.createdAt < b.job.createdAt ? 1 : -1));
+    return bases.sort((a, b) => newestFirst(a.data.job, b.data.job));
   }
 
   /** A job, and the round of it that goes on. */

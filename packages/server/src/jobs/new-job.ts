@@ -1,6 +1,6 @@
 import { ServerError } from '../problem.js';
 import type { ServedModel } from '../registry.js';
-import { optionsOf, requireLength, samplingOf, seedOf, wrong } from '../sample-request.js';
+import { optionsOf, requireLength, samplingOf, seedOf, wrong, type Sampling } from '../sample-request.js';
 import type { Client } from '../tokens.js';
 import type { CarriedTrace } from '../tracing.js';
 import { engineClass } from './engine-class.js';
@@ -11,8 +11,7 @@ const MOST_STREAMS = 2 ** 32;
 const MOST_SECONDS = 600;
 
 /** Network evaluations of a sample; 0: its run alone tells. */
-function evaluationsOf(body: JobBody, { model }: ServedModel): number {
-  const sampler = body.sampler ?? 'scheduler';
+function evaluationsOf(body: JobBody, { sampler, served: { model } }: Sampling): number {
   const program = model.program({ sampler, ...optionsOf(sampler, body) });
   return program.kind === 'step' ? program.records.reduce((sum, { evaluate }) => sum + (evaluate ? 1 : 0), 0) : 0;
 }
@@ -86,8 +85,8 @@ export function newJob(body: JobBody, served: ServedModel, { id, client, trace }
   const [black, white] = served.model.range;
   requireLabels(body, served);
   requireGuidance(body, served);
-  samplingOf(chunkRequest({ body }, 0), served, client, false);
-  const rows = rowsOf(body) * evaluationsOf(body, served);
+  const sampling = samplingOf(chunkRequest({ body }, 0), served, client, false);
+  const rows = rowsOf(body) * evaluationsOf(body, sampling);
   requireSizes(body, rows, served);
   return {
     id,

@@ -9,6 +9,7 @@ import { engineClass } from './engine-class.js';
 import { chunkSize, queueOf } from './job.js';
 import { SpoolStore } from './spool-store.js';
 import { jobStates, rowsLeft, type JobStore } from './store.js';
+import { rowsPerSecondOf } from './view.js';
 
 /** How many jobs there are of each kind, and the work that they wait for. */
 async function figuresOf({ registry }: Context, store: JobStore): Promise<JobFigures> {
@@ -16,25 +17,30 @@ async function figuresOf({ registry }: Context, store: JobStore): Promise<JobFig
   const jobs = Object.fromEntries(jobStates.map((name) => [name, states.filter(({ state }) => state === name).length]));
   const backlogSeconds = new Map<string, number>();
   for (const state of states) {
-    const served = registry.models.find(({ digest }) => digest === state.job.digest);
-    if (served === undefined) continue;
+    const rowsPerSecond = rowsPerSecondOf(registry, state.job);
+    if (rowsPerSecond === undefined) continue;
     const queue = queueOf(state.job);
-    const seconds = rowsLeft(state) / served.batcher.capacity.rowsPerSecond;
+    const seconds = rowsLeft(state) / rowsPerSecond;
     backlogSeconds.set(queue, (backlogSeconds.get(queue) ?? 0) + seconds);
   }
   return { jobs, backlogSeconds };
 }
 
+/** Counts chunks that failed, and says why. */
+function tellingOfFailures({ metrics, log }: Context): (job: string, chunk: number, error: unknown) => void {
+  return (job, chunk, error) => {
+    metrics.chunks.inc({ outcome: 'failed' });
+    log.warn({ job, chunk, err: error }, 'a chunk failed');
+  };
+}
+
 async function openSpool(context: Context, folder: string): Promise<SpoolStore> {
-  const { metrics, registry, settings, log } = context;
+  const { registry, settings } = context;
   const store = await SpoolStore.open(folder, {
     keep: settings.keep,
     draw: drawChunk(context),
     roomFor: roomFor(context),
-    onFailure({ id }, chunk, error) {
-      metrics.chunks.inc({ outcome: 'failed' });
-      log.warn({ job: id, chunk, err: error }, 'a chunk failed');
-    },
+    onFailure: tellingOfFailures(context),
   });
   registry.onLoaded(() => {
     store.wake();
@@ -87,8 +93,7 @@ function workplaces({ registry }: Context): Workplace[] {
  * @throws {@link DpmError} `ERR_DPM_CONFIG` without a queue, and as {@link JobWorker.open} does.
  */
 export function openWorker(context: Context): Promise<JobWorker> {
-  const { metrics, settings, log } = context;
-  const { queue, results } = settings;
+  const { queue, results } = context.settings;
   if (queue === undefined || results === undefined) {
     throw new DpmError('ERR_DPM_CONFIG', 'a worker takes a queue, and results to keep samples in');
   }
@@ -98,9 +103,6 @@ export function openWorker(context: Context): Promise<JobWorker> {
     places: workplaces(context),
     draw: drawChunk(context),
     onError: tellingOfRedis(context),
-    onFailure(job, chunk, error) {
-      metrics.chunks.inc({ outcome: 'failed' });
-      log.warn({ job, chunk, err: error }, 'a chunk failed');
-    },
+    onFailure: tellingOfFailures(context),
   });
 }

@@ -1,5 +1,5 @@
 import { chunkCount, chunkFormat, queueOf, type Job } from './job.js';
-import type { ChunkFailure, JobPhase, JobState } from './store.js';
+import { isOver, type ChunkFailure, type JobPhase, type JobState } from './store.js';
 
 /** A job of a spool, with what is known of its chunks. */
 export class SpoolJob {
@@ -35,7 +35,7 @@ export class SpoolJob {
   }
 
   get isOver(): boolean {
-    return this.isCancelled || this.done.size + this.failures.size === this.chunks;
+    return isOver({ state: this.phase });
   }
 
   get state(): JobState {

@@ -8,7 +8,7 @@ import { chunkSize, type Job } from './job.js';
 import { SpoolFiles } from './spool-files.js';
 import { SpoolJob } from './spool-job.js';
 import { SpoolLock } from './spool-lock.js';
-import type { DrawChunk, JobState, JobStore, RoomFor } from './store.js';
+import { newestFirst, type DrawChunk, type JobState, type JobStore, type RoomFor } from './store.js';
 
 /** Jobs of a spool: all are listed. */
 const MOST_JOBS = 10_000;
@@ -37,7 +37,7 @@ export interface SpoolOptions {
   /** Milliseconds after the first failure of a chunk; default {@link BACKOFF}. */
   backoff?: number;
   /** Told what went wrong with a chunk. */
-  onFailure?: (job: Job, chunk: number, error: unknown) => void;
+  onFailure?: (job: string, chunk: number, error: unknown) => void;
 }
 
 /** Jobs of one machine, in a folder. What is to be done follows from its files alone. */
@@ -135,7 +135,7 @@ export class SpoolStore implements JobStore {
 
   list(isWanted: (job: Job) => boolean = () => true): Promise<readonly JobState[]> {
     const states = [...this.#jobs.values()].filter(({ job }) => isWanted(job)).map(({ state }) => state);
-    return Promise.resolve(states.sort(({ job: a }, { job: b }) => (a.createdAt < b.createdAt ? 1 : -1)));
+    return Promise.resolve(states.sort((a, b) => newestFirst(a.job, b.job)));
   }
 
   cancel(id: string): Promise<void> {
@@ -264,7 +264,7 @@ export class SpoolStore implements JobStore {
       this.#delay(entry, chunk, 0);
       return;
     }
-    this.#options.onFailure?.(entry.job, chunk, error);
+    this.#options.onFailure?.(entry.job.id, chunk, error);
     const attempts = (entry.attempts.get(chunk) ?? 0) + 1;
     entry.attempts.set(chunk, attempts);
     if (!isFinal(error) && attempts < ATTEMPTS) {
@@ -341,7 +341,6 @@ export class SpoolStore implements JobStore {
     clearInterval(this.#purging);
     for (const { running } of this.#jobs.values()) for (const stop of running.values()) stop.abort();
     this.#closing.abort();
-    for (const readers of this.#readers.values()) for (const reader of readers) reader();
     await Promise.all(this.#work);
     await this.#lock.release();
   }

@@ -60,6 +60,11 @@ export interface JobStore {
   close(): Promise<void>;
 }
 
+/** The order in which jobs are listed. */
+export function newestFirst(a: Pick<Job, 'createdAt'>, b: Pick<Job, 'createdAt'>): number {
+  return a.createdAt < b.createdAt ? 1 : -1;
+}
+
 /** Whether nothing more happens to a job. */
 export function isOver({ state }: Pick<JobState, 'state'>): boolean {
   return state === 'done' || state === 'failed' || state === 'cancelled';

@@ -1,5 +1,11 @@
-import { chunkCount, chunkFormat, chunkSize } from './job.js';
+import type { Registry } from '../registry.js';
+import { chunkCount, chunkFormat, chunkSize, type Job } from './job.js';
 import { rowsLeft, samplesDone, type JobState } from './store.js';
+
+/** What a model of a job's files can do here; undefined: there is none. */
+export function rowsPerSecondOf({ models }: Pick<Registry, 'models'>, job: Job): number | undefined {
+  return models.find(({ digest }) => digest === job.digest)?.batcher.capacity.rowsPerSecond;
+}
 
 /** A job as answers tell of it. */
 export function viewOf(state: JobState, rowsPerSecond: number | undefined): object {

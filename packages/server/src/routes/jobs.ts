@@ -5,7 +5,7 @@ import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 
 import { chunkAnswer, eventsAnswer, imageAnswer, jobAnswer, jobsAnswer, takenAnswer } from '../answers/jobs.js';
-import { note, notedFailure, untilLeft, type Routes } from '../context.js';
+import { note, notedFailure, untilLeft, type Context, type Routes } from '../context.js';
 import { eventStreamHeaders } from '../event-stream.js';
 import { keyHeaders, requireKey } from '../idempotency.js';
 import { eventsOf } from '../jobs/events.js';
@@ -21,7 +21,7 @@ import {
 } from '../jobs/job.js';
 import { newJob } from '../jobs/new-job.js';
 import type { JobState, JobStore } from '../jobs/store.js';
-import { viewOf } from '../jobs/view.js';
+import { rowsPerSecondOf, viewOf } from '../jobs/view.js';
 import { ServerError } from '../problem.js';
 import type { Client } from '../tokens.js';
 
@@ -57,6 +57,25 @@ async function chunkOf(store: JobStore, state: JobState, chunk: number): Promise
   const bytes = await store.chunk(state.job, chunk);
   if (bytes !== undefined) return bytes;
   throw new ServerError('ERR_DPM_NOT_FOUND', 'the chunk is not drawn yet', { headers: { 'retry-after': '1' } });
+}
+
+/** The job that a request asks for, or has asked for under its key before. */
+async function takenIn(
+  store: JobStore,
+  request: FastifyRequest,
+  { registry, tracing }: Pick<Context, 'registry' | 'tracing'>,
+): Promise<JobState> {
+  const body = request.body as JobBody;
+  const { client } = request;
+  const key = request.headers['idempotency-key'];
+  const id = typeof key === 'string' ? keyedId(client.name, requireKey(key)) : randomUUID();
+  const job = newJob(body, registry.use(body.model), { id, client, trace: tracing.carried(request.trace) });
+  const taken = await store.add(job);
+  if (taken.asked !== job.asked) {
+    throw new ServerError('ERR_DPM_IDEMPOTENCY', 'the Idempotency-Key stands for another request');
+  }
+  note(request, { job: id, model: body.model, count: body.count });
+  return (await store.get(id)) ?? { job: taken, state: 'queued', doneChunks: 0, failures: [] };
 }
 
 const id = { id: Type.String({ description: 'Of the job.' }) };
@@ -113,27 +132,14 @@ const ofSamples = { scope: 'jobs', fails: [404, 410, 503] } as const;
 export const jobRoutes: Routes = (app, context) => {
   const { jobs: store, registry } = context;
   if (store === undefined) return;
-  const shown = (state: JobState): object => {
-    const served = registry.models.find(({ digest }) => digest === state.job.digest);
-    return viewOf(state, served?.batcher.capacity.rowsPerSecond);
-  };
+  const shown = (state: JobState): object => viewOf(state, rowsPerSecondOf(registry, state.job));
 
   app.post(
     '/v1/jobs',
     { schema: schemas.add, config: { ...config, isWork: true, fails: [404, 422] } },
     async (request, reply) => {
-      const body = request.body as JobBody;
-      const { client } = request;
-      const key = request.headers['idempotency-key'];
-      const id = typeof key === 'string' ? keyedId(client.name, requireKey(key)) : randomUUID();
-      const job = newJob(body, registry.use(body.model), { id, client, trace: context.tracing.carried(request.trace) });
-      const taken = await store.add(job);
-      if (taken.asked !== job.asked) {
-        throw new ServerError('ERR_DPM_IDEMPOTENCY', 'the Idempotency-Key stands for another request');
-      }
-      note(request, { job: id, model: body.model, count: body.count });
-      const state = (await store.get(id)) ?? { job: taken, state: 'queued' as const, doneChunks: 0, failures: [] };
-      return reply.status(202).header('location', `/v1/jobs/${id}`).send(shown(state));
+      const state = await takenIn(store, request, context);
+      return reply.status(202).header('location', `/v1/jobs/${state.job.id}`).send(shown(state));
     },
   );
   app.get('/v1/jobs', { schema: schemas.list, config }, async ({ client }) => {
