@@ -5,6 +5,9 @@ import { DpmError } from './errors.js';
 /** The part of the machine's memory that the result of one call may take. */
 const share = 0.5;
 
+/** Node reads a file each time that it is asked, which is long for every request of a server. */
+const machine = totalmem();
+
 function gibibytes(bytes: number): string {
   return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 }
@@ -18,7 +21,7 @@ function gibibytes(bytes: number): string {
  * @throws {@link DpmError} `ERR_DPM_OUT_OF_MEMORY` saying what it would take.
  */
 export function requireMemory(what: string, elements: number, bytes: number): void {
-  const most = Math.min(share * totalmem(), 2 ** 32 * bytes);
+  const most = Math.min(share * machine, 2 ** 32 * bytes);
   if (elements * bytes <= most) return;
   throw new DpmError(
     'ERR_DPM_OUT_OF_MEMORY',

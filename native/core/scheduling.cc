@@ -1,13 +1,24 @@
 #include "core/scheduling.h"
 
 #if defined(__linux__)
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #endif
 
+#include "core/environment_number.h"
+
 namespace dpm {
+namespace {
+
+constexpr int kNicest = 19;
+
+}  // namespace
+
+int niceness_of_engines() { return environment_number("DPM_NICE", 0, kNicest).value_or(0); }
 
 #if defined(__linux__) && defined(SYS_sched_setattr)
 namespace {
@@ -29,16 +40,19 @@ constexpr std::uint64_t kSliceNanoseconds = 20'000'000;
 
 }  // namespace
 
-void yield_to_short_work() {
+void yield_to_short_work(int niceness) {
   SchedulingAttributes attributes{};
   attributes.size = sizeof attributes;
-  // Policy and niceness stay what they are. A request that is refused changes nothing, and nobody needs to know.
+  // The policy stays what it is. A request that is refused changes nothing, and nobody needs to know.
   if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return;
+  // A thread begins as nice as the one that made it, which may be an engine's, too. The process is as nice as its main thread.
+  const int own = getpriority(PRIO_PROCESS, static_cast<id_t>(getpid()));
+  attributes.nice = std::max(attributes.nice, std::min(own + niceness, kNicest));
   attributes.runtime = kSliceNanoseconds;
   syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 #else
-void yield_to_short_work() {}
+void yield_to_short_work(int /*niceness*/) {}
 #endif
 
 }  // namespace dpm

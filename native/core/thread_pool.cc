@@ -21,7 +21,7 @@ constexpr std::uint64_t kGeneration = 0x20000;
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads) : niceness_(threads > 1 ? niceness_of_engines() : 0) {
   try {
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
   } catch (const std::system_error& error) {
@@ -82,7 +82,7 @@ bool ThreadPool::join(std::uint64_t& seen) {
 
 void ThreadPool::work(int thread) {
   const FlushDenormals flush;
-  yield_to_short_work();
+  yield_to_short_work(niceness_);
   std::uint64_t seen = 0;
   const auto changed = [&] {
     const std::uint64_t state = state_.load();

@@ -14,7 +14,7 @@ namespace dpm {
 class ThreadPool {
  public:
   /// `threads` in all, the caller of `parallel_for` included; at least 1. Throws Error(kDevice) when the system gives
-  /// fewer.
+  /// fewer, and as niceness_of_engines does.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -44,6 +44,7 @@ class ThreadPool {
   void draw(int thread);
   bool join(std::uint64_t& seen);
 
+  const int niceness_;
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;

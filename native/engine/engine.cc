@@ -9,7 +9,10 @@
 namespace dpm {
 
 Engine::Engine(const std::string& device, const DeviceOptions& options) : device_(Device::open(device, options)) {
-  thread_ = std::thread([this] { work(); });
+  thread_ = std::thread([this, niceness = niceness_of_engines()] {
+    yield_to_short_work(niceness);
+    work();
+  });
 }
 
 Engine::~Engine() { join(); }
@@ -116,7 +119,6 @@ Engine::Next Engine::next() {
 }
 
 void Engine::work() {
-  yield_to_short_work();
   while (!stopping_) {
     Next now = next();
     if (now.taker) {

@@ -1,13 +1,10 @@
 #include "devices/cpu/thread_share.h"
 
 #include <algorithm>
-#include <charconv>
 #include <climits>
-#include <cstdlib>
 #include <mutex>
-#include <string>
 
-#include "core/error.h"
+#include "core/environment_number.h"
 #include "core/thread_pool.h"
 
 namespace dpm::cpu {
@@ -17,22 +14,9 @@ namespace {
 std::mutex mutex;
 int taken = 0;
 
-/// Of all devices together.
-int most_threads() {
-  constexpr int kMost = 1024;
-  const char* text = std::getenv("DPM_THREADS");
-  if (text == nullptr || *text == '\0') return INT_MAX;
-  const std::string given = text;
-  int most = 0;
-  const auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), most);
-  if (error != std::errc() || end != given.data() + given.size() || most < 1 || most > kMost) {
-    throw Error(ErrorCode::kArgument, "DPM_THREADS is " + given + ", it has to be a number from 1 to 1024");
-  }
-  return most;
-}
-
 int take(int wanted) {
-  const int most = most_threads();
+  // Of all devices together.
+  const int most = environment_number("DPM_THREADS", 1, 1024).value_or(INT_MAX);
   const std::lock_guard<std::mutex> lock(mutex);
   const int count = std::min(wanted > 0 ? wanted : available_processors(), std::max(1, most - taken));
   taken += count;

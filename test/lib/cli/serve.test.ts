@@ -1,8 +1,8 @@
 // `dpm serve` as a process of its own.
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { getPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 
@@ -20,8 +20,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-function dpm(...args: string[]): Served {
-  return spawn(process.execPath, [command, 'serve', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+function dpm(args: readonly string[], env = process.env): Served {
+  return spawn(process.execPath, [command, 'serve', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 /** Its address, once it serves. */
@@ -42,9 +42,32 @@ async function ended(served: Served): Promise<{ code: number; out: string; error
   return { code, out, error };
 }
 
+/** How nice each thread of a process is. */
+async function nicenessOf({ pid }: Served): Promise<Set<number>> {
+  const tasks = `/proc/${pid}/task`;
+  const lines = await Promise.all((await readdir(tasks)).map((task) => readFile(`${tasks}/${task}/stat`, 'utf8')));
+  // The name of a thread, in brackets, may have spaces.
+  return new Set(lines.map((line) => Number(line.slice(line.lastIndexOf(')') + 2).split(' ')[16])));
+}
+
 describe('dpm serve', () => {
+  it.runIf(process.platform === 'linux').each([
+    [undefined, [10, 0]],
+    ['0', [0]],
+    ['4', [4, 0]],
+  ])('lets its event loop go before engines, with DPM_NICE %s', async (given, expected) => {
+    const { DPM_NICE: _, ...others } = process.env;
+    const env = { ...others, ...(given !== undefined && { DPM_NICE: given }) };
+    const served = dpm(['mnist', '--port', '0', '--rows', '2', '--device', 'cpu', '--log-level', 'silent'], env);
+    await urlOf(served);
+    const own = getPriority();
+    expect(await nicenessOf(served)).toEqual(new Set(expected.map((niceness) => own + niceness)));
+    served.kill('SIGTERM');
+    await once(served, 'close');
+  });
+
   it('serves until it is told to end, and does what it has accepted', async () => {
-    const served = dpm('digits=mnist', '--port', '0', '--rows', '2', '--device', 'cpu', '--log-level', 'silent');
+    const served = dpm(['digits=mnist', '--port', '0', '--rows', '2', '--device', 'cpu', '--log-level', 'silent']);
     const end = once(served, 'close');
     const lines = urlOf(served);
     const url = await lines;
@@ -62,7 +85,7 @@ describe('dpm serve', () => {
   });
 
   it('says that requests were cut', async () => {
-    const served = dpm('mnist', '--port', '0', '--rows', '2', '--drain', '0.05', '--log-level', 'silent');
+    const served = dpm(['mnist', '--port', '0', '--rows', '2', '--drain', '0.05', '--log-level', 'silent']);
     const url = await urlOf(served);
     const running = fetch(`${url}/v1/samples`, {
       method: 'POST',
@@ -80,7 +103,7 @@ describe('dpm serve', () => {
   it('takes a file, before which the command line goes', async () => {
     const file = join(folder, 'server.yaml');
     await writeFile(file, 'port: 1\nlogLevel: silent\nmodels:\n  - { id: one, path: mnist, device: cpu, rows: 1 }\n');
-    const served = dpm(
+    const served = dpm([
       'two=mnist',
       '--config',
       file,
@@ -92,7 +115,7 @@ describe('dpm serve', () => {
       '1',
       '--device',
       'cpu',
-    );
+    ]);
     const url = await urlOf(served);
     const { data } = (await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string }[] };
     expect(data.map(({ id }) => id)).toEqual(['one', 'two']);
@@ -108,7 +131,7 @@ describe('dpm serve', () => {
     await cp(packagePath('models/mnist'), path, { recursive: true });
     const model = (id: string): string => `  - { id: ${id}, path: ${path}, device: cpu, rows: 1 }\n`;
     await writeFile(file, `models:\n${model('one')}`);
-    const served = dpm('--config', file, '--port', '0');
+    const served = dpm(['--config', file, '--port', '0']);
     let log = '';
     served.stdout.on('data', (data) => (log += String(data)));
     const until = async (holds: () => Promise<boolean> | boolean): Promise<void> => {
@@ -143,7 +166,7 @@ describe('dpm serve', () => {
   it('takes what only some need', async () => {
     const options = ['--cors', 'https://a.example', '--cors', 'https://b.example', '--trust-proxy', '127.0.0.1'];
     const own = ['--trust-proxy', '10.0.0.0/8', '--metrics-port', '0', '--no-page', '--memory', '1GiB', '--json'];
-    const served = dpm('mnist', '--port', '0', '--rows', '1', '--log-level', 'silent', ...options, ...own);
+    const served = dpm(['mnist', '--port', '0', '--rows', '1', '--log-level', 'silent', ...options, ...own]);
     const [line] = (await once(served.stdout, 'data')) as [Buffer];
     const { url, metricsUrl } = JSON.parse(line.toString()) as Record<string, string>;
     const allowed = async (origin: string): Promise<string | null> =>
@@ -159,7 +182,7 @@ describe('dpm serve', () => {
   });
 
   it('says where its metrics are', async () => {
-    const served = dpm('mnist', '--port', '0', '--rows', '1', '--log-level', 'silent', '--metrics-port', '0');
+    const served = dpm(['mnist', '--port', '0', '--rows', '1', '--log-level', 'silent', '--metrics-port', '0']);
     const [lines] = (await once(served.stdout, 'data')) as [Buffer];
     expect(lines.toString()).toMatch(/^serving at http:\S+\nmetrics at http:\S+\/metrics\n$/);
     served.kill('SIGTERM');
@@ -167,7 +190,7 @@ describe('dpm serve', () => {
   });
 
   it('tells its options', async () => {
-    const { out } = await ended(dpm('--help'));
+    const { out } = await ended(dpm(['--help']));
     expect(out).toMatch(/--memory SIZE +bytes that all models may hold/);
     expect(out).toMatch(/--cors ORIGIN… +origin/);
     expect(out).toMatch(/--trust-proxy CIDR… +addresses/);
@@ -176,7 +199,7 @@ describe('dpm serve', () => {
   });
 
   it('makes tokens', async () => {
-    const { out } = await ended(dpm('--new-token', 'shop', '--json'));
+    const { out } = await ended(dpm(['--new-token', 'shop', '--json']));
     const { token, entry } = JSON.parse(out) as Record<string, string>;
     expect(token).toHaveLength(43);
     expect(entry).toMatch(/^- \{ name: shop, sha256: [0-9a-f]{64}, scopes: \[/);
@@ -200,7 +223,7 @@ describe('dpm serve', () => {
     [['mnist', 'other=mnist', 'mnist'], 1, /two models have the id mnist/],
     [['mnist', '--tokens', '/nowhere.yaml'], 1, /cannot read the tokens/],
   ])('refuses %j', async (args, code, message) => {
-    const refused = await ended(dpm(...args));
+    const refused = await ended(dpm(args));
     expect([refused.code, refused.out]).toEqual([code, '']);
     expect(refused.error).toMatch(message);
   });

@@ -1,0 +1,90 @@
+// Which threads go before others.
+#include "core/scheduling.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "core/thread_pool.h"
+#include "engine/engine.h"
+#include "graph_runner.h"
+#include "scoped_environment.h"
+
+#if defined(__linux__)
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace dpm::test {
+namespace {
+
+/// Of the thread that asks.
+int niceness() { return getpriority(PRIO_PROCESS, 0); }
+
+int niceness_of_process() { return getpriority(PRIO_PROCESS, static_cast<id_t>(getpid())); }
+
+/// Of the second thread of a pool that is made here.
+int niceness_in_pool() {
+  ThreadPool pool(2);
+  std::atomic<int> seen{-100};
+  while (seen == -100) {
+    pool.parallel_for(2, [&](std::int64_t /*task*/, int thread) {
+      if (thread == 1) seen = niceness();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    });
+  }
+  return seen;
+}
+
+TEST(Niceness, OfThreadsThatComputeIsThatOfTheProcess) { EXPECT_EQ(niceness_in_pool(), niceness_of_process()); }
+
+TEST(Niceness, OfThreadsThatComputeIsMoreWhereItIsSaid) {
+  const ScopedEnvironment nicer("DPM_NICE", "3");
+  EXPECT_EQ(niceness_in_pool(), niceness_of_process() + 3);
+  EXPECT_EQ(niceness(), niceness_of_process());
+}
+
+/// Notes how nice the thread is that runs it.
+class NicenessJob : public Job {
+ public:
+  explicit NicenessJob(std::atomic<int>& seen) : seen_(seen) {}
+  void run() override { seen_ = niceness(); }
+  void finished(std::unique_ptr<Job> /*self*/) override {}
+
+ private:
+  std::atomic<int>& seen_;
+};
+
+TEST(Niceness, OfAnEngineIsMoreWhereItIsSaid) {
+  const ScopedEnvironment nicer("DPM_NICE", "3");
+  Engine engine("cpu", {1, false});
+  std::atomic<int> seen{-100};
+  engine.submit(std::make_unique<NicenessJob>(seen));
+  while (seen == -100) std::this_thread::yield();
+  EXPECT_EQ(seen, niceness_of_process() + 3);
+}
+
+TEST(Niceness, IsNotDoubledInThreadsOfThreads) {
+  const ScopedEnvironment nicer("DPM_NICE", "3");
+  int inner = -100;
+  std::thread([&] {
+    yield_to_short_work(3);
+    inner = niceness_in_pool();
+  }).join();
+  EXPECT_EQ(inner, niceness_of_process() + 3);
+}
+
+TEST(Niceness, IsANumberThatTheSystemKnows) {
+  for (const char* wrong : {"-1", "20", "five", "3x", " 3"}) {
+    const ScopedEnvironment nicer("DPM_NICE", wrong);
+    EXPECT_EQ(code_of([] { niceness_of_engines(); }), ErrorCode::kArgument) << wrong;
+    EXPECT_EQ(code_of([] { Engine("reference", {1, false}); }), ErrorCode::kArgument) << wrong;
+  }
+  const ScopedEnvironment nicer("DPM_NICE", "");
+  EXPECT_EQ(niceness_of_engines(), 0);
+}
+
+}  // namespace
+}  // namespace dpm::test
+#endif
