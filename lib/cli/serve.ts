@@ -89,7 +89,7 @@ export async function runUntilInterrupted(
   const file = call.options.string('config');
   const read = async (): Promise<Config> => configOf(call, file === undefined ? {} : await http.readConfig(file));
   const config = await read();
-  process.env['DPM_NICE'] ??= NICENESS;
+  process.env.DPM_NICE ??= NICENESS;
   if (config.models?.length === 0) throw usageError('it takes models, or --config');
   const server = await start(config);
   if (file !== undefined && reloads) server.follow(file, read);

@@ -45,7 +45,8 @@ void yield_to_short_work(int niceness) {
   attributes.size = sizeof attributes;
   // The policy stays what it is. A request that is refused changes nothing, and nobody needs to know.
   if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return;
-  // A thread begins as nice as the one that made it, which may be an engine's, too. The process is as nice as its main thread.
+  // A thread begins as nice as the one that made it, which may be an engine's, too. The process is as nice as its main
+  // thread.
   const int own = getpriority(PRIO_PROCESS, static_cast<id_t>(getpid()));
   attributes.nice = std::max(attributes.nice, std::min(own + niceness, kNicest));
   attributes.runtime = kSliceNanoseconds;
