@@ -98,9 +98,10 @@ bool supports(const Device& device, const dpm_graph& graph, const dpm_node& node
     case DPM_OP_CONCAT:
     case DPM_OP_UPSAMPLE:
     case DPM_OP_AVERAGE_POOL:
-    case DPM_OP_FIR_UPSAMPLE:
     case DPM_OP_FIR_DOWNSAMPLE:
       return !reads_times;
+    case DPM_OP_FIR_UPSAMPLE:
+      return !reads_times && fir_extension_of(node) == 0;
     default:
       return false;
   }

@@ -6,3 +6,11 @@
 #define DPM_BINDING_LABEL "label"   /* one int32 per sample, -1 for no label; the tensor may be absent */
 #define DPM_BINDING_OUTPUT "output" /* network output, NCHW float32 */
 #define DPM_BINDING_HEAD "head"     /* second output, NCHW float32 */
+
+/* Of derivatives, NCHW float32: what is pulled back ends at the image, what is pushed forward begins there. */
+#define DPM_BINDING_OUTPUT_COTANGENT "output_cotangent" /* read */
+#define DPM_BINDING_HEAD_COTANGENT "head_cotangent"     /* read */
+#define DPM_BINDING_IMAGE_COTANGENT "image_cotangent"   /* written */
+#define DPM_BINDING_IMAGE_TANGENT "image_tangent"       /* read */
+#define DPM_BINDING_OUTPUT_TANGENT "output_tangent"     /* written */
+#define DPM_BINDING_HEAD_TANGENT "head_tangent"         /* written */

@@ -44,12 +44,14 @@ inline const dpm_convolution_attributes& convolution_of(const dpm_node& node) {
 }
 
 inline const dpm_group_norm_attributes& group_norm_of(const dpm_node& node) {
-  require(node.op == DPM_OP_GROUP_NORM, "a node is no group norm");
+  require(node.op == DPM_OP_GROUP_NORM || node.op == DPM_OP_GROUP_NORM_BACKWARD || node.op == DPM_OP_GROUP_NORM_TANGENT,
+          "a node is no group norm");
   return node.attributes.group_norm;
 }
 
 inline const dpm_attention_attributes& attention_of(const dpm_node& node) {
-  require(node.op == DPM_OP_ATTENTION, "a node is no attention");
+  require(node.op == DPM_OP_ATTENTION || node.op == DPM_OP_ATTENTION_BACKWARD || node.op == DPM_OP_ATTENTION_TANGENT,
+          "a node is no attention");
   return node.attributes.attention;
 }
 
@@ -59,8 +61,18 @@ inline const dpm_affine_attributes& affine_of(const dpm_node& node) {
 }
 
 inline dpm_activation activation_of(const dpm_node& node) {
-  require(node.op == DPM_OP_ACTIVATION, "a node is no activation");
+  require(node.op == DPM_OP_ACTIVATION || node.op == DPM_OP_ACTIVATION_BACKWARD, "a node is no activation");
   return static_cast<dpm_activation>(node.attributes.activation.kind);
+}
+
+inline const dpm_view_attributes& view_of(const dpm_node& node) {
+  require(node.op == DPM_OP_VIEW, "a node is no view");
+  return node.attributes.view;
+}
+
+/// Elements that an upsampling has on either side beyond twice the map, 0 for every other node.
+inline int fir_extension_of(const dpm_node& node) {
+  return node.op == DPM_OP_FIR_UPSAMPLE ? node.attributes.fir_upsample.extension : 0;
 }
 
 /// Zeros around the map of a downsampling, 0 for every other node.

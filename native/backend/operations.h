@@ -35,13 +35,24 @@ DPM_OPEN_ENUM(dpm_op){
     DPM_OP_CONCAT = 11,         ///< (map, map) -> channels of the first, then of the second
     DPM_OP_UPSAMPLE = 12,       ///< (map) -> nearest neighbour, twice the size
     DPM_OP_AVERAGE_POOL = 13,   ///< (map) -> means of 2 x 2
-    DPM_OP_FIR_UPSAMPLE = 14,   ///< (map) -> y[2i] = (x[i-1] + 3x[i]) / 4, y[2i+1] = (3x[i] + x[i+1]) / 4 on both axes
+    DPM_OP_FIR_UPSAMPLE = 14,   ///< (map) -> y[2i] = (x[i-1] + 3x[i]) / 4, y[2i+1] = (3x[i] + x[i+1]) / 4 on both axes,
+                                ///< from -e to 2H + e, e the extension; 0 outside
     DPM_OP_FIR_DOWNSAMPLE = 15,  ///< (map) -> y[i] = (x[2i-p] + 3x[2i-p+1] + 3x[2i-p+2] + x[2i-p+3]) / 8 on both axes,
                                  ///< p the padding; 0 outside
     DPM_OP_ACTIVATION = 16,      ///< (map) -> the function of dpm_activation of every element; SiLU is DPM_OP_SILU
+
+    // What derivatives need. d is the cotangent of a result, t the tangent of an input; both have its shape.
+    DPM_OP_VIEW = 17,                 ///< (map) -> a range of its channels, as a map of as many pixels
+    DPM_OP_ZERO_UPSAMPLE = 18,        ///< (map) -> twice the size: y[2i] = x[i], zeros between on both axes
+    DPM_OP_ACTIVATION_BACKWARD = 19,  ///< (map, d) -> f'(map) d, f a dpm_activation
+    DPM_OP_GROUP_NORM_BACKWARD = 20,  ///< (map, d[, scale and shift]) -> J^T d, J the Jacobian of DPM_OP_GROUP_NORM
+                                      ///< with the same attributes, weights and scale and shift at `map`
+    DPM_OP_GROUP_NORM_TANGENT = 21,  ///< (map, t[, scale and shift]) -> J t
+    DPM_OP_ATTENTION_BACKWARD = 22,  ///< (q, k, v, d) -> cotangents of q, of k and of v, one after the other
+    DPM_OP_ATTENTION_TANGENT = 23,   ///< (q, k, v, t of q, t of k, t of v) -> tangent of DPM_OP_ATTENTION
 };
 /// How many operations there are.
-enum { DPM_OP_COUNT = DPM_OP_ACTIVATION + 1 };
+enum { DPM_OP_COUNT = DPM_OP_ATTENTION_TANGENT + 1 };
 
 typedef struct dpm_time_embedding_attributes {
   int32_t length;         ///< of the vector
@@ -80,6 +91,10 @@ typedef struct dpm_affine_attributes {
   float shift;
 } dpm_affine_attributes;
 
+typedef struct dpm_fir_upsample_attributes {
+  int32_t extension;  ///< 0 or 1
+} dpm_fir_upsample_attributes;
+
 typedef struct dpm_fir_downsample_attributes {
   int32_t padding;
 } dpm_fir_downsample_attributes;
@@ -88,11 +103,19 @@ DPM_OPEN_ENUM(dpm_activation){
     DPM_ACTIVATION_MISH = 0,  ///< x tanh(ln(1 + e^x))
     DPM_ACTIVATION_GELU = 1,  ///< x (1 + erf(x / sqrt(2))) / 2
     DPM_ACTIVATION_RELU = 2,  ///< max(x, 0)
+    DPM_ACTIVATION_SILU = 3,  ///< x sigmoid(x); of DPM_OP_ACTIVATION_BACKWARD alone
 };
 
 typedef struct dpm_activation_attributes {
   uint32_t kind;  ///< dpm_activation
 } dpm_activation_attributes;
+
+typedef struct dpm_view_attributes {
+  int32_t first;  ///< channel
+  int32_t channels;
+  int32_t height;
+  int32_t width;
+} dpm_view_attributes;
 
 /// The member of the node's own operation; the others have none.
 typedef union dpm_attributes {
@@ -101,8 +124,10 @@ typedef union dpm_attributes {
   dpm_group_norm_attributes group_norm;
   dpm_attention_attributes attention;
   dpm_affine_attributes affine;
+  dpm_fir_upsample_attributes fir_upsample;
   dpm_fir_downsample_attributes fir_downsample;
   dpm_activation_attributes activation;
+  dpm_view_attributes view;
 } dpm_attributes;
 
 #ifdef __cplusplus

@@ -70,6 +70,40 @@ DPM_HOST_DEVICE float gelu(float x) {
 /// max(x, 0), NaN stays NaN.
 DPM_HOST_DEVICE float relu(float x) { return x < 0.0F ? 0.0F : x; }
 
+/// Derivative of x * sigmoid(x).
+DPM_HOST_DEVICE float silu_slope(float x) {
+  const float sigmoid = 1.0F / (1.0F + exp(-x));
+  return sigmoid * (1.0F + x * (1.0F - sigmoid));
+}
+
+/// Derivative of mish: t + x (1 - t^2) sigmoid(x) with t = n / (n + 2), so that 1 - t^2 = 4 (n + 1) / (n + 2)^2.
+DPM_HOST_DEVICE float mish_slope(float x) {
+  const float limited = x < 20.0F ? x : 20.0F;
+  const float power = exp(limited);
+  const float n = power * (power + 2.0F);
+  const float inverse = 1.0F / (n + 2.0F);
+  return n * inverse + limited * (4.0F * (n + 1.0F) * inverse * inverse) * (power / (1.0F + power));
+}
+
+/// Derivative of gelu: P(x) + x p(x), the normal distribution and its density, with gelu's approximation.
+DPM_HOST_DEVICE float gelu_slope(float x) {
+  const float magnitude = x < 0.0F ? -x : x;
+  const float z = magnitude > 20.0F ? 20.0F : magnitude;
+  const float t = 1.0F / (1.0F + 0.3275911F * 0.70710678118654752F * z);
+  float p = 1.061405429F;
+  p = p * t - 1.453152027F;
+  p = p * t + 1.421413741F;
+  p = p * t - 0.284496736F;
+  p = p * t + 0.254829592F;
+  const float tail = exp(-0.5F * z * z);
+  const float beyond = 0.5F * p * t * tail;
+  const float limited = x < 0.0F ? -z : z;
+  return (x > 0.0F ? 1.0F - beyond : beyond) + limited * (0.39894228040143268F * tail);
+}
+
+/// Derivative of max(x, 0); 0 at 0.
+DPM_HOST_DEVICE float relu_slope(float x) { return x > 0.0F ? 1.0F : 0.0F; }
+
 /// ln(1 + f) + e ln 2 for f in [sqrt(1/2) - 1, sqrt(2) - 1], relative error below 1.5e-7. The polynomial is the one of
 /// its degree whose largest relative error is least; without a quotient it takes half the time.
 DPM_HOST_DEVICE float log1p_scaled(float f, float e) {

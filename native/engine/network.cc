@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
+#include <string_view>
+#include <utility>
 
 #include "backend/guard.h"
 #include "core/error.h"
 #include "core/median.h"
 #include "engine/update_check.h"
 #include "graph/lowered.h"
+#include "graph/passes/derivatives.h"
 #include "graph/passes/fusion.h"
 #include "graph/validate.h"
 
@@ -41,6 +45,8 @@ Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOpti
   for (const graph::Constant& constant : graph_.constants) {
     info_.parameters += static_cast<std::uint64_t>(constant.elements());
   }
+  if (options_.derivative == Derivative::kPullback) graph::differentiate(graph_);
+  if (options_.derivative == Derivative::kPushforward) graph::linearise(graph_);
   graph::fuse(graph_, [this](const graph::Graph& graph, const graph::Node& node) {
     return device_supports(*device_, graph, node);
   });
@@ -98,22 +104,28 @@ void Network::compile(int batch) {
 }
 
 void Network::find_bindings() {
+  static constexpr std::pair<std::string_view, dpm_view Evaluation::*> kTensors[] = {
+      {DPM_BINDING_IMAGE, &Evaluation::image},
+      {DPM_BINDING_TIME, &Evaluation::time},
+      {DPM_BINDING_LABEL, &Evaluation::labels},
+      {DPM_BINDING_OUTPUT, &Evaluation::out},
+      {DPM_BINDING_HEAD, &Evaluation::head},
+      {DPM_BINDING_OUTPUT_COTANGENT, &Evaluation::out_cotangent},
+      {DPM_BINDING_HEAD_COTANGENT, &Evaluation::head_cotangent},
+      {DPM_BINDING_IMAGE_COTANGENT, &Evaluation::image_cotangent},
+      {DPM_BINDING_IMAGE_TANGENT, &Evaluation::image_tangent},
+      {DPM_BINDING_OUTPUT_TANGENT, &Evaluation::out_tangent},
+      {DPM_BINDING_HEAD_TANGENT, &Evaluation::head_tangent},
+  };
   require(shape_.image > 0 && shape_.out > 0, "a network has an image and an output");
   views_.resize(graph_.bindings.size());
   for (const graph::Binding& binding : graph_.bindings) {
-    if (binding.name == DPM_BINDING_IMAGE) {
-      tensors_.push_back(&Evaluation::image);
-    } else if (binding.name == DPM_BINDING_TIME) {
-      tensors_.push_back(&Evaluation::time);
-    } else if (binding.name == DPM_BINDING_LABEL) {
-      tensors_.push_back(&Evaluation::labels);
-    } else if (binding.name == DPM_BINDING_OUTPUT) {
-      tensors_.push_back(&Evaluation::out);
-    } else if (binding.name == DPM_BINDING_HEAD) {
-      tensors_.push_back(&Evaluation::head);
-    } else {
+    const auto* const found = std::find_if(std::begin(kTensors), std::end(kTensors),
+                                           [&](const auto& tensor) { return tensor.first == binding.name; });
+    if (found == std::end(kTensors)) {
       throw Error(ErrorCode::kUnsupported, "a network's tensor is called " + binding.name + ", which nobody fills");
     }
+    tensors_.push_back(found->second);
   }
 }
 
@@ -127,8 +139,14 @@ void Network::run(const Evaluation& evaluation, double* node_seconds) {
 void Network::evaluate(const Evaluation& evaluation, const float* times) {
   run(evaluation, nullptr);
   if (!divides()) return;
-  divide(evaluation.out, shape_.out, evaluation.batch, times);
-  if (shape_.head > 0) divide(evaluation.head, shape_.head, evaluation.batch, times);
+  for (std::size_t i = 0; i < views_.size(); ++i) {
+    // A derivative of what is divided is divided, and the image's cotangent in place of the output's.
+    if (graph_.bindings[i].direction == DPM_DIRECTION_OUTPUT) divide(views_[i], elements(i), evaluation.batch, times);
+  }
+}
+
+std::uint64_t Network::elements(std::size_t index) const {
+  return graph_.values[static_cast<std::size_t>(graph_.bindings[index].value)].elements();
 }
 
 float Network::divisor(float time) const {
@@ -201,19 +219,15 @@ double Network::settle(const void* owner) {
 
 void Network::with_zeros(int batch, const std::function<void(const Evaluation&)>& work) {
   reserve(batch);
-  const auto count = static_cast<std::uint64_t>(batch);
-  const auto zeros = [&](std::uint64_t elements) {
-    auto buffer = device_->allocate(count * elements * sizeof(float));
-    buffer->clear(0, buffer->bytes());
-    return buffer;
-  };
-  const auto image = zeros(shape_.image);
-  const auto time = zeros(1);
-  const auto labels = zeros(1);
-  const auto out = zeros(shape_.out);
-  const auto head = zeros(std::max<std::uint64_t>(shape_.head, 1));
-  work({static_cast<std::uint32_t>(batch), image->view(shape_.image), time->view(1), labels->view(1),
-        out->view(shape_.out), head->view(shape_.head)});
+  std::vector<std::shared_ptr<Buffer>> buffers;
+  Evaluation evaluation;
+  evaluation.batch = static_cast<std::uint32_t>(batch);
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    buffers.push_back(device_->allocate(evaluation.batch * elements(i) * sizeof(float)));
+    buffers.back()->clear(0, buffers.back()->bytes());
+    evaluation.*tensors_[i] = buffers.back()->view(elements(i));
+  }
+  work(evaluation);
 }
 
 std::vector<double> Network::measure(const std::vector<std::uint32_t>& batches, int repeats,

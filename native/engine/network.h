@@ -43,6 +43,21 @@ struct Evaluation {
   dpm_view labels{};  ///< may be absent: no sample has one
   dpm_view out{};
   dpm_view head{};
+
+  // Of derivatives: what is pulled back or pushed forward, and what comes of it.
+  dpm_view out_cotangent{};
+  dpm_view head_cotangent{};
+  dpm_view image_cotangent{};
+  dpm_view image_tangent{};
+  dpm_view out_tangent{};
+  dpm_view head_tangent{};
+};
+
+/// What a network computes beside its outputs.
+enum class Derivative {
+  kNone,
+  kPullback,     ///< cotangents of the outputs pulled back to the image: J^T v
+  kPushforward,  ///< a tangent of the image pushed forward to the outputs: J v
 };
 
 /// What a graph does not say about its network.
@@ -50,6 +65,7 @@ struct NetworkOptions {
   int classes = 0;               ///< of labels; 0: takes none
   bool divides_by_time = false;  ///< the output is divided by the time, as in variance exploding networks
   std::vector<float> divisors;   ///< or by this table's row of the truncated time; empty for neither
+  Derivative derivative = Derivative::kNone;
 };
 
 class Network {
@@ -63,6 +79,7 @@ class Network {
 
   [[nodiscard]] const NetworkInfo& info() const { return info_; }
   [[nodiscard]] const NetworkShape& shape() const { return shape_; }
+  [[nodiscard]] Derivative derivative() const { return options_.derivative; }
   /// After fusion; constants have their shapes, no data. Does not change.
   [[nodiscard]] const graph::Graph& graph() const { return graph_; }
   [[nodiscard]] Device& device() const { return *device_; }
@@ -102,6 +119,8 @@ class Network {
   /// Which tensor is which binding; an evaluation goes by this list.
   void find_bindings();
   void run(const Evaluation& evaluation, double* node_seconds);
+  /// Elements of a sample of the tensor that is binding `index`.
+  [[nodiscard]] std::uint64_t elements(std::size_t index) const;
   /// Gives `work` an evaluation of `batch` samples of zeros.
   void with_zeros(int batch, const std::function<void(const Evaluation&)>& work);
   [[nodiscard]] bool divides() const { return options_.divides_by_time || !options_.divisors.empty(); }

@@ -47,9 +47,23 @@ class Ranges {
     expect(std::isfinite(affine.shift), "shift");
   }
 
+  void operator()(const FirUpsample& filter) const {
+    expect(filter.extension == 0 || filter.extension == 1, "extension");
+  }
+
   void operator()(const FirDownsample& filter) const { expect(filter.padding == 0 || filter.padding == 1, "padding"); }
 
-  void operator()(const Activation& activation) const { expect(activation.kind <= DPM_ACTIVATION_RELU, "kind"); }
+  void operator()(const Activation& activation) const {
+    const bool has_silu = node_.op == DPM_OP_ACTIVATION_BACKWARD;
+    expect(activation.kind <= (has_silu ? DPM_ACTIVATION_SILU : DPM_ACTIVATION_RELU), "kind");
+  }
+
+  void operator()(const View& view) const {
+    expect(view.first >= 0, "first");
+    expect(view.channels >= 1, "channels");
+    expect(view.height >= 1, "height");
+    expect(view.width >= 1, "width");
+  }
 
  private:
   void expect(bool holds, const char* attribute) const {

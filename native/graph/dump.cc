@@ -65,10 +65,17 @@ struct AttributeWriter {
     write("scale", a.scale);
     write("shift", a.shift);
   }
+  void operator()(const FirUpsample& a) const { write("extension", a.extension); }
   void operator()(const FirDownsample& a) const { write("padding", a.padding); }
   void operator()(const Activation& a) const {
-    constexpr const char* kKinds[] = {"mish", "gelu", "relu"};
+    constexpr const char* kKinds[] = {"mish", "gelu", "relu", "silu"};
     out << R"(,"kind":")" << kKinds[a.kind] << '"';
+  }
+  void operator()(const View& a) const {
+    write("first", a.first);
+    write("channels", a.channels);
+    write("height", a.height);
+    write("width", a.width);
   }
 
   template <typename Number>

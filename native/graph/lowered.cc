@@ -22,8 +22,10 @@ struct Lowering {
   void operator()(const GroupNorm& from) const { out.group_norm = {from.groups, from.epsilon, from.silu ? 1 : 0}; }
   void operator()(const Attention& from) const { out.attention = {from.heads}; }
   void operator()(const Affine& from) const { out.affine = {from.scale, from.shift}; }
+  void operator()(const FirUpsample& from) const { out.fir_upsample = {from.extension}; }
   void operator()(const FirDownsample& from) const { out.fir_downsample = {from.padding}; }
   void operator()(const Activation& from) const { out.activation = {from.kind}; }
+  void operator()(const View& from) const { out.view = {from.first, from.channels, from.height, from.width}; }
 };
 
 dpm_status read_constant(const void* source, void* to, dpm_message* message) noexcept {

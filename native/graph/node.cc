@@ -42,9 +42,13 @@ Attention& attention_of(Node& node) { return attributes_of<Attention>(node); }
 const Attention& attention_of(const Node& node) { return attributes_of<Attention>(node); }
 Affine& affine_of(Node& node) { return attributes_of<Affine>(node); }
 const Affine& affine_of(const Node& node) { return attributes_of<Affine>(node); }
+FirUpsample& fir_upsample_of(Node& node) { return attributes_of<FirUpsample>(node); }
+const FirUpsample& fir_upsample_of(const Node& node) { return attributes_of<FirUpsample>(node); }
 FirDownsample& fir_downsample_of(Node& node) { return attributes_of<FirDownsample>(node); }
 const FirDownsample& fir_downsample_of(const Node& node) { return attributes_of<FirDownsample>(node); }
 Activation& activation_of(Node& node) { return attributes_of<Activation>(node); }
 const Activation& activation_of(const Node& node) { return attributes_of<Activation>(node); }
+View& view_of(Node& node) { return attributes_of<View>(node); }
+const View& view_of(const Node& node) { return attributes_of<View>(node); }
 
 }  // namespace dpm::graph

@@ -43,6 +43,10 @@ struct Affine {
   float shift = 0;
 };
 
+struct FirUpsample {
+  int extension = 0;
+};
+
 struct FirDownsample {
   int padding = 0;
 };
@@ -51,9 +55,16 @@ struct Activation {
   dpm_activation kind = DPM_ACTIVATION_RELU;
 };
 
+struct View {
+  int first = 0;
+  int channels = 1;
+  int height = 1;
+  int width = 1;
+};
+
 /// Nothing for operations that have no attributes.
-using Attributes =
-    std::variant<std::monostate, TimeEmbedding, Convolution, GroupNorm, Attention, Affine, FirDownsample, Activation>;
+using Attributes = std::variant<std::monostate, TimeEmbedding, Convolution, GroupNorm, Attention, Affine, FirUpsample,
+                                FirDownsample, Activation, View>;
 
 struct Node {
   dpm_op op = DPM_OP_ADD;
@@ -90,9 +101,13 @@ Attention& attention_of(Node& node);
 const Attention& attention_of(const Node& node);
 Affine& affine_of(Node& node);
 const Affine& affine_of(const Node& node);
+FirUpsample& fir_upsample_of(Node& node);
+const FirUpsample& fir_upsample_of(const Node& node);
 FirDownsample& fir_downsample_of(Node& node);
 const FirDownsample& fir_downsample_of(const Node& node);
 Activation& activation_of(Node& node);
 const Activation& activation_of(const Node& node);
+View& view_of(Node& node);
+const View& view_of(const Node& node);
 
 }  // namespace dpm::graph

@@ -28,9 +28,16 @@ const Operation kOperations[] = {
     {DPM_OP_CONCAT, "concat", 2, 2, 1, kNone, kNone, {}},
     {DPM_OP_UPSAMPLE, "upsample", 1, 1, 1, kNone, kNone, {}},
     {DPM_OP_AVERAGE_POOL, "average_pool", 1, 1, 1, kNone, kNone, {}},
-    {DPM_OP_FIR_UPSAMPLE, "fir_upsample", 1, 1, 1, kNone, kNone, {}},
+    {DPM_OP_FIR_UPSAMPLE, "fir_upsample", 1, 1, 1, kNone, kNone, FirUpsample{}},
     {DPM_OP_FIR_DOWNSAMPLE, "fir_downsample", 1, 1, 1, kNone, kNone, FirDownsample{}},
     {DPM_OP_ACTIVATION, "activation", 1, 1, 1, kNone, kNone, Activation{}},
+    {DPM_OP_VIEW, "view", 1, 1, 1, kNone, kNone, View{}},
+    {DPM_OP_ZERO_UPSAMPLE, "zero_upsample", 1, 1, 1, kNone, kNone, {}},
+    {DPM_OP_ACTIVATION_BACKWARD, "activation_backward", 2, 2, 1, kNone, kNone, Activation{}},
+    {DPM_OP_GROUP_NORM_BACKWARD, "group_norm_backward", 2, 3, 1, kOne, kOne, GroupNorm{}},
+    {DPM_OP_GROUP_NORM_TANGENT, "group_norm_tangent", 2, 3, 1, kOne, kOne, GroupNorm{}},
+    {DPM_OP_ATTENTION_BACKWARD, "attention_backward", 4, 4, 1, kNone, kNone, Attention{}},
+    {DPM_OP_ATTENTION_TANGENT, "attention_tangent", 6, 6, 1, kNone, kNone, Attention{}},
 };
 static_assert(std::size(kOperations) == DPM_OP_COUNT, "one row an operation, in their order");
 

@@ -77,6 +77,10 @@ int replaceable_input(const Node& node, bool residual_in_place) {
     case DPM_OP_AFFINE:
     case DPM_OP_ADD:
       return node.input(0);
+    case DPM_OP_ACTIVATION_BACKWARD:
+    case DPM_OP_GROUP_NORM_BACKWARD:
+    case DPM_OP_GROUP_NORM_TANGENT:
+      return node.input(1);
     case DPM_OP_CONVOLUTION:
       return residual_in_place ? node.input(2) : -1;
     default:

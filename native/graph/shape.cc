@@ -92,20 +92,35 @@ Value infer_group_norm(const Graph& graph, const Node& node) {
   }
   expect_dims(node, graph.constants[node.weights[0]], {out.channels});
   for (const int bias : node.biases) expect_dims(node, graph.constants[bias], {out.channels});
+  if (node.op != DPM_OP_GROUP_NORM) {
+    if (!out.same_shape(input(graph, node, 1))) mismatch(node, "the derivative differs from its map in shape");
+    if (node.input(2) >= 0) expect_vector(graph, node, 2 * out.channels, 2);
+    return out;
+  }
   if (node.input(1) >= 0) expect_vector(graph, node, 2 * out.channels, 1);
   if (node.input(2) >= 0) expect_vector(graph, node, out.channels, 2);
   return out;
 }
 
+Value infer_view(const Graph& graph, const Node& node) {
+  const Value& in = input(graph, node, 0);
+  const View& view = view_of(node);
+  if (view.first > in.channels - view.channels) mismatch(node, "its channels leave the map");
+  const auto pixels = [](std::int64_t height, std::int64_t width) { return height * width; };
+  if (pixels(view.height, view.width) != pixels(in.height, in.width)) mismatch(node, "it has another number of pixels");
+  return {view.channels, view.height, view.width};
+}
+
 Value infer_attention(const Graph& graph, const Node& node) {
   Value out = input(graph, node, 0);
   const int heads = attention_of(node).heads;
-  if (!out.same_shape(input(graph, node, 1)) || !out.same_shape(input(graph, node, 2))) {
-    mismatch(node, "q, k and v differ in shape");
+  for (std::size_t k = 1; k < node.inputs.size(); ++k) {
+    if (!out.same_shape(input(graph, node, k))) mismatch(node, "q, k, v and what belongs to them differ in shape");
   }
   if (heads < 1 || out.channels % heads != 0) {
     mismatch(node, std::to_string(out.channels) + " channels do not divide into " + std::to_string(heads) + " heads");
   }
+  if (node.op == DPM_OP_ATTENTION_BACKWARD) out.channels *= 3;
   return out;
 }
 
@@ -127,9 +142,10 @@ Value infer_concat(const Graph& graph, const Node& node) {
 
 Value infer_resampled(const Graph& graph, const Node& node) {
   Value out = input(graph, node, 0);
-  if (node.op == DPM_OP_UPSAMPLE || node.op == DPM_OP_FIR_UPSAMPLE) {
-    out.height *= 2;
-    out.width *= 2;
+  if (node.op != DPM_OP_AVERAGE_POOL && node.op != DPM_OP_FIR_DOWNSAMPLE) {
+    const int more = node.op == DPM_OP_FIR_UPSAMPLE ? 2 * fir_upsample_of(node).extension : 0;
+    out.height = 2 * out.height + more;
+    out.width = 2 * out.width + more;
     return out;
   }
   if (out.height % 2 != 0 || out.width % 2 != 0) mismatch(node, "the map's sides are odd");
@@ -146,7 +162,8 @@ Value infer_channelwise(const Graph& graph, const Node& node) {
   if (node.op == DPM_OP_BIAS) expect_dims(node, graph.constants[node.biases[0]], {out.channels});
   if (node.op == DPM_OP_CHANNEL_ADD) expect_vector(graph, node, out.channels);
   if (node.op == DPM_OP_SCALE_SHIFT) expect_vector(graph, node, 2 * out.channels);
-  if (node.op == DPM_OP_ADD && !out.same_shape(input(graph, node, 1))) mismatch(node, "the maps differ in shape");
+  const bool takes_two = node.op == DPM_OP_ADD || node.op == DPM_OP_ACTIVATION_BACKWARD;
+  if (takes_two && !out.same_shape(input(graph, node, 1))) mismatch(node, "the maps differ in shape");
   return out;
 }
 
@@ -166,12 +183,19 @@ Value infer(const Graph& graph, const Node& node) {
     case DPM_OP_CONVOLUTION:
       return infer_convolution(graph, node);
     case DPM_OP_GROUP_NORM:
+    case DPM_OP_GROUP_NORM_BACKWARD:
+    case DPM_OP_GROUP_NORM_TANGENT:
       return infer_group_norm(graph, node);
     case DPM_OP_ATTENTION:
+    case DPM_OP_ATTENTION_BACKWARD:
+    case DPM_OP_ATTENTION_TANGENT:
       return infer_attention(graph, node);
+    case DPM_OP_VIEW:
+      return infer_view(graph, node);
     case DPM_OP_CONCAT:
       return infer_concat(graph, node);
     case DPM_OP_UPSAMPLE:
+    case DPM_OP_ZERO_UPSAMPLE:
     case DPM_OP_AVERAGE_POOL:
     case DPM_OP_FIR_UPSAMPLE:
     case DPM_OP_FIR_DOWNSAMPLE:
@@ -179,6 +203,12 @@ Value infer(const Graph& graph, const Node& node) {
     default:
       return infer_channelwise(graph, node);
   }
+}
+
+/// Of tokens with tokens: the logits, what they weigh, and for derivatives the logits again; 0 for other operations.
+std::uint64_t attention_products(dpm_op op) {
+  if (op == DPM_OP_ATTENTION) return 2;
+  return op == DPM_OP_ATTENTION_BACKWARD || op == DPM_OP_ATTENTION_TANGENT ? 5 : 0;
 }
 
 }  // namespace
@@ -196,10 +226,10 @@ std::vector<Value> infer_shapes(const Graph& graph, const Node& node) {
 }
 
 std::uint64_t multiply_adds(const Graph& graph, const Node& node) {
-  if (node.op == DPM_OP_ATTENTION) {
+  if (const std::uint64_t products = attention_products(node.op); products > 0) {
     const Value& q = graph.values[node.input(0)];
     const std::uint64_t tokens = static_cast<std::uint64_t>(q.height) * static_cast<std::uint64_t>(q.width);
-    return 2 * tokens * tokens * static_cast<std::uint64_t>(q.channels);
+    return products * tokens * tokens * static_cast<std::uint64_t>(q.channels);
   }
   if (node.op != DPM_OP_CONVOLUTION) return 0;
   const int kernel = convolution_of(node).kernel;

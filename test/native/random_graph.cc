@@ -170,7 +170,7 @@ void RandomGraph::spoil() {
       node.biases = {any_number()};
       return;
     case 6:
-      node.op = static_cast<dpm_op>(choose_(24));
+      node.op = static_cast<dpm_op>(choose_(DPM_OP_COUNT + 8));
       return;
     case 7:
       node.attributes = graph::Convolution{any_number(),
@@ -195,9 +195,15 @@ void RandomGraph::spoil() {
   }
 }
 
+Network RandomGraph::network(const std::shared_ptr<Device>& device, Derivative derivative) const {
+  NetworkOptions options = options_;
+  options.derivative = derivative;
+  return {device, graph(), options};
+}
+
 std::vector<float> RandomGraph::run(const std::shared_ptr<Device>& device) const {
-  Network network(device, graph(), options_);
-  return evaluate_twice(network, batch_);
+  Network made = network(device);
+  return evaluate_twice(made, batch_);
 }
 
 }  // namespace dpm::test

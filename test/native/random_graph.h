@@ -21,6 +21,8 @@ class RandomGraph {
   [[nodiscard]] const NetworkOptions& options() const { return options_; }
   [[nodiscard]] int batch() const { return batch_; }
 
+  /// Its network on a device.
+  [[nodiscard]] Network network(const std::shared_ptr<Device>& device, Derivative derivative = Derivative::kNone) const;
   /// Its outputs on a device.
   [[nodiscard]] std::vector<float> run(const std::shared_ptr<Device>& device) const;
 

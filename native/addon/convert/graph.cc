@@ -56,7 +56,7 @@ graph::Attributes to_attributes(const Napi::Object& node, dpm_op op) {
     case DPM_OP_ACTIVATION:
       return graph::Activation{static_cast<dpm_activation>(to_choice(node, "kind", {"mish", "gelu", "relu"}))};
     default:
-      return {};
+      return graph::operation_of(op).attributes;
   }
 }
 

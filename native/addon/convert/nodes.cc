@@ -1,5 +1,6 @@
 #include "addon/convert/nodes.h"
 
+#include <algorithm>
 #include <string>
 
 #include "addon/convert/objects.h"
@@ -54,9 +55,10 @@ Napi::Object node_of(Napi::Env env, const graph::Graph& graph, const graph::Node
   Napi::Object object = Napi::Object::New(env);
   object.Set("name", Napi::String::New(env, node.name));
   object.Set("op", Napi::String::New(env, graph::operation_of(node.op).name));
-  constexpr std::uint32_t kInputs = 3;
-  Napi::Array inputs = Napi::Array::New(env, kInputs);
-  for (std::uint32_t i = 0; i < kInputs; ++i) inputs.Set(i, map_of(env, graph, node.input(i)));
+  // As many as most operations have, however many are left out.
+  const auto count = std::max<std::uint32_t>(3, static_cast<std::uint32_t>(node.inputs.size()));
+  Napi::Array inputs = Napi::Array::New(env, count);
+  for (std::uint32_t i = 0; i < count; ++i) inputs.Set(i, map_of(env, graph, node.input(i)));
   object.Set("inputs", inputs);
   object.Set("output", map_of(env, graph, node.output()));
   std::int64_t weights = 0;

@@ -49,7 +49,7 @@ Network::Network(Device& owner, const dpm_graph& graph)
   }
   for (std::uint32_t i = 0; i < graph.node_count; ++i) {
     const dpm_node& from = graph.nodes[i];
-    if (!supports(graph, from)) {
+    if (!runs(graph, from)) {
       throw Error(ErrorCode::kUnsupported,
                   std::string(from.name) + ": the reference device runs primitive operations only");
     }

@@ -64,8 +64,11 @@ struct Executable {
 
 using Handle = Handles<Device, Buffer, Network, Executable>;
 
-/// Whether the device runs `node`: primitive operations only.
+/// Whether a pass may make `node`: never, so that a graph runs as it was built.
 bool supports(const dpm_graph& graph, const dpm_node& node);
+
+/// Whether the device runs `node`: primitive operations, and group norms with what derivatives fold into them.
+bool runs(const dpm_graph& graph, const dpm_node& node);
 
 /// One value of one sample, NCHW; external ones are copied in and out by the executable.
 struct Map {
@@ -79,6 +82,27 @@ struct Map {
   }
   [[nodiscard]] int elements() const { return channels * height * width; }
 };
+
+/// What the attributes of an activation, or of its derivative, compute.
+double activated(dpm_activation kind, double x);
+
+/// Runs a node of a derivative for one sample; false for another operation.
+bool run_derivative(const Network::Node& node, const Map* inputs, const Map& out);
+
+/// Of one group of a map.
+struct GroupMoments {
+  double mean = 0;
+  double inverse_deviation = 0;
+};
+GroupMoments group_moments(const dpm_group_norm_attributes& attributes, const Map& in, int group);
+
+/// What a group norm multiplies a normalised channel by, and what it adds.
+struct ChannelCoefficients {
+  double scale = 1;
+  double shift = 0;
+};
+/// `vector` is the scale and shift, without data where there is none.
+ChannelCoefficients channel_coefficients(const Network::Node& layer, const Map& vector, int channels, int channel);
 
 /// Runs one node for one sample.
 void run_node(const Network::Node& node, const Map* inputs, const Map& out);

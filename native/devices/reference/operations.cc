@@ -7,14 +7,6 @@
 namespace dpm::reference {
 namespace {
 
-double silu(double x) { return x / (1.0 + std::exp(-x)); }
-
-double activated(const dpm_activation_attributes& node, double x) {
-  if (node.kind == DPM_ACTIVATION_MISH) return x * std::tanh(std::log1p(std::exp(x)));
-  if (node.kind == DPM_ACTIVATION_GELU) return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
-  return std::max(x, 0.0);
-}
-
 void convolution(const Network::Node& layer, const Map& in, const Map& out) {
   const dpm_convolution_attributes& node = layer.attributes.convolution;
   const int k = node.kernel;
@@ -39,21 +31,22 @@ void convolution(const Network::Node& layer, const Map& in, const Map& out) {
   }
 }
 
-void group_norm(const Network::Node& layer, const Map& in, const Map& out) {
-  const int per_group = in.channels / layer.attributes.group_norm.groups * in.height * in.width;
-  for (int g = 0; g < layer.attributes.group_norm.groups; ++g) {
-    const double* x = in.data + static_cast<std::ptrdiff_t>(g) * per_group;
-    double mean = 0;
-    for (int i = 0; i < per_group; ++i) mean += x[i];
-    mean /= per_group;
-    double variance = 0;
-    for (int i = 0; i < per_group; ++i) variance += (x[i] - mean) * (x[i] - mean);
-    const double inverse =
-        1.0 / std::sqrt(variance / per_group + static_cast<double>(layer.attributes.group_norm.epsilon));
-    for (int i = 0; i < per_group; ++i) {
-      const std::ptrdiff_t element = static_cast<std::ptrdiff_t>(g) * per_group + i;
-      const auto channel = static_cast<std::size_t>(element / (in.height * in.width));
-      out.data[element] = (in.data[element] - mean) * inverse * layer.weight[channel] + layer.bias[channel];
+void group_norm(const Network::Node& layer, const Map* inputs, const Map& out) {
+  const dpm_group_norm_attributes& node = layer.attributes.group_norm;
+  const Map& in = inputs[0];
+  const Map vector = layer.operands.input(1) >= 0 ? inputs[1] : Map{};
+  // The result may take the place of the map.
+  std::vector<GroupMoments> groups;
+  for (int g = 0; g < node.groups; ++g) groups.push_back(group_moments(node, in, g));
+  for (int c = 0; c < in.channels; ++c) {
+    const GroupMoments& moments = groups[static_cast<std::size_t>(c / (in.channels / node.groups))];
+    const ChannelCoefficients channel = channel_coefficients(layer, vector, in.channels, c);
+    for (int y = 0; y < in.height; ++y) {
+      for (int x = 0; x < in.width; ++x) {
+        const double normalised = (in.at(c, y, x) - moments.mean) * moments.inverse_deviation;
+        const double z = normalised * channel.scale + channel.shift;
+        out.at(c, y, x) = node.silu != 0 ? activated(DPM_ACTIVATION_SILU, z) : z;
+      }
     }
   }
 }
@@ -131,7 +124,8 @@ void fir(const Network::Node& layer, const Map& in, const Map& out) {
   const bool enlarges = layer.op == DPM_OP_FIR_UPSAMPLE;
   const int up = enlarges ? 2 : 1;
   const int down = enlarges ? 1 : 2;
-  const int pad_before = enlarges ? 2 : layer.attributes.fir_downsample.padding;
+  const int pad_before =
+      enlarges ? 2 + layer.attributes.fir_upsample.extension : layer.attributes.fir_downsample.padding;
   const double gain = enlarges ? 4 : 1;
   const auto spread = [&](int c, int row, int column) {
     const bool inside = row >= 0 && row < up * in.height && column >= 0 && column < up * in.width;
@@ -168,10 +162,10 @@ void channelwise(const Network::Node& layer, const Map* inputs, const Map& out) 
         out.data[i] = x * (1.0 + inputs[1].data[c]) + inputs[1].data[out.channels + c];
         break;
       case DPM_OP_SILU:
-        out.data[i] = silu(x);
+        out.data[i] = activated(DPM_ACTIVATION_SILU, x);
         break;
       case DPM_OP_ACTIVATION:
-        out.data[i] = activated(layer.attributes.activation, x);
+        out.data[i] = activated(static_cast<dpm_activation>(layer.attributes.activation.kind), x);
         break;
       case DPM_OP_ADD:
         out.data[i] = x + inputs[1].data[i];
@@ -185,27 +179,66 @@ void channelwise(const Network::Node& layer, const Map* inputs, const Map& out) 
 
 }  // namespace
 
+double activated(dpm_activation kind, double x) {
+  switch (kind) {
+    case DPM_ACTIVATION_MISH:
+      return x * std::tanh(std::log1p(std::exp(x)));
+    case DPM_ACTIVATION_GELU:
+      return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
+    case DPM_ACTIVATION_SILU:
+      return x / (1.0 + std::exp(-x));
+    default:
+      return std::max(x, 0.0);
+  }
+}
+
+GroupMoments group_moments(const dpm_group_norm_attributes& attributes, const Map& in, int group) {
+  const int elements = in.elements() / attributes.groups;
+  const double* x = in.data + static_cast<std::ptrdiff_t>(group) * elements;
+  GroupMoments moments;
+  for (int i = 0; i < elements; ++i) moments.mean += x[i];
+  moments.mean /= elements;
+  double variance = 0;
+  for (int i = 0; i < elements; ++i) variance += (x[i] - moments.mean) * (x[i] - moments.mean);
+  moments.inverse_deviation = 1.0 / std::sqrt(variance / elements + static_cast<double>(attributes.epsilon));
+  return moments;
+}
+
+ChannelCoefficients channel_coefficients(const Network::Node& layer, const Map& vector, int channels, int channel) {
+  ChannelCoefficients result{layer.weight[static_cast<std::size_t>(channel)],
+                             layer.bias[static_cast<std::size_t>(channel)]};
+  if (vector.data == nullptr) return result;
+  const double factor = 1.0 + vector.data[channel];
+  return {result.scale * factor, result.shift * factor + vector.data[channels + channel]};
+}
+
 bool supports(const dpm_graph& graph, const dpm_node& node) {
+  const bool is_folded =
+      node.op == DPM_OP_GROUP_NORM && (node.attributes.group_norm.silu != 0 || input_of(node, 1) >= 0);
+  return !is_folded && runs(graph, node);
+}
+
+bool runs(const dpm_graph& graph, const dpm_node& node) {
   for (std::uint32_t i = 0; i < graph.value_count; ++i) {
     if (graph.values[i].parent >= 0) return false;
   }
-  if (node.output_count != 1 || node.weight_count > 1) return false;
+  if (node.output_count != 1 || node.weight_count > 1 || node.op >= DPM_OP_COUNT) return false;
   if (node.op == DPM_OP_CONVOLUTION) {
     const dpm_convolution_attributes& how = node.attributes.convolution;
     const bool fused =
         how.upsample != 0 || how.silu != 0 || how.scale != 1.0F || how.beside != 0 || node.bias_count > 0;
     return !fused && input_of(node, 1) < 0 && input_of(node, 2) < 0;
   }
-  if (node.op != DPM_OP_GROUP_NORM) return node.op < DPM_OP_COUNT;
-  return node.attributes.group_norm.silu == 0 && node.bias_count == 1 && input_of(node, 1) < 0 && input_of(node, 2) < 0;
+  return node.op != DPM_OP_GROUP_NORM || (node.bias_count == 1 && input_of(node, 2) < 0);
 }
 
 void run_node(const Network::Node& layer, const Map* inputs, const Map& out) {
+  if (run_derivative(layer, inputs, out)) return;
   switch (layer.op) {
     case DPM_OP_CONVOLUTION:
       return convolution(layer, inputs[0], out);
     case DPM_OP_GROUP_NORM:
-      return group_norm(layer, inputs[0], out);
+      return group_norm(layer, inputs, out);
     case DPM_OP_ATTENTION:
       return attention(layer.attributes.attention, inputs, out);
     case DPM_OP_TIME_EMBEDDING:

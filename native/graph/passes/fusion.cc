@@ -163,6 +163,18 @@ void merge(Graph& graph, const std::vector<int>& members, const Supports& suppor
   }
 }
 
+/// Whether the device runs the nodes that read or write one of `parts`.
+template <typename Parts>
+bool parts_are_supported(const Graph& graph, const Parts& parts, const Supports& supports) {
+  return std::all_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) {
+    const bool concerned = std::any_of(parts.begin(), parts.end(), [&](int part) {
+      return std::count(node.outputs.begin(), node.outputs.end(), part) > 0 ||
+             std::count(node.inputs.begin(), node.inputs.end(), part) > 0;
+    });
+    return !concerned || supports(graph, node);
+  });
+}
+
 /// `graph` with the parts of concatenation `index` written in place, where the device can do that.
 std::optional<Graph> without_concatenation(const Graph& graph, int index, const Supports& supports) {
   const Node& concatenation = graph.nodes[index];
@@ -181,14 +193,37 @@ std::optional<Graph> without_concatenation(const Graph& graph, int index, const 
     offset += result.values[part].channels;
   }
   result.nodes.erase(result.nodes.begin() + index);
-  for (const Node& node : result.nodes) {
-    const bool concerned = std::any_of(parts.begin(), parts.end(), [&](int part) {
-      return std::count(node.outputs.begin(), node.outputs.end(), part) > 0 ||
-             std::count(node.inputs.begin(), node.inputs.end(), part) > 0;
-    });
-    if (concerned && !supports(result, node)) return std::nullopt;
-  }
+  if (!parts_are_supported(result, parts, supports)) return std::nullopt;
   return result;
+}
+
+/// `graph` with the result of view `index` read in place, where the device can do that.
+std::optional<Graph> without_view(const Graph& graph, int index, const Supports& supports) {
+  const Node& node = graph.nodes[index];
+  const Value& from = graph.values[node.input(0)];
+  const Value& part = graph.values[node.output()];
+  const bool is_range = from.height == part.height && from.width == part.width && part.parent < 0 && !part.is_bound();
+  if (!is_range || graph.values[graph.root(node.input(0))].is_bound()) return std::nullopt;
+  Graph result = graph;
+  result.values[node.output()].parent = node.input(0);
+  result.values[node.output()].channel_offset = view_of(node).first;
+  result.nodes.erase(result.nodes.begin() + index);
+  if (!parts_are_supported(result, std::array{node.output()}, supports)) return std::nullopt;
+  return result;
+}
+
+/// Replaces the graph by what `without` makes of it, node by node of operation `op`.
+template <typename Without>
+void remove_nodes(Graph& graph, dpm_op op, const Without& without) {
+  for (std::size_t i = 0; i < graph.nodes.size();) {
+    std::optional<Graph> smaller;
+    if (graph.nodes[i].op == op) smaller = without(graph, static_cast<int>(i));
+    if (smaller) {
+      graph = std::move(*smaller);
+    } else {
+      ++i;
+    }
+  }
 }
 
 /// Calls `use(norm, convolution)` for every norm that alone reads a plain convolution.
@@ -259,15 +294,12 @@ void move_biases_to_norms(Graph& graph, const Supports& supports) {
 }
 
 void remove_concatenations(Graph& graph, const Supports& supports) {
-  for (std::size_t i = 0; i < graph.nodes.size();) {
-    std::optional<Graph> without;
-    if (graph.nodes[i].op == DPM_OP_CONCAT) without = without_concatenation(graph, static_cast<int>(i), supports);
-    if (without) {
-      graph = std::move(*without);
-    } else {
-      ++i;
-    }
-  }
+  remove_nodes(graph, DPM_OP_CONCAT,
+               [&](const Graph& whole, int index) { return without_concatenation(whole, index, supports); });
+}
+
+void remove_views(Graph& graph, const Supports& supports) {
+  remove_nodes(graph, DPM_OP_VIEW, [&](const Graph& whole, int index) { return without_view(whole, index, supports); });
 }
 
 void fuse(Graph& graph, const Supports& supports) {
@@ -282,6 +314,7 @@ void fuse(Graph& graph, const Supports& supports) {
   move_vectors_to_norms(graph, supports);
   move_biases_to_norms(graph, supports);
   remove_concatenations(graph, supports);
+  remove_views(graph, supports);
   run_residuals_beside(graph, supports);
 }
 

@@ -31,6 +31,9 @@ void move_vectors_to_norms(Graph& graph, const Supports& supports);
 /// has nothing left behind it that would take a pass.
 void move_biases_to_norms(Graph& graph, const Supports& supports);
 
+/// Makes the results of views of a map's own sides channel ranges of what they are views of.
+void remove_views(Graph& graph, const Supports& supports);
+
 /// All passes in order.
 void fuse(Graph& graph, const Supports& supports);
 

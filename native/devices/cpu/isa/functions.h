@@ -16,6 +16,11 @@ void channel_affine(const float* x, std::ptrdiff_t x_stride, float* y, std::ptrd
                     int channels, const float* a, const float* b, bool silu);
 void activation(dpm_activation kind, const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride,
                 int pixels, int channels);
+void activation_backward(dpm_activation kind, const float* x, std::ptrdiff_t x_stride, const float* d,
+                         std::ptrdiff_t d_stride, float* y, std::ptrdiff_t y_stride, int pixels, int channels);
+void norm_derivative_sums(const NormDerivative& arguments, const float* mean, float* sums, float* products);
+void norm_derivative(const NormDerivative& arguments, const float* p, const float* q, const float* r, float* y,
+                     std::ptrdiff_t y_stride);
 void add(const float* a, std::ptrdiff_t a_stride, const float* b, std::ptrdiff_t b_stride, float* y,
          std::ptrdiff_t y_stride, int pixels, int channels);
 void softmax(float* row, int columns, float scale);

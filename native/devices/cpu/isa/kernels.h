@@ -63,6 +63,21 @@ struct WinogradOutput {
   float* out[16];  ///< per pixel; null outside the map
 };
 
+/// Rows of a group norm's derivative, and per channel what its passes need. With z = a x + b the norm's result before
+/// its SiLU, `given` is first multiplied by silu'(z) where asked (backward) or the result is (tangent).
+struct NormDerivative {
+  const float* x;
+  std::ptrdiff_t x_stride;
+  const float* given;  ///< a cotangent of the result, or a tangent of x
+  std::ptrdiff_t given_stride;
+  int pixels;
+  int channels;
+  const float* a;
+  const float* b;
+  bool silu;
+  bool backward;
+};
+
 struct Bf16Kernels;
 
 struct IsaKernels {
@@ -91,6 +106,14 @@ struct IsaKernels {
   /// y = the function of x, element by element.
   void (*activation)(dpm_activation kind, const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride,
                      int pixels, int channels);
+  /// y = f'(x) d, element by element; f may be SiLU.
+  void (*activation_backward)(dpm_activation kind, const float* x, std::ptrdiff_t x_stride, const float* d,
+                              std::ptrdiff_t d_stride, float* y, std::ptrdiff_t y_stride, int pixels, int channels);
+  /// Per channel the sums of `given` (backward: times silu') and of its products with x - mean.
+  void (*norm_derivative_sums)(const NormDerivative& arguments, const float* mean, float* sums, float* products);
+  /// y = p given + q x + r, `given` or y times silu' where asked.
+  void (*norm_derivative)(const NormDerivative& arguments, const float* p, const float* q, const float* r, float* y,
+                          std::ptrdiff_t y_stride);
   void (*add)(const float* a, std::ptrdiff_t a_stride, const float* b, std::ptrdiff_t b_stride, float* y,
               std::ptrdiff_t y_stride, int pixels, int channels);
   /// Softmax of scale * row, in place.

@@ -107,6 +107,28 @@ class Activation : public Layer {
   Operands operands_;
 };
 
+/// f'(x) d.
+class ActivationBackward : public Layer {
+ public:
+  explicit ActivationBackward(const dpm_node& node) : kind_(activation_of(node)), operands_(node) {}
+
+  void run(const RunContext& context) const override {
+    const MapView in = context.map(operands_.input(0));
+    const MapView given = context.map(operands_.input(1));
+    const MapView out = context.map(operands_.output());
+    for_blocks(context, in, [&](int n, Range range) {
+      context.device.isa.activation_backward(kind_, in.sample(n) + range.first * in.pixel_stride, in.pixel_stride,
+                                             given.sample(n) + range.first * given.pixel_stride, given.pixel_stride,
+                                             out.sample(n) + range.first * out.pixel_stride, out.pixel_stride,
+                                             range.last - range.first, in.channels);
+    });
+  }
+
+ private:
+  dpm_activation kind_;
+  Operands operands_;
+};
+
 class Add : public Layer {
  public:
   explicit Add(const dpm_node& node) : operands_(node) {}
@@ -128,6 +150,10 @@ class Add : public Layer {
 };
 
 }  // namespace
+
+std::unique_ptr<Layer> make_activation_backward(const LayerFactory& /*factory*/, const dpm_node& node) {
+  return std::make_unique<ActivationBackward>(node);
+}
 
 std::unique_ptr<Layer> make_channelwise(const LayerFactory& factory, const dpm_node& node) {
   if (node.op == DPM_OP_ADD) return std::make_unique<Add>(node);

@@ -26,6 +26,7 @@ class Fir : public Layer {
       : enlarges_(node.op == DPM_OP_FIR_UPSAMPLE),
         operands_(node),
         padding_(fir_padding_of(node)),
+        extension_(fir_extension_of(node)),
         channels_(factory.values[output_of(node)].shape.channels) {
     // One pixel of zeros on either side.
     strip_floats_ = static_cast<std::ptrdiff_t>(factory.values[input_of(node, 0)].shape.width + 2) *
@@ -72,15 +73,26 @@ class Fir : public Layer {
   /// What lies along the columns: pixels -1 and `width` of it are zeros.
   [[nodiscard]] Row columns_of(float* strip) const { return {strip + channels_, channels_}; }
 
+  /// What an upsampled element lies between; of one outside twice the map, which is -1 or behind the last, too.
+  struct Neighbours {
+    int near;
+    int far;
+  };
+  static Neighbours neighbours_of(int element) {
+    const int near = (element + 2) / 2 - 1;
+    return {near, (element + 2) % 2 == 0 ? near - 1 : near + 1};
+  }
+
   void upsample_row(const MapView& in, const MapView& out, int n, int y, float* strip) const {
-    const Row near = row_of(in, n, y / 2, strip);
-    const Row far = row_of(in, n, y % 2 == 0 ? y / 2 - 1 : y / 2 + 1, strip);
+    const Neighbours rows = neighbours_of(y - extension_);
+    const Row near = row_of(in, n, rows.near, strip);
+    const Row far = row_of(in, n, rows.far, strip);
     const Row columns = columns_of(strip);
     for (int x = 0; x < in.width; ++x) blend(near.at(x), far.at(x), columns.at(x), channels_);
     const Row target = row_of(out, n, y, nullptr);
-    for (int x = 0; x < in.width; ++x) {
-      blend(columns.at(x), columns.at(x - 1), target.at(2 * x), channels_);
-      blend(columns.at(x), columns.at(x + 1), target.at(2 * x + 1), channels_);
+    for (int x = 0; x < out.width; ++x) {
+      const Neighbours pair = neighbours_of(x - extension_);
+      blend(columns.at(pair.near), columns.at(pair.far), target.at(x), channels_);
     }
   }
 
@@ -103,6 +115,7 @@ class Fir : public Layer {
   bool enlarges_;
   Operands operands_;
   int padding_;
+  int extension_;
   int channels_;
   std::ptrdiff_t strip_floats_;
 };

@@ -1,15 +1,12 @@
-// Group normalisation with float32 statistics per tile of pixels, merged in double (Chan's formula), folded with gamma,
-// beta and the time's scale and shift into one multiply-add per element.
-#include <cmath>
+// Group normalisation: statistics, folded with gamma, beta and the time's scale and shift into one multiply-add per
+// element.
 #include <optional>
 
-#include "devices/cpu/layers/layer.h"
+#include "devices/cpu/layers/group_statistics.h"
 
 namespace dpm::cpu {
 namespace {
 
-// Fixed, so that the result does not depend on the number of threads.
-constexpr int kStatisticsPixels = 32;
 constexpr int kApplyFloats = 16 * 1024;
 
 class GroupNorm : public Layer {
@@ -17,11 +14,10 @@ class GroupNorm : public Layer {
   GroupNorm(const LayerFactory& factory, const dpm_node& node)
       : operands_(node),
         attributes_(group_norm_of(node)),
+        statistics_(attributes_, factory.values[output_of(node)].shape),
         gamma_(factory.stacked(node.weights, 1)),
         beta_(factory.stacked(node.biases, 1)) {
-    const dpm_value& shape = factory.values[output_of(node)].shape;
-    channels_ = shape.channels;
-    chunks_ = divide_up(shape.height * shape.width, kStatisticsPixels);
+    channels_ = factory.values[output_of(node)].shape.channels;
     if (const DeferredNorm* deferred = factory.deferred_norm(output_of(node))) deferred_ = *deferred;
   }
 
@@ -38,22 +34,14 @@ class GroupNorm : public Layer {
     const MapView in = context.map(operands_.input(0));
     const MapView out = context.map(operands_.output());
     ThreadPool& pool = context.pool;
-    pool.parallel_for(static_cast<std::int64_t>(context.batch) * chunks_, [&](std::int64_t task, int /*thread*/) {
-      const auto n = static_cast<int>(task / chunks_);
-      const auto chunk = static_cast<int>(task % chunks_);
-      const int first = chunk * kStatisticsPixels;
-      const int pixels = std::min(kStatisticsPixels, in.pixels() - first);
-      float* mean = sample_scratch(context, n) + static_cast<std::ptrdiff_t>(2 * chunk) * channels_;
-      context.device.isa.channel_statistics(in.sample(n) + first * in.pixel_stride, in.pixel_stride, pixels, channels_,
-                                            mean, mean + channels_);
-    });
+    statistics_.compute(context, in, sample_scratch(context, 0), sample_floats());
     if (deferred_ && context.defers(*deferred_)) {
       for (int n = 0; n < context.batch; ++n) {
-        fold(context, in, n, context.norm_coefficients + static_cast<std::ptrdiff_t>(2 * n) * channels_);
+        fold(context, n, context.norm_coefficients + static_cast<std::ptrdiff_t>(2 * n) * channels_);
       }
       return;
     }
-    for (int n = 0; n < context.batch; ++n) fold(context, in, n, coefficients(context, n));
+    for (int n = 0; n < context.batch; ++n) fold(context, n, coefficients(context, n));
     const int apply_pixels = std::max(1, kApplyFloats / channels_);
     const int blocks = divide_up(in.pixels(), apply_pixels);
     pool.parallel_for(static_cast<std::int64_t>(context.batch) * blocks, [&](std::int64_t task, int /*thread*/) {
@@ -67,23 +55,23 @@ class GroupNorm : public Layer {
   }
 
  private:
-  /// Per sample: mean and deviation of every chunk and channel, then the coefficients a and b.
+  /// Per sample: its statistics, then the coefficients a and b.
   [[nodiscard]] std::size_t sample_floats() const {
-    return static_cast<std::size_t>(2 * (chunks_ + 1)) * static_cast<std::size_t>(channels_);
+    return statistics_.floats() + 2 * static_cast<std::size_t>(channels_);
   }
   [[nodiscard]] float* sample_scratch(const RunContext& context, int n) const {
     return context.scratch + static_cast<std::size_t>(n) * sample_floats();
   }
   [[nodiscard]] float* coefficients(const RunContext& context, int n) const {
-    return sample_scratch(context, n) + static_cast<std::ptrdiff_t>(2 * chunks_) * channels_;
+    return sample_scratch(context, n) + statistics_.floats();
   }
 
-  void fold(const RunContext& context, const MapView& in, int n, float* a) const {
+  void fold(const RunContext& context, int n, float* a) const {
     const int group = channels_ / attributes_.groups;
     float* b = a + channels_;
     const float* scale_shift = operands_.input(1) >= 0 ? context.map(operands_.input(1)).sample(n) : nullptr;
     for (int g = 0; g < attributes_.groups; ++g) {
-      const auto [mean, inverse] = statistics(context, in.pixels(), n, g * group, group);
+      const auto [mean, inverse] = statistics_.moments(sample_scratch(context, n), g);
       for (int c = g * group; c < (g + 1) * group; ++c) {
         double scale = gamma_.floats()[c] * inverse;
         double shift = beta_.floats()[c] - mean * scale;
@@ -98,40 +86,13 @@ class GroupNorm : public Layer {
     }
   }
 
-  struct Moments {
-    double mean;
-    double inverse_deviation;
-  };
-
-  [[nodiscard]] Moments statistics(const RunContext& context, int pixels, int n, int first, int group) const {
-    const float* partial = sample_scratch(context, n);
-    double sum = 0;
-    for (int chunk = 0; chunk < chunks_; ++chunk) {
-      const float* mean = partial + static_cast<std::ptrdiff_t>(2 * chunk) * channels_;
-      const double weight = std::min(kStatisticsPixels, pixels - chunk * kStatisticsPixels);
-      for (int c = first; c < first + group; ++c) sum += weight * mean[c];
-    }
-    const double count = static_cast<double>(pixels) * group;
-    const double mean_of_all = sum / count;
-    double squares = 0;
-    for (int chunk = 0; chunk < chunks_; ++chunk) {
-      const float* mean = partial + static_cast<std::ptrdiff_t>(2 * chunk) * channels_;
-      const double weight = std::min(kStatisticsPixels, pixels - chunk * kStatisticsPixels);
-      for (int c = first; c < first + group; ++c) {
-        const double difference = mean[c] - mean_of_all;
-        squares += mean[channels_ + c] + weight * difference * difference;
-      }
-    }
-    return {mean_of_all, 1.0 / std::sqrt(squares / count + static_cast<double>(attributes_.epsilon))};
-  }
-
   Operands operands_;
   dpm_group_norm_attributes attributes_;
+  GroupStatistics statistics_;
   StackedVectors gamma_;
   StackedVectors beta_;
   std::optional<DeferredNorm> deferred_;
   int channels_ = 0;
-  int chunks_ = 0;
 };
 
 }  // namespace

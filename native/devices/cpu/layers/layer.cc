@@ -1,5 +1,6 @@
 #include "devices/cpu/layers/layer.h"
 
+#include <algorithm>
 #include <string>
 
 #include "backend/bindings.h"
@@ -69,8 +70,14 @@ bool supports(const dpm_graph& graph, const dpm_node& node) {
     case DPM_OP_AVERAGE_POOL:
     case DPM_OP_FIR_UPSAMPLE:
     case DPM_OP_FIR_DOWNSAMPLE:
-      return !bound(input_of(node, 0)) && !bound(input_of(node, 1)) && !bound(input_of(node, 2)) &&
-             !bound(output_of(node));
+    case DPM_OP_VIEW:
+    case DPM_OP_ZERO_UPSAMPLE:
+    case DPM_OP_ACTIVATION_BACKWARD:
+    case DPM_OP_GROUP_NORM_BACKWARD:
+    case DPM_OP_GROUP_NORM_TANGENT:
+    case DPM_OP_ATTENTION_BACKWARD:
+    case DPM_OP_ATTENTION_TANGENT:
+      return std::none_of(node.inputs, node.inputs + node.input_count, bound) && !bound(output_of(node));
     default:
       return false;
   }
@@ -91,7 +98,17 @@ std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& n
     case DPM_OP_CONCAT:
     case DPM_OP_UPSAMPLE:
     case DPM_OP_AVERAGE_POOL:
+    case DPM_OP_VIEW:
+    case DPM_OP_ZERO_UPSAMPLE:
       return make_resample(factory, node);
+    case DPM_OP_ACTIVATION_BACKWARD:
+      return make_activation_backward(factory, node);
+    case DPM_OP_GROUP_NORM_BACKWARD:
+    case DPM_OP_GROUP_NORM_TANGENT:
+      return make_norm_derivative(factory, node);
+    case DPM_OP_ATTENTION_BACKWARD:
+    case DPM_OP_ATTENTION_TANGENT:
+      return make_attention_derivative(factory, node);
     case DPM_OP_FIR_UPSAMPLE:
     case DPM_OP_FIR_DOWNSAMPLE:
       return make_fir(factory, node);

@@ -1,4 +1,4 @@
-// Concatenation, nearest-neighbour enlargement, means of 2 x 2.
+// Concatenation, ranges of channels, enlargement by the nearest neighbour or by zeros, means of 2 x 2.
 #include "devices/cpu/layers/layer.h"
 
 namespace dpm::cpu {
@@ -6,7 +6,8 @@ namespace {
 
 class Resample : public Layer {
  public:
-  explicit Resample(const dpm_node& node) : op_(static_cast<dpm_op>(node.op)), operands_(node) {}
+  explicit Resample(const dpm_node& node)
+      : op_(static_cast<dpm_op>(node.op)), operands_(node), first_(op_ == DPM_OP_VIEW ? view_of(node).first : 0) {}
 
   void run(const RunContext& context) const override {
     const MapView in = context.map(operands_.input(0));
@@ -17,8 +18,12 @@ class Resample : public Layer {
                                 const auto y = static_cast<int>(task % out.height);
                                 if (op_ == DPM_OP_CONCAT) {
                                   concat_row(in, context.map(operands_.input(1)), out, n, y);
+                                } else if (op_ == DPM_OP_VIEW) {
+                                  view_row(in, out, n, y);
                                 } else if (op_ == DPM_OP_UPSAMPLE) {
                                   upsample_row(in, out, n, y);
+                                } else if (op_ == DPM_OP_ZERO_UPSAMPLE) {
+                                  zero_upsample_row(in, out, n, y);
                                 } else {
                                   pool_row(in, out, n, y);
                                 }
@@ -45,6 +50,24 @@ class Resample : public Layer {
     for (int x = 0; x < out.width; ++x) std::copy_n(pixel(in, n, y / 2, x / 2), in.channels, target(out, n, y, x));
   }
 
+  static void zero_upsample_row(const MapView& in, const MapView& out, int n, int y) {
+    for (int x = 0; x < out.width; ++x) {
+      if (y % 2 == 0 && x % 2 == 0) {
+        std::copy_n(pixel(in, n, y / 2, x / 2), in.channels, target(out, n, y, x));
+      } else {
+        std::fill_n(target(out, n, y, x), out.channels, 0.0F);
+      }
+    }
+  }
+
+  /// Pixels in their order, whatever the sides.
+  void view_row(const MapView& in, const MapView& out, int n, int y) const {
+    for (int x = 0; x < out.width; ++x) {
+      const std::ptrdiff_t place = static_cast<std::ptrdiff_t>(y) * out.width + x;
+      std::copy_n(in.sample(n) + place * in.pixel_stride + first_, out.channels, target(out, n, y, x));
+    }
+  }
+
   static void pool_row(const MapView& in, const MapView& out, int n, int y) {
     for (int x = 0; x < out.width; ++x) {
       const float* a = pixel(in, n, 2 * y, 2 * x);
@@ -58,6 +81,7 @@ class Resample : public Layer {
 
   dpm_op op_;
   Operands operands_;
+  int first_;
 };
 
 }  // namespace

@@ -1,0 +1,290 @@
+// The derivative of attention, both ways. With P = softmax(c q k'), c = 1 / sqrt(head channels), per head:
+//   backward: S = c P (d v' - rows' sums of P (d v')); S k, S' q and P' d are the cotangents of q, k and v;
+//   tangent:  S = c P (M - rows' sums of P M), M = t_q k' + q t_k'; the result is S v + P t_v.
+// Weights of tokens for tokens are computed again: they would be the largest of what a network keeps.
+#include <cmath>
+
+#include "devices/cpu/layers/layer.h"
+
+namespace dpm::cpu {
+namespace {
+
+/// Products of one head's operands by the tiles of convolutions, whose right operands lie in panels of columns.
+class HeadProducts {
+ public:
+  HeadProducts(const IsaKernels& isa, int tokens, int channels)
+      : isa_(isa), panel_(2 * isa.width), tokens_(tokens), channels_(channels) {}
+
+  [[nodiscard]] int tokens() const { return tokens_; }
+  [[nodiscard]] int rows() const { return isa_.rows; }
+  [[nodiscard]] int padded_tokens() const { return divide_up(tokens_, panel_) * panel_; }
+  /// Of one packed operand.
+  [[nodiscard]] std::size_t packed_floats() const {
+    const auto by_tokens = static_cast<std::size_t>(padded_tokens()) * static_cast<std::size_t>(channels_);
+    const auto padded_channels = static_cast<std::size_t>(divide_up(channels_, panel_) * panel_);
+    return std::max(by_tokens, padded_channels * static_cast<std::size_t>(tokens_));
+  }
+
+  /// As [channels][tokens]: on the right of what has a column a channel.
+  void pack_by_token(const float* source, std::ptrdiff_t stride, float* out) const {
+    for (int first = 0; first < tokens_; first += panel_) {
+      for (int c = 0; c < channels_; ++c, out += panel_) {
+        for (int column = 0; column < panel_; ++column) {
+          out[column] = first + column < tokens_ ? source[(first + column) * stride + c] : 0.0F;
+        }
+      }
+    }
+  }
+
+  /// As [tokens][channels]: on the right of what has a column a token.
+  void pack_by_channel(const float* source, std::ptrdiff_t stride, float* out) const {
+    for (int first = 0; first < channels_; first += panel_) {
+      for (int token = 0; token < tokens_; ++token, out += panel_) {
+        for (int column = 0; column < panel_; ++column) {
+          out[column] = first + column < channels_ ? source[token * stride + first + column] : 0.0F;
+        }
+      }
+    }
+  }
+
+  /// `rows` rows of `left`, a column a channel, times an operand packed by token.
+  void with_tokens(const float* left, std::ptrdiff_t stride, int rows, const float* packed, float* out) const {
+    multiply(left, stride, rows, channels_, packed, tokens_, out, padded_tokens());
+  }
+
+  /// `rows` rows of `left`, a column a token, times an operand packed by channel; with `more`, added to that.
+  void with_channels(const float* left, std::ptrdiff_t stride, int rows, const float* packed, float* out,
+                     std::ptrdiff_t out_stride, bool more = false) const {
+    multiply(left, stride, rows, tokens_, packed, channels_, out, out_stride, more);
+  }
+
+ private:
+  void multiply(const float* left, std::ptrdiff_t stride, int rows, int depth, const float* packed, int columns,
+                float* out, std::ptrdiff_t out_stride, bool more = false) const {
+    const std::ptrdiff_t origin = 0;
+    TileArguments tile{};
+    tile.input = left;
+    tile.row_stride = stride;
+    tile.taps = &origin;
+    tile.tap_count = 1;
+    tile.depth = depth;
+    tile.vectors = 2;
+    tile.output.rows = rows;
+    tile.output.scale = 1;
+    tile.output.out_row_stride = out_stride;
+    tile.output.out_channel_stride = 1;
+    for (int first = 0; first < columns; first += panel_) {
+      tile.panel = packed + static_cast<std::ptrdiff_t>(first) * depth;
+      tile.output.columns = std::min(panel_, columns - first);
+      tile.output.out = out + first;
+      tile.output.residual = more ? out + first : nullptr;
+      tile.output.residual_row_stride = out_stride;
+      isa_.tile(tile);
+    }
+  }
+
+  const IsaKernels& isa_;
+  int panel_;
+  int tokens_;
+  int channels_;
+};
+
+class AttentionDerivative : public Layer {
+ public:
+  AttentionDerivative(const LayerFactory& factory, const dpm_node& node)
+      : operands_(node), isa_(factory.device.isa), heads_(attention_of(node).heads) {
+    const dpm_value& shape = factory.values[input_of(node, 0)].shape;
+    channels_ = shape.channels;
+    tokens_ = shape.height * shape.width;
+  }
+
+  void run(const RunContext& context) const override {
+    for (int unit = 0; unit < context.batch * heads_; ++unit) run_head(context, unit);
+  }
+
+ protected:
+  virtual void run_head(const RunContext& context, int unit) const = 0;
+
+  [[nodiscard]] int head_channels() const { return channels_ / heads_; }
+  [[nodiscard]] HeadProducts products() const { return {isa_, tokens_, head_channels()}; }
+
+  /// A head of an operand or of the result.
+  struct Head {
+    float* data;
+    std::ptrdiff_t stride;
+
+    [[nodiscard]] float* token(int index) const { return data + index * stride; }
+  };
+  [[nodiscard]] Head head(const RunContext& context, int value, int unit, int first_channel = 0) const {
+    const MapView map = context.map(value);
+    const std::ptrdiff_t channel = first_channel + static_cast<std::ptrdiff_t>(unit % heads_) * head_channels();
+    return {map.sample(unit / heads_) + channel, map.pixel_stride};
+  }
+
+  /// Calls `body(first, rows, thread)` for blocks of tokens.
+  template <typename Body>
+  void for_blocks(const RunContext& context, const Body& body) const {
+    const int blocks = divide_up(tokens_, isa_.rows);
+    context.pool.parallel_for(blocks, [&](std::int64_t block, int thread) {
+      const Range range = part_of(tokens_, blocks, static_cast<int>(block));
+      body(range.first, range.last - range.first, thread);
+    });
+  }
+
+  /// Rows of P.
+  void weigh(const HeadProducts& products, const Head& queries, int first, int rows, const float* keys,
+             float* weights) const {
+    const float scale = 1.0F / std::sqrt(static_cast<float>(head_channels()));
+    products.with_tokens(queries.token(first), queries.stride, rows, keys, weights);
+    for (int row = 0; row < rows; ++row) {
+      isa_.softmax(weights + static_cast<std::ptrdiff_t>(row) * products.padded_tokens(), tokens_, scale);
+    }
+  }
+
+  /// What rows of P are multiplied by becomes rows of S.
+  void centre(const HeadProducts& products, const float* weights, float* rows_of_s, int rows) const {
+    const float scale = 1.0F / std::sqrt(static_cast<float>(head_channels()));
+    for (int row = 0; row < rows; ++row) {
+      const float* p = weights + static_cast<std::ptrdiff_t>(row) * products.padded_tokens();
+      float* s = rows_of_s + static_cast<std::ptrdiff_t>(row) * products.padded_tokens();
+      double mean = 0;
+      for (int j = 0; j < tokens_; ++j) mean += static_cast<double>(p[j]) * static_cast<double>(s[j]);
+      const auto shift = static_cast<float>(mean);
+      for (int j = 0; j < tokens_; ++j) s[j] = scale * p[j] * (s[j] - shift);
+    }
+  }
+
+  Operands operands_;
+  const IsaKernels& isa_;
+  int heads_;
+  int channels_ = 0;
+  int tokens_ = 0;
+};
+
+class Backward : public AttentionDerivative {
+ public:
+  using AttentionDerivative::AttentionDerivative;
+
+  [[nodiscard]] std::size_t scratch(int /*batch*/, int threads) const override {
+    return 5 * products().packed_floats() + 2 * matrix_floats() + static_cast<std::size_t>(threads) * column_floats();
+  }
+
+ protected:
+  void run_head(const RunContext& context, int unit) const override {
+    const HeadProducts products = this->products();
+    const Head q = head(context, operands_.input(0), unit);
+    const Head k = head(context, operands_.input(1), unit);
+    const Head v = head(context, operands_.input(2), unit);
+    const Head d = head(context, operands_.input(3), unit);
+    float* keys = context.scratch;
+    float* values = keys + products.packed_floats();
+    float* right_of_q = values + products.packed_floats();
+    float* right_of_k = right_of_q + products.packed_floats();
+    float* right_of_v = right_of_k + products.packed_floats();
+    float* weights = right_of_v + products.packed_floats();
+    float* centred = weights + matrix_floats();
+    float* columns = centred + matrix_floats();
+    context.pool.parallel_for(5, [&](std::int64_t operand, int /*thread*/) {
+      if (operand == 0) products.pack_by_token(k.data, k.stride, keys);
+      if (operand == 1) products.pack_by_token(v.data, v.stride, values);
+      if (operand == 2) products.pack_by_channel(k.data, k.stride, right_of_q);
+      if (operand == 3) products.pack_by_channel(q.data, q.stride, right_of_k);
+      if (operand == 4) products.pack_by_channel(d.data, d.stride, right_of_v);
+    });
+    const Head dq = head(context, operands_.output(), unit);
+    const Head dk = head(context, operands_.output(), unit, channels_);
+    const Head dv = head(context, operands_.output(), unit, 2 * channels_);
+    const std::ptrdiff_t stride = products.padded_tokens();
+    for_blocks(context, [&](int first, int rows, int /*thread*/) {
+      float* p = weights + first * stride;
+      float* s = centred + first * stride;
+      weigh(products, q, first, rows, keys, p);
+      products.with_tokens(d.token(first), d.stride, rows, values, s);
+      centre(products, p, s, rows);
+      products.with_channels(s, stride, rows, right_of_q, dq.token(first), dq.stride);
+    });
+    for_blocks(context, [&](int first, int rows, int thread) {
+      float* own = columns + static_cast<std::size_t>(thread) * column_floats();
+      copy_columns(centred + first, stride, rows, own);
+      products.with_channels(own, tokens_, rows, right_of_k, dk.token(first), dk.stride);
+      copy_columns(weights + first, stride, rows, own);
+      products.with_channels(own, tokens_, rows, right_of_v, dv.token(first), dv.stride);
+    });
+  }
+
+ private:
+  [[nodiscard]] std::size_t matrix_floats() const {
+    return static_cast<std::size_t>(tokens_) * static_cast<std::size_t>(products().padded_tokens());
+  }
+  [[nodiscard]] std::size_t column_floats() const {
+    return static_cast<std::size_t>(isa_.rows) * static_cast<std::size_t>(tokens_);
+  }
+
+  /// `count` columns of a matrix as rows.
+  void copy_columns(const float* matrix, std::ptrdiff_t stride, int count, float* out) const {
+    for (int i = 0; i < tokens_; ++i) {
+      for (int column = 0; column < count; ++column) {
+        out[static_cast<std::ptrdiff_t>(column) * tokens_ + i] = matrix[i * stride + column];
+      }
+    }
+  }
+};
+
+class Tangent : public AttentionDerivative {
+ public:
+  using AttentionDerivative::AttentionDerivative;
+
+  [[nodiscard]] std::size_t scratch(int /*batch*/, int threads) const override {
+    return 4 * products().packed_floats() + static_cast<std::size_t>(threads) * 3 * block_floats();
+  }
+
+ protected:
+  void run_head(const RunContext& context, int unit) const override {
+    const HeadProducts products = this->products();
+    const std::size_t packed = products.packed_floats();
+    // k and its tangent, then v and its tangent.
+    constexpr int kPacked[] = {1, 4, 2, 5};
+    context.pool.parallel_for(4, [&](std::int64_t operand, int /*thread*/) {
+      const Head source = head(context, operands_.input(static_cast<std::size_t>(kPacked[operand])), unit);
+      float* to = context.scratch + static_cast<std::size_t>(operand) * packed;
+      if (operand < 2) products.pack_by_token(source.data, source.stride, to);
+      if (operand >= 2) products.pack_by_channel(source.data, source.stride, to);
+    });
+    const float* keys = context.scratch;
+    const float* key_tangents = keys + packed;
+    const float* values = key_tangents + packed;
+    const float* value_tangents = values + packed;
+    const Head q = head(context, operands_.input(0), unit);
+    const Head tq = head(context, operands_.input(3), unit);
+    const Head out = head(context, operands_.output(), unit);
+    const std::ptrdiff_t stride = products.padded_tokens();
+    for_blocks(context, [&](int first, int rows, int thread) {
+      float* p = context.scratch + 4 * packed + static_cast<std::size_t>(thread) * 3 * block_floats();
+      float* s = p + block_floats();
+      float* other = s + block_floats();
+      weigh(products, q, first, rows, keys, p);
+      products.with_tokens(tq.token(first), tq.stride, rows, keys, s);
+      products.with_tokens(q.token(first), q.stride, rows, key_tangents, other);
+      for (std::ptrdiff_t row = 0; row < rows; ++row) {
+        for (int j = 0; j < tokens_; ++j) s[row * stride + j] += other[row * stride + j];
+      }
+      centre(products, p, s, rows);
+      products.with_channels(s, stride, rows, values, out.token(first), out.stride);
+      products.with_channels(p, stride, rows, value_tangents, out.token(first), out.stride, true);
+    });
+  }
+
+ private:
+  [[nodiscard]] std::size_t block_floats() const {
+    return static_cast<std::size_t>(isa_.rows) * static_cast<std::size_t>(products().padded_tokens());
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_attention_derivative(const LayerFactory& factory, const dpm_node& node) {
+  if (node.op == DPM_OP_ATTENTION_BACKWARD) return std::make_unique<Backward>(factory, node);
+  return std::make_unique<Tangent>(factory, node);
+}
+
+}  // namespace dpm::cpu

@@ -1,0 +1,164 @@
+// The derivative of a group norm, both ways. With x' the normalised map, h = gamma (1 + scale) and M the elements of a
+// group, a cotangent d of the result, times silu' where there is one, gives
+//   (h d - mean(h d) - x' mean(h d x')) / deviation,
+// and a tangent t of the map h (t - mean(t) - x' mean(t x')) / deviation, times silu'.
+#include <array>
+
+#include "devices/cpu/layers/group_statistics.h"
+
+namespace dpm::cpu {
+namespace {
+
+constexpr int kApplyFloats = 16 * 1024;
+
+class NormDerivativeLayer : public Layer {
+ public:
+  NormDerivativeLayer(const LayerFactory& factory, const dpm_node& node)
+      : operands_(node),
+        is_backward_(node.op == DPM_OP_GROUP_NORM_BACKWARD),
+        attributes_(group_norm_of(node)),
+        statistics_(attributes_, factory.values[output_of(node)].shape),
+        gamma_(factory.stacked(node.weights, 1)),
+        beta_(factory.stacked(node.biases, 1)),
+        channels_(factory.values[output_of(node)].shape.channels) {}
+
+  void refresh(int index, const dpm_constant& constant) override {
+    gamma_.refresh(index, constant);
+    beta_.refresh(index, constant);
+  }
+
+  [[nodiscard]] std::size_t scratch(int batch, int /*threads*/) const override {
+    return static_cast<std::size_t>(batch) * sample_floats();
+  }
+
+  void run(const RunContext& context) const override {
+    const MapView in = context.map(operands_.input(0));
+    const MapView given = context.map(operands_.input(1));
+    const MapView out = context.map(operands_.output());
+    statistics_.compute(context, in, context.scratch, sample_floats());
+    for (int n = 0; n < context.batch; ++n) fold_norm(context, n);
+    const int chunks = statistics_.chunks();
+    context.pool.parallel_for(static_cast<std::int64_t>(context.batch) * chunks, [&](std::int64_t task, int) {
+      const auto n = static_cast<int>(task / chunks);
+      const auto chunk = static_cast<int>(task % chunks);
+      float* sums = chunk_sums(context, n, chunk);
+      const Range range{chunk * GroupStatistics::kPixels,
+                        chunk * GroupStatistics::kPixels + statistics_.pixels_of(chunk)};
+      context.device.isa.norm_derivative_sums(arguments(context, in, given, n, range), row(context, n, kMean), sums,
+                                              sums + channels_);
+    });
+    for (int n = 0; n < context.batch; ++n) fold_derivative(context, in.pixels(), n);
+    const int blocks = divide_up(in.pixels(), std::max(1, kApplyFloats / channels_));
+    context.pool.parallel_for(static_cast<std::int64_t>(context.batch) * blocks, [&](std::int64_t task, int) {
+      const auto n = static_cast<int>(task / blocks);
+      const Range range = part_of(in.pixels(), blocks, static_cast<int>(task % blocks));
+      context.device.isa.norm_derivative(arguments(context, in, given, n, range), row(context, n, kGiven),
+                                         row(context, n, kMap), row(context, n, kShift),
+                                         out.sample(n) + range.first * out.pixel_stride, out.pixel_stride);
+    });
+  }
+
+ private:
+  /// What there is of every channel: a and b of the norm, mean and inverse deviation of its group, then the
+  /// coefficients of what is given, of the map, and what is added.
+  enum Row { kScale, kBias, kMean, kInverse, kGiven, kMap, kShift, kRows };
+
+  /// Per sample: the statistics' floats, the sums of every chunk, the rows.
+  [[nodiscard]] std::size_t sample_floats() const {
+    return 2 * statistics_.floats() + std::size_t{kRows} * static_cast<std::size_t>(channels_);
+  }
+  [[nodiscard]] float* sample_scratch(const RunContext& context, int n) const {
+    return context.scratch + static_cast<std::size_t>(n) * sample_floats();
+  }
+  [[nodiscard]] float* chunk_sums(const RunContext& context, int n, int chunk) const {
+    return sample_scratch(context, n) + statistics_.floats() + static_cast<std::ptrdiff_t>(2 * chunk) * channels_;
+  }
+  [[nodiscard]] float* row(const RunContext& context, int n, Row which) const {
+    return sample_scratch(context, n) + 2 * statistics_.floats() + static_cast<std::ptrdiff_t>(which) * channels_;
+  }
+
+  [[nodiscard]] NormDerivative arguments(const RunContext& context, const MapView& in, const MapView& given, int n,
+                                         Range pixels) const {
+    return {in.sample(n) + pixels.first * in.pixel_stride,
+            in.pixel_stride,
+            given.sample(n) + pixels.first * given.pixel_stride,
+            given.pixel_stride,
+            pixels.last - pixels.first,
+            channels_,
+            row(context, n, kScale),
+            row(context, n, kBias),
+            attributes_.silu != 0,
+            is_backward_};
+  }
+
+  void fold_norm(const RunContext& context, int n) const {
+    const int group = channels_ / attributes_.groups;
+    const float* vector = operands_.input(2) >= 0 ? context.map(operands_.input(2)).sample(n) : nullptr;
+    for (int g = 0; g < attributes_.groups; ++g) {
+      const auto [mean, inverse] = statistics_.moments(sample_scratch(context, n), g);
+      for (int c = g * group; c < (g + 1) * group; ++c) {
+        const double factor = vector != nullptr ? 1.0 + vector[c] : 1.0;
+        const double scale = gamma_.floats()[c] * factor;
+        const double shift = beta_.floats()[c] * factor + (vector != nullptr ? vector[channels_ + c] : 0.0);
+        row(context, n, kScale)[c] = static_cast<float>(scale * inverse);
+        row(context, n, kBias)[c] = static_cast<float>(shift - mean * scale * inverse);
+        row(context, n, kMean)[c] = static_cast<float>(mean);
+        row(context, n, kInverse)[c] = static_cast<float>(inverse);
+        // What the norm multiplies a normalised channel by, until the coefficients are known.
+        row(context, n, kGiven)[c] = static_cast<float>(scale);
+      }
+    }
+  }
+
+  /// Sums over all chunks: of what is given, and of its products with the normalised map.
+  [[nodiscard]] std::array<double, 2> sums_of(const RunContext& context, int n, int c) const {
+    double sum = 0;
+    double product = 0;
+    for (int chunk = 0; chunk < statistics_.chunks(); ++chunk) {
+      sum += chunk_sums(context, n, chunk)[c];
+      product += chunk_sums(context, n, chunk)[channels_ + c];
+    }
+    return {sum, product * row(context, n, kInverse)[c]};
+  }
+
+  void fold_derivative(const RunContext& context, int pixels, int n) const {
+    const int group = channels_ / attributes_.groups;
+    const double elements = static_cast<double>(group) * pixels;
+    float* scales = row(context, n, kGiven);
+    for (int first = 0; first < channels_; first += group) {
+      double mean = 0;
+      double projection = 0;
+      for (int c = first; c < first + group; ++c) {
+        const auto [sum, product] = sums_of(context, n, c);
+        const double weight = is_backward_ ? scales[c] : 1.0;
+        mean += weight * sum / elements;
+        projection += weight * product / elements;
+      }
+      for (int c = first; c < first + group; ++c) {
+        const double inverse = row(context, n, kInverse)[c];
+        const double outside = is_backward_ ? inverse : inverse * scales[c];
+        const double map = -outside * inverse * projection;
+        scales[c] = static_cast<float>(is_backward_ ? inverse * scales[c] : outside);
+        row(context, n, kMap)[c] = static_cast<float>(map);
+        row(context, n, kShift)[c] =
+            static_cast<float>(-outside * mean - map * static_cast<double>(row(context, n, kMean)[c]));
+      }
+    }
+  }
+
+  Operands operands_;
+  bool is_backward_;
+  dpm_group_norm_attributes attributes_;
+  GroupStatistics statistics_;
+  StackedVectors gamma_;
+  StackedVectors beta_;
+  int channels_;
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_norm_derivative(const LayerFactory& factory, const dpm_node& node) {
+  return std::make_unique<NormDerivativeLayer>(factory, node);
+}
+
+}  // namespace dpm::cpu

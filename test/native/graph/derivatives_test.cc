@@ -1,0 +1,100 @@
+// Derivatives of graphs made up at random: pulled back and pushed forward they have to fit one another and differences
+// of the network itself, and to be the same on every device.
+#include "graph/passes/derivatives.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <random>
+#include <set>
+
+#include "evaluate_derivative.h"
+#include "graph_runner.h"
+#include "random_graph.h"
+
+namespace dpm::test {
+namespace {
+
+RandomGraph graph_of(std::uint32_t seed) {
+  const auto generator = std::make_shared<std::mt19937>(seed);
+  return {[generator](int n) { return std::uniform_int_distribution<int>(0, n - 1)(*generator); }, false};
+}
+
+/// Calls `body(seed, graph)` for graphs that have derivatives; those with vectors that depend on the image have none.
+template <typename Body>
+int for_graphs(std::uint32_t most, const Body& body) {
+  const auto reference = Device::open("reference", {});
+  int count = 0;
+  for (std::uint32_t seed = 0; seed < most; ++seed) {
+    const RandomGraph made = graph_of(seed);
+    if (code_of([&] { const Network probe = made.network(reference, Derivative::kPullback); }) != ErrorCode::kOk)
+      continue;
+    body(seed, made, reference);
+    ++count;
+  }
+  return count;
+}
+
+TEST(Derivatives, OfBothWaysAreTransposed) {
+  const int count = for_graphs(120, [](std::uint32_t seed, const RandomGraph& made, const auto& device) {
+    Network backward = made.network(device, Derivative::kPullback);
+    Network forward = made.network(device, Derivative::kPushforward);
+    const DerivativeResult pulled = derive_twice(backward, made.batch());
+    const DerivativeResult pushed = derive_twice(forward, made.batch());
+    EXPECT_EQ(pulled.outputs, pushed.outputs) << seed;
+    // v (J u) and (J^T v) u.
+    const double right = product(pulled.given, pushed.derived);
+    const double left = product(pulled.derived, pushed.given);
+    const double size = std::sqrt(product(pulled.given, pulled.given) * product(pushed.derived, pushed.derived));
+    EXPECT_NEAR(left, right, 1e-6 * std::max(size, 1e-6)) << seed;
+  });
+  EXPECT_GT(count, 60);
+}
+
+TEST(Derivatives, AreThoseOfDifferences) {
+  const int count = for_graphs(120, [](std::uint32_t seed, const RandomGraph& made, const auto& device) {
+    Network network = made.network(device, Derivative::kPushforward);
+    constexpr float kStep = 1e-4F;
+    const DerivativeResult at = derive_twice(network, made.batch());
+    const DerivativeResult after = derive_twice(network, made.batch(), kStep);
+    const DerivativeResult before = derive_twice(network, made.batch(), -kStep);
+    // In all, as few elements may lie where an activation bends.
+    double error = 0;
+    for (std::size_t i = 0; i < at.derived.size(); ++i) {
+      const double change = static_cast<double>(after.outputs[i]) - static_cast<double>(before.outputs[i]);
+      error += std::pow(change / (2 * static_cast<double>(kStep)) - static_cast<double>(at.derived[i]), 2);
+    }
+    // Outputs are rounded to float32.
+    const double most =
+        5e-3 * std::sqrt(product(at.derived, at.derived)) + 1e-3 * std::sqrt(product(at.outputs, at.outputs));
+    EXPECT_LT(std::sqrt(error), most) << seed;
+  });
+  EXPECT_GT(count, 60);
+}
+
+TEST(Derivatives, AgreeWithTheReference) {
+  std::set<dpm_op> covered;
+  for_graphs(100, [&](std::uint32_t seed, const RandomGraph& made, const auto& reference) {
+    for (const Derivative derivative : {Derivative::kPullback, Derivative::kPushforward}) {
+      Network network = made.network(reference, derivative);
+      for (const graph::Node& node : network.graph().nodes) covered.insert(node.op);
+      const DerivativeResult expected = derive_twice(network, made.batch());
+      for (const std::string& isa : usable_isas()) {
+        const ScopedEnvironment forced("DPM_CPU_ISA", isa);
+        const auto difference = [&](bool exact) {
+          Network own = made.network(Device::open("cpu", {2, exact}), derivative);
+          const DerivativeResult result = derive_twice(own, made.batch());
+          EXPECT_LT(relative_difference(result.outputs, expected.outputs), 1e-4) << isa << ", seed " << seed;
+          return relative_difference(result.derived, expected.derived);
+        };
+        EXPECT_LT(difference(true), 1e-4) << isa << ", seed " << seed;
+        EXPECT_LT(difference(false), 2e-4) << isa << ", seed " << seed;
+      }
+    }
+  });
+  for (int op = DPM_OP_VIEW; op < DPM_OP_COUNT; ++op) EXPECT_EQ(covered.count(static_cast<dpm_op>(op)), 1) << op;
+}
+
+}  // namespace
+}  // namespace dpm::test
