@@ -16,7 +16,16 @@ export {
   type MemoryUse,
 } from './engine/device.js';
 export type { BatchCounts } from './engine/binding.js';
-export { UNet, type ForwardOptions, type ForwardResult, type NetworkInfo, type TensorLike } from './engine/unet.js';
+export { UNet, type NetworkInfo } from './engine/unet.js';
+export type {
+  ForwardOptions,
+  ForwardResult,
+  PullbackOptions,
+  PullbackResult,
+  PushforwardOptions,
+  PushforwardResult,
+  TensorLike,
+} from './engine/evaluation.js';
 export { update, type NoiseStream, type UpdateRegisters } from './engine/update.js';
 export type { DataEstimateOptions } from './estimation/data-estimate.js';
 export type { EstimatedModel, ScriptedModel } from './estimation/estimated-model.js';

@@ -60,7 +60,20 @@ export interface NativeNetworkOptions {
   classes: number;
   /** What outputs are divided by: the time, or the entry of this table at the truncated time; null: nothing. */
   divisor: 'time' | Float32Array | null;
+  /** What the network computes beside its outputs. */
+  derivative?: NativeDerivative;
 }
+
+/** Cotangents of the outputs pulled back to the image, or a tangent of the image pushed forward to the outputs. */
+export type NativeDerivative = 'pullback' | 'pushforward';
+
+/** Tensors of a derivative; those of a second output where the network has one. */
+export type NativeDerivativeTensors =
+  | { outCotangent: NativeTensorLike; headCotangent: NativeTensorLike | null; imageCotangent: NativeTensorLike }
+  | { imageTangent: NativeTensorLike; outTangent: NativeTensorLike; headTangent: NativeTensorLike | null };
+
+/** Copied in and out, or used in place. */
+export type NativeTensorLike = Float32Array | NativeTensor;
 
 /** How an engine is opened. */
 export interface NativeEngineOptions {
@@ -268,16 +281,18 @@ export interface NativeNode {
 export interface NativeNetwork {
   readonly info: NativeNetworkInfo;
   /**
-   * One evaluation. `x` is [batch, C, H, W]; `out` receives all output channels; `head` the second output.
+   * One evaluation. `x` is [batch, C, H, W]; `out` receives all output channels; `head` the second output; `derivative` is for a network
+   * that has one.
    * Typed arrays are copied in and out; device tensors are used in place. Work on one engine runs in call order.
    */
   forward(
     batch: number,
-    x: Float32Array | NativeTensor,
+    x: NativeTensorLike,
     t: Float32Array,
     labels: Int32Array | null,
-    out: Float32Array | NativeTensor,
-    head: Float32Array | NativeTensor | null,
+    out: NativeTensorLike,
+    head: NativeTensorLike | null,
+    derivative?: NativeDerivativeTensors,
   ): Promise<void>;
   /**
    * One prediction on device tensors of [batch, C, H, W], with classifier-free guidance where weights are given; `head`

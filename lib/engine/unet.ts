@@ -1,42 +1,26 @@
 import { elementCount } from '../base/arrays.js';
 import { abortable } from '../base/abort.js';
 import { DpmError, nativeWork } from '../base/errors.js';
-import { checkOptions, either, instanceOf, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
+import { checkOptions, requireKind } from '../base/option-kinds.js';
 import type { UNetDescription } from '../network/description.js';
 import { native } from './addon.js';
-import type { NativeGraph, NativeNetwork } from './binding.js';
+import type { NativeDerivative, NativeGraph, NativeNetwork, NativeTensorLike } from './binding.js';
 import type { Device } from './device.js';
 import { DeviceTensor } from './device.js';
+import {
+  type ForwardOptions,
+  forwardOptionKinds,
+  type ForwardResult,
+  pullbackKinds,
+  type PullbackOptions,
+  type PullbackResult,
+  pushforwardKinds,
+  type PushforwardOptions,
+  type PushforwardResult,
+  type TensorLike,
+  tensorLike,
+} from './evaluation.js';
 import { checkedBatch, checkedLabels, checkedTimes, networkTimes } from './inputs.js';
-
-/** A batch of states or predictions: values in main memory or a tensor on the network's device. */
-export type TensorLike = Float32Array | DeviceTensor;
-
-/** Options of {@link UNet.forward}. */
-export interface ForwardOptions<T extends TensorLike> {
-  /** One label per sample, for a class-conditional network. */
-  classLabels?: ArrayLike<number> | undefined;
-  /** Receives the prediction; nothing is allocated then. */
-  out?: T | undefined;
-  /** Receives the second output. */
-  head?: T | undefined;
-}
-
-const tensorLike = either(kinds.floats, instanceOf('a DeviceTensor', DeviceTensor));
-
-const forwardOptionKinds: OptionKinds<ForwardOptions<TensorLike>> = {
-  classLabels: kinds.numbers,
-  out: tensorLike,
-  head: tensorLike,
-};
-
-/** Outputs of one evaluation: all output channels, and the second output where the network has one. */
-export interface ForwardResult<T extends TensorLike> {
-  /** The prediction, [batch, output channels, H, W]. */
-  out: T;
-  /** The second output, [batch, head channels, H, W]; null where the network has none. */
-  head: T | null;
-}
 
 /** What a network is, from its configuration. */
 export interface NetworkInfo {
@@ -58,6 +42,14 @@ export interface NetworkInfo {
   weightBytes: number;
 }
 
+function values(tensor: TensorLike): NativeTensorLike {
+  return tensor instanceof DeviceTensor ? tensor.native : tensor;
+}
+
+function valuesOrNull(tensor: TensorLike | null): NativeTensorLike | null {
+  return tensor === null ? null : values(tensor);
+}
+
 /** A U-Net on a device. */
 export class UNet {
   /** The device the network is on. */
@@ -66,10 +58,18 @@ export class UNet {
   readonly info: NetworkInfo;
   readonly #network: NativeNetwork;
   readonly #headChannels: number;
+  readonly #derive: (derivative: NativeDerivative) => Promise<NativeNetwork>;
+  readonly #derivatives = new Map<NativeDerivative, Promise<NativeNetwork>>();
 
-  private constructor(device: Device, network: NativeNetwork, description: UNetDescription) {
+  private constructor(
+    device: Device,
+    network: NativeNetwork,
+    description: UNetDescription,
+    derive: (derivative: NativeDerivative) => Promise<NativeNetwork>,
+  ) {
     this.device = device;
     this.#network = network;
+    this.#derive = derive;
     this.#headChannels = description.head?.outChannels ?? 0;
     const { inChannels, outChannels, height, width, classes } = description;
     const { parameters, multiplyAdds, weightBytes } = network.info;
@@ -93,7 +93,9 @@ export class UNet {
       },
       () => nativeWork(() => device.engine.loadNetwork(graph, { classes, divisor }, cancel)),
     );
-    return new UNet(device, network, description);
+    return new UNet(device, network, description, (derivative) =>
+      nativeWork(() => device.engine.loadNetwork(graph, { classes, divisor, derivative })),
+    );
   }
 
   /** @internal */
@@ -103,6 +105,11 @@ export class UNet {
 
   /** Releases the weights once work in flight is done. @internal */
   async close(): Promise<void> {
+    const derivatives = [...this.#derivatives.values()];
+    this.#derivatives.clear();
+    for (const loaded of await Promise.allSettled(derivatives)) {
+      if (loaded.status === 'fulfilled') await nativeWork(() => loaded.value.close());
+    }
     await nativeWork(() => this.#network.close());
   }
 
@@ -131,18 +138,119 @@ export class UNet {
   ): Promise<ForwardResult<T>> {
     checkOptions('forward', options, forwardOptionKinds);
     const { batch, times, labels } = this.#checkedInputs(x, t, options);
-    const out = this.#receiver('out', x, options.out, batch, this.info.outChannels);
-    const head = this.hasHead ? this.#receiver('head', x, options.head, batch, this.#headChannels) : null;
-    const values = (tensor: TensorLike) => (tensor instanceof DeviceTensor ? tensor.native : tensor);
-    await nativeWork(() =>
-      this.#network.forward(batch, values(x), times, labels, values(out), head === null ? null : values(head)),
-    );
+    const { out, head } = this.#outputs(x, batch, options);
+    await nativeWork(() => this.#network.forward(batch, values(x), times, labels, values(out), valuesOrNull(head)));
     return { out, head };
+  }
+
+  /**
+   * One evaluation, and its derivative in reverse: cotangents of the outputs, pulled back to the states. Each sample's is its own. The network
+   * that does so is made at the first call, from the weights' files, with a second set of packed weights.
+   *
+   * @param x - States [batch, C, H, W], row-major; the batch follows from the number of elements.
+   * @param t - The number that enters the time embedding, one for all samples or one per sample.
+   * @throws {@link DpmError} as {@link UNet.forward} does; `ERR_DPM_ARGUMENT` without a cotangent; `ERR_DPM_UNSUPPORTED` on a device that has no derivatives.
+   *
+   * @example
+   * ```ts
+   * const { out, gradient } = await model.unet.pullback(states, 500, { cotangent });
+   * ```
+   */
+  async pullback<T extends TensorLike>(
+    x: T,
+    t: number | ArrayLike<number>,
+    options: PullbackOptions<T>,
+  ): Promise<PullbackResult<T>> {
+    checkOptions('pullback', options, pullbackKinds);
+    const { batch, times, labels } = this.#checkedInputs(x, t, options);
+    const { cotangent, headCotangent } = options;
+    if (cotangent === undefined && headCotangent === undefined) {
+      throw new DpmError('ERR_DPM_ARGUMENT', 'pullback takes a cotangent');
+    }
+    if (headCotangent !== undefined && !this.hasHead) {
+      throw new DpmError('ERR_DPM_ARGUMENT', 'headCotangent is for networks with a second output, this one has none');
+    }
+    const { inChannels, outChannels } = this.info;
+    const outCotangent = this.#given('cotangent', x, cotangent, batch, outChannels);
+    const ofHead = this.hasHead ? this.#given('headCotangent', x, headCotangent, batch, this.#headChannels) : null;
+    const { out, head } = this.#outputs(x, batch, options);
+    const gradient = this.#receiver('gradient', x, options.gradient, batch, inChannels);
+    const network = await this.#derivative('pullback');
+    await nativeWork(() =>
+      network.forward(batch, values(x), times, labels, values(out), valuesOrNull(head), {
+        outCotangent: values(outCotangent),
+        headCotangent: valuesOrNull(ofHead),
+        imageCotangent: values(gradient),
+      }),
+    );
+    return { out, head, gradient };
+  }
+
+  /**
+   * One evaluation, and its derivative along a tangent of the states. Nothing is kept for it, and it takes no second set of weights
+   * where the network is used for this alone; the network that does so is made at the first call, from the weights' files.
+   *
+   * @param x - States [batch, C, H, W], row-major; the batch follows from the number of elements.
+   * @param t - The number that enters the time embedding, one for all samples or one per sample.
+   * @throws {@link DpmError} as {@link UNet.forward} does; `ERR_DPM_UNSUPPORTED` on a device that has no derivatives.
+   *
+   * @example
+   * ```ts
+   * const { out, tangent } = await model.unet.pushforward(states, 500, { tangent: direction });
+   * ```
+   */
+  async pushforward<T extends TensorLike>(
+    x: T,
+    t: number | ArrayLike<number>,
+    options: PushforwardOptions<T>,
+  ): Promise<PushforwardResult<T>> {
+    checkOptions('pushforward', options, pushforwardKinds);
+    requireKind('tangent', options.tangent, tensorLike);
+    const { batch, times, labels } = this.#checkedInputs(x, t, options);
+    const imageTangent = this.#given('tangent', x, options.tangent, batch, this.info.inChannels);
+    const { out, head } = this.#outputs(x, batch, options);
+    const tangent = this.#receiver('tangent', x, undefined, batch, this.info.outChannels);
+    const headTangent = this.hasHead ? this.#receiver('headTangent', x, undefined, batch, this.#headChannels) : null;
+    const network = await this.#derivative('pushforward');
+    await nativeWork(() =>
+      network.forward(batch, values(x), times, labels, values(out), valuesOrNull(head), {
+        imageTangent: values(imageTangent),
+        outTangent: values(tangent),
+        headTangent: valuesOrNull(headTangent),
+      }),
+    );
+    return { out, head, tangent, headTangent };
   }
 
   /** Class labels as the engine takes them, checked. */
   labels(classLabels: ArrayLike<number> | undefined, batch: number): Int32Array | null {
     return checkedLabels(this.info.classes, classLabels, batch);
+  }
+
+  /** The network with a derivative, which is loaded when it is first needed. */
+  #derivative(derivative: NativeDerivative): Promise<NativeNetwork> {
+    let network = this.#derivatives.get(derivative);
+    if (network === undefined) {
+      network = this.#derive(derivative);
+      this.#derivatives.set(derivative, network);
+      network.catch(() => this.#derivatives.delete(derivative));
+    }
+    return network;
+  }
+
+  #outputs<T extends TensorLike>(x: T, batch: number, options: ForwardOptions<T>): ForwardResult<T> {
+    const out = this.#receiver('out', x, options.out, batch, this.info.outChannels);
+    const head = this.hasHead ? this.#receiver('head', x, options.head, batch, this.#headChannels) : null;
+    return { out, head };
+  }
+
+  /** A tensor of the caller's; zeros where there is none. */
+  #given(name: string, x: TensorLike, tensor: TensorLike | undefined, batch: number, channels: number): TensorLike {
+    if (tensor === undefined) return new Float32Array(elementCount(this.#shape(batch, channels)));
+    if (x instanceof DeviceTensor !== tensor instanceof DeviceTensor) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `${name} and x have to be of one kind: both arrays or both tensors`);
+    }
+    return this.#receiver(name, x, tensor, batch, channels);
   }
 
   #shape(batch: number, channels: number): number[] {

@@ -97,6 +97,10 @@ graph::Graph to_graph(const Napi::Object& object) {
 NetworkOptions to_network_options(const Napi::Object& object) {
   NetworkOptions options;
   options.classes = to_int(object, "classes");
+  if (has_value(object, "derivative")) {
+    const bool is_pullback = to_choice(object, "derivative", {"pullback", "pushforward"}) == 0;
+    options.derivative = is_pullback ? Derivative::kPullback : Derivative::kPushforward;
+  }
   const Napi::Value divisor = object.Get("divisor");
   if (divisor.IsString()) {
     options.divides_by_time = to_choice(object, "divisor", {"time"}) == 0;

@@ -1,12 +1,22 @@
 #include "addon/jobs/forward.h"
 
 #include <cstring>
+#include <string>
 
 #include "addon/convert/objects.h"
 #include "addon/convert/typed_arrays.h"
 #include "addon/wraps/tensor_wrap.h"
 
 namespace dpm::addon {
+namespace {
+
+bool is_absent(const Napi::Value& value) { return value.IsNull() || value.IsUndefined(); }
+
+[[noreturn]] void misfit(const char* what) {
+  throw Error(ErrorCode::kArgument, std::string(what) + " has not as many elements as its batch");
+}
+
+}  // namespace
 
 std::unique_ptr<ForwardStaging> ForwardMemory::take() {
   if (free_.empty()) return std::make_unique<ForwardStaging>();
@@ -25,48 +35,73 @@ Forward::Forward(const Napi::CallbackInfo& info, std::shared_ptr<Network> networ
       batch_(to_uint32(info[0], "batch")) {
   const NetworkShape& shape = network_->shape();
   require(batch_ > 0 && batch_ <= 65536, "batch must be between 1 and 65536");
-  out_.stride = shape.out;
-  head_.stride = shape.head;
-  read_inputs(info);
-  read_output(info[4], "out", out_);
-  if (info[5].IsNull() || info[5].IsUndefined()) return;
-  require(shape.head > 0, "the network has no second output");
-  read_output(info[5], "head", head_);
+  read_argument(0, info[1], "x", &Evaluation::image, shape.image);
+  read_conditions(info);
+  read_result(1, info[4], "out", &Evaluation::out, shape.out);
+  require(is_absent(info[5]) || shape.head > 0, "the network has no second output");
+  if (!is_absent(info[5])) read_result(2, info[5], "head", &Evaluation::head, shape.head);
+  if (network_->derivative() == Derivative::kNone) return;
+  require(info[6].IsObject(), "a network with a derivative takes its tensors");
+  read_derivative(info[6].As<Napi::Object>());
 }
 
 Forward::~Forward() { memory_->give_back(std::move(staging_)); }
 
-void Forward::read_inputs(const Napi::CallbackInfo& info) {
-  const NetworkShape& shape = network_->shape();
-  if (TensorWrap::is_tensor(info[1])) {
-    x_tensor_ = TensorWrap::buffer_of(info[1], "x", network_->device());
-    require(x_tensor_->bytes() >= batch_ * shape.image * sizeof(float), "x is smaller than batch x C x H x W");
-    staging_->x.clear();
-  } else {
-    const auto x = float_elements(info[1], "x");
-    require(x.size == batch_ * shape.image, "x must have batch x C x H x W elements");
-    staging_->x.assign(x.data, x.data + x.size);
-  }
+void Forward::read_conditions(const Napi::CallbackInfo& info) {
   const auto times = float_elements(info[2], "t");
   require(times.size == batch_, "t must have one element per sample");
   staging_->times.assign(times.data, times.data + times.size);
   staging_->labels.assign(batch_, -1);
-  if (info[3].IsNull() || info[3].IsUndefined()) return;
+  if (is_absent(info[3])) return;
   const auto labels = int32_elements(info[3], "labels");
   require(labels.size == batch_, "labels must have one element per sample");
   staging_->labels.assign(labels.data, labels.data + labels.size);
-  for (const std::int32_t label : staging_->labels) require(label < shape.classes, "a label is out of range");
+  for (const std::int32_t label : staging_->labels) {
+    require(label < network_->shape().classes, "a label is out of range");
+  }
 }
 
-void Forward::read_output(const Napi::Value& value, const char* what, Output& output) const {
-  if (TensorWrap::is_tensor(value)) {
-    output.tensor = TensorWrap::buffer_of(value, what, network_->device());
-    require(output.tensor->bytes() >= batch_ * output.stride * sizeof(float), "an output tensor is too small");
+void Forward::read_derivative(const Napi::Object& tensors) {
+  const NetworkShape& shape = network_->shape();
+  if (network_->derivative() == Derivative::kPullback) {
+    read_argument(3, tensors.Get("outCotangent"), "outCotangent", &Evaluation::out_cotangent, shape.out);
+    if (shape.head > 0) {
+      read_argument(4, tensors.Get("headCotangent"), "headCotangent", &Evaluation::head_cotangent, shape.head);
+    }
+    read_result(5, tensors.Get("imageCotangent"), "imageCotangent", &Evaluation::image_cotangent, shape.image);
     return;
   }
+  read_argument(3, tensors.Get("imageTangent"), "imageTangent", &Evaluation::image_tangent, shape.image);
+  read_result(4, tensors.Get("outTangent"), "outTangent", &Evaluation::out_tangent, shape.out);
+  if (shape.head > 0) {
+    read_result(5, tensors.Get("headTangent"), "headTangent", &Evaluation::head_tangent, shape.head);
+  }
+}
+
+bool Forward::read_tensor(std::size_t slot, const Napi::Value& value) {
+  Tensor& tensor = tensors_[slot];
+  if (!TensorWrap::is_tensor(value)) return true;
+  tensor.tensor = TensorWrap::buffer_of(value, tensor.what, network_->device());
+  if (tensor.tensor->bytes() < batch_ * tensor.stride * sizeof(float)) misfit(tensor.what);
+  return false;
+}
+
+void Forward::read_argument(std::size_t slot, const Napi::Value& value, const char* what, dpm_view Evaluation::* place,
+                            std::uint64_t stride) {
+  tensors_[slot] = {what, place, stride, false, nullptr, {}};
+  if (!read_tensor(slot, value)) return;
   const auto elements = float_elements(value, what);
-  require(elements.size == batch_ * output.stride, "an output array has the wrong size");
-  output.array = Napi::Reference<Napi::Float32Array>::New(value.As<Napi::Float32Array>(), 1);
+  if (elements.size != batch_ * stride) misfit(what);
+  staging_->tensors[slot].assign(elements.data, elements.data + elements.size);
+}
+
+void Forward::read_result(std::size_t slot, const Napi::Value& value, const char* what, dpm_view Evaluation::* place,
+                          std::uint64_t stride) {
+  tensors_[slot] = {what, place, stride, true, nullptr, {}};
+  if (!read_tensor(slot, value)) return;
+  const auto elements = float_elements(value, what);
+  if (elements.size != batch_ * stride) misfit(what);
+  tensors_[slot].array = Napi::Reference<Napi::Float32Array>::New(value.As<Napi::Float32Array>(), 1);
 }
 
 std::shared_ptr<Buffer>& Forward::sized(std::shared_ptr<Buffer>& buffer, std::uint64_t elements) const {
@@ -76,26 +111,23 @@ std::shared_ptr<Buffer>& Forward::sized(std::shared_ptr<Buffer>& buffer, std::ui
   return buffer;
 }
 
-dpm_view Forward::bind(const Output& output, std::shared_ptr<Buffer>& buffer) const {
-  if (output.tensor) return output.tensor->view(output.stride);
-  return sized(buffer, batch_ * output.stride)->view(output.stride);
-}
-
-void Forward::copy_out(const Output& output, const Buffer& buffer, std::vector<float>& staging) const {
-  staging.resize(batch_ * output.stride);
-  buffer.download(0, staging.data(), staging.size() * sizeof(float));
-}
-
 void Forward::run() {
   const NetworkShape& shape = network_->shape();
   network_->reserve(static_cast<int>(batch_));
   Evaluation evaluation;
   evaluation.batch = batch_;
-  if (x_tensor_) {
-    evaluation.image = x_tensor_->view(shape.image);
-  } else {
-    sized(memory_->image, staging_->x.size())->upload(0, staging_->x.data(), staging_->x.size() * sizeof(float));
-    evaluation.image = memory_->image->view(shape.image);
+  for (std::size_t slot = 0; slot < tensors_.size(); ++slot) {
+    const Tensor& tensor = tensors_[slot];
+    if (tensor.what == nullptr) continue;
+    const std::shared_ptr<Buffer>& buffer =
+        tensor.tensor ? tensor.tensor : sized(memory_->tensors[slot], batch_ * tensor.stride);
+    const std::vector<float>& given = staging_->tensors[slot];
+    if (!tensor.is_result && !tensor.tensor) buffer->upload(0, given.data(), given.size() * sizeof(float));
+    evaluation.*tensor.place = buffer->view(tensor.stride);
+  }
+  // A second output that nobody asks for is computed all the same.
+  if (shape.head > 0 && tensors_[2].what == nullptr) {
+    evaluation.head = sized(memory_->tensors[2], batch_ * shape.head)->view(shape.head);
   }
   sized(memory_->time, batch_)->upload(0, staging_->times.data(), batch_ * sizeof(float));
   evaluation.time = memory_->time->view(1);
@@ -103,23 +135,24 @@ void Forward::run() {
     sized(memory_->labels, batch_)->upload(0, staging_->labels.data(), batch_ * sizeof(std::int32_t));
     evaluation.labels = memory_->labels->view(1);
   }
-  evaluation.out = bind(out_, memory_->out);
-  if (shape.head > 0) evaluation.head = bind(head_, memory_->head);
   network_->evaluate(evaluation, staging_->times.data());
-  if (!out_.array.IsEmpty()) copy_out(out_, *memory_->out, staging_->out);
-  if (!head_.array.IsEmpty()) copy_out(head_, *memory_->head, staging_->head);
-}
-
-void Forward::copy_to_array(const Output& output, const std::vector<float>& staging) {
-  Napi::Float32Array array = output.array.Value();
-  // The caller may have transferred its buffer away meanwhile.
-  require(array.ElementLength() == staging.size(), "an output array was detached during the call");
-  std::memcpy(array.Data(), staging.data(), staging.size() * sizeof(float));
+  for (std::size_t slot = 0; slot < tensors_.size(); ++slot) {
+    if (tensors_[slot].array.IsEmpty()) continue;
+    std::vector<float>& result = staging_->tensors[slot];
+    result.resize(batch_ * tensors_[slot].stride);
+    memory_->tensors[slot]->download(0, result.data(), result.size() * sizeof(float));
+  }
 }
 
 void Forward::deliver() {
-  if (!out_.array.IsEmpty()) copy_to_array(out_, staging_->out);
-  if (!head_.array.IsEmpty()) copy_to_array(head_, staging_->head);
+  for (std::size_t slot = 0; slot < tensors_.size(); ++slot) {
+    if (tensors_[slot].array.IsEmpty()) continue;
+    const std::vector<float>& result = staging_->tensors[slot];
+    Napi::Float32Array array = tensors_[slot].array.Value();
+    // The caller may have transferred its buffer away meanwhile.
+    require(array.ElementLength() == result.size(), "an output array was detached during the call");
+    std::memcpy(array.Data(), result.data(), result.size() * sizeof(float));
+  }
 }
 
 }  // namespace dpm::addon

@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <array>
 #include <memory>
 #include <vector>
 
@@ -11,13 +12,14 @@
 
 namespace dpm::addon {
 
+/// Tensors of an evaluation but for times and labels: x, out, head, and three of a derivative.
+constexpr std::size_t kForwardTensors = 6;
+
 /// Host copies of one call's arguments and results.
 struct ForwardStaging {
-  std::vector<float> x;
+  std::array<std::vector<float>, kForwardTensors> tensors;
   std::vector<float> times;
   std::vector<std::int32_t> labels;
-  std::vector<float> out;
-  std::vector<float> head;
 };
 
 /// What calls leave behind for the next ones, so that calls of equal size allocate nothing.
@@ -28,7 +30,8 @@ class ForwardMemory {
   void give_back(std::unique_ptr<ForwardStaging> staging);
 
   /// Used on the thread that has the device.
-  std::shared_ptr<Buffer> image, time, labels, out, head;
+  std::array<std::shared_ptr<Buffer>, kForwardTensors> tensors;
+  std::shared_ptr<Buffer> time, labels;
 
  private:
   std::vector<std::unique_ptr<ForwardStaging>> free_;
@@ -36,7 +39,8 @@ class ForwardMemory {
 
 class Forward {
  public:
-  /// Reads the arguments of `forward`: batch, x, t, labels, out, head. Throws Error(kArgument).
+  /// Reads the arguments of `forward`: batch, x, t, labels, out, head, and of a network with a derivative its tensors.
+  /// Throws Error(kArgument).
   Forward(const Napi::CallbackInfo& info, std::shared_ptr<Network> network, std::shared_ptr<ForwardMemory> memory);
   ~Forward();
   Forward(const Forward&) = delete;
@@ -48,26 +52,32 @@ class Forward {
   void deliver();
 
  private:
-  struct Output {
-    std::shared_ptr<Buffer> tensor;
-    Napi::Reference<Napi::Float32Array> array;
+  struct Tensor {
+    const char* what = nullptr;  ///< null where the evaluation has none
+    dpm_view Evaluation::* place = nullptr;
     std::uint64_t stride = 0;
+    bool is_result = false;
+    /// The caller's own, or null.
+    std::shared_ptr<Buffer> tensor;
+    /// Receives a result.
+    Napi::Reference<Napi::Float32Array> array;
   };
 
-  void read_inputs(const Napi::CallbackInfo& info);
-  void read_output(const Napi::Value& value, const char* what, Output& output) const;
-  dpm_view bind(const Output& output, std::shared_ptr<Buffer>& buffer) const;
-  void copy_out(const Output& output, const Buffer& buffer, std::vector<float>& staging) const;
-  static void copy_to_array(const Output& output, const std::vector<float>& staging);
+  void read_conditions(const Napi::CallbackInfo& info);
+  void read_derivative(const Napi::Object& tensors);
+  void read_argument(std::size_t slot, const Napi::Value& value, const char* what, dpm_view Evaluation::* place,
+                     std::uint64_t stride);
+  void read_result(std::size_t slot, const Napi::Value& value, const char* what, dpm_view Evaluation::* place,
+                   std::uint64_t stride);
+  /// False where the caller's own tensor is used.
+  bool read_tensor(std::size_t slot, const Napi::Value& value);
   std::shared_ptr<Buffer>& sized(std::shared_ptr<Buffer>& buffer, std::uint64_t elements) const;
 
   std::shared_ptr<Network> network_;
   std::shared_ptr<ForwardMemory> memory_;
   std::unique_ptr<ForwardStaging> staging_;
   std::uint32_t batch_;
-  std::shared_ptr<Buffer> x_tensor_;
-  Output out_;
-  Output head_;
+  std::array<Tensor, kForwardTensors> tensors_;
 };
 
 /// The same as a job.

@@ -23,6 +23,7 @@ const names = [
   'openai-iddpm',
   'score-sde-ddpm',
   'score-sde-ddpmpp',
+  'score-sde-ncsnpp-fir',
   'edm-ddpmpp',
 ];
 

@@ -1,0 +1,197 @@
+// Derivatives of networks against those that another engine's automatic differentiation gives in float64.
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
+import { readFloats } from '../../../lib/files/tensor-data.js';
+import { DiffusionModel } from '../../../lib/model.js';
+import { maxDifference } from '../../support/golden.js';
+import { Random } from '../../support/random.js';
+import { packagePath } from '../../support/temporary.js';
+
+async function tensors(path: string): Promise<Record<string, Float32Array>> {
+  const header = await readSafetensorsHeader(path);
+  const names = [...header.tensors.keys()];
+  return Object.fromEntries(
+    await Promise.all(names.map(async (name) => [name, (await readFloats(header, name)).data] as const)),
+  );
+}
+
+function normals(count: number, seed: number): Float32Array {
+  const random = new Random(seed);
+  return Float32Array.from({ length: count }, () => random.normal());
+}
+
+const largest = (values: Float32Array): number => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+
+/** The first channels of every sample, and the others. */
+function split(values: Float32Array, batch: number, first: number): [Float32Array, Float32Array] {
+  const each = values.length / batch;
+  const part = (from: number, to: number): Float32Array =>
+    Float32Array.from({ length: batch * (to - from) }, (_, i) => {
+      const [n, element] = [Math.floor(i / (to - from)), i % (to - from)];
+      return values[n * each + from + element]!;
+    });
+  return [part(0, first), part(first, each)];
+}
+
+const networks = ['diffusers-ddpm', 'diffusers-adm', 'ho-ddpm-head-complex', 'score-sde-ncsnpp-fir'];
+const devices = [
+  { device: 'reference', exact: false },
+  { device: 'cpu', exact: false },
+  { device: 'cpu', exact: true },
+];
+
+describe.each(devices)('derivatives on $device, exact $exact', (options) => {
+  it.each(networks)('are those of %s', async (name) => {
+    const folder = packagePath(`test/fixtures/unet/${name}`);
+    const { x, t, class_labels: classLabels } = await tensors(join(folder, 'input.safetensors'));
+    const golden = await tensors(packagePath(`test/fixtures/gradients/vjp/${name}.safetensors`));
+    const hasHead = name.includes('head');
+    await using model = await DiffusionModel.load(folder, { ...options, head: hasHead ? 'npr' : null });
+    const { unet } = model;
+    const forward = await unet.forward(x!, t!, { classLabels });
+    const batch = t!.length;
+    const outElements = forward.out.length / batch;
+    const [cotangent, headCotangent] = split(golden.cotangent!, batch, outElements);
+
+    const pulled = await unet.pullback(x!, t!, {
+      classLabels,
+      cotangent,
+      ...(hasHead && { headCotangent }),
+    });
+    expect(maxDifference(pulled.gradient, golden.vjp!)).toBeLessThan(5e-5 * largest(golden.vjp!));
+    const pushed = await unet.pushforward(x!, t!, { classLabels, tangent: golden.tangent! });
+    const [jvp, headJvp] = split(golden.jvp!, batch, outElements);
+    expect(maxDifference(pushed.tangent, jvp)).toBeLessThan(5e-5 * largest(golden.jvp!));
+    if (hasHead) expect(maxDifference(pushed.headTangent!, headJvp)).toBeLessThan(5e-5 * largest(golden.jvp!));
+    else expect(pushed.headTangent).toBeNull();
+    for (const { out, head } of [pulled, pushed]) {
+      expect(maxDifference(out, forward.out)).toBeLessThan(5e-5 * largest(forward.out));
+      if (hasHead) expect(maxDifference(head!, forward.head!)).toBeLessThan(5e-5 * largest(forward.head!));
+    }
+  });
+});
+
+describe('derivatives', () => {
+  const name = 'diffusers-ddpm';
+  const elements = 3 * 16 * 16;
+  let folder: string;
+  let model: DiffusionModel;
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'derivatives-'));
+    model = await DiffusionModel.load(packagePath(`test/fixtures/unet/${name}`), { device: 'cpu', threads: 1 });
+  });
+  afterAll(async () => {
+    await model.close();
+    await rm(folder, { recursive: true });
+  });
+
+  const states = (batch: number, seed: number): Float32Array => normals(batch * elements, seed);
+
+  it('are the same bits on any number of threads, and of a sample whatever its batch', async () => {
+    const [x, cotangent] = [states(3, 1), states(3, 2)];
+    const t = [10, 500, 900];
+    const expected = await model.unet.pullback(x, t, { cotangent });
+    const tangent = (await model.unet.pushforward(x, t, { tangent: cotangent })).tangent;
+    for (const threads of [2, 3, 7]) {
+      await using other = await DiffusionModel.load(packagePath(`test/fixtures/unet/${name}`), {
+        device: 'cpu',
+        threads,
+      });
+      expect((await other.unet.pullback(x, t, { cotangent })).gradient).toEqual(expected.gradient);
+      expect((await other.unet.pushforward(x, t, { tangent: cotangent })).tangent).toEqual(tangent);
+    }
+    const part = (values: Float32Array): Float32Array => values.slice(elements, 2 * elements);
+    const alone = await model.unet.pullback(part(x), 500, { cotangent: part(cotangent) });
+    expect(alone.gradient).toEqual(part(expected.gradient));
+  });
+
+  it('take device tensors and receivers', async () => {
+    const [x, cotangent] = [states(2, 3), states(2, 4)];
+    const expected = await model.unet.pullback(x, 100, { cotangent });
+    const shape = [2, 3, 16, 16];
+    using onDevice = model.device.tensor(shape);
+    using weights = model.device.tensor(shape);
+    using gradient = model.device.tensor(shape);
+    await onDevice.write(x);
+    await weights.write(cotangent);
+    const found = await model.unet.pullback(onDevice, 100, { cotangent: weights, gradient });
+    expect(found.gradient).toBe(gradient);
+    expect(await gradient.read()).toEqual(expected.gradient);
+    const pushed = await model.unet.pushforward(onDevice, 100, { tangent: weights });
+    const onHost = await model.unet.pushforward(x, 100, { tangent: cotangent });
+    expect(await pushed.tangent.read()).toEqual(onHost.tangent);
+    const out = new Float32Array(x.length);
+    expect((await model.unet.pullback(x, 100, { cotangent, out, gradient: out.slice() })).out).toBe(out);
+    expect(out).toEqual(expected.out);
+  });
+
+  it('of the outputs that nobody asks about are those of zero', async () => {
+    await using headed = await DiffusionModel.load(packagePath('test/fixtures/unet/ho-ddpm-head-complex'), {
+      device: 'cpu',
+      head: 'npr',
+    });
+    const x = states(1, 5);
+    const { out, head } = await headed.unet.forward(x, 7);
+    const [ofOut, ofHead] = [normals(out.length, 6), normals(head!.length, 7)];
+    const gradientOf = async (options: object): Promise<Float32Array> =>
+      (await headed.unet.pullback(x, 7, options)).gradient;
+    const both = await gradientOf({ cotangent: ofOut, headCotangent: ofHead });
+    const alone = [await gradientOf({ cotangent: ofOut }), await gradientOf({ headCotangent: ofHead })];
+    const sum = alone[0]!.map((value, i) => value + alone[1]![i]!);
+    expect(maxDifference(sum, both)).toBeLessThan(5e-5 * largest(both));
+  });
+
+  it.each([
+    ['no cotangent', {}, 'ERR_DPM_ARGUMENT'],
+    ['a cotangent of another size', { cotangent: new Float32Array(5) }, 'ERR_DPM_TENSOR_SHAPE'],
+    ['a cotangent that is no array', { cotangent: [1, 2] }, 'ERR_DPM_ARGUMENT'],
+    ['one of a second output', { headCotangent: new Float32Array(elements) }, 'ERR_DPM_ARGUMENT'],
+    ['another option', { cotangent: new Float32Array(elements), tangent: 1 }, 'ERR_DPM_ARGUMENT'],
+    [
+      'a receiver of another size',
+      { cotangent: new Float32Array(elements), gradient: new Float32Array(3) },
+      'ERR_DPM_TENSOR_SHAPE',
+    ],
+  ])('are refused for %s', async (_, options, code) => {
+    await expect(model.unet.pullback(states(1, 1), 1, options as never)).rejects.toMatchObject({ code });
+  });
+
+  it('are refused for tensors of two kinds', async () => {
+    using cotangent = model.device.tensor([1, 3, 16, 16]);
+    const mixed = { cotangent } as never;
+    await expect(model.unet.pullback(states(1, 1), 1, mixed)).rejects.toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
+    await expect(model.unet.pushforward(states(1, 1), 1, {} as never)).rejects.toMatchObject({
+      code: 'ERR_DPM_ARGUMENT',
+    });
+  });
+
+  it('name the file that is gone when they are first needed, and work once it is back', async () => {
+    const place = join(folder, name);
+    await cp(packagePath(`test/fixtures/unet/${name}`), place, { recursive: true });
+    await using moved = await DiffusionModel.load(place, { device: 'cpu' });
+    const weights = join(place, 'unet', 'diffusion_pytorch_model.safetensors');
+    await cp(weights, `${weights}.kept`);
+    await rm(weights);
+    const [x, cotangent] = [states(1, 1), states(1, 2)];
+    await expect(moved.unet.pullback(x, 1, { cotangent })).rejects.toThrow(weights);
+    await cp(`${weights}.kept`, weights);
+    const { gradient } = await moved.unet.pullback(x, 1, { cotangent });
+    expect(gradient).toEqual((await model.unet.pullback(x, 1, { cotangent })).gradient);
+  });
+
+  it('give their memory back with the model', async () => {
+    const before = model.device.memory().device + model.device.memory().host;
+    const closing = await DiffusionModel.load(packagePath(`test/fixtures/unet/${name}`), { device: model.device });
+    const [x, cotangent] = [states(1, 1), states(1, 2)];
+    await closing.unet.pullback(x, 1, { cotangent });
+    await closing.unet.pushforward(x, 1, { tangent: cotangent });
+    await closing.close();
+    expect(model.device.memory().device + model.device.memory().host).toBe(before);
+  });
+});
