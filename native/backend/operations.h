@@ -47,9 +47,9 @@ DPM_OPEN_ENUM(dpm_op){
     DPM_OP_ACTIVATION_BACKWARD = 19,  ///< (map, d) -> f'(map) d, f a dpm_activation
     DPM_OP_GROUP_NORM_BACKWARD = 20,  ///< (map, d[, scale and shift]) -> J^T d, J the Jacobian of DPM_OP_GROUP_NORM
                                       ///< with the same attributes, weights and scale and shift at `map`
-    DPM_OP_GROUP_NORM_TANGENT = 21,  ///< (map, t[, scale and shift]) -> J t
-    DPM_OP_ATTENTION_BACKWARD = 22,  ///< (q, k, v, d) -> cotangents of q, of k and of v, one after the other
-    DPM_OP_ATTENTION_TANGENT = 23,   ///< (q, k, v, t of q, t of k, t of v) -> tangent of DPM_OP_ATTENTION
+    DPM_OP_GROUP_NORM_TANGENT = 21,   ///< (map, t[, scale and shift]) -> J t
+    DPM_OP_ATTENTION_BACKWARD = 22,   ///< (q, k, v, d) -> cotangents of q, of k and of v, one after the other
+    DPM_OP_ATTENTION_TANGENT = 23,    ///< (q, k, v, t of q, t of k, t of v) -> tangent of DPM_OP_ATTENTION
 };
 /// How many operations there are.
 enum { DPM_OP_COUNT = DPM_OP_ATTENTION_TANGENT + 1 };
