@@ -32,6 +32,7 @@ export type { EstimatedModel, ScriptedModel } from './estimation/estimated-model
 export { estimateGamma, type EstimateGammaOptions } from './estimation/gamma-estimate.js';
 export type { DecoderName } from './estimation/likelihood/decoder.js';
 export { estimateErrors, type EstimateErrorsOptions } from './estimation/likelihood/estimate-errors.js';
+export { flowLikelihood, type FlowLikelihood, type FlowLikelihoodOptions } from './estimation/flow/flow-likelihood.js';
 export {
   estimateLikelihood,
   likelihoodSamplerNames,

@@ -38,6 +38,8 @@ export interface PullbackOptions<T extends TensorLike> extends ForwardOptions<T>
 export interface PushforwardOptions<T extends TensorLike> extends ForwardOptions<T> {
   /** Tangent of the states, [batch, C, H, W]. */
   tangent: T;
+  /** Receives the result; nothing is allocated then. */
+  outTangent?: T | undefined;
 }
 
 /** @internal */
@@ -52,6 +54,7 @@ export const pullbackKinds: OptionKinds<PullbackOptions<TensorLike>> = {
 export const pushforwardKinds: OptionKinds<PushforwardOptions<TensorLike>> = {
   ...forwardOptionKinds,
   tangent: tensorLike,
+  outTangent: tensorLike,
 };
 
 /** Outputs of one evaluation: all output channels, and the second output where the network has one. */

@@ -209,7 +209,7 @@ export class UNet {
     const { batch, times, labels } = this.#checkedInputs(x, t, options);
     const imageTangent = this.#given('tangent', x, options.tangent, batch, this.info.inChannels);
     const { out, head } = this.#outputs(x, batch, options);
-    const tangent = this.#receiver('tangent', x, undefined, batch, this.info.outChannels);
+    const tangent = this.#receiver('outTangent', x, options.outTangent, batch, this.info.outChannels);
     const headTangent = this.hasHead ? this.#receiver('headTangent', x, undefined, batch, this.#headChannels) : null;
     const network = await this.#derivative('pushforward');
     await nativeWork(() =>

@@ -22,6 +22,18 @@ export interface HostContext {
   throwIfAborted(): void;
   /** Evaluates the network on `input` at a network time, one for all samples or one per sample. */
   evaluate(input: string, time: number | ArrayLike<number>, output: string, head?: string): Promise<void>;
+  /**
+   * Evaluates the network as `evaluate` does, and its derivative along the tensor `tangent`: J times it, in `outputTangent`.
+   *
+   * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for models that have no derivative.
+   */
+  pushForward(
+    input: string,
+    time: number | ArrayLike<number>,
+    tangent: string,
+    output: string,
+    outputTangent: string,
+  ): Promise<void>;
   /** Replaces `target` by a sum of products, clipped where `clip` says so; `target` may be one of the terms. */
   linearCombination(target: string, terms: readonly Term[], clip?: Clip): Promise<void>;
   /** Fills `target` with standard normal noise of this record and draw of each sample's stream. */

@@ -67,12 +67,40 @@ export class DeviceHostContext implements HostContext {
 
   async evaluate(input: string, time: number | ArrayLike<number>, output: string, head?: string): Promise<void> {
     this.throwIfAborted();
-    this.#requirePerSample('the time of evaluate', time);
-    const times = Float32Array.from({ length: this.batch }, (_, sample) => perSample(time, sample));
-    if (!times.every(Number.isFinite)) throw wrongValue('the time of evaluate', time, 'finite numbers');
+    const times = this.#times('the time of evaluate', time);
     const second = head === undefined ? null : await this.#tensor(head);
     await this.#run.evaluator.evaluate(await this.#tensor(input), times, await this.#tensor(output), second);
     await this.#preview();
+  }
+
+  async pushForward(
+    input: string,
+    time: number | ArrayLike<number>,
+    tangent: string,
+    output: string,
+    outputTangent: string,
+  ): Promise<void> {
+    this.throwIfAborted();
+    const times = this.#times('the time of pushForward', time);
+    const tensors = [
+      await this.#tensor(tangent),
+      await this.#tensor(output),
+      await this.#tensor(outputTangent),
+    ] as const;
+    const { evaluator } = this.#run;
+    if (evaluator.pushForward === undefined) {
+      throw new DpmError('ERR_DPM_UNSUPPORTED', 'pushForward needs a network: this model has no derivative');
+    }
+    await evaluator.pushForward(await this.#tensor(input), times, ...tensors);
+    await this.#preview();
+  }
+
+  /** One time per sample, checked. */
+  #times(name: string, time: number | ArrayLike<number>): Float32Array {
+    this.#requirePerSample(name, time);
+    const times = Float32Array.from({ length: this.batch }, (_, sample) => perSample(time, sample));
+    if (!times.every(Number.isFinite)) throw wrongValue(name, time, 'finite numbers');
+    return times;
   }
 
   async #preview(): Promise<void> {
@@ -83,6 +111,11 @@ export class DeviceHostContext implements HostContext {
   async read(name: string): Promise<Float32Array> {
     this.throwIfAborted();
     return (await this.#tensor(name)).read();
+  }
+
+  /** Replaces the values of a tensor, which is made where there is none. */
+  async write(name: string, values: Float32Array): Promise<void> {
+    await (await this.#tensor(name)).write(values);
   }
 
   async linearCombination(target: string, terms: readonly Term[], clip: Clip = { kind: 'none' }): Promise<void> {

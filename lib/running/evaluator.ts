@@ -8,6 +8,14 @@ import type { DeviceTensor } from '../engine/device.js';
 export interface Evaluator {
   /** Reads `input` [batch, …] at one time per sample, fills `output` and, where there is one, `head`. */
   evaluate(input: DeviceTensor, times: Float32Array, output: DeviceTensor, head: DeviceTensor | null): Promise<void>;
+  /** The same without a second output, and its derivative along `tangent`; absent where there is none. */
+  pushForward?(
+    input: DeviceTensor,
+    times: Float32Array,
+    tangent: DeviceTensor,
+    output: DeviceTensor,
+    outputTangent: DeviceTensor,
+  ): Promise<void>;
 }
 
 /** What a JavaScript model returns: its prediction, or that and a second output of the same size. */

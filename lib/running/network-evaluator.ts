@@ -1,5 +1,7 @@
-import { nativeWork } from '../base/errors.js';
+import { at } from '../base/arrays.js';
+import { DpmError, nativeWork } from '../base/errors.js';
 import type { DeviceTensor } from '../engine/device.js';
+import { UNet } from '../engine/unet.js';
 import type { Evaluator } from './evaluator.js';
 import type { Guidance } from './guidance.js';
 import type { RunNetwork } from './resolve-run.js';
@@ -32,4 +34,37 @@ export class NetworkEvaluator implements Evaluator {
       ),
     );
   }
+
+  async pushForward(
+    input: DeviceTensor,
+    times: Float32Array,
+    tangent: DeviceTensor,
+    output: DeviceTensor,
+    outputTangent: DeviceTensor,
+  ): Promise<void> {
+    const { unet, guidance } = this;
+    if (!(unet instanceof UNet) || guidance !== null) {
+      throw new DpmError('ERR_DPM_UNSUPPORTED', 'only a network without guidance has a derivative');
+    }
+    const classLabels = this.labels ?? undefined;
+    const { inChannels, outChannels } = unet.info;
+    if (inChannels === outChannels) {
+      await unet.pushforward(input, times, { classLabels, tangent, out: output, outTangent: outputTangent });
+      return;
+    }
+    // A learned range lies behind the prediction of every sample.
+    const wide = await unet.pushforward(input, times, { classLabels, tangent });
+    await copyFirstHalves(wide.out, output);
+    await copyFirstHalves(wide.tangent, outputTangent);
+  }
+}
+
+async function copyFirstHalves(from: DeviceTensor, to: DeviceTensor): Promise<void> {
+  const values = await from.read();
+  from.free();
+  const batch = at(to.shape, 0);
+  const [all, elements] = [values.length / batch, to.elements / batch];
+  const first = new Float32Array(to.elements);
+  for (let n = 0; n < batch; ++n) first.set(values.subarray(n * all, n * all + elements), n * elements);
+  await to.write(first);
 }

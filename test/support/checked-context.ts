@@ -56,6 +56,10 @@ class CheckedContext implements HostContext {
     await this.#context.evaluate(input, time, output, head);
   }
 
+  pushForward(...request: Parameters<HostContext['pushForward']>): Promise<void> {
+    return this.#context.pushForward(...request);
+  }
+
   async linearCombination(target: string, terms: readonly Term[], clip: Clip = { kind: 'none' }): Promise<void> {
     this.primitives.add(clip.kind === 'none' ? 'linearCombination' : `linearCombination, ${clip.kind}`);
     const sources: Float32Array[] = [];

@@ -28,7 +28,7 @@ export interface Likelihood {
 }
 
 /** Mean and standard error in bits per dimension of nats per image. */
-function estimate(nats: Float64Array, dimensions: number): BitsEstimate {
+export function estimate(nats: Float64Array, dimensions: number): BitsEstimate {
   const unit = dimensions * Math.LN2;
   const mean = nats.reduce((sum, value) => sum + value, 0) / nats.length;
   const squares = nats.reduce((sum, value) => sum + (value - mean) ** 2, 0);

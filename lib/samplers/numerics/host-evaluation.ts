@@ -38,3 +38,30 @@ export async function evaluateNoise(
     [each(({ store }) => store.data), noise],
   ]);
 }
+
+/**
+ * The same without a clip, and the derivative of the noise prediction along the tensor `tangent`, which is left in `noiseTangent`.
+ */
+export async function pushNoiseForward(
+  context: HostContext,
+  options: Pick<EvaluationOptions, 'schedule' | 'prediction'>,
+  levels: readonly NoiseLevel[],
+  state: string,
+  tangent: string,
+  noise: string,
+  noiseTangent: string,
+): Promise<void> {
+  const fields = levels.map((level) => evaluation({ ...options, clip: { kind: 'none' } }, level, 'noise'));
+  const each = (coefficient: (field: (typeof fields)[number]) => number): Float64Array =>
+    Float64Array.from(fields, coefficient);
+  await context.linearCombination('scaled state', [[each(({ inputScale }) => inputScale), state]]);
+  await context.linearCombination('scaled tangent', [[each(({ inputScale }) => inputScale), tangent]]);
+  const times = each(({ time }) => time);
+  await context.pushForward('scaled state', times, 'scaled tangent', 'out', 'out tangent');
+  const mixed = (own: string, out: string): Term[] => [
+    [each(({ prediction }) => prediction.input), own],
+    [each(({ prediction }) => prediction.output), out],
+  ];
+  await context.linearCombination(noise, mixed(state, 'out'));
+  await context.linearCombination(noiseTangent, mixed(tangent, 'out tangent'));
+}

@@ -37,6 +37,7 @@ void group_norm(const Network::Node& layer, const Map* inputs, const Map& out) {
   const Map vector = layer.operands.input(1) >= 0 ? inputs[1] : Map{};
   // The result may take the place of the map.
   std::vector<GroupMoments> groups;
+  groups.reserve(static_cast<std::size_t>(node.groups));
   for (int g = 0; g < node.groups; ++g) groups.push_back(group_moments(node, in, g));
   for (int c = 0; c < in.channels; ++c) {
     const GroupMoments& moments = groups[static_cast<std::size_t>(c / (in.channels / node.groups))];

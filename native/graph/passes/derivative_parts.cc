@@ -28,9 +28,10 @@ std::vector<bool> lead_to_output(const Graph& graph) {
   for (const Binding& binding : graph.bindings) {
     if (binding.direction == DPM_DIRECTION_OUTPUT) leads[static_cast<std::size_t>(binding.value)] = true;
   }
-  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
-    if (!leads[static_cast<std::size_t>(node->output())]) continue;
-    for (const int input : node->inputs) {
+  for (std::size_t i = graph.nodes.size(); i-- > 0;) {
+    const Node& node = graph.nodes[i];
+    if (!leads[static_cast<std::size_t>(node.output())]) continue;
+    for (const int input : node.inputs) {
       if (input >= 0) leads[static_cast<std::size_t>(input)] = true;
     }
   }

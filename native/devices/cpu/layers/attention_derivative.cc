@@ -21,8 +21,8 @@ class HeadProducts {
   /// Of one packed operand.
   [[nodiscard]] std::size_t packed_floats() const {
     const auto by_tokens = static_cast<std::size_t>(padded_tokens()) * static_cast<std::size_t>(channels_);
-    const auto padded_channels = static_cast<std::size_t>(divide_up(channels_, panel_) * panel_);
-    return std::max(by_tokens, padded_channels * static_cast<std::size_t>(tokens_));
+    const int padded_channels = divide_up(channels_, panel_) * panel_;
+    return std::max(by_tokens, static_cast<std::size_t>(padded_channels) * static_cast<std::size_t>(tokens_));
   }
 
   /// As [channels][tokens]: on the right of what has a column a channel.

@@ -1,0 +1,40 @@
+import { at } from '../../base/arrays.js';
+import { philox4x32, seedWords } from '../../base/random.js';
+
+/** The draws that dequantisation and probes take in the random stream of a seed. */
+const uniformDraw = 2;
+export const signDraw = 3;
+
+/** Which numbers are drawn: those of one image, in one of several repeats. */
+export interface DrawPlace {
+  seed: number | bigint;
+  /** Of the repeat, from 0. */
+  repeat: number;
+  /** Of the image, from 0. */
+  image: number;
+}
+
+/** Uniform numbers in [0, 1), multiples of 2^-24: what is added to 8-bit levels. */
+export function uniforms({ seed, repeat, image }: DrawPlace, count: number): Float32Array {
+  const key = seedWords(seed);
+  const result = new Float32Array(count);
+  for (let first = 0; first < count; first += 4) {
+    const words = philox4x32([first / 4, repeat, image, uniformDraw], key);
+    for (let i = first; i < Math.min(first + 4, count); ++i) result[i] = (at(words, i - first) >>> 8) / 2 ** 24;
+  }
+  return result;
+}
+
+/** Signs, 1 and -1 alike: a Rademacher probe. */
+export function signs({ seed, repeat, image }: DrawPlace, count: number): Float32Array {
+  const key = seedWords(seed);
+  const result = new Float32Array(count);
+  for (let first = 0; first < count; first += 128) {
+    const words = philox4x32([first / 128, repeat, image, signDraw], key);
+    for (let i = first; i < Math.min(first + 128, count); ++i) {
+      const bit = i - first;
+      result[i] = ((at(words, bit >> 5) >>> (bit & 31)) & 1) === 1 ? 1 : -1;
+    }
+  }
+  return result;
+}

@@ -1,0 +1,273 @@
+import { throwIfAborted } from '../../base/abort.js';
+import { at, elementCount } from '../../base/arrays.js';
+import { unknownName } from '../../base/checks.js';
+import { DpmError } from '../../base/errors.js';
+import { checkOptions, instanceOf, kinds, type OptionKinds, requireKind, seedKind } from '../../base/option-kinds.js';
+import { levelsPerUnit } from '../../base/pixel-range.js';
+import { drawWithoutReplacement } from '../../base/random.js';
+import { type NoiseStream, update } from '../../engine/update.js';
+import { DiffusionModel } from '../../model.js';
+import { linear, stepRecord } from '../../program/builder.js';
+import { DeviceHostContext } from '../../running/device-context.js';
+import { NetworkEvaluator } from '../../running/network-evaluator.js';
+import { continuousInterval } from '../../schedule/trajectory.js';
+import { checkedImageCount } from '../data-estimate.js';
+import { checkGrid } from '../likelihood/grid.js';
+import { estimate, type BitsEstimate } from '../likelihood/summary.js';
+import { signDraw, signs, uniforms } from './draws.js';
+import { solveFlow, type FlowPath } from './solve-flow.js';
+
+/** Options of {@link flowLikelihood}. */
+export interface FlowLikelihoodOptions {
+  /** Images, drawn from the data without replacement. Default: all. */
+  samples?: number | undefined;
+  /** Of the choice of images, of dequantisation and of the probes. Default 0. */
+  seed?: number | bigint | undefined;
+  /** How often every image is dequantised and probed anew. Default 1. */
+  repeats?: number | undefined;
+  /** Of the probes: `rademacher`, the default, or `gaussian`. */
+  probe?: 'rademacher' | 'gaussian' | undefined;
+  /** Tolerances of a step, each 1e-5 by default. */
+  atol?: number | undefined;
+  rtol?: number | undefined;
+  /** `sample`, the default: every sample has steps of its own. `reference`: all of a batch have the same, as in the authors' code. */
+  batchNorm?: 'sample' | 'reference' | undefined;
+  /** Time at which the data are taken to be, by default 1e-5 of the noisiest: the density is that of data with as much noise. Times of discrete schedules are n / N. */
+  tEnd?: number | undefined;
+  /** Noisiest time, whose states are taken for the prior's. Default: the schedule's. */
+  tStart?: number | undefined;
+  /** One label per image of the data, for a class-conditional network. */
+  classLabels?: ArrayLike<number> | undefined;
+  /** Most images at once. Default 16. */
+  batch?: number | undefined;
+  /** Aborts between two evaluations. */
+  signal?: AbortSignal | undefined;
+  /** Hundredths of the way done and in all, over all batches. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+const optionKinds: OptionKinds<FlowLikelihoodOptions> = {
+  samples: kinds.number,
+  seed: seedKind,
+  repeats: kinds.positiveInteger,
+  probe: kinds.string,
+  atol: kinds.number,
+  rtol: kinds.number,
+  batchNorm: kinds.string,
+  tEnd: kinds.number,
+  tStart: kinds.number,
+  classLabels: kinds.numbers,
+  batch: kinds.positiveInteger,
+  signal: kinds.signal,
+  onProgress: kinds.function,
+};
+
+/** What the probability flow says of images, in bits per dimension. */
+export interface FlowLikelihood {
+  /** The mean over images, each the mean of its repeats, with its standard error. */
+  total: BitsEstimate;
+  /** Standard error of the mean that probes and dequantisation alone account for; NaN for one repeat. */
+  probeError: number;
+  /** Images it is a mean over. */
+  images: number;
+  /** d, the dimensions of an image. */
+  dimensions: number;
+  /** Evaluations of the network and its derivative, on average over the batches. */
+  evaluations: number;
+  /** Of every image, in the order of the data they were drawn in. */
+  bits: Float64Array;
+}
+
+const probes = ['rademacher', 'gaussian'] as const;
+const norms = ['sample', 'reference'] as const;
+const modelKind = instanceOf('a DiffusionModel', DiffusionModel);
+
+/** Of a schedule's times, the place of the data. */
+const DATA_SHARE = 1e-5;
+
+function checkValues({ atol = 1e-5, rtol = 1e-5, probe = 'rademacher', batchNorm = 'sample' }: FlowLikelihoodOptions) {
+  if (!probes.includes(probe)) throw unknownName('probe', probe, probes);
+  if (!norms.includes(batchNorm)) throw unknownName('batchNorm', batchNorm, norms);
+  for (const [name, value] of Object.entries({ atol, rtol })) {
+    if (value > 0 && Number.isFinite(value)) continue;
+    throw new DpmError('ERR_DPM_ARGUMENT', `${name} is ${value}, it has to be a positive number`);
+  }
+  return { atol, rtol, shared: batchNorm === 'reference' };
+}
+
+function pathOf(model: DiffusionModel, options: FlowLikelihoodOptions): FlowPath {
+  const schedule = model.schedule.sde();
+  const nearest = DATA_SHARE * schedule.noisiest;
+  // Some schedules have no noise there.
+  const { tEnd = schedule.betaBar(nearest) > 0 ? nearest : schedule.cleanest } = options;
+  const { tStart = schedule.greatestTime } = options;
+  const { start, end } = continuousInterval(schedule, { tEnd, tStart });
+  return { schedule, from: end, to: start, control: checkValues(options) };
+}
+
+/** Some images in one repeat. */
+interface Part {
+  images: Float32Array;
+  indices: readonly number[];
+  repeat: number;
+}
+
+class Flow {
+  readonly #elements: number;
+
+  constructor(
+    private readonly model: DiffusionModel,
+    private readonly path: FlowPath,
+    private readonly options: FlowLikelihoodOptions,
+  ) {
+    this.#elements = elementCount(model.sampleShape);
+  }
+
+  /** Bits per dimension of some images, and the evaluations that these took. */
+  async run(part: Part, onProgress: (done: number) => void): Promise<{ bits: Float64Array; evaluations: number }> {
+    const { model, path, options } = this;
+    const { seed = 0, signal, classLabels } = options;
+    const { indices } = part;
+    const labels = model.unet.labels(classLabels && indices.map((index) => at(classLabels, index)), indices.length);
+    const x = model.device.tensor([indices.length, ...model.sampleShape]);
+    const context = new DeviceHostContext({
+      evaluator: new NetworkEvaluator(model.unet, labels),
+      x,
+      seed,
+      firstSample: 0,
+      noise: null,
+      signal,
+      onProgress,
+    });
+    try {
+      await x.write(this.#dequantised(part));
+      await context.write('probe', await this.#probes(part));
+      const { logDensity, evaluations } = await solveFlow(context, path, 'probe');
+      // A level is as wide as this in the units of the data.
+      const width = 1 / this.#levels();
+      const nats = logDensity.map((density) => -density - this.#elements * Math.log(width));
+      return { bits: nats.map((each) => each / (this.#elements * Math.LN2)), evaluations };
+    } finally {
+      context.release();
+      x.free();
+    }
+  }
+
+  /** 256 levels fill the range. */
+  #levels(): number {
+    return (levelsPerUnit(this.model.range) * 256) / 255;
+  }
+
+  /** Levels u as (u + U) / 256 of the range, U uniform. */
+  #dequantised({ images, indices, repeat }: Part): Float32Array {
+    const { seed = 0 } = this.options;
+    const [black] = this.model.range;
+    const [scale, steps] = [levelsPerUnit(this.model.range), this.#levels()];
+    const result = new Float32Array(indices.length * this.#elements);
+    indices.forEach((image, n) => {
+      const added = uniforms({ seed, repeat, image }, this.#elements);
+      for (let i = 0; i < this.#elements; ++i) {
+        const level = Math.round(scale * (at(images, image * this.#elements + i) - black));
+        result[n * this.#elements + i] = black + (level + at(added, i)) / steps;
+      }
+    });
+    return result;
+  }
+
+  /** Probes of the images, which depend neither on the batch nor on its order. */
+  async #probes({ indices, repeat }: Part): Promise<Float32Array> {
+    const { seed = 0, probe = 'rademacher' } = this.options;
+    if (probe === 'gaussian') return this.#normals(indices, { seed, record: repeat, draw: signDraw });
+    const all = new Float32Array(indices.length * this.#elements);
+    indices.forEach((image, n) => {
+      all.set(signs({ seed, repeat, image }, this.#elements), n * this.#elements);
+    });
+    return all;
+  }
+
+  async #normals(images: readonly number[], stream: Omit<NoiseStream, 'sampleIndex'>): Promise<Float32Array> {
+    const { device, sampleShape } = this.model;
+    const tensor = device.tensor([images.length, ...sampleShape]);
+    try {
+      await tensor.write(new Float32Array(tensor.elements));
+      const record = stepRecord({ time: 0, x: linear({}), variance: { kind: 'scalar', deviation: 1 } });
+      await update(
+        images.map(() => record),
+        { x: tensor },
+        images.map((sampleIndex) => ({ ...stream, sampleIndex })),
+      );
+      return await tensor.read();
+    } finally {
+      tensor.free();
+    }
+  }
+}
+
+/** Standard error of a mean over images of means over repeats, from the spread of the repeats. */
+function probeErrorOf(bits: readonly Float64Array[]): number {
+  const repeats = bits.length;
+  const images = at(bits, 0).length;
+  let sum = 0;
+  for (let image = 0; image < images; ++image) {
+    const mean = bits.reduce((total, each) => total + at(each, image), 0) / repeats;
+    sum += bits.reduce((total, each) => total + (at(each, image) - mean) ** 2, 0) / (repeats - 1) / repeats;
+  }
+  return Math.sqrt(sum) / images;
+}
+
+/**
+ * The negative log-likelihood of 8-bit images by the probability flow (Song et al. 2021, section 4.3), in bits per dimension: exact but for the
+ * probes that stand for the divergence's trace, for the tolerances, and for the prior in place of the noisiest states. Images are dequantised
+ * by uniform noise.
+ *
+ * @param images - Images in model space, [count, C, H, W], on the grid of 8 bits: 2 u / 255 - 1 in [-1, 1], u = 0..255.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option or image that is wrong, `ERR_DPM_TENSOR_SHAPE` when the images do not fit the
+ * model, `ERR_DPM_UNSUPPORTED` on a device without derivatives, `ERR_DPM_ABORTED` when aborted.
+ *
+ * @example
+ * ```ts
+ * const { total, evaluations } = await flowLikelihood(model, images, { repeats: 5 });
+ * ```
+ */
+export async function flowLikelihood(
+  model: DiffusionModel,
+  images: Float32Array,
+  options: FlowLikelihoodOptions = {},
+): Promise<FlowLikelihood> {
+  requireKind('the model', model, modelKind);
+  checkOptions('flowLikelihood', options, optionKinds);
+  const { samples, seed = 0, repeats = 1, batch = 16, classLabels, signal, onProgress } = options;
+  const path = pathOf(model, options);
+  const count = checkedImageCount(model, images, samples, batch, classLabels);
+  throwIfAborted(signal);
+  const chosen = drawWithoutReplacement(count, samples ?? count, seed);
+  const elements = elementCount(model.sampleShape);
+  checkGrid(images, elements, model.range, chosen);
+  const flow = new Flow(model, path, options);
+  const bits = Array.from({ length: repeats }, () => new Float64Array(chosen.length));
+  const batches = repeats * Math.ceil(chosen.length / batch);
+  let [done, evaluations] = [0, 0];
+  for (let repeat = 0; repeat < repeats; ++repeat) {
+    for (let first = 0; first < chosen.length; first += batch) {
+      const indices = chosen.slice(first, first + batch);
+      const found = await flow.run({ images, indices, repeat }, (hundredths) => {
+        onProgress?.(100 * done + hundredths, 100 * batches);
+      });
+      at(bits, repeat).set(found.bits, first);
+      evaluations += found.evaluations;
+      ++done;
+    }
+  }
+  const means = Float64Array.from(chosen, (_, n) => bits.reduce((sum, each) => sum + at(each, n), 0) / repeats);
+  return {
+    total: estimate(
+      means.map((mean) => mean * elements * Math.LN2),
+      elements,
+    ),
+    probeError: probeErrorOf(bits),
+    images: chosen.length,
+    dimensions: elements,
+    evaluations: evaluations / batches,
+    bits: means,
+  };
+}
