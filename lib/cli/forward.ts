@@ -1,11 +1,11 @@
 import { dirname } from 'node:path';
 
-import { DpmError } from '../base/errors.js';
 import { makeFolder } from '../files/files.js';
 import { readSafetensorsHeader } from '../files/safetensors.js';
-import { readFloats, readLabels, writeSafetensors, type HostTensor } from '../files/tensor-data.js';
+import { writeSafetensors, type HostTensor } from '../files/tensor-data.js';
 import type { Command } from './command.js';
 import { modelOptions, withModel } from './model-options.js';
+import { readNetworkInputs } from './network-inputs.js';
 import { printJson } from './output.js';
 import { checkTarget } from './target.js';
 
@@ -24,20 +24,9 @@ export const forwardCommand: Command = {
     await checkTarget(output, { flag: '--output' });
     const input = await readSafetensorsHeader(call.options.required('input'));
     await withModel(call, async ({ unet }) => {
-      const { inChannels, outChannels, height, width, classes } = unet.info;
-      const x = await readFloats(input, 'x', ['F32', 'F16', 'BF16', 'F64']);
-      const t = await readFloats(input, 't', ['F32', 'I64', 'F64', 'I32']);
-      const [batch = 0, ...sample] = x.shape;
-      if (sample.join() !== [inChannels, height, width].join()) {
-        throw new DpmError(
-          'ERR_DPM_TENSOR_SHAPE',
-          `${input.path}: x is [${x.shape.join(', ')}], it has to be [N, ${inChannels}, ${height}, ${width}]`,
-        );
-      }
-      const classLabels = input.tensors.has('class_labels')
-        ? await readLabels(input, 'class_labels', classes)
-        : undefined;
-      const { out, head } = await unet.forward(x.data, t.data, { classLabels });
+      const { outChannels, height, width } = unet.info;
+      const { batch, x, t, classLabels } = await readNetworkInputs(input, unet);
+      const { out, head } = await unet.forward(x, t, { classLabels });
       const result = new Map<string, HostTensor>([['out', { shape: [batch, outChannels, height, width], data: out }]]);
       if (head !== null) {
         result.set('head', { shape: [batch, head.length / (batch * height * width), height, width], data: head });

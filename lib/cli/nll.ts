@@ -10,6 +10,7 @@ import {
 import type { Likelihood } from '../estimation/likelihood/summary.js';
 import type { DiffusionModel } from '../model.js';
 import type { Call, Command, OptionSpecs } from './command.js';
+import { flowOptionSpecs, requireFlowOptions, runFlow } from './flow-nll.js';
 import { readModelImages } from './images.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';
@@ -66,15 +67,22 @@ function printLikelihood(likelihood: Likelihood, seconds: number, device: string
 
 export const nllCommand: Command = {
   name: 'nll',
-  summary: 'Bounds the negative log-likelihood of images in bits per dimension, term by term.',
+  summary:
+    'The negative log-likelihood of images in bits per dimension: bounded term by term, or by the probability flow.',
   arguments: ['MODEL'],
   options: {
     sampler: { value: 'NAME', help: likelihoodSamplerNames.join(', ') },
     ...likelihoodOptionSpecs,
+    ...flowOptionSpecs,
     ...modelOptions,
   },
   async run(call) {
     const { options, json } = call;
+    requireFlowOptions(options, likelihoodOptionSpecs);
+    if (options.flag('flow')) {
+      await runFlow(call);
+      return;
+    }
     const path = options.required('data');
     const sampler = likelihoodSampler(options.required('sampler'));
     const progress = progressBar(sampler, json);

@@ -113,6 +113,11 @@ export class UNet {
     await nativeWork(() => this.#network.close());
   }
 
+  /** Channels of the second output; 0: there is none. */
+  get headChannels(): number {
+    return this.#headChannels;
+  }
+
   /** Whether {@link UNet.forward} gives a second output. */
   get hasHead(): boolean {
     return this.#headChannels > 0;

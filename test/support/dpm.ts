@@ -12,6 +12,7 @@ export const commandNames = [
   'graph',
   'convert',
   'forward',
+  'gradient',
   'sample',
   'gamma',
   'costs',

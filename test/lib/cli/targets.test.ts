@@ -147,9 +147,11 @@ describe('other commands', () => {
       ['gamma', '--out'],
       ['costs', '--out'],
       ['forward', '--output'],
+      ['gradient', '--output'],
       ['convert', '--to'],
     ] as const) {
-      const needed = command === 'forward' ? ['--input', 'x'] : ['--samples', '1', '--data', 'x'];
+      const needed =
+        command === 'forward' || command === 'gradient' ? ['--input', 'x'] : ['--samples', '1', '--data', 'x'];
       const args = command === 'convert' ? [] : needed;
       const { stderr } = await dpm(command, 'no-such-model', ...args, option, temporary('file/x'));
       expect(stderr).toMatch(new RegExp(`${option} .*file/x cannot be written`));

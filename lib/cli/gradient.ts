@@ -1,0 +1,78 @@
+import { dirname } from 'node:path';
+
+import { DpmError } from '../base/errors.js';
+import type { UNet } from '../engine/unet.js';
+import { makeFolder } from '../files/files.js';
+import { readSafetensorsHeader, type SafetensorsHeader } from '../files/safetensors.js';
+import { writeSafetensors, type HostTensor } from '../files/tensor-data.js';
+import type { Command } from './command.js';
+import { modelOptions, withModel } from './model-options.js';
+import { type NetworkInputs, readMaps, readNetworkInputs } from './network-inputs.js';
+import { printJson } from './output.js';
+import { checkTarget } from './target.js';
+
+/** Tensors by name, absent ones null. */
+type Results = Record<string, Float32Array | null>;
+
+async function pulledBack(input: SafetensorsHeader, unet: UNet, inputs: NetworkInputs): Promise<Results> {
+  const { batch, x, t, classLabels } = inputs;
+  const read = async (name: string, channels: number): Promise<Float32Array | undefined> =>
+    input.tensors.has(name) ? (await readMaps(input, name, unet, channels, batch)).data : undefined;
+  const cotangent = await read('cotangent', unet.info.outChannels);
+  const headCotangent = await read('head_cotangent', unet.headChannels);
+  const { out, head, gradient } = await unet.pullback(x, t, { classLabels, cotangent, headCotangent });
+  return { out, head, vjp: gradient };
+}
+
+async function pushedForward(input: SafetensorsHeader, unet: UNet, inputs: NetworkInputs): Promise<Results> {
+  const { batch, x, t, classLabels } = inputs;
+  const { data: tangent } = await readMaps(input, 'tangent', unet, unet.info.inChannels, batch);
+  const pushed = await unet.pushforward(x, t, { classLabels, tangent });
+  return { out: pushed.out, head: pushed.head, jvp: pushed.tangent, head_jvp: pushed.headTangent };
+}
+
+export const gradientCommand: Command = {
+  name: 'gradient',
+  summary: 'Derivatives of the network at the tensors of a file: cotangents pulled back, a tangent pushed forward.',
+  arguments: ['MODEL'],
+  options: {
+    input: {
+      value: 'FILE',
+      help: 'safetensors with x, t, class_labels as for forward; cotangent [N,C,H,W] of out, head_cotangent, tangent of x',
+    },
+    output: { value: 'FILE', help: 'receives out, head; vjp where there are cotangents; jvp, head_jvp of a tangent' },
+    ...modelOptions,
+  },
+  async run(call) {
+    const output = call.options.required('output');
+    await checkTarget(output, { flag: '--output' });
+    const input = await readSafetensorsHeader(call.options.required('input'));
+    const has = (name: string): boolean => input.tensors.has(name);
+    const [pulls, pushes] = [has('cotangent') || has('head_cotangent'), has('tangent')];
+    if (!pulls && !pushes) {
+      throw new DpmError(
+        'ERR_DPM_TENSOR_MISSING',
+        `${input.path}: it has neither cotangent, head_cotangent nor tangent`,
+      );
+    }
+    await withModel(call, async ({ unet }) => {
+      const inputs = await readNetworkInputs(input, unet);
+      const results = {
+        ...(pulls && (await pulledBack(input, unet, inputs))),
+        ...(pushes && (await pushedForward(input, unet, inputs))),
+      };
+      const { height, width } = unet.info;
+      const tensors = new Map<string, HostTensor>();
+      for (const [name, data] of Object.entries(results)) {
+        if (data === null) continue;
+        tensors.set(name, {
+          shape: [inputs.batch, data.length / (inputs.batch * height * width), height, width],
+          data,
+        });
+      }
+      await makeFolder(dirname(output));
+      await writeSafetensors(output, tensors);
+      if (call.json) printJson({ output, tensors: [...tensors.keys()] });
+    });
+  },
+};
