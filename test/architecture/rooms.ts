@@ -84,7 +84,7 @@ export const rooms: readonly Room[] = [
   },
   {
     path: 'lib/estimation',
-    holds: 'what needs a model and data: second moments, errors, likelihood/',
+    holds: 'what needs a model and data: second moments, errors, likelihood/, flow/',
     uses: [
       'lib/base',
       'lib/program',
@@ -152,8 +152,8 @@ export const rooms: readonly Room[] = [
   },
   {
     path: 'native/graph/passes',
-    holds: 'what rewrites a graph: fusion, as far as the device supports it',
-    uses: ['native/graph'],
+    holds: 'what rewrites a graph: fusion, as far as the device supports it; derivatives',
+    uses: ['native/core', 'native/backend', 'native/graph'],
   },
   {
     path: 'native/weights',
