@@ -15,12 +15,13 @@ import { runOnNetwork, type RunResult } from './running/network-run.js';
 import { resolveRun, type RunModel } from './running/resolve-run.js';
 import { runOptionKinds, type RunOptions } from './running/run-options.js';
 import { streamOnNetwork, type StreamedImage } from './running/stream.js';
-import { samplerByName, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
+import { samplerByName, samplers, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
 import type { SamplerOptions } from './samplers/options.js';
 import { refuseNull } from './samplers/sampler.js';
 import { splitOptions } from './samplers/split-options.js';
 import { withTables } from './samplers/tables.js';
 import type { NetworkTime } from './schedule/network-time.js';
+import { amplitudesOfNetworkTime } from './schedule/network-level.js';
 import { scheduleKind, type NoiseSchedule } from './schedule/noise-schedule.js';
 import { Batcher } from './serving/batcher.js';
 import type { BatcherOptions } from './serving/options.js';
@@ -93,6 +94,12 @@ function deviceOf({ device, ...others }: Omit<DeviceOptions, 'device'> & Pick<Lo
 
 /** Options whose sampler is not known before the program runs; it refuses those that are not its own. */
 export type AnySampleOptions = { sampler: SamplerName } & RunOptions & SamplerOptions;
+
+/** Guides move the means of reverse Markov chains, and the scores of others. */
+function withGuideForm(sampler: SamplerName, run: RunOptions): RunOptions {
+  if (run.guides === undefined || run.guides.length === 0 || run.guideForm !== undefined) return run;
+  return { ...run, guideForm: samplers[sampler].facts.bound === true ? 'mean' : 'score' };
+}
 
 /** A diffusion model on a device: its network, noise schedule and tables. Close it when done. */
 export class DiffusionModel {
@@ -178,7 +185,7 @@ export class DiffusionModel {
     options: ({ sampler: N } & RunOptions & OptionsOfSampler<N>) | SchedulerSampleOptions,
   ): Promise<RunResult> {
     const { sampler, own, run } = splitOptions<RunOptions>(options, runOptionKinds);
-    return this.run(this.#compile(sampler, own), run);
+    return this.run(this.#compile(sampler, own), withGuideForm(sampler, run));
   }
 
   /**
@@ -235,7 +242,7 @@ export class DiffusionModel {
   ): AsyncGenerator<StreamedImage> {
     const { sampler, own, run } = splitOptions<RunOptions>(options, runOptionKinds);
     checkOptions('stream', run, runOptionKinds);
-    return streamOnNetwork(this.#runModel(), this.#compile(sampler, own), run);
+    return streamOnNetwork(this.#runModel(), this.#compile(sampler, own), withGuideForm(sampler, run));
   }
 
   /**
@@ -286,6 +293,7 @@ export class DiffusionModel {
       sampleShape: this.sampleShape,
       range: this.range,
       labelForNone: this.#folder.labelForNone === 'no label' ? null : undefined,
+      amplitudesAt: (networkTime) => amplitudesOfNetworkTime(this.schedule, networkTime),
       network: (head) => this.network(head),
     };
   }

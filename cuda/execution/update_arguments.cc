@@ -26,6 +26,7 @@ UpdateArguments arguments_of(const dpm_update& update) {
   arguments.y = rows_of(update.y);
   arguments.out = rows_of(update.out);
   arguments.head = rows_of(update.head);
+  arguments.guide = rows_of(update.guide);
   arguments.noise = rows_of(update.noise);
   std::transform(update.history, update.history + DPM_MAX_HISTORY, arguments.history, rows_of);
   return arguments;

@@ -38,6 +38,7 @@ struct UpdateArguments {
   Rows y;
   Rows out;
   Rows head;
+  Rows guide;
   Rows noise;
   Rows history[DPM_MAX_HISTORY];
 };

@@ -61,10 +61,15 @@ __device__ inline float clipped(const dpm_record& record, float x0, float thresh
   return x0;
 }
 
+__device__ inline float variance(const dpm_record& record, float in, float out, float head) {
+  if (record.variance == DPM_VARIANCE_SCALAR) return record.deviation * record.deviation;
+  if (record.variance == DPM_VARIANCE_LINEAR) return update::linear_variance(record, in, out, head);
+  return update::log_variance(record, head);
+}
+
 __device__ inline float deviation(const dpm_record& record, float in, float out, float head) {
   if (record.variance == DPM_VARIANCE_SCALAR) return record.deviation;
-  if (record.variance == DPM_VARIANCE_LINEAR) return sqrtf(update::linear_variance(record, in, out, head));
-  return sqrtf(update::log_variance(record, head));
+  return sqrtf(variance(record, in, out, head));
 }
 
 /// What one thread's elements of x and y are after an update.
@@ -83,27 +88,42 @@ struct Element4 {
 
   __device__ Quad read(const Rows& rows, std::uint32_t row) const { return load_quad<Whole>(rows, row, first, count); }
 
-  __device__ Quad combine(const Quad& x, float x_factor, float y_factor, float out_factor, const float* factors,
-                          const Quad& y, const Quad& out, const Quad& m) const {
+  struct Factors {
+    float x;
+    float y;
+    float out;
+    float guide;
+    const float* history;
+  };
+
+  __device__ Quad combine(const Factors& factors, const Quad& x, const Quad& y, const Quad& out, const Quad& guide,
+                          const Quad& m) const {
     Quad sum = {};
-    add(sum, x_factor, x);
-    add(sum, y_factor, y);
-    add(sum, out_factor, out);
+    add(sum, factors.x, x);
+    add(sum, factors.y, y);
+    add(sum, factors.out, out);
+    add(sum, factors.guide, guide);
     for (std::uint32_t j = 0; j < DPM_MAX_HISTORY; ++j) {
-      if (factors[j] == 0.0F) continue;
-      add(sum, factors[j], j == sample.record.slot ? m : read(arguments.history[j], sample.row));
+      if (factors.history[j] == 0.0F) continue;
+      add(sum, factors.history[j], j == sample.record.slot ? m : read(arguments.history[j], sample.row));
     }
     return sum;
   }
 
   template <typename Prediction>
-  __device__ void add_noise(Quad& x, const Quad& in, const Quad& out, const Prediction& prediction) const {
+  __device__ void add_noise(Quad& x, const Quad& in, const Quad& out, const Quad& guide,
+                            const Prediction& prediction) const {
     const dpm_record& record = sample.record;
     const Quad head = record.variance == DPM_VARIANCE_SCALAR ? Quad{} : prediction.head();
     const Quad z =
         arguments.noise.data != nullptr ? read(arguments.noise, sample.noise_row) : draw_normals(sample, first);
     for (int i = 0; i < kQuad; ++i) {
       x.value[i] += z.value[i] * deviation(record, in.value[i], out.value[i], head.value[i]);
+    }
+    if (record.x_guide_variance == 0.0F) return;
+    for (int i = 0; i < kQuad; ++i) {
+      const float scale = record.x_guide_variance * variance(record, in.value[i], out.value[i], head.value[i]);
+      x.value[i] += scale * guide.value[i];
     }
   }
 
@@ -120,13 +140,16 @@ struct Element4 {
       const float x0 = update::data_prediction(record, in.value[i], out.value[i]);
       m.value[i] = update::solver_variable(record, in.value[i], clipped(record, x0, threshold));
     }
+    // Zeros where there is none.
+    const Quad guide = read(arguments.guide, sample.network_row);
+    add(m, record.history_guide, guide);
     if ((record.flags & DPM_RECORD_WRITE_X) != 0) {
-      x = combine(x, record.x_x, record.x_y, record.x_out, record.x_history, y, out, m);
-      if (record.variance != DPM_VARIANCE_NONE) add_noise(x, in, out, prediction);
+      x = combine({record.x_x, record.x_y, record.x_out, record.x_guide, record.x_history}, x, y, out, guide, m);
+      if (record.variance != DPM_VARIANCE_NONE) add_noise(x, in, out, guide, prediction);
       store_quad<Whole>(arguments.x, sample.row, first, count, x);
     }
     if ((record.flags & DPM_RECORD_WRITE_Y) != 0) {
-      y = combine(x, record.y_x, record.y_y, record.y_out, record.y_history, y, out, m);
+      y = combine({record.y_x, record.y_y, record.y_out, record.y_guide, record.y_history}, x, y, out, guide, m);
       store_quad<Whole>(arguments.y, sample.row, first, count, y);
     }
     if ((record.flags & DPM_RECORD_STORE_HISTORY) != 0) {
@@ -163,7 +186,7 @@ inline bool is_whole(const Rows& rows) {
 /// Whether every thread has a whole quad of every row.
 inline bool is_whole(const UpdateArguments& a) {
   bool whole = a.elements % kQuad == 0;
-  for (const Rows& rows : {a.x, a.y, a.out, a.head, a.noise}) whole = whole && is_whole(rows);
+  for (const Rows& rows : {a.x, a.y, a.out, a.head, a.guide, a.noise}) whole = whole && is_whole(rows);
   for (const Rows& rows : a.history) whole = whole && is_whole(rows);
   return whole;
 }

@@ -332,8 +332,8 @@ export interface NativeQuestion {
 export interface NativeScriptRun {
   /** Begins the next record; null when all are done. `answer` has to follow. */
   ask(): Promise<NativeQuestion | null>;
-  /** Ends the record with predictions of as many elements as the states. */
-  answer(out: Float32Array | null, head: Float32Array | null): Promise<void>;
+  /** Ends the record with predictions, and gradients of guides, of as many elements as the states. */
+  answer(out: Float32Array | null, head: Float32Array | null, guide?: Float32Array | null): Promise<void>;
   /** The states as they are now. */
   states(): Promise<Float32Array>;
   free(): void;

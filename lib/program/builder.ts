@@ -25,6 +25,7 @@ const fieldKinds: OptionKinds<StepRecord> = {
   x: objectOrNull,
   variance: kinds.object,
   y: objectOrNull,
+  guide: kinds.object,
 };
 
 /** Options of {@link stepProgram}. */

@@ -37,6 +37,7 @@ const word = {
   high: 30,
   y: 31,
   clipCeiling: 42,
+  guide: 43,
 } as const;
 
 class RecordWriter {
@@ -132,6 +133,12 @@ function writeRecord(writer: RecordWriter, record: StepRecord, store: boolean): 
   writer.float(word.historyData, record.store.data);
   writeClip(writer, record);
   writeVariance(writer, record);
+  if (record.guide !== undefined) {
+    const { stored, x, xVariance, y } = record.guide;
+    [stored, x, xVariance, y].forEach((coefficient, i) => {
+      writer.float(word.guide + i, coefficient);
+    });
+  }
   if (record.x !== null) writer.update(word.x, record.x);
   if (record.y !== null) writer.update(word.y, record.y);
 }

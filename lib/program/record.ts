@@ -52,9 +52,9 @@ export type RecordVariance =
  *
  * ```
  * x0      = clip(prediction.input * in + prediction.output * out)
- * m[slot] = store.input * in + store.data * x0
- * x       = x.x * x + x.y * y + x.out * out + sum_j x.history[j] * m[j] + sqrt(variance) * z
- * y       = y.x * x + y.y * y + y.out * out + sum_j y.history[j] * m[j]      (the new x)
+ * m[slot] = store.input * in + store.data * x0 + guide.stored * g
+ * x       = x.x * x + x.y * y + x.out * out + sum_j x.history[j] * m[j] + (guide.x + guide.xVariance * variance) * g + sqrt(variance) * z
+ * y       = y.x * x + y.y * y + y.out * out + sum_j y.history[j] * m[j] + guide.y * g      (the new x)
  * ```
  */
 export interface StepRecord {
@@ -80,4 +80,18 @@ export interface StepRecord {
   readonly variance: RecordVariance;
   /** Null: `y` stays as it is. */
   readonly y: LinearUpdate | null;
+  /** What a guide's gradient changes; absent: nothing. */
+  readonly guide?: GuideUpdate | undefined;
+}
+
+/** Coefficients of a guide's gradient g at the network's input. */
+export interface GuideUpdate {
+  /** Of g in `m[slot]`. */
+  readonly stored: number;
+  /** Of g in `x`. */
+  readonly x: number;
+  /** Of the noise's variance times g in `x`. */
+  readonly xVariance: number;
+  /** Of g in `y`. */
+  readonly y: number;
 }

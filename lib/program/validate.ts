@@ -43,9 +43,10 @@ function requireOneOf(where: string, name: string, value: unknown, known: readon
 export function requireParts(where: string, record: StepRecord): void {
   const whole: unknown = record;
   if (typeof whole !== 'object' || whole === null) throw invalid(where, `it is ${shownValue(whole)}, not a record`);
-  const { prediction, clip, store, variance, x, y } = record;
+  const { prediction, clip, store, variance, x, y, guide } = record;
   const updates = { ...(x !== null && { x }), ...(y !== null && { y }) };
-  for (const [name, part] of Object.entries({ prediction, clip, store, variance, ...updates })) {
+  const parts = { prediction, clip, store, variance, ...updates, ...(guide !== undefined && { guide }) };
+  for (const [name, part] of Object.entries(parts)) {
     const value: unknown = part;
     if (typeof value === 'object' && value !== null) continue;
     throw invalid(where, `${name} is ${shownValue(value)}, it has to be an object (stepRecord makes whole records)`);
@@ -123,6 +124,16 @@ function checkWithoutOutputs(where: string, record: StepRecord): void {
   );
 }
 
+function checkGuide(where: string, { guide, variance, x, y }: StepRecord): void {
+  if (guide === undefined) return;
+  requireFinite(`${where}, guide`, { ...guide });
+  if (guide.xVariance !== 0 && variance.kind === 'none') {
+    throw invalid(where, 'guide.xVariance is for records that add noise, this one adds none');
+  }
+  if (guide.x !== 0 && x === null) throw invalid(where, 'a guide moves x, but the record does not write x');
+  if (guide.y !== 0 && y === null) throw invalid(where, 'a guide moves y, but the record does not write y');
+}
+
 function checkRecord(record: StepRecord, where: string, history: number, written: ReadonlySet<number>): void {
   const { slot } = record.store;
   if (!Number.isInteger(slot) || slot < 0 || slot >= history) {
@@ -144,6 +155,7 @@ function checkRecord(record: StepRecord, where: string, history: number, written
       throw invalid(where, `${update.history.length} history coefficients for a history of ${history}`);
     }
   }
+  checkGuide(where, record);
   checkUpdate(`${where}, x`, record.x, slot, written);
   checkUpdate(`${where}, y`, record.y, slot, written);
 }

@@ -1,12 +1,13 @@
 import { abortable, untilAborted } from '../base/abort.js';
 import { elementCount } from '../base/arrays.js';
-import { nativeWork } from '../base/errors.js';
+import { DpmError, nativeWork } from '../base/errors.js';
 import { listenerOf, rethrowing } from '../base/listener.js';
 import { isCentred } from '../base/pixel-range.js';
 import { native } from '../engine/addon.js';
 import type { NativeRunRequest, NativeRunResult } from '../engine/binding.js';
 import { ImageBatch } from '../images/image-batch.js';
 import type { HostProgram, StepProgram } from '../program/program.js';
+import { runGuided } from './guided-run.js';
 import { runHostBatches } from './host-run.js';
 import type { ResolvedRun } from './resolve-run.js';
 import { nativeRequest } from './run-request.js';
@@ -99,6 +100,10 @@ async function runHost(program: HostProgram, run: ResolvedRun): Promise<RunResul
 
 /** Runs programs on a network. */
 export async function runOnNetwork(run: ResolvedRun): Promise<RunResult> {
+  if ((run.options.guides ?? []).length > 0) return { images: imagesOf(run, await runGuided(run)), snapshots: [] };
+  if (run.options.guideForm !== undefined) {
+    throw new DpmError('ERR_DPM_ARGUMENT', 'guideForm is for guides, which are missing');
+  }
   if (run.work.kind === 'host') return runHost(run.work.program, run);
   return (await runSteps(run.work.programs, run, run.unet.native)).result;
 }

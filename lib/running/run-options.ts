@@ -8,7 +8,9 @@ import {
   type OptionKinds,
   seedKind,
 } from '../base/option-kinds.js';
+import type { GuideForm } from '../program/guided.js';
 import type { GuidanceOptions } from './guidance.js';
+import type { Guide } from './guided-run.js';
 import type { NoiseOption } from './noise-source.js';
 
 /** Every {@link ImageFormat}. */
@@ -55,6 +57,13 @@ export interface RunOptions extends GuidanceOptions {
   onPreview?: ((images: ImageBatch, place: PreviewPlace) => void) | undefined;
   /** Records between two previews. Default 1. */
   previewEvery?: number | undefined;
+  /** Gradients that guide the samples, added up; see `guideForm`. */
+  guides?: readonly Guide[] | undefined;
+  /**
+   * What the guides move: the mean of a step by its variance (`mean`), or the score and with it every prediction (`score`). Default `mean`
+   * for samplers of the reverse Markov chain, `score` for others.
+   */
+  guideForm?: GuideForm | undefined;
   /** Aborts the run before its next evaluation. */
   signal?: AbortSignal | undefined;
   /** Records done and records in all, over all samples; of adaptive samplers per cent of the way through time. */
@@ -76,6 +85,8 @@ export const runOptionKinds: OptionKinds<RunOptions> = {
   snapshotEvery: kinds.number,
   onPreview: kinds.function,
   previewEvery: kinds.positiveInteger,
+  guides: arrayOf('an array of functions', kinds.function),
+  guideForm: kinds.string,
   signal: kinds.signal,
   onProgress: kinds.function,
 };

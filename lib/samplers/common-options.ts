@@ -91,6 +91,8 @@ export const eta = numberOption('share of the Markov noise, 0 (default) to 1', {
   within: { words: 'from 0 to 1', holds: (share) => share >= 0 && share <= 1 },
 });
 
+export const clippedNoise = switchOption('the direction takes the noise that belongs to the clipped data prediction');
+
 export const gamma: Option<Value<'gamma'>> = {
   ...tableOption<Value<'gamma'>>("table of second moments; default the model's gamma.json"),
   check: requireObject,

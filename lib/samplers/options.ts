@@ -33,6 +33,8 @@ export interface SamplerOptions extends TrajectoryOptions {
   initialScale?: number;
   /** Share of the Markov process's noise in DDIM and KDPM2, 0 (deterministic) to 1. Default 0. */
   eta?: number;
+  /** Whether DDIM's direction takes the noise prediction that belongs to the clipped data prediction. Default false. */
+  clippedNoise?: boolean;
   /**
    * Whether `ddpm` adds noise in the step to the data as well, as diffusers does where that starts from a time above 0. Default
    * false.

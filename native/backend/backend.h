@@ -159,7 +159,7 @@ typedef struct dpm_bindings {
 typedef struct dpm_update_sample {
   const dpm_record* record;
   uint32_t row;          ///< of x, y and history
-  uint32_t network_row;  ///< of out and head
+  uint32_t network_row;  ///< of out, head and guide
   uint32_t noise_row;    ///< of noise, where given
   uint32_t seed_low;
   uint32_t seed_high;
@@ -178,6 +178,7 @@ typedef struct dpm_update {
   dpm_view y;
   dpm_view out;
   dpm_view head;
+  dpm_view guide;
   dpm_view noise;
   dpm_view history[DPM_MAX_HISTORY];
 } dpm_update;

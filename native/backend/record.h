@@ -32,9 +32,12 @@ enum dpm_variance_form {
 /// With `in` = readY ? y : x, `out` and `head` the network's outputs and z standard normal noise:
 ///
 ///   x0      = x0_in*in + x0_out*out, clipped
-///   m[slot] = history_in*in + history_x0*x0
-///   x'      = x_x*x + x_y*y + x_out*out + sum_j x_history[j]*m[j] + sqrt(variance)*z
-///   y'      = y_x*x' + y_y*y + y_out*out + sum_j y_history[j]*m[j]
+///   m[slot] = history_in*in + history_x0*x0 + history_guide*g
+///   x'      = x_x*x + x_y*y + x_out*out + sum_j x_history[j]*m[j] + (x_guide + x_guide_variance*variance)*g
+///           + sqrt(variance)*z
+///   y'      = y_x*x' + y_y*y + y_out*out + sum_j y_history[j]*m[j] + y_guide*g
+///
+/// g is a guide's gradient at the network's input; where it is absent, so are its terms.
 ///
 /// In x' and y' a coefficient of zero leaves its tensor out: it may be absent, or hold anything. Elsewhere a tensor
 /// with coefficient zero is absent or finite, but for the outputs before a program's first evaluation: they hold
@@ -70,7 +73,11 @@ typedef struct dpm_record {
   float y_out;
   float y_history[DPM_MAX_HISTORY];
   float clip_ceiling;  ///< dynamic: greatest threshold, also where it is below the least; infinite: no limit
-  uint32_t reserved[5];
+  float history_guide;
+  float x_guide;
+  float x_guide_variance;  ///< of the variance forms that have one per element
+  float y_guide;
+  uint32_t reserved;
 } dpm_record;
 
 #ifdef __cplusplus

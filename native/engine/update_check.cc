@@ -10,9 +10,11 @@ namespace {
 bool is_there(const dpm_view& view) { return view.buffer != nullptr; }
 bool has(const dpm_record& record, dpm_record_flag flag) { return (record.flags & flag) != 0; }
 
-void check_combination(const dpm_update& update, std::uint32_t slot, float y, float out, const float* history) {
+void check_combination(const dpm_update& update, std::uint32_t slot, float y, float out, float guide,
+                       const float* history) {
   require(y == 0.0F || is_there(update.y), "a record reads y, which is absent");
   require(out == 0.0F || is_there(update.out), "a record uses the network's output, which is absent");
+  require(guide == 0.0F || is_there(update.guide), "a record uses a guide, which is absent");
   for (std::uint32_t j = 0; j < DPM_MAX_HISTORY; ++j) {
     require(history[j] == 0.0F || j == slot || is_there(update.history[j]),
             "a record reads a past prediction that is absent");
@@ -22,11 +24,13 @@ void check_combination(const dpm_update& update, std::uint32_t slot, float y, fl
 void check_tensors(const dpm_update& update, const dpm_record& record) {
   require(is_there(has(record, DPM_RECORD_READ_Y) ? update.y : update.x), "a record reads a register that is absent");
   require(record.x0_out == 0.0F || is_there(update.out), "a record uses the network's output, which is absent");
+  require(record.history_guide == 0.0F || is_there(update.guide), "a record uses a guide, which is absent");
   require(!has(record, DPM_RECORD_STORE_HISTORY) || is_there(update.history[record.slot]),
           "a record keeps a prediction in a slot that is absent");
   if (has(record, DPM_RECORD_WRITE_X)) {
     require(is_there(update.x), "a record writes x, which is absent");
-    check_combination(update, record.slot, record.x_y, record.x_out, record.x_history);
+    check_combination(update, record.slot, record.x_y, record.x_out, record.x_guide, record.x_history);
+    require(record.x_guide_variance == 0.0F || is_there(update.guide), "a record uses a guide, which is absent");
     const bool linear = record.variance == DPM_VARIANCE_LINEAR;
     require(!(record.variance == DPM_VARIANCE_LOG || (linear && record.v1 != 0.0F)) || is_there(update.head),
             "a record uses a variance head, which is absent");
@@ -36,7 +40,7 @@ void check_tensors(const dpm_update& update, const dpm_record& record) {
   if (has(record, DPM_RECORD_WRITE_Y)) {
     require(is_there(update.y), "a record writes y, which is absent");
     require(record.y_x == 0.0F || is_there(update.x), "a record reads x, which is absent");
-    check_combination(update, record.slot, record.y_y, record.y_out, record.y_history);
+    check_combination(update, record.slot, record.y_y, record.y_out, record.y_guide, record.y_history);
   }
 }
 

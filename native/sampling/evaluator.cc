@@ -34,10 +34,21 @@ bool ScriptEvaluator::evaluate(const Evaluation& evaluation, const float* times)
   return false;
 }
 
-void ScriptEvaluator::answer(const std::vector<float>& out, const std::vector<float>& head) {
+void ScriptEvaluator::answer(const std::vector<float>& out, const std::vector<float>& head,
+                             const std::vector<float>& guide) {
   require(waits_, "no prediction is waited for");
   if (out.size() != evaluation_.batch * shape_.out || head.size() != evaluation_.batch * shape_.head) {
     throw Error(ErrorCode::kTensorShape, "a prediction does not have the elements of its states");
+  }
+  if (!guide.empty() && guide.size() != evaluation_.batch * shape_.image) {
+    throw Error(ErrorCode::kTensorShape, "a guide does not have the elements of its states");
+  }
+  const std::uint64_t bytes = guide.size() * sizeof(float);
+  if (bytes == 0) {
+    guide_.reset();
+  } else {
+    if (!guide_ || guide_->bytes() < bytes) guide_ = device_->allocate(bytes);
+    guide_->upload(0, guide.data(), bytes);
   }
   upload(*device_, evaluation_.out, out);
   if (shape_.head > 0) upload(*device_, evaluation_.head, head);

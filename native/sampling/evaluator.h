@@ -24,6 +24,8 @@ class Evaluator {
   virtual bool evaluate(const Evaluation& evaluation, const float* times) = 0;
   /// Rows that an evaluation of `rows` computes, at most what was reserved.
   [[nodiscard]] virtual std::uint32_t padded(std::uint32_t rows) const { return rows; }
+  /// Gradients of guides, one row an evaluated row; absent where there are none.
+  [[nodiscard]] virtual dpm_view guide() const { return {}; }
   /// The network whose device may take whole trajectories; null where there is none.
   [[nodiscard]] virtual Network* network() { return nullptr; }
 };
@@ -76,9 +78,10 @@ class ScriptEvaluator final : public Evaluator {
   [[nodiscard]] const std::vector<std::int32_t>& labels() const { return labels_; }
   /// Nobody will answer.
   void give_up() { waits_ = false; }
-  /// Takes the predictions, [rows][out] and [rows][head]. Throws Error(kArgument) when nobody waits for them,
-  /// Error(kTensorShape) when there are more or fewer.
-  void answer(const std::vector<float>& out, const std::vector<float>& head);
+  /// Takes the predictions, [rows][out] and [rows][head], and gradients of guides, [rows][image], where there are any.
+  /// Throws Error(kArgument) when nobody waits for them, Error(kTensorShape) when there are more or fewer.
+  void answer(const std::vector<float>& out, const std::vector<float>& head, const std::vector<float>& guide = {});
+  [[nodiscard]] dpm_view guide() const override { return guide_ ? guide_->view(shape_.image) : dpm_view{}; }
 
  private:
   std::shared_ptr<Device> device_;
@@ -88,6 +91,8 @@ class ScriptEvaluator final : public Evaluator {
   std::vector<float> states_;
   std::vector<float> times_;
   std::vector<std::int32_t> labels_;
+  /// Of the last answer.
+  std::shared_ptr<Buffer> guide_;
 };
 
 }  // namespace dpm

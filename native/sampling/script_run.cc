@@ -33,9 +33,9 @@ bool ScriptRun::ask() {
   return true;
 }
 
-void ScriptRun::answer(const std::vector<float>& out, const std::vector<float>& head) {
+void ScriptRun::answer(const std::vector<float>& out, const std::vector<float>& head, const std::vector<float>& guide) {
   require(begun_, "nothing was asked");
-  if (flight_.waits()) evaluator_.answer(out, head);
+  if (flight_.waits()) evaluator_.answer(out, head, guide);
   begun_ = false;
   flight_.end_step(true);
 }

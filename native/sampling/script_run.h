@@ -21,9 +21,10 @@ class ScriptRun {
   /// [rows][image] and one time per row.
   [[nodiscard]] const std::vector<float>& states() const { return states_; }
   [[nodiscard]] const std::vector<float>& times() const { return times_; }
-  /// Ends the record with the predictions, [rows][out] and [rows][head]. Throws Error(kArgument) when none was asked
-  /// for, Error(kTensorShape) when there are more or fewer than states.
-  void answer(const std::vector<float>& out, const std::vector<float>& head);
+  /// Ends the record with the predictions, [rows][out] and [rows][head], and gradients of guides, [rows][image] or
+  /// none. Throws Error(kArgument) when none was asked for, Error(kTensorShape) when there are more or fewer than
+  /// states.
+  void answer(const std::vector<float>& out, const std::vector<float>& head, const std::vector<float>& guide = {});
   /// The states as they are now, [samples][image].
   [[nodiscard]] std::vector<float> states_now() const;
 

@@ -222,6 +222,7 @@ void Step::update_some(bool evaluated, bool has_noise, const dpm_update& registe
     request.out = predictions.out;
     request.head = predictions.head;
   }
+  request.guide = evaluator_.guide();
   if (!has_noise) request.noise = {};
   request.batch = static_cast<std::uint32_t>(moves_.size());
   request.samples = moves_.data();

@@ -8,7 +8,7 @@
 
 namespace dpm::test {
 
-inline dpm_record random_record(RandomValues& random) {
+inline dpm_record random_record(RandomValues& random, bool guided = false) {
   const auto number = [&] { return random.normals(1)[0]; };
   const auto sometimes = [&] { return random.between(0, 2) == 0 ? 0.0F : number(); };
   dpm_record record{};
@@ -43,6 +43,11 @@ inline dpm_record random_record(RandomValues& random) {
   record.eps_out = number();
   record.low = 0.01F;
   record.high = 4.0F;
+  if (!guided) return record;
+  record.history_guide = sometimes();
+  record.x_guide = sometimes();
+  record.x_guide_variance = sometimes();
+  record.y_guide = sometimes();
   return record;
 }
 

@@ -18,6 +18,7 @@ struct Registers {
     RandomValues random(seed);
     for (auto* buffer : {&x, &y, &out, &head, &noise}) *buffer = filled(device, random);
     for (auto& slot : history) slot = filled(device, random);
+    guide = filled(device, random);
   }
 
   std::shared_ptr<Buffer> filled(const std::shared_ptr<Device>& device, RandomValues& random) const {
@@ -34,6 +35,7 @@ struct Registers {
     update.y = y->view(elements);
     update.out = out->view(elements);
     update.head = head->view(elements);
+    update.guide = guide->view(elements);
     if (explicit_noise) update.noise = noise->view(elements);
     for (int j = 0; j < DPM_MAX_HISTORY; ++j) update.history[j] = history[j]->view(elements);
     return update;
@@ -51,7 +53,7 @@ struct Registers {
   }
 
   std::uint64_t elements;
-  std::shared_ptr<Buffer> x, y, out, head, noise;
+  std::shared_ptr<Buffer> x, y, out, head, guide, noise;
   std::shared_ptr<Buffer> history[DPM_MAX_HISTORY];
 };
 
@@ -67,7 +69,7 @@ inline double update_difference(const std::shared_ptr<Device>& device, std::uint
     dpm_record records[kRows];
     std::vector<dpm_update_sample> samples;
     for (std::uint32_t n = 0; n < kRows; ++n) {
-      records[n] = random_record(random);
+      records[n] = random_record(random, true);
       samples.push_back({&records[n], n, n, n, 77 + n, 5, 9 * n, trial, n});
     }
     for (const Registers* registers : {&expected, &actual}) {

@@ -1,10 +1,11 @@
-import { eta, levelOptions, reverseOptions } from '../common-options.js';
+import { clippedNoise, eta, levelOptions, reverseOptions } from '../common-options.js';
 import { reverseSampler } from '../numerics/reverse-step.js';
 import { noBound } from '../sampler.js';
 
 /**
  * DDIM (Song et al. 2020, equation 12). `eta` = 0, the default, is deterministic; 1 has the variance of DDPM's posterior.
- * When the data prediction is clipped the direction keeps the unclipped noise prediction, as diffusers does.
+ * When the data prediction is clipped the direction keeps the unclipped noise prediction, as diffusers does, unless `clippedNoise`
+ * (its `use_clipped_model_output`, and what guided-diffusion does) says otherwise.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
@@ -13,13 +14,13 @@ export const ddim = reverseSampler(
     name: 'ddim',
     summary: 'DDIM (Song et al. 2020)',
     kind: 'step',
-    options: { ...reverseOptions, ...levelOptions, eta },
+    options: { ...reverseOptions, ...levelOptions, eta, clippedNoise },
     head: null,
     needsGamma: false,
     bound: noBound.notMarkov,
   },
   (_, options) => ({
-    mean: 'direction',
+    mean: options.clippedNoise === true ? 'clipped-direction' : 'direction',
     eta: options.eta ?? 0,
     variance: (step) => ({ kind: 'scalar', deviation: Math.sqrt(step.baseVariance) }),
     lastNoiseClip: null,

@@ -13,8 +13,11 @@ import { givenLevels, initialScaleOf } from './solver-plan.js';
 
 /** What distinguishes the samplers that walk the reverse process of a schedule. */
 export interface ReverseFamily {
-  /** `markov`: mean from the clipped data prediction and the state; `direction`: from it and the unclipped noise. */
-  mean: 'markov' | 'direction';
+  /**
+   * `markov`: mean from the clipped data prediction and the state; `direction`: from it and the unclipped noise; `clipped-direction`: from it
+   * and the noise that belongs to it.
+   */
+  mean: 'markov' | 'direction' | 'clipped-direction';
   /** Share of the Markov process's noise in the mean, 0 to 1. */
   eta: number;
   /** The variance of a jump that adds noise; `noise` is the unclipped noise prediction. */
@@ -38,6 +41,10 @@ export interface ReverseSampler<F extends SamplerFacts = SamplerFacts, P extends
 
 function meanUpdate(step: Jump, mean: ReverseFamily['mean'], noise: Combination): LinearUpdate {
   if (mean === 'markov') return linear({ x: step.stateScale, history: [step.sensitivity] });
+  if (mean === 'clipped-direction') {
+    const direction = step.direction / step.sigmaT;
+    return linear({ x: direction, history: [step.alphaS - direction * step.alphaT] });
+  }
   return linear({
     x: step.direction * noise.input,
     out: step.direction * noise.output,

@@ -36,7 +36,8 @@ AnswerJob::AnswerJob(const Napi::CallbackInfo& info, const Napi::Object& owner, 
     : PromiseJob(info.Env(), owner),
       run_(std::move(run)),
       out_(to_floats(info[0], "out")),
-      head_(to_floats(info[1], "head")) {}
+      head_(to_floats(info[1], "head")),
+      guide_(to_floats(info[2], "guide")) {}
 
 Napi::Value StatesJob::result(Napi::Env env) { return to_float_array(env, std::move(states_)); }
 

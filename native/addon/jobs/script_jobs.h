@@ -46,12 +46,13 @@ class AskJob : public PromiseJob {
 class AnswerJob : public PromiseJob {
  public:
   AnswerJob(const Napi::CallbackInfo& info, const Napi::Object& owner, std::shared_ptr<ScriptRun> run);
-  void run() override { run_->answer(out_, head_); }
+  void run() override { run_->answer(out_, head_, guide_); }
 
  private:
   std::shared_ptr<ScriptRun> run_;
   std::vector<float> out_;
   std::vector<float> head_;
+  std::vector<float> guide_;
 };
 
 /// Resolves with the states.

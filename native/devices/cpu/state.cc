@@ -96,6 +96,7 @@ void update(Device& device, const dpm_update& update) {
     range.y = at(update.y, sample.row);
     range.out = at(update.out, sample.network_row);
     range.head = at(update.head, sample.network_row);
+    range.guide = at(update.guide, sample.network_row);
     range.noise = at(update.noise, sample.noise_row);
     for (int slot = 0; slot < DPM_MAX_HISTORY; ++slot) range.history[slot] = at(update.history[slot], sample.row);
     device.isa.update(range);

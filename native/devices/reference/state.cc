@@ -25,11 +25,16 @@ struct Rows {
   float* y;
   const float* out;
   const float* head;
+  const float* guide;
   const float* noise;
   float* history[DPM_MAX_HISTORY];
 };
 
 double read(const float* tensor, std::uint64_t i) { return tensor == nullptr ? 0.0 : static_cast<double>(tensor[i]); }
+
+double term(float coefficient, double value) {
+  return coefficient == 0.0F ? 0.0 : static_cast<double>(coefficient) * value;
+}
 
 double data_prediction(const dpm_record& r, const Rows& rows, std::uint64_t i) {
   const double in = read((r.flags & DPM_RECORD_READ_Y) != 0 ? rows.y : rows.x, i);
@@ -77,21 +82,20 @@ double weighted_history(const float* coefficients, const dpm_record& r, const Ro
   return sum;
 }
 
-double term(float coefficient, double value) {
-  return coefficient == 0.0F ? 0.0 : static_cast<double>(coefficient) * value;
-}
-
 void update_element(const dpm_update_sample& sample, const Rows& rows, double limit, std::uint64_t i) {
   const dpm_record& r = *sample.record;
   const double in = read((r.flags & DPM_RECORD_READ_Y) != 0 ? rows.y : rows.x, i);
   const double x0 = clipped(r, data_prediction(r, rows, i), limit);
-  const double m = static_cast<double>(r.history_in) * in + static_cast<double>(r.history_x0) * x0;
+  const double guide = read(rows.guide, i);
+  const double m =
+      static_cast<double>(r.history_in) * in + static_cast<double>(r.history_x0) * x0 + term(r.history_guide, guide);
   const double out = read(rows.out, i);
   double x = read(rows.x, i);
   if ((r.flags & DPM_RECORD_WRITE_X) != 0) {
     double next = term(r.x_x, x) + term(r.x_y, read(rows.y, i)) + term(r.x_out, out) +
-                  weighted_history(r.x_history, r, rows, m, i);
+                  weighted_history(r.x_history, r, rows, m, i) + term(r.x_guide, guide);
     if (r.variance != DPM_VARIANCE_NONE) {
+      next += term(r.x_guide_variance, guide) * variance(r, rows, i);
       const double z = rows.noise != nullptr ? read(rows.noise, i) : normal(sample, i);
       next += std::sqrt(variance(r, rows, i)) * z;
     }
@@ -100,7 +104,7 @@ void update_element(const dpm_update_sample& sample, const Rows& rows, double li
   }
   if ((r.flags & DPM_RECORD_WRITE_Y) != 0) {
     rows.y[i] = static_cast<float>(term(r.y_x, x) + term(r.y_y, read(rows.y, i)) + term(r.y_out, out) +
-                                   weighted_history(r.y_history, r, rows, m, i));
+                                   weighted_history(r.y_history, r, rows, m, i) + term(r.y_guide, guide));
   }
   if ((r.flags & DPM_RECORD_STORE_HISTORY) != 0) rows.history[r.slot][i] = static_cast<float>(m);
 }
@@ -124,9 +128,13 @@ void gather(const dpm_gather& gather) {
 void update(const dpm_update& update) {
   for (std::uint32_t j = 0; j < update.batch; ++j) {
     const dpm_update_sample& sample = update.samples[j];
-    Rows rows{row(update.x, sample.row),           row(update.y, sample.row),
-              row(update.out, sample.network_row), row(update.head, sample.network_row),
-              row(update.noise, sample.noise_row), {}};
+    Rows rows{row(update.x, sample.row),
+              row(update.y, sample.row),
+              row(update.out, sample.network_row),
+              row(update.head, sample.network_row),
+              row(update.guide, sample.network_row),
+              row(update.noise, sample.noise_row),
+              {}};
     for (int slot = 0; slot < DPM_MAX_HISTORY; ++slot) rows.history[slot] = row(update.history[slot], sample.row);
     const dpm_record& record = *sample.record;
     const double limit = record.clip == DPM_CLIP_DYNAMIC ? threshold(record, rows, update.elements) : 0.0;

@@ -23,6 +23,29 @@ bool refused(const dpm_record& record) {
   return code_of([&] { check_record(record); }) == ErrorCode::kArgument;
 }
 
+/// Whether an update by `record` is refused where there is no guide.
+bool refused_without_guide(const dpm_record& record) {
+  const Registers registers(Device::open("cpu", {1, false}), 4, 1);
+  dpm_update update = registers.request(false);
+  update.guide = {};
+  const dpm_update_sample sample{&record, 0, 0, 0, 0, 0, 0, 0, 0};
+  update.batch = 1;
+  update.samples = &sample;
+  return code_of([&] { check_update(update); }) == ErrorCode::kArgument;
+}
+
+TEST(UpdateCheck, ARecordThatAGuideMovesNeedsOne) {
+  dpm_record record{};
+  record.flags = DPM_RECORD_WRITE_X | DPM_RECORD_WRITE_Y;
+  EXPECT_FALSE(refused_without_guide(record));
+  for (float dpm_record::* const coefficient :
+       {&dpm_record::history_guide, &dpm_record::x_guide, &dpm_record::x_guide_variance, &dpm_record::y_guide}) {
+    dpm_record guided = record;
+    guided.*coefficient = 1;
+    EXPECT_TRUE(refused_without_guide(guided));
+  }
+}
+
 TEST(UpdateCheck, RecordsStayInTheirRanges) {
   dpm_record record{};
   EXPECT_FALSE(refused(record));

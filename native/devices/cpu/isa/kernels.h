@@ -46,6 +46,7 @@ struct UpdateRange {
   float* y;
   const float* out;
   const float* head;
+  const float* guide;
   const float* noise;
   float* history[DPM_MAX_HISTORY];
 };

@@ -87,6 +87,26 @@ void fill_solver_variable(const UpdateRange& range, int offset, int count, const
   }
 }
 
+/// The part of a guide that a variance of its own for every element scales.
+void add_scaled_guide(const UpdateRange& range, int offset, int count, const float* in, float* sum) {
+  const dpm_record& record = *range.sample->record;
+  if (range.guide == nullptr || record.x_guide_variance == 0.0F) return;
+  const float* guide = range.guide + offset;
+  const float* out = range.out == nullptr ? in : range.out + offset;
+  const float* head = range.head == nullptr ? in : range.head + offset;
+  const float factor = record.x_guide_variance;
+  const auto apply = [&](const auto& variance) {
+    for (int i = 0; i < count; ++i) sum[i] += factor * variance(i) * guide[i];
+  };
+  if (record.variance == DPM_VARIANCE_SCALAR) {
+    apply([&](int) { return record.deviation * record.deviation; });
+  } else if (record.variance == DPM_VARIANCE_LINEAR) {
+    apply([&](int i) { return update::linear_variance(record, in[i], out[i], head[i]); });
+  } else {
+    apply([&](int i) { return update::log_variance(record, head[i]); });
+  }
+}
+
 /// A tensor of a linear combination. With coefficient zero it may not exist, or hold anything.
 struct Term {
   float coefficient;
@@ -134,6 +154,7 @@ struct Coefficients {
   float x;
   float y;
   float out;
+  float guide;
   const float* history;
 };
 
@@ -144,6 +165,7 @@ void combine(const UpdateRange& range, int offset, int count, const Coefficients
   combination.add({coefficients.x, part(range.x)});
   combination.add({coefficients.y, part(range.y)});
   combination.add({coefficients.out, part(range.out)});
+  combination.add({coefficients.guide, part(range.guide)});
   const std::uint32_t slot = range.sample->record->slot;
   for (std::uint32_t j = 0; j < DPM_MAX_HISTORY; ++j) {
     combination.add({coefficients.history[j], j == slot ? m : part(range.history[j])});
@@ -161,16 +183,20 @@ void update_block(const UpdateRange& range, int offset, int count) {
   float m[kBlock];
   float sum[kBlock];
   fill_solver_variable(range, offset, count, in, m);
+  if (range.guide != nullptr && record.history_guide != 0.0F) {
+    for (int i = 0; i < count; ++i) m[i] += record.history_guide * range.guide[offset + i];
+  }
   if ((record.flags & DPM_RECORD_WRITE_X) != 0) {
-    combine(range, offset, count, {record.x_x, record.x_y, record.x_out, record.x_history}, m, sum);
+    combine(range, offset, count, {record.x_x, record.x_y, record.x_out, record.x_guide, record.x_history}, m, sum);
     if (record.variance != DPM_VARIANCE_NONE) {
+      add_scaled_guide(range, offset, count, in, sum);
       add_noise(range, offset, count, in, sum, range.x + offset);
     } else {
       copy(sum, count, range.x + offset);
     }
   }
   if ((record.flags & DPM_RECORD_WRITE_Y) != 0) {
-    combine(range, offset, count, {record.y_x, record.y_y, record.y_out, record.y_history}, m, sum);
+    combine(range, offset, count, {record.y_x, record.y_y, record.y_out, record.y_guide, record.y_history}, m, sum);
     copy(sum, count, range.y + offset);
   }
   if ((record.flags & DPM_RECORD_STORE_HISTORY) != 0) copy(m, count, range.history[record.slot] + offset);

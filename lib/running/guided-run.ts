@@ -1,0 +1,200 @@
+import { throwIfAborted, untilAborted } from '../base/abort.js';
+import { at, elementCount } from '../base/arrays.js';
+import { unknownName } from '../base/checks.js';
+import { DpmError, nativeWork } from '../base/errors.js';
+import { tagOf } from '../base/option-kinds.js';
+import { UNet } from '../engine/unet.js';
+import { guidedProgram, guideForms } from '../program/guided.js';
+import type { StepProgram } from '../program/program.js';
+import { isGuided } from './guidance.js';
+import type { ResolvedRun } from './resolve-run.js';
+import { nativeRequest } from './run-request.js';
+
+/**
+ * A guide: the gradient of a logarithm of a density, or of minus an energy, at what the network sees.
+ *
+ * @param x - States, [rows, C, H, W], row-major.
+ * @param t - The network's time of every row.
+ * @param first - Index of the first of them among the samples that were asked for.
+ * @returns As many elements as `x`.
+ */
+export type Guide = (x: Float32Array, t: Float32Array, first: number) => Float32Array | Promise<Float32Array>;
+
+/** Outputs of a network as a program takes them. */
+interface Outputs {
+  out: Float32Array;
+  head: Float32Array | null;
+}
+
+/** Some samples of a run, whose predictions a network makes and whose gradients guides. */
+class GuidedBatch {
+  readonly #elements: number;
+  readonly #labels: Int32Array | null;
+
+  constructor(
+    private readonly run: ResolvedRun,
+    private readonly unet: UNet,
+    private readonly program: StepProgram,
+    private readonly first: number,
+    private readonly count: number,
+  ) {
+    this.#elements = elementCount(run.model.sampleShape);
+    this.#labels = this.#part(run.labels, 1);
+  }
+
+  /** Their final states. */
+  async states(onRecord: () => void): Promise<Float32Array> {
+    const { run, unet, program, first, count } = this;
+    const { signal } = run.options;
+    const request = nativeRequest(
+      [program],
+      {
+        ...run,
+        count,
+        firstSample: run.firstSample + first,
+        labels: null,
+        guidance: null,
+        init: this.#part(run.init, this.#elements),
+        noise: this.#noise(),
+        batch: count,
+      },
+      this.#elements,
+    );
+    const script = await nativeWork(() => unet.device.engine.scriptRun(request, this.#elements, program.head !== null));
+    try {
+      for (;;) {
+        throwIfAborted(signal);
+        const question = await nativeWork(() => script.ask());
+        if (question === null) return await nativeWork(() => script.states());
+        const { x, times } = question;
+        const asked = times.length > 0;
+        const outputs = asked ? await this.#predict(x, times) : null;
+        const gradient = asked ? await this.#gradient(x, times) : null;
+        throwIfAborted(signal);
+        await nativeWork(() => script.answer(outputs?.out ?? null, outputs?.head ?? null, gradient));
+        onRecord();
+      }
+    } finally {
+      script.free();
+    }
+  }
+
+  /** What belongs to these samples, so many elements of each. */
+  #part<T extends Float32Array | Int32Array>(all: T | null, each: number): T | null {
+    return all === null ? null : (all.subarray(this.first * each, (this.first + this.count) * each) as T);
+  }
+
+  #noise(): Float32Array | null {
+    const { noise, count: total } = this.run;
+    if (noise === null) return null;
+    const [whole, own] = [total * this.#elements, this.count * this.#elements];
+    const result = new Float32Array((noise.length / whole) * own);
+    for (let slice = 0; slice < noise.length / whole; ++slice) {
+      const from = slice * whole + this.first * this.#elements;
+      result.set(noise.subarray(from, from + own), slice * own);
+    }
+    return result;
+  }
+
+  async #predict(x: Float32Array, times: Float32Array): Promise<Outputs> {
+    const { guidance } = this.run;
+    const weights = this.#part(guidance?.weights ?? null, 1);
+    const own = await this.#evaluate(x, times, this.#labels);
+    if (guidance === null || weights === null) return own;
+    const none = new Int32Array(times.length).fill(guidance.unconditionalLabel);
+    const unconditional = await this.#evaluate(x, times, none);
+    own.out.forEach((value, i) => {
+      const weight = at(weights, Math.floor(i / this.#elements));
+      const other = at(unconditional.out, i);
+      own.out[i] = isGuided(weight) ? other + weight * (value - other) : weight === 0 ? other : value;
+    });
+    return own;
+  }
+
+  /** One evaluation; a learned range, which lies behind the prediction, becomes the second output. */
+  async #evaluate(x: Float32Array, times: Float32Array, labels: Int32Array | null): Promise<Outputs> {
+    const { unet, program } = this;
+    const rows = times.length;
+    const { inChannels, outChannels } = unet.info;
+    const all = new Float32Array((x.length / inChannels) * outChannels);
+    const head = unet.hasHead ? new Float32Array((x.length / inChannels) * unet.headChannels) : null;
+    await nativeWork(() => unet.native.forward(rows, x, times, labels, all, head));
+    const second = program.head === 'learned' ? halves(all, rows, 1) : head;
+    return {
+      out: outChannels === inChannels ? all : halves(all, rows, 0),
+      head: program.head === null ? null : second,
+    };
+  }
+
+  async #gradient(x: Float32Array, times: Float32Array): Promise<Float32Array> {
+    const { guides = [], signal } = this.run.options;
+    const sum = new Float32Array(x.length);
+    for (const [index, guide] of guides.entries()) {
+      const found: unknown = await untilAborted(signal, () =>
+        Promise.resolve(guide(x.slice(), times.slice(), this.run.place + this.first)),
+      );
+      addGradient(sum, found, index);
+    }
+    return sum;
+  }
+}
+
+function halves(all: Float32Array, rows: number, which: 0 | 1): Float32Array {
+  const half = all.length / rows / 2;
+  const result = new Float32Array(rows * half);
+  for (let n = 0; n < rows; ++n) {
+    const from = (2 * n + which) * half;
+    result.set(all.subarray(from, from + half), n * half);
+  }
+  return result;
+}
+
+/** Plain JavaScript functions return anything. */
+function addGradient(sum: Float32Array, found: unknown, index: number): void {
+  if (!(found instanceof Float32Array) || found.length !== sum.length) {
+    const what = found instanceof Float32Array ? `${found.length} elements` : tagOf(found);
+    throw new DpmError('ERR_DPM_ARGUMENT', `guide ${index} returned ${what}, not a Float32Array of ${sum.length}`);
+  }
+  for (let i = 0; i < sum.length; ++i) {
+    const value = at(found, i);
+    if (!Number.isFinite(value)) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `guide ${index} returned ${value} at element ${i}, it has to be finite`);
+    }
+    sum[i] = at(sum, i) + value;
+  }
+}
+
+/** The program of a run with what guides change, and its network. */
+function guidedNetwork({ work, unet, model, options }: ResolvedRun): { program: StepProgram; unet: UNet } {
+  const unsuited = (what: string) => new DpmError('ERR_DPM_UNSUPPORTED', `guides do not go with ${what}`);
+  if (work.kind === 'host') throw unsuited('samplers that decide while they run');
+  if (work.programs.length > 1) throw unsuited('a program for each sample');
+  if (!(unet instanceof UNet) || model.amplitudesAt === undefined) throw unsuited('models written in JavaScript');
+  if (options.onPreview !== undefined) throw unsuited('onPreview');
+  if ((options.snapshotEvery ?? 0) !== 0) throw unsuited('snapshotEvery');
+  const { guideForm = 'score' } = options;
+  if (!guideForms.includes(guideForm)) throw unknownName('guideForm', guideForm, guideForms);
+  return { program: guidedProgram(at(work.programs, 0), guideForm, model.amplitudesAt), unet };
+}
+
+/**
+ * The final states of a run with guides, a batch after the other: the native loop stops where it needs predictions and gradients.
+ *
+ * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming the option that guides do not go with, `ERR_DPM_ARGUMENT` for a guide that returns
+ * something else than finite numbers.
+ */
+export async function runGuided(run: ResolvedRun): Promise<Float32Array> {
+  const { program, unet } = guidedNetwork(run);
+  const { onProgress } = run.options;
+  const elements = elementCount(run.model.sampleShape);
+  const states = new Float32Array(run.count * elements);
+  const total = run.count * program.records.length;
+  let done = 0;
+  for (let first = 0; first < run.count; first += run.batch) {
+    const count = Math.min(run.batch, run.count - first);
+    const batch = new GuidedBatch(run, unet, program, first, count);
+    const found = await batch.states(() => onProgress?.((done += count), total));
+    states.set(found, first * elements);
+  }
+  return states;
+}
