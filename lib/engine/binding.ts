@@ -46,11 +46,19 @@ export interface NativeWeight {
   view?: { dims: number[]; strides: number[] } | undefined;
 }
 
-/** A graph whose constants lie in files, in the order of their indices. */
+/** A constant that lies in no file. */
+export interface NativeGivenConstant {
+  name: string;
+  shape: readonly number[];
+  /** Row-major. */
+  values: Float32Array;
+}
+
+/** A graph whose constants lie in files or are given, in the order of their indices. */
 export interface NativeGraph {
   values: readonly GraphValue[];
   nodes: readonly GraphNode[];
-  constants: readonly NativeWeight[];
+  constants: readonly (NativeWeight | NativeGivenConstant)[];
   files: readonly string[];
 }
 
