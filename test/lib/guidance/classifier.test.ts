@@ -148,6 +148,8 @@ describe('a classifier', () => {
     };
     await writeModel(work, config);
     const x = Float32Array.from(namedNumbers('small', 2 * 3 * 64));
+    const unsaid = Classifier.load(join(work, 'model.safetensors'));
+    await expect(unsaid).rejects.toThrow(/look like openai-classifier's/);
     await using reference = await Classifier.load(work, { device: 'reference' });
     const expected = await reference.logits(x, 11);
     expect(expected).toHaveLength(8);

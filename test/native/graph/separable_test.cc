@@ -42,6 +42,35 @@ TEST(SeparableShapes, ThatDoNotFitAreRefused) {
   EXPECT_EQ(code(DPM_OP_POSITION, {}, {{2, 11}}), ErrorCode::kTensorShape);
 }
 
+TEST(SeparableShapes, AreNotCutToAnInteger) {
+  RandomValues random(1);
+  GraphMaker maker(random);
+  graph::Node node = graph::make_node(DPM_OP_SEPARABLE, "node", {maker.image(2, 3, 4)});
+  const std::int64_t rows = (std::int64_t{1} << 32) + 5;
+  node.weights = {maker.graph().add_constant({nullptr, DType::kFloat32, {rows, 3}, "long"}), maker.constant({6, 4})};
+  EXPECT_EQ(code_of([&] { maker.add(std::move(node)); }), ErrorCode::kTensorShape);
+}
+
+TEST(Separable, IsRefusedWhereADeviceCannotRunIt) {
+  RandomValues random(1);
+  GraphMaker of_image(random);
+  of_image.leave(of_image.separable(of_image.image(2, 3, 4), 5, 6));
+  GraphMaker of_map(random);
+  of_map.leave(of_map.separable(of_map.enter(of_map.image(2, 3, 4)), 5, 6));
+  GraphMaker placed(random);
+  placed.leave(placed.position(placed.enter(placed.image(2, 3, 4))));
+  const auto code = [](const char* device, const GraphMaker& maker) {
+    return code_of([&] { const Network network(Device::open(device, {}), maker.graph(), {}); });
+  };
+  // The network's own input lies otherwise.
+  EXPECT_EQ(code("cpu", of_image), ErrorCode::kUnsupported);
+  EXPECT_EQ(code("reference", of_image), ErrorCode::kOk);
+  for (const auto* maker : {&of_map, &placed}) {
+    EXPECT_EQ(code("cpu", *maker), ErrorCode::kOk);
+    EXPECT_EQ(code("cuda:0", *maker), ErrorCode::kUnsupported);
+  }
+}
+
 TEST(Position, TakesThePlaceOfItsMap) {
   RandomValues random(1);
   GraphMaker maker(random);
