@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
-import type { NativeGivenConstant, NativeGraph, NativeWeight } from '../engine/binding.js';
+import type { NativeGivenConstant, NativeGraph, NativeWeight } from '../engine/native-graph.js';
 import { type TensorEntry } from '../files/safetensors.js';
 import type { Graph } from '../network/graph.js';
 

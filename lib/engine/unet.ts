@@ -4,7 +4,7 @@ import { DpmError, nativeWork } from '../base/errors.js';
 import { checkOptions, requireKind } from '../base/option-kinds.js';
 import type { UNetDescription } from '../network/description.js';
 import { native } from './addon.js';
-import type { NativeDerivative, NativeGraph, NativeNetwork, NativeTensorLike } from './binding.js';
+import type { NativeDerivative, NativeNetwork, NativeTensorLike } from './binding.js';
 import type { Device } from './device.js';
 import { DeviceTensor } from './device.js';
 import {
@@ -21,6 +21,7 @@ import {
   tensorLike,
 } from './evaluation.js';
 import { checkedBatch, checkedLabels, checkedTimes, networkTimes } from './inputs.js';
+import type { NativeGraph } from './native-graph.js';
 
 /** What a network is, from its configuration. */
 export interface NetworkInfo {

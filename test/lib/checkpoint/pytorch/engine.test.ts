@@ -9,7 +9,7 @@ import { loadableNetwork } from '../../../../lib/checkpoint/model-folder.js';
 import { pytorchCheckpoint, readPytorchFile, tensorsOf } from '../../../../lib/checkpoint/pytorch/index.js';
 import { readModelFolder } from '../../../../lib/checkpoint/read-model.js';
 import { native } from '../../../../lib/engine/addon.js';
-import type { NativeGraph } from '../../../../lib/engine/binding.js';
+import type { NativeGraph } from '../../../../lib/engine/native-graph.js';
 import { unetGraph } from '../../../../lib/network/unet.js';
 import { packagePath, temporaryFolder } from '../../../support/temporary.js';
 import { archive, checkpointEntries, pickle, type Part } from '../../../support/write-pytorch.js';
