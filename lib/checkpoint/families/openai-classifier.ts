@@ -1,4 +1,3 @@
-import { DpmError } from '../../base/errors.js';
 import { ConfigReader, widthRange } from '../../files/config-reader.js';
 import { linearSchedule } from '../family-schedule.js';
 import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
@@ -35,21 +34,13 @@ function parse(raw: Readonly<Record<string, unknown>>, source: string): Classifi
   return { ...encoder, outChannels, pool };
 }
 
-function poolHeads({ headChannels }: ClassifierConfig, channels: number, source: string): number {
-  const heads = channels / headChannels;
-  if (Number.isInteger(heads)) return heads;
-  throw new DpmError(
-    'ERR_DPM_CONFIG',
-    `${source}: the pool has ${channels} channels, not divisible into heads of ${headChannels}`,
-  );
-}
-
 function classifierNetwork(raw: Readonly<Record<string, unknown>>, source: string): FamilyNetwork {
   const config = parse(raw, source);
   const trunk = new OpenAiBlocks(config, source);
   const { list } = trunk;
   const attends = config.pool === 'attention';
-  const heads = attends ? poolHeads(config, list.channels, source) : 1;
+  // The middle block's attention has as many.
+  const heads = attends ? list.channels / config.headChannels : 1;
   const ofTrunk = trunk.sources([...(attends ? attentionNames : meanNames), ...openAiRenames]);
   const kernel = attends ? [1] : [1, 1];
   // Whatever the order of the blocks, the pool's is the newer one.
@@ -85,9 +76,9 @@ function classifierNetwork(raw: Readonly<Record<string, unknown>>, source: strin
   };
 }
 
-/** The mark of a pool, in a file without the half that goes up. */
+/** The mark of a pool: a U-Net's last layer is `out.2`, without positions. */
 function recognise(names: ReadonlySet<string>): string | null {
-  if (!names.has('input_blocks.0.0.weight') || names.has('output_blocks.0.0.in_layers.0.weight')) return null;
+  if (!names.has('input_blocks.0.0.weight')) return null;
   return ['out.2.positional_embedding', 'out.3.weight'].find((name) => names.has(name)) ?? null;
 }
 

@@ -176,7 +176,8 @@ describe('a classifier', () => {
     ['a label that is no class', [3, 10], 'ERR_DPM_ARGUMENT', /a class label is 10, .* from 0 to 9/],
     ['a negative label', -1, 'ERR_DPM_ARGUMENT', /a class label is -1/],
     ['labels for other images', [1, 2, 3], 'ERR_DPM_ARGUMENT', /3 labels for 2 samples/],
-    ['labels that are none', 'three', 'ERR_DPM_ARGUMENT', /labels/],
+    ['labels that are none', 'ab', 'ERR_DPM_ARGUMENT', /labels is .ab./],
+    ['no labels', null, 'ERR_DPM_ARGUMENT', /labels is null/],
   ])('refuses %s', async (_, labels, code, message) => {
     const refused = classifier.gradient(states(2), 1, labels as never);
     await expect(refused).rejects.toMatchObject({ code });
@@ -191,6 +192,8 @@ describe('a classifier', () => {
       await expect(call(new Float32Array(elements + 1))).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_SHAPE' });
       await expect(call([1] as never)).rejects.toThrow(/x is .*Float32Array/);
     }
+    using tensor = classifier.device.tensor([1, 3, 16, 16]);
+    await expect(classifier.logits(tensor as never, 1)).rejects.toThrow(/x is .*Float32Array/);
     await expect(classifier.logits(states(2), [1, 2, 3])).rejects.toThrow(/3 times for 2 samples/);
   });
 
