@@ -42,6 +42,7 @@ export {
 export type { BitsEstimate, Likelihood } from './estimation/likelihood/summary.js';
 export { readSafetensorsHeader, type SafetensorsHeader, type TensorEntry } from './files/safetensors.js';
 export { readFloats, writeSafetensors, type HostTensor } from './files/tensor-data.js';
+export { Classifier, type ClassifierLoadOptions } from './guidance/classifier.js';
 export {
   DiffusionModel,
   type AnySampleOptions,

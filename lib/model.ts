@@ -1,4 +1,4 @@
-import { throwIfAborted, untilAborted } from './base/abort.js';
+import { throwIfAborted } from './base/abort.js';
 import { unknownName } from './base/checks.js';
 import { DpmError } from './base/errors.js';
 import { checkOptions, either, instanceOf, kinds, type OptionKinds } from './base/option-kinds.js';
@@ -6,8 +6,8 @@ import type { PixelRange } from './base/pixel-range.js';
 import { digestOfModel } from './checkpoint/digest.js';
 import { headNames, type HeadName } from './checkpoint/heads.js';
 import type { ImageSize } from './checkpoint/image-size.js';
+import { loadNetwork, type OpenedDevice } from './checkpoint/load-network.js';
 import { loadableNetwork, type ModelFolder } from './checkpoint/model-folder.js';
-import { readModelFolder } from './checkpoint/read-model.js';
 import { Device, deviceOptionKinds, type DeviceOptions, type MemoryUse } from './engine/device.js';
 import { UNet } from './engine/unet.js';
 import type { Program, ProgramHead } from './program/program.js';
@@ -76,22 +76,6 @@ export type SampleOptions<N extends SamplerName = SamplerName> = {
 /** Options of {@link DiffusionModel.sample} without a sampler: those of `scheduler` and of a run. */
 export type SchedulerSampleOptions = { sampler?: undefined } & RunOptions & OptionsOfSampler<'scheduler'>;
 
-/** The device that options name or are, and whether it is the model's own. */
-function deviceOf({ device, ...others }: Omit<DeviceOptions, 'device'> & Pick<LoadOptions, 'device'>): {
-  device: Device;
-  isOwn: boolean;
-} {
-  if (!(device instanceof Device)) return { device: Device.open({ ...others, device }), isOwn: true };
-  const contradicting = Object.entries(others).find(([, value]) => value !== undefined);
-  if (contradicting !== undefined) {
-    throw new DpmError(
-      'ERR_DPM_ARGUMENT',
-      `${contradicting[0]} is for a device that the model opens, this one is open`,
-    );
-  }
-  return { device, isOwn: false };
-}
-
 /** Options whose sampler is not known before the program runs; it refuses those that are not its own. */
 export type AnySampleOptions = { sampler: SamplerName } & RunOptions & SamplerOptions;
 
@@ -121,12 +105,7 @@ export class DiffusionModel {
   #isClosed = false;
   #digest: Promise<string> | undefined;
 
-  private constructor(
-    { device, isOwn }: { device: Device; isOwn: boolean },
-    folder: ModelFolder,
-    unet: UNet,
-    head: HeadName | null,
-  ) {
+  private constructor({ device, isOwn }: OpenedDevice, folder: ModelFolder, unet: UNet, head: HeadName | null) {
     this.device = device;
     this.#ownsDevice = isOwn;
     this.unet = unet;
@@ -157,17 +136,8 @@ export class DiffusionModel {
     const { head = null, networkTime, config, imageSize, schedule, signal, ...deviceOptions } = options;
     if (head !== null && !headNames.includes(head)) throw unknownName('head', head, headNames);
     const reading = { config, imageSize, schedule, ...(networkTime !== undefined && { networkTime }) };
-    throwIfAborted(signal);
-    const read = await untilAborted(signal, () => readModelFolder(path, reading));
-    const loadable = await untilAborted(signal, () => loadableNetwork(read, head));
-    const opened = deviceOf(deviceOptions);
-    try {
-      const unet = await UNet.load(opened.device, loadable.unet, loadable.graph, signal);
-      return new DiffusionModel(opened, read, unet, head);
-    } catch (error) {
-      if (opened.isOwn) await opened.device.close();
-      throw error;
-    }
+    const { opened, folder, unet } = await loadNetwork('model', path, { head, reading, device: deviceOptions, signal });
+    return new DiffusionModel(opened, folder, unet, head);
   }
 
   /**

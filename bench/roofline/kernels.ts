@@ -345,12 +345,15 @@ export function kernelsOfNode(node: CudaNode, type: RooflineType): Kernel[] {
     case 'average_pool':
     case 'fir_upsample':
     case 'fir_downsample':
+    case 'view':
+    case 'separable':
       return [moving(node.name, 'resample', mapBytes(input(node, 0), type) + mapBytes(node.output, type))];
     case 'concat':
       return [input(node, 0), input(node, 1)].map((part) =>
         moving(node.name, 'element-wise', 2 * mapBytes(part, type)),
       );
     case 'bias':
+    case 'position':
     case 'channel_add':
     case 'scale_shift':
     case 'silu':

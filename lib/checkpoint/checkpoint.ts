@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
-import type { NativeGraph, NativeWeight } from '../engine/binding.js';
+import type { NativeGivenConstant, NativeGraph, NativeWeight } from '../engine/native-graph.js';
 import { type TensorEntry } from '../files/safetensors.js';
 import type { Graph } from '../network/graph.js';
 
@@ -50,7 +50,8 @@ export function mergeCheckpoints(base: Checkpoint, extra: Checkpoint, prefix: st
  * @throws {@link DpmError} `ERR_DPM_TENSOR_MISSING` or `ERR_DPM_TENSOR_DTYPE` naming the tensor.
  */
 export function nativeGraph({ values, nodes, constants }: Graph, checkpoint: Checkpoint): NativeGraph {
-  const weights = constants.map(({ name }): NativeWeight => {
+  const weights = constants.map(({ name, shape: given, values: known }): NativeWeight | NativeGivenConstant => {
+    if (known !== undefined) return { name, shape: given, values: known };
     const entry = checkpoint.tensors.get(name);
     if (entry === undefined)
       throw new DpmError('ERR_DPM_TENSOR_MISSING', `${checkpoint.files.join(', ')}: no tensor '${name}'`);

@@ -1,4 +1,4 @@
-import type { NativeGraph } from '../engine/binding.js';
+import type { NativeGraph } from '../engine/native-graph.js';
 import type { UNetDescription } from '../network/description.js';
 import type { Graph } from '../network/graph.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';

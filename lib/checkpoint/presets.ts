@@ -5,6 +5,7 @@ export const presets: Presets = {
   ...hoPresets(),
   ...scoreSdePresets(),
   ...openAiPresets(),
+  ...classifierPresets(),
   ...edmPresets(),
 };
 
@@ -145,6 +146,30 @@ function openAiPresets(): Presets {
       num_head_channels: 64,
       num_classes: null,
     }),
+  };
+}
+
+/** Those that Dhariwal & Nichol 2021 guide their networks by. */
+function classifierPresets(): Presets {
+  const classifier = (size: number, channel_mult: readonly number[], num_res_blocks = 2) => ({
+    family: 'openai-classifier',
+    image_size: size,
+    in_channels: 3,
+    model_channels: 128,
+    out_channels: 1000,
+    num_res_blocks,
+    attention_resolutions: [32, 16, 8].map((side) => size / side),
+    channel_mult,
+    num_head_channels: 64,
+    use_scale_shift_norm: true,
+    resblock_updown: true,
+    pool: 'attention',
+  });
+  return {
+    'classifier-imagenet64': classifier(64, [1, 2, 3, 4], 4),
+    'classifier-imagenet128': classifier(128, [1, 1, 2, 3, 4]),
+    'classifier-imagenet256': classifier(256, [1, 1, 2, 2, 4, 4]),
+    'classifier-imagenet512': classifier(512, [0.5, 1, 1, 2, 2, 4, 4]),
   };
 }
 

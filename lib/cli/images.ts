@@ -2,7 +2,6 @@ import { DpmError } from '../base/errors.js';
 import { valueOfLevel, type PixelRange } from '../base/pixel-range.js';
 import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readFloats } from '../files/tensor-data.js';
-import type { DiffusionModel } from '../model.js';
 
 /** The tensor `images` of a data set in model space: float32 as it is, 0..255 mapped to the values of black to white. */
 async function readImages(path: string, range: PixelRange): Promise<{ shape: number[]; data: Float32Array }> {
@@ -14,12 +13,18 @@ async function readImages(path: string, range: PixelRange): Promise<{ shape: num
   return { shape, data: dtype === 'U8' ? data.map((level) => valueOfLevel(level, range)) : data };
 }
 
+/** What a model or a classifier takes. */
+interface ImagesTaken {
+  readonly sampleShape: readonly number[];
+  readonly range: PixelRange;
+}
+
 /**
  * The images of a data set that have the shape of a model's samples, in model space.
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the file when they have another.
  */
-export async function readModelImages(path: string, { sampleShape, range }: DiffusionModel): Promise<Float32Array> {
+export async function readModelImages(path: string, { sampleShape, range }: ImagesTaken): Promise<Float32Array> {
   const { shape, data } = await readImages(path, range);
   if (shape.slice(1).join() !== sampleShape.join()) {
     const expected = sampleShape.join(', ');

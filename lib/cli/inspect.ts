@@ -2,17 +2,18 @@ import { untilAborted } from '../base/abort.js';
 import { listNames } from '../base/arrays.js';
 import { readModelFolder } from '../checkpoint/read-model.js';
 import type { MemoryUse } from '../engine/device.js';
-import { DiffusionModel, type LoadOptions } from '../model.js';
+import { Classifier } from '../guidance/classifier.js';
+import { DiffusionModel } from '../model.js';
 import { multiplyAdds, parameterCount } from '../network/cost.js';
 import type { Command } from './command.js';
-import { loadOptions, modelOptions, readOptions } from './model-options.js';
+import { deviceSettings, loadOptions, modelOptions, readOptions } from './model-options.js';
 import { formatBytes, printJson, printLine, printTable } from './output.js';
 import { describeRun, schedulerOf } from './scheduler-summary.js';
 
-async function memoryOf(path: string, options: LoadOptions): Promise<(MemoryUse & { deviceName: string }) | null> {
-  const model = await DiffusionModel.load(path, options);
+async function memoryOf(load: () => Promise<DiffusionModel | Classifier>): Promise<MemoryUse & { deviceName: string }> {
+  const model = await load();
   try {
-    return { ...model.memory(), deviceName: model.device.name };
+    return { ...model.device.memory(), deviceName: model.device.name };
   } finally {
     await model.close();
   }
@@ -33,7 +34,7 @@ function printReport(title: string, names: readonly string[]): void {
 
 export const inspectCommand: Command = {
   name: 'inspect',
-  summary: 'Describes a model: family, configuration, size, cost and how its weights fit.',
+  summary: 'Describes a model or a classifier: family, configuration, size, cost and how its weights fit.',
   arguments: ['MODEL'],
   options: {
     steps: { value: 'K', help: `steps for which the scheduler file is shown; default ${shownSteps}` },
@@ -51,14 +52,20 @@ export const inspectCommand: Command = {
       evidence: folder.evidence,
       image: [unet.inChannels, unet.height, unet.width],
       outputChannels: unet.outChannels,
-      classes: unet.classes,
+      classes: unet.pool === undefined ? unet.classes : unet.outChannels,
       schedule: { name: folder.schedule.name, steps: folder.schedule.steps, ...folder.schedule.defaults },
       scheduler: schedulerOf(folder.schedule, steps),
       heads: folder.heads,
       gamma: folder.gamma !== null,
       parameters: parameterCount(graph),
       multiplyAdds: multiplyAdds(graph),
-      memory: fits ? await memoryOf(path, { ...load, signal }) : null,
+      memory: fits
+        ? await memoryOf(() =>
+            unet.pool === undefined
+              ? DiffusionModel.load(path, { ...load, signal })
+              : Classifier.load(path, { ...deviceSettings(options), config: load.config, signal }),
+          )
+        : null,
       ...report,
     };
     if (json) {

@@ -27,6 +27,7 @@ const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
   sample: async () => (await import('./sample.js')).sampleCommand,
   gamma: async () => (await import('./gamma.js')).gammaCommand,
   costs: async () => (await import('./costs.js')).costsCommand,
+  classify: async () => (await import('./classify.js')).classifyCommand,
   nll: async () => (await import('./nll.js')).nllCommand,
   plot: async () => (await import('./plot.js')).plotCommands,
   bench: async () => (await import('./bench.js')).benchCommand,

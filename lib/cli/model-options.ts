@@ -15,9 +15,14 @@ export const deviceOptions: OptionSpecs = {
   threads: { value: 'N', help: 'threads of the engine; default all cores' },
 };
 
+/** Of every command that reads a checkpoint. */
+export const configOption: OptionSpecs = {
+  config: { value: 'FILE', help: 'what a checkpoint file is: JSON, YAML or the name of a preset' },
+};
+
 /** Options of every command that reads a model. */
 export const readOptionSpecs: OptionSpecs = {
-  config: { value: 'FILE', help: 'what a checkpoint file is: JSON, YAML or the name of a preset' },
+  ...configOption,
   schedule: {
     value: 'FILE',
     help: 'scheduler_config.json, or its folder, of what the network was trained with, where the model has none or another is wanted',
@@ -48,8 +53,8 @@ export function readOptions(
   return { config: options.string('config'), imageSize: imageSize(options), schedule: options.string('schedule') };
 }
 
-/** The library's options from the command line's. */
-export function loadOptions(options: OptionValues): LoadOptions & DeviceOptions {
+/** The device, from the command line's options. */
+export function deviceSettings(options: OptionValues): DeviceOptions {
   return {
     device: options.string('device'),
     dtype: options.choice('dtype', computeTypes),
@@ -57,6 +62,13 @@ export function loadOptions(options: OptionValues): LoadOptions & DeviceOptions 
     tf32: options.flag('tf32'),
     autotune: options.flag('autotune'),
     threads: options.integer('threads'),
+  };
+}
+
+/** The library's options from the command line's. */
+export function loadOptions(options: OptionValues): LoadOptions & DeviceOptions {
+  return {
+    ...deviceSettings(options),
     ...readOptions(options),
     head: options.choice('head', headNames),
     networkTime: options.choice('network-time', networkTimeNames),

@@ -1,4 +1,5 @@
-import type { GraphNode, GraphValue, Operation } from '../network/operation.js';
+import type { Operation } from '../network/operation.js';
+import type { NativeGraph } from './native-graph.js';
 
 /** Version of the addon's surface; the addon reports the same number or is refused. */
 export const NATIVE_ABI_VERSION = 7;
@@ -28,30 +29,6 @@ export interface NativeTensor {
 /** A flag the engine reads before every network evaluation, and before every weight that it loads. */
 export interface NativeCancelToken {
   cancel(): void;
-}
-
-/** A weight inside a file that native code reads. */
-export interface NativeWeight {
-  /** Canonical name, e.g. `down_blocks.0.resnets.0.conv1.weight`. */
-  name: string;
-  /** Index into {@link NativeGraph.files}. */
-  file: number;
-  dtype: 'F32' | 'F16' | 'BF16';
-  shape: number[];
-  /** Absolute byte offset in the file. */
-  offset: number;
-  /** Bytes from `offset` on that belong to it; with a view those it is picked from. */
-  bytes: number;
-  /** How its elements lie where not row-major: in the row-major order of `dims`, strides in elements. */
-  view?: { dims: number[]; strides: number[] } | undefined;
-}
-
-/** A graph whose constants lie in files, in the order of their indices. */
-export interface NativeGraph {
-  values: readonly GraphValue[];
-  nodes: readonly GraphNode[];
-  constants: readonly NativeWeight[];
-  files: readonly string[];
 }
 
 /** What a graph does not say about its network. */

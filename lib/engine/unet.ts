@@ -4,7 +4,7 @@ import { DpmError, nativeWork } from '../base/errors.js';
 import { checkOptions, requireKind } from '../base/option-kinds.js';
 import type { UNetDescription } from '../network/description.js';
 import { native } from './addon.js';
-import type { NativeDerivative, NativeGraph, NativeNetwork, NativeTensorLike } from './binding.js';
+import type { NativeDerivative, NativeNetwork, NativeTensorLike } from './binding.js';
 import type { Device } from './device.js';
 import { DeviceTensor } from './device.js';
 import {
@@ -21,6 +21,7 @@ import {
   tensorLike,
 } from './evaluation.js';
 import { checkedBatch, checkedLabels, checkedTimes, networkTimes } from './inputs.js';
+import type { NativeGraph } from './native-graph.js';
 
 /** What a network is, from its configuration. */
 export interface NetworkInfo {
@@ -58,6 +59,8 @@ export class UNet {
   readonly info: NetworkInfo;
   readonly #network: NativeNetwork;
   readonly #headChannels: number;
+  /** Height and width of the outputs: those of the image, or one pixel of logits. */
+  readonly #outSides: readonly [height: number, width: number];
   readonly #derive: (derivative: NativeDerivative) => Promise<NativeNetwork>;
   readonly #derivatives = new Map<NativeDerivative, Promise<NativeNetwork>>();
 
@@ -71,7 +74,8 @@ export class UNet {
     this.#network = network;
     this.#derive = derive;
     this.#headChannels = description.head?.outChannels ?? 0;
-    const { inChannels, outChannels, height, width, classes } = description;
+    const { inChannels, outChannels, height, width, classes, pool } = description;
+    this.#outSides = pool === undefined ? [height, width] : [1, 1];
     const { parameters, multiplyAdds, weightBytes } = network.info;
     this.info = { inChannels, outChannels, height, width, classes, parameters, multiplyAdds, weightBytes };
   }
@@ -175,11 +179,10 @@ export class UNet {
     if (headCotangent !== undefined && !this.hasHead) {
       throw new DpmError('ERR_DPM_ARGUMENT', 'headCotangent is for networks with a second output, this one has none');
     }
-    const { inChannels, outChannels } = this.info;
-    const outCotangent = this.#given('cotangent', x, cotangent, batch, outChannels);
-    const ofHead = this.hasHead ? this.#given('headCotangent', x, headCotangent, batch, this.#headChannels) : null;
+    const outCotangent = this.#given('cotangent', x, cotangent, this.#outShape(batch));
+    const ofHead = this.hasHead ? this.#given('headCotangent', x, headCotangent, this.#headShape(batch)) : null;
     const { out, head } = this.#outputs(x, batch, options);
-    const gradient = this.#receiver('gradient', x, options.gradient, batch, inChannels);
+    const gradient = this.#receiver('gradient', x, options.gradient, this.#imageShape(batch));
     const network = await this.#derivative('pullback');
     await nativeWork(() =>
       network.forward(batch, values(x), times, labels, values(out), valuesOrNull(head), {
@@ -212,10 +215,10 @@ export class UNet {
     checkOptions('pushforward', options, pushforwardKinds);
     requireKind('tangent', options.tangent, tensorLike);
     const { batch, times, labels } = this.#checkedInputs(x, t, options);
-    const imageTangent = this.#given('tangent', x, options.tangent, batch, this.info.inChannels);
+    const imageTangent = this.#given('tangent', x, options.tangent, this.#imageShape(batch));
     const { out, head } = this.#outputs(x, batch, options);
-    const tangent = this.#receiver('outTangent', x, options.outTangent, batch, this.info.outChannels);
-    const headTangent = this.hasHead ? this.#receiver('headTangent', x, undefined, batch, this.#headChannels) : null;
+    const tangent = this.#receiver('outTangent', x, options.outTangent, this.#outShape(batch));
+    const headTangent = this.hasHead ? this.#receiver('headTangent', x, undefined, this.#headShape(batch)) : null;
     const network = await this.#derivative('pushforward');
     await nativeWork(() =>
       network.forward(batch, values(x), times, labels, values(out), valuesOrNull(head), {
@@ -244,29 +247,37 @@ export class UNet {
   }
 
   #outputs<T extends TensorLike>(x: T, batch: number, options: ForwardOptions<T>): ForwardResult<T> {
-    const out = this.#receiver('out', x, options.out, batch, this.info.outChannels);
-    const head = this.hasHead ? this.#receiver('head', x, options.head, batch, this.#headChannels) : null;
+    const out = this.#receiver('out', x, options.out, this.#outShape(batch));
+    const head = this.hasHead ? this.#receiver('head', x, options.head, this.#headShape(batch)) : null;
     return { out, head };
   }
 
   /** A tensor of the caller's; zeros where there is none. */
-  #given(name: string, x: TensorLike, tensor: TensorLike | undefined, batch: number, channels: number): TensorLike {
-    if (tensor === undefined) return new Float32Array(elementCount(this.#shape(batch, channels)));
+  #given(name: string, x: TensorLike, tensor: TensorLike | undefined, shape: number[]): TensorLike {
+    if (tensor === undefined) return new Float32Array(elementCount(shape));
     if (x instanceof DeviceTensor !== tensor instanceof DeviceTensor) {
       throw new DpmError('ERR_DPM_ARGUMENT', `${name} and x have to be of one kind: both arrays or both tensors`);
     }
-    return this.#receiver(name, x, tensor, batch, channels);
+    return this.#receiver(name, x, tensor, shape);
   }
 
-  #shape(batch: number, channels: number): number[] {
-    return [batch, channels, this.info.height, this.info.width];
+  #imageShape(batch: number): number[] {
+    return [batch, this.info.inChannels, this.info.height, this.info.width];
+  }
+
+  #outShape(batch: number): number[] {
+    return [batch, this.info.outChannels, ...this.#outSides];
+  }
+
+  #headShape(batch: number): number[] {
+    return [batch, this.#headChannels, ...this.#outSides];
   }
 
   #checkedInputs(x: TensorLike, t: number | ArrayLike<number>, options: ForwardOptions<TensorLike>) {
     requireKind('x', x, tensorLike);
     requireKind('t', t, networkTimes);
     const elements = x instanceof DeviceTensor ? x.elements : x.length;
-    const batch = checkedBatch(elements, elementCount(this.#shape(1, this.info.inChannels)));
+    const batch = checkedBatch(elements, elementCount(this.#imageShape(1)));
     if (x instanceof DeviceTensor && x.device !== this.device) {
       throw new DpmError('ERR_DPM_ARGUMENT', 'x lies on another device than the network');
     }
@@ -274,8 +285,7 @@ export class UNet {
     return { batch, times, labels: this.labels(options.classLabels, batch) };
   }
 
-  #receiver<T extends TensorLike>(name: string, x: T, given: T | undefined, batch: number, channels: number): T {
-    const shape = this.#shape(batch, channels);
+  #receiver<T extends TensorLike>(name: string, x: T, given: T | undefined, shape: number[]): T {
     if (given === undefined) {
       const created: TensorLike =
         x instanceof DeviceTensor ? this.device.tensor(shape) : new Float32Array(elementCount(shape));

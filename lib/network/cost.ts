@@ -4,12 +4,13 @@ import type { GraphNode } from './operation.js';
 
 /** The weights a network needs, with their shapes, by canonical name in the order of evaluation. */
 export function requiredTensors({ constants }: Graph): Map<string, number[]> {
-  return new Map(constants.map(({ name, shape }) => [name, [...shape]]));
+  const weights = constants.filter(({ values }) => values === undefined);
+  return new Map(weights.map(({ name, shape }) => [name, [...shape]]));
 }
 
 /** Number of parameters of a network. */
-export function parameterCount({ constants }: Graph): number {
-  return constants.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+export function parameterCount(graph: Graph): number {
+  return [...requiredTensors(graph).values()].reduce((sum, shape) => sum + elementCount(shape), 0);
 }
 
 function nodeCost({ values }: Graph, node: GraphNode): number {

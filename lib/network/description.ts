@@ -96,6 +96,11 @@ export interface UNetDescription {
   blocks: Block[];
   /** Output norm and convolution `conv_norm_out`, `conv_out`, to which the result is added; null: the result alone. */
   output: { groups: number; epsilon: number } | null;
+  /**
+   * Of a classifier, whose outputs are logits: the mean over the map that leaves the output norm, or the attention of that
+   * mean to its pixels, each with its row of `pool.position`; then `pool.to_out`. Weights of attention: to_q, to_k, to_v.
+   */
+  pool?: { method: 'mean' } | { method: 'attention'; heads: number } | undefined;
   /** What the outputs are divided by: the time, or the entry of this table at the truncated time. */
   divisor?: 'time' | Float32Array | null | undefined;
   /**

@@ -35,11 +35,12 @@ export class GraphBuilder {
 
   /** A weight; the same name again is the same weight. */
   constant(name: string, shape: readonly number[]): number {
-    const known = this.#constantOf.get(name);
-    if (known !== undefined) return known;
-    this.#constants.push({ name, shape });
-    this.#constantOf.set(name, this.#constants.length - 1);
-    return this.#constants.length - 1;
+    return this.#constantOf.get(name) ?? this.#addConstant({ name, shape });
+  }
+
+  /** A constant that no checkpoint has: its elements, row-major. */
+  given(name: string, shape: readonly number[], values: Float32Array): number {
+    return this.#addConstant({ name, shape, values });
   }
 
   /**
@@ -75,6 +76,12 @@ export class GraphBuilder {
 
   build(): Graph {
     return { values: this.#values, nodes: this.#nodes, constants: this.#constants };
+  }
+
+  #addConstant(constant: GraphConstant): number {
+    this.#constants.push(constant);
+    this.#constantOf.set(constant.name, this.#constants.length - 1);
+    return this.#constants.length - 1;
   }
 
   #constant(index: number): GraphConstant {

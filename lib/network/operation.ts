@@ -49,6 +49,12 @@ export type Operation =
   | { readonly op: 'fir_downsample'; readonly padding: number }
   /** A function of every element; SiLU is an operation of its own, which devices fuse. */
   | { readonly op: 'activation'; readonly kind: 'mish' | 'gelu' | 'relu' }
+  /** A range of channels as a map of as many pixels. */
+  | ({ readonly op: 'view'; readonly first: number } & Extents)
+  /** A map B^T with the weights A [H', H] and B [W', W]: means, broadcasts, selections, filters. */
+  | { readonly op: 'separable' }
+  /** Adds its bias, [C, H W]. */
+  | { readonly op: 'position' }
   /** scale * map + shift. */
   | { readonly op: 'affine'; readonly scale: number; readonly shift: number };
 
@@ -65,4 +71,6 @@ export type GraphNode = Operation & {
 export interface GraphConstant {
   readonly name: string;
   readonly shape: readonly number[];
+  /** Its elements, where it is no weight of a checkpoint but known beforehand. */
+  readonly values?: Float32Array;
 }

@@ -67,6 +67,13 @@ function halved(name: string, map: Extents, lost: number): Extents {
   return { channels: map.channels, height: map.height / 2 - lost, width: map.width / 2 - lost };
 }
 
+/** Rows of the matrix of one axis, whose columns are `side`. */
+function resampledSide(name: string, matrix: GraphConstant | undefined, side: number): number {
+  const [to = 0, from] = matrix?.shape ?? [];
+  if (matrix?.shape.length === 2 && from === side) return to;
+  throw mismatch(name, `tensor ${matrix?.name ?? ''} is no matrix of ${side} columns`);
+}
+
 function infer(
   name: string,
   operation: Operation,
@@ -106,7 +113,20 @@ function infer(
       return halved(name, map, 0);
     case 'fir_downsample':
       return halved(name, map, 1 - operation.padding);
+    case 'view': {
+      const { first, channels, height, width } = operation;
+      if (!(first >= 0 && first + channels <= map.channels)) throw mismatch(name, 'its channels leave the map');
+      if (height * width !== map.height * map.width) throw mismatch(name, 'it has another number of pixels');
+      return { channels, height, width };
+    }
+    case 'separable':
+      return {
+        channels: map.channels,
+        height: resampledSide(name, constants[0], map.height),
+        width: resampledSide(name, constants[1], map.width),
+      };
     case 'bias':
+    case 'position':
     case 'silu':
     case 'activation':
     case 'affine':

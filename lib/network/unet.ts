@@ -1,7 +1,9 @@
 import { DpmError } from '../base/errors.js';
 import type { Activation, Block, Resampling, UNetDescription } from './description.js';
 import { GraphBuilder, type Graph } from './graph.js';
+import { biased, linear } from './layers.js';
 import type { Operation } from './operation.js';
+import { pooled } from './pool.js';
 
 type ResidualBlock = Omit<Extract<Block, { kind: 'residual' }>, 'kind' | 'inChannels'>;
 
@@ -49,8 +51,7 @@ class UNetCompiler {
   }
 
   #biased(name: string, product: number): number {
-    const biases = [this.#graph.constant(`${name}.bias`, [this.#channels(product)])];
-    return this.#graph.add({ op: 'bias' }, `${name}.bias`, [product], { biases });
+    return biased(this.#graph, name, product);
   }
 
   #convolution(name: string, input: number, to: number, kernel = 3, stride = 1, padBefore = 1, padAfter = 1): number {
@@ -60,11 +61,9 @@ class UNetCompiler {
   }
 
   /** A 1x1 convolution, or a linear layer, whose weight has no sides. */
-  #product(name: string, input: number, to: number, linear = true): number {
-    if (!linear) return this.#convolution(name, input, to, 1, 1, 0, 0);
-    const weights = [this.#graph.constant(`${name}.weight`, [to, this.#channels(input)])];
-    const operation = { op: 'convolution', kernel: 1, stride: 1, padBefore: 0, padAfter: 0 } as const;
-    return this.#biased(name, this.#graph.add(operation, name, [input], { weights }));
+  #product(name: string, input: number, to: number, isLinear = true): number {
+    if (!isLinear) return this.#convolution(name, input, to, 1, 1, 0, 0);
+    return linear(this.#graph, name, input, to);
   }
 
   #silu(name: string, input: number): number {
@@ -284,21 +283,23 @@ class UNetCompiler {
     return this.#scaled(`${name}.scale`, this.#sum(`${name}.add`, projected, x), scale);
   }
 
-  #outputOf(
-    norm: string,
-    name: string,
-    input: number,
-    to: number,
-    { groups, epsilon }: { groups: number; epsilon: number },
-  ): number {
-    return this.#convolution(name, this.#silu(`${norm}.silu`, this.#groupNorm(norm, input, groups, epsilon)), to);
+  #outputOf(norm: string, name: string, input: number, to: number, style: { groups: number; epsilon: number }): number {
+    return this.#convolution(name, this.#normed(norm, input, style), to);
+  }
+
+  #normed(norm: string, input: number, { groups, epsilon }: { groups: number; epsilon: number }): number {
+    return this.#silu(`${norm}.silu`, this.#groupNorm(norm, input, groups, epsilon));
   }
 
   #output(): number {
-    const { output, outChannels } = this.#description;
+    const { output, outChannels, pool } = this.#description;
     if (output === null) {
       if (this.#result === null) throw new DpmError('ERR_DPM_INTERNAL', 'the network has no output');
       return this.#copy('output', this.#result);
+    }
+    if (pool !== undefined) {
+      const features = this.#normed('conv_norm_out', this.#current, output);
+      return this.#copy('output', pooled(this.#graph, features, pool, outChannels));
     }
     const own = this.#outputOf('conv_norm_out', 'conv_out', this.#current, outChannels, output);
     return this.#result === null ? own : this.#copy('output', this.#sum('output.add', own, this.#result));
@@ -329,7 +330,7 @@ class UNetCompiler {
 }
 
 /**
- * The graph of a U-Net: inputs `image` [C, H, W], `time` and, for a class-conditional one, `label`; outputs `output` and, with
+ * The graph of a U-Net, or of the half of one that a classifier is: inputs `image` [C, H, W], `time` and, for a class-conditional one, `label`; outputs `output` and, with
  * a head, `head`. Sample for sample it computes what the network's authors do; how it is fused is the device's business.
  *
  * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the node whose channels or sides do not fit.

@@ -38,6 +38,8 @@ const Operation kOperations[] = {
     {DPM_OP_GROUP_NORM_TANGENT, "group_norm_tangent", 2, 3, 1, kOne, kOne, GroupNorm{}},
     {DPM_OP_ATTENTION_BACKWARD, "attention_backward", 4, 4, 1, kNone, kNone, Attention{}},
     {DPM_OP_ATTENTION_TANGENT, "attention_tangent", 6, 6, 1, kNone, kNone, Attention{}},
+    {DPM_OP_SEPARABLE, "separable", 1, 1, 1, {2, 2}, kNone, {}},
+    {DPM_OP_POSITION, "position", 1, 1, 1, kNone, kOne, {}},
 };
 static_assert(std::size(kOperations) == DPM_OP_COUNT, "one row an operation, in their order");
 

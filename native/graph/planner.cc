@@ -70,6 +70,7 @@ int replaceable_input(const Node& node, bool residual_in_place) {
   switch (node.op) {
     case DPM_OP_GROUP_NORM:
     case DPM_OP_BIAS:
+    case DPM_OP_POSITION:
     case DPM_OP_CHANNEL_ADD:
     case DPM_OP_SCALE_SHIFT:
     case DPM_OP_SILU:

@@ -111,6 +111,22 @@ Value infer_view(const Graph& graph, const Node& node) {
   return {view.channels, view.height, view.width};
 }
 
+/// Rows of the matrix of one axis, whose columns are `side`.
+int resampled_side(const Node& node, const Constant& matrix, int side) {
+  const bool is_matrix = matrix.dims.size() == 2 && matrix.dims[1] == side && matrix.dims[0] <= kLargestSide;
+  if (!is_matrix) {
+    mismatch(node, "tensor " + matrix.name + " has shape " + shape_text(matrix.dims) + ", expected a matrix of " +
+                       std::to_string(side) + " columns");
+  }
+  return static_cast<int>(matrix.dims[0]);
+}
+
+Value infer_separable(const Graph& graph, const Node& node) {
+  const Value& in = input(graph, node, 0);
+  return {in.channels, resampled_side(node, graph.constants[node.weights[0]], in.height),
+          resampled_side(node, graph.constants[node.weights[1]], in.width)};
+}
+
 Value infer_attention(const Graph& graph, const Node& node) {
   Value out = input(graph, node, 0);
   const int heads = attention_of(node).heads;
@@ -160,6 +176,9 @@ Value infer_resampled(const Graph& graph, const Node& node) {
 Value infer_channelwise(const Graph& graph, const Node& node) {
   Value out = input(graph, node, 0);
   if (node.op == DPM_OP_BIAS) expect_dims(node, graph.constants[node.biases[0]], {out.channels});
+  if (node.op == DPM_OP_POSITION) {
+    expect_dims(node, graph.constants[node.biases[0]], {out.channels, std::int64_t{out.height} * out.width});
+  }
   if (node.op == DPM_OP_CHANNEL_ADD) expect_vector(graph, node, out.channels);
   if (node.op == DPM_OP_SCALE_SHIFT) expect_vector(graph, node, 2 * out.channels);
   const bool takes_two = node.op == DPM_OP_ADD || node.op == DPM_OP_ACTIVATION_BACKWARD;
@@ -192,6 +211,8 @@ Value infer(const Graph& graph, const Node& node) {
       return infer_attention(graph, node);
     case DPM_OP_VIEW:
       return infer_view(graph, node);
+    case DPM_OP_SEPARABLE:
+      return infer_separable(graph, node);
     case DPM_OP_CONCAT:
       return infer_concat(graph, node);
     case DPM_OP_UPSAMPLE:

@@ -1,5 +1,6 @@
 #include "weights/weights.h"
 
+#include <algorithm>
 #include <tuple>
 
 #include "core/error.h"
@@ -47,7 +48,30 @@ std::uint64_t extent(const WeightLocation& location, std::uint64_t elements) {
 
 void Weights::add_file(const std::string& path) { files_.push_back(std::make_shared<InputFile>(path)); }
 
+void Weights::keep(graph::Constant constant) {
+  std::string name = constant.name;
+  if (!tensors_.emplace(name, std::move(constant)).second) {
+    throw Error(ErrorCode::kArgument, "tensor " + name + " is given twice");
+  }
+}
+
+void Weights::add_given(const WeightLocation& location) {
+  if (product(location, location.shape) != location.given.size()) {
+    misshapen(location, " has a size other than its shape implies");
+  }
+  graph::Constant constant{nullptr, DType::kFloat32, location.shape, location.name};
+  constant.bytes = location.given.size() * sizeof(float);
+  constant.read = [values = std::make_shared<const std::vector<float>>(location.given)](void* to) {
+    std::copy(values->begin(), values->end(), static_cast<float*>(to));
+  };
+  keep(std::move(constant));
+}
+
 void Weights::add(const WeightLocation& location) {
+  if (!location.given.empty()) {
+    add_given(location);
+    return;
+  }
   require(location.file < files_.size(), "a weight names a file that was not given");
   require(location.shape.size() <= 4, "a weight has more than four dimensions");
   const std::uint64_t elements = product(location, location.shape);
@@ -68,9 +92,7 @@ void Weights::add(const WeightLocation& location) {
     wanted();
     file->read(place, to, bytes);
   };
-  if (!tensors_.emplace(location.name, std::move(constant)).second) {
-    throw Error(ErrorCode::kArgument, "tensor " + location.name + " is given twice");
-  }
+  keep(std::move(constant));
   parameters_ += elements;
 }
 

@@ -26,6 +26,8 @@ struct WeightLocation {
   /// How its elements lie where not row-major: in the row-major order of these dimensions, strides in elements.
   std::vector<std::int64_t> view_dims = {};
   std::vector<std::int64_t> view_strides = {};
+  /// The elements of a constant that lies in no file and is no parameter, row-major.
+  std::vector<float> given = {};
 };
 
 class Weights {
@@ -35,14 +37,17 @@ class Weights {
 
   /// Opens a file. Throws Error(kFile).
   void add_file(const std::string& path);
-  /// Throws Error(kTensorShape) when shape, view, dtype and bytes disagree, Error(kFileTruncated) when the file is
-  /// shorter.
+  /// Throws Error(kTensorShape) when shape, view, dtype and bytes or the given elements disagree,
+  /// Error(kFileTruncated) when the file is shorter.
   void add(const WeightLocation& location);
   /// One whose `read` throws Error(kFileTruncated) when its file has become shorter. Throws Error(kTensorMissing).
   [[nodiscard]] const graph::Constant& get(const std::string& name) const;
   [[nodiscard]] std::uint64_t parameters() const { return parameters_; }
 
  private:
+  void add_given(const WeightLocation& location);
+  void keep(graph::Constant constant);
+
   std::function<void()> check_wanted_;
   std::vector<std::shared_ptr<const InputFile>> files_;
   std::map<std::string, graph::Constant> tensors_;

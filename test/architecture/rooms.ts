@@ -83,6 +83,11 @@ export const rooms: readonly Room[] = [
     ],
   },
   {
+    path: 'lib/guidance',
+    holds: 'what guides a sampler: classifiers and their gradients',
+    uses: ['lib/base', 'lib/engine', 'lib/checkpoint'],
+  },
+  {
     path: 'lib/estimation',
     holds: 'what needs a model and data: second moments, errors, likelihood/, flow/',
     uses: [
@@ -113,6 +118,7 @@ export const rooms: readonly Room[] = [
       'lib/checkpoint',
       'lib/serving',
       'lib/model.ts',
+      'lib/guidance',
       'lib/estimation',
     ],
   },
@@ -132,6 +138,7 @@ export const rooms: readonly Room[] = [
       'lib/checkpoint',
       'lib/serving',
       'lib/model.ts',
+      'lib/guidance',
       'lib/estimation',
     ],
   },

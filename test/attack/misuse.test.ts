@@ -2,10 +2,10 @@
 // nothing hangs, and what the caller's own objects throw reaches the caller.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { Device, DiffusionModel } from '../../lib/index.js';
+import { Classifier, Device, DiffusionModel } from '../../lib/index.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
 import { answerOf, misuses, type PublicCall } from './attack.js';
-import { fileCalls, plainCalls, runningCalls } from './public-calls.js';
+import { classifierCalls, fileCalls, plainCalls, runningCalls } from './public-calls.js';
 
 const folder = temporaryFolder();
 let model: DiffusionModel;
@@ -52,6 +52,14 @@ describe('hostile values', { timeout: 600_000 }, () => {
   it('of what runs', async () => {
     const { tried, problems } = await problemsOf(runningCalls(model, device));
     expect(tried).toBeGreaterThan(5000);
+    expect(problems).toEqual([]);
+  });
+
+  it('of classifiers', async () => {
+    const place = packagePath('test/fixtures/unet/classifier-attention');
+    await using classifier = await Classifier.load(place, { device });
+    const { tried, problems } = await problemsOf(classifierCalls(classifier, place));
+    expect(tried).toBeGreaterThan(200);
     expect(problems).toEqual([]);
   });
 });

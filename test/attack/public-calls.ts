@@ -343,3 +343,21 @@ export function runningCalls(loaded: dpm.DiffusionModel, device: dpm.Device): Pu
     }),
   ];
 }
+
+/** Calls of a classifier, whose folder is given, too. */
+export function classifierCalls(classifier: dpm.Classifier, classifierFolder: string): PublicCall[] {
+  return [
+    of(
+      'Classifier.load',
+      async (path: never, options: never) => (await dpm.Classifier.load(path, options)).close(),
+      [classifierFolder, { device: 'cpu', threads: 1 }],
+      { 1: [...deviceOptions, 'config', 'signal'] },
+    ),
+    of('classifier.logits', (given: never, t: never) => classifier.logits(given, t), [new Float32Array(768), 1]),
+    of('classifier.gradient', (given: never, t: never, labels: never) => classifier.gradient(given, t, labels), [
+      new Float32Array(768),
+      1,
+      [3],
+    ]),
+  ];
+}

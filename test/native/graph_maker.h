@@ -59,6 +59,24 @@ class GraphMaker {
     node.biases = {constant({channels(input)})};
     return add(std::move(node));
   }
+  /// A random matrix on either axis.
+  int separable(int input, int height, int width) {
+    const graph::Value in = graph_.values[static_cast<std::size_t>(input)];
+    const auto matrix = [&](int to, int from) { return constant({to, from}, 1 / std::sqrt(static_cast<float>(from))); };
+    graph::Node node = graph::make_node(DPM_OP_SEPARABLE, next_name(), {input});
+    node.weights = {matrix(height, in.height), matrix(width, in.width)};
+    return add(std::move(node));
+  }
+  int position(int input) {
+    const graph::Value in = graph_.values[static_cast<std::size_t>(input)];
+    graph::Node node = graph::make_node(DPM_OP_POSITION, next_name(), {input});
+    node.biases = {constant({in.channels, in.height * in.width})};
+    return add(std::move(node));
+  }
+  /// All channels of a map, as one of other sides.
+  int view(int input, int height, int width) {
+    return add(DPM_OP_VIEW, {input}, graph::View{0, channels(input), height, width});
+  }
   int norm(int input, int groups, float epsilon = 1e-5F) {
     graph::Node node = graph::make_node(DPM_OP_GROUP_NORM, next_name(), {input}, graph::GroupNorm{groups, epsilon});
     node.weights = {constant({channels(input)}, 0.3F, 1)};

@@ -16,7 +16,8 @@ constexpr int kWidestHead = 64;
 
 }  // namespace
 
-RandomGraph::RandomGraph(std::function<int(int)> choose, bool hostile) : choose_(std::move(choose)) {
+RandomGraph::RandomGraph(std::function<int(int)> choose, bool hostile, bool on_cards)
+    : choose_(std::move(choose)), on_cards_(on_cards) {
   batch_ = 1 + choose_(4);
   const auto side = [this] { return kSides[static_cast<std::size_t>(choose_(kSides.size()))]; };
   const int height = side();
@@ -104,7 +105,7 @@ int RandomGraph::attention(int x) {
 void RandomGraph::grow() {
   const int x = pick();
   const int channels = shape(x).channels;
-  switch (choose_(13)) {
+  switch (choose_(on_cards_ ? 13 : 16)) {
     case 0:
       return keep(maker_.silu(x));
     case 1:
@@ -130,6 +131,13 @@ void RandomGraph::grow() {
       return keep(maker_.bias(x));
     case 10:
       return keep(maker_.activation(x, static_cast<dpm_activation>(choose_(3))));
+    case 13:
+      return keep(maker_.separable(x, kSides[static_cast<std::size_t>(choose_(kSides.size()))],
+                                   kSides[static_cast<std::size_t>(choose_(kSides.size()))]));
+    case 14:
+      return keep(maker_.position(x));
+    case 15:
+      return keep(maker_.view(x, 1, shape(x).height * shape(x).width));
     default:
       return keep(convolution(x));
   }

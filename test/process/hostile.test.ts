@@ -5,13 +5,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { loadableNetwork } from '../../lib/checkpoint/model-folder.js';
 import { readModelFolder } from '../../lib/checkpoint/read-model.js';
 import { native } from '../../lib/engine/addon.js';
-import type {
-  NativeEngine,
-  NativeGraph,
-  NativeNetwork,
-  NativeRegisters,
-  NativeRunRequest,
-} from '../../lib/engine/binding.js';
+import type { NativeEngine, NativeNetwork, NativeRegisters, NativeRunRequest } from '../../lib/engine/binding.js';
+import type { NativeGraph } from '../../lib/engine/native-graph.js';
 import { linear, stepRecord } from '../../lib/program/builder.js';
 import { packRecord } from '../../lib/program/pack.js';
 import { packagePath } from '../support/temporary.js';
@@ -233,6 +228,13 @@ describe('graphs', () => {
       expect(await refused(change as Record<string, unknown>), JSON.stringify(change).slice(0, 80)).toMatch(
         /^ERR_DPM_(TENSOR_SHAPE|ARGUMENT)$/,
       );
+    const given = (change: object): Record<string, unknown> => ({
+      constants: constants.with(0, { ...constants[0]!, values: new Float32Array(4), ...change }),
+    });
+    expect(await refused(given({}))).toBe('ERR_DPM_TENSOR_SHAPE');
+    expect(await refused(given({ values: [1, 2] }))).toBe('ERR_DPM_ARGUMENT');
+    expect(await refused(given({ values: new Float64Array(4) }))).toBe('ERR_DPM_ARGUMENT');
+    expect(await refused(given({ shape: [-4] }))).toMatch(/^ERR_DPM_(TENSOR_SHAPE|ARGUMENT)$/);
     expect(await refused({}, { classes: 'two', divisor: null })).toBe('ERR_DPM_ARGUMENT');
     expect(await refused({}, { classes: 0, divisor: 'space' })).toBe('ERR_DPM_ARGUMENT');
     expect(codeOf(() => engine.tensor(2.9))).toBe('ERR_DPM_ARGUMENT');

@@ -16,6 +16,7 @@ export const commandNames = [
   'sample',
   'gamma',
   'costs',
+  'classify',
   'nll',
   'plot',
   'bench',

@@ -8,6 +8,7 @@ import { familyByName } from '../../lib/checkpoint/families/index.js';
 import { networkOf as familyNetwork, type FamilyNetwork } from '../../lib/checkpoint/family.js';
 import type { ImageSize } from '../../lib/checkpoint/image-size.js';
 import { writeSafetensors } from '../../lib/files/tensor-data.js';
+import { Classifier } from '../../lib/guidance/classifier.js';
 import { DiffusionModel } from '../../lib/model.js';
 import { requiredTensors } from '../../lib/network/cost.js';
 import { unetGraph } from '../../lib/network/unet.js';
@@ -79,9 +80,13 @@ export async function goldenOutputs(
 ): Promise<Float64Array> {
   const folder = temporaryFolder();
   await writeModel(folder, config, network);
-  await using model = await DiffusionModel.load(folder, { device, exact: true, head: head ? 'npr' : null, imageSize });
   const { inChannels, height, width } = network.unet;
   const x = Float32Array.from(namedNumbers('input:x', inChannels * height * width));
+  if (network.unet.pool !== undefined) {
+    await using classifier = await Classifier.load(folder, { device, exact: true });
+    return Float64Array.from(await classifier.logits(x, t));
+  }
+  await using model = await DiffusionModel.load(folder, { device, exact: true, head: head ? 'npr' : null, imageSize });
   const result = await model.unet.forward(x, t, { classLabels: label === undefined ? undefined : [label] });
   return Float64Array.from([...result.out, ...(result.head ?? [])]);
 }

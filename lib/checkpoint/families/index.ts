@@ -3,11 +3,12 @@ import type { Family } from '../family.js';
 import { diffusersFile } from './diffusers-file.js';
 import { edm } from './edm.js';
 import { ho } from './ho.js';
+import { openaiClassifier } from './openai-classifier.js';
 import { openai } from './openai.js';
 import { scoreSde } from './score-sde.js';
 
 /** The families of checkpoints, those of diffusers as files without their folder. */
-export const families: readonly Family[] = [ho, openai, scoreSde, edm, diffusersFile];
+export const families: readonly Family[] = [ho, openaiClassifier, openai, scoreSde, edm, diffusersFile];
 
 /**
  * The family a configuration names.

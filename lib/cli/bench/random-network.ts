@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { throwIfAborted } from '../../base/abort.js';
 import { elementCount } from '../../base/arrays.js';
-import type { NativeWeight } from '../../engine/binding.js';
+import type { NativeWeight } from '../../engine/native-graph.js';
 import type { Device } from '../../engine/device.js';
 import { UNet } from '../../engine/unet.js';
 import { requiredTensors } from '../../network/cost.js';

@@ -53,6 +53,9 @@ graph::Attributes to_attributes(const Napi::Object& node, dpm_op op) {
       return graph::Affine{to_float(node, "scale"), to_float(node, "shift")};
     case DPM_OP_FIR_DOWNSAMPLE:
       return graph::FirDownsample{to_int(node, "padding")};
+    case DPM_OP_VIEW:
+      return graph::View{to_int(node, "first"), to_int(node, "channels"), to_int(node, "height"),
+                         to_int(node, "width")};
     case DPM_OP_ACTIVATION:
       return graph::Activation{static_cast<dpm_activation>(to_choice(node, "kind", {"mish", "gelu", "relu"}))};
     default:

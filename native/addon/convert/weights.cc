@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "addon/convert/objects.h"
+#include "addon/convert/typed_arrays.h"
 
 namespace dpm::addon {
 namespace {
@@ -19,6 +20,11 @@ std::vector<std::int64_t> to_dimensions(const Napi::Array& values) {
 WeightLocation to_location(const Napi::Object& tensor) {
   WeightLocation location;
   location.name = to_text(tensor, "name");
+  if (has_value(tensor, "values")) {
+    location.shape = to_dimensions(to_array(tensor, "shape"));
+    location.given = to_floats(tensor.Get("values"), "values");
+    return location;
+  }
   location.file = to_size(tensor, "file");
   constexpr DType kTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
   location.dtype = kTypes[to_choice(tensor, "dtype", {"F32", "F16", "BF16"})];

@@ -59,6 +59,10 @@ Network::Network(Device& owner, const dpm_graph& graph)
       node.weight = doubles(graph.constants[from.weights[0]]);
       node.weight_rows = graph.constants[from.weights[0]].dims[0];
     }
+    if (from.weight_count > 1) {
+      node.second_weight_constant = from.weights[1];
+      node.second_weight = doubles(graph.constants[from.weights[1]]);
+    }
     if (from.bias_count > 0) {
       node.bias_constant = from.biases[0];
       node.bias = doubles(graph.constants[from.biases[0]]);
@@ -71,6 +75,7 @@ void Network::refresh(std::uint32_t index, const dpm_constant& constant) {
   constants.check(index, constant);
   for (Node& node : nodes) {
     if (node.weight_constant == static_cast<int>(index)) node.weight = doubles(constant);
+    if (node.second_weight_constant == static_cast<int>(index)) node.second_weight = doubles(constant);
     if (node.bias_constant == static_cast<int>(index)) node.bias = doubles(constant);
   }
 }

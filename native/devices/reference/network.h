@@ -35,10 +35,12 @@ struct Network {
     dpm_op op;
     Operands operands;
     dpm_attributes attributes;
-    /// Constants, -1 where there is none, and their numbers.
+    /// Constants, -1 where there is none, and their numbers; two weights are those of DPM_OP_SEPARABLE.
     int weight_constant = -1;
     int bias_constant = -1;
+    int second_weight_constant = -1;
     std::vector<double> weight;
+    std::vector<double> second_weight;
     std::vector<double> bias;
     std::int64_t weight_rows = 0;
   };

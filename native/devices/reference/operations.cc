@@ -147,6 +147,27 @@ void fir(const Network::Node& layer, const Map& in, const Map& out) {
   }
 }
 
+/// As it is defined, one sum over the whole map for every element.
+void separable(const Network::Node& layer, const Map& in, const Map& out) {
+  const auto element = [](const std::vector<double>& matrix, int row, int columns, int column) {
+    return matrix[static_cast<std::size_t>(row) * static_cast<std::size_t>(columns) + static_cast<std::size_t>(column)];
+  };
+  for (int c = 0; c < out.channels; ++c) {
+    for (int y = 0; y < out.height; ++y) {
+      for (int x = 0; x < out.width; ++x) {
+        double sum = 0;
+        for (int i = 0; i < in.height; ++i) {
+          for (int j = 0; j < in.width; ++j) {
+            sum +=
+                element(layer.weight, y, in.height, i) * in.at(c, i, j) * element(layer.second_weight, x, in.width, j);
+          }
+        }
+        out.at(c, y, x) = sum;
+      }
+    }
+  }
+}
+
 void channelwise(const Network::Node& layer, const Map* inputs, const Map& out) {
   const int pixels = out.height * out.width;
   for (int i = 0; i < out.elements(); ++i) {
@@ -155,6 +176,9 @@ void channelwise(const Network::Node& layer, const Map* inputs, const Map& out) 
     switch (layer.op) {
       case DPM_OP_BIAS:
         out.data[i] = x + layer.bias[static_cast<std::size_t>(c)];
+        break;
+      case DPM_OP_POSITION:
+        out.data[i] = x + layer.bias[static_cast<std::size_t>(i)];
         break;
       case DPM_OP_CHANNEL_ADD:
         out.data[i] = x + inputs[1].data[c];
@@ -223,7 +247,8 @@ bool runs(const dpm_graph& graph, const dpm_node& node) {
   for (std::uint32_t i = 0; i < graph.value_count; ++i) {
     if (graph.values[i].parent >= 0) return false;
   }
-  if (node.output_count != 1 || node.weight_count > 1 || node.op >= DPM_OP_COUNT) return false;
+  const std::uint32_t weights = node.op == DPM_OP_SEPARABLE ? 2 : 1;
+  if (node.output_count != 1 || node.weight_count > weights || node.op >= DPM_OP_COUNT) return false;
   if (node.op == DPM_OP_CONVOLUTION) {
     const dpm_convolution_attributes& how = node.attributes.convolution;
     const bool fused =
@@ -256,6 +281,8 @@ void run_node(const Network::Node& layer, const Map* inputs, const Map& out) {
     case DPM_OP_FIR_UPSAMPLE:
     case DPM_OP_FIR_DOWNSAMPLE:
       return fir(layer, inputs[0], out);
+    case DPM_OP_SEPARABLE:
+      return separable(layer, inputs[0], out);
     default:
       return channelwise(layer, inputs, out);
   }

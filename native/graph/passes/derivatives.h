@@ -18,7 +18,8 @@ void differentiate(Graph& graph);
 void linearise(Graph& graph);
 
 /// The weight of the convolution that is the adjoint of one with `weight`, [out, in, ...]: channels exchanged, both
-/// axes of the kernel reversed. Read when it is loaded; what `weight` refers to has to live until then.
+/// axes of the kernel reversed. Of a matrix, its transpose. Read when it is loaded; what `weight` refers to has to live
+/// until then.
 Constant transposed(const Constant& weight);
 
 }  // namespace dpm::graph

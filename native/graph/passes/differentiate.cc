@@ -81,7 +81,12 @@ class Reverse {
         give(x, range(d, 0, shape(x)));
         return give(node.input(1), range(d, shape(x).channels, shape(node.input(1))));
       case DPM_OP_BIAS:
+      case DPM_OP_POSITION:
         return give(x, d);
+      case DPM_OP_VIEW:
+        return give(x, viewed(node, d));
+      case DPM_OP_SEPARABLE:
+        return give(x, separable(node, d));
       case DPM_OP_CHANNEL_ADD:
         if (depends(node.input(1))) refuse(node, "its vector depends on the image, which has no derivative yet");
         return give(x, d);
@@ -118,6 +123,18 @@ class Reverse {
     }
     Node result = make_node(DPM_OP_CONVOLUTION, name_ + "convolution", {d}, adjoint);
     result.weights = {transposed_weight(node.weights.front())};
+    return graph_.add(std::move(result));
+  }
+
+  int viewed(const Node& node, int d) {
+    const Value in = shape(node.input(0));
+    if (shape(d).channels != in.channels) refuse(node, "a range of channels has no derivative");
+    return range(d, 0, in);
+  }
+
+  int separable(const Node& node, int d) {
+    Node result = make_node(DPM_OP_SEPARABLE, name_ + "separable", {d});
+    for (const int matrix : node.weights) result.weights.push_back(transposed_weight(matrix));
     return graph_.add(std::move(result));
   }
 

@@ -202,6 +202,8 @@ std::optional<Graph> without_view(const Graph& graph, int index, const Supports&
   const Node& node = graph.nodes[index];
   const Value& from = graph.values[node.input(0)];
   const Value& part = graph.values[node.output()];
+  // Of what nobody reads no device would be asked.
+  if (count_uses(graph)[node.output()] == 0) return std::nullopt;
   const bool is_range = from.height == part.height && from.width == part.width && part.parent < 0 && !part.is_bound();
   if (!is_range || graph.values[graph.root(node.input(0))].is_bound()) return std::nullopt;
   Graph result = graph;

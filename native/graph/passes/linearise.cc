@@ -66,6 +66,7 @@ class Forward {
     }
     switch (node.op) {
       case DPM_OP_BIAS:
+      case DPM_OP_POSITION:
       case DPM_OP_CHANNEL_ADD:
         return t;
       case DPM_OP_AFFINE:
@@ -115,7 +116,9 @@ class Forward {
       case DPM_OP_UPSAMPLE:
       case DPM_OP_AVERAGE_POOL:
       case DPM_OP_FIR_UPSAMPLE:
-      case DPM_OP_FIR_DOWNSAMPLE: {
+      case DPM_OP_FIR_DOWNSAMPLE:
+      case DPM_OP_VIEW:
+      case DPM_OP_SEPARABLE: {
         Node result = make_node(node.op, name_ + "map", {t}, node.attributes);
         result.weights = node.weights;
         return graph_.add(std::move(result));

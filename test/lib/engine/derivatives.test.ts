@@ -5,6 +5,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { loadNetwork } from '../../../lib/checkpoint/load-network.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats } from '../../../lib/files/tensor-data.js';
 import { DiffusionModel } from '../../../lib/model.js';
@@ -72,6 +73,24 @@ describe.each(devices)('derivatives on $device, exact $exact', (options) => {
     for (const { out, head } of [pulled, pushed]) {
       expect(maxDifference(out, forward.out)).toBeLessThan(5e-5 * largest(forward.out));
       if (hasHead) expect(maxDifference(head!, forward.head!)).toBeLessThan(5e-5 * largest(forward.head!));
+    }
+  });
+});
+
+describe.each(devices)('derivatives of a classifier on $device, exact $exact', (options) => {
+  it('are those of its logits', async () => {
+    const folder = packagePath('test/fixtures/unet/classifier-attention');
+    const { x, t } = await tensors(join(folder, 'input.safetensors'));
+    const golden = await tensors(packagePath('test/fixtures/gradients/vjp/classifier-attention.safetensors'));
+    const loading = { reading: {}, device: options, signal: undefined };
+    const { unet, opened } = await loadNetwork('classifier', folder, loading);
+    const pulled = await unet.pullback(x!, t!, { cotangent: golden.cotangent! });
+    const pushed = await unet.pushforward(x!, t!, { tangent: golden.tangent! });
+    await opened.device.close();
+    expect(maxDifference(pulled.gradient, golden.vjp!)).toBeLessThan(5e-5 * largest(golden.vjp!));
+    expect(maxDifference(pushed.tangent, golden.jvp!)).toBeLessThan(5e-5 * largest(golden.jvp!));
+    for (const { out } of [pulled, pushed]) {
+      expect(maxDifference(out, golden.out!)).toBeLessThan(5e-5 * largest(golden.out!));
     }
   });
 });

@@ -69,6 +69,14 @@ const openai = {
   channel_mult: [1, 2],
   use_scale_shift_norm: true,
 };
+const classifier = {
+  ...openai,
+  family: 'openai-classifier',
+  out_channels: 10,
+  resblock_updown: true,
+  num_head_channels: 16,
+  pool: 'attention',
+};
 const edm = {
   family: 'edm',
   img_resolution: 16,
@@ -177,6 +185,7 @@ const cases: Case[] = [
     label: 3,
   },
   { id: 'D3', config: { ...openai, resblock_updown: true, num_head_channels: 16 } },
+  { id: 'D4', config: classifier },
   {
     id: 'D6',
     config: { ...openai, num_heads: 4, variant: 'improved-diffusion', head: { mode: 'simple', out_ch: 3 } },

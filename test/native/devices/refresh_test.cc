@@ -8,7 +8,8 @@
 namespace dpm::test {
 namespace {
 
-/// Every kind of weight: Fourier features, a table, a norm, biases, stacked products, convolutions of either size.
+/// Every kind of weight: Fourier features, tables, a norm, biases, stacked products, convolutions of either size,
+/// matrices of both axes.
 graph::Graph weighted(RandomValues& random) {
   GraphMaker maker(random);
   const int image = maker.image(3, 8, 8);
@@ -18,6 +19,7 @@ graph::Graph weighted(RandomValues& random) {
   const auto product = [&](int input) { return maker.bias(maker.convolution(input, 64, {})); };
   int x = maker.bias(maker.convolution(image, 64, same_size(3)));
   x = maker.add(DPM_OP_CHANNEL_ADD, {x, product(embedding)});
+  x = maker.position(maker.separable(x, 8, 8));
   const int h = maker.silu(maker.norm(x, 4));
   const int query = product(h);
   // A bias of the keys would have no effect.

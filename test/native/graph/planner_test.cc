@@ -101,8 +101,9 @@ class Arena {
 
   /// Group norm has read all before it writes.
   static bool is_elementwise(const Node& node) {
-    constexpr dpm_op kOperations[] = {DPM_OP_GROUP_NORM, DPM_OP_BIAS,       DPM_OP_CHANNEL_ADD, DPM_OP_SCALE_SHIFT,
-                                      DPM_OP_SILU,       DPM_OP_ACTIVATION, DPM_OP_AFFINE,      DPM_OP_ADD};
+    constexpr dpm_op kOperations[] = {DPM_OP_POSITION,    DPM_OP_GROUP_NORM,  DPM_OP_BIAS,
+                                      DPM_OP_CHANNEL_ADD, DPM_OP_SCALE_SHIFT, DPM_OP_SILU,
+                                      DPM_OP_ACTIVATION,  DPM_OP_AFFINE,      DPM_OP_ADD};
     return std::find(std::begin(kOperations), std::end(kOperations), node.op) != std::end(kOperations);
   }
 
@@ -121,19 +122,21 @@ void expect_safe(const Graph& graph) {
   }
 }
 
-Graph random_graph(std::uint32_t seed) {
+Graph random_graph(std::uint32_t seed, bool on_cards = false) {
   const auto generator = std::make_shared<std::mt19937>(seed);
-  return RandomGraph([generator](int n) { return std::uniform_int_distribution<int>(0, n - 1)(*generator); }, false)
+  return RandomGraph([generator](int n) { return std::uniform_int_distribution<int>(0, n - 1)(*generator); }, false,
+                     on_cards)
       .graph();
 }
 
 TEST(Planner, NothingIsOverwrittenBeforeItsLastReader) {
   // The one joins norms, the other has shortcuts beside their blocks.
   int beside = 0;
-  for (const auto& device : {Device::open("cpu", {1, false}), Device::open("cuda:0", {})}) {
+  for (const bool on_cards : {false, true}) {
+    const auto device = on_cards ? Device::open("cuda:0", {}) : Device::open("cpu", {1, false});
     for (std::uint32_t seed = 0; seed < 300; ++seed) {
       SCOPED_TRACE(seed);
-      Graph graph = random_graph(seed);
+      Graph graph = random_graph(seed, on_cards);
       expect_safe(graph);
       graph::fuse(graph, supports_of(*device));
       expect_safe(graph);

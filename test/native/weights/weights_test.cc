@@ -34,6 +34,18 @@ TEST(Weights, AreChecked) {
   EXPECT_EQ(code_of([&] { (void)w.get("other"); }), ErrorCode::kTensorMissing);
 }
 
+TEST(Weights, CanBeGiven) {
+  Weights w;
+  w.add({.name = "matrix", .shape = {2, 2}, .given = {1, 2, 3, 4}});
+  EXPECT_EQ(w.parameters(), 0U);
+  const dpm_constant lowered = graph::lower(w.get("matrix"));
+  const ConstantElements elements(lowered);
+  EXPECT_EQ(elements.size(), 4U);
+  EXPECT_EQ(elements[3], 4.0F);
+  EXPECT_EQ(code_of([&] { w.add({.name = "long", .shape = {2}, .given = {1, 2, 3}}); }), ErrorCode::kTensorShape);
+  EXPECT_EQ(code_of([&] { w.add({.name = "matrix", .shape = {1}, .given = {1}}); }), ErrorCode::kArgument);
+}
+
 TEST(Weights, AreReadWhenTheyAreLoaded) {
   const WeightFile file(100);
   Weights w;

@@ -1,5 +1,6 @@
 // Operations that multiply and add per channel, activations, and sums of maps. They stand alone where no pass could
 // fuse them.
+#include "backend/constant.h"
 #include "devices/cpu/layers/layer.h"
 
 namespace dpm::cpu {
@@ -129,6 +130,43 @@ class ActivationBackward : public Layer {
   Operands operands_;
 };
 
+/// Adds a table of a number per channel and pixel, kept as maps lie: channels adjacent.
+class Position : public Layer {
+ public:
+  Position(const LayerFactory& factory, const dpm_node& node) : operands_(node), constant_(node.biases[0]) {
+    const dpm_value& shape = factory.values[output_of(node)].shape;
+    channels_ = static_cast<std::size_t>(shape.channels);
+    table_ = CountedBuffer(factory.device.memory, element_count(factory.graph.constants[constant_]) * sizeof(float));
+    Position::refresh(constant_, factory.graph.constants[constant_]);
+  }
+
+  void refresh(int index, const dpm_constant& constant) override {
+    if (index != constant_) return;
+    const ConstantElements elements(constant);
+    const std::size_t pixels = elements.size() / channels_;
+    for (std::size_t c = 0; c < channels_; ++c) {
+      for (std::size_t p = 0; p < pixels; ++p) table_.floats()[p * channels_ + c] = elements[c * pixels + p];
+    }
+  }
+
+  void run(const RunContext& context) const override {
+    const MapView in = context.map(operands_.input(0));
+    const MapView out = context.map(operands_.output());
+    for_blocks(context, in, [&](int n, Range range) {
+      context.device.isa.add(in.sample(n) + range.first * in.pixel_stride, in.pixel_stride,
+                             table_.floats() + static_cast<std::ptrdiff_t>(range.first) * in.channels, in.channels,
+                             out.sample(n) + range.first * out.pixel_stride, out.pixel_stride, range.last - range.first,
+                             in.channels);
+    });
+  }
+
+ private:
+  Operands operands_;
+  int constant_;
+  std::size_t channels_ = 1;
+  CountedBuffer table_;
+};
+
 class Add : public Layer {
  public:
   explicit Add(const dpm_node& node) : operands_(node) {}
@@ -157,6 +195,7 @@ std::unique_ptr<Layer> make_activation_backward(const LayerFactory& /*factory*/,
 
 std::unique_ptr<Layer> make_channelwise(const LayerFactory& factory, const dpm_node& node) {
   if (node.op == DPM_OP_ADD) return std::make_unique<Add>(node);
+  if (node.op == DPM_OP_POSITION) return std::make_unique<Position>(factory, node);
   if (node.op == DPM_OP_ACTIVATION) return std::make_unique<Activation>(node);
   return std::make_unique<ChannelAffine>(factory, node);
 }

@@ -20,7 +20,8 @@ MapView RunContext::map(int value) const {
     const dpm_view& bound = bindings.views[shape.binding];
     view.data = Handle::of(bound.buffer).memory.floats() + bound.offset;
     view.sample_stride = static_cast<std::ptrdiff_t>(bound.stride);
-    view.pixel_stride = 1;
+    // A single pixel's channels are adjacent, and the next pixel is that of the next sample.
+    view.pixel_stride = pixels == 1 ? view.sample_stride : 1;
     view.channel_stride = pixels;
     view.data += first_row * view.sample_stride;
     return view;
@@ -77,6 +78,8 @@ bool supports(const dpm_graph& graph, const dpm_node& node) {
     case DPM_OP_GROUP_NORM_TANGENT:
     case DPM_OP_ATTENTION_BACKWARD:
     case DPM_OP_ATTENTION_TANGENT:
+    case DPM_OP_SEPARABLE:
+    case DPM_OP_POSITION:
       return std::none_of(node.inputs, node.inputs + node.input_count, bound) && !bound(output_of(node));
     default:
       return false;
@@ -112,6 +115,8 @@ std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& n
     case DPM_OP_FIR_UPSAMPLE:
     case DPM_OP_FIR_DOWNSAMPLE:
       return make_fir(factory, node);
+    case DPM_OP_SEPARABLE:
+      return make_separable(factory, node);
     case DPM_OP_TIME_EMBEDDING:
     case DPM_OP_EMBEDDING:
       return make_embedding(factory, node);

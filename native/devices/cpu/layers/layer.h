@@ -108,6 +108,7 @@ std::unique_ptr<Layer> make_attention(const LayerFactory& factory, const dpm_nod
 std::unique_ptr<Layer> make_channelwise(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_resample(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_fir(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_separable(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_activation_backward(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_norm_derivative(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_attention_derivative(const LayerFactory& factory, const dpm_node& node);

@@ -79,6 +79,16 @@ Case random_chain(RandomValues& random, int index) {
 
 namespace {
 
+/// Logits of classifiers: the network's output is one pixel, whose channels lie beside those of the next sample.
+Case random_logits(RandomValues& random, int /*index*/) {
+  const int channels = random.between(1, 70);
+  const int outputs = random.between(2, 70);
+  const int batch = random.between(2, 40);
+  GraphMaker maker(random);
+  maker.output(maker.bias(maker.convolution(maker.enter(maker.image(channels, 1, 1)), outputs, {})));
+  return image_case(maker, random, batch);
+}
+
 class Convolutions : public testing::TestWithParam<Family> {};
 
 TEST_P(Convolutions, AgreeWithTheReference) { compare_with_reference(GetParam()); }
@@ -86,6 +96,7 @@ TEST_P(Convolutions, AgreeWithTheReference) { compare_with_reference(GetParam())
 INSTANTIATE_TEST_SUITE_P(Families, Convolutions,
                          testing::Values(Family{"Convolution", random_convolution, 60},
                                          Family{"Winograd", random_winograd, 20, true},
+                                         Family{"Logits", random_logits, 12, true},
                                          Family{"Chain", random_chain, 60, true}),
                          [](const auto& info) { return std::string(info.param.name); });
 

@@ -100,21 +100,33 @@ Case random_activation(RandomValues& random, int index) {
   return image_case(maker, random, batch);
 }
 
+Case random_separable(RandomValues& random, int index) {
+  const int batch = random.between(1, 3);
+  const int channels = random.between(1, 40);
+  const int height = random.between(1, 9);
+  const int width = random.between(1, 9);
+  const int rows = random.between(1, 12);
+  const int columns = random.between(1, 12);
+  GraphMaker maker(random);
+  const int x = maker.enter(maker.image(channels, height, width));
+  maker.leave(index % 3 == 2 ? maker.position(x) : maker.separable(x, rows, columns));
+  return image_case(maker, random, batch);
+}
+
 class Kernels : public testing::TestWithParam<Family> {};
 
 TEST_P(Kernels, AgreeWithTheReference) { compare_with_reference(GetParam()); }
 
-INSTANTIATE_TEST_SUITE_P(Families, Kernels,
-                         testing::Values(Family{"GroupNorm", random_norm, 30},
-                                         Family{"Attention", random_attention, 25},
-                                         Family{"Resample", random_resample, 18}, Family{"Fir", random_fir, 24},
-                                         Family{"FirParts", random_fir, 24, true},
-                                         Family{"Activation", random_activation, 18},
-                                         Family{"Embedding", random_embedding, 12}),
-                         [](const auto& info) { return std::string(info.param.name); });
+INSTANTIATE_TEST_SUITE_P(
+    Families, Kernels,
+    testing::Values(Family{"GroupNorm", random_norm, 30}, Family{"Attention", random_attention, 25},
+                    Family{"Resample", random_resample, 18}, Family{"Fir", random_fir, 24},
+                    Family{"FirParts", random_fir, 24, true}, Family{"Activation", random_activation, 18},
+                    Family{"Separable", random_separable, 24}, Family{"Embedding", random_embedding, 12}),
+    [](const auto& info) { return std::string(info.param.name); });
 
 TEST(Kernel, BatchAndThreadsDoNotChangeABit) {
-  for (const MakeCase make : {random_norm, random_attention, random_fir}) expect_independence(make);
+  for (const MakeCase make : {random_norm, random_attention, random_fir, random_separable}) expect_independence(make);
 }
 
 }  // namespace

@@ -1,0 +1,83 @@
+import { throwIfAborted, untilAborted } from '../base/abort.js';
+import { DpmError } from '../base/errors.js';
+import { Device, type DeviceOptions } from '../engine/device.js';
+import { UNet } from '../engine/unet.js';
+import type { HeadName } from './heads.js';
+import { loadableNetwork, type ModelFolder } from './model-folder.js';
+import { readModelFolder, type ReadModelOptions } from './read-model.js';
+
+/** Options of devices, or one that is open. */
+export type GivenDevice = Omit<DeviceOptions, 'device'> & { device?: string | Device | undefined };
+
+/** A device, and whether who loads has opened it. */
+export interface OpenedDevice {
+  device: Device;
+  isOwn: boolean;
+}
+
+function openedDevice({ device, ...others }: GivenDevice, who: string): OpenedDevice {
+  if (!(device instanceof Device)) return { device: Device.open({ ...others, device }), isOwn: true };
+  const contradicting = Object.entries(others).find(([, value]) => value !== undefined);
+  if (contradicting !== undefined) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `${contradicting[0]} is for a device that the ${who} opens, this one is open`,
+    );
+  }
+  return { device, isOwn: false };
+}
+
+/** What is loaded: a model predicts noise, a classifier logits. */
+export type NetworkRole = 'model' | 'classifier';
+
+function requireRole({ path, family }: ModelFolder, isClassifier: boolean, role: NetworkRole): void {
+  if (isClassifier === (role === 'classifier')) return;
+  throw new DpmError(
+    'ERR_DPM_ARGUMENT',
+    isClassifier
+      ? `${path} is a classifier (${family}), not a diffusion model: load it with Classifier.load, or dpm classify`
+      : `${path} is a diffusion model (${family}), not a classifier: load it with DiffusionModel.load`,
+  );
+}
+
+/** A network on its device, and the folder or file that it is from. */
+export interface NetworkOnDevice {
+  opened: OpenedDevice;
+  folder: ModelFolder;
+  unet: UNet;
+}
+
+/**
+ * Reads a network and loads it onto a device, which is closed where that fails and it was opened for it.
+ *
+ * @param path - Path, URL or name as of `DiffusionModel.load`.
+ * @throws {@link DpmError} naming the file, tensor, field or device that is wrong; `ERR_DPM_ARGUMENT` for a network of the other role;
+ * `ERR_DPM_ABORTED` when aborted.
+ */
+export async function loadNetwork(
+  role: NetworkRole,
+  path: string | URL,
+  {
+    head = null,
+    reading,
+    device,
+    signal,
+  }: {
+    head?: HeadName | null;
+    reading: ReadModelOptions;
+    device: GivenDevice;
+    signal: AbortSignal | undefined;
+  },
+): Promise<NetworkOnDevice> {
+  throwIfAborted(signal);
+  const folder = await untilAborted(signal, () => readModelFolder(path, reading));
+  const loadable = await untilAborted(signal, () => loadableNetwork(folder, head));
+  requireRole(folder, loadable.unet.pool !== undefined, role);
+  const opened = openedDevice(device, role);
+  try {
+    return { opened, folder, unet: await UNet.load(opened.device, loadable.unet, loadable.graph, signal) };
+  } catch (error) {
+    if (opened.isOwn) await opened.device.close();
+    throw error;
+  }
+}

@@ -1,0 +1,126 @@
+import { throwIfAborted } from '../base/abort.js';
+import { at, elementCount } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
+import { readSafetensorsHeader } from '../files/safetensors.js';
+import { readLabels } from '../files/tensor-data.js';
+import { Classifier, logSoftmax } from '../guidance/classifier.js';
+import { usageError, type Call, type Command } from './command.js';
+import { readModelImages } from './images.js';
+import { configOption, deviceOptions, deviceSettings } from './model-options.js';
+import { printJson, printLine, printTable, progressBar } from './output.js';
+
+/** How many classes are shown of an image. */
+const shown = 5;
+
+/** A class and its probability. */
+interface Guess {
+  label: number;
+  probability: number;
+}
+
+/** Of all images, the logarithms of their classes' probabilities. */
+async function classify(
+  classifier: Classifier,
+  images: Float32Array,
+  { time, batch, call }: { time: number; batch: number; call: Call },
+): Promise<Float64Array[]> {
+  const each = elementCount(classifier.sampleShape);
+  const count = images.length / each;
+  const progress = progressBar('classify', call.json);
+  const found: Float64Array[] = [];
+  try {
+    for (let first = 0; first < count; first += batch) {
+      throwIfAborted(call.signal);
+      const logits = await classifier.logits(images.subarray(first * each, (first + batch) * each), time);
+      for (let k = 0; k < logits.length; k += classifier.classes) {
+        found.push(logSoftmax(logits.subarray(k, k + classifier.classes)));
+      }
+      progress.update(found.length, count);
+    }
+  } finally {
+    progress.stop();
+  }
+  return found;
+}
+
+/** The most probable classes, the first of equal ones first. */
+function guesses(logarithms: Float64Array): Guess[] {
+  return [...logarithms]
+    .map((logarithm, label) => ({ label, probability: Math.exp(logarithm) }))
+    .sort((a, b) => b.probability - a.probability || a.label - b.label)
+    .slice(0, shown);
+}
+
+/** Labels of the images, where their file has some. */
+async function labelsOf(path: string, count: number, classes: number): Promise<Int32Array | null> {
+  const header = await readSafetensorsHeader(path);
+  if (!header.tensors.has('labels')) return null;
+  const labels = await readLabels(header, 'labels', classes);
+  if (labels.length === count) return labels;
+  throw new DpmError('ERR_DPM_TENSOR_SHAPE', `${path}: there are ${labels.length} labels for ${count} images`);
+}
+
+/** Share of images whose label is the most probable class, and the mean of -ln p(label). */
+function scores(labels: Int32Array, found: readonly Float64Array[]): { accuracy: number; crossEntropy: number } {
+  const mean = (of: (label: number, n: number) => number): number =>
+    [...labels].reduce((sum, label, n) => sum + of(label, n), 0) / labels.length;
+  return {
+    accuracy: mean((label, n) => Number(at(guesses(at(found, n)), 0).label === label)),
+    crossEntropy: mean((label, n) => -at(at(found, n), label)),
+  };
+}
+
+function printGuesses(top: readonly Guess[][], labels: Int32Array | null): void {
+  printTable([
+    ['image', ...(labels === null ? [] : ['label']), 'class and probability'],
+    ...top.map((each, n) => [
+      String(n),
+      ...(labels === null ? [] : [String(at(labels, n))]),
+      ...each.map(({ label, probability }) => `${label} ${probability.toFixed(4)}`),
+    ]),
+  ]);
+}
+
+export const classifyCommand: Command = {
+  name: 'classify',
+  summary: 'The most probable classes of images; accuracy and cross entropy where their file has labels.',
+  arguments: ['CLASSIFIER'],
+  options: {
+    input: {
+      value: 'FILE',
+      help: 'safetensors with images [N,C,H,W], uint8 or float32 in [-1, 1], and optionally labels [N]',
+    },
+    time: { value: 'T', help: 'the network time of the noise in the images; default 0, none' },
+    batch: { value: 'N', help: 'most images evaluated at once; default 64' },
+    ...configOption,
+    ...deviceOptions,
+  },
+  async run(call) {
+    const { options, signal } = call;
+    const path = options.required('input');
+    const time = options.number('time') ?? 0;
+    const batch = options.integer('batch') ?? 64;
+    if (batch < 1) throw usageError(`--batch is ${batch}, it has to be at least 1`);
+    await using classifier = await Classifier.load(at(call.positionals, 0), {
+      ...deviceSettings(options),
+      config: options.string('config'),
+      signal,
+    });
+    const images = await readModelImages(path, classifier);
+    const labels = await labelsOf(path, images.length / elementCount(classifier.sampleShape), classifier.classes);
+    const found = await classify(classifier, images, { time, batch, call });
+    const top = found.map(guesses);
+    const scored = labels === null ? null : scores(labels, found);
+    if (call.json) {
+      const rows = top.map((each, n) => ({ ...(labels !== null && { label: at(labels, n) }), top: each }));
+      printJson({ images: rows, time, ...scored, device: classifier.device.name });
+      return;
+    }
+    printGuesses(top, labels);
+    if (scored === null) return;
+    const { accuracy, crossEntropy } = scored;
+    printLine(
+      `accuracy ${accuracy.toFixed(4)}, cross entropy ${crossEntropy.toFixed(4)} of ${top.length} images at time ${time}`,
+    );
+  },
+};

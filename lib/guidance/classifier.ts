@@ -1,0 +1,153 @@
+import { checkOptions, either, instanceOf, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
+import type { PixelRange } from '../base/pixel-range.js';
+import { loadNetwork, type NetworkOnDevice } from '../checkpoint/load-network.js';
+import { Device, deviceOptionKinds, type DeviceOptions } from '../engine/device.js';
+import { checkedLabels } from '../engine/inputs.js';
+import type { UNet } from '../engine/unet.js';
+
+/** Options of {@link Classifier.load}. */
+export interface ClassifierLoadOptions extends Omit<DeviceOptions, 'device'> {
+  /**
+   * A device by name, as {@link DeviceOptions} says, which the classifier opens and closes; or one that is open already, such as that of
+   * the model that it is to guide. Then there are no other options of devices.
+   */
+  device?: string | Device | undefined;
+  /**
+   * What a checkpoint file is: a JSON or YAML file (`{ family: 'openai-classifier', … }` with the original's own options), or the name
+   * of a preset such as `classifier-imagenet64`. Folders say it themselves.
+   */
+  config?: string | undefined;
+  /** Aborts loading before the next weight. */
+  signal?: AbortSignal | undefined;
+}
+
+const loadOptionKinds: OptionKinds<ClassifierLoadOptions> = {
+  ...deviceOptionKinds,
+  device: either(kinds.string, instanceOf('a Device', Device)),
+  config: kinds.string,
+  signal: kinds.signal,
+};
+
+/** Of one sample: the logarithm of every class's probability. @internal */
+export function logSoftmax(logits: ArrayLike<number>): Float64Array {
+  const given = Float64Array.from(logits);
+  const largest = given.reduce((most, logit) => Math.max(most, logit), -Infinity);
+  const sum = given.reduce((total, logit) => total + Math.exp(logit - largest), 0);
+  return given.map((logit) => logit - largest - Math.log(sum));
+}
+
+/** Of every sample the derivative of log p(label) by its logits: 1 for the label less all probabilities. */
+function labelCotangent(logits: Float32Array, labels: Int32Array, classes: number): Float32Array {
+  const cotangent = new Float32Array(logits.length);
+  labels.forEach((label, n) => {
+    const probabilities = logSoftmax(logits.subarray(n * classes, (n + 1) * classes)).map(Math.exp);
+    cotangent.set(
+      probabilities.map((probability, k) => Number(k === label) - probability),
+      n * classes,
+    );
+  });
+  return cotangent;
+}
+
+/**
+ * A noise-conditional classifier on a device: it tells the class of an image that is not free of noise yet, and how a noisy image has to
+ * change to be more of a class. Close it when done.
+ */
+export class Classifier {
+  /** The device it is on; it closes it if it has opened it. */
+  readonly device: Device;
+  /** Number of classes K. */
+  readonly classes: number;
+  /** [C, H, W] of one image. */
+  readonly sampleShape: readonly [channels: number, height: number, width: number];
+  /** The values of black and white in its images. */
+  readonly range: PixelRange;
+  readonly #unet: UNet;
+  readonly #ownsDevice: boolean;
+
+  private constructor({ opened, folder, unet }: NetworkOnDevice) {
+    this.device = opened.device;
+    this.#ownsDevice = opened.isOwn;
+    this.#unet = unet;
+    this.classes = unet.info.outChannels;
+    this.sampleShape = [unet.info.inChannels, unet.info.height, unet.info.width];
+    this.range = folder.schedule.defaults.dataRange;
+  }
+
+  /**
+   * Loads a classifier.
+   *
+   * @param path - The path or file URL of a folder with `config.json`, whose field `family` is `openai-classifier`, and
+   * `model.safetensors`; or of a checkpoint file, with `config`.
+   * @throws {@link DpmError} naming the file, tensor, field or device that is wrong; `ERR_DPM_ARGUMENT` for a diffusion model;
+   * `ERR_DPM_UNSUPPORTED` for a pool of which there are no public weights; `ERR_DPM_ABORTED` when aborted.
+   *
+   * @example
+   * ```ts
+   * await using classifier = await Classifier.load('64x64_classifier.pt', { config: 'classifier-imagenet64', device: 'cpu' });
+   * ```
+   */
+  static async load(path: string | URL, options: ClassifierLoadOptions = {}): Promise<Classifier> {
+    checkOptions('Classifier.load', options, loadOptionKinds);
+    const { config, signal, ...device } = options;
+    return new Classifier(await loadNetwork('classifier', path, { reading: { config }, device, signal }));
+  }
+
+  /**
+   * One evaluation.
+   *
+   * @param x - Noisy images [N, C, H, W], row-major; N follows from the number of elements.
+   * @param t - The network's time, one for all images or one each; n - 1 of the noise schedule's step n.
+   * @returns Logits [N, K]: logarithms of the classes' probabilities, up to a constant of each image.
+   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` or `ERR_DPM_ARGUMENT` when an argument does not fit the classifier.
+   *
+   * @example
+   * ```ts
+   * const logits = await classifier.logits(images, 0);
+   * ```
+   */
+  async logits(x: Float32Array, t: number | ArrayLike<number>): Promise<Float32Array> {
+    requireKind('x', x, kinds.floats);
+    return (await this.#unet.forward(x, t)).out;
+  }
+
+  /**
+   * The gradient of log p(label | x, t) by x: what guides a sampler towards a class. Each image's is its own. The network that computes it
+   * is made at the first call, with a second set of packed weights.
+   *
+   * @param x - Noisy images [N, C, H, W], row-major.
+   * @param t - The network's time, one for all images or one each.
+   * @param labels - A class for all images, or one each.
+   * @returns [N, C, H, W].
+   * @throws {@link DpmError} as {@link Classifier.logits} does, and for labels that are none of the classes; `ERR_DPM_UNSUPPORTED` on a
+   * device that has no derivatives.
+   *
+   * @example
+   * ```ts
+   * const gradient = await classifier.gradient(states, 500, [3, 7]);
+   * ```
+   */
+  async gradient(
+    x: Float32Array,
+    t: number | ArrayLike<number>,
+    labels: number | ArrayLike<number>,
+  ): Promise<Float32Array> {
+    requireKind('labels', labels, either(kinds.number, kinds.numbers));
+    const logits = await this.logits(x, t);
+    const batch = logits.length / this.classes;
+    const given = typeof labels === 'number' ? new Array<number>(batch).fill(labels) : labels;
+    const checked = checkedLabels(this.classes, given, batch) ?? new Int32Array(batch);
+    const cotangent = labelCotangent(logits, checked, this.classes);
+    return (await this.#unet.pullback(x, t, { cotangent, out: logits })).gradient;
+  }
+
+  /** Waits for running work and releases everything. Can be called again. */
+  async close(): Promise<void> {
+    if (this.#ownsDevice) await this.device.close();
+    await this.#unet.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

@@ -1,0 +1,148 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import { writeSafetensors, type HostTensor } from '../../../lib/files/tensor-data.js';
+import { Classifier } from '../../../lib/guidance/classifier.js';
+import { dpm } from '../../support/dpm.js';
+import { namedNumbers } from '../../support/splitmix.js';
+import { packagePath, temporaryFolder } from '../../support/temporary.js';
+
+const classifier = packagePath('test/fixtures/unet/classifier-attention');
+const elements = 3 * 16 * 16;
+const count = 5;
+const classes = 10;
+
+interface Answer {
+  images: { label?: number; top: { label: number; probability: number }[] }[];
+  time: number;
+  accuracy?: number;
+  crossEntropy?: number;
+  device: string;
+}
+
+describe('dpm classify', () => {
+  const folder = temporaryFolder();
+  const data = Float32Array.from(namedNumbers('images', count * elements));
+  const images: HostTensor = { shape: [count, 3, 16, 16], data };
+  /** Of every image, the probabilities of all classes. */
+  let probabilities: number[][];
+  /** The most probable class of each image but the last, whose label is another. */
+  let labels: number[];
+
+  async function file(name: string, tensors: Record<string, HostTensor>): Promise<string> {
+    const path = join(folder, name);
+    await writeSafetensors(path, new Map(Object.entries(tensors)));
+    return path;
+  }
+
+  const run = (...args: string[]) => dpm('classify', classifier, '--device', 'cpu', ...args);
+
+  async function answer(...args: string[]): Promise<Answer> {
+    const { code, stdout, stderr } = await run(...args, '--json');
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    return JSON.parse(stdout) as Answer;
+  }
+
+  beforeAll(async () => {
+    await using loaded = await Classifier.load(classifier, { device: 'cpu' });
+    const logits = await loaded.logits(data, 0);
+    probabilities = Array.from({ length: count }, (_, n) => {
+      const weights = [...logits.slice(n * classes, (n + 1) * classes)].map(Math.exp);
+      const sum = weights.reduce((total, weight) => total + weight, 0);
+      return weights.map((weight) => weight / sum);
+    });
+    labels = probabilities.map((each, n) => {
+      const best = each.indexOf(Math.max(...each));
+      return n < count - 1 ? best : (best + 1) % classes;
+    });
+  });
+
+  it('names the five most probable classes of every image', async () => {
+    const found = await answer('--input', await file('plain.safetensors', { images }));
+    expect(found).toMatchObject({ time: 0, device: 'cpu' });
+    expect(found).not.toHaveProperty('accuracy');
+    expect(found.images).toHaveLength(count);
+    found.images.forEach(({ top }, n) => {
+      expect(top).toHaveLength(5);
+      const sorted = [...probabilities[n]!].sort((a, b) => b - a);
+      top.forEach(({ label, probability }, i) => {
+        expect(probability).toBeCloseTo(sorted[i]!, 6);
+        expect(probability).toBeCloseTo(probabilities[n]![label]!, 6);
+      });
+    });
+  });
+
+  it('scores them where their file has labels, whatever the batch', async () => {
+    const given = { shape: [count], data: Int32Array.from(labels) };
+    const input = await file('labelled.safetensors', { images, labels: given });
+    const found = await answer('--input', input);
+    expect(found.accuracy).toBeCloseTo((count - 1) / count, 12);
+    const entropy = labels.reduce((sum, label, n) => sum - Math.log(probabilities[n]![label]!), 0) / count;
+    expect(found.crossEntropy).toBeCloseTo(entropy, 6);
+    expect(found.images.map(({ label }) => label)).toEqual(labels);
+    expect(await answer('--input', input, '--batch', '2')).toEqual(found);
+    const { stdout } = await run('--input', input);
+    const [header, ...rows] = stdout.trimEnd().split('\n');
+    expect(header).toMatch(/^image +label +class and probability$/);
+    expect(rows).toHaveLength(count + 1);
+    expect(rows.at(-1)).toMatch(/^accuracy 0\.8000, cross entropy \d+\.\d{4} of 5 images at time 0$/);
+  });
+
+  it('takes the time of the noise, and levels of 8 bits', async () => {
+    const levels = {
+      shape: [count, 3, 16, 16],
+      data: Uint8Array.from(data, (value) => Math.round(127.5 * (value + 1))),
+    };
+    const input = await file('levels.safetensors', { images: levels });
+    const [clean, noisy] = [await answer('--input', input), await answer('--input', input, '--time', '500')];
+    expect(noisy.time).toBe(500);
+    expect(noisy.images).not.toEqual(clean.images);
+    clean.images.forEach(({ top }, n) => {
+      for (const { label, probability } of top) expect(probability).toBeCloseTo(probabilities[n]![label]!, 1);
+    });
+  });
+
+  it('is described by dpm inspect', async () => {
+    const { stdout } = await dpm('inspect', classifier, '--device', 'cpu', '--json');
+    expect(JSON.parse(stdout)).toMatchObject({
+      family: 'openai-classifier',
+      classes,
+      parameters: 381_834,
+      missing: [],
+      unused: [],
+    });
+    expect(JSON.parse(stdout)).toHaveProperty('memory.host');
+  });
+
+  it('refuses what does not fit', async () => {
+    const tooFew = await file('few.safetensors', { images, labels: { shape: [2], data: Int32Array.of(1, 2) } });
+    const outside = await file('outside.safetensors', {
+      images,
+      labels: { shape: [count], data: new Int32Array(count).fill(classes) },
+    });
+    const small = await file('small.safetensors', { images: { shape: [1, 3, 4, 4], data: new Float32Array(48) } });
+    const plain = await file('again.safetensors', { images });
+    writeFileSync(join(folder, 'text.safetensors'), 'none');
+    const cases: [string[], number, RegExp][] = [
+      [['--input', tooFew], 1, /ERR_DPM_TENSOR_SHAPE.*2 labels for 5 images/],
+      [['--input', outside], 2, /labels 10 is outside 0\.\.9/],
+      [['--input', small], 1, /it has to be \[N, 3, 16, 16\]/],
+      [['--input', join(folder, 'text.safetensors')], 1, /text\.safetensors/],
+      [['--input', plain, '--batch', '0'], 2, /--batch is 0/],
+      [['--input', plain, '--time', 'late'], 2, /--time is 'late'/],
+      [[], 2, /--input is missing/],
+    ];
+    for (const [args, expected, message] of cases) {
+      const { code, stderr, stdout } = await run(...args);
+      expect(stderr).toMatch(message);
+      expect(code).toBe(expected);
+      expect(stdout).toBe('');
+    }
+    const model = await dpm('classify', packagePath('models/mnist'), '--device', 'cpu', '--input', plain);
+    expect(model.stderr).toMatch(/is a diffusion model/);
+    expect((await dpm('sample', classifier, '--device', 'cpu', '--out', 'x.png')).stderr).toMatch(/dpm classify/);
+  });
+});
