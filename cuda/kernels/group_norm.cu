@@ -12,7 +12,9 @@ constexpr int kMany = GroupNormBlock::kMany;
 template <typename T, int N, int K, bool Completes>
 __global__ void __launch_bounds__(GroupNormBlock::kThreads, GroupNormBlock::least_blocks(K))
     group_norm_kernel(GroupNormArguments<T> a, GroupNormLayout layout) {
-  __shared__ GroupNormShared<N> shared;
+  __shared__ float partial[GroupNormBlock::kThreads * N];
+  __shared__ float folded[GroupNormBlock::kThreads];
+  __shared__ float sums[kMaxClusterGroups];
   const auto clusters = static_cast<unsigned>(layout.clusters);
   const GroupNormCluster cluster(layout, a.groups, N, blockIdx.x % clusters, blockIdx.x / clusters);
   const auto x_step = static_cast<int>(layout.rows * a.x.pixel_stride);
@@ -31,10 +33,10 @@ __global__ void __launch_bounds__(GroupNormBlock::kThreads, GroupNormBlock::leas
   }
 
   const float share = 1.0F / (static_cast<float>(layout.channels_of_group) * static_cast<float>(a.pixels));
-  Floats<N> mean = block_moments(layout, cluster, held, added, share, shared);
+  Floats<N> mean = block_moments(layout, cluster, held, added, share, partial, folded, sums);
   GroupNormAffine<N> affine;
   for_vector_groups<N>(layout, cluster.column, [&](int i, int group) {
-    affine.template normalise<T>(i, rsqrtf(shared.sums[group] * share + a.epsilon), mean);
+    affine.template normalise<T>(i, rsqrtf(sums[group] * share + a.epsilon), mean);
   });
   // Before there are no registers for these.
   if (held.count > 0) affine.load(a, cluster.sample, cluster.channel);

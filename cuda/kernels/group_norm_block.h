@@ -22,27 +22,19 @@ struct GroupNormBlock {
   }
 };
 
-/// What a block's threads tell one another.
-template <int N>
-struct GroupNormShared {
-  float partial[GroupNormBlock::kThreads * N];
-  float folded[GroupNormBlock::kThreads];
-  float sums[kMaxClusterGroups];
-};
-
 /// Means of the thread's channels without what is added to these, for whom `share` is one over the elements of a group.
-/// The shared sums become those of the squared differences from the means.
+/// The arrays are those of group_sums; `sums` receives those of the squared differences from the means.
 template <typename T, int N, int K>
 __device__ Floats<N> block_moments(const GroupNormLayout& layout, const GroupNormCluster& cluster,
                                    const GroupNormHeld<T, N, K>& held, const Floats<N>& added, float share,
-                                   GroupNormShared<N>& shared) {
+                                   float* partial, float* folded, float* sums) {
   Floats<N> mean = held.sum();
   DPM_UNROLL
   for (int i = 0; i < N; ++i) mean.value[i] += static_cast<float>(held.count) * added.value[i];
-  group_sums(layout, cluster.groups, mean, shared.partial, shared.folded, shared.sums);
+  group_sums(layout, cluster.groups, mean, partial, folded, sums);
   for_vector_groups<N>(layout, cluster.column,
-                       [&](int i, int group) { mean.value[i] = shared.sums[group] * share - added.value[i]; });
-  group_sums(layout, cluster.groups, held.sum_of_squares(mean), shared.partial, shared.folded, shared.sums);
+                       [&](int i, int group) { mean.value[i] = sums[group] * share - added.value[i]; });
+  group_sums(layout, cluster.groups, held.sum_of_squares(mean), partial, folded, sums);
   return mean;
 }
 

@@ -10,7 +10,9 @@ namespace {
 template <typename T, int N, int K>
 __global__ void __launch_bounds__(GroupNormBlock::kThreads, 1)
     group_norm_derivative_kernel(GroupNormDerivativeArguments<T> a, GroupNormLayout layout) {
-  __shared__ GroupNormShared<N> shared;
+  __shared__ float partial[GroupNormBlock::kThreads * N];
+  __shared__ float folded[GroupNormBlock::kThreads];
+  __shared__ float sums[kMaxClusterGroups];
   const GroupNormArguments<T>& norm = a.norm;
   const auto clusters = static_cast<unsigned>(layout.clusters);
   const GroupNormCluster cluster(layout, norm.groups, N, blockIdx.x % clusters, blockIdx.x / clusters);
@@ -34,26 +36,23 @@ __global__ void __launch_bounds__(GroupNormBlock::kThreads, 1)
   };
   const float share = 1.0F / (static_cast<float>(layout.channels_of_group) * static_cast<float>(norm.pixels));
   GroupNormColumn<N> column{};
-  column.mean = block_moments(layout, cluster, held, Floats<N>{}, share, shared);
-  for_vector_groups<N>(layout, cluster.column, [&](int i, int group) {
-    column.inverse.value[i] = rsqrtf(shared.sums[group] * share + norm.epsilon);
-  });
+  column.mean = block_moments(layout, cluster, held, Floats<N>{}, share, partial, folded, sums);
+  for_vector_groups<N>(layout, cluster.column,
+                       [&](int i, int group) { column.inverse.value[i] = rsqrtf(sums[group] * share + norm.epsilon); });
   if (held.count > 0) column.load(norm, cluster.sample, cluster.channel);
 
-  GroupNormGiven<N> sums{};
+  GroupNormGiven<N> own{};
   const T* given = cluster.place_in(a.given, 0);
-  for_own([&](int k, const Floats<N>& value) { sums.add(a, column, value, load_floats<N>(given + k * given_step)); });
-  group_sums(layout, cluster.groups, sums.sum, shared.partial, shared.folded, shared.sums);
-  for_vector_groups<N>(layout, cluster.column,
-                       [&](int i, int group) { sums.sum.value[i] = shared.sums[group] * share; });
-  group_sums(layout, cluster.groups, sums.product, shared.partial, shared.folded, shared.sums);
-  for_vector_groups<N>(layout, cluster.column,
-                       [&](int i, int group) { sums.product.value[i] = shared.sums[group] * share; });
+  for_own([&](int k, const Floats<N>& value) { own.add(a, column, value, load_floats<N>(given + k * given_step)); });
+  group_sums(layout, cluster.groups, own.sum, partial, folded, sums);
+  for_vector_groups<N>(layout, cluster.column, [&](int i, int group) { own.sum.value[i] = sums[group] * share; });
+  group_sums(layout, cluster.groups, own.product, partial, folded, sums);
+  for_vector_groups<N>(layout, cluster.column, [&](int i, int group) { own.product.value[i] = sums[group] * share; });
 
   T* y = cluster.place_in(norm.y, 0);
   for_own([&](int k, const Floats<N>& value) {
-    const Floats<N> own = load_floats<N>(given + k * given_step);
-    store_vector(y + k * y_step, from_floats<T>(sums.result(a, column, value, own)));
+    const Floats<N> d = load_floats<N>(given + k * given_step);
+    store_vector(y + k * y_step, from_floats<T>(own.result(a, column, value, d)));
   });
 }
 

@@ -103,7 +103,6 @@ TEST_F(CudaDevice, BothWaysAreTransposed) {
   }
 }
 
-/// A derivative is the same whatever else is in the batch, and every time.
 TEST_F(CudaDevice, DerivativesHaveTheSameBitsEveryTime) {
   for (std::uint32_t seed = 0; seed < kGraphs / 4; ++seed) {
     const RandomGraph made = graph_of(seed);
