@@ -18,7 +18,6 @@ std::array<Network::Bound, kMostDerivatives> bound_as(const dpm_graph& graph,
                                                       const std::array<const char*, kMostDerivatives>& names) {
   std::array<Network::Bound, kMostDerivatives> all{};
   std::transform(names.begin(), names.end(), all.begin(), [&](const char* name) { return bound_as(graph, name); });
-  std::stable_partition(all.begin(), all.end(), [](const Network::Bound& bound) { return bound.binding >= 0; });
   return all;
 }
 

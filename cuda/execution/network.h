@@ -13,7 +13,7 @@
 
 namespace dpm::cuda {
 
-/// The most tensors of derivatives that a network is given, and that it returns.
+/// Tensors of derivatives that a network may be given, and that it may return.
 constexpr std::size_t kMostDerivatives = 3;
 
 struct Network : Buried {
@@ -34,7 +34,7 @@ struct Network : Buried {
   Bound label;
   Bound output;
   Bound head;
-  /// What is pulled back or pushed forward, and what comes of it; those that the graph has come first.
+  /// What is pulled back or pushed forward, and what comes of it.
   std::array<Bound, kMostDerivatives> given;
   std::array<Bound, kMostDerivatives> derived;
   std::vector<ValueInfo> values;

@@ -36,8 +36,12 @@ Shape shape_of(RandomValues& random, std::uint32_t seed) {
 /// A square matrix of one head, by tokens.
 class Matrix {
  public:
-  explicit Matrix(int tokens) : tokens_(tokens), values_(static_cast<std::size_t>(tokens * tokens)) {}
-  double& at(int row, int column) { return values_[static_cast<std::size_t>(row * tokens_ + column)]; }
+  explicit Matrix(int tokens)
+      : tokens_(tokens), values_(static_cast<std::size_t>(tokens) * static_cast<std::size_t>(tokens)) {}
+  double& at(int row, int column) {
+    return values_[static_cast<std::size_t>(row) * static_cast<std::size_t>(tokens_) +
+                   static_cast<std::size_t>(column)];
+  }
 
   /// Makes each element that and the mean of its row, weighed by `weights`, less.
   void centre(Matrix& weights) {
