@@ -26,12 +26,17 @@ Evaluation evaluation_of(const Network& network, const dpm_bindings& bindings) {
   evaluation.labels = reinterpret_cast<const std::int32_t*>(rows(network.label).data);
   evaluation.out = rows(network.output);
   evaluation.head = rows(network.head);
+  std::transform(network.given.begin(), network.given.end(), evaluation.given.begin(), rows);
+  std::transform(network.derived.begin(), network.derived.end(), evaluation.derived.begin(), rows);
   return evaluation;
 }
 
 GraphKey key_of(const Evaluation& e) {
   GraphKey key;
-  for (const Rows& rows : {e.x, e.out, e.head}) key.add(rows.data).add(rows.stride);
+  const auto add = [&](const Rows& rows) { key.add(rows.data).add(rows.stride); };
+  for (const Rows& rows : {e.x, e.out, e.head}) add(rows);
+  for (const Rows& rows : e.given) add(rows);
+  for (const Rows& rows : e.derived) add(rows);
   key.add(e.time).add(e.labels).add(e.batch);
   return key;
 }
@@ -55,8 +60,11 @@ Executable::Executable(Network& owner, const dpm_plan& plan)
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
     if (network.joined_by[i] >= 0) branches_.try_emplace(i);
   }
-  for (const int border : {network.image.value, network.output.value, network.head.value}) {
-    if (border < 0) continue;
+  std::vector<Network::Bound> maps = {network.image, network.output, network.head};
+  maps.insert(maps.end(), network.given.begin(), network.given.end());
+  maps.insert(maps.end(), network.derived.begin(), network.derived.end());
+  for (const auto [binding, border] : maps) {
+    if (binding < 0) continue;
     const ValueInfo& info = network.values[static_cast<std::size_t>(border)];
     const auto elements = static_cast<std::size_t>(info.pixels() * info.pixel_stride) * plan.batch;
     borders_.push_back(network.device.allocate(elements * (info.is_float ? sizeof(float) : element)));
@@ -150,17 +158,22 @@ void Executable::prepare(int samples) {
   prepared_.insert(batch);
 }
 
-void Executable::load_image(const Evaluation& evaluation) const {
+void Executable::load_inputs(const Evaluation& evaluation) const {
   const RunContext run = context(evaluation, places_);
-  const int image = network.image.value;
-  if (image < 0) return;
-  const ValueInfo& info = network.values[static_cast<std::size_t>(image)];
-  with_storage(network.device.settings.dtype, [&](auto type) {
-    using T = decltype(type);
-    cuda::load_image<T>({evaluation.x, evaluation.y, evaluation.samples, run.map<T>(image), evaluation.batch,
-                         static_cast<int>(info.pixels()), info.shape.channels, static_cast<int>(info.pixel_stride)},
-                        run.stream);
-  });
+  const auto load = [&](int value, const Rows& x, const Rows& y, const UpdateSample* samples) {
+    const ValueInfo& info = network.values[static_cast<std::size_t>(value)];
+    with_storage(network.device.settings.dtype, [&](auto type) {
+      using T = decltype(type);
+      load_image<T>({x, y, samples, run.map<T>(value), evaluation.batch, static_cast<int>(info.pixels()),
+                     info.shape.channels, static_cast<int>(info.pixel_stride)},
+                    run.stream);
+    });
+  };
+  if (network.image.value >= 0) load(network.image.value, evaluation.x, evaluation.y, evaluation.samples);
+  for (std::size_t i = 0; i < network.given.size(); ++i) {
+    // A run of a program has none.
+    if (evaluation.given[i].data != nullptr) load(network.given[i].value, evaluation.given[i], {}, nullptr);
+  }
 }
 
 void Executable::store_outputs(const Evaluation& evaluation) const {
@@ -178,6 +191,7 @@ void Executable::store_outputs(const Evaluation& evaluation) const {
   };
   store(network.output.value, evaluation.out);
   store(network.head.value, evaluation.head);
+  for (std::size_t i = 0; i < network.derived.size(); ++i) store(network.derived[i].value, evaluation.derived[i]);
 }
 
 const NormOperands* Executable::norm_before(std::size_t index) const {
@@ -312,7 +326,7 @@ void Executable::join(std::size_t index) const {
 }
 
 void Executable::queue(const Evaluation& evaluation) const {
-  load_image(evaluation);
+  load_inputs(evaluation);
   queue_layers(evaluation, places_, true);
   store_outputs(evaluation);
   check_launches("evaluating a network");
@@ -341,7 +355,7 @@ double Executable::seconds_of(const std::function<void()>& work) const {
 
 void Executable::profile(const Evaluation& evaluation, double* node_seconds) const {
   const RunContext run = context(evaluation, places_);
-  load_image(evaluation);
+  load_inputs(evaluation);
   for (std::size_t i = 0; i < network.layers.size(); ++i) {
     node_seconds[i] = is_taken_over(i, run.batch) ? 0.0 : seconds_of([&] { queue_layer(i, run); });
   }

@@ -1,6 +1,7 @@
 // A network with its memory for a batch, and the graphs of what has been run with it.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <memory>
@@ -29,6 +30,9 @@ struct Evaluation {
   const std::int32_t* labels = nullptr;
   Rows out{};
   Rows head{};
+  /// Of the network's `given` and `derived`.
+  std::array<Rows, kMostDerivatives> given{};
+  std::array<Rows, kMostDerivatives> derived{};
 };
 
 struct Executable : Buried {
@@ -45,7 +49,7 @@ struct Executable : Buried {
   void queue(const Evaluation& evaluation) const;
   /// The same in parts. Layers write and read `places`; without conditions those are left out that depend on times and
   /// labels alone.
-  void load_image(const Evaluation& evaluation) const;
+  void load_inputs(const Evaluation& evaluation) const;
   void queue_layers(const Evaluation& evaluation, const std::vector<unsigned char*>& places, bool conditions) const;
   void store_outputs(const Evaluation& evaluation) const;
 

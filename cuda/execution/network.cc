@@ -14,6 +14,13 @@ Network::Bound bound_as(const dpm_graph& graph, const char* name) {
   return {binding, binding < 0 ? -1 : graph.bindings[binding].value};
 }
 
+std::array<Network::Bound, kMostDerivatives> bound_as(const dpm_graph& graph,
+                                                      const std::array<const char*, kMostDerivatives>& names) {
+  std::array<Network::Bound, kMostDerivatives> all{};
+  std::transform(names.begin(), names.end(), all.begin(), [&](const char* name) { return bound_as(graph, name); });
+  return all;
+}
+
 /// Index of the first node from `first` on that reads `value`.
 int reader_of(const dpm_graph& graph, std::uint32_t first, int value) {
   for (std::uint32_t i = first; i < graph.node_count; ++i) {
@@ -65,6 +72,8 @@ Network::Network(Device& owner, const dpm_graph& graph)
       label(bound_as(graph, DPM_BINDING_LABEL)),
       output(bound_as(graph, DPM_BINDING_OUTPUT)),
       head(bound_as(graph, DPM_BINDING_HEAD)),
+      given(bound_as(graph, {DPM_BINDING_OUTPUT_COTANGENT, DPM_BINDING_HEAD_COTANGENT, DPM_BINDING_IMAGE_TANGENT})),
+      derived(bound_as(graph, {DPM_BINDING_IMAGE_COTANGENT, DPM_BINDING_OUTPUT_TANGENT, DPM_BINDING_HEAD_TANGENT})),
       values(infos_of(graph, owner.settings)),
       conditions(graph, values) {
   require_rows(graph, "cuda");
@@ -73,6 +82,8 @@ Network::Network(Device& owner, const dpm_graph& graph)
     if (is_standard(image) || is_standard(time) || is_standard(label) || is_standard(output) || is_standard(head)) {
       continue;
     }
+    if (std::any_of(given.begin(), given.end(), is_standard)) continue;
+    if (std::any_of(derived.begin(), derived.end(), is_standard)) continue;
     throw Error(ErrorCode::kUnsupported,
                 std::string("the cuda device knows no tensor called ") + graph.bindings[i].name);
   }

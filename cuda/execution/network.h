@@ -1,6 +1,7 @@
 // A network's layers with their packed weights.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <set>
@@ -11,6 +12,9 @@
 #include "cuda/layers/layer.h"
 
 namespace dpm::cuda {
+
+/// Tensors of derivatives that a network may be given, and that it may return.
+constexpr std::size_t kMostDerivatives = 3;
 
 struct Network : Buried {
   /// Packs the weights of `graph` on the card. Throws Error(kUnsupported) for tensors that are none of the standard
@@ -30,6 +34,9 @@ struct Network : Buried {
   Bound label;
   Bound output;
   Bound head;
+  /// What is pulled back or pushed forward, and what comes of it.
+  std::array<Bound, kMostDerivatives> given;
+  std::array<Bound, kMostDerivatives> derived;
   std::vector<ValueInfo> values;
   ConditionPath conditions;
   std::vector<std::unique_ptr<Layer>> layers;

@@ -105,7 +105,7 @@ Evaluation Trajectory::evaluation() const {
 void Trajectory::load_first_image() const {
   Evaluation first = evaluation();
   first.samples = table_.as<UpdateSample>();
-  executable_.load_image(first);
+  executable_.load_inputs(first);
   check_launches("starting a trajectory");
 }
 

@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "cuda/kernels/attention.h"
+#include "cuda/kernels/attention_token.h"
 #include "cuda/kernels/attention_wide.h"
 #include "cuda/kernels/vector_access.h"
 
@@ -13,36 +14,10 @@ namespace {
 constexpr unsigned kWarps = 4;
 constexpr float kLog2E = 1.44269504088896341F;
 
-/// A warp's query. `lanes` neighbouring lanes, a power of two, share a key: lane l of them has the channels
-/// (chunk * lanes + l) * Width on. The other lanes take other keys.
-struct Query {
-  std::int64_t n;
-  std::int64_t head;
-  std::int64_t token;
-  int lanes;
-  int lane;
-  int group;
-};
-
-/// A token's channels in one lane; zero where there are none.
-template <typename T, int Width, int Chunks>
-struct Channels {
-  Vector<T, Width> chunk[Chunks] = {};
-
-  template <typename Map>
-  __device__ void read(const Map& map, const Query& query, std::int64_t token, int width) {
-    const T* row = map.data + query.n * map.sample_stride + token * map.pixel_stride + query.head * width;
-    for (int i = 0; i < Chunks; ++i) {
-      const int c = (i * query.lanes + query.lane) * Width;
-      if (c < width) chunk[i] = load_vector<Width>(row + c);
-    }
-  }
-};
-
 /// What one group of lanes knows after some of the keys.
 template <typename T, int Width, int Chunks, int Keys>
 struct Softmax {
-  using Token = Channels<T, Width, Chunks>;
+  using Token = HeadChannels<T, Width, Chunks>;
 
   float q[Chunks * Width];
   float sum[Chunks * Width] = {};
@@ -51,13 +26,14 @@ struct Softmax {
   float largest = -FLT_MAX;
 
   /// The scores, in bits rather than nats, of the keys first, first + step...; minus infinity from `last` on.
-  __device__ void score(const AttentionArguments<T>& a, const Query& query, int first, int step, float* scores) const {
+  __device__ void score(const AttentionArguments<T>& a, const HeadToken& query, int first, int step,
+                        float* scores) const {
     for (int j = 0; j < Keys; ++j) {
       Token key;
       const int token = first + j * step;
       if (token < a.key_tokens) key.read(a.k, query, token, a.width);
       scores[j] = 0.0F;
-      for (int c = 0; c < Chunks * Width; ++c) scores[j] += q[c] * to_float(key.chunk[c / Width].value[c % Width]);
+      for (int c = 0; c < Chunks * Width; ++c) scores[j] += q[c] * key.value(c);
     }
     for (int lanes = query.lanes / 2; lanes > 0; lanes /= 2) {
       for (int j = 0; j < Keys; ++j) scores[j] += __shfl_xor_sync(kWholeWarp, scores[j], static_cast<unsigned>(lanes));
@@ -74,7 +50,7 @@ struct Softmax {
     largest = next_largest;
   }
 
-  __device__ void add(const AttentionArguments<T>& a, const Query& query, int first, int step) {
+  __device__ void add(const AttentionArguments<T>& a, const HeadToken& query, int first, int step) {
     float scores[Keys];
     score(a, query, first, step, scores);
     float next_largest = largest;
@@ -86,7 +62,7 @@ struct Softmax {
       Token value;
       const int token = first + j * step;
       if (token < a.key_tokens) value.read(a.v, query, token, a.width);
-      for (int c = 0; c < Chunks * Width; ++c) sum[c] += weight * to_float(value.chunk[c / Width].value[c % Width]);
+      for (int c = 0; c < Chunks * Width; ++c) sum[c] += weight * value.value(c);
     }
   }
 
@@ -117,13 +93,13 @@ __global__ void __launch_bounds__(kWarps* kWarp, 2) attention_kernel(AttentionAr
   const std::int64_t index = std::int64_t{blockIdx.x} * kWarps + threadIdx.x / kWarp;
   const std::int64_t row = index / a.query_tokens;
   if (row >= std::int64_t{a.batch} * a.heads) return;
-  const Query query = {row / a.heads, row % a.heads, index % a.query_tokens, lanes, lane % lanes, lane / lanes};
+  const HeadToken query = {row / a.heads, row % a.heads, index % a.query_tokens, lanes, lane % lanes, lane / lanes};
 
   Softmax<T, Width, Chunks, kKeys> softmax;
-  Channels<T, Width, Chunks> q;
+  HeadChannels<T, Width, Chunks> q;
   q.read(a.q, query, query.token, a.width);
   for (int c = 0; c < Chunks * Width; ++c) {
-    softmax.q[c] = to_float(q.chunk[c / Width].value[c % Width]) * (a.scale * kLog2E);
+    softmax.q[c] = q.value(c) * (a.scale * kLog2E);
   }
   const int groups = static_cast<int>(kWarp) / lanes;
   for (int first = 0; first < a.key_tokens; first += groups * kKeys) {

@@ -50,10 +50,11 @@ __device__ void add_scaled(Floats<N>& sum, float factor, const Floats<N>& term) 
 }
 
 /// The 2 x 2 elements of y between four of x depend on these alone: so a thread reads as much as it writes. `x_height`
-/// by `x_width` elements have one more of these squares along either axis, those at the border in part.
+/// by `x_width` elements have one more of these squares along either axis, those at the border in part, or all of them
+/// whole with an extension of 1.
 template <typename T, int N>
 __global__ void __launch_bounds__(PixelBlocks::kThreads)
-    fir_upsample_kernel(Map<const T> x, Map<T> y, int x_height, int x_width, PixelBlocks blocks) {
+    fir_upsample_kernel(Map<const T> x, Map<T> y, int x_height, int x_width, int extension, PixelBlocks blocks) {
   blocks.for_own_vectors([&](std::int64_t n, std::int64_t square, int vector) {
     const int bottom = static_cast<int>(square) / (x_width + 1);
     const int right = static_cast<int>(square) - bottom * (x_width + 1);
@@ -66,11 +67,13 @@ __global__ void __launch_bounds__(PixelBlocks::kThreads)
     const Floats<N> top_right = blend(second, first);
     const Floats<N> bottom_left = blend(third, fourth);
     const Floats<N> bottom_right = blend(fourth, third);
-    const Plane<T> out(y, n, vector * N, 2 * x_height, 2 * x_width);
-    store_inside(out, 2 * bottom - 1, 2 * right - 1, blend(top_left, bottom_left));
-    store_inside(out, 2 * bottom - 1, 2 * right, blend(top_right, bottom_right));
-    store_inside(out, 2 * bottom, 2 * right - 1, blend(bottom_left, top_left));
-    store_inside(out, 2 * bottom, 2 * right, blend(bottom_right, top_right));
+    const Plane<T> out(y, n, vector * N, 2 * (x_height + extension), 2 * (x_width + extension));
+    const int row = 2 * bottom - 1 + extension;
+    const int column = 2 * right - 1 + extension;
+    store_inside(out, row, column, blend(top_left, bottom_left));
+    store_inside(out, row, column + 1, blend(top_right, bottom_right));
+    store_inside(out, row + 1, column, blend(bottom_left, top_left));
+    store_inside(out, row + 1, column + 1, blend(bottom_right, top_right));
   });
 }
 
@@ -104,11 +107,11 @@ bool is_wide(const ResampleArguments<T>& a) {
 
 template <int N, typename T>
 void launch_upsample(const ResampleArguments<T>& a, cudaStream_t stream) {
-  const int height = a.height / 2;
-  const int width = a.width / 2;
+  const int height = a.height / 2 - a.extension;
+  const int width = a.width / 2 - a.extension;
   const PixelBlocks blocks(a.batch, (height + 1) * (width + 1), a.channels / N);
   constexpr auto kKernel = fir_upsample_kernel<T, N>;
-  DPM_LAUNCH(kKernel, blocks.grid(), blocks.block(), stream, a.x, a.y, height, width, blocks);
+  DPM_LAUNCH(kKernel, blocks.grid(), blocks.block(), stream, a.x, a.y, height, width, a.extension, blocks);
 }
 
 template <int N, typename T>

@@ -5,7 +5,7 @@
 
 namespace dpm::cuda {
 
-/// 4 x the filter over x with zeros between its elements: x has half the height and width.
+/// 4 x the filter over x with zeros between its elements: x has half the height and width, but for the extension.
 template <typename T>
 void fir_upsample(const ResampleArguments<T>& arguments, cudaStream_t stream);
 

@@ -1,23 +1,19 @@
 #include "cuda/kernels/group_norm.h"
+#include "cuda/kernels/group_norm_block.h"
 #include "cuda/kernels/group_norm_chunks.h"
-#include "cuda/kernels/group_norm_tile.h"
 
 namespace dpm::cuda {
 namespace {
 
-constexpr int kThreads = 512;
-/// Bytes of a pixel that a block reads in one go.
-constexpr int kPieceBytes = 32;
-/// Vectors of a thread, for small and larger maps.
-constexpr int kFew = 4;
-constexpr int kMany = 12;
+constexpr int kFew = GroupNormBlock::kFew;
+constexpr int kMany = GroupNormBlock::kMany;
 
 /// A block holds a cluster of groups in its threads' registers, K vectors each.
 template <typename T, int N, int K, bool Completes>
-__global__ void __launch_bounds__(kThreads, K == kFew ? 2 : 1)
+__global__ void __launch_bounds__(GroupNormBlock::kThreads, GroupNormBlock::least_blocks(K))
     group_norm_kernel(GroupNormArguments<T> a, GroupNormLayout layout) {
-  __shared__ float partial[kThreads * N];
-  __shared__ float folded[kThreads];
+  __shared__ float partial[GroupNormBlock::kThreads * N];
+  __shared__ float folded[GroupNormBlock::kThreads];
   __shared__ float sums[kMaxClusterGroups];
   const auto clusters = static_cast<unsigned>(layout.clusters);
   const GroupNormCluster cluster(layout, a.groups, N, blockIdx.x % clusters, blockIdx.x / clusters);
@@ -37,13 +33,7 @@ __global__ void __launch_bounds__(kThreads, K == kFew ? 2 : 1)
   }
 
   const float share = 1.0F / (static_cast<float>(layout.channels_of_group) * static_cast<float>(a.pixels));
-  Floats<N> mean = held.sum();
-  DPM_UNROLL
-  for (int i = 0; i < N; ++i) mean.value[i] += static_cast<float>(held.count) * added.value[i];
-  group_sums(layout, cluster.groups, mean, partial, folded, sums);
-  for_vector_groups<N>(layout, cluster.column,
-                       [&](int i, int group) { mean.value[i] = sums[group] * share - added.value[i]; });
-  group_sums(layout, cluster.groups, held.sum_of_squares(mean), partial, folded, sums);
+  Floats<N> mean = block_moments(layout, cluster, held, added, share, partial, folded, sums);
   GroupNormAffine<N> affine;
   for_vector_groups<N>(layout, cluster.column, [&](int i, int group) {
     affine.template normalise<T>(i, rsqrtf(sums[group] * share + a.epsilon), mean);
@@ -53,15 +43,10 @@ __global__ void __launch_bounds__(kThreads, K == kFew ? 2 : 1)
   store_normed(cluster.place_in(a.y, 0), y_step, held, mean, affine, a.silu);
 }
 
-template <typename T, int N>
-GroupNormLayout layout_of(int pixels, int channels, int groups) {
-  return group_norm_layout(pixels, channels, groups, N, sizeof(T), kPieceBytes, kThreads);
-}
-
 /// Whether there is a cluster for vectors of N channels and it is more than a block can hold.
 template <typename T, int N>
 bool needs_workspace(int pixels, int channels, int groups) {
-  const GroupNormLayout layout = layout_of<T, N>(pixels, channels, groups);
+  const GroupNormLayout layout = GroupNormBlock::layout<T, N>(pixels, channels, groups);
   return layout.threads > 0 && !group_norm_fits(layout, pixels, kMany);
 }
 
@@ -83,7 +68,7 @@ void launch(const GroupNormArguments<T>& arguments, const GroupNormLayout& layou
 /// With vectors of N channels; false where they cannot be used.
 template <int N, typename T>
 bool norm(const GroupNormArguments<T>& a, cudaStream_t stream) {
-  const GroupNormLayout layout = layout_of<T, N>(a.pixels, a.channels, a.groups);
+  const GroupNormLayout layout = GroupNormBlock::layout<T, N>(a.pixels, a.channels, a.groups);
   if (group_norm_fits(layout, a.pixels, kFew)) {
     launch<T, N, kFew>(a, layout, stream);
   } else if (group_norm_fits(layout, a.pixels, kMany)) {
@@ -120,7 +105,7 @@ bool takes_completion(const GroupNormArguments<T>& a) {
   constexpr int kWidth = kVectorWidth<T>;
   return is_wide<kWidth>(a) && takes_vectors<kWidth>(a.completion.z, a.channels) &&
          takes_vectors<kWidth>(a.completion.residual, a.channels) &&
-         group_norm_fits(layout_of<T, kWidth>(a.pixels, a.channels, a.groups), a.pixels, kMany);
+         group_norm_fits(GroupNormBlock::layout<T, kWidth>(a.pixels, a.channels, a.groups), a.pixels, kMany);
 }
 
 template <typename T>

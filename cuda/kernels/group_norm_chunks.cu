@@ -1,11 +1,10 @@
 #include "cuda/kernels/group_norm_chunks.h"
-#include "cuda/kernels/group_norm_tile.h"
+#include "cuda/kernels/group_norm_merge.h"
 
 namespace dpm::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-constexpr int kPieceBytes = 128;
+constexpr int kThreads = GroupNormChunks::kThreads;
 /// Vectors of a thread at once.
 constexpr int kHeld = 4;
 
@@ -81,42 +80,6 @@ __global__ void __launch_bounds__(kThreads, 1)
   target[1] = sums[group];
 }
 
-__device__ float warp_sum(float value) {
-  for (unsigned lanes = kWarp / 2; lanes > 0; lanes /= 2) value += __shfl_xor_sync(kWholeWarp, value, lanes);
-  return value;
-}
-
-/// The mean and the inverse deviation of a cluster's groups from those of all chunks; a warp merges a group.
-template <typename T>
-__device__ void merge(const GroupNormArguments<T>& a, const GroupNormChunks& chunks, const GroupNormCluster& cluster,
-                      float* means, float* inverses) {
-  constexpr int kLanes = static_cast<int>(kWarp);
-  const int lane = static_cast<int>(threadIdx.x) % kLanes;
-  const int of_group = a.channels / a.groups;
-  const auto share = [&](int chunk) {
-    const int left = a.pixels - chunk * chunks.pixels;
-    return static_cast<float>(left < chunks.pixels ? left : chunks.pixels) / static_cast<float>(a.pixels);
-  };
-  for (int group = static_cast<int>(threadIdx.x) / kLanes; group < cluster.groups;
-       group += static_cast<int>(blockDim.x) / kLanes) {
-    const std::int64_t row = cluster.sample * a.groups + cluster.first_group + group;
-    const float* source = a.workspace + 2 * row * chunks.count;
-    float mean = 0.0F;
-    for (int chunk = lane; chunk < chunks.count; chunk += kLanes) mean += share(chunk) * source[2 * chunk];
-    mean = warp_sum(mean);
-    float variance = 0.0F;
-    for (int chunk = lane; chunk < chunks.count; chunk += kLanes) {
-      const float difference = source[2 * chunk] - mean;
-      const float own = source[2 * chunk + 1] / (static_cast<float>(of_group) * static_cast<float>(a.pixels));
-      variance += own + share(chunk) * difference * difference;
-    }
-    variance = warp_sum(variance);
-    if (lane != 0) continue;
-    means[group] = mean;
-    inverses[group] = rsqrtf(variance + a.epsilon);
-  }
-}
-
 /// The result for as many pixels of a cluster as the block holds.
 template <typename T, int N>
 __global__ void __launch_bounds__(kThreads, 1)
@@ -138,7 +101,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     affine.load(a, cluster.sample, cluster.channel);
     added = added_vector<N>(a, cluster.sample, cluster.channel);
   }
-  merge(a, chunks, cluster, means, inverses);
+  merge_moments(a, chunks, cluster, means, inverses);
   __syncthreads();
   Floats<N> mean;
   for_vector_groups<N>(layout, cluster.column, [&](int i, int group) {
@@ -151,21 +114,33 @@ __global__ void __launch_bounds__(kThreads, 1)
 }  // namespace
 
 template <int N, typename T>
+void group_norm_chunk_moments(const GroupNormArguments<T>& arguments, cudaStream_t stream) {
+  const GroupNormChunks chunks(arguments.pixels);
+  const GroupNormLayout layout = GroupNormChunks::layout<T, N>(arguments.pixels, arguments.channels, arguments.groups);
+  const dim3 grid(static_cast<unsigned>(layout.clusters * chunks.count) * static_cast<unsigned>(arguments.batch));
+  constexpr auto kKernel = chunk_kernel<T, N>;
+  DPM_LAUNCH(kKernel, grid, dim3(static_cast<unsigned>(layout.threads)), stream, arguments, layout, chunks);
+}
+
+template <int N, typename T>
 bool group_norm_by_chunks(const GroupNormArguments<T>& arguments, cudaStream_t stream) {
   const GroupNormChunks chunks(arguments.pixels);
-  const GroupNormLayout layout =
-      group_norm_layout(arguments.pixels, arguments.channels, arguments.groups, N, sizeof(T), kPieceBytes, kThreads);
+  const GroupNormLayout layout = GroupNormChunks::layout<T, N>(arguments.pixels, arguments.channels, arguments.groups);
   if (layout.threads == 0) return false;
-  const unsigned clusters = static_cast<unsigned>(layout.clusters) * static_cast<unsigned>(arguments.batch);
-  const dim3 block(static_cast<unsigned>(layout.threads));
-  constexpr auto kChunk = chunk_kernel<T, N>;
-  DPM_LAUNCH(kChunk, dim3(clusters * static_cast<unsigned>(chunks.count)), block, stream, arguments, layout, chunks);
+  group_norm_chunk_moments<N>(arguments, stream);
   const auto tiles = static_cast<unsigned>((arguments.pixels - 1) / (kHeld * layout.rows) + 1);
-  constexpr auto kApply = apply_kernel<T, N>;
-  DPM_LAUNCH(kApply, dim3(clusters * tiles), block, stream, arguments, layout, chunks);
+  const dim3 grid(static_cast<unsigned>(layout.clusters) * static_cast<unsigned>(arguments.batch) * tiles);
+  constexpr auto kKernel = apply_kernel<T, N>;
+  DPM_LAUNCH(kKernel, grid, dim3(static_cast<unsigned>(layout.threads)), stream, arguments, layout, chunks);
   return true;
 }
 
+template void group_norm_chunk_moments<1>(const GroupNormArguments<float>&, cudaStream_t);
+template void group_norm_chunk_moments<1>(const GroupNormArguments<Half>&, cudaStream_t);
+template void group_norm_chunk_moments<1>(const GroupNormArguments<Bfloat16>&, cudaStream_t);
+template void group_norm_chunk_moments<kVectorWidth<float>>(const GroupNormArguments<float>&, cudaStream_t);
+template void group_norm_chunk_moments<kVectorWidth<Half>>(const GroupNormArguments<Half>&, cudaStream_t);
+template void group_norm_chunk_moments<kVectorWidth<Bfloat16>>(const GroupNormArguments<Bfloat16>&, cudaStream_t);
 template bool group_norm_by_chunks<1>(const GroupNormArguments<float>&, cudaStream_t);
 template bool group_norm_by_chunks<1>(const GroupNormArguments<Half>&, cudaStream_t);
 template bool group_norm_by_chunks<1>(const GroupNormArguments<Bfloat16>&, cudaStream_t);

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cuda/kernels/group_norm.h"
+#include "cuda/kernels/group_norm_layout.h"
 
 namespace dpm::cuda {
 
@@ -13,6 +14,8 @@ namespace dpm::cuda {
 struct GroupNormChunks {
   int count;
   int pixels;
+
+  static constexpr int kThreads = 256;
 
   explicit GroupNormChunks(int pixels_of_sample) {
     // Every block of the second kernel merges all of them.
@@ -22,7 +25,18 @@ struct GroupNormChunks {
     pixels = (pixels_of_sample - 1) / wanted + 1;
     count = (pixels_of_sample - 1) / pixels + 1;
   }
+
+  /// Of blocks that have a chunk of a cluster, in vectors of N channels.
+  template <typename T, int N>
+  static GroupNormLayout layout(int pixels_of_sample, int channels, int groups) {
+    constexpr int kPieceBytes = 128;
+    return group_norm_layout(pixels_of_sample, channels, groups, N, sizeof(T), kPieceBytes, kThreads);
+  }
 };
+
+/// The first of the two kernels of group_norm_by_chunks, where there is a layout.
+template <int N, typename T>
+void group_norm_chunk_moments(const GroupNormArguments<T>& arguments, cudaStream_t stream);
 
 /// group_norm in two kernels with vectors of N channels; false where they cannot be used. The workspace receives the
 /// mean of every chunk of every group and the sum of squared differences from it.

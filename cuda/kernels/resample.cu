@@ -21,18 +21,19 @@ struct Square {
   }
 };
 
-/// `width` is the smaller map's.
-template <typename T, int N>
+/// `width` is the smaller map's. The three pixels beside and below the first are zeros, or the same.
+template <typename T, int N, bool Zeros>
 __global__ void __launch_bounds__(PixelBlocks::kThreads)
     upsample_kernel(Map<const T> x, Map<T> y, int width, PixelBlocks blocks) {
   blocks.for_own_vectors([&](std::int64_t n, std::int64_t pixel, int vector) {
     const int c = vector * N;
     const Vector<T, N> value = load_vector<N>(x.data + n * x.sample_stride + pixel * x.pixel_stride + c);
+    const Vector<T, N> other = Zeros ? Vector<T, N>{} : value;
     const Square<T> square(y, n, pixel, width, c);
     store_vector(square.corner, value);
-    store_vector(square.corner + square.right, value);
-    store_vector(square.corner + square.down, value);
-    store_vector(square.corner + square.down + square.right, value);
+    store_vector(square.corner + square.right, other);
+    store_vector(square.corner + square.down, other);
+    store_vector(square.corner + square.down + square.right, other);
   });
 }
 
@@ -59,11 +60,11 @@ bool is_wide(const ResampleArguments<T>& a) {
   return takes_vectors<N>(a.x, a.channels) && takes_vectors<N>(a.y, a.channels);
 }
 
-template <int N, typename T>
+template <int N, bool Zeros, typename T>
 void launch_upsample(const ResampleArguments<T>& a, cudaStream_t stream) {
   const int width = a.width / 2;
   const PixelBlocks blocks(a.batch, a.height / 2 * width, a.channels / N);
-  constexpr auto kKernel = upsample_kernel<T, N>;
+  constexpr auto kKernel = upsample_kernel<T, N, Zeros>;
   DPM_LAUNCH(kKernel, blocks.grid(), blocks.block(), stream, a.x, a.y, width, blocks);
 }
 
@@ -74,15 +75,25 @@ void launch_average_pool(const ResampleArguments<T>& a, cudaStream_t stream) {
   DPM_LAUNCH(kKernel, blocks.grid(), blocks.block(), stream, a.x, a.y, a.width, blocks);
 }
 
+template <bool Zeros, typename T>
+void upsample_as(const ResampleArguments<T>& arguments, cudaStream_t stream) {
+  if (is_wide<kVectorWidth<T>>(arguments)) {
+    launch_upsample<kVectorWidth<T>, Zeros>(arguments, stream);
+  } else {
+    launch_upsample<1, Zeros>(arguments, stream);
+  }
+}
+
 }  // namespace
 
 template <typename T>
 void upsample(const ResampleArguments<T>& arguments, cudaStream_t stream) {
-  if (is_wide<kVectorWidth<T>>(arguments)) {
-    launch_upsample<kVectorWidth<T>>(arguments, stream);
-  } else {
-    launch_upsample<1>(arguments, stream);
-  }
+  upsample_as<false>(arguments, stream);
+}
+
+template <typename T>
+void zero_upsample(const ResampleArguments<T>& arguments, cudaStream_t stream) {
+  upsample_as<true>(arguments, stream);
 }
 
 template <typename T>
@@ -97,6 +108,9 @@ void average_pool(const ResampleArguments<T>& arguments, cudaStream_t stream) {
 template void upsample(const ResampleArguments<float>&, cudaStream_t);
 template void upsample(const ResampleArguments<Half>&, cudaStream_t);
 template void upsample(const ResampleArguments<Bfloat16>&, cudaStream_t);
+template void zero_upsample(const ResampleArguments<float>&, cudaStream_t);
+template void zero_upsample(const ResampleArguments<Half>&, cudaStream_t);
+template void zero_upsample(const ResampleArguments<Bfloat16>&, cudaStream_t);
 template void average_pool(const ResampleArguments<float>&, cudaStream_t);
 template void average_pool(const ResampleArguments<Half>&, cudaStream_t);
 template void average_pool(const ResampleArguments<Bfloat16>&, cudaStream_t);

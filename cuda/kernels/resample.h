@@ -18,11 +18,17 @@ struct ResampleArguments {
   int channels;
   /// Rows and columns of zeros around x where FIR downsampling begins: 1, or 0.
   int pad = 1;
+  /// Rows and columns that y of FIR upsampling has on every side beyond twice x: 0, or 1.
+  int extension = 0;
 };
 
 /// Nearest neighbour: x has half the height and width.
 template <typename T>
 void upsample(const ResampleArguments<T>& arguments, cudaStream_t stream);
+
+/// y[2i] = x[i] and zeros between on both axes: x has half the height and width.
+template <typename T>
+void zero_upsample(const ResampleArguments<T>& arguments, cudaStream_t stream);
 
 /// Means of 2 x 2: x has twice the height and width.
 template <typename T>
@@ -31,6 +37,9 @@ void average_pool(const ResampleArguments<T>& arguments, cudaStream_t stream);
 extern template void upsample(const ResampleArguments<float>&, cudaStream_t);
 extern template void upsample(const ResampleArguments<Half>&, cudaStream_t);
 extern template void upsample(const ResampleArguments<Bfloat16>&, cudaStream_t);
+extern template void zero_upsample(const ResampleArguments<float>&, cudaStream_t);
+extern template void zero_upsample(const ResampleArguments<Half>&, cudaStream_t);
+extern template void zero_upsample(const ResampleArguments<Bfloat16>&, cudaStream_t);
 extern template void average_pool(const ResampleArguments<float>&, cudaStream_t);
 extern template void average_pool(const ResampleArguments<Half>&, cudaStream_t);
 extern template void average_pool(const ResampleArguments<Bfloat16>&, cudaStream_t);

@@ -1,5 +1,6 @@
 #include "cuda/kernels/channelwise.h"
 
+#include "cuda/kernels/activation_backward.h"
 #include "cuda/layers/layer.h"
 
 namespace dpm::cuda {
@@ -7,12 +8,14 @@ namespace {
 
 Activation activation_in(const dpm_node& node) {
   if (node.op == DPM_OP_SILU) return Activation::kSilu;
-  if (node.op != DPM_OP_ACTIVATION) return Activation::kNone;
+  if (node.op != DPM_OP_ACTIVATION && node.op != DPM_OP_ACTIVATION_BACKWARD) return Activation::kNone;
   switch (activation_of(node)) {
     case DPM_ACTIVATION_MISH:
       return Activation::kMish;
     case DPM_ACTIVATION_GELU:
       return Activation::kGelu;
+    case DPM_ACTIVATION_SILU:
+      return Activation::kSilu;
     default:
       return Activation::kRelu;
   }
@@ -64,6 +67,19 @@ class ChannelwiseLayer : public Layer {
   DeviceMemory bias_;
 };
 
+/// Copies `channels` channels of a map.
+template <typename T>
+void copy(const RunContext& context, const Map<const T>& x, const Map<T>& y, int pixels, int channels) {
+  ChannelwiseArguments<T> a{};
+  a.x = x;
+  a.y = y;
+  a.batch = context.batch;
+  a.pixels = pixels;
+  a.channels = channels;
+  a.scale = 1;
+  channelwise(a, context.stream);
+}
+
 /// Copies both maps side by side, where no pass could let them be written there.
 template <typename T>
 class ConcatLayer : public Layer {
@@ -74,26 +90,59 @@ class ConcatLayer : public Layer {
         first_channels_(factory.value(input_of(node, 0)).shape.channels) {}
 
   void run(const RunContext& context) const override {
-    copy(context, operands_.input(0), 0, first_channels_);
-    copy(context, operands_.input(1), first_channels_, shape_.channels - first_channels_);
+    const int pixels = shape_.height * shape_.width;
+    Map<T> y = context.map<T>(operands_.output());
+    copy(context, context.map<const T>(operands_.input(0)), y, pixels, first_channels_);
+    y.data += first_channels_;
+    copy(context, context.map<const T>(operands_.input(1)), y, pixels, shape_.channels - first_channels_);
   }
 
  private:
-  void copy(const RunContext& context, int input, int first_channel, int channels) const {
-    ChannelwiseArguments<T> a{};
-    a.x = context.map<const T>(input);
-    a.y = context.map<T>(operands_.output());
-    a.y.data += first_channel;
-    a.batch = context.batch;
-    a.pixels = shape_.height * shape_.width;
-    a.channels = channels;
-    a.scale = 1;
-    channelwise(a, context.stream);
-  }
-
   Operands operands_;
   dpm_value shape_;
   int first_channels_;
+};
+
+/// Copies a range of channels, where no pass could let it be read there.
+template <typename T>
+class ViewLayer : public Layer {
+ public:
+  ViewLayer(const LayerFactory& /*factory*/, const dpm_node& node) : operands_(node), attributes_(view_of(node)) {}
+
+  void run(const RunContext& context) const override {
+    Map<const T> x = context.map<const T>(operands_.input(0));
+    x.data += attributes_.first;
+    const Map<T> y = context.map<T>(operands_.output());
+    copy(context, x, y, attributes_.height * attributes_.width, attributes_.channels);
+  }
+
+ private:
+  Operands operands_;
+  dpm_view_attributes attributes_;
+};
+
+template <typename T>
+class ActivationBackwardLayer : public Layer {
+ public:
+  ActivationBackwardLayer(const LayerFactory& factory, const dpm_node& node)
+      : operands_(node), activation_(activation_in(node)), shape_(factory.value(output_of(node)).shape) {}
+
+  void run(const RunContext& context) const override {
+    ActivationBackwardArguments<T> a{};
+    a.x = context.map<const T>(operands_.input(0));
+    a.d = context.map<const T>(operands_.input(1));
+    a.y = context.map<T>(operands_.output());
+    a.batch = context.batch;
+    a.pixels = shape_.height * shape_.width;
+    a.channels = shape_.channels;
+    a.activation = activation_;
+    activation_backward(a, context.stream);
+  }
+
+ private:
+  Operands operands_;
+  Activation activation_;
+  dpm_value shape_;
 };
 
 }  // namespace
@@ -104,6 +153,14 @@ std::unique_ptr<Layer> make_channelwise(const LayerFactory& factory, const dpm_n
 
 std::unique_ptr<Layer> make_concat(const LayerFactory& factory, const dpm_node& node) {
   return make_stored<ConcatLayer>(factory, node);
+}
+
+std::unique_ptr<Layer> make_view(const LayerFactory& factory, const dpm_node& node) {
+  return make_stored<ViewLayer>(factory, node);
+}
+
+std::unique_ptr<Layer> make_activation_backward(const LayerFactory& factory, const dpm_node& node) {
+  return make_stored<ActivationBackwardLayer>(factory, node);
 }
 
 }  // namespace dpm::cuda

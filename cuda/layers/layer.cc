@@ -6,6 +6,7 @@
 #include "backend/constant.h"
 #include "backend/storage_root.h"
 #include "core/error.h"
+#include "cuda/kernels/attention.h"
 #include "cuda/kernels/convert.h"
 #include "cuda/layers/prediction.h"
 
@@ -14,7 +15,7 @@ namespace {
 
 /// Tensor cores read 16 bytes at a time: the few channels of images and outputs are padded to as many.
 int padded_channels(const dpm_graph& graph, const dpm_value& value, DType stored, DType dtype) {
-  const int terms = is_bound_to(graph, value, DPM_BINDING_IMAGE)
+  const int terms = graph.bindings[value.binding].direction == DPM_DIRECTION_INPUT
                         ? with_storage(dtype, [](auto type) { return kImageTerms<decltype(type)>; })
                         : 1;
   const int quantum = static_cast<int>(16 / dtype_size(stored));
@@ -98,10 +99,17 @@ bool supports(const Device& device, const dpm_graph& graph, const dpm_node& node
     case DPM_OP_CONCAT:
     case DPM_OP_UPSAMPLE:
     case DPM_OP_AVERAGE_POOL:
-    case DPM_OP_FIR_DOWNSAMPLE:
-      return !reads_times;
     case DPM_OP_FIR_UPSAMPLE:
-      return !reads_times && fir_extension_of(node) == 0;
+    case DPM_OP_FIR_DOWNSAMPLE:
+    case DPM_OP_VIEW:
+    case DPM_OP_ZERO_UPSAMPLE:
+    case DPM_OP_ACTIVATION_BACKWARD:
+    case DPM_OP_GROUP_NORM_BACKWARD:
+    case DPM_OP_GROUP_NORM_TANGENT:
+      return !reads_times;
+    case DPM_OP_ATTENTION_BACKWARD:
+    case DPM_OP_ATTENTION_TANGENT:
+      return !reads_times && graph.values[input_of(node, 0)].channels / attention_of(node).heads <= kWidestHead;
     default:
       return false;
   }
@@ -122,7 +130,18 @@ std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& n
       return make_attention(factory, node);
     case DPM_OP_CONCAT:
       return make_concat(factory, node);
+    case DPM_OP_VIEW:
+      return make_view(factory, node);
+    case DPM_OP_ACTIVATION_BACKWARD:
+      return make_activation_backward(factory, node);
+    case DPM_OP_GROUP_NORM_BACKWARD:
+    case DPM_OP_GROUP_NORM_TANGENT:
+      return make_norm_derivative(factory, node);
+    case DPM_OP_ATTENTION_BACKWARD:
+    case DPM_OP_ATTENTION_TANGENT:
+      return make_attention_derivative(factory, node);
     case DPM_OP_UPSAMPLE:
+    case DPM_OP_ZERO_UPSAMPLE:
     case DPM_OP_AVERAGE_POOL:
     case DPM_OP_FIR_UPSAMPLE:
     case DPM_OP_FIR_DOWNSAMPLE:

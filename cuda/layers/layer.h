@@ -137,6 +137,10 @@ std::unique_ptr<Layer> make_group_norm(const LayerFactory& factory, const dpm_no
 std::unique_ptr<Layer> make_attention(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_channelwise(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_concat(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_view(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_activation_backward(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_norm_derivative(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_attention_derivative(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_resample(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_node& node);
 

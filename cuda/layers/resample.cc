@@ -13,6 +13,7 @@ class ResampleLayer : public Layer {
       : op_(static_cast<dpm_op>(node.op)),
         operands_(node),
         padding_(fir_padding_of(node)),
+        extension_(fir_extension_of(node)),
         shape_(factory.value(output_of(node)).shape) {}
 
   void run(const RunContext& context) const override {
@@ -24,9 +25,12 @@ class ResampleLayer : public Layer {
     a.width = shape_.width;
     a.channels = shape_.channels;
     a.pad = padding_;
+    a.extension = extension_;
     switch (op_) {
       case DPM_OP_UPSAMPLE:
         return upsample(a, context.stream);
+      case DPM_OP_ZERO_UPSAMPLE:
+        return zero_upsample(a, context.stream);
       case DPM_OP_FIR_UPSAMPLE:
         return fir_upsample(a, context.stream);
       case DPM_OP_FIR_DOWNSAMPLE:
@@ -40,6 +44,7 @@ class ResampleLayer : public Layer {
   dpm_op op_;
   Operands operands_;
   int padding_;
+  int extension_;
   dpm_value shape_;
 };
 

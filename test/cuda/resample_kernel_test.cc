@@ -31,17 +31,21 @@ Shape shape_of(RandomValues& random, std::uint32_t seed) {
 /// A smaller and a larger map, either of which is read.
 template <typename T>
 struct Case {
-  /// `padding` of the larger map where it is filtered down.
-  explicit Case(std::uint32_t seed, int padding = 1)
+  /// `padding` of the larger map where it is filtered down, `extended` where it is filtered up.
+  explicit Case(std::uint32_t seed, int padding = 1, int extended = 0)
       : random(seed),
         shape(shape_of(random, seed)),
         pad(padding),
+        extension(extended),
         small(random_map<T>(random, shape.batch, shape.height * shape.width, shape.channels)),
-        large(random_map<T>(random, shape.batch, 4 * (shape.height + 1 - pad) * (shape.width + 1 - pad),
+        large(random_map<T>(random, shape.batch,
+                            4 * (shape.height + 1 - pad + extension) * (shape.width + 1 - pad + extension),
                             shape.channels)) {}
 
   cuda::ResampleArguments<T> up() {
-    return {small.input(), large.map(), shape.batch, 2 * shape.height, 2 * shape.width, shape.channels};
+    const int height = 2 * (shape.height + extension);
+    const int width = 2 * (shape.width + extension);
+    return {small.input(), large.map(), shape.batch, height, width, shape.channels, pad, extension};
   }
   cuda::ResampleArguments<T> down() {
     return {large.input(), small.map(), shape.batch, shape.height, shape.width, shape.channels, pad};
@@ -50,6 +54,7 @@ struct Case {
   RandomValues random;
   Shape shape;
   int pad;
+  int extension;
   WideMap<T> small, large;
 };
 
@@ -75,6 +80,11 @@ double upsampled(const cuda::ResampleArguments<T>& a, int n, int row, int column
 }
 
 template <typename T>
+double upsampled_with_zeros(const cuda::ResampleArguments<T>& a, int n, int row, int column, int c) {
+  return row % 2 == 0 && column % 2 == 0 ? upsampled(a, n, row, column, c) : 0;
+}
+
+template <typename T>
 double pooled(const cuda::ResampleArguments<T>& a, int n, int row, int column, int c) {
   double sum = 0;
   for (int i = 0; i < 2; ++i) {
@@ -93,12 +103,14 @@ double weight(int large, int small, int pad = 1) { return tap(large + pad - 2 * 
 
 template <typename T>
 double fir_upsampled(const cuda::ResampleArguments<T>& a, int n, int row, int column, int c) {
+  const int height = a.height / 2 - a.extension;
+  const int width = a.width / 2 - a.extension;
   double sum = 0;
-  for (int i = 0; i < a.height / 2; ++i) {
-    if (weight(row, i) == 0) continue;
-    for (int j = 0; j < a.width / 2; ++j) {
-      const double factor = weight(row, i) * weight(column, j);
-      if (factor != 0) sum += factor * value_of(a.x, n, i * (a.width / 2) + j, c);
+  for (int i = 0; i < height; ++i) {
+    if (weight(row - a.extension, i) == 0) continue;
+    for (int j = 0; j < width; ++j) {
+      const double factor = weight(row - a.extension, i) * weight(column - a.extension, j);
+      if (factor != 0) sum += factor * value_of(a.x, n, i * width + j, c);
     }
   }
   return sum / 16;
@@ -137,6 +149,9 @@ void check_shapes(double tolerance) {
       const auto all_up = [&](auto... where) { return upsampled(up, where...); };
       ASSERT_EQ(error_of(cuda::upsample<T>, up, larger.large, expected_of(larger.large, up, all_up)), 0)
           << "shape " << seed << ", order " << order;
+      const auto all_zeros = [&](auto... where) { return upsampled_with_zeros(up, where...); };
+      ASSERT_EQ(error_of(cuda::zero_upsample<T>, up, larger.large, expected_of(larger.large, up, all_zeros)), 0)
+          << "shape " << seed << ", order " << order;
       Case<T> smaller(seed);
       const auto down = smaller.down();
       const auto all_down = [&](auto... where) { return pooled(down, where...); };
@@ -152,7 +167,7 @@ void check_fir(double tolerance) {
   for (std::uint32_t seed = 0; seed < kShapes; ++seed) {
     for (const std::uint32_t order : kThreadOrders) {
       const ThreadOrder threads(order);
-      Case<T> larger(seed);
+      Case<T> larger(seed, 1, seed % 3 == 0 ? 1 : 0);
       const auto up = larger.up();
       const auto all_up = [&](auto... where) { return fir_upsampled(up, where...); };
       ASSERT_LT(error_of(cuda::fir_upsample<T>, up, larger.large, expected_of(larger.large, up, all_up)), tolerance)

@@ -1,0 +1,39 @@
+// How a warp has a token of one head: some lanes its channels, the other lanes other tokens that belong to it.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/kernels/storage.h"
+#include "cuda/kernels/vector_access.h"
+
+namespace dpm::cuda {
+
+/// A warp's token. `lanes` neighbouring lanes, a power of two, share another token: lane l of them has the channels
+/// (chunk * lanes + l) * Width on. The other lanes take other tokens.
+struct HeadToken {
+  std::int64_t n;
+  std::int64_t head;
+  std::int64_t token;
+  int lanes;
+  int lane;
+  int group;
+};
+
+/// A token's channels in one lane; zero where there are none.
+template <typename T, int Width, int Chunks>
+struct HeadChannels {
+  Vector<T, Width> chunk[Chunks] = {};
+
+  template <typename Map>
+  __device__ void read(const Map& map, const HeadToken& own, std::int64_t token, int width) {
+    const T* row = map.data + own.n * map.sample_stride + token * map.pixel_stride + own.head * width;
+    for (int i = 0; i < Chunks; ++i) {
+      const int c = (i * own.lanes + own.lane) * Width;
+      if (c < width) chunk[i] = load_vector<Width>(row + c);
+    }
+  }
+
+  [[nodiscard]] __device__ float value(int c) const { return to_float(chunk[c / Width].value[c % Width]); }
+};
+
+}  // namespace dpm::cuda
