@@ -42,7 +42,7 @@ export {
 export type { BitsEstimate, Likelihood } from './estimation/likelihood/summary.js';
 export { readSafetensorsHeader, type SafetensorsHeader, type TensorEntry } from './files/safetensors.js';
 export { readFloats, writeSafetensors, type HostTensor } from './files/tensor-data.js';
-export { Classifier, type ClassifierLoadOptions } from './guidance/classifier.js';
+export { Classifier, type ClassifierGuideOptions, type ClassifierLoadOptions } from './guidance/classifier.js';
 export {
   DiffusionModel,
   type AnySampleOptions,
@@ -54,11 +54,20 @@ export { linear, stepProgram, stepRecord, type StepProgramOptions } from './prog
 export type { HostContext, Reduction, Term } from './program/host-context.js';
 export { RECORD_BYTES, packRecords } from './program/pack.js';
 export type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
-export { MAX_HISTORY, type Clip, type LinearUpdate, type RecordVariance, type StepRecord } from './program/record.js';
+export type { GuideForm } from './program/guided.js';
+export {
+  MAX_HISTORY,
+  type Clip,
+  type GuideUpdate,
+  type LinearUpdate,
+  type RecordVariance,
+  type StepRecord,
+} from './program/record.js';
 export type { Correction, ModelOutput, ScriptModel } from './running/evaluator.js';
 export type { GuidanceOptions } from './running/guidance.js';
 export type { NoiseOption } from './running/noise-source.js';
 export type { RunResult } from './running/network-run.js';
+export type { Guide } from './running/guide.js';
 export { imageFormats, type ImageFormat, type PreviewPlace, type RunOptions } from './running/run-options.js';
 export type { StreamedImage } from './running/stream.js';
 export { runProgram, type RunProgramOptions } from './running/run-program.js';

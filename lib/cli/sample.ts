@@ -4,9 +4,12 @@ import { DpmError } from '../base/errors.js';
 import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readFloats } from '../files/tensor-data.js';
 import type { ImageBatch, PictureOptions } from '../images/image-batch.js';
+import { Classifier } from '../guidance/classifier.js';
 import { requirePngChannels } from '../images/png.js';
 import { imageFileKind } from '../images/save.js';
 import type { AnySampleOptions, DiffusionModel } from '../model.js';
+import { guideForms } from '../program/guided.js';
+import type { Guide } from '../running/guide.js';
 import type { RunResult } from '../running/network-run.js';
 import type { RunOptions } from '../running/run-options.js';
 import { usageError, type Call, type Command } from './command.js';
@@ -56,8 +59,27 @@ async function runOptions({ options, signal }: Call, model: DiffusionModel): Pro
     batch: options.integer('batch'),
     format: imageFileKind(options.required('out')) === 'safetensors' ? 'float32' : 'uint8',
     snapshotEvery: options.integer('save-every'),
+    guideForm: options.choice('classifier-mode', guideForms),
     signal,
   };
+}
+
+/** Draws with the classifier that was asked for, if any. */
+async function withClassifier<T>(
+  { options }: Call,
+  model: DiffusionModel,
+  work: (guides: readonly Guide[] | undefined) => Promise<T>,
+): Promise<T> {
+  const path = options.string('classifier');
+  if (path === undefined) {
+    const orphan = ['classifier-class', 'classifier-scale', 'classifier-mode'].find((name) => options.has(name));
+    if (orphan !== undefined) throw usageError(`--${orphan} is for --classifier`);
+    return work(undefined);
+  }
+  const labels = options.integer('classifier-class') ?? options.integer('class');
+  if (labels === undefined) throw usageError('--classifier-class is missing');
+  await using classifier = await Classifier.load(path, { device: model.device });
+  return await work([classifier.guide({ labels, scale: options.number('classifier-scale') })]);
 }
 
 /** A path that holds a number before its ending, `grid-record-0004.png`; in a folder a file of its own. */
@@ -124,7 +146,9 @@ async function sample(call: Call, model: DiffusionModel): Promise<void> {
   if (run.format === 'uint8') requirePngChannels([run.count, ...model.sampleShape]);
   const own = { ...stepsUnlessGiven(sampler, options), ...(await samplerOptions(options, model.schedule)) };
   const scheduler = sampler === 'scheduler' ? schedulerOf(model.schedule, own.steps ?? 0) : null;
-  const { result, seconds } = await draw(call, model, { sampler, ...own, ...run });
+  const { result, seconds } = await withClassifier(call, model, (guides) =>
+    draw(call, model, { sampler, ...own, ...run, guides }),
+  );
   const picture = pictureOptions(call, run.count);
   await write(out, result.images, picture);
   for (const { record, images } of result.snapshots) await write(snapshotPath(out, record), images, picture);
@@ -156,6 +180,10 @@ export const sampleCommand: Command = {
       value: 'LABEL',
       help: 'class that stands for no class, or none; default the last one (EDM: none)',
     },
+    classifier: { value: 'PATH', help: 'classifier whose gradient guides the samples, as mnist-classifier' },
+    'classifier-class': { value: 'LABEL', help: 'the class that it guides to; default that of --class' },
+    'classifier-scale': { value: 'W', help: 'what its gradient is multiplied by; default 1' },
+    'classifier-mode': { value: 'NAME', help: 'what it moves: mean (default of reverse chains) or score (of others)' },
     init: { value: 'FILE', help: 'safetensors with the initial states x [N,C,H,W]' },
     noise: { value: 'FILE', help: 'safetensors with the noise of each noisy record, noise [R,N,C,H,W]' },
     batch: { value: 'N', help: 'most samples evaluated at once; default 16' },

@@ -10,7 +10,7 @@ import {
 } from '../base/option-kinds.js';
 import type { GuideForm } from '../program/guided.js';
 import type { GuidanceOptions } from './guidance.js';
-import type { Guide } from './guided-run.js';
+import type { Guide } from './guide.js';
 import type { NoiseOption } from './noise-source.js';
 
 /** Every {@link ImageFormat}. */

@@ -85,7 +85,7 @@ export const rooms: readonly Room[] = [
   {
     path: 'lib/guidance',
     holds: 'what guides a sampler: classifiers and their gradients',
-    uses: ['lib/base', 'lib/engine', 'lib/checkpoint'],
+    uses: ['lib/base', 'lib/engine', 'lib/running', 'lib/checkpoint'],
   },
   {
     path: 'lib/estimation',

@@ -27,8 +27,9 @@ export interface FlowLikelihoodOptions {
   repeats?: number | undefined;
   /** Of the probes: `rademacher`, the default, or `gaussian`. */
   probe?: 'rademacher' | 'gaussian' | undefined;
-  /** Tolerances of a step, each 1e-5 by default. */
+  /** Absolute tolerance of a step. Default 1e-5. */
   atol?: number | undefined;
+  /** Relative tolerance of a step. Default 1e-5. */
   rtol?: number | undefined;
   /** `sample`, the default: every sample has steps of its own. `reference`: all of a batch have the same, as in the authors' code. */
   batchNorm?: 'sample' | 'reference' | undefined;
