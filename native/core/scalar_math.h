@@ -52,19 +52,28 @@ DPM_HOST_DEVICE float mish(float x) {
   return x * (n / (n + 2.0F));
 }
 
-/// x (1 + erf(x / sqrt(2))) / 2 as max(x, 0) - |x| erfc(|x| / sqrt(2)) / 2, with an absolute error of erfc below 1.5e-7
+/// The normal distribution beyond z in [0, 20]: erfc(z / sqrt(2)) / 2, with an absolute error of erfc below 1.5e-7
 /// (Abramowitz and Stegun 1964, 7.1.26).
-DPM_HOST_DEVICE float gelu(float x) {
-  const float magnitude = x < 0.0F ? -x : x;
-  // The second term has long vanished, and infinity times zero is no number.
-  const float z = magnitude > 20.0F ? 20.0F : magnitude;
+DPM_HOST_DEVICE float normal_tail(float z) {
   const float t = 1.0F / (1.0F + 0.3275911F * 0.70710678118654752F * z);
   float p = 1.061405429F;
   p = p * t - 1.453152027F;
   p = p * t + 1.421413741F;
   p = p * t - 0.284496736F;
   p = p * t + 0.254829592F;
-  return (x > 0.0F ? x : 0.0F) - 0.5F * z * (p * t * exp(-0.5F * z * z));
+  return 0.5F * (p * t * exp(-0.5F * z * z));
+}
+
+/// |x| up to 20, where the tail has long vanished: infinity times zero is no number.
+DPM_HOST_DEVICE float limited_magnitude(float x) {
+  const float magnitude = x < 0.0F ? -x : x;
+  return magnitude > 20.0F ? 20.0F : magnitude;
+}
+
+/// x (1 + erf(x / sqrt(2))) / 2 as max(x, 0) less |x| times the tail.
+DPM_HOST_DEVICE float gelu(float x) {
+  const float z = limited_magnitude(x);
+  return (x > 0.0F ? x : 0.0F) - z * normal_tail(z);
 }
 
 /// max(x, 0), NaN stays NaN.
@@ -85,20 +94,12 @@ DPM_HOST_DEVICE float mish_slope(float x) {
   return n * inverse + limited * (4.0F * (n + 1.0F) * inverse * inverse) * (power / (1.0F + power));
 }
 
-/// Derivative of gelu: P(x) + x p(x), the normal distribution and its density, with gelu's approximation.
+/// Derivative of gelu: P(x) + x p(x), the normal distribution and its density.
 DPM_HOST_DEVICE float gelu_slope(float x) {
-  const float magnitude = x < 0.0F ? -x : x;
-  const float z = magnitude > 20.0F ? 20.0F : magnitude;
-  const float t = 1.0F / (1.0F + 0.3275911F * 0.70710678118654752F * z);
-  float p = 1.061405429F;
-  p = p * t - 1.453152027F;
-  p = p * t + 1.421413741F;
-  p = p * t - 0.284496736F;
-  p = p * t + 0.254829592F;
-  const float tail = exp(-0.5F * z * z);
-  const float beyond = 0.5F * p * t * tail;
+  const float z = limited_magnitude(x);
+  const float beyond = normal_tail(z);
   const float limited = x < 0.0F ? -z : z;
-  return (x > 0.0F ? 1.0F - beyond : beyond) + limited * (0.39894228040143268F * tail);
+  return (x > 0.0F ? 1.0F - beyond : beyond) + limited * (0.39894228040143268F * exp(-0.5F * z * z));
 }
 
 /// Derivative of max(x, 0); 0 at 0.
