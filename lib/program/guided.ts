@@ -14,10 +14,13 @@ export const guideForms: readonly GuideForm[] = ['mean', 'score'];
 /** Amplitudes of signal and noise in the state that a network sees at a time. */
 export type AmplitudesAt = (networkTime: number) => { alpha: number; sigma: number };
 
-/** What a gradient adds to the network's output, where that moves the data prediction by sigma^2 / alpha g. */
+/**
+ * What a gradient at the network's input adds to its output, where a gradient at the state, which is `inputScale` times as large, moves the data
+ * prediction by sigma^2 / alpha of it.
+ */
 function shiftOfOutput(record: StepRecord, { alpha, sigma }: { alpha: number; sigma: number }): number {
   const { output } = record.data ?? record.prediction;
-  return sigma ** 2 / (alpha * output);
+  return (record.inputScale * sigma ** 2) / (alpha * output);
 }
 
 function scoreGuided(records: readonly StepRecord[], amplitudesAt: AmplitudesAt): StepRecord[] {
@@ -39,7 +42,7 @@ function scoreGuided(records: readonly StepRecord[], amplitudesAt: AmplitudesAt)
 function meanGuided(records: readonly StepRecord[]): StepRecord[] {
   return records.map((record) => {
     if (record.variance.kind === 'none') return record;
-    return { ...record, guide: { stored: 0, x: 0, xVariance: 1, y: 0 } };
+    return { ...record, guide: { stored: 0, x: 0, xVariance: record.inputScale, y: 0 } };
   });
 }
 

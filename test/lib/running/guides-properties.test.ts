@@ -104,6 +104,30 @@ describe('a guide of the mean', () => {
   });
 });
 
+describe('a gradient at a scaled input', () => {
+  const record = stepRecord({
+    time: 1,
+    prediction: { input: 2, output: -0.5 },
+    store: { slot: 0, input: 0, data: 1 },
+    x: { x: 1, y: 0, out: 3, history: [] },
+    variance: { kind: 'scalar', deviation: 2 },
+  });
+  const guideOf = (inputScale: number, form: 'mean' | 'score') => {
+    const program = stepProgram([{ ...record, inputScale }]);
+    return guidedProgram(program, form, () => ({ alpha: 0.8, sigma: 0.6 })).records[0]?.guide;
+  };
+
+  it('is one at the state, times the scale', () => {
+    // 0.36 / 0.8 of the data prediction, which is -0.5 of the output.
+    const whole = guideOf(1, 'score')!;
+    expect(whole.stored).toBeCloseTo(0.45, 12);
+    expect(whole.x).toBeCloseTo(3 * -0.9, 12);
+    const scaled = guideOf(0.25, 'score')!;
+    expect([scaled.stored, scaled.x]).toEqual([whole.stored / 4, whole.x / 4]);
+    expect([guideOf(1, 'mean')!.xVariance, guideOf(0.25, 'mean')!.xVariance]).toEqual([1, 0.25]);
+  });
+});
+
 describe('guides', () => {
   it('see the samples of their batch, and add up', async () => {
     await using model = await load();
