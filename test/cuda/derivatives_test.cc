@@ -84,7 +84,7 @@ TEST_F(CudaDevice, DerivativesOfRandomGraphsAgree) {
   EXPECT_GT(count, static_cast<int>(kGraphs) / 2);
 #if !defined(__SANITIZE_ADDRESS__)
   // Views are removed here; those that are copied are below. What classifiers need is not for cards.
-  for (int op = DPM_OP_ZERO_UPSAMPLE; op < DPM_OP_SEPARABLE; ++op) {
+  for (std::uint32_t op = DPM_OP_ZERO_UPSAMPLE; op < DPM_OP_SEPARABLE; ++op) {
     EXPECT_EQ(covered.count(static_cast<dpm_op>(op)), 1) << op;
   }
 #endif
