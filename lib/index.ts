@@ -54,6 +54,8 @@ export { linear, stepProgram, stepRecord, type StepProgramOptions } from './prog
 export type { HostContext, Reduction, Term } from './program/host-context.js';
 export { RECORD_BYTES, packRecords } from './program/pack.js';
 export type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
+export { translate, type TranslateOptions, type TranslationMethod } from './translation/translate.js';
+export type { Similarity } from './translation/similarity.js';
 export type { GuideForm } from './program/guided.js';
 export {
   MAX_HISTORY,

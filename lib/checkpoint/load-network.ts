@@ -2,6 +2,9 @@ import { throwIfAborted, untilAborted } from '../base/abort.js';
 import { DpmError } from '../base/errors.js';
 import { Device, type DeviceOptions } from '../engine/device.js';
 import { UNet } from '../engine/unet.js';
+import { lastChannels } from '../network/description.js';
+import { unetGraph } from '../network/unet.js';
+import { nativeGraph } from './checkpoint.js';
 import type { HeadName } from './heads.js';
 import { loadableNetwork, type ModelFolder } from './model-folder.js';
 import { readModelFolder, type ReadModelOptions } from './read-model.js';
@@ -38,6 +41,17 @@ function requireRole({ path, family }: ModelFolder, isClassifier: boolean, role:
       ? `${path} is a classifier (${family}), not a diffusion model: load it with Classifier.load, or dpm classify`
       : `${path} is a diffusion model (${family}), not a classifier: load it with DiffusionModel.load`,
   );
+}
+
+/**
+ * What the blocks of a classifier give, before its output norm and pool, as a network of its own.
+ *
+ * @throws {@link DpmError} naming the file or tensor that is wrong.
+ */
+export async function loadFeatures({ opened, folder }: NetworkOnDevice): Promise<UNet> {
+  const { unet, checkpoint } = await folder.select(null);
+  const description = { ...unet, pool: { method: 'features' }, outChannels: lastChannels(unet) } as const;
+  return UNet.load(opened.device, description, nativeGraph(unetGraph(description), checkpoint));
 }
 
 /** A network on its device, and the folder or file that it is from. */

@@ -7,8 +7,8 @@ import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { isThere, readText } from '../files/files.js';
 
-/** The models that this package brings, by the names that `DiffusionModel.load` and, of the classifier, `Classifier.load` take. */
-export const bundledModels = ['mnist', 'mnist-classifier'] as const;
+/** The models that this package brings, by the names that `DiffusionModel.load` and, of the classifiers, `Classifier.load` take. */
+export const bundledModels = ['mnist', 'mnist-classifier', 'mnist-domains'] as const;
 
 const modelsFolder = join(dirname(fileURLToPath(import.meta.url)), '../../models');
 

@@ -22,6 +22,7 @@ const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
   inspect: async () => (await import('./inspect.js')).inspectCommand,
   graph: async () => (await import('./graph.js')).graphCommand,
   forward: async () => (await import('./forward.js')).forwardCommand,
+  translate: async () => (await import('./translate.js')).translateCommand,
   gradient: async () => (await import('./gradient.js')).gradientCommand,
   convert: async () => (await import('./convert.js')).convertCommand,
   sample: async () => (await import('./sample.js')).sampleCommand,

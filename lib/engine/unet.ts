@@ -59,7 +59,7 @@ export class UNet {
   readonly info: NetworkInfo;
   readonly #network: NativeNetwork;
   readonly #headChannels: number;
-  /** Height and width of the outputs: those of the image, or one pixel of logits. */
+  /** Height and width of the outputs: those of the image, of features, or one pixel of logits. */
   readonly #outSides: readonly [height: number, width: number];
   readonly #derive: (derivative: NativeDerivative) => Promise<NativeNetwork>;
   readonly #derivatives = new Map<NativeDerivative, Promise<NativeNetwork>>();
@@ -68,14 +68,15 @@ export class UNet {
     device: Device,
     network: NativeNetwork,
     description: UNetDescription,
+    outSides: readonly [height: number, width: number],
     derive: (derivative: NativeDerivative) => Promise<NativeNetwork>,
   ) {
     this.device = device;
     this.#network = network;
     this.#derive = derive;
     this.#headChannels = description.head?.outChannels ?? 0;
-    const { inChannels, outChannels, height, width, classes, pool } = description;
-    this.#outSides = pool === undefined ? [height, width] : [1, 1];
+    const { inChannels, outChannels, height, width, classes } = description;
+    this.#outSides = outSides;
     const { parameters, multiplyAdds, weightBytes } = network.info;
     this.info = { inChannels, outChannels, height, width, classes, parameters, multiplyAdds, weightBytes };
   }
@@ -97,7 +98,9 @@ export class UNet {
       },
       () => nativeWork(() => device.engine.loadNetwork(graph, { classes, divisor }, cancel)),
     );
-    return new UNet(device, network, description, (derivative) =>
+    const output = graph.values.find(({ binding }) => binding === 'output');
+    const sides = [output?.height ?? description.height, output?.width ?? description.width] as const;
+    return new UNet(device, network, description, sides, (derivative) =>
       nativeWork(() => device.engine.loadNetwork(graph, { classes, divisor, derivative })),
     );
   }

@@ -2,7 +2,7 @@ import { at } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
 import { checkOptions, either, instanceOf, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
 import type { PixelRange } from '../base/pixel-range.js';
-import { loadNetwork, type NetworkOnDevice } from '../checkpoint/load-network.js';
+import { loadFeatures, loadNetwork, type NetworkOnDevice } from '../checkpoint/load-network.js';
 import { Device, deviceOptionKinds, type DeviceOptions } from '../engine/device.js';
 import { checkedLabels } from '../engine/inputs.js';
 import type { UNet } from '../engine/unet.js';
@@ -81,7 +81,12 @@ export class Classifier {
   readonly #unet: UNet;
   readonly #ownsDevice: boolean;
 
-  private constructor({ opened, folder, unet }: NetworkOnDevice) {
+  readonly #loaded: NetworkOnDevice;
+  #features: Promise<UNet> | undefined;
+
+  private constructor(loaded: NetworkOnDevice) {
+    const { opened, folder, unet } = loaded;
+    this.#loaded = loaded;
     this.device = opened.device;
     this.#ownsDevice = opened.isOwn;
     this.#unet = unet;
@@ -181,10 +186,20 @@ export class Classifier {
     };
   }
 
+  /** The network of what its middle block gives, [N, C', H', W']; loaded when it is first needed. @internal */
+  features(): Promise<UNet> {
+    if (this.#features === undefined) {
+      this.#features = loadFeatures(this.#loaded);
+      this.#features.catch(() => (this.#features = undefined));
+    }
+    return this.#features;
+  }
+
   /** Waits for running work and releases everything. Can be called again. */
   async close(): Promise<void> {
     if (this.#ownsDevice) await this.device.close();
     await this.#unet.close();
+    await this.#features?.then((features) => features.close()).catch(() => undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

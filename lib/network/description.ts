@@ -98,9 +98,10 @@ export interface UNetDescription {
   output: { groups: number; epsilon: number } | null;
   /**
    * Of a classifier, whose outputs are logits: the mean over the map that leaves the output norm, or the attention of that
-   * mean to its pixels, each with its row of `pool.position`; then `pool.to_out`. Weights of attention: to_q, to_k, to_v.
+   * mean to its pixels, each with its row of `pool.position`; then `pool.to_out`. Weights of attention: to_q, to_k, to_v. With `features` the
+   * map that enters the output norm is the output.
    */
-  pool?: { method: 'mean' } | { method: 'attention'; heads: number } | undefined;
+  pool?: { method: 'mean' } | { method: 'attention'; heads: number } | { method: 'features' } | undefined;
   /** What the outputs are divided by: the time, or the entry of this table at the truncated time. */
   divisor?: 'time' | Float32Array | null | undefined;
   /**

@@ -49,7 +49,7 @@ function attention(graph: GraphBuilder, features: number, heads: number, outputs
 export function pooled(
   graph: GraphBuilder,
   features: number,
-  pool: NonNullable<UNetDescription['pool']>,
+  pool: Exclude<NonNullable<UNetDescription['pool']>, { method: 'features' }>,
   outputs: number,
 ): number {
   if (pool.method === 'attention') return attention(graph, features, pool.heads, outputs);

@@ -297,6 +297,7 @@ class UNetCompiler {
       if (this.#result === null) throw new DpmError('ERR_DPM_INTERNAL', 'the network has no output');
       return this.#copy('output', this.#result);
     }
+    if (pool?.method === 'features') return this.#copy('output', this.#current);
     if (pool !== undefined) {
       const features = this.#normed('conv_norm_out', this.#current, output);
       return this.#copy('output', pooled(this.#graph, features, pool, outChannels));

@@ -88,6 +88,11 @@ export const rooms: readonly Room[] = [
     uses: ['lib/base', 'lib/engine', 'lib/running', 'lib/checkpoint'],
   },
   {
+    path: 'lib/translation',
+    holds: 'images of one domain as images of another: energies, low-passes, similarities',
+    uses: ['lib/base', 'lib/images', 'lib/schedule', 'lib/engine', 'lib/running', 'lib/model.ts', 'lib/guidance'],
+  },
+  {
     path: 'lib/estimation',
     holds: 'what needs a model and data: second moments, errors, likelihood/, flow/',
     uses: [
@@ -119,6 +124,7 @@ export const rooms: readonly Room[] = [
       'lib/serving',
       'lib/model.ts',
       'lib/guidance',
+      'lib/translation',
       'lib/estimation',
     ],
   },
@@ -139,6 +145,7 @@ export const rooms: readonly Room[] = [
       'lib/serving',
       'lib/model.ts',
       'lib/guidance',
+      'lib/translation',
       'lib/estimation',
     ],
   },

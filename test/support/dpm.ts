@@ -13,6 +13,7 @@ export const commandNames = [
   'convert',
   'forward',
   'gradient',
+  'translate',
   'sample',
   'gamma',
   'costs',

@@ -5,9 +5,8 @@ import { DpmError } from '../../base/errors.js';
 import { checkOptions, instanceOf, kinds, type OptionKinds, requireKind, seedKind } from '../../base/option-kinds.js';
 import { levelsPerUnit } from '../../base/pixel-range.js';
 import { drawWithoutReplacement } from '../../base/random.js';
-import { type NoiseStream, update } from '../../engine/update.js';
+import { normals } from '../../engine/normals.js';
 import { DiffusionModel } from '../../model.js';
-import { linear, stepRecord } from '../../program/builder.js';
 import { DeviceHostContext } from '../../running/device-context.js';
 import { NetworkEvaluator } from '../../running/network-evaluator.js';
 import { continuousInterval } from '../../schedule/trajectory.js';
@@ -178,29 +177,15 @@ class Flow {
   /** Probes of the images, which depend neither on the batch nor on its order. */
   async #probes({ indices, repeat }: Part): Promise<Float32Array> {
     const { seed = 0, probe = 'rademacher' } = this.options;
-    if (probe === 'gaussian') return this.#normals(indices, { seed, record: repeat, draw: signDraw });
+    if (probe === 'gaussian') {
+      const streams = indices.map((sampleIndex) => ({ seed, sampleIndex, record: repeat, draw: signDraw }));
+      return normals(this.model.device, this.model.sampleShape, streams);
+    }
     const all = new Float32Array(indices.length * this.#elements);
     indices.forEach((image, n) => {
       all.set(signs({ seed, repeat, image }, this.#elements), n * this.#elements);
     });
     return all;
-  }
-
-  async #normals(images: readonly number[], stream: Omit<NoiseStream, 'sampleIndex'>): Promise<Float32Array> {
-    const { device, sampleShape } = this.model;
-    const tensor = device.tensor([images.length, ...sampleShape]);
-    try {
-      await tensor.write(new Float32Array(tensor.elements));
-      const record = stepRecord({ time: 0, x: linear({}), variance: { kind: 'scalar', deviation: 1 } });
-      await update(
-        images.map(() => record),
-        { x: tensor },
-        images.map((sampleIndex) => ({ ...stream, sampleIndex })),
-      );
-      return await tensor.read();
-    } finally {
-      tensor.free();
-    }
   }
 }
 

@@ -1,0 +1,149 @@
+// Translation against what the authors' code of EGSDE gives.
+import { describe, expect, it } from 'vitest';
+
+import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
+import { readFloats } from '../../../lib/files/tensor-data.js';
+import { Classifier } from '../../../lib/guidance/classifier.js';
+import { DiffusionModel } from '../../../lib/model.js';
+import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
+import { LowPass, lowPassAxis } from '../../../lib/translation/low-pass.js';
+import { translate, type TranslateOptions } from '../../../lib/translation/translate.js';
+import { maxDifference } from '../../support/golden.js';
+import { packagePath } from '../../support/temporary.js';
+
+const path = packagePath('test/fixtures/gradients/translation/egsde.safetensors');
+const golden = async (name: string): Promise<Float32Array> =>
+  (await readFloats(await readSafetensorsHeader(path), name)).data;
+const largest = (values: Float32Array): number => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+
+const load = (device: string): Promise<DiffusionModel> =>
+  DiffusionModel.load(packagePath('test/fixtures/unet/ho-ddpm'), {
+    device,
+    schedule: NoiseSchedule.linear({ steps: 32 }),
+  });
+const extractorOn = ({ device }: DiffusionModel): Promise<Classifier> =>
+  Classifier.load(packagePath('test/fixtures/unet/classifier-attention'), { device });
+
+/** The noise of the golden run: a slice for every step but the last. */
+async function goldenNoise(elements: number): Promise<NonNullable<TranslateOptions['noise']>> {
+  const steps = await golden('noise');
+  return { sources: await golden('firstNoise'), steps: [steps.slice(0, steps.length - elements)] };
+}
+
+describe('the low-pass', () => {
+  it('is that of EGSDE', async () => {
+    const axis = await golden('axis');
+    const own = Float32Array.from(lowPassAxis(16, 4, 'triangle').flatMap((row) => [...row]));
+    expect(maxDifference(own, axis)).toBeLessThan(1e-6);
+    const source = await golden('source');
+    const low = Float32Array.from(new LowPass(16, 16, 4, 'triangle').apply(source));
+    expect(maxDifference(low, await golden('lowPass'))).toBeLessThan(1e-5);
+  });
+
+  it('has the gradient of its squared distance', () => {
+    const filter = new LowPass(6, 4, 2, 'cubic');
+    const y = Float64Array.from({ length: 24 }, (_, i) => Math.sin(i));
+    const x = Float64Array.from({ length: 24 }, (_, i) => Math.cos(3 * i));
+    const distance = (at: Float64Array): number => {
+      const [a, b] = [filter.apply(at), filter.apply(x)];
+      return a.reduce((sum, value, i) => sum + (value - b[i]!) ** 2, 0);
+    };
+    const gradient = filter.gradient(y, x);
+    for (const i of [0, 5, 13, 23]) {
+      const moved = (by: number): Float64Array => y.map((value, j) => value + (i === j ? by : 0));
+      expect((distance(moved(1e-5)) - distance(moved(-1e-5))) / 2e-5).toBeCloseTo(gradient[i]!, 6);
+    }
+  });
+
+  it.each(['triangle', 'cubic'] as const)('of a constant is the constant (%s)', (kernel) => {
+    for (const row of lowPassAxis(12, 3, kernel)) expect(row.reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 12);
+  });
+});
+
+describe.each(['reference', 'cpu'])('translation on %s', (device) => {
+  it('is that of EGSDE', async () => {
+    await using model = await load(device);
+    await using extractor = await extractorOn(model);
+    const source = await golden('source');
+    const states = await golden('states');
+    const noise = await goldenNoise(source.length);
+    const options = { extractor, lambdaS: 500, lambdaI: 0.02, factor: 4, start: 0.5, noise };
+    const { images } = await translate(model, source, options);
+    const last = states.slice(states.length - source.length);
+    expect(maxDifference(images.data, last)).toBeLessThan(1e-3 * largest(last));
+  });
+
+  it('without energies is SDEdit', async () => {
+    await using model = await load(device);
+    await using extractor = await extractorOn(model);
+    const source = await golden('source');
+    const noise = await goldenNoise(source.length);
+    const { images } = await translate(model, source, { start: 0.5, noise });
+    const expected = await golden('sdedit');
+    expect(maxDifference(images.data, expected)).toBeLessThan(1e-3 * largest(expected));
+    const nothing = await translate(model, source, { extractor, lambdaS: 0, lambdaI: 0, start: 0.5, noise });
+    expect(maxDifference(nothing.images.data, images.data)).toBeLessThan(1e-4 * largest(expected));
+  });
+});
+
+describe('translate', () => {
+  it('depends on seed, options and repeats, not on the batch', async () => {
+    await using model = await load('cpu');
+    await using extractor = await extractorOn(model);
+    const source = await golden('source');
+    const of = async (options: TranslateOptions): Promise<Float32Array> =>
+      (await translate(model, source, { extractor, start: 0.25, factor: 4, lambdaI: 0.05, ...options })).images.data;
+    const standard = await of({});
+    expect(maxDifference(await of({ batch: 1 }), standard)).toBeLessThan(1e-4 * largest(standard));
+    for (const other of [
+      { seed: 1 },
+      { lambdaS: 100 },
+      { lambdaI: 0.1 },
+      { factor: 2 },
+      { start: 0.5 },
+      { stride: 2 },
+      { repeats: 2 },
+      { similarity: 'negative-squared-distance', lambdaS: 1e-4 },
+    ] satisfies TranslateOptions[]) {
+      expect(maxDifference(await of(other), standard), JSON.stringify(other)).toBeGreaterThan(1e-4);
+    }
+    const progress: number[][] = [];
+    await of({ repeats: 2, onProgress: (done, total) => progress.push([done, total]) });
+    expect(progress.at(-1)).toEqual([32, 32]);
+    expect(progress.map(([done]) => done)).toEqual([...progress.map(([done]) => done!)].sort((a, b) => a - b));
+  });
+
+  it.each<[string, object, string]>([
+    ['a method that is none', { method: 'cyclegan' }, 'method'],
+    ['no extractor', { method: 'egsde' }, 'needs an extractor'],
+    ['energies of SDEdit', { lambdaS: 3 }, 'lambdaS'],
+    ['a start of nothing', { start: 0 }, 'start'],
+    ['a start beyond the noise', { start: 1.5 }, 'start'],
+    ['no repeats', { repeats: 0 }, 'repeats'],
+    ['another option', { guidance: 3 }, 'guidance'],
+  ])('refuses %s', async (_, options, message) => {
+    await using model = await load('cpu');
+    await expect(translate(model, await golden('source'), options as never)).rejects.toThrow(message);
+  });
+
+  it('refuses what does not fit, and weights that are no numbers', async () => {
+    await using model = await load('cpu');
+    await using extractor = await extractorOn(model);
+    const source = await golden('source');
+    const code = 'ERR_DPM_TENSOR_SHAPE';
+    await expect(translate(model, source.slice(5))).rejects.toMatchObject({ code });
+    await expect(translate(model, source, { extractor, lambdaI: NaN })).rejects.toThrow('lambdaI');
+    await expect(translate(model, source, { extractor, similarity: 'l1' as never })).rejects.toThrow('similarity');
+    await using digits = await DiffusionModel.load('mnist', { device: model.device });
+    await expect(translate(digits, new Float32Array(784), { extractor })).rejects.toMatchObject({ code });
+    await using flowing = await DiffusionModel.load(packagePath('test/fixtures/unet/ho-ddpm'), {
+      device: model.device,
+      schedule: NoiseSchedule.vp(),
+    });
+    await expect(translate(flowing, source)).rejects.toMatchObject({ code: 'ERR_DPM_UNSUPPORTED' });
+    const controller = new AbortController();
+    controller.abort();
+    const signal = controller.signal;
+    await expect(translate(model, source, { signal })).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
+  });
+});
