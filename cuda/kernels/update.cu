@@ -15,8 +15,8 @@ __global__ void __launch_bounds__(kThreads) update_kernel(UpdateArguments argume
   const std::uint64_t left = arguments.elements - first;
   const int count = left < kQuad ? static_cast<int>(left) : kQuad;
   const float threshold = sample.record.clip == DPM_CLIP_DYNAMIC ? arguments.thresholds[blockIdx.y] : 0.0F;
-  const Element4<Whole> element{arguments, sample, first, count};
-  element.run(threshold, PredictionRows<Whole>{element});
+  const Element4<Whole, true> element{arguments, sample, first, count};
+  element.run(threshold, PredictionRows<Element4<Whole, true>>{element});
 }
 
 }  // namespace

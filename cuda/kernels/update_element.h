@@ -79,7 +79,9 @@ struct Updated {
 };
 
 /// One thread's elements of one sample.
-template <bool Whole>
+/// Without `Guided`, records that a guide moves are not for it: what updates inside of trajectories and steps, which
+/// have none, costs no more.
+template <bool Whole, bool Guided = false>
 struct Element4 {
   const UpdateArguments& arguments;
   const UpdateSample& sample;
@@ -102,7 +104,7 @@ struct Element4 {
     add(sum, factors.x, x);
     add(sum, factors.y, y);
     add(sum, factors.out, out);
-    add(sum, factors.guide, guide);
+    if constexpr (Guided) add(sum, factors.guide, guide);
     for (std::uint32_t j = 0; j < DPM_MAX_HISTORY; ++j) {
       if (factors.history[j] == 0.0F) continue;
       add(sum, factors.history[j], j == sample.record.slot ? m : read(arguments.history[j], sample.row));
@@ -120,6 +122,7 @@ struct Element4 {
     for (int i = 0; i < kQuad; ++i) {
       x.value[i] += z.value[i] * deviation(record, in.value[i], out.value[i], head.value[i]);
     }
+    if constexpr (!Guided) return;
     if (record.x_guide_variance == 0.0F) return;
     for (int i = 0; i < kQuad; ++i) {
       const float scale = record.x_guide_variance * variance(record, in.value[i], out.value[i], head.value[i]);
@@ -140,9 +143,12 @@ struct Element4 {
       const float x0 = update::data_prediction(record, in.value[i], out.value[i]);
       m.value[i] = update::solver_variable(record, in.value[i], clipped(record, x0, threshold));
     }
-    // Zeros where there is none.
-    const Quad guide = read(arguments.guide, sample.network_row);
-    add(m, record.history_guide, guide);
+    Quad guide = {};
+    if constexpr (Guided) {
+      // Zeros where there is none.
+      guide = read(arguments.guide, sample.network_row);
+      add(m, record.history_guide, guide);
+    }
     if ((record.flags & DPM_RECORD_WRITE_X) != 0) {
       x = combine({record.x_x, record.x_y, record.x_out, record.x_guide, record.x_history}, x, y, out, guide, m);
       if (record.variance != DPM_VARIANCE_NONE) add_noise(x, in, out, guide, prediction);
@@ -160,9 +166,9 @@ struct Element4 {
 };
 
 /// The network's prediction as rows, as an update outside of a trajectory finds it.
-template <bool Whole>
+template <typename Element>
 struct PredictionRows {
-  const Element4<Whole>& element;
+  const Element& element;
 
   [[nodiscard]] __device__ Quad out() const { return element.read(element.arguments.out, element.sample.network_row); }
   [[nodiscard]] __device__ Quad head() const {
