@@ -4,7 +4,7 @@
 import { DiffusionModel } from '../dist/index.js';
 
 const [path = 'mnist', rounds = '15'] = process.argv.slice(2);
-await using model = await DiffusionModel.load(path, { device: 'cpu' });
+const model = await DiffusionModel.load(path, { device: 'cpu' });
 const { unet, sampleShape } = model;
 const elements = sampleShape.reduce((product, size) => product * size, 1);
 
@@ -37,3 +37,4 @@ for (const batch of [1, 16]) {
     );
   }
 }
+await model.close();
