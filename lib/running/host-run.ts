@@ -2,8 +2,7 @@ import { untilAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
 import { INITIAL_RECORD } from '../base/random.js';
 import type { DeviceTensor } from '../engine/device.js';
-import { update } from '../engine/update.js';
-import { linear, stepRecord } from '../program/builder.js';
+import { fillWithNoise } from '../engine/normals.js';
 import type { HostProgram } from '../program/program.js';
 import { DeviceHostContext, type HostRun } from './device-context.js';
 import { NetworkEvaluator } from './network-evaluator.js';
@@ -20,14 +19,14 @@ async function initialise(
     await x.write(options.init);
     return;
   }
-  await x.write(new Float32Array(x.elements));
-  const record = stepRecord({ time: 0, x: linear({}), variance: { kind: 'scalar', deviation: options.scale } });
-  const samples = Array.from({ length: at(x.shape, 0) }, (_, sample) => options.firstSample + sample);
-  await update(
-    samples.map(() => record),
-    { x },
-    samples.map((sampleIndex) => ({ seed: options.seed, sampleIndex, record: INITIAL_RECORD, draw: 0 })),
-  );
+  const { seed, firstSample, scale } = options;
+  const streams = Array.from({ length: at(x.shape, 0) }, (_, sample) => ({
+    seed,
+    sampleIndex: firstSample + sample,
+    record: INITIAL_RECORD,
+    draw: 0,
+  }));
+  await fillWithNoise(x, streams, scale);
 }
 
 /** One batch of a host program; `x` holds the initial state before and the result after. */

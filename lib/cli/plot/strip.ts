@@ -1,11 +1,10 @@
 import { at } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import { INITIAL_RECORD } from '../../base/random.js';
-import { update } from '../../engine/update.js';
+import { normals } from '../../engine/normals.js';
 import { ImageBatch } from '../../images/image-batch.js';
 import { requirePngChannels } from '../../images/png.js';
 import type { AnySampleOptions, DiffusionModel } from '../../model.js';
-import { linear, stepRecord } from '../../program/builder.js';
 import type { StepProgram } from '../../program/program.js';
 import { usageError, type Call, type Command } from '../command.js';
 import { modelOptions, withModel } from '../model-options.js';
@@ -35,17 +34,13 @@ async function initialStates(
   { initialScale }: StepProgram,
   { count, seed = 0 }: AnySampleOptions & { count: number },
 ): Promise<Float32Array> {
-  const x = model.device.tensor([count, ...model.sampleShape]);
-  try {
-    await update(
-      stepRecord({ time: 0, x: linear({}), variance: { kind: 'scalar', deviation: initialScale } }),
-      { x },
-      Array.from({ length: count }, (_, sampleIndex) => ({ seed, sampleIndex, record: INITIAL_RECORD, draw: 0 })),
-    );
-    return await x.read();
-  } finally {
-    x.free();
-  }
+  const streams = Array.from({ length: count }, (_, sampleIndex) => ({
+    seed,
+    sampleIndex,
+    record: INITIAL_RECORD,
+    draw: 0,
+  }));
+  return await normals(model.device, model.sampleShape, streams, initialScale);
 }
 
 /** What the sampler compiles to, where that has records, after which there are states to show. */
