@@ -54,7 +54,8 @@ export { linear, stepProgram, stepRecord, type StepProgramOptions } from './prog
 export type { HostContext, Reduction, Term } from './program/host-context.js';
 export { RECORD_BYTES, packRecords } from './program/pack.js';
 export type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
-export { translate, type TranslateOptions, type TranslationMethod } from './translation/translate.js';
+export { translate } from './translation/translate.js';
+export type { TranslateOptions, TranslationMethod, TranslationNoise } from './translation/options.js';
 export type { Similarity } from './translation/similarity.js';
 export type { GuideForm } from './program/guided.js';
 export {
@@ -69,7 +70,7 @@ export type { Correction, ModelOutput, ScriptModel } from './running/evaluator.j
 export type { GuidanceOptions } from './running/guidance.js';
 export type { NoiseOption } from './running/noise-source.js';
 export type { RunResult } from './running/network-run.js';
-export type { Guide } from './running/guide.js';
+export type { Constraint, ConstraintPlace, Guide } from './running/guide.js';
 export { imageFormats, type ImageFormat, type PreviewPlace, type RunOptions } from './running/run-options.js';
 export type { StreamedImage } from './running/stream.js';
 export { runProgram, type RunProgramOptions } from './running/run-program.js';

@@ -313,6 +313,8 @@ export interface NativeScriptRun {
   answer(out: Float32Array | null, head: Float32Array | null, guide?: Float32Array | null): Promise<void>;
   /** The states as they are now. */
   states(): Promise<Float32Array>;
+  /** Goes on from other states, of as many elements as `states` gives; between `answer` and `ask`. */
+  replace(states: Float32Array): Promise<void>;
   free(): void;
 }
 

@@ -3,10 +3,12 @@ import { at, elementCount } from '../base/arrays.js';
 import { unknownName } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
 import { tagOf } from '../base/option-kinds.js';
+import type { NativeScriptRun } from '../engine/binding.js';
 import { UNet } from '../engine/unet.js';
 import { guidedProgram, guideForms } from '../program/guided.js';
 import type { StepProgram } from '../program/program.js';
-import { isGuided } from './guidance.js';
+import type { Constraint, ConstraintPlace } from './guide.js';
+import { isGuided as isMixed } from './guidance.js';
 import type { ResolvedRun } from './resolve-run.js';
 import { nativeRequest } from './run-request.js';
 
@@ -35,7 +37,9 @@ class GuidedBatch {
   /** Their final states. */
   async states(onRecord: () => void): Promise<Float32Array> {
     const { run, unet, program, first, count } = this;
-    const { signal } = run.options;
+    const { signal, constrain, guides = [] } = run.options;
+    const isGuided = guides.length > 0;
+    let done = 0;
     const request = nativeRequest(
       [program],
       {
@@ -59,9 +63,10 @@ class GuidedBatch {
         const { x, times } = question;
         const asked = times.length > 0;
         const outputs = asked ? await this.#predict(x, times) : null;
-        const gradient = asked ? await this.#gradient(x, times) : null;
+        const gradient = asked && isGuided ? await this.#gradient(x, times) : null;
         throwIfAborted(signal);
         await nativeWork(() => script.answer(outputs?.out ?? null, outputs?.head ?? null, gradient));
+        if (constrain !== undefined) await this.#constrain(constrain, script, ++done);
         onRecord();
       }
     } finally {
@@ -96,7 +101,7 @@ class GuidedBatch {
     own.out.forEach((value, i) => {
       const weight = at(weights, Math.floor(i / this.#elements));
       const other = at(unconditional.out, i);
-      own.out[i] = isGuided(weight) ? other + weight * (value - other) : weight === 0 ? other : value;
+      own.out[i] = isMixed(weight) ? other + weight * (value - other) : weight === 0 ? other : value;
     });
     return own;
   }
@@ -116,6 +121,23 @@ class GuidedBatch {
     };
   }
 
+  /** Holds the states to what a function makes of them. */
+  async #constrain(constrain: Constraint, script: NativeScriptRun, record: number): Promise<void> {
+    const { records } = this.program;
+    const states = await nativeWork(() => script.states());
+    const place: ConstraintPlace = {
+      record,
+      time: at(records, record - 1).time,
+      nextTime: records.slice(record).find(({ evaluate }) => evaluate)?.time ?? null,
+      first: this.run.place + this.first,
+    };
+    const found: unknown = await untilAborted(this.run.options.signal, () =>
+      Promise.resolve(constrain(states.slice(), place)),
+    );
+    requireFinite('constrain', found, states.length);
+    await nativeWork(() => script.replace(found));
+  }
+
   async #gradient(x: Float32Array, times: Float32Array): Promise<Float32Array> {
     const { guides = [], signal } = this.run.options;
     const sum = new Float32Array(x.length);
@@ -123,7 +145,8 @@ class GuidedBatch {
       const found: unknown = await untilAborted(signal, () =>
         Promise.resolve(guide(x.slice(), times.slice(), this.run.place + this.first)),
       );
-      addGradient(sum, found, index);
+      requireFinite(`guide ${index}`, found, sum.length);
+      for (let i = 0; i < sum.length; ++i) sum[i] = at(sum, i) + at(found, i);
     }
     return sum;
   }
@@ -140,28 +163,28 @@ function halves(all: Float32Array, rows: number, which: 0 | 1): Float32Array {
 }
 
 /** Plain JavaScript functions return anything. */
-function addGradient(sum: Float32Array, found: unknown, index: number): void {
-  if (!(found instanceof Float32Array) || found.length !== sum.length) {
+function requireFinite(name: string, found: unknown, elements: number): asserts found is Float32Array {
+  if (!(found instanceof Float32Array) || found.length !== elements) {
     const what = found instanceof Float32Array ? `${found.length} elements` : tagOf(found);
-    throw new DpmError('ERR_DPM_ARGUMENT', `guide ${index} returned ${what}, not a Float32Array of ${sum.length}`);
+    throw new DpmError('ERR_DPM_ARGUMENT', `${name} returned ${what}, not a Float32Array of ${elements}`);
   }
-  for (let i = 0; i < sum.length; ++i) {
-    const value = at(found, i);
-    if (!Number.isFinite(value)) {
-      throw new DpmError('ERR_DPM_ARGUMENT', `guide ${index} returned ${value} at element ${i}, it has to be finite`);
-    }
-    sum[i] = at(sum, i) + value;
-  }
+  const wrong = found.findIndex((value) => !Number.isFinite(value));
+  if (wrong < 0) return;
+  const value = at(found, wrong);
+  throw new DpmError('ERR_DPM_ARGUMENT', `${name} returned ${value} at element ${wrong}, it has to be finite`);
 }
 
 /** The program of a run with what guides change, and its network. */
 function guidedNetwork({ work, unet, model, options }: ResolvedRun): { program: StepProgram; unet: UNet } {
-  const unsuited = (what: string) => new DpmError('ERR_DPM_UNSUPPORTED', `guides do not go with ${what}`);
+  const { guides = [] } = options;
+  const who = guides.length > 0 ? 'guides do' : 'constrain does';
+  const unsuited = (what: string) => new DpmError('ERR_DPM_UNSUPPORTED', `${who} not go with ${what}`);
   if (work.kind === 'host') throw unsuited('samplers that decide while they run');
   if (work.programs.length > 1) throw unsuited('a program for each sample');
   if (!(unet instanceof UNet) || model.amplitudesAt === undefined) throw unsuited('models written in JavaScript');
   if (options.onPreview !== undefined) throw unsuited('onPreview');
   if ((options.snapshotEvery ?? 0) !== 0) throw unsuited('snapshotEvery');
+  if (guides.length === 0) return { program: at(work.programs, 0), unet };
   const { guideForm = 'score' } = options;
   if (!guideForms.includes(guideForm)) throw unknownName('guideForm', guideForm, guideForms);
   return { program: guidedProgram(at(work.programs, 0), guideForm, model.amplitudesAt), unet };

@@ -100,9 +100,12 @@ async function runHost(program: HostProgram, run: ResolvedRun): Promise<RunResul
 
 /** Runs programs on a network. */
 export async function runOnNetwork(run: ResolvedRun): Promise<RunResult> {
-  if ((run.options.guides ?? []).length > 0) return { images: imagesOf(run, await runGuided(run)), snapshots: [] };
-  if (run.options.guideForm !== undefined) {
+  const { guides = [], guideForm, constrain } = run.options;
+  if (guides.length === 0 && guideForm !== undefined) {
     throw new DpmError('ERR_DPM_ARGUMENT', 'guideForm is for guides, which are missing');
+  }
+  if (guides.length > 0 || constrain !== undefined) {
+    return { images: imagesOf(run, await runGuided(run)), snapshots: [] };
   }
   if (run.work.kind === 'host') return runHost(run.work.program, run);
   return (await runSteps(run.work.programs, run, run.unet.native)).result;

@@ -10,7 +10,7 @@ import {
 } from '../base/option-kinds.js';
 import type { GuideForm } from '../program/guided.js';
 import type { GuidanceOptions } from './guidance.js';
-import type { Guide } from './guide.js';
+import type { Constraint, Guide } from './guide.js';
 import type { NoiseOption } from './noise-source.js';
 
 /** Every {@link ImageFormat}. */
@@ -64,6 +64,8 @@ export interface RunOptions extends GuidanceOptions {
    * for samplers of the reverse Markov chain, `score` for others.
    */
   guideForm?: GuideForm | undefined;
+  /** Replaces the states after every record: what holds parts of images, or frequencies, to those of others. */
+  constrain?: Constraint | undefined;
   /** Aborts the run before its next evaluation. */
   signal?: AbortSignal | undefined;
   /** Records done and records in all, over all samples; of adaptive samplers per cent of the way through time. */
@@ -87,6 +89,7 @@ export const runOptionKinds: OptionKinds<RunOptions> = {
   previewEvery: kinds.positiveInteger,
   guides: arrayOf('an array of functions', kinds.function),
   guideForm: kinds.string,
+  constrain: kinds.function,
   signal: kinds.signal,
   onProgress: kinds.function,
 };

@@ -72,7 +72,7 @@ export interface ServiceOptions {
 }
 
 /** Options of a run in a batch, which decides itself how many samples it evaluates at once. */
-export type BatchRunOptions = Omit<RunOptions, 'batch' | 'guides' | 'guideForm'> & ServiceOptions;
+export type BatchRunOptions = Omit<RunOptions, 'batch' | 'guides' | 'guideForm' | 'constrain'> & ServiceOptions;
 
 /** A request: a sampler by its name, its own options, those of a run and of the service. */
 export type BatchRequest<N extends SamplerName = SamplerName> =
@@ -124,7 +124,7 @@ const serviceOptionKinds: OptionKinds<ServiceOptions> = {
   previewOf: oneOf(['state', 'prediction']),
 };
 
-const { batch: _, guides: __, guideForm: ___, ...runKinds } = runOptionKinds;
+const { batch: _, guides: __, guideForm: ___, constrain: ____, ...runKinds } = runOptionKinds;
 
 /** What {@link BatchRunOptions} may be. */
 export const batchRunKinds: OptionKinds<BatchRunOptions> = { ...runKinds, ...serviceOptionKinds };

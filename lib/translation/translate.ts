@@ -1,136 +1,23 @@
 import { at, elementCount } from '../base/arrays.js';
-import { unknownName, wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { checkOptions, instanceOf, kinds, type OptionKinds, requireKind, seedKind } from '../base/option-kinds.js';
+import { kinds, instanceOf, requireKind } from '../base/option-kinds.js';
 import { normals } from '../engine/normals.js';
-import type { UNet } from '../engine/unet.js';
-import { Classifier } from '../guidance/classifier.js';
+import type { Classifier } from '../guidance/classifier.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import { DiffusionModel } from '../model.js';
-import type { Guide } from '../running/guide.js';
+import type { RunOptions } from '../running/run-options.js';
 import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
-import { LowPass } from './low-pass.js';
-import { similarities, similarityGradient, type Similarity } from './similarity.js';
+import { keepLowFrequencies, keepPixels, type Sources } from './constraints.js';
+import { Energies } from './energies.js';
+import { checkedOptions, type CheckedOptions, type TranslateOptions, type TranslationNoise } from './options.js';
 
-/** How images are translated: `egsde` (Zhao et al. 2022), or `sdedit` (Meng et al. 2022), which is the same without energies. */
-export type TranslationMethod = 'egsde' | 'sdedit';
-
-/** Options of {@link translate}. */
-export interface TranslateOptions {
-  /** Default `egsde` where there is an extractor, else `sdedit`. */
-  method?: TranslationMethod | undefined;
-  /** A classifier of the two domains, or of several: what its middle block gives of an image is to leave the source's. */
-  extractor?: Classifier | undefined;
-  /** Weight of leaving the source's domain. Default 500. */
-  lambdaS?: number | undefined;
-  /** Weight of keeping the source's low frequencies. Default 2. */
-  lambdaI?: number | undefined;
-  /** What is kept: frequencies of images smaller by this factor. Default 32. */
-  factor?: number | undefined;
-  /** How features are compared. Default `cosine`. */
-  similarity?: Similarity | undefined;
-  /** The share of the noise that the source gets, above 0 to 1. Default 0.5. */
-  start?: number | undefined;
-  /** How often the result is noised and translated again. Default 1. */
-  repeats?: number | undefined;
-  /** Only every so many of the schedule's steps are made. Default 1. */
-  stride?: number | undefined;
-  /** Of the noise. Default 0. */
-  seed?: number | bigint | undefined;
-  /** Most images at once. Default 16. */
-  batch?: number | undefined;
-  /** Noise of the sources, [repeats, N, C, H, W], and of the steps, of a repeat each [steps, N, C, H, W], instead of the seed's. */
-  noise?: { sources: Float32Array; steps: readonly Float32Array[] } | undefined;
-  /** Aborts before the next evaluation. */
-  signal?: AbortSignal | undefined;
-  /** Steps done and in all, over all images and repeats. */
-  onProgress?: ((done: number, total: number) => void) | undefined;
-}
-
-const optionKinds: OptionKinds<TranslateOptions> = {
-  method: kinds.string,
-  extractor: instanceOf('a Classifier', Classifier),
-  lambdaS: kinds.number,
-  lambdaI: kinds.number,
-  factor: kinds.positiveInteger,
-  similarity: kinds.string,
-  start: kinds.number,
-  repeats: kinds.positiveInteger,
-  stride: kinds.positiveInteger,
-  seed: seedKind,
-  batch: kinds.positiveInteger,
-  noise: kinds.object,
-  signal: kinds.signal,
-  onProgress: kinds.function,
-};
-
-const methods: readonly TranslationMethod[] = ['egsde', 'sdedit'];
 const modelKind = instanceOf('a DiffusionModel', DiffusionModel);
 
 /** The draw of the sources' noise in the random stream of a sample. */
 const SOURCE_DRAW = 4;
 
-/** Energies of EGSDE: the noised source is compared with the state at every step. */
-class Energies {
-  readonly #lowPass: LowPass;
-
-  constructor(
-    private readonly model: DiffusionModel,
-    private readonly features: UNet,
-    private readonly sources: Float32Array,
-    private readonly options: TranslateOptions,
-  ) {
-    const [, height, width] = model.sampleShape;
-    this.#lowPass = new LowPass(height, width, options.factor ?? 32, 'triangle');
-  }
-
-  /** Minus the gradient of the weighted energies; the source's noise is the same for a whole way. */
-  guide(noise: Float32Array): Guide {
-    const elements = elementCount(this.model.sampleShape);
-    return async (y, times, first) => {
-      const { alpha, sigma } = amplitudesOfNetworkTime(this.model.schedule, at(times, 0));
-      const [from, to] = [first * elements, first * elements + y.length];
-      const e = noise.subarray(from, to);
-      const x = this.sources.subarray(from, to).map((value, i) => alpha * value + sigma * at(e, i));
-      const { lambdaS = 500, lambdaI = 2, similarity = 'cosine' } = this.options;
-      const faithfulness = this.#lowPass.gradient(y, x);
-      const result = Float32Array.from(faithfulness, (value) => -lambdaI * value);
-      if (lambdaS === 0) return result;
-      const realism = await this.#realism(similarity, y, x, times);
-      return result.map((value, i) => value - lambdaS * at(realism, i));
-    };
-  }
-
-  async #realism(similarity: Similarity, y: Float32Array, x: Float32Array, times: Float32Array): Promise<Float32Array> {
-    const { features } = this;
-    const [ofY, ofX] = [await features.forward(y, times), await features.forward(x, times)];
-    const rows = times.length;
-    const places = ofY.out.length / rows / features.info.outChannels;
-    const cotangent = similarityGradient(similarity, ofY.out, ofX.out, rows, places);
-    return (await features.pullback(y, times, { cotangent })).gradient;
-  }
-}
-
-function checkValues(options: TranslateOptions): { method: TranslationMethod; start: number; stride: number } {
-  const { extractor, start = 0.5, stride = 1, similarity } = options;
-  const method = options.method ?? (extractor === undefined ? 'sdedit' : 'egsde');
-  if (!methods.includes(method)) throw unknownName('method', method, methods);
-  if (similarity !== undefined && !similarities.includes(similarity)) {
-    throw unknownName('similarity', similarity, similarities);
-  }
-  if (method === 'egsde' && extractor === undefined) {
-    throw new DpmError('ERR_DPM_ARGUMENT', "method 'egsde' needs an extractor, a classifier of the domains");
-  }
-  if (!(start > 0 && start <= 1)) throw wrongValue('start', start, 'a number above 0, at most 1');
-  for (const name of ['lambdaS', 'lambdaI'] as const) {
-    const value = options[name] ?? 0;
-    if (!Number.isFinite(value)) throw wrongValue(name, value, 'a number');
-  }
-  if (method === 'egsde') return { method, start, stride };
-  const energy = (['lambdaS', 'lambdaI', 'factor', 'similarity'] as const).find((name) => options[name] !== undefined);
-  if (energy !== undefined) throw new DpmError('ERR_DPM_ARGUMENT', `${energy} is for method 'egsde'`);
-  return { method, start, stride };
-}
+/** Between the seeds of two repeats: the golden ratio of 2^64, which keeps any two of them apart. */
+const NEXT_SEED = 0x9e3779b97f4a7c15n;
 
 /** Times n - 1 of the schedule's steps from `start` down, every `stride`. */
 function timesOf({ schedule }: DiffusionModel, start: number, stride: number): number[] {
@@ -144,7 +31,7 @@ function timesOf({ schedule }: DiffusionModel, start: number, stride: number): n
   return Array.from({ length: Math.ceil(first / stride) }, (_, i) => first - 1 - i * stride);
 }
 
-function checkedSources(model: DiffusionModel, sources: Float32Array, extractor: Classifier | undefined): number {
+function requireSources(model: DiffusionModel, sources: Float32Array, extractor: Classifier | undefined): void {
   requireKind('the sources', sources, kinds.floats);
   const shape = model.sampleShape.join(', ');
   const count = sources.length / elementCount(model.sampleShape);
@@ -160,16 +47,116 @@ function checkedSources(model: DiffusionModel, sources: Float32Array, extractor:
       `the extractor takes images of [${extractor.sampleShape.join(', ')}], the model has [${shape}]`,
     );
   }
-  return count;
+}
+
+function isRepeat(value: unknown, repeats: number): boolean {
+  return Array.isArray(value) && value.length === repeats && value.every((each) => kinds.floats.holds(each));
+}
+
+/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` or `ERR_DPM_TENSOR_SHAPE` when given noise does not fit the sources. */
+function requireNoise(noise: TranslationNoise, elements: number, repeats: number, conditioned: number): void {
+  const { sources, steps, references } = noise;
+  requireKind('noise.sources', sources, kinds.floats);
+  if (sources.length !== repeats * elements) {
+    throw new DpmError(
+      'ERR_DPM_TENSOR_SHAPE',
+      `noise.sources has ${sources.length} elements, it has to have ${repeats * elements}`,
+    );
+  }
+  const expected = `${repeats} Float32Array, one for each repeat`;
+  requireKind('noise.steps', steps, { expected, holds: (value) => isRepeat(value, repeats) });
+  if (conditioned === 0 || references === undefined) return;
+  requireKind('noise.references', references, kinds.floats);
+  if (references.length < conditioned * elements) {
+    throw new DpmError(
+      'ERR_DPM_TENSOR_SHAPE',
+      `noise.references has ${references.length} elements, ${conditioned} steps take ${conditioned * elements}`,
+    );
+  }
+}
+
+/** What every repeat does alike. */
+interface Way {
+  sources: Sources;
+  timesteps: readonly number[];
+  /** Of the states that it starts from. */
+  amplitudes: { alpha: number; sigma: number };
+  /** What the sampler takes of a repeat, whose sources have this noise. */
+  runOptions: (noise: Float32Array) => Pick<RunOptions, 'guides' | 'guideForm' | 'constrain'>;
+}
+
+async function wayOf(sources: Sources, timesteps: readonly number[], options: CheckedOptions): Promise<Way> {
+  const { model, images } = sources;
+  const { method, extractor, mask } = options;
+  if (method === 'ilvr') {
+    const constrain = keepLowFrequencies(sources, conditionedSteps(model, timesteps, options), options);
+    return { sources, timesteps, amplitudes: { alpha: 0, sigma: 1 }, runOptions: () => ({ constrain }) };
+  }
+  const first = model.schedule.networkTime(at(timesteps, 0) + 1);
+  const features = await extractor?.features();
+  const energies = features && new Energies(model, features, images, options);
+  const keep = mask && keepPixels(sources, mask);
+  return {
+    sources,
+    timesteps,
+    amplitudes: amplitudesOfNetworkTime(model.schedule, first),
+    runOptions: (noise) => ({
+      guides: energies && [energies.guide(noise)],
+      ...(energies && { guideForm: 'score' as const }),
+      constrain: keep?.(noise),
+    }),
+  };
+}
+
+/** How many steps of ILVR the sources condition, from the first on. */
+function conditionedSteps({ schedule }: DiffusionModel, timesteps: readonly number[], { end }: CheckedOptions): number {
+  return timesteps.filter((timestep) => timestep > end * schedule.steps).length;
+}
+
+function seedOfRepeat(seed: number | bigint, repeat: number): bigint {
+  return BigInt.asUintN(64, BigInt(seed) + BigInt(repeat) * NEXT_SEED);
+}
+
+/** One repeat, which starts from `images`. */
+async function onceMore(way: Way, images: Float32Array, repeat: number, options: CheckedOptions): Promise<ImageBatch> {
+  const { sources, timesteps, amplitudes } = way;
+  const { model } = sources;
+  const { method, batch, noise, signal, onProgress, repeats } = options;
+  const count = images.length / elementCount(model.sampleShape);
+  const seed = seedOfRepeat(options.seed ?? 0, repeat);
+  const streams = Array.from({ length: count }, (_, sampleIndex) => ({
+    seed,
+    sampleIndex,
+    record: 0,
+    draw: SOURCE_DRAW,
+  }));
+  const own = repeat * images.length;
+  const e = noise?.sources.slice(own, own + images.length) ?? (await normals(model.device, model.sampleShape, streams));
+  const { alpha, sigma } = amplitudes;
+  const result = await model.sample({
+    sampler: 'ddpm',
+    ...(method !== 'ilvr' && { variance: 'beta-tilde' as const, clip: 'none' as const }),
+    timesteps,
+    count,
+    batch,
+    seed,
+    init: images.map((value, i) => alpha * value + sigma * at(e, i)),
+    noise: noise?.steps[repeat],
+    ...way.runOptions(e),
+    signal,
+    onProgress: (done, total) => onProgress?.(repeat * total + done, repeats * total),
+  });
+  return result.images;
 }
 
 /**
  * Images of one domain as images of the domain of a diffusion model. Each is noised as far as `start` says and then sampled from there, by the
- * steps of DDPM; EGSDE (Zhao et al. 2022) guides them away from the features of the source's domain and towards the source's low frequencies.
+ * steps of DDPM (SDEdit, Meng et al. 2022); EGSDE (Zhao et al. 2022) guides them away from the features of the source's domain and towards the
+ * source's low frequencies; ILVR (Choi et al. 2021) starts from noise and replaces the low frequencies of every state by those of the source.
  *
  * @param sources - Images in model space, [N, C, H, W].
- * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_TENSOR_SHAPE` when sources or extractor do not fit the
- * model, `ERR_DPM_UNSUPPORTED` for continuous schedules, `ERR_DPM_ABORTED` when aborted.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_TENSOR_SHAPE` when sources, mask, noise or extractor do
+ * not fit the model, `ERR_DPM_UNSUPPORTED` for continuous schedules, `ERR_DPM_ABORTED` when aborted.
  *
  * @example
  * ```ts
@@ -182,43 +169,17 @@ export async function translate(
   options: TranslateOptions = {},
 ): Promise<{ images: ImageBatch }> {
   requireKind('the model', model, modelKind);
-  checkOptions('translate', options, optionKinds);
-  const { method, start, stride } = checkValues(options);
-  const { extractor, repeats = 1, seed = 0, batch, noise, signal, onProgress } = options;
-  const count = checkedSources(model, sources, extractor);
+  const checked = checkedOptions(options);
+  const { extractor, repeats, start, stride, mask, noise } = checked;
+  requireSources(model, sources, extractor);
   const timesteps = timesOf(model, start, stride);
-  const kept = Float32Array.from(sources);
-  const features = method === 'egsde' ? await extractor?.features() : undefined;
-  const energies = features && new Energies(model, features, kept, options);
-  const { alpha, sigma } = amplitudesOfNetworkTime(model.schedule, model.schedule.networkTime(at(timesteps, 0) + 1));
-  let result: ImageBatch | undefined;
-  for (let repeat = 0; repeat < repeats; ++repeat) {
-    const streams = Array.from({ length: count }, (_, sampleIndex) => ({
-      seed,
-      sampleIndex,
-      record: repeat,
-      draw: SOURCE_DRAW,
-    }));
-    const own = repeat * kept.length;
-    const e = noise?.sources.slice(own, own + kept.length) ?? (await normals(model.device, model.sampleShape, streams));
-    const from = result?.data ?? kept;
-    const { images } = await model.sample({
-      sampler: 'ddpm',
-      variance: 'beta-tilde',
-      clip: 'none',
-      timesteps,
-      count,
-      batch,
-      seed: typeof seed === 'bigint' ? seed : BigInt(seed),
-      init: from.map((value, i) => alpha * value + sigma * at(e, i)),
-      noise: noise?.steps[repeat],
-      guides: energies && [energies.guide(e)],
-      ...(energies && { guideForm: 'score' }),
-      signal,
-      onProgress: (done, total) => onProgress?.(repeat * total + done, repeats * total),
-    });
-    result = images;
+  if (noise !== undefined) {
+    const conditioned = checked.method === 'ilvr' ? conditionedSteps(model, timesteps, checked) : 0;
+    requireNoise(noise, sources.length, repeats, conditioned);
   }
-  if (result === undefined) throw new DpmError('ERR_DPM_INTERNAL', 'nothing was translated');
+  const images = Float32Array.from(sources);
+  const way = await wayOf({ model, images }, timesteps, { ...checked, mask: mask && Float32Array.from(mask) });
+  let result = await onceMore(way, images, 0, checked);
+  for (let repeat = 1; repeat < repeats; ++repeat) result = await onceMore(way, result.data, repeat, checked);
   return { images: result };
 }

@@ -39,6 +39,8 @@ class Flight {
 
   /// The states into `images` from element `first` on.
   void download(RunImages& images, std::uint64_t first) const { registers_.download(0, count_, images, first); }
+  /// Goes on from other states, [count][image], between two steps.
+  void replace(const float* states) { registers_.write(0, count_, states); }
 
  private:
   [[nodiscard]] const SampleIdentity& sample(std::uint32_t row) const { return request_.samples[first_ + row]; }

@@ -1,5 +1,6 @@
 #include "sampling/script_run.h"
 
+#include <string>
 #include <utility>
 
 #include "core/error.h"
@@ -44,6 +45,16 @@ std::vector<float> ScriptRun::states_now() const {
   RunImages images(request_.samples.size() * evaluator_.shape().image, false);
   flight_.download(images, 0);
   return std::move(images.floats);
+}
+
+void ScriptRun::replace(const std::vector<float>& states) {
+  require(!begun_, "states are replaced between two records");
+  const std::size_t elements = request_.samples.size() * evaluator_.shape().image;
+  if (states.size() != elements) {
+    throw Error(ErrorCode::kTensorShape,
+                std::to_string(states.size()) + " elements of states, there have to be " + std::to_string(elements));
+  }
+  flight_.replace(states.data());
 }
 
 }  // namespace dpm

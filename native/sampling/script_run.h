@@ -27,6 +27,9 @@ class ScriptRun {
   void answer(const std::vector<float>& out, const std::vector<float>& head, const std::vector<float>& guide = {});
   /// The states as they are now, [samples][image].
   [[nodiscard]] std::vector<float> states_now() const;
+  /// Goes on from other states, [samples][image]. Throws Error(kArgument) while a question waits for its answer,
+  /// Error(kTensorShape) when there are more or fewer than samples.
+  void replace(const std::vector<float>& states);
 
  private:
   ScriptEvaluator evaluator_;

@@ -41,4 +41,7 @@ AnswerJob::AnswerJob(const Napi::CallbackInfo& info, const Napi::Object& owner, 
 
 Napi::Value StatesJob::result(Napi::Env env) { return to_float_array(env, std::move(states_)); }
 
+ReplaceJob::ReplaceJob(const Napi::CallbackInfo& info, const Napi::Object& owner, std::shared_ptr<ScriptRun> run)
+    : PromiseJob(info.Env(), owner), run_(std::move(run)), states_(to_floats(info[0], "states")) {}
+
 }  // namespace dpm::addon

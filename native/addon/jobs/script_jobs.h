@@ -70,4 +70,15 @@ class StatesJob : public PromiseJob {
   std::vector<float> states_;
 };
 
+/// Argument: the states to go on from.
+class ReplaceJob : public PromiseJob {
+ public:
+  ReplaceJob(const Napi::CallbackInfo& info, const Napi::Object& owner, std::shared_ptr<ScriptRun> run);
+  void run() override { run_->replace(states_); }
+
+ private:
+  std::shared_ptr<ScriptRun> run_;
+  std::vector<float> states_;
+};
+
 }  // namespace dpm::addon

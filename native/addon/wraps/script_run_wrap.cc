@@ -10,7 +10,8 @@ void ScriptRunWrap::define(Napi::Env env) {
   const Napi::Function constructor =
       DefineClass(env, "ScriptRun",
                   {InstanceMethod<&ScriptRunWrap::ask>("ask"), InstanceMethod<&ScriptRunWrap::answer>("answer"),
-                   InstanceMethod<&ScriptRunWrap::states>("states"), InstanceMethod<&ScriptRunWrap::free>("free")});
+                   InstanceMethod<&ScriptRunWrap::states>("states"), InstanceMethod<&ScriptRunWrap::replace>("replace"),
+                   InstanceMethod<&ScriptRunWrap::free>("free")});
   Environment::of(env).script_run_constructor = Napi::Persistent(constructor);
 }
 
@@ -52,6 +53,12 @@ Napi::Value ScriptRunWrap::states(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&] {
     const auto self = info.This().As<Napi::Object>();
     return submit(info.Env(), *engine_, std::make_unique<StatesJob>(info.Env(), self, run()));
+  });
+}
+
+Napi::Value ScriptRunWrap::replace(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    return submit(info.Env(), *engine_, std::make_unique<ReplaceJob>(info, info.This().As<Napi::Object>(), run()));
   });
 }
 

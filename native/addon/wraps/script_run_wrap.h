@@ -21,6 +21,7 @@ class ScriptRunWrap : public Napi::ObjectWrap<ScriptRunWrap> {
   Napi::Value ask(const Napi::CallbackInfo& info);
   Napi::Value answer(const Napi::CallbackInfo& info);
   Napi::Value states(const Napi::CallbackInfo& info);
+  Napi::Value replace(const Napi::CallbackInfo& info);
   void free(const Napi::CallbackInfo& info);
 
   [[nodiscard]] const std::shared_ptr<ScriptRun>& run() const;

@@ -7,7 +7,8 @@ import { Classifier } from '../../../lib/guidance/classifier.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { LowPass, lowPassAxis } from '../../../lib/translation/low-pass.js';
-import { translate, type TranslateOptions } from '../../../lib/translation/translate.js';
+import type { TranslateOptions } from '../../../lib/translation/options.js';
+import { translate } from '../../../lib/translation/translate.js';
 import { maxDifference } from '../../support/golden.js';
 import { packagePath } from '../../support/temporary.js';
 
@@ -113,6 +114,35 @@ describe('translate', () => {
     expect(progress.map(([done]) => done)).toEqual([...progress.map(([done]) => done!)].sort((a, b) => a - b));
   });
 
+  it('noises every repeat by numbers of its own, and starts it from the end of the one before', async () => {
+    await using model = await load('cpu');
+    const source = await golden('source');
+    const calls: { init: Float32Array; seed: bigint; end: Float32Array }[] = [];
+    const sample = model.sample.bind(model);
+    model.sample = (async (options: Parameters<typeof sample>[0]) => {
+      const result = await sample(options);
+      calls.push({ init: options.init!, seed: options.seed as bigint, end: result.images.data });
+      return result;
+    }) as typeof model.sample;
+    const { images } = await translate(model, source, { start: 0.25, repeats: 3, seed: 7 });
+    expect(calls.map(({ seed }) => seed === 7n)).toEqual([true, false, false]);
+    expect(new Set(calls.map(({ seed }) => seed)).size).toBe(3);
+    expect(images.data).toBe(calls[2]!.end);
+    const { alphaBar } = model.schedule;
+    const level = alphaBar.call(model.schedule, 8);
+    const noises = calls.map(({ init }, repeat) => {
+      const from = repeat === 0 ? source : calls[repeat - 1]!.end;
+      return init.map((value, i) => (value - Math.sqrt(level) * from[i]!) / Math.sqrt(1 - level));
+    });
+    for (const noise of noises) {
+      const variance = noise.reduce((sum, value) => sum + value * value, 0) / noise.length;
+      expect(variance).toBeGreaterThan(0.9);
+      expect(variance).toBeLessThan(1.1);
+    }
+    expect(maxDifference(noises[0]!, noises[1]!)).toBeGreaterThan(1);
+    expect(maxDifference(noises[1]!, noises[2]!)).toBeGreaterThan(1);
+  });
+
   it.each<[string, object, string]>([
     ['a method that is none', { method: 'cyclegan' }, 'method'],
     ['no extractor', { method: 'egsde' }, 'needs an extractor'],
@@ -120,6 +150,17 @@ describe('translate', () => {
     ['a start of nothing', { start: 0 }, 'start'],
     ['a start beyond the noise', { start: 1.5 }, 'start'],
     ['no repeats', { repeats: 0 }, 'repeats'],
+    ['repeats of ILVR', { method: 'ilvr', repeats: 2 }, 'repeats is for method'],
+    ['an end of SDEdit', { end: 0.1 }, "end is for method 'ilvr'"],
+    ['an end of EGSDE', { method: 'egsde', end: 0.1 }, "end is for method 'ilvr'"],
+    ['an end beyond the noise', { method: 'ilvr', end: 1.5 }, 'end'],
+    ['an end before the image', { method: 'ilvr', end: -0.5 }, 'end'],
+    ['an end of nothing', { method: 'ilvr', end: NaN }, 'end'],
+    ['a factor of SDEdit', { factor: 4 }, 'factor'],
+    ['a similarity of ILVR', { method: 'ilvr', similarity: 'cosine' }, 'similarity'],
+    ['a mask of ILVR', { method: 'ilvr', mask: new Float32Array(256) }, 'mask'],
+    ['noise that is none', { noise: { sources: [], steps: [] } }, 'noise.sources'],
+    ['noise of too few sources', { noise: { sources: new Float32Array(5), steps: [] } }, 'noise.sources has 5'],
     ['another option', { guidance: 3 }, 'guidance'],
   ])('refuses %s', async (_, options, message) => {
     await using model = await load('cpu');

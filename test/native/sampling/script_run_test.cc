@@ -94,6 +94,19 @@ TEST(ScriptRuns, ReadTheSecondOutputOfTheAnswer) {
   EXPECT_NE(final_states(0.0F), final_states(1.0F));
 }
 
+TEST(ScriptRuns, GoOnFromStatesThatReplaceTheirs) {
+  ScriptRun run(Device::open("cpu", {}), plain_shape(), plain_request(2));
+  std::vector<float> states = run.states_now();
+  ASSERT_EQ(states.size(), 2 * std::size_t{kElements});
+  EXPECT_EQ(code_of([&] { run.replace(std::vector<float>(states.size() - 1)); }), ErrorCode::kTensorShape);
+  EXPECT_EQ(code_of([&] { run.replace(std::vector<float>(states.size() + 1)); }), ErrorCode::kTensorShape);
+  for (std::size_t i = 0; i < states.size(); ++i) states[i] = static_cast<float>(i);
+  run.replace(states);
+  EXPECT_EQ(run.states_now(), states);
+  ASSERT_TRUE(run.ask());
+  EXPECT_EQ(code_of([&] { run.replace(states); }), ErrorCode::kArgument);
+}
+
 TEST(Predictions, AreThoseOfTheLoop) {
   SmallNetwork small;
   const auto network = small.load("cpu");

@@ -1,0 +1,84 @@
+import { at, elementCount } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
+import { normals } from '../engine/normals.js';
+import type { DiffusionModel } from '../model.js';
+import type { Constraint } from '../running/guide.js';
+import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
+import { LowPass } from './low-pass.js';
+import type { CheckedOptions } from './options.js';
+
+/** The draw of the references' noise in the random stream of a sample. */
+const REFERENCE_DRAW = 5;
+
+/** Sources of a translation, [N, C, H, W]. */
+export interface Sources {
+  model: DiffusionModel;
+  images: Float32Array;
+}
+
+/** A mask of every sample, [N, H, W], from one of all or of each. */
+function masksOf(mask: Float32Array, count: number, pixels: number): (sample: number) => Float32Array {
+  if (mask.length === pixels) return () => mask;
+  if (mask.length === count * pixels) return (sample) => mask.subarray(sample * pixels, (sample + 1) * pixels);
+  throw new DpmError(
+    'ERR_DPM_TENSOR_SHAPE',
+    `the mask has ${mask.length} elements, it has to be one of ${pixels} pixels or one for each of ${count} images`,
+  );
+}
+
+/**
+ * What keeps the masked pixels those of the sources, noised as much as the state is, by the same noise at every step.
+ *
+ * @param noise - Of the sources, like them.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when the mask fits neither one image nor all.
+ */
+export function keepPixels({ model, images }: Sources, mask: Float32Array): (noise: Float32Array) => Constraint {
+  const [channels, height, width] = model.sampleShape;
+  const pixels = height * width;
+  const maskOf = masksOf(mask, images.length / (channels * pixels), pixels);
+  return (noise) =>
+    (x, { first, nextTime }) => {
+      const { alpha, sigma } =
+        nextTime === null ? { alpha: 1, sigma: 0 } : amplitudesOfNetworkTime(model.schedule, nextTime);
+      const offset = first * channels * pixels;
+      return x.map((value, i) => {
+        const share = at(maskOf(first + Math.floor(i / (channels * pixels))), i % pixels);
+        const kept = alpha * at(images, offset + i) + sigma * at(noise, offset + i);
+        return value + share * (kept - value);
+      });
+    };
+}
+
+/**
+ * What holds the low frequencies of states to those of the sources (Choi et al. 2021, ILVR), which are noised anew at every step, as much as
+ * the state was that the step began with.
+ *
+ * @param conditioned - How many steps, from the first on.
+ */
+export function keepLowFrequencies(
+  { model, images }: Sources,
+  conditioned: number,
+  options: CheckedOptions,
+): Constraint {
+  const [channels, height, width] = model.sampleShape;
+  const elements = elementCount([channels, height, width]);
+  const lowPass = new LowPass(height, width, options.factor, 'cubic');
+  const { seed = 0, noise } = options;
+  const drawn = (first: number, count: number, record: number): Promise<Float32Array> =>
+    normals(
+      model.device,
+      model.sampleShape,
+      Array.from({ length: count }, (_, row) => ({ seed, sampleIndex: first + row, record, draw: REFERENCE_DRAW })),
+    );
+  return async (x, { first, record, time }) => {
+    if (record > conditioned) return x;
+    const { alpha, sigma } = amplitudesOfNetworkTime(model.schedule, time);
+    const offset = first * elements;
+    const given = noise?.references;
+    const slice = (record - 1) * images.length + offset;
+    const e = given?.subarray(slice, slice + x.length) ?? (await drawn(first, x.length / elements, record - 1));
+    const apart = x.map((value, i) => alpha * at(images, offset + i) + sigma * at(e, i) - value);
+    const low = lowPass.apply(apart);
+    return x.map((value, i) => value + at(low, i));
+  };
+}
