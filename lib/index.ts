@@ -56,6 +56,7 @@ export { RECORD_BYTES, packRecords } from './program/pack.js';
 export type { HostProgram, Program, ProgramHead, StepProgram } from './program/program.js';
 export { translate } from './translation/translate.js';
 export type { TranslateOptions, TranslationMethod, TranslationNoise } from './translation/options.js';
+export { compareImages, type ImageComparison } from './images/compare.js';
 export type { Similarity } from './translation/similarity.js';
 export type { GuideForm } from './program/guided.js';
 export {

@@ -5,7 +5,7 @@ import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readLabels } from '../files/tensor-data.js';
 import { Classifier, logSoftmax } from '../guidance/classifier.js';
 import { usageError, type Call, type Command } from './command.js';
-import { readModelImages } from './images.js';
+import { readNamedImages } from './images.js';
 import { configOption, deviceOptions, deviceSettings } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';
 
@@ -70,11 +70,11 @@ function scores(labels: Int32Array, found: readonly Float64Array[]): { accuracy:
   };
 }
 
-function printGuesses(top: readonly Guess[][], labels: Int32Array | null): void {
+function printGuesses(top: readonly Guess[][], labels: Int32Array | null, names: readonly string[] | null): void {
   printTable([
     ['image', ...(labels === null ? [] : ['label']), 'class and probability'],
     ...top.map((each, n) => [
-      String(n),
+      names?.[n] ?? String(n),
       ...(labels === null ? [] : [String(at(labels, n))]),
       ...each.map(({ label, probability }) => `${label} ${probability.toFixed(4)}`),
     ]),
@@ -87,8 +87,8 @@ export const classifyCommand: Command = {
   arguments: ['CLASSIFIER'],
   options: {
     input: {
-      value: 'FILE',
-      help: 'safetensors with images [N,C,H,W], uint8 or float32 in [-1, 1], and optionally labels [N]',
+      value: 'PATH',
+      help: 'safetensors with images [N,C,H,W], uint8 or float32, and optionally labels [N]; a .png or a folder of such',
     },
     time: { value: 'T', help: 'the network time of the noise in the images; default 0, none' },
     batch: { value: 'N', help: 'most images evaluated at once; default 64' },
@@ -106,17 +106,22 @@ export const classifyCommand: Command = {
       config: options.string('config'),
       signal,
     });
-    const images = await readModelImages(path, classifier);
-    const labels = await labelsOf(path, images.length / elementCount(classifier.sampleShape), classifier.classes);
+    const { images, names } = await readNamedImages(path, classifier);
+    const count = images.length / elementCount(classifier.sampleShape);
+    const labels = names === null ? await labelsOf(path, count, classifier.classes) : null;
     const found = await classify(classifier, images, { time, batch, call });
     const top = found.map(guesses);
     const scored = labels === null ? null : scores(labels, found);
     if (call.json) {
-      const rows = top.map((each, n) => ({ ...(labels !== null && { label: at(labels, n) }), top: each }));
+      const rows = top.map((each, n) => ({
+        ...(names !== null && { name: at(names, n) }),
+        ...(labels !== null && { label: at(labels, n) }),
+        top: each,
+      }));
       printJson({ images: rows, time, ...scored, device: classifier.device.name });
       return;
     }
-    printGuesses(top, labels);
+    printGuesses(top, labels, names);
     if (scored === null) return;
     const { accuracy, crossEntropy } = scored;
     printLine(

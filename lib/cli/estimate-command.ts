@@ -31,7 +31,7 @@ export function estimateCommand<Table extends { numTrainTimesteps: number }>(com
     summary,
     arguments: ['MODEL'],
     options: {
-      data: { value: 'FILE', help: `safetensors with images [N,C,H,W], ${images}` },
+      data: { value: 'PATH', help: `safetensors with images [N,C,H,W], ${images}; a .png or a folder of such` },
       samples: { value: 'M', help: `images each entry is estimated from; ${enough}` },
       seed: { value: 'INT', help: 'seed of the choice of images and of the noise; default 0' },
       timesteps: { value: 'LIST', help: 'times n to estimate, separated by commas; the others are interpolated' },

@@ -1,7 +1,13 @@
+import { readdir, stat } from 'node:fs/promises';
+import { basename, extname, join } from 'node:path';
+
+import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
+import { requireMemory } from '../base/memory-budget.js';
 import { valueOfLevel, type PixelRange } from '../base/pixel-range.js';
 import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readFloats } from '../files/tensor-data.js';
+import { readPng } from '../images/read-png.js';
 
 /** The tensor `images` of a data set in model space: float32 as it is, 0..255 mapped to the values of black to white. */
 async function readImages(path: string, range: PixelRange): Promise<{ shape: number[]; data: Float32Array }> {
@@ -19,19 +25,79 @@ interface ImagesTaken {
   readonly range: PixelRange;
 }
 
+/** The PNG files of a folder, by name. */
+async function picturesOf(folder: string): Promise<string[]> {
+  const names = (await readdir(folder)).filter((name) => !name.startsWith('.')).sort();
+  const other = names.find((name) => ['.jpg', '.jpeg', '.webp', '.gif'].includes(extname(name).toLowerCase()));
+  if (other !== undefined) throw new DpmError('ERR_DPM_FILE', `${join(folder, other)}: only PNG files are read`);
+  const pictures = names.filter((name) => extname(name).toLowerCase() === '.png');
+  if (pictures.length === 0) throw new DpmError('ERR_DPM_FILE', `${folder} has no PNG files`);
+  return pictures.map((name) => join(folder, name));
+}
+
+/** Where images are, if they are pictures: one, or those of a folder. Null for a data set. */
+async function picturePaths(path: string): Promise<string[] | null> {
+  if (extname(path).toLowerCase() === '.png') return [path];
+  const found = await stat(path).catch(() => undefined);
+  return found?.isDirectory() === true ? picturesOf(path) : null;
+}
+
+/** Images in model space. */
+export interface NamedImages {
+  /** [N, C, H, W]. */
+  images: Float32Array;
+  /** Names of their files, of pictures. */
+  names: readonly string[] | null;
+}
+
+async function readPictures(paths: readonly string[], { sampleShape, range }: ImagesTaken): Promise<NamedImages> {
+  const elements = sampleShape.reduce((product, size) => product * size, 1);
+  requireMemory(`${paths.length} pictures`, paths.length * elements, Float32Array.BYTES_PER_ELEMENT);
+  const images = new Float32Array(paths.length * elements);
+  for (const [index, path] of paths.entries()) {
+    const levels = await readPng(path, sampleShape);
+    images.set(
+      levels.map((level) => valueOfLevel(level, range)),
+      index * elements,
+    );
+  }
+  return { images, names: paths.map((path) => basename(path)) };
+}
+
 /**
- * The images of a data set that have the shape of a model's samples, in model space.
+ * The images of a data set, a picture or a folder of pictures that have the shape of a model's samples, in model space; pictures with their
+ * names.
  *
- * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the file when they have another.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the file when they have another, `ERR_DPM_FILE` when it cannot be read.
  */
-export async function readModelImages(path: string, { sampleShape, range }: ImagesTaken): Promise<Float32Array> {
-  const { shape, data } = await readImages(path, range);
-  if (shape.slice(1).join() !== sampleShape.join()) {
-    const expected = sampleShape.join(', ');
+export async function readNamedImages(path: string, taken: ImagesTaken): Promise<NamedImages> {
+  const pictures = await picturePaths(path);
+  if (pictures !== null) return readPictures(pictures, taken);
+  const { shape, data } = await readImages(path, taken.range);
+  if (shape.slice(1).join() !== taken.sampleShape.join()) {
+    const expected = taken.sampleShape.join(', ');
     throw new DpmError(
       'ERR_DPM_TENSOR_SHAPE',
       `${path}: images is [${shape.join(', ')}], it has to be [N, ${expected}]`,
     );
   }
-  return data;
+  return { images: data, names: null };
+}
+
+/** Images as {@link readNamedImages} gives them. */
+export async function readModelImages(path: string, taken: ImagesTaken): Promise<Float32Array> {
+  return (await readNamedImages(path, taken)).images;
+}
+
+/**
+ * What of images is kept, [H, W]: of a picture's grey levels white 1 and black 0.
+ *
+ * @throws {@link DpmError} as {@link readNamedImages} does.
+ */
+export async function readMask(path: string, sampleShape: readonly number[]): Promise<Float32Array> {
+  if (extname(path).toLowerCase() !== '.png') {
+    throw new DpmError('ERR_DPM_ARGUMENT', `the mask ${path} has to be a .png file`);
+  }
+  const levels = await readPng(path, [1, at(sampleShape, 1), at(sampleShape, 2)]);
+  return levels.map((level) => level / 255);
 }

@@ -18,7 +18,10 @@ import { defaultSteps, optionSpecs, samplerOptions, type CostedSampler } from '.
 
 /** What of the samplers' options a bound takes. */
 export const likelihoodOptionSpecs: OptionSpecs = {
-  data: { value: 'FILE', help: 'safetensors with images [N,C,H,W], uint8 or float32 on the grid of 8 bits in [-1, 1]' },
+  data: {
+    value: 'PATH',
+    help: 'safetensors with images [N,C,H,W], uint8 or float32 on the grid of 8 bits in [-1, 1]; a .png or a folder of such',
+  },
   samples: { value: 'M', help: 'images, drawn from the data; default all' },
   seed: { value: 'INT', help: 'seed of the choice of images and of the noise; default 0' },
   class: { value: 'LABEL', help: 'class of all images, for a class-conditional network' },

@@ -1,75 +1,139 @@
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 
-import { Classifier } from '../guidance/classifier.js';
 import { makeFolder } from '../files/files.js';
+import { Classifier } from '../guidance/classifier.js';
+import { compareImages, type ImageComparison } from '../images/compare.js';
+import { ImageBatch } from '../images/image-batch.js';
+import { imageFileKind } from '../images/save.js';
+import type { DiffusionModel } from '../model.js';
+import { translationMethods } from '../translation/options.js';
 import { similarities } from '../translation/similarity.js';
 import { translate } from '../translation/translate.js';
-import { type Command, usageError } from './command.js';
-import { readModelImages } from './images.js';
+import { type Call, type Command, usageError } from './command.js';
+import { readMask, readNamedImages } from './images.js';
 import { modelOptions, withModel } from './model-options.js';
-import { printJson, printLine, progressBar } from './output.js';
+import { type Progress, printJson, printLine, progressBar } from './output.js';
 import { checkTarget } from './target.js';
+
+/** Options that only an extractor gives a meaning. */
+const extractorOptions = ['lambda-s', 'lambda-i', 'similarity'];
+
+async function withExtractor<T>(
+  call: Call,
+  { device }: DiffusionModel,
+  work: (extractor: Classifier | undefined) => Promise<T>,
+): Promise<T> {
+  const path = call.options.string('extractor');
+  if (path === undefined) return work(undefined);
+  const extractor = await Classifier.load(path, { device });
+  try {
+    return await work(extractor);
+  } finally {
+    await extractor.close();
+  }
+}
+
+async function translated(
+  { options, signal }: Call,
+  model: DiffusionModel,
+  images: Float32Array,
+  extractor: Classifier | undefined,
+  progress: Progress,
+): Promise<ImageBatch> {
+  const mask = options.string('mask');
+  const found = await translate(model, images, {
+    method: options.choice('method', translationMethods),
+    extractor,
+    lambdaS: options.number('lambda-s'),
+    lambdaI: options.number('lambda-i'),
+    factor: options.integer('factor'),
+    similarity: options.choice('similarity', similarities),
+    start: options.number('start'),
+    end: options.number('end'),
+    mask: mask === undefined ? undefined : await readMask(mask, model.sampleShape),
+    stride: options.integer('stride'),
+    repeats: options.integer('repeats'),
+    seed: options.seed('seed'),
+    batch: options.integer('batch'),
+    signal,
+    onProgress: (done, total) => {
+      progress.update(done, total);
+    },
+  });
+  return found.images;
+}
+
+/** Pictures keep their names in a folder. */
+async function save(images: ImageBatch, out: string, names: readonly string[] | null, scale?: number): Promise<void> {
+  if (names === null || imageFileKind(out) !== 'folder') {
+    await makeFolder(dirname(out));
+    await images.save(out, { scale });
+    return;
+  }
+  await makeFolder(out);
+  let index = 0;
+  for (const image of images) await image.save(join(out, names[index++] ?? ''), { scale });
+}
+
+function means({ l2, psnr, ssim }: ImageComparison): { l2: number; psnr: number; ssim: number } {
+  const mean = (values: Float64Array): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+  return { l2: mean(l2), psnr: mean(psnr), ssim: mean(ssim) };
+}
 
 export const translateCommand: Command = {
   name: 'translate',
-  summary: "Images of one domain as images of a model's: EGSDE with an extractor, SDEdit without.",
+  summary: "Images of one domain as images of a model's: EGSDE with an extractor, SDEdit or ILVR without.",
   arguments: ['MODEL'],
   options: {
-    source: { value: 'FILE', help: 'safetensors with images [N,C,H,W], uint8 or float32 in model space' },
-    out: { value: 'FILE', help: 'grid.png, images.safetensors or a folder' },
+    source: { value: 'PATH', help: 'a .png, a folder of such, or safetensors with images [N,C,H,W], uint8 or float32' },
+    out: { value: 'FILE', help: 'grid.png, images.safetensors or a folder, where pictures keep their names' },
+    method: { value: 'NAME', help: `${translationMethods.join(', ')}; default egsde with --extractor, else sdedit` },
     extractor: { value: 'PATH', help: 'classifier of the domains, whose middle block compares images (EGSDE)' },
     'lambda-s': { value: 'W', help: "weight of leaving the source's domain; default 500" },
     'lambda-i': { value: 'W', help: "weight of keeping the source's low frequencies; default 2" },
     factor: { value: 'N', help: 'what is kept: frequencies of images smaller by this; default 32' },
     similarity: { value: 'NAME', help: `how features are compared: ${similarities.join(' or ')}; default cosine` },
-    start: { value: 'SHARE', help: 'share of the noise that the source gets, above 0 to 1; default 0.5' },
+    start: { value: 'SHARE', help: 'share of the noise that the source gets, above 0 to 1; default 0.5, of ilvr 1' },
+    end: { value: 'SHARE', help: 'share of the way whose steps the source does not condition (ilvr); default 0' },
+    mask: { value: 'FILE', help: 'a .png of what is kept of the source: white stays, black goes' },
     stride: { value: 'N', help: "every so many of the schedule's steps are made; default 1" },
     repeats: { value: 'K', help: 'how often the result is noised and translated again; default 1' },
     seed: { value: 'INT', help: 'of the noise; default 0' },
     batch: { value: 'N', help: 'most images at once; default 16' },
     scale: { value: 'N', help: 'pixels of a PNG for one of an image, along each side; default 1' },
+    metrics: { help: 'also tells L2, PSNR and SSIM between sources and results, means over images' },
     ...modelOptions,
   },
   async run(call) {
-    const { options, json, signal } = call;
+    const { options, json } = call;
     const out = options.required('out');
     const source = options.required('source');
     await checkTarget(out, { flag: '--out', endings: ['.png', '.safetensors'], folder: true });
-    const path = options.string('extractor');
-    const orphan = ['lambda-s', 'lambda-i', 'factor', 'similarity'].find((name) => options.has(name));
-    if (path === undefined && orphan !== undefined) throw usageError(`--${orphan} is for --extractor`);
+    const orphan = extractorOptions.find((name) => options.has(name));
+    if (!options.has('extractor') && orphan !== undefined) throw usageError(`--${orphan} is for --extractor`);
     const progress = progressBar('translate', json);
     await withModel(call, async (model) => {
-      const images = await readModelImages(source, model);
-      const extractor = path === undefined ? undefined : await Classifier.load(path, { device: model.device });
+      const { images: sources, names } = await readNamedImages(source, model);
       const started = performance.now();
       try {
-        const found = await translate(model, images, {
-          extractor,
-          lambdaS: options.number('lambda-s'),
-          lambdaI: options.number('lambda-i'),
-          factor: options.integer('factor'),
-          similarity: options.choice('similarity', similarities),
-          start: options.number('start'),
-          stride: options.integer('stride'),
-          repeats: options.integer('repeats'),
-          seed: options.seed('seed'),
-          batch: options.integer('batch'),
-          signal,
-          onProgress: (done, total) => {
-            progress.update(done, total);
-          },
-        });
+        const images = await withExtractor(call, model, (extractor) =>
+          translated(call, model, sources, extractor, progress),
+        );
         progress.stop();
-        await makeFolder(dirname(out));
-        await found.images.save(out, { scale: options.integer('scale') });
         const seconds = (performance.now() - started) / 1000;
-        const { count } = found.images;
-        if (json) printJson({ out, count, device: model.device.name, seconds });
+        const metrics = options.flag('metrics')
+          ? means(compareImages(images, new ImageBatch(sources, images.shape, images.range)))
+          : undefined;
+        await save(images, out, names, options.integer('scale'));
+        const { count } = images;
+        if (json) printJson({ out, count, device: model.device.name, seconds, ...metrics });
         else printLine(`${count} images in ${seconds.toFixed(1)} s on ${model.device.name} -> ${out}`);
+        if (metrics !== undefined && !json) {
+          const { l2, psnr, ssim } = metrics;
+          printLine(`L2 ${l2.toFixed(3)}, PSNR ${psnr.toFixed(2)} dB, SSIM ${ssim.toFixed(3)}`);
+        }
       } finally {
         progress.stop();
-        await extractor?.close();
       }
     });
   },

@@ -18,7 +18,7 @@ export const rooms: readonly Room[] = [
   },
   {
     path: 'lib/images',
-    holds: 'batches of images, and the pictures and files that they become',
+    holds: 'batches of images, the pictures and files that they are or become, their distances',
     uses: ['lib/base', 'lib/files'],
   },
   {
@@ -89,7 +89,7 @@ export const rooms: readonly Room[] = [
   },
   {
     path: 'lib/translation',
-    holds: 'images of one domain as images of another: energies, low-passes, similarities',
+    holds: 'images of one domain as images of another: energies, constraints, low-passes',
     uses: ['lib/base', 'lib/images', 'lib/schedule', 'lib/engine', 'lib/running', 'lib/model.ts', 'lib/guidance'],
   },
   {

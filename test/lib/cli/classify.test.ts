@@ -1,6 +1,7 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+import { encode } from 'fast-png';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { writeSafetensors, type HostTensor } from '../../../lib/files/tensor-data.js';
@@ -144,5 +145,22 @@ describe('dpm classify', () => {
     const model = await dpm('classify', packagePath('models/mnist'), '--device', 'cpu', '--input', plain);
     expect(model.stderr).toMatch(/is a diffusion model/);
     expect((await dpm('sample', classifier, '--device', 'cpu', '--out', 'x.png')).stderr).toMatch(/dpm classify/);
+  });
+
+  it('names pictures, which have no labels', async () => {
+    const pictures = join(folder, 'pictures');
+    mkdirSync(pictures);
+    const levels = Uint8Array.from({ length: 3 * 256 }, (_, i) => (7 * i) % 256);
+    writeFileSync(join(pictures, 'one.png'), encode({ width: 16, height: 16, channels: 3, depth: 8, data: levels }));
+    writeFileSync(join(pictures, 'labels'), '');
+    const planes = Float32Array.from(
+      { length: 768 },
+      (_, i) => levels[(i % 256) * 3 + Math.floor(i / 256)]! / 127.5 - 1,
+    );
+    const path = await file('planes.safetensors', { images: { shape: [1, 3, 16, 16], data: planes } });
+    const [told, expected] = [await answer('--input', pictures), await answer('--input', path)];
+    expect(told.images).toEqual([{ ...expected.images[0]!, name: 'one.png' }]);
+    const { stdout } = await run('--input', join(pictures, 'one.png'));
+    expect(stdout).toMatch(/^one\.png {2}/m);
   });
 });

@@ -1,11 +1,15 @@
 // `dpm translate`.
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+import { decode, encode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
 
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats, writeSafetensors } from '../../../lib/files/tensor-data.js';
 import { Classifier } from '../../../lib/guidance/classifier.js';
+import { compareImages } from '../../../lib/images/compare.js';
+import { ImageBatch } from '../../../lib/images/image-batch.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { translate } from '../../../lib/translation/translate.js';
 import { dpm } from '../../support/dpm.js';
@@ -51,7 +55,90 @@ describe('dpm translate', () => {
     expect(plain.stdout).toMatch(/^2 images in .* on cpu -> .*sdedit\.png\n$/);
   });
 
+  it('reads pictures, which keep their names in a folder, and tells how far they went', async () => {
+    const pictures = join(folder, 'pictures');
+    await mkdir(pictures);
+    const names = ['b.png', 'a.PNG', 'c.png'];
+    const levels = names.map((_, n) => Uint8Array.from({ length: 784 }, (__, i) => (i * (n + 3)) % 256));
+    for (const [n, name] of names.entries()) {
+      await writeFile(join(pictures, name), encode({ width: 28, height: 28, channels: 1, depth: 8, data: levels[n]! }));
+    }
+    await writeFile(join(pictures, '.hidden.jpg'), '');
+    await writeFile(join(pictures, 'notes.txt'), '');
+    const out = join(folder, 'translated');
+    const way = ['--start', '0.1', '--stride', '50', '--metrics'];
+    const told = await dpm('translate', 'mnist', '--device', 'cpu', '--source', pictures, '--out', out, ...way);
+    expect(told.stderr).toBe('');
+    expect(told.stdout).toMatch(/^3 images in [^\n]*\nL2 [\d.]+, PSNR [\d.]+ dB, SSIM [\d.]+\n$/);
+    expect((await readdir(out)).sort()).toEqual(['a.PNG', 'b.png', 'c.png']);
+    await using model = await DiffusionModel.load('mnist', { device: 'cpu' });
+    const sources = Float32Array.from(
+      [1, 0, 2].flatMap((n) => [...levels[n]!]),
+      (level) => level / 127.5 - 1,
+    );
+    const { images } = await translate(model, sources, { start: 0.1, stride: 50 });
+    const first = decode(await readFile(join(out, 'a.PNG')));
+    expect(Uint8Array.from(first.data)).toEqual(images.slice(0).toUint8());
+    const whole = join(folder, 'whole.safetensors');
+    const json = await dpm(
+      'translate',
+      'mnist',
+      '--device',
+      'cpu',
+      '--source',
+      pictures,
+      '--out',
+      whole,
+      ...way,
+      '--json',
+    );
+    const { l2, psnr, ssim } = compareImages(images, new ImageBatch(sources, images.shape));
+    const mean = (values: Float64Array): number => (values[0]! + values[1]! + values[2]!) / 3;
+    const found = JSON.parse(json.stdout) as Record<string, number>;
+    expect(found.l2).toBeCloseTo(mean(l2), 6);
+    expect(found.psnr).toBeCloseTo(mean(psnr), 6);
+    expect(found.ssim).toBeCloseTo(mean(ssim), 6);
+    expect((await readFloats(await readSafetensorsHeader(whole), 'images')).data).toEqual(images.data);
+  });
+
+  it('has a mask and ILVR', async () => {
+    const mask = join(folder, 'mask.png');
+    const data = Uint8Array.from({ length: 784 }, (_, i) => (i < 392 ? 255 : i < 400 ? 51 : 0));
+    await writeFile(mask, encode({ width: 28, height: 28, channels: 1, depth: 8, data }));
+    await using model = await DiffusionModel.load('mnist', { device: 'cpu' });
+    const { data: sources } = await readFloats(await readSafetensorsHeader(source), 'images');
+    const out = join(folder, 'masked.safetensors');
+    const of = async (...options: string[]): Promise<Float32Array> => {
+      const told = await run('--out', out, '--stride', '50', ...options);
+      expect(told.stderr).toBe('');
+      return (await readFloats(await readSafetensorsHeader(out), 'images')).data;
+    };
+    const masked = await translate(model, sources, {
+      start: 0.2,
+      stride: 50,
+      mask: Float32Array.from(data, (level) => level / 255),
+    });
+    expect(await of('--mask', mask, '--start', '0.2')).toEqual(masked.images.data);
+    const ilvr = await translate(model, sources, { method: 'ilvr', stride: 50, factor: 4, end: 0.3 });
+    expect(await of('--method', 'ilvr', '--factor', '4', '--end', '0.3')).toEqual(ilvr.images.data);
+  });
+
+  it('refuses folders of other pictures, or of none, and masks that are no pictures', async () => {
+    const pictures = join(folder, 'photographs');
+    await mkdir(pictures);
+    const of = (...options: string[]) =>
+      dpm('translate', 'mnist', '--device', 'cpu', '--out', join(folder, 'x.png'), '--source', ...options);
+    expect((await of(pictures)).stderr).toContain(`${pictures} has no PNG files`);
+    await writeFile(join(pictures, 'a.jpeg'), '');
+    expect((await of(pictures)).stderr).toContain('a.jpeg: only PNG files are read');
+    expect((await of(source, '--mask', source)).stderr).toContain(`the mask ${source} has to be a .png file`);
+    expect((await of(join(folder, 'sdedit.png'))).stderr).toContain('sdedit.png: the image has');
+  });
+
   it.each([
+    [['--method', 'cyclegan'], '--method'],
+    [['--end', '0.5'], 'end'],
+    [['--method', 'ilvr', '--extractor', 'mnist-domains'], 'extractor is for method'],
     [['--lambda-s', '3'], '--lambda-s is for --extractor'],
     [['--similarity', 'cosine'], '--similarity is for --extractor'],
     [['--extractor', 'mnist'], 'mnist'],

@@ -110,11 +110,11 @@ describe('a mask', () => {
     expect(none.images.data).toEqual((await translate(model, sources, way)).images.data);
   });
 
-  it('conditions what it lets go, by the source at the state\'s own level', async () => {
+  it("conditions what it lets go, by the source at the state's own level", async () => {
     await using model = await digits();
     const seen: { x: Float32Array; nextTime: number | null }[] = [];
     const sample = model.sample.bind(model);
-    model.sample = ((options: Parameters<typeof sample>[0]) => {
+    model.sample = (options: Parameters<typeof sample>[0]) => {
       const { constrain } = options;
       const watched: typeof constrain = async (x, place) => {
         const kept = (await constrain?.(x, place)) ?? x;
@@ -122,7 +122,7 @@ describe('a mask', () => {
         return kept;
       };
       return sample({ ...options, constrain: watched });
-    }) as typeof model.sample;
+    };
     const noise = { sources: new Float32Array(2 * pixels).fill(0.5), steps: [new Float32Array(12 * pixels)] };
     await translate(model, sources, { ...way, mask: left, noise });
     for (const { x, nextTime } of seen) {
@@ -143,7 +143,9 @@ describe('a mask', () => {
       sources.slice(pixels).filter((_, i) => left[i] === 1),
     );
     const first = images.data.slice(0, pixels);
-    expect(maxDifference(first, (await translate(model, sources, way)).images.data.slice(0, pixels))).toBeLessThan(1e-4);
+    expect(maxDifference(first, (await translate(model, sources, way)).images.data.slice(0, pixels))).toBeLessThan(
+      1e-4,
+    );
     const half = await translate(model, sources, { ...way, mask: new Float32Array(pixels).fill(0.5) });
     const free = await translate(model, sources, way);
     expect(maxDifference(half.images.data, sources)).toBeGreaterThan(1e-2);

@@ -119,17 +119,16 @@ describe('translate', () => {
     const source = await golden('source');
     const calls: { init: Float32Array; seed: bigint; end: Float32Array }[] = [];
     const sample = model.sample.bind(model);
-    model.sample = (async (options: Parameters<typeof sample>[0]) => {
+    model.sample = async (options: Parameters<typeof sample>[0]) => {
       const result = await sample(options);
       calls.push({ init: options.init!, seed: options.seed as bigint, end: result.images.data });
       return result;
-    }) as typeof model.sample;
+    };
     const { images } = await translate(model, source, { start: 0.25, repeats: 3, seed: 7 });
     expect(calls.map(({ seed }) => seed === 7n)).toEqual([true, false, false]);
     expect(new Set(calls.map(({ seed }) => seed)).size).toBe(3);
     expect(images.data).toBe(calls[2]!.end);
-    const { alphaBar } = model.schedule;
-    const level = alphaBar.call(model.schedule, 8);
+    const level = model.schedule.alphaBar(8);
     const noises = calls.map(({ init }, repeat) => {
       const from = repeat === 0 ? source : calls[repeat - 1]!.end;
       return init.map((value, i) => (value - Math.sqrt(level) * from[i]!) / Math.sqrt(1 - level));

@@ -1,0 +1,109 @@
+// Pictures as images of a model.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { encode, type ImageData } from 'fast-png';
+import { describe, expect, it } from 'vitest';
+
+import { readPng } from '../../../lib/images/read-png.js';
+import { Random } from '../../support/random.js';
+import { temporaryFolder } from '../../support/temporary.js';
+
+const folder = temporaryFolder();
+let files = 0;
+
+async function written(bytes: Uint8Array): Promise<string> {
+  const path = join(folder, `${files++}.png`);
+  await writeFile(path, bytes);
+  return path;
+}
+
+/** 3 x 2 pixels. */
+const size = { width: 3, height: 2 };
+const png = (image: Omit<ImageData, 'width' | 'height'>): Promise<string> => written(encode({ ...size, ...image }));
+
+describe('readPng', () => {
+  it('gives the planes of grey, RGB and opaque pixels', async () => {
+    const grey = Uint8Array.from([0, 1, 127, 128, 254, 255]);
+    expect([...(await readPng(await png({ data: grey, channels: 1 }), [1, 2, 3]))]).toEqual([...grey]);
+    expect([...(await readPng(await png({ data: grey, channels: 1 }), [3, 2, 3]))]).toEqual([
+      ...grey,
+      ...grey,
+      ...grey,
+    ]);
+    const rgb = Uint8Array.from({ length: 18 }, (_, i) => 10 * i);
+    const planes = [0, 1, 2].flatMap((channel) => [...rgb].filter((_, i) => i % 3 === channel));
+    expect([...(await readPng(await png({ data: rgb, channels: 3 }), [3, 2, 3]))]).toEqual(planes);
+    const opaque = Uint8Array.from({ length: 24 }, (_, i) =>
+      i % 4 === 3 ? 255 : rgb[Math.floor(i / 4) * 3 + (i % 4)]!,
+    );
+    expect([...(await readPng(await png({ data: opaque, channels: 4 }), [3, 2, 3]))]).toEqual(planes);
+    const greyAlpha = Uint8Array.from([5, 255, 6, 255, 7, 255, 8, 255, 9, 255, 10, 255]);
+    expect([...(await readPng(await png({ data: greyAlpha, channels: 2 }), [1, 2, 3]))]).toEqual([5, 6, 7, 8, 9, 10]);
+  });
+
+  it('gives levels of 16 bits with fractions', async () => {
+    const deep = Uint16Array.from([0, 257, 128, 65535, 1000, 2]);
+    const levels = await readPng(await png({ data: deep, channels: 1, depth: 16 }), [1, 2, 3]);
+    deep.forEach((value, i) => {
+      expect(levels[i]).toBeCloseTo((value / 65535) * 255, 4);
+    });
+  });
+
+  it.each<[string, () => Promise<string>, readonly number[], string, string]>([
+    ['another size', () => png({ data: new Uint8Array(6), channels: 1 }), [1, 3, 2], 'ERR_DPM_TENSOR_SHAPE', '3 x 2'],
+    ['RGB for grey', () => png({ data: new Uint8Array(18), channels: 3 }), [1, 2, 3], 'ERR_DPM_TENSOR_SHAPE', 'is RGB'],
+    [
+      'one pixel seen through',
+      () => png({ data: new Uint8Array(12).fill(255).fill(254, 11), channels: 2 }),
+      [1, 2, 3],
+      'ERR_DPM_FILE',
+      'seen through',
+    ],
+    ['no PNG', () => written(new Uint8Array(40)), [1, 2, 3], 'ERR_DPM_FILE', 'no PNG'],
+    ['an empty file', () => written(new Uint8Array(0)), [1, 2, 3], 'ERR_DPM_FILE', 'no PNG'],
+    [
+      'a large one',
+      async () =>
+        written(Buffer.concat([encode({ ...size, data: new Uint8Array(6), channels: 1 }), new Uint8Array(2 << 20)])),
+      [1, 2, 3],
+      'ERR_DPM_FILE',
+      'more than a PNG',
+    ],
+    ['no file', () => Promise.resolve(join(folder, 'none.png')), [1, 2, 3], 'ERR_DPM_FILE', 'none.png'],
+  ])('refuses %s, naming the file', async (_, file, shape, code, message) => {
+    const path = await file();
+    const reading = readPng(path, shape);
+    await expect(reading).rejects.toMatchObject({ code });
+    await expect(reading).rejects.toThrow(message);
+    await expect(reading).rejects.toThrow(path);
+  });
+
+  it('refuses palettes', async () => {
+    const indexed = encode({ ...size, data: new Uint8Array(6), channels: 1, palette: [[0, 0, 0]] });
+    await expect(readPng(await written(indexed), [1, 2, 3])).rejects.toThrow('palette');
+  });
+
+  it('fails with its own errors whatever the bytes are', async () => {
+    const whole = encode({ ...size, data: Uint8Array.from([0, 9, 8, 7, 6, 5]), channels: 1 });
+    const random = new Random(5);
+    let read = 0;
+    for (let round = 0; round < 300; ++round) {
+      const bytes = whole.slice(0, random.unit() < 0.3 ? Math.floor(random.unit() * whole.length) : whole.length);
+      for (let flips = 0; flips < 3 && bytes.length > 0; ++flips) {
+        bytes[Math.floor(random.unit() * bytes.length)] = Math.floor(random.unit() * 256);
+      }
+      const path = await written(bytes);
+      await readPng(path, [1, 2, 3]).then(
+        (levels) => {
+          read += 1;
+          expect(levels).toHaveLength(6);
+        },
+        (error: unknown) => {
+          expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_DPM_/) as string });
+        },
+      );
+    }
+    expect(read).toBeLessThan(300);
+  });
+});
