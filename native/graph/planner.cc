@@ -172,9 +172,10 @@ class Placement {
   /// The input whose place the result takes, or -1.
   [[nodiscard]] int replaced_input(const Node& node, int index) const {
     const int candidate = replaceable_input(node, rules_.residual_in_place);
+    const auto lies_there = [&](int input) { return input >= 0 && graph_.root(input) == candidate; };
     const bool fits = dies_at(candidate, index) && needs_place(graph_.values[node.output()]) &&
                       graph_.values[candidate].same_shape(graph_.values[node.output()]) &&
-                      std::count(node.inputs.begin(), node.inputs.end(), candidate) == 1;
+                      std::count_if(node.inputs.begin(), node.inputs.end(), lies_there) == 1;
     return fits ? candidate : -1;
   }
 

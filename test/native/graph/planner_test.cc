@@ -249,6 +249,25 @@ TEST(Planner, AnInputThatIsReadTwiceIsNotReplaced) {
   EXPECT_NE(plan.offsets[static_cast<std::size_t>(doubled)], plan.offsets[static_cast<std::size_t>(image)]);
 }
 
+TEST(Planner, AnInputThatIsReadThroughAViewAsWellIsNotReplaced) {
+  RandomValues random(1);
+  GraphMaker maker(random);
+  // Of a single row of pixels, so that the view of it is a map of the same shape.
+  const int x = maker.enter(maker.image(8, 1, 6));
+  Node sum = graph::make_node(DPM_OP_CONVOLUTION, "sum", {maker.view(x, 1, 6), -1, x}, same_size(3));
+  sum.weights = {maker.constant({8, 8, 3, 3})};
+  const int added = maker.add(std::move(sum));
+  maker.leave(added);
+  Graph graph = maker.graph();
+  graph::fuse(graph, supports_of(*Device::open("cpu", {1, false})));
+  ASSERT_EQ(
+      std::count_if(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return node.op == DPM_OP_VIEW; }),
+      0);
+  const graph::MemoryPlan plan = graph::plan_memory(graph, {.residual_in_place = true});
+  EXPECT_NE(plan.offsets[static_cast<std::size_t>(added)], plan.offsets[static_cast<std::size_t>(x)]);
+  expect_safe(graph);
+}
+
 TEST(Planner, WhatDiesMakesPlaceForTheNext) {
   RandomValues random(1);
   GraphMaker maker(random);
