@@ -1,10 +1,10 @@
-// The card against the reference outputs of the fixtures and against the cpu along its own MNIST trajectory: predictions and
+// The card against the reference outputs of the fixtures, a classifier's gradients among them, and against the cpu along its own MNIST trajectory: predictions and
 // updates, never final images, in which the smallest differences have grown.
 import { join } from 'node:path';
 
 import { readSafetensorsHeader } from '../../dist/files/safetensors.js';
 import { readFloats } from '../../dist/files/tensor-data.js';
-import { runProgram, samplers } from '../../dist/index.js';
+import { Classifier, runProgram, samplers } from '../../dist/index.js';
 import { Agreement, arithmetics, normals } from './agreement.mjs';
 import { withModel } from './networks.mjs';
 import { compareAtRealSize } from './real-size.mjs';
@@ -25,6 +25,30 @@ async function fixture(network) {
     await withModel(folder, { device: 'cuda', ...arithmetic.options }, async ({ unet }) => {
       agreement.compare(network, arithmetic, [[(await unet.forward(x, t, { classLabels })).out, expected]]);
     });
+  }
+}
+
+/** Logits, and their gradients in parts of the largest element: with the errors of evaluations in both directions. */
+async function classifier(network) {
+  const folder = packagePath(`test/fixtures/unet/${network}`);
+  const golden = await readSafetensorsHeader(packagePath('test/fixtures/gradients/guidance/adm-class.safetensors'));
+  const read = async (name) => (await readFloats(golden, name)).data;
+  const [x, labels, t] = [await read('x'), await read('labels'), 803];
+  const [logits, gradient] = [await read(`logits.${t}`), await read(`gradient.${t}`)];
+  const size = gradient.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const parts = (values) => values.map((value) => value / size);
+  for (const arithmetic of arithmetics) {
+    const { largest, l2 } = arithmetic;
+    const wider = { ...arithmetic, largest: 3 * largest, l2: l2 && 3 * l2 };
+    const loaded = await Classifier.load(folder, { device: 'cuda', ...arithmetic.options });
+    try {
+      agreement.compare(`${network}, logits`, arithmetic, [[await loaded.logits(x, t), logits]]);
+      agreement.compare(`${network}, gradients`, wider, [
+        [parts(await loaded.gradient(x, t, labels)), parts(gradient)],
+      ]);
+    } finally {
+      await loaded.close();
+    }
   }
 }
 
@@ -80,6 +104,7 @@ async function alongTrajectory() {
 }
 
 for (const network of ['diffusers-ddpm', 'diffusers-adm']) await agreement.attempt(network, () => fixture(network));
+await agreement.attempt('classifier-attention', () => classifier('classifier-attention'));
 await compareAtRealSize(agreement);
 await agreement.attempt('MNIST', alongTrajectory);
 agreement.conclude();

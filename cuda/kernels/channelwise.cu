@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(PixelBlocks::kThreads)
   blocks.for_own_vectors([&](std::int64_t n, std::int64_t pixel, int vector) {
     const int c = vector * N;
     Floats<N> value = load_floats<N>(a.x.data + n * a.x.sample_stride + pixel * a.x.pixel_stride + c);
-    if (a.bias != nullptr) add<N>(value, a.bias + c);
+    if (a.bias != nullptr) add<N>(value, a.bias + pixel * a.bias_pixel_stride + c);
     if (a.vector != nullptr) add<N>(value, a.vector + n * a.vector_stride + c);
     if (a.residual.data != nullptr) {
       add<N>(value, a.residual.data + n * a.residual.sample_stride + pixel * a.residual.pixel_stride + c);
@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(PixelBlocks::kThreads)
 template <int N, typename T>
 bool is_wide(const ChannelwiseArguments<T>& a) {
   return takes_vectors<N>(a.x, a.channels) && takes_vectors<N>(a.y, a.channels) &&
-         takes_vectors<N>(a.residual, a.channels) && takes_floats<N>(a.bias) &&
+         takes_vectors<N>(a.residual, a.channels) && takes_floats<N>(a.bias) && a.bias_pixel_stride % N == 0 &&
          (a.vector == nullptr || takes_vectors<N>(a.vector, a.vector_stride, a.channels)) &&
          (a.scale_shift == nullptr || takes_vectors<N>(a.scale_shift, a.scale_shift_stride, a.channels));
 }

@@ -10,7 +10,7 @@ namespace dpm::cuda {
 /// What an element passes through at last.
 enum class Activation { kNone, kSilu, kMish, kGelu, kRelu };
 
-/// y = activation((scale * (x + bias[c] + vector[n, c] + residual) + shift) * (1 + scale_shift[n, c])
+/// y = activation((scale * (x + bias[pixel, c] + vector[n, c] + residual) + shift) * (1 + scale_shift[n, c])
 ///                + scale_shift[n, channels + c])
 /// where every operand but x may be absent (null). y may be x or the residual.
 template <typename T>
@@ -20,8 +20,9 @@ struct ChannelwiseArguments {
   int batch;
   int pixels;
   int channels;
-  const float* bias;  ///< [channels]
-  const T* vector;    ///< row n at vector + n * vector_stride
+  const float* bias;               ///< that of a pixel at bias + pixel * bias_pixel_stride
+  std::int64_t bias_pixel_stride;  ///< 0 where all pixels have the same
+  const T* vector;                 ///< row n at vector + n * vector_stride
   std::int64_t vector_stride;
   Map<const T> residual;
   float scale;

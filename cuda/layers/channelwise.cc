@@ -1,5 +1,6 @@
 #include "cuda/kernels/channelwise.h"
 
+#include "backend/constant.h"
 #include "cuda/kernels/activation_backward.h"
 #include "cuda/layers/layer.h"
 
@@ -21,7 +22,20 @@ Activation activation_in(const dpm_node& node) {
   }
 }
 
-/// Bias, channel vector, scale and shift, affine, activations, sum, where no pass could fuse them.
+/// A table of a number per channel and pixel, as maps lie: channels adjacent.
+DeviceMemory position_table(const LayerFactory& factory, const dpm_node& node) {
+  const ConstantElements elements(factory.graph.constants[node.biases[0]]);
+  const dpm_value& shape = factory.value(output_of(node)).shape;
+  const auto channels = static_cast<std::size_t>(shape.channels);
+  const std::size_t pixels = elements.size() / channels;
+  std::vector<float> table(elements.size());
+  for (std::size_t c = 0; c < channels; ++c) {
+    for (std::size_t p = 0; p < pixels; ++p) table[p * channels + c] = elements[c * pixels + p];
+  }
+  return factory.floats(table);
+}
+
+/// Bias, table of positions, channel vector, scale and shift, affine, activations, sum, where no pass could fuse them.
 template <typename T>
 class ChannelwiseLayer : public Layer {
  public:
@@ -32,6 +46,7 @@ class ChannelwiseLayer : public Layer {
         shape_(factory.value(output_of(node)).shape) {
     if (op_ == DPM_OP_AFFINE) affine_ = affine_of(node);
     if (op_ == DPM_OP_BIAS) bias_ = factory.floats(node.biases, 1, static_cast<std::size_t>(shape_.channels));
+    if (op_ == DPM_OP_POSITION) bias_ = position_table(factory, node);
   }
 
   void run(const RunContext& context) const override {
@@ -43,6 +58,7 @@ class ChannelwiseLayer : public Layer {
     a.pixels = shape_.height * shape_.width;
     a.channels = shape_.channels;
     a.bias = bias_.as<float>();
+    a.bias_pixel_stride = op_ == DPM_OP_POSITION ? shape_.channels : 0;
     a.scale = affine_.scale;
     a.shift = affine_.shift;
     a.activation = activation_;

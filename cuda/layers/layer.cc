@@ -56,9 +56,13 @@ DeviceMemory LayerFactory::floats(const std::int32_t* constants, std::uint32_t c
   for (std::uint32_t part = 0; part < count; ++part) {
     const dpm_constant& constant = graph.constants[constants[part]];
     const ConstantElements elements(constant);
-    for (std::int64_t i = 0; i < constant.dims[0]; ++i) values.push_back(elements[static_cast<std::size_t>(i)]);
+    for (std::size_t i = 0; i < elements.size(); ++i) values.push_back(elements[i]);
   }
   values.resize(length, 0.0F);
+  return floats(values);
+}
+
+DeviceMemory LayerFactory::floats(const std::vector<float>& values) const {
   DeviceMemory memory = device.allocate(values.size() * sizeof(float));
   device.staging.upload(device.stream, memory.data(), values.data(), memory.bytes());
   return memory;
@@ -106,6 +110,8 @@ bool supports(const Device& device, const dpm_graph& graph, const dpm_node& node
     case DPM_OP_ACTIVATION_BACKWARD:
     case DPM_OP_GROUP_NORM_BACKWARD:
     case DPM_OP_GROUP_NORM_TANGENT:
+    case DPM_OP_SEPARABLE:
+    case DPM_OP_POSITION:
       return !reads_times;
     case DPM_OP_ATTENTION_BACKWARD:
     case DPM_OP_ATTENTION_TANGENT:
@@ -146,6 +152,8 @@ std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& n
     case DPM_OP_FIR_UPSAMPLE:
     case DPM_OP_FIR_DOWNSAMPLE:
       return make_resample(factory, node);
+    case DPM_OP_SEPARABLE:
+      return make_separable(factory, node);
     case DPM_OP_TIME_EMBEDDING:
     case DPM_OP_EMBEDDING:
       return make_embedding(factory, node);

@@ -124,8 +124,10 @@ struct LayerFactory {
   const std::vector<ValueInfo>& values;
 
   [[nodiscard]] const ValueInfo& value(int index) const { return values[static_cast<std::size_t>(index)]; }
-  /// A vector, or several, one after the other and zeros up to `length`, as float32 on the card.
+  /// A constant, or several, one after the other and zeros up to `length` elements, as float32 on the card.
   [[nodiscard]] DeviceMemory floats(const std::int32_t* constants, std::uint32_t count, std::size_t length) const;
+  /// Values as float32 on the card.
+  [[nodiscard]] DeviceMemory floats(const std::vector<float>& values) const;
   /// Values in the networks' type on the card.
   [[nodiscard]] DeviceMemory stored(const std::vector<float>& values) const;
 };
@@ -142,6 +144,7 @@ std::unique_ptr<Layer> make_activation_backward(const LayerFactory& factory, con
 std::unique_ptr<Layer> make_norm_derivative(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_attention_derivative(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_resample(const LayerFactory& factory, const dpm_node& node);
+std::unique_ptr<Layer> make_separable(const LayerFactory& factory, const dpm_node& node);
 std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_node& node);
 
 /// Makes the layer of `node`. Throws Error(kUnsupported).

@@ -42,7 +42,9 @@ struct Case {
     const auto channels = static_cast<std::size_t>(shape.channels);
     const auto rows = static_cast<std::size_t>(shape.batch);
     const std::size_t gap = unit == 8 ? 8 : 3;
-    bias = stored<float>(random.normals(channels));
+    // One for all pixels, or one for each.
+    bias_pixel_stride = is_present() ? shape.channels : 0;
+    bias = stored<float>(random.normals(static_cast<std::size_t>(shape.pixels) * channels));
     vector = stored<T>(random.normals(rows * (channels + gap)));
     scale_shift = stored<T>(random.normals(rows * (2 * channels + gap)));
     arguments.x = x.input();
@@ -51,6 +53,7 @@ struct Case {
     arguments.pixels = shape.pixels;
     arguments.channels = shape.channels;
     arguments.bias = is_present() ? bias.data() : nullptr;
+    arguments.bias_pixel_stride = bias_pixel_stride;
     arguments.vector = is_present() ? vector.data() : nullptr;
     arguments.vector_stride = static_cast<std::int64_t>(channels + gap);
     if (target == Target::kResidual || is_present()) arguments.residual = residual.input();
@@ -71,6 +74,7 @@ struct Case {
   Target target;
   DeviceVector<T> vector, scale_shift;
   DeviceVector<float> bias;
+  std::int64_t bias_pixel_stride = 0;
   cuda::ChannelwiseArguments<T> arguments{};
 };
 
@@ -92,7 +96,7 @@ double activated(cuda::Activation activation, double x) {
 template <typename T>
 double value_at(const cuda::ChannelwiseArguments<T>& a, int n, int pixel, int c) {
   double value = value_of(a.x, n, pixel, c);
-  if (a.bias != nullptr) value += static_cast<double>(a.bias[c]);
+  if (a.bias != nullptr) value += value_of(a.bias, pixel * a.bias_pixel_stride + c);
   if (a.vector != nullptr) value += value_of(a.vector, n * a.vector_stride + c);
   if (a.residual.data != nullptr) value += value_of(a.residual, n, pixel, c);
   value = static_cast<double>(a.scale) * value + static_cast<double>(a.shift);

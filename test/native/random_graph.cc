@@ -16,8 +16,7 @@ constexpr int kWidestHead = 64;
 
 }  // namespace
 
-RandomGraph::RandomGraph(std::function<int(int)> choose, bool hostile, bool on_cards)
-    : choose_(std::move(choose)), on_cards_(on_cards) {
+RandomGraph::RandomGraph(std::function<int(int)> choose, bool hostile) : choose_(std::move(choose)) {
   batch_ = 1 + choose_(4);
   const auto side = [this] { return kSides[static_cast<std::size_t>(choose_(kSides.size()))]; };
   const int height = side();
@@ -105,7 +104,7 @@ int RandomGraph::attention(int x) {
 void RandomGraph::grow() {
   const int x = pick();
   const int channels = shape(x).channels;
-  switch (choose_(on_cards_ ? 13 : 16)) {
+  switch (choose_(16)) {
     case 0:
       return keep(maker_.silu(x));
     case 1:

@@ -14,9 +14,8 @@ namespace dpm::test {
 
 class RandomGraph {
  public:
-  /// `choose(n)` is one of 0 .. n - 1. With `hostile`, some indices, attributes and shapes are wrong; with `on_cards`,
-  /// there are no operations that the CUDA device lacks.
-  RandomGraph(std::function<int(int)> choose, bool hostile, bool on_cards = false);
+  /// `choose(n)` is one of 0 .. n - 1. With `hostile`, some indices, attributes and shapes are wrong.
+  RandomGraph(std::function<int(int)> choose, bool hostile);
 
   [[nodiscard]] const graph::Graph& graph() const { return maker_.graph(); }
   [[nodiscard]] const NetworkOptions& options() const { return options_; }
@@ -56,7 +55,6 @@ class RandomGraph {
   GraphMaker maker_{random_};
   NetworkOptions options_;
   int batch_ = 1;
-  bool on_cards_ = false;
   std::vector<int> maps_;
   std::vector<int> vectors_;
 };
