@@ -1,5 +1,6 @@
 #include "core/scalar_math.h"
 #include "cuda/kernels/embedding.h"
+#include "cuda/kernels/reduce_block.h"
 #include "cuda/kernels/vector_access.h"
 
 namespace dpm::cuda {
@@ -58,6 +59,27 @@ __global__ void __launch_bounds__(kThreads) row_embedding_kernel(RowEmbeddingArg
   }
 }
 
+template <typename T>
+__global__ void __launch_bounds__(kThreads) label_score_kernel(LabelScoreArguments<T> a) {
+  __shared__ float shared[kWarp];
+  const T* x = a.x + static_cast<std::int64_t>(blockIdx.x) * a.x_stride;
+  T* y = a.y + static_cast<std::int64_t>(blockIdx.x) * a.y_stride;
+  const auto first = static_cast<int>(threadIdx.x);
+  const auto step = static_cast<int>(blockDim.x);
+  float largest = -INFINITY;
+  for (int k = first; k < a.classes; k += step) largest = fmaxf(largest, to_float(x[k]));
+  largest = block_reduce(largest, shared, -INFINITY, [](float left, float right) { return fmaxf(left, right); });
+  float sum = 0;
+  for (int k = first; k < a.classes; k += step) sum += expf(to_float(x[k]) - largest);
+  sum = block_sum(sum, shared);
+  const float label = a.label[blockIdx.x];
+  const bool known = label > -1.0F && label < static_cast<float>(a.classes);
+  for (int k = first; k < a.classes; k += step) {
+    const float one = static_cast<float>(k) == label ? 1.0F : 0.0F;
+    y[k] = from_float<T>(known ? one - expf(to_float(x[k]) - largest) / sum : 0.0F);
+  }
+}
+
 template <int N, typename T>
 void launch(const RowEmbeddingArguments<T>& arguments, cudaStream_t stream) {
   constexpr auto kKernel = row_embedding_kernel<T, N>;
@@ -82,11 +104,19 @@ void row_embedding(const RowEmbeddingArguments<T>& arguments, cudaStream_t strea
   }
 }
 
+template <typename T>
+void label_score(const LabelScoreArguments<T>& arguments, cudaStream_t stream) {
+  DPM_LAUNCH(label_score_kernel<T>, dim3(static_cast<unsigned>(arguments.batch)), dim3(kThreads), stream, arguments);
+}
+
 template void time_embedding(const TimeEmbeddingArguments<float>&, cudaStream_t);
 template void time_embedding(const TimeEmbeddingArguments<Half>&, cudaStream_t);
 template void time_embedding(const TimeEmbeddingArguments<Bfloat16>&, cudaStream_t);
 template void row_embedding(const RowEmbeddingArguments<float>&, cudaStream_t);
 template void row_embedding(const RowEmbeddingArguments<Half>&, cudaStream_t);
 template void row_embedding(const RowEmbeddingArguments<Bfloat16>&, cudaStream_t);
+template void label_score(const LabelScoreArguments<float>&, cudaStream_t);
+template void label_score(const LabelScoreArguments<Half>&, cudaStream_t);
+template void label_score(const LabelScoreArguments<Bfloat16>&, cudaStream_t);
 
 }  // namespace dpm::cuda

@@ -1,4 +1,4 @@
-// Vectors of times and labels.
+// Vectors of times and labels, and what labels make of logits.
 #pragma once
 
 #include "cuda/kernels/launch.h"
@@ -51,11 +51,30 @@ struct RowEmbeddingArguments {
 template <typename T>
 void row_embedding(const RowEmbeddingArguments<T>& arguments, cudaStream_t stream);
 
+/// The derivative of ln p(label) by logits: 1 for the label and 0 for others, less softmax; zeros where there is no
+/// such label.
+template <typename T>
+struct LabelScoreArguments {
+  Embedded label;
+  const T* x;  ///< row n at x + n * x_stride
+  std::int64_t x_stride;
+  T* y;  ///< row n at y + n * y_stride
+  std::int64_t y_stride;
+  int batch;
+  int classes;
+};
+
+template <typename T>
+void label_score(const LabelScoreArguments<T>& arguments, cudaStream_t stream);
+
 extern template void time_embedding(const TimeEmbeddingArguments<float>&, cudaStream_t);
 extern template void time_embedding(const TimeEmbeddingArguments<Half>&, cudaStream_t);
 extern template void time_embedding(const TimeEmbeddingArguments<Bfloat16>&, cudaStream_t);
 extern template void row_embedding(const RowEmbeddingArguments<float>&, cudaStream_t);
 extern template void row_embedding(const RowEmbeddingArguments<Half>&, cudaStream_t);
 extern template void row_embedding(const RowEmbeddingArguments<Bfloat16>&, cudaStream_t);
+extern template void label_score(const LabelScoreArguments<float>&, cudaStream_t);
+extern template void label_score(const LabelScoreArguments<Half>&, cudaStream_t);
+extern template void label_score(const LabelScoreArguments<Bfloat16>&, cudaStream_t);
 
 }  // namespace dpm::cuda

@@ -108,10 +108,30 @@ class RowEmbeddingLayer : public Layer {
   DeviceMemory table_;
 };
 
+template <typename T>
+class LabelScoreLayer : public Layer {
+ public:
+  LabelScoreLayer(const LayerFactory& factory, const dpm_node& node)
+      : operands_(node), classes_(factory.value(output_of(node)).shape.channels) {}
+
+  void run(const RunContext& context) const override {
+    const Map<const T> x = context.map<const T>(operands_.input(0));
+    const Map<T> y = context.map<T>(operands_.output());
+    label_score(LabelScoreArguments<T>{embedded(context, true), x.data, x.sample_stride, y.data, y.sample_stride,
+                                       context.samples, classes_},
+                context.stream);
+  }
+
+ private:
+  Operands operands_;
+  int classes_;
+};
+
 }  // namespace
 
 std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_node& node) {
   if (node.op == DPM_OP_EMBEDDING) return make_stored<RowEmbeddingLayer>(factory, node);
+  if (node.op == DPM_OP_LABEL_SCORE) return make_stored<LabelScoreLayer>(factory, node);
   return make_stored<TimeEmbeddingLayer>(factory, node);
 }
 

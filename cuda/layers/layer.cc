@@ -112,6 +112,7 @@ bool supports(const Device& device, const dpm_graph& graph, const dpm_node& node
     case DPM_OP_GROUP_NORM_TANGENT:
     case DPM_OP_SEPARABLE:
     case DPM_OP_POSITION:
+    case DPM_OP_LABEL_SCORE:
       return !reads_times;
     case DPM_OP_ATTENTION_BACKWARD:
     case DPM_OP_ATTENTION_TANGENT:
@@ -156,6 +157,7 @@ std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& n
       return make_separable(factory, node);
     case DPM_OP_TIME_EMBEDDING:
     case DPM_OP_EMBEDDING:
+    case DPM_OP_LABEL_SCORE:
       return make_embedding(factory, node);
     default:
       return make_channelwise(factory, node);

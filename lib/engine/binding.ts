@@ -41,13 +41,17 @@ export interface NativeNetworkOptions {
   derivative?: NativeDerivative;
 }
 
-/** Cotangents of the outputs pulled back to the image, or a tangent of the image pushed forward to the outputs. */
-export type NativeDerivative = 'pullback' | 'pushforward';
+/**
+ * Cotangents of the outputs pulled back to the image, a tangent of the image pushed forward to the outputs, or of a classifier the derivative of
+ * ln p(label) by the image.
+ */
+export type NativeDerivative = 'pullback' | 'pushforward' | 'label-score';
 
 /** Tensors of a derivative; those of a second output where the network has one. */
 export type NativeDerivativeTensors =
   | { outCotangent: NativeTensorLike; headCotangent: NativeTensorLike | null; imageCotangent: NativeTensorLike }
-  | { imageTangent: NativeTensorLike; outTangent: NativeTensorLike; headTangent: NativeTensorLike | null };
+  | { imageTangent: NativeTensorLike; outTangent: NativeTensorLike; headTangent: NativeTensorLike | null }
+  | { imageCotangent: NativeTensorLike };
 
 /** Copied in and out, or used in place. */
 export type NativeTensorLike = Float32Array | NativeTensor;
@@ -89,6 +93,15 @@ export interface NativeRegisters {
   history: (NativeTensor | null)[];
 }
 
+/** A classifier whose gradients guide the samples of a run. */
+export interface NativeGuide {
+  /** With the derivative `label-score`, on the device of the run's own. */
+  network: NativeNetwork;
+  /** One a sample. */
+  labels: Int32Array;
+  scale: number;
+}
+
 export interface NativeRunRequest {
   /** Binary records of all programs, back to back ({@link RECORD_BYTES} each). */
   records: Uint8Array;
@@ -110,6 +123,8 @@ export interface NativeRunRequest {
   init: Float32Array | null;
   /** [noiseRecords, count, C, H, W]: slice r serves the r-th record that adds noise; null: random streams. */
   noise: Float32Array | null;
+  /** Of `NativeNetwork.run` with one program; null for none. */
+  guides?: readonly NativeGuide[] | null;
   /** Most samples evaluated at once. */
   batch: number;
   /** State is kept after every k-th record; 0: never. */

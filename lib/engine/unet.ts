@@ -100,9 +100,11 @@ export class UNet {
     );
     const output = graph.values.find(({ binding }) => binding === 'output');
     const sides = [output?.height ?? description.height, output?.width ?? description.width] as const;
-    return new UNet(device, network, description, sides, (derivative) =>
-      nativeWork(() => device.engine.loadNetwork(graph, { classes, divisor, derivative })),
-    );
+    return new UNet(device, network, description, sides, (derivative) => {
+      // Labels of a classifier are what it tells apart.
+      const labels = derivative === 'label-score' ? description.outChannels : classes;
+      return nativeWork(() => device.engine.loadNetwork(graph, { classes: labels, divisor, derivative }));
+    });
   }
 
   /** @internal */
@@ -186,7 +188,7 @@ export class UNet {
     const ofHead = this.hasHead ? this.#given('headCotangent', x, headCotangent, this.#headShape(batch)) : null;
     const { out, head } = this.#outputs(x, batch, options);
     const gradient = this.#receiver('gradient', x, options.gradient, this.#imageShape(batch));
-    const network = await this.#derivative('pullback');
+    const network = await this.derivative('pullback');
     await nativeWork(() =>
       network.forward(batch, values(x), times, labels, values(out), valuesOrNull(head), {
         outCotangent: values(outCotangent),
@@ -222,7 +224,7 @@ export class UNet {
     const { out, head } = this.#outputs(x, batch, options);
     const tangent = this.#receiver('outTangent', x, options.outTangent, this.#outShape(batch));
     const headTangent = this.hasHead ? this.#receiver('headTangent', x, undefined, this.#headShape(batch)) : null;
-    const network = await this.#derivative('pushforward');
+    const network = await this.derivative('pushforward');
     await nativeWork(() =>
       network.forward(batch, values(x), times, labels, values(out), valuesOrNull(head), {
         imageTangent: values(imageTangent),
@@ -233,13 +235,28 @@ export class UNet {
     return { out, head, tangent, headTangent };
   }
 
+  /**
+   * Of a classifier: the derivative of ln p(label) by the states, [batch, C, H, W], where the outputs are logits.
+   *
+   * @param labels - As {@link checkedLabels} gives them.
+   * @internal
+   */
+  async labelScore(x: Float32Array, t: number | ArrayLike<number>, labels: Int32Array): Promise<Float32Array> {
+    const { batch, times } = this.#checkedInputs(x, t, {});
+    const { out } = this.#outputs(x, batch, {});
+    const gradient = new Float32Array(x.length);
+    const network = await this.derivative('label-score');
+    await nativeWork(() => network.forward(batch, x, times, labels, values(out), null, { imageCotangent: gradient }));
+    return gradient;
+  }
+
   /** Class labels as the engine takes them, checked. */
   labels(classLabels: ArrayLike<number> | undefined, batch: number): Int32Array | null {
     return checkedLabels(this.info.classes, classLabels, batch);
   }
 
-  /** The network with a derivative, which is loaded when it is first needed. */
-  #derivative(derivative: NativeDerivative): Promise<NativeNetwork> {
+  /** The network with a derivative, which is loaded when it is first needed. @internal */
+  derivative(derivative: NativeDerivative): Promise<NativeNetwork> {
     let network = this.#derivatives.get(derivative);
     if (network === undefined) {
       network = this.#derive(derivative);

@@ -1,12 +1,13 @@
-import { at } from '../base/arrays.js';
+import { at, elementCount } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
+import { DpmError } from '../base/errors.js';
 import { checkOptions, either, instanceOf, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
 import type { PixelRange } from '../base/pixel-range.js';
 import { loadFeatures, loadNetwork, type NetworkOnDevice } from '../checkpoint/load-network.js';
 import { Device, deviceOptionKinds, type DeviceOptions } from '../engine/device.js';
-import { checkedLabels } from '../engine/inputs.js';
+import { checkedBatch, checkedLabels } from '../engine/inputs.js';
 import type { UNet } from '../engine/unet.js';
-import type { Guide } from '../running/guide.js';
+import { withNativeSource, type Guide } from '../running/guide.js';
 
 /** Options of {@link Classifier.load}. */
 export interface ClassifierLoadOptions extends Omit<DeviceOptions, 'device'> {
@@ -50,19 +51,6 @@ export function logSoftmax(logits: ArrayLike<number>): Float64Array {
   const largest = given.reduce((most, logit) => Math.max(most, logit), -Infinity);
   const sum = given.reduce((total, logit) => total + Math.exp(logit - largest), 0);
   return given.map((logit) => logit - largest - Math.log(sum));
-}
-
-/** Of every sample the derivative of log p(label) by its logits: 1 for the label less all probabilities. */
-function labelCotangent(logits: Float32Array, labels: Int32Array, classes: number): Float32Array {
-  const cotangent = new Float32Array(logits.length);
-  labels.forEach((label, n) => {
-    const probabilities = logSoftmax(logits.subarray(n * classes, (n + 1) * classes)).map(Math.exp);
-    cotangent.set(
-      probabilities.map((probability, k) => Number(k === label) - probability),
-      n * classes,
-    );
-  });
-  return cotangent;
 }
 
 /**
@@ -153,13 +141,12 @@ export class Classifier {
     t: number | ArrayLike<number>,
     labels: number | ArrayLike<number>,
   ): Promise<Float32Array> {
+    requireKind('x', x, kinds.floats);
     requireKind('labels', labels, either(kinds.number, kinds.numbers));
-    const logits = await this.logits(x, t);
-    const batch = logits.length / this.classes;
+    const batch = checkedBatch(x.length, elementCount(this.sampleShape));
     const given = typeof labels === 'number' ? new Array<number>(batch).fill(labels) : labels;
     const checked = checkedLabels(this.classes, given, batch) ?? new Int32Array(batch);
-    const cotangent = labelCotangent(logits, checked, this.classes);
-    return (await this.#unet.pullback(x, t, { cotangent, out: logits })).gradient;
+    return this.#unet.labelScore(x, t, checked);
   }
 
   /**
@@ -179,11 +166,31 @@ export class Classifier {
     const { labels, scale = 1 } = options;
     requireKind('labels', labels, either(kinds.number, kinds.numbers));
     if (!Number.isFinite(scale)) throw wrongValue('scale', scale, 'a number');
-    return async (x, t, first) => {
-      const own = typeof labels === 'number' ? labels : Array.from(t, (_, row) => at(labels, first + row));
-      const gradient = await this.gradient(x, t, own);
+    const own = typeof labels === 'number' ? labels : Array.from(labels);
+    const labelsOf = (first: number, count: number): Int32Array => this.#labelsOf(own, first, count);
+    const guide: Guide = async (x, t, first) => {
+      const gradient = await this.gradient(x, t, labelsOf(first, t.length));
       return gradient.map((value) => scale * value);
     };
+    return withNativeSource(guide, {
+      device: this.device,
+      sampleShape: this.sampleShape,
+      scale,
+      labels: labelsOf,
+      network: () => this.#unet.derivative('label-score'),
+    });
+  }
+
+  /** The classes of some samples, of one for all or one for each. */
+  #labelsOf(labels: number | readonly number[], first: number, count: number): Int32Array {
+    if (typeof labels !== 'number' && labels.length < first + count) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        `the labels of a guide are ${labels.length}, there are ${first + count} samples`,
+      );
+    }
+    const own = typeof labels === 'number' ? new Array<number>(count).fill(labels) : labels.slice(first, first + count);
+    return checkedLabels(this.classes, own, count) ?? new Int32Array(count);
   }
 
   /** The network of what its middle block gives, [N, C', H', W']; loaded when it is first needed. @internal */

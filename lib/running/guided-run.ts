@@ -3,11 +3,11 @@ import { at, elementCount } from '../base/arrays.js';
 import { unknownName } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
 import { tagOf } from '../base/option-kinds.js';
-import type { NativeScriptRun } from '../engine/binding.js';
+import type { NativeGuide, NativeScriptRun } from '../engine/binding.js';
 import { UNet } from '../engine/unet.js';
 import { guidedProgram, guideForms } from '../program/guided.js';
 import type { StepProgram } from '../program/program.js';
-import type { Constraint, ConstraintPlace } from './guide.js';
+import { nativeSourcesOf, type Constraint, type ConstraintPlace } from './guide.js';
 import { isGuided as isMixed } from './guidance.js';
 import type { ResolvedRun } from './resolve-run.js';
 import { nativeRequest } from './run-request.js';
@@ -182,12 +182,33 @@ function guidedNetwork({ work, unet, model, options }: ResolvedRun): { program: 
   if (work.kind === 'host') throw unsuited('samplers that decide while they run');
   if (work.programs.length > 1) throw unsuited('a program for each sample');
   if (!(unet instanceof UNet) || model.amplitudesAt === undefined) throw unsuited('models written in JavaScript');
-  if (options.onPreview !== undefined) throw unsuited('onPreview');
-  if ((options.snapshotEvery ?? 0) !== 0) throw unsuited('snapshotEvery');
   if (guides.length === 0) return { program: at(work.programs, 0), unet };
   const { guideForm = 'score' } = options;
   if (!guideForms.includes(guideForm)) throw unknownName('guideForm', guideForm, guideForms);
   return { program: guidedProgram(at(work.programs, 0), guideForm, model.amplitudesAt), unet };
+}
+
+/**
+ * What the native loop takes of a run whose guides it can compute itself: classifiers on the network's device. Null where one is a function of
+ * the caller's, and where the states are constrained.
+ *
+ * @throws {@link DpmError} as {@link runGuided} does, `ERR_DPM_TENSOR_SHAPE` for a guide of images of another size.
+ */
+export async function nativeGuides(run: ResolvedRun): Promise<{ program: StepProgram; guides: NativeGuide[] } | null> {
+  const { options, unet, model, place, count } = run;
+  const { guides = [], constrain, signal } = options;
+  const sources = constrain === undefined ? nativeSourcesOf(guides, unet.device) : null;
+  if (sources === null || sources.length === 0) return null;
+  const { program } = guidedNetwork(run);
+  const shape = model.sampleShape.join(', ');
+  const found = sources.map(async ({ sampleShape, scale, labels, network }) => {
+    if (sampleShape.join(', ') !== shape) {
+      const own = sampleShape.join(', ');
+      throw new DpmError('ERR_DPM_TENSOR_SHAPE', `a guide takes images of [${own}], the model has [${shape}]`);
+    }
+    return { labels: labels(place, count), scale, network: await network() };
+  });
+  return { program, guides: await untilAborted(signal, () => Promise.all(found)) };
 }
 
 /**
@@ -198,7 +219,11 @@ function guidedNetwork({ work, unet, model, options }: ResolvedRun): { program: 
  */
 export async function runGuided(run: ResolvedRun): Promise<Float32Array> {
   const { program, unet } = guidedNetwork(run);
-  const { onProgress } = run.options;
+  const { onProgress, guides = [], onPreview, snapshotEvery = 0 } = run.options;
+  const who = guides.length > 0 ? 'guides written in JavaScript do' : 'constrain does';
+  const unsuited = (what: string) => new DpmError('ERR_DPM_UNSUPPORTED', `${who} not go with ${what}`);
+  if (onPreview !== undefined) throw unsuited('onPreview');
+  if (snapshotEvery !== 0) throw unsuited('snapshotEvery');
   const elements = elementCount(run.model.sampleShape);
   const states = new Float32Array(run.count * elements);
   const total = run.count * program.records.length;

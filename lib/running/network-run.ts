@@ -4,10 +4,10 @@ import { DpmError, nativeWork } from '../base/errors.js';
 import { listenerOf, rethrowing } from '../base/listener.js';
 import { isCentred } from '../base/pixel-range.js';
 import { native } from '../engine/addon.js';
-import type { NativeRunRequest, NativeRunResult } from '../engine/binding.js';
+import type { NativeGuide, NativeRunRequest, NativeRunResult } from '../engine/binding.js';
 import { ImageBatch } from '../images/image-batch.js';
 import type { HostProgram, StepProgram } from '../program/program.js';
-import { runGuided } from './guided-run.js';
+import { nativeGuides, runGuided } from './guided-run.js';
 import { runHostBatches } from './host-run.js';
 import type { ResolvedRun } from './resolve-run.js';
 import { nativeRequest } from './run-request.js';
@@ -40,6 +40,7 @@ export async function runSteps<R extends NativeRunResult>(
   programs: readonly StepProgram[],
   run: ResolvedRun,
   runner: StepRunner<R>,
+  guides: readonly NativeGuide[] | null = null,
 ): Promise<{ result: RunResult; native: R }> {
   const { CancelToken } = native();
   const { options, model } = run;
@@ -72,7 +73,7 @@ export async function runSteps<R extends NativeRunResult>(
     // A run that nobody can abort need not look up between two records.
     () =>
       rethrowing([onProgress, preview], () =>
-        nativeWork(() => runner.run({ ...request, cancel: signal === undefined ? null : cancel })),
+        nativeWork(() => runner.run({ ...request, guides, cancel: signal === undefined ? null : cancel })),
       ),
   );
   const snapshots = result.snapshots.map(({ record, images }) => ({ record, images: imagesOf(run, images) }));
@@ -104,6 +105,8 @@ export async function runOnNetwork(run: ResolvedRun): Promise<RunResult> {
   if (guides.length === 0 && guideForm !== undefined) {
     throw new DpmError('ERR_DPM_ARGUMENT', 'guideForm is for guides, which are missing');
   }
+  const guided = await nativeGuides(run);
+  if (guided !== null) return (await runSteps([guided.program], run, run.unet.native, guided.guides)).result;
   if (guides.length > 0 || constrain !== undefined) {
     return { images: imagesOf(run, await runGuided(run)), snapshots: [] };
   }

@@ -52,12 +52,14 @@ DPM_OPEN_ENUM(dpm_op){
     DPM_OP_ATTENTION_TANGENT = 23,    ///< (q, k, v, t of q, t of k, t of v) -> tangent of DPM_OP_ATTENTION
 
     // Of classifiers and of linear resampling.
-    DPM_OP_SEPARABLE = 24,  ///< (map) -> A map B^T, A weights[0] [H', H] and B weights[1] [W', W]: means, broadcasts,
-                            ///< selections, filters. Its adjoint is the same with A^T and B^T
-    DPM_OP_POSITION = 25,   ///< (map) -> map + biases[0][c, pixel]
+    DPM_OP_SEPARABLE = 24,    ///< (map) -> A map B^T, A weights[0] [H', H] and B weights[1] [W', W]: means, broadcasts,
+                              ///< selections, filters. Its adjoint is the same with A^T and B^T
+    DPM_OP_POSITION = 25,     ///< (map) -> map + biases[0][c, pixel]
+    DPM_OP_LABEL_SCORE = 26,  ///< (vector of logits, label) -> the derivative of ln p(label) by them: 1 for the label
+                              ///< and 0 for others, less softmax; zeros for a label that is none of them
 };
 /// How many operations there are.
-enum { DPM_OP_COUNT = DPM_OP_POSITION + 1 };
+enum { DPM_OP_COUNT = DPM_OP_LABEL_SCORE + 1 };
 
 typedef struct dpm_time_embedding_attributes {
   int32_t length;         ///< of the vector

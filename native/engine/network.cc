@@ -36,6 +36,19 @@ NetworkShape shape_of(const graph::Graph& graph, int classes) {
   return shape;
 }
 
+void derive(graph::Graph& graph, Derivative derivative) {
+  switch (derivative) {
+    case Derivative::kNone:
+      return;
+    case Derivative::kPullback:
+      return graph::differentiate(graph);
+    case Derivative::kPushforward:
+      return graph::linearise(graph);
+    case Derivative::kLabelScore:
+      return graph::differentiate_label(graph);
+  }
+}
+
 }  // namespace
 
 Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOptions options)
@@ -45,8 +58,7 @@ Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOpti
   for (const graph::Constant& constant : graph_.constants) {
     info_.parameters += static_cast<std::uint64_t>(constant.elements());
   }
-  if (options_.derivative == Derivative::kPullback) graph::differentiate(graph_);
-  if (options_.derivative == Derivative::kPushforward) graph::linearise(graph_);
+  derive(graph_, options_.derivative);
   graph::fuse(graph_, [this](const graph::Graph& graph, const graph::Node& node) {
     return device_supports(*device_, graph, node);
   });

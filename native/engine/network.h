@@ -58,6 +58,7 @@ enum class Derivative {
   kNone,
   kPullback,     ///< cotangents of the outputs pulled back to the image: J^T v
   kPushforward,  ///< a tangent of the image pushed forward to the outputs: J v
+  kLabelScore,   ///< of a classifier, the derivative of ln p(label) by the image
 };
 
 /// What a graph does not say about its network.

@@ -40,6 +40,7 @@ const Operation kOperations[] = {
     {DPM_OP_ATTENTION_TANGENT, "attention_tangent", 6, 6, 1, kNone, kNone, Attention{}},
     {DPM_OP_SEPARABLE, "separable", 1, 1, 1, {2, 2}, kNone, {}},
     {DPM_OP_POSITION, "position", 1, 1, 1, kNone, kOne, {}},
+    {DPM_OP_LABEL_SCORE, "label_score", 2, 2, 1, kNone, kNone, {}},
 };
 static_assert(std::size(kOperations) == DPM_OP_COUNT, "one row an operation, in their order");
 

@@ -193,8 +193,16 @@ Value infer_time_embedding(const Graph& graph, const Node& node) {
   return {length, 1, 1};
 }
 
+Value infer_label_score(const Graph& graph, const Node& node) {
+  Value out = input(graph, node, 0);
+  if (out.height != 1 || out.width != 1) mismatch(node, "logits are a vector, not a map");
+  return out;
+}
+
 Value infer(const Graph& graph, const Node& node) {
   switch (node.op) {
+    case DPM_OP_LABEL_SCORE:
+      return infer_label_score(graph, node);
     case DPM_OP_TIME_EMBEDDING:
       return infer_time_embedding(graph, node);
     case DPM_OP_EMBEDDING:

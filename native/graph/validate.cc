@@ -150,7 +150,9 @@ class Validation {
     if (embeds && bound != DPM_BINDING_TIME && bound != DPM_BINDING_LABEL) {
       wrong(node.name, "what it embeds is neither the time nor the label");
     }
-    if (!embeds && bound == DPM_BINDING_LABEL) wrong(node.name, "it takes the label for a map");
+    const bool takes_label = node.op == DPM_OP_LABEL_SCORE && k == 1;
+    if (takes_label && bound != DPM_BINDING_LABEL) wrong(node.name, "its second input is not the label");
+    if (!embeds && !takes_label && bound == DPM_BINDING_LABEL) wrong(node.name, "it takes the label for a map");
   }
 
   void check_outputs(const Node& node) {

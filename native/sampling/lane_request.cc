@@ -11,6 +11,7 @@ namespace dpm {
 void check_lane_request(const LaneRequest& request, const NetworkShape& shape, std::uint32_t rows) {
   const RunRequest& run = request.run;
   check_request(run, shape);
+  require(run.guides.empty(), "guides do not go with batches that samples join and leave");
   require(std::none_of(run.programs.begin(), run.programs.end(), [](const Program& each) { return each.count == 0; }),
           "a program has no records");
   require(request.keys.size() == run.samples.size(), "there is one key for every sample");

@@ -37,4 +37,9 @@ inline bool adds_noise(const dpm_record& record) {
   return (record.flags & DPM_RECORD_WRITE_X) != 0 && record.variance != DPM_VARIANCE_NONE;
 }
 
+inline bool uses_guide(const dpm_record& record) {
+  return record.history_guide != 0.0F || record.x_guide != 0.0F || record.x_guide_variance != 0.0F ||
+         record.y_guide != 0.0F;
+}
+
 }  // namespace dpm

@@ -11,6 +11,8 @@
 
 namespace dpm {
 
+class Network;
+
 struct SampleIdentity {
   std::uint32_t program = 0;
   std::uint32_t seed_low = 0;
@@ -37,8 +39,17 @@ struct RunImages {
   std::vector<std::uint8_t> levels;
 };
 
+/// A classifier whose gradients guide samples: `scale` times the derivative of ln p(label) by what the network sees.
+struct Guide {
+  std::shared_ptr<Network> network;  ///< with Derivative::kLabelScore, on the device of the run's own
+  std::vector<std::int32_t> labels;  ///< [samples]
+  float scale = 1;
+};
+
 struct RunRequest : ProgramTable {
   std::vector<SampleIdentity> samples;
+  /// Where there are some, all samples have one program.
+  std::vector<Guide> guides;
   std::vector<float> init;   ///< [samples][image], or empty
   std::vector<float> noise;  ///< [noise records][samples][image], or empty
   /// The label of the unconditional evaluation; -1: no label.

@@ -55,4 +55,22 @@ void check_request(const RunRequest& request, const NetworkShape& shape) {
   }
 }
 
+void check_guides(const RunRequest& request, const Network& network) {
+  if (request.guides.empty()) return;
+  for (const SampleIdentity& sample : request.samples) {
+    require(sample.program == request.samples.front().program, "samples with guides have one program");
+  }
+  for (const Guide& guide : request.guides) {
+    require(guide.network->derivative() == Derivative::kLabelScore, "a guide is no gradient of a classifier");
+    require(&guide.network->device() == &network.device(), "a guide is on another device than the network");
+    const NetworkShape& shape = guide.network->shape();
+    require(shape.image == network.shape().image, "a guide takes images of another size than the network");
+    require(guide.labels.size() == request.samples.size(), "a guide has one label per sample");
+    require(std::isfinite(guide.scale), "the scale of a guide is not finite");
+    for (const std::int32_t label : guide.labels) {
+      require(label >= 0 && label < shape.classes, "a label of a guide is out of range");
+    }
+  }
+}
+
 }  // namespace dpm

@@ -9,4 +9,7 @@ namespace dpm {
 /// Throws Error(kArgument) when `request` does not fit a network of `shape`.
 void check_request(const RunRequest& request, const NetworkShape& shape);
 
+/// Throws Error(kArgument) when the guides of `request` do not fit its samples or `network`.
+void check_guides(const RunRequest& request, const Network& network);
+
 }  // namespace dpm

@@ -1,19 +1,26 @@
 #include "sampling/runner.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "core/error.h"
 #include "sampling/evaluator.h"
 #include "sampling/flight.h"
+#include "sampling/guided_evaluator.h"
 #include "sampling/request_check.h"
 
 namespace dpm {
 namespace {
 
+std::unique_ptr<NetworkEvaluator> evaluator_of(Network& network, const RunRequest& request) {
+  if (request.guides.empty()) return std::make_unique<NetworkEvaluator>(network);
+  return std::make_unique<GuidedEvaluator>(network, request);
+}
+
 class Run {
  public:
   Run(Network& network, const RunRequest& request, const std::atomic<bool>& stopping)
-      : evaluator_(network),
+      : evaluator_(evaluator_of(network, request)),
         request_(request),
         stopping_(stopping),
         image_(network.shape().image),
@@ -23,14 +30,14 @@ class Run {
   RunResult run() {
     const auto count = static_cast<std::uint32_t>(request_.samples.size());
     const std::uint32_t batch = std::min(request_.batch, count);
-    evaluator_.reserve(Flight::most_evaluated(request_, batch));
+    evaluator_->reserve(Flight::most_evaluated(request_, batch));
     for (std::uint32_t first = 0; first < count; first += batch) fly(first, std::min(batch, count - first));
     return std::move(result_);
   }
 
  private:
   void fly(std::uint32_t first, std::uint32_t count) {
-    Flight flight(evaluator_, request_, first, count);
+    Flight flight(*evaluator_, request_, first, count);
     std::size_t snapshot = 0;
     check_stopped();
     if (flight.begin_trajectory() && !request_.watched && result_.snapshots.empty())
@@ -70,7 +77,7 @@ class Run {
     if (stopping_.load(std::memory_order_relaxed)) throw Error(ErrorCode::kClosed, "the engine was closed");
   }
 
-  NetworkEvaluator evaluator_;
+  std::unique_ptr<NetworkEvaluator> evaluator_;
   const RunRequest& request_;
   const std::atomic<bool>& stopping_;
   const std::uint64_t image_;
@@ -83,6 +90,7 @@ class Run {
 
 RunResult run_programs(Network& network, const RunRequest& request, const std::atomic<bool>& stopping) {
   check_request(request, network.shape());
+  check_guides(request, network);
   return Run(network, request, stopping).run();
 }
 

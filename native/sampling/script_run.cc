@@ -11,6 +11,7 @@ namespace {
 
 RunRequest checked(RunRequest request, const NetworkShape& shape) {
   check_request(request, shape);
+  require(request.guides.empty(), "gradients of such a run are part of its answers");
   return request;
 }
 

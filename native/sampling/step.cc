@@ -16,6 +16,7 @@ StepSample step_sample(const RunRequest& request, std::uint32_t sample, std::uin
                        std::uint32_t noise_row) {
   const SampleIdentity& own = request.samples[sample];
   return {row,
+          sample,
           &request.record(own.program, index),
           own.label,
           request.unconditional_label,
@@ -60,6 +61,7 @@ void Step::reserve() {
   seen_.reserve(rows);
   times_.reserve(rows);
   labels_.reserve(rows);
+  asking_samples_.reserve(rows);
   records_.reserve(rows);
   moves_.reserve(rows);
   guided_places_.reserve(rows);
@@ -87,7 +89,21 @@ bool Step::evaluate(const std::vector<StepSample>& samples, const dpm_update& re
   evaluation.labels = uploaded_labels();
   evaluation.out = predictions.out;
   if (shape_.head > 0) evaluation.head = predictions.head;
-  return evaluator_.evaluate(evaluation, times_.data());
+  const bool is_there = evaluator_.evaluate(evaluation, times_.data());
+  evaluate_guides(evaluation);
+  return is_there;
+}
+
+void Step::evaluate_guides(const Evaluation& evaluation) {
+  asking_samples_.clear();
+  bool takes_guides = false;
+  for (std::uint32_t j = 0; j < asked_; ++j) {
+    const StepSample& sample = samples_[seen_[j].sample];
+    // A record that evaluates nothing may read the gradient again.
+    takes_guides = takes_guides || uses_guide(*sample.record) || sample.keeps;
+    asking_samples_.push_back(sample.sample);
+  }
+  if (takes_guides) evaluator_.guide(evaluation, times_.data(), asking_samples_);
 }
 
 Step::Predictions Step::fresh(const dpm_update& registers) const {
@@ -101,7 +117,7 @@ Step::Predictions Step::compact() const {
 
 void Step::settle(const dpm_update& registers) {
   if (seen_.empty() || in_place_) return;
-  guide();
+  mix_guided();
   keep(shape_.out, compact_out_->view(shape_.out), registers.out);
   if (shape_.head > 0) keep(shape_.head, compact_head_->view(shape_.head), registers.head);
 }
@@ -179,7 +195,7 @@ void Step::keep(std::uint64_t elements, const dpm_view& compact, const dpm_view&
       {static_cast<std::uint32_t>(moves_.size()), elements, moves_.data(), compact, {}, destination});
 }
 
-void Step::guide() {
+void Step::mix_guided() {
   if (guided_ == 0) return;
   records_.assign(guided_, dpm_record{});
   moves_.assign(guided_, dpm_update_sample{});

@@ -12,7 +12,8 @@ namespace dpm {
 
 /// A sample's part in a step.
 struct StepSample {
-  std::uint32_t row = 0;  ///< of the registers
+  std::uint32_t row = 0;     ///< of the registers
+  std::uint32_t sample = 0;  ///< of the request
   const dpm_record* record = nullptr;
   std::int32_t label = -1;
   /// That of the unconditional evaluation.
@@ -105,7 +106,9 @@ class Step {
   [[nodiscard]] Predictions compact() const;
   /// Moves the predictions that are kept.
   void keep(std::uint64_t elements, const dpm_view& compact, const dpm_view& destination);
-  void guide();
+  void mix_guided();
+  /// Has the evaluator's guides computed, where a record takes them.
+  void evaluate_guides(const Evaluation& evaluation);
   /// The samples that take part in what the device does as a whole.
   void list_whole();
   /// Updates the samples that evaluate or do not, whose noise is given or drawn.
@@ -125,6 +128,7 @@ class Step {
   bool in_place_ = false;
   std::vector<float> times_;
   std::vector<std::int32_t> labels_;
+  std::vector<std::uint32_t> asking_samples_;
   std::vector<dpm_record> records_;
   std::vector<dpm_update_sample> moves_;
   /// Of a whole step: places among the samples that ask.

@@ -176,5 +176,60 @@ TEST(CudaRowEmbedding, Float32IsTheTable) { check_rows<float>(); }
 TEST(CudaRowEmbedding, HalfIsTheTable) { check_rows<cuda::Half>(); }
 TEST(CudaRowEmbedding, Bfloat16IsTheTable) { check_rows<cuda::Bfloat16>(); }
 
+/// 1 for the label and 0 for others, less softmax in double.
+template <typename T>
+std::vector<float> expected_scores(const DeviceVector<T>& x, const DeviceVector<std::int32_t>* labels,
+                                   const Shape& shape, std::int64_t stride, std::vector<float> result) {
+  const int classes = shape.length;
+  for (int n = 0; n < shape.batch; ++n) {
+    const auto logit = [&](int k) { return value_of(x.data(), n * stride + k); };
+    double largest = logit(0);
+    for (int k = 1; k < classes; ++k) largest = std::max(largest, logit(k));
+    double sum = 0;
+    for (int k = 0; k < classes; ++k) sum += std::exp(logit(k) - largest);
+    const int label = labels == nullptr ? -1 : (*labels)[static_cast<std::size_t>(n)];
+    const bool known = label >= 0 && label < classes;
+    for (int k = 0; k < classes; ++k) {
+      const double score = (k == label ? 1.0 : 0.0) - std::exp(logit(k) - largest) / sum;
+      result[static_cast<std::size_t>(n * stride + k)] = static_cast<float>(known ? score : 0.0);
+    }
+  }
+  return result;
+}
+
+template <typename T>
+void check_scores(double tolerance) {
+  for (std::uint32_t seed = 0; seed < kShapes; ++seed) {
+    for (const std::uint32_t order : kThreadOrders) {
+      const ThreadOrder threads(order);
+      Case<T> test(seed);
+      const auto elements = static_cast<std::size_t>(test.shape.batch) * static_cast<std::size_t>(test.stride);
+      const auto x = stored<T>(test.random.normals(elements, 4));
+      DeviceVector<std::int32_t> labels;
+      for (int n = 0; n < test.shape.batch; ++n) labels.push_back(test.random.between(-2, test.shape.length + 1));
+      const bool labelled = test.random.between(0, 7) > 0;
+      const std::vector<float> expected =
+          expected_scores(x, labelled ? &labels : nullptr, test.shape, test.stride, floats(test.y));
+      cuda::label_score<T>({{nullptr, labelled ? labels.data() : nullptr},
+                            x.data(),
+                            test.stride,
+                            test.y.data(),
+                            test.stride,
+                            test.shape.batch,
+                            test.shape.length},
+                           nullptr);
+      synchronize();
+      const std::vector<float> found = floats(test.y);
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        ASSERT_NEAR(found[i], expected[i], tolerance) << "shape " << seed << ", order " << order << ", element " << i;
+      }
+    }
+  }
+}
+
+TEST(CudaLabelScore, Float32AgreesWithDouble) { check_scores<float>(1e-6); }
+TEST(CudaLabelScore, HalfAgreesWithDouble) { check_scores<cuda::Half>(5e-4); }
+TEST(CudaLabelScore, Bfloat16AgreesWithDouble) { check_scores<cuda::Bfloat16>(4e-3); }
+
 }  // namespace
 }  // namespace dpm::test

@@ -101,8 +101,8 @@ NetworkOptions to_network_options(const Napi::Object& object) {
   NetworkOptions options;
   options.classes = to_int(object, "classes");
   if (has_value(object, "derivative")) {
-    const bool is_pullback = to_choice(object, "derivative", {"pullback", "pushforward"}) == 0;
-    options.derivative = is_pullback ? Derivative::kPullback : Derivative::kPushforward;
+    constexpr Derivative kDerivatives[] = {Derivative::kPullback, Derivative::kPushforward, Derivative::kLabelScore};
+    options.derivative = kDerivatives[to_choice(object, "derivative", {"pullback", "pushforward", "label-score"})];
   }
   const Napi::Value divisor = object.Get("divisor");
   if (divisor.IsString()) {

@@ -63,6 +63,10 @@ void Forward::read_conditions(const Napi::CallbackInfo& info) {
 
 void Forward::read_derivative(const Napi::Object& tensors) {
   const NetworkShape& shape = network_->shape();
+  if (network_->derivative() == Derivative::kLabelScore) {
+    read_result(5, tensors.Get("imageCotangent"), "imageCotangent", &Evaluation::image_cotangent, shape.image);
+    return;
+  }
   if (network_->derivative() == Derivative::kPullback) {
     read_argument(3, tensors.Get("outCotangent"), "outCotangent", &Evaluation::out_cotangent, shape.out);
     if (shape.head > 0) {

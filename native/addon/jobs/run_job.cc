@@ -2,12 +2,32 @@
 
 #include <utility>
 
+#include "addon/convert/objects.h"
 #include "addon/convert/run_request.h"
+#include "addon/convert/typed_arrays.h"
 #include "addon/jobs/watched_job.h"
+#include "addon/wraps/network_wrap.h"
 #include "sampling/runner.h"
 
 namespace dpm::addon {
 namespace {
+
+std::vector<Guide> to_guides(const Napi::Object& options) {
+  std::vector<Guide> guides;
+  if (!has_value(options, "guides")) return guides;
+  const Napi::Array array = to_array(options, "guides");
+  for (std::uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Object object = object_at(array, i, "a guide");
+    Guide& guide = guides.emplace_back();
+    guide.scale = to_float(object, "scale");
+    const Napi::Value network = object.Get("network");
+    const Napi::Value given = object.Get("labels");
+    guide.network = NetworkWrap::network_of(network, "the network of a guide");
+    const auto labels = int32_elements(given, "labels");
+    guide.labels.assign(labels.data, labels.data + labels.size);
+  }
+  return guides;
+}
 
 class RunJob : public WatchedJob {
  public:
@@ -16,6 +36,7 @@ class RunJob : public WatchedJob {
       : WatchedJob(env, owner, std::move(engine), options),
         network_(std::move(network)),
         request_(to_run_request(options)) {
+    request_.guides = to_guides(options);
     watch(request_);
   }
 

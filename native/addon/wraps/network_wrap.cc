@@ -10,11 +10,14 @@
 #include "addon/jobs/predict_job.h"
 #include "addon/jobs/promise_job.h"
 #include "addon/jobs/run_job.h"
+#include "addon/wraps/unwrap.h"
 #include "graph/dump.h"
 
 namespace dpm::addon {
 
 namespace {
+
+const Tag kTag = {{0x2f7ac35e81d94b06ULL, 0xa14e6d0b93f85c27ULL}};
 
 class ProfileJob : public PromiseJob {
  public:
@@ -99,10 +102,15 @@ void NetworkWrap::define(Napi::Env env) {
   Environment::of(env).network_constructor = Napi::Persistent(constructor);
 }
 
+std::shared_ptr<Network> NetworkWrap::network_of(const Napi::Value& value, const char* what) {
+  return unwrap<NetworkWrap>(value, kTag, what).network();
+}
+
 Napi::Object NetworkWrap::make(Napi::Env env, const std::shared_ptr<Engine>& engine, std::shared_ptr<Network> network) {
   Environment& environment = Environment::of(env);
   environment.constructing = true;
   Napi::Object object = environment.network_constructor.New({});
+  object.TypeTag(&kTag.value);
   set_constant(object, "info", facts(env, network->info()));
   NetworkWrap* self = Unwrap(object);
   self->engine_ = engine;

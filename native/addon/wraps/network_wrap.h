@@ -20,6 +20,8 @@ class NetworkWrap : public Napi::ObjectWrap<NetworkWrap> {
   /// For `make` only; throws when JavaScript calls it.
   explicit NetworkWrap(const Napi::CallbackInfo& info);
   void Finalize(Napi::Env env) override;
+  /// Throws Error(kArgument) for what is no network, Error(kClosed) for one that is closed.
+  static std::shared_ptr<Network> network_of(const Napi::Value& value, const char* what);
 
  private:
   Napi::Value forward(const Napi::CallbackInfo& info);

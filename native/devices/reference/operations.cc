@@ -102,6 +102,17 @@ void embedding(const Network::Node& layer, const Map& in, const Map& out) {
   }
 }
 
+void label_score(const Map& logits, double label, const Map& out) {
+  const bool known = label > -1 && label < static_cast<double>(logits.channels);
+  const double largest = *std::max_element(logits.data, logits.data + logits.channels);
+  double sum = 0;
+  for (int k = 0; k < logits.channels; ++k) sum += std::exp(logits.data[k] - largest);
+  for (int k = 0; k < logits.channels; ++k) {
+    const double one = k == static_cast<int>(label) ? 1.0 : 0.0;
+    out.data[k] = known ? one - std::exp(logits.data[k] - largest) / sum : 0.0;
+  }
+}
+
 void resample(dpm_op op, const Map& in, const Map& out) {
   for (int c = 0; c < out.channels; ++c) {
     for (int y = 0; y < out.height; ++y) {
@@ -283,6 +294,8 @@ void run_node(const Network::Node& layer, const Map* inputs, const Map& out) {
       return fir(layer, inputs[0], out);
     case DPM_OP_SEPARABLE:
       return separable(layer, inputs[0], out);
+    case DPM_OP_LABEL_SCORE:
+      return label_score(inputs[0], inputs[1].data[0], out);
     default:
       return channelwise(layer, inputs, out);
   }

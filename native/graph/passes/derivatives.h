@@ -12,6 +12,11 @@ namespace dpm::graph {
 /// differentiated, and where no output depends on the image.
 void differentiate(Graph& graph);
 
+/// The same of a classifier, whose output is logits: the result is the derivative of ln p(label) by the image, of
+/// the new input DPM_BINDING_LABEL. Throws Error(kUnsupported) for an output that is a map, and for a graph that takes
+/// labels or has a second output.
+void differentiate_label(Graph& graph);
+
 /// Adds the nodes that push a tangent of the image, the new input DPM_BINDING_IMAGE_TANGENT, forward to
 /// DPM_BINDING_OUTPUT_TANGENT and, where there is a head, DPM_BINDING_HEAD_TANGENT: J times it. Each follows the node
 /// that it belongs to, so that nothing is kept for later. Otherwise as `differentiate`.

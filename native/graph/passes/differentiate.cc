@@ -22,11 +22,32 @@ class Reverse {
         depends_(depend_on_image(graph)),
         cotangents_(graph.values.size(), -1) {}
 
-  void run() {
+  /// From cotangents of the outputs that are given.
+  void pull_back_given() {
     for (const auto& [output, cotangent] : {std::pair{DPM_BINDING_OUTPUT, DPM_BINDING_OUTPUT_COTANGENT},
                                             std::pair{DPM_BINDING_HEAD, DPM_BINDING_HEAD_COTANGENT}}) {
       seed(output, cotangent);
     }
+    pull_back_all();
+  }
+
+  /// From that of ln p(label), of which the output is logits.
+  void pull_back_label() {
+    const int logits = graph_.bindings[index(graph_.find_binding(DPM_BINDING_OUTPUT))].value;
+    const Value of = shape(logits);
+    if (of.height != 1 || of.width != 1) throw Error(ErrorCode::kUnsupported, "the network's output is no logits");
+    if (graph_.find_binding(DPM_BINDING_LABEL) >= 0 || graph_.find_binding(DPM_BINDING_HEAD) >= 0) {
+      throw Error(ErrorCode::kUnsupported, "a classifier has one output and takes no labels");
+    }
+    const int label = graph_.add_input(DPM_BINDING_LABEL, 1, 1, 1);
+    name_ = "label.";
+    const int copy = add(DPM_OP_AFFINE, "logits", {logits});
+    give(logits, add(DPM_OP_LABEL_SCORE, "score", {copy, label}));
+    pull_back_all();
+  }
+
+ private:
+  void pull_back_all() {
     for (std::size_t i = forward_; i-- > 0;) {
       // Adding nodes moves those that there are.
       const Node node = graph_.nodes[i];
@@ -39,7 +60,6 @@ class Reverse {
     bind_result(graph_, cotangent, DPM_BINDING_IMAGE_COTANGENT);
   }
 
- private:
   static std::size_t index(int i) { return static_cast<std::size_t>(i); }
   [[nodiscard]] bool depends(int value) const { return value >= 0 && depends_[index(value)]; }
   [[nodiscard]] const Value& shape(int value) const { return graph_.values[index(value)]; }
@@ -202,7 +222,12 @@ class Reverse {
 
 void differentiate(Graph& graph) {
   fold_norms(graph);
-  Reverse(graph).run();
+  Reverse(graph).pull_back_given();
+}
+
+void differentiate_label(Graph& graph) {
+  fold_norms(graph);
+  Reverse(graph).pull_back_label();
 }
 
 }  // namespace dpm::graph

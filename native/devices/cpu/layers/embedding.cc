@@ -1,4 +1,5 @@
-// Sinusoidal embeddings and rows of tables, of times and labels.
+// Sinusoidal embeddings and rows of tables, of times and labels; what labels make of logits.
+#include <algorithm>
 #include <cmath>
 
 #include "backend/constant.h"
@@ -12,8 +13,8 @@ constexpr float kTurn = 6.28318530717958647692F;
 /// What is embedded: the time or the label of each sample.
 class Embedded {
  public:
-  Embedded(const LayerFactory& factory, const dpm_node& node)
-      : binding_(factory.graph.values[input_of(node, 0)].binding),
+  Embedded(const LayerFactory& factory, const dpm_node& node, std::uint32_t input = 0)
+      : binding_(factory.graph.values[input_of(node, input)].binding),
         is_label_(factory.graph.bindings[binding_].element == DPM_ELEMENT_I32) {}
 
   /// -1 for samples without a label.
@@ -108,10 +109,39 @@ class Embedding : public Layer {
   int rows_ = 0;
 };
 
+/// Of each sample's logits; some of few.
+class LabelScore : public Layer {
+ public:
+  LabelScore(const LayerFactory& factory, const dpm_node& node) : operands_(node), label_(factory, node, 1) {}
+
+  void run(const RunContext& context) const override {
+    const MapView logits = context.map(operands_.input(0));
+    const MapView out = context.map(operands_.output());
+    for (int n = 0; n < context.batch; ++n) {
+      const float* in = logits.sample(n);
+      float* score = out.sample(n);
+      const float label = label_.at(context, n);
+      const bool known = label > -1.0F && label < static_cast<float>(logits.channels);
+      const float largest = *std::max_element(in, in + logits.channels);
+      float sum = 0;
+      for (int k = 0; k < logits.channels; ++k) sum += std::exp(in[k] - largest);
+      for (int k = 0; k < logits.channels; ++k) {
+        const float one = k == static_cast<int>(label) ? 1.0F : 0.0F;
+        score[k] = known ? one - std::exp(in[k] - largest) / sum : 0.0F;
+      }
+    }
+  }
+
+ private:
+  Operands operands_;
+  Embedded label_;
+};
+
 }  // namespace
 
 std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_node& node) {
   if (node.op == DPM_OP_EMBEDDING) return std::make_unique<Embedding>(factory, node);
+  if (node.op == DPM_OP_LABEL_SCORE) return std::make_unique<LabelScore>(factory, node);
   return std::make_unique<TimeEmbedding>(factory, node);
 }
 

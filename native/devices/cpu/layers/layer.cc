@@ -53,6 +53,8 @@ bool supports(const dpm_graph& graph, const dpm_node& node) {
     case DPM_OP_TIME_EMBEDDING:
     case DPM_OP_EMBEDDING:
       return is_condition(graph, graph.values[input_of(node, 0)]);
+    case DPM_OP_LABEL_SCORE:
+      return !bound(input_of(node, 0)) && !bound(output_of(node));
     case DPM_OP_AFFINE:
     case DPM_OP_BIAS:
       return true;
@@ -119,6 +121,7 @@ std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& n
       return make_separable(factory, node);
     case DPM_OP_TIME_EMBEDDING:
     case DPM_OP_EMBEDDING:
+    case DPM_OP_LABEL_SCORE:
       return make_embedding(factory, node);
     default:
       return make_channelwise(factory, node);

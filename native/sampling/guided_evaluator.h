@@ -1,0 +1,43 @@
+// A network whose samples classifiers guide, without a way through the caller.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "sampling/evaluator.h"
+#include "sampling/request.h"
+
+namespace dpm {
+
+class GuidedEvaluator final : public NetworkEvaluator {
+ public:
+  /// The guides are those of the request, which has to live as long.
+  GuidedEvaluator(Network& network, const RunRequest& request) : NetworkEvaluator(network), request_(request) {}
+
+  void reserve(std::uint32_t rows) override;
+  /// The sum of the guides' gradients, each times its scale. Throws Error(kArgument) naming a guide whose gradient is
+  /// not finite.
+  void guide(const Evaluation& evaluation, const float* times, const std::vector<std::uint32_t>& samples) override;
+  [[nodiscard]] dpm_view guide() const override { return sum_ ? sum_->view(shape().image) : dpm_view{}; }
+  /// Steps and trajectories that a device does as a whole know no guides.
+  [[nodiscard]] Network* network() override { return nullptr; }
+
+ private:
+  /// The gradient of one guide in `destination`.
+  void evaluate_guide(const Guide& guide, const Evaluation& evaluation, const float* times,
+                      const std::vector<std::uint32_t>& samples, const dpm_view& destination);
+  /// Of the sum up to this guide.
+  void require_finite(std::size_t guide, const float* times);
+  /// sum = `kept` * sum + `scale` * addend, for as many rows as the last evaluation had; without an addend the sum
+  /// alone.
+  void combine(float kept, float scale, const dpm_view& addend);
+
+  const RunRequest& request_;
+  std::uint32_t rows_ = 0;
+  std::shared_ptr<Buffer> labels_, logits_, sum_, addend_;
+  std::vector<std::int32_t> own_labels_;
+  std::vector<double> sizes_;
+  std::vector<dpm_update_sample> moves_;
+};
+
+}  // namespace dpm

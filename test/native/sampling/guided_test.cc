@@ -1,0 +1,153 @@
+// Runs that classifiers guide.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "graph_runner.h"
+#include "sampling/runner.h"
+#include "small_network.h"
+#include "small_programs.h"
+
+namespace dpm::test {
+namespace {
+
+constexpr int kClasses = 4;
+
+/// Of the network's images: a convolution, SiLU, and the mean of every map. `scale` is that of its weights.
+graph::Graph small_classifier(int side = SmallNetwork::kSide, float scale = 1) {
+  RandomValues random(11);
+  GraphMaker maker(random);
+  const int maps =
+      maker.convolution(maker.image(2, side, side), kClasses, {.kernel = 3, .pad_before = 1, .pad_after = 1});
+  maker.leave(maker.separable(maker.affine(maker.silu(maker.bias(maps)), scale), 1, 1));
+  return maker.graph();
+}
+
+std::shared_ptr<Network> load_guide(const std::shared_ptr<Device>& device, const graph::Graph& graph,
+                                    Derivative derivative = Derivative::kLabelScore) {
+  NetworkOptions options;
+  options.classes = derivative == Derivative::kLabelScore ? kClasses : 0;
+  options.derivative = derivative;
+  return std::make_shared<Network>(device, graph, options);
+}
+
+/// Samples of one program, whose records take guides.
+RunRequest guided_request(std::uint32_t count, std::uint32_t batch) {
+  RunRequest request = mixed_request(count, batch);
+  for (SampleIdentity& sample : request.samples) sample.program = 0;
+  for (dpm_record& record : request.records) {
+    if ((record.flags & DPM_RECORD_WRITE_X) != 0) record.x_guide = 0.25F;
+  }
+  return request;
+}
+
+class GuidedRuns : public testing::Test {
+ protected:
+  std::vector<float> images(const RunRequest& request) {
+    return run_programs(*network_, request, running_).images.floats;
+  }
+  Guide guide(float scale, std::uint32_t count = 5) const {
+    Guide made{guide_, {}, scale};
+    for (std::uint32_t i = 0; i < count; ++i) made.labels.push_back(static_cast<std::int32_t>(i) % kClasses);
+    return made;
+  }
+  ErrorCode code(const RunRequest& request) {
+    return code_of([&] { images(request); });
+  }
+
+  SmallNetwork small_;
+  std::unique_ptr<Network> network_ = small_.load("cpu", 1);
+  std::shared_ptr<Network> guide_ = load_guide(network_->device().shared_from_this(), small_classifier());
+  std::atomic<bool> running_{false};
+};
+
+TEST_F(GuidedRuns, AddScaledGradients) {
+  const RunRequest plain = [] {
+    RunRequest request = guided_request(5, 5);
+    for (dpm_record& record : request.records) record.x_guide = 0;
+    return request;
+  }();
+  const auto unguided = images(plain);
+  const auto with = [&](const std::vector<float>& scales, std::uint32_t batch = 5) {
+    RunRequest request = guided_request(5, batch);
+    for (const float scale : scales) request.guides.push_back(guide(scale));
+    return images(request);
+  };
+  EXPECT_LT(relative_difference(with({0}), unguided), 1e-6);
+  const auto guided = with({3});
+  EXPECT_GT(relative_difference(guided, unguided), 1e-3);
+  EXPECT_LT(relative_difference(with({1, 2}), guided), 1e-5);
+  EXPECT_LT(relative_difference(with({4, 2, -3}), guided), 1e-5);
+  EXPECT_EQ(with({3}, 2), guided);
+}
+
+TEST_F(GuidedRuns, KnowTheLabelsOfTheirSamples) {
+  RunRequest all = guided_request(5, 2);
+  all.guides = {guide(2)};
+  const auto together = images(all);
+  const std::size_t image = SmallNetwork::kElements;
+  for (std::uint32_t i = 0; i < 5; ++i) {
+    RunRequest one = guided_request(5, 1);
+    one.samples = {one.samples[i]};
+    one.guides = {guide(2)};
+    one.guides[0].labels = {static_cast<std::int32_t>(i) % kClasses};
+    const auto alone = images(one);
+    EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + static_cast<std::ptrdiff_t>(i * image)));
+    one.guides[0].labels = {static_cast<std::int32_t>(i + 1) % kClasses};
+    EXPECT_NE(images(one), alone);
+  }
+}
+
+TEST_F(GuidedRuns, AskNobodyWhereNoRecordTakesAGuide) {
+  RunRequest request = guided_request(2, 2);
+  for (dpm_record& record : request.records) record.x_guide = 0;
+  // All of these evaluate.
+  request.programs[0].count = 3;
+  const auto plain = images(request);
+  // Its gradients are infinite: it would be refused if it were asked.
+  request.guides = {guide(1, 2)};
+  request.guides[0].network = load_guide(network_->device().shared_from_this(),
+                                         small_classifier(SmallNetwork::kSide, std::numeric_limits<float>::infinity()));
+  EXPECT_EQ(images(request), plain);
+  request.records[0].x_guide = 1;
+  EXPECT_EQ(code(request), ErrorCode::kArgument);
+}
+
+TEST_F(GuidedRuns, RefuseGradientsThatAreNotFinite) {
+  RunRequest request = guided_request(2, 2);
+  request.guides = {guide(1, 2), guide(1, 2)};
+  EXPECT_EQ(code(request), ErrorCode::kOk);
+  request.init.assign(std::size_t{2} * SmallNetwork::kElements, 0.0F);
+  request.init.back() = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(code(request), ErrorCode::kArgument);
+}
+
+TEST_F(GuidedRuns, RefuseGuidesThatDoNotFit) {
+  const auto changed = [&](const std::function<void(RunRequest&)>& change) {
+    RunRequest request = guided_request(2, 2);
+    request.guides = {guide(1, 2)};
+    change(request);
+    return code(request);
+  };
+  const auto device = network_->device().shared_from_this();
+  EXPECT_EQ(changed([](RunRequest&) {}), ErrorCode::kOk);
+  EXPECT_EQ(changed([](RunRequest& r) { r.guides[0].labels.pop_back(); }), ErrorCode::kArgument);
+  EXPECT_EQ(changed([](RunRequest& r) { r.guides[0].labels[1] = kClasses; }), ErrorCode::kArgument);
+  EXPECT_EQ(changed([](RunRequest& r) { r.guides[0].labels[0] = -1; }), ErrorCode::kArgument);
+  EXPECT_EQ(changed([](RunRequest& r) { r.guides[0].scale = std::nanf(""); }), ErrorCode::kArgument);
+  EXPECT_EQ(changed([](RunRequest& r) { r.samples[1].program = 1; }), ErrorCode::kArgument);
+  EXPECT_EQ(changed([&](RunRequest& r) { r.guides[0].network = load_guide(device, small_classifier(4)); }),
+            ErrorCode::kArgument);
+  EXPECT_EQ(changed([&](RunRequest& r) {
+              r.guides[0].network = load_guide(device, small_classifier(), Derivative::kPullback);
+            }),
+            ErrorCode::kArgument);
+  EXPECT_EQ(changed([&](RunRequest& r) {
+              r.guides[0].network = load_guide(Device::open("cpu", {1, false}), small_classifier());
+            }),
+            ErrorCode::kArgument);
+}
+
+}  // namespace
+}  // namespace dpm::test
