@@ -1,6 +1,8 @@
 import { dirname } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
+import type { RecomputePolicy } from '../engine/binding.js';
+import { recomputePolicies } from '../engine/evaluation.js';
 import type { UNet } from '../engine/unet.js';
 import { makeFolder } from '../files/files.js';
 import { readSafetensorsHeader, type SafetensorsHeader } from '../files/safetensors.js';
@@ -14,13 +16,18 @@ import { checkTarget } from './target.js';
 /** Tensors by name, absent ones null. */
 type Results = Record<string, Float32Array | null>;
 
-async function pulledBack(input: SafetensorsHeader, unet: UNet, inputs: NetworkInputs): Promise<Results> {
+async function pulledBack(
+  input: SafetensorsHeader,
+  unet: UNet,
+  inputs: NetworkInputs,
+  recompute: RecomputePolicy | undefined,
+): Promise<Results> {
   const { batch, x, t, classLabels } = inputs;
   const read = async (name: string, channels: number): Promise<Float32Array | undefined> =>
     input.tensors.has(name) ? (await readMaps(input, name, unet, channels, batch)).data : undefined;
   const cotangent = await read('cotangent', unet.info.outChannels);
   const headCotangent = await read('head_cotangent', unet.headChannels);
-  const { out, head, gradient } = await unet.pullback(x, t, { classLabels, cotangent, headCotangent });
+  const { out, head, gradient } = await unet.pullback(x, t, { classLabels, cotangent, headCotangent, recompute });
   return { out, head, vjp: gradient };
 }
 
@@ -41,11 +48,16 @@ export const gradientCommand: Command = {
       help: 'safetensors with x, t, class_labels as for forward; cotangent [N,C,H,W] of out, head_cotangent, tangent of x',
     },
     output: { value: 'FILE', help: 'receives out, head; vjp where there are cotangents; jvp, head_jvp of a tangent' },
+    recompute: {
+      value: 'POLICY',
+      help: `of cotangents: ${recomputePolicies.join(' or ')} of the network computed again instead of kept; default none`,
+    },
     ...modelOptions,
   },
   async run(call) {
     const output = call.options.required('output');
     await checkTarget(output, { flag: '--output' });
+    const recompute = call.options.choice('recompute', recomputePolicies);
     const input = await readSafetensorsHeader(call.options.required('input'));
     const has = (name: string): boolean => input.tensors.has(name);
     const [pulls, pushes] = [has('cotangent') || has('head_cotangent'), has('tangent')];
@@ -58,7 +70,7 @@ export const gradientCommand: Command = {
     await withModel(call, async ({ unet }) => {
       const inputs = await readNetworkInputs(input, unet);
       const results = {
-        ...(pulls && (await pulledBack(input, unet, inputs))),
+        ...(pulls && (await pulledBack(input, unet, inputs, recompute))),
         ...(pushes && (await pushedForward(input, unet, inputs))),
       };
       const { height, width } = unet.info;

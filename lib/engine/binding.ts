@@ -39,7 +39,15 @@ export interface NativeNetworkOptions {
   divisor: 'time' | Float32Array | null;
   /** What the network computes beside its outputs. */
   derivative?: NativeDerivative;
+  /** What of a pullback is not kept but computed again. */
+  recompute?: RecomputePolicy;
 }
+
+/**
+ * What of a network is kept until its derivative in reverse reads it: everything (`none`), or inputs of blocks and skips, whose inside is
+ * computed again (`blocks`).
+ */
+export type RecomputePolicy = 'none' | 'blocks';
 
 /**
  * Cotangents of the outputs pulled back to the image, a tangent of the image pushed forward to the outputs, or of a classifier the derivative of

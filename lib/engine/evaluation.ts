@@ -1,4 +1,5 @@
 import { either, instanceOf, kinds, type OptionKinds } from '../base/option-kinds.js';
+import type { RecomputePolicy } from './binding.js';
 import { DeviceTensor } from './device.js';
 
 /** A batch of states or predictions: values in main memory or a tensor on the network's device. */
@@ -32,6 +33,11 @@ export interface PullbackOptions<T extends TensorLike> extends ForwardOptions<T>
   headCotangent?: T | undefined;
   /** Receives the result; nothing is allocated then. */
   gradient?: T | undefined;
+  /**
+   * `blocks` computes the inside of the network's blocks again instead of keeping it: two thirds of the memory, a fifth more arithmetic. Default
+   * `none`.
+   */
+  recompute?: RecomputePolicy | undefined;
 }
 
 /** Options of {@link UNet.pushforward}; tensors are of the same kind as `x`. */
@@ -48,7 +54,11 @@ export const pullbackKinds: OptionKinds<PullbackOptions<TensorLike>> = {
   cotangent: tensorLike,
   headCotangent: tensorLike,
   gradient: tensorLike,
+  recompute: kinds.string,
 };
+
+/** Every {@link RecomputePolicy}. */
+export const recomputePolicies: readonly RecomputePolicy[] = ['none', 'blocks'];
 
 /** @internal */
 export const pushforwardKinds: OptionKinds<PushforwardOptions<TensorLike>> = {

@@ -1,10 +1,11 @@
 import { elementCount } from '../base/arrays.js';
 import { abortable } from '../base/abort.js';
+import { unknownName } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
 import { checkOptions, requireKind } from '../base/option-kinds.js';
 import type { UNetDescription } from '../network/description.js';
 import { native } from './addon.js';
-import type { NativeDerivative, NativeNetwork, NativeTensorLike } from './binding.js';
+import type { NativeDerivative, NativeNetwork, NativeTensorLike, RecomputePolicy } from './binding.js';
 import type { Device } from './device.js';
 import { DeviceTensor } from './device.js';
 import {
@@ -17,6 +18,7 @@ import {
   pushforwardKinds,
   type PushforwardOptions,
   type PushforwardResult,
+  recomputePolicies,
   type TensorLike,
   tensorLike,
 } from './evaluation.js';
@@ -61,15 +63,15 @@ export class UNet {
   readonly #headChannels: number;
   /** Height and width of the outputs: those of the image, of features, or one pixel of logits. */
   readonly #outSides: readonly [height: number, width: number];
-  readonly #derive: (derivative: NativeDerivative) => Promise<NativeNetwork>;
-  readonly #derivatives = new Map<NativeDerivative, Promise<NativeNetwork>>();
+  readonly #derive: (derivative: NativeDerivative, recompute: RecomputePolicy) => Promise<NativeNetwork>;
+  readonly #derivatives = new Map<string, Promise<NativeNetwork>>();
 
   private constructor(
     device: Device,
     network: NativeNetwork,
     description: UNetDescription,
     outSides: readonly [height: number, width: number],
-    derive: (derivative: NativeDerivative) => Promise<NativeNetwork>,
+    derive: (derivative: NativeDerivative, recompute: RecomputePolicy) => Promise<NativeNetwork>,
   ) {
     this.device = device;
     this.#network = network;
@@ -100,10 +102,10 @@ export class UNet {
     );
     const output = graph.values.find(({ binding }) => binding === 'output');
     const sides = [output?.height ?? description.height, output?.width ?? description.width] as const;
-    return new UNet(device, network, description, sides, (derivative) => {
+    return new UNet(device, network, description, sides, (derivative, recompute) => {
       // Labels of a classifier are what it tells apart.
       const labels = derivative === 'label-score' ? description.outChannels : classes;
-      return nativeWork(() => device.engine.loadNetwork(graph, { classes: labels, divisor, derivative }));
+      return nativeWork(() => device.engine.loadNetwork(graph, { classes: labels, divisor, derivative, recompute }));
     });
   }
 
@@ -177,7 +179,8 @@ export class UNet {
   ): Promise<PullbackResult<T>> {
     checkOptions('pullback', options, pullbackKinds);
     const { batch, times, labels } = this.#checkedInputs(x, t, options);
-    const { cotangent, headCotangent } = options;
+    const { cotangent, headCotangent, recompute = 'none' } = options;
+    if (!recomputePolicies.includes(recompute)) throw unknownName('recompute', recompute, recomputePolicies);
     if (cotangent === undefined && headCotangent === undefined) {
       throw new DpmError('ERR_DPM_ARGUMENT', 'pullback takes a cotangent');
     }
@@ -188,7 +191,7 @@ export class UNet {
     const ofHead = this.hasHead ? this.#given('headCotangent', x, headCotangent, this.#headShape(batch)) : null;
     const { out, head } = this.#outputs(x, batch, options);
     const gradient = this.#receiver('gradient', x, options.gradient, this.#imageShape(batch));
-    const network = await this.derivative('pullback');
+    const network = await this.derivative('pullback', recompute);
     await nativeWork(() =>
       network.forward(batch, values(x), times, labels, values(out), valuesOrNull(head), {
         outCotangent: values(outCotangent),
@@ -256,12 +259,13 @@ export class UNet {
   }
 
   /** The network with a derivative, which is loaded when it is first needed. @internal */
-  derivative(derivative: NativeDerivative): Promise<NativeNetwork> {
-    let network = this.#derivatives.get(derivative);
+  derivative(derivative: NativeDerivative, recompute: RecomputePolicy = 'none'): Promise<NativeNetwork> {
+    const key = `${derivative} ${recompute}`;
+    let network = this.#derivatives.get(key);
     if (network === undefined) {
-      network = this.#derive(derivative);
-      this.#derivatives.set(derivative, network);
-      network.catch(() => this.#derivatives.delete(derivative));
+      network = this.#derive(derivative, recompute);
+      this.#derivatives.set(key, network);
+      network.catch(() => this.#derivatives.delete(key));
     }
     return network;
   }

@@ -11,7 +11,6 @@
 #include "core/median.h"
 #include "engine/update_check.h"
 #include "graph/lowered.h"
-#include "graph/passes/derivatives.h"
 #include "graph/passes/fusion.h"
 #include "graph/validate.h"
 
@@ -36,16 +35,16 @@ NetworkShape shape_of(const graph::Graph& graph, int classes) {
   return shape;
 }
 
-void derive(graph::Graph& graph, Derivative derivative) {
+void derive(graph::Graph& graph, Derivative derivative, graph::Recompute recompute) {
   switch (derivative) {
     case Derivative::kNone:
       return;
     case Derivative::kPullback:
-      return graph::differentiate(graph);
+      return graph::differentiate(graph, recompute);
     case Derivative::kPushforward:
       return graph::linearise(graph);
     case Derivative::kLabelScore:
-      return graph::differentiate_label(graph);
+      return graph::differentiate_label(graph, recompute);
   }
 }
 
@@ -58,7 +57,7 @@ Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOpti
   for (const graph::Constant& constant : graph_.constants) {
     info_.parameters += static_cast<std::uint64_t>(constant.elements());
   }
-  derive(graph_, options_.derivative);
+  derive(graph_, options_.derivative, options_.recompute);
   graph::fuse(graph_, [this](const graph::Graph& graph, const graph::Node& node) {
     return device_supports(*device_, graph, node);
   });

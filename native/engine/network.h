@@ -9,6 +9,7 @@
 
 #include "engine/device.h"
 #include "graph/graph.h"
+#include "graph/passes/derivatives.h"
 #include "graph/planner.h"
 
 namespace dpm {
@@ -67,6 +68,7 @@ struct NetworkOptions {
   bool divides_by_time = false;  ///< the output is divided by the time, as in variance exploding networks
   std::vector<float> divisors;   ///< or by this table's row of the truncated time; empty for neither
   Derivative derivative = Derivative::kNone;
+  graph::Recompute recompute = graph::Recompute::kNone;  ///< of kPullback and kLabelScore
 };
 
 class Network {

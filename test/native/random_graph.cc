@@ -202,9 +202,11 @@ void RandomGraph::spoil() {
   }
 }
 
-Network RandomGraph::network(const std::shared_ptr<Device>& device, Derivative derivative) const {
+Network RandomGraph::network(const std::shared_ptr<Device>& device, Derivative derivative,
+                             graph::Recompute recompute) const {
   NetworkOptions options = options_;
   options.derivative = derivative;
+  options.recompute = recompute;
   return {device, graph(), options};
 }
 

@@ -22,7 +22,8 @@ class RandomGraph {
   [[nodiscard]] int batch() const { return batch_; }
 
   /// Its network on a device.
-  [[nodiscard]] Network network(const std::shared_ptr<Device>& device, Derivative derivative = Derivative::kNone) const;
+  [[nodiscard]] Network network(const std::shared_ptr<Device>& device, Derivative derivative = Derivative::kNone,
+                                graph::Recompute recompute = graph::Recompute::kNone) const;
   /// Its outputs on a device.
   [[nodiscard]] std::vector<float> run(const std::shared_ptr<Device>& device) const;
 

@@ -104,6 +104,10 @@ NetworkOptions to_network_options(const Napi::Object& object) {
     constexpr Derivative kDerivatives[] = {Derivative::kPullback, Derivative::kPushforward, Derivative::kLabelScore};
     options.derivative = kDerivatives[to_choice(object, "derivative", {"pullback", "pushforward", "label-score"})];
   }
+  if (has_value(object, "recompute")) {
+    constexpr graph::Recompute kPolicies[] = {graph::Recompute::kNone, graph::Recompute::kBlocks};
+    options.recompute = kPolicies[to_choice(object, "recompute", {"none", "blocks"})];
+  }
   const Napi::Value divisor = object.Get("divisor");
   if (divisor.IsString()) {
     options.divides_by_time = to_choice(object, "divisor", {"time"}) == 0;

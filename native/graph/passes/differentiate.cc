@@ -220,14 +220,18 @@ class Reverse {
 
 }  // namespace
 
-void differentiate(Graph& graph) {
+void differentiate(Graph& graph, Recompute recompute) {
   fold_norms(graph);
+  const std::size_t forward = graph.nodes.size();
   Reverse(graph).pull_back_given();
+  if (recompute == Recompute::kBlocks) recompute_blocks(graph, forward);
 }
 
-void differentiate_label(Graph& graph) {
+void differentiate_label(Graph& graph, Recompute recompute) {
   fold_norms(graph);
+  const std::size_t forward = graph.nodes.size();
   Reverse(graph).pull_back_label();
+  if (recompute == Recompute::kBlocks) recompute_blocks(graph, forward);
 }
 
 }  // namespace dpm::graph

@@ -58,6 +58,23 @@ describe('dpm gradient', () => {
     expect(maxDifference(found.get('vjp')!.data as Float32Array, vjp)).toBeLessThan(5e-5 * Math.max(...vjp));
   });
 
+  it('computes blocks again where it is told to, and nothing else', async () => {
+    const golden = await tensorsOf(packagePath('test/fixtures/gradients/vjp/ho-ddpm-head-complex.safetensors'));
+    const [batch = 0] = golden.get('vjp')!.shape;
+    const shape = [batch, 3, 16, 16];
+    const input = await inputWith('again', { cotangent: { shape, data: new Float32Array(batch * 768).fill(0.1) } });
+    const found = await Promise.all(
+      ['none', 'blocks'].map(async (policy) => {
+        const output = join(folder, `${policy}.safetensors`);
+        expect((await gradient(input, output, '--recompute', policy)).stderr).toBe('');
+        return (await tensorsOf(output)).get('vjp')!.data as Float32Array;
+      }),
+    );
+    expect(maxDifference(found[0]!, found[1]!)).toBeLessThan(1e-5 * Math.max(...found[0]!));
+    const wrong = await gradient(input, join(folder, 'x.safetensors'), '--recompute', 'all');
+    expect(wrong.stderr).toContain('--recompute');
+  });
+
   it('needs something to derive by, of the right shape', async () => {
     const output = join(folder, 'none.safetensors');
     const bare = await gradient(await inputWith('bare', {}), output);

@@ -5,11 +5,16 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <memory>
 #include <random>
 #include <set>
+#include <string>
+#include <string_view>
 
 #include "evaluate_derivative.h"
+#include "graph/planner.h"
+#include "graph_maker.h"
 #include "graph_runner.h"
 #include "random_graph.h"
 
@@ -93,7 +98,73 @@ TEST(Derivatives, AgreeWithTheReference) {
       }
     }
   });
-  for (int op = DPM_OP_VIEW; op < DPM_OP_COUNT; ++op) EXPECT_EQ(covered.count(static_cast<dpm_op>(op)), 1) << op;
+  // What labels make of logits has tests of its own.
+  for (int op = DPM_OP_VIEW; op <= DPM_OP_POSITION; ++op) EXPECT_EQ(covered.count(static_cast<dpm_op>(op)), 1) << op;
+}
+
+TEST(Derivatives, AreTheSameWhereBlocksAreComputedAgain) {
+  int larger = 0;
+  for_graphs(100, [&](std::uint32_t seed, const RandomGraph& made, const auto& reference) {
+    for (const auto& device : {reference, Device::open("cpu", {2, false})}) {
+      Network kept = made.network(device, Derivative::kPullback);
+      Network again = made.network(device, Derivative::kPullback, graph::Recompute::kBlocks);
+      const DerivativeResult expected = derive_twice(kept, made.batch());
+      const DerivativeResult result = derive_twice(again, made.batch());
+      if (device == reference) {
+        EXPECT_EQ(result.derived, expected.derived) << seed;
+        EXPECT_EQ(result.outputs, expected.outputs) << seed;
+        if (again.info().nodes > kept.info().nodes) ++larger;
+      } else {
+        EXPECT_LT(relative_difference(result.derived, expected.derived), 1e-5) << seed;
+        EXPECT_LT(relative_difference(result.outputs, expected.outputs), 1e-5) << seed;
+      }
+    }
+  });
+  EXPECT_GT(larger, 20);
+}
+
+/// Names of the nodes that are computed again.
+std::set<std::string> computed_again(const graph::Graph& graph) {
+  constexpr std::string_view kAgain = ".again";
+  std::set<std::string> names;
+  for (const graph::Node& node : graph.nodes) {
+    if (node.name.ends_with(kAgain)) names.insert(node.name.substr(0, node.name.size() - kAgain.size()));
+  }
+  return names;
+}
+
+TEST(RecomputedBlocks, AreOfWhatTheDerivativeReadsAlone) {
+  RandomValues random(5);
+  GraphMaker maker(random);
+  std::map<std::string, std::string> roles;
+  const auto last = [&](const char* role, int value) {
+    roles[maker.graph().nodes.back().name] = role;
+    return value;
+  };
+  const graph::Convolution same{.kernel = 3, .pad_before = 1, .pad_after = 1};
+  const int x = last("stem", maker.convolution(maker.image(4, 4, 4), 4, same));
+  const int normed = last("norm", maker.norm(x, 2));
+  const int inner = last("first", maker.convolution(maker.silu(normed), 4, same));
+  const int second = last("second norm", maker.norm(inner, 2));
+  const int outer = last("second", maker.convolution(maker.silu(second), 4, same));
+  const int sum = last("sum", maker.sum(outer, x));
+  const int before = last("norm of attention", maker.norm(sum, 2));
+  const int q = last("q", maker.convolution(before, 4, {.kernel = 1}));
+  const int k = last("k", maker.convolution(before, 4, {.kernel = 1}));
+  const int v = last("v", maker.convolution(before, 4, {.kernel = 1}));
+  const int attention = last("attention", maker.attention(q, k, v, 1));
+  const int end = last("end", maker.sum(maker.convolution(attention, 4, {.kernel = 1}), sum));
+  maker.output(maker.convolution(maker.norm(end, 2), 2, same));
+  graph::Graph again = maker.graph();
+  graph::differentiate(again, graph::Recompute::kBlocks);
+  std::set<std::string> found;
+  for (const std::string& name : computed_again(again)) found.insert(roles.at(name));
+  // Folded norms have the name of the norm.
+  EXPECT_EQ(found, (std::set<std::string>{"norm", "first", "norm of attention", "q", "k", "v"}));
+  graph::Graph kept = maker.graph();
+  graph::differentiate(kept);
+  EXPECT_EQ(computed_again(kept).size(), 0u);
+  EXPECT_LT(graph::plan_memory(again, {}).elements, graph::plan_memory(kept, {}).elements);
 }
 
 }  // namespace

@@ -1,0 +1,77 @@
+#include <algorithm>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "graph/passes/derivative_parts.h"
+#include "graph/passes/derivatives.h"
+
+namespace dpm::graph {
+namespace {
+
+std::size_t index(int i) { return static_cast<std::size_t>(i); }
+
+/// Moves what the nodes behind a network read of the inside of its blocks to where they read it.
+class Again {
+ public:
+  Again(Graph& graph, std::size_t forward)
+      : graph_(graph),
+        behind_(graph.nodes.begin() + static_cast<std::ptrdiff_t>(forward), graph.nodes.end()),
+        depends_(depend_on_image(graph)),
+        writers_(graph.values.size(), -1),
+        readers_(graph.values.size(), 0) {
+    graph_.nodes.resize(forward);
+    for (std::size_t i = 0; i < forward; ++i) {
+      for (const int output : graph_.nodes[i].outputs) writers_[index(output)] = static_cast<int>(i);
+      for (const int input : graph_.nodes[i].inputs) {
+        if (input >= 0) ++readers_[index(input)];
+      }
+    }
+  }
+
+  void run() {
+    for (Node& node : behind_) {
+      for (int& input : node.inputs) {
+        if (input >= 0) input = again(input);
+      }
+      graph_.nodes.push_back(std::move(node));
+    }
+  }
+
+ private:
+  /// A block's input is read by its first norm and by its shortcut, its output is a sum; both stay, and with them what
+  /// skips read. The norm before attention is read three times but made of the block's input.
+  [[nodiscard]] bool stays(int value) const {
+    const std::size_t i = index(value);
+    if (i >= writers_.size() || writers_[i] < 0 || !depends_[i] || graph_.values[i].is_bound()) return true;
+    const dpm_op op = graph_.nodes[index(writers_[i])].op;
+    return op == DPM_OP_ADD || op == DPM_OP_CONCAT || (readers_[i] > 1 && op != DPM_OP_GROUP_NORM);
+  }
+
+  /// The value itself, or the same computed once more behind the last node so far.
+  int again(int value) {
+    if (stays(value)) return value;
+    const auto known = again_.find(value);
+    if (known != again_.end()) return known->second;
+    Node node = graph_.nodes[index(writers_[index(value)])];
+    node.name += ".again";
+    for (int& input : node.inputs) {
+      if (input >= 0) input = again(input);
+    }
+    return again_[value] = graph_.add(std::move(node));
+  }
+
+  Graph& graph_;
+  std::vector<Node> behind_;
+  std::vector<bool> depends_;
+  /// Of the network itself: which node writes a value, and how many read it.
+  std::vector<int> writers_;
+  std::vector<int> readers_;
+  std::map<int, int> again_;
+};
+
+}  // namespace
+
+void recompute_blocks(Graph& graph, std::size_t forward) { Again(graph, forward).run(); }
+
+}  // namespace dpm::graph
