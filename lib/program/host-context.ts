@@ -34,8 +34,27 @@ export interface HostContext {
     output: string,
     outputTangent: string,
   ): Promise<void>;
+  /**
+   * Evaluates the network as `evaluate` does, and its derivative in reverse on the tensor `cotangent`: J^T times it, in `inputCotangent`.
+   *
+   * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` for models that have no derivative.
+   */
+  pullBack(
+    input: string,
+    time: number | ArrayLike<number>,
+    cotangent: string,
+    output: string,
+    inputCotangent: string,
+  ): Promise<void>;
   /** Replaces `target` by a sum of products, clipped where `clip` says so; `target` may be one of the terms. */
   linearCombination(target: string, terms: readonly Term[], clip?: Clip): Promise<void>;
+  /**
+   * Replaces every element of `target` by a function of the same elements of `sources`, which may have `target` among them; computed
+   * here and not on the device.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` where the function returns no number.
+   */
+  apply(target: string, sources: readonly string[], each: (...values: number[]) => number): Promise<void>;
   /** Fills `target` with standard normal noise of this record and draw of each sample's stream. */
   noise(target: string, record: number, draw?: number): Promise<void>;
   /** One number per sample; `b` is the second operand of `dot`. */

@@ -80,18 +80,39 @@ export class DeviceHostContext implements HostContext {
     output: string,
     outputTangent: string,
   ): Promise<void> {
+    await this.#derivative('pushForward', input, time, [tangent, output, outputTangent]);
+  }
+
+  async pullBack(
+    input: string,
+    time: number | ArrayLike<number>,
+    cotangent: string,
+    output: string,
+    inputCotangent: string,
+  ): Promise<void> {
+    await this.#derivative('pullBack', input, time, [cotangent, output, inputCotangent]);
+  }
+
+  async #derivative(
+    kind: 'pushForward' | 'pullBack',
+    input: string,
+    time: number | ArrayLike<number>,
+    [direction, output, derivative]: readonly [string, string, string],
+  ): Promise<void> {
     this.throwIfAborted();
-    const times = this.#times('the time of pushForward', time);
+    const times = this.#times(`the time of ${kind}`, time);
     const tensors = [
-      await this.#tensor(tangent),
+      await this.#tensor(direction),
       await this.#tensor(output),
-      await this.#tensor(outputTangent),
+      await this.#tensor(derivative),
     ] as const;
     const { evaluator } = this.#run;
-    if (evaluator.pushForward === undefined) {
-      throw new DpmError('ERR_DPM_UNSUPPORTED', 'pushForward needs a network: this model has no derivative');
+    const states = await this.#tensor(input);
+    const done = evaluator[kind]?.(states, times, ...tensors);
+    if (done === undefined) {
+      throw new DpmError('ERR_DPM_UNSUPPORTED', `${kind} needs a network: this model has no derivative`);
     }
-    await evaluator.pushForward(await this.#tensor(input), times, ...tensors);
+    await done;
     await this.#preview();
   }
 
@@ -159,6 +180,21 @@ export class DeviceHostContext implements HostContext {
     }
     const unit = stepRecord({ time: 0, x: linear({}), variance: { kind: 'scalar', deviation: 1 } });
     await this.#update(destination, [], () => unit, { record, draw });
+  }
+
+  async apply(target: string, sources: readonly string[], each: (...values: number[]) => number): Promise<void> {
+    this.throwIfAborted();
+    requireKind('sources', sources, arrayOf('the names of tensors', kinds.string));
+    requireKind('each', each, kinds.function);
+    const read: Float32Array[] = [];
+    for (const name of sources) read.push(await this.read(name));
+    const destination = await this.#tensor(target);
+    const values = Float32Array.from({ length: destination.elements }, (_, i) => {
+      const value: unknown = each(...read.map((source) => at(source, i)));
+      if (typeof value !== 'number') throw wrongValue('what the function of apply returned', value, 'a number');
+      return value;
+    });
+    await destination.write(values);
   }
 
   async reduce(kind: Reduction, a: string, b?: string): Promise<Float64Array> {

@@ -16,6 +16,14 @@ export interface Evaluator {
     output: DeviceTensor,
     outputTangent: DeviceTensor,
   ): Promise<void>;
+  /** The same without a second output, and its derivative in reverse on `cotangent`; absent where there is none. */
+  pullBack?(
+    input: DeviceTensor,
+    times: Float32Array,
+    cotangent: DeviceTensor,
+    output: DeviceTensor,
+    inputCotangent: DeviceTensor,
+  ): Promise<void>;
 }
 
 /** What a JavaScript model returns: its prediction, or that and a second output of the same size. */

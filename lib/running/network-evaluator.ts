@@ -42,10 +42,7 @@ export class NetworkEvaluator implements Evaluator {
     output: DeviceTensor,
     outputTangent: DeviceTensor,
   ): Promise<void> {
-    const { unet, guidance } = this;
-    if (!(unet instanceof UNet) || guidance !== null) {
-      throw new DpmError('ERR_DPM_UNSUPPORTED', 'only a network without guidance has a derivative');
-    }
+    const unet = this.#differentiable();
     const classLabels = this.labels ?? undefined;
     const { inChannels, outChannels } = unet.info;
     if (inChannels === outChannels) {
@@ -57,6 +54,47 @@ export class NetworkEvaluator implements Evaluator {
     await copyFirstHalves(wide.out, output);
     await copyFirstHalves(wide.tangent, outputTangent);
   }
+
+  async pullBack(
+    input: DeviceTensor,
+    times: Float32Array,
+    cotangent: DeviceTensor,
+    output: DeviceTensor,
+    inputCotangent: DeviceTensor,
+  ): Promise<void> {
+    const unet = this.#differentiable();
+    const classLabels = this.labels ?? undefined;
+    const { inChannels, outChannels } = unet.info;
+    if (inChannels === outChannels) {
+      await unet.pullback(input, times, { classLabels, cotangent, out: output, gradient: inputCotangent });
+      return;
+    }
+    const wide = await withSecondHalves(cotangent);
+    try {
+      const { out } = await unet.pullback(input, times, { classLabels, cotangent: wide, gradient: inputCotangent });
+      await copyFirstHalves(out, output);
+    } finally {
+      wide.free();
+    }
+  }
+
+  #differentiable(): UNet {
+    const { unet, guidance } = this;
+    if (unet instanceof UNet && guidance === null) return unet;
+    throw new DpmError('ERR_DPM_UNSUPPORTED', 'only a network without guidance has a derivative');
+  }
+}
+
+/** Zeros behind every sample: the cotangent of a learned range, which nothing depends on. */
+async function withSecondHalves(tensor: DeviceTensor): Promise<DeviceTensor> {
+  const values = await tensor.read();
+  const [batch = 1, channels = 1, ...sides] = tensor.shape;
+  const elements = values.length / batch;
+  const wide = new Float32Array(2 * values.length);
+  for (let n = 0; n < batch; ++n) wide.set(values.subarray(n * elements, (n + 1) * elements), 2 * n * elements);
+  const result = tensor.device.tensor([batch, 2 * channels, ...sides]);
+  await result.write(wide);
+  return result;
 }
 
 async function copyFirstHalves(from: DeviceTensor, to: DeviceTensor): Promise<void> {

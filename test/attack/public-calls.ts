@@ -310,6 +310,11 @@ export function runningCalls(loaded: dpm.DiffusionModel, device: dpm.Device): Pu
       (target: never, index: never, draw: never) => inContext((context) => context.noise(target, index, draw)),
       ['x', 1, 0],
     ),
+    of(
+      'context.apply',
+      (target: never, sources: never, each: never) => inContext((context) => context.apply(target, sources, each)),
+      ['x', ['x'], (value: number) => 2 * value],
+    ),
     of('context.reduce', (kind: never, a: never, b: never) => inContext((context) => context.reduce(kind, a, b)), [
       'dot',
       'x',

@@ -30,7 +30,11 @@ class CheckedContext implements HostContext {
     private readonly predict: Evaluator,
   ) {
     this.#context = new DeviceHostContext({
-      evaluator: { evaluate: (...request) => this.#evaluate(...request) },
+      evaluator: {
+        evaluate: (...request) => this.#evaluate(...request),
+        pushForward: (...request) => predict.pushForward!(...request),
+        pullBack: (...request) => predict.pullBack!(...request),
+      },
       x,
       seed,
       firstSample: 0,
@@ -58,6 +62,14 @@ class CheckedContext implements HostContext {
 
   pushForward(...request: Parameters<HostContext['pushForward']>): Promise<void> {
     return this.#context.pushForward(...request);
+  }
+
+  pullBack(...request: Parameters<HostContext['pullBack']>): Promise<void> {
+    return this.#context.pullBack(...request);
+  }
+
+  apply(...request: Parameters<HostContext['apply']>): Promise<void> {
+    return this.#context.apply(...request);
   }
 
   async linearCombination(target: string, terms: readonly Term[], clip: Clip = { kind: 'none' }): Promise<void> {
