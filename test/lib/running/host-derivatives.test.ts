@@ -1,9 +1,10 @@
 // Derivatives and functions of elements in host programs: those of the network itself, of the first channels alone where the others are a learned range.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { DiffusionModel } from '../../../lib/model.js';
 import type { HostContext } from '../../../lib/program/host-context.js';
 import type { HostProgram } from '../../../lib/program/program.js';
+import { NetworkEvaluator } from '../../../lib/running/network-evaluator.js';
 import { runProgram } from '../../../lib/running/run-program.js';
 import { packagePath } from '../../support/temporary.js';
 
@@ -104,6 +105,24 @@ describe('derivatives', () => {
       code: 'ERR_DPM_UNSUPPORTED',
       message: 'only a network without guidance has a derivative',
     });
+  });
+
+  it('are those of class labels where outputs have no second half', async () => {
+    await using model = await DiffusionModel.load('mnist', { device: 'cpu' });
+    const x = model.device.tensor([2, ...model.sampleShape]);
+    const result = { out: x, head: null, gradient: x };
+    const pullback = vi.spyOn(model.unet, 'pullback').mockResolvedValue(result);
+    const pushforward = vi
+      .spyOn(model.unet, 'pushforward')
+      .mockResolvedValue({ ...result, tangent: x, headTangent: null });
+    const classLabels = Int32Array.of(3, 7);
+    const evaluator = new NetworkEvaluator(model.unet, classLabels);
+    const times = Float32Array.of(1, 2);
+    await evaluator.pullBack(x, times, x, x, x);
+    await evaluator.pushForward(x, times, x, x, x);
+    expect(pullback.mock.calls).toEqual([[x, times, expect.objectContaining({ classLabels })]]);
+    expect(pushforward.mock.calls).toEqual([[x, times, expect.objectContaining({ classLabels })]]);
+    x.free();
   });
 
   it('need times that are numbers', async () => {
