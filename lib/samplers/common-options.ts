@@ -98,6 +98,8 @@ export const gamma: Option<Value<'gamma'>> = {
   check: requireObject,
 };
 
+export const finalNoise = switchOption('noise in the step to the data, too');
+
 export const avgCov = switchOption('one variance a sample, the mean over its elements');
 
 export const solverType = choiceOption(

@@ -18,6 +18,7 @@ import {
 } from './families/dpm-solver.js';
 import { euler } from './families/euler.js';
 import { eulerMaruyama } from './families/euler-maruyama.js';
+import { fullDdpm } from './families/full-ddpm.js';
 import { heun } from './families/heun.js';
 import { kdpm2 } from './families/kdpm2.js';
 import { lcm } from './families/lcm.js';
@@ -60,6 +61,7 @@ export const samplers = {
   'npr-ddim': nprDdim,
   'sn-ddpm': snDdpm,
   'sn-ddim': snDdim,
+  'full-ddpm': fullDdpm,
   'euler-maruyama': eulerMaruyama,
   ancestral,
   'probability-flow': probabilityFlow,

@@ -26,7 +26,7 @@ export interface DynamicClipOption {
  * and refuses the others.
  */
 export interface SamplerOptions extends TrajectoryOptions {
-  /** Number of network evaluations. */
+  /** Number of network evaluations; in `full-ddpm` of steps, each of which takes several. */
   steps?: number;
   trajectory?: Trajectory;
   /** Standard deviation of the initial noise. Default 1, or that of the first level where the data keeps its size. */
@@ -36,7 +36,7 @@ export interface SamplerOptions extends TrajectoryOptions {
   /** Whether DDIM's direction takes the noise prediction that belongs to the clipped data prediction. Default false. */
   clippedNoise?: boolean;
   /**
-   * Whether `ddpm` adds noise in the step to the data as well, as diffusers does where that starts from a time above 0. Default
+   * Whether `ddpm` or `full-ddpm` adds noise in the step to the data as well, as diffusers does where that starts from a time above 0. Default
    * false.
    */
   finalNoise?: boolean;
@@ -53,6 +53,12 @@ export interface SamplerOptions extends TrajectoryOptions {
   lastNoiseClip?: number | null;
   /** What the network's output means. Default: the scheduler's. */
   prediction?: Prediction;
+  /** Derivatives that `full-ddpm` takes a step, the dimension of the space its noise is found in: 1 to 20. Default 3. */
+  lanczosSteps?: number;
+  /** Whether `full-ddpm` averages the network's derivative with its transpose. Default false. */
+  symmetric?: boolean;
+  /** Random probes a step by which `full-ddpm` estimates the diagonal of its covariances, to have that alone: 1 to 1000. Default: full ones. */
+  diagonal?: number;
   /** The mean of a head's variances over a sample instead of one for each element. Default false. */
   avgCov?: boolean;
   /** Order of the solver. Default 2 (UniPC, adaptive DPM-Solver), 3 (DEIS), 4 (LMS), of DPM-Solvers the one in their name. */

@@ -1,8 +1,8 @@
 import type { RecordVariance } from '../../program/record.js';
 import type { Jump } from '../../schedule/jump.js';
-import { levelOptions, reverseOptions } from '../common-options.js';
+import { finalNoise, levelOptions, reverseOptions } from '../common-options.js';
 import { reverseSampler } from '../numerics/reverse-step.js';
-import { choiceOption, switchOption } from '../option.js';
+import { choiceOption } from '../option.js';
 
 const varianceNames = ['beta', 'beta-tilde', 'learned'] as const;
 
@@ -41,7 +41,7 @@ export const ddpm = reverseSampler(
       ...reverseOptions,
       ...levelOptions,
       variance: choiceOption("variance of the noise, default the scheduler's", varianceNames, 'KIND'),
-      finalNoise: switchOption('noise in the step to the data, too'),
+      finalNoise,
     },
     head: null,
     needsGamma: false,

@@ -69,7 +69,7 @@ function isNoisy(variance: RecordVariance): boolean {
 }
 
 /** The jumps between the times of a trajectory, or between given levels. */
-function jumpsOf(schedule: NoiseSchedule, options: SamplerOptions, eta: number): Jump[] {
+export function jumpsOf(schedule: NoiseSchedule, options: SamplerOptions, eta: number): Jump[] {
   if (options.levels === undefined) {
     return transitions(schedule, options).map((transition) => jump(schedule, transition, eta));
   }
