@@ -27,13 +27,14 @@ async function densities(
   schedule: NoiseSchedule,
   states: { x: Float32Array; probe: Float32Array; shape: readonly number[] },
   control = { atol: 1e-6, rtol: 1e-6, shared: false },
+  [from, to] = [1e-5, 1],
 ): Promise<FlowDensities & { z: Float32Array }> {
   const x = device.tensor(states.shape);
   await x.write(states.x);
   const options = { seed: 0, firstSample: 0, noise: null, signal: undefined, onProgress: undefined };
   const context = new DeviceHostContext({ ...options, evaluator, x });
   await context.write('probe', states.probe);
-  const found = await solveFlow(context, { schedule, from: 1e-5, to: 1, control }, 'probe');
+  const found = await solveFlow(context, { schedule, from, to, control }, 'probe');
   return { ...found, z: await x.read() };
 }
 
@@ -43,8 +44,27 @@ interface ClosedForm extends Mixture {
   logp: number[];
 }
 
-/** A perfect network of a mixture, which is told the time itself. */
-function perfect(mixture: Mixture, schedule: NoiseSchedule): Evaluator {
+/** What a perfect network of a mixture says of a state at a time, and its derivative along v. */
+type Perfect = (time: number, x: number[], v: number[]) => { noise: number[]; derivative: number[] };
+
+const ofVariancePreserving =
+  (mixture: Mixture, schedule: NoiseSchedule): Perfect =>
+  (time, x, v) =>
+    noisePrediction(mixture, schedule.alphaBar(time), x, v);
+
+/** Its score where the time is the deviation of the noise: the state is another's, scaled. */
+const ofNoiseOnly =
+  (mixture: Mixture): Perfect =>
+  (sigma, x, v) => {
+    const alpha = 1 / Math.sqrt(1 + sigma ** 2);
+    const scaled = (values: number[]): number[] => values.map((value) => alpha * value);
+    const found = noisePrediction(mixture, alpha ** 2, scaled(x), scaled(v));
+    const score = (values: number[]): number[] => values.map((value) => -value / sigma);
+    return { noise: score(found.noise), derivative: score(found.derivative) };
+  };
+
+/** Such a network, which is told the time itself. */
+function perfect(predict: Perfect): Evaluator {
   return {
     evaluate: () => Promise.reject(new Error('a likelihood needs derivatives')),
     async pushForward(
@@ -59,7 +79,7 @@ function perfect(mixture: Mixture, schedule: NoiseSchedule): Evaluator {
       const d = x.length / times.length;
       times.forEach((time, n) => {
         const part = (values: Float32Array): number[] => [...values.subarray(n * d, (n + 1) * d)];
-        const found = noisePrediction(mixture, schedule.alphaBar(time), part(x), part(v));
+        const found = predict(time, part(x), part(v));
         eps.set(found.noise, n * d);
         along.set(found.derivative, n * d);
       });
@@ -84,7 +104,12 @@ describe('the probability flow', () => {
         probe: Float32Array.from(probes.flat()),
         shape: [16, 4, 1, 1],
       };
-      const { logDensity, z } = await densities(device, perfect(form, schedule), schedule, states);
+      const { logDensity, z } = await densities(
+        device,
+        perfect(ofVariancePreserving(form, schedule)),
+        schedule,
+        states,
+      );
       const mean = logDensity.reduce((sum, each) => sum + each, 0) / probes.length;
       // States are float32, and the first have a noise of 1e-3.
       expect(Math.abs(mean - form.logp[k]!)).toBeLessThan(2e-3);
@@ -92,6 +117,35 @@ describe('the probability flow', () => {
         expect(Math.abs(z[i]! - value)).toBeLessThan(2e-3);
       });
     }
+  });
+
+  it('gives the density of a Gaussian where there is noise alone', async () => {
+    const [deviations, means] = [
+      [0.5, 1.5, 0.2],
+      [0.3, -1, 0],
+    ];
+    const gaussian: Mixture = {
+      weights: [1],
+      means: [means!],
+      covariances: [deviations!.map((own, i) => deviations!.map((_, j) => (i === j ? own ** 2 : 0)))],
+    };
+    const [sigmaMin, sigmaMax] = [0.01, 50];
+    const schedule = NoiseSchedule.ve({ sigmaMin, sigmaMax });
+    await using device = Device.open({ device: 'cpu', threads: 1 });
+    const x = [0.7, -2, 0.1];
+    const states = { x: Float32Array.from(x), probe: Float32Array.from([1, -1, 1]), shape: [1, 3, 1, 1] };
+    const control = { atol: 1e-6, rtol: 1e-6, shared: false };
+    const evaluator = perfect(ofNoiseOnly(gaussian));
+    const found = await densities(device, evaluator, schedule, states, control, [sigmaMin, sigmaMax]);
+    // The flow of a Gaussian scales every axis; with a diagonal Jacobian each probe gives the trace.
+    let expected = 0;
+    deviations!.forEach((own, i) => {
+      const scale = Math.sqrt((own ** 2 + sigmaMax ** 2) / (own ** 2 + sigmaMin ** 2));
+      const z = means![i]! + scale * (x[i]! - means![i]!);
+      expect(Math.abs(found.z[i]! - z)).toBeLessThan(2e-3 * scale);
+      expected += Math.log(scale) - 0.5 * (Math.log(2 * Math.PI * sigmaMax ** 2) + (z / sigmaMax) ** 2);
+    });
+    expect(Math.abs(found.logDensity[0]! - expected)).toBeLessThan(2e-3);
   });
 
   interface Golden {

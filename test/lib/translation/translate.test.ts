@@ -114,6 +114,23 @@ describe('translate', () => {
     expect(progress.map(([done]) => done)).toEqual([...progress.map(([done]) => done!)].sort((a, b) => a - b));
   });
 
+  it('keeps the low frequencies of the source where these weigh much', async () => {
+    await using model = await DiffusionModel.load('mnist', { device: 'cpu' });
+    await using extractor = await Classifier.load('mnist-domains', { device: model.device });
+    const sources = Float32Array.from({ length: 2 * 784 }, (_, i) => Math.sin(i / 90));
+    const filter = new LowPass(28, 28, 4, 'triangle');
+    const kept = filter.apply(sources);
+    const distance = async (lambdaI: number): Promise<number> => {
+      const options = { extractor, lambdaS: 0, lambdaI, factor: 4, start: 0.3, seed: 1 };
+      const { images } = await translate(model, sources, options);
+      const low = filter.apply(images.data);
+      return Math.sqrt(low.reduce((sum, value, i) => sum + (value - kept[i]!) ** 2, 0));
+    };
+    const [none, some, much] = [await distance(0), await distance(8), await distance(100)];
+    expect(some).toBeLessThan(0.5 * none);
+    expect(much).toBeLessThan(0.15 * none);
+  });
+
   it('noises every repeat by numbers of its own, and starts it from the end of the one before', async () => {
     await using model = await load('cpu');
     const source = await golden('source');
