@@ -1,6 +1,7 @@
 import { throwIfAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
+import { normals } from '../engine/normals.js';
 import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readLabels } from '../files/tensor-data.js';
 import { Classifier, logSoftmax } from '../guidance/classifier.js';
@@ -22,23 +23,19 @@ interface Guess {
 async function classify(
   classifier: Classifier,
   images: Float32Array,
-  { time, batch, call }: { time: number; batch: number; call: Call },
+  { time, batch, signal }: { time: number; batch: number; signal: AbortSignal | undefined },
+  onProgress: (done: number) => void,
 ): Promise<Float64Array[]> {
   const each = elementCount(classifier.sampleShape);
   const count = images.length / each;
-  const progress = progressBar('classify', call.json);
   const found: Float64Array[] = [];
-  try {
-    for (let first = 0; first < count; first += batch) {
-      throwIfAborted(call.signal);
-      const logits = await classifier.logits(images.subarray(first * each, (first + batch) * each), time);
-      for (let k = 0; k < logits.length; k += classifier.classes) {
-        found.push(logSoftmax(logits.subarray(k, k + classifier.classes)));
-      }
-      progress.update(found.length, count);
+  for (let first = 0; first < count; first += batch) {
+    throwIfAborted(signal);
+    const logits = await classifier.logits(images.subarray(first * each, (first + batch) * each), time);
+    for (let k = 0; k < logits.length; k += classifier.classes) {
+      found.push(logSoftmax(logits.subarray(k, k + classifier.classes)));
     }
-  } finally {
-    progress.stop();
+    onProgress(found.length);
   }
   return found;
 }
@@ -60,14 +57,80 @@ async function labelsOf(path: string, count: number, classes: number): Promise<I
   throw new DpmError('ERR_DPM_TENSOR_SHAPE', `${path}: there are ${labels.length} labels for ${count} images`);
 }
 
+/** How well labels are told. */
+interface Scores {
+  accuracy: number;
+  crossEntropy: number;
+}
+
 /** Share of images whose label is the most probable class, and the mean of -ln p(label). */
-function scores(labels: Int32Array, found: readonly Float64Array[]): { accuracy: number; crossEntropy: number } {
+function scores(labels: Int32Array, found: readonly Float64Array[]): Scores {
   const mean = (of: (label: number, n: number) => number): number =>
     [...labels].reduce((sum, label, n) => sum + of(label, n), 0) / labels.length;
   return {
     accuracy: mean((label, n) => Number(at(guesses(at(found, n)), 0).label === label)),
     crossEntropy: mean((label, n) => -at(at(found, n), label)),
   };
+}
+
+/** Times n from the schedule's first to its last, as many as `levels`, evenly. */
+function noisyTimes({ schedule }: Classifier, levels: number): number[] {
+  const last = schedule.discrete ? schedule.steps : schedule.greatestTime;
+  const times = Array.from({ length: levels }, (_, i) => (last * (i + 1)) / levels);
+  return schedule.discrete ? times.map((time) => Math.max(1, Math.round(time))) : times;
+}
+
+/** The images with the noise of a time of the schedule. */
+async function noised(classifier: Classifier, images: Float32Array, time: number, seed: bigint): Promise<Float32Array> {
+  const { schedule, sampleShape, device } = classifier;
+  const count = images.length / elementCount(sampleShape);
+  const streams = Array.from({ length: count }, (_, sampleIndex) => ({ seed, sampleIndex, record: 0, draw: 0 }));
+  const noise = await normals(device, sampleShape, streams);
+  const [alpha, sigma] = [Math.sqrt(schedule.alphaBar(time)), Math.sqrt(schedule.betaBar(time))];
+  return images.map((value, i) => alpha * value + sigma * at(noise, i));
+}
+
+/** What is classified, and how. */
+interface Work {
+  classifier: Classifier;
+  images: Float32Array;
+  batch: number;
+  call: Call;
+}
+
+/** Scores of the labels by noise level. */
+async function scoreLevels(
+  { classifier, images, batch, call }: Work,
+  labels: Int32Array,
+  levels: number,
+): Promise<void> {
+  const seed = BigInt(call.options.seed('seed') ?? 0);
+  const times = noisyTimes(classifier, levels);
+  const progress = progressBar('classify', call.json);
+  const rows: (Scores & { n: number; time: number })[] = [];
+  try {
+    for (const n of times) {
+      const time = classifier.schedule.networkTime(n);
+      const noisy = await noised(classifier, images, n, seed);
+      const found = await classify(classifier, noisy, { time, batch, signal: call.signal }, (done) => {
+        progress.update(rows.length * labels.length + done, times.length * labels.length);
+      });
+      rows.push({ n, time, ...scores(labels, found) });
+    }
+  } finally {
+    progress.stop();
+  }
+  if (call.json) {
+    printJson({ levels: rows, images: labels.length, device: classifier.device.name });
+    return;
+  }
+  const cells = rows.map(({ n, time, accuracy, crossEntropy }) => [
+    String(n),
+    String(time),
+    accuracy.toFixed(4),
+    crossEntropy.toFixed(4),
+  ]);
+  printTable([['n', 'time', 'accuracy', 'cross entropy'], ...cells]);
 }
 
 function printGuesses(top: readonly Guess[][], labels: Int32Array | null, names: readonly string[] | null): void {
@@ -91,6 +154,8 @@ export const classifyCommand: Command = {
       help: 'safetensors with images [N,C,H,W], uint8 or float32, and optionally labels [N]; a .png or a folder of such',
     },
     time: { value: 'T', help: 'the network time of the noise in the images; default 0, none' },
+    'noise-levels': { value: 'K', help: "how well labels are told at K of the schedule's noise levels" },
+    seed: { value: 'INT', help: 'of the noise of --noise-levels; default 0' },
     batch: { value: 'N', help: 'most images evaluated at once; default 64' },
     ...configOption,
     ...deviceOptions,
@@ -109,7 +174,20 @@ export const classifyCommand: Command = {
     const { images, names } = await readNamedImages(path, classifier);
     const count = images.length / elementCount(classifier.sampleShape);
     const labels = names === null ? await labelsOf(path, count, classifier.classes) : null;
-    const found = await classify(classifier, images, { time, batch, call });
+    const levels = options.integer('noise-levels');
+    if (levels !== undefined) {
+      if (levels < 1) throw usageError(`--noise-levels is ${levels}, it has to be at least 1`);
+      if (labels === null) throw usageError('--noise-levels is for images with labels');
+      if (options.has('time')) throw usageError('--time and --noise-levels exclude each other');
+      await scoreLevels({ classifier, images, batch, call }, labels, levels);
+      return;
+    }
+    const progress = progressBar('classify', call.json);
+    const found = await classify(classifier, images, { time, batch, signal }, (done) => {
+      progress.update(done, count);
+    }).finally(() => {
+      progress.stop();
+    });
     const top = found.map(guesses);
     const scored = labels === null ? null : scores(labels, found);
     if (call.json) {

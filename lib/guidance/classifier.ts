@@ -1,4 +1,4 @@
-import { at, elementCount } from '../base/arrays.js';
+import { elementCount } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { checkOptions, either, instanceOf, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
@@ -7,6 +7,7 @@ import { loadFeatures, loadNetwork, type NetworkOnDevice } from '../checkpoint/l
 import { Device, deviceOptionKinds, type DeviceOptions } from '../engine/device.js';
 import { checkedBatch, checkedLabels } from '../engine/inputs.js';
 import type { UNet } from '../engine/unet.js';
+import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { withNativeSource, type Guide } from '../running/guide.js';
 
 /** Options of {@link Classifier.load}. */
@@ -64,6 +65,8 @@ export class Classifier {
   readonly classes: number;
   /** [C, H, W] of one image. */
   readonly sampleShape: readonly [channels: number, height: number, width: number];
+  /** The noise schedule that it was trained with. */
+  readonly schedule: NoiseSchedule;
   /** The values of black and white in its images. */
   readonly range: PixelRange;
   readonly #unet: UNet;
@@ -80,6 +83,7 @@ export class Classifier {
     this.#unet = unet;
     this.classes = unet.info.outChannels;
     this.sampleShape = [unet.info.inChannels, unet.info.height, unet.info.width];
+    this.schedule = folder.schedule;
     this.range = folder.schedule.defaults.dataRange;
   }
 

@@ -18,9 +18,9 @@ export interface NativeGuideSource {
   readonly sampleShape: readonly number[];
   readonly scale: number;
   /** The classes of samples `first` to `first + count`, checked. */
-  labels(first: number, count: number): Int32Array;
+  readonly labels: (first: number, count: number) => Int32Array;
   /** The network of the gradient. */
-  network(): Promise<NativeNetwork>;
+  readonly network: () => Promise<NativeNetwork>;
 }
 
 const nativeSources = new WeakMap<Guide, NativeGuideSource>();

@@ -5,6 +5,7 @@ import { encode } from 'fast-png';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { writeSafetensors, type HostTensor } from '../../../lib/files/tensor-data.js';
+import { normals } from '../../../lib/engine/normals.js';
 import { Classifier } from '../../../lib/guidance/classifier.js';
 import { dpm } from '../../support/dpm.js';
 import { namedNumbers } from '../../support/splitmix.js';
@@ -162,5 +163,55 @@ describe('dpm classify', () => {
     expect(told.images).toEqual([{ ...expected.images[0]!, name: 'one.png' }]);
     const { stdout } = await run('--input', join(pictures, 'one.png'));
     expect(stdout).toMatch(/^one\.png {2}/m);
+  });
+
+  it('scores labels by noise level', async () => {
+    const input = await file('levels-of-noise.safetensors', {
+      images,
+      labels: { shape: [count], data: Int32Array.from(labels) },
+    });
+    const of = async (...args: string[]) => {
+      const told = await run('--input', input, '--json', ...args);
+      expect(told.stderr).toBe('');
+      const { levels } = JSON.parse(told.stdout) as { levels: Record<string, number>[] };
+      return levels;
+    };
+    const levels = await of('--noise-levels', '4');
+    expect(levels.map(({ n, time }) => [n, time])).toEqual([
+      [250, 249],
+      [500, 499],
+      [750, 749],
+      [1000, 999],
+    ]);
+    await using loaded = await Classifier.load(classifier, { device: 'cpu' });
+    const { schedule, device, sampleShape } = loaded;
+    const streams = Array.from({ length: count }, (_, sampleIndex) => ({ seed: 3n, sampleIndex, record: 0, draw: 0 }));
+    const noise = await normals(device, sampleShape, streams);
+    const level = schedule.alphaBar(500);
+    const noisy = data.map((value, i) => Math.sqrt(level) * value + Math.sqrt(1 - level) * noise[i]!);
+    const logits = await loaded.logits(noisy, 499);
+    const entropy = labels.reduce((sum, label, n) => {
+      const own = [...logits.slice(n * classes, (n + 1) * classes)].map(Math.exp);
+      return sum - Math.log(own[label]! / own.reduce((total, value) => total + value, 0)) / count;
+    }, 0);
+    const seeded = await of('--noise-levels', '2', '--seed', '3', '--batch', '2');
+    expect(seeded[0]!.n).toBe(500);
+    expect(seeded[0]!.crossEntropy).toBeCloseTo(entropy, 4);
+    expect(seeded[0]!.crossEntropy).not.toBeCloseTo(levels[1]!.crossEntropy!, 6);
+    const table = await run('--input', input, '--noise-levels', '1');
+    expect(table.stdout).toMatch(/^n +time +accuracy +cross entropy\n1000 +999 +[\d.]+ +[\d.]+\n$/);
+  });
+
+  it.each([
+    [['--noise-levels', '0'], /--noise-levels is 0/],
+    [['--noise-levels', '2', '--time', '5'], /exclude each other/],
+    [['--noise-levels', '2', '--without'], /--noise-levels is for images with labels/],
+  ])('refuses %j', async (args, message) => {
+    const isPlain = args.includes('--without');
+    const tensors = { images, ...(!isPlain && { labels: { shape: [count], data: Int32Array.from(labels) } }) };
+    const input = await file(isPlain ? 'bare.safetensors' : 'given.safetensors', tensors);
+    const { stderr, code } = await run('--input', input, ...args.filter((arg) => arg !== '--without'));
+    expect(code).toBe(2);
+    expect(stderr).toMatch(message);
   });
 });

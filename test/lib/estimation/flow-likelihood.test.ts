@@ -126,8 +126,8 @@ describe('the probability flow', () => {
     ];
     const gaussian: Mixture = {
       weights: [1],
-      means: [means!],
-      covariances: [deviations!.map((own, i) => deviations!.map((_, j) => (i === j ? own ** 2 : 0)))],
+      means: [means],
+      covariances: [deviations.map((own, i) => deviations.map((_, j) => (i === j ? own ** 2 : 0)))],
     };
     const [sigmaMin, sigmaMax] = [0.01, 50];
     const schedule = NoiseSchedule.ve({ sigmaMin, sigmaMax });
@@ -139,9 +139,9 @@ describe('the probability flow', () => {
     const found = await densities(device, evaluator, schedule, states, control, [sigmaMin, sigmaMax]);
     // The flow of a Gaussian scales every axis; with a diagonal Jacobian each probe gives the trace.
     let expected = 0;
-    deviations!.forEach((own, i) => {
+    deviations.forEach((own, i) => {
       const scale = Math.sqrt((own ** 2 + sigmaMax ** 2) / (own ** 2 + sigmaMin ** 2));
-      const z = means![i]! + scale * (x[i]! - means![i]!);
+      const z = means[i]! + scale * (x[i]! - means[i]!);
       expect(Math.abs(found.z[i]! - z)).toBeLessThan(2e-3 * scale);
       expected += Math.log(scale) - 0.5 * (Math.log(2 * Math.PI * sigmaMax ** 2) + (z / sigmaMax) ** 2);
     });
