@@ -7,6 +7,7 @@ import type { ComputeType } from '../../lib/engine/device.js';
 import { readFloats } from '../../lib/files/tensor-data.js';
 import { readSafetensorsHeader } from '../../lib/files/safetensors.js';
 import { Classifier } from '../../lib/guidance/classifier.js';
+import { DiffusionModel } from '../../lib/model.js';
 import { maxDifference } from '../support/golden.js';
 import { writeModel } from '../support/golden-network.js';
 import { namedNumbers } from '../support/splitmix.js';
@@ -72,5 +73,29 @@ describe.each(types)('classifiers on the emulated CUDA device in $dtype', ({ dty
     const [logits, gradient] = [await reference.logits(x, 11), await reference.gradient(x, 11, labels)];
     expect(error(await classifier.logits(x, 11), logits)).toBeLessThan(ofLogits);
     expect(error(await classifier.gradient(x, 11, labels), gradient)).toBeLessThan(ofGradients);
+  });
+});
+
+describe('guided samples on the emulated CUDA device', () => {
+  it('are those of the cpu device', { timeout: 120_000 }, async () => {
+    const labels = [3, 1];
+    const sampled = async (device: string): Promise<Float32Array> => {
+      await using model = await DiffusionModel.load(packagePath('test/fixtures/unet/openai-adm-class'), {
+        device,
+        dtype: 'f32',
+      });
+      await using classifier = await Classifier.load(withAttention, { device: model.device });
+      const { images } = await model.sample({
+        sampler: 'ddim',
+        timesteps: [500, 200],
+        count: 2,
+        seed: 1,
+        classLabels: [0, 1],
+        guidance: [1, 2],
+        guides: [classifier.guide({ labels, scale: 2 }), classifier.guide({ labels: 0 })],
+      });
+      return images.data;
+    };
+    expect(error(await sampled('cuda'), await sampled('cpu'))).toBeLessThan(1e-3);
   });
 });
