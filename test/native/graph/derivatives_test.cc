@@ -168,5 +168,50 @@ TEST(RecomputedBlocks, AreOfWhatTheDerivativeReadsAlone) {
   EXPECT_LT(graph::plan_memory(again, {}).elements, graph::plan_memory(kept, {}).elements);
 }
 
+// A norm does not see what is added to a group, and hardly what a group is multiplied by: its epsilon alone does.
+TEST(Derivatives, OfNormsAreInvariant) {
+  constexpr int kChannels = 8;
+  constexpr int kGroups = 2;
+  constexpr int kSide = 5;
+  constexpr int kBatch = 2;
+  constexpr double kEpsilon = 0.5;
+  RandomValues random(4);
+  GraphMaker maker(random);
+  graph::Node norm = graph::make_node(DPM_OP_GROUP_NORM, "norm", {maker.enter(maker.image(kChannels, kSide, kSide))},
+                                      graph::GroupNorm{kGroups, static_cast<float>(kEpsilon)});
+  norm.weights = {maker.constant({kChannels}, 0, 1)};
+  norm.biases = {maker.constant({kChannels}, 0, 0)};
+  maker.output(maker.affine(maker.add(std::move(norm)), 1));
+  NetworkOptions options;
+  options.derivative = Derivative::kPullback;
+  constexpr std::size_t kElements = kChannels / kGroups * kSide * kSide;
+  for (const char* device : {"reference", "cpu", "cuda"}) {
+    Network network(Device::open(device, {}), maker.graph(), options);
+    const DerivativeResult result = derive_twice(network, kBatch);
+    for (std::size_t group = 0; group < std::size_t{kBatch} * kGroups; ++group) {
+      double sum = 0;
+      double squares = 0;
+      double along = 0;
+      double given_along = 0;
+      double largest = 0;
+      for (std::size_t i = group * kElements; i < (group + 1) * kElements; ++i) {
+        const auto derived = static_cast<double>(result.derived[i]);
+        const auto normed = static_cast<double>(result.outputs[i]);
+        sum += derived;
+        squares += normed * normed;
+        along += normed * derived;
+        given_along += normed * static_cast<double>(result.given[i]);
+        largest = std::max(largest, std::abs(derived));
+      }
+      EXPECT_LT(std::abs(sum), 1e-5 * largest * static_cast<double>(kElements)) << device;
+      // What variance is lacking to 1 is the share of epsilon.
+      const double share = 1 - squares / static_cast<double>(kElements);
+      const double expected = std::sqrt(share / kEpsilon) * share * given_along;
+      EXPECT_NEAR(along, expected, 1e-4 * largest * static_cast<double>(kElements)) << device;
+      EXPECT_GT(std::abs(expected), 1e-3) << device;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace dpm::test
