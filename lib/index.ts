@@ -17,6 +17,7 @@ export {
 } from './engine/device.js';
 export type { BatchCounts } from './engine/binding.js';
 export { UNet, type NetworkInfo } from './engine/unet.js';
+export type { RecomputePolicy } from './engine/binding.js';
 export type {
   ForwardOptions,
   ForwardResult,

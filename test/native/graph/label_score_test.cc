@@ -153,7 +153,7 @@ TEST(LabelScore, IsPulledBackToTheImage) {
   derived.evaluate(evaluation, &time);
   std::vector<float> found(3);
   gradient->download(0, found.data(), 3 * sizeof(float));
-  const auto log_probability = [&](std::vector<float> at) {
+  const auto log_probability = [&](const std::vector<float>& at) {
     const std::vector<float> logits = logits_at(at);
     double sum = 0;
     for (const float logit : logits) sum += std::exp(static_cast<double>(logit));
