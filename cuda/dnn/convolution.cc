@@ -78,7 +78,11 @@ void Convolution::run(cudnnHandle_t handle, const ConvolutionBuffers& buffers) c
   const DType dtype = problem_.dtype;
   Addresses list;
   list.add(kTensorX, buffers.x, image_alignment(problem_.in_pixel_stride, dtype));
-  list.add(kTensorW, buffers.w, image_alignment(problem_.in_channels, dtype));
+  if (candidate_.data_gradient) {
+    list.add(kTensorW, buffers.adjoint_w, image_alignment(problem_.out_channels, dtype));
+  } else {
+    list.add(kTensorW, buffers.w, image_alignment(problem_.in_channels, dtype));
+  }
   if (candidate_.packed) {
     list.add(kTensorOut, buffers.packed, image_alignment(problem_.out_channels, dtype));
   } else {

@@ -27,7 +27,9 @@ class Convolution {
   [[nodiscard]] std::int64_t workspace_bytes() const { return candidate_.plan.workspace_bytes; }
 
   /// What `run` does.
-  [[nodiscard]] ConvolutionResult result() const { return {candidate_.parts, candidate_.packed}; }
+  [[nodiscard]] ConvolutionResult result() const {
+    return {candidate_.parts, candidate_.packed, candidate_.data_gradient};
+  }
 
   /// The plan in use as text for the plan cache.
   [[nodiscard]] std::string choice() const { return to_text(candidate_); }

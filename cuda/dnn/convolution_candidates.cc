@@ -17,7 +17,12 @@ constexpr std::size_t kMostJoined = 3;
 struct Form {
   unsigned parts = 0;
   bool packed = false;
+  bool data_gradient = false;
 };
+
+std::string name_of(const Form& form) {
+  return std::to_string(form.parts) + (form.packed ? "p" : "") + (form.data_gradient ? "g" : "");
+}
 
 class Finder {
  public:
@@ -30,10 +35,12 @@ class Finder {
   void find() {
     if (restore()) return;
     const std::size_t bare_limit = options_.all ? kMostBare : 1;
-    if (!options_.joined) add({0, is_strided()}, bare_limit, true);
-    if (options_.all || options_.joined) add_longest_chain(options_.joined.value_or(kAllParts));
+    if (!options_.joined) add({0, is_strided(), is_gradient()}, bare_limit, true);
+    if (!is_gradient() && (options_.all || options_.joined)) {
+      add_longest_chain(options_.joined.value_or(kAllParts));
+    }
     // An engine that compiles is still better than none.
-    if (found_.empty()) add({0, false}, 1, false);
+    if (found_.empty()) add({0, false, is_gradient()}, 1, false);
   }
 
   std::vector<ConvolutionCandidate> take() { return std::move(found_); }
@@ -41,6 +48,8 @@ class Finder {
  private:
   static constexpr unsigned kAllParts = kPartBias | kPartResidual | kPartScale | kPartSilu;
 
+  /// Convolutions of cuDNN read their inputs as they lie.
+  [[nodiscard]] bool is_gradient() const { return problem_.zero_upsample; }
   [[nodiscard]] bool is_strided() const { return problem_.out_pixel_stride != problem_.out_channels; }
 
   /// The graph, or nothing when cuDNN has no such graph.
@@ -48,6 +57,7 @@ class Finder {
     ConvolutionProblem problem = problem_;
     if (form.packed) problem.out_pixel_stride = problem.out_channels;
     try {
+      if (form.data_gradient) return make_data_gradient_graph(library_, problem, options_.target);
       return make_convolution_graph(library_, problem, form.parts, options_.target);
     } catch (const Error& error) {
       if (error.code() == ErrorCode::kUnsupported) return std::nullopt;
@@ -62,7 +72,7 @@ class Finder {
     PlanRules rules = rules_;
     rules.precompiled = precompiled;
     std::vector<Plan> plans = find_plans(library_, *graph, options_.target, rules, limit);
-    for (Plan& plan : plans) found_.push_back({form.parts, form.packed, std::move(plan)});
+    for (Plan& plan : plans) found_.push_back({form.parts, form.packed, form.data_gradient, std::move(plan)});
     return !plans.empty();
   }
 
@@ -73,7 +83,7 @@ class Finder {
     for (const unsigned last : {0U, unsigned{kPartSilu}, unsigned{kPartScale}, unsigned{kPartResidual}}) {
       parts &= ~last;
       if (parts == 0) return;
-      if ((parts & ~allowed) == 0 && add({parts, false}, options_.all ? kMostJoined : 1, false)) return;
+      if ((parts & ~allowed) == 0 && add({parts, false, false}, options_.all ? kMostJoined : 1, false)) return;
     }
   }
 
@@ -86,19 +96,21 @@ class Finder {
     const std::optional<Descriptor> graph = choice && form ? graph_of(*form) : std::nullopt;
     if (!graph) return false;
     for (Plan& plan : restore_plan(library_, *graph, options_.target, rules_, *choice)) {
-      found_.push_back({form->parts, form->packed, std::move(plan)});
+      found_.push_back({form->parts, form->packed, form->data_gradient, std::move(plan)});
     }
     return !found_.empty();
   }
 
   /// The form of this name, if the problem has it.
   [[nodiscard]] std::optional<Form> form_of(const std::string& name) const {
-    unsigned parts = wanted_parts(problem_);
+    unsigned parts = is_gradient() ? 0 : wanted_parts(problem_);
     for (const unsigned last :
          {0U, unsigned{kPartSilu}, unsigned{kPartScale}, unsigned{kPartResidual}, unsigned{kPartBias}}) {
       parts &= ~last;
-      if (name == std::to_string(parts)) return Form{parts, false};
-      if (name == std::to_string(parts) + "p" && is_strided()) return Form{parts, true};
+      for (const bool packed : {false, true}) {
+        const Form form{parts, packed, is_gradient()};
+        if (name == name_of(form) && (!packed || is_strided())) return form;
+      }
     }
     return std::nullopt;
   }
@@ -113,7 +125,7 @@ class Finder {
 }  // namespace
 
 std::string to_text(const ConvolutionCandidate& candidate) {
-  return std::to_string(candidate.parts) + (candidate.packed ? "p" : "") + "/" + to_text(candidate.plan.choice);
+  return name_of({candidate.parts, candidate.packed, candidate.data_gradient}) + "/" + to_text(candidate.plan.choice);
 }
 
 std::vector<ConvolutionCandidate> find_candidates(const CudnnLibrary& library, const ConvolutionProblem& problem,

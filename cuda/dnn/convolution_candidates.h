@@ -17,6 +17,8 @@ struct ConvolutionCandidate {
   unsigned parts = 0;
   /// The plan writes its pixels without a gap, wherever the problem wants them.
   bool packed = false;
+  /// The plan computes a data gradient, whose weights are those of `adjoint_of` the problem.
+  bool data_gradient = false;
   Plan plan;
 };
 
@@ -34,7 +36,8 @@ struct CandidateOptions {
   bool all = false;
 };
 
-/// The candidate without its plan, as text for the plan cache: e.g. `3/2:` or `0p/62:2=0,27=8`.
+/// The candidate without its plan, as text for the plan cache: e.g. `3/2:`, `0p/62:2=0,27=8` or, of a data
+/// gradient, `0g/67:`.
 std::string to_text(const ConvolutionCandidate& candidate);
 
 /// Candidates for `problem`, the expected best first, at least one.
@@ -43,6 +46,9 @@ std::string to_text(const ConvolutionCandidate& candidate);
 /// chain compile theirs for up to three seconds, and on compute capability 9 the heuristics of cuDNN 9.19 choose one of
 /// them that has the instructions of older cards. What follows the convolution is left to kernels that touch the map
 /// anyway. An output inside a wider map is written packed: cuDNN would copy it from a workspace of its own.
+///
+/// What reads its input with zeros between the elements is the data gradient of a convolution of stride 2, and nothing
+/// else: its plans multiply no zeros.
 ///
 /// With `all` there are some more of these, and the longest chain that can be joined.
 ///

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/error.h"
 #include "cuda/dnn/operations.h"
 
 namespace dpm::cuda {
@@ -22,6 +23,39 @@ TensorSpec image(const char* what, std::int64_t id, std::array<std::int64_t, 4> 
           .strides = {nchw[2] * row, 1, row, pixel_stride},
           .type = cudnn_type(dtype),
           .alignment = image_alignment(pixel_stride, dtype)};
+}
+
+/// The input of the problem.
+TensorSpec input_of(const ConvolutionProblem& p) {
+  return image("input tensor", kTensorX, {p.batch, p.in_channels, p.in_height, p.in_width}, p.in_pixel_stride, p.dtype);
+}
+
+TensorSpec output_of(const ConvolutionProblem& p) {
+  return image("output tensor", kTensorOut, {p.batch, p.out_channels, p.out_height, p.out_width}, p.out_pixel_stride,
+               p.dtype);
+}
+
+/// (to, ky, kx, from) in memory.
+TensorSpec weights(const ConvolutionProblem& p, int to, int from) {
+  return image("weight tensor", kTensorW, {to, from, p.kernel, p.kernel}, from, p.dtype);
+}
+
+Descriptor convolution_kind(const CudnnLibrary& library, const AdjointConvolution& how) {
+  Descriptor kind(library, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, "convolution");
+  const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
+  const auto both = [&](cudnnBackendAttributeName_t name, std::int64_t value) {
+    const std::array values{value, value};
+    kind.set(name, std::span<const std::int64_t>(values));
+  };
+  kind.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_FLOAT);
+  kind.set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode);
+  kind.set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, std::int64_t{2});
+  both(CUDNN_ATTR_CONVOLUTION_DILATIONS, 1);
+  both(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, how.stride);
+  both(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, how.pad_before);
+  both(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, how.pad_after);
+  kind.finalize();
+  return kind;
 }
 
 /// Adds operations one after another; each but the last writes a float32 tensor that is never in memory.
@@ -70,7 +104,7 @@ class GraphBuilder {
  private:
   /// What the coming operation writes: the output when no part is left after it.
   Descriptor next_value() {
-    TensorSpec spec = image("output tensor", kTensorOut, shape_, problem_.out_pixel_stride, problem_.dtype);
+    TensorSpec spec = output_of(problem_);
     if (parts_left_ != 0) {
       spec =
           image("intermediate tensor", kFirstVirtualId + parts_left_, shape_, problem_.out_channels, DType::kFloat32);
@@ -92,37 +126,16 @@ class GraphBuilder {
     value_ = std::move(result);
   }
 
-  Descriptor convolution_kind() const {
-    Descriptor kind(library_, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, "convolution");
-    const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
-    const auto both = [&](cudnnBackendAttributeName_t name, std::int64_t value) {
-      const std::array values{value, value};
-      kind.set(name, std::span<const std::int64_t>(values));
-    };
-    kind.set(CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_DATA_FLOAT);
-    kind.set(CUDNN_ATTR_CONVOLUTION_CONV_MODE, CUDNN_TYPE_CONVOLUTION_MODE, 1, &mode);
-    kind.set(CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, std::int64_t{2});
-    both(CUDNN_ATTR_CONVOLUTION_DILATIONS, 1);
-    both(CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, problem_.stride);
-    both(CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, problem_.pad_before);
-    both(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, problem_.pad_after);
-    kind.finalize();
-    return kind;
-  }
-
   void add_convolution() {
     const ConvolutionProblem& p = problem_;
-    const Descriptor x = make_tensor(
-        library_,
-        image("input tensor", kTensorX, {p.batch, p.in_channels, p.in_height, p.in_width}, p.in_pixel_stride, p.dtype));
-    const Descriptor w = make_tensor(
-        library_,
-        image("weight tensor", kTensorW, {p.out_channels, p.in_channels, p.kernel, p.kernel}, p.in_channels, p.dtype));
+    const Descriptor x = make_tensor(library_, input_of(p));
+    const Descriptor w = make_tensor(library_, weights(p, p.out_channels, p.in_channels));
+    const Descriptor kind = convolution_kind(library_, {p.stride, p.pad_before, p.pad_after});
     Descriptor operation(library_, CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, "convolution operation");
     operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, x);
     operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, w);
     operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, value_);
-    operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, convolution_kind());
+    operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, kind);
     operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, 1.0F);
     operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, 0.0F);
     operation.finalize();
@@ -151,6 +164,25 @@ Descriptor make_convolution_graph(const CudnnLibrary& library, const Convolution
   builder.add_scale();
   builder.add_silu();
   return builder.finish(target);
+}
+
+Descriptor make_data_gradient_graph(const CudnnLibrary& library, const ConvolutionProblem& problem,
+                                    const PlanTarget& target) {
+  const std::optional<AdjointConvolution> adjoint = adjoint_of(problem);
+  if (!adjoint) throw Error(ErrorCode::kUnsupported, "the convolution is no data gradient: " + problem_key(problem));
+  const Descriptor dy = make_tensor(library, input_of(problem));
+  const Descriptor w = make_tensor(library, weights(problem, problem.in_channels, problem.out_channels));
+  const Descriptor dx = make_tensor(library, output_of(problem));
+  const Descriptor kind = convolution_kind(library, *adjoint);
+  Descriptor operation(library, CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, "data gradient");
+  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, dy);
+  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, w);
+  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, dx);
+  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, kind);
+  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, 1.0F);
+  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, 0.0F);
+  operation.finalize();
+  return make_graph(library, std::span<const Descriptor>(&operation, 1), target);
 }
 
 }  // namespace dpm::cuda

@@ -9,7 +9,7 @@ namespace dpm::cuda {
 /// Ids of the graph's tensors in memory.
 enum ConvolutionTensor : std::int64_t {
   kTensorX = 1,
-  kTensorW = 2,
+  kTensorW = 2,  ///< in the order that the graph wants
   kTensorBias = 3,
   kTensorResidual = 4,
   kTensorScale = 5,
@@ -23,5 +23,10 @@ std::int64_t image_alignment(std::int64_t pixel_stride, DType dtype);
 /// from host memory at each run. Error(kUnsupported) when cuDNN has no such graph.
 Descriptor make_convolution_graph(const CudnnLibrary& library, const ConvolutionProblem& problem, unsigned parts,
                                   const PlanTarget& target);
+
+/// The finished graph of the same convolution, without anything after it, as the data gradient of `adjoint_of` it. Its
+/// weights are those of that one. Error(kUnsupported) when there is no such convolution or cuDNN has no such graph.
+Descriptor make_data_gradient_graph(const CudnnLibrary& library, const ConvolutionProblem& problem,
+                                    const PlanTarget& target);
 
 }  // namespace dpm::cuda

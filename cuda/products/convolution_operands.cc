@@ -55,10 +55,15 @@ ConvolutionOperands::ConvolutionOperands(const Stream& stream, const Convolution
 }
 
 ConvolutionBuffers ConvolutionOperands::buffers(int run, const DeviceMemory& workspace) const {
-  return {x_.data(),       w_.as<unsigned char>() + static_cast<std::size_t>(run) * weight_bytes_,
-          bias_.data(),    residual_.data(),
-          out_.data(),     packed_.data(),
-          workspace.data()};
+  ConvolutionBuffers buffers;
+  buffers.x = x_.data();
+  buffers.w = buffers.adjoint_w = w_.as<unsigned char>() + static_cast<std::size_t>(run) * weight_bytes_;
+  buffers.bias = bias_.data();
+  buffers.residual = residual_.data();
+  buffers.out = out_.data();
+  buffers.packed = packed_.data();
+  buffers.workspace = workspace.data();
+  return buffers;
 }
 
 }  // namespace dpm::cuda

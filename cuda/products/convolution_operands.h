@@ -26,7 +26,8 @@ class ConvolutionOperands {
 
   /// How many runs have weights of their own.
   [[nodiscard]] int runs() const { return runs_; }
-  /// Those of run `run`; what the problem does not have is null.
+  /// Those of run `run`; what the problem does not have is null. Either order of the weights is of the same random
+  /// numbers: whoever compares results of both turns them round.
   [[nodiscard]] ConvolutionBuffers buffers(int run, const DeviceMemory& workspace) const;
   /// The bytes of `out`, that of all runs.
   [[nodiscard]] const DeviceMemory& output() const { return out_; }

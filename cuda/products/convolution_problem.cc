@@ -10,7 +10,8 @@ namespace dpm::cuda {
 namespace {
 
 bool fits(int in, int out, const ConvolutionProblem& problem) {
-  const std::int64_t padded = std::int64_t{in} + problem.pad_before + problem.pad_after;
+  const std::int64_t zoom = problem.zero_upsample ? 2 : 1;
+  const std::int64_t padded = in * zoom + problem.pad_before + problem.pad_after;
   return padded >= problem.kernel && (padded - problem.kernel) / problem.stride + 1 == out;
 }
 
@@ -35,12 +36,29 @@ std::string problem_key(const ConvolutionProblem& p) {
   key << "conv-n" << p.batch << "-i" << p.in_channels << '.' << p.in_height << '.' << p.in_width << '.'
       << p.in_pixel_stride << "-o" << p.out_channels << '.' << p.out_height << '.' << p.out_width << '.'
       << p.out_pixel_stride << '.' << p.residual_pixel_stride << "-k" << p.kernel << '.' << p.stride << '.'
-      << p.pad_before << '.' << p.pad_after << "-t" << static_cast<unsigned>(p.dtype) << '.' << p.tf32 << "-e" << p.bias
-      << p.residual
+      << p.pad_before << '.' << p.pad_after << (p.zero_upsample ? "z" : "") << "-t" << static_cast<unsigned>(p.dtype)
+      << '.' << p.tf32 << "-e" << p.bias << p.residual
       << p.silu
       // The bits, since two scales may print alike.
       << '.' << std::hex << std::bit_cast<std::uint32_t>(p.scale);
   return key.str();
+}
+
+std::optional<AdjointConvolution> adjoint_of(const ConvolutionProblem& p) {
+  if (p.stride != 1) return std::nullopt;
+  AdjointConvolution adjoint;
+  adjoint.stride = p.zero_upsample ? 2 : 1;
+  adjoint.pad_before = p.kernel - 1 - p.pad_before;
+  if (adjoint.pad_before < 0) return std::nullopt;
+  // The least that lets it reach all of x.
+  const int last = adjoint.stride * (p.in_height - 1) + p.kernel;
+  adjoint.pad_after = std::max(0, last - p.out_height - adjoint.pad_before);
+  const auto gives = [&](int in, int out) {
+    const int padded = out + adjoint.pad_before + adjoint.pad_after;
+    return padded >= p.kernel && (padded - p.kernel) / adjoint.stride + 1 == in;
+  };
+  if (!gives(p.in_height, p.out_height) || !gives(p.in_width, p.out_width)) return std::nullopt;
+  return adjoint;
 }
 
 unsigned wanted_parts(const ConvolutionProblem& problem) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "core/dtype.h"
@@ -23,6 +24,9 @@ struct ConvolutionProblem {
   std::int64_t residual_pixel_stride = 1;
   /// Pixels, the same in both directions; `pad_before` is above and to the left.
   int kernel = 1, stride = 1, pad_before = 0, pad_after = 0;
+  /// x is enlarged twice first, with zeros between its elements on both axes; in_height and in_width are those of x as
+  /// it is stored.
+  bool zero_upsample = false;
   DType dtype = DType::kFloat32;
   /// float32 inputs may be rounded to TF32 before they are multiplied.
   bool tf32 = false;
@@ -41,6 +45,15 @@ void check_problem(const ConvolutionProblem& problem);
 
 /// Equal exactly for equal problems; letters, digits and `.-_` only.
 std::string problem_key(const ConvolutionProblem& problem);
+
+/// A convolution from `out` to `x`, whose data gradient at `x` a problem is: that reads its weights, which are the
+/// problem's the other way round, (in channel, ky, kx, out channel) from the last tap to the first.
+struct AdjointConvolution {
+  int stride = 1, pad_before = 0, pad_after = 0;
+};
+
+/// Nothing for problems with a stride or with wider borders than their kernel's.
+std::optional<AdjointConvolution> adjoint_of(const ConvolutionProblem& problem);
 
 /// Parts of the work after the convolution, in the order in which they are computed.
 enum ConvolutionPart : unsigned {

@@ -21,6 +21,8 @@ namespace dpm::cuda {
 struct ConvolutionBuffers {
   const void* x = nullptr;
   const void* w = nullptr;
+  /// The weights of the convolution's adjoint, for a plan that computes its data gradient (`adjoint_of`).
+  const void* adjoint_w = nullptr;
   const void* bias = nullptr;
   const void* residual = nullptr;
   void* out = nullptr;
@@ -46,6 +48,8 @@ struct ConvolutionResult {
   unsigned parts = 0;
   /// It is written to `packed` and still has to be brought to `out`.
   bool packed = false;
+  /// It is computed as a data gradient, from `adjoint_w`.
+  bool data_gradient = false;
 };
 
 /// Queues the rest of a convolution on the device's stream.

@@ -53,6 +53,7 @@ std::vector<ConvolutionProblem> variants() {
   add([](auto& p) { p.residual = true; });
   add([](auto& p) { p.scale = 1.0000001F; });
   add([](auto& p) { p.silu = true; });
+  add([](auto& p) { p.zero_upsample = true; });
   return all;
 }
 
@@ -84,12 +85,60 @@ TEST(CheckProblem, AcceptsOnlySizesThatFit) {
   refused([](auto& p) { p.pad_after = -1; });
   refused([](auto& p) { p.out_height = 15; });
   refused([](auto& p) { p.kernel = 99; });
+  refused([](auto& p) { p.zero_upsample = true; });
   refused([](auto& p) { p.in_pixel_stride = 63; });
   refused([](auto& p) { p.out_pixel_stride = 31; });
   refused([](auto& p) {
     p.residual = true;
     p.residual_pixel_stride = 31;
   });
+}
+
+TEST(CheckProblem, AcceptsTheSizeOfAnEnlargedInput) {
+  ConvolutionProblem p = sample();
+  p.zero_upsample = true;
+  p.out_height *= 2;
+  p.out_width *= 2;
+  EXPECT_NO_THROW(check_problem(p));
+}
+
+/// From 8 x 6 pixels with zeros between them, or without.
+std::optional<AdjointConvolution> adjoint(bool zeros, int kernel, int before, int after, int stride = 1) {
+  ConvolutionProblem p = sample();
+  p.in_height = 8;
+  p.in_width = 6;
+  p.zero_upsample = zeros;
+  p.kernel = kernel;
+  p.stride = stride;
+  p.pad_before = before;
+  p.pad_after = after;
+  const auto size = [&](int in) { return ((zeros ? 2 : 1) * in + before + after - kernel) / stride + 1; };
+  p.out_height = size(p.in_height);
+  p.out_width = size(p.in_width);
+  check_problem(p);
+  return adjoint_of(p);
+}
+
+TEST(AdjointOf, IsTheConvolutionWhoseDataGradientItIs) {
+  const auto is = [](const std::optional<AdjointConvolution>& found, int stride, int before, int after) {
+    ASSERT_TRUE(found.has_value());
+    EXPECT_EQ(found->stride, stride);
+    EXPECT_EQ(found->pad_before, before);
+    EXPECT_EQ(found->pad_after, after);
+  };
+  is(adjoint(false, 3, 1, 1), 1, 1, 1);
+  is(adjoint(false, 3, 2, 0), 1, 0, 2);
+  is(adjoint(false, 1, 0, 0), 1, 0, 0);
+  is(adjoint(true, 3, 2, 0), 2, 0, 1);
+  // The last row of zeros is beyond what the convolution reaches.
+  is(adjoint(true, 3, 1, 1), 2, 1, 0);
+  is(adjoint(true, 1, 0, 0), 2, 0, 0);
+}
+
+TEST(AdjointOf, IsNothingForOthers) {
+  EXPECT_FALSE(adjoint(false, 3, 1, 1, 2).has_value());
+  EXPECT_FALSE(adjoint(false, 3, 3, 1).has_value()) << "a border that is wider than the kernel";
+  EXPECT_FALSE(adjoint(true, 1, 0, 2).has_value()) << "pixels that no tap reaches";
 }
 
 TEST(WantedParts, LeavesOutWhatChangesNothing) {

@@ -148,6 +148,74 @@ TEST_F(RealConvolution, WritesImagesInsideWiderOnesPacked) {
   EXPECT_TRUE(convolution.choice().starts_with("0p/")) << convolution.choice();
 }
 
+/// The data gradient of a convolution of stride 2.
+ConvolutionProblem strided_gradient() {
+  ConvolutionProblem p = shaped(128, 64, 16, 3, 1, DType::kBFloat16);
+  p.zero_upsample = true;
+  p.out_height = p.out_width = 32;
+  p.pad_before = 2;
+  p.pad_after = 0;
+  return p;
+}
+
+TEST_F(RealConvolution, OfZerosBetweenElementsIsADataGradient) {
+  ConvolutionProblem problem = strided_gradient();
+  want(&problem, 15);
+  forget_kernel();
+  const auto found = candidates(*this, problem, {.target = {}, .all = true});
+  EXPECT_GT(found.size(), 1U);
+  EXPECT_LE(found.size(), 8U);
+  for (const ConvolutionCandidate& candidate : found) {
+    EXPECT_TRUE(candidate.data_gradient);
+    EXPECT_EQ(candidate.parts, 0U) << "what follows it is left";
+    EXPECT_FALSE(candidate.packed);
+  }
+  EXPECT_EQ(last_kernel(), "");
+  EXPECT_TRUE(is_hopper(found.front().plan.choice)) << to_text(found.front());
+  EXPECT_TRUE(by_rule(*this, problem).result().data_gradient);
+  problem.out_pixel_stride = 256;
+  const Convolution packed = by_rule(*this, problem);
+  EXPECT_TRUE(packed.result().packed);
+  EXPECT_TRUE(packed.choice().starts_with("0pg/")) << packed.choice();
+}
+
+TEST_F(RealConvolution, RemembersDataGradientsApart) {
+  const ConvolutionProblem gradient = strided_gradient();
+  const std::string usual = by_rule(*this, gradient).choice();
+  ASSERT_TRUE(usual.starts_with("0g/")) << usual;
+  const auto all = candidates(*this, gradient, {.target = {}, .all = true});
+  const std::string last = to_text(all.back());
+  ASSERT_NE(last, usual);
+  const auto again = candidates(*this, gradient, {.target = {}, .remembered = last});
+  EXPECT_EQ(to_text(again.front()), last);
+  EXPECT_TRUE(again.front().data_gradient);
+  const ConvolutionProblem forward = shaped(128, 128, 32, 3, 1, DType::kBFloat16);
+  const std::string bare = by_rule(*this, forward).choice();
+  // That of the other kind is none of theirs.
+  EXPECT_EQ(to_text(candidates(*this, gradient, {.target = {}, .remembered = bare}).front()), usual);
+  EXPECT_EQ(to_text(candidates(*this, forward, {.target = {}, .remembered = usual}).front()), bare);
+}
+
+TEST_F(RealConvolution, OfADataGradientReadsItsOwnWeights) {
+  ConvolutionProblem problem = strided_gradient();
+  alignas(16) char memory[32];
+  const ConvolutionBuffers forward{.x = memory, .w = memory, .out = memory, .workspace = memory};
+  try {
+    by_rule(*this, problem).run(nullptr, forward);
+    FAIL() << "ran with the weights of the forward order alone";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kArgument) << error.what();
+  }
+}
+
+TEST_F(RealConvolutionGraph, OfADataGradientWantsAConvolutionThatHasOne) {
+  ConvolutionProblem problem = strided_gradient();
+  EXPECT_NO_THROW(make_data_gradient_graph(library(), problem, {}));
+  problem.stride = 2;
+  problem.out_height = problem.out_width = 16;
+  EXPECT_THROW(make_data_gradient_graph(library(), problem, {}), Error);
+}
+
 TEST_F(RealConvolution, JoinsWhatItIsToldTo) {
   ConvolutionProblem problem = shaped(128, 128, 32, 3, 1, DType::kFloat16);
   want(&problem, 15);

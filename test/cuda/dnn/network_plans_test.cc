@@ -39,12 +39,33 @@ class NetworkPlans : public RealCudnn {
   }
 };
 
+/// What pulls a cotangent back through the convolution: dense, of one that may lie in a wider map.
+ConvolutionProblem data_gradient_of(const ConvolutionProblem& p) {
+  ConvolutionProblem gradient;
+  gradient.batch = p.batch;
+  gradient.dtype = p.dtype;
+  gradient.in_channels = p.out_channels;
+  gradient.in_height = p.out_height;
+  gradient.in_width = p.out_width;
+  gradient.in_pixel_stride = p.out_pixel_stride;
+  gradient.out_channels = p.in_channels;
+  gradient.out_height = p.in_height;
+  gradient.out_width = p.in_width;
+  gradient.out_pixel_stride = gradient.residual_pixel_stride = p.in_channels;
+  gradient.kernel = p.kernel;
+  gradient.zero_upsample = p.stride == 2;
+  gradient.pad_before = p.kernel - 1 - p.pad_before;
+  gradient.pad_after = p.in_height - p.stride * p.out_height + p.pad_before;
+  return gradient;
+}
+
 /// Whether a heuristic of cuDNN, asked without any preference of ours, has a Hopper kernel that needs no compiling.
 bool has_hopper(const CudnnLibrary& library, const ConvolutionProblem& problem, PlanTarget target) {
   ConvolutionProblem packed = problem;
   packed.out_pixel_stride = packed.out_channels;
   target.capability = 0;
-  const Descriptor graph = make_convolution_graph(library, packed, 0, target);
+  const Descriptor graph = problem.zero_upsample ? make_data_gradient_graph(library, packed, target)
+                                                 : make_convolution_graph(library, packed, 0, target);
   const PlanRules rules{.precompiled = true};
   const std::vector<Plan> plans = find_plans(library, graph, target, rules, 1000);
   return std::any_of(plans.begin(), plans.end(), [](const Plan& plan) { return is_hopper(plan.choice); });
@@ -85,6 +106,29 @@ TEST_F(NetworkPlans, AreMadeWithoutCompiling) {
         EXPECT_LT(found.front().plan.workspace_bytes, copied_bytes(problem) + (8 << 20)) << problem_key(problem);
       }
     }
+    EXPECT_EQ(last_kernel(), "");
+  });
+}
+
+TEST_F(NetworkPlans, OfDataGradientsExistForEveryConvolution) {
+  for_every_card([&](const PlanTarget& target) {
+    forget_kernel();
+    int strided = 0;
+    for (const int batch : {1, 128}) {
+      for (const ConvolutionProblem& forward : read_network_shapes(kShapes, batch).convolutions) {
+        const ConvolutionProblem problem = data_gradient_of(forward);
+        ASSERT_NO_THROW(check_problem(problem)) << problem_key(forward);
+        const Descriptor graph = make_data_gradient_graph(library(), problem, target);
+        const std::vector<Plan> plans = find_plans(library(), graph, target, {.precompiled = true}, 1);
+        EXPECT_EQ(plans.size(), 1U) << problem_key(problem);
+        const auto found = find_candidates(library(), problem, {.target = target});
+        ASSERT_EQ(found.size(), 1U) << problem_key(problem);
+        EXPECT_EQ(found.front().data_gradient, problem.zero_upsample) << problem_key(problem);
+        EXPECT_EQ(is_hopper(found.front().plan.choice), has_hopper(library(), problem, target)) << problem_key(problem);
+        strided += problem.zero_upsample ? 1 : 0;
+      }
+    }
+    EXPECT_GT(strided, 6);
     EXPECT_EQ(last_kernel(), "");
   });
 }
