@@ -7,10 +7,16 @@
 
 namespace dpm::cuda {
 
+/// How x is made twice as large first.
+enum class Enlargement {
+  kNone,
+  kNearest,
+  kZeros,  ///< between its elements, on both axes
+};
+
 /// y = activation(scale * (convolution(x) + bias[c] + vector[n, c] + residual)), float32 sums; every operand after the
-/// convolution may be absent (null). With `upsample` x is enlarged twice (nearest neighbour) first: in_height and
-/// in_width are those of x as stored. The output pixel (i, j) reads the enlarged x from (i, j) * stride - pad_before
-/// on, zero outside. y may be the residual.
+/// convolution may be absent (null). in_height and in_width are those of x as stored, whatever it is enlarged to. The
+/// output pixel (i, j) reads the enlarged x from (i, j) * stride - pad_before on, zero outside. y may be the residual.
 template <typename T>
 struct ConvolutionArguments {
   Map<const T> x;
@@ -32,7 +38,7 @@ struct ConvolutionArguments {
   int kernel;
   int stride;
   int pad_before;
-  bool upsample;
+  Enlargement enlargement;
 };
 
 /// What a block computes: 64 pixels by 64 output channels, or 16 by 16 for small maps and few channels. Both give the

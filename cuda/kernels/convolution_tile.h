@@ -95,12 +95,14 @@ struct PixelReader {
   }
 
   __device__ void read(const ConvolutionArguments<T>& a, const Tap& tap, Share& share) const {
-    const int shift = a.upsample ? 1 : 0;
+    const int shift = a.enlargement == Enlargement::kNone ? 0 : 1;
+    const int zeros = a.enlargement == Enlargement::kZeros ? 1 : 0;
     for (int i = 0; i < Share::kCount; ++i) {
       const int row = (y[i] + tap.y) >> shift;
       const int column = (x[i] + tap.x) >> shift;
+      const bool is_zero = ((y[i] + tap.y) & zeros) != 0 || ((x[i] + tap.x) & zeros) != 0;
       const bool inside = sample[i] != nullptr && tap.y < a.kernel && row >= 0 && row < a.in_height && column >= 0 &&
-                          column < a.in_width;
+                          column < a.in_width && !is_zero;
       share.vector[i] = {};
       if (!inside) continue;
       const std::int64_t pixel = std::int64_t{row} * a.in_width + column;

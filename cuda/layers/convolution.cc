@@ -7,6 +7,7 @@
 
 #include "backend/bindings.h"
 #include "core/error.h"
+#include "cuda/kernels/adjoint_weights.h"
 #include "cuda/kernels/small_convolution.h"
 #include "cuda/layers/convolution_rest.h"
 #include "cuda/layers/layer.h"
@@ -18,6 +19,11 @@ namespace {
 /// The parts that the problem of the library has when the channel vector, which it does not take, stands between bias
 /// and residual.
 bool only_bias_joins(const Operands& operands) { return operands.input(1) >= 0; }
+
+Enlargement enlargement_of(const dpm_convolution_attributes& how) {
+  if (how.zero_upsample != 0) return Enlargement::kZeros;
+  return how.upsample != 0 ? Enlargement::kNearest : Enlargement::kNone;
+}
 
 template <typename T>
 class ConvolutionLayer : public Layer {
@@ -56,12 +62,14 @@ class ConvolutionLayer : public Layer {
       finish_convolution(rest(batch, {nullptr, 0, 0}), buffers, result, device_.stream.get());
     };
     plans_[batch] = is_librarys(batch) ? device_.products->convolution(problem(batch), finish) : nullptr;
+    const ConvolutionPlan* plan = plan_of(batch);
+    if (plan != nullptr && plan->result().data_gradient) make_adjoint();
   }
 
   [[nodiscard]] bool has_way(Way way, const NormOperands* norm, const RunContext& context) const override {
     if (way == Way::kUsual) return true;
     if constexpr (std::is_same_v<T, float>) return false;
-    if (attributes_.upsample != 0) return false;
+    if (enlargement_of(attributes_) != Enlargement::kNone) return false;
     if constexpr (!std::is_same_v<T, float>) return takes_small_convolution(small_arguments(norm, context));
   }
 
@@ -127,12 +135,21 @@ class ConvolutionLayer : public Layer {
     ConvolutionBuffers buffers;
     buffers.x = context.map<T>(operands_.input(0)).data;
     buffers.w = weight_.data();
+    buffers.adjoint_w = adjoint_.data();
     buffers.bias = bias_.data();
     buffers.residual = context.map<T>(operands_.input(2)).data;
     buffers.out = context.map<T>(operands_.output()).data;
     buffers.workspace = context.scratch;
     if (plan.result().packed) buffers.packed = static_cast<unsigned char*>(context.scratch) + workspace_end(plan);
     return buffers;
+  }
+
+  /// Beside the weights that our own kernels read.
+  void make_adjoint() {
+    if (adjoint_.data() != nullptr) return;
+    adjoint_ = device_.allocate(weight_.bytes());
+    const WeightShape shape{shape_.out_channels, attributes_.kernel * attributes_.kernel, shape_.in_channels};
+    adjoint_weights(weight_.as<T>(), shape, adjoint_.as<T>(), device_.stream.get());
   }
 
   [[nodiscard]] const ConvolutionPlan* plan_of(int batch) const {
@@ -235,6 +252,7 @@ class ConvolutionLayer : public Layer {
     p.stride = attributes_.stride;
     p.pad_before = attributes_.pad_before;
     p.pad_after = attributes_.pad_after;
+    p.zero_upsample = attributes_.zero_upsample != 0;
     p.dtype = device_.settings.dtype;
     p.tf32 = device_.settings.tf32;
     p.bias = bias_.data() != nullptr;
@@ -285,7 +303,7 @@ class ConvolutionLayer : public Layer {
     a.kernel = attributes_.kernel;
     a.stride = attributes_.stride;
     a.pad_before = attributes_.pad_before;
-    a.upsample = attributes_.upsample != 0;
+    a.enlargement = enlargement_of(attributes_);
     return a;
   }
 
@@ -297,6 +315,7 @@ class ConvolutionLayer : public Layer {
   ValueInfo residual_;
   PackedShape shape_;
   DeviceMemory weight_;
+  DeviceMemory adjoint_;
   DeviceMemory bias_;
   std::map<int, std::shared_ptr<const ConvolutionPlan>> plans_;
   /// Batches that are computed by the kernel for small maps, with the norm that it takes over.

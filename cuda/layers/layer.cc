@@ -88,7 +88,7 @@ bool supports(const Device& device, const dpm_graph& graph, const dpm_node& node
     case DPM_OP_EMBEDDING:
       return reads_times && !is_bound(graph.values[output_of(node)]);
     case DPM_OP_CONVOLUTION:
-      // cuDNN reads maps as they are.
+      // cuDNN reads maps as they are; with zeros between their elements they are those of a data gradient.
       if (node.attributes.convolution.beside != 0 && is_product_of_vectors(graph, node)) return false;
       return !reads_times && (node.attributes.convolution.upsample == 0 || device.products == nullptr);
     case DPM_OP_GROUP_NORM:

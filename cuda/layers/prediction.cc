@@ -75,7 +75,7 @@ bool is_prediction(const dpm_graph& graph, int value, DType dtype) {
   const dpm_node* node = only_writer(graph, value);
   if (node == nullptr || node->op != DPM_OP_CONVOLUTION || node->output_count != 1) return false;
   const dpm_convolution_attributes& how = convolution_of(*node);
-  const bool is_plain = how.upsample == 0 && how.silu == 0 && how.scale == 1.0F;
+  const bool is_plain = how.upsample == 0 && how.zero_upsample == 0 && how.silu == 0 && how.scale == 1.0F;
   const int x = input_of(*node, 0);
   return is_plain && input_of(*node, 1) < 0 && input_of(*node, 2) < 0 && !is_bound(graph.values[x]) &&
          is_aligned(graph, x) && takes_prediction(prediction_shape(graph, *node));

@@ -80,7 +80,8 @@ typedef struct dpm_convolution_attributes {
   int32_t upsample;    ///< the input is enlarged twice (nearest neighbour) first
   int32_t silu;        ///< the result passes through SiLU
   float scale;
-  int32_t beside;  ///< may run beside the nodes that follow, until its result is read
+  int32_t beside;         ///< may run beside the nodes that follow, until its result is read
+  int32_t zero_upsample;  ///< the input is enlarged as by DPM_OP_ZERO_UPSAMPLE first; not with `upsample`
 } dpm_convolution_attributes;
 
 typedef struct dpm_group_norm_attributes {

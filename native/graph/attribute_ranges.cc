@@ -32,6 +32,7 @@ class Ranges {
     expect(convolution.stride >= 1 && convolution.stride <= kLargestStride, "stride");
     expect(pads(convolution.pad_before), "padBefore");
     expect(pads(convolution.pad_after), "padAfter");
+    expect(!convolution.upsample || !convolution.zero_upsample, "zeroUpsample");
     expect(std::isfinite(convolution.scale), "scale");
   }
 

@@ -54,6 +54,7 @@ struct AttributeWriter {
     flag("silu", a.silu);
     write("scale", a.scale);
     flag("beside", a.beside);
+    flag("zeroUpsample", a.zero_upsample);
   }
   void operator()(const GroupNorm& a) const {
     write("groups", a.groups);

@@ -16,8 +16,9 @@ struct Lowering {
     out.time_embedding = {from.length, from.frequency_shift, from.cosine_first ? 1 : 0, from.logarithmic ? 1 : 0};
   }
   void operator()(const Convolution& from) const {
-    out.convolution = {from.kernel,           from.stride,       from.pad_before, from.pad_after,
-                       from.upsample ? 1 : 0, from.silu ? 1 : 0, from.scale,      from.beside ? 1 : 0};
+    out.convolution = {from.kernel,    from.stride,           from.pad_before,
+                       from.pad_after, from.upsample ? 1 : 0, from.silu ? 1 : 0,
+                       from.scale,     from.beside ? 1 : 0,   from.zero_upsample ? 1 : 0};
   }
   void operator()(const GroupNorm& from) const { out.group_norm = {from.groups, from.epsilon, from.silu ? 1 : 0}; }
   void operator()(const Attention& from) const { out.attention = {from.heads}; }

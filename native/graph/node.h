@@ -26,6 +26,8 @@ struct Convolution {
   float scale = 1;
   /// It may run beside the nodes that follow until its result is read: nothing that it uses changes till then.
   bool beside = false;
+  /// The input is enlarged as by DPM_OP_ZERO_UPSAMPLE first; not with `upsample`.
+  bool zero_upsample = false;
 };
 
 struct GroupNorm {

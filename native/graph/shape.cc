@@ -69,7 +69,7 @@ Value infer_convolution(const Graph& graph, const Node& node) {
   const Convolution& how = convolution_of(node);
   Value out;
   out.channels = stacked_outputs(graph, node, in.channels);
-  const int zoom = how.upsample ? 2 : 1;
+  const int zoom = how.upsample || how.zero_upsample ? 2 : 1;
   const int padding = how.pad_before + how.pad_after;
   out.height = (in.height * zoom + padding - how.kernel) / how.stride + 1;
   out.width = (in.width * zoom + padding - how.kernel) / how.stride + 1;
@@ -263,8 +263,12 @@ std::uint64_t multiply_adds(const Graph& graph, const Node& node) {
   if (node.op != DPM_OP_CONVOLUTION) return 0;
   const int kernel = convolution_of(node).kernel;
   const Value& in = graph.values[node.input(0)];
-  return graph.values[node.output()].elements() * static_cast<std::uint64_t>(in.channels) *
-         static_cast<std::uint64_t>(kernel * kernel);
+  const Value& out = graph.values[node.output()];
+  // Each element of the input meets every tap, and zeros are not multiplied.
+  if (convolution_of(node).zero_upsample) {
+    return in.elements() * static_cast<std::uint64_t>(out.channels) * static_cast<std::uint64_t>(kernel * kernel);
+  }
+  return out.elements() * static_cast<std::uint64_t>(in.channels) * static_cast<std::uint64_t>(kernel * kernel);
 }
 
 }  // namespace dpm::graph

@@ -12,6 +12,7 @@ namespace dpm::test {
 namespace {
 
 using cuda::ConvolutionTile;
+using cuda::Enlargement;
 
 constexpr std::uint32_t kShapes = 200;
 constexpr ConvolutionTile kTiles[] = {ConvolutionTile::kSmall, ConvolutionTile::kLarge};
@@ -26,19 +27,22 @@ struct Shape {
   int stride;
   int pad_before;
   int pad_after;
-  bool upsample;
+  Enlargement enlargement;
 
   [[nodiscard]] int out_size(int size) const {
-    return (size * (upsample ? 2 : 1) + pad_before + pad_after - kernel) / stride + 1;
+    return (size * (enlargement == Enlargement::kNone ? 1 : 2) + pad_before + pad_after - kernel) / stride + 1;
   }
 };
 
+constexpr Enlargement kNone = Enlargement::kNone;
+constexpr Enlargement kNearest = Enlargement::kNearest;
 // The last two fill a whole tile, and more than one.
 constexpr Shape kCorners[] = {
-    {1, 1, 1, 1, 1, 1, 1, 0, 0, false},  {1, 1, 1, 4096, 3, 1, 1, 0, 0, false}, {1, 1, 1, 2, 4096, 1, 1, 0, 0, false},
-    {65, 1, 1, 8, 5, 1, 1, 0, 0, false}, {1, 4, 4, 3, 17, 3, 1, 1, 1, false},   {1, 7, 5, 16, 3, 3, 2, 0, 1, false},
-    {2, 3, 3, 24, 18, 3, 1, 1, 1, true}, {1, 5, 6, 1, 2, 5, 3, 2, 2, false},    {1, 8, 8, 16, 64, 3, 1, 1, 1, false},
-    {3, 8, 9, 8, 72, 3, 1, 1, 1, false},
+    {1, 1, 1, 1, 1, 1, 1, 0, 0, kNone},      {1, 1, 1, 4096, 3, 1, 1, 0, 0, kNone},
+    {1, 1, 1, 2, 4096, 1, 1, 0, 0, kNone},   {65, 1, 1, 8, 5, 1, 1, 0, 0, kNone},
+    {1, 4, 4, 3, 17, 3, 1, 1, 1, kNone},     {1, 7, 5, 16, 3, 3, 2, 0, 1, kNone},
+    {2, 3, 3, 24, 18, 3, 1, 1, 1, kNearest}, {1, 5, 6, 1, 2, 5, 3, 2, 2, kNone},
+    {1, 8, 8, 16, 64, 3, 1, 1, 1, kNone},    {3, 8, 9, 8, 72, 3, 1, 1, 1, kNone},
 };
 
 Shape shape_of(std::uint32_t seed, RandomValues& random) {
@@ -55,7 +59,8 @@ Shape shape_of(std::uint32_t seed, RandomValues& random) {
   shape.stride = random.between(1, 2);
   shape.pad_before = random.between(0, kernel - 1);
   shape.pad_after = random.between(0, kernel - 1);
-  shape.upsample = random.between(0, 3) == 0;
+  constexpr Enlargement kEnlargements[] = {kNone, kNone, kNearest, Enlargement::kZeros};
+  shape.enlargement = kEnlargements[random.between(0, 3)];
   return shape;
 }
 
@@ -98,7 +103,7 @@ struct Case {
     arguments.kernel = shape.kernel;
     arguments.stride = shape.stride;
     arguments.pad_before = shape.pad_before;
-    arguments.upsample = shape.upsample;
+    arguments.enlargement = shape.enlargement;
   }
 
   /// The whole map of y as the kernel leaves it.
@@ -117,13 +122,15 @@ struct Case {
 
 template <typename T>
 double convolution_at(const cuda::ConvolutionArguments<T>& a, int n, int i, int j, int c) {
-  const int enlarged = a.upsample ? 2 : 1;
+  const int enlarged = a.enlargement == Enlargement::kNone ? 1 : 2;
+  const int step = a.enlargement == Enlargement::kZeros ? 2 : 1;
   double sum = 0;
   for (int ky = 0; ky < a.kernel; ++ky) {
     for (int kx = 0; kx < a.kernel; ++kx) {
       const int row = i * a.stride - a.pad_before + ky;
       const int column = j * a.stride - a.pad_before + kx;
       if (row < 0 || row >= a.in_height * enlarged || column < 0 || column >= a.in_width * enlarged) continue;
+      if (row % step != 0 || column % step != 0) continue;
       const int pixel = row / enlarged * a.in_width + column / enlarged;
       const std::int64_t weight = ((std::int64_t{c} * a.kernel + ky) * a.kernel + kx) * a.in_channels;
       for (int k = 0; k < a.in_channels; ++k) sum += value_of(a.x, n, pixel, k) * value_of(a.weight, weight + k);
@@ -195,7 +202,7 @@ cuda::ConvolutionArguments<T> sample_of(cuda::ConvolutionArguments<T> a, int n) 
 TEST(CudaConvolution, ASampleGetsTheSameBitsInEveryBatch) {
   RandomValues random(1);
   // Large enough that the batch is cut into other tiles than a sample of it.
-  Case<float> test({33, 16, 16, 4, 64, 1, 1, 0, 0, false}, random);
+  Case<float> test({33, 16, 16, 4, 64, 1, 1, 0, 0, kNone}, random);
   cuda::convolution(test.arguments, nullptr);
   synchronize();
   const DeviceVector<float> together = test.y.values();
@@ -208,7 +215,7 @@ TEST(CudaConvolution, ASampleGetsTheSameBitsInEveryBatch) {
 TEST(CudaConvolution, ANaNReachesOnlyThePixelsThatReadIt) {
   for (const ConvolutionTile tile : kTiles) {
     RandomValues random(1);
-    Case<float> test({2, 5, 5, 1, 3, 1, 1, 0, 0, false}, random);
+    Case<float> test({2, 5, 5, 1, 3, 1, 1, 0, 0, kNone}, random);
     test.arguments.residual = {};
     constexpr int kPixel = 12;
     test.x.values()[test.x.index(0, kPixel, 0)] = std::nanf("");

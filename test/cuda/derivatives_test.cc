@@ -2,6 +2,7 @@
 #include "graph/passes/derivatives.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <iterator>
 #include <memory>
@@ -56,6 +57,8 @@ double root_mean_square_difference(const std::vector<float>& a, const std::vecto
 TEST_F(CudaDevice, DerivativesOfRandomGraphsAgree) {
   const auto reference = Device::open("reference", {});
   std::set<dpm_op> covered;
+  // Of convolutions of stride 2, whose zeros the convolution reads over.
+  int with_zeros = 0;
   int count = 0;
   for (std::uint32_t seed = 0; seed < kGraphs; ++seed) {
     const RandomGraph made = graph_of(seed);
@@ -70,7 +73,10 @@ TEST_F(CudaDevice, DerivativesOfRandomGraphsAgree) {
       const DerivativeResult expected = derive_twice(network, made.batch());
       for (const DType dtype : kTypes) {
         Network own = made.network(open(dtype), derivative);
-        for (const graph::Node& node : own.graph().nodes) covered.insert(node.op);
+        for (const graph::Node& node : own.graph().nodes) {
+          covered.insert(node.op);
+          with_zeros += node.op == DPM_OP_CONVOLUTION && graph::convolution_of(node).zero_upsample ? 1 : 0;
+        }
         const DerivativeResult result = derive_twice(own, made.batch());
         const bool may_bend = dtype != DType::kFloat32 && bends(network.graph());
         const double difference = may_bend ? root_mean_square_difference(result.derived, expected.derived)
@@ -83,9 +89,10 @@ TEST_F(CudaDevice, DerivativesOfRandomGraphsAgree) {
   }
   EXPECT_GT(count, static_cast<int>(kGraphs) / 2);
 #if !defined(__SANITIZE_ADDRESS__)
-  for (std::uint32_t op = DPM_OP_ZERO_UPSAMPLE; op < DPM_OP_COUNT; ++op) {
+  for (std::uint32_t op = DPM_OP_ACTIVATION_BACKWARD; op < DPM_OP_COUNT; ++op) {
     EXPECT_EQ(covered.count(static_cast<dpm_op>(op)), 1) << op;
   }
+  EXPECT_GT(with_zeros, 3);
 #endif
 }
 
@@ -156,6 +163,35 @@ TEST_F(CudaDevice, UpsamplingsOfDerivativesAgree) {
         EXPECT_LT(relative_difference(run_graph(open(dtype), maker.graph(), 2, inputs, true), expected),
                   tolerance_of(dtype))
             << op << ", " << channels << " channels, type " << static_cast<int>(dtype);
+      }
+    }
+  }
+}
+
+TEST_F(CudaDevice, ConvolutionsOfMapsWithZerosBetweenAgree) {
+  const auto reference = Device::open("reference", {});
+  // Borders of convolutions of stride 2 on even maps, and one that is no data gradient.
+  for (const auto& [before, after, kernel] : {std::array{2, 0, 3}, {1, 1, 3}, {0, 0, 1}, {3, 1, 5}, {0, 2, 3}}) {
+    for (const int channels : {3, 16}) {
+      RandomValues random(4);
+      GraphMaker maker(random);
+      const int zeros = maker.add(DPM_OP_ZERO_UPSAMPLE, {maker.enter(maker.image(channels, 4, 3))});
+      graph::Convolution how = same_size(kernel);
+      how.pad_before = before;
+      how.pad_after = after;
+      const int vector = maker.add(DPM_OP_TIME_EMBEDDING, {maker.time()}, graph::TimeEmbedding{8});
+      const int map = maker.bias(maker.convolution(zeros, 8, how));
+      maker.leave(maker.silu(maker.add(DPM_OP_CHANNEL_ADD, {map, vector})));
+      const GraphInputs inputs{random.normals(3 * maker.graph().values[0].elements()), {3, 40, 700}, {}};
+      const std::vector<float> expected = run_graph(reference, maker.graph(), 3, inputs, false);
+      for (const char* products : {"all", "bare", "none"}) {
+        const ScopedEnvironment chosen("DPM_EMULATED_PRODUCTS", products);
+        for (const DType dtype : kTypes) {
+          EXPECT_LT(relative_difference(run_graph(open(dtype), maker.graph(), 3, inputs, true), expected),
+                    tolerance_of(dtype))
+              << "kernel " << kernel << ", pads " << before << ", " << after << ", " << channels << " channels, "
+              << products << ", type " << static_cast<int>(dtype);
+        }
       }
     }
   }

@@ -68,19 +68,43 @@ double convolved(const ConvolutionProblem& p, const float* x, const float* w, in
   return sum;
 }
 
+/// The same of a data gradient: `w` are the weights of the adjoint convolution, which gives x from the output.
+double pulled_back(const ConvolutionProblem& p, const AdjointConvolution& how, const float* x, const float* w, int n,
+                   int y, int column, int o) {
+  double sum = 0;
+  for (int row = 0; row < p.in_height; ++row) {
+    for (int col = 0; col < p.in_width; ++col) {
+      const int i = y + how.pad_before - row * how.stride;
+      const int j = column + how.pad_before - col * how.stride;
+      if (i < 0 || i >= p.kernel || j < 0 || j >= p.kernel) continue;
+      const std::int64_t pixel = (std::int64_t{n} * p.in_height + row) * p.in_width + col;
+      for (int c = 0; c < p.in_channels; ++c) {
+        const std::int64_t tap = (std::int64_t{c} * p.kernel + i) * p.kernel + j;
+        sum += static_cast<double>(x[pixel * p.in_pixel_stride + c]) * static_cast<double>(w[tap * p.out_channels + o]);
+      }
+    }
+  }
+  return sum;
+}
+
 void run_loops(const ConvolutionProblem& p, unsigned parts, const ConvolutionBuffers& b) {
   // The last pixel of a range of channels ends before the next one would begin.
   const std::int64_t pixels = std::int64_t{p.batch} * p.in_height * p.in_width;
   const std::vector<float> x = floats(b.x, p.dtype, (pixels - 1) * p.in_pixel_stride + p.in_channels);
   const std::int64_t taps = std::int64_t{p.kernel} * p.kernel;
-  const std::vector<float> w = floats(b.w, p.dtype, p.out_channels * taps * p.in_channels);
+  const std::vector<float> w =
+      floats(p.zero_upsample ? b.adjoint_w : b.w, p.dtype, p.out_channels * taps * p.in_channels);
+  const AdjointConvolution adjoint = adjoint_of(p).value_or(AdjointConvolution{});
   const Numbers out = numbers(b.out, p.dtype);
   const Numbers residual = numbers(b.residual, p.dtype);
   for (int n = 0; n < p.batch; ++n) {
     for (int pixel = 0; pixel < p.out_height * p.out_width; ++pixel) {
       const std::int64_t place = std::int64_t{n} * p.out_height * p.out_width + pixel;
       for (int o = 0; o < p.out_channels; ++o) {
-        double value = convolved(p, x.data(), w.data(), n, pixel / p.out_width, pixel % p.out_width, o);
+        const int row = pixel / p.out_width;
+        const int column = pixel % p.out_width;
+        double value = p.zero_upsample ? pulled_back(p, adjoint, x.data(), w.data(), n, row, column, o)
+                                       : convolved(p, x.data(), w.data(), n, row, column, o);
         if ((parts & kPartBias) != 0) value += static_cast<double>(static_cast<const float*>(b.bias)[o]);
         if ((parts & kPartResidual) != 0) value += residual.get(place * p.residual_pixel_stride + o);
         if ((parts & kPartScale) != 0) value *= static_cast<double>(p.scale);
@@ -98,7 +122,7 @@ class LoopConvolution : public ConvolutionPlan {
       : problem_(problem), parts_(parts), done_(done), packed_(packed) {
     if (packed) problem_.out_pixel_stride = problem.out_channels;
   }
-  [[nodiscard]] ConvolutionResult result() const override { return {parts_, packed_}; }
+  [[nodiscard]] ConvolutionResult result() const override { return {parts_, packed_, problem_.zero_upsample}; }
   [[nodiscard]] std::int64_t workspace_bytes() const override { return workspace_of(problem_.batch); }
   void run(const ConvolutionBuffers& buffers, cudaStream_t stream) const override {
     ConvolutionBuffers written = buffers;
@@ -167,6 +191,8 @@ class LoopProducts : public Products {
   std::shared_ptr<const ConvolutionPlan> convolution(const ConvolutionProblem& problem,
                                                      const ConvolutionRest& /*rest*/) override {
     check_problem(problem);
+    // A library has data gradients alone.
+    if (problem.zero_upsample) return adjoint_of(problem) ? bare(problem) : nullptr;
     return chosen() == "all" ? joined(problem, wanted_parts(problem)) : bare(problem);
   }
   std::vector<NamedPlan> candidates(const ConvolutionProblem& problem) override {
@@ -174,6 +200,10 @@ class LoopProducts : public Products {
     const unsigned parts = wanted_parts(problem);
     const std::string name = std::to_string(parts);
     std::vector<NamedPlan> plans;
+    if (problem.zero_upsample) {
+      plans.push_back({NamedPlan::Kind::kBare, is_strided(problem) ? "0pg/0:" : "0g/0:", bare(problem)});
+      return plans;
+    }
     if (chosen() == "dropped") plans.push_back({NamedPlan::Kind::kJoinedFallback, name + "/2:", joined(problem, 0)});
     plans.push_back({NamedPlan::Kind::kBare, is_strided(problem) ? "0p/0:2=1" : "0/0:2=1", bare(problem)});
     if (parts != 0) plans.push_back({NamedPlan::Kind::kJoined, name + "/1:", joined(problem, parts)});

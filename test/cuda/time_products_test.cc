@@ -181,6 +181,24 @@ TEST_F(TimeProducts, WhatDoesNothingInNoTimeIsWrong) {
   EXPECT_NE(products.choices.begin()->second, "15/9:");
 }
 
+TEST_F(TimeProducts, ADataGradientHasItsWeightsTheOtherWayRound) {
+  const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "bare");
+  for (const DType dtype : kTypes) {
+    ConvolutionProblem problem = problem_of(dtype);
+    problem.zero_upsample = true;
+    problem.out_height = problem.out_width = 10;
+    problem.pad_before = 2;
+    problem.pad_after = 0;
+    Learning products(stream_);
+    EXPECT_EQ(time(&products, {problem}).wrong, 0U);
+    EXPECT_EQ(products.choices.begin()->second, "0pg/0:");
+  }
+  EXPECT_EQ(of("bare").size(), kTypes.size());
+  EXPECT_EQ(of("own small").size(), 0U);
+  EXPECT_TRUE(has(rows_.back(), R"("right":true)")) << rows_.back();
+  EXPECT_TRUE(has(rows_.back(), "zeros between")) << rows_.back();
+}
+
 TEST_F(TimeProducts, WhatWritesBetweenThePixelsIsWrong) {
   const test::ScopedEnvironment loops("DPM_EMULATED_PRODUCTS", "all");
   const ConvolutionProblem problem = problem_of(DType::kBFloat16);

@@ -262,8 +262,8 @@ bool runs(const dpm_graph& graph, const dpm_node& node) {
   if (node.output_count != 1 || node.weight_count > weights || node.op >= DPM_OP_COUNT) return false;
   if (node.op == DPM_OP_CONVOLUTION) {
     const dpm_convolution_attributes& how = node.attributes.convolution;
-    const bool fused =
-        how.upsample != 0 || how.silu != 0 || how.scale != 1.0F || how.beside != 0 || node.bias_count > 0;
+    const bool enlarges = how.upsample != 0 || how.zero_upsample != 0;
+    const bool fused = enlarges || how.silu != 0 || how.scale != 1.0F || how.beside != 0 || node.bias_count > 0;
     return !fused && input_of(node, 1) < 0 && input_of(node, 2) < 0;
   }
   return node.op != DPM_OP_GROUP_NORM || (node.bias_count == 1 && input_of(node, 2) < 0);

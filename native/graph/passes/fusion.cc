@@ -70,13 +70,21 @@ std::optional<Node> fold_into_norm(const Node& producer, const Node& consumer) {
   return std::nullopt;
 }
 
+bool is_enlarged(const Convolution& convolution) { return convolution.upsample || convolution.zero_upsample; }
+
+std::optional<Node> fold_enlargement(const Node& producer, const Node& consumer) {
+  if (is_enlarged(convolution_of(consumer))) return std::nullopt;
+  Node fused = consumer;
+  fused.set_input(0, producer.input(0));
+  Convolution& how = convolution_of(fused);
+  (producer.op == DPM_OP_UPSAMPLE ? how.upsample : how.zero_upsample) = true;
+  return fused;
+}
+
 std::optional<Node> fold(const Graph& graph, const Node& producer, const Node& consumer) {
-  if (producer.op == DPM_OP_UPSAMPLE && consumer.op == DPM_OP_CONVOLUTION && !convolution_of(consumer).upsample &&
-      consumer.input(0) == producer.output()) {
-    Node fused = consumer;
-    fused.set_input(0, producer.input(0));
-    convolution_of(fused).upsample = true;
-    return fused;
+  const bool enlarges = producer.op == DPM_OP_UPSAMPLE || producer.op == DPM_OP_ZERO_UPSAMPLE;
+  if (enlarges && consumer.op == DPM_OP_CONVOLUTION && consumer.input(0) == producer.output()) {
+    return fold_enlargement(producer, consumer);
   }
   if (producer.op == DPM_OP_CONVOLUTION) return fold_into_convolution(graph, producer, consumer);
   if (producer.op == DPM_OP_GROUP_NORM && consumer.input(0) == producer.output()) {
@@ -131,7 +139,7 @@ bool fold_one(Graph& graph, int index, const std::vector<int>& uses, const std::
 
 bool is_product(const Graph& graph, const Node& node) {
   const Convolution* convolution = plain_convolution(node);
-  return convolution != nullptr && convolution->kernel == 1 && convolution->stride == 1 && !convolution->upsample &&
+  return convolution != nullptr && convolution->kernel == 1 && convolution->stride == 1 && !is_enlarged(*convolution) &&
          node.input(1) < 0 && node.biases.size() == node.weights.size() && !graph.values[node.output()].is_bound();
 }
 
@@ -308,7 +316,7 @@ void fuse(Graph& graph, const Supports& supports) {
   // Biases first, so that siblings have theirs; the rest after, so that a merged product keeps no epilogue of one part.
   const Supports biases_only = [&](const Graph& g, const Node& node) {
     const Convolution* convolution = plain_convolution(node);
-    return convolution != nullptr && !convolution->upsample && node.input(1) < 0 && supports(g, node);
+    return convolution != nullptr && !is_enlarged(*convolution) && node.input(1) < 0 && supports(g, node);
   };
   fuse_chains(graph, biases_only);
   merge_sibling_products(graph, supports);

@@ -50,19 +50,44 @@ std::optional<TrialRow> ConvolutionTrial::small() {
   return row;
 }
 
+std::size_t ConvolutionTrial::weight_bytes() const {
+  const ConvolutionBuffers first = operands_.buffers(0, {});
+  const ConvolutionBuffers second = operands_.buffers(1, {});
+  return static_cast<std::size_t>(static_cast<const unsigned char*>(second.w) -
+                                  static_cast<const unsigned char*>(first.w));
+}
+
+void ConvolutionTrial::make_adjoint() {
+  if (adjoint_.data() != nullptr) return;
+  adjoint_ = operands_.allocate(static_cast<std::size_t>(operands_.runs()) * weight_bytes());
+  for (int run = 0; run < operands_.runs(); ++run) {
+    unsigned char* own = adjoint_.as<unsigned char>() + static_cast<std::size_t>(run) * weight_bytes();
+    cuda::make_adjoint(problem_, operands_.buffers(run, {}).w, own, stream_.get());
+  }
+}
+
+ConvolutionBuffers ConvolutionTrial::buffers(int run, const DeviceMemory& workspace) const {
+  ConvolutionBuffers buffers = operands_.buffers(run, workspace);
+  if (adjoint_.data() != nullptr) {
+    buffers.adjoint_w = adjoint_.as<unsigned char>() + static_cast<std::size_t>(run) * weight_bytes();
+  }
+  return buffers;
+}
+
 TrialRow ConvolutionTrial::candidate(const NamedPlan& named) {
   const ConvolutionPlan& plan = *named.plan;
   TrialRow row{.kind = kind_name(named.kind), .candidate = named.text};
   row.parts_left = wanted_parts(problem_) & ~plan.result().parts;
   row.packed = plan.result().packed;
   row.workspace_bytes = plan.workspace_bytes();
+  if (plan.result().data_gradient) make_adjoint();
   DeviceMemory workspace;
   trial_.next(
       [&](int run) {
         if (workspace.data() == nullptr) workspace = operands_.allocate(static_cast<std::size_t>(row.workspace_bytes));
-        const ConvolutionBuffers buffers = operands_.buffers(run, workspace);
-        plan.run(buffers, stream_.get());
-        run_rest(problem_, buffers, plan.result(), stream_.get());
+        const ConvolutionBuffers operands = buffers(run, workspace);
+        plan.run(operands, stream_.get());
+        run_rest(problem_, operands, plan.result(), stream_.get());
       },
       &row);
   return row;

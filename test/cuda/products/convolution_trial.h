@@ -23,9 +23,15 @@ class ConvolutionTrial {
   TrialRow candidate(const NamedPlan& named);
 
  private:
+  void make_adjoint();
+  [[nodiscard]] std::size_t weight_bytes() const;
+  [[nodiscard]] ConvolutionBuffers buffers(int run, const DeviceMemory& workspace) const;
+
   const Stream& stream_;
   ConvolutionProblem problem_;
   ConvolutionOperands operands_;
+  /// The weights of all runs the other way round, once a plan reads them so.
+  DeviceMemory adjoint_;
   KernelTrial trial_;
 };
 

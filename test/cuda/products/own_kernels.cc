@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "core/error.h"
+#include "cuda/kernels/adjoint_weights.h"
 #include "cuda/kernels/attention.h"
 #include "cuda/kernels/convolution.h"
 #include "cuda/kernels/small_convolution.h"
@@ -45,6 +46,7 @@ ConvolutionArguments<T> own_arguments(const ConvolutionProblem& p, const Convolu
   a.kernel = p.kernel;
   a.stride = p.stride;
   a.pad_before = p.pad_before;
+  a.enlargement = p.zero_upsample ? Enlargement::kZeros : Enlargement::kNone;
   return a;
 }
 
@@ -92,6 +94,7 @@ void run_own(const AttentionProblem& problem, const AttentionBuffers& buffers, c
 }
 
 bool takes_small(const ConvolutionProblem& problem, const ConvolutionBuffers& buffers) {
+  if (problem.zero_upsample) return false;
   return with_storage(problem.dtype, [&](auto type) {
     using T = decltype(type);
     if constexpr (std::is_same_v<T, float>) {
@@ -115,6 +118,14 @@ void run_small(const ConvolutionProblem& problem, const ConvolutionBuffers& buff
   with_storage(problem.dtype, [&](auto type) {
     using T = decltype(type);
     if constexpr (!std::is_same_v<T, float>) small_convolution(small_arguments<T>(problem, buffers, counters), stream);
+  });
+}
+
+void make_adjoint(const ConvolutionProblem& problem, const void* weights, void* adjoint, cudaStream_t stream) {
+  const WeightShape shape{problem.out_channels, problem.kernel * problem.kernel, problem.in_channels};
+  with_storage(problem.dtype, [&](auto type) {
+    using T = decltype(type);
+    adjoint_weights(static_cast<const T*>(weights), shape, static_cast<T*>(adjoint), stream);
   });
 }
 

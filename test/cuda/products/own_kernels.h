@@ -22,6 +22,9 @@ std::size_t small_counter_bytes(const ConvolutionProblem& problem);
 void run_small(const ConvolutionProblem& problem, const ConvolutionBuffers& buffers, unsigned* counters,
                cudaStream_t stream);
 
+/// The weights that a plan for the problem's data gradient reads, from those of the problem.
+void make_adjoint(const ConvolutionProblem& problem, const void* weights, void* adjoint, cudaStream_t stream);
+
 /// What a plan leaves, as a network's layer does it.
 void run_rest(const ConvolutionProblem& problem, const ConvolutionBuffers& buffers, const ConvolutionResult& result,
               cudaStream_t stream);

@@ -29,6 +29,7 @@ std::string text_of(const ConvolutionProblem& p) {
   }
   text += " " + map_text(p.in_channels, p.in_height, p.in_width, p.in_pixel_stride) + " -> " +
           map_text(p.out_channels, p.out_height, p.out_width, p.out_pixel_stride);
+  if (p.zero_upsample) text += ", zeros between";
   if (p.bias) text += ", bias";
   if (p.residual) text += ", residual of " + std::to_string(p.residual_pixel_stride);
   if (p.scale != 1.0F) text += ", scale " + number(p.scale);

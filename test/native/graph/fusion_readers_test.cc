@@ -50,6 +50,8 @@ const std::vector<Fold>& folds() {
       {"SiluIntoNorm", normed, [](GraphMaker& m, int x, const Operands&) { return m.silu(x); }},
       {"UpsamplingIntoConvolution", [](GraphMaker& m, const Operands& o) { return m.add(DPM_OP_UPSAMPLE, {o.map}); },
        [](GraphMaker& m, int x, const Operands&) { return m.convolution(x, kChannels, same_size(3)); }},
+      {"ZerosIntoConvolution", [](GraphMaker& m, const Operands& o) { return m.add(DPM_OP_ZERO_UPSAMPLE, {o.map}); },
+       [](GraphMaker& m, int x, const Operands&) { return m.convolution(x, kChannels, same_size(3)); }},
       {"VectorIntoNorm",
        [](GraphMaker& m, const Operands& o) { return m.add(DPM_OP_CHANNEL_ADD, {convolved(m, o), o.vector}); },
        [](GraphMaker& m, int x, const Operands&) { return m.norm(x, 4); }},

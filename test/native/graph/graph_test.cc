@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "core/error.h"
+#include "graph/dump.h"
 #include "graph_maker.h"
 #include "graph_runner.h"
 
@@ -122,6 +123,28 @@ TEST(Fusion, OneBlocksProjectionIsNoMap) {
     const auto expected = run_graph(Device::open("reference", {}), primitive, 1, inputs, false);
     const auto actual = run_graph(Device::open("cpu", {1, true}), primitive, 1, inputs, true);
     EXPECT_LT(relative_difference(actual, expected), 1e-5);
+  }
+}
+
+TEST(Fusion, ZerosBetweenElementsAreReadOverWhereADeviceCan) {
+  RandomValues random(5);
+  GraphMaker maker(random);
+  const int zeros = maker.add(DPM_OP_ZERO_UPSAMPLE, {maker.enter(maker.image(8, 3, 5))});
+  maker.leave(maker.convolution(zeros, 16, same_size(3)));
+  const Graph primitive = maker.graph();
+  for (const char* name : {"cpu", "reference", "cuda:0"}) {
+    Graph fused = primitive;
+    graph::fuse(fused, supports_of(*Device::open(name, {})));
+    const bool reads_over = std::string(name) == "cuda:0";
+    EXPECT_EQ(count(fused, DPM_OP_ZERO_UPSAMPLE), reads_over ? 0 : 1) << name;
+    const auto has_zeros = [](const graph::Node& node) {
+      return node.op == DPM_OP_CONVOLUTION && graph::convolution_of(node).zero_upsample;
+    };
+    const auto node = std::find_if(fused.nodes.begin(), fused.nodes.end(), has_zeros);
+    ASSERT_EQ(node != fused.nodes.end(), reads_over) << name;
+    if (!reads_over) continue;
+    EXPECT_EQ(graph::multiply_adds(fused, *node), std::uint64_t{3 * 5 * 8} * 16 * 9);
+    EXPECT_NE(graph::dump_json(fused).find("\"zeroUpsample\":true"), std::string::npos);
   }
 }
 

@@ -108,6 +108,7 @@ TEST_F(Validate, AttributesAreFiniteAndSane) {
   convolution([](auto& c) { c.pad_before = std::numeric_limits<int>::max(); }, "padBefore");
   convolution([](auto& c) { c.pad_after = 1; }, "padAfter");
   convolution([&](auto& c) { c.scale = kNan; }, "scale");
+  convolution([&](auto& c) { c.upsample = c.zero_upsample = true; }, "zeroUpsample");
   for (const float epsilon : {kNan, kInfinity, -1.0F}) {
     refuses([&](Graph& g) { graph::group_norm_of(first(g, DPM_OP_GROUP_NORM)).epsilon = epsilon; }, "epsilon is out");
   }

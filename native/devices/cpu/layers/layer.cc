@@ -46,7 +46,8 @@ bool supports(const dpm_graph& graph, const dpm_node& node) {
     case DPM_OP_CONVOLUTION: {
       const dpm_convolution_attributes& how = node.attributes.convolution;
       // Its layers have all threads.
-      if (how.beside != 0 || bound(input_of(node, 1)) || bound(input_of(node, 2))) return false;
+      if (how.beside != 0 || how.zero_upsample != 0 || bound(input_of(node, 1)) || bound(input_of(node, 2)))
+        return false;
       // An enlarged or bound input is laid out by the packing of kernels larger than one.
       return how.kernel > 1 || (how.upsample == 0 && how.stride == 1 && !bound(input_of(node, 0)));
     }
