@@ -43,8 +43,8 @@ struct Case {
     const auto rows = static_cast<std::size_t>(shape.batch);
     const std::size_t gap = unit == 8 ? 8 : 3;
     // One for all pixels, or one for each.
-    bias_pixel_stride = is_present() ? shape.channels : 0;
-    bias = stored<float>(random.normals(static_cast<std::size_t>(shape.pixels) * channels));
+    bias_pixel_stride = is_present() ? static_cast<std::int64_t>(channels + gap) : 0;
+    bias = stored<float>(random.normals(static_cast<std::size_t>(shape.pixels) * (channels + gap)));
     vector = stored<T>(random.normals(rows * (channels + gap)));
     scale_shift = stored<T>(random.normals(rows * (2 * channels + gap)));
     arguments.x = x.input();

@@ -103,6 +103,8 @@ TEST_F(EmulatedPredictions, OfOtherLastLayersAreRightToo) {
          maker.output(maker.add(DPM_OP_CHANNEL_ADD, {narrow(maker, x), vector}));
        }},
       {"upsampled", [&](GraphMaker& maker, int x) { maker.output(narrow(maker, maker.add(DPM_OP_UPSAMPLE, {x}))); }},
+      {"with zeros between",
+       [&](GraphMaker& maker, int x) { maker.output(narrow(maker, maker.add(DPM_OP_ZERO_UPSAMPLE, {x}))); }},
       {"side by side",
        [&](GraphMaker& maker, int x) { maker.output(maker.add(DPM_OP_CONCAT, {narrow(maker, x), narrow(maker, x)})); }},
       {"read again",

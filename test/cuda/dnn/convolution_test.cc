@@ -173,6 +173,10 @@ TEST_F(RealConvolution, OfZerosBetweenElementsIsADataGradient) {
   EXPECT_EQ(last_kernel(), "");
   EXPECT_TRUE(is_hopper(found.front().plan.choice)) << to_text(found.front());
   EXPECT_TRUE(by_rule(*this, problem).result().data_gradient);
+  // What is joined to convolutions is not to data gradients.
+  const auto joined = candidates(*this, problem, {.target = {}, .joined = 15U});
+  EXPECT_TRUE(joined.front().data_gradient);
+  EXPECT_EQ(joined.front().parts, 0U);
   problem.out_pixel_stride = 256;
   const Convolution packed = by_rule(*this, problem);
   EXPECT_TRUE(packed.result().packed);

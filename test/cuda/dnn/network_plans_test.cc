@@ -120,7 +120,8 @@ TEST_F(NetworkPlans, OfDataGradientsExistForEveryConvolution) {
         ASSERT_NO_THROW(check_problem(problem)) << problem_key(forward);
         const Descriptor graph = make_data_gradient_graph(library(), problem, target);
         const std::vector<Plan> plans = find_plans(library(), graph, target, {.precompiled = true}, 1);
-        EXPECT_EQ(plans.size(), 1U) << problem_key(problem);
+        ASSERT_EQ(plans.size(), 1U) << problem_key(problem);
+        EXPECT_TRUE(is_hopper(plans.front().choice)) << problem_key(problem);
         const auto found = find_candidates(library(), problem, {.target = target});
         ASSERT_EQ(found.size(), 1U) << problem_key(problem);
         EXPECT_EQ(found.front().data_gradient, problem.zero_upsample) << problem_key(problem);

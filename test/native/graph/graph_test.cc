@@ -148,6 +148,20 @@ TEST(Fusion, ZerosBetweenElementsAreReadOverWhereADeviceCan) {
   }
 }
 
+TEST(Fusion, AConvolutionReadsOverOneEnlargement) {
+  for (const auto& [first, second] :
+       {std::pair{DPM_OP_ZERO_UPSAMPLE, DPM_OP_UPSAMPLE}, {DPM_OP_UPSAMPLE, DPM_OP_ZERO_UPSAMPLE}}) {
+    RandomValues random(5);
+    GraphMaker maker(random);
+    const int large = maker.add(second, {maker.add(first, {maker.enter(maker.image(8, 3, 5))})});
+    maker.leave(maker.convolution(large, 16, same_size(3)));
+    Graph fused = maker.graph();
+    graph::fuse(fused, [](const Graph&, const Node&) { return true; });
+    EXPECT_EQ(count(fused, first), 1);
+    EXPECT_EQ(count(fused, second), 0);
+  }
+}
+
 TEST(Fusion, RespectsTheDevice) {
   RandomValues random(4);
   Graph graph = patterns(random, false);
