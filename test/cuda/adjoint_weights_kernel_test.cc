@@ -22,10 +22,10 @@ cuda::WeightShape shape_of(RandomValues& random, std::uint32_t seed) {
 template <typename T>
 struct Case {
   explicit Case(std::uint32_t seed) : random(seed), shape(shape_of(random, seed)) {
-    const auto elements = static_cast<std::size_t>(shape.out_channels * shape.taps * shape.in_channels);
-    weights = stored<T>(random.normals(elements));
+    const std::int64_t elements = std::int64_t{shape.out_channels} * shape.taps * shape.in_channels;
+    weights = stored<T>(random.normals(static_cast<std::size_t>(elements)));
     // What lies behind is nobody's.
-    adjoint = stored<T>(std::vector<float>(elements + 3, 77.0F));
+    adjoint = stored<T>(std::vector<float>(static_cast<std::size_t>(elements) + 3, 77.0F));
   }
 
   const DeviceVector<T>& run() {
@@ -46,8 +46,9 @@ std::vector<float> expected_of(const Case<T>& test) {
   for (int o = 0; o < outputs; ++o) {
     for (int tap = 0; tap < taps; ++tap) {
       for (int i = 0; i < inputs; ++i) {
-        const auto to = static_cast<std::size_t>((i * taps + taps - 1 - tap) * outputs + o);
-        result[to] = cuda::to_float(test.weights[static_cast<std::size_t>((o * taps + tap) * inputs + i)]);
+        const std::int64_t from = (std::int64_t{o} * taps + tap) * inputs + i;
+        const std::int64_t to = (std::int64_t{i} * taps + taps - 1 - tap) * outputs + o;
+        result[static_cast<std::size_t>(to)] = cuda::to_float(test.weights[static_cast<std::size_t>(from)]);
       }
     }
   }

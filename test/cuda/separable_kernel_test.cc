@@ -33,7 +33,8 @@ Shape shape_of(RandomValues& random, std::uint32_t seed) {
 
 /// Numbers of which a third are zeros.
 DeviceVector<float> sparse_matrix(RandomValues& random, int rows, int columns) {
-  DeviceVector<float> matrix = stored<float>(random.normals(static_cast<std::size_t>(rows * columns)));
+  DeviceVector<float> matrix =
+      stored<float>(random.normals(static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns)));
   for (float& factor : matrix) {
     if (random.between(0, 2) == 0) factor = 0;
   }
