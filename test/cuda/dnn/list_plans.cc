@@ -1,5 +1,6 @@
 // Prints the plan that cuDNN gets for every convolution of a table of shapes on a card that is only described: what all
-// parts joined by its heuristics come to, and what the rule takes. As rows of Markdown. Needs no card.
+// parts joined by its heuristics come to, and what the rule takes; then those of their data gradients. As rows of
+// Markdown. Needs no card.
 //
 //   dpm_list_plans SHAPES CARD [BATCH, default 1]     e.g. test/cuda/dnn/network_shapes.tsv
 //   test/cuda/dnn/cards/h100.json
@@ -13,6 +14,7 @@
 
 #include "core/error.h"
 #include "cuda/dnn/convolution_candidates.h"
+#include "cuda/dnn/convolution_graph.h"
 #include "described_card.h"
 #include "network_shapes.h"
 
@@ -90,29 +92,24 @@ void print(const Row& row) {
               names_of(row.parts).c_str(), row.seconds);
 }
 
-void list(const std::string& shapes, const std::string& card, int batch) {
-  std::string reason;
-  const CudnnLibrary* library = real_cudnn(&reason);
-  if (library == nullptr) throw Error(ErrorCode::kDevice, "no cuDNN\n" + reason);
-  const Descriptor device = make_device(*library, card_json(card));
+void list_convolutions(const CudnnLibrary& library, const Descriptor& device,
+                       const std::vector<ConvolutionProblem>& problems) {
   CandidateOptions joined;
   joined.target = {nullptr, &device, 0};
   joined.joined = unsigned{kPartBias | kPartResidual | kPartScale | kPartSilu};
   CandidateOptions rule;
   rule.target = {nullptr, &device, 90};
-  std::printf("cuDNN %zu, %s, batch %d: all parts joined by the heuristics, then the rule\n\n", library->version,
-              card.c_str(), batch);
   std::printf("| convolution | engine | kernel | joined | seconds | engine | kernel | joined | seconds |\n");
   std::printf("| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n");
   std::set<std::string> seen;
   Total before;
   Total after;
-  for (const ConvolutionProblem& problem : read_network_shapes(shapes, batch).convolutions) {
+  for (const ConvolutionProblem& problem : problems) {
     const std::string wanted = shape_of(problem) + "; " + names_of(wanted_parts(problem));
     if (!seen.insert(wanted).second) continue;
     std::printf("| %s |", wanted.c_str());
-    const Row first = plan(*library, problem, joined);
-    const Row second = plan(*library, problem, rule);
+    const Row first = plan(library, problem, joined);
+    const Row second = plan(library, problem, rule);
     print(first);
     print(second);
     before.add(first);
@@ -122,6 +119,41 @@ void list(const std::string& shapes, const std::string& card, int batch) {
   }
   std::printf("\n%zu convolutions: %d Hopper kernels in %.1f s, then %d in %.1f s\n", seen.size(), before.hopper,
               before.seconds, after.hopper, after.seconds);
+}
+
+/// By cuDNN's own operation, whatever the rule takes for those without zeros between their elements.
+void list_data_gradients(const CudnnLibrary& library, const Descriptor& device,
+                         const std::vector<ConvolutionProblem>& problems) {
+  std::printf("\n| data gradient of | engine and settings | workspace |\n| --- | --- | --- |\n");
+  const PlanTarget target{nullptr, &device, 90};
+  std::set<std::string> seen;
+  int hopper = 0;
+  for (const ConvolutionProblem& problem : problems) {
+    if (!seen.insert(shape_of(problem)).second) continue;
+    const Descriptor graph = make_data_gradient_graph(library, data_gradient_of(problem), target);
+    const std::vector<Plan> plans = find_plans(library, graph, target, {.precompiled = true}, 1);
+    if (plans.empty()) {
+      std::printf("| %s | no plan | |\n", shape_of(problem).c_str());
+      continue;
+    }
+    const bool is_one = is_hopper(plans.front().choice);
+    hopper += is_one ? 1 : 0;
+    std::printf("| %s | %s%s | %lld |\n", shape_of(problem).c_str(), to_text(plans.front().choice).c_str(),
+                is_one ? " (sm_90)" : "", static_cast<long long>(plans.front().workspace_bytes));
+  }
+  std::printf("\n%zu data gradients: %d Hopper kernels\n", seen.size(), hopper);
+}
+
+void list(const std::string& shapes, const std::string& card, int batch) {
+  std::string reason;
+  const CudnnLibrary* library = real_cudnn(&reason);
+  if (library == nullptr) throw Error(ErrorCode::kDevice, "no cuDNN\n" + reason);
+  const Descriptor device = make_device(*library, card_json(card));
+  const std::vector<ConvolutionProblem> problems = read_network_shapes(shapes, batch).convolutions;
+  std::printf("cuDNN %zu, %s, batch %d: all parts joined by the heuristics, then the rule\n\n", library->version,
+              card.c_str(), batch);
+  list_convolutions(*library, device, problems);
+  list_data_gradients(*library, device, problems);
 }
 
 int number(const char* text) {

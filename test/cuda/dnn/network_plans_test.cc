@@ -39,26 +39,6 @@ class NetworkPlans : public RealCudnn {
   }
 };
 
-/// What pulls a cotangent back through the convolution: dense, of one that may lie in a wider map.
-ConvolutionProblem data_gradient_of(const ConvolutionProblem& p) {
-  ConvolutionProblem gradient;
-  gradient.batch = p.batch;
-  gradient.dtype = p.dtype;
-  gradient.in_channels = p.out_channels;
-  gradient.in_height = p.out_height;
-  gradient.in_width = p.out_width;
-  gradient.in_pixel_stride = p.out_pixel_stride;
-  gradient.out_channels = p.in_channels;
-  gradient.out_height = p.in_height;
-  gradient.out_width = p.in_width;
-  gradient.out_pixel_stride = gradient.residual_pixel_stride = p.in_channels;
-  gradient.kernel = p.kernel;
-  gradient.zero_upsample = p.stride == 2;
-  gradient.pad_before = p.kernel - 1 - p.pad_before;
-  gradient.pad_after = p.in_height - p.stride * p.out_height + p.pad_before;
-  return gradient;
-}
-
 /// Whether a heuristic of cuDNN, asked without any preference of ours, has a Hopper kernel that needs no compiling.
 bool has_hopper(const CudnnLibrary& library, const ConvolutionProblem& problem, PlanTarget target) {
   ConvolutionProblem packed = problem;

@@ -18,4 +18,8 @@ struct NetworkShapes {
 /// line that is none of the table's or has sizes that no network has.
 NetworkShapes read_network_shapes(const std::string& path, int batch);
 
+/// What pulls a cotangent back through a convolution of stride 1 or 2: of one that may lie in a wider map, to a dense
+/// map.
+ConvolutionProblem data_gradient_of(const ConvolutionProblem& problem);
+
 }  // namespace dpm::cuda
