@@ -2,13 +2,10 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdlib>
 #include <memory>
 #include <new>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
+#include "platform/memory.h"
 
 namespace dpm {
 
@@ -25,12 +22,9 @@ class AlignedBuffer {
     if (bytes == 0) return;
     const std::size_t alignment = bytes < kHugePage ? kAlignment : kHugePage;
     const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-    data_.reset(rounded < bytes ? nullptr : std::aligned_alloc(alignment, rounded));
+    data_.reset(rounded < bytes ? nullptr : platform::allocate_aligned(alignment, rounded));
     if (!data_) throw std::bad_alloc();
-#if defined(__linux__)
-    // Advice: where it is not taken, nothing changes.
-    if (alignment == kHugePage) madvise(data_.get(), bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
-#endif
+    if (alignment == kHugePage) platform::advise_huge_pages(data_.get(), bytes / kHugePage * kHugePage);
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -39,8 +33,7 @@ class AlignedBuffer {
 
  private:
   struct Free {
-    // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): this is the owner's deleter.
-    void operator()(void* memory) const noexcept { std::free(memory); }
+    void operator()(void* memory) const noexcept { platform::free_aligned(memory); }
   };
   std::unique_ptr<void, Free> data_;
   std::size_t size_ = 0;

@@ -26,7 +26,7 @@ class InputFile {
 
  private:
   std::string path_;
-  int descriptor_ = -1;
+  std::intptr_t handle_ = -1;
   std::uint64_t size_ = 0;
 };
 

@@ -3,15 +3,9 @@
 
 #include <chrono>
 
-namespace dpm {
+#include "platform/processor.h"
 
-inline void relax_processor() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
+namespace dpm {
 
 /// Long enough to bridge the gap between two layers or two calls, short enough to leave the core to others when the
 /// engine idles.
@@ -24,7 +18,7 @@ bool spin_until(const Done& done) {
   do {
     for (int i = 0; i < 64; ++i) {
       if (done()) return true;
-      relax_processor();
+      platform::relax_processor();
     }
   } while (std::chrono::steady_clock::now() < deadline);
   return done();

@@ -7,10 +7,7 @@
 #include "core/flush_denormals.h"
 #include "core/scheduling.h"
 #include "core/spin.h"
-
-#if defined(__linux__)
-#include <sched.h>
-#endif
+#include "platform/threads.h"
 
 namespace dpm {
 namespace {
@@ -82,7 +79,7 @@ bool ThreadPool::join(std::uint64_t& seen) {
 
 void ThreadPool::work(int thread) {
   const FlushDenormals flush;
-  yield_to_short_work(niceness_);
+  platform::yield_to_short_work(niceness_);
   std::uint64_t seen = 0;
   const auto changed = [&] {
     const std::uint64_t state = state_.load();
@@ -100,16 +97,6 @@ void ThreadPool::work(int thread) {
     draw(thread);
     state_.fetch_sub(1, std::memory_order_release);
   }
-}
-
-int available_processors() {
-#if defined(__linux__)
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0) return CPU_COUNT(&set);
-#endif
-  const unsigned count = std::thread::hardware_concurrency();
-  return count > 0 ? static_cast<int>(count) : 1;
 }
 
 }  // namespace dpm

@@ -59,7 +59,4 @@ class ThreadPool {
   std::atomic<int> sleeping_{0};
 };
 
-/// Processors this process may use, at least 1.
-int available_processors();
-
 }  // namespace dpm

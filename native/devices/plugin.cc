@@ -1,10 +1,9 @@
 #include "devices/plugin.h"
 
-#include <dlfcn.h>
-
 #include <cstddef>
 
 #include "backend/table.h"
+#include "platform/library.h"
 
 namespace dpm {
 
@@ -30,12 +29,10 @@ std::string mismatch_of(const dpm_backend& backend) {
 }
 
 Plugin open_plugin(const std::string& path) {
-  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) {
-    const char* why = dlerror();
-    return {nullptr, "cannot open plug-in " + path + ": " + (why != nullptr ? why : "unknown reason"), {}};
-  }
-  const auto function = reinterpret_cast<dpm_backend_entry_function>(dlsym(library, DPM_BACKEND_ENTRY));
+  const platform::OpenedLibrary library = platform::open_library(path);
+  if (library.handle == nullptr) return {nullptr, "cannot open plug-in " + path + ": " + library.problem, {}};
+  const auto function =
+      reinterpret_cast<dpm_backend_entry_function>(platform::find_symbol(library.handle, DPM_BACKEND_ENTRY));
   const dpm_backend* backend = function != nullptr ? function() : nullptr;
   if (backend == nullptr) return {nullptr, path + " has no " DPM_BACKEND_ENTRY, {}};
   const std::string mismatch = mismatch_of(*backend);

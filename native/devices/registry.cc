@@ -1,13 +1,12 @@
 #include "devices/registry.h"
 
-#include <dlfcn.h>
-
 #include <cstdlib>
 #include <utility>
 
 #include "core/error.h"
 #include "devices/cpu/backend.h"
 #include "devices/plugin.h"
+#include "platform/library.h"
 
 namespace dpm {
 namespace {
@@ -15,20 +14,15 @@ namespace {
 constexpr const char* kCuda = "cuda";
 constexpr int kMostCards = 64;
 
-std::string own_directory() {
-  Dl_info info{};
-  if (dladdr(reinterpret_cast<const void*>(&own_directory), &info) == 0 || info.dli_fname == nullptr) return ".";
-  const std::string path = info.dli_fname;
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash);
+/// A plug-in that lies beside this code.
+std::string beside(const std::string& name) {
+  return platform::directory_of(reinterpret_cast<const void*>(&beside)) + "/" + platform::library_file("dpm_" + name);
 }
-
-std::string beside(const std::string& name) { return own_directory() + "/libdpm_" + name + ".so"; }
 
 Plugin open_cuda() {
   const char* chosen = std::getenv("DPM_CUDA_PLUGIN");
   if (chosen != nullptr && *chosen != '\0') return open_for_driver({chosen});
-  if (dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL) == nullptr) {
+  if (platform::open_library("libcuda.so.1").handle == nullptr) {
     return {nullptr, "there is no NVIDIA driver (libcuda.so.1)", {}};
   }
   return open_for_driver({beside(kCuda), beside("cuda12")});

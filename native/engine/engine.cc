@@ -5,12 +5,13 @@
 
 #include "core/scheduling.h"
 #include "core/spin.h"
+#include "platform/threads.h"
 
 namespace dpm {
 
 Engine::Engine(const std::string& device, const DeviceOptions& options) : device_(Device::open(device, options)) {
   thread_ = std::thread([this, niceness = niceness_of_engines()] {
-    yield_to_short_work(niceness);
+    platform::yield_to_short_work(niceness);
     work();
   });
 }

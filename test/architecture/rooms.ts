@@ -85,7 +85,7 @@ export const rooms: readonly Room[] = [
   {
     path: 'lib/guidance',
     holds: 'what guides a sampler: classifiers and their gradients',
-    uses: ['lib/base', 'lib/engine', 'lib/running', 'lib/checkpoint'],
+    uses: ['lib/base', 'lib/schedule', 'lib/engine', 'lib/running', 'lib/checkpoint'],
   },
   {
     path: 'lib/translation',
@@ -150,9 +150,14 @@ export const rooms: readonly Room[] = [
     ],
   },
   {
+    path: 'native/platform',
+    holds: 'what differs between systems and processors: memory, files, libraries, threads; a folder for each system',
+    uses: [],
+  },
+  {
     path: 'native/core',
     holds: 'errors, memory, threads, Philox, scalar functions',
-    uses: [],
+    uses: ['native/platform'],
   },
   {
     path: 'native/backend',
@@ -177,7 +182,7 @@ export const rooms: readonly Room[] = [
   {
     path: 'native/devices/cpu',
     holds: 'the CPU device, linked in',
-    uses: ['native/core', 'native/backend'],
+    uses: ['native/platform', 'native/core', 'native/backend'],
   },
   {
     path: 'native/devices/reference',
@@ -187,12 +192,12 @@ export const rooms: readonly Room[] = [
   {
     path: 'native/devices',
     holds: 'the registry of devices, the one place that includes one',
-    uses: ['native/core', 'native/backend', 'native/devices/cpu'],
+    uses: ['native/platform', 'native/core', 'native/backend', 'native/devices/cpu'],
   },
   {
     path: 'native/engine',
     holds: 'device handles, the engine thread, loaded networks',
-    uses: ['native/core', 'native/backend', 'native/graph', 'native/graph/passes', 'native/devices'],
+    uses: ['native/platform', 'native/core', 'native/backend', 'native/graph', 'native/graph/passes', 'native/devices'],
   },
   {
     path: 'native/sampling',

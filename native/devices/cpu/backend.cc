@@ -13,6 +13,7 @@
 #include "devices/cpu/network.h"
 #include "devices/cpu/peak.h"
 #include "devices/cpu/state.h"
+#include "platform/threads.h"
 
 namespace dpm::cpu {
 namespace {
@@ -43,7 +44,7 @@ int probe(std::int32_t index, dpm_message* description, dpm_message* reason) noe
     return 0;
   }
   try {
-    set_message(description, std::string(select_isa().name) + ", " + std::to_string(available_processors()) +
+    set_message(description, std::string(select_isa().name) + ", " + std::to_string(platform::available_processors()) +
                                  " threads (built in and usable: " + available_isas() + ")");
     return 10;
   } catch (...) {

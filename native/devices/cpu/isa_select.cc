@@ -7,12 +7,9 @@
 #include "core/error.h"
 #if defined(__x86_64__)
 #include <cpuid.h>
-#if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 #include "devices/cpu/bf16/kernels.h"
+#include "platform/processor.h"
 #endif
 
 namespace dpm::cpu {
@@ -42,10 +39,8 @@ bool runs_avx512() {
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
-/// Whether the processor has AMX for bfloat16 and the system lets this process use it: its registers are so large that
-/// Linux wants to be asked.
+/// Whether the processor has AMX for bfloat16 and the system lets this process use it.
 bool runs_amx() {
-#if defined(__linux__)
   constexpr unsigned kBf16 = 1U << 22;
   constexpr unsigned kTiles = 1U << 24;
   unsigned eax = 0;
@@ -53,12 +48,7 @@ bool runs_amx() {
   unsigned ecx = 0;
   unsigned edx = 0;
   if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || (edx & kBf16) == 0 || (edx & kTiles) == 0) return false;
-  constexpr int kRequestPermission = 0x1023;
-  constexpr int kTileData = 18;
-  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
-#else
-  return false;
-#endif
+  return platform::may_use_tiles();
 }
 
 /// AVX-512 and `bf16`.

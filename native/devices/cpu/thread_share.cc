@@ -5,7 +5,7 @@
 #include <mutex>
 
 #include "core/environment_number.h"
-#include "core/thread_pool.h"
+#include "platform/threads.h"
 
 namespace dpm::cpu {
 namespace {
@@ -18,7 +18,7 @@ int take(int wanted) {
   // Of all devices together.
   const int most = environment_number("DPM_THREADS", 1, 1024).value_or(INT_MAX);
   const std::lock_guard<std::mutex> lock(mutex);
-  const int count = std::min(wanted > 0 ? wanted : available_processors(), std::max(1, most - taken));
+  const int count = std::min(wanted > 0 ? wanted : platform::available_processors(), std::max(1, most - taken));
   taken += count;
   return count;
 }

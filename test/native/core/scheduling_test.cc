@@ -10,6 +10,7 @@
 #include "core/thread_pool.h"
 #include "engine/engine.h"
 #include "graph_runner.h"
+#include "platform/threads.h"
 #include "scoped_environment.h"
 
 #if defined(__linux__)
@@ -69,7 +70,7 @@ TEST(Niceness, IsNotDoubledInThreadsOfThreads) {
   const ScopedEnvironment nicer("DPM_NICE", "3");
   int inner = -100;
   std::thread([&] {
-    yield_to_short_work(3);
+    platform::yield_to_short_work(3);
     inner = niceness_in_pool();
   }).join();
   EXPECT_EQ(inner, niceness_of_process() + 3);

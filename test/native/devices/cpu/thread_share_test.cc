@@ -3,9 +3,9 @@
 
 #include <thread>
 
-#include "core/thread_pool.h"
 #include "engine/device.h"
 #include "graph_runner.h"
+#include "platform/threads.h"
 #include "scoped_environment.h"
 
 namespace dpm::test {
@@ -18,7 +18,7 @@ TEST(ThreadShares, AreWhatIsAskedForWithoutALimit) {
   const auto second = open(5);
   EXPECT_EQ(first->threads(), 3);
   EXPECT_EQ(second->threads(), 5);
-  EXPECT_EQ(open(0)->threads(), available_processors());
+  EXPECT_EQ(open(0)->threads(), platform::available_processors());
 }
 
 TEST(ThreadShares, AreTogetherAtMostTheLimit) {
@@ -32,10 +32,10 @@ TEST(ThreadShares, AreTogetherAtMostTheLimit) {
     EXPECT_EQ(open(3)->threads(), 1);
     EXPECT_EQ(open(0)->threads(), 1);
   }
-  EXPECT_EQ(open(0)->threads(), std::min(2, available_processors()));
+  EXPECT_EQ(open(0)->threads(), std::min(2, platform::available_processors()));
   first.reset();
   EXPECT_EQ(open(8)->threads(), 6);
-  EXPECT_EQ(open(0)->threads(), std::min(6, available_processors()));
+  EXPECT_EQ(open(0)->threads(), std::min(6, platform::available_processors()));
 }
 
 TEST(ThreadShares, HaveALimitThatIsANumber) {

@@ -1,0 +1,26 @@
+#include <pthread/qos.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "platform/library.h"
+#include "platform/memory.h"
+#include "platform/processor.h"
+#include "platform/threads.h"
+
+namespace dpm::platform {
+
+/// The system makes large pages of its own accord, or not.
+void advise_huge_pages(void* /*memory*/, std::size_t /*bytes*/) noexcept {}
+
+std::string library_file(const std::string& name) { return "lib" + name + ".dylib"; }
+
+int available_processors() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
+
+void yield_to_short_work(int niceness) {
+  if (niceness > 0) pthread_set_qos_class_self_np(QOS_CLASS_UTILITY, 0);
+}
+
+bool may_use_tiles() { return false; }
+
+}  // namespace dpm::platform

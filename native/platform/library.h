@@ -1,0 +1,25 @@
+// Shared libraries that are opened while the program runs. None is ever closed.
+#pragma once
+
+#include <string>
+
+namespace dpm::platform {
+
+/// A library, or why there is none.
+struct OpenedLibrary {
+  void* handle = nullptr;
+  std::string problem;
+};
+
+/// Opens a library with all that it needs, and shows its symbols to nobody else. `path` is UTF-8; without a folder the
+/// system looks for it.
+OpenedLibrary open_library(const std::string& path);
+/// The address of `name`, null where the library has none such.
+void* find_symbol(void* library, const char* name);
+
+/// What a library called `name` is called as a file.
+std::string library_file(const std::string& name);
+/// Of the library or program that holds this function, as UTF-8; `.` where it is not known.
+std::string directory_of(const void* function);
+
+}  // namespace dpm::platform

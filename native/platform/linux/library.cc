@@ -1,0 +1,7 @@
+#include "platform/library.h"
+
+namespace dpm::platform {
+
+std::string library_file(const std::string& name) { return "lib" + name + ".so"; }
+
+}  // namespace dpm::platform

@@ -1,0 +1,43 @@
+#include "platform/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <system_error>
+
+namespace dpm::platform {
+
+OpenedFile open_file(const std::string& path) {
+  OpenedFile file;
+  // Opening a pipe would wait for whoever writes to it.
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (descriptor < 0) {
+    file.problem = std::strerror(errno);
+    return file;
+  }
+  struct stat status{};
+  if (fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) {
+    file.handle = descriptor;
+    file.size = static_cast<std::uint64_t>(status.st_size);
+    return file;
+  }
+  close(descriptor);
+  file.is_irregular = true;
+  file.problem = "it is not a regular file";
+  return file;
+}
+
+void close_file(std::intptr_t handle) noexcept { close(static_cast<int>(handle)); }
+
+std::size_t read_at(std::intptr_t handle, std::uint64_t offset, void* to, std::size_t bytes) {
+  for (;;) {
+    const ssize_t count = pread(static_cast<int>(handle), to, bytes, static_cast<off_t>(offset));
+    if (count >= 0) return static_cast<std::size_t>(count);
+    if (errno != EINTR) throw std::system_error(errno, std::generic_category());
+  }
+}
+
+}  // namespace dpm::platform

@@ -1,0 +1,14 @@
+#include "platform/memory.h"
+
+#include <cstdlib>
+
+namespace dpm::platform {
+
+void* allocate_aligned(std::size_t alignment, std::size_t bytes) noexcept {
+  return std::aligned_alloc(alignment, bytes);
+}
+
+// NOLINTNEXTLINE(cppcoreguidelines-owning-memory): who owns it calls this.
+void free_aligned(void* memory) noexcept { std::free(memory); }
+
+}  // namespace dpm::platform

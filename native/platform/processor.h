@@ -1,0 +1,45 @@
+// What differs between processors beside their kernels.
+#pragma once
+
+#include <cstdint>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace dpm::platform {
+
+/// For loops that wait for another thread.
+inline void relax_processor() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+/// The register that says how this thread computes with floats, and the bits of it that make zeros of subnormal
+/// numbers.
+#if defined(__x86_64__)
+inline constexpr std::uint64_t kFlushSubnormals = 0x8040;  // results and operands
+inline std::uint64_t float_control() { return _mm_getcsr(); }
+inline void set_float_control(std::uint64_t state) { _mm_setcsr(static_cast<unsigned>(state)); }
+#elif defined(__aarch64__)
+inline constexpr std::uint64_t kFlushSubnormals = std::uint64_t{1} << 24;
+inline std::uint64_t float_control() {
+  std::uint64_t state = 0;
+  asm volatile("mrs %0, fpcr" : "=r"(state));
+  return state;
+}
+inline void set_float_control(std::uint64_t state) { asm volatile("msr fpcr, %0" ::"r"(state)); }
+#else
+inline constexpr std::uint64_t kFlushSubnormals = 0;
+inline std::uint64_t float_control() { return 0; }
+inline void set_float_control(std::uint64_t /*state*/) {}
+#endif
+
+/// Whether the system lets this process use the tile registers of AMX, on a processor that has them: they are so large
+/// that it wants to be asked. Where nobody can be asked they are not used.
+bool may_use_tiles();
+
+}  // namespace dpm::platform
