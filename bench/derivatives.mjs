@@ -1,4 +1,5 @@
-// What a derivative of a network costs beside an evaluation: milliseconds, medians of alternated rounds.
+// What a derivative of a network costs beside an evaluation: milliseconds, medians of alternated rounds; MiB of maps of one
+// sample and multiply-adds.
 //
 //   npm run build && node bench/derivatives.mjs [MODEL] [ROUNDS]
 import { DiffusionModel } from '../dist/index.js';
@@ -17,6 +18,7 @@ for (const batch of [1, 16]) {
   const work = {
     forward: () => unet.forward(x, 500, { out }),
     pullback: () => unet.pullback(x, 500, { cotangent: out }),
+    'pullback, blocks again': () => unet.pullback(x, 500, { cotangent: out, recompute: 'blocks' }),
     pushforward: () => unet.pushforward(x, 500, { tangent: x }),
   };
   /** @type {Record<string, number[]>} */
@@ -36,5 +38,15 @@ for (const batch of [1, 16]) {
       `${path}, batch ${batch}: ${name} ${own.toFixed(2)} ms, ${(own / forward).toFixed(2)} of an evaluation`,
     );
   }
+}
+const networks = {
+  forward: unet.native,
+  pullback: await unet.derivative('pullback'),
+  'pullback, blocks again': await unet.derivative('pullback', 'blocks'),
+  pushforward: await unet.derivative('pushforward'),
+};
+for (const [name, { info }] of Object.entries(networks)) {
+  const [mebibytes, multiplyAdds] = [info.rowBytes / 2 ** 20, info.multiplyAdds / 1e9];
+  console.log(`${path}: ${name} ${mebibytes.toFixed(2)} MiB a sample, ${multiplyAdds.toFixed(3)} G multiply-adds`);
 }
 await model.close();
