@@ -175,6 +175,7 @@ export const classifyCommand: Command = {
     const count = images.length / elementCount(classifier.sampleShape);
     const labels = names === null ? await labelsOf(path, count, classifier.classes) : null;
     const levels = options.integer('noise-levels');
+    if (levels === undefined && options.has('seed')) throw usageError('--seed is for --noise-levels');
     if (levels !== undefined) {
       if (levels < 1) throw usageError(`--noise-levels is ${levels}, it has to be at least 1`);
       if (labels === null) throw usageError('--noise-levels is for images with labels');

@@ -7,7 +7,7 @@ import type { UNet } from '../engine/unet.js';
 import { makeFolder } from '../files/files.js';
 import { readSafetensorsHeader, type SafetensorsHeader } from '../files/safetensors.js';
 import { writeSafetensors, type HostTensor } from '../files/tensor-data.js';
-import type { Command } from './command.js';
+import { usageError, type Command } from './command.js';
 import { modelOptions, withModel } from './model-options.js';
 import { type NetworkInputs, readMaps, readNetworkInputs } from './network-inputs.js';
 import { printJson } from './output.js';
@@ -67,6 +67,7 @@ export const gradientCommand: Command = {
         `${input.path}: it has neither cotangent, head_cotangent nor tangent`,
       );
     }
+    if (recompute !== undefined && !pulls) throw usageError('--recompute is for cotangents, of which there are none');
     await withModel(call, async ({ unet }) => {
       const inputs = await readNetworkInputs(input, unet);
       const results = {

@@ -1,10 +1,11 @@
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
 import { valueOfLevel, type PixelRange } from '../base/pixel-range.js';
+import { namesIn } from '../files/files.js';
 import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readFloats } from '../files/tensor-data.js';
 import { readPng } from '../images/read-png.js';
@@ -27,7 +28,7 @@ interface ImagesTaken {
 
 /** The PNG files of a folder, by name. */
 async function picturesOf(folder: string): Promise<string[]> {
-  const names = (await readdir(folder)).filter((name) => !name.startsWith('.')).sort();
+  const names = (await namesIn(folder)).filter((name) => !name.startsWith('.'));
   const other = names.find((name) => ['.jpg', '.jpeg', '.webp', '.gif'].includes(extname(name).toLowerCase()));
   if (other !== undefined) throw new DpmError('ERR_DPM_FILE', `${join(folder, other)}: only PNG files are read`);
   const pictures = names.filter((name) => extname(name).toLowerCase() === '.png');

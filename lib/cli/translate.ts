@@ -1,4 +1,5 @@
-import { dirname, join } from 'node:path';
+import { realpath } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 
 import { makeFolder } from '../files/files.js';
 import { Classifier } from '../guidance/classifier.js';
@@ -75,6 +76,25 @@ async function save(images: ImageBatch, out: string, names: readonly string[] | 
   for (const image of images) await image.save(join(out, names[index++] ?? ''), { scale });
 }
 
+/** Pixels for one, of pictures. */
+function scaleOf({ options }: Call, out: string): number | undefined {
+  const scale = options.integer('scale');
+  if (scale === undefined) return undefined;
+  if (scale < 1 || scale > 64) throw usageError(`--scale is ${scale}, it has to be from 1 to 64`);
+  if (imageFileKind(out) === 'safetensors') throw usageError('--scale is for pictures');
+  return scale;
+}
+
+/** Pictures keep their names: in their own folder they would take the sources' place. */
+async function requireOtherPlace(source: string, out: string): Promise<void> {
+  const placeOf = (path: string): Promise<string> => realpath(path).catch(() => resolve(path));
+  const [from, to] = [await placeOf(source), await placeOf(out)];
+  if (from === to) throw usageError(`--out ${out} would overwrite the sources`);
+  if (imageFileKind(out) === 'folder' && dirname(from) === to) {
+    throw usageError(`--out ${out} is the folder of the source`);
+  }
+}
+
 function means({ l2, psnr, ssim }: ImageComparison): { l2: number; psnr: number; ssim: number } {
   const mean = (values: Float64Array): number => values.reduce((sum, value) => sum + value, 0) / values.length;
   return { l2: mean(l2), psnr: mean(psnr), ssim: mean(ssim) };
@@ -111,6 +131,8 @@ export const translateCommand: Command = {
     await checkTarget(out, { flag: '--out', endings: ['.png', '.safetensors'], folder: true });
     const orphan = extractorOptions.find((name) => options.has(name));
     if (!options.has('extractor') && orphan !== undefined) throw usageError(`--${orphan} is for --extractor`);
+    const scale = scaleOf(call, out);
+    await requireOtherPlace(source, out);
     const progress = progressBar('translate', json);
     await withModel(call, async (model) => {
       const { images: sources, names } = await readNamedImages(source, model);
@@ -121,10 +143,10 @@ export const translateCommand: Command = {
         );
         progress.stop();
         const seconds = (performance.now() - started) / 1000;
+        await save(images, out, names, scale);
         const metrics = options.flag('metrics')
           ? means(compareImages(images, new ImageBatch(sources, images.shape, images.range)))
           : undefined;
-        await save(images, out, names, options.integer('scale'));
         const { count } = images;
         if (json) printJson({ out, count, device: model.device.name, seconds, ...metrics });
         else printLine(`${count} images in ${seconds.toFixed(1)} s on ${model.device.name} -> ${out}`);

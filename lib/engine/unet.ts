@@ -65,6 +65,7 @@ export class UNet {
   readonly #outSides: readonly [height: number, width: number];
   readonly #derive: (derivative: NativeDerivative, recompute: RecomputePolicy) => Promise<NativeNetwork>;
   readonly #derivatives = new Map<string, Promise<NativeNetwork>>();
+  #isClosed = false;
 
   private constructor(
     device: Device,
@@ -116,6 +117,7 @@ export class UNet {
 
   /** Releases the weights once work in flight is done. @internal */
   async close(): Promise<void> {
+    this.#isClosed = true;
     const derivatives = [...this.#derivatives.values()];
     this.#derivatives.clear();
     for (const loaded of await Promise.allSettled(derivatives)) {
@@ -259,7 +261,8 @@ export class UNet {
   }
 
   /** The network with a derivative, which is loaded when it is first needed. @internal */
-  derivative(derivative: NativeDerivative, recompute: RecomputePolicy = 'none'): Promise<NativeNetwork> {
+  async derivative(derivative: NativeDerivative, recompute: RecomputePolicy = 'none'): Promise<NativeNetwork> {
+    if (this.#isClosed) throw new DpmError('ERR_DPM_CLOSED', 'the network is closed');
     const key = `${derivative} ${recompute}`;
     let network = this.#derivatives.get(key);
     if (network === undefined) {

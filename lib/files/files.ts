@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { access, constants, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises';
+import { access, constants, mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
@@ -144,6 +144,19 @@ export async function makeFolder(path: string): Promise<void> {
     await mkdir(path, { recursive: true });
   } catch (cause) {
     throw fileError('make the folder', path, cause);
+  }
+}
+
+/**
+ * The names in a folder, in order.
+ *
+ * @throws {@link DpmError} `ERR_DPM_FILE` when it cannot be read.
+ */
+export async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).sort();
+  } catch (cause) {
+    throw fileError('read', folder, cause);
   }
 }
 

@@ -74,6 +74,7 @@ export class Classifier {
 
   readonly #loaded: NetworkOnDevice;
   #features: Promise<UNet> | undefined;
+  #isClosed = false;
 
   private constructor(loaded: NetworkOnDevice) {
     const { opened, folder, unet } = loaded;
@@ -198,7 +199,8 @@ export class Classifier {
   }
 
   /** The network of what its middle block gives, [N, C', H', W']; loaded when it is first needed. @internal */
-  features(): Promise<UNet> {
+  async features(): Promise<UNet> {
+    if (this.#isClosed) throw new DpmError('ERR_DPM_CLOSED', 'the classifier is closed');
     if (this.#features === undefined) {
       this.#features = loadFeatures(this.#loaded);
       this.#features.catch(() => (this.#features = undefined));
@@ -208,6 +210,7 @@ export class Classifier {
 
   /** Waits for running work and releases everything. Can be called again. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     if (this.#ownsDevice) await this.device.close();
     await this.#unet.close();
     await this.#features?.then((features) => features.close()).catch(() => undefined);

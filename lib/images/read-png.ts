@@ -1,14 +1,20 @@
+import { inflateSync } from 'node:zlib';
+
 import { decode } from 'fast-png';
 
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { readExactly, withFile } from '../files/files.js';
 
-/** Of a PNG: signature, length and name of the first chunk, sides. */
-const HEADER_BYTES = 24;
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 
-/** What a file may hold beside its pixels: profiles, texts. */
+/** Of a chunk beside its data: length, name and checksum. */
+const CHUNK_BYTES = 12;
+
+/** What says what pixels are. All else, profiles and texts, is left out: it may be larger when it is unpacked than anything. */
+const essential = ['IHDR', 'PLTE', 'tRNS', 'IDAT', 'IEND'];
+
+/** What a file may hold beside its pixels. */
 const MOST_BESIDE = 1 << 20;
 
 /** Channels of a PNG's pixels. */
@@ -24,11 +30,39 @@ interface Pixels {
   levels: Float32Array;
 }
 
-/** Sides are known from the first bytes, before anything is made for the pixels. */
-function requireSides(path: string, header: Uint8Array, height: number, width: number): void {
-  if (SIGNATURE.some((byte, i) => header[i] !== byte)) throw wrongFile(path, 'this is no PNG');
-  const view = new DataView(header.buffer, header.byteOffset, header.byteLength);
-  const [itsWidth, itsHeight] = [view.getUint32(16), view.getUint32(20)];
+/** Bytes that pixels take at most, unpacked: 16 bits of four channels, and a byte a row of each pass of interlacing. */
+function mostBytes(height: number, width: number): number {
+  return 8 * height * width + 7 * (height + 1);
+}
+
+interface Chunk {
+  name: string;
+  data: Uint8Array;
+  /** With its length, name and checksum. */
+  whole: Uint8Array;
+}
+
+/** The chunks of a file, in order; none of them larger than the rest of it. */
+function* chunksOf(path: string, bytes: Uint8Array): Generator<Chunk> {
+  if (SIGNATURE.some((byte, i) => bytes[i] !== byte)) throw wrongFile(path, 'this is no PNG');
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let position = SIGNATURE.length; position < bytes.length;) {
+    const rest = bytes.length - position;
+    const length = rest < CHUNK_BYTES ? rest : view.getUint32(position);
+    if (length > rest - CHUNK_BYTES) throw wrongFile(path, 'the PNG is cut off');
+    const whole = bytes.subarray(position, position + CHUNK_BYTES + length);
+    const name = String.fromCharCode(...whole.subarray(4, 8));
+    yield { name, data: whole.subarray(8, 8 + length), whole };
+    if (name === 'IEND') return;
+    position += whole.length;
+  }
+}
+
+/** The sides are known from the first chunk, before anything is made for the pixels. */
+function requireSides(path: string, { name, data }: Chunk, height: number, width: number): void {
+  if (name !== 'IHDR' || data.length < 8) throw wrongFile(path, 'the PNG does not begin with its sides');
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const [itsWidth, itsHeight] = [view.getUint32(0), view.getUint32(4)];
   if (itsWidth === width && itsHeight === height) return;
   throw new DpmError(
     'ERR_DPM_TENSOR_SHAPE',
@@ -36,17 +70,40 @@ function requireSides(path: string, header: Uint8Array, height: number, width: n
   );
 }
 
+/** The file with its essential chunks alone, whose pixels are not more than its sides say. */
+function essentialOf(path: string, bytes: Uint8Array, height: number, width: number): Uint8Array {
+  const kept: Uint8Array[] = [];
+  const packed: Uint8Array[] = [];
+  for (const chunk of chunksOf(path, bytes)) {
+    if (kept.length === 0) requireSides(path, chunk, height, width);
+    else if (chunk.name === 'IHDR') throw wrongFile(path, 'the PNG says twice what it is');
+    if (chunk.name === 'IDAT') packed.push(chunk.data);
+    if (essential.includes(chunk.name)) kept.push(chunk.whole);
+  }
+  try {
+    inflateSync(Buffer.concat(packed), { maxOutputLength: mostBytes(height, width) });
+  } catch (error) {
+    throw wrongFile(path, `the pixels of the PNG cannot be unpacked: ${messageOf(error)}`);
+  }
+  return Buffer.concat([Uint8Array.from(SIGNATURE), ...kept]);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 function decoded(path: string, bytes: Uint8Array, pixels: number): Pixels {
   let png;
   try {
     png = decode(bytes, { checkCrc: true });
   } catch (error) {
-    throw wrongFile(path, `the PNG cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw wrongFile(path, `the PNG cannot be read: ${messageOf(error)}`);
   }
-  const { data, channels, depth, palette } = png;
+  const { data, channels, depth, palette, transparency } = png;
   if (palette !== undefined || depth < 8 || data.length !== pixels * channels) {
     throw wrongFile(path, 'the PNG has a palette or less than 8 bits; save it as grey or RGB of 8 bits');
   }
+  if (transparency !== undefined) throw wrongFile(path, 'the image has a colour that can be seen through');
   const white = 2 ** depth - 1;
   return { channels: channels as Channels, levels: Float32Array.from(data, (value) => (value / white) * 255) };
 }
@@ -78,12 +135,10 @@ function planes(path: string, { channels, levels }: Pixels, wanted: number): Flo
 export async function readPng(path: string, [channels, height, width]: readonly number[]): Promise<Float32Array> {
   const [c, h, w] = [channels ?? 0, height ?? 0, width ?? 0];
   return withFile(path, async (file, size) => {
-    if (size < HEADER_BYTES) throw wrongFile(path, 'this is no PNG');
-    const header = await readExactly(file, path, 0, HEADER_BYTES);
-    requireSides(path, header, h, w);
-    // Pixels of 16 bits and four channels, and a byte a row.
-    const limit = 8 * h * w + h + MOST_BESIDE;
-    if (size > limit) throw wrongFile(path, `${size} bytes are more than a PNG of its size takes`);
-    return planes(path, decoded(path, await readExactly(file, path, 0, size), h * w), c);
+    if (size > mostBytes(h, w) + MOST_BESIDE) {
+      throw wrongFile(path, `${size} bytes are more than a PNG of ${w} x ${h} pixels takes`);
+    }
+    const bytes = essentialOf(path, await readExactly(file, path, 0, size), h, w);
+    return planes(path, decoded(path, bytes, h * w), c);
   });
 }

@@ -219,9 +219,13 @@ export async function nativeGuides(run: ResolvedRun): Promise<{ program: StepPro
  */
 export async function runGuided(run: ResolvedRun): Promise<Float32Array> {
   const { program, unet } = guidedNetwork(run);
-  const { onProgress, guides = [], onPreview, snapshotEvery = 0 } = run.options;
-  const who = guides.length > 0 ? 'guides written in JavaScript do' : 'constrain does';
+  const { onProgress, constrain, onPreview, snapshotEvery = 0 } = run.options;
+  const who = constrain === undefined ? 'guides written in JavaScript do' : 'constrain does';
   const unsuited = (what: string) => new DpmError('ERR_DPM_UNSUPPORTED', `${who} not go with ${what}`);
+  // What they keep is not what the network sees next, and not of its noise level.
+  if (constrain !== undefined && program.records.some(({ evaluate, read }) => evaluate && read === 'y')) {
+    throw unsuited('samplers that evaluate other states than they keep');
+  }
   if (onPreview !== undefined) throw unsuited('onPreview');
   if (snapshotEvery !== 0) throw unsuited('snapshotEvery');
   const elements = elementCount(run.model.sampleShape);

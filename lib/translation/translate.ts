@@ -9,7 +9,7 @@ import type { RunOptions } from '../running/run-options.js';
 import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
 import { keepLowFrequencies, keepPixels, type Sources } from './constraints.js';
 import { Energies } from './energies.js';
-import { checkedOptions, type CheckedOptions, type TranslateOptions, type TranslationNoise } from './options.js';
+import { checkedOptions, type CheckedOptions, type TranslateOptions } from './options.js';
 
 const modelKind = instanceOf('a DiffusionModel', DiffusionModel);
 
@@ -41,6 +41,13 @@ function requireSources(model: DiffusionModel, sources: Float32Array, extractor:
       `the sources have ${sources.length} elements, they have to be [N, ${shape}]`,
     );
   }
+  const wrong = sources.findIndex((value) => !Number.isFinite(value));
+  if (wrong >= 0) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `the sources are ${sources[wrong]} at element ${wrong}, they have to be finite`,
+    );
+  }
   if (extractor !== undefined && extractor.sampleShape.join() !== model.sampleShape.join()) {
     throw new DpmError(
       'ERR_DPM_TENSOR_SHAPE',
@@ -50,11 +57,14 @@ function requireSources(model: DiffusionModel, sources: Float32Array, extractor:
 }
 
 function isRepeat(value: unknown, repeats: number): boolean {
-  return Array.isArray(value) && value.length === repeats && value.every((each) => kinds.floats.holds(each));
+  return (
+    Array.isArray(value) && value.length === repeats && Array.from(value).every((each) => kinds.floats.holds(each))
+  );
 }
 
 /** @throws {@link DpmError} `ERR_DPM_ARGUMENT` or `ERR_DPM_TENSOR_SHAPE` when given noise does not fit the sources. */
-function requireNoise(noise: TranslationNoise, elements: number, repeats: number, conditioned: number): void {
+function requireNoise({ method, noise, repeats }: CheckedOptions, elements: number, conditioned: number): void {
+  if (noise === undefined) return;
   const { sources, steps, references } = noise;
   requireKind('noise.sources', sources, kinds.floats);
   if (sources.length !== repeats * elements) {
@@ -65,8 +75,10 @@ function requireNoise(noise: TranslationNoise, elements: number, repeats: number
   }
   const expected = `${repeats} Float32Array, one for each repeat`;
   requireKind('noise.steps', steps, { expected, holds: (value) => isRepeat(value, repeats) });
-  if (conditioned === 0 || references === undefined) return;
+  if (references === undefined) return;
   requireKind('noise.references', references, kinds.floats);
+  if (method !== 'ilvr')
+    throw new DpmError('ERR_DPM_ARGUMENT', `noise.references is for method 'ilvr', not '${method}'`);
   if (references.length < conditioned * elements) {
     throw new DpmError(
       'ERR_DPM_TENSOR_SHAPE',
@@ -108,9 +120,9 @@ async function wayOf(sources: Sources, timesteps: readonly number[], options: Ch
   };
 }
 
-/** How many steps of ILVR the sources condition, from the first on. */
+/** How many steps of ILVR the sources condition, from the first on; not the last one, whose result is the image. */
 function conditionedSteps({ schedule }: DiffusionModel, timesteps: readonly number[], { end }: CheckedOptions): number {
-  return timesteps.filter((timestep) => timestep > end * schedule.steps).length;
+  return timesteps.slice(0, -1).filter((timestep) => timestep > end * schedule.steps).length;
 }
 
 function seedOfRepeat(seed: number | bigint, repeat: number): bigint {
@@ -170,13 +182,10 @@ export async function translate(
 ): Promise<{ images: ImageBatch }> {
   requireKind('the model', model, modelKind);
   const checked = checkedOptions(options);
-  const { extractor, repeats, start, stride, mask, noise } = checked;
+  const { extractor, repeats, start, stride, mask } = checked;
   requireSources(model, sources, extractor);
   const timesteps = timesOf(model, start, stride);
-  if (noise !== undefined) {
-    const conditioned = checked.method === 'ilvr' ? conditionedSteps(model, timesteps, checked) : 0;
-    requireNoise(noise, sources.length, repeats, conditioned);
-  }
+  requireNoise(checked, sources.length, conditionedSteps(model, timesteps, checked));
   const images = Float32Array.from(sources);
   const way = await wayOf({ model, images }, timesteps, { ...checked, mask: mask && Float32Array.from(mask) });
   let result = await onceMore(way, images, 0, checked);

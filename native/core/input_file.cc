@@ -1,7 +1,7 @@
 #include "core/input_file.h"
 
 #include <algorithm>
-#include <system_error>
+#include <stdexcept>
 
 #include "core/error.h"
 #include "platform/file.h"
@@ -34,8 +34,8 @@ void InputFile::read(std::uint64_t offset, void* to, std::size_t bytes) const {
     std::size_t count = 0;
     try {
       count = platform::read_at(handle_, offset, target, std::min(bytes, kMostAtOnce));
-    } catch (const std::system_error& error) {
-      fail(path_, "read", error.code().message());
+    } catch (const std::runtime_error& error) {
+      fail(path_, "read", error.what());
     }
     if (count == 0) {
       throw Error(ErrorCode::kFileTruncated, path_ + " ends at byte " + std::to_string(offset) + ", " +

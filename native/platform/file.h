@@ -23,7 +23,7 @@ OpenedFile open_file(const std::string& path);
 void close_file(std::intptr_t handle) noexcept;
 
 /// Reads up to `bytes` bytes, at most 1 GiB, from `offset` on; returns how many, 0 at the end. Throws
-/// std::system_error.
+/// std::runtime_error saying why not, in UTF-8.
 std::size_t read_at(std::intptr_t handle, std::uint64_t offset, void* to, std::size_t bytes);
 
 }  // namespace dpm::platform

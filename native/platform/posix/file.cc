@@ -6,7 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
-#include <system_error>
+#include <stdexcept>
 
 namespace dpm::platform {
 
@@ -36,7 +36,7 @@ std::size_t read_at(std::intptr_t handle, std::uint64_t offset, void* to, std::s
   for (;;) {
     const ssize_t count = pread(static_cast<int>(handle), to, bytes, static_cast<off_t>(offset));
     if (count >= 0) return static_cast<std::size_t>(count);
-    if (errno != EINTR) throw std::system_error(errno, std::generic_category());
+    if (errno != EINTR) throw std::runtime_error(std::strerror(errno));
   }
 }
 

@@ -2,7 +2,7 @@
 
 #include <windows.h>
 
-#include <system_error>
+#include <stdexcept>
 
 #include "platform/windows/text.h"
 
@@ -48,7 +48,7 @@ std::size_t read_at(std::intptr_t handle, std::uint64_t offset, void* to, std::s
   if (ReadFile(handle_of(handle), to, static_cast<DWORD>(bytes), &count, &place) != 0) return count;
   const DWORD error = GetLastError();
   if (error == ERROR_HANDLE_EOF) return 0;
-  throw std::system_error(static_cast<int>(error), std::system_category());
+  throw std::runtime_error(message_of(error));
 }
 
 }  // namespace dpm::platform

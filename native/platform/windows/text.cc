@@ -2,8 +2,6 @@
 
 #include <windows.h>
 
-#include <system_error>
-
 namespace dpm::platform {
 
 std::wstring to_wide(const std::string& text) {
@@ -22,9 +20,11 @@ std::string to_utf8(const std::wstring& text) {
 }
 
 std::string message_of(unsigned long error) {
-  std::string text = std::system_category().message(static_cast<int>(error));
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-  return text;
+  constexpr DWORD kHow = FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS;
+  std::wstring text(1024, L'\0');
+  text.resize(FormatMessageW(kHow, nullptr, error, 0, text.data(), static_cast<DWORD>(text.size()), nullptr));
+  while (!text.empty() && (text.back() == L'\n' || text.back() == L'\r')) text.pop_back();
+  return text.empty() ? "error " + std::to_string(error) : to_utf8(text);
 }
 
 }  // namespace dpm::platform

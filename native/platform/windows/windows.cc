@@ -24,7 +24,12 @@ OpenedLibrary open_library(const std::string& path) {
   // What a plug-in needs is looked for in its own folder, too, and never in the current one.
   const DWORD flags = LOAD_LIBRARY_SEARCH_DEFAULT_DIRS | (has_folder ? LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR : 0);
   std::wstring wide = to_wide(path);
-  std::replace(wide.begin(), wide.end(), L'/', L'\\');
+  if (has_folder) {
+    // The folder that is searched has to be known as a whole.
+    std::wstring whole(GetFullPathNameW(wide.c_str(), 0, nullptr, nullptr), L'\0');
+    whole.resize(GetFullPathNameW(wide.c_str(), static_cast<DWORD>(whole.size()), whole.data(), nullptr));
+    wide = whole;
+  }
   HMODULE library = LoadLibraryExW(wide.c_str(), nullptr, flags);
   if (library != nullptr) return {reinterpret_cast<void*>(library), {}};
   return {nullptr, message_of(GetLastError())};

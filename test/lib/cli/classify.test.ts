@@ -205,6 +205,7 @@ describe('dpm classify', () => {
   it.each([
     [['--noise-levels', '0'], /--noise-levels is 0/],
     [['--noise-levels', '2', '--time', '5'], /exclude each other/],
+    [['--seed', '2'], /--seed is for --noise-levels/],
     [['--noise-levels', '2', '--without'], /--noise-levels is for images with labels/],
   ])('refuses %j', async (args, message) => {
     const isPlain = args.includes('--without');

@@ -71,6 +71,14 @@ describe('dpm gradient', () => {
       }),
     );
     expect(maxDifference(found[0]!, found[1]!)).toBeLessThan(1e-5 * Math.max(...found[0]!));
+    const tangent = { shape, data: new Float32Array(batch * 768) };
+    const forward = await gradient(
+      await inputWith('forward', { tangent }),
+      join(folder, 'y.safetensors'),
+      '--recompute',
+      'blocks',
+    );
+    expect(forward.stderr).toContain('--recompute is for cotangents');
     const wrong = await gradient(input, join(folder, 'x.safetensors'), '--recompute', 'all');
     expect(wrong.stderr).toContain('--recompute');
   });

@@ -123,6 +123,48 @@ describe('dpm translate', () => {
     expect(await of('--method', 'ilvr', '--factor', '4', '--end', '0.3')).toEqual(ilvr.images.data);
   });
 
+  it('enlarges pictures, and overwrites none of the sources', async () => {
+    const pictures = join(folder, 'own');
+    await mkdir(pictures);
+    const path = join(pictures, 'one.png');
+    const bytes = encode({ width: 28, height: 28, channels: 1, depth: 8, data: new Uint8Array(784) });
+    await writeFile(path, bytes);
+    const of = (from: string, out: string, ...options: string[]) =>
+      dpm(
+        'translate',
+        'mnist',
+        '--device',
+        'cpu',
+        '--start',
+        '0.05',
+        '--stride',
+        '25',
+        '--source',
+        from,
+        '--out',
+        out,
+        ...options,
+      );
+    const large = join(folder, 'large');
+    expect((await of(pictures, large, '--scale', '3')).stderr).toBe('');
+    expect(decode(await readFile(join(large, 'one.png')))).toMatchObject({ width: 84, height: 84 });
+    expect((await of(path, join(folder, 'large.png'), '--scale', '2')).stderr).toBe('');
+    expect(decode(await readFile(join(folder, 'large.png')))).toMatchObject({ width: 56, height: 56 });
+    for (const [from, out] of [
+      [pictures, pictures],
+      [path, path],
+      [path, pictures],
+    ] as const) {
+      const told = await of(from, out);
+      expect(told.code).toBe(2);
+      expect(told.stderr).toMatch(/--out .* (would overwrite the sources|is the folder of the source)/);
+    }
+    expect(Uint8Array.from(await readFile(path))).toEqual(Uint8Array.from(bytes));
+    expect((await of(path, join(folder, 'x.png'), '--scale', '65')).stderr).toContain('--scale is 65');
+    expect((await of(path, join(folder, 'x.png'), '--scale', '0')).stderr).toContain('--scale is 0');
+    expect((await of(path, join(folder, 'x.safetensors'), '--scale', '2')).stderr).toContain('--scale is for pictures');
+  });
+
   it('refuses folders of other pictures, or of none, and masks that are no pictures', async () => {
     const pictures = join(folder, 'photographs');
     await mkdir(pictures);

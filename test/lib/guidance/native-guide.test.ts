@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Classifier } from '../../../lib/guidance/classifier.js';
 import type { ImageBatch } from '../../../lib/images/image-batch.js';
 import { DiffusionModel } from '../../../lib/model.js';
-import type { Guide } from '../../../lib/running/guide.js';
+import { withNativeSource, type Guide } from '../../../lib/running/guide.js';
 import { maxDifference } from '../../support/golden.js';
 import { packagePath } from '../../support/temporary.js';
 
@@ -142,6 +142,17 @@ describe('a guide in the native loop', () => {
     await expect(misfit).rejects.toThrow('a guide takes images of [3, 16, 16], the model has [1, 28, 28]');
   });
 
+  it('is closed with its classifier', async () => {
+    const own = await Classifier.load('mnist-classifier', { device: model.device });
+    const guide = own.guide({ labels: 3 });
+    await own.close();
+    const code = 'ERR_DPM_CLOSED';
+    await expect(model.sample({ sampler: 'ddim', steps: 2, guides: [guide] })).rejects.toMatchObject({ code });
+    await expect(own.gradient(new Float32Array(elements), 1, 3)).rejects.toMatchObject({ code });
+    await expect(own.features()).rejects.toMatchObject({ code });
+    await expect(own.logits(new Float32Array(elements), 1)).rejects.toMatchObject({ code });
+  });
+
   it('can be aborted, and its classifier closed meanwhile', async () => {
     const controller = new AbortController();
     const guides = [classifier.guide({ labels: 3 })];
@@ -154,6 +165,19 @@ describe('a guide in the native loop', () => {
       },
     });
     await expect(aborted).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
+    const waiting = new AbortController();
+    const never = withNativeSource(() => new Float32Array(0), {
+      device: model.device,
+      sampleShape: model.sampleShape,
+      scale: 1,
+      labels: () => new Int32Array(2),
+      network: () => {
+        waiting.abort();
+        return new Promise(() => undefined);
+      },
+    });
+    const loading = model.sample({ sampler: 'ddim', steps: 2, count: 2, guides: [never], signal: waiting.signal });
+    await expect(loading).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
     const own = await Classifier.load('mnist-classifier', { device: model.device });
     const running = model.sample({ sampler: 'ddim', steps: 8, count: 2, guides: [own.guide({ labels: 3 })] });
     await own.gradient(new Float32Array(elements), 1, 3);

@@ -1,6 +1,7 @@
 // Pictures as images of a model.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { deflateSync } from 'node:zlib';
 
 import { encode, type ImageData } from 'fast-png';
 import { describe, expect, it } from 'vitest';
@@ -16,6 +17,16 @@ async function written(bytes: Uint8Array): Promise<string> {
   const path = join(folder, `${files++}.png`);
   await writeFile(path, bytes);
   return path;
+}
+
+/** The checksum of PNG's chunks, bit by bit; node:zlib has it from Node 22 on. */
+function crc32(bytes: Uint8Array): number {
+  let crc = ~0;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; ++bit) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return ~crc >>> 0;
 }
 
 /** 3 x 2 pixels. */
@@ -77,6 +88,76 @@ describe('readPng', () => {
     await expect(reading).rejects.toMatchObject({ code });
     await expect(reading).rejects.toThrow(message);
     await expect(reading).rejects.toThrow(path);
+  });
+
+  /** A chunk with its length and checksum. */
+  function chunk(name: string, data: Uint8Array): Buffer {
+    const whole = Buffer.alloc(12 + data.length);
+    whole.writeUInt32BE(data.length, 0);
+    whole.write(name, 4, 'latin1');
+    whole.set(data, 8);
+    whole.writeUInt32BE(crc32(whole.subarray(4, 8 + data.length)), 8 + data.length);
+    return whole;
+  }
+  const signature = Uint8Array.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+  /** Grey of 3 x 2 pixels. */
+  const header = (depth = 8): Uint8Array => Uint8Array.from([0, 0, 0, 3, 0, 0, 0, 2, depth, 0, 0, 0, 0]);
+  const file = (...chunks: Buffer[]): Promise<string> => written(Buffer.concat([signature, ...chunks]));
+  const rows = (bytes: number): Buffer => deflateSync(new Uint8Array(2 * (1 + bytes)));
+  const end = chunk('IEND', new Uint8Array(0));
+
+  it('reads what it needs, and nothing beside', async () => {
+    const profile = chunk('iCCP', Buffer.concat([Buffer.from('x\0\0'), deflateSync(new Uint8Array(1 << 16))]));
+    const path = await file(chunk('IHDR', header()), profile, chunk('IDAT', rows(3)), end);
+    expect([...(await readPng(path, [1, 2, 3]))]).toEqual([0, 0, 0, 0, 0, 0]);
+    const sides = { width: 400, height: 400 };
+    const random = new Random(3);
+    const noise = Uint16Array.from({ length: 400 * 400 * 4 }, (_, i) => (i % 4 === 3 ? 65535 : random.below(65536)));
+    const large = await written(encode({ ...sides, data: noise, channels: 4, depth: 16 }));
+    expect(await readPng(large, [3, 400, 400])).toHaveLength(3 * 400 * 400);
+  });
+
+  it.each<[string, () => Promise<string>, string]>([
+    [
+      'pixels without end',
+      () => file(chunk('IHDR', header()), chunk('IDAT', deflateSync(new Uint8Array(1 << 24))), end),
+      'cannot be unpacked',
+    ],
+    [
+      'a transparent colour',
+      () => file(chunk('IHDR', header()), chunk('tRNS', new Uint8Array(2)), chunk('IDAT', rows(3)), end),
+      'seen through',
+    ],
+    ['four bits', () => file(chunk('IHDR', header(4)), chunk('IDAT', rows(2)), end), 'less than 8 bits'],
+    [
+      'another beginning',
+      () => file(chunk('teSt', header()), chunk('IHDR', header()), chunk('IDAT', rows(3)), end),
+      'does not begin with its sides',
+    ],
+    [
+      'two beginnings',
+      () => file(chunk('IHDR', header()), chunk('IHDR', header()), chunk('IDAT', rows(3)), end),
+      'says twice',
+    ],
+    [
+      'a chunk that is longer than the file',
+      async () =>
+        written(Buffer.concat([signature, chunk('IHDR', header()), Buffer.from([255, 0, 0, 0]), Buffer.alloc(20)])),
+      'cut off',
+    ],
+    [
+      'a wrong checksum',
+      async () => {
+        const wrong = chunk('IDAT', rows(3));
+        wrong[wrong.length - 1]! ^= 1;
+        return file(chunk('IHDR', header()), wrong, end);
+      },
+      'cannot be read',
+    ],
+  ])('refuses %s', async (_, path, message) => {
+    const reading = readPng(await path(), [1, 2, 3]);
+    await expect(reading).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
+    await expect(reading).rejects.toThrow(message);
   });
 
   it('refuses palettes', async () => {

@@ -114,6 +114,10 @@ describe('constrain', () => {
       },
     });
     await expect(fails).rejects.toBe(own);
+    for (const sampler of ['heun', 'dpm-solver-2', 'kdpm2', 'pndm', 'unipc'] as const) {
+      const stages = model.sample({ sampler, steps: 6, count: 1, constrain: (x) => x });
+      await expect(stages).rejects.toThrow('constrain does not go with samplers that evaluate other states');
+    }
     const adaptive = model.sample({ sampler: 'dpm-solver-adaptive', count: 1, constrain: (x) => x });
     await expect(adaptive).rejects.toMatchObject({ code: 'ERR_DPM_UNSUPPORTED' });
   });

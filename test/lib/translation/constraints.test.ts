@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats } from '../../../lib/files/tensor-data.js';
+import { normals } from '../../../lib/engine/normals.js';
 import { Classifier } from '../../../lib/guidance/classifier.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { lowPassAxis } from '../../../lib/translation/low-pass.js';
@@ -60,20 +61,40 @@ describe('ILVR', () => {
     }
   });
 
-  it('noises the source by other numbers at every step and for every image', async () => {
+  it('noises the source by other numbers at every step and for every image, of the seed', async () => {
     await using model = await load('cpu');
-    const twice = new Float32Array(elements);
-    const draws: Float32Array[] = [];
-    // Two equal sources whose states are given alike: only what the references are noised by tells them apart.
-    const steps = [new Float32Array(4 * elements)];
-    const noise = { sources: new Float32Array(elements), steps };
-    for (const end of [0.7, 0.5]) {
-      const options: TranslateOptions = { method: 'ilvr', factor: 4, start: 0.801, stride: 200, end, noise };
-      draws.push((await translate(model, twice, options)).images.data);
-    }
-    const [once, again] = draws as [Float32Array, Float32Array];
-    expect(maxDifference(once.slice(0, elements / 2), once.slice(elements / 2))).toBeGreaterThan(1e-3);
-    expect(maxDifference(once, again)).toBeGreaterThan(1e-3);
+    const reference = await golden('reference');
+    const sources = await golden('x');
+    const steps = [await golden('noise')];
+    const way = { method: 'ilvr', factor: 4, start: 0.801, stride: 200, seed: 9 } as const;
+    const drawn = await Promise.all(
+      [0, 1, 2, 3].map((record) =>
+        normals(
+          model.device,
+          model.sampleShape,
+          [0, 1].map((sampleIndex) => ({ seed: 9, sampleIndex, record, draw: 5 })),
+        ),
+      ),
+    );
+    const references = Float32Array.from(drawn.flatMap((slice) => [...slice]));
+    const given = await translate(model, reference, { ...way, noise: { sources, steps, references } });
+    const seeded = await translate(model, reference, { ...way, noise: { sources, steps } });
+    expect(seeded.images.data).toEqual(given.images.data);
+  });
+
+  it('leaves the last step free, whatever time it starts at', async () => {
+    await using model = await DiffusionModel.load('mnist', { device: 'cpu' });
+    const count = 784;
+    const steps = [new Float32Array(10 * count)];
+    const ends = await Promise.all(
+      [0, 1].map(async (last) => {
+        const references = new Float32Array(10 * count).fill(last, 9 * count);
+        const noise = { sources: new Float32Array(count), steps, references };
+        const options = { method: 'ilvr', stride: 100, factor: 28, noise } as const;
+        return (await translate(model, new Float32Array(count).fill(1), options)).images.data;
+      }),
+    );
+    expect(ends[0]).toEqual(ends[1]);
   });
 
   it('conditions no step where `end` is 1, every but the last where it is 0', async () => {
@@ -150,6 +171,14 @@ describe('a mask', () => {
     const free = await translate(model, sources, way);
     expect(maxDifference(half.images.data, sources)).toBeGreaterThan(1e-2);
     expect(maxDifference(half.images.data, sources)).toBeLessThan(maxDifference(free.images.data, sources));
+  });
+
+  it('is read before anything is waited for', async () => {
+    await using model = await digits();
+    const own = left.slice();
+    const running = translate(model, sources, { ...way, mask: own });
+    own.fill(0);
+    expect((await running).images.data).toEqual((await translate(model, sources, { ...way, mask: left })).images.data);
   });
 
   it('goes with energies, too', async () => {

@@ -177,6 +177,15 @@ describe('translate', () => {
     ['a mask of ILVR', { method: 'ilvr', mask: new Float32Array(256) }, 'mask'],
     ['noise that is none', { noise: { sources: [], steps: [] } }, 'noise.sources'],
     ['noise of too few sources', { noise: { sources: new Float32Array(5), steps: [] } }, 'noise.sources has 5'],
+    [
+      'references of SDEdit',
+      {
+        start: 0.25,
+        noise: { sources: new Float32Array(1536), steps: [new Float32Array(5)], references: new Float32Array(5) },
+      },
+      "noise.references is for method 'ilvr'",
+    ],
+    ['steps that are missing', { noise: { sources: new Float32Array(1536), steps: new Array(1) } }, 'noise.steps'],
     ['another option', { guidance: 3 }, 'guidance'],
   ])('refuses %s', async (_, options, message) => {
     await using model = await load('cpu');
@@ -188,6 +197,8 @@ describe('translate', () => {
     await using extractor = await extractorOn(model);
     const source = await golden('source');
     const code = 'ERR_DPM_TENSOR_SHAPE';
+    const broken = source.slice().fill(NaN, 7, 8);
+    await expect(translate(model, broken)).rejects.toThrow('the sources are NaN at element 7');
     await expect(translate(model, source.slice(5))).rejects.toMatchObject({ code });
     await expect(translate(model, source, { extractor, lambdaI: NaN })).rejects.toThrow('lambdaI');
     await expect(translate(model, source, { extractor, similarity: 'l1' as never })).rejects.toThrow('similarity');
