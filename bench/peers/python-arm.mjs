@@ -32,20 +32,23 @@ export class PythonArm {
     this.#process.stdin.write(`${JSON.stringify(request)}\n`);
     const { value, done } = await this.#replies.next();
     if (done) throw new Error(`${this.name}: the process ended`);
-    return JSON.parse(value);
+    const reply = JSON.parse(value);
+    if (reply.error !== undefined) throw new Error(`${this.name}: ${reply.error}`);
+    return reply;
   }
 
-  /** One evaluation; what is timed from now on. */
-  async check(folder, x, t, shape) {
-    const [xFile, tFile, outFile] = ['x.bin', 't.bin', 'out.bin'].map((file) => join(folder, file));
-    writeFileSync(xFile, x);
-    writeFileSync(tFile, t);
-    await this.#ask({ op: 'check', x: xFile, t: tFile, shape, out: outFile });
+  /** One evaluation; what is timed from now on. Engines of derivatives take a `vector` shaped as `x` and what to do with it, `work`. */
+  async check(folder, x, t, shape, { vector, work } = {}) {
+    const inputs = { x, t, ...(vector !== undefined && { vector }) };
+    const files = Object.fromEntries(Object.keys(inputs).map((name) => [name, join(folder, `${name}.bin`)]));
+    for (const [name, values] of Object.entries(inputs)) writeFileSync(files[name], values);
+    const outFile = join(folder, 'out.bin');
+    await this.#ask({ op: 'check', ...files, shape, out: outFile, work });
     return new Float32Array(Uint8Array.from(readFileSync(outFile)).buffer);
   }
 
-  async time(calls) {
-    return (await this.#ask({ op: 'time', calls })).milliseconds;
+  async time(calls, work) {
+    return (await this.#ask({ op: 'time', calls, work })).milliseconds;
   }
 
   async close() {

@@ -1,9 +1,13 @@
 """Another engine behind lines of JSON: requests on stdin, one reply each on stdout.
 
-{"op": "open", "engine": "torch" | "openvino" | "torch-update", ...}  loads; see the classes
-{"op": "check", "x": FILE, "t": FILE, "shape": [...], "out": FILE}    one evaluation of float32 files
+{"op": "open", "engine": "torch" | "openvino" | ..., ...}             loads; see ENGINES and the classes
+{"op": "check", "x": FILE, "t": FILE, "shape": [...], "out": FILE}    one evaluation of float32 files; of derivatives
+                                                                      also "work" and "vector", shaped as x
 {"op": "time", "calls": N}                                            repeats it; {"milliseconds": [...]}, the first
-                                                                      call, which does not count, left out
+                                                                      call, which does not count, left out; of
+                                                                      derivatives also "work"
+
+What fails is answered with {"error": ...}.
 """
 
 import json
@@ -101,29 +105,70 @@ class TorchUpdate:
         return self.mean().numpy()
 
 
-ENGINES = {"torch": Torch, "openvino": OpenVino, "torch-update": TorchUpdate}
+def torch_derivatives(request):
+    from derivatives import Derivatives
+
+    return Derivatives(request)
+
+
+def torch_guided(request):
+    from derivatives import GuidedSteps
+
+    return GuidedSteps(request)
+
+
+ENGINES = {
+    "torch": Torch,
+    "openvino": OpenVino,
+    "torch-update": TorchUpdate,
+    "torch-derivatives": torch_derivatives,
+    "torch-guided": torch_guided,
+}
+
+
+def floats(file):
+    return numpy.fromfile(file, numpy.float32)
+
+
+def check(engine, request):
+    x = floats(request["x"]).reshape(request["shape"])
+    vectors = [floats(request["vector"]).reshape(x.shape)] if "vector" in request else []
+    engine.prepare(x, floats(request["t"]), *vectors)
+    engine.output().astype(numpy.float32).tofile(request["out"])
+
+
+def milliseconds(engine, calls):
+    engine.run()
+    times = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        engine.run()
+        times.append(1e3 * (time.perf_counter() - start))
+    return times
+
+
+class Server:
+    """One engine and what it is asked."""
+
+    def answer(self, request):
+        if request["op"] == "open":
+            self.engine = ENGINES[request["engine"]](request)
+            return {"version": self.engine.version}
+        if "work" in request:
+            self.engine.choose(request["work"])
+        if request["op"] == "check":
+            check(self.engine, request)
+            return {}
+        return {"milliseconds": milliseconds(self.engine, request["calls"])}
 
 
 def serve():
-    engine = None
+    server = Server()
     for line in sys.stdin:
-        request = json.loads(line)
-        reply = {}
-        if request["op"] == "open":
-            engine = ENGINES[request["engine"]](request)
-            reply["version"] = engine.version
-        elif request["op"] == "check":
-            x = numpy.fromfile(request["x"], numpy.float32).reshape(request["shape"])
-            engine.prepare(x, numpy.fromfile(request["t"], numpy.float32))
-            engine.output().astype(numpy.float32).tofile(request["out"])
-        elif request["op"] == "time":
-            engine.run()
-            times = []
-            for _ in range(request["calls"]):
-                start = time.perf_counter()
-                engine.run()
-                times.append(1e3 * (time.perf_counter() - start))
-            reply["milliseconds"] = times
+        try:
+            reply = server.answer(json.loads(line))
+        except Exception as error:  # whatever it is, the other side has to hear of it
+            reply = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(reply), flush=True)
 
 
