@@ -31,9 +31,9 @@ export async function alternate(arms, { rounds, calls }) {
   return new Map([...times].map(([arm, values]) => [arm, median(values)]));
 }
 
-/** Largest difference, relative to the largest value or one. */
-export function relativeError(values, expected) {
-  const size = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+/** Largest difference, relative to the largest value or, where that is less, to `least`. */
+export function relativeError(values, expected, least = 1) {
+  const size = expected.reduce((most, value) => Math.max(most, Math.abs(value)), least);
   return values.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0) / size;
 }
 
