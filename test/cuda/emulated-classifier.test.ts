@@ -4,26 +4,15 @@ import '../support/emulated-cuda.js';
 import { describe, expect, it } from 'vitest';
 
 import type { ComputeType } from '../../lib/engine/device.js';
-import { readFloats } from '../../lib/files/tensor-data.js';
-import { readSafetensorsHeader } from '../../lib/files/safetensors.js';
 import { Classifier } from '../../lib/guidance/classifier.js';
 import { DiffusionModel } from '../../lib/model.js';
 import { maxDifference } from '../support/golden.js';
 import { writeModel } from '../support/golden-network.js';
 import { namedNumbers } from '../support/splitmix.js';
+import { largest, readTensors } from '../support/tensors.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
 
 const withAttention = packagePath('test/fixtures/unet/classifier-attention');
-
-async function tensors(path: string): Promise<Record<string, Float32Array>> {
-  const header = await readSafetensorsHeader(path);
-  const names = [...header.tensors.keys()];
-  return Object.fromEntries(
-    await Promise.all(names.map(async (name) => [name, (await readFloats(header, name)).data] as const)),
-  );
-}
-
-const largest = (values: Float32Array): number => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 
 /** Largest difference, relative to the largest value. */
 const error = (found: Float32Array, expected: Float32Array): number =>
@@ -45,7 +34,7 @@ const types: Arithmetic[] = [
 
 describe.each(types)('classifiers on the emulated CUDA device in $dtype', ({ dtype, ofLogits, ofGradients, times }) => {
   it.each(times)('pool by attention, at time %d', { timeout: 120_000 }, async (t) => {
-    const golden = await tensors(packagePath('test/fixtures/gradients/guidance/adm-class.safetensors'));
+    const golden = await readTensors(packagePath('test/fixtures/gradients/guidance/adm-class.safetensors'));
     await using classifier = await Classifier.load(withAttention, { device: 'cuda', dtype });
     const logits = await classifier.logits(golden.x!, t);
     expect(error(logits, golden[`logits.${t}`]!)).toBeLessThan(ofLogits);

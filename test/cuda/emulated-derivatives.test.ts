@@ -6,21 +6,10 @@ import { join } from 'node:path';
 
 import { describe, expect, it } from 'vitest';
 
-import { readFloats } from '../../lib/files/tensor-data.js';
-import { readSafetensorsHeader } from '../../lib/files/safetensors.js';
 import { DiffusionModel } from '../../lib/model.js';
 import { maxDifference } from '../support/golden.js';
+import { largest, readTensors } from '../support/tensors.js';
 import { packagePath } from '../support/temporary.js';
-
-async function tensors(path: string): Promise<Record<string, Float32Array>> {
-  const header = await readSafetensorsHeader(path);
-  const names = [...header.tensors.keys()];
-  return Object.fromEntries(
-    await Promise.all(names.map(async (name) => [name, (await readFloats(header, name)).data] as const)),
-  );
-}
-
-const largest = (values: Float32Array): number => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 
 // The emulation takes long for 16 bits.
 const cases = [
@@ -33,8 +22,8 @@ const cases = [
 describe('derivatives on the emulated CUDA device', () => {
   it.each(cases)('are those of $name in $dtype', { timeout: 120_000 }, async ({ name, dtype, tolerance }) => {
     const folder = packagePath(`test/fixtures/unet/${name}`);
-    const { x, t, class_labels: classLabels } = await tensors(join(folder, 'input.safetensors'));
-    const golden = await tensors(packagePath(`test/fixtures/gradients/vjp/${name}.safetensors`));
+    const { x, t, class_labels: classLabels } = await readTensors(join(folder, 'input.safetensors'));
+    const golden = await readTensors(packagePath(`test/fixtures/gradients/vjp/${name}.safetensors`));
     await using model = await DiffusionModel.load(folder, { device: 'cuda', dtype, head: null });
     const { gradient } = await model.unet.pullback(x!, t!, { classLabels, cotangent: golden.cotangent! });
     expect(maxDifference(gradient, golden.vjp!)).toBeLessThan(tolerance * largest(golden.vjp!));

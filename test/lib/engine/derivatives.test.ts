@@ -6,27 +6,16 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { loadNetwork } from '../../../lib/checkpoint/load-network.js';
-import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
-import { readFloats } from '../../../lib/files/tensor-data.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { maxDifference } from '../../support/golden.js';
 import { Random } from '../../support/random.js';
+import { largest, readTensors } from '../../support/tensors.js';
 import { packagePath } from '../../support/temporary.js';
-
-async function tensors(path: string): Promise<Record<string, Float32Array>> {
-  const header = await readSafetensorsHeader(path);
-  const names = [...header.tensors.keys()];
-  return Object.fromEntries(
-    await Promise.all(names.map(async (name) => [name, (await readFloats(header, name)).data] as const)),
-  );
-}
 
 function normals(count: number, seed: number): Float32Array {
   const random = new Random(seed);
   return Float32Array.from({ length: count }, () => random.normal());
 }
-
-const largest = (values: Float32Array): number => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 
 /** The first channels of every sample, and the others. */
 function split(values: Float32Array, batch: number, first: number): [Float32Array, Float32Array] {
@@ -49,8 +38,8 @@ const devices = [
 describe.each(devices)('derivatives on $device, exact $exact', (options) => {
   it.each(networks)('are those of %s', async (name) => {
     const folder = packagePath(`test/fixtures/unet/${name}`);
-    const { x, t, class_labels: classLabels } = await tensors(join(folder, 'input.safetensors'));
-    const golden = await tensors(packagePath(`test/fixtures/gradients/vjp/${name}.safetensors`));
+    const { x, t, class_labels: classLabels } = await readTensors(join(folder, 'input.safetensors'));
+    const golden = await readTensors(packagePath(`test/fixtures/gradients/vjp/${name}.safetensors`));
     const hasHead = name.includes('head');
     await using model = await DiffusionModel.load(folder, { ...options, head: hasHead ? 'npr' : null });
     const { unet } = model;
@@ -87,8 +76,8 @@ describe.each(devices)('derivatives on $device, exact $exact', (options) => {
 describe.each(devices)('derivatives of a classifier on $device, exact $exact', (options) => {
   it('are those of its logits', async () => {
     const folder = packagePath('test/fixtures/unet/classifier-attention');
-    const { x, t } = await tensors(join(folder, 'input.safetensors'));
-    const golden = await tensors(packagePath('test/fixtures/gradients/vjp/classifier-attention.safetensors'));
+    const { x, t } = await readTensors(join(folder, 'input.safetensors'));
+    const golden = await readTensors(packagePath('test/fixtures/gradients/vjp/classifier-attention.safetensors'));
     const loading = { reading: {}, device: options, signal: undefined };
     const { unet, opened } = await loadNetwork('classifier', folder, loading);
     const pulled = await unet.pullback(x!, t!, { cotangent: golden.cotangent! });

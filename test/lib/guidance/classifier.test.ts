@@ -5,13 +5,12 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
-import { readFloats } from '../../../lib/files/tensor-data.js';
 import { Classifier } from '../../../lib/guidance/classifier.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { namedNumbers } from '../../support/splitmix.js';
 import { maxDifference } from '../../support/golden.js';
 import { writeModel } from '../../support/golden-network.js';
+import { largest, readTensors } from '../../support/tensors.js';
 import { packagePath } from '../../support/temporary.js';
 
 const folder = packagePath('test/fixtures/unet/classifier-attention');
@@ -19,15 +18,6 @@ const mnist = packagePath('models/mnist');
 const elements = 3 * 16 * 16;
 const classes = 10;
 
-async function tensors(path: string): Promise<Record<string, Float32Array>> {
-  const header = await readSafetensorsHeader(path);
-  const names = [...header.tensors.keys()];
-  return Object.fromEntries(
-    await Promise.all(names.map(async (name) => [name, (await readFloats(header, name)).data] as const)),
-  );
-}
-
-const largest = (values: Float32Array): number => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
 const states = (batch: number): Float32Array => Float32Array.from(namedNumbers('states', batch * elements));
 
 /** log p(label), in float64. */
@@ -44,8 +34,8 @@ const devices = [
 
 describe.each(devices)('a classifier on $device, exact $exact', (options) => {
   it('has the logits of another engine', async () => {
-    const { x, t } = await tensors(join(folder, 'input.safetensors'));
-    const { out } = await tensors(join(folder, 'expected.safetensors'));
+    const { x, t } = await readTensors(join(folder, 'input.safetensors'));
+    const { out } = await readTensors(join(folder, 'expected.safetensors'));
     await using classifier = await Classifier.load(folder, options);
     const logits = await classifier.logits(x!, t!);
     expect(logits).toHaveLength(2 * classes);
@@ -53,7 +43,7 @@ describe.each(devices)('a classifier on $device, exact $exact', (options) => {
   });
 
   it.each([17, 803])('has its gradients, at time %d', async (t) => {
-    const golden = await tensors(packagePath('test/fixtures/gradients/guidance/adm-class.safetensors'));
+    const golden = await readTensors(packagePath('test/fixtures/gradients/guidance/adm-class.safetensors'));
     const [logits, gradient] = [golden[`logits.${t}`]!, golden[`gradient.${t}`]!];
     await using classifier = await Classifier.load(folder, options);
     expect(maxDifference(await classifier.logits(golden.x!, t), logits)).toBeLessThan(5e-5 * largest(logits));

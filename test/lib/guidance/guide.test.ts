@@ -12,10 +12,10 @@ import { DiffusionModel } from '../../../lib/model.js';
 import { maxDifference } from '../../support/golden.js';
 import { dpm } from '../../support/dpm.js';
 import { packagePath } from '../../support/temporary.js';
+import { tensorReader } from '../../support/tensors.js';
 
 const fixture = packagePath('test/fixtures/gradients/guidance/adm-class.safetensors');
-const golden = async (name: string, types?: readonly ['I64']): Promise<Float32Array> =>
-  (await readFloats(await readSafetensorsHeader(fixture), name, types)).data;
+const golden = tensorReader(fixture);
 
 describe('a classifier of the authors', () => {
   it('guides a network as it guides theirs', async () => {

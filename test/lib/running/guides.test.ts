@@ -1,12 +1,11 @@
 // Guided sampling: against trajectories that the authors' code gives, and in closed form.
 import { describe, expect, it } from 'vitest';
 
-import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
-import { readFloats } from '../../../lib/files/tensor-data.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import type { OptionsOfSampler } from '../../../lib/samplers/index.js';
 import { maxDifference } from '../../support/golden.js';
 import { packagePath } from '../../support/temporary.js';
+import { tensorReader } from '../../support/tensors.js';
 
 const path = packagePath('test/fixtures/gradients/guidance/adm-class.safetensors');
 const network = packagePath('test/fixtures/unet/openai-adm-class');
@@ -14,9 +13,7 @@ const steps = 5;
 type DdimOptions = { sampler: 'ddim' } & OptionsOfSampler<'ddim'>;
 type DdpmOptions = { sampler: 'ddpm' } & OptionsOfSampler<'ddpm'>;
 
-async function golden(name: string, types?: readonly ['I64']): Promise<Float32Array> {
-  return (await readFloats(await readSafetensorsHeader(path), name, types)).data;
-}
+const golden = tensorReader(path);
 
 const trajectories: { name: string; options: DdimOptions | DdpmOptions }[] = [
   { name: 'ddpm', options: { sampler: 'ddpm', variance: 'learned' } },

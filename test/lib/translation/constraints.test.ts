@@ -1,8 +1,6 @@
 // What holds translated images to their sources: ILVR against the authors' code, masks.
 import { describe, expect, it } from 'vitest';
 
-import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
-import { readFloats } from '../../../lib/files/tensor-data.js';
 import { normals } from '../../../lib/engine/normals.js';
 import { Classifier } from '../../../lib/guidance/classifier.js';
 import { DiffusionModel } from '../../../lib/model.js';
@@ -10,13 +8,11 @@ import { lowPassAxis } from '../../../lib/translation/low-pass.js';
 import type { TranslateOptions } from '../../../lib/translation/options.js';
 import { translate } from '../../../lib/translation/translate.js';
 import { maxDifference } from '../../support/golden.js';
+import { largest, tensorReader } from '../../support/tensors.js';
 import { packagePath } from '../../support/temporary.js';
 
 const path = packagePath('test/fixtures/gradients/translation/ilvr.safetensors');
-const golden = async (name: string): Promise<Float32Array> =>
-  (await readFloats(await readSafetensorsHeader(path), name)).data;
-const largest = (values: Float32Array): number => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-
+const golden = tensorReader(path);
 /** Two RGB images of 16 x 16. */
 const elements = 2 * 3 * 256;
 const load = (device: string): Promise<DiffusionModel> =>

@@ -1,8 +1,6 @@
 // Translation against what the authors' code of EGSDE gives.
 import { describe, expect, it } from 'vitest';
 
-import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
-import { readFloats } from '../../../lib/files/tensor-data.js';
 import { Classifier } from '../../../lib/guidance/classifier.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
@@ -10,13 +8,11 @@ import { LowPass, lowPassAxis } from '../../../lib/translation/low-pass.js';
 import type { TranslateOptions } from '../../../lib/translation/options.js';
 import { translate } from '../../../lib/translation/translate.js';
 import { maxDifference } from '../../support/golden.js';
+import { largest, tensorReader } from '../../support/tensors.js';
 import { packagePath } from '../../support/temporary.js';
 
 const path = packagePath('test/fixtures/gradients/translation/egsde.safetensors');
-const golden = async (name: string): Promise<Float32Array> =>
-  (await readFloats(await readSafetensorsHeader(path), name)).data;
-const largest = (values: Float32Array): number => values.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-
+const golden = tensorReader(path);
 const load = (device: string): Promise<DiffusionModel> =>
   DiffusionModel.load(packagePath('test/fixtures/unet/ho-ddpm'), {
     device,
