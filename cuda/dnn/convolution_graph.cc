@@ -58,6 +58,43 @@ Descriptor convolution_kind(const CudnnLibrary& library, const AdjointConvolutio
   return kind;
 }
 
+/// What cuDNN calls the parts of a convolution of one direction.
+struct ConvolutionNames {
+  const char* what;
+  cudnnBackendDescriptorType_t operation;
+  cudnnBackendAttributeName_t from, weight, to, kind, alpha, beta;
+};
+
+constexpr ConvolutionNames kForward{"convolution operation",
+                                    CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR,
+                                    CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X,
+                                    CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W,
+                                    CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y,
+                                    CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC,
+                                    CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA,
+                                    CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA};
+constexpr ConvolutionNames kDataGradient{"data gradient",
+                                         CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR,
+                                         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY,
+                                         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W,
+                                         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX,
+                                         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC,
+                                         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA,
+                                         CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA};
+
+Descriptor convolution_operation(const CudnnLibrary& library, const ConvolutionNames& names, const Descriptor& from,
+                                 const Descriptor& weight, const Descriptor& to, const Descriptor& kind) {
+  Descriptor operation(library, names.operation, names.what);
+  operation.set(names.from, from);
+  operation.set(names.weight, weight);
+  operation.set(names.to, to);
+  operation.set(names.kind, kind);
+  operation.set(names.alpha, 1.0F);
+  operation.set(names.beta, 0.0F);
+  operation.finalize();
+  return operation;
+}
+
 /// Adds operations one after another; each but the last writes a float32 tensor that is never in memory.
 class GraphBuilder {
  public:
@@ -131,15 +168,7 @@ class GraphBuilder {
     const Descriptor x = make_tensor(library_, input_of(p));
     const Descriptor w = make_tensor(library_, weights(p, p.out_channels, p.in_channels));
     const Descriptor kind = convolution_kind(library_, {p.stride, p.pad_before, p.pad_after});
-    Descriptor operation(library_, CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR, "convolution operation");
-    operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, x);
-    operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, w);
-    operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, value_);
-    operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, kind);
-    operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA, 1.0F);
-    operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA, 0.0F);
-    operation.finalize();
-    operations_.push_back(std::move(operation));
+    operations_.push_back(convolution_operation(library_, kForward, x, w, value_, kind));
   }
 
   const CudnnLibrary& library_;
@@ -174,14 +203,7 @@ Descriptor make_data_gradient_graph(const CudnnLibrary& library, const Convoluti
   const Descriptor w = make_tensor(library, weights(problem, problem.in_channels, problem.out_channels));
   const Descriptor dx = make_tensor(library, output_of(problem));
   const Descriptor kind = convolution_kind(library, *adjoint);
-  Descriptor operation(library, CUDNN_BACKEND_OPERATION_CONVOLUTION_BACKWARD_DATA_DESCRIPTOR, "data gradient");
-  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DY, dy);
-  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_W, w);
-  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_DX, dx);
-  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_CONV_DESC, kind);
-  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_ALPHA, 1.0F);
-  operation.set(CUDNN_ATTR_OPERATION_CONVOLUTION_BWD_DATA_BETA, 0.0F);
-  operation.finalize();
+  const Descriptor operation = convolution_operation(library, kDataGradient, dy, w, dx, kind);
   return make_graph(library, std::span<const Descriptor>(&operation, 1), target);
 }
 
