@@ -24,6 +24,8 @@ class Evaluator {
   virtual bool evaluate(const Evaluation& evaluation, const float* times) = 0;
   /// Rows that an evaluation of `rows` computes, at most what was reserved.
   [[nodiscard]] virtual std::uint32_t padded(std::uint32_t rows) const { return rows; }
+  /// Whether guides are computed beside its evaluations.
+  [[nodiscard]] virtual bool has_guides() const { return false; }
   /// Computes the gradients of guides at the first rows of an evaluation, which are of these samples of the request.
   virtual void guide(const Evaluation& /*evaluation*/, const float* /*times*/,
                      const std::vector<std::uint32_t>& /*samples*/) {}

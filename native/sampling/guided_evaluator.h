@@ -15,6 +15,7 @@ class GuidedEvaluator final : public NetworkEvaluator {
   GuidedEvaluator(Network& network, const RunRequest& request) : NetworkEvaluator(network), request_(request) {}
 
   void reserve(std::uint32_t rows) override;
+  [[nodiscard]] bool has_guides() const override { return true; }
   /// The sum of the guides' gradients, each times its scale. Throws Error(kArgument) naming a guide whose gradient is
   /// not finite.
   void guide(const Evaluation& evaluation, const float* times, const std::vector<std::uint32_t>& samples) override;

@@ -61,7 +61,6 @@ void Step::reserve() {
   seen_.reserve(rows);
   times_.reserve(rows);
   labels_.reserve(rows);
-  asking_samples_.reserve(rows);
   records_.reserve(rows);
   moves_.reserve(rows);
   guided_places_.reserve(rows);
@@ -90,7 +89,7 @@ bool Step::evaluate(const std::vector<StepSample>& samples, const dpm_update& re
   evaluation.out = predictions.out;
   if (shape_.head > 0) evaluation.head = predictions.head;
   const bool is_there = evaluator_.evaluate(evaluation, times_.data());
-  evaluate_guides(evaluation);
+  if (evaluator_.has_guides()) evaluate_guides(evaluation);
   return is_there;
 }
 
