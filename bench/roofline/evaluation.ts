@@ -1,5 +1,5 @@
 // The kernels of a whole evaluation, and of the step around it: which nodes have none of their own.
-import type { NativeMap, NativeNode } from '../../lib/engine/binding.js';
+import type { NativeMap, NativeNode } from '../../lib/engine/native-node.js';
 import type { CudaNode } from './fusion.js';
 import {
   completes,

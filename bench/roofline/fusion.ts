@@ -1,5 +1,5 @@
 // The graph as it is fused for the cuda device with cuDNN, from that of the cpu device.
-import type { NativeMap, NativeNode } from '../../lib/engine/binding.js';
+import type { NativeMap, NativeNode } from '../../lib/engine/native-node.js';
 
 /** An enlargement by itself, and the convolution of what it writes: cuDNN reads maps as they are. */
 function withoutEnlargement(node: NativeNode): NativeNode[] {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { elementCount } from '../../lib/base/arrays.js';
 import { nativeWork } from '../../lib/base/errors.js';
-import type { NativeNode } from '../../lib/engine/binding.js';
+import type { NativeNode } from '../../lib/engine/native-node.js';
 import type { NativeWeight } from '../../lib/engine/native-graph.js';
 import type { Device } from '../../lib/engine/device.js';
 import { requiredTensors } from '../../lib/network/cost.js';

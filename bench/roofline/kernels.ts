@@ -1,5 +1,5 @@
 // The kernels that the CUDA device with cuDNN launches for a graph, their FLOPs and bytes.
-import type { NativeMap, NativeNode } from '../../lib/engine/binding.js';
+import type { NativeMap, NativeNode } from '../../lib/engine/native-node.js';
 import type { Unit } from './cards.js';
 import type { CudaNode } from './fusion.js';
 import { convolutionChannels, elementBytes, normChunks, normPasses, type RooflineType } from './layout.js';

@@ -1,5 +1,5 @@
 // How the CUDA device stores maps and divides group norms, as cuda/layers and cuda/kernels do.
-import type { NativeMap } from '../../lib/engine/binding.js';
+import type { NativeMap } from '../../lib/engine/native-node.js';
 
 /** Number format of the network; `tf32` is stored as float32. */
 export type RooflineType = (typeof rooflineTypes)[number];

@@ -1,5 +1,5 @@
 // A roofline: how long kernels take when each of them waits for its products or for its bytes, whichever is longer.
-import type { NativeNode } from '../../lib/engine/binding.js';
+import type { NativeNode } from '../../lib/engine/native-node.js';
 import type { Card } from './cards.js';
 import { cudaNodes } from './fusion.js';
 import { evaluationKernels, stepKernels } from './evaluation.js';

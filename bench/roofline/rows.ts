@@ -1,4 +1,4 @@
-import type { NativeNode } from '../../lib/engine/binding.js';
+import type { NativeNode } from '../../lib/engine/native-node.js';
 import type { Card } from './cards.js';
 import type { RooflineType } from './layout.js';
 import { kernelsOfStep, stepCost, stepTime, type StepCost } from './model.js';

@@ -1,5 +1,5 @@
 // The shapes that the CUDA device asks cuDNN for (cuda/layers/convolution.cc and attention.cc).
-import type { NativeMap, NativeNode } from '../../lib/engine/binding.js';
+import type { NativeMap, NativeNode } from '../../lib/engine/native-node.js';
 import { cudaNodes, type CudaNode } from './fusion.js';
 import { isLinear, isPrediction, paddedChannels } from './kernels.js';
 import { elementBytes, storedPixelStride, type RooflineType } from './layout.js';

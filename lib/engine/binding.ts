@@ -1,8 +1,8 @@
-import type { Operation } from '../network/operation.js';
+import type { NativeNode } from './native-node.js';
 import type { NativeGraph } from './native-graph.js';
 
 /** Version of the addon's surface; the addon reports the same number or is refused. */
-export const NATIVE_ABI_VERSION = 7;
+export const NATIVE_ABI_VERSION = 8;
 
 /** Most samples of one evaluation. */
 export const MOST_AT_ONCE = 65_536;
@@ -238,44 +238,6 @@ export interface NativeBatch {
   stats(): BatchCounts;
   /** Requests that are not done reject with `ERR_DPM_CLOSED`. Idempotent. */
   close(): Promise<void>;
-}
-
-/** A map of one sample and where in its storage it lies. */
-export interface NativeMap {
-  /** Index of the value in the graph. */
-  value: number;
-  channels: number;
-  height: number;
-  width: number;
-  /** The first of its channels, and all channels of a pixel, in the storage it shares with other values. */
-  firstChannel: number;
-  pixelStride: number;
-  /** What the storage is: inside the network, or one of its inputs and outputs. */
-  role: 'internal' | 'image' | 'time' | 'label' | 'output' | 'head';
-}
-
-/** One operation of a graph after fusion; fields as in native/backend/operations.h. */
-export interface NativeNode {
-  name: string;
-  op: Operation['op'];
-  /** A convolution's are its map, its channel vector and its residual. */
-  inputs: readonly [NativeMap | null, NativeMap | null, NativeMap | null];
-  output: NativeMap;
-  /** Weights stacked along the output channels. */
-  parts: number;
-  weightElements: number;
-  /** For one sample. */
-  multiplyAdds: number;
-  kernel: number;
-  stride: number;
-  padBefore: number;
-  padAfter: number;
-  heads: number;
-  groups: number;
-  scale: number;
-  bias: boolean;
-  upsample: boolean;
-  silu: boolean;
 }
 
 export interface NativeNetwork {

@@ -16,7 +16,7 @@
 namespace dpm::addon {
 namespace {
 
-constexpr int kSurfaceVersion = 7;
+constexpr int kSurfaceVersion = 8;
 
 Napi::Value devices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();

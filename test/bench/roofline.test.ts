@@ -13,7 +13,7 @@ import type { NamedGraph } from '../../bench/roofline/rows.js';
 import { productShapes } from '../../bench/roofline/shapes.js';
 import { DpmError } from '../../lib/base/errors.js';
 import { benchNetworks } from '../../lib/cli/bench/networks.js';
-import type { NativeMap } from '../../lib/engine/binding.js';
+import type { NativeMap } from '../../lib/engine/native-node.js';
 import { multiplyAdds } from '../../lib/network/cost.js';
 import { unetGraph } from '../../lib/network/unet.js';
 import { packagePath } from '../support/temporary.js';

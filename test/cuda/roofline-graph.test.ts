@@ -9,7 +9,7 @@ import { graphOf } from '../../bench/roofline/graph.js';
 import { kernelsOfStep } from '../../bench/roofline/model.js';
 import { parseDiffusersConfig } from '../../lib/checkpoint/diffusers-config.js';
 import { diffusersNetwork } from '../../lib/checkpoint/diffusers.js';
-import type { NativeNode } from '../../lib/engine/binding.js';
+import type { NativeNode } from '../../lib/engine/native-node.js';
 import { Device } from '../../lib/engine/device.js';
 import { samplers } from '../../lib/index.js';
 import { DiffusionModel } from '../../lib/model.js';
