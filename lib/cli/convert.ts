@@ -25,9 +25,7 @@ export const convertCommand: Command = {
       const converted = await convertModel(model, to, {
         dtype,
         signal,
-        onProgress: (done, total) => {
-          progress.update(done, total);
-        },
+        onProgress: progress.update,
       });
       progress.stop();
       if (json) printJson({ to, family: model.family, evidence: model.evidence, ...converted });

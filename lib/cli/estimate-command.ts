@@ -56,9 +56,7 @@ export function estimateCommand<Table extends { numTrainTimesteps: number }>(com
             timesteps: options.numbers('timesteps'),
             batch: options.integer('batch'),
             signal,
-            onProgress: (done, total) => {
-              progress.update(done, total);
-            },
+            onProgress: progress.update,
           });
           progress.stop();
           await makeFolder(dirname(out));

@@ -63,9 +63,7 @@ export async function runFlow(call: Call): Promise<void> {
     try {
       const found = await flowLikelihood(model, images, {
         ...flowOptions(call, images.length / elementCount(model.sampleShape)),
-        onProgress: (done, total) => {
-          progress.update(done, total);
-        },
+        onProgress: progress.update,
       });
       progress.stop();
       const seconds = (performance.now() - started) / 1000;

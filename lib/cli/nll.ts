@@ -97,9 +97,7 @@ export const nllCommand: Command = {
         const likelihood = await estimateLikelihood(model, images, {
           ...settings,
           sampler,
-          onProgress: (done, total) => {
-            progress.update(done, total);
-          },
+          onProgress: progress.update,
         });
         progress.stop();
         const seconds = (performance.now() - started) / 1000;

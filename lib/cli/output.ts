@@ -30,8 +30,8 @@ export function printTable(rows: readonly (readonly string[])[]): void {
 
 /** Shows how far long work is, on standard error when that is a terminal. */
 export interface Progress {
-  update(done: number, total: number): void;
-  stop(): void;
+  readonly update: (done: number, total: number) => void;
+  readonly stop: () => void;
 }
 
 /** A progress bar; silent for machines and where there is no terminal. */

@@ -128,9 +128,7 @@ async function draw(call: Call, model: DiffusionModel, options: AnySampleOptions
   try {
     const result = await model.sample({
       ...options,
-      onProgress: (done, total) => {
-        progress.update(done, total);
-      },
+      onProgress: progress.update,
     });
     return { result, seconds: (performance.now() - started) / 1000 };
   } finally {

@@ -57,9 +57,7 @@ async function translated(
     seed: options.seed('seed'),
     batch: options.integer('batch'),
     signal,
-    onProgress: (done, total) => {
-      progress.update(done, total);
-    },
+    onProgress: progress.update,
   });
   return found.images;
 }
