@@ -14,6 +14,17 @@ export function elementCount(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
+/** So many elements of each of `samples` equal parts of an array, from `offset` of the part on, one after the other. */
+export function partOfEach(values: Float32Array, samples: number, offset: number, elements: number): Float32Array {
+  const each = values.length / samples;
+  const result = new Float32Array(samples * elements);
+  for (let n = 0; n < samples; ++n) {
+    const from = n * each + offset;
+    result.set(values.subarray(from, from + elements), n * elements);
+  }
+  return result;
+}
+
 /** At most `limit` names joined by commas, then how many more there are. */
 export function listNames(names: readonly string[], limit = 8): string {
   const shown = names.slice(0, limit).join(', ');

@@ -1,10 +1,11 @@
 import { throwIfAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
-import { normals } from '../engine/normals.js';
+import { normals, sampleStreams } from '../engine/normals.js';
 import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readLabels } from '../files/tensor-data.js';
 import { Classifier, logSoftmax } from '../guidance/classifier.js';
+import { noised, noiseLevel } from '../schedule/noise-level.js';
 import { usageError, type Call, type Command } from './command.js';
 import { readNamedImages } from './images.js';
 import { configOption, deviceOptions, deviceSettings } from './model-options.js';
@@ -81,13 +82,16 @@ function noisyTimes({ schedule }: Classifier, levels: number): number[] {
 }
 
 /** The images with the noise of a time of the schedule. */
-async function noised(classifier: Classifier, images: Float32Array, time: number, seed: bigint): Promise<Float32Array> {
+async function withNoise(
+  classifier: Classifier,
+  images: Float32Array,
+  time: number,
+  seed: bigint,
+): Promise<Float32Array> {
   const { schedule, sampleShape, device } = classifier;
   const count = images.length / elementCount(sampleShape);
-  const streams = Array.from({ length: count }, (_, sampleIndex) => ({ seed, sampleIndex, record: 0, draw: 0 }));
-  const noise = await normals(device, sampleShape, streams);
-  const [alpha, sigma] = [Math.sqrt(schedule.alphaBar(time)), Math.sqrt(schedule.betaBar(time))];
-  return images.map((value, i) => alpha * value + sigma * at(noise, i));
+  const noise = await normals(device, sampleShape, sampleStreams(count, { seed, record: 0, draw: 0 }));
+  return noised(images, noise, noiseLevel(schedule, time));
 }
 
 /** What is classified, and how. */
@@ -111,7 +115,7 @@ async function scoreLevels(
   try {
     for (const n of times) {
       const time = classifier.schedule.networkTime(n);
-      const noisy = await noised(classifier, images, n, seed);
+      const noisy = await withNoise(classifier, images, n, seed);
       const found = await classify(classifier, noisy, { time, batch, signal: call.signal }, (done) => {
         progress.update(rows.length * labels.length + done, times.length * labels.length);
       });

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 
-import { at } from '../base/arrays.js';
+import { at, elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
 import { valueOfLevel, type PixelRange } from '../base/pixel-range.js';
@@ -52,7 +52,7 @@ export interface NamedImages {
 }
 
 async function readPictures(paths: readonly string[], { sampleShape, range }: ImagesTaken): Promise<NamedImages> {
-  const elements = sampleShape.reduce((product, size) => product * size, 1);
+  const elements = elementCount(sampleShape);
   requireMemory(`${paths.length} pictures`, paths.length * elements, Float32Array.BYTES_PER_ELEMENT);
   const images = new Float32Array(paths.length * elements);
   for (const [index, path] of paths.entries()) {

@@ -2,6 +2,14 @@ import { linear, stepRecord } from '../program/builder.js';
 import type { Device, DeviceTensor } from './device.js';
 import { update, type NoiseStream } from './update.js';
 
+/** The same record and draw of the random streams of consecutive samples. */
+export function sampleStreams(
+  count: number,
+  { firstSample = 0, ...draw }: Omit<NoiseStream, 'sampleIndex'> & { firstSample?: number },
+): NoiseStream[] {
+  return Array.from({ length: count }, (_, i) => ({ ...draw, sampleIndex: firstSample + i }));
+}
+
 /** Fills `tensor` [streams, …] with normal numbers of the random streams of samples: what a fused update adds as noise. */
 export async function fillWithNoise(
   tensor: DeviceTensor,

@@ -1,7 +1,8 @@
 import { at, elementCount } from '../base/arrays.js';
 import type { DeviceTensor } from '../engine/device.js';
 import type { UNet } from '../engine/unet.js';
-import { update, type NoiseStream } from '../engine/update.js';
+import { sampleStreams } from '../engine/normals.js';
+import { update } from '../engine/update.js';
 import { linear, stepRecord } from '../program/builder.js';
 import type { Evaluator } from '../running/evaluator.js';
 import { evaluatorOf, type EstimatedModel } from './estimated-model.js';
@@ -86,12 +87,8 @@ export class NoisyBatch {
   async evaluate(time: number, inputScale = 1): Promise<void> {
     const { schedule } = this.#model;
     const { seed, firstSample } = this.#options;
-    const streams = Array.from({ length: this.size }, (_, i): NoiseStream => ({
-      seed,
-      sampleIndex: firstSample + i,
-      record: schedule.discrete ? time : Math.round(time * schedule.steps),
-      draw: 0,
-    }));
+    const record = schedule.discrete ? time : Math.round(time * schedule.steps);
+    const streams = sampleStreams(this.size, { seed, firstSample, record, draw: 0 });
     const perturb = stepRecord({
       time: 0,
       x: linear({ y: inputScale * Math.sqrt(schedule.alphaBar(time)) }),

@@ -149,9 +149,7 @@ export class Classifier {
     requireKind('x', x, kinds.floats);
     requireKind('labels', labels, either(kinds.number, kinds.numbers));
     const batch = checkedBatch(x.length, elementCount(this.sampleShape));
-    const given = typeof labels === 'number' ? new Array<number>(batch).fill(labels) : labels;
-    const checked = checkedLabels(this.classes, given, batch) ?? new Int32Array(batch);
-    return this.#unet.labelScore(x, t, checked);
+    return this.#unet.labelScore(x, t, this.#checkedLabels(labels, batch));
   }
 
   /**
@@ -194,8 +192,12 @@ export class Classifier {
         `the labels of a guide are ${labels.length}, there are ${first + count} samples`,
       );
     }
-    const own = typeof labels === 'number' ? new Array<number>(count).fill(labels) : labels.slice(first, first + count);
-    return checkedLabels(this.classes, own, count) ?? new Int32Array(count);
+    return this.#checkedLabels(typeof labels === 'number' ? labels : labels.slice(first, first + count), count);
+  }
+
+  #checkedLabels(labels: number | ArrayLike<number>, count: number): Int32Array {
+    const given = typeof labels === 'number' ? new Array<number>(count).fill(labels) : labels;
+    return checkedLabels(this.classes, given, count) ?? new Int32Array(count);
   }
 
   /** The network of what its middle block gives, [N, C', H', W']; loaded when it is first needed. @internal */

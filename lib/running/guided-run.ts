@@ -1,5 +1,5 @@
 import { throwIfAborted, untilAborted } from '../base/abort.js';
-import { at, elementCount } from '../base/arrays.js';
+import { at, elementCount, partOfEach } from '../base/arrays.js';
 import { unknownName } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
 import { tagOf } from '../base/option-kinds.js';
@@ -114,9 +114,10 @@ class GuidedBatch {
     const all = new Float32Array((x.length / inChannels) * outChannels);
     const head = unet.hasHead ? new Float32Array((x.length / inChannels) * unet.headChannels) : null;
     await nativeWork(() => unet.native.forward(rows, x, times, labels, all, head));
-    const second = program.head === 'learned' ? halves(all, rows, 1) : head;
+    const half = (from: number): Float32Array => partOfEach(all, rows, from, this.#elements);
+    const second = program.head === 'learned' ? half(this.#elements) : head;
     return {
-      out: outChannels === inChannels ? all : halves(all, rows, 0),
+      out: outChannels === inChannels ? all : half(0),
       head: program.head === null ? null : second,
     };
   }
@@ -150,16 +151,6 @@ class GuidedBatch {
     }
     return sum;
   }
-}
-
-function halves(all: Float32Array, rows: number, which: 0 | 1): Float32Array {
-  const half = all.length / rows / 2;
-  const result = new Float32Array(rows * half);
-  for (let n = 0; n < rows; ++n) {
-    const from = (2 * n + which) * half;
-    result.set(all.subarray(from, from + half), n * half);
-  }
-  return result;
 }
 
 /** Plain JavaScript functions return anything. */

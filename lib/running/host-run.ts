@@ -2,7 +2,7 @@ import { untilAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
 import { INITIAL_RECORD } from '../base/random.js';
 import type { DeviceTensor } from '../engine/device.js';
-import { fillWithNoise } from '../engine/normals.js';
+import { fillWithNoise, sampleStreams } from '../engine/normals.js';
 import type { HostProgram } from '../program/program.js';
 import { DeviceHostContext, type HostRun } from './device-context.js';
 import { NetworkEvaluator } from './network-evaluator.js';
@@ -20,12 +20,7 @@ async function initialise(
     return;
   }
   const { seed, firstSample, scale } = options;
-  const streams = Array.from({ length: at(x.shape, 0) }, (_, sample) => ({
-    seed,
-    sampleIndex: firstSample + sample,
-    record: INITIAL_RECORD,
-    draw: 0,
-  }));
+  const streams = sampleStreams(at(x.shape, 0), { seed, firstSample, record: INITIAL_RECORD, draw: 0 });
   await fillWithNoise(x, streams, scale);
 }
 

@@ -1,4 +1,4 @@
-import { at } from '../base/arrays.js';
+import { at, partOfEach } from '../base/arrays.js';
 import { DpmError, nativeWork } from '../base/errors.js';
 import type { DeviceTensor } from '../engine/device.js';
 import { UNet } from '../engine/unet.js';
@@ -101,8 +101,5 @@ async function copyFirstHalves(from: DeviceTensor, to: DeviceTensor): Promise<vo
   const values = await from.read();
   from.free();
   const batch = at(to.shape, 0);
-  const [all, elements] = [values.length / batch, to.elements / batch];
-  const first = new Float32Array(to.elements);
-  for (let n = 0; n < batch; ++n) first.set(values.subarray(n * all, n * all + elements), n * elements);
-  await to.write(first);
+  await to.write(partOfEach(values, batch, 0, to.elements / batch));
 }

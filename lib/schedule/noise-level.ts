@@ -10,6 +10,11 @@ export interface Amplitudes {
   sigma: number;
 }
 
+/** Images with noise: alpha times these and sigma times that. */
+export function noised(images: Float32Array, noise: Float32Array, { alpha, sigma }: Amplitudes): Float32Array {
+  return images.map((value, i) => alpha * value + sigma * at(noise, i));
+}
+
 /** A noise level that is given, not taken from a noise schedule's times. */
 export interface GivenLevel extends Amplitudes {
   /** The number that enters the network's time embedding; the last level, which nothing evaluates, needs none. */

@@ -1,9 +1,10 @@
 import { at, elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
-import { normals } from '../engine/normals.js';
+import { normals, sampleStreams } from '../engine/normals.js';
 import type { DiffusionModel } from '../model.js';
 import type { Constraint } from '../running/guide.js';
 import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
+import { noised } from '../schedule/noise-level.js';
 import { LowPass } from './low-pass.js';
 import type { CheckedOptions } from './options.js';
 
@@ -38,13 +39,12 @@ export function keepPixels({ model, images }: Sources, mask: Float32Array): (noi
   const maskOf = masksOf(mask, images.length / (channels * pixels), pixels);
   return (noise) =>
     (x, { first, nextTime }) => {
-      const { alpha, sigma } =
-        nextTime === null ? { alpha: 1, sigma: 0 } : amplitudesOfNetworkTime(model.schedule, nextTime);
-      const offset = first * channels * pixels;
+      const level = nextTime === null ? { alpha: 1, sigma: 0 } : amplitudesOfNetworkTime(model.schedule, nextTime);
+      const [from, to] = [first * channels * pixels, first * channels * pixels + x.length];
+      const source = noised(images.subarray(from, to), noise.subarray(from, to), level);
       return x.map((value, i) => {
         const share = at(maskOf(first + Math.floor(i / (channels * pixels))), i % pixels);
-        const kept = alpha * at(images, offset + i) + sigma * at(noise, offset + i);
-        return value + share * (kept - value);
+        return value + share * (at(source, i) - value);
       });
     };
 }
@@ -68,16 +68,17 @@ export function keepLowFrequencies(
     normals(
       model.device,
       model.sampleShape,
-      Array.from({ length: count }, (_, row) => ({ seed, sampleIndex: first + row, record, draw: REFERENCE_DRAW })),
+      sampleStreams(count, { seed, firstSample: first, record, draw: REFERENCE_DRAW }),
     );
   return async (x, { first, record, time }) => {
     if (record > conditioned) return x;
-    const { alpha, sigma } = amplitudesOfNetworkTime(model.schedule, time);
     const offset = first * elements;
     const given = noise?.references;
     const slice = (record - 1) * images.length + offset;
     const e = given?.subarray(slice, slice + x.length) ?? (await drawn(first, x.length / elements, record - 1));
-    const apart = x.map((value, i) => alpha * at(images, offset + i) + sigma * at(e, i) - value);
+    const sources = images.subarray(offset, offset + x.length);
+    const reference = noised(sources, e, amplitudesOfNetworkTime(model.schedule, time));
+    const apart = reference.map((value, i) => value - at(x, i));
     const low = lowPass.apply(apart);
     return x.map((value, i) => value + at(low, i));
   };

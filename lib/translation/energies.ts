@@ -3,6 +3,7 @@ import type { UNet } from '../engine/unet.js';
 import type { DiffusionModel } from '../model.js';
 import type { Guide } from '../running/guide.js';
 import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
+import { noised } from '../schedule/noise-level.js';
 import { LowPass } from './low-pass.js';
 import type { CheckedOptions } from './options.js';
 import { similarityGradient, type Similarity } from './similarity.js';
@@ -25,10 +26,9 @@ export class Energies {
   guide(noise: Float32Array): Guide {
     const elements = elementCount(this.model.sampleShape);
     return async (y, times, first) => {
-      const { alpha, sigma } = amplitudesOfNetworkTime(this.model.schedule, at(times, 0));
+      const level = amplitudesOfNetworkTime(this.model.schedule, at(times, 0));
       const [from, to] = [first * elements, first * elements + y.length];
-      const e = noise.subarray(from, to);
-      const x = this.sources.subarray(from, to).map((value, i) => alpha * value + sigma * at(e, i));
+      const x = noised(this.sources.subarray(from, to), noise.subarray(from, to), level);
       const { lambdaS = 500, lambdaI = 2, similarity = 'cosine' } = this.options;
       const faithfulness = this.#lowPass.gradient(y, x);
       const result = Float32Array.from(faithfulness, (value) => -lambdaI * value);

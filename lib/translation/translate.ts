@@ -1,12 +1,13 @@
 import { at, elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { kinds, instanceOf, requireKind } from '../base/option-kinds.js';
-import { normals } from '../engine/normals.js';
+import { normals, sampleStreams } from '../engine/normals.js';
 import type { Classifier } from '../guidance/classifier.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import { DiffusionModel } from '../model.js';
 import type { RunOptions } from '../running/run-options.js';
 import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
+import { noised, type Amplitudes } from '../schedule/noise-level.js';
 import { keepLowFrequencies, keepPixels, type Sources } from './constraints.js';
 import { Energies } from './energies.js';
 import { checkedOptions, type CheckedOptions, type TranslateOptions } from './options.js';
@@ -92,16 +93,21 @@ interface Way {
   sources: Sources;
   timesteps: readonly number[];
   /** Of the states that it starts from. */
-  amplitudes: { alpha: number; sigma: number };
+  amplitudes: Amplitudes;
   /** What the sampler takes of a repeat, whose sources have this noise. */
   runOptions: (noise: Float32Array) => Pick<RunOptions, 'guides' | 'guideForm' | 'constrain'>;
 }
 
-async function wayOf(sources: Sources, timesteps: readonly number[], options: CheckedOptions): Promise<Way> {
+async function wayOf(
+  sources: Sources,
+  timesteps: readonly number[],
+  conditioned: number,
+  options: CheckedOptions,
+): Promise<Way> {
   const { model, images } = sources;
   const { method, extractor, mask } = options;
   if (method === 'ilvr') {
-    const constrain = keepLowFrequencies(sources, conditionedSteps(model, timesteps, options), options);
+    const constrain = keepLowFrequencies(sources, conditioned, options);
     return { sources, timesteps, amplitudes: { alpha: 0, sigma: 1 }, runOptions: () => ({ constrain }) };
   }
   const first = model.schedule.networkTime(at(timesteps, 0) + 1);
@@ -136,15 +142,9 @@ async function onceMore(way: Way, images: Float32Array, repeat: number, options:
   const { method, batch, noise, signal, onProgress, repeats } = options;
   const count = images.length / elementCount(model.sampleShape);
   const seed = seedOfRepeat(options.seed ?? 0, repeat);
-  const streams = Array.from({ length: count }, (_, sampleIndex) => ({
-    seed,
-    sampleIndex,
-    record: 0,
-    draw: SOURCE_DRAW,
-  }));
+  const streams = sampleStreams(count, { seed, record: 0, draw: SOURCE_DRAW });
   const own = repeat * images.length;
   const e = noise?.sources.slice(own, own + images.length) ?? (await normals(model.device, model.sampleShape, streams));
-  const { alpha, sigma } = amplitudes;
   const result = await model.sample({
     sampler: 'ddpm',
     ...(method !== 'ilvr' && { variance: 'beta-tilde' as const, clip: 'none' as const }),
@@ -152,7 +152,7 @@ async function onceMore(way: Way, images: Float32Array, repeat: number, options:
     count,
     batch,
     seed,
-    init: images.map((value, i) => alpha * value + sigma * at(e, i)),
+    init: noised(images, e, amplitudes),
     noise: noise?.steps[repeat],
     ...way.runOptions(e),
     signal,
@@ -185,9 +185,13 @@ export async function translate(
   const { extractor, repeats, start, stride, mask } = checked;
   requireSources(model, sources, extractor);
   const timesteps = timesOf(model, start, stride);
-  requireNoise(checked, sources.length, conditionedSteps(model, timesteps, checked));
+  const conditioned = conditionedSteps(model, timesteps, checked);
+  requireNoise(checked, sources.length, conditioned);
   const images = Float32Array.from(sources);
-  const way = await wayOf({ model, images }, timesteps, { ...checked, mask: mask && Float32Array.from(mask) });
+  const way = await wayOf({ model, images }, timesteps, conditioned, {
+    ...checked,
+    mask: mask && Float32Array.from(mask),
+  });
   let result = await onceMore(way, images, 0, checked);
   for (let repeat = 1; repeat < repeats; ++repeat) result = await onceMore(way, result.data, repeat, checked);
   return { images: result };

@@ -1,7 +1,7 @@
 import { at } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import { INITIAL_RECORD } from '../../base/random.js';
-import { normals } from '../../engine/normals.js';
+import { normals, sampleStreams } from '../../engine/normals.js';
 import { ImageBatch } from '../../images/image-batch.js';
 import { requirePngChannels } from '../../images/png.js';
 import type { AnySampleOptions, DiffusionModel } from '../../model.js';
@@ -34,12 +34,7 @@ async function initialStates(
   { initialScale }: StepProgram,
   { count, seed = 0 }: AnySampleOptions & { count: number },
 ): Promise<Float32Array> {
-  const streams = Array.from({ length: count }, (_, sampleIndex) => ({
-    seed,
-    sampleIndex,
-    record: INITIAL_RECORD,
-    draw: 0,
-  }));
+  const streams = sampleStreams(count, { seed, record: INITIAL_RECORD, draw: 0 });
   return await normals(model.device, model.sampleShape, streams, initialScale);
 }
 
@@ -110,9 +105,7 @@ async function plotStrip(call: Call, path: string, model: DiffusionModel): Promi
       scale: options.integer('scale'),
       labels: options.flag('labels'),
       signal,
-      onProgress: (done, total) => {
-        progress.update(done, total);
-      },
+      onProgress: progress.update,
     });
     progress.stop();
     await writePlot(call, path, png);
