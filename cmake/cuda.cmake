@@ -83,7 +83,7 @@ target_link_libraries(dpm_cuda_kernels PUBLIC dpm_cuda_runtime)
 
 add_library(dpm_cuda MODULE ${cuda_sources})
 dpm_loadable_options(dpm_cuda)
-set_target_properties(dpm_cuda PROPERTIES PREFIX "lib" OUTPUT_NAME ${dpm_plugin} SUFFIX ".so")
+set_target_properties(dpm_cuda PROPERTIES PREFIX "lib" OUTPUT_NAME ${dpm_plugin} SUFFIX ${DPM_PLUGIN_SUFFIX})
 target_link_libraries(dpm_cuda PRIVATE dpm_cuda_kernels dpm_cuda_dnn)
 
 if(NOT DPM_CUDA_MAJOR EQUAL 12 AND dpm_cuda12_compiles)

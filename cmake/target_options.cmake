@@ -47,7 +47,10 @@ endfunction()
 # What is loaded into a process that has a C++ library of its own: brings its own copy and exports nothing of it.
 function(dpm_loadable_options target)
   dpm_target_options(${target})
-  if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+  if(DPM_ZIG_TARGET)
+    # Its C++ library is always linked in, and hidden as it was compiled.
+    target_link_options(${target} PRIVATE -s)
+  elseif(CMAKE_SYSTEM_NAME STREQUAL "Linux")
     target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,--gc-sections)
     if(NOT dpm_sanitizers)
       target_link_options(${target} PRIVATE -static-libstdc++ -static-libgcc)

@@ -4,7 +4,8 @@
 // its --node-gyp) and users who build the published package all come here. It runs cmake-js in build/cmake and copies
 // the addon and its plug-ins to build/Release, where node-gyp-build looks first. With --cuda, or DPM_CUDA=1, the plug-in for
 // CUDA is among them, and where there is an nvcc of CUDA 12 that for older drivers; that needs nvcc and cuDNN's headers
-// (cmake/cuda.cmake).
+// (cmake/cuda.cmake). With --zig-target, or DPM_ZIG_TARGET, zig builds for another system, in build/prebuilds/TARGET
+// (cmake/zig.cmake).
 const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
@@ -20,6 +21,7 @@ const { values: options } = parseArgs({
     out: { type: 'string' },
     tests: { type: 'boolean', default: false },
     cuda: { type: 'boolean', default: process.env.DPM_CUDA === '1' },
+    'zig-target': { type: 'string', default: process.env.DPM_ZIG_TARGET },
     'run-tests': { type: 'boolean', default: false },
   },
 });
@@ -38,7 +40,8 @@ function run(command, commandArguments) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-const work = path.join(root, 'build', 'cmake');
+const home = options['zig-target'] ? path.join(root, 'build', 'prebuilds', options['zig-target']) : root;
+const work = path.join(home, 'build', 'cmake');
 const built = path.join(work, options.config);
 
 function cmakeJs(step, ...more) {
@@ -56,10 +59,14 @@ function cmakeJs(step, ...more) {
 
 // Always configure: `cmake-js build` alone skips it, and with it new options, once there is a CMakeCache.txt.
 const onOff = (wanted) => (wanted ? 'ON' : 'OFF');
-cmakeJs('configure', `--CDDPM_TESTS=${onOff(options.tests)}`, `--CDDPM_CUDA=${onOff(options.cuda)}`);
+const toolchainFile = path.join(root, 'cmake', 'zig.cmake');
+const cross = options['zig-target']
+  ? [`--CDCMAKE_TOOLCHAIN_FILE=${toolchainFile}`, `--CDDPM_ZIG_TARGET=${options['zig-target']}`]
+  : [];
+cmakeJs('configure', ...cross, `--CDDPM_TESTS=${onOff(options.tests)}`, `--CDDPM_CUDA=${onOff(options.cuda)}`);
 cmakeJs('build', '--parallel', String(os.availableParallelism()));
 
-const out = path.resolve(root, options.out ?? path.join('build', options.config));
+const out = path.resolve(home, options.out ?? path.join('build', options.config));
 fs.mkdirSync(out, { recursive: true });
 for (const file of fs.readdirSync(built)) {
   if (!/\.(node|so|dylib|dll)$/.test(file)) continue;

@@ -72,7 +72,24 @@ function load(): NativeBinding {
     throw loadingError(path, cause);
   }
   requireFit(loaded);
+  loaded.useCudaPlugins(cudaPlugins(require));
   return loaded;
+}
+
+/**
+ * The files of the CUDA device, which is a package of its own; none where it is not installed.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ADDON` when it is and does not load.
+ */
+export function cudaPlugins(require: NodeJS.Require): readonly string[] {
+  try {
+    return (require('@dpm-native/cuda-linux-x64') as { plugins: readonly string[] }).plugins;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND') return [];
+    throw new DpmError('ERR_DPM_ADDON', 'the package @dpm-native/cuda-linux-x64 does not load: install it again', {
+      cause,
+    });
+  }
 }
 
 /**

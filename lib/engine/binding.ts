@@ -2,7 +2,7 @@ import type { NativeNode } from './native-node.js';
 import type { NativeGraph } from './native-graph.js';
 
 /** Version of the addon's surface; the addon reports the same number or is refused. */
-export const NATIVE_ABI_VERSION = 8;
+export const NATIVE_ABI_VERSION = 9;
 
 /** Most samples of one evaluation. */
 export const MOST_AT_ONCE = 65_536;
@@ -357,6 +357,8 @@ export interface NativeBinding {
   abiVersion: number;
   recordBytes: number;
   devices(): NativeDeviceInfo[];
+  /** Files of the CUDA plug-in, in place of those beside the addon; of no effect once devices have been asked for, or where there are none. */
+  useCudaPlugins(paths: readonly string[]): void;
   Engine: new (options: NativeEngineOptions) => NativeEngine;
   CancelToken: new () => NativeCancelToken;
   /** Does nothing; for measuring the cost of a call. */

@@ -2,6 +2,9 @@
 #include <napi.h>
 
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "addon/environment.h"
 #include "addon/wraps/batch_wrap.h"
@@ -16,7 +19,7 @@
 namespace dpm::addon {
 namespace {
 
-constexpr int kSurfaceVersion = 8;
+constexpr int kSurfaceVersion = 9;
 
 Napi::Value devices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -34,6 +37,13 @@ Napi::Value devices(const Napi::CallbackInfo& info) {
   return array;
 }
 
+void set_cuda_plugins(const Napi::CallbackInfo& info) {
+  const auto files = info[0].As<Napi::Array>();
+  std::vector<std::string> paths;
+  for (std::uint32_t i = 0; i < files.Length(); ++i) paths.push_back(files.Get(i).As<Napi::String>().Utf8Value());
+  use_cuda_plugins(std::move(paths));
+}
+
 void noop(const Napi::CallbackInfo& /*info*/) {}
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
@@ -45,6 +55,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("abiVersion", Napi::Number::New(env, kSurfaceVersion));
   exports.Set("recordBytes", Napi::Number::New(env, sizeof(dpm_record)));
   exports.Set("devices", Napi::Function::New(env, devices, "devices"));
+  exports.Set("useCudaPlugins", Napi::Function::New(env, set_cuda_plugins, "useCudaPlugins"));
   exports.Set("Engine", EngineWrap::define(env));
   exports.Set("CancelToken", CancelToken::define(env));
   exports.Set("noop", Napi::Function::New(env, noop, "noop"));

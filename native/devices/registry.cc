@@ -1,6 +1,7 @@
 #include "devices/registry.h"
 
 #include <cstdlib>
+#include <mutex>
 #include <utility>
 
 #include "core/error.h"
@@ -16,16 +17,32 @@ constexpr int kMostCards = 64;
 
 /// A plug-in that lies beside this code.
 std::string beside(const std::string& name) {
-  return platform::directory_of(reinterpret_cast<const void*>(&beside)) + "/" + platform::library_file("dpm_" + name);
+  return platform::directory_of(reinterpret_cast<const void*>(&beside)) + "/libdpm_" + name + DPM_PLUGIN_SUFFIX;
+}
+
+struct CudaPlugins {
+  std::mutex mutex;
+  std::vector<std::string> paths;
+};
+
+CudaPlugins& cuda_plugins() {
+  static CudaPlugins plugins{{}, {beside(kCuda), beside("cuda12")}};
+  return plugins;
 }
 
 Plugin open_cuda() {
   const char* chosen = std::getenv("DPM_CUDA_PLUGIN");
   if (chosen != nullptr && *chosen != '\0') return open_for_driver({chosen});
-  if (platform::open_library("libcuda.so.1").handle == nullptr) {
-    return {nullptr, "there is no NVIDIA driver (libcuda.so.1)", {}};
+  const char* driver = platform::cuda_driver();
+  if (driver == nullptr) return {nullptr, "the CUDA device is for Linux", {}};
+  if (platform::open_library(driver).handle == nullptr) {
+    return {nullptr, "there is no NVIDIA driver (" + std::string(driver) + ")", {}};
   }
-  return open_for_driver({beside(kCuda), beside("cuda12")});
+  CudaPlugins& plugins = cuda_plugins();
+  const std::lock_guard lock(plugins.mutex);
+  Plugin plugin = open_for_driver(plugins.paths);
+  if (plugin.reason.starts_with("cannot open")) plugin.reason += " (npm install @dpm-native/cuda-linux-x64 brings it)";
+  return plugin;
 }
 
 const Plugin& cpu_device() {
@@ -69,6 +86,13 @@ DeviceInfo describe(const Kind& kind, int index) {
 }
 
 }  // namespace
+
+void use_cuda_plugins(std::vector<std::string> paths) {
+  if (paths.empty()) return;
+  CudaPlugins& plugins = cuda_plugins();
+  const std::lock_guard lock(plugins.mutex);
+  plugins.paths = std::move(paths);
+}
 
 std::vector<DeviceInfo> list_devices() {
   std::vector<DeviceInfo> devices;

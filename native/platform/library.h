@@ -17,8 +17,9 @@ OpenedLibrary open_library(const std::string& path);
 /// The address of `name`, null where the library has none such.
 void* find_symbol(void* library, const char* name);
 
-/// What a library called `name` is called as a file.
-std::string library_file(const std::string& name);
+/// The library of NVIDIA's driver; null on systems that this package has no CUDA device for.
+const char* cuda_driver();
+
 /// Of the library or program that holds this function, as UTF-8; `.` where it is not known.
 std::string directory_of(const void* function);
 

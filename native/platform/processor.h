@@ -41,5 +41,7 @@ inline void set_float_control(std::uint64_t /*state*/) {}
 /// Whether the system lets this process use the tile registers of AMX, on a processor that has them: they are so large
 /// that it wants to be asked. Where nobody can be asked they are not used.
 bool may_use_tiles();
+/// Whether the system keeps AVX-512's registers for a thread once it has used them, and does not say so before.
+bool keeps_avx512_from_first_use();
 
 }  // namespace dpm::platform

@@ -1,7 +1,7 @@
 // Which build of the CUDA plug-in serves a driver, and what `dpm devices` says of it: the emulated ones under the names of
 // those that are published, beside a copy of the addon.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -84,6 +84,51 @@ describe('the plug-in for a driver', () => {
       usable: false,
       score: 0,
       reason: 'the NVIDIA driver is too old: it supports CUDA 12.4, CUDA 13 needs R580 or newer',
+    });
+  });
+
+  describe('in a package of its own', () => {
+    const modules = join(folder, 'modules');
+    const installed = join(modules, '@dpm-native/cuda-linux-x64');
+    const inPackage = (driver: string) => devices(driver, { NODE_PATH: modules });
+
+    beforeAll(() => {
+      cpSync(packagePath('cuda/package'), installed, { recursive: true });
+      for (const file of ['libdpm_cuda.so', 'libdpm_cuda12.so']) renameSync(join(release, file), join(installed, file));
+    });
+
+    it('is found', () => {
+      expect(inPackage('13000').description).toContain('CUDA 13 plug-in');
+      expect(inPackage('12040').description).toContain('CUDA 12 plug-in');
+    });
+
+    it('is asked for where it is not installed', () => {
+      const { usable, reason } = devices('13000');
+      expect(usable).toBe(false);
+      expect(reason).toMatch(
+        /^cannot open plug-in .*libdpm_cuda\.so: .* \(npm install @dpm-native\/cuda-linux-x64 brings it\)$/,
+      );
+      // What is wrong with the driver no package mends.
+      expect(inPackage('11040').reason).not.toContain('npm install');
+    });
+
+    it('may lack the build for older drivers', () => {
+      rmSync(join(installed, 'libdpm_cuda12.so'));
+      expect(inPackage('12040').reason).toBe(
+        'the NVIDIA driver is too old: it supports CUDA 12.4, CUDA 13 needs R580 or newer',
+      );
+    });
+
+    it('goes before one beside the addon', () => {
+      copyFileSync(join(built, 'emulated/libdpm_cuda12_emulated.so'), join(release, 'libdpm_cuda.so'));
+      expect(inPackage('13000').description).toContain('CUDA 13 plug-in');
+      expect(devices('12040').description).toContain('CUDA 12 plug-in');
+    });
+
+    it('has the version of the package that it is for', () => {
+      const version = (file: string) =>
+        (JSON.parse(readFileSync(packagePath(file), 'utf8')) as { version: string }).version;
+      expect(version('cuda/package/package.json')).toBe(version('package.json'));
     });
   });
 });

@@ -6,9 +6,8 @@
 
 #include "core/error.h"
 #if defined(__x86_64__)
-#include <cpuid.h>
-
 #include "devices/cpu/bf16/kernels.h"
+#include "platform/instruction_sets.h"
 #include "platform/processor.h"
 #endif
 
@@ -34,23 +33,6 @@ namespace {
 
 #if defined(__x86_64__)
 
-bool runs_avx512() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-}
-
-/// Whether the processor has AMX for bfloat16 and the system lets this process use it.
-bool runs_amx() {
-  constexpr unsigned kBf16 = 1U << 22;
-  constexpr unsigned kTiles = 1U << 24;
-  unsigned eax = 0;
-  unsigned ebx = 0;
-  unsigned ecx = 0;
-  unsigned edx = 0;
-  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0 || (edx & kBf16) == 0 || (edx & kTiles) == 0) return false;
-  return platform::may_use_tiles();
-}
-
 /// AVX-512 and `bf16`.
 IsaKernels with_bf16(const char* name, const Bf16Kernels& bf16) {
   IsaKernels kernels = isa_avx512::kKernels;
@@ -63,13 +45,11 @@ std::vector<const IsaKernels*> usable() {
   static const IsaKernels amx = with_bf16("amx", kAmxKernels);
   static const IsaKernels avx512_bf16 = with_bf16("avx512bf16", kAvx512Bf16Kernels);
   std::vector<const IsaKernels*> found;
-  if (runs_avx512()) {
-    const bool bf16 = __builtin_cpu_supports("avx512bf16");
-    if (bf16 && runs_amx()) found.push_back(&amx);
-    if (bf16) found.push_back(&avx512_bf16);
-    found.push_back(&isa_avx512::kKernels);
-  }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&isa_avx2::kKernels);
+  static const platform::InstructionSets runs = platform::instruction_sets_of(platform::read_processor());
+  if (runs.amx_bf16 && platform::may_use_tiles()) found.push_back(&amx);
+  if (runs.avx512_bf16) found.push_back(&avx512_bf16);
+  if (runs.avx512) found.push_back(&isa_avx512::kKernels);
+  if (runs.avx2) found.push_back(&isa_avx2::kKernels);
   found.push_back(&isa_sse2::kKernels);
   return found;
 }

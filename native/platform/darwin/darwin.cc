@@ -13,7 +13,7 @@ namespace dpm::platform {
 /// The system makes large pages of its own accord, or not.
 void advise_huge_pages(void* /*memory*/, std::size_t /*bytes*/) noexcept {}
 
-std::string library_file(const std::string& name) { return "lib" + name + ".dylib"; }
+const char* cuda_driver() { return nullptr; }
 
 int available_processors() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
@@ -22,5 +22,7 @@ void yield_to_short_work(int niceness) {
 }
 
 bool may_use_tiles() { return false; }
+
+bool keeps_avx512_from_first_use() { return true; }
 
 }  // namespace dpm::platform

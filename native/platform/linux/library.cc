@@ -2,6 +2,6 @@
 
 namespace dpm::platform {
 
-std::string library_file(const std::string& name) { return "lib" + name + ".so"; }
+const char* cuda_driver() { return "libcuda.so.1"; }
 
 }  // namespace dpm::platform

@@ -15,4 +15,6 @@ bool may_use_tiles() {
 #endif
 }
 
+bool keeps_avx512_from_first_use() { return false; }
+
 }  // namespace dpm::platform

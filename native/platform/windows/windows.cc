@@ -39,7 +39,7 @@ void* find_symbol(void* library, const char* name) {
   return reinterpret_cast<void*>(GetProcAddress(reinterpret_cast<HMODULE>(library), name));
 }
 
-std::string library_file(const std::string& name) { return "lib" + name + ".dll"; }
+const char* cuda_driver() { return nullptr; }
 
 std::string directory_of(const void* function) {
   HMODULE library = nullptr;
@@ -70,6 +70,15 @@ void yield_to_short_work(int niceness) {
   if (niceness > 0) SetThreadPriority(GetCurrentThread(), THREAD_PRIORITY_BELOW_NORMAL);
 }
 
-bool may_use_tiles() { return false; }
+/// From Windows 11 on.
+bool may_use_tiles() {
+  using Enable = BOOL(WINAPI*)(DWORD64);
+  constexpr DWORD64 kTileData = DWORD64{1} << 18;
+  void* found =
+      find_symbol(reinterpret_cast<void*>(GetModuleHandleW(L"kernel32.dll")), "EnableProcessOptionalXStateFeatures");
+  return found != nullptr && reinterpret_cast<Enable>(found)(kTileData) != 0;
+}
+
+bool keeps_avx512_from_first_use() { return false; }
 
 }  // namespace dpm::platform

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { buildIn, loadingError, native, requireFit } from '../../../lib/engine/addon.js';
+import { buildIn, cudaPlugins, loadingError, native, requireFit } from '../../../lib/engine/addon.js';
 import { NATIVE_ABI_VERSION } from '../../../lib/engine/binding.js';
 import { RECORD_BYTES } from '../../../lib/program/pack.js';
 
@@ -27,6 +27,19 @@ describe('the addon', () => {
     expect(error.code).toBe('ERR_DPM_ADDON');
     expect(error.message).toContain(`the native build /p/dpm-native.node does not load: ${reason}; `);
     expect(error.message).toMatch(hint);
+  });
+
+  it('takes the CUDA device from its own package, where that is there', () => {
+    const requiring = (load: () => unknown): NodeJS.Require => Object.assign(load, {}) as unknown as NodeJS.Require;
+    const failing = (code: string) =>
+      requiring(() => {
+        throw Object.assign(new Error('no'), { code });
+      });
+    expect(cudaPlugins(requiring(() => ({ plugins: ['/p/libdpm_cuda.so'] })))).toEqual(['/p/libdpm_cuda.so']);
+    expect(cudaPlugins(failing('MODULE_NOT_FOUND'))).toEqual([]);
+    expect(() => cudaPlugins(failing('EACCES'))).toThrow(
+      expect.objectContaining({ code: 'ERR_DPM_ADDON', message: expect.stringContaining('cuda-linux-x64') as unknown }),
+    );
   });
 
   it('fits this package', () => {
