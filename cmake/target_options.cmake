@@ -48,8 +48,11 @@ endfunction()
 function(dpm_loadable_options target)
   dpm_target_options(${target})
   if(DPM_ZIG_TARGET)
-    # Its C++ library is always linked in, and hidden as it was compiled.
+    # Its C++ library is always linked in, and hidden as it was compiled, but for `new` and `delete`.
     target_link_options(${target} PRIVATE -s)
+    if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
+      target_link_options(${target} PRIVATE -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/exports.map)
+    endif()
   elseif(CMAKE_SYSTEM_NAME STREQUAL "Linux")
     target_link_options(${target} PRIVATE -Wl,--exclude-libs,ALL -Wl,--gc-sections)
     if(NOT dpm_sanitizers)

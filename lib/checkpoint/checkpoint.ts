@@ -1,7 +1,6 @@
-import { resolve } from 'node:path';
-
 import { DpmError } from '../base/errors.js';
 import type { NativeGivenConstant, NativeGraph, NativeWeight } from '../engine/native-graph.js';
+import { nativePath } from '../files/native-path.js';
 import { type TensorEntry } from '../files/safetensors.js';
 import type { Graph } from '../network/graph.js';
 
@@ -64,5 +63,5 @@ export function nativeGraph({ values, nodes, constants }: Graph, checkpoint: Che
     }
     return { name, file, dtype, shape, offset, bytes, view };
   });
-  return { values, nodes, constants: weights, files: checkpoint.files.map((file) => resolve(file)) };
+  return { values, nodes, constants: weights, files: checkpoint.files.map(nativePath) };
 }

@@ -58,8 +58,10 @@ function interruptSignal(): AbortSignal {
     if (controller.signal.aborted) process.exit(130);
     controller.abort(new Error('interrupted'));
   };
-  process.on('SIGINT', interrupt);
-  process.on('SIGTERM', interrupt);
+  // On Windows Ctrl+Break is SIGBREAK and a console that is closed SIGHUP, which elsewhere makes a server read its configuration.
+  const names: NodeJS.Signals[] =
+    process.platform === 'win32' ? ['SIGINT', 'SIGBREAK', 'SIGHUP'] : ['SIGINT', 'SIGTERM'];
+  for (const name of names) process.on(name, interrupt);
   return controller.signal;
 }
 

@@ -77,7 +77,8 @@ export class Tokens {
       throw new DpmError('ERR_DPM_FILE', `cannot read the tokens ${this.#path}`, { cause });
     });
     if (mtimeMs === this.#changed) return;
-    if ((mode & 0o077) !== 0) {
+    // Windows has no such bits: who may read a file is in lists that Node does not see.
+    if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
       throw new DpmError('ERR_DPM_CONFIG', `others may read the tokens ${this.#path}: chmod 600 ${this.#path}`);
     }
     const listed: unknown = parse(await readFile(this.#path, 'utf8'));
