@@ -2,10 +2,11 @@
 // Installs the packed tarball in an empty project and runs test/package/platforms/program.mjs in it with every runtime of
 // every system that it has a prebuild for, as far as that runs here. Ends with `N passed, N failed`.
 //
-//   scripts/check-platforms.mjs [--here] [--table FILE]
+//   scripts/check-platforms.mjs [--table FILE]
+//   scripts/check-platforms.mjs --here [--with bun] [--with deno]
 //
 // Wants build/packages (scripts/pack) and `scripts/setup --platforms`, or with --here nothing more: then it is run by this very
-// Node alone, whatever the system. With --table the table of what was run goes to FILE, in the place of the one between its marks.
+// Node alone, whatever the system, and by those that --with names. With --table the table of what was run goes to FILE, in the place of the one between its marks.
 import { execFile } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,18 +14,28 @@ import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 
-import { inspected, runtimes } from '../test/package/platforms/runtimes.mjs';
+import { denoOptions, inspected, runtimes } from '../test/package/platforms/runtimes.mjs';
 
 const run = promisify(execFile);
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const { values: options } = parseArgs({
-  options: { here: { type: 'boolean', default: false }, table: { type: 'string' } },
+  options: {
+    here: { type: 'boolean', default: false },
+    with: { type: 'string', multiple: true, default: [] },
+    table: { type: 'string' },
+  },
 });
 const marks = ['<!-- systems -->', '<!-- /systems -->'];
 
 /** The one instruction set of x86-64 that every machine of today has: digits of all runtimes are compared. */
 const DPM_CPU_ISA = 'avx2';
 const MINUTES = 10;
+
+/** What one evaluation comes to in the native tests, by instruction set. */
+const bits = readFileSync(join(root, 'test/native/devices/cpu/evaluation_bits.inc'), 'utf8');
+const evaluations = new Map(
+  [...bits.matchAll(/^DPM_BITS\((\w+), (0x[0-9A-F]{16})\)$/gm)].map(([, instructions, hash]) => [instructions, hash]),
+);
 
 const work = mkdtempSync(join(tmpdir(), 'dpm-platforms-'));
 const project = join(work, 'project');
@@ -48,7 +59,9 @@ async function install() {
   if (tarball === undefined) throw new Error('there is no tarball in build/packages: scripts/pack');
   writeFileSync(join(project, 'package.json'), '{ "private": true, "type": "module" }\n');
   await npm(['install', '--ignore-scripts', join(folder, tarball)], { cwd: project });
-  cpSync(join(root, 'test/package/platforms/program.mjs'), join(project, 'program.mjs'));
+  for (const file of ['program.mjs', 'evaluation.mjs']) {
+    cpSync(join(root, 'test/package/platforms', file), join(project, file));
+  }
 }
 
 /** Where an npm package of a runtime has been unpacked to. */
@@ -86,7 +99,12 @@ async function runProgram({ system, packaged, command, options: more = [], envir
     timeout: MINUTES * 60_000,
     env: { ...environment, WINEPREFIX: join(work, 'wine'), ...instructions, ...own },
   });
-  return JSON.parse(stdout.trim().split('\n').at(-1));
+  const found = JSON.parse(stdout.trim().split('\n').at(-1));
+  const expected = evaluations.get(found.instructions);
+  if (expected !== undefined && found.evaluation !== expected) {
+    throw new Error(`the evaluation comes to ${found.evaluation}, in the native tests to ${expected}`);
+  }
+  return found;
 }
 
 /** What is found in the files of a prebuild, and that Node and the system have all that they need. */
@@ -172,7 +190,11 @@ async function main() {
   await install();
   if (options.here) {
     const system = `${process.platform}-${process.arch}`;
-    await check(system, 'this Node', 'run', null, () => runProgram({ system, command: () => [process.execPath] }));
+    for (const program of [process.execPath, ...options.with]) {
+      const more = program === 'deno' ? denoOptions : [];
+      await check(system, program, 'run', null, () => runProgram({ system, command: () => [program], options: more }));
+    }
+    await compareDigits(system);
   } else {
     await checkAll();
   }

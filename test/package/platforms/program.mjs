@@ -9,6 +9,8 @@ import { isMainThread, Worker } from 'node:worker_threads';
 
 import { devices, DiffusionModel, DpmError } from 'dpm-native';
 
+import { evaluationBits } from './evaluation.mjs';
+
 const sha256 = (array) =>
   createHash('sha256')
     .update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength))
@@ -55,11 +57,13 @@ if (isMainThread) {
     new Worker(new URL(import.meta.url)).once('message', resolve).once('error', reject);
   });
   assert.equal(inWorker, sha256(drawn));
+  const evaluation = await evaluationBits(new URL('node_modules/dpm-native/dist/', import.meta.url));
   const { bun, deno, node } = process.versions;
   const name = bun ? `Bun ${bun}` : deno ? `Deno ${deno}` : `Node ${node}`;
   const instructions = listed.find((device) => device.name === 'cpu').description.split(',')[0];
+  const digits = sha256(drawn);
   console.log(
-    JSON.stringify({ name, system: `${process.platform}-${process.arch}`, instructions, digits: sha256(drawn) }),
+    JSON.stringify({ name, system: `${process.platform}-${process.arch}`, instructions, digits, evaluation }),
   );
 } else {
   const { parentPort } = await import('node:worker_threads');

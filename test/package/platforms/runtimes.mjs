@@ -23,6 +23,9 @@ const fromNpm = (packaged, program, more = {}) => ({
 });
 const node = (system, version) => fromNpm(`node-${system}@${version}`, 'bin/node');
 
+/** Packages as npm has installed them. */
+export const denoOptions = ['run', '--allow-all', '--node-modules-dir=manual'];
+
 const underQemu = {
   how: 'qemu, user mode',
   missing: needing(qemu, 'qemu') ?? needing(`${arm64Libraries}/lib`, 'C library for arm64'),
@@ -40,7 +43,7 @@ export const runtimes = [
   {
     system: 'linux-x64-glibc',
     ...fromNpm('@deno/linux-x64-glibc@latest', 'deno'),
-    options: ['run', '--allow-all', '--node-modules-dir=manual'],
+    options: denoOptions,
   },
   {
     system: 'linux-x64-musl',
@@ -48,7 +51,7 @@ export const runtimes = [
     environment: muslEnvironment,
     missing: needing(muslNode('x64'), 'Node for musl'),
   },
-  ...['20', '22', '24'].map((version) => {
+  ...['20', '24'].map((version) => {
     const own = node('linux-arm64', version);
     const command = (folder) => [qemu, '-L', arm64Libraries, ...own.command(folder)];
     return { system: 'linux-arm64-glibc', ...own, ...underQemu, command };
