@@ -14,6 +14,7 @@ import {
   type Command,
   type CommandGroup,
 } from './command.js';
+import { interruptSignal } from './interrupt.js';
 import { printLine } from './output.js';
 
 /** Loaded when called, so that `dpm --help` does not wait for the engine. */
@@ -49,20 +50,6 @@ async function printHelp(): Promise<void> {
 function version(): string {
   const require = createRequire(import.meta.url);
   return (require('../../package.json') as { version: string }).version;
-}
-
-/** A signal that aborts on the first interrupt; the second one ends the process at once. */
-function interruptSignal(): AbortSignal {
-  const controller = new AbortController();
-  const interrupt = (): void => {
-    if (controller.signal.aborted) process.exit(130);
-    controller.abort(new Error('interrupted'));
-  };
-  // On Windows Ctrl+Break is SIGBREAK and a console that is closed SIGHUP, which elsewhere makes a server read its configuration.
-  const names: NodeJS.Signals[] =
-    process.platform === 'win32' ? ['SIGINT', 'SIGBREAK', 'SIGHUP'] : ['SIGINT', 'SIGTERM'];
-  for (const name of names) process.on(name, interrupt);
-  return controller.signal;
 }
 
 async function runCommand(command: Command, args: readonly string[]): Promise<void> {
