@@ -38,7 +38,11 @@ const underWine = {
 };
 
 export const runtimes = [
-  ...['20.19.0', '22', '24', 'latest'].map((version) => ({ system: 'linux-x64-glibc', ...node('linux-x64', version) })),
+  ...['20.19.0', '22', '24', 'latest'].map((version) => ({
+    system: 'linux-x64-glibc',
+    ...node('linux-x64', version),
+    installs: true,
+  })),
   { system: 'linux-x64-glibc', ...fromNpm('@oven/bun-linux-x64@latest', 'bin/bun') },
   {
     system: 'linux-x64-glibc',
