@@ -11,7 +11,7 @@ import { createPackageWithOptions, extractAll, listPackage } from '@electron/asa
 const [program, archive, folder] = process.argv.slice(2);
 const application = mkdtempSync(join(tmpdir(), 'dpm-electron-'));
 cpSync(program, join(application, program));
-cpSync('node_modules', join(application, 'node_modules'), { recursive: true });
+cpSync('node_modules', join(application, 'node_modules'), { recursive: true, verbatimSymlinks: true });
 // As docs/troubleshooting.md says: what native code opens has to be a file.
 await createPackageWithOptions(application, archive, { unpackDir: '**/node_modules/dpm-native/{prebuilds,models}' });
 

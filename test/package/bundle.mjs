@@ -45,7 +45,7 @@ const bundlers = {
       outfile: file,
       bundle: true,
       platform: 'browser',
-      format: 'iife',
+      format: 'esm',
       external: ['node:*'],
     });
   },
