@@ -180,7 +180,7 @@ TEST(EngineTurns, BringTheirWorkToAnEndBeforeAJob) {
   engine.add(taker);
   std::promise<int> answer;
   engine.submit(std::make_unique<AskingJob>(*taker, answer));
-  answer.get_future().get();
+  static_cast<void>(answer.get_future().get());
   EXPECT_EQ(taker->settled, 1);
 }
 
@@ -210,7 +210,7 @@ TEST(EngineTurns, AreLeftWhenTheWorkIsGone) {
     engine.wake();
     std::promise<int> answer;
     engine.submit(std::make_unique<AskingJob>(*fickle, answer));
-    answer.get_future().get();
+    static_cast<void>(answer.get_future().get());
     engine.run_now([] {});
   }
 }

@@ -148,8 +148,8 @@ TEST_F(LaneThreads, ShareTheirEngineByWeight) {
       (light->statistics().seconds - light_before.seconds) / (heavy->statistics().seconds - heavy_before.seconds);
   cancelled->store(true);
   engine_.drop_cancelled();
-  first.get();
-  second.get();
+  static_cast<void>(first.get());
+  static_cast<void>(second.get());
   // What a turn does beside its step is counted there and not here; with equal weights it would be about 1.
   EXPECT_GT(share, 0.1);
   EXPECT_LT(share, 0.5);
