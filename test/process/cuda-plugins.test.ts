@@ -126,9 +126,11 @@ describe('the plug-in for a driver', () => {
     });
 
     it('has the version of the package that it is for', () => {
-      const version = (file: string) =>
-        (JSON.parse(readFileSync(packagePath(file), 'utf8')) as { version: string }).version;
-      expect(version('cuda/package/package.json')).toBe(version('package.json'));
+      const manifest = (file: string) =>
+        JSON.parse(readFileSync(packagePath(file), 'utf8')) as { version: string; peerDependencies: object };
+      const { version, peerDependencies } = manifest('package.json');
+      expect(manifest('cuda/package/package.json').version).toBe(version);
+      expect(peerDependencies).toMatchObject({ '@dpm-native/cuda-linux-x64': version });
     });
   });
 });

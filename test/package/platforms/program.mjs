@@ -2,7 +2,7 @@
 // the package. Prints a line of JSON: which runtime that was, and a hash of the digits that it drew.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isMainThread, Worker } from 'node:worker_threads';
@@ -39,6 +39,10 @@ async function survives(model, images) {
   const file = join(folder, 'digits é.png');
   await images.save(file);
   assert.equal(readFileSync(file).subarray(1, 4).toString(), 'PNG');
+  const copy = join(folder, 'modèle');
+  cpSync(new URL('node_modules/dpm-native/models/mnist', import.meta.url), copy, { recursive: true });
+  const loaded = await DiffusionModel.load(copy, { device: 'cpu' });
+  await loaded.close();
   rmSync(folder, { recursive: true });
 }
 
