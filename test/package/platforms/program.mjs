@@ -2,7 +2,8 @@
 // the package. Prints a line of JSON: which runtime that was, and a hash of the digits that it drew.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isMainThread, Worker } from 'node:worker_threads';
@@ -40,7 +41,8 @@ async function survives(model, images) {
   await images.save(file);
   assert.equal(readFileSync(file).subarray(1, 4).toString(), 'PNG');
   const copy = join(folder, 'modèle');
-  cpSync(new URL('node_modules/dpm-native/models/mnist', import.meta.url), copy, { recursive: true });
+  // Not cpSync, which in some Nodes takes names for another encoding's on Windows.
+  await cp(new URL('node_modules/dpm-native/models/mnist', import.meta.url), copy, { recursive: true });
   const loaded = await DiffusionModel.load(copy, { device: 'cpu' });
   await loaded.close();
   rmSync(folder, { recursive: true });
