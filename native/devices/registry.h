@@ -1,6 +1,6 @@
 // The devices of this process: the CPU, linked in, and plug-ins found beside this library. The one for CUDA is opened
-// where there is an NVIDIA driver, in the build that suits the driver; `use_cuda_plugins` says where else these builds are,
-// and $DPM_CUDA_PLUGIN names one file, which is opened in any case.
+// where there is an NVIDIA driver, in the build that suits the driver; `use_cuda_plugins` says where else these builds
+// are, and $DPM_CUDA_PLUGIN names one file, which is opened in any case.
 #pragma once
 
 #include <string>
@@ -25,8 +25,8 @@ struct DeviceChoice {
   std::string description;
 };
 
-/// Opens the CUDA plug-in from these files, as UTF-8, in place of those beside this library: builds for newer drivers come
-/// first. Nothing changes where it has been opened, and an empty list changes nothing.
+/// Opens the CUDA plug-in from these files, as UTF-8, in place of those beside this library: builds for newer drivers
+/// come first. Nothing changes where it has been opened, and an empty list changes nothing.
 void use_cuda_plugins(std::vector<std::string> paths);
 
 /// Every device that is known, usable or not. Plug-ins are opened on the first call and never unloaded.
