@@ -40,6 +40,7 @@ Napi::Value devices(const Napi::CallbackInfo& info) {
 void set_cuda_plugins(const Napi::CallbackInfo& info) {
   const auto files = info[0].As<Napi::Array>();
   std::vector<std::string> paths;
+  paths.reserve(files.Length());
   for (std::uint32_t i = 0; i < files.Length(); ++i) paths.push_back(files.Get(i).As<Napi::String>().Utf8Value());
   use_cuda_plugins(std::move(paths));
 }
