@@ -1,5 +1,5 @@
 // The README says of every system that there are prebuilds for what was run there.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 import { expect, it } from 'vitest';
@@ -18,4 +18,12 @@ it('the table of systems has those of scripts/prebuild-all', () => {
     expect(runtimes !== 'none', system).toBe(wasRun);
     expect(/`[0-9a-f]{12}` \((avx2|neon)\)/.test(digits ?? ''), system).toBe(wasRun);
   }
+});
+
+it('a system that there is none of is refused before anything is built', () => {
+  const { status, stderr } = spawnSync(packagePath('scripts/prebuild-all'), ['linux-x64-glibc', 'plan9-x64'], {
+    encoding: 'utf8',
+  });
+  expect(status).toBe(2);
+  expect(stderr).toMatch(/^there is no system plan9-x64$/m);
 });
