@@ -40,7 +40,8 @@ function run(command, commandArguments) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-const home = options['zig-target'] ? path.join(root, 'build', 'prebuilds', options['zig-target']) : root;
+const target = options['zig-target'];
+const home = target ? path.join(root, 'build', 'prebuilds', target) : root;
 const work = path.join(home, 'build', 'cmake');
 const built = path.join(work, options.config);
 
@@ -60,9 +61,7 @@ function cmakeJs(step, ...more) {
 // Always configure: `cmake-js build` alone skips it, and with it new options, once there is a CMakeCache.txt.
 const onOff = (wanted) => (wanted ? 'ON' : 'OFF');
 const toolchainFile = path.join(root, 'cmake', 'zig.cmake');
-const cross = options['zig-target']
-  ? [`--CDCMAKE_TOOLCHAIN_FILE=${toolchainFile}`, `--CDDPM_ZIG_TARGET=${options['zig-target']}`]
-  : [];
+const cross = target ? [`--CDCMAKE_TOOLCHAIN_FILE=${toolchainFile}`, `--CDDPM_ZIG_TARGET=${target}`] : [];
 cmakeJs('configure', ...cross, `--CDDPM_TESTS=${onOff(options.tests)}`, `--CDDPM_CUDA=${onOff(options.cuda)}`);
 cmakeJs('build', '--parallel', String(os.availableParallelism()));
 

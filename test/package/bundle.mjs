@@ -2,7 +2,7 @@
 // browser.
 //
 //   node bundle.mjs esbuild|webpack|vite|browser PROGRAM FILE
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { promisify } from 'node:util';
 
 const [tool, program, file] = process.argv
@@ -21,7 +21,7 @@ const bundlers = {
     const { default: webpack } = await import('webpack');
     const stats = await promisify(webpack)({
       ...{ mode: 'production', target: 'node', entry: program, experiments: { outputModule: true } },
-      output: { path: dirname(file), filename: file.slice(dirname(file).length + 1), module: true },
+      output: { path: dirname(file), filename: basename(file), module: true },
       externals: { 'dpm-native': 'module dpm-native' },
     });
     if (stats.hasErrors()) throw new Error(stats.toString());
@@ -34,7 +34,7 @@ const bundlers = {
       build: {
         ssr: program,
         outDir: dirname(file),
-        rollupOptions: { output: { entryFileNames: file.slice(dirname(file).length + 1) } },
+        rollupOptions: { output: { entryFileNames: basename(file) } },
       },
     });
   },

@@ -25,6 +25,12 @@ def check(holds, message):
         sys.exit(message)
 
 
+def parsed(path):
+    binary = lief.parse(str(path))
+    check(binary is not None, f"{path} is no program")
+    return binary.at(0) if isinstance(binary, lief.MachO.FatBinary) else binary
+
+
 def exported(binary):
     if isinstance(binary, lief.PE.Binary):
         return {entry.name for entry in binary.get_export().entries}
@@ -55,16 +61,11 @@ def check_windows(path, binary, node):
 
 
 def main(system, folder, node_path, tbd):
-    node = lief.parse(node_path)
-    if isinstance(node, lief.MachO.FatBinary):
-        node = node.at(0)
+    node = parsed(node_path)
     system_names = {name.removeprefix("_") for name in re.findall(r"[A-Za-z0-9_$.]+", pathlib.Path(tbd).read_text())}
     summary = []
     for path in sorted(pathlib.Path(folder).iterdir()):
-        binary = lief.parse(str(path))
-        check(binary is not None, f"{path} is no program")
-        if isinstance(binary, lief.MachO.FatBinary):
-            binary = binary.at(0)
+        binary = parsed(path)
         machine = str(binary.header.cpu_type if system.startswith("darwin") else binary.header.machine).split(".")[-1]
         check(machine in ARCHITECTURES[system.split("-")[1]], f"{path} is for {machine}")
         wanted = ADDON_EXPORTS if path.suffix == ".node" else {"dpm_backend_entry"}
