@@ -1,5 +1,6 @@
 import type { Command } from './command.js';
 import { modelOptions, withModel } from './model-options.js';
+import { printLine } from './output.js';
 
 export const graphCommand: Command = {
   name: 'graph',
@@ -9,7 +10,7 @@ export const graphCommand: Command = {
   options: modelOptions,
   async run(call) {
     await withModel(call, ({ unet }) => {
-      process.stdout.write(`${unet.native.dump('fused', call.json ? 'json' : 'dot').trimEnd()}\n`);
+      printLine(unet.native.dump('fused', call.json ? 'json' : 'dot').trimEnd());
       return Promise.resolve();
     });
   },

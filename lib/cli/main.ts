@@ -1,94 +1,7 @@
 #!/usr/bin/env node
-import { createRequire } from 'node:module';
-
-import { suggestion } from '../base/checks.js';
-import type { DpmError } from '../base/errors.js';
-import { toDpmError } from '../base/errors.js';
 import { oneLine } from '../base/one-line.js';
-import {
-  commandHelp,
-  groupCommand,
-  groupHelp,
-  parseCall,
-  usageError,
-  type Command,
-  type CommandGroup,
-} from './command.js';
 import { interruptSignal } from './interrupt.js';
-import { printLine } from './output.js';
-
-/** Loaded when called, so that `dpm --help` does not wait for the engine. */
-const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {
-  devices: async () => (await import('./devices.js')).devicesCommand,
-  inspect: async () => (await import('./inspect.js')).inspectCommand,
-  graph: async () => (await import('./graph.js')).graphCommand,
-  forward: async () => (await import('./forward.js')).forwardCommand,
-  translate: async () => (await import('./translate.js')).translateCommand,
-  gradient: async () => (await import('./gradient.js')).gradientCommand,
-  convert: async () => (await import('./convert.js')).convertCommand,
-  sample: async () => (await import('./sample.js')).sampleCommand,
-  gamma: async () => (await import('./gamma.js')).gammaCommand,
-  costs: async () => (await import('./costs.js')).costsCommand,
-  classify: async () => (await import('./classify.js')).classifyCommand,
-  nll: async () => (await import('./nll.js')).nllCommand,
-  plot: async () => (await import('./plot.js')).plotCommands,
-  bench: async () => (await import('./bench.js')).benchCommand,
-  serve: async () => (await import('./serve.js')).serveCommand,
-  worker: async () => (await import('./worker.js')).workerCommand,
-  jobs: async () => (await import('./jobs.js')).jobsCommands,
-};
-
-async function printHelp(): Promise<void> {
-  printLine('Usage: dpm COMMAND [options]\n\nCommands:');
-  for (const load of Object.values(commands)) {
-    const { name, summary } = await load();
-    printLine(`  ${name.padEnd(8)}  ${summary}`);
-  }
-  printLine('\ndpm COMMAND --help lists the options of a command.');
-}
-
-function version(): string {
-  const require = createRequire(import.meta.url);
-  return (require('../../package.json') as { version: string }).version;
-}
-
-async function runCommand(command: Command, args: readonly string[]): Promise<void> {
-  const call = parseCall(command, args, interruptSignal());
-  if (call === null) printLine(commandHelp(command));
-  else await command.run(call);
-}
-
-async function main(args: readonly string[]): Promise<void> {
-  const [name = '--help', ...rest] = args;
-  if (name === '--help' || name === '-h' || name === 'help') {
-    // `dpm help sample` is `dpm sample --help`.
-    await (rest.length > 0 && name === 'help' ? main([...rest, '--help']) : printHelp());
-    return;
-  }
-  if (name === '--version') {
-    printLine(version());
-    return;
-  }
-  const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (load === undefined) {
-    const names = Object.keys(commands);
-    throw usageError(`'${name}' is not a command${suggestion(name, names)}; commands: ${names.join(', ')}`);
-  }
-  const loaded = await load();
-  if (!('commands' in loaded)) {
-    await runCommand(loaded, rest);
-    return;
-  }
-  const chosen = groupCommand(loaded, rest);
-  if (chosen === null) printLine(groupHelp(loaded));
-  else await runCommand(...chosen);
-}
-
-/** 2: wrong call, 130: interrupted, 1: the work failed. */
-function exitCode({ code }: DpmError): number {
-  if (code === 'ERR_DPM_USAGE' || code === 'ERR_DPM_ARGUMENT') return 2;
-  return code === 'ERR_DPM_ABORTED' ? 130 : 1;
-}
+import { runCommandLine } from './run.js';
 
 // The reader of a pipe may leave early (dpm … | head).
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -97,12 +10,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(1);
 });
 
-try {
-  await main(process.argv.slice(2));
-} catch (error) {
-  const failure = toDpmError(error);
-  process.stderr.write(`error [${failure.code}]: ${failure.message}\n`);
-  // eslint-disable-next-line @typescript-eslint/dot-notation -- the environment is an index signature
-  if (process.env['DPM_DEBUG'] === '1') process.stderr.write(`${failure.stack ?? ''}\n`);
-  process.exitCode = exitCode(failure);
-}
+const code = await runCommandLine(process.argv.slice(2), interruptSignal);
+// A failure to write that has come meanwhile stays one.
+if (code !== 0) process.exitCode = code;

@@ -1,13 +1,34 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Writable } from 'node:stream';
+
 import { Presets, SingleBar } from 'cli-progress';
+
+/** Where a command writes. */
+export interface Streams {
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+}
+
+const ownStreams = new AsyncLocalStorage<Streams>();
+
+/** The streams of the command that is running: those it was given, else the process's. */
+export function streams(): Streams {
+  return ownStreams.getStore() ?? process;
+}
+
+/** Has everything that a piece of work prints written to other streams than the process's. */
+export function withStreams<T>(own: Streams, work: () => T): T {
+  return ownStreams.run(own, work);
+}
 
 /** Writes a line to standard output. */
 export function printLine(line: string): void {
-  process.stdout.write(`${line}\n`);
+  streams().stdout.write(`${line}\n`);
 }
 
 /** Writes a line beside the result, to standard error. */
 export function printNote(line: string): void {
-  process.stderr.write(`${line}\n`);
+  streams().stderr.write(`${line}\n`);
 }
 
 /** Writes a value as one line of JSON to standard output. */
@@ -36,10 +57,11 @@ export interface Progress {
 
 /** A progress bar; silent for machines and where there is no terminal. */
 export function progressBar(label: string, json: boolean): Progress {
-  if (json || !process.stderr.isTTY) return { update: () => undefined, stop: () => undefined };
+  const { stderr } = streams();
+  if (json || !('isTTY' in stderr) || stderr.isTTY !== true) return { update: () => undefined, stop: () => undefined };
   const format = `${label} {bar} {percentage}% | {value}/{total} | {eta_formatted} left`;
   const bar = new SingleBar(
-    { format, stream: process.stderr, hideCursor: true, clearOnComplete: true },
+    { format, stream: stderr, hideCursor: true, clearOnComplete: true },
     Presets.shades_classic,
   );
   let started = false;

@@ -4,6 +4,7 @@ import { basename, dirname, extname, resolve } from 'node:path';
 import { DpmError } from '../base/errors.js';
 import { makeFolder, writeAtomically } from '../files/files.js';
 import { usageError } from './command.js';
+import { streams } from './output.js';
 
 /** The path that stands for the standard output. */
 export const standardOutput = '-';
@@ -103,7 +104,7 @@ export async function writeTarget(path: string, content: Uint8Array | string): P
     return;
   }
   await new Promise<void>((done) => {
-    process.stdout.write(content, () => {
+    streams().stdout.write(content, () => {
       done();
     });
   });

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Server } from 'dpm-native-server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { dpm } from '../../support/dpm.js';
+import { dpmProcess as dpm } from '../../support/dpm.js';
 
 let spool: string;
 let ids: string[];

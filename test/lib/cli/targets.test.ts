@@ -1,5 +1,4 @@
 // What a command writes is checked before the work, and lands where it was asked for.
-import { execFile } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -8,21 +7,12 @@ import { describe, expect, it } from 'vitest';
 
 import { checkTarget } from '../../../lib/cli/target.js';
 import { writeSafetensors } from '../../../lib/index.js';
-import { dpm, dpmMain } from '../../support/dpm.js';
+import { dpm, dpmBytes } from '../../support/dpm.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
 
 const folder = temporaryFolder();
 const temporary = (name: string): string => join(folder, name);
 const sample = ['sample', 'mnist', '--device', 'cpu', '--sampler', 'ddim', '--steps', '2', '--seed', '1'];
-
-/** Standard output as bytes. */
-function dpmBytes(...args: string[]): Promise<{ code: number; stdout: Buffer; stderr: string }> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [dpmMain, ...args], { encoding: 'buffer' }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr: stderr.toString() });
-    });
-  });
-}
 
 describe('a target', () => {
   const kinds = { flag: '--out', endings: ['.png', '.safetensors'], folder: true };
