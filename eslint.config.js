@@ -37,7 +37,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['test/**/*.ts', 'packages/*/test/**/*.ts', 'bench/**/*.ts', 'examples/**/*.ts'],
+    files: ['test/**/*.ts', 'packages/*/test/**/*.ts', 'bench/**/*.ts', 'examples/**/*.ts', 'scripts/**/*.ts'],
     rules: {
       'no-console': 'off',
       // A failed assumption fails the test, which is what `!` says there.

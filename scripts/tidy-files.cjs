@@ -3,14 +3,13 @@
 //
 //   node scripts/tidy-files.cjs DATABASE all|changed
 //
-// `changed` are the files that differ from where this branch left main (on main: from the commit before), uncommitted ones
-// included, and everything that includes them.
-const { execFileSync } = require('node:child_process');
+// `changed` are the files that scripts/changed.cjs names, and everything that includes them.
 const { existsSync, mkdirSync, readFileSync, writeFileSync } = require('node:fs');
 const path = require('node:path');
 
+const { changedFiles, git, lines, root } = require('./changed.cjs');
+
 const [database, which] = process.argv.slice(2);
-const root = process.cwd();
 
 // Every source once: the kernels, compiled per instruction set, for the first of them.
 function commands() {
@@ -21,34 +20,6 @@ function commands() {
     if (!once.has(file)) once.set(file, each);
   }
   return once;
-}
-
-const git = (...words) => execFileSync('git', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
-const lines = (text) => text.split('\n').filter((line) => line !== '');
-
-function attempt(...words) {
-  try {
-    return git(...words);
-  } catch {
-    return undefined;
-  }
-}
-
-/** The commit to compare with; undefined where there is no history. */
-function base() {
-  const head = attempt('rev-parse', 'HEAD');
-  for (const main of ['origin/HEAD', 'origin/main', 'main']) {
-    const fork = attempt('merge-base', 'HEAD', main);
-    if (fork !== undefined && fork !== head) return fork;
-  }
-  return attempt('rev-parse', 'HEAD~');
-}
-
-function changedFiles() {
-  const from = base();
-  if (from === undefined) return undefined;
-  const untracked = git('ls-files', '--others', '--exclude-standard');
-  return new Set([...lines(git('diff', '--name-only', from)), ...lines(untracked)]);
 }
 
 // What a file includes is found by the end of its path: too many files at worst, which costs time only.

@@ -1,0 +1,68 @@
+#!/usr/bin/env node
+'use strict';
+// What differs from the commit that all checks were last run of: from where this branch left main, and on main from the commit
+// that .ci/checked names. Uncommitted and new files count.
+//
+//   scripts/changed.cjs              the files, one a line
+//   scripts/changed.cjs PATTERN...   whether one of them matches a regular expression: exits with 0, else with 1
+//
+// Where the commit is not in the history, everything counts as changed: the one line is `everything`, every PATTERN matches.
+const { execFileSync } = require('node:child_process');
+const { readFileSync } = require('node:fs');
+const path = require('node:path');
+
+const root = path.resolve(__dirname, '..');
+
+function git(...words) {
+  const options = { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'], maxBuffer: 2 ** 28 };
+  return execFileSync('git', words, options).trim();
+}
+const lines = (text) => text.split('\n').filter((line) => line !== '');
+
+function attempt(...words) {
+  try {
+    return git(...words);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The commit that all checks were last run of; undefined where it is not in the history. */
+function checked() {
+  const [commit] = lines(readFileSync(path.join(root, '.ci', 'checked'), 'utf8')).filter(
+    (line) => !line.startsWith('#'),
+  );
+  return attempt('merge-base', '--is-ancestor', commit, 'HEAD') === undefined ? undefined : commit;
+}
+
+/** The commit to compare with; undefined where there is none. */
+function base() {
+  const head = attempt('rev-parse', 'HEAD');
+  for (const main of ['origin/HEAD', 'origin/main', 'main']) {
+    const fork = attempt('merge-base', 'HEAD', main);
+    if (fork !== undefined && fork !== head) return fork;
+  }
+  return checked();
+}
+
+/** Paths from the root, of files that are gone, too; undefined where everything counts. */
+function changedFiles(from = base()) {
+  if (from === undefined) return undefined;
+  const untracked = git('ls-files', '--others', '--exclude-standard');
+  return new Set([...lines(git('diff', '--name-only', '--no-renames', from)), ...lines(untracked)]);
+}
+
+/** Whether one of the changed files matches a pattern. */
+function touches(patterns, changed = changedFiles()) {
+  return (
+    changed === undefined || [...changed].some((file) => patterns.some((pattern) => new RegExp(pattern).test(file)))
+  );
+}
+
+module.exports = { changedFiles, git, lines, root, touches };
+
+if (require.main === module) {
+  const patterns = process.argv.slice(2);
+  if (patterns.length > 0) process.exit(touches(patterns) ? 0 : 1);
+  console.log([...(changedFiles() ?? ['everything'])].join('\n'));
+}

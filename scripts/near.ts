@@ -1,0 +1,115 @@
+// Runs the tests nearest to what has changed since the last commit, or in it: in a third of a minute what is most likely to notice.
+//
+//   npm run near [-- --seconds N]    for about so long, default 15; `npm test` runs all
+//
+// Nearest first: tests in the folder that mirrors the changed file's room, then by the number of imports or includes in between. How
+// long a test takes is what vitest noted when it last ran.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+import { imported, readSources, roomOf } from '../test/architecture/imports.js';
+import { rooms } from '../test/architecture/rooms.js';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const { values } = parseArgs({ options: { seconds: { type: 'string', default: '15' } } });
+const folders = ['lib', 'packages/server/src', 'packages/server/test', 'native', 'cuda', 'test'];
+const sources = readSources(root, folders);
+/** Of a file that has never run, and at least of every one: a worker has to start. */
+const LEAST_SECONDS = 1;
+
+function git(...words: string[]): string[] {
+  return execFileSync('git', words, { cwd: root, encoding: 'utf8' })
+    .split('\n')
+    .filter((line) => line !== '');
+}
+
+function changedFiles(): string[] {
+  const now = [...git('diff', '--name-only', 'HEAD'), ...git('ls-files', '--others', '--exclude-standard')];
+  return now.length > 0 ? now : git('diff', '--name-only', 'HEAD~');
+}
+
+/** Imports between each file and the changed one that it depends on, for all that depend on one. */
+function distancesFrom(changed: readonly string[]): Map<string, number> {
+  const importers = new Map<string, string[]>();
+  for (const file of sources.keys()) {
+    for (const target of imported(file, sources)) importers.set(target, [...(importers.get(target) ?? []), file]);
+  }
+  // A source and its header are one.
+  const withHeaders = changed.flatMap((file) => [file, file.replace(/\.(cc|cu)$/, '.h')]);
+  const distances = new Map(withHeaders.map((file) => [file, 0]));
+  for (const [file, distance] of distances) {
+    for (const next of importers.get(file) ?? []) if (!distances.has(next)) distances.set(next, distance + 1);
+  }
+  return distances;
+}
+
+/** Folders of tests that mirror the rooms of files. */
+function mirrorsOf(changed: readonly string[]): string[] {
+  return changed.flatMap((file) => {
+    if (file.startsWith('packages/server/src/')) return ['packages/server/test/'];
+    const room = roomOf(file, rooms)?.path;
+    if (room === undefined) return [];
+    return room.startsWith('cuda') ? ['test/cuda/'] : [`test/${room.replace(/\.ts$/, '')}/`];
+  });
+}
+
+/** The tests that depend on what has changed, nearest first. */
+function nearest(changed: readonly string[], isTest: RegExp): string[] {
+  const distances = distancesFrom(changed);
+  const mirrors = mirrorsOf(changed);
+  const isMirrored = (file: string): boolean => mirrors.some((mirror) => file.startsWith(mirror));
+  const order = (file: string): number => (isMirrored(file) ? 0 : 1000) + (distances.get(file) ?? 0);
+  return [...distances.keys()]
+    .filter((file) => isTest.test(file) && sources.has(file))
+    .sort((a, b) => order(a) - order(b));
+}
+
+/** Seconds that test files took when they last ran. */
+function noted(): Map<string, number> {
+  const notes = `${root}/node_modules/.vite/vitest`;
+  const [file] = existsSync(notes) ? readdirSync(notes).map((folder) => `${notes}/${folder}/results.json`) : [];
+  if (file === undefined || !existsSync(file)) return new Map();
+  const { results } = JSON.parse(readFileSync(file, 'utf8')) as {
+    results: [string, { duration: number }][];
+  };
+  return new Map(results.map(([name, { duration }]) => [name.replace(/^[^:]*:\/?/, ''), duration / 1000]));
+}
+
+/** As many of the nearest as fit into the time. */
+function within(files: readonly string[], seconds: number): string[] {
+  const took = noted();
+  let sum = 0;
+  return files.filter((file, i) => {
+    sum += Math.max(LEAST_SECONDS, took.get(file) ?? LEAST_SECONDS);
+    return i === 0 || sum <= seconds;
+  });
+}
+
+function run(command: string, ...words: string[]): void {
+  const { status } = spawnSync(command, words, { cwd: root, stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+function runNative(tests: readonly string[]): void {
+  const build = 'build/cmake';
+  if (!existsSync(`${root}/${build}/CMakeCache.txt`)) run('node', 'scripts/native-build.cjs', '--tests');
+  run('cmake', '--build', build, '--target', 'dpm_native_tests');
+  const suites = tests.flatMap((file) =>
+    Array.from((sources.get(file) ?? '').matchAll(/^(?:TYPED_)?TEST(?:_F|_P)?\(\s*(\w+)/gm), (found) => found[1]),
+  );
+  const filter = [...new Set(suites)].flatMap((suite) => [`${suite}.*`, `*/${suite}.*`, `${suite}/*`]).join(':');
+  run(`${build}/Release/dpm_native_tests`, '--gtest_brief=1', `--gtest_filter=${filter}`);
+}
+
+const changed = changedFiles();
+const seconds = Number(values.seconds);
+const native = nearest(changed, /^test\/(native|cuda)\/.*_test\.cc$/);
+const script = nearest(changed, /\.test\.ts$/);
+const [chosenNative, chosen] = [within(native, seconds), within(script, seconds)];
+if (native.length + script.length === 0) console.log(`near: no test depends on ${changed.join(', ')}`);
+if (chosenNative.length > 0) runNative(chosenNative);
+if (chosen.length > 0) run('npx', 'vitest', 'run', ...chosen);
+const left = native.length + script.length - chosenNative.length - chosen.length;
+if (left > 0) console.log(`near: ${left} more test files depend on it; npm test runs them`);
