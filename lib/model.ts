@@ -20,8 +20,8 @@ import type { SamplerOptions } from './samplers/options.js';
 import { refuseNull } from './samplers/sampler.js';
 import { splitOptions } from './samplers/split-options.js';
 import { withTables } from './samplers/tables.js';
+import { guidedOutputShift } from './schedule/guided-output.js';
 import type { NetworkTime } from './schedule/network-time.js';
-import { amplitudesOfNetworkTime } from './schedule/network-level.js';
 import { scheduleKind, type NoiseSchedule } from './schedule/noise-schedule.js';
 import { Batcher } from './serving/batcher.js';
 import type { BatcherOptions } from './serving/options.js';
@@ -263,7 +263,7 @@ export class DiffusionModel {
       sampleShape: this.sampleShape,
       range: this.range,
       labelForNone: this.#folder.labelForNone === 'no label' ? null : undefined,
-      amplitudesAt: (networkTime) => amplitudesOfNetworkTime(this.schedule, networkTime),
+      outputShift: (networkTime, prediction) => guidedOutputShift(this.schedule, networkTime, prediction),
       network: (head) => this.network(head),
     };
   }

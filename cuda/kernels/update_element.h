@@ -112,15 +112,18 @@ struct Element4 {
     return sum;
   }
 
+  /// The noise of this variance, and what moves by it.
   template <typename Prediction>
-  __device__ void add_noise(Quad& x, const Quad& in, const Quad& out, const Quad& guide,
-                            const Prediction& prediction) const {
+  __device__ void add_variance(Quad& x, const Quad& in, const Quad& out, const Quad& guide,
+                               const Prediction& prediction) const {
     const dpm_record& record = sample.record;
     const Quad head = record.variance == DPM_VARIANCE_SCALAR ? Quad{} : prediction.head();
-    const Quad z =
-        arguments.noise.data != nullptr ? read(arguments.noise, sample.noise_row) : draw_normals(sample, first);
-    for (int i = 0; i < kQuad; ++i) {
-      x.value[i] += z.value[i] * deviation(record, in.value[i], out.value[i], head.value[i]);
+    if ((record.flags & DPM_RECORD_NOISELESS) == 0) {
+      const Quad z =
+          arguments.noise.data != nullptr ? read(arguments.noise, sample.noise_row) : draw_normals(sample, first);
+      for (int i = 0; i < kQuad; ++i) {
+        x.value[i] += z.value[i] * deviation(record, in.value[i], out.value[i], head.value[i]);
+      }
     }
     if constexpr (!Guided) return;
     if (record.x_guide_variance == 0.0F) return;
@@ -151,7 +154,7 @@ struct Element4 {
     }
     if ((record.flags & DPM_RECORD_WRITE_X) != 0) {
       x = combine({record.x_x, record.x_y, record.x_out, record.x_guide, record.x_history}, x, y, out, guide, m);
-      if (record.variance != DPM_VARIANCE_NONE) add_noise(x, in, out, guide, prediction);
+      if (record.variance != DPM_VARIANCE_NONE) add_variance(x, in, out, guide, prediction);
       store_quad<Whole>(arguments.x, sample.row, first, count, x);
     }
     if ((record.flags & DPM_RECORD_WRITE_Y) != 0) {

@@ -24,6 +24,7 @@ const fieldKinds: OptionKinds<StepRecord> = {
   store: kinds.object,
   x: objectOrNull,
   variance: kinds.object,
+  guideVariance: kinds.object,
   y: objectOrNull,
   guide: kinds.object,
 };
@@ -36,12 +37,15 @@ export interface StepProgramOptions {
   initialScale?: number;
   /** The second output the records read. Default null: none. */
   head?: ProgramHead | null;
+  /** What the records take the network's output for. Default: what the model's schedule says. */
+  prediction?: string | undefined;
 }
 
 const programKinds: OptionKinds<StepProgramOptions> = {
   history: kinds.number,
   initialScale: kinds.number,
   head: headKind,
+  prediction: kinds.string,
 };
 
 /**
@@ -97,6 +101,7 @@ export function stepProgram(records: readonly StepRecord[], options: StepProgram
     history: options.history ?? history,
     initialScale: options.initialScale ?? 1,
     head: options.head ?? null,
+    ...(options.prediction !== undefined && { prediction: options.prediction }),
   };
   validateProgram(program);
   return program;

@@ -1,6 +1,7 @@
 import { DpmError } from '../base/errors.js';
 import type { StepProgram } from './program.js';
 import type { StepRecord } from './record.js';
+import { hasVarianceForGuide } from './validate.js';
 
 /**
  * What a guide's gradient g moves: `score`, the score that the network gives, and with it every prediction (eps - sigma g); `mean`, the mean of
@@ -11,23 +12,17 @@ export type GuideForm = 'mean' | 'score';
 /** Every {@link GuideForm}. */
 export const guideForms: readonly GuideForm[] = ['mean', 'score'];
 
-/** Amplitudes of signal and noise in the state that a network sees at a time. */
-export type AmplitudesAt = (networkTime: number) => { alpha: number; sigma: number };
-
 /**
- * What a gradient at the network's input adds to its output, where a gradient at the state, which is `inputScale` times as large, moves the data
- * prediction by sigma^2 / alpha of it.
+ * What a gradient at the state adds to the network's output, per unit of it, at a network's time and for what a program takes the output
+ * for.
  */
-function shiftOfOutput(record: StepRecord, { alpha, sigma }: { alpha: number; sigma: number }): number {
-  const { output } = record.data ?? record.prediction;
-  return (record.inputScale * sigma ** 2) / (alpha * output);
-}
+export type OutputShift = (networkTime: number, prediction: string | undefined) => number;
 
-function scoreGuided(records: readonly StepRecord[], amplitudesAt: AmplitudesAt): StepRecord[] {
+function scoreGuided({ records, prediction: predicts }: StepProgram, outputShift: OutputShift): StepRecord[] {
   let shift = 0;
   return records.map((record) => {
-    // Records that evaluate nothing use the last outputs again.
-    if (record.evaluate) shift = shiftOfOutput(record, amplitudesAt(record.time));
+    // Records that evaluate nothing use the last outputs again. A gradient at the network's input is one at the state over `inputScale`.
+    if (record.evaluate) shift = record.inputScale * outputShift(record.time, predicts);
     const { prediction, store, x, y } = record;
     const guide = {
       stored: store.data * prediction.output * shift,
@@ -41,7 +36,7 @@ function scoreGuided(records: readonly StepRecord[], amplitudesAt: AmplitudesAt)
 
 function meanGuided(records: readonly StepRecord[]): StepRecord[] {
   return records.map((record) => {
-    if (record.variance.kind === 'none') return record;
+    if (!hasVarianceForGuide(record)) return record;
     return { ...record, guide: { stored: 0, x: 0, xVariance: record.inputScale, y: 0 } };
   });
 }
@@ -51,9 +46,9 @@ function meanGuided(records: readonly StepRecord[]): StepRecord[] {
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for the form `mean` of a program that adds no noise.
  */
-export function guidedProgram(program: StepProgram, form: GuideForm, amplitudesAt: AmplitudesAt): StepProgram {
-  if (form === 'score') return { ...program, records: scoreGuided(program.records, amplitudesAt) };
-  if (program.records.every(({ variance }) => variance.kind === 'none')) {
+export function guidedProgram(program: StepProgram, form: GuideForm, outputShift: OutputShift): StepProgram {
+  if (form === 'score') return { ...program, records: scoreGuided(program, outputShift) };
+  if (!program.records.some(hasVarianceForGuide)) {
     throw new DpmError('ERR_DPM_ARGUMENT', "guideForm 'mean' is for samplers that add noise, this one adds none");
   }
   return { ...program, records: meanGuided(program.records) };

@@ -1,13 +1,13 @@
 import { at } from '../base/arrays.js';
 import type { StepProgram } from './program.js';
-import { MAX_HISTORY, type LinearUpdate, type StepRecord } from './record.js';
+import { MAX_HISTORY, type LinearUpdate, type RecordVariance, type StepRecord } from './record.js';
 import { validateProgram } from './validate.js';
 
 /** Size of one binary record (native/backend/record.h). */
 export const RECORD_BYTES = 192;
 
 /** Bits of the record's first word. */
-export const recordFlags = { evaluate: 1, readY: 2, writeX: 4, writeY: 8, storeHistory: 16 } as const;
+export const recordFlags = { evaluate: 1, readY: 2, writeX: 4, writeY: 8, storeHistory: 16, noiseless: 32 } as const;
 
 const clipModes = { none: 0, static: 1, dynamic: 2 } as const;
 const varianceForms = { none: 0, scalar: 1, linear: 2, log: 3 } as const;
@@ -82,13 +82,19 @@ function readLater(records: readonly StepRecord[]): boolean[] {
   return isRead;
 }
 
+/** The variance that a record's guide alone reads; undefined where it reads none, or that of the noise. */
+function varianceOfGuide({ guide, guideVariance, variance }: StepRecord): RecordVariance | undefined {
+  return variance.kind === 'none' && guide !== undefined && guide.xVariance !== 0 ? guideVariance : undefined;
+}
+
 function flagsOf(record: StepRecord, store: boolean): number {
   return (
     (record.evaluate ? recordFlags.evaluate : 0) |
     (record.read === 'y' ? recordFlags.readY : 0) |
     (record.x === null ? 0 : recordFlags.writeX) |
     (record.y === null ? 0 : recordFlags.writeY) |
-    (store ? recordFlags.storeHistory : 0)
+    (store ? recordFlags.storeHistory : 0) |
+    (varianceOfGuide(record) === undefined ? 0 : recordFlags.noiseless)
   );
 }
 
@@ -104,7 +110,8 @@ function writeClip(writer: RecordWriter, { clip }: StepRecord): void {
   }
 }
 
-function writeVariance(writer: RecordWriter, { variance }: StepRecord): void {
+function writeVariance(writer: RecordWriter, record: StepRecord): void {
+  const variance = varianceOfGuide(record) ?? record.variance;
   writer.integer(word.variance, varianceForms[variance.kind]);
   if (variance.kind === 'none') return;
   if (variance.kind === 'scalar') {

@@ -25,6 +25,8 @@ export interface StepProgram {
   readonly initialScale: number;
   /** The second output the records read, null when they read none. */
   readonly head: ProgramHead | null;
+  /** What the records take the network's output for, as a sampler's option `prediction`; absent: what the model's schedule says. */
+  readonly prediction?: string | undefined;
 }
 
 /** A sampler that takes decisions while it runs, driven from TypeScript over named device tensors. */

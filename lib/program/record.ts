@@ -78,6 +78,8 @@ export interface StepRecord {
   readonly x: LinearUpdate | null;
   /** The variance of the noise that is added to `x`. */
   readonly variance: RecordVariance;
+  /** In place of `variance` for a guide of the mean, of a record that adds no noise; absent: such a guide moves nothing there. */
+  readonly guideVariance?: RecordVariance | undefined;
   /** Null: `y` stays as it is. */
   readonly y: LinearUpdate | null;
   /** What a guide's gradient changes; absent: nothing. */
@@ -90,7 +92,7 @@ export interface GuideUpdate {
   readonly stored: number;
   /** Of g in `x`. */
   readonly x: number;
-  /** Of the noise's variance times g in `x`. */
+  /** Of `variance`, or of `guideVariance` where that is none, times g in `x`. */
   readonly xVariance: number;
   /** Of g in `y`. */
   readonly y: number;

@@ -43,9 +43,10 @@ function requireOneOf(where: string, name: string, value: unknown, known: readon
 export function requireParts(where: string, record: StepRecord): void {
   const whole: unknown = record;
   if (typeof whole !== 'object' || whole === null) throw invalid(where, `it is ${shownValue(whole)}, not a record`);
-  const { prediction, clip, store, variance, x, y, guide } = record;
+  const { prediction, clip, store, variance, guideVariance, x, y, guide } = record;
   const updates = { ...(x !== null && { x }), ...(y !== null && { y }) };
-  const parts = { prediction, clip, store, variance, ...updates, ...(guide !== undefined && { guide }) };
+  const rest = { ...(guideVariance !== undefined && { guideVariance }), ...(guide !== undefined && { guide }) };
+  const parts = { prediction, clip, store, variance, ...updates, ...rest };
   for (const [name, part] of Object.entries(parts)) {
     const value: unknown = part;
     if (typeof value === 'object' && value !== null) continue;
@@ -53,17 +54,20 @@ export function requireParts(where: string, record: StepRecord): void {
   }
   requireOneOf(where, 'read', record.read, ['x', 'y']);
   requireOneOf(where, 'evaluate', record.evaluate, [true, false]);
-  requireOneOf(where, 'variance.kind', variance.kind, ['none', 'scalar', 'linear', 'log']);
-  if (variance.kind === 'linear') requireEpsilon(where, variance.epsilon);
+  for (const [name, each] of Object.entries({ variance, guideVariance })) {
+    if (each === undefined) continue;
+    requireOneOf(where, `${name}.kind`, each.kind, ['none', 'scalar', 'linear', 'log']);
+    if (each.kind === 'linear') requireEpsilon(where, name, each.epsilon);
+  }
   for (const [name, { history }] of Object.entries(updates)) {
     if (isList(history)) continue;
     throw invalid(where, `${name}.history is ${shownValue(history)}, it has to be an array`);
   }
 }
 
-function requireEpsilon(where: string, epsilon: unknown): void {
+function requireEpsilon(where: string, variance: string, epsilon: unknown): void {
   if (typeof epsilon === 'object' && epsilon !== null) return;
-  throw invalid(where, `variance.epsilon is ${shownValue(epsilon)}, it has to be an object`);
+  throw invalid(where, `${variance}.epsilon is ${shownValue(epsilon)}, it has to be an object`);
 }
 
 /** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for limits that are none. */
@@ -84,12 +88,12 @@ export function validateClip(where: string, clip: Clip): void {
   }
 }
 
-function checkVariance(where: string, variance: RecordVariance, writesX: boolean): void {
+function checkVariance(where: string, name: string, variance: RecordVariance, writesX: boolean): void {
   if (variance.kind === 'none') return;
-  if (!writesX) throw invalid(where, 'noise is added to x, but the record does not write x');
+  if (!writesX) throw invalid(where, `${name} is of x, but the record does not write x`);
   if (variance.kind === 'scalar') {
-    requireFinite(where, { 'variance.deviation': variance.deviation });
-    if (variance.deviation < 0) throw invalid(where, 'variance.deviation is negative');
+    requireFinite(where, { [`${name}.deviation`]: variance.deviation });
+    if (variance.deviation < 0) throw invalid(where, `${name}.deviation is negative`);
     return;
   }
   requireFinite(where, { offset: variance.offset, head: variance.head, low: variance.low, high: variance.high });
@@ -100,7 +104,7 @@ function checkVariance(where: string, variance: RecordVariance, writesX: boolean
       'epsilon.output': variance.epsilon.output,
     });
   }
-  if (variance.low < 0 || variance.low > variance.high) throw invalid(where, 'variance needs 0 <= low <= high');
+  if (variance.low < 0 || variance.low > variance.high) throw invalid(where, `${name} needs 0 <= low <= high`);
 }
 
 /** The field by which a record depends on the network's outputs; null: it does not. */
@@ -124,11 +128,17 @@ function checkWithoutOutputs(where: string, record: StepRecord): void {
   );
 }
 
-function checkGuide(where: string, { guide, variance, x, y }: StepRecord): void {
+/** Whether a guide of the mean has a variance to move by. */
+export function hasVarianceForGuide({ variance, guideVariance }: StepRecord): boolean {
+  return variance.kind !== 'none' || (guideVariance !== undefined && guideVariance.kind !== 'none');
+}
+
+function checkGuide(where: string, record: StepRecord): void {
+  const { guide, x, y } = record;
   if (guide === undefined) return;
   requireFinite(`${where}, guide`, { ...guide });
-  if (guide.xVariance !== 0 && variance.kind === 'none') {
-    throw invalid(where, 'guide.xVariance is for records that add noise, this one adds none');
+  if (guide.xVariance !== 0 && !hasVarianceForGuide(record)) {
+    throw invalid(where, 'guide.xVariance is for records that have a variance, this one has none');
   }
   if (guide.x !== 0 && x === null) throw invalid(where, 'a guide moves x, but the record does not write x');
   if (guide.y !== 0 && y === null) throw invalid(where, 'a guide moves y, but the record does not write y');
@@ -149,7 +159,9 @@ function checkRecord(record: StepRecord, where: string, history: number, written
     'store.data': record.store.data,
   });
   validateClip(where, record.clip);
-  checkVariance(where, record.variance, record.x !== null);
+  checkVariance(where, 'variance', record.variance, record.x !== null);
+  if (record.guideVariance !== undefined)
+    checkVariance(where, 'guideVariance', record.guideVariance, record.x !== null);
   for (const update of [record.x, record.y]) {
     if (update !== null && update.history.length > history) {
       throw invalid(where, `${update.history.length} history coefficients for a history of ${history}`);

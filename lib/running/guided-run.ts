@@ -172,11 +172,11 @@ function guidedNetwork({ work, unet, model, options }: ResolvedRun): { program: 
   const unsuited = (what: string) => new DpmError('ERR_DPM_UNSUPPORTED', `${who} not go with ${what}`);
   if (work.kind === 'host') throw unsuited('samplers that decide while they run');
   if (work.programs.length > 1) throw unsuited('a program for each sample');
-  if (!(unet instanceof UNet) || model.amplitudesAt === undefined) throw unsuited('models written in JavaScript');
+  if (!(unet instanceof UNet) || model.outputShift === undefined) throw unsuited('models written in JavaScript');
   if (guides.length === 0) return { program: at(work.programs, 0), unet };
   const { guideForm = 'score' } = options;
   if (!guideForms.includes(guideForm)) throw unknownName('guideForm', guideForm, guideForms);
-  return { program: guidedProgram(at(work.programs, 0), guideForm, model.amplitudesAt), unet };
+  return { program: guidedProgram(at(work.programs, 0), guideForm, model.outputShift), unet };
 }
 
 /**

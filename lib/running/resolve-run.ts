@@ -8,7 +8,7 @@ import type { PixelRange } from '../base/pixel-range.js';
 import type { NativeNetwork } from '../engine/binding.js';
 import type { Device } from '../engine/device.js';
 import type { NetworkInfo } from '../engine/unet.js';
-import type { AmplitudesAt } from '../program/guided.js';
+import type { OutputShift } from '../program/guided.js';
 import type { HostProgram, Program, ProgramHead, StepProgram } from '../program/program.js';
 import { checkedGuidance, type Guidance } from './guidance.js';
 import { flattenNoise } from './noise-source.js';
@@ -39,8 +39,8 @@ export interface RunModel {
   readonly range: PixelRange;
   /** The label that stands for no class: null for none at all, undefined for the last one. */
   readonly labelForNone: null | undefined;
-  /** What the state is that the network sees at a time; absent where guides are not taken. */
-  readonly amplitudesAt?: AmplitudesAt;
+  /** What a guide's gradient adds to the network's output; absent where guides are not taken. */
+  readonly outputShift?: OutputShift;
   /** The network with the second output that a program reads. */
   network(head: ProgramHead | null): Promise<RunNetwork>;
 }

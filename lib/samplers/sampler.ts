@@ -96,7 +96,9 @@ export function defineSampler<const F extends SamplerFacts, P extends Program>(
   const sampler = (schedule: NoiseSchedule, options: OptionsOf<F> = {} as OptionsOf<F>): P => {
     requireSchedule(schedule);
     checkOptions(facts.name, options, facts.options);
-    return compile(schedule, options);
+    const program = compile(schedule, options);
+    const { prediction }: SamplerOptions = options;
+    return prediction === undefined || program.kind === 'host' ? program : { ...program, prediction };
   };
   return Object.assign(sampler, { facts });
 }

@@ -21,7 +21,7 @@ extern "C" {
 #define DPM_NOEXCEPT
 #endif
 
-enum { DPM_BACKEND_ABI = 12 };
+enum { DPM_BACKEND_ABI = 13 };
 
 /// The one symbol a plug-in exports, of type dpm_backend_entry_function.
 #define DPM_BACKEND_ENTRY "dpm_backend_entry"

@@ -18,6 +18,7 @@ enum dpm_record_flag {
   DPM_RECORD_WRITE_X = 1u << 2,        ///< x is replaced
   DPM_RECORD_WRITE_Y = 1u << 3,        ///< y is replaced, after x
   DPM_RECORD_STORE_HISTORY = 1u << 4,  ///< m[slot] is kept for later records
+  DPM_RECORD_NOISELESS = 1u << 5,      ///< the variance is for the guide alone: no noise is added
 };
 
 enum dpm_clip_mode { DPM_CLIP_NONE = 0, DPM_CLIP_STATIC = 1, DPM_CLIP_DYNAMIC = 2 };
@@ -34,7 +35,7 @@ enum dpm_variance_form {
 ///   x0      = x0_in*in + x0_out*out, clipped
 ///   m[slot] = history_in*in + history_x0*x0 + history_guide*g
 ///   x'      = x_x*x + x_y*y + x_out*out + sum_j x_history[j]*m[j] + (x_guide + x_guide_variance*variance)*g
-///           + sqrt(variance)*z
+///           + sqrt(variance)*z, the last unless the record is noiseless
 ///   y'      = y_x*x' + y_y*y + y_out*out + sum_j y_history[j]*m[j] + y_guide*g
 ///
 /// g is a guide's gradient at the network's input; where it is absent, so are its terms.

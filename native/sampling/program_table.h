@@ -34,7 +34,8 @@ struct ProgramTable {
 inline bool evaluates(const dpm_record& record) { return (record.flags & DPM_RECORD_EVALUATE) != 0; }
 
 inline bool adds_noise(const dpm_record& record) {
-  return (record.flags & DPM_RECORD_WRITE_X) != 0 && record.variance != DPM_VARIANCE_NONE;
+  return (record.flags & DPM_RECORD_WRITE_X) != 0 && record.variance != DPM_VARIANCE_NONE &&
+         (record.flags & DPM_RECORD_NOISELESS) == 0;
 }
 
 inline bool uses_guide(const dpm_record& record) {

@@ -12,7 +12,7 @@ inline dpm_record random_record(RandomValues& random, bool guided = false) {
   const auto number = [&] { return random.normals(1)[0]; };
   const auto sometimes = [&] { return random.between(0, 2) == 0 ? 0.0F : number(); };
   dpm_record record{};
-  record.flags = static_cast<std::uint32_t>(random.between(0, 31));
+  record.flags = static_cast<std::uint32_t>(random.between(0, 63));
   record.slot = static_cast<std::uint32_t>(random.between(0, DPM_MAX_HISTORY - 1));
   record.clip = static_cast<std::uint32_t>(random.between(0, 2));
   record.variance = static_cast<std::uint32_t>(random.between(0, 3));

@@ -22,6 +22,8 @@ export interface ReverseFamily {
   eta: number;
   /** The variance of a jump that adds noise; `noise` is the unclipped noise prediction. */
   variance: (step: Jump, noise: Combination) => RecordVariance;
+  /** What a guide moves the mean of the jump to the data by, which adds no noise: from it and the jump before; absent: nothing. */
+  guideVariance?: ((step: Jump, before: Jump) => RecordVariance) | undefined;
   /** Default of the option `lastNoiseClip`. */
   lastNoiseClip: number | null;
   /** The second output that the variance reads, null for none. */
@@ -82,10 +84,12 @@ export function jumpsOf(schedule: NoiseSchedule, options: SamplerOptions, eta: n
 function reverseRecords(schedule: NoiseSchedule, options: SamplerOptions, family: ReverseFamily): StepRecord[] {
   const clip = clipOf(schedule, options.clip);
   const jumps = jumpsOf(schedule, options, family.eta);
-  const records = jumps.map((step) => {
+  const records = jumps.map((step, i) => {
     const { data, noise, inputScale } = parametrisationOf(schedule, options, step.alphaT, step.sigmaT);
     const isQuiet = step.s === 0 && family.finalNoise !== true;
     const variance: RecordVariance = isQuiet ? { kind: 'none' } : family.variance(step, noise);
+    const before = jumps[i - 1];
+    const guideVariance = isQuiet && before !== undefined ? family.guideVariance?.(step, before) : undefined;
     return stepRecord({
       time: step.networkTime,
       inputScale,
@@ -94,6 +98,7 @@ function reverseRecords(schedule: NoiseSchedule, options: SamplerOptions, family
       store: { slot: 0, input: 0, data: 1 },
       x: meanUpdate(step, family.mean, noise),
       variance: isNoisy(variance) ? variance : { kind: 'none' },
+      ...(guideVariance !== undefined && { guideVariance }),
     });
   });
   const levels = options.lastNoiseClip === undefined ? family.lastNoiseClip : options.lastNoiseClip;

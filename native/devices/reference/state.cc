@@ -96,8 +96,10 @@ void update_element(const dpm_update_sample& sample, const Rows& rows, double li
                   weighted_history(r.x_history, r, rows, m, i) + term(r.x_guide, guide);
     if (r.variance != DPM_VARIANCE_NONE) {
       next += term(r.x_guide_variance, guide) * variance(r, rows, i);
-      const double z = rows.noise != nullptr ? read(rows.noise, i) : normal(sample, i);
-      next += std::sqrt(variance(r, rows, i)) * z;
+      if ((r.flags & DPM_RECORD_NOISELESS) == 0) {
+        const double z = rows.noise != nullptr ? read(rows.noise, i) : normal(sample, i);
+        next += std::sqrt(variance(r, rows, i)) * z;
+      }
     }
     rows.x[i] = static_cast<float>(next);
     x = static_cast<double>(rows.x[i]);

@@ -38,7 +38,7 @@ function exact(x: Float32Array, time: number): { noise: Float32Array; gradient: 
 
 async function samplesOf(program: StepProgram, form: GuideForm): Promise<Float32Array> {
   await using device = Device.open({ device: 'cpu' });
-  const guided = guidedProgram(program, form, amplitudesAt);
+  const guided = guidedProgram(program, form, (time) => -amplitudesAt(time).sigma);
   const inputs = {
     count,
     firstSample: 0,

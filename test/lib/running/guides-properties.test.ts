@@ -6,8 +6,6 @@ import { DiffusionModel } from '../../../lib/model.js';
 import { guidedProgram } from '../../../lib/program/guided.js';
 import { stepProgram, stepRecord } from '../../../lib/program/builder.js';
 import type { Guide } from '../../../lib/running/guide.js';
-import { runProgram } from '../../../lib/running/run-program.js';
-import { samplerNames, samplers } from '../../../lib/samplers/index.js';
 import { amplitudesOfNetworkTime } from '../../../lib/schedule/network-level.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { maxDifference } from '../../support/golden.js';
@@ -27,42 +25,7 @@ const constant: Guide = (x) => Float32Array.from(x, (_, i) => pattern[i % elemen
 
 const load = (): Promise<DiffusionModel> => DiffusionModel.load('mnist', { device: 'cpu', exact: true, threads: 1 });
 
-const stepSamplers = samplerNames.filter((name) => {
-  const { facts } = samplers[name];
-  return facts.kind === 'step' && !facts.needsGamma;
-});
-
 describe('a guide of the score', () => {
-  it.each(stepSamplers)('%s: is another noise prediction', async (sampler) => {
-    await using model = await load();
-    const options = { steps: 6, clip: 'none' } as object;
-    const program = model.program({ sampler: sampler, ...options });
-    const { images } = await model.sample({
-      sampler: sampler as 'ddim',
-      ...options,
-      seed: 4,
-      count: 2,
-      guides: [constant],
-      guideForm: 'score',
-    });
-    const expected = await runProgram(program, {
-      shape: [2, ...model.sampleShape],
-      seed: 4,
-      device: model.device,
-      model: async (x, t) => {
-        const { out } = await model.unet.forward(x, t);
-        const { sigma } = amplitudesOfNetworkTime(model.schedule, t);
-        return out.map((noise, i) => noise - sigma * pattern[i % elements]!);
-      },
-    });
-    const size = Math.max(...expected.map(Math.abs));
-    // The levels of an SDE are nearly those that a discrete schedule gives the same network times.
-    const isOfSde = sampler === 'euler-maruyama' || sampler === 'reverse-diffusion';
-    expect(maxDifference(images.data, expected)).toBeLessThan((isOfSde ? 1e-2 : 2e-4) * size);
-    const unguided = await model.sample({ sampler: sampler as 'ddim', ...options, seed: 4, count: 2 });
-    expect(maxDifference(images.data, unguided.images.data)).toBeGreaterThan(1e-2);
-  });
-
   it('of zero changes nothing', async () => {
     await using model = await load();
     for (const sampler of ['ddpm', 'ddim', 'unipc'] as const) {
@@ -97,10 +60,30 @@ describe('a guide of the mean', () => {
     expect(maxDifference(moved.images.data, byDefault.images.data)).toBeGreaterThan(1e-3);
   });
 
+  it('moves the jump to the data by the variance of the jump before, without noise', async () => {
+    await using model = await load();
+    const init = normals(elements, 3);
+    const options = { sampler: 'ddpm', timesteps: [400, 200, 0], clip: 'none' } as const;
+    const program = model.program({ ...options, variance: 'beta' });
+    if (program.kind !== 'step') throw new Error('ddpm is a step program');
+    const last = stepProgram(program.records.slice(-1));
+    const unguided = await model.run(last, { init });
+    const guided = await model.run(last, { init, guides: [constant], guideForm: 'mean' });
+    const [noisier, cleaner] = [model.schedule.alphaBar(201), model.schedule.alphaBar(1)];
+    const posterior = ((1 - noisier / cleaner) * (1 - cleaner)) / (1 - noisier);
+    const expected = unguided.images.data.map((value, i) => value + posterior * pattern[i]!);
+    expect(maxDifference(guided.images.data, expected)).toBeLessThan(1e-6);
+    expect(maxDifference(guided.images.data, unguided.images.data)).toBeGreaterThan(1e-5);
+    // The variance of `beta-tilde` is that of the posterior, which is 0 there.
+    const quiet = model.program({ ...options, variance: 'beta-tilde' });
+    if (quiet.kind !== 'step') throw new Error('ddpm is a step program');
+    const alone = model.run(stepProgram(quiet.records.slice(-1)), { init, guides: [constant], guideForm: 'mean' });
+    await expect(alone).rejects.toThrow(/samplers that add noise/);
+  });
+
   it('is for samplers that add noise', () => {
     const quiet = stepProgram([stepRecord({ time: 1 })]);
-    const at = () => ({ alpha: 1, sigma: 1 });
-    expect(() => guidedProgram(quiet, 'mean', at)).toThrow(/samplers that add noise/);
+    expect(() => guidedProgram(quiet, 'mean', () => 1)).toThrow(/samplers that add noise/);
   });
 });
 
@@ -114,11 +97,11 @@ describe('a gradient at a scaled input', () => {
   });
   const guideOf = (inputScale: number, form: 'mean' | 'score') => {
     const program = stepProgram([{ ...record, inputScale }]);
-    return guidedProgram(program, form, () => ({ alpha: 0.8, sigma: 0.6 })).records[0]?.guide;
+    return guidedProgram(program, form, () => -0.9).records[0]?.guide;
   };
 
   it('is one at the state, times the scale', () => {
-    // 0.36 / 0.8 of the data prediction, which is -0.5 of the output.
+    // The data prediction is -0.5 of the output.
     const whole = guideOf(1, 'score')!;
     expect(whole.stored).toBeCloseTo(0.45, 12);
     expect(whole.x).toBeCloseTo(3 * -0.9, 12);

@@ -188,8 +188,9 @@ void update_block(const UpdateRange& range, int offset, int count) {
   }
   if ((record.flags & DPM_RECORD_WRITE_X) != 0) {
     combine(range, offset, count, {record.x_x, record.x_y, record.x_out, record.x_guide, record.x_history}, m, sum);
-    if (record.variance != DPM_VARIANCE_NONE) {
-      add_scaled_guide(range, offset, count, in, sum);
+    const bool has_variance = record.variance != DPM_VARIANCE_NONE;
+    if (has_variance) add_scaled_guide(range, offset, count, in, sum);
+    if (has_variance && (record.flags & DPM_RECORD_NOISELESS) == 0) {
       add_noise(range, offset, count, in, sum, range.x + offset);
     } else {
       copy(sum, count, range.x + offset);
