@@ -12,6 +12,8 @@ import { guideForms } from '../program/guided.js';
 import type { Guide } from '../running/guide.js';
 import type { RunResult } from '../running/network-run.js';
 import type { RunOptions } from '../running/run-options.js';
+import { samplers, type SamplerName } from '../samplers/index.js';
+import type { SamplerFacts } from '../samplers/sampler.js';
 import { usageError, type Call, type Command } from './command.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, printNote, progressBar } from './output.js';
@@ -136,6 +138,12 @@ async function draw(call: Call, model: DiffusionModel, options: AnySampleOptions
   }
 }
 
+function noteNoise(sampler: SamplerName, steps: number | undefined): void {
+  const { fewestSteps }: SamplerFacts = samplers[sampler].facts;
+  if (steps === undefined || fewestSteps === undefined || steps >= fewestSteps) return;
+  printNote(`${sampler} leaves noise in the pictures of fewer than ${fewestSteps} steps, these have ${steps}`);
+}
+
 async function sample(call: Call, model: DiffusionModel): Promise<void> {
   const { options, json } = call;
   const out = options.required('out');
@@ -144,6 +152,7 @@ async function sample(call: Call, model: DiffusionModel): Promise<void> {
   if (run.format === 'uint8') requirePngChannels([run.count, ...model.sampleShape]);
   const own = { ...stepsUnlessGiven(sampler, options), ...(await samplerOptions(options, model.schedule)) };
   const scheduler = sampler === 'scheduler' ? schedulerOf(model.schedule, own.steps ?? 0) : null;
+  noteNoise(sampler, own.steps);
   const { result, seconds } = await withClassifier(call, model, (guides) =>
     draw(call, model, { sampler, ...own, ...run, guides }),
   );

@@ -14,6 +14,8 @@ export interface SamplerFacts {
   readonly name: string;
   /** One line for lists of samplers. */
   readonly summary: string;
+  /** The fewest network evaluations whose pictures keep no noise that is seen, where that is more than 25; `summary` says it as well. */
+  readonly fewestSteps?: number;
   /** What it compiles to: a table of records, a program that decides while it runs, or either as its options say. */
   readonly kind: 'step' | 'host' | 'either';
   /** What it takes, by name. */

@@ -11,7 +11,8 @@ import { defineSampler, noBound } from '../sampler.js';
 export const eulerMaruyama = defineSampler(
   {
     name: 'euler-maruyama',
-    summary: 'the Euler-Maruyama method on the reverse SDE (Song et al. 2021)',
+    summary: 'the Euler-Maruyama method on the reverse SDE, for 50 steps or more (Song et al. 2021)',
+    fewestSteps: 50,
     kind: 'step',
     options: sdeOptions,
     head: null,

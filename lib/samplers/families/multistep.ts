@@ -89,14 +89,16 @@ interface MultistepKind {
   order: 2 | 3;
   /** The reverse SDE instead of the probability flow. */
   stochastic?: boolean;
+  /** Its default. Default `uniform`. */
+  trajectory?: 'uniform' | 'logsnr';
 }
 
 function multistep<const F extends SamplerFacts>(
   facts: F,
-  { form, order: most, stochastic = false }: MultistepKind,
+  { form, order: most, stochastic = false, trajectory = 'uniform' }: MultistepKind,
 ): Sampler<F, StepProgram> {
   return defineSampler(facts, (schedule, options: SamplerOptions) => {
-    const plan = solverPlan(schedule, options, { form, trajectory: 'uniform' });
+    const plan = solverPlan(schedule, options, { form, trajectory });
     const { order = most, solverType: type = 'midpoint', thirdOrder: third = 'exact' } = options;
     const own: MultistepOptions = { type, factor: third === 'published' ? 1 : 2 };
     const levels = solverLevels(plan, plan.evaluations);
@@ -177,22 +179,23 @@ export const dpmSolverPlusPlus2MSde = multistep(
 
 /**
  * SDE-DPM-Solver++(3M): the same with second differences, of order 2 in distribution as well. Published code has the wrong sign
- * before one half in their weight, and half the difference (`thirdOrder: 'published'`), and is of order 1. By default evenly in time.
+ * before one half in their weight, and half the difference (`thirdOrder: 'published'`), and is of order 1. By default evenly in log-SNR:
+ * evenly in time the last steps are so long that pictures of 25 keep their noise.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
 export const dpmSolverPlusPlus3MSde = multistep(
   solverFacts('dpm-solver++-3m-sde', 'SDE-DPM-Solver++(3M), with noise (Lu et al. 2022b)', thirdOrderOptions),
-  { form: 'data', order: 3, stochastic: true },
+  { form: 'data', order: 3, stochastic: true, trajectory: 'logsnr' },
 );
 
 /**
  * SDE-DPM-Solver(2M): the second-order multistep solver of the reverse SDE on the noise prediction (Lu et al. 2022b, appendix).
- * By default evenly in time.
+ * By default evenly in log-SNR: evenly in time pictures of 25 steps are noise.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
 export const dpmSolver2MSde = multistep(
   solverFacts('dpm-solver-2m-sde', 'SDE-DPM-Solver(2M), of the noise prediction (Lu et al. 2022b)', secondOrderOptions),
-  { form: 'noise', order: 2, stochastic: true },
+  { form: 'noise', order: 2, stochastic: true, trajectory: 'logsnr' },
 );

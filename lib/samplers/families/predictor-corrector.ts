@@ -127,7 +127,8 @@ async function run(
 export const predictorCorrector = defineSampler(
   {
     name: 'predictor-corrector',
-    summary: 'reverse diffusion with Langevin corrections (Song et al. 2021)',
+    summary: 'reverse diffusion with Langevin corrections, for 100 steps or more (Song et al. 2021)',
+    fewestSteps: 100,
     kind: 'host',
     options: {
       ...sdeOptions,

@@ -23,7 +23,8 @@ export function reverseDiffusionStep(sde: NoiseSchedule, { time, sigma }: NoiseL
 export const reverseDiffusion = defineSampler(
   {
     name: 'reverse-diffusion',
-    summary: 'the reverse diffusion sampler (Song et al. 2021)',
+    summary: 'the reverse diffusion sampler, for 50 steps or more (Song et al. 2021)',
+    fewestSteps: 50,
     kind: 'step',
     options: sdeOptions,
     head: null,
