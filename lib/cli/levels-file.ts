@@ -14,10 +14,11 @@ function amplitudes(config: ConfigReader): Amplitudes {
 
 function level(json: unknown, source: string): GivenLevel {
   const config = reader(json, source);
-  config.onlyFields(['alpha', 'sigma', 'time', 'to']);
+  config.onlyFields(['alpha', 'sigma', 'time', 'to', 'rises']);
   return {
     ...amplitudes(config),
     ...(config.has('time') && { time: config.number('time') }),
+    ...(config.has('rises') && { rises: config.boolean('rises', false) }),
     ...(config.has('to') && { to: amplitudes(reader(config.raw('to'), `${source}: to`)) }),
   };
 }

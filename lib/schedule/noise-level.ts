@@ -21,6 +21,8 @@ export interface GivenLevel extends Amplitudes {
   time?: number;
   /** Where the step from here goes, where that is not the next level. */
   to?: Amplitudes;
+  /** Whether the step from here goes to more noise, as those of some schedulers do. Default false: it is a mistake. */
+  rises?: boolean;
 }
 
 /** A noise level of a state, and what the network is told of it. */
@@ -101,7 +103,8 @@ function checkAmplitudes(index: number, { alpha, sigma }: Amplitudes): void {
 }
 
 /**
- * Checks given levels: at least one and the result's, noise in each but the last, less noise from one to the next.
+ * Checks given levels: at least one and the result's, noise in each but the last, no more noise from one to the next unless it
+ * `rises`.
  *
  * @param stride - 2 where every other one is inside a step and may have less noise than the next.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the entry and what is wrong with it.
@@ -120,6 +123,7 @@ export function checkLevels(levels: readonly GivenLevel[], stride: 1 | 2 = 1): v
     if (level.time === undefined || !Number.isFinite(level.time)) {
       throw refuse(index, `has the time ${String(level.time)}, every evaluation needs a number`);
     }
+    if (level.rises === true) return;
     for (const end of [levels[index + stride], level.to]) {
       if (end === undefined) continue;
       if (end.sigma * level.alpha > level.sigma * end.alpha) throw refuse(index, 'has less noise than the next');

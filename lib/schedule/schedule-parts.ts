@@ -160,9 +160,10 @@ export function edmParts({ sigmaData = 0.5, defaults, ...rest }: EdmScheduleOpti
 
 /** Betas of a scheduler's file; where its network sees the noise, at n that may lie between two. */
 function betaSchedulerParts(parsed: BetaScheduler, options: ScheduleOptions): ScheduleParts {
-  const { rescaleBetasZeroSnr, name, betas, even, seesNoise } = parsed;
+  const { rescaleBetasZeroSnr, name, betas, ends, seesNoise } = parsed;
   const all = { rescaleBetasZeroSnr, ...options };
-  const parts = even === null ? betaParts(name, betas, all) : evenParts(even.steps, even.start, even.end, all);
+  const isEven = name === 'linear' && ends !== null;
+  const parts = isEven ? evenParts(betas.length, ends.start, ends.end, all) : betaParts(name, betas, all);
   if (!seesNoise || options.networkTime !== undefined) return parts;
   const { curve, steps } = parts;
   const logarithm = (time: number): number => 0.5 * (Math.log(curve.betaBar(time)) - curve.logAlphaBar(time));

@@ -1,16 +1,16 @@
 import { ConfigReader } from '../files/config-reader.js';
 import type { Clip } from '../program/record.js';
-import { betasByName, linearBetas } from './betas.js';
+import { betasByName, type BetaName } from './betas.js';
 import type { Prediction, ScheduleDefaults } from './defaults.js';
 import { schedulerClasses, schedulerClassNames, type SchedulerClass } from './scheduler-classes.js';
 
 /** Betas, and what samplers take as defaults. */
 export interface BetaScheduler {
   kind: 'betas';
-  name: string;
+  name: BetaName | 'betas';
   betas: ArrayLike<number>;
-  /** Number, first and last of evenly spaced betas, else null. */
-  even: { steps: number; start: number; end: number } | null;
+  /** `beta_start` and `beta_end`; null where `trained_betas` are given. */
+  ends: { start: number; end: number } | null;
   rescaleBetasZeroSnr: boolean;
   /** Whether the network sees ln(sigma / alpha) / 4 instead of the time. */
   seesNoise: boolean;
@@ -61,19 +61,18 @@ function readVariance(config: ConfigReader, facts: SchedulerClass): ScheduleDefa
   return variances[config.choice('variance_type', 'fixed_small', varianceTypes)];
 }
 
-function readBetas(config: ConfigReader, facts: SchedulerClass): Pick<BetaScheduler, 'name' | 'betas' | 'even'> {
+function readBetas(config: ConfigReader, facts: SchedulerClass): Pick<BetaScheduler, 'name' | 'betas' | 'ends'> {
   const trained = config.numbersOrNull('trained_betas');
   const steps = config.integer('num_train_timesteps', trained?.length ?? 1000, { least: 2, most: 1_000_000 });
   if (trained !== null) {
     if (steps !== trained.length)
       throw config.error('num_train_timesteps', `${trained.length} for as many trained_betas`);
-    return { name: 'betas', betas: trained, even: null };
+    return { name: 'betas', betas: trained, ends: null };
   }
   const start = config.number('beta_start', facts.betaStart);
   const end = config.number('beta_end', facts.betaEnd);
   const name = config.choice('beta_schedule', facts.betaSchedule, facts.betaSchedules);
-  if (name === 'linear') return { name, betas: linearBetas(steps, start, end), even: { steps, start, end } };
-  return { name, betas: betasByName[name](steps, start, end), even: null };
+  return { name, betas: betasByName[name](steps, start, end), ends: { start, end } };
 }
 
 function readThreshold(config: ConfigReader): Clip {
@@ -123,13 +122,13 @@ export function seesNoise(config: ConfigReader, prediction: Prediction): boolean
 }
 
 function readBetaScheduler(config: ConfigReader, facts: SchedulerClass): BetaScheduler {
-  const { name, betas, even } = readBetas(config, facts);
+  const { name, betas, ends } = readBetas(config, facts);
   const prediction = predictions[config.choice('prediction_type', 'epsilon', ['epsilon', 'sample', 'v_prediction'])];
   return {
     kind: 'betas',
     name,
     betas,
-    even,
+    ends,
     rescaleBetasZeroSnr: facts.rescales && config.boolean('rescale_betas_zero_snr', false),
     seesNoise: facts.continuous && seesNoise(config, prediction),
     defaults: {

@@ -56,14 +56,26 @@ export class SchedulerFields {
    *
    * @throws {@link DpmError} `ERR_DPM_CONFIG` when more than one of the fields is true.
    */
-  sigmaSpacing(names: readonly SigmaSpacing[] = ['karras', 'exponential', 'beta']): SigmaSpacing | null {
-    const asked = names.filter((name) => this.config.boolean(sigmaFields[name], false));
-    const exclusive = asked.filter((name) => name !== 'lu');
-    if (exclusive.length > 1) {
-      const [first = 'karras', second = 'beta'] = exclusive;
-      throw this.config.error(sigmaFields[second], `false beside ${sigmaFields[first]}`);
-    }
-    return asked[0] ?? null;
+  sigmaSpacing(): RatioSpacing | null {
+    const [first, second] = ratioSpacings.filter((name) => this.config.boolean(sigmaFields[name], false));
+    if (first === undefined) return null;
+    if (second !== undefined) throw this.config.error(sigmaFields[second], `false beside ${sigmaFields[first]}`);
+    return first;
+  }
+
+  /** The same for a class that has `use_lu_lambdas`, which goes before all but Karras' levels. */
+  sigmaOrLuSpacing(): SigmaSpacing | null {
+    const spacing = this.sigmaSpacing();
+    return spacing !== 'karras' && this.config.boolean('use_lu_lambdas', false) ? 'lu' : spacing;
+  }
+
+  /** `sigma_max` and `sigma_min` of levels that are spread, those of `absent` where they are null. */
+  spreadEnds(absent: { most: number; least: number }): { most: number; least: number } {
+    return { most: this.#sigma('sigma_max', absent.most), least: this.#sigma('sigma_min', absent.least) };
+  }
+
+  #sigma(name: string, absent: number): number {
+    return (this.config.raw(name) ?? null) === null ? absent : this.config.positive(name, absent);
   }
 
   /** A choice in which other names stand for the default, as `from_config` of another class leaves them. */
@@ -73,10 +85,16 @@ export class SchedulerFields {
   }
 }
 
-/** Levels of Karras, exponential ones, quantiles of the beta distribution, or even in the logarithm (`use_lu_lambdas`). */
-export type SigmaSpacing = 'karras' | 'exponential' | 'beta' | 'lu';
+/** Levels of Karras, exponential ones, or quantiles of the beta distribution. */
+export type RatioSpacing = 'karras' | 'exponential' | 'beta';
 
-const sigmaFields: Readonly<Record<SigmaSpacing, string>> = {
+/** These, or even ones in the table's own logarithms (`use_lu_lambdas`). */
+export type SigmaSpacing = RatioSpacing | 'lu';
+
+const ratioSpacings: readonly RatioSpacing[] = ['karras', 'exponential', 'beta'];
+
+/** Their fields. */
+export const sigmaFields: Readonly<Record<SigmaSpacing, string>> = {
   karras: 'use_karras_sigmas',
   exponential: 'use_exponential_sigmas',
   beta: 'use_beta_sigmas',

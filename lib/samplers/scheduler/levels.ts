@@ -1,11 +1,11 @@
 import { at } from '../../base/arrays.js';
 import { symmetricBetaQuantile } from '../../schedule/beta-quantile.js';
 import { betaShape, karrasRho } from '../../schedule/log-snr-spacing.js';
-import { preserving, type Amplitudes, type GivenLevel } from '../../schedule/noise-level.js';
+import { noiseRatio, preserving, type Amplitudes, type GivenLevel } from '../../schedule/noise-level.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import type { Spacing } from '../../schedule/spacing.js';
 import type { Trajectory } from '../../schedule/trajectory.js';
-import type { SigmaSpacing } from './fields.js';
+import type { RatioSpacing, SigmaSpacing } from './fields.js';
 
 /** A noise level of diffusers': sigma / alpha, and the 0-based time, which may be a fraction. */
 export interface SigmaLevel {
@@ -21,11 +21,25 @@ export function levelAt(schedule: NoiseSchedule, { ratio, time }: SigmaLevel): G
 /** The data, where a run ends. */
 export const data: Amplitudes = { alpha: 1, sigma: 0 };
 
-/** The given levels of a run through sigma levels, down to the ratio `last`; 0: the data. */
-export function levelsDownTo(schedule: NoiseSchedule, levels: readonly SigmaLevel[], last: number): GivenLevel[] {
-  // A spread that ends at the least noise may end a last bit below it.
-  const end = Math.min(last, at(levels, levels.length - 1).ratio);
-  return [...levels.map((level) => levelAt(schedule, level)), end === 0 ? data : preserving(end)];
+/** The given levels of a run through sigma levels to the ratio `last`; 0: the data. */
+export function levelsTo(schedule: NoiseSchedule, levels: readonly SigmaLevel[], last: number): GivenLevel[] {
+  const end = lastRatio(at(levels, levels.length - 1).ratio, last);
+  const given = levels.map((level) => levelAt(schedule, level));
+  return withRises([...given, end === 0 ? data : preserving(end)]);
+}
+
+/** `last`, or the ratio before it where that is a last bit beside it, as a spread's may be: float32 sigmas of the library lose it. */
+export function lastRatio(ratio: number, last: number): number {
+  return Math.fround(ratio) === Math.fround(last) ? ratio : last;
+}
+
+/** Levels that say which steps go to more noise: the first with zero SNR, or the last where `sigma_min` is below the betas' least. */
+export function withRises(levels: readonly GivenLevel[]): GivenLevel[] {
+  return levels.map((level, i) => {
+    const next = levels[i + 1];
+    const rises = next !== undefined && noiseRatio(next) > noiseRatio(level);
+    return rises ? { ...level, rises } : level;
+  });
 }
 
 /** What a spacing of levels is here; `spacing` where they are at times. */
@@ -34,9 +48,14 @@ export function trajectoryOf(sigmas: SigmaSpacing | null, spacing: Spacing): Tra
   return sigmas === 'karras' || sigmas === 'beta' ? sigmas : 'logsnr';
 }
 
+/** Ratios whose logarithms fall evenly from `most` to `least`, logarithms both. */
+export function evenRatios(most: number, least: number, count: number): number[] {
+  return ramp(count).map((u) => Math.exp(most + u * (least - most)));
+}
+
 /** Decreasing ratios from the greatest to the least. */
 export function spreadRatios(
-  spacing: SigmaSpacing,
+  spacing: RatioSpacing,
   most: number,
   least: number,
   count: number,
@@ -48,9 +67,8 @@ export function spreadRatios(
         const [from, to] = [most ** (1 / rho), least ** (1 / rho)];
         return (from + u * (to - from)) ** rho;
       });
-    case 'lu':
     case 'exponential':
-      return ramp(count).map((u) => Math.exp(Math.log(most) + u * (Math.log(least) - Math.log(most))));
+      return evenRatios(Math.log(most), Math.log(least), count);
     case 'beta':
       return ramp(count).map((u) => least + symmetricBetaQuantile(1 - u, betaShape) * (most - least));
   }

@@ -5,7 +5,7 @@ import { evenTimes } from '../../schedule/spacing.js';
 import { euler } from '../families/euler.js';
 import { predictorCorrector } from '../families/predictor-corrector.js';
 import type { SchedulerFields } from './fields.js';
-import { data, spreadRatios } from './levels.js';
+import { data, lastRatio, spreadRatios } from './levels.js';
 import { roundedLinspace } from './rounded-betas.js';
 import type { Translate } from './run.js';
 import { multistepOf, multistepOptions } from './solvers.js';
@@ -50,8 +50,7 @@ export const translateEdmEuler: Translate = (fields, steps) => {
 
 export const translateEdmMultistep: Translate = (fields, steps) => {
   const { config } = fields;
-  // A spread may end a last bit below the least noise.
-  const { trajectory, ...options } = edmLevels(fields, steps, (sigmas, least) => Math.min(lastOf(sigmas), least));
+  const { trajectory, ...options } = edmLevels(fields, steps, (sigmas, least) => lastRatio(lastOf(sigmas), least));
   const algorithm = fields.choiceOr('algorithm_type', 'dpmsolver++', ['dpmsolver++', 'sde-dpmsolver++'], ['deis']);
   const order = config.integer('solver_order', 2, { least: 1, most: 3 });
   if (order === 3 && algorithm === 'sde-dpmsolver++') {
@@ -60,7 +59,7 @@ export const translateEdmMultistep: Translate = (fields, steps) => {
   return {
     sampler: multistepOf(fields, algorithm, order),
     trajectory,
-    options: { ...options, ...multistepOptions(fields, steps, order) },
+    options: { ...options, ...multistepOptions(fields, options.levels, order, null) },
   };
 };
 

@@ -1,6 +1,8 @@
+import { at } from '../../base/arrays.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { parseSchedulerConfig, type BetaScheduler } from '../../schedule/scheduler-config.js';
 
-const { fround } = Math;
+const { fround, sqrt } = Math;
 
 /** PyTorch's linspace of float32 numbers: from both ends with one float32 stride, each number rounded once. */
 export function roundedLinspace(first: number, last: number, count: number): number[] {
@@ -13,26 +15,50 @@ export function roundedLinspace(first: number, last: number, count: number): num
 }
 
 /** Betas as the library has them, float32 numbers; of schedules that it makes in float32, by the same steps. */
-function roundedBetas(schedule: NoiseSchedule): number[] {
-  const { name, steps } = schedule;
-  const betas = Array.from({ length: steps }, (_, i) => schedule.betaBarBetween(i, i + 1));
-  const [first = 0, last = 0] = [betas[0], betas.at(-1)];
+function roundedBetas({ name, betas, ends }: BetaScheduler): number[] {
+  const { start, end } = ends ?? { start: NaN, end: NaN };
   switch (name) {
     case 'linear':
-      return roundedLinspace(first, last, steps);
+      return roundedLinspace(start, end, betas.length);
     case 'scaled_linear':
-      return roundedLinspace(Math.sqrt(first), Math.sqrt(last), steps).map((root) => fround(root * root));
+      return roundedLinspace(sqrt(start), sqrt(end), betas.length).map((root) => fround(root * root));
+    case 'sigmoid':
+      return roundedLinspace(-6, 6, betas.length).map((x) => {
+        const sigmoid = fround(1 / fround(1 + fround(Math.exp(-x))));
+        return fround(fround(sigmoid * fround(end - start)) + fround(start));
+      });
     default:
-      return betas.map(fround);
+      return Array.from(betas, fround);
   }
 }
 
-/** A of the 0-based times as diffusers' schedulers have it, float32 numbers of float32 betas; 0 where the last has zero SNR. */
-export function roundedAlphaBars(schedule: NoiseSchedule): number[] {
+/** Products of 1 - b, as PyTorch's cumprod of float32 numbers: it multiplies in double precision. */
+function roundedProducts(betas: readonly number[]): number[] {
   let product = 1;
-  return roundedBetas(schedule).map((beta) => {
-    // The library multiplies in double precision.
+  return betas.map((beta) => {
     product *= fround(1 - beta);
     return fround(product);
   });
+}
+
+/** Betas of zero terminal SNR (Lin et al. 2024, algorithm 1), in float32 as the library computes them. */
+function rescaled(betas: readonly number[]): number[] {
+  const amplitudes = roundedProducts(betas).map((product) => fround(sqrt(product)));
+  const [first, last] = [at(amplitudes, 0), at(amplitudes, amplitudes.length - 1)];
+  const stretch = fround(first / fround(first - last));
+  const powers = amplitudes.map((amplitude) => fround(fround(fround(amplitude - last) * stretch) ** 2));
+  return powers.map((power, i) => fround(1 - (i === 0 ? power : fround(power / at(powers, i - 1)))));
+}
+
+/**
+ * A of the 0-based times as diffusers' schedulers have it, float32 numbers of float32 betas; 0 where the last has zero SNR.
+ *
+ * @param schedule - Of a scheduler's file with betas.
+ */
+export function roundedAlphaBars({ scheduler }: NoiseSchedule): number[] {
+  const parsed = scheduler && parseSchedulerConfig(scheduler.config, scheduler.source);
+  if (parsed?.kind !== 'betas')
+    throw new TypeError('roundedAlphaBars takes the schedule of a scheduler file with betas');
+  const betas = roundedBetas(parsed);
+  return roundedProducts(parsed.rescaleBetasZeroSnr ? rescaled(betas) : betas);
 }

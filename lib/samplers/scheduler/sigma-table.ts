@@ -13,14 +13,15 @@ const leastAlphaBar = 2 ** -24;
 export class SigmaTable {
   /** By time. */
   readonly ratios: readonly number[];
-  readonly #logarithms: readonly number[];
+  /** ln(sigma / alpha) by time, as NumPy has it. */
+  readonly logarithms: readonly number[];
 
   constructor(schedule: NoiseSchedule) {
     this.ratios = roundedAlphaBars(schedule).map((rounded) => {
       const alphaBar = rounded === 0 ? leastAlphaBar : rounded;
       return Math.fround(Math.sqrt(Math.fround(Math.fround(1 - alphaBar) / alphaBar)));
     });
-    this.#logarithms = this.ratios.map(roundedLogarithm);
+    this.logarithms = this.ratios.map(roundedLogarithm);
   }
 
   /** Number of times. */
@@ -45,12 +46,15 @@ export class SigmaTable {
     return low + Math.min(Math.max(time - left, 0), 1) * (at(this.ratios, left + 1) - low);
   }
 
-  /** The time of a ratio: linear in its logarithm, and within the table. */
+  /**
+   * The time of a ratio: linear in its logarithm, and within the table. With zero SNR the last ratio may be below others: the last
+   * time that is not above counts.
+   */
   timeOf(ratio: number): number {
     const logarithm = Math.log(Math.max(ratio, 1e-10));
-    const logarithms = this.#logarithms;
-    const above = logarithms.findIndex((each) => each > logarithm);
-    const left = Math.min(Math.max((above < 0 ? this.length : above) - 1, 0), this.length - 2);
+    const { logarithms } = this;
+    const below = logarithms.findLastIndex((each) => each <= logarithm);
+    const left = Math.min(Math.max(below, 0), this.length - 2);
     const [low, high] = [at(logarithms, left), at(logarithms, left + 1)];
     const share = Math.min(Math.max((low - logarithm) / (low - high), 0), 1);
     return (1 - share) * left + share * (left + 1);

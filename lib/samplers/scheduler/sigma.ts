@@ -1,7 +1,6 @@
 // Schedulers whose state is the data with noise of the deviation sigma: Euler, Heun, LMS and KDPM2. Here their states are
 // divided by sqrt(1 + sigma^2), as the networks see them.
 import { at } from '../../base/arrays.js';
-import type { GivenLevel } from '../../schedule/noise-level.js';
 import { roundHalfEven } from '../../schedule/rounding.js';
 import { seesNoise } from '../../schedule/scheduler-config.js';
 import { spacedTimes } from '../../schedule/spacing.js';
@@ -11,8 +10,18 @@ import { euler } from '../families/euler.js';
 import { heun } from '../families/heun.js';
 import { kdpm2 } from '../families/kdpm2.js';
 import { lms } from '../families/lms.js';
-import type { SchedulerFields } from './fields.js';
-import { data, levelAt, levelsDownTo, spreadRatios, trajectoryOf, type SigmaLevel } from './levels.js';
+import type { RatioSpacing, SchedulerFields } from './fields.js';
+import {
+  data,
+  lastRatio,
+  levelAt,
+  levelsTo,
+  spreadRatios,
+  trajectoryOf,
+  withRises,
+  type SigmaLevel,
+} from './levels.js';
+import { refuseRises } from './refused-steps.js';
 import { clipOption, refuseSample, type Translate } from './run.js';
 import { SigmaTable } from './sigma-table.js';
 
@@ -32,6 +41,17 @@ function timedRatios({ config }: SchedulerFields, table: SigmaTable, times: read
   return spreadRatios('exponential', table.most, table.least, times.length + 1);
 }
 
+/** Ratios spread between `sigma_max` and `sigma_min`, or the first and the last of those at the times. */
+function spreadBetween(
+  fields: SchedulerFields,
+  sigmas: RatioSpacing,
+  timed: readonly number[],
+  steps: number,
+): number[] {
+  const { most, least } = fields.spreadEnds({ most: at(timed, 0), least: at(timed, timed.length - 1) });
+  return spreadRatios(sigmas, most, least, steps);
+}
+
 /** What of the fields for levels a class has. */
 interface LevelFields {
   /** `interpolation_type`. */
@@ -45,16 +65,14 @@ function levelsOf(
   steps: number,
   { interpolates = false, spreads = true }: LevelFields = {},
 ): SigmaLevels {
-  const { config, schedule } = fields;
+  const { schedule } = fields;
   const table = new SigmaTable(schedule);
   const { spacing, offset } = fields.spacing('linspace');
   // The library keeps these times as float32 numbers.
   const times = spacedTimes(spacing, { count: steps, trained: schedule.steps, offset }).map(Math.fround);
   const timed = interpolates ? timedRatios(fields, table, times) : times.map((time) => table.ratioAt(time));
   const sigmas = spreads ? fields.sigmaSpacing() : null;
-  const most = config.numberOrNull('sigma_max') ?? at(timed, 0);
-  const least = config.numberOrNull('sigma_min') ?? at(timed, timed.length - 1);
-  const ratios = sigmas === null ? timed : spreadRatios(sigmas, most, least, steps);
+  const ratios = sigmas === null ? timed : spreadBetween(fields, sigmas, timed, steps);
   const levels = ratios.map((ratio, i) => ({
     ratio,
     time: sigmas === null ? at(times, Math.min(i, times.length - 1)) : table.timeOf(ratio),
@@ -69,18 +87,15 @@ function levelsOf(
   };
 }
 
-/** The state of the least noise as diffusers leaves it: the data as it is, and noise; a spread may end a last bit below it. */
-function leastNoise({ least }: SigmaTable, levels: readonly SigmaLevel[]): GivenLevel {
-  return { alpha: 1, sigma: Math.min(least, at(levels, levels.length - 1).ratio) };
-}
-
 export const translateEuler: Translate = (fields, steps) => {
   const { schedule } = fields;
   const { trajectory, levels, table, initialScale } = levelsOf(fields, steps, { interpolates: true });
   const continuous = seesNoise(fields.config, schedule.defaults.prediction);
   // Evenly in the logarithm there is one level more than times, which ends the run unless the times are levels, too.
   const evaluated = continuous ? levels : levels.slice(0, steps);
-  const last = fields.finalSigma() === 'zero' ? data : leastNoise(table, levels);
+  // States of the least noise are the data as it is, and noise.
+  const least = { alpha: 1, sigma: lastRatio(at(levels, levels.length - 1).ratio, table.least) };
+  const last = fields.finalSigma() === 'zero' ? data : least;
   const end = levels[evaluated.length];
   const given = evaluated.map((level) => ({
     ...levelAt(schedule, level),
@@ -90,7 +105,7 @@ export const translateEuler: Translate = (fields, steps) => {
     sampler: euler,
     trajectory,
     options: {
-      levels: [...given, end === undefined ? last : { alpha: 1, sigma: end.ratio }],
+      levels: withRises([...given, end === undefined ? last : { alpha: 1, sigma: end.ratio }]),
       initialScale,
       clip: 'none',
     },
@@ -100,10 +115,12 @@ export const translateEuler: Translate = (fields, steps) => {
 export const translateEulerAncestral: Translate = (fields, steps) => {
   refuseSample(fields);
   const { trajectory, levels, initialScale } = levelsOf(fields, steps, { spreads: false });
+  const given = levelsTo(fields.schedule, levels, 0);
+  refuseRises(fields, given);
   return {
     sampler: ddpm,
     trajectory,
-    options: { levels: levelsDownTo(fields.schedule, levels, 0), initialScale, variance: 'beta-tilde', clip: 'none' },
+    options: { levels: given, initialScale, variance: 'beta-tilde', clip: 'none' },
   };
 };
 
@@ -113,7 +130,7 @@ export const translateHeun: Translate = (fields, steps) => {
   return {
     sampler: heun,
     trajectory,
-    options: { levels: levelsDownTo(fields.schedule, levels, 0), initialScale, clip },
+    options: { levels: levelsTo(fields.schedule, levels, 0), initialScale, clip },
   };
 };
 
@@ -122,16 +139,26 @@ export const translateLms: Translate = (fields, steps) => {
   return {
     sampler: lms,
     trajectory,
-    options: { levels: levelsDownTo(fields.schedule, levels, 0), initialScale, clip: 'none' },
+    options: { levels: levelsTo(fields.schedule, levels, 0), initialScale, clip: 'none' },
   };
 };
 
-/** Where the flow of an ancestral step goes before its noise, with the library's float32 rounding: a difference of near numbers. */
-function downRatio(from: number, to: number): number {
+/**
+ * Where the flow of an ancestral step goes before its noise, with the library's float32 rounding: a difference of near numbers.
+ *
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` where that leaves nothing, which the library cannot go on from.
+ */
+function downRatio({ config, className }: SchedulerFields, from: number, to: number): number {
   const { fround, sqrt } = Math;
   const [start, end] = [fround(fround(from) ** 2), fround(fround(to) ** 2)];
   const up = fround(sqrt(fround(fround(end * fround(start - end)) / start)));
-  return sqrt(Math.max(0, fround(end - fround(up * up))));
+  const down = fround(end - fround(up * up));
+  if (down > 0) return sqrt(down);
+  const step = `from sigma ${from.toPrecision(3)} to ${to.toPrecision(3)}`;
+  throw config.error(
+    'beta_schedule',
+    `another, or the steps more, for ${className}: all of the step ${step} is its noise`,
+  );
 }
 
 /** KDPM2: a midpoint after each level but the last. Karras' levels are at whole times, midpoints between. */
@@ -143,14 +170,14 @@ function translateKdpm2(fields: SchedulerFields, steps: number, ancestral: boole
     const level = { ratio, time: isKarras ? roundHalfEven(time) : time };
     const next = levels[i + 1]?.ratio;
     if (next === undefined) return [level];
-    const middle = Math.sqrt(ratio * (ancestral ? downRatio(ratio, next) : next));
+    const middle = Math.sqrt(ratio * (ancestral ? downRatio(fields, ratio, next) : next));
     return [level, { ratio: middle, time: table.timeOf(middle) }];
   });
   return {
     sampler: kdpm2,
     trajectory,
     options: {
-      levels: levelsDownTo(fields.schedule, all, 0),
+      levels: levelsTo(fields.schedule, all, 0),
       initialScale,
       clip: 'none',
       ...(ancestral && { eta: 1 }),

@@ -2,6 +2,7 @@
 import { at } from '../../base/arrays.js';
 import { roundHalfEven } from '../../schedule/rounding.js';
 import { solverTimes, type Spacing } from '../../schedule/spacing.js';
+import type { GivenLevel } from '../../schedule/noise-level.js';
 import type { Trajectory } from '../../schedule/trajectory.js';
 import { deis } from '../families/deis.js';
 import {
@@ -24,7 +25,8 @@ import { unipc } from '../families/unipc.js';
 import type { SamplerOptions } from '../options.js';
 import type { Sampler } from '../sampler.js';
 import type { SchedulerFields, SigmaSpacing } from './fields.js';
-import { levelsDownTo, spreadRatios, trajectoryOf, type SigmaLevel } from './levels.js';
+import { evenRatios, levelsTo, spreadRatios, trajectoryOf, type SigmaLevel } from './levels.js';
+import { refuseNoWidth, refuseRises } from './refused-steps.js';
 import { thresholdOption, type Translate } from './run.js';
 import { SigmaTable } from './sigma-table.js';
 
@@ -45,7 +47,16 @@ interface SolverLevels {
   table: SigmaTable;
 }
 
-function levelsOf({ config, schedule }: SchedulerFields, steps: number, rules: LevelRules): SolverLevels {
+/** Ratios of a spacing in the noise. Lu's are even in the table's own logarithms, float32 numbers, whatever `sigma_max` is. */
+function solverRatios(fields: SchedulerFields, table: SigmaTable, sigmas: SigmaSpacing, steps: number): number[] {
+  const { logarithms } = table;
+  if (sigmas === 'lu') return evenRatios(at(logarithms, logarithms.length - 1), at(logarithms, 0), steps);
+  const { most, least } = fields.spreadEnds(table);
+  return spreadRatios(sigmas, most, least, steps);
+}
+
+function levelsOf(fields: SchedulerFields, steps: number, rules: LevelRules): SolverLevels {
+  const { schedule } = fields;
   const table = new SigmaTable(schedule);
   const { spacing, offset, sigmas, whole } = rules;
   if (sigmas === null) {
@@ -53,9 +64,7 @@ function levelsOf({ config, schedule }: SchedulerFields, steps: number, rules: L
     const times = solverTimes(spacing, { count: steps, trained: schedule.steps, offset }, used);
     return { trajectory: spacing, levels: times.map((time) => ({ ratio: table.ratioAt(time), time })), table };
   }
-  const most = sigmas === 'lu' ? table.most : (config.numberOrNull('sigma_max') ?? table.most);
-  const least = sigmas === 'lu' ? table.least : (config.numberOrNull('sigma_min') ?? table.least);
-  const ratios = spreadRatios(sigmas, most, least, steps);
+  const ratios = solverRatios(fields, table, sigmas, steps);
   const trajectory = trajectoryOf(sigmas, spacing);
   return { trajectory, levels: ratios.map((ratio) => ({ ratio, time: whole(table.timeOf(ratio)) })), table };
 }
@@ -63,6 +72,11 @@ function levelsOf({ config, schedule }: SchedulerFields, steps: number, rules: L
 /** How most classes make the times of spread levels integers. */
 function wholeTime(sigmas: SigmaSpacing | null): (time: number) => number {
   return sigmas === 'karras' ? roundHalfEven : Math.trunc;
+}
+
+/** `solver_order` of a class whose orders from 3 on are its third. */
+function thirdAtMost({ config }: SchedulerFields): number {
+  return Math.min(config.integer('solver_order', 2, { least: 1, most: 1000 }), 3);
 }
 
 /** `solver_order`, up to what the class has. */
@@ -109,18 +123,27 @@ export function multistepOf({ config }: SchedulerFields, algorithm: Algorithm, o
 }
 
 /** The options that DPM-Solver's multistep classes share. */
-export function multistepOptions(fields: SchedulerFields, steps: number, order: number): SamplerOptions {
+export function multistepOptions(
+  fields: SchedulerFields,
+  levels: readonly GivenLevel[],
+  order: number,
+  sigmas: SigmaSpacing | null,
+): SamplerOptions {
+  const solverType = solverTypeOf(fields);
+  const lowerOrderFinal = lowerOrders(fields, levels.length - 1);
+  const mostWithoutWidth = solverType === 'midpoint' ? 2 : 1;
+  refuseNoWidth(fields, { levels, sigmas, order, lowerOrderFinal, mostWithoutWidth });
   return {
     order,
-    solverType: solverTypeOf(fields),
+    solverType,
     ...(order === 3 && { thirdOrder: 'published' as const }),
-    lowerOrderFinal: lowerOrders(fields, steps),
+    lowerOrderFinal,
     clip: thresholdOption(fields),
   };
 }
 
 /** The ratio after the last level. The noise form cannot go to the data. */
-function lastRatio(fields: SchedulerFields, least: number, isNoiseForm: boolean): number {
+function finalRatio(fields: SchedulerFields, least: number, isNoiseForm: boolean): number {
   const last = fields.finalSigma();
   if (last === 'zero' && isNoiseForm) {
     throw fields.config.error('final_sigmas_type', 'sigma_min for a solver of the noise prediction');
@@ -131,7 +154,7 @@ function lastRatio(fields: SchedulerFields, least: number, isNoiseForm: boolean)
 export const translateMultistep: Translate = (fields, steps) => {
   const { config } = fields;
   fields.refuseFlow();
-  const sigmas = fields.sigmaSpacing(['karras', 'lu', 'exponential', 'beta']);
+  const sigmas = fields.sigmaOrLuSpacing();
   const cosine = config.raw('beta_schedule') === 'squaredcos_cap_v2';
   const rounds = (sigmas === 'karras' || sigmas === 'lu') && !cosine;
   const { trajectory, levels, table } = levelsOf(fields, steps, {
@@ -141,13 +164,15 @@ export const translateMultistep: Translate = (fields, steps) => {
     leastLogSnr: config.numberOrInfinite('lambda_min_clipped', -Infinity),
   });
   const algorithm = algorithmOf(fields, algorithms);
-  const order = orderOf(fields, 2, 3);
-  const last = lastRatio(fields, table.least, !algorithm.endsWith('++'));
+  const order = thirdAtMost(fields);
+  const last = finalRatio(fields, table.least, !algorithm.endsWith('++'));
+  const given = levelsTo(fields.schedule, levels, last);
+  if (algorithm.startsWith('sde')) refuseRises(fields, given);
   return {
     sampler: multistepOf(fields, algorithm, order),
     trajectory,
     // Without the noisiest times there may be fewer than were asked for.
-    options: { levels: levelsDownTo(fields.schedule, levels, last), ...multistepOptions(fields, levels.length, order) },
+    options: { levels: given, ...multistepOptions(fields, given, order, sigmas) },
   };
 };
 
@@ -176,11 +201,13 @@ export const translateSinglestep: Translate = (fields, steps) => {
     throw config.unsupported('thresholding', 'false with algorithm_type dpmsolver');
   }
   const isStochastic = algorithm === 'sde-dpmsolver++';
+  const given = levelsTo(fields.schedule, levels, finalRatio(fields, table.least, isNoiseForm));
+  if (isStochastic) refuseRises(fields, given);
   return {
     sampler: singleStepOf(algorithm, order),
     trajectory,
     options: {
-      levels: levelsDownTo(fields.schedule, levels, lastRatio(fields, table.least, isNoiseForm)),
+      levels: given,
       ...((isStochastic || order === 1) && { order }),
       ...(isStochastic && order === 3 && { thirdOrder: 'published' as const }),
       solverType: solverTypeOf(fields),
@@ -194,12 +221,12 @@ export const translateSinglestep: Translate = (fields, steps) => {
 function levelsAndLeast(
   fields: SchedulerFields,
   steps: number,
-): { trajectory: Trajectory; levels: SigmaLevel[]; least: number } {
+): { trajectory: Trajectory; levels: SigmaLevel[]; least: number; sigmas: SigmaSpacing | null } {
   const sigmas = fields.sigmaSpacing();
   const whole = wholeTime(sigmas);
   const rules = { ...fields.spacing('linspace'), sigmas, whole, leastLogSnr: -Infinity };
   const { trajectory, levels, table } = levelsOf(fields, steps, rules);
-  return { trajectory, levels, least: sigmas === null ? table.least : at(levels, levels.length - 1).ratio };
+  return { trajectory, levels, least: sigmas === null ? table.least : at(levels, levels.length - 1).ratio, sigmas };
 }
 
 export const translateUniPc: Translate = (fields, steps) => {
@@ -208,18 +235,22 @@ export const translateUniPc: Translate = (fields, steps) => {
   fields.only('use_dynamic_shifting', false);
   fields.only('shift_terminal', null);
   fields.only('solver_p', null);
-  const { trajectory, levels, least } = levelsAndLeast(fields, steps);
+  const { trajectory, levels, least, sigmas } = levelsAndLeast(fields, steps);
   const isNoiseForm = !config.boolean('predict_x0', true);
   const disabled = config.integers('disable_corrector', [], { least: 0, most: 1_000_000 });
+  const given = levelsTo(fields.schedule, levels, finalRatio(fields, least, isNoiseForm));
+  const order = orderOf(fields, 2, 4);
+  const lowerOrderFinal = config.boolean('lower_order_final', true) && 'always';
+  refuseNoWidth(fields, { levels: given, sigmas, order, lowerOrderFinal, mostWithoutWidth: 2 });
   return {
     sampler: unipc,
     trajectory,
     options: {
-      levels: levelsDownTo(fields.schedule, levels, lastRatio(fields, least, isNoiseForm)),
-      order: orderOf(fields, 2, 4),
+      levels: given,
+      order,
       variant: fields.choiceOr('solver_type', 'bh2', ['bh1', 'bh2'], ['midpoint', 'heun', 'logrho']),
       form: isNoiseForm ? 'noise' : 'data',
-      lowerOrderFinal: config.boolean('lower_order_final', true) && 'always',
+      lowerOrderFinal,
       // The library has no thresholds on the noise.
       clip: isNoiseForm ? 'none' : thresholdOption(fields),
       ...(disabled.length > 0 && { disableCorrector: disabled }),
@@ -231,15 +262,19 @@ export const translateDeis: Translate = (fields, steps) => {
   fields.refuseFlow();
   fields.choiceOr('algorithm_type', 'deis', ['deis'], ['dpmsolver', 'dpmsolver++']);
   fields.choiceOr('solver_type', 'logrho', ['logrho'], ['midpoint', 'heun', 'bh1', 'bh2']);
-  const { trajectory, levels, least } = levelsAndLeast(fields, steps);
+  const { trajectory, levels, least, sigmas } = levelsAndLeast(fields, steps);
+  const given = levelsTo(fields.schedule, levels, least);
+  const order = thirdAtMost(fields);
+  const lowerOrderFinal = lowerOrders(fields, levels.length);
+  refuseNoWidth(fields, { levels: given, sigmas, order, lowerOrderFinal, mostWithoutWidth: 3 });
   return {
     sampler: deis,
     trajectory,
     options: {
-      levels: levelsDownTo(fields.schedule, levels, least),
-      order: orderOf(fields, 2, 3),
+      levels: given,
+      order,
       basis: 'log-ratio',
-      lowerOrderFinal: lowerOrders(fields, steps),
+      lowerOrderFinal,
       clip: thresholdOption(fields),
     },
   };

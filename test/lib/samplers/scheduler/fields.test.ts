@@ -276,8 +276,9 @@ describe('what diffusers cannot run is refused, too', () => {
       'ERR_DPM_UNSUPPORTED',
       /algorithm_type/,
     ],
-    [{ _class_name: 'DPMSolverMultistepScheduler', solver_order: 4 }, 5, 'ERR_DPM_CONFIG', /solver_order/],
-    [{ _class_name: 'DEISMultistepScheduler', solver_order: 4 }, 5, 'ERR_DPM_CONFIG', /solver_order/],
+    [{ _class_name: 'DPMSolverMultistepScheduler', solver_order: 0 }, 5, 'ERR_DPM_CONFIG', /solver_order/],
+    [{ _class_name: 'DPMSolverSinglestepScheduler', solver_order: 4 }, 5, 'ERR_DPM_CONFIG', /solver_order/],
+    [{ _class_name: 'DEISMultistepScheduler', solver_order: 0 }, 5, 'ERR_DPM_CONFIG', /solver_order/],
     [{ _class_name: 'UniPCMultistepScheduler', solver_order: 5 }, 5, 'ERR_DPM_CONFIG', /solver_order/],
     ...[-1, 0.5, 1_000_001].map((step): [Record<string, unknown>, number, string, RegExp] => [
       { _class_name: 'UniPCMultistepScheduler', disable_corrector: [step] },

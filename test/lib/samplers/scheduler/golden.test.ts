@@ -54,9 +54,10 @@ describe('a scheduler file gives what diffusers does', () => {
         return { out: x.map((value, i) => network(value, t, i % elements)), head: x.map(caseHead) };
       },
     });
-    expect(rowDifference([...result], own.final)).toBeLessThan(own.class === 'ScoreSdeVeScheduler' ? 2e-4 : 1e-4);
+    const native = nativeTolerance(program);
+    expect(rowDifference([...result], own.final)).toBeLessThan(native);
     own.inputs.forEach((row, i) => {
-      expect(rowDifference([...(seen[i]?.x ?? [])], row), `input of evaluation ${i}`).toBeLessThan(tolerance);
+      expect(rowDifference([...(seen[i]?.x ?? [])], row), `input of evaluation ${i}`).toBeLessThan(native);
     });
     const run = schedulerRun(schedule, own.steps);
     expect(run.evaluations).toBe(own.times.length);
@@ -64,6 +65,13 @@ describe('a scheduler file gives what diffusers does', () => {
     expect(seen).toHaveLength(own.times.length);
   });
 });
+
+/** What float32 states leave: from noise alone a step takes thousands of a state and of a prediction that are nearly the same. */
+function nativeTolerance(program: ReturnType<typeof caseProgram>): number {
+  if (program.kind === 'host') return 2e-4;
+  const greatest = Math.max(...program.records.map(({ x }) => Math.abs(x?.x ?? 0)));
+  return Math.max(tolerance, greatest * 2 ** -22);
+}
 
 /** The slices of noise that are drawn here: one for every record that adds some, or all of a host program's. */
 function usedNoise(own: SchedulerCase, program: ReturnType<typeof caseProgram>): number[][] {

@@ -48,9 +48,13 @@ describe("PyTorch's linspace of float32 numbers", () => {
   });
 });
 
+function scheduleOf(config: Record<string, unknown>): NoiseSchedule {
+  return NoiseSchedule.fromSchedulerConfig({ _class_name: 'DPMSolverMultistepScheduler', ...config });
+}
+
 describe('the tables of a schedule', () => {
   it('are float32 numbers of float32 betas', () => {
-    const cosine = NoiseSchedule.cosine();
+    const cosine = scheduleOf({ beta_schedule: 'squaredcos_cap_v2' });
     const alphaBars = roundedAlphaBars(cosine);
     // By the library: the last bits of 1 - 0.999 are 5e-5 of it.
     expect(alphaBars.slice(-2)).toEqual([2.428766265438753e-6, 2.4287349909002387e-9]);
@@ -59,14 +63,46 @@ describe('the tables of a schedule', () => {
     expect(new SigmaTable(cosine).ratios.slice(0, 2)).toEqual([0.006427108775824308, 0.009351345710456371]);
   });
 
-  it('have a least signal in place of none', () => {
-    const schedule = NoiseSchedule.linear({ rescaleBetasZeroSnr: true });
+  it('are of sigmoid betas as the library computes them', () => {
+    const schedule = scheduleOf({ _class_name: 'DDPMScheduler', beta_schedule: 'sigmoid', num_train_timesteps: 50 });
+    const alphaBars = roundedAlphaBars(schedule);
+    expect([10, 25, 49].map((time) => alphaBars[time])).toEqual([
+      0.9964956045150757, 0.932884931564331, 0.6024526357650757,
+    ]);
+  });
+
+  // Its square roots are not all the nearest numbers. In double precision the last ones are off by twenty times as much.
+  it('are rescaled to zero SNR in float32', () => {
+    const alphaBars = roundedAlphaBars(scheduleOf({ rescale_betas_zero_snr: true }));
+    expect(alphaBars.at(-1)).toBe(0);
+    expect(alphaBars[998]! / 4.2132741739919766e-9 - 1).toBeCloseTo(0, 6);
+    expect(alphaBars[997]! / 1.700724538977738e-8 - 1).toBeCloseTo(0, 6);
+    expect(alphaBars[500]! / 0.07524619996547699 - 1).toBeCloseTo(0, 6);
+  });
+
+  it('have a least signal in place of none, which may be more than that of the time before', () => {
+    const schedule = scheduleOf({ rescale_betas_zero_snr: true });
     expect(roundedAlphaBars(schedule).at(-1)).toBe(0);
-    expect(new SigmaTable(schedule).most).toBeCloseTo(4096, 3);
+    const table = new SigmaTable(schedule);
+    expect(table.most).toBeCloseTo(4096, 3);
+    expect(table.ratios[998]! / 15406.009 - 1).toBeLessThan(1e-6);
+    // The last time that is not above counts.
+    expect(table.timeOf(Math.exp(table.logarithms.at(-1)!))).toBe(999);
+    expect(table.timeOf(table.most)).toBeCloseTo(995.25739, 4);
+    expect(table.timeOf(2200)).toBeCloseTo(992.17002, 4);
+  });
+
+  it('are of files with betas alone', () => {
+    for (const schedule of [
+      NoiseSchedule.linear(),
+      NoiseSchedule.fromSchedulerConfig({ _class_name: 'EDMEulerScheduler' }),
+    ]) {
+      expect(() => roundedAlphaBars(schedule)).toThrow(TypeError);
+    }
   });
 
   it('say the time of a noise level, and within their ends', () => {
-    const table = new SigmaTable(NoiseSchedule.linear());
+    const table = new SigmaTable(scheduleOf({}));
     expect(table.timeOf(table.most * 2)).toBe(999);
     expect(table.timeOf(table.least / 2)).toBe(0);
     expect(table.timeOf(0)).toBe(0);

@@ -1,0 +1,59 @@
+// Steps that come of a file's fields and that its class cannot take: refused with the field they come from.
+import { at } from '../../base/arrays.js';
+import { noiseRatio, type GivenLevel } from '../../schedule/noise-level.js';
+import { orderOfStep } from '../families/multistep.js';
+import type { SamplerOptions } from '../options.js';
+import { sigmaFields, type SchedulerFields, type SigmaSpacing } from './fields.js';
+
+/** What says which steps of a multistep run there are, and of which order. */
+interface MultistepRun {
+  levels: readonly GivenLevel[];
+  /** How levels are spread where not by their times. */
+  sigmas: SigmaSpacing | null;
+  order: number;
+  lowerOrderFinal: SamplerOptions['lowerOrderFinal'];
+  /** The greatest order of a step of no width; above it divides by the width. */
+  mostWithoutWidth: number;
+}
+
+/** Of step i = 1, 2, … */
+function hasWidth(levels: readonly GivenLevel[], i: number): boolean {
+  return noiseRatio(at(levels, i - 1)) !== noiseRatio(at(levels, i));
+}
+
+/**
+ * Refuses steps of a multistep solver that would divide by the width of one that has none: two levels are the same.
+ *
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` naming the field that makes them.
+ */
+export function refuseNoWidth({ config, schedule }: SchedulerFields, run: MultistepRun): void {
+  const { levels, sigmas, order, lowerOrderFinal, mostWithoutWidth } = run;
+  const steps = levels.length - 1;
+  const toData = at(levels, steps).sigma === 0;
+  for (let i = 1; i <= steps; ++i) {
+    const own = orderOfStep(i, { evaluations: steps, toData }, order, lowerOrderFinal);
+    if (i === steps && own > mostWithoutWidth && !hasWidth(levels, i)) {
+      throw config.error('final_sigmas_type', `zero for order ${own}: the last step has no width`);
+    }
+    for (let past = i - 1; past > i - own; --past) {
+      if (hasWidth(levels, past)) continue;
+      const field = sigmas === null ? 'timestep_spacing' : sigmaFields[sigmas];
+      const problem = `solver_order ${order} cannot go on from the same level twice`;
+      throw config.error(field, `another for ${steps} steps of ${schedule.steps}: ${problem}`);
+    }
+  }
+}
+
+/**
+ * Refuses steps to more noise, for what takes steps that add noise of their own.
+ *
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` naming the field that makes them.
+ */
+export function refuseRises({ config }: SchedulerFields, levels: readonly GivenLevel[]): void {
+  const index = levels.findIndex(({ rises = false }) => rises);
+  if (index < 0) return;
+  const atZeroSnr = index === 0 && config.boolean('rescale_betas_zero_snr', false);
+  const because = 'no step that adds noise can go to a level of more';
+  if (atZeroSnr) throw config.error('rescale_betas_zero_snr', `false for as many steps: ${because}`);
+  throw config.error('sigma_min', `at least the least noise of the betas and below sigma_max: ${because}`);
+}
