@@ -196,6 +196,20 @@ function readActivation(config: ConfigReader): Activation {
   return name === 'swish' ? 'silu' : name;
 }
 
+/** Blocks beside which an image goes down, or a result grows; the library resamples it in these alone, so that no other may be between. */
+function checkImages(config: ConfigReader, { downBlocks, upBlocks }: DiffusersConfig): void {
+  const isSkip = (type: string): boolean => type.includes('Skip');
+  // The innermost block going down and the outermost going up have no part of the image.
+  const down = downBlocks.slice(0, downBlocks.slice(0, -1).findLastIndex(isSkip) + 1);
+  if (!down.every(isSkip)) {
+    throw config.unsupported('down_block_types', 'Skip blocks in every place before the last of them');
+  }
+  const first = upBlocks.slice(0, -1).findIndex(isSkip);
+  if (first >= 0 && !upBlocks.slice(first).every(isSkip)) {
+    throw config.unsupported('up_block_types', 'Skip blocks in every place after the first of them');
+  }
+}
+
 function checkConsistency(config: ConfigReader, parsed: DiffusersConfig, isResized: boolean): void {
   const levels = parsed.channels.length;
   if (levels < 1 || levels > 16) throw config.error('block_out_channels', 'a list of 1 to 16 widths');
@@ -271,5 +285,6 @@ export function parseDiffusersConfig(
     ...readClasses(config, time),
   };
   checkConsistency(config, parsed, imageSize !== undefined);
+  checkImages(config, parsed);
   return parsed;
 }

@@ -69,31 +69,33 @@ describe('networks of diffusers', () => {
   it('says of every residual block how wide the map is that it takes, and divides it into groups', () => {
     const level = fc.record({
       width: fc.integer({ min: 1, max: 12 }).map((parts) => 4 * parts),
-      down: fc.constantFrom('DownBlock2D', 'AttnDownBlock2D', 'SkipDownBlock2D', 'ResnetDownsampleBlock2D'),
-      up: fc.constantFrom('UpBlock2D', 'AttnUpBlock2D', 'SkipUpBlock2D', 'ResnetUpsampleBlock2D'),
+      down: fc.constantFrom('DownBlock2D', 'AttnDownBlock2D', 'ResnetDownsampleBlock2D'),
+      up: fc.constantFrom('UpBlock2D', 'AttnUpBlock2D', 'ResnetUpsampleBlock2D'),
     });
     const levels = fc.array(level, { minLength: 1, maxLength: 4 });
+    // Outer levels beside which an image goes.
+    const outer = fc.record({ down: fc.nat(4), up: fc.nat(4) });
     fc.assert(
-      fc.property(levels, fc.integer({ min: 1, max: 3 }), (of, layers) => {
+      fc.property(levels, outer, fc.integer({ min: 1, max: 3 }), (of, skips, layers) => {
         const { blocks, baseChannels } = network({
           sample_size: 64,
           layers_per_block: layers,
           norm_num_groups: null,
           attention_head_dim: 4,
           block_out_channels: of.map(({ width }) => width),
-          down_block_types: of.map(({ down }) => down),
-          up_block_types: of.map(({ up }) => up),
+          down_block_types: of.map(({ down }, i) => (i < skips.down ? 'SkipDownBlock2D' : down)),
+          up_block_types: of.map(({ up }, i) => (of.length - 1 - i < skips.up ? 'SkipUpBlock2D' : up)),
         });
         let current = baseChannels;
-        const skips: number[] = [];
+        const pushed: number[] = [];
         for (const block of blocks) {
-          if (block.kind === 'push') skips.push(current);
-          if (block.kind === 'pop') current += skips.pop() ?? Number.NaN;
+          if (block.kind === 'push') pushed.push(current);
+          if (block.kind === 'pop') current += pushed.pop() ?? Number.NaN;
           if (block.kind !== 'residual') continue;
           expect(block).toMatchObject({ inChannels: current, groups1: Math.min(current / 4, 32) });
           current = block.outChannels;
         }
-        expect(skips).toEqual([]);
+        expect(pushed).toEqual([]);
       }),
     );
   });
@@ -140,6 +142,42 @@ describe('networks of diffusers', () => {
     expect(network({ ...others, image_size, num_res_blocks, resnet_eps })).toEqual(network(cifar10));
     const { attention_head_dim: _oneHead, ...bare } = cifar10;
     expect(network({ ...bare, _name_or_path: 'google/ddpm-cifar10-32' })).toEqual(network(cifar10));
+  });
+
+  // Elsewhere the image would not have the map's size; one of a single pixel the library would spread over all.
+  it.each<[number, string[], string[], RegExp | null]>([
+    [
+      4,
+      ['Down', 'Down', 'Down'],
+      ['SkipUp', 'Up', 'Up'],
+      /up_block_types .* Skip blocks in every place after the first/,
+    ],
+    [32, ['Down', 'Down', 'Down'], ['Up', 'SkipUp', 'Up'], /up_block_types/],
+    [32, ['Down', 'Down', 'Down'], ['SkipUp', 'Up', 'SkipUp'], /up_block_types/],
+    [
+      32,
+      ['Down', 'SkipDown', 'Down'],
+      ['Up', 'Up', 'Up'],
+      /down_block_types .* Skip blocks in every place before the last/,
+    ],
+    [32, ['Down', 'Down', 'SkipDown'], ['Up', 'Up', 'SkipUp'], null],
+    [32, ['SkipDown', 'Down', 'SkipDown'], ['Up', 'SkipUp', 'AttnSkipUp'], null],
+    [4, ['SkipDown', 'SkipDown', 'Down'], ['SkipUp', 'SkipUp', 'SkipUp'], null],
+  ])('takes Skip blocks in the outer places alone: %d, %j, %j', (size, down, up, message) => {
+    const make = (): unknown =>
+      unetGraph(
+        network({
+          sample_size: size,
+          block_out_channels: [32, 32, 32],
+          down_block_types: down.map((kind) => `${kind}Block2D`),
+          up_block_types: up.map((kind) => `${kind}Block2D`),
+        }),
+      );
+    if (message === null) expect(make).not.toThrow();
+    else {
+      expect(make).toThrow(message);
+      expect(make).toThrow(expect.objectContaining({ code: 'ERR_DPM_UNSUPPORTED' }));
+    }
   });
 
   it.each([
