@@ -14,8 +14,9 @@ import { roundedAlphaBars } from './rounded-betas.js';
 import { clipOption, refuseSample, type Translate } from './run.js';
 
 /** Decreasing integers of a spacing, 0-based. */
-function timesOf({ schedule }: SchedulerFields, spacing: Spacing, offset: number, count: number): number[] {
-  return spacedTimes(spacing, { count, trained: schedule.steps, offset }).map(roundHalfEven);
+function timesOf(fields: SchedulerFields, spacing: Spacing, offset: number, count: number): number[] {
+  const trained = fields.schedule.steps;
+  return fields.times(() => spacedTimes(spacing, { count, trained, offset })).map(roundHalfEven);
 }
 
 /** States of the 0-based times, by diffusers' float32 table: where a state is noise nearly alone its last bits matter. */

@@ -46,6 +46,20 @@ export class SchedulerFields {
     };
   }
 
+  /**
+   * The times that these fields take.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the fields where a time is not one of the network's.
+   */
+  times(make: () => number[]): number[] {
+    try {
+      return make();
+    } catch (error) {
+      if (!(error instanceof DpmError)) throw error;
+      throw new DpmError(error.code, `${this.config.source}: timestep_spacing and steps_offset: ${error.message}`);
+    }
+  }
+
   /** Whether the last step goes to the data (`zero`) or to the least noise (`sigma_min`). */
   finalSigma(): 'zero' | 'sigma_min' {
     return this.config.choice('final_sigmas_type', 'zero', ['zero', 'sigma_min']);

@@ -69,7 +69,8 @@ function levelsOf(
   const table = new SigmaTable(schedule);
   const { spacing, offset } = fields.spacing('linspace');
   // The library keeps these times as float32 numbers.
-  const times = spacedTimes(spacing, { count: steps, trained: schedule.steps, offset }).map(Math.fround);
+  const trained = schedule.steps;
+  const times = fields.times(() => spacedTimes(spacing, { count: steps, trained, offset })).map(Math.fround);
   const timed = interpolates ? timedRatios(fields, table, times) : times.map((time) => table.ratioAt(time));
   const sigmas = spreads ? fields.sigmaSpacing() : null;
   const ratios = sigmas === null ? timed : spreadBetween(fields, sigmas, timed, steps);

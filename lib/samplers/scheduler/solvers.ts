@@ -61,7 +61,8 @@ function levelsOf(fields: SchedulerFields, steps: number, rules: LevelRules): So
   const { spacing, offset, sigmas, whole } = rules;
   if (sigmas === null) {
     const used = table.ratios.filter((ratio) => -Math.log(ratio) >= rules.leastLogSnr).length;
-    const times = solverTimes(spacing, { count: steps, trained: schedule.steps, offset }, used);
+    const trained = schedule.steps;
+    const times = fields.times(() => solverTimes(spacing, { count: steps, trained, offset }, used));
     return { trajectory: spacing, levels: times.map((time) => ({ ratio: table.ratioAt(time), time })), table };
   }
   const ratios = solverRatios(fields, table, sigmas, steps);

@@ -133,6 +133,14 @@ describe('levels given one by one', () => {
     expect(samplers.ddim(linear, { steps: 3, initialScale: 2 }).initialScale).toBe(2);
   });
 
+  it('may rise where they say so', () => {
+    const levels = (rises: boolean): GivenLevel[] => [levelOf(9), { ...levelOf(4), rises }, levelOf(6)];
+    for (const sampler of ['euler', 'dpm-solver++-2m', 'lms'] as const) {
+      expect(result(sampler, { levels: levels(true) }).every(Number.isFinite)).toBe(true);
+      expect(() => result(sampler, { levels: levels(false) })).toThrow(/entry 1 has less noise than the next/);
+    }
+  });
+
   it.each<[GivenLevel[], RegExp]>([
     [[], /levels needs at least two/],
     [[data], /levels needs at least two/],

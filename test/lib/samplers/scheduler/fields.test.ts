@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { StepProgram } from '../../../../lib/program/program.js';
+import { samplers } from '../../../../lib/samplers/index.js';
 import type { SchedulerRun } from '../../../../lib/samplers/scheduler/run.js';
 import { schedulerRun } from '../../../../lib/samplers/scheduler/scheduler.js';
 import { NoiseSchedule } from '../../../../lib/schedule/noise-schedule.js';
@@ -220,6 +221,26 @@ describe('levels', () => {
     expect(options.levels[0]!.to!.alpha).toBeCloseTo(Math.sqrt(NoiseSchedule.linear().alphaBar(814)), 7);
   });
 
+  // By the library; without rounding they are at the next levels, 908 and 888.
+  it('of an ancestral KDPM2 hang on what float32 leaves of a difference of near numbers', () => {
+    const middle = (fields: Record<string, unknown>, steps: number): number =>
+      run({ _class_name: 'KDPM2AncestralDiscreteScheduler', ...cosine, ...fields }, steps).timesteps[1]!;
+    expect(middle({ timestep_spacing: 'trailing' }, 11)).toBeCloseTo(927.2268, 3);
+    expect(middle({}, 10)).toBeCloseTo(913.7938, 3);
+  });
+
+  it('that rise say so, and no others', () => {
+    const ends = { ...leastEnd, use_exponential_sigmas: true, beta_schedule: 'scaled_linear' };
+    const rises = (fields: Record<string, unknown>, steps = 10): number[] =>
+      run({ _class_name: 'EulerDiscreteScheduler', ...fields }, steps).options.levels.flatMap((level, i) =>
+        level.rises === true ? [i] : [],
+      );
+    expect(rises({ ...ends, sigma_min: 0.005 })).toEqual([9]);
+    expect(rises({ ...ends, sigma_min: 0.05 })).toEqual([]);
+    expect(rises(ends)).toEqual([]);
+    expect(rises({ rescale_betas_zero_snr: true, prediction_type: 'v_prediction' }, 400)).toEqual([0]);
+  });
+
   // As len(self.timesteps) is: without the noisiest times there are fewer than were asked for.
   it('say below how many orders are lowered', () => {
     const clipped = { ...multistep, timestep_spacing: 'trailing', lambda_min_clipped: -2 };
@@ -231,6 +252,98 @@ describe('levels', () => {
   it('of the VE-SDE end exactly at sampling_eps', () => {
     const { timesteps } = run({ _class_name: 'ScoreSdeVeScheduler', correct_steps: 0 }, 2);
     expect(timesteps).toEqual([1348, 0.01 * (1348 / 0.01) ** Math.fround(1e-5)]);
+  });
+});
+
+const cosine = { beta_schedule: 'squaredcos_cap_v2' };
+const leastEnd = { final_sigmas_type: 'sigma_min' };
+
+// The library's run is NaN, or starts at the second of two equal times.
+describe('steps that divide by nothing are refused with the field they come from', () => {
+  it.each<[name: string, fields: Record<string, unknown>, steps: number, message: RegExp]>([
+    [
+      'DPMSolverMultistep',
+      { use_karras_sigmas: true, solver_order: 3, ...leastEnd },
+      20,
+      /final_sigmas_type.* order 3/,
+    ],
+    [
+      'DPMSolverMultistep',
+      { use_lu_lambdas: true, solver_type: 'heun', ...leastEnd },
+      20,
+      /final_sigmas_type.* order 2/,
+    ],
+    ['EDMDPMSolverMultistep', { solver_type: 'heun', ...leastEnd }, 20, /final_sigmas_type.* order 2/],
+    [
+      'UniPCMultistep',
+      { use_beta_sigmas: true, solver_order: 3, lower_order_final: false, ...leastEnd },
+      10,
+      /final_sigmas_type.* order 3/,
+    ],
+    ...['DPMSolverMultistep', 'UniPCMultistep', 'DEISMultistep'].map(
+      (name): [string, Record<string, unknown>, number, RegExp] => [
+        name,
+        { num_train_timesteps: 20, beta_end: 0.2 },
+        20,
+        /timestep_spacing is missing.* 20 steps of 20: solver_order 2 .* same level twice/,
+      ],
+    ),
+    [
+      'UniPCMultistep',
+      { use_karras_sigmas: true, sigma_min: 2, sigma_max: 2 },
+      5,
+      /use_karras_sigmas.* same level twice/,
+    ],
+    ['KDPM2AncestralDiscrete', cosine, 9, /beta_schedule is "squaredcos_cap_v2".*2\.03e\+4 to 5/],
+    ['KDPM2AncestralDiscrete', { use_exponential_sigmas: true, beta_end: 0.03 }, 2, /beta_schedule is missing/],
+    ...['EulerDiscrete', 'UniPCMultistep', 'HeunDiscrete', 'DPMSolverMultistep'].flatMap((name) =>
+      ['use_karras_sigmas', 'use_exponential_sigmas', 'use_beta_sigmas'].map(
+        (spread): [string, Record<string, unknown>, number, RegExp] => [
+          name,
+          { [spread]: true, sigma_min: 0 },
+          5,
+          /sigma_min is 0, it has to be a positive number/,
+        ],
+      ),
+    ),
+    ['EulerDiscrete', { use_karras_sigmas: true, sigma_max: 0 }, 5, /sigma_max is 0, it has to be a positive number/],
+    [
+      'EulerAncestralDiscrete',
+      { rescale_betas_zero_snr: true, prediction_type: 'v_prediction' },
+      400,
+      /rescale_betas_zero_snr is true, it has to be false for as many steps/,
+    ],
+    ...['DPMSolverMultistep', 'DPMSolverSinglestep'].map((name): [string, Record<string, unknown>, number, RegExp] => [
+      name,
+      { algorithm_type: 'sde-dpmsolver++', use_karras_sigmas: true, sigma_min: 0.004, ...leastEnd },
+      10,
+      /sigma_min is 0\.004, it has to be at least the least noise of the betas/,
+    ]),
+  ])('%sScheduler %j in %d steps', (name, fields, steps, message) => {
+    const make = (): unknown => run({ _class_name: `${name}Scheduler`, ...fields }, steps);
+    expect(make).toThrow(message);
+    expect(make).toThrow(expect.objectContaining({ code: 'ERR_DPM_CONFIG' }));
+  });
+
+  it.each<[name: string, fields: Record<string, unknown>, steps: number]>([
+    // Orders are lowered, or are of those that need no width.
+    ['DPMSolverMultistep', { use_karras_sigmas: true, solver_order: 3, ...leastEnd }, 14],
+    ['DPMSolverMultistep', { use_karras_sigmas: true, solver_order: 3, euler_at_final: true, ...leastEnd }, 20],
+    ['DPMSolverMultistep', { use_karras_sigmas: true, ...leastEnd }, 20],
+    ['DPMSolverMultistep', { use_karras_sigmas: true, solver_type: 'heun', solver_order: 1, ...leastEnd }, 20],
+    ['UniPCMultistep', { use_beta_sigmas: true, solver_order: 3, ...leastEnd }, 10],
+    ['DEISMultistep', { use_karras_sigmas: true, solver_order: 3, lower_order_final: false }, 20],
+    ['DEISMultistep', { num_train_timesteps: 20, beta_end: 0.2, solver_order: 1 }, 20],
+    // Where levels are not spread the field is not read.
+    ['EulerDiscrete', { sigma_min: 0 }, 5],
+    ['KDPM2AncestralDiscrete', cosine, 10],
+    ['KDPM2Discrete', cosine, 2],
+    // Steps without noise of their own may rise.
+    ['EulerDiscrete', { rescale_betas_zero_snr: true, prediction_type: 'v_prediction' }, 400],
+    ['DPMSolverSinglestep', { use_karras_sigmas: true, sigma_min: 0.004, ...leastEnd }, 10],
+  ])('and no others: %sScheduler %j in %d steps', (name, fields, steps) => {
+    const schedule = NoiseSchedule.fromSchedulerConfig({ _class_name: `${name}Scheduler`, ...fields });
+    expect(() => samplers.scheduler(schedule, { steps })).not.toThrow();
   });
 });
 
@@ -297,7 +410,12 @@ describe('what diffusers cannot run is refused, too', () => {
     [{ _class_name: 'PNDMScheduler', prediction_type: 'sample' }, 5, 'ERR_DPM_UNSUPPORTED', /prediction_type/],
     [{ _class_name: 'PNDMScheduler' }, 3, 'ERR_DPM_CONFIG', /skip_prk_steps/],
     [{ _class_name: 'DDPMScheduler', variance_type: 'fixed_large_log' }, 5, 'ERR_DPM_UNSUPPORTED', /variance_type/],
-    [{ _class_name: 'DDPMScheduler', steps_offset: 1 }, 1000, 'ERR_DPM_ARGUMENT', /take the time 1000/],
+    [
+      { _class_name: 'DDPMScheduler', steps_offset: 1 },
+      1000,
+      'ERR_DPM_ARGUMENT',
+      /timestep_spacing and steps_offset: .* take the time 1000/,
+    ],
     [{ _class_name: 'DDIMScheduler', timestep_spacing: 'middle' }, 5, 'ERR_DPM_UNSUPPORTED', /timestep_spacing/],
     [{ _class_name: 'DDIMScheduler', steps_offset: -1 }, 5, 'ERR_DPM_CONFIG', /steps_offset/],
     [{ _class_name: 'DDIMScheduler' }, 1001, 'ERR_DPM_ARGUMENT', /steps is 1001/],
