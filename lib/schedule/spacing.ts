@@ -43,12 +43,17 @@ function trailingTimes(first: number, trained: number, count: number): number[] 
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when a time is not one of the network's.
  */
-export function spacedTimes(spacing: Spacing, { count, trained, offset = 0 }: SpacingOptions): number[] {
+export function spacedTimes(spacing: Spacing, options: SpacingOptions): number[] {
+  return withinTrained(unboundedTimes(spacing, options), options.trained);
+}
+
+/** The same where they are no more than ends for something else: an offset, or rounding, takes them beyond the network's times. */
+export function unboundedTimes(spacing: Spacing, { count, trained, offset = 0 }: SpacingOptions): number[] {
   switch (spacing) {
     case 'leading':
-      return withinTrained(leadingTimes(Math.floor(trained / count), count, offset), trained);
+      return leadingTimes(Math.floor(trained / count), count, offset);
     case 'trailing':
-      return withinTrained(trailingTimes(trained, trained, count), trained);
+      return trailingTimes(trained, trained, count);
     case 'linspace':
       return evenTimes(0, trained - 1, count);
   }

@@ -3,7 +3,7 @@
 import { at } from '../../base/arrays.js';
 import { roundHalfEven } from '../../schedule/rounding.js';
 import { seesNoise } from '../../schedule/scheduler-config.js';
-import { spacedTimes } from '../../schedule/spacing.js';
+import { spacedTimes, unboundedTimes } from '../../schedule/spacing.js';
 import type { Trajectory } from '../../schedule/trajectory.js';
 import { ddpm } from '../families/ddpm.js';
 import { euler } from '../families/euler.js';
@@ -21,7 +21,7 @@ import {
   withRises,
   type SigmaLevel,
 } from './levels.js';
-import { refuseRises } from './refused-steps.js';
+import { refuseRises } from './degenerate-steps.js';
 import { clipOption, refuseSample, type Translate } from './run.js';
 import { SigmaTable } from './sigma-table.js';
 
@@ -68,11 +68,12 @@ function levelsOf(
   const { schedule } = fields;
   const table = new SigmaTable(schedule);
   const { spacing, offset } = fields.spacing('linspace');
-  // The library keeps these times as float32 numbers.
-  const trained = schedule.steps;
-  const times = fields.times(() => spacedTimes(spacing, { count: steps, trained, offset })).map(Math.fround);
-  const timed = interpolates ? timedRatios(fields, table, times) : times.map((time) => table.ratioAt(time));
   const sigmas = spreads ? fields.sigmaSpacing() : null;
+  const spaced = { count: steps, trained: schedule.steps, offset };
+  const exact = sigmas === null ? fields.times(() => spacedTimes(spacing, spaced)) : unboundedTimes(spacing, spaced);
+  // The library keeps these times as float32 numbers.
+  const times = exact.map(Math.fround);
+  const timed = interpolates ? timedRatios(fields, table, times) : times.map((time) => table.ratioAt(time));
   const ratios = sigmas === null ? timed : spreadBetween(fields, sigmas, timed, steps);
   const levels = ratios.map((ratio, i) => ({
     ratio,

@@ -26,7 +26,7 @@ import type { SamplerOptions } from '../options.js';
 import type { Sampler } from '../sampler.js';
 import type { SchedulerFields, SigmaSpacing } from './fields.js';
 import { evenRatios, levelsTo, spreadRatios, trajectoryOf, type SigmaLevel } from './levels.js';
-import { refuseNoWidth, refuseRises } from './refused-steps.js';
+import { lowerForNoWidth, refuseRises } from './degenerate-steps.js';
 import { thresholdOption, type Translate } from './run.js';
 import { SigmaTable } from './sigma-table.js';
 
@@ -131,14 +131,13 @@ export function multistepOptions(
   sigmas: SigmaSpacing | null,
 ): SamplerOptions {
   const solverType = solverTypeOf(fields);
-  const lowerOrderFinal = lowerOrders(fields, levels.length - 1);
+  const asked = lowerOrders(fields, levels.length - 1);
   const mostWithoutWidth = solverType === 'midpoint' ? 2 : 1;
-  refuseNoWidth(fields, { levels, sigmas, order, lowerOrderFinal, mostWithoutWidth });
   return {
     order,
     solverType,
     ...(order === 3 && { thirdOrder: 'published' as const }),
-    lowerOrderFinal,
+    lowerOrderFinal: lowerForNoWidth(fields, { levels, sigmas, order, lowerOrderFinal: asked, mostWithoutWidth }),
     clip: thresholdOption(fields),
   };
 }
@@ -241,8 +240,13 @@ export const translateUniPc: Translate = (fields, steps) => {
   const disabled = config.integers('disable_corrector', [], { least: 0, most: 1_000_000 });
   const given = levelsTo(fields.schedule, levels, finalRatio(fields, least, isNoiseForm));
   const order = orderOf(fields, 2, 4);
-  const lowerOrderFinal = config.boolean('lower_order_final', true) && 'always';
-  refuseNoWidth(fields, { levels: given, sigmas, order, lowerOrderFinal, mostWithoutWidth: 2 });
+  const lowerOrderFinal = lowerForNoWidth(fields, {
+    levels: given,
+    sigmas,
+    order,
+    lowerOrderFinal: config.boolean('lower_order_final', true) && 'always',
+    mostWithoutWidth: 2,
+  });
   return {
     sampler: unipc,
     trajectory,
@@ -266,8 +270,13 @@ export const translateDeis: Translate = (fields, steps) => {
   const { trajectory, levels, least, sigmas } = levelsAndLeast(fields, steps);
   const given = levelsTo(fields.schedule, levels, least);
   const order = thirdAtMost(fields);
-  const lowerOrderFinal = lowerOrders(fields, levels.length);
-  refuseNoWidth(fields, { levels: given, sigmas, order, lowerOrderFinal, mostWithoutWidth: 3 });
+  const lowerOrderFinal = lowerForNoWidth(fields, {
+    levels: given,
+    sigmas,
+    order,
+    lowerOrderFinal: lowerOrders(fields, levels.length),
+    mostWithoutWidth: 3,
+  });
   return {
     sampler: deis,
     trajectory,

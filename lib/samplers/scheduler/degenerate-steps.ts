@@ -1,4 +1,5 @@
-// Steps that come of a file's fields and that its class cannot take: refused with the field they come from.
+// Steps that come of a file's fields and that its class cannot take: of order 1 where that is the same step, refused elsewhere with
+// the field they come from.
 import { at } from '../../base/arrays.js';
 import { noiseRatio, type GivenLevel } from '../../schedule/noise-level.js';
 import { orderOfStep } from '../families/multistep.js';
@@ -11,30 +12,36 @@ interface MultistepRun {
   /** How levels are spread where not by their times. */
   sigmas: SigmaSpacing | null;
   order: number;
-  lowerOrderFinal: SamplerOptions['lowerOrderFinal'];
-  /** The greatest order of a step of no width; above it divides by the width. */
+  lowerOrderFinal: LowerOrderFinal;
+  /** The greatest order of a step of no width; those above it divide by the width. */
   mostWithoutWidth: number;
 }
+
+type LowerOrderFinal = NonNullable<SamplerOptions['lowerOrderFinal']>;
 
 /** Of step i = 1, 2, … */
 function hasWidth(levels: readonly GivenLevel[], i: number): boolean {
   return noiseRatio(at(levels, i - 1)) !== noiseRatio(at(levels, i));
 }
 
+function orderAt({ levels, order, lowerOrderFinal }: MultistepRun, i: number): number {
+  const evaluations = levels.length - 1;
+  return orderOfStep(i, { evaluations, toData: at(levels, evaluations).sigma === 0 }, order, lowerOrderFinal);
+}
+
 /**
- * Refuses steps of a multistep solver that would divide by the width of one that has none: two levels are the same.
+ * How the last orders are lowered, so that no step divides by the width of one that has none. A last one that stays where it is, as
+ * where levels are spread down to the least noise, does so by order 1, too.
  *
- * @throws {@link DpmError} `ERR_DPM_CONFIG` naming the field that makes them.
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` naming the field that makes two other levels the same.
  */
-export function refuseNoWidth({ config, schedule }: SchedulerFields, run: MultistepRun): void {
-  const { levels, sigmas, order, lowerOrderFinal, mostWithoutWidth } = run;
+export function lowerForNoWidth({ config, schedule }: SchedulerFields, run: MultistepRun): LowerOrderFinal {
+  const { levels, sigmas, order } = run;
   const steps = levels.length - 1;
-  const toData = at(levels, steps).sigma === 0;
+  const stays = !hasWidth(levels, steps) && orderAt(run, steps) > run.mostWithoutWidth;
+  const lowerOrderFinal = stays ? 'last' : run.lowerOrderFinal;
   for (let i = 1; i <= steps; ++i) {
-    const own = orderOfStep(i, { evaluations: steps, toData }, order, lowerOrderFinal);
-    if (i === steps && own > mostWithoutWidth && !hasWidth(levels, i)) {
-      throw config.error('final_sigmas_type', `zero for order ${own}: the last step has no width`);
-    }
+    const own = orderAt({ ...run, lowerOrderFinal }, i);
     for (let past = i - 1; past > i - own; --past) {
       if (hasWidth(levels, past)) continue;
       const field = sigmas === null ? 'timestep_spacing' : sigmaFields[sigmas];
@@ -42,6 +49,7 @@ export function refuseNoWidth({ config, schedule }: SchedulerFields, run: Multis
       throw config.error(field, `another for ${steps} steps of ${schedule.steps}: ${problem}`);
     }
   }
+  return lowerOrderFinal;
 }
 
 /**
