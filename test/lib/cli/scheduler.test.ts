@@ -102,6 +102,16 @@ describe('dpm sample', () => {
     expect((await images(without, '--steps', '2')).bytes).toEqual(named.bytes);
   });
 
+  it('takes levels that rise where they say so', async () => {
+    const levels = join(folder, 'rising.json');
+    const rising = [
+      { alpha: 1, sigma: 1, time: 3, rises: true },
+      { alpha: 1, sigma: 2 },
+    ];
+    writeFileSync(levels, JSON.stringify(rising));
+    expect((await images(solver, '--sampler', 'euler', '--levels', levels)).bytes.length).toBeGreaterThan(0);
+  });
+
   it.each([
     ['{}', /has to be an array of noise levels/],
     ['[3]', /entry 0 has to be an object/],
@@ -111,6 +121,9 @@ describe('dpm sample', () => {
     ['[{"alpha": 1, "sigma": 1, "time": 3, "to": 4}]', /entry 0: to has to be an object/],
     ['[{"alpha": 1, "sigma": 1, "time": 3, "to": {"alpha": 1}}]', /entry 0: to: sigma is missing/],
     ['[{"alpha": 1, "sigma": 1, "time": 3}]', /levels needs at least two/],
+    ['[{"alpha": 1, "sigma": 1, "time": 3, "rises": 1}]', /entry 0: rises is 1/],
+    ['[{"alpha": 1, "sigma": 1, "time": 3, "rises": false}, {"alpha": 1, "sigma": 2}]', /entry 0 has less noise than/],
+    ['[{"alpha": 1, "sigma": 1, "time": 3, "rises": true}, {"alpha": 0, "sigma": 0}]', /entry 1 has alpha 0/],
   ])('refuses the levels %s', async (text, message) => {
     const levels = join(folder, 'wrong.json');
     writeFileSync(levels, text);
