@@ -157,6 +157,9 @@ export const translatePndm: Translate = (fields, steps) => {
 /** LCM. */
 export const translateLcm: Translate = ({ config, schedule }, steps) => {
   const original = config.integer('original_inference_steps', 50, { least: 1, most: 1_000_000 });
+  if (original > schedule.steps) {
+    throw config.error('original_inference_steps', `at most ${schedule.steps}, the times of the network`);
+  }
   const times = lcmTimes(schedule.steps, original, steps);
   const states = new TimedStates(schedule);
   return {

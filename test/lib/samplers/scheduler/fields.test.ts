@@ -438,7 +438,18 @@ describe('what diffusers cannot run is refused, too', () => {
     [{ _class_name: 'DDIMScheduler', steps_offset: -1 }, 5, 'ERR_DPM_CONFIG', /steps_offset/],
     [{ _class_name: 'DDIMScheduler' }, 1001, 'ERR_DPM_ARGUMENT', /steps is 1001/],
     [{ _class_name: 'LCMScheduler' }, 60, 'ERR_DPM_ARGUMENT', /steps is 60/],
-    [{ _class_name: 'LCMScheduler', original_inference_steps: 1001 }, 5, 'ERR_DPM_ARGUMENT', /originalSteps is 1001/],
+    [
+      { _class_name: 'LCMScheduler', original_inference_steps: 1001 },
+      5,
+      'ERR_DPM_CONFIG',
+      /original_inference_steps is 1001, it has to be at most 1000/,
+    ],
+    [
+      { _class_name: 'LCMScheduler', num_train_timesteps: 20 },
+      5,
+      'ERR_DPM_CONFIG',
+      /original_inference_steps is missing, it has to be at most 20/,
+    ],
     [
       { _class_name: 'EDMDPMSolverMultistepScheduler', algorithm_type: 'sde-dpmsolver++', solver_order: 3 },
       5,
