@@ -37,7 +37,10 @@ export interface DeviceOptions {
   dtype?: ComputeType | undefined;
   /** Threads of the engine; 0: as many as there are cores. Default 0. */
   threads?: number | undefined;
-  /** No Winograd, no split into bfloat16 terms, no TF32: the tightest tolerance. Default false. */
+  /**
+   * No Winograd, no split into bfloat16 terms, no TF32: the tightest tolerance of one prediction or derivative, for comparing with another
+   * implementation. Whole runs are no better for it (docs/samplers.md), as what a sampler makes of the last bits exceeds both. Default false.
+   */
   exact?: boolean | undefined;
   /** With dtype `f32` on cuda: products may round their operands to TF32, which is several times as fast. Default false. */
   tf32?: boolean | undefined;

@@ -1,7 +1,9 @@
 // Convolutions as products of bfloat16 numbers with float32 sums. Of float32 operands, each is the sum of two such
 // numbers: three products of a matrix unit that is sixteen times as fast as float32 arithmetic.
+#include <algorithm>
 #include <cstring>
 
+#include "backend/bindings.h"
 #include "devices/cpu/layers/bf16_grid.h"
 #include "devices/cpu/layers/bf16_weights.h"
 #include "devices/cpu/layers/convolution.h"
@@ -15,13 +17,31 @@ constexpr int kTasksPerThread = 4;
 // Fewer positions in a block cost more in reading the weights than they gain on another thread.
 constexpr int kLeastPositions = 256;
 
+/// Whether a node is the way around a block whose channels change: a product of the block's own input.
+bool is_shortcut(const dpm_graph& graph, const dpm_node& node) {
+  if (convolution_of(node).kernel != 1) return false;
+  const int input = input_of(node, 0);
+  return std::none_of(graph.nodes, &node, [&](const dpm_node& earlier) {
+    const bool branches = earlier.op == DPM_OP_GROUP_NORM || earlier.op == DPM_OP_ATTENTION;
+    return branches && output_of(earlier) == input;
+  });
+}
+
+/// The state goes through a network by its first and last convolution and by shortcuts, and samplers divide what becomes of it by the
+/// signal's share of the state, which is small: rounded there, it stays in the picture. There the operands are of two terms on every device.
+int terms_of(const LayerFactory& factory, const dpm_node& node) {
+  const auto is_callers = [&](int value) { return is_bound(factory.values[static_cast<std::size_t>(value)].shape); };
+  const bool carries = is_callers(input_of(node, 0)) || is_callers(output_of(node)) || is_shortcut(factory.graph, node);
+  return carries ? 2 : factory.device.bf16_terms;
+}
+
 class Bf16Convolution : public Convolution {
  public:
   Bf16Convolution(const LayerFactory& factory, const dpm_node& node)
       : Convolution(factory, node),
         grid_(attributes_, in_shape_, out_shape_),
-        weights_(factory, node, in_shape_.channels, out_shape_.channels, factory.device.bf16_terms),
-        terms_(factory.device.bf16_terms),
+        terms_(terms_of(factory, node)),
+        weights_(factory, node, in_shape_.channels, out_shape_.channels, terms_),
         blocks_(divide_up(in_shape_.channels, kBf16Depth)) {
     if (const DeferredNorm* norm = factory.deferred_norm(input_of(node, 0))) norm_ = *norm;
   }
@@ -233,9 +253,9 @@ class Bf16Convolution : public Convolution {
   static constexpr int kMostTaps = 64;
 
   Bf16Grid grid_;
+  int terms_;
   Bf16Weights weights_;
   std::optional<DeferredNorm> norm_;
-  int terms_;
   int blocks_;
 };
 
