@@ -17,11 +17,13 @@ const { values } = parseArgs({
 });
 const count = Number(values.count);
 const names = values.sampler?.split(',') ?? Object.keys(samplers).filter((name) => name !== 'scheduler');
-const columns = [
+const all = [
   ['bf16', { device: 'cpu', dtype: 'bf16' }],
   ['f32', { device: 'cpu' }],
   ['f32, exact', { device: 'cpu', exact: true }],
 ];
+
+const columns = values.reference === 'cpu' ? all.slice(0, 2) : all;
 
 async function draw(sampler, device) {
   const { facts } = samplers[sampler];

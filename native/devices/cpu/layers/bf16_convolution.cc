@@ -27,8 +27,9 @@ bool is_shortcut(const dpm_graph& graph, const dpm_node& node) {
   });
 }
 
-/// The state goes through a network by its first and last convolution and by shortcuts, and samplers divide what becomes of it by the
-/// signal's share of the state, which is small: rounded there, it stays in the picture. There the operands are of two terms on every device.
+/// The state goes through a network by its first and last convolution and by shortcuts, and samplers divide what
+/// becomes of it by the signal's share of the state, which is small: rounded there, it stays in the picture. There the
+/// operands are of two terms on every device.
 int terms_of(const LayerFactory& factory, const dpm_node& node) {
   const auto is_callers = [&](int value) { return is_bound(factory.values[static_cast<std::size_t>(value)].shape); };
   const bool carries = is_callers(input_of(node, 0)) || is_callers(output_of(node)) || is_shortcut(factory.graph, node);
