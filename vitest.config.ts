@@ -25,7 +25,9 @@ export default defineConfig({
       { extends: true, test: { name: 'alone', include: alone, maxWorkers: 1, sequence: { groupOrder: 1 } } },
     ],
     execArgv: ['--expose-gc'],
-    testTimeout: 30_000,
+    // For what never ends: beside other work a test may take many times as long as alone.
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
     // What .ci/run counts.
     reporters: process.env.CI === undefined ? ['default'] : ['default', ['json', { outputFile: 'build/vitest.json' }]],
     coverage: { include: ['lib/**/*.ts'] },
