@@ -10,7 +10,7 @@
 namespace dpm::test {
 namespace {
 
-constexpr std::uint32_t kShapes = 200;
+constexpr std::uint32_t kShapes = kernel_shapes(200);
 
 constexpr AttentionShape kCorners[] = {
     {1, 1, 1, 1, 1},   {1, 1, 1, 3, 1024}, {1, 2, 1, 2, 1023}, {65, 1, 1, 2, 8},  {2, 3, 7, 1, 5},    {1, 1, 2, 257, 4},

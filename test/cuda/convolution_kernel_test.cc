@@ -14,7 +14,7 @@ namespace {
 using cuda::ConvolutionTile;
 using cuda::Enlargement;
 
-constexpr std::uint32_t kShapes = 200;
+constexpr std::uint32_t kShapes = kernel_shapes(200);
 constexpr ConvolutionTile kTiles[] = {ConvolutionTile::kSmall, ConvolutionTile::kLarge};
 
 struct Shape {

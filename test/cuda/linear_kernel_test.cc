@@ -11,7 +11,7 @@
 namespace dpm::test {
 namespace {
 
-constexpr std::uint32_t kShapes = 200;
+constexpr std::uint32_t kShapes = kernel_shapes(200);
 
 struct Shape {
   int batch;

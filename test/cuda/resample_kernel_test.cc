@@ -10,7 +10,7 @@
 namespace dpm::test {
 namespace {
 
-constexpr int kShapes = 200;
+constexpr std::uint32_t kShapes = kernel_shapes(200);
 
 /// Of the smaller map.
 struct Shape {

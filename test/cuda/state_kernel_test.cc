@@ -10,7 +10,7 @@
 namespace dpm::test {
 namespace {
 
-constexpr int kShapes = 200;
+constexpr std::uint32_t kShapes = kernel_shapes(200);
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 double expected_sum(dpm_reduction kind, const float* a, const float* b, std::uint64_t elements) {

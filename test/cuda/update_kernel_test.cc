@@ -12,7 +12,7 @@ namespace dpm::test {
 namespace {
 
 constexpr std::uint32_t kSamples = 3;
-constexpr int kShapes = 200;
+constexpr std::uint32_t kShapes = kernel_shapes(200);
 
 /// x, y, out, head, noise, then the history; samples one after the other in each.
 constexpr std::size_t kTensors = 5 + DPM_MAX_HISTORY;
