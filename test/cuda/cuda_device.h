@@ -16,26 +16,6 @@
 
 namespace dpm::test {
 
-/// Tests that are skipped where no card can be used.
-class CudaDevice : public testing::Test {
- protected:
-  void SetUp() override {
-    try {
-      device_ = Device::open("cuda:0", {});
-    } catch (const Error& error) {
-      GTEST_SKIP() << "skipped: no CUDA device: " << error.what();
-    }
-  }
-
-  static std::shared_ptr<Device> open(DType dtype) {
-    DeviceOptions options;
-    options.dtype = dtype;
-    return Device::open("cuda:0", options);
-  }
-
-  std::shared_ptr<Device> device_;
-};
-
 #if defined(DPM_EMULATED_PLUGIN)
 
 /// Of the emulated plug-in that the registry has opened.
@@ -48,5 +28,29 @@ inline const dpm_emulation_controls& emulation() {
 }
 
 #endif
+
+/// Tests that are skipped where no card can be used.
+class CudaDevice : public testing::Test {
+ protected:
+  void SetUp() override {
+    try {
+      device_ = Device::open("cuda:0", {});
+    } catch (const Error& error) {
+      GTEST_SKIP() << "skipped: no CUDA device: " << error.what();
+    }
+  }
+
+#if defined(DPM_EMULATED_PLUGIN)
+  void TearDown() override { emulation().check_memory(); }
+#endif
+
+  static std::shared_ptr<Device> open(DType dtype) {
+    DeviceOptions options;
+    options.dtype = dtype;
+    return Device::open("cuda:0", options);
+  }
+
+  std::shared_ptr<Device> device_;
+};
 
 }  // namespace dpm::test

@@ -14,6 +14,8 @@ struct dpm_emulation_controls {
   void (*reset_counters)();
   void (*limit_memory)(std::size_t bytes);
   void (*limit_pinned)(std::size_t bytes);
+  void (*fail_allocations)(std::uint64_t after, std::uint64_t count);
+  void (*check_memory)();
   void (*linger)(double seconds);
   void (*break_device)(cudaError_t error, std::uint64_t after);
   void (*repair_device)();

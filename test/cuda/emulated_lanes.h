@@ -10,6 +10,8 @@ namespace dpm::test {
 
 class EmulatedLanes : public testing::Test {
  protected:
+  void TearDown() override { emulation().check_memory(); }
+
   /// Nothing for requests that have not been done.
   using Results = std::vector<std::vector<float>>;
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -14,9 +15,12 @@
 #include <utility>
 #include <vector>
 
+#include "guarded_memory.h"
+
 namespace {
 
 using dpm::simt::BranchOrder;
+using dpm::simt::GuardedMemory;
 
 constexpr std::size_t kMemory = std::size_t{8} << 30;
 #if defined(__SANITIZE_ADDRESS__)
@@ -25,13 +29,10 @@ constexpr std::size_t kKept = 0;
 #else
 constexpr std::size_t kKept = std::size_t{64} << 20;
 #endif
-// NaN in every type: what reads memory that nobody has written, or that was freed, shows.
-constexpr int kNothing = 0xFF;
 
 struct Allocation {
-  std::size_t bytes = 0;
   bool on_device = false;
-  std::unique_ptr<unsigned char[]> storage;
+  GuardedMemory memory;
 };
 
 struct Emulated {
@@ -42,11 +43,14 @@ struct Emulated {
   std::set<CUstream_st*> streams{&default_stream};
   std::map<const unsigned char*, Allocation> allocations;
   /// Freed last: new memory lies elsewhere.
-  std::deque<Allocation> freed;
+  std::deque<GuardedMemory> freed;
   std::size_t freed_bytes = 0;
   std::size_t used = 0;
   std::size_t limit = kMemory;
   std::size_t pinned_limit = SIZE_MAX;
+  /// Allocations that succeed before `failures` of them fail.
+  std::uint64_t successes = 0;
+  std::uint64_t failures = 0;
   dpm::simt::Counters counters;
   std::atomic<std::int64_t> handles{0};
   cudaError_t broken = cudaSuccess;
@@ -164,23 +168,30 @@ void queue(CUstream_st& stream, Item item) {
   stream.queue.push_back(std::move(item));
 }
 
+/// Whether this allocation is one of those that are to fail.
+bool is_refused(Emulated& state) {
+  if (state.failures == 0) return false;
+  if (state.successes > 0) {
+    --state.successes;
+    return false;
+  }
+  --state.failures;
+  ++state.counters.refused;
+  return true;
+}
+
 cudaError_t allocate(void** address, std::size_t bytes, bool on_device) {
-  constexpr std::size_t kAlignment = 256;
   Emulated& state = emulated();
   const std::lock_guard<std::mutex> lock(state.mutex);
   ++state.counters.allocations;
   *address = nullptr;
   if (bytes == 0) return cudaSuccess;
-  if (on_device && bytes > state.limit - std::min(state.limit, state.used)) return fail(cudaErrorMemoryAllocation);
-  if (!on_device && bytes > state.pinned_limit) return fail(cudaErrorMemoryAllocation);
-  Allocation made{bytes, on_device, std::make_unique<unsigned char[]>(bytes + kAlignment)};
-  void* start = made.storage.get();
-  std::size_t space = bytes + kAlignment;
-  std::align(kAlignment, bytes, start, space);
-  std::memset(start, kNothing, bytes);
+  const std::size_t left = on_device ? state.limit - std::min(state.limit, state.used) : state.pinned_limit;
+  if (bytes > left || is_refused(state)) return fail(cudaErrorMemoryAllocation);
+  GuardedMemory memory(bytes);
   if (on_device) state.used += bytes;
-  state.allocations.emplace(static_cast<unsigned char*>(start), std::move(made));
-  *address = start;
+  *address = memory.data();
+  state.allocations.emplace(memory.data(), Allocation{on_device, std::move(memory)});
   return cudaSuccess;
 }
 
@@ -192,36 +203,50 @@ cudaError_t release(void* address, bool on_device) {
   const std::lock_guard<std::mutex> lock(state.mutex);
   const auto found = state.allocations.find(static_cast<unsigned char*>(address));
   if (found == state.allocations.end() || found->second.on_device != on_device) return fail(cudaErrorInvalidValue);
-  if (on_device) state.used -= found->second.bytes;
-  std::memset(address, kNothing, found->second.bytes);
-  state.freed_bytes += found->second.bytes;
-  state.freed.push_back(std::move(found->second));
+  GuardedMemory memory = std::move(found->second.memory);
   state.allocations.erase(found);
-  for (; state.freed_bytes > kKept; state.freed.pop_front()) state.freed_bytes -= state.freed.front().bytes;
+  if (on_device) state.used -= memory.bytes();
+  memory.spoil();
+  state.freed_bytes += memory.bytes();
+  state.freed.push_back(std::move(memory));
+  for (; state.freed_bytes > kKept; state.freed.pop_front()) {
+    state.freed.front().check_spoilt();
+    state.freed_bytes -= state.freed.front().bytes();
+  }
   return cudaSuccess;
 }
 
-bool is_pinned(const void* address) {
-  Emulated& state = emulated();
-  const std::lock_guard<std::mutex> lock(state.mutex);
+/// The allocation that `address` lies in, or null.
+const Allocation* allocation_of(const void* address) {
+  const Emulated& state = emulated();
   const auto* start = static_cast<const unsigned char*>(address);
   const auto next = state.allocations.upper_bound(start);
-  if (next == state.allocations.begin()) return false;
+  if (next == state.allocations.begin()) return nullptr;
   const auto& [first, allocation] = *std::prev(next);
-  return !allocation.on_device && static_cast<std::size_t>(start - first) < allocation.bytes;
+  return static_cast<std::size_t>(start - first) < allocation.memory.bytes() ? &allocation : nullptr;
 }
 
-/// Whether all of a range lies in one allocation on the side it is said to be on; host memory may be anybody's.
+bool is_pinned(const void* address) {
+  const std::lock_guard<std::mutex> lock(emulated().mutex);
+  const Allocation* allocation = allocation_of(address);
+  return allocation != nullptr && !allocation->on_device;
+}
+
+/// Whether all of a range lies in one allocation on the side it is said to be on; host memory may be anybody's. Looks
+/// whether anybody has written beside that allocation.
 bool is_valid(const void* address, std::size_t bytes, bool on_device) {
-  Emulated& state = emulated();
-  const std::lock_guard<std::mutex> lock(state.mutex);
-  const auto* start = static_cast<const unsigned char*>(address);
-  auto next = state.allocations.upper_bound(start);
-  if (next == state.allocations.begin()) return !on_device;
-  const auto& [first, allocation] = *std::prev(next);
-  const auto offset = static_cast<std::size_t>(start - first);
-  if (offset >= allocation.bytes) return !on_device;
-  return allocation.on_device == on_device && bytes <= allocation.bytes - offset;
+  const std::lock_guard<std::mutex> lock(emulated().mutex);
+  const Allocation* allocation = allocation_of(address);
+  if (allocation == nullptr) return !on_device;
+  const GuardedMemory& memory = allocation->memory;
+  memory.check();
+  const auto offset = static_cast<std::size_t>(static_cast<const unsigned char*>(address) - memory.data());
+  return allocation->on_device == on_device && bytes <= memory.bytes() - offset;
+}
+
+/// Ends the process where work that was right when it was queued, or captured, has lost its memory since.
+void require_valid(const void* address, std::size_t bytes, bool on_device) {
+  if (!is_valid(address, bytes, on_device)) dpm::simt::stop_at("a copy or memset in memory that was freed");
 }
 
 }  // namespace
@@ -279,10 +304,17 @@ cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t bytes,
     // The driver has read pageable memory when the call returns, and has written it.
     const auto* begin = static_cast<const unsigned char*>(source);
     const std::vector<unsigned char> read(begin, begin + bytes);
-    dpm::simt::submit(stream, [=] { std::memcpy(target, read.data(), bytes); });
+    dpm::simt::submit(stream, [=] {
+      require_valid(target, bytes, true);
+      std::memcpy(target, read.data(), bytes);
+    });
     return cudaSuccess;
   }
-  dpm::simt::submit(stream, [=] { std::memcpy(target, source, bytes); });
+  dpm::simt::submit(stream, [=] {
+    require_valid(target, bytes, kind != cudaMemcpyDeviceToHost);
+    require_valid(source, bytes, kind != cudaMemcpyHostToDevice);
+    std::memcpy(target, source, bytes);
+  });
   if (kind == cudaMemcpyDeviceToHost && !is_pinned(target)) finish(stream_of(stream));
   return cudaSuccess;
 }
@@ -290,7 +322,10 @@ cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t bytes,
 cudaError_t cudaMemsetAsync(void* target, int value, std::size_t bytes, cudaStream_t stream) {
   if (bytes == 0) return cudaSuccess;
   if (!is_valid(target, bytes, true)) return fail(cudaErrorInvalidValue);
-  dpm::simt::submit(stream, [=] { std::memset(target, value, bytes); });
+  dpm::simt::submit(stream, [=] {
+    require_valid(target, bytes, true);
+    std::memset(target, value, bytes);
+  });
   return cudaSuccess;
 }
 
@@ -485,6 +520,20 @@ Counters counters() {
 void reset_counters() { emulated().counters = {}; }
 void limit_memory(std::size_t bytes) { emulated().limit = bytes; }
 void limit_pinned(std::size_t bytes) { emulated().pinned_limit = bytes; }
+
+void fail_allocations(std::uint64_t after, std::uint64_t count) {
+  Emulated& state = emulated();
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  state.successes = after;
+  state.failures = count;
+}
+
+void check_memory() {
+  Emulated& state = emulated();
+  const std::lock_guard<std::mutex> lock(state.mutex);
+  for (const auto& [address, allocation] : state.allocations) allocation.memory.check();
+  for (const GuardedMemory& memory : state.freed) memory.check_spoilt();
+}
 
 void break_device(cudaError_t error, std::uint64_t after) {
   Emulated& state = emulated();

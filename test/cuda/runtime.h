@@ -153,6 +153,7 @@ struct Counters {
   std::uint64_t graph_launches = 0;
   std::uint64_t captures = 0;
   std::uint64_t allocations = 0;  ///< of device and pinned memory
+  std::uint64_t refused = 0;      ///< of these, by `fail_allocations`
   std::uint64_t synchronisations = 0;
   std::uint64_t uploads = 0;
   std::uint64_t uploaded = 0;  ///< bytes from the host
@@ -165,6 +166,10 @@ void reset_counters();
 void limit_memory(std::size_t bytes);
 /// Lets it pin at most `bytes` of the host's memory at a time; without a limit until it is called.
 void limit_pinned(std::size_t bytes);
+/// Of the allocations of device and pinned memory, `count` fail when `after` more have succeeded.
+void fail_allocations(std::uint64_t after, std::uint64_t count);
+/// Ends the process where anybody has written beside an allocation, or into freed memory that is still kept.
+void check_memory();
 /// Makes every piece of work take so many seconds more by the card's clock.
 void linger(double seconds);
 /// From the call `after` on every kernel launch and synchronisation fails with `error`, as after an illegal access.
