@@ -76,9 +76,7 @@ void Device::note_failure(const std::string& text) {
 void make_current(int index) { check_cuda(cudaSetDevice(index), "choosing the card"); }
 
 void ensure(Device& device, DeviceMemory& memory, std::size_t bytes) {
-  if (memory.bytes() >= bytes) return;
-  memory = DeviceMemory();
-  memory = device.allocate(bytes);
+  if (memory.bytes() < bytes) memory = device.allocate(bytes);
 }
 
 }  // namespace dpm::cuda

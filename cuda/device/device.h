@@ -122,7 +122,8 @@ dpm_status on_device(Device& device, dpm_message* message, const Body& body) noe
   });
 }
 
-/// Replaces `memory` by at least `bytes`, if it has fewer. Its contents are lost.
+/// Replaces `memory` by at least `bytes`, if it has fewer. Its contents are lost then; where there is no memory it
+/// stays as it was. What captured graphs name is not to be replaced but with them, or is part of their key.
 void ensure(Device& device, DeviceMemory& memory, std::size_t bytes);
 
 }  // namespace dpm::cuda

@@ -61,6 +61,10 @@ bool Conditions::prepare(const Request& request, std::vector<UpdateSample>* tabl
   const bool has_labels = network_.label.binding >= 0 && request.labels != nullptr;
   const Rows rows = list_rows(request, has_labels, table);
   if (!fits(rows.count())) return false;
+  // Labels may have changed where they lie.
+  const bool is_known = !has_labels && computed_ == rows.times;
+  // Until all is done: nobody knows what a failure leaves.
+  computed_.clear();
   Device& device = network_.device;
   const std::vector<int>& read = network_.conditions.read;
   current_.resize(read.size());
@@ -69,9 +73,8 @@ bool Conditions::prepare(const Request& request, std::vector<UpdateSample>* tabl
     ensure(device, current_[j], request.most_batch * row_bytes(read[j]));
     ensure(device, rows_[j], rows.count() * row_bytes(read[j]));
   }
-  // Labels may have changed where they lie.
-  if (has_labels || computed_ != rows.times) compute(rows, request);
-  computed_ = has_labels ? std::vector<float>() : rows.times;
+  if (!is_known) compute(rows, request);
+  if (!has_labels) computed_ = rows.times;
   return true;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "backend/bindings.h"
 #include "core/error.h"
@@ -105,10 +106,15 @@ void Executable::ensure_scratch(int batch) {
     if (network.joined_by[i] >= 0) side_bytes = std::max(side_bytes, needed);
   }
   if (bytes <= scratch_.bytes() && side_bytes <= side_scratch_.bytes()) return;
+  // Where there is no memory, all batches that were prepared before go on with what they have.
+  DeviceMemory scratch;
+  DeviceMemory side_scratch;
+  if (bytes > scratch_.bytes()) scratch = network.device.allocate(bytes);
+  if (side_bytes > side_scratch_.bytes()) side_scratch = network.device.allocate(side_bytes);
   network.device.stream.wait();
   graphs.clear();
-  ensure(network.device, scratch_, bytes);
-  ensure(network.device, side_scratch_, side_bytes);
+  if (scratch.data() != nullptr) std::swap(scratch, scratch_);
+  if (side_scratch.data() != nullptr) std::swap(side_scratch, side_scratch_);
 }
 
 void Executable::warm_up(int batch) {
@@ -225,9 +231,16 @@ void Executable::choose_way(std::size_t index, int batch, Way way) {
 void Executable::choose_ways(int batch) {
   // Of the network: another executable of it may have measured.
   if (!network.taken_over.try_emplace(batch).second) return;
-  for (const std::size_t index : layers_with_ways(batch)) choose_way(index, batch, Way::kSmall);
-  ensure_scratch(batch);
-  if (network.device.settings.autotune) measure_ways(batch);
+  try {
+    for (const std::size_t index : layers_with_ways(batch)) choose_way(index, batch, Way::kSmall);
+    ensure_scratch(batch);
+    if (network.device.settings.autotune) measure_ways(batch);
+  } catch (...) {
+    // Whoever asks again chooses again.
+    for (const auto& layer : network.layers) layer->choose(batch, Way::kUsual, nullptr);
+    network.taken_over.erase(batch);
+    throw;
+  }
 }
 
 void Executable::measure_ways(int batch) {

@@ -65,8 +65,9 @@ void Trajectory::begin(const dpm_trajectory& request) {
   Device& device = executable_.network.device;
   executable_.prepare(static_cast<int>(request.update.batch));
   batch_ = request.update.batch;
-  steps_ = request.steps;
-  done_ = filled_ = 0;
+  // Until all is ready there is no step to advance by.
+  steps_ = done_ = request.steps;
+  filled_ = 0;
   labels_ = reinterpret_cast<const std::int32_t*>(rows_of(request.labels).data);
   list_steps(request);
   reserve();
@@ -75,6 +76,7 @@ void Trajectory::begin(const dpm_trajectory& request) {
   update_.samples = current_.as<UpdateSample>();
   update_.thresholds = device.thresholds.as<float>();
   refill();
+  done_ = 0;
 }
 
 void Trajectory::refill() {

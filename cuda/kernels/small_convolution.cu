@@ -140,11 +140,14 @@ bool takes_norm(const SmallConvolutionArguments<T>& a) {
 }  // namespace
 }  // namespace sliced_convolution
 
+int most_small_convolution_samples(const SmallConvolutionShape& shape) {
+  return sliced_convolution::kMostPixels / (shape.out_height * shape.out_width);
+}
+
 bool takes_small_convolution(const SmallConvolutionShape& shape) {
   const bool has_kernel = shape.kernel == 1 || shape.kernel == 3;
   const bool has_stride = shape.stride == 1 || shape.stride == 2;
-  return has_kernel && has_stride &&
-         std::int64_t{shape.batch} * shape.out_height * shape.out_width <= sliced_convolution::kMostPixels &&
+  return has_kernel && has_stride && shape.batch <= most_small_convolution_samples(shape) &&
          shape.in_channels % sliced_convolution::kAccess == 0 && shape.out_channels % sliced_convolution::kQuad == 0 &&
          (shape.groups == 0 || shape.in_channels % shape.groups == 0) && plan_small_convolution(shape).slices > 0;
 }

@@ -64,6 +64,9 @@ struct SmallConvolutionArguments {
 /// batch, input channels in multiples of 8 and output channels of 4, groups that fit into a slice (up to 128 channels).
 bool takes_small_convolution(const SmallConvolutionShape& shape);
 
+/// Samples of a shape that it takes at most.
+int most_small_convolution_samples(const SmallConvolutionShape& shape);
+
 /// And whether the maps and parameters are aligned: 8 input channels, 4 output channels at a time.
 template <typename T>
 bool takes_small_convolution(const SmallConvolutionArguments<T>& arguments);

@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <type_traits>
+#include <utility>
 
 #include "backend/bindings.h"
 #include "core/error.h"
@@ -61,9 +62,10 @@ class ConvolutionLayer : public Layer {
     const auto finish = [this, batch](const ConvolutionBuffers& buffers, const ConvolutionResult& result) {
       finish_convolution(rest(batch, {nullptr, 0, 0}), buffers, result, device_.stream.get());
     };
-    plans_[batch] = is_librarys(batch) ? device_.products->convolution(problem(batch), finish) : nullptr;
-    const ConvolutionPlan* plan = plan_of(batch);
+    std::shared_ptr<const ConvolutionPlan> plan;
+    if (is_librarys(batch)) plan = device_.products->convolution(problem(batch), finish);
     if (plan != nullptr && plan->result().data_gradient) make_adjoint();
+    plans_[batch] = std::move(plan);
   }
 
   [[nodiscard]] bool has_way(Way way, const NormOperands* norm, const RunContext& context) const override {
@@ -78,12 +80,8 @@ class ConvolutionLayer : public Layer {
       small_.erase(batch);
       return;
     }
+    make_counters(norm);
     small_[batch] = norm;
-    const auto bytes =
-        static_cast<std::size_t>(small_convolution_counters(small_shape(norm, batch))) * sizeof(unsigned);
-    if (bytes <= counters_.bytes()) return;
-    counters_ = device_.allocate(bytes);
-    check_cuda(cudaMemsetAsync(counters_.data(), 0, bytes, device_.stream.get()), "clearing counters");
   }
 
   bool refuse_plan(int batch) override {
@@ -150,6 +148,16 @@ class ConvolutionLayer : public Layer {
     adjoint_ = device_.allocate(weight_.bytes());
     const WeightShape shape{shape_.out_channels, attributes_.kernel * attributes_.kernel, shape_.in_channels};
     adjoint_weights(weight_.as<T>(), shape, adjoint_.as<T>(), device_.stream.get());
+  }
+
+  /// Once, for the largest batch that the kernel takes: the captured graphs of all batches go on with them.
+  void make_counters(const NormOperands* norm) {
+    if (counters_.data() != nullptr) return;
+    const SmallConvolutionShape largest = small_shape(norm, most_small_convolution_samples(small_shape(norm, 1)));
+    DeviceMemory counters =
+        device_.allocate(static_cast<std::size_t>(small_convolution_counters(largest)) * sizeof(unsigned));
+    check_cuda(cudaMemsetAsync(counters.data(), 0, counters.bytes(), device_.stream.get()), "clearing counters");
+    counters_ = std::move(counters);
   }
 
   [[nodiscard]] const ConvolutionPlan* plan_of(int batch) const {

@@ -107,10 +107,11 @@ void Network::reserve(int batch) {
 
 void Network::compile(int batch) {
   const auto count = static_cast<std::uint64_t>(batch);
-  arena_ = device_->allocate(count * info_.row_bytes);
-  const dpm_plan plan{static_cast<std::uint32_t>(batch), plan_.offsets.data(), arena_->get()};
+  std::shared_ptr<Buffer> arena = device_->allocate(count * info_.row_bytes);
+  const dpm_plan plan{static_cast<std::uint32_t>(batch), plan_.offsets.data(), arena->get()};
   dpm_message message{};
   check(device_->api().compile(network_, &plan, &executable_, &message), message);
+  arena_ = std::move(arena);
   reserved_ = batch;
 }
 

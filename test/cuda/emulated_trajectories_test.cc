@@ -146,5 +146,23 @@ TEST_F(CapturedTrajectories, GoWithTheThresholdsOfTheirDevice) {
   EXPECT_GT(launches([&] { run(*network, two); }), 1u);
 }
 
+TEST_F(CapturedTrajectories, GoOnlyOnceTheyHaveBegun) {
+  const Steps few = steps(2, 2);
+  const Steps more = steps(2, 6);
+  const auto network = made_.load(device_);
+  run(*network, few);
+  for (std::uint64_t allocation = 0;; ++allocation) {
+    emulation().reset_counters();
+    emulation().fail_allocations(allocation, 2);
+    const ErrorCode code = code_of([&] { run(*network, more); });
+    emulation().fail_allocations(0, 0);
+    if (code == ErrorCode::kOk) break;
+    EXPECT_EQ(code, ErrorCode::kOutOfMemory);
+    EXPECT_EQ(code_of([&] { network->advance(1, true); }), ErrorCode::kArgument);
+    EXPECT_LT(allocation, 100U);
+  }
+  EXPECT_EQ(ran(*network, few), ran(*made_.load(device_), few));
+}
+
 }  // namespace
 }  // namespace dpm::test

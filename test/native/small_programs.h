@@ -63,4 +63,14 @@ inline RunRequest uniform_request(std::uint32_t count, std::uint32_t batch) {
   return request;
 }
 
+/// `count` samples without a label of one program of `steps` records: they go in step.
+inline RunRequest short_request(std::uint32_t count, std::uint32_t steps) {
+  RunRequest request;
+  request.records = small_program(steps, 0.5F);
+  request.programs = {{0, steps, 2, 1.0F}};
+  for (std::uint32_t i = 0; i < count; ++i) request.samples.push_back({0, 42, 7, i, -1});
+  request.batch = count;
+  return request;
+}
+
 }  // namespace dpm::test

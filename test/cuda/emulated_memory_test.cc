@@ -1,0 +1,146 @@
+// What captured graphs name stays, and what cannot be allocated changes nothing: whoever ran before runs as before.
+#include "cuda_device.h"
+#include "evaluate_derivative.h"
+#include "sampling/lane.h"
+#include "sampling/runner.h"
+#include "sliced_network.h"
+#include "small_programs.h"
+
+namespace dpm::test {
+namespace {
+
+class EmulatedMemory : public CudaDevice {
+ protected:
+  ~EmulatedMemory() override { emulation().fail_allocations(0, 0); }
+
+  std::vector<float> images(Network& network, const RunRequest& request) const {
+    return run_programs(network, request, running_).images.floats;
+  }
+  std::vector<float> images(Network& network, std::uint32_t samples) const {
+    return images(network, short_request(samples, 2));
+  }
+
+  /// Of a request that a lane has to itself.
+  static std::vector<float> images(Lane& lane, std::uint32_t samples) {
+    std::vector<float> images;
+    auto request = std::make_unique<LaneRequest>();
+    request->keys.assign(samples, 0.0);
+    request->run = short_request(samples, 2);
+    request->finished = [&](LaneOutcome outcome) {
+      if (outcome.code != ErrorCode::kOk) throw Error(outcome.code, outcome.message);
+      images = std::move(outcome.result.images.floats);
+    };
+    lane.submit(std::move(request));
+    while (lane.has_work()) lane.take_turn();
+    return images;
+  }
+
+  /// What `body` comes to where an allocation fails, and the next one, too, for which the device has made room.
+  static ErrorCode refusing(std::uint64_t allocation, const std::function<void()>& body, bool* was_refused) {
+    emulation().reset_counters();
+    emulation().fail_allocations(allocation, 2);
+    const ErrorCode code = code_of(body);
+    emulation().fail_allocations(0, 0);
+    *was_refused = emulation().counters().refused > 0;
+    return code;
+  }
+
+  /// What takes memory in its own way, after a batch of as many samples as are reserved.
+  struct Run {
+    const char* name;
+    MostScratch most;
+    int reserved;
+    std::function<std::vector<float>(Network&)> images;
+  };
+  [[nodiscard]] std::vector<Run> runs() const {
+    RunRequest labelled = short_request(2, 3);
+    for (SampleIdentity& sample : labelled.samples) sample.label = 1;
+    RunRequest uneven = short_request(2, 2);
+    uneven.programs.push_back({0, 1, 2, 1.0F});
+    uneven.samples[1].program = 1;
+    const auto of = [this](const RunRequest& request) {
+      return [this, request](Network& network) { return images(network, request); };
+    };
+    return {
+        {"counters, allocation ", MostScratch::kOfLargest, 16, of(short_request(1, 1))},
+        {"scratch memory, allocation ", MostScratch::kOfSmaller, 16, of(short_request(1, 1))},
+        {"conditions, allocation ", MostScratch::kOfLargest, 4, of(short_request(2, 9))},
+        {"labels, allocation ", MostScratch::kOfLargest, 4, of(labelled)},
+        {"evaluations, allocation ", MostScratch::kOfLargest, 4, of(uneven)},
+    };
+  }
+
+  static LaneOptions lane_options() { return {SlicedNetwork::kMostBatch, SlicedNetwork::kMostBatch}; }
+
+  const SlicedNetwork sliced_;
+  const std::atomic<bool> running_{false};
+};
+
+TEST_F(EmulatedMemory, OfSlicesOutlivesLargerBatches) {
+  const auto network = sliced_.load();
+  for (const std::uint32_t samples : {16U, 1U, 1U, 1U, 2U, 1U, 1U, 4U, 2U, 1U}) {
+    EXPECT_EQ(images(*network, samples), images(*sliced_.load(), samples)) << samples;
+  }
+}
+
+TEST_F(EmulatedMemory, OfALaneOutlivesLargerRequests) {
+  Lane lane(std::make_unique<SharedNetworkEvaluator>(sliced_.load()), lane_options());
+  const std::vector<float> first = images(lane, 1);
+  for (const std::uint32_t others : {1U, 2U, 4U}) {
+    images(lane, others);
+    EXPECT_EQ(images(lane, 1), first) << "after " << others;
+  }
+}
+
+TEST_F(EmulatedMemory, ThatIsRefusedToOneRunIsThereForOthers) {
+  for (const Run& run : runs()) {
+    const SlicedNetwork sliced(run.most);
+    const RunRequest earlier = short_request(static_cast<std::uint32_t>(run.reserved), 1);
+    const std::vector<float> earlier_alone = images(*sliced.load(run.reserved), earlier);
+    const std::vector<float> alone = run.images(*sliced.load(run.reserved));
+    bool was_refused = true;
+    std::uint64_t allocation = 0;
+    for (; was_refused; ++allocation) {
+      const auto network = sliced.load(run.reserved);
+      EXPECT_EQ(images(*network, earlier), earlier_alone) << run.name << allocation;
+      const ErrorCode code = refusing(allocation, [&] { run.images(*network); }, &was_refused);
+      EXPECT_EQ(code, was_refused ? ErrorCode::kOutOfMemory : ErrorCode::kOk) << run.name << allocation;
+      EXPECT_EQ(images(*network, earlier), earlier_alone) << run.name << allocation;
+      EXPECT_EQ(run.images(*network), alone) << run.name << allocation;
+    }
+    EXPECT_GT(allocation, 1U) << run.name;
+  }
+}
+
+TEST_F(EmulatedMemory, ThatIsRefusedToALoadIsThereForTheNext) {
+  const std::vector<float> expected = images(*sliced_.load(), 1);
+  bool was_refused = true;
+  for (std::uint64_t allocation = 0; was_refused; ++allocation) {
+    const ErrorCode code = refusing(allocation, [&] { (void)sliced_.load(); }, &was_refused);
+    EXPECT_EQ(code, was_refused ? ErrorCode::kOutOfMemory : ErrorCode::kOk) << allocation;
+  }
+  EXPECT_EQ(images(*sliced_.load(), 1), expected);
+}
+
+/// Its convolution is pulled back by the library, from weights that are packed again when a batch is prepared.
+TEST_F(EmulatedMemory, ThatIsRefusedToAPullbackIsThereForTheNext) {
+  RandomValues random(6);
+  GraphMaker maker(random);
+  maker.output(maker.convolution(maker.image(8, 8, 8), 8, {3, 2, 1, 1}));
+  NetworkOptions options;
+  options.derivative = Derivative::kPullback;
+  const auto load = [&] { return std::make_unique<Network>(open(DType::kFloat32), maker.graph(), options); };
+  const std::vector<float> expected = derive_twice(*load(), 2).derived;
+  bool was_refused = true;
+  std::uint64_t allocation = 0;
+  for (; was_refused; ++allocation) {
+    const auto network = load();
+    const ErrorCode code = refusing(allocation, [&] { network->reserve(2); }, &was_refused);
+    EXPECT_EQ(code, was_refused ? ErrorCode::kOutOfMemory : ErrorCode::kOk) << allocation;
+    EXPECT_EQ(derive_twice(*network, 2).derived, expected) << allocation;
+  }
+  EXPECT_GT(allocation, 2U);
+}
+
+}  // namespace
+}  // namespace dpm::test
