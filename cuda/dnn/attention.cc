@@ -68,7 +68,8 @@ Plan make_plan(const CudnnLibrary& library, const AttentionProblem& problem, con
   check_problem(library, problem);
   const Descriptor operation = make_operation(library, problem);
   const Descriptor graph = make_graph(library, std::span(&operation, 1), target);
-  std::vector<Plan> plans = find_plans(library, graph, target, {workspace_limit, false}, 1);
+  std::vector<Plan> plans =
+      find_plans(library, graph, target, {.workspace_limit = workspace_limit, .hopper_first = false}, 1);
   if (plans.empty()) throw Error(ErrorCode::kUnsupported, "cuDNN has no plan for " + problem_key(problem));
   return std::move(plans.front());
 }

@@ -216,7 +216,7 @@ std::vector<Plan> find_plans(const CudnnLibrary& library, const Descriptor& grap
     }
   };
   // Later cards have not the instructions of this one.
-  const bool has_hopper = target.capability / 10 == kHopper / 10;
+  const bool has_hopper = rules.hopper_first && target.capability / 10 == kHopper / 10;
   if (has_hopper) add(is_hopper);
   add([&](const EngineChoice& choice) { return !has_hopper || !is_hopper(choice); });
   return plans;

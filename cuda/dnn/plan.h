@@ -28,6 +28,8 @@ struct PlanRules {
   bool exact_inputs = false;
   /// Keeps engines out that compile their kernel when a plan is made: that takes from half a second to several.
   bool precompiled = false;
+  /// Puts Hopper engines before all others. Of convolutions: what an index means is another thing for other operations.
+  bool hopper_first = true;
 };
 
 struct Plan {
@@ -43,7 +45,7 @@ Descriptor make_graph(const CudnnLibrary& library, std::span<const Descriptor> o
 
 /// Whether the kernel is one for compute capability 9: it multiplies by whole warp groups (WGMMA), which reaches nearly
 /// twice of what the instructions of older cards do. Engines that have clusters are; of those that compile their kernel
-/// cuDNN says nothing, so they are known by their index.
+/// cuDNN says nothing, so they are known by their index. Of convolutions alone.
 bool is_hopper(const EngineChoice& choice);
 
 /// Up to `limit` plans, the expected best first: heuristics A, then B, then the fallback list, each asked only

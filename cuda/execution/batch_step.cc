@@ -109,7 +109,7 @@ GraphKey BatchStep::key(const Work& work) const {
   GraphKey key;
   key.add(work.kind).add(work.rows).add(request.labels != nullptr);
   const auto add = [&](const dpm_view& view) { key.add(rows_of(view)); };
-  for (const dpm_view& view : {update.x, update.y, update.out, update.head, update.noise}) add(view);
+  for (const dpm_view& view : {update.x, update.y, update.out, update.head, update.guide, update.noise}) add(view);
   for (const dpm_view& view : update.history) add(view);
   for (const dpm_view& view : {request.kept_out, request.kept_head}) add(view);
   return key;

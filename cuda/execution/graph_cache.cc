@@ -29,11 +29,10 @@ GraphCache::Entry& GraphCache::find(const GraphKey& key) {
   return entries_.front();
 }
 
-int GraphCache::count(const GraphKey& key) { return ++find(key).count; }
-
-std::size_t GraphCache::nodes(const GraphKey& key) {
-  const Entry& entry = find(key);
-  return entry.captured ? entry.graph.nodes() : 0;
+int GraphCache::count(const GraphKey& key) {
+  const int count = ++find(key).count;
+  shrink();
+  return count;
 }
 
 void GraphCache::shrink() {

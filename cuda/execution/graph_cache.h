@@ -37,8 +37,6 @@ class GraphCache {
   /// Launches the graph of what `body` queues, captured when there is none. Where that fails (another thread may
   /// invalidate a capture, memory may run out) `body` queues its work itself.
   void run(const GraphKey& key, const std::function<void()>& body);
-  /// Nodes of the graph of `key`; 0 when it has not been captured.
-  std::size_t nodes(const GraphKey& key);
   /// Forgets everything: what the graphs refer to is gone.
   void clear() { entries_.clear(); }
 

@@ -8,9 +8,6 @@
 namespace dpm::cuda {
 namespace {
 
-/// A graph takes host and card memory by the node, and time to build.
-constexpr std::size_t kMostNodes = 20000;
-
 /// Of the table on the card; longer trajectories are copied there piece by piece.
 std::size_t most_table_bytes(const DeviceSettings& settings) {
   constexpr std::uint64_t kLimit = std::uint64_t{64} << 20;
@@ -73,6 +70,8 @@ void Trajectory::begin(const dpm_trajectory& request) {
   reserve();
   prepare_conditions();
   update_ = arguments_of(request.update);
+  // What a guide moves is not updated inside of trajectories (update_element.h).
+  update_.guide = {};
   update_.samples = current_.as<UpdateSample>();
   update_.thresholds = device.thresholds.as<float>();
   refill();
@@ -173,42 +172,12 @@ void Trajectory::launch_step(StepKind kind) {
   executable_.graphs.run(key().add(kind), [&] { queue_step(kind); });
 }
 
-std::size_t Trajectory::nodes_together(std::uint32_t first, std::uint32_t steps) {
-  const auto begin = kinds_.begin() + first;
-  std::size_t nodes = 0;
-  for (const StepKind kind : {StepKind{false, false}, {false, true}, {true, false}, {true, true}}) {
-    const auto count = static_cast<std::size_t>(std::count(begin, begin + steps, kind));
-    if (count == 0) continue;
-    const std::size_t each = executable_.graphs.nodes(key().add(kind));
-    if (each == 0) return 0;
-    nodes += count * each;
-  }
-  return nodes;
-}
-
-bool Trajectory::launch_together(std::uint32_t first, std::uint32_t steps) {
-  GraphKey whole = key();
-  whole.add(steps);
-  for (std::uint32_t step = first; step < first + steps; ++step) whole.add(kinds_[step]);
-  // The first of its kind goes step by step, at hardly more cost than it takes to build the graph of all.
-  if (steps < 2 || executable_.graphs.count(whole) < 2) return false;
-  const std::size_t nodes = nodes_together(first, steps);
-  if (nodes == 0 || nodes > kMostNodes) return false;
-  const auto all = [&] {
-    for (std::uint32_t step = first; step < first + steps; ++step) queue_step(kinds_[step]);
-  };
-  executable_.graphs.run(whole, all);
-  return true;
-}
-
 void Trajectory::advance(std::uint32_t steps, bool wait) {
   require(steps <= steps_ - done_, "a trajectory has fewer steps left than are asked for");
   while (steps > 0) {
     if (done_ == filled_) refill();
     const std::uint32_t now = std::min(steps, filled_ - done_);
-    if (!launch_together(done_, now)) {
-      for (std::uint32_t step = done_; step < done_ + now; ++step) launch_step(kinds_[step]);
-    }
+    for (std::uint32_t step = done_; step < done_ + now; ++step) launch_step(kinds_[step]);
     done_ += now;
     steps -= now;
   }

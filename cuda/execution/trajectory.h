@@ -24,8 +24,8 @@ class Trajectory {
 
   /// Copies the tables of `request` to the card and prepares everything that its steps need.
   void begin(const dpm_trajectory& request);
-  /// Queues the next `steps`, all as one graph if they are few enough and have been asked for before, and waits for
-  /// those of earlier calls; with `wait` for these, too.
+  /// Queues the next `steps`, each as the graph of its kind, and waits for those of earlier calls; with `wait` for
+  /// these, too.
   void advance(std::uint32_t steps, bool wait);
 
  private:
@@ -44,10 +44,6 @@ class Trajectory {
   void queue_step(StepKind kind) const;
   void queue_finish(bool has_maps) const;
   void launch_step(StepKind kind);
-  /// Nodes that a graph of the steps from `first` on has; 0 where one of their kinds has no graph yet.
-  std::size_t nodes_together(std::uint32_t first, std::uint32_t steps);
-  /// Steps from `first` on as one graph. Whether they were.
-  bool launch_together(std::uint32_t first, std::uint32_t steps);
 
   Executable& executable_;
   std::uint32_t batch_ = 0;

@@ -56,6 +56,22 @@ TEST_F(CapturedEvaluations, AreNotThoseOfAnotherEvaluation) {
   }
 }
 
+TEST_F(CapturedEvaluations, AreForgottenWhenManyOthersHaveBeenSinceThen) {
+  Evaluation evaluation_of_one = evaluation();
+  evaluation_of_one.batch = 1;
+  const auto network = made_.load(device_);
+  const auto evaluate = [&](std::uint64_t stride) {
+    Evaluation e = evaluation_of_one;
+    e.image.stride = stride;
+    return launches([&] { network->evaluate(e, nullptr); });
+  };
+  EXPECT_EQ(evaluate(1), 0U);
+  EXPECT_EQ(evaluate(1), 1U);
+  // Each is asked for once alone, so that none is captured.
+  for (std::uint64_t other = 2; other < 200; ++other) EXPECT_EQ(evaluate(other), 0U);
+  EXPECT_EQ(evaluate(1), 0U);
+}
+
 TEST_F(CapturedEvaluations, GoWithTheScratchMemoryTheyUse) {
   const Evaluation large = [&] {
     Evaluation e = evaluation();

@@ -58,6 +58,7 @@ class WholeSteps : public CapturedGraphs {
       record.x_x = 0.4F;
       record.x_y = 0.3F;
       record.x_out = 0.2F;
+      record.x_guide = 0.6F;
       record.x_history[0] = record.x_history[1] = 0.3F;
       record.variance = DPM_VARIANCE_LOG;
       record.v1 = 0.5F;
@@ -68,7 +69,9 @@ class WholeSteps : public CapturedGraphs {
     }
     dpm_update& update = made.step.update;
     update.elements = kElements;
-    for (dpm_view* view : {&update.x, &update.y, &update.out, &update.head, &update.noise}) *view = image().view();
+    for (dpm_view* view : {&update.x, &update.y, &update.out, &update.head, &update.guide, &update.noise}) {
+      *view = image().view();
+    }
     for (int slot = 0; slot < 2; ++slot) update.history[slot] = image().view();
     made.step.kept_out = image().view();
     made.step.kept_head = image().view();
@@ -107,6 +110,7 @@ TEST_F(WholeSteps, AreNotThoseOfOtherTensorsSizesAndKinds) {
       {"y", [](dpm_step& s) -> dpm_view& { return s.update.y; }},
       {"out", [](dpm_step& s) -> dpm_view& { return s.update.out; }},
       {"head", [](dpm_step& s) -> dpm_view& { return s.update.head; }},
+      {"guide", [](dpm_step& s) -> dpm_view& { return s.update.guide; }},
       {"noise", [](dpm_step& s) -> dpm_view& { return s.update.noise; }},
       {"history 0", [](dpm_step& s) -> dpm_view& { return s.update.history[0]; }},
       {"history 1", [](dpm_step& s) -> dpm_view& { return s.update.history[1]; }},
