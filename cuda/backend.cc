@@ -295,6 +295,10 @@ void memory(dpm_device* device, dpm_memory* result) noexcept {
   *result = {0, count.used(), count.peak()};
 }
 
+dpm_status trim(dpm_device* device, dpm_message* message) noexcept {
+  return on_device(Handle::of(device), message, [&] { Handle::of(device).trim(); });
+}
+
 void statistics(dpm_device* device, dpm_statistics* result) noexcept { *result = Handle::of(device).statistics.read(); }
 
 dpm_status peak(dpm_device* device, double* gflops, double* gigabytes, dpm_message* message) noexcept {
@@ -348,6 +352,7 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       .step = device::step,
       .settle = device::settle,
       .memory = device::memory,
+      .trim = device::trim,
       .statistics = device::statistics,
       .peak = device::peak,
   };

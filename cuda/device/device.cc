@@ -34,6 +34,7 @@ Device::~Device() {
 }
 
 DeviceMemory Device::allocate(std::size_t bytes) {
+  pool.free_surplus();
   try {
     return {memory, bytes};
   } catch (const Error& error) {
@@ -42,6 +43,12 @@ DeviceMemory Device::allocate(std::size_t bytes) {
   free_buried();
   pool.clear();
   return {memory, bytes};
+}
+
+void Device::trim() {
+  stream.wait();
+  free_buried();
+  pool.clear();
 }
 
 void Device::bury(std::unique_ptr<Buried> thing) noexcept {

@@ -35,6 +35,12 @@ struct DeviceSettings {
   Switches switches;
 };
 
+/// Bytes of released memory that are kept for later.
+constexpr std::size_t most_kept(const DeviceSettings& settings) {
+  constexpr std::uint64_t kShare = 8;
+  return static_cast<std::size_t>(settings.card_memory / kShare);
+}
+
 /// Something of a device that any thread may give up.
 class Buried {
  public:
@@ -60,7 +66,7 @@ struct Device {
   Stream stream;
   /// For what may run beside the work of `stream`, which waits for it.
   Stream side;
-  MemoryPool pool;
+  MemoryPool pool{most_kept(settings)};
   Staging staging;
   TransferPool transfers;
   Statistics statistics;
@@ -75,6 +81,8 @@ struct Device {
 
   /// Memory of the card; what is kept for later is given up for it. Throws Error(kOutOfMemory).
   DeviceMemory allocate(std::size_t bytes);
+  /// Gives up what is kept for later.
+  void trim();
   /// Keeps what another thread has given up until the device's own next comes by: freeing memory of a card waits for
   /// all its work. Allocates nothing.
   void bury(std::unique_ptr<Buried> thing) noexcept;

@@ -1,5 +1,6 @@
 #include "cuda/runtime/memory.h"
 
+#include <iterator>
 #include <new>
 
 #include "core/error.h"
@@ -47,9 +48,16 @@ PinnedMemory::~PinnedMemory() {
 
 DeviceMemory MemoryPool::take(std::size_t bytes) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const auto found = kept_.find(bytes);
-  if (found == kept_.end() || found->second.empty()) return {};
-  return std::move(found->second.extract(found->second.begin()).value());
+  auto lowest = kept_.end();
+  for (auto piece = kept_.begin(); piece != kept_.end(); ++piece) {
+    if (piece->bytes() != bytes) continue;
+    if (lowest == kept_.end() || piece->data() < lowest->data()) lowest = piece;
+  }
+  if (lowest == kept_.end()) return {};
+  DeviceMemory taken = std::move(*lowest);
+  kept_.erase(lowest);
+  bytes_ -= bytes;
+  return taken;
 }
 
 void MemoryPool::give(DeviceMemory memory) noexcept {
@@ -57,15 +65,26 @@ void MemoryPool::give(DeviceMemory memory) noexcept {
   const std::size_t bytes = memory.bytes();
   const std::lock_guard<std::mutex> lock(mutex_);
   try {
-    kept_[bytes].insert(std::move(memory));
+    kept_.push_front(std::move(memory));
+    bytes_ += bytes;
   } catch (const std::bad_alloc&) {
     return;
+  }
+}
+
+void MemoryPool::free_surplus() {
+  std::list<DeviceMemory> surplus;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  while (bytes_ > most_) {
+    bytes_ -= kept_.back().bytes();
+    surplus.splice(surplus.begin(), kept_, std::prev(kept_.end()));
   }
 }
 
 void MemoryPool::clear() {
   const std::lock_guard<std::mutex> lock(mutex_);
   kept_.clear();
+  bytes_ = 0;
 }
 
 }  // namespace dpm::cuda

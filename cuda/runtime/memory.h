@@ -3,9 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
+#include <list>
 #include <mutex>
-#include <set>
 #include <utility>
 
 #include "core/memory_count.h"
@@ -67,23 +66,28 @@ class PinnedMemory {
 
 /// Keeps released memory for the next request of the same size: allocation would stop the card, and a run whose
 /// registers lie where they lay before can replay its graph. Of several pieces the lowest address is given first, so
-/// that the order in which they came back does not matter. Calls from several threads are safe.
+/// that the order in which they came back does not matter. What is beyond a limit is given up, the longest kept first:
+/// others on the card want it. Calls from several threads are safe.
 class MemoryPool {
  public:
+  /// Of at most `most` bytes.
+  explicit MemoryPool(std::size_t most) : most_(most) {}
+
   /// A kept piece of this size, or empty.
   DeviceMemory take(std::size_t bytes);
-  /// Frees the memory instead where there is no room to note it down.
+  /// Frees nothing, which would wait for the card, unless there is no room to note the memory down.
   void give(DeviceMemory memory) noexcept;
+  /// Frees what is beyond the limit.
+  void free_surplus();
   /// Frees what is kept.
   void clear();
 
  private:
-  struct LowestFirst {
-    bool operator()(const DeviceMemory& a, const DeviceMemory& b) const { return a.data() < b.data(); }
-  };
-
+  const std::size_t most_;
   std::mutex mutex_;
-  std::map<std::size_t, std::set<DeviceMemory, LowestFirst>> kept_;
+  /// What came last in front.
+  std::list<DeviceMemory> kept_;
+  std::size_t bytes_ = 0;
 };
 
 }  // namespace dpm::cuda

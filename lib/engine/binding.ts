@@ -2,7 +2,7 @@ import type { NativeNode } from './native-node.js';
 import type { NativeGraph } from './native-graph.js';
 
 /** Version of the addon's surface; the addon reports the same number or is refused. */
-export const NATIVE_ABI_VERSION = 9;
+export const NATIVE_ABI_VERSION = 10;
 
 /** Most samples of one evaluation. */
 export const MOST_AT_ONCE = 65_536;
@@ -340,6 +340,8 @@ export interface NativeEngine {
   /** GFLOP/s of multiply-adds and GB/s of a copy that the device can do at most, measured now. */
   measurePeak(): Promise<{ gflops: number; copyGigabytesPerSecond: number }>;
   memory(): { host: number; device: number; peakDevice: number };
+  /** Gives back what the device keeps of memory that was released. */
+  trim(): Promise<void>;
   /** Null for devices that have nothing to tell. */
   statistics(): {
     capturedGraphs: number;

@@ -19,7 +19,7 @@
 namespace dpm::addon {
 namespace {
 
-constexpr int kSurfaceVersion = 9;
+constexpr int kSurfaceVersion = 10;
 
 Napi::Value devices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();

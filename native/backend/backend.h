@@ -376,6 +376,9 @@ typedef struct dpm_backend {
                        dpm_message* message) DPM_NOEXCEPT;
 
   void (*memory)(dpm_device* device, dpm_memory* memory) DPM_NOEXCEPT;
+  /// Optional, null for devices that keep nothing. Gives back what is kept of memory that was released, once the work
+  /// that may use it is done.
+  dpm_status (*trim)(dpm_device* device, dpm_message* message) DPM_NOEXCEPT;
   /// Optional, null for devices that have nothing to tell.
   void (*statistics)(dpm_device* device, dpm_statistics* statistics) DPM_NOEXCEPT;
   /// GFLOP/s of float32 multiply-adds and GB/s (read and write) of a copy that the device can do at most, measured by

@@ -83,6 +83,12 @@ dpm_memory Device::memory() const {
   return result;
 }
 
+void Device::trim() {
+  if (api_->trim == nullptr) return;
+  dpm_message message{};
+  check(api_->trim(device_, &message), message);
+}
+
 std::uint64_t Device::used() const {
   const dpm_memory now = memory();
   return now.host + now.device;

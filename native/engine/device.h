@@ -91,6 +91,8 @@ class Device : public std::enable_shared_from_this<Device> {
     return {api_->residual_in_place != 0, api_->norms_are_joined != 0, api_->norms_complete_sums != 0};
   }
   [[nodiscard]] dpm_memory memory() const;
+  /// Gives back what the device keeps of memory that was released.
+  void trim();
   /// Bytes that `work` takes and keeps, of the host and of the device.
   template <typename Work>
   std::uint64_t bytes_taken_by(const Work& work) {

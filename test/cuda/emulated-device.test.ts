@@ -100,7 +100,7 @@ describe('the emulated CUDA device', () => {
     }
   });
 
-  it('samples what the cpu samples, in one launch and step by step', async () => {
+  it('samples what the cpu samples, watched or not', async () => {
     await using cuda = await DiffusionModel.load(folder, { device: 'cuda', dtype: 'f32' });
     const options = { count: 2, seed };
     const expected = (await cpu.run(program, options)).images.data;
@@ -122,6 +122,19 @@ describe('the emulated CUDA device', () => {
     expect(device).toBeGreaterThan(1e6);
     expect(peakDevice).toBeGreaterThanOrEqual(device);
     await cuda.close();
+  });
+
+  it('gives back what it keeps for the next run', async () => {
+    await using cuda = await DiffusionModel.load(folder, { device: 'cuda', dtype: 'f32' });
+    const options = { count: 2, seed };
+    const expected = (await cuda.run(program, options)).images.data;
+    const { device } = cuda.memory();
+    await cuda.device.trim();
+    expect(cuda.memory().device).toBeLessThan(device);
+    expect((await cuda.run(program, options)).images.data).toEqual(expected);
+    await cpu.device.trim();
+    await cuda.close();
+    await expect(cuda.device.trim()).rejects.toMatchObject({ code: 'ERR_DPM_CLOSED' });
   });
 
   it('takes f32 where exact or tf32 is asked for, and refuses contradictions', async () => {

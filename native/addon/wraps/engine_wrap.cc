@@ -70,6 +70,20 @@ class PeakJob : public PromiseJob {
   double gigabytes_ = 0;
 };
 
+class TrimJob : public PromiseJob {
+ public:
+  TrimJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Device> device)
+      : PromiseJob(env, owner), device_(std::move(device)) {}
+
+  void run() override { device_->trim(); }
+
+ protected:
+  Napi::Value result(Napi::Env env) override { return env.Undefined(); }
+
+ private:
+  std::shared_ptr<Device> device_;
+};
+
 /// The engine's last: when it settles, the thread has nothing left to do and the device can go.
 class CloseJob : public LastJob {
  public:
@@ -97,8 +111,8 @@ Napi::Function EngineWrap::define(Napi::Env env) {
        InstanceMethod<&EngineWrap::script_run>("scriptRun"), InstanceMethod<&EngineWrap::script_batch>("scriptBatch"),
        InstanceMethod<&EngineWrap::update>("update"), InstanceMethod<&EngineWrap::update_sync>("updateSync"),
        InstanceMethod<&EngineWrap::reduce>("reduce"), InstanceMethod<&EngineWrap::measure_peak>("measurePeak"),
-       InstanceMethod<&EngineWrap::memory>("memory"), InstanceMethod<&EngineWrap::statistics>("statistics"),
-       InstanceMethod<&EngineWrap::close>("close")});
+       InstanceMethod<&EngineWrap::trim>("trim"), InstanceMethod<&EngineWrap::memory>("memory"),
+       InstanceMethod<&EngineWrap::statistics>("statistics"), InstanceMethod<&EngineWrap::close>("close")});
 }
 
 EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineWrap>(info) {
@@ -193,6 +207,13 @@ Napi::Value EngineWrap::measure_peak(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&] {
     return submit(info.Env(), *engine_,
                   std::make_unique<PeakJob>(info.Env(), info.This().As<Napi::Object>(), device()));
+  });
+}
+
+Napi::Value EngineWrap::trim(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&] {
+    return submit(info.Env(), *engine_,
+                  std::make_unique<TrimJob>(info.Env(), info.This().As<Napi::Object>(), device()));
   });
 }
 

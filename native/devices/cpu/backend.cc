@@ -230,6 +230,7 @@ const dpm_backend& backend() {
       .step = nullptr,
       .settle = nullptr,
       .memory = memory,
+      .trim = nullptr,
       .statistics = nullptr,
       .peak = peak,
   };

@@ -187,6 +187,7 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       .step = nullptr,
       .settle = nullptr,
       .memory = device::memory,
+      .trim = nullptr,
       .statistics = nullptr,
       .peak = device::peak,
   };
