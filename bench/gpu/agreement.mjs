@@ -10,6 +10,9 @@ export const arithmetics = [
   { name: 'bf16', options: { dtype: 'bf16' }, largest: 3e-2, l2: 2e-2 },
 ];
 
+/** For what magnifies roundings. */
+export const wider = ({ largest, l2, ...rest }) => ({ ...rest, largest: 3 * largest, l2: l2 && 3 * l2 });
+
 /** Normal numbers, always the same ones. */
 export function normals(length) {
   let state = 1;

@@ -92,6 +92,7 @@ const rowFields = {
   },
   // NaN, which JSON does not have, becomes null.
   parity: { subject: text, arithmetic: text, measure: text, value: orNull(number), tolerance: number, passed: flag },
+  sequences: { network: text, dtype: text, place: number, batch: number, differing: number },
   evaluation: timed,
   'compiled peers': timed,
   profile: {

@@ -7,8 +7,9 @@ import { pathToFileURL } from 'node:url';
 const onTheCard = [
   { name: 'versions', script: 'versions.mjs', seconds: 60, without: true },
   { name: 'device tests', script: 'device-tests.mjs', seconds: 140, call: 1 },
-  { name: 'products', script: 'products.mjs', seconds: 230, call: 1 },
+  { name: 'products', script: 'products.mjs', seconds: 190, call: 1 },
   { name: 'parity', script: 'parity.mjs', seconds: 110, call: 1 },
+  { name: 'sequences', script: 'sequences.mjs', seconds: 40, call: 1 },
   { name: 'evaluation', script: 'evaluate.mjs', parameters: ['usual'], seconds: 480, call: 2 },
   { name: 'profile', script: 'profile.mjs', seconds: 70, call: 3 },
   { name: 'overhead', script: 'overhead.mjs', seconds: 60, call: 3 },

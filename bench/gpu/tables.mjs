@@ -155,6 +155,11 @@ export const tables = {
         passed ? '' : 'FAILED',
       ]),
     ),
+  sequences: (rows) =>
+    table(
+      ['network', 'type', 'place', 'batch', 'values that differ'],
+      rows.map(({ network, dtype, place, batch, differing }) => [network, dtype, place, batch, differing]),
+    ),
   evaluation,
   'compiled peers': evaluation,
   profile,
@@ -165,7 +170,7 @@ export const tables = {
         'batch',
         'steps',
         'evaluation, ms',
-        'as one: us/step beyond it',
+        'unwatched: us/step beyond it',
         'watched: us/step beyond it',
         'graphs',
         'card',

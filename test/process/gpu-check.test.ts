@@ -11,6 +11,7 @@ const needsCard = [
   'device tests',
   'products',
   'parity',
+  'sequences',
   'evaluation',
   'profile',
   'overhead',
@@ -34,7 +35,7 @@ describe('scripts/gpu-check', () => {
     }
     const passed = 1 + needsCard.length - skipped.length;
     expect(lastLine).toBe(`gpu-check: ${passed} passed, 0 failed, ${skipped.length} skipped`);
-    expect(markdown).toMatch(/\| MNIST, 3 predictions \| bf16 \| L2 \|/);
+    expect(markdown).toMatch(/\| MNIST, 2 predictions \| bf16 \| L2 \|/);
     expect(markdown).toMatch(/\| mnist, batch 2 \| f32 \| largest \|/);
     expect(markdown).toMatch(/\| f32 1x1 256@4x4 -> 256@4x4, bias \| 1 \| [\d.]+ \(0, 1\) \| [\d.]+ \(1, 1\) \|/);
     expect(markdown).toMatch(/\| up_blocks\.[^|]* \| convolution \|/);
