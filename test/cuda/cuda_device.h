@@ -29,6 +29,12 @@ inline const dpm_emulation_controls& emulation() {
 
 #endif
 
+#if defined(DPM_CUDA_EMULATION)
+/// Of the chosen plug-in, if that is the emulated one: ends the process where anything was written beside an
+/// allocation, or into memory that was freed.
+void check_emulated_memory();
+#endif
+
 /// Tests that are skipped where no card can be used.
 class CudaDevice : public testing::Test {
  protected:
@@ -40,8 +46,8 @@ class CudaDevice : public testing::Test {
     }
   }
 
-#if defined(DPM_EMULATED_PLUGIN)
-  void TearDown() override { emulation().check_memory(); }
+#if defined(DPM_CUDA_EMULATION)
+  void TearDown() override { check_emulated_memory(); }
 #endif
 
   static std::shared_ptr<Device> open(DType dtype) {

@@ -10,7 +10,7 @@ namespace dpm::test {
 
 class EmulatedLanes : public testing::Test {
  protected:
-  void TearDown() override { emulation().check_memory(); }
+  void TearDown() override { check_emulated_memory(); }
 
   /// Nothing for requests that have not been done.
   using Results = std::vector<std::vector<float>>;

@@ -76,13 +76,6 @@ class EmulatedMemory : public CudaDevice {
   const std::atomic<bool> running_{false};
 };
 
-TEST_F(EmulatedMemory, OfSlicesOutlivesLargerBatches) {
-  const auto network = sliced_.load();
-  for (const std::uint32_t samples : {16U, 1U, 1U, 1U, 2U, 1U, 1U, 4U, 2U, 1U}) {
-    EXPECT_EQ(images(*network, samples), images(*sliced_.load(), samples)) << samples;
-  }
-}
-
 TEST_F(EmulatedMemory, OfALaneOutlivesLargerRequests) {
   Lane lane(std::make_unique<SharedNetworkEvaluator>(sliced_.load()), lane_options());
   const std::vector<float> first = images(lane, 1);
