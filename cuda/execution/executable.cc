@@ -237,7 +237,6 @@ void Executable::choose_ways(int batch) {
     if (network.device.settings.autotune) measure_ways(batch);
   } catch (...) {
     // Whoever asks again chooses again.
-    for (const auto& layer : network.layers) layer->choose(batch, Way::kUsual, nullptr);
     network.taken_over.erase(batch);
     throw;
   }

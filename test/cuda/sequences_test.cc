@@ -4,10 +4,15 @@
 #include <array>
 #include <cstdlib>
 #include <map>
+#include <memory>
+#include <optional>
 #include <set>
+#include <span>
 #include <string>
+#include <utility>
 
 #include "cuda_device.h"
+#include "sampling/lane.h"
 #include "sampling/runner.h"
 #include "sliced_network.h"
 #include "small_programs.h"
@@ -68,19 +73,65 @@ constexpr std::array<Beginning, 3> kBeginnings{{
 
 class CudaSequences : public CudaDevice {
  protected:
-  std::vector<float> images(Network& network, std::uint32_t samples) const {
-    return run_programs(network, short_request(samples, 1), running_).images.floats;
+  /// Other images at every place, as what is left of the last ones would be right otherwise.
+  static RunRequest request(std::uint32_t samples, std::uint32_t place) {
+    RunRequest request = short_request(samples, 1);
+    for (SampleIdentity& sample : request.samples) sample.seed_low = place;
+    return request;
+  }
+
+  /// Of a lane that has no other requests.
+  static std::vector<float> images(Lane& lane, const RunRequest& request) {
+    std::vector<float> images;
+    auto submitted = std::make_unique<LaneRequest>();
+    submitted->keys.assign(request.samples.size(), 0.0);
+    submitted->run = request;
+    submitted->finished = [&](LaneOutcome outcome) { images = std::move(outcome.result.images.floats); };
+    lane.submit(std::move(submitted));
+    while (lane.has_work()) lane.take_turn();
+    return images;
+  }
+
+  static LaneOptions lane_options() { return {SlicedNetwork::kMostBatch, SlicedNetwork::kMostBatch}; }
+
+  /// The steps of a lane, whose registers stay where they are, or whole trajectories of a network whose memory grows.
+  [[nodiscard]] std::vector<std::vector<float>> results(const SlicedNetwork& sliced, int reserved,
+                                                        std::span<const std::uint32_t> sizes,
+                                                        std::uint32_t first_place = 0) const {
+    std::vector<std::vector<float>> all;
+    const std::shared_ptr<Network> network = sliced.load(reserved);
+    std::optional<Lane> lane;
+    if (reserved > 0) lane.emplace(std::make_unique<SharedNetworkEvaluator>(network), lane_options());
+    for (const std::uint32_t size : sizes) {
+      const RunRequest own = request(size, first_place + static_cast<std::uint32_t>(all.size()));
+      all.push_back(lane ? images(*lane, own) : run_programs(*network, own, running_).images.floats);
+    }
+    return all;
+  }
+
+  /// What every size comes to at every place when there is nothing else.
+  [[nodiscard]] std::map<std::pair<std::size_t, std::uint32_t>, std::vector<float>> alone(const Beginning& beginning,
+                                                                                          const SlicedNetwork& sliced,
+                                                                                          std::size_t places) const {
+    std::map<std::pair<std::size_t, std::uint32_t>, std::vector<float>> all;
+    for (std::size_t place = 0; place < places; ++place) {
+      for (const std::uint32_t& size : kSizes) {
+        all[{place, size}] =
+            results(sliced, beginning.reserved, std::span(&size, 1), static_cast<std::uint32_t>(place)).front();
+      }
+    }
+    return all;
   }
 
   /// Every sequence begins with a network of its own.
   void expect_all_alike(const Beginning& beginning, const std::vector<Sequence>& sequences) const {
     const SlicedNetwork sliced(beginning.most);
-    std::map<std::uint32_t, std::vector<float>> alone;
-    for (const std::uint32_t size : kSizes) alone[size] = images(*sliced.load(), size);
+    const auto expected = alone(beginning, sliced, kLength);
     for (const Sequence& sequence : sequences) {
-      const auto network = sliced.load(beginning.reserved);
-      for (const std::uint32_t size : sequence) {
-        ASSERT_EQ(images(*network, size), alone[size]) << size << " of " << testing::PrintToString(sequence);
+      const std::vector<std::vector<float>> all = results(sliced, beginning.reserved, sequence);
+      for (std::size_t place = 0; place < kLength; ++place) {
+        ASSERT_EQ(all[place], expected.at({place, sequence.at(place)}))
+            << "place " << place << " of " << testing::PrintToString(sequence);
       }
     }
   }
@@ -91,9 +142,12 @@ class CudaSequences : public CudaDevice {
 /// Short enough for what watches every access of a card.
 TEST_F(CudaSequences, LikeAServersLeaveOneAnotherAlone) {
   const SlicedNetwork sliced;
-  const auto network = sliced.load();
-  for (const std::uint32_t size : {16U, 1U, 1U, 1U, 2U, 1U, 1U, 4U, 2U, 1U}) {
-    EXPECT_EQ(images(*network, size), images(*sliced.load(), size)) << size;
+  const std::vector<std::uint32_t> sizes{16, 1, 1, 1, 2, 1, 1, 4, 2, 1};
+  const std::vector<std::vector<float>> all = results(sliced, SlicedNetwork::kMostBatch, sizes);
+  for (std::size_t place = 0; place < sizes.size(); ++place) {
+    const std::span<const std::uint32_t> own(&sizes[place], 1);
+    EXPECT_EQ(all[place], results(sliced, SlicedNetwork::kMostBatch, own, static_cast<std::uint32_t>(place)).front())
+        << "place " << place;
   }
 }
 
