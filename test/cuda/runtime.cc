@@ -190,8 +190,9 @@ cudaError_t allocate(void** address, std::size_t bytes, bool on_device) {
   if (bytes > left || is_refused(state)) return fail(cudaErrorMemoryAllocation);
   GuardedMemory memory(bytes);
   if (on_device) state.used += bytes;
-  *address = memory.data();
-  state.allocations.emplace(memory.data(), Allocation{on_device, std::move(memory)});
+  unsigned char* start = memory.data();
+  state.allocations.emplace(start, Allocation{on_device, std::move(memory)});
+  *address = start;
   return cudaSuccess;
 }
 
