@@ -10,17 +10,18 @@
 #include "engine/device.h"
 #include "graph_runner.h"
 
-#if defined(DPM_EMULATED_PLUGIN)
+#if defined(DPM_CUDA_EMULATION)
 #include "emulated_device.h"
+#include "emulated_plugin.h"
 #endif
 
 namespace dpm::test {
 
-#if defined(DPM_EMULATED_PLUGIN)
+#if defined(DPM_CUDA_EMULATION)
 
 /// Of the emulated plug-in that the registry has opened.
 inline const dpm_emulation_controls& emulation() {
-  void* library = dlopen(DPM_EMULATED_PLUGIN, RTLD_NOW | RTLD_LOCAL);
+  void* library = dlopen(emulated_plugin().c_str(), RTLD_NOW | RTLD_LOCAL);
   const auto function =
       library == nullptr ? nullptr : reinterpret_cast<dpm_emulation_function>(dlsym(library, DPM_EMULATION));
   if (function == nullptr) throw Error(ErrorCode::kInternal, "the emulated plug-in has no controls");

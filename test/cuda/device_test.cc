@@ -54,7 +54,7 @@ std::uint32_t compare_graphs(std::uint32_t seeds) {
   return seeds;
 }
 
-#if defined(DPM_EMULATED_PLUGIN)
+#if defined(DPM_CUDA_EMULATION)
 #if defined(__SANITIZE_ADDRESS__)
 constexpr std::uint32_t kGraphs = 2;
 #else

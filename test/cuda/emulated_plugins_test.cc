@@ -2,26 +2,27 @@
 #include <gtest/gtest.h>
 
 #include "devices/plugin.h"
+#include "emulated_plugin.h"
 #include "scoped_environment.h"
 
 namespace dpm::test {
 namespace {
 
-constexpr const char* kNewer = DPM_EMULATED_PLUGIN;
-constexpr const char* kOlder = DPM_OLDER_EMULATED_PLUGIN;
+std::string newer() { return emulated_plugin(); }
+std::string older() { return emulated_plugin("libdpm_cuda12_emulated.so"); }
 
-Plugin with_driver(const char* version, const std::vector<std::string>& paths = {kNewer, kOlder}) {
+Plugin with_driver(const char* version, const std::vector<std::string>& paths = {newer(), older()}) {
   const ScopedEnvironment driver("DPM_EMULATED_DRIVER", version);
   return open_for_driver(paths);
 }
 
-const dpm_backend* table_of(const char* path) { return open_plugin(path).backend; }
+const dpm_backend* table_of(const std::string& path) { return open_plugin(path).backend; }
 
 TEST(CudaPlugins, ANewDriverHasTheFirst) {
-  ASSERT_NE(table_of(kNewer), table_of(kOlder));
+  ASSERT_NE(table_of(newer()), table_of(older()));
   for (const char* version : {"13000", "13010", "14000"}) {
     const Plugin plugin = with_driver(version);
-    EXPECT_EQ(plugin.backend, table_of(kNewer)) << version;
+    EXPECT_EQ(plugin.backend, table_of(newer())) << version;
     EXPECT_EQ(plugin.reason, "");
     EXPECT_EQ(plugin.passed_over, "");
   }
@@ -30,7 +31,7 @@ TEST(CudaPlugins, ANewDriverHasTheFirst) {
 TEST(CudaPlugins, AnOlderDriverHasTheSecondAndIsToldWhy) {
   for (const char* version : {"12000", "12040", "12090"}) {
     const Plugin plugin = with_driver(version);
-    EXPECT_EQ(plugin.backend, table_of(kOlder)) << version;
+    EXPECT_EQ(plugin.backend, table_of(older())) << version;
     EXPECT_EQ(plugin.reason, "");
   }
   EXPECT_EQ(with_driver("12040").passed_over,
@@ -45,14 +46,14 @@ TEST(CudaPlugins, AVeryOldDriverHasNeither) {
 
 TEST(CudaPlugins, OnlyAnOldDriverIsAReasonForTheSecond) {
   // Version 0 is no driver at all.
-  EXPECT_EQ(with_driver("0").backend, table_of(kNewer));
-  const Plugin missing = with_driver("12040", {"/absent/libdpm_cuda.so", kOlder});
+  EXPECT_EQ(with_driver("0").backend, table_of(newer()));
+  const Plugin missing = with_driver("12040", {"/absent/libdpm_cuda.so", older()});
   EXPECT_EQ(missing.backend, nullptr);
   EXPECT_EQ(missing.reason.find("cannot open plug-in /absent/libdpm_cuda.so: "), 0U) << missing.reason;
 }
 
 TEST(CudaPlugins, WithoutTheSecondBothReasonsAreTold) {
-  const Plugin plugin = with_driver("12040", {kNewer, "/absent/libdpm_cuda12.so"});
+  const Plugin plugin = with_driver("12040", {newer(), "/absent/libdpm_cuda12.so"});
   EXPECT_EQ(plugin.backend, nullptr);
   EXPECT_EQ(plugin.reason.find("the NVIDIA driver is too old: it supports CUDA 12.4, CUDA 13 needs R580 or newer; "
                                "cannot open plug-in /absent/libdpm_cuda12.so: "),
@@ -64,8 +65,8 @@ TEST(CudaPlugins, ANumberedCardOfAnOldDriverIsNone) {
   const ScopedEnvironment driver("DPM_EMULATED_DRIVER", "11040");
   dpm_message description{};
   dpm_message reason{};
-  EXPECT_EQ(table_of(kOlder)->probe(0, &description, &reason), DPM_PROBE_OLD_DRIVER);
-  EXPECT_EQ(table_of(kOlder)->probe(1, &description, &reason), DPM_PROBE_NO_SUCH_DEVICE);
+  EXPECT_EQ(table_of(older())->probe(0, &description, &reason), DPM_PROBE_OLD_DRIVER);
+  EXPECT_EQ(table_of(older())->probe(1, &description, &reason), DPM_PROBE_NO_SUCH_DEVICE);
   EXPECT_NE(std::string(reason.text).find("R525 or newer"), std::string::npos) << reason.text;
 }
 

@@ -21,7 +21,8 @@ inline void synchronize() {
 constexpr std::uint32_t kThreadOrders[] = {0, 1, 2};
 constexpr bool kAllShapes = true;
 #else
-// scripts/soak runs all. This order is not that of the threads' numbers, by which a missing barrier might be got away with.
+// scripts/soak runs all. This order is not that of the threads' numbers, by which a missing barrier might be got away
+// with.
 constexpr std::uint32_t kThreadOrders[] = {1};
 constexpr bool kAllShapes = false;
 #endif
