@@ -4,6 +4,25 @@ const tests = ['test/**/*.test.ts', 'packages/*/test/**/*.test.ts'];
 // Tests that count bytes, measure time or load a server want the machine for themselves.
 const alone = ['test/process', 'test/lib/model', 'packages/server/test/process'].map((room) => `${room}/**/*.test.ts`);
 
+// Tests of what has no state of its own, one file after the other in the same processes: loading the sources takes longer than most of them.
+const rooms = [
+  'base',
+  'checkpoint',
+  'cli',
+  'estimation',
+  'files',
+  'guidance',
+  'images',
+  'network',
+  'program',
+  'samplers',
+  'schedule',
+  'variance',
+];
+const shared = [...rooms, 'translation'].map((room) => `test/lib/${room}/**/*.test.ts`);
+// They replace modules, or choose a plug-in before the first device is opened.
+const own = ['test/lib/cli/read-only-target.test.ts'];
+
 export default defineConfig({
   resolve: {
     alias: { 'dpm-native': new URL('./lib/index.ts', import.meta.url).pathname },
@@ -17,12 +36,24 @@ export default defineConfig({
         test: {
           name: 'together',
           include: tests,
-          exclude: [...alone, '**/node_modules/**'],
+          exclude: [...alone, ...shared, '**/node_modules/**'],
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'shared',
+          include: shared,
+          exclude: own,
+          isolate: false,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
       },
-      { extends: true, test: { name: 'alone', include: alone, maxWorkers: 1, sequence: { groupOrder: 1 } } },
+      { extends: true, test: { name: 'own', include: own, maxWorkers: 2, sequence: { groupOrder: 1 } } },
+      { extends: true, test: { name: 'alone', include: alone, maxWorkers: 1, sequence: { groupOrder: 2 } } },
     ],
     execArgv: ['--expose-gc'],
     // For what never ends: beside other work a test may take many times as long as alone.

@@ -7,25 +7,38 @@
 namespace dpm::reference {
 namespace {
 
+/// Of outputs 0 to `outputs` - 1 the first whose input `output * stride + shift` is not before the map, and the one
+/// after the last that is not behind it.
+std::pair<int, int> inside(int outputs, int inputs, int stride, int shift) {
+  const int first = shift >= 0 ? 0 : (stride - 1 - shift) / stride;
+  const int last = inputs <= shift ? 0 : (inputs - shift + stride - 1) / stride;
+  return {std::min(first, outputs), std::min(last, outputs)};
+}
+
+// Every weight goes over the whole map, so that the innermost loop has no conditions: most of what tests wait for is
+// this one.
 void convolution(const Network::Node& layer, const Map& in, const Map& out) {
   const dpm_convolution_attributes& node = layer.attributes.convolution;
   const int k = node.kernel;
+  const double* weight = layer.weight.data();
+  std::fill_n(out.data, out.elements(), 0.0);
   for (int o = 0; o < out.channels; ++o) {
-    for (int y = 0; y < out.height; ++y) {
-      for (int x = 0; x < out.width; ++x) {
-        double sum = 0;
-        for (int c = 0; c < in.channels; ++c) {
-          for (int i = 0; i < k; ++i) {
-            for (int j = 0; j < k; ++j) {
-              const int row = y * node.stride + i - node.pad_before;
-              const int column = x * node.stride + j - node.pad_before;
-              if (row < 0 || row >= in.height || column < 0 || column >= in.width) continue;
-              const std::ptrdiff_t weight = ((static_cast<std::ptrdiff_t>(o) * in.channels + c) * k + i) * k + j;
-              sum += in.at(c, row, column) * layer.weight[static_cast<std::size_t>(weight)];
+    for (int c = 0; c < in.channels; ++c) {
+      for (int i = 0; i < k; ++i) {
+        const auto [top, bottom] = inside(out.height, in.height, node.stride, i - node.pad_before);
+        for (int j = 0; j < k; ++j, ++weight) {
+          const int shift = j - node.pad_before;
+          const auto [left, right] = inside(out.width, in.width, node.stride, shift);
+          for (int y = top; y < bottom; ++y) {
+            const double* row = &in.at(c, y * node.stride + i - node.pad_before, 0);
+            double* sums = &out.at(o, y, 0);
+            if (node.stride == 1) {
+              for (int x = left; x < right; ++x) sums[x] += row[x + shift] * *weight;
+            } else {
+              for (int x = left; x < right; ++x) sums[x] += row[x * node.stride + shift] * *weight;
             }
           }
         }
-        out.at(o, y, x) = sum;
       }
     }
   }
