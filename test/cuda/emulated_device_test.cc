@@ -261,8 +261,12 @@ TEST_F(EmulatedCuda, KeptMemoryIsAtMostAnEighthOfTheCard) {
   const auto device = open(DType::kFloat32);
   emulation().limit_memory(kCardMemory);
   {
-    std::vector<std::shared_ptr<Buffer>> buffers;
-    for (int i = 0; i < 5; ++i) buffers.push_back(device->allocate(kBytes + 256 * static_cast<std::uint64_t>(i)));
+    std::vector<std::shared_ptr<Buffer>> buffers(5);
+    std::uint64_t bytes = kBytes;
+    for (std::shared_ptr<Buffer>& buffer : buffers) {
+      buffer = device->allocate(bytes);
+      bytes += 256;
+    }
     // The last of them is released first, and the longest kept.
     while (!buffers.empty()) buffers.pop_back();
   }
