@@ -21,7 +21,7 @@ const rooms = [
 ];
 const shared = [...rooms, 'translation'].map((room) => `test/lib/${room}/**/*.test.ts`);
 // They replace modules, or choose a plug-in before the first device is opened.
-const own = ['test/lib/cli/read-only-target.test.ts'];
+const own = ['test/lib/cli/read-only-target.test.ts', 'test/lib/network/families.test.ts'];
 
 export default defineConfig({
   resolve: {
