@@ -1,6 +1,6 @@
 // Runs the tests nearest to what has changed since the last commit, or in it: in a third of a minute what is most likely to notice.
 //
-//   npm run near [-- --seconds N]    for about so long, default 15; `npm test` runs all
+//   npm run near [-- --seconds N]    for about so long, default 10; `npm test` runs all
 //
 // Nearest first: tests in the folder that mirrors the changed file's room, then by the number of imports or includes in between. How
 // long a test takes is what vitest noted when it last ran.
@@ -13,7 +13,7 @@ import { imported, readSources, roomOf } from '../test/architecture/imports.js';
 import { rooms } from '../test/architecture/rooms.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const { values } = parseArgs({ options: { seconds: { type: 'string', default: '15' } } });
+const { values } = parseArgs({ options: { seconds: { type: 'string', default: '10' } } });
 const folders = ['lib', 'packages/server/src', 'packages/server/test', 'native', 'cuda', 'test'];
 const sources = readSources(root, folders);
 /** Of a file that has never run, and at least of every one: a worker has to start. */
