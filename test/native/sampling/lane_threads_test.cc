@@ -131,8 +131,8 @@ TEST_F(LaneThreads, ShareTheirEngineByWeight) {
   const auto cancelled = run.cancelled;
   auto first = submit(*light, run);
   auto second = submit(*heavy, run);
-  // Steps are shorter than a thousandth of this.
-  constexpr double kSeconds = 0.1;
+  // Many times as long as another process may take the processor away from a step, whose time that is then.
+  constexpr double kSeconds = 1.5;
   const auto wait_until = [&](const Lane& lane, double seconds) {
     while (lane.statistics().seconds < seconds) {
       ASSERT_EQ(second.wait_for(std::chrono::milliseconds(1)), std::future_status::timeout);
@@ -151,8 +151,8 @@ TEST_F(LaneThreads, ShareTheirEngineByWeight) {
   static_cast<void>(first.get());
   static_cast<void>(second.get());
   // What a turn does beside its step is counted there and not here; with equal weights it would be about 1.
-  EXPECT_GT(share, 0.1);
-  EXPECT_LT(share, 0.5);
+  EXPECT_GT(share, 0.05);
+  EXPECT_LT(share, 0.6);
 }
 
 }  // namespace
