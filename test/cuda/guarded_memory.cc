@@ -25,6 +25,7 @@ void allow(const unsigned char* /*begin*/, std::size_t /*bytes*/) {}
 
 constexpr std::size_t kAlignment = 256;
 constexpr std::size_t kZone = 256;
+constexpr std::size_t kWord = 8;
 constexpr unsigned char kNothing = 0xFF;
 // NaN in every type, too, and nothing that memory is filled with.
 constexpr std::array<unsigned char, 4> kGuard{0xC1, 0xFF, 0xC1, 0x7F};
@@ -35,7 +36,9 @@ unsigned char guard_at(const unsigned char* place) {
 
 void guard(unsigned char* begin) {
   for (unsigned char* place = begin; place != begin + kZone; ++place) *place = guard_at(place);
-  forbid(begin, kZone);
+  // The sanitizer can forbid the first bytes of a word only together with its last ones.
+  const std::size_t over = reinterpret_cast<std::uintptr_t>(begin + kZone) % kWord;
+  forbid(begin, kZone + (over == 0 ? 0 : kWord - over));
 }
 
 bool is_whole(const unsigned char* begin) {
@@ -52,7 +55,7 @@ void stop_at(const char* what) {
 }
 
 GuardedMemory::GuardedMemory(std::size_t bytes)
-    : storage_(std::make_unique<unsigned char[]>(bytes + 2 * kZone + kAlignment)), bytes_(bytes) {
+    : storage_(std::make_unique<unsigned char[]>(bytes + 2 * kZone + kAlignment + kWord)), bytes_(bytes) {
   void* start = storage_.get() + kZone;
   std::size_t space = bytes + kZone + kAlignment;
   data_ = static_cast<unsigned char*>(std::align(kAlignment, bytes + kZone, start, space));
@@ -62,7 +65,7 @@ GuardedMemory::GuardedMemory(std::size_t bytes)
 }
 
 GuardedMemory::~GuardedMemory() {
-  if (storage_) allow(storage_.get(), bytes_ + 2 * kZone + kAlignment);
+  if (storage_) allow(storage_.get(), bytes_ + 2 * kZone + kAlignment + kWord);
 }
 
 void GuardedMemory::check() const {
