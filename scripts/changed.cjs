@@ -4,7 +4,7 @@
 // that .ci/checked names. Uncommitted and new files count.
 //
 //   scripts/changed.cjs              the files, one a line
-//   scripts/changed.cjs PATTERN...   whether one of them matches a regular expression: exits with 0, else with 1
+//   scripts/changed.cjs PATTERN...   whether one of them matches a regular expression: exits with 0, else with 3, which no failure does
 //
 // Where the commit is not in the history, everything counts as changed: the one line is `everything`, every PATTERN matches.
 const { execFileSync } = require('node:child_process');
@@ -63,6 +63,6 @@ module.exports = { changedFiles, git, lines, root, touches };
 
 if (require.main === module) {
   const patterns = process.argv.slice(2);
-  if (patterns.length > 0) process.exit(touches(patterns) ? 0 : 1);
+  if (patterns.length > 0) process.exit(touches(patterns) ? 0 : 3);
   console.log([...(changedFiles() ?? ['everything'])].join('\n'));
 }

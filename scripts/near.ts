@@ -4,31 +4,23 @@
 //
 // Nearest first: tests in the folder that mirrors the changed file's room, then by the number of imports or includes in between. How
 // long a test takes is what vitest noted when it last ran.
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { createRequire } from 'node:module';
 import { parseArgs } from 'node:util';
 
 import { imported, readSources, roomOf } from '../test/architecture/imports.js';
 import { rooms } from '../test/architecture/rooms.js';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
+const { changedFiles, root } = createRequire(import.meta.url)('./changed.cjs') as {
+  changedFiles: (from: string) => ReadonlySet<string>;
+  root: string;
+};
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '10' } } });
 const folders = ['lib', 'packages/server/src', 'packages/server/test', 'native', 'cuda', 'test'];
 const sources = readSources(root, folders);
 /** Of a file that has never run, and at least of every one: a worker has to start. */
 const LEAST_SECONDS = 1;
-
-function git(...words: string[]): string[] {
-  return execFileSync('git', words, { cwd: root, encoding: 'utf8' })
-    .split('\n')
-    .filter((line) => line !== '');
-}
-
-function changedFiles(): string[] {
-  const now = [...git('diff', '--name-only', 'HEAD'), ...git('ls-files', '--others', '--exclude-standard')];
-  return now.length > 0 ? now : git('diff', '--name-only', 'HEAD~');
-}
 
 /** Imports between each file and the changed one that it depends on, for all that depend on one. */
 function distancesFrom(changed: readonly string[]): Map<string, number> {
@@ -57,15 +49,13 @@ function mirrorsOf(changed: readonly string[]): string[] {
   });
 }
 
-/** The tests that depend on what has changed, nearest first. */
-function nearest(changed: readonly string[], isTest: RegExp): string[] {
+/** The files that depend on what has changed, nearest first. */
+function nearestFirst(changed: readonly string[]): string[] {
   const distances = distancesFrom(changed);
   const mirrors = mirrorsOf(changed);
   const isMirrored = (file: string): boolean => mirrors.some((mirror) => file.startsWith(mirror));
   const order = (file: string): number => (isMirrored(file) ? 0 : 1000) + (distances.get(file) ?? 0);
-  return [...distances.keys()]
-    .filter((file) => isTest.test(file) && sources.has(file))
-    .sort((a, b) => order(a) - order(b));
+  return [...distances.keys()].filter((file) => sources.has(file)).sort((a, b) => order(a) - order(b));
 }
 
 /** Seconds that test files took when they last ran. */
@@ -94,7 +84,8 @@ function run(command: string, ...words: string[]): void {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-function runNative(tests: readonly string[]): void {
+/** Runs native tests, a file after the other, until the time is over: how long each takes is not noted anywhere. How many were run. */
+function runNative(tests: readonly string[], seconds: number): number {
   const build = 'build/cmake';
   const cache = `${root}/${build}/CMakeCache.txt`;
   if (!existsSync(cache)) run('node', 'scripts/native-build.cjs', '--tests');
@@ -102,25 +93,29 @@ function runNative(tests: readonly string[]): void {
   if (!/^DPM_TESTS:BOOL=ON$/m.test(readFileSync(cache, 'utf8'))) run('cmake', '-S', '.', '-B', build, '-DDPM_TESTS=ON');
   run('cmake', '--build', build, '--target', 'dpm_native_tests');
   const end = Date.now() + 1000 * seconds;
-  for (const file of tests) {
-    const found = Array.from(
-      (sources.get(file) ?? '').matchAll(/^(?:TYPED_)?TEST(?:_F|_P)?\(\s*(\w+)/gm),
-      (match) => match[1],
-    );
-    const filter = [...new Set(found)].flatMap((suite) => [`${suite}.*`, `*/${suite}.*`, `${suite}/*`]).join(':');
-    run(`${build}/Release/dpm_native_tests`, '--gtest_brief=1', `--gtest_filter=${filter}`);
-    // How long they take is not noted anywhere.
-    if (Date.now() > end) break;
+  let done = 0;
+  while (done < tests.length && (done === 0 || Date.now() < end)) {
+    run(`${build}/Release/dpm_native_tests`, '--gtest_brief=1', `--gtest_filter=${filterOf(tests[done++]!)}`);
   }
+  return done;
 }
 
-const changed = changedFiles();
+/** GoogleTest's filter of the suites of a file. */
+function filterOf(file: string): string {
+  const tests = (sources.get(file) ?? '').matchAll(/^(?:TYPED_)?TEST(?:_F|_P)?\(\s*(\w+)/gm);
+  const suites = new Set(Array.from(tests, ([, suite]) => suite));
+  return [...suites].flatMap((suite) => [`${suite}.*`, `*/${suite}.*`, `${suite}/*`]).join(':');
+}
+
 const seconds = Number(values.seconds);
-const native = nearest(changed, /^test\/(native|cuda)\/.*_test\.cc$/);
-const script = nearest(changed, /\.test\.ts$/);
-const [chosenNative, chosen] = [within(native, seconds), within(script, seconds)];
+const uncommitted = [...changedFiles('HEAD')];
+const changed = uncommitted.length > 0 ? uncommitted : [...changedFiles('HEAD~')];
+const files = nearestFirst(changed);
+const native = files.filter((file) => /^test\/(native|cuda)\/.*_test\.cc$/.test(file));
+const script = files.filter((file) => file.endsWith('.test.ts'));
+const chosen = within(script, seconds);
 if (native.length + script.length === 0) console.log(`near: no test depends on ${changed.join(', ')}`);
-if (chosenNative.length > 0) runNative(chosenNative);
+const done = chosen.length + (native.length > 0 ? runNative(native, seconds) : 0);
 if (chosen.length > 0) run('npx', 'vitest', 'run', ...chosen);
-const left = native.length + script.length - chosenNative.length - chosen.length;
+const left = native.length + script.length - done;
 if (left > 0) console.log(`near: ${left} more test files depend on it; npm test runs them`);
