@@ -28,9 +28,6 @@ inline const dpm_emulation_controls& emulation() {
   return *function();
 }
 
-#endif
-
-#if defined(DPM_CUDA_EMULATION)
 /// Of the chosen plug-in, if that is the emulated one: ends the process where anything was written beside an
 /// allocation, or into memory that was freed.
 void check_emulated_memory();

@@ -13,8 +13,8 @@ const unbounded = 1e30;
 const leastVariance = 1e-20;
 
 /** ln sigma^2 between ln V and ln B_{t|s}, at (h + 1) / 2 of the way (Nichol & Dhariwal 2021). */
-function learnedRange(step: Jump, posteriorVariance = step.posteriorVariance): RecordVariance {
-  const low = Math.log(Math.max(posteriorVariance, leastVariance));
+function learnedRange(step: Jump): RecordVariance {
+  const low = Math.log(Math.max(step.posteriorVariance, leastVariance));
   const high = Math.log(step.forwardVariance);
   return { kind: 'log', offset: (high + low) / 2, head: (high - low) / 2, low: 0, high: unbounded };
 }
@@ -27,7 +27,7 @@ function fixedVariance(kind: 'beta' | 'beta-tilde', step: Jump): RecordVariance 
 /** guided-diffusion gives the jump to the data the posterior variance of the one before it, which a guide moves the mean by. */
 function guideVariance(kind: (typeof varianceNames)[number], step: Jump, { posteriorVariance }: Jump): RecordVariance {
   if (kind === 'beta-tilde') return { kind: 'none' };
-  if (kind === 'learned') return learnedRange(step, posteriorVariance);
+  if (kind === 'learned') return learnedRange({ ...step, posteriorVariance });
   return { kind: 'scalar', deviation: Math.sqrt(posteriorVariance) };
 }
 
@@ -59,7 +59,7 @@ export const ddpm = reverseSampler(
     return {
       mean: 'markov',
       eta: 1,
-      variance: (step) => (kind === 'learned' ? learnedRange(step) : fixedVariance(kind, step)),
+      variance: kind === 'learned' ? learnedRange : (step) => fixedVariance(kind, step),
       guideVariance: (step, before) => guideVariance(kind, step, before),
       lastNoiseClip: null,
       head: kind === 'learned' ? 'learned' : null,
