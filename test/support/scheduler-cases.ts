@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 
 import type { Program, StepProgram } from '../../lib/program/program.js';
 import { samplers, type SamplerName } from '../../lib/samplers/index.js';
+import type { SchedulerRun } from '../../lib/samplers/scheduler/run.js';
 import { schedulerRun } from '../../lib/samplers/scheduler/scheduler.js';
 import { NoiseSchedule } from '../../lib/schedule/noise-schedule.js';
 import { asSteps, applyUpdate, registers } from './interpreter.js';
@@ -111,4 +112,9 @@ export function runCase(own: SchedulerCase, program: StepProgram = asSteps(caseP
 export function rowDifference(found: readonly number[], expected: readonly number[]): number {
   const scale = Math.max(1, ...expected.map(Math.abs));
   return Math.max(...expected.map((value, i) => Math.abs(value - (found[i] ?? NaN)) / scale));
+}
+
+/** What a configuration stands for. */
+export function runOfConfig(config: Config, steps = 10): SchedulerRun {
+  return schedulerRun(NoiseSchedule.fromSchedulerConfig(config), steps);
 }
