@@ -3,47 +3,11 @@
 #include <algorithm>
 #include <thread>
 
-#include "cuda_device.h"
+#include "emulated_cuda.h"
 #include "sampling/registers.h"
-#include "sampling/runner.h"
-#include "small_network.h"
-#include "small_programs.h"
 
 namespace dpm::test {
 namespace {
-
-constexpr std::size_t kCardMemory = std::size_t{8} << 30;
-
-/// Repairs the emulated card at the end of the scope.
-struct Repaired {
-  Repaired() = default;
-  ~Repaired() {
-    emulation().repair_device();
-    emulation().limit_memory(kCardMemory);
-  }
-  Repaired(const Repaired&) = delete;
-  Repaired& operator=(const Repaired&) = delete;
-};
-
-class EmulatedCuda : public CudaDevice {
- protected:
-  std::vector<float> images(Network& network, const RunRequest& request) {
-    return run_programs(network, request, running_).images.floats;
-  }
-  /// Runs a request until its memory lies where it will lie from now on, and its graphs are there.
-  std::vector<float> warm_up(Network& network, const RunRequest& request) {
-    for (int i = 0; i < 2; ++i) images(network, request);
-    return images(network, request);
-  }
-  simt::Counters counted(const std::function<void()>& body) {
-    emulation().reset_counters();
-    body();
-    return emulation().counters();
-  }
-
-  SmallNetwork small_;
-  std::atomic<bool> running_{false};
-};
 
 TEST_F(EmulatedCuda, ATrajectoryIsALaunchAStepWithoutAllocationOrCapture) {
   const auto network = small_.load("cuda:0");
@@ -221,81 +185,6 @@ TEST_F(EmulatedCuda, EvaluationsOfTheSameTensorsAreReplayed) {
   const simt::Counters counters = counted([&] { EXPECT_EQ(images(*network, run), first); });
   EXPECT_EQ(counters.captures, 0u);
   EXPECT_GT(counters.graph_launches, 4u);
-}
-
-TEST_F(EmulatedCuda, OutOfMemoryIsAnErrorThatPasses) {
-  const Repaired repaired;
-  const auto network = small_.load("cuda:0");
-  const std::vector<float> expected = images(*network, uniform_request(2, 2));
-  emulation().limit_memory(network->device().memory().device + 100000);
-  EXPECT_EQ(code_of([&] { images(*network, uniform_request(200, 200)); }), ErrorCode::kOutOfMemory);
-  EXPECT_EQ(code_of([&] { network->device().allocate(1 << 20); }), ErrorCode::kOutOfMemory);
-  emulation().limit_memory(kCardMemory);
-  EXPECT_EQ(images(*network, uniform_request(2, 2)), expected);
-}
-
-TEST_F(EmulatedCuda, ABatchThatDoesNotFitLeavesNoneReserved) {
-  const Repaired repaired;
-  const auto network = small_.load("cuda:0");
-  const std::vector<float> expected = images(*network, uniform_request(1, 1));
-  EXPECT_EQ(code_of([&] { network->reserve(1 << 24); }), ErrorCode::kOutOfMemory);
-  EXPECT_EQ(images(*network, uniform_request(1, 1)), expected);
-}
-
-TEST_F(EmulatedCuda, KeptMemoryIsGivenUpBeforeMemoryRunsOut) {
-  const Repaired repaired;
-  constexpr std::uint64_t kBytes = 1 << 20;
-  const auto device = open(DType::kFloat32);
-  {
-    const auto kept = device->allocate(kBytes);
-  }
-  EXPECT_EQ(device->memory().device, kBytes);
-  emulation().limit_memory(device_->memory().device + kBytes + kBytes / 2);
-  EXPECT_NO_THROW(device->allocate(kBytes + kBytes / 4));
-}
-
-TEST_F(EmulatedCuda, KeptMemoryIsAtMostAnEighthOfTheCard) {
-  const Repaired repaired;
-  constexpr std::uint64_t kBytes = 1 << 16;
-  emulation().limit_memory(8 * 3 * kBytes);
-  const auto device = open(DType::kFloat32);
-  emulation().limit_memory(kCardMemory);
-  {
-    std::vector<std::shared_ptr<Buffer>> buffers(5);
-    std::uint64_t bytes = kBytes;
-    for (std::shared_ptr<Buffer>& buffer : buffers) {
-      buffer = device->allocate(bytes);
-      bytes += 256;
-    }
-    // The last of them is released first, and the longest kept.
-    while (!buffers.empty()) buffers.pop_back();
-  }
-  // Another thread's release frees nothing: that would wait for the card.
-  EXPECT_GT(device->memory().device, 5 * kBytes);
-  (void)device->allocate(256);
-  EXPECT_LE(device->memory().device, 3 * kBytes + 256);
-  // What is taken and comes back counts once.
-  for (int i = 0; i < 10; ++i) (void)device->allocate(kBytes);
-  (void)device->allocate(512);
-  const simt::Counters counters = counted([&] { (void)device->allocate(kBytes); });
-  EXPECT_EQ(counters.allocations, 0U);
-}
-
-TEST_F(EmulatedCuda, KeptMemoryIsGivenBackWhenItIsAskedFor) {
-  const auto device = open(DType::kFloat32);
-  Network network(device, small_.graph(), SmallNetwork::options());
-  const std::vector<float> expected = images(network, uniform_request(2, 2));
-  const std::uint64_t kept = device->memory().device;
-  device->trim();
-  EXPECT_LT(device->memory().device, kept);
-  EXPECT_EQ(images(network, uniform_request(2, 2)), expected);
-  const std::uint64_t again = device->memory().device;
-  device->trim();
-  EXPECT_LT(device->memory().device, again);
-}
-
-TEST_F(EmulatedCuda, ADeviceThatKeepsNothingIsTrimmedWithoutHarm) {
-  EXPECT_EQ(code_of([] { Device::open("reference", {})->trim(); }), ErrorCode::kOk);
 }
 
 TEST_F(EmulatedCuda, AFailedCardEndsTheEngineAndNotTheProcess) {

@@ -1,7 +1,7 @@
 // What captured graphs name stays, and what cannot be allocated changes nothing: whoever ran before runs as before.
 #include "cuda_device.h"
 #include "evaluate_derivative.h"
-#include "sampling/lane.h"
+#include "lone_request.h"
 #include "sampling/runner.h"
 #include "sliced_network.h"
 #include "small_programs.h"
@@ -18,21 +18,6 @@ class EmulatedMemory : public CudaDevice {
   }
   std::vector<float> images(Network& network, std::uint32_t samples) const {
     return images(network, short_request(samples, 2));
-  }
-
-  /// Of a request that a lane has to itself.
-  static std::vector<float> images(Lane& lane, std::uint32_t samples) {
-    std::vector<float> images;
-    auto request = std::make_unique<LaneRequest>();
-    request->keys.assign(samples, 0.0);
-    request->run = short_request(samples, 2);
-    request->finished = [&](LaneOutcome outcome) {
-      if (outcome.code != ErrorCode::kOk) throw Error(outcome.code, outcome.message);
-      images = std::move(outcome.result.images.floats);
-    };
-    lane.submit(std::move(request));
-    while (lane.has_work()) lane.take_turn();
-    return images;
   }
 
   /// What `body` comes to where an allocation fails, and the next one, too, for which the device has made room.
@@ -77,18 +62,16 @@ class EmulatedMemory : public CudaDevice {
     return emulation().counters().kernels;
   }
 
-  static LaneOptions lane_options() { return {SlicedNetwork::kMostBatch, SlicedNetwork::kMostBatch}; }
-
   const SlicedNetwork sliced_;
   const std::atomic<bool> running_{false};
 };
 
 TEST_F(EmulatedMemory, OfALaneOutlivesLargerRequests) {
-  Lane lane(std::make_unique<SharedNetworkEvaluator>(sliced_.load()), lane_options());
-  const std::vector<float> first = images(lane, 1);
+  Lane lane(std::make_unique<SharedNetworkEvaluator>(sliced_.load()), lane_of_sliced());
+  const std::vector<float> first = images_of(lane, short_request(1, 2));
   for (const std::uint32_t others : {1U, 2U, 4U}) {
-    images(lane, others);
-    EXPECT_EQ(images(lane, 1), first) << "after " << others;
+    images_of(lane, short_request(others, 2));
+    EXPECT_EQ(images_of(lane, short_request(1, 2)), first) << "after " << others;
   }
 }
 

@@ -4,10 +4,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -15,25 +13,11 @@
 #include <utility>
 #include <vector>
 
-#include "guarded_memory.h"
+#include "allocations.h"
 
 namespace {
 
 using dpm::simt::BranchOrder;
-using dpm::simt::GuardedMemory;
-
-constexpr std::size_t kMemory = std::size_t{8} << 30;
-#if defined(__SANITIZE_ADDRESS__)
-// The sanitizer keeps what was freed, and knows who touches it.
-constexpr std::size_t kKept = 0;
-#else
-constexpr std::size_t kKept = std::size_t{64} << 20;
-#endif
-
-struct Allocation {
-  bool on_device = false;
-  GuardedMemory memory;
-};
 
 struct Emulated {
   std::mutex mutex;
@@ -41,16 +25,7 @@ struct Emulated {
   std::recursive_mutex work_mutex;
   CUstream_st default_stream;
   std::set<CUstream_st*> streams{&default_stream};
-  std::map<const unsigned char*, Allocation> allocations;
-  /// Freed last: new memory lies elsewhere.
-  std::deque<GuardedMemory> freed;
-  std::size_t freed_bytes = 0;
-  std::size_t used = 0;
-  std::size_t limit = kMemory;
-  std::size_t pinned_limit = SIZE_MAX;
-  /// Allocations that succeed before `failures` of them fail.
-  std::uint64_t successes = 0;
-  std::uint64_t failures = 0;
+  dpm::simt::Allocations memory;
   dpm::simt::Counters counters;
   std::atomic<std::int64_t> handles{0};
   cudaError_t broken = cudaSuccess;
@@ -168,81 +143,20 @@ void queue(CUstream_st& stream, Item item) {
   stream.queue.push_back(std::move(item));
 }
 
-/// Whether this allocation is one of those that are to fail.
-bool is_refused(Emulated& state) {
-  if (state.failures == 0) return false;
-  if (state.successes > 0) {
-    --state.successes;
-    return false;
-  }
-  --state.failures;
-  ++state.counters.refused;
-  return true;
-}
-
 cudaError_t allocate(void** address, std::size_t bytes, bool on_device) {
-  Emulated& state = emulated();
-  const std::lock_guard<std::mutex> lock(state.mutex);
-  ++state.counters.allocations;
-  *address = nullptr;
-  if (bytes == 0) return cudaSuccess;
-  const std::size_t left = on_device ? state.limit - std::min(state.limit, state.used) : state.pinned_limit;
-  if (bytes > left || is_refused(state)) return fail(cudaErrorMemoryAllocation);
-  GuardedMemory memory(bytes);
-  if (on_device) state.used += bytes;
-  unsigned char* start = memory.data();
-  state.allocations.emplace(start, Allocation{on_device, std::move(memory)});
-  *address = start;
-  return cudaSuccess;
+  *address = bytes == 0 ? nullptr : emulated().memory.allocate(bytes, on_device);
+  return bytes > 0 && *address == nullptr ? fail(cudaErrorMemoryAllocation) : cudaSuccess;
 }
 
 cudaError_t release(void* address, bool on_device) {
   if (address == nullptr) return cudaSuccess;
   // Freeing memory of the card waits for all its work; freeing pinned memory may not.
   if (on_device) finish_all();
-  Emulated& state = emulated();
-  const std::lock_guard<std::mutex> lock(state.mutex);
-  const auto found = state.allocations.find(static_cast<unsigned char*>(address));
-  if (found == state.allocations.end() || found->second.on_device != on_device) return fail(cudaErrorInvalidValue);
-  GuardedMemory memory = std::move(found->second.memory);
-  state.allocations.erase(found);
-  if (on_device) state.used -= memory.bytes();
-  memory.spoil();
-  state.freed_bytes += memory.bytes();
-  state.freed.push_back(std::move(memory));
-  for (; state.freed_bytes > kKept; state.freed.pop_front()) {
-    state.freed.front().check_spoilt();
-    state.freed_bytes -= state.freed.front().bytes();
-  }
-  return cudaSuccess;
+  return emulated().memory.release(address, on_device) ? cudaSuccess : fail(cudaErrorInvalidValue);
 }
 
-/// The allocation that `address` lies in, or null.
-const Allocation* allocation_of(const void* address) {
-  const Emulated& state = emulated();
-  const auto* start = static_cast<const unsigned char*>(address);
-  const auto next = state.allocations.upper_bound(start);
-  if (next == state.allocations.begin()) return nullptr;
-  const auto& [first, allocation] = *std::prev(next);
-  return static_cast<std::size_t>(start - first) < allocation.memory.bytes() ? &allocation : nullptr;
-}
-
-bool is_pinned(const void* address) {
-  const std::lock_guard<std::mutex> lock(emulated().mutex);
-  const Allocation* allocation = allocation_of(address);
-  return allocation != nullptr && !allocation->on_device;
-}
-
-/// Whether all of a range lies in one allocation on the side it is said to be on; host memory may be anybody's. Looks
-/// whether anybody has written beside that allocation.
 bool is_valid(const void* address, std::size_t bytes, bool on_device) {
-  const std::lock_guard<std::mutex> lock(emulated().mutex);
-  const Allocation* allocation = allocation_of(address);
-  if (allocation == nullptr) return !on_device;
-  const GuardedMemory& memory = allocation->memory;
-  memory.check();
-  const auto offset = static_cast<std::size_t>(static_cast<const unsigned char*>(address) - memory.data());
-  return allocation->on_device == on_device && bytes <= memory.bytes() - offset;
+  return emulated().memory.holds(address, bytes, on_device);
 }
 
 /// Ends the process where work that was right when it was queued, or captured, has lost its memory since.
@@ -267,7 +181,7 @@ cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : fail(
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   if (device != 0) return fail(cudaErrorInvalidDevice);
-  *properties = {"emulated device", emulated().limit, 9, 0, 132};
+  *properties = {"emulated device", emulated().memory.total(), 9, 0, 132};
   return cudaSuccess;
 }
 
@@ -278,10 +192,8 @@ cudaError_t cudaDriverGetVersion(int* version) {
 }
 
 cudaError_t cudaMemGetInfo(std::size_t* available, std::size_t* total) {
-  Emulated& state = emulated();
-  const std::lock_guard<std::mutex> lock(state.mutex);
-  *total = state.limit;
-  *available = state.limit - std::min(state.limit, state.used);
+  *total = emulated().memory.total();
+  *available = emulated().memory.available();
   return cudaSuccess;
 }
 
@@ -301,7 +213,7 @@ cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t bytes,
     ++emulated().counters.uploads;
     emulated().counters.uploaded += bytes;
   }
-  if (kind == cudaMemcpyHostToDevice && !is_pinned(source)) {
+  if (kind == cudaMemcpyHostToDevice && !emulated().memory.is_pinned(source)) {
     // The driver has read pageable memory when the call returns, and has written it.
     const auto* begin = static_cast<const unsigned char*>(source);
     const std::vector<unsigned char> read(begin, begin + bytes);
@@ -316,7 +228,7 @@ cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t bytes,
     require_valid(source, bytes, kind != cudaMemcpyHostToDevice);
     std::memcpy(target, source, bytes);
   });
-  if (kind == cudaMemcpyDeviceToHost && !is_pinned(target)) finish(stream_of(stream));
+  if (kind == cudaMemcpyDeviceToHost && !emulated().memory.is_pinned(target)) finish(stream_of(stream));
   return cudaSuccess;
 }
 
@@ -515,26 +427,21 @@ void submit(cudaStream_t stream, Work work) {
 
 Counters counters() {
   Counters result = emulated().counters;
+  result.allocations = emulated().memory.count();
+  result.refused = emulated().memory.refused();
   result.handles = emulated().handles;
   return result;
 }
-void reset_counters() { emulated().counters = {}; }
-void limit_memory(std::size_t bytes) { emulated().limit = bytes; }
-void limit_pinned(std::size_t bytes) { emulated().pinned_limit = bytes; }
-
-void fail_allocations(std::uint64_t after, std::uint64_t count) {
-  Emulated& state = emulated();
-  const std::lock_guard<std::mutex> lock(state.mutex);
-  state.successes = after;
-  state.failures = count;
+void reset_counters() {
+  emulated().counters = {};
+  emulated().memory.reset_counts();
 }
+void limit_memory(std::size_t bytes) { emulated().memory.limit(bytes); }
+void limit_pinned(std::size_t bytes) { emulated().memory.limit_pinned(bytes); }
 
-void check_memory() {
-  Emulated& state = emulated();
-  const std::lock_guard<std::mutex> lock(state.mutex);
-  for (const auto& [address, allocation] : state.allocations) allocation.memory.check();
-  for (const GuardedMemory& memory : state.freed) memory.check_spoilt();
-}
+void fail_allocations(std::uint64_t after, std::uint64_t count) { emulated().memory.fail(after, count); }
+
+void check_memory() { emulated().memory.check(); }
 
 void break_device(cudaError_t error, std::uint64_t after) {
   Emulated& state = emulated();

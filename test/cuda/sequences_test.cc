@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "cuda_device.h"
-#include "sampling/lane.h"
+#include "lone_request.h"
 #include "sampling/runner.h"
 #include "sliced_network.h"
 #include "small_programs.h"
@@ -80,20 +80,6 @@ class CudaSequences : public CudaDevice {
     return request;
   }
 
-  /// Of a lane that has no other requests.
-  static std::vector<float> images(Lane& lane, const RunRequest& request) {
-    std::vector<float> images;
-    auto submitted = std::make_unique<LaneRequest>();
-    submitted->keys.assign(request.samples.size(), 0.0);
-    submitted->run = request;
-    submitted->finished = [&](LaneOutcome outcome) { images = std::move(outcome.result.images.floats); };
-    lane.submit(std::move(submitted));
-    while (lane.has_work()) lane.take_turn();
-    return images;
-  }
-
-  static LaneOptions lane_options() { return {SlicedNetwork::kMostBatch, SlicedNetwork::kMostBatch}; }
-
   /// The steps of a lane, whose registers stay where they are, or whole trajectories of a network whose memory grows.
   [[nodiscard]] std::vector<std::vector<float>> results(const SlicedNetwork& sliced, int reserved,
                                                         std::span<const std::uint32_t> sizes,
@@ -101,10 +87,10 @@ class CudaSequences : public CudaDevice {
     std::vector<std::vector<float>> all;
     const std::shared_ptr<Network> network = sliced.load(reserved);
     std::optional<Lane> lane;
-    if (reserved > 0) lane.emplace(std::make_unique<SharedNetworkEvaluator>(network), lane_options());
+    if (reserved > 0) lane.emplace(std::make_unique<SharedNetworkEvaluator>(network), lane_of_sliced());
     for (const std::uint32_t size : sizes) {
       const RunRequest own = request(size, first_place + static_cast<std::uint32_t>(all.size()));
-      all.push_back(lane ? images(*lane, own) : run_programs(*network, own, running_).images.floats);
+      all.push_back(lane ? images_of(*lane, own) : run_programs(*network, own, running_).images.floats);
     }
     return all;
   }
