@@ -62,7 +62,13 @@ function cmakeJs(step, ...more) {
 const onOff = (wanted) => (wanted ? 'ON' : 'OFF');
 const toolchainFile = path.join(root, 'cmake', 'zig.cmake');
 const cross = target ? [`--CDCMAKE_TOOLCHAIN_FILE=${toolchainFile}`, `--CDDPM_ZIG_TARGET=${target}`] : [];
-cmakeJs('configure', ...cross, `--CDDPM_TESTS=${onOff(options.tests)}`, `--CDDPM_CUDA=${onOff(options.cuda)}`);
+cmakeJs(
+  'configure',
+  ...cross,
+  `--CDDPM_TESTS=${onOff(options.tests)}`,
+  `--CDDPM_CARD_TESTS=${onOff(process.env.DPM_CARD_TESTS !== 'OFF')}`,
+  `--CDDPM_CUDA=${onOff(options.cuda)}`,
+);
 cmakeJs('build', '--parallel', String(os.availableParallelism()));
 
 const out = path.resolve(home, options.out ?? path.join('build', options.config));

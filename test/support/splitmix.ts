@@ -7,9 +7,9 @@ function highProduct(a: number, b: number): number {
   const aLow = a & 0xffff;
   const bHigh = b >>> 16;
   const bLow = b & 0xffff;
-  const middle = aHigh * bLow + ((aLow * bLow) >>> 16);
-  const other = aLow * bHigh + (middle & 0xffff);
-  return aHigh * bHigh + Math.floor(middle / 65536) + Math.floor(other / 65536);
+  const middle = (Math.imul(aHigh, bLow) >>> 0) + (Math.imul(aLow, bLow) >>> 16);
+  const other = (Math.imul(aLow, bHigh) >>> 0) + (middle & 0xffff);
+  return (Math.imul(aHigh, bHigh) + (middle >>> 16) + (other >>> 16)) | 0;
 }
 
 /** A 64-bit word that operations change in place: networks have millions of weights. */
@@ -20,26 +20,26 @@ class Word {
   ) {}
 
   set(high: number, low: number): this {
-    this.high = high;
-    this.low = low;
+    this.high = high | 0;
+    this.low = low | 0;
     return this;
   }
 
   multiply(factorHigh: number, factorLow: number): this {
     const { high, low } = this;
     const top = highProduct(low, factorLow) + Math.imul(high, factorLow) + Math.imul(low, factorHigh);
-    return this.set(top >>> 0, Math.imul(low, factorLow) >>> 0);
+    return this.set(top, Math.imul(low, factorLow));
   }
 
   /** x ^ (x >> shift) for a shift below 32. */
   fold(shift: number): this {
     const { high, low } = this;
-    return this.set((high ^ (high >>> shift)) >>> 0, (low ^ ((low >>> shift) | (high << (32 - shift)))) >>> 0);
+    return this.set(high ^ (high >>> shift), low ^ ((low >>> shift) | (high << (32 - shift))));
   }
 
   /** As a number in [-1, 1). */
   toNumber(): number {
-    return (this.high * 2 ** 21 + (this.low >>> 11)) * 2 ** -53 * 2 - 1;
+    return ((this.high >>> 0) * 2 ** 21 + (this.low >>> 11)) * 2 ** -53 * 2 - 1;
   }
 }
 
@@ -60,12 +60,20 @@ export function namedNumbers(name: string, count: number): Float64Array {
 /** The weight of a golden network with this name and shape. */
 export function namedWeight(name: string, shape: readonly number[]): Float32Array {
   const count = shape.reduce((product, size) => product * size, 1);
+  const [middle, extent] = namedRange(name, shape);
+  // Not by `from`, which takes longer than all the rest.
   const numbers = namedNumbers(name, count);
+  const weight = new Float32Array(count);
+  for (let i = 0; i < count; ++i) weight[i] = middle + extent * numbers[i]!;
+  return weight;
+}
+
+/** The middle of a weight's numbers, and how far they are from it at most. */
+function namedRange(name: string, shape: readonly number[]): [middle: number, extent: number] {
   if (shape.length === 1) {
-    if (/\.W$|^time_proj\.weight$|freqs$/.test(name)) return Float32Array.from(numbers, (u) => 2 * u);
-    if (name.endsWith('weight')) return Float32Array.from(numbers, (u) => 1 + 0.3 * u);
-    return Float32Array.from(numbers, (u) => 0.2 * u);
+    if (/\.W$|^time_proj\.weight$|freqs$/.test(name)) return [0, 2];
+    return name.endsWith('weight') ? [1, 0.3] : [0, 0.2];
   }
   const fan = name.endsWith('.W') ? shape[0]! : shape.slice(1).reduce((product, size) => product * size, 1);
-  return Float32Array.from(numbers, (u) => u * Math.sqrt(3 / fan));
+  return [0, Math.sqrt(3 / fan)];
 }

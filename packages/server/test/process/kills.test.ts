@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url';
 
 import { Queue } from 'bullmq';
 import { DiffusionModel } from 'dpm-native';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
 import { queueOf } from '../../src/jobs/job.js';
 import { hasRedis, RedisServer } from '../jobs/redis-server.js';
@@ -16,10 +16,10 @@ import { until } from '../support.js';
 import { Process } from './command.js';
 
 const kills = Number(process.env.DPM_KILLS ?? 1);
-const samples = Number(process.env.DPM_KILL_SAMPLES ?? 320);
+const samples = Number(process.env.DPM_KILL_SAMPLES ?? 160);
 const patience = 60_000 + kills * 30_000 + samples * 100;
-/** Milliseconds of a chunk's lock, and those that another worker may then take to see it. */
-const recovery = 20_000;
+/** Milliseconds of a chunk's lock, and those that another worker may then take to see it, beside the other tests. */
+const recovery = 30_000;
 
 interface JobView {
   id: string;
@@ -54,32 +54,46 @@ async function recoveriesOf(url: string, server: Process, id: string, killedAt: 
     .map(({ processedOn = 0 }) => processedOn - Math.max(...killedAt.filter((time) => time < processedOn)));
 }
 
-const running: Process[] = [];
-async function start(...args: string[]): Promise<Process> {
-  const started = await Process.start(...args);
-  running.push(started);
-  return started;
+/** Where one test has its processes, its files and its Redis: they wait most of the time, so that all run side by side. */
+class Place implements AsyncDisposable {
+  readonly folder = mkdtempSync(join(tmpdir(), 'kills-'));
+  readonly #running: Process[] = [];
+
+  async start(...args: string[]): Promise<Process> {
+    const started = await Process.start(...args);
+    this.#running.push(started);
+    return started;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#running.map((each) => each.kill()));
+    rmSync(this.folder, { recursive: true, force: true });
+  }
 }
 
-let folder: string;
-beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'kills-'));
-});
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((each) => each.kill()));
-  rmSync(folder, { recursive: true, force: true });
-});
+class PlaceWithQueue extends Place {
+  private constructor(readonly redis: RedisServer) {
+    super();
+  }
 
-describe.skipIf(!hasRedis)('with a queue', () => {
-  let redis: RedisServer;
-  beforeEach(async () => {
-    redis = await RedisServer.start();
-  });
-  afterEach(() => redis.stop());
-  const place = (): string[] => ['--queue', redis.url, '--results', pathToFileURL(folder).href];
+  static async open(): Promise<PlaceWithQueue> {
+    return new PlaceWithQueue(await RedisServer.start());
+  }
 
+  get options(): string[] {
+    return ['--queue', this.redis.url, '--results', pathToFileURL(this.folder).href];
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    await super[Symbol.asyncDispose]();
+    await this.redis.stop();
+  }
+}
+
+describe.skipIf(!hasRedis)('with a queue', { concurrent: true }, () => {
   it(`draws all of ${samples} samples while workers are killed ${kills} times`, { timeout: patience }, async () => {
-    const server = await start('serve', 'mnist', ...place());
+    await using place = await PlaceWithQueue.open();
+    const server = await place.start('serve', 'mnist', ...place.options);
     const answer = await server.post('/v1/jobs', { ...request, count: samples });
     expect(answer.status).toBe(202);
     const { id } = (await answer.json()) as JobView;
@@ -87,26 +101,27 @@ describe.skipIf(!hasRedis)('with a queue', () => {
     const killedAt: number[] = [];
     for (let kill = 0; kill < kills; ++kill) {
       const { done } = await job();
-      const worker = await start('worker', 'mnist', '--rows', '4', '--threads', '1', ...place());
+      const worker = await place.start('worker', 'mnist', '--rows', '4', '--threads', '1', ...place.options);
       await until(async () => (await job()).done > done, recovery + 10_000);
       await sleep(500 * Math.random());
       await worker.kill();
       killedAt.push(Date.now());
     }
-    const last = await start('worker', 'mnist', '--rows', '4', ...place());
+    const last = await place.start('worker', 'mnist', '--rows', '4', ...place.options);
     await until(async () => (await job()).state === 'done', patience);
     expect(await job()).toMatchObject({ done: samples, failedChunks: [] });
     expect(await drawn(server, await job())).toEqual(await expected(samples));
     last.signal('SIGTERM');
     expect(await last.ended()).toBe(0);
-    const recoveries = await recoveriesOf(redis.url, server, id, killedAt);
+    const recoveries = await recoveriesOf(place.redis.url, server, id, killedAt);
     expect(Math.max(...recoveries)).toBeLessThan(recovery);
     console.log(`${recoveries.length} chunks began again within ${Math.max(...recoveries)} ms of ${kills} kills`);
   });
 
   it('serves samples while Redis is gone, and then goes on with its jobs', { timeout: 120_000 }, async () => {
-    const server = await start('serve', 'mnist', '--rows', '4', ...place());
-    await start('worker', 'mnist', '--rows', '4', '--threads', '1', ...place());
+    await using place = await PlaceWithQueue.open();
+    const server = await place.start('serve', 'mnist', '--rows', '4', ...place.options);
+    await place.start('worker', 'mnist', '--rows', '4', '--threads', '1', ...place.options);
     const { id } = (await (await server.post('/v1/jobs', { ...request, count: 256 })).json()) as JobView;
     const job = (): Promise<JobView> => server.json(`/v1/jobs/${id}`);
     await until(async () => (await job()).done > 0, 20_000);
@@ -115,8 +130,8 @@ describe.skipIf(!hasRedis)('with a queue', () => {
       expect(answer.status).toBe(200);
     };
     for (const away of ['killed', 'stopped'] as const) {
-      if (away === 'killed') await redis.kill();
-      else redis.signal('SIGSTOP');
+      if (away === 'killed') await place.redis.kill();
+      else place.redis.signal('SIGSTOP');
       await samplesWork();
       const refused = await server.post('/v1/jobs', { ...request, count: 1 });
       expect(refused.status).toBe(503);
@@ -124,8 +139,8 @@ describe.skipIf(!hasRedis)('with a queue', () => {
       expect(await refused.json()).toMatchObject({ code: 'ERR_DPM_QUEUE' });
       await sleep(process.env.DPM_KILLS === undefined ? 1000 : 30_000);
       await samplesWork();
-      if (away === 'killed') await redis.start();
-      else redis.signal('SIGCONT');
+      if (away === 'killed') await place.redis.start();
+      else place.redis.signal('SIGCONT');
       await until(async () => (await server.post('/v1/jobs', { ...request, count: 1 })).status === 202, 20_000);
     }
     await until(async () => (await job()).state === 'done', 60_000);
@@ -133,13 +148,14 @@ describe.skipIf(!hasRedis)('with a queue', () => {
   });
 
   it('ends when it is told to while Redis is gone', { timeout: 60_000 }, async () => {
+    await using place = await PlaceWithQueue.open();
     const processes = [
-      await start('serve', 'mnist', '--rows', '4', '--drain', '1', ...place()),
-      await start('worker', 'mnist', '--rows', '4', '--drain', '1', ...place()),
+      await place.start('serve', 'mnist', '--rows', '4', '--drain', '1', ...place.options),
+      await place.start('worker', 'mnist', '--rows', '4', '--drain', '1', ...place.options),
     ];
     await processes[0]!.post('/v1/jobs', { ...request, count: 64, chunk: 8, steps: 1000 });
     await sleep(1000);
-    await redis.kill();
+    await place.redis.kill();
     const began = performance.now();
     for (const each of processes) each.signal('SIGTERM');
     expect(await Promise.all(processes.map((each) => each.ended()))).toEqual([0, 0]);
@@ -147,12 +163,13 @@ describe.skipIf(!hasRedis)('with a queue', () => {
   });
 });
 
-it(`has every job that it took, with a spool, after ${kills} kills`, { timeout: patience }, async () => {
-  const args = ['serve', 'mnist', '--rows', '4', '--spool', folder];
+it.concurrent(`has every job that it took, with a spool, after ${kills} kills`, { timeout: patience }, async () => {
+  await using place = new Place();
+  const args = ['serve', 'mnist', '--rows', '4', '--spool', place.folder];
   const count = Math.min(samples, 320);
   const taken = new Set<string>();
   for (let kill = 0; kill < kills; ++kill) {
-    const server = await start(...args);
+    const server = await place.start(...args);
     const waiting = server.post('/v1/samples', { ...request, chunk: undefined, count: 64, steps: 500 }).then(
       () => 'answered',
       () => 'reset',
@@ -172,7 +189,7 @@ it(`has every job that it took, with a spool, after ${kills} kills`, { timeout: 
     await settled;
     expect(await waiting).toBe('reset');
   }
-  const server = await start(...args);
+  const server = await place.start(...args);
   expect(taken.size).toBeGreaterThanOrEqual(kills);
   const all = await server.json<{ data: JobView[] }>('/v1/jobs');
   const ids = new Set(all.data.map(({ id }) => id));
@@ -187,7 +204,7 @@ it(`has every job that it took, with a spool, after ${kills} kills`, { timeout: 
     const own = await drawn(server, job);
     expect(own.equals(bytes.subarray(0, own.length))).toBe(true);
     expect(own.length).toBe(job.done * 784);
-    expect(readdirSync(join(folder, id)).filter((name) => name.endsWith('.unfinished'))).toEqual([]);
+    expect(readdirSync(join(place.folder, id)).filter((name) => name.endsWith('.unfinished'))).toEqual([]);
   }
   // The same under its key, not a second one.
   const again = await server.post('/v1/jobs', { ...request, count }, { 'idempotency-key': 'job-0-0' });
@@ -195,8 +212,9 @@ it(`has every job that it took, with a spool, after ${kills} kills`, { timeout: 
   expect(again.status).toBe(202);
 });
 
-it('does what it has accepted when it is told to end', { timeout: 60_000 }, async () => {
-  const server = await start('serve', 'mnist', '--rows', '4', '--spool', folder);
+it.concurrent('does what it has accepted when it is told to end', { timeout: 60_000 }, async () => {
+  await using place = new Place();
+  const server = await place.start('serve', 'mnist', '--rows', '4', '--spool', place.folder);
   await server.post('/v1/jobs', { ...request, count: 64, chunk: 8, steps: 100 });
   const sent = Array.from({ length: 12 }, (_, i) =>
     server.post('/v1/samples', { model: 'mnist', sampler: 'ddim', steps: 50, seed: i }),
@@ -214,7 +232,7 @@ it('does what it has accepted when it is told to end', { timeout: 60_000 }, asyn
   expect(answers.map(({ status }) => status)).toEqual(Array(12).fill(200));
   expect(await server.ended()).toBe(0);
   // What of the job was not done is done next time.
-  const next = await start('serve', 'mnist', '--rows', '4', '--spool', folder);
+  const next = await place.start('serve', 'mnist', '--rows', '4', '--spool', place.folder);
   await until(
     async () => (await next.json<{ data: JobView[] }>('/v1/jobs')).data.every(({ state }) => state === 'done'),
     30_000,
