@@ -29,18 +29,24 @@ export class Mixture {
   }
 
   /** The probability of each component given x_t. */
-  responsibilities(x: ArrayLike<number>, { alphaBar, betaBar }: Powers): number[] {
+  responsibilities(x: ArrayLike<number>, { alphaBar, betaBar }: Powers): Float64Array {
     const alpha = Math.sqrt(alphaBar);
-    const logs = this.components.map(({ weight, mean, variance }) =>
-      mean.reduce((sum, each, i) => {
-        const spread = alphaBar * at(variance, i) + betaBar;
-        return sum - 0.5 * ((at(x, i) - alpha * each) ** 2 / spread + Math.log(spread));
-      }, Math.log(weight)),
-    );
-    const most = Math.max(...logs);
-    const shares = logs.map((each) => Math.exp(each - most));
-    const total = shares.reduce((sum, each) => sum + each, 0);
-    return shares.map((each) => each / total);
+    const shares = new Float64Array(this.components.length);
+    let most = -Infinity;
+    // Loops: samples ask millions of times.
+    for (const [k, { weight, mean, variance }] of this.components.entries()) {
+      let log = Math.log(weight);
+      for (let i = 0; i < mean.length; ++i) {
+        const spread = alphaBar * variance[i]! + betaBar;
+        log -= 0.5 * ((x[i]! - alpha * mean[i]!) ** 2 / spread + Math.log(spread));
+      }
+      shares[k] = log;
+      most = Math.max(most, log);
+    }
+    let total = 0;
+    for (let k = 0; k < shares.length; ++k) total += shares[k] = Math.exp(shares[k]! - most);
+    for (let k = 0; k < shares.length; ++k) shares[k]! /= total;
+    return shares;
   }
 
   posterior(x: ArrayLike<number>, powers: Powers): Posterior {
@@ -48,19 +54,20 @@ export class Mixture {
     const alpha = Math.sqrt(alphaBar);
     const shares = this.responsibilities(x, powers);
     const mean = new Float64Array(this.dimension);
-    const square = new Float64Array(this.dimension);
-    this.components.forEach((component, k) => {
-      const share = at(shares, k);
+    const covariance = new Float64Array(this.dimension);
+    for (const [k, component] of this.components.entries()) {
+      const share = shares[k]!;
       for (let i = 0; i < mean.length; ++i) {
-        const variance = at(component.variance, i);
+        const variance = component.variance[i]!;
         const spread = alphaBar * variance + betaBar;
         const gain = (alpha * variance) / spread;
-        const own = at(component.mean, i) + gain * (at(x, i) - alpha * at(component.mean, i));
-        mean[i] = at(mean, i) + share * own;
-        square[i] = at(square, i) + share * (own * own + (variance * betaBar) / spread);
+        const own = component.mean[i]! + gain * (x[i]! - alpha * component.mean[i]!);
+        mean[i]! += share * own;
+        covariance[i]! += share * (own * own + (variance * betaBar) / spread);
       }
-    });
-    return { mean, covariance: square.map((each, i) => each - at(mean, i) ** 2) };
+    }
+    for (let i = 0; i < mean.length; ++i) covariance[i]! -= mean[i]! ** 2;
+    return { mean, covariance };
   }
 
   /** The exact noise prediction. */
