@@ -45,7 +45,8 @@ export default defineConfig({
           name: 'together',
           include: tests,
           exclude: [...alone, ...shared, ...skipped, '**/node_modules/**'],
-          maxWorkers: 2,
+          // More than two cores: many of these wait for processes and clocks.
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },

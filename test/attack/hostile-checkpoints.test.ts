@@ -13,7 +13,7 @@ import { multiplyAdds, parameterCount } from '../../lib/network/cost.js';
 import { unetGraph } from '../../lib/network/unet.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
 
-const runs = Number(process.env.DPM_FUZZ_RUNS ?? 300);
+const runs = Number(process.env.DPM_FUZZ_RUNS ?? 150);
 const seed = Number(process.env.DPM_FUZZ_SEED ?? 20);
 const limit = 30_000 + 20 * runs;
 const slowest = 3000;

@@ -19,7 +19,7 @@ import { unpickle } from '../../lib/checkpoint/pytorch/unpickle.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
 import { archive, checkpointEntries } from '../support/write-pytorch.js';
 
-const runs = Number(process.env.DPM_FUZZ_RUNS ?? 1500);
+const runs = Number(process.env.DPM_FUZZ_RUNS ?? 750);
 const seed = Number(process.env.DPM_FUZZ_SEED ?? 20);
 const limit = 30_000 + 20 * runs;
 const slowest = 3000;

@@ -1,5 +1,6 @@
 // Every public call with hostile values, one at a time: each is refused with a code of ours and a message of one line, or done;
-// nothing hangs, and what the caller's own objects throw reaches the caller.
+// nothing hangs, and what the caller's own objects throw reaches the caller. Of calls that run, which take longest, a third of the
+// values are tried; DPM_ATTACK=all tries all.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { Classifier, Device, DiffusionModel } from '../../lib/index.js';
@@ -21,13 +22,15 @@ afterAll(async () => {
   await device.close();
 });
 
-async function problemsOf(calls: readonly PublicCall[]): Promise<{ tried: number; problems: string[] }> {
+/** Tries every value, or each one of `share`: every one of them comes with some call. */
+async function problemsOf(calls: readonly PublicCall[], share = 1): Promise<{ tried: number; problems: string[] }> {
   const problems: string[] = [];
-  let tried = 0;
+  let [tried, seen] = [0, 0];
   for (const call of calls) {
     const valid = await answerOf(call, call.args);
     if (valid !== null) problems.push(`${call.name} with valid arguments: ${valid}`);
     for (const { what, args } of misuses(call)) {
+      if (++seen % share !== 0) continue;
       ++tried;
       const problem = await answerOf(call, args);
       if (problem !== null) problems.push(`${what}: ${problem}`);
@@ -50,8 +53,9 @@ describe('hostile values', { timeout: 600_000 }, () => {
   });
 
   it('of what runs', async () => {
-    const { tried, problems } = await problemsOf(runningCalls(model, device));
-    expect(tried).toBeGreaterThan(5000);
+    const share = process.env.DPM_ATTACK === 'all' ? 1 : 3;
+    const { tried, problems } = await problemsOf(runningCalls(model, device), share);
+    expect(tried).toBeGreaterThan(5000 / share);
     expect(problems).toEqual([]);
   });
 

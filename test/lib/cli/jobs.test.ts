@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Server } from 'dpm-native-server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { dpmProcess as dpm } from '../../support/dpm.js';
+import { dpm, dpmProcess } from '../../support/dpm.js';
 
 let spool: string;
 let ids: string[];
@@ -79,7 +79,7 @@ describe('dpm jobs', () => {
     await using server = await Server.start(config());
     const id = await post(server.url, { count: 1, steps: 1000 });
     expect((await dpm('jobs', 'list', '--spool', spool)).stdout).toContain(id);
-    const { stderr, code } = await dpm('jobs', 'cancel', id, '--spool', spool);
+    const { stderr, code } = await dpmProcess('jobs', 'cancel', id, '--spool', spool);
     expect(code).toBe(1);
     expect(stderr).toBe(`error [ERR_DPM_CONFIG]: the spool ${spool} is in use by process ${process.pid}\n`);
   });

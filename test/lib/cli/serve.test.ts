@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { dpm as dpmHere } from '../../support/dpm.js';
 import { packagePath } from '../../support/temporary.js';
 
 type Served = ChildProcessByStdio<null, Readable, Readable>;
@@ -190,17 +191,17 @@ describe('dpm serve', () => {
   });
 
   it('tells its options', async () => {
-    const { out } = await ended(dpm(['--help']));
-    expect(out).toMatch(/--memory SIZE +bytes that all models may hold/);
-    expect(out).toMatch(/--cors ORIGIN… +origin/);
-    expect(out).toMatch(/--trust-proxy CIDR… +addresses/);
-    expect(out).toMatch(/--metrics-port N +\/metrics/);
-    expect(out).toMatch(/--no-page +serve no page/);
+    const { stdout } = await dpmHere('serve', '--help');
+    expect(stdout).toMatch(/--memory SIZE +bytes that all models may hold/);
+    expect(stdout).toMatch(/--cors ORIGIN… +origin/);
+    expect(stdout).toMatch(/--trust-proxy CIDR… +addresses/);
+    expect(stdout).toMatch(/--metrics-port N +\/metrics/);
+    expect(stdout).toMatch(/--no-page +serve no page/);
   });
 
   it('makes tokens', async () => {
-    const { out } = await ended(dpm(['--new-token', 'shop', '--json']));
-    const { token, entry } = JSON.parse(out) as Record<string, string>;
+    const { stdout } = await dpmHere('serve', '--new-token', 'shop', '--json');
+    const { token, entry } = JSON.parse(stdout) as Record<string, string>;
     expect(token).toHaveLength(43);
     expect(entry).toMatch(/^- \{ name: shop, sha256: [0-9a-f]{64}, scopes: \[/);
   });
@@ -223,8 +224,8 @@ describe('dpm serve', () => {
     [['mnist', 'other=mnist', 'mnist'], 1, /two models have the id mnist/],
     [['mnist', '--tokens', '/nowhere.yaml'], 1, /cannot read the tokens/],
   ])('refuses %j', async (args, code, message) => {
-    const refused = await ended(dpm(args));
-    expect([refused.code, refused.out]).toEqual([code, '']);
-    expect(refused.error).toMatch(message);
+    const refused = await dpmHere('serve', ...args);
+    expect([refused.code, refused.stdout]).toEqual([code, '']);
+    expect(refused.stderr).toMatch(message);
   });
 });

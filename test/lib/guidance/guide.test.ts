@@ -67,13 +67,13 @@ describe('the bundled classifier', () => {
   it.each(['ddim', 'dpm-solver++-2m', 'analytic-ddpm'] as const)(
     'makes most digits of %s what it is told',
     async (sampler) => {
-      const labels = Array.from({ length: 20 }, (_, n) => n % 10);
-      const options = { sampler, steps: 20, count: 20, batch: 7, seed: 1 } as const;
+      const labels = Array.from({ length: 10 }, (_, n) => n);
+      const options = { sampler, steps: 15, count: 10, batch: 7, seed: 1 } as const;
       const { images } = await model.sample({ ...options, guides: [classifier.guide({ labels, scale: 4 })] });
       const hits = (await classesOf(images.data)).filter((found, n) => found === labels[n]).length;
-      expect(hits).toBeGreaterThanOrEqual(16);
+      expect(hits).toBeGreaterThanOrEqual(8);
       const plain = await classesOf((await model.sample(options)).images.data);
-      expect(plain.filter((found, n) => found === labels[n]).length).toBeLessThan(8);
+      expect(plain.filter((found, n) => found === labels[n]).length).toBeLessThan(5);
     },
   );
 

@@ -128,8 +128,8 @@ describe('the clock', () => {
 
   it('lets nobody starve', () => {
     // Short ones at 0.9 of the capacity, and now and then one of 1000 records.
-    const short = poisson(1_000_000, (0.9 * rate) / 10, [10], 'short');
-    const long: SimulatedRequest[] = Array.from({ length: 200 }, (_, i) => ({
+    const short = poisson(300_000, (0.9 * rate) / 10, [10], 'short');
+    const long: SimulatedRequest[] = Array.from({ length: 60 }, (_, i) => ({
       arrival: 20_000 * i,
       steps: 1000,
       tenant: 'long',

@@ -11,7 +11,7 @@ import { DiffusionModel } from 'dpm-native';
 import { describe, expect, it } from 'vitest';
 
 import { queueOf } from '../../src/jobs/job.js';
-import { hasRedis, RedisServer } from '../jobs/redis-server.js';
+import { hasRedis, RedisServer } from './redis-server.js';
 import { until } from '../support.js';
 import { Process } from './command.js';
 
@@ -215,9 +215,9 @@ it.concurrent(`has every job that it took, with a spool, after ${kills} kills`, 
 it.concurrent('does what it has accepted when it is told to end', { timeout: 60_000 }, async () => {
   await using place = new Place();
   const server = await place.start('serve', 'mnist', '--rows', '4', '--spool', place.folder);
-  await server.post('/v1/jobs', { ...request, count: 64, chunk: 8, steps: 100 });
+  await server.post('/v1/jobs', { ...request, count: 24, chunk: 8, steps: 60 });
   const sent = Array.from({ length: 12 }, (_, i) =>
-    server.post('/v1/samples', { model: 'mnist', sampler: 'ddim', steps: 50, seed: i }),
+    server.post('/v1/samples', { model: 'mnist', sampler: 'ddim', steps: 30, seed: i }),
   );
   // A chunk and the twelve.
   await until(async () =>
