@@ -45,8 +45,7 @@ export default defineConfig({
           name: 'together',
           include: tests,
           exclude: [...alone, ...shared, ...skipped, '**/node_modules/**'],
-          // More than two cores: many of these wait for processes and clocks.
-          maxWorkers: 3,
+          maxWorkers: 2,
           sequence: { groupOrder: 1 },
         },
       },

@@ -108,12 +108,12 @@ export function raw(bytes: string | Uint8Array, milliseconds = 3000): Promise<st
   });
 }
 
-/** Waits until something holds. */
+/** Waits until something holds, asking less often the longer it takes: to ask costs time that the answer may need. */
 export async function until(holds: () => Promise<boolean> | boolean, milliseconds = 4000): Promise<void> {
   const end = performance.now() + milliseconds;
-  while (!(await holds())) {
+  for (let pause = 10; !(await holds()); pause = Math.min(1.2 * pause, 100)) {
     if (performance.now() > end) throw new Error('it never came to hold');
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
 

@@ -209,7 +209,7 @@ it('goes on after the server has ended', async () => {
     logLevel: 'silent' as const,
     spool: folder,
   };
-  const request = { ...body, count: 24, chunk: 8, steps: 100 };
+  const request = { ...body, count: 24, chunk: 8, steps: 30 };
   const send = (url: string): Promise<Response> =>
     fetch(`${url}/v1/jobs`, {
       method: 'POST',
@@ -234,7 +234,7 @@ it('goes on after the server has ended', async () => {
     const chunk = Buffer.from(await (await fetch(`${place}/chunks/2`)).arrayBuffer());
     const { images } = await model.sample({
       sampler: 'ddim',
-      steps: 100,
+      steps: 30,
       seed: 7n,
       count: 8,
       first: 16,

@@ -54,7 +54,7 @@ async function recoveriesOf(url: string, server: Process, id: string, killedAt: 
     .map(({ processedOn = 0 }) => processedOn - Math.max(...killedAt.filter((time) => time < processedOn)));
 }
 
-/** Where one test has its processes, its files and its Redis: they wait most of the time, so that all run side by side. */
+/** Where one test has its processes, its files and its Redis: ends with all of them. */
 class Place implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'kills-'));
   readonly #running: Process[] = [];
@@ -90,7 +90,7 @@ class PlaceWithQueue extends Place {
   }
 }
 
-describe.skipIf(!hasRedis)('with a queue', { concurrent: true }, () => {
+describe.skipIf(!hasRedis)('with a queue', () => {
   it(`draws all of ${samples} samples while workers are killed ${kills} times`, { timeout: patience }, async () => {
     await using place = await PlaceWithQueue.open();
     const server = await place.start('serve', 'mnist', ...place.options);
@@ -163,9 +163,10 @@ describe.skipIf(!hasRedis)('with a queue', { concurrent: true }, () => {
   });
 });
 
-it.concurrent(`has every job that it took, with a spool, after ${kills} kills`, { timeout: patience }, async () => {
+it(`has every job that it took, with a spool, after ${kills} kills`, { timeout: patience }, async () => {
   await using place = new Place();
-  const args = ['serve', 'mnist', '--rows', '4', '--spool', place.folder];
+  // However slow the machine is, nothing is refused for that.
+  const args = ['serve', 'mnist', '--rows', '4', '--max-wait', '3600', '--spool', place.folder];
   const count = Math.min(samples, 320);
   const taken = new Set<string>();
   for (let kill = 0; kill < kills; ++kill) {
@@ -212,7 +213,7 @@ it.concurrent(`has every job that it took, with a spool, after ${kills} kills`, 
   expect(again.status).toBe(202);
 });
 
-it.concurrent('does what it has accepted when it is told to end', { timeout: 60_000 }, async () => {
+it('does what it has accepted when it is told to end', { timeout: 60_000 }, async () => {
   await using place = new Place();
   const server = await place.start('serve', 'mnist', '--rows', '4', '--spool', place.folder);
   await server.post('/v1/jobs', { ...request, count: 24, chunk: 8, steps: 60 });
