@@ -1,5 +1,5 @@
 // Classifiers against what another engine makes of the same weights in float64, and against differences.
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -160,6 +160,26 @@ describe('a classifier', () => {
       const gradient = await reference.gradient(x, 11, [0, 3]);
       expect(maxDifference(await found.gradient(x, 11, [0, 3]), gradient)).toBeLessThan(5e-5 * largest(gradient));
     }
+  });
+
+  it.each([
+    ['attention', true],
+    ['adaptive', false],
+  ])('has gradients of maps of 2 x 2 as exactly as is asked for: %s', async (pool, shifts) => {
+    const place = await mkdtemp(join(tmpdir(), 'classifier-'));
+    const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as Record<string, unknown>;
+    const smaller = { channel_mult: [1, 2, 3, 4], num_res_blocks: 2, use_scale_shift_norm: shifts, pool };
+    await writeModel(place, { ...config, ...smaller });
+    const gradientOf = async (device: string, exact: boolean): Promise<Float32Array> => {
+      await using classifier = await Classifier.load(place, { device, exact });
+      return await classifier.gradient(states(2), [17, 803], [3, 7]);
+    };
+    const expected = await gradientOf('reference', true);
+    const scale = largest(expected);
+    // A norm of four pixels divides by small deviations: PyTorch's float32 is off by 3e-5 of the largest.
+    expect(maxDifference(await gradientOf('cpu', true), expected)).toBeLessThan(1e-5 * scale);
+    expect(maxDifference(await gradientOf('cpu', false), expected)).toBeLessThan(1e-4 * scale);
+    await rm(place, { recursive: true });
   });
 
   it.each([
