@@ -58,33 +58,67 @@ function* chunksOf(path: string, bytes: Uint8Array): Generator<Chunk> {
   }
 }
 
-/** The sides are known from the first chunk, before anything is made for the pixels. */
-function requireSides(path: string, { name, data }: Chunk, height: number, width: number): void {
-  if (name !== 'IHDR' || data.length < 8) throw wrongFile(path, 'the PNG does not begin with its sides');
+/** Channels of each colour type that is taken: grey, RGB, and both with opacity. */
+const channelsOfType = new Map([
+  [0, 1],
+  [2, 3],
+  [4, 2],
+  [6, 4],
+]);
+
+/** First column and row, and the distance between them, of the seven passes of an interlaced image (PNG 8.2). */
+const passes = [
+  [0, 0, 8, 8],
+  [4, 0, 8, 8],
+  [0, 4, 4, 8],
+  [2, 0, 4, 4],
+  [0, 2, 2, 4],
+  [1, 0, 2, 2],
+  [0, 1, 1, 2],
+] as const;
+
+/** The sides are known from the first chunk, before anything is made for the pixels. Gives the bytes of all rows with their filters. */
+function bytesOfRows(path: string, { name, data }: Chunk, height: number, width: number): number {
+  if (name !== 'IHDR' || data.length !== 13) throw wrongFile(path, 'the PNG does not begin with its sides');
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const [itsWidth, itsHeight] = [view.getUint32(0), view.getUint32(4)];
-  if (itsWidth === width && itsHeight === height) return;
-  throw new DpmError(
-    'ERR_DPM_TENSOR_SHAPE',
-    `${path}: the image has ${itsWidth} x ${itsHeight} pixels, it has to have ${width} x ${height}`,
-  );
+  if (itsWidth !== width || itsHeight !== height) {
+    throw new DpmError(
+      'ERR_DPM_TENSOR_SHAPE',
+      `${path}: the image has ${itsWidth} x ${itsHeight} pixels, it has to have ${width} x ${height}`,
+    );
+  }
+  const [depth, channels] = [view.getUint8(8), channelsOfType.get(view.getUint8(9))];
+  if (channels === undefined || (depth !== 8 && depth !== 16)) {
+    throw wrongFile(path, 'the PNG has a palette or less than 8 bits; save it as grey or RGB of 8 bits');
+  }
+  const parts = view.getUint8(12) === 0 ? ([[0, 0, 1, 1]] as const) : passes;
+  return parts.reduce((sum, [x, y, across, down]) => {
+    const columns = Math.max(0, Math.ceil((width - x) / across));
+    const rows = columns === 0 ? 0 : Math.max(0, Math.ceil((height - y) / down));
+    return sum + rows * (1 + (columns * channels * depth) / 8);
+  }, 0);
 }
 
-/** The file with its essential chunks alone, whose pixels are not more than its sides say. */
+/** The file with its essential chunks alone, whose pixels are neither more nor fewer than its sides say. */
 function essentialOf(path: string, bytes: Uint8Array, height: number, width: number): Uint8Array {
   const kept: Uint8Array[] = [];
   const packed: Uint8Array[] = [];
+  let expected = 0;
   for (const chunk of chunksOf(path, bytes)) {
-    if (kept.length === 0) requireSides(path, chunk, height, width);
+    if (kept.length === 0) expected = bytesOfRows(path, chunk, height, width);
     else if (chunk.name === 'IHDR') throw wrongFile(path, 'the PNG says twice what it is');
     if (chunk.name === 'IDAT') packed.push(chunk.data);
     if (essential.includes(chunk.name)) kept.push(chunk.whole);
   }
+  let unpacked: number;
   try {
-    inflateSync(Buffer.concat(packed), { maxOutputLength: mostBytes(height, width) });
+    unpacked = inflateSync(Buffer.concat(packed), { maxOutputLength: expected }).length;
   } catch (error) {
     throw wrongFile(path, `the pixels of the PNG cannot be unpacked: ${messageOf(error)}`);
   }
+  // The decoder takes what is missing for zeros.
+  if (unpacked !== expected) throw wrongFile(path, `the PNG has ${unpacked} bytes of pixels of ${expected}`);
   return Buffer.concat([Uint8Array.from(SIGNATURE), ...kept]);
 }
 
@@ -99,10 +133,8 @@ function decoded(path: string, bytes: Uint8Array, pixels: number): Pixels {
   } catch (error) {
     throw wrongFile(path, `the PNG cannot be read: ${messageOf(error)}`);
   }
-  const { data, channels, depth, palette, transparency } = png;
-  if (palette !== undefined || depth < 8 || data.length !== pixels * channels) {
-    throw wrongFile(path, 'the PNG has a palette or less than 8 bits; save it as grey or RGB of 8 bits');
-  }
+  const { data, channels, depth, transparency } = png;
+  if (data.length !== pixels * channels) throw wrongFile(path, 'the PNG has other pixels than its sides say');
   if (transparency !== undefined) throw wrongFile(path, 'the image has a colour that can be seen through');
   const white = 2 ** depth - 1;
   return { channels: channels as Channels, levels: Float32Array.from(data, (value) => (value / white) * 255) };

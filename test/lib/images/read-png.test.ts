@@ -101,7 +101,8 @@ describe('readPng', () => {
   }
   const signature = Uint8Array.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
   /** Grey of 3 x 2 pixels. */
-  const header = (depth = 8): Uint8Array => Uint8Array.from([0, 0, 0, 3, 0, 0, 0, 2, depth, 0, 0, 0, 0]);
+  const header = (depth = 8, type = 0, interlaced = 0): Uint8Array =>
+    Uint8Array.from([0, 0, 0, 3, 0, 0, 0, 2, depth, type, 0, 0, interlaced]);
   const file = (...chunks: Buffer[]): Promise<string> => written(Buffer.concat([signature, ...chunks]));
   const rows = (bytes: number): Buffer => deflateSync(new Uint8Array(2 * (1 + bytes)));
   const end = chunk('IEND', new Uint8Array(0));
@@ -129,6 +130,18 @@ describe('readPng', () => {
       'seen through',
     ],
     ['four bits', () => file(chunk('IHDR', header(4)), chunk('IDAT', rows(2)), end), 'less than 8 bits'],
+    ['a palette that is not there', () => file(chunk('IHDR', header(8, 3)), chunk('IDAT', rows(3)), end), 'a palette'],
+    [
+      'a last row that is short',
+      () => file(chunk('IHDR', header()), chunk('IDAT', deflateSync(new Uint8Array(7))), end),
+      'has 7 bytes of pixels of 8',
+    ],
+    [
+      'a last pass that is missing',
+      // One pixel in the first pass, one in the fourth, one in the sixth, three in the seventh.
+      () => file(chunk('IHDR', header(8, 0, 1)), chunk('IDAT', deflateSync(new Uint8Array(6))), end),
+      'has 6 bytes of pixels of 10',
+    ],
     [
       'another beginning',
       () => file(chunk('teSt', header()), chunk('IHDR', header()), chunk('IDAT', rows(3)), end),
@@ -158,6 +171,13 @@ describe('readPng', () => {
     const reading = readPng(await path(), [1, 2, 3]);
     await expect(reading).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
     await expect(reading).rejects.toThrow(message);
+  });
+
+  it('reads what is interlaced', async () => {
+    // Columns 0, 2 and 1 of the first row, then the second row, each pass and row after its filter.
+    const passes = Uint8Array.from([0, 10, 0, 30, 0, 20, 0, 40, 50, 60]);
+    const path = await file(chunk('IHDR', header(8, 0, 1)), chunk('IDAT', deflateSync(passes)), end);
+    expect([...(await readPng(path, [1, 2, 3]))]).toEqual([10, 20, 30, 40, 50, 60]);
   });
 
   it('refuses palettes', async () => {
