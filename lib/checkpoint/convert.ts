@@ -5,7 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { dtypeLimits, encodeFloats } from '../files/encode.js';
-import { isThere, readExactly, withFile, writeAtomically } from '../files/files.js';
+import { isThere, makeFolder, readExactly, withFile, writeAtomically } from '../files/files.js';
 import { gather } from '../files/gather.js';
 import { dtypeBytes } from '../files/safetensors.js';
 import { floatsOf, safetensorsHeader } from '../files/tensor-data.js';
@@ -92,12 +92,8 @@ async function writeWeights(
 
 /** Makes the folders above one that must not exist; returns the outermost that was not there before. */
 async function makeParents(folder: string): Promise<string | undefined> {
-  try {
-    if (await isThere(folder)) throw new Error('it exists');
-    return await mkdir(dirname(folder), { recursive: true });
-  } catch (cause) {
-    throw new DpmError('ERR_DPM_FILE', `cannot make the folder ${folder}: ${describe(cause)}`, { cause });
-  }
+  if (await isThere(folder)) throw new DpmError('ERR_DPM_FILE', `cannot make the folder ${folder}: it exists`);
+  return makeFolder(dirname(folder));
 }
 
 async function removeParents(folder: string, outermost: string | undefined): Promise<void> {
@@ -122,12 +118,12 @@ async function requireWhole(model: ModelFolder): Promise<void> {
 async function writeFolder(folder: string, model: ModelFolder, write: (path: string) => Promise<void>): Promise<void> {
   const { config, family, layout, companions } = model;
   const inner = join(folder, layout.network);
-  await mkdir(inner, { recursive: true });
+  await makeFolder(inner);
   const { family: _, ...own } = config;
   const written = layout.namesFamily ? { family, ...own } : own;
   await writeAtomically(join(inner, 'config.json'), [JSON.stringify(written, null, 2) + '\n']);
   for (const [companion, source] of companions) {
-    await mkdir(dirname(join(folder, companion)), { recursive: true });
+    await makeFolder(dirname(join(folder, companion)));
     await copyFile(source, join(folder, companion));
   }
   const scheduler = join('scheduler', 'scheduler_config.json');

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { access, constants, mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
+import { access, constants, mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
@@ -134,14 +134,39 @@ export async function writeAtomically(
   }
 }
 
+/** Whether there was none before. */
+async function makeOneFolder(path: string): Promise<boolean> {
+  try {
+    await mkdir(path);
+    return true;
+  } catch (cause) {
+    const status = await stat(path).catch(() => undefined);
+    if (status?.isDirectory() === true) return false;
+    throw cause;
+  }
+}
+
+async function makeFolders(path: string): Promise<string | undefined> {
+  try {
+    return (await makeOneFolder(path)) ? path : undefined;
+  } catch (cause) {
+    const parent = dirname(path);
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT' || parent === path) throw cause;
+    const outermost = await makeFolders(parent);
+    return (await makeOneFolder(path)) ? (outermost ?? path) : outermost;
+  }
+}
+
 /**
- * Makes a folder, and those that it lies in, where they are not there yet.
+ * Makes a folder, and those that it lies in, where they are not there yet. One after the other: Node's own way goes on for ever where a
+ * system cannot find a folder in one that is there, as in /proc.
  *
+ * @returns The outermost that was made; undefined where all were there.
  * @throws {@link DpmError} `ERR_DPM_FILE`.
  */
-export async function makeFolder(path: string): Promise<void> {
+export async function makeFolder(path: string): Promise<string | undefined> {
   try {
-    await mkdir(path, { recursive: true });
+    return await makeFolders(path);
   } catch (cause) {
     throw fileError('make the folder', path, cause);
   }
