@@ -104,8 +104,14 @@ export const kinds = {
 /** One number for all samples, or one for each. */
 export const numberOrNumbers = either(kinds.number, kinds.numbers);
 
-/** Of the random stream. */
-export const seedKind = either(kinds.number, kinds.bigint);
+/** Of the random stream: 64 bits. */
+export const seedKind: Kind = {
+  expected: 'an integer from 0 to 2^53 - 1, or a bigint below 2^64',
+  holds: (value) =>
+    typeof value === 'bigint'
+      ? value >= 0n && value < 1n << 64n
+      : Number.isSafeInteger(value) && (value as number) >= 0,
+};
 
 /**
  * Refuses options that nobody would read, and such that are not of their kind, as plain JavaScript gives them.

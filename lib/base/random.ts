@@ -1,14 +1,11 @@
-import { wrongValue } from './checks.js';
+import { requireKind, seedKind } from './option-kinds.js';
 
 /** Record number of the initial state in the random stream; programs count their records from 0. */
 export const INITIAL_RECORD = 0xffffffff;
 
 /** A 64-bit seed as the two words of the generator's key, low word first. */
 export function seedWords(seed: number | bigint): [low: number, high: number] {
-  const valid = typeof seed === 'bigint' ? seed >= 0n && seed < 1n << 64n : Number.isSafeInteger(seed) && seed >= 0;
-  if (!valid) {
-    throw wrongValue('seed', seed, 'an integer from 0 to 2^53 - 1, or a bigint below 2^64');
-  }
+  requireKind('seed', seed, seedKind);
   const value = BigInt(seed);
   return [Number(value & 0xffffffffn), Number(value >> 32n)];
 }

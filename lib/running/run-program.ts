@@ -4,7 +4,6 @@ import { wrongValue } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
 import { checkOptions, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
-import { seedWords } from '../base/random.js';
 import { MOST_AT_ONCE } from '../engine/binding.js';
 import { Device, deviceKind } from '../engine/device.js';
 import type { Program, StepProgram } from '../program/program.js';
@@ -157,7 +156,6 @@ export async function runProgram(program: Program, options: RunProgramOptions): 
   }
   requireKind('shape', options.shape, kinds.sizes);
   checkShape(options);
-  seedWords(options.seed ?? 0);
   throwIfAborted(options.signal);
   const device = options.device ?? Device.open({ device: 'cpu' });
   try {

@@ -35,7 +35,7 @@ describe('options of a run', () => {
     [{ count: '3' }, /count is "3", it has to be a number/],
     [{ batch: true }, /batch is true/],
     [{ snapshotEvery: '1' }, /snapshotEvery is "1"/],
-    [{ seed: '1' }, /seed is "1", it has to be a number or a bigint/],
+    [{ seed: '1' }, /seed is "1", it has to be an integer from 0 to 2\^53 - 1, or a bigint below 2\^64/],
     [{ classLabels: {} }, /classLabels is \{\}/],
     [{ guidance: null }, /guidance is null, it has to be a number or an array of numbers/],
     [{ unconditionalLabel: '1' }, /unconditionalLabel is "1"/],

@@ -182,6 +182,9 @@ describe('translate', () => {
       "noise.references is for method 'ilvr'",
     ],
     ['steps that are missing', { noise: { sources: new Float32Array(1536), steps: new Array(1) } }, 'noise.steps'],
+    ['a seed below 0', { seed: -1 }, 'seed is -1'],
+    ['a seed of more than 64 bits', { seed: 2n ** 64n }, 'seed is 18446744073709551616'],
+    ['a seed between integers', { seed: 1.5 }, 'seed is 1.5'],
     ['another option', { guidance: 3 }, 'guidance'],
   ])('refuses %s', async (_, options, message) => {
     await using model = await load('cpu');
