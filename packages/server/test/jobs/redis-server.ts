@@ -21,7 +21,8 @@ async function answers(port: number): Promise<boolean> {
     const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));
     socket.on('data', (data) => {
       socket.destroy();
-      resolve(data.toString().startsWith('+PONG'));
+      // It also answers who has no password.
+      resolve(/^(\+PONG|-NOAUTH)/.test(data.toString()));
     });
     socket.on('error', () => {
       resolve(false);
