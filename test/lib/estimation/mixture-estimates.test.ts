@@ -76,7 +76,9 @@ function planeMean(n: number, value: (x: readonly number[]) => number): number {
 /** m_n = B Gamma, exactly: the plane's part by quadrature, Gaussian in the other dimensions. */
 function exactMoment(n: number, dimensions: number): number {
   const { alphaBar, betaBar } = powers(n);
-  const inPlane = planeMean(n, (x) => flat.epsilon(x, { alphaBar, betaBar }).reduce((total, each) => total + each * each, 0));
+  const inPlane = planeMean(n, (x) =>
+    flat.epsilon(x, { alphaBar, betaBar }).reduce((total, each) => total + each * each, 0),
+  );
   return (inPlane + ((dimensions - 2) * betaBar) / (alphaBar * spread + betaBar)) / dimensions;
 }
 
