@@ -19,7 +19,7 @@ std::int64_t workspace_limit(const DeviceSettings& settings) {
 
 Device::Device(const DeviceSettings& chosen, const std::string& card)
     : settings(chosen),
-      products(make_products(stream,
+      products(make_products(stream, side,
                              {.card = card,
                               .capability = chosen.capability,
                               .autotune = chosen.autotune,

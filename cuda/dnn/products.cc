@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cstdio>
 #include <map>
-#include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "core/error.h"
 #include "cuda/dnn/attention.h"
 #include "cuda/dnn/convolution.h"
+#include "cuda/dnn/handles.h"
 #include "cuda/dnn/library.h"
 #include "cuda/dnn/plan_cache.h"
 #include "cuda/dnn/timing.h"
@@ -22,71 +22,18 @@
 namespace dpm::cuda {
 namespace {
 
-/// A cuDNN handle on the current device and a stream.
-class Handle {
- public:
-  Handle(const CudnnLibrary& library, const Stream& stream) : library_(library), stream_(stream.get()) {
-    {
-      const std::unique_lock<std::shared_mutex> nobody_captures(capture_mutex());
-      check_cudnn(library, library.create(&handle_), "creating the handle");
-    }
-    const cudnnStatus_t status = library.set_stream(handle_, stream.get());
-    if (status != CUDNN_STATUS_SUCCESS) destroy();
-    check_cudnn(library, status, "setting the stream");
-  }
-  ~Handle() { destroy(); }
-  Handle(const Handle&) = delete;
-  Handle& operator=(const Handle&) = delete;
-
-  [[nodiscard]] cudnnHandle_t get() const { return handle_; }
-  [[nodiscard]] const CudnnLibrary& library() const { return library_; }
-  [[nodiscard]] cudaStream_t stream() const { return stream_; }
-  void use(cudaStream_t stream) const {
-    check_cudnn(library_, library_.set_stream(handle_, stream), "choosing the stream");
-  }
-
- private:
-  void destroy() {
-    const std::unique_lock<std::shared_mutex> nobody_captures(capture_mutex());
-    library_.destroy(handle_);
-  }
-
-  const CudnnLibrary& library_;
-  cudaStream_t stream_;
-  cudnnHandle_t handle_ = nullptr;
-};
-
-/// Has a handle's work queued on another stream for as long as it lives.
-class OnStream {
- public:
-  OnStream(const Handle& handle, cudaStream_t stream) : handle_(handle), changed_(stream != handle.stream()) {
-    if (changed_) handle.use(stream);
-  }
-  ~OnStream() {
-    // What failed before would fail now, too.
-    if (changed_) (void)handle_.library().set_stream(handle_.get(), handle_.stream());
-  }
-  OnStream(const OnStream&) = delete;
-  OnStream& operator=(const OnStream&) = delete;
-
- private:
-  const Handle& handle_;
-  bool changed_;
-};
-
 class DnnConvolution : public ConvolutionPlan {
  public:
-  DnnConvolution(const Handle& handle, Convolution convolution)
-      : handle_(handle), convolution_(std::move(convolution)) {}
+  DnnConvolution(const Handles& handles, Convolution convolution)
+      : handles_(handles), convolution_(std::move(convolution)) {}
   [[nodiscard]] ConvolutionResult result() const override { return convolution_.result(); }
   [[nodiscard]] std::int64_t workspace_bytes() const override { return convolution_.workspace_bytes(); }
   void run(const ConvolutionBuffers& buffers, cudaStream_t stream) const override {
-    const OnStream chosen(handle_, stream);
-    convolution_.run(handle_.get(), buffers);
+    convolution_.run(handles_.on(stream), buffers);
   }
 
  private:
-  const Handle& handle_;
+  const Handles& handles_;
   Convolution convolution_;
 };
 
@@ -118,11 +65,11 @@ class Stopwatch {
 
 class DnnProducts : public Products {
  public:
-  DnnProducts(const CudnnLibrary& library, const Stream& stream, const ProductsOptions& options)
+  DnnProducts(const CudnnLibrary& library, const Stream& stream, const Stream& side, const ProductsOptions& options)
       : library_(library),
         stream_(stream),
         options_(options),
-        handle_(library, stream),
+        handles_(library, stream.get(), side.get()),
         cache_(plan_cache_folder(process_environment()), options.card, library.version) {}
 
   void prepare(std::span<const ConvolutionProblem> problems) override {
@@ -144,12 +91,12 @@ class DnnProducts : public Products {
     return remembered(convolutions_, problem_key(problem), [&](const std::string& key) {
       std::vector<ConvolutionCandidate> candidates = take_candidates(problem, key);
       ConvolutionTimer timer;
-      if (options_.autotune) timer = convolution_timer(stream_, handle_.get(), problem, rest);
+      if (options_.autotune) timer = convolution_timer(stream_, handles_.main().get(), problem, rest);
       std::vector<MeasuredCandidate> measured;
       Convolution made(library_, problem, std::move(candidates), timer, &measured);
       if (options_.switches.print_plans) print(key, made.choice());
       if (options_.autotune) note(key, made.choice(), measured);
-      return std::make_shared<const DnnConvolution>(handle_, std::move(made));
+      return std::make_shared<const DnnConvolution>(handles_, std::move(made));
     });
   }
 
@@ -157,7 +104,7 @@ class DnnProducts : public Products {
     if (!options_.switches.cudnn_attention) return nullptr;
     return remembered(attentions_, problem_key(problem), [&](const std::string& /*key*/) {
       return std::make_shared<const DnnAttention>(
-          handle_, Attention(library_, problem, target(handle_), options_.workspace_limit));
+          handles_.main(), Attention(library_, problem, target(handles_.main()), options_.workspace_limit));
     });
   }
 
@@ -169,7 +116,7 @@ class DnnProducts : public Products {
       std::string text = to_text(candidate);
       std::vector<ConvolutionCandidate> one;
       one.push_back(std::move(candidate));
-      auto plan = std::make_shared<const DnnConvolution>(handle_, Convolution(library_, problem, std::move(one)));
+      auto plan = std::make_shared<const DnnConvolution>(handles_, Convolution(library_, problem, std::move(one)));
       named.push_back({kind, std::move(text), std::move(plan)});
     }
     return named;
@@ -206,7 +153,7 @@ class DnnProducts : public Products {
   std::vector<ConvolutionCandidate> take_candidates(const ConvolutionProblem& problem, const std::string& key) {
     std::vector<ConvolutionCandidate> candidates = std::move(prepared_[key]);
     prepared_.erase(key);
-    if (candidates.empty()) candidates = find_candidates(library_, problem, candidate_options(key, handle_));
+    if (candidates.empty()) candidates = find_candidates(library_, problem, candidate_options(key, handles_.main()));
     return candidates;
   }
 
@@ -218,7 +165,7 @@ class DnnProducts : public Products {
     int card = 0;
     check_cuda(cudaGetDevice(&card), "asking for the card");
     // A handle is one thread's at a time, and a plan may look into that which it was made with.
-    while (planners_.size() < threads) planners_.push_back(std::make_unique<Handle>(library_, stream_));
+    while (planners_.size() < threads) planners_.push_back(std::make_unique<Handle>(library_, stream_.get()));
     std::atomic<std::size_t> next{0};
     const auto work = [&](const Handle& handle) {
       if (cudaSetDevice(card) != cudaSuccess) return;
@@ -282,7 +229,7 @@ class DnnProducts : public Products {
   const CudnnLibrary& library_;
   const Stream& stream_;
   const ProductsOptions options_;
-  Handle handle_;
+  Handles handles_;
   std::vector<std::unique_ptr<Handle>> planners_;
   PlanCache cache_;
   ProductsStatistics statistics_;
@@ -306,13 +253,13 @@ std::string describe(const CudnnLibrary* library, const std::string& reason) {
 
 }  // namespace
 
-std::unique_ptr<Products> make_products(const Stream& stream, const ProductsOptions& options,
+std::unique_ptr<Products> make_products(const Stream& stream, const Stream& side, const ProductsOptions& options,
                                         std::string* description) {
   *description = describe_products(options.switches);
   const CudnnLibrary* library = options.switches.cudnn ? find_cudnn(nullptr) : nullptr;
   if (library == nullptr) return nullptr;
   try {
-    return std::make_unique<DnnProducts>(*library, stream, options);
+    return std::make_unique<DnnProducts>(*library, stream, side, options);
   } catch (const CardFailure&) {
     throw;
   } catch (const Error& error) {

@@ -60,7 +60,7 @@ class ConvolutionPlan {
   virtual ~ConvolutionPlan() = default;
   [[nodiscard]] virtual ConvolutionResult result() const = 0;
   [[nodiscard]] virtual std::int64_t workspace_bytes() const = 0;
-  /// Queues one run.
+  /// Queues one run on a stream that the products were made for.
   virtual void run(const ConvolutionBuffers& buffers, cudaStream_t stream) const = 0;
 };
 
@@ -94,7 +94,7 @@ struct ProductsStatistics {
   double seconds = 0;
 };
 
-/// Makes plans for one device and stream; equal problems share one. Used by one thread at a time.
+/// Makes plans for one device and its streams; equal problems share one. Used by one thread at a time.
 class Products {
  public:
   virtual ~Products() = default;
@@ -127,8 +127,10 @@ struct ProductsOptions {
   Switches switches;
 };
 
-/// The products of this build, or null where there are none. `description` says which, or why not.
-std::unique_ptr<Products> make_products(const Stream& stream, const ProductsOptions& options, std::string* description);
+/// The products of this build, or null where there are none; plans run on either stream. `description` says which, or
+/// why not.
+std::unique_ptr<Products> make_products(const Stream& stream, const Stream& side, const ProductsOptions& options,
+                                        std::string* description);
 
 /// The same without making them, for `probe`.
 std::string describe_products(const Switches& switches);

@@ -231,7 +231,7 @@ class LoopProducts : public Products {
 
 }  // namespace
 
-std::unique_ptr<Products> make_products(const Stream& stream, const ProductsOptions& options,
+std::unique_ptr<Products> make_products(const Stream& stream, const Stream& /*side*/, const ProductsOptions& options,
                                         std::string* description) {
   *description = describe_products(options.switches);
   if (chosen() == "none" || !options.switches.cudnn) return nullptr;

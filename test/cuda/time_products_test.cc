@@ -26,7 +26,7 @@ namespace {
 /// The loops, and what was learnt of them.
 class Learning : public Products {
  public:
-  explicit Learning(const Stream& stream) : loops_(make_products(stream, {}, &description_)) {}
+  explicit Learning(const Stream& stream) : loops_(make_products(stream, stream, {}, &description_)) {}
   void prepare(std::span<const ConvolutionProblem> problems) override { prepared.push_back(problems.size()); }
   std::shared_ptr<const ConvolutionPlan> convolution(const ConvolutionProblem& problem,
                                                      const ConvolutionRest& rest) override {

@@ -32,7 +32,8 @@ cudaDeviceProp first_card() {
 }
 
 /// As a device of the plug-in makes them.
-std::unique_ptr<Products> products_for(const Stream& stream, const cudaDeviceProp& card, std::string* description) {
+std::unique_ptr<Products> products_for(const Stream& stream, const Stream& side, const cudaDeviceProp& card,
+                                       std::string* description) {
   ProductsOptions options;
   options.card = card.name;
   options.capability = 10 * card.major + card.minor;
@@ -41,7 +42,7 @@ std::unique_ptr<Products> products_for(const Stream& stream, const cudaDevicePro
   options.workspace_limit =
       static_cast<std::int64_t>(std::min<std::size_t>(std::size_t{1} << 30, card.totalGlobalMem / 16));
   options.switches = read_switches();
-  return make_products(stream, options, description);
+  return make_products(stream, side, options, description);
 }
 
 void time_all(const TimingOptions& options) {
@@ -51,8 +52,9 @@ void time_all(const TimingOptions& options) {
   const std::vector<Problem> problems = list_problems(options);
   const cudaDeviceProp card = first_card();
   const Stream stream;
+  const Stream side;
   std::string description;
-  const std::unique_ptr<Products> products = products_for(stream, card, &description);
+  const std::unique_ptr<Products> products = products_for(stream, side, card, &description);
   std::fprintf(stderr, "%s; %s\n", card.name, description.c_str());
   const auto print = [](const std::string& line) {
     std::puts(line.c_str());
