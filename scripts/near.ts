@@ -90,7 +90,9 @@ function runNative(tests: readonly string[], seconds: number): number {
   const cache = `${root}/${build}/CMakeCache.txt`;
   if (!existsSync(cache)) run('node', 'scripts/native-build.cjs', '--tests');
   // A build of the addon alone leaves them out.
-  if (!/^DPM_TESTS:BOOL=ON$/m.test(readFileSync(cache, 'utf8'))) run('cmake', '-S', '.', '-B', build, '-DDPM_TESTS=ON');
+  const cached = readFileSync(cache, 'utf8');
+  const wanted = ['DPM_TESTS', 'DPM_CARD_TESTS'].filter((name) => !new RegExp(`^${name}:BOOL=ON$`, 'm').test(cached));
+  if (wanted.length > 0) run('cmake', '-S', '.', '-B', build, ...wanted.map((name) => `-D${name}=ON`));
   run('cmake', '--build', build, '--target', 'dpm_native_tests');
   const end = Date.now() + 1000 * seconds;
   let done = 0;

@@ -77,8 +77,14 @@ const passes = [
   [0, 1, 1, 2],
 ] as const;
 
-/** The sides are known from the first chunk, before anything is made for the pixels. Gives the bytes of all rows with their filters. */
-function bytesOfRows(path: string, { name, data }: Chunk, height: number, width: number): number {
+interface Header {
+  depth: number;
+  channels: number;
+  interlaced: boolean;
+}
+
+/** The sides are known from the first chunk, before anything is made for the pixels. */
+function headerOf(path: string, { name, data }: Chunk, height: number, width: number): Header {
   if (name !== 'IHDR' || data.length !== 13) throw wrongFile(path, 'the PNG does not begin with its sides');
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const [itsWidth, itsHeight] = [view.getUint32(0), view.getUint32(4)];
@@ -92,10 +98,15 @@ function bytesOfRows(path: string, { name, data }: Chunk, height: number, width:
   if (channels === undefined || (depth !== 8 && depth !== 16)) {
     throw wrongFile(path, 'the PNG has a palette or less than 8 bits; save it as grey or RGB of 8 bits');
   }
-  const parts = view.getUint8(12) === 0 ? ([[0, 0, 1, 1]] as const) : passes;
+  return { depth, channels, interlaced: view.getUint8(12) !== 0 };
+}
+
+/** All rows of all passes, each with the byte of its filter. */
+function bytesOfRows({ depth, channels, interlaced }: Header, height: number, width: number): number {
+  const parts = interlaced ? passes : ([[0, 0, 1, 1]] as const);
   return parts.reduce((sum, [x, y, across, down]) => {
-    const columns = Math.max(0, Math.ceil((width - x) / across));
-    const rows = columns === 0 ? 0 : Math.max(0, Math.ceil((height - y) / down));
+    const columns = Math.ceil((width - x) / across);
+    const rows = columns > 0 ? Math.ceil((height - y) / down) : 0;
     return sum + rows * (1 + (columns * channels * depth) / 8);
   }, 0);
 }
@@ -106,7 +117,7 @@ function essentialOf(path: string, bytes: Uint8Array, height: number, width: num
   const packed: Uint8Array[] = [];
   let expected = 0;
   for (const chunk of chunksOf(path, bytes)) {
-    if (kept.length === 0) expected = bytesOfRows(path, chunk, height, width);
+    if (kept.length === 0) expected = bytesOfRows(headerOf(path, chunk, height, width), height, width);
     else if (chunk.name === 'IHDR') throw wrongFile(path, 'the PNG says twice what it is');
     if (chunk.name === 'IDAT') packed.push(chunk.data);
     if (essential.includes(chunk.name)) kept.push(chunk.whole);

@@ -21,12 +21,14 @@ function told(error: unknown, causes = MOST_CAUSES): unknown {
 
 /** A logger of JSON lines, by default on stdout. Tokens and passwords are never in them. */
 export function loggerOf(level: Settings['logLevel'], destination?: DestinationStream): FastifyBaseLogger {
-  const options = {
-    level,
-    redact: ['headers.authorization', 'req.headers.authorization'],
-    serializers: { err: told },
-    base: null,
-    timestamp: () => `,"time":"${new Date().toISOString()}"`,
-  };
-  return destination === undefined ? pino(options) : pino(options, destination);
+  return pino(
+    {
+      level,
+      redact: ['headers.authorization', 'req.headers.authorization'],
+      serializers: { err: told },
+      base: null,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    },
+    destination,
+  );
 }

@@ -11,7 +11,7 @@ import { namedNumbers } from '../../support/splitmix.js';
 import { maxDifference } from '../../support/golden.js';
 import { writeModel } from '../../support/golden-network.js';
 import { largest, readTensors } from '../../support/tensors.js';
-import { packagePath } from '../../support/temporary.js';
+import { packagePath, temporaryFolder } from '../../support/temporary.js';
 
 const folder = packagePath('test/fixtures/unet/classifier-attention');
 const mnist = packagePath('models/mnist');
@@ -166,7 +166,7 @@ describe('a classifier', () => {
     ['attention', true],
     ['adaptive', false],
   ])('has gradients of maps of 2 x 2 as exactly as is asked for: %s', async (pool, shifts) => {
-    const place = await mkdtemp(join(tmpdir(), 'classifier-'));
+    const place = temporaryFolder();
     const config = JSON.parse(await readFile(join(folder, 'config.json'), 'utf8')) as Record<string, unknown>;
     const smaller = { channel_mult: [1, 2, 3, 4], num_res_blocks: 2, use_scale_shift_norm: shifts, pool };
     await writeModel(place, { ...config, ...smaller });
@@ -179,7 +179,6 @@ describe('a classifier', () => {
     // A norm of four pixels divides by small deviations: PyTorch's float32 is off by 3e-5 of the largest.
     expect(maxDifference(await gradientOf('cpu', true), expected)).toBeLessThan(1e-5 * scale);
     expect(maxDifference(await gradientOf('cpu', false), expected)).toBeLessThan(1e-4 * scale);
-    await rm(place, { recursive: true });
   });
 
   it.each([

@@ -11,15 +11,15 @@ import { DiffusionModel } from 'dpm-native';
 import { describe, expect, it } from 'vitest';
 
 import { queueOf } from '../../src/jobs/job.js';
-import { hasRedis, RedisServer } from './redis-server.js';
 import { until } from '../support.js';
 import { Process } from './command.js';
+import { hasRedis, RedisServer } from './redis-server.js';
 
 const kills = Number(process.env.DPM_KILLS ?? 1);
 const samples = Number(process.env.DPM_KILL_SAMPLES ?? 160);
 const patience = 60_000 + kills * 30_000 + samples * 100;
-/** Milliseconds of a chunk's lock, and those that another worker may then take to see it, beside the other tests. */
-const recovery = 30_000;
+/** Milliseconds of a chunk's lock, and those that another worker may then take to see it. */
+const recovery = 20_000;
 
 interface JobView {
   id: string;
