@@ -29,7 +29,16 @@ const ofCard = [
   'test/cuda/emulated-{classifier,derivatives,network-switches}.test.ts',
   'test/process/gpu-check*.test.ts',
 ];
-const skipped = process.env.DPM_CARD_TESTS === 'OFF' ? ofCard : [];
+// A server with its processes, browsers and queues, which .ci/run has where one of what they are made of has changed.
+const ofServer = [
+  'packages/server/test/{browser,process}/**/*.test.ts',
+  'packages/server/test/jobs/{jobs,kills,queue-faults}.test.ts',
+  'packages/server/test/slow-readers.test.ts',
+];
+const skipped = [
+  ...(process.env.DPM_CARD_TESTS === 'OFF' ? ofCard : []),
+  ...(process.env.DPM_SERVER_TESTS === 'OFF' ? ofServer : []),
+];
 
 export default defineConfig({
   resolve: {
