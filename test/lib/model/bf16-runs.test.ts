@@ -26,22 +26,22 @@ describe.skipIf(network === null)('bfloat16 (skipped where the processor has non
     const { snapshots } = await exact.sample({ sampler: 'ddim', steps: 10, seed: 1, count: 8, snapshotEvery: 1 });
     const noisy = snapshots[0]!.images.data;
     const [found, wanted] = [await network!.unet.forward(noisy, 899), await exact.unet.forward(noisy, 899)];
-    // 2.4e-3 with the image and the result rounded, 1.2e-3 with the shortcuts rounded.
-    expect(rms(found.out, wanted.out)).toBeLessThan(1.05e-3);
+    // 2.4e-3 with the image and the result rounded, 8e-4 with the narrow convolutions in between in bfloat16.
+    expect(rms(found.out, wanted.out)).toBeLessThan(6e-4);
     expect(rms(found.out, wanted.out)).toBeGreaterThan(0);
   });
 
-  // Where a sample is about to become one digit or another, a last bit decides: a row has what few samples are off by together.
-  // Where a sample is about to become one digit or another the last bit decides: a row is what a few samples are off by.
+  // Where a sample is about to become one digit or another the last bit decides: what most samples are off by is the geometric mean.
   it.each<[SampleOptions, number]>([
-    [{ sampler: 'ddim', steps: 25 }, 6e-3],
-    [{ sampler: 'dpm-solver++-2m', steps: 25 }, 6e-3],
-    [{ sampler: 'ddpm', steps: 25 }, 1.5e-2],
-    [{ sampler: 'unipc', steps: 15 }, 1.5e-2],
-    [{ sampler: 'heun', steps: 25 }, 0.1],
+    [{ sampler: 'ddim', steps: 25 }, 2.4e-3],
+    [{ sampler: 'dpm-solver++-2m', steps: 25 }, 3.6e-3],
+    [{ sampler: 'ddpm', steps: 25 }, 6e-3],
+    [{ sampler: 'unipc', steps: 15 }, 3.2e-3],
+    [{ sampler: 'heun', steps: 25 }, 3.6e-3],
   ])('gives nearly the pictures of float32: %o', async (options, bound) => {
-    const run = { ...options, seed: 1, count: 4 } as SampleOptions;
-    const [found, wanted] = [await network!.sample(run), await exact.sample(run)];
-    expect(rms(found.images.data, wanted.images.data)).toBeLessThan(bound);
+    const run = { ...options, seed: 1, count: 8 } as SampleOptions;
+    const [found, wanted] = [(await network!.sample(run)).images, (await exact.sample(run)).images];
+    const each = Array.from({ length: 8 }, (_, n) => rms(found.slice(n, n + 1).data, wanted.slice(n, n + 1).data));
+    expect(Math.exp(each.reduce((sum, value) => sum + Math.log(value), 0) / each.length)).toBeLessThan(bound);
   });
 });

@@ -16,11 +16,16 @@ constexpr std::size_t kBlockBytes = std::size_t{768} << 10;
 constexpr int kTasksPerThread = 4;
 // Fewer positions in a block cost more in reading the weights than they gain on another thread.
 constexpr int kLeastPositions = 256;
+// Half of a tile's depth and of its columns: with more of them empty, float32 is about as fast, and exact.
+constexpr int kNarrow = 16;
 
-/// Whether a node is the way around a block whose channels change: a product of the block's own input.
+/// Whether a node is the way around a block whose channels change, a product of the block's own input, where maps are
+/// as large as the image. Smaller ones carry no single pixel.
 bool is_shortcut(const dpm_graph& graph, const dpm_node& node) {
   if (convolution_of(node).kernel != 1) return false;
   const int input = input_of(node, 0);
+  const auto pixels = [&](int value) { return graph.values[value].height * graph.values[value].width; };
+  if (pixels(input) < pixels(output_of(graph.nodes[graph.node_count - 1]))) return false;
   return std::none_of(graph.nodes, &node, [&](const dpm_node& earlier) {
     const bool branches = earlier.op == DPM_OP_GROUP_NORM || earlier.op == DPM_OP_ATTENTION;
     return branches && output_of(earlier) == input;
@@ -34,6 +39,17 @@ int terms_of(const LayerFactory& factory, const dpm_node& node) {
   const auto is_callers = [&](int value) { return is_bound(factory.values[static_cast<std::size_t>(value)].shape); };
   const bool carries = is_callers(input_of(node, 0)) || is_callers(output_of(node)) || is_shortcut(factory.graph, node);
   return carries ? 2 : factory.device.bf16_terms;
+}
+
+/// Whether there are too few channels for a matrix unit.
+bool is_narrow(const LayerFactory& factory, const dpm_node& node) {
+  const dpm_convolution_attributes& how = convolution_of(node);
+  const dpm_value& in = factory.values[input_of(node, 0)].shape;
+  const dpm_value& out = factory.values[output_of(node)].shape;
+  if (how.kernel == 1) return std::min(in.channels, out.channels) <= kNarrow;
+  if (factory.device.bf16_terms == 2 || is_bound(in)) return in.channels <= kNarrow;
+  // In one term other maps are normalised while they are laid out, which is worth more than some empty columns.
+  return std::max(in.channels, out.channels) <= kNarrow && how.stride == 1;
 }
 
 class Bf16Convolution : public Convolution {
@@ -265,6 +281,7 @@ class Bf16Convolution : public Convolution {
 bool prefers_bf16(const LayerFactory& factory, const dpm_node& node) {
   const dpm_value& out = factory.values[output_of(node)].shape;
   if (factory.device.bf16_terms == 0 || out.height * out.width == 1) return false;
+  if (is_narrow(factory, node)) return false;
   return factory.device.isa.bf16->beats_float || !factory.by_winograd(node);
 }
 
