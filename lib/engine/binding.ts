@@ -24,6 +24,8 @@ export interface NativeDeviceInfo {
 export interface NativeTensor {
   readonly elements: number;
   free(): void;
+  /** Another tensor of the same memory, which lasts until both are freed. */
+  share(): NativeTensor;
 }
 
 /** A flag the engine reads before every network evaluation, and before every weight that it loads. */

@@ -22,6 +22,7 @@ import {
   type TensorLike,
   tensorLike,
 } from './evaluation.js';
+import { Held, requireApart } from './held.js';
 import { checkedBatch, checkedLabels, checkedTimes, networkTimes } from './inputs.js';
 import type { NativeGraph } from './native-graph.js';
 
@@ -157,6 +158,7 @@ export class UNet {
     checkOptions('forward', options, forwardOptionKinds);
     const { batch, times, labels } = this.#checkedInputs(x, t, options);
     const { out, head } = this.#outputs(x, batch, options);
+    requireApart({ x }, { out, head });
     await nativeWork(() => this.#network.forward(batch, values(x), times, labels, values(out), valuesOrNull(head)));
     return { out, head };
   }
@@ -191,16 +193,15 @@ export class UNet {
     }
     const outCotangent = this.#given('cotangent', x, cotangent, this.#outShape(batch));
     const ofHead = this.hasHead ? this.#given('headCotangent', x, headCotangent, this.#headShape(batch)) : null;
+    using held = new Held();
+    const [image, ofOut, ofSecond] = [held.input(x), held.input(outCotangent), ofHead && held.input(ofHead)];
     const { out, head } = this.#outputs(x, batch, options);
     const gradient = this.#receiver('gradient', x, options.gradient, this.#imageShape(batch));
+    requireApart({ x, cotangent: outCotangent, headCotangent: ofHead }, { out, head, gradient });
+    const [toOut, toHead, toGradient] = [held.output(out), head && held.output(head), held.output(gradient)];
+    const tensors = { outCotangent: ofOut, headCotangent: ofSecond, imageCotangent: toGradient };
     const network = await this.derivative('pullback', recompute);
-    await nativeWork(() =>
-      network.forward(batch, values(x), times, labels, values(out), valuesOrNull(head), {
-        outCotangent: values(outCotangent),
-        headCotangent: valuesOrNull(ofHead),
-        imageCotangent: values(gradient),
-      }),
-    );
+    await nativeWork(() => network.forward(batch, image, times, labels, toOut, toHead, tensors));
     return { out, head, gradient };
   }
 
@@ -226,17 +227,17 @@ export class UNet {
     requireKind('tangent', options.tangent, tensorLike);
     const { batch, times, labels } = this.#checkedInputs(x, t, options);
     const imageTangent = this.#given('tangent', x, options.tangent, this.#imageShape(batch));
+    using held = new Held();
+    const [image, along] = [held.input(x), held.input(imageTangent)];
     const { out, head } = this.#outputs(x, batch, options);
     const tangent = this.#receiver('outTangent', x, options.outTangent, this.#outShape(batch));
     const headTangent = this.hasHead ? this.#receiver('headTangent', x, undefined, this.#headShape(batch)) : null;
+    requireApart({ x, tangent: imageTangent }, { out, head, outTangent: tangent });
+    const [toOut, toHead] = [held.output(out), head && held.output(head)];
+    const [toTangent, toSecond] = [held.output(tangent), headTangent && held.output(headTangent)];
+    const tensors = { imageTangent: along, outTangent: toTangent, headTangent: toSecond };
     const network = await this.derivative('pushforward');
-    await nativeWork(() =>
-      network.forward(batch, values(x), times, labels, values(out), valuesOrNull(head), {
-        imageTangent: values(imageTangent),
-        outTangent: values(tangent),
-        headTangent: valuesOrNull(headTangent),
-      }),
-    );
+    await nativeWork(() => network.forward(batch, image, times, labels, toOut, toHead, tensors));
     return { out, head, tangent, headTangent };
   }
 
@@ -248,10 +249,11 @@ export class UNet {
    */
   async labelScore(x: Float32Array, t: number | ArrayLike<number>, labels: Int32Array): Promise<Float32Array> {
     const { batch, times } = this.#checkedInputs(x, t, {});
+    const image = new Float32Array(x);
     const { out } = this.#outputs(x, batch, {});
     const gradient = new Float32Array(x.length);
     const network = await this.derivative('label-score');
-    await nativeWork(() => network.forward(batch, x, times, labels, values(out), null, { imageCotangent: gradient }));
+    await nativeWork(() => network.forward(batch, image, times, labels, out, null, { imageCotangent: gradient }));
     return gradient;
   }
 

@@ -1,10 +1,9 @@
 import { throwIfAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
-import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { kinds, type OptionKinds, requireKind, seedKind } from '../base/option-kinds.js';
-import { drawWithoutReplacement } from '../base/random.js';
+import { kinds, type OptionKinds, seedKind } from '../base/option-kinds.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import { chooseImages, partOfChosen } from './chosen-images.js';
 import type { EstimatedModel } from './estimated-model.js';
 import { NoisyBatch } from './noisy-batch.js';
 
@@ -46,37 +45,6 @@ function checkedTimes(timesteps: readonly number[] | undefined, steps: number): 
     throw new DpmError('ERR_DPM_ARGUMENT', `timesteps has to hold integers n from 1 to ${steps}`);
   }
   return times;
-}
-
-/**
- * How many images `images` holds.
- *
- * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when that is no whole number, `ERR_DPM_ARGUMENT` for wrong counts.
- */
-export function checkedImageCount(
-  model: EstimatedModel,
-  images: Float32Array,
-  samples: number | undefined,
-  batch: number,
-  classLabels?: ArrayLike<number>,
-): number {
-  requireKind('images', images, kinds.floats);
-  const count = images.length / elementCount(model.sampleShape);
-  if (!Number.isInteger(count) || count < 1) {
-    const shape = model.sampleShape.join(', ');
-    throw new DpmError(
-      'ERR_DPM_TENSOR_SHAPE',
-      `images has ${images.length} elements, it has to be [N, ${shape}] with at least one image`,
-    );
-  }
-  if (samples !== undefined && (!Number.isInteger(samples) || samples < 1 || samples > count)) {
-    throw wrongValue('samples', samples, `an integer from 1 to the ${count} images`);
-  }
-  requireKind('batch', batch, kinds.positiveInteger);
-  if (classLabels !== undefined && classLabels.length !== count) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `classLabels has ${classLabels.length} labels for ${count} images`);
-  }
-  return count;
 }
 
 /** The table for all n from the values at some, linear between them and constant outside. */
@@ -124,25 +92,19 @@ export async function estimateTables(
   tables: number,
   sumsOf: BatchSums,
 ): Promise<Float64Array[]> {
-  const { samples, seed = 0, signal, classLabels, batch: size = 16, onProgress } = options;
+  const { samples, seed = 0, signal, batch: size = 16, onProgress } = options;
   const { steps } = model.schedule;
   if ((samples as number | undefined) === undefined) {
     throw new DpmError('ERR_DPM_ARGUMENT', 'samples is missing: give the number of images');
   }
-  const count = checkedImageCount(model, images, samples, size, classLabels);
+  const chosen = chooseImages(model, images, options);
   const times = checkedTimes(options.timesteps, steps);
   throwIfAborted(signal);
-  const chosen = drawWithoutReplacement(count, samples, seed);
   const sums = Array.from({ length: tables }, () => new Float64Array(times.length));
   const batches = Math.ceil(samples / size);
   for (let index = 0; index < batches; ++index) {
-    const indices = chosen.slice(index * size, (index + 1) * size);
-    const batch = await NoisyBatch.open(model, images, indices, {
-      firstSample: index * size,
-      seed,
-      classLabels,
-      signal,
-    });
+    const part = partOfChosen(chosen, index * size, size);
+    const batch = await NoisyBatch.open(model, part, { firstSample: index * size, seed, signal });
     try {
       for (const [i, n] of times.entries()) {
         throwIfAborted(signal);

@@ -50,13 +50,14 @@ export async function estimateGamma(
   checkOptions('estimateGamma', options, dataEstimateOptionKinds);
   requireEstimatedModel(model);
   const { schedule } = model;
+  const { samples } = options;
   const tables = await estimateTables(model, images, options, 1, async (batch, time) => [
     await squaredNorms(model, batch, time),
   ]);
   return {
     schedule: schedule.name,
     numTrainTimesteps: schedule.steps,
-    imagesPerStep: options.samples,
+    imagesPerStep: samples,
     m: at(tables, 0),
   };
 }

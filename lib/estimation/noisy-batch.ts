@@ -1,10 +1,11 @@
-import { at, elementCount } from '../base/arrays.js';
+import { at } from '../base/arrays.js';
 import type { DeviceTensor } from '../engine/device.js';
 import type { UNet } from '../engine/unet.js';
 import { sampleStreams } from '../engine/normals.js';
 import { update } from '../engine/update.js';
 import { linear, stepRecord } from '../program/builder.js';
 import type { Evaluator } from '../running/evaluator.js';
+import { type ChosenImages } from './chosen-images.js';
 import { evaluatorOf, type EstimatedModel } from './estimated-model.js';
 
 /** What a network says of noisy versions of a batch of images, in main memory. */
@@ -21,8 +22,6 @@ export interface NoisyBatchOptions {
   /** Number of the first image in the random stream. */
   firstSample: number;
   seed: number | bigint;
-  /** One label per image of the whole data, for a class-conditional network. */
-  classLabels?: ArrayLike<number> | undefined;
   /** Default: the model's own. */
   unet?: UNet;
   /** Whether the second output is kept. Default false. */
@@ -45,9 +44,8 @@ export class NoisyBatch {
   readonly #evaluator: Evaluator;
   readonly #options: NoisyBatchOptions;
 
-  private constructor(model: EstimatedModel, indices: readonly number[], options: NoisyBatchOptions) {
-    const { classLabels, unet, signal } = options;
-    const labels = classLabels === undefined ? undefined : indices.map((index) => at(classLabels, index));
+  private constructor(model: EstimatedModel, { indices, labels }: ChosenImages, options: NoisyBatchOptions) {
+    const { unet, signal } = options;
     const shape = [indices.length, ...model.sampleShape];
     this.#evaluator = evaluatorOf(model, { labels, batch: indices.length, unet, signal });
     this.#model = model;
@@ -58,23 +56,10 @@ export class NoisyBatch {
     this.head = options.head === true ? model.device.tensor(shape) : null;
   }
 
-  /**
-   * @param images - The whole data in model space, [count, C, H, W].
-   * @param indices - Which of them make the batch.
-   */
-  static async open(
-    model: EstimatedModel,
-    images: Float32Array,
-    indices: readonly number[],
-    options: NoisyBatchOptions,
-  ): Promise<NoisyBatch> {
-    const elements = elementCount(model.sampleShape);
-    const data = new Float32Array(indices.length * elements);
-    indices.forEach((index, i) => {
-      data.set(images.subarray(index * elements, (index + 1) * elements), i * elements);
-    });
-    const batch = new NoisyBatch(model, indices, options);
-    await batch.images.write(data);
+  /** @param images - All of them make the batch. */
+  static async open(model: EstimatedModel, images: ChosenImages, options: NoisyBatchOptions): Promise<NoisyBatch> {
+    const batch = new NoisyBatch(model, images, options);
+    await batch.images.write(images.data);
     return batch;
   }
 

@@ -184,7 +184,10 @@ function layOut(tensors: ReadonlyMap<string, HostTensor>, metadata: Readonly<Rec
   const ordered = [...tensors]
     .map(([name, { shape, data }]) => ({ name, shape, data, dtype: dtypeOf(name, data), bytes: data.byteLength }))
     .sort((a, b) => dtypeBytes[b.dtype] - dtypeBytes[a.dtype] || (a.name < b.name ? -1 : 1));
-  const data = ordered.map(({ data: values }) => new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  // Copies: the caller may change what it has given before it is written.
+  const data = ordered.map(({ data: values }) =>
+    new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice(),
+  );
   return [...safetensorsHeader(ordered, metadata), ...data];
 }
 

@@ -199,13 +199,15 @@ export class ImageBatch {
     requireKind('path', path, kinds.string);
     checkOptions('save', options, pictureKinds);
     const kind = imageFileKind(path);
+    const images = new ImageBatch(this.data.slice(), this.shape, this.range);
+    const how = { ...options, labels: options.labels?.slice() };
     if (kind === 'folder') {
-      await saveFolder(path, this.#pictures(options));
+      await saveFolder(path, images.#pictures(how));
       return;
     }
     await makeFolder(dirname(path));
-    if (kind === 'png') await writeAtomically(path, [this.toPng(options)]);
-    else await writeSafetensors(path, { images: { shape: [...this.shape], data: this.data } });
+    if (kind === 'png') await writeAtomically(path, [images.toPng(how)]);
+    else await writeSafetensors(path, { images: { shape: [...images.shape], data: images.data } });
   }
 
   /** A PNG of each image. */

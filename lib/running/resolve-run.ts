@@ -196,20 +196,21 @@ export async function resolveRun(
   const noise = options.noise === undefined ? null : flattenNoise(options.noise, total);
   const batch = batchOf(options, count);
   const [classLabels, guidance] = [copyOf(options.classLabels), copyOf(options.guidance)];
+  const own = { ...options, guidance, guides: options.guides?.slice() };
   const unet = await untilAborted(options.signal, () => model.network(commonHead(programs)));
   return {
     work,
     model,
     unet,
     count,
-    firstSample: (options.first ?? 0) + place,
+    firstSample: (own.first ?? 0) + place,
     seed,
     labels: labelsOf(unet, classLabels, count),
-    guidance: checkedGuidance({ ...options, guidance }, unet.info, count, model.labelForNone),
+    guidance: checkedGuidance(own, unet.info, count, model.labelForNone),
     init,
     noise,
     batch,
-    options,
+    options: own,
     place,
   };
 }

@@ -10,7 +10,7 @@ import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
 import { noised, type Amplitudes } from '../schedule/noise-level.js';
 import { keepLowFrequencies, keepPixels, type Sources } from './constraints.js';
 import { Energies } from './energies.js';
-import { checkedOptions, type CheckedOptions, type TranslateOptions } from './options.js';
+import { checkedOptions, type CheckedOptions, type TranslateOptions, type TranslationNoise } from './options.js';
 
 const modelKind = instanceOf('a DiffusionModel', DiffusionModel);
 
@@ -86,6 +86,14 @@ function requireNoise({ method, noise, repeats }: CheckedOptions, elements: numb
       `noise.references has ${references.length} elements, ${conditioned} steps take ${conditioned * elements}`,
     );
   }
+}
+
+function copyOf({ sources, steps, references }: TranslationNoise): TranslationNoise {
+  return {
+    sources: new Float32Array(sources),
+    steps: steps.map((step) => new Float32Array(step)),
+    references: references && new Float32Array(references),
+  };
 }
 
 /** What every repeat does alike. */
@@ -182,17 +190,15 @@ export async function translate(
 ): Promise<{ images: ImageBatch }> {
   requireKind('the model', model, modelKind);
   const checked = checkedOptions(options);
-  const { extractor, repeats, start, stride, mask } = checked;
+  const { extractor, repeats, start, stride, mask, noise } = checked;
   requireSources(model, sources, extractor);
   const timesteps = timesOf(model, start, stride);
   const conditioned = conditionedSteps(model, timesteps, checked);
   requireNoise(checked, sources.length, conditioned);
-  const images = Float32Array.from(sources);
-  const way = await wayOf({ model, images }, timesteps, conditioned, {
-    ...checked,
-    mask: mask && Float32Array.from(mask),
-  });
-  let result = await onceMore(way, images, 0, checked);
-  for (let repeat = 1; repeat < repeats; ++repeat) result = await onceMore(way, result.data, repeat, checked);
+  const images = new Float32Array(sources);
+  const own = { ...checked, mask: mask && new Float32Array(mask), noise: noise && copyOf(noise) };
+  const way = await wayOf({ model, images }, timesteps, conditioned, own);
+  let result = await onceMore(way, images, 0, own);
+  for (let repeat = 1; repeat < repeats; ++repeat) result = await onceMore(way, result.data, repeat, own);
   return { images: result };
 }

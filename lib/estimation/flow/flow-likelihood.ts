@@ -4,13 +4,12 @@ import { unknownName } from '../../base/checks.js';
 import { DpmError } from '../../base/errors.js';
 import { checkOptions, instanceOf, kinds, type OptionKinds, requireKind, seedKind } from '../../base/option-kinds.js';
 import { levelsPerUnit } from '../../base/pixel-range.js';
-import { drawWithoutReplacement } from '../../base/random.js';
 import { normals } from '../../engine/normals.js';
 import { DiffusionModel } from '../../model.js';
 import { DeviceHostContext } from '../../running/device-context.js';
 import { NetworkEvaluator } from '../../running/network-evaluator.js';
 import { continuousInterval } from '../../schedule/trajectory.js';
-import { checkedImageCount } from '../data-estimate.js';
+import { chooseImages, type ChosenImages, partOfChosen } from '../chosen-images.js';
 import { checkGrid } from '../likelihood/grid.js';
 import { estimate, type BitsEstimate } from '../likelihood/summary.js';
 import { signDraw, signs, uniforms } from './draws.js';
@@ -106,9 +105,7 @@ function pathOf(model: DiffusionModel, options: FlowLikelihoodOptions): FlowPath
 }
 
 /** Some images in one repeat. */
-interface Part {
-  images: Float32Array;
-  indices: readonly number[];
+interface Part extends ChosenImages {
   repeat: number;
 }
 
@@ -126,9 +123,9 @@ class Flow {
   /** Bits per dimension of some images, and the evaluations that these took. */
   async run(part: Part, onProgress: (done: number) => void): Promise<{ bits: Float64Array; evaluations: number }> {
     const { model, path, options } = this;
-    const { seed = 0, signal, classLabels } = options;
+    const { seed = 0, signal } = options;
     const { indices } = part;
-    const labels = model.unet.labels(classLabels && indices.map((index) => at(classLabels, index)), indices.length);
+    const labels = model.unet.labels(part.labels, indices.length);
     const x = model.device.tensor([indices.length, ...model.sampleShape]);
     const context = new DeviceHostContext({
       evaluator: new NetworkEvaluator(model.unet, labels),
@@ -159,19 +156,15 @@ class Flow {
   }
 
   /** Levels u as (u + U) / 256 of the range, U uniform. */
-  #dequantised({ images, indices, repeat }: Part): Float32Array {
+  #dequantised({ data, indices, repeat }: Part): Float32Array {
     const { seed = 0 } = this.options;
     const [black] = this.model.range;
     const [scale, steps] = [levelsPerUnit(this.model.range), this.#levels()];
-    const result = new Float32Array(indices.length * this.#elements);
-    indices.forEach((image, n) => {
-      const added = uniforms({ seed, repeat, image }, this.#elements);
-      for (let i = 0; i < this.#elements; ++i) {
-        const level = Math.round(scale * (at(images, image * this.#elements + i) - black));
-        result[n * this.#elements + i] = black + (level + at(added, i)) / steps;
-      }
+    const added = indices.map((image) => uniforms({ seed, repeat, image }, this.#elements));
+    return data.map((value, i) => {
+      const level = Math.round(scale * (value - black));
+      return black + (level + at(at(added, Math.floor(i / this.#elements)), i % this.#elements)) / steps;
     });
-    return result;
   }
 
   /** Probes of the images, which depend neither on the batch nor on its order. */
@@ -222,21 +215,22 @@ export async function flowLikelihood(
 ): Promise<FlowLikelihood> {
   requireKind('the model', model, modelKind);
   checkOptions('flowLikelihood', options, optionKinds);
-  const { samples, seed = 0, repeats = 1, batch = 16, classLabels, signal, onProgress } = options;
+  const { repeats = 1, batch = 16, signal, onProgress } = options;
   const path = pathOf(model, options);
-  const count = checkedImageCount(model, images, samples, batch, classLabels);
+  const chosen = chooseImages(model, images, options);
   throwIfAborted(signal);
-  const chosen = drawWithoutReplacement(count, samples ?? count, seed);
+  const count = chosen.indices.length;
   const elements = elementCount(model.sampleShape);
-  checkGrid(images, elements, model.range, chosen);
-  const flow = new Flow(model, path, options);
-  const bits = Array.from({ length: repeats }, () => new Float64Array(chosen.length));
-  const batches = repeats * Math.ceil(chosen.length / batch);
+  checkGrid(chosen.data, elements, model.range, chosen.indices);
+  const flow = new Flow(model, path, { ...options });
+  const bits: Float64Array[] = [];
+  const batches = repeats * Math.ceil(count / batch);
   let [done, evaluations] = [0, 0];
   for (let repeat = 0; repeat < repeats; ++repeat) {
-    for (let first = 0; first < chosen.length; first += batch) {
-      const indices = chosen.slice(first, first + batch);
-      const found = await flow.run({ images, indices, repeat }, (hundredths) => {
+    bits.push(new Float64Array(count));
+    for (let first = 0; first < count; first += batch) {
+      const part = partOfChosen(chosen, first, batch);
+      const found = await flow.run({ ...part, repeat }, (hundredths) => {
         onProgress?.(100 * done + hundredths, 100 * batches);
       });
       at(bits, repeat).set(found.bits, first);
@@ -244,14 +238,17 @@ export async function flowLikelihood(
       ++done;
     }
   }
-  const means = Float64Array.from(chosen, (_, n) => bits.reduce((sum, each) => sum + at(each, n), 0) / repeats);
+  const means = Float64Array.from(
+    { length: count },
+    (_, n) => bits.reduce((sum, each) => sum + at(each, n), 0) / repeats,
+  );
   return {
     total: estimate(
       means.map((mean) => mean * elements * Math.LN2),
       elements,
     ),
     probeError: probeErrorOf(bits),
-    images: chosen.length,
+    images: count,
     dimensions: elements,
     evaluations: evaluations / batches,
     bits: means,

@@ -4,12 +4,8 @@ import type { Clip } from '../../program/record.js';
 import { clipOf, type ClipOption } from '../../samplers/options.js';
 import { parametrisationOf } from '../../schedule/prediction.js';
 import type { ErrorTable } from '../../variance/error-table.js';
-import {
-  checkedImageCount,
-  dataEstimateOptionKinds,
-  estimateTables,
-  type DataEstimateOptions,
-} from '../data-estimate.js';
+import { checkedImageCount } from '../chosen-images.js';
+import { dataEstimateOptionKinds, estimateTables, type DataEstimateOptions } from '../data-estimate.js';
 import { requireEstimatedModel, type EstimatedModel } from '../estimated-model.js';
 import type { NoisyBatch } from '../noisy-batch.js';
 import { decoderVariance } from './bound.js';
@@ -70,13 +66,14 @@ export async function estimateErrors(
   requireEstimatedModel(model);
   const { schedule } = model;
   const clip = clipOf(schedule, options.clip);
-  checkedImageCount(model, images, options.samples, options.batch ?? 1);
+  const { samples, batch = 1 } = options;
+  checkedImageCount(model, images, samples, batch);
   checkGrid(images, elementCount(model.sampleShape), schedule.defaults.dataRange);
   const tables = await estimateTables(model, images, options, 2, (batch, time) => errorsOf(model, batch, time, clip));
   return {
     schedule: schedule.name,
     numTrainTimesteps: schedule.steps,
-    imagesPerStep: options.samples,
+    imagesPerStep: samples,
     squaredError: at(tables, 0),
     decoder: at(tables, 1),
   };

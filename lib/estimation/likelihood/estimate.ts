@@ -3,14 +3,14 @@ import { at, elementCount } from '../../base/arrays.js';
 import { requireObject, unknownName } from '../../base/checks.js';
 import { DpmError } from '../../base/errors.js';
 import { checkOptions, instanceOf, requireKind } from '../../base/option-kinds.js';
-import { drawWithoutReplacement } from '../../base/random.js';
 import type { UNet } from '../../engine/unet.js';
 import { DiffusionModel } from '../../model.js';
 import { samplerNames, samplers, type SamplerName } from '../../samplers/index.js';
 import type { SamplerOptions } from '../../samplers/options.js';
 import { checkOptions as checkSamplerOptions, type OptionTable } from '../../samplers/sampler.js';
 import { withTables } from '../../samplers/tables.js';
-import { checkedImageCount, dataEstimateOptionKinds } from '../data-estimate.js';
+import { chooseImages, type ChosenImages, partOfChosen } from '../chosen-images.js';
+import { dataEstimateOptionKinds } from '../data-estimate.js';
 import { NoisyBatch } from '../noisy-batch.js';
 import { boundTerms, decoderVariance, evaluateTerms, type BoundOptions, type BoundTerm } from './bound.js';
 import { discretisedDecoder, type DecoderName } from './decoder.js';
@@ -72,24 +72,24 @@ const modelKind = instanceOf('a DiffusionModel', DiffusionModel);
 
 interface Work {
   model: DiffusionModel;
-  images: Float32Array;
   terms: readonly BoundTerm[];
   unet: UNet;
   head: boolean;
-  chosen: readonly number[];
-  options: LikelihoodOptions;
+  chosen: ChosenImages;
+  options: Required<Pick<LikelihoodOptions, 'batch' | 'seed' | 'signal' | 'onProgress'>>;
 }
 
 /** Nats of every term, one number per image. */
 async function termsOfImages(work: Work): Promise<Float64Array[]> {
-  const { model, images, terms, unet, head, chosen, options } = work;
-  const { batch: size = 16, seed = 0, classLabels, signal, onProgress } = options;
-  const nats = terms.map(() => new Float64Array(chosen.length));
-  const total = terms.length * Math.ceil(chosen.length / size);
+  const { model, terms, unet, head, chosen } = work;
+  const { batch: size = 16, seed = 0, signal, onProgress } = work.options;
+  const count = chosen.indices.length;
+  const nats = terms.map(() => new Float64Array(count));
+  const total = terms.length * Math.ceil(count / size);
   let finished = 0;
-  for (let first = 0; first < chosen.length; first += size) {
-    const indices = chosen.slice(first, first + size);
-    const batch = await NoisyBatch.open(model, images, indices, { firstSample: first, seed, classLabels, unet, head });
+  for (let first = 0; first < count; first += size) {
+    const part = partOfChosen(chosen, first, size);
+    const batch = await NoisyBatch.open(model, part, { firstSample: first, seed, unet, head });
     try {
       const values = await evaluateTerms(
         terms,
@@ -138,17 +138,17 @@ export async function estimateLikelihood(
   const sampler = likelihoodSampler(name);
   checkSamplerOptions(sampler, given, boundOptions(sampler));
   const { schedule } = model;
-  const count = checkedImageCount(model, images, samples, batch, classLabels);
+  const chosen = chooseImages(model, images, { samples, seed, classLabels, batch });
   const samplerOptions = withTables(sampler, given, schedule, model.gamma);
   const family = samplers[sampler].family(schedule, samplerOptions);
   const terms = boundTerms(schedule, family, samplerOptions, (t) =>
     discretisedDecoder(decoderVariance(schedule, t), decoder, model.range),
   );
   throwIfAborted(signal);
-  const chosen = drawWithoutReplacement(count, samples ?? count, seed);
   const elements = elementCount(model.sampleShape);
-  checkGrid(images, elements, model.range, chosen);
+  checkGrid(chosen.data, elements, model.range, chosen.indices);
   const unet = await model.network(family.head);
-  const nats = await termsOfImages({ model, images, terms, unet, head: family.head !== null, chosen, options });
+  const head = family.head !== null;
+  const nats = await termsOfImages({ model, terms, unet, head, chosen, options: { batch, seed, signal, onProgress } });
   return summarise(sampler, terms, nats, elements);
 }

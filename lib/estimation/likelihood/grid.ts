@@ -10,26 +10,19 @@ const tolerance = 1e-4;
  * @param images - In model space, back to back.
  * @param elements - Of one image.
  * @param range - The interval of the data.
- * @param indices - The images to check; by default all.
+ * @param names - What the images are called in an error; by default their places.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the image.
  */
-export function checkGrid(
-  images: Float32Array,
-  elements: number,
-  range: PixelRange,
-  indices?: readonly number[],
-): void {
+export function checkGrid(images: Float32Array, elements: number, range: PixelRange, names?: readonly number[]): void {
   const [black, white] = range;
   const scale = levelsPerUnit(range);
-  for (const index of indices ?? Array(images.length / elements).keys()) {
-    for (const value of images.subarray(index * elements, (index + 1) * elements)) {
-      const level = Math.min(Math.max(Math.round(scale * (value - black)), 0), 255);
-      if (!(Math.abs(valueOfLevel(level, range) - value) <= tolerance)) {
-        throw new DpmError(
-          'ERR_DPM_ARGUMENT',
-          `image ${index} holds ${value}, which is no 8-bit value from ${black} to ${white}: likelihoods are those of 8-bit images`,
-        );
-      }
-    }
-  }
+  images.forEach((value, i) => {
+    const level = Math.min(Math.max(Math.round(scale * (value - black)), 0), 255);
+    if (Math.abs(valueOfLevel(level, range) - value) <= tolerance) return;
+    const place = Math.floor(i / elements);
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `image ${names?.[place] ?? place} holds ${value}, which is no 8-bit value from ${black} to ${white}: likelihoods are those of 8-bit images`,
+    );
+  });
 }

@@ -12,7 +12,8 @@ const Tag kTag = {{0x6b1f0d5c9a3e4471ULL, 0x8d0c27f1b4a96e52ULL}};
 }  // namespace
 
 void TensorWrap::define(Napi::Env env) {
-  const Napi::Function constructor = DefineClass(env, "Tensor", {InstanceMethod<&TensorWrap::free>("free")});
+  const Napi::Function constructor = DefineClass(
+      env, "Tensor", {InstanceMethod<&TensorWrap::free>("free"), InstanceMethod<&TensorWrap::share>("share")});
   Environment::of(env).tensor_constructor = Napi::Persistent(constructor);
 }
 
@@ -51,6 +52,13 @@ TensorWrap::TensorWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Tensor
 void TensorWrap::Finalize(Napi::Env env) { release(env); }
 
 void TensorWrap::free(const Napi::CallbackInfo& info) { release(info.Env()); }
+
+Napi::Value TensorWrap::share(const Napi::CallbackInfo& info) {
+  return translated(info.Env(), [&]() -> Napi::Value {
+    if (!buffer_) throw Error(ErrorCode::kClosed, "the tensor was freed");
+    return make(info.Env(), buffer_);
+  });
+}
 
 void TensorWrap::release(Napi::Env env) {
   if (!buffer_) return;

@@ -23,6 +23,8 @@ class TensorWrap : public Napi::ObjectWrap<TensorWrap> {
 
  private:
   void free(const Napi::CallbackInfo& info);
+  /// Another tensor of the same memory, which lasts until both are freed.
+  Napi::Value share(const Napi::CallbackInfo& info);
   void release(Napi::Env env);
 
   std::shared_ptr<Buffer> buffer_;

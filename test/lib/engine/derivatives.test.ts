@@ -186,6 +186,48 @@ describe('derivatives', () => {
     });
   });
 
+  it('refuse results in the same memory, and on a device such as would be written over what is read', async () => {
+    const [x, cotangent, both] = [states(1, 1), states(1, 2), new Float32Array(1.5 * states(1, 1).length)];
+    const [out, gradient] = [both.subarray(0, x.length), both.subarray(x.length / 2)];
+    const refusal = (words: string) => ({ code: 'ERR_DPM_ARGUMENT', message: `${words} lie in the same memory` });
+    await expect(model.unet.pullback(x, 1, { cotangent, out, gradient })).rejects.toMatchObject(
+      refusal('gradient and out'),
+    );
+    const pushed = model.unet.pushforward(x, 1, { tangent: cotangent, out, outTangent: out });
+    await expect(pushed).rejects.toMatchObject(refusal('outTangent and out'));
+    const beside = { out: both.subarray(0, x.length), gradient: new Float32Array(x.length) };
+    expect((await model.unet.pullback(x, 1, { cotangent, ...beside })).gradient).toBe(beside.gradient);
+    // Arrays are copied: a result may take the place of what it is made of.
+    const own = x.slice();
+    await model.unet.forward(own, 1, { out: own });
+    expect(own).toEqual((await model.unet.forward(x, 1)).out);
+    using tensor = model.device.tensor([1, 3, 16, 16]);
+    await tensor.write(x);
+    await expect(model.unet.forward(tensor, 1, { out: tensor })).rejects.toMatchObject(refusal('out and x'));
+  });
+
+  it('let go of tensors that they were given', async () => {
+    const [x, cotangent] = [model.device.tensor([1, 3, 16, 16]), model.device.tensor([1, 3, 16, 16])];
+    await x.write(states(1, 1));
+    await cotangent.write(states(1, 2));
+    const pulled = await model.unet.pullback(x, 1, { cotangent });
+    const pushed = await model.unet.pushforward(x, 1, { tangent: cotangent });
+    await expect(model.unet.pullback(x, 1, { cotangent, out: pulled.out, gradient: cotangent })).rejects.toThrow(
+      'memory',
+    );
+    for (const each of [x, cotangent, pulled.out, pulled.gradient, pushed.out, pushed.tangent]) each.free();
+    // Networks with a derivative and the memory of their evaluations stay; the next calls take no more.
+    const [again, along] = [model.device.tensor([1, 3, 16, 16]), model.device.tensor([1, 3, 16, 16])];
+    const between = model.device.memory();
+    const more = await model.unet.pullback(again, 1, { cotangent: along });
+    for (const each of [more.out, more.gradient]) each.free();
+    expect(model.device.memory().host).toBe(between.host);
+    again.free();
+    along.free();
+    await expect(model.unet.pullback(again, 1, { cotangent: along })).rejects.toMatchObject({ code: 'ERR_DPM_CLOSED' });
+    expect(model.device.memory().host).toBe(between.host - 2 * 4 * 3 * 16 * 16);
+  });
+
   it('name the file that is gone when they are first needed, and work once it is back', async () => {
     const place = join(folder, name);
     await cp(packagePath(`test/fixtures/unet/${name}`), place, { recursive: true });
