@@ -21,6 +21,7 @@ const [HANDWRITTEN, FACTOR, STRIDE] = [1, 4, 10];
 const ways = [
   ['SDEdit, start 0.3', { start: 0.3 }],
   ['SDEdit, start 0.4', { start: 0.4 }],
+  ['EGSDE, start 0.4, defaults', { start: 0.4 }],
   ['EGSDE, start 0.4, lambdaS 120, lambdaI 8', { start: 0.4, lambdaS: 120, lambdaI: 8, factor: FACTOR }],
   ['EGSDE, start 0.4, lambdaS 60, lambdaI 6', { start: 0.4, lambdaS: 60, lambdaI: 6, factor: FACTOR }],
   ['EGSDE, start 0.35, lambdaS 60, lambdaI 10', { start: 0.35, lambdaS: 60, lambdaI: 10, factor: FACTOR }],
@@ -60,7 +61,7 @@ for (const [name, options] of ways) {
   const started = performance.now();
   const { images } = await translate(model, sources.data, {
     ...options,
-    ...(options.lambdaS !== undefined && { extractor }),
+    ...(name.startsWith('EGSDE') && { extractor }),
     stride: STRIDE,
     batch: 32,
     seed: Number(values.seed),

@@ -13,8 +13,14 @@ import { translate } from '../translation/translate.js';
 import { type Call, type Command, usageError } from './command.js';
 import { readMask, readNamedImages } from './images.js';
 import { modelOptions, withModel } from './model-options.js';
-import { type Progress, printJson, printLine, progressBar } from './output.js';
+import { type Progress, printJson, printLine, printNote, progressBar } from './output.js';
 import { checkTarget } from './target.js';
+
+/** The structural similarity of images that have nothing to do with one another is about 0. */
+const LIKE_NOISE = 0.05;
+
+/** Of a window of the structural similarity. */
+const LEAST_SIDE = 11;
 
 /** Options that only an extractor gives a meaning. */
 const extractorOptions = ['lambda-s', 'lambda-i', 'similarity'];
@@ -98,6 +104,13 @@ function means({ l2, psnr, ssim }: ImageComparison): { l2: number; psnr: number;
   return { l2: mean(l2), psnr: mean(psnr), ssim: mean(ssim) };
 }
 
+/** How far results are from their sources; null for images too small to compare by their structure, unless that was asked for. */
+function metricsOf(images: ImageBatch, sources: Float32Array, asked: boolean): ReturnType<typeof means> | null {
+  const [, , height, width] = images.shape;
+  if (!asked && Math.min(height, width) < LEAST_SIDE) return null;
+  return means(compareImages(images, new ImageBatch(sources, images.shape, images.range)));
+}
+
 export const translateCommand: Command = {
   name: 'translate',
   summary: "Images of one domain as images of a model's: EGSDE with an extractor, SDEdit or ILVR without.",
@@ -107,9 +120,9 @@ export const translateCommand: Command = {
     out: { value: 'FILE', help: 'grid.png, images.safetensors or a folder, where pictures keep their names' },
     method: { value: 'NAME', help: `${translationMethods.join(', ')}; default egsde with --extractor, else sdedit` },
     extractor: { value: 'PATH', help: 'classifier of the domains, whose middle block compares images (EGSDE)' },
-    'lambda-s': { value: 'W', help: "weight of leaving the source's domain; default 500" },
+    'lambda-s': { value: 'W', help: "weight of leaving the source's domain; default by size, 500 for 256 x 256 RGB" },
     'lambda-i': { value: 'W', help: "weight of keeping the source's low frequencies; default 2" },
-    factor: { value: 'N', help: 'what is kept: frequencies of images smaller by this; default 32' },
+    factor: { value: 'N', help: 'what is kept: frequencies of images smaller by this; default an eighth of the side' },
     similarity: { value: 'NAME', help: `how features are compared: ${similarities.join(' or ')}; default cosine` },
     start: { value: 'SHARE', help: 'share of the noise that the source gets, above 0 to 1; default 0.5, of ilvr 1' },
     end: { value: 'SHARE', help: 'share of the way whose steps the source does not condition (ilvr); default 0' },
@@ -142,15 +155,19 @@ export const translateCommand: Command = {
         progress.stop();
         const seconds = (performance.now() - started) / 1000;
         await save(images, out, names, scale);
-        const metrics = options.flag('metrics')
-          ? means(compareImages(images, new ImageBatch(sources, images.shape, images.range)))
-          : undefined;
+        const metrics = metricsOf(images, sources, options.flag('metrics'));
         const { count } = images;
-        if (json) printJson({ out, count, device: model.device.name, seconds, ...metrics });
+        if (json)
+          printJson({ out, count, device: model.device.name, seconds, ...(options.flag('metrics') && metrics) });
         else printLine(`${count} images in ${seconds.toFixed(1)} s on ${model.device.name} -> ${out}`);
-        if (metrics !== undefined && !json) {
-          const { l2, psnr, ssim } = metrics;
-          printLine(`L2 ${l2.toFixed(3)}, PSNR ${psnr.toFixed(2)} dB, SSIM ${ssim.toFixed(3)}`);
+        if (metrics === null) return;
+        const { l2, psnr, ssim } = metrics;
+        const shown = `L2 ${l2.toFixed(3)}, PSNR ${psnr.toFixed(2)} dB, SSIM ${ssim.toFixed(3)}`;
+        if (options.flag('metrics') && !json) printLine(shown);
+        if (ssim < LIKE_NOISE) {
+          printNote(
+            `the results are as unlike their sources as noise is (${shown}): try a smaller --start or --lambda-s`,
+          );
         }
       } finally {
         progress.stop();

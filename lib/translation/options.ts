@@ -29,11 +29,11 @@ export interface TranslateOptions {
   method?: TranslationMethod | undefined;
   /** A classifier of the two domains, or of several: what its middle block gives of an image is to leave the source's. */
   extractor?: Classifier | undefined;
-  /** Weight of leaving the source's domain. Default 500. */
+  /** Weight of leaving the source's domain. Default 500 for [3, 256, 256], times the square root of the share of its elements that an image has. */
   lambdaS?: number | undefined;
   /** Weight of keeping the source's low frequencies. Default 2. */
   lambdaI?: number | undefined;
-  /** What is kept: frequencies of images smaller by this factor. Default 32. */
+  /** What is kept: frequencies of images smaller by this factor. Default 32 for images of 256 pixels a side, smaller or larger as they are; at least 2. */
   factor?: number | undefined;
   /** How features are compared. Default `cosine`. */
   similarity?: Similarity | undefined;
@@ -101,6 +101,24 @@ export interface CheckedOptions extends TranslateOptions {
   stride: number;
   repeats: number;
   factor: number;
+  lambdaS: number;
+  lambdaI: number;
+}
+
+/** What EGSDE's authors chose weights for. */
+const PUBLISHED = { elements: 3 * 256 * 256, side: 256, lambdaS: 500, lambdaI: 2, factor: 32 } as const;
+
+/**
+ * The published weights for images of another size: the gradient of the features' distance is shared by fewer elements, each of which then moves as much
+ * farther as their number's square root is smaller; that of the low frequencies is a difference of pixels, whatever their number.
+ */
+function weightsFor([channels, height, width]: readonly [number, number, number]) {
+  const { elements, side, lambdaS, lambdaI, factor } = PUBLISHED;
+  return {
+    lambdaS: lambdaS * Math.sqrt((channels * height * width) / elements),
+    lambdaI,
+    factor: Math.max(2, Math.round((factor * Math.min(height, width)) / side)),
+  };
 }
 
 function refuseOptionsOfOthers(method: TranslationMethod, options: TranslateOptions): void {
@@ -113,13 +131,18 @@ function refuseOptionsOfOthers(method: TranslationMethod, options: TranslateOpti
 }
 
 /**
- * Options of a translation, of their kinds and within their ranges.
+ * Options of a translation of images [C, H, W], of their kinds and within their ranges.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
-export function checkedOptions(options: TranslateOptions): CheckedOptions {
+export function checkedOptions(
+  options: TranslateOptions,
+  sampleShape: readonly [channels: number, height: number, width: number],
+): CheckedOptions {
   checkOptions('translate', options, optionKinds);
-  const { extractor, similarity, stride = 1, repeats = 1, end = 0, factor = 32, mask } = options;
+  const { extractor, similarity, stride = 1, repeats = 1, end = 0, mask } = options;
+  const byDefault = weightsFor(sampleShape);
+  const { lambdaS = byDefault.lambdaS, lambdaI = byDefault.lambdaI, factor = byDefault.factor } = options;
   const method = options.method ?? (extractor === undefined ? 'sdedit' : 'egsde');
   if (!translationMethods.includes(method)) throw unknownName('method', method, translationMethods);
   if (similarity !== undefined && !similarities.includes(similarity)) {
@@ -132,11 +155,10 @@ export function checkedOptions(options: TranslateOptions): CheckedOptions {
   const start = options.start ?? (method === 'ilvr' ? 1 : 0.5);
   if (!(start > 0 && start <= 1)) throw wrongValue('start', start, 'a number above 0, at most 1');
   if (!(end >= 0 && end <= 1)) throw wrongValue('end', end, 'a number from 0 to 1');
-  for (const name of ['lambdaS', 'lambdaI'] as const) {
-    const value = options[name] ?? 0;
+  for (const [name, value] of Object.entries({ lambdaS, lambdaI })) {
     if (!Number.isFinite(value)) throw wrongValue(name, value, 'a number');
   }
   const outside = mask?.find((value) => !(value >= 0 && value <= 1));
   if (outside !== undefined) throw wrongValue('mask', outside, 'numbers from 0 to 1');
-  return { ...options, method, start, end, stride, repeats, factor };
+  return { ...options, method, start, end, stride, repeats, factor, lambdaS, lambdaI };
 }

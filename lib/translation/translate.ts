@@ -180,7 +180,7 @@ async function onceMore(way: Way, images: Float32Array, repeat: number, options:
  *
  * @example
  * ```ts
- * const { images } = await translate(model, printed, { extractor, lambdaS: 120, lambdaI: 8, factor: 4, start: 0.4, stride: 10 });
+ * const { images } = await translate(model, printed, { extractor, start: 0.4, stride: 10 });
  * ```
  */
 export async function translate(
@@ -189,7 +189,7 @@ export async function translate(
   options: TranslateOptions = {},
 ): Promise<{ images: ImageBatch }> {
   requireKind('the model', model, modelKind);
-  const checked = checkedOptions(options);
+  const checked = checkedOptions(options, model.sampleShape);
   const { extractor, repeats, start, stride, mask, noise } = checked;
   requireSources(model, sources, extractor);
   const timesteps = timesOf(model, start, stride);

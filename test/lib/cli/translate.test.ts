@@ -55,6 +55,16 @@ describe('dpm translate', () => {
     expect(plain.stdout).toMatch(/^2 images in .* on cpu -> .*sdedit\.png\n$/);
   });
 
+  it('warns of results that are as unlike their sources as noise is', async () => {
+    const way = ['--stride', '100', '--seed', '1', '--out', join(folder, 'unlike.png')];
+    const energies = ['--extractor', 'mnist-domains', '--lambda-s', '500', '--lambda-i', '0', '--start', '0.9'];
+    const told = await run(...energies, ...way);
+    expect(told.stderr).toMatch(
+      /^the results are as unlike their sources as noise is \(L2 [^)]*\): try a smaller [^\n]*\n$/,
+    );
+    expect((await run('--start', '0.1', ...way)).stderr).toBe('');
+  });
+
   it('reads pictures, which keep their names in a folder, and tells how far they went', async () => {
     const pictures = join(folder, 'pictures');
     await mkdir(pictures);

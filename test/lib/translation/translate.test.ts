@@ -1,7 +1,11 @@
 // Translation against what the authors' code of EGSDE gives.
 import { describe, expect, it } from 'vitest';
 
+import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
+import { readFloats } from '../../../lib/files/tensor-data.js';
 import { Classifier } from '../../../lib/guidance/classifier.js';
+import { compareImages } from '../../../lib/images/compare.js';
+import { ImageBatch } from '../../../lib/images/image-batch.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { LowPass, lowPassAxis } from '../../../lib/translation/low-pass.js';
@@ -212,5 +216,40 @@ describe('translate', () => {
     controller.abort();
     const signal = controller.signal;
     await expect(translate(model, source, { signal })).rejects.toMatchObject({ code: 'ERR_DPM_ABORTED' });
+  });
+});
+
+describe('translation without weights', () => {
+  const printed = async (count: number): Promise<Float32Array> => {
+    const header = await readSafetensorsHeader(packagePath('models/mnist-domains/printed-digits.safetensors'));
+    const { data } = await readFloats(header, 'images', ['U8']);
+    return data.slice(0, count * 784).map((level) => level / 127.5 - 1);
+  };
+
+  it('has the published ones for the size of its images', async () => {
+    await using model = await DiffusionModel.load('mnist', { device: 'cpu' });
+    await using extractor = await Classifier.load('mnist-domains', { device: model.device });
+    const way = { extractor, start: 0.2, stride: 50 };
+    const sources = await printed(2);
+    const { images } = await translate(model, sources, way);
+    const lambdaS = 500 * Math.sqrt((28 * 28) / (3 * 256 * 256));
+    const given = await translate(model, sources, { ...way, lambdaS, lambdaI: 2, factor: 4 });
+    expect(images.data).toEqual(given.images.data);
+    const others = [{ lambdaS: 2 * lambdaS }, { lambdaI: 8 }, { factor: 8 }];
+    for (const other of others) {
+      expect((await translate(model, sources, { ...way, ...other })).images.data).not.toEqual(images.data);
+    }
+  });
+
+  it('makes printed digits handwritten, which are like their sources still', async () => {
+    await using model = await DiffusionModel.load('mnist', { device: 'cpu' });
+    await using extractor = await Classifier.load('mnist-domains', { device: model.device });
+    const sources = await printed(16);
+    const { images } = await translate(model, sources, { extractor, start: 0.4, stride: 20, seed: 1 });
+    const logits = await extractor.logits(images.data, 0);
+    const handwritten = Array.from({ length: 16 }, (_, n) => logits[2 * n + 1]! > logits[2 * n]!).filter(Boolean);
+    expect(handwritten.length).toBeGreaterThan(8);
+    const { ssim } = compareImages(images, new ImageBatch(sources, images.shape));
+    expect(ssim.reduce((sum, value) => sum + value, 0) / 16).toBeGreaterThan(0.4);
   });
 });
