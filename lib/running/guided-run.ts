@@ -2,11 +2,12 @@ import { throwIfAborted, untilAborted } from '../base/abort.js';
 import { at, elementCount, partOfEach } from '../base/arrays.js';
 import { unknownName } from '../base/checks.js';
 import { DpmError, nativeWork } from '../base/errors.js';
-import { tagOf } from '../base/option-kinds.js';
+import { isFloat32Array, tagOf } from '../base/option-kinds.js';
 import type { NativeGuide, NativeScriptRun } from '../engine/binding.js';
 import { UNet } from '../engine/unet.js';
 import { guidedProgram, guideForms } from '../program/guided.js';
 import type { StepProgram } from '../program/program.js';
+import { requireFinite } from './finite.js';
 import { nativeSourcesOf, type Constraint, type ConstraintPlace } from './guide.js';
 import { isGuided as isMixed } from './guidance.js';
 import type { ResolvedRun } from './resolve-run.js';
@@ -135,7 +136,7 @@ class GuidedBatch {
     const found: unknown = await untilAborted(this.run.options.signal, () =>
       Promise.resolve(constrain(states.slice(), place)),
     );
-    requireFinite('constrain', found, states.length);
+    requireStates('constrain', found, states.length);
     await nativeWork(() => script.replace(found));
   }
 
@@ -146,23 +147,22 @@ class GuidedBatch {
       const found: unknown = await untilAborted(signal, () =>
         Promise.resolve(guide(x.slice(), times.slice(), this.run.place + this.first)),
       );
-      requireFinite(`guide ${index}`, found, sum.length);
+      requireStates(`guide ${index}`, found, sum.length);
       for (let i = 0; i < sum.length; ++i) sum[i] = at(sum, i) + at(found, i);
     }
+    requireFinite('the sum of all guides', sum);
     return sum;
   }
 }
 
 /** Plain JavaScript functions return anything. */
-function requireFinite(name: string, found: unknown, elements: number): asserts found is Float32Array {
-  if (!(found instanceof Float32Array) || found.length !== elements) {
-    const what = found instanceof Float32Array ? `${found.length} elements` : tagOf(found);
+function requireStates(name: string, found: unknown, elements: number): asserts found is Float32Array {
+  // Of another realm, too.
+  if (!isFloat32Array(found) || found.length !== elements) {
+    const what = isFloat32Array(found) ? `${found.length} elements` : tagOf(found);
     throw new DpmError('ERR_DPM_ARGUMENT', `${name} returned ${what}, not a Float32Array of ${elements}`);
   }
-  const wrong = found.findIndex((value) => !Number.isFinite(value));
-  if (wrong < 0) return;
-  const value = at(found, wrong);
-  throw new DpmError('ERR_DPM_ARGUMENT', `${name} returned ${value} at element ${wrong}, it has to be finite`);
+  requireFinite(`what ${name} returned`, found);
 }
 
 /** The program of a run with what guides change, and its network. */

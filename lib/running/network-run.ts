@@ -7,6 +7,7 @@ import { native } from '../engine/addon.js';
 import type { NativeGuide, NativeRunRequest, NativeRunResult } from '../engine/binding.js';
 import { ImageBatch } from '../images/image-batch.js';
 import type { HostProgram, StepProgram } from '../program/program.js';
+import { requireFiniteStates } from './finite.js';
 import { nativeGuides, runGuided } from './guided-run.js';
 import { runHostBatches } from './host-run.js';
 import type { ResolvedRun } from './resolve-run.js';
@@ -76,6 +77,7 @@ export async function runSteps<R extends NativeRunResult>(
         nativeWork(() => runner.run({ ...request, guides, cancel: signal === undefined ? null : cancel })),
       ),
   );
+  requireFiniteStates(result.images, elementCount(model.sampleShape));
   const snapshots = result.snapshots.map(({ record, images }) => ({ record, images: imagesOf(run, images) }));
   return { result: { images: imagesOf(run, result.images), snapshots }, native: result };
 }
@@ -96,7 +98,13 @@ async function runHost(program: HostProgram, run: ResolvedRun): Promise<RunResul
         }),
     }),
   );
-  return { images: imagesOf(run, data), snapshots: [] };
+  return finalImages(run, data);
+}
+
+/** @throws {@link DpmError} `ERR_DPM_NOT_FINITE`. */
+function finalImages(run: ResolvedRun, states: Float32Array): RunResult {
+  requireFiniteStates(states, elementCount(run.model.sampleShape));
+  return { images: imagesOf(run, states), snapshots: [] };
 }
 
 /** Runs programs on a network. */
@@ -108,7 +116,7 @@ export async function runOnNetwork(run: ResolvedRun): Promise<RunResult> {
   const guided = await nativeGuides(run);
   if (guided !== null) return (await runSteps([guided.program], run, run.unet.native, guided.guides)).result;
   if (guides.length > 0 || constrain !== undefined) {
-    return { images: imagesOf(run, await runGuided(run)), snapshots: [] };
+    return finalImages(run, await runGuided(run));
   }
   if (run.work.kind === 'host') return runHost(run.work.program, run);
   return (await runSteps(run.work.programs, run, run.unet.native)).result;

@@ -1,15 +1,9 @@
 import { DpmError } from '../base/errors.js';
 import { isFloat32Array } from '../base/option-kinds.js';
+import { requireFinite } from './finite.js';
 
 /** Explicit noise: one array [R, count, …], or R arrays [count, …]; slice r serves the r-th record that adds noise. */
 export type NoiseOption = Float32Array | readonly Float32Array[];
-
-function requireFinite(values: Float32Array): void {
-  const wrong = values.findIndex((value) => !Number.isFinite(value));
-  if (wrong >= 0) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `noise is ${values[wrong]} at element ${wrong}, it has to be finite`);
-  }
-}
 
 /**
  * A copy of explicit noise, as one array of a known number of slices: what the caller does to its arrays after the call
@@ -28,7 +22,7 @@ export function flattenNoise(noise: NoiseOption, sliceElements: number): Float32
       `noise has to consist of slices of ${sliceElements} elements, one per record that adds noise`,
     );
   }
-  slices.forEach(requireFinite);
+  for (const slice of slices) requireFinite('noise', slice);
   const flat = new Float32Array(total);
   slices.forEach((slice, index) => {
     flat.set(slice, index * sliceElements);

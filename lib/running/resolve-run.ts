@@ -10,6 +10,7 @@ import type { Device } from '../engine/device.js';
 import type { NetworkInfo } from '../engine/unet.js';
 import type { OutputShift } from '../program/guided.js';
 import type { HostProgram, Program, ProgramHead, StepProgram } from '../program/program.js';
+import { requireFinite } from './finite.js';
 import { checkedGuidance, type Guidance } from './guidance.js';
 import { flattenNoise } from './noise-source.js';
 import { requireProgram } from './require-program.js';
@@ -155,9 +156,11 @@ function labelsOf(unet: RunNetwork, labels: number | readonly number[] | undefin
   return new Int32Array(count).fill(at(unet.labels([labels], 1) ?? [], 0));
 }
 
-/** @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for initial states of another number of elements. */
+/** @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for initial states of another number of elements, `ERR_DPM_ARGUMENT` for such that are not finite. */
 export function requireInit({ init }: RunOptions, count: number, sampleShape: readonly number[]): void {
-  if (init === undefined || init.length === count * elementCount(sampleShape)) return;
+  if (init === undefined) return;
+  requireFinite('init', init);
+  if (init.length === count * elementCount(sampleShape)) return;
   const shape = [count, ...sampleShape].join(', ');
   throw new DpmError('ERR_DPM_TENSOR_SHAPE', `init has ${init.length} elements, it has to be [${shape}]`);
 }

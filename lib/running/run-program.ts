@@ -9,6 +9,7 @@ import { Device, deviceKind } from '../engine/device.js';
 import type { Program, StepProgram } from '../program/program.js';
 import type { StepRecord } from '../program/record.js';
 import { ScriptEvaluator, type Correction, type ScriptModel } from './evaluator.js';
+import { requireFinite, requireFiniteStates } from './finite.js';
 import { runHostProgram } from './host-run.js';
 import { flattenNoise, NoiseSource, type NoiseOption } from './noise-source.js';
 import { requireProgram } from './require-program.js';
@@ -63,6 +64,7 @@ function checkShape({ shape, init }: RunProgramOptions): void {
   if (at(shape, 0) > MOST_AT_ONCE) {
     throw wrongValue('the batch of shape', shape[0], `at most ${MOST_AT_ONCE}: all samples are in flight together`);
   }
+  if (init !== undefined) requireFinite('init', init);
   if (init !== undefined && init.length !== elementCount(shape)) {
     throw new DpmError(
       'ERR_DPM_TENSOR_SHAPE',
@@ -139,7 +141,7 @@ async function runOnDevice(program: Program, device: Device, options: RunProgram
  *
  * @returns The final states, of the given shape.
  * @throws {@link DpmError} `ERR_DPM_ABORTED` when aborted (the signal's reason is its `cause`), `ERR_DPM_TENSOR_SHAPE` when an
- * array does not fit the shape, `ERR_DPM_ARGUMENT` when the model returns something else than arrays of numbers. What `model`,
+ * array does not fit the shape, `ERR_DPM_NOT_FINITE` when states are infinite or not a number at the end, `ERR_DPM_ARGUMENT` when the model returns something else than arrays of numbers. What `model`,
  * `correct` and `onProgress` throw themselves passes unchanged.
  *
  * @example
@@ -157,10 +159,14 @@ export async function runProgram(program: Program, options: RunProgramOptions): 
   requireKind('shape', options.shape, kinds.sizes);
   checkShape(options);
   throwIfAborted(options.signal);
-  const device = options.device ?? Device.open({ device: 'cpu' });
+  // What is the caller's may change meanwhile.
+  const own = { ...options, shape: [...options.shape] };
+  const device = own.device ?? Device.open({ device: 'cpu' });
   try {
-    return await runOnDevice(program, device, options);
+    const states = await runOnDevice(program, device, own);
+    requireFiniteStates(states, elementCount(own.shape.slice(1)));
+    return states;
   } finally {
-    if (options.device === undefined) await device.close();
+    if (own.device === undefined) await device.close();
   }
 }

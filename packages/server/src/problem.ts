@@ -31,6 +31,7 @@ const libraryStatuses: Partial<Record<DpmErrorCode, number>> = {
   ERR_DPM_CLOSED: 503,
   ERR_DPM_DEADLINE: 503,
   ERR_DPM_DEVICE: 503,
+  ERR_DPM_NOT_FINITE: 422,
   ERR_DPM_OUT_OF_MEMORY: 503,
   ERR_DPM_OVERLOADED: 503,
   ERR_DPM_TENSOR_SHAPE: 400,

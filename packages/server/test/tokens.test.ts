@@ -109,14 +109,17 @@ describe('a file of tokens', () => {
     });
   });
 
-  it('is for its owner alone', async () => {
+  it.each([0o644, 0o640, 0o620, 0o604, 0o602, 0o610, 0o601])('is for its owner alone, not %o', async (mode) => {
     const open = join(folder, 'open.yaml');
     await writeFile(open, listed);
-    await chmod(open, 0o644);
+    await chmod(open, mode);
     await expect(Tokens.open(open)).rejects.toMatchObject({
       code: 'ERR_DPM_CONFIG',
       message: expect.stringMatching(/others may read/) as string,
     });
+  });
+
+  it('has to be there', async () => {
     await expect(Tokens.open(join(folder, 'none'))).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
   });
 

@@ -88,7 +88,7 @@ describe('constrain', () => {
     ['no function', { constrain: 3 }, 'constrain'],
     ['too few elements', { constrain: () => new Float32Array(3) }, 'constrain returned 3 elements'],
     ['nothing', { constrain: () => undefined }, 'constrain returned'],
-    ['no number', { constrain: (x: Float32Array) => x.fill(NaN, 5, 6) }, 'constrain returned NaN at element 5'],
+    ['no number', { constrain: (x: Float32Array) => x.fill(NaN, 5, 6) }, 'what constrain returned is NaN at element 5'],
     ['previews', { constrain: (x: Float32Array) => x, onPreview: () => undefined }, 'constrain does not go with'],
     ['snapshots', { constrain: (x: Float32Array) => x, snapshotEvery: 1 }, 'constrain does not go with snapshotEvery'],
     ['a form of guides', { constrain: (x: Float32Array) => x, guideForm: 'score' }, 'guideForm is for guides'],

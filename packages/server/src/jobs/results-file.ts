@@ -1,9 +1,10 @@
-import { access, constants, mkdir, readFile } from 'node:fs/promises';
+import { access, constants, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { DpmError } from 'dpm-native';
 
+import { makeFolder } from './make-folder.js';
 import type { Results } from './results.js';
 import { unlessMissing } from './unless-missing.js';
 import { writeOnce } from './write-once.js';
@@ -20,7 +21,7 @@ export class FileResults implements Results {
   static async open(url: URL): Promise<FileResults> {
     const folder = fileURLToPath(url);
     try {
-      await mkdir(folder, { recursive: true });
+      await makeFolder(folder);
       await access(folder, constants.W_OK);
     } catch (cause) {
       throw new DpmError('ERR_DPM_FILE', `cannot use the results ${folder}: ${(cause as Error).message}`, { cause });
@@ -30,7 +31,7 @@ export class FileResults implements Results {
 
   async put(key: string, bytes: Uint8Array): Promise<void> {
     const path = join(this.#folder, key);
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await writeOnce(path, bytes);
   }
 

@@ -1,10 +1,10 @@
-import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { DpmError } from 'dpm-native';
 
 import { ATTEMPTS, BACKOFF, chunkFailure, isFinal, isUndone } from './failure.js';
 import { chunkSize, type Job } from './job.js';
+import { makeFolder } from './make-folder.js';
 import { SpoolFiles } from './spool-files.js';
 import { SpoolJob } from './spool-job.js';
 import { SpoolLock } from './spool-lock.js';
@@ -76,7 +76,7 @@ export class SpoolStore implements JobStore {
   static async open(folder: string, options: SpoolOptions): Promise<SpoolStore> {
     let lock: SpoolLock | undefined;
     try {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await makeFolder(folder, 0o700);
       lock = await SpoolLock.take(folder);
       const files = new SpoolFiles(folder);
       await files.clean();

@@ -124,6 +124,10 @@ it('refuses a folder that is none', async () => {
   await expect(openResults(pathToFileURL(file).href)).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
 });
 
+it.runIf(process.platform === 'linux')('refuses a folder where a system makes none', async () => {
+  await expect(openResults('file:///proc/nowhere/a')).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
+});
+
 it('says which package is missing', async () => {
   const missing = Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' });
   await expect(optional(() => Promise.reject(missing), 'a queue', 'bullmq ioredis')).rejects.toMatchObject({

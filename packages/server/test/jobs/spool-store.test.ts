@@ -1,10 +1,11 @@
 // Jobs in a folder.
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { ATTEMPTS } from '../../src/jobs/failure.js';
 import { SpoolStore, type SpoolOptions } from '../../src/jobs/spool-store.js';
 import type { DrawChunk, JobStore } from '../../src/jobs/store.js';
 import { until } from '../support.js';
@@ -152,6 +153,24 @@ describe('the folder of a spool', () => {
     expect((await store!.get(job.id))!.state).toBe('queued');
   });
 
+  it('tries a chunk as often as the first time when it is tried again', async () => {
+    const begun: number[] = [];
+    const failing: DrawChunk = (_, chunk) => {
+      begun.push(chunk);
+      return Promise.reject(new Error('no'));
+    };
+    await open({ draw: failing, roomFor: () => 1, backoff: 1 });
+    const job = jobOf();
+    await store!.add(job);
+    const failed = async (): Promise<boolean> => (await store!.get(job.id))!.state === 'failed';
+    await until(failed);
+    const first = begun.length;
+    expect(first).toBe(3 * ATTEMPTS);
+    await store!.retry(job.id);
+    await until(async () => begun.length > first && (await failed()));
+    expect(begun.length).toBe(2 * first);
+  });
+
   it.each([
     ['job.json', '{', /job\.json is no JSON/],
     ['job.json', '{}', /job\.json: id is missing/],
@@ -221,6 +240,17 @@ describe('the folder of a spool', () => {
     await until(async () => (await store!.get(job.id))!.doneChunks === 1);
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(begun).toEqual([0]);
+  });
+
+  it('is made with the folders that it lies in, and refused where a system makes none', async () => {
+    await open();
+    await store!.close();
+    store = await SpoolStore.open(join(folder, 'a', 'b'), { keep });
+    expect(await readdir(join(folder, 'a'))).toEqual(['b']);
+    expect((await stat(join(folder, 'a', 'b'))).mode & 0o777).toBe(0o700);
+    const nowhere = SpoolStore.open('/proc/nowhere/a', { keep });
+    if (process.platform === 'linux') await expect(nowhere).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
+    else await nowhere.catch(() => undefined);
   });
 
   it('cannot be a file', async () => {

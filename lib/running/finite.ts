@@ -1,0 +1,33 @@
+import { at } from '../base/arrays.js';
+import { DpmError } from '../base/errors.js';
+
+/** The first element that is infinite or not a number; -1: there is none. */
+function firstWrong(values: Float32Array): number {
+  return values.findIndex((value) => !Number.isFinite(value));
+}
+
+/**
+ * For numbers that a caller gives.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the first that is not finite.
+ */
+export function requireFinite(name: string, values: Float32Array): void {
+  const wrong = firstWrong(values);
+  if (wrong < 0) return;
+  throw new DpmError('ERR_DPM_ARGUMENT', `${name} is ${at(values, wrong)} at element ${wrong}, it has to be finite`);
+}
+
+/**
+ * For states that a run ends with: nobody is handed pictures of nothing.
+ *
+ * @throws {@link DpmError} `ERR_DPM_NOT_FINITE` naming the sample.
+ */
+export function requireFiniteStates(states: Float32Array | Uint8Array, elements: number): void {
+  if (!(states instanceof Float32Array)) return;
+  const wrong = firstWrong(states);
+  if (wrong < 0) return;
+  throw new DpmError(
+    'ERR_DPM_NOT_FINITE',
+    `sample ${Math.floor(wrong / elements)} ended as ${at(states, wrong)}: its states have grown without bound`,
+  );
+}
