@@ -130,6 +130,25 @@ describe('dpm sample --classifier', () => {
     expect((await readFloats(await readSafetensorsHeader(out), 'images')).data).toEqual(images.data);
   });
 
+  it('guides to the class of the network, or to another that is named', async () => {
+    const networks = packagePath('test/fixtures/unet');
+    await using model = await DiffusionModel.load(join(networks, 'openai-adm-class'), { device: 'cpu' });
+    await using classifier = await Classifier.load(join(networks, 'classifier-attention'), { device: model.device });
+    const way = ['--device', 'cpu', '--sampler', 'ddim', '--steps', '3', '--seed', '1', '--class', '4'];
+    for (const [flags, labels] of [
+      [[], 4],
+      [['--classifier-class', '7'], 7],
+    ] as const) {
+      const out = join(folder, `class-${labels}.safetensors`);
+      const paths = [join(networks, 'openai-adm-class'), '--classifier', join(networks, 'classifier-attention')];
+      const told = await dpm('sample', ...paths, ...way, ...flags, '--classifier-scale', '3', '--out', out);
+      expect(told).toMatchObject({ code: 0, stderr: '' });
+      const guides = [classifier.guide({ labels, scale: 3 })];
+      const { images } = await model.sample({ sampler: 'ddim', steps: 3, seed: 1, classLabels: 4, guides });
+      expect((await readFloats(await readSafetensorsHeader(out), 'images')).data).toEqual(images.data);
+    }
+  });
+
   it.each([
     [['--classifier-class', '3'], '--classifier-class is for --classifier'],
     [['--classifier-scale', '3'], '--classifier-scale is for --classifier'],

@@ -153,6 +153,21 @@ describe('a guide in the native loop', () => {
     await expect(own.logits(new Float32Array(elements), 1)).rejects.toMatchObject({ code });
   });
 
+  it('gives all of its memory back on a device that is not its own', async () => {
+    const memory = (): number => model.device.memory().host + model.device.memory().device;
+    const before = memory();
+    const own = await Classifier.load('mnist-classifier', { device: model.device });
+    const loaded = memory();
+    await own.features();
+    const withFeatures = memory();
+    await own.gradient(new Float32Array(elements), 1, 3);
+    expect(loaded).toBeGreaterThan(before);
+    expect(withFeatures).toBeGreaterThan(loaded);
+    expect(memory()).toBeGreaterThan(withFeatures);
+    await own.close();
+    expect(memory()).toBe(before);
+  });
+
   it('can be aborted, and its classifier closed meanwhile', async () => {
     const controller = new AbortController();
     const guides = [classifier.guide({ labels: 3 })];

@@ -200,6 +200,18 @@ describe('the midpoint method', () => {
   });
 });
 
+describe('midpoints of our own', () => {
+  it.each([0, 0.5, 1])('are half-way to where the flow goes, with eta %d', (eta) => {
+    const schedule = NoiseSchedule.ve({ sigmaMin: 0.02, sigmaMax: 20 });
+    const times = asSteps(samplers.kdpm2(schedule, { steps: 5, eta })).records.map(({ time }) => time);
+    for (const first of [0, 2]) {
+      const [from, middle, to] = times.slice(first, first + 3) as [number, number, number];
+      const added = eta * to * Math.sqrt(1 - (to / from) ** 2);
+      expect(middle).toBeCloseTo(Math.sqrt(from * Math.sqrt(to * to - added * added)), 9);
+    }
+  });
+});
+
 describe('lcm', () => {
   it('takes a prediction, a clip and the size of the initial noise', () => {
     const own = (options: SamplerOptions, schedule = linear): Float64Array =>

@@ -76,6 +76,14 @@ describe('ILVR', () => {
     const given = await translate(model, reference, { ...way, noise: { sources, steps, references } });
     const seeded = await translate(model, reference, { ...way, noise: { sources, steps } });
     expect(seeded.images.data).toEqual(given.images.data);
+    // Of images that are translated one after the other each has its own, drawn or given.
+    for (const noise of [
+      { sources, steps },
+      { sources, steps, references },
+    ]) {
+      const apart = await translate(model, reference, { ...way, noise, batch: 1 });
+      expect(maxDifference(apart.images.data as Float32Array, given.images.data)).toBeLessThan(1e-4);
+    }
   });
 
   it('leaves the last step free, whatever time it starts at', async () => {
