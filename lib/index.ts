@@ -1,5 +1,7 @@
 export { DpmError, dpmErrorCodes, type DpmErrorCode, type DpmErrorOptions } from './base/errors.js';
 export { ImageBatch, type PictureOptions } from './images/image-batch.js';
+export type { GivenImages } from './images/given-images.js';
+export type { ImagesTaken } from './images/load.js';
 export type { GridOptions, ImageShape } from './images/layout.js';
 export type { PixelRange } from './base/pixel-range.js';
 export type { HeadName } from './checkpoint/heads.js';

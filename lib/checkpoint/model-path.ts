@@ -3,9 +3,9 @@ import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { isThere, readText } from '../files/files.js';
+import { pathOf } from '../files/path-of.js';
 
 /** The models that this package brings, by the names that `DiffusionModel.load` and, of the classifiers, `Classifier.load` take. */
 export const bundledModels = ['mnist', 'mnist-classifier', 'mnist-domains'] as const;
@@ -40,15 +40,6 @@ async function cachedModel(name: string): Promise<string | null> {
   return (await isThere(snapshot)) ? snapshot : null;
 }
 
-/** The path of a URL. @throws {@link DpmError} `ERR_DPM_ARGUMENT` for one that is no file. */
-function pathOfUrl(url: URL): string {
-  try {
-    return fileURLToPath(url);
-  } catch (cause) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `the model ${url.href.slice(0, 200)} is not the URL of a file`, { cause });
-  }
-}
-
 function notThere(name: string): DpmError {
   const bundled = bundledModels.join(', ');
   return new DpmError(
@@ -67,10 +58,8 @@ function notThere(name: string): DpmError {
  * download a model of the hub.
  */
 export async function modelPath(given: string | URL): Promise<string> {
-  const value: unknown = given;
-  if (value instanceof URL) return pathOfUrl(value);
-  if (typeof value !== 'string') throw wrongValue('the model', value, 'a path, a file URL or the name of a model');
-  if (value.includes('\0')) throw wrongValue('the model', value, 'a path without zero bytes');
+  const value = pathOf('the model', given, 'a path, a file URL or the name of a model');
+  if (given instanceof URL) return value;
   const there = await stat(value).then(
     () => true,
     (error: unknown) => !['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? ''),

@@ -7,7 +7,7 @@ import { readLabels } from '../files/tensor-data.js';
 import { Classifier, logSoftmax } from '../guidance/classifier.js';
 import { noised, noiseLevel } from '../schedule/noise-level.js';
 import { usageError, type Call, type Command } from './command.js';
-import { readNamedImages } from './images.js';
+import { readNamedImages } from '../images/load.js';
 import { configOption, deviceOptions, deviceSettings } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';
 

@@ -4,7 +4,7 @@ import type { DataEstimateOptions } from '../estimation/data-estimate.js';
 import { makeFolder } from '../files/files.js';
 import type { DiffusionModel } from '../model.js';
 import { usageError, type Command } from './command.js';
-import { readModelImages } from './images.js';
+import { readModelImages } from '../images/load.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, progressBar } from './output.js';
 import { checkTarget } from './target.js';

@@ -1,7 +1,7 @@
 import { flowLikelihood, type FlowLikelihood, type FlowLikelihoodOptions } from '../estimation/flow/flow-likelihood.js';
 import { elementCount } from '../base/arrays.js';
 import { type Call, type OptionSpecs, type OptionValues, usageError } from './command.js';
-import { readModelImages } from './images.js';
+import { readModelImages } from '../images/load.js';
 import { withModel } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';
 

@@ -11,7 +11,7 @@ import type { Likelihood } from '../estimation/likelihood/summary.js';
 import type { DiffusionModel } from '../model.js';
 import type { Call, Command, OptionSpecs } from './command.js';
 import { flowOptionSpecs, requireFlowOptions, runFlow } from './flow-nll.js';
-import { readModelImages } from './images.js';
+import { readModelImages } from '../images/load.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';
 import { defaultSteps, optionSpecs, samplerOptions, type CostedSampler } from './sampler-options.js';

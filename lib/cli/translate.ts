@@ -11,7 +11,7 @@ import { translationMethods } from '../translation/options.js';
 import { similarities } from '../translation/similarity.js';
 import { translate } from '../translation/translate.js';
 import { type Call, type Command, usageError } from './command.js';
-import { readMask, readNamedImages } from './images.js';
+import { readMask, readNamedImages } from '../images/load.js';
 import { modelOptions, withModel } from './model-options.js';
 import { type Progress, printJson, printLine, printNote, progressBar } from './output.js';
 import { checkTarget } from './target.js';

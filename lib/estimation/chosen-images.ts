@@ -3,7 +3,6 @@ import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { kinds, requireKind } from '../base/option-kinds.js';
 import { drawWithoutReplacement } from '../base/random.js';
-import type { DataEstimateOptions } from './data-estimate.js';
 import type { EstimatedModel } from './estimated-model.js';
 
 /**
@@ -18,7 +17,6 @@ export function checkedImageCount(
   batch: number,
   classLabels?: ArrayLike<number>,
 ): number {
-  requireKind('images', images, kinds.floats);
   const count = images.length / elementCount(model.sampleShape);
   if (!Number.isInteger(count) || count < 1) {
     const shape = model.sampleShape.join(', ');
@@ -47,16 +45,24 @@ export interface ChosenImages {
   labels: readonly number[] | undefined;
 }
 
+/** How images are drawn. */
+export interface ChoiceOfImages {
+  /** How many. Default: all. */
+  samples?: number | undefined;
+  /** Default 0. */
+  seed?: number | bigint | undefined;
+  /** One label per image of the data. */
+  classLabels?: ArrayLike<number> | undefined;
+  /** Most images at once, which is checked alone. */
+  batch?: number | undefined;
+}
+
 /**
  * Draws images without replacement, by default all in another order.
  *
  * @throws {@link DpmError} as {@link checkedImageCount} does.
  */
-export function chooseImages(
-  model: EstimatedModel,
-  images: Float32Array,
-  options: Pick<DataEstimateOptions, 'seed' | 'classLabels' | 'batch'> & { samples?: number | undefined },
-): ChosenImages {
+export function chooseImages(model: EstimatedModel, images: Float32Array, options: ChoiceOfImages): ChosenImages {
   const { samples, seed = 0, classLabels, batch = 16 } = options;
   const count = checkedImageCount(model, images, samples, batch, classLabels);
   const indices = drawWithoutReplacement(count, samples ?? count, seed);

@@ -2,6 +2,7 @@ import { at } from '../base/arrays.js';
 import { nativeWork } from '../base/errors.js';
 import { checkOptions } from '../base/option-kinds.js';
 import { update } from '../engine/update.js';
+import { valuesOf, type GivenImages } from '../images/given-images.js';
 import { linear, stepRecord } from '../program/builder.js';
 import { parametrisationOf } from '../schedule/prediction.js';
 import type { GammaTable } from '../variance/gamma.js';
@@ -34,7 +35,7 @@ async function squaredNorms(model: EstimatedModel, batch: NoisyBatch, time: numb
  * and one draw of noise per image for each n; on a continuous schedule n stands for t = n / N.
  *
  * @param model - Its network, without a head, on any device; or a model written in JavaScript.
- * @param images - Images in model space, [count, C, H, W]; the training set or a part of it.
+ * @param given - A batch of images, or images in model space, [count, C, H, W]; the training set or a part of it.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` when there are fewer images than `samples` and on schedules of noise alone, `ERR_DPM_ABORTED` when aborted.
  *
  * @example
@@ -44,13 +45,14 @@ async function squaredNorms(model: EstimatedModel, batch: NoisyBatch, time: numb
  */
 export async function estimateGamma(
   model: EstimatedModel,
-  images: Float32Array,
+  given: GivenImages,
   options: EstimateGammaOptions,
 ): Promise<GammaTable> {
   checkOptions('estimateGamma', options, dataEstimateOptionKinds);
   requireEstimatedModel(model);
   const { schedule } = model;
   const { samples } = options;
+  const images = valuesOf('images', given, { sampleShape: model.sampleShape, range: schedule.defaults.dataRange });
   const tables = await estimateTables(model, images, options, 1, async (batch, time) => [
     await squaredNorms(model, batch, time),
   ]);

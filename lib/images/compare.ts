@@ -1,6 +1,7 @@
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { instanceOf, requireKind } from '../base/option-kinds.js';
+import { batchLike, givenImages, type GivenImages } from './given-images.js';
 import { ImageBatch } from './image-batch.js';
 
 /** How far images are from others, a number for each. */
@@ -83,7 +84,7 @@ function similarityOf(a: Float64Array, b: Float64Array, [, channels, height, wid
 }
 
 /**
- * How far each image is from the one at its place among others: what translations are measured by beside the Fréchet distance (EGSDE, Zhao et
+ * How far each image is from the one at its place among others, of which at least one is a batch that says the shape of both: what translations are measured by beside the Fréchet distance (EGSDE, Zhao et
  * al. 2022). Structural similarity has a Gaussian window of 11 x 11 with deviation 1.5 that stays inside of the image, and is the mean over
  * channels.
  *
@@ -94,9 +95,17 @@ function similarityOf(a: Float64Array, b: Float64Array, [, channels, height, wid
  * const { l2, psnr, ssim } = compareImages(translated, sources);
  * ```
  */
-export function compareImages(images: ImageBatch, others: ImageBatch): ImageComparison {
-  requireKind('the images', images, batchKind);
-  requireKind('the other images', others, batchKind);
+export function compareImages(images: GivenImages, others: GivenImages): ImageComparison {
+  const like: unknown = images instanceof ImageBatch ? images : others;
+  requireKind('the images', images, givenImages);
+  requireKind('one of both', like, batchKind);
+  return compareBatches(
+    batchLike('the images', images, like as ImageBatch),
+    batchLike('the other images', others, like as ImageBatch),
+  );
+}
+
+function compareBatches(images: ImageBatch, others: ImageBatch): ImageComparison {
   const { shape, count } = images;
   if (shape.join() !== others.shape.join()) {
     const shapes = `[${shape.join(', ')}] and [${others.shape.join(', ')}]`;

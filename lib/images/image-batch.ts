@@ -1,12 +1,14 @@
 import { dirname } from 'node:path';
 
 import { elementCount } from '../base/arrays.js';
+import { requireObject } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
 import { checkOptions, integerFrom, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import { centredRange, levelsPerUnit, requireRange, valueOfLevel, type PixelRange } from '../base/pixel-range.js';
 import { shownValue } from '../base/shown-value.js';
 import { makeFolder, writeAtomically } from '../files/files.js';
+import { pathOf } from '../files/path-of.js';
 import { writeSafetensors } from '../files/tensor-data.js';
 import { captioned } from './captions.js';
 import {
@@ -18,6 +20,7 @@ import {
   type GridSize,
   type ImageShape,
 } from './layout.js';
+import { type ImagesTaken, readNamedImages } from './load.js';
 import { encodePng, requirePngChannels } from './png.js';
 import { imageFileKind, saveFolder } from './save.js';
 
@@ -38,6 +41,11 @@ const pictureKinds: OptionKinds<PictureOptions> = {
   ...gridKinds,
   scale: { expected: 'an integer from 1 to 64', holds: (value) => integerFrom(1).holds(value) && Number(value) <= 64 },
   labels: { ...kinds.numbers, expected: 'an array of texts or numbers' },
+};
+
+const imageSides = {
+  expected: '[C, H, W], three positive integers',
+  holds: (value: unknown) => Array.isArray(value) && isImageShape([1, ...(value as unknown[])]),
 };
 
 function isImageShape(value: unknown): boolean {
@@ -72,6 +80,28 @@ export class ImageBatch {
     this.range = range;
     if (values instanceof Float32Array) this.#data = values;
     else this.#levels = values;
+  }
+
+  /**
+   * Reads images: a `.png`, a folder of such by their names, or the tensor `images` [N, C, H, W] of a `.safetensors` file, float32 in model space
+   * or levels.
+   *
+   * @param like - What they are for, such as a model: the shape that they have to have, and the values of black and white.
+   * @throws {@link DpmError} `ERR_DPM_FILE` naming the file that cannot be read, `ERR_DPM_TENSOR_SHAPE` when its shape is another.
+   *
+   * @example
+   * ```ts
+   * const printed = await ImageBatch.load('printed/', model);
+   * ```
+   */
+  static async load(path: string | URL, like: ImagesTaken = {}): Promise<ImageBatch> {
+    const place = pathOf('path', path);
+    requireObject('what the images are for', like);
+    const { sampleShape, range = centredRange } = like;
+    if (sampleShape !== undefined) requireKind('sampleShape', sampleShape, imageSides);
+    requireRange('range', range);
+    const { images, shape } = await readNamedImages(place, { sampleShape, range });
+    return new ImageBatch(images, shape, range);
   }
 
   /** Values in model space, row-major. Of a batch that came as grey levels there are 256 different ones. */

@@ -17,6 +17,12 @@ const essential = ['IHDR', 'PLTE', 'tRNS', 'IDAT', 'IEND'];
 /** What a file may hold beside its pixels. */
 const MOST_BESIDE = 1 << 20;
 
+/** Of the first chunk's data. */
+const HEADER_BYTES = 13;
+
+/** Of a picture whose sides nobody knows. */
+const MOST_SIDE = 65_535;
+
 /** Channels of a PNG's pixels. */
 type Channels = 1 | 2 | 3 | 4;
 
@@ -85,7 +91,7 @@ interface Header {
 
 /** The sides are known from the first chunk, before anything is made for the pixels. */
 function headerOf(path: string, { name, data }: Chunk, height: number, width: number): Header {
-  if (name !== 'IHDR' || data.length !== 13) throw wrongFile(path, 'the PNG does not begin with its sides');
+  if (name !== 'IHDR' || data.length !== HEADER_BYTES) throw wrongFile(path, 'the PNG does not begin with its sides');
   const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const [itsWidth, itsHeight] = [view.getUint32(0), view.getUint32(4)];
   if (itsWidth !== width || itsHeight !== height) {
@@ -166,6 +172,27 @@ function planes(path: string, { channels, levels }: Pixels, wanted: number): Flo
   return Float32Array.from({ length: wanted * pixels }, (_, i) => {
     const channel = colours === 1 ? 0 : Math.floor(i / pixels);
     return at(levels, (i % pixels) * channels + channel);
+  });
+}
+
+/**
+ * [C, H, W] of a PNG: 1 channel of grey, 3 of colours, whatever can be seen through.
+ *
+ * @throws {@link DpmError} `ERR_DPM_FILE` naming the file when it is no PNG that {@link readPng} reads, or has a side of more than 65,535 pixels.
+ */
+export async function shapeOfPng(path: string): Promise<[channels: number, height: number, width: number]> {
+  return withFile(path, async (file, size) => {
+    const bytes = await readExactly(file, path, 0, Math.min(size, SIGNATURE.length + CHUNK_BYTES + HEADER_BYTES));
+    const [first] = chunksOf(path, bytes);
+    if (first?.name !== 'IHDR' || first.data.length !== HEADER_BYTES)
+      throw wrongFile(path, 'the PNG does not begin with its sides');
+    const view = new DataView(first.data.buffer, first.data.byteOffset, first.data.byteLength);
+    const [width, height] = [view.getUint32(0), view.getUint32(4)];
+    if (Math.min(width, height) === 0 || Math.max(width, height) > MOST_SIDE) {
+      throw wrongFile(path, `the PNG says that it has ${width} x ${height} pixels`);
+    }
+    const channels = (channelsOfType.get(view.getUint8(9)) ?? 1) > 2 ? 3 : 1;
+    return [channels, height, width];
   });
 }
 

@@ -3,6 +3,7 @@ import { DpmError } from '../base/errors.js';
 import { kinds, instanceOf, requireKind } from '../base/option-kinds.js';
 import { normals, sampleStreams } from '../engine/normals.js';
 import type { Classifier } from '../guidance/classifier.js';
+import { valuesOf, type GivenImages } from '../images/given-images.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import { DiffusionModel } from '../model.js';
 import type { RunOptions } from '../running/run-options.js';
@@ -33,7 +34,6 @@ function timesOf({ schedule }: DiffusionModel, start: number, stride: number): n
 }
 
 function requireSources(model: DiffusionModel, sources: Float32Array, extractor: Classifier | undefined): void {
-  requireKind('the sources', sources, kinds.floats);
   const shape = model.sampleShape.join(', ');
   const count = sources.length / elementCount(model.sampleShape);
   if (!Number.isInteger(count) || count < 1) {
@@ -174,7 +174,7 @@ async function onceMore(way: Way, images: Float32Array, repeat: number, options:
  * steps of DDPM (SDEdit, Meng et al. 2022); EGSDE (Zhao et al. 2022) guides them away from the features of the source's domain and towards the
  * source's low frequencies; ILVR (Choi et al. 2021) starts from noise and replaces the low frequencies of every state by those of the source.
  *
- * @param sources - Images in model space, [N, C, H, W].
+ * @param given - The sources: images in model space, [N, C, H, W], or a batch of images.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_TENSOR_SHAPE` when sources, mask, noise or extractor do
  * not fit the model, `ERR_DPM_UNSUPPORTED` for continuous schedules, `ERR_DPM_ABORTED` when aborted.
  *
@@ -185,11 +185,12 @@ async function onceMore(way: Way, images: Float32Array, repeat: number, options:
  */
 export async function translate(
   model: DiffusionModel,
-  sources: Float32Array,
+  given: GivenImages,
   options: TranslateOptions = {},
 ): Promise<{ images: ImageBatch }> {
   requireKind('the model', model, modelKind);
   const checked = checkedOptions(options, model.sampleShape);
+  const sources = valuesOf('the sources', given, model);
   const { extractor, repeats, start, stride, mask, noise } = checked;
   requireSources(model, sources, extractor);
   const timesteps = timesOf(model, start, stride);

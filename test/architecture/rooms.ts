@@ -97,6 +97,7 @@ export const rooms: readonly Room[] = [
     holds: 'what needs a model and data: second moments, errors, likelihood/, flow/',
     uses: [
       'lib/base',
+      'lib/images',
       'lib/program',
       'lib/schedule',
       'lib/variance',

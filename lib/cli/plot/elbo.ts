@@ -13,7 +13,7 @@ import { readJson } from '../../files/files.js';
 import type { DiffusionModel } from '../../model.js';
 import type { OptionTable } from '../../samplers/sampler.js';
 import { usageError, type Call, type Command } from '../command.js';
-import { readModelImages } from '../images.js';
+import { readModelImages } from '../../images/load.js';
 import { modelOptions, withModel } from '../model-options.js';
 import { likelihoodOptions, likelihoodOptionSpecs } from '../nll.js';
 import { progressBar } from '../output.js';

@@ -5,6 +5,7 @@ import { DpmError } from '../../base/errors.js';
 import { checkOptions, instanceOf, kinds, type OptionKinds, requireKind, seedKind } from '../../base/option-kinds.js';
 import { levelsPerUnit } from '../../base/pixel-range.js';
 import { normals } from '../../engine/normals.js';
+import { valuesOf, type GivenImages } from '../../images/given-images.js';
 import { DiffusionModel } from '../../model.js';
 import { DeviceHostContext } from '../../running/device-context.js';
 import { NetworkEvaluator } from '../../running/network-evaluator.js';
@@ -199,7 +200,7 @@ function probeErrorOf(bits: readonly Float64Array[]): number {
  * probes that stand for the divergence's trace, for the tolerances, and for the prior in place of the noisiest states. Images are dequantised
  * by uniform noise.
  *
- * @param images - Images in model space, [count, C, H, W], on the grid of 8 bits: 2 u / 255 - 1 in [-1, 1], u = 0..255.
+ * @param given - A batch of images, or images in model space, [count, C, H, W], on the grid of 8 bits: 2 u / 255 - 1 in [-1, 1], u = 0..255.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option or image that is wrong, `ERR_DPM_TENSOR_SHAPE` when the images do not fit the
  * model, `ERR_DPM_UNSUPPORTED` on a device without derivatives, `ERR_DPM_ABORTED` when aborted.
  *
@@ -210,14 +211,14 @@ function probeErrorOf(bits: readonly Float64Array[]): number {
  */
 export async function flowLikelihood(
   model: DiffusionModel,
-  images: Float32Array,
+  given: GivenImages,
   options: FlowLikelihoodOptions = {},
 ): Promise<FlowLikelihood> {
   requireKind('the model', model, modelKind);
   checkOptions('flowLikelihood', options, optionKinds);
   const { repeats = 1, batch = 16, signal, onProgress } = options;
   const path = pathOf(model, options);
-  const chosen = chooseImages(model, images, options);
+  const chosen = chooseImages(model, valuesOf('images', given, model), options);
   throwIfAborted(signal);
   const count = chosen.indices.length;
   const elements = elementCount(model.sampleShape);

@@ -1,5 +1,6 @@
 import { at, elementCount } from '../../base/arrays.js';
 import { checkOptions, kinds, type OptionKinds } from '../../base/option-kinds.js';
+import { valuesOf, type GivenImages } from '../../images/given-images.js';
 import type { Clip } from '../../program/record.js';
 import { clipOf, type ClipOption } from '../../samplers/options.js';
 import { parametrisationOf } from '../../schedule/prediction.js';
@@ -54,12 +55,12 @@ async function errorsOf(
  * Estimates how well a network predicts the data at every time: the table that the costs of {@link fixedVarianceCosts} are made
  * of (Watson et al. 2021). The same `samples` images and one draw of noise per image for each n.
  *
- * @param images - 8-bit images in model space, [count, C, H, W]; the training set or a part of it.
+ * @param given - A batch of 8-bit images, or such in model space, [count, C, H, W]; the training set or a part of it.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong, `ERR_DPM_ABORTED` when aborted.
  */
 export async function estimateErrors(
   model: EstimatedModel,
-  images: Float32Array,
+  given: GivenImages,
   options: EstimateErrorsOptions,
 ): Promise<ErrorTable> {
   checkOptions('estimateErrors', options, estimateErrorsKinds);
@@ -67,6 +68,7 @@ export async function estimateErrors(
   const { schedule } = model;
   const clip = clipOf(schedule, options.clip);
   const { samples, batch = 1 } = options;
+  const images = valuesOf('images', given, { sampleShape: model.sampleShape, range: schedule.defaults.dataRange });
   checkedImageCount(model, images, samples, batch);
   checkGrid(images, elementCount(model.sampleShape), schedule.defaults.dataRange);
   const tables = await estimateTables(model, images, options, 2, (batch, time) => errorsOf(model, batch, time, clip));

@@ -4,6 +4,7 @@ import { requireObject, unknownName } from '../../base/checks.js';
 import { DpmError } from '../../base/errors.js';
 import { checkOptions, instanceOf, requireKind } from '../../base/option-kinds.js';
 import type { UNet } from '../../engine/unet.js';
+import { valuesOf, type GivenImages } from '../../images/given-images.js';
 import { DiffusionModel } from '../../model.js';
 import { samplerNames, samplers, type SamplerName } from '../../samplers/index.js';
 import type { SamplerOptions } from '../../samplers/options.js';
@@ -114,7 +115,7 @@ async function termsOfImages(work: Work): Promise<Float64Array[]> {
  * every sampler V_{1|2} of the full chain (B_t where the trajectory ends at t > 1). One fresh draw of noise per image and term;
  * the data prediction is clipped as in sampling, the noise of the last jump is not limited (Bao et al. 2022, Analytic-DPM).
  *
- * @param images - Images in model space, [count, C, H, W], on the grid of 8 bits: 2 u / 255 - 1 in [-1, 1], u = 0..255.
+ * @param given - A batch of images, or images in model space, [count, C, H, W], on the grid of 8 bits: 2 u / 255 - 1 in [-1, 1], u = 0..255.
  * @returns Means over the images with their standard errors. A term is infinite where a reverse variance is 0.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option or image that is wrong and for samplers without a finite bound
  * (DDIM), `ERR_DPM_TENSOR_SHAPE` when the images do not fit the model, `ERR_DPM_ABORTED` when aborted.
@@ -127,19 +128,19 @@ async function termsOfImages(work: Work): Promise<Float64Array[]> {
  */
 export async function estimateLikelihood(
   model: DiffusionModel,
-  images: Float32Array,
+  given: GivenImages,
   options: LikelihoodOptions,
 ): Promise<Likelihood> {
   requireKind('the model', model, modelKind);
   requireObject('the options of estimateLikelihood', options);
   const { sampler: name, samples, seed = 0, classLabels, batch = 16, decoder = 'exact', ...rest } = options;
-  const { signal, onProgress, ...given } = rest;
+  const { signal, onProgress, ...own } = rest;
   checkOptions('estimateLikelihood', { samples, seed, classLabels, batch, signal, onProgress }, runKinds);
   const sampler = likelihoodSampler(name);
-  checkSamplerOptions(sampler, given, boundOptions(sampler));
+  checkSamplerOptions(sampler, own, boundOptions(sampler));
   const { schedule } = model;
-  const chosen = chooseImages(model, images, { samples, seed, classLabels, batch });
-  const samplerOptions = withTables(sampler, given, schedule, model.gamma);
+  const chosen = chooseImages(model, valuesOf('images', given, model), { samples, seed, classLabels, batch });
+  const samplerOptions = withTables(sampler, own, schedule, model.gamma);
   const family = samplers[sampler].family(schedule, samplerOptions);
   const terms = boundTerms(schedule, family, samplerOptions, (t) =>
     discretisedDecoder(decoderVariance(schedule, t), decoder, model.range),

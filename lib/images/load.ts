@@ -4,26 +4,51 @@ import { basename, extname, join } from 'node:path';
 import { at, elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
-import { valueOfLevel, type PixelRange } from '../base/pixel-range.js';
+import { centredRange, valueOfLevel, type PixelRange } from '../base/pixel-range.js';
 import { namesIn } from '../files/files.js';
 import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readFloats } from '../files/tensor-data.js';
-import { readPng } from '../images/read-png.js';
+import type { ImageShape } from './layout.js';
+import { readPng, shapeOfPng } from './read-png.js';
 
-/** The tensor `images` of a data set in model space: float32 as it is, 0..255 mapped to the values of black to white. */
-async function readImages(path: string, range: PixelRange): Promise<{ shape: number[]; data: Float32Array }> {
-  const header = await readSafetensorsHeader(path);
-  const { shape, dtype, data } = await readFloats(header, 'images', ['U8', 'F32']);
-  if (shape.length !== 4) {
-    throw new DpmError('ERR_DPM_TENSOR_SHAPE', `${path}: images is [${shape.join(', ')}], it has to be [N, C, H, W]`);
-  }
-  return { shape, data: dtype === 'U8' ? data.map((level) => valueOfLevel(level, range)) : data };
+/** What images are to be like; a model or a classifier is such. */
+export interface ImagesTaken {
+  /** [C, H, W] of one image. Default: that of the file, of several the first one's. */
+  readonly sampleShape?: readonly number[] | undefined;
+  /** The values of black and white. Default -1 and 1. */
+  readonly range?: PixelRange | undefined;
 }
 
-/** What a model or a classifier takes. */
-interface ImagesTaken {
-  readonly sampleShape: readonly number[];
-  readonly range: PixelRange;
+/** Images in model space. */
+export interface NamedImages {
+  /** [N, C, H, W]. */
+  shape: ImageShape;
+  /** Row-major. */
+  images: Float32Array;
+  /** Names of their files, of pictures. */
+  names: readonly string[] | null;
+}
+
+function misfit(path: string, shape: readonly number[], expected: string): DpmError {
+  return new DpmError(
+    'ERR_DPM_TENSOR_SHAPE',
+    `${path}: images is [${shape.join(', ')}], it has to be [N, ${expected}]`,
+  );
+}
+
+/** The tensor `images` of a data set: float32 as it is, 0..255 mapped to the values of black to white. */
+async function readDataSet(path: string, { sampleShape, range = centredRange }: ImagesTaken): Promise<NamedImages> {
+  const header = await readSafetensorsHeader(path);
+  const { shape, dtype, data } = await readFloats(header, 'images', ['U8', 'F32']);
+  const [n, c, h, w] = shape;
+  if (n === undefined || c === undefined || h === undefined || w === undefined || shape.length !== 4) {
+    throw misfit(path, shape, 'C, H, W');
+  }
+  if (sampleShape !== undefined && [c, h, w].join() !== sampleShape.join()) {
+    throw misfit(path, shape, sampleShape.join(', '));
+  }
+  const images = dtype === 'U8' ? data.map((level) => valueOfLevel(level, range)) : data;
+  return { shape: [n, c, h, w], images, names: null };
 }
 
 /** The PNG files of a folder, by name. */
@@ -43,46 +68,30 @@ async function picturePaths(path: string): Promise<string[] | null> {
   return found?.isDirectory() === true ? picturesOf(path) : null;
 }
 
-/** Images in model space. */
-export interface NamedImages {
-  /** [N, C, H, W]. */
-  images: Float32Array;
-  /** Names of their files, of pictures. */
-  names: readonly string[] | null;
-}
-
-async function readPictures(paths: readonly string[], { sampleShape, range }: ImagesTaken): Promise<NamedImages> {
-  const elements = elementCount(sampleShape);
+async function readPictures(paths: readonly string[], taken: ImagesTaken): Promise<NamedImages> {
+  const { range = centredRange } = taken;
+  const [c, h, w] = (taken.sampleShape ?? (await shapeOfPng(at(paths, 0)))) as [number, number, number];
+  const elements = elementCount([c, h, w]);
   requireMemory(`${paths.length} pictures`, paths.length * elements, Float32Array.BYTES_PER_ELEMENT);
   const images = new Float32Array(paths.length * elements);
   for (const [index, path] of paths.entries()) {
-    const levels = await readPng(path, sampleShape);
+    const levels = await readPng(path, [c, h, w]);
     images.set(
       levels.map((level) => valueOfLevel(level, range)),
       index * elements,
     );
   }
-  return { images, names: paths.map((path) => basename(path)) };
+  return { shape: [paths.length, c, h, w], images, names: paths.map((path) => basename(path)) };
 }
 
 /**
- * The images of a data set, a picture or a folder of pictures that have the shape of a model's samples, in model space; pictures with their
- * names.
+ * The images of a data set, a picture or a folder of pictures, in model space; pictures with their names.
  *
- * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the file when they have another, `ERR_DPM_FILE` when it cannot be read.
+ * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` naming the file when they have another shape, `ERR_DPM_FILE` when it cannot be read.
  */
 export async function readNamedImages(path: string, taken: ImagesTaken): Promise<NamedImages> {
   const pictures = await picturePaths(path);
-  if (pictures !== null) return readPictures(pictures, taken);
-  const { shape, data } = await readImages(path, taken.range);
-  if (shape.slice(1).join() !== taken.sampleShape.join()) {
-    const expected = taken.sampleShape.join(', ');
-    throw new DpmError(
-      'ERR_DPM_TENSOR_SHAPE',
-      `${path}: images is [${shape.join(', ')}], it has to be [N, ${expected}]`,
-    );
-  }
-  return { images: data, names: null };
+  return pictures === null ? readDataSet(path, taken) : readPictures(pictures, taken);
 }
 
 /** Images as {@link readNamedImages} gives them. */

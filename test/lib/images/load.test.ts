@@ -1,0 +1,128 @@
+// Images of files, and where batches of images are taken.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import { encode } from 'fast-png';
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import * as dpm from '../../../lib/index.js';
+import { temporaryFolder } from '../../support/temporary.js';
+
+const folder = temporaryFolder();
+const { ImageBatch } = dpm;
+const levels = (count: number, step: number): Uint8Array =>
+  Uint8Array.from({ length: count }, (_, i) => (i * step) % 256);
+const grey = [levels(28 * 28, 3), levels(28 * 28, 5)] as const;
+const values = (given: Uint8Array): Float32Array => Float32Array.from(given, (level) => level / 127.5 - 1);
+
+beforeAll(async () => {
+  await mkdir(join(folder, 'grey'));
+  for (const [n, name] of ['b.png', 'a.PNG'].entries()) {
+    await writeFile(
+      join(folder, 'grey', name),
+      encode({ width: 28, height: 28, channels: 1, depth: 8, data: grey[n]! }),
+    );
+  }
+  await writeFile(join(folder, 'rgb.png'), encode({ width: 2, height: 3, channels: 3, depth: 8, data: levels(18, 7) }));
+  const opaque = levels(24, 7).map((level, i) => (i % 4 === 3 ? 255 : level));
+  await writeFile(join(folder, 'rgba.png'), encode({ width: 2, height: 3, channels: 4, depth: 8, data: opaque }));
+});
+
+describe('ImageBatch.load', () => {
+  it('reads what it has written, of each kind', async () => {
+    const images = new ImageBatch(levels(2 * 3 * 4 * 5, 11), [2, 3, 4, 5]);
+    await images.save(join(folder, 'some.safetensors'));
+    await images.save(join(folder, 'some'));
+    for (const path of ['some.safetensors', 'some']) {
+      const found = await ImageBatch.load(join(folder, path));
+      expect(found.shape).toEqual([2, 3, 4, 5]);
+      expect(found.toUint8()).toEqual(images.toUint8());
+      expect(found.range).toEqual([-1, 1]);
+    }
+  });
+
+  it('reads a folder by its names, and a picture by a URL, of any number of channels', async () => {
+    const found = await ImageBatch.load(join(folder, 'grey'));
+    expect(found.shape).toEqual([2, 1, 28, 28]);
+    expect(found.toUint8()).toEqual(Uint8Array.from([...grey[1], ...grey[0]]));
+    expect((await ImageBatch.load(pathToFileURL(join(folder, 'rgb.png')))).shape).toEqual([1, 3, 3, 2]);
+    expect((await ImageBatch.load(join(folder, 'rgba.png'))).shape).toEqual([1, 3, 3, 2]);
+  });
+
+  it('reads what a model takes, in its range', async () => {
+    const like = { sampleShape: [1, 28, 28], range: [0, 1] } as const;
+    const found = await ImageBatch.load(join(folder, 'grey'), like);
+    expect(found.range).toEqual([0, 1]);
+    expect(found.data[1]).toBeCloseTo(5 / 255, 6);
+    // Grey serves for colours, not the other way round.
+    expect((await ImageBatch.load(join(folder, 'grey'), { sampleShape: [3, 28, 28] })).shape).toEqual([2, 3, 28, 28]);
+    const wrong = { code: 'ERR_DPM_TENSOR_SHAPE' };
+    await expect(ImageBatch.load(join(folder, 'rgb.png'), like)).rejects.toMatchObject(wrong);
+    await expect(ImageBatch.load(join(folder, 'rgb.png'), { sampleShape: [1, 3, 2] })).rejects.toMatchObject(wrong);
+    await expect(ImageBatch.load(join(folder, 'some.safetensors'), like)).rejects.toMatchObject(wrong);
+  });
+
+  it('refuses what is no path, no shape, no PNG and a PNG without end', async () => {
+    const argument = { code: 'ERR_DPM_ARGUMENT' };
+    await expect(ImageBatch.load(7 as never)).rejects.toMatchObject(argument);
+    await expect(ImageBatch.load(new URL('http://localhost/a.png'))).rejects.toMatchObject(argument);
+    await expect(ImageBatch.load(join(folder, 'grey'), null as never)).rejects.toMatchObject(argument);
+    await expect(ImageBatch.load(join(folder, 'grey'), { sampleShape: [28, 28] })).rejects.toMatchObject(argument);
+    await expect(ImageBatch.load(join(folder, 'grey'), { range: [1, 1] })).rejects.toMatchObject(argument);
+    const file = join(folder, 'wrong.png');
+    const whole = encode({ width: 2, height: 3, channels: 3, depth: 8, data: levels(18, 7) });
+    const wide = whole.slice();
+    new DataView(wide.buffer).setUint32(16, 70_000);
+    for (const bytes of [new Uint8Array(0), whole.slice(0, 20), whole.slice(0, 33), wide, levels(100, 1)]) {
+      await writeFile(file, bytes);
+      await expect(ImageBatch.load(file)).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
+    }
+    await expect(ImageBatch.load(join(folder, 'none.png'))).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
+  });
+});
+
+/** Every number of a result, in order. */
+function numbersOf(result: unknown): number[] {
+  if (typeof result === 'number') return [result];
+  return typeof result === 'object' && result !== null ? Object.values(result).flatMap(numbersOf) : [];
+}
+
+describe('batches of images', () => {
+  it('are taken where arrays of images are, and mapped to the range of the model', async () => {
+    await using model = await dpm.DiffusionModel.load('mnist', { device: 'cpu', threads: 1 });
+    const array = Float32Array.from(grey.flatMap((each) => [...values(each)]));
+    const batch = await ImageBatch.load(join(folder, 'grey'), model);
+    const other = await ImageBatch.load(join(folder, 'grey'), { range: [0, 255] });
+    const inOrder = Float32Array.from([...array.subarray(784), ...array.subarray(0, 784)]);
+    const calls: ((images: dpm.GivenImages) => Promise<unknown>)[] = [
+      async (images) => (await dpm.translate(model, images, { start: 0.1, stride: 50 })).images.data,
+      async (images) => dpm.estimateGamma(model, images, { samples: 2, timesteps: [500] }),
+      async (images) => dpm.estimateErrors(model, images, { samples: 2, timesteps: [500] }),
+      async (images) => dpm.estimateLikelihood(model, images, { sampler: 'ddpm', steps: 2 }),
+      async (images) => dpm.flowLikelihood(model, images, { atol: 0.1, rtol: 0.1 }),
+    ];
+    for (const call of calls) {
+      const wanted = await call(inOrder);
+      expect(await call(batch)).toEqual(wanted);
+      const [mapped, own] = [numbersOf(await call(other)), numbersOf(wanted)];
+      expect(mapped.length).toBe(own.length);
+      mapped.forEach((value, i) => {
+        if (Number.isNaN(own[i])) expect(value).toBeNaN();
+        else expect(Math.abs(value - own[i]!)).toBeLessThan(1e-2 * (1 + Math.abs(own[i]!)));
+      });
+      const misfit = new ImageBatch(array, [2, 1, 14, 56]);
+      await expect(call(misfit)).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_SHAPE' });
+      await expect(call('images' as never)).rejects.toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
+    }
+  });
+
+  it('say the shape of what they are compared with', async () => {
+    const batch = await ImageBatch.load(join(folder, 'grey'));
+    const same = dpm.compareImages(batch, batch);
+    expect(dpm.compareImages(batch.data, batch)).toEqual(same);
+    expect(dpm.compareImages(batch, batch.data)).toEqual(same);
+    expect(() => dpm.compareImages(batch.data, batch.data)).toThrow(/one of both/);
+    expect(() => dpm.compareImages(batch.data.slice(1), batch)).toThrow(/the images have 1567 values/);
+  });
+});
