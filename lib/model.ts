@@ -1,7 +1,7 @@
 import { throwIfAborted } from './base/abort.js';
 import { unknownName } from './base/checks.js';
 import { DpmError } from './base/errors.js';
-import { checkOptions, either, instanceOf, kinds, type OptionKinds } from './base/option-kinds.js';
+import { checkOptions, either, instanceOf, isList, kinds, type OptionKinds } from './base/option-kinds.js';
 import type { PixelRange } from './base/pixel-range.js';
 import { digestOfModel } from './checkpoint/digest.js';
 import { headNames, type HeadName } from './checkpoint/heads.js';
@@ -81,7 +81,8 @@ export type AnySampleOptions = { sampler: SamplerName } & RunOptions & SamplerOp
 
 /** Guides move the means of reverse Markov chains, and the scores of others. */
 function withGuideForm(sampler: SamplerName, run: RunOptions): RunOptions {
-  if (run.guides === undefined || run.guides.length === 0 || run.guideForm !== undefined) return run;
+  // What is no list is refused where the run begins.
+  if (!isList(run.guides) || run.guides.length === 0 || run.guideForm !== undefined) return run;
   return { ...run, guideForm: samplers[sampler].facts.bound === true ? 'mean' : 'score' };
 }
 

@@ -60,7 +60,8 @@ export function either(...kinds: readonly Kind[]): Kind {
 
 /** An array of one kind. */
 export function arrayOf(expected: string, kind: Kind): Kind {
-  return { expected, holds: (value) => isList(value) && value.every((each) => kind.holds(each)) };
+  // `every` would pass over what a list has not got.
+  return { expected, holds: (value) => isList(value) && Array.from(value).every((each) => kind.holds(each)) };
 }
 
 /** A plain object or an instance, for which there are better words than `an object`. */
@@ -96,7 +97,8 @@ export const kinds = {
   list: { expected: 'an array', holds: isList },
   sizes: {
     expected: 'an array of sizes',
-    holds: (value) => isList(value) && value.length <= MOST_SIZES && value.every((size) => typeof size === 'number'),
+    holds: (value) =>
+      isList(value) && value.length <= MOST_SIZES && Array.from(value).every((size) => typeof size === 'number'),
   },
   signal: { expected: 'an AbortSignal', holds: isSignal },
 } as const satisfies Record<string, Kind>;

@@ -244,6 +244,21 @@ export function requireTensor(header: SafetensorsHeader, name: string): TensorEn
   return entry;
 }
 
+/** Refuses an entry that no header of a file has, as a forged one gives it. */
+function requireEntry(path: string, name: string, entry: unknown): asserts entry is TensorEntry {
+  const { dtype, shape, offset, bytes } = (entry ?? {}) as Record<keyof TensorEntry, unknown>;
+  const isEntry =
+    isDtype(dtype) &&
+    kinds.sizes.holds(shape) &&
+    [...(shape as unknown[]), offset, bytes].every((size) => Number.isSafeInteger(size) && Number(size) >= 0) &&
+    bytes === elementCount(shape as number[]) * dtypeBytes[dtype];
+  if (isEntry) return;
+  throw new DpmError(
+    'ERR_DPM_ARGUMENT',
+    `the header of ${path}: tensor '${name}' is not what readSafetensorsHeader gives`,
+  );
+}
+
 /**
  * The bytes of a tensor as they are in the file: elements in C order, each with its lowest byte first.
  *
@@ -255,9 +270,7 @@ export async function readTensorBytes(
   name: string,
 ): Promise<{ entry: TensorEntry; bytes: Uint8Array }> {
   const entry = requireTensor(header, name);
+  requireEntry(header.path, name, entry);
   const bytes = await withFile(header.path, (file) => readExactly(file, header.path, entry.offset, entry.bytes));
-  if (entry.bytes !== elementCount(entry.shape) * dtypeBytes[entry.dtype]) {
-    throw new DpmError('ERR_DPM_INTERNAL', `${header.path}: tensor '${name}' was not checked`);
-  }
   return { entry, bytes };
 }

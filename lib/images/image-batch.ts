@@ -106,8 +106,15 @@ export class ImageBatch {
 
   /** Values in model space, row-major. Of a batch that came as grey levels there are 256 different ones. */
   get data(): Float32Array {
+    this.#requireValues();
     this.#data ??= Float32Array.from(this.#levels ?? [], (level) => valueOfLevel(level, this.range));
     return this.#data;
+  }
+
+  /** @throws {@link DpmError} `ERR_DPM_ARGUMENT` where their array was transferred away since. */
+  #requireValues(): void {
+    if ((this.#levels ?? this.#data)?.length === elementCount(this.shape)) return;
+    throw new DpmError('ERR_DPM_ARGUMENT', 'the values of the images were transferred away');
   }
 
   /** Number of images. */
@@ -117,6 +124,7 @@ export class ImageBatch {
 
   /** Grey levels 0..255, rounded to the nearest, [N, C, H, W]. */
   toUint8(): Uint8Array {
+    this.#requireValues();
     if (this.#levels !== undefined) return this.#levels.slice();
     const levels = new Uint8Array(elementCount(this.shape));
     const scale = levelsPerUnit(this.range);
@@ -150,8 +158,9 @@ export class ImageBatch {
     return pixels;
   }
 
-  /** The images from `first` up to `end`, which they share their memory with. */
-  slice(first: number, end = first + 1): ImageBatch {
+  /** The images from `first` up to `last`, by default one, which they share their memory with. */
+  slice(first: number, last?: number): ImageBatch {
+    const end = last ?? (Number.isInteger(first) ? first + 1 : NaN);
     const inside = Number.isInteger(first) && Number.isInteger(end) && first >= 0 && first < end && end <= this.count;
     if (!inside) {
       throw new DpmError(

@@ -202,7 +202,8 @@ export function validateProgram(program: StepProgram): void {
   requireFinite('step program', { initialScale: program.initialScale });
   const written = new Set<number>();
   let evaluated = false;
-  program.records.forEach((record, index) => {
+  // What a list has not got is no record.
+  Array.from(program.records).forEach((record, index) => {
     const where = `record ${index}`;
     requireParts(where, record);
     evaluated ||= record.evaluate;

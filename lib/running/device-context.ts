@@ -228,7 +228,9 @@ export class DeviceHostContext implements HostContext {
     return Float64Array.from({ length: this.batch }, (_, sample) => {
       let sum = 0;
       for (let i = sample * elements; i < (sample + 1) * elements; ++i) {
-        sum += (at(errors, i) / tolerance(Math.abs(at(first, i)), Math.abs(at(second, i)))) ** 2;
+        const allowed: unknown = tolerance(Math.abs(at(first, i)), Math.abs(at(second, i)));
+        if (typeof allowed !== 'number') throw wrongValue('what tolerance returned', allowed, 'a number');
+        sum += (at(errors, i) / allowed) ** 2;
       }
       const norm = Math.sqrt(sum / elements);
       if (Number.isNaN(norm)) throw notANumber(error, this.#run.firstSample + sample);
@@ -237,6 +239,7 @@ export class DeviceHostContext implements HostContext {
   }
 
   progress(done: number, total: number): void {
+    for (const [name, value] of Object.entries({ done, total })) requireKind(name, value, kinds.number);
     this.#run.onProgress?.(done, total);
   }
 

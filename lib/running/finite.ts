@@ -2,8 +2,10 @@ import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 
 /** The first element that is infinite or not a number; -1: there is none. */
-function firstWrong(values: Float32Array): number {
-  return values.findIndex((value) => !Number.isFinite(value));
+function firstWrong(values: ArrayLike<number>): number {
+  // What only says that it is an array has no methods.
+  for (let i = 0; i < values.length; ++i) if (!Number.isFinite(values[i])) return i;
+  return -1;
 }
 
 /**

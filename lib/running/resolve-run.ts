@@ -148,7 +148,8 @@ function checkedSnapshots(work: ResolvedRun['work'], snapshotEvery: number): num
 
 /** A copy of what the caller can change meanwhile. */
 export function copyOf(values: number | ArrayLike<number> | undefined): number | number[] | undefined {
-  return typeof values === 'object' ? Array.from(values) : values;
+  // Those of an array that was transferred away are none.
+  return typeof values === 'object' ? Array.prototype.slice.call(values) : values;
 }
 
 function labelsOf(unet: RunNetwork, labels: number | readonly number[] | undefined, count: number): Int32Array | null {

@@ -1,6 +1,7 @@
 import { tracingChannel } from 'node:diagnostics_channel';
 
 import { at } from '../base/arrays.js';
+import { requireObject } from '../base/checks.js';
 import { untilAborted } from '../base/abort.js';
 import { DpmError, nativeWork } from '../base/errors.js';
 import { checkOptions, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
@@ -270,6 +271,7 @@ export class Batcher {
 
   /** Milliseconds until a request would begin, as far as one can tell. */
   expectedWait(request: Pick<BatchRequest, 'tenant' | 'priority'> = {}): number {
+    requireObject('the request', request);
     return this.#admission.expectedWait(clientOf(request));
   }
 

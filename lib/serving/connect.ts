@@ -2,11 +2,13 @@ import type { MessagePort } from 'node:worker_threads';
 
 import { abortable } from '../base/abort.js';
 import { DpmError } from '../base/errors.js';
+import { requireKind } from '../base/option-kinds.js';
 import type { RunResult } from '../running/network-run.js';
 import type { OptionsOfSampler, SamplerName } from '../samplers/index.js';
 import type { BatcherCapacity, BatchForwardOptions } from './batcher.js';
 import type { BatchEvent } from './events.js';
 import {
+  portKind,
   receivedError,
   receivedImages,
   receivedResult,
@@ -216,6 +218,7 @@ class PortClient {
  * @throws {@link DpmError} `ERR_DPM_CLOSED` when the port is closed.
  */
 export async function connectBatcher(port: MessagePort): Promise<RemoteBatcher> {
+  requireKind('the port', port, portKind);
   const client = new PortClient(port);
   const answer = await client.ask({ kind: 'capacity' }, undefined);
   if (answer.kind !== 'capacity') throw unexpected(answer);

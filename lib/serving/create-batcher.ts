@@ -20,7 +20,7 @@ import { scheduleKind, type NoiseSchedule } from '../schedule/noise-schedule.js'
 import { Batcher, type ServedModel } from './batcher.js';
 import { batcherOptionKinds, type BatcherOptions } from './options.js';
 import { ReplicatedBatcher, type BatchableModel } from './replicas.js';
-import { ScriptNetwork, type BatchEvaluate } from './script-network.js';
+import { ScriptNetwork, thrownBy, type BatchEvaluate } from './script-network.js';
 
 /** Options of {@link createBatcher}. */
 export interface ScriptBatcherOptions extends BatcherOptions {
@@ -51,12 +51,12 @@ const scriptKinds: OptionKinds<ScriptBatcherOptions> = {
   device: either(kinds.string, instanceOf('a Device', Device)),
 };
 
-function servedScript(device: Device, isOwn: boolean, options: ScriptBatcherOptions): ServedModel {
+function servedScript(device: Device, isOwn: boolean, options: ScriptBatcherOptions) {
   const { shape, evaluate, schedule, classes = 0, head = false } = options;
   const image = elementCount(shape);
   const plain = new ScriptNetwork(device, { elements: image, classes, head: false }, evaluate);
   const withHead = new ScriptNetwork(device, { elements: image, classes, head: true }, evaluate);
-  return {
+  const model: ServedModel = {
     name: 'a model in JavaScript',
     run: {
       sampleShape: shape,
@@ -83,6 +83,7 @@ function servedScript(device: Device, isOwn: boolean, options: ScriptBatcherOpti
     released: () => (isOwn ? device.close() : undefined),
     forward: () => Promise.reject(new DpmError('ERR_DPM_INTERNAL', 'a model in JavaScript evaluates in its batch')),
   };
+  return { model, thrown: (error: unknown) => thrownBy([plain, withHead], error) };
 }
 
 /**
@@ -131,10 +132,11 @@ async function scriptBatcher(options: ScriptBatcherOptions): Promise<Batcher> {
   }
   const isOwn = !(device instanceof Device);
   const opened = isOwn ? Device.open({ device: device ?? 'cpu', threads: 1 }) : device;
+  const served = servedScript(opened, isOwn, options);
   try {
-    return await Batcher.open(servedScript(opened, isOwn, options), batching);
+    return await Batcher.open(served.model, batching);
   } catch (error) {
     if (isOwn) await opened.close();
-    throw error;
+    throw served.thrown(error);
   }
 }

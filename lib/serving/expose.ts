@@ -1,8 +1,10 @@
 import type { MessagePort } from 'node:worker_threads';
 
+import { requireKind } from '../base/option-kinds.js';
 import type { BatchEvent } from './events.js';
 import {
   handedOver,
+  portKind,
   sentError,
   sentImages,
   sentResult,
@@ -156,5 +158,6 @@ function sentEvent(event: BatchEvent, levels: boolean): SentEvent {
  * ```
  */
 export function exposeBatcher(batcher: BatchService, port: MessagePort): void {
+  requireKind('the port', port, portKind);
   new Client(batcher, port).listen();
 }

@@ -1,4 +1,5 @@
 import { DpmError, dpmErrorCodes, type DpmErrorCode } from '../base/errors.js';
+import { isObject, type Kind } from '../base/option-kinds.js';
 import type { PixelRange } from '../base/pixel-range.js';
 import { ImageBatch } from '../images/image-batch.js';
 import type { ImageShape } from '../images/layout.js';
@@ -88,3 +89,11 @@ export function receivedError({ code, message, retryAfterMs }: SentError): DpmEr
   const known = dpmErrorCodes.find((each): each is DpmErrorCode => each === code);
   return new DpmError(known ?? 'ERR_DPM_INTERNAL', message, { retryAfterMs });
 }
+
+/** A port, of whatever realm and kind. */
+export const portKind: Kind = {
+  expected: 'a MessagePort or a Worker',
+  holds: (value) =>
+    isObject(value) &&
+    ['on', 'postMessage'].every((name) => typeof (value as Record<string, unknown>)[name] === 'function'),
+};

@@ -14,8 +14,16 @@ function isPlain(value: unknown): boolean {
   return value === null || Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
 }
 
-/** A text that is the same for the same options; null where they hold more than plain values. */
+/** A text that is the same for the same options; null where they hold more than plain values, or go round or too deep. */
 function keyOf(sampler: SamplerName, options: object): string | null {
+  try {
+    return textOf(sampler, options);
+  } catch {
+    return null;
+  }
+}
+
+function textOf(sampler: SamplerName, options: object): string | null {
   const entries = Object.entries(options)
     .filter(([, value]) => value !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : 1));

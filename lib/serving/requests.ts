@@ -25,6 +25,7 @@ import { Ending } from './ending.js';
 import type { Lanes } from './lanes.js';
 import type { BatchRunOptions, Priority } from './options.js';
 import type { ProgramCache } from './program-cache.js';
+import { thrownBy } from './script-network.js';
 
 /** What a request that is done has taken. */
 export interface Served {
@@ -121,8 +122,7 @@ async function asThrown<T>({ unet }: ResolvedRun, work: () => Promise<T>): Promi
   try {
     return await work();
   } catch (error) {
-    const cause = error instanceof DpmError ? error.cause : undefined;
-    throw typeof cause === 'object' && cause !== null && unet.thrown?.has(cause) === true ? cause : error;
+    throw thrownBy([unet], error);
   }
 }
 

@@ -32,6 +32,13 @@ export interface ScriptShape {
 /** Failed steps whose requests may still ask for their errors. */
 const MOST_FAILURES = 64;
 
+/** What a function of the caller's has thrown, where an error is nothing but its wrapping. */
+export function thrownBy(networks: readonly { readonly thrown?: WeakSet<object> }[], error: unknown): unknown {
+  const cause = error instanceof DpmError ? error.cause : undefined;
+  const isTheirs = typeof cause === 'object' && cause !== null && networks.some(({ thrown }) => thrown?.has(cause));
+  return isTheirs ? cause : error;
+}
+
 /** A model written in JavaScript in the place of a network: the native batch asks it for predictions. */
 export class ScriptNetwork implements RunNetwork {
   readonly device: Device;

@@ -11,6 +11,7 @@ import type { Jump } from '../schedule/jump.js';
 export function lastNoiseDeviation(levels: number, dataRange = 2): number {
   if (!Number.isFinite(levels) || levels < 0)
     throw wrongValue('lastNoiseClip', levels, 'a number of grey levels or null');
+  requireKind('dataRange', dataRange, kinds.finite);
   return levels * (dataRange / 255) * Math.sqrt(Math.PI / 2);
 }
 

@@ -294,7 +294,7 @@ describe.each(Object.keys(spoils))('inputs that %s after the call', (name) => {
 /** Functions and methods that answer later, as they are exported. */
 function exportedAsync(): string[] {
   const isAsync = (value: unknown): boolean =>
-    (value as { constructor: { name: string } }).constructor.name.startsWith("Async");
+    (value as { constructor: { name: string } }).constructor.name.startsWith('Async');
   const methods = (name: string, holder: object): string[] =>
     Object.entries(Object.getOwnPropertyDescriptors(holder))
       .filter(([, { value }]) => typeof value === 'function' && isAsync(value))

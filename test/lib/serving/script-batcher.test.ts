@@ -264,6 +264,6 @@ describe('a batcher over a function', () => {
         throw mine;
       },
     });
-    await expect(failing).rejects.toMatchObject({ cause: mine });
+    await expect(failing).rejects.toBe(mine);
   });
 });
