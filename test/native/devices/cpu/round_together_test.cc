@@ -35,6 +35,7 @@ std::vector<std::uint16_t> rounded(const std::vector<float>& taps) {
 
 std::vector<std::uint16_t> nearest(const std::vector<float>& taps) {
   std::vector<std::uint16_t> bits;
+  bits.reserve(taps.size());
   for (const float tap : taps) bits.push_back(float_to_bfloat16(tap));
   return bits;
 }
