@@ -238,7 +238,7 @@ export class ImageBatch {
     requireKind('path', path, kinds.string);
     checkOptions('save', options, pictureKinds);
     const kind = imageFileKind(path);
-    const images = new ImageBatch(this.data.slice(), this.shape, this.range);
+    const images = new ImageBatch((this.#levels ?? this.data).slice(), this.shape, this.range);
     const how = { ...options, labels: options.labels?.slice() };
     if (kind === 'folder') {
       await saveFolder(path, images.#pictures(how));

@@ -124,6 +124,15 @@ it('refuses a folder that is none', async () => {
   await expect(openResults(pathToFileURL(file).href)).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
 });
 
+it('makes a folder that several want at once', async () => {
+  const results = await openResults(pathToFileURL(join(folder, 'many')).href);
+  for (let round = 0; round < 20; ++round) {
+    const keys = Array.from({ length: 8 }, (_, chunk) => `${round}/below/${chunk}`);
+    await Promise.all(keys.map((key) => results.put(key, Buffer.from(key))));
+    for (const key of keys) expect(Buffer.from((await results.get(key))!).toString()).toBe(key);
+  }
+});
+
 it.runIf(process.platform === 'linux')('refuses a folder where a system makes none', async () => {
   await expect(openResults('file:///proc/nowhere/a')).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
 });
