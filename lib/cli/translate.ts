@@ -3,7 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 
 import { makeFolder } from '../files/files.js';
 import { Classifier } from '../guidance/classifier.js';
-import { compareImages, type ImageComparison } from '../images/compare.js';
+import { compareImages, type ImageComparison, WINDOW } from '../images/compare.js';
 import { ImageBatch } from '../images/image-batch.js';
 import { imageFileKind } from '../images/save.js';
 import type { DiffusionModel } from '../model.js';
@@ -18,9 +18,6 @@ import { checkTarget } from './target.js';
 
 /** The structural similarity of images that have nothing to do with one another is about 0. */
 const LIKE_NOISE = 0.05;
-
-/** Of a window of the structural similarity. */
-const LEAST_SIDE = 11;
 
 /** Options that only an extractor gives a meaning. */
 const extractorOptions = ['lambda-s', 'lambda-i', 'similarity'];
@@ -107,7 +104,7 @@ function means({ l2, psnr, ssim }: ImageComparison): { l2: number; psnr: number;
 /** How far results are from their sources; null for images too small to compare by their structure, unless that was asked for. */
 function metricsOf(images: ImageBatch, sources: Float32Array, asked: boolean): ReturnType<typeof means> | null {
   const [, , height, width] = images.shape;
-  if (!asked && Math.min(height, width) < LEAST_SIDE) return null;
+  if (!asked && Math.min(height, width) < WINDOW) return null;
   return means(compareImages(images, new ImageBatch(sources, images.shape, images.range)));
 }
 

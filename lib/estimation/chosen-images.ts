@@ -3,6 +3,7 @@ import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { kinds, requireKind } from '../base/option-kinds.js';
 import { drawWithoutReplacement } from '../base/random.js';
+import { valuesOf, type GivenImages } from '../images/given-images.js';
 import type { EstimatedModel } from './estimated-model.js';
 
 /**
@@ -35,6 +36,15 @@ export function checkedImageCount(
   return count;
 }
 
+/**
+ * Images in a model's space.
+ *
+ * @throws {@link DpmError} as {@link valuesOf} does.
+ */
+export function valuesFor({ sampleShape, schedule }: EstimatedModel, given: GivenImages): Float32Array {
+  return valuesOf('images', given, { sampleShape, range: schedule.defaults.dataRange });
+}
+
 /** Images that were drawn from a caller's data, which may change as soon as the call has returned. */
 export interface ChosenImages {
   /** Which of the data they are. */
@@ -60,10 +70,11 @@ export interface ChoiceOfImages {
 /**
  * Draws images without replacement, by default all in another order.
  *
- * @throws {@link DpmError} as {@link checkedImageCount} does.
+ * @throws {@link DpmError} as {@link valuesFor} and {@link checkedImageCount} do.
  */
-export function chooseImages(model: EstimatedModel, images: Float32Array, options: ChoiceOfImages): ChosenImages {
+export function chooseImages(model: EstimatedModel, given: GivenImages, options: ChoiceOfImages): ChosenImages {
   const { samples, seed = 0, classLabels, batch = 16 } = options;
+  const images = valuesFor(model, given);
   const count = checkedImageCount(model, images, samples, batch, classLabels);
   const indices = drawWithoutReplacement(count, samples ?? count, seed);
   const elements = elementCount(model.sampleShape);
@@ -74,12 +85,12 @@ export function chooseImages(model: EstimatedModel, images: Float32Array, option
   return { indices, data, labels: classLabels && indices.map((index) => at(classLabels, index)) };
 }
 
-/** At most so many of them, from one on. */
+/** At most so many of them, from one on; their data share the memory. */
 export function partOfChosen({ indices, data, labels }: ChosenImages, first: number, count: number): ChosenImages {
   const elements = data.length / indices.length;
   return {
     indices: indices.slice(first, first + count),
-    data: data.slice(first * elements, (first + count) * elements),
+    data: data.subarray(first * elements, (first + count) * elements),
     labels: labels?.slice(first, first + count),
   };
 }

@@ -2,6 +2,7 @@ import { throwIfAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { kinds, type OptionKinds, seedKind } from '../base/option-kinds.js';
+import type { GivenImages } from '../images/given-images.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { chooseImages, partOfChosen } from './chosen-images.js';
 import type { EstimatedModel } from './estimated-model.js';
@@ -87,7 +88,7 @@ export type BatchSums = (batch: NoisyBatch, time: number) => Promise<readonly nu
  */
 export async function estimateTables(
   model: EstimatedModel,
-  images: Float32Array,
+  images: GivenImages,
   options: DataEstimateOptions,
   tables: number,
   sumsOf: BatchSums,

@@ -2,7 +2,7 @@ import { at } from '../base/arrays.js';
 import { nativeWork } from '../base/errors.js';
 import { checkOptions } from '../base/option-kinds.js';
 import { update } from '../engine/update.js';
-import { valuesOf, type GivenImages } from '../images/given-images.js';
+import type { GivenImages } from '../images/given-images.js';
 import { linear, stepRecord } from '../program/builder.js';
 import { parametrisationOf } from '../schedule/prediction.js';
 import type { GammaTable } from '../variance/gamma.js';
@@ -52,8 +52,7 @@ export async function estimateGamma(
   requireEstimatedModel(model);
   const { schedule } = model;
   const { samples } = options;
-  const images = valuesOf('images', given, { sampleShape: model.sampleShape, range: schedule.defaults.dataRange });
-  const tables = await estimateTables(model, images, options, 1, async (batch, time) => [
+  const tables = await estimateTables(model, given, options, 1, async (batch, time) => [
     await squaredNorms(model, batch, time),
   ]);
   return {

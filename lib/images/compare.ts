@@ -19,8 +19,9 @@ const batchKind = instanceOf('an ImageBatch', ImageBatch);
 /** Keeps the noise ratio of equal images finite, as in EGSDE's evaluation. */
 const LEAST_ERROR = 1e-10;
 
-/** Side of the window of SSIM, and the deviation of its Gaussian. */
-const WINDOW = 11;
+/** Side of the window of SSIM, which images have to have at least. */
+export const WINDOW = 11;
+/** Of its Gaussian. */
 const DEVIATION = 1.5;
 
 /** What keeps the quotients of SSIM away from 0, of values from 0 to 1. */

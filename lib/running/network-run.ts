@@ -30,6 +30,12 @@ export function imagesOf({ model, options }: ResolvedRun, values: Float32Array |
   return isLate ? new ImageBatch(images.toUint8(), shape, model.range) : images;
 }
 
+/** What a run ends with. @throws {@link DpmError} `ERR_DPM_NOT_FINITE`. */
+function finalImages(run: ResolvedRun, states: Float32Array | Uint8Array): ImageBatch {
+  requireFiniteStates(states, elementCount(run.model.sampleShape));
+  return imagesOf(run, states);
+}
+
 /** Who runs the programs of a request, and how they are packed. */
 export interface StepRunner<R extends NativeRunResult = NativeRunResult> {
   run(request: NativeRunRequest): Promise<R>;
@@ -77,9 +83,9 @@ export async function runSteps<R extends NativeRunResult>(
         nativeWork(() => runner.run({ ...request, guides, cancel: signal === undefined ? null : cancel })),
       ),
   );
-  requireFiniteStates(result.images, elementCount(model.sampleShape));
-  const snapshots = result.snapshots.map(({ record, images }) => ({ record, images: imagesOf(run, images) }));
-  return { result: { images: imagesOf(run, result.images), snapshots }, native: result };
+  const images = finalImages(run, result.images);
+  const snapshots = result.snapshots.map(({ record, images: states }) => ({ record, images: imagesOf(run, states) }));
+  return { result: { images, snapshots }, native: result };
 }
 
 async function runHost(program: HostProgram, run: ResolvedRun): Promise<RunResult> {
@@ -98,13 +104,7 @@ async function runHost(program: HostProgram, run: ResolvedRun): Promise<RunResul
         }),
     }),
   );
-  return finalImages(run, data);
-}
-
-/** @throws {@link DpmError} `ERR_DPM_NOT_FINITE`. */
-function finalImages(run: ResolvedRun, states: Float32Array): RunResult {
-  requireFiniteStates(states, elementCount(run.model.sampleShape));
-  return { images: imagesOf(run, states), snapshots: [] };
+  return { images: finalImages(run, data), snapshots: [] };
 }
 
 /** Runs programs on a network. */
@@ -116,7 +116,7 @@ export async function runOnNetwork(run: ResolvedRun): Promise<RunResult> {
   const guided = await nativeGuides(run);
   if (guided !== null) return (await runSteps([guided.program], run, run.unet.native, guided.guides)).result;
   if (guides.length > 0 || constrain !== undefined) {
-    return finalImages(run, await runGuided(run));
+    return { images: finalImages(run, await runGuided(run)), snapshots: [] };
   }
   if (run.work.kind === 'host') return runHost(run.work.program, run);
   return (await runSteps(run.work.programs, run, run.unet.native)).result;

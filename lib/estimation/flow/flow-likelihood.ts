@@ -5,7 +5,7 @@ import { DpmError } from '../../base/errors.js';
 import { checkOptions, instanceOf, kinds, type OptionKinds, requireKind, seedKind } from '../../base/option-kinds.js';
 import { levelsPerUnit } from '../../base/pixel-range.js';
 import { normals } from '../../engine/normals.js';
-import { valuesOf, type GivenImages } from '../../images/given-images.js';
+import type { GivenImages } from '../../images/given-images.js';
 import { DiffusionModel } from '../../model.js';
 import { DeviceHostContext } from '../../running/device-context.js';
 import { NetworkEvaluator } from '../../running/network-evaluator.js';
@@ -218,7 +218,7 @@ export async function flowLikelihood(
   checkOptions('flowLikelihood', options, optionKinds);
   const { repeats = 1, batch = 16, signal, onProgress } = options;
   const path = pathOf(model, options);
-  const chosen = chooseImages(model, valuesOf('images', given, model), options);
+  const chosen = chooseImages(model, given, options);
   throwIfAborted(signal);
   const count = chosen.indices.length;
   const elements = elementCount(model.sampleShape);

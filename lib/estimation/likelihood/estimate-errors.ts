@@ -1,11 +1,11 @@
 import { at, elementCount } from '../../base/arrays.js';
 import { checkOptions, kinds, type OptionKinds } from '../../base/option-kinds.js';
-import { valuesOf, type GivenImages } from '../../images/given-images.js';
+import type { GivenImages } from '../../images/given-images.js';
 import type { Clip } from '../../program/record.js';
 import { clipOf, type ClipOption } from '../../samplers/options.js';
 import { parametrisationOf } from '../../schedule/prediction.js';
 import type { ErrorTable } from '../../variance/error-table.js';
-import { checkedImageCount } from '../chosen-images.js';
+import { checkedImageCount, valuesFor } from '../chosen-images.js';
 import { dataEstimateOptionKinds, estimateTables, type DataEstimateOptions } from '../data-estimate.js';
 import { requireEstimatedModel, type EstimatedModel } from '../estimated-model.js';
 import type { NoisyBatch } from '../noisy-batch.js';
@@ -68,7 +68,7 @@ export async function estimateErrors(
   const { schedule } = model;
   const clip = clipOf(schedule, options.clip);
   const { samples, batch = 1 } = options;
-  const images = valuesOf('images', given, { sampleShape: model.sampleShape, range: schedule.defaults.dataRange });
+  const images = valuesFor(model, given);
   checkedImageCount(model, images, samples, batch);
   checkGrid(images, elementCount(model.sampleShape), schedule.defaults.dataRange);
   const tables = await estimateTables(model, images, options, 2, (batch, time) => errorsOf(model, batch, time, clip));

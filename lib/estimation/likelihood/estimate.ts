@@ -4,7 +4,7 @@ import { requireObject, unknownName } from '../../base/checks.js';
 import { DpmError } from '../../base/errors.js';
 import { checkOptions, instanceOf, requireKind } from '../../base/option-kinds.js';
 import type { UNet } from '../../engine/unet.js';
-import { valuesOf, type GivenImages } from '../../images/given-images.js';
+import type { GivenImages } from '../../images/given-images.js';
 import { DiffusionModel } from '../../model.js';
 import { samplerNames, samplers, type SamplerName } from '../../samplers/index.js';
 import type { SamplerOptions } from '../../samplers/options.js';
@@ -139,7 +139,7 @@ export async function estimateLikelihood(
   const sampler = likelihoodSampler(name);
   checkSamplerOptions(sampler, own, boundOptions(sampler));
   const { schedule } = model;
-  const chosen = chooseImages(model, valuesOf('images', given, model), { samples, seed, classLabels, batch });
+  const chosen = chooseImages(model, given, { samples, seed, classLabels, batch });
   const samplerOptions = withTables(sampler, own, schedule, model.gamma);
   const family = samplers[sampler].family(schedule, samplerOptions);
   const terms = boundTerms(schedule, family, samplerOptions, (t) =>
