@@ -103,6 +103,13 @@ export const kinds = {
   signal: { expected: 'an AbortSignal', holds: isSignal },
 } as const satisfies Record<string, Kind>;
 
+/** [C, H, W] of one image. */
+export const threeSizes: Kind = {
+  expected: 'three positive integers',
+  holds: (value) =>
+    isList(value) && value.length === 3 && Array.from(value).every((size) => kinds.positiveInteger.holds(size)),
+};
+
 /** One number for all samples, or one for each. */
 export const numberOrNumbers = either(kinds.number, kinds.numbers);
 

@@ -4,7 +4,7 @@ import { elementCount } from '../base/arrays.js';
 import { requireObject } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
-import { checkOptions, integerFrom, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
+import { checkOptions, integerFrom, kinds, requireKind, threeSizes, type OptionKinds } from '../base/option-kinds.js';
 import { centredRange, levelsPerUnit, requireRange, valueOfLevel, type PixelRange } from '../base/pixel-range.js';
 import { shownValue } from '../base/shown-value.js';
 import { makeFolder, writeAtomically } from '../files/files.js';
@@ -16,6 +16,7 @@ import {
   gridSize,
   interleaved,
   laidOut,
+  MOST_SIDE,
   type GridOptions,
   type GridSize,
   type ImageShape,
@@ -32,20 +33,12 @@ export interface PictureOptions extends GridOptions {
   labels?: readonly (string | number)[] | undefined;
 }
 
-/** Of a picture, in pixels. */
-const MOST_SIDE = 65_535;
-
 const gridKinds: OptionKinds<GridOptions> = { columns: kinds.positiveInteger, gap: integerFrom(0) };
 
 const pictureKinds: OptionKinds<PictureOptions> = {
   ...gridKinds,
   scale: { expected: 'an integer from 1 to 64', holds: (value) => integerFrom(1).holds(value) && Number(value) <= 64 },
   labels: { ...kinds.numbers, expected: 'an array of texts or numbers' },
-};
-
-const imageSides = {
-  expected: '[C, H, W], three positive integers',
-  holds: (value: unknown) => Array.isArray(value) && isImageShape([1, ...(value as unknown[])]),
 };
 
 function isImageShape(value: unknown): boolean {
@@ -98,10 +91,11 @@ export class ImageBatch {
     const place = pathOf('path', path);
     requireObject('what the images are for', like);
     const { sampleShape, range = centredRange } = like;
-    if (sampleShape !== undefined) requireKind('sampleShape', sampleShape, imageSides);
+    if (sampleShape !== undefined) requireKind('sampleShape', sampleShape, threeSizes);
     requireRange('range', range);
-    const { images, shape } = await readNamedImages(place, { sampleShape, range });
-    return new ImageBatch(images, shape, range);
+    const own = { sampleShape: sampleShape?.slice(), range: [...range] } as const;
+    const { images, shape } = await readNamedImages(place, own);
+    return new ImageBatch(images, shape, own.range);
   }
 
   /** Values in model space, row-major. Of a batch that came as grey levels there are 256 different ones. */

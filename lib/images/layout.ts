@@ -32,6 +32,9 @@ export interface GridSize {
   height: number;
 }
 
+/** Of a picture, in pixels. */
+export const MOST_SIDE = 65_535;
+
 /** How large the grid of `count` images becomes. */
 export function gridSize([count, , height, width]: ImageShape, { columns, gap = 2 }: GridOptions): GridSize {
   const across = columns ?? Math.ceil(Math.sqrt(count));

@@ -5,6 +5,7 @@ import { decode } from 'fast-png';
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { readExactly, withFile } from '../files/files.js';
+import { MOST_SIDE } from './layout.js';
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 
@@ -19,9 +20,6 @@ const MOST_BESIDE = 1 << 20;
 
 /** Of the first chunk's data. */
 const HEADER_BYTES = 13;
-
-/** Of a picture whose sides nobody knows. */
-const MOST_SIDE = 65_535;
 
 /** Channels of a PNG's pixels. */
 type Channels = 1 | 2 | 3 | 4;
@@ -89,22 +87,33 @@ interface Header {
   interlaced: boolean;
 }
 
-/** The sides are known from the first chunk, before anything is made for the pixels. */
-function headerOf(path: string, { name, data }: Chunk, height: number, width: number): Header {
-  if (name !== 'IHDR' || data.length !== HEADER_BYTES) throw wrongFile(path, 'the PNG does not begin with its sides');
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  const [itsWidth, itsHeight] = [view.getUint32(0), view.getUint32(4)];
+/** What the first chunk says, before anything is made for the pixels; no channels for a palette. */
+function fieldsOf(path: string, first: Chunk | undefined) {
+  if (first?.name !== 'IHDR' || first.data.length !== HEADER_BYTES) {
+    throw wrongFile(path, 'the PNG does not begin with its sides');
+  }
+  const view = new DataView(first.data.buffer, first.data.byteOffset, first.data.byteLength);
+  return {
+    width: view.getUint32(0),
+    height: view.getUint32(4),
+    depth: view.getUint8(8),
+    channels: channelsOfType.get(view.getUint8(9)),
+    interlaced: view.getUint8(12) !== 0,
+  };
+}
+
+function headerOf(path: string, first: Chunk, height: number, width: number): Header {
+  const { width: itsWidth, height: itsHeight, depth, channels, interlaced } = fieldsOf(path, first);
   if (itsWidth !== width || itsHeight !== height) {
     throw new DpmError(
       'ERR_DPM_TENSOR_SHAPE',
       `${path}: the image has ${itsWidth} x ${itsHeight} pixels, it has to have ${width} x ${height}`,
     );
   }
-  const [depth, channels] = [view.getUint8(8), channelsOfType.get(view.getUint8(9))];
   if (channels === undefined || (depth !== 8 && depth !== 16)) {
     throw wrongFile(path, 'the PNG has a palette or less than 8 bits; save it as grey or RGB of 8 bits');
   }
-  return { depth, channels, interlaced: view.getUint8(12) !== 0 };
+  return { depth, channels, interlaced };
 }
 
 /** All rows of all passes, each with the byte of its filter. */
@@ -184,15 +193,11 @@ export async function shapeOfPng(path: string): Promise<[channels: number, heigh
   return withFile(path, async (file, size) => {
     const bytes = await readExactly(file, path, 0, Math.min(size, SIGNATURE.length + CHUNK_BYTES + HEADER_BYTES));
     const [first] = chunksOf(path, bytes);
-    if (first?.name !== 'IHDR' || first.data.length !== HEADER_BYTES)
-      throw wrongFile(path, 'the PNG does not begin with its sides');
-    const view = new DataView(first.data.buffer, first.data.byteOffset, first.data.byteLength);
-    const [width, height] = [view.getUint32(0), view.getUint32(4)];
+    const { width, height, channels = 1 } = fieldsOf(path, first);
     if (Math.min(width, height) === 0 || Math.max(width, height) > MOST_SIDE) {
       throw wrongFile(path, `the PNG says that it has ${width} x ${height} pixels`);
     }
-    const channels = (channelsOfType.get(view.getUint8(9)) ?? 1) > 2 ? 3 : 1;
-    return [channels, height, width];
+    return [channels > 2 ? 3 : 1, height, width];
   });
 }
 

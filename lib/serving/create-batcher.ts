@@ -2,7 +2,6 @@ import { elementCount } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import {
-  arrayOf,
   checkOptions,
   either,
   instanceOf,
@@ -10,6 +9,7 @@ import {
   isList,
   kinds,
   requireKind,
+  threeSizes,
   type OptionKinds,
 } from '../base/option-kinds.js';
 import { centredRange } from '../base/pixel-range.js';
@@ -38,12 +38,9 @@ export interface ScriptBatcherOptions extends BatcherOptions {
   device?: string | Device | undefined;
 }
 
-const sizesExpected = 'three positive integers';
-const sizes = arrayOf(sizesExpected, kinds.positiveInteger);
-
 const scriptKinds: OptionKinds<ScriptBatcherOptions> = {
   ...batcherOptionKinds,
-  shape: { expected: sizesExpected, holds: (value) => sizes.holds(value) && (value as unknown[]).length === 3 },
+  shape: threeSizes,
   evaluate: kinds.function,
   schedule: scheduleKind,
   classes: integerFrom(0),

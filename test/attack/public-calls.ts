@@ -190,6 +190,9 @@ export function fileCalls(folder: string): PublicCall[] {
     of('save', (target: never, options: never) => images.save(target, options), [path('images.png'), {}], {
       1: ['columns', 'gap', 'scale', 'labels'],
     }),
+    of('ImageBatch.load', (given: never, like: never) => dpm.ImageBatch.load(given, like), [path('images.png'), {}], {
+      1: ['sampleShape', 'range'],
+    }),
   ];
 }
 

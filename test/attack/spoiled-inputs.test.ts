@@ -270,6 +270,13 @@ const cases: Record<string, Case> = {
       },
     ],
   ),
+  'ImageBatch.load': of(
+    (path, like) => dpm.ImageBatch.load(path, like),
+    async () => {
+      await new dpm.ImageBatch(images(2), [2, 1, 28, 28]).save(join(folder, 'pictures'));
+      return [join(folder, 'pictures'), { sampleShape: [1, 28, 28], range: [0, 1] }];
+    },
+  ),
   'ImageBatch.save': of(
     async (batch, options) => {
       await (batch as dpm.ImageBatch).save(join(folder, 'images.png'), options);
