@@ -210,7 +210,7 @@ export class DiffusionModel {
    */
   stream<N extends SamplerName>(
     options: ({ sampler: N } & RunOptions & OptionsOfSampler<N>) | SchedulerSampleOptions,
-  ): AsyncGenerator<StreamedImage> {
+  ): AsyncGenerator<StreamedImage, void, void> {
     const { sampler, own, run } = splitOptions<RunOptions>(options, runOptionKinds);
     checkOptions('stream', run, runOptionKinds);
     return streamOnNetwork(this.#runModel(), this.#compile(sampler, own), withGuideForm(sampler, run));
@@ -290,8 +290,9 @@ export class DiffusionModel {
   }
 
   /**
-   * Rejects queued work with `ERR_DPM_CLOSED`, waits for running work and releases everything. On a device that is not the model's own
-   * nothing is rejected but what its batchers have to do. Can be called again.
+   * Rejects queued work with `ERR_DPM_CLOSED`, and what waits for a function written in JavaScript, such as a guide; waits for running work
+   * and releases everything. On a device that is not the model's own, of queued work only that of its batchers is rejected. Can be called
+   * again.
    */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -346,6 +347,6 @@ export class DiffusionModel {
 
   async #load(head: HeadName): Promise<UNet> {
     const { unet, graph } = await loadableNetwork(this.#folder, head);
-    return UNet.load(this.device, unet, graph);
+    return UNet.load(this.device, unet, graph, { weightsOf: this.unet });
   }
 }

@@ -48,10 +48,12 @@ function requireRole({ path, family }: ModelFolder, isClassifier: boolean, role:
  *
  * @throws {@link DpmError} naming the file or tensor that is wrong.
  */
-export async function loadFeatures({ opened, folder }: NetworkOnDevice): Promise<UNet> {
+export async function loadFeatures({ opened, folder, unet: classifier }: NetworkOnDevice): Promise<UNet> {
   const { unet, checkpoint } = await folder.select(null);
   const description = { ...unet, pool: { method: 'features' }, outChannels: lastChannels(unet) } as const;
-  return UNet.load(opened.device, description, nativeGraph(unetGraph(description), checkpoint));
+  return UNet.load(opened.device, description, nativeGraph(unetGraph(description), checkpoint), {
+    weightsOf: classifier,
+  });
 }
 
 /** A network on its device, and the folder or file that it is from. */
@@ -89,7 +91,7 @@ export async function loadNetwork(
   requireRole(folder, loadable.unet.pool !== undefined, role);
   const opened = openedDevice(device, role);
   try {
-    return { opened, folder, unet: await UNet.load(opened.device, loadable.unet, loadable.graph, signal) };
+    return { opened, folder, unet: await UNet.load(opened.device, loadable.unet, loadable.graph, { signal }) };
   } catch (error) {
     if (opened.isOwn) await opened.device.close();
     throw error;

@@ -43,6 +43,8 @@ export interface NativeNetworkOptions {
   derivative?: NativeDerivative;
   /** What of a pullback is not kept but computed again. */
   recompute?: RecomputePolicy;
+  /** A network of the same files, whose weights have to be the same still. */
+  weightsOf?: NativeNetwork;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { elementCount } from '../base/arrays.js';
 import { abortable } from '../base/abort.js';
 import { unknownName } from '../base/checks.js';
+import { Closing } from '../base/closing.js';
 import { DpmError, nativeWork } from '../base/errors.js';
 import { checkOptions, requireKind } from '../base/option-kinds.js';
 import type { UNetDescription } from '../network/description.js';
@@ -66,7 +67,7 @@ export class UNet {
   readonly #outSides: readonly [height: number, width: number];
   readonly #derive: (derivative: NativeDerivative, recompute: RecomputePolicy) => Promise<NativeNetwork>;
   readonly #derivatives = new Map<string, Promise<NativeNetwork>>();
-  #isClosed = false;
+  readonly #closing = new Closing('network');
 
   private constructor(
     device: Device,
@@ -85,29 +86,36 @@ export class UNet {
     this.info = { inChannels, outChannels, height, width, classes, parameters, multiplyAdds, weightBytes };
   }
 
-  /** Loads the graph of a description. @internal */
+  /**
+   * Loads the graph of a description.
+   *
+   * @param weightsOf - A network of the same files, whose weights have to be the same still.
+   * @internal
+   */
   static async load(
     device: Device,
     description: UNetDescription,
     graph: NativeGraph,
-    signal?: AbortSignal,
+    { signal, weightsOf }: { signal?: AbortSignal | undefined; weightsOf?: UNet } = {},
   ): Promise<UNet> {
     const { classes, divisor = null } = description;
     const { CancelToken } = native();
+    const options = { classes, divisor, ...(weightsOf !== undefined && { weightsOf: weightsOf.native }) };
     const cancel = new CancelToken();
     const network = await abortable(
       signal,
       () => {
         cancel.cancel();
       },
-      () => nativeWork(() => device.engine.loadNetwork(graph, { classes, divisor }, cancel)),
+      () => nativeWork(() => device.engine.loadNetwork(graph, options, cancel)),
     );
     const output = graph.values.find(({ binding }) => binding === 'output');
     const sides = [output?.height ?? description.height, output?.width ?? description.width] as const;
     return new UNet(device, network, description, sides, (derivative, recompute) => {
       // Labels of a classifier are what it tells apart.
       const labels = derivative === 'label-score' ? description.outChannels : classes;
-      return nativeWork(() => device.engine.loadNetwork(graph, { classes: labels, divisor, derivative, recompute }));
+      const derived = { classes: labels, divisor, derivative, recompute, weightsOf: network };
+      return nativeWork(() => device.engine.loadNetwork(graph, derived));
     });
   }
 
@@ -116,9 +124,14 @@ export class UNet {
     return this.#network;
   }
 
-  /** Releases the weights once work in flight is done. @internal */
+  /** What a function of the caller's answers, or `ERR_DPM_CLOSED` as soon as the network or its device is closed. @internal */
+  whileOpen<T>(work: () => T | Promise<T>): Promise<T> {
+    return this.device.whileOpen(() => this.#closing.during(work));
+  }
+
+  /** Releases the weights once work in flight is done; what waits for functions written in JavaScript is rejected. @internal */
   async close(): Promise<void> {
-    this.#isClosed = true;
+    this.#closing.close();
     const derivatives = [...this.#derivatives.values()];
     this.#derivatives.clear();
     for (const loaded of await Promise.allSettled(derivatives)) {
@@ -264,7 +277,7 @@ export class UNet {
 
   /** The network with a derivative, which is loaded when it is first needed. @internal */
   async derivative(derivative: NativeDerivative, recompute: RecomputePolicy = 'none'): Promise<NativeNetwork> {
-    if (this.#isClosed) throw new DpmError('ERR_DPM_CLOSED', 'the network is closed');
+    this.#closing.requireOpen();
     const key = `${derivative} ${recompute}`;
     let network = this.#derivatives.get(key);
     if (network === undefined) {

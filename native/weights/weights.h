@@ -11,6 +11,7 @@
 
 #include "core/input_file.h"
 #include "graph/graph.h"
+#include "weights/digests.h"
 
 namespace dpm {
 
@@ -33,14 +34,19 @@ struct WeightLocation {
 class Weights {
  public:
   /// @param check_wanted Called before a weight is read; it throws when nobody wants it any more.
-  explicit Weights(std::function<void()> check_wanted = [] {}) : check_wanted_(std::move(check_wanted)) {}
+  /// @param digests What was read of the same files before.
+  explicit Weights(
+      std::function<void()> check_wanted = [] {},
+      std::shared_ptr<WeightDigests> digests = std::make_shared<WeightDigests>())
+      : check_wanted_(std::move(check_wanted)), digests_(std::move(digests)) {}
 
   /// Opens a file. Throws Error(kFile).
   void add_file(const std::string& path);
   /// Throws Error(kTensorShape) when shape, view, dtype and bytes or the given elements disagree,
   /// Error(kFileTruncated) when the file is shorter.
   void add(const WeightLocation& location);
-  /// One whose `read` throws Error(kFileTruncated) when its file has become shorter. Throws Error(kTensorMissing).
+  /// One whose `read` throws Error(kFileTruncated) when its file has become shorter, Error(kFile) when its bytes are
+  /// others than when they were first read. Throws Error(kTensorMissing).
   [[nodiscard]] const graph::Constant& get(const std::string& name) const;
   [[nodiscard]] std::uint64_t parameters() const { return parameters_; }
 
@@ -49,6 +55,7 @@ class Weights {
   void keep(graph::Constant constant);
 
   std::function<void()> check_wanted_;
+  std::shared_ptr<WeightDigests> digests_;
   std::vector<std::shared_ptr<const InputFile>> files_;
   std::map<std::string, graph::Constant> tensors_;
   std::uint64_t parameters_ = 0;

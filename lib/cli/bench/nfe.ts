@@ -19,7 +19,7 @@ async function loadNetwork(device: Device, name: string, signal: AbortSignal): P
   const known = Object.hasOwn(benchNetworks, name) ? benchNetworks[name] : undefined;
   if (known !== undefined) return loadRandomNetwork(device, known.unet, signal);
   const { unet, graph } = await loadableNetwork(await readModelFolder(name), null);
-  return UNet.load(device, unet, graph, signal);
+  return UNet.load(device, unet, graph, { signal });
 }
 
 interface Measurement {

@@ -60,7 +60,7 @@ export async function loadRandomNetwork(
     } finally {
       await file.close();
     }
-    return await UNet.load(device, description, { ...graph, constants: tensors, files: [path] }, signal);
+    return await UNet.load(device, description, { ...graph, constants: tensors, files: [path] }, { signal });
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 
 #include "engine/network.h"
 #include "graph/graph.h"
@@ -17,7 +18,8 @@ struct OpenedNetwork {
 };
 
 /// Opens the files of a request that was read on the JavaScript thread; called on the engine's. `check_wanted` throws
-/// when nobody wants the network any more.
-using OpenNetwork = std::function<OpenedNetwork(std::function<void()> check_wanted)>;
+/// when nobody wants the network any more; `digests` is what was read of the files before.
+using OpenNetwork =
+    std::function<OpenedNetwork(std::function<void()> check_wanted, std::shared_ptr<WeightDigests> digests)>;
 
 }  // namespace dpm::addon

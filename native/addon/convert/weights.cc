@@ -55,8 +55,9 @@ WeightRequest to_weights(const Napi::Object& object, const char* list) {
   return request;
 }
 
-Weights open_weights(const WeightRequest& request, std::function<void()> check_wanted) {
-  Weights weights(std::move(check_wanted));
+Weights open_weights(const WeightRequest& request, std::function<void()> check_wanted,
+                     std::shared_ptr<WeightDigests> digests) {
+  Weights weights(std::move(check_wanted), std::move(digests));
   for (const std::string& file : request.files) weights.add_file(file);
   for (const WeightLocation& tensor : request.tensors) weights.add(tensor);
   return weights;

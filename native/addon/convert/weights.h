@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct WeightRequest {
 
 /// Throws Error(kArgument). `tensors` is the property that lists them.
 WeightRequest to_weights(const Napi::Object& object, const char* tensors);
-Weights open_weights(const WeightRequest& request, std::function<void()> check_wanted);
+Weights open_weights(const WeightRequest& request, std::function<void()> check_wanted,
+                     std::shared_ptr<WeightDigests> digests);
 
 }  // namespace dpm::addon

@@ -23,26 +23,30 @@ class LoadJob : public PromiseJob {
         engine_(std::move(engine)),
         cancelled_(CancelToken::flag_of(info[2], engine_)) {
     require(info[0].IsObject() && info[1].IsObject(), "a graph and options are needed");
-    open_ = to_graph_network(info[0].As<Napi::Object>(), info[1].As<Napi::Object>());
+    const auto options = info[1].As<Napi::Object>();
+    open_ = to_graph_network(info[0].As<Napi::Object>(), options);
+    if (has_value(options, "weightsOf")) digests_ = NetworkWrap::digests_of(options.Get("weightsOf"), "weightsOf");
   }
 
   [[nodiscard]] bool cancelled() const override { return cancelled_->load(); }
 
   void run() override {
-    OpenedNetwork opened = open_([this] {
+    const auto check_wanted = [this] {
       if (cancelled()) throw Error(ErrorCode::kAborted, "loading was aborted");
       if (engine_->stopping()) throw Error(ErrorCode::kClosed, "the engine was closed");
-    });
+    };
+    OpenedNetwork opened = open_(check_wanted, digests_);
     network_ = std::make_shared<Network>(engine_->device(), std::move(opened.graph), std::move(opened.options));
   }
 
  protected:
-  Napi::Value result(Napi::Env env) override { return NetworkWrap::make(env, engine_, std::move(network_)); }
+  Napi::Value result(Napi::Env env) override { return NetworkWrap::make(env, engine_, std::move(network_), digests_); }
 
  private:
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<std::atomic<bool>> cancelled_;
   OpenNetwork open_;
+  std::shared_ptr<WeightDigests> digests_ = std::make_shared<WeightDigests>();
   std::shared_ptr<Network> network_;
 };
 

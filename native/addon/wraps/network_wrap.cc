@@ -106,7 +106,12 @@ std::shared_ptr<Network> NetworkWrap::network_of(const Napi::Value& value, const
   return unwrap<NetworkWrap>(value, kTag, what).network();
 }
 
-Napi::Object NetworkWrap::make(Napi::Env env, const std::shared_ptr<Engine>& engine, std::shared_ptr<Network> network) {
+std::shared_ptr<WeightDigests> NetworkWrap::digests_of(const Napi::Value& value, const char* what) {
+  return unwrap<NetworkWrap>(value, kTag, what).digests_;
+}
+
+Napi::Object NetworkWrap::make(Napi::Env env, const std::shared_ptr<Engine>& engine, std::shared_ptr<Network> network,
+                               std::shared_ptr<WeightDigests> digests) {
   Environment& environment = Environment::of(env);
   environment.constructing = true;
   Napi::Object object = environment.network_constructor.New({});
@@ -117,6 +122,7 @@ Napi::Object NetworkWrap::make(Napi::Env env, const std::shared_ptr<Engine>& eng
   self->network_ = std::move(network);
   self->report_memory(env, 1);
   self->memory_ = std::make_shared<ForwardMemory>();
+  self->digests_ = std::move(digests);
   return object;
 }
 

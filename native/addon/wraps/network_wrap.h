@@ -8,6 +8,7 @@
 
 #include "engine/engine.h"
 #include "engine/network.h"
+#include "weights/digests.h"
 
 namespace dpm::addon {
 
@@ -16,12 +17,15 @@ class ForwardMemory;
 class NetworkWrap : public Napi::ObjectWrap<NetworkWrap> {
  public:
   static void define(Napi::Env env);
-  static Napi::Object make(Napi::Env env, const std::shared_ptr<Engine>& engine, std::shared_ptr<Network> network);
+  static Napi::Object make(Napi::Env env, const std::shared_ptr<Engine>& engine, std::shared_ptr<Network> network,
+                           std::shared_ptr<WeightDigests> digests);
   /// For `make` only; throws when JavaScript calls it.
   explicit NetworkWrap(const Napi::CallbackInfo& info);
   void Finalize(Napi::Env env) override;
   /// Throws Error(kArgument) for what is no network, Error(kClosed) for one that is closed.
   static std::shared_ptr<Network> network_of(const Napi::Value& value, const char* what);
+  /// What was read of its weights; throws as `network_of` does.
+  static std::shared_ptr<WeightDigests> digests_of(const Napi::Value& value, const char* what);
 
  private:
   Napi::Value forward(const Napi::CallbackInfo& info);
@@ -42,6 +46,7 @@ class NetworkWrap : public Napi::ObjectWrap<NetworkWrap> {
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<Network> network_;
   std::shared_ptr<ForwardMemory> memory_;
+  std::shared_ptr<WeightDigests> digests_;
 };
 
 }  // namespace dpm::addon

@@ -7,6 +7,8 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <set>
 #include <vector>
 
 #include "backend/constant.h"
@@ -69,6 +71,43 @@ TEST(Weights, AreReadWhenTheyAreLoaded) {
   std::filesystem::resize_file(file.path(), 390);
   EXPECT_EQ(values("row"), std::vector<float>(expected.begin() + 4, expected.begin() + 8));
   EXPECT_EQ(code_of([&] { values("last"); }), ErrorCode::kFileTruncated);
+}
+
+TEST(Weights, OfADerivativeAreThoseOfItsNetwork) {
+  const WeightFile file(100);
+  const auto digests = std::make_shared<WeightDigests>();
+  const auto read = [&](const std::vector<const char*>& names) {
+    Weights w([] {}, digests);
+    w.add_file(file.path());
+    w.add({"row", 0, DType::kFloat32, {4}, 16, 16});
+    w.add({"last", 0, DType::kFloat32, {4}, 384, 16});
+    for (const char* name : names) const ConstantElements elements(graph::lower(w.get(name)));
+  };
+  read({"row"});
+  std::fstream(file.path(), std::ios::in | std::ios::out | std::ios::binary).seekp(384).put('x');
+  read({"row", "last"});
+  std::fstream(file.path(), std::ios::in | std::ios::out | std::ios::binary).seekp(31).put('x');
+  read({"last"});
+  EXPECT_EQ(code_of([&] { read({"row"}); }), ErrorCode::kFile);
+}
+
+TEST(Weights, DigestsDifferWhereverOneByteDoes) {
+  for (const std::size_t bytes : {1, 7, 8, 31, 32, 33, 63, 64, 100}) {
+    // What lies behind the end, in the guard, is not read.
+    std::vector<unsigned char> data(bytes + 32, 5);
+    const std::uint64_t digest = digest_of(data.data(), bytes);
+    std::set<std::uint64_t> seen{digest};
+    for (std::size_t i = 0; i < bytes + 32; ++i) {
+      data[i] ^= 0x80U;
+      const bool is_new = seen.insert(digest_of(data.data(), bytes)).second;
+      EXPECT_EQ(is_new, i < bytes) << i << " of " << bytes;
+      data[i] ^= 0x80U;
+    }
+  }
+  const unsigned char zeros[64] = {};
+  std::set<std::uint64_t> of_lengths;
+  for (std::size_t bytes = 0; bytes <= 64; ++bytes) of_lengths.insert(digest_of(zeros, bytes));
+  EXPECT_EQ(of_lengths.size(), 65U);
 }
 
 TEST(Weights, AreNotReadWhenNobodyWantsThem) {
