@@ -1,5 +1,6 @@
 import { elementCount } from '../base/arrays.js';
 import { unknownName, wrongValue } from '../base/checks.js';
+import { Closing } from '../base/closing.js';
 import { DpmError, nativeWork, toDpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
 import { checkOptions, instanceOf, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
@@ -132,6 +133,7 @@ function checkValues({ dtype = 'f32', threads = 0, exact = false, tf32 = false }
 export class Device {
   /** @internal */
   readonly engine: NativeEngine;
+  readonly #closing = new Closing('device');
 
   private constructor(engine: NativeEngine) {
     this.engine = engine;
@@ -205,8 +207,17 @@ export class Device {
     return this.engine.statistics();
   }
 
-  /** Rejects queued work, waits for running work and releases everything. Can be called again. */
+  /** What a function of the caller's answers, or `ERR_DPM_CLOSED` as soon as the device is closed. @internal */
+  whileOpen<T>(work: () => T | Promise<T>): Promise<T> {
+    return this.#closing.during(work);
+  }
+
+  /**
+   * Rejects queued work and what waits for functions written in JavaScript, waits for running work and releases everything. Can be called
+   * again.
+   */
   async close(): Promise<void> {
+    this.#closing.close();
     await nativeWork(() => this.engine.close());
   }
 

@@ -52,7 +52,7 @@ export function evaluatorOf(
     signal: AbortSignal | undefined;
   },
 ): Evaluator {
-  if ('model' in model) return new ScriptEvaluator(model.model, undefined, signal);
+  if ('model' in model) return new ScriptEvaluator(model.model, { device: model.device, signal });
   const network = unet ?? model.unet;
   return new NetworkEvaluator(network, network.labels(labels, batch));
 }

@@ -2,7 +2,7 @@ import { untilAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { tagOf } from '../base/option-kinds.js';
-import type { DeviceTensor } from '../engine/device.js';
+import type { Device, DeviceTensor } from '../engine/device.js';
 
 /** Anything that predicts from a batch of states: the native network or a model written in JavaScript. */
 export interface Evaluator {
@@ -91,23 +91,32 @@ function correctedOutput(corrected: Float32Array | undefined, prediction: Float3
   return asFloat32(result, length, 'the corrected prediction');
 }
 
+/** What {@link ScriptEvaluator} takes beside its model. */
+export interface ScriptEvaluatorOptions {
+  /** Whose states it is given; closing it ends the wait for a prediction. */
+  device: Device;
+  /** Sees every prediction. */
+  correct?: Correction | undefined;
+  /** Ends the wait for a prediction. */
+  signal?: AbortSignal | undefined;
+}
+
 async function predict(
   model: ScriptModel,
-  correct: Correction | undefined,
+  { correct, signal, device }: ScriptEvaluatorOptions,
   x: Float32Array,
   t: number,
-  signal: AbortSignal | undefined,
 ): Promise<Predictions> {
-  const { out, head } = outputsOf(await untilAborted(signal, () => model(x, t)), x.length);
+  const answer = await untilAborted(signal, () => device.whileOpen(() => model(x, t)));
+  const { out, head } = outputsOf(answer, x.length);
   return { out: correct === undefined ? out : correctedOutput(correct(x, t, out), out), head };
 }
 
-/** Calls a JavaScript model on states copied from the device; `correct` sees every prediction, and `signal` ends the wait for one. */
+/** Calls a JavaScript model on states copied from the device. */
 export class ScriptEvaluator implements Evaluator {
   constructor(
     private readonly model: ScriptModel,
-    private readonly correct?: Correction,
-    private readonly signal?: AbortSignal,
+    private readonly options: ScriptEvaluatorOptions,
   ) {}
 
   async evaluate(
@@ -152,6 +161,6 @@ export class ScriptEvaluator implements Evaluator {
   }
 
   #one(x: Float32Array, time: number): Promise<Predictions> {
-    return predict(this.model, this.correct, x, time, this.signal);
+    return predict(this.model, this.options, x, time);
   }
 }

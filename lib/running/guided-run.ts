@@ -133,20 +133,21 @@ class GuidedBatch {
       nextTime: records.slice(record).find(({ evaluate }) => evaluate)?.time ?? null,
       first: this.run.place + this.first,
     };
-    const found: unknown = await untilAborted(this.run.options.signal, () =>
-      Promise.resolve(constrain(states.slice(), place)),
-    );
+    const found = await this.#answer(() => constrain(states.slice(), place));
     requireStates('constrain', found, states.length);
     await nativeWork(() => script.replace(found));
   }
 
+  /** What a function of the caller's answers; it may be anything, and never come. */
+  #answer(ask: () => unknown): Promise<unknown> {
+    return untilAborted(this.run.options.signal, () => this.unet.whileOpen(ask));
+  }
+
   async #gradient(x: Float32Array, times: Float32Array): Promise<Float32Array> {
-    const { guides = [], signal } = this.run.options;
+    const { guides = [] } = this.run.options;
     const sum = new Float32Array(x.length);
     for (const [index, guide] of guides.entries()) {
-      const found: unknown = await untilAborted(signal, () =>
-        Promise.resolve(guide(x.slice(), times.slice(), this.run.place + this.first)),
-      );
+      const found = await this.#answer(() => guide(x.slice(), times.slice(), this.run.place + this.first));
       requireStates(`guide ${index}`, found, sum.length);
       for (let i = 0; i < sum.length; ++i) sum[i] = at(sum, i) + at(found, i);
     }

@@ -28,13 +28,13 @@ async function initialise(
 export async function runHostProgram(
   program: HostProgram,
   x: DeviceTensor,
-  options: Omit<HostRun, 'x'> & { init: Float32Array | null },
+  options: Omit<HostRun, 'x'> & { init: Float32Array | null; owner: Pick<RunNetwork, 'whileOpen'> },
 ): Promise<void> {
   await initialise(x, { ...options, scale: program.initialScale });
   const context = new DeviceHostContext({ ...options, x });
   try {
-    // A program that waits for something else than the context does not see the signal.
-    await untilAborted(options.signal, () => program.run(context));
+    // A program that waits for something else than the context sees neither the signal nor the end of its device.
+    await untilAborted(options.signal, () => options.owner.whileOpen(() => program.run(context)));
   } finally {
     context.release();
   }
@@ -78,6 +78,7 @@ export async function runHostBatches(program: HostProgram, request: HostRunReque
     noise?.restart();
     try {
       await runHostProgram(program, x, {
+        owner: unet,
         evaluator: evaluatorOf(request, first, batch),
         init: init && part(init),
         seed,

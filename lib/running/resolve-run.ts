@@ -30,6 +30,8 @@ export interface RunNetwork {
   readonly thrown?: WeakSet<object>;
   /** Class labels as the engine takes them, checked. */
   labels(classLabels: ArrayLike<number> | undefined, batch: number): Int32Array | null;
+  /** What a function of the caller's answers, or `ERR_DPM_CLOSED` as soon as this is closed. */
+  whileOpen<T>(work: () => T | Promise<T>): Promise<T>;
 }
 
 /** What a run needs to know of the model whose network it runs on. */

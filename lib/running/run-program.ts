@@ -92,7 +92,7 @@ async function runSteps(program: StepProgram, device: Device, options: RunProgra
     elements,
   );
   const needsHead = program.records.some(readsHead);
-  const evaluator = new ScriptEvaluator(options.model, options.correct, signal);
+  const evaluator = new ScriptEvaluator(options.model, { device, correct: options.correct, signal });
   const run = await nativeWork(() => device.engine.scriptRun(request, elements, needsHead));
   try {
     for (let done = 1; ; ++done) {
@@ -113,7 +113,7 @@ async function runSteps(program: StepProgram, device: Device, options: RunProgra
 async function runOnDevice(program: Program, device: Device, options: RunProgramOptions): Promise<Float32Array> {
   if (program.kind === 'step') return runSteps(program, device, options);
   const { shape, init, signal, onProgress, seed = 0 } = options;
-  const evaluator = new ScriptEvaluator(options.model, options.correct, signal);
+  const evaluator = new ScriptEvaluator(options.model, { device, correct: options.correct, signal });
   const total = elementCount(shape);
   const batch = at(shape, 0);
   const flat = options.noise === undefined ? null : flattenNoise(options.noise, total);
@@ -122,6 +122,7 @@ async function runOnDevice(program: Program, device: Device, options: RunProgram
   const x = device.tensor(shape);
   try {
     await runHostProgram(program, x, {
+      owner: device,
       evaluator,
       init: init ?? null,
       seed,

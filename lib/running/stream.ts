@@ -1,4 +1,5 @@
 import { elementCount } from '../base/arrays.js';
+import { endingAtReturn } from '../base/ending-at-return.js';
 import { DpmError } from '../base/errors.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import type { Program } from '../program/program.js';
@@ -81,15 +82,17 @@ function partsOf(model: RunModel, programs: readonly Program[], count: number, o
   };
 }
 
-/** Runs of consecutive samples, the next one begun before what the last one gave is looked at. */
+/** Runs of consecutive samples, the next one begun before what the last one gave is looked at; `left` is aborted at the end. */
 async function* runsOf(
   model: RunModel,
   part: Part,
-  count: number,
-  batch: number,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<StreamedImage> {
-  const left = new AbortController();
+  {
+    count,
+    batch,
+    signal,
+    left,
+  }: { count: number; batch: number; signal: AbortSignal | undefined; left: AbortController },
+): AsyncGenerator<StreamedImage, void, void> {
   const either = signal === undefined ? left.signal : AbortSignal.any([signal, left.signal]);
   const begin = async (first: number): Promise<ImageBatch> => {
     const { programs, options } = part(first, Math.min(batch, count - first));
@@ -121,7 +124,7 @@ export function streamOnNetwork(
   model: RunModel,
   program: Program | readonly Program[],
   options: RunOptions,
-): AsyncGenerator<StreamedImage> {
+): AsyncGenerator<StreamedImage, void, void> {
   const { programs, count } = programsAndCount(program, options.count);
   requireStreams(options, count);
   if ((options.snapshotEvery ?? 0) !== 0) {
@@ -130,5 +133,10 @@ export function streamOnNetwork(
       'snapshotEvery is for runs that end with a result; a stream takes onPreview',
     );
   }
-  return runsOf(model, partsOf(model, programs, count, options), count, batchOf(options, count), options.signal);
+  const left = new AbortController();
+  const { signal } = options;
+  const parts = partsOf(model, programs, count, options);
+  return endingAtReturn(runsOf(model, parts, { count, batch: batchOf(options, count), signal, left }), () => {
+    left.abort();
+  });
 }

@@ -3,6 +3,7 @@ import { tracingChannel } from 'node:diagnostics_channel';
 import { at } from '../base/arrays.js';
 import { requireObject } from '../base/checks.js';
 import { untilAborted } from '../base/abort.js';
+import { endingAtReturn } from '../base/ending-at-return.js';
 import { DpmError, nativeWork } from '../base/errors.js';
 import { checkOptions, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import type { BatchCounts } from '../engine/binding.js';
@@ -235,7 +236,7 @@ export class Batcher {
         `previews are for at most ${MOST_PREVIEWED} samples, count is ${run.count}`,
       );
     }
-    return this.#endingAtReturn(parsed);
+    return this.#eventsOf(parsed);
   }
 
   /**
@@ -323,17 +324,12 @@ export class Batcher {
   }
 
   /** The events of a request, which ends when the reader leaves, also while he waits for one. */
-  #endingAtReturn(request: ParsedRequest): AsyncGenerator<BatchEvent, void, void> {
+  #eventsOf(request: ParsedRequest): AsyncGenerator<BatchEvent, void, void> {
     const queue = new EventQueue();
     const left = new AbortController();
-    const events = this.#events(request, queue, left);
-    const leave = events.return.bind(events);
-    return Object.assign(events, {
-      return(value: void | PromiseLike<void>) {
-        queue.end();
-        left.abort();
-        return leave(value);
-      },
+    return endingAtReturn(this.#events(request, queue, left), () => {
+      queue.end();
+      left.abort();
     });
   }
 

@@ -67,10 +67,14 @@ export class ScriptNetwork implements RunNetwork {
     return checkedLabels(this.info.classes, classLabels, batch);
   }
 
+  whileOpen<T>(work: () => T | Promise<T>): Promise<T> {
+    return this.device.whileOpen(work);
+  }
+
   async #predict(x: Float32Array, times: Float32Array, labels: Int32Array | null): Promise<Predictions> {
     let result: ModelOutput;
     try {
-      result = await this.#evaluate(x, times, labels);
+      result = await this.whileOpen(() => this.#evaluate(x, times, labels));
     } catch (error) {
       if (typeof error === 'object' && error !== null) this.thrown.add(error);
       throw error;

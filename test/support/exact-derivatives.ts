@@ -67,6 +67,7 @@ export async function runExact(
   const x = device.tensor([states.length, d]);
   let draw = 0;
   await runHostProgram(program, x, {
+    owner: device,
     evaluator: typeof network === 'function' ? exactEvaluator(network) : network,
     init: Float32Array.from(states.flat()),
     seed,
