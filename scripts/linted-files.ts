@@ -3,34 +3,37 @@
 //   tsx scripts/linted-files.ts prettier|eslint all|changed
 //
 // Whether a file is formatted depends on it alone. Rules know types: they read what imports a changed file, too.
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
 
 import { imported, readSources } from '../test/architecture/imports.js';
-
-const { changedFiles, root } = createRequire(import.meta.url)('./changed.cjs') as {
-  changedFiles: () => ReadonlySet<string> | undefined;
-  root: string;
-};
-const [tool, which] = process.argv.slice(2);
 
 /** These say what every file is checked for. */
 const concernsAll =
   /^(\.prettier.*|eslint\.config\.js|tsconfig.*\.json|package(-lock)?\.json|scripts\/(lint|linted-files\.ts|setup))$/;
 
 /** Files that import one of those, types included. */
-function importersOf(changed: ReadonlySet<string>): string[] {
+function importersOf(changed: ReadonlySet<string>, root: string): string[] {
   const sources = readSources(root, ['lib', 'packages', 'test', 'bench', 'examples', 'scripts']);
   const scripts = [...sources.keys()].filter((file) => file.endsWith('.ts') && !file.includes('node_modules/'));
   return scripts.filter((file) => imported(file, sources).some((target) => changed.has(target)));
 }
 
-const changed = which === 'all' ? undefined : changedFiles();
-if (changed === undefined || [...changed].some((file) => concernsAll.test(file))) {
-  console.log('.');
-} else {
+/** What a tool has to read of a working tree where these files have changed; undefined: all. */
+export function lintedFiles(tool: string, changed: ReadonlySet<string> | undefined, root: string): string[] {
+  if (changed === undefined || [...changed].some((file) => concernsAll.test(file))) return ['.'];
   const there = [...changed].filter((file) => existsSync(`${root}/${file}`));
   const ruled = there.filter((file) => /\.([cm]?js|ts)$/.test(file));
-  const files = tool === 'prettier' ? there : [...new Set([...ruled, ...importersOf(changed)])];
+  return tool === 'prettier' ? there : [...new Set([...ruled, ...importersOf(changed, root)])];
+}
+
+if (realpathSync(process.argv[1] ?? '') === fileURLToPath(import.meta.url)) {
+  const { changedFiles, root } = createRequire(import.meta.url)('./changed.cjs') as {
+    changedFiles: () => ReadonlySet<string> | undefined;
+    root: string;
+  };
+  const [, , tool = '', which] = process.argv;
+  const files = lintedFiles(tool, which === 'all' ? undefined : changedFiles(), root);
   if (files.length > 0) console.log(files.join('\n'));
 }

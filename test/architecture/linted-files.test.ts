@@ -1,10 +1,12 @@
 // Which files prettier and eslint read: a rule that knows types can fail in what imports a changed file.
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
 import { beforeEach, describe, expect, it } from 'vitest';
 
+import { lintedFiles } from '../../scripts/linted-files.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
 
 let folder: string;
@@ -17,12 +19,13 @@ function write(file: string, text: string): void {
   mkdirSync(dirname(join(folder, file)), { recursive: true });
   writeFileSync(join(folder, file), text);
 }
-const linted = (tool: string, which = 'changed'): string[] =>
-  execFileSync(packagePath('node_modules/.bin/tsx'), ['scripts/linted-files.ts', tool, which], { cwd: folder })
-    .toString()
-    .split('\n')
-    .filter((line) => line !== '')
-    .sort();
+/** As the script says it, of this folder's own changes. */
+function linted(tool: string): string[] {
+  const { changedFiles } = createRequire(import.meta.url)(join(folder, 'scripts/changed.cjs')) as {
+    changedFiles: () => ReadonlySet<string> | undefined;
+  };
+  return lintedFiles(tool, changedFiles(), folder).sort();
+}
 
 beforeEach(() => {
   folder = temporaryFolder();
@@ -74,6 +77,10 @@ describe('a changed file', () => {
 });
 
 it('everything is read where that is asked for, nothing where nothing has changed', () => {
-  expect(linted('eslint')).toEqual([]);
-  expect(linted('eslint', 'all')).toEqual(['.']);
+  const printed = (...words: string[]): string =>
+    execFileSync(packagePath('node_modules/.bin/tsx'), ['scripts/linted-files.ts', ...words], {
+      cwd: folder,
+    }).toString();
+  expect(printed('eslint', 'changed')).toBe('');
+  expect(printed('eslint', 'all')).toBe('.\n');
 });
