@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { access, constants, mkdir, open, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
-import { dirname, extname, join } from 'node:path';
+import { dirname, extname, join, sep } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
 import { parseJson } from './parse-json.js';
@@ -19,16 +19,25 @@ function fileError(action: string, path: string, cause: unknown): DpmError {
   return new DpmError('ERR_DPM_FILE', `cannot ${action} ${path}: ${reason}`, { cause });
 }
 
+/** A file, by a name that is text or by one whose bytes are none. */
+export type FilePath = string | { readonly shown: string; readonly bytes: Buffer };
+
+/** How a file is called in messages. */
+export function shownPath(path: FilePath): string {
+  return typeof path === 'string' ? path : path.shown;
+}
+
 /**
  * Opens a file for reading, hands it over with its size in bytes and closes it whatever happens.
  *
  * @throws {@link DpmError} `ERR_DPM_FILE` when it cannot be opened, is not a regular file or `use` fails with another error
  * than a DpmError, which is passed on.
  */
-export async function withFile<T>(path: string, use: (file: FileHandle, size: number) => Promise<T>): Promise<T> {
+export async function withFile<T>(given: FilePath, use: (file: FileHandle, size: number) => Promise<T>): Promise<T> {
+  const path = shownPath(given);
   let file: FileHandle;
   try {
-    file = await open(path, readAtOnce);
+    file = await open(typeof given === 'string' ? given : given.bytes, readAtOnce);
   } catch (cause) {
     throw fileError('open', path, cause);
   }
@@ -172,14 +181,25 @@ export async function makeFolder(path: string): Promise<string | undefined> {
   }
 }
 
+/** A name in a folder; bytes that are no text as %E9. */
+function fileIn(folder: string, name: Buffer): FilePath {
+  const text = name.toString();
+  if (Buffer.from(text).equals(name)) return join(folder, text);
+  const shown = Array.from(name, (byte) =>
+    byte < 0x80 ? String.fromCharCode(byte) : `%${byte.toString(16).toUpperCase()}`,
+  ).join('');
+  return { shown: join(folder, shown), bytes: Buffer.concat([Buffer.from(join(folder, sep)), name]) };
+}
+
 /**
- * The names in a folder, in order.
+ * What is in a folder, in the order of the names.
  *
  * @throws {@link DpmError} `ERR_DPM_FILE` when it cannot be read.
  */
-export async function namesIn(folder: string): Promise<string[]> {
+export async function filesIn(folder: string): Promise<FilePath[]> {
   try {
-    return (await readdir(folder)).sort();
+    const files = (await readdir(folder, { encoding: 'buffer' })).map((name) => fileIn(folder, name));
+    return files.sort((a, b) => (shownPath(a) < shownPath(b) ? -1 : 1));
   } catch (cause) {
     throw fileError('read', folder, cause);
   }

@@ -1,11 +1,11 @@
 import { stat } from 'node:fs/promises';
-import { basename, extname, join } from 'node:path';
+import { basename, extname } from 'node:path';
 
 import { at, elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
 import { centredRange, valueOfLevel, type PixelRange } from '../base/pixel-range.js';
-import { namesIn } from '../files/files.js';
+import { filesIn, shownPath, type FilePath } from '../files/files.js';
 import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readFloats } from '../files/tensor-data.js';
 import type { ImageShape } from './layout.js';
@@ -51,24 +51,29 @@ async function readDataSet(path: string, { sampleShape, range = centredRange }: 
   return { shape: [n, c, h, w], images, names: null };
 }
 
+const nameOf = (file: FilePath): string => basename(shownPath(file));
+
 /** The PNG files of a folder, by name. */
-async function picturesOf(folder: string): Promise<string[]> {
-  const names = (await namesIn(folder)).filter((name) => !name.startsWith('.'));
-  const other = names.find((name) => ['.jpg', '.jpeg', '.webp', '.gif'].includes(extname(name).toLowerCase()));
-  if (other !== undefined) throw new DpmError('ERR_DPM_FILE', `${join(folder, other)}: only PNG files are read`);
-  const pictures = names.filter((name) => extname(name).toLowerCase() === '.png');
+async function picturesOf(folder: string): Promise<FilePath[]> {
+  const files = (await filesIn(folder)).filter((file) => !nameOf(file).startsWith('.'));
+  const endingOf = (file: FilePath): string => extname(nameOf(file)).toLowerCase();
+  const other = files.find((file) => ['.jpg', '.jpeg', '.webp', '.gif'].includes(endingOf(file)));
+  if (other !== undefined) throw new DpmError('ERR_DPM_FILE', `${shownPath(other)}: only PNG files are read`);
+  const pictures = files.filter((file) => endingOf(file) === '.png');
   if (pictures.length === 0) throw new DpmError('ERR_DPM_FILE', `${folder} has no PNG files`);
-  return pictures.map((name) => join(folder, name));
+  const twice = pictures.find((file, i) => i > 0 && shownPath(file) === shownPath(at(pictures, i - 1)));
+  if (twice !== undefined) throw new DpmError('ERR_DPM_FILE', `${shownPath(twice)}: two files have this name`);
+  return pictures;
 }
 
 /** Where images are, if they are pictures: one, or those of a folder. Null for a data set. */
-async function picturePaths(path: string): Promise<string[] | null> {
+async function picturePaths(path: string): Promise<FilePath[] | null> {
   if (extname(path).toLowerCase() === '.png') return [path];
   const found = await stat(path).catch(() => undefined);
   return found?.isDirectory() === true ? picturesOf(path) : null;
 }
 
-async function readPictures(paths: readonly string[], taken: ImagesTaken): Promise<NamedImages> {
+async function readPictures(paths: readonly FilePath[], taken: ImagesTaken): Promise<NamedImages> {
   const { range = centredRange } = taken;
   const [c, h, w] = (taken.sampleShape ?? (await shapeOfPng(at(paths, 0)))) as [number, number, number];
   const elements = elementCount([c, h, w]);
@@ -81,7 +86,7 @@ async function readPictures(paths: readonly string[], taken: ImagesTaken): Promi
       index * elements,
     );
   }
-  return { shape: [paths.length, c, h, w], images, names: paths.map((path) => basename(path)) };
+  return { shape: [paths.length, c, h, w], images, names: paths.map(nameOf) };
 }
 
 /**

@@ -4,7 +4,7 @@ import { decode } from 'fast-png';
 
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
-import { readExactly, withFile } from '../files/files.js';
+import { readExactly, shownPath, withFile, type FilePath } from '../files/files.js';
 import { MOST_SIDE } from './layout.js';
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
@@ -189,8 +189,9 @@ function planes(path: string, { channels, levels }: Pixels, wanted: number): Flo
  *
  * @throws {@link DpmError} `ERR_DPM_FILE` naming the file when it is no PNG that {@link readPng} reads, or has a side of more than 65,535 pixels.
  */
-export async function shapeOfPng(path: string): Promise<[channels: number, height: number, width: number]> {
-  return withFile(path, async (file, size) => {
+export async function shapeOfPng(given: FilePath): Promise<[channels: number, height: number, width: number]> {
+  const path = shownPath(given);
+  return withFile(given, async (file, size) => {
     const bytes = await readExactly(file, path, 0, Math.min(size, SIGNATURE.length + CHUNK_BYTES + HEADER_BYTES));
     const [first] = chunksOf(path, bytes);
     const { width, height, channels = 1 } = fieldsOf(path, first);
@@ -207,9 +208,10 @@ export async function shapeOfPng(path: string): Promise<[channels: number, heigh
  * @throws {@link DpmError} `ERR_DPM_FILE` naming the file when it is no PNG, damaged, has a palette or pixels that can be seen through,
  * `ERR_DPM_TENSOR_SHAPE` when it has other sides, or is RGB where the shape is not.
  */
-export async function readPng(path: string, [channels, height, width]: readonly number[]): Promise<Float32Array> {
+export async function readPng(given: FilePath, [channels, height, width]: readonly number[]): Promise<Float32Array> {
   const [c, h, w] = [channels ?? 0, height ?? 0, width ?? 0];
-  return withFile(path, async (file, size) => {
+  const path = shownPath(given);
+  return withFile(given, async (file, size) => {
     if (size > mostBytes(h, w) + MOST_BESIDE) {
       throw wrongFile(path, `${size} bytes are more than a PNG of ${w} x ${h} pixels takes`);
     }

@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 
+import { requireObject } from '../base/checks.js';
 import { requireKind } from '../base/option-kinds.js';
 import type { BatchEvent } from './events.js';
 import {
@@ -45,6 +46,10 @@ class Client {
 
   async #answer(question: Question): Promise<void> {
     const { id } = question;
+    // A string, spread, has a property for each of its characters.
+    for (const [name, value] of Object.entries(question)) {
+      if (['request', 'options', 'watches'].includes(name)) requireObject(name, value);
+    }
     switch (question.kind) {
       case 'capacity':
         this.#send({ kind: 'capacity', id, capacity: this.#batcher.capacity });

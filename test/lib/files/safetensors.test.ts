@@ -199,6 +199,16 @@ describe('hostile safetensors files', () => {
 });
 
 describe('safetensors', () => {
+  it('reads 65536 tensors, and no more', async () => {
+    const header = (count: number): string =>
+      JSON.stringify(Object.fromEntries(Array.from({ length: count }, (_, i) => [i, tensor('F32', [0], [0, 0])])));
+    expect((await readSafetensorsHeader(fileOf(header(65_536)))).tensors.size).toBe(65_536);
+    await expect(readSafetensorsHeader(fileOf(header(65_537)))).rejects.toMatchObject({
+      code: 'ERR_DPM_FILE_HEADER',
+      message: expect.stringContaining('more than 65536 tensors') as string,
+    });
+  });
+
   it('accepts names of Object.prototype, scalars and empty tensors', async () => {
     const path = fileOf(
       '{"__proto__":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[0],"data_offsets":[4,4]}}',

@@ -1,11 +1,12 @@
 // Images of files, and where batches of images are taken.
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import { encode } from 'fast-png';
 import { beforeAll, describe, expect, it } from 'vitest';
 
+import { readNamedImages } from '../../../lib/images/load.js';
 import * as dpm from '../../../lib/index.js';
 import { temporaryFolder } from '../../support/temporary.js';
 
@@ -40,6 +41,26 @@ describe('ImageBatch.load', () => {
       expect(found.toUint8()).toEqual(images.toUint8());
       expect(found.range).toEqual([-1, 1]);
     }
+  });
+
+  it.runIf(process.platform === 'linux')('reads files whose names are no text, under names that are', async () => {
+    const [place, picture] = [join(folder, 'latin'), join(folder, 'grey', 'b.png')];
+    await mkdir(place);
+    const bytes = await readFile(picture);
+    const named = (...name: number[]): Buffer => Buffer.concat([Buffer.from(`${place}/`), Buffer.from(name)]);
+    await writeFile(named(0x63, 0xe9, 0x2e, 0x70, 0x6e, 0x67), bytes);
+    await writeFile(join(place, 'a.png'), bytes);
+    await writeFile(join(place, 'd\u00e9.png'), bytes);
+    const found = await readNamedImages(place, {});
+    expect(found.names).toEqual(['a.png', 'c%E9.png', 'd\u00e9.png']);
+    expect(found.shape[0]).toBe(3);
+    await writeFile(named(0x78, 0xff, 0x2e, 0x67, 0x69, 0x66), bytes);
+    await expect(readNamedImages(place, {})).rejects.toThrow(`${place}/x%FF.gif: only PNG files are read`);
+    await rm(named(0x78, 0xff, 0x2e, 0x67, 0x69, 0x66));
+    await writeFile(named(0x63, 0xe9, 0x2e, 0x70, 0x6e, 0x67), 'no picture');
+    await expect(readNamedImages(place, {})).rejects.toThrow(`${place}/c%E9.png: `);
+    await writeFile(join(place, 'c%E9.png'), bytes);
+    await expect(readNamedImages(place, {})).rejects.toThrow(`${place}/c%E9.png: two files have this name`);
   });
 
   it('reads a folder by its names, and a picture by a URL, of any number of channels', async () => {

@@ -178,3 +178,28 @@ describe('a batcher at the other end of a port', () => {
     await idle();
   });
 });
+
+describe('messages that no client sends', () => {
+  const long = 'x'.repeat(2 ** 20);
+  it.each([
+    ['a request that is a long string', { kind: 'sample', request: long, watches: {} }],
+    ['a stream that is a long string', { kind: 'stream', request: long }],
+    ['options that are a long string', { kind: 'forward', x: new Float32Array(784), t: 1, options: long }],
+    ['watches that are none', { kind: 'sample', request: { sampler: 'ddim', steps: 1 }, watches: null }],
+    ['states that are a long string', { kind: 'forward', x: long, t: 1, options: {} }],
+  ])('are refused: %s', async (_, message) => {
+    const { port1, port2 } = new MessageChannel();
+    exposeBatcher(batcher, port1);
+    const answered = new Promise((resolve) => port2.once('message', resolve));
+    port2.postMessage({ id: 7, ...message });
+    // Not an option by the name of its first character.
+    const told = expect.stringMatching(/^(request|options|watches|x) is [^\n]{1,200}$/) as string;
+    expect(await answered).toMatchObject({
+      kind: 'error',
+      id: 7,
+      error: { code: 'ERR_DPM_ARGUMENT', message: told },
+    });
+    expect(batcher.stats().unfinished).toBe(0);
+    port2.close();
+  });
+});
