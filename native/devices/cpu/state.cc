@@ -112,8 +112,8 @@ void reduce(Device& device, const dpm_reduce& reduce) {
     for (std::uint64_t i = 0; i < reduce.elements; ++i) {
       const double value = a[i];
       sum += reduce.kind == DPM_REDUCE_SUM ? value : value * static_cast<double>(b[i]);
-      // Also true for NaN, which must not pass for a small number.
-      if (!(std::fabs(value) <= maximum)) maximum = std::fabs(value);
+      // NaN is no small number: it stays, whatever comes after it.
+      if (!(std::fabs(value) <= maximum) && !std::isnan(maximum)) maximum = std::fabs(value);
     }
     reduce.result[n] = reduce.kind == DPM_REDUCE_MAX_ABS ? maximum : sum;
   });

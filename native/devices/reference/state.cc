@@ -152,7 +152,7 @@ void reduce(const dpm_reduce& reduce) {
     double maximum = 0;
     for (std::uint64_t i = 0; i < reduce.elements; ++i) {
       const double value = read(a, i);
-      if (!(std::fabs(value) <= maximum)) maximum = std::fabs(value);
+      if (std::isnan(value) || std::fabs(value) > maximum) maximum = std::isnan(maximum) ? maximum : std::fabs(value);
       if (reduce.kind == DPM_REDUCE_SUM) sum += value;
       if (reduce.kind == DPM_REDUCE_SUM_SQUARES) sum += value * value;
       if (reduce.kind == DPM_REDUCE_DOT) sum += value * read(b, i);

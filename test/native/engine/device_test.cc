@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "core/error.h"
 #include "devices/registry.h"
 #include "graph_runner.h"
@@ -57,6 +59,22 @@ TEST(OpenDevice, ReducesWhatThereIs) {
     }
   }
   EXPECT_TRUE(refused(DPM_REDUCE_MAX_ABS + 1, there, there));
+}
+
+TEST(OpenDevice, TakesWhatIsNoNumberForTheLargest) {
+  for (const char* name : {"cpu", "reference"}) {
+    const auto device = Device::open(name, {1, false});
+    for (const std::size_t place : {0, 7, 15, 16}) {
+      std::vector<float> values(16, -2);
+      if (place < values.size()) values[place] = std::nanf("");
+      const auto buffer = device->allocate(64);
+      buffer->upload(0, values.data(), buffer->bytes());
+      double result = 0;
+      device->reduce({DPM_REDUCE_MAX_ABS, 1, 16, buffer->view(16), {}, &result});
+      const bool is_right = place < values.size() ? std::isnan(result) : result == 2;
+      EXPECT_TRUE(is_right) << name << ", place " << place << ": " << result;
+    }
+  }
 }
 
 }  // namespace

@@ -139,6 +139,29 @@ TEST_P(SecondReader, OfTheCallersKeepsAValue) {
   }
 }
 
+TEST(ProductsOfOneMap, AreOneNodeWhereTheyReadAllOfIt) {
+  const auto count = [](const std::vector<graph::Convolution>& products) {
+    RandomValues random(6);
+    GraphMaker maker(random);
+    const int map = maker.enter(maker.image(kChannels, 6, 4));
+    for (const graph::Convolution& how : products) {
+      maker.graph().bind_output(
+          maker.activation(maker.bias(maker.convolution(map, kChannels, how)), DPM_ACTIVATION_MISH),
+          DPM_BINDING_OUTPUT);
+    }
+    Graph fused = maker.graph();
+    graph::fuse(fused, [](const Graph&, const Node&) { return true; });
+    return std::count_if(fused.nodes.begin(), fused.nodes.end(),
+                         [](const Node& node) { return node.op == DPM_OP_CONVOLUTION; });
+  };
+  const graph::Convolution whole = same_size(1);
+  const graph::Convolution every_other = {1, 2, 0, 0};
+  EXPECT_EQ(count({whole, whole}), 1);
+  EXPECT_EQ(count({whole, every_other}), 2);
+  EXPECT_EQ(count({every_other, every_other}), 2);
+  EXPECT_EQ(count({whole, same_size(3)}), 2);
+}
+
 INSTANTIATE_TEST_SUITE_P(Folds, SecondReader, testing::Range(std::size_t{0}, folds().size()),
                          [](const auto& info) { return std::string(folds()[info.param].name); });
 

@@ -70,7 +70,7 @@ describe('a scheduler file gives what diffusers does', () => {
 function nativeTolerance(program: ReturnType<typeof caseProgram>): number {
   if (program.kind === 'host') return 2e-4;
   const greatest = Math.max(...program.records.map(({ x }) => Math.abs(x?.x ?? 0)));
-  return Math.max(tolerance, greatest * 2 ** -22);
+  return Math.max(tolerance, greatest * 2 ** -21);
 }
 
 /** The slices of noise that are drawn here: one for every record that adds some, or all of a host program's. */
