@@ -1,8 +1,10 @@
 import type { MessagePort } from 'node:worker_threads';
 
 import { abortable } from '../base/abort.js';
+import { requireObject } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { requireKind } from '../base/option-kinds.js';
+import { kinds, requireKind } from '../base/option-kinds.js';
+import { networkTimes } from '../engine/inputs.js';
 import type { RunResult } from '../running/network-run.js';
 import type { OptionsOfSampler, SamplerName } from '../samplers/index.js';
 import type { BatcherCapacity, BatchForwardOptions } from './batcher.js';
@@ -27,6 +29,19 @@ interface Waiting {
   watch?: ((answer: Answer) => void) | undefined;
 }
 
+/** What stays on this side of the port. */
+const ownKinds = { signal: kinds.signal, onProgress: kinds.function, onPreview: kinds.function };
+
+/** @throws {@link DpmError} `ERR_DPM_ARGUMENT`; what crosses the port is checked there. */
+function checkedRequest<T extends object>(request: T): T {
+  requireObject('the request', request);
+  for (const [name, kind] of Object.entries(ownKinds)) {
+    const value: unknown = (request as Record<string, unknown>)[name];
+    if (value !== undefined) requireKind(name, value, kind);
+  }
+  return request;
+}
+
 /** A batcher of another thread. */
 export class RemoteBatcher {
   /** What it can do. */
@@ -47,7 +62,7 @@ export class RemoteBatcher {
   async sample<N extends SamplerName>(
     request: ({ sampler: N } & OptionsOfSampler<N> & BatchRunOptions) | SchedulerBatchRequest,
   ): Promise<RunResult> {
-    const { signal, onProgress, onPreview, ...sent } = request;
+    const { signal, onProgress, onPreview, ...sent } = checkedRequest(request);
     const watches = { progress: onProgress !== undefined, previews: onPreview !== undefined };
     const watch = (answer: Answer): void => {
       if (answer.kind === 'progress') onProgress?.(answer.done, answer.total);
@@ -70,8 +85,13 @@ export class RemoteBatcher {
     t: number | ArrayLike<number>,
     options: BatchForwardOptions = {},
   ): Promise<Float32Array> {
-    const { signal, ...others } = options;
-    const times = typeof t === 'number' ? t : Float32Array.from(t);
+    requireKind('x', x, kinds.floats);
+    requireKind('t', t, networkTimes);
+    const { signal, ...others } = checkedRequest(options);
+    const times =
+      typeof t === 'number'
+        ? t
+        : Float32Array.from(Array.from(t), (time: unknown) => (typeof time === 'number' ? time : NaN));
     const answer = await this.#client.ask({ kind: 'forward', x, t: times, options: others }, signal);
     if (answer.kind !== 'prediction') throw unexpected(answer);
     return answer.out;
@@ -87,7 +107,7 @@ export class RemoteBatcher {
       | ({ sampler: N } & OptionsOfSampler<N> & Omit<BatchRunOptions, 'onProgress' | 'onPreview'>)
       | SchedulerBatchRequest,
   ): AsyncGenerator<BatchEvent, void, void> {
-    const { signal, ...sent } = request;
+    const { signal, ...sent } = checkedRequest(request);
     const id = this.#client.begin({ kind: 'stream', request: sent });
     try {
       for (;;) {

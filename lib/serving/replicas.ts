@@ -1,5 +1,5 @@
 import { at } from '../base/arrays.js';
-import { DpmError, toDpmError } from '../base/errors.js';
+import { DpmError } from '../base/errors.js';
 import { isList, requireKind, type Kind } from '../base/option-kinds.js';
 import type { Batcher, BatcherCapacity, BatcherStats } from './batcher.js';
 import { bothCounts } from './lanes.js';
@@ -67,7 +67,8 @@ export class ReplicatedBatcher implements BatchService {
     const refused = opened.find((each) => each.status === 'rejected');
     if (refused === undefined) return new ReplicatedBatcher(batchers);
     await Promise.all(batchers.map((batcher) => batcher.close()));
-    throw toDpmError(refused.reason);
+    // It may be what an option of the caller's has thrown.
+    throw refused.reason;
   }
 
   /** As {@link Batcher.sample}. */

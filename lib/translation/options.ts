@@ -46,7 +46,7 @@ export interface TranslateOptions {
    * the source with as much noise as the state has. Default: all goes.
    */
   mask?: Float32Array | undefined;
-  /** How often the result is noised and translated again. Default 1. */
+  /** How often the result is noised and translated again, at most 1000. Default 1. */
   repeats?: number | undefined;
   /** Only every so many of the schedule's steps are made. Default 1. */
   stride?: number | undefined;
@@ -62,6 +62,9 @@ export interface TranslateOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+/** One repeat follows the other; the authors had up to three. */
+const MOST_REPEATS = 1000;
+
 const optionKinds: OptionKinds<TranslateOptions> = {
   method: kinds.string,
   extractor: instanceOf('a Classifier', Classifier),
@@ -72,7 +75,10 @@ const optionKinds: OptionKinds<TranslateOptions> = {
   start: kinds.number,
   end: kinds.number,
   mask: kinds.floats,
-  repeats: kinds.positiveInteger,
+  repeats: {
+    expected: `an integer from 1 to ${MOST_REPEATS}`,
+    holds: (value) => kinds.positiveInteger.holds(value) && (value as number) <= MOST_REPEATS,
+  },
   stride: kinds.positiveInteger,
   seed: seedKind,
   batch: kinds.positiveInteger,

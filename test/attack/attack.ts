@@ -6,7 +6,7 @@ import { hostileValues, ownError } from './hostile-values.js';
 export interface PublicCall {
   name: string;
   args: readonly unknown[];
-  /** Options by the position of their object that its arguments leave out. */
+  /** Names in an argument, by its position, that the call does not tell where it is given an unknown one. */
   options?: Readonly<Record<number, readonly string[]>>;
   call(...args: unknown[]): unknown;
 }
@@ -16,6 +16,27 @@ const PATIENCE = 30_000;
 
 function isPlain(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+}
+
+/** What a call says that the options in an argument are, from the table by which it refuses others. */
+export async function optionsTold(call: PublicCall, position: number): Promise<string[]> {
+  const { args } = call;
+  try {
+    await call.call(...args.with(position, { ...(args[position] as object), unheardOf: 1 }));
+    return [];
+  } catch (error) {
+    const [, names = ''] = /has no option 'unheardOf'.*; its options: (.*)$/.exec((error as Error).message) ?? [];
+    return names.split(', ').filter((name) => name !== '');
+  }
+}
+
+/** The call with all options of its arguments by their names. */
+export async function withOptionNames(call: PublicCall): Promise<PublicCall> {
+  const options: Record<number, readonly string[]> = { ...call.options };
+  for (const [position, value] of call.args.entries()) {
+    if (isPlain(value)) options[position] = [...(options[position] ?? []), ...(await optionsTold(call, position))];
+  }
+  return { ...call, options };
 }
 
 /** Every argument, every option and a new one replaced by every hostile value, one at a time. */

@@ -1,35 +1,47 @@
 // Every public call with hostile values, one at a time: each is refused with a code of ours and a message of one line, or done;
-// nothing hangs, and what the caller's own objects throw reaches the caller. Of calls that run, which take longest, a third of the
+// nothing hangs, and what the caller's own objects throw reaches the caller. Of calls that run, which take longest, every ninth of the
 // values are tried; DPM_ATTACK=all tries all.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { Classifier, Device, DiffusionModel } from '../../lib/index.js';
+import * as dpm from '../../lib/index.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
-import { answerOf, misuses, type PublicCall } from './attack.js';
-import { classifierCalls, fileCalls, plainCalls, runningCalls } from './public-calls.js';
+import { answerOf, misuses, withOptionNames, type PublicCall } from './attack.js';
+import { classifierCalls } from './calls/classifiers.js';
+import { fileCalls } from './calls/files.js';
+import { plainCalls } from './calls/plain.js';
+import { runningCalls } from './calls/running.js';
+import { servingCalls } from './calls/serving.js';
 
 const folder = temporaryFolder();
-let model: DiffusionModel;
-let device: Device;
+let model: dpm.DiffusionModel;
+let device: dpm.Device;
 
 beforeAll(async () => {
   process.chdir(folder);
-  model = await DiffusionModel.load(packagePath('models/mnist'), { device: 'cpu', threads: 1 });
-  device = Device.open({ device: 'cpu', threads: 1 });
+  model = await dpm.DiffusionModel.load(packagePath('models/mnist'), { device: 'cpu', threads: 1 });
+  device = dpm.Device.open({ device: 'cpu', threads: 1 });
 });
 afterAll(async () => {
   await model.close();
   await device.close();
 });
 
+/** They end something, or are not for callers. */
+const withoutArguments =
+  /\.(close|drain|on)$|^UNet\.(load|whileOpen|derivative|labelScore)$|^Device\.whileOpen$|^DiffusionModel\.network$|^Classifier\.features$|^(Batcher|ReplicatedBatcher)\.(open|stats)$/;
+
+/** Of the exports, by `Class.method`, those of which calls were tried. */
+const triedExports = new Set<string>();
+
 /** Tries every value, or each one of `share`: every one of them comes with some call. */
 async function problemsOf(calls: readonly PublicCall[], share = 1): Promise<{ tried: number; problems: string[] }> {
   const problems: string[] = [];
   let [tried, seen] = [0, 0];
   for (const call of calls) {
+    triedExports.add(call.name.split(':')[0]!);
     const valid = await answerOf(call, call.args);
     if (valid !== null) problems.push(`${call.name} with valid arguments: ${valid}`);
-    for (const { what, args } of misuses(call)) {
+    for (const { what, args } of misuses(await withOptionNames(call))) {
       if (++seen % share !== 0) continue;
       ++tried;
       const problem = await answerOf(call, args);
@@ -53,17 +65,43 @@ describe('hostile values', { timeout: 600_000 }, () => {
   });
 
   it('of what runs', async () => {
-    const share = process.env.DPM_ATTACK === 'all' ? 1 : 3;
+    const share = process.env.DPM_ATTACK === 'all' ? 1 : 9;
     const { tried, problems } = await problemsOf(runningCalls(model, device), share);
     expect(tried).toBeGreaterThan(5000 / share);
     expect(problems).toEqual([]);
   });
 
+  it('of what is served', async () => {
+    const share = process.env.DPM_ATTACK === 'all' ? 1 : 9;
+    await using batcher = await model.batcher({ rows: 2 });
+    const { tried, problems } = await problemsOf(servingCalls(model, batcher), share);
+    expect(tried).toBeGreaterThan(3000 / share);
+    expect(problems).toEqual([]);
+    expect(batcher.stats().unfinished).toBe(0);
+  });
+
   it('of classifiers', async () => {
     const place = packagePath('test/fixtures/unet/classifier-attention');
-    await using classifier = await Classifier.load(place, { device });
+    await using classifier = await dpm.Classifier.load(place, { device });
     const { tried, problems } = await problemsOf(classifierCalls(classifier, place));
     expect(tried).toBeGreaterThan(200);
     expect(problems).toEqual([]);
+  });
+
+  it('of every function and method that is exported', () => {
+    const methodsOf = (name: string, holder: object): string[] =>
+      Object.entries(Object.getOwnPropertyDescriptors(holder))
+        .filter(([method, { value }]) => typeof value === 'function' && method !== 'constructor')
+        .map(([method]) => `${name}.${method}`);
+    const exported = Object.entries(dpm).flatMap(([name, value]) => {
+      if (typeof value !== 'function') return [];
+      const prototype = (value as { prototype?: object }).prototype;
+      // Classes have names that begin so; their instances come from calls that are tried.
+      if (/^[A-Z]/.test(name)) return [...methodsOf(name, value), ...methodsOf(name, prototype ?? {})];
+      return [name];
+    });
+    expect(exported.length).toBeGreaterThan(90);
+    expect(exported.filter((name) => !triedExports.has(name) && !withoutArguments.test(name))).toEqual([]);
+    expect([...triedExports].filter((name) => withoutArguments.test(name))).toEqual([]);
   });
 });
