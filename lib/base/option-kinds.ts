@@ -14,6 +14,13 @@ export type OptionKinds<T extends object> = { readonly [Name in keyof T]-?: Kind
 /** More dimensions than any tensor has. */
 const MOST_SIZES = 64;
 
+const typedArrays = Object.getPrototypeOf(Uint8Array.prototype) as object;
+
+/** `Float32Array` and the like, of whatever realm, for what is one and does not only say so; else undefined. */
+export function typedArrayName(value: unknown): string | undefined {
+  return Reflect.get(typedArrays, Symbol.toStringTag, value) as string | undefined;
+}
+
 /** What a value is, e.g. `Float32Array`; unlike `instanceof` the same for values of another realm. */
 export function tagOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice('[object '.length, -1);
@@ -28,7 +35,7 @@ export function isList(value: unknown): value is unknown[] {
 }
 
 function isTypedArray(value: unknown): boolean {
-  return ArrayBuffer.isView(value) && !(value instanceof DataView) && !tagOf(value).startsWith('Big');
+  return typedArrayName(value)?.startsWith('Big') === false;
 }
 
 /** A plain object or an instance, but no array and no function. */
@@ -43,7 +50,7 @@ function isSignal(value: unknown): boolean {
 }
 
 export function isFloat32Array(value: unknown): value is Float32Array {
-  return tagOf(value) === 'Float32Array';
+  return typedArrayName(value) === 'Float32Array';
 }
 
 function ofType(expected: string, type: 'number' | 'string' | 'boolean' | 'function'): Kind {

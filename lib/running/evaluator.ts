@@ -1,7 +1,7 @@
 import { untilAborted } from '../base/abort.js';
 import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
-import { tagOf } from '../base/option-kinds.js';
+import { tagOf, typedArrayName } from '../base/option-kinds.js';
 import type { Device, DeviceTensor } from '../engine/device.js';
 
 /** Anything that predicts from a batch of states: the native network or a model written in JavaScript. */
@@ -44,7 +44,7 @@ export type Correction = (x: Float32Array, t: number, prediction: Float32Array) 
 type Floats = Float32Array | Float64Array;
 
 function isFloats(value: unknown): value is Floats {
-  return ['Float32Array', 'Float64Array'].includes(tagOf(value));
+  return ['Float32Array', 'Float64Array'].includes(typedArrayName(value) ?? '');
 }
 
 /** Plain JavaScript functions return anything. */

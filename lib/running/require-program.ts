@@ -1,6 +1,8 @@
 import { wrongValue } from '../base/checks.js';
-import { isList, isObject, requireKind } from '../base/option-kinds.js';
+import { arrayOf, isObject, kinds, requireKind } from '../base/option-kinds.js';
 import { headKind } from '../program/program.js';
+
+const records = arrayOf('records', kinds.object);
 
 /**
  * Refuses what is no program, as plain JavaScript gives it.
@@ -10,7 +12,8 @@ import { headKind } from '../program/program.js';
 export function requireProgram(program: unknown): void {
   const fields: Partial<Record<'kind' | 'records' | 'run' | 'head', unknown>> = isObject(program) ? program : {};
   const { kind, head = null } = fields;
-  const isProgram = kind === 'step' ? isList(fields.records) : kind === 'host' && typeof fields.run === 'function';
+  const isProgram =
+    kind === 'step' ? records.holds(fields.records) : kind === 'host' && typeof fields.run === 'function';
   if (!isProgram) throw wrongValue('the program', program, "one of a sampler's, stepProgram's or a host program");
   requireKind('the head of the program', head, headKind);
 }

@@ -49,6 +49,12 @@ const ddim = { sampler: 'ddim', steps: 2, count: 2 } as const;
 const calls: Record<string, () => unknown> = {
   'guides that are null': () => loaded.sample({ ...ddim, guides: null as never }),
   'guides with a hole': () => loaded.sample({ ...ddim, guides: sparse(model) }),
+  'what only says that it is an array': () =>
+    dpm.translate(loaded, new Float32Array(784), { mask: { [Symbol.toStringTag]: 'Float32Array' } as never }),
+  'a program of a batcher with a record that is null': () =>
+    batcher.run({ ...dpm.samplers.ddim(schedule, { steps: 2 }), records: [null as never] }),
+  'a program of a batcher with a hole': () =>
+    batcher.run({ ...dpm.samplers.ddim(schedule, { steps: 2 }), records: sparse(dpm.stepRecord({ time: 1 })) }),
   'timesteps with a hole': () => loaded.sample({ sampler: 'ddim', timesteps: sparse(5) }),
   'records with a hole': () => dpm.packRecords(dpm.stepProgram(sparse(dpm.stepRecord({ time: 1 })))),
   'a shape with a hole': () => loaded.device.tensor(sparse(2)),
