@@ -81,15 +81,19 @@ for (const file of fs.readdirSync(built)) {
   fs.renameSync(temporary, path.join(out, file));
 }
 
-// Most tests use one core: two halves side by side, each with its report where GTEST_OUTPUT asks for one.
+// Most tests use one core: two parts side by side, of several so that both cores end together, each with its report where GTEST_OUTPUT
+// asks for one.
 function runTests() {
-  const shards = ['0', '1'];
+  const parts = 6;
+  let next = 0;
   let failed = 0;
-  for (const shard of shards) {
-    const report = environment.GTEST_OUTPUT?.replace(/\.json$/, `-${shard}.json`);
+  const runNext = () => {
+    if (next === parts) return;
+    const part = String(next++);
+    const report = environment.GTEST_OUTPUT?.replace(/\.json$/, `-${part}.json`);
     const own = {
-      GTEST_TOTAL_SHARDS: String(shards.length),
-      GTEST_SHARD_INDEX: shard,
+      GTEST_TOTAL_SHARDS: String(parts),
+      GTEST_SHARD_INDEX: part,
       ...(report && { GTEST_OUTPUT: report }),
     };
     const child = spawn(path.join(built, 'dpm_native_tests'), ['--gtest_brief=1'], {
@@ -104,8 +108,11 @@ function runTests() {
     child.on('exit', (status) => {
       failed ||= status ?? 1;
       process.exitCode = failed;
+      runNext();
     });
-  }
+  };
+  runNext();
+  runNext();
 }
 
 if (options['run-tests']) runTests();

@@ -1,0 +1,27 @@
+// What every fuzz target holds a parser to: it takes the bytes, or refuses them with an error of ours that people can read.
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const folder = mkdtempSync(join(tmpdir(), 'dpm-fuzz-'));
+
+/** An exception of another kind becomes ERR_DPM_FILE while a file is open. */
+const mistake = /call stack|Cannot read prop|is not (a function|iterable)|Invalid (array|string) length/;
+
+/** A file of these bytes, which the next one of the same name replaces. */
+export function fileOf(bytes: Uint8Array, name: string): string {
+  const path = join(folder, name);
+  writeFileSync(path, bytes);
+  return path;
+}
+
+/** Throws what `work` throws unless that is a refusal. */
+export async function takenOrRefused(work: () => unknown): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    const { code, message } = error as { code?: unknown; message: string };
+    const isOurs = typeof code === 'string' && code.startsWith('ERR_DPM_') && code !== 'ERR_DPM_INTERNAL';
+    if (!isOurs || mistake.test(message) || message.length > 20_000 || /[\r\n]/.test(message)) throw error;
+  }
+}
