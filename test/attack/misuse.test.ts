@@ -39,8 +39,11 @@ async function problemsOf(calls: readonly PublicCall[], share = 1): Promise<{ tr
   let [tried, seen] = [0, 0];
   for (const call of calls) {
     triedExports.add(call.name.split(':')[0]!);
-    const valid = await answerOf(call, call.args);
-    if (valid !== null) problems.push(`${call.name} with valid arguments: ${valid}`);
+    try {
+      await call.call(...call.args);
+    } catch (error) {
+      problems.push(`${call.name} with valid arguments: ${String(error)}`);
+    }
     for (const { what, args } of misuses(await withOptionNames(call))) {
       if (++seen % share !== 0) continue;
       ++tried;
@@ -59,7 +62,7 @@ describe('hostile values', { timeout: 600_000 }, () => {
   });
 
   it('of files', async () => {
-    const { tried, problems } = await problemsOf(fileCalls(folder));
+    const { tried, problems } = await problemsOf(await fileCalls(folder));
     expect(tried).toBeGreaterThan(1000);
     expect(problems).toEqual([]);
   });

@@ -148,7 +148,7 @@ export function runningCalls(loaded: dpm.DiffusionModel, device: dpm.Device): Pu
     of('flowLikelihood', dpm.flowLikelihood, [
       loaded,
       data.subarray(0, pixels),
-      { tStart: 2, tEnd: 1, atol: 1, rtol: 1 },
+      { tStart: 0.01, tEnd: 0.005, atol: 1, rtol: 1 },
     ]),
     of('DiffusionModel.program', (options: never) => loaded.program(options), [{ sampler: 'ddim', steps: 2 }]),
     of(
