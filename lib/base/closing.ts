@@ -11,10 +11,6 @@ export class Closing {
     this.#what = what;
   }
 
-  get isClosed(): boolean {
-    return this.#isClosed;
-  }
-
   /** @throws {@link DpmError} `ERR_DPM_CLOSED` once it is closed. */
   requireOpen(): void {
     if (this.#isClosed) throw this.#error();

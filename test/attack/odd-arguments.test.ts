@@ -49,6 +49,7 @@ const ddim = { sampler: 'ddim', steps: 2, count: 2 } as const;
 const calls: Record<string, () => unknown> = {
   'guides that are null': () => loaded.sample({ ...ddim, guides: null as never }),
   'guides with a hole': () => loaded.sample({ ...ddim, guides: sparse(model) }),
+  'more repeats than anybody waits for': () => dpm.translate(loaded, new Float32Array(784), { repeats: 1001 }),
   'what only says that it is an array': () =>
     dpm.translate(loaded, new Float32Array(784), { mask: { [Symbol.toStringTag]: 'Float32Array' } as never }),
   'a program of a batcher with a record that is null': () =>
