@@ -8,9 +8,9 @@ import { parsedJson } from '../../../packages/server/src/strictness.js';
 import { takenOrRefused } from '../refused.js';
 
 const schedule = NoiseSchedule.linear();
-const served = { model: { unet: { info: { classes: 10 } }, sampleShape: [1, 2, 2], schedule } } as unknown as Parameters<
-  typeof samplingOf
->[1];
+const served = {
+  model: { unet: { info: { classes: 10 } }, sampleShape: [1, 2, 2], schedule },
+} as unknown as Parameters<typeof samplingOf>[1];
 const client = { name: 'a', weight: 1, scopes: new Set(['sample']) } as unknown as Parameters<typeof samplingOf>[2];
 
 /** What the schema lets through has to be a request. */
@@ -33,5 +33,7 @@ export async function fuzz(data: Buffer): Promise<void> {
     await takenOrRefused(() => inferenceOf({ bytes, jsonLength: Math.min(bytes.length, low + 256 * high) }));
     return;
   }
-  await takenOrRefused(() => (kind % 3 === 1 ? sampled : job)(parsedJson(bytes)));
+  await takenOrRefused(() => {
+    (kind % 3 === 1 ? sampled : job)(parsedJson(bytes));
+  });
 }
