@@ -272,6 +272,30 @@ describe('a budget of memory', () => {
     expect((await draw('third', {}, small)).status).toBe(200);
   });
 
+  it('is made room in by what was used longest ago', async () => {
+    const own = { path: 'mnist', device: 'cpu', rows: 2 };
+    const settings = settingsOf({ models: [{ id: 'a', ...own }], memory: 3.5 * bytes });
+    const registry = await Registry.open(settings);
+    try {
+      const add = (id: string, evict = false) => registry.put(id, { id, ...own }, { evict });
+      for (const id of ['b', 'c']) await add(id);
+      registry.use('a');
+      registry.use('b');
+      registry.use('a');
+      await add('d', true);
+      expect(registry.models.map(({ id }) => id)).toEqual(['a', 'b', 'd']);
+      // To be loaded counts as a use.
+      await add('e', true);
+      expect(registry.models.map(({ id }) => id)).toEqual(['a', 'd', 'e']);
+      // To be looked at does not.
+      registry.get('a');
+      await add('f', true);
+      expect(registry.models.map(({ id }) => id)).toEqual(['d', 'e', 'f']);
+    } finally {
+      await registry.close();
+    }
+  });
+
   it('holds at the start, too', async () => {
     const models = ['a', 'b', 'c'].map((id) => ({ id, path: 'mnist', device: 'cpu', rows: 2 }));
     await expect(Server.start({ models, port: 0, memory: 2.5 * bytes })).rejects.toMatchObject({
