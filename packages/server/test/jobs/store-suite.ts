@@ -187,7 +187,8 @@ export function describeStore(name: string, open: () => Promise<Harness>): void 
     });
 
     it('draws what has priority first, then what came first', async () => {
-      const order: string[] = [];
+      const begun: string[] = [];
+      const ends: (() => void)[] = [];
       const jobs = (['low', 'normal', 'normal', 'high'] as const).map((priority, i) =>
         jobOf({
           createdAt: new Date(1e12 + i).toISOString(),
@@ -196,13 +197,23 @@ export function describeStore(name: string, open: () => Promise<Harness>): void 
       );
       for (const job of jobs) await harness.store.add(job);
       await harness.start((job, chunk) => {
-        order.push(job.body.model);
-        return Promise.resolve(text(job, chunk));
+        begun.push(job.body.model);
+        return new Promise((resolve) => {
+          ends.push(() => {
+            resolve(text(job, chunk));
+          });
+        });
       });
+      // Two are drawn at once; the next begins when one of them has ended.
+      await until(() => begun.length === 2);
+      expect(begun.toSorted()).toEqual(['high 3', 'normal 1']);
+      ends[0]!();
+      await until(() => begun.length === 3);
+      ends[1]!();
+      await until(() => begun.length === 4);
+      expect(begun.slice(2)).toEqual(['normal 2', 'low 0']);
+      for (const end of ends) end();
       for (const job of jobs) await comesTo(job, 'done');
-      // Two are drawn at once.
-      expect(order.slice(0, 2).sort()).toEqual(['high 3', 'normal 1']);
-      expect(order[3]).toBe('low 0');
       expect((await harness.store.list()).map(({ job }) => job.body.model)).toEqual(
         jobs.map(({ body }) => body.model).reverse(),
       );
