@@ -1,4 +1,6 @@
 // Arguments that nobody would think of: each is refused by an error of ours that names it.
+import { MessageChannel } from 'node:worker_threads';
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import * as dpm from '../../lib/index.js';
@@ -49,6 +51,14 @@ const ddim = { sampler: 'ddim', steps: 2, count: 2 } as const;
 const calls: Record<string, () => unknown> = {
   'guides that are null': () => loaded.sample({ ...ddim, guides: null as never }),
   'guides with a hole': () => loaded.sample({ ...ddim, guides: sparse(model) }),
+  'no request over a port': async () => {
+    const { port1, port2 } = new MessageChannel();
+    dpm.exposeBatcher(batcher, port1);
+    const remote = await dpm.connectBatcher(port2);
+    await remote.sample(undefined as never).finally(() => {
+      remote.close();
+    });
+  },
   'more repeats than anybody waits for': () => dpm.translate(loaded, new Float32Array(784), { repeats: 1001 }),
   'what only says that it is an array': () =>
     dpm.translate(loaded, new Float32Array(784), { mask: { [Symbol.toStringTag]: 'Float32Array' } as never }),
