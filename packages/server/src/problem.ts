@@ -93,12 +93,13 @@ export class ServerError extends Error {
   /** Of the answer. */
   readonly headers: Readonly<Record<string, string>>;
 
+  /** @param message - May hold texts of a request: it becomes one line. */
   constructor(
     code: ServerErrorCode | DpmErrorCode,
     message: string,
     { status, param, headers = {}, cause }: ServerErrorOptions = {},
   ) {
-    super(message, { cause });
+    super(message.replace(/\s*[\r\n]\s*/g, ' '), { cause });
     this.code = code;
     this.status = status ?? statusOf(code);
     this.param = param;

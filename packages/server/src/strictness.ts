@@ -50,7 +50,7 @@ export function parsedJson(bytes: Uint8Array): unknown {
     // To look at every key takes several times as long as all the rest.
     value = JSON.parse(text, mayRefuse.test(text) ? refuse : undefined);
   } catch (error) {
-    throw new ServerError('ERR_DPM_ARGUMENT', `the body is no JSON: ${(error as Error).message.replace(/\s+/g, ' ')}`);
+    throw new ServerError('ERR_DPM_ARGUMENT', `the body is no JSON: ${(error as Error).message}`);
   }
   if (refused !== undefined) throw new ServerError('ERR_DPM_ARGUMENT', `the body has a field ${refused}`);
   return value;

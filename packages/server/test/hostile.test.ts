@@ -18,6 +18,11 @@ describe('a body', () => {
     ['that is not UTF-8', Buffer.from([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x3a, 0x31, 0x7d]), /is not UTF-8/],
     ['that is cut', '{"model": "mnist"', /is no JSON/],
     ['of several lines, which are told in one', 'a\nb\r\nc', /^the body is no JSON: [^\r\n]*$/],
+    [
+      'with an option of two lines',
+      '{"model":"mnist","sampler":"ddim","options":{"a\\nb":1}}',
+      /^options\/a b [^\r\n]*$/,
+    ],
     ['that is empty', '', /./],
     ['that is a number', '1', /body/],
     ['that is null', 'null', /body/],
