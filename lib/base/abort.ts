@@ -10,6 +10,11 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted === true) throw abortError(signal);
 }
 
+/** Aborts with the one or with the other, where that is given. */
+export function eitherSignal(one: AbortSignal, other: AbortSignal | undefined): AbortSignal {
+  return other === undefined ? one : AbortSignal.any([one, other]);
+}
+
 /**
  * Runs `work` and calls `cancel` when `signal` aborts meanwhile. Whatever `work` then rejects with is reported as
  * `ERR_DPM_ABORTED`; otherwise its error passes unchanged, as functions of the caller may have thrown it. The listener is removed

@@ -86,6 +86,12 @@ export function integerFrom(least: number, expected = `an integer from ${least}`
   return { expected, holds: (value) => Number.isSafeInteger(value) && (value as number) >= least };
 }
 
+/** An integer of at least `least`, at most `most`. */
+export function integerBetween(least: number, most: number): Kind {
+  const expected = `an integer from ${least} to ${most}`;
+  return { expected, holds: (value) => integerFrom(least).holds(value) && (value as number) <= most };
+}
+
 /** What options may be; ranges that depend on more than the value are checked where that is known. */
 export const kinds = {
   /** Of options that others check, with more to say about them. */

@@ -4,7 +4,15 @@ import { elementCount } from '../base/arrays.js';
 import { requireObject } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
-import { checkOptions, integerFrom, kinds, requireKind, threeSizes, type OptionKinds } from '../base/option-kinds.js';
+import {
+  checkOptions,
+  integerBetween,
+  integerFrom,
+  kinds,
+  requireKind,
+  threeSizes,
+  type OptionKinds,
+} from '../base/option-kinds.js';
 import { centredRange, levelsPerUnit, requireRange, valueOfLevel, type PixelRange } from '../base/pixel-range.js';
 import { shownValue } from '../base/shown-value.js';
 import { makeFolder, writeAtomically } from '../files/files.js';
@@ -37,7 +45,7 @@ const gridKinds: OptionKinds<GridOptions> = { columns: kinds.positiveInteger, ga
 
 const pictureKinds: OptionKinds<PictureOptions> = {
   ...gridKinds,
-  scale: { expected: 'an integer from 1 to 64', holds: (value) => integerFrom(1).holds(value) && Number(value) <= 64 },
+  scale: integerBetween(1, 64),
   labels: { ...kinds.numbers, expected: 'an array of texts or numbers' },
 };
 

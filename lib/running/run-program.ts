@@ -74,7 +74,12 @@ function checkShape({ shape, init }: RunProgramOptions): void {
 }
 
 /** The native loop with predictions from JavaScript: it stops at every record that evaluates. */
-async function runSteps(program: StepProgram, device: Device, options: RunProgramOptions): Promise<Float32Array> {
+async function runSteps(
+  program: StepProgram,
+  device: Device,
+  evaluator: ScriptEvaluator,
+  options: RunProgramOptions,
+): Promise<Float32Array> {
   const { shape, init, noise, signal, onProgress, seed = 0 } = options;
   const [count, elements] = [at(shape, 0), elementCount(shape.slice(1))];
   const request = nativeRequest(
@@ -92,7 +97,6 @@ async function runSteps(program: StepProgram, device: Device, options: RunProgra
     elements,
   );
   const needsHead = program.records.some(readsHead);
-  const evaluator = new ScriptEvaluator(options.model, { device, correct: options.correct, signal });
   const run = await nativeWork(() => device.engine.scriptRun(request, elements, needsHead));
   try {
     for (let done = 1; ; ++done) {
@@ -111,9 +115,9 @@ async function runSteps(program: StepProgram, device: Device, options: RunProgra
 }
 
 async function runOnDevice(program: Program, device: Device, options: RunProgramOptions): Promise<Float32Array> {
-  if (program.kind === 'step') return runSteps(program, device, options);
   const { shape, init, signal, onProgress, seed = 0 } = options;
   const evaluator = new ScriptEvaluator(options.model, { device, correct: options.correct, signal });
+  if (program.kind === 'step') return runSteps(program, device, evaluator, options);
   const total = elementCount(shape);
   const batch = at(shape, 0);
   const flat = options.noise === undefined ? null : flattenNoise(options.noise, total);

@@ -1,3 +1,4 @@
+import { eitherSignal } from '../base/abort.js';
 import { elementCount } from '../base/arrays.js';
 import { endingAtReturn } from '../base/ending-at-return.js';
 import { DpmError } from '../base/errors.js';
@@ -93,7 +94,7 @@ async function* runsOf(
     left,
   }: { count: number; batch: number; signal: AbortSignal | undefined; left: AbortController },
 ): AsyncGenerator<StreamedImage, void, void> {
-  const either = signal === undefined ? left.signal : AbortSignal.any([signal, left.signal]);
+  const either = eitherSignal(left.signal, signal);
   const begin = async (first: number): Promise<ImageBatch> => {
     const { programs, options } = part(first, Math.min(batch, count - first));
     return (await runOnNetwork(await resolveRun(model, programs, { ...options, signal: either }, first))).images;

@@ -2,7 +2,7 @@ import { tracingChannel } from 'node:diagnostics_channel';
 
 import { at } from '../base/arrays.js';
 import { requireObject } from '../base/checks.js';
-import { untilAborted } from '../base/abort.js';
+import { eitherSignal, untilAborted } from '../base/abort.js';
 import { endingAtReturn } from '../base/ending-at-return.js';
 import { DpmError, nativeWork } from '../base/errors.js';
 import { checkOptions, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
@@ -338,8 +338,7 @@ export class Batcher {
     queue: EventQueue,
     left: AbortController,
   ): AsyncGenerator<BatchEvent, void, void> {
-    const { signal } = request.run;
-    const run = { ...request.run, signal: signal === undefined ? left.signal : AbortSignal.any([signal, left.signal]) };
+    const run = { ...request.run, signal: eitherSignal(left.signal, request.run.signal) };
     const work = this.#serve({ ...request, run }, this.#tellingEvents(queue, run)).then(
       ({ evaluations, queued, ran }) => {
         queue.push({ type: 'done', evaluations, queued, ran });

@@ -3,9 +3,10 @@ import type { MessagePort } from 'node:worker_threads';
 import { abortable } from '../base/abort.js';
 import { requireObject } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { kinds, requireKind } from '../base/option-kinds.js';
+import { checkOptions, kinds, requireKind } from '../base/option-kinds.js';
 import { networkTimes } from '../engine/inputs.js';
 import type { RunResult } from '../running/network-run.js';
+import { runOptionKinds } from '../running/run-options.js';
 import type { OptionsOfSampler, SamplerName } from '../samplers/index.js';
 import type { BatcherCapacity, BatchForwardOptions } from './batcher.js';
 import type { BatchEvent } from './events.js';
@@ -30,15 +31,17 @@ interface Waiting {
 }
 
 /** What stays on this side of the port. */
-const ownKinds = { signal: kinds.signal, onProgress: kinds.function, onPreview: kinds.function };
+const ownKinds = {
+  signal: runOptionKinds.signal,
+  onProgress: runOptionKinds.onProgress,
+  onPreview: runOptionKinds.onPreview,
+};
 
-/** @throws {@link DpmError} `ERR_DPM_ARGUMENT`; what crosses the port is checked there. */
-function checkedRequest<T extends object>(request: T): T {
+/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for what stays on this side of the port; what crosses it is checked there. */
+function checkedRequest<T extends Partial<BatchRunOptions>>(request: T): T {
   requireObject('the request', request);
-  for (const [name, kind] of Object.entries(ownKinds)) {
-    const value: unknown = (request as Record<string, unknown>)[name];
-    if (value !== undefined) requireKind(name, value, kind);
-  }
+  const own = { signal: request.signal, onProgress: request.onProgress, onPreview: request.onPreview };
+  checkOptions('the request', own, ownKinds);
   return request;
 }
 

@@ -46,10 +46,6 @@ class Client {
 
   async #answer(question: Question): Promise<void> {
     const { id } = question;
-    // A string, spread, has a property for each of its characters.
-    for (const [name, value] of Object.entries(question)) {
-      if (['request', 'options', 'watches'].includes(name)) requireObject(name, value);
-    }
     switch (question.kind) {
       case 'capacity':
         this.#send({ kind: 'capacity', id, capacity: this.#batcher.capacity });
@@ -59,6 +55,7 @@ class Client {
         break;
       case 'forward': {
         const { x, t, options } = question;
+        requireObject('options', options);
         const prediction = this.#during(id, (signal) => this.#batcher.forward(x, t, { ...options, signal }));
         const out = (await prediction).slice();
         this.#send({ kind: 'prediction', id, out }, [out.buffer]);
@@ -77,6 +74,9 @@ class Client {
   }
 
   async #sample({ id, request, watches }: Question & { kind: 'sample' }): Promise<void> {
+    // A string, spread, has a property for each of its characters.
+    requireObject('request', request);
+    requireObject('watches', watches);
     const levels = (request as BatchRequest).format === 'uint8';
     const listeners = {
       ...(watches.progress && {
@@ -108,6 +108,7 @@ class Client {
   }
 
   #begin(id: number, request: BatchRequest): void {
+    requireObject('request', request);
     const controller = new AbortController();
     this.#streams.set(id, this.#batcher.stream({ ...request, signal: controller.signal }));
     this.#running.set(id, controller);

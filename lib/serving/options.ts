@@ -1,4 +1,4 @@
-import { either, integerFrom, kinds, type Kind, type OptionKinds } from '../base/option-kinds.js';
+import { either, integerBetween, integerFrom, kinds, type Kind, type OptionKinds } from '../base/option-kinds.js';
 import { MOST_AT_ONCE } from '../engine/binding.js';
 import type { RunOptions } from '../running/run-options.js';
 import { runOptionKinds } from '../running/run-options.js';
@@ -95,10 +95,7 @@ function oneOf(names: readonly string[]): Kind {
   return { expected, holds: (value) => typeof value === 'string' && names.includes(value) };
 }
 
-const slotCount: Kind = {
-  expected: `an integer from 1 to ${MOST_AT_ONCE}`,
-  holds: (value) => kinds.positiveInteger.holds(value) && Number(value) <= MOST_AT_ONCE,
-};
+const slotCount = integerBetween(1, MOST_AT_ONCE);
 
 /** What {@link BatcherOptions} may be. */
 export const batcherOptionKinds: OptionKinds<BatcherOptions> = {

@@ -1,6 +1,6 @@
 import { unknownName, wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { checkOptions, instanceOf, kinds, type OptionKinds, seedKind } from '../base/option-kinds.js';
+import { checkOptions, instanceOf, integerBetween, kinds, type OptionKinds, seedKind } from '../base/option-kinds.js';
 import { Classifier } from '../guidance/classifier.js';
 import { similarities, type Similarity } from './similarity.js';
 
@@ -75,10 +75,7 @@ const optionKinds: OptionKinds<TranslateOptions> = {
   start: kinds.number,
   end: kinds.number,
   mask: kinds.floats,
-  repeats: {
-    expected: `an integer from 1 to ${MOST_REPEATS}`,
-    holds: (value) => kinds.positiveInteger.holds(value) && (value as number) <= MOST_REPEATS,
-  },
+  repeats: integerBetween(1, MOST_REPEATS),
   stride: kinds.positiveInteger,
   seed: seedKind,
   batch: kinds.positiveInteger,
