@@ -3,10 +3,9 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const folder = mkdtempSync(join(tmpdir(), 'dpm-fuzz-'));
+import { mistake } from '../support/mistake.js';
 
-/** An exception of another kind becomes ERR_DPM_FILE while a file is open. */
-const mistake = /call stack|Cannot read prop|is not (a function|iterable)|Invalid (array|string) length/;
+const folder = mkdtempSync(join(tmpdir(), 'dpm-fuzz-'));
 
 /** A file of these bytes, which the next one of the same name replaces. */
 export function fileOf(bytes: Uint8Array, name: string): string {

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "graph_runner.h"
 #include "sampling/lane_requests.h"
+#include "sampling/one_lane.h"
 #include "scoped_environment.h"
 
 namespace dpm::test {
@@ -96,27 +97,6 @@ TEST(Lanes, GiveEverySampleWhatItIsAloneOnEveryInstructionSet) {
 
 TEST(Lanes, GiveEverySampleWhatItIsAloneOnTheReferenceDevice) { compare_mixes("reference", 2000, 4); }
 
-class OneLane : public testing::Test {
- protected:
-  /// A request of `samples` samples whose programs have `records` records that evaluate.
-  static RunRequest plain(std::uint32_t records, std::uint32_t samples = 1) {
-    RunRequest run;
-    run.records = small_program(records, 0.5F);
-    for (dpm_record& record : run.records) record.flags |= DPM_RECORD_EVALUATE;
-    run.programs = {{0, records, 2, 1.0F}};
-    for (std::uint32_t i = 0; i < samples; ++i) run.samples.push_back({0, 1, 2, i, 0});
-    return run;
-  }
-
-  void turns(Lane& lane, int count) {
-    for (int i = 0; i < count; ++i) lane.take_turn();
-  }
-
-  SmallNetwork small_;
-  std::shared_ptr<Network> network_ = small_.load("cpu");
-  std::atomic<bool> running_{false};
-};
-
 TEST_F(OneLane, RunsHigherPrioritiesThenLowerKeysThenWhoCameFirst) {
   Lane lane(evaluator_of(network_), {1, 8});
   std::vector<Outcome> outcomes(4);
@@ -188,83 +168,6 @@ TEST_F(OneLane, GivesNoSlotToASampleThatOneThatWasPassedOverComesBefore) {
   EXPECT_EQ(lane.statistics().waiting, 1u);
   finish_all(lane);
   for (const Outcome& outcome : outcomes) EXPECT_EQ(outcome.code, ErrorCode::kOk);
-}
-
-TEST_F(OneLane, ACancelledRequestIsOutAtTheNextStep) {
-  Lane lane(evaluator_of(network_), {2, 4});
-  Outcome cancelled;
-  Outcome other;
-  RunRequest run = plain(50, 3);
-  run.cancelled = std::make_shared<std::atomic<bool>>(false);
-  const auto flag = run.cancelled;
-  lane.submit(lane_request(std::move(run), cancelled));
-  turns(lane, 4);
-  flag->store(true);
-  lane.submit(lane_request(plain(1, 2), other, -1));
-  turns(lane, 1);
-  EXPECT_EQ(cancelled.code, ErrorCode::kAborted);
-  EXPECT_EQ(cancelled.message, "sampling was aborted after 8 of 150 records");
-  EXPECT_EQ(other.code, ErrorCode::kOk);
-  EXPECT_EQ(lane.statistics().cancelled, 1u);
-  EXPECT_EQ(lane.statistics().finished, 2u);
-  EXPECT_EQ(lane.statistics().rows, 10u);
-  EXPECT_FALSE(lane.has_work());
-}
-
-TEST_F(OneLane, KeepsTheOrderOfThoseThatWaitWhereOthersAreCancelled) {
-  constexpr int kRequests = 12;
-  for (std::uint32_t seed = 0; seed < 20; ++seed) {
-    RandomValues random(seed);
-    Lane lane(evaluator_of(network_), {1, 1});
-    std::vector<Outcome> outcomes(kRequests);
-    std::vector<std::shared_ptr<std::atomic<bool>>> cancelled;
-    std::vector<int> order;
-    std::vector<int> keys;
-    for (int i = 0; i < kRequests; ++i) {
-      RunRequest run = plain(2);
-      cancelled.push_back(run.cancelled = std::make_shared<std::atomic<bool>>(false));
-      keys.push_back(random.between(0, 1000));
-      auto request = lane_request(std::move(run), outcomes[static_cast<std::size_t>(i)], 0, keys.back());
-      request->finished = [&order, key = keys.back()](const LaneOutcome& ended) {
-        if (ended.code == ErrorCode::kOk) order.push_back(key);
-      };
-      lane.submit(std::move(request));
-    }
-    turns(lane, 1);
-    for (int i = 0; i < kRequests / 3; ++i) {
-      cancelled[static_cast<std::size_t>(random.between(0, kRequests - 1))]->store(true);
-    }
-    std::vector<int> expected;
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-      if (!cancelled[i]->load()) expected.push_back(keys[i]);
-    }
-    std::sort(expected.begin(), expected.end());
-    finish_all(lane);
-    EXPECT_EQ(order, expected) << seed;
-  }
-}
-
-TEST_F(OneLane, DoesNothingWhileItIsPausedButLookForCancelledRequests) {
-  Lane lane(evaluator_of(network_), {2, 4});
-  Outcome cancelled;
-  Outcome other;
-  RunRequest run = plain(5);
-  run.cancelled = std::make_shared<std::atomic<bool>>(false);
-  const auto flag = run.cancelled;
-  lane.submit(lane_request(std::move(run), cancelled));
-  lane.submit(lane_request(plain(2), other));
-  lane.pause();
-  EXPECT_FALSE(lane.has_work());
-  flag->store(true);
-  lane.look_for_cancelled();
-  EXPECT_TRUE(lane.has_work());
-  turns(lane, 1);
-  EXPECT_EQ(cancelled.code, ErrorCode::kAborted);
-  EXPECT_EQ(lane.statistics().steps, 0u);
-  EXPECT_FALSE(lane.has_work());
-  lane.resume();
-  finish_all(lane);
-  EXPECT_EQ(other.code, ErrorCode::kOk);
 }
 
 TEST_F(OneLane, ShowsStatesAndDataPredictionsAndSamplesThatAreDone) {
