@@ -86,6 +86,7 @@ export default defineConfig({
     // For what never ends: beside other work a test may take many times as long as alone.
     testTimeout: 600_000,
     hookTimeout: 600_000,
+    expect: { poll: { timeout: 60_000 } },
     // What .ci/run counts.
     reporters: process.env.CI === undefined ? ['default'] : ['default', ['json', { outputFile: 'build/vitest.json' }]],
     coverage: { include: ['lib/**/*.ts'] },

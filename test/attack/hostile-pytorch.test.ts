@@ -21,8 +21,8 @@ import { archive, checkpointEntries } from '../support/write-pytorch.js';
 
 const runs = Number(process.env.DPM_FUZZ_RUNS ?? 750);
 const seed = Number(process.env.DPM_FUZZ_SEED ?? 20);
-const limit = 30_000 + 20 * runs;
-const slowest = 3000;
+const limit = 600_000 + 20 * runs;
+const slowest = 60_000;
 
 const temporary = temporaryFolder();
 const path = join(temporary, 'damaged.pt');

@@ -33,7 +33,7 @@ const types: Arithmetic[] = [
 ];
 
 describe.each(types)('classifiers on the emulated CUDA device in $dtype', ({ dtype, ofLogits, ofGradients, times }) => {
-  it.each(times)('pool by attention, at time %d', { timeout: 120_000 }, async (t) => {
+  it.each(times)('pool by attention, at time %d', async (t) => {
     const golden = await readTensors(packagePath('test/fixtures/gradients/guidance/adm-class.safetensors'));
     await using classifier = await Classifier.load(withAttention, { device: 'cuda', dtype });
     const logits = await classifier.logits(golden.x!, t);
@@ -42,7 +42,7 @@ describe.each(types)('classifiers on the emulated CUDA device in $dtype', ({ dty
     expect(error(gradient, golden[`gradient.${t}`]!)).toBeLessThan(ofGradients);
   });
 
-  it('pool by the mean', { timeout: 120_000 }, async () => {
+  it('pool by the mean', async () => {
     const folder = temporaryFolder();
     await writeModel(folder, {
       family: 'openai-classifier',
@@ -66,7 +66,7 @@ describe.each(types)('classifiers on the emulated CUDA device in $dtype', ({ dty
 });
 
 describe('guided samples on the emulated CUDA device', () => {
-  it('are those of the cpu device', { timeout: 120_000 }, async () => {
+  it('are those of the cpu device', async () => {
     const labels = [3, 1];
     const sampled = async (device: string): Promise<Float32Array> => {
       await using model = await DiffusionModel.load(packagePath('test/fixtures/unet/openai-adm-class'), {

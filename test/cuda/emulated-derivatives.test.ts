@@ -20,7 +20,7 @@ const cases = [
 ] as const;
 
 describe('derivatives on the emulated CUDA device', () => {
-  it.each(cases)('are those of $name in $dtype', { timeout: 120_000 }, async ({ name, dtype, tolerance }) => {
+  it.each(cases)('are those of $name in $dtype', async ({ name, dtype, tolerance }) => {
     const folder = packagePath(`test/fixtures/unet/${name}`);
     const { x, t, class_labels: classLabels } = await readTensors(join(folder, 'input.safetensors'));
     const golden = await readTensors(packagePath(`test/fixtures/gradients/vjp/${name}.safetensors`));

@@ -40,7 +40,7 @@ describe('the stage of products', () => {
     for (const row of compared) expect(row.right, JSON.stringify(row)).toBe(true);
     expect(rows.find(({ kind }) => kind === 'bare')).toMatchObject({ engine: '0', knobs: '2=1', packed: false });
     expect(markdown).toContain('joined fallback: us (engine, of how many)');
-  }, 60_000);
+  });
 
   it('fails for a candidate that is wrong, and shows it', async () => {
     vi.stubEnv('DPM_EMULATED_PRODUCTS', 'dropped');
@@ -51,7 +51,7 @@ describe('the stage of products', () => {
     expect(reason).toMatch(/^Error: \d results are wrong: 3\/2: for bf16 1x1 256@4x4/);
     expect(rows.filter(({ right }) => right === false).map(({ kind }) => kind)).toContain('joined fallback');
     expect(markdown).toMatch(/- bf16 1x1 256@4x4 .*, batch 1, joined fallback 3\/2:: WRONG by 1\.7e-1/);
-  }, 60_000);
+  });
 
   it('keeps the rows of a run that was killed, and merges them', async () => {
     const checks = newChecks('--operations', '1e12');
@@ -63,7 +63,7 @@ describe('the stage of products', () => {
     const { status, rows } = stageOf(report, 'products');
     expect(status).toBe('failed');
     expect(rows.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['own', 'bare']));
-  }, 60_000);
+  });
 
   it('stops by itself before it is ended', async () => {
     const checks = newChecks('--operations', '1e12', '--seconds', '0.1');
@@ -72,7 +72,7 @@ describe('the stage of products', () => {
     expect(status).toBe('ok');
     expect(rows.length).toBeGreaterThan(0);
     expect(said).toMatch(/did 1 of \d+ problems/);
-  }, 60_000);
+  });
 
   it('fails where the program is missing or cannot read the table', async () => {
     const checks = newChecks();
@@ -84,5 +84,5 @@ describe('the stage of products', () => {
     const unreadable = newChecks('--batches', 'all');
     const other = await unreadable.run(unreadable.out('options'), selfTest);
     expect(stageOf(other.report, 'products').said).toContain('--batches is "all", not a number from 1 to 4096');
-  }, 60_000);
+  });
 });

@@ -62,7 +62,7 @@ describe('scripts/gpu-check', () => {
       celsius: 60,
       heldBackBy: ['power cap'],
     });
-  }, 30_000);
+  });
 
   it('has compute-sanitizer look at our kernels alone, a suite at a time', async () => {
     const checks = newChecks();
@@ -84,7 +84,7 @@ describe('scripts/gpu-check', () => {
     expect(rows.map(({ suite }) => suite)).toEqual(expect.arrayContaining(['CudaTimeEmbedding', 'CudaGather']));
     for (const row of rows) expect(row).toMatchObject({ tool: 'synccheck', summary: 'ERROR SUMMARY: 0 errors' });
     expect(said).toMatch(/cuDNN off --tool synccheck --kernel-name kns=3dpm4cuda /);
-  }, 30_000);
+  });
 
   it('has the kernels of an evaluation from ncu', async () => {
     const checks = newChecks();
@@ -103,7 +103,7 @@ describe('scripts/gpu-check', () => {
       { network: 'mnist', batch: 1, tool: 'ncu', kernel: 'a<float, 4>(int)', microseconds: 1.5 },
       { network: 'mnist', batch: 1, tool: 'ncu', kernel: 'b', microseconds: 2.5 },
     ]);
-  }, 30_000);
+  });
 });
 
 describe('the stage of device tests', () => {

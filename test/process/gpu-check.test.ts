@@ -39,7 +39,7 @@ describe('scripts/gpu-check', () => {
     expect(markdown).toMatch(/\| mnist, batch 2 \| f32 \| largest \|/);
     expect(markdown).toMatch(/\| f32 1x1 256@4x4 -> 256@4x4, bias \| 1 \| [\d.]+ \(0, 1\) \| [\d.]+ \(1, 1\) \|/);
     expect(markdown).toMatch(/\| up_blocks\.[^|]* \| convolution \|/);
-  }, 120_000);
+  });
 
   // With $DPM_CUDA_PLUGIN another device may be `cuda`.
   it.skipIf(devices().some(({ name, reason }) => name === 'cuda:0' && !reason.includes('no NVIDIA driver')))(

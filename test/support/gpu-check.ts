@@ -100,7 +100,7 @@ export class GpuChecks {
     });
     const journal = join(this.state, 'gpu-check.jsonl');
     const isThere = () => existsSync(journal) && readFileSync(journal, 'utf8').includes(text);
-    await expect.poll(isThere, { timeout: 10_000, interval: 20 }).toBe(true);
+    await expect.poll(isThere, { interval: 20 }).toBe(true);
     return child;
   }
 

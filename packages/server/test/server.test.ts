@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { settingsOf } from '../src/config.js';
 import { readConfig, Server, type ServerConfig } from '../src/index.js';
 import { forms, negotiated } from '../src/accept.js';
+import { untilDraws } from './support.js';
 
 const base: ServerConfig = { models: [{ path: 'mnist', device: 'cpu', rows: 2 }], port: 0, logLevel: 'silent' };
 
@@ -28,7 +29,7 @@ describe('the end of a server', () => {
     const server = await Server.start(base);
     expect(await ready(server.url)).toEqual([200, { ready: true, reasons: [], warnings: [] }]);
     const running = draw(server.url, 300);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await untilDraws(server);
     const stopped = server.stop();
     expect(await ready(server.url)).toEqual([503, { ready: false, reasons: ['draining'], warnings: [] }]);
     const refused = await draw(server.url, 1);
@@ -47,7 +48,7 @@ describe('the end of a server', () => {
   it('cuts what takes longer than it may', async () => {
     const server = await Server.start({ ...base, drain: 50 });
     const running = draw(server.url, 1000);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await untilDraws(server);
     expect(await server.stop()).toBe(false);
     const answer = await running;
     expect(answer.status).toBe(503);
@@ -57,7 +58,7 @@ describe('the end of a server', () => {
   it('can be cut at once', async () => {
     const server = await Server.start(base);
     const running = draw(server.url, 1000);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await untilDraws(server);
     await server.cut();
     expect((await running).status).toBe(503);
     expect(await server.stop()).toBe(true);

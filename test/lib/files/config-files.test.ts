@@ -77,7 +77,7 @@ describe('hostile configurations', () => {
     const path = fileOf(make(), extension);
     const start = performance.now();
     const error = await readNamedConfig(path).catch((cause: unknown) => cause);
-    expect(performance.now() - start).toBeLessThan(5000);
+    expect(performance.now() - start).toBeLessThan(60_000);
     expect(error).toBeInstanceOf(DpmError);
     expect(error).toMatchObject({ code: 'ERR_DPM_CONFIG', message: expect.stringMatching(message) as string });
     expect((error as DpmError).message.slice(0, path.length)).toBe(path);

@@ -234,14 +234,15 @@ describe('a batcher', () => {
         batch.sample({ sampler: 'ddpm', steps: 1000, signal: left.signal }).catch(() => null),
       );
     const work = [...load(light), ...load(heavy)];
-    await sleep(300);
-    const before = [light.stats().seconds, heavy.stats().seconds];
-    await sleep(1500);
-    const share =
-      (light.stats().seconds - before[0]!) / (light.stats().seconds + heavy.stats().seconds - before[0]! - before[1]!);
+    const seconds = (): number[] => [light, heavy].map((batch) => batch.stats().seconds);
+    while (Math.min(...seconds()) === 0) await sleep(5);
+    const before = seconds();
+    const since = (): number[] => seconds().map((now, i) => now - before[i]!);
+    while (since()[0]! + since()[1]! < 1) await sleep(5);
+    const [ofLight, ofHeavy] = since() as [number, number];
     left.abort();
     await Promise.all(work);
-    expect(Math.abs(share - 0.25)).toBeLessThan(0.05);
+    expect(Math.abs(ofLight / (ofLight + ofHeavy) - 0.25)).toBeLessThan(0.05);
     await one.close();
     await two.sample({ sampler: 'ddim', steps: 2 });
     await expect(DiffusionModel.load(path, { device, threads: 1 })).rejects.toThrow(

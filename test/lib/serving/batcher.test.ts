@@ -30,7 +30,7 @@ describe('a request', () => {
       );
     const together = await Promise.all(requests.map((request) => batcher.sample(request as never)));
     for (const [i, request] of requests.entries()) expectSame(together[i]!, await model.sample(request));
-  }, 60_000);
+  });
 
   it('of an adaptive sampler runs beside the batch', async () => {
     const request = { sampler: 'dpm-solver-adaptive', seed: 3, count: 2 } as const;

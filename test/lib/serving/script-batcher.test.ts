@@ -46,7 +46,7 @@ describe('a batcher over a function', () => {
     expect(await batcher.forward(x, [3, 40])).toEqual((await model.unet.forward(x, [3, 40])).out);
     const adaptive = { sampler: 'dpm-solver-adaptive', seed: 1, count: 2 } as const;
     expect((await batcher.sample(adaptive)).images.data).toEqual((await model.sample(adaptive)).images.data);
-  }, 30_000);
+  });
 
   it('gives its function labels and rows of guided samples', async () => {
     const seen: { t: number[]; labels: number[] | null }[] = [];

@@ -88,10 +88,10 @@ describe.skipIf(!hasRedis)('with Redis', () => {
       return bytes(...given);
     });
     await store.add(job);
-    await until(async () => (await store.get(job.id))!.state === 'done', 10_000);
+    await until(async () => (await store.get(job.id))!.state === 'done');
     const same = jobOf({ body: { ...job.body, count: 14 } });
     await store.add(same);
-    await until(async () => (await store.get(same.id))!.state === 'done', 10_000);
+    await until(async () => (await store.get(same.id))!.state === 'done');
     // Chunks 0 and 1 are the same samples; the third was shorter.
     expect(drawn).toBe(5);
     expect(await store.chunk(same, 1)).toEqual(await store.chunk(job, 1));
@@ -133,7 +133,7 @@ describe.skipIf(!hasRedis)('with Redis', () => {
       await expect(call()).rejects.toMatchObject(gone);
     }
     await own.start();
-    await until(async () => (await store.get(job.id).catch(ignored)) !== undefined, 10_000);
+    await until(async () => (await store.get(job.id).catch(ignored)) !== undefined);
     expect(await store.get(job.id)).toMatchObject({ job, state: 'queued' });
     await store.close();
     await own.stop();
@@ -144,7 +144,7 @@ describe.skipIf(!hasRedis)('with Redis', () => {
     const job = jobOf({ body: { model: 'm', count: 1, seed: '99' } });
     const worker = await openWorker(() => Promise.resolve(new Uint8Array(1e6)));
     await store.add(job);
-    await until(async () => (await store.get(job.id))!.state === 'done', 10_000);
+    await until(async () => (await store.get(job.id))!.state === 'done');
     const client = new Redis(redis.url);
     const used = /used_memory:(\d+)/.exec(await client.info('memory'))![1]!;
     const keys = await client.keys('*');

@@ -104,7 +104,7 @@ describe.skipIf(!hasRedis)('a queue', () => {
       drawn.push([given, chunk]);
       return Promise.resolve(Buffer.from('x'));
     });
-    await until(() => drawn.length > 3, 20_000);
+    await until(() => drawn.length > 3);
     expect(drawn[0]).toEqual([job, 0]);
     await store.cancel(job.id);
   });
@@ -118,12 +118,12 @@ describe.skipIf(!hasRedis)('a queue', () => {
     await work(fails, { engines: ['cpu-test', 'any'] });
     const jobs = [jobOf(), jobOf({ engine: 'any' })];
     for (const job of jobs) await store.add(job);
-    await until(() => tries.includes('any') && tries.includes('cpu-test'), 10_000);
+    await until(() => tries.includes('any') && tries.includes('cpu-test'));
     await sleep(500);
     // Two of each were taken at once.
     expect(tries.length).toBeLessThanOrEqual(8);
     await work(bytes, { engines: ['cpu-test', 'any'] });
-    for (const job of jobs) await until(async () => (await store.get(job.id))!.state === 'done', 20_000);
+    for (const job of jobs) await until(async () => (await store.get(job.id))!.state === 'done');
   });
 
   it('forgets no job whose chunks are still being drawn', async () => {
@@ -131,12 +131,12 @@ describe.skipIf(!hasRedis)('a queue', () => {
     await work(draw);
     const job = jobOf();
     await store.add(job);
-    await until(() => begun.length === 2, 10_000);
+    await until(() => begun.length === 2);
     await store.cancel(job.id);
     expect(await store.purge()).toBe(0);
     expect((await store.get(job.id))!.state).toBe('cancelled');
     release();
-    await until(async () => (await store.purge()) === 1, 10_000);
+    await until(async () => (await store.purge()) === 1);
     expect(await store.get(job.id)).toBeUndefined();
   });
 
@@ -165,15 +165,15 @@ describe.skipIf(!hasRedis)('a queue', () => {
     const { signal } = new AbortController();
     const job = jobOf();
     await store.add(job);
-    await until(async () => (await store.get(job.id))!.state === 'failed', 10_000);
+    await until(async () => (await store.get(job.id))!.state === 'failed');
     await sleep(1500);
     isBroken = false;
     await store.retry(job.id);
     // Others that fail take what is old with them.
     const other = jobOf({ body: { ...job.body, seed: '8' } });
     await store.add(other);
-    await until(async () => (await store.get(other.id))?.state === 'failed', 10_000);
-    await until(async () => (await store.get(job.id))!.state === 'done', 10_000);
+    await until(async () => (await store.get(other.id))?.state === 'failed');
+    await until(async () => (await store.get(job.id))!.state === 'done');
   });
 
   it('leaves no connection where it cannot be used', async () => {
@@ -188,7 +188,7 @@ describe.skipIf(!hasRedis)('a queue', () => {
     await until(async () => (await connections()) === before);
   });
 
-  it.each(['killed', 'stopped'] as const)('is let go of while Redis is %s', { timeout: 60_000 }, async (away) => {
+  it.each(['killed', 'stopped'] as const)('is let go of while Redis is %s', async (away) => {
     const own = await RedisServer.start();
     const other = await openStore(own.url);
     const { draw, begun } = held();
@@ -204,12 +204,12 @@ describe.skipIf(!hasRedis)('a queue', () => {
     const busy = await work(stopping, { url: own.url });
     const idle = await work(bytes, { url: own.url, engines: [] });
     await other.add(jobOf());
-    await until(() => begun.length === 2, 10_000);
+    await until(() => begun.length === 2);
     if (away === 'killed') await own.kill();
     else own.signal('SIGSTOP');
     const began = performance.now();
     await Promise.all([other.close(), busy.close(), idle.close()]);
-    expect(performance.now() - began).toBeLessThan(10_000);
+    expect(performance.now() - began).toBeLessThan(60_000);
     await own.stop();
   });
 });

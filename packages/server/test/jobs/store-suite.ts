@@ -67,7 +67,7 @@ export function describeStore(name: string, open: () => Promise<Harness>): void 
 
     const state = async (job: Job): Promise<JobState> => (await harness.store.get(job.id))!;
     const comesTo = async (job: Job, phase: JobState['state']): Promise<JobState> => {
-      await until(async () => (await state(job)).state === phase, 15_000);
+      await until(async () => (await state(job)).state === phase);
       return state(job);
     };
 

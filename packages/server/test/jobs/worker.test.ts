@@ -62,7 +62,7 @@ describe.skipIf(!hasRedis)('a worker', () => {
 
   it('draws what a server of the queue has taken', async () => {
     const job = await send();
-    await until(async () => (await view(job)).state === 'done', 20_000);
+    await until(async () => (await view(job)).state === 'done');
     const answer = await fetch(`${server.url}/v1/samples`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'application/x-npy' },
@@ -76,7 +76,7 @@ describe.skipIf(!hasRedis)('a worker', () => {
   it('draws for engines of every kind where it may', async () => {
     const job = await send({ engine: 'any', seed: '6' });
     expect(job.engine).toBe('any');
-    await until(async () => (await view(job)).state === 'done', 20_000);
+    await until(async () => (await view(job)).state === 'done');
   });
 
   it('takes no requests itself, and tells how it is', async () => {
