@@ -232,6 +232,53 @@ describe('a model whose card has failed', () => {
   });
 });
 
+describe('a registry that is closed', () => {
+  it('waits for what is being loaded, which it refuses', async () => {
+    const registry = await Registry.open(settingsOf({ models: [{ path: digits, device: 'cpu', rows: 1 }] }));
+    const original = DiffusionModel.load.bind(DiffusionModel);
+    let release = (): void => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const load = vi.spyOn(DiffusionModel, 'load').mockImplementation(async (...given) => {
+      await held;
+      return original(...given);
+    });
+    const code = registry
+      .put('late', { path: digits, device: 'cpu', rows: 1 })
+      .catch((error: unknown) => (error as DpmError).code);
+    await until(() => load.mock.calls.length > 0);
+    let isRefused = false;
+    void code.then(() => (isRefused = true));
+    const closed = registry.close();
+    release();
+    await closed;
+    load.mockRestore();
+    expect(isRefused).toBe(true);
+    expect(await code).toMatch(/^ERR_DPM_(CLOSED|DRAINING)$/);
+  });
+});
+
+describe('how requests share batches', () => {
+  it.each([
+    [true, 'one'],
+    [false, 'fit'],
+  ])('follows the configuration: deterministic is %s', async (deterministic, sizes) => {
+    const opened = vi.spyOn(DiffusionModel.prototype, 'batcher');
+    const model = { path: digits, device: 'cpu', rows: 1 };
+    const models = [model, { ...model, id: 'patient', maxWait: 7, rows: 2 }];
+    const registry = await Registry.open(settingsOf({ models, deterministic, maxWait: 9 }));
+    const given = opened.mock.calls.map(([options]) => options);
+    opened.mockRestore();
+    await registry.close();
+    expect(given).toEqual(
+      expect.arrayContaining([
+        { rows: 1, maxWait: 9, sizes },
+        { rows: 2, maxWait: 7, sizes },
+      ]),
+    );
+    expect(given).toHaveLength(2);
+  });
+});
+
 describe('a budget of memory', () => {
   it('is kept, and what is refused changes nothing', async () => {
     const path = await copy('third');

@@ -248,7 +248,6 @@ export class SpoolStore implements JobStore {
       const bytes = await draw(entry.job, chunk, stop.signal);
       await this.#files.addChunk(entry, chunk, bytes);
       entry.done.add(chunk);
-      entry.attempts.delete(chunk);
     } catch (error) {
       if (!stop.signal.aborted) await this.#failed(entry, chunk, error);
     } finally {

@@ -1,5 +1,5 @@
 // Jobs in a folder.
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -208,9 +208,50 @@ describe('the folder of a spool', () => {
 
   it('takes no more jobs than can be listed', async () => {
     await open({ mostJobs: 2 });
-    await Promise.all([store!.add(jobOf()), store!.add(jobOf())]);
-    await expect(store!.add(jobOf())).rejects.toMatchObject({ code: 'ERR_DPM_OVERLOADED', retryAfterMs: 60_000 });
+    const overloaded = { code: 'ERR_DPM_OVERLOADED', retryAfterMs: 60_000 };
+    const taken = await Promise.allSettled([1, 2, 3].map(() => store!.add(jobOf())));
+    expect(taken.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
+    expect(taken[2]).toMatchObject({ reason: overloaded });
+    await expect(store!.add(jobOf())).rejects.toMatchObject(overloaded);
     expect(await readdir(folder)).toHaveLength(3);
+  });
+
+  it('keeps a job that could not be cancelled', async () => {
+    await open();
+    const job = jobOf();
+    await store!.add(job);
+    await rename(join(folder, job.id), join(folder, 'elsewhere'));
+    await expect(store!.cancel(job.id)).rejects.toMatchObject({ code: 'ENOENT' });
+    await rename(join(folder, 'elsewhere'), join(folder, job.id));
+    expect((await store!.get(job.id))!.state).toBe('queued');
+    await store!.cancel(job.id);
+    expect((await store!.get(job.id))!.state).toBe('cancelled');
+  });
+
+  it('removes no job while its end is being written', async () => {
+    await open();
+    const job = jobOf();
+    await store!.add(job);
+    const cancelled = store!.cancel(job.id);
+    expect(await store!.purge()).toBe(0);
+    await cancelled;
+    expect(await store!.purge()).toBe(1);
+  });
+
+  it('waits twice as long before every further try', async () => {
+    const begun: number[] = [];
+    const failing: DrawChunk = () => {
+      begun.push(performance.now());
+      return Promise.reject(new Error('no'));
+    };
+    await open({ draw: failing, roomFor: () => 1, backoff: 60 });
+    const job = jobOf({ body: { model: 'm', count: 1, seed: '1' } });
+    await store!.add(job);
+    await until(async () => (await store!.get(job.id))!.state === 'failed');
+    // Timers may be a millisecond early.
+    const waits = begun.slice(1).map((time, i) => (time - begun[i]! + 2) / 60);
+    expect(waits).toHaveLength(ATTEMPTS - 1);
+    for (const [i, wait] of waits.entries()) expect(wait).toBeGreaterThanOrEqual(2 ** i);
   });
 
   it('waits for a model that comes later', async () => {

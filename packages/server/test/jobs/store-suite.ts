@@ -196,11 +196,14 @@ export function describeStore(name: string, open: () => Promise<Harness>): void 
         }),
       );
       for (const job of jobs) await harness.store.add(job);
-      await harness.start((job, chunk) => {
+      await harness.start((job, chunk, signal) => {
         begun.push(job.body.model);
-        return new Promise((resolve) => {
+        return new Promise((resolve, reject) => {
           ends.push(() => {
             resolve(text(job, chunk));
+          });
+          signal.addEventListener('abort', () => {
+            reject(new DpmError('ERR_DPM_ABORTED', 'aborted'));
           });
         });
       });
