@@ -34,8 +34,9 @@ class ConditionalNetwork {
     maker_.output(maker_.convolution(maker_.silu(conditioned), kChannels, same_size(3)));
   }
 
-  [[nodiscard]] std::unique_ptr<Network> load(const std::shared_ptr<Device>& device) const {
-    auto network = std::make_unique<Network>(device, maker_.graph(), NetworkOptions{5, false, {}});
+  [[nodiscard]] std::unique_ptr<Network> load(const std::shared_ptr<Device>& device,
+                                              Derivative derivative = Derivative::kNone) const {
+    auto network = std::make_unique<Network>(device, maker_.graph(), NetworkOptions{5, false, {}, derivative});
     network->reserve(kMostBatch);
     return network;
   }

@@ -56,6 +56,31 @@ TEST_F(CapturedEvaluations, AreNotThoseOfAnotherEvaluation) {
   }
 }
 
+TEST_F(CapturedEvaluations, OfDerivativesAreNotThoseOfAnother) {
+  const std::pair<Derivative, std::vector<dpm_view Evaluation::*>> derivatives[] = {
+      {Derivative::kPullback, {&Evaluation::out_cotangent, &Evaluation::head_cotangent, &Evaluation::image_cotangent}},
+      {Derivative::kPushforward, {&Evaluation::image_tangent, &Evaluation::out_tangent, &Evaluation::head_tangent}},
+  };
+  for (const auto& [derivative, tensors] : derivatives) {
+    Evaluation base = evaluation();
+    for (const auto tensor : tensors) base.*tensor = image().view();
+    const auto expect_own = [&, derivative = derivative](const Evaluation& other, std::size_t tensor) {
+      const auto network = made_.load(device_, derivative);
+      repeat(*network, base);
+      EXPECT_EQ(evaluated(*network, other), evaluated(*made_.load(device_, derivative), other))
+          << "tensor " << tensor << " of derivative " << static_cast<int>(derivative);
+    };
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      Evaluation other = base;
+      other.*tensors[i] = image().view();
+      expect_own(other, i);
+      other = base;
+      (other.*tensors[i]).stride = 2 * kElements;
+      expect_own(other, i);
+    }
+  }
+}
+
 TEST_F(CapturedEvaluations, AreForgottenWhenManyOthersHaveBeenSinceThen) {
   Evaluation evaluation_of_one = evaluation();
   evaluation_of_one.batch = 1;

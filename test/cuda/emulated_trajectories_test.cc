@@ -127,6 +127,23 @@ TEST_F(CapturedTrajectories, AreNotThoseOfOtherTensors) {
   }
 }
 
+TEST_F(CapturedTrajectories, AreNotThoseOfOtherLabelsWhereEveryStepReadsThem) {
+  // The 256th part of the card holds no table of conditions.
+  emulation().limit_memory(std::size_t{100} << 10);
+  device_ = Device::open("cuda:0", {});
+  emulation().limit_memory(std::size_t{8} << 30);
+  const Steps base = steps(kMostBatch, 6);
+  Steps others = base;
+  others.trajectory.labels = labels(2).view(1);
+  Steps none = base;
+  none.trajectory.labels = {};
+  for (const Steps& other : {others, none}) {
+    const auto network = made_.load(device_);
+    repeat(*network, base);
+    EXPECT_EQ(ran(*network, other), ran(*made_.load(device_), other));
+  }
+}
+
 TEST_F(CapturedTrajectories, GoWithTheMemoryTheyUse) {
   const Steps two = steps(2, 4);
   Steps four = two;
