@@ -11,6 +11,7 @@ import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
 import { jump } from '../../../lib/schedule/jump.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
+import { parametrisation } from '../../../lib/schedule/prediction.js';
 import { analyticVariance } from '../../../lib/variance/analytic.js';
 import { headVariance } from '../../../lib/variance/head.js';
 import { Mixture, type Powers } from '../../support/mixture.js';
@@ -149,6 +150,43 @@ describe.each(problems)('a mixture $name', ({ mixture, shape, samples }) => {
       const exact = (betaBar / alphaBar) * (1 - exactMoment(n, elements));
       // Rounding adds a variance of (2 / 255)^2 / 12 to the data.
       expect(Math.abs(squaredError[n]! / exact - 1)).toBeLessThan(5 * Math.sqrt(4 / (samples * elements)) + 0.01);
+    }
+  });
+});
+
+describe('estimates of a network behind the preconditioning of EDM', () => {
+  const sigmaData = 0.4;
+  const preconditioned = schedule.with({ defaults: { prediction: 'edm', sigmaData } });
+  const model = scripted(flat, [1, 1, 2]);
+  const predict: ScriptedModel['model'] = (scaled, n) => {
+    const own = powers(n);
+    const [alpha, sigma] = [Math.sqrt(own.alphaBar), Math.sqrt(own.betaBar)];
+    const { data, inputScale } = parametrisation('edm', alpha, sigma, sigmaData);
+    const states = scaled.map((value) => value / inputScale);
+    const out = new Float32Array(states.length);
+    for (let i = 0; i < out.length; i += 2) {
+      const x = states.subarray(i, i + 2);
+      flat.epsilon(x, own).forEach((noise, k) => {
+        out[i + k] = ((x[k]! - sigma * noise) / alpha - data.input * x[k]!) / data.output;
+      });
+    }
+    return out;
+  };
+  const edm: ScriptedModel = { ...model, schedule: preconditioned, model: predict };
+  const options = { samples: 40, seed: 5, timesteps: [50, 400, 800], batch: 16 };
+  const data = drawn(flat, 40);
+
+  it('are those of the same noise prediction: Gamma', async () => {
+    const [expected, found] = [await estimateGamma(model, data, options), await estimateGamma(edm, data, options)];
+    for (const n of options.timesteps) expect(found.m[n]! / expected.m[n]!).toBeCloseTo(1, 4);
+  });
+
+  it('are those of the same noise prediction: errors', async () => {
+    const grid = data.map((value) => Math.round((Math.min(Math.max(value, -1), 1) + 1) * 127.5) / 127.5 - 1);
+    const [expected, found] = [await estimateErrors(model, grid, options), await estimateErrors(edm, grid, options)];
+    for (const n of options.timesteps) {
+      expect(found.squaredError[n]! / expected.squaredError[n]!).toBeCloseTo(1, 3);
+      expect(found.decoder[n]! / expected.decoder[n]!).toBeCloseTo(1, 3);
     }
   });
 });
