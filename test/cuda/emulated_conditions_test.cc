@@ -151,6 +151,16 @@ TEST_F(EmulatedConditions, OfManyStepsAreComputedPartByPart) {
   run.programs[0] = run.programs[1];
   const std::vector<float> expected = images(*timed(Device::open("reference", {})), run);
   EXPECT_LT(relative_difference(images(*timed(device_), run), expected), 2e-4);
+  // The second part of the rows does not begin with the first sample.
+  RunRequest labelled = uniform_request(3, 3);
+  labelled.records = run.records;
+  labelled.programs[0] = labelled.programs[1] = {0, 100, 2, 1.0F};
+  for (std::size_t i = 0; i < labelled.samples.size(); ++i) {
+    labelled.samples[i].label = static_cast<std::int32_t>(i);
+  }
+  EXPECT_LT(
+      relative_difference(images(*labelled_.load("cuda:0"), labelled), images(*labelled_.load("reference"), labelled)),
+      2e-4);
   // Each sample has times of its own.
   RunRequest two = uniform_request(2, 2);
   two.records.insert(two.records.end(), two.records.begin() + 5, two.records.begin() + 13);

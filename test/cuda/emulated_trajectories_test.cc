@@ -144,6 +144,16 @@ TEST_F(CapturedTrajectories, AreNotThoseOfOtherLabelsWhereEveryStepReadsThem) {
   }
 }
 
+TEST_F(CapturedTrajectories, HaveTheLabelsOfTheirRunAfterOneWithout) {
+  // One sample has as many rows of conditions with a label as without.
+  const Steps labelled = steps(1, 3);
+  Steps none = labelled;
+  none.trajectory.labels = {};
+  const auto network = made_.load(device_);
+  repeat(*network, none);
+  EXPECT_EQ(ran(*network, labelled), ran(*made_.load(device_), labelled));
+}
+
 TEST_F(CapturedTrajectories, GoWithTheMemoryTheyUse) {
   const Steps two = steps(2, 4);
   Steps four = two;
