@@ -65,13 +65,9 @@ function cheapestPath(costs: JumpCosts, nodes: number, last: number): number[] {
 /** How many of `count` nodes lie where costs can be trusted, and how many in the `bad` times behind. */
 function shares(count: number, last: number, bad: number): { trusted: number; rest: number } {
   const most = last - bad;
-  let trusted = Math.min(Math.ceil((1 - (0.8 * bad) / last) * count), most);
-  let rest = count - trusted;
-  if (rest > bad) {
-    rest = bad;
-    trusted = count - rest;
-  }
-  return rest === 0 ? { trusted: count - 1, rest: 1 } : { trusted, rest };
+  // At least one, the last, is of the rest; as count is at most last, those are no more than the bad ones.
+  const trusted = Math.min(Math.ceil((1 - (0.8 * bad) / last) * count), most, count - 1);
+  return { trusted, rest: count - trusted };
 }
 
 function requireCosts(costs: JumpCosts): void {

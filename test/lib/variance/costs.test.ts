@@ -78,6 +78,11 @@ describe('optimal trajectories', () => {
     );
   });
 
+  it('take the earlier of two times that cost the same', () => {
+    expect(optimalTrajectory({ first: 1, cost: () => 1 }, 3, 10)).toEqual([1, 2, 10]);
+    expect(optimalTrajectory({ first: 0, cost: () => 1 }, 3, 10)).toEqual([1, 2, 10]);
+  });
+
   it.each([0, 1] as const)('of all times are all times: first = %i', (first) => {
     const matrix = Array.from({ length: 441 }, (_, i) => Math.sin(i));
     const all = Array.from({ length: 20 }, (_, i) => i + 1);
@@ -99,6 +104,18 @@ describe('trajectories beyond the times whose costs are trusted', () => {
     expect(path).toHaveLength(count);
     expect([path[0], path[count - behind.length - 1]]).toEqual([1, 14]);
     expect(path.slice(-behind.length)).toEqual(behind);
+  });
+
+  it('are no more than there are, however many are asked for', () => {
+    for (let last = 2; last <= 24; ++last) {
+      for (let count = 2; count <= last; ++count) {
+        for (let trusted = 1; trusted < last; ++trusted) {
+          const path = optimalTrajectory({ ...costs, trusted }, count, last);
+          expect([path.length, path.at(-1)]).toEqual([count, last]);
+          expect(path.every((time, i) => time > (path[i - 1] ?? 0))).toBe(true);
+        }
+      }
+    }
   });
 
   it('have all of them where all times are asked for', () => {
