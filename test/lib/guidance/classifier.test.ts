@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { Classifier } from '../../../lib/guidance/classifier.js';
+import { Classifier, logSoftmax } from '../../../lib/guidance/classifier.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { namedNumbers } from '../../support/splitmix.js';
 import { maxDifference } from '../../support/golden.js';
@@ -31,6 +31,14 @@ const devices = [
   { device: 'cpu', exact: false },
   { device: 'cpu', exact: true },
 ];
+
+it.each([[[1, -2, 0.5]], [[1000, 998, -1000]], [[-5, -5]]])('the probabilities of logits %j add up to 1', (logits) => {
+  const logarithms = logSoftmax(logits);
+  expect(logarithms.reduce((sum, each) => sum + Math.exp(each), 0)).toBeCloseTo(1, 12);
+  logarithms.forEach((each, i) => {
+    expect(each - logarithms[0]!).toBeCloseTo(logits[i]! - logits[0]!, 9);
+  });
+});
 
 describe.each(devices)('a classifier on $device, exact $exact', (options) => {
   it('has the logits of another engine', async () => {

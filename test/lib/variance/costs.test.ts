@@ -146,6 +146,16 @@ describe('costs of the analytic variance on Gaussian data', () => {
     );
   });
 
+  it.each([
+    [990, 978],
+    [1000, 998],
+    [400, 1],
+    [1001, 1000],
+  ])('are trusted up to twice as far from the end as n = %i, where m exceeds 1 first', (wrong, trusted) => {
+    const moments = Float64Array.from({ length: 1001 }, (_, n) => (n < wrong ? 0.9 : 1.01));
+    expect(analyticCosts(linear, moments).trusted).toBe(trusted);
+  });
+
   it.each([5, 10, 25])('are less on the optimal path than on the uniform one: K = %i', (steps) => {
     const uniform = pathCost(costs, discreteTimes(linear, steps, {}));
     expect(pathCost(costs, discreteTimes(linear, steps, { trajectory: 'optimal', costs }))).toBeLessThan(uniform);
