@@ -162,6 +162,21 @@ TEST_F(CudaRuns, MixedAndUniformProgramsAgree) {
   }
 }
 
+TEST_F(CudaRuns, SamplesThatClipDynamicallyGoInStepWithOthers) {
+  RunRequest request = uniform_request(3, 3);
+  request.records.insert(request.records.end(), request.records.begin() + 5, request.records.begin() + 13);
+  dpm_record& of_first = request.records[18];
+  ASSERT_EQ(of_first.clip, DPM_CLIP_DYNAMIC);
+  of_first.clip = DPM_CLIP_STATIC;
+  of_first.clip_low = -0.25F;
+  of_first.clip_high = 0.25F;
+  request.programs[0] = request.programs[1];
+  request.programs[0].first = 13;
+  request.samples[0].program = 0;
+  EXPECT_LT(relative_difference(images(*small_.load("cuda:0"), request), images(*small_.load("reference"), request)),
+            2e-4);
+}
+
 TEST_F(CudaRuns, AWholeProgramEqualsItsSteps) {
   const auto network = small_.load("cuda:0");
   const RunRequest whole = uniform_request(5, 3);

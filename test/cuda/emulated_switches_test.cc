@@ -86,5 +86,17 @@ TEST_F(EmulatedSwitches, StatisticsCountCapturesAndThoseThatFail) {
   EXPECT_FALSE(Device::open("cpu", {})->statistics().has_value());
 }
 
+TEST_F(EmulatedSwitches, ACaptureThatFailsThreeTimesIsNotTriedAgain) {
+  const auto network = small_.load("cuda:0");
+  constexpr int kRuns = 10;
+  emulation().invalidate_captures(1 << 20);
+  images(*network);
+  const std::uint64_t once = counted(*network).failed_captures;
+  for (int i = 1; i < kRuns; ++i) images(*network);
+  emulation().invalidate_captures(0);
+  EXPECT_GT(once, 0U);
+  EXPECT_LT(counted(*network).failed_captures, once * kRuns / 2);
+}
+
 }  // namespace
 }  // namespace dpm::test

@@ -154,6 +154,19 @@ TEST_F(CapturedTrajectories, HaveTheLabelsOfTheirRunAfterOneWithout) {
   EXPECT_EQ(ran(*network, labelled), ran(*made_.load(device_), labelled));
 }
 
+TEST_F(CapturedTrajectories, AreForgottenWhenManyOthersHaveBeenSinceThen) {
+  const Steps first = steps(1, 2);
+  const auto network = made_.load(device_);
+  repeat(*network, first);
+  // Of one sample no stride makes a difference.
+  for (std::uint64_t stride = 2; stride < 200; ++stride) {
+    Steps other = first;
+    other.trajectory.update.x.stride = stride;
+    run(*network, other);
+  }
+  EXPECT_GT(captures([&] { run(*network, first); }), 0u);
+}
+
 TEST_F(CapturedTrajectories, GoWithTheMemoryTheyUse) {
   const Steps two = steps(2, 4);
   Steps four = two;
