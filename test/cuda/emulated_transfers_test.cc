@@ -40,9 +40,9 @@ TEST_F(Transfers, UseTheMemoryOfThoseThatHaveEnded) {
   const auto buffer = device_->allocate(8 * sizeof(float));
   buffer->upload(0, first.data(), 8 * sizeof(float));
   {
-    // They end before they are there.
-    const Transfer large(device_, *buffer, 0, 8, false);
+    // They end before they are there, the large one first.
     const Transfer small(device_, *buffer, 0, 2, false);
+    const Transfer large(device_, *buffer, 0, 8, false);
   }
   emulation().reset_counters();
   buffer->upload(0, second.data(), 8 * sizeof(float));
