@@ -74,6 +74,21 @@ TEST(Turns, ShareTimeByWeightWhateverATurnTakes) {
   EXPECT_NEAR(total.at(quick.get()), 75, 0.05 * 75);
 }
 
+TEST(Turns, NobodyIsRidOfWhatItHasUsedByAPause) {
+  Turns turns;
+  const auto pausing = std::make_shared<Counted>();
+  const auto steady = std::make_shared<Counted>();
+  pausing->left = 1;
+  turns.add(pausing);
+  turns.add(steady);
+  turns.charge(*turns.next(), 10);
+  pausing->left = 0;
+  EXPECT_EQ(turns.next(), nullptr);
+  pausing->left = steady->left = 1;
+  const auto total = used(turns, {{pausing.get(), 0.1}, {steady.get(), 0.1}}, 9);
+  EXPECT_EQ(total.count(pausing.get()), 0U);
+}
+
 TEST(Turns, NobodySavesUpTimeWhileIdle) {
   Turns turns;
   const auto busy = std::make_shared<Counted>();

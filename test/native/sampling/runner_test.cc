@@ -193,6 +193,10 @@ TEST_F(Runs, ExplicitNoiseReplacesTheStreams) {
   const auto first = run_programs(*network, run, running_).images.floats;
   run.samples[0].seed_low = 1000;
   EXPECT_EQ(run_programs(*network, run, running_).images.floats, first);
+  // Whichever batch a sample is in.
+  run.batch = 1;
+  EXPECT_EQ(run_programs(*network, run, running_).images.floats, first);
+  run.batch = 2;
   run.noise.resize(std::size_t{6} * 2 * SmallNetwork::kElements);
   EXPECT_EQ(code_of([&] { run_programs(*network, run, running_); }), ErrorCode::kArgument);
 }
