@@ -3,6 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <functional>
+#include <utility>
+#include <vector>
+
 #include "registers.h"
 
 namespace dpm::test {
@@ -107,6 +112,54 @@ TEST(UpdateCheck, AVarianceNeedsAHeadWhereItReadsOne) {
   // What it multiplies by 0 is read all the same.
   record.v1 = 0;
   EXPECT_TRUE(refused_without_head(record));
+}
+
+/// A step of two samples, both guided and kept, and what it points to.
+struct GoodStep {
+  GoodStep() {
+    for (std::uint32_t j = 0; j < samples.size(); ++j) {
+      records[j].flags = DPM_RECORD_EVALUATE | DPM_RECORD_WRITE_X;
+      samples[j].record = &records[j];
+      samples[j].row = samples[j].network_row = j;
+    }
+    step.update = registers.request(false);
+    step.update.batch = 2;
+    step.update.samples = samples.data();
+    step.guided = step.kept = which.data();
+    step.guided_count = step.kept_count = 2;
+    step.kept_out = step.update.out;
+  }
+
+  Registers registers{Device::open("cpu", {1, false}), 4, 6};
+  std::array<dpm_record, 3> records{};
+  std::array<dpm_update_sample, 3> samples{};
+  std::array<std::uint32_t, 3> which{0, 1, 1};
+  dpm_step step{};
+};
+
+TEST(UpdateCheck, StepsAreOfSamplesAndRowsThatAreThere) {
+  constexpr std::uint32_t kReserved = 6;
+  const auto code_after = [](const std::function<void(GoodStep&)>& change) {
+    GoodStep good;
+    change(good);
+    return code_of([&] { check_step(good.step, kReserved); });
+  };
+  EXPECT_EQ(code_after([](GoodStep&) {}), ErrorCode::kOk);
+  EXPECT_EQ(code_after([](GoodStep& s) { s.step.least_rows = kReserved; }), ErrorCode::kOk);
+  const std::vector<std::pair<const char*, std::function<void(GoodStep&)>>> wrong = {
+      {"no samples", [](GoodStep& s) { s.step.update.batch = 0; }},
+      {"a record that does not evaluate", [](GoodStep& s) { s.records[1].flags = DPM_RECORD_WRITE_X; }},
+      {"a row of another sample", [](GoodStep& s) { s.samples[1].network_row = 0; }},
+      {"more rows than there are", [](GoodStep& s) { s.step.least_rows = kReserved + 1; }},
+      {"a sample guided twice", [](GoodStep& s) { s.step.guided_count = 3; }},
+      {"a sample kept twice", [](GoodStep& s) { s.step.kept_count = 3; }},
+      {"a guided sample that is none", [](GoodStep& s) { s.which[1] = 2, s.step.kept_count = 0; }},
+      {"a kept sample that is none", [](GoodStep& s) { s.which[1] = 2, s.step.guided_count = 0; }},
+      {"predictions that are kept nowhere", [](GoodStep& s) { s.step.kept_out = {}; }},
+  };
+  for (const auto& [name, change] : wrong) EXPECT_EQ(code_after(change), ErrorCode::kArgument) << name;
+  GoodStep many;
+  EXPECT_EQ(code_of([&] { check_step(many.step, 3); }), ErrorCode::kArgument) << "guided rows beyond the last";
 }
 
 }  // namespace
