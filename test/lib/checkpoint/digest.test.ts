@@ -1,4 +1,5 @@
 // What tells one model from another.
+import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,6 +35,18 @@ it('changes with names and contents of configurations and weights, and with noth
   await writeFile(join(folder, 'gamma.json'), '[]');
   const more = await digestOfModel(folder);
   expect(new Set([first, changed, renamed, more]).size).toBe(4);
+});
+
+it('is that of names and contents by name, in whichever order folders are read', async () => {
+  await writeFile(join(folder, 'unet.json'), '[]');
+  const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+  // A full stop comes before the slash of what a folder holds.
+  const lines = [
+    ['unet.json', '[]'],
+    ['unet/config.json', '{}'],
+    ['unet/weights.safetensors', 'weights'],
+  ].map(([name, contents]) => `"${name}" ${sha256(contents!)}\n`);
+  expect(await digestOfModel(folder)).toBe(sha256(lines.join('')));
 });
 
 it('is that of what links lead to, and of files alone', async () => {
