@@ -324,6 +324,14 @@ describe('sharded checkpoints', () => {
     await expect(openFolder(folder, 'm')).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_MISSING' });
     write('u.safetensors.index.json', { weight_map: { x: 'w-1.safetensors' } });
     await expect(openFolder(folder, 'u')).rejects.toMatchObject({ code: 'ERR_DPM_TENSOR_UNUSED' });
+    // Of two tensors of a name nobody could say which is meant.
+    const both = { shape: [1], data: new Float32Array(1) };
+    await writeSafetensors(join(folder, 'w-3.safetensors'), { a: both, b: both });
+    write('t.safetensors.index.json', { weight_map: { a: 'w-1.safetensors', b: 'w-3.safetensors' } });
+    await expect(openFolder(folder, 't')).rejects.toMatchObject({
+      code: 'ERR_DPM_TENSOR_UNUSED',
+      message: expect.stringMatching(/w-3\.safetensors: tensor 'a' is not listed for this file/) as string,
+    });
     for (const file of ['../w-1.safetensors', '/etc/passwd', 'w..safetensors', 7]) {
       write('p.safetensors.index.json', { weight_map: { a: file } });
       await expect(openFolder(folder, 'p')).rejects.toMatchObject({ code: 'ERR_DPM_CONFIG' });
