@@ -13,6 +13,8 @@ constexpr std::array kChannels = {1, 3, 4, 8, 16, 24, 64};
 constexpr std::array kSides = {1, 2, 4, 5, 8, 12};
 constexpr int kMostElements = 64 * 24 * 24;
 constexpr int kWidestHead = 64;
+/// Attention takes time by the square of them: that of the largest map of one channel takes minutes.
+constexpr int kMostTokens = 48 * 48;
 
 }  // namespace
 
@@ -125,6 +127,7 @@ void RandomGraph::grow() {
       if (shape(x).elements() > kMostElements / 4) return;
       return keep(resampled(x));
     case 8:
+      if (shape(x).height * shape(x).width > kMostTokens) return;
       return keep(attention(x));
     case 9:
       return keep(maker_.bias(x));
