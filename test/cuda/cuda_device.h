@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -28,6 +29,9 @@ inline const dpm_emulation_controls& emulation() {
   return *function();
 }
 
+/// Of the emulated card, but where a test says otherwise.
+constexpr std::size_t kCardMemory = std::size_t{8} << 30;
+
 /// Of the chosen plug-in, if that is the emulated one: ends the process where anything was written beside an
 /// allocation, or into memory that was freed.
 void check_emulated_memory();
@@ -46,6 +50,14 @@ class CudaDevice : public testing::Test {
 
 #if defined(DPM_CUDA_EMULATION)
   void TearDown() override { check_emulated_memory(); }
+
+  /// A device that was opened when its card had `bytes` of memory: what it takes shares of.
+  static std::shared_ptr<Device> open_on_card_of(std::size_t bytes) {
+    emulation().limit_memory(bytes);
+    auto device = Device::open("cuda:0", {});
+    emulation().limit_memory(kCardMemory);
+    return device;
+  }
 #endif
 
   static std::shared_ptr<Device> open(DType dtype) {

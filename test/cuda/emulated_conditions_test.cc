@@ -12,8 +12,6 @@
 namespace dpm::test {
 namespace {
 
-constexpr std::size_t kCardMemory = std::size_t{8} << 30;
-
 /// A network of the image and of two vectors made of the time, which are not read side by side.
 graph::Graph timed_graph(RandomValues& random) {
   GraphMaker maker(random);
@@ -43,12 +41,7 @@ class EmulatedConditions : public CudaDevice {
   }
 
   /// On a card whose 256th part holds no table of conditions.
-  static std::shared_ptr<Device> small_card() {
-    emulation().limit_memory(std::size_t{180} << 10);
-    auto device = Device::open("cuda:0", {});
-    emulation().limit_memory(kCardMemory);
-    return device;
-  }
+  static std::shared_ptr<Device> small_card() { return open_on_card_of(std::size_t{180} << 10); }
 
   static RunRequest without_labels(RunRequest request) {
     for (SampleIdentity& sample : request.samples) sample.label = -1;

@@ -13,8 +13,6 @@
 
 namespace dpm::test {
 
-constexpr std::size_t kCardMemory = std::size_t{8} << 30;
-
 /// Repairs the emulated card at the end of the scope.
 struct Repaired {
   Repaired() = default;

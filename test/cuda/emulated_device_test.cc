@@ -77,9 +77,7 @@ TEST_F(EmulatedCuda, StatesThatAreLookedAtAreThoseOfTheirStep) {
 TEST_F(EmulatedCuda, AWatchedTrajectoryWaitsForItsTableToBeRead) {
   RunRequest run = uniform_request(3, 3);
   const std::vector<float> expected = images(*small_.load("cuda:0"), run);
-  emulation().limit_memory(std::size_t{540} << 10);
-  const auto small_card = open(DType::kFloat32);
-  emulation().limit_memory(kCardMemory);
+  const auto small_card = open_on_card_of(std::size_t{540} << 10);
   Network network(small_card, small_.graph(), SmallNetwork::options());
   run.watched = true;
   for (int i = 0; i < 3; ++i) EXPECT_EQ(images(network, run), expected);
@@ -115,9 +113,7 @@ TEST_F(EmulatedCuda, ATrajectoryMayBeginWithoutAnEvaluation) {
 TEST_F(EmulatedCuda, ATableThatExceedsItsMemoryIsCopiedPieceByPiece) {
   const RunRequest run = uniform_request(3, 3);
   // Three steps of three samples are less than a 256th of it.
-  emulation().limit_memory(std::size_t{540} << 10);
-  const auto small_card = open(DType::kFloat32);
-  emulation().limit_memory(kCardMemory);
+  const auto small_card = open_on_card_of(std::size_t{540} << 10);
   Network network(small_card, small_.graph(), SmallNetwork::options());
   const auto on_large_card = small_.load("cuda:0");
   std::vector<float> expected;

@@ -48,7 +48,7 @@ TEST_F(EmulatedLanes, GoOnAfterTheirOwnMemoryWasGone) {
   // Neither what is asked for nor what there was can be had.
   emulation().limit_memory(1);
   EXPECT_EQ(code_of([&] { network_->reserve(8); }), ErrorCode::kOutOfMemory);
-  emulation().limit_memory(std::size_t{8} << 30);
+  emulation().limit_memory(kCardMemory);
   std::optional<ErrorCode> code;
   auto request = std::make_unique<LaneRequest>();
   request->run = plain(1);

@@ -41,9 +41,7 @@ TEST_F(EmulatedCuda, KeptMemoryIsGivenUpBeforeMemoryRunsOut) {
 TEST_F(EmulatedCuda, KeptMemoryIsAtMostAnEighthOfTheCard) {
   const Repaired repaired;
   constexpr std::uint64_t kBytes = 1 << 16;
-  emulation().limit_memory(8 * 3 * kBytes);
-  const auto device = open(DType::kFloat32);
-  emulation().limit_memory(kCardMemory);
+  const auto device = open_on_card_of(8 * 3 * kBytes);
   {
     std::vector<std::shared_ptr<Buffer>> buffers(5);
     std::uint64_t bytes = kBytes;

@@ -371,7 +371,7 @@ TEST_F(QueuedLanes, GiveWhatIsThereWhenTheirMemoryIsGone) {
   for (int step = 0; step < 3; ++step) batch.take_turn();
   emulation().limit_memory(1);
   EXPECT_EQ(code_of([&] { network_->reserve(8); }), ErrorCode::kOutOfMemory);
-  emulation().limit_memory(std::size_t{8} << 30);
+  emulation().limit_memory(kCardMemory);
   EXPECT_FALSE(outcome.code);
   finish(batch);
   EXPECT_EQ(outcome.code, ErrorCode::kOk);
@@ -387,7 +387,7 @@ TEST_F(QueuedLanes, GiveWhatIsThereWhenTheNextStepCannotBeQueued) {
   batch.submit(request_of(plain(2), second));
   emulation().limit_memory(1);
   batch.take_turn();
-  emulation().limit_memory(std::size_t{8} << 30);
+  emulation().limit_memory(kCardMemory);
   EXPECT_EQ(first.code, ErrorCode::kOk);
   EXPECT_EQ(second.code, ErrorCode::kOutOfMemory);
 }

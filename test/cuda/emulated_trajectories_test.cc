@@ -129,9 +129,7 @@ TEST_F(CapturedTrajectories, AreNotThoseOfOtherTensors) {
 
 TEST_F(CapturedTrajectories, AreNotThoseOfOtherLabelsWhereEveryStepReadsThem) {
   // The 256th part of the card holds no table of conditions.
-  emulation().limit_memory(std::size_t{100} << 10);
-  device_ = Device::open("cuda:0", {});
-  emulation().limit_memory(std::size_t{8} << 30);
+  device_ = open_on_card_of(std::size_t{100} << 10);
   const Steps base = steps(kMostBatch, 6);
   Steps others = base;
   others.trajectory.labels = labels(2).view(1);

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <future>
+#include <initializer_list>
 #include <map>
 #include <thread>
 
@@ -62,25 +63,28 @@ std::map<const TurnTaker*, double> used(Turns& turns, std::map<const TurnTaker*,
   return total;
 }
 
-TEST(Turns, ShareTimeByWeightWhateverATurnTakes) {
+/// Those that take turns, in the order in which they came.
+Turns turns_of(std::initializer_list<std::shared_ptr<Counted>> takers) {
   Turns turns;
+  for (const std::shared_ptr<Counted>& taker : takers) turns.add(taker);
+  return turns;
+}
+
+TEST(Turns, ShareTimeByWeightWhateverATurnTakes) {
   const auto slow = std::make_shared<Counted>(1);
   const auto quick = std::make_shared<Counted>(3);
+  Turns turns = turns_of({slow, quick});
   slow->left = quick->left = 1;
-  turns.add(slow);
-  turns.add(quick);
   const auto total = used(turns, {{slow.get(), 0.07}, {quick.get(), 0.01}}, 100);
   EXPECT_NEAR(total.at(slow.get()), 25, 0.05 * 25);
   EXPECT_NEAR(total.at(quick.get()), 75, 0.05 * 75);
 }
 
 TEST(Turns, NobodyIsRidOfWhatItHasUsedByAPause) {
-  Turns turns;
   const auto pausing = std::make_shared<Counted>();
   const auto steady = std::make_shared<Counted>();
+  Turns turns = turns_of({pausing, steady});
   pausing->left = 1;
-  turns.add(pausing);
-  turns.add(steady);
   turns.charge(*turns.next(), 10);
   pausing->left = 0;
   EXPECT_EQ(turns.next(), nullptr);
@@ -90,12 +94,10 @@ TEST(Turns, NobodyIsRidOfWhatItHasUsedByAPause) {
 }
 
 TEST(Turns, NobodySavesUpTimeWhileIdle) {
-  Turns turns;
   const auto busy = std::make_shared<Counted>();
   const auto late = std::make_shared<Counted>();
+  Turns turns = turns_of({busy, late});
   busy->left = 1;
-  turns.add(busy);
-  turns.add(late);
   used(turns, {{busy.get(), 0.1}}, 50);
   late->left = 1;
   const auto total = used(turns, {{busy.get(), 0.1}, {late.get(), 0.1}}, 10);
