@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { dpm as dpmHere } from '../../support/dpm.js';
 import { packagePath } from '../../support/temporary.js';
+import { untilDraws } from '../../support/until.js';
 
 type Served = ChildProcessByStdio<null, Readable, Readable>;
 
@@ -77,7 +78,7 @@ describe('dpm serve', () => {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ model: 'digits', sampler: 'ddpm', steps: 200, seed: 1 }),
     });
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await untilDraws({ url });
     served.kill('SIGTERM');
     const answer = await running;
     expect(answer.status).toBe(200);
@@ -93,7 +94,7 @@ describe('dpm serve', () => {
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify({ model: 'mnist', sampler: 'ddpm', steps: 1000, seed: 1 }),
     });
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await untilDraws({ url });
     served.kill('SIGINT');
     expect((await running).status).toBe(503);
     const { code, error } = await ended(served);
