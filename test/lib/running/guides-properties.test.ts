@@ -109,6 +109,12 @@ describe('a gradient at a scaled input', () => {
     expect([scaled.stored, scaled.x]).toEqual([whole.stored / 4, whole.x / 4]);
     expect([guideOf(1, 'mean')!.xVariance, guideOf(0.25, 'mean')!.xVariance]).toEqual([1, 0.25]);
   });
+
+  it('is of the time that an output is of, for what uses it again', () => {
+    const program = stepProgram([record, { ...record, evaluate: false, time: 7, inputScale: 3 }]);
+    const { records } = guidedProgram(program, 'score', (time) => -0.9 * time);
+    expect(records[1]!.guide).toEqual(records[0]!.guide);
+  });
 });
 
 describe('guides', () => {

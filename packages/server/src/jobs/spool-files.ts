@@ -98,13 +98,13 @@ export class SpoolFiles {
       const chunk = loaded.chunkOf(file);
       if (chunk !== undefined) loaded.done.add(chunk);
       else if (file === 'cancelled') loaded.isCancelled = true;
-      else if (file === 'failed.json') await this.#loadFailures(loaded, join(folder, file));
     }
+    // Last: a file that could not be removed may tell of chunks that were drawn since.
+    await this.#loadFailures(loaded, join(folder, 'failed.json'));
     return loaded;
   }
 
   async #loadFailures(loaded: SpoolJob, path: string): Promise<void> {
-    // It goes when what has failed is tried again.
     const text = unlessMissing(readFile(path, 'utf8')).then((found) => found ?? '[]');
     for (const failure of checked(failuresSchema, await parsed(path, text), path)) {
       if (failure.chunk < loaded.chunks && !loaded.done.has(failure.chunk)) loaded.failures.set(failure.chunk, failure);

@@ -153,6 +153,18 @@ describe('the folder of a spool', () => {
     expect((await store!.get(job.id))!.state).toBe('queued');
   });
 
+  it('believes no failure of a chunk that is there, or of none', async () => {
+    await open();
+    const job = jobOf();
+    await store!.add(job);
+    await store!.close();
+    const failed = [2, 0, 3].map((chunk) => ({ chunk, code: 'ERR_DPM_INTERNAL', message: 'no' }));
+    await writeFile(join(folder, job.id, 'failed.json'), JSON.stringify(failed));
+    for (const chunk of [1, 2]) await writeFile(join(folder, job.id, `${chunk}.npy`), 'whole');
+    await open();
+    expect(await store!.get(job.id)).toMatchObject({ state: 'failed', doneChunks: 2, failures: [{ chunk: 0 }] });
+  });
+
   it('tries a chunk as often as the first time when it is tried again', async () => {
     const begun: number[] = [];
     const failing: DrawChunk = (_, chunk) => {
