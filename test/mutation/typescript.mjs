@@ -20,12 +20,14 @@ const READ_BY_TESTS = [
   'lib/**',
   'test/**',
   'models/**',
+  'packages/**',
   'docs/**',
   'native/core/*',
   'build/Release/**',
   'dist/**',
-  '*.json',
+  '*.{json,cjs}',
   '*.ts',
+  'scripts/*.cjs',
 ];
 const here = import.meta.dirname;
 process.chdir(join(here, '../..'));

@@ -1,7 +1,7 @@
 // Other people's APIs: OpenAI's images, and evaluations by the protocol of KServe and Triton.
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
-import { DiffusionModel } from 'dpm-native';
+import { Batcher, DiffusionModel, type BatchEvent } from 'dpm-native';
 
 import { Server } from '../src/index.js';
 import { tensorsOf, type TensorHeader } from '../src/kserve/tensors.js';
@@ -40,6 +40,20 @@ describe('OpenAI images', () => {
     expect(images(await generate({ quality: 'high' }))).toEqual(await expected(1, 50));
     expect(images(await generate({ num_inference_steps: 4 }))).toEqual(await expected(1, 4));
     expect(images(await generate({ steps: 4, sampler: 'heun' }))).toEqual(await expected(1, 4, { sampler: 'heun' }));
+  });
+
+  it('are in their order, whichever is there first', async () => {
+    const spy = vi.spyOn(Batcher.prototype, 'stream').mockImplementationOnce(async function* (this: Batcher, request) {
+      const events: BatchEvent[] = [];
+      for await (const event of this.stream(request)) events.push(event);
+      const backwards = events.filter(({ type }) => type === 'image').reverse();
+      for (const event of events) yield event.type === 'image' ? backwards.shift()! : event;
+    });
+    const answer = await generate({ n: 3, num_inference_steps: 2 });
+    expect(spy).toHaveBeenCalled();
+    spy.mockRestore();
+    expect((answer.json.data as { index: number }[]).map(({ index }) => index)).toEqual([0, 1, 2]);
+    expect(images(answer)).toEqual(await expected(3, 2));
   });
 
   it('come as a stream with partial ones', async () => {
@@ -168,7 +182,8 @@ describe('KServe', () => {
     ['too few numbers', { inputs: [{ ...states, data: [1] }, t] }, /has 1 elements, its shape 1568/],
     ['texts', { inputs: [states, { ...t, data: ['3', '4'] }] }, /no numbers/],
     ['another type', { inputs: [states, { ...t, datatype: 'BYTES' }] }, /datatype BYTES, not one of/],
-    ['half floats as numbers', { inputs: [{ ...states, datatype: 'FP16' }, t] }, /binary data alone/],
+    ['half floats as numbers', { inputs: [{ ...states, datatype: 'FP16' }, t] }, /FP16 comes as binary data alone/],
+    ['bfloats as numbers', { inputs: [{ ...states, datatype: 'BF16' }, t] }, /BF16 comes as binary data alone/],
     ['another output', { inputs: [states, t], outputs: [{ name: 'head' }] }, /no output head/],
     ['labels', { inputs: [states, t, { ...t, name: 'class_labels' }] }, /no input class_labels/],
     ['a field that is none', { inputs: [states, t], model: 'mnist' }, /model is no field/],

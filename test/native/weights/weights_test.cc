@@ -7,6 +7,7 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <memory>
 #include <set>
 #include <vector>
@@ -27,6 +28,9 @@ TEST(Weights, AreChecked) {
   w.add({"bias", 0, DType::kFloat32, {8}, 0, 32});
   EXPECT_EQ(w.parameters(), 8U);
   EXPECT_EQ(code_of([&] { w.add({"far", 0, DType::kFloat32, {100}, 80000 - 396, 400}); }), ErrorCode::kFileTruncated);
+  const std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+  EXPECT_EQ(code_of([&] { w.add({"wrapped", 0, DType::kFloat32, {8}, 16, most, {8}, {1}}); }),
+            ErrorCode::kFileTruncated);
   EXPECT_EQ(code_of([&] { w.add({"huge", 0, DType::kFloat32, {1LL << 40, 1LL << 40}, 0, 4}); }),
             ErrorCode::kTensorShape);
   EXPECT_EQ(code_of([&] { w.add({"odd", 0, DType::kFloat16, {3}, 0, 12}); }), ErrorCode::kTensorShape);

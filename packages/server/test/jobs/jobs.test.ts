@@ -1,5 +1,5 @@
 // Jobs over HTTP, in a spool.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -243,6 +243,28 @@ it('goes on after the server has ended', async () => {
     });
     expect(chunk.subarray(128)).toEqual(Buffer.from(images.toUint8()));
   }
+  rmSync(folder, { recursive: true });
+});
+
+it('says what a chunk has failed of', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'spool-'));
+  const config = { models: [{ path: 'mnist', device: 'cpu' }], port: 0, logLevel: 'silent' as const, spool: folder };
+  let id: string;
+  {
+    await using first = await Server.start(config);
+    const added = await ask(first, 'POST', '/v1/jobs', { body: { ...body, count: 3, chunk: 1 } });
+    id = added.json.id as string;
+    await until(async () => (await ask(first, 'GET', `/v1/jobs/${id}`)).json.state === 'done');
+  }
+  rmSync(join(folder, id, '1.npy'));
+  const failures = [{ chunk: 1, code: 'ERR_DPM_DEVICE', message: 'the card is lost' }];
+  writeFileSync(join(folder, id, 'failed.json'), JSON.stringify(failures));
+  await using second = await Server.start(config);
+  expect((await ask(second, 'GET', `/v1/jobs/${id}`)).json).toMatchObject({ state: 'failed', done: 2 });
+  const failed = await ask(second, 'GET', `/v1/jobs/${id}/chunks/1`);
+  expectProblem(failed, 404, 'ERR_DPM_NOT_FOUND');
+  expect(failed.json.detail).toBe('the chunk failed: the card is lost');
+  expect((await ask(second, 'GET', `/v1/jobs/${id}/chunks/2`)).status).toBe(200);
   rmSync(folder, { recursive: true });
 });
 

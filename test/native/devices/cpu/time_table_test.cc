@@ -1,6 +1,8 @@
 // The table of what depends on a sample's time alone, and evaluations that allocate nothing.
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "allocations.h"
 #include "graph_maker.h"
 #include "graph_runner.h"
@@ -85,6 +87,59 @@ TEST(TimeTable, DoesNotGrowWithoutBound) {
   }
   EXPECT_GT(most, std::uint64_t{30} << 20);
   EXPECT_LT(most, std::uint64_t{33} << 20);
+}
+
+/// A row of the table is 256 KiB, so that it holds 128.
+class WideRows {
+ public:
+  static constexpr int kChannels = 65536;
+
+  WideRows() {
+    const int image = maker_.image(kChannels, 1, 1);
+    const int sinusoid = maker_.add(DPM_OP_TIME_EMBEDDING, {maker_.time()}, graph::TimeEmbedding{16});
+    const int projection = maker_.convolution(sinusoid, kChannels, {}, 1);
+    maker_.output(maker_.affine(maker_.add(DPM_OP_CHANNEL_ADD, {maker_.enter(image), projection}), 0.5F));
+  }
+
+  [[nodiscard]] const Graph& graph() const { return maker_.graph(); }
+
+  /// Times that no other `first` has.
+  [[nodiscard]] static GraphInputs inputs(int first, int batch) {
+    RandomValues random(5);
+    std::vector<float> times(static_cast<std::size_t>(batch));
+    std::iota(times.begin(), times.end(), static_cast<float>(first));
+    return {random.normals(times.size() * kChannels), times, {}};
+  }
+
+ private:
+  RandomValues random_{1};
+  GraphMaker maker_{random_};
+};
+
+TEST(TimeTable, MakesRoomForAWholeBatch) {
+  const WideRows wide;
+  const auto device = Device::open("cpu", {1, false});
+  LoadedGraph loaded(device, wide.graph(), 100, true);
+  const auto held_after = [&](int first) {
+    loaded.bind(WideRows::inputs(first, 100), 100);
+    loaded.run();
+    return device->memory().host;
+  };
+  const std::uint64_t held = held_after(0);
+  EXPECT_EQ(held_after(100), held);
+  EXPECT_EQ(held_after(200), held);
+}
+
+TEST(TimeTable, LeavesOutBatchesThatItCannotHold) {
+  const WideRows wide;
+  const auto device = Device::open("cpu", {1, false});
+  LoadedGraph loaded(device, wide.graph(), 130, true);
+  for (const int batch : {2, 130, 2}) {
+    const GraphInputs inputs = WideRows::inputs(0, batch);
+    loaded.bind(inputs, batch);
+    loaded.run();
+    EXPECT_EQ(loaded.output(), run_graph(device, wide.graph(), batch, inputs, true)) << batch;
+  }
 }
 
 TEST(Evaluation, AllocatesNothing) {
