@@ -146,7 +146,8 @@ TEST(Choosing, TakesCostsForStraightLinesUntilTheyAreKnown) {
 TEST(Choosing, ForgetsCostsSlowly) {
   StepCosts costs;
   costs.add(4, 1);
-  costs.add(8, 1);
+  for (int i = 0; i < 100; ++i) costs.add(8, 1);
+  EXPECT_FALSE(costs.favours(4, 4, 5, 8));
   // One slow step in between is not believed at once; many are.
   costs.add(8, 2);
   EXPECT_FALSE(costs.favours(4, 4, 5, 8));

@@ -270,6 +270,21 @@ TEST_F(Runs, ALinearVarianceNeedsAHeadWhereItReadsOne) {
   }
 }
 
+TEST_F(Runs, RecordsReadTheirOwnPredictionWithoutAHistory) {
+  const auto network = small_.load("cpu");
+  RunRequest run = mixed_request(2, 2);
+  for (dpm_record& record : run.records) {
+    record.flags &= ~static_cast<std::uint32_t>(DPM_RECORD_STORE_HISTORY);
+    std::fill_n(record.x_history, DPM_MAX_HISTORY, 0.0F);
+    std::fill_n(record.y_history, DPM_MAX_HISTORY, 0.0F);
+    record.slot = 2;
+    record.x_history[2] = 0.5F;
+  }
+  const RunResult kept = run_programs(*network, run, running_);
+  for (Program& program : run.programs) program.history = 0;
+  EXPECT_EQ(run_programs(*network, run, running_).images.floats, kept.images.floats);
+}
+
 TEST_F(Runs, InconsistentRequestsAreRefused) {
   const auto network = small_.load("cpu");
   const auto refused = [&](const std::function<void(RunRequest&)>& spoil) {

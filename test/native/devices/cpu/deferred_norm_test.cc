@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "devices/cpu/kernel_cases.h"
 #include "graph/lowered.h"
+#include "graph/passes/fusion.h"
 
 namespace dpm::test {
 namespace {
@@ -63,6 +66,33 @@ TEST(DeferredNorm, TwoInFlightAreNotConfused) {
       }
     }
   }
+}
+
+TEST(DeferredNorm, NeedsItsInputUntilItIsApplied) {
+  RandomValues random(1);
+  GraphMaker maker(random);
+  const int x = maker.enter(maker.image(kChannels, 4, 4));
+  const int norm = maker.norm(x, 4);
+  // Whose result may lie where x did.
+  const int last = maker.affine(x, 2);
+  maker.leave(maker.sum(maker.convolution(norm, kChannels, same_size(3)), last));
+  const graph::LoweredGraph lowered(maker.graph());
+  EXPECT_TRUE(cpu::find_deferrable_norms(lowered.get()).empty());
+}
+
+TEST(DeferredNorm, IsThereForAResidual) {
+  RandomValues random(1);
+  GraphMaker maker(random);
+  const int norm = maker.norm(maker.enter(maker.image(kChannels, 4, 4)), 4);
+  maker.leave(maker.sum(maker.convolution(norm, kChannels, same_size(3)), norm));
+  graph::Graph graph = maker.graph();
+  graph::fuse(graph, [](const graph::Graph&, const graph::Node&) { return true; });
+  const auto reads_twice = [&](const graph::Node& node) {
+    return node.op == DPM_OP_CONVOLUTION && std::ranges::count(node.inputs, norm) == 2;
+  };
+  ASSERT_TRUE(std::ranges::any_of(graph.nodes, reads_twice));
+  const graph::LoweredGraph lowered(graph);
+  EXPECT_TRUE(cpu::find_deferrable_norms(lowered.get()).empty());
 }
 
 }  // namespace

@@ -53,6 +53,28 @@ Case random_resample(RandomValues& random, int index) {
   return image_case(maker, random, batch);
 }
 
+/// Some of a map's channels, whose pixels lie farther apart than they are wide.
+Case random_part(RandomValues& random, int index) {
+  const int first = random.between(1, 9);
+  const int channels = random.between(1, 20);
+  const int height = 2 * random.between(1, 6);
+  const int width = 2 * random.between(1, 6);
+  const int batch = random.between(1, 3);
+  GraphMaker maker(random);
+  const int x = maker.enter(maker.image(first + channels + random.between(0, 3), height, width));
+  const bool is_turned = index % 4 == 3;
+  const int part =
+      maker.add(DPM_OP_VIEW, {x}, graph::View{first, channels, is_turned ? width : height, is_turned ? height : width});
+  if (index % 4 < 2) {
+    maker.leave(maker.add(index % 4 == 0 ? DPM_OP_UPSAMPLE : DPM_OP_AVERAGE_POOL, {part}));
+  } else if (index % 4 == 2) {
+    maker.leave(maker.add(DPM_OP_CONCAT, {part, maker.affine(part, -3, 0.5F)}));
+  } else {
+    maker.leave(part);
+  }
+  return image_case(maker, random, batch);
+}
+
 Case random_fir(RandomValues& random, int index) {
   Case test;
   const int channels = random.between(1, index % 4 == 0 ? 70 : 20);
@@ -120,10 +142,21 @@ TEST_P(Kernels, AgreeWithTheReference) { compare_with_reference(GetParam()); }
 INSTANTIATE_TEST_SUITE_P(
     Families, Kernels,
     testing::Values(Family{"GroupNorm", random_norm, 30}, Family{"Attention", random_attention, 25},
-                    Family{"Resample", random_resample, 18}, Family{"Fir", random_fir, 24},
+                    Family{"Resample", random_resample, 18}, Family{"Part", random_part, 24},
+                    Family{"FusedPart", random_part, 24, true}, Family{"Fir", random_fir, 24},
                     Family{"FirParts", random_fir, 24, true}, Family{"Activation", random_activation, 18},
                     Family{"Separable", random_separable, 24}, Family{"Embedding", random_embedding, 12}),
     [](const auto& info) { return std::string(info.param.name); });
+
+TEST(Kernel, NormsMapsOfAnyNumberOfChannels) {
+  compare_with_reference({"WideNorm",
+                          [](RandomValues& random, int /*index*/) {
+                            GraphMaker maker(random);
+                            maker.leave(maker.norm(maker.enter(maker.image(5 * 3333, 2, 1)), 5));
+                            return image_case(maker, random, 1);
+                          },
+                          1});
+}
 
 TEST(Kernel, BatchAndThreadsDoNotChangeABit) {
   for (const MakeCase make : {random_norm, random_attention, random_fir, random_separable}) expect_independence(make);
