@@ -15,7 +15,7 @@ import { Server } from '../src/index.js';
 import { Registry } from '../src/registry.js';
 import { reasonsAgainst } from '../src/routes/probes.js';
 import { leastBytes } from '../src/weight-bytes.js';
-import { ask as askServer, type Answer, until, untilDraws } from './support.js';
+import { ask as askServer, type Answer, expectProblem, until, untilDraws } from './support.js';
 
 const digits = fileURLToPath(new URL('../../../models/mnist', import.meta.url));
 let root: string;
@@ -76,6 +76,18 @@ afterAll(async () => {
 });
 
 describe('a model', () => {
+  it('in the place of another is not what was asked under a key', async () => {
+    const drawn = () => {
+      const body = { model: 'keyed', sampler: 'ddim', steps: 2, seed: 1 };
+      return askServer(server, 'POST', '/v1/samples', { body, headers: { ...headers, 'idempotency-key': 'one' } });
+    };
+    await put('keyed', { path: await copy('unkeyed') });
+    expect([(await drawn()).status, (await drawn()).status]).toEqual([200, 200]);
+    await put('keyed', { path: await copy('keyed') });
+    expectProblem(await drawn(), 422, 'ERR_DPM_IDEMPOTENCY');
+    await ask('DELETE', '/v1/models/keyed');
+  });
+
   it('comes, takes requests, and goes', async () => {
     const added = await put('new', { path: await copy('new'), labels: ['a'] });
     expect(added.status).toBe(200);

@@ -1,5 +1,5 @@
 // A configuration that is read again while the server runs.
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -138,6 +138,18 @@ describe('a registry', () => {
     // What a client puts in the place of a model of the configuration is the client's.
     await registry.put('file', put);
     expect(registry.configured).toEqual(['client']);
+    await registry.close();
+  });
+
+  it('looks at the file that says what a network is, too', async () => {
+    const config = join(root, 'network.json');
+    await cp(join(digits, 'unet/config.json'), config);
+    const path = join(digits, 'unet/diffusion_pytorch_model.safetensors');
+    const named = { id: 'file', path, config, ...options };
+    const registry = await Registry.open(settingsOf({ ...common, models: [named] }));
+    expect(await registry.adopt('file', named)).toBe(true);
+    await appendFile(config, '\n');
+    expect(await registry.adopt('file', named)).toBe(false);
     await registry.close();
   });
 

@@ -48,7 +48,11 @@ describe('JSON', () => {
     expect(answer.headers.get('dpm-seed')).toBe('7');
     expect(answer.headers.get('dpm-digest')).toBe(await model.digest());
     expect(answer.headers.get('dpm-evaluations')).toBe('9');
-    expect(answer.headers.get('server-timing')).toMatch(/^queue;dur=[\d.]+, run;dur=[\d.]+, encode;dur=[\d.]+$/);
+    const { queuedMs, runMs } = fields as { queuedMs: number; runMs: number };
+    expect(runMs).not.toBe(queuedMs);
+    const timing = answer.headers.get('server-timing')!;
+    expect(timing).toMatch(/^queue;dur=[\d.]+, run;dur=[\d.]+, encode;dur=[\d.]+$/);
+    expect(timing).toContain(`queue;dur=${queuedMs}, run;dur=${runMs},`);
   });
 
   it('is the same for many images, which other threads encode', async () => {

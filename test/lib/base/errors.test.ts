@@ -76,6 +76,8 @@ describe('the choice of a device', () => {
 
   it('takes the best usable one, and says why not', () => {
     expect(chooseDevice('auto', known)).toBe('cpu');
+    // Of those that are as good the one that comes first.
+    expect(chooseDevice('auto', [...known, { ...known[0]!, name: 'cuda:1' }])).toBe('cpu');
     expect(chooseDevice('reference', known)).toBe('reference');
     expect(() => chooseDevice('cuda', known)).toThrow(/no driver in/);
     expect(() => chooseDevice('tpu', known)).toThrow(/known: auto, cpu, cuda:0, reference/);

@@ -241,6 +241,15 @@ describe('flowLikelihood', () => {
     }
   });
 
+  it('takes its options as they are at the call', async () => {
+    await using model = await DiffusionModel.load('mnist', { device: 'cpu', exact: true });
+    const images = await digits(model, 2);
+    const asked: FlowLikelihoodOptions = { ...quick, batch: 1, seed: 3 };
+    const running = flowLikelihood(model, images, asked);
+    Object.assign(asked, { seed: 4, probe: 'gaussian' });
+    expect((await running).bits).toEqual((await flowLikelihood(model, images, { ...quick, seed: 3 })).bits);
+  });
+
   it.each([
     [{ probe: 'sobol' }, 'probe'],
     [{ batchNorm: 'all' }, 'batchNorm'],

@@ -69,6 +69,7 @@ describe('ImageBatch.load', () => {
     expect(found.toUint8()).toEqual(Uint8Array.from([...grey[1], ...grey[0]]));
     expect((await ImageBatch.load(pathToFileURL(join(folder, 'rgb.png')))).shape).toEqual([1, 3, 3, 2]);
     expect((await ImageBatch.load(join(folder, 'rgba.png'))).shape).toEqual([1, 3, 3, 2]);
+    expect((await ImageBatch.load(join(folder, 'grey', 'a.PNG'))).toUint8()).toEqual(grey[1]);
   });
 
   it('reads what a model takes, in its range', async () => {

@@ -228,6 +228,23 @@ describe('places', () => {
   });
 });
 
+describe('a place that is given while its owner leaves', () => {
+  it.each([0, 1, 2, 3, 4, 5, 6])('costs nobody else one, %i turns later', async (turns) => {
+    const turnstile = new Turnstile(1);
+    const leaving = new AbortController();
+    let release: () => void = () => undefined;
+    const first = turnstile.pass(undefined, () => new Promise<void>((resolve) => (release = resolve)));
+    const second = turnstile.pass(leaving.signal, () => Promise.resolve()).catch(() => undefined);
+    const third = turnstile.pass(undefined, () => Promise.resolve('there'));
+    await sleep(1);
+    release();
+    for (let turn = 0; turn < turns; ++turn) await Promise.resolve();
+    leaving.abort();
+    await Promise.all([first, second]);
+    expect(await Promise.race([third, sleep(1000, 'lost')])).toBe('there');
+  });
+});
+
 describe('the ending of a request', () => {
   const late = (): DpmError => new DpmError('ERR_DPM_DEADLINE', 'late');
 

@@ -64,6 +64,8 @@ describe('a new job', () => {
     expect(newJob({ ...body, priority: 'normal' }, served(), own).body.priority).toBe('normal');
     expect(newJob({ ...body, guidance: 0 }, served(), own).rows).toBe(1000);
     expect(newJob({ ...body, guidance: 3 }, served(), own).rows).toBe(2000);
+    // 1250 seconds in all, no chunk of which is long.
+    expect(newJob({ ...body, chunk: 1 }, served({ rowsPerSecond: 0.8 }), own).rows).toBe(1000);
   });
 
   it.each<[string, object, Parameters<typeof served>[0], object]>([
