@@ -1,10 +1,10 @@
 // Densities by the probability flow against closed forms, and against another engine in float64.
 import { readFileSync } from 'node:fs';
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { Device, type DeviceTensor } from '../../../lib/engine/device.js';
-import { signs, uniforms } from '../../../lib/estimation/flow/draws.js';
+import { signDraw, signs, uniforms } from '../../../lib/estimation/flow/draws.js';
 import { flowLikelihood, type FlowLikelihoodOptions } from '../../../lib/estimation/flow/flow-likelihood.js';
 import { solveFlow, type FlowDensities } from '../../../lib/estimation/flow/solve-flow.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
@@ -148,6 +148,21 @@ describe('the probability flow', () => {
     expect(Math.abs(found.logDensity[0]! - expected)).toBeLessThan(2e-3);
   });
 
+  it('asks a network for no time before its first', async () => {
+    const gaussian: Mixture = { weights: [1], means: [[0]], covariances: [[[1]]] };
+    const schedule = NoiseSchedule.vp({ networkTime: (time) => time });
+    await using device = Device.open({ device: 'cpu', threads: 1 });
+    const asked: number[] = [];
+    const evaluator = perfect((time, x, v) => {
+      asked.push(time);
+      return noisePrediction(gaussian, 0.5, x, v);
+    });
+    const states = { x: Float32Array.of(0.5), probe: Float32Array.of(1), shape: [1, 1, 1, 1] };
+    const control = { atol: 1e-2, rtol: 1e-2, shared: false };
+    await densities(device, evaluator, schedule, states, control, [schedule.cleanest / 100, schedule.greatestTime]);
+    expect(Math.min(...asked)).toBe(Math.fround(schedule.cleanest));
+  });
+
   interface Golden {
     samples: [{ logp: number; nfe: number }, ...unknown[]];
     batch: { logp: number[]; nfe: number };
@@ -239,6 +254,21 @@ describe('flowLikelihood', () => {
       expect(bits, JSON.stringify(other)).not.toBe(standard);
       expect(Math.abs(bits - standard), JSON.stringify(other)).toBeLessThan(0.5);
     }
+  });
+
+  it('draws the probes of every repeat anew', async () => {
+    await using model = await DiffusionModel.load('mnist', { device: 'cpu', exact: true });
+    const images = await digits(model, 1);
+    const drawing = vi.spyOn(model.device.engine, 'update');
+    await flowLikelihood(model, images, { ...quick, probe: 'gaussian', repeats: 2 });
+    const streams = drawing.mock.calls
+      .map(([, , , , words]) => [...words])
+      .filter(([, , , , draw]) => draw === signDraw);
+    // Seed, image, repeat.
+    expect(streams).toEqual([
+      [0, 0, 0, 0, signDraw],
+      [0, 0, 0, 1, signDraw],
+    ]);
   });
 
   it('takes its options as they are at the call', async () => {

@@ -2,7 +2,7 @@
 import { tracingChannel } from 'node:diagnostics_channel';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 import { Device, DiffusionModel, samplers, type Batcher, type DpmError, type SampleTrace } from '../../../lib/index.js';
 import { batchBytes } from '../../../lib/serving/lanes.js';
@@ -126,6 +126,16 @@ describe('a batcher', () => {
     expect(curve.map((point) => point.rows)).toEqual([...curve.map((point) => point.rows)].sort((a, b) => a - b));
     await using slow = await model.batcher({ stepTarget: 0.001 });
     expect(slow.capacity.rows).toBe(1);
+  });
+
+  it('counts on no more rows than it takes', async () => {
+    const measured = vi.spyOn(model.unet.native, 'measure');
+    measured.mockImplementation(([rows = 0]) => Promise.resolve(Float64Array.of(10 + rows)));
+    await using batch = await model.batcher({ stepTarget: 12.5 });
+    measured.mockRestore();
+    const { rows, rowsPerSecond, curve } = batch.capacity;
+    expect(curve.at(-1)!.rows).toBeGreaterThan(rows);
+    expect(rowsPerSecond).toBeCloseTo((1000 * rows) / (10 + rows), 6);
   });
 
   it('keeps to a budget of memory', async () => {
