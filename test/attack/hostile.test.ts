@@ -1,5 +1,7 @@
 // The addon's own functions with arguments that its TypeScript would never pass: each has to be refused with a code,
 // and the process has to live.
+import { setTimeout as sleep } from 'node:timers/promises';
+
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { loadableNetwork } from '../../lib/checkpoint/model-folder.js';
@@ -103,6 +105,60 @@ describe('what nobody takes or wants', () => {
     const last = (await outcomes).at(-1)!;
     expect(last).toMatchObject({ status: 'rejected', reason: { code: 'ERR_DPM_CLOSED' } });
   });
+});
+
+describe('a run', () => {
+  it('has one label and one weight a sample', () =>
+    withNetwork((network) => {
+      for (const length of [0, 2]) {
+        expect(codeOf(() => network.run({ ...request(1), labels: new Int32Array(length) }))).toBe('ERR_DPM_ARGUMENT');
+        expect(codeOf(() => network.run({ ...request(1), guidance: new Float32Array(length) }))).toBe(
+          'ERR_DPM_ARGUMENT',
+        );
+      }
+      return Promise.resolve();
+    }));
+
+  it('ends when its progress throws', () =>
+    withNetwork(async (network) => {
+      let told = 0;
+      const onProgress = (): void => {
+        ++told;
+        throw new RangeError('mine');
+      };
+      await expect(network.run({ ...request(20_000), onProgress })).rejects.toThrow('mine');
+      expect(told).toBeLessThan(10);
+    }));
+});
+
+describe('a batch', () => {
+  const open = (network: NativeNetwork) => network.batch({ rows: 2, slots: 2, fit: false, whole: false, weight: 1 });
+
+  it('makes no steps while it is paused, and goes on by itself', () =>
+    withNetwork(async (network) => {
+      const batch = await open(network);
+      batch.pause();
+      const drawn = batch.submit({
+        ...request(3),
+        priority: 0,
+        keys: Float64Array.of(0),
+        dataPredictions: null,
+        onImage: null,
+      });
+      await sleep(50);
+      expect(batch.stats()).toMatchObject({ steps: 0, finished: 0 });
+      batch.resume();
+      await drawn;
+      expect(batch.stats()).toMatchObject({ steps: 3, finished: 1 });
+    }));
+
+  it('is closed once', () =>
+    withNetwork(async (network) => {
+      const batch = await open(network);
+      const closing = batch.close();
+      expect(batch.close()).toBe(closing);
+      await closing;
+    }));
 });
 
 describe('objects of the wrong class', () => {

@@ -51,5 +51,28 @@ TEST(NetworkProfile, HasATimeForEveryNodeAndEndsWithTheEngine) {
   EXPECT_EQ(code_of([&] { network->profile(3, 2, stopping); }), ErrorCode::kClosed);
 }
 
+TEST(NetworkMeasure, LeavesNoMoreMemoryThanBefore) {
+  const auto network = SmallNetwork().load("cpu");
+  const std::atomic<bool> stopping{false};
+  network->reserve(2);
+  // What is kept of times is kept from here on.
+  network->measure({1}, 1, stopping);
+  const std::uint64_t before = network->device().memory().host;
+  EXPECT_EQ(network->measure({1, 16}, 1, stopping).size(), 2U);
+  EXPECT_EQ(network->device().memory().host, before);
+}
+
+TEST(NetworkThatDivides, LeavesNoSteppingToItsDevice) {
+  NetworkOptions divides = SmallNetwork::options();
+  divides.divides_by_time = true;
+  const auto device = Device::open("cuda:0", {});
+  const Network plain(device, SmallNetwork().graph(), SmallNetwork::options());
+  EXPECT_TRUE(plain.runs_trajectories());
+  EXPECT_TRUE(plain.takes_steps());
+  const Network dividing(device, SmallNetwork().graph(), divides);
+  EXPECT_FALSE(dividing.runs_trajectories());
+  EXPECT_FALSE(dividing.takes_steps());
+}
+
 }  // namespace
 }  // namespace dpm::test
