@@ -46,6 +46,38 @@ describe('estimating second moments', () => {
     expect(maxDifference(continuous, discrete)).toBeLessThan(1e-3);
   });
 
+  const growing = {
+    schedule: NoiseSchedule.fromBetas(Array<number>(10).fill(0.1)),
+    device,
+    sampleShape: [1, 4, 4] as const,
+    model: (x: Float32Array, networkTime: number): Float32Array => x.map(() => networkTime),
+  };
+
+  it('is linear between the times that were asked for, and constant outside', async () => {
+    const table = await estimateGamma(growing, new Float32Array(16), { samples: 1, timesteps: [7, 3, 7] });
+    const [low, high] = [table.m[3]!, table.m[7]!];
+    expect(high).toBeGreaterThan(2 * low);
+    const between = [1, 2, 3].map((n) => low + (n / 4) * (high - low));
+    const expected = [0, low, low, low, ...between, high, high, high, high];
+    expect(table.m).toHaveLength(expected.length);
+    expected.forEach((m, n) => {
+      expect(table.m[n]!, `entry ${n}`).toBeCloseTo(m, 10);
+    });
+  });
+
+  it.each([0, 1.5, 3, -1])('refuses %d of two images', async (samples) => {
+    await expect(estimateGamma(growing, new Float32Array(32), { samples })).rejects.toMatchObject({
+      code: 'ERR_DPM_ARGUMENT',
+      message: `samples is ${samples}, it has to be an integer from 1 to the 2 images`,
+    });
+  });
+
+  it.each([0, 15, 24])('refuses images of %i elements', async (elements) => {
+    await expect(estimateGamma(growing, new Float32Array(elements), { samples: 1 })).rejects.toMatchObject({
+      code: 'ERR_DPM_TENSOR_SHAPE',
+    });
+  });
+
   it('refuses noise alone, and a number of images that is not given', async () => {
     await expect(momentsOf(NoiseSchedule.edm(), (time) => time)).rejects.toThrow(/not 'edm'/);
     const estimated = {

@@ -6,7 +6,7 @@ import { deflateSync } from 'node:zlib';
 import { encode, type ImageData } from 'fast-png';
 import { describe, expect, it } from 'vitest';
 
-import { readPng } from '../../../lib/images/read-png.js';
+import { readPng, shapeOfPng } from '../../../lib/images/read-png.js';
 import { Random } from '../../support/random.js';
 import { temporaryFolder } from '../../support/temporary.js';
 
@@ -32,6 +32,43 @@ function crc32(bytes: Uint8Array): number {
 /** 3 x 2 pixels. */
 const size = { width: 3, height: 2 };
 const png = (image: Omit<ImageData, 'width' | 'height'>): Promise<string> => written(encode({ ...size, ...image }));
+
+/** A PNG that says it has other sides than it has. */
+function saying(width: number, height: number): Promise<string> {
+  const bytes = encode({ ...size, data: new Uint8Array(6), channels: 1 });
+  const header = new DataView(bytes.buffer, bytes.byteOffset);
+  header.setUint32(16, width);
+  header.setUint32(20, height);
+  header.setUint32(29, crc32(bytes.subarray(12, 29)));
+  return written(bytes);
+}
+
+describe('shapeOfPng', () => {
+  it.each([
+    [1, 1],
+    [2, 1],
+    [3, 3],
+    [4, 3],
+  ] as const)('of pixels of %i values has %i channels', async (values, channels) => {
+    const path = await png({ data: new Uint8Array(6 * values).fill(255), channels: values });
+    expect(await shapeOfPng(path)).toEqual([channels, 2, 3]);
+  });
+
+  it('has sides of 1 to 65,535 pixels', async () => {
+    expect(await shapeOfPng(await saying(65_535, 1))).toEqual([1, 1, 65_535]);
+    for (const [width, height] of [
+      [0, 2],
+      [2, 0],
+      [65_536, 1],
+      [1, 65_536],
+    ] as const) {
+      await expect(shapeOfPng(await saying(width, height))).rejects.toMatchObject({
+        code: 'ERR_DPM_FILE',
+        message: expect.stringContaining(`the PNG says that it has ${width} x ${height} pixels`) as string,
+      });
+    }
+  });
+});
 
 describe('readPng', () => {
   it('gives the planes of grey, RGB and opaque pixels', async () => {
