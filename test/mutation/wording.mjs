@@ -2,7 +2,10 @@
 import { declareValuePlugin, PluginKind } from '@stryker-mutator/api/plugin';
 
 const isText = (path) => path.isTemplateLiteral() || (path.isStringLiteral() && !path.node.value.startsWith('ERR_'));
-const isWording = (path) => path.isThrowStatement() || (path.isObjectProperty() && path.node.key.name === 'help');
+const isWording = (path) =>
+  path.isThrowStatement() ||
+  (path.isNewExpression() && ['DpmError', 'ServerError'].includes(path.node.callee.name)) ||
+  (path.isObjectProperty() && ['help', 'expected', 'summary'].includes(path.node.key.name));
 
 export const strykerPlugins = [
   declareValuePlugin(PluginKind.Ignore, 'wording', {

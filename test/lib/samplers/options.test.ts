@@ -125,6 +125,32 @@ describe('guidance', () => {
 });
 
 describe('defaults', () => {
+  /** What makes an option count for something. */
+  const more = (name: string): SamplerOptions => ({
+    steps: 9,
+    trajectory: name === 'stepsOffset' ? 'leading' : 'karras',
+    sChurn: 4,
+    gamma: moments(linear, 0.25),
+  });
+  const said = Object.entries(samplers).flatMap(([sampler, { facts }]) =>
+    Object.entries(facts.options as Record<string, { help: string }>).flatMap(([name, { help }]) => {
+      const number = /default (\d[\d.e-]*)$/.exec(help)?.[1];
+      return facts.kind === 'step' && number !== undefined ? [[sampler, name, Number(number)] as const] : [];
+    }),
+  );
+
+  it('of numbers are found in what options say', () => {
+    expect(said.length).toBeGreaterThan(20);
+  });
+
+  it.each(said)('of %s are what its options say: %s is %d', (sampler, name, number) => {
+    const known = samplers[sampler as SamplerName];
+    const isTaken = (other: string): boolean =>
+      other !== name && (other in known.facts.options || (other === 'gamma' && known.facts.needsGamma));
+    const options = Object.fromEntries(Object.entries(more(name)).filter(([other]) => isTaken(other)));
+    expect(known(linear, { ...options, [name]: number })).toEqual(known(linear, options));
+  });
+
   it('begin where the noise of a cosine schedule can still be told from others', () => {
     expect([cosine.continuous().noisiest, cosine.sde().noisiest]).toEqual([0.996, 0.996]);
     expect(NoiseSchedule.cosine({ steps: 4000 }).continuous().noisiest).toBe(0.996);
