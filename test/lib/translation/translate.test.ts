@@ -1,6 +1,7 @@
 // Translation against what the authors' code of EGSDE gives.
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
+import { UNet } from '../../../lib/engine/unet.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats } from '../../../lib/files/tensor-data.js';
 import { Classifier } from '../../../lib/guidance/classifier.js';
@@ -82,7 +83,10 @@ describe.each(['reference', 'cpu'])('translation on %s', (device) => {
     const { images } = await translate(model, source, { start: 0.5, noise });
     const expected = await golden('sdedit');
     expect(maxDifference(images.data, expected)).toBeLessThan(1e-3 * largest(expected));
+    const asked = vi.spyOn(UNet.prototype, 'forward');
     const nothing = await translate(model, source, { extractor, lambdaS: 0, lambdaI: 0, start: 0.5, noise });
+    expect(asked).not.toHaveBeenCalled();
+    asked.mockRestore();
     expect(maxDifference(nothing.images.data, images.data)).toBeLessThan(1e-4 * largest(expected));
   });
 });
