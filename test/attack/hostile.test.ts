@@ -127,7 +127,8 @@ describe('a run', () => {
         throw new RangeError('mine');
       };
       await expect(network.run({ ...request(20_000), onProgress })).rejects.toThrow('mine');
-      expect(told).toBeLessThan(10);
+      // Those that were on their way; 20,000 steps would tell about a thousand times.
+      expect(told).toBeLessThan(200);
     }));
 });
 

@@ -49,7 +49,6 @@ describe('JSON', () => {
     expect(answer.headers.get('dpm-digest')).toBe(await model.digest());
     expect(answer.headers.get('dpm-evaluations')).toBe('9');
     const { queuedMs, runMs } = fields as { queuedMs: number; runMs: number };
-    expect(runMs).not.toBe(queuedMs);
     const timing = answer.headers.get('server-timing')!;
     expect(timing).toMatch(/^queue;dur=[\d.]+, run;dur=[\d.]+, encode;dur=[\d.]+$/);
     expect(timing).toContain(`queue;dur=${queuedMs}, run;dur=${runMs},`);
