@@ -10,7 +10,7 @@ import { ImageBatch } from '../../../lib/images/image-batch.js';
 import { DiffusionModel } from '../../../lib/model.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { LowPass, lowPassAxis } from '../../../lib/translation/low-pass.js';
-import type { TranslateOptions } from '../../../lib/translation/options.js';
+import { checkedOptions, type TranslateOptions } from '../../../lib/translation/options.js';
 import { translate } from '../../../lib/translation/translate.js';
 import { maxDifference } from '../../support/golden.js';
 import { largest, tensorReader } from '../../support/tensors.js';
@@ -163,7 +163,22 @@ describe('translate', () => {
     expect(maxDifference(noises[1]!, noises[2]!)).toBeGreaterThan(1);
   });
 
+  it('begins half way, ILVR with noise alone', () => {
+    const startOf = (options: TranslateOptions): number => checkedOptions(options, [1, 28, 28]).start;
+    expect([startOf({}), startOf({ method: 'ilvr' }), startOf({ method: 'ilvr', start: 0.3 })]).toEqual([0.5, 1, 0.3]);
+  });
+
+  it.each([NaN, Infinity])('has no weight of %d', async (weight) => {
+    await using model = await load('cpu');
+    await using extractor = await extractorOn(model);
+    for (const name of ['lambdaS', 'lambdaI']) {
+      expect(() => checkedOptions({ extractor, [name]: weight }, [1, 28, 28])).toThrow(`${name} is ${weight}`);
+    }
+  });
+
   it.each<[string, object, string]>([
+    ['a mask above 1', { mask: new Float32Array(256).fill(1.5) }, 'mask'],
+    ['a mask below 0', { mask: new Float32Array(256).fill(-0.5) }, 'mask'],
     ['a method that is none', { method: 'cyclegan' }, 'method'],
     ['no extractor', { method: 'egsde' }, 'needs an extractor'],
     ['energies of SDEdit', { lambdaS: 3 }, 'lambdaS'],
