@@ -13,7 +13,7 @@ import { Admission } from '../../../lib/serving/admission.js';
 import { chooseRows, measureCurve, measureUpTo, stepTime, type Curve } from '../../../lib/serving/calibrate.js';
 import { Ending } from '../../../lib/serving/ending.js';
 import { EventQueue } from '../../../lib/serving/events.js';
-import { Lanes } from '../../../lib/serving/lanes.js';
+import { batchBytes, Lanes } from '../../../lib/serving/lanes.js';
 import { ProgramCache } from '../../../lib/serving/program-cache.js';
 import { Turnstile } from '../../../lib/serving/turnstile.js';
 import { failure } from '../../support/failure.js';
@@ -225,6 +225,17 @@ describe('places', () => {
     expect(order).toEqual(['first', 'third', 'fifth', 'sixth']);
     await expect(turnstile.pass(undefined, () => Promise.reject(new RangeError('mine')))).rejects.toThrow('mine');
     await work('last');
+  });
+});
+
+describe('the bytes of a batch', () => {
+  const sizes = { image: 10, out: 20, head: 3, rowBytes: 1000 };
+
+  it('are maps and predictions of its rows, registers and outputs of its slots', () => {
+    expect(batchBytes(sizes, 1, 0)).toBe(1000 + 4 * (10 + 20 + 3));
+    // The state, the second register and three past predictions.
+    expect(batchBytes(sizes, 0, 1)).toBe(4 * (5 * 10 + 20 + 3));
+    expect(batchBytes(sizes, 7, 9)).toBe(7 * batchBytes(sizes, 1, 0) + 9 * batchBytes(sizes, 0, 1));
   });
 });
 

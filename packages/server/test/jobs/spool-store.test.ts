@@ -87,7 +87,7 @@ describe('the folder of a spool', () => {
   ])('is free when its lock is of %s', async (_, lock) => {
     await writeFile(join(folder, 'lock'), lock);
     await open();
-    expect(await readFile(join(folder, 'lock'), 'utf8')).toMatch(new RegExp(`^${process.pid} `));
+    expect(await readFile(join(folder, 'lock'), 'utf8')).toMatch(new RegExp(`^${process.pid} \\d+\n$`));
     expect(await readdir(folder)).toEqual(['lock']);
   });
 
