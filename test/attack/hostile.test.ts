@@ -4,54 +4,28 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
-import { loadableNetwork } from '../../lib/checkpoint/model-folder.js';
-import { readModelFolder } from '../../lib/checkpoint/read-model.js';
 import { native } from '../../lib/engine/addon.js';
 import type { NativeEngine, NativeNetwork, NativeRegisters, NativeRunRequest } from '../../lib/engine/binding.js';
 import type { NativeGraph } from '../../lib/engine/native-graph.js';
 import { linear, stepRecord } from '../../lib/program/builder.js';
 import { packRecord } from '../../lib/program/pack.js';
-import { packagePath } from '../support/temporary.js';
+import { digitsGraph, engineOptions, runRequest } from '../support/native-engine.js';
 
 const pixels = 28 * 28;
-const options = { device: 'cpu', dtype: 'f32', threads: 1, exact: false, tf32: false, autotune: false } as const;
 let graph: NativeGraph;
 const plain = { classes: 0, divisor: null };
 
 beforeAll(async () => {
-  ({ graph } = await loadableNetwork(await readModelFolder(packagePath('models/mnist')), null));
+  graph = await digitsGraph();
 });
 
 async function withNetwork(use: (network: NativeNetwork, engine: NativeEngine) => Promise<void>): Promise<void> {
-  const engine = new (native().Engine)(options);
+  const engine = new (native().Engine)(engineOptions);
   try {
     await use(await engine.loadNetwork(graph, plain), engine);
   } finally {
     await engine.close();
   }
-}
-
-function request(records: number): NativeRunRequest {
-  const record = packRecord(stepRecord({ time: 10, x: linear({ x: 0.5, out: 0.1 }) }), false);
-  return {
-    records: Uint8Array.from({ length: records * record.length }, (_, i) => record[i % record.length]!),
-    programs: Uint32Array.of(0, records, 0),
-    initialScale: Float32Array.of(1),
-    sampleProgram: Uint32Array.of(0),
-    sampleStream: Uint32Array.of(1, 0, 0),
-    labels: null,
-    guidance: null,
-    unconditionalLabel: -1,
-    init: null,
-    noise: null,
-    batch: 1,
-    snapshotEvery: 0,
-    levels: false,
-    cancel: null,
-    onProgress: null,
-    previewEvery: 0,
-    onPreview: null,
-  };
 }
 
 function registers(x: NativeRegisters['x'], history: NativeRegisters['history'] = []): NativeRegisters {
@@ -72,10 +46,12 @@ function codeOf(body: () => unknown): string {
 describe('what nobody takes or wants', () => {
   it('is refused: previews without a function', () =>
     withNetwork(async (network) => {
-      await expect(network.run({ ...request(1), previewEvery: 1 })).rejects.toMatchObject({ code: 'ERR_DPM_ARGUMENT' });
+      await expect(network.run({ ...runRequest(1), previewEvery: 1 })).rejects.toMatchObject({
+        code: 'ERR_DPM_ARGUMENT',
+      });
       const seen: number[] = [];
       const onPreview = (record: number): void => void seen.push(record);
-      await network.run({ ...request(5), previewEvery: 2, onPreview });
+      await network.run({ ...runRequest(5), previewEvery: 2, onPreview });
       expect(seen).toEqual([2, 4]);
     }));
 
@@ -98,7 +74,7 @@ describe('what nobody takes or wants', () => {
     }));
 
   it('is not loaded by an engine that closes', async () => {
-    const engine = new (native().Engine)(options);
+    const engine = new (native().Engine)(engineOptions);
     const loading = Array.from({ length: 20 }, () => engine.loadNetwork(graph, plain));
     const outcomes = Promise.allSettled(loading);
     await engine.close();
@@ -111,8 +87,10 @@ describe('a run', () => {
   it('has one label and one weight a sample', () =>
     withNetwork((network) => {
       for (const length of [0, 2]) {
-        expect(codeOf(() => network.run({ ...request(1), labels: new Int32Array(length) }))).toBe('ERR_DPM_ARGUMENT');
-        expect(codeOf(() => network.run({ ...request(1), guidance: new Float32Array(length) }))).toBe(
+        expect(codeOf(() => network.run({ ...runRequest(1), labels: new Int32Array(length) }))).toBe(
+          'ERR_DPM_ARGUMENT',
+        );
+        expect(codeOf(() => network.run({ ...runRequest(1), guidance: new Float32Array(length) }))).toBe(
           'ERR_DPM_ARGUMENT',
         );
       }
@@ -126,7 +104,7 @@ describe('a run', () => {
         ++told;
         throw new RangeError('mine');
       };
-      await expect(network.run({ ...request(20_000), onProgress })).rejects.toThrow('mine');
+      await expect(network.run({ ...runRequest(20_000), onProgress })).rejects.toThrow('mine');
       // Those that were on their way; 20,000 steps would tell about a thousand times.
       expect(told).toBeLessThan(200);
     }));
@@ -140,7 +118,7 @@ describe('a batch', () => {
       const batch = await open(network);
       batch.pause();
       const drawn = batch.submit({
-        ...request(3),
+        ...runRequest(3),
         priority: 0,
         keys: Float64Array.of(0),
         dataPredictions: null,
@@ -166,7 +144,7 @@ describe('objects of the wrong class', () => {
   it('are refused where a cancel token is expected', () =>
     withNetwork((network, engine) => {
       for (const cancel of [engine, network, {}, 3]) {
-        expect(codeOf(() => network.run({ ...request(1), cancel } as unknown as NativeRunRequest))).toBe(
+        expect(codeOf(() => network.run({ ...runRequest(1), cancel } as unknown as NativeRunRequest))).toBe(
           'ERR_DPM_ARGUMENT',
         );
       }
@@ -184,7 +162,7 @@ describe('objects of the wrong class', () => {
 
   it('and tensors of another engine are refused', () =>
     withNetwork(async (network, engine) => {
-      const other = new (native().Engine)(options);
+      const other = new (native().Engine)(engineOptions);
       const x = other.tensor(pixels);
       const out = new Float32Array(pixels);
       expect(codeOf(() => network.forward(1, x, Float32Array.of(1), null, out, null))).toBe('ERR_DPM_ARGUMENT');
@@ -216,7 +194,7 @@ describe('getters that change what has been checked', () => {
 
   it('cannot detach a buffer in between', () =>
     withNetwork(async (network) => {
-      const spoiled = request(1);
+      const spoiled = runRequest(1);
       const { programs } = spoiled;
       Object.defineProperty(spoiled, 'initialScale', {
         get: () => {
@@ -231,7 +209,7 @@ describe('getters that change what has been checked', () => {
 
 describe('graphs', () => {
   it('with unknown words, impossible sizes or loose ends are refused', async () => {
-    const engine = new (native().Engine)(options);
+    const engine = new (native().Engine)(engineOptions);
     const refused = async (change: Record<string, unknown>, wrong: object = plain): Promise<string> => {
       try {
         await engine.loadNetwork({ ...graph, ...change }, wrong as typeof plain);
@@ -322,7 +300,9 @@ describe('order and closing', () => {
   it('making a tensor does not wait for a run', () =>
     withNetwork(async (network, engine) => {
       const cancel = new (native().CancelToken)();
-      const run = network.run({ ...request(2000), cancel }).catch((error: unknown) => (error as { code: string }).code);
+      const run = network
+        .run({ ...runRequest(2000), cancel })
+        .catch((error: unknown) => (error as { code: string }).code);
       await new Promise((resolve) => setTimeout(resolve, 20));
       engine.tensor(1);
       // There is still something to be cancelled.
@@ -331,13 +311,13 @@ describe('order and closing', () => {
     }));
 
   it('every close waits for running work', async () => {
-    const engine = new (native().Engine)(options);
+    const engine = new (native().Engine)(engineOptions);
     const network = await engine.loadNetwork(graph, plain);
     const order: string[] = [];
     const note = (name: string) => () => {
       order.push(name);
     };
-    const run = network.run(request(2000)).then(note('run'), note('run'));
+    const run = network.run(runRequest(2000)).then(note('run'), note('run'));
     await new Promise((resolve) => setTimeout(resolve, 10));
     await Promise.all([
       run,
@@ -351,7 +331,7 @@ describe('order and closing', () => {
   });
 
   it('closing interrupts a profile', async () => {
-    const engine = new (native().Engine)(options);
+    const engine = new (native().Engine)(engineOptions);
     const network = await engine.loadNetwork(graph, plain);
     const profile = network.profile(1, 100_000).catch((error: unknown) => (error as { code: string }).code);
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -363,7 +343,7 @@ describe('order and closing', () => {
     withNetwork(async (network) => {
       const failure = new Error('the listener is broken');
       const run = network.run({
-        ...request(2000),
+        ...runRequest(2000),
         onProgress: () => {
           throw failure;
         },

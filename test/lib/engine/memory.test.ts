@@ -1,17 +1,14 @@
 // What a closed network has given back, though somebody still holds it.
 import { expect, it } from 'vitest';
 
-import { loadableNetwork } from '../../../lib/checkpoint/model-folder.js';
-import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
 import { native } from '../../../lib/engine/addon.js';
-import { packagePath } from '../../support/temporary.js';
+import { digitsGraph, engineOptions } from '../../support/native-engine.js';
 
-const options = { device: 'cpu', dtype: 'f32', threads: 1, exact: false, tf32: false, autotune: false } as const;
 const pixels = 28 * 28;
 
 it('is its weights and the memory of its evaluations', async () => {
-  const { graph } = await loadableNetwork(await readModelFolder(packagePath('models/mnist')), null);
-  const engine = new (native().Engine)(options);
+  const graph = await digitsGraph();
+  const engine = new (native().Engine)(engineOptions);
   const before = engine.memory().host;
   const network = await engine.loadNetwork(graph, { classes: 0, divisor: null });
   const { weightBytes } = network.info;

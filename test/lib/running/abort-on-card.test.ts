@@ -6,33 +6,13 @@ import { expect, it } from 'vitest';
 import { native } from '../../../lib/engine/addon.js';
 import type { NativeCancelToken } from '../../../lib/engine/binding.js';
 import { DiffusionModel } from '../../../lib/model.js';
-import { linear, stepRecord } from '../../../lib/program/builder.js';
-import { packRecord } from '../../../lib/program/pack.js';
+import { runRequest } from '../../support/native-engine.js';
 import { packagePath } from '../../support/temporary.js';
 
 it('a run on a card ends between two steps', async () => {
   await using model = await DiffusionModel.load(packagePath('models/mnist'), { device: 'cuda', dtype: 'f32' });
-  const record = packRecord(stepRecord({ time: 10, x: linear({ x: 0.5, out: 0.1 }) }), false);
   const run = (steps: number, cancel: NativeCancelToken | null): Promise<unknown> =>
-    model.unet.native.run({
-      records: Uint8Array.from({ length: steps * record.length }, (_, i) => record[i % record.length]!),
-      programs: Uint32Array.of(0, steps, 0),
-      initialScale: Float32Array.of(1),
-      sampleProgram: Uint32Array.of(0),
-      sampleStream: Uint32Array.of(1, 0, 0),
-      labels: null,
-      guidance: null,
-      unconditionalLabel: -1,
-      init: null,
-      noise: null,
-      batch: 1,
-      snapshotEvery: 0,
-      levels: false,
-      cancel,
-      onProgress: null,
-      previewEvery: 0,
-      onPreview: null,
-    });
+    model.unet.native.run({ ...runRequest(steps), cancel });
   await run(1, null);
   const began = performance.now();
   await run(3, null);

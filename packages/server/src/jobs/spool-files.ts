@@ -94,17 +94,19 @@ export class SpoolFiles {
     if (job.id !== id) throw new DpmError('ERR_DPM_CONFIG', `${path}: id is ${job.id}, its folder's name is another`);
     const { mtimeMs } = await stat(folder);
     const loaded = new SpoolJob(job, mtimeMs);
-    for (const file of await readdir(folder)) {
+    const files = await readdir(folder);
+    for (const file of files) {
       const chunk = loaded.chunkOf(file);
       if (chunk !== undefined) loaded.done.add(chunk);
       else if (file === 'cancelled') loaded.isCancelled = true;
     }
     // Last: a file that could not be removed may tell of chunks that were drawn since.
-    await this.#loadFailures(loaded, join(folder, 'failed.json'));
+    if (files.includes('failed.json')) await this.#loadFailures(loaded, join(folder, 'failed.json'));
     return loaded;
   }
 
   async #loadFailures(loaded: SpoolJob, path: string): Promise<void> {
+    // It goes when what has failed is tried again.
     const text = unlessMissing(readFile(path, 'utf8')).then((found) => found ?? '[]');
     for (const failure of checked(failuresSchema, await parsed(path, text), path)) {
       if (failure.chunk < loaded.chunks && !loaded.done.has(failure.chunk)) loaded.failures.set(failure.chunk, failure);

@@ -11,6 +11,7 @@ import { readModelFolder } from '../../../../lib/checkpoint/read-model.js';
 import { native } from '../../../../lib/engine/addon.js';
 import type { NativeGraph } from '../../../../lib/engine/native-graph.js';
 import { unetGraph } from '../../../../lib/network/unet.js';
+import { engineOptions } from '../../../support/native-engine.js';
 import { packagePath, temporaryFolder } from '../../../support/temporary.js';
 import { archive, checkpointEntries, pickle, type Part } from '../../../support/write-pytorch.js';
 
@@ -45,14 +46,7 @@ it('weights of a PyTorch file are mapped where they lie, at odd offsets too', as
   for (const device of ['cpu', 'reference']) {
     const outputs: Float32Array[] = [];
     for (const each of [graph, mapped]) {
-      const engine = new (native().Engine)({
-        device,
-        dtype: 'f32',
-        threads: 1,
-        exact: false,
-        tf32: false,
-        autotune: false,
-      });
+      const engine = new (native().Engine)({ ...engineOptions, device });
       const network = await engine.loadNetwork(each, { classes: 0, divisor: null });
       const out = new Float32Array(784);
       await network.forward(1, x, Float32Array.of(10), null, out, null);
