@@ -26,7 +26,7 @@ const own = ['test/lib/cli/read-only-target.test.ts', 'test/lib/network/families
 
 // What scripts/native-build.cjs leaves out too where the device of CUDA is as it was: of its tests a few networks remain.
 const ofCard = [
-  'test/cuda/emulated-{classifier,derivatives,network-switches}.test.ts',
+  'test/cuda/emulated-{classifier,derivatives,hashes,network-switches}.test.ts',
   'test/process/gpu-check*.test.ts',
 ];
 // A server with its processes, browsers and queues, which .ci/run has where one of what they are made of has changed.

@@ -1,16 +1,15 @@
-// Bits of every sampler on the bundled network, by one instruction set that nearly every x86-64 processor has. A change
-// of structure keeps them; test/fixtures/samples/make.mjs writes them anew where a change of the arithmetic is meant.
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-
+// Bits of every sampler on the bundled network, and of runs of every kind, by one instruction set that nearly every x86-64
+// processor has. A change of structure keeps them; test/fixtures/samples/make.ts writes them anew where a change of the
+// arithmetic is meant.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { DiffusionModel } from '../../../lib/model.js';
 import { samplerNames } from '../../../lib/samplers/index.js';
+import { hashedRuns, hashOf, sixSteps } from '../../support/hashed-runs.js';
+import { sampleHashes } from '../../support/sample-hashes.js';
 import { packagePath } from '../../support/temporary.js';
 
-const file = packagePath('test/fixtures/samples/hashes.json');
-const { isa, hashes } = JSON.parse(readFileSync(file, 'utf8')) as { isa: string; hashes: Record<string, string> };
+const { isa, samplers, runs } = sampleHashes;
 
 // Native code reads it when it opens a device.
 process.env.DPM_CPU_ISA = isa;
@@ -25,18 +24,18 @@ async function load(): Promise<DiffusionModel | null> {
   }
 }
 
-describe('samples of the bundled network', () => {
-  let model: DiffusionModel | null = null;
-  beforeAll(async () => {
-    model = await load();
-  });
-  afterAll(async () => {
-    await model?.close();
-    delete process.env.DPM_CPU_ISA;
-  });
+let model: DiffusionModel | null = null;
+beforeAll(async () => {
+  model = await load();
+});
+afterAll(async () => {
+  await model?.close();
+  delete process.env.DPM_CPU_ISA;
+});
 
+describe('samples of the bundled network', () => {
   it('are stored of every sampler', () => {
-    expect(Object.keys(hashes)).toEqual([...samplerNames]);
+    expect(Object.keys(samplers)).toEqual([...samplerNames]);
   });
 
   it.for(samplerNames)('%s makes the same bits as before', async (sampler, context) => {
@@ -44,12 +43,20 @@ describe('samples of the bundled network', () => {
       context.skip(`skipped: this processor has no ${isa}`);
       return;
     }
-    const steps = sampler === 'dpm-solver-adaptive' ? {} : { steps: 6 };
-    const { images } = await model.sample({ sampler, ...steps, count: 3, batch: 2, seed: 11 });
-    const { buffer, byteOffset, byteLength } = images.data;
-    const digest = createHash('sha256')
-      .update(new Uint8Array(buffer, byteOffset, byteLength))
-      .digest('hex');
-    expect(digest.slice(0, 32)).toBe(hashes[sampler]);
+    expect(hashOf([(await sixSteps(model, sampler)).images.data])).toBe(samplers[sampler]);
+  });
+});
+
+describe('runs of small networks and functions', () => {
+  it('are stored of every kind', () => {
+    for (const hashes of Object.values(runs)) expect(Object.keys(hashes)).toEqual(hashedRuns.map(({ name }) => name));
+  });
+
+  it.for(hashedRuns)('$name: the same bits as before', async ({ name, run }, context) => {
+    if (model === null) {
+      context.skip(`skipped: this processor has no ${isa}`);
+      return;
+    }
+    expect(hashOf(await run('cpu'))).toBe(runs.cpu[name]);
   });
 });

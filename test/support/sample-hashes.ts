@@ -1,0 +1,16 @@
+// What test/fixtures/samples/make.ts has stored.
+import { readFileSync } from 'node:fs';
+
+import { packagePath } from './temporary.js';
+
+type Hashes = Readonly<Record<string, string>>;
+
+function read(name: string): unknown {
+  return JSON.parse(readFileSync(packagePath(`test/fixtures/samples/${name}`), 'utf8'));
+}
+
+const { isa, hashes } = read('hashes.json') as { isa: string; hashes: Hashes };
+const { cpu, cuda } = read('runs.json') as { cpu: Hashes; cuda: Hashes };
+
+/** By one instruction set: of every sampler, and of runs of every kind on the cpu and on the emulated card. */
+export const sampleHashes = { isa, samplers: hashes, runs: { cpu, cuda } } as const;
