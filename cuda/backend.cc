@@ -339,7 +339,6 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       .supports = device::supports_node,
       .load = device::load,
       .unload = device::unload,
-      .refresh = nullptr,
       .compile = device::compile,
       .discard = device::discard,
       .run = device::run,

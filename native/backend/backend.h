@@ -21,7 +21,7 @@ extern "C" {
 #define DPM_NOEXCEPT
 #endif
 
-enum { DPM_BACKEND_ABI = 13 };
+enum { DPM_BACKEND_ABI = 14 };
 
 /// The one symbol a plug-in exports, of type dpm_backend_entry_function.
 #define DPM_BACKEND_ENTRY "dpm_backend_entry"
@@ -97,7 +97,7 @@ typedef struct dpm_binding {
   int32_t value;
 } dpm_binding;
 
-/// A weight, valid only while `load` or `refresh` runs: in host memory, possibly unaligned, or where `data` is null to
+/// A weight, valid only while `load` runs: in host memory, possibly unaligned, or where `data` is null to
 /// be read. Its elements lie row-major, or where view_rank > 0 in the row-major order of view_dims (as many elements)
 /// with strides in elements: transposed, or interleaved with other weights. Read it by constant.h.
 typedef struct dpm_constant {
@@ -343,10 +343,6 @@ typedef struct dpm_backend {
   dpm_status (*load)(dpm_device* device, const dpm_graph* graph, dpm_network** network,
                      dpm_message* message) DPM_NOEXCEPT;
   void (*unload)(dpm_network* network) DPM_NOEXCEPT;
-  /// Optional, null where weights cannot be replaced. Packs constant `index` of the loaded graph anew from `constant`,
-  /// which has its shape; every other stays. Executables remain; none may be running.
-  dpm_status (*refresh)(dpm_network* network, uint32_t index, const dpm_constant* constant,
-                        dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*compile)(dpm_network* network, const dpm_plan* plan, dpm_executable** executable,
                         dpm_message* message) DPM_NOEXCEPT;
   void (*discard)(dpm_executable* executable) DPM_NOEXCEPT;

@@ -70,9 +70,4 @@ std::vector<float> LoadedGraph::output() const {
   return result;
 }
 
-void LoadedGraph::refresh(std::size_t index, const graph::Constant& constant) {
-  const dpm_constant lowered = graph::lower(constant);
-  check(device_->api().refresh(network_.get(), static_cast<std::uint32_t>(index), &lowered, &message_), message_);
-}
-
 }  // namespace dpm::test

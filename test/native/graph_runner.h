@@ -43,8 +43,6 @@ class LoadedGraph {
   void bind(const GraphInputs& inputs, int batch);
   void run() { check(device_->api().run(executable_.get(), &bindings_, nullptr, &message_), message_); }
   [[nodiscard]] std::vector<float> output() const;
-  /// Replaces constant `index` of the graph.
-  void refresh(std::size_t index, const graph::Constant& constant);
 
  private:
   template <typename T>

@@ -133,11 +133,6 @@ dpm_status load(dpm_device* device, const dpm_graph* graph, dpm_network** networ
 
 void unload(dpm_network* network) noexcept { Handle::take(network).reset(); }
 
-dpm_status refresh(dpm_network* network, std::uint32_t index, const dpm_constant* constant,
-                   dpm_message* message) noexcept {
-  return guarded(message, [&] { Handle::of(network).refresh(index, *constant); });
-}
-
 dpm_status compile(dpm_network* network, const dpm_plan* plan, dpm_executable** executable,
                    dpm_message* message) noexcept {
   return guarded(message,
@@ -217,7 +212,6 @@ const dpm_backend& backend() {
       .supports = supports_node,
       .load = load,
       .unload = unload,
-      .refresh = refresh,
       .compile = compile,
       .discard = discard,
       .run = run,

@@ -32,11 +32,7 @@ std::vector<ValueInfo> infos_of(const dpm_graph& graph) {
 }  // namespace
 
 Network::Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes)
-    : device(owner),
-      constants(graph),
-      bindings(graph.binding_count),
-      values(infos_of(graph)),
-      times(owner, graph, values) {
+    : device(owner), bindings(graph.binding_count), values(infos_of(graph)), times(owner, graph, values) {
   require_rows(graph, "cpu");
   const std::uint64_t before = device.memory.used();
   const std::vector<bool> winograd = choose_winograd(device, graph, winograd_bytes);
@@ -50,12 +46,6 @@ Network::Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_b
   const LayerFactory factory{device, graph, values, winograd, norms};
   for (std::uint32_t i = 0; i < graph.node_count; ++i) layers.push_back(make_layer(factory, graph.nodes[i]));
   weight_bytes = std::max(device.memory.used(), before) - before;
-}
-
-void Network::refresh(std::uint32_t index, const dpm_constant& constant) {
-  constants.check(index, constant);
-  for (const auto& layer : layers) layer->refresh(static_cast<int>(index), constant);
-  times.forget();
 }
 
 Executable::Executable(Network& owner, const dpm_plan& plan)

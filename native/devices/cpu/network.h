@@ -4,7 +4,6 @@
 #include <memory>
 #include <vector>
 
-#include "backend/constant_shapes.h"
 #include "devices/cpu/layers/layer.h"
 #include "devices/cpu/time_table.h"
 
@@ -16,11 +15,7 @@ struct Network {
   /// Packs the weights of `graph`. Layers whose Winograd weights would exceed `winograd_bytes` in all are direct.
   Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes = kWinogradBytes);
 
-  /// Replaces a constant (dpm_backend::refresh).
-  void refresh(std::uint32_t index, const dpm_constant& constant);
-
   Device& device;
-  ConstantShapes constants;
   std::uint32_t bindings;
   std::vector<ValueInfo> values;
   std::vector<std::unique_ptr<Layer>> layers;

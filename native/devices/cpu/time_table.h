@@ -19,8 +19,6 @@ class TimeTable {
   void finish();
   /// Whether no node depends on times and labels alone.
   [[nodiscard]] bool is_empty() const;
-  /// Keeps nothing of what was computed so far: the weights are others now.
-  void forget() { rows_.clear(); }
 
   /// Whether node `index` reads nothing but times and labels, by way of other such nodes.
   [[nodiscard]] bool holds(std::size_t index) const { return nodes_[index].constant; }

@@ -103,11 +103,6 @@ dpm_status load(dpm_device* device, const dpm_graph* graph, dpm_network** networ
 
 void unload(dpm_network* network) noexcept { Handle::take(network).reset(); }
 
-dpm_status refresh(dpm_network* network, std::uint32_t index, const dpm_constant* constant,
-                   dpm_message* message) noexcept {
-  return guarded(message, [&] { Handle::of(network).refresh(index, *constant); });
-}
-
 dpm_status compile(dpm_network* network, const dpm_plan* plan, dpm_executable** executable,
                    dpm_message* message) noexcept {
   return guarded(message,
@@ -174,7 +169,6 @@ extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend
       .supports = device::supports_node,
       .load = device::load,
       .unload = device::unload,
-      .refresh = device::refresh,
       .compile = device::compile,
       .discard = device::discard,
       .run = device::run,

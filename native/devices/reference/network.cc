@@ -42,7 +42,7 @@ Map map_of(const Executable& executable, const dpm_bindings& bindings, int value
 }  // namespace
 
 Network::Network(Device& owner, const dpm_graph& graph)
-    : device(owner), values(graph.values, graph.values + graph.value_count), constants(graph) {
+    : device(owner), values(graph.values, graph.values + graph.value_count) {
   require_rows(graph, "reference");
   for (std::uint32_t i = 0; i < graph.binding_count; ++i) {
     elements.push_back(static_cast<dpm_element>(graph.bindings[i].element));
@@ -55,28 +55,16 @@ Network::Network(Device& owner, const dpm_graph& graph)
     }
     Node node(from);
     if (from.weight_count > 0) {
-      node.weight_constant = from.weights[0];
       node.weight = doubles(graph.constants[from.weights[0]]);
       node.weight_rows = graph.constants[from.weights[0]].dims[0];
     }
     if (from.weight_count > 1) {
-      node.second_weight_constant = from.weights[1];
       node.second_weight = doubles(graph.constants[from.weights[1]]);
     }
     if (from.bias_count > 0) {
-      node.bias_constant = from.biases[0];
       node.bias = doubles(graph.constants[from.biases[0]]);
     }
     nodes.push_back(std::move(node));
-  }
-}
-
-void Network::refresh(std::uint32_t index, const dpm_constant& constant) {
-  constants.check(index, constant);
-  for (Node& node : nodes) {
-    if (node.weight_constant == static_cast<int>(index)) node.weight = doubles(constant);
-    if (node.second_weight_constant == static_cast<int>(index)) node.second_weight = doubles(constant);
-    if (node.bias_constant == static_cast<int>(index)) node.bias = doubles(constant);
   }
 }
 

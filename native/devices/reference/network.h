@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "backend/backend.h"
-#include "backend/constant_shapes.h"
 #include "backend/handles.h"
 #include "backend/node.h"
 
@@ -25,8 +24,6 @@ struct Buffer {
 
 struct Network {
   Network(Device& owner, const dpm_graph& graph);
-  /// Replaces a constant (dpm_backend::refresh).
-  void refresh(std::uint32_t index, const dpm_constant& constant);
 
   struct Node {
     explicit Node(const dpm_node& node)
@@ -35,11 +32,8 @@ struct Network {
     dpm_op op;
     Operands operands;
     dpm_attributes attributes;
-    /// Constants, -1 where there is none, and their numbers; two weights are those of DPM_OP_SEPARABLE.
-    int weight_constant = -1;
-    int bias_constant = -1;
-    int second_weight_constant = -1;
     std::vector<double> weight;
+    /// DPM_OP_SEPARABLE has two.
     std::vector<double> second_weight;
     std::vector<double> bias;
     std::int64_t weight_rows = 0;
@@ -49,7 +43,6 @@ struct Network {
   std::vector<dpm_value> values;
   std::vector<dpm_element> elements;  ///< per binding
   std::vector<Node> nodes;
-  ConstantShapes constants;
 };
 
 struct Executable {

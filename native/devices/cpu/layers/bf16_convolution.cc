@@ -63,11 +63,6 @@ class Bf16Convolution : public Convolution {
     if (const DeferredNorm* norm = factory.deferred_norm(input_of(node, 0))) norm_ = *norm;
   }
 
-  void refresh(int index, const dpm_constant& constant) override {
-    Convolution::refresh(index, constant);
-    weights_.refresh(index, constant);
-  }
-
   [[nodiscard]] std::size_t scratch(int batch, int threads) const override {
     return static_cast<std::size_t>(threads) * (thread_bytes(batch) / sizeof(float) + 1);
   }

@@ -6,6 +6,7 @@
 #include "backend/constant.h"
 #include "core/dtype.h"
 #include "devices/cpu/bf16/round_together.h"
+#include "devices/cpu/layers/weight_parts.h"
 
 namespace dpm::cpu {
 
@@ -20,11 +21,7 @@ Bf16Weights::Bf16Weights(const LayerFactory& factory, const dpm_node& node, int 
   const std::size_t bytes = panel_elements_ * static_cast<std::size_t>(panels_) * sizeof(std::uint16_t);
   data_ = CountedBuffer(factory.device.memory, bytes);
   std::memset(data_.data(), 0, bytes);
-  parts_.pack_all(factory.graph, node, [this](const dpm_constant& weight, int first) { pack(weight, first); });
-}
-
-void Bf16Weights::refresh(int index, const dpm_constant& constant) {
-  parts_.repack(index, constant, [this](const dpm_constant& weight, int first) { pack(weight, first); });
+  for_weights(factory.graph, node, [this](const dpm_constant& weight, int first) { pack(weight, first); });
 }
 
 void Bf16Weights::pack(const dpm_constant& weight, int channel) {

@@ -5,7 +5,6 @@
 
 #include "devices/cpu/bf16/kernels.h"
 #include "devices/cpu/layers/layer.h"
-#include "devices/cpu/layers/weight_parts.h"
 
 namespace dpm::cpu {
 
@@ -15,9 +14,6 @@ class Bf16Weights {
  public:
   /// Packs the stacked parts of a convolution node as `terms` numbers each.
   Bf16Weights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels, int terms);
-
-  /// Packs the part that is constant `index` anew, if there is one.
-  void refresh(int index, const dpm_constant& constant);
 
   [[nodiscard]] int panels() const { return panels_; }
   [[nodiscard]] const std::uint16_t* panel(int index) const {
@@ -32,7 +28,6 @@ class Bf16Weights {
   int in_channels_;
   int taps_;
   int terms_;
-  WeightParts parts_;
   int panels_;
   std::size_t panel_elements_;
   CountedBuffer data_;

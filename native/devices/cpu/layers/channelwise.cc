@@ -28,8 +28,6 @@ class ChannelAffine : public Layer {
     if (node.op == DPM_OP_BIAS) bias_ = factory.stacked(node.biases, 1);
   }
 
-  void refresh(int index, const dpm_constant& constant) override { bias_.refresh(index, constant); }
-
   [[nodiscard]] std::size_t scratch(int batch, int /*threads*/) const override {
     return static_cast<std::size_t>(batch) * 2 * static_cast<std::size_t>(channels_);
   }
@@ -133,16 +131,11 @@ class ActivationBackward : public Layer {
 /// Adds a table of a number per channel and pixel, kept as maps lie: channels adjacent.
 class Position : public Layer {
  public:
-  Position(const LayerFactory& factory, const dpm_node& node) : operands_(node), constant_(node.biases[0]) {
+  Position(const LayerFactory& factory, const dpm_node& node) : operands_(node) {
     const dpm_value& shape = factory.values[output_of(node)].shape;
     channels_ = static_cast<std::size_t>(shape.channels);
-    table_ = CountedBuffer(factory.device.memory, element_count(factory.graph.constants[constant_]) * sizeof(float));
-    Position::refresh(constant_, factory.graph.constants[constant_]);
-  }
-
-  void refresh(int index, const dpm_constant& constant) override {
-    if (index != constant_) return;
-    const ConstantElements elements(constant);
+    const ConstantElements elements(factory.graph.constants[node.biases[0]]);
+    table_ = CountedBuffer(factory.device.memory, elements.size() * sizeof(float));
     const std::size_t pixels = elements.size() / channels_;
     for (std::size_t c = 0; c < channels_; ++c) {
       for (std::size_t p = 0; p < pixels; ++p) table_.floats()[p * channels_ + c] = elements[c * pixels + p];
@@ -162,7 +155,6 @@ class Position : public Layer {
 
  private:
   Operands operands_;
-  int constant_;
   std::size_t channels_ = 1;
   CountedBuffer table_;
 };

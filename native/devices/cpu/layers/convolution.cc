@@ -17,11 +17,6 @@ class Direct : public Convolution {
   Direct(const LayerFactory& factory, const dpm_node& node)
       : Convolution(factory, node), weights_(factory, node, in_shape_.channels, out_shape_.channels) {}
 
-  void refresh(int index, const dpm_constant& constant) override {
-    Convolution::refresh(index, constant);
-    weights_.refresh(index, constant);
-  }
-
  protected:
   /// Everything of a tile that a panel and a sample determine.
   [[nodiscard]] TileArguments tile_for(const PackedWeights::Panel& panel, const Epilogue& epilogue, int n) const {

@@ -17,8 +17,6 @@ class Convolution : public Layer {
     if (node.bias_count > 0) bias_ = factory.stacked(node.biases, node.bias_count);
   }
 
-  void refresh(int index, const dpm_constant& constant) override { bias_.refresh(index, constant); }
-
  protected:
   /// What is added to the sums.
   struct Epilogue {

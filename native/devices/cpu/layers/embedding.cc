@@ -36,21 +36,15 @@ class TimeEmbedding : public Layer {
       : operands_(node), attributes_(time_embedding_of(node)), embedded_(factory, node) {
     const int half = attributes_.length / 2;
     if (node.weight_count > 0) {
-      constant_ = node.weights[0];
-      frequencies_.resize(static_cast<std::size_t>(half));
-      refresh(constant_, factory.graph.constants[constant_]);
+      has_whole_turns_ = true;
+      const ConstantElements elements(factory.graph.constants[node.weights[0]]);
+      for (std::size_t i = 0; i < static_cast<std::size_t>(half); ++i) frequencies_.push_back(elements[i]);
       return;
     }
     // Frequencies and angles in float32, as the original networks compute them: at t near 1000 a double would differ
     // by more than all other rounding.
     const float step = -9.210340371976184F / (static_cast<float>(half) - attributes_.frequency_shift);
     for (int i = 0; i < half; ++i) frequencies_.push_back(std::exp(static_cast<float>(i) * step));
-  }
-
-  void refresh(int index, const dpm_constant& constant) final {
-    if (index != constant_) return;
-    const ConstantElements elements(constant);
-    for (std::size_t i = 0; i < frequencies_.size(); ++i) frequencies_[i] = elements[i];
   }
 
   void run(const RunContext& context) const override {
@@ -63,7 +57,7 @@ class TimeEmbedding : public Layer {
       const float time = attributes_.logarithmic != 0 ? std::log(number) : number;
       for (int i = 0; i < half; ++i) {
         const float product = time * frequencies_[static_cast<std::size_t>(i)];
-        const float angle = constant_ >= 0 ? product * kTurn : product;
+        const float angle = has_whole_turns_ ? product * kTurn : product;
         row[half - cosine + i] = std::sin(angle);
         row[cosine + i] = std::cos(angle);
       }
@@ -76,8 +70,8 @@ class TimeEmbedding : public Layer {
   dpm_time_embedding_attributes attributes_;
   Embedded embedded_;
   std::vector<float> frequencies_;
-  /// Of frequencies that are those of whole turns (Fourier features), or -1.
-  int constant_ = -1;
+  /// Frequencies from a file (Fourier features) count whole turns.
+  bool has_whole_turns_ = false;
 };
 
 class Embedding : public Layer {
@@ -86,8 +80,6 @@ class Embedding : public Layer {
       : operands_(node), embedded_(factory, node), table_(factory.stacked(node.weights, 1)) {
     rows_ = static_cast<int>(factory.graph.constants[node.weights[0]].dims[0]);
   }
-
-  void refresh(int index, const dpm_constant& constant) override { table_.refresh(index, constant); }
 
   void run(const RunContext& context) const override {
     const MapView out = context.map(operands_.output());

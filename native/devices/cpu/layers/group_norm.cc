@@ -21,11 +21,6 @@ class GroupNorm : public Layer {
     if (const DeferredNorm* deferred = factory.deferred_norm(output_of(node))) deferred_ = *deferred;
   }
 
-  void refresh(int index, const dpm_constant& constant) override {
-    gamma_.refresh(index, constant);
-    beta_.refresh(index, constant);
-  }
-
   [[nodiscard]] std::size_t scratch(int batch, int /*threads*/) const override {
     return static_cast<std::size_t>(batch) * sample_floats();
   }

@@ -69,8 +69,6 @@ class Layer {
   Layer& operator=(const Layer&) = delete;
 
   virtual void run(const RunContext& context) const = 0;
-  /// Packs constant `index` anew where it is one of the layer's.
-  virtual void refresh(int /*index*/, const dpm_constant& /*constant*/) {}
   /// Floats of scratch memory that `run` needs for `batch` samples on `threads` threads.
   [[nodiscard]] virtual std::size_t scratch(int /*batch*/, int /*threads*/) const { return 0; }
 };

@@ -22,11 +22,6 @@ class NormDerivativeLayer : public Layer {
         beta_(factory.stacked(node.biases, 1)),
         channels_(factory.values[output_of(node)].shape.channels) {}
 
-  void refresh(int index, const dpm_constant& constant) override {
-    gamma_.refresh(index, constant);
-    beta_.refresh(index, constant);
-  }
-
   [[nodiscard]] std::size_t scratch(int batch, int /*threads*/) const override {
     return static_cast<std::size_t>(batch) * sample_floats();
   }

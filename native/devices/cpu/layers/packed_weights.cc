@@ -2,6 +2,7 @@
 
 #include "backend/constant.h"
 #include "core/dtype.h"
+#include "devices/cpu/layers/weight_parts.h"
 
 namespace dpm::cpu {
 
@@ -34,11 +35,7 @@ PackedWeights::PackedWeights(const LayerFactory& factory, const dpm_node& node, 
   }
   data_ = CountedBuffer(factory.device.memory, total * sizeof(float));
   std::fill_n(data_.floats(), total, 0.0F);
-  parts_.pack_all(factory.graph, node, [this](const dpm_constant& weight, int first) { pack(weight, first); });
-}
-
-void PackedWeights::refresh(int index, const dpm_constant& constant) {
-  parts_.repack(index, constant, [this](const dpm_constant& weight, int first) { pack(weight, first); });
+  for_weights(factory.graph, node, [this](const dpm_constant& weight, int first) { pack(weight, first); });
 }
 
 void PackedWeights::pack(const dpm_constant& weight, int channel) {

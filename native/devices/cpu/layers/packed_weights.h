@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "devices/cpu/layers/layer.h"
-#include "devices/cpu/layers/weight_parts.h"
 
 namespace dpm::cpu {
 
@@ -31,9 +30,6 @@ class PackedWeights {
     int vectors;
   };
 
-  /// Packs the part that is constant `index` anew, if there is one.
-  void refresh(int index, const dpm_constant& constant);
-
   [[nodiscard]] int panels() const { return static_cast<int>(offsets_.size()); }
   [[nodiscard]] Panel panel(int index) const;
 
@@ -43,7 +39,6 @@ class PackedWeights {
   int in_channels_;
   int kernel_size_;
   Transform transform_;
-  WeightParts parts_;
   int out_channels_;
   int width_;
   std::vector<std::size_t> offsets_;

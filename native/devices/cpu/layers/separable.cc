@@ -14,8 +14,6 @@ class Separable : public Layer {
         out_(factory.values[output_of(node)].shape),
         matrices_(factory.stacked(node.weights, 2)) {}
 
-  void refresh(int index, const dpm_constant& constant) override { matrices_.refresh(index, constant); }
-
   /// Maps as high as the result and as wide as the input.
   [[nodiscard]] std::size_t scratch(int batch, int /*threads*/) const override {
     return static_cast<std::size_t>(batch) * static_cast<std::size_t>(out_.height) * row_floats();

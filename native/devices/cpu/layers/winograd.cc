@@ -61,11 +61,6 @@ class Winograd : public Convolution {
     std::fill_n(zeros_.floats(), in_shape_.channels, 0.0F);
   }
 
-  void refresh(int index, const dpm_constant& constant) override {
-    Convolution::refresh(index, constant);
-    weights_.refresh(index, constant);
-  }
-
   [[nodiscard]] std::size_t scratch(int batch, int threads) const override {
     const int tiles = batch * image_tiles_;
     return std::max(
