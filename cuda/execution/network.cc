@@ -76,7 +76,6 @@ Network::Network(Device& owner, const dpm_graph& graph)
       derived(bound_as(graph, {DPM_BINDING_IMAGE_COTANGENT, DPM_BINDING_OUTPUT_TANGENT, DPM_BINDING_HEAD_TANGENT})),
       values(infos_of(graph, owner.settings)),
       conditions(graph, values) {
-  require_rows(graph, "cuda");
   for (int i = 0; i < static_cast<int>(graph.binding_count); ++i) {
     const auto is_standard = [&](const Bound& bound) { return bound.binding == i; };
     if (is_standard(image) || is_standard(time) || is_standard(label) || is_standard(output) || is_standard(head)) {

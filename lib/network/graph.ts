@@ -1,5 +1,5 @@
 import { DpmError } from '../base/errors.js';
-import type { Extents, GraphConstant, GraphNode, GraphValue, Operation, Variation } from './operation.js';
+import type { Extents, GraphConstant, GraphNode, GraphValue, Operation } from './operation.js';
 import { inferShape, requireExtents } from './shapes.js';
 
 /** A network: nodes over values, each after those it reads. */
@@ -27,9 +27,9 @@ export class GraphBuilder {
    *
    * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` when it is empty or too large to count.
    */
-  input(binding: string, extents: Extents, varies: Variation = 'row'): number {
+  input(binding: string, extents: Extents): number {
     requireExtents(`input '${binding}'`, extents);
-    this.#values.push({ ...extents, varies, binding });
+    this.#values.push({ ...extents, binding });
     return this.#values.length - 1;
   }
 
@@ -56,7 +56,7 @@ export class GraphBuilder {
       inputs.map((input) => this.value(input)),
       [...weights, ...biases].map((index) => this.#constant(index)),
     );
-    this.#values.push({ ...extents, varies: 'row', binding: null });
+    this.#values.push({ ...extents, binding: null });
     const output = this.#values.length - 1;
     this.#nodes.push({ ...operation, name, inputs, outputs: [output], weights, biases });
     return output;

@@ -5,15 +5,8 @@ export interface Extents {
   readonly width: number;
 }
 
-/**
- * Who shares a value: each row of a batch has its own, the rows of one sample group share it (a prompt's keys and values), or
- * all rows do.
- */
-export type Variation = 'row' | 'group' | 'shared';
-
 /** A map of one row, channels x height x width; a vector is channels x 1 x 1. */
 export interface GraphValue extends Extents {
-  readonly varies: Variation;
   /** The name of an input or output of the network under which a caller binds it; null: inside the network. */
   readonly binding: string | null;
 }

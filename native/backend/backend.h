@@ -71,16 +71,11 @@ typedef struct dpm_view {
   uint64_t stride;
 } dpm_view;
 
-/// Of how many of its kind there is a value: of each row of the batch, of each group of rows (a prompt's keys, say), or
-/// one for all.
-DPM_OPEN_ENUM(dpm_varies){DPM_VARIES_ROW = 0, DPM_VARIES_GROUP = 1, DPM_VARIES_SHARED = 2};
-
-/// A value, or a range of channels of another one when parent >= 0.
+/// A value, which each row of the batch has, or a range of channels of another one when parent >= 0.
 typedef struct dpm_value {
   int32_t channels;
   int32_t height;
   int32_t width;
-  uint32_t varies;  ///< dpm_varies; a device refuses what it cannot compute so
   int32_t parent;
   int32_t channel_offset;
   int32_t binding;  ///< of dpm_graph, -1 where the value is the network's own

@@ -1,11 +1,9 @@
 // The tensors of the caller that a graph reads and writes.
 #pragma once
 
-#include <string>
 #include <string_view>
 
 #include "backend/backend.h"
-#include "core/error.h"
 
 namespace dpm {
 
@@ -28,24 +26,6 @@ inline bool is_condition(const dpm_graph& graph, const dpm_value& value) {
 
 inline bool is_bound_to(const dpm_graph& graph, const dpm_value& value, std::string_view name) {
   return is_bound(value) && name == graph.bindings[value.binding].name;
-}
-
-/// Throws Error(kUnsupported) unless every value is computed per row, all that `device` can do.
-inline void require_rows(const dpm_graph& graph, const char* device) {
-  const auto refuse = [&](const std::string& what) {
-    throw Error(ErrorCode::kUnsupported,
-                std::string("the ") + device + " device computes per row of the batch; " + what + " is shared by rows");
-  };
-  for (std::uint32_t i = 0; i < graph.binding_count; ++i) {
-    const dpm_binding& binding = graph.bindings[i];
-    if (graph.values[binding.value].varies != DPM_VARIES_ROW) refuse(std::string("the tensor ") + binding.name);
-  }
-  for (std::uint32_t i = 0; i < graph.node_count; ++i) {
-    const dpm_node& node = graph.nodes[i];
-    for (std::uint32_t k = 0; k < node.output_count; ++k) {
-      if (graph.values[node.outputs[k]].varies != DPM_VARIES_ROW) refuse(std::string("the result of ") + node.name);
-    }
-  }
 }
 
 }  // namespace dpm

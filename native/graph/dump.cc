@@ -87,10 +87,9 @@ struct AttributeWriter {
 };
 
 std::string value_json(const Graph& graph, const Value& value) {
-  constexpr const char* kVaries[] = {"row", "group", "shared"};
   std::ostringstream out;
   out << R"({"channels":)" << value.channels << R"(,"height":)" << value.height << R"(,"width":)" << value.width
-      << R"(,"varies":")" << kVaries[value.varies] << R"(","binding":)"
+      << R"(,"binding":)"
       << (value.is_bound() ? quoted(graph.bindings[static_cast<std::size_t>(value.binding)].name) : "null");
   if (value.parent >= 0) out << R"(,"parent":)" << value.parent << R"(,"firstChannel":)" << value.channel_offset;
   out << '}';

@@ -36,7 +36,6 @@ struct Value {
   /// Value this one is a channel range of, or -1.
   int parent = -1;
   int channel_offset = 0;
-  dpm_varies varies = DPM_VARIES_ROW;
   /// Of the graph, or -1.
   int binding = -1;
 

@@ -127,16 +127,6 @@ std::vector<int> last_uses(const Graph& graph, const PlacementRules& rules) {
 
 bool needs_place(const Value& value) { return !value.is_bound() && value.parent < 0; }
 
-/// Offsets are multiplied by the batch: there is no place yet for what rows share.
-void refuse_shared(const Graph& graph) {
-  for (const Node& node : graph.nodes) {
-    for (const int output : node.outputs) {
-      if (graph.values[output].varies == DPM_VARIES_ROW) continue;
-      throw Error(ErrorCode::kUnsupported, node.name + ": a result that rows share has no place in the arena");
-    }
-  }
-}
-
 /// Walks through the nodes once and gives each value its place.
 class Placement {
  public:
@@ -214,7 +204,6 @@ class Placement {
 }  // namespace
 
 MemoryPlan plan_memory(const Graph& graph, const PlacementRules& rules) {
-  refuse_shared(graph);
   return Placement(graph, rules).run();
 }
 

@@ -48,7 +48,6 @@ class Validation {
       throw Error(ErrorCode::kTensorShape, name + " of " + shape_text(value) + " is empty or too large");
     }
     if (value.parent >= 0 || value.channel_offset != 0) wrong(name, "ranges of other values are the passes' to make");
-    if (value.varies < DPM_VARIES_ROW || value.varies > DPM_VARIES_SHARED) wrong(name, "it varies in no known way");
     if (value.binding < -1 || (value.is_bound() && index(value.binding) >= graph_.bindings.size())) {
       wrong(name, "its binding does not exist");
     }
@@ -163,26 +162,12 @@ class Validation {
       }
       made_[index(output)] = true;
     }
-    check_variation(node);
     const std::vector<Value> shapes = infer_shapes(graph_, node);
     for (std::size_t i = 0; i < shapes.size(); ++i) {
       const Value& stated = graph_.values[index(node.outputs[i])];
       if (stated.same_shape(shapes[i])) continue;
       throw Error(ErrorCode::kTensorShape,
                   node.name + ": the result is " + shape_text(shapes[i]) + ", stated is " + shape_text(stated));
-    }
-  }
-
-  /// What is computed from something of a row is of a row.
-  void check_variation(const Node& node) const {
-    dpm_varies finest = DPM_VARIES_SHARED;
-    for (const int input : node.inputs) {
-      if (input >= 0) finest = std::min(finest, graph_.values[index(input)].varies);
-    }
-    for (const int output : node.outputs) {
-      if (graph_.values[index(output)].varies != finest) {
-        wrong(node.name, "its result is shared by other rows than what it reads");
-      }
     }
   }
 

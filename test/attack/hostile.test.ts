@@ -241,7 +241,6 @@ describe('graphs', () => {
       withNode(convolution, { padBefore: -1 }),
       withNode(norm, { epsilon: NaN }),
       withValue(0, { height: 2.5 }),
-      withValue(0, { varies: 'sometimes' }),
       withValue(1, { binding: 'image' }),
       { nodes: nodes.slice(0, -1) },
       { nodes: [...nodes].reverse() },

@@ -27,7 +27,6 @@ void add_value(graph::Graph& graph, const Napi::Object& object) {
   value.channels = to_int(object, "channels");
   value.height = to_int(object, "height");
   value.width = to_int(object, "width");
-  value.varies = static_cast<dpm_varies>(to_choice(object, "varies", {"row", "group", "shared"}));
   if (has_value(object, "binding")) {
     const std::string name = to_text(object, "binding");
     value.binding = static_cast<int>(graph.bindings.size());

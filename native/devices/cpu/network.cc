@@ -33,7 +33,6 @@ std::vector<ValueInfo> infos_of(const dpm_graph& graph) {
 
 Network::Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes)
     : device(owner), bindings(graph.binding_count), values(infos_of(graph)), times(owner, graph, values) {
-  require_rows(graph, "cpu");
   const std::uint64_t before = device.memory.used();
   const std::vector<bool> winograd = choose_winograd(device, graph, winograd_bytes);
   const std::vector<DeferredNorm> none;

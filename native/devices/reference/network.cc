@@ -43,7 +43,6 @@ Map map_of(const Executable& executable, const dpm_bindings& bindings, int value
 
 Network::Network(Device& owner, const dpm_graph& graph)
     : device(owner), values(graph.values, graph.values + graph.value_count) {
-  require_rows(graph, "reference");
   for (std::uint32_t i = 0; i < graph.binding_count; ++i) {
     elements.push_back(static_cast<dpm_element>(graph.bindings[i].element));
   }

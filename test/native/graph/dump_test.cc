@@ -21,7 +21,7 @@ TEST(Dump, SaysEveryNodeAndValue) {
   graph::fuse(graph, supports_of(*Device::open("cpu", {1, false})));
   const std::string json = graph::dump_json(graph);
   EXPECT_EQ(count(json, "\"op\":"), graph.nodes.size());
-  EXPECT_EQ(count(json, "\"varies\":"), graph.values.size());
+  EXPECT_EQ(count(json, "\"width\":"), graph.values.size());
   EXPECT_EQ(count(json, "\"shape\":"), graph.constants.size());
   EXPECT_EQ(count(json, R"("binding":"output")"), 1U);
   EXPECT_GT(count(json, "\"parent\":"), 0U) << "what the passes have placed in others";
@@ -52,8 +52,8 @@ TEST(Dump, EscapesNames) {
   EXPECT_EQ(
       graph::dump_json(graph),
       "{\"values\": [\n"
-      "  {\"channels\":1,\"height\":1,\"width\":1,\"varies\":\"row\",\"binding\":\"an \\\"image\\\"\\u000a\\\\\"},\n"
-      "  {\"channels\":1,\"height\":1,\"width\":1,\"varies\":\"row\",\"binding\":\"output\"}\n],\n"
+      "  {\"channels\":1,\"height\":1,\"width\":1,\"binding\":\"an \\\"image\\\"\\u000a\\\\\"},\n"
+      "  {\"channels\":1,\"height\":1,\"width\":1,\"binding\":\"output\"}\n],\n"
       "\"nodes\": [\n"
       "  {\"name\":\"tab\\u0009here\",\"op\":\"affine\",\"inputs\":[0],\"outputs\":[1],\"weights\":[],\"biases\":[],"
       "\"scale\":0.100000001,\"shift\":-2}\n],\n"

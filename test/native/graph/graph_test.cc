@@ -323,25 +323,5 @@ TEST(Nodes, HaveTheAttributesOfTheirOperationOnly) {
   EXPECT_EQ(node.input(4), 7);
 }
 
-TEST(Planner, RefusesWhatRowsShare) {
-  RandomValues random(1);
-  GraphMaker maker(random);
-  maker.leave(maker.silu(maker.enter(maker.image(2, 3, 3))));
-  Graph graph = maker.graph();
-  for (const dpm_varies varies : {DPM_VARIES_GROUP, DPM_VARIES_SHARED}) {
-    graph.values[static_cast<std::size_t>(graph.nodes[1].output())].varies = varies;
-    EXPECT_EQ(code_of([&] { graph::plan_memory(graph, {}); }), ErrorCode::kUnsupported);
-    for (const char* device : {"cpu", "reference", "cuda:0"}) {
-      try {
-        const LoadedGraph loaded(Device::open(device, {}), graph, 1, false);
-        FAIL() << device << " takes it";
-      } catch (const Error& error) {
-        EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
-        EXPECT_NE(std::string(error.what()).find("the result of node 1 is shared"), std::string::npos) << error.what();
-      }
-    }
-  }
-}
-
 }  // namespace
 }  // namespace dpm::test

@@ -194,24 +194,6 @@ TEST_F(Validate, ConditionsAreNoMaps) {
 TEST_F(Validate, RangesOfValuesAreThePasses) {
   refuses([](Graph& g) { g.values[5].parent = 4; }, "value 5: ranges of other values");
   refuses([](Graph& g) { g.values[5].channel_offset = 1; }, "value 5: ranges of other values");
-  refuses([](Graph& g) { g.values[5].varies = static_cast<dpm_varies>(9); }, "value 5: it varies in no known way");
-}
-
-TEST_F(Validate, ResultsVaryAsWhatTheyAreMadeOf) {
-  for (const dpm_varies varies : {DPM_VARIES_GROUP, DPM_VARIES_SHARED}) {
-    refuses([&](Graph& g) { result_of(g, first(g, DPM_OP_ATTENTION)).varies = varies; },
-            "its result is shared by other rows than what it reads");
-  }
-  // An image that rows share would be right; devices say that they cannot.
-  RandomValues random(1);
-  GraphMaker maker(random);
-  maker.leave(maker.convolution(maker.image(2, 4, 4), 2, same_size(3)));
-  Graph graph = maker.graph();
-  for (graph::Value& value : graph.values) value.varies = DPM_VARIES_GROUP;
-  EXPECT_NO_THROW(graph::validate(graph));
-  for (const char* device : {"cpu", "reference", "cuda:0"}) {
-    EXPECT_EQ(code_of([&] { Network(Device::open(device, {}), graph, {}); }), ErrorCode::kUnsupported) << device;
-  }
 }
 
 TEST_F(Validate, NetworksAreValidatedBeforeAnythingElse) {
