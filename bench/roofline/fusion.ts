@@ -9,6 +9,7 @@ function withoutEnlargement(node: NativeNode): NativeNode[] {
   const enlarged: NativeMap = {
     // No other value has it, and nobody else reads this one.
     value: -1,
+    storage: -1,
     channels,
     height: 2 * height,
     width: 2 * width,
@@ -22,6 +23,8 @@ function withoutEnlargement(node: NativeNode): NativeNode[] {
     inputs: [x, null, null],
     output: enlarged,
     parts: 0,
+    weights: [],
+    biases: [],
     weightElements: 0,
     multiplyAdds: 0,
     kernel: 1,

@@ -1,6 +1,7 @@
+import { graphDrawing } from './graph-drawing.js';
 import type { Command } from './command.js';
 import { modelOptions, withModel } from './model-options.js';
-import { printLine } from './output.js';
+import { printJson, printLine } from './output.js';
 
 export const graphCommand: Command = {
   name: 'graph',
@@ -10,7 +11,9 @@ export const graphCommand: Command = {
   options: modelOptions,
   async run(call) {
     await withModel(call, ({ unet }) => {
-      printLine(unet.native.dump('fused', call.json ? 'json' : 'dot').trimEnd());
+      const nodes = unet.native.nodes();
+      if (call.json) printJson({ nodes });
+      else printLine(graphDrawing(nodes));
       return Promise.resolve();
     });
   },

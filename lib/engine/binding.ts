@@ -281,8 +281,6 @@ export interface NativeNetwork {
   profile(batch: number, repeats: number): Promise<{ name: string; milliseconds: number; multiplyAdds: number }[]>;
   /** The graph after fusion, in order of evaluation. */
   nodes(): NativeNode[];
-  /** The same as text, for people: JSON, or a drawing for Graphviz. */
-  dump(stage: 'fused', format: 'json' | 'dot'): string;
   close(): Promise<void>;
 }
 

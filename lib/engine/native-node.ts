@@ -7,6 +7,8 @@ export interface NativeMap {
   channels: number;
   height: number;
   width: number;
+  /** Index of the value that it is a part of, its own where it is none. */
+  storage: number;
   /** The first of its channels, and all channels of a pixel, in the storage it shares with other values. */
   firstChannel: number;
   pixelStride: number;
@@ -14,7 +16,10 @@ export interface NativeMap {
   role: 'internal' | 'image' | 'time' | 'label' | 'output' | 'head';
 }
 
-/** One operation of a graph after fusion; fields as in native/backend/operations.h. */
+/**
+ * One operation of a graph after fusion; fields as in native/backend/operations.h. Where an operation has no such attribute, those below say
+ * what changes nothing; beside them are those of its own.
+ */
 export interface NativeNode {
   name: string;
   op: Operation['op'];
@@ -23,6 +28,9 @@ export interface NativeNode {
   output: NativeMap;
   /** Weights stacked along the output channels. */
   parts: number;
+  /** The names of the constants it reads. */
+  weights: readonly string[];
+  biases: readonly string[];
   weightElements: number;
   /** For one sample. */
   multiplyAdds: number;

@@ -1,4 +1,4 @@
-// What every operation is called and takes: one row each, for checks, messages and dumps.
+// What every operation is called and takes: one row each, for checks and messages.
 #pragma once
 
 #include <cstdint>

@@ -167,7 +167,7 @@ export const rooms: readonly Room[] = [
   },
   {
     path: 'native/graph',
-    holds: 'graphs: operations, shapes, validation, memory plan, dumps',
+    holds: 'graphs: operations, shapes, validation, memory plan',
     uses: ['native/core', 'native/backend'],
   },
   {

@@ -20,7 +20,7 @@ import { packagePath } from '../support/temporary.js';
 
 /** A map with storage of its own. */
 function map(value: number, channels: number, side: number, role: NativeMap['role'] = 'internal'): NativeMap {
-  return { value, channels, height: side, width: side, firstChannel: 0, pixelStride: channels, role };
+  return { value, storage: value, channels, height: side, width: side, firstChannel: 0, pixelStride: channels, role };
 }
 
 function node(op: CudaNode['op'], fields: Partial<CudaNode> & Pick<CudaNode, 'inputs' | 'output'>): CudaNode {
@@ -28,6 +28,8 @@ function node(op: CudaNode['op'], fields: Partial<CudaNode> & Pick<CudaNode, 'in
     name: op,
     op,
     parts: 1,
+    weights: [],
+    biases: [],
     weightElements: 0,
     multiplyAdds: 0,
     kernel: 1,

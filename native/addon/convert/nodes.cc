@@ -24,6 +24,7 @@ Napi::Value map_of(Napi::Env env, const graph::Graph& graph, int index) {
   set_number(map, "channels", value.channels);
   set_number(map, "height", value.height);
   set_number(map, "width", value.width);
+  set_number(map, "storage", graph.root(index));
   set_number(map, "firstChannel", first_channel);
   set_number(map, "pixelStride", root.channels);
   map.Set("role", Napi::String::New(
@@ -31,24 +32,78 @@ Napi::Value map_of(Napi::Env env, const graph::Graph& graph, int index) {
   return map;
 }
 
-/// Those of every operation, with what a node without them would have.
-void set_attributes(Napi::Env env, const graph::Node& node, Napi::Object& object) {
-  const auto* convolution = std::get_if<graph::Convolution>(&node.attributes);
-  const auto* norm = std::get_if<graph::GroupNorm>(&node.attributes);
-  const auto* embedding = std::get_if<graph::TimeEmbedding>(&node.attributes);
-  const auto* attention = std::get_if<graph::Attention>(&node.attributes);
-  const auto* affine = std::get_if<graph::Affine>(&node.attributes);
-  const auto* filter = std::get_if<graph::FirDownsample>(&node.attributes);
-  const graph::Convolution how = convolution != nullptr ? *convolution : graph::Convolution{};
-  set_number(object, "kernel", how.kernel);
-  set_number(object, "stride", how.stride);
-  set_number(object, "padBefore", filter != nullptr ? filter->padding : how.pad_before);
-  set_number(object, "padAfter", filter != nullptr ? filter->padding : how.pad_after);
-  set_number(object, "heads", attention != nullptr ? attention->heads : 1);
-  set_number(object, "groups", norm != nullptr ? norm->groups : embedding != nullptr ? embedding->length : 0);
-  set_number(object, "scale", affine != nullptr ? affine->scale : how.scale);
-  object.Set("upsample", Napi::Boolean::New(env, how.upsample));
-  object.Set("silu", Napi::Boolean::New(env, how.silu || (norm != nullptr && norm->silu)));
+/// The attributes of a node's own operation.
+struct AttributeWriter {
+  Napi::Object& object;
+
+  void operator()(std::monostate /*none*/) const {}
+  void operator()(const graph::TimeEmbedding& own) const {
+    number("length", own.length);
+    number("frequencyShift", own.frequency_shift);
+    text("order", own.cosine_first ? "cos-sin" : "sin-cos");
+    flag("logarithmic", own.logarithmic);
+    number("groups", own.length);
+  }
+  void operator()(const graph::Convolution& own) const {
+    number("kernel", own.kernel);
+    number("stride", own.stride);
+    number("padBefore", own.pad_before);
+    number("padAfter", own.pad_after);
+    number("scale", own.scale);
+    flag("upsample", own.upsample);
+    flag("silu", own.silu);
+    flag("beside", own.beside);
+    flag("zeroUpsample", own.zero_upsample);
+  }
+  void operator()(const graph::GroupNorm& own) const {
+    number("groups", own.groups);
+    number("epsilon", own.epsilon);
+    flag("silu", own.silu);
+  }
+  void operator()(const graph::Attention& own) const { number("heads", own.heads); }
+  void operator()(const graph::Affine& own) const {
+    number("scale", own.scale);
+    number("shift", own.shift);
+  }
+  void operator()(const graph::FirUpsample& own) const { number("extension", own.extension); }
+  void operator()(const graph::FirDownsample& own) const {
+    number("padBefore", own.padding);
+    number("padAfter", own.padding);
+  }
+  void operator()(const graph::Activation& own) const {
+    constexpr const char* kKinds[] = {"mish", "gelu", "relu", "silu"};
+    text("kind", kKinds[own.kind]);
+  }
+  void operator()(const graph::View& own) const {
+    number("first", own.first);
+    number("channels", own.channels);
+    number("height", own.height);
+    number("width", own.width);
+  }
+
+  template <typename Number>
+  void number(const char* key, Number value) const {
+    set_number(object, key, value);
+  }
+  void flag(const char* key, bool value) const { object.Set(key, Napi::Boolean::New(object.Env(), value)); }
+  void text(const char* key, const char* value) const { object.Set(key, Napi::String::New(object.Env(), value)); }
+};
+
+/// Whoever reads nodes of all kinds need not ask which have what: a node without these has what changes nothing.
+void set_attributes(const graph::Node& node, Napi::Object& object) {
+  AttributeWriter writer{object};
+  writer(graph::Convolution{});
+  writer(graph::Attention{});
+  writer.number("groups", 0);
+  std::visit(writer, node.attributes);
+}
+
+Napi::Array names_of(Napi::Env env, const graph::Graph& graph, const std::vector<int>& constants) {
+  Napi::Array names = Napi::Array::New(env, constants.size());
+  for (std::uint32_t i = 0; i < constants.size(); ++i) {
+    names.Set(i, Napi::String::New(env, graph.constants[static_cast<std::size_t>(constants[i])].name));
+  }
+  return names;
 }
 
 Napi::Object node_of(Napi::Env env, const graph::Graph& graph, const graph::Node& node) {
@@ -67,7 +122,9 @@ Napi::Object node_of(Napi::Env env, const graph::Graph& graph, const graph::Node
   set_number(object, "weightElements", weights);
   set_number(object, "multiplyAdds", graph::multiply_adds(graph, node));
   object.Set("bias", Napi::Boolean::New(env, !node.biases.empty()));
-  set_attributes(env, node, object);
+  object.Set("weights", names_of(env, graph, node.weights));
+  object.Set("biases", names_of(env, graph, node.biases));
+  set_attributes(node, object);
   return object;
 }
 

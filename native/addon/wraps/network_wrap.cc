@@ -11,7 +11,6 @@
 #include "addon/jobs/promise_job.h"
 #include "addon/jobs/run_job.h"
 #include "addon/wraps/unwrap.h"
-#include "graph/dump.h"
 
 namespace dpm::addon {
 
@@ -97,8 +96,7 @@ void NetworkWrap::define(Napi::Env env) {
                   {InstanceMethod<&NetworkWrap::forward>("forward"), InstanceMethod<&NetworkWrap::predict>("predict"),
                    InstanceMethod<&NetworkWrap::run>("run"), InstanceMethod<&NetworkWrap::batch>("batch"),
                    InstanceMethod<&NetworkWrap::measure>("measure"), InstanceMethod<&NetworkWrap::profile>("profile"),
-                   InstanceMethod<&NetworkWrap::nodes>("nodes"), InstanceMethod<&NetworkWrap::dump>("dump"),
-                   InstanceMethod<&NetworkWrap::close>("close")});
+                   InstanceMethod<&NetworkWrap::nodes>("nodes"), InstanceMethod<&NetworkWrap::close>("close")});
   Environment::of(env).network_constructor = Napi::Persistent(constructor);
 }
 
@@ -200,20 +198,6 @@ Napi::Value NetworkWrap::profile(const Napi::CallbackInfo& info) {
 
 Napi::Value NetworkWrap::nodes(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&]() -> Napi::Value { return to_nodes(info.Env(), network()->graph()); });
-}
-
-Napi::Value NetworkWrap::dump(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&]() -> Napi::Value {
-    const auto text = [&](std::size_t index) {
-      require(info[index].IsString(), "dump takes a stage and a format");
-      return info[index].As<Napi::String>().Utf8Value();
-    };
-    require(text(0) == "fused", "only the stage 'fused' is kept; the primitive graph is the caller's own");
-    const std::string format = text(1);
-    require(format == "json" || format == "dot", "the format of a dump is 'json' or 'dot'");
-    const graph::Graph& graph = network()->graph();
-    return Napi::String::New(info.Env(), format == "json" ? graph::dump_json(graph) : graph::dump_dot(graph));
-  });
 }
 
 Napi::Value NetworkWrap::close(const Napi::CallbackInfo& info) {

@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats } from '../../../lib/files/tensor-data.js';
+import type { NativeNode } from '../../../lib/engine/native-node.js';
 import { unetGraph } from '../../../lib/network/unet.js';
 import { commandNames, dpm, dpmMain } from '../../support/dpm.js';
 import { maxDifference } from '../../support/golden.js';
@@ -137,6 +138,19 @@ describe('dpm graph', () => {
     const { stdout } = await dpm('graph', mnist, '--device', 'cpu');
     expect(stdout).toMatch(/^digraph/);
     expect(stdout).toContain('conv_in');
+  });
+
+  it('says what every node reads and has of its own', async () => {
+    const { stdout } = await dpm('graph', mnist, '--device', 'reference', '--json');
+    const { nodes } = JSON.parse(stdout) as { nodes: NativeNode[] };
+    const graph = unetGraph((await (await readModelFolder(mnist)).select(null)).unet);
+    const namesOf = (indices: readonly number[]): string[] => indices.map((index) => graph.constants[index]!.name);
+    graph.nodes.forEach(({ name, inputs, outputs, weights, biases, ...own }, i) => {
+      const node = nodes[i]!;
+      expect(node).toMatchObject({ ...own, name, weights: namesOf(weights), biases: namesOf(biases) });
+      expect(node.inputs.slice(0, inputs.length).map((map) => map?.value)).toEqual(inputs);
+      expect(node.output.value).toBe(outputs[0]);
+    });
   });
 });
 
