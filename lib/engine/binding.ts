@@ -236,9 +236,6 @@ export interface NativeBatch {
   answer(out: Float32Array, head: Float32Array | null): Promise<void>;
   /** Ends the requests that take part in the step. */
   abandon(message: string): Promise<void>;
-  /** No steps until `resume`. */
-  pause(): void;
-  resume(): void;
   stats(): BatchCounts;
   /** Requests that are not done reject with `ERR_DPM_CLOSED`. Idempotent. */
   close(): Promise<void>;

@@ -110,12 +110,6 @@ export class ScriptNetwork implements RunNetwork {
       },
       answer: (out, head) => batch.answer(out, head),
       abandon: (message) => batch.abandon(message),
-      pause: () => {
-        batch.pause();
-      },
-      resume: () => {
-        batch.resume();
-      },
       stats: () => batch.stats(),
       close: () => batch.close(),
     };

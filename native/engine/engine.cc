@@ -114,7 +114,7 @@ Engine::Next Engine::next() {
     queue_.pop_front();
   }
   last_was_job_ = next.job != nullptr;
-  // Work can be gone by now: a pause needs no lock.
+  // The taker's work can be gone by now: it changes without this lock.
   device_in_use_ = next.job || next.taker;
   return next;
 }

@@ -91,12 +91,8 @@ double Lane::take_turn() noexcept {
     take_inbox();
     drop_cancelled();
     if (waits_) return;
-    running_.clear();
-    std::uint32_t rows = 0;
-    if (!paused_) {
-      join();
-      rows = choose_running();
-    }
+    join();
+    const std::uint32_t rows = choose_running();
     if (running_.empty()) {
       wait_for_queued();
     } else {

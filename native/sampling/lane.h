@@ -62,18 +62,14 @@ class Lane final : public TurnTaker {
   /// where no answer is waited for.
   void end_step() noexcept;
   void abandon_step(ErrorCode code, const std::string& message) noexcept;
-  /// No steps until `resume`. From any thread.
-  void pause() { paused_ = true; }
-  void resume() { paused_ = false; }
   /// From any thread.
   [[nodiscard]] LaneStatistics statistics() const;
 
   [[nodiscard]] bool has_work() const override {
-    return attention_ || (!waits_ && unfinished_ > 0 && !paused_) || is_queued_;
+    return attention_ || (!waits_ && unfinished_ > 0) || is_queued_;
   }
   double take_turn() noexcept override;
   void settle() noexcept override;
-  /// Also while it is paused.
   void look_for_cancelled() noexcept override { attention_ = true; }
   void end(ErrorCode code, const std::string& message) noexcept override;
 
@@ -211,7 +207,6 @@ class Lane final : public TurnTaker {
   std::string end_message_;
 
   std::atomic<bool> attention_{false};
-  std::atomic<bool> paused_{false};
   /// For an answer.
   std::atomic<bool> waits_{false};
   /// Whether something is on its way.

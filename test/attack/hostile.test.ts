@@ -1,6 +1,5 @@
 // The addon's own functions with arguments that its TypeScript would never pass: each has to be refused with a code,
 // and the process has to live.
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import { beforeAll, describe, expect, it } from 'vitest';
 
@@ -112,24 +111,6 @@ describe('a run', () => {
 
 describe('a batch', () => {
   const open = (network: NativeNetwork) => network.batch({ rows: 2, slots: 2, fit: false, whole: false, weight: 1 });
-
-  it('makes no steps while it is paused, and goes on by itself', () =>
-    withNetwork(async (network) => {
-      const batch = await open(network);
-      batch.pause();
-      const drawn = batch.submit({
-        ...runRequest(3),
-        priority: 0,
-        keys: Float64Array.of(0),
-        dataPredictions: null,
-        onImage: null,
-      });
-      await sleep(50);
-      expect(batch.stats()).toMatchObject({ steps: 0, finished: 0 });
-      batch.resume();
-      await drawn;
-      expect(batch.stats()).toMatchObject({ steps: 3, finished: 1 });
-    }));
 
   it('is closed once', () =>
     withNetwork(async (network) => {

@@ -268,22 +268,6 @@ TEST_F(QueuedLanes, AreRidOfACancelledRequestWithinTwoSteps) {
   EXPECT_EQ(other.result.images.floats, results({plain(2)}, {0}, {2, 2, true, true})[0]);
 }
 
-TEST_F(QueuedLanes, TellWhatIsOnItsWayWhenTheyArePaused) {
-  Lane batch = lane(2, 2);
-  Outcome outcome;
-  batch.submit(request_of(plain(1), outcome));
-  batch.take_turn();
-  batch.pause();
-  EXPECT_TRUE(batch.has_work());
-  batch.take_turn();
-  EXPECT_EQ(outcome.told.size(), 1u);
-  EXPECT_FALSE(batch.has_work());
-  EXPECT_EQ(batch.statistics().steps, 1u);
-  batch.resume();
-  finish(batch);
-  EXPECT_EQ(outcome.code, ErrorCode::kOk);
-}
-
 TEST_F(QueuedLanes, GoOnWhenTheirNetworkGetsMoreMemoryBetweenSteps) {
   const Results expected = results({dynamic(2, 5)}, {0}, {4, 4, true, true});
   Lane batch = lane(4, 4);

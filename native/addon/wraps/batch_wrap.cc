@@ -10,8 +10,7 @@ void BatchWrap::define(Napi::Env env) {
   const Napi::Function constructor =
       DefineClass(env, "Batch",
                   {InstanceMethod<&BatchWrap::submit_request>("submit"), InstanceMethod<&BatchWrap::answer>("answer"),
-                   InstanceMethod<&BatchWrap::abandon>("abandon"), InstanceMethod<&BatchWrap::pause>("pause"),
-                   InstanceMethod<&BatchWrap::resume>("resume"), InstanceMethod<&BatchWrap::stats>("stats"),
+                   InstanceMethod<&BatchWrap::abandon>("abandon"), InstanceMethod<&BatchWrap::stats>("stats"),
                    InstanceMethod<&BatchWrap::close>("close")});
   Environment::of(env).batch_constructor = Napi::Persistent(constructor);
 }
@@ -56,13 +55,6 @@ Napi::Value BatchWrap::abandon(const Napi::CallbackInfo& info) {
     return submit(info.Env(), *engine_,
                   std::make_unique<AbandonBatchJob>(info, info.This().As<Napi::Object>(), batch_));
   });
-}
-
-void BatchWrap::pause(const Napi::CallbackInfo& /*info*/) { batch_.lane->pause(); }
-
-void BatchWrap::resume(const Napi::CallbackInfo& /*info*/) {
-  batch_.lane->resume();
-  engine_->wake();
 }
 
 Napi::Value BatchWrap::stats(const Napi::CallbackInfo& info) {

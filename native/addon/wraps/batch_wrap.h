@@ -23,8 +23,6 @@ class BatchWrap : public Napi::ObjectWrap<BatchWrap> {
   Napi::Value submit_request(const Napi::CallbackInfo& info);
   Napi::Value answer(const Napi::CallbackInfo& info);
   Napi::Value abandon(const Napi::CallbackInfo& info);
-  void pause(const Napi::CallbackInfo& info);
-  void resume(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 

@@ -68,28 +68,5 @@ TEST_F(CancelledLane, KeepsTheOrderOfThoseThatWaitWhereOthersAreCancelled) {
   }
 }
 
-TEST_F(CancelledLane, DoesNothingWhileItIsPausedButLookForCancelledRequests) {
-  Lane lane(evaluator_of(network_), {2, 4});
-  Outcome cancelled;
-  Outcome other;
-  RunRequest run = plain(5);
-  run.cancelled = std::make_shared<std::atomic<bool>>(false);
-  const auto flag = run.cancelled;
-  lane.submit(lane_request(std::move(run), cancelled));
-  lane.submit(lane_request(plain(2), other));
-  lane.pause();
-  EXPECT_FALSE(lane.has_work());
-  flag->store(true);
-  lane.look_for_cancelled();
-  EXPECT_TRUE(lane.has_work());
-  turns(lane, 1);
-  EXPECT_EQ(cancelled.code, ErrorCode::kAborted);
-  EXPECT_EQ(lane.statistics().steps, 0u);
-  EXPECT_FALSE(lane.has_work());
-  lane.resume();
-  finish_all(lane);
-  EXPECT_EQ(other.code, ErrorCode::kOk);
-}
-
 }  // namespace
 }  // namespace dpm::test

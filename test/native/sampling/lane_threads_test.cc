@@ -98,31 +98,6 @@ TEST_F(LaneThreads, EndWithTheirEngine) {
   EXPECT_EQ(submit(*shared, run).get().code, ErrorCode::kClosed);
 }
 
-TEST_F(LaneThreads, LookForCancelledRequestsWhileTheyArePaused) {
-  const auto shared = lane(2);
-  shared->pause();
-  RunRequest run = mixed_request(2, 2);
-  run.cancelled = std::make_shared<std::atomic<bool>>(false);
-  const auto cancelled = run.cancelled;
-  auto outcome = submit(*shared, std::move(run));
-  // The engine's thread is asleep when it is told.
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  cancelled->store(true);
-  engine_.drop_cancelled();
-  EXPECT_EQ(outcome.get().code, ErrorCode::kAborted);
-}
-
-TEST_F(LaneThreads, ArePausedBetweenSteps) {
-  const auto shared = lane(2);
-  shared->pause();
-  auto outcome = submit(*shared, mixed_request(2, 2));
-  EXPECT_EQ(outcome.wait_for(std::chrono::milliseconds(30)), std::future_status::timeout);
-  EXPECT_EQ(shared->statistics().steps, 0u);
-  shared->resume();
-  engine_.wake();
-  EXPECT_EQ(outcome.get().code, ErrorCode::kOk);
-}
-
 TEST_F(LaneThreads, ShareTheirEngineByWeight) {
   const auto light = lane(4, 1);
   const auto heavy = lane(1, 4);
