@@ -68,9 +68,9 @@ class OwnArm {
       const record = this.record(variance);
       const records = new Uint8Array(batch * record.length);
       for (let n = 0; n < batch; ++n) records.set(record, n * record.length);
-      return () => this.device.engine.updateSync(batch, elements, records, registers, streams);
+      return () => this.device.engine.update(batch, elements, records, registers, streams);
     };
-    updateWith({ kind: 'none' })();
+    await updateWith({ kind: 'none' })();
     const mean = await this.x.read();
     await this.x.write(x);
     this.run = updateWith({ kind: 'scalar', deviation: coefficients.deviation });

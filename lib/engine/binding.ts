@@ -2,7 +2,7 @@ import type { NativeNode } from './native-node.js';
 import type { NativeGraph } from './native-graph.js';
 
 /** Version of the addon's surface; the addon reports the same number or is refused. */
-export const NATIVE_ABI_VERSION = 10;
+export const NATIVE_ABI_VERSION = 11;
 
 /** Most samples of one evaluation. */
 export const MOST_AT_ONCE = 65_536;
@@ -321,13 +321,6 @@ export interface NativeEngine {
     registers: NativeRegisters,
     streams: NativeStreams,
   ): Promise<void>;
-  updateSync(
-    batch: number,
-    elements: number,
-    records: Uint8Array,
-    registers: NativeRegisters,
-    streams: NativeStreams,
-  ): void;
   /** Per-sample reductions in float64. `dot` needs `b`. */
   reduce(
     kind: 'sum' | 'sum-squares' | 'dot' | 'max-abs',
@@ -362,6 +355,4 @@ export interface NativeBinding {
   useCudaPlugins(paths: readonly string[]): void;
   Engine: new (options: NativeEngineOptions) => NativeEngine;
   CancelToken: new () => NativeCancelToken;
-  /** Does nothing; for measuring the cost of a call. */
-  noop(): void;
 }

@@ -19,7 +19,7 @@
 namespace dpm::addon {
 namespace {
 
-constexpr int kSurfaceVersion = 10;
+constexpr int kSurfaceVersion = 11;
 
 Napi::Value devices(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -45,7 +45,6 @@ void set_cuda_plugins(const Napi::CallbackInfo& info) {
   use_cuda_plugins(std::move(paths));
 }
 
-void noop(const Napi::CallbackInfo& /*info*/) {}
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(std::make_unique<Environment>(env).release());
@@ -59,7 +58,6 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("useCudaPlugins", Napi::Function::New(env, set_cuda_plugins, "useCudaPlugins"));
   exports.Set("Engine", EngineWrap::define(env));
   exports.Set("CancelToken", CancelToken::define(env));
-  exports.Set("noop", Napi::Function::New(env, noop, "noop"));
   return exports;
 }
 

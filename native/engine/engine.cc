@@ -57,18 +57,6 @@ void Engine::drop_cancelled() {
   }
 }
 
-Engine::Turn::Turn(Engine& engine) : engine_(engine) {
-  std::unique_lock<std::mutex> lock(engine.queue_mutex_);
-  ++engine.waiting_;
-  engine.queue_changed_.wait(lock,
-                             [&] { return engine.stopping_ || (engine.queue_.empty() && !engine.device_in_use_); });
-  --engine.waiting_;
-  if (engine.stopping_) throw Error(ErrorCode::kClosed, "the engine is closed");
-  engine.device_in_use_ = true;
-}
-
-Engine::Turn::~Turn() { engine_.return_device(); }
-
 void Engine::add(const std::shared_ptr<TurnTaker>& taker) {
   {
     const std::lock_guard<std::mutex> lock(queue_mutex_);
@@ -94,8 +82,7 @@ void Engine::wake() {
   queue_changed_.notify_all();
 }
 
-/// Those that wait for the device themselves come between two turns. Where jobs are queued they wait for these.
-bool Engine::may_take_turn() const { return !stopping_ && (waiting_ == 0 || !queue_.empty()) && turns_.has_work(); }
+bool Engine::may_take_turn() const { return !stopping_ && turns_.has_work(); }
 
 Engine::Next Engine::next() {
   {
@@ -105,7 +92,7 @@ Engine::Next Engine::next() {
   // Callers that await one result before they ask for the next find the thread awake.
   spin_until([&] { return submitted_ != seen_ || stopping_; });
   std::unique_lock<std::mutex> lock(queue_mutex_);
-  queue_changed_.wait(lock, [&] { return stopping_ || (!device_in_use_ && (!queue_.empty() || may_take_turn())); });
+  queue_changed_.wait(lock, [&] { return stopping_ || !queue_.empty() || may_take_turn(); });
   Next next;
   if (may_take_turn() && (last_was_job_ || queue_.empty())) {
     next.taker = turns_.next();
@@ -114,8 +101,7 @@ Engine::Next Engine::next() {
     queue_.pop_front();
   }
   last_was_job_ = next.job != nullptr;
-  // The taker's work can be gone by now: it changes without this lock.
-  device_in_use_ = next.job || next.taker;
+  // With neither, the taker's work is gone by now: it changes without this lock.
   return next;
 }
 
@@ -149,11 +135,8 @@ std::vector<std::shared_ptr<TurnTaker>> Engine::takers() {
 
 void Engine::run(TurnTaker& taker) {
   const double seconds = taker.take_turn();
-  {
-    const std::lock_guard<std::mutex> lock(queue_mutex_);
-    turns_.charge(taker, seconds);
-  }
-  return_device();
+  const std::lock_guard<std::mutex> lock(queue_mutex_);
+  turns_.charge(taker, seconds);
 }
 
 void Engine::run(std::unique_ptr<Job> job) {
@@ -168,16 +151,7 @@ void Engine::run(std::unique_ptr<Job> job) {
       std::tie(job->error, job->message) = current_error();
     }
   }
-  return_device();
   finish(std::move(job));
-}
-
-void Engine::return_device() {
-  {
-    const std::lock_guard<std::mutex> lock(queue_mutex_);
-    device_in_use_ = false;
-  }
-  queue_changed_.notify_all();
 }
 
 void Engine::end_turns() {

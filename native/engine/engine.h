@@ -55,13 +55,6 @@ class Engine {
   void remove(const TurnTaker& taker);
   /// Tells the thread that a taker of turns has work.
   void wake();
-  /// Runs `body` on the calling thread once everything queued before it is done, between two turns. Throws
-  /// Error(kClosed).
-  template <typename Body>
-  void run_now(const Body& body) {
-    const Turn turn(*this);
-    body();
-  }
   /// Lets the running job end at its next look at `stopping`, fails queued ones; returns at once.
   void stop();
   /// stop() and wait for the thread.
@@ -71,18 +64,6 @@ class Engine {
   void release_device() { device_.reset(); }
 
  private:
-  /// The right to use the device outside the engine's thread.
-  class Turn {
-   public:
-    explicit Turn(Engine& engine);
-    ~Turn();
-    Turn(const Turn&) = delete;
-    Turn& operator=(const Turn&) = delete;
-
-   private:
-    Engine& engine_;
-  };
-
   /// What the thread does next: one of both, or nothing any more.
   struct Next {
     std::unique_ptr<Job> job;
@@ -94,7 +75,6 @@ class Engine {
   void run(std::unique_ptr<Job> job);
   void run(TurnTaker& taker);
   std::vector<std::shared_ptr<TurnTaker>> takers();
-  void return_device();
   void end_turns();
   void finish(std::unique_ptr<Job> job);
 
@@ -107,9 +87,6 @@ class Engine {
   std::atomic<std::uint64_t> submitted_{0};
   /// What it was when the thread found nothing more to do.
   std::uint64_t seen_ = 0;
-  bool device_in_use_ = false;
-  /// Threads that wait for the device themselves.
-  int waiting_ = 0;
   bool last_was_job_ = false;
   bool ended_ = false;
   std::atomic<bool> stopping_{false};

@@ -1,4 +1,3 @@
-import { native } from '../../engine/addon.js';
 import { Device } from '../../engine/device.js';
 import { linear, stepRecord } from '../../program/builder.js';
 import { packRecord } from '../../program/pack.js';
@@ -22,32 +21,17 @@ function row(call: string, times: Timings, calls: number): Row {
 }
 
 async function measure(device: Device, signal: AbortSignal): Promise<Row[]> {
-  const addon = native();
   const x = device.tensor([1, 4]);
   await x.write(new Float32Array(4));
   const registers = { x: x.native, y: null, out: null, head: null, noise: null, history: [] };
   const record = packRecord(stepRecord({ time: 0, x: linear({ x: 1 }) }), false);
   const streams = new Uint32Array(5);
   const settings = { milliseconds: 500, least: 50, signal };
-  const repeated = (body: () => void) =>
-    timeCalls(() => {
-      for (let i = 0; i < REPEATS; ++i) body();
-    }, settings);
+  const asking = (): void => {
+    for (let i = 0; i < REPEATS; ++i) device.engine.memory();
+  };
   const rows = [
-    row(
-      'empty call',
-      await repeated(() => {
-        addon.noop();
-      }),
-      REPEATS,
-    ),
-    row(
-      'synchronous update of 4 elements',
-      await repeated(() => {
-        device.engine.updateSync(1, 4, record, registers, streams);
-      }),
-      REPEATS,
-    ),
+    row('synchronous call (memory)', await timeCalls(asking, settings), REPEATS),
     row(
       'asynchronous update of 4 elements, awaited',
       await timeCalls(() => device.engine.update(1, 4, record, registers, streams), settings),

@@ -21,8 +21,8 @@ void check_extent(const Buffer& buffer, std::uint64_t batch, std::uint64_t eleme
 
 }  // namespace
 
-StateUpdate::StateUpdate(const Napi::CallbackInfo& info, std::shared_ptr<Device> device)
-    : device_(std::move(device)), records_(to_records(info[2])) {
+UpdateJob::UpdateJob(const Napi::CallbackInfo& info, const Napi::Object& owner, std::shared_ptr<Device> device)
+    : PromiseJob(info.Env(), owner), device_(std::move(device)), records_(to_records(info[2])) {
   update_.batch = to_uint32(info[0], "batch");
   update_.elements = to_uint32(info[1], "elements");
   require(records_.size() == update_.batch, "records must hold one record per sample");
@@ -53,11 +53,9 @@ StateUpdate::StateUpdate(const Napi::CallbackInfo& info, std::shared_ptr<Device>
   update_.samples = samples_.data();
 }
 
-dpm_view StateUpdate::view_of(const Napi::Object& registers, const char* key) {
-  return view_of(registers.Get(key), key);
-}
+dpm_view UpdateJob::view_of(const Napi::Object& registers, const char* key) { return view_of(registers.Get(key), key); }
 
-dpm_view StateUpdate::view_of(const Napi::Value& value, const char* what) {
+dpm_view UpdateJob::view_of(const Napi::Value& value, const char* what) {
   if (value.IsNull() || value.IsUndefined()) return {};
   auto buffer = TensorWrap::buffer_of(value, what, *device_);
   check_extent(*buffer, update_.batch, update_.elements);

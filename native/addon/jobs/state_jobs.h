@@ -11,11 +11,11 @@
 
 namespace dpm::addon {
 
-/// Arguments of `update`: batch, elements, records, registers, streams. Throws Error(kArgument).
-class StateUpdate {
+/// Arguments: batch, elements, records, registers, streams.
+class UpdateJob : public PromiseJob {
  public:
-  StateUpdate(const Napi::CallbackInfo& info, std::shared_ptr<Device> device);
-  void run() { device_->update(update_); }
+  UpdateJob(const Napi::CallbackInfo& info, const Napi::Object& owner, std::shared_ptr<Device> device);
+  void run() override { device_->update(update_); }
 
  private:
   dpm_view view_of(const Napi::Object& registers, const char* key);
@@ -26,16 +26,6 @@ class StateUpdate {
   std::vector<dpm_update_sample> samples_;
   std::vector<std::shared_ptr<Buffer>> tensors_;
   dpm_update update_{};
-};
-
-class UpdateJob : public PromiseJob {
- public:
-  UpdateJob(const Napi::CallbackInfo& info, const Napi::Object& owner, std::shared_ptr<Device> device)
-      : PromiseJob(info.Env(), owner), update_(info, std::move(device)) {}
-  void run() override { update_.run(); }
-
- private:
-  StateUpdate update_;
 };
 
 /// Arguments: kind, batch, elements, a, b.

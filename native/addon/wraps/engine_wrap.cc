@@ -113,10 +113,10 @@ Napi::Function EngineWrap::define(Napi::Env env) {
       {InstanceMethod<&EngineWrap::tensor>("tensor"), InstanceMethod<&EngineWrap::write>("write"),
        InstanceMethod<&EngineWrap::read>("read"), InstanceMethod<&EngineWrap::load_network>("loadNetwork"),
        InstanceMethod<&EngineWrap::script_run>("scriptRun"), InstanceMethod<&EngineWrap::script_batch>("scriptBatch"),
-       InstanceMethod<&EngineWrap::update>("update"), InstanceMethod<&EngineWrap::update_sync>("updateSync"),
-       InstanceMethod<&EngineWrap::reduce>("reduce"), InstanceMethod<&EngineWrap::measure_peak>("measurePeak"),
-       InstanceMethod<&EngineWrap::trim>("trim"), InstanceMethod<&EngineWrap::memory>("memory"),
-       InstanceMethod<&EngineWrap::statistics>("statistics"), InstanceMethod<&EngineWrap::close>("close")});
+       InstanceMethod<&EngineWrap::update>("update"), InstanceMethod<&EngineWrap::reduce>("reduce"),
+       InstanceMethod<&EngineWrap::measure_peak>("measurePeak"), InstanceMethod<&EngineWrap::trim>("trim"),
+       InstanceMethod<&EngineWrap::memory>("memory"), InstanceMethod<&EngineWrap::statistics>("statistics"),
+       InstanceMethod<&EngineWrap::close>("close")});
 }
 
 EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineWrap>(info) {
@@ -191,13 +191,6 @@ Napi::Value EngineWrap::script_batch(const Napi::CallbackInfo& info) {
 Napi::Value EngineWrap::update(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&] {
     return submit(info.Env(), *engine_, std::make_unique<UpdateJob>(info, info.This().As<Napi::Object>(), device()));
-  });
-}
-
-void EngineWrap::update_sync(const Napi::CallbackInfo& info) {
-  translated(info.Env(), [&] {
-    StateUpdate update(info, device());
-    engine_->run_now([&] { update.run(); });
   });
 }
 

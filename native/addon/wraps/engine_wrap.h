@@ -22,7 +22,6 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value script_run(const Napi::CallbackInfo& info);
   Napi::Value script_batch(const Napi::CallbackInfo& info);
   Napi::Value update(const Napi::CallbackInfo& info);
-  void update_sync(const Napi::CallbackInfo& info);
   Napi::Value reduce(const Napi::CallbackInfo& info);
   Napi::Value measure_peak(const Napi::CallbackInfo& info);
   Napi::Value trim(const Napi::CallbackInfo& info);

@@ -172,6 +172,6 @@ describe('other commands', () => {
     const boundary = JSON.parse((await dpm('bench', 'boundary', '--device', 'cpu', '--json')).stdout) as {
       rows: unknown[];
     };
-    expect(boundary.rows).toHaveLength(3);
+    expect(boundary.rows).toHaveLength(2);
   });
 });

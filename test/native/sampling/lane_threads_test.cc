@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "engine/engine.h"
 #include "graph_runner.h"
+#include "on_engine.h"
 #include "sampling/lane.h"
 #include "sampling/runner.h"
 #include "small_network.h"
@@ -23,7 +24,7 @@ class LaneThreads : public testing::Test {
  protected:
   std::shared_ptr<Lane> lane(std::uint32_t rows, double weight = 1) {
     std::shared_ptr<Lane> result;
-    engine_.run_now([&] {
+    on_engine(engine_, [&] {
       result = std::make_shared<Lane>(std::make_unique<SharedNetworkEvaluator>(network_),
                                       LaneOptions{rows, 2 * rows, true, false, weight});
     });
@@ -68,7 +69,7 @@ TEST_F(LaneThreads, SubmitCancelAndComputeAtOnce) {
           cancelled->store(true);
           engine_.drop_cancelled();
         }
-        if (thread == 1) engine_.run_now([] {});
+        if (thread == 1) on_engine(engine_, [] {});
         const LaneOutcome ended = outcome.get();
         const bool fine = ended.code == ErrorCode::kOk ? ended.result.images.floats == expected
                                                        : thread == 2 && ended.code == ErrorCode::kAborted;
