@@ -75,26 +75,6 @@ cudaDeviceProp usable_card(int index) {
   return properties;
 }
 
-int probe(std::int32_t index, dpm_message* description, dpm_message* reason) noexcept {
-  try {
-    const cudaDeviceProp card = usable_card(index);
-    set_message(description, std::string(card.name) + ", compute capability " + std::to_string(card.major) + "." +
-                                 std::to_string(card.minor) + ", " + std::to_string(card.totalGlobalMem >> 20) +
-                                 " MiB, CUDA " + std::to_string(own_major()) + " plug-in, " +
-                                 describe_products(read_switches()));
-    return kScore;
-  } catch (const NoSuchCard& error) {
-    set_message(reason, error.what());
-    return DPM_PROBE_NO_SUCH_DEVICE;
-  } catch (const OldDriver& error) {
-    set_message(reason, error.what());
-    return DPM_PROBE_OLD_DRIVER;
-  } catch (...) {
-    set_message(reason, current_error().second);
-    return DPM_PROBE_UNUSABLE;
-  }
-}
-
 DeviceSettings settings_of(const dpm_open_options& options) {
   DeviceSettings settings;
   settings.index = options.index;
@@ -109,90 +89,114 @@ DeviceSettings settings_of(const dpm_open_options& options) {
   return settings;
 }
 
-dpm_status open(const dpm_open_options* options, dpm_device** device, dpm_message* message) noexcept {
-  return guarded(message, [&] {
-    require(options->struct_size >= sizeof *options, "the options are of an older version");
-    DeviceSettings settings = settings_of(*options);
+/// What this device does behind the entries of its table.
+struct Own {
+  using Handle = cuda::Handle;
+  static constexpr const char* kName = "cuda";
+  static constexpr std::uint32_t kResidualInPlace = 0;
+  static constexpr std::uint32_t kNormsAreJoined = 1;
+  static constexpr std::uint32_t kNormsCompleteSums = 1;
+
+  template <typename Body>
+  static dpm_status guarded(Device& device, dpm_message* message, const Body& body) noexcept {
+    return on_device(device, message, body);
+  }
+
+  static int probe(std::int32_t index, dpm_message* description, dpm_message* reason) noexcept {
+    try {
+      const cudaDeviceProp card = usable_card(index);
+      set_message(description, std::string(card.name) + ", compute capability " + std::to_string(card.major) + "." +
+                                   std::to_string(card.minor) + ", " + std::to_string(card.totalGlobalMem >> 20) +
+                                   " MiB, CUDA " + std::to_string(own_major()) + " plug-in, " +
+                                   describe_products(read_switches()));
+      return kScore;
+    } catch (const NoSuchCard& error) {
+      set_message(reason, error.what());
+      return DPM_PROBE_NO_SUCH_DEVICE;
+    } catch (const OldDriver& error) {
+      set_message(reason, error.what());
+      return DPM_PROBE_OLD_DRIVER;
+    } catch (...) {
+      set_message(reason, current_error().second);
+      return DPM_PROBE_UNUSABLE;
+    }
+  }
+
+  static std::unique_ptr<Device> open(const dpm_open_options& options) {
+    DeviceSettings settings = settings_of(options);
     const cudaDeviceProp card = usable_card(settings.index);
     make_current(settings.index);
     settings.card_memory = card.totalGlobalMem;
     settings.capability = 10 * card.major + card.minor;
     settings.switches = read_switches();
-    *device = Handle::give(std::make_unique<Device>(settings, card.name));
-  });
-}
+    return std::make_unique<Device>(settings, card.name);
+  }
+  static void close(std::unique_ptr<Device> device) noexcept { (void)cudaSetDevice(device->settings.index); }
+  static int threads(const Device& /*device*/) { return 1; }
+  static std::size_t arena_element_bytes(const Device& device) { return dtype_size(device.settings.dtype); }
+  static dpm_memory memory(const Device& device) { return {0, device.memory.used(), device.memory.peak()}; }
+  static void peak(Device& device, double& gflops, double& gigabytes) {
+    gflops = float_gigaflops(device);
+    gigabytes = copy_gigabytes(device);
+  }
 
-void close(dpm_device* device) noexcept {
-  (void)cudaSetDevice(Handle::of(device).settings.index);
-  Handle::take(device).reset();
-}
+  static bool supports(const Device& device, const dpm_graph& graph, const dpm_node& node) {
+    return cuda::supports(device, graph, node);
+  }
+  static std::unique_ptr<Network> load(Device& device, const dpm_graph& graph) {
+    device.free_buried();
+    return std::make_unique<Network>(device, graph);
+  }
+  static void unload(std::unique_ptr<Network> network) noexcept {
+    Device& device = network->device;
+    device.bury(std::move(network));
+  }
+  static std::unique_ptr<Executable> compile(Network& network, const dpm_plan& plan) {
+    network.device.free_buried();
+    auto made = std::make_unique<Executable>(network, plan);
+    made->prepare(static_cast<int>(plan.batch));
+    return made;
+  }
+  static void discard(std::unique_ptr<Executable> executable) noexcept {
+    Device& device = executable->network.device;
+    device.bury(std::move(executable));
+  }
+  static void run(Executable& executable, const dpm_bindings& bindings, double* node_seconds) {
+    executable.run(bindings, node_seconds);
+  }
 
-int threads(dpm_device* /*device*/) noexcept { return 1; }
-
-std::uint32_t arena_element_bytes(dpm_device* device) noexcept {
-  return static_cast<std::uint32_t>(dtype_size(Handle::of(device).settings.dtype));
-}
-
-dpm_status allocate(dpm_device* device, std::uint64_t bytes, dpm_buffer** buffer, dpm_message* message) noexcept {
-  return on_device(Handle::of(device), message, [&] {
-    Device& card = Handle::of(device);
+  static std::unique_ptr<Buffer> allocate(Device& device, std::uint64_t bytes) {
     auto made = std::make_unique<Buffer>();
-    made->memory = card.pool.take(bytes);
-    if (made->memory.bytes() < bytes) made->memory = card.allocate(bytes);
-    *buffer = Handle::give(std::move(made));
-  });
-}
-
-void release(dpm_device* device, dpm_buffer* buffer) noexcept {
-  if (buffer == nullptr) return;
-  Handle::of(device).pool.give(std::move(Handle::of(buffer).memory));
-  Handle::take(buffer).reset();
-}
-
-void check_range(const Buffer& buffer, std::uint64_t offset, std::uint64_t bytes) {
-  const std::uint64_t size = buffer.memory.bytes();
-  require(offset <= size && bytes <= size - offset, "a range leaves its buffer");
-}
-
-dpm_status upload(dpm_device* device, dpm_buffer* buffer, std::uint64_t offset, const void* data, std::uint64_t bytes,
-                  dpm_message* message) noexcept {
-  return on_device(Handle::of(device), message, [&] {
-    check_range(Handle::of(buffer), offset, bytes);
-    Device& card = Handle::of(device);
-    card.staging.upload(card.stream, Handle::of(buffer).memory.as<unsigned char>() + offset, data, bytes);
-  });
-}
-
-dpm_status clear(dpm_device* device, dpm_buffer* buffer, std::uint64_t offset, std::uint64_t bytes,
-                 dpm_message* message) noexcept {
-  return on_device(Handle::of(device), message, [&] {
-    check_range(Handle::of(buffer), offset, bytes);
-    auto* const data = Handle::of(buffer).memory.as<unsigned char>() + offset;
-    check_cuda(cudaMemsetAsync(data, 0, bytes, Handle::of(device).stream.get()), "clearing a buffer");
-  });
-}
-
-dpm_status download(dpm_device* device, const dpm_buffer* buffer, std::uint64_t offset, void* data, std::uint64_t bytes,
-                    dpm_message* message) noexcept {
-  return on_device(Handle::of(device), message, [&] {
-    check_range(Handle::of(buffer), offset, bytes);
-    Device& card = Handle::of(device);
-    card.staging.download(card.stream, Handle::of(buffer).memory.as<unsigned char>() + offset, data, bytes);
-  });
-}
-
-dpm_status download_as_levels(dpm_device* device, const dpm_buffer* buffer, std::uint64_t offset, std::uint8_t* levels,
-                              std::uint64_t elements, dpm_message* message) noexcept {
-  return on_device(Handle::of(device), message, [&] {
-    check_range(Handle::of(buffer), offset * sizeof(float), elements * sizeof(float));
-    download_levels(Handle::of(device), Handle::of(buffer).memory.as<float>() + offset, levels, elements);
-  });
-}
+    made->memory = device.pool.take(bytes);
+    if (made->memory.bytes() < bytes) made->memory = device.allocate(bytes);
+    return made;
+  }
+  static void release(Device& device, std::unique_ptr<Buffer> buffer) noexcept {
+    device.pool.give(std::move(buffer->memory));
+  }
+  static std::uint64_t size(const Buffer& buffer) { return buffer.memory.bytes(); }
+  static unsigned char* data(const Buffer& buffer) { return buffer.memory.as<unsigned char>(); }
+  static void upload(Device& device, unsigned char* place, const void* data, std::uint64_t bytes) {
+    device.staging.upload(device.stream, place, data, bytes);
+  }
+  static void clear(const Device& device, unsigned char* place, std::uint64_t bytes) {
+    check_cuda(cudaMemsetAsync(place, 0, bytes, device.stream.get()), "clearing a buffer");
+  }
+  static void download(Device& device, const unsigned char* place, void* data, std::uint64_t bytes) {
+    device.staging.download(device.stream, place, data, bytes);
+  }
+  static void download_levels(Device& device, const float* values, std::uint8_t* levels, std::uint64_t elements) {
+    cuda::download_levels(device, values, levels, elements);
+  }
+  static void gather(Device& device, const dpm_gather& request) { cuda::gather(device, request); }
+  static void update(Device& device, const dpm_update& request) { cuda::update(device, request); }
+  static void reduce(Device& device, const dpm_reduce& request) { cuda::reduce(device, request); }
+};
 
 dpm_status start_transfer(dpm_device* device, const dpm_buffer* buffer, std::uint64_t offset, std::uint64_t elements,
                           std::uint32_t as_levels, dpm_transfer** transfer, dpm_message* message) noexcept {
   return on_device(Handle::of(device), message, [&] {
-    check_range(Handle::of(buffer), offset * sizeof(float), elements * sizeof(float));
+    check_range(Handle::of(buffer).memory.bytes(), offset * sizeof(float), elements * sizeof(float));
     const float* values = Handle::of(buffer).memory.as<float>() + offset;
     *transfer = Handle::give(begin_transfer(Handle::of(device), values, elements, as_levels != 0));
   });
@@ -210,53 +214,8 @@ void end_transfer(dpm_device* device, dpm_transfer* transfer) noexcept {
   if (transfer != nullptr) Handle::of(device).transfers.give(Handle::take(transfer));
 }
 
-int supports_node(dpm_device* device, const dpm_graph* graph, const dpm_node* node) noexcept {
-  return supports(Handle::of(device), *graph, *node) ? 1 : 0;
-}
-
-dpm_status load(dpm_device* device, const dpm_graph* graph, dpm_network** network, dpm_message* message) noexcept {
-  return on_device(Handle::of(device), message, [&] {
-    Handle::of(device).free_buried();
-    *network = Handle::give(std::make_unique<Network>(Handle::of(device), *graph));
-  });
-}
-
-void unload(dpm_network* network) noexcept { Handle::of(network).device.bury(Handle::take(network)); }
-
-dpm_status compile(dpm_network* network, const dpm_plan* plan, dpm_executable** executable,
-                   dpm_message* message) noexcept {
-  return on_device(Handle::of(network).device, message, [&] {
-    Handle::of(network).device.free_buried();
-    auto made = std::make_unique<Executable>(Handle::of(network), *plan);
-    made->prepare(static_cast<int>(plan->batch));
-    *executable = Handle::give(std::move(made));
-  });
-}
-
-void discard(dpm_executable* executable) noexcept {
-  Handle::of(executable).network.device.bury(Handle::take(executable));
-}
-
-dpm_status run(dpm_executable* executable, const dpm_bindings* bindings, double* node_seconds,
-               dpm_message* message) noexcept {
-  return on_device(Handle::of(executable).network.device, message,
-                   [&] { Handle::of(executable).run(*bindings, node_seconds); });
-}
-
 std::uint32_t padded(dpm_executable* executable, std::uint32_t rows) noexcept {
   return static_cast<std::uint32_t>(Handle::of(executable).computed(static_cast<int>(rows)));
-}
-
-dpm_status gather_rows(dpm_device* device, const dpm_gather* request, dpm_message* message) noexcept {
-  return on_device(Handle::of(device), message, [&] { gather(Handle::of(device), *request); });
-}
-
-dpm_status update_state(dpm_device* device, const dpm_update* request, dpm_message* message) noexcept {
-  return on_device(Handle::of(device), message, [&] { update(Handle::of(device), *request); });
-}
-
-dpm_status reduce_state(dpm_device* device, const dpm_reduce* request, dpm_message* message) noexcept {
-  return on_device(Handle::of(device), message, [&] { reduce(Handle::of(device), *request); });
 }
 
 dpm_status begin(dpm_executable* executable, const dpm_trajectory* request, dpm_message* message) noexcept {
@@ -290,70 +249,29 @@ dpm_status settle(dpm_executable* executable, const void* owner, double* seconds
   });
 }
 
-void memory(dpm_device* device, dpm_memory* result) noexcept {
-  const MemoryCount& count = Handle::of(device).memory;
-  *result = {0, count.used(), count.peak()};
-}
-
 dpm_status trim(dpm_device* device, dpm_message* message) noexcept {
   return on_device(Handle::of(device), message, [&] { Handle::of(device).trim(); });
 }
 
 void statistics(dpm_device* device, dpm_statistics* result) noexcept { *result = Handle::of(device).statistics.read(); }
 
-dpm_status peak(dpm_device* device, double* gflops, double* gigabytes, dpm_message* message) noexcept {
-  return on_device(Handle::of(device), message, [&] {
-    *gflops = float_gigaflops(Handle::of(device));
-    *gigabytes = copy_gigabytes(Handle::of(device));
-  });
+dpm_backend make_table() {
+  dpm_backend table = Entries<Own>::table();
+  table.device.trim = trim;
+  table.device.statistics = statistics;
+  table.network.padded = padded;
+  table.network.begin = begin;
+  table.network.advance = advance;
+  table.network.step = step;
+  table.network.settle = settle;
+  table.transfers = {start_transfer, finish_transfer, end_transfer};
+  return table;
 }
 
 }  // namespace
 }  // namespace dpm::cuda
 
 extern "C" __attribute__((visibility("default"))) const dpm_backend* dpm_backend_entry() noexcept {
-  namespace device = dpm::cuda;
-  static const dpm_backend table = {
-      .abi_version = DPM_BACKEND_ABI,
-      .struct_size = sizeof(dpm_backend),
-      .layout_size = sizeof(dpm_layout),
-      .layout = dpm::own_layout(),
-      .name = "cuda",
-      .residual_in_place = 0,
-      .norms_are_joined = 1,
-      .norms_complete_sums = 1,
-      .probe = device::probe,
-      .open = device::open,
-      .close = device::close,
-      .threads = device::threads,
-      .arena_element_bytes = device::arena_element_bytes,
-      .allocate = device::allocate,
-      .release = device::release,
-      .upload = device::upload,
-      .clear = device::clear,
-      .download = device::download,
-      .download_levels = device::download_as_levels,
-      .begin_transfer = device::start_transfer,
-      .finish_transfer = device::finish_transfer,
-      .end_transfer = device::end_transfer,
-      .supports = device::supports_node,
-      .load = device::load,
-      .unload = device::unload,
-      .compile = device::compile,
-      .discard = device::discard,
-      .run = device::run,
-      .padded = device::padded,
-      .gather = device::gather_rows,
-      .update = device::update_state,
-      .reduce = device::reduce_state,
-      .begin = device::begin,
-      .advance = device::advance,
-      .step = device::step,
-      .settle = device::settle,
-      .memory = device::memory,
-      .trim = device::trim,
-      .statistics = device::statistics,
-      .peak = device::peak,
-  };
+  static const dpm_backend table = dpm::cuda::make_table();
   return &table;
 }

@@ -258,47 +258,21 @@ typedef struct dpm_open_options {
   int32_t autotune;  ///< choose among algorithms by measuring them
 } dpm_open_options;
 
-/// Sizes of what crosses the seam, as the plug-in was compiled. The registry compares them with its own.
-typedef struct dpm_layout {
-  uint32_t message;
-  uint32_t record;
-  uint32_t view;
-  uint32_t value;
-  uint32_t constant;
-  uint32_t attributes;
-  uint32_t node;
-  uint32_t binding;
-  uint32_t graph;
-  uint32_t plan;
-  uint32_t bindings;
-  uint32_t update_sample;
-  uint32_t update;
-  uint32_t gather;
-  uint32_t trajectory;
-  uint32_t step;
-  uint32_t reduce;
-  uint32_t memory;
-  uint32_t statistics;
-  uint32_t open_options;
-} dpm_layout;
+/// Sizes of the structs that cross the seam, as whoever uses this was compiled.
+#define DPM_STRUCT_SIZES                                                                                          \
+  (sizeof(dpm_message) + sizeof(dpm_record) + sizeof(dpm_view) + sizeof(dpm_value) + sizeof(dpm_constant) +       \
+   sizeof(dpm_attributes) + sizeof(dpm_node) + sizeof(dpm_binding) + sizeof(dpm_graph) + sizeof(dpm_plan) +       \
+   sizeof(dpm_bindings) + sizeof(dpm_update_sample) + sizeof(dpm_update) + sizeof(dpm_gather) +                   \
+   sizeof(dpm_trajectory) + sizeof(dpm_step) + sizeof(dpm_reduce) + sizeof(dpm_memory) + sizeof(dpm_statistics) + \
+   sizeof(dpm_open_options))
 
-/// A device. Functions that can fail return a dpm_status and fill `message`. A device is used by one thread at a time,
-/// but `allocate`, `release`, `end_transfer`, `unload`, `discard`, `memory` and `statistics` may be called while
-/// another thread uses it for something else. Every pointer and range in a request has been checked by the engine.
-typedef struct dpm_backend {
-  uint32_t abi_version;
-  uint32_t struct_size;
-  uint32_t layout_size;
-  dpm_layout layout;
-  const char* name;
-  /// Whether a convolution may write over its residual.
-  uint32_t residual_in_place;
-  /// Whether what reads a norm's result may compute it, and reads the norm's inputs.
-  uint32_t norms_are_joined;
-  /// Whether a norm right after the convolution whose result it reads may finish that, and reads its vector and
-  /// residual.
-  uint32_t norms_complete_sums;
+// The entries of a device, by whose they are. Functions that can fail return a dpm_status and fill `message`. A device
+// is used by one thread at a time, but those marked (any thread) may be called while another thread uses it for
+// something else. Every pointer and range in a request has been checked by the engine. Those not marked (optional) have
+// to be there; optional ones are null where a device has no use for them.
 
+/// The device itself.
+typedef struct dpm_device_entries {
   /// Preference of device `index` over others, or one of dpm_probe_result; fills the one of `description` and `reason`
   /// that applies.
   int (*probe)(int32_t index, dpm_message* description, dpm_message* reason) DPM_NOEXCEPT;
@@ -307,8 +281,56 @@ typedef struct dpm_backend {
   int (*threads)(dpm_device* device) DPM_NOEXCEPT;
   /// Of the networks' maps.
   uint32_t (*arena_element_bytes)(dpm_device* device) DPM_NOEXCEPT;
+  /// (any thread)
+  void (*memory)(dpm_device* device, dpm_memory* memory) DPM_NOEXCEPT;
+  /// GFLOP/s of float32 multiply-adds and GB/s (read and write) of a copy that the device can do at most, measured by
+  /// the call.
+  dpm_status (*peak)(dpm_device* device, double* gflops, double* copy_gigabytes, dpm_message* message) DPM_NOEXCEPT;
+  /// (optional) Gives back what is kept of memory that was released, once the work that may use it is done.
+  dpm_status (*trim)(dpm_device* device, dpm_message* message) DPM_NOEXCEPT;
+  /// (optional, any thread)
+  void (*statistics)(dpm_device* device, dpm_statistics* statistics) DPM_NOEXCEPT;
+} dpm_device_entries;
 
+/// Networks and what runs them.
+typedef struct dpm_network_entries {
+  /// Whether the device runs `node` of `graph` as it stands; passes ask this before they fuse.
+  int (*supports)(dpm_device* device, const dpm_graph* graph, const dpm_node* node) DPM_NOEXCEPT;
+  /// Packs the weights of a graph. The graph and its constants are not used after the call.
+  dpm_status (*load)(dpm_device* device, const dpm_graph* graph, dpm_network** network,
+                     dpm_message* message) DPM_NOEXCEPT;
+  /// (any thread)
+  void (*unload)(dpm_network* network) DPM_NOEXCEPT;
+  dpm_status (*compile)(dpm_network* network, const dpm_plan* plan, dpm_executable** executable,
+                        dpm_message* message) DPM_NOEXCEPT;
+  /// (any thread)
+  void (*discard)(dpm_executable* executable) DPM_NOEXCEPT;
+  /// One network evaluation. With `node_seconds`, also the time of every node.
+  dpm_status (*run)(dpm_executable* executable, const dpm_bindings* bindings, double* node_seconds,
+                    dpm_message* message) DPM_NOEXCEPT;
+  /// (optional: every number of rows has plans of its own) Rows that an evaluation of `rows` computes.
+  uint32_t (*padded)(dpm_executable* executable, uint32_t rows) DPM_NOEXCEPT;
+
+  /// (optional, both: whole trajectories cost as much as their steps) `begin` makes one ready, in place of the
+  /// executable's last one; `advance` queues its next `steps`, which may be none, and returns when those of earlier
+  /// calls are done; with `wait` those of this one, too.
+  dpm_status (*begin)(dpm_executable* executable, const dpm_trajectory* trajectory, dpm_message* message) DPM_NOEXCEPT;
+  dpm_status (*advance)(dpm_executable* executable, uint32_t steps, uint32_t wait, dpm_message* message) DPM_NOEXCEPT;
+
+  /// (optional, both: the device does a step at once; others have transfers, too) `step` queues one, and returns when
+  /// the one before it is done, whoever's it is: `seconds` is what the owner's steps took that are done and have not
+  /// been told of. `settle` waits for the last one.
+  dpm_status (*step)(dpm_executable* executable, const dpm_step* step, double* seconds,
+                     dpm_message* message) DPM_NOEXCEPT;
+  dpm_status (*settle)(dpm_executable* executable, const void* owner, double* seconds,
+                       dpm_message* message) DPM_NOEXCEPT;
+} dpm_network_entries;
+
+/// Buffers, and what is computed on them beside networks.
+typedef struct dpm_state_entries {
+  /// (any thread)
   dpm_status (*allocate)(dpm_device* device, uint64_t bytes, dpm_buffer** buffer, dpm_message* message) DPM_NOEXCEPT;
+  /// (any thread)
   void (*release)(dpm_device* device, dpm_buffer* buffer) DPM_NOEXCEPT;
   dpm_status (*upload)(dpm_device* device, dpm_buffer* buffer, uint64_t offset, const void* data, uint64_t bytes,
                        dpm_message* message) DPM_NOEXCEPT;
@@ -321,60 +343,42 @@ typedef struct dpm_backend {
   /// 0 for NaN.
   dpm_status (*download_levels)(dpm_device* device, const dpm_buffer* buffer, uint64_t offset, uint8_t* levels,
                                 uint64_t elements, dpm_message* message) DPM_NOEXCEPT;
-
-  /// Optional, null where a download waits for nothing but itself. Begins to bring elements to the host, as floats or
-  /// with `as_levels` as `download_levels` does, without waiting: what is queued later does not change them.
-  dpm_status (*begin_transfer)(dpm_device* device, const dpm_buffer* buffer, uint64_t offset, uint64_t elements,
-                               uint32_t as_levels, dpm_transfer** transfer, dpm_message* message) DPM_NOEXCEPT;
-  /// Waits for them. They are at `values` until the transfer is ended.
-  dpm_status (*finish_transfer)(dpm_device* device, const dpm_transfer* transfer, const void** values,
-                                dpm_message* message) DPM_NOEXCEPT;
-  /// Also before it is finished.
-  void (*end_transfer)(dpm_device* device, dpm_transfer* transfer) DPM_NOEXCEPT;
-
-  /// Whether the device runs `node` of `graph` as it stands; passes ask this before they fuse.
-  int (*supports)(dpm_device* device, const dpm_graph* graph, const dpm_node* node) DPM_NOEXCEPT;
-  /// Packs the weights of a graph. The graph and its constants are not used after the call.
-  dpm_status (*load)(dpm_device* device, const dpm_graph* graph, dpm_network** network,
-                     dpm_message* message) DPM_NOEXCEPT;
-  void (*unload)(dpm_network* network) DPM_NOEXCEPT;
-  dpm_status (*compile)(dpm_network* network, const dpm_plan* plan, dpm_executable** executable,
-                        dpm_message* message) DPM_NOEXCEPT;
-  void (*discard)(dpm_executable* executable) DPM_NOEXCEPT;
-  /// One network evaluation. With `node_seconds`, also the time of every node.
-  dpm_status (*run)(dpm_executable* executable, const dpm_bindings* bindings, double* node_seconds,
-                    dpm_message* message) DPM_NOEXCEPT;
-
-  /// Optional, null where every number of rows has plans of its own. Rows that an evaluation of `rows` computes.
-  uint32_t (*padded)(dpm_executable* executable, uint32_t rows) DPM_NOEXCEPT;
-
   dpm_status (*gather)(dpm_device* device, const dpm_gather* gather, dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*update)(dpm_device* device, const dpm_update* update, dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*reduce)(dpm_device* device, const dpm_reduce* reduce, dpm_message* message) DPM_NOEXCEPT;
+} dpm_state_entries;
 
-  /// Optional, null for devices on which whole trajectories cost as much as their steps. `begin` makes one ready, in
-  /// place of the executable's last one; `advance` queues its next `steps`, which may be none, and returns when those
-  /// of earlier calls are done; with `wait` those of this one, too.
-  dpm_status (*begin)(dpm_executable* executable, const dpm_trajectory* trajectory, dpm_message* message) DPM_NOEXCEPT;
-  dpm_status (*advance)(dpm_executable* executable, uint32_t steps, uint32_t wait, dpm_message* message) DPM_NOEXCEPT;
-
-  /// Optional, null for devices that do a step at once; others have transfers, too. `step` queues one, and returns when
-  /// the one before it is done, whoever's it is: `seconds` is what the owner's steps took that are done and have not
-  /// been told of. `settle` waits for the last one.
-  dpm_status (*step)(dpm_executable* executable, const dpm_step* step, double* seconds,
-                     dpm_message* message) DPM_NOEXCEPT;
-  dpm_status (*settle)(dpm_executable* executable, const void* owner, double* seconds,
+/// Ways to the host beside the device's work (optional, all: a download waits for nothing but itself).
+typedef struct dpm_transfer_entries {
+  /// Begins to bring elements to the host, as floats or with `as_levels` as `download_levels` does, without waiting:
+  /// what is queued later does not change them.
+  dpm_status (*begin)(dpm_device* device, const dpm_buffer* buffer, uint64_t offset, uint64_t elements,
+                      uint32_t as_levels, dpm_transfer** transfer, dpm_message* message) DPM_NOEXCEPT;
+  /// Waits for them. They are at `values` until the transfer is ended.
+  dpm_status (*finish)(dpm_device* device, const dpm_transfer* transfer, const void** values,
                        dpm_message* message) DPM_NOEXCEPT;
+  /// (any thread) Also before it is finished.
+  void (*end)(dpm_device* device, dpm_transfer* transfer) DPM_NOEXCEPT;
+} dpm_transfer_entries;
 
-  void (*memory)(dpm_device* device, dpm_memory* memory) DPM_NOEXCEPT;
-  /// Optional, null for devices that keep nothing. Gives back what is kept of memory that was released, once the work
-  /// that may use it is done.
-  dpm_status (*trim)(dpm_device* device, dpm_message* message) DPM_NOEXCEPT;
-  /// Optional, null for devices that have nothing to tell.
-  void (*statistics)(dpm_device* device, dpm_statistics* statistics) DPM_NOEXCEPT;
-  /// GFLOP/s of float32 multiply-adds and GB/s (read and write) of a copy that the device can do at most, measured by
-  /// the call.
-  dpm_status (*peak)(dpm_device* device, double* gflops, double* copy_gigabytes, dpm_message* message) DPM_NOEXCEPT;
+/// A kind of device.
+typedef struct dpm_backend {
+  uint32_t abi_version;   ///< DPM_BACKEND_ABI
+  uint32_t struct_size;   ///< of this struct
+  uint32_t struct_sizes;  ///< DPM_STRUCT_SIZES
+  const char* name;
+  /// Whether a convolution may write over its residual.
+  uint32_t residual_in_place;
+  /// Whether what reads a norm's result may compute it, and reads the norm's inputs.
+  uint32_t norms_are_joined;
+  /// Whether a norm right after the convolution whose result it reads may finish that, and reads its vector and
+  /// residual.
+  uint32_t norms_complete_sums;
+
+  dpm_device_entries device;
+  dpm_network_entries network;
+  dpm_state_entries state;
+  dpm_transfer_entries transfers;
 } dpm_backend;
 
 typedef const dpm_backend* (*dpm_backend_entry_function)(void)DPM_NOEXCEPT;

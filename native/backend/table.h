@@ -1,66 +1,151 @@
-// What every device's table says about itself.
+// A device's table: what differs between devices is said by a class of its own, the rest stands here once.
 #pragma once
 
 #include <cstdint>
+#include <cstring>
+#include <memory>
 
 #include "backend/backend.h"
+#include "backend/guard.h"
+#include "backend/update_math.h"
+#include "core/error.h"
 
 namespace dpm {
 
-/// The sizes that this code was compiled with.
-constexpr dpm_layout own_layout() {
-  return {
-      .message = sizeof(dpm_message),
-      .record = sizeof(dpm_record),
-      .view = sizeof(dpm_view),
-      .value = sizeof(dpm_value),
-      .constant = sizeof(dpm_constant),
-      .attributes = sizeof(dpm_attributes),
-      .node = sizeof(dpm_node),
-      .binding = sizeof(dpm_binding),
-      .graph = sizeof(dpm_graph),
-      .plan = sizeof(dpm_plan),
-      .bindings = sizeof(dpm_bindings),
-      .update_sample = sizeof(dpm_update_sample),
-      .update = sizeof(dpm_update),
-      .gather = sizeof(dpm_gather),
-      .trajectory = sizeof(dpm_trajectory),
-      .step = sizeof(dpm_step),
-      .reduce = sizeof(dpm_reduce),
-      .memory = sizeof(dpm_memory),
-      .statistics = sizeof(dpm_statistics),
-      .open_options = sizeof(dpm_open_options),
-  };
+inline void check_range(std::uint64_t size, std::uint64_t offset, std::uint64_t bytes) {
+  require(offset <= size && bytes <= size - offset, "a range leaves its buffer");
 }
 
-/// A struct by its name and its place among the sizes.
-struct LayoutEntry {
-  const char* name;
-  std::uint32_t dpm_layout::* size;
+/// The entries that every device has. `Own` has the class `Handle` (Handles<...>), `name`, the flags of a memory plan,
+/// `guarded(device, message, body)`, which runs a piece of work on a device, and what each entry does, with objects in
+/// place of handles.
+template <typename Own>
+struct Entries {
+  using Handle = typename Own::Handle;
+
+  static dpm_status open(const dpm_open_options* options, dpm_device** device, dpm_message* message) noexcept {
+    return dpm::guarded(message, [&] {
+      require(options->struct_size >= sizeof *options, "the options are of an older version");
+      *device = Handle::give(Own::open(*options));
+    });
+  }
+  static void close(dpm_device* device) noexcept { Own::close(Handle::take(device)); }
+  static int threads(dpm_device* device) noexcept { return Own::threads(Handle::of(device)); }
+  static std::uint32_t arena_element_bytes(dpm_device* device) noexcept {
+    return static_cast<std::uint32_t>(Own::arena_element_bytes(Handle::of(device)));
+  }
+  static void memory(dpm_device* device, dpm_memory* result) noexcept { *result = Own::memory(Handle::of(device)); }
+  static dpm_status peak(dpm_device* device, double* gflops, double* copy_gigabytes, dpm_message* message) noexcept {
+    return on(device, message, [&](auto& own) { Own::peak(own, *gflops, *copy_gigabytes); });
+  }
+
+  static int supports(dpm_device* device, const dpm_graph* graph, const dpm_node* node) noexcept {
+    return Own::supports(Handle::of(device), *graph, *node) ? 1 : 0;
+  }
+  static dpm_status load(dpm_device* device, const dpm_graph* graph, dpm_network** network,
+                         dpm_message* message) noexcept {
+    return on(device, message, [&](auto& own) { *network = Handle::give(Own::load(own, *graph)); });
+  }
+  static void unload(dpm_network* network) noexcept {
+    if (network != nullptr) Own::unload(Handle::take(network));
+  }
+  static dpm_status compile(dpm_network* network, const dpm_plan* plan, dpm_executable** executable,
+                            dpm_message* message) noexcept {
+    auto& own = Handle::of(network);
+    return Own::guarded(own.device, message, [&] { *executable = Handle::give(Own::compile(own, *plan)); });
+  }
+  static void discard(dpm_executable* executable) noexcept {
+    if (executable != nullptr) Own::discard(Handle::take(executable));
+  }
+  static dpm_status run(dpm_executable* executable, const dpm_bindings* bindings, double* node_seconds,
+                        dpm_message* message) noexcept {
+    auto& own = Handle::of(executable);
+    return Own::guarded(own.network.device, message, [&] { Own::run(own, *bindings, node_seconds); });
+  }
+
+  static dpm_status allocate(dpm_device* device, std::uint64_t bytes, dpm_buffer** buffer,
+                             dpm_message* message) noexcept {
+    return on(device, message, [&](auto& own) { *buffer = Handle::give(Own::allocate(own, bytes)); });
+  }
+  static void release(dpm_device* device, dpm_buffer* buffer) noexcept {
+    if (buffer != nullptr) Own::release(Handle::of(device), Handle::take(buffer));
+  }
+  static dpm_status upload(dpm_device* device, dpm_buffer* buffer, std::uint64_t offset, const void* data,
+                           std::uint64_t bytes, dpm_message* message) noexcept {
+    return within(device, buffer, offset, bytes, message,
+                  [&](auto& own, auto* place) { Own::upload(own, place, data, bytes); });
+  }
+  static dpm_status clear(dpm_device* device, dpm_buffer* buffer, std::uint64_t offset, std::uint64_t bytes,
+                          dpm_message* message) noexcept {
+    return within(device, buffer, offset, bytes, message,
+                  [&](auto& own, auto* place) { Own::clear(own, place, bytes); });
+  }
+  static dpm_status download(dpm_device* device, const dpm_buffer* buffer, std::uint64_t offset, void* data,
+                             std::uint64_t bytes, dpm_message* message) noexcept {
+    return within(device, buffer, offset, bytes, message,
+                  [&](auto& own, const auto* place) { Own::download(own, place, data, bytes); });
+  }
+  static dpm_status download_levels(dpm_device* device, const dpm_buffer* buffer, std::uint64_t offset,
+                                    std::uint8_t* levels, std::uint64_t elements, dpm_message* message) noexcept {
+    return within(device, buffer, offset * sizeof(float), elements * sizeof(float), message,
+                  [&](auto& own, const auto* place) {
+                    Own::download_levels(own, reinterpret_cast<const float*>(place), levels, elements);
+                  });
+  }
+  static dpm_status gather(dpm_device* device, const dpm_gather* request, dpm_message* message) noexcept {
+    return on(device, message, [&](auto& own) { Own::gather(own, *request); });
+  }
+  static dpm_status update(dpm_device* device, const dpm_update* request, dpm_message* message) noexcept {
+    return on(device, message, [&](auto& own) { Own::update(own, *request); });
+  }
+  static dpm_status reduce(dpm_device* device, const dpm_reduce* request, dpm_message* message) noexcept {
+    return on(device, message, [&](auto& own) { Own::reduce(own, *request); });
+  }
+
+  /// The table without what is optional.
+  static constexpr dpm_backend table() {
+    dpm_backend result{};
+    result.abi_version = DPM_BACKEND_ABI;
+    result.struct_size = sizeof(dpm_backend);
+    result.struct_sizes = DPM_STRUCT_SIZES;
+    result.name = Own::kName;
+    result.residual_in_place = Own::kResidualInPlace;
+    result.norms_are_joined = Own::kNormsAreJoined;
+    result.norms_complete_sums = Own::kNormsCompleteSums;
+    result.device = {Own::probe, open, close, threads, arena_element_bytes, memory, peak, nullptr, nullptr};
+    result.network = {supports, load, unload, compile, discard, run, nullptr, nullptr, nullptr, nullptr, nullptr};
+    result.state = {allocate, release, upload, clear, download, download_levels, gather, update, reduce};
+    return result;
+  }
+
+ private:
+  template <typename Body>
+  static dpm_status on(dpm_device* device, dpm_message* message, const Body& body) noexcept {
+    auto& own = Handle::of(device);
+    return Own::guarded(own, message, [&] { body(own); });
+  }
+  /// Calls `body` with the device and where the range begins, whose size has been checked.
+  template <typename Buffer, typename Body>
+  static dpm_status within(dpm_device* device, Buffer* buffer, std::uint64_t offset, std::uint64_t bytes,
+                           dpm_message* message, const Body& body) noexcept {
+    return on(device, message, [&](auto& own) {
+      check_range(Own::size(Handle::of(buffer)), offset, bytes);
+      body(own, Own::data(Handle::of(buffer)) + offset);
+    });
+  }
 };
 
-inline constexpr LayoutEntry kLayoutEntries[] = {
-    {"dpm_message", &dpm_layout::message},
-    {"dpm_record", &dpm_layout::record},
-    {"dpm_view", &dpm_layout::view},
-    {"dpm_value", &dpm_layout::value},
-    {"dpm_constant", &dpm_layout::constant},
-    {"dpm_attributes", &dpm_layout::attributes},
-    {"dpm_node", &dpm_layout::node},
-    {"dpm_binding", &dpm_layout::binding},
-    {"dpm_graph", &dpm_layout::graph},
-    {"dpm_plan", &dpm_layout::plan},
-    {"dpm_bindings", &dpm_layout::bindings},
-    {"dpm_update_sample", &dpm_layout::update_sample},
-    {"dpm_update", &dpm_layout::update},
-    {"dpm_gather", &dpm_layout::gather},
-    {"dpm_trajectory", &dpm_layout::trajectory},
-    {"dpm_step", &dpm_layout::step},
-    {"dpm_reduce", &dpm_layout::reduce},
-    {"dpm_memory", &dpm_layout::memory},
-    {"dpm_statistics", &dpm_layout::statistics},
-    {"dpm_open_options", &dpm_layout::open_options},
+/// What devices whose memory is the host's do with ranges of it.
+struct HostMemory {
+  static void upload(const auto& /*device*/, unsigned char* place, const void* data, std::uint64_t bytes) {
+    if (bytes > 0) std::memcpy(place, data, bytes);
+  }
+  static void clear(const auto& /*device*/, unsigned char* place, std::uint64_t bytes) {
+    if (bytes > 0) std::memset(place, 0, bytes);
+  }
+  static void download(const auto& /*device*/, const unsigned char* place, void* data, std::uint64_t bytes) {
+    if (bytes > 0) std::memcpy(data, place, bytes);
+  }
 };
-static_assert(sizeof kLayoutEntries / sizeof *kLayoutEntries == sizeof(dpm_layout) / sizeof(std::uint32_t));
 
 }  // namespace dpm

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include "backend/table.h"
+#include "backend/backend.h"
 #include "platform/library.h"
 
 namespace dpm {
@@ -17,13 +17,8 @@ std::string mismatch_of(const dpm_backend& backend) {
   if (backend.struct_size != sizeof(dpm_backend)) {
     return differs("a dpm_backend of size", backend.struct_size, sizeof(dpm_backend));
   }
-  if (backend.layout_size != sizeof(dpm_layout)) {
-    return differs("a dpm_layout of size", backend.layout_size, sizeof(dpm_layout));
-  }
-  constexpr dpm_layout kOwn = own_layout();
-  for (const LayoutEntry& entry : kLayoutEntries) {
-    const std::uint32_t found = backend.layout.*entry.size;
-    if (found != kOwn.*entry.size) return differs(std::string("a ") + entry.name + " of size", found, kOwn.*entry.size);
+  if (backend.struct_sizes != DPM_STRUCT_SIZES) {
+    return differs("structs of", backend.struct_sizes, DPM_STRUCT_SIZES) + " bytes";
   }
   return {};
 }
@@ -50,7 +45,7 @@ Plugin open_for_driver(const std::vector<std::string>& paths) {
     }
     dpm_message description{};
     dpm_message reason{};
-    if (plugin.backend->probe(0, &description, &reason) != DPM_PROBE_OLD_DRIVER) {
+    if (plugin.backend->device.probe(0, &description, &reason) != DPM_PROBE_OLD_DRIVER) {
       plugin.passed_over = passed_over;
       return plugin;
     }

@@ -77,7 +77,7 @@ DeviceInfo describe(const Kind& kind, int index) {
   if (plugin.backend == nullptr) return info;
   dpm_message description{};
   dpm_message reason{};
-  info.score = plugin.backend->probe(index, &description, &reason);
+  info.score = plugin.backend->device.probe(index, &description, &reason);
   info.usable = info.score > 0;
   info.description = description.text;
   if (info.usable && !plugin.passed_over.empty()) info.description += "; why this plug-in: " + plugin.passed_over;

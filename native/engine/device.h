@@ -83,7 +83,7 @@ class Device : public std::enable_shared_from_this<Device> {
   [[nodiscard]] dpm_device* get() const { return device_; }
   [[nodiscard]] const std::string& name() const { return name_; }
   [[nodiscard]] const std::string& description() const { return description_; }
-  [[nodiscard]] int threads() const { return api_->threads(device_); }
+  [[nodiscard]] int threads() const { return api_->device.threads(device_); }
 
   std::shared_ptr<Buffer> allocate(std::uint64_t bytes);
   /// What a plan of memory for it has to keep to.

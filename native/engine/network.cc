@@ -20,7 +20,7 @@ namespace {
 bool device_supports(const Device& device, const graph::Graph& graph, const graph::Node& node) {
   const graph::LoweredGraph lowered(graph);
   const dpm_node candidate = graph::LoweredGraph::lower(node);
-  return device.api().supports(device.get(), &lowered.get(), &candidate) != 0;
+  return device.api().network.supports(device.get(), &lowered.get(), &candidate) != 0;
 }
 
 NetworkShape shape_of(const graph::Graph& graph, int classes) {
@@ -64,13 +64,13 @@ Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOpti
   info_.nodes = graph_.nodes.size();
   for (const graph::Node& node : graph_.nodes) info_.multiply_adds += graph::multiply_adds(graph_, node);
   plan_ = graph::plan_memory(graph_, device_->placement_rules());
-  info_.row_bytes = plan_.elements * device_->api().arena_element_bytes(device_->get());
+  info_.row_bytes = plan_.elements * device_->api().device.arena_element_bytes(device_->get());
   shape_ = shape_of(graph_, options_.classes);
   find_bindings();
   const graph::LoweredGraph lowered(graph_);
   info_.weight_bytes = device_->bytes_taken_by([&] {
     dpm_message message{};
-    check(device_->api().load(device_->get(), &lowered.get(), &network_, &message), message);
+    check(device_->api().network.load(device_->get(), &lowered.get(), &network_, &message), message);
   });
   // The memory and files behind the weights are the caller's.
   for (graph::Constant& constant : graph_.constants) {
@@ -81,11 +81,11 @@ Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOpti
 
 Network::~Network() {
   release_executable();
-  if (network_ != nullptr) device_->api().unload(network_);
+  if (network_ != nullptr) device_->api().network.unload(network_);
 }
 
 void Network::release_executable() {
-  if (executable_ != nullptr) device_->api().discard(executable_);
+  if (executable_ != nullptr) device_->api().network.discard(executable_);
   executable_ = nullptr;
   arena_.reset();
   reserved_ = 0;
@@ -110,7 +110,7 @@ void Network::compile(int batch) {
   std::shared_ptr<Buffer> arena = device_->allocate(count * info_.row_bytes);
   const dpm_plan plan{static_cast<std::uint32_t>(batch), plan_.offsets.data(), arena->get()};
   dpm_message message{};
-  check(device_->api().compile(network_, &plan, &executable_, &message), message);
+  check(device_->api().network.compile(network_, &plan, &executable_, &message), message);
   arena_ = std::move(arena);
   reserved_ = batch;
 }
@@ -145,7 +145,7 @@ void Network::run(const Evaluation& evaluation, double* node_seconds) {
   for (std::size_t i = 0; i < views_.size(); ++i) views_[i] = evaluation.*tensors_[i];
   const dpm_bindings bindings{evaluation.batch, static_cast<std::uint32_t>(views_.size()), views_.data()};
   dpm_message message{};
-  check(device_->api().run(executable_, &bindings, node_seconds, &message), message);
+  check(device_->api().network.run(executable_, &bindings, node_seconds, &message), message);
 }
 
 void Network::evaluate(const Evaluation& evaluation, const float* times) {
@@ -186,37 +186,37 @@ void Network::divide(const dpm_view& output, std::uint64_t elements, std::uint32
   device_->update(request);
 }
 
-bool Network::pads() const { return device_->api().padded != nullptr; }
+bool Network::pads() const { return device_->api().network.padded != nullptr; }
 
 std::uint32_t Network::padded(std::uint32_t rows) const {
-  return pads() && executable_ != nullptr ? device_->api().padded(executable_, rows) : rows;
+  return pads() && executable_ != nullptr ? device_->api().network.padded(executable_, rows) : rows;
 }
 
 /// A device's own trajectory cannot divide outputs: it updates with them as the network leaves them.
-bool Network::runs_trajectories() const { return device_->api().begin != nullptr && !divides(); }
+bool Network::runs_trajectories() const { return device_->api().network.begin != nullptr && !divides(); }
 
 void Network::begin(const dpm_trajectory& trajectory) {
   dpm_update update = trajectory.update;
   for (std::uint32_t step = 0; step < trajectory.steps; ++step, update.samples += update.batch) check_update(update);
   dpm_message message{};
-  check(device_->api().begin(executable_, &trajectory, &message), message);
+  check(device_->api().network.begin(executable_, &trajectory, &message), message);
 }
 
 void Network::advance(std::uint32_t steps, bool wait) {
   dpm_message message{};
-  check(device_->api().advance(executable_, steps, wait ? 1 : 0, &message), message);
+  check(device_->api().network.advance(executable_, steps, wait ? 1 : 0, &message), message);
 }
 
 bool Network::takes_steps() const {
   const dpm_backend& api = device_->api();
-  return api.step != nullptr && api.begin_transfer != nullptr && !divides();
+  return api.network.step != nullptr && api.transfers.begin != nullptr && !divides();
 }
 
 double Network::step(const dpm_step& step) {
   check_step(step, static_cast<std::uint32_t>(reserved_));
   double seconds = 0;
   dpm_message message{};
-  check(device_->api().step(executable_, &step, &seconds, &message), message);
+  check(device_->api().network.step(executable_, &step, &seconds, &message), message);
   return seconds;
 }
 
@@ -225,7 +225,7 @@ double Network::settle(const void* owner) {
   // Nothing is on its way in memory that is gone.
   if (executable_ == nullptr) return seconds;
   dpm_message message{};
-  check(device_->api().settle(executable_, owner, &seconds, &message), message);
+  check(device_->api().network.settle(executable_, owner, &seconds, &message), message);
   return seconds;
 }
 

@@ -9,15 +9,15 @@ namespace {
 template <typename T>
 void download(const Device& device, const dpm_view& view, std::vector<T>& values) {
   dpm_message message{};
-  check(device.api().download(device.get(), view.buffer, view.offset * sizeof(T), values.data(),
-                              values.size() * sizeof(T), &message),
+  check(device.api().state.download(device.get(), view.buffer, view.offset * sizeof(T), values.data(),
+                                    values.size() * sizeof(T), &message),
         message);
 }
 
 void upload(const Device& device, const dpm_view& view, const std::vector<float>& values) {
   dpm_message message{};
-  check(device.api().upload(device.get(), view.buffer, view.offset * sizeof(float), values.data(),
-                            values.size() * sizeof(float), &message),
+  check(device.api().state.upload(device.get(), view.buffer, view.offset * sizeof(float), values.data(),
+                                  values.size() * sizeof(float), &message),
         message);
 }
 

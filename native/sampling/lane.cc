@@ -296,7 +296,7 @@ bool Lane::shows_prediction(const Slot& slot) {
 
 void Lane::wait_for_device() {
   // Those that take whole trajectories queue their work.
-  if (evaluator_->device().api().begin != nullptr) registers_->wait();
+  if (evaluator_->device().api().network.begin != nullptr) registers_->wait();
 }
 
 void Lane::upload_noise(std::uint32_t index) {

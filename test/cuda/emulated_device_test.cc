@@ -157,7 +157,7 @@ TEST_F(EmulatedCuda, ZerosDoNotComeFromTheHost) {
   for (const dpm_view& view : {views.y, views.history[0], views.history[1]}) {
     std::vector<float> values(kRows * shape.image, 1.0F);
     dpm_message message{};
-    ASSERT_EQ(device_->api().download(device_->get(), view.buffer, 0, values.data(), bytes, &message), DPM_OK);
+    ASSERT_EQ(device_->api().state.download(device_->get(), view.buffer, 0, values.data(), bytes, &message), DPM_OK);
     EXPECT_EQ(values, std::vector<float>(values.size()));
   }
 }

@@ -24,20 +24,20 @@ std::vector<std::string> usable_isas() {
 
 LoadedGraph::LoadedGraph(std::shared_ptr<Device> device, graph::Graph graph, int batch, bool fused)
     : device_(std::move(device)),
-      network_(nullptr, device_->api().unload),
-      executable_(nullptr, device_->api().discard) {
+      network_(nullptr, device_->api().network.unload),
+      executable_(nullptr, device_->api().network.discard) {
   if (fused) graph::fuse(graph, supports_of(*device_));
   const graph::LoweredGraph lowered(graph);
   dpm_network* network = nullptr;
-  check(device_->api().load(device_->get(), &lowered.get(), &network, &message_), message_);
+  check(device_->api().network.load(device_->get(), &lowered.get(), &network, &message_), message_);
   network_.reset(network);
 
   const graph::MemoryPlan memory = graph::plan_memory(graph, device_->placement_rules());
   const auto count = static_cast<std::uint64_t>(batch);
-  arena_ = device_->allocate(count * memory.elements * device_->api().arena_element_bytes(device_->get()));
+  arena_ = device_->allocate(count * memory.elements * device_->api().device.arena_element_bytes(device_->get()));
   const dpm_plan plan{static_cast<std::uint32_t>(batch), memory.offsets.data(), arena_->get()};
   dpm_executable* executable = nullptr;
-  check(device_->api().compile(network, &plan, &executable, &message_), message_);
+  check(device_->api().network.compile(network, &plan, &executable, &message_), message_);
   executable_.reset(executable);
   names_ = graph.bindings;
   const int out = graph.find_binding(DPM_BINDING_OUTPUT);

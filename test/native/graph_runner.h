@@ -30,7 +30,7 @@ inline graph::Supports supports_of(const Device& device) {
   return [&device](const graph::Graph& graph, const graph::Node& node) {
     const graph::LoweredGraph lowered(graph);
     const dpm_node candidate = graph::LoweredGraph::lower(node);
-    return device.api().supports(device.get(), &lowered.get(), &candidate) != 0;
+    return device.api().network.supports(device.get(), &lowered.get(), &candidate) != 0;
   };
 }
 
@@ -41,7 +41,7 @@ class LoadedGraph {
 
   /// Puts an evaluation's inputs where `run` reads them; as many samples as there are.
   void bind(const GraphInputs& inputs, int batch);
-  void run() { check(device_->api().run(executable_.get(), &bindings_, nullptr, &message_), message_); }
+  void run() { check(device_->api().network.run(executable_.get(), &bindings_, nullptr, &message_), message_); }
   [[nodiscard]] std::vector<float> output() const;
 
  private:

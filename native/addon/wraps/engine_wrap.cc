@@ -57,7 +57,7 @@ class PeakJob : public PromiseJob {
 
   void run() override {
     dpm_message message{};
-    check(device_->api().peak(device_->get(), &gflops_, &gigabytes_, &message), message);
+    check(device_->api().device.peak(device_->get(), &gflops_, &gigabytes_, &message), message);
   }
 
  protected:

@@ -1,11 +1,9 @@
 #include "devices/cpu/backend.h"
 
-#include <cstring>
+#include <memory>
 #include <string>
 
-#include "backend/guard.h"
 #include "backend/table.h"
-#include "backend/update_math.h"
 #include "core/dtype.h"
 #include "core/flush_denormals.h"
 #include "devices/cpu/bf16/kernels.h"
@@ -17,10 +15,6 @@
 
 namespace dpm::cpu {
 namespace {
-
-void check_range(const Buffer& buffer, std::uint64_t offset, std::uint64_t bytes) {
-  require(offset <= buffer.memory.size() && bytes <= buffer.memory.size() - offset, "a range leaves its buffer");
-}
 
 /// See dpm_device::bf16_terms. Throws Error(kUnsupported).
 int bf16_terms(const IsaKernels& isa, DType dtype, bool exact) {
@@ -38,197 +32,108 @@ int bf16_terms(const IsaKernels& isa, DType dtype, bool exact) {
   }
 }
 
-int probe(std::int32_t index, dpm_message* description, dpm_message* reason) noexcept {
-  if (index != 0) {
-    set_message(reason, "there is one cpu device");
-    return 0;
-  }
-  try {
-    set_message(description, std::string(select_isa().name) + ", " + std::to_string(platform::available_processors()) +
-                                 " threads (built in and usable: " + available_isas() + ")");
-    return 10;
-  } catch (...) {
-    set_message(reason, current_error().second);
-    return 0;
-  }
-}
+/// What this device does behind the entries of its table.
+struct Own : HostMemory {
+  using Handle = cpu::Handle;
+  static constexpr const char* kName = "cpu";
+  static constexpr std::uint32_t kResidualInPlace = 1;
+  static constexpr std::uint32_t kNormsAreJoined = 0;
+  static constexpr std::uint32_t kNormsCompleteSums = 0;
 
-dpm_status open(const dpm_open_options* options, dpm_device** device, dpm_message* message) noexcept {
-  return guarded(message, [&] {
-    require(options->struct_size >= sizeof *options, "the options are of an older version");
-    require(options->threads >= 0 && options->threads <= 1024, "threads must be between 0 and 1024");
+  template <typename Body>
+  static dpm_status guarded(const Device& /*device*/, dpm_message* message, const Body& body) noexcept {
+    return dpm::guarded(message, body);
+  }
+
+  static int probe(std::int32_t index, dpm_message* description, dpm_message* reason) noexcept {
+    if (index != 0) {
+      set_message(reason, "there is one cpu device");
+      return 0;
+    }
+    try {
+      set_message(description, std::string(select_isa().name) + ", " +
+                                   std::to_string(platform::available_processors()) +
+                                   " threads (built in and usable: " + available_isas() + ")");
+      return 10;
+    } catch (...) {
+      set_message(reason, current_error().second);
+      return 0;
+    }
+  }
+
+  static std::unique_ptr<Device> open(const dpm_open_options& options) {
+    require(options.threads >= 0 && options.threads <= 1024, "threads must be between 0 and 1024");
     const IsaKernels& isa = select_isa();
-    if (options->tf32 != 0 || options->autotune != 0) {
+    if (options.tf32 != 0 || options.autotune != 0) {
       throw Error(ErrorCode::kUnsupported, "tf32 and autotune are options of cuda devices");
     }
-    const bool exact = options->exact != 0;
-    const int terms = bf16_terms(isa, static_cast<DType>(options->dtype), exact);
-    *device = Handle::give(std::make_unique<Device>(options->threads, isa, exact, terms));
-  });
-}
+    const bool exact = options.exact != 0;
+    const int terms = bf16_terms(isa, static_cast<DType>(options.dtype), exact);
+    return std::make_unique<Device>(options.threads, isa, exact, terms);
+  }
+  static void close(std::unique_ptr<Device> /*device*/) noexcept {}
+  static int threads(const Device& device) { return device.pool.threads(); }
+  static std::size_t arena_element_bytes(const Device& /*device*/) { return sizeof(float); }
+  /// The memory of a processor is the host's.
+  static dpm_memory memory(const Device& device) { return {device.memory.used(), 0, device.memory.peak()}; }
+  static void peak(Device& device, double& gflops, double& copy_gigabytes) {
+    const FlushDenormals flush;
+    gflops = measure_gflops(device);
+    copy_gigabytes = measure_copy_gigabytes(device);
+  }
 
-void close(dpm_device* device) noexcept { Handle::take(device).reset(); }
+  static bool supports(const Device& /*device*/, const dpm_graph& graph, const dpm_node& node) {
+    return cpu::supports(graph, node);
+  }
+  static std::unique_ptr<Network> load(Device& device, const dpm_graph& graph) {
+    return std::make_unique<Network>(device, graph);
+  }
+  static void unload(std::unique_ptr<Network> /*network*/) noexcept {}
+  static std::unique_ptr<Executable> compile(Network& network, const dpm_plan& plan) {
+    return std::make_unique<Executable>(network, plan);
+  }
+  static void discard(std::unique_ptr<Executable> /*executable*/) noexcept {}
+  static void run(const Executable& executable, const dpm_bindings& bindings, double* node_seconds) {
+    const FlushDenormals flush;
+    executable.run(bindings, node_seconds);
+  }
 
-int threads(dpm_device* device) noexcept { return Handle::of(device).pool.threads(); }
-
-std::uint32_t arena_element_bytes(dpm_device* /*device*/) noexcept { return sizeof(float); }
-
-dpm_status allocate(dpm_device* device, std::uint64_t bytes, dpm_buffer** buffer, dpm_message* message) noexcept {
-  return guarded(message, [&] {
+  static std::unique_ptr<Buffer> allocate(Device& device, std::uint64_t bytes) {
     auto made = std::make_unique<Buffer>();
-    made->memory = CountedBuffer(Handle::of(device).memory, bytes);
-    *buffer = Handle::give(std::move(made));
-  });
-}
-
-void release(dpm_device* /*device*/, dpm_buffer* buffer) noexcept { Handle::take(buffer).reset(); }
-
-dpm_status upload(dpm_device* /*device*/, dpm_buffer* buffer, std::uint64_t offset, const void* data,
-                  std::uint64_t bytes, dpm_message* message) noexcept {
-  return guarded(message, [&] {
-    check_range(Handle::of(buffer), offset, bytes);
-    if (bytes > 0) std::memcpy(static_cast<char*>(Handle::of(buffer).memory.data()) + offset, data, bytes);
-  });
-}
-
-dpm_status clear(dpm_device* /*device*/, dpm_buffer* buffer, std::uint64_t offset, std::uint64_t bytes,
-                 dpm_message* message) noexcept {
-  return guarded(message, [&] {
-    check_range(Handle::of(buffer), offset, bytes);
-    if (bytes > 0) std::memset(static_cast<char*>(Handle::of(buffer).memory.data()) + offset, 0, bytes);
-  });
-}
-
-dpm_status download(dpm_device* /*device*/, const dpm_buffer* buffer, std::uint64_t offset, void* data,
-                    std::uint64_t bytes, dpm_message* message) noexcept {
-  return guarded(message, [&] {
-    check_range(Handle::of(buffer), offset, bytes);
-    if (bytes > 0) std::memcpy(data, static_cast<const char*>(Handle::of(buffer).memory.data()) + offset, bytes);
-  });
-}
-
-dpm_status download_levels(dpm_device* device, const dpm_buffer* buffer, std::uint64_t offset, std::uint8_t* levels,
-                           std::uint64_t elements, dpm_message* message) noexcept {
-  return guarded(message, [&] {
-    check_range(Handle::of(buffer), offset * sizeof(float), elements * sizeof(float));
+    made->memory = CountedBuffer(device.memory, bytes);
+    return made;
+  }
+  static void release(const Device& /*device*/, std::unique_ptr<Buffer> /*buffer*/) noexcept {}
+  static std::uint64_t size(const Buffer& buffer) { return buffer.memory.size(); }
+  static unsigned char* data(const Buffer& buffer) { return static_cast<unsigned char*>(buffer.memory.data()); }
+  static void download_levels(Device& device, const float* values, std::uint8_t* levels, std::uint64_t elements) {
     constexpr std::uint64_t kChunk = 16384;
-    const float* values = Handle::of(buffer).memory.floats() + offset;
-    Handle::of(device).pool.parallel_for(static_cast<std::int64_t>((elements + kChunk - 1) / kChunk),
-                                         [&](std::int64_t chunk, int) {
-                                           const std::uint64_t first = static_cast<std::uint64_t>(chunk) * kChunk;
-                                           const std::uint64_t last = std::min(elements, first + kChunk);
-                                           for (std::uint64_t i = first; i < last; ++i)
-                                             levels[i] = update::level(values[i]);
-                                         });
-  });
-}
-
-int supports_node(dpm_device* /*device*/, const dpm_graph* graph, const dpm_node* node) noexcept {
-  return supports(*graph, *node) ? 1 : 0;
-}
-
-dpm_status load(dpm_device* device, const dpm_graph* graph, dpm_network** network, dpm_message* message) noexcept {
-  return guarded(message, [&] { *network = Handle::give(std::make_unique<Network>(Handle::of(device), *graph)); });
-}
-
-void unload(dpm_network* network) noexcept { Handle::take(network).reset(); }
-
-dpm_status compile(dpm_network* network, const dpm_plan* plan, dpm_executable** executable,
-                   dpm_message* message) noexcept {
-  return guarded(message,
-                 [&] { *executable = Handle::give(std::make_unique<Executable>(Handle::of(network), *plan)); });
-}
-
-void discard(dpm_executable* executable) noexcept { Handle::take(executable).reset(); }
-
-dpm_status run(dpm_executable* executable, const dpm_bindings* bindings, double* node_seconds,
-               dpm_message* message) noexcept {
-  return guarded(message, [&] {
+    const auto chunks = static_cast<std::int64_t>((elements + kChunk - 1) / kChunk);
+    device.pool.parallel_for(chunks, [&](std::int64_t chunk, int) {
+      const std::uint64_t first = static_cast<std::uint64_t>(chunk) * kChunk;
+      const std::uint64_t last = std::min(elements, first + kChunk);
+      for (std::uint64_t i = first; i < last; ++i) levels[i] = dpm::update::level(values[i]);
+    });
+  }
+  static void gather(Device& device, const dpm_gather& request) {
     const FlushDenormals flush;
-    Handle::of(executable).run(*bindings, node_seconds);
-  });
-}
-
-dpm_status gather_rows(dpm_device* device, const dpm_gather* request, dpm_message* message) noexcept {
-  return guarded(message, [&] {
+    cpu::gather(device, request);
+  }
+  static void update(Device& device, const dpm_update& request) {
     const FlushDenormals flush;
-    gather(Handle::of(device), *request);
-  });
-}
-
-dpm_status update_state(dpm_device* device, const dpm_update* request, dpm_message* message) noexcept {
-  return guarded(message, [&] {
+    cpu::update(device, request);
+  }
+  static void reduce(Device& device, const dpm_reduce& request) {
     const FlushDenormals flush;
-    update(Handle::of(device), *request);
-  });
-}
-
-dpm_status reduce_state(dpm_device* device, const dpm_reduce* request, dpm_message* message) noexcept {
-  return guarded(message, [&] {
-    const FlushDenormals flush;
-    reduce(Handle::of(device), *request);
-  });
-}
-
-void memory(dpm_device* device, dpm_memory* result) noexcept {
-  // The CPU's device memory is host memory.
-  *result = {Handle::of(device).memory.used(), 0, Handle::of(device).memory.peak()};
-}
-
-dpm_status peak(dpm_device* device, double* gflops, double* copy_gigabytes, dpm_message* message) noexcept {
-  return guarded(message, [&] {
-    const FlushDenormals flush;
-    *gflops = measure_gflops(Handle::of(device));
-    *copy_gigabytes = measure_copy_gigabytes(Handle::of(device));
-  });
-}
+    cpu::reduce(device, request);
+  }
+};
 
 }  // namespace
 
 const dpm_backend& backend() {
-  static const dpm_backend table = {
-      .abi_version = DPM_BACKEND_ABI,
-      .struct_size = sizeof(dpm_backend),
-      .layout_size = sizeof(dpm_layout),
-      .layout = own_layout(),
-      .name = "cpu",
-      .residual_in_place = 1,
-      .norms_are_joined = 0,
-      .norms_complete_sums = 0,
-      .probe = probe,
-      .open = open,
-      .close = close,
-      .threads = threads,
-      .arena_element_bytes = arena_element_bytes,
-      .allocate = allocate,
-      .release = release,
-      .upload = upload,
-      .clear = clear,
-      .download = download,
-      .download_levels = download_levels,
-      .begin_transfer = nullptr,
-      .finish_transfer = nullptr,
-      .end_transfer = nullptr,
-      .supports = supports_node,
-      .load = load,
-      .unload = unload,
-      .compile = compile,
-      .discard = discard,
-      .run = run,
-      .padded = nullptr,
-      .gather = gather_rows,
-      .update = update_state,
-      .reduce = reduce_state,
-      .begin = nullptr,
-      .advance = nullptr,
-      .step = nullptr,
-      .settle = nullptr,
-      .memory = memory,
-      .trim = nullptr,
-      .statistics = nullptr,
-      .peak = peak,
-  };
-  return table;
+  static constexpr dpm_backend kTable = Entries<Own>::table();
+  return kTable;
 }
 
 }  // namespace dpm::cpu

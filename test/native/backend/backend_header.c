@@ -14,32 +14,9 @@ const dpm_backend* dpm_table_in_c(void) {
   static const dpm_backend table = {
       .abi_version = DPM_BACKEND_ABI,
       .struct_size = sizeof(dpm_backend),
-      .layout_size = sizeof(dpm_layout),
-      .layout =
-          {
-              .message = sizeof(dpm_message),
-              .record = sizeof(dpm_record),
-              .view = sizeof(dpm_view),
-              .value = sizeof(dpm_value),
-              .constant = sizeof(dpm_constant),
-              .attributes = sizeof(dpm_attributes),
-              .node = sizeof(dpm_node),
-              .binding = sizeof(dpm_binding),
-              .graph = sizeof(dpm_graph),
-              .plan = sizeof(dpm_plan),
-              .bindings = sizeof(dpm_bindings),
-              .update_sample = sizeof(dpm_update_sample),
-              .update = sizeof(dpm_update),
-              .gather = sizeof(dpm_gather),
-              .trajectory = sizeof(dpm_trajectory),
-              .step = sizeof(dpm_step),
-              .reduce = sizeof(dpm_reduce),
-              .memory = sizeof(dpm_memory),
-              .statistics = sizeof(dpm_statistics),
-              .open_options = sizeof(dpm_open_options),
-          },
+      .struct_sizes = DPM_STRUCT_SIZES,
       .name = "c",
-      .probe = probe,
+      .device = {.probe = probe},
   };
   return &table;
 }
