@@ -92,24 +92,16 @@ Node make_node(dpm_op op, std::string name, std::vector<int> inputs);
 /// The same with `attributes`, which have to be those of the operation.
 Node make_node(dpm_op op, std::string name, std::vector<int> inputs, Attributes attributes);
 
-// The attributes of a node of the operation. Throw Error(kArgument) naming the node when it is another one.
-TimeEmbedding& time_embedding_of(Node& node);
-const TimeEmbedding& time_embedding_of(const Node& node);
-Convolution& convolution_of(Node& node);
-const Convolution& convolution_of(const Node& node);
-GroupNorm& group_norm_of(Node& node);
-const GroupNorm& group_norm_of(const Node& node);
-Attention& attention_of(Node& node);
-const Attention& attention_of(const Node& node);
-Affine& affine_of(Node& node);
-const Affine& affine_of(const Node& node);
-FirUpsample& fir_upsample_of(Node& node);
-const FirUpsample& fir_upsample_of(const Node& node);
-FirDownsample& fir_downsample_of(Node& node);
-const FirDownsample& fir_downsample_of(const Node& node);
-Activation& activation_of(Node& node);
-const Activation& activation_of(const Node& node);
-View& view_of(Node& node);
-const View& view_of(const Node& node);
+/// Throws Error(kArgument): the attributes of `node` are of another operation than was asked for.
+[[noreturn]] void refuse_attributes(const Node& node);
+
+/// The attributes of a node whose operation has those of the given kind. Throws Error(kArgument) naming the node when
+/// it is another one.
+template <typename Kind, typename AnyNode>
+auto& attributes(AnyNode& node) {
+  auto* found = std::get_if<Kind>(&node.attributes);
+  if (found == nullptr) refuse_attributes(node);
+  return *found;
+}
 
 }  // namespace dpm::graph

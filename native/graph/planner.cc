@@ -91,7 +91,7 @@ int replaceable_input(const Node& node, bool residual_in_place) {
 
 /// Whether a device may still read the inputs of `node` when its result is read.
 bool reads_late(const Node& node, const PlacementRules& rules) {
-  if (node.op == DPM_OP_CONVOLUTION) return convolution_of(node).beside;
+  if (node.op == DPM_OP_CONVOLUTION) return attributes<Convolution>(node).beside;
   return node.op == DPM_OP_GROUP_NORM && rules.norms_are_joined;
 }
 
@@ -203,8 +203,6 @@ class Placement {
 
 }  // namespace
 
-MemoryPlan plan_memory(const Graph& graph, const PlacementRules& rules) {
-  return Placement(graph, rules).run();
-}
+MemoryPlan plan_memory(const Graph& graph, const PlacementRules& rules) { return Placement(graph, rules).run(); }
 
 }  // namespace dpm::graph

@@ -37,7 +37,7 @@ const Value& input(const Graph& graph, const Node& node, std::size_t index) {
 
 /// Output channels of the stacked weights of a convolution; a linear layer's [out, in] counts as 1 x 1.
 int stacked_outputs(const Graph& graph, const Node& node, int in_channels) {
-  const int kernel = convolution_of(node).kernel;
+  const int kernel = attributes<Convolution>(node).kernel;
   std::int64_t outputs = 0;
   for (const int weight : node.weights) {
     const Constant& constant = graph.constants[weight];
@@ -66,7 +66,7 @@ void expect_vector(const Graph& graph, const Node& node, int channels, std::size
 
 Value infer_convolution(const Graph& graph, const Node& node) {
   const Value& in = input(graph, node, 0);
-  const Convolution& how = convolution_of(node);
+  const Convolution& how = attributes<Convolution>(node);
   Value out;
   out.channels = stacked_outputs(graph, node, in.channels);
   const int zoom = how.upsample || how.zero_upsample ? 2 : 1;
@@ -86,7 +86,7 @@ Value infer_convolution(const Graph& graph, const Node& node) {
 
 Value infer_group_norm(const Graph& graph, const Node& node) {
   Value out = input(graph, node, 0);
-  const int groups = group_norm_of(node).groups;
+  const int groups = attributes<GroupNorm>(node).groups;
   if (groups < 1 || out.channels % groups != 0) {
     mismatch(node, std::to_string(out.channels) + " channels do not divide into " + std::to_string(groups) + " groups");
   }
@@ -104,7 +104,7 @@ Value infer_group_norm(const Graph& graph, const Node& node) {
 
 Value infer_view(const Graph& graph, const Node& node) {
   const Value& in = input(graph, node, 0);
-  const View& view = view_of(node);
+  const View& view = attributes<View>(node);
   if (view.first > in.channels - view.channels) mismatch(node, "its channels leave the map");
   const auto pixels = [](std::int64_t height, std::int64_t width) { return height * width; };
   if (pixels(view.height, view.width) != pixels(in.height, in.width)) mismatch(node, "it has another number of pixels");
@@ -129,7 +129,7 @@ Value infer_separable(const Graph& graph, const Node& node) {
 
 Value infer_attention(const Graph& graph, const Node& node) {
   Value out = input(graph, node, 0);
-  const int heads = attention_of(node).heads;
+  const int heads = attributes<Attention>(node).heads;
   for (std::size_t k = 1; k < node.inputs.size(); ++k) {
     if (!out.same_shape(input(graph, node, k))) mismatch(node, "q, k, v and what belongs to them differ in shape");
   }
@@ -159,13 +159,13 @@ Value infer_concat(const Graph& graph, const Node& node) {
 Value infer_resampled(const Graph& graph, const Node& node) {
   Value out = input(graph, node, 0);
   if (node.op != DPM_OP_AVERAGE_POOL && node.op != DPM_OP_FIR_DOWNSAMPLE) {
-    const int more = node.op == DPM_OP_FIR_UPSAMPLE ? 2 * fir_upsample_of(node).extension : 0;
+    const int more = node.op == DPM_OP_FIR_UPSAMPLE ? 2 * attributes<FirUpsample>(node).extension : 0;
     out.height = 2 * out.height + more;
     out.width = 2 * out.width + more;
     return out;
   }
   if (out.height % 2 != 0 || out.width % 2 != 0) mismatch(node, "the map's sides are odd");
-  const int lost = node.op == DPM_OP_FIR_DOWNSAMPLE ? 1 - fir_downsample_of(node).padding : 0;
+  const int lost = node.op == DPM_OP_FIR_DOWNSAMPLE ? 1 - attributes<FirDownsample>(node).padding : 0;
   if (lost < 0 || lost > 1) mismatch(node, "its padding is neither 0 nor 1");
   out.height = out.height / 2 - lost;
   out.width = out.width / 2 - lost;
@@ -187,7 +187,7 @@ Value infer_channelwise(const Graph& graph, const Node& node) {
 }
 
 Value infer_time_embedding(const Graph& graph, const Node& node) {
-  const int length = time_embedding_of(node).length;
+  const int length = attributes<TimeEmbedding>(node).length;
   if (length < 2) mismatch(node, "an embedding has at least two channels");
   if (!node.weights.empty()) expect_dims(node, graph.constants[node.weights[0]], {length / 2});
   return {length, 1, 1};
@@ -261,11 +261,11 @@ std::uint64_t multiply_adds(const Graph& graph, const Node& node) {
     return products * tokens * tokens * static_cast<std::uint64_t>(q.channels);
   }
   if (node.op != DPM_OP_CONVOLUTION) return 0;
-  const int kernel = convolution_of(node).kernel;
+  const int kernel = attributes<Convolution>(node).kernel;
   const Value& in = graph.values[node.input(0)];
   const Value& out = graph.values[node.output()];
   // Each element of the input meets every tap, and zeros are not multiplied.
-  if (convolution_of(node).zero_upsample) {
+  if (attributes<Convolution>(node).zero_upsample) {
     return in.elements() * static_cast<std::uint64_t>(out.channels) * static_cast<std::uint64_t>(kernel * kernel);
   }
   return out.elements() * static_cast<std::uint64_t>(in.channels) * static_cast<std::uint64_t>(kernel * kernel);

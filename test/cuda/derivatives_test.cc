@@ -44,7 +44,8 @@ RandomGraph graph_of(std::uint32_t seed) {
 /// Whether a rounding can turn a slope from 0 to 1.
 bool bends(const graph::Graph& graph) {
   return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const graph::Node& node) {
-    return node.op == DPM_OP_ACTIVATION_BACKWARD && graph::activation_of(node).kind == DPM_ACTIVATION_RELU;
+    return node.op == DPM_OP_ACTIVATION_BACKWARD &&
+           graph::attributes<graph::Activation>(node).kind == DPM_ACTIVATION_RELU;
   });
 }
 
@@ -75,7 +76,8 @@ TEST_F(CudaDevice, DerivativesOfRandomGraphsAgree) {
         Network own = made.network(open(dtype), derivative);
         for (const graph::Node& node : own.graph().nodes) {
           covered.insert(node.op);
-          with_zeros += node.op == DPM_OP_CONVOLUTION && graph::convolution_of(node).zero_upsample ? 1 : 0;
+          with_zeros +=
+              node.op == DPM_OP_CONVOLUTION && graph::attributes<graph::Convolution>(node).zero_upsample ? 1 : 0;
         }
         const DerivativeResult result = derive_twice(own, made.batch());
         const bool may_bend = dtype != DType::kFloat32 && bends(network.graph());

@@ -65,7 +65,7 @@ TEST_F(EmulatedBranches, AreTakenByShortcuts) {
   graph::Graph fused = graph_;
   graph::fuse(fused, supports_of(*device_));
   const auto is_beside = [](const graph::Node& node) {
-    return node.op == DPM_OP_CONVOLUTION && graph::convolution_of(node).beside;
+    return node.op == DPM_OP_CONVOLUTION && graph::attributes<graph::Convolution>(node).beside;
   };
   EXPECT_EQ(std::count_if(fused.nodes.begin(), fused.nodes.end(), is_beside), 3);
 }

@@ -164,7 +164,7 @@ TEST_F(EmulatedCompletions, AreNotDoneForWhatRunsBeside) {
   const auto branch = std::find_if(beside.nodes.begin(), beside.nodes.end(),
                                    [](const graph::Node& node) { return node.op == DPM_OP_CONVOLUTION; });
   ASSERT_GE(branch->input(2), 0);
-  graph::convolution_of(*branch).beside = true;
+  graph::attributes<graph::Convolution>(*branch).beside = true;
   // Its norm is the next.
   const auto norm =
       std::find_if(branch, beside.nodes.end(), [](const graph::Node& node) { return node.op == DPM_OP_GROUP_NORM; });

@@ -28,7 +28,7 @@ bool is_alone(const Graph& graph, int value) {
 
 bool may_be_beside(const Graph& graph, const Node& node, int index) {
   if (node.op != DPM_OP_CONVOLUTION || node.input(1) >= 0 || node.input(2) >= 0) return false;
-  if (convolution_of(node).beside || !is_alone(graph, node.output())) return false;
+  if (attributes<Convolution>(node).beside || !is_alone(graph, node.output())) return false;
   return residual_reader(graph, node.output()) > index;
 }
 
@@ -52,7 +52,7 @@ void run_residuals_beside(Graph& graph, const Supports& supports) {
     const Node& node = graph.nodes[static_cast<std::size_t>(i)];
     if (!may_be_beside(graph, node, i)) continue;
     Node marked = node;
-    convolution_of(marked).beside = true;
+    attributes<Convolution>(marked).beside = true;
     if (!supports(graph, marked)) continue;
     const int place = earliest(graph, node, i);
     graph.nodes[static_cast<std::size_t>(i)] = std::move(marked);

@@ -118,18 +118,18 @@ class Reverse {
         give(x, d);
         return give(node.input(1), d);
       case DPM_OP_AFFINE:
-        return give(x, scaled(d, affine_of(node).scale));
+        return give(x, scaled(d, attributes<Affine>(node).scale));
       case DPM_OP_SILU:
         return give(x, add(DPM_OP_ACTIVATION_BACKWARD, "silu", {x, d}, Activation{DPM_ACTIVATION_SILU}));
       case DPM_OP_ACTIVATION:
-        return give(x, add(DPM_OP_ACTIVATION_BACKWARD, "activation", {x, d}, activation_of(node)));
+        return give(x, add(DPM_OP_ACTIVATION_BACKWARD, "activation", {x, d}, attributes<Activation>(node)));
       default:
         return give(x, resampled(node, d));
     }
   }
 
   int convolution(const Node& node, int d) {
-    const Convolution& how = convolution_of(node);
+    const Convolution& how = attributes<Convolution>(node);
     if (how.stride > 2) refuse(node, "a convolution of this stride has no derivative");
     const Value in = shape(node.input(0));
     if (how.stride == 2) d = add(DPM_OP_ZERO_UPSAMPLE, "zeros", {d});
@@ -199,7 +199,7 @@ class Reverse {
       case DPM_OP_FIR_UPSAMPLE:
         return scaled(add(DPM_OP_FIR_DOWNSAMPLE, "fir", {d}, FirDownsample{1}), kPixels);
       case DPM_OP_FIR_DOWNSAMPLE: {
-        const FirUpsample filter{1 - fir_downsample_of(node).padding};
+        const FirUpsample filter{1 - attributes<FirDownsample>(node).padding};
         return scaled(add(DPM_OP_FIR_UPSAMPLE, "fir", {d}, filter), 1 / kPixels);
       }
       default:

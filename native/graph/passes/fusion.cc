@@ -14,7 +14,7 @@ namespace {
 /// The convolution of `node` as far as nothing has been folded into it but bias and vector; null for all others.
 const Convolution* plain_convolution(const Node& node) {
   if (node.op != DPM_OP_CONVOLUTION || node.input(2) >= 0) return nullptr;
-  const Convolution& convolution = convolution_of(node);
+  const Convolution& convolution = attributes<Convolution>(node);
   return convolution.silu || convolution.scale != 1.0F ? nullptr : &convolution;
 }
 
@@ -28,7 +28,7 @@ std::optional<Node> fold_sum(const Graph& graph, const Node& producer, const Nod
 }
 
 std::optional<Node> fold_into_convolution(const Graph& graph, const Node& producer, const Node& consumer) {
-  const Convolution& convolution = convolution_of(producer);
+  const Convolution& convolution = attributes<Convolution>(producer);
   // A sum takes the convolution on either side, everything else only as its map.
   if (convolution.silu || (consumer.op != DPM_OP_ADD && consumer.input(0) != producer.output())) return std::nullopt;
   const bool plain = plain_convolution(producer) != nullptr;
@@ -45,11 +45,11 @@ std::optional<Node> fold_into_convolution(const Graph& graph, const Node& produc
     case DPM_OP_ADD:
       return fold_sum(graph, producer, consumer);
     case DPM_OP_AFFINE:
-      if (affine_of(consumer).shift != 0.0F || convolution.scale != 1.0F) return std::nullopt;
-      convolution_of(fused).scale = affine_of(consumer).scale;
+      if (attributes<Affine>(consumer).shift != 0.0F || convolution.scale != 1.0F) return std::nullopt;
+      attributes<Convolution>(fused).scale = attributes<Affine>(consumer).scale;
       return fused;
     case DPM_OP_SILU:
-      convolution_of(fused).silu = true;
+      attributes<Convolution>(fused).silu = true;
       return fused;
     default:
       return std::nullopt;
@@ -58,13 +58,13 @@ std::optional<Node> fold_into_convolution(const Graph& graph, const Node& produc
 
 std::optional<Node> fold_into_norm(const Node& producer, const Node& consumer) {
   Node fused = producer;
-  if (group_norm_of(producer).silu) return std::nullopt;
+  if (attributes<GroupNorm>(producer).silu) return std::nullopt;
   if (consumer.op == DPM_OP_SCALE_SHIFT && producer.input(1) < 0) {
     fused.set_input(1, consumer.input(1));
     return fused;
   }
   if (consumer.op == DPM_OP_SILU) {
-    group_norm_of(fused).silu = true;
+    attributes<GroupNorm>(fused).silu = true;
     return fused;
   }
   return std::nullopt;
@@ -73,10 +73,10 @@ std::optional<Node> fold_into_norm(const Node& producer, const Node& consumer) {
 bool is_enlarged(const Convolution& convolution) { return convolution.upsample || convolution.zero_upsample; }
 
 std::optional<Node> fold_enlargement(const Node& producer, const Node& consumer) {
-  if (is_enlarged(convolution_of(consumer))) return std::nullopt;
+  if (is_enlarged(attributes<Convolution>(consumer))) return std::nullopt;
   Node fused = consumer;
   fused.set_input(0, producer.input(0));
-  Convolution& how = convolution_of(fused);
+  Convolution& how = attributes<Convolution>(fused);
   (producer.op == DPM_OP_UPSAMPLE ? how.upsample : how.zero_upsample) = true;
   return fused;
 }
@@ -216,7 +216,7 @@ std::optional<Graph> without_view(const Graph& graph, int index, const Supports&
   if (!is_range || graph.values[graph.root(node.input(0))].is_bound()) return std::nullopt;
   Graph result = graph;
   result.values[node.output()].parent = node.input(0);
-  result.values[node.output()].channel_offset = view_of(node).first;
+  result.values[node.output()].channel_offset = attributes<View>(node).first;
   result.nodes.erase(result.nodes.begin() + index);
   if (!parts_are_supported(result, std::array{node.output()}, supports)) return std::nullopt;
   return result;

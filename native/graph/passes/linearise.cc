@@ -70,11 +70,11 @@ class Forward {
       case DPM_OP_CHANNEL_ADD:
         return t;
       case DPM_OP_AFFINE:
-        return add(DPM_OP_AFFINE, "scale", {t}, Affine{affine_of(node).scale, 0});
+        return add(DPM_OP_AFFINE, "scale", {t}, Affine{attributes<Affine>(node).scale, 0});
       case DPM_OP_SILU:
         return add(DPM_OP_ACTIVATION_BACKWARD, "silu", {node.input(0), t}, Activation{DPM_ACTIVATION_SILU});
       case DPM_OP_ACTIVATION:
-        return add(DPM_OP_ACTIVATION_BACKWARD, "activation", {node.input(0), t}, activation_of(node));
+        return add(DPM_OP_ACTIVATION_BACKWARD, "activation", {node.input(0), t}, attributes<Activation>(node));
       case DPM_OP_GROUP_NORM:
         return norm(node, t);
       case DPM_OP_ATTENTION:

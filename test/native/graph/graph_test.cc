@@ -137,7 +137,7 @@ TEST(Fusion, ZerosBetweenElementsAreReadOverWhereADeviceCan) {
     const bool reads_over = std::string(name) == "cuda:0";
     EXPECT_EQ(count(fused, DPM_OP_ZERO_UPSAMPLE), reads_over ? 0 : 1) << name;
     const auto has_zeros = [](const graph::Node& node) {
-      return node.op == DPM_OP_CONVOLUTION && graph::convolution_of(node).zero_upsample;
+      return node.op == DPM_OP_CONVOLUTION && graph::attributes<graph::Convolution>(node).zero_upsample;
     };
     const auto node = std::find_if(fused.nodes.begin(), fused.nodes.end(), has_zeros);
     ASSERT_EQ(node != fused.nodes.end(), reads_over) << name;
@@ -262,10 +262,10 @@ TEST(Shapes, MismatchesAreRefused) {
     return node;
   };
   Node wide = with(DPM_OP_CONVOLUTION, image, maker.constant({8, 3, 3, 3}));
-  graph::convolution_of(wide) = same_size(3);
+  graph::attributes<graph::Convolution>(wide) = same_size(3);
   expect_shape_error([&] { maker.add(wide); });
   Node biased = with(DPM_OP_CONVOLUTION, image, maker.constant({8, 4, 3, 3}));
-  graph::convolution_of(biased) = same_size(3);
+  graph::attributes<graph::Convolution>(biased) = same_size(3);
   biased.biases = {maker.constant({7})};
   expect_shape_error([&] { maker.add(biased); });
   Node joined = graph::make_node(DPM_OP_CONVOLUTION, "node", {image, -1, other}, same_size(3));
@@ -278,7 +278,7 @@ TEST(Shapes, MismatchesAreRefused) {
   expect_shape_error([&] { maker.norm(image, 3); });
   Node norm = with(DPM_OP_GROUP_NORM, image, maker.constant({6}));
   norm.biases = {maker.constant({6})};
-  graph::group_norm_of(norm).groups = 2;
+  graph::attributes<graph::GroupNorm>(norm).groups = 2;
   expect_shape_error([&] { maker.add(norm); });
   expect_shape_error([&] { maker.attention(image, image, image, 3); });
   expect_shape_error([&] { maker.silu(99); });
@@ -312,8 +312,8 @@ TEST(Shapes, ActivationsKeepTheirs) {
 
 TEST(Nodes, HaveTheAttributesOfTheirOperationOnly) {
   Node node = graph::make_node(DPM_OP_ATTENTION, "look", {0, 1, 2});
-  EXPECT_EQ(graph::attention_of(node).heads, 1);
-  EXPECT_EQ(code_of([&] { graph::convolution_of(node); }), ErrorCode::kArgument);
+  EXPECT_EQ(graph::attributes<graph::Attention>(node).heads, 1);
+  EXPECT_EQ(code_of([&] { graph::attributes<graph::Convolution>(node); }), ErrorCode::kArgument);
   EXPECT_EQ(node.input(2), 2);
   EXPECT_EQ(node.input(3), -1);
   node.set_input(4, 7);

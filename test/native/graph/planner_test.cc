@@ -42,7 +42,7 @@ class Arena {
     if (value < 0) return;
     for (std::size_t i = 0; i < reader; ++i) {
       const Node& node = graph_.nodes[i];
-      const bool is_late = node.op == DPM_OP_CONVOLUTION ? graph::convolution_of(node).beside
+      const bool is_late = node.op == DPM_OP_CONVOLUTION ? graph::attributes<graph::Convolution>(node).beside
                                                          : node.op == DPM_OP_GROUP_NORM && rules_.norms_are_joined;
       if (!is_late || graph_.root(node.output()) != graph_.root(value)) continue;
       for (const int input : node.inputs) {
@@ -140,7 +140,7 @@ TEST(Planner, NothingIsOverwrittenBeforeItsLastReader) {
       graph::fuse(graph, supports_of(*device));
       expect_safe(graph);
       beside += static_cast<int>(std::count_if(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) {
-        return node.op == DPM_OP_CONVOLUTION && graph::convolution_of(node).beside;
+        return node.op == DPM_OP_CONVOLUTION && graph::attributes<graph::Convolution>(node).beside;
       }));
       if (testing::Test::HasFailure()) return;
     }
@@ -169,7 +169,7 @@ TEST(Planner, AShortcutRunsBesideItsBlock) {
   graph::fuse(graph, supports_of(*Device::open("cuda:0", {})));
   ASSERT_LT(graph.nodes.size(), nodes);
   const auto is_beside = [](const Node& node) {
-    return node.op == DPM_OP_CONVOLUTION && graph::convolution_of(node).beside;
+    return node.op == DPM_OP_CONVOLUTION && graph::attributes<graph::Convolution>(node).beside;
   };
   const auto shortcut = std::find_if(graph.nodes.begin(), graph.nodes.end(), is_beside);
   ASSERT_NE(shortcut, graph.nodes.end());

@@ -97,7 +97,7 @@ TEST_F(Validate, AttributesAreFiniteAndSane) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const auto convolution = [&](const std::function<void(graph::Convolution&)>& set, const char* what) {
-    refuses([&](Graph& g) { set(graph::convolution_of(first(g, DPM_OP_CONVOLUTION))); },
+    refuses([&](Graph& g) { set(graph::attributes<graph::Convolution>(first(g, DPM_OP_CONVOLUTION))); },
             std::string(what) + " is out of range");
   };
   convolution([](auto& c) { c.kernel = 0; }, "kernel");
@@ -110,10 +110,13 @@ TEST_F(Validate, AttributesAreFiniteAndSane) {
   convolution([&](auto& c) { c.scale = kNan; }, "scale");
   convolution([&](auto& c) { c.upsample = c.zero_upsample = true; }, "zeroUpsample");
   for (const float epsilon : {kNan, kInfinity, -1.0F}) {
-    refuses([&](Graph& g) { graph::group_norm_of(first(g, DPM_OP_GROUP_NORM)).epsilon = epsilon; }, "epsilon is out");
+    refuses([&](Graph& g) { graph::attributes<graph::GroupNorm>(first(g, DPM_OP_GROUP_NORM)).epsilon = epsilon; },
+            "epsilon is out");
   }
-  refuses([&](Graph& g) { graph::group_norm_of(first(g, DPM_OP_GROUP_NORM)).groups = 0; }, "groups is out of range");
-  refuses([&](Graph& g) { graph::attention_of(first(g, DPM_OP_ATTENTION)).heads = -2; }, "heads is out of range");
+  refuses([&](Graph& g) { graph::attributes<graph::GroupNorm>(first(g, DPM_OP_GROUP_NORM)).groups = 0; },
+          "groups is out of range");
+  refuses([&](Graph& g) { graph::attributes<graph::Attention>(first(g, DPM_OP_ATTENTION)).heads = -2; },
+          "heads is out of range");
   refuses(
       [&](Graph& g) {
         Node& silu = first(g, DPM_OP_SILU);
@@ -122,7 +125,7 @@ TEST_F(Validate, AttributesAreFiniteAndSane) {
       },
       "kind is out of range");
   const auto embedding = [&](const std::function<void(graph::TimeEmbedding&)>& set, const char* what) {
-    refuses([&](Graph& g) { set(graph::time_embedding_of(first(g, DPM_OP_TIME_EMBEDDING))); },
+    refuses([&](Graph& g) { set(graph::attributes<graph::TimeEmbedding>(first(g, DPM_OP_TIME_EMBEDDING))); },
             std::string(what) + " is out of range");
   };
   embedding([](auto& e) { e.length = 1; }, "length");
