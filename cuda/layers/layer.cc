@@ -1,5 +1,7 @@
 #include "cuda/layers/layer.h"
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 
 #include "backend/bindings.h"
@@ -80,88 +82,92 @@ DeviceMemory LayerFactory::stored(const std::vector<float>& values) const {
   });
 }
 
+namespace {
+
+bool reads_times(const dpm_graph& graph, const dpm_node& node) {
+  return is_condition(graph, graph.values[input_of(node, 0)]);
+}
+
+bool takes_maps(const Device& /*device*/, const dpm_graph& graph, const dpm_node& node) {
+  return !reads_times(graph, node);
+}
+
+bool takes_condition(const Device& /*device*/, const dpm_graph& graph, const dpm_node& node) {
+  return reads_times(graph, node) && !is_bound(graph.values[output_of(node)]);
+}
+
+bool takes_convolution(const Device& device, const dpm_graph& graph, const dpm_node& node) {
+  const dpm_convolution_attributes& how = node.attributes.convolution;
+  // cuDNN reads maps as they are; with zeros between their elements they are those of a data gradient.
+  if (how.beside != 0 && is_product_of_vectors(graph, node)) return false;
+  return !reads_times(graph, node) && (how.upsample == 0 || device.products == nullptr);
+}
+
+bool takes_narrow_heads(const Device& /*device*/, const dpm_graph& graph, const dpm_node& node) {
+  return !reads_times(graph, node) &&
+         graph.values[input_of(node, 0)].channels / attention_of(node).heads <= kWidestHead;
+}
+
+std::unique_ptr<Layer> make_any_convolution(const LayerFactory& factory, const dpm_node& node) {
+  if (factory.value(output_of(node)).is_float) return make_prediction(factory, node);
+  return is_product_of_vectors(factory.graph, node) ? make_linear(factory, node) : make_convolution(factory, node);
+}
+
+/// An operation, the nodes of it that the device takes, and what makes the layer of one.
+struct Row {
+  dpm_op op;
+  bool (*takes)(const Device& device, const dpm_graph& graph, const dpm_node& node);
+  std::unique_ptr<Layer> (*make)(const LayerFactory& factory, const dpm_node& node);
+};
+
+constexpr Row kRows[] = {
+    {DPM_OP_TIME_EMBEDDING, takes_condition, make_embedding},
+    {DPM_OP_EMBEDDING, takes_condition, make_embedding},
+    {DPM_OP_LABEL_SCORE, takes_maps, make_embedding},
+    {DPM_OP_CONVOLUTION, takes_convolution, make_any_convolution},
+    {DPM_OP_GROUP_NORM, takes_maps, make_group_norm},
+    {DPM_OP_GROUP_NORM_BACKWARD, takes_maps, make_norm_derivative},
+    {DPM_OP_GROUP_NORM_TANGENT, takes_maps, make_norm_derivative},
+    {DPM_OP_ATTENTION, takes_maps, make_attention},
+    {DPM_OP_ATTENTION_BACKWARD, takes_narrow_heads, make_attention_derivative},
+    {DPM_OP_ATTENTION_TANGENT, takes_narrow_heads, make_attention_derivative},
+    {DPM_OP_AFFINE, takes_maps, make_channelwise},
+    {DPM_OP_BIAS, takes_maps, make_channelwise},
+    {DPM_OP_CHANNEL_ADD, takes_maps, make_channelwise},
+    {DPM_OP_SCALE_SHIFT, takes_maps, make_channelwise},
+    {DPM_OP_SILU, takes_maps, make_channelwise},
+    {DPM_OP_ACTIVATION, takes_maps, make_channelwise},
+    {DPM_OP_ACTIVATION_BACKWARD, takes_maps, make_activation_backward},
+    {DPM_OP_ADD, takes_maps, make_channelwise},
+    {DPM_OP_POSITION, takes_maps, make_channelwise},
+    {DPM_OP_CONCAT, takes_maps, make_concat},
+    {DPM_OP_VIEW, takes_maps, make_view},
+    {DPM_OP_UPSAMPLE, takes_maps, make_resample},
+    {DPM_OP_ZERO_UPSAMPLE, takes_maps, make_resample},
+    {DPM_OP_AVERAGE_POOL, takes_maps, make_resample},
+    {DPM_OP_FIR_UPSAMPLE, takes_maps, make_resample},
+    {DPM_OP_FIR_DOWNSAMPLE, takes_maps, make_resample},
+    {DPM_OP_SEPARABLE, takes_maps, make_separable},
+};
+
+/// The row of a node that the device takes, null of any other.
+const Row* row_of(const Device& device, const dpm_graph& graph, const dpm_node& node) {
+  const auto* const row =
+      std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& each) { return each.op == node.op; });
+  return row != std::end(kRows) && node.output_count == 1 && row->takes(device, graph, node) ? row : nullptr;
+}
+
+}  // namespace
+
 bool supports(const Device& device, const dpm_graph& graph, const dpm_node& node) {
-  if (node.output_count != 1) return false;
-  const bool reads_times = is_condition(graph, graph.values[input_of(node, 0)]);
-  switch (node.op) {
-    case DPM_OP_TIME_EMBEDDING:
-    case DPM_OP_EMBEDDING:
-      return reads_times && !is_bound(graph.values[output_of(node)]);
-    case DPM_OP_CONVOLUTION:
-      // cuDNN reads maps as they are; with zeros between their elements they are those of a data gradient.
-      if (node.attributes.convolution.beside != 0 && is_product_of_vectors(graph, node)) return false;
-      return !reads_times && (node.attributes.convolution.upsample == 0 || device.products == nullptr);
-    case DPM_OP_GROUP_NORM:
-    case DPM_OP_ATTENTION:
-    case DPM_OP_BIAS:
-    case DPM_OP_CHANNEL_ADD:
-    case DPM_OP_SCALE_SHIFT:
-    case DPM_OP_SILU:
-    case DPM_OP_ACTIVATION:
-    case DPM_OP_ADD:
-    case DPM_OP_AFFINE:
-    case DPM_OP_CONCAT:
-    case DPM_OP_UPSAMPLE:
-    case DPM_OP_AVERAGE_POOL:
-    case DPM_OP_FIR_UPSAMPLE:
-    case DPM_OP_FIR_DOWNSAMPLE:
-    case DPM_OP_VIEW:
-    case DPM_OP_ZERO_UPSAMPLE:
-    case DPM_OP_ACTIVATION_BACKWARD:
-    case DPM_OP_GROUP_NORM_BACKWARD:
-    case DPM_OP_GROUP_NORM_TANGENT:
-    case DPM_OP_SEPARABLE:
-    case DPM_OP_POSITION:
-    case DPM_OP_LABEL_SCORE:
-      return !reads_times;
-    case DPM_OP_ATTENTION_BACKWARD:
-    case DPM_OP_ATTENTION_TANGENT:
-      return !reads_times && graph.values[input_of(node, 0)].channels / attention_of(node).heads <= kWidestHead;
-    default:
-      return false;
-  }
+  return row_of(device, graph, node) != nullptr;
 }
 
 std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node) {
-  if (!supports(factory.device, factory.graph, node)) {
-    throw Error(ErrorCode::kUnsupported,
-                std::string(node.name) + ": the cuda device cannot run this operation on these inputs");
-  }
-  switch (node.op) {
-    case DPM_OP_CONVOLUTION:
-      if (factory.value(output_of(node)).is_float) return make_prediction(factory, node);
-      return is_product_of_vectors(factory.graph, node) ? make_linear(factory, node) : make_convolution(factory, node);
-    case DPM_OP_GROUP_NORM:
-      return make_group_norm(factory, node);
-    case DPM_OP_ATTENTION:
-      return make_attention(factory, node);
-    case DPM_OP_CONCAT:
-      return make_concat(factory, node);
-    case DPM_OP_VIEW:
-      return make_view(factory, node);
-    case DPM_OP_ACTIVATION_BACKWARD:
-      return make_activation_backward(factory, node);
-    case DPM_OP_GROUP_NORM_BACKWARD:
-    case DPM_OP_GROUP_NORM_TANGENT:
-      return make_norm_derivative(factory, node);
-    case DPM_OP_ATTENTION_BACKWARD:
-    case DPM_OP_ATTENTION_TANGENT:
-      return make_attention_derivative(factory, node);
-    case DPM_OP_UPSAMPLE:
-    case DPM_OP_ZERO_UPSAMPLE:
-    case DPM_OP_AVERAGE_POOL:
-    case DPM_OP_FIR_UPSAMPLE:
-    case DPM_OP_FIR_DOWNSAMPLE:
-      return make_resample(factory, node);
-    case DPM_OP_SEPARABLE:
-      return make_separable(factory, node);
-    case DPM_OP_TIME_EMBEDDING:
-    case DPM_OP_EMBEDDING:
-    case DPM_OP_LABEL_SCORE:
-      return make_embedding(factory, node);
-    default:
-      return make_channelwise(factory, node);
-  }
+  const Row* const row = row_of(factory.device, factory.graph, node);
+  if (row != nullptr) return row->make(factory, node);
+  throw Error(ErrorCode::kUnsupported,
+              std::string(node.name) + ": the cuda device cannot run this operation on these inputs");
 }
 
 }  // namespace dpm::cuda

@@ -1,6 +1,7 @@
 #include "devices/cpu/layers/layer.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 
 #include "backend/bindings.h"
@@ -39,94 +40,92 @@ const void* RunContext::bound(int binding) const {
   return Handle::of(bound.buffer).memory.floats() + bound.offset + first_row;
 }
 
-bool supports(const dpm_graph& graph, const dpm_node& node) {
-  const auto bound = [&](int value) { return value >= 0 && is_bound(graph.values[value]); };
-  if (node.output_count != 1) return false;
-  switch (node.op) {
-    case DPM_OP_CONVOLUTION: {
-      const dpm_convolution_attributes& how = node.attributes.convolution;
-      // Its layers have all threads.
-      if (how.beside != 0 || how.zero_upsample != 0 || bound(input_of(node, 1)) || bound(input_of(node, 2)))
-        return false;
-      // An enlarged or bound input is laid out by the packing of kernels larger than one.
-      return how.kernel > 1 || (how.upsample == 0 && how.stride == 1 && !bound(input_of(node, 0)));
-    }
-    case DPM_OP_TIME_EMBEDDING:
-    case DPM_OP_EMBEDDING:
-      return is_condition(graph, graph.values[input_of(node, 0)]);
-    case DPM_OP_LABEL_SCORE:
-      return !bound(input_of(node, 0)) && !bound(output_of(node));
-    case DPM_OP_AFFINE:
-    case DPM_OP_BIAS:
-      return true;
-    case DPM_OP_GROUP_NORM:
-      // A convolution adds its vector and its bias in the registers that it has.
-      if (input_of(node, 2) >= 0 || node.bias_count > 1) return false;
-      [[fallthrough]];
-    case DPM_OP_ATTENTION:
-    case DPM_OP_CHANNEL_ADD:
-    case DPM_OP_SCALE_SHIFT:
-    case DPM_OP_SILU:
-    case DPM_OP_ACTIVATION:
-    case DPM_OP_ADD:
-    case DPM_OP_CONCAT:
-    case DPM_OP_UPSAMPLE:
-    case DPM_OP_AVERAGE_POOL:
-    case DPM_OP_FIR_UPSAMPLE:
-    case DPM_OP_FIR_DOWNSAMPLE:
-    case DPM_OP_VIEW:
-    case DPM_OP_ZERO_UPSAMPLE:
-    case DPM_OP_ACTIVATION_BACKWARD:
-    case DPM_OP_GROUP_NORM_BACKWARD:
-    case DPM_OP_GROUP_NORM_TANGENT:
-    case DPM_OP_ATTENTION_BACKWARD:
-    case DPM_OP_ATTENTION_TANGENT:
-    case DPM_OP_SEPARABLE:
-    case DPM_OP_POSITION:
-      return std::none_of(node.inputs, node.inputs + node.input_count, bound) && !bound(output_of(node));
-    default:
-      return false;
-  }
+namespace {
+
+bool has_bound(const dpm_graph& graph, int value) { return value >= 0 && is_bound(graph.values[value]); }
+
+bool takes_any(const dpm_graph& /*graph*/, const dpm_node& /*node*/) { return true; }
+
+/// Maps of the arena, and no tensor of the caller's.
+bool takes_maps(const dpm_graph& graph, const dpm_node& node) {
+  const auto bound = [&](int value) { return has_bound(graph, value); };
+  return std::none_of(node.inputs, node.inputs + node.input_count, bound) && !bound(output_of(node));
 }
 
+bool takes_norm(const dpm_graph& graph, const dpm_node& node) {
+  // A convolution adds its vector and its bias in the registers that it has.
+  return input_of(node, 2) < 0 && node.bias_count <= 1 && takes_maps(graph, node);
+}
+
+bool takes_convolution(const dpm_graph& graph, const dpm_node& node) {
+  const dpm_convolution_attributes& how = node.attributes.convolution;
+  const auto bound = [&](std::uint32_t input) { return has_bound(graph, input_of(node, input)); };
+  // Its layers have all threads.
+  if (how.beside != 0 || how.zero_upsample != 0 || bound(1) || bound(2)) return false;
+  // An enlarged or bound input is laid out by the packing of kernels larger than one.
+  return how.kernel > 1 || (how.upsample == 0 && how.stride == 1 && !bound(0));
+}
+
+bool takes_condition(const dpm_graph& graph, const dpm_node& node) {
+  return is_condition(graph, graph.values[input_of(node, 0)]);
+}
+
+bool takes_logits(const dpm_graph& graph, const dpm_node& node) {
+  return !has_bound(graph, input_of(node, 0)) && !has_bound(graph, output_of(node));
+}
+
+/// An operation, the nodes of it that the device takes, and what makes the layer of one.
+struct Row {
+  dpm_op op;
+  bool (*takes)(const dpm_graph& graph, const dpm_node& node);
+  std::unique_ptr<Layer> (*make)(const LayerFactory& factory, const dpm_node& node);
+};
+
+constexpr Row kRows[] = {
+    {DPM_OP_TIME_EMBEDDING, takes_condition, make_embedding},
+    {DPM_OP_EMBEDDING, takes_condition, make_embedding},
+    {DPM_OP_LABEL_SCORE, takes_logits, make_embedding},
+    {DPM_OP_CONVOLUTION, takes_convolution, make_convolution},
+    {DPM_OP_GROUP_NORM, takes_norm, make_group_norm},
+    {DPM_OP_GROUP_NORM_BACKWARD, takes_maps, make_norm_derivative},
+    {DPM_OP_GROUP_NORM_TANGENT, takes_maps, make_norm_derivative},
+    {DPM_OP_ATTENTION, takes_maps, make_attention},
+    {DPM_OP_ATTENTION_BACKWARD, takes_maps, make_attention_derivative},
+    {DPM_OP_ATTENTION_TANGENT, takes_maps, make_attention_derivative},
+    {DPM_OP_AFFINE, takes_any, make_channelwise},
+    {DPM_OP_BIAS, takes_any, make_channelwise},
+    {DPM_OP_CHANNEL_ADD, takes_maps, make_channelwise},
+    {DPM_OP_SCALE_SHIFT, takes_maps, make_channelwise},
+    {DPM_OP_SILU, takes_maps, make_channelwise},
+    {DPM_OP_ACTIVATION, takes_maps, make_channelwise},
+    {DPM_OP_ACTIVATION_BACKWARD, takes_maps, make_activation_backward},
+    {DPM_OP_ADD, takes_maps, make_channelwise},
+    {DPM_OP_POSITION, takes_maps, make_channelwise},
+    {DPM_OP_CONCAT, takes_maps, make_resample},
+    {DPM_OP_VIEW, takes_maps, make_resample},
+    {DPM_OP_UPSAMPLE, takes_maps, make_resample},
+    {DPM_OP_ZERO_UPSAMPLE, takes_maps, make_resample},
+    {DPM_OP_AVERAGE_POOL, takes_maps, make_resample},
+    {DPM_OP_FIR_UPSAMPLE, takes_maps, make_fir},
+    {DPM_OP_FIR_DOWNSAMPLE, takes_maps, make_fir},
+    {DPM_OP_SEPARABLE, takes_maps, make_separable},
+};
+
+/// The row of a node that the device takes, null of any other.
+const Row* row_of(const dpm_graph& graph, const dpm_node& node) {
+  const auto* const row = std::ranges::find_if(kRows, [&](const Row& each) { return each.op == node.op; });
+  return row != std::end(kRows) && node.output_count == 1 && row->takes(graph, node) ? row : nullptr;
+}
+
+}  // namespace
+
+bool supports(const dpm_graph& graph, const dpm_node& node) { return row_of(graph, node) != nullptr; }
+
 std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node) {
-  if (!supports(factory.graph, node)) {
-    throw Error(ErrorCode::kUnsupported,
-                std::string(node.name) + ": the cpu device cannot run this operation on these inputs");
-  }
-  switch (node.op) {
-    case DPM_OP_CONVOLUTION:
-      return make_convolution(factory, node);
-    case DPM_OP_GROUP_NORM:
-      return make_group_norm(factory, node);
-    case DPM_OP_ATTENTION:
-      return make_attention(factory, node);
-    case DPM_OP_CONCAT:
-    case DPM_OP_UPSAMPLE:
-    case DPM_OP_AVERAGE_POOL:
-    case DPM_OP_VIEW:
-    case DPM_OP_ZERO_UPSAMPLE:
-      return make_resample(factory, node);
-    case DPM_OP_ACTIVATION_BACKWARD:
-      return make_activation_backward(factory, node);
-    case DPM_OP_GROUP_NORM_BACKWARD:
-    case DPM_OP_GROUP_NORM_TANGENT:
-      return make_norm_derivative(factory, node);
-    case DPM_OP_ATTENTION_BACKWARD:
-    case DPM_OP_ATTENTION_TANGENT:
-      return make_attention_derivative(factory, node);
-    case DPM_OP_FIR_UPSAMPLE:
-    case DPM_OP_FIR_DOWNSAMPLE:
-      return make_fir(factory, node);
-    case DPM_OP_SEPARABLE:
-      return make_separable(factory, node);
-    case DPM_OP_TIME_EMBEDDING:
-    case DPM_OP_EMBEDDING:
-    case DPM_OP_LABEL_SCORE:
-      return make_embedding(factory, node);
-    default:
-      return make_channelwise(factory, node);
-  }
+  const Row* const row = row_of(factory.graph, node);
+  if (row != nullptr) return row->make(factory, node);
+  throw Error(ErrorCode::kUnsupported,
+              std::string(node.name) + ": the cpu device cannot run this operation on these inputs");
 }
 
 }  // namespace dpm::cpu
