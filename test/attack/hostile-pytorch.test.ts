@@ -14,7 +14,7 @@ import {
   tensorsOf,
   type PickleValue,
 } from '../../lib/checkpoint/pytorch/index.js';
-import { StorageTable } from '../../lib/checkpoint/pytorch/storage-table.js';
+import { StorageTable } from '../../lib/checkpoint/pytorch/pickled-tensors.js';
 import { unpickle } from '../../lib/checkpoint/pytorch/unpickle.js';
 import { packagePath, temporaryFolder } from '../support/temporary.js';
 import { archive, checkpointEntries } from '../support/write-pytorch.js';

@@ -2,7 +2,7 @@ import { DpmError, type DpmErrorCode } from '../../base/errors.js';
 import { MAX_DICTS, MAX_KEY_LENGTH, MAX_NUMBER_KEYS, MAX_OBJECTS, MAX_STACK, MAX_VALUES } from './limits.js';
 import { opcodeName } from './opcodes.js';
 import type { PickleReader } from './pickle-reader.js';
-import type { StorageTable } from './storage-table.js';
+import type { StorageTable } from './pickled-tensors.js';
 import { describe, isKey, type CallContext, type MachineValue, type PickleKey } from './values.js';
 
 /** One opcode's work. */

@@ -77,6 +77,12 @@ export function describe(value: unknown): string {
   return isKey(value) ? String(value).slice(0, 100) : `a JavaScript ${typeof value}`;
 }
 
+/** An integer as a number, or as it is where no number is equal to it. */
+export function plainInteger(value: bigint): number | bigint {
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value;
+}
+
 /** Whether a value is a tuple, which is a frozen array here. */
 export function isTuple(value: MachineValue | undefined): value is MachineValue[] {
   return Array.isArray(value) && Object.isFrozen(value);

@@ -4,9 +4,8 @@ import { describe, expect, it } from 'vitest';
 import { DpmError } from '../../../../lib/base/errors.js';
 import { Machine } from '../../../../lib/checkpoint/pytorch/machine.js';
 import { PickleReader } from '../../../../lib/checkpoint/pytorch/pickle-reader.js';
-import { checkedValue } from '../../../../lib/checkpoint/pytorch/plain-value.js';
-import { StorageTable } from '../../../../lib/checkpoint/pytorch/storage-table.js';
-import { unpickle } from '../../../../lib/checkpoint/pytorch/unpickle.js';
+import { StorageTable } from '../../../../lib/checkpoint/pytorch/pickled-tensors.js';
+import { checkedValue, unpickle } from '../../../../lib/checkpoint/pytorch/unpickle.js';
 import type { MachineValue } from '../../../../lib/checkpoint/pytorch/values.js';
 import { bytes, floats, pickle, u32, u64 } from '../../../support/write-pytorch.js';
 
