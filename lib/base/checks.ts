@@ -1,7 +1,7 @@
 import { closest, distance } from 'fastest-levenshtein';
 
 import { DpmError } from './errors.js';
-import { shownValue } from './shown-value.js';
+import { shownValue } from './text.js';
 
 /** The error for a value that is not what an option takes, such as plain JavaScript callers can give. */
 export function wrongValue(name: string, value: unknown, expected: string): DpmError {

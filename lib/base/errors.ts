@@ -1,5 +1,4 @@
-import { oneLine, shortened } from './one-line.js';
-import { shownValue } from './shown-value.js';
+import { oneLine, shortened, shownValue } from './text.js';
 
 /** Every code a {@link DpmError} can carry; docs/errors.md says what each one means. */
 export const dpmErrorCodes = [

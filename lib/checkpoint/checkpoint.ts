@@ -1,6 +1,6 @@
 import { DpmError } from '../base/errors.js';
 import type { NativeGivenConstant, NativeGraph, NativeWeight } from '../engine/native-graph.js';
-import { nativePath } from '../files/native-path.js';
+import { nativePath } from '../files/paths.js';
 import { type TensorEntry } from '../files/safetensors.js';
 import type { Graph } from '../network/graph.js';
 

@@ -4,11 +4,10 @@ import { dirname, join, resolve } from 'node:path';
 
 import { elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
-import { dtypeLimits, encodeFloats } from '../files/encode.js';
 import { isThere, makeFolder, readExactly, withFile, writeAtomically } from '../files/files.js';
-import { gather } from '../files/gather.js';
+import { dtypeLimits, encodeFloats, floatsOf, gather } from '../files/floats.js';
 import { dtypeBytes } from '../files/safetensors.js';
-import { floatsOf, safetensorsHeader } from '../files/tensor-data.js';
+import { safetensorsHeader } from '../files/tensor-data.js';
 import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
 import type { ModelFolder } from './model-folder.js';
 import { requireMatchingWeights } from './weight-report.js';

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 import { DpmError } from '../base/errors.js';
 import { isThere, readText } from '../files/files.js';
-import { pathOf } from '../files/path-of.js';
+import { pathOf } from '../files/paths.js';
 
 /** The models that this package brings, by the names that `DiffusionModel.load` and, of the classifiers, `Classifier.load` take. */
 export const bundledModels = ['mnist', 'mnist-classifier', 'mnist-domains'] as const;

@@ -2,7 +2,7 @@ import { dirname, join } from 'node:path';
 
 import { listNames } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
-import { shownValue } from '../base/shown-value.js';
+import { shownValue } from '../base/text.js';
 import { ConfigReader, isJsonObject } from '../files/config-reader.js';
 import { isThere, readJson } from '../files/files.js';
 import { readSafetensorsHeader, type TensorEntry } from '../files/safetensors.js';

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { oneLine } from '../base/one-line.js';
+import { oneLine } from '../base/text.js';
 import { interruptSignal } from './interrupt.js';
 import { runCommandLine } from './run.js';
 

@@ -1,6 +1,6 @@
 import { DpmError } from '../base/errors.js';
 import { isList } from '../base/option-kinds.js';
-import { shownValue } from '../base/shown-value.js';
+import { shownValue } from '../base/text.js';
 
 /** A JSON value that is an object, not an array and not null. */
 export function isJsonObject(value: unknown): value is Record<string, unknown> {

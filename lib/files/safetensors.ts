@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import { at, elementCount, listNames } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { kinds, requireKind } from '../base/option-kinds.js';
-import { shownValue } from '../base/shown-value.js';
+import { shownValue } from '../base/text.js';
 import { isJsonObject } from './config-reader.js';
 import { readExactly, withFile } from './files.js';
 import { jsonEntries } from './parse-json.js';

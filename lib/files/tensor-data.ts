@@ -2,8 +2,9 @@ import { at, elementCount } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { arrayOf, kinds, objectOf, requireKind } from '../base/option-kinds.js';
-import { shownValue } from '../base/shown-value.js';
+import { shownValue } from '../base/text.js';
 import { writeAtomically } from './files.js';
+import { floatsOf } from './floats.js';
 import { dtypeBytes, readTensorBytes, type Dtype, type SafetensorsHeader } from './safetensors.js';
 
 /** A tensor in memory. */
@@ -39,69 +40,6 @@ const arrayTypes: Readonly<Record<string, Dtype>> = {
   BigInt64Array: 'I64',
   BigUint64Array: 'U64',
 };
-
-function halfToFloat(bits: number): number {
-  const sign = (bits & 0x8000) === 0 ? 1 : -1;
-  const exponent = (bits >> 10) & 0x1f;
-  const mantissa = bits & 0x3ff;
-  if (exponent === 0) return sign * mantissa * 2 ** -24;
-  if (exponent === 31) return mantissa === 0 ? sign * Infinity : NaN;
-  return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
-}
-
-function elementReader(dtype: Dtype, view: DataView): (index: number) => number {
-  switch (dtype) {
-    case 'F32':
-      return (i) => view.getFloat32(4 * i, true);
-    case 'F64':
-      return (i) => view.getFloat64(8 * i, true);
-    case 'F16':
-      return (i) => halfToFloat(view.getUint16(2 * i, true));
-    case 'BF16': {
-      const word = new DataView(new ArrayBuffer(4));
-      return (i) => {
-        word.setUint32(0, view.getUint16(2 * i, true) << 16);
-        return word.getFloat32(0);
-      };
-    }
-    case 'U8':
-    case 'BOOL':
-      return (i) => view.getUint8(i);
-    case 'I8':
-      return (i) => view.getInt8(i);
-    case 'I16':
-      return (i) => view.getInt16(2 * i, true);
-    case 'U16':
-      return (i) => view.getUint16(2 * i, true);
-    case 'I32':
-      return (i) => view.getInt32(4 * i, true);
-    case 'U32':
-      return (i) => view.getUint32(4 * i, true);
-    case 'I64':
-      return (i) => Number(view.getBigInt64(8 * i, true));
-    case 'U64':
-      return (i) => Number(view.getBigUint64(8 * i, true));
-  }
-}
-
-const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
-
-/**
- * The values of a tensor's bytes as float32. Those of F16, BF16, BOOL (0 and 1) and integers of up to 16 bits are exact, others
- * are rounded to the nearest float32: F64 beyond its range to infinity, integers beyond 2^24.
- *
- * @param bytes - Elements with their lowest byte first; for F32 what is returned may share their memory, so that they have to
- * begin at a multiple of 4 in their buffer.
- * @param count - How many elements there are.
- */
-export function floatsOf(dtype: Dtype, bytes: Uint8Array, count: number): Float32Array {
-  if (dtype === 'F32' && isLittleEndian) return new Float32Array(bytes.buffer, bytes.byteOffset, count);
-  if (dtype === 'U8') return Float32Array.from(bytes);
-  const read = elementReader(dtype, new DataView(bytes.buffer, bytes.byteOffset));
-  const values = new Float32Array(count);
-  for (let i = 0; i < count; ++i) values[i] = read(i);
-  return values;
-}
 
 /** Refuses what is no header, as plain JavaScript gives it. */
 function requireHeader(header: SafetensorsHeader): void {

@@ -1,7 +1,7 @@
 import font from 'oled-font-5x7';
 
 import { DpmError } from '../base/errors.js';
-import { shownValue } from '../base/shown-value.js';
+import { shownValue } from '../base/text.js';
 import type { ImageShape } from './layout.js';
 
 const LETTER = { width: 5, height: 7, advance: 6 };

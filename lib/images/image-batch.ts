@@ -14,9 +14,9 @@ import {
   type OptionKinds,
 } from '../base/option-kinds.js';
 import { centredRange, levelsPerUnit, requireRange, valueOfLevel, type PixelRange } from '../base/pixel-range.js';
-import { shownValue } from '../base/shown-value.js';
+import { shownValue } from '../base/text.js';
 import { makeFolder, writeAtomically } from '../files/files.js';
-import { pathOf } from '../files/path-of.js';
+import { pathOf } from '../files/paths.js';
 import { writeSafetensors } from '../files/tensor-data.js';
 import { captioned } from './captions.js';
 import {
@@ -30,8 +30,7 @@ import {
   type ImageShape,
 } from './layout.js';
 import { type ImagesTaken, readNamedImages } from './load.js';
-import { encodePng, requirePngChannels } from './png.js';
-import { imageFileKind, saveFolder } from './save.js';
+import { encodePng, imageFileKind, requirePngChannels, saveFolder } from './save.js';
 
 /** How images become one picture. */
 export interface PictureOptions extends GridOptions {

@@ -1,6 +1,5 @@
 import type { UNetDescription } from './description.js';
-import type { GraphBuilder } from './graph.js';
-import { linear } from './layers.js';
+import { linear, type GraphBuilder } from './graph.js';
 
 /** Rows of `columns` elements. */
 function matrix(rows: number, columns: number, element: (row: number, column: number) => number): Float32Array {

@@ -1,7 +1,6 @@
 import { DpmError } from '../base/errors.js';
 import type { Activation, Block, Resampling, UNetDescription } from './description.js';
-import { GraphBuilder, type Graph } from './graph.js';
-import { biased, linear } from './layers.js';
+import { biased, GraphBuilder, linear, type Graph } from './graph.js';
 import type { Operation } from './operation.js';
 import { pooled } from './pool.js';
 

@@ -1,7 +1,7 @@
 import { requireObject } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { isList } from '../base/option-kinds.js';
-import { shownValue } from '../base/shown-value.js';
+import { shownValue } from '../base/text.js';
 import type { StepProgram } from './program.js';
 import { MAX_HISTORY, type Clip, type LinearUpdate, type RecordVariance, type StepRecord } from './record.js';
 

@@ -1,5 +1,5 @@
 import { DpmError } from '../base/errors.js';
-import { shownValue } from '../base/shown-value.js';
+import { shownValue } from '../base/text.js';
 
 function evenly(steps: number, start: number, end: number): Float64Array {
   return Float64Array.from({ length: steps }, (_, i) =>

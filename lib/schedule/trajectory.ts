@@ -2,7 +2,7 @@ import { at } from '../base/arrays.js';
 import { unknownName, wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { arrayOf, kinds, requireKind } from '../base/option-kinds.js';
-import { shownValue } from '../base/shown-value.js';
+import { shownValue } from '../base/text.js';
 import { logSnrPlace } from './log-snr-spacing.js';
 import type { GivenLevel } from './noise-level.js';
 import { requireSchedule, type NoiseSchedule } from './noise-schedule.js';

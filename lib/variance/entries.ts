@@ -1,6 +1,6 @@
 import { DpmError } from '../base/errors.js';
 import { kinds } from '../base/option-kinds.js';
-import { shownValue } from '../base/shown-value.js';
+import { shownValue } from '../base/text.js';
 
 /**
  * Checks the entries n = 0..N of a table, all numbers not below 0.

@@ -1,6 +1,6 @@
 import { elementCount, listNames } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
-import { gather } from '../../files/gather.js';
+import { gather } from '../../files/floats.js';
 import { dtypeBytes } from '../../files/safetensors.js';
 import { readFloats } from '../../files/tensor-data.js';
 import type { Checkpoint } from '../checkpoint.js';

@@ -3,7 +3,7 @@ import { DpmError } from '../../base/errors.js';
 import { INITIAL_RECORD } from '../../base/random.js';
 import { normals, sampleStreams } from '../../engine/normals.js';
 import { ImageBatch } from '../../images/image-batch.js';
-import { requirePngChannels } from '../../images/png.js';
+import { requirePngChannels } from '../../images/save.js';
 import type { AnySampleOptions, DiffusionModel } from '../../model.js';
 import type { StepProgram } from '../../program/program.js';
 import { usageError, type Call, type Command } from '../command.js';

@@ -8,9 +8,9 @@ import { describe, expect, it } from 'vitest';
 
 import { convertModel } from '../../../lib/checkpoint/convert.js';
 import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
-import { encodeFloats } from '../../../lib/files/encode.js';
+import { encodeFloats, floatsOf } from '../../../lib/files/floats.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
-import { floatsOf, readFloats, writeSafetensors, type HostTensor } from '../../../lib/files/tensor-data.js';
+import { readFloats, writeSafetensors, type HostTensor } from '../../../lib/files/tensor-data.js';
 import { DiffusionModel, type LoadOptions } from '../../../lib/model.js';
 import { maxDifference } from '../../support/golden.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { DpmError } from '../../../lib/base/errors.js';
-import { shownValue } from '../../../lib/base/shown-value.js';
+import { shownValue } from '../../../lib/base/text.js';
 import { jsonEntries, parseJson } from '../../../lib/files/parse-json.js';
 
 const parse = (text: string): unknown => parseJson(text, (problem) => new DpmError('ERR_DPM_CONFIG', `x ${problem}`));

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { wrongValue } from '../base/checks.js';
@@ -21,4 +23,14 @@ export function pathOf(name: string, given: unknown, expected = 'a path or a fil
   if (typeof given !== 'string') throw wrongValue(name, given, expected);
   if (given.includes('\0')) throw wrongValue(name, given, 'a path without zero bytes');
   return given;
+}
+
+/**
+ * The absolute path by which native code opens a file. Electron lets JavaScript read files inside an archive of an application, and nobody
+ * else: those that are packed with `asarUnpack` lie in a folder beside it, too.
+ */
+export function nativePath(path: string): string {
+  const whole = resolve(path);
+  const unpacked = whole.replace(/\.asar(?=[\\/])/, '.asar.unpacked');
+  return unpacked !== whole && existsSync(unpacked) ? unpacked : whole;
 }

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { expect, it } from 'vitest';
 
 import { nativeGraph } from '../../../lib/checkpoint/checkpoint.js';
-import { nativePath } from '../../../lib/files/native-path.js';
+import { nativePath } from '../../../lib/files/paths.js';
 import { temporaryFolder } from '../../support/temporary.js';
 
 const nothing = { values: [], nodes: [], constants: [] };
