@@ -1,4 +1,33 @@
-import { symmetricBetaQuantile } from './beta-quantile.js';
+/** Terms of the series below; at one half its terms fall by two from one to the next. */
+const terms = 60;
+
+/** The integral of t^(shape - 1) (1 - t)^(shape - 1) from 0 to x, for x up to one half. */
+function incompleteBeta(x: number, shape: number): number {
+  let coefficient = 1;
+  let sum = 0;
+  for (let n = 0; n < terms; ++n) {
+    sum += coefficient / (shape + n);
+    coefficient *= ((n + 1 - shape) / (n + 1)) * x;
+  }
+  return sum * x ** shape;
+}
+
+/**
+ * The quantile of the symmetric beta distribution: where its distribution function is `probability`, in [0, 1].
+ *
+ * @param shape - Both parameters of the distribution, positive.
+ */
+export function symmetricBetaQuantile(probability: number, shape: number): number {
+  if (probability > 0.5) return 1 - symmetricBetaQuantile(1 - probability, shape);
+  const target = probability * 2 * incompleteBeta(0.5, shape);
+  let [low, high] = [0, 0.5];
+  // Halving comes to neighbouring doubles, as near 0 as they get.
+  for (let middle = 0.25; low < middle && middle < high; middle = (low + high) / 2) {
+    if (incompleteBeta(middle, shape) < target) low = middle;
+    else high = middle;
+  }
+  return target === 0 ? 0 : high;
+}
 
 /** Exponent of Karras' spacing (Karras et al. 2022, table 1). */
 export const karrasRho = 7;

@@ -3,7 +3,7 @@ import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
 import { integerFrom, kinds, requireKind } from '../base/option-kinds.js';
-import { roundHalfEven } from './rounding.js';
+import { roundHalfEven } from './spacing.js';
 
 /** What a sampler's jumps cost; the total over a trajectory is what an optimal one minimises. */
 export interface JumpCosts {

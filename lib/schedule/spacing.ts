@@ -1,5 +1,12 @@
 import { DpmError } from '../base/errors.js';
-import { roundHalfEven } from './rounding.js';
+
+/** Round half to even, as IEEE 754 and Python do. */
+export function roundHalfEven(value: number): number {
+  const floor = Math.floor(value);
+  const fraction = value - floor;
+  if (fraction !== 0.5) return Math.round(value);
+  return floor % 2 === 0 ? floor : floor + 1;
+}
 
 /** How diffusers spreads `num_inference_steps` over the times a network was trained on. */
 export type Spacing = 'leading' | 'trailing' | 'linspace';

@@ -7,8 +7,7 @@ import { logSnrPlace } from './log-snr-spacing.js';
 import type { GivenLevel } from './noise-level.js';
 import { requireSchedule, type NoiseSchedule } from './noise-schedule.js';
 import { optimalTrajectory, type JumpCosts } from './optimal-trajectory.js';
-import { roundHalfEven } from './rounding.js';
-import { spacedTimes, spacingNames, type Spacing } from './spacing.js';
+import { roundHalfEven, spacedTimes, spacingNames, type Spacing } from './spacing.js';
 
 /** How the times of a sampler are spread. */
 export type Trajectory = 'uniform' | 'quadratic' | 'logsnr' | 'karras' | 'beta' | 'optimal' | Spacing;

@@ -2,8 +2,7 @@
 import { at } from '../../base/arrays.js';
 import type { Amplitudes, GivenLevel } from '../../schedule/noise-level.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
-import { roundHalfEven } from '../../schedule/rounding.js';
-import { spacedTimes, type Spacing } from '../../schedule/spacing.js';
+import { roundHalfEven, spacedTimes, type Spacing } from '../../schedule/spacing.js';
 import { ddim } from '../families/ddim.js';
 import { ddpm } from '../families/ddpm.js';
 import { lcm, lcmTimes } from '../families/lcm.js';

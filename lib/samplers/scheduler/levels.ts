@@ -1,6 +1,5 @@
 import { at } from '../../base/arrays.js';
-import { symmetricBetaQuantile } from '../../schedule/beta-quantile.js';
-import { betaShape, karrasRho } from '../../schedule/log-snr-spacing.js';
+import { betaShape, karrasRho, symmetricBetaQuantile } from '../../schedule/log-snr-spacing.js';
 import { noiseRatio, preserving, type Amplitudes, type GivenLevel } from '../../schedule/noise-level.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import type { Spacing } from '../../schedule/spacing.js';

@@ -1,9 +1,8 @@
 // Schedulers whose state is the data with noise of the deviation sigma: Euler, Heun, LMS and KDPM2. Here their states are
 // divided by sqrt(1 + sigma^2), as the networks see them.
 import { at } from '../../base/arrays.js';
-import { roundHalfEven } from '../../schedule/rounding.js';
 import { seesNoise } from '../../schedule/scheduler-config.js';
-import { spacedTimes, unboundedTimes } from '../../schedule/spacing.js';
+import { roundHalfEven, spacedTimes, unboundedTimes } from '../../schedule/spacing.js';
 import type { Trajectory } from '../../schedule/trajectory.js';
 import { ddpm } from '../families/ddpm.js';
 import { euler } from '../families/euler.js';

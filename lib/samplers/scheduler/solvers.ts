@@ -1,7 +1,6 @@
 // Solvers of the probability flow in the variance-preserving state: DPM-Solver, UniPC and DEIS.
 import { at } from '../../base/arrays.js';
-import { roundHalfEven } from '../../schedule/rounding.js';
-import { solverTimes, type Spacing } from '../../schedule/spacing.js';
+import { roundHalfEven, solverTimes, type Spacing } from '../../schedule/spacing.js';
 import type { GivenLevel } from '../../schedule/noise-level.js';
 import type { Trajectory } from '../../schedule/trajectory.js';
 import { deis } from '../families/deis.js';

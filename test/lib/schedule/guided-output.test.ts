@@ -1,8 +1,8 @@
 // What a gradient at the state adds to a network's output.
 import { describe, expect, it } from 'vitest';
 
-import { guidedOutputShift } from '../../../lib/schedule/guided-output.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
+import { guidedOutputShift } from '../../../lib/schedule/prediction.js';
 
 describe('the shift of an output', () => {
   const linear = NoiseSchedule.linear();

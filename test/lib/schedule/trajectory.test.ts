@@ -4,8 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
-import { roundHalfEven } from '../../../lib/schedule/rounding.js';
-import { solverTimes, spacedTimes } from '../../../lib/schedule/spacing.js';
+import { roundHalfEven, solverTimes, spacedTimes } from '../../../lib/schedule/spacing.js';
 import { continuousGrid, discreteTimes, discreteTransitions } from '../../../lib/schedule/trajectory.js';
 
 const linear = NoiseSchedule.linear();
