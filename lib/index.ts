@@ -140,8 +140,8 @@ export {
   type TrajectoryOptions,
   type Transition,
 } from './schedule/trajectory.js';
-export { analyticVariance, analyticVarianceBounds, lastNoiseDeviation } from './variance/analytic.js';
+export { analyticVariance, analyticVarianceBounds, lastNoiseDeviation } from './variance/reverse-variance.js';
 export { readErrorTable, writeErrorTable, type ErrorTable } from './variance/error-table.js';
-export { fixedVarianceCosts, type FixedVariance } from './variance/fixed-costs.js';
+export { fixedVarianceCosts, type FixedVariance } from './variance/costs.js';
 export { readGammaTable, writeGammaTable, type GammaTable } from './variance/gamma.js';
-export { analyticCosts } from './variance/optimal-costs.js';
+export { analyticCosts } from './variance/costs.js';

@@ -1,6 +1,6 @@
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
+import { analyticCosts } from '../variance/costs.js';
 import type { GammaTable } from '../variance/gamma.js';
-import { analyticCosts } from '../variance/optimal-costs.js';
 import { samplerByName } from './index.js';
 import type { SamplerOptions } from './options.js';
 

@@ -3,9 +3,9 @@ import { samplerNames, samplers, type SamplerName } from '../../samplers/index.j
 import { jump } from '../../schedule/jump.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { transitions, type TrajectoryOptions } from '../../schedule/trajectory.js';
-import { analyticVariance, analyticVarianceBounds } from '../../variance/analytic.js';
+import { analyticCosts } from '../../variance/costs.js';
 import { gammaLookup, readGammaTable, type GammaTable } from '../../variance/gamma.js';
-import { analyticCosts } from '../../variance/optimal-costs.js';
+import { analyticVariance, analyticVarianceBounds } from '../../variance/reverse-variance.js';
 import { usageError, type Command, type OptionSpecs } from '../command.js';
 import { modelOptions, withModel } from '../model-options.js';
 import { samplerOptions, samplerOptionSpecs } from '../sampler-options.js';

@@ -11,7 +11,7 @@ import { DeviceHostContext } from '../../running/device-context.js';
 import { NetworkEvaluator } from '../../running/network-evaluator.js';
 import { continuousInterval } from '../../schedule/trajectory.js';
 import { chooseImages, type ChosenImages, partOfChosen } from '../chosen-images.js';
-import { checkGrid } from '../likelihood/grid.js';
+import { checkGrid } from '../likelihood/decoder.js';
 import { estimate, type BitsEstimate } from '../likelihood/summary.js';
 import { signDraw, signs, uniforms } from './draws.js';
 import { solveFlow, type FlowPath } from './solve-flow.js';

@@ -10,8 +10,7 @@ import { dataEstimateOptionKinds, estimateTables, type DataEstimateOptions } fro
 import { requireEstimatedModel, type EstimatedModel } from '../estimated-model.js';
 import type { NoisyBatch } from '../noisy-batch.js';
 import { decoderVariance } from './bound.js';
-import { discretisedDecoder } from './decoder.js';
-import { checkGrid } from './grid.js';
+import { checkGrid, discretisedDecoder } from './decoder.js';
 import { dataPrediction, sumOver } from './terms.js';
 
 /** Options of {@link estimateErrors}. */

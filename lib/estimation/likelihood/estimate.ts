@@ -14,8 +14,7 @@ import { chooseImages, type ChosenImages, partOfChosen } from '../chosen-images.
 import { dataEstimateOptionKinds } from '../data-estimate.js';
 import { NoisyBatch } from '../noisy-batch.js';
 import { boundTerms, decoderVariance, evaluateTerms, type BoundOptions, type BoundTerm } from './bound.js';
-import { discretisedDecoder, type DecoderName } from './decoder.js';
-import { checkGrid } from './grid.js';
+import { checkGrid, discretisedDecoder, type DecoderName } from './decoder.js';
 import { summarise, type Likelihood } from './summary.js';
 
 /** The samplers whose facts say that they have a bound: reverse chains of the Markov forward process. */

@@ -1,5 +1,5 @@
-import { analyticVariance } from '../../variance/analytic.js';
 import { gammaLookup } from '../../variance/gamma.js';
+import { analyticVariance } from '../../variance/reverse-variance.js';
 import { eta, gamma, reverseOptions } from '../common-options.js';
 import { reverseSampler } from '../numerics/reverse-step.js';
 import { noBound } from '../sampler.js';

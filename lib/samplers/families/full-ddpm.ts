@@ -1,7 +1,7 @@
 import type { HostContext, Term } from '../../program/host-context.js';
 import type { HostProgram } from '../../program/program.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
-import { lastNoiseDeviation } from '../../variance/analytic.js';
+import { lastNoiseDeviation } from '../../variance/reverse-variance.js';
 import { finalNoise, levelOptions, reverseOptions } from '../common-options.js';
 import { lanczosRoot } from '../numerics/lanczos.js';
 import { jumpsOf } from '../numerics/reverse-step.js';

@@ -1,4 +1,4 @@
-import { headVariance } from '../../variance/head.js';
+import { headVariance } from '../../variance/reverse-variance.js';
 import { avgCov, eta, reverseOptions } from '../common-options.js';
 import { headSampler } from '../numerics/head-sampler.js';
 import { noBound } from '../sampler.js';

@@ -6,7 +6,7 @@ import { levelSteps } from '../../schedule/noise-level.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { parametrisationOf, type Combination } from '../../schedule/prediction.js';
 import { transitions } from '../../schedule/trajectory.js';
-import { lastNoiseDeviation } from '../../variance/analytic.js';
+import { lastNoiseDeviation } from '../../variance/reverse-variance.js';
 import { clipOf, type SamplerOptions } from '../options.js';
 import { defineSampler, type OptionsOf, type Sampler, type SamplerFacts } from '../sampler.js';
 import { givenLevels, initialScaleOf } from './solver-plan.js';

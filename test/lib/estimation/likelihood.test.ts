@@ -7,9 +7,8 @@ import {
   evaluateTerms,
   type BoundOptions,
 } from '../../../lib/estimation/likelihood/bound.js';
-import { binProbability, discretisedDecoder } from '../../../lib/estimation/likelihood/decoder.js';
+import { binProbability, discretisedDecoder, erfc, normalCdf } from '../../../lib/estimation/likelihood/decoder.js';
 import { likelihoodSampler } from '../../../lib/estimation/likelihood/estimate.js';
-import { erfc, normalCdf } from '../../../lib/estimation/likelihood/normal.js';
 import { summarise, type Likelihood } from '../../../lib/estimation/likelihood/summary.js';
 import {
   dataPrediction,

@@ -12,8 +12,7 @@ import type { SamplerOptions } from '../../../lib/samplers/options.js';
 import { jump } from '../../../lib/schedule/jump.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { parametrisation } from '../../../lib/schedule/prediction.js';
-import { analyticVariance } from '../../../lib/variance/analytic.js';
-import { headVariance } from '../../../lib/variance/head.js';
+import { analyticVariance, headVariance } from '../../../lib/variance/reverse-variance.js';
 import { Mixture, type Powers } from '../../support/mixture.js';
 import { Random } from '../../support/random.js';
 

@@ -6,7 +6,7 @@ import type { HostProgram } from '../../../lib/program/program.js';
 import { NetworkEvaluator } from '../../../lib/running/network-evaluator.js';
 import { samplerNames, samplers, type SamplerName } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
-import { analyticCosts } from '../../../lib/variance/optimal-costs.js';
+import { analyticCosts } from '../../../lib/variance/costs.js';
 import { checkedRun } from '../../support/checked-context.js';
 import { registers } from '../../support/interpreter.js';
 import { interpretRecord, largestError } from '../../support/native-record.js';

@@ -5,7 +5,11 @@ import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
 import { jump } from '../../../lib/schedule/jump.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
-import { analyticVariance, analyticVarianceBounds, lastNoiseDeviation } from '../../../lib/variance/analytic.js';
+import {
+  analyticVariance,
+  analyticVarianceBounds,
+  lastNoiseDeviation,
+} from '../../../lib/variance/reverse-variance.js';
 import { generatedVariance, moments } from '../../support/gaussian.js';
 import { asSteps } from '../../support/interpreter.js';
 

@@ -7,7 +7,7 @@ import type { Prediction } from '../../../lib/schedule/defaults.js';
 import { jump } from '../../../lib/schedule/jump.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { transitions } from '../../../lib/schedule/trajectory.js';
-import { headVariance } from '../../../lib/variance/head.js';
+import { headVariance } from '../../../lib/variance/reverse-variance.js';
 import { moments } from '../../support/gaussian.js';
 import { maxDifference } from '../../support/golden.js';
 import { asSteps, interpret, type InterpretedModel } from '../../support/interpreter.js';

@@ -8,7 +8,7 @@ import type { OptionTexts } from '../../../lib/samplers/option.js';
 import type { ClipOption, SamplerOptions } from '../../../lib/samplers/options.js';
 import { withTables } from '../../../lib/samplers/tables.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
-import { analyticCosts } from '../../../lib/variance/optimal-costs.js';
+import { analyticCosts } from '../../../lib/variance/costs.js';
 import { moments } from '../../support/gaussian.js';
 import { asSteps } from '../../support/interpreter.js';
 

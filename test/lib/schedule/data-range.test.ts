@@ -3,8 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { DpmError } from '../../../lib/base/errors.js';
 import { centredRange, unitRange, valueOfLevel } from '../../../lib/base/pixel-range.js';
-import { binProbability } from '../../../lib/estimation/likelihood/decoder.js';
-import { checkGrid } from '../../../lib/estimation/likelihood/grid.js';
+import { binProbability, checkGrid } from '../../../lib/estimation/likelihood/decoder.js';
 import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';

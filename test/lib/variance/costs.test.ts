@@ -13,14 +13,13 @@ import { DiffusionModel } from '../../../lib/model.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { optimalTrajectory, type JumpCosts } from '../../../lib/schedule/optimal-trajectory.js';
 import { discreteTimes } from '../../../lib/schedule/trajectory.js';
+import { analyticCosts, fixedVarianceCosts } from '../../../lib/variance/costs.js';
 import {
   parseErrorTable,
   readErrorTable,
   writeErrorTable,
   type ErrorTable,
 } from '../../../lib/variance/error-table.js';
-import { fixedVarianceCosts } from '../../../lib/variance/fixed-costs.js';
-import { analyticCosts } from '../../../lib/variance/optimal-costs.js';
 import { inModelSpace, strokes } from '../../support/digits.js';
 import { dpm } from '../../support/dpm.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { lastNoiseDeviation } from '../../../lib/variance/analytic.js';
+import { lastNoiseDeviation } from '../../../lib/variance/reverse-variance.js';
 
 describe('the noise of the last step', () => {
   it('moves a pixel by so many grey levels on average', () => {
