@@ -107,7 +107,7 @@ export {
 } from './serving/options.js';
 export { samplerNames, samplers, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
 export type { ReverseFamily, ReverseSampler } from './samplers/numerics/reverse-step.js';
-export type { SolverFacts } from './samplers/numerics/solver-facts.js';
+export type { SolverFacts } from './samplers/sampler.js';
 export type { Option, OptionTexts } from './samplers/option.js';
 export type { ImageSize } from './checkpoint/image-size.js';
 export type { ClipOption, DynamicClipOption, SamplerOptionName, SamplerOptions } from './samplers/options.js';

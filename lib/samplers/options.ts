@@ -1,6 +1,6 @@
 import { refuseUnknownOptions } from '../base/checks.js';
-import { isObject } from '../base/option-kinds.js';
 import { DpmError } from '../base/errors.js';
+import { isObject } from '../base/option-kinds.js';
 import { isCentred } from '../base/pixel-range.js';
 import type { Clip } from '../program/record.js';
 import type { Prediction } from '../schedule/defaults.js';
@@ -153,4 +153,18 @@ export function clipOf(schedule: NoiseSchedule, option: ClipOption | undefined):
   if (ceiling === undefined) return { kind: 'dynamic', quantile, floor };
   requirePositive('ceiling', ceiling);
   return { kind: 'dynamic', quantile, floor, ceiling };
+}
+
+/** Tolerances and norm of an adaptive solver. */
+export interface ErrorControl {
+  atol: number;
+  rtol: number;
+  /** One norm for the whole batch, as in the authors' code, instead of one for each sample. */
+  shared: boolean;
+}
+
+/** The options `atol`, `rtol` and `batchNorm`. */
+export function errorControl(options: SamplerOptions, standard: { atol: number; rtol: number }): ErrorControl {
+  const { atol = standard.atol, rtol = standard.rtol, batchNorm } = options;
+  return { atol, rtol, shared: batchNorm === 'reference' };
 }

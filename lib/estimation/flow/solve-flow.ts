@@ -1,8 +1,8 @@
 import { at, elementCount } from '../../base/arrays.js';
 import type { HostContext } from '../../program/host-context.js';
 import { AdaptiveFlow, type Slope } from '../../samplers/numerics/adaptive-flow.js';
-import type { ErrorControl } from '../../samplers/numerics/error-control.js';
-import { pushNoiseForward } from '../../samplers/numerics/host-evaluation.js';
+import { pushNoiseForward } from '../../samplers/numerics/evaluation.js';
+import type { ErrorControl } from '../../samplers/options.js';
 import type { Prediction } from '../../schedule/defaults.js';
 import { noiseLevel, type NoiseLevel } from '../../schedule/noise-level.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';

@@ -2,13 +2,11 @@ import { at } from '../../base/arrays.js';
 import { noiseRatio, type NoiseLevel } from '../../schedule/noise-level.js';
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { lowerOrderFinal, solverOptions } from '../common-options.js';
-import { adamsBashforthProgram } from '../numerics/adams-bashforth.js';
-import { lagrangeIntegrals } from '../numerics/lagrange-integrals.js';
-import { solverFacts } from '../numerics/solver-facts.js';
+import { adamsBashforthProgram, lagrangeIntegrals } from '../numerics/adams-bashforth.js';
 import { solverPlan } from '../numerics/solver-plan.js';
 import { choiceOption, integerOption } from '../option.js';
 import type { SamplerOptions } from '../options.js';
-import { defineSampler } from '../sampler.js';
+import { defineSampler, solverFacts } from '../sampler.js';
 import { orderOfStep } from './multistep.js';
 
 /** What polynomials are in. */

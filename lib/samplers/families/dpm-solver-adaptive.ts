@@ -5,14 +5,18 @@ import type { HostContext } from '../../program/host-context.js';
 import type { LinearUpdate } from '../../program/record.js';
 import { continuousInterval } from '../../schedule/trajectory.js';
 import { batchNorm, sdeOptions } from '../common-options.js';
-import { errorControl, type ErrorControl } from '../numerics/error-control.js';
-import { combine, exponentialStep, type ExponentialStep } from '../numerics/exponential-step.js';
-import { evaluateNoise } from '../numerics/host-evaluation.js';
-import type { EvaluationOptions } from '../numerics/evaluation.js';
+import { evaluateNoise, type EvaluationOptions } from '../numerics/evaluation.js';
 import { noiseLevel, type NoiseLevel } from '../../schedule/noise-level.js';
-import { secondOrder, thirdOrder, thirdOrderStage } from '../numerics/single-step-updates.js';
+import {
+  combine,
+  exponentialStep,
+  secondOrder,
+  thirdOrder,
+  thirdOrderStage,
+  type ExponentialStep,
+} from '../numerics/flow-steps.js';
 import { integerOption, positiveOption } from '../option.js';
-import { clipOf } from '../options.js';
+import { clipOf, errorControl, type ErrorControl } from '../options.js';
 import { defineSampler, noBound } from '../sampler.js';
 
 /** Safety factor and first step of the authors' code (Lu et al. 2022, appendix C). */

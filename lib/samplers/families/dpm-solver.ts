@@ -4,11 +4,10 @@ import { lowerOrderFinal, solverOptions, solverType, thirdOrder } from '../commo
 import type { SolverForm } from '../numerics/evaluation.js';
 import { blockProgram, fastOrders } from '../numerics/level-blocks.js';
 import { denoisingPlan, fixedOrderProgram, singleStepProgram } from '../numerics/single-step.js';
-import { solverFacts } from '../numerics/solver-facts.js';
 import { solverLevels, solverPlan } from '../numerics/solver-plan.js';
 import { integerOption } from '../option.js';
 import type { SamplerOptions } from '../options.js';
-import { defineSampler, type Sampler, type SamplerFacts } from '../sampler.js';
+import { defineSampler, solverFacts, type Sampler, type SamplerFacts } from '../sampler.js';
 
 const fastOptions = { ...solverOptions, solverType };
 

@@ -3,10 +3,9 @@ import { stepProgram, stepRecord } from '../../program/builder.js';
 import { churnOptions, dataSolverOptions } from '../common-options.js';
 import { churnedLevels, openingRecords, withChurn } from '../numerics/churn.js';
 import { evaluation } from '../numerics/evaluation.js';
-import { ratioUpdate } from '../numerics/ratio-step.js';
-import { solverFacts } from '../numerics/solver-facts.js';
+import { ratioUpdate } from '../numerics/flow-steps.js';
 import { solverLevels, solverPlan } from '../numerics/solver-plan.js';
-import { defineSampler } from '../sampler.js';
+import { defineSampler, solverFacts } from '../sampler.js';
 
 /**
  * Euler's method on the probability flow in sigma / alpha, with noise that is added and removed again by `sChurn` (Karras et al.

@@ -5,10 +5,9 @@ import type { NoiseLevel } from '../../schedule/noise-level.js';
 import { churnOptions, dataSolverOptions } from '../common-options.js';
 import { churnedLevels, openingRecords, withChurn, type ChurnedLevel } from '../numerics/churn.js';
 import { evaluation } from '../numerics/evaluation.js';
-import { ratioUpdate } from '../numerics/ratio-step.js';
-import { solverFacts } from '../numerics/solver-facts.js';
+import { ratioUpdate } from '../numerics/flow-steps.js';
 import { ofPairs, solverLevels, solverPlan, type SolverPlan } from '../numerics/solver-plan.js';
-import { defineSampler } from '../sampler.js';
+import { defineSampler, solverFacts } from '../sampler.js';
 
 /** Two records: Euler's step into `y`, and the mean of both slopes, with the noise of the next level. */
 function heunRecords(plan: SolverPlan, from: NoiseLevel, to: NoiseLevel, next: ChurnedLevel): StepRecord[] {

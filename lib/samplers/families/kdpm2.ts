@@ -5,10 +5,9 @@ import type { StepRecord } from '../../program/record.js';
 import { levelOfRatio, noiseRatio, type Amplitudes, type NoiseLevel } from '../../schedule/noise-level.js';
 import { dataSolverOptions, eta } from '../common-options.js';
 import { evaluation } from '../numerics/evaluation.js';
-import { ratioUpdate } from '../numerics/ratio-step.js';
-import { solverFacts } from '../numerics/solver-facts.js';
+import { ratioUpdate } from '../numerics/flow-steps.js';
 import { ofPairs, scalarVariance, solverLevels, solverPlan, type SolverPlan } from '../numerics/solver-plan.js';
-import { defineSampler } from '../sampler.js';
+import { defineSampler, solverFacts } from '../sampler.js';
 
 /** A level, the one inside the step from it (none in the last), and where the step goes. */
 interface MidpointStep {

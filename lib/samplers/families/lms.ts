@@ -1,12 +1,10 @@
 import { at } from '../../base/arrays.js';
 import { noiseRatio, type NoiseLevel } from '../../schedule/noise-level.js';
 import { dataSolverOptions, timesteps } from '../common-options.js';
-import { adamsBashforthProgram } from '../numerics/adams-bashforth.js';
-import { lagrangeIntegrals } from '../numerics/lagrange-integrals.js';
-import { solverFacts } from '../numerics/solver-facts.js';
+import { adamsBashforthProgram, lagrangeIntegrals } from '../numerics/adams-bashforth.js';
 import { solverPlan } from '../numerics/solver-plan.js';
 import { integerOption } from '../option.js';
-import { defineSampler } from '../sampler.js';
+import { defineSampler, solverFacts } from '../sampler.js';
 
 /** Integrals of the polynomials in sigma / alpha through past levels, newest first, over the step to the next. */
 function integrals(past: readonly NoiseLevel[], to: NoiseLevel): number[] {

@@ -2,15 +2,13 @@ import { at } from '../../base/arrays.js';
 import { stepRecord } from '../../program/builder.js';
 import type { StepProgram } from '../../program/program.js';
 import { lowerOrderFinal, solverOptions, solverType, thirdOrder } from '../common-options.js';
-import { ringUpdate, solverStep, type ExponentialStep } from '../numerics/exponential-step.js';
 import { evaluation, type SolverForm } from '../numerics/evaluation.js';
 import type { NoiseLevel } from '../../schedule/noise-level.js';
-import type { SolverType } from '../numerics/single-step-updates.js';
-import { solverFacts } from '../numerics/solver-facts.js';
+import { ringUpdate, solverStep, type ExponentialStep, type SolverType } from '../numerics/flow-steps.js';
 import { scalarVariance, solverLevels, solverPlan, solverProgram, type SolverPlan } from '../numerics/solver-plan.js';
 import { integerOption } from '../option.js';
 import type { SamplerOptions } from '../options.js';
-import { defineSampler, type Sampler, type SamplerFacts } from '../sampler.js';
+import { defineSampler, solverFacts, type Sampler, type SamplerFacts } from '../sampler.js';
 
 /** Below this many steps the authors of DPM-Solver lower the order of the last ones. */
 const fewSteps = 10;

@@ -6,13 +6,11 @@ import { levelSteps, noiseLevel, type Amplitudes, type NoiseLevel } from '../../
 import type { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import { dataSolverOptions } from '../common-options.js';
 import { evaluation, type EvaluationFields } from '../numerics/evaluation.js';
-import { collected } from '../numerics/exponential-step.js';
-import { ratioStep } from '../numerics/ratio-step.js';
-import { solverFacts } from '../numerics/solver-facts.js';
+import { collected, ratioStep } from '../numerics/flow-steps.js';
 import { solverLevels, solverPlan, type SolverPlan } from '../numerics/solver-plan.js';
 import { choiceOption } from '../option.js';
 import type { SamplerOptions } from '../options.js';
-import { defineSampler } from '../sampler.js';
+import { defineSampler, solverFacts } from '../sampler.js';
 
 /** An evaluation, and the transfer of the state that follows it, from one level to another. */
 interface Transfer {

@@ -1,8 +1,43 @@
+import type { HostContext } from '../../program/host-context.js';
+import type { HostProgram } from '../../program/program.js';
+import { noiseLevel } from '../../schedule/noise-level.js';
+import { continuousInterval } from '../../schedule/trajectory.js';
 import { batchNorm, sdeOptions } from '../common-options.js';
-import { runge45Program } from '../numerics/runge-kutta.js';
+import { AdaptiveFlow, type Slope } from '../numerics/adaptive-flow.js';
+import { evaluateNoise, type EvaluationOptions } from '../numerics/evaluation.js';
 import { sdeEvaluation, sdeProgram } from '../numerics/sde.js';
 import { choiceOption, positiveOption } from '../option.js';
+import { errorControl, type SamplerOptions } from '../options.js';
 import { checkOptions, defineSampler, noBound } from '../sampler.js';
+
+/** The probability flow, dx/dt = -rate / 2 x + diffusion / (2 sigma) eps (Song et al. 2021, equation 13). */
+function flowSlope(context: HostContext, options: EvaluationOptions): Slope {
+  const { schedule } = options;
+  return async (state, times, target) => {
+    const levels = times.map((time) => noiseLevel(schedule, time));
+    await evaluateNoise(context, options, levels, state, 'noise');
+    await context.linearCombination(target, [
+      [levels.map(({ time }) => -0.5 * schedule.rate(time)), state],
+      [levels.map(({ time, sigma }) => (0.5 * schedule.diffusion(time)) / sigma), 'noise'],
+    ]);
+    return null;
+  };
+}
+
+/** Dormand and Prince's method on the probability flow, from the noisiest time to the cleanest. */
+function runge45Program(options: EvaluationOptions, request: SamplerOptions): HostProgram {
+  const { schedule } = options;
+  const control = errorControl(request, { atol: 1e-5, rtol: 1e-5 });
+  const { start, end } = continuousInterval(schedule, request);
+  return {
+    kind: 'host',
+    initialScale: schedule.initialScale(start),
+    head: null,
+    run: async (context) => {
+      await new AdaptiveFlow(context, flowSlope(context, options), control, start, end).run();
+    },
+  };
+}
 
 const { steps: _, trajectory: __, ...spacingless } = sdeOptions;
 

@@ -2,15 +2,13 @@ import { at } from '../../base/arrays.js';
 import { linear, stepRecord } from '../../program/builder.js';
 import type { LinearUpdate } from '../../program/record.js';
 import { disableCorrector, lowerOrderFinal, solverOptions } from '../common-options.js';
-import { exponentialStep, ringUpdate, type ExponentialStep } from '../numerics/exponential-step.js';
 import { evaluation } from '../numerics/evaluation.js';
 import type { NoiseLevel } from '../../schedule/noise-level.js';
-import { phi } from '../numerics/phi.js';
-import { solverFacts } from '../numerics/solver-facts.js';
+import { exponentialStep, phi, ringUpdate, type ExponentialStep } from '../numerics/flow-steps.js';
 import { solverLevels, solverPlan, solverProgram, type SolverPlan } from '../numerics/solver-plan.js';
 import { choiceOption, integerOption } from '../option.js';
 import type { SamplerOptions } from '../options.js';
-import { defineSampler } from '../sampler.js';
+import { defineSampler, solverFacts } from '../sampler.js';
 import { orderOfStep } from './multistep.js';
 
 /** Solves a small dense system by elimination with row exchanges; consumes its arguments. */

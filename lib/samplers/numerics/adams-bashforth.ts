@@ -3,8 +3,51 @@ import { stepRecord } from '../../program/builder.js';
 import type { StepProgram } from '../../program/program.js';
 import type { NoiseLevel } from '../../schedule/noise-level.js';
 import { evaluation } from './evaluation.js';
-import { ringUpdate } from './exponential-step.js';
+import { ringUpdate } from './flow-steps.js';
 import { solverLevels, solverProgram, type SolverPlan } from './solver-plan.js';
+
+/** Nodes and weights of Gauss-Legendre quadrature on [-1, 1], by Newton's method on the Legendre polynomial. */
+function gaussLegendre(count: number): { node: number; weight: number }[] {
+  return Array.from({ length: count }, (_, i) => {
+    let node = Math.cos((Math.PI * (i + 0.75)) / (count + 0.5));
+    let slope = 0;
+    for (let iteration = 0; iteration < 20; ++iteration) {
+      let [previous, value] = [1, node];
+      for (let degree = 2; degree <= count; ++degree) {
+        [previous, value] = [value, ((2 * degree - 1) * node * value - (degree - 1) * previous) / degree];
+      }
+      slope = (count * (node * value - previous)) / (node * node - 1);
+      node -= value / slope;
+    }
+    return { node, weight: 2 / ((1 - node * node) * slope * slope) };
+  });
+}
+
+const quadrature = gaussLegendre(40);
+
+/** The Lagrange polynomial of node j at a point. */
+function lagrange(nodes: readonly number[], j: number, point: number): number {
+  const own = at(nodes, j);
+  return nodes.reduce((product, node, k) => (k === j ? product : (product * (point - node)) / (own - node)), 1);
+}
+
+/**
+ * Integrals of the Lagrange polynomials through `nodes` over a step.
+ *
+ * @param place - Of a point in [-1, 1] of the step: where the polynomials are taken, and by how much the variable of
+ * integration grows there.
+ */
+export function lagrangeIntegrals(
+  nodes: readonly number[],
+  place: (node: number) => { point: number; density: number },
+): number[] {
+  return nodes.map((_, j) =>
+    quadrature.reduce((sum, { node, weight }) => {
+      const { point, density } = place(node);
+      return sum + weight * density * lagrange(nodes, j, point);
+    }, 0),
+  );
+}
 
 /** How the predictions of past levels count in a step. */
 export interface AdamsBashforth {

@@ -1,7 +1,7 @@
 import { at, elementCount } from '../../base/arrays.js';
 import { DpmError } from '../../base/errors.js';
 import type { HostContext, Term } from '../../program/host-context.js';
-import type { ErrorControl } from './error-control.js';
+import type { ErrorControl } from '../options.js';
 
 /** Nodes, stage weights, last weights and error weights of Dormand & Prince's method of orders 5 and 4 (1980). */
 const nodes = [0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1];

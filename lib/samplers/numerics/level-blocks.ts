@@ -6,8 +6,15 @@ import type { LinearUpdate, StepRecord } from '../../program/record.js';
 import type { NoiseLevel } from '../../schedule/noise-level.js';
 import type { SamplerOptions } from '../options.js';
 import { evaluation } from './evaluation.js';
-import { combine, solverStep, type StepNoise, type StochasticStep } from './exponential-step.js';
-import { secondOrder, thirdOrder, type SolverType } from './single-step-updates.js';
+import {
+  combine,
+  secondOrder,
+  solverStep,
+  thirdOrder,
+  type SolverType,
+  type StepNoise,
+  type StochasticStep,
+} from './flow-steps.js';
 import { scalarVariance, solverProgram, type SolverPlan } from './solver-plan.js';
 
 /**

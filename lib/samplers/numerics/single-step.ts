@@ -4,12 +4,11 @@ import { stepRecord } from '../../program/builder.js';
 import type { StepProgram } from '../../program/program.js';
 import type { StepRecord } from '../../program/record.js';
 import { continuousGrid } from '../../schedule/trajectory.js';
-import { combine, exponentialStep } from './exponential-step.js';
 import { evaluation } from './evaluation.js';
 import { noiseLevel, type NoiseLevel } from '../../schedule/noise-level.js';
 import type { SamplerOptions } from '../options.js';
+import { combine, exponentialStep, secondOrder, thirdOrder, thirdOrderStage, type SolverType } from './flow-steps.js';
 import { blockProgram, refuseLowerOrderFinal } from './level-blocks.js';
-import { secondOrder, thirdOrder, thirdOrderStage, type SolverType } from './single-step-updates.js';
 import { solverLevels, solverProgram, type SolverPlan } from './solver-plan.js';
 
 /** A level inside a step, and which fraction of the step in half log-SNR it lies at. */

@@ -2,8 +2,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { roundedAlphaBars, roundedLinspace } from '../../../../lib/samplers/scheduler/rounded-betas.js';
-import { roundedLogarithm } from '../../../../lib/samplers/scheduler/rounded-logarithm.js';
-import { SigmaTable } from '../../../../lib/samplers/scheduler/sigma-table.js';
+import { roundedLogarithm, SigmaTable } from '../../../../lib/samplers/scheduler/sigma-table.js';
 import { NoiseSchedule } from '../../../../lib/schedule/noise-schedule.js';
 
 describe("NumPy's logarithm of float32 numbers", () => {

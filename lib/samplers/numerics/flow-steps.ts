@@ -1,8 +1,36 @@
 import { linear } from '../../program/builder.js';
 import type { LinearUpdate } from '../../program/record.js';
-import type { NoiseLevel } from '../../schedule/noise-level.js';
+import { noiseRatio, type Amplitudes, type NoiseLevel } from '../../schedule/noise-level.js';
 import type { SolverForm } from './evaluation.js';
-import { phi } from './phi.js';
+
+/** Below this the recursion would lose digits to differences of nearly equal numbers. */
+const seriesRadius = 0.5;
+
+/** The sum of z^j / (j + order)! over j >= 0. */
+function series(order: number, z: number): number {
+  let term = 1;
+  for (let i = 2; i <= order; ++i) term /= i;
+  let sum = 0;
+  for (let i = order + 1; i <= order + 12; ++i) {
+    sum += term;
+    term *= z / i;
+  }
+  return sum;
+}
+
+/**
+ * The functions of exponential integrators: phi_0(z) = e^z, phi_1(z) = (e^z - 1) / z, phi_{k+1}(z) = (phi_k(z) - 1 / k!) / z.
+ *
+ * @param order - k >= 0.
+ */
+export function phi(order: number, z: number): number {
+  if (order === 0) return Math.exp(z);
+  if (Math.abs(z) < seriesRadius) return series(order, z);
+  if (order === 1) return Math.expm1(z) / z;
+  let factorial = 1;
+  for (let i = 2; i < order; ++i) factorial *= i;
+  return (phi(order - 1, z) - 1 / factorial) / z;
+}
 
 /**
  * A step between two noise levels for the exact linear part of the probability flow (Lu et al. 2022): with the prediction
@@ -53,7 +81,7 @@ export interface StochasticStep extends ExponentialStep {
 }
 
 /** As {@link exponentialStep} for the reverse SDE (Lu et al. 2022b, appendix). */
-export function stochasticStep(from: NoiseLevel, to: NoiseLevel, form: SolverForm): StochasticStep {
+function stochasticStep(from: NoiseLevel, to: NoiseLevel, form: SolverForm): StochasticStep {
   if (to.sigma === 0) return { ...stepToData(from, to, form), deviation: 0 };
   const flow = exponentialStep(from, to, form);
   const { h } = flow;
@@ -101,4 +129,61 @@ export function collected(terms: readonly (readonly [slot: number, coefficient: 
   const history = new Array<number>(Math.max(0, ...terms.map(([slot]) => slot)) + 1).fill(0);
   for (const [slot, coefficient] of terms) history[slot] = (history[slot] ?? 0) + coefficient;
   return history;
+}
+
+/** d(x / alpha) = eps d(sigma / alpha): the change of the state for a noise prediction of 1, and what the state becomes. */
+export function ratioStep(from: Amplitudes, to: Amplitudes): { scale: number; change: number } {
+  return { scale: to.alpha / from.alpha, change: to.alpha * (noiseRatio(to) - noiseRatio(from)) };
+}
+
+/** A step of the probability flow in sigma / alpha by a combination of the noise predictions in the slots, whose weights add up to 1. */
+export function ratioUpdate(
+  from: Amplitudes,
+  to: Amplitudes,
+  weights: readonly (readonly [slot: number, weight: number])[],
+): LinearUpdate {
+  const { scale, change } = ratioStep(from, to);
+  return combine(
+    scale,
+    weights.map(([slot, weight]) => [slot, weight * change]),
+  );
+}
+
+export type SolverType = 'midpoint' | 'taylor';
+
+/** The last update of a second-order step from m[0] at its start and m[1] at a fraction of it. */
+export function secondOrder(step: ExponentialStep, fraction: number, type: SolverType): LinearUpdate {
+  const weight = (type === 'midpoint' ? 0.5 * step.first : step.slope) / fraction;
+  return combine(step.scale, [
+    [0, step.first - weight],
+    [1, weight],
+  ]);
+}
+
+/** The second stage of a third-order step, from m[0] and m[1]. */
+export function thirdOrderStage(stage: ExponentialStep, [first, second]: readonly [number, number]): LinearUpdate {
+  const weight = (stage.slope * second) / first;
+  return combine(stage.scale, [
+    [0, stage.first - weight],
+    [1, weight],
+  ]);
+}
+
+/** The last update of a third-order step from m[0], m[1] and m[2]. */
+export function thirdOrder(
+  step: ExponentialStep,
+  [first, second]: readonly [number, number],
+  type: SolverType,
+): LinearUpdate {
+  const { slope, curvature } = step;
+  const spread = second - first;
+  const [one, two] =
+    type === 'midpoint'
+      ? [0, slope / second]
+      : [(slope * second - 2 * curvature) / spread / first, (2 * curvature - slope * first) / spread / second];
+  return combine(step.scale, [
+    [0, step.first - one - two],
+    [1, one],
+    [2, two],
+  ]);
 }
