@@ -8,7 +8,7 @@ import { ofNetwork } from './family-schedule.js';
 import { bindTensors, headKeys, knownTensors, networkOf, unwrapNames } from './family.js';
 import type { ImageSize } from './image-size.js';
 import type { ModelFolder } from './model-folder.js';
-import { openWeights } from './open-weights.js';
+import { openWeights } from './weight-files.js';
 
 function evidenceOf(source: string, weights: string, mark: string | null, place: string): string {
   const says = mark === null ? `${source} says so` : `${source} says so, and ${weights} holds ${mark}`;

@@ -23,9 +23,8 @@ import { addHead, readHeadsConfig, type HeadName, type HeadsConfig } from './hea
 import { resized, type ImageSize } from './image-size.js';
 import type { ModelFolder } from './model-folder.js';
 import { modelPath } from './model-path.js';
-import { openWeights } from './open-weights.js';
 import { presetNames } from './presets.js';
-import { findWeights } from './weight-files.js';
+import { findWeights, openWeights } from './weight-files.js';
 import { compareWeights } from './weight-report.js';
 
 async function isFile(path: string): Promise<boolean> {

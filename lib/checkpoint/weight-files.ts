@@ -1,4 +1,4 @@
-import { dirname, join } from 'node:path';
+import { dirname, extname, join } from 'node:path';
 
 import { listNames } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
@@ -8,6 +8,7 @@ import { isThere, readJson } from '../files/files.js';
 import { readSafetensorsHeader, type TensorEntry } from '../files/safetensors.js';
 import type { Checkpoint, CheckpointEntry } from './checkpoint.js';
 import { pytorchCheckpoint, readPytorchFile, tensorsOf } from './pytorch/index.js';
+import { openPytorchWeights, type FoundWeights } from './state-dicts.js';
 
 /** One safetensors file as a checkpoint. */
 export async function openSingleFile(path: string): Promise<Checkpoint> {
@@ -34,7 +35,7 @@ async function shardTensors(
 }
 
 /** A sharded checkpoint from its `.safetensors.index.json` or `.bin.index.json`. */
-export async function openSharded(path: string): Promise<Checkpoint> {
+async function openSharded(path: string): Promise<Checkpoint> {
   const index = await readJson(path);
   const map = isJsonObject(index) ? new ConfigReader(index, path).raw('weight_map') : undefined;
   if (!isJsonObject(map)) throw new DpmError('ERR_DPM_CONFIG', `${path}: weight_map is missing or not an object`);
@@ -77,4 +78,17 @@ export async function findWeights(folder: string, stem: string): Promise<string>
     'ERR_DPM_FILE',
     `cannot open the weights: ${join(folder, stem)} exists with none of ${endings.join(', ')}`,
   );
+}
+
+const pytorchExtensions = ['.pth', '.pt', '.bin', '.ckpt', '.pkl'];
+
+/**
+ * The weights of a safetensors file, of a PyTorch file, or of the shards that an index lists.
+ *
+ * @throws {@link DpmError} naming the file and what is wrong with it.
+ */
+export async function openWeights(path: string): Promise<FoundWeights> {
+  if (path.endsWith('.index.json')) return { checkpoint: await openSharded(path), place: '' };
+  if (pytorchExtensions.includes(extname(path))) return openPytorchWeights(path);
+  return { checkpoint: await openSingleFile(path), place: '' };
 }

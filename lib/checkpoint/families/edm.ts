@@ -3,9 +3,8 @@ import { ConfigReader, widthRange } from '../../files/config-reader.js';
 import { BlockList, quarterGroups } from '../../network/block-list.js';
 import type { UNetDescription } from '../../network/description.js';
 import { NoiseSchedule } from '../../schedule/noise-schedule.js';
+import { fusedProjections, renamed, type Renames } from '../family-tensors.js';
 import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
-import { fusedProjections } from '../fused-projections.js';
-import { renamed, type Renames } from '../renames.js';
 
 /** Canonical names to those of EDM's networks. */
 const renames: Renames = [

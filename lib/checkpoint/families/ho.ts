@@ -3,8 +3,8 @@ import { ConfigReader, widthRange } from '../../files/config-reader.js';
 import { BlockList } from '../../network/block-list.js';
 import { familyHead, readEmbeddedHead, type EmbeddedHead } from '../family-config.js';
 import { linearSchedule } from '../family-schedule.js';
+import { renamed, type Renames } from '../family-tensors.js';
 import { flatLayout, type Family, type FamilyNetwork } from '../family.js';
-import { renamed, type Renames } from '../renames.js';
 
 /** Canonical names to those of the PyTorch port of Ho's network. */
 const renames: Renames = [

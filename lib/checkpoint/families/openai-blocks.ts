@@ -2,9 +2,8 @@ import { at } from '../../base/arrays.js';
 import { type ConfigReader, widthRange } from '../../files/config-reader.js';
 import { BlockList } from '../../network/block-list.js';
 import type { UNetDescription } from '../../network/description.js';
+import { fusedProjections, renamed, type Renames } from '../family-tensors.js';
 import type { TensorSource } from '../family.js';
-import { fusedProjections } from '../fused-projections.js';
-import { renamed, type Renames } from '../renames.js';
 
 /** Canonical names to those of OpenAI's improved-diffusion and guided-diffusion. */
 export const openAiRenames: Renames = [

@@ -1,8 +1,7 @@
 import { ConfigReader, widthRange } from '../../files/config-reader.js';
 import { linearSchedule } from '../family-schedule.js';
+import { fusedProjections, type Renames } from '../family-tensors.js';
 import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
-import { fusedProjections } from '../fused-projections.js';
-import type { Renames } from '../renames.js';
 import { encoderFields, OpenAiBlocks, openAiRenames, readEncoder, type OpenAiEncoder } from './openai-blocks.js';
 
 const attentionNames: Renames = [

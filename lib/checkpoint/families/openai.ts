@@ -3,8 +3,8 @@ import { NoiseSchedule } from '../../schedule/noise-schedule.js';
 import type { ScheduleOptions } from '../../schedule/schedule-options.js';
 import { familyHead, readEmbeddedHead, type EmbeddedHead } from '../family-config.js';
 import { staticClip, stepRange } from '../family-schedule.js';
+import type { Renames } from '../family-tensors.js';
 import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
-import type { Renames } from '../renames.js';
 import {
   encoderFields,
   headRange,

@@ -3,8 +3,8 @@ import { DpmError } from '../../base/errors.js';
 import { BlockList, quarterGroups } from '../../network/block-list.js';
 import type { Resampling, UNetDescription } from '../../network/description.js';
 import { familyHead } from '../family-config.js';
+import { renamed, type Renames } from '../family-tensors.js';
 import { flatLayout, type Family, type FamilyNetwork, type TensorSource } from '../family.js';
-import { renamed, type Renames } from '../renames.js';
 import { parseScoreSdeConfig, type ScoreSdeConfig } from './score-sde-config.js';
 import { scoreSdeSchedule } from './score-sde-schedule.js';
 

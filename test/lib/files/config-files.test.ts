@@ -7,9 +7,8 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 
 import { DpmError } from '../../../lib/base/errors.js';
 import { readNamedConfig } from '../../../lib/checkpoint/config-source.js';
-import { openWeights } from '../../../lib/checkpoint/open-weights.js';
 import { readModelFolder } from '../../../lib/checkpoint/read-model.js';
-import { findWeights } from '../../../lib/checkpoint/weight-files.js';
+import { findWeights, openWeights } from '../../../lib/checkpoint/weight-files.js';
 import { ConfigReader } from '../../../lib/files/config-reader.js';
 import { readJson } from '../../../lib/files/files.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';

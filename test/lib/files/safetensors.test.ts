@@ -6,8 +6,7 @@ import { describe, expect, it } from 'vitest';
 
 import { DpmError } from '../../../lib/base/errors.js';
 import type { Checkpoint } from '../../../lib/checkpoint/checkpoint.js';
-import { openWeights } from '../../../lib/checkpoint/open-weights.js';
-import { findWeights } from '../../../lib/checkpoint/weight-files.js';
+import { findWeights, openWeights } from '../../../lib/checkpoint/weight-files.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats, writeSafetensors, type HostTensor } from '../../../lib/files/tensor-data.js';
 import { temporaryFolder } from '../../support/temporary.js';

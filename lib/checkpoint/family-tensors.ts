@@ -2,6 +2,13 @@ import { at } from '../base/arrays.js';
 import type { UNetDescription } from '../network/description.js';
 import type { TensorSource } from './family.js';
 
+/** Patterns and what replaces them, each tried once, in order. */
+export type Renames = readonly (readonly [pattern: RegExp, replacement: string])[];
+
+export function renamed(renames: Renames, name: string): string {
+  return renames.reduce((current, [pattern, replacement]) => current.replace(pattern, replacement), name);
+}
+
 /** How the rows of queries, keys and values lie in one tensor, for each head and each of its elements. */
 export type FusedOrder = 'by-head' | 'by-part' | 'interleaved';
 
