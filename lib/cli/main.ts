@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { oneLine } from '../base/text.js';
-import { interruptSignal } from './interrupt.js';
-import { runCommandLine } from './run.js';
+import { interruptSignal, runCommandLine } from './run.js';
 
 // The reader of a pipe may leave early (dpm … | head).
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

@@ -1,8 +1,7 @@
 import { createRequire } from 'node:module';
 
 import { suggestion } from '../base/checks.js';
-import type { DpmError } from '../base/errors.js';
-import { toDpmError } from '../base/errors.js';
+import { toDpmError, type DpmError } from '../base/errors.js';
 import {
   commandHelp,
   groupCommand,
@@ -107,4 +106,23 @@ export async function runCommandLine(args: readonly string[], interrupt: Interru
     if (process.env['DPM_DEBUG'] === '1') printNote(failure.stack ?? '');
     return exitCode(failure);
   }
+}
+
+/**
+ * The signals that end a command. On Windows Ctrl+Break is SIGBREAK and a console that is closed SIGHUP, which elsewhere makes a server read
+ * its configuration; nothing sends SIGTERM there.
+ */
+export function endingSignals(platform: NodeJS.Platform = process.platform): NodeJS.Signals[] {
+  return platform === 'win32' ? ['SIGINT', 'SIGBREAK', 'SIGHUP'] : ['SIGINT', 'SIGTERM'];
+}
+
+/** A signal that aborts on the first interrupt; the second one ends the process at once. */
+export function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  const interrupt = (): void => {
+    if (controller.signal.aborted) process.exit(130);
+    controller.abort(new Error('interrupted'));
+  };
+  for (const name of endingSignals()) process.on(name, interrupt);
+  return controller.signal;
 }

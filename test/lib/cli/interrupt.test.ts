@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 
-import { endingSignals } from '../../../lib/cli/interrupt.js';
+import { endingSignals } from '../../../lib/cli/run.js';
 
 it('what ends a command depends on the system', () => {
   expect(endingSignals('linux')).toEqual(['SIGINT', 'SIGTERM']);
