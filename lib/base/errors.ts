@@ -45,7 +45,7 @@ export class DpmError extends Error {
   override readonly name = 'DpmError';
   /** What went wrong, see {@link DpmErrorCode}. */
   readonly code: DpmErrorCode;
-  /** Of `ERR_DPM_OVERLOADED` and `ERR_DPM_DEADLINE`: milliseconds after which there may be room for the request. */
+  /** Milliseconds after which there may be room for the request; with `ERR_DPM_OVERLOADED` and `ERR_DPM_DEADLINE` alone. */
   readonly retryAfterMs?: number;
 
   /** @param message - May hold texts of files and of callers: it becomes one line of at most 2000 characters. */

@@ -35,7 +35,7 @@ function gibibytes(bytes: number): string {
  * of one call may take half of it, and at most 2^32 elements.
  *
  * @param what - Names the size in messages, e.g. `count is 30000000`.
- * @param bytes - Of one element.
+ * @param bytes - Bytes of one element.
  * @throws {@link DpmError} `ERR_DPM_OUT_OF_MEMORY` saying what it would take, `ERR_DPM_ARGUMENT` where `DPM_MEMORY` is no number.
  */
 export function requireMemory(what: string, elements: number, bytes: number): void {

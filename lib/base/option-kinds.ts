@@ -94,7 +94,7 @@ export function integerBetween(least: number, most: number): Kind {
 
 /** What options may be; ranges that depend on more than the value are checked where that is known. */
 export const kinds = {
-  /** Of options that others check, with more to say about them. */
+  /** Kind of options that others check, with more to say about them. */
   any: { expected: 'anything', holds: () => true },
   number: { expected: 'a number', holds: (value) => typeof value === 'number' && !Number.isNaN(value) },
   finite: { expected: 'a finite number', holds: (value) => Number.isFinite(value) },
@@ -126,7 +126,7 @@ export const threeSizes: Kind = {
 /** One number for all samples, or one for each. */
 export const numberOrNumbers = either(kinds.number, kinds.numbers);
 
-/** Of the random stream: 64 bits. */
+/** Seed of the random stream: 64 bits. */
 export const seedKind: Kind = {
   expected: 'an integer from 0 to 2^53 - 1, or a bigint below 2^64',
   holds: (value) =>

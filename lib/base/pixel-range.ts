@@ -3,10 +3,10 @@ import { wrongValue } from './checks.js';
 /** The values of black and white in images as a network sees them. */
 export type PixelRange = readonly [black: number, white: number];
 
-/** Of all networks but those that centre their input themselves. */
+/** Range of all networks but those that centre their input themselves. */
 export const centredRange: PixelRange = [-1, 1];
 
-/** Of networks that centre their input themselves. */
+/** Range of networks that centre their input themselves. */
 export const unitRange: PixelRange = [0, 1];
 
 export function isCentred([black, white]: PixelRange): boolean {
