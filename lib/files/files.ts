@@ -11,7 +11,7 @@ const JSON_LIMIT = 16 * 1024 * 1024;
 /** Most bytes of one read; systems refuse 2 GiB and more. */
 const READ_LIMIT = 2 ** 30;
 
-/** Opening a pipe would wait for whoever writes to it; Windows has no such pipes, and no such flag. */
+/** Opening a pipe would wait for its writer; Windows has no such pipes, and no such flag. */
 const readAtOnce = constants.O_RDONLY | ((constants.O_NONBLOCK as number | undefined) ?? 0);
 
 function fileError(action: string, path: string, cause: unknown): DpmError {

@@ -144,7 +144,7 @@ function afterSpace(text: string, start: number): number {
 }
 
 /**
- * The entries of a JSON object one by one: of a large one, whoever reads them can do something else between two. What is
+ * The entries of a JSON object one by one: of a large one, the reader can do something else between two. What is
  * refused is what {@link parseJson} refuses.
  *
  * @param invalid - As of {@link parseJson}.

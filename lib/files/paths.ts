@@ -26,7 +26,7 @@ export function pathOf(name: string, given: unknown, expected = 'a path or a fil
 }
 
 /**
- * The absolute path by which native code opens a file. Electron lets JavaScript read files inside an archive of an application, and nobody
+ * The absolute path by which native code opens a file. Electron lets JavaScript read files inside an archive of an application, and nothing
  * else: those that are packed with `asarUnpack` lie in a folder beside it, too.
  */
 export function nativePath(path: string): string {
