@@ -21,7 +21,7 @@ const LEAST_ERROR = 1e-10;
 
 /** Side of the window of SSIM, which images have to have at least. */
 export const WINDOW = 11;
-/** Of its Gaussian. */
+/** Standard deviation of its Gaussian, in pixels. */
 const DEVIATION = 1.5;
 
 /** What keeps the quotients of SSIM away from 0, of values from 0 to 1. */

@@ -32,7 +32,7 @@ export interface GridSize {
   height: number;
 }
 
-/** Of a picture, in pixels. */
+/** Longest side of a picture, in pixels. */
 export const MOST_SIDE = 65_535;
 
 /** How large the grid of `count` images becomes. */

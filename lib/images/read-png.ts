@@ -9,7 +9,7 @@ import { MOST_SIDE } from './layout.js';
 
 const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 
-/** Of a chunk beside its data: length, name and checksum. */
+/** Bytes of a chunk beside its data: length, name and checksum. */
 const CHUNK_BYTES = 12;
 
 /** What says what pixels are. All else, profiles and texts, is left out: it may be larger when it is unpacked than anything. */
@@ -18,7 +18,7 @@ const essential = ['IHDR', 'PLTE', 'tRNS', 'IDAT', 'IEND'];
 /** What a file may hold beside its pixels. */
 const MOST_BESIDE = 1 << 20;
 
-/** Of the first chunk's data. */
+/** Bytes of the first chunk's data. */
 const HEADER_BYTES = 13;
 
 /** Channels of a PNG's pixels. */
