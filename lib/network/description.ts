@@ -97,7 +97,7 @@ export interface UNetDescription {
   /** Output norm and convolution `conv_norm_out`, `conv_out`, to which the result is added; null: the result alone. */
   output: { groups: number; epsilon: number } | null;
   /**
-   * Of a classifier, whose outputs are logits: the mean over the map that leaves the output norm, or the attention of that
+   * How a classifier, whose outputs are logits, ends: by the mean over the map that leaves the output norm, or by the attention of that
    * mean to its pixels, each with its row of `pool.position`; then `pool.to_out`. Weights of attention: to_q, to_k, to_v. With `features` the
    * map that enters the output norm is the output.
    */

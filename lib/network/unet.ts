@@ -128,7 +128,7 @@ class UNetCompiler {
     return this.#product(`${name}.linear_2`, inner, embedding);
   }
 
-  /** Of the time, or of a label that is embedded like one. */
+  /** Features of the time, or of a label that is embedded like one. */
   #features(name: string, input: number): number {
     const { channels, shift, order, fourier = null, rows = null } = this.#description.time;
     if (rows !== null) return this.#row(name, input, 'time_proj.weight', [rows, channels]);
