@@ -67,7 +67,7 @@ class RecordWriter {
 /** For every record whether a later one reads the slot that it writes, before another one overwrites it. */
 function readLater(records: readonly StepRecord[]): boolean[] {
   const isRead: boolean[] = [];
-  // Of each slot whether the records behind the one that is looked at read it first.
+  // Slots that the records behind the one that is looked at read before they write them.
   const wanted = new Array<boolean>(MAX_HISTORY).fill(false);
   for (let index = records.length - 1; index >= 0; --index) {
     const { store, x, y } = at(records, index);

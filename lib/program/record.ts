@@ -88,12 +88,12 @@ export interface StepRecord {
 
 /** Coefficients of a guide's gradient g at the network's input. */
 export interface GuideUpdate {
-  /** Of g in `m[slot]`. */
+  /** Coefficient of g in `m[slot]`. */
   readonly stored: number;
-  /** Of g in `x`. */
+  /** Coefficient of g in `x`. */
   readonly x: number;
-  /** Of `variance`, or of `guideVariance` where that is none, times g in `x`. */
+  /** Coefficient of `variance`, or of `guideVariance` where that is none, times g in `x`. */
   readonly xVariance: number;
-  /** Of g in `y`. */
+  /** Coefficient of g in `y`. */
   readonly y: number;
 }
