@@ -4,9 +4,9 @@ import type { NoiseSchedule } from './noise-schedule.js';
 
 /** A state's amplitudes of signal and noise: alpha x_0 + sigma eps. */
 export interface Amplitudes {
-  /** Of the signal; 0: noise alone. */
+  /** Amplitude of the signal; 0: noise alone. */
   alpha: number;
-  /** Of the noise; 0: the data. */
+  /** Amplitude of the noise; 0: the data. */
   sigma: number;
 }
 

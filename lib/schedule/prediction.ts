@@ -26,7 +26,7 @@ const finiteAtNoise: readonly Prediction[] = ['x0', 'v'];
 /**
  * The denoiser D(x, sigma) = c_skip x + c_out F(c_in x) of Karras et al. 2022, table 1, for the state alpha x_0 + sigma eps.
  *
- * @param sign - Of c_out: -1 for networks whose F is a velocity.
+ * @param sign - Sign of c_out: -1 for networks whose F is a velocity.
  */
 function preconditioned(alpha: number, sigma: number, sigmaData: number, sign: 1 | -1): Parametrisation {
   const ratio = sigma / alpha;
