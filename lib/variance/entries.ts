@@ -6,7 +6,7 @@ import { shownValue } from '../base/text.js';
  * Checks the entries n = 0..N of a table, all numbers not below 0.
  *
  * @param where - Names the table in messages.
- * @param code - Of the error: for the value of an option, or for a file.
+ * @param code - Code of the error: for the value of an option, or for a file.
  * @throws {@link DpmError} naming the entry that is wrong.
  */
 export function checkEntries(
