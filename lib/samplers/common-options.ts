@@ -43,7 +43,7 @@ export const tStart = numberOption('noisiest time', { value: 'T' });
 export const tEnd = numberOption('cleanest time evaluated', { value: 'T' });
 export const end = choiceOption('the state after the last record, default data', ['data', 'first'], 'WHERE');
 
-/** Of solvers, which end at the cleanest time by default. */
+/** The option `end` of solvers, which end at the cleanest time by default. */
 const solverEnd = choiceOption('the state after the last record, default first', ['data', 'first'], 'WHERE');
 
 /** Whether a value is a clip is settled with the schedule's range (`clipOf`). */

@@ -89,7 +89,7 @@ export function switchOption(help: string): Option<boolean> {
   };
 }
 
-/** A table that the command line reads from a file; whoever uses it checks it against the schedule. */
+/** A table that the command line reads from a file; its sampler checks it against the schedule. */
 export function tableOption<T>(help: string): Option<T> {
   return { value: 'FILE', help, check: () => undefined };
 }

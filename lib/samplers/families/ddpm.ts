@@ -9,7 +9,7 @@ const varianceNames = ['beta', 'beta-tilde', 'learned'] as const;
 /** No variance of a network trained on a schedule comes near this; the record needs a finite bound. */
 const unbounded = 1e30;
 
-/** Of the jump to the data, whose posterior variance is 0 (diffusers, as Ho et al.). */
+/** Variance of the jump to the data, whose posterior variance is 0 (diffusers, as Ho et al.). */
 const leastVariance = 1e-20;
 
 /** ln sigma^2 between ln V and ln B_{t|s}, at (h + 1) / 2 of the way (Nichol & Dhariwal 2021). */

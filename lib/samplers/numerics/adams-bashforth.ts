@@ -34,7 +34,7 @@ function lagrange(nodes: readonly number[], j: number, point: number): number {
 /**
  * Integrals of the Lagrange polynomials through `nodes` over a step.
  *
- * @param place - Of a point in [-1, 1] of the step: where the polynomials are taken, and by how much the variable of
+ * @param place - Takes a point in [-1, 1] of the step to where the polynomials are taken, and says by how much the variable of
  * integration grows there.
  */
 export function lagrangeIntegrals(

@@ -44,7 +44,7 @@ function joined(norm: number, count: number, other: number): number {
  * Prince's method, adaptive, as SciPy's RK45. Every sample takes steps of its own, unless the norm is shared.
  */
 export class AdaptiveFlow {
-  /** Of time as it goes on. */
+  /** Sign of time's change as it goes on. */
   readonly #sign: number;
   readonly #elements: number;
   #states: Progress[];

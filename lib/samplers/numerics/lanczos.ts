@@ -109,7 +109,7 @@ function firstColumnOfRoot({ size, between }: Projection, { low, high, mean }: E
  *
  * @param vector - The tensor v; a sample of zeros gives zeros.
  * @param steps - Products, one each; at least one is made.
- * @param limits - Of T's eigenvalues.
+ * @param limits - Limits of T's eigenvalues.
  * @returns Terms of tensors named `basis K`, for {@link HostContext.linearCombination}; `residual` is overwritten as well.
  */
 export async function lanczosRoot(

@@ -32,7 +32,7 @@ export interface ReverseFamily {
   finalNoise?: boolean | undefined;
 }
 
-/** A sampler of the reverse process; `family` says what its steps are, for whoever needs the variances alone. */
+/** A sampler of the reverse process; `family` says what its steps are, for callers that need the variances alone. */
 export interface ReverseSampler<F extends SamplerFacts = SamplerFacts, P extends Program = Program> extends Sampler<
   F,
   P

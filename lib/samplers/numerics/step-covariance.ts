@@ -12,7 +12,7 @@ export interface CovarianceStep {
   jump: Jump;
   parametrisation: Parametrisation;
   clip: Clip;
-  /** Of the covariance: V is the least variance, and no mean variance is more than data of the schedule's width can have. */
+  /** Limits of the covariance: V is the least variance, and no mean variance is more than data of the schedule's width can have. */
   limits: EigenvalueLimits;
   /** Whether it adds noise at all. */
   isNoisy: boolean;
@@ -86,7 +86,7 @@ async function drawSigns(context: HostContext, record: number, draw: number): Pr
  * estimator, element by element), which is off by the elements beside the diagonal. Every element's covariance of the data is limited to
  * what data of the schedule's width can have, as heads' are.
  *
- * @param record - Of the random stream; probes are its draws from 1 on.
+ * @param record - Record of the random stream; probes are its draws from 1 on.
  */
 export async function scaleByDiagonal(
   context: HostContext,

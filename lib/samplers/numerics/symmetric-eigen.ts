@@ -8,7 +8,7 @@ export interface SymmetricEigen {
 
 /** Jacobi's method doubles its digits in every sweep; matrices here have some tens of rows. */
 const mostSweeps = 30;
-/** Of the squares outside the diagonal in all, where float64 has no more digits. */
+/** Share of all squares that those outside the diagonal keep where float64 has no more digits. */
 const leastShare = 1e-32;
 
 type Matrix = number[][];

@@ -19,7 +19,7 @@ interface MultistepRun {
 
 type LowerOrderFinal = NonNullable<SamplerOptions['lowerOrderFinal']>;
 
-/** Of step i = 1, 2, … */
+/** Whether step i = 1, 2, … has any width. */
 function hasWidth(levels: readonly GivenLevel[], i: number): boolean {
   return noiseRatio(at(levels, i - 1)) !== noiseRatio(at(levels, i));
 }

@@ -53,7 +53,7 @@ function rescaled(betas: readonly number[]): number[] {
 /**
  * A of the 0-based times as diffusers' schedulers have it, float32 numbers of float32 betas; 0 where the last has zero SNR.
  *
- * @param schedule - Of a scheduler's file with betas.
+ * @param schedule - Schedule of a scheduler's file with betas.
  */
 export function roundedAlphaBars({ scheduler }: NoiseSchedule): number[] {
   const parsed = scheduler && parseSchedulerConfig(scheduler.config, scheduler.source);

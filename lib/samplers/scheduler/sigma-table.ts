@@ -67,12 +67,12 @@ export class SigmaTable {
     return this.ratios.length;
   }
 
-  /** Of the first time. */
+  /** Ratio of the first time. */
   get least(): number {
     return at(this.ratios, 0);
   }
 
-  /** Of the last time. */
+  /** Ratio of the last time. */
   get most(): number {
     return at(this.ratios, this.length - 1);
   }

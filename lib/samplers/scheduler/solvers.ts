@@ -34,7 +34,7 @@ interface LevelRules {
   spacing: Spacing;
   offset: number;
   sigmas: SigmaSpacing | null;
-  /** Of the time of a spread level: how it becomes an integer. */
+  /** How the time of a spread level becomes an integer. */
   whole: (time: number) => number;
   /** Least half log-SNR in use; -Infinity: all. */
   leastLogSnr: number;
