@@ -21,7 +21,7 @@ export interface WithClassVectors {
  * Adds the vectors that the labels of a network of `class_embed_type: identity` stand for, which its own weights do not hold:
  * they become its table of class embeddings.
  *
- * @param folder - Of the network.
+ * @param folder - Folder of the network.
  * @throws {@link DpmError} `ERR_DPM_FILE` or `ERR_DPM_TENSOR_*` naming the file when it is not there or holds no such tensor.
  */
 export async function addClassVectors(

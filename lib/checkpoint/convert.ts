@@ -23,7 +23,7 @@ const dtypes = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const;
 export interface Converted {
   tensors: number;
   parameters: number;
-  /** Of the weights. */
+  /** Bytes of the weights. */
   bytes: number;
 }
 

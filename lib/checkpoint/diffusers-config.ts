@@ -47,7 +47,7 @@ export interface DiffusersConfig {
   normGroups: number | null;
   midAttentionGroups: number | null;
   epsilon: number;
-  /** Of residual blocks. */
+  /** Activation of residual blocks. */
   activation: Activation;
   scaleShift: boolean;
   addAttention: boolean;

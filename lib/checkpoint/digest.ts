@@ -5,7 +5,7 @@ import { basename, extname, join } from 'node:path';
 
 import { DpmError } from '../base/errors.js';
 
-/** Of configurations and weights. */
+/** Endings of configurations and weights. */
 const endings: ReadonlySet<string> = new Set([
   '.json',
   '.yaml',

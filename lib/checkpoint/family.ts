@@ -116,7 +116,7 @@ function pick(entry: CheckpointEntry, { view }: TensorSource, shape: readonly nu
 /**
  * The canonical weights of a network from a checkpoint of its family, and how they fit. Names in the report are the checkpoint's.
  *
- * @param graph - Of the family's network, or of that with its head.
+ * @param graph - Graph of the family's network, or of that with its head.
  */
 export function bindTensors(
   network: FamilyNetwork,

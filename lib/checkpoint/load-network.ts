@@ -12,7 +12,7 @@ import { readModelFolder, type ReadModelOptions } from './read-model.js';
 /** Options of devices, or one that is open. */
 export type GivenDevice = Omit<DeviceOptions, 'device'> & { device?: string | Device | undefined };
 
-/** A device, and whether who loads has opened it. */
+/** A device, and whether the call that loads has opened it. */
 export interface OpenedDevice {
   device: Device;
   isOwn: boolean;

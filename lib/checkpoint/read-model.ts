@@ -157,7 +157,7 @@ function requireHeads<T>(heads: T | null, path: string, head: HeadName): T {
 export interface ReadModelOptions extends ScheduleOptions {
   /** What a checkpoint file is: a JSON or YAML file, or the name of a preset. */
   config?: string | undefined;
-  /** Of the images, where not the configuration's. */
+  /** Size of the images, where not the configuration's. */
   imageSize?: ImageSize | undefined;
   /** In the place of the model's own: a schedule, or the path of a scheduler file or of the folder that it lies in. */
   schedule?: NoiseSchedule | string | undefined;

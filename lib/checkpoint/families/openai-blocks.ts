@@ -61,7 +61,7 @@ export const encoderFields = [
   'use_new_attention_order',
 ];
 
-/** Of numbers of heads and their widths; -1: not said. */
+/** Range of numbers of heads and their widths; -1: not said. */
 export const headRange = { least: -1, most: 65_536 };
 
 /** @throws {@link DpmError} `ERR_DPM_CONFIG` or `ERR_DPM_UNSUPPORTED` naming the field. */

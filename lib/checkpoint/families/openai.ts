@@ -38,7 +38,7 @@ const fields = [
   'out_channels',
   'num_classes',
   'head',
-  // Of the diffusion: the noise schedule is read from these.
+  // Fields of the diffusion: the noise schedule is read from these.
   'learn_sigma',
   'noise_schedule',
   'diffusion_steps',

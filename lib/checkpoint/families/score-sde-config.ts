@@ -55,7 +55,7 @@ const modelFields = [
   'num_scales',
   'beta_min',
   'beta_max',
-  // Of training and initialisation.
+  // Fields of training and initialisation.
   'dropout',
   'ema_rate',
   'fourier_scale',
@@ -66,7 +66,7 @@ const dataFields = [
   'image_size',
   'num_channels',
   'centered',
-  // Of training.
+  // Fields of training.
   'dataset',
   'category',
   'random_flip',

@@ -125,7 +125,7 @@ async function placeStorages(
 /**
  * Reads the form of PyTorch before 1.6: pickles and storages behind each other.
  *
- * @param size - of the file, in bytes
+ * @param size - size of the file, in bytes
  * @throws {@link DpmError} those of {@link unpickle}; `ERR_DPM_FILE_HEADER`, `ERR_DPM_FILE_TRUNCATED`, `ERR_DPM_TENSOR_SIZE` and
  * `ERR_DPM_TENSOR_MISSING` for damage around the pickles.
  */

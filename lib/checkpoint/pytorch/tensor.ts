@@ -8,7 +8,7 @@ export class PytorchStorage {
 
   /**
    * @param key - its name in the file
-   * @param dtype - of its elements; null for one that counts bytes and leaves the dtype to its tensors
+   * @param dtype - type of its elements; null for one that counts bytes and leaves the dtype to its tensors
    * @param elements - how many it has
    * @param part - where it lies, if it is part of another storage (files of PyTorch before 1.0)
    */
@@ -45,10 +45,10 @@ export class PytorchStorage {
 /** A tensor of a PyTorch file: where its values lie. Nothing of them has been read. */
 export class PytorchTensor {
   /**
-   * Checked by whoever makes one: every element lies inside the storage.
+   * Every element lies inside the storage, which the caller has checked.
    *
    * @param storage - where its elements lie, with their lowest byte first
-   * @param dtype - of its elements
+   * @param dtype - type of its elements
    * @param shape - sizes, at most 8, none for a scalar
    * @param stride - elements from one to the next along each axis, as many as sizes
    * @param firstElement - index of the first element in the storage

@@ -96,7 +96,7 @@ async function place({ file, path, folder, entries }: Archive, storage: PytorchS
  * Reads the zip form, which PyTorch writes since 1.6. The pickle's checksum is compared; those of the storages are not, as
  * that would read all of the file.
  *
- * @param size - of the file, in bytes
+ * @param size - size of the file, in bytes
  * @throws {@link DpmError} those of {@link unpickle}; `ERR_DPM_FILE_HEADER`, `ERR_DPM_FILE_TRUNCATED`, `ERR_DPM_TENSOR_*` for
  * damage to the archive, `ERR_DPM_UNSUPPORTED` for programs, compressed entries, another version or order of bytes.
  */
