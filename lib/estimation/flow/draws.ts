@@ -8,9 +8,9 @@ export const signDraw = 3;
 /** Which numbers are drawn: those of one image, in one of several repeats. */
 export interface DrawPlace {
   seed: number | bigint;
-  /** Of the repeat, from 0. */
+  /** Number of the repeat, from 0. */
   repeat: number;
-  /** Of the image, from 0. */
+  /** Number of the image, from 0. */
   image: number;
 }
 

@@ -20,11 +20,11 @@ import { solveFlow, type FlowPath } from './solve-flow.js';
 export interface FlowLikelihoodOptions {
   /** Images, drawn from the data without replacement. Default: all. */
   samples?: number | undefined;
-  /** Of the choice of images, of dequantisation and of the probes. Default 0. */
+  /** Seed of the choice of images, of dequantisation and of the probes. Default 0. */
   seed?: number | bigint | undefined;
   /** How often every image is dequantised and probed anew. Default 1. */
   repeats?: number | undefined;
-  /** Of the probes: `rademacher`, the default, or `gaussian`. */
+  /** Distribution of the probes: `rademacher`, the default, or `gaussian`. */
   probe?: 'rademacher' | 'gaussian' | undefined;
   /** Absolute tolerance of a step. Default 1e-5. */
   atol?: number | undefined;
@@ -74,7 +74,7 @@ export interface FlowLikelihood {
   dimensions: number;
   /** Evaluations of the network and its derivative, on average over the batches. */
   evaluations: number;
-  /** Of every image, in the order of the data they were drawn in. */
+  /** Bits of every image, in the order of the data they were drawn in. */
   bits: Float64Array;
 }
 
@@ -82,7 +82,7 @@ const probes = ['rademacher', 'gaussian'] as const;
 const norms = ['sample', 'reference'] as const;
 const modelKind = instanceOf('a DiffusionModel', DiffusionModel);
 
-/** Of a schedule's times, the place of the data. */
+/** Share of a schedule's noisiest time at which the data lie. */
 const DATA_SHARE = 1e-5;
 
 function checkValues({ atol = 1e-5, rtol = 1e-5, probe = 'rademacher', batchNorm = 'sample' }: FlowLikelihoodOptions) {

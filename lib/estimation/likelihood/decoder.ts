@@ -45,7 +45,7 @@ const tolerance = 1e-4;
  * Checks that images lie on the grid of 8 bits, 2 u / 255 - 1 in [-1, 1], for u = 0..255.
  *
  * @param images - In model space, back to back.
- * @param elements - Of one image.
+ * @param elements - Elements of one image.
  * @param range - The interval of the data.
  * @param names - What the images are called in an error; by default their places.
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the image.

@@ -39,7 +39,7 @@ export interface LikelihoodOptions extends BoundOptions, Pick<SamplerOptions, 'v
   sampler: LikelihoodSampler;
   /** Images, drawn from the data without replacement. Default: all. */
   samples?: number | undefined;
-  /** Of the choice of images and of the noise. Default 0. */
+  /** Seed of the choice of images and of the noise. Default 0. */
   seed?: number | bigint | undefined;
   /** One label per image of the data, for a class-conditional network. */
   classLabels?: ArrayLike<number> | undefined;
