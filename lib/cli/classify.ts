@@ -20,7 +20,7 @@ interface Guess {
   probability: number;
 }
 
-/** Of all images, the logarithms of their classes' probabilities. */
+/** Logarithms of the classes' probabilities, for each image. */
 async function classify(
   classifier: Classifier,
   images: Float32Array,

@@ -72,7 +72,7 @@ export class OptionValues {
     return typeof value === 'string' ? value : undefined;
   }
 
-  /** Of an option that may be given several times. */
+  /** Values of an option that may be given several times. */
   strings(name: string): string[] | undefined {
     const value = this.values[name];
     return Array.isArray(value) ? value.map(String) : undefined;

@@ -15,7 +15,7 @@ export const deviceOptions: OptionSpecs = {
   threads: { value: 'N', help: 'threads of the engine; default all cores' },
 };
 
-/** Of every command that reads a checkpoint. */
+/** Option of every command that reads a checkpoint. */
 export const configOption: OptionSpecs = {
   config: { value: 'FILE', help: 'what a checkpoint file is: JSON, YAML or the name of a preset' },
 };

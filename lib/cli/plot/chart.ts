@@ -94,7 +94,7 @@ function markerAt(style: SeriesStyle, x: number, y: number): string {
     d: style.marker,
     transform: `translate(${coordinate(x)} ${coordinate(y)})`,
     fill: style.color,
-    // Of markers that lie on each other the lower ones show.
+    // Lower ones of markers that lie on each other show by their edge.
     stroke: '#ffffff',
     'stroke-width': 0.8,
   });
