@@ -65,8 +65,8 @@ TEST(CudaPlugins, ANumberedCardOfAnOldDriverIsNone) {
   const ScopedEnvironment driver("DPM_EMULATED_DRIVER", "11040");
   dpm_message description{};
   dpm_message reason{};
-  EXPECT_EQ(table_of(older())->probe(0, &description, &reason), DPM_PROBE_OLD_DRIVER);
-  EXPECT_EQ(table_of(older())->probe(1, &description, &reason), DPM_PROBE_NO_SUCH_DEVICE);
+  EXPECT_EQ(table_of(older())->device.probe(0, &description, &reason), DPM_PROBE_OLD_DRIVER);
+  EXPECT_EQ(table_of(older())->device.probe(1, &description, &reason), DPM_PROBE_NO_SUCH_DEVICE);
   EXPECT_NE(std::string(reason.text).find("R525 or newer"), std::string::npos) << reason.text;
 }
 
