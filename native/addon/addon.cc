@@ -45,7 +45,6 @@ void set_cuda_plugins(const Napi::CallbackInfo& info) {
   use_cuda_plugins(std::move(paths));
 }
 
-
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(std::make_unique<Environment>(env).release());
   TensorWrap::define(env);

@@ -38,7 +38,7 @@ const config = {
 function outlineOf(nodes: readonly (NativeNode & { biasInNorm?: boolean })[]): string[] {
   const outlines = nodes.map(({ op, inputs, output, ...node }) => ({
     op,
-    maps: [...inputs, output].map((map) => (map === null ? null : { ...map, value: 0 })),
+    maps: [...inputs, output].map((map) => (map === null ? null : { ...map, value: 0, storage: 0 })),
     multiplyAdds: node.multiplyAdds,
     kernel: [node.kernel, node.stride, node.padBefore, node.padAfter],
     ends: [node.bias && node.biasInNorm !== true, node.silu, node.scale, node.upsample],
