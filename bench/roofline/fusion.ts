@@ -9,10 +9,10 @@ function withoutEnlargement(node: NativeNode): NativeNode[] {
   const enlarged: NativeMap = {
     // No other value has it, and nobody else reads this one.
     value: -1,
-    storage: -1,
     channels,
     height: 2 * height,
     width: 2 * width,
+    storage: -1,
     firstChannel: 0,
     pixelStride: channels,
     role: 'internal',
