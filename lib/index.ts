@@ -46,6 +46,7 @@ export type { BitsEstimate, Likelihood } from './estimation/likelihood/summary.j
 export { readSafetensorsHeader, type SafetensorsHeader, type TensorEntry } from './files/safetensors.js';
 export { readFloats, writeSafetensors, type HostTensor } from './files/tensor-data.js';
 export { Classifier, type ClassifierGuideOptions, type ClassifierLoadOptions } from './guidance/classifier.js';
+export { guidedRows, takesUnconditionalLabel, type GuidedRowsOptions } from './guidance/classifier-free.js';
 export {
   DiffusionModel,
   type AnySampleOptions,

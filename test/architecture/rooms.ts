@@ -84,7 +84,7 @@ export const rooms: readonly Room[] = [
   },
   {
     path: 'lib/guidance',
-    holds: 'what guides a sampler: classifiers and their gradients',
+    holds: 'what guides a sampler: classifiers and their gradients, the rows of classifier-free guidance',
     uses: ['lib/base', 'lib/schedule', 'lib/engine', 'lib/running', 'lib/checkpoint'],
   },
   {

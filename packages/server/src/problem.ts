@@ -131,7 +131,7 @@ export interface Failure {
 }
 
 /** The field that a message of the library begins with: `count is 0, it has to be …`. */
-function paramOf(message: string): string | undefined {
+export function paramOf(message: string): string | undefined {
   return /^(?:sampler [\w+-]+: )?([A-Za-z]\w*)(?:\[\d+\])? (?:is|has|are) /.exec(message)?.[1];
 }
 

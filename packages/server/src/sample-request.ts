@@ -97,7 +97,7 @@ export function seedOf(seed: SampleBody['seed']): bigint {
 }
 
 /** @throws {@link ServerError} where values that are one a sample are not as many. */
-export function requireLength(param: string, value: number | readonly number[] | undefined, count: number): void {
+function requireLength(param: string, value: number | readonly number[] | undefined, count: number): void {
   if (typeof value === 'object' && value.length !== count) {
     throw wrong(param, `has ${value.length} elements for ${count} samples`);
   }

@@ -89,6 +89,11 @@ export function plainCalls(): PublicCall[] {
       new dpm.ImageBatch(new Float32Array(512), [2, 1, 16, 16]),
       new dpm.ImageBatch(new Float32Array(512).fill(0.1), [2, 1, 16, 16]),
     ]),
+    of('guidedRows', dpm.guidedRows, [{ classes: 10 }, {}]),
+    of('guidedRows: a weight per sample', (options: never) => dpm.guidedRows({ classes: 10 }, options), [
+      { count: 2, guidance: [2, 0] },
+    ]),
+    of('takesUnconditionalLabel', dpm.takesUnconditionalLabel, [[2, 1]]),
     of('lastNoiseDeviation', dpm.lastNoiseDeviation, [2, 2]),
     of('devices', dpm.devices, []),
     of('jump', dpm.jump, [schedule, { s: 1, t: 2 }, 0.5]),

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 
+import { takesUnconditionalLabel } from 'dpm-native';
 import Type, { type Static } from 'typebox';
 
 import { sampleSchema, type SampleBody } from '../sample-request.js';
@@ -109,11 +110,6 @@ export const contentTypes: Readonly<
   Record<ChunkFormat, 'application/x-npy' | 'application/x-safetensors' | 'image/png'>
 > = { npy: 'application/x-npy', safetensors: 'application/x-safetensors', png: 'image/png' };
 
-/** Whether guidance changes nothing, as all its weights are 1. */
-export function isUnguided(guidance: number | number[]): boolean {
-  return [guidance].flat().every((weight) => Math.fround(weight) === 1);
-}
-
 /** The request that a chunk is: a pure function of the job. */
 export function chunkRequest({ body }: Pick<Job, 'body'>, chunk: number): SampleBody {
   const {
@@ -135,7 +131,8 @@ export function chunkRequest({ body }: Pick<Job, 'body'>, chunk: number): Sample
   const ownLabels = part(classLabels);
   const ownGuidance = part(guidance);
   // The weights of other chunks may be the reason why there is one.
-  const isLabelled = unconditionalLabel !== undefined && (ownGuidance === undefined || !isUnguided(ownGuidance));
+  const isLabelled =
+    unconditionalLabel !== undefined && (ownGuidance === undefined || takesUnconditionalLabel(ownGuidance));
   return {
     ...same,
     first: first + begin,

@@ -1,10 +1,12 @@
-import { ServerError } from '../problem.js';
+import { DpmError, guidedRows } from 'dpm-native';
+
+import { paramOf, ServerError } from '../problem.js';
 import type { ServedModel } from '../registry.js';
-import { optionsOf, requireLength, samplingOf, seedOf, wrong, type Sampling } from '../sample-request.js';
+import { optionsOf, samplingOf, seedOf, wrong, type Sampling } from '../sample-request.js';
 import type { Client } from '../tokens.js';
 import type { CarriedTrace } from '../tracing.js';
 import { engineClass } from './engine-class.js';
-import { chunkCount, chunkRequest, chunkSize, hashOf, isUnguided, MOST_CHUNKS, type Job, type JobBody } from './job.js';
+import { chunkCount, chunkRequest, chunkSize, hashOf, MOST_CHUNKS, type Job, type JobBody } from './job.js';
 
 const MOST_STREAMS = 2 ** 32;
 /** Seconds of a whole batch that a request may take: `maxWork` of batches. */
@@ -16,36 +18,29 @@ function evaluationsOf(body: JobBody, { sampler, served: { model } }: Sampling):
   return program.kind === 'step' ? program.records.reduce((sum, { evaluate }) => sum + (evaluate ? 1 : 0), 0) : 0;
 }
 
-/** Samples that are evaluated twice count twice. */
-function rowsOf({ count, guidance = 1 }: JobBody): number {
-  const isGuided = (weight: number): boolean => weight !== 0 && weight !== 1;
-  if (!Array.isArray(guidance)) return isGuided(guidance) ? 2 * count : count;
-  return guidance.reduce((sum, weight) => sum + (isGuided(weight) ? 2 : 1), 0);
+/**
+ * What the library finds in a field of a body.
+ *
+ * @throws {@link ServerError} as the library does, naming the field.
+ */
+function found<T>(field: string, look: () => T): T {
+  try {
+    return look();
+  } catch (error) {
+    if (!(error instanceof DpmError)) throw error;
+    const { code, message } = error;
+    throw new ServerError(code, message, { param: paramOf(message) ?? field, cause: error });
+  }
 }
 
 function requireLabels({ classLabels, count }: JobBody, { model }: ServedModel): void {
-  requireLength('classLabels', classLabels, count);
-  const { classes } = model.unet.info;
-  if (classLabels === undefined && classes > 0) throw wrong('classLabels', `are missing: there are ${classes} classes`);
-  const label = [classLabels ?? []].flat().find((each) => each >= classes);
-  if (label !== undefined && classes > 0)
-    throw wrong('classLabels', `has ${label}, the classes are 0 to ${classes - 1}`);
+  const [labels, samples] = typeof classLabels === 'number' ? [[classLabels], 1] : [classLabels, count];
+  found('classLabels', () => model.unet.labels(labels, samples));
 }
 
-function requireGuidance({ guidance = 1, unconditionalLabel, count }: JobBody, { model }: ServedModel): void {
-  requireLength('guidance', guidance, count);
-  const { classes } = model.unet.info;
-  const weights = [guidance].flat();
-  const bad = weights.find((weight) => !Number.isFinite(Math.fround(weight)));
-  if (bad !== undefined) throw wrong('guidance', `has ${bad}, which is too large`);
-  if (isUnguided(guidance)) {
-    if (unconditionalLabel !== undefined) throw wrong('unconditionalLabel', 'is for guidance other than 1');
-    return;
-  }
-  if (classes === 0) throw wrong('guidance', 'is for networks with classes');
-  if (typeof unconditionalLabel === 'number' && unconditionalLabel >= classes) {
-    throw wrong('unconditionalLabel', `is ${unconditionalLabel}, the classes are 0 to ${classes - 1}`);
-  }
+/** Rows of every evaluation of the network. */
+function rowsOf({ count, guidance, unconditionalLabel }: JobBody, { model }: ServedModel): number {
+  return found('guidance', () => guidedRows(model.unet.info, { count, guidance, unconditionalLabel }));
 }
 
 function requireSizes(body: JobBody, rows: number, { batcher, model }: ServedModel): void {
@@ -84,9 +79,9 @@ export function newJob(body: JobBody, served: ServedModel, { id, client, trace }
   const [channels, height, width] = served.model.sampleShape;
   const [black, white] = served.model.range;
   requireLabels(body, served);
-  requireGuidance(body, served);
+  const evaluationRows = rowsOf(body, served);
   const sampling = samplingOf(chunkRequest({ body }, 0), served, client, false);
-  const rows = rowsOf(body) * evaluationsOf(body, sampling);
+  const rows = evaluationRows * evaluationsOf(body, sampling);
   requireSizes(body, rows, served);
   return {
     id,

@@ -1,5 +1,5 @@
 // What a job is made of, and how its images are found again.
-import { ImageBatch } from 'dpm-native';
+import { ImageBatch, UNet } from 'dpm-native';
 import { decode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
 
@@ -24,12 +24,18 @@ import { jobOf } from './job-of.js';
 
 type Loose = Record<string, unknown>;
 
+type LabelsGiven = Parameters<UNet['labels']>;
+
 /** A model as far as new jobs ask it: one evaluation a step. */
 function served({ channels = 3, classes = 10, rowsPerSecond = 1000 } = {}): ServedModel {
   const model: Loose = {
     sampleShape: [channels, 2, 2],
     range: [-1, 1],
-    unet: { info: { classes } },
+    // What labels are right is the library's to say.
+    unet: {
+      info: { classes },
+      labels: (...given: LabelsGiven) => UNet.prototype.labels.apply({ info: { classes } } as never, given),
+    },
     device: { name: 'cpu', description: 'amx, 2 threads (built in: all)' },
     program: ({ steps }: { steps: number }) => ({
       kind: 'step',
@@ -64,6 +70,8 @@ describe('a new job', () => {
     expect(newJob({ ...body, priority: 'normal' }, served(), own).body.priority).toBe('normal');
     expect(newJob({ ...body, guidance: 0 }, served(), own).rows).toBe(1000);
     expect(newJob({ ...body, guidance: 3 }, served(), own).rows).toBe(2000);
+    // Weights are float32 numbers, of which this is 1.
+    expect(newJob({ ...body, guidance: 1 + 1e-9 }, served(), own).rows).toBe(1000);
     // 1250 seconds in all, no chunk of which is long.
     expect(newJob({ ...body, chunk: 1 }, served({ rowsPerSecond: 0.8 }), own).rows).toBe(1000);
   });
@@ -120,8 +128,24 @@ it('gives every chunk its samples, labels and weights', () => {
   ]);
 });
 
+it('refuses labels and guidance in the words of the library', () => {
+  const message = (more: object, classes = 10): string => {
+    try {
+      newJob({ ...body, ...more }, served({ classes }), own);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return 'none';
+  };
+  expect(message({ classLabels: 10 })).toBe('a class label is 10, it has to be an integer from 0 to 9');
+  expect(message({ classLabels: undefined })).toBe('the network has 10 classes: give classLabels');
+  expect(message({ guidance: [1, 2] })).toBe('guidance has 2 weights for 100 samples');
+  expect(message({ guidance: 2, classLabels: undefined }, 0)).toMatch(/^guidance needs a class-conditional network/);
+  expect(message({ unconditionalLabel: 3 })).toBe('unconditionalLabel is for guidance other than 1');
+});
+
 it('leaves out the label for no class where a chunk has no guidance', () => {
-  const guidance = [...Array<number>(4).fill(1), 1, 2, 1, 1, 1, 1];
+  const guidance = [1, 1, 1 + 1e-9, 1, 1, 2, 1, 1, 1, 1];
   const job = jobOf({ body: { model: 'm', count: 10, chunk: 4, seed: '1', guidance, unconditionalLabel: 5 } });
   const labels = [0, 1, 2].map((chunk) => chunkRequest(job, chunk).unconditionalLabel);
   expect(labels).toEqual([undefined, 5, undefined]);
