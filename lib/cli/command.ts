@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 
 import { suggestion } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
-import { byteUnits } from './output.js';
+import { byteUnits, printJson, printLine, printTable } from './output.js';
 
 /** One option of a command; without `value` it is a switch. */
 export interface OptionSpec {
@@ -15,12 +15,22 @@ export interface OptionSpec {
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 
+/** Writes to standard output, for commands of other packages. */
+export interface Output {
+  line(text: string): void;
+  json(value: unknown): void;
+  table(rows: readonly (readonly string[])[]): void;
+}
+
+const output: Output = { line: printLine, json: printJson, table: printTable };
+
 /** What a command is called with. */
 export interface Call {
   positionals: readonly string[];
   options: OptionValues;
   /** Machine-readable output was asked for. */
   json: boolean;
+  output: Output;
   /** Aborts when the user interrupts. */
   signal: AbortSignal;
 }
@@ -221,5 +231,5 @@ export function parseCall(command: Command, args: readonly string[], signal: Abo
     const expected = command.arguments.join(' ') || 'no argument';
     throw usageError(`dpm ${command.name} takes ${expected}, got: ${parsed.positionals.join(' ') || 'nothing'}`);
   }
-  return { positionals: parsed.positionals, options: values, json: values.flag('json'), signal };
+  return { positionals: parsed.positionals, options: values, json: values.flag('json'), output, signal };
 }

@@ -12,9 +12,10 @@ import {
   type CommandGroup,
 } from './command.js';
 import { printLine, printNote } from './output.js';
+import { serverCommand, serverSummaries, type ServerCommandName } from './server-commands.js';
 
 /** Loaded when called, so that `dpm --help` does not wait for the engine. */
-const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {
+const ownCommands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> = {
   devices: async () => (await import('./devices.js')).devicesCommand,
   inspect: async () => (await import('./inspect.js')).inspectCommand,
   graph: async () => (await import('./graph.js')).graphCommand,
@@ -29,17 +30,20 @@ const commands: Readonly<Record<string, () => Promise<Command | CommandGroup>>> 
   nll: async () => (await import('./nll.js')).nllCommand,
   plot: async () => (await import('./plot.js')).plotCommands,
   bench: async () => (await import('./bench.js')).benchCommand,
-  serve: async () => (await import('./serve.js')).serveCommand,
-  worker: async () => (await import('./worker.js')).workerCommand,
-  jobs: async () => (await import('./jobs.js')).jobsCommands,
+};
+
+const serverNames = Object.keys(serverSummaries) as ServerCommandName[];
+
+const commands: typeof ownCommands = {
+  ...ownCommands,
+  ...Object.fromEntries(serverNames.map((name) => [name, () => serverCommand(name)])),
 };
 
 async function printHelp(): Promise<void> {
   printLine('Usage: dpm COMMAND [options]\n\nCommands:');
-  for (const load of Object.values(commands)) {
-    const { name, summary } = await load();
-    printLine(`  ${name.padEnd(8)}  ${summary}`);
-  }
+  const own = await Promise.all(Object.values(ownCommands).map((load) => load()));
+  const listed = [...own.map(({ name, summary }) => [name, summary] as const), ...Object.entries(serverSummaries)];
+  for (const [name, summary] of listed) printLine(`  ${name.padEnd(8)}  ${summary}`);
   printLine('\ndpm COMMAND --help lists the options of a command.');
 }
 

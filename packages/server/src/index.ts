@@ -22,6 +22,7 @@ import { Tracing } from './tracing.js';
 
 export { readConfig, type ModelConfig, type ServerConfig } from './config.js';
 export { changeJob, listJobs, purgeJobs, type JobAction, type JobPlace } from './jobs/admin.js';
+export type { JobView } from './jobs/view.js';
 export type { Reloaded } from './reload.js';
 export { newToken } from './tokens.js';
 

@@ -4,7 +4,7 @@ import { BullmqStore } from './bullmq-store.js';
 import { SpoolFiles } from './spool-files.js';
 import { SpoolStore } from './spool-store.js';
 import { KEEP, newestFirst, type JobState, type JobStore } from './store.js';
-import { viewOf } from './view.js';
+import { viewOf, type JobView } from './view.js';
 
 /** Where jobs are, of a server that may run or not. */
 export interface JobPlace {
@@ -56,7 +56,7 @@ async function statesOf(place: JobPlace): Promise<readonly JobState[]> {
  *
  * @throws {@link DpmError} `ERR_DPM_FILE`, `ERR_DPM_CONFIG` where they cannot be read.
  */
-export async function listJobs(place: JobPlace): Promise<object[]> {
+export async function listJobs(place: JobPlace): Promise<JobView[]> {
   return (await statesOf(place)).map((state) => viewOf(state, undefined));
 }
 
@@ -65,7 +65,7 @@ export async function listJobs(place: JobPlace): Promise<object[]> {
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` where there is no such job, and as {@link listJobs}.
  */
-export function changeJob(place: JobPlace, id: string, action: JobAction): Promise<object> {
+export function changeJob(place: JobPlace, id: string, action: JobAction): Promise<JobView> {
   return within(place, async (store) => {
     if ((await store.get(id)) !== undefined) await store[action](id);
     const state = await store.get(id);

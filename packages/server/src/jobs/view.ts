@@ -1,14 +1,42 @@
+import type { Priority } from 'dpm-native';
+
 import type { Registry } from '../registry.js';
-import { chunkCount, chunkFormat, chunkSize, type Job } from './job.js';
-import { rowsLeft, samplesDone, type JobState } from './store.js';
+import { chunkCount, chunkFormat, chunkSize, type ChunkFormat, type Job } from './job.js';
+import { rowsLeft, samplesDone, type ChunkFailure, type JobPhase, type JobState } from './store.js';
 
 /** What a model of a job's files can do here; undefined: there is none. */
 export function rowsPerSecondOf({ models }: Pick<Registry, 'models'>, job: Job): number | undefined {
   return models.find(({ digest }) => digest === job.digest)?.batcher.capacity.rowsPerSecond;
 }
 
+/** A job as answers and `dpm jobs` tell of it. */
+export interface JobView {
+  id: string;
+  object: 'job';
+  state: JobPhase;
+  /** Samples that are there, of `total`. */
+  done: number;
+  total: number;
+  chunks: number;
+  /** Samples of a chunk. */
+  chunk: number;
+  failedChunks: readonly ChunkFailure[];
+  createdAt: string;
+  /** Seconds until it is done; null where nobody can tell. */
+  expectedSeconds: number | null;
+  model: string;
+  digest: string;
+  engine: string;
+  sampler: string;
+  seed: string;
+  first: number;
+  priority: Priority;
+  shape: Job['shape'];
+  format: ChunkFormat;
+}
+
 /** A job as answers tell of it. */
-export function viewOf(state: JobState, rowsPerSecond: number | undefined): object {
+export function viewOf(state: JobState, rowsPerSecond: number | undefined): JobView {
   const { job, failures } = state;
   const { id, createdAt, digest, engine, body, shape } = job;
   const left = rowsLeft(state);

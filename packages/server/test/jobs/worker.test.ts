@@ -6,17 +6,9 @@ import { pathToFileURL } from 'node:url';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { changeJob, listJobs, purgeJobs, Server, type ServerConfig } from '../../src/index.js';
+import { changeJob, listJobs, purgeJobs, Server, type JobView, type ServerConfig } from '../../src/index.js';
 import { until } from '../support.js';
 import { hasRedis, RedisServer } from './redis-server.js';
-
-interface JobView {
-  id: string;
-  state: string;
-  done: number;
-  engine: string;
-  failedChunks: object[];
-}
 
 const model = { path: 'mnist', device: 'cpu', rows: 4 };
 
@@ -92,7 +84,7 @@ describe.skipIf(!hasRedis)('a worker', () => {
   it('is looked after from elsewhere', async () => {
     await worker.stop();
     const job = await send({ seed: '8' });
-    const [newest] = (await listJobs({ queue: redis.url })) as JobView[];
+    const [newest] = await listJobs({ queue: redis.url });
     expect(newest).toMatchObject({ id: job.id, state: 'queued', done: 0 });
     expect(await changeJob({ queue: redis.url }, job.id, 'cancel')).toMatchObject({ state: 'cancelled' });
     expect((await view(job)).state).toBe('cancelled');

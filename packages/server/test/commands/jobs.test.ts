@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Server } from 'dpm-native-server';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { dpm, dpmProcess } from '../../support/dpm.js';
+import { dpm, dpmProcess } from '../../../../test/support/dpm.js';
 
 let spool: string;
 let ids: string[];

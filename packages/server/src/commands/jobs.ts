@@ -1,6 +1,8 @@
-import { usageError, type Call, type Command, type CommandGroup, type OptionSpecs } from './command.js';
-import { printJson, printLine, printTable } from './output.js';
-import { serverPackage, type JobPlace, type JobView } from './server-package.js';
+import type { JobPlace } from '../jobs/admin.js';
+import type { JobView } from '../jobs/view.js';
+import { usageError, type Call, type CommandGroup, type GroupedCommand, type OptionSpecs } from './command.js';
+
+const admin = () => import('../jobs/admin.js');
 
 const options: OptionSpecs = {
   spool: { value: 'DIR', help: 'where the jobs are: a folder' },
@@ -11,20 +13,20 @@ function placeOf({ options: given }: Call): JobPlace {
   return { spool: given.string('spool'), queue: given.string('queue') };
 }
 
-function printJob(job: JobView, isJson: boolean): void {
+function printJob(job: JobView, { json: isJson, output }: Call): void {
   if (isJson) {
-    printJson(job);
+    output.json(job);
     return;
   }
   const fields = Object.entries(job).filter(([name]) => name !== 'failedChunks' && name !== 'object');
-  printTable(fields.map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]));
-  for (const { chunk, code, message } of job.failedChunks) printLine(`chunk ${chunk} failed: ${message} [${code}]`);
+  output.table(fields.map(([name, value]) => [name, typeof value === 'string' ? value : JSON.stringify(value)]));
+  for (const { chunk, code, message } of job.failedChunks) output.line(`chunk ${chunk} failed: ${message} [${code}]`);
 }
 
 async function list(call: Call): Promise<void> {
-  const jobs = await (await serverPackage()).listJobs(placeOf(call));
-  if (call.json) printJson(jobs);
-  else if (jobs.length === 0) printLine('there are no jobs');
+  const jobs = await (await admin()).listJobs(placeOf(call));
+  if (call.json) call.output.json(jobs);
+  else if (jobs.length === 0) call.output.line('there are no jobs');
   else {
     const rows = jobs.map(({ id, state, done, total, model, sampler, createdAt }) => [
       id,
@@ -34,7 +36,7 @@ async function list(call: Call): Promise<void> {
       sampler,
       createdAt,
     ]);
-    printTable([['id', 'state', 'samples', 'model', 'sampler', 'since'], ...rows]);
+    call.output.table([['id', 'state', 'samples', 'model', 'sampler', 'since'], ...rows]);
   }
 }
 
@@ -45,33 +47,33 @@ function idOf({ positionals: [id] }: Call): string {
 
 async function show(call: Call): Promise<void> {
   const id = idOf(call);
-  const jobs = await (await serverPackage()).listJobs(placeOf(call));
+  const jobs = await (await admin()).listJobs(placeOf(call));
   const job = jobs.find((each) => each.id === id);
   if (job === undefined) throw usageError(`there is no job ${id}`);
-  printJob(job, call.json);
+  printJob(job, call);
 }
 
-function changing(action: 'retry' | 'cancel', summary: string): Command {
+function changing(action: 'retry' | 'cancel', summary: string): GroupedCommand {
   return {
     name: `jobs ${action}`,
     summary,
     arguments: ['ID'],
     options,
     async run(call) {
-      printJob(await (await serverPackage()).changeJob(placeOf(call), idOf(call), action), call.json);
+      printJob(await (await admin()).changeJob(placeOf(call), idOf(call), action), call);
     },
   };
 }
 
 async function purge(call: Call): Promise<void> {
-  const purged = await (await serverPackage()).purgeJobs(placeOf(call));
-  if (call.json) printJson({ purged });
-  else printLine(`${purged} jobs are forgotten`);
+  const purged = await (await admin()).purgeJobs(placeOf(call));
+  if (call.json) call.output.json({ purged });
+  else call.output.line(`${purged} jobs are forgotten`);
 }
 
+/** `dpm jobs`. */
 export const jobsCommands: CommandGroup = {
   name: 'jobs',
-  summary: 'Looks at jobs of a spool or a queue, and changes them. Needs the package dpm-native-server.',
   commands: {
     list: { name: 'jobs list', summary: 'All jobs, the newest first.', arguments: [], options, run: list },
     show: { name: 'jobs show', summary: 'All there is to say of a job.', arguments: ['ID'], options, run: show },

@@ -8,9 +8,9 @@ import type { Readable } from 'node:stream';
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { dpm as dpmHere } from '../../support/dpm.js';
-import { packagePath } from '../../support/temporary.js';
-import { untilDraws } from '../../support/until.js';
+import { dpm as dpmHere } from '../../../../test/support/dpm.js';
+import { packagePath } from '../../../../test/support/temporary.js';
+import { untilDraws } from '../../../../test/support/until.js';
 
 type Served = ChildProcessByStdio<null, Readable, Readable>;
 

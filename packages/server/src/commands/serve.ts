@@ -1,13 +1,8 @@
-import { DpmError } from '../base/errors.js';
+import { DpmError } from 'dpm-native';
+
+import { readConfig, type ModelConfig, type ServerConfig } from '../config.js';
+import type { Server } from '../index.js';
 import { usageError, type Call, type Command, type OptionSpecs, type OptionValues } from './command.js';
-import { printJson, printLine } from './output.js';
-import {
-  serverPackage,
-  type Config,
-  type ModelConfig,
-  type RunningServer,
-  type ServerPackage,
-} from './server-package.js';
 
 /** `path`, or `id=path`. */
 function modelOf(argument: string, options: OptionValues): ModelConfig {
@@ -40,7 +35,7 @@ function milliseconds(options: OptionValues, name: string, unit: number): number
 }
 
 /** What the command line says, which goes before the file. */
-function configOf(call: Call, file: Config): Config {
+function configOf(call: Call, file: ServerConfig): ServerConfig {
   const { options, positionals } = call;
   const models = positionals.map((argument) => modelOf(argument, options));
   const given = {
@@ -66,36 +61,38 @@ function configOf(call: Call, file: Config): Config {
 }
 
 async function serve(call: Call): Promise<void> {
-  const http = await serverPackage();
+  const { Server, newToken } = await import('../index.js');
   const name = call.options.string('new-token');
   if (name !== undefined) {
     if (!/^[\w.-]{1,64}$/.test(name))
       throw usageError(`--new-token is '${name}', it has to be letters, digits, . and -`);
-    const { token, entry } = http.newToken(name);
-    if (call.json) printJson({ token, entry });
-    else printLine(`${token}\n\n${entry}`);
+    const { token, entry } = newToken(name);
+    if (call.json) call.output.json({ token, entry });
+    else call.output.line(`${token}\n\n${entry}`);
     return;
   }
-  await runUntilInterrupted(call, http, (config) => http.Server.start(config), { reloads: true });
+  await runUntilInterrupted(call, (config) => Server.start(config), { reloads: true });
 }
 
 /** Runs a server or a worker of the configuration until it is told to end. */
 export async function runUntilInterrupted(
   call: Call,
-  http: ServerPackage,
-  start: (config: Config) => Promise<RunningServer>,
+  start: (config: ServerConfig) => Promise<Server>,
   { reloads }: { reloads: boolean },
 ): Promise<void> {
   const file = call.options.string('config');
-  const read = async (): Promise<Config> => configOf(call, file === undefined ? {} : await http.readConfig(file));
+  const read = async (): Promise<ServerConfig> => configOf(call, file === undefined ? {} : await readConfig(file));
   const config = await read();
   process.env.DPM_NICE ??= NICENESS;
   if (config.models?.length === 0) throw usageError('it takes models, or --config');
   const server = await start(config);
   if (file !== undefined && reloads) server.follow(file, read);
   const { url, metricsUrl } = server;
-  if (call.json) printJson({ url, ...present({ metricsUrl }) });
-  else printLine([`serving at ${url}`, ...(metricsUrl === undefined ? [] : [`metrics at ${metricsUrl}`])].join('\n'));
+  if (call.json) call.output.json({ url, ...present({ metricsUrl }) });
+  else {
+    const lines = [`serving at ${url}`, ...(metricsUrl === undefined ? [] : [`metrics at ${metricsUrl}`])];
+    call.output.line(lines.join('\n'));
+  }
   await new Promise((resolve) => {
     call.signal.addEventListener('abort', resolve, { once: true });
     if (call.signal.aborted) resolve(null);
@@ -126,7 +123,6 @@ export const commonServerOptions: OptionSpecs = {
 
 export const serveCommand: Command = {
   name: 'serve',
-  summary: 'Serves models over HTTP: requests share one running batch. Needs the package dpm-native-server.',
   arguments: ['[MODEL…]'],
   options: {
     ...commonServerOptions,
