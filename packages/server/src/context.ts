@@ -1,6 +1,6 @@
 import type { FastifyBaseLogger, FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 
-import type { Settings } from './config.js';
+import type { Settings } from './settings.js';
 import type { ErrorForm } from './description.js';
 import type { ThreadPool } from './threads/pool.js';
 import type { IdempotencyKeys } from './idempotency.js';

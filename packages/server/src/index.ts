@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { FastifyInstance } from 'fastify';
 
-import { settingsOf, type ServerConfig } from './config.js';
+import { settingsOf } from './config.js';
 import { watchConfig } from './config-watch.js';
 import type { Context, Routes, WholeAnswer } from './context.js';
 import { IdempotencyKeys } from './idempotency.js';
@@ -16,14 +16,17 @@ import { listenForMetrics } from './metrics-port.js';
 import { Registry } from './registry.js';
 import { reload, type Reloaded } from './reload.js';
 import { buildApp, serverRoutes, workerRoutes } from './server.js';
+import type { ServerConfig } from './settings.js';
 import { ThreadPool } from './threads/pool.js';
 import { Tokens } from './tokens.js';
 import { Tracing } from './tracing.js';
 
-export { readConfig, type ModelConfig, type ServerConfig } from './config.js';
+export { readConfig } from './config.js';
 export { changeJob, listJobs, purgeJobs, type JobAction, type JobPlace } from './jobs/admin.js';
 export type { JobView } from './jobs/view.js';
+export type { ModelConfig } from './model-config.js';
 export type { Reloaded } from './reload.js';
+export type { ServerConfig } from './settings.js';
 export { newToken } from './tokens.js';
 
 /** Milliseconds in which answers can be written whatever the time for draining is. */

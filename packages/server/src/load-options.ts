@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os';
 
 import type { LoadOptions } from 'dpm-native';
 
-import type { ModelConfig } from './config.js';
+import type { ModelConfig } from './model-config.js';
 
 /** Cores from which on one is left to the event loop: with fewer it would be too much of them. */
 const MANY_CORES = 4;

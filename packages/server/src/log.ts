@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify';
 import { pino, type DestinationStream } from 'pino';
 
-import type { Settings } from './config.js';
+import type { Settings } from './settings.js';
 
 /** Causes of causes that are told; they may lead back to where they began. */
 const MOST_CAUSES = 5;

@@ -2,10 +2,11 @@ import { isDeepStrictEqual } from 'node:util';
 
 import { type BatcherOptions, type BatchService, createBatcher, DiffusionModel, DpmError } from 'dpm-native';
 
-import type { ModelConfig, Settings } from './config.js';
+import type { ModelConfig } from './model-config.js';
 import { stateOfFiles } from './model-files.js';
 import { loadOptions } from './load-options.js';
 import { ServerError } from './problem.js';
+import type { Settings } from './settings.js';
 import { leastBytes } from './weight-bytes.js';
 
 /** A model that takes requests. */

@@ -3,10 +3,11 @@ import { isDeepStrictEqual } from 'node:util';
 import { DpmError } from 'dpm-native';
 import type { FastifyBaseLogger } from 'fastify';
 
-import { settingsOf, type ServerConfig, type Settings } from './config.js';
+import { settingsOf } from './config.js';
 import type { Context } from './context.js';
 import { failureOf } from './problem.js';
 import type { Registry } from './registry.js';
+import type { ServerConfig, Settings } from './settings.js';
 
 /** What has come of a configuration that was read again. */
 export interface Reloaded {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 import { readSafetensorsHeader } from 'dpm-native';
 
-import type { ModelConfig } from './config.js';
+import type { ModelConfig } from './model-config.js';
 
 /** A network's own weights in its folder; the same may lie beside them in half precision, and each may be in parts. */
 const weights = /^(?:diffusion_pytorch_model|model)\b.*\.safetensors$/;

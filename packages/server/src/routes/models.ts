@@ -2,8 +2,8 @@ import { DpmError, type Option, type OptionTable, samplerNames, samplers, type S
 import Type, { type Static } from 'typebox';
 
 import { modelAnswer, modelsAnswer, samplersAnswer } from '../answers/models.js';
-import { modelSchema, type ModelConfig } from '../config.js';
 import type { Routes } from '../context.js';
+import { modelSchema, type ModelConfig } from '../model-config.js';
 import { requireRoot } from '../model-roots.js';
 import { ServerError } from '../problem.js';
 import type { ServedModel } from '../registry.js';
