@@ -5,7 +5,7 @@
 //   curl 'http://127.0.0.1:8080/samples?steps=50&stream=1'
 import http from 'node:http';
 
-import { DiffusionModel, DpmError } from 'dpm-native';
+import { DEFAULT_STEPS, DiffusionModel, DpmError } from 'dpm-native';
 
 const [path = 'mnist', port = '8080'] = process.argv.slice(2);
 const model = await DiffusionModel.load(path);
@@ -18,7 +18,7 @@ async function answer(request, response) {
   response.on('close', () => left.abort());
   const sampling = {
     sampler: 'ddim',
-    steps: Number(searchParams.get('steps') ?? 25),
+    steps: Number(searchParams.get('steps') ?? DEFAULT_STEPS),
     seed: Number(searchParams.get('seed') ?? 0),
     tenant: request.socket.remoteAddress ?? '',
     signal: left.signal,

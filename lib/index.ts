@@ -106,6 +106,7 @@ export {
   type ServiceOptions,
   type ServiceOrder,
 } from './serving/options.js';
+export { DEFAULT_STEPS } from './samplers/common-options.js';
 export { samplerNames, samplers, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
 export type { ReverseFamily, ReverseSampler } from './samplers/numerics/reverse-step.js';
 export type { SolverFacts } from './samplers/sampler.js';

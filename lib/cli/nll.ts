@@ -9,12 +9,13 @@ import {
 } from '../estimation/likelihood/estimate.js';
 import type { Likelihood } from '../estimation/likelihood/summary.js';
 import type { DiffusionModel } from '../model.js';
+import { DEFAULT_STEPS } from '../samplers/common-options.js';
 import type { Call, Command, OptionSpecs } from './command.js';
 import { flowOptionSpecs, requireFlowOptions, runFlow } from './flow-nll.js';
 import { readModelImages } from '../images/load.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';
-import { defaultSteps, optionSpecs, samplerOptions, type CostedSampler } from './sampler-options.js';
+import { optionSpecs, samplerOptions, type CostedSampler } from './sampler-options.js';
 
 /** What of the samplers' options a bound takes. */
 export const likelihoodOptionSpecs: OptionSpecs = {
@@ -40,7 +41,7 @@ export async function likelihoodOptions(
   const label = options.integer('class');
   const count = images.length / elementCount(model.sampleShape);
   return {
-    ...(!options.has('timesteps') && { steps: defaultSteps }),
+    ...(!options.has('timesteps') && { steps: DEFAULT_STEPS }),
     ...(await samplerOptions(options, model.schedule, costed)),
     samples: options.integer('samples'),
     seed: options.seed('seed'),

@@ -11,19 +11,13 @@ import { guideForms } from '../program/guided.js';
 import type { Guide } from '../running/guide.js';
 import type { RunResult } from '../running/network-run.js';
 import type { RunOptions } from '../running/run-options.js';
+import { DEFAULT_STEPS } from '../samplers/common-options.js';
 import { samplers, type SamplerName } from '../samplers/index.js';
 import type { SamplerFacts } from '../samplers/sampler.js';
 import { usageError, type Call, type Command } from './command.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, printNote, progressBar } from './output.js';
-import {
-  defaultSteps,
-  samplerOf,
-  samplerOptions,
-  samplerOptionSpecs,
-  samplerSpec,
-  stepsUnlessGiven,
-} from './sampler-options.js';
+import { samplerOf, samplerOptions, samplerOptionSpecs, samplerSpec, stepsUnlessGiven } from './sampler-options.js';
 import { describeRun, schedulerOf } from './scheduler-summary.js';
 import { checkTarget, standardOutput, writeTarget } from './target.js';
 
@@ -196,7 +190,7 @@ export const sampleCommand: Command = {
     'save-every': { value: 'K', help: 'also write the state after every K-th record' },
     ...samplerOptionSpecs,
     ...modelOptions,
-    steps: { value: 'K', help: `number of network evaluations; default ${defaultSteps}` },
+    steps: { value: 'K', help: `number of network evaluations; default ${DEFAULT_STEPS}` },
   },
   async run(call) {
     await checkOut(call.options.required('out'), call);

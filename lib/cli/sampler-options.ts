@@ -1,6 +1,7 @@
 import { DpmError } from '../base/errors.js';
 import { ConfigReader, isJsonObject } from '../files/config-reader.js';
 import { readJson } from '../files/files.js';
+import { DEFAULT_STEPS } from '../samplers/common-options.js';
 import { samplerByName, samplerNames, samplers, type SamplerName } from '../samplers/index.js';
 import type { Option } from '../samplers/option.js';
 import type { SamplerOptionName, SamplerOptions } from '../samplers/options.js';
@@ -120,12 +121,9 @@ function takesSteps(sampler: SamplerName, options: OptionValues): boolean {
   return !adaptive && !options.has('timesteps') && !options.has('levels');
 }
 
-/** Evaluations where the command line does not say how many. */
-export const defaultSteps = 25;
-
 /** The default number of steps, for samplers and options that leave something to choose. */
 export function stepsUnlessGiven(sampler: SamplerName, options: OptionValues): { steps?: number } {
-  return takesSteps(sampler, options) ? { steps: defaultSteps } : {};
+  return takesSteps(sampler, options) ? { steps: DEFAULT_STEPS } : {};
 }
 
 /** What the costs of an optimal trajectory depend on. */

@@ -17,6 +17,12 @@ function checkList(name: string, list: unknown, expected: string): void {
 /** More evaluations than any schedule has times. */
 const MOST_STEPS = 1_000_000;
 
+/**
+ * Network evaluations of a sample where nobody says how many: the default of `steps` in `dpm`, in requests to a server and on its page. A
+ * call of this package has to say `steps` itself.
+ */
+export const DEFAULT_STEPS = 25;
+
 /** The bounds of a number of evaluations depend on the trajectory, too, which checks them. */
 export const steps: Option<Value<'steps'>> = {
   value: 'K',

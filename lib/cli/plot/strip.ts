@@ -6,6 +6,7 @@ import { ImageBatch } from '../../images/image-batch.js';
 import { requirePngChannels } from '../../images/save.js';
 import type { AnySampleOptions, DiffusionModel } from '../../model.js';
 import type { StepProgram } from '../../program/program.js';
+import { DEFAULT_STEPS } from '../../samplers/common-options.js';
 import { usageError, type Call, type Command } from '../command.js';
 import { modelOptions, withModel } from '../model-options.js';
 import { progressBar } from '../output.js';
@@ -130,7 +131,7 @@ export const plotStripCommand: Command = {
     batch: { value: 'N', help: 'most samples evaluated at once; default 16' },
     ...samplerOptionSpecs,
     ...modelOptions,
-    steps: { value: 'K', help: 'number of network evaluations; default 25' },
+    steps: { value: 'K', help: `number of network evaluations; default ${DEFAULT_STEPS}` },
   },
   async run(call) {
     const path = await targetPath(call, '.png');

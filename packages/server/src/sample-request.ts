@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 
-import { type BatchRequest, type SamplerName, samplerNames, samplers } from 'dpm-native';
+import { type BatchRequest, DEFAULT_STEPS, type SamplerName, samplerNames, samplers } from 'dpm-native';
 import Type, { type Static } from 'typebox';
 
 import { ServerError } from './problem.js';
@@ -18,7 +18,9 @@ export const sampleSchema = Type.Object(
   {
     model: Type.String({ maxLength: 64, description: 'An id of GET /v1/models.' }),
     sampler: Type.Optional(Type.Enum(samplerNames, { description: "Without one as the model's scheduler file says." })),
-    steps: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Network evaluations, default 25.' })),
+    steps: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1000, description: `Network evaluations, default ${DEFAULT_STEPS}.` }),
+    ),
     count: Type.Optional(Type.Integer({ minimum: 1, maximum: 64, description: 'Samples, default 1.' })),
     first: Type.Optional(
       Type.Integer({ minimum: 0, maximum: 2 ** 32 - 64, description: 'Of the seed: `count` 4 is four requests.' }),
@@ -120,7 +122,7 @@ export function optionsOf(
   const takesSteps = Object.hasOwn(taken, 'steps');
   if (steps !== undefined && !takesSteps) throw wrong('steps', `is no option of the sampler ${sampler}`);
   const spaced = options.timesteps !== undefined || options.levels !== undefined;
-  return { ...options, ...(takesSteps && !spaced && { steps: steps ?? 25 }) };
+  return { ...options, ...(takesSteps && !spaced && { steps: steps ?? DEFAULT_STEPS }) };
 }
 
 function initOf({ init }: SampleBody, count: number, shape: readonly number[]): Float32Array | undefined {

@@ -2,7 +2,7 @@
 import { decode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
 
-import type { ImageBatch } from 'dpm-native';
+import { DEFAULT_STEPS, type ImageBatch } from 'dpm-native';
 
 import { eventsOf } from './described.js';
 import { expectProblem, get, metric, model, post, sample, serveDigits, server, until } from './support.js';
@@ -74,9 +74,9 @@ describe('JSON', () => {
     expect(other.json.seed).not.toBe(drawn.json.seed);
   });
 
-  it('is what the scheduler file says without a sampler, of 25 steps', async () => {
+  it('is what the scheduler file says without a sampler, of the default steps', async () => {
     const answer = await post('/v1/samples', { model: 'mnist', seed: '18446744073709551615' });
-    const { images } = await model.sample({ steps: 25, seed: 2n ** 64n - 1n, format: 'uint8' });
+    const { images } = await model.sample({ steps: DEFAULT_STEPS, seed: 2n ** 64n - 1n, format: 'uint8' });
     expect(pngs(answer.json.images)).toEqual([Buffer.from(images.toPng())]);
   });
 

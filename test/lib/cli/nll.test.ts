@@ -11,6 +11,7 @@ import {
 import type { Likelihood } from '../../../lib/estimation/likelihood/summary.js';
 import { writeSafetensors } from '../../../lib/files/tensor-data.js';
 import { DiffusionModel } from '../../../lib/model.js';
+import { DEFAULT_STEPS } from '../../../lib/samplers/common-options.js';
 import { inModelSpace, strokes } from '../../support/digits.js';
 import { dpm } from '../../support/dpm.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
@@ -174,6 +175,7 @@ describe('dpm nll', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^prior 1000 .*\n1000 -> 500 .*\n500 -> 1 .*\ndecoder 1 -> 0 .*\ntotal /m);
     expect(stdout).toMatch(/npr-ddpm, 3 steps, 4 images/);
+    expect((await dpm(...base, '--samples', '1')).stdout).toContain(`npr-ddpm, ${DEFAULT_STEPS} steps, 1 images`);
     const json = JSON.parse((await dpm(...base, '--steps', '3', '--samples', '4', '--json')).stdout) as Likelihood;
     expect(json.total.bits).toBeCloseTo(sumOfTerms(json), 10);
     expect(stdout).toContain(json.total.bits.toPrecision(5));

@@ -6,7 +6,7 @@ import { decode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
 
 import { checkTarget } from '../../../lib/cli/target.js';
-import { writeSafetensors } from '../../../lib/index.js';
+import { DEFAULT_STEPS, writeSafetensors } from '../../../lib/index.js';
 import { dpm, dpmBytes } from '../../support/dpm.js';
 import { packagePath, temporaryFolder } from '../../support/temporary.js';
 
@@ -94,12 +94,12 @@ describe('dpm sample', () => {
     expect((await dpm(...sample, '--scale', '0', '--out', out)).stderr).toMatch(/scale is 0, it has to be an integer/);
   });
 
-  it('takes 25 steps where it is not said how many', async () => {
+  it('takes the default steps where it is not said how many', async () => {
     const ddim = ['sample', 'mnist', '--device', 'cpu', '--sampler', 'ddim'];
-    const { stderr, code } = await dpm(...ddim, '--out', temporary('25.safetensors'));
+    const { stderr, code } = await dpm(...ddim, '--out', temporary('unsaid.safetensors'));
     expect([code, stderr]).toEqual([0, '']);
-    await dpm(...ddim, '--steps', '25', '--out', temporary('same.safetensors'));
-    expect(readFileSync(temporary('25.safetensors'))).toEqual(readFileSync(temporary('same.safetensors')));
+    await dpm(...ddim, '--steps', String(DEFAULT_STEPS), '--out', temporary('same.safetensors'));
+    expect(readFileSync(temporary('unsaid.safetensors'))).toEqual(readFileSync(temporary('same.safetensors')));
     const timesteps = ['--sampler', 'ddim', '--timesteps', '900,400,0', '--out', temporary('times.png')];
     expect(await dpm('sample', 'mnist', '--device', 'cpu', ...timesteps)).toMatchObject({ code: 0 });
     const adaptive = ['--sampler', 'dpm-solver-adaptive', '--out', temporary('adaptive.png')];

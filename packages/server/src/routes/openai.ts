@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 
-import { type BatchEvent, samplerNames } from 'dpm-native';
+import { type BatchEvent, DEFAULT_STEPS, samplerNames } from 'dpm-native';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type, { type Static } from 'typebox';
 
@@ -13,7 +13,7 @@ import type { ServedModel } from '../registry.js';
 import { MOST_PREVIEWED, samplingOf, type SampleBody, type Sampling } from '../sample-request.js';
 
 /** Evaluations by the words of the API. */
-const stepsOf = { low: 10, medium: 25, high: 50, auto: 25 } as const;
+const stepsOf = { low: 10, medium: DEFAULT_STEPS, high: 50, auto: DEFAULT_STEPS } as const;
 
 const imageSchema = Type.Object(
   {
@@ -143,7 +143,7 @@ async function generate(context: Context, request: FastifyRequest, reply: Fastif
     throw wrong('partial_images', `partial_images is for n up to ${MOST_PREVIEWED}`);
   const translated = sampleBodyOf(body, served);
   // So that no more than `partial` come before the last.
-  const every = Math.max(1, Math.floor((translated.steps ?? 25) / (partial + 1)) + 1);
+  const every = Math.max(1, Math.floor((translated.steps ?? DEFAULT_STEPS) / (partial + 1)) + 1);
   const sampling = samplingOf(
     { ...translated, ...(partial > 0 && { preview: { every, of: 'prediction' as const } }) },
     served,

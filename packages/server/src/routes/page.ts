@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
+import { DEFAULT_STEPS } from 'dpm-native';
+
 import type { Routes } from '../context.js';
 
 const folder = new URL('../page/', import.meta.url);
@@ -21,7 +23,7 @@ function isKnown(etag: string, ifNoneMatch = ''): boolean {
 export const pageRoutes: Routes = (app, { settings }) => {
   if (!settings.page) return;
   for (const { path, name, type } of files) {
-    const content = readFileSync(new URL(name, folder));
+    const content = readFileSync(new URL(name, folder), 'utf8').replace('{{DEFAULT_STEPS}}', String(DEFAULT_STEPS));
     const etag = `"${createHash('sha256').update(content).digest('base64url')}"`;
     app.get(path, { schema: { hide: true } }, (request, reply) => {
       reply.headers({ etag, 'cache-control': 'no-cache' });
