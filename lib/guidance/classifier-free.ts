@@ -53,6 +53,6 @@ export function guidedRows(network: Pick<NetworkInfo, 'classes'>, options: Guide
 export function takesUnconditionalLabel(guidance: number | ArrayLike<number>): boolean {
   requireKind('guidance', guidance, numberOrNumbers);
   const count = typeof guidance === 'number' ? 1 : guidance.length;
-  // Of the network it only matters that it has classes.
+  // It only matters that the network has classes, not how many.
   return checkedGuidance({ guidance }, { classes: 1 }, count) !== null;
 }

@@ -6,7 +6,7 @@ import { modelSchema, type ModelConfig } from './model-config.js';
 
 /** A field of the configuration: all that there is to say of it. */
 interface Field<S extends TSchema = TSchema> {
-  /** Of its values. */
+  /** What values it may have. */
   readonly schema: S;
   /** The option of the command line; absent: only a configuration file has it. */
   readonly flag?: Flag;
@@ -106,7 +106,7 @@ export const workingFields = {
 
 /** What a server does beside a worker. */
 export const servingFields = {
-  /** Of models that say nothing themselves. */
+  /** Default of models that say nothing themselves. */
   maxWait: field({
     schema: milliseconds,
     standard: 30 * SECOND,
@@ -135,7 +135,7 @@ export const servingFields = {
     standard: true,
     flag: offSwitchFlag('no-page', 'serve no page at /'),
   }),
-  /** Of an address, without tokens. */
+  /** The limit of an address, where there are no tokens. */
   requestsPerMinute: field({ schema: Type.Integer({ minimum: 1, maximum: 1e6 }), standard: Infinity }),
   /** Folders that models may be loaded from while it runs. */
   modelRoots: field({ schema: texts, standard: [] }),

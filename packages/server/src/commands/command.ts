@@ -19,7 +19,7 @@ export interface OptionValues {
   /** Whether a switch was given. */
   flag(name: string): boolean;
   string(name: string): string | undefined;
-  /** Of an option that may be given several times. */
+  /** The values of an option that may be given several times. */
   strings(name: string): string[] | undefined;
   number(name: string): number | undefined;
   integer(name: string): number | undefined;
