@@ -92,7 +92,7 @@ export { connectBatcher, type RemoteBatcher } from './serving/connect.js';
 export { exposeBatcher } from './serving/expose.js';
 export { createBatcher, type ScriptBatcherOptions } from './serving/create-batcher.js';
 export { ReplicatedBatcher, type BatchableModel, type BatchService } from './serving/replicas.js';
-export type { BatchEvaluate } from './serving/script-network.js';
+export type { BatchEvaluate } from './running/script-network.js';
 export type { BatchEvent } from './serving/events.js';
 export {
   priorities,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "backend/guidance.h"
 #include "cuda/execution/update_arguments.h"
 #include "cuda/kernels/state.h"
 #include "cuda/runtime/check.h"
@@ -74,9 +75,7 @@ void BatchStep::list_mixtures(const Work& work, unsigned char* table) {
   auto* mixtures = at<UpdateSample>(table, work.parts.mixtures);
   std::fill_n(mixtures, work.rows / 2, UpdateSample{});
   for (std::uint32_t i = 0; i < request.guided_count; ++i) {
-    mixtures[i].record.flags = DPM_RECORD_WRITE_X;
-    mixtures[i].record.x_x = request.guidance[i];
-    mixtures[i].record.x_out = 1.0F - request.guidance[i];
+    mixtures[i].record = guidance_record(request.guidance[i]);
     mixtures[i].row = request.guided[i];
     mixtures[i].network_row = request.update.batch + i;
   }

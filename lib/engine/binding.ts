@@ -173,6 +173,31 @@ export interface NativeBatchOptions {
   weight: number;
 }
 
+/** What a batch asks functions of the caller's for. */
+export interface NativeQuestion {
+  /** A prediction where a function stands for the network, the gradient of guides, or the states to go on from. */
+  asked: 'prediction' | 'guide' | 'constraint';
+  /** What the network sees, or the states after a record; [rows, …]. */
+  x: Float32Array;
+  /** One per row; none of a constraint. */
+  times: Float32Array;
+  /** Of predictions, one per row where there are classes. */
+  labels: Int32Array | null;
+  /** The first sample of its request that the rows are of; not of predictions. */
+  sample: number;
+  /** Of a constraint: records that the samples have behind them. */
+  record: number;
+}
+
+/** A batch of a network. */
+export interface NativeNetworkBatchOptions extends NativeBatchOptions {
+  /** Whether functions guide its samples, or say after every step from which states they go on: those of one request. */
+  guides: boolean;
+  constrains: boolean;
+  /** `answer` or `abandon` has to follow. Null: there is nothing to ask. */
+  onQuestion: ((question: NativeQuestion) => void) | null;
+}
+
 /** A batch whose predictions JavaScript makes. */
 export interface NativeScriptBatchOptions extends NativeBatchOptions {
   /** Of one sample. */
@@ -181,16 +206,18 @@ export interface NativeScriptBatchOptions extends NativeBatchOptions {
   head: boolean;
   /** Number of labels; 0: it takes none. */
   classes: number;
-  /** States [rows, …], one time and, with classes, one label per row; `answer` or `abandon` has to follow. */
-  onQuestion: (x: Float32Array, times: Float32Array, labels: Int32Array | null) => void;
+  /** `answer` or `abandon` has to follow. */
+  onQuestion: (question: NativeQuestion) => void;
 }
 
-/** A run whose samples join a batch; a preview is of one sample, its `first`. `batch` says nothing here. */
+/** A run whose samples join a batch, where its `batch` and `guides` say nothing. */
 export interface NativeBatchRequest extends NativeRunRequest {
   /** Those of a higher one run first. */
   priority: number;
   /** One per sample; of one priority the least run first. */
   keys: Float64Array;
+  /** A preview shows all samples in a row that have come as far; otherwise one, its `first`. */
+  previewsRows: boolean;
   /** Previews show the data prediction: per record the coefficients of the input and of the output. Null: the state. */
   dataPredictions: Float32Array | null;
   /** Is given every sample that is done. */
@@ -232,8 +259,8 @@ export interface NativeBatch {
   /** What it has allocated. */
   readonly bytes: number;
   submit(request: NativeBatchRequest): Promise<NativeBatchResult>;
-  /** Ends the step with predictions of as many elements as the states. */
-  answer(out: Float32Array, head: Float32Array | null): Promise<void>;
+  /** Answers a question, with as many elements as its states; `head` is the second output of a prediction. */
+  answer(values: Float32Array, head: Float32Array | null): Promise<void>;
   /** Ends the requests that take part in the step. */
   abandon(message: string): Promise<void>;
   stats(): BatchCounts;
@@ -271,7 +298,7 @@ export interface NativeNetwork {
     head: NativeTensor | null,
   ): Promise<void>;
   run(request: NativeRunRequest): Promise<NativeRunResult>;
-  batch(options: NativeBatchOptions): Promise<NativeBatch>;
+  batch(options: NativeNetworkBatchOptions): Promise<NativeBatch>;
   /** Milliseconds of one evaluation at each of these batches (median of `repeats`). */
   measure(batches: Uint32Array, repeats: number): Promise<Float64Array>;
   /** Time per node of one evaluation, milliseconds (median of `repeats`). */
@@ -279,27 +306,6 @@ export interface NativeNetwork {
   /** The graph after fusion, in order of evaluation. */
   nodes(): NativeNode[];
   close(): Promise<void>;
-}
-
-/** What a run whose predictions JavaScript makes asks for; nothing where no record evaluates. */
-export interface NativeQuestion {
-  /** States, [rows, …]. */
-  x: Float32Array;
-  /** One per row. */
-  times: Float32Array;
-}
-
-/** A run of the native loop that stops where it needs a prediction. */
-export interface NativeScriptRun {
-  /** Begins the next record; null when all are done. `answer` has to follow. */
-  ask(): Promise<NativeQuestion | null>;
-  /** Ends the record with predictions, and gradients of guides, of as many elements as the states. */
-  answer(out: Float32Array | null, head: Float32Array | null, guide?: Float32Array | null): Promise<void>;
-  /** The states as they are now. */
-  states(): Promise<Float32Array>;
-  /** Goes on from other states, of as many elements as `states` gives; between `answer` and `ask`. */
-  replace(states: Float32Array): Promise<void>;
-  free(): void;
 }
 
 export interface NativeEngine {
@@ -310,8 +316,6 @@ export interface NativeEngine {
   write(tensor: NativeTensor, data: Float32Array): Promise<void>;
   read(tensor: NativeTensor, into: Float32Array): Promise<void>;
   loadNetwork(graph: NativeGraph, options: NativeNetworkOptions, cancel?: NativeCancelToken): Promise<NativeNetwork>;
-  /** Begins a run of samples of `elements` each, whose programs read a second output or not. */
-  scriptRun(request: NativeRunRequest, elements: number, head: boolean): Promise<NativeScriptRun>;
   scriptBatch(options: NativeScriptBatchOptions): Promise<NativeBatch>;
   /** One fused update: `records` holds one binary record per sample, `streams` five words per sample. */
   update(

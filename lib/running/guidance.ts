@@ -1,6 +1,8 @@
 import { wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import type { NetworkInfo } from '../engine/unet.js';
+import { linear, stepRecord } from '../program/builder.js';
+import { packRecord } from '../program/pack.js';
 
 /** Classifier-free guidance of a run (Ho & Salimans 2022): out = unconditional + weight (conditional - unconditional). */
 export interface Guidance {
@@ -14,6 +16,11 @@ export interface Guidance {
 /** Whether a sample with this weight takes two evaluations. */
 export function isGuided(weight: number): boolean {
   return weight !== 0 && weight !== 1;
+}
+
+/** unconditional + weight (conditional - unconditional) as a packed record: x is the conditional prediction, out the unconditional one. */
+export function guidanceRecord(weight: number): Uint8Array {
+  return packRecord(stepRecord({ time: 0, x: linear({ x: weight, out: 1 - weight }) }), false);
 }
 
 /** Options of classifier-free guidance. */

@@ -1,158 +1,62 @@
-import { throwIfAborted, untilAborted } from '../base/abort.js';
-import { at, elementCount, partOfEach } from '../base/arrays.js';
+import { untilAborted } from '../base/abort.js';
+import { at } from '../base/arrays.js';
 import { unknownName } from '../base/checks.js';
-import { DpmError, nativeWork } from '../base/errors.js';
+import { DpmError } from '../base/errors.js';
 import { isFloat32Array, tagOf } from '../base/option-kinds.js';
-import type { NativeGuide, NativeScriptRun } from '../engine/binding.js';
+import type { NativeBatch, NativeGuide, NativeQuestion, NativeRunRequest } from '../engine/binding.js';
 import { UNet } from '../engine/unet.js';
 import { guidedProgram, guideForms } from '../program/guided.js';
 import type { StepProgram } from '../program/program.js';
 import { requireFinite } from './finite.js';
-import { nativeSourcesOf, type Constraint, type ConstraintPlace } from './guide.js';
-import { isGuided as isMixed } from './guidance.js';
+import { nativeSourcesOf, type ConstraintPlace } from './guide.js';
+import { askingBatch, ownBatchSize, runInOwnBatch, type Answer } from './own-batch.js';
 import type { ResolvedRun } from './resolve-run.js';
-import { nativeRequest } from './run-request.js';
+import type { StepRunner } from './step-run.js';
 
-/** Outputs of a network as a program takes them. */
-interface Outputs {
-  out: Float32Array;
-  head: Float32Array | null;
-}
-
-/** Some samples of a run, whose predictions a network makes and whose gradients guides. */
-class GuidedBatch {
-  readonly #elements: number;
-  readonly #labels: Int32Array | null;
-
+/** What functions of the caller's answer a batch: gradients of guides, and states to go on from. */
+class FunctionsOfRun {
   constructor(
     private readonly run: ResolvedRun,
     private readonly unet: UNet,
     private readonly program: StepProgram,
-    private readonly first: number,
-    private readonly count: number,
-  ) {
-    this.#elements = elementCount(run.model.sampleShape);
-    this.#labels = this.#part(run.labels, 1);
-  }
+  ) {}
 
-  /** Their final states. */
-  async states(onRecord: () => void): Promise<Float32Array> {
-    const { run, unet, program, first, count } = this;
-    const { signal, constrain, guides = [] } = run.options;
-    const isGuided = guides.length > 0;
-    let done = 0;
-    const request = nativeRequest(
-      [program],
-      {
-        ...run,
-        count,
-        firstSample: run.firstSample + first,
-        labels: null,
-        guidance: null,
-        init: this.#part(run.init, this.#elements),
-        noise: this.#noise(),
-        batch: count,
-      },
-      this.#elements,
-    );
-    const script = await nativeWork(() => unet.device.engine.scriptRun(request, this.#elements, program.head !== null));
-    try {
-      for (;;) {
-        throwIfAborted(signal);
-        const question = await nativeWork(() => script.ask());
-        if (question === null) return await nativeWork(() => script.states());
-        const { x, times } = question;
-        const asked = times.length > 0;
-        const outputs = asked ? await this.#predict(x, times) : null;
-        const gradient = asked && isGuided ? await this.#gradient(x, times) : null;
-        throwIfAborted(signal);
-        await nativeWork(() => script.answer(outputs?.out ?? null, outputs?.head ?? null, gradient));
-        if (constrain !== undefined) await this.#constrain(constrain, script, ++done);
-        onRecord();
-      }
-    } finally {
-      script.free();
-    }
-  }
-
-  /** What belongs to these samples, so many elements of each. */
-  #part<T extends Float32Array | Int32Array>(all: T | null, each: number): T | null {
-    return all === null ? null : (all.subarray(this.first * each, (this.first + this.count) * each) as T);
-  }
-
-  #noise(): Float32Array | null {
-    const { noise, count: total } = this.run;
-    if (noise === null) return null;
-    const [whole, own] = [total * this.#elements, this.count * this.#elements];
-    const result = new Float32Array((noise.length / whole) * own);
-    for (let slice = 0; slice < noise.length / whole; ++slice) {
-      const from = slice * whole + this.first * this.#elements;
-      result.set(noise.subarray(from, from + own), slice * own);
-    }
-    return result;
-  }
-
-  async #predict(x: Float32Array, times: Float32Array): Promise<Outputs> {
-    const { guidance } = this.run;
-    const weights = this.#part(guidance?.weights ?? null, 1);
-    const own = await this.#evaluate(x, times, this.#labels);
-    if (guidance === null || weights === null) return own;
-    const none = new Int32Array(times.length).fill(guidance.unconditionalLabel);
-    const unconditional = await this.#evaluate(x, times, none);
-    own.out.forEach((value, i) => {
-      const weight = at(weights, Math.floor(i / this.#elements));
-      const other = at(unconditional.out, i);
-      own.out[i] = isMixed(weight) ? other + weight * (value - other) : weight === 0 ? other : value;
-    });
-    return own;
-  }
-
-  /** One evaluation; a learned range, which lies behind the prediction, becomes the second output. */
-  async #evaluate(x: Float32Array, times: Float32Array, labels: Int32Array | null): Promise<Outputs> {
-    const { unet, program } = this;
-    const rows = times.length;
-    const { inChannels, outChannels } = unet.info;
-    const all = new Float32Array((x.length / inChannels) * outChannels);
-    const head = unet.hasHead ? new Float32Array((x.length / inChannels) * unet.headChannels) : null;
-    await nativeWork(() => unet.native.forward(rows, x, times, labels, all, head));
-    const half = (from: number): Float32Array => partOfEach(all, rows, from, this.#elements);
-    const second = program.head === 'learned' ? half(this.#elements) : head;
-    return {
-      out: outChannels === inChannels ? all : half(0),
-      head: program.head === null ? null : second,
-    };
-  }
-
-  /** Holds the states to what a function makes of them. */
-  async #constrain(constrain: Constraint, script: NativeScriptRun, record: number): Promise<void> {
-    const { records } = this.program;
-    const states = await nativeWork(() => script.states());
-    const place: ConstraintPlace = {
-      record,
-      time: at(records, record - 1).time,
-      nextTime: records.slice(record).find(({ evaluate }) => evaluate)?.time ?? null,
-      first: this.run.place + this.first,
-    };
-    const found = await this.#answer(() => constrain(states.slice(), place));
-    requireStates('constrain', found, states.length);
-    await nativeWork(() => script.replace(found));
+  async answer({ asked, x, times, sample, record }: NativeQuestion): Promise<Answer> {
+    const first = this.run.place + sample;
+    const values =
+      asked === 'guide' ? await this.#gradient(x, times, first) : await this.#constrained(x, record, first);
+    return { values, head: null };
   }
 
   /** What a function of the caller's answers; it may be anything, and never come. */
-  #answer(ask: () => unknown): Promise<unknown> {
+  #ask(ask: () => unknown): Promise<unknown> {
     return untilAborted(this.run.options.signal, () => this.unet.whileOpen(ask));
   }
 
-  async #gradient(x: Float32Array, times: Float32Array): Promise<Float32Array> {
+  async #gradient(x: Float32Array, times: Float32Array, first: number): Promise<Float32Array> {
     const { guides = [] } = this.run.options;
     const sum = new Float32Array(x.length);
     for (const [index, guide] of guides.entries()) {
-      const found = await this.#answer(() => guide(x.slice(), times.slice(), this.run.place + this.first));
+      const found = await this.#ask(() => guide(x.slice(), times.slice(), first));
       requireStates(`guide ${index}`, found, sum.length);
       for (let i = 0; i < sum.length; ++i) sum[i] = at(sum, i) + at(found, i);
     }
     requireFinite('the sum of all guides', sum);
     return sum;
+  }
+
+  /** What holds the states to something makes of them. */
+  async #constrained(x: Float32Array, record: number, first: number): Promise<Float32Array> {
+    const { records } = this.program;
+    const place: ConstraintPlace = {
+      record,
+      time: at(records, record - 1).time,
+      nextTime: records.slice(record).find(({ evaluate }) => evaluate)?.time ?? null,
+      first,
+    };
+    const found = await this.#ask(() => this.run.options.constrain?.(x, place));
+    requireStates('constrain', found, x.length);
+    return found;
   }
 }
 
@@ -184,7 +88,7 @@ function guidedNetwork({ work, unet, model, options }: ResolvedRun): { program: 
  * What the native loop takes of a run whose guides it can compute itself: classifiers on the network's device. Null where one is a function of
  * the caller's, and where the states are constrained.
  *
- * @throws {@link DpmError} as {@link runGuided} does, `ERR_DPM_TENSOR_SHAPE` for a guide of images of another size.
+ * @throws {@link DpmError} as {@link guidedByFunctions} does, `ERR_DPM_TENSOR_SHAPE` for a guide of images of another size.
  */
 export async function nativeGuides(run: ResolvedRun): Promise<{ program: StepProgram; guides: NativeGuide[] } | null> {
   const { options, unet, model, place, count } = run;
@@ -204,31 +108,27 @@ export async function nativeGuides(run: ResolvedRun): Promise<{ program: StepPro
 }
 
 /**
- * The final states of a run with guides, a batch after the other: the native loop stops where it needs predictions and gradients.
+ * Who runs the program of a run that functions guide or constrain: a batch of the network that asks them.
  *
- * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming the option that guides do not go with, `ERR_DPM_ARGUMENT` for a guide that returns
- * something else than finite numbers.
+ * @throws {@link DpmError} `ERR_DPM_UNSUPPORTED` naming the option that guides do not go with. The runner, `ERR_DPM_ARGUMENT` for a function
+ * that returns something else than finite numbers.
  */
-export async function runGuided(run: ResolvedRun): Promise<Float32Array> {
+export function guidedByFunctions(run: ResolvedRun): { program: StepProgram; runner: StepRunner } {
   const { program, unet } = guidedNetwork(run);
-  const { onProgress, constrain, onPreview, snapshotEvery = 0 } = run.options;
-  const who = constrain === undefined ? 'guides written in JavaScript do' : 'constrain does';
-  const unsuited = (what: string) => new DpmError('ERR_DPM_UNSUPPORTED', `${who} not go with ${what}`);
+  const { guides = [], constrain } = run.options;
   // What they keep is not what the network sees next, and not of its noise level.
   if (constrain !== undefined && program.records.some(({ evaluate, read }) => evaluate && read === 'y')) {
-    throw unsuited('samplers that evaluate other states than they keep');
+    throw new DpmError(
+      'ERR_DPM_UNSUPPORTED',
+      'constrain does not go with samplers that evaluate other states than they keep',
+    );
   }
-  if (onPreview !== undefined) throw unsuited('onPreview');
-  if (snapshotEvery !== 0) throw unsuited('snapshotEvery');
-  const elements = elementCount(run.model.sampleShape);
-  const states = new Float32Array(run.count * elements);
-  const total = run.count * program.records.length;
-  let done = 0;
-  for (let first = 0; first < run.count; first += run.batch) {
-    const count = Math.min(run.batch, run.count - first);
-    const batch = new GuidedBatch(run, unet, program, first, count);
-    const found = await batch.states(() => onProgress?.((done += count), total));
-    states.set(found, first * elements);
-  }
-  return states;
+  const functions = new FunctionsOfRun(run, unet, program);
+  const asks = { guides: guides.length > 0, constrains: constrain !== undefined };
+  const open = (request: NativeRunRequest): Promise<NativeBatch> =>
+    askingBatch(
+      (onQuestion) => unet.native.batch({ ...ownBatchSize(request), ...asks, onQuestion }),
+      (question) => functions.answer(question),
+    );
+  return { program, runner: { run: (request) => runInOwnBatch(() => open(request), request) } };
 }

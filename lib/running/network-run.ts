@@ -1,17 +1,15 @@
-import { abortable, untilAborted } from '../base/abort.js';
+import { untilAborted } from '../base/abort.js';
 import { elementCount } from '../base/arrays.js';
 import { DpmError, nativeWork } from '../base/errors.js';
-import { listenerOf, rethrowing } from '../base/listener.js';
 import { isCentred } from '../base/pixel-range.js';
-import { native } from '../engine/addon.js';
-import type { NativeGuide, NativeRunRequest, NativeRunResult } from '../engine/binding.js';
+import type { NativeGuide, NativeRunResult } from '../engine/binding.js';
 import { ImageBatch } from '../images/image-batch.js';
 import type { HostProgram, StepProgram } from '../program/program.js';
 import { requireFiniteStates } from './finite.js';
-import { nativeGuides, runGuided } from './guided-run.js';
+import { guidedByFunctions, nativeGuides } from './guided-run.js';
 import { runHostBatches } from './host-run.js';
 import type { ResolvedRun } from './resolve-run.js';
-import { nativeRequest } from './run-request.js';
+import { runSteps, type StepRunner } from './step-run.js';
 
 /** What a run gives. */
 export interface RunResult {
@@ -36,52 +34,33 @@ function finalImages(run: ResolvedRun, states: Float32Array | Uint8Array): Image
   return imagesOf(run, states);
 }
 
-/** Who runs the programs of a request, and how they are packed. */
-export interface StepRunner<R extends NativeRunResult = NativeRunResult> {
-  run(request: NativeRunRequest): Promise<R>;
-  readonly pack?: ((program: StepProgram) => Uint8Array) | undefined;
-}
-
-/** Runs step programs; returns what the runner gives beside the images. */
-export async function runSteps<R extends NativeRunResult>(
+/** Runs step programs of a model; returns what the runner gives beside the images. */
+export async function runPrograms<R extends NativeRunResult>(
   programs: readonly StepProgram[],
   run: ResolvedRun,
   runner: StepRunner<R>,
   guides: readonly NativeGuide[] | null = null,
 ): Promise<{ result: RunResult; native: R }> {
-  const { CancelToken } = native();
   const { options, model } = run;
-  const { signal, onPreview, previewEvery = 1 } = options;
-  const cancel = new CancelToken();
-  const onProgress = listenerOf(options.onProgress);
-  const preview = listenerOf(onPreview);
-  const request = nativeRequest(
+  const { signal, snapshotEvery, onProgress, onPreview, previewEvery = 1 } = options;
+  const result = await runSteps(
     programs,
     {
       ...run,
-      pack: runner.pack,
-      snapshotEvery: options.snapshotEvery,
+      elements: elementCount(model.sampleShape),
+      signal,
+      guides,
+      snapshotEvery,
       levels: options.format === 'uint8' && isCentred(model.range),
-      onProgress: onProgress?.call,
+      onProgress,
       previewEvery,
       onPreview:
-        preview &&
+        onPreview &&
         ((record, first, values) => {
-          preview.call(imagesOf(run, values), { record, first: run.place + first });
+          onPreview(imagesOf(run, values), { record, first: run.place + first });
         }),
     },
-    elementCount(model.sampleShape),
-  );
-  const result = await abortable(
-    signal,
-    () => {
-      cancel.cancel();
-    },
-    // A run that nobody can abort need not look up between two records.
-    () =>
-      rethrowing([onProgress, preview], () =>
-        nativeWork(() => runner.run({ ...request, guides, cancel: signal === undefined ? null : cancel })),
-      ),
+    runner,
   );
   const images = finalImages(run, result.images);
   const snapshots = result.snapshots.map(({ record, images: states }) => ({ record, images: imagesOf(run, states) }));
@@ -113,11 +92,13 @@ export async function runOnNetwork(run: ResolvedRun): Promise<RunResult> {
   if (guides.length === 0 && guideForm !== undefined) {
     throw new DpmError('ERR_DPM_ARGUMENT', 'guideForm is for guides, which are missing');
   }
+  const network: StepRunner = { run: (request) => nativeWork(() => run.unet.native.run(request)) };
   const guided = await nativeGuides(run);
-  if (guided !== null) return (await runSteps([guided.program], run, run.unet.native, guided.guides)).result;
+  if (guided !== null) return (await runPrograms([guided.program], run, network, guided.guides)).result;
   if (guides.length > 0 || constrain !== undefined) {
-    return { images: finalImages(run, await runGuided(run)), snapshots: [] };
+    const { program, runner } = guidedByFunctions(run);
+    return (await runPrograms([program], run, runner)).result;
   }
   if (run.work.kind === 'host') return runHost(run.work.program, run);
-  return (await runSteps(run.work.programs, run, run.unet.native)).result;
+  return (await runPrograms(run.work.programs, run, network)).result;
 }

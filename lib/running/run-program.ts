@@ -1,7 +1,7 @@
 import { throwIfAborted } from '../base/abort.js';
 import { at, elementCount } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
-import { DpmError, nativeWork } from '../base/errors.js';
+import { DpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
 import { checkOptions, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
 import { MOST_AT_ONCE } from '../engine/binding.js';
@@ -14,7 +14,8 @@ import { runHostProgram } from './host-run.js';
 import { flattenNoise, NoiseSource, type NoiseOption } from './noise-source.js';
 import { requireProgram } from './require-program.js';
 import { runOptionKinds } from './run-options.js';
-import { nativeRequest } from './run-request.js';
+import { ScriptNetwork } from './script-network.js';
+import { runSteps } from './step-run.js';
 
 /** Options of {@link runProgram}. */
 export interface RunProgramOptions {
@@ -73,8 +74,8 @@ function checkShape({ shape, init }: RunProgramOptions): void {
   }
 }
 
-/** The native loop with predictions from JavaScript: it stops at every record that evaluates. */
-async function runSteps(
+/** The native loop with predictions from JavaScript. */
+async function runStepProgram(
   program: StepProgram,
   device: Device,
   evaluator: ScriptEvaluator,
@@ -82,7 +83,12 @@ async function runSteps(
 ): Promise<Float32Array> {
   const { shape, init, noise, signal, onProgress, seed = 0 } = options;
   const [count, elements] = [at(shape, 0), elementCount(shape.slice(1))];
-  const request = nativeRequest(
+  const head = program.records.some(readsHead);
+  const network = new ScriptNetwork(device, { elements, classes: 0, head }, async (x, times) => {
+    const predicted = await evaluator.predict(x, times, head);
+    return predicted.head === null ? predicted.out : { out: predicted.out, head: predicted.head };
+  });
+  const { images } = await runSteps(
     [program],
     {
       count,
@@ -93,31 +99,24 @@ async function runSteps(
       init: init ?? null,
       noise: noise === undefined ? null : flattenNoise(noise, count * elements),
       batch: count,
+      elements,
+      signal,
+      // All samples are at the same record.
+      onProgress:
+        onProgress &&
+        ((done, total) => {
+          onProgress(done / count, total / count);
+        }),
     },
-    elements,
+    network.native,
   );
-  const needsHead = program.records.some(readsHead);
-  const run = await nativeWork(() => device.engine.scriptRun(request, elements, needsHead));
-  try {
-    for (let done = 1; ; ++done) {
-      throwIfAborted(signal);
-      const question = await nativeWork(() => run.ask());
-      if (question === null) return await nativeWork(() => run.states());
-      const asked = question.times.length > 0;
-      const predictions = asked ? await evaluator.predict(question.x, question.times, needsHead) : null;
-      throwIfAborted(signal);
-      await nativeWork(() => run.answer(predictions?.out ?? null, predictions?.head ?? null));
-      onProgress?.(done, program.records.length);
-    }
-  } finally {
-    run.free();
-  }
+  return images as Float32Array;
 }
 
 async function runOnDevice(program: Program, device: Device, options: RunProgramOptions): Promise<Float32Array> {
   const { shape, init, signal, onProgress, seed = 0 } = options;
   const evaluator = new ScriptEvaluator(options.model, { device, correct: options.correct, signal });
-  if (program.kind === 'step') return runSteps(program, device, evaluator, options);
+  if (program.kind === 'step') return runStepProgram(program, device, evaluator, options);
   const total = elementCount(shape);
   const batch = at(shape, 0);
   const flat = options.noise === undefined ? null : flattenNoise(options.noise, total);

@@ -18,7 +18,7 @@ import { splitOptions } from '../samplers/split-options.js';
 import { Admission, type Refusals } from './admission.js';
 import { bestRate, chooseRows, measureCurve, measureUpTo, type Curve, type Measure } from './calibrate.js';
 import { EventQueue, type BatchEvent } from './events.js';
-import { largestWithin, Lanes, withinBudget, type RowSizes } from './lanes.js';
+import { largestWithin, Batches, withinBudget, type RowSizes } from './batches.js';
 import {
   batcherOptionKinds,
   batchRunKinds,
@@ -125,21 +125,21 @@ export class Batcher {
   /** What it can do. */
   readonly capacity: BatcherCapacity;
   readonly #model: ServedModel;
-  readonly #lanes: Lanes;
+  readonly #batches: Batches;
   readonly #admission: Admission;
   readonly #programs: ProgramCache;
   readonly #requests: Requests;
   #closing: Promise<void> | null = null;
 
-  private constructor(model: ServedModel, lanes: Lanes, capacity: BatcherCapacity, options: BatcherOptions) {
+  private constructor(model: ServedModel, batches: Batches, capacity: BatcherCapacity, options: BatcherOptions) {
     const { order = 'share', stretch = 1, maxWait = 30_000, maxWork = 600_000 } = options;
     const limits = { maxWait, maxWork, maxWaitingBytes: options.maxWaitingBytes ?? 64 * MEBIBYTE };
     this.capacity = capacity;
     this.#model = model;
-    this.#lanes = lanes;
+    this.#batches = batches;
     this.#admission = new Admission({ order, stretch }, limits, capacity.curve, capacity.rows);
     this.#programs = new ProgramCache((sampler, own) => model.compile(sampler, own));
-    this.#requests = new Requests(model.run, lanes, this.#admission, this.#programs, {
+    this.#requests = new Requests(model.run, batches, this.#admission, this.#programs, {
       hostPrograms: options.hostPrograms ?? 1,
       maxWait,
     });
@@ -166,16 +166,16 @@ export class Batcher {
     const fitting = withinBudget(model.sizes, { rows: wanted, slots, least: Math.min(least, wanted) }, memoryBudget);
     // On the others bits do not depend on the batch anyway.
     const whole = sizes === 'one' && !['cpu', 'reference'].includes(network.device.name);
-    const lanes = new Lanes({ ...fitting, fit: sizes === 'fit', whole, weight });
-    await lanes.of(network);
+    const batches = new Batches({ ...fitting, fit: sizes === 'fit', whole, weight });
+    await batches.of(network);
     const usable = curve.filter((point) => point.rows <= fitting.rows);
     const rowsPerSecond = 1000 * bestRate(usable);
-    return new Batcher(model, lanes, { ...fitting, rowsPerSecond, curve }, options);
+    return new Batcher(model, batches, { ...fitting, rowsPerSecond, curve }, options);
   }
 
   /** Bytes that it has allocated. */
   get memory(): number {
-    return this.#lanes.bytes;
+    return this.#batches.bytes;
   }
 
   /**
@@ -280,7 +280,7 @@ export class Batcher {
   stats(): BatcherStats {
     const { unfinished } = this.#requests;
     const { refused, backlog } = this.#admission;
-    return { ...this.#lanes.stats(), unfinished, refused: { ...refused }, backlog };
+    return { ...this.#batches.stats(), unfinished, refused: { ...refused }, backlog };
   }
 
   /** Refuses new requests with `ERR_DPM_CLOSED`, and waits for those that it has. */
@@ -302,7 +302,7 @@ export class Batcher {
   async #close(): Promise<void> {
     this.#requests.refuse('the batcher is closed');
     this.#requests.end(new DpmError('ERR_DPM_CLOSED', 'the batcher was closed'));
-    await this.#lanes.close();
+    await this.#batches.close();
     await this.#requests.settled();
     await this.#model.released(this);
   }

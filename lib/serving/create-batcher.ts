@@ -20,7 +20,7 @@ import { scheduleKind, type NoiseSchedule } from '../schedule/noise-schedule.js'
 import { Batcher, type ServedModel } from './batcher.js';
 import { batcherOptionKinds, type BatcherOptions } from './options.js';
 import { ReplicatedBatcher, type BatchableModel } from './replicas.js';
-import { ScriptNetwork, thrownBy, type BatchEvaluate } from './script-network.js';
+import { ScriptNetwork, thrownBy, type BatchEvaluate } from '../running/script-network.js';
 
 /** Options of {@link createBatcher}. */
 export interface ScriptBatcherOptions extends BatcherOptions {

@@ -2,7 +2,7 @@ import { at } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { isList, requireKind, type Kind } from '../base/option-kinds.js';
 import type { Batcher, BatcherCapacity, BatcherStats } from './batcher.js';
-import { bothCounts } from './lanes.js';
+import { bothCounts } from './batches.js';
 import type { BatcherOptions } from './options.js';
 
 /** What {@link Batcher} and {@link ReplicatedBatcher} offer. */

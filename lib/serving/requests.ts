@@ -4,13 +4,13 @@ import { setImmediate as immediate } from 'node:timers/promises';
 import { throwIfAborted } from '../base/abort.js';
 import { elementCount } from '../base/arrays.js';
 import { wrongValue } from '../base/checks.js';
-import { DpmError } from '../base/errors.js';
+import { DpmError, nativeWork } from '../base/errors.js';
 import { isFloat32Array } from '../base/option-kinds.js';
 import type { NativeBatchResult, NativeRunRequest } from '../engine/binding.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import type { Program, StepProgram } from '../program/program.js';
 import { isGuided } from '../running/guidance.js';
-import { imagesOf, runOnNetwork, runSteps, type RunResult } from '../running/network-run.js';
+import { imagesOf, runOnNetwork, runPrograms, type RunResult } from '../running/network-run.js';
 import {
   programsAndCount,
   requireStreams,
@@ -22,10 +22,10 @@ import type { RunOptions } from '../running/run-options.js';
 import type { Admission, Admitted, Client, Demand } from './admission.js';
 import { Beside } from './beside.js';
 import { Ending } from './ending.js';
-import type { Lanes } from './lanes.js';
+import type { Batches } from './batches.js';
 import type { BatchRunOptions, Priority } from './options.js';
 import type { ProgramCache } from './program-cache.js';
-import { thrownBy } from './script-network.js';
+import { thrownBy } from '../running/script-network.js';
 
 /** What a request that is done has taken. */
 export interface Served {
@@ -129,7 +129,7 @@ async function asThrown<T>({ unet }: ResolvedRun, work: () => Promise<T>): Promi
 /** Takes requests in and runs them: step programs in the batch, the others beside it. */
 export class Requests {
   readonly #model: RunModel;
-  readonly #lanes: Lanes;
+  readonly #batches: Batches;
   readonly #admission: Admission;
   readonly #programs: ProgramCache;
   readonly #beside: Beside;
@@ -140,13 +140,13 @@ export class Requests {
   /** @param hostPrograms - That run at once beside the batch. */
   constructor(
     model: RunModel,
-    lanes: Lanes,
+    batches: Batches,
     admission: Admission,
     programs: ProgramCache,
     { hostPrograms, maxWait }: { hostPrograms: number; maxWait: number },
   ) {
     this.#model = model;
-    this.#lanes = lanes;
+    this.#batches = batches;
     this.#admission = admission;
     this.#programs = programs;
     this.#beside = new Beside(hostPrograms, maxWait, admission.refused);
@@ -272,18 +272,21 @@ export class Requests {
       const run = await resolveRun(this.#model, programs, this.#runOptions(options, ticket, watcher));
       watcher.accepted?.(expectedWait);
       const submit = async (request: NativeRunRequest): Promise<NativeBatchResult> => {
-        const lane = await this.#lanes.of(run.unet);
+        const batch = await this.#batches.of(run.unet);
         const showsData = options.previewOf === 'prediction' && request.previewEvery > 0;
-        return lane.submit({
-          ...request,
-          priority: nativePriority[client.priority],
-          keys: ticket.keys,
-          dataPredictions: showsData ? dataPredictions(programs) : null,
-          onImage: this.#onImage(run, watcher),
-        });
+        return nativeWork(() =>
+          batch.submit({
+            ...request,
+            priority: nativePriority[client.priority],
+            keys: ticket.keys,
+            previewsRows: false,
+            dataPredictions: showsData ? dataPredictions(programs) : null,
+            onImage: this.#onImage(run, watcher),
+          }),
+        );
       };
       const runner = { run: submit, pack: (program: StepProgram) => this.#programs.pack(program) };
-      const { result, native } = await asThrown(run, () => runSteps(programs, run, runner));
+      const { result, native } = await asThrown(run, () => runPrograms(programs, run, runner));
       const evaluations = demand.samples.reduce((sum, sample) => sum + sample.evaluations * sample.rows, 0);
       return { result, evaluations, queued: native.queued, ran: native.ran };
     } finally {

@@ -11,7 +11,6 @@
 #include "addon/wraps/cancel_token.h"
 #include "addon/wraps/engine_wrap.h"
 #include "addon/wraps/network_wrap.h"
-#include "addon/wraps/script_run_wrap.h"
 #include "addon/wraps/tensor_wrap.h"
 #include "backend/record.h"
 #include "devices/registry.h"
@@ -49,7 +48,6 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(std::make_unique<Environment>(env).release());
   TensorWrap::define(env);
   NetworkWrap::define(env);
-  ScriptRunWrap::define(env);
   BatchWrap::define(env);
   exports.Set("abiVersion", Napi::Number::New(env, kSurfaceVersion));
   exports.Set("recordBytes", Napi::Number::New(env, sizeof(dpm_record)));

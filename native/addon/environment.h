@@ -40,7 +40,6 @@ class Environment {
 
   Napi::FunctionReference tensor_constructor;
   Napi::FunctionReference network_constructor;
-  Napi::FunctionReference script_run_constructor;
   Napi::FunctionReference batch_constructor;
   /// Set while native code makes an object whose class JavaScript may not instantiate.
   bool constructing = false;

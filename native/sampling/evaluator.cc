@@ -25,34 +25,39 @@ void upload(const Device& device, const dpm_view& view, const std::vector<float>
 
 bool ScriptEvaluator::evaluate(const Evaluation& evaluation, const float* times) {
   evaluation_ = evaluation;
-  times_.assign(times, times + evaluation.batch);
-  states_.resize(evaluation.batch * shape_.image);
-  download(*device_, evaluation.image, states_);
-  labels_.resize(shape_.classes > 0 ? evaluation.batch : 0);
-  if (!labels_.empty()) download(*device_, evaluation.labels, labels_);
-  waits_ = true;
+  question_.times.assign(times, times + evaluation.batch);
+  question_.states.resize(evaluation.batch * shape_.image);
+  download(*device_, evaluation.image, question_.states);
+  question_.labels.resize(shape_.classes > 0 ? evaluation.batch : 0);
+  if (!question_.labels.empty()) download(*device_, evaluation.labels, question_.labels);
   return false;
 }
 
-void ScriptEvaluator::answer(const std::vector<float>& out, const std::vector<float>& head,
-                             const std::vector<float>& guide) {
-  require(waits_, "no prediction is waited for");
-  if (out.size() != evaluation_.batch * shape_.out || head.size() != evaluation_.batch * shape_.head) {
+void ScriptEvaluator::answer(const std::vector<float>& values, const std::vector<float>& head) {
+  if (values.size() != evaluation_.batch * shape_.out || head.size() != evaluation_.batch * shape_.head) {
     throw Error(ErrorCode::kTensorShape, "a prediction does not have the elements of its states");
   }
-  if (!guide.empty() && guide.size() != evaluation_.batch * shape_.image) {
+  upload(*device_, evaluation_.out, values);
+  if (shape_.head > 0) upload(*device_, evaluation_.head, head);
+}
+
+bool ScriptGuidedEvaluator::guide(const Evaluation& evaluation, const float* times,
+                                  const std::vector<std::uint32_t>& samples) {
+  question_.asked = Asked::kGuide;
+  question_.times.assign(times, times + samples.size());
+  question_.states.resize(samples.size() * shape().image);
+  question_.sample = samples.front();
+  download(device(), evaluation.image, question_.states);
+  return false;
+}
+
+void ScriptGuidedEvaluator::answer(const std::vector<float>& values, const std::vector<float>& /*head*/) {
+  if (values.size() != question_.states.size()) {
     throw Error(ErrorCode::kTensorShape, "a guide does not have the elements of its states");
   }
-  const std::uint64_t bytes = guide.size() * sizeof(float);
-  if (bytes == 0) {
-    guide_.reset();
-  } else {
-    if (!guide_ || guide_->bytes() < bytes) guide_ = device_->allocate(bytes);
-    guide_->upload(0, guide.data(), bytes);
-  }
-  upload(*device_, evaluation_.out, out);
-  if (shape_.head > 0) upload(*device_, evaluation_.head, head);
-  waits_ = false;
+  const std::uint64_t bytes = values.size() * sizeof(float);
+  if (!guide_ || guide_->bytes() < bytes) guide_ = device().allocate(bytes);
+  guide_->upload(0, values.data(), bytes);
 }
 
 }  // namespace dpm

@@ -1,4 +1,4 @@
-// Whoever predicts for the sampling loop: a network on the device, or a function that answers later.
+// What predicts for the sampling loop: a network on the device, or a function that answers later.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/network.h"
+#include "sampling/question.h"
 
 namespace dpm {
 
@@ -27,18 +28,30 @@ class Evaluator {
   /// Whether guides are computed beside its evaluations.
   [[nodiscard]] virtual bool has_guides() const { return false; }
   /// Computes the gradients of guides at the first rows of an evaluation, which are of these samples of the request.
-  virtual void guide(const Evaluation& /*evaluation*/, const float* /*times*/,
-                     const std::vector<std::uint32_t>& /*samples*/) {}
+  /// False when they come later.
+  virtual bool guide(const Evaluation& /*evaluation*/, const float* /*times*/,
+                     const std::vector<std::uint32_t>& /*samples*/) {
+    return true;
+  }
   /// Gradients of guides, one row an evaluated row; absent where there are none.
   [[nodiscard]] virtual dpm_view guide() const { return {}; }
-  /// The network whose device may take whole trajectories; null where there is none.
+  /// The network whose device may take whole steps and trajectories; null where there is none.
   [[nodiscard]] virtual Network* network() { return nullptr; }
+
+  /// What a function is asked where something comes later.
+  [[nodiscard]] virtual const Question* question() const { return nullptr; }
+  /// Takes what the function answers: predictions, [rows][out] and [rows][head], or gradients, [rows][image]. Throws
+  /// Error(kTensorShape) when there are more or fewer.
+  virtual void answer(const std::vector<float>& /*values*/, const std::vector<float>& /*head*/) {}
 };
 
 /// A network, which has predicted when `evaluate` returns.
 class NetworkEvaluator : public Evaluator {
  public:
+  /// The network has to live as long.
   explicit NetworkEvaluator(Network& network) : network_(network) {}
+  /// Keeps the network loaded.
+  explicit NetworkEvaluator(std::shared_ptr<Network> network) : network_(*network), kept_(std::move(network)) {}
 
   [[nodiscard]] Device& device() const override { return network_.device(); }
   [[nodiscard]] const NetworkShape& shape() const override { return network_.shape(); }
@@ -52,19 +65,11 @@ class NetworkEvaluator : public Evaluator {
 
  private:
   Network& network_;
+  std::shared_ptr<Network> kept_;
 };
 
-/// The same, which keeps the network loaded.
-class SharedNetworkEvaluator final : public NetworkEvaluator {
- public:
-  explicit SharedNetworkEvaluator(std::shared_ptr<Network> network)
-      : NetworkEvaluator(*network), network_(std::move(network)) {}
-
- private:
-  std::shared_ptr<Network> network_;
-};
-
-/// A function of the caller's: `evaluate` brings the states to main memory, `answer` the predictions back.
+/// A function of the caller's in place of a network: `evaluate` brings the states to main memory, `answer` the
+/// predictions back.
 class ScriptEvaluator final : public Evaluator {
  public:
   ScriptEvaluator(std::shared_ptr<Device> device, const NetworkShape& shape)
@@ -74,29 +79,31 @@ class ScriptEvaluator final : public Evaluator {
   [[nodiscard]] const NetworkShape& shape() const override { return shape_; }
   void reserve(std::uint32_t /*rows*/) override {}
   bool evaluate(const Evaluation& evaluation, const float* times) override;
-
-  /// Whether an answer is waited for.
-  [[nodiscard]] bool waits() const { return waits_; }
-  /// [rows][image], one time per row of the evaluation that waits, and one label where the shape has classes.
-  [[nodiscard]] const std::vector<float>& states() const { return states_; }
-  [[nodiscard]] const std::vector<float>& times() const { return times_; }
-  [[nodiscard]] const std::vector<std::int32_t>& labels() const { return labels_; }
-  /// Nobody will answer.
-  void give_up() { waits_ = false; }
-  /// Takes the predictions, [rows][out] and [rows][head], and gradients of guides, [rows][image], where there are any.
-  /// Throws Error(kArgument) when nobody waits for them, Error(kTensorShape) when there are more or fewer.
-  void answer(const std::vector<float>& out, const std::vector<float>& head, const std::vector<float>& guide = {});
-  [[nodiscard]] dpm_view guide() const override { return guide_ ? guide_->view(shape_.image) : dpm_view{}; }
+  [[nodiscard]] const Question* question() const override { return &question_; }
+  void answer(const std::vector<float>& values, const std::vector<float>& head) override;
 
  private:
   std::shared_ptr<Device> device_;
   NetworkShape shape_;
   Evaluation evaluation_;
-  bool waits_ = false;
-  std::vector<float> states_;
-  std::vector<float> times_;
-  std::vector<std::int32_t> labels_;
-  /// Of the last answer.
+  Question question_;
+};
+
+/// A network whose samples functions of the caller's guide.
+class ScriptGuidedEvaluator final : public NetworkEvaluator {
+ public:
+  using NetworkEvaluator::NetworkEvaluator;
+
+  [[nodiscard]] bool has_guides() const override { return true; }
+  bool guide(const Evaluation& evaluation, const float* times, const std::vector<std::uint32_t>& samples) override;
+  [[nodiscard]] dpm_view guide() const override { return guide_ ? guide_->view(shape().image) : dpm_view{}; }
+  /// Steps that a device does as a whole know no guides.
+  [[nodiscard]] Network* network() override { return nullptr; }
+  [[nodiscard]] const Question* question() const override { return &question_; }
+  void answer(const std::vector<float>& values, const std::vector<float>& head) override;
+
+ private:
+  Question question_;
   std::shared_ptr<Buffer> guide_;
 };
 

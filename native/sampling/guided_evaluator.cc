@@ -11,22 +11,24 @@ namespace dpm {
 void GuidedEvaluator::reserve(std::uint32_t rows) {
   NetworkEvaluator::reserve(rows);
   std::uint64_t logits = 0;
-  for (const Guide& guide : request_.guides) {
+  for (const Guide& guide : guides_) {
     guide.network->reserve(static_cast<int>(rows));
     logits = std::max(logits, guide.network->shape().out);
   }
+  if (rows <= reserved_) return;
   const auto allocated = [&](std::uint64_t elements) { return device().allocate(rows * elements * sizeof(float)); };
   labels_ = allocated(1);
   logits_ = allocated(logits);
   sum_ = allocated(shape().image);
-  if (request_.guides.size() > 1) addend_ = allocated(shape().image);
+  if (guides_.size() > 1) addend_ = allocated(shape().image);
+  reserved_ = rows;
 }
 
-void GuidedEvaluator::guide(const Evaluation& evaluation, const float* times,
+bool GuidedEvaluator::guide(const Evaluation& evaluation, const float* times,
                             const std::vector<std::uint32_t>& samples) {
   rows_ = static_cast<std::uint32_t>(samples.size());
-  for (std::size_t i = 0; i < request_.guides.size(); ++i) {
-    const Guide& own = request_.guides[i];
+  for (std::size_t i = 0; i < guides_.size(); ++i) {
+    const Guide& own = guides_[i];
     const bool is_first = i == 0;
     const dpm_view destination = (is_first ? sum_ : addend_)->view(shape().image);
     evaluate_guide(own, evaluation, times, samples, destination);
@@ -37,6 +39,7 @@ void GuidedEvaluator::guide(const Evaluation& evaluation, const float* times,
     }
     require_finite(i, times);
   }
+  return true;
 }
 
 void GuidedEvaluator::evaluate_guide(const Guide& guide, const Evaluation& evaluation, const float* times,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "sampling/evaluator.h"
@@ -11,14 +12,15 @@ namespace dpm {
 
 class GuidedEvaluator final : public NetworkEvaluator {
  public:
-  /// The guides are those of the request, which has to live as long.
-  GuidedEvaluator(Network& network, const RunRequest& request) : NetworkEvaluator(network), request_(request) {}
+  /// The guides have a label of every sample of a request.
+  GuidedEvaluator(Network& network, std::vector<Guide> guides)
+      : NetworkEvaluator(network), guides_(std::move(guides)) {}
 
   void reserve(std::uint32_t rows) override;
   [[nodiscard]] bool has_guides() const override { return true; }
   /// The sum of the guides' gradients, each times its scale. Throws Error(kArgument) naming a guide whose gradient is
   /// not finite.
-  void guide(const Evaluation& evaluation, const float* times, const std::vector<std::uint32_t>& samples) override;
+  bool guide(const Evaluation& evaluation, const float* times, const std::vector<std::uint32_t>& samples) override;
   [[nodiscard]] dpm_view guide() const override { return sum_ ? sum_->view(shape().image) : dpm_view{}; }
   /// Steps and trajectories that a device does as a whole know no guides.
   [[nodiscard]] Network* network() override { return nullptr; }
@@ -33,7 +35,8 @@ class GuidedEvaluator final : public NetworkEvaluator {
   /// alone.
   void combine(float kept, float scale, const dpm_view& addend);
 
-  const RunRequest& request_;
+  const std::vector<Guide> guides_;
+  std::uint32_t reserved_ = 0;
   std::uint32_t rows_ = 0;
   std::shared_ptr<Buffer> labels_, logits_, sum_, addend_;
   std::vector<std::int32_t> own_labels_;

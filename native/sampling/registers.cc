@@ -43,15 +43,6 @@ void Registers::provide_noise() {
   if (!noise_) noise_ = allocated(shape_.image);
 }
 
-void Registers::provide_noise(const std::vector<float>& noise, std::uint64_t samples, std::uint64_t first) {
-  const std::uint64_t slices = noise.size() / (samples * shape_.image);
-  const std::uint64_t bytes = rows_ * row_bytes();
-  noise_ = device_.allocate(slices * bytes);
-  for (std::uint64_t r = 0; r < slices; ++r) {
-    noise_->upload(r * bytes, noise.data() + (r * samples + first) * shape_.image, bytes);
-  }
-}
-
 void Registers::clear(std::uint32_t row, std::uint32_t history) {
   if (y_) y_->clear(row * row_bytes(), row_bytes());
   for (std::uint32_t j = 0; j < history; ++j) history_[j]->clear(row * row_bytes(), row_bytes());
@@ -59,6 +50,10 @@ void Registers::clear(std::uint32_t row, std::uint32_t history) {
 
 void Registers::write(std::uint32_t first, std::uint32_t rows, const float* states) {
   x_->upload(first * row_bytes(), states, rows * row_bytes());
+}
+
+void Registers::read(std::uint32_t first, std::uint32_t rows, float* states) const {
+  x_->download(first * row_bytes(), states, rows * row_bytes());
 }
 
 void Registers::write_noise(std::uint32_t row, const float* slice) {
@@ -79,8 +74,9 @@ dpm_update Registers::views() const {
 
 void Registers::wait() const { device_.wait_for(x_->view(shape_.image)); }
 
-std::unique_ptr<Transfer> Registers::transfer(std::uint32_t row, bool as_levels) const {
-  return std::make_unique<Transfer>(device_.shared_from_this(), *x_, row * shape_.image, shape_.image, as_levels);
+std::unique_ptr<Transfer> Registers::transfer(std::uint32_t first, std::uint32_t rows, bool as_levels) const {
+  return std::make_unique<Transfer>(device_.shared_from_this(), *x_, first * shape_.image, rows * shape_.image,
+                                    as_levels);
 }
 
 void Registers::download(std::uint32_t first, std::uint32_t rows, RunImages& images, std::uint64_t to) const {

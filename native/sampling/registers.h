@@ -19,28 +19,24 @@ class Registers {
   /// States and predictions of `rows` samples, which hold anything.
   Registers(Device& device, const NetworkShape& shape, std::uint32_t rows);
 
-  [[nodiscard]] std::uint32_t rows() const { return rows_; }
-
   /// Makes y and `history` past predictions available, of zeros where they are new.
   void provide(bool y, std::uint32_t history);
   /// Makes room for one slice of given noise per row.
   void provide_noise();
-  /// Holds all slices instead that samples `first` to `first` + rows of `samples` have in `noise`,
-  /// [records][samples][image]: slice r of a row is row r * rows() + row.
-  void provide_noise(const std::vector<float>& noise, std::uint64_t samples, std::uint64_t first);
 
   /// Sets y and the first `history` past predictions of a row to 0, where there are any.
   void clear(std::uint32_t row, std::uint32_t history);
   /// The states of `rows` rows from `first` on.
   void write(std::uint32_t first, std::uint32_t rows, const float* states);
+  void read(std::uint32_t first, std::uint32_t rows, float* states) const;
   /// The one slice of noise of a row.
   void write_noise(std::uint32_t row, const float* slice);
   /// The tensors of a fused update, without its samples; noise where there is room for it.
   [[nodiscard]] dpm_update views() const;
   /// Waits until everything that has been asked of the device is done.
   void wait() const;
-  /// Begins to bring the state of a row to the host, on devices that have transfers.
-  [[nodiscard]] std::unique_ptr<Transfer> transfer(std::uint32_t row, bool as_levels) const;
+  /// Begins to bring the states of `rows` rows from `first` on to the host, on devices that have transfers.
+  [[nodiscard]] std::unique_ptr<Transfer> transfer(std::uint32_t first, std::uint32_t rows, bool as_levels) const;
   /// The states of `rows` rows from `first` on into `images` from element `to` on, in the form that these have.
   void download(std::uint32_t first, std::uint32_t rows, RunImages& images, std::uint64_t to) const;
 

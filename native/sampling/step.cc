@@ -73,7 +73,7 @@ bool Step::evaluate(const std::vector<StepSample>& samples, const dpm_update& re
   list_seen();
   if (seen_.empty()) return true;
   upload_times();
-  in_place_ = seen_.size() == rows_;
+  in_place_ = true;
   for (std::uint32_t j = 0; j < seen_.size(); ++j) {
     in_place_ = in_place_ && seen_[j].sample == j && samples_[j].row == j;
   }
@@ -88,12 +88,12 @@ bool Step::evaluate(const std::vector<StepSample>& samples, const dpm_update& re
   evaluation.labels = uploaded_labels();
   evaluation.out = predictions.out;
   if (shape_.head > 0) evaluation.head = predictions.head;
-  const bool is_there = evaluator_.evaluate(evaluation, times_.data());
-  if (evaluator_.has_guides()) evaluate_guides(evaluation);
-  return is_there;
+  const bool is_predicted = evaluator_.evaluate(evaluation, times_.data());
+  const bool is_guided = !evaluator_.has_guides() || evaluate_guides(evaluation);
+  return is_predicted && is_guided;
 }
 
-void Step::evaluate_guides(const Evaluation& evaluation) {
+bool Step::evaluate_guides(const Evaluation& evaluation) {
   asking_samples_.clear();
   bool takes_guides = false;
   for (std::uint32_t j = 0; j < asked_; ++j) {
@@ -102,7 +102,7 @@ void Step::evaluate_guides(const Evaluation& evaluation) {
     takes_guides = takes_guides || uses_guide(*sample.record) || sample.keeps;
     asking_samples_.push_back(sample.sample);
   }
-  if (takes_guides) evaluator_.guide(evaluation, times_.data(), asking_samples_);
+  return !takes_guides || evaluator_.guide(evaluation, times_.data(), asking_samples_);
 }
 
 Step::Predictions Step::fresh(const dpm_update& registers) const {
@@ -203,12 +203,9 @@ void Step::mix_guided() {
   for (std::uint32_t j = 0; j < guided_; ++j) {
     const std::uint32_t sample = seen_[asked_ + j].sample;
     while (seen_[asking].sample != sample) ++asking;
-    dpm_record& mix = records_[j];
-    mix.flags = DPM_RECORD_WRITE_X;
-    mix.x_x = samples_[sample].guidance;
-    mix.x_out = 1.0F - samples_[sample].guidance;
+    records_[j] = guidance_record(samples_[sample].guidance);
     dpm_update_sample& mixed = moves_[j];
-    mixed.record = &mix;
+    mixed.record = &records_[j];
     mixed.row = asking;
     mixed.network_row = asked_ + j;
   }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "backend/guidance.h"
 #include "sampling/evaluator.h"
 #include "sampling/registers.h"
 
@@ -38,9 +39,6 @@ StepSample step_sample(const RunRequest& request, std::uint32_t sample, std::uin
 /// What its update reads and writes, with its prediction in `network_row`.
 dpm_update_sample update_sample(const StepSample& sample, std::uint32_t network_row);
 
-/// Whether a sample takes two evaluations.
-inline bool is_guided(float guidance) { return guidance != 1.0F && guidance != 0.0F; }
-
 /// The rows that the network sees of a sample in a step of this record.
 inline std::uint32_t rows_of(const dpm_record& record, float guidance) {
   if (!evaluates(record)) return 0;
@@ -58,8 +56,8 @@ class Step {
   /// Allocates what a step can need, so that none allocates.
   void reserve();
 
-  /// Asks for the predictions of the samples whose records evaluate, from x and y of `registers`. False when they come
-  /// later.
+  /// Asks for the predictions of the samples whose records evaluate, from x and y of `registers`, and for gradients of
+  /// guides. False when something of it comes later.
   bool evaluate(const std::vector<StepSample>& samples, const dpm_update& registers);
   /// Mixes guided predictions, and brings those that are kept to their rows.
   void settle(const dpm_update& registers);
@@ -107,8 +105,8 @@ class Step {
   /// Moves the predictions that are kept.
   void keep(std::uint64_t elements, const dpm_view& compact, const dpm_view& destination);
   void mix_guided();
-  /// Has the evaluator's guides computed, where a record takes them.
-  void evaluate_guides(const Evaluation& evaluation);
+  /// Has the evaluator's guides computed, where a record takes them. False when they come later.
+  bool evaluate_guides(const Evaluation& evaluation);
   /// The samples that take part in what the device does as a whole.
   void list_whole();
   /// Updates the samples that evaluate or do not, whose noise is given or drawn.

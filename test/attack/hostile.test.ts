@@ -110,7 +110,17 @@ describe('a run', () => {
 });
 
 describe('a batch', () => {
-  const open = (network: NativeNetwork) => network.batch({ rows: 2, slots: 2, fit: false, whole: false, weight: 1 });
+  const open = (network: NativeNetwork) =>
+    network.batch({
+      rows: 2,
+      slots: 2,
+      fit: false,
+      whole: false,
+      weight: 1,
+      guides: false,
+      constrains: false,
+      onQuestion: null,
+    });
 
   it('is closed once', () =>
     withNetwork(async (network) => {

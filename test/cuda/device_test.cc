@@ -7,7 +7,7 @@
 #include "fir_graph.h"
 #include "random_graph.h"
 #include "registers.h"
-#include "sampling/runner.h"
+#include "sampling/run.h"
 #include "scoped_environment.h"
 #include "small_network.h"
 #include "small_programs.h"

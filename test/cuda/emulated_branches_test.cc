@@ -5,7 +5,7 @@
 #include "cuda_device.h"
 #include "graph_maker.h"
 #include "random_graph.h"
-#include "sampling/runner.h"
+#include "sampling/run.h"
 #include "scoped_environment.h"
 #include "small_programs.h"
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cuda_device.h"
-#include "sampling/runner.h"
+#include "sampling/run.h"
 #include "small_network.h"
 #include "small_programs.h"
 

@@ -2,7 +2,7 @@
 #include "cuda_device.h"
 #include "evaluate_derivative.h"
 #include "lone_request.h"
-#include "sampling/runner.h"
+#include "sampling/run.h"
 #include "sliced_network.h"
 #include "small_programs.h"
 
@@ -66,12 +66,12 @@ class EmulatedMemory : public CudaDevice {
   const std::atomic<bool> running_{false};
 };
 
-TEST_F(EmulatedMemory, OfALaneOutlivesLargerRequests) {
-  Lane lane(std::make_unique<SharedNetworkEvaluator>(sliced_.load()), lane_of_sliced());
-  const std::vector<float> first = images_of(lane, short_request(1, 2));
+TEST_F(EmulatedMemory, OfABatchOutlivesLargerRequests) {
+  Batch batch(std::make_unique<NetworkEvaluator>(sliced_.load()), batch_of_sliced());
+  const std::vector<float> first = images_of(batch, short_request(1, 2));
   for (const std::uint32_t others : {1U, 2U, 4U}) {
-    images_of(lane, short_request(others, 2));
-    EXPECT_EQ(images_of(lane, short_request(1, 2)), first) << "after " << others;
+    images_of(batch, short_request(others, 2));
+    EXPECT_EQ(images_of(batch, short_request(1, 2)), first) << "after " << others;
   }
 }
 

@@ -9,7 +9,7 @@
 #include "cuda_device.h"
 #include "evaluate_network.h"
 #include "graph_maker.h"
-#include "sampling/runner.h"
+#include "sampling/run.h"
 #include "scoped_environment.h"
 #include "small_programs.h"
 

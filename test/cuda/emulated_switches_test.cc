@@ -1,6 +1,6 @@
 // What is switched off or made to talk, and what the device tells about its work.
 #include "cuda_device.h"
-#include "sampling/runner.h"
+#include "sampling/run.h"
 #include "scoped_environment.h"
 #include "small_network.h"
 #include "small_programs.h"

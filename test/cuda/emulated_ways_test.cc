@@ -3,7 +3,7 @@
 
 #include "cuda_device.h"
 #include "graph_maker.h"
-#include "sampling/runner.h"
+#include "sampling/run.h"
 #include "scoped_environment.h"
 #include "small_programs.h"
 

@@ -1,4 +1,4 @@
-// What a request comes to in a lane that has no other.
+// What a request comes to in a batch that has no other.
 #pragma once
 
 #include <memory>
@@ -6,25 +6,25 @@
 #include <vector>
 
 #include "core/error.h"
-#include "sampling/lane.h"
+#include "sampling/batch.h"
 #include "sliced_network.h"
 
 namespace dpm::test {
 
-inline LaneOptions lane_of_sliced() { return {SlicedNetwork::kMostBatch, SlicedNetwork::kMostBatch}; }
+inline BatchOptions batch_of_sliced() { return {SlicedNetwork::kMostBatch, SlicedNetwork::kMostBatch}; }
 
 /// Throws what ends the request.
-inline std::vector<float> images_of(Lane& lane, const RunRequest& run) {
+inline std::vector<float> images_of(Batch& batch, const RunRequest& run) {
   std::vector<float> images;
-  auto request = std::make_unique<LaneRequest>();
+  auto request = std::make_unique<BatchRequest>();
   request->keys.assign(run.samples.size(), 0.0);
   request->run = run;
-  request->finished = [&](LaneOutcome outcome) {
+  request->finished = [&](BatchOutcome outcome) {
     if (outcome.code != ErrorCode::kOk) throw Error(outcome.code, outcome.message);
     images = std::move(outcome.result.images.floats);
   };
-  lane.submit(std::move(request));
-  while (lane.has_work()) lane.take_turn();
+  batch.submit(std::move(request));
+  while (batch.has_work()) batch.take_turn();
   return images;
 }
 

@@ -13,7 +13,7 @@
 
 #include "cuda_device.h"
 #include "lone_request.h"
-#include "sampling/runner.h"
+#include "sampling/run.h"
 #include "sliced_network.h"
 #include "small_programs.h"
 
@@ -80,17 +80,17 @@ class CudaSequences : public CudaDevice {
     return request;
   }
 
-  /// The steps of a lane, whose registers stay where they are, or whole trajectories of a network whose memory grows.
+  /// The steps of a batch, whose registers stay where they are, or whole trajectories of a network whose memory grows.
   [[nodiscard]] std::vector<std::vector<float>> results(const SlicedNetwork& sliced, int reserved,
                                                         std::span<const std::uint32_t> sizes,
                                                         std::uint32_t first_place = 0) const {
     std::vector<std::vector<float>> all;
     const std::shared_ptr<Network> network = sliced.load(reserved);
-    std::optional<Lane> lane;
-    if (reserved > 0) lane.emplace(std::make_unique<SharedNetworkEvaluator>(network), lane_of_sliced());
+    std::optional<Batch> batch;
+    if (reserved > 0) batch.emplace(std::make_unique<NetworkEvaluator>(network), batch_of_sliced());
     for (const std::uint32_t size : sizes) {
       const RunRequest own = request(size, first_place + static_cast<std::uint32_t>(all.size()));
-      all.push_back(lane ? images_of(*lane, own) : run_programs(*network, own, running_).images.floats);
+      all.push_back(batch ? images_of(*batch, own) : run_programs(*network, own, running_).images.floats);
     }
     return all;
   }

@@ -2,7 +2,7 @@
 // memory, what it refuses must be refused by an Error.
 #include "core/error.h"
 #include "input.h"
-#include "sampling/runner.h"
+#include "sampling/run.h"
 #include "small_network.h"
 
 namespace {

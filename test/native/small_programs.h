@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "sampling/runner.h"
+#include "sampling/run.h"
 
 namespace dpm::test {
 

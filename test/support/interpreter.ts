@@ -5,6 +5,8 @@ import type { Clip, LinearUpdate, StepRecord } from '../../lib/program/record.js
 export interface InterpretedModel {
   out: (x: number, t: number, index: number) => number;
   head?: (x: number, t: number, index: number) => number;
+  /** The gradient of a guide at the network's input. */
+  guide?: (x: number, t: number, index: number) => number;
 }
 
 export interface Registers {
@@ -12,6 +14,7 @@ export interface Registers {
   y: Float64Array;
   out: Float64Array;
   head: Float64Array;
+  guide: Float64Array;
   history: Float64Array[];
 }
 
@@ -23,6 +26,7 @@ export function registers(x: ArrayLike<number>, history: number): Registers {
     y: empty(),
     out: empty(),
     head: empty(),
+    guide: empty(),
     history: Array.from({ length: history }, empty),
   };
 }
@@ -51,7 +55,7 @@ export function clipped(clip: Clip, x0: Float64Array): Float64Array {
   }
 }
 
-function deviation(record: StepRecord, input: number, out: number, head: number): number {
+function deviation(record: Pick<StepRecord, 'variance'>, input: number, out: number, head: number): number {
   const { variance } = record;
   switch (variance.kind) {
     case 'none':
@@ -85,16 +89,24 @@ export function applyUpdate(record: StepRecord, state: Registers, noise: ArrayLi
     input.map((value, i) => a * value + b * (state.out[i] ?? NaN));
   const x0 = clipped(record.clip, predict(record.prediction));
   state.history[record.store.slot] = x0.map(
-    (value, i) => record.store.input * (input[i] ?? NaN) + record.store.data * value,
+    (value, i) =>
+      record.store.input * (input[i] ?? NaN) +
+      record.store.data * value +
+      (record.guide?.stored ?? 0) * (state.guide[i] ?? NaN),
   );
-  const { x, y } = record;
+  const { x, y, guide } = record;
+  const ofGuide = {
+    variance: record.variance.kind === 'none' ? (record.guideVariance ?? record.variance) : record.variance,
+  };
   if (x !== null) {
     state.x = state.x.map((_, i) => {
       const spread = deviation(record, input[i] ?? NaN, state.out[i] ?? NaN, state.head[i] ?? NaN);
-      return combine(x, state, i) + (spread === 0 ? 0 : spread * (noise?.[i] ?? NaN));
+      const moved = deviation(ofGuide, input[i] ?? NaN, state.out[i] ?? NaN, state.head[i] ?? NaN) ** 2;
+      const guided = guide === undefined ? 0 : (guide.x + guide.xVariance * moved) * (state.guide[i] ?? NaN);
+      return combine(x, state, i) + guided + (spread === 0 ? 0 : spread * (noise?.[i] ?? NaN));
     });
   }
-  if (y !== null) state.y = state.y.map((_, i) => combine(y, state, i));
+  if (y !== null) state.y = state.y.map((_, i) => combine(y, state, i) + (guide?.y ?? 0) * (state.guide[i] ?? NaN));
 }
 
 /** A sampler's program, which has to be one of records. */
@@ -117,6 +129,7 @@ export function interpret(
       const input = (record.read === 'y' ? state.y : state.x).map((value) => record.inputScale * value);
       state.out = input.map((value, i) => model.out(value, record.time, i));
       state.head = input.map((value, i) => model.head?.(value, record.time, i) ?? 0);
+      state.guide = input.map((value, i) => model.guide?.(value, record.time, i) ?? 0);
     }
     applyUpdate(record, state, record.variance.kind === 'none' ? null : noise(drawn++, index));
   });

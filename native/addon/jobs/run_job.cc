@@ -7,7 +7,7 @@
 #include "addon/convert/typed_arrays.h"
 #include "addon/jobs/watched_job.h"
 #include "addon/wraps/network_wrap.h"
-#include "sampling/runner.h"
+#include "sampling/run.h"
 
 namespace dpm::addon {
 namespace {
@@ -40,7 +40,7 @@ class RunJob : public WatchedJob {
     watch(request_);
   }
 
-  void run() override { result_ = run_programs(*network_, request_, engine()->stopping()); }
+  void run() override { result_ = run_programs(*network_, std::move(request_), engine()->stopping()); }
 
  protected:
   Napi::Value result(Napi::Env env) override { return to_object(env, std::move(result_)); }

@@ -9,7 +9,6 @@ namespace dpm::addon {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr auto kProgressInterval = std::chrono::milliseconds(20);
 
 /// A call of a function of the caller. The job outlives it: its own delivery comes later in the same queue.
 class Report : public Delivery {
@@ -73,7 +72,7 @@ void WatchedJob::watch(RunRequest& request) {
 
 void WatchedJob::report(std::uint64_t done, std::uint64_t total) {
   const auto now = Clock::now();
-  if (done < total && now - reported_ < kProgressInterval) return;
+  if (done < total && now - reported_ < interval_) return;
   reported_ = now;
   post([this, done, total](Napi::Env env) {
     on_progress_.Call(

@@ -21,6 +21,8 @@ class WatchedJob : public PromiseJob {
  protected:
   /// Has `request` tell this job, which has to outlive it.
   void watch(RunRequest& request);
+  /// Tells of every step: those of batches that ask functions wait for JavaScript anyway.
+  void report_every_step() { interval_ = std::chrono::milliseconds(0); }
   /// Calls a function of the caller on the JavaScript thread; what it throws ends the run and rejects its promise.
   void post(std::function<void(Napi::Env)> call);
   [[nodiscard]] const std::shared_ptr<Engine>& engine() const { return engine_; }
@@ -34,6 +36,7 @@ class WatchedJob : public PromiseJob {
   Napi::FunctionReference on_progress_;
   Napi::FunctionReference on_preview_;
   std::chrono::steady_clock::time_point reported_;
+  std::chrono::milliseconds interval_{20};
 };
 
 /// Images in the form that they have.

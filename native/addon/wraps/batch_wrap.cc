@@ -35,30 +35,31 @@ BatchWrap::BatchWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<BatchWra
 
 /// Requests keep this object alive, so there is none left.
 BatchWrap::~BatchWrap() {
-  if (engine_) engine_->remove(*batch_.lane);
+  if (engine_) engine_->remove(*batch_.batch);
 }
 
 Napi::Value BatchWrap::submit_request(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&]() -> Napi::Value {
-    return submit_to_batch(info, info.This().As<Napi::Object>(), engine_, batch_.lane);
+    return submit_to_batch(info, info.This().As<Napi::Object>(), engine_, batch_);
   });
 }
 
 Napi::Value BatchWrap::answer(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&] {
-    return submit(info.Env(), *engine_, std::make_unique<AnswerBatchJob>(info, info.This().As<Napi::Object>(), batch_));
+    return submit(info.Env(), *engine_,
+                  std::make_unique<AnswerBatchJob>(info, info.This().As<Napi::Object>(), batch_.batch));
   });
 }
 
 Napi::Value BatchWrap::abandon(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&] {
     return submit(info.Env(), *engine_,
-                  std::make_unique<AbandonBatchJob>(info, info.This().As<Napi::Object>(), batch_));
+                  std::make_unique<AbandonBatchJob>(info, info.This().As<Napi::Object>(), batch_.batch));
   });
 }
 
 Napi::Value BatchWrap::stats(const Napi::CallbackInfo& info) {
-  const LaneStatistics counted = batch_.lane->statistics();
+  const BatchStatistics counted = batch_.batch->statistics();
   Napi::Object object = Napi::Object::New(info.Env());
   set_number(object, "steps", counted.steps);
   set_number(object, "rows", counted.rows);
@@ -78,7 +79,7 @@ Napi::Value BatchWrap::close(const Napi::CallbackInfo& info) {
     batch_.on_question.reset();
     const Napi::Promise promise =
         submit(info.Env(), *engine_,
-               std::make_unique<CloseBatchJob>(info.Env(), info.This().As<Napi::Object>(), engine_, batch_.lane));
+               std::make_unique<CloseBatchJob>(info.Env(), info.This().As<Napi::Object>(), engine_, batch_.batch));
     closing_ = Napi::Reference<Napi::Promise>::New(promise, 1);
     return promise;
   });

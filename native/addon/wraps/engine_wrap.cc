@@ -6,7 +6,6 @@
 #include "addon/environment.h"
 #include "addon/jobs/batch_jobs.h"
 #include "addon/jobs/promise_job.h"
-#include "addon/jobs/script_jobs.h"
 #include "addon/jobs/state_jobs.h"
 #include "addon/wraps/cancel_token.h"
 #include "addon/wraps/network_wrap.h"
@@ -112,11 +111,10 @@ Napi::Function EngineWrap::define(Napi::Env env) {
       env, "Engine",
       {InstanceMethod<&EngineWrap::tensor>("tensor"), InstanceMethod<&EngineWrap::write>("write"),
        InstanceMethod<&EngineWrap::read>("read"), InstanceMethod<&EngineWrap::load_network>("loadNetwork"),
-       InstanceMethod<&EngineWrap::script_run>("scriptRun"), InstanceMethod<&EngineWrap::script_batch>("scriptBatch"),
-       InstanceMethod<&EngineWrap::update>("update"), InstanceMethod<&EngineWrap::reduce>("reduce"),
-       InstanceMethod<&EngineWrap::measure_peak>("measurePeak"), InstanceMethod<&EngineWrap::trim>("trim"),
-       InstanceMethod<&EngineWrap::memory>("memory"), InstanceMethod<&EngineWrap::statistics>("statistics"),
-       InstanceMethod<&EngineWrap::close>("close")});
+       InstanceMethod<&EngineWrap::script_batch>("scriptBatch"), InstanceMethod<&EngineWrap::update>("update"),
+       InstanceMethod<&EngineWrap::reduce>("reduce"), InstanceMethod<&EngineWrap::measure_peak>("measurePeak"),
+       InstanceMethod<&EngineWrap::trim>("trim"), InstanceMethod<&EngineWrap::memory>("memory"),
+       InstanceMethod<&EngineWrap::statistics>("statistics"), InstanceMethod<&EngineWrap::close>("close")});
 }
 
 EngineWrap::EngineWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<EngineWrap>(info) {
@@ -172,13 +170,6 @@ Napi::Value EngineWrap::read(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineWrap::load_network(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&] { return submit(info.Env(), *engine_, std::make_unique<LoadJob>(info, engine_)); });
-}
-
-Napi::Value EngineWrap::script_run(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&] {
-    return submit(info.Env(), *engine_,
-                  std::make_unique<BeginScriptJob>(info, info.This().As<Napi::Object>(), engine_));
-  });
 }
 
 Napi::Value EngineWrap::script_batch(const Napi::CallbackInfo& info) {

@@ -84,13 +84,32 @@ describe('constrain', () => {
     expect(new Set(seen)).toEqual(new Set([0, 2]));
   });
 
+  it('goes with previews and snapshots, which show what it has made of the states', async () => {
+    await using model = await load();
+    const shades = [-0.75, -0.5, -0.25, 0];
+    const shown: { record: number; first: number; values: Float32Array }[] = [];
+    const { snapshots } = await model.sample({
+      ...options,
+      batch: 2,
+      snapshotEvery: 1,
+      constrain: (x, { record }) => x.fill(shades[record % 4]!),
+      onPreview: (images, place) => shown.push({ ...place, values: images.data as Float32Array }),
+    });
+    for (const { record, images } of snapshots) {
+      expect(images.data).toEqual(new Float32Array(3 * elements).fill(shades[record % 4]!));
+    }
+    expect(new Set(shown.map(({ first }) => first))).toEqual(new Set([0, 2]));
+    for (const { record, first, values } of shown) {
+      expect(values).toEqual(new Float32Array((first === 0 ? 2 : 1) * elements).fill(shades[record % 4]!));
+    }
+    expect(snapshots.length).toBeGreaterThan(1);
+  });
+
   it.each<[string, object, string]>([
     ['no function', { constrain: 3 }, 'constrain'],
     ['too few elements', { constrain: () => new Float32Array(3) }, 'constrain returned 3 elements'],
     ['nothing', { constrain: () => undefined }, 'constrain returned'],
     ['no number', { constrain: (x: Float32Array) => x.fill(NaN, 5, 6) }, 'what constrain returned is NaN at element 5'],
-    ['previews', { constrain: (x: Float32Array) => x, onPreview: () => undefined }, 'constrain does not go with'],
-    ['snapshots', { constrain: (x: Float32Array) => x, snapshotEvery: 1 }, 'constrain does not go with snapshotEvery'],
     ['a form of guides', { constrain: (x: Float32Array) => x, guideForm: 'score' }, 'guideForm is for guides'],
   ])('refuses %s', async (_, wrong, message) => {
     await using model = await load();

@@ -2,13 +2,13 @@
 // density at every noise level give has to be the product of both.
 import { describe, expect, it } from 'vitest';
 
-import { Device } from '../../../lib/engine/device.js';
 import { guidedProgram, type GuideForm } from '../../../lib/program/guided.js';
 import type { StepProgram } from '../../../lib/program/program.js';
-import { nativeRequest } from '../../../lib/running/run-request.js';
 import { samplers } from '../../../lib/samplers/index.js';
 import { amplitudesOfNetworkTime } from '../../../lib/schedule/network-level.js';
+import type { Amplitudes } from '../../../lib/schedule/noise-level.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
+import { interpret, type InterpretedModel } from '../../support/interpreter.js';
 
 const count = 4000;
 const means = [0.5, -1, 0];
@@ -17,48 +17,48 @@ const observed = [1, 0.3, 0.2];
 const observationNoise = [0.3, 0.5, 2];
 const dimensions = means.length;
 const schedule = NoiseSchedule.linear({ steps: 1000 });
-const amplitudesAt = (time: number) => amplitudesOfNetworkTime(schedule, time);
-
-/** The exact noise prediction of the data, and the gradient of ln p(observed | x). */
-function exact(x: Float32Array, time: number): { noise: Float32Array; gradient: Float32Array } {
-  const { alpha, sigma } = amplitudesAt(time);
-  const [noise, gradient] = [new Float32Array(x.length), new Float32Array(x.length)];
-  x.forEach((value, i) => {
-    const d = i % dimensions;
-    const [mean, variance] = [means[d]!, deviations[d]! ** 2];
-    const total = alpha ** 2 * variance + sigma ** 2;
-    const gain = (alpha * variance) / total;
-    const away = value - alpha * mean;
-    noise[i] = (sigma * away) / total;
-    const left = (variance * sigma ** 2) / total + observationNoise[d]! ** 2;
-    gradient[i] = (gain * (observed[d]! - mean - gain * away)) / left;
-  });
-  return { noise, gradient };
+const known = new Map<number, Amplitudes>();
+function amplitudesAt(time: number): Amplitudes {
+  let found = known.get(time);
+  if (found === undefined) known.set(time, (found = amplitudesOfNetworkTime(schedule, time)));
+  return found;
 }
 
-async function samplesOf(program: StepProgram, form: GuideForm): Promise<Float32Array> {
-  await using device = Device.open({ device: 'cpu' });
+/** What the data's distribution at a time says of a value. */
+function marginal(x: number, time: number, index: number) {
+  const { alpha, sigma } = amplitudesAt(time);
+  const d = index % dimensions;
+  const [mean, variance] = [means[d]!, deviations[d]! ** 2];
+  return { d, alpha, sigma, mean, variance, total: alpha ** 2 * variance + sigma ** 2, away: x - alpha * mean };
+}
+
+/** The exact noise prediction of the data, and the gradient of ln p(observed | x). */
+const exact: InterpretedModel = {
+  out(x, time, index) {
+    const { sigma, total, away } = marginal(x, time, index);
+    return (sigma * away) / total;
+  },
+  guide(x, time, index) {
+    const { d, alpha, sigma, mean, variance, total, away } = marginal(x, time, index);
+    const gain = (alpha * variance) / total;
+    const left = (variance * sigma ** 2) / total + observationNoise[d]! ** 2;
+    return (gain * (observed[d]! - mean - gain * away)) / left;
+  },
+};
+
+function samplesOf(program: StepProgram, form: GuideForm): Float64Array {
   const guided = guidedProgram(program, form, (time) => -amplitudesAt(time).sigma);
-  const inputs = {
-    count,
-    firstSample: 0,
-    seed: 5,
-    labels: null,
-    guidance: null,
-    init: null,
-    noise: null,
-    batch: count,
+  let state = 5;
+  // Xorshift: millions of numbers, of which little is asked.
+  const unit = (): number => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return ((state >>> 0) + 0.5) / 2 ** 32;
   };
-  const run = await device.engine.scriptRun(nativeRequest([guided], inputs, dimensions), dimensions, false);
-  for (;;) {
-    const question = await run.ask();
-    if (question === null) break;
-    const { noise, gradient } = exact(question.x, question.times[0]!);
-    await run.answer(noise, null, gradient);
-  }
-  const states = await run.states();
-  run.free();
-  return states;
+  const normal = (): number => Math.sqrt(-2 * Math.log(unit())) * Math.cos(2 * Math.PI * unit());
+  const drawn = (): Float64Array => Float64Array.from({ length: count * dimensions }, normal);
+  return interpret(guided, exact, drawn(), drawn);
 }
 
 const cases: [string, StepProgram, GuideForm][] = [
@@ -70,8 +70,8 @@ const cases: [string, StepProgram, GuideForm][] = [
 ];
 
 describe('a guided Gaussian', () => {
-  it.each(cases)('of %s is the product of both densities', async (_, program, form) => {
-    const states = await samplesOf(program, form);
+  it.each(cases)('of %s is the product of both densities', (_, program, form) => {
+    const states = samplesOf(program, form);
     for (let d = 0; d < dimensions; ++d) {
       const own = Array.from({ length: count }, (__, n) => states[n * dimensions + d]!);
       const precision = 1 / deviations[d]! ** 2 + 1 / observationNoise[d]! ** 2;

@@ -181,12 +181,28 @@ describe('guides', () => {
     expect(maxDifference(quiet.images.data, plain.images.data)).toBeLessThan(1e-3 * size);
   });
 
+  it('go with previews and snapshots', async () => {
+    await using model = await load();
+    const shown: Float32Array[] = [];
+    const options = { sampler: 'ddim', steps: 3, count: 2, seed: 6, guides: [constant] } as const;
+    const { images, snapshots } = await model.sample({
+      ...options,
+      snapshotEvery: 1,
+      onPreview: (states, { record, first }) => {
+        expect([record, first]).toEqual([shown.length + 1, 0]);
+        shown.push(states.data as Float32Array);
+      },
+    });
+    expect(images.data).toEqual((await model.sample(options)).images.data);
+    expect(snapshots.map(({ images: states }) => states.data)).toEqual(shown);
+    expect(shown.at(-1)).toEqual(images.data);
+    expect(shown[0]).not.toEqual(shown[1]);
+  });
+
   it.each<[string, object, string]>([
     ['a guide that is none', { guides: [3] }, 'guides'],
     ['another form', { guides: [constant], guideForm: 'median' }, 'guideForm'],
     ['a form without guides', { guideForm: 'mean' }, 'guides'],
-    ['previews', { guides: [constant], onPreview: () => undefined }, 'onPreview'],
-    ['snapshots', { guides: [constant], snapshotEvery: 1 }, 'snapshotEvery'],
     ['too few elements', { guides: [() => new Float32Array(3)] }, 'guide 0 returned 3 elements'],
     ['no array', { guides: [constant, () => null] }, 'guide 1 returned'],
     ['what is no number', { guides: [(x: Float32Array) => x.fill(NaN)] }, 'NaN at element 0'],

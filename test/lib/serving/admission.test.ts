@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 
 import { Device, DiffusionModel, samplers, type Batcher, type DpmError, type SampleTrace } from '../../../lib/index.js';
-import { batchBytes } from '../../../lib/serving/lanes.js';
+import { batchBytes } from '../../../lib/serving/batches.js';
 import { failure } from '../../support/failure.js';
 import { batcher, model, noise, path, PIXELS, serveDigits } from './digits.js';
 

@@ -13,12 +13,12 @@ import { Admission } from '../../../lib/serving/admission.js';
 import { chooseRows, measureCurve, measureUpTo, stepTime, type Curve } from '../../../lib/serving/calibrate.js';
 import { Ending } from '../../../lib/serving/ending.js';
 import { EventQueue } from '../../../lib/serving/events.js';
-import { batchBytes, Lanes } from '../../../lib/serving/lanes.js';
+import { batchBytes, Batches } from '../../../lib/serving/batches.js';
 import { ProgramCache } from '../../../lib/serving/program-cache.js';
 import { Turnstile } from '../../../lib/serving/turnstile.js';
 import { failure } from '../../support/failure.js';
 
-describe('lanes', () => {
+describe('batches', () => {
   it('are opened once for a network, and again where that failed', async () => {
     let opened = 0;
     const network = {
@@ -26,12 +26,12 @@ describe('lanes', () => {
         batch: () => (++opened === 1 ? Promise.reject(new Error('no memory')) : Promise.resolve({ bytes: 7 })),
       },
     } as unknown as RunNetwork;
-    const lanes = new Lanes({ rows: 1, slots: 1, fit: true, whole: false, weight: 1 });
-    expect(await failure(lanes.of(network))).toMatchObject({ code: 'ERR_DPM_INTERNAL' });
-    const both = await Promise.all([lanes.of(network), lanes.of(network)]);
+    const batches = new Batches({ rows: 1, slots: 1, fit: true, whole: false, weight: 1 });
+    expect(await failure(batches.of(network))).toMatchObject({ code: 'ERR_DPM_INTERNAL' });
+    const both = await Promise.all([batches.of(network), batches.of(network)]);
     expect(both[1]).toBe(both[0]);
     expect(opened).toBe(2);
-    expect(lanes.bytes).toBe(7);
+    expect(batches.bytes).toBe(7);
   });
 });
 

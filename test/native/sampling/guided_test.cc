@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "graph_runner.h"
-#include "sampling/runner.h"
+#include "sampling/run.h"
 #include "small_network.h"
 #include "small_programs.h"
 

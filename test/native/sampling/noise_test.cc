@@ -7,7 +7,7 @@
 
 #include "core/philox.h"
 #include "graph_runner.h"
-#include "sampling/runner.h"
+#include "sampling/run.h"
 #include "small_network.h"
 
 namespace dpm::test {

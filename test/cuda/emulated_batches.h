@@ -2,40 +2,40 @@
 #pragma once
 
 #include "cuda_device.h"
-#include "sampling/lane.h"
+#include "sampling/batch.h"
 #include "sampling/random_runs.h"
-#include "sampling/runner.h"
+#include "sampling/run.h"
 
 namespace dpm::test {
 
-class EmulatedLanes : public testing::Test {
+class EmulatedBatches : public testing::Test {
  protected:
   void TearDown() override { check_emulated_memory(); }
 
   /// Nothing for requests that have not been done.
   using Results = std::vector<std::vector<float>>;
 
-  /// Runs requests in one lane, of which number i comes before turn `turn_of[i]`.
-  Results results(const std::vector<RunRequest>& runs, const std::vector<int>& turn_of, const LaneOptions& options) {
+  /// Runs requests in one batch, of which number i comes before turn `turn_of[i]`.
+  Results results(const std::vector<RunRequest>& runs, const std::vector<int>& turn_of, const BatchOptions& options) {
     Results images(runs.size());
-    Lane lane(std::make_unique<SharedNetworkEvaluator>(network_), options);
+    Batch batch(std::make_unique<NetworkEvaluator>(network_), options);
     std::size_t submitted = 0;
-    for (int turn = 0; submitted < runs.size() || lane.has_work(); ++turn) {
+    for (int turn = 0; submitted < runs.size() || batch.has_work(); ++turn) {
       for (std::size_t i = 0; i < runs.size(); ++i) {
         if (turn_of[i] != turn) continue;
         ++submitted;
-        auto request = std::make_unique<LaneRequest>();
+        auto request = std::make_unique<BatchRequest>();
         request->keys.assign(runs[i].samples.size(), static_cast<double>(i % 2));
         request->run = runs[i];
-        request->finished = [&images, i](LaneOutcome outcome) {
+        request->finished = [&images, i](BatchOutcome outcome) {
           EXPECT_EQ(outcome.code, ErrorCode::kOk) << outcome.message;
           images[i] = std::move(outcome.result.images.floats);
         };
-        lane.submit(std::move(request));
+        batch.submit(std::move(request));
       }
-      lane.take_turn();
+      batch.take_turn();
     }
-    statistics_ = lane.statistics();
+    statistics_ = batch.statistics();
     return images;
   }
 
@@ -51,7 +51,7 @@ class EmulatedLanes : public testing::Test {
 
   const SmallNetwork small_;
   std::shared_ptr<Network> network_ = small_.load("cuda:0");
-  LaneStatistics statistics_;
+  BatchStatistics statistics_;
 };
 
 }  // namespace dpm::test

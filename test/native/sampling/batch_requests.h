@@ -5,9 +5,10 @@
 
 #include <optional>
 
-#include "sampling/lane.h"
+#include "sampling/batch.h"
+#include "sampling/lone_samples.h"
 #include "sampling/random_runs.h"
-#include "sampling/runner.h"
+#include "sampling/run.h"
 
 namespace dpm::test {
 
@@ -22,16 +23,16 @@ struct Outcome {
 };
 
 inline std::unique_ptr<Evaluator> evaluator_of(const std::shared_ptr<Network>& network) {
-  return std::make_unique<SharedNetworkEvaluator>(network);
+  return std::make_unique<NetworkEvaluator>(network);
 }
 
-inline std::unique_ptr<LaneRequest> lane_request(RunRequest run, Outcome& outcome, std::int32_t priority = 0,
-                                                 double key = 0) {
-  auto request = std::make_unique<LaneRequest>();
+inline std::unique_ptr<BatchRequest> batch_request(RunRequest run, Outcome& outcome, std::int32_t priority = 0,
+                                                   double key = 0) {
+  auto request = std::make_unique<BatchRequest>();
   request->keys.assign(run.samples.size(), key);
   request->run = std::move(run);
   request->priority = priority;
-  request->finished = [&outcome](LaneOutcome ended) {
+  request->finished = [&outcome](BatchOutcome ended) {
     outcome.code = ended.code;
     outcome.message = std::move(ended.message);
     outcome.result = std::move(ended.result);
@@ -53,17 +54,17 @@ inline void show_data_as_state(std::vector<dpm_record>& records) {
 }
 
 /// Asks for previews of the data prediction instead of the state.
-inline void preview_predictions(LaneRequest& request, const std::vector<dpm_record>& records) {
+inline void preview_predictions(BatchRequest& request, const std::vector<dpm_record>& records) {
   for (const dpm_record& record : records) {
     request.data_predictions.push_back(record.x0_in);
     request.data_predictions.push_back(record.x0_out);
   }
 }
 
-inline void finish_all(Lane& lane) {
-  for (int turn = 0; lane.has_work(); ++turn) {
+inline void finish_all(Batch& batch) {
+  for (int turn = 0; batch.has_work(); ++turn) {
     ASSERT_LT(turn, 100000) << "a batch does not come to an end";
-    lane.take_turn();
+    batch.take_turn();
   }
 }
 

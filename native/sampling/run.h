@@ -1,5 +1,4 @@
-// The one sampling loop: every sample has a program and a program counter, one evaluation serves all samples that ask
-// for one, one fused update follows.
+// A run: a batch of one request, which has the engine until it is done.
 #pragma once
 
 #include <atomic>
@@ -12,6 +11,6 @@ namespace dpm {
 /// Runs all samples to the end of their programs, `batch` at a time. Throws Error(kAborted) when `cancelled` is set,
 /// Error(kClosed) when `stopping` is, both before the next evaluation; Error(kArgument) when the request is
 /// inconsistent.
-RunResult run_programs(Network& network, const RunRequest& request, const std::atomic<bool>& stopping);
+RunResult run_programs(Network& network, RunRequest request, const std::atomic<bool>& stopping);
 
 }  // namespace dpm

@@ -1,5 +1,5 @@
 // The program runner.
-#include "sampling/runner.h"
+#include "sampling/run.h"
 
 #include <gtest/gtest.h>
 

@@ -1,10 +1,10 @@
 // Batches that samples join and leave, on the emulated card.
-#include "emulated_lanes.h"
+#include "emulated_batches.h"
 
 namespace dpm::test {
 namespace {
 
-TEST_F(EmulatedLanes, GiveTheSameBitsWhoeverElseIsThereAtOneSize) {
+TEST_F(EmulatedBatches, GiveTheSameBitsWhoeverElseIsThereAtOneSize) {
   RandomValues random(3);
   std::vector<RunRequest> runs;
   std::vector<int> turn_of;
@@ -15,7 +15,7 @@ TEST_F(EmulatedLanes, GiveTheSameBitsWhoeverElseIsThereAtOneSize) {
     runs.push_back(std::move(run));
     turn_of.push_back(random.between(0, 6));
   }
-  const LaneOptions options{4, 6, true, true};
+  const BatchOptions options{4, 6, true, true};
   const Results together = results(runs, turn_of, options);
   EXPECT_GT(statistics_.padded_rows, 0u);
   const std::atomic<bool> running{false};
@@ -26,16 +26,16 @@ TEST_F(EmulatedLanes, GiveTheSameBitsWhoeverElseIsThereAtOneSize) {
   }
 }
 
-TEST_F(EmulatedLanes, GoOnAfterSomebodyAskedForMoreThanThereIs) {
-  Lane lane(std::make_unique<SharedNetworkEvaluator>(network_), {2, 2});
+TEST_F(EmulatedBatches, GoOnAfterSomebodyAskedForMoreThanThereIs) {
+  Batch batch(std::make_unique<NetworkEvaluator>(network_), {2, 2});
   int done = 0;
   const auto run_one = [&] {
-    auto request = std::make_unique<LaneRequest>();
+    auto request = std::make_unique<BatchRequest>();
     request->run = plain(1);
     request->keys = {0};
-    request->finished = [&](const LaneOutcome& outcome) { done += outcome.code == ErrorCode::kOk ? 1 : 0; };
-    lane.submit(std::move(request));
-    while (lane.has_work()) lane.take_turn();
+    request->finished = [&](const BatchOutcome& outcome) { done += outcome.code == ErrorCode::kOk ? 1 : 0; };
+    batch.submit(std::move(request));
+    while (batch.has_work()) batch.take_turn();
   };
   run_one();
   EXPECT_EQ(code_of([&] { network_->reserve(1 << 24); }), ErrorCode::kOutOfMemory);
@@ -43,25 +43,25 @@ TEST_F(EmulatedLanes, GoOnAfterSomebodyAskedForMoreThanThereIs) {
   EXPECT_EQ(done, 2);
 }
 
-TEST_F(EmulatedLanes, GoOnAfterTheirOwnMemoryWasGone) {
-  Lane lane(std::make_unique<SharedNetworkEvaluator>(network_), {2, 2});
+TEST_F(EmulatedBatches, GoOnAfterTheirOwnMemoryWasGone) {
+  Batch batch(std::make_unique<NetworkEvaluator>(network_), {2, 2});
   // Neither what is asked for nor what there was can be had.
   emulation().limit_memory(1);
   EXPECT_EQ(code_of([&] { network_->reserve(8); }), ErrorCode::kOutOfMemory);
   emulation().limit_memory(kCardMemory);
   std::optional<ErrorCode> code;
-  auto request = std::make_unique<LaneRequest>();
+  auto request = std::make_unique<BatchRequest>();
   request->run = plain(1);
   request->keys = {0};
-  request->finished = [&](const LaneOutcome& outcome) { code = outcome.code; };
-  lane.submit(std::move(request));
-  while (lane.has_work()) lane.take_turn();
+  request->finished = [&](const BatchOutcome& outcome) { code = outcome.code; };
+  batch.submit(std::move(request));
+  while (batch.has_work()) batch.take_turn();
   EXPECT_EQ(code, ErrorCode::kOk);
 }
 
-TEST_F(EmulatedLanes, LeaveRowsOutWherePaddingCostsMore) {
+TEST_F(EmulatedBatches, LeaveRowsOutWherePaddingCostsMore) {
   // With five rows the card computes six: until it is known to be as quick, four run.
-  const LaneOptions fitted{6, 8, true};
+  const BatchOptions fitted{6, 8, true};
   results({plain(5)}, {0}, fitted);
   EXPECT_EQ(statistics_.padded_rows, 0u);
   EXPECT_GT(statistics_.steps, 3u);

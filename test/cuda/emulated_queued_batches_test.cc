@@ -1,14 +1,14 @@
 // Batches whose steps are queued as a whole, on the emulated card.
 #include <optional>
 
-#include "emulated_lanes.h"
-#include "sampling/lane_requests.h"
+#include "emulated_batches.h"
+#include "sampling/batch_requests.h"
 
 namespace dpm::test {
 namespace {
 
-/// Lanes whose steps are queued as a whole, one while the card is busy with another.
-class QueuedLanes : public EmulatedLanes {
+/// Batches whose steps are queued as a whole, one while the card is busy with another.
+class QueuedBatches : public EmulatedBatches {
  protected:
   struct Outcome {
     std::optional<ErrorCode> code;
@@ -18,8 +18,8 @@ class QueuedLanes : public EmulatedLanes {
     std::vector<float> shown;
   };
 
-  static std::unique_ptr<LaneRequest> request_of(RunRequest run, Outcome& outcome) {
-    auto request = std::make_unique<LaneRequest>();
+  static std::unique_ptr<BatchRequest> request_of(RunRequest run, Outcome& outcome) {
+    auto request = std::make_unique<BatchRequest>();
     request->keys.assign(run.samples.size(), 0);
     request->run = std::move(run);
     request->run.progress = [&](std::uint64_t done, std::uint64_t) { outcome.told.push_back(done); };
@@ -27,7 +27,7 @@ class QueuedLanes : public EmulatedLanes {
       outcome.shown.insert(outcome.shown.end(), image.floats.begin(), image.floats.end());
       outcome.shown.insert(outcome.shown.end(), image.levels.begin(), image.levels.end());
     };
-    request->finished = [&](LaneOutcome ended) {
+    request->finished = [&](BatchOutcome ended) {
       EXPECT_FALSE(outcome.code) << "told twice";
       outcome.code = ended.code;
       outcome.message = ended.message;
@@ -36,12 +36,12 @@ class QueuedLanes : public EmulatedLanes {
     return request;
   }
 
-  Lane lane(std::uint32_t rows, std::uint32_t slots) {
-    return {std::make_unique<SharedNetworkEvaluator>(network_), {rows, slots, true, true}};
+  Batch opened(std::uint32_t rows, std::uint32_t slots) {
+    return {std::make_unique<NetworkEvaluator>(network_), {rows, slots, true, true}};
   }
 
-  static void finish(Lane& lane) {
-    while (lane.has_work()) lane.take_turn();
+  static void finish(Batch& batch) {
+    while (batch.has_work()) batch.take_turn();
   }
 
   static RunRequest dynamic(std::uint32_t samples, std::uint32_t records) {
@@ -60,7 +60,7 @@ class QueuedLanes : public EmulatedLanes {
   }
 };
 
-TEST_F(QueuedLanes, GiveTheSameBitsAsOneThingAfterTheOther) {
+TEST_F(QueuedBatches, GiveTheSameBitsAsOneThingAfterTheOther) {
   for (const SecondOutput second : {SecondOutput::kNone, SecondOutput::kHead, SecondOutput::kLearned}) {
     const SmallNetwork small(second);
     network_ = small.load("cuda:0");
@@ -77,7 +77,7 @@ TEST_F(QueuedLanes, GiveTheSameBitsAsOneThingAfterTheOther) {
       const auto outcomes = [&](bool looks) {
         std::vector<Outcome> made(runs.size());
         // Fewer slots than samples: their rows are others' before they have been read.
-        Lane batch = lane(5, 6);
+        Batch batch = opened(5, 6);
         for (std::size_t i = 0; i < runs.size(); ++i) {
           auto request = request_of(runs[i], made[i]);
           if (looks) {
@@ -108,8 +108,8 @@ TEST_F(QueuedLanes, GiveTheSameBitsAsOneThingAfterTheOther) {
   }
 }
 
-TEST_F(QueuedLanes, TakeOneCopyAndOneLaunchAStep) {
-  Lane batch = lane(6, 6);
+TEST_F(QueuedBatches, TakeOneCopyAndOneLaunchAStep) {
+  Batch batch = opened(6, 6);
   Outcome outcome;
   batch.submit(request_of(dynamic(4, 40), outcome));
   for (int turn = 0; turn < 4; ++turn) batch.take_turn();
@@ -126,9 +126,9 @@ TEST_F(QueuedLanes, TakeOneCopyAndOneLaunchAStep) {
   EXPECT_GT(batch.statistics().seconds, 0);
 }
 
-TEST_F(QueuedLanes, CaptureAGraphForEverySizeAndKind) {
-  Lane batch(std::make_unique<SharedNetworkEvaluator>(network_), {6, 6, false});
-  const auto run = [&](Lane& batch) {
+TEST_F(QueuedBatches, CaptureAGraphForEverySizeAndKind) {
+  Batch batch(std::make_unique<NetworkEvaluator>(network_), {6, 6, false});
+  const auto run = [&](Batch& batch) {
     emulation().reset_counters();
     for (const bool guided : {false, true}) {
       // The emulated products want most scratch memory for two rows: graphs go when they get more.
@@ -147,12 +147,12 @@ TEST_F(QueuedLanes, CaptureAGraphForEverySizeAndKind) {
   EXPECT_EQ(run(batch), 9u);
   EXPECT_EQ(run(batch), 0u);
   network_ = small_.load("cuda:0");
-  Lane of_one_size = lane(6, 6);
+  Batch of_one_size = opened(6, 6);
   EXPECT_EQ(run(of_one_size), 2u);
 }
 
-TEST_F(QueuedLanes, LearnWhatTheirSizesTake) {
-  Lane batch(std::make_unique<SharedNetworkEvaluator>(network_), {6, 6, true});
+TEST_F(QueuedBatches, LearnWhatTheirSizesTake) {
+  Batch batch(std::make_unique<NetworkEvaluator>(network_), {6, 6, true});
   const auto padded_by = [&](std::uint32_t samples) {
     const std::uint64_t before = batch.statistics().padded_rows;
     Outcome outcome;
@@ -169,8 +169,8 @@ TEST_F(QueuedLanes, LearnWhatTheirSizesTake) {
   emulation().linger(0);
 }
 
-TEST_F(QueuedLanes, QueueAStepWhileTheCardIsBusyWithTheOneBefore) {
-  Lane batch = lane(2, 2);
+TEST_F(QueuedBatches, QueueAStepWhileTheCardIsBusyWithTheOneBefore) {
+  Batch batch = opened(2, 2);
   Outcome outcome;
   batch.submit(request_of(plain(1), outcome));
   batch.take_turn();
@@ -192,13 +192,13 @@ TEST_F(QueuedLanes, QueueAStepWhileTheCardIsBusyWithTheOneBefore) {
   EXPECT_EQ(batch.statistics().steps, 3u);
 }
 
-TEST_F(QueuedLanes, KeepShowAndGiveWhatArrives) {
+TEST_F(QueuedBatches, KeepShowAndGiveWhatArrives) {
   RunRequest run = plain(2);
   run.snapshot_every = 2;
   run.preview_every = 1;
   const auto outcome_of = [&](RunRequest wanted) {
     Outcome outcome;
-    Lane batch = lane(2, 2);
+    Batch batch = opened(2, 2);
     batch.submit(request_of(std::move(wanted), outcome));
     finish(batch);
     return outcome;
@@ -228,13 +228,13 @@ TEST_F(QueuedLanes, KeepShowAndGiveWhatArrives) {
   EXPECT_EQ(levels.result.images.levels, expected);
 }
 
-TEST_F(QueuedLanes, ShowDataPredictionsOfStepsThatAreNotWhole) {
+TEST_F(QueuedBatches, ShowDataPredictionsOfStepsThatAreNotWhole) {
   RunRequest run = plain(2);
   show_data_as_state(run.records);
   run.preview_every = 2;
   const auto shown = [&](bool predictions) {
     Outcome outcome;
-    Lane batch = lane(3, 3);
+    Batch batch = opened(3, 3);
     auto request = request_of(run, outcome);
     if (predictions) preview_predictions(*request, run.records);
     batch.submit(std::move(request));
@@ -245,8 +245,8 @@ TEST_F(QueuedLanes, ShowDataPredictionsOfStepsThatAreNotWhole) {
   EXPECT_EQ(shown(true), shown(false));
 }
 
-TEST_F(QueuedLanes, AreRidOfACancelledRequestWithinTwoSteps) {
-  Lane batch = lane(2, 2);
+TEST_F(QueuedBatches, AreRidOfACancelledRequestWithinTwoSteps) {
+  Batch batch = opened(2, 2);
   Outcome cancelled;
   Outcome other;
   RunRequest run = plain(2);
@@ -262,15 +262,15 @@ TEST_F(QueuedLanes, AreRidOfACancelledRequestWithinTwoSteps) {
   EXPECT_EQ(cancelled.code, ErrorCode::kAborted);
   EXPECT_EQ(cancelled.message, "sampling was aborted after 2 of 6 records");
   // What the last step has brought it is nobody's.
-  EXPECT_EQ(cancelled.told.size(), 2u);
+  EXPECT_EQ(cancelled.told, std::vector<std::uint64_t>{2});
   finish(batch);
   EXPECT_EQ(other.code, ErrorCode::kOk);
   EXPECT_EQ(other.result.images.floats, results({plain(2)}, {0}, {2, 2, true, true})[0]);
 }
 
-TEST_F(QueuedLanes, GoOnWhenTheirNetworkGetsMoreMemoryBetweenSteps) {
+TEST_F(QueuedBatches, GoOnWhenTheirNetworkGetsMoreMemoryBetweenSteps) {
   const Results expected = results({dynamic(2, 5)}, {0}, {4, 4, true, true});
-  Lane batch = lane(4, 4);
+  Batch batch = opened(4, 4);
   Outcome outcome;
   batch.submit(request_of(dynamic(2, 5), outcome));
   for (int rows = 5; batch.has_work(); ++rows) {
@@ -280,8 +280,8 @@ TEST_F(QueuedLanes, GoOnWhenTheirNetworkGetsMoreMemoryBetweenSteps) {
   EXPECT_EQ(outcome.result.images.floats, expected[0]);
 }
 
-TEST_F(QueuedLanes, EndARequestWhoseResultHasNoWayToTheHost) {
-  Lane batch = lane(4, 4);
+TEST_F(QueuedBatches, EndARequestWhoseResultHasNoWayToTheHost) {
+  Batch batch = opened(4, 4);
   Outcome shown;
   Outcome other;
   RunRequest run = plain(2);
@@ -300,8 +300,8 @@ TEST_F(QueuedLanes, EndARequestWhoseResultHasNoWayToTheHost) {
   EXPECT_EQ(other.told, (std::vector<std::uint64_t>{1, 2, 3}));
 }
 
-TEST_F(QueuedLanes, EndWhenTheCardFails) {
-  Lane batch = lane(2, 2);
+TEST_F(QueuedBatches, EndWhenTheCardFails) {
+  Batch batch = opened(2, 2);
   Outcome outcome;
   Outcome late;
   batch.submit(request_of(plain(3), outcome));
@@ -316,7 +316,7 @@ TEST_F(QueuedLanes, EndWhenTheCardFails) {
   emulation().repair_device();
 }
 
-TEST_F(QueuedLanes, LeaveStepsWithGivenNoiseAndThoseThatEvaluateNothingToTheirParts) {
+TEST_F(QueuedBatches, LeaveStepsWithGivenNoiseAndThoseThatEvaluateNothingToTheirParts) {
   RandomValues random(4);
   RunRequest given = plain(1);
   given.noise = random.normals(2 * std::size_t{SmallNetwork::kElements});
@@ -334,7 +334,7 @@ TEST_F(QueuedLanes, LeaveStepsWithGivenNoiseAndThoseThatEvaluateNothingToTheirPa
   }
 }
 
-TEST_F(QueuedLanes, AreNotForNetworksWhoseOutputsAreDivided) {
+TEST_F(QueuedBatches, AreNotForNetworksWhoseOutputsAreDivided) {
   const auto load = [&](const char* device) {
     return std::make_shared<Network>(Device::open(device, {}), small_.graph(), NetworkOptions{3, true, {}});
   };
@@ -348,8 +348,8 @@ TEST_F(QueuedLanes, AreNotForNetworksWhoseOutputsAreDivided) {
             2e-3);
 }
 
-TEST_F(QueuedLanes, GiveWhatIsThereWhenTheirMemoryIsGone) {
-  Lane batch = lane(2, 2);
+TEST_F(QueuedBatches, GiveWhatIsThereWhenTheirMemoryIsGone) {
+  Batch batch = opened(2, 2);
   Outcome outcome;
   batch.submit(request_of(plain(1), outcome));
   for (int step = 0; step < 3; ++step) batch.take_turn();
@@ -361,8 +361,8 @@ TEST_F(QueuedLanes, GiveWhatIsThereWhenTheirMemoryIsGone) {
   EXPECT_EQ(outcome.code, ErrorCode::kOk);
 }
 
-TEST_F(QueuedLanes, GiveWhatIsThereWhenTheNextStepCannotBeQueued) {
-  Lane batch(std::make_unique<SharedNetworkEvaluator>(network_), {6, 6, false});
+TEST_F(QueuedBatches, GiveWhatIsThereWhenTheNextStepCannotBeQueued) {
+  Batch batch(std::make_unique<NetworkEvaluator>(network_), {6, 6, false});
   Outcome first;
   Outcome second;
   batch.submit(request_of(plain(1), first));
@@ -376,7 +376,7 @@ TEST_F(QueuedLanes, GiveWhatIsThereWhenTheNextStepCannotBeQueued) {
   EXPECT_EQ(second.code, ErrorCode::kOutOfMemory);
 }
 
-TEST_F(QueuedLanes, HaveRoomForWhatIsComputedBesideThem) {
+TEST_F(QueuedBatches, HaveRoomForWhatIsComputedBesideThem) {
   // Five guided samples are ten rows; a network that more was reserved for computes twelve.
   network_->reserve(16);
   const RunRequest run = [] {
@@ -387,16 +387,16 @@ TEST_F(QueuedLanes, HaveRoomForWhatIsComputedBesideThem) {
   const std::atomic<bool> running{false};
   const std::vector<float> expected = run_programs(*small_.load("reference"), run, running).images.floats;
   EXPECT_LT(relative_difference(run_programs(*network_, run, running).images.floats, expected), 2e-3);
-  Lane batch(std::make_unique<SharedNetworkEvaluator>(network_), {5, 5, true, true});
+  Batch batch(std::make_unique<NetworkEvaluator>(network_), {5, 5, true, true});
   Outcome outcome;
   batch.submit(request_of(dynamic(1, 3), outcome));
   finish(batch);
   EXPECT_EQ(outcome.code, ErrorCode::kOk) << outcome.message;
 }
 
-TEST_F(QueuedLanes, KeepTheirTimesApart) {
-  Lane one = lane(1, 1);
-  Lane other = lane(2, 2);
+TEST_F(QueuedBatches, KeepTheirTimesApart) {
+  Batch one = opened(1, 1);
+  Batch other = opened(2, 2);
   Outcome of_one;
   Outcome of_other;
   one.submit(request_of(plain(1), of_one));
@@ -416,7 +416,7 @@ TEST_F(QueuedLanes, KeepTheirTimesApart) {
   EXPECT_NEAR(other.statistics().seconds, charged_other, 0.5);
 }
 
-TEST_F(QueuedLanes, AreHowGuidedRunsGoOn) {
+TEST_F(QueuedBatches, AreHowGuidedRunsGoOn) {
   const RunRequest run = dynamic(2, 6);
   const std::atomic<bool> running{false};
   const std::vector<float> expected = run_programs(*small_.load("reference"), run, running).images.floats;

@@ -1,4 +1,4 @@
-// Lanes on an engine, used by several threads at once.
+// Batches on an engine, used by several threads at once.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -11,36 +11,36 @@
 #include "engine/engine.h"
 #include "graph_runner.h"
 #include "on_engine.h"
-#include "sampling/lane.h"
-#include "sampling/runner.h"
+#include "sampling/batch.h"
+#include "sampling/lone_samples.h"
 #include "small_network.h"
 #include "small_programs.h"
 
 namespace dpm::test {
 namespace {
 
-/// An engine with a network and lanes on it.
-class LaneThreads : public testing::Test {
+/// An engine with a network and batches on it.
+class BatchThreads : public testing::Test {
  protected:
-  std::shared_ptr<Lane> lane(std::uint32_t rows, double weight = 1) {
-    std::shared_ptr<Lane> result;
+  std::shared_ptr<Batch> batch(std::uint32_t rows, double weight = 1) {
+    std::shared_ptr<Batch> result;
     on_engine(engine_, [&] {
-      result = std::make_shared<Lane>(std::make_unique<SharedNetworkEvaluator>(network_),
-                                      LaneOptions{rows, 2 * rows, true, false, weight});
+      result = std::make_shared<Batch>(std::make_unique<NetworkEvaluator>(network_),
+                                       BatchOptions{rows, 2 * rows, true, false, weight});
     });
     engine_.add(result);
     return result;
   }
 
   /// Submits a request; what becomes of it.
-  std::future<LaneOutcome> submit(Lane& lane, RunRequest run) {
-    auto request = std::make_unique<LaneRequest>();
+  std::future<BatchOutcome> submit(Batch& batch, RunRequest run) {
+    auto request = std::make_unique<BatchRequest>();
     request->keys.assign(run.samples.size(), 0);
     request->run = std::move(run);
-    auto promise = std::make_shared<std::promise<LaneOutcome>>();
-    request->finished = [promise](LaneOutcome outcome) { promise->set_value(std::move(outcome)); };
-    lane.check(*request);
-    lane.submit(std::move(request));
+    auto promise = std::make_shared<std::promise<BatchOutcome>>();
+    request->finished = [promise](BatchOutcome outcome) { promise->set_value(std::move(outcome)); };
+    batch.check(*request);
+    batch.submit(std::move(request));
     engine_.wake();
     return promise->get_future();
   }
@@ -51,10 +51,9 @@ class LaneThreads : public testing::Test {
       std::make_shared<Network>(engine_.device(), small_.graph(), SmallNetwork::options());
 };
 
-TEST_F(LaneThreads, SubmitCancelAndComputeAtOnce) {
-  const auto shared = lane(3);
-  const std::atomic<bool> running{false};
-  const auto expected = run_programs(*small_.load("cpu"), mixed_request(3, 3), running).images.floats;
+TEST_F(BatchThreads, SubmitCancelAndComputeAtOnce) {
+  const auto shared = batch(3);
+  const auto expected = alone(*small_.load("cpu"), mixed_request(3, 3)).images.floats;
   std::vector<std::thread> threads;
   threads.reserve(3);
   std::atomic<int> wrong{0};
@@ -70,7 +69,7 @@ TEST_F(LaneThreads, SubmitCancelAndComputeAtOnce) {
           engine_.drop_cancelled();
         }
         if (thread == 1) on_engine(engine_, [] {});
-        const LaneOutcome ended = outcome.get();
+        const BatchOutcome ended = outcome.get();
         const bool fine = ended.code == ErrorCode::kOk ? ended.result.images.floats == expected
                                                        : thread == 2 && ended.code == ErrorCode::kAborted;
         if (!fine) ++wrong;
@@ -83,9 +82,9 @@ TEST_F(LaneThreads, SubmitCancelAndComputeAtOnce) {
   EXPECT_EQ(shared->statistics().finished, 60u);
 }
 
-TEST_F(LaneThreads, EndWithTheirEngine) {
-  const auto shared = lane(2);
-  std::vector<std::future<LaneOutcome>> outcomes;
+TEST_F(BatchThreads, EndWithTheirEngine) {
+  const auto shared = batch(2);
+  std::vector<std::future<BatchOutcome>> outcomes;
   outcomes.reserve(51);
   RunRequest run = mixed_request(8, 8);
   for (int i = 0; i < 50; ++i) outcomes.push_back(submit(*shared, run));
@@ -99,9 +98,9 @@ TEST_F(LaneThreads, EndWithTheirEngine) {
   EXPECT_EQ(submit(*shared, run).get().code, ErrorCode::kClosed);
 }
 
-TEST_F(LaneThreads, ShareTheirEngineByWeight) {
-  const auto light = lane(4, 1);
-  const auto heavy = lane(1, 4);
+TEST_F(BatchThreads, ShareTheirEngineByWeight) {
+  const auto light = batch(4, 1);
+  const auto heavy = batch(1, 4);
   RunRequest run = mixed_request(40000, 40000);
   run.cancelled = std::make_shared<std::atomic<bool>>(false);
   const auto cancelled = run.cancelled;
@@ -109,16 +108,16 @@ TEST_F(LaneThreads, ShareTheirEngineByWeight) {
   auto second = submit(*heavy, run);
   // Many times as long as another process may take the processor away from a step, whose time that is then.
   constexpr double kSeconds = 1.5;
-  const auto wait_until = [&](const Lane& lane, double seconds) {
-    while (lane.statistics().seconds < seconds) {
+  const auto wait_until = [&](const Batch& batch, double seconds) {
+    while (batch.statistics().seconds < seconds) {
       ASSERT_EQ(second.wait_for(std::chrono::milliseconds(1)), std::future_status::timeout);
     }
   };
   // Taking so many samples in is not their steps' time, and has to be made up for.
   wait_until(*heavy, 0.02);
   wait_until(*light, 0.02);
-  const LaneStatistics light_before = light->statistics();
-  const LaneStatistics heavy_before = heavy->statistics();
+  const BatchStatistics light_before = light->statistics();
+  const BatchStatistics heavy_before = heavy->statistics();
   wait_until(*heavy, heavy_before.seconds + kSeconds);
   const double share =
       (light->statistics().seconds - light_before.seconds) / (heavy->statistics().seconds - heavy_before.seconds);

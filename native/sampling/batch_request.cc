@@ -1,4 +1,4 @@
-#include "sampling/lane_request.h"
+#include "sampling/batch_request.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,12 +8,10 @@
 
 namespace dpm {
 
-void check_lane_request(const LaneRequest& request, const NetworkShape& shape, std::uint32_t rows) {
+void check_batch_request(const BatchRequest& request, const NetworkShape& shape, std::uint32_t rows) {
   const RunRequest& run = request.run;
   check_request(run, shape);
-  require(run.guides.empty(), "guides do not go with batches that samples join and leave");
-  require(std::none_of(run.programs.begin(), run.programs.end(), [](const Program& each) { return each.count == 0; }),
-          "a program has no records");
+  require(run.guides.empty(), "guides are those of a whole batch");
   require(request.keys.size() == run.samples.size(), "there is one key for every sample");
   require(std::none_of(request.keys.begin(), request.keys.end(), [](double key) { return std::isnan(key); }),
           "a key is not a number");

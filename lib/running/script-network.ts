@@ -3,8 +3,11 @@ import { median } from '../base/quantile.js';
 import type { NativeBatch, NativeBatchOptions, NativeNetwork, NativeTensor } from '../engine/binding.js';
 import type { Device } from '../engine/device.js';
 import { checkedLabels } from '../engine/inputs.js';
-import { outputsOf, type ModelOutput, type Predictions } from '../running/evaluator.js';
-import type { RunNetwork } from '../running/resolve-run.js';
+import { RECORD_BYTES } from '../program/pack.js';
+import { outputsOf, type ModelOutput, type Predictions } from './evaluator.js';
+import { guidanceRecord } from './guidance.js';
+import { askingBatch, ownBatchSize, runInOwnBatch } from './own-batch.js';
+import type { RunNetwork } from './resolve-run.js';
 
 /**
  * Predicts for samples at times of their own. Samplers of a second output and adaptive ones ask at the same time as the batch.
@@ -29,9 +32,6 @@ export interface ScriptShape {
   readonly head: boolean;
 }
 
-/** Failed steps whose requests may still ask for their errors. */
-const MOST_FAILURES = 64;
-
 /** What a function of the caller's has thrown, where an error is nothing but its wrapping. */
 export function thrownBy(networks: readonly { readonly thrown?: WeakSet<object> }[], error: unknown): unknown {
   const cause = error instanceof DpmError ? error.cause : undefined;
@@ -48,7 +48,6 @@ export class ScriptNetwork implements RunNetwork {
   readonly thrown = new WeakSet();
   readonly #shape: ScriptShape;
   readonly #evaluate: BatchEvaluate;
-  #failed = 0;
 
   constructor(device: Device, shape: ScriptShape, evaluate: BatchEvaluate) {
     this.device = device;
@@ -59,7 +58,7 @@ export class ScriptNetwork implements RunNetwork {
       batch: (options) => this.#batch(options),
       measure: (batches, repeats) => this.#measure(batches, repeats),
       predict: (...inputs) => this.#predictTensors(...inputs),
-      run: () => Promise.reject(new DpmError('ERR_DPM_INTERNAL', 'a model in JavaScript runs in its batch alone')),
+      run: (request) => runInOwnBatch(() => this.#batch(ownBatchSize(request)), request),
     };
   }
 
@@ -89,49 +88,15 @@ export class ScriptNetwork implements RunNetwork {
     return this.#shape.head ? predictions : { out: predictions.out, head: null };
   }
 
-  async #batch(options: NativeBatchOptions): Promise<NativeBatch> {
-    /** Of steps whose evaluation failed, by the message that their requests are ended with. */
-    const failures = new Map<string, unknown>();
-    const batch: NativeBatch = await this.device.engine.scriptBatch({
-      ...options,
-      ...this.#shape,
-      onQuestion: (x, times, labels) => {
-        void this.#answer(batch, failures, [x, times, labels]);
+  #batch({ rows, slots, fit, whole, weight }: NativeBatchOptions): Promise<NativeBatch> {
+    const options = { rows, slots, fit, whole, weight, ...this.#shape };
+    return askingBatch(
+      (onQuestion) => this.device.engine.scriptBatch({ ...options, onQuestion }),
+      async ({ x, times, labels }) => {
+        const { out, head } = await this.#predict(x, times, labels);
+        return { values: out, head };
       },
-    });
-    return {
-      bytes: batch.bytes,
-      submit: async (request) => {
-        try {
-          return await batch.submit(request);
-        } catch (error) {
-          throw error instanceof Error && failures.has(error.message) ? failures.get(error.message) : error;
-        }
-      },
-      answer: (out, head) => batch.answer(out, head),
-      abandon: (message) => batch.abandon(message),
-      stats: () => batch.stats(),
-      close: () => batch.close(),
-    };
-  }
-
-  /** Asks the function, and tells the batch what it says. */
-  async #answer(
-    batch: NativeBatch,
-    failures: Map<string, unknown>,
-    inputs: [Float32Array, Float32Array, Int32Array | null],
-  ): Promise<void> {
-    try {
-      const { out, head } = await this.#predict(...inputs);
-      await batch.answer(out, head);
-    } catch (error) {
-      const name = `failure ${this.#failed++} of a model in JavaScript`;
-      failures.set(name, error);
-      const [oldest] = failures.keys();
-      if (failures.size > MOST_FAILURES && oldest !== undefined) failures.delete(oldest);
-      // A batch that was closed meanwhile waits for nothing.
-      await batch.abandon(name).catch(() => undefined);
-    }
+    );
   }
 
   async #measure(batches: Uint32Array, repeats: number): Promise<Float64Array> {
@@ -157,14 +122,29 @@ export class ScriptNetwork implements RunNetwork {
     await this.#engineRead(x, states);
     const predicted = await this.#predict(states.slice(), times, labels);
     if (head !== null && predicted.head !== null) await this.#engineWrite(head, predicted.head);
-    // The function may give the same arrays again.
-    const mixed = predicted.out.slice();
-    if (guidance?.some((weight) => weight !== 1) === true) {
-      const unconditional = new Int32Array(times.length).fill(unconditionalLabel);
-      const other = await this.#predict(states, times, labels === null ? null : unconditional);
-      mix(mixed, other.out, guidance);
+    await this.#engineWrite(out, predicted.out);
+    if (guidance?.some((weight) => weight !== 1) !== true) return;
+    const unconditional = new Int32Array(times.length).fill(unconditionalLabel);
+    const other = await this.#predict(states, times, labels === null ? null : unconditional);
+    await this.#mix(out, other.out, guidance);
+  }
+
+  /** Makes of conditional predictions what guidance does, by the fused update of the device. */
+  async #mix(conditional: NativeTensor, unconditional: Float32Array, weights: Float32Array): Promise<void> {
+    const { engine } = this.device;
+    const out = engine.tensor(unconditional.length);
+    try {
+      await this.#engineWrite(out, unconditional);
+      const records = new Uint8Array(weights.length * RECORD_BYTES);
+      for (const [row, weight] of weights.entries()) records.set(guidanceRecord(weight), row * RECORD_BYTES);
+      const registers = { x: conditional, y: null, out, head: null, noise: null, history: [] };
+      const elements = unconditional.length / weights.length;
+      await nativeWork(() =>
+        engine.update(weights.length, elements, records, registers, new Uint32Array(5 * weights.length)),
+      );
+    } finally {
+      out.free();
     }
-    await this.#engineWrite(out, mixed);
   }
 
   #engineRead(tensor: NativeTensor, into: Float32Array): Promise<void> {
@@ -173,14 +153,5 @@ export class ScriptNetwork implements RunNetwork {
 
   #engineWrite(tensor: NativeTensor, values: Float32Array): Promise<void> {
     return nativeWork(() => this.device.engine.write(tensor, values));
-  }
-}
-
-/** out = unconditional + weight (conditional - unconditional), in place. */
-function mix(conditional: Float32Array, unconditional: Float32Array, weights: Float32Array): void {
-  const elements = conditional.length / weights.length;
-  for (let i = 0; i < conditional.length; ++i) {
-    const weight = weights[Math.floor(i / elements)] ?? 1;
-    conditional[i] = weight * (conditional[i] ?? 0) + (1 - weight) * (unconditional[i] ?? 0);
   }
 }

@@ -79,7 +79,7 @@ export function bothCounts(a: BatchCounts, b: BatchCounts): BatchCounts {
 }
 
 /** One batch for every network of a model: those with a second output are others. Each is opened when it is needed. */
-export class Lanes {
+export class Batches {
   readonly #options: NativeBatchOptions;
   readonly #opening = new Map<RunNetwork, Promise<NativeBatch>>();
   readonly #open: NativeBatch[] = [];
@@ -92,16 +92,18 @@ export class Lanes {
 
   /** The batch of a network. */
   async of(network: RunNetwork): Promise<NativeBatch> {
-    let lane = this.#opening.get(network);
-    if (lane === undefined) {
-      lane = nativeWork(() => network.native.batch(this.#options));
-      this.#opening.set(network, lane);
-      lane.then(
+    let batch = this.#opening.get(network);
+    if (batch === undefined) {
+      batch = nativeWork(() =>
+        network.native.batch({ ...this.#options, guides: false, constrains: false, onQuestion: null }),
+      );
+      this.#opening.set(network, batch);
+      batch.then(
         (batch) => this.#open.push(batch),
         () => this.#opening.delete(network),
       );
     }
-    return lane;
+    return batch;
   }
 
   /** Bytes that all of them have allocated. */
@@ -119,8 +121,8 @@ export class Lanes {
   async close(): Promise<void> {
     const opened = await Promise.allSettled(this.#opening.values());
     await Promise.all(
-      opened.map(async (lane) => {
-        if (lane.status === 'fulfilled') await nativeWork(() => lane.value.close());
+      opened.map(async (batch) => {
+        if (batch.status === 'fulfilled') await nativeWork(() => batch.value.close());
       }),
     );
     this.#closed = this.stats();

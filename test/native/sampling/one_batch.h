@@ -1,4 +1,4 @@
-// A lane on a small network, and requests whose steps are easily counted.
+// A batch on a small network, and requests whose steps are easily counted.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -6,11 +6,11 @@
 #include <atomic>
 #include <memory>
 
-#include "sampling/lane_requests.h"
+#include "sampling/batch_requests.h"
 
 namespace dpm::test {
 
-class OneLane : public testing::Test {
+class OneBatch : public testing::Test {
  protected:
   /// A request of `samples` samples whose programs have `records` records that evaluate.
   static RunRequest plain(std::uint32_t records, std::uint32_t samples = 1) {
@@ -22,8 +22,8 @@ class OneLane : public testing::Test {
     return run;
   }
 
-  void turns(Lane& lane, int count) {
-    for (int i = 0; i < count; ++i) lane.take_turn();
+  void turns(Batch& batch, int count) {
+    for (int i = 0; i < count; ++i) batch.take_turn();
   }
 
   SmallNetwork small_;

@@ -1,5 +1,5 @@
 // Samples that join and leave a running batch.
-#include "sampling/lane.h"
+#include "sampling/batch.h"
 
 #include <gtest/gtest.h>
 
@@ -10,8 +10,8 @@
 #include "allocations.h"
 #include "core/error.h"
 #include "graph_runner.h"
-#include "sampling/lane_requests.h"
-#include "sampling/one_lane.h"
+#include "sampling/batch_requests.h"
+#include "sampling/one_batch.h"
 #include "scoped_environment.h"
 
 namespace dpm::test {
@@ -33,24 +33,23 @@ class Mix {
 
   void run() {
     const auto rows = static_cast<std::uint32_t>(random_.between(2, 6));
-    Lane lane(evaluator_of(network_), {rows, rows + static_cast<std::uint32_t>(random_.between(0, 4))});
-    for (std::size_t next = 0; next < runs_.size() || lane.has_work();) {
+    Batch batch(evaluator_of(network_), {rows, rows + static_cast<std::uint32_t>(random_.between(0, 4))});
+    for (std::size_t next = 0; next < runs_.size() || batch.has_work();) {
       if (next < runs_.size() && random_.between(0, 2) == 0) {
-        lane.submit(lane_request(runs_[next], outcomes_[next], random_.between(-1, 1), random_.between(0, 3)));
+        batch.submit(batch_request(runs_[next], outcomes_[next], random_.between(-1, 1), random_.between(0, 3)));
         ++next;
       }
       for (const RunRequest& run : runs_) {
         if (run.cancelled && random_.between(0, 9) == 0) run.cancelled->store(true);
       }
-      lane.take_turn();
+      batch.take_turn();
     }
-    EXPECT_EQ(lane.statistics().resident, 0u);
-    EXPECT_EQ(lane.statistics().waiting, 0u);
-    EXPECT_EQ(lane.statistics().finished, runs_.size());
+    EXPECT_EQ(batch.statistics().resident, 0u);
+    EXPECT_EQ(batch.statistics().waiting, 0u);
+    EXPECT_EQ(batch.statistics().finished, runs_.size());
   }
 
   void compare() {
-    const std::atomic<bool> running{false};
     for (std::size_t i = 0; i < runs_.size(); ++i) {
       const std::string what = "mix " + std::to_string(seed_) + ", request " + std::to_string(i);
       ASSERT_EQ(outcomes_[i].calls, 1) << what;
@@ -60,7 +59,7 @@ class Mix {
       }
       ASSERT_EQ(outcomes_[i].code, ErrorCode::kOk) << what << ": " << outcomes_[i].message;
       if (runs_[i].cancelled) runs_[i].cancelled->store(false);
-      expect_equal(outcomes_[i].result, run_programs(*network_, runs_[i], running), what);
+      expect_equal(outcomes_[i].result, alone(*network_, runs_[i]), what);
     }
   }
 
@@ -85,9 +84,9 @@ void compare_mixes(const std::string& device, std::uint32_t first, std::uint32_t
   }
 }
 
-TEST(Lanes, GiveEverySampleWhatItIsAlone) { compare_mixes("cpu", 0, 334); }
+TEST(Batches, GiveEverySampleWhatItIsAlone) { compare_mixes("cpu", 0, 334); }
 
-TEST(Lanes, GiveEverySampleWhatItIsAloneOnEveryInstructionSet) {
+TEST(Batches, GiveEverySampleWhatItIsAloneOnEveryInstructionSet) {
   for (const std::string& isa : usable_isas()) {
     const ScopedEnvironment forced("DPM_CPU_ISA", isa);
     SCOPED_TRACE(isa);
@@ -95,82 +94,82 @@ TEST(Lanes, GiveEverySampleWhatItIsAloneOnEveryInstructionSet) {
   }
 }
 
-TEST(Lanes, GiveEverySampleWhatItIsAloneOnTheReferenceDevice) { compare_mixes("reference", 2000, 4); }
+TEST(Batches, GiveEverySampleWhatItIsAloneOnTheReferenceDevice) { compare_mixes("reference", 2000, 4); }
 
-TEST_F(OneLane, RunsHigherPrioritiesThenLowerKeysThenWhoCameFirst) {
-  Lane lane(evaluator_of(network_), {1, 8});
+TEST_F(OneBatch, RunsHigherPrioritiesThenLowerKeysThenWhoCameFirst) {
+  Batch batch(evaluator_of(network_), {1, 8});
   std::vector<Outcome> outcomes(4);
   std::vector<int> order;
   const auto submit = [&](std::size_t i, std::int32_t priority, double key) {
-    auto request = lane_request(plain(2), outcomes[i], priority, key);
-    request->finished = [&order, i](const LaneOutcome&) { order.push_back(static_cast<int>(i)); };
-    lane.submit(std::move(request));
+    auto request = batch_request(plain(2), outcomes[i], priority, key);
+    request->finished = [&order, i](const BatchOutcome&) { order.push_back(static_cast<int>(i)); };
+    batch.submit(std::move(request));
   };
   submit(0, 0, 5);
   submit(1, 0, 2);
   submit(2, 0, 2);
   submit(3, 1, 9);
-  finish_all(lane);
+  finish_all(batch);
   EXPECT_EQ(order, (std::vector<int>{3, 1, 2, 0}));
 }
 
-TEST_F(OneLane, InterruptsASampleForOneThatComesBeforeIt) {
-  Lane lane(evaluator_of(network_), {1, 2});
+TEST_F(OneBatch, InterruptsASampleForOneThatComesBeforeIt) {
+  Batch batch(evaluator_of(network_), {1, 2});
   Outcome slow;
   Outcome quick;
-  lane.submit(lane_request(plain(6), slow, 0, 10));
-  turns(lane, 3);
-  lane.submit(lane_request(plain(2), quick, 0, 1));
-  turns(lane, 2);
+  batch.submit(batch_request(plain(6), slow, 0, 10));
+  turns(batch, 3);
+  batch.submit(batch_request(plain(2), quick, 0, 1));
+  turns(batch, 2);
   EXPECT_EQ(quick.code, ErrorCode::kOk);
   EXPECT_FALSE(slow.code);
-  turns(lane, 2);
+  turns(batch, 2);
   EXPECT_FALSE(slow.code);
-  turns(lane, 1);
+  turns(batch, 1);
   EXPECT_EQ(slow.code, ErrorCode::kOk);
-  EXPECT_EQ(slow.result.images.floats, run_programs(*network_, plain(6), running_).images.floats);
+  EXPECT_EQ(slow.result.images.floats, alone(*network_, plain(6)).images.floats);
 }
 
-TEST_F(OneLane, GivesNoSlotToASampleThatWouldNotRun) {
-  Lane lane(evaluator_of(network_), {2, 4});
+TEST_F(OneBatch, GivesNoSlotToASampleThatWouldNotRun) {
+  Batch batch(evaluator_of(network_), {2, 4});
   Outcome many;
   Outcome urgent;
-  lane.submit(lane_request(plain(9, 20), many, 0, 1));
-  turns(lane, 1);
-  EXPECT_EQ(lane.statistics().resident, 2u);
-  EXPECT_EQ(lane.statistics().waiting, 18u);
+  batch.submit(batch_request(plain(9, 20), many, 0, 1));
+  turns(batch, 1);
+  EXPECT_EQ(batch.statistics().resident, 2u);
+  EXPECT_EQ(batch.statistics().waiting, 18u);
   // Twice the batch can be interrupted here; the second time somebody has to wait for a slot.
-  lane.submit(lane_request(plain(1, 2), urgent, 1));
-  turns(lane, 1);
+  batch.submit(batch_request(plain(1, 2), urgent, 1));
+  turns(batch, 1);
   EXPECT_EQ(urgent.code, ErrorCode::kOk);
-  EXPECT_EQ(lane.statistics().resident, 2u);
-  finish_all(lane);
+  EXPECT_EQ(batch.statistics().resident, 2u);
+  finish_all(batch);
   EXPECT_EQ(many.code, ErrorCode::kOk);
-  EXPECT_EQ(lane.statistics().steps, 1u + 9u * 10u);
-  EXPECT_EQ(lane.statistics().rows, 2u + 9u * 20u);
+  EXPECT_EQ(batch.statistics().steps, 1u + 9u * 10u);
+  EXPECT_EQ(batch.statistics().rows, 2u + 9u * 20u);
 }
 
-TEST_F(OneLane, GivesNoSlotToASampleThatOneThatWasPassedOverComesBefore) {
-  Lane lane(evaluator_of(network_), {2, 4});
+TEST_F(OneBatch, GivesNoSlotToASampleThatOneThatWasPassedOverComesBefore) {
+  Batch batch(evaluator_of(network_), {2, 4});
   std::vector<Outcome> outcomes(4);
   RunRequest guided = plain(9);
   guided.samples[0].guidance = 2;
-  lane.submit(lane_request(plain(9), outcomes[0], 0, 0));
-  lane.submit(lane_request(plain(9), outcomes[2], 0, 2));
-  turns(lane, 1);
+  batch.submit(batch_request(plain(9), outcomes[0], 0, 0));
+  batch.submit(batch_request(plain(9), outcomes[2], 0, 2));
+  turns(batch, 1);
   // The two rows of the guided one do not fit beside the first: the other runs in its place, and it is next.
-  lane.submit(lane_request(std::move(guided), outcomes[1], 0, 1));
-  turns(lane, 1);
-  EXPECT_EQ(lane.statistics().resident, 3u);
-  lane.submit(lane_request(plain(9), outcomes[3], 0, 0.5));
-  turns(lane, 1);
-  EXPECT_EQ(lane.statistics().resident, 3u);
-  EXPECT_EQ(lane.statistics().waiting, 1u);
-  finish_all(lane);
+  batch.submit(batch_request(std::move(guided), outcomes[1], 0, 1));
+  turns(batch, 1);
+  EXPECT_EQ(batch.statistics().resident, 3u);
+  batch.submit(batch_request(plain(9), outcomes[3], 0, 0.5));
+  turns(batch, 1);
+  EXPECT_EQ(batch.statistics().resident, 3u);
+  EXPECT_EQ(batch.statistics().waiting, 1u);
+  finish_all(batch);
   for (const Outcome& outcome : outcomes) EXPECT_EQ(outcome.code, ErrorCode::kOk);
 }
 
-TEST_F(OneLane, ShowsStatesAndDataPredictionsAndSamplesThatAreDone) {
+TEST_F(OneBatch, ShowsStatesAndDataPredictionsAndSamplesThatAreDone) {
   RunRequest run = plain(6, 2);
   run.records = small_program(6, 0.5F);
   show_data_as_state(run.records);
@@ -186,15 +185,15 @@ TEST_F(OneLane, ShowsStatesAndDataPredictionsAndSamplesThatAreDone) {
     };
     std::vector<std::uint32_t> done;
     Outcome outcome;
-    auto request = lane_request(shown, outcome);
+    auto request = batch_request(shown, outcome);
     if (predictions) preview_predictions(*request, run.records);
     request->image = [&](std::uint32_t sample, const RunImages& image) {
       done.push_back(sample);
       EXPECT_EQ(image.floats.size() + image.levels.size(), SmallNetwork::kElements);
     };
-    Lane lane(evaluator_of(network_), {3, 4});
-    lane.submit(std::move(request));
-    finish_all(lane);
+    Batch batch(evaluator_of(network_), {3, 4});
+    batch.submit(std::move(request));
+    finish_all(batch);
     EXPECT_EQ(outcome.code, ErrorCode::kOk);
     EXPECT_EQ(done, (std::vector<std::uint32_t>{0, 1}));
     return images;
@@ -205,7 +204,7 @@ TEST_F(OneLane, ShowsStatesAndDataPredictionsAndSamplesThatAreDone) {
   RunRequest cut = run;
   cut.preview_every = 0;
   cut.programs[0].count = 2;
-  const std::vector<float> after_two = run_programs(*network_, cut, running_).images.floats;
+  const std::vector<float> after_two = alone(*network_, cut).images.floats;
   EXPECT_TRUE(std::equal(states[0].begin(), states[0].end() - 1, after_two.begin()));
   EXPECT_EQ(previews(true, false), states);
   EXPECT_EQ(previews(true, true), previews(false, true));
@@ -214,8 +213,8 @@ TEST_F(OneLane, ShowsStatesAndDataPredictionsAndSamplesThatAreDone) {
   EXPECT_NE(previews(true, false), states);
 }
 
-TEST_F(OneLane, TellsProgressOfAllSamplesOfARequest) {
-  Lane lane(evaluator_of(network_), {4, 4});
+TEST_F(OneBatch, TellsProgressOfAllSamplesOfARequest) {
+  Batch batch(evaluator_of(network_), {4, 4});
   std::vector<std::uint64_t> told;
   RunRequest run = plain(3, 2);
   run.progress = [&](std::uint64_t done, std::uint64_t total) {
@@ -223,19 +222,19 @@ TEST_F(OneLane, TellsProgressOfAllSamplesOfARequest) {
     told.push_back(done);
   };
   Outcome outcome;
-  lane.submit(lane_request(std::move(run), outcome));
-  finish_all(lane);
-  EXPECT_EQ(told, (std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6}));
+  batch.submit(batch_request(std::move(run), outcome));
+  finish_all(batch);
+  EXPECT_EQ(told, (std::vector<std::uint64_t>{2, 4, 6}));
 }
 
-TEST_F(OneLane, TellsHowLongARequestWaitedAndRan) {
-  Lane lane(evaluator_of(network_), {1, 2});
+TEST_F(OneBatch, TellsHowLongARequestWaitedAndRan) {
+  Batch batch(evaluator_of(network_), {1, 2});
   Outcome first;
   Outcome second;
   const auto start = std::chrono::steady_clock::now();
-  lane.submit(lane_request(plain(3), first));
-  lane.submit(lane_request(plain(2), second));
-  finish_all(lane);
+  batch.submit(batch_request(plain(3), first));
+  batch.submit(batch_request(plain(2), second));
+  finish_all(batch);
   const double all = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   EXPECT_GT(first.run_seconds, 0);
   EXPECT_LT(first.queued_seconds, second.queued_seconds);
@@ -244,8 +243,8 @@ TEST_F(OneLane, TellsHowLongARequestWaitedAndRan) {
   EXPECT_LE(second.queued_seconds + second.run_seconds, all);
 }
 
-TEST_F(OneLane, AllocatesNothingInAStep) {
-  Lane lane(evaluator_of(network_), {5, 8});
+TEST_F(OneBatch, AllocatesNothingInAStep) {
+  Batch batch(evaluator_of(network_), {5, 8});
   std::vector<Outcome> outcomes(4);
   RandomValues random(1);
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
@@ -258,77 +257,76 @@ TEST_F(OneLane, AllocatesNothingInAStep) {
     for (std::size_t record = 3; record < run.records.size(); record += 3) {
       run.records[record].flags &= ~static_cast<std::uint32_t>(DPM_RECORD_EVALUATE);
     }
-    lane.submit(lane_request(std::move(run), outcomes[i], 0, static_cast<double>(i % 2)));
+    batch.submit(batch_request(std::move(run), outcomes[i], 0, static_cast<double>(i % 2)));
   }
-  turns(lane, 12);
+  turns(batch, 12);
   const std::uint64_t before = allocations();
-  turns(lane, 25);
+  turns(batch, 25);
   EXPECT_EQ(allocations(), before);
-  EXPECT_EQ(lane.statistics().steps, 37u);
-  finish_all(lane);
+  EXPECT_EQ(batch.statistics().steps, 37u);
+  finish_all(batch);
 }
 
-TEST_F(OneLane, RefusesWhatItCannotRun) {
-  Lane lane(evaluator_of(network_), {1, 2});
+TEST_F(OneBatch, RefusesWhatItCannotRun) {
+  Batch batch(evaluator_of(network_), {1, 2});
   Outcome outcome;
   const auto refused = [&](auto change) {
-    auto request = lane_request(plain(2), outcome);
+    auto request = batch_request(plain(2), outcome);
     change(*request);
-    return code_of([&] { lane.check(*request); }) == ErrorCode::kArgument;
+    return code_of([&] { batch.check(*request); }) == ErrorCode::kArgument;
   };
-  EXPECT_FALSE(refused([](LaneRequest&) {}));
-  EXPECT_TRUE(refused([](LaneRequest& r) { r.keys.clear(); }));
-  EXPECT_TRUE(refused([](LaneRequest& r) { r.keys[0] = std::nan(""); }));
-  EXPECT_TRUE(refused([](LaneRequest& r) { r.data_predictions.resize(3); }));
-  EXPECT_TRUE(refused([](LaneRequest& r) { r.run.samples[0].guidance = 2; }));
-  EXPECT_TRUE(refused([](LaneRequest& r) { r.run.programs[0].count = 0; }));
-  EXPECT_TRUE(refused([](LaneRequest& r) { r.run.samples[0].label = 3; }));
-  EXPECT_TRUE(refused([](LaneRequest& r) { r.run.noise.resize(SmallNetwork::kElements * std::size_t{0} + 7); }));
+  EXPECT_FALSE(refused([](BatchRequest&) {}));
+  EXPECT_TRUE(refused([](BatchRequest& r) { r.keys.clear(); }));
+  EXPECT_TRUE(refused([](BatchRequest& r) { r.keys[0] = std::nan(""); }));
+  EXPECT_TRUE(refused([](BatchRequest& r) { r.data_predictions.resize(3); }));
+  EXPECT_TRUE(refused([](BatchRequest& r) { r.run.samples[0].guidance = 2; }));
+  EXPECT_TRUE(refused([](BatchRequest& r) { r.run.samples[0].label = 3; }));
+  EXPECT_TRUE(refused([](BatchRequest& r) { r.run.noise.resize(SmallNetwork::kElements * std::size_t{0} + 7); }));
   // The program has one noisy record.
-  EXPECT_FALSE(refused([](LaneRequest& r) { r.run.noise.resize(SmallNetwork::kElements); }));
-  EXPECT_TRUE(refused([](LaneRequest& r) {
+  EXPECT_FALSE(refused([](BatchRequest& r) { r.run.noise.resize(SmallNetwork::kElements); }));
+  EXPECT_TRUE(refused([](BatchRequest& r) {
     r.run = plain(4);
     r.run.noise.resize(2 * std::size_t{SmallNetwork::kElements});
   }));
-  for (const LaneOptions& wrong :
-       {LaneOptions{0, 1}, LaneOptions{2, 1}, LaneOptions{1, 70000}, LaneOptions{1, 1, true, false, 0}}) {
-    EXPECT_EQ(code_of([&] { Lane(evaluator_of(network_), wrong); }), ErrorCode::kArgument);
+  for (const BatchOptions& wrong :
+       {BatchOptions{0, 1}, BatchOptions{3, 1}, BatchOptions{1, 70000}, BatchOptions{1, 1, true, false, 0}}) {
+    EXPECT_EQ(code_of([&] { Batch(evaluator_of(network_), wrong); }), ErrorCode::kArgument);
   }
 }
 
-TEST_F(OneLane, TellsEveryRequestOfItsEnd) {
-  Lane lane(evaluator_of(network_), {2, 4});
+TEST_F(OneBatch, TellsEveryRequestOfItsEnd) {
+  Batch batch(evaluator_of(network_), {2, 4});
   std::vector<Outcome> outcomes(3);
-  lane.submit(lane_request(plain(9, 4), outcomes[0]));
-  turns(lane, 2);
-  lane.submit(lane_request(plain(9), outcomes[1]));
-  lane.end(ErrorCode::kDevice, "the card is gone");
-  lane.end(ErrorCode::kClosed, "later");
-  EXPECT_FALSE(lane.has_work());
-  lane.submit(lane_request(plain(9), outcomes[2]));
+  batch.submit(batch_request(plain(9, 4), outcomes[0]));
+  turns(batch, 2);
+  batch.submit(batch_request(plain(9), outcomes[1]));
+  batch.end(ErrorCode::kDevice, "the card is gone");
+  batch.end(ErrorCode::kClosed, "later");
+  EXPECT_FALSE(batch.has_work());
+  batch.submit(batch_request(plain(9), outcomes[2]));
   for (const Outcome& outcome : outcomes) {
     EXPECT_EQ(outcome.calls, 1);
     EXPECT_EQ(outcome.code, ErrorCode::kDevice);
     EXPECT_EQ(outcome.message, "the card is gone");
     EXPECT_TRUE(outcome.result.images.floats.empty());
   }
-  EXPECT_EQ(lane.statistics().waiting, 0u);
-  EXPECT_EQ(lane.statistics().resident, 0u);
+  EXPECT_EQ(batch.statistics().waiting, 0u);
+  EXPECT_EQ(batch.statistics().resident, 0u);
 }
 
-TEST_F(OneLane, EndsWithTheErrorOfItsDevice) {
-  Lane lane(evaluator_of(network_), {2, 4});
+TEST_F(OneBatch, EndsWithTheErrorOfItsDevice) {
+  Batch batch(evaluator_of(network_), {2, 4});
   std::vector<Outcome> outcomes(2);
-  lane.submit(lane_request(plain(9), outcomes[0]));
-  turns(lane, 1);
+  batch.submit(batch_request(plain(9), outcomes[0]));
+  turns(batch, 1);
   // What a step calls fails as a device would.
   RunRequest broken = plain(9);
   broken.progress = [](std::uint64_t, std::uint64_t) { throw Error(ErrorCode::kDevice, "the card is gone"); };
-  lane.submit(lane_request(std::move(broken), outcomes[1]));
-  turns(lane, 1);
+  batch.submit(batch_request(std::move(broken), outcomes[1]));
+  turns(batch, 1);
   for (const Outcome& outcome : outcomes) EXPECT_EQ(outcome.code, ErrorCode::kDevice);
   Outcome late;
-  lane.submit(lane_request(plain(1), late));
+  batch.submit(batch_request(plain(1), late));
   EXPECT_EQ(late.code, ErrorCode::kDevice);
 }
 

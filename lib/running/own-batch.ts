@@ -1,0 +1,88 @@
+import { nativeWork } from '../base/errors.js';
+import type { NativeBatch, NativeQuestion, NativeRunRequest, NativeRunResult } from '../engine/binding.js';
+import { isGuided } from './guidance.js';
+
+/** What a function answers. */
+export interface Answer {
+  values: Float32Array;
+  /** The second output of a prediction. */
+  head: Float32Array | null;
+}
+
+/** Failed steps whose requests may still ask for their errors. */
+const MOST_FAILURES = 64;
+
+/**
+ * A batch that asks functions: what they throw is what the requests of the step reject with.
+ *
+ * @param open - Opens it with what it calls with a question.
+ */
+export async function askingBatch(
+  open: (onQuestion: (question: NativeQuestion) => void) => Promise<NativeBatch>,
+  answer: (question: NativeQuestion) => Promise<Answer>,
+): Promise<NativeBatch> {
+  /** Of steps whose function failed, by the message that their requests are ended with. */
+  const failures = new Map<string, unknown>();
+  let failed = 0;
+  const reply = async (question: NativeQuestion): Promise<void> => {
+    try {
+      const { values, head } = await answer(question);
+      await batch.answer(values, head);
+    } catch (error) {
+      const name = `failure ${failed++} of a function that a batch asked`;
+      failures.set(name, error);
+      const [oldest] = failures.keys();
+      if (failures.size > MOST_FAILURES && oldest !== undefined) failures.delete(oldest);
+      // A batch that was closed meanwhile waits for nothing.
+      await batch.abandon(name).catch(() => undefined);
+    }
+  };
+  const batch = await nativeWork(() => open((question) => void reply(question)));
+  return {
+    bytes: batch.bytes,
+    submit: async (request) => {
+      try {
+        return await nativeWork(() => batch.submit(request));
+      } catch (error) {
+        throw error instanceof Error && failures.has(error.message) ? failures.get(error.message) : error;
+      }
+    },
+    answer: (values, head) => batch.answer(values, head),
+    abandon: (message) => batch.abandon(message),
+    stats: () => batch.stats(),
+    close: () => batch.close(),
+  };
+}
+
+/** How large a batch a request has for itself. */
+export function ownBatchSize({ batch, sampleProgram, guidance }: NativeRunRequest): {
+  rows: number;
+  slots: number;
+  fit: boolean;
+  whole: boolean;
+  weight: number;
+} {
+  const slots = Math.min(batch, sampleProgram.length);
+  const rows = guidance?.some(isGuided) === true ? 2 * slots : slots;
+  return { rows, slots, fit: false, whole: false, weight: 1 };
+}
+
+/** Runs a request in a batch of its own, which is closed behind it. */
+export async function runInOwnBatch(
+  open: () => Promise<NativeBatch>,
+  request: NativeRunRequest,
+): Promise<NativeRunResult> {
+  const batch = await open();
+  try {
+    return await batch.submit({
+      ...request,
+      priority: 0,
+      keys: Float64Array.from(request.sampleProgram, (_, sample) => sample),
+      previewsRows: true,
+      dataPredictions: null,
+      onImage: null,
+    });
+  } finally {
+    await batch.close();
+  }
+}
