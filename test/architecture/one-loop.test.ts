@@ -1,0 +1,43 @@
+// There is one loop: one place in native code that advances samples, and one in TypeScript that sends requests to it.
+import { describe, expect, it } from 'vitest';
+
+import { packagePath } from '../support/temporary.js';
+import { readSources } from './imports.js';
+
+const sources = readSources(packagePath('.'), ['lib', 'native', 'packages/server/src']);
+
+/** Where a text stands in the product's sources, a file as often as it does. */
+function places(pattern: RegExp, tree: string, but: readonly string[] = []): string[] {
+  return [...sources]
+    .filter(([file]) => file.startsWith(`${tree}/`) && !but.includes(file))
+    .flatMap(([file, text]) => Array.from(text.matchAll(pattern), () => file));
+}
+
+describe('one loop', () => {
+  it('advances a sample in one place', () => {
+    expect(places(/\bcounter\s*\+=|\+\+\s*[\w.>-]*\bcounter\b(?!_)/g, 'native')).toEqual([
+      'native/sampling/batch_steps.cc',
+    ]);
+  });
+
+  it('updates the samples of a step in one place', () => {
+    expect(places(/step_?(?:->|\.)update\(/g, 'native')).toEqual(['native/sampling/batch_steps.cc']);
+    expect(places(/step_?(?:->|\.)queue\(/g, 'native')).toEqual(['native/sampling/batch_steps.cc']);
+  });
+
+  it('has a trajectory advanced by the batch alone', () => {
+    const files = places(/network\(\)->advance\(/g, 'native');
+    expect(new Set(files)).toEqual(new Set(['native/sampling/batch_steps.cc', 'native/sampling/batch_trajectory.cc']));
+    expect(places(/->advance\(|\.advance\(/g, 'native', [...files, 'native/engine/network.cc'])).toEqual([]);
+  });
+
+  it('takes the requests of TypeScript from one function', () => {
+    expect(places(/(?<!function )\bnativeRequest\(/g, 'lib')).toEqual(['lib/running/step-run.ts']);
+    expect(places(/(?<!function )\bnativeRequest\(/g, 'packages')).toEqual([]);
+  });
+
+  it('mixes both predictions of guidance by one formula, native and packed', () => {
+    expect(places(/1\.0F - \w*(?:weight|guidance)/g, 'native')).toEqual(['native/backend/guidance.h']);
+    expect(places(/\b1 - weight\b/g, 'lib')).toEqual(['lib/running/guidance.ts']);
+  });
+});
