@@ -94,3 +94,13 @@ export function markdownTable(rooms: readonly Room[]): string[] {
   });
   return lines.map((cells) => cells.join(' | '));
 }
+
+/** Lines of the files of each room, without those of the rooms inside it. */
+export function linesByRoom(sources: Sources, rooms: readonly Room[]): Map<string, number> {
+  const lines = new Map(rooms.map(({ path }) => [path, 0]));
+  for (const [file, text] of sources) {
+    const room = roomOf(file, rooms);
+    if (room !== undefined) lines.set(room.path, (lines.get(room.path) ?? 0) + text.split('\n').length - 1);
+  }
+  return lines;
+}

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
 import { packagePath } from '../support/temporary.js';
-import { circles, imported, markdownTable, readSources, violations } from './imports.js';
+import { circles, imported, linesByRoom, markdownTable, readSources, violations } from './imports.js';
 import { rooms } from './rooms.js';
 
 const trees = [...new Set(rooms.map(({ path }) => path.split('/')[0] ?? ''))];
@@ -41,6 +41,16 @@ describe('the rooms of lib/, native/ and cuda/', () => {
     }
   });
 
+  it('have no more lines than they may', () => {
+    const counted = linesByRoom(sources, rooms);
+    const larger = rooms.filter(({ path, lines }) => (counted.get(path) ?? 0) > lines);
+    expect(larger.map(({ path, lines }) => `${path} has ${counted.get(path)} lines of ${lines}`)).toEqual([]);
+    // A budget that is far away says nothing.
+    for (const { path, lines } of rooms) expect(lines, path).toBeLessThan(1.1 * (counted.get(path) ?? 0) + 100);
+    const grown = planted('lib/base/arrays.ts', '\n'.repeat(5000));
+    expect(linesByRoom(grown, rooms).get('lib/base')).toBe((counted.get('lib/base') ?? 0) + 5001);
+  });
+
   it('have no circle of files, of types neither', () => {
     expect(circles(sources)).toEqual([]);
   });
@@ -56,6 +66,7 @@ describe('the rooms of lib/, native/ and cuda/', () => {
           .map((cell) => cell.trim())
           .join(' | '),
       );
+    // `npm run format` writes it anew.
     expect(rows).toEqual(markdownTable(rooms));
   });
 });

@@ -7,65 +7,78 @@ export interface Room {
   readonly holds: string;
   /** Rooms listed earlier whose files it may import or include. */
   readonly uses: readonly string[];
+  /** Lines that its files may have in all. Whoever needs more says so here, and why in the commit. */
+  readonly lines: number;
 }
 
 export const rooms: readonly Room[] = [
-  { path: 'lib/base', holds: 'errors, checks of arguments, arrays, seeds', uses: [] },
+  { path: 'lib/base', holds: 'errors, checks of arguments, arrays, seeds', uses: [], lines: 700 },
   {
     path: 'lib/files',
     holds: 'reading and writing files: JSON, YAML, configurations, safetensors, atomic writes',
     uses: ['lib/base'],
+    lines: 1300,
   },
   {
     path: 'lib/images',
     holds: 'batches of images, the pictures and files that they are or become, their distances',
     uses: ['lib/base', 'lib/files'],
+    lines: 1000,
   },
   {
     path: 'lib/network',
     holds: 'networks are compilers: a description becomes a graph of operations, its tensors and its cost',
     uses: ['lib/base'],
+    lines: 1050,
   },
   {
     path: 'lib/program',
     holds: 'what samplers compile to: records, host programs; building, validating, packing them',
     uses: ['lib/base'],
+    lines: 800,
   },
   {
     path: 'lib/schedule',
     holds: 'noise schedules, times, trajectories, jumps, predictions',
     uses: ['lib/base', 'lib/files', 'lib/program'],
+    lines: 2200,
   },
   {
     path: 'lib/variance',
     holds: 'formulas and tables of variances; never runs a network',
     uses: ['lib/base', 'lib/files', 'lib/program', 'lib/schedule'],
+    lines: 450,
   },
   {
     path: 'lib/engine',
     holds: 'the addon: devices, tensors, networks on them, fused updates',
     uses: ['lib/base', 'lib/network', 'lib/program'],
+    lines: 1650,
   },
   {
     path: 'lib/running',
     holds: 'running programs: evaluators, guidance, noise, host contexts, requests',
     uses: ['lib/base', 'lib/images', 'lib/program', 'lib/engine'],
+    lines: 2200,
   },
   {
     path: 'lib/samplers',
     holds:
       'samplers, one file a family with its facts; their options and numerics; scheduler/: files of diffusers as runs',
     uses: ['lib/base', 'lib/files', 'lib/program', 'lib/schedule', 'lib/variance'],
+    lines: 5900,
   },
   {
     path: 'lib/checkpoint',
     holds: 'model folders, names, conversion, presets; families/ and pytorch/',
     uses: ['lib/base', 'lib/files', 'lib/network', 'lib/program', 'lib/schedule', 'lib/variance', 'lib/engine'],
+    lines: 5800,
   },
   {
     path: 'lib/serving',
     holds: 'batchers: keys, admission, calibration, streams, models in JavaScript, ports',
     uses: ['lib/base', 'lib/images', 'lib/program', 'lib/schedule', 'lib/engine', 'lib/running', 'lib/samplers'],
+    lines: 2650,
   },
   {
     path: 'lib/model.ts',
@@ -81,16 +94,19 @@ export const rooms: readonly Room[] = [
       'lib/checkpoint',
       'lib/serving',
     ],
+    lines: 400,
   },
   {
     path: 'lib/guidance',
     holds: 'what guides a sampler: classifiers and their gradients, the rows of classifier-free guidance',
     uses: ['lib/base', 'lib/schedule', 'lib/engine', 'lib/running', 'lib/checkpoint'],
+    lines: 300,
   },
   {
     path: 'lib/translation',
     holds: 'images of one domain as images of another: energies, constraints, low-passes',
     uses: ['lib/base', 'lib/images', 'lib/schedule', 'lib/engine', 'lib/running', 'lib/model.ts', 'lib/guidance'],
+    lines: 700,
   },
   {
     path: 'lib/estimation',
@@ -106,6 +122,7 @@ export const rooms: readonly Room[] = [
       'lib/samplers',
       'lib/model.ts',
     ],
+    lines: 1500,
   },
   {
     path: 'lib/cli',
@@ -128,6 +145,7 @@ export const rooms: readonly Room[] = [
       'lib/translation',
       'lib/estimation',
     ],
+    lines: 4100,
   },
   {
     path: 'lib/index.ts',
@@ -149,61 +167,73 @@ export const rooms: readonly Room[] = [
       'lib/translation',
       'lib/estimation',
     ],
+    lines: 150,
   },
   {
     path: 'native/platform',
     holds: 'what differs between systems and processors: memory, files, libraries, threads; a folder for each system',
     uses: [],
+    lines: 650,
   },
   {
     path: 'native/core',
     holds: 'errors, memory, threads, Philox, scalar functions',
     uses: ['native/platform'],
+    lines: 850,
   },
   {
     path: 'native/backend',
     holds: 'the C ABI between engine and device, the record, header-only helpers of both sides',
     uses: ['native/core'],
+    lines: 1200,
   },
   {
     path: 'native/graph',
     holds: 'graphs: operations, shapes, validation, memory plan',
     uses: ['native/core', 'native/backend'],
+    lines: 1300,
   },
   {
     path: 'native/graph/passes',
     holds: 'what rewrites a graph: fusion, as far as the device supports it; derivatives',
     uses: ['native/core', 'native/backend', 'native/graph'],
+    lines: 1100,
   },
   {
     path: 'native/weights',
     holds: 'weights in files',
     uses: ['native/core', 'native/graph'],
+    lines: 300,
   },
   {
     path: 'native/devices/cpu',
     holds: 'the CPU device, linked in',
     uses: ['native/platform', 'native/core', 'native/backend'],
+    lines: 5600,
   },
   {
     path: 'native/devices/reference',
     holds: 'the reference device, a plug-in: naive loops in double',
     uses: ['native/core', 'native/backend'],
+    lines: 1050,
   },
   {
     path: 'native/devices',
     holds: 'the registry of devices, the one place that includes one',
     uses: ['native/platform', 'native/core', 'native/backend', 'native/devices/cpu'],
+    lines: 300,
   },
   {
     path: 'native/engine',
     holds: 'device handles, the engine thread, loaded networks',
     uses: ['native/platform', 'native/core', 'native/backend', 'native/graph', 'native/graph/passes', 'native/devices'],
+    lines: 1200,
   },
   {
     path: 'native/sampling',
     holds: 'the sampling loop',
     uses: ['native/core', 'native/backend', 'native/engine'],
+    lines: 2750,
   },
   {
     path: 'native/addon',
@@ -217,45 +247,54 @@ export const rooms: readonly Room[] = [
       'native/engine',
       'native/sampling',
     ],
+    lines: 3000,
   },
   {
     path: 'cuda/runtime',
     holds: 'memory, streams, events and graphs of the CUDA runtime, owned',
     uses: ['native/core'],
+    lines: 700,
   },
   {
     path: 'cuda/kernels',
     holds: 'the kernels, compiled by nvcc and, emulated, as C++',
     uses: ['native/core', 'native/backend'],
+    lines: 6350,
   },
   {
     path: 'cuda/products',
     holds: 'the interface of whoever multiplies',
     uses: ['native/core', 'cuda/runtime'],
+    lines: 550,
   },
   {
     path: 'cuda/dnn',
     holds: 'cuDNN behind it, opened when the program runs',
     uses: ['native/core', 'cuda/runtime', 'cuda/products'],
+    lines: 2400,
   },
   {
     path: 'cuda/device',
     holds: 'one card: its stream, memory and limits',
     uses: ['native/core', 'native/backend', 'cuda/runtime', 'cuda/products'],
+    lines: 350,
   },
   {
     path: 'cuda/layers',
     holds: 'nodes of a graph made ready to run',
     uses: ['native/core', 'native/backend', 'cuda/kernels', 'cuda/products', 'cuda/device'],
+    lines: 1800,
   },
   {
     path: 'cuda/execution',
     holds: 'networks with memory for a batch, graphs of steps, whole trajectories, steps of running batches, states',
     uses: ['native/core', 'native/backend', 'cuda/runtime', 'cuda/kernels', 'cuda/device', 'cuda/layers'],
+    lines: 1850,
   },
   {
     path: 'cuda',
     holds: 'the table of the CUDA device and its entry point',
     uses: ['native/core', 'native/backend', 'cuda/runtime', 'cuda/kernels', 'cuda/device', 'cuda/execution'],
+    lines: 350,
   },
 ];
