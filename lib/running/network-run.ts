@@ -34,14 +34,20 @@ function finalImages(run: ResolvedRun, states: Float32Array | Uint8Array): Image
   return imagesOf(run, states);
 }
 
-/** Runs step programs of a model; returns what the runner gives beside the images. */
+/**
+ * Runs step programs of a model; returns what the runner gives beside the images.
+ *
+ * @param guides - Of the native loop; `areFunctions`: functions of the caller's guide or constrain the samples.
+ */
 export async function runPrograms<R extends NativeRunResult>(
   programs: readonly StepProgram[],
   run: ResolvedRun,
   runner: StepRunner<R>,
-  guides: readonly NativeGuide[] | null = null,
+  { guides, areFunctions = false }: { guides?: readonly NativeGuide[]; areFunctions?: boolean } = {},
 ): Promise<{ result: RunResult; native: R }> {
   const { options, model } = run;
+  // Levels do not tell what is not finite, as what a function gives may be.
+  const levels = options.format === 'uint8' && isCentred(model.range) && !areFunctions;
   const { signal, snapshotEvery, onProgress, onPreview, previewEvery = 1 } = options;
   const result = await runSteps(
     programs,
@@ -49,9 +55,9 @@ export async function runPrograms<R extends NativeRunResult>(
       ...run,
       elements: elementCount(model.sampleShape),
       signal,
-      guides,
+      guides: guides ?? null,
       snapshotEvery,
-      levels: options.format === 'uint8' && isCentred(model.range),
+      levels,
       onProgress,
       previewEvery,
       onPreview:
@@ -94,10 +100,10 @@ export async function runOnNetwork(run: ResolvedRun): Promise<RunResult> {
   }
   const network: StepRunner = { run: (request) => nativeWork(() => run.unet.native.run(request)) };
   const guided = await nativeGuides(run);
-  if (guided !== null) return (await runPrograms([guided.program], run, network, guided.guides)).result;
+  if (guided !== null) return (await runPrograms([guided.program], run, network, { guides: guided.guides })).result;
   if (guides.length > 0 || constrain !== undefined) {
     const { program, runner } = guidedByFunctions(run);
-    return (await runPrograms([program], run, runner)).result;
+    return (await runPrograms([program], run, runner, { areFunctions: true })).result;
   }
   if (run.work.kind === 'host') return runHost(run.work.program, run);
   return (await runPrograms(run.work.programs, run, network)).result;

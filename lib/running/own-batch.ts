@@ -1,3 +1,4 @@
+import { untilAborted } from '../base/abort.js';
 import { nativeWork } from '../base/errors.js';
 import type { NativeBatch, NativeQuestion, NativeRunRequest, NativeRunResult } from '../engine/binding.js';
 import { isGuided } from './guidance.js';
@@ -27,7 +28,7 @@ export async function askingBatch(
   const reply = async (question: NativeQuestion): Promise<void> => {
     try {
       const { values, head } = await answer(question);
-      await batch.answer(values, head);
+      await nativeWork(() => batch.answer(values, head));
     } catch (error) {
       const name = `failure ${failed++} of a function that a batch asked`;
       failures.set(name, error);
@@ -67,22 +68,30 @@ export function ownBatchSize({ batch, sampleProgram, guidance }: NativeRunReques
   return { rows, slots, fit: false, whole: false, weight: 1 };
 }
 
-/** Runs a request in a batch of its own, which is closed behind it. */
+/**
+ * Runs a request in a batch of its own, which is closed behind it.
+ *
+ * @param signal - Ends the wait at once, whatever else the engine is busy with.
+ */
 export async function runInOwnBatch(
   open: () => Promise<NativeBatch>,
   request: NativeRunRequest,
+  signal?: AbortSignal,
 ): Promise<NativeRunResult> {
-  const batch = await open();
-  try {
-    return await batch.submit({
-      ...request,
-      priority: 0,
-      keys: Float64Array.from(request.sampleProgram, (_, sample) => sample),
-      previewsRows: true,
-      dataPredictions: null,
-      onImage: null,
-    });
-  } finally {
-    await batch.close();
-  }
+  return untilAborted(signal, async () => {
+    const batch = await open();
+    try {
+      return await batch.submit({
+        ...request,
+        priority: 0,
+        keys: Float64Array.from(request.sampleProgram, (_, sample) => sample),
+        previewsRows: true,
+        dataPredictions: null,
+        onImage: null,
+      });
+    } finally {
+      // The engine may have much to do before.
+      void batch.close().catch(() => undefined);
+    }
+  });
 }

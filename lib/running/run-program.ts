@@ -96,7 +96,8 @@ async function runStepProgram(
       seed,
       labels: null,
       guidance: null,
-      init: init ?? null,
+      // The batch is opened first: what is the caller's may change meanwhile.
+      init: init === undefined ? null : Float32Array.from(init),
       noise: noise === undefined ? null : flattenNoise(noise, count * elements),
       batch: count,
       elements,
@@ -108,7 +109,7 @@ async function runStepProgram(
           onProgress(done / count, total / count);
         }),
     },
-    network.native,
+    { run: (request) => network.run(request, signal) },
   );
   return images as Float32Array;
 }

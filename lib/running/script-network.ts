@@ -1,6 +1,13 @@
 import { DpmError, nativeWork } from '../base/errors.js';
 import { median } from '../base/quantile.js';
-import type { NativeBatch, NativeBatchOptions, NativeNetwork, NativeTensor } from '../engine/binding.js';
+import type {
+  NativeBatch,
+  NativeBatchOptions,
+  NativeNetwork,
+  NativeRunRequest,
+  NativeRunResult,
+  NativeTensor,
+} from '../engine/binding.js';
 import type { Device } from '../engine/device.js';
 import { checkedLabels } from '../engine/inputs.js';
 import { RECORD_BYTES } from '../program/pack.js';
@@ -58,8 +65,13 @@ export class ScriptNetwork implements RunNetwork {
       batch: (options) => this.#batch(options),
       measure: (batches, repeats) => this.#measure(batches, repeats),
       predict: (...inputs) => this.#predictTensors(...inputs),
-      run: (request) => runInOwnBatch(() => this.#batch(ownBatchSize(request)), request),
+      run: (request) => this.run(request),
     };
+  }
+
+  /** A run in a batch of its own; `signal` ends the wait for it at once. */
+  run(request: NativeRunRequest, signal?: AbortSignal): Promise<NativeRunResult> {
+    return runInOwnBatch(() => this.#batch(ownBatchSize(request)), request, signal);
   }
 
   labels(classLabels: ArrayLike<number> | undefined, batch: number): Int32Array | null {

@@ -19,8 +19,8 @@ Batch::Batch(std::unique_ptr<Evaluator> evaluator, BatchOptions options)
       options_(std::move(options)),
       initial_states_(options_.slots) {
   const std::uint32_t slots = options_.slots;
-  require(options_.rows > 0 && slots > 0 && slots <= 65536 && options_.rows <= 2 * slots,
-          "a batch has at least one row, and two of a slot at most");
+  require(slots > 0 && slots <= 65536, "a batch has between 1 and 65536 slots");
+  require(options_.rows > 0 && options_.rows <= 2 * slots, "a batch has at least one row, and two of a slot at most");
   require(weight() > 0 && std::isfinite(weight()), "a batch has a weight above 0");
   evaluator_->reserve(options_.rows);
   registers_ = std::make_unique<Registers>(evaluator_->device(), shape_, slots);
@@ -87,6 +87,8 @@ double Batch::take_turn() noexcept {
   charged_ = std::nullopt;
   guarded([this] {
     attention_ = false;
+    // It has ended, and is still among those that are looked at.
+    if (!evaluator_) return;
     take_inbox();
     drop_cancelled();
     if (waits_) return;

@@ -151,9 +151,10 @@ class Batch final : public TurnTaker {
   // Samples get slots and leave them.
   /// Gives slots to samples that would run in this step.
   void join();
-  void enter(const Sample& sample);
+  /// Returns the rows that its first record takes.
+  std::uint32_t enter(const Sample& sample);
   void free_slot(std::uint32_t index);
-  /// Rows that a sample's next record takes.
+  /// Rows that a sample's next record takes; none where there is no other.
   [[nodiscard]] static std::uint32_t rows_of_next(const Slot& slot);
   /// Rows of the samples with a slot that come before `place`.
   [[nodiscard]] std::uint32_t rows_before(const Place& place) const;

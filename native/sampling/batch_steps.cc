@@ -7,7 +7,10 @@
 
 namespace dpm {
 
-std::uint32_t Batch::rows_of_next(const Slot& slot) { return rows_of(record(slot), identity(slot.sample).guidance); }
+std::uint32_t Batch::rows_of_next(const Slot& slot) {
+  if (slot.counter == program(slot.sample).count) return 0;
+  return rows_of(record(slot), identity(slot.sample).guidance);
+}
 
 std::uint32_t Batch::rows_before(const Place& place) const {
   std::uint32_t rows = 0;
@@ -19,11 +22,15 @@ std::uint32_t Batch::rows_before(const Place& place) const {
 
 void Batch::join() {
   running_.clear();
-  while (!free_.empty() && !waiting_.empty() && rows_before(waiting_.front().place) < options_.rows) {
+  std::uint32_t taken = 0;
+  for (const Slot& slot : slots_) taken += slot.is_free() ? 0 : rows_of_next(slot);
+  while (!free_.empty() && !waiting_.empty()) {
+    // Where there is room behind everybody, nobody need be asked for their place.
+    if (taken >= options_.rows && rows_before(waiting_.front().place) >= options_.rows) break;
     std::pop_heap(waiting_.begin(), waiting_.end(), comes_later);
     const Sample sample = waiting_.back();
     waiting_.pop_back();
-    if (sample.owner->entered_at > 0 || make_result(*sample.owner)) enter(sample);
+    if (sample.owner->entered_at > 0 || make_result(*sample.owner)) taken += enter(sample);
   }
   initial_states_.draw(evaluator_->device(), registers_->views());
   if (running_.empty()) return;
@@ -33,7 +40,7 @@ void Batch::join() {
   give_arrivals();
 }
 
-void Batch::enter(const Sample& sample) {
+std::uint32_t Batch::enter(const Sample& sample) {
   --waiting_count_;
   ++resident_;
   std::pop_heap(free_.begin(), free_.end(), std::greater<>());
@@ -43,11 +50,12 @@ void Batch::enter(const Sample& sample) {
   registers_->clear(slot, program(sample).history);
   const RunRequest& run = run_of(sample);
   if (program(sample).count == 0) running_.push_back(slot);
-  if (!run.init.empty()) {
+  if (run.init.empty()) {
+    initial_states_.add(slot, run, sample.index);
+  } else {
     registers_->write(slot, 1, run.init.data() + sample.index * shape_.image);
-    return;
   }
-  initial_states_.add(slot, run, sample.index);
+  return rows_of_next(slots_[slot]);
 }
 
 std::uint32_t Batch::choose_running() {
@@ -283,7 +291,7 @@ void Batch::arrive(double seconds) {
 
 void Batch::wait_for_queued() {
   if (!is_queued_) return;
-  if (std::exchange(is_trajectory_queued_, false)) {
+  if (is_trajectory_queued_) {
     evaluator_->network()->advance(0, true);
     arrive(0);
   } else {

@@ -87,6 +87,8 @@ void WatchedJob::post(std::function<void(Napi::Env)> call) {
     } catch (const Napi::Error& error) {
       reject_with(error);
       cancelled_->store(true);
+      // A batch that waits for a function looks for it no sooner.
+      engine_->drop_cancelled();
     }
   }));
 }

@@ -93,7 +93,7 @@ describe('constrain', () => {
       batch: 2,
       snapshotEvery: 1,
       constrain: (x, { record }) => x.fill(shades[record % 4]!),
-      onPreview: (images, place) => shown.push({ ...place, values: images.data as Float32Array }),
+      onPreview: (images, place) => shown.push({ ...place, values: images.data }),
     });
     for (const { record, images } of snapshots) {
       expect(images.data).toEqual(new Float32Array(3 * elements).fill(shades[record % 4]!));

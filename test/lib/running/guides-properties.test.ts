@@ -181,6 +181,23 @@ describe('guides', () => {
     expect(maxDifference(quiet.images.data, plain.images.data)).toBeLessThan(1e-3 * size);
   });
 
+  it('that make states infinite are told of, as levels too', async () => {
+    await using model = await load();
+    const guides = [(x: Float32Array) => x.map(() => 3e38)];
+    for (const format of ['float32', 'uint8'] as const) {
+      const run = model.sample({
+        sampler: 'ddpm',
+        steps: 2,
+        count: 1,
+        clip: 'none',
+        format,
+        guides,
+        guideForm: 'score',
+      });
+      await expect(run).rejects.toMatchObject({ code: 'ERR_DPM_NOT_FINITE' });
+    }
+  });
+
   it('go with previews and snapshots', async () => {
     await using model = await load();
     const shown: Float32Array[] = [];
@@ -190,7 +207,7 @@ describe('guides', () => {
       snapshotEvery: 1,
       onPreview: (states, { record, first }) => {
         expect([record, first]).toEqual([shown.length + 1, 0]);
-        shown.push(states.data as Float32Array);
+        shown.push(states.data);
       },
     });
     expect(images.data).toEqual((await model.sample(options)).images.data);

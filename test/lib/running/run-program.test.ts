@@ -2,8 +2,10 @@ import { getEventListeners } from 'node:events';
 
 import { afterAll, describe, expect, it } from 'vitest';
 
+import type { DpmError } from '../../../lib/base/errors.js';
 import { Device } from '../../../lib/engine/device.js';
 import { update } from '../../../lib/engine/update.js';
+import { DiffusionModel } from '../../../lib/model.js';
 import { linear, stepProgram, stepRecord } from '../../../lib/program/builder.js';
 import type { HostProgram } from '../../../lib/program/program.js';
 import type { Clip } from '../../../lib/program/record.js';
@@ -18,6 +20,8 @@ import { hostDdim } from '../../support/host-ddim.js';
 import { asSteps, interpret } from '../../support/interpreter.js';
 import { initialRecord, normals } from '../../support/philox.js';
 import { randomProgram } from '../../support/random-program.js';
+import { packagePath } from '../../support/temporary.js';
+import { until } from '../../support/until.js';
 
 const device = Device.open({ device: 'cpu' });
 afterAll(() => device.close());
@@ -100,6 +104,55 @@ describe('runProgram', () => {
       [3, 9],
     ]);
     expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0);
+  });
+
+  it('begins with the states that it was given, whatever becomes of them', async () => {
+    const program = samplers.ddim(NoiseSchedule.linear(), { steps: 3 });
+    const init = Float32Array.of(1, 2, 3, 4);
+    const options = { device, shape: [1, 4], model: (x: Float32Array) => x.map((value) => 0.5 * value) };
+    const expected = await runProgram(program, { ...options, init: init.slice() });
+    const run = runProgram(program, { ...options, init });
+    init.fill(NaN);
+    expect(await run).toEqual(expected);
+  });
+
+  it('is aborted at once, whatever else its device is busy with', async () => {
+    await using model = await DiffusionModel.load(packagePath('models/mnist'), { device });
+    const controller = new AbortController();
+    let asked = 0;
+    const run = runProgram(samplers.ddim(NoiseSchedule.linear(), { steps: 3 }), {
+      device,
+      shape: [1, 4],
+      model: () => {
+        ++asked;
+        return new Promise(() => undefined);
+      },
+      signal: controller.signal,
+    });
+    const outcome = run.catch((error: unknown) => (error as DpmError).code);
+    await until(() => asked === 1);
+    let isDone = false;
+    const other = model.sample({ sampler: 'ddpm', steps: 1000, count: 16, seed: 1 }).finally(() => (isDone = true));
+    const stopped = other.catch(() => undefined);
+    controller.abort();
+    expect(await outcome).toBe('ERR_DPM_ABORTED');
+    expect(isDone).toBe(false);
+    await model.close();
+    await stopped;
+  });
+
+  it('ends with what its progress throws, though its model never answers again', async () => {
+    const own = new RangeError('mine');
+    let asked = 0;
+    const run = runProgram(samplers.ddim(NoiseSchedule.linear(), { steps: 9 }), {
+      device,
+      shape: [1, 4],
+      model: (x) => (++asked > 1 ? new Promise(() => undefined) : x),
+      onProgress: () => {
+        throw own;
+      },
+    });
+    await expect(run).rejects.toBe(own);
   });
 
   it('refuses what does not fit', async () => {

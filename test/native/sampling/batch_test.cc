@@ -294,6 +294,44 @@ TEST_F(OneBatch, RefusesWhatItCannotRun) {
   }
 }
 
+TEST_F(OneBatch, GivesOnlyTheStatesThatLieInARowTogether) {
+  // Samples in slots whose order is another one than in their request, and beside those of another.
+  Batch batch(evaluator_of(network_), {3, 3});
+  std::vector<Outcome> outcomes(2);
+  RunRequest pair = plain(3, 2);
+  pair.snapshot_every = 1;
+  auto first = batch_request(pair, outcomes[0]);
+  first->keys = {2, 0};
+  RunRequest other = plain(3, 1);
+  other.samples[0].seed_low = 77;
+  batch.submit(std::move(first));
+  batch.submit(batch_request(other, outcomes[1], 0, 1));
+  finish_all(batch);
+  expect_equal(outcomes[0].result, alone(*network_, pair), "samples the other way round");
+  expect_equal(outcomes[1].result, alone(*network_, other), "between them");
+  // The second sample of one request lies behind the first of another.
+  std::vector<Outcome> more(2);
+  auto late = batch_request(pair, more[0]);
+  late->keys = {9, 1};
+  Batch again(evaluator_of(network_), {2, 2});
+  again.submit(batch_request(other, more[1], 0, 0));
+  again.submit(std::move(late));
+  finish_all(again);
+  expect_equal(more[0].result, alone(*network_, pair), "behind another");
+  expect_equal(more[1].result, alone(*network_, other), "before another");
+}
+
+TEST_F(OneBatch, TakesNoTurnOnceItHasEnded) {
+  Batch batch(evaluator_of(network_), {1, 1});
+  batch.end(ErrorCode::kDevice, "the card is gone");
+  // Whoever cancels something else has all of an engine's batches look.
+  batch.look_for_cancelled();
+  EXPECT_TRUE(batch.has_work());
+  batch.take_turn();
+  EXPECT_FALSE(batch.has_work());
+  EXPECT_EQ(batch.statistics().steps, 0u);
+}
+
 TEST_F(OneBatch, TellsEveryRequestOfItsEnd) {
   Batch batch(evaluator_of(network_), {2, 4});
   std::vector<Outcome> outcomes(3);

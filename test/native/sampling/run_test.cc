@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "graph_runner.h"
+#include "sampling/lone_samples.h"
 #include "small_network.h"
 #include "small_programs.h"
 
@@ -185,20 +186,60 @@ TEST_F(Runs, SnapshotsAreWhatShorterProgramsEndWith) {
 }
 
 TEST_F(Runs, ExplicitNoiseReplacesTheStreams) {
-  const auto network = small_.load("cpu");
-  RunRequest run = mixed_request(2, 2);
-  RandomValues random(8);
-  run.init = random.normals(2 * SmallNetwork::kElements);
-  run.noise = random.normals(std::size_t{7} * 2 * SmallNetwork::kElements);
-  const auto first = run_programs(*network, run, running_).images.floats;
-  run.samples[0].seed_low = 1000;
-  EXPECT_EQ(run_programs(*network, run, running_).images.floats, first);
-  // Whichever batch a sample is in.
-  run.batch = 1;
-  EXPECT_EQ(run_programs(*network, run, running_).images.floats, first);
-  run.batch = 2;
-  run.noise.resize(std::size_t{6} * 2 * SmallNetwork::kElements);
-  EXPECT_EQ(code_of([&] { run_programs(*network, run, running_); }), ErrorCode::kArgument);
+  for (const char* device : {"cpu", "cuda:0"}) {
+    const auto network = small_.load(device);
+    RunRequest run = mixed_request(2, 2);
+    RandomValues random(8);
+    run.init = random.normals(2 * SmallNetwork::kElements);
+    run.noise = random.normals(std::size_t{7} * 2 * SmallNetwork::kElements);
+    const auto first = run_programs(*network, run, running_).images.floats;
+    EXPECT_EQ(first, alone(*network, run).images.floats) << device;
+    run.samples[0].seed_low = 1000;
+    EXPECT_EQ(run_programs(*network, run, running_).images.floats, first) << device;
+    // Whichever batch a sample is in.
+    run.batch = 1;
+    EXPECT_EQ(run_programs(*network, run, running_).images.floats, first) << device;
+    run.batch = 2;
+    run.noise.resize(std::size_t{6} * 2 * SmallNetwork::kElements);
+    EXPECT_EQ(code_of([&] { run_programs(*network, run, running_); }), ErrorCode::kArgument) << device;
+  }
+}
+
+TEST_F(Runs, ProgramsWithoutRecordsEndWithTheirInitialStates) {
+  for (const char* device : {"cpu", "cuda:0"}) {
+    const auto network = small_.load(device);
+    RunRequest run = mixed_request(5, 2);
+    run.programs[0].count = 0;
+    run.snapshot_every = 3;
+    const RunResult result = run_programs(*network, run, running_);
+    const RunResult expected = alone(*network, run);
+    EXPECT_EQ(result.images.floats, expected.images.floats) << device;
+    EXPECT_EQ(result.snapshots[1].images.floats, expected.snapshots[1].images.floats) << device;
+    for (Program& program : run.programs) program.first = program.count = 0;
+    run.records.clear();
+    EXPECT_EQ(run_programs(*network, run, running_).images.floats, alone(*network, run).images.floats) << device;
+  }
+}
+
+TEST_F(Runs, PreviewsShowSamplesThatHaveComeAsFar) {
+  for (const char* device : {"cpu", "cuda:0"}) {
+    const auto network = small_.load(device);
+    RunRequest run = uniform_request(5, 3);
+    run.preview_every = 3;
+    run.watched = true;
+    std::vector<std::vector<std::uint32_t>> shown;
+    std::vector<float> second;
+    run.preview = [&](std::uint32_t record, std::uint32_t first, const RunImages& images) {
+      const auto count = static_cast<std::uint32_t>(images.floats.size() / SmallNetwork::kElements);
+      shown.push_back({record, first, count});
+      if (record == 6) second.insert(second.end(), images.floats.begin(), images.floats.end());
+    };
+    run_programs(*network, run, running_);
+    EXPECT_EQ(shown, (std::vector<std::vector<std::uint32_t>>{{3, 0, 3}, {6, 0, 3}, {3, 3, 2}, {6, 3, 2}})) << device;
+    RunRequest cut = uniform_request(5, 3);
+    cut.programs[1].count = 6;
+    EXPECT_EQ(second, run_programs(*network, cut, running_).images.floats) << device;
+  }
 }
 
 TEST_F(Runs, CancellingAndStoppingEndARun) {
