@@ -7,7 +7,7 @@ import { rooms } from '../test/architecture/rooms.js';
 
 const file = new URL('../ARCHITECTURE.md', import.meta.url);
 const lines = readFileSync(file, 'utf8').split('\n');
-const first = lines.findIndex((line) => line.startsWith("| `lib/base`"));
+const first = lines.findIndex((line) => line.startsWith('| `lib/base`'));
 const count = lines.slice(first).findIndex((line) => !line.startsWith('|'));
 if (first < 0 || count < 0) throw new Error('ARCHITECTURE.md has no table of rooms');
 lines.splice(first, count, ...markdownTable(rooms).map((row) => `| ${row} |`));

@@ -70,8 +70,7 @@ dpm_constant lower(const Constant& constant) {
 
 LoweredGraph::LoweredGraph(const Graph& graph) {
   for (const Value& value : graph.values) {
-    values_.push_back(
-        {value.channels, value.height, value.width, value.parent, value.channel_offset, value.binding});
+    values_.push_back({value.channels, value.height, value.width, value.parent, value.channel_offset, value.binding});
   }
   for (const Node& node : graph.nodes) nodes_.push_back(lower(node));
   for (const Constant& constant : graph.constants) constants_.push_back(graph::lower(constant));

@@ -26,7 +26,14 @@ function randomValues(random: Random, count: number): Float64Array {
 
 function randomRegisters(random: Random): Registers {
   const values = (): Float64Array => randomValues(random, elements);
-  return { x: values(), y: values(), out: values(), head: values(), guide: new Float64Array(elements), history: Array.from({ length: 8 }, values) };
+  return {
+    x: values(),
+    y: values(),
+    out: values(),
+    head: values(),
+    guide: new Float64Array(elements),
+    history: Array.from({ length: 8 }, values),
+  };
 }
 
 /** The record as native code sees it: every coefficient rounded to float32. */
