@@ -130,5 +130,8 @@ export function guidedByFunctions(run: ResolvedRun): { program: StepProgram; run
       (onQuestion) => unet.native.batch({ ...ownBatchSize(request), ...asks, onQuestion }),
       (question) => functions.answer(question),
     );
-  return { program, runner: { run: (request) => runInOwnBatch(() => open(request), request, run.options.signal) } };
+  return {
+    program,
+    runner: { run: (request) => runInOwnBatch(unet, () => open(request), request, run.options.signal) },
+  };
 }

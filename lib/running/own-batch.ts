@@ -2,6 +2,7 @@ import { untilAborted } from '../base/abort.js';
 import { nativeWork } from '../base/errors.js';
 import type { NativeBatch, NativeQuestion, NativeRunRequest, NativeRunResult } from '../engine/binding.js';
 import { isGuided } from './guidance.js';
+import type { RunNetwork } from './resolve-run.js';
 
 /** What a function answers. */
 export interface Answer {
@@ -71,14 +72,16 @@ export function ownBatchSize({ batch, sampleProgram, guidance }: NativeRunReques
 /**
  * Runs a request in a batch of its own, which is closed behind it.
  *
- * @param signal - Ends the wait at once, whatever else the engine is busy with.
+ * @param owner - The network, or the device of a function: closing it ends the wait, as `signal` does, at once, whatever else the engine is
+ * busy with.
  */
 export async function runInOwnBatch(
+  owner: Pick<RunNetwork, 'whileOpen'>,
   open: () => Promise<NativeBatch>,
   request: NativeRunRequest,
   signal?: AbortSignal,
 ): Promise<NativeRunResult> {
-  return untilAborted(signal, async () => {
+  const run = async (): Promise<NativeRunResult> => {
     const batch = await open();
     try {
       return await batch.submit({
@@ -90,8 +93,8 @@ export async function runInOwnBatch(
         onImage: null,
       });
     } finally {
-      // The engine may have much to do before.
-      void batch.close().catch(() => undefined);
+      await batch.close();
     }
-  });
+  };
+  return untilAborted(signal, () => owner.whileOpen(run));
 }

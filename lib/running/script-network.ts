@@ -71,7 +71,7 @@ export class ScriptNetwork implements RunNetwork {
 
   /** A run in a batch of its own; `signal` ends the wait for it at once. */
   run(request: NativeRunRequest, signal?: AbortSignal): Promise<NativeRunResult> {
-    return runInOwnBatch(() => this.#batch(ownBatchSize(request)), request, signal);
+    return runInOwnBatch(this, () => this.#batch(ownBatchSize(request)), request, signal);
   }
 
   labels(classLabels: ArrayLike<number> | undefined, batch: number): Int32Array | null {
