@@ -1,11 +1,8 @@
 #include "cuda/layers/layer.h"
 
-#include <algorithm>
-#include <iterator>
-#include <string>
-
 #include "backend/bindings.h"
 #include "backend/constant.h"
+#include "backend/operation_row.h"
 #include "backend/storage_root.h"
 #include "core/error.h"
 #include "cuda/kernels/attention.h"
@@ -113,14 +110,7 @@ std::unique_ptr<Layer> make_any_convolution(const LayerFactory& factory, const d
   return is_product_of_vectors(factory.graph, node) ? make_linear(factory, node) : make_convolution(factory, node);
 }
 
-/// An operation, the nodes of it that the device takes, and what makes the layer of one.
-struct Row {
-  dpm_op op;
-  bool (*takes)(const Device& device, const dpm_graph& graph, const dpm_node& node);
-  std::unique_ptr<Layer> (*make)(const LayerFactory& factory, const dpm_node& node);
-};
-
-constexpr Row kRows[] = {
+constexpr OperationRow<Layer, LayerFactory, Device> kRows[] = {
     {DPM_OP_TIME_EMBEDDING, takes_condition, make_embedding},
     {DPM_OP_EMBEDDING, takes_condition, make_embedding},
     {DPM_OP_LABEL_SCORE, takes_maps, make_embedding},
@@ -150,24 +140,14 @@ constexpr Row kRows[] = {
     {DPM_OP_SEPARABLE, takes_maps, make_separable},
 };
 
-/// The row of a node that the device takes, null of any other.
-const Row* row_of(const Device& device, const dpm_graph& graph, const dpm_node& node) {
-  const auto* const row =
-      std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& each) { return each.op == node.op; });
-  return row != std::end(kRows) && node.output_count == 1 && row->takes(device, graph, node) ? row : nullptr;
-}
-
 }  // namespace
 
 bool supports(const Device& device, const dpm_graph& graph, const dpm_node& node) {
-  return row_of(device, graph, node) != nullptr;
+  return row_of(kRows, node, device, graph) != nullptr;
 }
 
 std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node) {
-  const Row* const row = row_of(factory.device, factory.graph, node);
-  if (row != nullptr) return row->make(factory, node);
-  throw Error(ErrorCode::kUnsupported,
-              std::string(node.name) + ": the cuda device cannot run this operation on these inputs");
+  return make_by(row_of(kRows, node, factory.device, factory.graph), factory, node, "cuda");
 }
 
 }  // namespace dpm::cuda

@@ -135,8 +135,27 @@ struct Entries {
   }
 };
 
-/// What devices whose memory is the host's do with ranges of it.
-struct HostMemory {
+/// What devices whose memory is the host's have alike.
+struct HostDevice {
+  static constexpr std::uint32_t kResidualInPlace = 1;
+  static constexpr std::uint32_t kNormsAreJoined = 0;
+  static constexpr std::uint32_t kNormsCompleteSums = 0;
+
+  template <typename Body>
+  static dpm_status guarded(const auto& /*device*/, dpm_message* message, const Body& body) noexcept {
+    return dpm::guarded(message, body);
+  }
+  /// Throws Error(kUnsupported) for options that only cards have.
+  static void refuse_card_options(const dpm_open_options& options) {
+    if (options.tf32 == 0 && options.autotune == 0) return;
+    throw Error(ErrorCode::kUnsupported, "tf32 and autotune are options of cuda devices");
+  }
+
+  // What is given up frees itself.
+  static void close(const auto& /*device*/) noexcept {}
+  static void unload(const auto& /*network*/) noexcept {}
+  static void discard(const auto& /*executable*/) noexcept {}
+
   static void upload(const auto& /*device*/, unsigned char* place, const void* data, std::uint64_t bytes) {
     if (bytes > 0) std::memcpy(place, data, bytes);
   }

@@ -170,6 +170,8 @@ class Batch final : public TurnTaker {
   void update_step();
   void ask_constraint();
   void replace_states(const std::vector<float>& states);
+  /// Of the states of all that the step brings.
+  [[nodiscard]] std::size_t arriving_elements() const;
   void finish_step();
   /// Whether its data prediction is to be seen after this step.
   [[nodiscard]] static bool shows_prediction(const Slot& slot);
@@ -234,8 +236,7 @@ class Batch final : public TurnTaker {
   /// Whether what is on its way is one's, and whether somebody looks at the states behind it.
   bool is_trajectory_queued_ = false;
   bool is_seen_ = false;
-  /// Of a constraint.
-  Question question_;
+  /// Whether what is waited for is a constraint's answer.
   bool asks_constraint_ = false;
   /// Seconds that a turn has used, where they are others than those it took.
   std::optional<double> charged_;

@@ -17,9 +17,7 @@ void check_batch_request(const BatchRequest& request, const NetworkShape& shape,
           "a key is not a number");
   require(request.data_predictions.empty() || request.data_predictions.size() == 2 * run.records.size(),
           "there are two coefficients of the data prediction for every record");
-  const bool guided = std::any_of(run.samples.begin(), run.samples.end(),
-                                  [](const SampleIdentity& sample) { return is_guided(sample.guidance); });
-  require(!guided || rows >= 2, "a guided sample takes two rows, a step of this batch has one");
+  require(!run.has_guided_samples() || rows >= 2, "a guided sample takes two rows, a step of this batch has one");
 }
 
 }  // namespace dpm

@@ -22,6 +22,7 @@ std::uint32_t Batch::rows_before(const Place& place) const {
 
 void Batch::join() {
   running_.clear();
+  if (free_.empty() || waiting_.empty()) return;
   std::uint32_t taken = 0;
   for (const Slot& slot : slots_) taken += slot.is_free() ? 0 : rows_of_next(slot);
   while (!free_.empty() && !waiting_.empty()) {
@@ -123,26 +124,32 @@ void Batch::update_step() {
 
 void Batch::ask_constraint() {
   const SampleStates& first = arrivals_.front().states;
-  question_ = {Asked::kConstraint, {}, {}, {}, first.sample, first.records};
+  Question question{Asked::kConstraint, std::vector<float>(arriving_elements()), {}, {}, first.sample, first.records};
+  float* next = question.states.data();
   for (const Arrival& arrival : arrivals_) {
-    const std::size_t from = question_.states.size();
-    question_.states.resize(from + arrival.states.count * shape_.image);
-    registers_->read(arrival.states.row, arrival.states.count, question_.states.data() + from);
+    registers_->read(arrival.states.row, arrival.states.count, next);
+    next += arrival.states.count * shape_.image;
   }
   asks_constraint_ = true;
-  ask(question_);
+  ask(question);
 }
 
 void Batch::replace_states(const std::vector<float>& states) {
-  if (states.size() != question_.states.size()) {
+  if (states.size() != arriving_elements()) {
     throw Error(ErrorCode::kTensorShape, std::to_string(states.size()) + " elements of states, there have to be " +
-                                             std::to_string(question_.states.size()));
+                                             std::to_string(arriving_elements()));
   }
   const float* next = states.data();
   for (const Arrival& arrival : arrivals_) {
     registers_->write(arrival.states.row, arrival.states.count, next);
     next += arrival.states.count * shape_.image;
   }
+}
+
+std::size_t Batch::arriving_elements() const {
+  std::size_t rows = 0;
+  for (const Arrival& arrival : arrivals_) rows += arrival.states.count;
+  return rows * shape_.image;
 }
 
 void Batch::finish_step() {

@@ -1,12 +1,14 @@
 // What a run is asked for: programs, samples and where they begin.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <vector>
 
+#include "backend/guidance.h"
 #include "sampling/program_table.h"
 
 namespace dpm {
@@ -66,6 +68,12 @@ struct RunRequest : ProgramTable {
   /// records; 0: never.
   std::uint32_t preview_every = 0;
   std::function<void(std::uint32_t record, std::uint32_t first, RunImages images)> preview;
+
+  /// Whether one of its samples takes two evaluations.
+  [[nodiscard]] bool has_guided_samples() const {
+    return std::any_of(samples.begin(), samples.end(),
+                       [](const SampleIdentity& sample) { return is_guided(sample.guidance); });
+  }
 };
 
 }  // namespace dpm

@@ -20,11 +20,9 @@ std::unique_ptr<Evaluator> evaluator_of(Network& network, std::vector<Guide> gui
 
 BatchOptions options_of(const RunRequest& request) {
   const auto count = static_cast<std::uint32_t>(request.samples.size());
-  const bool guided = std::any_of(request.samples.begin(), request.samples.end(),
-                                  [](const SampleIdentity& sample) { return is_guided(sample.guidance); });
   BatchOptions options;
   options.slots = std::min(request.batch, count);
-  options.rows = guided ? 2 * options.slots : options.slots;
+  options.rows = request.has_guided_samples() ? 2 * options.slots : options.slots;
   options.fit = false;
   options.alone = true;
   return options;

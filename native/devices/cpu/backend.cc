@@ -33,17 +33,9 @@ int bf16_terms(const IsaKernels& isa, DType dtype, bool exact) {
 }
 
 /// What this device does behind the entries of its table.
-struct Own : HostMemory {
+struct Own : HostDevice {
   using Handle = cpu::Handle;
   static constexpr const char* kName = "cpu";
-  static constexpr std::uint32_t kResidualInPlace = 1;
-  static constexpr std::uint32_t kNormsAreJoined = 0;
-  static constexpr std::uint32_t kNormsCompleteSums = 0;
-
-  template <typename Body>
-  static dpm_status guarded(const Device& /*device*/, dpm_message* message, const Body& body) noexcept {
-    return dpm::guarded(message, body);
-  }
 
   static int probe(std::int32_t index, dpm_message* description, dpm_message* reason) noexcept {
     if (index != 0) {
@@ -64,14 +56,11 @@ struct Own : HostMemory {
   static std::unique_ptr<Device> open(const dpm_open_options& options) {
     require(options.threads >= 0 && options.threads <= 1024, "threads must be between 0 and 1024");
     const IsaKernels& isa = select_isa();
-    if (options.tf32 != 0 || options.autotune != 0) {
-      throw Error(ErrorCode::kUnsupported, "tf32 and autotune are options of cuda devices");
-    }
+    refuse_card_options(options);
     const bool exact = options.exact != 0;
     const int terms = bf16_terms(isa, static_cast<DType>(options.dtype), exact);
     return std::make_unique<Device>(options.threads, isa, exact, terms);
   }
-  static void close(std::unique_ptr<Device> /*device*/) noexcept {}
   static int threads(const Device& device) { return device.pool.threads(); }
   static std::size_t arena_element_bytes(const Device& /*device*/) { return sizeof(float); }
   /// The memory of a processor is the host's.
@@ -88,11 +77,9 @@ struct Own : HostMemory {
   static std::unique_ptr<Network> load(Device& device, const dpm_graph& graph) {
     return std::make_unique<Network>(device, graph);
   }
-  static void unload(std::unique_ptr<Network> /*network*/) noexcept {}
   static std::unique_ptr<Executable> compile(Network& network, const dpm_plan& plan) {
     return std::make_unique<Executable>(network, plan);
   }
-  static void discard(std::unique_ptr<Executable> /*executable*/) noexcept {}
   static void run(const Executable& executable, const dpm_bindings& bindings, double* node_seconds) {
     const FlushDenormals flush;
     executable.run(bindings, node_seconds);

@@ -10,17 +10,9 @@ namespace dpm::reference {
 namespace {
 
 /// What this device does behind the entries of its table.
-struct Own : HostMemory {
+struct Own : HostDevice {
   using Handle = reference::Handle;
   static constexpr const char* kName = "reference";
-  static constexpr std::uint32_t kResidualInPlace = 1;
-  static constexpr std::uint32_t kNormsAreJoined = 0;
-  static constexpr std::uint32_t kNormsCompleteSums = 0;
-
-  template <typename Body>
-  static dpm_status guarded(const Device& /*device*/, dpm_message* message, const Body& body) noexcept {
-    return dpm::guarded(message, body);
-  }
 
   static int probe(std::int32_t index, dpm_message* description, dpm_message* reason) noexcept {
     if (index != 0) {
@@ -35,12 +27,9 @@ struct Own : HostMemory {
     if (static_cast<DType>(options.dtype) != DType::kFloat32) {
       throw Error(ErrorCode::kUnsupported, "the reference device computes in double precision, dtype has to be f32");
     }
-    if (options.tf32 != 0 || options.autotune != 0) {
-      throw Error(ErrorCode::kUnsupported, "tf32 and autotune are options of cuda devices");
-    }
+    refuse_card_options(options);
     return std::make_unique<Device>();
   }
-  static void close(std::unique_ptr<Device> /*device*/) noexcept {}
   static int threads(const Device& /*device*/) { return 1; }
   static std::size_t arena_element_bytes(const Device& /*device*/) { return sizeof(double); }
   static dpm_memory memory(const Device& device) { return {device.used.load(), 0, device.peak.load()}; }
@@ -55,11 +44,9 @@ struct Own : HostMemory {
   static std::unique_ptr<Network> load(Device& device, const dpm_graph& graph) {
     return std::make_unique<Network>(device, graph);
   }
-  static void unload(std::unique_ptr<Network> /*network*/) noexcept {}
   static std::unique_ptr<Executable> compile(Network& network, const dpm_plan& plan) {
     return std::make_unique<Executable>(network, plan);
   }
-  static void discard(std::unique_ptr<Executable> /*executable*/) noexcept {}
   static void run(const Executable& executable, const dpm_bindings& bindings, double* node_seconds) {
     executable.run(bindings, node_seconds);
   }

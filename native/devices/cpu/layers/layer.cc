@@ -1,11 +1,9 @@
 #include "devices/cpu/layers/layer.h"
 
 #include <algorithm>
-#include <iterator>
-#include <string>
 
 #include "backend/bindings.h"
-#include "core/error.h"
+#include "backend/operation_row.h"
 
 namespace dpm::cpu {
 
@@ -74,14 +72,7 @@ bool takes_logits(const dpm_graph& graph, const dpm_node& node) {
   return !has_bound(graph, input_of(node, 0)) && !has_bound(graph, output_of(node));
 }
 
-/// An operation, the nodes of it that the device takes, and what makes the layer of one.
-struct Row {
-  dpm_op op;
-  bool (*takes)(const dpm_graph& graph, const dpm_node& node);
-  std::unique_ptr<Layer> (*make)(const LayerFactory& factory, const dpm_node& node);
-};
-
-constexpr Row kRows[] = {
+constexpr OperationRow<Layer, LayerFactory> kRows[] = {
     {DPM_OP_TIME_EMBEDDING, takes_condition, make_embedding},
     {DPM_OP_EMBEDDING, takes_condition, make_embedding},
     {DPM_OP_LABEL_SCORE, takes_logits, make_embedding},
@@ -111,21 +102,12 @@ constexpr Row kRows[] = {
     {DPM_OP_SEPARABLE, takes_maps, make_separable},
 };
 
-/// The row of a node that the device takes, null of any other.
-const Row* row_of(const dpm_graph& graph, const dpm_node& node) {
-  const auto* const row = std::ranges::find_if(kRows, [&](const Row& each) { return each.op == node.op; });
-  return row != std::end(kRows) && node.output_count == 1 && row->takes(graph, node) ? row : nullptr;
-}
-
 }  // namespace
 
-bool supports(const dpm_graph& graph, const dpm_node& node) { return row_of(graph, node) != nullptr; }
+bool supports(const dpm_graph& graph, const dpm_node& node) { return row_of(kRows, node, graph) != nullptr; }
 
 std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node) {
-  const Row* const row = row_of(factory.graph, node);
-  if (row != nullptr) return row->make(factory, node);
-  throw Error(ErrorCode::kUnsupported,
-              std::string(node.name) + ": the cpu device cannot run this operation on these inputs");
+  return make_by(row_of(kRows, node, factory.graph), factory, node, "cpu");
 }
 
 }  // namespace dpm::cpu

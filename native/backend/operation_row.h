@@ -1,0 +1,38 @@
+// How a device does each operation: a row of its table.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
+#include <memory>
+#include <string>
+
+#include "backend/backend.h"
+#include "core/error.h"
+
+namespace dpm {
+
+/// An operation, the nodes of it that a device takes, and what makes the layer of one. `Given` is what else decides.
+template <typename Layer, typename LayerFactory, typename... Given>
+struct OperationRow {
+  dpm_op op;
+  bool (*takes)(const Given&... given, const dpm_graph& graph, const dpm_node& node);
+  std::unique_ptr<Layer> (*make)(const LayerFactory& factory, const dpm_node& node);
+};
+
+/// The row of a node that the device takes, null of any other. `given` comes before the node in `takes`.
+template <typename Row, std::size_t count, typename... Given>
+const Row* row_of(const Row (&rows)[count], const dpm_node& node, const Given&... given) {
+  const auto* const row = std::ranges::find_if(rows, [&](const Row& each) { return each.op == node.op; });
+  return row != std::end(rows) && node.output_count == 1 && row->takes(given..., node) ? row : nullptr;
+}
+
+/// The layer of a node whose row this is. Throws Error(kUnsupported) naming the node where there is none.
+template <typename Row, typename LayerFactory>
+auto make_by(const Row* row, const LayerFactory& factory, const dpm_node& node, const char* device) {
+  if (row != nullptr) return row->make(factory, node);
+  throw Error(ErrorCode::kUnsupported,
+              std::string(node.name) + ": the " + device + " device cannot run this operation on these inputs");
+}
+
+}  // namespace dpm
