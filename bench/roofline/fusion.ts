@@ -1,5 +1,6 @@
 // The graph as it is fused for the cuda device with cuDNN, from that of the cpu device.
 import type { NativeMap, NativeNode } from '../../lib/engine/native-node.js';
+import { plainNode } from './plain-node.js';
 
 /** An enlargement by itself, and the convolution of what it writes: cuDNN reads maps as they are. */
 function withoutEnlargement(node: NativeNode): NativeNode[] {
@@ -18,25 +19,11 @@ function withoutEnlargement(node: NativeNode): NativeNode[] {
     role: 'internal',
   };
   const enlargement: NativeNode = {
+    ...plainNode,
     name: `${node.name} (enlarged)`,
     op: 'upsample',
     inputs: [x, null, null],
     output: enlarged,
-    parts: 0,
-    weights: [],
-    biases: [],
-    weightElements: 0,
-    multiplyAdds: 0,
-    kernel: 1,
-    stride: 1,
-    padBefore: 0,
-    padAfter: 0,
-    heads: 1,
-    groups: 0,
-    scale: 1,
-    bias: false,
-    upsample: false,
-    silu: false,
   };
   return [enlargement, { ...node, inputs: [enlarged, vector, residual], upsample: false }];
 }

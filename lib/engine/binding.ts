@@ -268,6 +268,9 @@ export interface NativeBatch {
   close(): Promise<void>;
 }
 
+/** A batch as it is to those who have requests, whoever answers its questions. */
+export type NativeRequestBatch = Omit<NativeBatch, 'answer' | 'abandon'>;
+
 export interface NativeNetwork {
   readonly info: NativeNetworkInfo;
   /**

@@ -8,7 +8,7 @@ import {
   type OptionKinds,
 } from '../base/option-kinds.js';
 import type { NetworkInfo } from '../engine/unet.js';
-import { checkedGuidance, isGuided, type Guidance, type GuidanceOptions } from '../running/guidance.js';
+import { checkedGuidance, rowsOfWeight, type Guidance, type GuidanceOptions } from '../running/guidance.js';
 import { runOptionKinds } from '../running/run-options.js';
 
 /** Options of {@link guidedRows}: those of a run that its classifier-free guidance depends on. */
@@ -24,7 +24,7 @@ const guidedRowsKinds: OptionKinds<GuidedRowsOptions> = {
 };
 
 function rowsOf(guidance: Guidance | null, count: number): number {
-  return guidance === null ? count : guidance.weights.reduce((sum, weight) => sum + (isGuided(weight) ? 2 : 1), 0);
+  return guidance === null ? count : guidance.weights.reduce((sum, weight) => sum + rowsOfWeight(weight), 0);
 }
 
 /**

@@ -18,6 +18,11 @@ export function isGuided(weight: number): boolean {
   return weight !== 0 && weight !== 1;
 }
 
+/** The rows of an evaluation that a sample with this weight takes. */
+export function rowsOfWeight(weight: number): 1 | 2 {
+  return isGuided(weight) ? 2 : 1;
+}
+
 /** unconditional + weight (conditional - unconditional) as a packed record: x is the conditional prediction, out the unconditional one. */
 export function guidanceRecord(weight: number): Uint8Array {
   return packRecord(stepRecord({ time: 0, x: linear({ x: weight, out: 1 - weight }) }), false);

@@ -3,7 +3,7 @@ import { at } from '../base/arrays.js';
 import { unknownName } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
 import { isFloat32Array, tagOf } from '../base/option-kinds.js';
-import type { NativeBatch, NativeGuide, NativeQuestion, NativeRunRequest } from '../engine/binding.js';
+import type { NativeGuide, NativeQuestion, NativeRequestBatch, NativeRunRequest } from '../engine/binding.js';
 import { UNet } from '../engine/unet.js';
 import { guidedProgram, guideForms } from '../program/guided.js';
 import type { StepProgram } from '../program/program.js';
@@ -125,7 +125,7 @@ export function guidedByFunctions(run: ResolvedRun): { program: StepProgram; run
   }
   const functions = new FunctionsOfRun(run, unet, program);
   const asks = { guides: guides.length > 0, constrains: constrain !== undefined };
-  const open = (request: NativeRunRequest): Promise<NativeBatch> =>
+  const open = (request: NativeRunRequest): Promise<NativeRequestBatch> =>
     askingBatch(
       (onQuestion) => unet.native.batch({ ...ownBatchSize(request), ...asks, onQuestion }),
       (question) => functions.answer(question),

@@ -34,6 +34,19 @@ function finalImages(run: ResolvedRun, states: Float32Array | Uint8Array): Image
   return imagesOf(run, states);
 }
 
+/** What shows the caller states on their way. */
+function previewOf(
+  run: ResolvedRun,
+): ((record: number, first: number, values: Float32Array | Uint8Array) => void) | undefined {
+  const { onPreview } = run.options;
+  return (
+    onPreview &&
+    ((record, first, values) => {
+      onPreview(imagesOf(run, values), { record, first: run.place + first });
+    })
+  );
+}
+
 /**
  * Runs step programs of a model; returns what the runner gives beside the images.
  *
@@ -48,23 +61,19 @@ export async function runPrograms<R extends NativeRunResult>(
   const { options, model } = run;
   // Levels do not tell what is not finite, as what a function gives may be.
   const levels = options.format === 'uint8' && isCentred(model.range) && !areFunctions;
-  const { signal, snapshotEvery, onProgress, onPreview, previewEvery = 1 } = options;
+  const { signal, snapshotEvery, onProgress, previewEvery = 1 } = options;
   const result = await runSteps(
     programs,
     {
       ...run,
       elements: elementCount(model.sampleShape),
       signal,
-      guides: guides ?? null,
+      guides,
       snapshotEvery,
       levels,
       onProgress,
       previewEvery,
-      onPreview:
-        onPreview &&
-        ((record, first, values) => {
-          onPreview(imagesOf(run, values), { record, first: run.place + first });
-        }),
+      onPreview: previewOf(run),
     },
     runner,
   );
@@ -74,7 +83,7 @@ export async function runPrograms<R extends NativeRunResult>(
 }
 
 async function runHost(program: HostProgram, run: ResolvedRun): Promise<RunResult> {
-  const { signal, onProgress, onPreview, previewEvery = 1 } = run.options;
+  const { signal, onProgress, previewEvery = 1 } = run.options;
   const data = await untilAborted(signal, () =>
     runHostBatches(program, {
       ...run,
@@ -82,11 +91,7 @@ async function runHost(program: HostProgram, run: ResolvedRun): Promise<RunResul
       signal,
       onProgress,
       previewEvery,
-      onPreview:
-        onPreview &&
-        ((record, first, values) => {
-          onPreview(imagesOf(run, values), { record, first: run.place + first });
-        }),
+      onPreview: previewOf(run),
     }),
   );
   return { images: finalImages(run, data), snapshots: [] };

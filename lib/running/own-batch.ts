@@ -1,6 +1,13 @@
 import { untilAborted } from '../base/abort.js';
 import { nativeWork } from '../base/errors.js';
-import type { NativeBatch, NativeQuestion, NativeRunRequest, NativeRunResult } from '../engine/binding.js';
+import type {
+  NativeBatch,
+  NativeBatchOptions,
+  NativeQuestion,
+  NativeRequestBatch,
+  NativeRunRequest,
+  NativeRunResult,
+} from '../engine/binding.js';
 import { isGuided } from './guidance.js';
 import type { RunNetwork } from './resolve-run.js';
 
@@ -22,7 +29,7 @@ const MOST_FAILURES = 64;
 export async function askingBatch(
   open: (onQuestion: (question: NativeQuestion) => void) => Promise<NativeBatch>,
   answer: (question: NativeQuestion) => Promise<Answer>,
-): Promise<NativeBatch> {
+): Promise<NativeRequestBatch> {
   /** Of steps whose function failed, by the message that their requests are ended with. */
   const failures = new Map<string, unknown>();
   let failed = 0;
@@ -49,21 +56,13 @@ export async function askingBatch(
         throw error instanceof Error && failures.has(error.message) ? failures.get(error.message) : error;
       }
     },
-    answer: (values, head) => batch.answer(values, head),
-    abandon: (message) => batch.abandon(message),
     stats: () => batch.stats(),
     close: () => batch.close(),
   };
 }
 
 /** How large a batch a request has for itself. */
-export function ownBatchSize({ batch, sampleProgram, guidance }: NativeRunRequest): {
-  rows: number;
-  slots: number;
-  fit: boolean;
-  whole: boolean;
-  weight: number;
-} {
+export function ownBatchSize({ batch, sampleProgram, guidance }: NativeRunRequest): NativeBatchOptions {
   const slots = Math.min(batch, sampleProgram.length);
   const rows = guidance?.some(isGuided) === true ? 2 * slots : slots;
   return { rows, slots, fit: false, whole: false, weight: 1 };
@@ -77,7 +76,7 @@ export function ownBatchSize({ batch, sampleProgram, guidance }: NativeRunReques
  */
 export async function runInOwnBatch(
   owner: Pick<RunNetwork, 'whileOpen'>,
-  open: () => Promise<NativeBatch>,
+  open: () => Promise<NativeRequestBatch>,
   request: NativeRunRequest,
   signal?: AbortSignal,
 ): Promise<NativeRunResult> {

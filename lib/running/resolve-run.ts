@@ -5,7 +5,7 @@ import { DpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
 import { kinds, requireKind } from '../base/option-kinds.js';
 import type { PixelRange } from '../base/pixel-range.js';
-import type { NativeNetwork } from '../engine/binding.js';
+import type { NativeNetwork, NativeNetworkBatchOptions, NativeRequestBatch } from '../engine/binding.js';
 import type { Device } from '../engine/device.js';
 import type { NetworkInfo } from '../engine/unet.js';
 import type { OutputShift } from '../program/guided.js';
@@ -25,7 +25,9 @@ const MOST_SAMPLES = 2 ** 32;
 export interface RunNetwork {
   readonly device: Device;
   readonly info: Pick<NetworkInfo, 'classes'>;
-  readonly native: Pick<NativeNetwork, 'run' | 'predict' | 'batch' | 'measure'>;
+  readonly native: Pick<NativeNetwork, 'run' | 'predict' | 'measure'> & {
+    batch(options: NativeNetworkBatchOptions): Promise<NativeRequestBatch>;
+  };
   /** What functions of the caller have thrown, where they stand for the network. */
   readonly thrown?: WeakSet<object>;
   /** Class labels as the engine takes them, checked. */

@@ -1,9 +1,9 @@
 import { DpmError, nativeWork } from '../base/errors.js';
 import { median } from '../base/quantile.js';
 import type {
-  NativeBatch,
   NativeBatchOptions,
   NativeNetwork,
+  NativeRequestBatch,
   NativeRunRequest,
   NativeRunResult,
   NativeTensor,
@@ -100,7 +100,7 @@ export class ScriptNetwork implements RunNetwork {
     return this.#shape.head ? predictions : { out: predictions.out, head: null };
   }
 
-  #batch({ rows, slots, fit, whole, weight }: NativeBatchOptions): Promise<NativeBatch> {
+  #batch({ rows, slots, fit, whole, weight }: NativeBatchOptions): Promise<NativeRequestBatch> {
     const options = { rows, slots, fit, whole, weight, ...this.#shape };
     return askingBatch(
       (onQuestion) => this.device.engine.scriptBatch({ ...options, onQuestion }),

@@ -16,7 +16,7 @@ export interface StepRun extends Omit<StepRunOptions, 'onPreview' | 'pack'> {
   /** Of one sample. */
   elements: number;
   signal: AbortSignal | undefined;
-  guides?: readonly NativeGuide[] | null;
+  guides?: readonly NativeGuide[] | undefined;
   /** Whose listeners the functions of the run are: what they throw ends it. */
   onPreview?: ((record: number, first: number, values: Float32Array | Uint8Array) => void) | undefined;
 }
@@ -24,7 +24,7 @@ export interface StepRun extends Omit<StepRunOptions, 'onPreview' | 'pack'> {
 /** Runs step programs: the one way to the native loop. */
 export async function runSteps<R extends NativeRunResult>(
   programs: readonly StepProgram[],
-  { elements, signal, guides = null, ...options }: StepRun,
+  { elements, signal, guides, ...options }: StepRun,
   runner: StepRunner<R>,
 ): Promise<R> {
   const { CancelToken } = native();
@@ -44,7 +44,7 @@ export async function runSteps<R extends NativeRunResult>(
     // A run that nobody can abort need not look up between two records.
     () =>
       rethrowing([onProgress, preview], () =>
-        runner.run({ ...request, guides, cancel: signal === undefined ? null : cancel }),
+        runner.run({ ...request, guides: guides ?? null, cancel: signal === undefined ? null : cancel }),
       ),
   );
 }

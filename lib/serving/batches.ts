@@ -1,5 +1,5 @@
 import { DpmError, nativeWork } from '../base/errors.js';
-import type { NativeBatch, NativeBatchOptions, BatchCounts } from '../engine/binding.js';
+import type { NativeBatchOptions, NativeRequestBatch, BatchCounts } from '../engine/binding.js';
 import type { RunNetwork } from '../running/resolve-run.js';
 
 /** Elements of one sample, and what the network's maps of it take. */
@@ -81,8 +81,8 @@ export function bothCounts(a: BatchCounts, b: BatchCounts): BatchCounts {
 /** One batch for every network of a model: those with a second output are others. Each is opened when it is needed. */
 export class Batches {
   readonly #options: NativeBatchOptions;
-  readonly #opening = new Map<RunNetwork, Promise<NativeBatch>>();
-  readonly #open: NativeBatch[] = [];
+  readonly #opening = new Map<RunNetwork, Promise<NativeRequestBatch>>();
+  readonly #open: NativeRequestBatch[] = [];
   /** What had been done when they were closed. */
   #closed: BatchCounts | null = null;
 
@@ -91,7 +91,7 @@ export class Batches {
   }
 
   /** The batch of a network. */
-  async of(network: RunNetwork): Promise<NativeBatch> {
+  async of(network: RunNetwork): Promise<NativeRequestBatch> {
     let batch = this.#opening.get(network);
     if (batch === undefined) {
       batch = nativeWork(() =>

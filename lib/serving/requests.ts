@@ -9,7 +9,7 @@ import { isFloat32Array } from '../base/option-kinds.js';
 import type { NativeBatchResult, NativeRunRequest } from '../engine/binding.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import type { Program, StepProgram } from '../program/program.js';
-import { isGuided } from '../running/guidance.js';
+import { rowsOfWeight } from '../running/guidance.js';
 import { imagesOf, runOnNetwork, runPrograms, type RunResult } from '../running/network-run.js';
 import {
   programsAndCount,
@@ -19,13 +19,13 @@ import {
   type RunModel,
 } from '../running/resolve-run.js';
 import type { RunOptions } from '../running/run-options.js';
+import { thrownBy } from '../running/script-network.js';
 import type { Admission, Admitted, Client, Demand } from './admission.js';
+import type { Batches } from './batches.js';
 import { Beside } from './beside.js';
 import { Ending } from './ending.js';
-import type { Batches } from './batches.js';
 import type { BatchRunOptions, Priority } from './options.js';
 import type { ProgramCache } from './program-cache.js';
-import { thrownBy } from '../running/script-network.js';
 
 /** What a request that is done has taken. */
 export interface Served {
@@ -88,7 +88,7 @@ function demandOf(programs: readonly StepProgram[], count: number, elements: num
   const { guidance = 1, init, noise } = options;
   const samples = Array.from({ length: count }, (_, sample) => {
     const weight = typeof guidance === 'number' ? guidance : (guidance[sample] ?? 1);
-    return { evaluations: evaluations[programs.length === 1 ? 0 : sample] ?? 0, rows: isGuided(weight) ? 2 : 1 };
+    return { evaluations: evaluations[programs.length === 1 ? 0 : sample] ?? 0, rows: rowsOfWeight(weight) };
   });
   const slices: readonly Float32Array[] = noise === undefined ? [] : isFloat32Array(noise) ? [noise] : noise;
   const given = slices.reduce((sum, slice) => sum + slice.byteLength, init?.byteLength ?? 0);

@@ -9,6 +9,7 @@ import { cudaNodes, type CudaNode } from '../../bench/roofline/fusion.js';
 import { kernelsOfNode, type Kernel } from '../../bench/roofline/kernels.js';
 import { normPasses, storedPixelStride } from '../../bench/roofline/layout.js';
 import { kernelBytes, kernelsOfStep, kernelTime, occupancy, stepCost, stepTime } from '../../bench/roofline/model.js';
+import { plainNode } from '../../bench/roofline/plain-node.js';
 import type { NamedGraph } from '../../bench/roofline/rows.js';
 import { productShapes } from '../../bench/roofline/shapes.js';
 import { DpmError } from '../../lib/base/errors.js';
@@ -25,23 +26,11 @@ function map(value: number, channels: number, side: number, role: NativeMap['rol
 
 function node(op: CudaNode['op'], fields: Partial<CudaNode> & Pick<CudaNode, 'inputs' | 'output'>): CudaNode {
   return {
+    ...plainNode,
     name: op,
     op,
     parts: 1,
-    weights: [],
-    biases: [],
-    weightElements: 0,
-    multiplyAdds: 0,
-    kernel: 1,
-    stride: 1,
-    padBefore: 0,
-    padAfter: 0,
-    heads: 1,
     groups: 1,
-    scale: 1,
-    bias: false,
-    upsample: false,
-    silu: false,
     biasInNorm: false,
     ...fields,
   };

@@ -1,5 +1,5 @@
 import type { Program, StepProgram } from '../../lib/program/program.js';
-import type { Clip, LinearUpdate, StepRecord } from '../../lib/program/record.js';
+import type { Clip, LinearUpdate, RecordVariance, StepRecord } from '../../lib/program/record.js';
 
 /** A network written for the interpreter: outputs for one state at one time. */
 export interface InterpretedModel {
@@ -55,8 +55,7 @@ export function clipped(clip: Clip, x0: Float64Array): Float64Array {
   }
 }
 
-function deviation(record: Pick<StepRecord, 'variance'>, input: number, out: number, head: number): number {
-  const { variance } = record;
+function deviation(variance: RecordVariance, input: number, out: number, head: number): number {
   switch (variance.kind) {
     case 'none':
       return 0;
@@ -95,14 +94,14 @@ export function applyUpdate(record: StepRecord, state: Registers, noise: ArrayLi
       (record.guide?.stored ?? 0) * (state.guide[i] ?? NaN),
   );
   const { x, y, guide } = record;
-  const ofGuide = {
-    variance: record.variance.kind === 'none' ? (record.guideVariance ?? record.variance) : record.variance,
-  };
+  const spreadOf = (variance: RecordVariance, i: number): number =>
+    deviation(variance, input[i] ?? NaN, state.out[i] ?? NaN, state.head[i] ?? NaN);
+  const ofGuide = record.variance.kind === 'none' ? (record.guideVariance ?? record.variance) : record.variance;
   if (x !== null) {
     state.x = state.x.map((_, i) => {
-      const spread = deviation(record, input[i] ?? NaN, state.out[i] ?? NaN, state.head[i] ?? NaN);
-      const moved = deviation(ofGuide, input[i] ?? NaN, state.out[i] ?? NaN, state.head[i] ?? NaN) ** 2;
-      const guided = guide === undefined ? 0 : (guide.x + guide.xVariance * moved) * (state.guide[i] ?? NaN);
+      const spread = spreadOf(record.variance, i);
+      const guided =
+        guide === undefined ? 0 : (guide.x + guide.xVariance * spreadOf(ofGuide, i) ** 2) * (state.guide[i] ?? NaN);
       return combine(x, state, i) + guided + (spread === 0 ? 0 : spread * (noise?.[i] ?? NaN));
     });
   }

@@ -1,6 +1,7 @@
 // Drawings of graphs for Graphviz.
 import { describe, expect, it } from 'vitest';
 
+import { plainNode } from '../../../bench/roofline/plain-node.js';
 import { graphDrawing } from '../../../lib/cli/graph-drawing.js';
 import type { NativeMap, NativeNode } from '../../../lib/engine/native-node.js';
 
@@ -17,25 +18,11 @@ const map = (value: number, change: Partial<NativeMap> = {}): NativeMap => ({
 });
 
 const node = (name: string, inputs: NativeNode['inputs'], output: NativeMap): NativeNode => ({
+  ...plainNode,
   name,
   op: 'silu',
   inputs,
   output,
-  parts: 0,
-  weights: [],
-  biases: [],
-  weightElements: 0,
-  multiplyAdds: 0,
-  kernel: 1,
-  stride: 1,
-  padBefore: 0,
-  padAfter: 0,
-  heads: 1,
-  groups: 0,
-  scale: 1,
-  bias: false,
-  upsample: false,
-  silu: false,
 });
 
 describe('a drawing of a graph', () => {
