@@ -21,8 +21,8 @@ struct OperationRow {
 };
 
 /// The row of a node that the device takes, null of any other. `given` comes before the node in `takes`.
-template <typename Row, std::size_t count, typename... Given>
-const Row* row_of(const Row (&rows)[count], const dpm_node& node, const Given&... given) {
+template <typename Row, std::size_t Count, typename... Given>
+const Row* row_of(const Row (&rows)[Count], const dpm_node& node, const Given&... given) {
   const auto* const row = std::ranges::find_if(rows, [&](const Row& each) { return each.op == node.op; });
   return row != std::end(rows) && node.output_count == 1 && row->takes(given..., node) ? row : nullptr;
 }
