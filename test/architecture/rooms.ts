@@ -237,7 +237,7 @@ export const rooms: readonly Room[] = [
   },
   {
     path: 'native/addon',
-    holds: 'Node-API: wraps/, jobs/, convert/; checks, copies, lifetimes, no arithmetic',
+    holds: 'Node-API: call.h, wraps/, convert/; checks, copies, lifetimes, no arithmetic',
     uses: [
       'native/core',
       'native/backend',

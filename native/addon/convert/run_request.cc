@@ -4,6 +4,7 @@
 
 #include "addon/convert/objects.h"
 #include "addon/convert/typed_arrays.h"
+#include "addon/wraps/network_wrap.h"
 
 namespace dpm::addon {
 
@@ -60,6 +61,23 @@ RunRequest to_run_request(const Napi::Object& object) {
   request.init = to_floats(init, "init");
   request.noise = to_floats(noise, "noise");
   return request;
+}
+
+std::vector<Guide> to_guides(const Napi::Object& object) {
+  std::vector<Guide> guides;
+  if (!has_value(object, "guides")) return guides;
+  const Napi::Array array = to_array(object, "guides");
+  for (std::uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Object given = object_at(array, i, "a guide");
+    Guide& guide = guides.emplace_back();
+    guide.scale = to_float(given, "scale");
+    const Napi::Value network = given.Get("network");
+    const Napi::Value label_values = given.Get("labels");
+    guide.network = NetworkWrap::network_of(network, "the network of a guide");
+    const auto labels = int32_elements(label_values, "labels");
+    guide.labels.assign(labels.data, labels.data + labels.size);
+  }
+  return guides;
 }
 
 }  // namespace dpm::addon

@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "addon/jobs/batch_jobs.h"
+#include "addon/open_batch.h"
 #include "engine/engine.h"
 
 namespace dpm::addon {
@@ -13,14 +13,16 @@ namespace dpm::addon {
 class BatchWrap : public Napi::ObjectWrap<BatchWrap> {
  public:
   static void define(Napi::Env env);
-  static Napi::Object make(Napi::Env env, const std::shared_ptr<Engine>& engine, OpenedBatch batch,
-                           std::uint64_t bytes);
-  /// For `make` only; throws when JavaScript calls it.
+  /// The method that opens a batch, of a network or of a function where there is none: see BatchOpening.
+  static Napi::Value open(const Napi::CallbackInfo& info, const std::shared_ptr<Engine>& engine,
+                          const std::shared_ptr<Network>& network);
+  /// For `open` only; throws when JavaScript calls it.
   explicit BatchWrap(const Napi::CallbackInfo& info);
   ~BatchWrap() override;
 
  private:
-  Napi::Value submit_request(const Napi::CallbackInfo& info);
+  static Napi::Object make(Napi::Env env, const std::shared_ptr<Engine>& engine, const OpenedBatch& batch);
+  Napi::Value submit(const Napi::CallbackInfo& info);
   Napi::Value answer(const Napi::CallbackInfo& info);
   Napi::Value abandon(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);

@@ -1,12 +1,16 @@
 #include "addon/wraps/engine_wrap.h"
 
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "addon/call.h"
 #include "addon/convert/graph.h"
 #include "addon/convert/objects.h"
+#include "addon/convert/state_requests.h"
 #include "addon/convert/typed_arrays.h"
 #include "addon/environment.h"
-#include "addon/jobs/batch_jobs.h"
-#include "addon/jobs/promise_job.h"
-#include "addon/jobs/state_jobs.h"
+#include "addon/wraps/batch_wrap.h"
 #include "addon/wraps/cancel_token.h"
 #include "addon/wraps/network_wrap.h"
 #include "addon/wraps/tensor_wrap.h"
@@ -15,94 +19,67 @@
 namespace dpm::addon {
 namespace {
 
-class LoadJob : public PromiseJob {
- public:
-  LoadJob(const Napi::CallbackInfo& info, std::shared_ptr<Engine> engine)
-      : PromiseJob(info.Env(), info.This().As<Napi::Object>()),
-        engine_(std::move(engine)),
-        cancelled_(CancelToken::flag_of(info[2], engine_)) {
-    require(info[0].IsObject() && info[1].IsObject(), "a graph and options are needed");
-    const auto options = info[1].As<Napi::Object>();
-    open_ = to_graph_network(info[0].As<Napi::Object>(), options);
-    if (has_value(options, "weightsOf")) digests_ = NetworkWrap::digests_of(options.Get("weightsOf"), "weightsOf");
-  }
+struct LoadCall {
+  std::shared_ptr<Engine> engine;
+  std::shared_ptr<std::atomic<bool>> is_cancelled;
+  OpenNetwork open;
+  std::shared_ptr<WeightDigests> digests;
+  std::shared_ptr<Network> network;
 
-  [[nodiscard]] bool cancelled() const override { return cancelled_->load(); }
-
-  void run() override {
-    const auto check_wanted = [this] {
-      if (cancelled()) throw Error(ErrorCode::kAborted, "loading was aborted");
-      if (engine_->stopping()) throw Error(ErrorCode::kClosed, "the engine was closed");
-    };
-    OpenedNetwork opened = open_(check_wanted, digests_);
-    network_ = std::make_shared<Network>(engine_->device(), std::move(opened.graph), std::move(opened.options));
-  }
-
- protected:
-  Napi::Value result(Napi::Env env) override { return NetworkWrap::make(env, engine_, std::move(network_), digests_); }
-
- private:
-  std::shared_ptr<Engine> engine_;
-  std::shared_ptr<std::atomic<bool>> cancelled_;
-  OpenNetwork open_;
-  std::shared_ptr<WeightDigests> digests_ = std::make_shared<WeightDigests>();
-  std::shared_ptr<Network> network_;
+  [[nodiscard]] bool cancelled() const { return is_cancelled->load(); }
 };
 
-class PeakJob : public PromiseJob {
- public:
-  PeakJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Device> device)
-      : PromiseJob(env, owner), device_(std::move(device)) {}
+LoadCall to_load_call(const Napi::CallbackInfo& info, const std::shared_ptr<Engine>& engine) {
+  LoadCall call{engine, CancelToken::flag_of(info[2], engine), {}, std::make_shared<WeightDigests>(), {}};
+  require(info[0].IsObject() && info[1].IsObject(), "a graph and options are needed");
+  const auto options = info[1].As<Napi::Object>();
+  call.open = to_graph_network(info[0].As<Napi::Object>(), options);
+  if (has_value(options, "weightsOf")) call.digests = NetworkWrap::digests_of(options.Get("weightsOf"), "weightsOf");
+  return call;
+}
 
-  void run() override {
-    dpm_message message{};
-    check(device_->api().device.peak(device_->get(), &gflops_, &gigabytes_, &message), message);
-  }
+void load(LoadCall& call) {
+  const auto check_wanted = [&call] {
+    if (call.cancelled()) throw Error(ErrorCode::kAborted, "loading was aborted");
+    if (call.engine->stopping()) throw Error(ErrorCode::kClosed, "the engine was closed");
+  };
+  OpenedNetwork opened = call.open(check_wanted, call.digests);
+  call.network = std::make_shared<Network>(call.engine->device(), std::move(opened.graph), std::move(opened.options));
+}
 
- protected:
-  Napi::Value result(Napi::Env env) override {
-    Napi::Object object = Napi::Object::New(env);
-    set_number(object, "gflops", gflops_);
-    set_number(object, "copyGigabytesPerSecond", gigabytes_);
-    return object;
-  }
-
- private:
-  std::shared_ptr<Device> device_;
-  double gflops_ = 0;
-  double gigabytes_ = 0;
+/// An array that tensors are read into. The engine's thread does not touch it.
+struct ReadCall {
+  std::shared_ptr<Buffer> tensor;
+  Napi::Reference<Napi::Float32Array> array;
+  std::vector<float> staging;
 };
 
-class TrimJob : public PromiseJob {
- public:
-  TrimJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Device> device)
-      : PromiseJob(env, owner), device_(std::move(device)) {}
+ReadCall to_read_call(const Napi::CallbackInfo& info, const Device& device) {
+  ReadCall call{TensorWrap::buffer_of(info[0], "tensor", device), {}, {}};
+  const auto target = float_elements(info[1], "into");
+  require(target.size * sizeof(float) <= call.tensor->bytes(), "the array is larger than the tensor");
+  call.array = Napi::Reference<Napi::Float32Array>::New(info[1].As<Napi::Float32Array>(), 1);
+  call.staging.resize(target.size);
+  return call;
+}
 
-  void run() override { device_->trim(); }
+Napi::Value deliver(Napi::Env env, const ReadCall& call) {
+  Napi::Float32Array array = call.array.Value();
+  require(array.ElementLength() == call.staging.size(), "the array was detached during the call");
+  if (!call.staging.empty()) std::memcpy(array.Data(), call.staging.data(), call.staging.size() * sizeof(float));
+  return env.Undefined();
+}
 
- protected:
-  Napi::Value result(Napi::Env env) override { return env.Undefined(); }
-
- private:
-  std::shared_ptr<Device> device_;
+struct PeakCall {
+  std::shared_ptr<Device> device;
+  double gflops = 0;
+  double gigabytes = 0;
 };
 
-/// The engine's last: when it settles, the thread has nothing left to do and the device can go.
-class CloseJob : public LastJob {
- public:
-  CloseJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine)
-      : LastJob(env, owner), engine_(std::move(engine)) {}
-
- protected:
-  Napi::Value result(Napi::Env env) override {
-    engine_->join();
-    engine_->release_device();
-    return env.Undefined();
-  }
-
- private:
-  std::shared_ptr<Engine> engine_;
-};
+void measure(PeakCall& call) {
+  dpm_message message{};
+  check(call.device->api().device.peak(call.device->get(), &call.gflops, &call.gigabytes, &message), message);
+}
 
 }  // namespace
 
@@ -151,58 +128,66 @@ Napi::Value EngineWrap::tensor(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value EngineWrap::write(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&] {
-    auto buffer = TensorWrap::buffer_of(info[0], "tensor", *device());
-    const auto data = float_elements(info[1], "data");
-    require(data.size * sizeof(float) <= buffer->bytes(), "the array is larger than the tensor");
-    return submit_function(info.Env(), info.This().As<Napi::Object>(), *engine_,
-                           [buffer, values = std::vector<float>(data.data, data.data + data.size)] {
-                             buffer->upload(0, values.data(), values.size() * sizeof(float));
-                           });
-  });
+  return call(
+      info, *engine_,
+      [&] {
+        auto buffer = TensorWrap::buffer_of(info[0], "tensor", *device());
+        std::vector<float> data = to_floats(info[1], "data");
+        require(data.size() * sizeof(float) <= buffer->bytes(), "the array is larger than the tensor");
+        return std::pair(std::move(buffer), std::move(data));
+      },
+      [](auto& given) { given.first->upload(0, given.second.data(), given.second.size() * sizeof(float)); },
+      kUndefined);
 }
 
 Napi::Value EngineWrap::read(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&] {
-    return submit(info.Env(), *engine_, std::make_unique<ReadJob>(info, info.This().As<Napi::Object>(), *device()));
-  });
+  return call(
+      info, *engine_, [&] { return to_read_call(info, *device()); },
+      [](ReadCall& call) { call.tensor->download(0, call.staging.data(), call.staging.size() * sizeof(float)); },
+      deliver);
 }
 
 Napi::Value EngineWrap::load_network(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&] { return submit(info.Env(), *engine_, std::make_unique<LoadJob>(info, engine_)); });
+  return call(
+      info, *engine_, [&] { return to_load_call(info, engine_); }, load,
+      [](Napi::Env env, LoadCall& call) {
+        return NetworkWrap::make(env, call.engine, std::move(call.network), call.digests);
+      });
 }
 
-Napi::Value EngineWrap::script_batch(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&] {
-    return submit(info.Env(), *engine_,
-                  std::make_unique<OpenBatchJob>(info, info.This().As<Napi::Object>(), engine_, nullptr));
-  });
-}
+Napi::Value EngineWrap::script_batch(const Napi::CallbackInfo& info) { return BatchWrap::open(info, engine_, nullptr); }
 
 Napi::Value EngineWrap::update(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&] {
-    return submit(info.Env(), *engine_, std::make_unique<UpdateJob>(info, info.This().As<Napi::Object>(), device()));
-  });
+  return call(
+      info, *engine_, [&] { return std::pair(device(), to_update_request(info, *device())); },
+      [](auto& asked) { asked.first->update(asked.second.update); }, kUndefined);
 }
 
 Napi::Value EngineWrap::reduce(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&] {
-    return submit(info.Env(), *engine_, std::make_unique<ReduceJob>(info, info.This().As<Napi::Object>(), device()));
-  });
+  return call(
+      info, *engine_, [&] { return std::pair(device(), to_reduce_request(info, *device())); },
+      [](auto& asked) { asked.first->reduce(asked.second.reduce); },
+      [](Napi::Env env, auto& asked) {
+        const std::vector<double>& results = asked.second.results;
+        auto array = Napi::Float64Array::New(env, results.size());
+        std::copy(results.begin(), results.end(), array.Data());
+        return array;
+      });
 }
 
 Napi::Value EngineWrap::measure_peak(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&] {
-    return submit(info.Env(), *engine_,
-                  std::make_unique<PeakJob>(info.Env(), info.This().As<Napi::Object>(), device()));
-  });
+  return call(
+      info, *engine_, [&] { return PeakCall{device()}; }, measure,
+      [](Napi::Env env, const PeakCall& call) {
+        Napi::Object object = Napi::Object::New(env);
+        set_number(object, "gflops", call.gflops);
+        set_number(object, "copyGigabytesPerSecond", call.gigabytes);
+        return object;
+      });
 }
 
 Napi::Value EngineWrap::trim(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&] {
-    return submit(info.Env(), *engine_,
-                  std::make_unique<TrimJob>(info.Env(), info.This().As<Napi::Object>(), device()));
-  });
+  return call(info, *engine_, [&] { return device(); }, [](auto& device) { device->trim(); }, kUndefined);
 }
 
 Napi::Value EngineWrap::memory(const Napi::CallbackInfo& info) {
@@ -227,15 +212,20 @@ Napi::Value EngineWrap::statistics(const Napi::CallbackInfo& info) {
   return object;
 }
 
+/// The engine's last call: when it settles, the thread has nothing left to do and the device can go.
 Napi::Value EngineWrap::close(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&]() -> Napi::Value {
-    if (!closing_.IsEmpty()) return closing_.Value();
-    const Napi::Promise promise =
-        submit(info.Env(), *engine_, std::make_unique<CloseJob>(info.Env(), info.This().As<Napi::Object>(), engine_));
-    closing_ = Napi::Reference<Napi::Promise>::New(promise, 1);
-    engine_->stop();
-    return promise;
-  });
+  if (!closing_.IsEmpty()) return closing_.Value();
+  const Napi::Value promise = call(
+      info, *engine_, [&] { return engine_; }, kNoWork,
+      [](Napi::Env env, const std::shared_ptr<Engine>& engine) {
+        engine->join();
+        engine->release_device();
+        return env.Undefined();
+      },
+      Refusal::kSucceeds);
+  closing_ = Napi::Reference<Napi::Promise>::New(promise.As<Napi::Promise>(), 1);
+  engine_->stop();
+  return promise;
 }
 
 }  // namespace dpm::addon

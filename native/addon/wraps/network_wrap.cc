@@ -2,15 +2,18 @@
 
 #include <utility>
 
+#include "addon/call.h"
 #include "addon/convert/nodes.h"
 #include "addon/convert/objects.h"
+#include "addon/convert/predict_request.h"
+#include "addon/convert/run_request.h"
+#include "addon/convert/run_result.h"
 #include "addon/convert/typed_arrays.h"
-#include "addon/jobs/batch_jobs.h"
-#include "addon/jobs/forward.h"
-#include "addon/jobs/predict_job.h"
-#include "addon/jobs/promise_job.h"
-#include "addon/jobs/run_job.h"
+#include "addon/forward.h"
+#include "addon/watch.h"
+#include "addon/wraps/batch_wrap.h"
 #include "addon/wraps/unwrap.h"
+#include "sampling/run.h"
 
 namespace dpm::addon {
 
@@ -18,65 +21,75 @@ namespace {
 
 const Tag kTag = {{0x2f7ac35e81d94b06ULL, 0xa14e6d0b93f85c27ULL}};
 
-class ProfileJob : public PromiseJob {
- public:
-  ProfileJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine, std::shared_ptr<Network> network,
-             int batch, int repeats)
-      : PromiseJob(env, owner),
-        engine_(std::move(engine)),
-        network_(std::move(network)),
-        batch_(batch),
-        repeats_(repeats) {}
+struct RunCall {
+  std::shared_ptr<Network> network;
+  std::unique_ptr<Watch> watch;
+  RunRequest request;
+  RunResult result;
 
-  void run() override { times_ = network_->profile(batch_, repeats_, engine_->stopping()); }
-
- protected:
-  Napi::Value result(Napi::Env env) override {
-    Napi::Array array = Napi::Array::New(env, times_.size());
-    for (std::uint32_t i = 0; i < times_.size(); ++i) {
-      Napi::Object entry = Napi::Object::New(env);
-      entry.Set("name", Napi::String::New(env, times_[i].name));
-      set_number(entry, "milliseconds", times_[i].milliseconds);
-      set_number(entry, "multiplyAdds", times_[i].multiply_adds);
-      array.Set(i, entry);
-    }
-    return array;
-  }
-
- private:
-  std::shared_ptr<Engine> engine_;
-  std::shared_ptr<Network> network_;
-  int batch_;
-  int repeats_;
-  std::vector<NodeTime> times_;
+  [[nodiscard]] bool cancelled() const { return watch->cancelled(); }
+  [[nodiscard]] const Napi::Error* thrown() const { return watch->thrown(); }
 };
 
-class MeasureJob : public PromiseJob {
- public:
-  MeasureJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine, std::shared_ptr<Network> network,
-             std::vector<std::uint32_t> batches, int repeats)
-      : PromiseJob(env, owner),
-        engine_(std::move(engine)),
-        network_(std::move(network)),
-        batches_(std::move(batches)),
-        repeats_(repeats) {}
+RunCall to_run_call(const Napi::CallbackInfo& info, const std::shared_ptr<Engine>& engine,
+                    std::shared_ptr<Network> network) {
+  require(info[0].IsObject(), "the request must be an object");
+  const auto options = info[0].As<Napi::Object>();
+  RunCall call{std::move(network), std::make_unique<Watch>(info.Env(), engine, options), to_run_request(options), {}};
+  call.request.guides = to_guides(options);
+  call.watch->watch(call.request);
+  return call;
+}
 
-  void run() override { seconds_ = network_->measure(batches_, repeats_, engine_->stopping()); }
-
- protected:
-  Napi::Value result(Napi::Env env) override {
-    auto milliseconds = Napi::Float64Array::New(env, seconds_.size());
-    for (std::size_t i = 0; i < seconds_.size(); ++i) milliseconds[i] = 1e3 * seconds_[i];
-    return milliseconds;
-  }
-
- private:
-  std::shared_ptr<Engine> engine_;
-  std::shared_ptr<Network> network_;
-  std::vector<std::uint32_t> batches_;
-  int repeats_;
-  std::vector<double> seconds_;
+struct MeasureCall {
+  std::shared_ptr<Network> network;
+  std::vector<std::uint32_t> batches;
+  int repeats;
+  std::vector<double> seconds;
 };
+
+struct ProfileCall {
+  std::shared_ptr<Network> network;
+  int batch;
+  int repeats;
+  std::vector<NodeTime> times;
+};
+
+int to_batch(std::uint32_t batch) {
+  require(batch > 0 && batch <= 65536, "a batch is out of range");
+  return static_cast<int>(batch);
+}
+
+int to_repeats(const Napi::Value& value) {
+  const std::uint32_t repeats = to_uint32(value, "repeats");
+  require(repeats > 0 && repeats <= 100000, "repeats is out of range");
+  return static_cast<int>(repeats);
+}
+
+MeasureCall to_measure_call(const Napi::CallbackInfo& info, std::shared_ptr<Network> network) {
+  const auto given = uint32_elements(info[0], "batches");
+  MeasureCall call{std::move(network), {given.data, given.data + given.size}, to_repeats(info[1]), {}};
+  for (const std::uint32_t batch : call.batches) to_batch(batch);
+  return call;
+}
+
+Napi::Value to_milliseconds(Napi::Env env, const MeasureCall& call) {
+  auto milliseconds = Napi::Float64Array::New(env, call.seconds.size());
+  for (std::size_t i = 0; i < call.seconds.size(); ++i) milliseconds[i] = 1e3 * call.seconds[i];
+  return milliseconds;
+}
+
+Napi::Value to_node_times(Napi::Env env, const ProfileCall& call) {
+  Napi::Array array = Napi::Array::New(env, call.times.size());
+  for (std::uint32_t i = 0; i < call.times.size(); ++i) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("name", Napi::String::New(env, call.times[i].name));
+    set_number(entry, "milliseconds", call.times[i].milliseconds);
+    set_number(entry, "multiplyAdds", call.times[i].multiply_adds);
+    array.Set(i, entry);
+  }
+  return array;
+}
 
 Napi::Object facts(Napi::Env env, const NetworkInfo& info) {
   Napi::Object object = Napi::Object::New(env);
@@ -149,51 +162,51 @@ const std::shared_ptr<Network>& NetworkWrap::network() const {
 }
 
 Napi::Value NetworkWrap::forward(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&] {
-    return submit(info.Env(), *engine_,
-                  std::make_unique<ForwardJob>(info, info.This().As<Napi::Object>(), network(), memory_));
-  });
+  return call(
+      info, *engine_, [&] { return std::make_unique<Forward>(info, network(), memory_); },
+      [](auto& forward) { forward->run(); },
+      [](Napi::Env env, auto& forward) {
+        forward->deliver();
+        return env.Undefined();
+      });
 }
 
 Napi::Value NetworkWrap::predict(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&] {
-    return submit(info.Env(), *engine_, std::make_unique<PredictJob>(info, info.This().As<Napi::Object>(), network()));
-  });
+  return call(
+      info, *engine_, [&] { return std::pair(network(), to_predict_request(info, *network())); },
+      [](auto& asked) { dpm::predict(*asked.first, asked.second); }, kUndefined);
 }
 
 Napi::Value NetworkWrap::run(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&] { return submit(info.Env(), *engine_, make_run_job(info, engine_, network())); });
+  return call(
+      info, *engine_, [&] { return to_run_call(info, engine_, network()); },
+      [engine = engine_](RunCall& call) {
+        call.result = run_programs(*call.network, std::move(call.request), engine->stopping());
+      },
+      [](Napi::Env env, RunCall& call) { return to_object(env, std::move(call.result)); });
 }
 
 Napi::Value NetworkWrap::batch(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&] {
-    return submit(info.Env(), *engine_,
-                  std::make_unique<OpenBatchJob>(info, info.This().As<Napi::Object>(), engine_, network()));
-  });
+  return translated(info.Env(), [&] { return BatchWrap::open(info, engine_, network()); });
 }
 
 Napi::Value NetworkWrap::measure(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&] {
-    const auto batches = uint32_elements(info[0], "batches");
-    const std::uint32_t repeats = to_uint32(info[1], "repeats");
-    std::vector<std::uint32_t> wanted(batches.data, batches.data + batches.size);
-    for (const std::uint32_t batch : wanted) require(batch > 0 && batch <= 65536, "a batch is out of range");
-    require(repeats > 0 && repeats <= 100000, "repeats is out of range");
-    return submit(info.Env(), *engine_,
-                  std::make_unique<MeasureJob>(info.Env(), info.This().As<Napi::Object>(), engine_, network(),
-                                               std::move(wanted), static_cast<int>(repeats)));
-  });
+  return call(
+      info, *engine_, [&] { return to_measure_call(info, network()); },
+      [engine = engine_](MeasureCall& call) {
+        call.seconds = call.network->measure(call.batches, call.repeats, engine->stopping());
+      },
+      to_milliseconds);
 }
 
 Napi::Value NetworkWrap::profile(const Napi::CallbackInfo& info) {
-  return translated(info.Env(), [&] {
-    const std::uint32_t batch = to_uint32(info[0], "batch");
-    const std::uint32_t repeats = to_uint32(info[1], "repeats");
-    require(batch > 0 && batch <= 65536 && repeats > 0 && repeats <= 100000, "batch or repeats is out of range");
-    return submit(info.Env(), *engine_,
-                  std::make_unique<ProfileJob>(info.Env(), info.This().As<Napi::Object>(), engine_, network(),
-                                               static_cast<int>(batch), static_cast<int>(repeats)));
-  });
+  return call(
+      info, *engine_,
+      [&] { return ProfileCall{network(), to_batch(to_uint32(info[0], "batch")), to_repeats(info[1]), {}}; },
+      [engine = engine_](ProfileCall& call) {
+        call.times = call.network->profile(call.batch, call.repeats, engine->stopping());
+      },
+      to_node_times);
 }
 
 Napi::Value NetworkWrap::nodes(const Napi::CallbackInfo& info) {
@@ -201,10 +214,10 @@ Napi::Value NetworkWrap::nodes(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NetworkWrap::close(const Napi::CallbackInfo& info) {
-  // Work in flight keeps the network until it ends; the job below comes after all of it.
+  // Work in flight keeps the network until it ends; the call below comes after all of it.
   release(info.Env());
   memory_ = std::make_shared<ForwardMemory>();
-  return submit(info.Env(), *engine_, std::make_unique<LastJob>(info.Env(), info.This().As<Napi::Object>()));
+  return call(info, *engine_, [] { return nullptr; }, kNoWork, kUndefined, Refusal::kSucceeds);
 }
 
 }  // namespace dpm::addon

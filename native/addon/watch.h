@@ -1,35 +1,40 @@
-// A job that runs programs for JavaScript: it can be cancelled, tells of its progress and shows states on the way.
+// What ties a run to the JavaScript that asked for it: cancelling, progress, states and images on the way.
 #pragma once
 
 #include <napi.h>
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 
-#include "addon/jobs/promise_job.h"
-#include "sampling/run_result.h"
+#include "addon/environment.h"
+#include "sampling/request.h"
 
 namespace dpm::addon {
 
-class WatchedJob : public PromiseJob {
+/// Lives from the call until its promise is settled, on the JavaScript thread.
+class Watch {
  public:
   /// Reads `cancel`, `onProgress` and `onPreview` of the options. Throws Error(kArgument).
-  WatchedJob(Napi::Env env, const Napi::Object& owner, std::shared_ptr<Engine> engine, const Napi::Object& options);
-  [[nodiscard]] bool cancelled() const override { return cancelled_->load(); }
+  Watch(Napi::Env env, std::shared_ptr<Engine> engine, const Napi::Object& options);
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
 
- protected:
-  /// Has `request` tell this job, which has to outlive it.
+  /// Has `request` tell this object.
   void watch(RunRequest& request);
   /// Tells of every step: those of batches that ask functions wait for JavaScript anyway.
   void report_every_step() { interval_ = std::chrono::milliseconds(0); }
   /// Calls a function of the caller on the JavaScript thread; what it throws ends the run and rejects its promise.
-  void post(std::function<void(Napi::Env)> call);
-  [[nodiscard]] const std::shared_ptr<Engine>& engine() const { return engine_; }
+  void post(std::function<void(Napi::Env)> report);
+  [[nodiscard]] bool cancelled() const { return cancelled_->load(); }
+  [[nodiscard]] const Napi::Error* thrown() const { return thrown_ ? &*thrown_ : nullptr; }
 
  private:
   void report(std::uint64_t done, std::uint64_t total);
 
+  Environment& environment_;
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<std::atomic<bool>> cancelled_;
   bool has_token_ = false;
@@ -37,10 +42,7 @@ class WatchedJob : public PromiseJob {
   Napi::FunctionReference on_preview_;
   std::chrono::steady_clock::time_point reported_;
   std::chrono::milliseconds interval_{20};
+  std::optional<Napi::Error> thrown_;
 };
-
-/// Images in the form that they have.
-Napi::Value to_array(Napi::Env env, RunImages&& images);
-Napi::Object to_object(Napi::Env env, RunResult&& result);
 
 }  // namespace dpm::addon

@@ -7,7 +7,6 @@
 #include <memory>
 #include <vector>
 
-#include "addon/jobs/promise_job.h"
 #include "engine/network.h"
 
 namespace dpm::addon {
@@ -78,25 +77,6 @@ class Forward {
   std::unique_ptr<ForwardStaging> staging_;
   std::uint32_t batch_;
   std::array<Tensor, kForwardTensors> tensors_;
-};
-
-/// The same as a job.
-class ForwardJob : public PromiseJob {
- public:
-  ForwardJob(const Napi::CallbackInfo& info, const Napi::Object& owner, std::shared_ptr<Network> network,
-             std::shared_ptr<ForwardMemory> memory)
-      : PromiseJob(info.Env(), owner), forward_(info, std::move(network), std::move(memory)) {}
-
-  void run() override { forward_.run(); }
-
- protected:
-  Napi::Value result(Napi::Env env) override {
-    translated(env, [this] { forward_.deliver(); });
-    return env.Undefined();
-  }
-
- private:
-  Forward forward_;
 };
 
 }  // namespace dpm::addon

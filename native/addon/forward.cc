@@ -1,4 +1,4 @@
-#include "addon/jobs/forward.h"
+#include "addon/forward.h"
 
 #include <cstring>
 #include <string>

@@ -1,4 +1,4 @@
-#include "addon/jobs/promise_job.h"
+#include "addon/call.h"
 
 namespace dpm::addon {
 
@@ -12,31 +12,32 @@ class Settlement : public Delivery {
   std::unique_ptr<PromiseJob> job_;
 };
 
+Napi::Promise PromiseJob::promise(Napi::Env env) {
+  environment_.work_begins(env);
+  return deferred_.emplace(env).Promise();
+}
+
 void PromiseJob::finished(std::unique_ptr<Job> self) {
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-static-cast-downcast): `self` owns this object.
   std::unique_ptr<PromiseJob> job(static_cast<PromiseJob*>(self.release()));
   environment_.post(std::make_unique<Settlement>(std::move(job)));
 }
 
-Napi::Value PromiseJob::failure(Napi::Env env) const {
-  if (thrown_) return thrown_->Value();
-  return js_error(env, error, message).Value();
-}
-
 void PromiseJob::settle(Napi::Env env) {
   environment_.work_ends(env);
   if (!deferred_) return;
-  if (thrown_ || error != ErrorCode::kOk) {
-    deferred_->Reject(failure(env));
+  if (const Napi::Error* own = thrown()) {
+    deferred_->Reject(own->Value());
+    return;
+  }
+  if (error != ErrorCode::kOk) {
+    deferred_->Reject(js_error(env, error, message).Value());
     return;
   }
   try {
-    deferred_->Resolve(result(env));
+    deferred_->Resolve(translated(env, [&] { return result(env); }));
   } catch (const Napi::Error& failed) {
     deferred_->Reject(failed.Value());
-  } catch (...) {
-    const auto [code, text] = current_error();
-    deferred_->Reject(js_error(env, code, text).Value());
   }
 }
 

@@ -1,0 +1,51 @@
+#include "addon/convert/predict_request.h"
+
+#include <cmath>
+
+#include "addon/convert/errors.h"
+#include "addon/convert/typed_arrays.h"
+#include "addon/wraps/tensor_wrap.h"
+
+namespace dpm::addon {
+namespace {
+
+bool is_absent(const Napi::Value& value) { return value.IsNull() || value.IsUndefined(); }
+
+std::vector<std::int32_t> to_labels(const Napi::Value& labels, std::size_t count, int classes) {
+  if (is_absent(labels)) return std::vector<std::int32_t>(count, -1);
+  const auto given = int32_elements(labels, "labels");
+  require(given.size == count, "labels must have one element per sample");
+  std::vector<std::int32_t> result(given.data, given.data + given.size);
+  for (const std::int32_t label : result) require(label < classes, "a label is out of range");
+  return result;
+}
+
+}  // namespace
+
+PredictRequest to_predict_request(const Napi::CallbackInfo& info, const Network& network) {
+  PredictRequest request;
+  request.times = to_floats(info[1], "t");
+  const std::size_t count = request.times.size();
+  require(count > 0 && count <= 65536, "t must have between 1 and 65536 elements");
+  const auto tensor = [&](const Napi::Value& value, const char* what) {
+    auto buffer = TensorWrap::buffer_of(value, what, network.device());
+    require(buffer->bytes() >= count * network.shape().image * sizeof(float),
+            "a tensor is smaller than batch x C x H x W");
+    return buffer;
+  };
+  const int classes = network.shape().classes;
+  request.x = tensor(info[0], "x");
+  request.labels = to_labels(info[2], count, classes);
+  request.guidance = to_floats(info[3], "guidance");
+  require(request.guidance.empty() || request.guidance.size() == count, "guidance must have one element per sample");
+  for (const float weight : request.guidance) require(std::isfinite(weight), "a weight of guidance is not finite");
+  require(request.guidance.empty() || classes > 0, "guidance needs a class-conditional network");
+  request.unconditional_label = info[4].ToNumber().Int32Value();
+  require(request.unconditional_label < classes || request.unconditional_label < 0,
+          "the unconditional label is out of range");
+  request.out = tensor(info[5], "out");
+  if (!is_absent(info[6])) request.head = tensor(info[6], "head");
+  return request;
+}
+
+}  // namespace dpm::addon

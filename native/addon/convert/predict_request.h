@@ -1,0 +1,14 @@
+// A prediction on device tensors, with guidance, as JavaScript asks for it.
+#pragma once
+
+#include <napi.h>
+
+#include "sampling/predict.h"
+
+namespace dpm::addon {
+
+/// Arguments: x, t, labels, guidance, unconditionalLabel, out, head. Throws Error(kArgument) naming the argument that
+/// does not fit the network.
+PredictRequest to_predict_request(const Napi::CallbackInfo& info, const Network& network);
+
+}  // namespace dpm::addon
