@@ -18,7 +18,7 @@ export {
   type MemoryUse,
 } from './engine/device.js';
 export type { BatchCounts } from './engine/binding.js';
-export { UNet, type NetworkInfo } from './engine/unet.js';
+export { Network as UNet, type NetworkInfo } from './engine/network.js';
 export type { RecomputePolicy } from './engine/binding.js';
 export type {
   ForwardOptions,
@@ -62,7 +62,7 @@ export { translate } from './translation/translate.js';
 export type { TranslateOptions, TranslationMethod, TranslationNoise } from './translation/options.js';
 export { compareImages, type ImageComparison } from './images/compare.js';
 export type { Similarity } from './translation/similarity.js';
-export type { GuideForm } from './program/guided.js';
+export type { GuideForm } from './guidance/guided-program.js';
 export {
   MAX_HISTORY,
   type Clip,
@@ -71,29 +71,29 @@ export {
   type RecordVariance,
   type StepRecord,
 } from './program/record.js';
-export type { Correction, ModelOutput, ScriptModel } from './running/evaluator.js';
-export type { GuidanceOptions } from './running/guidance.js';
-export type { NoiseOption } from './running/noise-source.js';
-export type { RunResult } from './running/network-run.js';
-export type { Constraint, ConstraintPlace, Guide } from './running/guide.js';
-export { imageFormats, type ImageFormat, type PreviewPlace, type RunOptions } from './running/run-options.js';
-export type { StreamedImage } from './running/stream.js';
-export { runProgram, type RunProgramOptions } from './running/run-program.js';
-export type { Refusals } from './serving/admission.js';
+export type { Correction, ModelOutput, ScriptModel } from './run/evaluator.js';
+export type { GuidanceOptions } from './guidance/classifier-free.js';
+export type { NoiseOption } from './run/noise-source.js';
+export type { RunResult } from './run/network-run.js';
+export type { Constraint, ConstraintPlace, Guide } from './guidance/guide.js';
+export { imageFormats, type ImageFormat, type PreviewPlace, type RunOptions } from './run/options.js';
+export type { StreamedImage } from './run/stream.js';
+export { runProgram, type RunProgramOptions } from './run/run-program.js';
+export type { Refusals } from './batch/admission.js';
 export {
   Batcher,
   type BatcherCapacity,
   type BatcherStats,
   type BatchForwardOptions,
   type SampleTrace,
-} from './serving/batcher.js';
-export type { Curve } from './serving/calibrate.js';
-export { connectBatcher, type RemoteBatcher } from './serving/connect.js';
-export { exposeBatcher } from './serving/expose.js';
-export { createBatcher, type ScriptBatcherOptions } from './serving/create-batcher.js';
-export { ReplicatedBatcher, type BatchableModel, type BatchService } from './serving/replicas.js';
-export type { BatchEvaluate } from './running/script-network.js';
-export type { BatchEvent } from './serving/events.js';
+} from './batch/batcher.js';
+export type { Curve } from './batch/calibrate.js';
+export { connectBatcher, type RemoteBatcher } from './batch/connect.js';
+export { exposeBatcher } from './batch/expose.js';
+export { createBatcher, type ScriptBatcherOptions } from './batch/create-batcher.js';
+export { ReplicatedBatcher, type BatchableModel, type BatchService } from './batch/replicas.js';
+export type { BatchEvaluate } from './run/script-network.js';
+export type { BatchEvent } from './batch/events.js';
 export {
   priorities,
   serviceOrders,
@@ -105,7 +105,7 @@ export {
   type SchedulerBatchRequest,
   type ServiceOptions,
   type ServiceOrder,
-} from './serving/options.js';
+} from './batch/options.js';
 export { DEFAULT_STEPS } from './samplers/common-options.js';
 export { samplerNames, samplers, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
 export type { ReverseFamily, ReverseSampler } from './samplers/numerics/reverse-step.js';

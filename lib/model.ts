@@ -9,12 +9,12 @@ import type { ImageSize } from './checkpoint/image-size.js';
 import { loadNetwork, type OpenedDevice } from './checkpoint/load-network.js';
 import { loadableNetwork, type ModelFolder } from './checkpoint/model-folder.js';
 import { Device, deviceOptionKinds, type DeviceOptions, type MemoryUse } from './engine/device.js';
-import { UNet } from './engine/unet.js';
+import { Network } from './engine/network.js';
 import type { Program, ProgramHead } from './program/program.js';
-import { runOnNetwork, type RunResult } from './running/network-run.js';
-import { resolveRun, type RunModel } from './running/resolve-run.js';
-import { runOptionKinds, type RunOptions } from './running/run-options.js';
-import { streamOnNetwork, type StreamedImage } from './running/stream.js';
+import { runOnNetwork, type RunResult } from './run/network-run.js';
+import { resolveRun, type RunModel } from './run/resolve.js';
+import { runOptionKinds, type RunOptions } from './run/options.js';
+import { streamOnNetwork, type StreamedImage } from './run/stream.js';
 import { samplerByName, samplers, type OptionsOfSampler, type SamplerName } from './samplers/index.js';
 import type { SamplerOptions } from './samplers/options.js';
 import { refuseNull } from './samplers/sampler.js';
@@ -23,8 +23,8 @@ import { withTables } from './samplers/tables.js';
 import type { NetworkTime } from './schedule/network-time.js';
 import { scheduleKind, type NoiseSchedule } from './schedule/noise-schedule.js';
 import { guidedOutputShift } from './schedule/prediction.js';
-import { Batcher } from './serving/batcher.js';
-import type { BatcherOptions } from './serving/options.js';
+import { Batcher } from './batch/batcher.js';
+import type { BatcherOptions } from './batch/options.js';
 import type { GammaTable } from './variance/gamma.js';
 
 /** Options of {@link DiffusionModel.load}. */
@@ -89,7 +89,7 @@ function withGuideForm(sampler: SamplerName, run: RunOptions): RunOptions {
 /** A diffusion model on a device: its network, noise schedule and tables. Close it when done. */
 export class DiffusionModel {
   /** The network; it has a second output when the model was loaded with a `head`. */
-  readonly unet: UNet;
+  readonly unet: Network;
   /** The noise schedule the network was trained with. */
   readonly schedule: NoiseSchedule;
   /** The model's `gamma.json`, the default of the analytic samplers. */
@@ -100,22 +100,22 @@ export class DiffusionModel {
   readonly sampleShape: readonly [channels: number, height: number, width: number];
   readonly #folder: ModelFolder;
   readonly #head: HeadName | null;
-  readonly #networks = new Map<HeadName | null, Promise<UNet>>();
+  readonly #networks = new Map<HeadName | null, Promise<Network>>();
   readonly #batchers = new Set<Batcher>();
   readonly #ownsDevice: boolean;
   #isClosed = false;
   #digest: Promise<string> | undefined;
 
-  private constructor({ device, isOwn }: OpenedDevice, folder: ModelFolder, unet: UNet, head: HeadName | null) {
+  private constructor({ device, isOwn }: OpenedDevice, folder: ModelFolder, network: Network, head: HeadName | null) {
     this.device = device;
     this.#ownsDevice = isOwn;
-    this.unet = unet;
+    this.unet = network;
     this.schedule = folder.schedule;
     this.gamma = folder.gamma;
-    this.sampleShape = [unet.info.inChannels, unet.info.height, unet.info.width];
+    this.sampleShape = [network.info.inChannels, network.info.height, network.info.width];
     this.#folder = folder;
     this.#head = head;
-    this.#networks.set(head, Promise.resolve(unet));
+    this.#networks.set(head, Promise.resolve(network));
   }
 
   /**
@@ -137,8 +137,13 @@ export class DiffusionModel {
     const { head = null, networkTime, config, imageSize, schedule, signal, ...deviceOptions } = options;
     if (head !== null && !headNames.includes(head)) throw unknownName('head', head, headNames);
     const reading = { config, imageSize, schedule, ...(networkTime !== undefined && { networkTime }) };
-    const { opened, folder, unet } = await loadNetwork('model', path, { head, reading, device: deviceOptions, signal });
-    return new DiffusionModel(opened, folder, unet, head);
+    const { opened, folder, network } = await loadNetwork('model', path, {
+      head,
+      reading,
+      device: deviceOptions,
+      signal,
+    });
+    return new DiffusionModel(opened, folder, network, head);
   }
 
   /**
@@ -299,7 +304,7 @@ export class DiffusionModel {
     const networks = [...this.#networks.values()];
     await Promise.all([...this.#batchers].map((batcher) => batcher.close()));
     if (this.#ownsDevice) await this.device.close();
-    await Promise.all(networks.map((network) => network.then((unet) => unet.close()).catch(() => undefined)));
+    await Promise.all(networks.map((network) => network.then((loaded) => loaded.close()).catch(() => undefined)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -322,7 +327,7 @@ export class DiffusionModel {
   }
 
   /** The network with the second output a program reads; loaded when first needed. @internal */
-  async network(head: ProgramHead | null): Promise<UNet> {
+  async network(head: ProgramHead | null): Promise<Network> {
     if (head === 'learned' && this.unet.info.outChannels !== 2 * this.unet.info.inChannels) {
       throw new DpmError(
         'ERR_DPM_ARGUMENT',
@@ -345,8 +350,8 @@ export class DiffusionModel {
     return network;
   }
 
-  async #load(head: HeadName): Promise<UNet> {
+  async #load(head: HeadName): Promise<Network> {
     const { unet, graph } = await loadableNetwork(this.#folder, head);
-    return UNet.load(this.device, unet, graph, { weightsOf: this.unet });
+    return Network.load(this.device, unet, graph, { weightsOf: this.unet });
   }
 }

@@ -11,7 +11,7 @@ import { diffusersNetwork } from '../../dist/checkpoint/diffusers.js';
 import { benchNetworks } from '../../dist/cli/bench/networks.js';
 import { loadRandomNetwork, randomTensors } from '../../dist/cli/bench/random-network.js';
 import { DiffusionModel } from '../../dist/index.js';
-import { UNet } from '../../dist/engine/unet.js';
+import { Network } from '../../dist/engine/network.js';
 import { packagePath } from './settings.mjs';
 
 const bundled = packagePath('models/mnist');
@@ -40,7 +40,7 @@ export function configurationOf(name) {
 export async function loadNetwork(device, name) {
   if (name !== 'mnist') return loadRandomNetwork(device, networks[name].unet);
   const { unet, graph } = await loadableNetwork(await readModelFolder(bundled), null);
-  return UNet.load(device, unet, graph);
+  return Network.load(device, unet, graph);
 }
 
 /** Lends a model and closes it whatever happens. */

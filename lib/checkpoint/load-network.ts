@@ -1,7 +1,7 @@
 import { throwIfAborted, untilAborted } from '../base/abort.js';
 import { DpmError } from '../base/errors.js';
 import { Device, type DeviceOptions } from '../engine/device.js';
-import { UNet } from '../engine/unet.js';
+import { Network } from '../engine/network.js';
 import { lastChannels } from '../network/description.js';
 import { unetGraph } from '../network/unet.js';
 import { nativeGraph } from './checkpoint.js';
@@ -48,10 +48,10 @@ function requireRole({ path, family }: ModelFolder, isClassifier: boolean, role:
  *
  * @throws {@link DpmError} naming the file or tensor that is wrong.
  */
-export async function loadFeatures({ opened, folder, unet: classifier }: NetworkOnDevice): Promise<UNet> {
+export async function loadFeatures({ opened, folder, network: classifier }: NetworkOnDevice): Promise<Network> {
   const { unet, checkpoint } = await folder.select(null);
   const description = { ...unet, pool: { method: 'features' }, outChannels: lastChannels(unet) } as const;
-  return UNet.load(opened.device, description, nativeGraph(unetGraph(description), checkpoint), {
+  return Network.load(opened.device, description, nativeGraph(unetGraph(description), checkpoint), {
     weightsOf: classifier,
   });
 }
@@ -60,7 +60,7 @@ export async function loadFeatures({ opened, folder, unet: classifier }: Network
 export interface NetworkOnDevice {
   opened: OpenedDevice;
   folder: ModelFolder;
-  unet: UNet;
+  network: Network;
 }
 
 /**
@@ -91,7 +91,7 @@ export async function loadNetwork(
   requireRole(folder, loadable.unet.pool !== undefined, role);
   const opened = openedDevice(device, role);
   try {
-    return { opened, folder, unet: await UNet.load(opened.device, loadable.unet, loadable.graph, { signal }) };
+    return { opened, folder, network: await Network.load(opened.device, loadable.unet, loadable.graph, { signal }) };
   } catch (error) {
     if (opened.isOwn) await opened.device.close();
     throw error;

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { DpmError } from '../base/errors.js';
 import type { RecomputePolicy } from '../engine/binding.js';
 import { recomputePolicies } from '../engine/evaluation.js';
-import type { UNet } from '../engine/unet.js';
+import type { Network } from '../engine/network.js';
 import { makeFolder } from '../files/files.js';
 import { readSafetensorsHeader, type SafetensorsHeader } from '../files/safetensors.js';
 import { writeSafetensors, type HostTensor } from '../files/tensor-data.js';
@@ -18,23 +18,23 @@ type Results = Record<string, Float32Array | null>;
 
 async function pulledBack(
   input: SafetensorsHeader,
-  unet: UNet,
+  network: Network,
   inputs: NetworkInputs,
   recompute: RecomputePolicy | undefined,
 ): Promise<Results> {
   const { batch, x, t, classLabels } = inputs;
   const read = async (name: string, channels: number): Promise<Float32Array | undefined> =>
-    input.tensors.has(name) ? (await readMaps(input, name, unet, channels, batch)).data : undefined;
-  const cotangent = await read('cotangent', unet.info.outChannels);
-  const headCotangent = await read('head_cotangent', unet.headChannels);
-  const { out, head, gradient } = await unet.pullback(x, t, { classLabels, cotangent, headCotangent, recompute });
+    input.tensors.has(name) ? (await readMaps(input, name, network, channels, batch)).data : undefined;
+  const cotangent = await read('cotangent', network.info.outChannels);
+  const headCotangent = await read('head_cotangent', network.headChannels);
+  const { out, head, gradient } = await network.pullback(x, t, { classLabels, cotangent, headCotangent, recompute });
   return { out, head, vjp: gradient };
 }
 
-async function pushedForward(input: SafetensorsHeader, unet: UNet, inputs: NetworkInputs): Promise<Results> {
+async function pushedForward(input: SafetensorsHeader, network: Network, inputs: NetworkInputs): Promise<Results> {
   const { batch, x, t, classLabels } = inputs;
-  const { data: tangent } = await readMaps(input, 'tangent', unet, unet.info.inChannels, batch);
-  const pushed = await unet.pushforward(x, t, { classLabels, tangent });
+  const { data: tangent } = await readMaps(input, 'tangent', network, network.info.inChannels, batch);
+  const pushed = await network.pushforward(x, t, { classLabels, tangent });
   return { out: pushed.out, head: pushed.head, jvp: pushed.tangent, head_jvp: pushed.headTangent };
 }
 

@@ -1,5 +1,5 @@
 import { DpmError } from '../base/errors.js';
-import type { UNet } from '../engine/unet.js';
+import type { Network } from '../engine/network.js';
 import type { SafetensorsHeader } from '../files/safetensors.js';
 import { readFloats, readLabels } from '../files/tensor-data.js';
 
@@ -21,7 +21,7 @@ export interface NetworkInputs {
 export async function readMaps(
   input: SafetensorsHeader,
   name: string,
-  { info: { height, width } }: UNet,
+  { info: { height, width } }: Network,
   channels: number,
   batch?: number,
 ): Promise<{ batch: number; data: Float32Array }> {
@@ -37,9 +37,9 @@ export async function readMaps(
 }
 
 /** The tensors `x`, `t` and `class_labels` of a file. */
-export async function readNetworkInputs(input: SafetensorsHeader, unet: UNet): Promise<NetworkInputs> {
-  const { inChannels, classes } = unet.info;
-  const { batch, data: x } = await readMaps(input, 'x', unet, inChannels);
+export async function readNetworkInputs(input: SafetensorsHeader, network: Network): Promise<NetworkInputs> {
+  const { inChannels, classes } = network.info;
+  const { batch, data: x } = await readMaps(input, 'x', network, inChannels);
   const t = await readFloats(input, 't', ['F32', 'I64', 'F64', 'I32']);
   const classLabels = input.tensors.has('class_labels') ? await readLabels(input, 'class_labels', classes) : undefined;
   return { batch, x, t: t.data, classLabels };

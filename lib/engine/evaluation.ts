@@ -5,7 +5,7 @@ import { DeviceTensor } from './device.js';
 /** A batch of states or predictions: values in main memory or a tensor on the network's device. */
 export type TensorLike = Float32Array | DeviceTensor;
 
-/** Options of {@link UNet.forward}. */
+/** Options of `UNet.forward`. */
 export interface ForwardOptions<T extends TensorLike> {
   /** One label per sample, for a class-conditional network. */
   classLabels?: ArrayLike<number> | undefined;
@@ -25,7 +25,7 @@ export const forwardOptionKinds: OptionKinds<ForwardOptions<TensorLike>> = {
   head: tensorLike,
 };
 
-/** Options of {@link UNet.pullback}; tensors are of the same kind as `x`. */
+/** Options of `UNet.pullback`; tensors are of the same kind as `x`. */
 export interface PullbackOptions<T extends TensorLike> extends ForwardOptions<T> {
   /** Cotangent of the prediction, [batch, output channels, H, W]; zeros where there is one of the second output. */
   cotangent?: T | undefined;
@@ -40,7 +40,7 @@ export interface PullbackOptions<T extends TensorLike> extends ForwardOptions<T>
   recompute?: RecomputePolicy | undefined;
 }
 
-/** Options of {@link UNet.pushforward}; tensors are of the same kind as `x`. */
+/** Options of `UNet.pushforward`; tensors are of the same kind as `x`. */
 export interface PushforwardOptions<T extends TensorLike> extends ForwardOptions<T> {
   /** Tangent of the states, [batch, C, H, W]. */
   tangent: T;

@@ -1,9 +1,9 @@
 import { arrayOf, kinds, objectOf, type OptionKinds, requireKind } from '../base/option-kinds.js';
 import { deviceKind } from '../engine/device.js';
-import type { UNet } from '../engine/unet.js';
+import type { Network } from '../engine/network.js';
 import { DiffusionModel } from '../model.js';
-import { ScriptEvaluator, type Evaluator, type ScriptModel } from '../running/evaluator.js';
-import { NetworkEvaluator } from '../running/network-evaluator.js';
+import { ScriptEvaluator, type Evaluator, type ScriptModel } from '../run/evaluator.js';
+import { NetworkEvaluator } from '../run/network-evaluator.js';
 import { scheduleKind } from '../schedule/noise-schedule.js';
 
 /** A model written in JavaScript, whose statistics are estimated as those of a network are. */
@@ -42,17 +42,17 @@ export function evaluatorOf(
   {
     labels,
     batch,
-    unet,
+    network,
     signal,
   }: {
     labels: ArrayLike<number> | undefined;
     batch: number;
     /** Default: the loaded model's own. */
-    unet: UNet | undefined;
+    network: Network | undefined;
     signal: AbortSignal | undefined;
   },
 ): Evaluator {
   if ('model' in model) return new ScriptEvaluator(model.model, { device: model.device, signal });
-  const network = unet ?? model.unet;
-  return new NetworkEvaluator(network, network.labels(labels, batch));
+  const own = network ?? model.unet;
+  return new NetworkEvaluator(own, own.labels(labels, batch));
 }

@@ -1,10 +1,10 @@
 import { at } from '../base/arrays.js';
 import type { DeviceTensor } from '../engine/device.js';
-import type { UNet } from '../engine/unet.js';
+import type { Network } from '../engine/network.js';
 import { sampleStreams } from '../engine/normals.js';
 import { update } from '../engine/update.js';
 import { linear, stepRecord } from '../program/builder.js';
-import type { Evaluator } from '../running/evaluator.js';
+import type { Evaluator } from '../run/evaluator.js';
 import { type ChosenImages } from './chosen-images.js';
 import { evaluatorOf, type EstimatedModel } from './estimated-model.js';
 
@@ -23,7 +23,7 @@ export interface NoisyBatchOptions {
   firstSample: number;
   seed: number | bigint;
   /** Default: the model's own. */
-  unet?: UNet;
+  network?: Network;
   /** Whether the second output is kept. Default false. */
   head?: boolean;
   /** Ends the wait for a model written in JavaScript. */
@@ -45,9 +45,9 @@ export class NoisyBatch {
   readonly #options: NoisyBatchOptions;
 
   private constructor(model: EstimatedModel, { indices, labels }: ChosenImages, options: NoisyBatchOptions) {
-    const { unet, signal } = options;
+    const { network, signal } = options;
     const shape = [indices.length, ...model.sampleShape];
-    this.#evaluator = evaluatorOf(model, { labels, batch: indices.length, unet, signal });
+    this.#evaluator = evaluatorOf(model, { labels, batch: indices.length, network, signal });
     this.#model = model;
     this.#options = options;
     this.images = model.device.tensor(shape);

@@ -6,9 +6,9 @@ import type { PixelRange } from '../base/pixel-range.js';
 import { loadFeatures, loadNetwork, type NetworkOnDevice } from '../checkpoint/load-network.js';
 import { Device, deviceOptionKinds, type DeviceOptions } from '../engine/device.js';
 import { checkedBatch, checkedLabels } from '../engine/inputs.js';
-import type { UNet } from '../engine/unet.js';
+import type { Network } from '../engine/network.js';
 import type { NoiseSchedule } from '../schedule/noise-schedule.js';
-import { withNativeSource, type Guide } from '../running/guide.js';
+import { withNativeSource, type Guide } from './guide.js';
 
 /** Options of {@link Classifier.load}. */
 export interface ClassifierLoadOptions extends Omit<DeviceOptions, 'device'> {
@@ -69,21 +69,21 @@ export class Classifier {
   readonly schedule: NoiseSchedule;
   /** The values of black and white in its images. */
   readonly range: PixelRange;
-  readonly #unet: UNet;
+  readonly #network: Network;
   readonly #ownsDevice: boolean;
 
   readonly #loaded: NetworkOnDevice;
-  #features: Promise<UNet> | undefined;
+  #features: Promise<Network> | undefined;
   #isClosed = false;
 
   private constructor(loaded: NetworkOnDevice) {
-    const { opened, folder, unet } = loaded;
+    const { opened, folder, network } = loaded;
     this.#loaded = loaded;
     this.device = opened.device;
     this.#ownsDevice = opened.isOwn;
-    this.#unet = unet;
-    this.classes = unet.info.outChannels;
-    this.sampleShape = [unet.info.inChannels, unet.info.height, unet.info.width];
+    this.#network = network;
+    this.classes = network.info.outChannels;
+    this.sampleShape = [network.info.inChannels, network.info.height, network.info.width];
     this.schedule = folder.schedule;
     this.range = folder.schedule.defaults.dataRange;
   }
@@ -122,7 +122,7 @@ export class Classifier {
    */
   async logits(x: Float32Array, t: number | ArrayLike<number>): Promise<Float32Array> {
     requireKind('x', x, kinds.floats);
-    return (await this.#unet.forward(x, t)).out;
+    return (await this.#network.forward(x, t)).out;
   }
 
   /**
@@ -149,7 +149,7 @@ export class Classifier {
     requireKind('x', x, kinds.floats);
     requireKind('labels', labels, either(kinds.number, kinds.numbers));
     const batch = checkedBatch(x.length, elementCount(this.sampleShape));
-    return this.#unet.labelScore(x, t, this.#checkedLabels(labels, batch));
+    return this.#network.labelScore(x, t, this.#checkedLabels(labels, batch));
   }
 
   /**
@@ -180,7 +180,7 @@ export class Classifier {
       sampleShape: this.sampleShape,
       scale,
       labels: labelsOf,
-      network: () => this.#unet.derivative('label-score'),
+      network: () => this.#network.derivative('label-score'),
     });
   }
 
@@ -201,7 +201,7 @@ export class Classifier {
   }
 
   /** The network of what its middle block gives, [N, C', H', W']; loaded when it is first needed. @internal */
-  async features(): Promise<UNet> {
+  async features(): Promise<Network> {
     if (this.#isClosed) throw new DpmError('ERR_DPM_CLOSED', 'the classifier is closed');
     if (this.#features === undefined) {
       this.#features = loadFeatures(this.#loaded);
@@ -214,7 +214,7 @@ export class Classifier {
   async close(): Promise<void> {
     this.#isClosed = true;
     if (this.#ownsDevice) await this.device.close();
-    await this.#unet.close();
+    await this.#network.close();
     await this.#features?.then((features) => features.close()).catch(() => undefined);
   }
 

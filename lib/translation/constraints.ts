@@ -2,7 +2,7 @@ import { at, elementCount } from '../base/arrays.js';
 import { DpmError } from '../base/errors.js';
 import { normals, sampleStreams } from '../engine/normals.js';
 import type { DiffusionModel } from '../model.js';
-import type { Constraint } from '../running/guide.js';
+import type { Constraint } from '../guidance/guide.js';
 import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
 import { noised } from '../schedule/noise-level.js';
 import { LowPass } from './low-pass.js';

@@ -1,7 +1,7 @@
 import { at, elementCount } from '../base/arrays.js';
-import type { UNet } from '../engine/unet.js';
+import type { Network } from '../engine/network.js';
 import type { DiffusionModel } from '../model.js';
-import type { Guide } from '../running/guide.js';
+import type { Guide } from '../guidance/guide.js';
 import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
 import { noised } from '../schedule/noise-level.js';
 import { LowPass } from './low-pass.js';
@@ -14,7 +14,7 @@ export class Energies {
 
   constructor(
     private readonly model: DiffusionModel,
-    private readonly features: UNet,
+    private readonly features: Network,
     private readonly sources: Float32Array,
     private readonly options: CheckedOptions,
   ) {

@@ -6,7 +6,7 @@ import type { Classifier } from '../guidance/classifier.js';
 import { valuesOf, type GivenImages } from '../images/given-images.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import { DiffusionModel } from '../model.js';
-import type { RunOptions } from '../running/run-options.js';
+import type { RunOptions } from '../run/options.js';
 import { amplitudesOfNetworkTime } from '../schedule/network-level.js';
 import { noised, type Amplitudes } from '../schedule/noise-level.js';
 import { keepLowFrequencies, keepPixels, type Sources } from './constraints.js';

@@ -32,12 +32,12 @@ describe('one loop', () => {
   });
 
   it('takes the requests of TypeScript from one function', () => {
-    expect(places(/(?<!function )\bnativeRequest\(/g, 'lib')).toEqual(['lib/running/step-run.ts']);
+    expect(places(/(?<!function )\bnativeRequest\(/g, 'lib')).toEqual(['lib/run/step-run.ts']);
     expect(places(/(?<!function )\bnativeRequest\(/g, 'packages')).toEqual([]);
   });
 
   it('mixes both predictions of guidance by one formula, native and packed', () => {
     expect(places(/1\.0F - \w*(?:weight|guidance)/g, 'native')).toEqual(['native/backend/guidance.h']);
-    expect(places(/\b1 - weight\b/g, 'lib')).toEqual(['lib/running/guidance.ts']);
+    expect(places(/\b1 - weight\b/g, 'lib')).toEqual(['lib/guidance/classifier-free.ts']);
   });
 });

@@ -7,7 +7,7 @@ import { at } from '../../lib/base/arrays.js';
 import { devices,type ComputeType } from '../../lib/engine/device.js';
 import { DiffusionModel } from '../../lib/model.js';
 import type { StepProgram } from '../../lib/program/program.js';
-import { runProgram } from '../../lib/running/run-program.js';
+import { runProgram } from '../../lib/run/run-program.js';
 import { samplers } from '../../lib/samplers/index.js';
 import { maxDifference } from '../support/golden.js';
 import { initialRecord,normals } from '../support/philox.js';

@@ -4,8 +4,8 @@ import type { DeviceTensor } from '../../lib/engine/device.js';
 import type { HostContext, Reduction, Term } from '../../lib/program/host-context.js';
 import type { HostProgram } from '../../lib/program/program.js';
 import type { Clip } from '../../lib/program/record.js';
-import { DeviceHostContext } from '../../lib/running/device-context.js';
-import type { Evaluator } from '../../lib/running/evaluator.js';
+import { DeviceHostContext } from '../../lib/run/device-context.js';
+import type { Evaluator } from '../../lib/run/evaluator.js';
 import { clipped } from './interpreter.js';
 import { normals } from './philox.js';
 

@@ -1,8 +1,8 @@
 import type { DeviceTensor } from '../../lib/engine/device.js';
 import type { HostProgram } from '../../lib/program/program.js';
 import type { Device } from '../../lib/engine/device.js';
-import type { Evaluator } from '../../lib/running/evaluator.js';
-import { runHostProgram } from '../../lib/running/host-run.js';
+import type { Evaluator } from '../../lib/run/evaluator.js';
+import { runHostProgram } from '../../lib/run/host-run.js';
 
 /** A network of one sample, and its derivative: J v, or J^T v. */
 export type Differentiable = (

@@ -4,12 +4,12 @@ import { createHash } from 'node:crypto';
 import { elementCount } from '../../lib/base/arrays.js';
 import { Classifier } from '../../lib/guidance/classifier.js';
 import { DiffusionModel } from '../../lib/model.js';
-import type { RunResult } from '../../lib/running/network-run.js';
-import { runProgram } from '../../lib/running/run-program.js';
-import type { RunOptions } from '../../lib/running/run-options.js';
+import type { RunResult } from '../../lib/run/network-run.js';
+import { runProgram } from '../../lib/run/run-program.js';
+import type { RunOptions } from '../../lib/run/options.js';
 import { samplers, type SamplerName } from '../../lib/samplers/index.js';
 import { NoiseSchedule } from '../../lib/schedule/noise-schedule.js';
-import { createBatcher } from '../../lib/serving/create-batcher.js';
+import { createBatcher } from '../../lib/batch/create-batcher.js';
 import { translate } from '../../lib/translation/translate.js';
 import { packagePath } from './temporary.js';
 

@@ -4,7 +4,7 @@ import { loadableNetwork } from '../../checkpoint/model-folder.js';
 import { readModelFolder } from '../../checkpoint/read-model.js';
 import { MOST_AT_ONCE } from '../../engine/binding.js';
 import { Device } from '../../engine/device.js';
-import { UNet } from '../../engine/unet.js';
+import { Network } from '../../engine/network.js';
 import { usageError, type Call } from '../command.js';
 import { loadOptions } from '../model-options.js';
 import { printJson, printLine, printTable } from '../output.js';
@@ -15,11 +15,11 @@ import { timeCalls } from './timing.js';
 const defaultNetworks = ['mnist', 'ddpm-cifar10-32'];
 
 /** The name of a public configuration, or a model as every command takes it. */
-async function loadNetwork(device: Device, name: string, signal: AbortSignal): Promise<UNet> {
+async function loadNetwork(device: Device, name: string, signal: AbortSignal): Promise<Network> {
   const known = Object.hasOwn(benchNetworks, name) ? benchNetworks[name] : undefined;
   if (known !== undefined) return loadRandomNetwork(device, known.unet, signal);
   const { unet, graph } = await loadableNetwork(await readModelFolder(name), null);
-  return UNet.load(device, unet, graph, { signal });
+  return Network.load(device, unet, graph, { signal });
 }
 
 interface Measurement {
@@ -32,15 +32,21 @@ interface Measurement {
   weightBytes: number;
 }
 
-async function measure(unet: UNet, network: string, batch: number, peak: number, call: Call): Promise<Measurement> {
-  const { inChannels, outChannels, height, width, multiplyAdds, classes, weightBytes } = unet.info;
+async function measure(
+  loaded: Network,
+  network: string,
+  batch: number,
+  peak: number,
+  call: Call,
+): Promise<Measurement> {
+  const { inChannels, outChannels, height, width, multiplyAdds, classes, weightBytes } = loaded.info;
   const x = new Float32Array(batch * elementCount([inChannels, height, width])).map((_, i) => Math.sin(i));
   const out = new Float32Array(batch * elementCount([outChannels, height, width]));
   const t = new Float32Array(batch).fill(500);
   const classLabels = classes > 0 ? new Int32Array(batch) : undefined;
   const times = await timeCalls(
     async () => {
-      await unet.forward(x, t, { out, classLabels });
+      await loaded.forward(x, t, { out, classLabels });
     },
     { milliseconds: 1500, least: 5, signal: call.signal },
   );
@@ -62,8 +68,8 @@ interface Profile {
   nodes: { name: string; milliseconds: number; multiplyAdds: number; gflops: number }[];
 }
 
-async function profile(unet: UNet, network: string, batch: number): Promise<Profile> {
-  const nodes = await nativeWork(() => unet.native.profile(batch, 10));
+async function profile(loaded: Network, network: string, batch: number): Promise<Profile> {
+  const nodes = await nativeWork(() => loaded.native.profile(batch, 10));
   return { network, batch, nodes: nodes.map((node) => ({ ...node, gflops: nodeGflops(node) })) };
 }
 
@@ -111,13 +117,13 @@ export async function benchNfe(call: Call): Promise<void> {
     const rows: Measurement[] = [];
     const profiles: Profile[] = [];
     for (const name of networks) {
-      const unet = await loadNetwork(device, name, call.signal);
+      const loaded = await loadNetwork(device, name, call.signal);
       for (const batch of batches) {
-        const row = await measure(unet, name, batch, peak, call);
+        const row = await measure(loaded, name, batch, peak, call);
         rows.push(row);
       }
-      if (call.options.flag('profile')) profiles.push(await profile(unet, name, batches[0] ?? 1));
-      await unet.close();
+      if (call.options.flag('profile')) profiles.push(await profile(loaded, name, batches[0] ?? 1));
+      await loaded.close();
     }
     if (call.json) {
       const { name, threads } = device;

@@ -6,7 +6,7 @@ import { throwIfAborted } from '../../base/abort.js';
 import { elementCount } from '../../base/arrays.js';
 import type { NativeWeight } from '../../engine/native-graph.js';
 import type { Device } from '../../engine/device.js';
-import { UNet } from '../../engine/unet.js';
+import { Network } from '../../engine/network.js';
 import { requiredTensors } from '../../network/cost.js';
 import type { UNetDescription } from '../../network/description.js';
 import { unetGraph } from '../../network/unet.js';
@@ -42,7 +42,7 @@ export async function loadRandomNetwork(
   device: Device,
   description: UNetDescription,
   signal?: AbortSignal,
-): Promise<UNet> {
+): Promise<Network> {
   const folder = await mkdtemp(join(tmpdir(), 'dpm-bench-'));
   try {
     const path = join(folder, 'weights.bin');
@@ -60,7 +60,7 @@ export async function loadRandomNetwork(
     } finally {
       await file.close();
     }
-    return await UNet.load(device, description, { ...graph, constants: tensors, files: [path] }, { signal });
+    return await Network.load(device, description, { ...graph, constants: tensors, files: [path] }, { signal });
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -6,7 +6,7 @@ import { median, quantile } from '../../base/quantile.js';
 import { DiffusionModel } from '../../model.js';
 import type { Program } from '../../program/program.js';
 import { samplers } from '../../samplers/index.js';
-import type { Batcher } from '../../serving/batcher.js';
+import type { Batcher } from '../../batch/batcher.js';
 import { usageError, type Call } from '../command.js';
 import { loadOptions } from '../model-options.js';
 import { printJson, printLine, printTable } from '../output.js';

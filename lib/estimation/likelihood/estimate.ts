@@ -3,7 +3,7 @@ import { at, elementCount } from '../../base/arrays.js';
 import { requireObject, unknownName } from '../../base/checks.js';
 import { DpmError } from '../../base/errors.js';
 import { checkOptions, instanceOf, requireKind } from '../../base/option-kinds.js';
-import type { UNet } from '../../engine/unet.js';
+import type { Network } from '../../engine/network.js';
 import type { GivenImages } from '../../images/given-images.js';
 import { DiffusionModel } from '../../model.js';
 import { samplerNames, samplers, type SamplerName } from '../../samplers/index.js';
@@ -73,7 +73,7 @@ const modelKind = instanceOf('a DiffusionModel', DiffusionModel);
 interface Work {
   model: DiffusionModel;
   terms: readonly BoundTerm[];
-  unet: UNet;
+  network: Network;
   head: boolean;
   chosen: ChosenImages;
   options: Required<Pick<LikelihoodOptions, 'batch' | 'seed' | 'signal' | 'onProgress'>>;
@@ -81,7 +81,7 @@ interface Work {
 
 /** Nats of every term, one number per image. */
 async function termsOfImages(work: Work): Promise<Float64Array[]> {
-  const { model, terms, unet, head, chosen } = work;
+  const { model, terms, network, head, chosen } = work;
   const { batch: size = 16, seed = 0, signal, onProgress } = work.options;
   const count = chosen.indices.length;
   const nats = terms.map(() => new Float64Array(count));
@@ -89,7 +89,7 @@ async function termsOfImages(work: Work): Promise<Float64Array[]> {
   let finished = 0;
   for (let first = 0; first < count; first += size) {
     const part = partOfChosen(chosen, first, size);
-    const batch = await NoisyBatch.open(model, part, { firstSample: first, seed, unet, head });
+    const batch = await NoisyBatch.open(model, part, { firstSample: first, seed, network, head });
     try {
       const values = await evaluateTerms(
         terms,
@@ -147,8 +147,15 @@ export async function estimateLikelihood(
   throwIfAborted(signal);
   const elements = elementCount(model.sampleShape);
   checkGrid(chosen.data, elements, model.range, chosen.indices);
-  const unet = await model.network(family.head);
+  const network = await model.network(family.head);
   const head = family.head !== null;
-  const nats = await termsOfImages({ model, terms, unet, head, chosen, options: { batch, seed, signal, onProgress } });
+  const nats = await termsOfImages({
+    model,
+    terms,
+    network,
+    head,
+    chosen,
+    options: { batch, seed, signal, onProgress },
+  });
   return summarise(sampler, terms, nats, elements);
 }

@@ -1,7 +1,7 @@
 // Schedules of noise alone (VE, EDM) and preconditioned networks.
 import { describe, expect, it } from 'vitest';
 
-import { runProgram } from '../../../lib/running/run-program.js';
+import { runProgram } from '../../../lib/run/run-program.js';
 import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';

@@ -79,9 +79,9 @@ describe.each(devices)('derivatives of a classifier on $device, exact $exact', (
     const { x, t } = await readTensors(join(folder, 'input.safetensors'));
     const golden = await readTensors(packagePath('test/fixtures/gradients/vjp/classifier-attention.safetensors'));
     const loading = { reading: {}, device: options, signal: undefined };
-    const { unet, opened } = await loadNetwork('classifier', folder, loading);
-    const pulled = await unet.pullback(x!, t!, { cotangent: golden.cotangent! });
-    const pushed = await unet.pushforward(x!, t!, { tangent: golden.tangent! });
+    const { network, opened } = await loadNetwork('classifier', folder, loading);
+    const pulled = await network.pullback(x!, t!, { cotangent: golden.cotangent! });
+    const pushed = await network.pushforward(x!, t!, { tangent: golden.tangent! });
     await opened.device.close();
     expect(maxDifference(pulled.gradient, golden.vjp!)).toBeLessThan(5e-5 * largest(golden.vjp!));
     expect(maxDifference(pushed.tangent, golden.jvp!)).toBeLessThan(5e-5 * largest(golden.jvp!));

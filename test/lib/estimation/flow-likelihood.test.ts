@@ -10,9 +10,9 @@ import { solveFlow, type FlowDensities } from '../../../lib/estimation/flow/solv
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats } from '../../../lib/files/tensor-data.js';
 import { DiffusionModel } from '../../../lib/model.js';
-import { DeviceHostContext } from '../../../lib/running/device-context.js';
-import type { Evaluator } from '../../../lib/running/evaluator.js';
-import { NetworkEvaluator } from '../../../lib/running/network-evaluator.js';
+import { DeviceHostContext } from '../../../lib/run/device-context.js';
+import type { Evaluator } from '../../../lib/run/evaluator.js';
+import { NetworkEvaluator } from '../../../lib/run/network-evaluator.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { noisePrediction, type Mixture } from '../../support/full-mixture.js';
 import { packagePath } from '../../support/temporary.js';

@@ -6,7 +6,7 @@ import { Device } from '../../../lib/engine/device.js';
 import type { ScriptedModel } from '../../../lib/estimation/estimated-model.js';
 import { estimateGamma } from '../../../lib/estimation/gamma-estimate.js';
 import { estimateErrors } from '../../../lib/estimation/likelihood/estimate-errors.js';
-import { runProgram } from '../../../lib/running/run-program.js';
+import { runProgram } from '../../../lib/run/run-program.js';
 import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
 import { jump } from '../../../lib/schedule/jump.js';

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Classifier } from '../../../lib/guidance/classifier.js';
 import type { ImageBatch } from '../../../lib/images/image-batch.js';
 import { DiffusionModel } from '../../../lib/model.js';
-import { withNativeSource, type Guide } from '../../../lib/running/guide.js';
+import { withNativeSource, type Guide } from '../../../lib/guidance/guide.js';
 import { maxDifference } from '../../support/golden.js';
 import { packagePath } from '../../support/temporary.js';
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { devices } from '../../../lib/engine/device.js';
 import { estimateGamma } from '../../../lib/estimation/gamma-estimate.js';
 import { DiffusionModel, type SampleOptions } from '../../../lib/model.js';
-import { runProgram } from '../../../lib/running/run-program.js';
+import { runProgram } from '../../../lib/run/run-program.js';
 import { samplers } from '../../../lib/samplers/index.js';
 import type { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { maxDifference } from '../../support/golden.js';

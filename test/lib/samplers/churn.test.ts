@@ -1,7 +1,7 @@
 // Noise that is added in every step (Karras et al. 2022, algorithm 2) against the algorithm as it is written there.
 import { describe, expect, it } from 'vitest';
 
-import { runProgram } from '../../../lib/running/run-program.js';
+import { runProgram } from '../../../lib/run/run-program.js';
 import { samplers } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';

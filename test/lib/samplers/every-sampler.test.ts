@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { DiffusionModel, type AnySampleOptions, type SampleOptions } from '../../../lib/model.js';
 import type { HostProgram } from '../../../lib/program/program.js';
-import { NetworkEvaluator } from '../../../lib/running/network-evaluator.js';
+import { NetworkEvaluator } from '../../../lib/run/network-evaluator.js';
 import { samplerNames, samplers, type SamplerName } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
 import { analyticCosts } from '../../../lib/variance/costs.js';

@@ -2,7 +2,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { Device } from '../../../lib/engine/device.js';
-import { runProgram } from '../../../lib/running/run-program.js';
+import { runProgram } from '../../../lib/run/run-program.js';
 import { samplers } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
 import { levelJump } from '../../../lib/schedule/jump.js';

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Program } from '../../../lib/program/program.js';
-import { runProgram } from '../../../lib/running/run-program.js';
+import { runProgram } from '../../../lib/run/run-program.js';
 import { samplers } from '../../../lib/samplers/index.js';
 import type { SamplerOptions } from '../../../lib/samplers/options.js';
 import { dataLevel, noiseLevel } from '../../../lib/schedule/noise-level.js';

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 
 import { Device } from '../../../lib/engine/device.js';
-import { DeviceHostContext } from '../../../lib/running/device-context.js';
+import { DeviceHostContext } from '../../../lib/run/device-context.js';
 import { lanczosRoot, type EigenvalueLimits } from '../../../lib/samplers/numerics/lanczos.js';
 import { symmetricEigen } from '../../../lib/samplers/numerics/symmetric-eigen.js';
 import { maxDifference } from '../../support/golden.js';

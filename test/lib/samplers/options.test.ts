@@ -1,7 +1,7 @@
 // Options that would be taken for others or ignored are refused, and defaults fit the noise schedule.
 import { describe, expect, it } from 'vitest';
 
-import { checkedGuidance } from '../../../lib/running/guidance.js';
+import { checkedGuidance } from '../../../lib/guidance/classifier-free.js';
 import { clip as clipOption, lowerOrderFinal } from '../../../lib/samplers/common-options.js';
 import { samplers, type SamplerName } from '../../../lib/samplers/index.js';
 import type { OptionTexts } from '../../../lib/samplers/option.js';

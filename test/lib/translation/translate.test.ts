@@ -1,7 +1,7 @@
 // Translation against what the authors' code of EGSDE gives.
 import { describe, expect, it, vi } from 'vitest';
 
-import { UNet } from '../../../lib/engine/unet.js';
+import { Network } from '../../../lib/engine/network.js';
 import { readSafetensorsHeader } from '../../../lib/files/safetensors.js';
 import { readFloats } from '../../../lib/files/tensor-data.js';
 import { Classifier } from '../../../lib/guidance/classifier.js';
@@ -83,7 +83,7 @@ describe.each(['reference', 'cpu'])('translation on %s', (device) => {
     const { images } = await translate(model, source, { start: 0.5, noise });
     const expected = await golden('sdedit');
     expect(maxDifference(images.data, expected)).toBeLessThan(1e-3 * largest(expected));
-    const asked = vi.spyOn(UNet.prototype, 'forward');
+    const asked = vi.spyOn(Network.prototype, 'forward');
     const nothing = await translate(model, source, { extractor, lambdaS: 0, lambdaI: 0, start: 0.5, noise });
     expect(asked).not.toHaveBeenCalled();
     asked.mockRestore();

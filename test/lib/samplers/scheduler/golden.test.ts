@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
 import { parseJson } from '../../../../lib/files/parse-json.js';
-import { runProgram } from '../../../../lib/running/run-program.js';
+import { runProgram } from '../../../../lib/run/run-program.js';
 import { schedulerRun } from '../../../../lib/samplers/scheduler/scheduler.js';
 import { NoiseSchedule } from '../../../../lib/schedule/noise-schedule.js';
 import {

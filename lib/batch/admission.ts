@@ -1,0 +1,187 @@
+import { DpmError } from '../base/errors.js';
+import { wrongValue } from '../base/checks.js';
+import { bestRate, stepTime, type Curve } from './calibrate.js';
+import { ServiceClock, type SampleWork, type Ticket } from './clock.js';
+import { priorities, type BatcherOptions, type Priority, type ServiceOrder } from './options.js';
+
+/** For whom work is done, and how soon it is wanted. */
+export interface ServiceTerms {
+  readonly tenant: string;
+  readonly weight: number;
+  readonly priority: Priority;
+  readonly deadline: number | undefined;
+}
+
+/** What a request asks of the batch. */
+export interface Demand {
+  /** Evaluations and rows of each, one entry per sample. */
+  readonly samples: readonly { readonly evaluations: number; readonly rows: number }[];
+  /** Of `init` and `noise`. */
+  readonly bytes: number;
+}
+
+/** A request that has been taken in. */
+export interface Admitted extends Ticket {
+  readonly priority: Priority;
+  readonly bytes: number;
+}
+
+/** What a batch was refused for, and how often. */
+export interface Refusals {
+  /** The expected wait was too long. */
+  wait: number;
+  /** It would have been late. */
+  deadline: number;
+  /** Too many bytes are held already. */
+  bytes: number;
+}
+
+/** The limits of {@link BatcherOptions}, complete. */
+export type Limits = Required<Pick<BatcherOptions, 'maxWait' | 'maxWork' | 'maxWaitingBytes'>>;
+
+/** Takes requests in as long as the batch can do them in time, and refuses them at once where it cannot. */
+export class Admission {
+  readonly clock: ServiceClock;
+  readonly refused: Refusals = { wait: 0, deadline: 0, bytes: 0 };
+  readonly #limits: { readonly [Name in keyof Limits]: number };
+  readonly #admitted = new Map<Ticket, Admitted>();
+  readonly #curve: Curve;
+  readonly #rows: number;
+  readonly #rate: number;
+  #bytes = 0;
+
+  /** @param rows - Of a full step. */
+  constructor(
+    { order, stretch }: { order: ServiceOrder; stretch: number },
+    limits: { readonly [Name in keyof Limits]: number },
+    curve: Curve,
+    rows: number,
+  ) {
+    this.clock = new ServiceClock(order, stretch);
+    this.#limits = limits;
+    this.#curve = curve;
+    this.#rows = rows;
+    this.#rate = bestRate(curve.filter((point) => point.rows <= rows));
+  }
+
+  /** Rows a millisecond of the full batch. */
+  get rate(): number {
+    return this.#rate;
+  }
+
+  /** Accepted and unfinished work in milliseconds of the full batch. */
+  get backlog(): number {
+    let sum = 0;
+    for (const { work, done } of this.clock.unfinished) sum += work * (1 - done);
+    return sum;
+  }
+
+  /** Milliseconds until a request on these terms would begin: the work that comes before it. */
+  expectedWait({ tenant, priority }: Pick<ServiceTerms, 'tenant' | 'priority'>): number {
+    const start = this.clock.start(tenant);
+    const rank = priorities.indexOf(priority);
+    let wait = 0;
+    for (const ticket of this.#admitted.values()) {
+      const theirs = priorities.indexOf(ticket.priority);
+      if (theirs > rank) continue;
+      const left = ticket.work * (1 - ticket.done);
+      wait += theirs < rank ? left : left * shareBefore(ticket, start);
+    }
+    return wait;
+  }
+
+  /**
+   * Refuses a request for which there is no room, before anything is done for it.
+   *
+   * @returns Milliseconds until a request of his would begin.
+   * @throws {@link DpmError} `ERR_DPM_OVERLOADED`.
+   */
+  requireRoom(terms: ServiceTerms): number {
+    const wait = this.expectedWait(terms);
+    if (wait <= this.#limits.maxWait) return wait;
+    ++this.refused.wait;
+    throw new DpmError(
+      'ERR_DPM_OVERLOADED',
+      `the expected wait is ${Math.ceil(wait)} ms, above maxWait of ${this.#limits.maxWait} ms`,
+      { retryAfterMs: Math.ceil(wait) },
+    );
+  }
+
+  /**
+   * Takes a request in.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for more work than any request may ask, `ERR_DPM_OVERLOADED`, `ERR_DPM_DEADLINE`.
+   */
+  admit(terms: ServiceTerms, { samples, bytes }: Demand): Admitted {
+    const works = samples.map((sample) => this.#workOf(sample));
+    const total = works.reduce((sum, { work }) => sum + work, 0);
+    if (total > this.#limits.maxWork) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        `the request takes ${Math.ceil(total)} ms of the whole batch, above maxWork of ${this.#limits.maxWork} ms`,
+      );
+    }
+    this.#requireBytes(bytes);
+    this.#requireInTime(terms, samples, total);
+    const { tenant, weight, priority, deadline } = terms;
+    const ticket = this.clock.admit({ tenant, weight, samples: works, deadline });
+    const admitted = Object.assign(ticket, { priority, bytes });
+    this.#admitted.set(ticket, admitted);
+    this.#bytes += bytes;
+    return admitted;
+  }
+
+  /** The request is over. */
+  finish(ticket: Admitted): void {
+    if (!this.#admitted.delete(ticket)) return;
+    this.#bytes -= ticket.bytes;
+    this.clock.finish(ticket);
+  }
+
+  #workOf({ evaluations, rows }: Demand['samples'][number]): SampleWork {
+    const seen = evaluations * rows;
+    return { work: seen / this.#rate, run: seen * stepTime(this.#curve, this.#rows) };
+  }
+
+  #requireBytes(bytes: number): void {
+    const { maxWaitingBytes } = this.#limits;
+    if (bytes > maxWaitingBytes) {
+      throw wrongValue('the size of init and noise', bytes, `at most maxWaitingBytes, ${maxWaitingBytes} bytes`);
+    }
+    if (this.#bytes + bytes <= maxWaitingBytes) return;
+    ++this.refused.bytes;
+    throw new DpmError(
+      'ERR_DPM_OVERLOADED',
+      `requests hold ${this.#bytes} bytes of init and noise already, ${bytes} more are above maxWaitingBytes of ${maxWaitingBytes}`,
+      { retryAfterMs: Math.max(1, Math.ceil(this.backlog)) },
+    );
+  }
+
+  #requireInTime(terms: ServiceTerms, samples: Demand['samples'], total: number): void {
+    const { deadline } = terms;
+    if (deadline === undefined) return;
+    const wait = this.expectedWait(terms);
+    const own = this.#ownTime(samples, total);
+    if (wait + own <= deadline) return;
+    ++this.refused.deadline;
+    throw new DpmError(
+      'ERR_DPM_DEADLINE',
+      `the expected wait of ${Math.ceil(wait)} ms and ${Math.ceil(own)} ms of its own work end after the deadline of ${deadline} ms`,
+      { retryAfterMs: Math.max(1, Math.ceil(wait)) },
+    );
+  }
+
+  /** Of the longest sample beside those that run now, or of all samples together. */
+  #ownTime(samples: Demand['samples'], total: number): number {
+    const rows = samples.reduce((sum, sample) => sum + sample.rows, this.clock.unfinished.size);
+    const longest = samples.reduce((most, { evaluations }) => Math.max(most, evaluations), 0);
+    return Math.max(total, longest * stepTime(this.#curve, Math.min(rows, this.#rows)));
+  }
+}
+
+/** Share of a request's work that is left which starts no later than `start`. */
+function shareBefore({ start: first, lastStart, done }: Ticket, start: number): number {
+  if (start >= lastStart) return 1;
+  const next = first + done * (lastStart - first);
+  return start < next ? 0 : (start - next) / (lastStart - next);
+}

@@ -1,0 +1,377 @@
+import { tracingChannel } from 'node:diagnostics_channel';
+
+import { at } from '../base/arrays.js';
+import { requireObject } from '../base/checks.js';
+import { eitherSignal, untilAborted } from '../base/abort.js';
+import { endingAtReturn } from '../base/ending-at-return.js';
+import { DpmError, nativeWork } from '../base/errors.js';
+import { checkOptions, kinds, requireKind, type OptionKinds } from '../base/option-kinds.js';
+import type { BatchCounts } from '../engine/binding.js';
+import { checkedBatch, checkedTimes, networkTimes } from '../engine/inputs.js';
+import { linear, stepProgram, stepRecord } from '../program/builder.js';
+import type { Program } from '../program/program.js';
+import type { RunResult } from '../run/network-run.js';
+import type { RunModel } from '../run/resolve.js';
+import type { OptionsOfSampler, SamplerName } from '../samplers/index.js';
+import type { SamplerOptions } from '../samplers/options.js';
+import { splitOptions } from '../samplers/split-options.js';
+import { Admission, type Refusals } from './admission.js';
+import { bestRate, chooseRows, measureCurve, measureUpTo, type Curve, type Measure } from './calibrate.js';
+import { EventQueue, type BatchEvent } from './events.js';
+import { largestWithin, Batches, withinBudget, type RowSizes } from './batches.js';
+import {
+  batcherOptionKinds,
+  batchRunKinds,
+  type BatcherOptions,
+  type BatchRequest,
+  type BatchRunOptions,
+  type SchedulerBatchRequest,
+} from './options.js';
+import { ProgramCache } from './program-cache.js';
+import { termsOf, Requests, type Served, type Watcher } from './requests.js';
+
+/** A model as a batch takes it. @internal */
+export interface BatchedModel {
+  /** For traces. */
+  readonly name: string;
+  readonly run: RunModel;
+  /** Of its network without a second output. */
+  readonly sizes: RowSizes;
+  /** Whether samples can be guided, for which a step needs two rows. */
+  readonly isConditional: boolean;
+  compile(sampler: SamplerName, own: SamplerOptions): Program;
+  /** The batcher is closed. */
+  released(batcher: Batcher): Promise<void> | void;
+  /** An evaluation that is no sample, as the network gives more channels than it takes. */
+  forward(x: Float32Array, t: number | ArrayLike<number>, labels: ArrayLike<number> | undefined): Promise<Float32Array>;
+}
+
+/** What a batch can do. */
+export interface BatcherCapacity {
+  /** Rows of a full step. */
+  readonly rows: number;
+  /** Samples that have a state. */
+  readonly slots: number;
+  /** Rows a second of full steps. */
+  readonly rowsPerSecond: number;
+  /** Milliseconds of a step by its rows, as measured when the batch was opened. */
+  readonly curve: Curve;
+}
+
+/** What a batch has done and has to do. */
+export interface BatcherStats extends BatchCounts {
+  /** Requests that are not done, adaptive samplers included. */
+  unfinished: number;
+  /** Requests that were refused. */
+  refused: Refusals;
+  /** Accepted work that is not done, in milliseconds of the full batch. */
+  backlog: number;
+}
+
+type ParsedRequest = ReturnType<typeof splitOptions<BatchRunOptions>>;
+
+/** The options of a request apart, those of its run checked. */
+function parsedRequest(call: string, request: { sampler?: SamplerName | undefined }): ParsedRequest {
+  const parsed = splitOptions<BatchRunOptions>(request, batchRunKinds);
+  checkOptions(call, parsed.run, batchRunKinds);
+  return parsed;
+}
+
+/** Options of {@link Batcher.forward}. */
+export type BatchForwardOptions = Pick<BatchRunOptions, 'tenant' | 'weight' | 'priority' | 'deadline' | 'signal'> & {
+  /** One label per sample. */
+  classLabels?: ArrayLike<number> | undefined;
+};
+
+const forwardKinds: OptionKinds<BatchForwardOptions> = {
+  tenant: batchRunKinds.tenant,
+  weight: batchRunKinds.weight,
+  priority: batchRunKinds.priority,
+  deadline: batchRunKinds.deadline,
+  signal: batchRunKinds.signal,
+  classLabels: kinds.numbers,
+};
+
+const MEBIBYTE = 2 ** 20;
+/** Of `rows: 'auto'`. */
+const MOST_ROWS = 128;
+/** Of a stream: its reader may be slow, and previews are all kept. */
+const MOST_PREVIEWS = 20;
+const MOST_PREVIEWED = 4;
+
+const traces = tracingChannel<'dpm-native:sample', SampleTrace>('dpm-native:sample');
+
+/** What the tracing channel `dpm-native:sample` tells of a request. */
+export interface SampleTrace {
+  /** The model's folder. */
+  model: string;
+  /** Null: programs that the caller has made. */
+  sampler: SamplerName | null;
+  /** Whose request it is. */
+  tenant: string;
+  /** Network evaluations, once it is done. */
+  records?: number;
+  /** Milliseconds until its first sample had a slot, once it is done. */
+  queued?: number;
+  /** Milliseconds from then on. */
+  ran?: number;
+}
+
+/**
+ * A batch of a model that requests join and leave at every evaluation: each of their samples has a state of its own, and those that come
+ * first run. Close it when done; closing the model ends it, too.
+ */
+export class Batcher {
+  /** What it can do. */
+  readonly capacity: BatcherCapacity;
+  readonly #model: BatchedModel;
+  readonly #batches: Batches;
+  readonly #admission: Admission;
+  readonly #programs: ProgramCache;
+  readonly #requests: Requests;
+  #closing: Promise<void> | null = null;
+
+  private constructor(model: BatchedModel, batches: Batches, capacity: BatcherCapacity, options: BatcherOptions) {
+    const { order = 'share', stretch = 1, maxWait = 30_000, maxWork = 600_000 } = options;
+    const limits = { maxWait, maxWork, maxWaitingBytes: options.maxWaitingBytes ?? 64 * MEBIBYTE };
+    this.capacity = capacity;
+    this.#model = model;
+    this.#batches = batches;
+    this.#admission = new Admission({ order, stretch }, limits, capacity.curve, capacity.rows);
+    this.#programs = new ProgramCache((sampler, own) => model.compile(sampler, own));
+    this.#requests = new Requests(model.run, batches, this.#admission, this.#programs, {
+      hostPrograms: options.hostPrograms ?? 1,
+      maxWait,
+    });
+  }
+
+  /** Measures the network and allocates what the batch needs. @internal */
+  static async open(model: BatchedModel, options: BatcherOptions = {}): Promise<Batcher> {
+    checkOptions('batcher', options, batcherOptionKinds);
+    const { rows = 'auto', stepTarget = 250, memoryBudget = Infinity, weight = 1, sizes = 'fit' } = options;
+    const network = await model.run.network(null);
+    const measure: Measure = async (batch, repeats) =>
+      at(await nativeWork(() => network.native.measure(Uint32Array.of(batch), repeats)), 0);
+    const least = model.isConditional ? 2 : 1;
+    const most = largestWithin(model.sizes, rows === 'auto' ? MOST_ROWS : rows, memoryBudget);
+    const curve =
+      rows === 'auto'
+        ? await measureCurve(measure, { stepTarget, most, least })
+        : await measureUpTo(measure, Math.min(rows, most));
+    const wanted = rows === 'auto' ? chooseRows(curve, stepTarget, least) : rows;
+    const slots = options.slots ?? Math.max(16, 4 * wanted);
+    if (slots < wanted) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `slots is ${slots}, it has to be at least rows, ${wanted}`);
+    }
+    const fitting = withinBudget(model.sizes, { rows: wanted, slots, least: Math.min(least, wanted) }, memoryBudget);
+    // On the others bits do not depend on the batch anyway.
+    const whole = sizes === 'one' && !['cpu', 'reference'].includes(network.device.name);
+    const batches = new Batches({ ...fitting, fit: sizes === 'fit', whole, weight });
+    await batches.of(network);
+    const usable = curve.filter((point) => point.rows <= fitting.rows);
+    const rowsPerSecond = 1000 * bestRate(usable);
+    return new Batcher(model, batches, { ...fitting, rowsPerSecond, curve }, options);
+  }
+
+  /** Bytes that it has allocated. */
+  get memory(): number {
+    return this.#batches.bytes;
+  }
+
+  /**
+   * Samples as `model.sample` does, with the same result.
+   *
+   * @throws {@link DpmError} `ERR_DPM_OVERLOADED` or `ERR_DPM_DEADLINE` with `retryAfterMs` when it cannot be done in time,
+   * `ERR_DPM_CLOSED` when the batcher takes no more requests, and as `model.sample` does.
+   *
+   * @example
+   * ```ts
+   * await using batcher = await model.batcher();
+   * const { images } = await batcher.sample({ sampler: 'unipc', steps: 10, seed: 7 });
+   * ```
+   */
+  async sample<N extends SamplerName>(
+    request: ({ sampler: N } & OptionsOfSampler<N> & BatchRunOptions) | SchedulerBatchRequest,
+  ): Promise<RunResult> {
+    return (await this.#serve(parsedRequest('sample', request), {})).result;
+  }
+
+  /**
+   * Runs a program, or one per sample, as `model.run` does.
+   *
+   * @throws {@link DpmError} As {@link Batcher.sample} does.
+   */
+  async run(program: Program | readonly Program[], options: BatchRunOptions = {}): Promise<RunResult> {
+    checkOptions('run', options, batchRunKinds);
+    return (await this.#traced(null, options, () => this.#requests.perform(() => program, options))).result;
+  }
+
+  /**
+   * Samples, and tells of it while it goes on. Leaving the loop ends the request. Previews come where `previewEvery` is given: at most 20
+   * of a sample, of at most 4 samples.
+   *
+   * @throws {@link DpmError} `ERR_DPM_ARGUMENT` for wrong options at the call; as {@link Batcher.sample} does while it runs.
+   *
+   * @example
+   * ```ts
+   * for await (const event of batcher.stream({ sampler: 'ddim', steps: 25, previewEvery: 5 })) {
+   *   if (event.type === 'image') await event.image.save('digit.png');
+   * }
+   * ```
+   */
+  stream<N extends SamplerName>(
+    request: ({ sampler: N } & OptionsOfSampler<N> & BatchRunOptions) | SchedulerBatchRequest,
+  ): AsyncGenerator<BatchEvent, void, void> {
+    const parsed = parsedRequest('stream', request);
+    const { run } = parsed;
+    if (run.snapshotEvery !== undefined && run.snapshotEvery !== 0) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        'snapshotEvery is for requests that end with a result; a stream takes previewEvery',
+      );
+    }
+    if (run.previewEvery !== undefined && (run.count ?? 1) > MOST_PREVIEWED) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        `previews are for at most ${MOST_PREVIEWED} samples, count is ${run.count}`,
+      );
+    }
+    return this.#eventsOf(parsed);
+  }
+
+  /**
+   * One evaluation, which joins the batch.
+   *
+   * @param x - States [batch, C, H, W], row-major.
+   * @param t - The number that enters the time embedding, one for all samples or one per sample.
+   * @returns The prediction, [batch, output channels, H, W]: what `unet.forward` gives.
+   * @throws {@link DpmError} As {@link Batcher.sample} does; `ERR_DPM_TENSOR_SHAPE` when `x` holds no whole samples.
+   */
+  async forward(
+    x: Float32Array,
+    t: number | ArrayLike<number>,
+    options: BatchForwardOptions = {},
+  ): Promise<Float32Array> {
+    checkOptions('forward', options, forwardKinds);
+    requireKind('x', x, kinds.floats);
+    requireKind('t', t, networkTimes);
+    const { image, out } = this.#model.sizes;
+    if (out !== image) {
+      return this.#requests.other(options, (signal) =>
+        untilAborted(signal, () => this.#model.forward(x, t, options.classLabels)),
+      );
+    }
+    const count = checkedBatch(x.length, image);
+    const times = checkedTimes(t, count);
+    // One program serves all samples of one time.
+    const distinct = typeof t === 'number' ? times.subarray(0, 1) : times;
+    const programs = Array.from(distinct, (time) => stepProgram([stepRecord({ time, x: linear({ out: 1 }) })]));
+    const { result } = await this.#requests.perform(() => programs, { ...options, count, init: x });
+    return result.images.data;
+  }
+
+  /** Milliseconds until a request would begin, as far as one can tell. */
+  expectedWait(request: Pick<BatchRequest, 'tenant' | 'priority'> = {}): number {
+    requireObject('the request', request);
+    return this.#admission.expectedWait(termsOf(request));
+  }
+
+  /** What it has done and has to do. */
+  stats(): BatcherStats {
+    const { unfinished } = this.#requests;
+    const { refused, backlog } = this.#admission;
+    return { ...this.#batches.stats(), unfinished, refused: { ...refused }, backlog };
+  }
+
+  /** Refuses new requests with `ERR_DPM_CLOSED`, and waits for those that it has. */
+  async drain(): Promise<void> {
+    this.#requests.refuse('the batcher takes no more requests');
+    await this.#requests.settled();
+  }
+
+  /** Ends all requests with `ERR_DPM_CLOSED` and releases everything. Can be called again. */
+  async close(): Promise<void> {
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#requests.refuse('the batcher is closed');
+    this.#requests.end(new DpmError('ERR_DPM_CLOSED', 'the batcher was closed'));
+    await this.#batches.close();
+    await this.#requests.settled();
+    await this.#model.released(this);
+  }
+
+  #serve({ sampler, own, run }: ParsedRequest, watcher: Watcher): Promise<Served> {
+    return this.#traced(sampler, run, () =>
+      this.#requests.perform(() => this.#programs.get(sampler, own), run, watcher),
+    );
+  }
+
+  #traced(sampler: SamplerName | null, { tenant = '' }: BatchRunOptions, work: () => Promise<Served>): Promise<Served> {
+    if (!traces.hasSubscribers) return work();
+    const trace: SampleTrace = { model: this.#model.name, sampler, tenant };
+    return traces.tracePromise(async () => {
+      const served = await work();
+      Object.assign(trace, { records: served.evaluations, queued: served.queued, ran: served.ran });
+      return served;
+    }, trace);
+  }
+
+  /** The events of a request, which ends when the reader leaves, also while he waits for one. */
+  #eventsOf(request: ParsedRequest): AsyncGenerator<BatchEvent, void, void> {
+    const queue = new EventQueue();
+    const left = new AbortController();
+    return endingAtReturn(this.#events(request, queue, left), () => {
+      queue.end();
+      left.abort();
+    });
+  }
+
+  async *#events(
+    request: ParsedRequest,
+    queue: EventQueue,
+    left: AbortController,
+  ): AsyncGenerator<BatchEvent, void, void> {
+    const run = { ...request.run, signal: eitherSignal(left.signal, request.run.signal) };
+    const work = this.#serve({ ...request, run }, this.#tellingEvents(queue, run)).then(
+      ({ evaluations, queued, ran }) => {
+        queue.push({ type: 'done', evaluations, queued, ran });
+        queue.end();
+      },
+      (error: unknown) => {
+        queue.fail(error);
+      },
+    );
+    try {
+      yield* queue.read();
+    } finally {
+      left.abort();
+      await work;
+    }
+  }
+
+  #tellingEvents(queue: EventQueue, { previewEvery }: BatchRunOptions): Watcher {
+    return {
+      accepted(expectedWait) {
+        queue.push({ type: 'accepted', expectedWait });
+      },
+      progress(done, total) {
+        queue.push({ type: 'progress', done, total });
+      },
+      previewEvery,
+      mostPreviews: MOST_PREVIEWS,
+      preview(sample, record, image) {
+        queue.push({ type: 'preview', sample, record, image });
+      },
+      image(sample, image) {
+        queue.push({ type: 'image', sample, image });
+      },
+    };
+  }
+}

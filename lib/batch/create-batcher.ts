@@ -1,0 +1,139 @@
+import { elementCount } from '../base/arrays.js';
+import { wrongValue } from '../base/checks.js';
+import { DpmError } from '../base/errors.js';
+import {
+  checkOptions,
+  either,
+  instanceOf,
+  integerFrom,
+  isList,
+  kinds,
+  requireKind,
+  threeSizes,
+  type OptionKinds,
+} from '../base/option-kinds.js';
+import { centredRange } from '../base/pixel-range.js';
+import { Device } from '../engine/device.js';
+import { samplerByName } from '../samplers/index.js';
+import { refuseNull } from '../samplers/sampler.js';
+import { scheduleKind, type NoiseSchedule } from '../schedule/noise-schedule.js';
+import { Batcher, type BatchedModel } from './batcher.js';
+import { batcherOptionKinds, type BatcherOptions } from './options.js';
+import { ReplicatedBatcher, type BatchableModel } from './replicas.js';
+import { ScriptNetwork, thrownBy, type BatchEvaluate } from '../run/script-network.js';
+
+/** Options of {@link createBatcher}. */
+export interface ScriptBatcherOptions extends BatcherOptions {
+  /** [C, H, W] of one sample. */
+  shape: readonly [channels: number, height: number, width: number];
+  /** Predicts; see {@link BatchEvaluate}. */
+  evaluate: BatchEvaluate;
+  /** The noise schedule that the model was trained with; without one there is `run` alone. */
+  schedule?: NoiseSchedule | undefined;
+  /** Number of labels; 0: the model takes none. Default 0. */
+  classes?: number | undefined;
+  /** Whether `evaluate` returns `{ out, head }`, for samplers that read a second output. Default false. */
+  head?: boolean | undefined;
+  /** Where states are kept and updated: a name, or a device that is open. Default the cpu with one thread. */
+  device?: string | Device | undefined;
+}
+
+const scriptKinds: OptionKinds<ScriptBatcherOptions> = {
+  ...batcherOptionKinds,
+  shape: threeSizes,
+  evaluate: kinds.function,
+  schedule: scheduleKind,
+  classes: integerFrom(0),
+  head: kinds.boolean,
+  device: either(kinds.string, instanceOf('a Device', Device)),
+};
+
+function servedScript(device: Device, isOwn: boolean, options: ScriptBatcherOptions) {
+  const { shape, evaluate, schedule, classes = 0, head = false } = options;
+  const image = elementCount(shape);
+  const plain = new ScriptNetwork(device, { elements: image, classes, head: false }, evaluate);
+  const withHead = new ScriptNetwork(device, { elements: image, classes, head: true }, evaluate);
+  const model: BatchedModel = {
+    name: 'a model in JavaScript',
+    run: {
+      sampleShape: shape,
+      range: schedule?.defaults.dataRange ?? centredRange,
+      labelForNone: undefined,
+      network(wanted) {
+        if (wanted === null) return Promise.resolve(plain);
+        if (head) return Promise.resolve(withHead);
+        return Promise.reject(
+          new DpmError(
+            'ERR_DPM_ARGUMENT',
+            `the program reads the second output '${wanted}', the model has none (head)`,
+          ),
+        );
+      },
+    },
+    sizes: { image, out: image, head: head ? image : 0, rowBytes: 0 },
+    isConditional: classes > 0,
+    compile(sampler, own) {
+      if (schedule === undefined) throw wrongValue('schedule', schedule, 'given, for samplers by their names');
+      refuseNull(sampler, own);
+      return samplerByName(sampler)(schedule, own);
+    },
+    released: () => (isOwn ? device.close() : undefined),
+    forward: () => Promise.reject(new DpmError('ERR_DPM_INTERNAL', 'a model in JavaScript evaluates in its batch')),
+  };
+  return { model, thrown: (error: unknown) => thrownBy([plain, withHead], error) };
+}
+
+/**
+ * A batch over several models that are the same, on engines of their own: see {@link ReplicatedBatcher}.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` where the models differ in shape; as `model.batcher` does.
+ *
+ * @example
+ * ```ts
+ * const models = await Promise.all(['cuda:0', 'cuda:1'].map((device) => DiffusionModel.load(path, { device })));
+ * await using batcher = await createBatcher(models, { maxWait: 5000 });
+ * ```
+ */
+export function createBatcher(models: readonly BatchableModel[], options?: BatcherOptions): Promise<ReplicatedBatcher>;
+/**
+ * A batch over a model written in JavaScript, such as another runtime's or one on another machine: requests join and leave at every call
+ * of its function, which sees a compact batch with one time for each row.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong; what `evaluate` throws when it is measured.
+ *
+ * @example
+ * ```ts
+ * const schedule = NoiseSchedule.linear();
+ * await using batcher = await createBatcher({ shape: [3, 32, 32], schedule, evaluate: (x, t) => session.run(x, t) });
+ * const { images } = await batcher.sample({ sampler: 'ddim', steps: 25 });
+ * ```
+ */
+export function createBatcher(options: ScriptBatcherOptions): Promise<Batcher>;
+export async function createBatcher(
+  of: readonly BatchableModel[] | ScriptBatcherOptions,
+  options: BatcherOptions = {},
+): Promise<Batcher | ReplicatedBatcher> {
+  return isList(of)
+    ? ReplicatedBatcher.open(of as readonly BatchableModel[], options)
+    : scriptBatcher(of as ScriptBatcherOptions);
+}
+
+async function scriptBatcher(options: ScriptBatcherOptions): Promise<Batcher> {
+  checkOptions('createBatcher', options, scriptKinds);
+  const { shape, evaluate, schedule: _schedule, classes: _classes, head: _head, device, ...batching } = options;
+  for (const [name, value] of [
+    ['shape', shape],
+    ['evaluate', evaluate],
+  ] as const) {
+    requireKind(name, value, scriptKinds[name]);
+  }
+  const isOwn = !(device instanceof Device);
+  const opened = isOwn ? Device.open({ device: device ?? 'cpu', threads: 1 }) : device;
+  const served = servedScript(opened, isOwn, options);
+  try {
+    return await Batcher.open(served.model, batching);
+  } catch (error) {
+    if (isOwn) await opened.close();
+    throw served.thrown(error);
+  }
+}

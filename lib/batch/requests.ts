@@ -1,0 +1,358 @@
+import { AsyncResource } from 'node:async_hooks';
+import { setImmediate as immediate } from 'node:timers/promises';
+
+import { throwIfAborted } from '../base/abort.js';
+import { elementCount } from '../base/arrays.js';
+import { wrongValue } from '../base/checks.js';
+import { DpmError, nativeWork } from '../base/errors.js';
+import { isFloat32Array } from '../base/option-kinds.js';
+import type { NativeBatchResult, NativeRunRequest } from '../engine/binding.js';
+import type { ImageBatch } from '../images/image-batch.js';
+import type { Program, StepProgram } from '../program/program.js';
+import { rowsOfWeight } from '../guidance/classifier-free.js';
+import { imagesOf, runOnNetwork, runPrograms, type RunResult } from '../run/network-run.js';
+import { programsAndCount, requireStreams, resolveRun, type ResolvedRun, type RunModel } from '../run/resolve.js';
+import type { RunOptions } from '../run/options.js';
+import { thrownBy } from '../run/script-network.js';
+import type { Admission, Admitted, ServiceTerms, Demand } from './admission.js';
+import type { Batches } from './batches.js';
+import { Beside } from './beside.js';
+import { Ending } from './ending.js';
+import type { BatchRunOptions, Priority } from './options.js';
+import type { ProgramCache } from './program-cache.js';
+
+/** What a request that is done has taken. */
+export interface Served {
+  result: RunResult;
+  /** Network evaluations; 0 of adaptive samplers, which count none here. */
+  evaluations: number;
+  /** Milliseconds until its first sample had a slot, and from then on. */
+  queued: number;
+  ran: number;
+}
+
+/** Who is told of a request's course beside its caller's own functions. */
+export interface Watcher {
+  accepted?(expectedWait: number): void;
+  progress?(done: number, total: number): void;
+  /** Records between two previews; there are none without. */
+  readonly previewEvery?: number | undefined;
+  /** Of a sample. */
+  readonly mostPreviews?: number | undefined;
+  preview?(sample: number, record: number, image: ImageBatch): void;
+  image?(sample: number, image: ImageBatch): void;
+}
+
+const nativePriority: Record<Priority, number> = { high: 1, normal: 0, low: -1 };
+
+/** Whose request it is. */
+export function termsOf({ tenant = '', weight = 1, priority = 'normal', deadline }: BatchRunOptions): ServiceTerms {
+  return { tenant, weight, priority, deadline };
+}
+
+/** The same in the asynchronous context of the call, where engine threads have none. */
+function bound<A extends unknown[]>(call: ((...args: A) => void) | undefined): ((...args: A) => void) | undefined {
+  return call && AsyncResource.bind(call);
+}
+
+function evaluationsOf(program: StepProgram): number {
+  return program.records.reduce((sum, { evaluate }) => sum + (evaluate ? 1 : 0), 0);
+}
+
+/** Samples of one request: more are for `model.stream`. */
+const MOST_SAMPLES = 1_000_000;
+
+/** Before anything is made for every sample. */
+function requireCount(count: number, options: BatchRunOptions): void {
+  if (count > MOST_SAMPLES) throw wrongValue('count', count, `at most ${MOST_SAMPLES} in one request of a batcher`);
+  requireStreams(options, count);
+}
+
+/** What is kept of every sample beside its final state: those of `snapshotEvery`. */
+function snapshotBytes(programs: readonly StepProgram[], elements: number, options: BatchRunOptions): number {
+  const { snapshotEvery = 0, format } = options;
+  if (!(snapshotEvery > 0)) return 0;
+  const longest = programs.reduce((most, { records }) => Math.max(most, records.length), 0);
+  return Math.floor(longest / snapshotEvery) * elements * (format === 'uint8' ? 1 : Float32Array.BYTES_PER_ELEMENT);
+}
+
+/** What the samples ask of the batch. */
+function demandOf(programs: readonly StepProgram[], count: number, elements: number, options: BatchRunOptions): Demand {
+  const evaluations = programs.map(evaluationsOf);
+  const { guidance = 1, init, noise } = options;
+  const samples = Array.from({ length: count }, (_, sample) => {
+    const weight = typeof guidance === 'number' ? guidance : (guidance[sample] ?? 1);
+    return { evaluations: evaluations[programs.length === 1 ? 0 : sample] ?? 0, rows: rowsOfWeight(weight) };
+  });
+  const slices: readonly Float32Array[] = noise === undefined ? [] : isFloat32Array(noise) ? [noise] : noise;
+  const given = slices.reduce((sum, slice) => sum + slice.byteLength, init?.byteLength ?? 0);
+  return { samples, bytes: given + count * snapshotBytes(programs, elements, options) };
+}
+
+/** Per record the coefficients of what a preview of the data prediction shows; the state where a record predicts nothing. */
+function dataPredictions(programs: readonly StepProgram[]): Float32Array {
+  const records = [...new Set(programs)].flatMap((program) => program.records);
+  return Float32Array.from(
+    records.flatMap(({ data, prediction, evaluate }) => {
+      const { input, output } = data ?? prediction;
+      return !evaluate && input === 0 && output === 0 ? [1, 0] : [input, output];
+    }),
+  );
+}
+
+function requirePreviews(programs: readonly StepProgram[], { previewEvery, mostPreviews = Infinity }: Watcher): void {
+  if (previewEvery === undefined) return;
+  const longest = programs.reduce((most, { records }) => Math.max(most, records.length), 0);
+  const previews = Math.floor(longest / previewEvery);
+  if (previews <= mostPreviews) return;
+  throw new DpmError(
+    'ERR_DPM_ARGUMENT',
+    `previewEvery of ${previewEvery} makes ${previews} previews of a sample, at most ${mostPreviews} are kept for a reader`,
+  );
+}
+
+/** Does work whose errors of the caller's own functions pass unchanged. */
+async function asThrown<T>({ network }: ResolvedRun, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw thrownBy([network], error);
+  }
+}
+
+/** Takes requests in and runs them: step programs in the batch, the others beside it. */
+export class Requests {
+  readonly #model: RunModel;
+  readonly #batches: Batches;
+  readonly #admission: Admission;
+  readonly #programs: ProgramCache;
+  readonly #beside: Beside;
+  readonly #endings = new Set<Ending>();
+  readonly #work = new Set<Promise<unknown>>();
+  #refusal: string | null = null;
+
+  /** @param hostPrograms - That run at once beside the batch. */
+  constructor(
+    model: RunModel,
+    batches: Batches,
+    admission: Admission,
+    programs: ProgramCache,
+    { hostPrograms, maxWait }: { hostPrograms: number; maxWait: number },
+  ) {
+    this.#model = model;
+    this.#batches = batches;
+    this.#admission = admission;
+    this.#programs = programs;
+    this.#beside = new Beside(hostPrograms, maxWait, admission.refused);
+  }
+
+  /** Requests that are not done. */
+  get unfinished(): number {
+    return this.#work.size;
+  }
+
+  /**
+   * Runs a request.
+   *
+   * @param compile - Its programs, asked for when there is room for it.
+   */
+  async perform(
+    compile: () => Program | readonly Program[],
+    options: BatchRunOptions,
+    watcher: Watcher = {},
+  ): Promise<Served> {
+    return this.#counted(() => this.#begin(compile, options, watcher));
+  }
+
+  /** Takes no more requests, which `refusal` tells them. */
+  refuse(refusal: string): void {
+    this.#refusal ??= refusal;
+  }
+
+  /** Ends all requests with an error. */
+  end(error: DpmError): void {
+    for (const ending of this.#endings) ending.end(error);
+  }
+
+  /** Until all requests are done, whatever comes of them. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#work);
+    // Those who wait for them hear of it first.
+    await immediate();
+  }
+
+  async #begin(
+    compile: () => Program | readonly Program[],
+    options: BatchRunOptions,
+    watcher: Watcher,
+  ): Promise<Served> {
+    this.#requireOpen(options.signal);
+    const terms = termsOf(options);
+    const expectedWait = this.#admission.requireRoom(terms);
+    const { programs, count } = programsAndCount(compile(), options.count);
+    requireCount(count, options);
+    if (options.previewOf !== undefined && options.onPreview === undefined && watcher.previewEvery === undefined) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        'previewOf is for onPreview or the previewEvery of a stream, which is missing',
+      );
+    }
+    return this.#until(options, terms, (signal) => {
+      const steps = programs.filter((program): program is StepProgram => program.kind === 'step');
+      const run = { ...options, count, signal };
+      return steps.length === programs.length
+        ? this.#inBatch(steps, run, terms, watcher, expectedWait)
+        : this.#besideBatch(programs, run, terms, watcher);
+    });
+  }
+
+  /**
+   * Other work than sampling, which is refused and ended as requests are.
+   *
+   * @throws {@link DpmError} As {@link Requests.perform} does.
+   */
+  async other<T>(options: BatchRunOptions, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const terms = termsOf(options);
+    return this.#counted(async () => {
+      this.#requireOpen(options.signal);
+      this.#admission.requireRoom(terms);
+      return this.#until(options, terms, work);
+    });
+  }
+
+  async #counted<T>(work: () => Promise<T>): Promise<T> {
+    const counted = work();
+    this.#work.add(counted);
+    try {
+      return await counted;
+    } finally {
+      this.#work.delete(counted);
+    }
+  }
+
+  #requireOpen(signal: AbortSignal | undefined): void {
+    if (this.#refusal !== null) throw new DpmError('ERR_DPM_CLOSED', this.#refusal);
+    throwIfAborted(signal);
+  }
+
+  /** Does work until it is done, aborted, late or ended with the batch. */
+  async #until<T>(
+    options: BatchRunOptions,
+    terms: ServiceTerms,
+    work: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const ending = new Ending(options.signal, terms.deadline, () => this.#late(terms));
+    this.#endings.add(ending);
+    try {
+      return await ending.during(() => work(ending.signal));
+    } finally {
+      this.#endings.delete(ending);
+    }
+  }
+
+  #late(terms: ServiceTerms): DpmError {
+    return new DpmError('ERR_DPM_DEADLINE', `the request was not done within its deadline of ${terms.deadline} ms`, {
+      retryAfterMs: Math.max(1, Math.ceil(this.#admission.expectedWait(terms))),
+    });
+  }
+
+  async #inBatch(
+    programs: readonly StepProgram[],
+    options: BatchRunOptions & { count: number },
+    terms: ServiceTerms,
+    watcher: Watcher,
+    expectedWait: number,
+  ): Promise<Served> {
+    requirePreviews(programs, watcher);
+    const demand = demandOf(programs, options.count, elementCount(this.#model.sampleShape), options);
+    const ticket = this.#admission.admit(terms, demand);
+    try {
+      const run = await resolveRun(this.#model, programs, this.#runOptions(options, ticket, watcher));
+      watcher.accepted?.(expectedWait);
+      const submit = async (request: NativeRunRequest): Promise<NativeBatchResult> => {
+        const batch = await this.#batches.of(run.network);
+        const showsData = options.previewOf === 'prediction' && request.previewEvery > 0;
+        return nativeWork(() =>
+          batch.submit({
+            ...request,
+            priority: nativePriority[terms.priority],
+            keys: ticket.keys,
+            previewsRows: false,
+            dataPredictions: showsData ? dataPredictions(programs) : null,
+            onImage: this.#onImage(run, watcher),
+          }),
+        );
+      };
+      const runner = { run: submit, pack: (program: StepProgram) => this.#programs.pack(program) };
+      const { result, native } = await asThrown(run, () => runPrograms(programs, run, runner));
+      const evaluations = demand.samples.reduce((sum, sample) => sum + sample.evaluations * sample.rows, 0);
+      return { result, evaluations, queued: native.queued, ran: native.ran };
+    } finally {
+      this.#admission.finish(ticket);
+    }
+  }
+
+  #onImage(run: ResolvedRun, watcher: Watcher): ((sample: number, image: Float32Array | Uint8Array) => void) | null {
+    if (watcher.image === undefined) return null;
+    return (sample, values) => {
+      watcher.image?.(sample, imagesOf(run, values));
+    };
+  }
+
+  /** Options of the run itself, whose functions also tell the clock and the watcher. */
+  #runOptions(options: BatchRunOptions, ticket: Admitted | null, watcher: Watcher): RunOptions {
+    const {
+      tenant: _tenant,
+      weight: _weight,
+      priority: _priority,
+      deadline: _deadline,
+      previewOf: _of,
+      ...run
+    } = options;
+    const onProgress = bound(options.onProgress);
+    const onPreview = bound(options.onPreview);
+    const previewEvery = options.previewEvery ?? watcher.previewEvery;
+    const isShown = watcher.previewEvery !== undefined || onPreview !== undefined;
+    return {
+      ...run,
+      onProgress: (done, total) => {
+        if (ticket !== null && total > 0) ticket.done = done / total;
+        watcher.progress?.(done, total);
+        onProgress?.(done, total);
+      },
+      ...(isShown && {
+        previewEvery,
+        onPreview: (image, place) => {
+          if (watcher.previewEvery !== undefined) watcher.preview?.(place.first, place.record, image);
+          onPreview?.(image, place);
+        },
+      }),
+    };
+  }
+
+  async #besideBatch(
+    programs: readonly Program[],
+    options: BatchRunOptions & { signal: AbortSignal },
+    terms: ServiceTerms,
+    watcher: Watcher,
+  ): Promise<Served> {
+    const wait = this.#beside.requireRoom();
+    if (watcher.previewEvery !== undefined) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        'previewEvery of a stream is for samplers whose steps are known beforehand',
+      );
+    }
+    if (options.previewOf === 'prediction') {
+      throw new DpmError('ERR_DPM_ARGUMENT', "previewOf 'prediction' is for samplers whose steps are known beforehand");
+    }
+    return this.#beside.counted(async (pass) => {
+      const run = await resolveRun(this.#model, programs, this.#runOptions(options, null, watcher));
+      watcher.accepted?.(wait);
+      const { result, queued, ran } = await pass(options.signal, () => asThrown(run, () => runOnNetwork(run)));
+      this.#admission.clock.charge(terms.tenant, terms.weight, ran);
+      for (const [sample, image] of [...result.images].entries()) watcher.image?.(sample, image);
+      return { result, evaluations: 0, queued, ran };
+    });
+  }
+}

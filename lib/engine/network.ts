@@ -1,0 +1,345 @@
+import { elementCount } from '../base/arrays.js';
+import { abortable } from '../base/abort.js';
+import { unknownName } from '../base/checks.js';
+import { Closing } from '../base/closing.js';
+import { DpmError, nativeWork } from '../base/errors.js';
+import { checkOptions, requireKind } from '../base/option-kinds.js';
+import type { UNetDescription } from '../network/description.js';
+import { native } from './addon.js';
+import type { NativeDerivative, NativeNetwork, NativeTensorLike, RecomputePolicy } from './binding.js';
+import type { Device } from './device.js';
+import { DeviceTensor } from './device.js';
+import {
+  type ForwardOptions,
+  forwardOptionKinds,
+  type ForwardResult,
+  pullbackKinds,
+  type PullbackOptions,
+  type PullbackResult,
+  pushforwardKinds,
+  type PushforwardOptions,
+  type PushforwardResult,
+  recomputePolicies,
+  type TensorLike,
+  tensorLike,
+} from './evaluation.js';
+import { Held, requireApart } from './held.js';
+import { checkedBatch, checkedLabels, checkedTimes, networkTimes } from './inputs.js';
+import type { NativeGraph } from './native-graph.js';
+
+/** What a network is, from its configuration. */
+export interface NetworkInfo {
+  /** Channels of the image. */
+  inChannels: number;
+  /** Channels of the prediction; twice those of the image where the variance is learned. */
+  outChannels: number;
+  /** Height of the image in pixels. */
+  height: number;
+  /** Width of the image in pixels. */
+  width: number;
+  /** Number of classes; 0: not class-conditional. */
+  classes: number;
+  /** Numbers that were learned. */
+  parameters: number;
+  /** Multiply-adds of convolutions, linear layers and attention for one image. */
+  multiplyAdds: number;
+  /** What the device has packed the weights into, in bytes; for some algorithms it is several times the checkpoint. */
+  weightBytes: number;
+}
+
+function values(tensor: TensorLike): NativeTensorLike {
+  return tensor instanceof DeviceTensor ? tensor.native : tensor;
+}
+
+function valuesOrNull(tensor: TensorLike | null): NativeTensorLike | null {
+  return tensor === null ? null : values(tensor);
+}
+
+/** A network on a device: the public name is `UNet`. */
+export class Network {
+  /** The device the network is on. */
+  readonly device: Device;
+  /** Its sizes and costs. */
+  readonly info: NetworkInfo;
+  readonly #network: NativeNetwork;
+  readonly #headChannels: number;
+  /** Height and width of the outputs: those of the image, of features, or one pixel of logits. */
+  readonly #outSides: readonly [height: number, width: number];
+  readonly #derive: (derivative: NativeDerivative, recompute: RecomputePolicy) => Promise<NativeNetwork>;
+  readonly #derivatives = new Map<string, Promise<NativeNetwork>>();
+  readonly #closing = new Closing('network');
+
+  private constructor(
+    device: Device,
+    network: NativeNetwork,
+    description: UNetDescription,
+    outSides: readonly [height: number, width: number],
+    derive: (derivative: NativeDerivative, recompute: RecomputePolicy) => Promise<NativeNetwork>,
+  ) {
+    this.device = device;
+    this.#network = network;
+    this.#derive = derive;
+    this.#headChannels = description.head?.outChannels ?? 0;
+    const { inChannels, outChannels, height, width, classes } = description;
+    this.#outSides = outSides;
+    const { parameters, multiplyAdds, weightBytes } = network.info;
+    this.info = { inChannels, outChannels, height, width, classes, parameters, multiplyAdds, weightBytes };
+  }
+
+  /**
+   * Loads the graph of a description.
+   *
+   * @param weightsOf - A network of the same files, whose weights have to be the same still.
+   * @internal
+   */
+  static async load(
+    device: Device,
+    description: UNetDescription,
+    graph: NativeGraph,
+    { signal, weightsOf }: { signal?: AbortSignal | undefined; weightsOf?: Network } = {},
+  ): Promise<Network> {
+    const { classes, divisor = null } = description;
+    const { CancelToken } = native();
+    const options = { classes, divisor, ...(weightsOf !== undefined && { weightsOf: weightsOf.native }) };
+    const cancel = new CancelToken();
+    const network = await abortable(
+      signal,
+      () => {
+        cancel.cancel();
+      },
+      () => nativeWork(() => device.engine.loadNetwork(graph, options, cancel)),
+    );
+    const output = graph.values.find(({ binding }) => binding === 'output');
+    const sides = [output?.height ?? description.height, output?.width ?? description.width] as const;
+    return new Network(device, network, description, sides, (derivative, recompute) => {
+      // Labels of a classifier are what it tells apart.
+      const labels = derivative === 'label-score' ? description.outChannels : classes;
+      const derived = { classes: labels, divisor, derivative, recompute, weightsOf: network };
+      return nativeWork(() => device.engine.loadNetwork(graph, derived));
+    });
+  }
+
+  /** @internal */
+  get native(): NativeNetwork {
+    return this.#network;
+  }
+
+  /** What a function of the caller's answers, or `ERR_DPM_CLOSED` as soon as the network or its device is closed. @internal */
+  whileOpen<T>(work: () => T | Promise<T>): Promise<T> {
+    return this.device.whileOpen(() => this.#closing.during(work));
+  }
+
+  /** Releases the weights once work in flight is done; what waits for functions written in JavaScript is rejected. @internal */
+  async close(): Promise<void> {
+    this.#closing.close();
+    const derivatives = [...this.#derivatives.values()];
+    this.#derivatives.clear();
+    for (const loaded of await Promise.allSettled(derivatives)) {
+      if (loaded.status === 'fulfilled') await nativeWork(() => loaded.value.close());
+    }
+    await nativeWork(() => this.#network.close());
+  }
+
+  /** Channels of the second output; 0: there is none. */
+  get headChannels(): number {
+    return this.#headChannels;
+  }
+
+  /** Whether {@link Network.forward | UNet.forward} gives a second output. */
+  get hasHead(): boolean {
+    return this.#headChannels > 0;
+  }
+
+  /**
+   * One evaluation.
+   *
+   * @param x - States [batch, C, H, W], row-major; the batch follows from the number of elements.
+   * @param t - The number that enters the time embedding, one for all samples or one per sample.
+   * @returns `out` [batch, all output channels, H, W] and `head` [batch, head channels, H, W] or null, of the same kind as `x`.
+   * @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` or `ERR_DPM_ARGUMENT` when an argument does not fit the network.
+   *
+   * @example
+   * ```ts
+   * const { out } = await model.unet.forward(states, 500);
+   * ```
+   */
+  async forward<T extends TensorLike>(
+    x: T,
+    t: number | ArrayLike<number>,
+    options: ForwardOptions<T> = {},
+  ): Promise<ForwardResult<T>> {
+    checkOptions('forward', options, forwardOptionKinds);
+    const { batch, times, labels } = this.#checkedInputs(x, t, options);
+    const { out, head } = this.#outputs(x, batch, options);
+    requireApart({ x }, { out, head });
+    await nativeWork(() => this.#network.forward(batch, values(x), times, labels, values(out), valuesOrNull(head)));
+    return { out, head };
+  }
+
+  /**
+   * One evaluation, and its derivative in reverse: cotangents of the outputs, pulled back to the states. Each sample's is its own. The network
+   * that does so is made at the first call, from the weights' files, with a second set of packed weights.
+   *
+   * @param x - States [batch, C, H, W], row-major; the batch follows from the number of elements.
+   * @param t - The number that enters the time embedding, one for all samples or one per sample.
+   * @throws {@link DpmError} as {@link Network.forward | UNet.forward} does; `ERR_DPM_ARGUMENT` without a cotangent; `ERR_DPM_UNSUPPORTED` on a device that has no derivatives.
+   *
+   * @example
+   * ```ts
+   * const { out, gradient } = await model.unet.pullback(states, 500, { cotangent });
+   * ```
+   */
+  async pullback<T extends TensorLike>(
+    x: T,
+    t: number | ArrayLike<number>,
+    options: PullbackOptions<T>,
+  ): Promise<PullbackResult<T>> {
+    checkOptions('pullback', options, pullbackKinds);
+    const { batch, times, labels } = this.#checkedInputs(x, t, options);
+    const { cotangent, headCotangent, recompute = 'none' } = options;
+    if (!recomputePolicies.includes(recompute)) throw unknownName('recompute', recompute, recomputePolicies);
+    if (cotangent === undefined && headCotangent === undefined) {
+      throw new DpmError('ERR_DPM_ARGUMENT', 'pullback takes a cotangent');
+    }
+    if (headCotangent !== undefined && !this.hasHead) {
+      throw new DpmError('ERR_DPM_ARGUMENT', 'headCotangent is for networks with a second output, this one has none');
+    }
+    const outCotangent = this.#given('cotangent', x, cotangent, this.#outShape(batch));
+    const ofHead = this.hasHead ? this.#given('headCotangent', x, headCotangent, this.#headShape(batch)) : null;
+    using held = new Held();
+    const [image, ofOut, ofSecond] = [held.input(x), held.input(outCotangent), ofHead && held.input(ofHead)];
+    const { out, head } = this.#outputs(x, batch, options);
+    const gradient = this.#receiver('gradient', x, options.gradient, this.#imageShape(batch));
+    requireApart({ x, cotangent: outCotangent, headCotangent: ofHead }, { out, head, gradient });
+    const [toOut, toHead, toGradient] = [held.output(out), head && held.output(head), held.output(gradient)];
+    const tensors = { outCotangent: ofOut, headCotangent: ofSecond, imageCotangent: toGradient };
+    const network = await this.derivative('pullback', recompute);
+    await nativeWork(() => network.forward(batch, image, times, labels, toOut, toHead, tensors));
+    return { out, head, gradient };
+  }
+
+  /**
+   * One evaluation, and its derivative along a tangent of the states. Nothing is kept for it, and it takes no second set of weights
+   * where the network is used for this alone; the network that does so is made at the first call, from the weights' files.
+   *
+   * @param x - States [batch, C, H, W], row-major; the batch follows from the number of elements.
+   * @param t - The number that enters the time embedding, one for all samples or one per sample.
+   * @throws {@link DpmError} as {@link Network.forward | UNet.forward} does; `ERR_DPM_UNSUPPORTED` on a device that has no derivatives.
+   *
+   * @example
+   * ```ts
+   * const { out, tangent } = await model.unet.pushforward(states, 500, { tangent: direction });
+   * ```
+   */
+  async pushforward<T extends TensorLike>(
+    x: T,
+    t: number | ArrayLike<number>,
+    options: PushforwardOptions<T>,
+  ): Promise<PushforwardResult<T>> {
+    checkOptions('pushforward', options, pushforwardKinds);
+    requireKind('tangent', options.tangent, tensorLike);
+    const { batch, times, labels } = this.#checkedInputs(x, t, options);
+    const imageTangent = this.#given('tangent', x, options.tangent, this.#imageShape(batch));
+    using held = new Held();
+    const [image, along] = [held.input(x), held.input(imageTangent)];
+    const { out, head } = this.#outputs(x, batch, options);
+    const tangent = this.#receiver('outTangent', x, options.outTangent, this.#outShape(batch));
+    const headTangent = this.hasHead ? this.#receiver('headTangent', x, undefined, this.#headShape(batch)) : null;
+    requireApart({ x, tangent: imageTangent }, { out, head, outTangent: tangent });
+    const [toOut, toHead] = [held.output(out), head && held.output(head)];
+    const [toTangent, toSecond] = [held.output(tangent), headTangent && held.output(headTangent)];
+    const tensors = { imageTangent: along, outTangent: toTangent, headTangent: toSecond };
+    const network = await this.derivative('pushforward');
+    await nativeWork(() => network.forward(batch, image, times, labels, toOut, toHead, tensors));
+    return { out, head, tangent, headTangent };
+  }
+
+  /**
+   * Of a classifier: the derivative of ln p(label) by the states, [batch, C, H, W], where the outputs are logits.
+   *
+   * @param labels - As {@link checkedLabels} gives them.
+   * @internal
+   */
+  async labelScore(x: Float32Array, t: number | ArrayLike<number>, labels: Int32Array): Promise<Float32Array> {
+    const { batch, times } = this.#checkedInputs(x, t, {});
+    const image = new Float32Array(x);
+    const { out } = this.#outputs(x, batch, {});
+    const gradient = new Float32Array(x.length);
+    const network = await this.derivative('label-score');
+    await nativeWork(() => network.forward(batch, image, times, labels, out, null, { imageCotangent: gradient }));
+    return gradient;
+  }
+
+  /** Class labels as the engine takes them, checked. */
+  labels(classLabels: ArrayLike<number> | undefined, batch: number): Int32Array | null {
+    return checkedLabels(this.info.classes, classLabels, batch);
+  }
+
+  /** The network with a derivative, which is loaded when it is first needed. @internal */
+  async derivative(derivative: NativeDerivative, recompute: RecomputePolicy = 'none'): Promise<NativeNetwork> {
+    this.#closing.requireOpen();
+    const key = `${derivative} ${recompute}`;
+    let network = this.#derivatives.get(key);
+    if (network === undefined) {
+      network = this.#derive(derivative, recompute);
+      this.#derivatives.set(key, network);
+      network.catch(() => this.#derivatives.delete(key));
+    }
+    return network;
+  }
+
+  #outputs<T extends TensorLike>(x: T, batch: number, options: ForwardOptions<T>): ForwardResult<T> {
+    const out = this.#receiver('out', x, options.out, this.#outShape(batch));
+    const head = this.hasHead ? this.#receiver('head', x, options.head, this.#headShape(batch)) : null;
+    return { out, head };
+  }
+
+  /** A tensor of the caller's; zeros where there is none. */
+  #given(name: string, x: TensorLike, tensor: TensorLike | undefined, shape: number[]): TensorLike {
+    if (tensor === undefined) return new Float32Array(elementCount(shape));
+    if (x instanceof DeviceTensor !== tensor instanceof DeviceTensor) {
+      throw new DpmError('ERR_DPM_ARGUMENT', `${name} and x have to be of one kind: both arrays or both tensors`);
+    }
+    return this.#receiver(name, x, tensor, shape);
+  }
+
+  #imageShape(batch: number): number[] {
+    return [batch, this.info.inChannels, this.info.height, this.info.width];
+  }
+
+  #outShape(batch: number): number[] {
+    return [batch, this.info.outChannels, ...this.#outSides];
+  }
+
+  #headShape(batch: number): number[] {
+    return [batch, this.#headChannels, ...this.#outSides];
+  }
+
+  #checkedInputs(x: TensorLike, t: number | ArrayLike<number>, options: ForwardOptions<TensorLike>) {
+    requireKind('x', x, tensorLike);
+    requireKind('t', t, networkTimes);
+    const elements = x instanceof DeviceTensor ? x.elements : x.length;
+    const batch = checkedBatch(elements, elementCount(this.#imageShape(1)));
+    if (x instanceof DeviceTensor && x.device !== this.device) {
+      throw new DpmError('ERR_DPM_ARGUMENT', 'x lies on another device than the network');
+    }
+    const times = checkedTimes(t, batch);
+    return { batch, times, labels: this.labels(options.classLabels, batch) };
+  }
+
+  #receiver<T extends TensorLike>(name: string, x: T, given: T | undefined, shape: number[]): T {
+    if (given === undefined) {
+      const created: TensorLike =
+        x instanceof DeviceTensor ? this.device.tensor(shape) : new Float32Array(elementCount(shape));
+      return created as T;
+    }
+    const elements = given instanceof DeviceTensor ? given.elements : given.length;
+    if (elements !== elementCount(shape) || (given instanceof DeviceTensor && given.device !== this.device)) {
+      throw new DpmError(
+        'ERR_DPM_TENSOR_SHAPE',
+        `${name} has ${elements} elements, it has to be [${shape.join(', ')}] on the network's device`,
+      );
+    }
+    return given;
+  }
+}

@@ -1,0 +1,94 @@
+import { seedWords } from '../base/random.js';
+import type { NativeRunRequest } from '../engine/binding.js';
+import { packRecords, RECORD_BYTES } from '../program/pack.js';
+import type { StepProgram } from '../program/program.js';
+import { requireSlices } from './noise-source.js';
+import type { RunInputs } from './resolve.js';
+
+/** What a run of the native loop takes beside its inputs. */
+export interface StepRunOptions extends RunInputs {
+  /** Default {@link packRecords}. */
+  pack?: ((program: StepProgram) => Uint8Array) | undefined;
+  snapshotEvery?: number | undefined;
+  levels?: boolean | undefined;
+  onProgress?: ((done: number, total: number) => void) | undefined;
+  previewEvery?: number;
+  onPreview?: NativeRunRequest['onPreview'];
+}
+
+function concatenate(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let position = 0;
+  for (const part of parts) {
+    whole.set(part, position);
+    position += part.length;
+  }
+  return whole;
+}
+
+function noisyRecords(program: StepProgram): number {
+  return program.records.filter((record) => record.variance.kind !== 'none').length;
+}
+
+/** Which of the distinct programs each sample runs. */
+function sampleProgram(
+  programs: readonly StepProgram[],
+  indexOf: ReadonlyMap<StepProgram, number>,
+  count: number,
+): Uint32Array {
+  const own = new Uint32Array(count);
+  if (programs.length > 1) programs.forEach((program, sample) => (own[sample] = indexOf.get(program) ?? 0));
+  return own;
+}
+
+/** Seed and index of each sample's noise. */
+function streamWords(low: number, high: number, first: number, count: number): Uint32Array {
+  const words = new Uint32Array(3 * count);
+  for (let sample = 0; sample < count; ++sample) {
+    words[3 * sample] = low;
+    words[3 * sample + 1] = high;
+    words[3 * sample + 2] = first + sample;
+  }
+  return words;
+}
+
+/** A run of the native loop: one program for all samples, or one per sample; equal programs are sent once. */
+export function nativeRequest(
+  programs: readonly StepProgram[],
+  options: StepRunOptions,
+  sampleElements: number,
+): NativeRunRequest {
+  const { count, seed, noise, snapshotEvery = 0, levels = false, firstSample, onPreview = null } = options;
+  const distinct = [...new Set(programs)];
+  const indexOf = new Map(distinct.map((program, index) => [program, index]));
+  // Before anything is read from their records, packing checks them.
+  const packed = distinct.map(options.pack ?? packRecords);
+  const mostNoisy = distinct.reduce((most, program) => Math.max(most, noisyRecords(program)), 0);
+  if (noise !== null) requireSlices(noise, count * sampleElements, mostNoisy);
+  let firstRecord = 0;
+  const table = distinct.flatMap((program, index) => {
+    const first = firstRecord;
+    firstRecord += (packed[index]?.length ?? 0) / RECORD_BYTES;
+    return [first, program.records.length, program.history];
+  });
+  const [low, high] = seedWords(seed);
+  return {
+    records: concatenate(packed),
+    programs: Uint32Array.from(table),
+    initialScale: Float32Array.from(distinct, (program) => program.initialScale),
+    sampleProgram: sampleProgram(programs, indexOf, count),
+    sampleStream: streamWords(low, high, firstSample, count),
+    labels: options.labels,
+    guidance: options.guidance?.weights ?? null,
+    unconditionalLabel: options.guidance?.unconditionalLabel ?? -1,
+    init: options.init,
+    noise,
+    batch: options.batch,
+    snapshotEvery,
+    levels,
+    cancel: null,
+    onProgress: options.onProgress ?? null,
+    previewEvery: onPreview === null ? 0 : (options.previewEvery ?? 1),
+    onPreview,
+  };
+}

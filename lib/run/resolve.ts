@@ -1,0 +1,228 @@
+import { untilAborted } from '../base/abort.js';
+import { at, elementCount } from '../base/arrays.js';
+import { unknownName, wrongValue } from '../base/checks.js';
+import { DpmError } from '../base/errors.js';
+import { requireMemory } from '../base/memory-budget.js';
+import { kinds, requireKind } from '../base/option-kinds.js';
+import type { PixelRange } from '../base/pixel-range.js';
+import type { NativeNetwork, NativeNetworkBatchOptions, NativeRequestBatch } from '../engine/binding.js';
+import type { Device } from '../engine/device.js';
+import type { NetworkInfo } from '../engine/network.js';
+import type { OutputShift } from '../guidance/guided-program.js';
+import type { HostProgram, Program, ProgramHead, StepProgram } from '../program/program.js';
+import { requireFinite } from './finite.js';
+import { checkedGuidance, type Guidance } from '../guidance/classifier-free.js';
+import { flattenNoise } from './noise-source.js';
+import { requireProgram } from './require-program.js';
+import { imageFormats, type RunOptions } from './options.js';
+
+const DEFAULT_BATCH = 16;
+
+/** The streams of a seed. */
+const MOST_SAMPLES = 2 ** 32;
+
+/** The network of a run, or whoever stands for one. */
+export interface RunNetwork {
+  readonly device: Device;
+  readonly info: Pick<NetworkInfo, 'classes'>;
+  readonly native: Pick<NativeNetwork, 'run' | 'predict' | 'measure'> & {
+    batch(options: NativeNetworkBatchOptions): Promise<NativeRequestBatch>;
+  };
+  /** What functions of the caller have thrown, where they stand for the network. */
+  readonly thrown?: WeakSet<object>;
+  /** Class labels as the engine takes them, checked. */
+  labels(classLabels: ArrayLike<number> | undefined, batch: number): Int32Array | null;
+  /** What a function of the caller's answers, or `ERR_DPM_CLOSED` as soon as this is closed. */
+  whileOpen<T>(work: () => T | Promise<T>): Promise<T>;
+}
+
+/** What a run needs to know of the model whose network it runs on. */
+export interface RunModel {
+  /** [C, H, W] of one sample. */
+  readonly sampleShape: readonly [channels: number, height: number, width: number];
+  /** The values of black and white. */
+  readonly range: PixelRange;
+  /** The label that stands for no class: null for none at all, undefined for the last one. */
+  readonly labelForNone: null | undefined;
+  /** What a guide's gradient adds to the network's output; absent where guides are not taken. */
+  readonly outputShift?: OutputShift;
+  /** The network with the second output that a program reads. */
+  network(head: ProgramHead | null): Promise<RunNetwork>;
+}
+
+/** What every run takes, checked and complete. */
+export interface RunInputs {
+  count: number;
+  /** Index of the first sample in the random streams. */
+  firstSample: number;
+  seed: number | bigint;
+  labels: Int32Array | null;
+  guidance: Guidance | null;
+  /** [count, C, H, W]. */
+  init: Float32Array | null;
+  noise: Float32Array | null;
+  /** Most samples at once. */
+  batch: number;
+}
+
+/** A run whose options depend on no array of the caller's any more. */
+export interface ResolvedRun extends RunInputs {
+  work: { kind: 'step'; programs: readonly StepProgram[] } | { kind: 'host'; program: HostProgram };
+  model: RunModel;
+  network: RunNetwork;
+  options: RunOptions;
+  /** Place of the first sample in what the caller asked for, of which this run may be a part. */
+  place: number;
+}
+
+function checkedCount(name: string, value: number): number {
+  requireKind(name, value, kinds.positiveInteger);
+  return value;
+}
+
+/** The one second output all programs of a run agree on. */
+function commonHead(programs: readonly Program[]): ProgramHead | null {
+  const heads = [...new Set(programs.map((program) => program.head).filter((head) => head !== null))];
+  if (heads.length > 1) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `the programs of one run need different second outputs: ${heads.join(', ')}`,
+    );
+  }
+  return heads[0] ?? null;
+}
+
+/** Programs that can run together: step programs, or one host program. */
+function workOf(programs: readonly Program[]): ResolvedRun['work'] {
+  const [only] = programs;
+  if (programs.length === 1 && only?.kind === 'host') return { kind: 'host', program: only };
+  const steps = programs.filter((each): each is StepProgram => each.kind === 'step');
+  if (steps.length !== programs.length) {
+    throw new DpmError('ERR_DPM_ARGUMENT', 'a host program cannot share a run with other programs; run it alone');
+  }
+  return { kind: 'step', programs: steps };
+}
+
+/** One program for all samples, or one per sample, and how many samples these are. */
+export function programsAndCount(
+  program: Program | readonly Program[],
+  count: number | undefined,
+): { programs: readonly Program[]; count: number } {
+  if (Array.isArray(program)) requireKind('the programs', program, kinds.list);
+  const programs: readonly Program[] = Array.isArray(program) ? (program as readonly Program[]) : [program as Program];
+  programs.forEach(requireProgram);
+  if (programs.length === 0) throw new DpmError('ERR_DPM_ARGUMENT', 'run needs at least one program');
+  const samples = checkedCount('count', count ?? programs.length);
+  if (programs.length !== 1 && programs.length !== samples) {
+    throw new DpmError(
+      'ERR_DPM_ARGUMENT',
+      `${programs.length} programs for ${samples} samples: give one, or one per sample`,
+    );
+  }
+  return { programs, count: samples };
+}
+
+/** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for more samples than a seed has. */
+export function requireStreams({ first = 0 }: RunOptions, count: number): void {
+  if (count > MOST_SAMPLES) throw wrongValue('count', count, 'at most 2^32');
+  if (first + count > MOST_SAMPLES) throw wrongValue('first', first, `at most 2^32 less the count of ${count}`);
+}
+
+/** How many samples are evaluated at once. */
+export function batchOf({ batch }: RunOptions, count: number): number {
+  return Math.min(checkedCount('batch', batch ?? DEFAULT_BATCH), count);
+}
+
+/** How often the states of a run are kept at most: the final ones, and those of `snapshotEvery`. */
+function statesKept(work: ResolvedRun['work'], snapshotEvery: number): number {
+  if (work.kind === 'host' || snapshotEvery === 0) return 1;
+  const records = work.programs.reduce((most, program) => Math.max(most, program.records.length), 0);
+  return 1 + Math.floor(records / snapshotEvery);
+}
+
+function checkedSnapshots(work: ResolvedRun['work'], snapshotEvery: number): number {
+  if (!Number.isInteger(snapshotEvery) || snapshotEvery < 0) {
+    throw wrongValue('snapshotEvery', snapshotEvery, 'an integer from 0');
+  }
+  if (work.kind === 'host' && snapshotEvery !== 0) {
+    throw new DpmError('ERR_DPM_ARGUMENT', 'snapshotEvery has no meaning for a host program, which has no records');
+  }
+  return snapshotEvery;
+}
+
+/** A copy of what the caller can change meanwhile. */
+export function copyOf(values: number | ArrayLike<number> | undefined): number | number[] | undefined {
+  // Those of an array that was transferred away are none.
+  return typeof values === 'object' ? Array.prototype.slice.call(values) : values;
+}
+
+function labelsOf(
+  network: RunNetwork,
+  labels: number | readonly number[] | undefined,
+  count: number,
+): Int32Array | null {
+  if (typeof labels !== 'number') return network.labels(labels, count);
+  return new Int32Array(count).fill(at(network.labels([labels], 1) ?? [], 0));
+}
+
+/** @throws {@link DpmError} `ERR_DPM_TENSOR_SHAPE` for initial states of another number of elements, `ERR_DPM_ARGUMENT` for such that are not finite. */
+export function requireInit({ init }: RunOptions, count: number, sampleShape: readonly number[]): void {
+  if (init === undefined) return;
+  requireFinite('init', init);
+  if (init.length === count * elementCount(sampleShape)) return;
+  const shape = [count, ...sampleShape].join(', ');
+  throw new DpmError('ERR_DPM_TENSOR_SHAPE', `init has ${init.length} elements, it has to be [${shape}]`);
+}
+
+/**
+ * A run from its options, which are of their kinds already. What is the caller's is read before anything is waited for.
+ *
+ * @param place - That of the first sample in what the caller asked for: the options are of a part of it.
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` or `ERR_DPM_TENSOR_SHAPE` naming the option that is wrong, `ERR_DPM_OUT_OF_MEMORY`
+ * when the results would not fit into this machine's memory.
+ */
+export async function resolveRun(
+  model: RunModel,
+  program: Program | readonly Program[],
+  options: RunOptions,
+  place = 0,
+): Promise<ResolvedRun> {
+  const { programs, count } = programsAndCount(program, options.count);
+  const work = workOf(programs);
+  const { format = 'float32', seed = 0 } = options;
+  if (!imageFormats.includes(format)) throw unknownName('format', format, imageFormats);
+  if (options.previewEvery !== undefined && options.onPreview === undefined) {
+    throw new DpmError('ERR_DPM_ARGUMENT', 'previewEvery is for onPreview, which is missing');
+  }
+  const total = count * elementCount(model.sampleShape);
+  const states = statesKept(work, checkedSnapshots(work, options.snapshotEvery ?? 0));
+  const bytes = format === 'uint8' ? 1 : Float32Array.BYTES_PER_ELEMENT;
+  requireMemory(
+    states > 1 ? `count is ${count}, with ${states} states of each` : `count is ${count}`,
+    total * states,
+    bytes,
+  );
+  requireStreams(options, place + count);
+  requireInit(options, count, model.sampleShape);
+  const init = options.init === undefined ? null : Float32Array.from(options.init);
+  const noise = options.noise === undefined ? null : flattenNoise(options.noise, total);
+  const batch = batchOf(options, count);
+  const [classLabels, guidance] = [copyOf(options.classLabels), copyOf(options.guidance)];
+  const own = { ...options, guidance, guides: options.guides?.slice() };
+  const network = await untilAborted(options.signal, () => model.network(commonHead(programs)));
+  return {
+    work,
+    model,
+    network,
+    count,
+    firstSample: (own.first ?? 0) + place,
+    seed,
+    labels: labelsOf(network, classLabels, count),
+    guidance: checkedGuidance(own, network.info, count, model.labelForNone),
+    init,
+    noise,
+    batch,
+    options: own,
+    place,
+  };
+}

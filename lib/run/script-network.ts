@@ -1,0 +1,169 @@
+import { DpmError, nativeWork } from '../base/errors.js';
+import { median } from '../base/quantile.js';
+import type {
+  NativeBatchOptions,
+  NativeNetwork,
+  NativeRequestBatch,
+  NativeRunRequest,
+  NativeRunResult,
+  NativeTensor,
+} from '../engine/binding.js';
+import type { Device } from '../engine/device.js';
+import { checkedLabels } from '../engine/inputs.js';
+import { RECORD_BYTES } from '../program/pack.js';
+import { outputsOf, type ModelOutput, type Predictions } from './evaluator.js';
+import { guidanceRecord } from '../guidance/classifier-free.js';
+import { askingBatch, ownBatchSize, runInOwnBatch } from './own-batch.js';
+import type { RunNetwork } from './resolve.js';
+
+/**
+ * Predicts for samples at times of their own. Samplers of a second output and adaptive ones ask at the same time as the batch.
+ *
+ * @param x - States, [rows, …], row-major.
+ * @param t - The number that would enter a time embedding, one per row.
+ * @param labels - One per row, -1: none; null where the model has no classes.
+ * @returns The predictions, or these and a second output.
+ */
+export type BatchEvaluate = (
+  x: Float32Array,
+  t: Float32Array,
+  labels: Int32Array | null,
+) => ModelOutput | Promise<ModelOutput>;
+
+/** What a model written in JavaScript is. */
+export interface ScriptShape {
+  /** Of one sample. */
+  readonly elements: number;
+  readonly classes: number;
+  /** Whether programs read its second output. */
+  readonly head: boolean;
+}
+
+/** What a function of the caller's has thrown, where an error is nothing but its wrapping. */
+export function thrownBy(networks: readonly { readonly thrown?: WeakSet<object> }[], error: unknown): unknown {
+  const cause = error instanceof DpmError ? error.cause : undefined;
+  const isTheirs = typeof cause === 'object' && cause !== null && networks.some(({ thrown }) => thrown?.has(cause));
+  return isTheirs ? cause : error;
+}
+
+/** A model written in JavaScript in the place of a network: the native batch asks it for predictions. */
+export class ScriptNetwork implements RunNetwork {
+  readonly device: Device;
+  readonly info: { readonly classes: number };
+  readonly native: RunNetwork['native'];
+  /** What the function has thrown, which reaches the caller as it was thrown. */
+  readonly thrown = new WeakSet();
+  readonly #shape: ScriptShape;
+  readonly #evaluate: BatchEvaluate;
+
+  constructor(device: Device, shape: ScriptShape, evaluate: BatchEvaluate) {
+    this.device = device;
+    this.info = { classes: shape.classes };
+    this.#shape = shape;
+    this.#evaluate = evaluate;
+    this.native = {
+      batch: (options) => this.#batch(options),
+      measure: (batches, repeats) => this.#measure(batches, repeats),
+      predict: (...inputs) => this.#predictTensors(...inputs),
+      run: (request) => this.run(request),
+    };
+  }
+
+  /** A run in a batch of its own; `signal` ends the wait for it at once. */
+  run(request: NativeRunRequest, signal?: AbortSignal): Promise<NativeRunResult> {
+    return runInOwnBatch(this, () => this.#batch(ownBatchSize(request)), request, signal);
+  }
+
+  labels(classLabels: ArrayLike<number> | undefined, batch: number): Int32Array | null {
+    return checkedLabels(this.info.classes, classLabels, batch);
+  }
+
+  whileOpen<T>(work: () => T | Promise<T>): Promise<T> {
+    return this.device.whileOpen(work);
+  }
+
+  async #predict(x: Float32Array, times: Float32Array, labels: Int32Array | null): Promise<Predictions> {
+    let result: ModelOutput;
+    try {
+      result = await this.whileOpen(() => this.#evaluate(x, times, labels));
+    } catch (error) {
+      if (typeof error === 'object' && error !== null) this.thrown.add(error);
+      throw error;
+    }
+    const predictions = outputsOf(result, x.length);
+    if (this.#shape.head && predictions.head === null) {
+      throw new DpmError(
+        'ERR_DPM_ARGUMENT',
+        'this program reads a second output: evaluate has to return { out, head }',
+      );
+    }
+    return this.#shape.head ? predictions : { out: predictions.out, head: null };
+  }
+
+  #batch({ rows, slots, fit, whole, weight }: NativeBatchOptions): Promise<NativeRequestBatch> {
+    const options = { rows, slots, fit, whole, weight, ...this.#shape };
+    return askingBatch(
+      (onQuestion) => this.device.engine.scriptBatch({ ...options, onQuestion }),
+      async ({ x, times, labels }) => {
+        const { out, head } = await this.#predict(x, times, labels);
+        return { values: out, head };
+      },
+    );
+  }
+
+  async #measure(batches: Uint32Array, repeats: number): Promise<Float64Array> {
+    const { elements, classes } = this.#shape;
+    const times: number[] = [];
+    for (const rows of batches) {
+      const all: number[] = [];
+      for (let i = 0; i <= repeats; ++i) {
+        const labels = classes > 0 ? new Int32Array(rows) : null;
+        const start = performance.now();
+        await this.#predict(new Float32Array(rows * elements), new Float32Array(rows), labels);
+        if (i > 0) all.push(performance.now() - start);
+      }
+      times.push(median(all));
+    }
+    return Float64Array.from(times);
+  }
+
+  /** For programs that decide while they run. */
+  async #predictTensors(...inputs: Parameters<NativeNetwork['predict']>): Promise<void> {
+    const [x, times, labels, guidance, unconditionalLabel, out, head] = inputs;
+    const states = new Float32Array(x.elements);
+    await this.#engineRead(x, states);
+    const predicted = await this.#predict(states.slice(), times, labels);
+    if (head !== null && predicted.head !== null) await this.#engineWrite(head, predicted.head);
+    await this.#engineWrite(out, predicted.out);
+    if (guidance?.some((weight) => weight !== 1) !== true) return;
+    const unconditional = new Int32Array(times.length).fill(unconditionalLabel);
+    const other = await this.#predict(states, times, labels === null ? null : unconditional);
+    await this.#mix(out, other.out, guidance);
+  }
+
+  /** Makes of conditional predictions what guidance does, by the fused update of the device. */
+  async #mix(conditional: NativeTensor, unconditional: Float32Array, weights: Float32Array): Promise<void> {
+    const { engine } = this.device;
+    const out = engine.tensor(unconditional.length);
+    try {
+      await this.#engineWrite(out, unconditional);
+      const records = new Uint8Array(weights.length * RECORD_BYTES);
+      for (const [row, weight] of weights.entries()) records.set(guidanceRecord(weight), row * RECORD_BYTES);
+      const registers = { x: conditional, y: null, out, head: null, noise: null, history: [] };
+      const elements = unconditional.length / weights.length;
+      await nativeWork(() =>
+        engine.update(weights.length, elements, records, registers, new Uint32Array(5 * weights.length)),
+      );
+    } finally {
+      out.free();
+    }
+  }
+
+  #engineRead(tensor: NativeTensor, into: Float32Array): Promise<void> {
+    return nativeWork(() => this.device.engine.read(tensor, into));
+  }
+
+  #engineWrite(tensor: NativeTensor, values: Float32Array): Promise<void> {
+    return nativeWork(() => this.device.engine.write(tensor, values));
+  }
+}
