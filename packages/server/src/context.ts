@@ -11,7 +11,7 @@ import type { Liveness } from './liveness.js';
 import type { Metrics } from './metrics.js';
 import { failureOf, type Failure, type Problem } from './problem.js';
 import type { Registry } from './registry.js';
-import type { Client, Scope } from './tokens.js';
+import type { Client, Scope } from './client.js';
 import type { TraceContext, Tracing } from './tracing.js';
 
 /** An answer that is complete. */

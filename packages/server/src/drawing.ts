@@ -1,12 +1,19 @@
 import { type BatchEvent, DpmError } from 'dpm-native';
 
-import type { Context } from './context.js';
 import { sentImages, type SentImages } from './encode/images.js';
-import type { Outcome } from './metrics.js';
+import type { Metrics, Outcome } from './metrics.js';
 import { ServerError } from './problem.js';
+import type { Registry } from './registry.js';
 import type { Sampling } from './sample-request.js';
 import { SamplingTrace } from './sampling-trace.js';
-import type { TraceContext } from './tracing.js';
+import type { TraceContext, Tracing } from './tracing.js';
+
+/** What sees a request for samples through. */
+export interface DrawingContext {
+  readonly registry: Pick<Registry, 'noteError'>;
+  readonly metrics: Metrics;
+  readonly tracing: Tracing;
+}
 
 /** The last event of a request that is done. */
 export type Done = Extract<BatchEvent, { type: 'done' }>;
@@ -26,7 +33,7 @@ function whileRunning(error: unknown): unknown {
 
 /** Counts a request for samples. */
 function countOutcome(
-  { metrics }: Context,
+  { metrics }: Pick<DrawingContext, 'metrics'>,
   { served, sampler, count }: Sampling,
   ended: Done | { error: unknown },
 ): void {
@@ -54,7 +61,7 @@ function countOutcome(
  * @throws {@link ServerError} of status 504 where its deadline passes while it runs; as `batcher.stream` does.
  */
 export async function* drawing(
-  context: Context,
+  context: DrawingContext,
   sampling: Sampling,
   signal: AbortSignal,
   parent?: TraceContext,
@@ -92,7 +99,7 @@ export interface Drawn {
  * @throws As {@link drawing} does.
  */
 export async function drawn(
-  context: Context,
+  context: DrawingContext,
   sampling: Sampling,
   dtype: 'u8' | 'f32',
   signal: AbortSignal,

@@ -1,4 +1,4 @@
-import type { OptionSpec, OptionSpecs, OptionValues } from './commands/command.js';
+import type { OptionSpec, OptionSpecs, OptionValues } from './option.js';
 
 /** An option of the command line that says what a field of the configuration is. */
 export interface Flag {

@@ -15,7 +15,8 @@ import { Metrics } from './metrics.js';
 import { listenForMetrics } from './metrics-port.js';
 import { Registry } from './registry.js';
 import { reload, type Reloaded } from './reload.js';
-import { buildApp, serverRoutes, workerRoutes } from './server.js';
+import { serverRoutes, workerRoutes } from './all-routes.js';
+import { buildApp } from './server.js';
 import type { ServerConfig } from './settings.js';
 import { ThreadPool } from './threads/pool.js';
 import { Tokens } from './tokens.js';
@@ -123,7 +124,7 @@ export class Server {
     let metricsApp: FastifyInstance | undefined;
     try {
       await begin(context);
-      metricsApp = await listenForMetrics(context);
+      metricsApp = await listenForMetrics(settings, metrics);
       const app = await buildApp(context, tokens, routes);
       await app.listen({ host: settings.host, port: settings.port });
       return new Server(app, metricsApp, context);

@@ -1,4 +1,14 @@
-import { type InLine, inLine } from './threads/pool.js';
+/** Work that is done at once, as it takes less than crossing to another thread and back. */
+export interface InLine {
+  /** Images of an answer. */
+  readonly images: number;
+  /** Elements of all these images. */
+  readonly elements: number;
+  /** Bytes of JSON of a request. */
+  readonly bytes: number;
+  /** Numbers of an answer. */
+  readonly numbers: number;
+}
 
 /** How long clients may take, and the event loop. A server has {@link limits}; tests have less patience. */
 export interface Limits {
@@ -14,5 +24,11 @@ export interface Limits {
   readonly inLine: InLine;
 }
 
-/** Those of every server. */
-export const limits: Limits = { header: 10_000, request: 30_000, check: 1000, stall: 60_000, inLine };
+/** The limits of every server. */
+export const limits: Limits = {
+  header: 10_000,
+  request: 30_000,
+  check: 1000,
+  stall: 60_000,
+  inLine: { images: 4, elements: 4 * 32 * 32 * 3, bytes: 65_536, numbers: 4096 },
+};

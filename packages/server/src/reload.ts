@@ -4,10 +4,16 @@ import { DpmError } from 'dpm-native';
 import type { FastifyBaseLogger } from 'fastify';
 
 import { settingsOf } from './config.js';
-import type { Context } from './context.js';
 import { failureOf } from './problem.js';
 import type { Registry } from './registry.js';
 import type { ServerConfig, Settings } from './settings.js';
+
+/** The server whose configuration is read again. */
+export interface Reloading {
+  readonly settings: Settings;
+  readonly registry: Registry;
+  readonly state: { readonly isDraining: boolean };
+}
 
 /** What has come of a configuration that was read again. */
 export interface Reloaded {
@@ -63,8 +69,8 @@ async function reloadModels(registry: Registry, models: Models): Promise<Omit<Re
  *
  * @throws {@link DpmError} `ERR_DPM_CONFIG` where the configuration is wrong, `ERR_DPM_CLOSED` at the end of the server; nothing changes then.
  */
-export async function reload(context: Context, log: FastifyBaseLogger, config: ServerConfig): Promise<Reloaded> {
-  const { settings, registry, state } = context;
+export async function reload(server: Reloading, log: FastifyBaseLogger, config: ServerConfig): Promise<Reloaded> {
+  const { settings, registry, state } = server;
   if (state.isDraining) throw new DpmError('ERR_DPM_CLOSED', 'the server is about to end');
   const wanted = settingsOf(config);
   const restart = (Object.keys(wanted) as (keyof Settings)[]).filter(

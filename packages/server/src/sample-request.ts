@@ -5,7 +5,7 @@ import Type, { type Static } from 'typebox';
 
 import { ServerError } from './problem.js';
 import type { ServedModel } from './registry.js';
-import type { Client } from './tokens.js';
+import type { Client } from './client.js';
 
 const MOST_SEED = 2n ** 64n - 1n;
 /** Of a stream; the library refuses more, too. */

@@ -6,38 +6,19 @@ import swagger from '@fastify/swagger';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 
 import { authenticate, requireScope } from './auth.js';
+import { anybody } from './client.js';
 import { endWhereStalled, refuseConnection, unansweredStatus } from './connections.js';
 import { errorHandler, onAnswered, type Context, type Routes } from './context.js';
 import { allowOrigins } from './cors.js';
 import { describedRoute, describedServer, sharedSchemas } from './description.js';
 import { failureOf, ServerError } from './problem.js';
-import { jobRoutes } from './routes/jobs.js';
-import { kserveRoutes } from './routes/kserve.js';
-import { modelRoutes } from './routes/models.js';
-import { openaiRoutes } from './routes/openai.js';
-import { openapiRoutes } from './routes/openapi.js';
-import { pageRoutes } from './routes/page.js';
-import { probeRoutes } from './routes/probes.js';
-import { sampleRoutes } from './routes/samples.js';
+import { parsedJson } from './json.js';
 import { mismatchOf } from './schema.js';
-import { parsedJson, requireStrictHeaders } from './strictness.js';
-import { anybody, type Tokens } from './tokens.js';
+import { requireStrictHeaders } from './strict-headers.js';
+import type { Tokens } from './tokens.js';
 
 const MEBIBYTE = 2 ** 20;
 const MOST_URL = 8192;
-
-/** The routes of a server, and those of a worker, which takes no requests. */
-export const serverRoutes: readonly Routes[] = [
-  pageRoutes,
-  sampleRoutes,
-  jobRoutes,
-  modelRoutes,
-  openaiRoutes,
-  kserveRoutes,
-  probeRoutes,
-  openapiRoutes,
-];
-export const workerRoutes: readonly Routes[] = [probeRoutes];
 
 /** Methods of the routes that a path fits. */
 class Paths {

@@ -1,7 +1,6 @@
 import Type, { type Static, type TSchema } from 'typebox';
 
 import { bytesFlag, integerFlag, offSwitchFlag, switchFlag, textFlag, textsFlag, timeFlag, type Flag } from './flag.js';
-import { KEEP } from './jobs/store.js';
 import { modelSchema, type ModelConfig } from './model-config.js';
 
 /** A field of the configuration: all that there is to say of it. */
@@ -25,6 +24,9 @@ function field(described: Field): Field {
 
 const SECOND = 1000;
 const DAY = 86_400_000;
+
+/** Milliseconds that jobs are kept for when they are over, unless the configuration says otherwise: a week. */
+export const KEEP = 7 * DAY;
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 

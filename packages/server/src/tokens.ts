@@ -5,13 +5,8 @@ import { DpmError } from 'dpm-native';
 import Type, { type Static } from 'typebox';
 import { parse } from 'yaml';
 
+import { type Client, scopes } from './client.js';
 import { checked } from './schema.js';
-
-/** What a token may do. */
-export const scopes = ['sample', 'jobs', 'infer', 'priority', 'metrics', 'admin'] as const;
-
-/** What a token may do. */
-export type Scope = (typeof scopes)[number];
 
 const tokenSchema = Type.Array(
   Type.Object(
@@ -25,24 +20,6 @@ const tokenSchema = Type.Array(
     { additionalProperties: false },
   ),
 );
-
-/** Who asks. */
-export interface Client {
-  /** The tenant of its requests; '' without tokens. */
-  readonly name: string;
-  readonly scopes: ReadonlySet<Scope>;
-  /** Among the other tenants. */
-  readonly weight: number;
-  readonly requestsPerMinute: number;
-}
-
-/** Where there are no tokens everybody may do everything but change the server. */
-export const anybody: Client = {
-  name: '',
-  scopes: new Set(scopes.filter((scope) => scope !== 'admin')),
-  weight: 1,
-  requestsPerMinute: Infinity,
-};
 
 /** Of a token that says nothing. */
 const REQUESTS_PER_MINUTE = 600;

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { commands } from '../src/commands/index.js';
-import type { OptionValues } from '../src/commands/command.js';
+import type { OptionValues } from '../src/option.js';
 import { settingsOf } from '../src/config.js';
 import { givenFields, optionSpecs } from '../src/flag.js';
 import { modelFields } from '../src/model-config.js';

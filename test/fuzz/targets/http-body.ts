@@ -4,7 +4,7 @@ import { jobBodySchema, type JobBody } from '../../../packages/server/src/jobs/j
 import { inferenceOf } from '../../../packages/server/src/kserve/inference.js';
 import { samplingOf, sampleSchema, type SampleBody } from '../../../packages/server/src/sample-request.js';
 import { mismatchOf } from '../../../packages/server/src/schema.js';
-import { parsedJson } from '../../../packages/server/src/strictness.js';
+import { parsedJson } from '../../../packages/server/src/json.js';
 import { takenOrRefused } from '../refused.js';
 
 const schedule = NoiseSchedule.linear();

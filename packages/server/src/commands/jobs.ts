@@ -1,6 +1,7 @@
 import type { JobPlace } from '../jobs/admin.js';
 import type { JobView } from '../jobs/view.js';
-import { usageError, type Call, type CommandGroup, type GroupedCommand, type OptionSpecs } from './command.js';
+import type { OptionSpecs } from '../option.js';
+import { usageError, type Call, type CommandGroup, type GroupedCommand } from './command.js';
 
 const admin = () => import('../jobs/admin.js');
 

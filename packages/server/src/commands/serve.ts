@@ -4,8 +4,9 @@ import { readConfig } from '../config.js';
 import { givenFields, optionSpecs } from '../flag.js';
 import type { Server } from '../index.js';
 import { modelFields, type ModelConfig } from '../model-config.js';
+import type { OptionSpecs, OptionValues } from '../option.js';
 import { listeningFields, servingFields, settingsFields, workingFields, type ServerConfig } from '../settings.js';
-import { usageError, type Call, type Command, type OptionSpecs, type OptionValues } from './command.js';
+import { usageError, type Call, type Command } from './command.js';
 
 /** `path`, or `id=path`. */
 function modelOf(argument: string, options: OptionValues): ModelConfig {

@@ -14,6 +14,11 @@ export type Encoding =
   /** The fields of the answer beside its images. */
   | { form: 'application/json'; images: SentImages; fields: object };
 
+/** What makes the bodies of answers, wherever that runs. */
+export interface Encoder {
+  encode(encoding: Encoding): Promise<Uint8Array>;
+}
+
 /** Samples as grey levels or values, as the request wants them. */
 export function sentImages(images: ImageBatch, dtype: 'u8' | 'f32'): SentImages {
   return { values: dtype === 'u8' ? images.toUint8() : images.data, shape: images.shape, range: images.range };

@@ -1,9 +1,10 @@
 import { DpmError } from 'dpm-native';
 
+import { KEEP } from '../settings.js';
 import { BullmqStore } from './bullmq-store.js';
 import { SpoolFiles } from './spool-files.js';
 import { SpoolStore } from './spool-store.js';
-import { KEEP, newestFirst, type JobState, type JobStore } from './store.js';
+import { newestFirst, type JobState, type JobStore } from './store.js';
 import { viewOf, type JobView } from './view.js';
 
 /** Where jobs are, of a server that may run or not. */

@@ -6,7 +6,8 @@ import { ServerError } from '../problem.js';
 import { allChunks, failuresOf, flowOf, isQueuedJob, queuedJob, roundId, type QueuedJob } from './bullmq-flow.js';
 import { chunkKey, type Job } from './job.js';
 import { CANCELLED, connect, JOBS, loadBullmq, type Connection } from './redis.js';
-import { openResults, type Results } from './results.js';
+import { openResults } from './open-results.js';
+import type { Results } from './results.js';
 import { isOver, newestFirst, type JobPhase, type JobState, type JobStore } from './store.js';
 
 /** Jobs that are listed, the newest. */

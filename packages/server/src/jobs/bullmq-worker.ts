@@ -9,7 +9,8 @@ import { queuedChunkSchema, queuedJob, reasonOf, type QueuedChunk, type QueuedJo
 import { chunkFailure, isFinal, isUndone } from './failure.js';
 import { chunkKey, type Job } from './job.js';
 import { answers, CANCELLED, connect, JOBS, loadBullmq, shown, type Bullmq, type Connection } from './redis.js';
-import { openResults, type Results } from './results.js';
+import { openResults } from './open-results.js';
+import type { Results } from './results.js';
 import type { DrawChunk } from './store.js';
 
 /** Milliseconds for which a chunk belongs to a worker that says nothing more, and after which that is looked at. */

@@ -2,17 +2,23 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { DpmError } from 'dpm-native';
 
-import type { Context } from '../context.js';
-import { drawn } from '../drawing.js';
+import { type DrawingContext, drawn } from '../drawing.js';
+import type { Encoder } from '../encode/images.js';
 import { samplingOf } from '../sample-request.js';
-import type { ServedModel } from '../registry.js';
-import { scopes } from '../tokens.js';
+import type { Registry, ServedModel } from '../registry.js';
+import { scopes } from '../client.js';
 import { engineClass } from './engine-class.js';
 import { chunkFormat, chunkRequest, chunkSize, contentTypes, type Job } from './job.js';
 import type { DrawChunk, RoomFor } from './store.js';
 
+/** What chunks of jobs are drawn with. */
+export interface ChunkContext extends DrawingContext {
+  readonly registry: Registry;
+  readonly pool: Encoder;
+}
+
 /** The model that draws a job: of the same files, on an engine of the job's class. */
-function modelOf({ registry }: Pick<Context, 'registry'>, { digest, engine }: Job): ServedModel | undefined {
+function modelOf({ registry }: Pick<ChunkContext, 'registry'>, { digest, engine }: Job): ServedModel | undefined {
   const { failed } = registry;
   return registry.models.find(
     (served) =>
@@ -26,7 +32,7 @@ export function roomOf({ batcher }: Pick<ServedModel, 'batcher'>, chunk: number)
 }
 
 /** How many chunks of a job the models of a server draw at once. */
-export function roomFor(context: Pick<Context, 'registry'>): RoomFor {
+export function roomFor(context: Pick<ChunkContext, 'registry'>): RoomFor {
   return (job) => {
     const served = modelOf(context, job);
     return served === undefined ? 0 : roomOf(served, chunkSize(job.body));
@@ -46,7 +52,7 @@ async function patiently<T>(signal: AbortSignal, work: () => Promise<T>): Promis
 }
 
 /** Draws chunks in the batches of a server's models. */
-export function drawChunk(context: Context): DrawChunk {
+export function drawChunk(context: ChunkContext): DrawChunk {
   return async (job, chunk, signal) => {
     const served = modelOf(context, job);
     if (served === undefined) throw new DpmError('ERR_DPM_CLOSED', 'the model of the job is not loaded');

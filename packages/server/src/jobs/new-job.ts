@@ -3,7 +3,7 @@ import { DpmError, guidedRows } from 'dpm-native';
 import { paramOf, ServerError } from '../problem.js';
 import type { ServedModel } from '../registry.js';
 import { optionsOf, samplingOf, seedOf, wrong, type Sampling } from '../sample-request.js';
-import type { Client } from '../tokens.js';
+import type { Client } from '../client.js';
 import type { CarriedTrace } from '../tracing.js';
 import { engineClass } from './engine-class.js';
 import { chunkCount, chunkRequest, chunkSize, hashOf, MOST_CHUNKS, type Job, type JobBody } from './job.js';

@@ -1,18 +1,25 @@
 import { DpmError } from 'dpm-native';
+import type { FastifyBaseLogger } from 'fastify';
 
-import type { Context } from '../context.js';
 import type { JobFigures } from '../metrics.js';
+import type { Settings } from '../settings.js';
 import { BullmqStore } from './bullmq-store.js';
 import { JobWorker, type Workplace } from './bullmq-worker.js';
-import { drawChunk, roomFor, roomOf } from './draw-chunk.js';
+import { type ChunkContext, drawChunk, roomFor, roomOf } from './draw-chunk.js';
 import { engineClass } from './engine-class.js';
 import { chunkSize, queueOf } from './job.js';
 import { SpoolStore } from './spool-store.js';
 import { jobStates, rowsLeft, type JobStore } from './store.js';
 import { rowsPerSecondOf } from './view.js';
 
+/** What a server or a worker has for jobs. */
+export interface JobsContext extends ChunkContext {
+  readonly settings: Pick<Settings, 'spool' | 'queue' | 'results' | 'keep'>;
+  readonly log: Pick<FastifyBaseLogger, 'warn' | 'error'>;
+}
+
 /** How many jobs there are of each kind, and the work that they wait for. */
-async function figuresOf({ registry }: Context, store: JobStore): Promise<JobFigures> {
+async function figuresOf({ registry }: JobsContext, store: JobStore): Promise<JobFigures> {
   const states = await store.list();
   const jobs = Object.fromEntries(jobStates.map((name) => [name, states.filter(({ state }) => state === name).length]));
   const backlogSeconds = new Map<string, number>();
@@ -27,14 +34,14 @@ async function figuresOf({ registry }: Context, store: JobStore): Promise<JobFig
 }
 
 /** Counts chunks that failed, and says why. */
-function tellingOfFailures({ metrics, log }: Context): (job: string, chunk: number, error: unknown) => void {
+function tellingOfFailures({ metrics, log }: JobsContext): (job: string, chunk: number, error: unknown) => void {
   return (job, chunk, error) => {
     metrics.chunks.inc({ outcome: 'failed' });
     log.warn({ job, chunk, err: error }, 'a chunk failed');
   };
 }
 
-async function openSpool(context: Context, folder: string): Promise<SpoolStore> {
+async function openSpool(context: JobsContext, folder: string): Promise<SpoolStore> {
   const { registry, settings } = context;
   const store = await SpoolStore.open(folder, {
     keep: settings.keep,
@@ -49,7 +56,7 @@ async function openSpool(context: Context, folder: string): Promise<SpoolStore> 
 }
 
 /** Says that Redis is gone, once for each time. */
-function tellingOfRedis({ log }: Context): (error: Error) => void {
+function tellingOfRedis({ log }: JobsContext): (error: Error) => void {
   let toldAt = -Infinity;
   return (error) => {
     if (performance.now() - toldAt > 10_000) log.error({ err: error }, 'the queue cannot be reached');
@@ -57,7 +64,7 @@ function tellingOfRedis({ log }: Context): (error: Error) => void {
   };
 }
 
-function openStore(context: Context): Promise<JobStore> | undefined {
+function openStore(context: JobsContext): Promise<JobStore> | undefined {
   const { spool, queue, results, keep } = context.settings;
   if (spool !== undefined) return openSpool(context, spool);
   if (queue === undefined || results === undefined) return undefined;
@@ -69,14 +76,14 @@ function openStore(context: Context): Promise<JobStore> | undefined {
  *
  * @throws {@link DpmError} as {@link SpoolStore.open} and {@link BullmqStore.open} do.
  */
-export async function openJobs(context: Context): Promise<JobStore | undefined> {
+export async function openJobs(context: JobsContext): Promise<JobStore | undefined> {
   const store = await openStore(context);
   if (store !== undefined) context.metrics.readJobs(() => figuresOf(context, store));
   return store;
 }
 
 /** The queues whose chunks the models of a server can draw. */
-function workplaces({ registry }: Context): Workplace[] {
+function workplaces({ registry }: JobsContext): Workplace[] {
   const rooms = new Map<string, number>();
   for (const served of registry.models) {
     for (const engine of [engineClass(served), 'any']) {
@@ -92,7 +99,7 @@ function workplaces({ registry }: Context): Workplace[] {
  *
  * @throws {@link DpmError} `ERR_DPM_CONFIG` without a queue, and as {@link JobWorker.open} does.
  */
-export function openWorker(context: Context): Promise<JobWorker> {
+export function openWorker(context: JobsContext): Promise<JobWorker> {
   const { queue, results } = context.settings;
   if (queue === undefined || results === undefined) {
     throw new DpmError('ERR_DPM_CONFIG', 'a worker takes a queue, and results to keep samples in');

@@ -1,8 +1,5 @@
 import { chunkCount, chunkSize, type Job } from './job.js';
 
-/** Milliseconds that jobs are kept for when they are over, unless the configuration says otherwise: a week. */
-export const KEEP = 7 * 86_400_000;
-
 /** How far a job is. */
 export const jobStates = ['queued', 'running', 'done', 'failed', 'cancelled'] as const;
 

@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox';
 
 import { ServerError } from '../problem.js';
 import { mismatchOf } from '../schema.js';
-import { parsedJson } from '../strictness.js';
+import { parsedJson } from '../json.js';
 import { type Tensor, tensorsOf } from './tensors.js';
 
 const strict = { additionalProperties: false };

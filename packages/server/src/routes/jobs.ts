@@ -23,7 +23,7 @@ import { newJob } from '../jobs/new-job.js';
 import type { JobState, JobStore } from '../jobs/store.js';
 import { rowsPerSecondOf, viewOf } from '../jobs/view.js';
 import { ServerError } from '../problem.js';
-import type { Client } from '../tokens.js';
+import type { Client } from '../client.js';
 
 interface OfJob {
   Params: { id: string; index: string };

@@ -1,8 +1,8 @@
-import type { FastifyReply } from 'fastify';
 import Type from 'typebox';
 
 import type { Context, Routes } from '../context.js';
 import { jsonAnswer } from '../description.js';
+import { sendMetrics } from '../metrics-port.js';
 
 /** Why a server takes no requests; nothing where it does. */
 export function reasonsAgainst({ registry, state }: Pick<Context, 'registry' | 'state'>): string[] {
@@ -50,11 +50,6 @@ const metrics = {
   response: { 200: { description: 'Metrics.', content: { 'text/plain': { schema: Type.String() } } } },
 };
 
-/** Answers with what a server has counted. */
-export async function sendMetrics({ metrics: { register } }: Context, reply: FastifyReply): Promise<FastifyReply> {
-  return reply.type(register.contentType).send(await register.metrics());
-}
-
 /** `GET /livez`, `/readyz` and, where they have no port of their own, `/metrics`. */
 export const probeRoutes: Routes = (app, context) => {
   app.get('/livez', { schema: livez }, (_, reply) => {
@@ -69,5 +64,7 @@ export const probeRoutes: Routes = (app, context) => {
     return reply.status(reasons.length === 0 ? 200 : 503).send({ ready: reasons.length === 0, reasons, warnings });
   });
   if (context.settings.metricsPort !== undefined) return;
-  app.get('/metrics', { schema: metrics, config: { scope: 'metrics' } }, (_, reply) => sendMetrics(context, reply));
+  app.get('/metrics', { schema: metrics, config: { scope: 'metrics' } }, (_, reply) =>
+    sendMetrics(context.metrics, reply),
+  );
 };

@@ -3,26 +3,12 @@ import { fileURLToPath } from 'node:url';
 import type { ImageBatch } from 'dpm-native';
 import { Piscina } from 'piscina';
 
-import { type Encoding, sentImages } from '../encode/images.js';
+import { type Encoder, type Encoding, sentImages } from '../encode/images.js';
 import type { ImageInChunk } from '../jobs/sample-of-chunk.js';
 import type { Inference, InferenceBody } from '../kserve/inference.js';
 import type { Outputs } from '../kserve/outputs.js';
+import { type InLine, limits } from '../limits.js';
 import { done, type Outcome, resultOf, type Results, type Task } from './tasks.js';
-
-/** Work that is done at once, as it takes less than crossing to another thread and back. */
-export interface InLine {
-  /** Images of an answer. */
-  readonly images: number;
-  /** Elements of these. */
-  readonly elements: number;
-  /** Bytes of JSON of a request. */
-  readonly bytes: number;
-  /** Numbers of an answer. */
-  readonly numbers: number;
-}
-
-/** That of every server. */
-export const inLine: InLine = { images: 4, elements: 4 * 32 * 32 * 3, bytes: 65_536, numbers: 4096 };
 
 /** How many bytes of binary data take as long as one of JSON. */
 const BINARY_BYTES = 16;
@@ -41,13 +27,13 @@ function threads(most: number): Piscina<Task, Outcome> {
 }
 
 /** Does what is large in threads of its own, so that nothing long runs on the event loop. */
-export class ThreadPool {
+export class ThreadPool implements Encoder {
   readonly #inLine: InLine;
   readonly #forImages = threads(2);
   /** Images do not wait behind tensors, which take seconds where they are of the largest. */
   readonly #forTensors = threads(1);
 
-  constructor(small: InLine = inLine) {
+  constructor(small: InLine = limits.inLine) {
     this.#inLine = small;
   }
 

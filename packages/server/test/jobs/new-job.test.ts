@@ -19,7 +19,7 @@ import { newJob } from '../../src/jobs/new-job.js';
 import { imageOfChunk } from '../../src/jobs/sample-of-chunk.js';
 import type { ServedModel } from '../../src/registry.js';
 import { ThreadPool } from '../../src/threads/pool.js';
-import { anybody } from '../../src/tokens.js';
+import { anybody } from '../../src/client.js';
 import { jobOf } from './job-of.js';
 
 type Loose = Record<string, unknown>;

@@ -9,7 +9,8 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { optional } from '../../src/jobs/optional.js';
-import { openResults, type Results } from '../../src/jobs/results.js';
+import { openResults } from '../../src/jobs/open-results.js';
+import type { Results } from '../../src/jobs/results.js';
 import { replaceFile, writeOnce } from '../../src/jobs/write-once.js';
 
 /** PUT that leaves what is there, HEAD and GET, as S3 has them. */
