@@ -32,8 +32,9 @@ const ofCard = [
 // A server with its processes, browsers and queues, which .ci/run has where one of what they are made of has changed.
 const ofServer = [
   'packages/server/test/{browser,process}/**/*.test.ts',
-  'packages/server/test/jobs/{jobs,kills,queue-faults,secrets}.test.ts',
-  'packages/server/test/slow-readers.test.ts',
+  'packages/server/test/jobs/{jobs,kills,secrets}.test.ts',
+  'packages/server/test/jobs/queue/queue-faults.test.ts',
+  'packages/server/test/http/slow-readers.test.ts',
 ];
 const skipped = [
   ...(process.env.DPM_CARD_TESTS === 'OFF' ? ofCard : []),

@@ -42,9 +42,9 @@ function distancesFrom(changed: readonly string[]): Map<string, number> {
 /** Folders of tests that mirror the rooms of files. */
 function mirrorsOf(changed: readonly string[]): string[] {
   return changed.flatMap((file) => {
-    if (file.startsWith('packages/server/src/')) return ['packages/server/test/'];
     const room = roomOf(file, rooms)?.path;
     if (room === undefined) return [];
+    if (room.startsWith('packages/')) return [`${room.replace('/src/', '/test/').replace(/\.ts$/, '')}/`];
     return room.startsWith('cuda') ? ['test/cuda/'] : [`test/${room.replace(/\.ts$/, '')}/`];
   });
 }

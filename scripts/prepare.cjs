@@ -22,4 +22,5 @@ const compiler = require.resolve('typescript/bin/tsc', { paths: [root] });
 run(compiler, '-p', 'tsconfig.build.json');
 const server = path.join(root, 'packages/server');
 run(compiler, '-p', path.join(server, 'tsconfig.build.json'));
-cpSync(path.join(server, 'src/page'), path.join(server, 'dist/page'), { recursive: true });
+const page = 'apis/page/static';
+cpSync(path.join(server, 'src', page), path.join(server, 'dist', page), { recursive: true });

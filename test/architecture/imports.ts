@@ -23,7 +23,16 @@ export function readSources(root: string, folders: readonly string[]): Sources {
   return sources;
 }
 
-/** Files of `sources` that a file imports, types included, or includes. C++ names files from native/, cuda/'s from the root. */
+/** The tree that a room belongs to: `lib`, `native`, `cuda`, or the sources of a package. */
+export function treeOf(path: string): string {
+  const [, tree = path] = /^(packages\/[^/]+\/src|[^/]+)\//.exec(path) ?? [];
+  return tree;
+}
+
+/**
+ * Files that a TypeScript file imports by a path, types included, or that a C++ file includes by a path from `native/`, from the root or
+ * from its own folder. Packages are not among them: what `packages/` has from 'dpm-native' is public.
+ */
 export function imported(file: string, sources: Sources): string[] {
   const text = sources.get(file) ?? '';
   if (file.endsWith('.ts')) {
@@ -88,7 +97,7 @@ export function circles(sources: Sources): string[] {
 export function markdownTable(rooms: readonly Room[]): string[] {
   const lines = rooms.map(({ path, holds, uses }) => {
     // Rooms of one tree are named without it.
-    const tree = `${path.split('/')[0] ?? ''}/`;
+    const tree = `${treeOf(path)}/`;
     const named = uses.map((use) => (use.startsWith(tree) ? use.slice(tree.length) : use)).join(', ');
     return [`\`${path}\``, holds, named === '' ? 'nothing' : named];
   });

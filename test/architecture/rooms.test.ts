@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 
 import { packagePath } from '../support/temporary.js';
-import { circles, imported, linesByRoom, markdownTable, readSources, violations } from './imports.js';
+import { circles, imported, linesByRoom, markdownTable, readSources, treeOf, violations } from './imports.js';
 import { rooms } from './rooms.js';
 
-const trees = [...new Set(rooms.map(({ path }) => path.split('/')[0] ?? ''))];
+const trees = [...new Set(rooms.map(({ path }) => treeOf(path)))];
+const server = 'packages/server/src';
 const sources = readSources(packagePath('.'), trees);
 
 /** The sources with one more line at the top of a file. */
@@ -14,9 +15,10 @@ function planted(file: string, line: string): Map<string, string> {
   return new Map(sources).set(file, `${line}\n${sources.get(file) ?? ''}`);
 }
 
-describe('the rooms of lib/, native/ and cuda/', () => {
+describe('the rooms of lib/, packages/server/src/, native/ and cuda/', () => {
   it('are used as their table says', () => {
-    expect(sources.size).toBeGreaterThan(350);
+    expect(sources.size).toBeGreaterThan(430);
+    expect(trees).toEqual(['lib', 'packages/server/src', 'native', 'cuda']);
     expect(violations(sources, rooms)).toEqual([]);
   });
 
@@ -58,7 +60,7 @@ describe('the rooms of lib/, native/ and cuda/', () => {
   it('are shown by ARCHITECTURE.md', () => {
     const rows = readFileSync(packagePath('ARCHITECTURE.md'), 'utf8')
       .split('\n')
-      .filter((line) => /^\| `(lib|native|cuda)/.test(line))
+      .filter((line) => /^\| `(lib|packages|native|cuda)/.test(line))
       .map((line) =>
         line
           .split('|')
@@ -82,6 +84,29 @@ describe('the check of the rooms', () => {
     expect(exported).toEqual(['lib/base/arrays.ts uses lib/index.ts: lib/base may not use lib/index.ts']);
   });
 
+  it('notices an upward import in a package, of a type and where it is awaited, too', () => {
+    const file = `${server}/jobs/spool/spool-job.ts`;
+    const target = `${server}/http/context.ts`;
+    const lines = [
+      "import { note } from '../../http/context.js';",
+      "import type { Context } from '../../http/context.js';",
+      "const context = await import('../../http/context.js');",
+    ];
+    for (const line of lines) {
+      expect(violations(planted(file, line), rooms)).toEqual([
+        `${file} uses ${target}: ${server}/jobs/spool may not use ${server}/http`,
+      ]);
+    }
+  });
+
+  it('notices a package that imports the library by a path, and not by its name', () => {
+    const file = `${server}/base/json.ts`;
+    expect(violations(planted(file, "import { DpmError } from 'dpm-native';"), rooms)).toEqual([]);
+    expect(violations(planted(file, "import { DpmError } from '../../../../lib/index.js';"), rooms)).toEqual([
+      `${file} uses lib/index.ts: ${server}/base may not use lib/index.ts`,
+    ]);
+  });
+
   it('notices an upward include in C++', () => {
     const file = 'native/core/error.h';
     const found = violations(planted(file, '#include "engine/engine.h"'), rooms);
@@ -89,13 +114,16 @@ describe('the check of the rooms', () => {
   });
 
   it('notices a file in no room', () => {
-    const found = violations(new Map(sources).set('lib/stray.ts', '').set('native/stray/stray.cc', ''), rooms);
-    expect(found).toEqual(['lib/stray.ts lies in no room', 'native/stray/stray.cc lies in no room']);
+    const stray = ['lib/stray.ts', 'native/stray/stray.cc', `${server}/stray.ts`, `${server}/stray/stray.ts`];
+    const found = violations(new Map([...sources, ...stray.map((file) => [file, ''] as const)]), rooms);
+    expect(found).toEqual(stray.map((file) => `${file} lies in no room`));
   });
 
   it('notices a circle of two files, of types too', () => {
     const found = circles(planted('lib/base/errors.ts', "import type { at } from './arrays.js';"));
     expect(found.length).toBeGreaterThan(0);
     expect(found.join()).toContain('lib/base/errors.ts');
+    const line = "import type { JobState } from './store.js';";
+    expect(circles(planted(`${server}/jobs/job.ts`, line)).join()).toContain(`${server}/jobs/job.ts`);
   });
 });

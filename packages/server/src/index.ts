@@ -3,32 +3,52 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { FastifyInstance } from 'fastify';
 
-import { settingsOf } from './config.js';
-import { watchConfig } from './config-watch.js';
-import type { Context, Routes, WholeAnswer } from './context.js';
-import { IdempotencyKeys } from './idempotency.js';
-import { openJobs, openWorker } from './jobs/open.js';
-import { type Limits, limits } from './limits.js';
-import { Liveness } from './liveness.js';
-import { loggerOf } from './log.js';
-import { Metrics } from './metrics.js';
-import { listenForMetrics } from './metrics-port.js';
-import { Registry } from './registry.js';
-import { reload, type Reloaded } from './reload.js';
-import { serverRoutes, workerRoutes } from './all-routes.js';
-import { buildApp } from './server.js';
-import type { ServerConfig } from './settings.js';
+import { kserveRoutes } from './apis/kserve/route.js';
+import { openaiRoutes } from './apis/openai/route.js';
+import { pageRoutes } from './apis/page/route.js';
+import { watchConfig } from './config/config-watch.js';
+import { settingsOf } from './config/config.js';
+import { type Limits, limits } from './config/limits.js';
+import type { ServerConfig } from './config/settings.js';
+import type { Context, Routes, WholeAnswer } from './http/context.js';
+import { IdempotencyKeys } from './http/idempotency.js';
+import { jobRoutes } from './http/routes/jobs.js';
+import { modelRoutes } from './http/routes/models.js';
+import { openapiRoutes } from './http/routes/openapi.js';
+import { probeRoutes } from './http/routes/probes.js';
+import { sampleRoutes } from './http/routes/samples.js';
+import { buildApp } from './http/server.js';
+import { Tokens } from './http/tokens.js';
+import { openJobs, openWorker } from './jobs/places/open.js';
+import { Registry } from './models/registry.js';
+import { reload, type Reloaded } from './models/reload.js';
+import { Liveness } from './observe/liveness.js';
+import { loggerOf } from './observe/log.js';
+import { listenForMetrics } from './observe/metrics-port.js';
+import { Metrics } from './observe/metrics.js';
+import { Tracing } from './observe/tracing.js';
 import { ThreadPool } from './threads/pool.js';
-import { Tokens } from './tokens.js';
-import { Tracing } from './tracing.js';
 
-export { readConfig } from './config.js';
-export { changeJob, listJobs, purgeJobs, type JobAction, type JobPlace } from './jobs/admin.js';
+export { readConfig } from './config/config.js';
+export { changeJob, listJobs, purgeJobs, type JobAction, type JobPlace } from './jobs/places/admin.js';
 export type { JobView } from './jobs/view.js';
-export type { ModelConfig } from './model-config.js';
-export type { Reloaded } from './reload.js';
-export type { ServerConfig } from './settings.js';
-export { newToken } from './tokens.js';
+export type { ModelConfig } from './config/model-config.js';
+export type { Reloaded } from './models/reload.js';
+export type { ServerConfig } from './config/settings.js';
+export { newToken } from './http/tokens.js';
+
+/** The routes of a server, and those of a worker, which takes no requests. */
+const serverRoutes: readonly Routes[] = [
+  pageRoutes,
+  sampleRoutes,
+  jobRoutes,
+  modelRoutes,
+  openaiRoutes,
+  kserveRoutes,
+  probeRoutes,
+  openapiRoutes,
+];
+const workerRoutes: readonly Routes[] = [probeRoutes];
 
 /** Milliseconds in which answers can be written whatever the time for draining is. */
 const LEAST_FOR_ANSWERS = 1000;

@@ -7,7 +7,7 @@ import { DiffusionModel } from 'dpm-native';
 
 import { valueIn } from '../../../test/support/until.js';
 import { Server, type ServerConfig } from '../src/index.js';
-import { type Limits, limits } from '../src/limits.js';
+import { type Limits, limits } from '../src/config/limits.js';
 import { expectDescribed } from './described.js';
 
 export { until, untilDraws } from '../../../test/support/until.js';

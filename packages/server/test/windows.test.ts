@@ -5,8 +5,8 @@ import { join } from 'node:path';
 
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
-import { watchConfig } from '../src/config-watch.js';
-import { Tokens } from '../src/tokens.js';
+import { watchConfig } from '../src/config/config-watch.js';
+import { Tokens } from '../src/http/tokens.js';
 
 const { platform } = process;
 let folder: string;

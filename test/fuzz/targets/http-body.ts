@@ -1,10 +1,10 @@
 // Bodies of a server's requests: samples, jobs and inference in its binary form.
 import { NoiseSchedule } from '../../../lib/schedule/noise-schedule.js';
 import { jobBodySchema, type JobBody } from '../../../packages/server/src/jobs/job.js';
-import { inferenceOf } from '../../../packages/server/src/kserve/inference.js';
-import { samplingOf, sampleSchema, type SampleBody } from '../../../packages/server/src/sample-request.js';
-import { mismatchOf } from '../../../packages/server/src/schema.js';
-import { parsedJson } from '../../../packages/server/src/json.js';
+import { inferenceOf } from '../../../packages/server/src/apis/kserve/bodies/inference.js';
+import { samplingOf, sampleSchema, type SampleBody } from '../../../packages/server/src/samples/sample-request.js';
+import { mismatchOf } from '../../../packages/server/src/base/schema.js';
+import { parsedJson } from '../../../packages/server/src/base/json.js';
 import { takenOrRefused } from '../refused.js';
 
 const schedule = NoiseSchedule.linear();

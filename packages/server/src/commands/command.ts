@@ -2,7 +2,7 @@
 // of its public names.
 import { DpmError } from 'dpm-native';
 
-import type { OptionSpecs, OptionValues } from '../option.js';
+import type { OptionSpecs, OptionValues } from '../config/option.js';
 
 /** Writes to standard output. */
 export interface Output {

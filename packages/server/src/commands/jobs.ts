@@ -1,9 +1,9 @@
-import type { JobPlace } from '../jobs/admin.js';
+import type { JobPlace } from '../jobs/places/admin.js';
 import type { JobView } from '../jobs/view.js';
-import type { OptionSpecs } from '../option.js';
+import type { OptionSpecs } from '../config/option.js';
 import { usageError, type Call, type CommandGroup, type GroupedCommand } from './command.js';
 
-const admin = () => import('../jobs/admin.js');
+const admin = () => import('../jobs/places/admin.js');
 
 const options: OptionSpecs = {
   spool: { value: 'DIR', help: 'where the jobs are: a folder' },

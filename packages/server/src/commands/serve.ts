@@ -1,11 +1,17 @@
 import { DpmError } from 'dpm-native';
 
-import { readConfig } from '../config.js';
-import { givenFields, optionSpecs } from '../flag.js';
+import { readConfig } from '../config/config.js';
+import { givenFields, optionSpecs } from '../config/flag.js';
 import type { Server } from '../index.js';
-import { modelFields, type ModelConfig } from '../model-config.js';
-import type { OptionSpecs, OptionValues } from '../option.js';
-import { listeningFields, servingFields, settingsFields, workingFields, type ServerConfig } from '../settings.js';
+import { modelFields, type ModelConfig } from '../config/model-config.js';
+import type { OptionSpecs, OptionValues } from '../config/option.js';
+import {
+  listeningFields,
+  servingFields,
+  settingsFields,
+  workingFields,
+  type ServerConfig,
+} from '../config/settings.js';
 import { usageError, type Call, type Command } from './command.js';
 
 /** `path`, or `id=path`. */

@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { DpmError } from 'dpm-native';
 
-import { type DrawingContext, drawn } from '../drawing.js';
-import type { Encoder } from '../encode/images.js';
-import { samplingOf } from '../sample-request.js';
-import type { Registry, ServedModel } from '../registry.js';
-import { scopes } from '../client.js';
+import { type DrawingContext, drawn } from '../samples/drawing.js';
+import type { Encoder } from '../samples/encode.js';
+import { samplingOf } from '../samples/sample-request.js';
+import type { Registry, ServedModel } from '../models/registry.js';
+import { scopes } from '../base/client.js';
 import { engineClass } from './engine-class.js';
 import { chunkFormat, chunkRequest, chunkSize, contentTypes, type Job } from './job.js';
 import type { DrawChunk, RoomFor } from './store.js';

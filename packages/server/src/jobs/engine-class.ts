@@ -1,5 +1,5 @@
-import type { ServedModel } from '../registry.js';
-import { libraryVersion } from '../version.js';
+import type { ServedModel } from '../models/registry.js';
+import { libraryVersion } from '../base/version.js';
 
 /** Words as names of queues and folders have them. */
 function plain(text: string): string {

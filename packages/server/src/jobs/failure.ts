@@ -1,6 +1,6 @@
 import { DpmError } from 'dpm-native';
 
-import { failureOf } from '../problem.js';
+import { failureOf } from '../base/problem.js';
 import type { ChunkFailure } from './store.js';
 
 /** Times that a chunk is tried. */

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { takesUnconditionalLabel } from 'dpm-native';
 import Type, { type Static } from 'typebox';
 
-import { sampleSchema, type SampleBody } from '../sample-request.js';
+import { sampleSchema, type SampleBody } from '../samples/sample-request.js';
 
 /** Samples of a job. */
 const MOST_SAMPLES = 1_000_000;

@@ -1,10 +1,10 @@
 import { DpmError, guidedRows } from 'dpm-native';
 
-import { paramOf, ServerError } from '../problem.js';
-import type { ServedModel } from '../registry.js';
-import { optionsOf, samplingOf, seedOf, wrong, type Sampling } from '../sample-request.js';
-import type { Client } from '../client.js';
-import type { CarriedTrace } from '../tracing.js';
+import { paramOf, ServerError } from '../base/problem.js';
+import type { ServedModel } from '../models/registry.js';
+import { optionsOf, samplingOf, seedOf, wrong, type Sampling } from '../samples/sample-request.js';
+import type { Client } from '../base/client.js';
+import type { CarriedTrace } from '../observe/tracing.js';
 import { engineClass } from './engine-class.js';
 import { chunkCount, chunkRequest, chunkSize, hashOf, MOST_CHUNKS, type Job, type JobBody } from './job.js';
 

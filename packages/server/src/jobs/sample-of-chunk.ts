@@ -1,8 +1,8 @@
 import { ImageBatch } from 'dpm-native';
 import { decode } from 'fast-png';
 
-import { ServerError } from '../problem.js';
-import { gridOf } from '../encode/images.js';
+import { ServerError } from '../base/problem.js';
+import { gridOf } from '../samples/encode.js';
 import { chunkFormat, chunkRequest, chunkSize, type Job } from './job.js';
 
 /** An image in a chunk that is there. */

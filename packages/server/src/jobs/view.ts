@@ -1,6 +1,6 @@
 import type { Priority } from 'dpm-native';
 
-import type { Registry } from '../registry.js';
+import type { Registry } from '../models/registry.js';
 import { chunkCount, chunkFormat, chunkSize, type ChunkFormat, type Job } from './job.js';
 import { rowsLeft, samplesDone, type ChunkFailure, type JobPhase, type JobState } from './store.js';
 

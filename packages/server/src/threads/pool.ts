@@ -3,11 +3,11 @@ import { fileURLToPath } from 'node:url';
 import type { ImageBatch } from 'dpm-native';
 import { Piscina } from 'piscina';
 
-import { type Encoder, type Encoding, sentImages } from '../encode/images.js';
+import { type Encoder, type Encoding, sentImages } from '../samples/encode.js';
 import type { ImageInChunk } from '../jobs/sample-of-chunk.js';
-import type { Inference, InferenceBody } from '../kserve/inference.js';
-import type { Outputs } from '../kserve/outputs.js';
-import { type InLine, limits } from '../limits.js';
+import type { Inference, InferenceBody } from '../apis/kserve/bodies/inference.js';
+import type { Outputs } from '../apis/kserve/bodies/outputs.js';
+import { type InLine, limits } from '../config/limits.js';
 import { done, type Outcome, resultOf, type Results, type Task } from './tasks.js';
 
 /** How many bytes of binary data take as long as one of JSON. */

@@ -1,8 +1,8 @@
-import { encoded, type Encoding, sentImages } from '../encode/images.js';
+import { encoded, type Encoding, sentImages } from '../samples/encode.js';
 import { imageOfChunk, type ImageInChunk } from '../jobs/sample-of-chunk.js';
-import { type Inference, type InferenceBody, inferenceOf } from '../kserve/inference.js';
-import { type Outputs, textOf } from '../kserve/outputs.js';
-import { ServerError } from '../problem.js';
+import { type Inference, type InferenceBody, inferenceOf } from '../apis/kserve/bodies/inference.js';
+import { type Outputs, textOf } from '../apis/kserve/bodies/outputs.js';
+import { ServerError } from '../base/problem.js';
 
 /** What takes too long for the event loop. */
 export type Task =

@@ -13,7 +13,7 @@ import { describe, expect, it } from 'vitest';
 import { queueOf } from '../../src/jobs/job.js';
 import { until } from '../support.js';
 import { Process } from './command.js';
-import { hasRedis, RedisServer } from './redis-server.js';
+import { hasRedis, RedisServer } from './queue/redis-server.js';
 
 const kills = Number(process.env.DPM_KILLS ?? 1);
 const samples = Number(process.env.DPM_KILL_SAMPLES ?? 160);

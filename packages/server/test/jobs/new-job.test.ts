@@ -3,7 +3,7 @@ import { ImageBatch, UNet } from 'dpm-native';
 import { decode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
 
-import { encoded } from '../../src/encode/images.js';
+import { encoded } from '../../src/samples/encode.js';
 import { engineClass } from '../../src/jobs/engine-class.js';
 import {
   chunkCount,
@@ -17,9 +17,9 @@ import {
 } from '../../src/jobs/job.js';
 import { newJob } from '../../src/jobs/new-job.js';
 import { imageOfChunk } from '../../src/jobs/sample-of-chunk.js';
-import type { ServedModel } from '../../src/registry.js';
+import type { ServedModel } from '../../src/models/registry.js';
 import { ThreadPool } from '../../src/threads/pool.js';
-import { anybody } from '../../src/client.js';
+import { anybody } from '../../src/base/client.js';
 import { jobOf } from './job-of.js';
 
 type Loose = Record<string, unknown>;

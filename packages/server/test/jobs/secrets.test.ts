@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { newToken } from '../../src/index.js';
 import { until } from '../support.js';
-import { hasRedis, RedisServer } from './redis-server.js';
+import { hasRedis, RedisServer } from './queue/redis-server.js';
 
 const command = fileURLToPath(new URL('../../../../dist/cli/main.js', import.meta.url));
 const passwords = {

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 import { changeJob, listJobs, purgeJobs, Server, type JobView, type ServerConfig } from '../../src/index.js';
 import { until } from '../support.js';
-import { hasRedis, RedisServer } from './redis-server.js';
+import { hasRedis, RedisServer } from './queue/redis-server.js';
 
 const model = { path: 'mnist', device: 'cpu', rows: 4 };
 

@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto';
+
+import Type from 'typebox';
+
+import { ServerError } from '../base/problem.js';
+
+/** Keys that are kept, the newest. */
+const MOST_KEYS = 10_000;
+const DAY = 86_400_000;
+
+/** Headers of requests that can be sent again. */
+export const keyHeaders = Type.Object({
+  'idempotency-key': Type.Optional(
+    Type.String({ description: 'The same request under the same key gives the same images: 1 to 255 characters.' }),
+  ),
+});
+
+/**
+ * The value of the header `Idempotency-Key`.
+ *
+ * @throws {@link ServerError} `ERR_DPM_ARGUMENT` where it is none.
+ */
+export function requireKey(key: string): string {
+  if (/^[\x21-\x7e]{1,255}$/.test(key)) return key;
+  throw new ServerError('ERR_DPM_ARGUMENT', 'Idempotency-Key has to be 1 to 255 visible characters of ASCII');
+}
+
+/** One run for all who ask for it while it goes on: it ends early when all of them have left. */
+class SharedRun<T> {
+  readonly #result: Promise<T>;
+  readonly #nobody = new AbortController();
+  #waiting = 0;
+
+  constructor(run: (signal: AbortSignal) => Promise<T>) {
+    this.#result = run(this.#nobody.signal);
+  }
+
+  /** Whether all have left. */
+  get isLeft(): boolean {
+    return this.#nobody.signal.aborted;
+  }
+
+  join(signal: AbortSignal): Promise<T> {
+    ++this.#waiting;
+    signal.addEventListener('abort', () => {
+      if (--this.#waiting === 0) this.#nobody.abort();
+    });
+    return this.#result;
+  }
+}
+
+/** What a key stands for. */
+interface Entry<T> {
+  readonly hash: string;
+  readonly seed: bigint;
+  readonly from: number;
+  running?: SharedRun<T> | undefined;
+}
+
+/** A request that has been made under a key. */
+export interface Keyed<T> {
+  /** Of the first request of this key. */
+  readonly seed: bigint;
+  /** Runs, or joins the run of the same request that goes on. */
+  run(signal: AbortSignal, run: (signal: AbortSignal) => Promise<T>): Promise<T>;
+}
+
+/**
+ * Requests by their header `Idempotency-Key`: what is kept is a hash of the request and the seed that was drawn for it. As results are
+ * functions of these, the same request gives the same bytes again, and answers need not be kept.
+ */
+export class IdempotencyKeys<T> {
+  /** The oldest first. */
+  readonly #entries = new Map<string, Entry<T>>();
+  readonly #now: () => number;
+
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+  }
+
+  /**
+   * @param client - Keys of different clients are different.
+   * @param request - All that the answer depends on.
+   * @param draw - The seed, where the key is new.
+   * @throws {@link ServerError} `ERR_DPM_IDEMPOTENCY` where the key stands for another request, `ERR_DPM_ARGUMENT` where it is none.
+   */
+  of(client: string, key: string, request: unknown, draw: () => bigint): Keyed<T> {
+    const name = JSON.stringify([client, requireKey(key)]);
+    const hash = createHash('sha256').update(JSON.stringify(request)).digest('hex');
+    this.#forget();
+    const known = this.#entries.get(name);
+    if (known !== undefined && known.hash !== hash) {
+      throw new ServerError('ERR_DPM_IDEMPOTENCY', 'the Idempotency-Key stands for another request');
+    }
+    const entry = known ?? { hash, seed: draw(), from: this.#now() };
+    this.#entries.set(name, entry);
+    return { seed: entry.seed, run: (signal, run) => this.#run(entry, signal, run) };
+  }
+
+  #run(entry: Entry<T>, signal: AbortSignal, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    if (entry.running === undefined || entry.running.isLeft) {
+      const made = new SharedRun<T>(async (shared) => {
+        try {
+          return await run(shared);
+        } finally {
+          // Another may have begun since all who waited for this one left.
+          if (entry.running === made) entry.running = undefined;
+        }
+      });
+      entry.running = made;
+    }
+    return entry.running.join(signal);
+  }
+
+  #forget(): void {
+    for (const [name, { from, running }] of this.#entries) {
+      const isOld = this.#now() - from > DAY || this.#entries.size >= MOST_KEYS;
+      if (!isOld) return;
+      if (running === undefined) this.#entries.delete(name);
+    }
+  }
+}

@@ -1,0 +1,94 @@
+import { dpmErrorCodes, samplerNames } from 'dpm-native';
+import Type from 'typebox';
+
+import { binary, type DescribedAnswer, jsonAnswer } from '../../description.js';
+import { chunkFormats } from '../../../jobs/job.js';
+import { jobStates } from '../../../jobs/store.js';
+import { serverErrorCodes } from '../../../base/problem.js';
+
+const strict = { additionalProperties: false };
+const count = Type.Integer({ minimum: 0 });
+
+const jobSchema = Type.Object(
+  {
+    id: Type.String({ pattern: '^[0-9a-f-]{36}$' }),
+    object: Type.Literal('job'),
+    state: Type.Enum(jobStates),
+    done: Type.Integer({ minimum: 0, description: 'Samples that are there.' }),
+    total: Type.Integer({ minimum: 1, description: 'Samples.' }),
+    chunks: Type.Integer({ minimum: 1 }),
+    chunk: Type.Integer({ minimum: 1, description: 'Samples of one.' }),
+    failedChunks: Type.Array(
+      Type.Object(
+        { chunk: count, code: Type.Enum([...dpmErrorCodes, ...serverErrorCodes]), message: Type.String() },
+        strict,
+      ),
+    ),
+    createdAt: Type.String({ format: 'date-time' }),
+    expectedSeconds: Type.Union([Type.Number({ minimum: 0 }), Type.Null()], {
+      description: 'Of one machine like this one, where that is known.',
+    }),
+    model: Type.String(),
+    digest: Type.String({ description: "SHA-256 of the model's files." }),
+    engine: Type.String({ description: "The class of engines that draw it, or 'any'." }),
+    sampler: Type.Enum(samplerNames),
+    seed: Type.String({ pattern: '^[0-9]{1,20}$' }),
+    first: count,
+    priority: Type.Enum(['high', 'normal', 'low']),
+    shape: Type.Array(count, { minItems: 3, maxItems: 3, description: '[C, H, W] of a sample.' }),
+    format: Type.Enum(chunkFormats),
+  },
+  strict,
+);
+
+const headers = { 'dpm-digest': Type.String({ description: "SHA-256 of the model's files." }) };
+
+/** What `POST /v1/jobs` answers. */
+export const takenAnswer: DescribedAnswer = {
+  ...jsonAnswer('The job: it survives the end of the server.', jobSchema),
+  headers: { location: Type.String({ description: 'Of the job.' }) },
+};
+
+/** What `GET /v1/jobs/{id}` answers. */
+export const jobAnswer = jsonAnswer('The job.', jobSchema);
+
+/** What `GET /v1/jobs` answers. */
+export const jobsAnswer = jsonAnswer(
+  'Your jobs, the newest first.',
+  Type.Object({ object: Type.Literal('list'), data: Type.Array(jobSchema) }, strict),
+);
+
+/** What `GET /v1/jobs/{id}/events` answers. */
+export const eventsAnswer: DescribedAnswer = {
+  description: 'The job whenever it has changed, until it is over.',
+  content: {
+    'text/event-stream': {
+      schema: Type.String({ description: 'Events, and comments where nothing happens.' }),
+      'x-events': {
+        progress: jobSchema,
+        done: jobSchema,
+        failed: jobSchema,
+        cancelled: jobSchema,
+        error: Type.Ref('Problem#'),
+      },
+    },
+  },
+};
+
+/** What `GET /v1/jobs/{id}/chunks/{index}` answers. */
+export const chunkAnswer: DescribedAnswer = {
+  description: "A chunk's samples, in the job's format.",
+  headers,
+  content: {
+    ...binary('application/x-npy', "numpy's file of [N, C, H, W]."),
+    ...binary('application/x-safetensors', 'A tensor `images` of [N, C, H, W].'),
+    ...binary('image/png', 'All as a grid.'),
+  },
+};
+
+/** What `GET /v1/jobs/{id}/images/{index}` answers. */
+export const imageAnswer: DescribedAnswer = {
+  description: 'One sample.',
+  headers,
+  content: binary('image/png', 'The image.'),
+};

@@ -1,0 +1,150 @@
+import { DpmError, type Option, type OptionTable, samplerNames, samplers, type SamplerName } from 'dpm-native';
+import Type, { type Static } from 'typebox';
+
+import { modelAnswer, modelsAnswer, samplersAnswer } from './answers/models.js';
+import type { Routes } from '../context.js';
+import { modelSchema, type ModelConfig } from '../../config/model-config.js';
+import { requireRoot } from '../../models/model-roots.js';
+import { ServerError } from '../../base/problem.js';
+import type { ServedModel } from '../../models/registry.js';
+
+/** Samplers that a model has the tables for. */
+function samplersOf({ model }: ServedModel): SamplerName[] {
+  return samplerNames.filter((name) => !samplers[name].facts.needsGamma || model.gamma !== null);
+}
+
+/** The options of a sampler that requests may give. */
+function describedOptions(options: OptionTable): object {
+  const given = Object.entries(options).filter(([name]) => name !== 'gamma');
+  return Object.fromEntries(given.map(([name, option]) => [name, { description: (option as Option<unknown>).help }]));
+}
+
+function listed({ id, created }: ServedModel): object {
+  return { id, object: 'model', created, owned_by: 'dpm-native' };
+}
+
+function described(served: ServedModel): object {
+  const { model, batcher, digest, labels } = served;
+  const { rows, slots, rowsPerSecond } = batcher.capacity;
+  return {
+    ...listed(served),
+    digest,
+    shape: model.sampleShape,
+    classes: model.unet.info.classes,
+    labels,
+    parameters: model.unet.info.parameters,
+    device: model.device.name,
+    samplers: samplersOf(served),
+    batcher: { rows, slots, capacityRowsPerSecond: rowsPerSecond, expectedWaitMs: batcher.expectedWait() },
+  };
+}
+
+const putSchema = Type.Interface(
+  [Type.Omit(modelSchema, ['id', 'config'])],
+  { evict: Type.Optional(Type.Boolean({ description: 'Idle models that are not pinned may go for it.' })) },
+  { additionalProperties: false },
+);
+type PutBody = Static<typeof putSchema>;
+
+/** What is wrong with a model is no mistake of the server, as it is while it runs. */
+function ofModel(error: unknown): unknown {
+  if (!(error instanceof DpmError)) return error;
+  if (error.code === 'ERR_DPM_OUT_OF_MEMORY') return new ServerError(error.code, error.message, { status: 507 });
+  const isOfModel = /^ERR_DPM_(?:ARGUMENT|CONFIG|FILE|HEADER|PICKLE|TENSOR)/.test(error.code);
+  return isOfModel ? new ServerError(error.code, error.message, { status: 422 }) : error;
+}
+
+const params = Type.Object({ id: Type.String({ description: 'Of the model.' }) });
+
+const schemas = {
+  list: {
+    operationId: 'listModels',
+    summary: 'The models.',
+    tags: ['models'],
+    response: { 200: modelsAnswer },
+  },
+  get: {
+    operationId: 'getModel',
+    summary: 'A model, and what its batch can do.',
+    tags: ['models'],
+    params,
+    response: { 200: modelAnswer },
+  },
+  put: {
+    operationId: 'putModel',
+    summary: 'Loads a model in the place of the one of that id.',
+    tags: ['models'],
+    params,
+    body: putSchema,
+    response: { 200: modelAnswer },
+  },
+  delete: {
+    operationId: 'deleteModel',
+    summary: 'Takes a model away, which finishes what it has to do.',
+    tags: ['models'],
+    params,
+    response: { 204: Type.Null({ description: 'It takes no more requests.' }) },
+  },
+  samplers: {
+    operationId: 'listSamplers',
+    summary: 'Samplers and their options.',
+    tags: ['models'],
+    response: { 200: samplersAnswer },
+  },
+};
+
+type OfModel = { Params: { id: string } };
+
+/** `/v1/models`, `/v1/models/{id}` and `/v1/samplers`. */
+export const modelRoutes: Routes = (app, { registry, settings }) => {
+  const config = { scope: 'sample' } as const;
+  app.get('/v1/models', { schema: schemas.list, config }, () => ({
+    object: 'list',
+    data: registry.models.map(listed),
+  }));
+  app.get<OfModel>(
+    '/v1/models/:id',
+    { schema: schemas.get, config: { ...config, fails: [404] } },
+    ({ params: { id } }) => described(registry.get(id)),
+  );
+  app.get('/v1/samplers', { schema: schemas.samplers, config }, () => ({
+    object: 'list',
+    data: samplerNames.map((name) => {
+      const { summary, kind, head, needsGamma, options } = samplers[name].facts;
+      return {
+        id: name,
+        object: 'sampler',
+        summary,
+        kind,
+        head,
+        needsGamma,
+        options: describedOptions(options),
+      };
+    }),
+  }));
+  const admin = { scope: 'admin' } as const;
+  app.put<OfModel & { Body: PutBody }>(
+    '/v1/models/:id',
+    { schema: schemas.put, config: { ...admin, isWork: true, fails: [422, 507] } },
+    async ({ params, body }) => {
+      const { evict, ...config } = body;
+      if (!/^[\w.-]{1,64}$/.test(params.id))
+        throw new ServerError('ERR_DPM_ARGUMENT', 'the id has to be letters, digits, . and -');
+      const path = await requireRoot(config.path, settings.modelRoots);
+      const put = registry.put(params.id, { ...(config as ModelConfig), path }, { evict: evict ?? false });
+      return described(
+        await put.catch((error: unknown) => {
+          throw ofModel(error);
+        }),
+      );
+    },
+  );
+  app.delete<OfModel>(
+    '/v1/models/:id',
+    { schema: schemas.delete, config: { ...admin, fails: [404] } },
+    async ({ params }, reply) => {
+      await registry.remove(params.id);
+      return reply.status(204).send();
+    },
+  );
+};

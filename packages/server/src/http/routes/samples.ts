@@ -1,0 +1,227 @@
+import { Readable } from 'node:stream';
+
+import type { BatchEvent, ImageBatch } from 'dpm-native';
+import type { FastifyRequest } from 'fastify';
+
+import { type Form, forms, negotiated } from '../accept.js';
+import { samplesAnswer } from './answers/samples.js';
+import { note, notedFailure, untilLeft, type Context, type Routes, type WholeAnswer } from '../context.js';
+import { type Done, drawing, drawn } from '../../samples/drawing.js';
+import { type Encoding, gridOf } from '../../samples/encode.js';
+import { eventOf, eventStreamHeaders } from '../event-stream.js';
+import { type Keyed, keyHeaders } from '../idempotency.js';
+import type { ServedModel } from '../../models/registry.js';
+import { sampleSchema, type SampleBody, type Sampling, samplingOf, seedOf } from '../../samples/sample-request.js';
+import type { ThreadPool } from '../../threads/pool.js';
+import type { TraceContext } from '../../observe/tracing.js';
+
+/** Milliseconds between two progress events, and between two comments where nothing happens. */
+const PROGRESS_EVERY = 50;
+const COMMENT_EVERY = 15_000;
+
+/** Images of other channels have no PNG. */
+function formsOf({ model }: ServedModel): readonly Form[] {
+  const [channels] = model.sampleShape;
+  if (channels === 1 || channels === 3) return forms;
+  return ['application/x-npy', 'application/x-safetensors'];
+}
+
+/** What every answer with samples says in its header. */
+function identity(id: string, { seed, served }: Sampling): Record<string, string> {
+  return { 'dpm-id': id, 'dpm-seed': String(seed), 'dpm-digest': served.digest };
+}
+
+const rounded = (milliseconds: number): number => Math.round(1000 * milliseconds) / 1000;
+
+/** What an answer says beside its images. */
+function figuresOf({ evaluations, queued, ran }: Done): object {
+  const msPerEvaluation = evaluations === 0 ? null : rounded(ran / evaluations);
+  return { evaluations, queuedMs: rounded(queued), runMs: rounded(ran), msPerEvaluation };
+}
+
+/** The body of an answer, and the milliseconds that it took to make. */
+async function encoded(
+  { pool, tracing }: Context,
+  encoding: Encoding,
+  trace: TraceContext | undefined,
+): Promise<{ body: Uint8Array; encodeMs: number }> {
+  const from = performance.now();
+  let failed: { error: unknown } | undefined;
+  try {
+    const body = await pool.encode(encoding);
+    return { body, encodeMs: rounded(performance.now() - from) };
+  } catch (error) {
+    failed = { error };
+    throw error;
+  } finally {
+    tracing.record(trace, { name: 'dpm.encode', from, to: performance.now(), failed });
+  }
+}
+
+/** An answer with all samples. */
+async function whole(
+  context: Context,
+  { id, trace }: FastifyRequest,
+  sampling: Sampling,
+  form: Exclude<Form, 'text/event-stream'>,
+  dtype: 'u8' | 'f32',
+  signal: AbortSignal,
+): Promise<WholeAnswer> {
+  const { served, seed, count } = sampling;
+  const isRaw = form === 'application/x-npy' || form === 'application/x-safetensors';
+  const { images, done } = await drawn(context, sampling, isRaw ? dtype : 'u8', signal, trace);
+  const { id: model, digest } = served;
+  const fields = { id, model, digest, seed: String(seed), shape: images.shape, ...figuresOf(done) };
+  const encoding = form === 'application/json' ? { form, images, fields } : { form, images };
+  const { body, encodeMs } = await encoded(context, encoding, trace);
+  const { queued, ran, evaluations } = { ...done, queued: rounded(done.queued), ran: rounded(done.ran) };
+  const { columns, rows } = gridOf(count);
+  return {
+    body,
+    noted: { queuedMs: queued, runMs: ran, encodeMs, bytes: body.length },
+    headers: {
+      'content-type': form,
+      'server-timing': `queue;dur=${queued}, run;dur=${ran}, encode;dur=${encodeMs}`,
+      ...identity(id, sampling),
+      'dpm-evaluations': String(evaluations),
+      ...(form === 'image/png' && count > 1 && { 'dpm-grid': `${columns}x${rows}` }),
+    },
+  };
+}
+
+/** The request of this key, or one of its own. */
+function keyed(context: Context, request: FastifyRequest, form: Form, { digest }: ServedModel): Keyed<WholeAnswer> {
+  const body = request.body as SampleBody;
+  const draw = (): bigint => seedOf(body.seed);
+  const key = request.headers['idempotency-key'];
+  if (typeof key === 'string') return context.keys.of(request.client.name, key, [form, digest, body], draw);
+  return { seed: draw(), run: (signal, run) => run(signal) };
+}
+
+/** The next event, or null when nothing comes for a while. */
+async function nextWithin<T>(next: Promise<T>, milliseconds: number): Promise<T | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const nothing = new Promise<null>((resolve) => {
+    timer = setTimeout(resolve, milliseconds, null);
+  });
+  try {
+    return await Promise.race([next, nothing]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A request whose events are read. */
+interface Reading {
+  request: FastifyRequest;
+  sampling: Sampling;
+  events: AsyncGenerator<BatchEvent, void, void>;
+  /** The first event, which there is once the request has been taken in. */
+  first: IteratorResult<BatchEvent, void>;
+}
+
+/** An image of an event. */
+async function shownBy(pool: ThreadPool, image: ImageBatch): Promise<object> {
+  return { contentType: 'image/png', b64: await pool.png(image) };
+}
+
+/** The text of an event. */
+async function textOf({ pool }: Context, { request, sampling }: Reading, event: BatchEvent): Promise<string> {
+  const { served, seed } = sampling;
+  switch (event.type) {
+    case 'accepted': {
+      const { id: model, digest } = served;
+      const expectedWaitMs = rounded(event.expectedWait);
+      return eventOf('accepted', { id: request.id, model, digest, seed: String(seed), expectedWaitMs });
+    }
+    case 'progress':
+      return eventOf('progress', { done: event.done, total: event.total });
+    case 'preview':
+      return eventOf('preview', { index: event.sample, record: event.record, ...(await shownBy(pool, event.image)) });
+    case 'image':
+      return eventOf('image', { index: event.sample, ...(await shownBy(pool, event.image)) });
+    case 'done':
+      return eventOf('done', figuresOf(event));
+  }
+}
+
+/** Events as they come, but for progress that follows too soon; null where nothing comes for a while. */
+async function* paced({ events, first }: Reading): AsyncGenerator<BatchEvent | null, void, void> {
+  let toldAt = -Infinity;
+  let next = Promise.resolve(first);
+  for (;;) {
+    const result = await nextWithin(next, COMMENT_EVERY);
+    if (result === null) {
+      yield null;
+      continue;
+    }
+    if (result.done === true) return;
+    next = events.next();
+    // It may fail while the reader takes his time.
+    next.catch(() => undefined);
+    const event = result.value;
+    if (event.type === 'progress') {
+      if (event.done < event.total && performance.now() - toldAt < PROGRESS_EVERY) continue;
+      toldAt = performance.now();
+    }
+    yield event;
+  }
+}
+
+/** The text of an event stream. Leaving it ends the request. */
+async function* streamed(context: Context, reading: Reading): AsyncGenerator<string, void, void> {
+  const { request, events } = reading;
+  context.metrics.streams.inc();
+  try {
+    for await (const event of paced(reading)) {
+      if (event?.type === 'done') note(request, { queuedMs: rounded(event.queued), runMs: rounded(event.ran) });
+      yield event === null ? ': nothing new\n\n' : await textOf(context, reading, event);
+    }
+  } catch (error) {
+    yield eventOf('error', notedFailure(error, request).problem);
+  } finally {
+    context.metrics.streams.dec();
+    await events.return();
+  }
+}
+
+const schema = {
+  operationId: 'drawSamples',
+  summary: 'Draws samples.',
+  tags: ['samples'],
+  headers: keyHeaders,
+  body: sampleSchema,
+  response: { 200: samplesAnswer },
+};
+
+/** `POST /v1/samples`. */
+export const sampleRoutes: Routes = (app, context) => {
+  app.post(
+    '/v1/samples',
+    { schema, config: { scope: 'sample', isWork: true, fails: [404, 406, 422, 504] } },
+    async (request, reply) => {
+      const body = request.body as SampleBody;
+      const served = context.registry.use(body.model);
+      const form = negotiated(request.headers.accept, formsOf(served));
+      const isStream = form === 'text/event-stream';
+      // What is wrong is told before its key stands for it.
+      samplingOf(body, served, request.client, isStream);
+      const own = keyed(context, request, form, served);
+      const sampling = samplingOf({ ...body, seed: String(own.seed) }, served, request.client, isStream);
+      note(request, { model: served.id, sampler: sampling.sampler, steps: body.steps, count: sampling.count });
+      if (form !== 'text/event-stream') {
+        const dtype = body.dtype ?? 'u8';
+        const answer = await own.run(untilLeft(request, reply), (signal) =>
+          whole(context, request, sampling, form, dtype, signal),
+        );
+        note(request, answer.noted);
+        return reply.headers(answer.headers).send(answer.body);
+      }
+      const events = drawing(context, sampling, untilLeft(request, reply), request.trace);
+      // What is refused is no stream.
+      const first = await events.next();
+      reply.headers({ ...eventStreamHeaders, ...identity(request.id, sampling) });
+      return reply.send(Readable.from(streamed(context, { request, sampling, events, first })));
+    },
+  );
+};

@@ -1,0 +1,95 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { readFile, stat } from 'node:fs/promises';
+
+import { DpmError } from 'dpm-native';
+import Type, { type Static } from 'typebox';
+import { parse } from 'yaml';
+
+import { type Client, scopes } from '../base/client.js';
+import { checked } from '../base/schema.js';
+
+const tokenSchema = Type.Array(
+  Type.Object(
+    {
+      name: Type.String({ minLength: 1, maxLength: 64, pattern: '^[\\w.-]+$' }),
+      sha256: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+      scopes: Type.Array(Type.Enum(scopes), { uniqueItems: true }),
+      weight: Type.Optional(Type.Number({ minimum: 1e-6, maximum: 1e6 })),
+      requestsPerMinute: Type.Optional(Type.Integer({ minimum: 1, maximum: 1e6 })),
+    },
+    { additionalProperties: false },
+  ),
+);
+
+/** Of a token that says nothing. */
+const REQUESTS_PER_MINUTE = 600;
+
+interface Entry {
+  hash: Buffer;
+  client: Client;
+}
+
+const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();
+
+/** The tokens of a file, of which it holds the hashes alone. The file is read again when it has changed. */
+export class Tokens {
+  readonly #path: string;
+  #entries: readonly Entry[] = [];
+  #changed = -1;
+
+  private constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** @throws {@link DpmError} `ERR_DPM_FILE` and `ERR_DPM_CONFIG` naming the file, also when others may read it. */
+  static async open(path: string): Promise<Tokens> {
+    const tokens = new Tokens(path);
+    await tokens.refresh();
+    return tokens;
+  }
+
+  /** Reads the file if it is newer. What is wrong with it then leaves the tokens as they are. */
+  async refresh(): Promise<void> {
+    const { mtimeMs, mode } = await stat(this.#path).catch((cause: unknown) => {
+      throw new DpmError('ERR_DPM_FILE', `cannot read the tokens ${this.#path}`, { cause });
+    });
+    if (mtimeMs === this.#changed) return;
+    // Windows has no such bits: who may read a file is in lists that Node does not see.
+    if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
+      throw new DpmError('ERR_DPM_CONFIG', `others may read the tokens ${this.#path}: chmod 600 ${this.#path}`);
+    }
+    const listed: unknown = parse(await readFile(this.#path, 'utf8'));
+    const entries = checked(tokenSchema, listed, `the tokens ${this.#path}`).map(entryOf);
+    const names = new Set(entries.map(({ client }) => client.name));
+    if (names.size < entries.length) {
+      throw new DpmError('ERR_DPM_CONFIG', `the tokens ${this.#path} have a name twice`);
+    }
+    this.#entries = entries;
+    this.#changed = mtimeMs;
+  }
+
+  /** Who has a token; undefined: nobody. Takes as long for every token. */
+  find(token: string): Client | undefined {
+    const hash = sha256(token);
+    let found: Client | undefined;
+    for (const entry of this.#entries) if (timingSafeEqual(entry.hash, hash)) found = entry.client;
+    return found;
+  }
+}
+
+function entryOf(token: Static<typeof tokenSchema>[number]): Entry {
+  const { name, sha256: hash, scopes: granted, weight = 1, requestsPerMinute = REQUESTS_PER_MINUTE } = token;
+  return {
+    hash: Buffer.from(hash, 'hex'),
+    client: { name, scopes: new Set(granted), weight, requestsPerMinute },
+  };
+}
+
+/** A new token of 256 random bits, and its entry for the file. */
+export function newToken(name: string): { token: string; entry: string } {
+  const token = randomBytes(32).toString('base64url');
+  return {
+    token,
+    entry: `- { name: ${name}, sha256: ${sha256(token).toString('hex')}, scopes: [sample, jobs, infer] }`,
+  };
+}

@@ -1,0 +1,81 @@
+import { DpmError } from 'dpm-native';
+
+import { KEEP } from '../../config/settings.js';
+import { BullmqStore } from '../queue/bullmq-store.js';
+import { SpoolFiles } from '../spool/spool-files.js';
+import { SpoolStore } from '../spool/spool-store.js';
+import { newestFirst, type JobState, type JobStore } from '../store.js';
+import { viewOf, type JobView } from '../view.js';
+
+/** Where jobs are, of a server that may run or not. */
+export interface JobPlace {
+  /** A folder. */
+  spool?: string | undefined;
+  /** `redis://…` */
+  queue?: string | undefined;
+}
+
+/** What may be done to a job. */
+export type JobAction = 'retry' | 'cancel';
+
+function placeOf({ spool, queue }: JobPlace): { spool: string } | { queue: string } {
+  if (spool !== undefined && queue === undefined) return { spool };
+  if (queue !== undefined && spool === undefined) return { queue };
+  throw new DpmError('ERR_DPM_USAGE', 'jobs are in a spool or in a queue: one of them has to be given');
+}
+
+function openPlace(place: JobPlace): Promise<JobStore> {
+  const given = placeOf(place);
+  return 'queue' in given
+    ? BullmqStore.open({ ...given, keep: KEEP, onError: () => undefined })
+    : // Old jobs are its server's to forget.
+      SpoolStore.open(given.spool, { keep: Infinity });
+}
+
+async function within<T>(place: JobPlace, work: (store: JobStore) => Promise<T>): Promise<T> {
+  const store = await openPlace(place);
+  try {
+    return await work(store);
+  } finally {
+    await store.close();
+  }
+}
+
+async function statesOf(place: JobPlace): Promise<readonly JobState[]> {
+  const given = placeOf(place);
+  if ('queue' in given) return within(place, (store) => store.list());
+  // Without its lock, so that a server may have it.
+  const jobs = await new SpoolFiles(given.spool).load().catch((cause: unknown) => {
+    if (cause instanceof DpmError) throw cause;
+    throw new DpmError('ERR_DPM_FILE', `cannot read the spool ${given.spool}: ${(cause as Error).message}`, { cause });
+  });
+  return jobs.map(({ state }) => state).sort((a, b) => newestFirst(a.job, b.job));
+}
+
+/**
+ * Jobs as `GET /v1/jobs` lists them, the newest first.
+ *
+ * @throws {@link DpmError} `ERR_DPM_FILE`, `ERR_DPM_CONFIG` where they cannot be read.
+ */
+export async function listJobs(place: JobPlace): Promise<JobView[]> {
+  return (await statesOf(place)).map((state) => viewOf(state, undefined));
+}
+
+/**
+ * Does something to a job, as the routes do. The spool of a server that runs is that server's.
+ *
+ * @throws {@link DpmError} `ERR_DPM_ARGUMENT` where there is no such job, and as {@link listJobs}.
+ */
+export function changeJob(place: JobPlace, id: string, action: JobAction): Promise<JobView> {
+  return within(place, async (store) => {
+    if ((await store.get(id)) !== undefined) await store[action](id);
+    const state = await store.get(id);
+    if (state === undefined) throw new DpmError('ERR_DPM_ARGUMENT', `there is no job ${id}`);
+    return viewOf(state, undefined);
+  });
+}
+
+/** Forgets the jobs that are over, and says how many. */
+export function purgeJobs(place: JobPlace): Promise<number> {
+  return within(place, (store) => store.purge());
+}

@@ -1,0 +1,115 @@
+import { DpmError } from 'dpm-native';
+import type { FastifyBaseLogger } from 'fastify';
+
+import type { JobFigures } from '../../observe/metrics.js';
+import type { Settings } from '../../config/settings.js';
+import { BullmqStore } from '../queue/bullmq-store.js';
+import { JobWorker, type Workplace } from '../queue/bullmq-worker.js';
+import { type ChunkContext, drawChunk, roomFor, roomOf } from '../draw-chunk.js';
+import { engineClass } from '../engine-class.js';
+import { chunkSize, queueOf } from '../job.js';
+import { SpoolStore } from '../spool/spool-store.js';
+import { jobStates, rowsLeft, type JobStore } from '../store.js';
+import { rowsPerSecondOf } from '../view.js';
+
+/** What a server or a worker has for jobs. */
+export interface JobsContext extends ChunkContext {
+  readonly settings: Pick<Settings, 'spool' | 'queue' | 'results' | 'keep'>;
+  readonly log: Pick<FastifyBaseLogger, 'warn' | 'error'>;
+}
+
+/** How many jobs there are of each kind, and the work that they wait for. */
+async function figuresOf({ registry }: JobsContext, store: JobStore): Promise<JobFigures> {
+  const states = await store.list();
+  const jobs = Object.fromEntries(jobStates.map((name) => [name, states.filter(({ state }) => state === name).length]));
+  const backlogSeconds = new Map<string, number>();
+  for (const state of states) {
+    const rowsPerSecond = rowsPerSecondOf(registry, state.job);
+    if (rowsPerSecond === undefined) continue;
+    const queue = queueOf(state.job);
+    const seconds = rowsLeft(state) / rowsPerSecond;
+    backlogSeconds.set(queue, (backlogSeconds.get(queue) ?? 0) + seconds);
+  }
+  return { jobs, backlogSeconds };
+}
+
+/** Counts chunks that failed, and says why. */
+function tellingOfFailures({ metrics, log }: JobsContext): (job: string, chunk: number, error: unknown) => void {
+  return (job, chunk, error) => {
+    metrics.chunks.inc({ outcome: 'failed' });
+    log.warn({ job, chunk, err: error }, 'a chunk failed');
+  };
+}
+
+async function openSpool(context: JobsContext, folder: string): Promise<SpoolStore> {
+  const { registry, settings } = context;
+  const store = await SpoolStore.open(folder, {
+    keep: settings.keep,
+    draw: drawChunk(context),
+    roomFor: roomFor(context),
+    onFailure: tellingOfFailures(context),
+  });
+  registry.onLoaded(() => {
+    store.wake();
+  });
+  return store;
+}
+
+/** Says that Redis is gone, once for each time. */
+function tellingOfRedis({ log }: JobsContext): (error: Error) => void {
+  let toldAt = -Infinity;
+  return (error) => {
+    if (performance.now() - toldAt > 10_000) log.error({ err: error }, 'the queue cannot be reached');
+    toldAt = performance.now();
+  };
+}
+
+function openStore(context: JobsContext): Promise<JobStore> | undefined {
+  const { spool, queue, results, keep } = context.settings;
+  if (spool !== undefined) return openSpool(context, spool);
+  if (queue === undefined || results === undefined) return undefined;
+  return BullmqStore.open({ queue, results, keep, onError: tellingOfRedis(context) });
+}
+
+/**
+ * Where the jobs of a server are; undefined: it takes none.
+ *
+ * @throws {@link DpmError} as {@link SpoolStore.open} and {@link BullmqStore.open} do.
+ */
+export async function openJobs(context: JobsContext): Promise<JobStore | undefined> {
+  const store = await openStore(context);
+  if (store !== undefined) context.metrics.readJobs(() => figuresOf(context, store));
+  return store;
+}
+
+/** The queues whose chunks the models of a server can draw. */
+function workplaces({ registry }: JobsContext): Workplace[] {
+  const rooms = new Map<string, number>();
+  for (const served of registry.models) {
+    for (const engine of [engineClass(served), 'any']) {
+      const queue = queueOf({ digest: served.digest, engine });
+      rooms.set(queue, (rooms.get(queue) ?? 0) + roomOf(served, chunkSize({})));
+    }
+  }
+  return [...rooms].map(([queue, concurrency]) => ({ queue, concurrency }));
+}
+
+/**
+ * Draws the chunks of a queue with the models of a server.
+ *
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` without a queue, and as {@link JobWorker.open} does.
+ */
+export function openWorker(context: JobsContext): Promise<JobWorker> {
+  const { queue, results } = context.settings;
+  if (queue === undefined || results === undefined) {
+    throw new DpmError('ERR_DPM_CONFIG', 'a worker takes a queue, and results to keep samples in');
+  }
+  return JobWorker.open({
+    queue,
+    results,
+    places: workplaces(context),
+    draw: drawChunk(context),
+    onError: tellingOfRedis(context),
+    onFailure: tellingOfFailures(context),
+  });
+}

@@ -1,0 +1,209 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import type { FlowProducer, Job as Queued, Queue } from 'bullmq';
+
+import { ServerError } from '../../base/problem.js';
+import { allChunks, failuresOf, flowOf, isQueuedJob, queuedJob, roundId, type QueuedJob } from './bullmq-flow.js';
+import { chunkKey, type Job } from '../job.js';
+import { CANCELLED, connect, JOBS, loadBullmq, type Connection } from './redis.js';
+import { openResults } from '../results/open-results.js';
+import type { Results } from '../results/results.js';
+import { isOver, newestFirst, type JobPhase, type JobState, type JobStore } from '../store.js';
+
+/** Jobs that are listed, the newest. */
+const MOST_LISTED = 1000;
+/** Milliseconds after which a job is looked at again. */
+const LOOK_EVERY = 500;
+
+/** What a queue is opened with. */
+export interface QueueOptions {
+  /** `redis://…` */
+  queue: string;
+  /** `file://…` or `s3://…`; without it jobs are looked at alone. */
+  results?: string | undefined;
+  /** Milliseconds that jobs are kept for once they are over. */
+  keep: number;
+  /** Milliseconds after the first failure of a chunk. */
+  backoff?: number;
+  /** Told when Redis is gone. */
+  onError: (error: Error) => void;
+}
+
+/** Errors of Redis in the words of answers. */
+async function reaching<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (cause instanceof ServerError) throw cause;
+    throw new ServerError('ERR_DPM_QUEUE', 'the queue cannot be reached', { headers: { 'retry-after': '5' }, cause });
+  }
+}
+
+/** Jobs in Redis, which workers of several machines take chunks from. */
+export class BullmqStore implements JobStore {
+  readonly #connection: Connection;
+  readonly #queue: Queue<QueuedJob>;
+  readonly #flows: FlowProducer;
+  readonly #results: Results | undefined;
+  readonly #options: QueueOptions;
+
+  private constructor(
+    connection: Connection,
+    queue: Queue<QueuedJob>,
+    flows: FlowProducer,
+    results: Results | undefined,
+    options: QueueOptions,
+  ) {
+    this.#connection = connection;
+    this.#queue = queue;
+    this.#flows = flows;
+    this.#results = results;
+    this.#options = options;
+  }
+
+  /** @throws `DpmError` `ERR_DPM_CONFIG` where Redis or the place for samples is not as it has to be. */
+  static async open(options: QueueOptions): Promise<BullmqStore> {
+    const { FlowProducer: Flows, Queue: Jobs } = await loadBullmq();
+    const results = options.results === undefined ? undefined : await openResults(options.results);
+    const connection = await connect(options.queue, { isPatient: false, onError: options.onError }).catch(
+      (error: unknown) => {
+        results?.close();
+        throw error;
+      },
+    );
+    const queue = new Jobs<QueuedJob>(JOBS, { connection: connection.redis });
+    const flows = new Flows({ connection: connection.redis });
+    // They are the connection's, which tells of them.
+    queue.on('error', () => undefined);
+    flows.on('error', () => undefined);
+    return new BullmqStore(connection, queue, flows, results, options);
+  }
+
+  add(job: Job): Promise<Job> {
+    return reaching(async () => {
+      const known = await this.#base(job.id);
+      if (known !== undefined) return known.data.job;
+      await this.#flows.add(flowOf({ job, round: 0, before: 0, isCancelled: false }, allChunks(job), this.#options));
+      // Another may have been faster.
+      return (await this.#base(job.id))?.data.job ?? job;
+    });
+  }
+
+  get(id: string): Promise<JobState | undefined> {
+    return reaching(async () => {
+      const base = await this.#base(id);
+      return base === undefined ? undefined : (await this.#stateOf(base)).state;
+    });
+  }
+
+  list(isWanted: (job: Job) => boolean = () => true): Promise<readonly JobState[]> {
+    return reaching(async () => {
+      const bases = (await this.#bases()).filter(({ data }) => isWanted(data.job));
+      const states = await Promise.all(bases.slice(0, MOST_LISTED).map((base) => this.#stateOf(base)));
+      return states.map(({ state }) => state);
+    });
+  }
+
+  cancel(id: string): Promise<void> {
+    return reaching(async () => {
+      const base = await this.#base(id);
+      if (base === undefined) return;
+      const { state, current } = await this.#stateOf(base);
+      if (isOver(state)) return;
+      await base.updateData({ ...base.data, isCancelled: true });
+      await current.removeUnprocessedChildren();
+      await this.#connection.redis.publish(CANCELLED, id);
+    });
+  }
+
+  retry(id: string): Promise<void> {
+    return reaching(async () => {
+      const base = await this.#base(id);
+      if (base === undefined) return;
+      const { state } = await this.#stateOf(base);
+      if (state.state !== 'failed') return;
+      const { job, round } = base.data;
+      const next = { job, round: round + 1, before: state.doneChunks, isCancelled: false };
+      const failed = state.failures.map(({ chunk }) => chunk);
+      // Should this end in between, then the next try finds the flow there and goes on.
+      await this.#flows.add(flowOf(next, failed, this.#options));
+      await base.updateData({ ...base.data, round: next.round });
+      // It is kept from now on: without it nobody would want what is tried again.
+      await this.#connection.redis.zadd(this.#queue.toKey('failed'), 'XX', Date.now(), id);
+    });
+  }
+
+  purge(): Promise<number> {
+    return reaching(async () => {
+      let purged = 0;
+      for (const base of await this.#bases()) {
+        const { state, current } = await this.#stateOf(base);
+        if (!isOver(state) || (await current.isActive())) continue;
+        if (await this.#removed(base.data)) ++purged;
+      }
+      return purged;
+    });
+  }
+
+  /** Whether a job is gone: one whose chunks are still being drawn stays. */
+  async #removed({ job, round }: QueuedJob): Promise<boolean> {
+    for (let each = round; each >= 0; --each) {
+      const id = roundId(job.id, each);
+      await this.#queue.remove(id, { removeChildren: true });
+      if ((await this.#queue.getJob(id)) !== undefined) return false;
+    }
+    return true;
+  }
+
+  async chunk(job: Job, chunk: number): Promise<Uint8Array | undefined> {
+    return this.#results?.get(chunkKey(job, chunk));
+  }
+
+  async changed(_: string, signal: AbortSignal): Promise<void> {
+    await sleep(LOOK_EVERY, undefined, { signal }).catch(() => undefined);
+  }
+
+  pause(): void {
+    // Workers draw, not this.
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([this.#queue.close(), this.#flows.close()]);
+    this.#connection.close();
+    this.#results?.close();
+  }
+
+  #base(id: string): Promise<Queued<QueuedJob> | undefined> {
+    return queuedJob(this.#queue, id);
+  }
+
+  /** All jobs without their later rounds, the newest first. */
+  async #bases(): Promise<Queued<QueuedJob>[]> {
+    const all = await this.#queue.getJobs();
+    const bases = all.filter(({ id, data }) => isQueuedJob(data) && id === data.job.id);
+    return bases.sort((a, b) => newestFirst(a.data.job, b.data.job));
+  }
+
+  /** A job, and the round of it that goes on. */
+  async #stateOf(base: Queued<QueuedJob>): Promise<{ state: JobState; current: Queued<QueuedJob> }> {
+    const { job, round, isCancelled } = base.data;
+    const current = round === 0 ? base : ((await this.#queue.getJob(roundId(job.id, round))) ?? base);
+    const [where, counts, ignored] = await Promise.all([
+      current.getState(),
+      current.getDependenciesCount({ processed: true }),
+      current.getIgnoredChildrenFailures(),
+    ]);
+    const failures = isCancelled ? [] : failuresOf(ignored);
+    const doneChunks = current.data.before + (counts.processed ?? 0);
+    const hasBegun = doneChunks + failures.length > 0 || current.progress !== 0;
+    const state = isCancelled ? 'cancelled' : phaseOf(where, hasBegun);
+    return { current, state: { job, state, doneChunks, failures } };
+  }
+}
+
+/** How far a job is by the place that the queue has it in. */
+function phaseOf(where: string, hasBegun: boolean): JobPhase {
+  if (where === 'completed') return 'done';
+  if (where === 'failed') return 'failed';
+  return hasBegun ? 'running' : 'queued';
+}

@@ -1,0 +1,226 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import type { Job as Queued, Queue, Worker } from 'bullmq';
+import { DpmError } from 'dpm-native';
+import type { Redis } from 'ioredis';
+
+import { checked } from '../../base/schema.js';
+import { queuedChunkSchema, queuedJob, reasonOf, type QueuedChunk, type QueuedJob } from './bullmq-flow.js';
+import { chunkFailure, isFinal, isUndone } from '../failure.js';
+import { chunkKey, type Job } from '../job.js';
+import { answers, CANCELLED, connect, JOBS, loadBullmq, shown, type Bullmq, type Connection } from './redis.js';
+import { openResults } from '../results/open-results.js';
+import type { Results } from '../results/results.js';
+import type { DrawChunk } from '../store.js';
+
+/** Milliseconds for which a chunk belongs to a worker that says nothing more, and after which that is looked at. */
+const LOCK = 10_000;
+const LOOK_FOR_STALLED = 5000;
+/** Workers that a chunk may take with it. */
+const MOST_STALLED = 3;
+
+/** A queue whose chunks can be drawn here. */
+export interface Workplace {
+  readonly queue: string;
+  /** Chunks at once. */
+  readonly concurrency: number;
+}
+
+/** What a worker is opened with. */
+export interface WorkerOptions {
+  /** `redis://…` */
+  queue: string;
+  /** `file://…` or `s3://…` */
+  results: string;
+  places: readonly Workplace[];
+  draw: DrawChunk;
+  /** The locks of chunks, in milliseconds. */
+  lock?: number;
+  /** Told when Redis is gone. */
+  onError: (error: Error) => void;
+  /** Told what went wrong with a chunk. */
+  onFailure: (job: string, chunk: number, error: unknown) => void;
+}
+
+/** Takes chunks from queues and draws them. A chunk whose worker dies goes to another one. */
+export class JobWorker {
+  readonly #bullmq: Bullmq;
+  readonly #options: WorkerOptions;
+  readonly #results: Results;
+  readonly #connection: Connection;
+  /** Hears of jobs that are cancelled. */
+  readonly #listener: Redis;
+  readonly #jobs: Queue<QueuedJob>;
+  /** By job, those of its chunks that are being drawn here. */
+  readonly #running = new Map<string, Set<AbortController>>();
+  /** Chunks that are in a batch. */
+  readonly #drawing = new Set<Promise<Uint8Array>>();
+  readonly #workers: Worker[] = [];
+  #isClosing = false;
+  #closed: Promise<void> | undefined;
+
+  private constructor(bullmq: Bullmq, options: WorkerOptions, results: Results, connection: Connection) {
+    this.#bullmq = bullmq;
+    this.#options = options;
+    this.#results = results;
+    this.#connection = connection;
+    this.#listener = connection.redis.duplicate();
+    this.#listener.on('error', () => undefined);
+    this.#jobs = new bullmq.Queue<QueuedJob>(JOBS, { connection: connection.redis });
+    this.#jobs.on('error', () => undefined);
+  }
+
+  /** @throws `DpmError` as `BullmqStore.open` does. */
+  static async open(options: WorkerOptions): Promise<JobWorker> {
+    const bullmq = await loadBullmq();
+    const results = await openResults(options.results);
+    const connection = await connect(options.queue, { isPatient: true, onError: options.onError }).catch(
+      (error: unknown) => {
+        results.close();
+        throw error;
+      },
+    );
+    const worker = new JobWorker(bullmq, options, results, connection);
+    try {
+      await worker.#listen();
+      await worker.#begin();
+    } catch (cause) {
+      await worker.close();
+      const { message } = cause as Error;
+      throw new DpmError('ERR_DPM_CONFIG', `queue ${shown(options.queue)} cannot be used: ${message}`, {
+        cause,
+      });
+    }
+    return worker;
+  }
+
+  async #listen(): Promise<void> {
+    await this.#listener.subscribe(CANCELLED);
+    this.#listener.on('message', (_, id: string) => {
+      for (const running of this.#running.get(id) ?? []) running.abort();
+    });
+  }
+
+  async #begin(): Promise<void> {
+    const { Worker: Taker } = this.#bullmq;
+    const { places, lock = LOCK } = this.#options;
+    const common = {
+      connection: this.#connection.redis,
+      lockDuration: lock,
+      stalledInterval: Math.min(lock, LOOK_FOR_STALLED),
+      maxStalledCount: MOST_STALLED,
+    };
+    for (const { queue, concurrency } of places) {
+      const take = (queued: Queued<QueuedChunk>, token?: string): Promise<object> => this.#chunk(queued, token);
+      this.#workers.push(new Taker<QueuedChunk>(queue, take, { ...common, concurrency }));
+    }
+    const finish = (queued: Queued<QueuedJob>): Promise<void> => this.#finish(queued);
+    this.#workers.push(new Taker<QueuedJob>(JOBS, finish, { ...common, concurrency: 8 }));
+    for (const worker of this.#workers) worker.on('error', this.#options.onError);
+    // Those that have no connection yet when they are closed are never done with it.
+    await Promise.all([this.#jobs, ...this.#workers].map((each) => each.waitUntilReady()));
+  }
+
+  /** A job all of whose chunks have ended. */
+  async #finish(queued: Queued<QueuedJob>): Promise<void> {
+    const failures = Object.keys(await queued.getIgnoredChildrenFailures()).length;
+    if (failures > 0) throw new this.#bullmq.UnrecoverableError(`${failures} chunks failed`);
+  }
+
+  /**
+   * The job that a chunk is of.
+   *
+   * @throws `UnrecoverableError` where it was cancelled. One that was forgotten is wanted by nobody either.
+   */
+  async #wanted(id: string): Promise<Queued<QueuedJob>> {
+    const base = await queuedJob(this.#jobs, id);
+    if (base === undefined || base.data.isCancelled) throw new this.#bullmq.UnrecoverableError('cancelled');
+    return base;
+  }
+
+  async #chunk(queued: Queued<QueuedChunk>, token: string | undefined): Promise<object> {
+    const { id, chunk } = checked(queuedChunkSchema, queued.data, `chunk ${queued.id ?? ''} of the queue`);
+    const stop = new AbortController();
+    const running = this.#running.get(id) ?? new Set();
+    this.#running.set(id, running.add(stop));
+    try {
+      const base = await this.#wanted(id);
+      const { job } = base.data;
+      await this.#tellBegun(queued, base);
+      const began = performance.now();
+      const key = chunkKey(job, chunk);
+      if (!(await this.#results.has(key))) {
+        await this.#results.put(key, await this.#drawn(job, chunk, stop.signal));
+      }
+      return { key, ms: Math.round(performance.now() - began) };
+    } catch (error) {
+      if (error instanceof this.#bullmq.UnrecoverableError) throw error;
+      return await this.#failed(queued, token, error, stop.signal);
+    } finally {
+      running.delete(stop);
+      if (running.size === 0) this.#running.delete(id);
+    }
+  }
+
+  #drawn(job: Job, chunk: number, signal: AbortSignal): Promise<Uint8Array> {
+    const drawing = this.#options.draw(job, chunk, signal);
+    this.#drawing.add(drawing);
+    return drawing.finally(() => this.#drawing.delete(drawing));
+  }
+
+  /** Says that a job has begun: once for all of its chunks is enough. */
+  async #tellBegun({ parent }: Queued, base: Queued<QueuedJob>): Promise<void> {
+    if (parent?.id === undefined) return;
+    const above = parent.id === base.id ? base : await this.#jobs.getJob(parent.id);
+    if (above?.progress === 0) await above.updateProgress(1);
+  }
+
+  async #failed(
+    queued: Queued<QueuedChunk>,
+    token: string | undefined,
+    error: unknown,
+    { aborted }: AbortSignal,
+  ): Promise<never> {
+    const { UnrecoverableError, WaitingError } = this.#bullmq;
+    const { id, chunk } = queued.data;
+    if (aborted && !this.#isClosing) throw new UnrecoverableError('cancelled');
+    if (this.#isClosing || isUndone(error)) {
+      // Another worker takes it, and this one no more: its card has failed, or its model is gone.
+      if (!this.#isClosing) this.#stopTaking(queued.queueName);
+      await queued.moveToWait(token);
+      throw new WaitingError();
+    }
+    this.#options.onFailure(id, chunk, error);
+    const reason = reasonOf(chunkFailure(chunk, error));
+    throw isFinal(error) ? new UnrecoverableError(reason) : new Error(reason, { cause: error });
+  }
+
+  #stopTaking(queue: string): void {
+    for (const worker of this.#workers) if (worker.name === queue) void worker.pause(true);
+  }
+
+  /** Takes no more chunks, and waits for those that it has. */
+  async drain(): Promise<void> {
+    for (const worker of this.#workers) void worker.pause(true).catch(this.#options.onError);
+    while (this.#running.size > 0 && !this.#isClosing) await sleep(20);
+  }
+
+  /** Gives back the chunks that are being drawn. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.#isClosing = true;
+    for (const running of this.#running.values()) for (const stop of running) stop.abort();
+    await Promise.allSettled(this.#drawing);
+    // Without Redis nothing can be given back, and would be waited for without end. Chunks then count as stalled.
+    const isForced = !(await answers(this.#connection.redis));
+    await Promise.allSettled(this.#workers.map((worker) => worker.close(isForced)));
+    await this.#jobs.close().catch(() => undefined);
+    this.#listener.disconnect();
+    this.#connection.close();
+    this.#results.close();
+  }
+}

@@ -1,0 +1,49 @@
+import { access, constants, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+import { DpmError } from 'dpm-native';
+
+import { makeFolder } from '../files/make-folder.js';
+import type { Results } from './results.js';
+import { unlessMissing } from '../files/unless-missing.js';
+import { writeOnce } from '../files/write-once.js';
+
+/** Samples in a folder, which workers of several machines may share. */
+export class FileResults implements Results {
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** @throws {@link DpmError} `ERR_DPM_FILE` where the folder cannot be written. */
+  static async open(url: URL): Promise<FileResults> {
+    const folder = fileURLToPath(url);
+    try {
+      await makeFolder(folder);
+      await access(folder, constants.W_OK);
+    } catch (cause) {
+      throw new DpmError('ERR_DPM_FILE', `cannot use the results ${folder}: ${(cause as Error).message}`, { cause });
+    }
+    return new FileResults(folder);
+  }
+
+  async put(key: string, bytes: Uint8Array): Promise<void> {
+    const path = join(this.#folder, key);
+    await makeFolder(dirname(path));
+    await writeOnce(path, bytes);
+  }
+
+  get(key: string): Promise<Uint8Array | undefined> {
+    return unlessMissing(readFile(join(this.#folder, key)));
+  }
+
+  async has(key: string): Promise<boolean> {
+    return (await unlessMissing(access(join(this.#folder, key)).then(() => true))) ?? false;
+  }
+
+  close(): void {
+    // Nothing is held open.
+  }
+}

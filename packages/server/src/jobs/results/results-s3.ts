@@ -1,0 +1,89 @@
+import type * as sdk from '@aws-sdk/client-s3';
+import { DpmError } from 'dpm-native';
+
+import { optional } from '../../base/optional.js';
+import type { Results } from './results.js';
+
+type Sdk = typeof sdk;
+
+/** The status that S3 has answered an error with; undefined: there was no answer. */
+function statusOf(error: unknown): number | undefined {
+  return (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
+}
+
+/** Undefined for what is not there. */
+async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (statusOf(error) === 404) return undefined;
+    throw error;
+  }
+}
+
+/** Samples in a bucket of S3, or of what speaks as it does. */
+class S3Results implements Results {
+  readonly #sdk: Sdk;
+  readonly #client: sdk.S3Client;
+  readonly #bucket: string;
+  readonly #prefix: string;
+
+  constructor(sdk: Sdk, client: sdk.S3Client, { hostname, pathname }: URL) {
+    this.#sdk = sdk;
+    this.#client = client;
+    this.#bucket = hostname;
+    this.#prefix = pathname.replace(/^\/+|\/+$/g, '');
+  }
+
+  #place(key: string): { Bucket: string; Key: string } {
+    return { Bucket: this.#bucket, Key: this.#prefix === '' ? key : `${this.#prefix}/${key}` };
+  }
+
+  async put(key: string, bytes: Uint8Array): Promise<void> {
+    const { PutObjectCommand } = this.#sdk;
+    try {
+      await this.#client.send(new PutObjectCommand({ ...this.#place(key), Body: bytes, IfNoneMatch: '*' }));
+    } catch (error) {
+      // What another has put there is the same.
+      if (statusOf(error) !== 412) throw error;
+    }
+  }
+
+  async get(key: string): Promise<Uint8Array | undefined> {
+    const { GetObjectCommand } = this.#sdk;
+    const answer = await unlessMissing(this.#client.send(new GetObjectCommand(this.#place(key))));
+    return answer?.Body?.transformToByteArray();
+  }
+
+  async has(key: string): Promise<boolean> {
+    const { HeadObjectCommand } = this.#sdk;
+    return (await unlessMissing(this.#client.send(new HeadObjectCommand(this.#place(key))))) !== undefined;
+  }
+
+  close(): void {
+    this.#client.destroy();
+  }
+}
+
+/**
+ * A bucket, `s3://bucket/prefix`, with `endpoint` and `region` as parameters where the environment does not say them. Credentials are the
+ * environment's, as for other programs of AWS.
+ *
+ * @throws {@link DpmError} `ERR_DPM_USAGE` without `@aws-sdk/client-s3`, `ERR_DPM_CONFIG` for a parameter that is none.
+ */
+export async function openS3(url: URL): Promise<Results> {
+  const loaded = await optional(() => import('@aws-sdk/client-s3'), 'S3', '@aws-sdk/client-s3');
+  for (const name of url.searchParams.keys()) {
+    if (name !== 'endpoint' && name !== 'region') {
+      throw new DpmError('ERR_DPM_CONFIG', `results: ${name} is no parameter of s3://, there are endpoint and region`);
+    }
+  }
+  const endpoint = url.searchParams.get('endpoint');
+  const region = url.searchParams.get('region');
+  const client = new loaded.S3Client({
+    // Servers of one's own have buckets in paths.
+    ...(endpoint !== null && { endpoint, forcePathStyle: true }),
+    ...(region !== null && { region }),
+  });
+  return new S3Results(loaded, client, url);
+}

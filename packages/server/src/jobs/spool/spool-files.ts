@@ -1,0 +1,161 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { DpmError } from 'dpm-native';
+import Type from 'typebox';
+
+import { checked } from '../../base/schema.js';
+import { isJobId, jobSchema, type Job } from '../job.js';
+import { SpoolJob } from './spool-job.js';
+import type { ChunkFailure } from '../store.js';
+import { unlessMissing } from '../files/unless-missing.js';
+import { replaceFile, syncFolder, UNFINISHED, writeOnce } from '../files/write-once.js';
+
+const failuresSchema = Type.Array(
+  Type.Object(
+    { chunk: Type.Integer({ minimum: 0 }), code: Type.String(), message: Type.String() },
+    { additionalProperties: false },
+  ),
+);
+
+/** Of folders that are being removed. */
+const GONE = '.gone';
+/** Jobs that are read at once: a process has few files, and a spool has many. */
+const AT_ONCE = 16;
+
+/** Whether a folder is one of ours that is being written, or removed. */
+function isLeftOver(name: string): boolean {
+  return isJobId(name.slice(0, 36)) && (name.endsWith(UNFINISHED) || name.endsWith(GONE));
+}
+
+async function removeUnfinished(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) if (name.endsWith(UNFINISHED)) await rm(join(folder, name));
+}
+
+async function parsed(path: string, reading: Promise<string>): Promise<unknown> {
+  const text = await reading;
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new DpmError('ERR_DPM_CONFIG', `${path} is no JSON`, { cause });
+  }
+}
+
+/** The files of a spool: for each job a folder with `job.json`, its chunks, and what went wrong. */
+export class SpoolFiles {
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  #folder(id: string): string {
+    return join(this.#root, id);
+  }
+
+  /**
+   * All jobs, as the files tell. Whoever has the spool may remove some meanwhile.
+   *
+   * @throws {@link DpmError} `ERR_DPM_CONFIG` naming a file that is not what it should be.
+   */
+  async load(): Promise<SpoolJob[]> {
+    const ids = (await readdir(this.#root)).filter(isJobId);
+    const loaded: SpoolJob[] = [];
+    for (let begin = 0; begin < ids.length; begin += AT_ONCE) {
+      const some = await Promise.all(ids.slice(begin, begin + AT_ONCE).map((id) => this.#loadUnlessGone(id)));
+      loaded.push(...some.filter((entry) => entry !== undefined));
+    }
+    return loaded;
+  }
+
+  async #loadUnlessGone(id: string): Promise<SpoolJob | undefined> {
+    try {
+      return await this.#load(id);
+    } catch (error) {
+      if ((await unlessMissing(stat(this.#folder(id)))) === undefined) return undefined;
+      throw error;
+    }
+  }
+
+  /** Removes what a process that has died has left half done. */
+  async clean(): Promise<void> {
+    for (const name of await readdir(this.#root)) {
+      const path = this.#folder(name);
+      if (isLeftOver(name)) await rm(path, { recursive: true });
+      else if (isJobId(name)) await removeUnfinished(path);
+    }
+  }
+
+  async #load(id: string): Promise<SpoolJob> {
+    const folder = this.#folder(id);
+    const path = join(folder, 'job.json');
+    const job = checked(jobSchema, await parsed(path, readFile(path, 'utf8')), path);
+    if (job.id !== id) throw new DpmError('ERR_DPM_CONFIG', `${path}: id is ${job.id}, its folder's name is another`);
+    const { mtimeMs } = await stat(folder);
+    const loaded = new SpoolJob(job, mtimeMs);
+    const files = await readdir(folder);
+    for (const file of files) {
+      const chunk = loaded.chunkOf(file);
+      if (chunk !== undefined) loaded.done.add(chunk);
+      else if (file === 'cancelled') loaded.isCancelled = true;
+    }
+    // Last: a file that could not be removed may tell of chunks that were drawn since.
+    if (files.includes('failed.json')) await this.#loadFailures(loaded, join(folder, 'failed.json'));
+    return loaded;
+  }
+
+  async #loadFailures(loaded: SpoolJob, path: string): Promise<void> {
+    // It goes when what has failed is tried again.
+    const text = unlessMissing(readFile(path, 'utf8')).then((found) => found ?? '[]');
+    for (const failure of checked(failuresSchema, await parsed(path, text), path)) {
+      if (failure.chunk < loaded.chunks && !loaded.done.has(failure.chunk)) loaded.failures.set(failure.chunk, failure);
+    }
+  }
+
+  /** Writes a new job; it is there when this resolves. */
+  async add(job: Job): Promise<void> {
+    const temporary = `${this.#folder(job.id)}${UNFINISHED}`;
+    await mkdir(temporary);
+    try {
+      await writeOnce(join(temporary, 'job.json'), JSON.stringify(job));
+      await rename(temporary, this.#folder(job.id));
+    } catch (error) {
+      await rm(temporary, { recursive: true, force: true });
+      throw error;
+    }
+    await syncFolder(this.#root);
+  }
+
+  /** Writes the samples of a chunk. */
+  async addChunk(entry: SpoolJob, chunk: number, bytes: Uint8Array): Promise<void> {
+    await writeOnce(join(this.#folder(entry.job.id), entry.fileOf(chunk)), bytes);
+  }
+
+  /** Undefined: they are not there. */
+  async chunk(entry: SpoolJob, chunk: number): Promise<Uint8Array | undefined> {
+    if (!entry.done.has(chunk)) return undefined;
+    return unlessMissing(readFile(join(this.#folder(entry.job.id), entry.fileOf(chunk))));
+  }
+
+  /** Writes which chunks have failed; none: the file goes. */
+  async keepFailures({ job, failures }: SpoolJob): Promise<void> {
+    const path = join(this.#folder(job.id), 'failed.json');
+    const kept: ChunkFailure[] = [...failures.values()];
+    if (kept.length === 0) await rm(path, { force: true });
+    else await replaceFile(path, JSON.stringify(kept));
+  }
+
+  /** Writes that a job was cancelled. */
+  async cancel({ job }: SpoolJob): Promise<void> {
+    await writeOnce(join(this.#folder(job.id), 'cancelled'), '');
+  }
+
+  /** Removes a job: it is no more when this resolves, whatever becomes of its files. */
+  async remove({ job }: SpoolJob): Promise<void> {
+    const gone = `${this.#folder(job.id)}.${randomUUID()}${GONE}`;
+    await rename(this.#folder(job.id), gone);
+    // What stays goes at the next start.
+    await rm(gone, { recursive: true }).catch(() => undefined);
+  }
+}

@@ -1,0 +1,65 @@
+import { chunkCount, chunkFormat, queueOf, type Job } from '../job.js';
+import { isOver, type ChunkFailure, type JobPhase, type JobState } from '../store.js';
+
+/** A job of a spool, with what is known of its chunks. */
+export class SpoolJob {
+  readonly job: Job;
+  readonly chunks: number;
+  /** See {@link queueOf}. */
+  readonly queue: string;
+  readonly done = new Set<number>();
+  readonly failures = new Map<number, ChunkFailure>();
+  /** Those that are being drawn. */
+  readonly running = new Map<number, AbortController>();
+  /** How often each has been tried in vain. */
+  readonly attempts = new Map<number, number>();
+  /** Those that are tried again in a moment. */
+  readonly delayed = new Set<number>();
+  isCancelled = false;
+  /** Whether that is being written. */
+  isEnding = false;
+  /** When it was last heard of, in milliseconds since the epoch. */
+  changedAt: number;
+
+  constructor(job: Job, changedAt: number) {
+    this.job = job;
+    this.chunks = chunkCount(job);
+    this.queue = queueOf(job);
+    this.changedAt = changedAt;
+  }
+
+  get phase(): JobPhase {
+    if (this.isCancelled) return 'cancelled';
+    if (this.done.size + this.failures.size === this.chunks) return this.failures.size > 0 ? 'failed' : 'done';
+    return this.done.size + this.failures.size + this.running.size > 0 ? 'running' : 'queued';
+  }
+
+  get isOver(): boolean {
+    return isOver({ state: this.phase });
+  }
+
+  get state(): JobState {
+    return { job: this.job, state: this.phase, doneChunks: this.done.size, failures: [...this.failures.values()] };
+  }
+
+  /** The chunk to be drawn next; undefined: none. */
+  get next(): number | undefined {
+    if (this.isOver) return undefined;
+    for (let chunk = 0; chunk < this.chunks; ++chunk) {
+      const isTaken = this.done.has(chunk) || this.failures.has(chunk) || this.running.has(chunk);
+      if (!isTaken && !this.delayed.has(chunk)) return chunk;
+    }
+    return undefined;
+  }
+
+  /** The file of a chunk, in the job's folder. */
+  fileOf(chunk: number): string {
+    return `${chunk}.${chunkFormat(this.job)}`;
+  }
+
+  /** The chunk that a file is of; undefined: of none. */
+  chunkOf(file: string): number | undefined {
+    const chunk = Number.parseInt(file, 10);
+    return chunk >= 0 && chunk < this.chunks && this.fileOf(chunk) === file ? chunk : undefined;
+  }
+}

@@ -1,0 +1,346 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { DpmError } from 'dpm-native';
+
+import { ATTEMPTS, BACKOFF, chunkFailure, isFinal, isUndone } from '../failure.js';
+import { chunkSize, type Job } from '../job.js';
+import { makeFolder } from '../files/make-folder.js';
+import { SpoolFiles } from './spool-files.js';
+import { SpoolJob } from './spool-job.js';
+import { SpoolLock } from './spool-lock.js';
+import { newestFirst, type DrawChunk, type JobState, type JobStore, type RoomFor } from '../store.js';
+
+/** Jobs of a spool: all are listed. */
+const MOST_JOBS = 10_000;
+const HOUR = 3_600_000;
+/** Milliseconds after which a reader is told that nothing has changed. */
+const LONGEST_WAIT = 15_000;
+
+const ranks = { high: 0, normal: 1, low: 2 } as const;
+
+/** The order in which jobs are drawn: by priority, then by age. */
+function order({ job: a }: SpoolJob, { job: b }: SpoolJob): number {
+  const priority = ranks[a.body.priority ?? 'normal'] - ranks[b.body.priority ?? 'normal'];
+  if (priority !== 0) return priority;
+  return a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : a.id < b.id ? -1 : 1;
+}
+
+/** What a spool is opened with. */
+export interface SpoolOptions {
+  /** Milliseconds that jobs are kept for after their last change. */
+  keep: number;
+  /** Default 10,000. */
+  mostJobs?: number;
+  /** Without it nothing is drawn. */
+  draw?: DrawChunk;
+  roomFor?: RoomFor;
+  /** Milliseconds after the first failure of a chunk; default {@link BACKOFF}. */
+  backoff?: number;
+  /** Told what went wrong with a chunk. */
+  onFailure?: (job: string, chunk: number, error: unknown) => void;
+}
+
+/** Jobs of one machine, in a folder. What is to be done follows from its files alone. */
+export class SpoolStore implements JobStore {
+  readonly #files: SpoolFiles;
+  readonly #lock: SpoolLock;
+  readonly #jobs = new Map<string, SpoolJob>();
+  /** Jobs that are being written, and that are being removed. */
+  readonly #adding = new Map<string, Promise<Job>>();
+  readonly #removing = new Map<string, Promise<void>>();
+  readonly #options: SpoolOptions;
+  /** All that writes files. */
+  readonly #work = new Set<Promise<unknown>>();
+  readonly #readers = new Map<string, Set<() => void>>();
+  readonly #purging: NodeJS.Timeout;
+  #keeping: Promise<void> = Promise.resolve();
+  #isPaused = false;
+  #closed: Promise<void> | undefined;
+  readonly #closing = new AbortController();
+
+  private constructor(files: SpoolFiles, lock: SpoolLock, jobs: readonly SpoolJob[], options: SpoolOptions) {
+    this.#files = files;
+    this.#lock = lock;
+    this.#options = options;
+    for (const entry of jobs.toSorted(order)) this.#jobs.set(entry.job.id, entry);
+    this.#purging = setInterval(() => void this.#purgeOld(), HOUR);
+    this.#purging.unref();
+  }
+
+  /**
+   * Goes on with the jobs of a folder.
+   *
+   * @throws {@link DpmError} `ERR_DPM_CONFIG` naming the process that has the folder, or a file that is not what it should be;
+   * `ERR_DPM_FILE` where it cannot be written.
+   */
+  static async open(folder: string, options: SpoolOptions): Promise<SpoolStore> {
+    let lock: SpoolLock | undefined;
+    try {
+      await makeFolder(folder, 0o700);
+      lock = await SpoolLock.take(folder);
+      const files = new SpoolFiles(folder);
+      await files.clean();
+      const store = new SpoolStore(files, lock, await files.load(), options);
+      await store.#purgeOld();
+      store.wake();
+      return store;
+    } catch (cause) {
+      await lock?.release();
+      if (cause instanceof DpmError) throw cause;
+      throw new DpmError('ERR_DPM_FILE', `cannot use the spool ${folder}: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  /** Does what writes files, which is waited for before the folder is let go of. */
+  async #writing<T>(write: () => Promise<T>): Promise<T> {
+    if (this.#closed !== undefined) throw new DpmError('ERR_DPM_CLOSED', 'the server is about to end');
+    const work = write();
+    const ended = work.catch(() => undefined);
+    this.#work.add(ended);
+    try {
+      return await work;
+    } finally {
+      this.#work.delete(ended);
+    }
+  }
+
+  add(job: Job): Promise<Job> {
+    return this.#writing(() => this.#add(job));
+  }
+
+  async #add(job: Job): Promise<Job> {
+    await this.#removing.get(job.id)?.catch(() => undefined);
+    const known = this.#jobs.get(job.id)?.job ?? this.#adding.get(job.id);
+    if (known !== undefined) return known;
+    const { mostJobs = MOST_JOBS } = this.#options;
+    if (this.#jobs.size + this.#adding.size >= mostJobs) {
+      throw new DpmError('ERR_DPM_OVERLOADED', `the spool has ${mostJobs} jobs`, { retryAfterMs: 60_000 });
+    }
+    const added = this.#files.add(job).then(() => {
+      this.#jobs.set(job.id, new SpoolJob(job, Date.now()));
+      return job;
+    });
+    this.#adding.set(job.id, added);
+    try {
+      return await added;
+    } finally {
+      this.#adding.delete(job.id);
+      this.wake();
+    }
+  }
+
+  get(id: string): Promise<JobState | undefined> {
+    return Promise.resolve(this.#jobs.get(id)?.state);
+  }
+
+  list(isWanted: (job: Job) => boolean = () => true): Promise<readonly JobState[]> {
+    const states = [...this.#jobs.values()].filter(({ job }) => isWanted(job)).map(({ state }) => state);
+    return Promise.resolve(states.sort((a, b) => newestFirst(a.job, b.job)));
+  }
+
+  cancel(id: string): Promise<void> {
+    return this.#writing(() => this.#cancel(id));
+  }
+
+  async #cancel(id: string): Promise<void> {
+    const entry = this.#jobs.get(id);
+    if (entry === undefined || entry.isOver) return;
+    // First, so that it neither begins nor ends meanwhile.
+    entry.isCancelled = true;
+    entry.isEnding = true;
+    try {
+      await this.#files.cancel(entry);
+    } catch (error) {
+      entry.isCancelled = false;
+      this.wake();
+      throw error;
+    } finally {
+      entry.isEnding = false;
+    }
+    for (const running of entry.running.values()) running.abort();
+    this.#tell(entry);
+  }
+
+  retry(id: string): Promise<void> {
+    return this.#writing(() => this.#retry(id));
+  }
+
+  async #retry(id: string): Promise<void> {
+    const entry = this.#jobs.get(id);
+    if (entry === undefined || entry.isCancelled || entry.failures.size === 0) return;
+    entry.failures.clear();
+    entry.attempts.clear();
+    await this.#keepFailures(entry);
+    this.#tell(entry);
+    this.wake();
+  }
+
+  purge(): Promise<number> {
+    return this.#writing(() => this.#remove(({ isOver }) => isOver));
+  }
+
+  async chunk({ id }: Job, chunk: number): Promise<Uint8Array | undefined> {
+    const entry = this.#jobs.get(id);
+    return entry === undefined ? undefined : this.#files.chunk(entry, chunk);
+  }
+
+  async changed(id: string, signal: AbortSignal): Promise<void> {
+    if (signal.aborted || this.#closed !== undefined) return;
+    const readers = this.#readers.get(id) ?? new Set();
+    this.#readers.set(id, readers);
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        readers.delete(done);
+        if (readers.size === 0 && this.#readers.get(id) === readers) this.#readers.delete(id);
+        resolve();
+      };
+      const timer = setTimeout(done, LONGEST_WAIT);
+      signal.addEventListener('abort', done);
+      readers.add(done);
+    });
+  }
+
+  /** Takes no more chunks; those that are being drawn go on. */
+  pause(): void {
+    this.#isPaused = true;
+    for (const readers of this.#readers.values()) for (const reader of readers) reader();
+  }
+
+  /** Draws what there is room for: after a model has come, too. */
+  wake(): void {
+    const { draw, roomFor } = this.#options;
+    if (draw === undefined || roomFor === undefined || this.#isPaused) return;
+    const running = this.#runningByQueue();
+    const rooms = new Map<string, number>();
+    // Asked once for all jobs that are alike: thousands may wait.
+    const roomOf = ({ job, queue }: SpoolJob): number => {
+      const kind = `${chunkSize(job.body)} ${queue}`;
+      const room = rooms.get(kind) ?? roomFor(job);
+      rooms.set(kind, room);
+      return room - (running.get(queue) ?? 0);
+    };
+    const waiting = [...this.#jobs.values()].filter((entry) => !entry.isOver && roomOf(entry) > 0).sort(order);
+    for (const entry of waiting) {
+      while (roomOf(entry) > 0) {
+        const { next } = entry;
+        if (next === undefined) break;
+        running.set(entry.queue, (running.get(entry.queue) ?? 0) + 1);
+        void this.#writing(() => this.#draw(entry, next, draw));
+      }
+    }
+  }
+
+  #runningByQueue(): Map<string, number> {
+    const sums = new Map<string, number>();
+    for (const { queue, running } of this.#jobs.values()) {
+      if (running.size > 0) sums.set(queue, (sums.get(queue) ?? 0) + running.size);
+    }
+    return sums;
+  }
+
+  async #draw(entry: SpoolJob, chunk: number, draw: DrawChunk): Promise<void> {
+    const stop = new AbortController();
+    entry.running.set(chunk, stop);
+    this.#tell(entry);
+    try {
+      const bytes = await draw(entry.job, chunk, stop.signal);
+      await this.#files.addChunk(entry, chunk, bytes);
+      entry.done.add(chunk);
+    } catch (error) {
+      if (!stop.signal.aborted) await this.#failed(entry, chunk, error);
+    } finally {
+      entry.running.delete(chunk);
+      this.#tell(entry);
+      this.wake();
+    }
+  }
+
+  async #failed(entry: SpoolJob, chunk: number, error: unknown): Promise<void> {
+    if (isUndone(error)) {
+      // Its model goes: others of the same files may come.
+      this.#delay(entry, chunk, 0);
+      return;
+    }
+    this.#options.onFailure?.(entry.job.id, chunk, error);
+    const attempts = (entry.attempts.get(chunk) ?? 0) + 1;
+    entry.attempts.set(chunk, attempts);
+    if (!isFinal(error) && attempts < ATTEMPTS) {
+      this.#delay(entry, chunk, attempts - 1);
+      return;
+    }
+    entry.failures.set(chunk, chunkFailure(chunk, error));
+    await this.#keepFailures(entry);
+  }
+
+  /** One after the other, so that the last that is written is what holds. What cannot be written is found out again after a restart. */
+  #keepFailures(entry: SpoolJob): Promise<void> {
+    this.#keeping = this.#keeping.then(() => this.#files.keepFailures(entry)).catch(() => undefined);
+    return this.#keeping;
+  }
+
+  /** Tries a chunk again after a while, which doubles every time. */
+  #delay(entry: SpoolJob, chunk: number, before: number): void {
+    const milliseconds = (this.#options.backoff ?? BACKOFF) * 2 ** before;
+    entry.delayed.add(chunk);
+    void sleep(milliseconds, undefined, { signal: this.#closing.signal, ref: false })
+      .catch(() => undefined)
+      .then(() => {
+        entry.delayed.delete(chunk);
+        this.wake();
+      });
+  }
+
+  #tell(entry: SpoolJob): void {
+    entry.changedAt = Date.now();
+    for (const reader of this.#readers.get(entry.job.id) ?? []) reader();
+  }
+
+  async #purgeOld(): Promise<void> {
+    const oldest = Date.now() - this.#options.keep;
+    const remove = (): Promise<number> => this.#remove(({ isOver, changedAt }) => isOver && changedAt < oldest);
+    await this.#writing(remove).catch(() => undefined);
+  }
+
+  async #remove(goes: (entry: SpoolJob) => boolean): Promise<number> {
+    let removed = 0;
+    for (const entry of [...this.#jobs.values()]) {
+      // Much may have happened to it since the one before was removed.
+      const { id } = entry.job;
+      if (this.#jobs.get(id) !== entry || !goes(entry) || entry.running.size > 0 || entry.isEnding) continue;
+      await this.#removeOne(entry);
+      ++removed;
+    }
+    return removed;
+  }
+
+  async #removeOne(entry: SpoolJob): Promise<void> {
+    const { id } = entry.job;
+    this.#jobs.delete(id);
+    const removing = this.#files.remove(entry);
+    this.#removing.set(id, removing);
+    try {
+      await removing;
+    } catch (error) {
+      this.#jobs.set(id, entry);
+      throw error;
+    } finally {
+      this.#removing.delete(id);
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    this.pause();
+    clearInterval(this.#purging);
+    for (const { running } of this.#jobs.values()) for (const stop of running.values()) stop.abort();
+    this.#closing.abort();
+    await Promise.all(this.#work);
+    await this.#lock.release();
+  }
+}

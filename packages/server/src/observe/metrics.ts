@@ -1,0 +1,209 @@
+import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
+
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry as Register } from 'prom-client';
+
+import type { Registry } from '../models/registry.js';
+
+/** Of the monitor; an event loop with nothing to do reads this. */
+const RESOLUTION = 1;
+/** Milliseconds that the delays of the event loop are of. */
+const WINDOW = 10_000;
+
+const secondsBuckets = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30];
+
+/** How requests end. */
+export type Outcome = 'done' | 'refused' | 'late' | 'cancelled' | 'failed';
+
+/** What there is to tell of jobs. */
+export interface JobFigures {
+  /** How many there are in each state. */
+  readonly jobs: Readonly<Record<string, number>>;
+  /** By queue. */
+  readonly backlogSeconds: ReadonlyMap<string, number>;
+}
+
+/** Quantiles of the event loop's delay over a window that has just passed. */
+class EventLoop {
+  readonly #monitor: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION });
+  readonly #timer: NodeJS.Timeout;
+  #last = new Map<number, number>();
+
+  constructor(quantiles: readonly number[]) {
+    this.#monitor.enable();
+    this.#timer = setInterval(() => {
+      this.#last = this.#read(quantiles);
+      this.#monitor.reset();
+    }, WINDOW);
+    this.#timer.unref();
+  }
+
+  #read(quantiles: readonly number[]): Map<number, number> {
+    const delay = (quantile: number): number =>
+      this.#monitor.count === 0 ? 0 : this.#monitor.percentile(100 * quantile) / 1e9 - RESOLUTION / 1e3;
+    return new Map(quantiles.map((quantile) => [quantile, Math.max(0, delay(quantile))]));
+  }
+
+  /** Seconds by quantile, of the last whole window or of what there is of the first. */
+  delays(quantiles: readonly number[]): Map<number, number> {
+    return this.#last.size > 0 ? this.#last : this.#read(quantiles);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#monitor.disable();
+  }
+}
+
+/** What a server counts. Labels are names that it knows itself, never what a client has written. */
+export class Metrics {
+  readonly register = new Register();
+  readonly requests: Counter<'route' | 'method' | 'status'>;
+  readonly durations: Histogram<'route' | 'method' | 'status'>;
+  readonly outcomes: Counter<'model' | 'outcome'>;
+  readonly refused: Counter<'model' | 'reason'>;
+  readonly samples: Counter<'model' | 'sampler'>;
+  readonly evaluations: Counter<'model'>;
+  readonly queueSeconds: Histogram<'model'>;
+  readonly runSeconds: Histogram<'model'>;
+  readonly streams: Gauge;
+  readonly chunks: Counter<'outcome'>;
+  readonly chunkSeconds: Histogram;
+  readonly #loop: EventLoop;
+
+  constructor(registry: Registry) {
+    const registers = [this.register];
+    collectDefaultMetrics({ register: this.register });
+    const http = { labelNames: ['route', 'method', 'status'] as const, registers };
+    this.requests = new Counter({ name: 'dpm_http_requests_total', help: 'Requests that were answered', ...http });
+    this.durations = new Histogram({
+      name: 'dpm_http_request_duration_seconds',
+      help: 'Until the answer was sent',
+      buckets: secondsBuckets,
+      ...http,
+    });
+    const counter = <L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> =>
+      new Counter({ name, help, labelNames: [...labelNames], registers });
+    this.outcomes = counter('dpm_requests_total', 'Requests for samples, by how they ended', ['model', 'outcome']);
+    this.refused = counter('dpm_refused_total', 'Requests that were refused', ['model', 'reason']);
+    this.samples = counter('dpm_samples_total', 'Samples that were drawn', ['model', 'sampler']);
+    this.evaluations = counter('dpm_sample_evaluations_total', 'Network evaluations, for each sample', ['model']);
+    const seconds = (name: string, help: string): Histogram<'model'> =>
+      new Histogram({ name, help, labelNames: ['model'], buckets: secondsBuckets, registers });
+    this.queueSeconds = seconds('dpm_queue_seconds', 'Until the first sample of a request ran');
+    this.runSeconds = seconds('dpm_run_seconds', 'From then on');
+    this.streams = new Gauge({ name: 'dpm_streams_open', help: 'Event streams that are being read', registers });
+    this.chunks = counter('dpm_chunks_total', 'Chunks of jobs, each time that one was drawn', ['outcome']);
+    this.chunkSeconds = new Histogram({
+      name: 'dpm_chunk_seconds',
+      help: 'Of the chunks that were drawn',
+      buckets: secondsBuckets,
+      registers,
+    });
+    this.#readModels(registry);
+    const quantiles = [0.5, 0.99, 1];
+    const loop = new EventLoop(quantiles);
+    this.#loop = loop;
+    new Gauge({
+      name: 'dpm_event_loop_delay_seconds',
+      help: 'Delays of the event loop in the last ten seconds',
+      labelNames: ['quantile'],
+      registers,
+      collect() {
+        for (const [quantile, delay] of loop.delays(quantiles)) this.set({ quantile: String(quantile) }, delay);
+      },
+    });
+  }
+
+  close(): void {
+    this.#loop.close();
+  }
+
+  /** What a store of jobs tells when it is asked. */
+  readJobs(read: () => Promise<JobFigures>): void {
+    // Both are of one moment, and are asked for at once.
+    let figures: Promise<JobFigures | null> | undefined;
+    const figuresNow = (): Promise<JobFigures | null> => {
+      figures ??= read()
+        .catch(() => null)
+        .finally(() => (figures = undefined));
+      return figures;
+    };
+    const registers = [this.register];
+    new Gauge({
+      name: 'dpm_jobs',
+      help: 'Jobs that are known',
+      labelNames: ['state'],
+      registers,
+      async collect() {
+        this.reset();
+        const { jobs = {} } = (await figuresNow()) ?? {};
+        for (const [state, count] of Object.entries(jobs)) this.set({ state }, count);
+      },
+    });
+    new Gauge({
+      name: 'dpm_jobs_backlog_seconds',
+      help: 'Work that jobs wait for, over the capacity of one worker: scale on this',
+      labelNames: ['queue'],
+      registers,
+      async collect() {
+        this.reset();
+        const { backlogSeconds = new Map<string, number>() } = (await figuresNow()) ?? {};
+        for (const [queue, seconds] of backlogSeconds) this.set({ queue }, seconds);
+      },
+    });
+  }
+
+  /** What the models' batchers count themselves, read when it is asked for. */
+  #readModels(registry: Registry): void {
+    type Read = (model: Registry['models'][number]) => number;
+    const options = (name: string, help: string) => ({
+      name,
+      help,
+      labelNames: ['model' as const],
+      registers: [this.register],
+    });
+    const tell = (metric: Gauge<'model'> | Counter<'model'>, read: Read): void => {
+      // Models may have gone.
+      metric.reset();
+      for (const model of registry.models) metric.inc({ model: model.id }, read(model));
+    };
+    const gauge = (name: string, help: string, read: Read): void => {
+      new Gauge({
+        ...options(name, help),
+        collect() {
+          tell(this, read);
+        },
+      });
+    };
+    const counter = (name: string, help: string, read: Read): void => {
+      new Counter({
+        ...options(name, help),
+        collect() {
+          tell(this, read);
+        },
+      });
+    };
+    counter('dpm_rows_total', 'Rows that the network saw', ({ batcher }) => batcher.stats().rows);
+    counter(
+      'dpm_padded_rows_total',
+      'Rows that were computed beside them',
+      ({ batcher }) => batcher.stats().paddedRows,
+    );
+    counter(
+      'dpm_evaluations_total',
+      'Network evaluations, of all rows of a step at once',
+      ({ batcher }) => batcher.stats().steps,
+    );
+    counter('dpm_step_seconds_total', 'Seconds of all steps', ({ batcher }) => batcher.stats().seconds);
+    gauge('dpm_requests_unfinished', 'Requests that run or wait', ({ batcher }) => batcher.stats().unfinished);
+    gauge('dpm_samples_resident', 'Samples that have a slot', ({ batcher }) => batcher.stats().resident);
+    gauge('dpm_samples_waiting', 'Samples that have none yet', ({ batcher }) => batcher.stats().waiting);
+    gauge(
+      'dpm_backlog_seconds',
+      'Accepted work over capacity: scale on this',
+      ({ batcher }) => batcher.stats().backlog / 1e3,
+    );
+    gauge('dpm_capacity_rows_per_second', 'Rows of full steps', ({ batcher }) => batcher.capacity.rowsPerSecond);
+    gauge('dpm_model_bytes', 'Bytes that the batch has allocated', ({ batcher }) => batcher.memory);
+  }
+}

@@ -1,0 +1,187 @@
+import { randomBytes } from 'node:crypto';
+
+import { type BatchRequest, DEFAULT_STEPS, type SamplerName, samplerNames, samplers } from 'dpm-native';
+import Type, { type Static } from 'typebox';
+
+import { ServerError } from '../base/problem.js';
+import type { ServedModel } from '../models/registry.js';
+import type { Client } from '../base/client.js';
+
+const MOST_SEED = 2n ** 64n - 1n;
+/** Of a stream; the library refuses more, too. */
+export const MOST_PREVIEWED = 4;
+
+const strict = { additionalProperties: false };
+
+/** The body of `POST /v1/samples`. */
+export const sampleSchema = Type.Object(
+  {
+    model: Type.String({ maxLength: 64, description: 'An id of GET /v1/models.' }),
+    sampler: Type.Optional(Type.Enum(samplerNames, { description: "Without one as the model's scheduler file says." })),
+    steps: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1000, description: `Network evaluations, default ${DEFAULT_STEPS}.` }),
+    ),
+    count: Type.Optional(Type.Integer({ minimum: 1, maximum: 64, description: 'Samples, default 1.' })),
+    first: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 2 ** 32 - 64, description: 'Of the seed: `count` 4 is four requests.' }),
+    ),
+    seed: Type.Optional(
+      Type.Union(
+        [Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }), Type.String({ pattern: '^[0-9]{1,20}$' })],
+        {
+          description: 'From 0 to 2^64 - 1; drawn, and told, where it is absent.',
+        },
+      ),
+    ),
+    classLabels: Type.Optional(
+      Type.Union([Type.Integer({ minimum: 0 }), Type.Array(Type.Integer({ minimum: 0 }), { maxItems: 64 })]),
+    ),
+    guidance: Type.Optional(Type.Union([Type.Number(), Type.Array(Type.Number(), { maxItems: 64 })])),
+    unconditionalLabel: Type.Optional(Type.Union([Type.Integer({ minimum: 0 }), Type.Null()])),
+    options: Type.Optional(
+      Type.Record(Type.String({ maxLength: 64 }), Type.Unknown(), {
+        description: "The sampler's own: GET /v1/samplers.",
+      }),
+    ),
+    init: Type.Optional(
+      Type.Object(
+        {
+          shape: Type.Array(Type.Integer({ minimum: 1 }), { minItems: 4, maxItems: 4 }),
+          b64: Type.String({ description: 'float32, little-endian.' }),
+        },
+        { ...strict, description: 'Initial states.' },
+      ),
+    ),
+    dtype: Type.Optional(Type.Enum(['u8', 'f32'], { description: 'Of npy and safetensors, default u8.' })),
+    priority: Type.Optional(Type.Enum(['high', 'normal', 'low'])),
+    deadlineMs: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 86_400_000 })),
+    preview: Type.Optional(
+      Type.Object(
+        {
+          every: Type.Integer({ minimum: 1, maximum: 1000 }),
+          of: Type.Optional(Type.Enum(['state', 'prediction'])),
+        },
+        { ...strict, description: 'Of an event stream.' },
+      ),
+    ),
+  },
+  strict,
+);
+
+/** The body of `POST /v1/samples`. */
+export type SampleBody = Static<typeof sampleSchema>;
+
+/** A request for a batcher. */
+export interface Sampling {
+  served: ServedModel;
+  /** What it was asked for by, or 'scheduler'. */
+  sampler: SamplerName;
+  count: number;
+  seed: bigint;
+  request: BatchRequest;
+}
+
+/** A field that is wrong. */
+export function wrong(param: string, reason: string): ServerError {
+  return new ServerError('ERR_DPM_ARGUMENT', `${param} ${reason}`, { param });
+}
+
+/**
+ * The seed that a body gives, or a new one.
+ *
+ * @throws {@link ServerError} where it is none.
+ */
+export function seedOf(seed: SampleBody['seed']): bigint {
+  if (seed === undefined) return randomBytes(8).readBigUInt64LE();
+  const value = BigInt(seed);
+  if (value > MOST_SEED) throw wrong('seed', 'has to be from 0 to 2^64 - 1');
+  return value;
+}
+
+/** @throws {@link ServerError} where values that are one a sample are not as many. */
+function requireLength(param: string, value: number | readonly number[] | undefined, count: number): void {
+  if (typeof value === 'object' && value.length !== count) {
+    throw wrong(param, `has ${value.length} elements for ${count} samples`);
+  }
+}
+
+/**
+ * The sampler's own options. Tables are the model's.
+ *
+ * @throws {@link ServerError} naming the one that is none.
+ */
+export function optionsOf(
+  sampler: SamplerName,
+  { options = {}, steps }: Pick<SampleBody, 'options' | 'steps'>,
+): object {
+  const taken = samplers[sampler].facts.options;
+  const named = Object.keys(options).find(
+    (name) => !Object.hasOwn(taken, name) || name === 'gamma' || name === 'steps',
+  );
+  if (named !== undefined) throw wrong(`options/${named}`, `is no option of the sampler ${sampler}`);
+  const takesSteps = Object.hasOwn(taken, 'steps');
+  if (steps !== undefined && !takesSteps) throw wrong('steps', `is no option of the sampler ${sampler}`);
+  const spaced = options.timesteps !== undefined || options.levels !== undefined;
+  return { ...options, ...(takesSteps && !spaced && { steps: steps ?? DEFAULT_STEPS }) };
+}
+
+function initOf({ init }: SampleBody, count: number, shape: readonly number[]): Float32Array | undefined {
+  if (init === undefined) return undefined;
+  const expected = [count, ...shape];
+  if (init.shape.join() !== expected.join()) throw wrong('init/shape', `has to be [${expected.join(', ')}]`);
+  const bytes = Buffer.from(init.b64, 'base64');
+  const elements = expected.reduce((product, size) => product * size, 1);
+  // What is no base64 is passed over, and so bytes are missing.
+  if (bytes.length !== elements * Float32Array.BYTES_PER_ELEMENT) {
+    throw wrong(
+      'init/b64',
+      `has ${bytes.length} bytes of base64, it needs ${elements * Float32Array.BYTES_PER_ELEMENT}`,
+    );
+  }
+  const values = new Float32Array(elements);
+  for (let i = 0; i < elements; ++i) values[i] = bytes.readFloatLE(i * Float32Array.BYTES_PER_ELEMENT);
+  return values;
+}
+
+/**
+ * What a body asks a model's batcher for.
+ *
+ * @throws {@link ServerError} naming the field that is wrong.
+ */
+export function samplingOf(body: SampleBody, served: ServedModel, client: Client, isStream: boolean): Sampling {
+  const { count = 1, classLabels, guidance, preview, priority = 'normal' } = body;
+  const sampler = body.sampler ?? 'scheduler';
+  if (classLabels !== undefined && served.model.unet.info.classes === 0) {
+    throw wrong('classLabels', 'are for networks with classes');
+  }
+  requireLength('classLabels', classLabels, count);
+  requireLength('guidance', guidance, count);
+  if (priority === 'high' && !client.scopes.has('priority')) {
+    throw new ServerError('ERR_DPM_FORBIDDEN', "priority high takes a token with the scope 'priority'", {
+      param: 'priority',
+    });
+  }
+  if (preview !== undefined && !isStream) throw wrong('preview', 'is for Accept: text/event-stream');
+  if (preview !== undefined && count > MOST_PREVIEWED)
+    throw wrong('preview', `is for at most ${MOST_PREVIEWED} samples`);
+  const seed = seedOf(body.seed);
+  const request = {
+    sampler,
+    ...optionsOf(sampler, body),
+    count,
+    seed,
+    first: body.first,
+    classLabels,
+    guidance,
+    unconditionalLabel: body.unconditionalLabel,
+    init: initOf(body, count, served.model.sampleShape),
+    format: body.dtype === 'f32' ? 'float32' : 'uint8',
+    priority,
+    tenant: client.name,
+    weight: client.weight,
+    deadline: body.deadlineMs,
+    ...(preview !== undefined && { previewEvery: preview.every, previewOf: preview.of ?? 'state' }),
+  };
+  // The library checks the sampler's own options as it does those of any caller.
+  return { served, sampler, count, seed, request: request as BatchRequest };
+}

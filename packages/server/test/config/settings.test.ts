@@ -1,0 +1,171 @@
+// What the table of fields says of each: its default, its flag and what the flag makes of it.
+import { describe, expect, it } from 'vitest';
+
+import { commands } from '../../src/commands/index.js';
+import type { OptionValues } from '../../src/config/option.js';
+import { settingsOf } from '../../src/config/config.js';
+import { givenFields, optionSpecs } from '../../src/config/flag.js';
+import { modelFields } from '../../src/config/model-config.js';
+import { mismatchOf } from '../../src/base/schema.js';
+import { configSchema, settingsFields, type ServerConfig } from '../../src/config/settings.js';
+
+const defaults = {
+  host: '127.0.0.1',
+  port: 8080,
+  tokens: undefined,
+  insecure: false,
+  deterministic: false,
+  drain: 30_000,
+  queue: undefined,
+  results: undefined,
+  memory: Infinity,
+  trustProxy: [],
+  metricsPort: undefined,
+  logLevel: 'info',
+  maxWait: 30_000,
+  spool: undefined,
+  keep: 604_800_000,
+  cors: [],
+  page: true,
+  requestsPerMinute: Infinity,
+  modelRoots: [],
+};
+
+const common = [
+  ['config', 'FILE', 'YAML or JSON with the same and more, docs/http.md'],
+  ['host', 'HOST', 'address to listen at, default 127.0.0.1; another takes --tokens or --insecure'],
+  ['port', 'N', 'default 8080; 0: any that is free'],
+  ['tokens', 'FILE', 'YAML list of tokens, which has to be readable by its owner alone'],
+  ['insecure', undefined, 'serve others than this machine without tokens'],
+  ['device', 'NAME', 'auto, cpu, cuda, cuda:1, ...; default auto'],
+  ['dtype', 'TYPE', 'f32, bf16 or f16'],
+  ['threads', 'N', 'threads of the cpu device, default as many as there are, from four on one less'],
+  ['rows', 'N', 'rows of a step at most, or auto (measured at the start), the default'],
+  ['deterministic', undefined, "on a card, too, a sample's bits do not depend on other requests"],
+  ['drain', 'SECONDS', 'for accepted work after SIGTERM, default 30'],
+  ['queue', 'URL', 'redis://..., where jobs wait for workers'],
+  ['results', 'URL', 'where workers keep samples: file:///folder or s3://bucket/prefix'],
+  ['memory', 'SIZE', 'bytes that all models may hold, as 8GiB or 512MiB'],
+  ['trust-proxy', 'CIDR…', 'addresses of proxies whose X-Forwarded-For counts'],
+  ['metrics-port', 'N', '/metrics is at this port then, without tokens, and not at the other'],
+  ['log-level', 'LEVEL', 'fatal, error, warn, info (default), debug, trace, silent'],
+];
+const ofServer = [
+  ['new-token', 'NAME', 'print a new token and its line for that file, and end'],
+  ['max-wait', 'SECONDS', 'expected wait from which on requests are refused, default 30'],
+  ['spool', 'DIR', 'folder for jobs that this server draws itself; without it and --queue there are none'],
+  ['keep', 'DAYS', 'jobs that are over are kept for, default 7'],
+  ['cors', 'ORIGIN…', 'origin whose pages may ask, as https://example.org'],
+  ['no-page', undefined, 'serve no page at /'],
+];
+
+const shown = (name: 'serve' | 'worker') =>
+  Object.entries(commands[name].options).map(([option, { value, isRepeated = false, help }]) => [
+    option,
+    isRepeated ? `${value}…` : value,
+    help,
+  ]);
+
+/** A command line as far as it was read. */
+function options(given: Readonly<Record<string, string | number | true | string[]>>): OptionValues {
+  const as = (name: string, type: string): never => {
+    const value = given[name];
+    // Whoever asks for another type would be refused by the command line.
+    if (value !== undefined && typeof value !== type) throw new Error(`--${name} is no ${type}`);
+    return value as never;
+  };
+  return {
+    flag: (name) => given[name] === true,
+    string: (name) => as(name, 'string'),
+    strings: (name) => as(name, 'object'),
+    number: (name) => as(name, 'number'),
+    integer: (name) => as(name, 'number'),
+    bytes: (name) => as(name, 'number'),
+  };
+}
+
+describe('fields of the configuration', () => {
+  it('have defaults, each as its schema wants it', () => {
+    const { models: _, ...settings } = settingsOf({ models: [{ path: 'm' }] });
+    expect(settings).toEqual(defaults);
+    const finite = Object.fromEntries(Object.entries(defaults).filter(([, value]) => value !== Infinity));
+    expect(mismatchOf(configSchema, JSON.parse(JSON.stringify(finite)))).toBeUndefined();
+  });
+
+  it('go before their defaults', () => {
+    const others: ServerConfig = { port: 0, insecure: true, page: false, maxWait: 0, logLevel: 'warn', cors: [] };
+    expect(settingsOf({ models: [{ path: 'm' }], ...others })).toMatchObject({ ...defaults, ...others });
+  });
+
+  it('are flags of dpm serve and dpm worker', () => {
+    expect(shown('worker')).toEqual(common);
+    expect(shown('serve')).toEqual([...common, ...ofServer]);
+    const flags = Object.keys({ ...optionSpecs(settingsFields), ...optionSpecs(modelFields) });
+    expect(['config', ...flags, 'new-token'].sort()).toEqual(Object.keys(commands.serve.options).sort());
+    const unflagged = Object.entries(settingsFields).filter(([, field]) => !('flag' in field));
+    expect(unflagged.map(([name]) => name)).toEqual(['requestsPerMinute', 'modelRoots']);
+  });
+
+  it('tell their default where it is another', () => {
+    const { port, keep, logLevel } = settingsFields;
+    const changed = { port: { ...port, standard: 9 }, keep: { ...keep, standard: 43_200_000 } };
+    const level = { logLevel: { ...logLevel, standard: 'warn' } };
+    expect(Object.values(optionSpecs({ ...changed, ...level })).map(({ help }) => help)).toEqual([
+      'default 9; 0: any that is free',
+      'jobs that are over are kept for, default 0.5',
+      'fatal, error, warn (default), info, debug, trace, silent',
+    ]);
+  });
+
+  it('are what the command line says', () => {
+    const config = givenFields(
+      settingsFields,
+      options({
+        host: '::1',
+        port: 1,
+        tokens: 't',
+        insecure: true,
+        deterministic: true,
+        drain: 1.5,
+        queue: 'redis://q',
+        results: 'file:///r',
+        memory: 2048,
+        'trust-proxy': ['::1'],
+        'metrics-port': 2,
+        'log-level': 'debug',
+        'max-wait': 2,
+        spool: 's',
+        keep: 2,
+        cors: ['https://a.example'],
+        'no-page': true,
+      }),
+    );
+    expect(config).toEqual({
+      host: '::1',
+      port: 1,
+      tokens: 't',
+      insecure: true,
+      deterministic: true,
+      drain: 1500,
+      queue: 'redis://q',
+      results: 'file:///r',
+      memory: 2048,
+      trustProxy: ['::1'],
+      metricsPort: 2,
+      logLevel: 'debug',
+      maxWait: 2000,
+      spool: 's',
+      keep: 172_800_000,
+      cors: ['https://a.example'],
+      page: false,
+    });
+    expect(mismatchOf(configSchema, config)).toBeUndefined();
+    expect(givenFields(settingsFields, options({}))).toEqual({});
+  });
+
+  it('of models are what the command line says', () => {
+    const given = { device: 'cpu', dtype: 'bf16', threads: 2, rows: 'auto' };
+    expect(givenFields(modelFields, options(given))).toEqual(given);
+    expect(() => givenFields(modelFields, options({ rows: 'many' }))).toThrow('--rows is no number');
+  });
+});

@@ -1,0 +1,162 @@
+// Places for samples: a folder, and what speaks S3.
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { createServer, type Server as HttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { optional } from '../../../src/base/optional.js';
+import { openResults } from '../../../src/jobs/results/open-results.js';
+import type { Results } from '../../../src/jobs/results/results.js';
+import { replaceFile, writeOnce } from '../../../src/jobs/files/write-once.js';
+
+/** PUT that leaves what is there, HEAD and GET, as S3 has them. */
+class Bucket {
+  readonly objects = new Map<string, Buffer>();
+  readonly asked: string[] = [];
+  isBroken = false;
+  #server: HttpServer | undefined;
+
+  async start(): Promise<string> {
+    this.#server = createServer((request, response) => {
+      const { method = '', url = '' } = request;
+      const [path = ''] = url.split('?');
+      this.asked.push(`${method} ${path}`);
+      const parts: Buffer[] = [];
+      request.on('data', (part: Buffer) => parts.push(part));
+      request.on('end', () => {
+        const known = this.objects.get(path);
+        if (this.isBroken) response.writeHead(403).end();
+        else if (method === 'PUT') {
+          const isKept = known !== undefined && request.headers['if-none-match'] === '*';
+          if (!isKept) this.objects.set(path, Buffer.concat(parts));
+          response.writeHead(isKept ? 412 : 200).end();
+        } else if (known === undefined) response.writeHead(404).end();
+        else response.writeHead(200, { 'content-length': known.length }).end(method === 'GET' ? known : undefined);
+      });
+    });
+    await new Promise<void>((resolve) => this.#server!.listen(0, '127.0.0.1', resolve));
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  async stop(): Promise<void> {
+    this.#server!.closeAllConnections();
+    await new Promise((resolve) => this.#server!.close(resolve));
+  }
+}
+
+const key = '0123456789ab/cdef/0-64.npy';
+const bytes = Buffer.from([1, 2, 3]);
+
+async function keeps(results: Results): Promise<void> {
+  expect(await results.has(key)).toBe(false);
+  expect(await results.get(key)).toBeUndefined();
+  await results.put(key, bytes);
+  // The first bytes stay.
+  await results.put(key, Buffer.from([4]));
+  expect(await results.has(key)).toBe(true);
+  expect(Buffer.from((await results.get(key))!)).toEqual(bytes);
+}
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'results-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+it('keeps samples in a folder', async () => {
+  const results = await openResults(pathToFileURL(join(folder, 'new', 'place')).href);
+  await keeps(results);
+  expect(await readdir(join(folder, 'new/place/0123456789ab/cdef'))).toEqual(['0-64.npy']);
+  results.close();
+});
+
+describe('S3', () => {
+  const bucket = new Bucket();
+  let endpoint: string;
+  beforeAll(async () => {
+    process.env.AWS_ACCESS_KEY_ID = 'a';
+    process.env.AWS_SECRET_ACCESS_KEY = 'b';
+    endpoint = await bucket.start();
+  });
+  afterAll(() => bucket.stop());
+  const open = (prefix: string): Promise<Results> =>
+    openResults(`s3://samples/${prefix}?endpoint=${endpoint}&region=x`);
+
+  it('keeps samples below a prefix', async () => {
+    const results = await open('a/b/');
+    await keeps(results);
+    expect([...bucket.objects.keys()]).toEqual([`/samples/a/b/${key}`]);
+    const whole = await open('');
+    await keeps(whole);
+    expect([...bucket.objects.keys()]).toContain(`/samples/${key}`);
+    results.close();
+    whole.close();
+  });
+
+  it('says what goes wrong', async () => {
+    const results = await open('c');
+    bucket.isBroken = true;
+    for (const call of [() => results.put(key, bytes), () => results.get(key), () => results.has(key)]) {
+      await expect(call()).rejects.toThrow();
+    }
+    bucket.isBroken = false;
+    results.close();
+  });
+});
+
+it.each([
+  ['ftp://host/folder', 'is no place for samples'],
+  ['no url', 'is no place for samples'],
+  ['s3://bucket?acl=public', 'acl is no parameter of s3://'],
+])('refuses %s', async (url, message) => {
+  await expect(openResults(url)).rejects.toMatchObject({
+    code: 'ERR_DPM_CONFIG',
+    message: expect.stringContaining(message) as string,
+  });
+});
+
+it('refuses a folder that is none', async () => {
+  const file = join(folder, 'file');
+  await writeFile(file, '');
+  await expect(openResults(pathToFileURL(file).href)).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
+});
+
+it('makes a folder that several want at once', async () => {
+  const results = await openResults(pathToFileURL(join(folder, 'many')).href);
+  for (let round = 0; round < 20; ++round) {
+    const keys = Array.from({ length: 8 }, (_, chunk) => `${round}/below/${chunk}`);
+    await Promise.all(keys.map((key) => results.put(key, Buffer.from(key))));
+    for (const key of keys) expect(Buffer.from((await results.get(key))!).toString()).toBe(key);
+  }
+});
+
+it.runIf(process.platform === 'linux')('refuses a folder where a system makes none', async () => {
+  await expect(openResults('file:///proc/nowhere/a')).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
+});
+
+it('says which package is missing', async () => {
+  const missing = Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' });
+  await expect(optional(() => Promise.reject(missing), 'a queue', 'bullmq ioredis')).rejects.toMatchObject({
+    code: 'ERR_DPM_USAGE',
+    message: 'a queue takes packages of its own: npm install bullmq ioredis',
+  });
+  const broken = new Error('broken');
+  await expect(optional(() => Promise.reject(broken), 'a', 'b')).rejects.toBe(broken);
+});
+
+it('leaves nothing where a file cannot be written', async () => {
+  const place = join(folder, 'taken');
+  // It does not come back by what is written into it.
+  await expect(writeOnce(join(place, 'inside'), 'x')).rejects.toMatchObject({ code: 'ENOENT' });
+  await mkdir(place);
+  await writeOnce(join(place, 'inside'), 'x');
+  // A folder cannot be replaced by a file.
+  await expect(replaceFile(place, 'y')).rejects.toThrow();
+  expect(await writeOnce(join(place, 'inside'), 'z')).toBe(false);
+  expect(await readdir(place)).toEqual(['inside']);
+  expect((await readdir(folder)).filter((name) => name.startsWith('taken'))).toEqual(['taken']);
+});

@@ -1,0 +1,314 @@
+// Jobs in a folder.
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { ATTEMPTS } from '../../../src/jobs/failure.js';
+import { SpoolStore, type SpoolOptions } from '../../../src/jobs/spool/spool-store.js';
+import type { DrawChunk, JobStore } from '../../../src/jobs/store.js';
+import { until } from '../../support.js';
+import { jobOf } from '../job-of.js';
+import { describeStore } from '../store-suite.js';
+
+const keep = 60_000;
+
+/** Whoever asks the store asks the one that is open now. */
+class SpoolHarness {
+  #store: SpoolStore;
+  readonly folder: string;
+
+  private constructor(folder: string, store: SpoolStore) {
+    this.folder = folder;
+    this.#store = store;
+  }
+
+  static async open(): Promise<SpoolHarness> {
+    const folder = await mkdtemp(join(tmpdir(), 'spool-'));
+    return new SpoolHarness(folder, await SpoolStore.open(folder, { keep }));
+  }
+
+  get store(): JobStore {
+    return this.#store;
+  }
+
+  async stop(): Promise<void> {
+    await this.#store.close();
+  }
+
+  async start(draw: DrawChunk): Promise<void> {
+    await this.#store.close();
+    const roomFor = ({ engine }: { engine: string }): number => (engine === 'cpu-test' ? 2 : 0);
+    this.#store = await SpoolStore.open(this.folder, { keep, draw, roomFor, backoff: 20 });
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.folder, { recursive: true });
+  }
+}
+
+describeStore('a spool', () => SpoolHarness.open());
+
+describe('the folder of a spool', () => {
+  let folder: string;
+  let store: SpoolStore | undefined;
+  const open = async (options: Partial<SpoolOptions> = {}): Promise<SpoolStore> => {
+    store = await SpoolStore.open(folder, { keep, ...options });
+    return store;
+  };
+  const draw: DrawChunk = (_, chunk) => Promise.resolve(Buffer.from(`chunk ${chunk}`));
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'spool-'));
+  });
+  afterEach(async () => {
+    await store?.close();
+    await rm(folder, { recursive: true });
+  });
+
+  it('is for one process', async () => {
+    await open();
+    await expect(SpoolStore.open(folder, { keep })).rejects.toMatchObject({
+      code: 'ERR_DPM_CONFIG',
+      message: `the spool ${folder} is in use by process ${process.pid}`,
+    });
+    await store!.close();
+    await store!.close();
+    expect(await readdir(folder)).toEqual([]);
+    await open();
+    await expect(SpoolStore.open(folder, { keep })).rejects.toThrow('is in use');
+  });
+
+  it.each([
+    ['a process that is no more', '4194304 -\n'],
+    ['another process that had this number', `${process.pid} 1\n`],
+    ['the process of that number that began later', '1 1\n'],
+    ['nobody', ''],
+  ])('is free when its lock is of %s', async (_, lock) => {
+    await writeFile(join(folder, 'lock'), lock);
+    await open();
+    expect(await readFile(join(folder, 'lock'), 'utf8')).toMatch(new RegExp(`^${process.pid} \\d+\n$`));
+    expect(await readdir(folder)).toEqual(['lock']);
+  });
+
+  it('is in use when its lock is of another process', async () => {
+    const stat = await readFile('/proc/1/stat', 'latin1');
+    const began = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]!;
+    for (const lock of [`1 ${began}\n`, '1 -\n']) {
+      await writeFile(join(folder, 'lock'), lock);
+      await expect(SpoolStore.open(folder, { keep })).rejects.toThrow('is in use by process 1');
+    }
+  });
+
+  it('holds job.json and chunks, whole or not at all', async () => {
+    await open({ draw, roomFor: () => 1 });
+    const job = jobOf({ body: { model: 'm', count: 2, chunk: 1, seed: '1', format: 'png' } });
+    await store!.add(job);
+    await until(async () => (await store!.get(job.id))!.state === 'done');
+    await store!.close();
+    expect((await readdir(join(folder, job.id))).sort()).toEqual(['0.png', '1.png', 'job.json']);
+    expect(JSON.parse(await readFile(join(folder, job.id, 'job.json'), 'utf8'))).toEqual(job);
+    expect(await readFile(join(folder, job.id, '1.png'), 'utf8')).toBe('chunk 1');
+  });
+
+  it('is rid of what a process that died was at', async () => {
+    await open();
+    const job = jobOf();
+    await store!.add(job);
+    await store!.close();
+    await mkdir(join(folder, `${jobOf().id}.unfinished`));
+    await mkdir(join(folder, `${jobOf().id}.gone`));
+    await writeFile(join(folder, job.id, '0.npy.x.unfinished'), 'half');
+    await writeFile(join(folder, 'notes.txt'), 'of somebody');
+    await open();
+    expect((await readdir(folder)).sort()).toEqual([job.id, 'lock', 'notes.txt'].sort());
+    expect(await readdir(join(folder, job.id))).toEqual(['job.json']);
+    expect((await store!.get(job.id))!.doneChunks).toBe(0);
+  });
+
+  it('counts no file that is no chunk', async () => {
+    await open();
+    const job = jobOf();
+    await store!.add(job);
+    await store!.close();
+    for (const name of ['3.npy', '0.png', '00.npy', '1.npy.bak', 'x.npy'])
+      await writeFile(join(folder, job.id, name), '');
+    await writeFile(join(folder, job.id, '2.npy'), 'whole');
+    await open();
+    expect((await store!.get(job.id))!.doneChunks).toBe(1);
+    expect(Buffer.from((await store!.chunk(job, 2))!).toString()).toBe('whole');
+  });
+
+  it('keeps failures, and forgets them when they are tried again', async () => {
+    const options = { draw: () => Promise.reject(new Error('no')), roomFor: () => 3, backoff: 1 };
+    await open(options);
+    const job = jobOf();
+    await store!.add(job);
+    await until(async () => (await store!.get(job.id))!.state === 'failed');
+    await store!.close();
+    await open();
+    expect((await store!.get(job.id))!.failures).toHaveLength(3);
+    await store!.retry(job.id);
+    expect(await readdir(join(folder, job.id))).toEqual(['job.json']);
+    expect((await store!.get(job.id))!.state).toBe('queued');
+  });
+
+  it('believes no failure of a chunk that is there, or of none', async () => {
+    await open();
+    const job = jobOf();
+    await store!.add(job);
+    await store!.close();
+    const failed = [2, 0, 3].map((chunk) => ({ chunk, code: 'ERR_DPM_INTERNAL', message: 'no' }));
+    await writeFile(join(folder, job.id, 'failed.json'), JSON.stringify(failed));
+    for (const chunk of [1, 2]) await writeFile(join(folder, job.id, `${chunk}.npy`), 'whole');
+    await open();
+    expect(await store!.get(job.id)).toMatchObject({ state: 'failed', doneChunks: 2, failures: [{ chunk: 0 }] });
+  });
+
+  it('tries a chunk as often as the first time when it is tried again', async () => {
+    const begun: number[] = [];
+    const failing: DrawChunk = (_, chunk) => {
+      begun.push(chunk);
+      return Promise.reject(new Error('no'));
+    };
+    await open({ draw: failing, roomFor: () => 1, backoff: 1 });
+    const job = jobOf();
+    await store!.add(job);
+    const failed = async (): Promise<boolean> => (await store!.get(job.id))!.state === 'failed';
+    await until(failed);
+    const first = begun.length;
+    expect(first).toBe(3 * ATTEMPTS);
+    await store!.retry(job.id);
+    await until(async () => begun.length > first && (await failed()));
+    expect(begun.length).toBe(2 * first);
+  });
+
+  it.each([
+    ['job.json', '{', /job\.json is no JSON/],
+    ['job.json', '{}', /job\.json: id is missing/],
+    ['job.json', JSON.stringify({ ...jobOf(), more: 1 }), /more is no field here/],
+    ['job.json', JSON.stringify(jobOf()), /its folder's name is another/],
+    ['failed.json', '[{"chunk":-1}]', /failed\.json: /],
+  ])('is refused with a wrong %s', async (file, contents, message) => {
+    await open();
+    const job = jobOf();
+    await store!.add(job);
+    await store!.close();
+    await writeFile(join(folder, job.id, file), contents);
+    await expect(open()).rejects.toMatchObject({
+      code: 'ERR_DPM_CONFIG',
+      message: expect.stringMatching(message) as string,
+    });
+    // It has let go of it.
+    await rm(join(folder, job.id), { recursive: true });
+    await open();
+  });
+
+  it('loses what is over and has not changed for long', async () => {
+    await open({ draw, roomFor: ({ engine }) => (engine === 'cpu-test' ? 1 : 0) });
+    const jobs = [jobOf(), jobOf(), jobOf({ engine: 'other' })] as const;
+    for (const job of jobs) await store!.add(job);
+    for (const job of jobs.slice(0, 2)) await until(async () => (await store!.get(job.id))!.state === 'done');
+    await store!.close();
+    const old = new Date(Date.now() - 2 * keep);
+    for (const job of [jobs[0], jobs[2]]) await utimes(join(folder, job.id), old, old);
+    await open();
+    expect(await store!.get(jobs[0].id)).toBeUndefined();
+    expect((await store!.get(jobs[1].id))!.state).toBe('done');
+    expect((await store!.get(jobs[2].id))!.state).toBe('queued');
+  });
+
+  it('takes no more jobs than can be listed', async () => {
+    await open({ mostJobs: 2 });
+    const overloaded = { code: 'ERR_DPM_OVERLOADED', retryAfterMs: 60_000 };
+    const taken = await Promise.allSettled([1, 2, 3].map(() => store!.add(jobOf())));
+    expect(taken.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
+    expect(taken[2]).toMatchObject({ reason: overloaded });
+    await expect(store!.add(jobOf())).rejects.toMatchObject(overloaded);
+    expect(await readdir(folder)).toHaveLength(3);
+  });
+
+  it('keeps a job that could not be cancelled', async () => {
+    await open();
+    const job = jobOf();
+    await store!.add(job);
+    await rename(join(folder, job.id), join(folder, 'elsewhere'));
+    await expect(store!.cancel(job.id)).rejects.toMatchObject({ code: 'ENOENT' });
+    await rename(join(folder, 'elsewhere'), join(folder, job.id));
+    expect((await store!.get(job.id))!.state).toBe('queued');
+    await store!.cancel(job.id);
+    expect((await store!.get(job.id))!.state).toBe('cancelled');
+  });
+
+  it('removes no job while its end is being written', async () => {
+    await open();
+    const job = jobOf();
+    await store!.add(job);
+    const cancelled = store!.cancel(job.id);
+    expect(await store!.purge()).toBe(0);
+    await cancelled;
+    expect(await store!.purge()).toBe(1);
+  });
+
+  it('waits twice as long before every further try', async () => {
+    const begun: number[] = [];
+    const failing: DrawChunk = () => {
+      begun.push(performance.now());
+      return Promise.reject(new Error('no'));
+    };
+    await open({ draw: failing, roomFor: () => 1, backoff: 60 });
+    const job = jobOf({ body: { model: 'm', count: 1, seed: '1' } });
+    await store!.add(job);
+    await until(async () => (await store!.get(job.id))!.state === 'failed');
+    // Timers may be a millisecond early.
+    const waits = begun.slice(1).map((time, i) => (time - begun[i]! + 2) / 60);
+    expect(waits).toHaveLength(ATTEMPTS - 1);
+    for (const [i, wait] of waits.entries()) expect(wait).toBeGreaterThanOrEqual(2 ** i);
+  });
+
+  it('waits for a model that comes later', async () => {
+    let room = 0;
+    await open({ draw, roomFor: () => room });
+    const job = jobOf();
+    await store!.add(job);
+    expect((await store!.get(job.id))!.state).toBe('queued');
+    room = 1;
+    store!.wake();
+    await until(async () => (await store!.get(job.id))!.state === 'done');
+  });
+
+  it('takes no chunk once it is to end', async () => {
+    const begun: number[] = [];
+    await open({
+      roomFor: () => 1,
+      draw: async (_, chunk) => {
+        begun.push(chunk);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        return Buffer.from('x');
+      },
+    });
+    const job = jobOf();
+    await store!.add(job);
+    store!.pause();
+    await until(async () => (await store!.get(job.id))!.doneChunks === 1);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(begun).toEqual([0]);
+  });
+
+  it('is made with the folders that it lies in, and refused where a system makes none', async () => {
+    await open();
+    await store!.close();
+    store = await SpoolStore.open(join(folder, 'a', 'b'), { keep });
+    expect(await readdir(join(folder, 'a'))).toEqual(['b']);
+    expect((await stat(join(folder, 'a', 'b'))).mode & 0o777).toBe(0o700);
+    const nowhere = SpoolStore.open('/proc/nowhere/a', { keep });
+    if (process.platform === 'linux') await expect(nowhere).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
+    else await nowhere.catch(() => undefined);
+  });
+
+  it('cannot be a file', async () => {
+    const file = join(folder, 'file');
+    await writeFile(file, '');
+    await expect(SpoolStore.open(file, { keep })).rejects.toMatchObject({ code: 'ERR_DPM_FILE' });
+  });
+});

@@ -1,0 +1,50 @@
+// What logs have of errors, and what not.
+import { once } from 'node:events';
+
+import { DpmError } from 'dpm-native';
+import { Redis } from 'ioredis';
+import { describe, expect, it } from 'vitest';
+
+import { loggerOf } from '../../src/observe/log.js';
+import { hasRedis, RedisServer } from '../jobs/queue/redis-server.js';
+
+/** What a line has of an error that is logged. */
+function logged(error: unknown): { text: string; err: Record<string, unknown> } {
+  let text = '';
+  loggerOf('info', { write: (line) => (text += line) }).error({ err: error }, 'it failed');
+  return { text, err: (JSON.parse(text) as { err: Record<string, unknown> }).err };
+}
+
+describe('a log', () => {
+  it('has what an error says, and its causes', () => {
+    const cause = Object.assign(new TypeError('below'), { code: 'EBELOW', args: ['a secret'] });
+    const { err } = logged(new DpmError('ERR_DPM_FILE', 'above', { cause }));
+    expect(err).toMatchObject({ type: 'DpmError', code: 'ERR_DPM_FILE', message: 'above' });
+    expect(err.stack).toContain('log.test.ts');
+    expect(err.cause).toMatchObject({ type: 'TypeError', code: 'EBELOW', message: 'below' });
+  });
+
+  it('has nothing else of it', () => {
+    const cause = Object.assign(new Error('below'), { url: 'redis://:a-secret@host' });
+    const error = Object.assign(new Error('above', { cause }), { command: { name: 'auth', args: ['a-secret'] } });
+    expect(logged(error).text).not.toContain('secret');
+  });
+
+  it('ends where causes go round, and takes what is no error', () => {
+    const error = new Error('round');
+    error.cause = error;
+    expect(logged(error).text.split('"message":"round"')).toHaveLength(7);
+    expect(logged('words').err).toBe('words');
+  });
+
+  it.skipIf(!hasRedis)('has no password that Redis refuses', async () => {
+    const redis = await RedisServer.start('--requirepass', 'the-right-one');
+    const client = new Redis(redis.url.replace('://', '://:the-wrong-one@'), { retryStrategy: () => null });
+    const [error] = (await once(client, 'error')) as [Error];
+    client.disconnect();
+    await redis.stop();
+    expect(JSON.stringify(error)).toContain('the-wrong-one');
+    expect(logged(error).text).not.toContain('the-wrong-one');
+    expect(logged(error).err.message).toMatch(/WRONGPASS/);
+  });
+});
