@@ -50,10 +50,10 @@ const serverRoutes: readonly Routes[] = [
 ];
 const workerRoutes: readonly Routes[] = [probeRoutes];
 
-/** Milliseconds in which answers can be written whatever the time for draining is. */
+/** Milliseconds that remain for writing answers, however short the time for draining is. */
 const LEAST_FOR_ANSWERS = 1000;
 
-/** Chunks that are being drawn go back to where they came from. */
+/** Ends jobs. Chunks that are being drawn go back to the spool or the queue. */
 async function endJobs({ jobs, worker }: Context): Promise<void> {
   await worker?.close();
   await jobs?.close();
@@ -66,15 +66,15 @@ function urlOf(app: FastifyInstance): string {
 
 /** A server that listens. */
 export class Server {
-  /** Where it is reached. */
+  /** The server's URL. */
   readonly url: string;
-  /** Where its metrics are reached, if they have a port of their own. */
+  /** The URL of the metrics, if they have a port of their own. */
   readonly metricsUrl: string | undefined;
   readonly #app: FastifyInstance;
   readonly #metricsApp: FastifyInstance | undefined;
   readonly #context: Context;
   #ending: Promise<boolean> | undefined;
-  /** One after the other. */
+  /** The end of the last reload: reloads run one after the other. */
   #reloading: Promise<unknown> = Promise.resolve();
   #unwatch: (() => void) | undefined;
 
@@ -95,7 +95,7 @@ export class Server {
     return Server.startWithin(config, limits);
   }
 
-  /** The same with other limits. @internal */
+  /** Starts a server with other limits. @internal */
   static startWithin(config: ServerConfig, within: Limits): Promise<Server> {
     return Server.#start(config, within, serverRoutes, async (context) => {
       context.jobs = await openJobs(context);
@@ -103,7 +103,8 @@ export class Server {
   }
 
   /**
-   * Loads the models and draws the jobs of the configuration's queue with them; it answers probes and tells metrics, and takes no requests.
+   * Starts a worker: loads the models and draws the chunks of the configuration's queue. It answers probes and metrics, and no other
+   * requests.
    *
    * @throws DpmError as {@link Server.start} does.
    */
@@ -160,8 +161,8 @@ export class Server {
   }
 
   /**
-   * Makes the models those of a configuration. Those that have not changed stay as they are, those that fail to load leave what was served;
-   * what clients have put and no configuration has stays, too. Other settings take a restart.
+   * Serves the models of a configuration. Unchanged models stay as they are. If a model fails to load, its older version is still served.
+   * Models that clients have put stay, too. Other settings take effect only after a restart.
    *
    * @throws DpmError `ERR_DPM_CONFIG` where the configuration is wrong, `ERR_DPM_CLOSED` at the end; nothing changes then.
    */
@@ -172,9 +173,9 @@ export class Server {
   }
 
   /**
-   * Reloads the configuration on SIGHUP and when its file changes, until the end. What goes wrong is told by the log.
+   * Reloads the configuration on SIGHUP and when its file changes, until the end. Errors are logged.
    *
-   * @param read - All of the configuration.
+   * @param read - Reads the whole configuration.
    */
   follow(file: string, read: () => Promise<ServerConfig>): void {
     this.#unwatch?.();
@@ -188,9 +189,9 @@ export class Server {
   }
 
   /**
-   * Refuses new work, waits for what has been accepted, as long as the configuration says, and closes everything.
+   * Refuses new work, waits for accepted work as long as the configuration says, and closes everything.
    *
-   * @returns Whether all of that was done.
+   * @returns True where all accepted work was done.
    */
   stop(): Promise<boolean> {
     this.#context.state.isDraining = true;
@@ -198,7 +199,7 @@ export class Server {
     return this.#ending;
   }
 
-  /** Ends what has been accepted, too, with `ERR_DPM_CLOSED`. */
+  /** Ends accepted work, too, with `ERR_DPM_CLOSED`. */
   async cut(): Promise<void> {
     this.#context.state.isDraining = true;
     await endJobs(this.#context);
@@ -218,13 +219,13 @@ export class Server {
     const isInTime = await Promise.race([drained.then(() => true), late]);
     clearTimeout(timer);
     await endJobs(this.#context);
-    // Chunks of jobs that went back are not cut.
+    // Chunks that went back do not count as unfinished.
     const isDone = isInTime || registry.unfinished === 0;
     await registry.close();
     await this.#answersSent(Math.max(end, performance.now() + LEAST_FOR_ANSWERS));
     const isSent = this.#context.state.open === 0;
     const closed = this.#app.close();
-    // Those that have asked for nothing yet are not idle in the eyes of Node.
+    // Node does not count a connection without any request as idle, so it would stay open.
     this.#app.server.closeAllConnections();
     await closed;
     await this.#metricsApp?.close();
@@ -234,7 +235,7 @@ export class Server {
     return isDone && isSent;
   }
 
-  /** Waits until all answers have been sent, at most until a moment. */
+  /** Waits until all answers have been sent, at most until `end`. */
   async #answersSent(end: number): Promise<void> {
     while (this.#context.state.open > 0 && performance.now() < end) await sleep(10);
   }

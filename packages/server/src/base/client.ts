@@ -1,20 +1,20 @@
-/** What a token may do. */
+/** The scopes that a token may have. */
 export const scopes = ['sample', 'jobs', 'infer', 'priority', 'metrics', 'admin'] as const;
 
-/** What a token may do. */
+/** A scope of a token: what it allows. */
 export type Scope = (typeof scopes)[number];
 
-/** Who asks. */
+/** A client that sends requests, by its token. */
 export interface Client {
   /** The tenant of its requests; '' without tokens. */
   readonly name: string;
   readonly scopes: ReadonlySet<Scope>;
-  /** Among the other tenants. */
+  /** Its share of the batch, relative to other tenants. */
   readonly weight: number;
   readonly requestsPerMinute: number;
 }
 
-/** Where there are no tokens everybody may do everything but change the server. */
+/** The client of a server without tokens. It may do everything but change the server. */
 export const anybody: Client = {
   name: '',
   scopes: new Set(scopes.filter((scope) => scope !== 'admin')),

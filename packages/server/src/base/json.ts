@@ -1,11 +1,11 @@
 import { ServerError } from './problem.js';
 
-/** Of JSON bodies. */
+/** The deepest nesting that a JSON body may have. */
 const MOST_DEPTH = 32;
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false });
 
-/** Whether text may have a field that is refused, whose name may be written with escapes. */
+/** Matches text that may have a refused field, whose name may also be written with escapes. */
 const mayRefuse = /__proto__|constructor|\\u/;
 
 /** The deepest nesting of arrays and objects in JSON text. */
@@ -47,7 +47,7 @@ export function parsedJson(bytes: Uint8Array): unknown {
   };
   let value: unknown;
   try {
-    // To look at every key takes several times as long as all the rest.
+    // A reviver takes several times as long as parsing, so it runs only where it may find something.
     value = JSON.parse(text, mayRefuse.test(text) ? refuse : undefined);
   } catch (error) {
     throw new ServerError('ERR_DPM_ARGUMENT', `the body is no JSON: ${(error as Error).message}`);

@@ -1,6 +1,6 @@
 import { DpmError, type DpmErrorCode } from 'dpm-native';
 
-/** Codes of errors that only a server has, with the status of their answers. */
+/** The codes of errors that only a server has, with the status of their answers. */
 const ownStatuses = {
   ERR_DPM_DRAINING: 503,
   ERR_DPM_FORBIDDEN: 403,
@@ -21,10 +21,10 @@ const ownStatuses = {
 /** A code of an error that only a server has. */
 export type ServerErrorCode = keyof typeof ownStatuses;
 
-/** Codes of errors that only a server has. */
+/** The codes of errors that only a server has. */
 export const serverErrorCodes = Object.keys(ownStatuses) as ServerErrorCode[];
 
-/** Status of answers by the code of the library's errors; 500 where there is none. */
+/** The status of the answer for each code of the library; 500 for other codes. */
 const libraryStatuses: Partial<Record<DpmErrorCode, number>> = {
   ERR_DPM_ABORTED: 499,
   ERR_DPM_ARGUMENT: 400,
@@ -39,7 +39,7 @@ const libraryStatuses: Partial<Record<DpmErrorCode, number>> = {
   ERR_DPM_USAGE: 400,
 };
 
-/** Those whose connection is of no use afterwards. */
+/** Codes of errors after which the connection is closed. */
 const closing: ReadonlySet<string> = new Set([
   'ERR_DPM_DRAINING',
   'ERR_DPM_HEADERS',
@@ -76,24 +76,24 @@ interface ServerErrorOptions {
   cause?: unknown;
 }
 
-/** What a status is called. */
+/** The phrase for a status. */
 export function titleOf(status: number): string {
   return titles[status] ?? 'Error';
 }
 
-/** What goes wrong in a request, apart from the library's own errors. */
+/** An error of a request that is not an error of the library. */
 export class ServerError extends Error {
   override readonly name = 'ServerError';
-  /** What went wrong. */
+  /** The kind of error. */
   readonly code: ServerErrorCode | DpmErrorCode;
-  /** Of the answer. */
+  /** The status of the answer. */
   readonly status: number;
   /** The field that is wrong. */
   readonly param: string | undefined;
-  /** Of the answer. */
+  /** Headers of the answer. */
   readonly headers: Readonly<Record<string, string>>;
 
-  /** @param message - May hold texts of a request: it becomes one line. */
+  /** @param message - Texts of a request in it are put on one line. */
   constructor(
     code: ServerErrorCode | DpmErrorCode,
     message: string,
@@ -135,7 +135,7 @@ export function paramOf(message: string): string | undefined {
   return /^(?:sampler [\w+-]+: )?([A-Za-z]\w*)(?:\[\d+\])? (?:is|has|are) /.exec(message)?.[1];
 }
 
-/** Whole seconds, and up to a quarter more, so that those who were refused together do not come back together. */
+/** Seconds to wait: up to a quarter is added at random, so that clients that were refused together do not all return together. */
 function retryAfter(milliseconds: number, random: () => number): string {
   return String(Math.ceil((milliseconds / 1000) * (1 + 0.25 * random())) || 1);
 }
@@ -155,7 +155,7 @@ function failureOfLibrary(error: DpmError, id: string, random: () => number): Fa
   };
 }
 
-/** In place of a message that is the server's own business. */
+/** The message for errors whose own message clients should not see. */
 function hidden(id: string): string {
   return `the server failed; its log has more under ${id}`;
 }
@@ -164,7 +164,7 @@ function problemOf(code: string, status: number, detail: string, id: string): Pr
   return { type: `urn:dpm:${code}`, title: titleOf(status), status, code, detail, id };
 }
 
-/** What the framework refuses, in our words. */
+/** Translates errors of the framework into errors of ours. */
 function translated(error: unknown): unknown {
   const { code, message } = Object(error) as { code?: unknown; message?: unknown };
   switch (code) {
@@ -184,7 +184,7 @@ function translated(error: unknown): unknown {
   }
 }
 
-/** What an error is answered with. */
+/** The answer to a request that failed with an error. */
 export function failureOf(thrown: unknown, id: string, random: () => number = Math.random): Failure {
   const error = translated(thrown);
   if (error instanceof DpmError) return failureOfLibrary(error, id, random);

@@ -24,18 +24,18 @@ function checkOf(schema: TSchema): Check {
   return made;
 }
 
-/** What is wrong with a value: the field, as `models/0/id`, '' for all of it, and why. */
+/** A fault of a value: its field, as `models/0/id` (or '' for the whole value), and the reason. */
 export interface Mismatch {
   field: string;
   reason: string;
 }
 
-/** The first thing that is wrong with a value; undefined where it is as the schema says. */
+/** The first fault of a value; undefined where the value fits the schema. */
 export function mismatchOf(schema: TSchema, value: unknown): Mismatch | undefined {
   const check = checkOf(schema);
   if (check.Check(value)) return undefined;
   const faults = check.Errors(value);
-  // A field that is too much is told of by its object, too, which says so in better words.
+  // For an unknown field there is also a fault of its object, which has the better message.
   const fault = faults.find(({ keyword }) => keyword !== 'boolean') ?? faults[0];
   const field = fault?.instancePath.slice(1) ?? '';
   const { additionalProperties, requiredProperties } = Object(fault?.params) as Record<string, string[] | undefined>;

@@ -2,8 +2,8 @@ import { createRequire } from 'node:module';
 
 const require = createRequire(import.meta.url);
 
-/** Of this package. */
+/** The version of this package. */
 export const { version } = require('../../package.json') as { version: string };
 
-/** Of dpm-native, whose bits may differ from one to the next. */
+/** The version of dpm-native. Samples may differ in their last bits between versions. */
 export const { version: libraryVersion } = require('dpm-native/package.json') as { version: string };

@@ -7,42 +7,42 @@ import type { OptionSpecs, OptionValues } from '../config/option.js';
 /** Writes to standard output. */
 export interface Output {
   line(text: string): void;
-  /** One line of JSON. */
+  /** Writes a value as one line of JSON. */
   json(value: unknown): void;
-  /** Rows of cells with aligned columns. */
+  /** Writes rows of cells with aligned columns. */
   table(rows: readonly (readonly string[])[]): void;
 }
 
-/** What a command is called with. */
+/** A call of a command. */
 export interface Call {
   readonly positionals: readonly string[];
   readonly options: OptionValues;
-  /** Machine-readable output was asked for. */
+  /** True where the user asked for machine-readable output. */
   readonly json: boolean;
   readonly output: Output;
   /** Aborts when the user interrupts. */
   readonly signal: AbortSignal;
 }
 
-/** A command; what the list of commands says of it is the library's, which has it also where this package is missing. */
+/** A command. Its line in the list of commands is in the library, which shows it even where this package is missing. */
 export interface Command {
   readonly name: string;
-  /** Names of the positional arguments; `[MODEL…]`: any number of them. */
+  /** Names of the positional arguments; `[MODEL…]` stands for any number. */
   readonly arguments: readonly string[];
   readonly options: OptionSpecs;
   run(call: Call): Promise<void>;
 }
 
-/** A command of a group, which tells of itself in the group's help. */
+/** A command of a group, with its line in the group's help. */
 export interface GroupedCommand extends Command {
-  /** One line. */
+  /** A line for the group's help. */
   readonly summary: string;
 }
 
-/** Commands of a common first word. */
+/** Commands that share their first word. */
 export interface CommandGroup {
   readonly name: string;
-  /** By their second word. */
+  /** The commands by their second word. */
   readonly commands: Readonly<Record<string, GroupedCommand>>;
 }
 

@@ -1,4 +1,4 @@
-// `dpm-native-server/commands`: what `dpm` finds here. Its help does not wait for the server, which is loaded when a command runs.
+// The module `dpm-native-server/commands`, which `dpm` imports. It loads the server only when a command runs, so that help is fast.
 import { jobsCommands } from './jobs.js';
 import { serveCommand } from './serve.js';
 import { workerCommand } from './worker.js';

@@ -72,7 +72,7 @@ async function purge(call: Call): Promise<void> {
   else call.output.line(`${purged} jobs are forgotten`);
 }
 
-/** `dpm jobs`. */
+/** The command `dpm jobs`. */
 export const jobsCommands: CommandGroup = {
   name: 'jobs',
   commands: {

@@ -14,16 +14,16 @@ import {
 } from '../config/settings.js';
 import { usageError, type Call, type Command } from './command.js';
 
-/** `path`, or `id=path`. */
+/** Reads an argument `path` or `id=path`. */
 function modelOf(argument: string, options: OptionValues): ModelConfig {
   const [, id, path = argument] = /^([\w.-]{1,64})=(.+)$/.exec(argument) ?? [];
   return { path, ...(id !== undefined && { id }), ...givenFields(modelFields, options) };
 }
 
-/** How much nicer than the event loop engines are: it answers at once, while every core computes. */
+/** The niceness of engine threads. It lets the event loop answer at once while every core computes. */
 const NICENESS = '10';
 
-/** What the command line says, which goes before the file. What its values are is looked at with those of the file. */
+/** Merges the command line into the file's configuration and prefers the command line. Values are checked later, together. */
 function configOf({ options, positionals }: Call, file: ServerConfig): ServerConfig {
   const models = positionals.map((argument) => modelOf(argument, options));
   return { ...file, ...givenFields(settingsFields, options), models: [...(file.models ?? []), ...models] };
@@ -43,7 +43,7 @@ async function serve(call: Call): Promise<void> {
   await runUntilInterrupted(call, (config) => Server.start(config), { reloads: true });
 }
 
-/** Runs a server or a worker of the configuration until it is told to end. */
+/** Runs a server or a worker until the user interrupts. */
 export async function runUntilInterrupted(
   call: Call,
   start: (config: ServerConfig) => Promise<Server>,
@@ -69,7 +69,7 @@ export async function runUntilInterrupted(
   if (!(await server.stop())) throw new DpmError('ERR_DPM_CLOSED', 'requests were cut: they took longer than --drain');
 }
 
-/** The options that a server and a worker have. */
+/** The options of a server and of a worker. */
 export const commonServerOptions: OptionSpecs = {
   config: { value: 'FILE', help: 'YAML or JSON with the same and more, docs/http.md' },
   ...optionSpecs(listeningFields),
@@ -77,7 +77,7 @@ export const commonServerOptions: OptionSpecs = {
   ...optionSpecs(workingFields),
 };
 
-/** `dpm serve`. */
+/** The command `dpm serve`. */
 export const serveCommand: Command = {
   name: 'serve',
   arguments: ['[MODEL…]'],

@@ -6,7 +6,7 @@ async function work(call: Call): Promise<void> {
   await runUntilInterrupted(call, (config) => Server.work(config), { reloads: false });
 }
 
-/** `dpm worker`. */
+/** The command `dpm worker`. */
 export const workerCommand: Command = {
   name: 'worker',
   arguments: ['[MODEL…]'],

@@ -31,7 +31,7 @@ export async function readConfig(path: string): Promise<ServerConfig> {
   return checked(configSchema, value, path);
 }
 
-/** The id of a model that has none: the last name of its path, without its ending. */
+/** The id of a model. By default it is the last name of the path, without its ending. */
 function idOf({ id, path }: ModelConfig): string {
   const name =
     path
@@ -41,12 +41,12 @@ function idOf({ id, path }: ModelConfig): string {
   return id ?? name.replace(/\.(?:safetensors|pth?|ckpt|bin)$/, '');
 }
 
-/** Whether a text is an origin as browsers send it, with nothing behind its port. */
+/** Tells whether a text is an origin as browsers send it, with nothing after its port. */
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && /^https?:/.test(text) && new URL(text).origin === text;
 }
 
-/** Whether a text is an address or a range of them, `10.0.0.0/8`, or a name of such. */
+/** Tells whether a text is an address, a range such as `10.0.0.0/8`, or the name of a range. */
 function isRange(text: string): boolean {
   if (['loopback', 'linklocal', 'uniquelocal'].includes(text)) return true;
   const [address = '', bits, ...more] = text.split('/');
@@ -61,7 +61,7 @@ function requireAll(field: string, texts: readonly string[], holds: (text: strin
 }
 
 /**
- * Fills in what is missing.
+ * Completes a configuration with defaults, and checks it.
  *
  * @throws {@link DpmError} `ERR_DPM_CONFIG` where fields contradict each other.
  */

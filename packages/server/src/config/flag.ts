@@ -2,15 +2,15 @@ import type { OptionSpec, OptionSpecs, OptionValues } from './option.js';
 
 /** An option of the command line that says what a field of the configuration is. */
 export interface Flag {
-  /** Where it is not the field's own name, as `max-wait` of `maxWait`. */
+  /** The name of the option, if it is not the field's name (`max-wait` for `maxWait`). */
   readonly name?: string;
   /** Placeholder in the help text; without it the flag is a switch. */
   readonly value?: string;
-  /** It may be given several times. */
+  /** True where the flag may be given several times. */
   readonly isRepeated?: boolean;
-  /** In the help text; a function of the field's default, as one writes it on the command line, where it tells that. */
+  /** The help text, or a function that makes it from the field's default as one writes it on the command line. */
   readonly help: string | ((standard: string) => string);
-  /** What the field is, by the option of this name; undefined: it was not given. */
+  /** Reads the field from the option of this name; undefined where it was not given. */
   read(options: OptionValues, name: string): unknown;
   /** A default as one writes it on the command line. */
   readonly shown?: (standard: unknown) => string;
@@ -18,22 +18,22 @@ export interface Flag {
 
 type Help = Flag['help'];
 
-/** A text, which the field's schema looks at. */
+/** A flag for a text, which the field's schema checks. */
 export function textFlag(value: string, help: Help): Flag {
   return { value, help, read: (options, name) => options.string(name) };
 }
 
-/** Texts, each given by the flag of its own. */
+/** A flag for texts, which is given once for each. */
 export function textsFlag(value: string, help: Help): Flag {
   return { value, isRepeated: true, help, read: (options, name) => options.strings(name) };
 }
 
-/** An integer. */
+/** A flag for an integer. */
 export function integerFlag(value: string, help: Help): Flag {
   return { value, help, read: (options, name) => options.integer(name) };
 }
 
-/** An integer, or one of the words that stand for one. */
+/** A flag for an integer or a word that stands for one. */
 export function integerOrWordFlag(value: string, words: readonly string[], help: Help): Flag {
   return {
     value,
@@ -45,12 +45,12 @@ export function integerOrWordFlag(value: string, words: readonly string[], help:
   };
 }
 
-/** Bytes, as `8GiB`. */
+/** A flag for a number of bytes, as `8GiB`. */
 export function bytesFlag(value: string, help: Help): Flag {
   return { value, help, read: (options, name) => options.bytes(name) };
 }
 
-/** Milliseconds, which are given in another unit. */
+/** A flag for milliseconds that are given in another unit. */
 export function timeFlag(value: string, unit: number, help: Help): Flag {
   return {
     value,
@@ -73,13 +73,13 @@ export function offSwitchFlag(name: string, help: string): Flag {
   return { name, help, read: (options, flag) => (options.flag(flag) ? false : undefined) };
 }
 
-/** A field as far as its flag matters. */
+/** The part of a field that its flag needs. */
 interface Flagged {
   readonly flag?: Flag;
   readonly standard?: unknown;
 }
 
-/** The name of a field's flag: that of `maxWait` is `max-wait`. */
+/** The name of a field's flag: `max-wait` for `maxWait`. */
 function nameOf(field: string, { name }: Flag): string {
   return name ?? field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
@@ -105,7 +105,7 @@ export function optionSpecs(fields: Readonly<Record<string, Flagged>>): OptionSp
   );
 }
 
-/** Fields as the command line gives them; those that it does not give are absent. What they are is not looked at. */
+/** The fields that the command line gives, not yet checked. Fields that it does not give are absent. */
 export function givenFields(fields: Readonly<Record<string, Flagged>>, options: OptionValues): Record<string, unknown> {
   const values = flagsOf(fields).map(({ field, flag }) => [field, flag.read(options, nameOf(field, flag))] as const);
   return Object.fromEntries(values.filter(([, value]) => value !== undefined));

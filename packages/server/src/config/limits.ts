@@ -1,16 +1,16 @@
-/** Work that is done at once, as it takes less than crossing to another thread and back. */
+/** Limits up to which the event loop does work itself, as sending it to another thread would take longer. */
 export interface InLine {
-  /** Images of an answer. */
+  /** The number of images of an answer. */
   readonly images: number;
-  /** Elements of all these images. */
+  /** The number of elements of all these images. */
   readonly elements: number;
   /** Bytes of JSON of a request. */
   readonly bytes: number;
-  /** Numbers of an answer. */
+  /** The count of numbers in an answer. */
   readonly numbers: number;
 }
 
-/** How long clients may take, and the event loop. A server has {@link limits}; tests have less patience. */
+/** Limits on the time that clients and the event loop may take. Servers use {@link limits}; tests use shorter ones. */
 export interface Limits {
   /** Milliseconds until the header of a request has come. */
   readonly header: number;
@@ -18,9 +18,9 @@ export interface Limits {
   readonly request: number;
   /** Milliseconds between two looks at the requests that are coming. */
   readonly check: number;
-  /** Milliseconds after which an answer that nobody reads on is given up; up to twice as long where some of it has been read. */
+  /** Milliseconds after which an unread answer is given up. It may take twice as long if some of the answer has been read. */
   readonly stall: number;
-  /** What the event loop does itself. */
+  /** The work that the event loop does itself. */
   readonly inLine: InLine;
 }
 

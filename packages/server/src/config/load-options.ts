@@ -4,10 +4,10 @@ import type { LoadOptions } from 'dpm-native';
 
 import type { ModelConfig } from './model-config.js';
 
-/** Cores from which on one is left to the event loop: with fewer it would be too much of them. */
+/** The least number of cores for which one is left to the event loop. With fewer cores, one would be too large a part. */
 const MANY_CORES = 4;
 
-/** How a model is loaded. Unless it says how many threads it takes, one core of many is left to answers. */
+/** The options for loading a model. Without a number of threads, one core of many is left for answering requests. */
 export function loadOptions(
   { config, device, dtype, exact, threads }: ModelConfig,
   cores: number = availableParallelism(),

@@ -4,7 +4,7 @@
 export interface OptionSpec {
   /** Placeholder in the help text, e.g. `N`. */
   readonly value?: string;
-  /** It may be given several times. */
+  /** True where the option may be given several times. */
   readonly isRepeated?: boolean;
   readonly help: string;
 }
@@ -12,15 +12,15 @@ export interface OptionSpec {
 /** The options of a command by their names. */
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;
 
-/** The values of a command's options; undefined: it was not given. What is no such value is refused with `ERR_DPM_USAGE`. */
+/** The values of a command's options; undefined where an option was not given. A wrong value is an error `ERR_DPM_USAGE`. */
 export interface OptionValues {
-  /** Whether a switch was given. */
+  /** Tells whether a switch was given. */
   flag(name: string): boolean;
   string(name: string): string | undefined;
   /** The values of an option that may be given several times. */
   strings(name: string): string[] | undefined;
   number(name: string): number | undefined;
   integer(name: string): number | undefined;
-  /** Bytes, as `8GiB` or a number. */
+  /** The number of bytes, given as `8GiB` or as a number. */
   bytes(name: string): number | undefined;
 }

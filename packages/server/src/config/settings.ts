@@ -3,15 +3,15 @@ import Type, { type Static, type TSchema } from 'typebox';
 import { bytesFlag, integerFlag, offSwitchFlag, switchFlag, textFlag, textsFlag, timeFlag, type Flag } from './flag.js';
 import { modelSchema, type ModelConfig } from './model-config.js';
 
-/** A field of the configuration: all that there is to say of it. */
+/** A field of the configuration. */
 interface Field<S extends TSchema = TSchema> {
-  /** What values it may have. */
+  /** The values that it may have. */
   readonly schema: S;
   /** The option of the command line; absent: only a configuration file has it. */
   readonly flag?: Flag;
 }
 
-/** A field that is something where nobody says what. */
+/** A field with a default. */
 interface FieldWithDefault<S extends TSchema = TSchema> extends Field<S> {
   readonly standard: Static<S>;
 }
@@ -35,7 +35,7 @@ const texts = Type.Array(text);
 const port = Type.Integer({ minimum: 0, maximum: 65_535 });
 const milliseconds = Type.Number({ minimum: 0 });
 
-/** Where a server or a worker listens, and to whom. */
+/** The fields that say where a server or a worker listens, and to which clients. */
 export const listeningFields = {
   host: field({
     schema: text,
@@ -50,7 +50,7 @@ export const listeningFields = {
     standard: 8080,
     flag: integerFlag('N', (standard) => `default ${standard}; 0: any that is free`),
   }),
-  /** A file. */
+  /** The path of a file. */
   tokens: field({
     schema: text,
     flag: textFlag('FILE', 'YAML list of tokens, which has to be readable by its owner alone'),
@@ -62,7 +62,7 @@ export const listeningFields = {
   }),
 };
 
-/** How a server or a worker runs its models. */
+/** The fields that say how a server or a worker runs its models. */
 export const workingFields = {
   deterministic: field({
     schema: Type.Boolean(),
@@ -92,7 +92,7 @@ export const workingFields = {
     standard: [],
     flag: textsFlag('CIDR', 'addresses of proxies whose X-Forwarded-For counts'),
   }),
-  /** Undefined: metrics are among the other routes. */
+  /** The port of `/metrics`. If it is undefined, the other routes' port has them. */
   metricsPort: field({
     schema: port,
     flag: integerFlag('N', '/metrics is at this port then, without tokens, and not at the other'),
@@ -106,9 +106,9 @@ export const workingFields = {
   }),
 };
 
-/** What a server does beside a worker. */
+/** The fields that a server has and a worker has not. */
 export const servingFields = {
-  /** Default of models that say nothing themselves. */
+  /** The default for models without a `maxWait` of their own. */
   maxWait: field({
     schema: milliseconds,
     standard: 30 * SECOND,
@@ -137,9 +137,9 @@ export const servingFields = {
     standard: true,
     flag: offSwitchFlag('no-page', 'serve no page at /'),
   }),
-  /** The limit of an address, where there are no tokens. */
+  /** The limit for an address, on a server without tokens. */
   requestsPerMinute: field({ schema: Type.Integer({ minimum: 1, maximum: 1e6 }), standard: Infinity }),
-  /** Folders that models may be loaded from while it runs. */
+  /** Folders from which clients may load models while the server runs. */
   modelRoots: field({ schema: texts, standard: [] }),
 };
 
@@ -148,10 +148,10 @@ export const settingsFields = { ...listeningFields, ...workingFields, ...serving
 
 type Fields = typeof settingsFields;
 
-/** What a server is started with; the file of `--config` has these fields. Times are in milliseconds, sizes in bytes. */
+/** The configuration that a server is started with, as in the file of `--config`. Times are in milliseconds, sizes in bytes. */
 export type ServerConfig = { models?: ModelConfig[] } & { [Name in keyof Fields]?: Static<Fields[Name]['schema']> };
 
-/** The same, complete. */
+/** A configuration that has all fields. */
 export type Settings = { models: (ModelConfig & { id: string })[] } & {
   [Name in keyof Fields]: Fields[Name] extends FieldWithDefault
     ? Static<Fields[Name]['schema']>
@@ -160,7 +160,7 @@ export type Settings = { models: (ModelConfig & { id: string })[] } & {
 
 const allFields: Readonly<Record<string, Field & Partial<FieldWithDefault>>> = settingsFields;
 
-/** What a {@link ServerConfig} has to be. */
+/** The schema of a {@link ServerConfig}. */
 export const configSchema = Type.Object(
   {
     models: Type.Optional(Type.Array(modelSchema)),
@@ -169,7 +169,7 @@ export const configSchema = Type.Object(
   { additionalProperties: false },
 );
 
-/** A configuration with the defaults of the fields that it has not got. */
+/** Fills the missing fields of a configuration with their defaults. */
 export function complete(config: ServerConfig): Omit<Settings, 'models'> {
   const given: Readonly<Record<string, unknown>> = config;
   return Object.fromEntries(

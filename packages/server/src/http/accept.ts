@@ -1,6 +1,6 @@
 import { ServerError } from '../base/problem.js';
 
-/** Forms of the answer with samples, the one first that is given to those who take any. */
+/** The forms of an answer with samples. A client that takes any form gets the first one. */
 export const forms = [
   'application/json',
   'image/png',
@@ -31,13 +31,13 @@ function matches(range: string, form: string): boolean {
   return range === '*/*' || range === form || (range.endsWith('/*') && form.startsWith(range.slice(0, -1)));
 }
 
-/** How exactly a range names its types. */
+/** The precision of a range: higher for a range that names fewer types. */
 function precision(range: string): number {
   if (range === '*/*') return 0;
   return range.endsWith('/*') ? 1 : 2;
 }
 
-/** The quality that a client gives to a form: by the range that names it best (RFC 9110, section 12.5.1). */
+/** The quality that a client gives to a form, by the most precise range that has it (RFC 9110, section 12.5.1). */
 function qualityOf(form: Form, ranges: readonly Range[]): number {
   const fitting = ranges.filter(({ type }) => matches(type, form));
   return fitting.sort((a, b) => precision(b.type) - precision(a.type))[0]?.quality ?? 0;
@@ -46,7 +46,7 @@ function qualityOf(form: Form, ranges: readonly Range[]): number {
 /**
  * The form that a client likes best.
  *
- * @throws {@link ServerError} `ERR_DPM_NOT_ACCEPTABLE` where there is none.
+ * @throws {@link ServerError} `ERR_DPM_NOT_ACCEPTABLE` where the client takes none of the forms.
  */
 export function negotiated(accept: string | undefined, offered: readonly Form[] = forms): Form {
   const ranges = rangesOf(accept ?? '*/*');

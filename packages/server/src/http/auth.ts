@@ -7,7 +7,7 @@ const unauthorized = (message: string): ServerError =>
   new ServerError('ERR_DPM_UNAUTHORIZED', message, { headers: { 'www-authenticate': 'Bearer' } });
 
 /**
- * Finds out who asks, where the route wants to know.
+ * Finds the client of a request by its token, for routes that have a scope.
  *
  * @throws {@link ServerError} `ERR_DPM_UNAUTHORIZED`.
  */
@@ -15,7 +15,7 @@ export async function authenticate(request: FastifyRequest, tokens: Tokens): Pro
   if (request.routeOptions.config.scope === undefined) return;
   const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
   if (token === undefined) throw unauthorized('the request has no token: Authorization: Bearer TOKEN');
-  // A file that is wrong leaves the tokens that it had.
+  // If the file is wrong, the tokens stay as they are.
   await tokens.refresh().catch((error: unknown) => {
     request.log.error({ err: error }, 'the tokens were not read again');
   });

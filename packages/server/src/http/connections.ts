@@ -6,10 +6,10 @@ import type { FastifyReply } from 'fastify';
 
 import { failureOf, ServerError } from '../base/problem.js';
 
-/** Status that connections were ended with. */
+/** The status of the answer that ended a connection. */
 const refused = new WeakMap<Socket, number>();
 
-/** What cannot be read as a request gets an answer as well as can be, and the end of its connection. */
+/** Answers bytes that are not a request, if the connection still allows it, and ends the connection. */
 export function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
@@ -30,14 +30,14 @@ export function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): 
   );
 }
 
-/** The status of requests that had no answer of their own when their connection ended: what the client was told, or that it has left. */
+/** The status for a request whose connection ended before its answer: the status that ended it, or 499 where the client has left. */
 export function unansweredStatus(socket: Socket): number {
   return refused.get(socket) ?? 499;
 }
 
 /**
- * Ends the connection of a client that does not read its answer. Node tells of a socket on which nothing has moved for a while; while
- * an answer is made that is as it should be.
+ * Ends the connection of a client that does not read its answer. Node emits 'timeout' for any socket that is idle for a while, which is
+ * fine while the answer is still being made.
  */
 export function endWhereStalled(reply: FastifyReply): void {
   reply.raw.on('timeout', (socket: Socket) => {

@@ -18,19 +18,19 @@ import type { TraceContext, Tracing } from '../observe/tracing.js';
 export interface WholeAnswer {
   readonly body: Uint8Array;
   readonly headers: Readonly<Record<string, string>>;
-  /** For the log. */
+  /** Fields for the line of the log. */
   readonly noted: Readonly<Record<string, unknown>>;
 }
 
-/** How far a server is. */
+/** The state of a server. */
 export interface State {
-  /** Whether new work is refused. */
+  /** True once new work is refused. */
   isDraining: boolean;
-  /** Requests whose answers have not been sent. */
+  /** The number of requests whose answers have not been sent. */
   open: number;
 }
 
-/** What the routes of a server have in common. */
+/** The parts of a server that its routes share. */
 export interface Context {
   readonly settings: Settings;
   readonly limits: Limits;
@@ -39,12 +39,12 @@ export interface Context {
   readonly metrics: Metrics;
   readonly pool: ThreadPool;
   readonly tracing: Tracing;
-  /** Of requests for samples. */
+  /** The idempotency keys of requests for samples. */
   readonly keys: IdempotencyKeys<WholeAnswer>;
   readonly state: State;
-  /** Undefined: this server takes none. */
+  /** The store of jobs; undefined where the server takes no jobs. */
   jobs?: JobStore | undefined;
-  /** Of a worker. */
+  /** The part of a worker that draws chunks; undefined for a server. */
   worker?: JobWorker | undefined;
   readonly log: FastifyBaseLogger;
 }
@@ -54,35 +54,35 @@ export type Routes = (app: FastifyInstance, context: Context) => void;
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who asks. */
+    /** The client that sent the request. */
     client: Client;
-    /** What a line of the log has beside the usual. */
+    /** Fields that the line of the log has beside the usual ones. */
     noted: Record<string, unknown>;
-    /** Undefined without OpenTelemetry. */
+    /** The place of the request in a trace; undefined without OpenTelemetry. */
     trace: TraceContext | undefined;
   }
   interface FastifyContextConfig {
-    /** What a token has to allow; absent: everybody may. */
+    /** The scope that a token needs; absent where the route takes no token. */
     scope?: Scope;
-    /** Whether it is work that is refused while the server drains. */
+    /** True for work, which is refused while the server drains. */
     isWork?: boolean;
-    /** Whose words its errors are told in; absent: ours. */
+    /** The form of errors; absent for problems (RFC 9457). */
     errorForm?: ErrorForm;
-    /** Status of errors that it has beside those of every route of its kind, for the description. */
+    /** The statuses of errors that only this route has, for the description. */
     fails?: readonly number[];
   }
 }
 
-/** Adds to the line that the log will have of a request. */
+/** Adds fields to the log's line for a request. */
 export function note(request: FastifyRequest, fields: Record<string, unknown>): void {
   Object.assign(request.noted, fields);
 }
 
 /**
- * Calls back once, when an answer has been sent or its connection has ended: of requests that wait behind others on one connection, too, of
- * whose answers Node tells nothing.
+ * Calls back once, when an answer has been sent or its connection has ended. It does so for requests that wait behind others on one
+ * connection, too, for which Node emits nothing.
  *
- * @param call - Is told whether all of it has been sent. (Node says so, too, of what is given up with a connection that is destroyed.)
+ * @param call - Gets whether the whole answer was sent. (Node emits 'finish' for answers on destroyed connections, too.)
  */
 export function onAnswered(request: FastifyRequest, reply: FastifyReply, call: (isSent: boolean) => void): void {
   const { socket } = request.raw;
@@ -101,7 +101,7 @@ export function onAnswered(request: FastifyRequest, reply: FastifyReply, call: (
   socket.once('close', end);
 }
 
-/** Aborts when the client leaves before it has its answer. (Fastify's own signal does not, once the body has been read.) */
+/** Aborts when the client leaves before it has its answer. (Fastify's own signal does not once the body has been read.) */
 export function untilLeft(request: FastifyRequest, reply: FastifyReply): AbortSignal {
   const left = new AbortController();
   if (request.raw.socket.destroyed) left.abort();
@@ -111,7 +111,7 @@ export function untilLeft(request: FastifyRequest, reply: FastifyReply): AbortSi
   return left.signal;
 }
 
-/** What an error is answered with, noted for the log. */
+/** Makes the answer to an error, and notes the error for the log. */
 export function notedFailure(error: unknown, request: FastifyRequest): Failure {
   const failure = failureOf(error, request.id);
   const { status, code } = failure.problem;
@@ -120,7 +120,7 @@ export function notedFailure(error: unknown, request: FastifyRequest): Failure {
   return failure;
 }
 
-/** Answers errors in the words of an API. */
+/** Makes a handler that answers errors in the form of an API. */
 export function errorHandler(
   worded: (problem: Problem) => object,
   type = 'application/json',

@@ -1,7 +1,7 @@
 import cors from '@fastify/cors';
 import type { FastifyInstance } from 'fastify';
 
-/** Headers of answers that pages of other origins may read. */
+/** The headers of answers that pages of other origins may read. */
 const exposedHeaders = [
   'Dpm-Id',
   'Dpm-Seed',
@@ -14,14 +14,14 @@ const exposedHeaders = [
 ];
 
 /**
- * Lets pages of some origins ask, and no others. Hooks that come before see the questions of browsers whether they may, which have no
- * tokens; those that come after do not.
+ * Allows requests of pages of some origins and no others. Hooks before this one see preflight requests of browsers, which have no
+ * tokens; hooks after it do not.
  */
 export async function allowOrigins(app: FastifyInstance, origins: readonly string[]): Promise<void> {
   if (origins.length === 0) return;
   const allowed = new Set(origins);
   await app.register(cors, {
-    // Others get no header at all, as without this.
+    // Other origins get no header at all.
     origin: (origin, done) => {
       done(null, origin !== undefined && allowed.has(origin) ? origin : false);
     },

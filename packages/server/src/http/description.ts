@@ -10,7 +10,7 @@ const strict = { additionalProperties: false };
 /** A body in one form, as the description tells of it. */
 interface DescribedBody {
   schema: TSchema;
-  /** Data of events by their names, of an event stream. */
+  /** The data of each event of an event stream, by the event's name. */
   'x-events'?: Record<string, TSchema>;
 }
 
@@ -18,11 +18,11 @@ interface DescribedBody {
 export interface DescribedAnswer {
   description: string;
   headers?: Record<string, TSchema>;
-  /** Forms by their media types. */
+  /** The forms of the body by their media types. */
   content: Record<string, DescribedBody>;
 }
 
-/** An error of a request: what {@link Problem} is. */
+/** The schema of a {@link Problem}. */
 export const problemSchema = Type.Object(
   {
     type: Type.String({ pattern: '^urn:dpm:ERR_DPM_' }),
@@ -37,7 +37,7 @@ export const problemSchema = Type.Object(
   { ...strict, $id: 'Problem', description: 'RFC 9457.' },
 );
 
-/** The same as OpenAI's clients know it. */
+/** The schema of an error in OpenAI's form. */
 export const openaiErrorSchema = Type.Object(
   {
     error: Type.Object(
@@ -53,10 +53,10 @@ export const openaiErrorSchema = Type.Object(
   { ...strict, $id: 'OpenAIError' },
 );
 
-/** The same as clients of KServe know it. */
+/** The schema of an error in KServe's form. */
 export const kserveErrorSchema = Type.Object({ error: Type.String() }, { ...strict, $id: 'KServeError' });
 
-/** Schemas that answers have in common; each has a name in the description. */
+/** The schemas that answers share, by names in the description. */
 export const sharedSchemas = [problemSchema, openaiErrorSchema, kserveErrorSchema];
 
 const errorBodies = {
@@ -65,15 +65,15 @@ const errorBodies = {
   kserve: { 'application/json': { schema: Type.Ref('KServeError#') } },
 } as const;
 
-/** Whose words errors are told in. */
+/** The form in which errors are answered. */
 export type ErrorForm = keyof typeof errorBodies;
 
-/** Bytes of a type. */
+/** A body of bytes of a media type. */
 export function binary(type: string, description: string): Record<string, DescribedBody> {
   return { [type]: { schema: Type.Unknown({ contentMediaType: type, description }) } };
 }
 
-/** An answer of JSON alone. */
+/** An answer that is always JSON. */
 export function jsonAnswer(description: string, schema: TSchema): DescribedAnswer {
   return { description, content: { 'application/json': { schema } } };
 }
@@ -92,7 +92,7 @@ function failed(status: number, form: ErrorForm): DescribedAnswer {
 
 type RouteConfig = NonNullable<RouteOptions['config']>;
 
-/** Status of the errors that the hooks, the reader of bodies and the route itself have for a request, in the words of the route's API. */
+/** The statuses of errors that the hooks, the reader of bodies and the route itself may answer. */
 function statusesOf(
   { scope, isWork = false, fails = [] }: RouteConfig,
   takesBody: boolean,
@@ -102,10 +102,10 @@ function statusesOf(
   return [400, 414, 415, 500, ...refused, ...(takesBody ? [413] : []), ...(isWork ? [503] : []), ...fails];
 }
 
-/** What ends a connection before it is known whose words it wants. */
+/** The statuses that end a connection before its route is known. */
 const CONNECTION_STATUSES = [408, 431];
 
-/** What the description says of a route: beside its own schema the errors that it may give, and the token that it takes. */
+/** Adds to the schema of a route the errors that it may answer and the token that it needs. */
 export function describedRoute(schema: FastifySchema, config: RouteConfig, hasTokens: boolean): FastifySchema {
   const { scope, errorForm = 'problem' } = config;
   const errors = [
@@ -120,7 +120,7 @@ export function describedRoute(schema: FastifySchema, config: RouteConfig, hasTo
   };
 }
 
-/** What the description says of the whole server. */
+/** The part of the description that is about the whole server. */
 export function describedServer(hasTokens: boolean): object {
   return {
     openapi: '3.1.0',

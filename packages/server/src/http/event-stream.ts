@@ -1,4 +1,4 @@
-/** What proxies have to know to pass the events of a stream on as they come. */
+/** The headers that make proxies pass on the events of a stream at once. */
 export const eventStreamHeaders = {
   'content-type': 'text/event-stream',
   'cache-control': 'no-store',

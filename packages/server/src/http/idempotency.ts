@@ -4,11 +4,11 @@ import Type from 'typebox';
 
 import { ServerError } from '../base/problem.js';
 
-/** Keys that are kept, the newest. */
+/** The number of keys that are kept, the newest. */
 const MOST_KEYS = 10_000;
 const DAY = 86_400_000;
 
-/** Headers of requests that can be sent again. */
+/** The headers of requests that can be sent again. */
 export const keyHeaders = Type.Object({
   'idempotency-key': Type.Optional(
     Type.String({ description: 'The same request under the same key gives the same images: 1 to 255 characters.' }),
@@ -18,14 +18,14 @@ export const keyHeaders = Type.Object({
 /**
  * The value of the header `Idempotency-Key`.
  *
- * @throws {@link ServerError} `ERR_DPM_ARGUMENT` where it is none.
+ * @throws {@link ServerError} `ERR_DPM_ARGUMENT` where the value is not a key.
  */
 export function requireKey(key: string): string {
   if (/^[\x21-\x7e]{1,255}$/.test(key)) return key;
   throw new ServerError('ERR_DPM_ARGUMENT', 'Idempotency-Key has to be 1 to 255 visible characters of ASCII');
 }
 
-/** One run for all who ask for it while it goes on: it ends early when all of them have left. */
+/** A run that equal requests share. It ends early once all of them have left. */
 class SharedRun<T> {
   readonly #result: Promise<T>;
   readonly #nobody = new AbortController();
@@ -35,7 +35,7 @@ class SharedRun<T> {
     this.#result = run(this.#nobody.signal);
   }
 
-  /** Whether all have left. */
+  /** True once all have left. */
   get isLeft(): boolean {
     return this.#nobody.signal.aborted;
   }
@@ -49,7 +49,7 @@ class SharedRun<T> {
   }
 }
 
-/** What a key stands for. */
+/** The request that a key stands for. */
 interface Entry<T> {
   readonly hash: string;
   readonly seed: bigint;
@@ -59,18 +59,18 @@ interface Entry<T> {
 
 /** A request that has been made under a key. */
 export interface Keyed<T> {
-  /** Of the first request of this key. */
+  /** The seed of the first request with this key. */
   readonly seed: bigint;
-  /** Runs, or joins the run of the same request that goes on. */
+  /** Starts a run, or joins the one of an equal request. */
   run(signal: AbortSignal, run: (signal: AbortSignal) => Promise<T>): Promise<T>;
 }
 
 /**
- * Requests by their header `Idempotency-Key`: what is kept is a hash of the request and the seed that was drawn for it. As results are
- * functions of these, the same request gives the same bytes again, and answers need not be kept.
+ * Requests by their header `Idempotency-Key`. Only a hash of the request and its seed are kept: as results are
+ * functions of both, the same request gives the same bytes again.
  */
 export class IdempotencyKeys<T> {
-  /** The oldest first. */
+  /** The keys, the oldest first. */
   readonly #entries = new Map<string, Entry<T>>();
   readonly #now: () => number;
 
@@ -80,9 +80,9 @@ export class IdempotencyKeys<T> {
 
   /**
    * @param client - Keys of different clients are different.
-   * @param request - All that the answer depends on.
-   * @param draw - The seed, where the key is new.
-   * @throws {@link ServerError} `ERR_DPM_IDEMPOTENCY` where the key stands for another request, `ERR_DPM_ARGUMENT` where it is none.
+   * @param request - Everything that the answer depends on.
+   * @param draw - Draws the seed for a new key.
+   * @throws {@link ServerError} `ERR_DPM_IDEMPOTENCY` where the key stands for another request, `ERR_DPM_ARGUMENT` for a wrong key.
    */
   of(client: string, key: string, request: unknown, draw: () => bigint): Keyed<T> {
     const name = JSON.stringify([client, requireKey(key)]);
@@ -103,7 +103,7 @@ export class IdempotencyKeys<T> {
         try {
           return await run(shared);
         } finally {
-          // Another may have begun since all who waited for this one left.
+          // Another run may have begun after this one was left.
           if (entry.running === made) entry.running = undefined;
         }
       });

@@ -20,7 +20,7 @@ import type { Tokens } from './tokens.js';
 const MEBIBYTE = 2 ** 20;
 const MOST_URL = 8192;
 
-/** Methods of the routes that a path fits. */
+/** The methods that each path has. */
 class Paths {
   readonly #routes: { fits: RegExp; method: string }[] = [];
 
@@ -44,7 +44,7 @@ function notFound(paths: Paths): (request: FastifyRequest) => never {
   };
 }
 
-/** What has no route, as its path cannot be read, sees no hooks either. */
+/** Answers a request whose path cannot be read. Such a request has no route and passes no hooks. */
 function refusePath(_error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const told = new ServerError('ERR_DPM_NOT_FOUND', 'there is nothing at this path');
   const { problem } = failureOf(told, request.id);
@@ -72,7 +72,7 @@ async function addHooks(app: FastifyInstance, context: Context, tokens: Tokens |
     request.client = nobody;
     request.trace = context.tracing.contextOf(request.headers);
     endWhereStalled(reply);
-    // Also where the client leaves before the answer.
+    // Requests whose client leaves before the answer count, too.
     ++context.state.open;
     onAnswered(request, reply, (isSent) => {
       --context.state.open;
@@ -111,7 +111,7 @@ async function describeRoutes(app: FastifyInstance, hasTokens: boolean): Promise
   });
 }
 
-/** Routes over the models of a server; nothing listens yet. */
+/** Builds the app with its routes; it does not listen yet. */
 export async function buildApp(
   context: Context,
   tokens: Tokens | undefined,

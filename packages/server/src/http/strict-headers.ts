@@ -1,7 +1,7 @@
 import { ServerError } from '../base/problem.js';
 
 /**
- * Refuses what Node lets through: two lines `Host` (RFC 9112, section 3.2) and compressed bodies, which would be read as they are.
+ * Refuses two lines `Host` (RFC 9112, section 3.2) and compressed bodies, which Node lets through.
  *
  * @param rawHeaders - Names and values in turn.
  * @throws {@link ServerError}

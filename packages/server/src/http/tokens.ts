@@ -21,7 +21,7 @@ const tokenSchema = Type.Array(
   ),
 );
 
-/** Of a token that says nothing. */
+/** The limit for a token without one of its own. */
 const REQUESTS_PER_MINUTE = 600;
 
 interface Entry {
@@ -31,7 +31,7 @@ interface Entry {
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** The tokens of a file, of which it holds the hashes alone. The file is read again when it has changed. */
+/** The tokens of a file, which has only their hashes. It is read again when it has changed. */
 export class Tokens {
   readonly #path: string;
   #entries: readonly Entry[] = [];
@@ -41,20 +41,20 @@ export class Tokens {
     this.#path = path;
   }
 
-  /** @throws {@link DpmError} `ERR_DPM_FILE` and `ERR_DPM_CONFIG` naming the file, also when others may read it. */
+  /** @throws {@link DpmError} `ERR_DPM_FILE` and `ERR_DPM_CONFIG` naming the file, also where other users may read it. */
   static async open(path: string): Promise<Tokens> {
     const tokens = new Tokens(path);
     await tokens.refresh();
     return tokens;
   }
 
-  /** Reads the file if it is newer. What is wrong with it then leaves the tokens as they are. */
+  /** Reads the file if it has changed. If it is wrong, the tokens stay as they are. */
   async refresh(): Promise<void> {
     const { mtimeMs, mode } = await stat(this.#path).catch((cause: unknown) => {
       throw new DpmError('ERR_DPM_FILE', `cannot read the tokens ${this.#path}`, { cause });
     });
     if (mtimeMs === this.#changed) return;
-    // Windows has no such bits: who may read a file is in lists that Node does not see.
+    // Windows keeps these rights in lists that Node does not see.
     if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
       throw new DpmError('ERR_DPM_CONFIG', `others may read the tokens ${this.#path}: chmod 600 ${this.#path}`);
     }
@@ -68,7 +68,7 @@ export class Tokens {
     this.#changed = mtimeMs;
   }
 
-  /** Who has a token; undefined: nobody. Takes as long for every token. */
+  /** Finds the client of a token; undefined where there is none. It takes as long for every token. */
   find(token: string): Client | undefined {
     const hash = sha256(token);
     let found: Client | undefined;

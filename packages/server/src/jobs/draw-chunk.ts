@@ -11,13 +11,13 @@ import { engineClass } from './engine-class.js';
 import { chunkFormat, chunkRequest, chunkSize, contentTypes, type Job } from './job.js';
 import type { DrawChunk, RoomFor } from './store.js';
 
-/** What chunks of jobs are drawn with. */
+/** The parts of a server that draw chunks of jobs. */
 export interface ChunkContext extends DrawingContext {
   readonly registry: Registry;
   readonly pool: Encoder;
 }
 
-/** The model that draws a job: of the same files, on an engine of the job's class. */
+/** Finds the model for a job: one with the same files, on an engine of the job's class. */
 function modelOf({ registry }: Pick<ChunkContext, 'registry'>, { digest, engine }: Job): ServedModel | undefined {
   const { failed } = registry;
   return registry.models.find(
@@ -26,12 +26,12 @@ function modelOf({ registry }: Pick<ChunkContext, 'registry'>, { digest, engine 
   );
 }
 
-/** Chunks that fill the rows of a batch, so that it does not wait for the next one. */
+/** The number of chunks that keep a batch full, with some waiting. */
 export function roomOf({ batcher }: Pick<ServedModel, 'batcher'>, chunk: number): number {
   return Math.ceil((2 * batcher.capacity.rows) / chunk);
 }
 
-/** How many chunks of a job the models of a server draw at once. */
+/** Counts the chunks of a job that a server's models can draw at once. */
 export function roomFor(context: Pick<ChunkContext, 'registry'>): RoomFor {
   return (job) => {
     const served = modelOf(context, job);
@@ -39,7 +39,7 @@ export function roomFor(context: Pick<ChunkContext, 'registry'>): RoomFor {
   };
 }
 
-/** Does work again where the batch had no room for it, as long as it takes. */
+/** Repeats work until the batch has room for it. */
 async function patiently<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
@@ -56,7 +56,7 @@ export function drawChunk(context: ChunkContext): DrawChunk {
   return async (job, chunk, signal) => {
     const served = modelOf(context, job);
     if (served === undefined) throw new DpmError('ERR_DPM_CLOSED', 'the model of the job is not loaded');
-    // What the client may do has been looked at when the job was taken in.
+    // The client's scopes were checked when the job was taken in.
     const client = { name: job.tenant, weight: job.weight, scopes: new Set(scopes), requestsPerMinute: Infinity };
     const sampling = samplingOf(chunkRequest(job, chunk), served, client, false);
     const parent = context.tracing.restored(job.trace ?? {});

@@ -1,7 +1,7 @@
 import type { ServedModel } from '../models/registry.js';
 import { libraryVersion } from '../base/version.js';
 
-/** Words as names of queues and folders have them. */
+/** Makes a text fit for names of queues and folders. */
 function plain(text: string): string {
   return text
     .toLowerCase()
@@ -10,13 +10,13 @@ function plain(text: string): string {
 }
 
 /**
- * The class of engines that draw the same bits: kind of device, instruction set or card, number format, and version. Between classes the
- * last bits differ.
+ * The class of engines that draw the same bits: kind of device, instruction set or card, number format, and version. Other classes
+ * may draw other last bits.
  */
 export function engineClass({ model, config }: Pick<ServedModel, 'model' | 'config'>): string {
   const { name, description } = model.device;
   const [kind = name] = name.split(':');
-  // Of a cpu the number of threads follows, which changes nothing, as does what else is built in.
+  // The description of a cpu goes on with threads and other features, which do not change any bits.
   const unit = kind === 'cpu' ? (description.split(/[, ]/)[0] ?? '') : description;
   const dtype = config.dtype ?? (kind === 'cuda' && config.exact !== true ? 'bf16' : 'f32');
   const parts = [kind, unit, dtype, ...(config.exact === true ? ['exact'] : []), libraryVersion];

@@ -5,17 +5,17 @@ import Type, { type Static } from 'typebox';
 
 import { sampleSchema, type SampleBody } from '../samples/sample-request.js';
 
-/** Samples of a job. */
+/** The most samples of a job. */
 const MOST_SAMPLES = 1_000_000;
-/** Samples of a chunk: more make no better use of a full batch, and are lost with the machine that draws them. */
+/** The most samples of a chunk. More would not fill a batch better, and are lost if their machine fails. */
 const MOST_IN_CHUNK = 256;
-/** Chunks of a job: a queue takes them in at once. */
+/** The most chunks of a job, as a queue takes in all of them at once. */
 export const MOST_CHUNKS = 4096;
 
-/** The forms that a chunk's samples are kept in. */
+/** The forms in which a chunk's samples can be kept. */
 export const chunkFormats = ['npy', 'safetensors', 'png'] as const;
 
-/** The form that a chunk's samples are kept in. */
+/** The form in which a chunk's samples are kept. */
 export type ChunkFormat = (typeof chunkFormats)[number];
 
 const labels = Type.Integer({ minimum: 0 });
@@ -50,33 +50,33 @@ export type JobBody = Static<typeof jobBodySchema>;
 
 const ID = /^[0-9a-f-]{36}$/;
 
-/** Whether a text can be the id of a job. */
+/** Tells whether a text can be the id of a job. */
 export function isJobId(text: string): boolean {
   return ID.test(text);
 }
 
-/** A job as it is kept: whatever draws its chunks needs this and a model, nothing else. */
+/** The schema of a job as it is kept. It is all that one needs for drawing the job's chunks with a model. */
 export const jobSchema = Type.Object(
   {
     id: Type.String({ pattern: ID.source }),
-    /** Whose it is. */
+    /** The client that asked for it. */
     tenant: Type.String({ maxLength: 64 }),
     weight: Type.Number({ exclusiveMinimum: 0 }),
-    /** ISO 8601. */
+    /** The time when it was taken in (ISO 8601). */
     createdAt: Type.String({ maxLength: 32 }),
-    /** Of the model's files. */
+    /** The digest of the model's files. */
     digest: Type.String({ pattern: '^[0-9a-f]{64}$' }),
     /** The class of engines that may draw it, or 'any'. */
     engine: Type.String({ pattern: '^[a-z0-9.-]{1,128}$' }),
-    /** SHA-256 of what was asked for, as an Idempotency-Key stands for it. */
+    /** SHA-256 of the request, which tells whether a key is used for another one. */
     asked: Type.String({ pattern: '^[0-9a-f]{64}$' }),
-    /** With the seed that was drawn. */
+    /** The body of the request, with the seed that was drawn. */
     body: jobBodySchema,
     /** [C, H, W] of a sample. */
     shape: Type.Tuple([Type.Integer({ minimum: 1 }), Type.Integer({ minimum: 1 }), Type.Integer({ minimum: 1 })]),
     /** The values of black and white. */
     range: Type.Tuple([Type.Number(), Type.Number()]),
-    /** Rows of all evaluations; 0 where only the run itself tells. */
+    /** Rows of all evaluations; 0 where they are not known before the run. */
     rows: Type.Number({ minimum: 0 }),
     /** W3C trace context of the request. */
     trace: Type.Optional(Type.Record(Type.String({ maxLength: 64 }), Type.String({ maxLength: 1024 }))),
@@ -90,12 +90,12 @@ export type Job = Static<typeof jobSchema>;
 /** Samples that are drawn together, unless the body says otherwise. */
 const CHUNK = 64;
 
-/** How many samples a chunk of a job has, the last one perhaps fewer. */
+/** The number of samples of each chunk of a job; the last one may have fewer. */
 export function chunkSize({ chunk = CHUNK }: Pick<JobBody, 'chunk'>): number {
   return chunk;
 }
 
-/** How many chunks a job has. */
+/** The number of chunks of a job. */
 export function chunkCount({ body }: Pick<Job, 'body'>): number {
   return Math.ceil(body.count / chunkSize(body));
 }
@@ -105,12 +105,12 @@ export function chunkFormat({ body }: Pick<Job, 'body'>): ChunkFormat {
   return body.format ?? 'npy';
 }
 
-/** Of the answer that has a chunk. */
+/** The content type of a chunk, by its form. */
 export const contentTypes: Readonly<
   Record<ChunkFormat, 'application/x-npy' | 'application/x-safetensors' | 'image/png'>
 > = { npy: 'application/x-npy', safetensors: 'application/x-safetensors', png: 'image/png' };
 
-/** The request that a chunk is: a pure function of the job. */
+/** The request for the samples of a chunk: a pure function of the job. */
 export function chunkRequest({ body }: Pick<Job, 'body'>, chunk: number): SampleBody {
   const {
     chunk: _,
@@ -130,7 +130,7 @@ export function chunkRequest({ body }: Pick<Job, 'body'>, chunk: number): Sample
     Array.isArray(each) ? each.slice(begin, end) : each;
   const ownLabels = part(classLabels);
   const ownGuidance = part(guidance);
-  // The weights of other chunks may be the reason why there is one.
+  // The label may be there for the guidance of other chunks alone.
   const isLabelled =
     unconditionalLabel !== undefined && (ownGuidance === undefined || takesUnconditionalLabel(ownGuidance));
   return {
@@ -147,7 +147,7 @@ function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
 }
 
-/** The same value with its fields in one order. Arrays of numbers, of which there may be hundreds of thousands, are left as they are. */
+/** Sorts the fields of a value. Arrays of numbers, which may be long, are left as they are. */
 function sorted(value: unknown): unknown {
   if (!isObject(value)) return value;
   if (Array.isArray(value)) return value.some(isObject) ? value.map(sorted) : value;
@@ -163,7 +163,7 @@ export function hashOf(value: unknown): string {
 }
 
 /**
- * Where the samples of a chunk are kept: chunks of the same samples have one place, whichever job they are of.
+ * The key under which a chunk's samples are kept. Chunks with the same samples have the same key, even if their jobs differ.
  */
 export function chunkKey(job: Pick<Job, 'body' | 'digest' | 'engine'>, chunk: number): string {
   const { first = 0, count = 1, model: _, priority: __, ...request } = chunkRequest(job, chunk);
@@ -171,12 +171,12 @@ export function chunkKey(job: Pick<Job, 'body' | 'digest' | 'engine'>, chunk: nu
   return `${job.digest.slice(0, 12)}/${hash}/${first}-${count}.${chunkFormat(job)}`;
 }
 
-/** The queue that a job's chunks wait in. */
+/** The name of the queue in which a job's chunks wait. */
 export function queueOf({ digest, engine }: Pick<Job, 'digest' | 'engine'>): string {
   return `dpm-${digest.slice(0, 12)}-${engine}`;
 }
 
-/** The id of a job that was sent under an Idempotency-Key: the same one again. */
+/** The id of a job with an Idempotency-Key: the same key always gives the same id. */
 export function keyedId(tenant: string, key: string): string {
   const hash = hashOf([tenant, key]);
   const parts = [

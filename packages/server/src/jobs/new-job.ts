@@ -9,17 +9,17 @@ import { engineClass } from './engine-class.js';
 import { chunkCount, chunkRequest, chunkSize, hashOf, MOST_CHUNKS, type Job, type JobBody } from './job.js';
 
 const MOST_STREAMS = 2 ** 32;
-/** Seconds of a whole batch that a request may take: `maxWork` of batches. */
+/** The most seconds of a whole batch that a request may take, as `maxWork` of batches. */
 const MOST_SECONDS = 600;
 
-/** Network evaluations of a sample; 0: its run alone tells. */
+/** Counts the network evaluations of a sample; 0 where they are not known before the run. */
 function evaluationsOf(body: JobBody, { sampler, served: { model } }: Sampling): number {
   const program = model.program({ sampler, ...optionsOf(sampler, body) });
   return program.kind === 'step' ? program.records.reduce((sum, { evaluate }) => sum + (evaluate ? 1 : 0), 0) : 0;
 }
 
 /**
- * What the library finds in a field of a body.
+ * Lets the library check a field of a body.
  *
  * @throws {@link ServerError} as the library does, naming the field.
  */
@@ -38,7 +38,7 @@ function requireLabels({ classLabels, count }: JobBody, { model }: ServedModel):
   found('classLabels', () => model.unet.labels(labels, samples));
 }
 
-/** Rows of every evaluation of the network. */
+/** The rows of each evaluation of the network. */
 function rowsOf({ count, guidance, unconditionalLabel }: JobBody, { model }: ServedModel): number {
   return found('guidance', () => guidedRows(model.unet.info, { count, guidance, unconditionalLabel }));
 }
@@ -62,16 +62,16 @@ function requireSizes(body: JobBody, rows: number, { batcher, model }: ServedMod
   }
 }
 
-/** What stands around the body of a new job. */
+/** The parts of a new job beside its body. */
 export interface NewJob {
   id: string;
   client: Client;
-  /** W3C context of the request. */
+  /** The W3C trace context of the request. */
   trace: CarriedTrace;
 }
 
 /**
- * A job that a body asks for. What is wrong with it is found here, as nobody waits for its chunks.
+ * Makes the job that a body asks for. All faults are found here, as no client waits for the chunks.
  *
  * @throws {@link ServerError} and `DpmError` naming the field that is wrong.
  */
@@ -91,7 +91,7 @@ export function newJob(body: JobBody, served: ServedModel, { id, client, trace }
     digest: served.digest,
     engine: body.engine === 'any' ? 'any' : engineClass(served),
     asked: hashOf([body, served.digest]),
-    // Whoever waits for an answer goes first, unless the job says otherwise.
+    // Requests whose client waits go first, unless the job says otherwise.
     body: { ...body, seed: String(seedOf(body.seed)), priority: body.priority ?? 'low' },
     shape: [channels, height, width],
     range: [black, white],

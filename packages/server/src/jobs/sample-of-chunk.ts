@@ -5,24 +5,24 @@ import { ServerError } from '../base/problem.js';
 import { gridOf } from '../samples/encode.js';
 import { chunkFormat, chunkRequest, chunkSize, type Job } from './job.js';
 
-/** An image in a chunk that is there. */
+/** A request for an image of a chunk. */
 export interface ImageInChunk {
   job: Job;
-  /** Of the job, from 0. */
+  /** The index of the sample in the job, from 0. */
   sample: number;
   chunk: Uint8Array;
 }
 
-/** Pixels between the images of a picture of several. */
+/** Pixels between the images of a grid. */
 const GAP = 2;
 
-/** Where the values begin in a file of ours. */
+/** The values in a file of ours, without its header. */
 function valuesOf(bytes: Buffer, format: 'npy' | 'safetensors'): Buffer {
   const begin = format === 'npy' ? 10 + bytes.readUInt16LE(8) : 8 + Number(bytes.readBigUInt64LE(0));
   return bytes.subarray(begin);
 }
 
-/** An image of the picture that a chunk is kept as, row by row with its channels beside each other. */
+/** Cuts an image out of the grid of a chunk, channel by channel. */
 function cutOut(
   bytes: Uint8Array,
   { shape: [channels, height, width] }: Job,

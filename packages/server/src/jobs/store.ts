@@ -1,78 +1,78 @@
 import { chunkCount, chunkSize, type Job } from './job.js';
 
-/** How far a job is. */
+/** The phases that a job can be in. */
 export const jobStates = ['queued', 'running', 'done', 'failed', 'cancelled'] as const;
 
-/** How far a job is. */
+/** The phase of a job. */
 export type JobPhase = (typeof jobStates)[number];
 
 /** A chunk that could not be drawn. */
 export interface ChunkFailure {
   readonly chunk: number;
-  /** Of the error. */
+  /** The code of the error. */
   readonly code: string;
   readonly message: string;
 }
 
-/** A job and how far it is. */
+/** A job and its state. */
 export interface JobState {
   readonly job: Job;
   readonly state: JobPhase;
-  /** Chunks whose samples are there. */
+  /** The number of chunks whose samples are there. */
   readonly doneChunks: number;
   readonly failures: readonly ChunkFailure[];
 }
 
-/** Draws the samples of a chunk, as they are kept. */
+/** Draws the samples of a chunk, in the form in which they are kept. */
 export type DrawChunk = (job: Job, chunk: number, signal: AbortSignal) => Promise<Uint8Array>;
 
-/** How many chunks of a job can be drawn here at once; 0: the model is not here. */
+/** Counts the chunks of a job that can be drawn here at once; 0 where its model is not loaded. */
 export type RoomFor = (job: Job) => number;
 
-/** Where jobs wait, and where their samples are. What {@link JobStore.add} has taken survives the process. */
+/** A store of jobs and their samples. A job that {@link JobStore.add} has taken survives the process. */
 export interface JobStore {
   /**
    * Takes a job in, unless there is one of that id.
    *
-   * @returns The job that there is now.
+   * @returns The job that the store has now.
    */
   add(job: Job): Promise<Job>;
-  /** Undefined: there is none of that id. */
+  /** Finds a job; undefined where there is none. */
   get(id: string): Promise<JobState | undefined>;
-  /** The newest of all jobs that are wanted, the newest first. */
+  /** Lists the newest of the wanted jobs, the newest first. */
   list(isWanted?: (job: Job) => boolean): Promise<readonly JobState[]>;
   /** Ends a job that is not over. */
   cancel(id: string): Promise<void>;
-  /** Draws again what has failed. */
+  /** Draws the failed chunks again. */
   retry(id: string): Promise<void>;
-  /** Forgets the jobs that are over, with the samples that are theirs alone. */
+  /** Forgets the jobs that are over, and samples that no other job has. */
   purge(): Promise<number>;
-  /** The samples of a chunk; undefined: they are not there. */
+  /** Reads the samples of a chunk; undefined where they are missing. */
   chunk(job: Job, chunk: number): Promise<Uint8Array | undefined>;
   /** Resolves when a job may have changed, or after a while. */
   changed(id: string, signal: AbortSignal): Promise<void>;
-  /** Takes no more chunks, and lets nobody wait any longer; chunks that are being drawn go on. */
+  /** Begins no more chunks, and ends all waits for changes. Chunks that are being drawn go on. */
   pause(): void;
-  /** Lets go of everything; chunks that are being drawn go back. */
+  /** Closes the store. Chunks that are being drawn go back. */
   close(): Promise<void>;
 }
 
-/** The order in which jobs are listed. */
+/** Compares jobs for the order in which they are listed. */
 export function newestFirst(a: Pick<Job, 'createdAt'>, b: Pick<Job, 'createdAt'>): number {
   return a.createdAt < b.createdAt ? 1 : -1;
 }
 
-/** Whether nothing more happens to a job. */
+/** Tells whether a job is over. */
 export function isOver({ state }: Pick<JobState, 'state'>): boolean {
   return state === 'done' || state === 'failed' || state === 'cancelled';
 }
 
-/** Samples of a job that are there. */
+/** The number of samples that a job already has. */
 export function samplesDone({ job, doneChunks }: JobState): number {
   return doneChunks === chunkCount(job) ? job.body.count : doneChunks * chunkSize(job.body);
 }
 
-/** Rows of the evaluations that a job still waits for. */
+/** The rows of evaluations that a job still needs. */
 export function rowsLeft(state: JobState): number {
   if (isOver(state)) return 0;
   const chunks = chunkCount(state.job);

@@ -4,25 +4,25 @@ import type { Registry } from '../models/registry.js';
 import { chunkCount, chunkFormat, chunkSize, type ChunkFormat, type Job } from './job.js';
 import { rowsLeft, samplesDone, type ChunkFailure, type JobPhase, type JobState } from './store.js';
 
-/** What a model of a job's files can do here; undefined: there is none. */
+/** The speed of a model with a job's files; undefined where there is none. */
 export function rowsPerSecondOf({ models }: Pick<Registry, 'models'>, job: Job): number | undefined {
   return models.find(({ digest }) => digest === job.digest)?.batcher.capacity.rowsPerSecond;
 }
 
-/** A job as answers and `dpm jobs` tell of it. */
+/** A job as answers and `dpm jobs` show it. */
 export interface JobView {
   id: string;
   object: 'job';
   state: JobPhase;
-  /** Samples that are there, of `total`. */
+  /** The number of samples that are there, of `total`. */
   done: number;
   total: number;
   chunks: number;
-  /** Samples of a chunk. */
+  /** The samples of each chunk. */
   chunk: number;
   failedChunks: readonly ChunkFailure[];
   createdAt: string;
-  /** Seconds until it is done; null where nobody can tell. */
+  /** Seconds until the job is done; null where they are not known. */
   expectedSeconds: number | null;
   model: string;
   digest: string;
@@ -35,7 +35,7 @@ export interface JobView {
   format: ChunkFormat;
 }
 
-/** A job as answers tell of it. */
+/** Shows a job as answers do. */
 export function viewOf(state: JobState, rowsPerSecond: number | undefined): JobView {
   const { job, failures } = state;
   const { id, createdAt, digest, engine, body, shape } = job;

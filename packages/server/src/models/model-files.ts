@@ -4,14 +4,14 @@ import { basename, join } from 'node:path';
 
 /** A file or folder of a model, or what a link in its place leads to. */
 export interface ModelEntry {
-  /** Below the model's folder; '' is the folder, or the file. */
+  /** The path within the model's folder; '' for the folder or the file itself. */
   readonly name: string;
-  /** Where it lies. */
+  /** The real path, with links resolved. */
   readonly real: string;
   readonly stats: Stats;
 }
 
-/** Folders in folders, and entries, beyond which a folder is no model's. */
+/** The most nested folders and the most entries that the folder of a model may have. */
 const MOST_DEPTH = 8;
 const MOST_ENTRIES = 10_000;
 
@@ -21,10 +21,10 @@ async function entryOf(path: string, name: string): Promise<ModelEntry> {
 }
 
 /**
- * All that a model's path leads to: the file, or the folder and then everything below, links followed. Nothing of a model lies in folders
+ * The entries of a model's path: the file, or the folder and everything below it, with links followed. Models have nothing in folders
  * whose names begin with a dot.
  *
- * @throws Error as `node:fs` does, also for a link that leads nowhere, and where there is more than a model has.
+ * @throws Error as `node:fs` does, for a broken link too, and where there are more entries than a model has.
  */
 export async function* modelEntries(path: string): AsyncGenerator<ModelEntry, void, void> {
   let count = 0;
@@ -39,7 +39,7 @@ export async function* modelEntries(path: string): AsyncGenerator<ModelEntry, vo
   yield* below(await entryOf(path, ''), 0);
 }
 
-/** What changes when a file of a model does; null where it is none of this machine's files, or they cannot be read. */
+/** A text that changes whenever a file of a model does; null where the path names no readable files of this machine. */
 export async function stateOfFiles(path: string): Promise<string | null> {
   const files: unknown[] = [];
   try {

@@ -25,7 +25,7 @@ export async function requireRoot(path: string, roots: readonly string[]): Promi
       if (!isInside) break;
     }
   } catch {
-    // Whether something is there is not told either.
+    // The client does not learn whether the file exists.
     isInside = false;
   }
   if (isInside) return real;

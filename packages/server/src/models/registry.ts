@@ -13,44 +13,44 @@ import { leastBytes } from './weight-bytes.js';
 export interface ServedModel {
   readonly id: string;
   readonly digest: string;
-  /** As it was loaded. */
+  /** The configuration that it was loaded with. */
   readonly config: ModelConfig;
-  /** The first of its replicas, which all are alike. */
+  /** The first of its equal replicas. */
   readonly model: DiffusionModel;
   readonly batcher: BatchService;
-  /** Names of its classes; those of a network without labels have none. */
+  /** The names of its classes; empty where the configuration gives none. */
   readonly labels: readonly string[];
   /** Seconds since the epoch. */
   readonly created: number;
 }
 
-/** A model with what it holds. */
+/** A loaded model, and what the registry knows of it. */
 interface Loaded {
   readonly served: ServedModel;
-  /** Of its files, when it was loaded. */
+  /** The state of its files when it was loaded. */
   readonly files: string;
-  /** Whether it is in the configuration, and not of a client alone. */
+  /** True for a model of the configuration, false for one that a client has put. */
   isConfigured: boolean;
   readonly replicas: readonly DiffusionModel[];
   readonly isPinned: boolean;
-  /** Milliseconds of `performance.now()`. */
+  /** The time of its last use, in milliseconds of `performance.now()`. */
   lastUsed: number;
 }
 
-/** How a model is put in its place. */
+/** Options for putting a model. */
 export interface PutOptions {
-  /** Idle models that are not pinned may go for it, the one that was used longest ago first. */
+  /** Allows the registry to drop idle models that are not pinned, least recently used first. */
   evict?: boolean;
-  /** It is in the configuration, and goes when it is there no more. */
+  /** Marks a model of the configuration, which is removed once the configuration no longer has it. */
   isConfigured?: boolean;
 }
 
-/** What changes when a file of a model does. */
+/** A text that changes whenever a file of the model does. */
 async function filesOf({ path, config }: ModelConfig): Promise<string> {
   return JSON.stringify([await stateOfFiles(path), config === undefined ? null : await stateOfFiles(config)]);
 }
 
-/** Bytes of its devices, in main memory and their own. Replicas have devices of their own. */
+/** The bytes that all replicas hold, in main memory and on their devices. */
 function bytesOf({ replicas }: Loaded): number {
   return replicas.reduce((sum, model) => {
     const { host, device } = model.memory();
@@ -70,11 +70,11 @@ async function closeAll(replicas: readonly DiffusionModel[]): Promise<void> {
 export class Registry {
   readonly #settings: Settings;
   readonly #loaded = new Map<string, Loaded>();
-  /** Models that have been replaced and still have something to do, until they are closed. */
+  /** Models that were replaced or removed and still finish their requests, each with a promise of its end. */
   readonly #leaving = new Map<Loaded, Promise<void>>();
-  /** Changes come one after the other. */
+  /** The end of the last change: changes run one after the other. */
   #change: Promise<unknown> = Promise.resolve();
-  /** Those whose card has failed. */
+  /** Models whose card has failed. */
   readonly #failed = new WeakSet<ServedModel>();
   readonly #listeners = new Set<() => void>();
   #unloadable = new Map<string, string>();
@@ -88,28 +88,28 @@ export class Registry {
     return [...this.#loaded.values(), ...this.#leaving.keys()];
   }
 
-  /** All that take requests, in the order in which they came. */
+  /** The models that take requests, in the order in which they were loaded. */
   get models(): readonly ServedModel[] {
     return [...this.#loaded.values()].map(({ served }) => served);
   }
 
-  /** All that have something to do or may get it: those that are about to go included. */
+  /** The models that take or still finish requests. */
   get working(): readonly ServedModel[] {
     return this.#all.map(({ served }) => served);
   }
 
-  /** Bytes that all models hold, those that are about to go included. */
+  /** The bytes that all models hold, including those that finish their last requests. */
   get bytes(): number {
     return this.#all.reduce((sum, loaded) => sum + bytesOf(loaded), 0);
   }
 
-  /** Requests of all models that are not done. */
+  /** The number of requests of all models that are not done. */
   get unfinished(): number {
     return this.working.reduce((sum, { batcher }) => sum + batcher.stats().unfinished, 0);
   }
 
   /**
-   * Loads the models of a configuration. Where one fails, all are given up.
+   * Loads the models of a configuration. If one fails, all are closed again.
    *
    * @throws {@link DpmError} as `DiffusionModel.load` and `model.batcher` do.
    */
@@ -125,14 +125,14 @@ export class Registry {
   }
 
   /**
-   * Loads a model, which then takes the requests of its id; the one before finishes those that it has. Where that fails nothing changes.
+   * Loads a model, which then takes the requests to its id. The model before it finishes its own. If loading fails, nothing changes.
    *
    * @throws {@link DpmError} as `DiffusionModel.load` and `model.batcher` do, `ERR_DPM_OUT_OF_MEMORY` where it does not fit into the budget.
    */
   put(id: string, config: ModelConfig, { evict = false, isConfigured = false }: PutOptions = {}): Promise<ServedModel> {
     return this.#changed(async () => {
       this.#requireOpen();
-      // What cannot fit is not loaded first: others would have less memory than they count on.
+      // A model that cannot fit is not loaded at all, as loading it would already take memory from others.
       this.#evictable(id, await leastBytes(config), evict);
       const loaded = { ...(await this.#load(id, config)), isConfigured };
       try {
@@ -152,7 +152,7 @@ export class Registry {
   }
 
   /**
-   * Takes a model away; it finishes the requests that it has.
+   * Removes a model, which finishes its requests.
    *
    * @throws {@link ServerError} `ERR_DPM_NOT_FOUND`.
    */
@@ -167,7 +167,7 @@ export class Registry {
   }
 
   async #load(id: string, config: ModelConfig): Promise<Omit<Loaded, 'isConfigured'>> {
-    // Before they are read, so that a later change is none that was read.
+    // The state is taken before loading, so that a change during loading is noticed later.
     const files = await filesOf(config);
     const replicas: DiffusionModel[] = [];
     try {
@@ -196,7 +196,7 @@ export class Registry {
     };
   }
 
-  /** Idle models that may go, the one that was used longest ago first. */
+  /** The idle models that may be dropped, least recently used first. */
   #idle(but: string): [string, Loaded][] {
     return [...this.#loaded]
       .filter(([id, { served, isPinned }]) => id !== but && !isPinned && served.batcher.stats().unfinished === 0)
@@ -207,7 +207,7 @@ export class Registry {
     if (this.#isClosed) throw new DpmError('ERR_DPM_CLOSED', 'the server is about to end');
   }
 
-  /** The models that have to go for so many bytes. */
+  /** The models to be dropped so that a number of bytes fits. */
   #evictable(id: string, needed: number, evict: boolean): [string, Loaded][] {
     const { memory } = this.#settings;
     const evicted: [string, Loaded][] = [];
@@ -228,12 +228,12 @@ export class Registry {
 
   async #makeRoom(id: string, loaded: Loaded, evict: boolean): Promise<void> {
     const evicted = this.#evictable(id, bytesOf(loaded), evict);
-    // At once, so that none of them takes a request in between.
+    // All leave the map at once, so that none of them takes another request.
     for (const [each] of evicted) this.#loaded.delete(each);
     await Promise.all(evicted.map(([, { replicas }]) => closeAll(replicas)));
   }
 
-  /** Whether a model of the configuration is served already, of the same files with the same options. */
+  /** Tells whether a model of the configuration is already served, with the same files and options, and marks it as configured. */
   async adopt(id: string, config: ModelConfig): Promise<boolean> {
     const loaded = this.#loaded.get(id);
     if (loaded === undefined || !isDeepStrictEqual(withoutId(loaded.served.config), withoutId(config))) return false;
@@ -242,12 +242,12 @@ export class Registry {
     return true;
   }
 
-  /** Ids of models that are in the configuration. */
+  /** The ids of the models that the configuration has. */
   get configured(): readonly string[] {
     return [...this.#loaded].filter(([, { isConfigured }]) => isConfigured).map(([id]) => id);
   }
 
-  /** Models of the configuration that could not be loaded, with the code of the error. */
+  /** The models of the configuration that could not be loaded, each with the code of its error. */
   get unloadable(): ReadonlyMap<string, string> {
     return this.#unloadable;
   }
@@ -256,12 +256,12 @@ export class Registry {
     this.#unloadable = new Map(codes);
   }
 
-  /** Waits until the models that have been replaced or taken away have done what they had to do. */
+  /** Waits until the models that were replaced or removed have finished their requests. */
   async left(): Promise<void> {
     await Promise.all(this.#leaving.values());
   }
 
-  /** Does one change after the other. */
+  /** Runs a change after those before it. */
   #changed<T>(change: () => Promise<T>): Promise<T> {
     const done = this.#change.then(change);
     this.#change = done.catch(() => undefined);
@@ -274,7 +274,7 @@ export class Registry {
       .drain()
       .then(() => served.batcher.close())
       .then(() => closeAll(replicas))
-      // A card that has failed may not be closed in good order either.
+      // Closing may fail where the card has failed.
       .catch(() => undefined)
       .finally(() => this.#leaving.delete(loaded));
     this.#leaving.set(loaded, left);
@@ -296,29 +296,29 @@ export class Registry {
     return this.#entry(id).served;
   }
 
-  /** The same for a request that makes it work. */
+  /** The model of an id, whose use by a request is noted. */
   use(id: string): ServedModel {
     const loaded = this.#entry(id);
     loaded.lastUsed = performance.now();
     return loaded.served;
   }
 
-  /** Ids of models whose card has failed. */
+  /** The ids of the models whose card has failed. */
   get failed(): readonly string[] {
     return this.models.filter((served) => this.#failed.has(served)).map(({ id }) => id);
   }
 
-  /** Notes what an error of a request says of its model. */
+  /** Notes a model whose card has failed, as an error of a request tells. */
   noteError(served: ServedModel, error: unknown): void {
     if (error instanceof DpmError && error.code === 'ERR_DPM_DEVICE') this.#failed.add(served);
   }
 
-  /** Calls back whenever a model has come. */
+  /** Calls back whenever a model has been loaded. */
   onLoaded(listener: () => void): void {
     this.#listeners.add(listener);
   }
 
-  /** Waits until the batchers have done what they have accepted; they take nothing more. */
+  /** Waits until all batchers have finished their requests. They take no new ones. */
   async drain(): Promise<void> {
     await Promise.all([...this.models.map(({ batcher }) => batcher.drain()), ...this.#leaving.values()]);
   }

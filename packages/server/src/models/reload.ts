@@ -15,15 +15,15 @@ export interface Reloading {
   readonly state: { readonly isDraining: boolean };
 }
 
-/** What has come of a configuration that was read again. */
+/** The result of reading a configuration again. */
 export interface Reloaded {
-  /** Ids of models that are new or others than before. */
+  /** Ids of models that are new or have changed. */
   loaded: string[];
-  /** Ids of models that have been taken away. */
+  /** Ids of models that were removed. */
   removed: string[];
-  /** Why models were not loaded, by their ids. What was served before still is. */
+  /** The errors of models that could not be loaded, by their ids. Their older versions are still served. */
   failed: Map<string, unknown>;
-  /** Names of settings that have changed, which takes a restart. */
+  /** Names of settings that have changed and take effect only after a restart. */
   restart: string[];
 }
 
@@ -31,7 +31,7 @@ type Models = Settings['models'];
 
 const codeOf = (error: unknown): string => failureOf(error, '').problem.code;
 
-/** Loads models one after the other, and gives the errors of those that fail. */
+/** Loads models one after the other, and returns the errors of those that fail. */
 async function putAll(registry: Registry, models: Models): Promise<Map<string, unknown>> {
   const failed = new Map<string, unknown>();
   for (const model of models) {
@@ -49,11 +49,11 @@ async function reloadModels(registry: Registry, models: Models): Promise<Omit<Re
   const wanted = await differing(registry, models);
   let failed = await putAll(registry, wanted);
   const removed = registry.configured.filter((id) => models.every((model) => model.id !== id));
-  // A client may have been first.
+  // A client may have removed it already.
   await Promise.all(removed.map((id) => registry.remove(id).catch(() => undefined)));
   const refused = wanted.filter(({ id }) => failed.has(id) && codeOf(failed.get(id)) === 'ERR_DPM_OUT_OF_MEMORY');
   if (removed.length > 0 && refused.length > 0) {
-    // They may have had no room beside those that go.
+    // The removed models may have taken the memory that these need.
     await registry.left();
     const again = await putAll(registry, refused);
     failed = new Map([...failed].filter(([id]) => again.has(id) || refused.every((model) => model.id !== id)));
@@ -64,8 +64,8 @@ async function reloadModels(registry: Registry, models: Models): Promise<Omit<Re
 }
 
 /**
- * Makes the models those of a configuration: new and changed ones are loaded beside what is served, and those that are gone are taken
- * away. What clients have put and no configuration has stays.
+ * Serves the models of a configuration: loads new and changed ones beside those that are served, and removes those that it no longer has.
+ * Models that clients have put stay.
  *
  * @throws {@link DpmError} `ERR_DPM_CONFIG` where the configuration is wrong, `ERR_DPM_CLOSED` at the end of the server; nothing changes then.
  */

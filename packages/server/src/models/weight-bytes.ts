@@ -5,17 +5,17 @@ import { readSafetensorsHeader } from 'dpm-native';
 
 import type { ModelConfig } from '../config/model-config.js';
 
-/** A network's own weights in its folder; the same may lie beside them in half precision, and each may be in parts. */
+/** Files with the weights of a network. A folder may have them in single and in half precision, each in one file or in parts. */
 const weights = /^(?:diffusion_pytorch_model|model)\b.*\.safetensors$/;
 
-/** Numbers in a file of weights. */
+/** Counts the numbers in a file of weights. */
 async function numbersOf(file: string): Promise<number> {
   const { tensors } = await readSafetensorsHeader(file);
   const counts = [...tensors.values()].map(({ shape }) => shape.reduce((product, size) => product * size, 1));
   return counts.reduce((sum, count) => sum + count, 0);
 }
 
-/** Numbers of the network in a folder, of that form of its weights which has the fewest. */
+/** Counts the numbers of the network in a folder. If it has several forms of the weights, the smallest counts. */
 async function numbersIn(folder: string): Promise<number> {
   const names = (await readdir(folder)).filter((name) => weights.test(name));
   const forms = new Map<string, number>();
@@ -27,8 +27,8 @@ async function numbersIn(folder: string): Promise<number> {
 }
 
 /**
- * Bytes that a model takes at least, as its safetensors files say before it is loaded: its weights alone, in the type that they are held in.
- * 0 where there are none, or none that can be read.
+ * The least bytes that a model takes: its weights alone, in the type in which they are held, by the headers of its safetensors files.
+ * It is 0 where there are no such files, or none that can be read.
  */
 export async function leastBytes({ path, dtype, exact, device, engines = 1 }: ModelConfig): Promise<number> {
   const ways = [numbersIn(join(path, 'unet')), numbersIn(path), numbersOf(path)];

@@ -2,25 +2,25 @@ import { type BatchCounts, type BatchService, ReplicatedBatcher } from 'dpm-nati
 
 import type { Registry, ServedModel } from '../models/registry.js';
 
-/** Milliseconds without a step after which a batch with samples does nothing any more. */
+/** Milliseconds without a step after which a batch with samples counts as stuck. */
 const LIMIT = 60_000;
 
-/** A batch as it was seen last. */
+/** The last look at a batch. */
 interface Seen {
   readonly steps: number;
-  /** When that was seen first, or when it had nothing to do, in milliseconds of `performance.now()`. */
+  /** The time since which the count has not changed, or of the last look without samples, in milliseconds of `performance.now()`. */
   readonly at: number;
 }
 
-/** What is looked at of a batch. */
+/** The counts of a batch that matter here. */
 type Counts = Pick<BatchCounts, 'steps' | 'resident' | 'waiting'>;
 
-/** The batches of a model: replicas are looked at one by one, as one that is silent is not heard among the others. */
+/** The batches of a model. Replicas are separate, as the steps of some would hide that another is stuck. */
 function batchesOf(batcher: BatchService): readonly { stats(): Counts }[] {
   return batcher instanceof ReplicatedBatcher ? batcher.batchers : [batcher];
 }
 
-/** Looks at the batches of all models again and again, for those that have samples and make no steps. */
+/** Watches the batches of all models for those that have samples and make no steps. */
 export class Liveness {
   readonly #registry: Pick<Registry, 'working'>;
   readonly #limit: number;
@@ -36,7 +36,7 @@ export class Liveness {
     this.#timer.unref();
   }
 
-  /** Why the process should be started anew; nothing where it lives. */
+  /** The reasons for a restart of the process; empty while all is well. */
   reasons(): string[] {
     return this.#silent().map(({ id }) => `${id} has samples and has made no step for ${this.#limit / 1000} seconds`);
   }
@@ -46,7 +46,7 @@ export class Liveness {
   }
 
   #silent(): ServedModel[] {
-    // All are looked at, whatever is found.
+    // No batch is skipped, as each look has to be noted.
     return this.#registry.working.filter(({ batcher }) =>
       batchesOf(batcher)
         .map((each) => this.#isSilent(each))
@@ -58,7 +58,7 @@ export class Liveness {
     const { steps, resident, waiting } = batch.stats();
     const seen = this.#seen.get(batch);
     const now = performance.now();
-    // Adaptive samplers run beside the batch, where they are none of its samples.
+    // Adaptive samplers run outside of the batch and do not count as its samples.
     if (seen?.steps === steps && resident + waiting > 0) return now - seen.at >= this.#limit;
     this.#seen.set(batch, { steps, at: now });
     return false;

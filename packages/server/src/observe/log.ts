@@ -3,10 +3,10 @@ import { pino, type DestinationStream } from 'pino';
 
 import type { Settings } from '../config/settings.js';
 
-/** Causes of causes that are told; they may lead back to where they began. */
+/** The most nested causes that a line shows, as causes may form a circle. */
 const MOST_CAUSES = 5;
 
-/** What a log has of an error. Libraries hang more on theirs, as ioredis the command that failed: of AUTH that is the password. */
+/** The fields of an error that a line shows. Other fields may be secret: ioredis adds the failed command, and AUTH has the password. */
 function told(error: unknown, causes = MOST_CAUSES): unknown {
   if (!(error instanceof Error)) return String(error);
   const { code, cause } = error as Error & { code?: unknown };

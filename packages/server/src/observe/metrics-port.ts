@@ -3,12 +3,12 @@ import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Metrics } from './metrics.js';
 import type { Settings } from '../config/settings.js';
 
-/** Answers with what a server has counted. */
+/** Answers with the metrics of a server. */
 export async function sendMetrics({ register }: Metrics, reply: FastifyReply): Promise<FastifyReply> {
   return reply.type(register.contentType).send(await register.metrics());
 }
 
-/** Serves `GET /metrics` alone, for whoever reaches its port; undefined where it has none. */
+/** Serves `GET /metrics` at a port of its own, without tokens; undefined where the settings name no such port. */
 export async function listenForMetrics(
   { host, metricsPort }: Pick<Settings, 'host' | 'metricsPort'>,
   metrics: Metrics,

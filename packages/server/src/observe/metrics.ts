@@ -4,25 +4,25 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry as Register 
 
 import type { Registry } from '../models/registry.js';
 
-/** Of the monitor; an event loop with nothing to do reads this. */
+/** The monitor's resolution in milliseconds, which it also reports for an idle event loop. */
 const RESOLUTION = 1;
-/** Milliseconds that the delays of the event loop are of. */
+/** Milliseconds over which delays of the event loop are measured. */
 const WINDOW = 10_000;
 
 const secondsBuckets = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30];
 
-/** How requests end. */
+/** The ways in which a request can end. */
 export type Outcome = 'done' | 'refused' | 'late' | 'cancelled' | 'failed';
 
-/** What there is to tell of jobs. */
+/** The figures of all jobs. */
 export interface JobFigures {
-  /** How many there are in each state. */
+  /** The number of jobs in each state. */
   readonly jobs: Readonly<Record<string, number>>;
-  /** By queue. */
+  /** The seconds of work that wait, by queue. */
   readonly backlogSeconds: ReadonlyMap<string, number>;
 }
 
-/** Quantiles of the event loop's delay over a window that has just passed. */
+/** Quantiles of the event loop's delay over the last whole window. */
 class EventLoop {
   readonly #monitor: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION });
   readonly #timer: NodeJS.Timeout;
@@ -43,7 +43,7 @@ class EventLoop {
     return new Map(quantiles.map((quantile) => [quantile, Math.max(0, delay(quantile))]));
   }
 
-  /** Seconds by quantile, of the last whole window or of what there is of the first. */
+  /** Seconds by quantile: for the last whole window, or for the first one so far. */
   delays(quantiles: readonly number[]): Map<number, number> {
     return this.#last.size > 0 ? this.#last : this.#read(quantiles);
   }
@@ -54,7 +54,7 @@ class EventLoop {
   }
 }
 
-/** What a server counts. Labels are names that it knows itself, never what a client has written. */
+/** The metrics of a server. Their labels are names that the server knows, never texts of a client. */
 export class Metrics {
   readonly register = new Register();
   readonly requests: Counter<'route' | 'method' | 'status'>;
@@ -118,9 +118,9 @@ export class Metrics {
     this.#loop.close();
   }
 
-  /** What a store of jobs tells when it is asked. */
+  /** Adds gauges for jobs, whose figures are read whenever metrics are asked for. */
   readJobs(read: () => Promise<JobFigures>): void {
-    // Both are of one moment, and are asked for at once.
+    // Both gauges share one reading.
     let figures: Promise<JobFigures | null> | undefined;
     const figuresNow = (): Promise<JobFigures | null> => {
       figures ??= read()
@@ -153,7 +153,7 @@ export class Metrics {
     });
   }
 
-  /** What the models' batchers count themselves, read when it is asked for. */
+  /** Adds the counts that batchers keep, which are read whenever metrics are asked for. */
   #readModels(registry: Registry): void {
     type Read = (model: Registry['models'][number]) => number;
     const options = (name: string, help: string) => ({
@@ -163,7 +163,7 @@ export class Metrics {
       registers: [this.register],
     });
     const tell = (metric: Gauge<'model'> | Counter<'model'>, read: Read): void => {
-      // Models may have gone.
+      // The reset forgets models that were removed.
       metric.reset();
       for (const model of registry.models) metric.inc({ model: model.id }, read(model));
     };

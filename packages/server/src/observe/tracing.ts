@@ -6,23 +6,23 @@ import { failureOf } from '../base/problem.js';
 
 type Api = typeof OpenTelemetry;
 
-/** Where in a trace something is done. */
+/** A place in a trace. */
 export type TraceContext = OpenTelemetry.Context;
 
-/** A context in W3C's format, as it goes with what waits outside of the process. Clients' baggage stays here. */
+/** A context in W3C's format, for work that waits outside of the process. It does not have the client's baggage. */
 export type CarriedTrace = { traceparent?: string; tracestate?: string };
 
-/** Something that has been done, with its times in milliseconds of `performance.now()`. */
+/** Work that has been done, with its times in milliseconds of `performance.now()`. */
 export interface Span {
   readonly name: 'dpm.queue' | 'dpm.run' | 'dpm.encode';
   readonly from: number;
   readonly to: number;
   readonly attributes?: Readonly<Record<string, string | number>>;
-  /** Why it failed. */
+  /** The error that it failed with. */
   readonly failed?: { error: unknown } | undefined;
 }
 
-/** Traces of requests by OpenTelemetry, where that is installed and the process has set it up. Else nothing is done. */
+/** Traces of requests by OpenTelemetry. Without it, or where the process has not set it up, nothing is traced. */
 export class Tracing {
   readonly #api: Api | null;
 
@@ -30,7 +30,7 @@ export class Tracing {
     this.#api = api;
   }
 
-  /** @param load - Imports the API, which need not be there. */
+  /** @param load - Imports the API, which may be missing. */
   static async open(load: () => Promise<Api> = () => import('@opentelemetry/api')): Promise<Tracing> {
     try {
       return new Tracing(await load());
@@ -40,7 +40,7 @@ export class Tracing {
     }
   }
 
-  /** Where a request belongs: below the span that is active, or below the one that its headers name. */
+  /** The context of a request: the active span, or the one that its headers name. */
   contextOf(headers: IncomingHttpHeaders): TraceContext | undefined {
     if (this.#api === null) return undefined;
     const { context, propagation, trace } = this.#api;
@@ -48,7 +48,7 @@ export class Tracing {
     return trace.getSpan(active) === undefined ? propagation.extract(active, headers) : active;
   }
 
-  /** A context for later, and for other processes. */
+  /** Writes a context as an object that can be stored or sent. */
   carried(context: TraceContext | undefined): CarriedTrace {
     const headers: CarriedTrace = {};
     if (context !== undefined) this.#api?.propagation.inject(context, headers);
@@ -56,12 +56,12 @@ export class Tracing {
     return { ...(traceparent !== undefined && { traceparent }), ...(tracestate !== undefined && { tracestate }) };
   }
 
-  /** The context that {@link Tracing.carried} has made an object of. */
+  /** Reads a context back from the object that {@link Tracing.carried} made. */
   restored(carried: Readonly<CarriedTrace>): TraceContext | undefined {
     return this.#api?.propagation.extract(this.#api.ROOT_CONTEXT, carried);
   }
 
-  /** Tells of something that has been done. */
+  /** Records a span of work that has been done. */
   record(parent: TraceContext | undefined, { name, from, to, attributes = {}, failed }: Span): void {
     if (this.#api === null) return;
     const { ROOT_CONTEXT, SpanStatusCode, trace } = this.#api;

@@ -8,7 +8,7 @@ import type { Sampling } from './sample-request.js';
 import { SamplingTrace } from './sampling-trace.js';
 import type { TraceContext, Tracing } from '../observe/tracing.js';
 
-/** What sees a request for samples through. */
+/** The parts of a server that draw samples. */
 export interface DrawingContext {
   readonly registry: Pick<Registry, 'noteError'>;
   readonly metrics: Metrics;
@@ -25,7 +25,7 @@ function outcomeOf(error: unknown): Outcome {
   return error.code === 'ERR_DPM_OVERLOADED' || error.code === 'ERR_DPM_DEADLINE' ? 'refused' : 'failed';
 }
 
-/** An error of a request that had been taken in: a deadline that passes then has nothing to do with when to come back. */
+/** Translates an error of a running request. If its deadline has passed, waiting for a better time does not help. */
 function whileRunning(error: unknown): unknown {
   if (!(error instanceof DpmError) || error.code !== 'ERR_DPM_DEADLINE') return error;
   return new ServerError('ERR_DPM_DEADLINE', error.message, { status: 504 });
@@ -55,9 +55,9 @@ function countOutcome(
 }
 
 /**
- * The events of a request for samples, which is counted however it ends. `signal` ends it.
+ * Yields the events of a request for samples, and counts the request however it ends. `signal` ends it.
  *
- * @param parent - What its spans are below.
+ * @param parent - The parent of its spans.
  * @throws {@link ServerError} of status 504 where its deadline passes while it runs; as `batcher.stream` does.
  */
 export async function* drawing(
@@ -87,7 +87,7 @@ export async function* drawing(
   }
 }
 
-/** Samples that are all there. */
+/** Draws all samples of a request. */
 export interface Drawn {
   images: SentImages;
   done: Done;
@@ -96,7 +96,7 @@ export interface Drawn {
 /**
  * All samples of a request.
  *
- * @throws As {@link drawing} does.
+ * @throws The errors of {@link drawing}.
  */
 export async function drawn(
   context: DrawingContext,

@@ -1,9 +1,9 @@
 import { ImageBatch, type PixelRange } from 'dpm-native';
 
-/** Images as they cross to another thread: grey levels or values. */
+/** Images in a form that can be sent to another thread, as grey levels or values. */
 export interface SentImages {
   values: Uint8Array | Float32Array;
-  /** [N, C, H, W]. */
+  /** The sizes [N, C, H, W]. */
   shape: readonly [number, number, number, number];
   range: PixelRange;
 }
@@ -14,12 +14,12 @@ export type Encoding =
   /** The fields of the answer beside its images. */
   | { form: 'application/json'; images: SentImages; fields: object };
 
-/** What makes the bodies of answers, wherever that runs. */
+/** Makes the bodies of answers, on any thread. */
 export interface Encoder {
   encode(encoding: Encoding): Promise<Uint8Array>;
 }
 
-/** Samples as grey levels or values, as the request wants them. */
+/** Converts samples to grey levels or values, as the request wants them. */
 export function sentImages(images: ImageBatch, dtype: 'u8' | 'f32'): SentImages {
   return { values: dtype === 'u8' ? images.toUint8() : images.data, shape: images.shape, range: images.range };
 }
@@ -28,7 +28,7 @@ function batchOf({ values, shape, range }: SentImages): ImageBatch {
   return new ImageBatch(values, [...shape], range);
 }
 
-/** Columns and rows of the picture of several images. */
+/** The columns and rows of a grid of images. */
 export function gridOf(count: number): { columns: number; rows: number } {
   const columns = Math.ceil(Math.sqrt(count));
   return { columns, rows: Math.ceil(count / columns) };
@@ -38,11 +38,11 @@ function bytesOf(values: Uint8Array | Float32Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
-/** NPY 1.0: numpy's own format. */
+/** Writes NPY 1.0, the format of numpy. */
 function npyOf({ values, shape }: SentImages): Uint8Array {
   const descr = values instanceof Uint8Array ? '|u1' : '<f4';
   const dictionary = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape.join(', ')}), }`;
-  // Magic, version and length take ten bytes; all of the header has a multiple of 64 and ends with a line feed.
+  // Magic, version and length take ten bytes. The whole header has a multiple of 64 bytes and ends with a line feed.
   const padded = Math.ceil((10 + dictionary.length + 1) / 64) * 64 - 10;
   const header = Buffer.alloc(10);
   header.write('\x93NUMPY\x01\x00', 'latin1');
@@ -67,7 +67,7 @@ function jsonOf(images: ImageBatch, fields: object): Uint8Array {
   return Buffer.from(JSON.stringify({ ...fields, images: encoded }));
 }
 
-/** The body of an answer. Takes milliseconds for large images. */
+/** Makes the body of an answer, which takes milliseconds for large images. */
 export function encoded(encoding: Encoding): Uint8Array {
   const { form, images } = encoding;
   switch (form) {

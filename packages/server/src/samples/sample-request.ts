@@ -8,7 +8,7 @@ import type { ServedModel } from '../models/registry.js';
 import type { Client } from '../base/client.js';
 
 const MOST_SEED = 2n ** 64n - 1n;
-/** Of a stream; the library refuses more, too. */
+/** The most samples of a stream with previews; the library refuses more, too. */
 export const MOST_PREVIEWED = 4;
 
 const strict = { additionalProperties: false };
@@ -74,14 +74,14 @@ export type SampleBody = Static<typeof sampleSchema>;
 /** A request for a batcher. */
 export interface Sampling {
   served: ServedModel;
-  /** What it was asked for by, or 'scheduler'. */
+  /** The name of the sampler in the request, or 'scheduler'. */
   sampler: SamplerName;
   count: number;
   seed: bigint;
   request: BatchRequest;
 }
 
-/** A field that is wrong. */
+/** The error for a wrong field. */
 export function wrong(param: string, reason: string): ServerError {
   return new ServerError('ERR_DPM_ARGUMENT', `${param} ${reason}`, { param });
 }
@@ -89,7 +89,7 @@ export function wrong(param: string, reason: string): ServerError {
 /**
  * The seed that a body gives, or a new one.
  *
- * @throws {@link ServerError} where it is none.
+ * @throws {@link ServerError} where it is no seed.
  */
 export function seedOf(seed: SampleBody['seed']): bigint {
   if (seed === undefined) return randomBytes(8).readBigUInt64LE();
@@ -98,7 +98,7 @@ export function seedOf(seed: SampleBody['seed']): bigint {
   return value;
 }
 
-/** @throws {@link ServerError} where values that are one a sample are not as many. */
+/** @throws {@link ServerError} where a list has not one value for each sample. */
 function requireLength(param: string, value: number | readonly number[] | undefined, count: number): void {
   if (typeof value === 'object' && value.length !== count) {
     throw wrong(param, `has ${value.length} elements for ${count} samples`);
@@ -106,9 +106,9 @@ function requireLength(param: string, value: number | readonly number[] | undefi
 }
 
 /**
- * The sampler's own options. Tables are the model's.
+ * The sampler's own options, without tables, which come from the model.
  *
- * @throws {@link ServerError} naming the one that is none.
+ * @throws {@link ServerError} naming a field that is no option.
  */
 export function optionsOf(
   sampler: SamplerName,
@@ -131,7 +131,7 @@ function initOf({ init }: SampleBody, count: number, shape: readonly number[]): 
   if (init.shape.join() !== expected.join()) throw wrong('init/shape', `has to be [${expected.join(', ')}]`);
   const bytes = Buffer.from(init.b64, 'base64');
   const elements = expected.reduce((product, size) => product * size, 1);
-  // What is no base64 is passed over, and so bytes are missing.
+  // Buffer skips characters that are not base64, so that bytes are missing.
   if (bytes.length !== elements * Float32Array.BYTES_PER_ELEMENT) {
     throw wrong(
       'init/b64',
@@ -144,7 +144,7 @@ function initOf({ init }: SampleBody, count: number, shape: readonly number[]): 
 }
 
 /**
- * What a body asks a model's batcher for.
+ * Makes the request to a model's batcher that a body asks for.
  *
  * @throws {@link ServerError} naming the field that is wrong.
  */
@@ -182,6 +182,6 @@ export function samplingOf(body: SampleBody, served: ServedModel, client: Client
     deadline: body.deadlineMs,
     ...(preview !== undefined && { previewEvery: preview.every, previewOf: preview.of ?? 'state' }),
   };
-  // The library checks the sampler's own options as it does those of any caller.
+  // The library checks the sampler's own options.
   return { served, sampler, count, seed, request: request as BatchRequest };
 }

@@ -3,10 +3,10 @@ import type { BatchEvent } from 'dpm-native';
 import type { Sampling } from './sample-request.js';
 import type { Span, TraceContext, Tracing } from '../observe/tracing.js';
 
-/** How a request ended. */
+/** The end of a request: its last event, or an error. */
 type Ended = Extract<BatchEvent, { type: 'done' }> | { error: unknown };
 
-/** Follows a request for samples, of which its trace tells once it has ended: how long it waited and how long it ran. */
+/** Follows a request for samples, and records how long it waited and how long it ran. */
 export class SamplingTrace {
   readonly #tracing: Tracing;
   readonly #parent: TraceContext | undefined;
@@ -21,14 +21,14 @@ export class SamplingTrace {
     this.#sampling = sampling;
   }
 
-  /** Sees an event of the request. */
+  /** Notes an event of the request. */
   see(event: BatchEvent): void {
     if (event.type !== 'progress') return;
     this.#ranFrom ??= performance.now();
     this.#records = event.total;
   }
 
-  /** Tells of the request. */
+  /** Records the spans of the request. */
   end(ended: Ended): void {
     const record = (span: Span): void => {
       this.#tracing.record(this.#parent, span);
@@ -43,7 +43,7 @@ export class SamplingTrace {
       record({ name: 'dpm.run', from: ranFrom, to: ranFrom + ended.ran, attributes: { ...attributes, ...rows } });
       return;
     }
-    // How long it waited is known of those that are done alone: of others it ran since it was first heard of.
+    // Only the last event tells how long a request waited. Without it, the run began with the first progress.
     const to = performance.now();
     if (this.#ranFrom === undefined) {
       record({ name: 'dpm.queue', from, to, failed: ended });

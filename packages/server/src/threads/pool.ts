@@ -10,10 +10,10 @@ import type { Outputs } from '../apis/kserve/bodies/outputs.js';
 import { type InLine, limits } from '../config/limits.js';
 import { done, type Outcome, resultOf, type Results, type Task } from './tasks.js';
 
-/** How many bytes of binary data take as long as one of JSON. */
+/** The bytes of binary data that take as long as one byte of JSON. */
 const BINARY_BYTES = 16;
 
-/** Threads run what is compiled, also where this file is not. */
+/** Threads always run the compiled file, even if this one runs as TypeScript. */
 const worker = new URL(import.meta.url.endsWith('.ts') ? '../../dist/threads/worker.js' : 'worker.js', import.meta.url);
 
 function threads(most: number): Piscina<Task, Outcome> {
@@ -26,42 +26,42 @@ function threads(most: number): Piscina<Task, Outcome> {
   });
 }
 
-/** Does what is large in threads of its own, so that nothing long runs on the event loop. */
+/** Does large work in threads of its own, so that nothing long runs on the event loop. */
 export class ThreadPool implements Encoder {
   readonly #inLine: InLine;
   readonly #forImages = threads(2);
-  /** Images do not wait behind tensors, which take seconds where they are of the largest. */
+  /** A pool of its own, so that images do not wait behind tensors, which may take seconds. */
   readonly #forTensors = threads(1);
 
   constructor(small: InLine = limits.inLine) {
     this.#inLine = small;
   }
 
-  /** The body of an answer. */
+  /** Makes the body of an answer. */
   encode(encoding: Encoding): Promise<Uint8Array> {
     const { shape, values } = encoding.images;
     const isSmall = shape[0] <= this.#inLine.images && values.length <= this.#inLine.elements;
     return this.#done({ kind: 'images', encoding }, isSmall, this.#forImages);
   }
 
-  /** One image as PNG, in base64. */
+  /** Encodes an image as PNG in base64. */
   async png(image: ImageBatch): Promise<string> {
     const bytes = await this.encode({ form: 'image/png', images: sentImages(image, 'u8') });
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
   }
 
-  /** One image of a chunk, as PNG. Only of a picture all of the others have to be read, too. */
+  /** Encodes an image of a chunk as PNG. Only a chunk that is a PNG grid has to be decoded as a whole, which a thread does. */
   pngOfChunk({ job, sample, chunk }: ImageInChunk): Promise<Uint8Array> {
-    // A thread needs nothing that there is of every sample.
+    // The lists with a value for each sample stay here, as a thread does not need them.
     const { classLabels: _, guidance: __, ...body } = job.body;
     const image = { job: { ...job, body }, sample, chunk };
     return this.#done({ kind: 'image', image }, body.format !== 'png', this.#forImages);
   }
 
   /**
-   * What a body asks for.
+   * Reads the body of a request for an evaluation.
    *
-   * @throws {@link ServerError} as {@link inferenceOf} does.
+   * @throws The errors of {@link inferenceOf}.
    */
   read(body: InferenceBody): Promise<Inference> {
     const { bytes, jsonLength } = body;
@@ -70,7 +70,7 @@ export class ThreadPool implements Encoder {
     return this.#done({ kind: 'inference', body }, isSmall, this.#forTensors, isOwn ? [bytes.buffer] : []);
   }
 
-  /** The JSON of an answer with numbers. */
+  /** Writes the JSON of an answer with numbers. */
   write(outputs: Outputs): Promise<Uint8Array> {
     const isSmall = outputs.values.length <= this.#inLine.numbers;
     return this.#done({ kind: 'outputs', outputs }, isSmall, this.#forTensors);
@@ -82,7 +82,7 @@ export class ThreadPool implements Encoder {
     pool: Piscina<Task, Outcome>,
     transferList: ArrayBuffer[] = [],
   ): Promise<Results[K]> {
-    // What a task of a kind gives is a result of that kind.
+    // The result of a task has the kind of the task.
     if (isSmall) return done(task) as Results[K];
     return resultOf(await pool.run(task, { transferList })) as Results[K];
   }

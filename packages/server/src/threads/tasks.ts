@@ -4,14 +4,14 @@ import { type Inference, type InferenceBody, inferenceOf } from '../apis/kserve/
 import { type Outputs, textOf } from '../apis/kserve/bodies/outputs.js';
 import { ServerError } from '../base/problem.js';
 
-/** What takes too long for the event loop. */
+/** A task that may take too long for the event loop. */
 export type Task =
   | { kind: 'images'; encoding: Encoding }
   | { kind: 'image'; image: ImageInChunk }
   | { kind: 'inference'; body: InferenceBody }
   | { kind: 'outputs'; outputs: Outputs };
 
-/** What comes of a task, by its kind. */
+/** The results of tasks by their kinds. */
 export interface Results {
   images: Uint8Array;
   image: Uint8Array;
@@ -19,13 +19,13 @@ export interface Results {
   outputs: Uint8Array;
 }
 
-/** An error of a request as it crosses to another thread, which would make an error of no class of it. */
+/** An error of a request in a form that can be sent to another thread. An error itself would lose its class. */
 export type Refusal = Pick<ServerError, 'code' | 'message' | 'param'>;
 
-/** What a thread gives back. */
+/** The answer of a thread. */
 export type Outcome = { result: Results[Task['kind']] } | { refused: Refusal };
 
-/** Does it. */
+/** Does a task. */
 export function done(task: Task): Results[Task['kind']] {
   switch (task.kind) {
     case 'images':
@@ -39,7 +39,7 @@ export function done(task: Task): Results[Task['kind']] {
   }
 }
 
-/** Does it; an error of the request is a result. */
+/** Does a task. An error of the request becomes a result. */
 export function outcomeOf(task: Task): Outcome {
   try {
     return { result: done(task) };
@@ -50,7 +50,7 @@ export function outcomeOf(task: Task): Outcome {
   }
 }
 
-/** What came of it. */
+/** Reads the answer of a thread, and throws the error that it has. */
 export function resultOf(outcome: Outcome): Results[Task['kind']] {
   if ('result' in outcome) return outcome.result;
   const { code, message, param } = outcome.refused;

@@ -8,23 +8,23 @@ const name = Type.String();
 const shape = Type.Array(Type.Integer(), { description: 'Of which -1 is the batch.' });
 const tensors = Type.Array(Type.Object({ name, datatype: Type.Enum(['FP32', 'INT32']), shape }, strict));
 
-/** What `GET /v2` answers. */
+/** The answer of `GET /v2`. */
 export const serverAnswer = jsonAnswer(
   'The server.',
   Type.Object({ name, version: Type.String(), extensions: Type.Array(Type.String()) }, strict),
 );
 
-/** What `GET /v2/health/live` answers. */
+/** The answer of `GET /v2/health/live`. */
 export function liveAnswer(description: string): DescribedAnswer {
   return jsonAnswer(description, Type.Object({ live: Type.Boolean() }, strict));
 }
 
-/** What `GET /v2/health/ready` answers. */
+/** The answer of `GET /v2/health/ready`. */
 export function readyAnswer(description: string): DescribedAnswer {
   return jsonAnswer(description, Type.Object({ ready: Type.Boolean() }, strict));
 }
 
-/** What `GET /v2/models/{id}` answers. */
+/** The answer of `GET /v2/models/{id}`. */
 export const modelAnswer = jsonAnswer(
   'The model.',
   Type.Object(
@@ -33,7 +33,7 @@ export const modelAnswer = jsonAnswer(
   ),
 );
 
-/** What `GET /v2/models/{id}/ready` answers. */
+/** The answer of `GET /v2/models/{id}/ready`. */
 export const modelReadyAnswer = jsonAnswer(
   'It takes requests.',
   Type.Object({ name, ready: Type.Literal(true) }, strict),
@@ -51,7 +51,7 @@ const inferSchema = Type.Object(
   strict,
 );
 
-/** What `POST /v2/models/{id}/infer` answers. */
+/** The answer of `POST /v2/models/{id}/infer`. */
 export const inferAnswer: DescribedAnswer = {
   description: 'What the network makes of the inputs.',
   headers: { 'inference-header-content-length': Type.String({ description: 'Bytes of JSON before binary data.' }) },

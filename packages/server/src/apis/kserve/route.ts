@@ -15,7 +15,7 @@ import type { ServedModel } from '../../models/registry.js';
 const MOST_BYTES = 64 * 2 ** 20;
 const lengthHeader = 'inference-header-content-length';
 
-/** A body, of which a header may say where its JSON ends. */
+/** The body of a request. A header may say where its JSON ends. */
 function bodyOf(request: FastifyRequest, bytes: Buffer<ArrayBuffer>): InferenceBody {
   const given = request.headers[lengthHeader];
   if (given === undefined) return { bytes, jsonLength: bytes.length };
@@ -26,7 +26,7 @@ function bodyOf(request: FastifyRequest, bytes: Buffer<ArrayBuffer>): InferenceB
   return { bytes, jsonLength };
 }
 
-/** The inputs of a model: their names, types and shapes, of which -1 is the batch. */
+/** The inputs of a model: their names, types and shapes. A size of -1 is the batch. */
 function inputsOf({ model }: ServedModel): object[] {
   return [
     { name: 'x', datatype: 'FP32', shape: [-1, ...model.sampleShape] },
@@ -45,7 +45,7 @@ function described(served: ServedModel): object {
   return { name: served.id, versions: ['1'], platform: 'dpm_native', inputs: inputsOf(served), outputs };
 }
 
-/** The tensor of a name, of one row for each of `batch` samples. */
+/** The tensor with a name, which has to have one value for each of `batch` samples. */
 function rowsOf(tensors: readonly Tensor[], wanted: string, batch: number): Float32Array | Int32Array {
   const tensor = tensors.find((each) => each.name === wanted);
   if (tensor === undefined) throw new ServerError('ERR_DPM_ARGUMENT', `input ${wanted} is missing`, { param: wanted });
@@ -198,7 +198,7 @@ const schemas = {
 export const kserveRoutes: Routes = (app, context) => {
   const { registry } = context;
   void app.register((scope, _, done) => {
-    // The protocol's errors are their words alone.
+    // Errors of this protocol have a message and nothing else.
     scope.setErrorHandler(errorHandler(({ detail }) => ({ error: detail })));
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser<Buffer>('*', { parseAs: 'buffer', bodyLimit: MOST_BYTES }, (request, body, parsed) => {
@@ -233,7 +233,7 @@ export const kserveRoutes: Routes = (app, context) => {
       '/v2/models/:id/infer',
       {
         schema: schemas.infer,
-        // Its JSON is read, and checked, when the model is known.
+        // The route checks the JSON itself, once it knows the model.
         validatorCompiler: () => () => true,
         bodyLimit: MOST_BYTES,
         config: { ...config, isWork: true, fails: [404, 422] },

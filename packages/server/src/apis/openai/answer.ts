@@ -16,7 +16,7 @@ const image = { b64_json: base64Png, seed: Type.String(), index: Type.Integer({ 
 
 const imagesSchema = Type.Object({ created: seconds, data: Type.Array(Type.Object(image, strict)), ...common }, strict);
 
-/** Data of the events of a stream, by their names. */
+/** The data of each event of a stream, by the event's name. */
 const events = {
   'image_generation.partial_image': Type.Object(
     {
@@ -35,7 +35,7 @@ const events = {
   error: Type.Object({ type: Type.Literal('error'), ...openaiErrorSchema.properties }, strict),
 };
 
-/** What `POST /v1/images/generations` answers. */
+/** The answer of `POST /v1/images/generations`. */
 export const imagesAnswer: DescribedAnswer = {
   description: 'Images, or events where stream is true.',
   content: {

@@ -12,7 +12,7 @@ import { type Problem, ServerError } from '../../base/problem.js';
 import type { ServedModel } from '../../models/registry.js';
 import { MOST_PREVIEWED, samplingOf, type SampleBody, type Sampling } from '../../samples/sample-request.js';
 
-/** Evaluations by the words of the API. */
+/** Network evaluations for each quality that the API names. */
 const stepsOf = { low: 10, medium: DEFAULT_STEPS, high: 50, auto: DEFAULT_STEPS } as const;
 
 const imageSchema = Type.Object(
@@ -43,7 +43,7 @@ function wrong(param: string, message: string): ServerError {
   return new ServerError('ERR_DPM_ARGUMENT', message, { param });
 }
 
-/** The class that a prompt names: a text that names none is an error, not passed over. */
+/** The class that a prompt names. A text that names no class is an error. */
 function classOf(prompt: string, { model, labels }: ServedModel): number | undefined {
   const { classes } = model.unet.info;
   if (prompt === '' && classes === 0) return undefined;
@@ -98,7 +98,7 @@ async function whole(
   return { created: now(), data: data.sort((a, b) => a.index - b.index), ...common };
 }
 
-/** An event whose data has its name too. */
+/** The text of an event whose data repeats the event's name. */
 function typedEvent(type: string, data: object): string {
   return eventOf(type, { type, ...data });
 }
@@ -142,7 +142,7 @@ async function generate(context: Context, request: FastifyRequest, reply: Fastif
   if (partial > 0 && n > MOST_PREVIEWED)
     throw wrong('partial_images', `partial_images is for n up to ${MOST_PREVIEWED}`);
   const translated = sampleBodyOf(body, served);
-  // So that no more than `partial` come before the last.
+  // This distance gives at most `partial` previews before the image.
   const every = Math.max(1, Math.floor((translated.steps ?? DEFAULT_STEPS) / (partial + 1)) + 1);
   const sampling = samplingOf(
     { ...translated, ...(partial > 0 && { preview: { every, of: 'prediction' as const } }) },
@@ -155,7 +155,7 @@ async function generate(context: Context, request: FastifyRequest, reply: Fastif
   const signal = untilLeft(request, reply);
   if (!stream) return reply.send(await whole(context, request, sampling, signal, common));
   const events = drawing(context, sampling, signal, request.trace);
-  // What is refused is no stream.
+  // A refused request gets an error as its answer, and no stream.
   await events.next();
   void reply.headers(eventStreamHeaders);
   return reply.send(Readable.from(streamed(context, request, sampling, events, common)));
@@ -169,7 +169,7 @@ const schema = {
   response: { 200: imagesAnswer },
 };
 
-/** `POST /v1/images/generations` as OpenAI has it. */
+/** The route `POST /v1/images/generations`, as OpenAI has it. */
 export const openaiRoutes: Routes = (app, context) => {
   app.post(
     '/v1/images/generations',

@@ -13,13 +13,13 @@ const files = [
   { path: '/page.js', name: 'page.js', type: 'text/javascript; charset=utf-8' },
 ];
 
-/** Whether a client has this content, by its If-None-Match (RFC 9110, section 13.1.2). */
+/** Tells whether a client has this content, by its If-None-Match (RFC 9110, section 13.1.2). */
 function isKnown(etag: string, ifNoneMatch = ''): boolean {
   const known = ifNoneMatch.split(',').map((tag) => tag.trim().replace(/^W\//, ''));
   return known.includes(etag) || known.includes('*');
 }
 
-/** `GET /`, unless it is not wanted: the page, which takes no token itself and asks for one where the server wants it. */
+/** The page at `GET /`, unless the settings switch it off. It needs no token to load and asks for one where the server wants one. */
 export const pageRoutes: Routes = (app, { settings }) => {
   if (!settings.page) return;
   for (const { path, name, type } of files) {

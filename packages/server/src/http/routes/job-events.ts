@@ -6,18 +6,18 @@ import { isOver, type JobState, type JobStore } from '../../jobs/store.js';
 /** Milliseconds between two events of a job. */
 const EVENTS_EVERY = 200;
 
-/** How a job is watched. */
+/** The way in which a job is watched. */
 export interface Watched {
-  /** The reader has left. */
+  /** Aborts when the reader leaves. */
   signal: AbortSignal;
-  /** Whether the server ends. */
+  /** Tells whether the server is about to end. */
   isEnding: () => boolean;
   shown: (state: JobState) => object;
-  /** What is told where it cannot be read any more. */
+  /** Makes the data of the event that ends the stream after an error. */
   failed: (error: unknown) => object;
 }
 
-/** A job whenever it has changed, until it is over, or the server ends; null where nothing happens for a while. */
+/** Yields a job whenever it has changed, until it is over or the server ends, and null where nothing happens for a while. */
 async function* statesOf(
   store: JobStore,
   id: string,
@@ -31,7 +31,7 @@ async function* statesOf(
       read.abort();
     };
     signal.addEventListener('abort', leave);
-    // From before it is read, so that what happens while the reader is slow is not missed.
+    // The wait begins before the job is read, so that no change is missed while the reader is slow.
     const changed = store.changed(id, read.signal);
     try {
       const state = await store.get(id);
@@ -47,11 +47,11 @@ async function* statesOf(
     }
     const early = EVENTS_EVERY - (performance.now() - began);
     if (early > 0) await sleep(early);
-    // Whoever reads comes back to the next server.
+    // A reader connects again, to the next server.
   } while (!signal.aborted && !isEnding());
 }
 
-/** The text of a job's events. Ids are how far it is: whoever comes back gets the state first in any case. */
+/** The text of a job's events. Their ids tell how far the job is; a reader that connects again always gets the state first. */
 export async function* eventsOf(
   store: JobStore,
   id: string,

@@ -33,21 +33,21 @@ function mayRead({ name, scopes }: Client, { tenant }: Job): boolean {
   return tenant === name || scopes.has('admin');
 }
 
-/** The job of a path; those of others are as good as none. */
+/** Finds the job that a path names. A job of another client counts as missing. */
 async function jobOf(store: JobStore, { params, client }: FastifyRequest<OfJob>): Promise<JobState> {
   const found = await store.get(params.id);
   if (found !== undefined && mayRead(client, found.job)) return found;
   throw new ServerError('ERR_DPM_NOT_FOUND', 'there is no job of that id');
 }
 
-/** A whole number of a path. */
+/** Reads a whole number from a path. */
 function indexOf({ params }: FastifyRequest<OfJob>, count: number, what: string): number {
   const index = /^\d{1,9}$/.test(params.index) ? Number(params.index) : count;
   if (index < count) return index;
   throw new ServerError('ERR_DPM_NOT_FOUND', `${what} are 0 to ${count - 1}`);
 }
 
-/** The samples of a chunk that is there. */
+/** Reads the samples of a chunk, or says why there are none. */
 async function chunkOf(store: JobStore, state: JobState, chunk: number): Promise<Uint8Array> {
   if (state.state === 'cancelled') {
     throw new ServerError('ERR_DPM_ABORTED', 'the job was cancelled', { status: 410 });
@@ -59,7 +59,7 @@ async function chunkOf(store: JobStore, state: JobState, chunk: number): Promise
   throw new ServerError('ERR_DPM_NOT_FOUND', 'the chunk is not drawn yet', { headers: { 'retry-after': '1' } });
 }
 
-/** The job that a request asks for, or has asked for under its key before. */
+/** Takes in the job that a request asks for, or finds the one that it asked for before under the same key. */
 async function takenIn(
   store: JobStore,
   request: FastifyRequest,
@@ -128,7 +128,7 @@ const config = { scope: 'jobs', fails: [503] } as const;
 const ofJob = { scope: 'jobs', fails: [404, 503] } as const;
 const ofSamples = { scope: 'jobs', fails: [404, 410, 503] } as const;
 
-/** `/v1/jobs`: samples that nobody waits for at the other end of a connection. */
+/** The routes of `/v1/jobs`, for samples that no connection waits for. */
 export const jobRoutes: Routes = (app, context) => {
   const { jobs: store, registry } = context;
   if (store === undefined) return;

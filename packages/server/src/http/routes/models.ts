@@ -8,7 +8,7 @@ import { requireRoot } from '../../models/model-roots.js';
 import { ServerError } from '../../base/problem.js';
 import type { ServedModel } from '../../models/registry.js';
 
-/** Samplers that a model has the tables for. */
+/** The samplers for which a model has the tables. */
 function samplersOf({ model }: ServedModel): SamplerName[] {
   return samplerNames.filter((name) => !samplers[name].facts.needsGamma || model.gamma !== null);
 }
@@ -46,7 +46,7 @@ const putSchema = Type.Interface(
 );
 type PutBody = Static<typeof putSchema>;
 
-/** What is wrong with a model is no mistake of the server, as it is while it runs. */
+/** Translates errors of loading: a faulty model is the client's error, while in a running server it would be the server's. */
 function ofModel(error: unknown): unknown {
   if (!(error instanceof DpmError)) return error;
   if (error.code === 'ERR_DPM_OUT_OF_MEMORY') return new ServerError(error.code, error.message, { status: 507 });
@@ -95,7 +95,7 @@ const schemas = {
 
 type OfModel = { Params: { id: string } };
 
-/** `/v1/models`, `/v1/models/{id}` and `/v1/samplers`. */
+/** The routes `/v1/models`, `/v1/models/{id}` and `/v1/samplers`. */
 export const modelRoutes: Routes = (app, { registry, settings }) => {
   const config = { scope: 'sample' } as const;
   app.get('/v1/models', { schema: schemas.list, config }, () => ({

@@ -5,7 +5,7 @@ import { jsonAnswer } from '../description.js';
 
 const documentSchema = Type.Object({ openapi: Type.Literal('3.1.0') }, { description: 'OpenAPI.' });
 
-/** `GET /openapi.json`. */
+/** The route `GET /openapi.json`. */
 export const openapiRoutes: Routes = (app) => {
   const schema = {
     operationId: 'getDescription',

@@ -4,7 +4,7 @@ import type { Context, Routes } from '../context.js';
 import { jsonAnswer } from '../description.js';
 import { sendMetrics } from '../../observe/metrics-port.js';
 
-/** Why a server takes no requests; nothing where it does. */
+/** The reasons why a server takes no requests; empty where it does. */
 export function reasonsAgainst({ registry, state }: Pick<Context, 'registry' | 'state'>): string[] {
   return [
     ...(state.isDraining ? ['draining'] : []),
@@ -50,7 +50,7 @@ const metrics = {
   response: { 200: { description: 'Metrics.', content: { 'text/plain': { schema: Type.String() } } } },
 };
 
-/** `GET /livez`, `/readyz` and, where they have no port of their own, `/metrics`. */
+/** The routes `GET /livez`, `/readyz` and, unless it has a port of its own, `/metrics`. */
 export const probeRoutes: Routes = (app, context) => {
   app.get('/livez', { schema: livez }, (_, reply) => {
     const reasons = context.liveness.reasons();

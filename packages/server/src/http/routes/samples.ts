@@ -15,31 +15,31 @@ import { sampleSchema, type SampleBody, type Sampling, samplingOf, seedOf } from
 import type { ThreadPool } from '../../threads/pool.js';
 import type { TraceContext } from '../../observe/tracing.js';
 
-/** Milliseconds between two progress events, and between two comments where nothing happens. */
+/** Milliseconds between two progress events, and until a comment where no event comes. */
 const PROGRESS_EVERY = 50;
 const COMMENT_EVERY = 15_000;
 
-/** Images of other channels have no PNG. */
+/** The forms that a model's samples can have. Only images of one or three channels can be PNG. */
 function formsOf({ model }: ServedModel): readonly Form[] {
   const [channels] = model.sampleShape;
   if (channels === 1 || channels === 3) return forms;
   return ['application/x-npy', 'application/x-safetensors'];
 }
 
-/** What every answer with samples says in its header. */
+/** The headers that every answer with samples has. */
 function identity(id: string, { seed, served }: Sampling): Record<string, string> {
   return { 'dpm-id': id, 'dpm-seed': String(seed), 'dpm-digest': served.digest };
 }
 
 const rounded = (milliseconds: number): number => Math.round(1000 * milliseconds) / 1000;
 
-/** What an answer says beside its images. */
+/** The figures of an answer beside its images. */
 function figuresOf({ evaluations, queued, ran }: Done): object {
   const msPerEvaluation = evaluations === 0 ? null : rounded(ran / evaluations);
   return { evaluations, queuedMs: rounded(queued), runMs: rounded(ran), msPerEvaluation };
 }
 
-/** The body of an answer, and the milliseconds that it took to make. */
+/** Makes the body of an answer, and measures the milliseconds that it takes. */
 async function encoded(
   { pool, tracing }: Context,
   encoding: Encoding,
@@ -58,7 +58,7 @@ async function encoded(
   }
 }
 
-/** An answer with all samples. */
+/** Makes an answer with all samples. */
 async function whole(
   context: Context,
   { id, trace }: FastifyRequest,
@@ -89,7 +89,7 @@ async function whole(
   };
 }
 
-/** The request of this key, or one of its own. */
+/** The request that its key stands for, or a new one where it has no key. */
 function keyed(context: Context, request: FastifyRequest, form: Form, { digest }: ServedModel): Keyed<WholeAnswer> {
   const body = request.body as SampleBody;
   const draw = (): bigint => seedOf(body.seed);
@@ -98,7 +98,7 @@ function keyed(context: Context, request: FastifyRequest, form: Form, { digest }
   return { seed: draw(), run: (signal, run) => run(signal) };
 }
 
-/** The next event, or null when nothing comes for a while. */
+/** Waits for the next event, or for null after a while. */
 async function nextWithin<T>(next: Promise<T>, milliseconds: number): Promise<T | null> {
   let timer: NodeJS.Timeout | undefined;
   const nothing = new Promise<null>((resolve) => {
@@ -116,11 +116,11 @@ interface Reading {
   request: FastifyRequest;
   sampling: Sampling;
   events: AsyncGenerator<BatchEvent, void, void>;
-  /** The first event, which there is once the request has been taken in. */
+  /** The first event, which comes once the request has been accepted. */
   first: IteratorResult<BatchEvent, void>;
 }
 
-/** An image of an event. */
+/** The fields of an event that show an image. */
 async function shownBy(pool: ThreadPool, image: ImageBatch): Promise<object> {
   return { contentType: 'image/png', b64: await pool.png(image) };
 }
@@ -145,7 +145,7 @@ async function textOf({ pool }: Context, { request, sampling }: Reading, event: 
   }
 }
 
-/** Events as they come, but for progress that follows too soon; null where nothing comes for a while. */
+/** Yields events as they come, without progress that follows too soon, and null where nothing comes for a while. */
 async function* paced({ events, first }: Reading): AsyncGenerator<BatchEvent | null, void, void> {
   let toldAt = -Infinity;
   let next = Promise.resolve(first);
@@ -157,7 +157,7 @@ async function* paced({ events, first }: Reading): AsyncGenerator<BatchEvent | n
     }
     if (result.done === true) return;
     next = events.next();
-    // It may fail while the reader takes his time.
+    // The next event may fail while the reader is slow.
     next.catch(() => undefined);
     const event = result.value;
     if (event.type === 'progress') {
@@ -194,7 +194,7 @@ const schema = {
   response: { 200: samplesAnswer },
 };
 
-/** `POST /v1/samples`. */
+/** The route `POST /v1/samples`. */
 export const sampleRoutes: Routes = (app, context) => {
   app.post(
     '/v1/samples',
@@ -204,7 +204,7 @@ export const sampleRoutes: Routes = (app, context) => {
       const served = context.registry.use(body.model);
       const form = negotiated(request.headers.accept, formsOf(served));
       const isStream = form === 'text/event-stream';
-      // What is wrong is told before its key stands for it.
+      // Errors are found before the key is noted, so that a wrong request does not take it.
       samplingOf(body, served, request.client, isStream);
       const own = keyed(context, request, form, served);
       const sampling = samplingOf({ ...body, seed: String(own.seed) }, served, request.client, isStream);
@@ -218,7 +218,7 @@ export const sampleRoutes: Routes = (app, context) => {
         return reply.headers(answer.headers).send(answer.body);
       }
       const events = drawing(context, sampling, untilLeft(request, reply), request.trace);
-      // What is refused is no stream.
+      // A refused request gets an error as its answer, and no stream.
       const first = await events.next();
       reply.headers({ ...eventStreamHeaders, ...identity(request.id, sampling) });
       return reply.send(Readable.from(streamed(context, { request, sampling, events, first })));

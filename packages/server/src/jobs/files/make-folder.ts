@@ -1,7 +1,7 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** Others may make it at the same moment. */
+/** Makes one folder, which another process may make at the same time. */
 async function makeOne(path: string, mode: number | undefined): Promise<void> {
   try {
     await mkdir(path, { mode });
@@ -12,10 +12,10 @@ async function makeOne(path: string, mode: number | undefined): Promise<void> {
 }
 
 /**
- * Makes a folder, and those that it lies in, where they are not there yet: one after the other, as Node's own way goes on for ever where a
- * system cannot make a folder in one that is there (/proc).
+ * Makes a folder and its missing parents one after the other. Node's own `recursive` never ends where the system cannot make a folder in
+ * one that exists (/proc).
  *
- * @param mode - Of those that are made.
+ * @param mode - The mode of the folders that are made.
  */
 export async function makeFolder(path: string, mode?: number): Promise<void> {
   try {

@@ -1,4 +1,4 @@
-/** What reading a file gives; undefined where there is none. */
+/** The result of reading a file; undefined where there is no such file. */
 export async function unlessMissing<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading;

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { link, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** The ending of files that are being written; those of a process that has died are of no use. */
+/** The ending of files that are being written. If their process dies, they are of no use. */
 export const UNFINISHED = '.unfinished';
 
 async function written(path: string, bytes: Uint8Array | string): Promise<string> {
@@ -20,28 +20,28 @@ async function written(path: string, bytes: Uint8Array | string): Promise<string
   return temporary;
 }
 
-/** Makes the names in a folder survive the machine's end, where the system can do that. */
+/** Makes new names in a folder survive a crash of the machine, where the system can. */
 export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r').catch(() => undefined);
   try {
     await folder?.sync();
   } catch {
-    // Windows has no such thing.
+    // Windows cannot sync a folder.
   } finally {
     await folder?.close();
   }
 }
 
-/** Whether an error says that a file is there already. */
+/** Tells whether an error says that the file exists already. */
 function isThere(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === 'EEXIST';
 }
 
 /**
- * Writes a file whole, so that it survives the machine's end when this resolves. One that is there stays as it is. Its folder has to be
- * there: one that was removed meanwhile does not come back with this file alone.
+ * Writes a whole file, which survives a crash of the machine once this resolves. A file that exists stays as it is. The folder has to
+ * exist: if it was removed meanwhile, it is not made again for this file alone.
  *
- * @returns Whether it was written now.
+ * @returns True where the file was written now.
  */
 export async function writeOnce(path: string, bytes: Uint8Array | string): Promise<boolean> {
   const temporary = await written(path, bytes);
@@ -57,7 +57,7 @@ export async function writeOnce(path: string, bytes: Uint8Array | string): Promi
   return true;
 }
 
-/** Writes a file whole in the place of what was there. */
+/** Writes a whole file, and replaces an older one. */
 export async function replaceFile(path: string, bytes: Uint8Array | string): Promise<void> {
   const temporary = await written(path, bytes);
   try {

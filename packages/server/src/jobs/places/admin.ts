@@ -7,15 +7,15 @@ import { SpoolStore } from '../spool/spool-store.js';
 import { newestFirst, type JobState, type JobStore } from '../store.js';
 import { viewOf, type JobView } from '../view.js';
 
-/** Where jobs are, of a server that may run or not. */
+/** The place of jobs, whose server may run or not. */
 export interface JobPlace {
-  /** A folder. */
+  /** The path of a folder. */
   spool?: string | undefined;
-  /** `redis://…` */
+  /** A URL, `redis://…`. */
   queue?: string | undefined;
 }
 
-/** What may be done to a job. */
+/** An action on a job. */
 export type JobAction = 'retry' | 'cancel';
 
 function placeOf({ spool, queue }: JobPlace): { spool: string } | { queue: string } {
@@ -28,7 +28,7 @@ function openPlace(place: JobPlace): Promise<JobStore> {
   const given = placeOf(place);
   return 'queue' in given
     ? BullmqStore.open({ ...given, keep: KEEP, onError: () => undefined })
-    : // Old jobs are its server's to forget.
+    : // Only the server itself forgets old jobs.
       SpoolStore.open(given.spool, { keep: Infinity });
 }
 
@@ -44,7 +44,7 @@ async function within<T>(place: JobPlace, work: (store: JobStore) => Promise<T>)
 async function statesOf(place: JobPlace): Promise<readonly JobState[]> {
   const given = placeOf(place);
   if ('queue' in given) return within(place, (store) => store.list());
-  // Without its lock, so that a server may have it.
+  // No lock is taken, as a server may have it.
   const jobs = await new SpoolFiles(given.spool).load().catch((cause: unknown) => {
     if (cause instanceof DpmError) throw cause;
     throw new DpmError('ERR_DPM_FILE', `cannot read the spool ${given.spool}: ${(cause as Error).message}`, { cause });
@@ -53,7 +53,7 @@ async function statesOf(place: JobPlace): Promise<readonly JobState[]> {
 }
 
 /**
- * Jobs as `GET /v1/jobs` lists them, the newest first.
+ * Lists jobs as `GET /v1/jobs` does, the newest first.
  *
  * @throws {@link DpmError} `ERR_DPM_FILE`, `ERR_DPM_CONFIG` where they cannot be read.
  */
@@ -62,7 +62,7 @@ export async function listJobs(place: JobPlace): Promise<JobView[]> {
 }
 
 /**
- * Does something to a job, as the routes do. The spool of a server that runs is that server's.
+ * Changes a job, as the routes do. A spool that a running server has cannot be changed.
  *
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` where there is no such job, and as {@link listJobs}.
  */
@@ -75,7 +75,7 @@ export function changeJob(place: JobPlace, id: string, action: JobAction): Promi
   });
 }
 
-/** Forgets the jobs that are over, and says how many. */
+/** Forgets the jobs that are over, and returns their number. */
 export function purgeJobs(place: JobPlace): Promise<number> {
   return within(place, (store) => store.purge());
 }

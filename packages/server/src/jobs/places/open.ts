@@ -12,13 +12,13 @@ import { SpoolStore } from '../spool/spool-store.js';
 import { jobStates, rowsLeft, type JobStore } from '../store.js';
 import { rowsPerSecondOf } from '../view.js';
 
-/** What a server or a worker has for jobs. */
+/** The parts of a server or a worker that jobs need. */
 export interface JobsContext extends ChunkContext {
   readonly settings: Pick<Settings, 'spool' | 'queue' | 'results' | 'keep'>;
   readonly log: Pick<FastifyBaseLogger, 'warn' | 'error'>;
 }
 
-/** How many jobs there are of each kind, and the work that they wait for. */
+/** Counts the jobs in each state, and the work that they wait for. */
 async function figuresOf({ registry }: JobsContext, store: JobStore): Promise<JobFigures> {
   const states = await store.list();
   const jobs = Object.fromEntries(jobStates.map((name) => [name, states.filter(({ state }) => state === name).length]));
@@ -33,7 +33,7 @@ async function figuresOf({ registry }: JobsContext, store: JobStore): Promise<Jo
   return { jobs, backlogSeconds };
 }
 
-/** Counts chunks that failed, and says why. */
+/** Makes a listener that counts and logs chunks that failed. */
 function tellingOfFailures({ metrics, log }: JobsContext): (job: string, chunk: number, error: unknown) => void {
   return (job, chunk, error) => {
     metrics.chunks.inc({ outcome: 'failed' });
@@ -55,7 +55,7 @@ async function openSpool(context: JobsContext, folder: string): Promise<SpoolSto
   return store;
 }
 
-/** Says that Redis is gone, once for each time. */
+/** Makes a listener that logs lost connections to Redis, once for each time. */
 function tellingOfRedis({ log }: JobsContext): (error: Error) => void {
   let toldAt = -Infinity;
   return (error) => {
@@ -72,7 +72,7 @@ function openStore(context: JobsContext): Promise<JobStore> | undefined {
 }
 
 /**
- * Where the jobs of a server are; undefined: it takes none.
+ * Opens the store of a server's jobs; undefined where the server takes no jobs.
  *
  * @throws {@link DpmError} as {@link SpoolStore.open} and {@link BullmqStore.open} do.
  */
@@ -82,7 +82,7 @@ export async function openJobs(context: JobsContext): Promise<JobStore | undefin
   return store;
 }
 
-/** The queues whose chunks the models of a server can draw. */
+/** The queues whose chunks a server's models can draw. */
 function workplaces({ registry }: JobsContext): Workplace[] {
   const rooms = new Map<string, number>();
   for (const served of registry.models) {
@@ -95,7 +95,7 @@ function workplaces({ registry }: JobsContext): Workplace[] {
 }
 
 /**
- * Draws the chunks of a queue with the models of a server.
+ * Starts to draw the chunks of a queue with the models of a server.
  *
  * @throws {@link DpmError} `ERR_DPM_CONFIG` without a queue, and as {@link JobWorker.open} does.
  */

@@ -7,30 +7,30 @@ import { chunkCount, isJobId, jobSchema, queueOf, type Job } from '../job.js';
 import { JOBS } from './redis.js';
 import type { ChunkFailure } from '../store.js';
 
-/** Seconds that chunks are remembered for when they are done, and when they have failed. */
+/** Seconds for which the queue remembers chunks that are done, and chunks that have failed. */
 const REMEMBER_DONE = 86_400;
 const REMEMBER_FAILED = 604_800;
 
-/** What the queue has of a job. */
+/** The schema of a job's data in the queue. */
 const queuedJobSchema = Type.Object({
   job: jobSchema,
-  /** Times that what had failed was sent again; the last of them is a flow of its own. */
+  /** The number of times that failed chunks were sent again. Each time they are a new flow. */
   round: Type.Integer({ minimum: 0 }),
-  /** Chunks that were done before this round. */
+  /** The number of chunks that were done before this round. */
   before: Type.Integer({ minimum: 0 }),
   isCancelled: Type.Boolean(),
 });
 
-/** What the queue has of a job. */
+/** A job's data in the queue. */
 export type QueuedJob = Readonly<Static<typeof queuedJobSchema>>;
 
-/** What the queue has of a chunk. Its job is not a part of it: there may be thousands, and a job may have a label for each sample. */
+/** The schema of a chunk's data in the queue. It names its job only, as there may be thousands of chunks of a large job. */
 export const queuedChunkSchema = Type.Object({ id: jobSchema.properties.id, chunk: Type.Integer({ minimum: 0 }) });
 
-/** What the queue has of a chunk. */
+/** A chunk's data in the queue. */
 export type QueuedChunk = Static<typeof queuedChunkSchema>;
 
-/** The lesser goes first; 0 would be before all others. */
+/** BullMQ's priorities: the least goes first, but 0 is before all of them. */
 const priorities = { high: 1, normal: 2, low: 3 } as const;
 
 /** The id of a round of a job. */
@@ -39,20 +39,20 @@ export function roundId(id: string, round: number): string {
 }
 
 /**
- * The job of an id; undefined: there is none. Whatever else has a name in Redis is no job, and neither is what others have put into the
- * queue.
+ * Finds the job of an id; undefined where there is none. Other names in Redis, and data that others have put into the queue, do not
+ * count.
  */
 export async function queuedJob(queue: Queue<QueuedJob>, id: string): Promise<Queued<QueuedJob> | undefined> {
   const found = isJobId(id) ? await queue.getJob(id) : undefined;
   return found !== undefined && isQueuedJob(found.data) ? found : undefined;
 }
 
-/** Whether something is what the queue has of a job. */
+/** Tells whether something is a job's data in the queue. */
 export function isQueuedJob(data: unknown): data is QueuedJob {
   return mismatchOf(queuedJobSchema, data) === undefined;
 }
 
-/** A job's chunks as children of itself, so that it ends when they have. */
+/** Makes a flow in which chunks are children of their job, so that the job ends after them. */
 export function flowOf(
   queued: QueuedJob,
   chunks: Iterable<number>,
@@ -79,7 +79,7 @@ export function flowOf(
         priority,
         removeOnComplete: { age: REMEMBER_DONE },
         removeOnFail: { age: REMEMBER_FAILED },
-        // The others are drawn whatever comes of one.
+        // Other chunks are drawn even if this one fails.
         ignoreDependencyOnFailure: true,
       },
     })),
@@ -91,16 +91,16 @@ export function allChunks(job: Job): Iterable<number> {
   return Array.from({ length: chunkCount(job) }, (_, chunk) => chunk);
 }
 
-/** What the queue keeps of an error. */
+/** The text of an error in the queue. */
 export function reasonOf({ code, message }: Pick<ChunkFailure, 'code' | 'message'>): string {
   return `${code}: ${message}`;
 }
 
-/** The failures of chunks as the queue has them, by the keys of its jobs. */
+/** Reads the failures of chunks from the queue's texts, which have the keys of chunks. */
 export function failuresOf(reasons: Readonly<Record<string, string>>): ChunkFailure[] {
   return Object.entries(reasons).map(([key, reason]) => {
     const chunk = Number(/-(\d+)$/.exec(key)?.[1] ?? 0);
-    // Others are the queue's own: of chunks whose worker died time and again.
+    // Other texts come from BullMQ itself, for chunks whose workers died again and again.
     const [, code = 'ERR_DPM_INTERNAL', message = reason] = /^(ERR_DPM_\w+): (.*)$/s.exec(reason) ?? [];
     return { chunk, code, message };
   });

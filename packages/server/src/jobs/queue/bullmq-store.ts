@@ -10,26 +10,26 @@ import { openResults } from '../results/open-results.js';
 import type { Results } from '../results/results.js';
 import { isOver, newestFirst, type JobPhase, type JobState, type JobStore } from '../store.js';
 
-/** Jobs that are listed, the newest. */
+/** The number of jobs that are listed, the newest. */
 const MOST_LISTED = 1000;
-/** Milliseconds after which a job is looked at again. */
+/** Milliseconds between two looks at a job. */
 const LOOK_EVERY = 500;
 
-/** What a queue is opened with. */
+/** The options for opening a queue. */
 export interface QueueOptions {
-  /** `redis://…` */
+  /** A URL, `redis://…`. */
   queue: string;
-  /** `file://…` or `s3://…`; without it jobs are looked at alone. */
+  /** A URL, `file://…` or `s3://…`; absent where samples are not read. */
   results?: string | undefined;
-  /** Milliseconds that jobs are kept for once they are over. */
+  /** Milliseconds for which jobs are kept once they are over. */
   keep: number;
-  /** Milliseconds after the first failure of a chunk. */
+  /** Milliseconds until a failed chunk is tried again. */
   backoff?: number;
-  /** Told when Redis is gone. */
+  /** Listens to errors of the connection to Redis. */
   onError: (error: Error) => void;
 }
 
-/** Errors of Redis in the words of answers. */
+/** Turns errors of Redis into errors for answers. */
 async function reaching<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -73,7 +73,7 @@ export class BullmqStore implements JobStore {
     );
     const queue = new Jobs<QueuedJob>(JOBS, { connection: connection.redis });
     const flows = new Flows({ connection: connection.redis });
-    // They are the connection's, which tells of them.
+    // The connection reports these errors itself.
     queue.on('error', () => undefined);
     flows.on('error', () => undefined);
     return new BullmqStore(connection, queue, flows, results, options);
@@ -84,7 +84,7 @@ export class BullmqStore implements JobStore {
       const known = await this.#base(job.id);
       if (known !== undefined) return known.data.job;
       await this.#flows.add(flowOf({ job, round: 0, before: 0, isCancelled: false }, allChunks(job), this.#options));
-      // Another may have been faster.
+      // Another request may have added the job first.
       return (await this.#base(job.id))?.data.job ?? job;
     });
   }
@@ -125,10 +125,10 @@ export class BullmqStore implements JobStore {
       const { job, round } = base.data;
       const next = { job, round: round + 1, before: state.doneChunks, isCancelled: false };
       const failed = state.failures.map(({ chunk }) => chunk);
-      // Should this end in between, then the next try finds the flow there and goes on.
+      // If this process ends in between, the next retry finds the flow and goes on.
       await this.#flows.add(flowOf(next, failed, this.#options));
       await base.updateData({ ...base.data, round: next.round });
-      // It is kept from now on: without it nobody would want what is tried again.
+      // The time for which the job is kept begins anew, as chunks of a forgotten job are not drawn.
       await this.#connection.redis.zadd(this.#queue.toKey('failed'), 'XX', Date.now(), id);
     });
   }
@@ -145,7 +145,7 @@ export class BullmqStore implements JobStore {
     });
   }
 
-  /** Whether a job is gone: one whose chunks are still being drawn stays. */
+  /** Removes a job, unless some of its chunks are being drawn, and tells whether it is gone. */
   async #removed({ job, round }: QueuedJob): Promise<boolean> {
     for (let each = round; each >= 0; --each) {
       const id = roundId(job.id, each);
@@ -164,7 +164,7 @@ export class BullmqStore implements JobStore {
   }
 
   pause(): void {
-    // Workers draw, not this.
+    // Workers draw the chunks, so there is nothing to pause.
   }
 
   async close(): Promise<void> {
@@ -177,14 +177,14 @@ export class BullmqStore implements JobStore {
     return queuedJob(this.#queue, id);
   }
 
-  /** All jobs without their later rounds, the newest first. */
+  /** Lists all jobs without their later rounds, the newest first. */
   async #bases(): Promise<Queued<QueuedJob>[]> {
     const all = await this.#queue.getJobs();
     const bases = all.filter(({ id, data }) => isQueuedJob(data) && id === data.job.id);
     return bases.sort((a, b) => newestFirst(a.data.job, b.data.job));
   }
 
-  /** A job, and the round of it that goes on. */
+  /** The state of a job, and its current round. */
   async #stateOf(base: Queued<QueuedJob>): Promise<{ state: JobState; current: Queued<QueuedJob> }> {
     const { job, round, isCancelled } = base.data;
     const current = round === 0 ? base : ((await this.#queue.getJob(roundId(job.id, round))) ?? base);
@@ -201,7 +201,7 @@ export class BullmqStore implements JobStore {
   }
 }
 
-/** How far a job is by the place that the queue has it in. */
+/** The phase of a job, from its state in the queue. */
 function phaseOf(where: string, hasBegun: boolean): JobPhase {
   if (where === 'completed') return 'done';
   if (where === 'failed') return 'failed';

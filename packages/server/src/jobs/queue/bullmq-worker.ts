@@ -13,47 +13,47 @@ import { openResults } from '../results/open-results.js';
 import type { Results } from '../results/results.js';
 import type { DrawChunk } from '../store.js';
 
-/** Milliseconds for which a chunk belongs to a worker that says nothing more, and after which that is looked at. */
+/** Milliseconds for which a silent worker keeps a chunk, and between two looks for such workers. */
 const LOCK = 10_000;
 const LOOK_FOR_STALLED = 5000;
-/** Workers that a chunk may take with it. */
+/** The number of workers that may die with a chunk before it fails. */
 const MOST_STALLED = 3;
 
 /** A queue whose chunks can be drawn here. */
 export interface Workplace {
   readonly queue: string;
-  /** Chunks at once. */
+  /** The number of chunks that are drawn at once. */
   readonly concurrency: number;
 }
 
-/** What a worker is opened with. */
+/** The options for opening a worker. */
 export interface WorkerOptions {
-  /** `redis://…` */
+  /** A URL, `redis://…`. */
   queue: string;
-  /** `file://…` or `s3://…` */
+  /** A URL, `file://…` or `s3://…`. */
   results: string;
   places: readonly Workplace[];
   draw: DrawChunk;
-  /** The locks of chunks, in milliseconds. */
+  /** Milliseconds for which a silent worker keeps a chunk. */
   lock?: number;
-  /** Told when Redis is gone. */
+  /** Listens to errors of the connection to Redis. */
   onError: (error: Error) => void;
-  /** Told what went wrong with a chunk. */
+  /** Listens to errors of chunks. */
   onFailure: (job: string, chunk: number, error: unknown) => void;
 }
 
-/** Takes chunks from queues and draws them. A chunk whose worker dies goes to another one. */
+/** Takes chunks from queues and draws them. If a worker dies, its chunks go to another one. */
 export class JobWorker {
   readonly #bullmq: Bullmq;
   readonly #options: WorkerOptions;
   readonly #results: Results;
   readonly #connection: Connection;
-  /** Hears of jobs that are cancelled. */
+  /** A connection that listens for cancelled jobs. */
   readonly #listener: Redis;
   readonly #jobs: Queue<QueuedJob>;
-  /** By job, those of its chunks that are being drawn here. */
+  /** The chunks that are being drawn here, by job. */
   readonly #running = new Map<string, Set<AbortController>>();
-  /** Chunks that are in a batch. */
+  /** The chunks that are in a batch. */
   readonly #drawing = new Set<Promise<Uint8Array>>();
   readonly #workers: Worker[] = [];
   #isClosing = false;
@@ -117,20 +117,20 @@ export class JobWorker {
     const finish = (queued: Queued<QueuedJob>): Promise<void> => this.#finish(queued);
     this.#workers.push(new Taker<QueuedJob>(JOBS, finish, { ...common, concurrency: 8 }));
     for (const worker of this.#workers) worker.on('error', this.#options.onError);
-    // Those that have no connection yet when they are closed are never done with it.
+    // Closing a worker that has no connection yet would never end.
     await Promise.all([this.#jobs, ...this.#workers].map((each) => each.waitUntilReady()));
   }
 
-  /** A job all of whose chunks have ended. */
+  /** Ends a job once all of its chunks have ended. */
   async #finish(queued: Queued<QueuedJob>): Promise<void> {
     const failures = Object.keys(await queued.getIgnoredChildrenFailures()).length;
     if (failures > 0) throw new this.#bullmq.UnrecoverableError(`${failures} chunks failed`);
   }
 
   /**
-   * The job that a chunk is of.
+   * Finds the job of a chunk.
    *
-   * @throws `UnrecoverableError` where it was cancelled. One that was forgotten is wanted by nobody either.
+   * @throws `UnrecoverableError` where the job was cancelled or forgotten.
    */
   async #wanted(id: string): Promise<Queued<QueuedJob>> {
     const base = await queuedJob(this.#jobs, id);
@@ -168,7 +168,7 @@ export class JobWorker {
     return drawing.finally(() => this.#drawing.delete(drawing));
   }
 
-  /** Says that a job has begun: once for all of its chunks is enough. */
+  /** Notes in the queue that a job has begun, once for all of its chunks. */
   async #tellBegun({ parent }: Queued, base: Queued<QueuedJob>): Promise<void> {
     if (parent?.id === undefined) return;
     const above = parent.id === base.id ? base : await this.#jobs.getJob(parent.id);
@@ -185,7 +185,7 @@ export class JobWorker {
     const { id, chunk } = queued.data;
     if (aborted && !this.#isClosing) throw new UnrecoverableError('cancelled');
     if (this.#isClosing || isUndone(error)) {
-      // Another worker takes it, and this one no more: its card has failed, or its model is gone.
+      // Another worker takes the chunk. This one takes no more of them, as its card has failed or its model is gone.
       if (!this.#isClosing) this.#stopTaking(queued.queueName);
       await queued.moveToWait(token);
       throw new WaitingError();
@@ -199,7 +199,7 @@ export class JobWorker {
     for (const worker of this.#workers) if (worker.name === queue) void worker.pause(true);
   }
 
-  /** Takes no more chunks, and waits for those that it has. */
+  /** Takes no more chunks, and waits for the running ones. */
   async drain(): Promise<void> {
     for (const worker of this.#workers) void worker.pause(true).catch(this.#options.onError);
     while (this.#running.size > 0 && !this.#isClosing) await sleep(20);
@@ -215,7 +215,7 @@ export class JobWorker {
     this.#isClosing = true;
     for (const running of this.#running.values()) for (const stop of running) stop.abort();
     await Promise.allSettled(this.#drawing);
-    // Without Redis nothing can be given back, and would be waited for without end. Chunks then count as stalled.
+    // Without Redis no chunk can be given back, and waiting would never end. Their locks then run out.
     const isForced = !(await answers(this.#connection.redis));
     await Promise.allSettled(this.#workers.map((worker) => worker.close(isForced)));
     await this.#jobs.close().catch(() => undefined);

@@ -6,24 +6,24 @@ import type { Redis } from 'ioredis';
 
 import { optional } from '../../base/optional.js';
 
-/** Milliseconds after which Redis counts as gone for those who wait for an answer. */
+/** Milliseconds without an answer after which Redis counts as gone. */
 const PATIENCE = 5000;
 
-/** The queue that jobs themselves are in, while their chunks are drawn. */
+/** The name of the queue that has the jobs themselves. */
 export const JOBS = 'dpm-jobs';
 
-/** The channel that tells of jobs that were cancelled. */
+/** The channel on which cancelled jobs are announced. */
 export const CANCELLED = 'dpm-cancelled';
 
-/** BullMQ's module. */
+/** The module BullMQ. */
 export type Bullmq = typeof bullmq;
 
-/** BullMQ, where it is installed. */
+/** Loads BullMQ, if it is installed. */
 export function loadBullmq(): Promise<Bullmq> {
   return optional(() => import('bullmq'), 'a queue', 'bullmq ioredis');
 }
 
-/** What a URL says without its password. */
+/** A URL without its password, for messages. */
 export function shown(url: string): string {
   const { protocol, host } = new URL(url);
   return `${protocol}//${host}`;
@@ -38,7 +38,7 @@ async function requireNoEviction(redis: Redis, url: string): Promise<void> {
   );
 }
 
-/** Whether Redis answers, and does it in time. */
+/** Tells whether Redis answers in time. */
 export async function answers(redis: Redis): Promise<boolean> {
   if (redis.status !== 'ready') return false;
   const answered = redis.ping().then(
@@ -51,22 +51,22 @@ export async function answers(redis: Redis): Promise<boolean> {
 /** A connection to Redis, and those that are made after it. */
 export interface Connection {
   readonly redis: Redis;
-  /** Ends all of them: Redis need not be there. */
+  /** Ends all of them, even where Redis is gone. */
   close(): void;
 }
 
-/** How a connection is used. */
+/** The use of a connection. */
 interface Use {
-  /** Commands wait for as long as Redis is gone; otherwise they fail, so that requests are answered. */
+  /** True where commands wait while Redis is gone. Otherwise they fail, so that requests get an answer. */
   isPatient: boolean;
-  /** Told why Redis is gone. */
+  /** Listens to errors of the connection. */
   onError: (error: Error) => void;
 }
 
 /**
- * A connection to Redis.
+ * Connects to Redis.
  *
- * @throws {@link DpmError} `ERR_DPM_CONFIG` where there is none, or where it forgets; `ERR_DPM_USAGE` without the packages.
+ * @throws {@link DpmError} `ERR_DPM_CONFIG` where Redis does not answer or evicts keys, `ERR_DPM_USAGE` without the packages.
  */
 export async function connect(url: string, { isPatient, onError }: Use): Promise<Connection> {
   const { Redis: Client } = await optional(() => import('ioredis'), 'a queue', 'bullmq ioredis');
@@ -74,7 +74,7 @@ export async function connect(url: string, { isPatient, onError }: Use): Promise
   const client = new Client(url, {
     lazyConnect: true,
     connectTimeout: PATIENCE,
-    // One that waits for its next try would keep a process from ending.
+    // A client that waits for its next try would keep the process alive.
     retryStrategy: (times) => (isOver ? null : Math.min(100 * times, 2000)),
     ...(isPatient
       ? { maxRetriesPerRequest: null }

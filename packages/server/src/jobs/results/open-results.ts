@@ -5,7 +5,7 @@ import { openS3 } from './results-s3.js';
 import type { Results } from './results.js';
 
 /**
- * The place that a URL names: `file:///folder` or `s3://bucket/prefix?endpoint=…&region=…`.
+ * Opens the place that a URL names: `file:///folder` or `s3://bucket/prefix?endpoint=…&region=…`.
  *
  * @throws {@link DpmError} `ERR_DPM_CONFIG` for another URL, `ERR_DPM_FILE` where the folder cannot be written, `ERR_DPM_USAGE` where
  * a package is missing.

@@ -9,7 +9,7 @@ import type { Results } from './results.js';
 import { unlessMissing } from '../files/unless-missing.js';
 import { writeOnce } from '../files/write-once.js';
 
-/** Samples in a folder, which workers of several machines may share. */
+/** Samples in a folder, which several machines may share. */
 export class FileResults implements Results {
   readonly #folder: string;
 
@@ -44,6 +44,6 @@ export class FileResults implements Results {
   }
 
   close(): void {
-    // Nothing is held open.
+    // There is nothing to close.
   }
 }

@@ -6,12 +6,12 @@ import type { Results } from './results.js';
 
 type Sdk = typeof sdk;
 
-/** The status that S3 has answered an error with; undefined: there was no answer. */
+/** The status of S3's answer; undefined where there was no answer. */
 function statusOf(error: unknown): number | undefined {
   return (error as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
 }
 
-/** Undefined for what is not there. */
+/** The result of a request; undefined where the object is missing. */
 async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;
@@ -21,7 +21,7 @@ async function unlessMissing<T>(work: Promise<T>): Promise<T | undefined> {
   }
 }
 
-/** Samples in a bucket of S3, or of what speaks as it does. */
+/** Samples in a bucket of S3, or of a server that speaks S3. */
 class S3Results implements Results {
   readonly #sdk: Sdk;
   readonly #client: sdk.S3Client;
@@ -44,7 +44,7 @@ class S3Results implements Results {
     try {
       await this.#client.send(new PutObjectCommand({ ...this.#place(key), Body: bytes, IfNoneMatch: '*' }));
     } catch (error) {
-      // What another has put there is the same.
+      // Another worker has put the same bytes there.
       if (statusOf(error) !== 412) throw error;
     }
   }
@@ -66,10 +66,10 @@ class S3Results implements Results {
 }
 
 /**
- * A bucket, `s3://bucket/prefix`, with `endpoint` and `region` as parameters where the environment does not say them. Credentials are the
- * environment's, as for other programs of AWS.
+ * Opens a bucket, `s3://bucket/prefix`. Parameters `endpoint` and `region` go before those of the environment. Credentials come from the
+ * environment, as for other programs of AWS.
  *
- * @throws {@link DpmError} `ERR_DPM_USAGE` without `@aws-sdk/client-s3`, `ERR_DPM_CONFIG` for a parameter that is none.
+ * @throws {@link DpmError} `ERR_DPM_USAGE` without `@aws-sdk/client-s3`, `ERR_DPM_CONFIG` for an unknown parameter.
  */
 export async function openS3(url: URL): Promise<Results> {
   const loaded = await optional(() => import('@aws-sdk/client-s3'), 'S3', '@aws-sdk/client-s3');
@@ -81,7 +81,7 @@ export async function openS3(url: URL): Promise<Results> {
   const endpoint = url.searchParams.get('endpoint');
   const region = url.searchParams.get('region');
   const client = new loaded.S3Client({
-    // Servers of one's own have buckets in paths.
+    // Servers other than AWS have buckets in the path.
     ...(endpoint !== null && { endpoint, forcePathStyle: true }),
     ...(region !== null && { region }),
   });

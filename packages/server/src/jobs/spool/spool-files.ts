@@ -19,12 +19,12 @@ const failuresSchema = Type.Array(
   ),
 );
 
-/** Of folders that are being removed. */
+/** The ending of folders that are being removed. */
 const GONE = '.gone';
-/** Jobs that are read at once: a process has few files, and a spool has many. */
+/** The number of jobs that are read at once, as a process may open few files. */
 const AT_ONCE = 16;
 
-/** Whether a folder is one of ours that is being written, or removed. */
+/** Tells whether a folder is a job that was being written or removed. */
 function isLeftOver(name: string): boolean {
   return isJobId(name.slice(0, 36)) && (name.endsWith(UNFINISHED) || name.endsWith(GONE));
 }
@@ -55,7 +55,7 @@ export class SpoolFiles {
   }
 
   /**
-   * All jobs, as the files tell. Whoever has the spool may remove some meanwhile.
+   * Reads all jobs from their files. The server of the spool may remove some meanwhile.
    *
    * @throws {@link DpmError} `ERR_DPM_CONFIG` naming a file that is not what it should be.
    */
@@ -78,7 +78,7 @@ export class SpoolFiles {
     }
   }
 
-  /** Removes what a process that has died has left half done. */
+  /** Removes half-done files and folders of a process that has died. */
   async clean(): Promise<void> {
     for (const name of await readdir(this.#root)) {
       const path = this.#folder(name);
@@ -100,20 +100,20 @@ export class SpoolFiles {
       if (chunk !== undefined) loaded.done.add(chunk);
       else if (file === 'cancelled') loaded.isCancelled = true;
     }
-    // Last: a file that could not be removed may tell of chunks that were drawn since.
+    // Failures come last, as an old file may name chunks that have been drawn since.
     if (files.includes('failed.json')) await this.#loadFailures(loaded, join(folder, 'failed.json'));
     return loaded;
   }
 
   async #loadFailures(loaded: SpoolJob, path: string): Promise<void> {
-    // It goes when what has failed is tried again.
+    // The file is removed when failed chunks are tried again.
     const text = unlessMissing(readFile(path, 'utf8')).then((found) => found ?? '[]');
     for (const failure of checked(failuresSchema, await parsed(path, text), path)) {
       if (failure.chunk < loaded.chunks && !loaded.done.has(failure.chunk)) loaded.failures.set(failure.chunk, failure);
     }
   }
 
-  /** Writes a new job; it is there when this resolves. */
+  /** Writes a new job, which is safe once this resolves. */
   async add(job: Job): Promise<void> {
     const temporary = `${this.#folder(job.id)}${UNFINISHED}`;
     await mkdir(temporary);
@@ -132,13 +132,13 @@ export class SpoolFiles {
     await writeOnce(join(this.#folder(entry.job.id), entry.fileOf(chunk)), bytes);
   }
 
-  /** Undefined: they are not there. */
+  /** Reads the samples of a chunk; undefined where they are missing. */
   async chunk(entry: SpoolJob, chunk: number): Promise<Uint8Array | undefined> {
     if (!entry.done.has(chunk)) return undefined;
     return unlessMissing(readFile(join(this.#folder(entry.job.id), entry.fileOf(chunk))));
   }
 
-  /** Writes which chunks have failed; none: the file goes. */
+  /** Writes which chunks have failed, or removes the file where none has. */
   async keepFailures({ job, failures }: SpoolJob): Promise<void> {
     const path = join(this.#folder(job.id), 'failed.json');
     const kept: ChunkFailure[] = [...failures.values()];
@@ -151,11 +151,11 @@ export class SpoolFiles {
     await writeOnce(join(this.#folder(job.id), 'cancelled'), '');
   }
 
-  /** Removes a job: it is no more when this resolves, whatever becomes of its files. */
+  /** Removes a job, which is gone once this resolves, even if its files remain. */
   async remove({ job }: SpoolJob): Promise<void> {
     const gone = `${this.#folder(job.id)}.${randomUUID()}${GONE}`;
     await rename(this.#folder(job.id), gone);
-    // What stays goes at the next start.
+    // Files that remain are removed at the next start.
     await rm(gone, { recursive: true }).catch(() => undefined);
   }
 }

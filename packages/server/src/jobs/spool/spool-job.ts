@@ -1,7 +1,7 @@
 import { chunkCount, chunkFormat, queueOf, type Job } from '../job.js';
 import { isOver, type ChunkFailure, type JobPhase, type JobState } from '../store.js';
 
-/** A job of a spool, with what is known of its chunks. */
+/** A job of a spool, with the state of its chunks. */
 export class SpoolJob {
   readonly job: Job;
   readonly chunks: number;
@@ -9,16 +9,16 @@ export class SpoolJob {
   readonly queue: string;
   readonly done = new Set<number>();
   readonly failures = new Map<number, ChunkFailure>();
-  /** Those that are being drawn. */
+  /** The chunks that are being drawn. */
   readonly running = new Map<number, AbortController>();
-  /** How often each has been tried in vain. */
+  /** The number of failed attempts for each chunk. */
   readonly attempts = new Map<number, number>();
-  /** Those that are tried again in a moment. */
+  /** The chunks that wait until they are tried again. */
   readonly delayed = new Set<number>();
   isCancelled = false;
-  /** Whether that is being written. */
+  /** True while the cancellation is being written. */
   isEnding = false;
-  /** When it was last heard of, in milliseconds since the epoch. */
+  /** The time of its last change, in milliseconds since the epoch. */
   changedAt: number;
 
   constructor(job: Job, changedAt: number) {
@@ -42,7 +42,7 @@ export class SpoolJob {
     return { job: this.job, state: this.phase, doneChunks: this.done.size, failures: [...this.failures.values()] };
   }
 
-  /** The chunk to be drawn next; undefined: none. */
+  /** The chunk to be drawn next; undefined where there is none. */
   get next(): number | undefined {
     if (this.isOver) return undefined;
     for (let chunk = 0; chunk < this.chunks; ++chunk) {
@@ -57,7 +57,7 @@ export class SpoolJob {
     return `${chunk}.${chunkFormat(this.job)}`;
   }
 
-  /** The chunk that a file is of; undefined: of none. */
+  /** The chunk that a file belongs to; undefined for other files. */
   chunkOf(file: string): number | undefined {
     const chunk = Number.parseInt(file, 10);
     return chunk >= 0 && chunk < this.chunks && this.fileOf(chunk) === file ? chunk : undefined;

@@ -6,10 +6,10 @@ import { DpmError } from 'dpm-native';
 
 import { writeOnce } from '../files/write-once.js';
 
-/** Locks of this process, which its id alone does not tell from those of one before it. */
+/** The locks of this process. Its id alone does not tell, as an earlier process may have had the same. */
 const held = new Set<string>();
 
-/** When a process began, in ticks since the machine did; null where the system does not tell. Ids are used again, these are not. */
+/** The start of a process in ticks since boot; null where the system does not tell. Ids of processes are used again, starts are not. */
 async function beginningOf(pid: number): Promise<string | null> {
   try {
     const status = await readFile(`/proc/${pid}/stat`, 'latin1');
@@ -43,7 +43,7 @@ function ownerOf(text: string): Owner | null {
 
 async function isAlive(path: string, text: string): Promise<boolean> {
   const owner = ownerOf(text);
-  // A file that says nothing is one whose writer has died at it.
+  // An unreadable lock belongs to a process that died while writing it.
   if (owner === null) return false;
   if (owner.pid === process.pid && owner.began === (await beginningOf(process.pid))) return held.has(path);
   if (!isRunning(owner.pid)) return false;
@@ -51,7 +51,7 @@ async function isAlive(path: string, text: string): Promise<boolean> {
   return began === null || owner.began === null || began === owner.began;
 }
 
-/** Takes away the lock of a process that is no more, and no other. */
+/** Removes the lock of a dead process, and no other lock. */
 async function takeAway(path: string, text: string): Promise<void> {
   const aside = `${path}.${randomUUID()}`;
   await rename(path, aside).catch(() => undefined);
@@ -60,7 +60,7 @@ async function takeAway(path: string, text: string): Promise<void> {
   await rm(aside, { force: true });
 }
 
-/** Keeps a folder to one process at a time, however the one before has ended. */
+/** A lock that gives a folder to one process at a time, even after a crash. */
 export class SpoolLock {
   readonly #path: string;
 
@@ -70,11 +70,11 @@ export class SpoolLock {
 
   /** @throws {@link DpmError} `ERR_DPM_CONFIG` naming the folder and the process that has it. */
   static async take(folder: string): Promise<SpoolLock> {
-    // However it is spelled.
+    // The real path is the same however the folder is named.
     const path = join(await realpath(folder), 'lock');
     const own = `${process.pid} ${(await beginningOf(process.pid)) ?? '-'}\n`;
     for (let tries = 0; tries < 3; ++tries) {
-      // Whole or not at all, so that nobody takes one that is being written for one that says nothing.
+      // The lock appears whole, so that no process mistakes a half-written one for an unreadable one.
       if (await writeOnce(path, own)) {
         held.add(path);
         return new SpoolLock(path);

@@ -10,7 +10,7 @@ import { SpoolJob } from './spool-job.js';
 import { SpoolLock } from './spool-lock.js';
 import { newestFirst, type DrawChunk, type JobState, type JobStore, type RoomFor } from '../store.js';
 
-/** Jobs of a spool: all are listed. */
+/** The most jobs of a spool, as all of them are listed. */
 const MOST_JOBS = 10_000;
 const HOUR = 3_600_000;
 /** Milliseconds after which a reader is told that nothing has changed. */
@@ -25,22 +25,22 @@ function order({ job: a }: SpoolJob, { job: b }: SpoolJob): number {
   return a.createdAt < b.createdAt ? -1 : a.createdAt > b.createdAt ? 1 : a.id < b.id ? -1 : 1;
 }
 
-/** What a spool is opened with. */
+/** The options for opening a spool. */
 export interface SpoolOptions {
-  /** Milliseconds that jobs are kept for after their last change. */
+  /** Milliseconds for which jobs are kept after their last change. */
   keep: number;
-  /** Default 10,000. */
+  /** The most jobs, by default 10,000. */
   mostJobs?: number;
-  /** Without it nothing is drawn. */
+  /** Draws a chunk. Without it no chunk is drawn. */
   draw?: DrawChunk;
   roomFor?: RoomFor;
-  /** Milliseconds after the first failure of a chunk; default {@link BACKOFF}. */
+  /** Milliseconds until a failed chunk is tried again, by default {@link BACKOFF}. */
   backoff?: number;
-  /** Told what went wrong with a chunk. */
+  /** Listens to errors of chunks. */
   onFailure?: (job: string, chunk: number, error: unknown) => void;
 }
 
-/** Jobs of one machine, in a folder. What is to be done follows from its files alone. */
+/** Jobs of one machine in a folder, whose files alone tell what remains to be done. */
 export class SpoolStore implements JobStore {
   readonly #files: SpoolFiles;
   readonly #lock: SpoolLock;
@@ -49,7 +49,7 @@ export class SpoolStore implements JobStore {
   readonly #adding = new Map<string, Promise<Job>>();
   readonly #removing = new Map<string, Promise<void>>();
   readonly #options: SpoolOptions;
-  /** All that writes files. */
+  /** All operations that write files. */
   readonly #work = new Set<Promise<unknown>>();
   readonly #readers = new Map<string, Set<() => void>>();
   readonly #purging: NodeJS.Timeout;
@@ -91,7 +91,7 @@ export class SpoolStore implements JobStore {
     }
   }
 
-  /** Does what writes files, which is waited for before the folder is let go of. */
+  /** Runs an operation that writes files. Closing the store waits for it. */
   async #writing<T>(write: () => Promise<T>): Promise<T> {
     if (this.#closed !== undefined) throw new DpmError('ERR_DPM_CLOSED', 'the server is about to end');
     const work = write();
@@ -145,7 +145,7 @@ export class SpoolStore implements JobStore {
   async #cancel(id: string): Promise<void> {
     const entry = this.#jobs.get(id);
     if (entry === undefined || entry.isOver) return;
-    // First, so that it neither begins nor ends meanwhile.
+    // The marks are set first, so that no chunk begins or ends meanwhile.
     entry.isCancelled = true;
     entry.isEnding = true;
     try {
@@ -208,13 +208,13 @@ export class SpoolStore implements JobStore {
     for (const readers of this.#readers.values()) for (const reader of readers) reader();
   }
 
-  /** Draws what there is room for: after a model has come, too. */
+  /** Draws as many chunks as there is room for, also after a model has been loaded. */
   wake(): void {
     const { draw, roomFor } = this.#options;
     if (draw === undefined || roomFor === undefined || this.#isPaused) return;
     const running = this.#runningByQueue();
     const rooms = new Map<string, number>();
-    // Asked once for all jobs that are alike: thousands may wait.
+    // The room is asked for once for all equal jobs, as thousands may wait.
     const roomOf = ({ job, queue }: SpoolJob): number => {
       const kind = `${chunkSize(job.body)} ${queue}`;
       const room = rooms.get(kind) ?? roomFor(job);
@@ -259,7 +259,7 @@ export class SpoolStore implements JobStore {
 
   async #failed(entry: SpoolJob, chunk: number, error: unknown): Promise<void> {
     if (isUndone(error)) {
-      // Its model goes: others of the same files may come.
+      // The model is going, but another with the same files may come.
       this.#delay(entry, chunk, 0);
       return;
     }
@@ -274,13 +274,13 @@ export class SpoolStore implements JobStore {
     await this.#keepFailures(entry);
   }
 
-  /** One after the other, so that the last that is written is what holds. What cannot be written is found out again after a restart. */
+  /** Writes failures one after the other, so that the last write holds. If a write fails, a restart finds the failures again. */
   #keepFailures(entry: SpoolJob): Promise<void> {
     this.#keeping = this.#keeping.then(() => this.#files.keepFailures(entry)).catch(() => undefined);
     return this.#keeping;
   }
 
-  /** Tries a chunk again after a while, which doubles every time. */
+  /** Tries a chunk again after a time that doubles with each attempt. */
   #delay(entry: SpoolJob, chunk: number, before: number): void {
     const milliseconds = (this.#options.backoff ?? BACKOFF) * 2 ** before;
     entry.delayed.add(chunk);
@@ -306,7 +306,7 @@ export class SpoolStore implements JobStore {
   async #remove(goes: (entry: SpoolJob) => boolean): Promise<number> {
     let removed = 0;
     for (const entry of [...this.#jobs.values()]) {
-      // Much may have happened to it since the one before was removed.
+      // The job may have changed while an earlier one was removed.
       const { id } = entry.job;
       if (this.#jobs.get(id) !== entry || !goes(entry) || entry.running.size > 0 || entry.isEnding) continue;
       await this.#removeOne(entry);

@@ -53,7 +53,7 @@ export interface InferenceBody {
   readonly jsonLength: number;
 }
 
-/** What a body asks for: its JSON, with the inputs read. */
+/** A request that has been read: its JSON, and the inputs as tensors. */
 export interface Inference extends Omit<InferRequest, 'inputs'> {
   readonly tensors: readonly Tensor[];
 }
@@ -66,9 +66,9 @@ function checkedRequest(json: unknown): InferRequest {
 }
 
 /**
- * Reads a body. Takes a second for 30 MiB of numbers.
+ * Reads a body, which takes a second for 30 MiB of numbers.
  *
- * @throws {@link ServerError} `ERR_DPM_ARGUMENT` for what is no request, of whatever model.
+ * @throws {@link ServerError} `ERR_DPM_ARGUMENT` where the body is not a request to any model.
  */
 export function inferenceOf({ bytes, jsonLength }: InferenceBody): Inference {
   const { inputs, ...request } = checkedRequest(parsedJson(bytes.subarray(0, jsonLength)));

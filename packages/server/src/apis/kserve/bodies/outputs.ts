@@ -1,13 +1,13 @@
-/** What an evaluation gave, and what its answer says of it. */
+/** The result of an evaluation, and the fields of its answer. */
 export interface Outputs {
   /** The answer's fields beside its outputs. */
   readonly fields: object;
-  /** The output's beside its data. */
+  /** The fields of the output beside its data. */
   readonly output: object;
   readonly values: Float32Array;
 }
 
-/** The answer as JSON, with all numbers. Takes milliseconds for many. */
+/** The answer as JSON, with all numbers. Many numbers take milliseconds. */
 export function textOf({ fields, output, values }: Outputs): Uint8Array {
   return Buffer.from(JSON.stringify({ ...fields, outputs: [{ ...output, data: [...values] }] }));
 }

@@ -1,6 +1,6 @@
 import { ServerError } from '../../../base/problem.js';
 
-/** Types of tensors that are taken, by the bytes of an element. */
+/** The types that tensors may have, each with the bytes of an element. */
 const sizes = { FP32: 4, FP16: 2, BF16: 2, INT32: 4, INT64: 8 } as const;
 
 /** A type of the protocol. */
@@ -15,7 +15,7 @@ export interface TensorHeader {
   parameters?: { binary_data_size?: number | undefined; binary_data?: boolean | undefined } | undefined;
 }
 
-/** Elements of a tensor of a request. */
+/** A tensor of a request, with its elements. */
 export interface Tensor {
   name: string;
   shape: number[];
@@ -36,7 +36,7 @@ function isDatatype(name: string): name is Datatype {
   return Object.hasOwn(sizes, name);
 }
 
-/** IEEE binary16 as a number. */
+/** Reads the bits of an IEEE binary16 number. */
 function half(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 0x1f;
@@ -75,7 +75,7 @@ function fromBytes(name: string, bytes: Buffer, datatype: Datatype, elements: nu
 }
 
 function fromNumbers({ name, data, datatype }: TensorHeader, elements: number): Tensor['values'] {
-  // Arrays in arrays are allowed, too.
+  // The protocol allows arrays in arrays.
   const numbers = (data ?? []).flat(Infinity);
   if (numbers.length !== elements) throw wrong(name, `has ${numbers.length} elements, its shape ${elements}`);
   if (!numbers.every((value) => typeof value === 'number')) throw wrong(name, 'has data that are no numbers');

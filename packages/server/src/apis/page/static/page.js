@@ -66,7 +66,7 @@ export async function* eventsOf(body) {
   }
 }
 
-/** What the server has refused or ended, as its problem says. */
+/** An error that the server has answered with. */
 class Refusal extends Error {
   /**
    * @param {{ detail?: string, status?: number, retryAfterMs?: number }} problem
@@ -152,7 +152,7 @@ async function ask(path, { headers, ...init } = {}) {
     if (response.ok) return response;
     const refusal = await refusalOf(response);
     if (response.status !== 401 && response.status !== 403) throw refusal;
-    // Another request may have got a token meanwhile.
+    // Meanwhile another request may have been given a token.
     if (used !== token.value) continue;
     const given = token.ask(refusal.message);
     await (init.signal ? Promise.race([given, aborted(init.signal)]) : given);
@@ -161,7 +161,7 @@ async function ask(path, { headers, ...init } = {}) {
 
 const told = async (path, init) => (await ask(path, init)).json();
 
-/** Says something to those who see it and to those who hear it. */
+/** Shows a message, and has screen readers read it. */
 function announce(text) {
   at('announcements').append(element('p', {}, text));
 }
@@ -169,7 +169,7 @@ function announce(text) {
 const MOST_SAMPLERS = 4;
 const usual = ['ddim', 'unipc'];
 
-/** What the server has, and what of it the form shows. */
+/** The models and samplers of the server, and those that the form shows. */
 const offered = {
   /** @type {Map<string, { id: string, summary: string, kind: string, options: object }>} */
   samplers: new Map(),
@@ -211,7 +211,7 @@ function showClasses(chosen, guidance) {
 async function showModel(fields) {
   const id = at('model').value;
   const model = await told(`/v1/models/${encodeURIComponent(id)}`);
-  // Another one has been chosen meanwhile.
+  // Meanwhile another model has been chosen.
   if (at('model').value !== id) return;
   offered.model = model;
   const wanted = fields.getAll('sampler');
@@ -222,7 +222,7 @@ async function showModel(fields) {
   if (missing.length > 0) announce(`${id} has no sampler ${missing.join(', ')}`);
 }
 
-/** Fills the form with what the server has and what the link says. */
+/** Fills the form from the server's lists and the fields of the link. */
 async function showServer() {
   const fields = new URLSearchParams(location.search);
   at('steps').value = fields.get('steps') ?? at('steps').value;
@@ -257,7 +257,7 @@ function linkFields() {
   return fields;
 }
 
-/** From 0 to 2^64 - 1, in digits: a number would lose some. */
+/** Draws a seed from 0 to 2^64 - 1, in digits, as a number would lose some of them. */
 const drawnSeed = () => String(crypto.getRandomValues(new BigUint64Array(1))[0]);
 
 const PREVIEWS = 8;
@@ -304,7 +304,7 @@ function duration(milliseconds) {
   return `${milliseconds < 10 ? Math.round(10 * milliseconds) / 10 : Math.round(milliseconds)} ms`;
 }
 
-/** What is shown of a sampler's run. */
+/** The card that shows a sampler's run. */
 class Row {
   #name;
   /** Records in all; unknown until the server tells. */
@@ -323,7 +323,7 @@ class Row {
     telling.append(this.#state, this.#refusal, this.#strip);
     this.element = element(
       'article',
-      // Few pixels are shown as what they are, many are made smaller.
+      // The page enlarges small images without smoothing, and shrinks large ones.
       { className: `row panel${height < 160 ? ' pixels' : ''}`, ariaLabel: id },
       telling,
       element('div', { className: 'result' }, this.#frame, this.#figures),
@@ -332,7 +332,7 @@ class Row {
     this.#showFigures(['–', '–', '–', '–']);
   }
 
-  /** Whatever the server tells while it goes on. */
+  /** Shows an event of a run that goes on. */
   tell(event, data) {
     switch (event) {
       case 'accepted':
@@ -353,7 +353,7 @@ class Row {
   }
 
   done({ queuedMs, runMs, msPerEvaluation, evaluations }) {
-    // Adaptive samplers evaluate outside of the batch, which counts none of it.
+    // Adaptive samplers evaluate outside of the batch, so the batch does not count their evaluations.
     const each = msPerEvaluation === null ? ['–', '–'] : [duration(msPerEvaluation), String(evaluations)];
     this.#showFigures([duration(queuedMs), duration(runMs), ...each]);
     this.#state.textContent = 'done';
@@ -425,7 +425,7 @@ let running;
 
 function setRunning(stop) {
   running = stop;
-  // Buttons that are really disabled would lose the focus of whoever has just pressed them.
+  // A button that is disabled loses the focus, even if it has just been pressed.
   at('run').ariaDisabled = String(stop !== undefined);
   at('stop').ariaDisabled = String(stop === undefined);
 }

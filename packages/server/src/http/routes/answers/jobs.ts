@@ -43,22 +43,22 @@ const jobSchema = Type.Object(
 
 const headers = { 'dpm-digest': Type.String({ description: "SHA-256 of the model's files." }) };
 
-/** What `POST /v1/jobs` answers. */
+/** The answer of `POST /v1/jobs`. */
 export const takenAnswer: DescribedAnswer = {
   ...jsonAnswer('The job: it survives the end of the server.', jobSchema),
   headers: { location: Type.String({ description: 'Of the job.' }) },
 };
 
-/** What `GET /v1/jobs/{id}` answers. */
+/** The answer of `GET /v1/jobs/{id}`. */
 export const jobAnswer = jsonAnswer('The job.', jobSchema);
 
-/** What `GET /v1/jobs` answers. */
+/** The answer of `GET /v1/jobs`. */
 export const jobsAnswer = jsonAnswer(
   'Your jobs, the newest first.',
   Type.Object({ object: Type.Literal('list'), data: Type.Array(jobSchema) }, strict),
 );
 
-/** What `GET /v1/jobs/{id}/events` answers. */
+/** The answer of `GET /v1/jobs/{id}/events`. */
 export const eventsAnswer: DescribedAnswer = {
   description: 'The job whenever it has changed, until it is over.',
   content: {
@@ -75,7 +75,7 @@ export const eventsAnswer: DescribedAnswer = {
   },
 };
 
-/** What `GET /v1/jobs/{id}/chunks/{index}` answers. */
+/** The answer of `GET /v1/jobs/{id}/chunks/{index}`. */
 export const chunkAnswer: DescribedAnswer = {
   description: "A chunk's samples, in the job's format.",
   headers,
@@ -86,7 +86,7 @@ export const chunkAnswer: DescribedAnswer = {
   },
 };
 
-/** What `GET /v1/jobs/{id}/images/{index}` answers. */
+/** The answer of `GET /v1/jobs/{id}/images/{index}`. */
 export const imageAnswer: DescribedAnswer = {
   description: 'One sample.',
   headers,

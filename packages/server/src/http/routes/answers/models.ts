@@ -49,11 +49,11 @@ function list(description: string, schema: TSchema): DescribedAnswer {
   return jsonAnswer(description, Type.Object({ object: Type.Literal('list'), data: Type.Array(schema) }, strict));
 }
 
-/** What `GET /v1/models` answers. */
+/** The answer of `GET /v1/models`. */
 export const modelsAnswer = list('The models.', Type.Object(listedFields, strict));
 
-/** What `GET /v1/models/{id}` answers. */
+/** The answer of `GET /v1/models/{id}`. */
 export const modelAnswer = jsonAnswer('The model.', modelSchema);
 
-/** What `GET /v1/samplers` answers. */
+/** The answer of `GET /v1/samplers`. */
 export const samplersAnswer = list('The samplers.', samplerSchema);

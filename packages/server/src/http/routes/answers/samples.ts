@@ -34,7 +34,7 @@ const samplesSchema = Type.Object(
   strict,
 );
 
-/** Data of the events of a stream, by their names. */
+/** The data of each event of a stream, by the event's name. */
 const events: Record<string, TSchema> = {
   accepted: Type.Object(
     { id: Type.String(), model: Type.String(), digest, seed, expectedWaitMs: milliseconds },
@@ -47,7 +47,7 @@ const events: Record<string, TSchema> = {
   error: Type.Ref('Problem#'),
 };
 
-/** What `POST /v1/samples` answers. */
+/** The answer of `POST /v1/samples`. */
 export const samplesAnswer: DescribedAnswer = {
   description: 'Samples, in the form that Accept names.',
   headers: {
