@@ -78,7 +78,7 @@ export const rooms: readonly Room[] = [
     path: 'lib/run',
     holds: 'runs of programs: options, requests, evaluators, noise, what functions of the caller answer, host contexts',
     uses: ['lib/base', 'lib/images', 'lib/program', 'lib/engine', 'lib/guidance'],
-    lines: 2100,
+    lines: 2150,
   },
   {
     path: 'lib/batch',
@@ -131,7 +131,7 @@ export const rooms: readonly Room[] = [
       'lib/run',
       'lib/model.ts',
     ],
-    lines: 1500,
+    lines: 1550,
   },
   {
     path: 'lib/cli',
@@ -154,7 +154,7 @@ export const rooms: readonly Room[] = [
       'lib/translation',
       'lib/estimation',
     ],
-    lines: 4100,
+    lines: 4150,
   },
   {
     path: 'lib/index.ts',
