@@ -1,4 +1,4 @@
-// Whether an answer is one of those that the server's own description tells of.
+// A check that an answer fits the server's own description.
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
 import { expect } from 'vitest';
 
@@ -9,7 +9,7 @@ interface Content {
   'x-events'?: Record<string, object>;
 }
 
-/** As much of OpenAPI as is read here. */
+/** The part of OpenAPI that is read here. */
 interface Document {
   paths: Record<string, Record<string, { responses: Record<string, { content?: Record<string, Content> }> }>>;
   components: { schemas: Record<string, object> };
@@ -24,14 +24,14 @@ class Description {
     this.document = document;
   }
 
-  /** The template that a path is of. */
+  /** The template that a path fits. */
   template(path: string): string | undefined {
     const templates = Object.keys(this.document.paths);
     return templates.find((each) => new RegExp(`^${each.replaceAll(/\{\w+\}/g, '[^/]+')}$`).test(path));
   }
 
   expectValid(schema: object, value: unknown, what: string): void {
-    // References are into the whole document.
+    // References name parts of the whole document.
     const check = this.#compiled.get(schema) ?? this.#ajv.compile({ ...schema, components: this.document.components });
     this.#compiled.set(schema, check);
     expect(check(value) ? [] : check.errors, what).toEqual([]);
@@ -51,7 +51,7 @@ function descriptionOf(origin: string): Promise<Description> {
   return known;
 }
 
-/** Events of a stream: their names and data. */
+/** The events of a stream: their names and data. */
 export function eventsOf(text: string): [string, Record<string, unknown>][] {
   return text
     .split('\n\n')
@@ -62,7 +62,7 @@ export function eventsOf(text: string): [string, Record<string, unknown>][] {
     });
 }
 
-/** That the description of the server that an answer is from tells of it. */
+/** Expects an answer to fit the description of its server. */
 export async function expectDescribed(
   method: string,
   url: URL,
@@ -75,7 +75,7 @@ export async function expectDescribed(
   const what = `${method} ${url.pathname} ${status} ${type}`;
   const operation = document.paths[template ?? '']?.[method === 'HEAD' ? 'get' : method.toLowerCase()];
   if (operation === undefined) {
-    // The page is not described; what there is not is told as a problem.
+    // The description leaves out the page. An unknown path is answered with a problem.
     if (status < 400) return;
     expect([404, 405, 400, 414, 415], what).toContain(status);
     expect(type, what).toBe('application/problem+json');

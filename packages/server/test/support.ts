@@ -1,4 +1,4 @@
-// A server of the digits' model, and what its answers are compared with.
+// Helpers that serve the model of digits, ask the server and check its answers.
 import { connect } from 'node:net';
 
 import { afterAll, beforeAll, expect } from 'vitest';
@@ -39,15 +39,15 @@ export interface Answer {
   json: Record<string, unknown>;
 }
 
-/** What a request has beside its path. */
+/** The parts of a request beside its path. */
 export interface Asking {
   headers?: Record<string, string>;
-  /** JSON, or a body as it is. */
+  /** A value that is sent as JSON, or bytes that are sent as they are. */
   body?: unknown;
   signal?: AbortSignal | undefined;
 }
 
-/** Asks a server. Its answer has to be one that its description tells of. */
+/** Asks a server, whose answer has to fit its description. */
 export async function ask(to: Server, method: string, path: string, asking: Asking = {}): Promise<Answer> {
   const { headers, body, signal } = asking;
   const url = new URL(to.url + path);
@@ -71,7 +71,7 @@ export function get(path: string, headers: Record<string, string> = {}, method =
   return ask(server, method, path, { headers });
 }
 
-/** Posts JSON, or a body as it is. */
+/** Posts a value as JSON, or bytes as they are. */
 export function post(
   path: string,
   body: unknown,
@@ -84,7 +84,7 @@ export function post(
 export const sample = (body: object, headers: Record<string, string> = {}): Promise<Answer> =>
   post('/v1/samples', { model: 'mnist', sampler: 'ddim', steps: 3, seed: 7, ...body }, headers);
 
-/** That an answer is a problem of this status and code. */
+/** Expects an answer to be a problem with this status and code. */
 export function expectProblem(answer: Answer, status: number, code: string): void {
   expect([answer.status, answer.json.code]).toEqual([status, code]);
   expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/);
@@ -94,7 +94,7 @@ export function expectProblem(answer: Answer, status: number, code: string): voi
   expect(answer.json.id).toMatch(/^[0-9a-f-]{36}$/);
 }
 
-/** Sends bytes as they are and gives what comes back until the other side ends, or nothing comes for a while. */
+/** Sends bytes as they are, and returns the answer until the other side ends, or nothing comes for a while. */
 export function raw(bytes: string | Uint8Array, milliseconds = 3000): Promise<string> {
   const { hostname, port } = new URL(server.url);
   return new Promise((resolve) => {

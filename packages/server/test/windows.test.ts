@@ -1,4 +1,4 @@
-// What Windows has not: bits that say who may read a file, and a SIGHUP that means nothing but "read again".
+// Tests of two things that Windows lacks: bits for the right to read a file, and a SIGHUP that only means "read again".
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

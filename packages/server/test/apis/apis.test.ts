@@ -1,4 +1,4 @@
-// Other people's APIs: OpenAI's images, and evaluations by the protocol of KServe and Triton.
+// Tests of other APIs: OpenAI's images, and evaluations by the protocol of KServe and Triton.
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
 import { Batcher, DiffusionModel, type BatchEvent } from 'dpm-native';

@@ -1,4 +1,4 @@
-// The page's files, and what of its script needs no browser.
+// Tests of the page's files, and of the parts of its script that need no browser.
 import { createHash } from 'node:crypto';
 
 import { describe, expect, it } from 'vitest';
@@ -10,7 +10,7 @@ interface StreamEvent {
   data: string;
 }
 
-/** What page.js, which has no types, exports. */
+/** The exports of page.js, which has no types. */
 const { EventParser, eventsOf } = (await import(
   new URL('../../src/apis/page/static/page.js', import.meta.url).href
 )) as {

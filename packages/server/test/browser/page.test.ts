@@ -1,4 +1,4 @@
-// The page as a browser has it.
+// Tests of the page in a browser.
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -24,7 +24,7 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
   let browser: Browser;
   let model: DiffusionModel;
   let server: Server;
-  /** What the pages of a test have complained of. */
+  /** Errors that the pages of a test have reported. */
   let complaints: string[] = [];
 
   beforeAll(async () => {
@@ -55,14 +55,14 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
     expect(told).toEqual([]);
   });
 
-  /** A page that shows what the server has. */
+  /** Opens a page that has loaded the server's models. */
   async function open(query = '', options: BrowserContextOptions = {}, url = server.url): Promise<Page> {
     const context = await browser.newContext(options);
     context.setDefaultTimeout(15_000);
     const page = await context.newPage();
     page.on('pageerror', (error) => complaints.push(error.message));
     page.on('console', (message) => {
-      // Chromium reports answers that are refusals as errors, which is what some tests are about.
+      // Chromium reports refusals as errors, too, and some tests ask for refusals.
       if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) {
         complaints.push(message.text());
       }
@@ -81,7 +81,7 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
     row(page, sampler).locator('.state', { hasText: state }).waitFor();
   const button = (page: Page, name: string): Locator => page.getByRole('button', { name, exact: true });
 
-  /** Bodies of the requests for samples from now on. */
+  /** The bodies of requests for samples from now on. */
   function postsOf(page: Page): unknown[] {
     const posts: unknown[] = [];
     page.on('request', (request) => {
@@ -428,7 +428,7 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
     await page.keyboard.press('Enter');
     await row(page, 'ddpm').locator('.strip img').first().waitFor();
     expect(await focused()).toBe('run');
-    // Once more while it runs is nothing.
+    // Another submission during a run does nothing.
     await page.keyboard.press('Enter');
     await page.keyboard.press('Tab');
     await page.keyboard.press('Space');
@@ -484,9 +484,9 @@ describe.skipIf(!hasChromium)(`the page in a browser${why}`, () => {
     complaints = [];
   });
 
-  /** What axe has against a page as it is. */
+  /** Faults that axe finds in a page. */
   async function violationsOf(page: Page): Promise<string[]> {
-    // Colours in the middle of appearing are none.
+    // Transitions are ended first, as colours in between do not count.
     await page.evaluate('Promise.all(document.getAnimations().map(({ finished }) => finished))');
     await page.evaluate(axe.source);
     return page.evaluate<string[]>(

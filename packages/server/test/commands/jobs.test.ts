@@ -1,4 +1,4 @@
-// `dpm jobs` and `dpm worker`, which the server's package does the work of.
+// Tests of `dpm jobs` and `dpm worker`, whose work this package does.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// `dpm serve` as a process of its own.
+// Tests of `dpm serve` as a process.
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -26,7 +26,7 @@ function dpm(args: readonly string[], env = process.env): Served {
   return spawn(process.execPath, [command, 'serve', ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
-/** Its address, once it serves. */
+/** The address of a process, once it serves. */
 async function urlOf(served: Served): Promise<string> {
   for await (const data of served.stdout) {
     const url = /^serving at (\S+)$/m.exec(String(data))?.[1];
@@ -44,7 +44,7 @@ async function ended(served: Served): Promise<{ code: number; out: string; error
   return { code, out, error };
 }
 
-/** How nice each thread of a process is. */
+/** The niceness of each thread of a process. */
 async function nicenessOf({ pid }: Served): Promise<Set<number>> {
   const tasks = `/proc/${pid}/task`;
   const lines = await Promise.all((await readdir(tasks)).map((task) => readFile(`${tasks}/${task}/stat`, 'utf8')));
@@ -147,7 +147,7 @@ describe('dpm serve', () => {
     const ids = async (): Promise<string[]> =>
       ((await json('/v1/models')).data as { id: string }[]).map(({ id }) => id);
     const before = await digest();
-    // The file stays as it is, so that the signal is what it hears of.
+    // The file stays as it is, so that only the signal can cause the reload.
     await writeFile(join(path, 'note.json'), '{}');
     served.kill('SIGHUP');
     await until(async () => (await digest()) !== before);

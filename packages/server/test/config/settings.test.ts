@@ -1,4 +1,4 @@
-// What the table of fields says of each: its default, its flag and what the flag makes of it.
+// Tests of the table of fields: each has its default, its flag and the value that the flag makes.
 import { describe, expect, it } from 'vitest';
 
 import { commands } from '../../src/commands/index.js';
@@ -66,11 +66,11 @@ const shown = (name: 'serve' | 'worker') =>
     help,
   ]);
 
-/** A command line as far as it was read. */
+/** A command line that a flag reads. */
 function options(given: Readonly<Record<string, string | number | true | string[]>>): OptionValues {
   const as = (name: string, type: string): never => {
     const value = given[name];
-    // Whoever asks for another type would be refused by the command line.
+    // The command line would refuse a value of another type.
     if (value !== undefined && typeof value !== type) throw new Error(`--${name} is no ${type}`);
     return value as never;
   };

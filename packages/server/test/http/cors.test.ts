@@ -1,4 +1,4 @@
-// Pages of other origins.
+// Tests of requests by pages of other origins.
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

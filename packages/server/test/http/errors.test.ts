@@ -1,4 +1,4 @@
-// Every error of the table in docs/http.md.
+// Tests of every error in the table of docs/http.md.
 import { DpmError, dpmErrorCodes } from 'dpm-native';
 import { describe, expect, it } from 'vitest';
 
@@ -87,7 +87,7 @@ describe('a request', () => {
   });
 
   it('that would wait too long is refused with the time', async () => {
-    // A minute of work, as far as 64 samples are: more than one request may ask for is refused as that.
+    // This is a minute of work, but at most 64 samples, as a larger request would be refused for its size.
     const minute = (60 * (await metric('dpm_capacity_rows_per_second'))) / 1000;
     const long = { sampler: 'ddpm', steps: 1000, count: Math.min(64, Math.max(1, Math.round(minute))) };
     const left = new AbortController();

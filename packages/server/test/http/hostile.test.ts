@@ -1,4 +1,4 @@
-// Bytes that no honest client sends: each gets an answer or the end of its connection, and the server goes on.
+// Tests of hostile bytes: each connection gets an answer or ends, and the server goes on.
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { expectProblem, get, post, raw, sample, serveDigits, until, metric } from '../support.js';
@@ -67,7 +67,7 @@ describe('a header', () => {
     ['a bare line feed', ['Host: a\nX: b', json, `Content-Length: ${body.length}`]],
   ])('with %s is no request', async (_, lines) => {
     const answer = await raw(head(lines) + body);
-    // Node itself takes bare line feeds; what follows is a header then, and nothing is smuggled.
+    // Node accepts bare line feeds. The rest is then a header, and no request is smuggled.
     if (lines[0]!.includes('\n')) expect(answer).toMatch(/^HTTP\/1\.1 (200|400)/);
     else expect(answer).toMatch(/^HTTP\/1\.1 400 /);
     expect(answer.match(/^HTTP\/1\.1 /gm)).toHaveLength(1);

@@ -1,4 +1,4 @@
-// Requests that can be sent again.
+// Tests of requests that are sent again.
 import { describe, expect, it } from 'vitest';
 
 import { IdempotencyKeys } from '../../src/http/idempotency.js';
@@ -66,7 +66,7 @@ describe('keys', () => {
     let drawn = 0n;
     const seed = (client: string, key: string, request = 1) => keys.of(client, key, request, () => ++drawn).seed;
     expect([seed('a', 'k'), seed('b', 'k'), seed('a', 'k'), seed('a', 'l')]).toEqual([1n, 2n, 1n, 3n]);
-    // Names that run into one another are different, too.
+    // Client and key stay apart even where their texts join to the same text.
     expect(seed('a","k', 'l')).toBe(4n);
     now = 86_400_000;
     expect(seed('a', 'k')).toBe(1n);
@@ -98,7 +98,7 @@ describe('keys', () => {
     const second = keyed.run(never, run);
     ends[0]!('first');
     expect(await first).toBe('first');
-    // The second is still the one to join.
+    // The second run is still there to be joined.
     const third = keyed.run(never, run);
     ends[1]!('second');
     expect(await Promise.all([second, third])).toEqual(['second', 'second']);

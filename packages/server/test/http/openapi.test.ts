@@ -1,4 +1,4 @@
-// What the server says of itself.
+// Tests of the server's description of itself.
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -108,7 +108,7 @@ describe('the description', () => {
     expect(typeOf('/v1/samples', 'post', '504')).toEqual({ 'application/problem+json': reference('Problem') });
     expect(typeOf('/v1/images/generations', 'post', '404')).toEqual({ 'application/json': reference('OpenAIError') });
     expect(typeOf('/v2/models/{id}/infer', 'post', '503')).toEqual({ 'application/json': reference('KServeError') });
-    // What ends a connection does so before its path is read.
+    // Some errors end a connection before its path is read.
     expect(typeOf('/v2/models/{id}/infer', 'post', '408')).toEqual({
       'application/problem+json': reference('Problem'),
     });
@@ -138,7 +138,7 @@ describe('the description', () => {
   });
 
   it('has no say in what is sent', async () => {
-    // Other methods of a path are the path's.
+    // Errors for other methods belong to the path.
     expect((await get('/v1/models', {}, 'HEAD')).status).toBe(200);
     expect((await post('/readyz', {})).status).toBe(405);
     expect((await post('/v1/samples', { model: 'mnist', steps: 1, sampler: 'ddim' })).json.digest).toBeDefined();

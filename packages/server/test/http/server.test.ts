@@ -1,4 +1,4 @@
-// The beginning and the end of a server, and what it says of itself.
+// Tests of the start and the end of a server, and of its probes.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// Clients that do not read their answers, and those that only seem not to.
+// Tests of clients that do not read their answers, and of clients that only seem not to.
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { metric, post, sample, serveDigits, server, until } from '../support.js';
 
 const STALL = 600;
-/** Milliseconds in which what follows a large evaluation comes. */
+/** Milliseconds within which a large evaluation is answered. */
 const LONG = 20_000;
 serveDigits({ models: [{ path: 'mnist', device: 'cpu', rows: 32 }] }, { stall: STALL });
 
@@ -67,7 +67,7 @@ describe('a client that stops reading', () => {
 });
 
 describe('a client that has patience', () => {
-  // A loop that is kept from running, here of both, looks like a client that reads nothing.
+  // A blocked event loop, here that of both sides, looks like a client that does not read.
   it('gets a large answer however slowly it reads', { retry: 2 }, async () => {
     const before = await left();
     const socket = await mute(large);

@@ -1,4 +1,4 @@
-// Requests that come too slowly.
+// Tests of requests that come too slowly.
 import { connect } from 'node:net';
 
 import { describe, expect, it } from 'vitest';

@@ -84,7 +84,7 @@ describe('a client', () => {
   it('is told when its token comes or goes', async () => {
     await put(listed + entry('late', 'scopes: [sample]'));
     expect((await draw('late-token')).status).toBe(200);
-    // What is wrong leaves the tokens that there were.
+    // A wrong file leaves the tokens as they were.
     await put('- { name: late');
     expect((await draw('late-token')).status).toBe(200);
     await put(listed);

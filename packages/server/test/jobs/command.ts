@@ -1,4 +1,4 @@
-// `dpm serve` and `dpm worker` as processes of their own.
+// Runs `dpm serve` and `dpm worker` as processes.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -7,7 +7,7 @@ const command = fileURLToPath(new URL('../../../../dist/cli/main.js', import.met
 
 /** A process that serves. */
 export class Process {
-  /** Where it is reached. */
+  /** The URL of the server. */
   readonly url: string;
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown[]>;
@@ -18,7 +18,7 @@ export class Process {
     this.url = url;
   }
 
-  /** Resolves when it serves. */
+  /** Starts a process, and resolves once it serves. */
   static async start(...args: string[]): Promise<Process> {
     const child = spawn(
       process.execPath,
@@ -41,7 +41,7 @@ export class Process {
     this.#child.kill(signal);
   }
 
-  /** @returns Its status; null where a signal has ended it. */
+  /** @returns The exit status; null where a signal has ended the process. */
   async ended(): Promise<number | null> {
     const [code] = (await this.#ended) as [number | null];
     return code;

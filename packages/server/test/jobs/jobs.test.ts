@@ -1,4 +1,4 @@
-// Jobs over HTTP, in a spool.
+// Tests of jobs over HTTP, in a spool.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -123,7 +123,7 @@ describe('a job', () => {
     expect(events.at(-1)).toMatchObject({ id: 'done-3', event: 'done', data: { state: 'done', done: 12 } });
     const done = events.map(({ data }) => data.done);
     expect(done).toEqual([...done].sort((a, b) => a - b));
-    // Whoever comes back gets the state first.
+    // A reader that connects again gets the state first.
     const again = await fetch(`${server.url}${answer.headers.get('location')!}/events`, {
       headers: { 'last-event-id': 'done-3' },
     });
@@ -222,7 +222,7 @@ it('goes on after the server has ended', async () => {
     const first = await Server.start({ ...config, drain: 0 });
     ({ id } = (await (await send(first.url)).json()) as { id: unknown });
     await expect(Server.start(config)).rejects.toMatchObject({ code: 'ERR_DPM_CONFIG' });
-    // Nothing of it was cut, as it goes on.
+    // The job goes on later, so no work was cut.
     expect(await first.stop()).toBe(true);
   }
   {

@@ -1,4 +1,4 @@
-// Processes that are killed: nothing that was accepted is lost, and all bytes are those of an undisturbed run.
+// Tests that kill processes: no accepted work is lost, and all bytes are those of an undisturbed run.
 // DPM_KILLS and DPM_KILL_SAMPLES make it long.
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,7 @@ import { hasRedis, RedisServer } from './queue/redis-server.js';
 const kills = Number(process.env.DPM_KILLS ?? 1);
 const samples = Number(process.env.DPM_KILL_SAMPLES ?? 160);
 const patience = 60_000 + kills * 30_000 + samples * 100;
-/** Milliseconds of a chunk's lock, and those that another worker may then take to see it. */
+/** Milliseconds of a chunk's lock, and until another worker has to notice that it has run out. */
 const recovery = 20_000;
 
 interface JobView {
@@ -30,7 +30,7 @@ interface JobView {
 
 const request = { model: 'mnist', sampler: 'ddim', steps: 10, seed: '3', chunk: 64 };
 
-/** Every chunk as it should be. */
+/** The bytes that every chunk has to have. */
 async function expected(count: number): Promise<Buffer> {
   await using model = await DiffusionModel.load('mnist', { device: 'cpu' });
   const { images } = await model.sample({ sampler: 'ddim', steps: 10, seed: 3n, count, format: 'uint8' });
@@ -54,7 +54,7 @@ async function recoveriesOf(url: string, server: Process, id: string, killedAt: 
     .map(({ processedOn = 0 }) => processedOn - Math.max(...killedAt.filter((time) => time < processedOn)));
 }
 
-/** Where one test has its processes, its files and its Redis: ends with all of them. */
+/** The processes, files and Redis of a test, all of which end with it. */
 class Place implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'kills-'));
   readonly #running: Process[] = [];
@@ -165,7 +165,7 @@ describe.skipIf(!hasRedis)('with a queue', () => {
 
 it(`has every job that it took, with a spool, after ${kills} kills`, { timeout: patience }, async () => {
   await using place = new Place();
-  // However slow the machine is, nothing is refused for that.
+  // The long --max-wait keeps even a slow machine from refusing anything.
   const args = ['serve', 'mnist', '--rows', '4', '--max-wait', '3600', '--spool', place.folder];
   const count = Math.min(samples, 320);
   const taken = new Set<string>();
@@ -175,7 +175,7 @@ it(`has every job that it took, with a spool, after ${kills} kills`, { timeout: 
       () => 'answered',
       () => 'reset',
     );
-    // Under a key each, some of them sent as the process ends: taken is what was answered 202.
+    // Each job has its own key. Some are sent as the process ends, and those that got 202 count as taken.
     const sent = Array.from({ length: 4 }, async (_, i) => {
       await sleep(100 * i * Math.random());
       const key = { 'idempotency-key': `job ${kill} ${i}`.replaceAll(' ', '-') };
@@ -183,7 +183,7 @@ it(`has every job that it took, with a spool, after ${kills} kills`, { timeout: 
       if (answer.status === 202) taken.add(((await answer.json()) as JobView).id);
     });
     const settled = Promise.allSettled(sent);
-    // One is taken, whatever becomes of the others.
+    // The kill comes after the first job, so that at least one is taken.
     await sent[0];
     await sleep(300 * Math.random());
     await server.kill();
@@ -207,7 +207,7 @@ it(`has every job that it took, with a spool, after ${kills} kills`, { timeout: 
     expect(own.length).toBe(job.done * 784);
     expect(readdirSync(join(place.folder, id)).filter((name) => name.endsWith('.unfinished'))).toEqual([]);
   }
-  // The same under its key, not a second one.
+  // The same key gives the same job, and no second one.
   const again = await server.post('/v1/jobs', { ...request, count }, { 'idempotency-key': 'job-0-0' });
   expect((await server.json<{ data: JobView[] }>('/v1/jobs')).data).toHaveLength(ids.size);
   expect(again.status).toBe(202);
@@ -220,7 +220,7 @@ it('does what it has accepted when it is told to end', async () => {
   const sent = Array.from({ length: 12 }, (_, i) =>
     server.post('/v1/samples', { model: 'mnist', sampler: 'ddim', steps: 30, seed: i }),
   );
-  // A chunk and the twelve.
+  // The batch has a chunk of the job and the twelve requests.
   await until(async () =>
     /^dpm_requests_unfinished\{model="mnist"\} 13$/m.test((await server.bytes('/metrics')).toString()),
   );
@@ -232,7 +232,7 @@ it('does what it has accepted when it is told to end', async () => {
   const answers = await Promise.all(sent);
   expect(answers.map(({ status }) => status)).toEqual(Array(12).fill(200));
   expect(await server.ended()).toBe(0);
-  // What of the job was not done is done next time.
+  // The rest of the job is done the next time.
   const next = await place.start('serve', 'mnist', '--rows', '4', '--spool', place.folder);
   await until(
     async () => (await next.json<{ data: JobView[] }>('/v1/jobs')).data.every(({ state }) => state === 'done'),

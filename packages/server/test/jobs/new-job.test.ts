@@ -1,4 +1,4 @@
-// What a job is made of, and how its images are found again.
+// Tests of new jobs, and of finding the images of jobs again.
 import { ImageBatch, UNet } from 'dpm-native';
 import { decode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
@@ -26,12 +26,12 @@ type Loose = Record<string, unknown>;
 
 type LabelsGiven = Parameters<UNet['labels']>;
 
-/** A model as far as new jobs ask it: one evaluation a step. */
+/** A model with the methods that new jobs need, and one evaluation for each step. */
 function served({ channels = 3, classes = 10, rowsPerSecond = 1000 } = {}): ServedModel {
   const model: Loose = {
     sampleShape: [channels, 2, 2],
     range: [-1, 1],
-    // What labels are right is the library's to say.
+    // The library itself checks labels.
     unet: {
       info: { classes },
       labels: (...given: LabelsGiven) => UNet.prototype.labels.apply({ info: { classes } } as never, given),
@@ -70,9 +70,9 @@ describe('a new job', () => {
     expect(newJob({ ...body, priority: 'normal' }, served(), own).body.priority).toBe('normal');
     expect(newJob({ ...body, guidance: 0 }, served(), own).rows).toBe(1000);
     expect(newJob({ ...body, guidance: 3 }, served(), own).rows).toBe(2000);
-    // Weights are float32 numbers, of which this is 1.
+    // Weights are float32 numbers, and this one rounds to 1.
     expect(newJob({ ...body, guidance: 1 + 1e-9 }, served(), own).rows).toBe(1000);
-    // 1250 seconds in all, no chunk of which is long.
+    // The job takes 1250 seconds in all, but none of its chunks is long.
     expect(newJob({ ...body, chunk: 1 }, served({ rowsPerSecond: 0.8 }), own).rows).toBe(1000);
   });
 
@@ -108,7 +108,7 @@ describe('a new job', () => {
     expect(newJob({ count, ...others }, served(), own).asked).toBe(asked);
     expect(newJob({ ...body, steps: 11 }, served(), own).asked).not.toBe(asked);
     expect(newJob(body, { ...served(), digest: 'cd'.repeat(32) }, own).asked).not.toBe(asked);
-    // Also where the seed is drawn.
+    // This holds for drawn seeds, too.
     const { seed: _, ...unseeded } = body;
     const drawn = [newJob(unseeded, served(), own), newJob(unseeded, served(), own)] as const;
     expect(drawn[0].asked).toBe(drawn[1].asked);

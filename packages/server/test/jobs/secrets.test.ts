@@ -1,4 +1,4 @@
-// Secrets of every kind that a server is given, and all that it logs.
+// Tests that no secret of a server, of any kind, appears in its log.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -23,7 +23,7 @@ const passwords = {
 const { token, entry } = newToken('client');
 const other = newToken('stranger').token;
 
-/** `dpm serve` that tells everything. */
+/** A `dpm serve` that logs everything. */
 class LoudServer {
   output = '';
   readonly #child;
@@ -53,7 +53,7 @@ class LoudServer {
     await this.#ended;
   }
 
-  /** The secrets that it has told of. */
+  /** The secrets that its log has. */
   get told(): string[] {
     return [...Object.values(passwords), token, other].filter((secret) => this.output.includes(secret));
   }

@@ -1,4 +1,4 @@
-// What every store of jobs does, whoever draws the chunks.
+// Tests that every store of jobs has to pass.
 import { DpmError } from 'dpm-native';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
@@ -10,7 +10,7 @@ import { jobOf } from './job-of.js';
 /** A store whose chunks are drawn by a function. */
 export interface Harness {
   store: JobStore;
-  /** Ends what draws, or begins it again with what is kept. */
+  /** Ends the part that draws, or starts it again with the jobs that are kept. */
   stop(): Promise<void>;
   start(draw: DrawChunk): Promise<void>;
   /** Removes everything. */
@@ -19,7 +19,7 @@ export interface Harness {
 
 const text = (job: Job, chunk: number): Uint8Array => Buffer.from(`${job.id} ${job.body.seed} ${chunk}`);
 
-/** Draws at once, and notes what. */
+/** Draws at once, and notes the chunks. */
 function drawing(): { draw: DrawChunk; drawn: number[] } {
   const drawn: number[] = [];
   return {
@@ -257,7 +257,7 @@ export function describeStore(name: string, open: () => Promise<Harness>): void 
       expect(await harness.store.purge()).toBe(2);
       expect((await harness.store.list()).map(({ job }) => job.id)).toEqual([waiting.id]);
       expect(await harness.store.get(done.id)).toBeUndefined();
-      // As if it had never been.
+      // The store then behaves as if the job had never been there.
       await harness.store.add(done);
       await comesTo(done, 'done');
     });

@@ -1,4 +1,4 @@
-// A worker beside a server: jobs over HTTP, through a queue.
+// Tests of a worker beside a server, with jobs over HTTP through a queue.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

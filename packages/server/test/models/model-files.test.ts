@@ -1,4 +1,4 @@
-// What lies below the path of a model.
+// Tests of finding the files of a model.
 import { mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

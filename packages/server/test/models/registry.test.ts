@@ -1,4 +1,4 @@
-// Models that come and go while the server runs.
+// Tests of models that come and go while the server runs.
 import { createHash } from 'node:crypto';
 import { cp, mkdir, mkdtemp, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -22,7 +22,7 @@ let root: string;
 let server: Server;
 let small: Server;
 
-/** Of the bundled model; a server with a budget has room for one and a half. */
+/** Bytes of the bundled model. A server with a budget has room for one and a half of it. */
 let bytes: number;
 
 const headers = { authorization: 'Bearer secret' };
@@ -161,7 +161,7 @@ describe('a model', () => {
   it('has no links that lead out of those folders', async () => {
     const inside = await copy('linked');
     const weights = 'unet/diffusion_pytorch_model.safetensors';
-    // As the cache of the hub has it: names beside what they stand for.
+    // The cache of Hugging Face's hub has such links, from names to files beside them.
     await mkdir(join(root, 'blobs'));
     await rename(join(inside, weights), join(root, 'blobs/weights'));
     await symlink('../../blobs/weights', join(inside, weights));
@@ -178,7 +178,7 @@ describe('a model', () => {
     expect(await leading('gamma.json', join(digits, 'gamma.json'))).toEqual(forbidden);
     expect(await leading('heads/more', digits)).toEqual(forbidden);
     expect(await leading('gamma.json', join(root, 'nowhere'))).toEqual(forbidden);
-    // A circle, which has no end.
+    // This link makes a circle, which has no end.
     expect(await leading('around', '.')).toEqual(forbidden);
     expect(await leading('gamma.json', join(root, 'new/gamma.json'))).toEqual([200, undefined, undefined]);
     await mkdir(join(inside, '.git'));
@@ -225,7 +225,7 @@ describe('the end of a server', () => {
     await new Promise((resolve) => setTimeout(resolve, 30));
     await ending.stop();
     const answer = await put_;
-    // It is refused, or its connection ended with the server.
+    // The request is refused, or its connection ends with the server.
     if (answer !== null) expect(answer.status).toBe(503);
   });
 });
@@ -299,7 +299,7 @@ describe('a budget of memory', () => {
     const ids = async () =>
       ((await ask('GET', '/v1/models', undefined, small)).json.data as { id: string }[]).map(({ id }) => id);
     expect(await ids()).toEqual(['pinned', 'idle']);
-    // One that works does not go, the pinned one never does.
+    // A working model is not dropped, and a pinned one never is.
     const running = draw('idle', { sampler: 'ddpm', steps: 500 }, small);
     await untilDraws(small, headers);
     expect((await put('third', { path, evict: true }, small)).status).toBe(507);
@@ -316,14 +316,14 @@ describe('a budget of memory', () => {
   it('is not exceeded by what is loaded in vain', async () => {
     const load = vi.spyOn(DiffusionModel, 'load');
     const path = join(root, 'other');
-    // What a loaded model takes depends on the instruction set, what its file says does not.
+    // The bytes of a loaded model depend on the instruction set, those that its file tells do not.
     const least = await leastBytes({ id: 'fourth', path, device: 'cpu' });
     const enginesBeyond = (free: number): number => Math.floor(free / least) + 1;
     expect((await put('fourth', { path, engines: enginesBeyond(0.5 * bytes) }, small)).status).toBe(507);
-    // One can go, which is not enough.
+    // Only one model can be dropped, which is not enough.
     expect((await put('fourth', { path, engines: enginesBeyond(1.5 * bytes), evict: true }, small)).status).toBe(507);
     expect(load).not.toHaveBeenCalled();
-    // In half precision, as a card would have them, they fit.
+    // The weights fit in half precision, as on a card.
     expect((await put('fourth', { path, engines: 2, device: 'auto', evict: true }, small)).status).toBe(507);
     expect(load).toHaveBeenCalledTimes(2);
     load.mockRestore();
@@ -342,10 +342,10 @@ describe('a budget of memory', () => {
       registry.use('a');
       await add('d', true);
       expect(registry.models.map(({ id }) => id)).toEqual(['a', 'b', 'd']);
-      // To be loaded counts as a use.
+      // Loading counts as a use.
       await add('e', true);
       expect(registry.models.map(({ id }) => id)).toEqual(['a', 'd', 'e']);
-      // To be looked at does not.
+      // Reading about a model does not count as a use.
       registry.get('a');
       await add('f', true);
       expect(registry.models.map(({ id }) => id)).toEqual(['d', 'e', 'f']);

@@ -1,4 +1,4 @@
-// A configuration that is read again while the server runs.
+// Tests of reading the configuration again while the server runs.
 import { appendFile, cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -92,7 +92,7 @@ describe('the models of a server', () => {
     expect(await draw('changing')).toBe(200);
     const told = { ready: true, reasons: [], warnings: ['changing was not loaded: ERR_DPM_FILE'] };
     expect(await json('/readyz')).toEqual(told);
-    // It is tried each time, and no warning outlives its reason.
+    // A model that failed is tried each time, and its warning goes once it loads.
     await reload(same, broken);
     expect(await json('/readyz')).toEqual(told);
     await reload(same, { id: 'changing', path: join(root, 'changing'), ...options });
@@ -135,7 +135,7 @@ describe('a registry', () => {
     expect(await registry.adopt('client', { ...put, rows: 2 })).toBe(false);
     expect(await registry.adopt('client', { id: 'client', ...put })).toBe(true);
     expect(registry.configured).toEqual(['file', 'client']);
-    // What a client puts in the place of a model of the configuration is the client's.
+    // A model that a client puts in the place of a configured one belongs to the client.
     await registry.put('file', put);
     expect(registry.configured).toEqual(['client']);
     await registry.close();

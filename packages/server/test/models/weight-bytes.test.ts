@@ -1,4 +1,4 @@
-// What a model takes at least, told before it is loaded.
+// Tests of the least bytes of a model, known before it is loaded.
 import { cp, mkdtemp, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// Batches that have samples and make no steps.
+// Tests of batches that have samples and make no steps.
 import { ReplicatedBatcher } from 'dpm-native';
 import Fastify from 'fastify';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';

@@ -1,4 +1,4 @@
-// What logs have of errors, and what not.
+// Tests of the fields of errors that logs have, and of those that they leave out.
 import { once } from 'node:events';
 
 import { DpmError } from 'dpm-native';
@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { loggerOf } from '../../src/observe/log.js';
 import { hasRedis, RedisServer } from '../jobs/queue/redis-server.js';
 
-/** What a line has of an error that is logged. */
+/** The part of a log's line that shows an error. */
 function logged(error: unknown): { text: string; err: Record<string, unknown> } {
   let text = '';
   loggerOf('info', { write: (line) => (text += line) }).error({ err: error }, 'it failed');

@@ -1,4 +1,4 @@
-// What a server tells OpenTelemetry of its requests.
+// Tests of the spans that a server records with OpenTelemetry.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -44,7 +44,7 @@ function tearDown(): void {
 }
 afterEach(tearDown);
 
-/** The spans of a name, in the order in which they ended. */
+/** The spans with a name, in the order in which they ended. */
 const spans = (name: string): ReadableSpan[] => exporter.getFinishedSpans().filter((span) => span.name === name);
 const milliseconds = ([seconds, nanoseconds]: [number, number]): number => 1e3 * seconds + nanoseconds / 1e6;
 

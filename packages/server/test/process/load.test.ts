@@ -1,4 +1,4 @@
-// A server under load: everything that it takes is done, and equal requests get equal bytes.
+// Tests of a server under load: all accepted work is done, and equal requests get equal bytes.
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';

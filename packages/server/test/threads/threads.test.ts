@@ -1,4 +1,4 @@
-// What other threads do is what this one would do, and this one goes on meanwhile.
+// Tests that other threads give the results that this one would give, and that this one goes on meanwhile.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -110,7 +110,7 @@ describe('a server that does nothing in line', () => {
   });
 });
 
-/** What work gives, which never takes the event loop for half as long as the same work would that blocks it. */
+/** Runs work, and expects it to block the event loop for less than half as long as work on the loop itself. */
 async function unblocked<T>(work: () => Promise<T>, blocking: () => unknown): Promise<T> {
   const began = performance.now();
   blocking();
@@ -119,14 +119,14 @@ async function unblocked<T>(work: () => Promise<T>, blocking: () => unknown): Pr
   delays.enable();
   await sleep(20);
   const result = await work();
-  // What blocks is seen by the turn after it.
+  // The turn after a block shows it.
   await sleep(20);
   delays.disable();
   expect(delays.max / 1e6).toBeLessThan(most);
   return result;
 }
 
-/** What else the machine does takes the event loop's time, too. */
+/** Other work on the machine takes time of the event loop, too. */
 const mayWait = { retry: 3 };
 
 describe('a pool of threads', () => {

@@ -1,4 +1,4 @@
-// The number of steps where nobody says it stands in the library alone: with another one there, all of the server has that one.
+// Tests of the default number of steps: it stands in the library alone, and the whole server uses it.
 import { expect, it, vi } from 'vitest';
 
 import { get, post, serveDigits, server } from '../../support.js';

@@ -1,4 +1,4 @@
-// Events of a job, from what its store tells.
+// Tests of the events of a job.
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { expect, it } from 'vitest';
@@ -7,7 +7,7 @@ import { eventsOf } from '../../../src/http/routes/job-events.js';
 import type { JobState, JobStore } from '../../../src/jobs/store.js';
 import { jobOf } from '../../jobs/job-of.js';
 
-/** A store of one job, as far as events ask it: what changes is told to those who wait at that moment. */
+/** A store of one job with the methods that events need. A change ends the waits that go on at that moment. */
 class OneJob {
   readonly waiting = new Set<() => void>();
   state: JobState | undefined = { job: jobOf(), state: 'running', doneChunks: 0, failures: [] };

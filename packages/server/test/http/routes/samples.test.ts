@@ -1,4 +1,4 @@
-// Samples as HTTP gives them are those of the library, in every form.
+// Tests that samples over HTTP are those of the library, in every form.
 import { decode } from 'fast-png';
 import { describe, expect, it } from 'vitest';
 
@@ -90,7 +90,7 @@ describe('JSON', () => {
     const started = await sample({ init });
     const { images } = await model.sample({ ...request, init: states, format: 'uint8' });
     expect(pngs(started.json.images)).toEqual([Buffer.from(images.toPng())]);
-    // A trajectory of its own has no number of steps beside it.
+    // A request with a trajectory has no number of steps.
     const timed = await sample({ steps: undefined, options: { timesteps: [900, 500, 100] } });
     expect(timed.json.evaluations).toBe(3);
   });

@@ -1,4 +1,4 @@
-// Jobs in Redis, and the workers that draw them.
+// Tests of jobs in Redis, and of the workers that draw them.
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-// What goes wrong around a queue: payloads of others, models that go, Redis that is not there.
+// Tests of faults around a queue: foreign payloads, models that go, Redis that is gone.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -61,7 +61,7 @@ describe.skipIf(!hasRedis)('a queue', () => {
     return worker;
   }
   const bytes: DrawChunk = () => Promise.resolve(Buffer.from('x'));
-  /** Draws until it is told not to. */
+  /** Draws until it is aborted. */
   function held(): { draw: DrawChunk; begun: number[]; release: () => void } {
     const begun: number[] = [];
     let release = (): void => undefined;
@@ -83,7 +83,7 @@ describe.skipIf(!hasRedis)('a queue', () => {
     const odd = { job: { ...other, digest: '../'.repeat(20) }, round: 0, before: 0, isCancelled: false };
     await queue.add('job', odd, { jobId: other.id });
     expect((await store.list()).map(({ job: { id } }) => id)).toEqual([job.id]);
-    // Names of Redis that are no jobs, and a job that no server has sent.
+    // These are names of Redis that are not jobs, and a job that no server has sent.
     for (const id of ['meta', 'events', 'id', 'wait', 'waiting-children', `${job.id}:dependencies`, other.id, '1']) {
       expect(await store.get(id)).toBeUndefined();
       await store.cancel(id);
@@ -120,7 +120,7 @@ describe.skipIf(!hasRedis)('a queue', () => {
     for (const job of jobs) await store.add(job);
     await until(() => tries.includes('any') && tries.includes('cpu-test'));
     await sleep(500);
-    // Two of each were taken at once.
+    // Each worker takes two at once.
     expect(tries.length).toBeLessThanOrEqual(8);
     await work(bytes, { engines: ['cpu-test', 'any'] });
     for (const job of jobs) await until(async () => (await store.get(job.id))!.state === 'done');
@@ -169,7 +169,7 @@ describe.skipIf(!hasRedis)('a queue', () => {
     await sleep(1500);
     isBroken = false;
     await store.retry(job.id);
-    // Others that fail take what is old with them.
+    // BullMQ removes old jobs whenever another one fails.
     const other = jobOf({ body: { ...job.body, seed: '8' } });
     await store.add(other);
     await until(async () => (await store.get(other.id))?.state === 'failed');

@@ -21,7 +21,7 @@ async function answers(port: number): Promise<boolean> {
     const socket = connect(port, '127.0.0.1', () => socket.write('PING\r\n'));
     socket.on('data', (data) => {
       socket.destroy();
-      // It also answers who has no password.
+      // Redis answers without the password, too, with NOAUTH.
       resolve(/^(\+PONG|-NOAUTH)/.test(data.toString()));
     });
     socket.on('error', () => {
@@ -30,7 +30,7 @@ async function answers(port: number): Promise<boolean> {
   });
 }
 
-/** A Redis that writes everything at once, so that it has it all after it was killed. */
+/** A Redis that writes everything at once, so that nothing is lost when it is killed. */
 export class RedisServer {
   readonly url: string;
   readonly #port: number;

@@ -1,4 +1,4 @@
-// Places for samples: a folder, and what speaks S3.
+// Tests of places for samples: a folder, and a server that speaks S3.
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server as HttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -13,7 +13,7 @@ import { openResults } from '../../../src/jobs/results/open-results.js';
 import type { Results } from '../../../src/jobs/results/results.js';
 import { replaceFile, writeOnce } from '../../../src/jobs/files/write-once.js';
 
-/** PUT that leaves what is there, HEAD and GET, as S3 has them. */
+/** A server with S3's HEAD, GET, and a PUT that leaves existing objects. */
 class Bucket {
   readonly objects = new Map<string, Buffer>();
   readonly asked: string[] = [];
@@ -150,7 +150,7 @@ it('says which package is missing', async () => {
 
 it('leaves nothing where a file cannot be written', async () => {
   const place = join(folder, 'taken');
-  // It does not come back by what is written into it.
+  // Writing into a removed folder does not bring it back.
   await expect(writeOnce(join(place, 'inside'), 'x')).rejects.toMatchObject({ code: 'ENOENT' });
   await mkdir(place);
   await writeOnce(join(place, 'inside'), 'x');

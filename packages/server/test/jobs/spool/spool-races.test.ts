@@ -1,4 +1,4 @@
-// What happens to the jobs of a folder at the same moment, and when its files are not as they should be.
+// Tests of concurrent operations on the jobs of a folder, and of faulty files.
 import { spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -90,7 +90,7 @@ it('goes on with a job whose end cannot be written', async () => {
   await rm(join(folder, job.id), { recursive: true });
   await expect(store.cancel(job.id)).rejects.toThrow();
   expect((await store.get(job.id))!.state).toBe('running');
-  // Nothing but a whole job is a folder.
+  // Only a whole job has a folder.
   expect(await readdir(folder)).toEqual(['lock']);
 });
 

@@ -1,4 +1,4 @@
-// Jobs in a folder.
+// Tests of jobs in a folder.
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { describeStore } from '../store-suite.js';
 
 const keep = 60_000;
 
-/** Whoever asks the store asks the one that is open now. */
+/** A store that passes all calls on to the one that is open now. */
 class SpoolHarness {
   #store: SpoolStore;
   readonly folder: string;
@@ -199,7 +199,7 @@ describe('the folder of a spool', () => {
       code: 'ERR_DPM_CONFIG',
       message: expect.stringMatching(message) as string,
     });
-    // It has let go of it.
+    // The store has released the folder.
     await rm(join(folder, job.id), { recursive: true });
     await open();
   });
