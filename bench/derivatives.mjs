@@ -1,4 +1,5 @@
-// What a derivative of a network costs beside an evaluation: milliseconds, medians of alternated rounds; MiB of maps of one
+// Measures the cost of derivatives of a network beside that of an evaluation: milliseconds, medians of alternated rounds; MiB of maps of
+// one
 // sample and multiply-adds.
 //
 //   npm run build && node bench/derivatives.mjs [MODEL] [ROUNDS]

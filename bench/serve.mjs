@@ -1,4 +1,4 @@
-// Requests that come at any time, served by a batcher and by a run at a time: the table of RESULTS.md.
+// Compares serving requests that come at any time by a batcher and by one run after another: the table of RESULTS.md.
 //
 //   node bench/serve.mjs [--seconds N] [--rounds N] [--out FILE]
 //

@@ -1,4 +1,4 @@
-// What a change costs: the same calls on the builds of two checkouts, in turns, in one process.
+// Measures the cost of a change: the same calls on the builds of two checkouts, in turns, in one process.
 //
 //   npm run build && node bench/two-trees.mjs BEFORE AFTER [--rounds N] [--json FILE]
 //

@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 'use strict';
-// What differs from the commit that all checks were last run of: from where this branch left main, and on main from the commit
+// Lists the files that differ from the commit of the last full checks: from where this branch left main, and on main from the commit
 // that .ci/checked names. Uncommitted and new files count.
 //
 //   scripts/changed.cjs              the files, one a line
-//   scripts/changed.cjs PATTERN...   whether one of them matches a regular expression: exits with 0, else with 3, which no failure does
+//   scripts/changed.cjs PATTERN...   exits with 0 if one of them matches a regular expression, with 3 if none does, as no failure does
 //
 // Where the commit is not in the history, everything counts as changed: the one line is `everything`, every PATTERN matches.
 const { execFileSync } = require('node:child_process');
@@ -27,7 +27,7 @@ function attempt(...words) {
   }
 }
 
-/** The commit that all checks were last run of; undefined where it is not in the history. */
+/** The commit of the last full checks; undefined where it is not in the history. */
 function checked() {
   const [commit] = lines(readFileSync(path.join(root, '.ci', 'checked'), 'utf8')).filter(
     (line) => !line.startsWith('#'),
@@ -45,14 +45,14 @@ function base() {
   return checked();
 }
 
-/** Paths from the root, of files that are gone, too; undefined where everything counts. */
+/** The paths of changed and removed files from the root; undefined where everything counts. */
 function changedFiles(from = base()) {
   if (from === undefined) return undefined;
   const untracked = git('ls-files', '--others', '--exclude-standard');
   return new Set([...lines(git('diff', '--name-only', '--no-renames', from)), ...lines(untracked)]);
 }
 
-/** Whether one of the changed files matches a pattern. */
+/** Tells whether one of the changed files matches a pattern. */
 function touches(patterns, changed = changedFiles()) {
   return (
     changed === undefined || [...changed].some((file) => patterns.some((pattern) => new RegExp(pattern).test(file)))

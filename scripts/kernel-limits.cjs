@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 'use strict';
-// What kernels cost: their instructions (of cuobjdump -sass) and registers (of ptxas -v) against a list of limits.
+// Compares the cost of kernels, their instructions (of cuobjdump -sass) and registers (of ptxas -v), with a list of limits.
 //
 //   node kernel-limits.cjs LIMITS SASS PTXAS_LOG
 const { readFileSync } = require('node:fs');

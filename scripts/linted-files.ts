@@ -1,26 +1,26 @@
-// Prints what prettier or eslint has to read, one a line; `.` for everything.
+// Prints the files that prettier or eslint has to read, one a line, or `.` for everything.
 //
 //   tsx scripts/linted-files.ts prettier|eslint all|changed
 //
-// Whether a file is formatted depends on it alone. Rules know types: they read what imports a changed file, too.
+// The formatting of a file depends on it alone. Rules know types, so they also read the files that import a changed file.
 import { existsSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 import { imported, readSources } from '../test/architecture/imports.js';
 
-/** These say what every file is checked for. */
+/** Files that configure the checks of every file. */
 const concernsAll =
   /^(\.prettier.*|eslint\.config\.js|tsconfig.*\.json|package(-lock)?\.json|scripts\/(lint|linted-files\.ts|setup))$/;
 
-/** Files that import one of those, types included. */
+/** Finds the files that import one of these, types included. */
 function importersOf(changed: ReadonlySet<string>, root: string): string[] {
   const sources = readSources(root, ['lib', 'packages', 'test', 'bench', 'examples', 'scripts']);
   const scripts = [...sources.keys()].filter((file) => file.endsWith('.ts') && !file.includes('node_modules/'));
   return scripts.filter((file) => imported(file, sources).some((target) => changed.has(target)));
 }
 
-/** What a tool has to read of a working tree where these files have changed; undefined: all. */
+/** The files that a tool has to read where these files have changed; undefined for all files. */
 export function lintedFiles(tool: string, changed: ReadonlySet<string> | undefined, root: string): string[] {
   if (changed === undefined || [...changed].some((file) => concernsAll.test(file))) return ['.'];
   const there = [...changed].filter((file) => existsSync(`${root}/${file}`));

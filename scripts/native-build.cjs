@@ -13,7 +13,7 @@ const path = require('node:path');
 const { parseArgs } = require('node:util');
 
 const root = path.resolve(__dirname, '..');
-// Not strict: prebuildify passes the arguments that node-gyp would get, and none of them matters here.
+// Parsing is not strict, as prebuildify passes the arguments that node-gyp would get, and none of them matters here.
 const { values: options } = parseArgs({
   strict: false,
   options: {
@@ -75,7 +75,7 @@ const out = path.resolve(home, options.out ?? path.join('build', options.config)
 fs.mkdirSync(out, { recursive: true });
 for (const file of fs.readdirSync(built)) {
   if (!/\.(node|so|dylib|dll)$/.test(file)) continue;
-  // Under its final name at once: a process that has the old file mapped keeps it.
+  // A rename puts the file in place at once, and a process that has mapped the old file keeps it.
   const temporary = path.join(out, `${file}.${process.pid}.tmp`);
   fs.copyFileSync(path.join(built, file), temporary);
   fs.renameSync(temporary, path.join(out, file));

@@ -2,8 +2,8 @@
 //
 //   npm run near [-- --seconds N]    for about so long, default 10; `npm test` runs all
 //
-// Nearest first: tests in the folder that mirrors the changed file's room, then by the number of imports or includes in between. How
-// long a test takes is what vitest noted when it last ran.
+// Tests in the folder that mirrors the changed file's room come first, then others by the number of imports or includes in between. The
+// time of a test is the one that vitest noted when it last ran.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -19,7 +19,7 @@ const { changedFiles, root } = createRequire(import.meta.url)('./changed.cjs') a
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '10' } } });
 const folders = ['lib', 'packages/server/src', 'packages/server/test', 'native', 'cuda', 'test'];
 const sources = readSources(root, folders);
-/** Of a file that has never run, and at least of every one: a worker has to start. */
+/** Seconds for a file that has never run, and the least for any file, as a worker has to start. */
 const LEAST_SECONDS = 1;
 
 /** Imports between each file and the changed one that it depends on, for all that depend on one. */
@@ -30,7 +30,7 @@ function distancesFrom(changed: readonly string[]): Map<string, number> {
   }
   const distances = new Map(changed.map((file) => [file, 0]));
   for (const [file, distance] of distances) {
-    // Who includes a header depends on its source.
+    // A file that includes a header depends on its source.
     const header = file.replace(/\.(cc|cu)$/, '.h');
     for (const next of [...(importers.get(file) ?? []), header]) {
       if (!distances.has(next)) distances.set(next, distance + (next === header ? 0 : 1));
@@ -69,7 +69,7 @@ function noted(): Map<string, number> {
   return new Map(results.map(([name, { duration }]) => [name.replace(/^[^:]*:\/?/, ''), duration / 1000]));
 }
 
-/** As many of the nearest as fit into the time. */
+/** Chooses as many of the nearest files as fit into the time. */
 function within(files: readonly string[], seconds: number): string[] {
   const took = noted();
   let sum = 0;
@@ -84,12 +84,12 @@ function run(command: string, ...words: string[]): void {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-/** Runs native tests, a file after the other, until the time is over: how long each takes is not noted anywhere. How many were run. */
+/** Runs native tests, one file after the other, until the time is over, as their times are not known. Returns how many were run. */
 function runNative(tests: readonly string[], seconds: number): number {
   const build = 'build/cmake';
   const cache = `${root}/${build}/CMakeCache.txt`;
   if (!existsSync(cache)) run('node', 'scripts/native-build.cjs', '--tests');
-  // A build of the addon alone leaves them out.
+  // A build of the addon alone has no native tests.
   const cached = readFileSync(cache, 'utf8');
   const wanted = ['DPM_TESTS', 'DPM_CARD_TESTS'].filter((name) => !new RegExp(`^${name}:BOOL=ON$`, 'm').test(cached));
   if (wanted.length > 0) run('cmake', '-S', '.', '-B', build, ...wanted.map((name) => `-D${name}=ON`));

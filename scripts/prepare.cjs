@@ -1,5 +1,5 @@
 'use strict';
-// npm runs this in a checkout and for git dependencies, never for those who install the published package. It makes the
+// Script that npm runs in a checkout and for git dependencies, but not when the published package is installed. It makes the
 // package usable: the addon, unless one that loads is there already, and dist/.
 const { spawnSync } = require('node:child_process');
 const { cpSync } = require('node:fs');

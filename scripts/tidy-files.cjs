@@ -11,7 +11,7 @@ const { changedFiles, git, lines, root } = require('./changed.cjs');
 
 const [database, which] = process.argv.slice(2);
 
-// Every source once: the kernels, compiled per instruction set, for the first of them.
+// Each source is read once: kernels, which are compiled for each instruction set, for the first of them.
 function commands() {
   const once = new Map();
   for (const each of JSON.parse(readFileSync(path.join(database, 'compile_commands.json'), 'utf8'))) {
@@ -22,7 +22,7 @@ function commands() {
   return once;
 }
 
-// What a file includes is found by the end of its path: too many files at worst, which costs time only.
+// Included files are found by the end of their paths. At worst this finds too many, which only costs time.
 function includers(sources) {
   const included = new Map();
   for (const file of sources) {
@@ -50,7 +50,7 @@ function reached(changed) {
   return found;
 }
 
-// These say what every file is checked for, and how it is compiled.
+// These files configure the checks and the compilation of every file.
 const concernsAll = (file) =>
   /^(\.clang-tidy|CMakeLists\.txt|cmake\/.*|scripts\/(lint|setup|tidy-files\.cjs))$/.test(file);
 

@@ -1,4 +1,5 @@
-// What typedoc need not find documented: members of types without a name ({ kind: 'none' }), which the text of the type around
+// Excludes members from typedoc's check for documentation: those of types without a name ({ kind: 'none' }), which the text of the type
+// around
 // them explains, and [Symbol.dispose], which always does the same.
 import { Converter, ReflectionKind } from 'typedoc';
 

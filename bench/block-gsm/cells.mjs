@@ -15,9 +15,9 @@ import {
 
 const trueCount = 400_000;
 const gammaCount = 20_000;
-/** Seeds of the true blocks, of those behind the second moments and of those behind the floor. */
+/** The seeds of three sets of true blocks: those to compare with, those for the second moments and those for the floor. */
 const seeds = { truth: 1, gamma: 2, floor: 3 };
-/** Network time at t = 1. */
+/** The network's time at t = 1. */
 const timeScale = 999;
 
 const momentsOf = (blocks) => moments(features(blocks), featureCount);
@@ -40,13 +40,13 @@ export class BlockProblem {
     this.#gamma = new Float64Array(this.#schedule.steps + 1);
   }
 
-  /** The distance of as many true blocks. */
+  /** The distance of equally many true blocks, as the floor. */
   floor(samples) {
     const blocks = drawBlocks(this.#variances, samples, new RandomStream(seeds.floor));
     return frechetDistance(momentsOf(blocks), this.#truth);
   }
 
-  /** The table m_n where K steps need it. */
+  /** Computes the table m_n, if K steps need it. */
   #gammaFor(steps) {
     for (const { t } of discreteTransitions(this.#schedule, { steps })) {
       if (this.#gamma[t] !== 0) continue;
@@ -64,7 +64,7 @@ export class BlockProblem {
     return samplers[sampler](this.#schedule, { ...options, ...gamma, steps });
   }
 
-  /** Frechet distance of `samples` blocks of one seed from true ones. */
+  /** The Frechet distance of `samples` blocks of one seed from true ones. */
   async distance(row, steps, samples, seed) {
     const program = this.#program(row, steps);
     const posteriors = new Map();

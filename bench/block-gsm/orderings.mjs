@@ -1,6 +1,6 @@
 // The orderings that published comparisons on images have, as far as exact predictions can show them.
 
-/** Each says `left > factor * right`; a list on the right is its largest or smallest, as `of` says. */
+/** Each ordering says `left > factor * right`. A list on the right counts as its largest or smallest value, as `of` says. */
 const claims = [
   { steps: 10, left: 'euler-maruyama', factor: 1.5, right: ['ancestral'] },
   { steps: 10, left: 'ancestral', factor: 1.5, right: ['probability-flow'] },
@@ -17,9 +17,9 @@ function textOf({ steps, left, factor, right, of }, label) {
 }
 
 /**
- * Which orderings hold.
+ * Finds which orderings hold.
  *
- * @param {(row: string, steps: number) => number | undefined} distance - A cell's; undefined where it was not computed.
+ * @param {(row: string, steps: number) => number | undefined} distance - The distance of a cell; undefined where it was not computed.
  * @param {(row: string) => string} label
  * @returns {{ text: string, holds: boolean | null }[]} Null: a cell is missing.
  */

@@ -11,10 +11,10 @@ export const blockSize = 16;
 const scaleCount = 32;
 const largestVariance = 0.35;
 
-/** Numbers [n, featureCount] that `features` gives. */
+/** The numbers that `features` gives for each block. */
 export const featureCount = 4;
 
-/** The variances s^2 of the scales, evenly spaced in ln from `smallest`. */
+/** The variances s^2 of the scales, evenly spaced in ln s^2 from `smallest`. */
 export function scaleVariances(smallest) {
   const [low, high] = [Math.log(smallest), Math.log(largestVariance)];
   return Float64Array.from({ length: scaleCount }, (_, j) => Math.exp(low + (j / (scaleCount - 1)) * (high - low)));
@@ -28,7 +28,7 @@ export class RandomStream {
     this.#generator = xoroshiro128plus(seed);
   }
 
-  /** Uniform in (0, 1). */
+  /** Draws a uniform number in (0, 1). */
   uniform() {
     return ((this.#generator.next() >>> 0) + 0.5) * 2 ** -32;
   }
@@ -60,7 +60,7 @@ export function drawBlocks(variances, count, random) {
   return blocks;
 }
 
-/** ln A of the VP-SDE with rates 0.1 to 20 at t in [0, 1]; equal to that of the discrete schedule at t = n / 1000. */
+/** The value of ln A of the VP-SDE with rates 0.1 to 20 at t in [0, 1]. At t = n / 1000 it equals that of the discrete schedule. */
 export const logSignalPower = (t) => -(0.1 * t + 9.95 * t * t);
 
 /**
@@ -95,7 +95,7 @@ export class ScalePosterior {
     this.#weights = new Float64Array(variances.length);
   }
 
-  /** Makes the means those of a block with this ||x||^2. */
+  /** Computes the means for a block with this ||x||^2. */
   condition(squaredNorm) {
     const [weights, count] = [this.#weights, this.#weights.length];
     let largest = -Infinity;
@@ -128,7 +128,7 @@ function squaredNorm(x, start) {
  * The exact noise prediction E[eps | x_t] and, where one is asked for, the exact target of a variance head: `npr`
  * E[(eps - eps_hat)^2 | x_t] = (A / B) diag Cov(x_0 | x_t), `sn` E[eps^2 | x_t], which is eps_hat^2 more (Bao et al. 2022).
  *
- * @param {ScalePosterior} posterior - Of the time of `x`.
+ * @param {ScalePosterior} posterior - The posterior at the time of `x`.
  * @param {Float32Array} x - States, [n, 16].
  * @param {'npr' | 'sn' | null} kind
  * @returns {{ out: Float32Array, head?: Float32Array }}

@@ -1,4 +1,4 @@
-// The samplers of the table. Those of the SDE run without clipping, the others clip the data prediction to the data's range.
+// The samplers of the table. Samplers of the SDE run without clipping, the others clip the data prediction to the data's range.
 
 const stochastic = { clip: 'static', lastNoiseClip: 2 };
 const largeOrDeterministic = { clip: 'static', lastNoiseClip: 1 };

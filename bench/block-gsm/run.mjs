@@ -60,7 +60,7 @@ function runOptions() {
   };
 }
 
-/** The mean over seeds, and the values it is of. */
+/** Computes the mean over seeds, and the value of each seed. */
 async function computeCell(problem, row, steps, { samples, seeds }) {
   const values = [];
   for (let seed = 0; seed < seeds; ++seed) values.push(await problem.distance(row, steps, samples, seed));
@@ -76,7 +76,7 @@ async function computeCell(problem, row, steps, { samples, seeds }) {
   };
 }
 
-/** All cells that can be computed; what failed is reported and leaves the others alone. */
+/** Computes all cells. A cell that fails is reported, and the others go on. */
 async function computeCells(problem, options) {
   const [cells, failures] = [[], []];
   const progress = progressBar('block-gsm', false);

@@ -1,7 +1,7 @@
-// Whether outputs of the card agree with others, as rows.
+// Checks whether outputs of the card agree with others, and makes rows of that.
 import { printRow } from './settings.mjs';
 
-/** Largest difference, relative to the largest value or one; and, for bf16, relative L2. */
+/** The arithmetics with limits on the largest difference, relative to the largest value or one, and for bf16 on the relative L2. */
 export const arithmetics = [
   { name: 'f32 exact', options: { dtype: 'f32', exact: true }, largest: 2e-5 },
   { name: 'f32', options: { dtype: 'f32' }, largest: 5e-5 },
@@ -10,10 +10,10 @@ export const arithmetics = [
   { name: 'bf16', options: { dtype: 'bf16' }, largest: 3e-2, l2: 2e-2 },
 ];
 
-/** For what magnifies roundings. */
+/** The limits for computations that magnify roundings. */
 export const wider = ({ largest, l2, ...rest }) => ({ ...rest, largest: 3 * largest, l2: l2 && 3 * l2 });
 
-/** Normal numbers, always the same ones. */
+/** Draws normal numbers, always the same ones. */
 export function normals(length) {
   let state = 1;
   const uniform = () => {
@@ -40,13 +40,13 @@ function relativeL2(actual, expected) {
 export class Agreement {
   #problems = [];
 
-  /** Rows of pairs, each of an output of the card and what it should be. */
+  /** Makes rows of pairs, each of an output of the card and the expected one. */
   compare(subject, { name, largest, l2 }, pairs) {
     this.#report(subject, name, 'largest', largestOf(pairs.map(([a, b]) => largestDifference(a, b))), largest);
     if (l2 !== undefined) this.#report(subject, name, 'L2', largestOf(pairs.map(([a, b]) => relativeL2(a, b))), l2);
   }
 
-  /** What fails in one subject does not end the comparison of others. */
+  /** Runs the comparison of a subject. If it fails, those of other subjects go on. */
   async attempt(subject, compare) {
     try {
       await compare();
@@ -56,7 +56,7 @@ export class Agreement {
     }
   }
 
-  /** Says what did not agree, which the exit status says, too. */
+  /** Prints the disagreements, and sets the exit status if there are any. */
   conclude() {
     if (this.#problems.length === 0) return;
     console.error(`${this.#problems.length} disagree: ${this.#problems.slice(0, 5).join('; ')}`);

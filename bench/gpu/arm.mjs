@@ -9,7 +9,7 @@ export class Arm {
   #waiting = null;
   #lastWords = '';
 
-  /** Why it takes no further part, or null. */
+  /** The reason why it takes no further part, or null. */
   ended = null;
 
   get isOpen() {
@@ -21,7 +21,7 @@ export class Arm {
     this.start = () => spawn(command, parameters, { env: { ...process.env, ...environment }, stdio: 'pipe' });
   }
 
-  /** Starts it, again where it has ended. */
+  /** Starts the process, also again after it has ended. */
   async open(seconds) {
     this.ended = null;
     this.#lastWords = '';
@@ -31,14 +31,14 @@ export class Arm {
   }
 
   #follow(child) {
-    // What one says that has been replaced is no answer any more.
+    // Output of a process that has been replaced is ignored.
     const isCurrent = () => child === this.#process;
     createInterface({ input: child.stdout }).on('line', (line) => isCurrent() && this.#answer(line));
     child.stderr.on('data', (text) => {
       process.stderr.write(text);
       if (isCurrent()) this.#lastWords = `${this.#lastWords}${text}`.slice(-2000);
     });
-    // A process that is gone is noticed below.
+    // The wait below notices a process that is gone.
     child.stdin.on('error', () => undefined);
     child.on('error', (error) => isCurrent() && this.#end(error.message));
     child.on('close', (status, signal) => {
@@ -46,7 +46,7 @@ export class Arm {
     });
   }
 
-  /** The reply. Throws when there is none in time, which ends the process, and when it is an error. */
+  /** Waits for the reply. Throws if it is an error, or if none comes in time, which also ends the process. */
   async ask(request, seconds) {
     if (this.ended !== null) throw new Error(this.ended);
     const reply = await new Promise((resolve, reject) => {
@@ -73,7 +73,7 @@ export class Arm {
   }
 
   #answer(line) {
-    // Libraries print, too.
+    // Libraries print to stdout, too, so lines that are not JSON are skipped.
     if (!line.startsWith('{')) return;
     const reply = parseObject(line);
     this.#take()?.resolve(reply ?? { error: `no JSON: ${line.slice(0, 200)}` });

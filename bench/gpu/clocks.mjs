@@ -1,13 +1,13 @@
-// What a card did while something was timed: its clocks, power and temperature, and what held its clocks back. nvidia-smi looks
+// Watches a card while something is timed: its clocks, power and temperature, and the reasons for lower clocks. nvidia-smi looks
 // twice a second, in a process of its own.
 import { spawn, spawnSync } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
 const BETWEEN_MILLISECONDS = 500;
 const measures = ['clocks.sm', 'clocks.mem', 'power.draw', 'temperature.gpu'];
-/** Its name before CUDA 12.3 comes second. */
+/** The two names of a field, of which the second was used before CUDA 12.3. */
 const reasonFields = ['clocks_event_reasons.active', 'clocks_throttle_reasons.active'];
-/** Bits of NVML's `nvmlClocksEventReason`. */
+/** The bits of NVML's `nvmlClocksEventReason`. */
 const reasonNames = {
   0x1: 'idle',
   0x2: 'application clocks',
@@ -31,7 +31,7 @@ function parse(line) {
   return { processor, memory, watts, celsius, reasons };
 }
 
-/** What samples have in common: from the lowest to the highest clocks, the most of the rest. */
+/** Sums up samples: the lowest and highest clocks, and the maximum of all else. */
 function summary(samples) {
   const of = (key) => samples.map((sample) => sample[key]).filter(Number.isFinite);
   const range = (key) => (of(key).length > 0 ? [Math.min(...of(key)), Math.max(...of(key))] : null);
@@ -49,7 +49,7 @@ export class Clocks {
   #process = null;
   #samples = [];
 
-  /** Begins to look; without nvidia-smi there is nothing to see. */
+  /** Begins to watch. Without nvidia-smi there are no samples. */
   constructor() {
     const able = (reasons) => spawnSync('nvidia-smi', query(reasons), { timeout: 10_000 }).status === 0;
     const reasons = reasonFields.find(able);
@@ -61,7 +61,7 @@ export class Clocks {
     createInterface({ input: this.#process.stdout }).on('line', (line) => this.#samples.push(parse(line)));
   }
 
-  /** What was seen since the last question, as fields of a row. */
+  /** The samples since the last call, summed up as fields of a row. */
   since() {
     const samples = this.#samples.splice(0, this.#samples.length - 1);
     const seen = samples.length > 0 ? samples : this.#samples;

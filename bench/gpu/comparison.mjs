@@ -1,4 +1,4 @@
-// Arms against each other on one network after another, as rows.
+// Compares arms on one network after another, and makes rows of that.
 import { configurationOf } from './networks.mjs';
 import { median, printRow, settings } from './settings.mjs';
 
@@ -6,9 +6,9 @@ const { quick, selfTest, seconds } = settings;
 const rounds = quick ? 2 : 7;
 const roundMilliseconds = selfTest ? 1 : 150;
 const OPENING_SECONDS = 60;
-/** Compilers and tuning take their time; nobody gets all of it. */
+/** The most seconds for preparing. Compilers and tuning take long, but no arm gets all of the time. */
 const PREPARING_SECONDS = 150;
-/** For everything but preparing: more means that it hangs. */
+/** Seconds for any other command, after which an arm counts as hung. */
 const TIMING_SECONDS = 60;
 const LEAST_SECONDS = 20;
 
@@ -16,7 +16,7 @@ export class Comparison {
   #deadline = performance.now() + 1000 * (seconds - 10);
   #versions = new Set();
 
-  /** What an arm of ours could not do, or a peer for another reason than time. */
+  /** Failures of our arms, and failures of peers other than timeouts. */
   failures = [];
 
   constructor(arms, clocks) {
@@ -37,12 +37,12 @@ export class Comparison {
     await this.#time([...ready.keys()], network, batch, ready);
   }
 
-  /** Seconds for what is to come. */
+  /** The seconds that remain. */
   #left() {
     return (this.#deadline - performance.now()) / 1000;
   }
 
-  /** Whether it runs; one that has been ended is started anew. */
+  /** Tells whether an arm runs, and starts it again if it has ended. */
   async #open(arm) {
     if (arm.isOpen) return true;
     try {
@@ -56,7 +56,7 @@ export class Comparison {
     }
   }
 
-  /** Its parameters, and the seconds until it was ready; null where it cannot run the network. */
+  /** Prepares an arm, and returns its count of parameters and the seconds; null where it cannot run the network. */
   async #prepare(arm, network, batch) {
     const start = performance.now();
     try {
@@ -75,7 +75,7 @@ export class Comparison {
     for (let round = 0; round < rounds; ++round) {
       const order = [...replies.keys()];
       for (let i = 0; i < order.length; ++i) {
-        // Every round starts with another arm.
+        // Each round starts with another arm.
         const arm = order[(round + i) % order.length];
         try {
           replies.get(arm).push(await arm.ask({ op: 'time', milliseconds: roundMilliseconds }, TIMING_SECONDS));
@@ -98,7 +98,7 @@ export class Comparison {
 
   #fail(arm, facts, error) {
     const message = error.message.slice(0, 500);
-    // The others may take longer than there is time for.
+    // A peer may take longer than the time that remains.
     if (arm.isOwn || !/took longer than/.test(message)) this.failures.push(`${arm.name}: ${message}`);
     printRow({ ...facts, arm: arm.name, error: message });
   }

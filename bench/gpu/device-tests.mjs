@@ -9,16 +9,16 @@ import { listSuites } from './suites.mjs';
 
 const deadline = performance.now() + 1000 * (settings.seconds - 5);
 const left = () => (deadline - performance.now()) / 1000;
-/** Apart, and last: the one whose time depends on how long cuDNN takes to plan. It stops at a deadline and says how far it came. */
+/** A suite that runs last, as its time depends on cuDNN's planning. It stops at a deadline and says how far it came. */
 const longest = 'CudaDevice.RandomGraphsAgree';
 const LONGEST_SECONDS = 60;
-/** On the emulation every one of them runs with every change. */
+/** The suites for a self-test. On the emulation all suites run with every change anyway. */
 const filters = settings.selfTest ? ['CudaChannelwise.*:CudaConvert.*:CudaTimeEmbedding.*'] : [`*-${longest}`, longest];
 
-/** What GoogleTest tells of tests that pass. */
+/** Tells whether a line is one that GoogleTest prints for tests that pass. */
 const isQuiet = (line) => /^\[( +OK |-+|=+| RUN +| +PASSED +)\]|^Note: |^Running main|^$/.test(line);
 
-/** How the process ended, and the test that it was at. */
+/** Runs tests, and returns how their process ended and which test it was running. */
 async function run(filter, file) {
   let running = null;
   const onLine = (line) => {
@@ -48,14 +48,14 @@ function summary(report) {
     failed: tests
       .filter(({ failures }) => failures.length > 0)
       .map(({ name, failures }) => ({ name, message: failures[0].failure.slice(0, 500) })),
-    // Tests skip themselves where there is no card: here there is one.
+    // Tests skip themselves where there is no card, but here there is one.
     skipped: tests.filter(({ result }) => result === 'SKIPPED').map(({ name }) => name),
     seconds: Number.parseFloat(report.time),
     ...(graphs === undefined ? {} : { graphs: Number(graphs) }),
   };
 }
 
-/** Prints the row; whether all is well. */
+/** Prints the row, and tells whether all is well. */
 async function runSuite({ suite, filter }, file) {
   const end = await run(filter, file);
   const row = existsSync(file) ? summary(JSON.parse(readFileSync(file, 'utf8'))) : withoutReport(end);

@@ -1,4 +1,4 @@
-// What stages are told, and the plug-in, cuDNN and build that they use.
+// The settings of stages, and the plug-in, cuDNN and build that they use.
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ export function prepare({ quick, selfTest, out }) {
   };
   const plugin = packagePath(selfTest ? `${emulated}/libdpm_cuda_emulated.so` : 'build/gpu/bin/libdpm_cuda.so');
   const environment = { ...process.env };
-  // Where nothing was built the search for a driver says so.
+  // Where nothing was built, the search for a driver reports it.
   if (existsSync(plugin)) environment.DPM_CUDA_PLUGIN = plugin;
   // On an emulated card the kernels of large maps are ten times as fast, and a self-test is about the stages.
   if (selfTest) environment.DPM_CUDA_SMALL ??= 'off';
@@ -29,7 +29,7 @@ export function prepare({ quick, selfTest, out }) {
   return { settings, environment, build: digest([plugin, packagePath('build/Release/dpm_native.node')]) };
 }
 
-/** Tells one build from another, so that a report shows which numbers are of which. */
+/** Makes a name for a build, so that a report shows which build its numbers belong to. */
 function digest(files) {
   const hash = createHash('sha256');
   for (const file of files.filter(existsSync)) hash.update(readFileSync(file));

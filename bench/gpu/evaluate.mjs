@@ -10,7 +10,7 @@ import { withClocks } from './clocks.mjs';
 const { quick, selfTest, python } = settings;
 const [which] = process.argv.slice(2);
 
-/** What matters most comes first; compilers take so long that they take part in the first of them alone. */
+/** The networks, the most important first. Compilers take so long that they take part only in the first one. */
 const allCases = [
   { network: 'ddpm-cifar10-32', batch: 1, compiles: true },
   { network: 'ddpm-cifar10-32', batch: 128, compiles: true },

@@ -1,10 +1,10 @@
-// A program whose lines are seen as they come, not when it has ended.
+// Runs a program and passes on its lines as they come.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
 /**
- * How it ended. `onLine` gets the lines of its stdout, `onNote`, which by default prints them, those of its stderr. It is killed
- * after `seconds`, if they are given.
+ * Runs a program and returns how it ended. `onLine` gets the lines of its stdout, `onNote`, which prints by default, those of its
+ * stderr. The program is killed after `seconds`, if they are given.
  */
 export async function follow(command, parameters, { seconds, environment = {}, onLine, onNote = console.error }) {
   const child = spawn(command, parameters, {

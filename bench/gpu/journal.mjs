@@ -1,4 +1,4 @@
-// Everything that a run learns, as lines of JSON written as they come: whatever ends the run, nothing that was measured is
+// A journal of everything that a run learns, as lines of JSON written as they come: however the run ends, no measurement is
 // lost. An attempt at a stage is a line with `begin`, lines with a `row`, something `strange` or something `said`, and one with
 // its `end`, which is missing where the run itself was ended.
 import { randomUUID } from 'node:crypto';
@@ -7,10 +7,10 @@ import { join, resolve } from 'node:path';
 
 export const JOURNAL = 'gpu-check.jsonl';
 const KEPT_CHARACTERS = 4000;
-/** Of what an attempt says: those who print everything would make the file too large to be taken home. */
+/** The most text that the journal keeps of an attempt's output, so that the file stays small enough to be sent. */
 const MOST_SAID = 2 ** 18;
 
-/** The object that a line of JSON is, or null: a library's line, or the half of one that the end of a run has left. */
+/** The object of a line of JSON; null for a line of a library, or for half a line that an interrupted run has left. */
 export function parseObject(line) {
   try {
     const value = JSON.parse(line);
@@ -34,12 +34,12 @@ class Attempt {
     this.#write({ begin: facts });
   }
 
-  /** Where it runs, for the one that finds that out. */
+  /** Notes where the run takes place, once a stage has found that out. */
   runsOn(origin) {
     this.#write({ origin });
   }
 
-  /** A line of the stage's stdout. */
+  /** Notes a line of the stage's stdout. */
   line(text) {
     const row = parseObject(text);
     if (row !== null) this.#write({ row });
@@ -56,7 +56,7 @@ class Attempt {
   }
 }
 
-/** Where the results of several runs come together, and a copy that is taken home whenever this run ends. */
+/** The journal in which results of several runs come together, and a copy that is sent back whenever this run ends. */
 export class Journal {
   #files;
 
@@ -65,7 +65,7 @@ export class Journal {
     const copy = resolve(out, JOURNAL);
     this.#files = [...new Set([this.file, copy])];
     for (const folder of [state, out]) mkdirSync(folder, { recursive: true });
-    // What a run was writing when it was ended has no end of line.
+    // The last line of an interrupted run may have no end of line.
     if (existsSync(this.file) && !readFileSync(this.file, 'utf8').endsWith('\n')) appendFileSync(this.file, '\n');
     if (existsSync(this.file) && copy !== this.file) copyFileSync(this.file, copy);
   }
@@ -93,7 +93,7 @@ function follow(attempt, { at, origin, row, strange, said, end }) {
   attempt.end = end ?? attempt.end;
 }
 
-/** The attempts that a journal tells of, in their order, by their ids. */
+/** The attempts of a journal in their order, by their ids. */
 export function readAttempts(file) {
   const attempts = new Map();
   if (!existsSync(file)) return attempts;
@@ -107,11 +107,11 @@ export function readAttempts(file) {
   return attempts;
 }
 
-/** Those of several journals; a run's journal begins with a copy of what was known before. */
+/** The attempts of several journals. A run's journal begins with a copy of the earlier ones. */
 export function readAllAttempts(files) {
   const attempts = new Map(files.flatMap((file) => [...readAttempts(file)]));
   return [...attempts.values()].sort((a, b) => a.started.localeCompare(b.started));
 }
 
-/** The journal of a folder, or the file itself. */
+/** The path of a folder's journal, or the path itself if it is a file. */
 export const journalAt = (path) => (path.endsWith('.jsonl') ? path : join(path, JOURNAL));

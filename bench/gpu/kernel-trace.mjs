@@ -1,4 +1,4 @@
-// Kernels of one evaluation with their durations, by Nsight Systems or, where only that is there, Nsight Compute.
+// Lists the kernels of one evaluation with their durations, by Nsight Systems or, if only that is installed, Nsight Compute.
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,10 +8,10 @@ import { follow } from './follow.mjs';
 import { packagePath } from './settings.mjs';
 
 const evaluation = (network, batch) => [process.execPath, packagePath('bench/gpu/one-evaluation.mjs'), network, batch];
-/** Graphs hide their kernels from some versions; one evaluation needs none. */
+/** Variables that switch graphs off, as some versions of the profilers do not see the kernels of graphs. */
 const environment = { DPM_CUDA_GRAPHS: 'off' };
 
-/** All lines that a program writes; throws when it fails. */
+/** Returns all lines that a program writes. Throws when it fails. */
 async function outputOf(command, parameters) {
   const lines = [];
   const { status, why } = await follow(command, parameters, { environment, onLine: (line) => lines.push(line) });
@@ -40,7 +40,7 @@ async function withNsys(command) {
   }
 }
 
-/** Cells of a line of CSV whose cells are all quoted. */
+/** The cells of a line of CSV whose cells are all quoted. */
 const cells = (line) => [...line.matchAll(/"((?:[^"]|"")*)"/g)].map(([, cell]) => cell.replaceAll('""', '"'));
 const perUnit = { ns: 1e-3, nsecond: 1e-3, us: 1, usecond: 1, ms: 1e3, msecond: 1e3 };
 
@@ -55,7 +55,7 @@ export function parseNcu(lines) {
 }
 
 async function withNcu(command) {
-  // As fast as the card would run without it.
+  // The profiler must not change the clocks of the card.
   const parameters = ['--csv', '--metrics=gpu__time_duration.sum', '--clock-control=none'];
   return parseNcu(await outputOf('ncu', [...parameters, ...command]));
 }
@@ -66,7 +66,7 @@ const profilers = { nsys: withNsys, ncu: withNcu };
 export const profilerThere = () =>
   Object.keys(profilers).find((name) => spawnSync(name, ['--version'], { timeout: 20_000 }).status === 0) ?? null;
 
-/** Rows in the order of launches; one that says why where there are none. */
+/** The rows in the order of launches, or one row with the reason why there are none. */
 export async function kernelsOfEvaluation(tool, network, batch) {
   try {
     const kernels = await profilers[tool](evaluation(network, String(batch)));

@@ -1,4 +1,4 @@
-// gpu-check.json for people.
+// Writes gpu-check.json as Markdown, for people.
 import { cell, table, tables } from './tables.mjs';
 
 const machineNames = {

@@ -16,7 +16,7 @@ import { packagePath } from './settings.mjs';
 
 const bundled = packagePath('models/mnist');
 
-/** Large images and little to do: for what is not the network. */
+/** A network with large images and little work, for measuring everything but the network. */
 const small = {
   ...benchNetworks['ddpm-cifar10-32'].diffusers,
   sample_size: 256,

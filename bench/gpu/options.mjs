@@ -1,4 +1,4 @@
-// What report.mjs is asked for; scripts/gpu-check says what the options are.
+// The options of report.mjs, which scripts/gpu-check explains.
 import { parseArgs } from 'node:util';
 
 import { packagePath } from './settings.mjs';
@@ -21,7 +21,7 @@ function chosenStages({ stages: list, call }) {
   if (call !== undefined && !(call >= 1 && call <= CALLS)) refuse(`--call is 1 to ${CALLS}`);
   const wanted = list === undefined ? null : named(list);
   const isChosen = ({ name, call: own }) => {
-    // Without the first nobody knows what the others were measured with.
+    // The first stage is always run, as it tells what the others were measured with.
     if (name === 'versions') return true;
     if (wanted !== null) return wanted.includes(name);
     return call === undefined || own === Number(call);

@@ -1,4 +1,4 @@
-// What a step of a trajectory costs beyond its network evaluation: all launched one after the other, and watched, that is with
+// Measures the cost of a step beyond its network evaluation: with all steps launched one after the other, and watched, that is with
 // a call back to JavaScript between them. Includes the update, the initial noise and the copy of the images, shared by all steps.
 import { samplers } from '../../dist/index.js';
 import { withClocks } from './clocks.mjs';
@@ -17,7 +17,7 @@ const cases = selfTest
     ].slice(0, quick ? 2 : 4);
 const steps = selfTest ? 2 : 50;
 const repeats = selfTest ? 1 : 9;
-/** After these everything has been captured. */
+/** The number of steps after which all graphs have been captured. */
 const warmUp = selfTest ? 1 : 4;
 
 async function timeRuns(run) {

@@ -3,10 +3,13 @@
 /** A block of calls lasts about this long, so that waiting for its end weighs little. */
 const BLOCK_MILLISECONDS = 20;
 const MOST_CALLS = 200;
-/** Step by step, again, then as a graph that is captured and launched. */
+/** The number of calls before timing: one step by step, another, then one that captures a graph and launches it. */
 const WARM_UP_CALLS = 4;
 
-/** Graphs that a device has captured, captures that failed, seconds of planning, as fields of a row; nothing where it does not say. */
+/**
+ * The counts of captured graphs and failed captures and the seconds of planning, as fields of a row; empty where the device does not
+ * tell.
+ */
 export function graphsOf(device) {
   const { capturedGraphs, failedCaptures, planningSeconds } = device.statistics() ?? {};
   return { captures: capturedGraphs, captureFailures: failedCaptures, planningSeconds };
@@ -15,11 +18,11 @@ export function graphsOf(device) {
 export class OwnNetwork {
   #tensors = [];
 
-  /** `unet` stays the caller's. */
+  /** Takes a `unet` that the caller closes. */
   constructor(unet) {
     this.unet = unet;
     this.device = unet.device;
-    // One number: reading it waits for the card.
+    // Reading one number waits for the card.
     this.probe = this.device.tensor([1]);
   }
 
@@ -36,7 +39,7 @@ export class OwnNetwork {
     for (let i = 0; i < WARM_UP_CALLS; ++i) await this.#block(1);
   }
 
-  /** Milliseconds of an evaluation in every block of evaluations back to back, for about `milliseconds` in all. */
+  /** The milliseconds of an evaluation in each block of evaluations without pauses, for about `milliseconds` in all. */
   async time(milliseconds) {
     const calls = Math.min(MOST_CALLS, Math.ceil(BLOCK_MILLISECONDS / (await this.#block(1))));
     const times = [];

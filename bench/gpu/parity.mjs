@@ -28,7 +28,7 @@ async function fixture(network) {
   }
 }
 
-/** Logits, and their gradients in parts of the largest element: with the errors of evaluations in both directions. */
+/** Compares a classifier's logits and their gradients, relative to the largest element. Gradients have errors of both directions. */
 async function classifier(network) {
   const folder = packagePath(`test/fixtures/unet/${network}`);
   const golden = await readSafetensorsHeader(packagePath('test/fixtures/gradients/guidance/adm-class.safetensors'));
@@ -50,7 +50,7 @@ async function classifier(network) {
   }
 }
 
-/** State before every record, prediction there, noise, and state after it, on the cpu. */
+/** Computes a trajectory on the cpu: for each record the state before it, the prediction, the noise and the state after it. */
 async function trajectory(cpu) {
   const program = samplers['analytic-ddpm'](cpu.schedule, { steps, gamma: cpu.gamma });
   const shape = [count, ...cpu.sampleShape];
@@ -60,7 +60,7 @@ async function trajectory(cpu) {
   const { snapshots } = await cpu.run(program, { count, init, noise, snapshotEvery: 1 });
   const states = [init, ...snapshots.map(({ images }) => images.data)];
   const path = [];
-  // Slices go to the records that add noise, in their order.
+  // The noise has a slice for each record that adds noise, in their order.
   let drawn = 0;
   for (const [i, record] of program.records.entries()) {
     const { out: prediction } = await cpu.unet.forward(states[i], record.time);
@@ -85,7 +85,7 @@ async function predictions(model, arithmetic, { path }) {
   agreement.compare('MNIST, the last prediction', wider(arithmetic), [last]);
 }
 
-/** Every record alone, from the cpu's state and prediction. */
+/** Runs each record alone, from the cpu's state and prediction. */
 async function updates(model, arithmetic, { program, shape, path }) {
   const pairs = [];
   for (const { record, state, prediction, noise, next } of path) {

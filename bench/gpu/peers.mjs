@@ -1,4 +1,4 @@
-// The engines that an evaluation is timed in, by what is asked: the usual ones, or what PyTorch takes minutes to tune.
+// The engines in which an evaluation is timed: the usual ones, or those that PyTorch takes minutes to tune.
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -8,7 +8,7 @@ import { packagePath, settings } from './settings.mjs';
 const { python } = settings;
 
 function ownArm(name, options) {
-  // Apart from what the user's own programs have measured.
+  // Measurements are kept apart from those of the user's own programs.
   const environment = { XDG_CACHE_HOME: join(tmpdir(), 'dpm-gpu-check-cache') };
   const parameters = [packagePath('bench/gpu/own-arm.mjs'), JSON.stringify(options)];
   return Object.assign(new Arm(name, process.execPath, parameters, environment), { isOwn: true, compiles: false });
@@ -34,5 +34,5 @@ const peers = {
   tuned: () => [peerArm('PyTorch compiled bf16, max-autotune', 'max-autotune')],
 };
 
-/** `which`: 'usual' or 'tuned'. Without PyTorch there are no peers. */
+/** The arms of 'usual' or 'tuned' comparisons (`which`). Without PyTorch there are no peers. */
 export const armsFor = (which) => [...own[which](), ...(python?.torch == null ? [] : peers[which]())];

@@ -10,13 +10,13 @@ import { packagePath, printRow, settings } from './settings.mjs';
 
 const [program = settings.products, ...more] = process.argv.slice(2);
 const shapes = packagePath('test/cuda/dnn/network_shapes.tsv');
-/** Before the stage is ended by force, which would leave the program without its last words. */
+/** Seconds after which the program stops, before the stage is killed, so that it can still report. */
 const seconds = settings.seconds - 5;
-/** For the last problem, which may be begun just before the program stops by itself. */
+/** Seconds for the last problem, which may begin just before the program stops. */
 const LAST_SECONDS = 20;
 
 function optionsOf({ selfTest, quick }) {
-  // What the emulation multiplies in no time.
+  // The emulation computes these products in no time.
   if (selfTest) return ['--batches', '1', '--operations', '1.1e6', '--types', 'bf16,f32'];
   return quick ? ['--rows', '20'] : ['--types', 'bf16,f16'];
 }
@@ -27,7 +27,7 @@ const wrong = [];
 await withClocks(async (clocks) => {
   const onLine = (line) => {
     const row = parseObject(line);
-    // What is no row is noted as it is.
+    // A line that is not a row is noted as it is.
     if (row === null) return console.log(line);
     ++rows;
     if (row.right === false) wrong.push(`${row.candidate ?? row.kind} for ${row.problem}, batch ${row.batch}`);

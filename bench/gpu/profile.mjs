@@ -1,5 +1,5 @@
-// Where the time of an evaluation goes: layer by layer, as `dpm bench nfe --profile` has it, and kernel by kernel where NVIDIA's
-// profilers are.
+// Measures where the time of an evaluation goes: layer by layer, as `dpm bench nfe --profile` does, and kernel by kernel where NVIDIA's
+// profilers are installed.
 import { Device } from '../../dist/index.js';
 import { withClocks } from './clocks.mjs';
 import { kernelsOfEvaluation, profilerThere } from './kernel-trace.mjs';

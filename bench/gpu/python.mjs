@@ -1,4 +1,4 @@
-// Python and what it has: PyTorch, and the cuDNN of its wheels.
+// Finds Python and its packages: PyTorch, and the cuDNN of its wheels.
 import { spawnSync } from 'node:child_process';
 
 const program = `
@@ -19,7 +19,7 @@ except Exception as error:
 print(json.dumps(report))
 `;
 
-/** What `$PYTHON`, by default python3, has; null where there is no Python. */
+/** Finds the packages of `$PYTHON`, by default python3; null where there is no Python. */
 export function describePython() {
   const command = process.env.PYTHON ?? 'python3';
   const { status, stdout } = spawnSync(command, ['-c', program], { encoding: 'utf8', timeout: 60_000 });

@@ -12,7 +12,7 @@ const cases = settings.selfTest
       { network: 'ddpm-celebahq-256', batches: [1] },
     ].slice(0, settings.quick ? 1 : 2);
 const compared = arithmetics.filter(({ name }) => name === 'f32' || name === 'bf16');
-/** From the whole range, in no order. */
+/** The time for a row, from the whole range and in no order. */
 const timeOf = (row) => (row * 377 + 100) % 1000;
 
 async function withNetwork(options, network, use) {

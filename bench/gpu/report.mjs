@@ -11,14 +11,14 @@ import { isFrom, knownResults, originOf, resultOf } from './results.mjs';
 import { runStage } from './run-stage.mjs';
 import { writeReport } from './write-report.mjs';
 
-/** Less is not worth the start of a stage. */
+/** The least seconds for which a stage is started. */
 const LEAST_SECONDS = 10;
 
 const options = readOptions();
 const out = resolve(options.out);
 const deadline = performance.now() + 1000 * options.limit;
 
-/** Ends the stage that runs; what there is has been written by then. */
+/** Ends the running stage on a signal. Its results so far have been written. */
 function endWithSignals() {
   const ending = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
@@ -34,7 +34,7 @@ function skip(attempt, reason) {
   attempt.end({ status: 'skipped', reason });
 }
 
-/** What `versions` has found: a card that cannot be used fails all that needs it. */
+/** Notes the findings of `versions`. If the card cannot be used, all stages that need it fail. */
 function lookAt({ status, rows }) {
   const machine = rows[0] ?? {};
   if (options.selfTest) return { machine, mode: 'self-test' };
@@ -88,7 +88,7 @@ class Run {
   }
 }
 
-/** One report of what several machines have brought home, without running anything. */
+/** Writes one report of the journals of several machines, without running anything. */
 function merge() {
   const attempts = readAllAttempts(options.merge.map(journalAt));
   const last = attempts.findLast(({ stage, origin }) => stage === 'versions' && origin !== undefined);
@@ -100,7 +100,7 @@ function merge() {
   if (others > 0) console.log(`gpu-check: left out ${others} attempts on another machine, in another mode or nowhere`);
 }
 
-// Who has watched may be gone; measuring goes on.
+// The terminal may be gone, but measuring goes on.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 if (options.merge !== null) merge();
 else await new Run().all();

@@ -1,4 +1,4 @@
-// One stage: its script in a process of its own, with a limit of time. What it writes is in the journal at once.
+// Runs a stage: its script in a process of its own, with a limit of time. Its output is in the journal at once.
 import { spawn } from 'node:child_process';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -8,7 +8,9 @@ import { packagePath, SKIPPED } from './settings.mjs';
 
 const folder = packagePath('bench/gpu');
 const KEPT_CHARACTERS = 4000;
-/** For what a process has written before it ended; who left the group of processes may hold its stdout open for ever. */
+/**
+ * Milliseconds for reading the last output of a process that has ended. A process that has left its group may hold stdout open for ever.
+ */
 const DRAIN_MILLISECONDS = 2000;
 
 /** Ends the script and all that it has started. */
@@ -27,12 +29,12 @@ function outcome({ code, signal, error }, ending, said) {
   if (code === 0) return { status: 'ok', reason: null };
   const last = said.trim().split('\n').at(-1) ?? '';
   if (code === SKIPPED) return { status: 'skipped', reason: last };
-  // What Node prints after an exception ends with its own version; the message stands before, and behind what others said.
+  // After an exception Node prints its own version last. The message stands before that, after the output of others.
   const message = said.match(/^\w*Error.*$/gm)?.at(-1) ?? last;
   return { status: 'failed', reason: message === '' ? `ended with ${signal ?? code}` : message };
 }
 
-/** How the process has ended, once all that it wrote was read. */
+/** Waits for the end of the process, until all of its output has been read. */
 async function endOf(child) {
   const closed = new Promise((done) => child.on('close', done));
   const end = await new Promise((done) => {
@@ -53,7 +55,7 @@ function limitOf(seconds, signal) {
   return { ending: AbortSignal.any([limit.signal, signal]), clear: () => clearTimeout(timer) };
 }
 
-/** How a stage ended that may take `limit` seconds; `attempt` gets what it writes. */
+/** Runs a stage for at most `limit` seconds and returns how it ended. `attempt` gets its output. */
 export async function runStage({ script, parameters = [] }, { settings, environment, limit, signal, attempt }) {
   const { ending, clear } = limitOf(limit, signal);
   const command = ['--import', resolve(folder, 'lifeline.mjs'), resolve(folder, script), ...parameters];
@@ -65,7 +67,7 @@ export async function runStage({ script, parameters = [] }, { settings, environm
   const stop = () => endGroup(child);
   if (ending.aborted) stop();
   ending.addEventListener('abort', stop);
-  // A process that is gone is noticed by its end.
+  // A write to a process that is gone may fail. Its end is noticed anyway.
   child.stdin.on('error', () => undefined);
   createInterface({ input: child.stdout }).on('line', (line) => attempt.line(line));
   let said = '';

@@ -17,14 +17,14 @@ const shared =
 const filters = {
   memcheck:
     'Cuda*-CudaDevice.RandomG*:CudaSequences.LeaveOne*:CudaRuns.M*:CudaRuns.S*:CudaRuns.ACancelled*:CudaRuns.P*:*LargeScores*:*ASampleGets*',
-  // What threads of a block share is at stake in these alone.
+  // Only these suites share memory between the threads of a block.
   racecheck: shared,
   synccheck: shared,
   initcheck: `${shared}:CudaConvert.*:CudaResample.Float32*:CudaRuns.AWhole*`,
 };
-/** On the emulation only the way through this file matters. */
+/** The suites for a self-test, which only has to pass through this file. */
 const filter = settings.selfTest ? 'CudaTimeEmbedding.*:CudaGather.*' : filters[tool];
-/** Of our kernels, in the names that compilers make of theirs. */
+/** A part of the mangled names of all our kernels. */
 const NAMESPACE = '3dpm4cuda';
 
 function isProgram(path) {
@@ -44,20 +44,20 @@ function findSanitizer() {
   );
 }
 
-/** Older ones have the same filter under another name. */
+/** The filter for our kernels, which has another name in older sanitizers. */
 function kernelFilter(sanitizer) {
   const { stdout } = spawnSync(sanitizer, ['--help'], { encoding: 'utf8', timeout: 30_000 });
   const option = ['--kernel-name', '--kernel-regex', '--filter'].find((each) => stdout?.includes(`${each} `));
   return option === undefined ? [] : [option, `kns=${NAMESPACE}`];
 }
 
-/** Prints the row; what is wrong, or null. */
+/** Prints the row, and returns the fault or null. */
 async function runSuite(sanitizer, common, { suite, filter: own }) {
   let [summary, refused, tests] = [null, null, 0];
   const onLine = (line) => {
     console.error(line);
     summary = /(ERROR|RACECHECK) SUMMARY: .*/.exec(line)?.[0] ?? summary;
-    // Virtual machines do not always let it at their card.
+    // Some virtual machines do not let the sanitizer use their card.
     refused ??= /Device not supported|before first instrumented API call|Unable to find injection library/.exec(line);
     tests = Number(/(\d+) tests? from \d+ test suites? ran/.exec(line)?.[1] ?? tests);
   };

@@ -41,7 +41,7 @@ const stageFields = {
   said: text,
 };
 
-/** What clocks.mjs has seen while a row was measured, and what the device says of its graphs. */
+/** The findings of clocks.mjs while a row was measured, and the device's counts of graphs. */
 const circumstances = {
   clocks: optional(object),
   captures: optional(number),
@@ -60,7 +60,7 @@ const timed = {
   ...circumstances,
 };
 
-/** Of the rows of each stage. */
+/** The schemas of the rows of each stage. */
 const rowFields = {
   versions: { card: orNull(text), driver: orNull(text), usable: flag, processor: text, node: text, threads: number },
   'device tests': {
@@ -128,16 +128,16 @@ const rowFields = {
   initcheck: sanitized,
 };
 
-/** The first field that is not as it should be, or null. */
+/** The first wrong field, or null. */
 function firstProblem(where, value, fields) {
   const wrong = Object.entries(fields).find(([name, check]) => !check(value[name]));
   return wrong === undefined ? null : `${where}.${wrong[0]} is ${JSON.stringify(value[wrong[0]])}`;
 }
 
-/** What is wrong with a row, or null. */
+/** The fault of a row, or null. */
 export const problemOf = (stage, row) => firstProblem(stage, row, rowFields[stage] ?? {});
 
-/** What is wrong with a report, or null. */
+/** The fault of a report, or null. */
 export function problemOfReport(report) {
   const problem = firstProblem('report', report, reportFields);
   if (problem !== null) return problem;

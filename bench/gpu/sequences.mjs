@@ -1,4 +1,4 @@
-// Batches of alternating sizes on one model, as a server has them, against the same batches on models that have run nothing else:
+// Compares batches of alternating sizes on one model, as on a server, with the same batches on models that have run nothing else,
 // to the bit. What is captured for one size must outlive what another size needs; the same under compute-sanitizer is among the
 // tests of memcheck (CudaSequences).
 import { samplers } from '../../dist/index.js';
@@ -11,7 +11,7 @@ const cases = [
   ['ddpm-cifar10-32', 'bf16'],
   ['ddpm-cifar10-32', 'f32'],
 ].slice(0, selfTest ? 1 : quick ? 2 : 3);
-/** The largest first, as it is reserved. */
+/** The sizes, the largest first, as it is reserved. */
 const batches = selfTest ? [2, 1, 1, 2, 1] : [16, 1, 1, 1, 2, 1, 4, 1];
 const steps = selfTest ? 1 : 3;
 
@@ -20,10 +20,10 @@ async function images(model, batch) {
   return (await model.run(program, { count: batch, batch, seed: 1 })).images.data;
 }
 
-// NaN differs from itself, too: what was freed may be that.
+// This counts NaN as different, as freed memory may be NaN.
 const differing = (actual, expected) => actual.reduce((count, value, i) => count + (value === expected[i] ? 0 : 1), 0);
 
-/** What every size of batch comes to on a model of its own. */
+/** Computes the results of each size of batch on a model of its own. */
 async function alone(folder, options) {
   const expected = new Map();
   for (const batch of new Set(batches)) {

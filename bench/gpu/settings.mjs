@@ -1,5 +1,5 @@
-// What report.mjs tells the script of a stage, and how that answers: rows as lines of JSON on stdout, which are kept as they come,
-// exit status 77 with the reason as the last line on stderr when it is skipped.
+// The settings that report.mjs gives to the script of a stage. The script answers with rows as lines of JSON on stdout, kept as they come,
+// or with exit status 77 and the reason as the last line on stderr when it is skipped.
 import { fileURLToPath } from 'node:url';
 
 export const SKIPPED = 77;

@@ -1,6 +1,6 @@
-// What is done on the card, in this order, and how many seconds each part may take. `call` says which of three calls it belongs
+// The stages on the card in their order, and the seconds that each may take. `call` says which of three calls a stage belongs
 // to, the most valuable first, each of them at most LONGEST_SECONDS together; without one it belongs to all. `without` marks
-// what also works where there is no card.
+// stages that also work without a card.
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -27,5 +27,5 @@ const others = process.env.DPM_GPU_CHECK_STAGES;
 export const stages = others === undefined ? onTheCard : (await import(pathToFileURL(resolve(others)).href)).default;
 
 export const CALLS = 3;
-/** Of one call. */
+/** The most seconds of one call. */
 export const LONGEST_SECONDS = 540;

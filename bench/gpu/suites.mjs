@@ -1,4 +1,4 @@
-// Tests of GoogleTest, one suite a process: an error on the card spoils all that its process does later.
+// Finds the suites of GoogleTest. Each runs in a process of its own, as an error on the card spoils all later work of its process.
 import { spawnSync } from 'node:child_process';
 
 /** The suites that have tests which `filter` chooses, each with the filter for these alone. */

@@ -7,10 +7,10 @@ export const cell = (value) =>
     .replaceAll('|', '/')
     .replaceAll('\n', ' ');
 
-/** Three digits, and never more zeros than needed. */
+/** A number with three digits, and never more zeros than needed. */
 const digits = (value) => (value === null || value === undefined ? '' : String(Number(value.toPrecision(3))));
 
-/** What the card did meanwhile, in one cell. */
+/** The state of the card during a measurement, in one cell. */
 function clocksCell({ clocks }) {
   if (clocks === undefined) return '';
   const { processorMegahertz: processor, watts, celsius, heldBackBy = [] } = clocks;
@@ -72,7 +72,7 @@ const MOST_SHOWN = 30;
 
 const productKinds = ['bare', 'joined', 'joined fallback', 'attention', 'own small', 'own'];
 
-/** The fastest of one kind, which engine that is and how many there were. */
+/** The fastest candidate of one kind, its engine and the number of candidates. */
 function productCell(rows) {
   if (rows.length === 0) return '';
   const { microseconds, engine, candidate } = fastest(rows);
@@ -102,7 +102,7 @@ function products(rows) {
   return [table(['problem', 'batch', ...header], cells), ...listOf(bad.slice(0, MOST_SHOWN))].join('\n\n');
 }
 
-/** What takes longest, of layers and of kernels; all of them are in the JSON. */
+/** The layers and kernels that take longest; all of them are in the JSON. */
 function profile(rows) {
   return groups(rows, ({ network, batch, layer }) => JSON.stringify([network, batch, layer !== undefined]))
     .map((own) => {

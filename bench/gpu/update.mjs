@@ -9,12 +9,12 @@ import { median, packagePath, printRow, settings } from './settings.mjs';
 
 const { quick, selfTest } = settings;
 const network = selfTest ? 'mnist' : 'small-256';
-/** State and prediction in, state out, in float32. */
+/** Bytes for each element: float32 state and prediction in, state out. */
 const BYTES = 12;
 const batches = selfTest ? [1] : [1, 16, 256].slice(0, quick ? 2 : 3);
 const [few, many] = selfTest ? [2, 4] : [10, 210];
 const repeats = selfTest ? 1 : 7;
-/** After these both lengths are launched as one. */
+/** The number of runs after which both lengths are launched as one graph. */
 const warmUp = selfTest ? 1 : 4;
 
 const record = stepRecord({

@@ -1,4 +1,4 @@
-// What is measured with: card, driver, CUDA, cuDNN, PyTorch, processor. Keeps cuDNN's description of the card.
+// Finds the versions: card, driver, CUDA, cuDNN, PyTorch, processor. Keeps cuDNN's description of the card.
 import { spawnSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
@@ -20,7 +20,7 @@ function describeWithDriver() {
   return { card, driver, memory, powerLimit, processorClock, memoryClock };
 }
 
-/** major * 1000 + minor * 10, as CUDA counts. */
+/** Writes CUDA's number of a version, major * 1000 + minor * 10, as text. */
 const cudaVersion = (version) => `${Math.floor(version / 1000)}.${Math.floor((version % 1000) / 10)}`;
 const cudnnVersion = (version) =>
   `${Math.floor(version / 10000)}.${Math.floor((version % 10000) / 100)}.${version % 100}`;
@@ -57,7 +57,7 @@ const row = {
   node: process.version,
 };
 printRow(row);
-// A card that cannot be used is something to repair; none is no failure.
+// A card that cannot be used is a failure, but a missing card is not.
 const isThere = row.card !== null || !/no NVIDIA driver|there is no card/.test(reason);
 if (isThere && !usable) throw new Error(`the card cannot be used: ${reason}`);
 if (row.noDescription !== undefined) throw new Error(`the card is not described: ${row.noDescription}`);

@@ -1,4 +1,4 @@
-// gpu-check.json and gpu-check.md of what is known.
+// Writes gpu-check.json and gpu-check.md.
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -6,13 +6,13 @@ import { toMarkdown } from './markdown.mjs';
 import { FORMAT, problemOfReport } from './schema.mjs';
 import { stages } from './stages.mjs';
 
-/** At once: a run that is ended meanwhile leaves the report before. */
+/** Replaces a file at once, so that an interrupted run leaves the earlier report. */
 function replaceFile(file, text) {
   writeFileSync(`${file}.part`, text);
   renameSync(`${file}.part`, file);
 }
 
-/** Whoever reads it has to know; the stages to come have nothing to do with it. */
+/** Prints a problem of the report, which does not concern later stages. */
 function complain(problem) {
   console.error(`gpu-check: the report is not as it should be: ${problem}`);
   process.exitCode = 1;

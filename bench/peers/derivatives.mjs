@@ -12,7 +12,7 @@ import { guidedPairs, writeRandomModel } from './guided-pairs.mjs';
 import { isInstalled, PythonArm } from './python-arm.mjs';
 import { alternate, keep, printTable, relativeError, timeCalls } from './rounds.mjs';
 
-/** ddpm-cifar10-32's alone; a guided step is a network's and its classifier's. */
+/** The parts that are timed for ddpm-cifar10-32 alone. A guided step takes a network and its classifier. */
 const derivatives = ['forward', 'vjp', 'jvp'];
 
 const usage = `node derivatives.mjs [--work LIST] [--pairs LIST] [--batch 1,16] [--threads N] [--rounds N] [--calls N] [--steps N]
@@ -71,7 +71,7 @@ function requireSame(what, values, expected) {
   return difference;
 }
 
-/** Without it a guide that does nothing would pass. */
+/** Checks that a guide has an effect, as a guide that does nothing would pass otherwise. */
 function requireMoved(network, guided, unguided) {
   const moved = relativeError(guided, unguided, Number.MIN_VALUE);
   if (!(moved > 10 * tolerance)) throw new Error(`${network}: the classifier moves the images by ${moved} only`);
@@ -79,10 +79,10 @@ function requireMoved(network, guided, unguided) {
 
 const elements = (shape) => shape.reduce((product, size) => product * size, 1);
 
-/** Values of order one that no two images share. */
+/** Makes values of order one that differ between images. */
 const wave = (length, frequency) => Float32Array.from({ length }, (_, i) => Math.sin(frequency * (i + 1)));
 
-/** What a call of ours does; it resolves to the result. */
+/** Makes a call of ours, which resolves to the result. */
 function ownWork(unet, x, t, vector) {
   const [out, result] = [new Float32Array(x.length), new Float32Array(x.length)];
   return {
@@ -92,7 +92,7 @@ function ownWork(unet, x, t, vector) {
   };
 }
 
-/** Compares every peer's result with ours, then times all: a row for each, in milliseconds for one of `parts` of a call. */
+/** Compares each peer's result with ours, then times all of them. A row has milliseconds for one of the `parts` of a call. */
 async function compare(subject, run, peers, { parts, calls }) {
   const expected = await run();
   const differences = [0];

@@ -107,7 +107,7 @@ class OnnxRuntimeArm {
   }
 }
 
-/** The random weights as an ONNX file and, where diffusers knows the network, in a folder for it. */
+/** Writes the random weights as an ONNX file and, if diffusers knows the network, in a folder for it. */
 async function writeModel(folder) {
   const tensors = new Map([...randomTensors(unet)].map(({ name, ...tensor }) => [name, tensor]));
   const onnx = join(folder, 'model.onnx');

@@ -8,7 +8,7 @@ import { benchNetworks } from '../../dist/cli/bench/networks.js';
 import { randomTensors } from '../../dist/cli/bench/random-network.js';
 import { writeSafetensors } from '../../dist/files/tensor-data.js';
 
-/** Of the widths of ddpm-cifar10-32, otherwise as those that guided-diffusion published for larger images. */
+/** A classifier with the widths of ddpm-cifar10-32, otherwise like those that guided-diffusion published for larger images. */
 const classifierConfig = {
   family: 'openai-classifier',
   image_size: 32,
@@ -36,7 +36,7 @@ const schedulerConfig = {
 
 const writeJson = (file, value) => writeFileSync(file, JSON.stringify(value));
 
-/** A bench network with random weights as a model of diffusers; its folder, which is made inside of another. */
+/** Writes a network with random weights as a model of diffusers, and returns its folder, which is made inside of another. */
 export async function writeRandomModel(parent, name) {
   const { unet, diffusers } = benchNetworks[name];
   const folder = join(parent, 'model');
@@ -49,7 +49,7 @@ export async function writeRandomModel(parent, name) {
   return folder;
 }
 
-/** Puts values where a view has them. */
+/** Writes values to the places that a view names. */
 function scatter(to, values, { offset, dims, strides }) {
   values.forEach((value, index) => {
     let rest = index;
@@ -62,7 +62,7 @@ function scatter(to, values, { offset, dims, strides }) {
   });
 }
 
-/** A classifier with random weights, under the names of its original. */
+/** Writes a classifier with random weights, under the names of its original. */
 async function writeRandomClassifier(parent) {
   const folder = join(parent, 'classifier');
   mkdirSync(folder);

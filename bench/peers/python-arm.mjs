@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 const packages = fileURLToPath(new URL('../../.toolchain/peers', import.meta.url));
 const script = fileURLToPath(new URL('serve.py', import.meta.url));
 
-/** Whether `scripts/setup --peers` has installed a package. */
+/** Tells whether `scripts/setup --peers` has installed a package. */
 export const isInstalled = (name) => existsSync(join(packages, name));
 
 export class PythonArm {
@@ -37,7 +37,7 @@ export class PythonArm {
     return reply;
   }
 
-  /** One evaluation; what is timed from now on. Engines of derivatives take a `vector` shaped as `x` and what to do with it, `work`. */
+  /** Runs one evaluation, the work that is timed from now on. Engines of derivatives take a `vector` shaped as `x`, and `work`, its use. */
   async check(folder, x, t, shape, { vector, work } = {}) {
     const inputs = { x, t, ...(vector !== undefined && { vector }) };
     const files = Object.fromEntries(Object.keys(inputs).map((name) => [name, join(folder, `${name}.bin`)]));

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 
-/** Milliseconds of `calls` calls of `body` after one that does not count. */
+/** The milliseconds of `calls` calls of `body`, after one that does not count. */
 export async function timeCalls(body, calls) {
   await body();
   const times = [];
@@ -17,7 +17,7 @@ export async function timeCalls(body, calls) {
   return times;
 }
 
-/** Per arm the median of all rounds. Every round starts with another arm. */
+/** The median of all rounds for each arm. Each round starts with another arm. */
 export async function alternate(arms, { rounds, calls }) {
   const times = new Map(arms.map((arm) => [arm, []]));
   for (let round = 0; round < rounds; ++round) {
@@ -31,7 +31,7 @@ export async function alternate(arms, { rounds, calls }) {
   return new Map([...times].map(([arm, values]) => [arm, median(values)]));
 }
 
-/** Largest difference, relative to the largest value or, where that is less, to `least`. */
+/** The largest difference, relative to the largest value or, if that is less, to `least`. */
 export function relativeError(values, expected, least = 1) {
   const size = expected.reduce((most, value) => Math.max(most, Math.abs(value)), least);
   return values.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i])), 0) / size;

@@ -21,7 +21,7 @@ const { values: options } = parseArgs({
 });
 const threads = Number(options.threads);
 const elements = 3 * 32 * 32;
-/** Images, and calls of an arm in a round. */
+/** The numbers of images, and of calls of an arm in a round. */
 const sizes = [
   [1, 1000],
   [128, 50],

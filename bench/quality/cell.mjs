@@ -18,8 +18,8 @@ function evaluationsOf(model, { sampler, options }, steps) {
  * Draws samples, as 8-bit images, and scores them.
  *
  * @param {import('../../dist/index.js').DiffusionModel} model
- * @param {{ moments: Function }} features - As `openFeatures` opens them.
- * @param {{ mean: number[], covariance: number[][] }} reference - Moments of the data.
+ * @param {{ moments: Function }} features - The result of `openFeatures`.
+ * @param {{ mean: number[], covariance: number[][] }} reference - The moments of the data.
  * @param {{ row: import('./rows.mjs').Row, steps: number }} cell
  * @param {{ samples: number, seed: number, batch: number, signal?: AbortSignal, onProgress?: Function }} run
  */

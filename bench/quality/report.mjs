@@ -1,4 +1,4 @@
-// TABLE.md, and the plot, from the cells that table.mjs has kept.
+// Writes TABLE.md and the plot from the cells that table.mjs has kept.
 //
 //   node bench/quality/report.mjs --help
 import { spawnSync } from 'node:child_process';
@@ -16,7 +16,7 @@ Writes TABLE.md, and quality.svg where \`dpm plot\` is built, beside FILE; defau
 const dpm = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const plotCommand = fileURLToPath(new URL('../../dist/cli/plot.js', import.meta.url));
 
-/** Text of a cell; the best of a column is bold. */
+/** The text of a cell; the best of a column is bold. */
 function cellText(cell, best) {
   if (cell === undefined) return '';
   const text = cell.frechet.toPrecision(3);
@@ -51,7 +51,7 @@ function tableOf(cells) {
     .join('\n');
 }
 
-/** Solvers of higher order may use fewer evaluations than K, or more; these are named. */
+/** Names the solvers of higher order that use fewer evaluations than K, or more. */
 function evaluationsNote(cells) {
   const other = cells.filter(({ evaluations, steps }) => evaluations !== steps);
   if (other.length === 0) return 'Every cell makes K network evaluations a sample.';
@@ -90,7 +90,7 @@ Drawing took ${Math.round(seconds / 60)} minutes on ${machine}; ${date}.
 `;
 }
 
-/** The plot by `dpm plot quality`; whether there is one. */
+/** Draws the plot by `dpm plot quality`, and tells whether there is one. */
 function plot(results, out) {
   if (!existsSync(plotCommand)) {
     console.log('no plot: this build has no `dpm plot`');

@@ -5,7 +5,7 @@ import { cpus } from 'node:os';
 import { readJson, writeJson } from './files.mjs';
 import { rows } from './rows.mjs';
 
-/** What all cells of one file have in common. */
+/** The settings that all cells of a file share. */
 const common = ['model', 'features', 'reference', 'samples', 'seed'];
 
 function requireSame(path, kept, head) {

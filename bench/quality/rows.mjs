@@ -17,7 +17,7 @@ export const rows = [
   { id: 'euler-maruyama', label: 'Euler-Maruyama', steps: more },
   { id: 'ancestral', label: 'Ancestral', steps: [...more, 1000] },
   { id: 'probability-flow', label: 'Probability flow', steps: more },
-  // As ancestral, but for the limit on the last noise.
+  // This row is ancestral but for the limit on the last noise.
   { id: 'ddpm-beta', label: 'DDPM, beta', sampler: 'ddpm', options: { variance: 'beta' } },
   { id: 'ddpm-beta-tilde', label: 'DDPM, beta-tilde', sampler: 'ddpm', options: { variance: 'beta-tilde' } },
   { id: 'ddim', label: 'DDIM' },

@@ -1,5 +1,5 @@
-// How many of the bundled printed digits keep their class when they are translated to handwritten ones, how many of these
-// are handwritten, and how far they are from their sources. Both is what the bundled classifiers say.
+// Counts how many of the bundled printed digits keep their class when they are translated to handwritten ones, how many of these
+// are handwritten, and how far they are from their sources. The bundled classifiers decide both.
 // usage: node bench/quality/translation.mjs [--device cpu] [--seed 1]
 import { parseArgs } from 'node:util';
 

@@ -1,6 +1,6 @@
 import { usageError } from '../../lib/cli/command.js';
 
-/** What a card can do in a second. */
+/** The rates of a card: what it can do in a second. */
 export interface Rates {
   /** FLOP of bfloat16 products with float32 sums, without sparsity. */
   bf16: number;
@@ -8,11 +8,11 @@ export interface Rates {
   tf32: number;
   /** FLOP of float32 outside the tensor cores. */
   f32: number;
-  /** Bytes read and written. */
+  /** Bytes that it reads and writes. */
   bytes: number;
 }
 
-/** A kernel's products run at one of these. */
+/** The unit whose rate limits a kernel's products. */
 export type Unit = Exclude<keyof Rates, 'bytes'>;
 
 export interface Card {
@@ -21,13 +21,13 @@ export interface Card {
   multiprocessors: number;
   /** Instructions of a warp that a multiprocessor starts in a second: four a cycle. */
   issue: number;
-  /** From the vendor's data sheet. */
+  /** The rates of the vendor's data sheet. */
   sheet: Rates;
-  /** What large products and copies reach: measured bfloat16 and bytes, the rest in the same proportion to the sheet. */
+  /** The rates that large products and copies reach: bfloat16 and bytes as measured, the rest in the same proportion to the sheet. */
   ceiling: Rates;
 }
 
-/** Measured in large bfloat16 products (FLOP/s) and in a copy (bytes/s). */
+/** The rates measured in large bfloat16 products (FLOP/s) and in a copy (bytes/s). */
 interface Measured {
   bf16: number;
   bytes: number;
@@ -70,7 +70,7 @@ export const cards: readonly Card[] = [
 ];
 
 /**
- * The card of that name.
+ * Finds the card with a name.
  *
  * @throws {@link DpmError} `ERR_DPM_USAGE` when there is none.
  */

@@ -85,7 +85,7 @@ function printRows(rows: readonly RooflineRow[], { cards: chosen }: RooflineChoi
   ]);
 }
 
-/** Every kernel at the first type, batch and card that were chosen. */
+/** Lists every kernel at the first type, batch and card that were chosen. */
 function printKernels({ network, nodes }: NamedGraph, { types, batches, cards: chosen }: RooflineChoice): void {
   const [type = 'bf16', batch = 1, card = findCard('h100')] = [types[0], batches[0], chosen[0]];
   printLine(`${network}, ${type}, batch ${batch}, ${card.title}, by kernel:`);
@@ -105,7 +105,7 @@ function printKernels({ network, nodes }: NamedGraph, { types, batches, cards: c
   ]);
 }
 
-/** README.md and roofline.json of every type, batch and card. */
+/** Writes README.md and roofline.json for every type, batch and card. */
 export function rooflineFiles(graphs: readonly NamedGraph[]): { readme: string; json: string } {
   const rows = rooflineRows(graphs, { types: rooflineTypes, batches: defaultBatches, cards });
   return { readme: rooflineReport(graphs, rows, defaultBatches), json: `${JSON.stringify(rows, null, 2)}\n` };
@@ -118,7 +118,7 @@ async function writeReport(folder: string, graphs: readonly NamedGraph[]): Promi
   await writeFile(join(folder, 'roofline.json'), json);
 }
 
-/** How long a step takes a card at least, from its kernels' FLOPs and bytes; no card is needed. */
+/** Computes the least time of a step on a card, from its kernels' FLOPs and bytes; no card is needed. */
 async function benchRoofline(call: Call): Promise<void> {
   const choice = choiceOf(call);
   const graphs = await rooflineGraphs(call.options.string('network')?.split(',') ?? Object.keys(benchNetworks));

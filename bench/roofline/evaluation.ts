@@ -68,11 +68,11 @@ export function evaluationKernels(nodes: readonly CudaNode[], type: RooflineType
   });
 }
 
-/** Of UpdateSample in cuda/kernels/update.h. */
+/** The bytes of UpdateSample in cuda/kernels/update.h. */
 const updateSampleBytes = 228;
 
 /**
- * What a trajectory adds to every evaluation: the choice of the step's records and conditions, and one kernel that
+ * The kernels that a trajectory adds to every evaluation: the choice of the step's records and conditions, and one kernel that
  * converts the prediction, updates states of `state` (a sampler that reads and writes x) and loads the next image.
  */
 export function stepKernels(nodes: readonly CudaNode[], type: RooflineType): Kernel[] {

@@ -8,7 +8,7 @@ function withoutEnlargement(node: NativeNode): NativeNode[] {
   if (node.op !== 'convolution' || !node.upsample || x === null) return [node];
   const { channels, height, width } = x;
   const enlarged: NativeMap = {
-    // No other value has it, and nobody else reads this one.
+    // No other value has this name, and no other node reads this one.
     value: -1,
     channels,
     height: 2 * height,
@@ -28,7 +28,7 @@ function withoutEnlargement(node: NativeNode): NativeNode[] {
   return [enlargement, { ...node, inputs: [enlarged, vector, residual], upsample: false }];
 }
 
-/** move_vectors_to_norms of native/graph/passes/fusion.cc, which the cpu device refuses. */
+/** Mirrors move_vectors_to_norms of native/graph/passes/fusion.cc, which the cpu device refuses. */
 function withVectorsInNorms(nodes: readonly NativeNode[]): NativeNode[] {
   const uses = new Map<number, number>();
   for (const map of nodes.flatMap(({ inputs }) => inputs)) {
@@ -50,13 +50,13 @@ function withVectorsInNorms(nodes: readonly NativeNode[]): NativeNode[] {
   return result;
 }
 
-/** A node with what its place in the graph says of it. */
+/** A node, with facts that follow from its place in the graph. */
 export interface CudaNode extends NativeNode {
-  /** Of a convolution: the norm that adds its bias, which the node still has, alone reads it. */
+  /** True for a convolution that only a norm reads, which adds the bias that the node still has. */
   biasInNorm: boolean;
 }
 
-/** move_biases_to_norms of native/graph/passes/fusion.cc. */
+/** Mirrors move_biases_to_norms of native/graph/passes/fusion.cc. */
 function withBiasesInNorms(nodes: readonly NativeNode[]): CudaNode[] {
   const readers = new Map<number, NativeNode[]>();
   for (const node of nodes) {

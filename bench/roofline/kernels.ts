@@ -4,7 +4,7 @@ import type { Unit } from './cards.js';
 import type { CudaNode } from './fusion.js';
 import { convolutionChannels, elementBytes, normChunks, normPasses, type RooflineType } from './layout.js';
 
-/** Parts of a step that are summed up by themselves. */
+/** The parts of a step that have sums of their own. */
 export const kernelKinds = [
   'convolution',
   'attention',
@@ -17,7 +17,7 @@ export const kernelKinds = [
 ] as const;
 export type KernelKind = (typeof kernelKinds)[number];
 
-/** One launch. */
+/** A launch of a kernel. */
 export interface Kernel {
   name: string;
   kind: KernelKind;
@@ -31,7 +31,7 @@ export interface Kernel {
   /** Elements a sample that pass through the instructions, and how many of these each takes. */
   elements: number;
   instructions: number;
-  /** What is divided into tiles of a multiprocessor each; null where the kernel divides itself otherwise. */
+  /** The work that is divided into tiles, each for a multiprocessor; null where the kernel divides its work otherwise. */
   tile: Tile | null;
 }
 
@@ -45,7 +45,7 @@ export interface Tile {
 /** Instructions an element of our own kernels, from their machine code for compute capability 9 (scripts/check-cuda). */
 const instructionsOf = { 'group norm': 36, completion: 10, 'element-wise': 12 } as const;
 
-/** Of a float32. */
+/** The bytes of a float32. */
 export const floatBytes = 4;
 
 /** Pixels of a map. */
@@ -70,7 +70,7 @@ function input(node: NativeNode, index: 0 | 1 | 2): NativeMap {
   return map;
 }
 
-/** Whether it is a product of vectors, which has a kernel of its own (is_product_of_vectors in cuda/layers/layer.cc). */
+/** Tells whether it is a product of vectors, which has a kernel of its own (is_product_of_vectors in cuda/layers/layer.cc). */
 export function isLinear(node: NativeNode): boolean {
   const isVector = (map: NativeMap): boolean => pixelsOf(map) === 1;
   return (
@@ -89,7 +89,7 @@ export function isLinear(node: NativeNode): boolean {
 const mostPredicted = 8;
 const predictionAccess = 8;
 
-/** Whether it is the last convolution, which has a kernel of its own in 16 bits (is_prediction in cuda/layers/prediction.cc). */
+/** Tells whether it is the last convolution, which has a kernel of its own in 16 bits (is_prediction in cuda/layers/prediction.cc). */
 export function isPrediction(node: NativeNode, type: RooflineType): boolean {
   const [x, vector, residual] = node.inputs;
   return (
@@ -151,7 +151,7 @@ export function paddedChannels(node: NativeNode, type: RooflineType): { inputs: 
   };
 }
 
-/** What follows a convolution in a pass of its own, as cuda/layers/convolution.cc has it: the plans that the rule chooses join nothing. */
+/** The pass that follows a convolution, as in cuda/layers/convolution.cc, as the plans that the rule chooses join nothing. */
 function restOfConvolution(node: CudaNode, outputs: number, type: RooflineType): Kernel[] {
   const [, vector, residual] = node.inputs;
   const { output } = node;
@@ -168,7 +168,7 @@ function restOfConvolution(node: CudaNode, outputs: number, type: RooflineType):
 const mostSmallPixels = 1024;
 const widestSmallGroup = 128;
 
-/** takes_small_convolution, with the norm before it or without. */
+/** Mirrors takes_small_convolution, with the norm before it or without. */
 export function isSmall(node: NativeNode, norm: NativeNode | null, type: RooflineType, batch: number): boolean {
   const { inputs, outputs } = paddedChannels(node, type);
   const fitsGroup = norm === null || inputs / norm.groups <= widestSmallGroup;
@@ -220,7 +220,10 @@ function convolutionKernels(node: CudaNode, type: RooflineType): Kernel[] {
   return [product, ...restOfConvolution(node, product.tile.columns, type)];
 }
 
-/** In 16 bits heads of at most 256 channels are cuDNN's, wider ones up to 512 our own on tensor cores; all others are our own outside of them. */
+/**
+ * In 16 bits cuDNN takes heads of at most 256 channels, and our tensor-core kernel those up to 512. Another kernel of ours takes the
+ * rest.
+ */
 function attentionUnit(node: NativeNode, type: RooflineType): Unit {
   const width = node.output.channels / node.heads;
   const strides = [input(node, 0), input(node, 1), input(node, 2), node.output].map((map) => map.pixelStride);

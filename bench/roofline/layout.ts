@@ -12,7 +12,7 @@ export function elementBytes(type: RooflineType): number {
   return type === 'bf16' ? 2 : 4;
 }
 
-/** The same of `map`: what a network predicts is float32 (cuda/layers/prediction.h). */
+/** The bytes of one element of `map`: a network's prediction is float32 (cuda/layers/prediction.h). */
 export function storedElementBytes(map: NativeMap, type: RooflineType): number {
   return map.role === 'output' || map.role === 'head' ? 4 : elementBytes(type);
 }
@@ -45,7 +45,7 @@ interface NormShape {
   groups: number;
 }
 
-/** group_norm_layout of cuda/kernels/group_norm_layout.h; null where vectors of this width cannot be used. */
+/** Mirrors group_norm_layout of cuda/kernels/group_norm_layout.h; null where vectors of this width cannot be used. */
 function normLayout(
   { pixels, channels, groups }: NormShape,
   width: number,
@@ -69,7 +69,7 @@ function normLayout(
 const mostHeld = 12;
 
 /**
- * How group norm takes a map: in one kernel that holds it in registers, in one for statistics and one for the result,
+ * The way in which group norm takes a map: in one kernel that holds it in registers, in one for statistics and one for the result,
  * or in one that reads wide groups three times.
  */
 export function normPasses(shape: NormShape, isAligned: boolean, type: RooflineType): 'held' | 'chunks' | 'wide' {

@@ -8,11 +8,11 @@ import type { RooflineType } from './layout.js';
 
 /** Sums over the kernels of one step (network evaluation and update) of a batch. */
 export interface StepCost {
-  /** Kernels. */
+  /** The number of kernels. */
   launches: number;
   /** FLOP, two per multiply-add of the network. */
   flops: number;
-  /** Bytes read and written, and those of them that do not grow with the batch: the weights. */
+  /** Bytes read and written, and the part of them that does not grow with the batch: the weights. */
   bytes: number;
   weightBytes: number;
 }
@@ -23,7 +23,7 @@ export interface StepTime {
   seconds: number;
   /** Shares of `seconds` in kernels that wait for each of these. */
   limits: Record<Limit, number>;
-  /** Share of `seconds` of every kind of kernel. */
+  /** The share of `seconds` of every kind of kernel. */
   shares: Record<KernelKind, number>;
 }
 
@@ -54,7 +54,7 @@ export function kernelBytes(kernel: Kernel, batch: number): number {
   return kernel.fixedBytes + batch * kernel.sampleBytes;
 }
 
-/** What a kernel's time is that of. */
+/** The resource that a kernel waits for. */
 export type Limit = 'bytes' | 'products' | 'instructions' | 'node';
 
 /** Seconds that a kernel takes for a batch at a card's ceiling or at its data sheet, and what it waits for. */
@@ -79,7 +79,7 @@ export function kernelTime(
   return { seconds, limit };
 }
 
-/** What the kernels of a step add up to. */
+/** The sums over the kernels of a step. */
 export function stepCost(kernels: readonly Kernel[], batch: number): StepCost {
   const sum = (of: (kernel: Kernel) => number): number => kernels.reduce((total, kernel) => total + of(kernel), 0);
   return {
@@ -90,7 +90,7 @@ export function stepCost(kernels: readonly Kernel[], batch: number): StepCost {
   };
 }
 
-/** How long the kernels of a step take one after the other. */
+/** The time of the kernels of a step, one after the other. */
 export function stepTime(
   kernels: readonly Kernel[],
   batch: number,

@@ -1,6 +1,6 @@
 import type { NativeNode } from '../../lib/engine/native-node.js';
 
-/** What a node has that reads no weights and whose attributes change nothing. */
+/** The fields of a node that reads no weights and whose attributes change nothing. */
 export const plainNode: Omit<NativeNode, 'name' | 'op' | 'inputs' | 'output'> = {
   parts: 0,
   weights: [],

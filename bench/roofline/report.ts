@@ -1,4 +1,4 @@
-// bench/roofline/README.md.
+// Writes bench/roofline/README.md.
 import { cards, findCard, type Card } from './cards.js';
 import { kernelKinds, type Kernel } from './kernels.js';
 import { kernelsOfStep, nodeSeconds, stepCost, stepTime, type StepTime } from './model.js';
@@ -83,7 +83,7 @@ function reading({ network, nodes }: NamedGraph, card: Card): string {
   element-wise passes and enlargements are ${percent(passes)} %.`;
 }
 
-/** The whole page. `rows` are those of every card, `batches` the rows' batches. */
+/** The whole page. `rows` has the rows of every card, `batches` their batches. */
 export function rooflineReport(
   graphs: readonly NamedGraph[],
   rows: readonly RooflineRow[],

@@ -28,7 +28,7 @@ export interface RooflineRow extends StepCost {
   cards: CardTime[];
 }
 
-/** What is computed. */
+/** The choice of types, batches, cards and networks to compute. */
 export interface RooflineChoice {
   types: readonly RooflineType[];
   batches: readonly number[];
@@ -56,7 +56,7 @@ function rowsOfGraph({ network, nodes }: NamedGraph, type: RooflineType, choice:
   });
 }
 
-/** Every combination of what was chosen. */
+/** Computes the rows of every combination that was chosen. */
 export function rooflineRows(graphs: readonly NamedGraph[], choice: RooflineChoice): RooflineRow[] {
   return graphs.flatMap((graph) => choice.types.flatMap((type) => rowsOfGraph(graph, type, choice)));
 }

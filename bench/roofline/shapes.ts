@@ -32,7 +32,7 @@ const columns = [
 
 type Cell = string | number;
 
-/** Whether cuDNN can be given the map's address: a multiple of 16 bytes, or of a pixel where that is less. */
+/** Tells whether cuDNN can be given the map's address: a multiple of 16 bytes, or of a pixel if that is less. */
 function isAligned(map: NativeMap, type: RooflineType): boolean {
   const pixel = storedPixelStride(map, type) * elementBytes(type);
   return (map.firstChannel * elementBytes(type)) % Math.min(16, pixel & -pixel) === 0;
@@ -44,7 +44,7 @@ function convolutionRow(node: CudaNode, x: NativeMap, type: RooflineType): Cell[
   const maps = residual === null ? [x, output] : [x, output, residual];
   if (!maps.every((map) => isAligned(map, type))) return null;
   const { inputs, outputs } = paddedChannels(node, type);
-  // What comes after a channel vector is not cuDNN's.
+  // Work after a channel vector is not cuDNN's.
   const joins = vector === null;
   const joined = joins ? residual : null;
   return [

@@ -1,4 +1,4 @@
-// Open- and closed-loop load for `dpm serve`, without dependencies. Talks to loopback addresses only and stops by itself.
+// Generates open- and closed-loop load for `dpm serve`, without dependencies. Talks to loopback addresses only and stops by itself.
 //
 //   node bench/serve/load.mjs --url http://127.0.0.1:8080 --model mnist --load 0.8 --seconds 60
 //   node bench/serve/load.mjs --url … --rate 20 --seconds 30 --mix 10,25,70 --samplers unipc,ddim --guided 0.2 --stream 0.1
@@ -141,7 +141,7 @@ async function getJson(path) {
   return JSON.parse(answer.body.toString());
 }
 
-/** Sums of the text format by family, and the p99 of the event loop's delay. */
+/** The sums of the text format by family, and the p99 of the event loop's delay. */
 async function metrics() {
   const answer = await exchange('GET', '/metrics', { timeout: 10_000 });
   if (answer.status !== 200) return null;
@@ -184,7 +184,7 @@ function draw(model) {
   };
 }
 
-/** The images of an answer as one digest: of JSON, or of the SSE events `image`. */
+/** Hashes the images of an answer, which is JSON or has SSE events `image`. */
 function digestOf(answer, stream) {
   const hash = createHash('sha256');
   if (!stream) {

@@ -51,7 +51,7 @@ export class OnnxGraph {
     return name;
   }
 
-  /** A constant list of integers, e.g. a shape. */
+  /** Adds a constant list of integers, e.g. a shape. */
   integers(values) {
     const name = `shape_${values.join('_')}`;
     if (!this.#initializers.has(name)) {
@@ -61,7 +61,7 @@ export class OnnxGraph {
     return name;
   }
 
-  /** The file: inputs and outputs as name -> dimensions, where a string is a free dimension. */
+  /** Writes the file. Inputs and outputs are given as name -> dimensions, where a string is a free dimension. */
   file(inputs, outputs) {
     const graph = message(7, [
       ...this.#parts,

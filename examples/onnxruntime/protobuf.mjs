@@ -1,4 +1,4 @@
-// The few protocol buffer encodings an ONNX file needs.
+// The few protocol buffer encodings that an ONNX file needs.
 
 function varint(value) {
   const bytes = [];
