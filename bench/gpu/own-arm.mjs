@@ -3,7 +3,7 @@
 //   {"op": "prepare", "network": ..., "batch": N}   {"parameters": N}
 //   {"op": "time", "milliseconds": N}               {"milliseconds": [...], "captures": N, "captureFailures": N}
 // The times are those of blocks of evaluations; the counts, of graphs, are there where the device has them.
-// What fails is answered with {"error": ...}.
+// A failure is answered with {"error": ...}.
 //
 //   node own-arm.mjs '{"dtype": "bf16", "autotune": false}'
 import { createInterface } from 'node:readline';

@@ -13,7 +13,7 @@ export async function writeJson(path, value) {
   await writeFormatted(path, JSON.stringify(value));
 }
 
-/** @param {string} hint - What makes the file, where there is none. */
+/** @param {string} hint - The command that makes the file, for the error where it is missing. */
 export async function readJson(path, hint) {
   let text;
   try {

@@ -1,4 +1,4 @@
-// How the CUDA device stores maps and divides group norms, as cuda/layers and cuda/kernels do.
+// The layout of maps and the division of group norms on the CUDA device, as in cuda/layers and cuda/kernels.
 import type { NativeMap } from '../../lib/engine/native-node.js';
 
 /** Number format of the network; `tf32` is stored as float32. */

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What compose.yaml starts, as processes of this machine: Redis, a server, two workers. Draws a job and writes its first image.
+# Starts the processes of compose.yaml on this machine: Redis, a server, two workers. Draws a job and writes its first image.
 #
 #   ./local.sh [IMAGE, default digit.png]
 set -euo pipefail

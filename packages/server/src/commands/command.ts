@@ -1,5 +1,6 @@
-// What `dpm` of the library takes as a command. It hands in all that a command needs of the command line: the library's own is no part
-// of its public names.
+// The form of commands that `dpm` of the library runs. It passes in everything that a command needs of the command line, as the library's
+// own
+// is not public.
 import { DpmError } from 'dpm-native';
 
 import type { OptionSpecs, OptionValues } from '../config/option.js';

@@ -5,7 +5,7 @@ import { createServer, connect, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Whether there is a Redis to run. */
+/** True where a Redis is installed. */
 export const hasRedis = spawnSync('redis-server', ['--version']).status === 0;
 
 async function freePort(): Promise<number> {
