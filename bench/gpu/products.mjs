@@ -1,5 +1,5 @@
-// How long every candidate of cuDNN for every product of the benchmark networks takes, and our own kernels: what
-// dpm_time_products prints, line by line. The most important stage: it says what a network's time is made of and what would be
+// Times every candidate of cuDNN for every product of the benchmark networks, and our own kernels, as dpm_time_products prints
+// it line by line. The most important stage: it says what a network's time is made of and what would be
 // faster. A candidate with another result than our own kernel fails the stage, once all of them were tried.
 //
 //   node products.mjs [PROGRAM [OPTION ...]]

@@ -1,6 +1,5 @@
-// The form of commands that `dpm` of the library runs. It passes in everything that a command needs of the command line, as the library's
-// own
-// is not public.
+// The form of commands that `dpm` of the library runs. It passes in everything that a command needs of the command line, as the
+// library's own parser is not public.
 import { DpmError } from 'dpm-native';
 
 import type { OptionSpecs, OptionValues } from '../config/option.js';
