@@ -1,3 +1,5 @@
+export type { DescribedOption } from './base/option-facts.js';
+export type { JsonSchema } from './base/option-kinds.js';
 export { DpmError, dpmErrorCodes, type DpmErrorCode, type DpmErrorOptions } from './base/errors.js';
 export { ImageBatch, type PictureOptions } from './images/image-batch.js';
 export type { GivenImages } from './images/given-images.js';
@@ -95,6 +97,8 @@ export { ReplicatedBatcher, type BatchableModel, type BatchService } from './bat
 export type { BatchEvaluate } from './run/script-network.js';
 export type { BatchEvent } from './batch/events.js';
 export {
+  optionFacts,
+  previewKinds,
   priorities,
   serviceOrders,
   type BatcherOptions,

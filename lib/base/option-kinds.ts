@@ -1,9 +1,14 @@
 import { refuseUnknownOptions, wrongValue } from './checks.js';
 
+/** A JSON Schema. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
 /** What a value may be: in words, for messages, and as a test. */
 export interface Kind {
   /** E.g. `a number`. */
   readonly expected: string;
+  /** What it may be in JSON; absent for what JSON cannot hold. */
+  readonly schema?: JsonSchema;
   /** Whether a value is such. */
   holds(value: unknown): boolean;
 }
@@ -53,14 +58,32 @@ export function isFloat32Array(value: unknown): value is Float32Array {
   return typedArrayName(value) === 'Float32Array';
 }
 
-function ofType(expected: string, type: 'number' | 'string' | 'boolean' | 'function'): Kind {
-  return { expected, holds: (value) => typeof value === type };
+function ofType(expected: string, type: 'string' | 'boolean'): Kind {
+  return { expected, schema: { type }, holds: (value) => typeof value === type };
+}
+
+/** Another description of a kind's values in JSON. */
+export function withSchema(kind: Kind, schema: JsonSchema): Kind {
+  return { ...kind, schema };
+}
+
+/** One of some names. */
+export function oneOf(names: readonly string[]): Kind {
+  const expected = `one of ${names.join(', ')}`;
+  return { expected, schema: { enum: names }, holds: (value) => typeof value === 'string' && names.includes(value) };
+}
+
+/** One of some names as {@link oneOf}, for options whose names are checked later, with a word on what may have been meant. */
+export function nameOf(names: readonly string[]): Kind {
+  return withSchema(kinds.string, { enum: names });
 }
 
 /** One of several kinds. */
 export function either(...kinds: readonly Kind[]): Kind {
+  const schemas = kinds.map(({ schema }) => schema).filter((schema) => schema !== undefined);
   return {
     expected: kinds.map(({ expected }) => expected).join(' or '),
+    ...(schemas.length > 0 && { schema: schemas.length === 1 ? schemas[0] : { anyOf: schemas } }),
     holds: (value) => kinds.some((kind) => kind.holds(value)),
   };
 }
@@ -68,7 +91,11 @@ export function either(...kinds: readonly Kind[]): Kind {
 /** An array of one kind. */
 export function arrayOf(expected: string, kind: Kind): Kind {
   // `every` would pass over what a list has not got.
-  return { expected, holds: (value) => isList(value) && Array.from(value).every((each) => kind.holds(each)) };
+  return {
+    expected,
+    ...(kind.schema !== undefined && { schema: { type: 'array', items: kind.schema } }),
+    holds: (value) => isList(value) && Array.from(value).every((each) => kind.holds(each)),
+  };
 }
 
 /** A plain object or an instance, for which there are better words than `an object`. */
@@ -83,30 +110,46 @@ export function instanceOf(expected: string, type: { [Symbol.hasInstance](value:
 
 /** An integer of at least `least`. */
 export function integerFrom(least: number, expected = `an integer from ${least}`): Kind {
-  return { expected, holds: (value) => Number.isSafeInteger(value) && (value as number) >= least };
+  return {
+    expected,
+    schema: { type: 'integer', minimum: least, maximum: Number.MAX_SAFE_INTEGER },
+    holds: (value) => Number.isSafeInteger(value) && (value as number) >= least,
+  };
 }
 
 /** An integer of at least `least`, at most `most`. */
 export function integerBetween(least: number, most: number): Kind {
   const expected = `an integer from ${least} to ${most}`;
-  return { expected, holds: (value) => integerFrom(least).holds(value) && (value as number) <= most };
+  return {
+    expected,
+    schema: { type: 'integer', minimum: least, maximum: most },
+    holds: (value) => integerFrom(least).holds(value) && (value as number) <= most,
+  };
 }
 
 /** What options may be; ranges that depend on more than the value are checked where that is known. */
 export const kinds = {
   /** Kind of options that others check, with more to say about them. */
   any: { expected: 'anything', holds: () => true },
-  number: { expected: 'a number', holds: (value) => typeof value === 'number' && !Number.isNaN(value) },
-  finite: { expected: 'a finite number', holds: (value) => Number.isFinite(value) },
+  number: {
+    expected: 'a number',
+    schema: { type: 'number' },
+    holds: (value) => typeof value === 'number' && !Number.isNaN(value),
+  },
+  finite: { expected: 'a finite number', schema: { type: 'number' }, holds: (value) => Number.isFinite(value) },
   string: ofType('a string', 'string'),
   boolean: ofType('true or false', 'boolean'),
-  function: ofType('a function', 'function'),
+  function: { expected: 'a function', holds: (value) => typeof value === 'function' },
   object: objectOf('an object'),
-  null: { expected: 'null', holds: (value) => value === null },
+  null: { expected: 'null', schema: { type: 'null' }, holds: (value) => value === null },
   positiveInteger: integerFrom(1, 'a positive integer'),
   bigint: { expected: 'a bigint', holds: (value) => typeof value === 'bigint' },
   floats: { expected: 'a Float32Array', holds: isFloat32Array },
-  numbers: { expected: 'an array of numbers', holds: (value) => isList(value) || isTypedArray(value) },
+  numbers: {
+    expected: 'an array of numbers',
+    schema: { type: 'array', items: { type: 'number' } },
+    holds: (value) => isList(value) || isTypedArray(value),
+  },
   list: { expected: 'an array', holds: isList },
   sizes: {
     expected: 'an array of sizes',
@@ -129,6 +172,13 @@ export const numberOrNumbers = either(kinds.number, kinds.numbers);
 /** Seed of the random stream: 64 bits. */
 export const seedKind: Kind = {
   expected: 'an integer from 0 to 2^53 - 1, or a bigint below 2^64',
+  // JSON has a bigint as its digits.
+  schema: {
+    anyOf: [
+      { type: 'integer', minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+      { type: 'string', pattern: '^[0-9]{1,20}$' },
+    ],
+  },
   holds: (value) =>
     typeof value === 'bigint'
       ? value >= 0n && value < 1n << 64n

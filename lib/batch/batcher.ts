@@ -20,12 +20,14 @@ import { bestRate, chooseRows, measureCurve, measureUpTo, type Curve, type Measu
 import { EventQueue, type BatchEvent } from './events.js';
 import { largestWithin, Batches, withinBudget, type RowSizes } from './batches.js';
 import {
+  batcherDefaults,
   batcherOptionKinds,
   batchRunKinds,
   type BatcherOptions,
   type BatchRequest,
   type BatchRunOptions,
   type SchedulerBatchRequest,
+  serviceDefaults,
 } from './options.js';
 import { ProgramCache } from './program-cache.js';
 import { termsOf, Requests, type Served, type Watcher } from './requests.js';
@@ -92,7 +94,6 @@ const forwardKinds: OptionKinds<BatchForwardOptions> = {
   classLabels: kinds.numbers,
 };
 
-const MEBIBYTE = 2 ** 20;
 /** Of `rows: 'auto'`. */
 const MOST_ROWS = 128;
 /** Of a stream: its reader may be slow, and previews are all kept. */
@@ -132,15 +133,16 @@ export class Batcher {
   #closing: Promise<void> | null = null;
 
   private constructor(model: BatchedModel, batches: Batches, capacity: BatcherCapacity, options: BatcherOptions) {
-    const { order = 'share', stretch = 1, maxWait = 30_000, maxWork = 600_000 } = options;
-    const limits = { maxWait, maxWork, maxWaitingBytes: options.maxWaitingBytes ?? 64 * MEBIBYTE };
+    const { order = batcherDefaults.order, stretch = batcherDefaults.stretch } = options;
+    const { maxWait = batcherDefaults.maxWait, maxWork = batcherDefaults.maxWork } = options;
+    const limits = { maxWait, maxWork, maxWaitingBytes: options.maxWaitingBytes ?? batcherDefaults.maxWaitingBytes };
     this.capacity = capacity;
     this.#model = model;
     this.#batches = batches;
     this.#admission = new Admission({ order, stretch }, limits, capacity.curve, capacity.rows);
     this.#programs = new ProgramCache((sampler, own) => model.compile(sampler, own));
     this.#requests = new Requests(model.run, batches, this.#admission, this.#programs, {
-      hostPrograms: options.hostPrograms ?? 1,
+      hostPrograms: options.hostPrograms ?? batcherDefaults.hostPrograms,
       maxWait,
     });
   }
@@ -148,7 +150,8 @@ export class Batcher {
   /** Measures the network and allocates what the batch needs. @internal */
   static async open(model: BatchedModel, options: BatcherOptions = {}): Promise<Batcher> {
     checkOptions('batcher', options, batcherOptionKinds);
-    const { rows = 'auto', stepTarget = 250, memoryBudget = Infinity, weight = 1, sizes = 'fit' } = options;
+    const { rows = batcherDefaults.rows, stepTarget = batcherDefaults.stepTarget, memoryBudget = Infinity } = options;
+    const { weight = batcherDefaults.weight, sizes = batcherDefaults.sizes } = options;
     const network = await model.run.network(null);
     const measure: Measure = async (batch, repeats) =>
       at(await nativeWork(() => network.native.measure(Uint32Array.of(batch), repeats)), 0);
@@ -313,7 +316,11 @@ export class Batcher {
     );
   }
 
-  #traced(sampler: SamplerName | null, { tenant = '' }: BatchRunOptions, work: () => Promise<Served>): Promise<Served> {
+  #traced(
+    sampler: SamplerName | null,
+    { tenant = serviceDefaults.tenant }: BatchRunOptions,
+    work: () => Promise<Served>,
+  ): Promise<Served> {
     if (!traces.hasSubscribers) return work();
     const trace: SampleTrace = { model: this.#model.name, sampler, tenant };
     return traces.tracePromise(async () => {

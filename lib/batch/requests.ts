@@ -12,13 +12,13 @@ import type { Program, StepProgram } from '../program/program.js';
 import { rowsOfWeight } from '../guidance/classifier-free.js';
 import { imagesOf, runOnNetwork, runPrograms, type RunResult } from '../run/network-run.js';
 import { programsAndCount, requireStreams, resolveRun, type ResolvedRun, type RunModel } from '../run/resolve.js';
-import type { RunOptions } from '../run/options.js';
+import { runDefaults, type RunOptions } from '../run/options.js';
 import { thrownBy } from '../run/script-network.js';
 import type { Admission, Admitted, ServiceTerms, Demand } from './admission.js';
 import type { Batches } from './batches.js';
 import { Beside } from './beside.js';
 import { Ending } from './ending.js';
-import type { BatchRunOptions, Priority } from './options.js';
+import { serviceDefaults, type BatchRunOptions, type Priority } from './options.js';
 import type { ProgramCache } from './program-cache.js';
 
 /** What a request that is done has taken. */
@@ -46,7 +46,9 @@ export interface Watcher {
 const nativePriority: Record<Priority, number> = { high: 1, normal: 0, low: -1 };
 
 /** Whose request it is. */
-export function termsOf({ tenant = '', weight = 1, priority = 'normal', deadline }: BatchRunOptions): ServiceTerms {
+export function termsOf({ deadline, ...options }: BatchRunOptions): ServiceTerms {
+  const { tenant = serviceDefaults.tenant, weight = serviceDefaults.weight } = options;
+  const { priority = serviceDefaults.priority } = options;
   return { tenant, weight, priority, deadline };
 }
 
@@ -70,7 +72,7 @@ function requireCount(count: number, options: BatchRunOptions): void {
 
 /** What is kept of every sample beside its final state: those of `snapshotEvery`. */
 function snapshotBytes(programs: readonly StepProgram[], elements: number, options: BatchRunOptions): number {
-  const { snapshotEvery = 0, format } = options;
+  const { snapshotEvery = runDefaults.snapshotEvery, format } = options;
   if (!(snapshotEvery > 0)) return 0;
   const longest = programs.reduce((most, { records }) => Math.max(most, records.length), 0);
   return Math.floor(longest / snapshotEvery) * elements * (format === 'uint8' ? 1 : Float32Array.BYTES_PER_ELEMENT);
@@ -79,7 +81,7 @@ function snapshotBytes(programs: readonly StepProgram[], elements: number, optio
 /** What the samples ask of the batch. */
 function demandOf(programs: readonly StepProgram[], count: number, elements: number, options: BatchRunOptions): Demand {
   const evaluations = programs.map(evaluationsOf);
-  const { guidance = 1, init, noise } = options;
+  const { guidance = runDefaults.guidance, init, noise } = options;
   const samples = Array.from({ length: count }, (_, sample) => {
     const weight = typeof guidance === 'number' ? guidance : (guidance[sample] ?? 1);
     return { evaluations: evaluations[programs.length === 1 ? 0 : sample] ?? 0, rows: rowsOfWeight(weight) };

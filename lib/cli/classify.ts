@@ -6,10 +6,11 @@ import { readSafetensorsHeader } from '../files/safetensors.js';
 import { readLabels } from '../files/tensor-data.js';
 import { Classifier, logSoftmax } from '../guidance/classifier.js';
 import { noised, noiseLevel } from '../schedule/noise-level.js';
-import { usageError, type Call, type Command } from './command.js';
+import { specOf, usageError, type Call, type Command } from './command.js';
 import { readNamedImages } from '../images/load.js';
 import { configOption, deviceOptions, deviceSettings } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';
+import { runOptionFacts } from '../run/options.js';
 
 /** How many classes are shown of an image. */
 const shown = 5;
@@ -159,7 +160,7 @@ export const classifyCommand: Command = {
     },
     time: { value: 'T', help: 'the network time of the noise in the images; default 0, none' },
     'noise-levels': { value: 'K', help: "how well labels are told at K of the schedule's noise levels" },
-    seed: { value: 'INT', help: 'of the noise of --noise-levels; default 0' },
+    seed: specOf(runOptionFacts.seed, 'seed of the noise of --noise-levels'),
     batch: { value: 'N', help: 'most images evaluated at once; default 64' },
     ...configOption,
     ...deviceOptions,

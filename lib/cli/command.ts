@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 
 import { suggestion } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
+import { helpOf, type OptionFact } from '../base/option-facts.js';
 import { byteUnits, printJson, printLine, printTable } from './output.js';
 
 /** One option of a command; without `value` it is a switch. */
@@ -11,6 +12,11 @@ export interface OptionSpec {
   /** It may be given several times. */
   isRepeated?: boolean;
   help: string;
+}
+
+/** An option of the library as a flag; `help` is for commands that say it better than the facts do. */
+export function specOf(fact: OptionFact, help: string = fact.help): OptionSpec {
+  return { ...(fact.value !== undefined && { value: fact.value }), help: helpOf({ ...fact, help }) };
 }
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>;

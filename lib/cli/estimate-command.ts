@@ -3,11 +3,12 @@ import { dirname } from 'node:path';
 import type { DataEstimateOptions } from '../estimation/data-estimate.js';
 import { makeFolder } from '../files/files.js';
 import type { DiffusionModel } from '../model.js';
-import { usageError, type Command } from './command.js';
+import { specOf, usageError, type Command } from './command.js';
 import { readModelImages } from '../images/load.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, progressBar } from './output.js';
 import { checkTarget } from './target.js';
+import { runOptionFacts } from '../run/options.js';
 
 /** What distinguishes the commands that estimate a table from images. */
 export interface EstimateCommand<Table> {
@@ -33,9 +34,9 @@ export function estimateCommand<Table extends { numTrainTimesteps: number }>(com
     options: {
       data: { value: 'PATH', help: `safetensors with images [N,C,H,W], ${images}; a .png or a folder of such` },
       samples: { value: 'M', help: `images each entry is estimated from; ${enough}` },
-      seed: { value: 'INT', help: 'seed of the choice of images and of the noise; default 0' },
+      seed: specOf(runOptionFacts.seed, 'seed of the choice of images and of the noise'),
       timesteps: { value: 'LIST', help: 'times n to estimate, separated by commas; the others are interpolated' },
-      batch: { value: 'N', help: 'most images evaluated at once; default 16' },
+      batch: specOf(runOptionFacts.batch, 'most images evaluated at once'),
       out: { value: 'FILE', help: 'receives the table as JSON' },
       ...modelOptions,
     },

@@ -1,19 +1,14 @@
 import { headNames } from '../checkpoint/heads.js';
 import type { ImageSize } from '../checkpoint/image-size.js';
-import { computeTypes, type DeviceOptions } from '../engine/device.js';
+import { computeTypes, deviceOptionFacts, type DeviceOptions } from '../engine/device.js';
 import { DiffusionModel, type LoadOptions } from '../model.js';
 import { networkTimeNames } from '../schedule/network-time.js';
-import { usageError, type Call, type OptionSpecs, type OptionValues } from './command.js';
+import { specOf, usageError, type Call, type OptionSpecs, type OptionValues } from './command.js';
 
 /** Options of every command that works on a device. */
-export const deviceOptions: OptionSpecs = {
-  device: { value: 'NAME', help: 'auto (default), cpu, cuda, cuda:N' },
-  dtype: { value: 'TYPE', help: 'f32, bf16 or f16; default f32 on cpu, bf16 on cuda' },
-  exact: { help: 'tightest arithmetic: no Winograd, no split floats, no TF32' },
-  tf32: { help: 'with --dtype f32 on cuda: products may round to TF32, several times as fast' },
-  autotune: { help: 'on cuda: measure several algorithms for every convolution and remember the fastest' },
-  threads: { value: 'N', help: 'threads of the engine; default all cores' },
-};
+export const deviceOptions: OptionSpecs = Object.fromEntries(
+  Object.entries(deviceOptionFacts).map(([name, fact]) => [name, specOf(fact)]),
+);
 
 /** Option of every command that reads a checkpoint. */
 export const configOption: OptionSpecs = {

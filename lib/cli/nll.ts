@@ -10,12 +10,13 @@ import {
 import type { Likelihood } from '../estimation/likelihood/summary.js';
 import type { DiffusionModel } from '../model.js';
 import { DEFAULT_STEPS } from '../samplers/common-options.js';
-import type { Call, Command, OptionSpecs } from './command.js';
+import { specOf, type Call, type Command, type OptionSpecs } from './command.js';
 import { flowOptionSpecs, requireFlowOptions, runFlow } from './flow-nll.js';
 import { readModelImages } from '../images/load.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, printTable, progressBar } from './output.js';
 import { optionSpecs, samplerOptions, type CostedSampler } from './sampler-options.js';
+import { runOptionFacts } from '../run/options.js';
 
 /** What of the samplers' options a bound takes. */
 export const likelihoodOptionSpecs: OptionSpecs = {
@@ -24,9 +25,9 @@ export const likelihoodOptionSpecs: OptionSpecs = {
     help: 'safetensors with images [N,C,H,W], uint8 or float32 on the grid of 8 bits in [-1, 1]; a .png or a folder of such',
   },
   samples: { value: 'M', help: 'images, drawn from the data; default all' },
-  seed: { value: 'INT', help: 'seed of the choice of images and of the noise; default 0' },
+  seed: specOf(runOptionFacts.seed, 'seed of the choice of images and of the noise'),
   class: { value: 'LABEL', help: 'class of all images, for a class-conditional network' },
-  batch: { value: 'N', help: 'most images evaluated at once; default 16' },
+  batch: specOf(runOptionFacts.batch, 'most images evaluated at once'),
   decoder: { value: 'NAME', help: 'bins of the decoder: exact (default) or tanh, the approximation of published code' },
   ...optionSpecs(new Map(likelihoodSamplerNames.map((name) => [name, boundOptions(name)]))),
 };

@@ -10,11 +10,11 @@ import type { AnySampleOptions, DiffusionModel } from '../model.js';
 import { guideForms } from '../guidance/guided-program.js';
 import type { Guide } from '../guidance/guide.js';
 import type { RunResult } from '../run/network-run.js';
-import type { RunOptions } from '../run/options.js';
+import { runOptionFacts, type RunOptions } from '../run/options.js';
 import { DEFAULT_STEPS } from '../samplers/common-options.js';
 import { samplers, type SamplerName } from '../samplers/index.js';
 import type { SamplerFacts } from '../samplers/sampler.js';
-import { usageError, type Call, type Command } from './command.js';
+import { specOf, usageError, type Call, type Command } from './command.js';
 import { modelOptions, withModel } from './model-options.js';
 import { printJson, printLine, printNote, progressBar } from './output.js';
 import { samplerOf, samplerOptions, samplerOptionSpecs, samplerSpec, stepsUnlessGiven } from './sampler-options.js';
@@ -39,7 +39,7 @@ async function readTensor(
 }
 
 async function runOptions({ options, signal }: Call, model: DiffusionModel): Promise<RunOptions & { count: number }> {
-  const count = options.integer('count') ?? 1;
+  const count = options.integer('count') ?? runOptionFacts.count.standard;
   const shape = [count, ...model.sampleShape];
   const unconditional = options.string('unconditional-label');
   return {
@@ -168,26 +168,23 @@ export const sampleCommand: Command = {
   arguments: ['MODEL'],
   options: {
     sampler: samplerSpec,
-    count: { value: 'N', help: 'number of samples; default 1' },
-    seed: { value: 'INT', help: 'seed of the random stream; default 0' },
-    first: { value: 'INT', help: 'index of the first sample among those of the seed; default 0' },
+    count: specOf(runOptionFacts.count),
+    seed: specOf(runOptionFacts.seed),
+    first: specOf(runOptionFacts.first),
     out: { value: 'FILE', help: 'grid.png, samples.safetensors, a folder, or - for a PNG on the standard output' },
     scale: { value: 'N', help: 'pixels of a PNG for one of a sample, along each side; default 1' },
     labels: { help: 'writes below each sample of a PNG its class, or its number' },
-    class: { value: 'LABEL', help: 'class of all samples, for a class-conditional network' },
-    guidance: { value: 'W', help: 'weight of classifier-free guidance; default 1, the conditional prediction alone' },
-    'unconditional-label': {
-      value: 'LABEL',
-      help: 'class that stands for no class, or none; default the last one (EDM: none)',
-    },
+    class: specOf(runOptionFacts.classLabels),
+    guidance: specOf(runOptionFacts.guidance),
+    'unconditional-label': specOf(runOptionFacts.unconditionalLabel),
     classifier: { value: 'PATH', help: 'classifier whose gradient guides the samples, as mnist-classifier' },
     'classifier-class': { value: 'LABEL', help: 'the class that it guides to; default that of --class' },
     'classifier-scale': { value: 'W', help: 'what its gradient is multiplied by; default 1' },
-    'classifier-mode': { value: 'NAME', help: 'what it moves: mean (default of reverse chains) or score (of others)' },
-    init: { value: 'FILE', help: 'safetensors with the initial states x [N,C,H,W]' },
-    noise: { value: 'FILE', help: 'safetensors with the noise of each noisy record, noise [R,N,C,H,W]' },
-    batch: { value: 'N', help: 'most samples evaluated at once; default 16' },
-    'save-every': { value: 'K', help: 'also write the state after every K-th record' },
+    'classifier-mode': specOf(runOptionFacts.guideForm),
+    init: specOf(runOptionFacts.init, 'safetensors with the initial states x [N,C,H,W]'),
+    noise: specOf(runOptionFacts.noise, 'safetensors with the noise of each noisy record, noise [R,N,C,H,W]'),
+    batch: specOf(runOptionFacts.batch),
+    'save-every': specOf(runOptionFacts.snapshotEvery, 'also writes the state after every K-th record, 0: never'),
     ...samplerOptionSpecs,
     ...modelOptions,
     steps: { value: 'K', help: `number of network evaluations; default ${DEFAULT_STEPS}` },

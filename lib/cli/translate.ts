@@ -10,11 +10,12 @@ import type { DiffusionModel } from '../model.js';
 import { translationMethods } from '../translation/options.js';
 import { similarities } from '../translation/similarity.js';
 import { translate } from '../translation/translate.js';
-import { type Call, type Command, usageError } from './command.js';
+import { specOf, type Call, type Command, usageError } from './command.js';
 import { readMask, readNamedImages } from '../images/load.js';
 import { modelOptions, withModel } from './model-options.js';
 import { type Progress, printJson, printLine, printNote, progressBar } from './output.js';
 import { checkTarget } from './target.js';
+import { runOptionFacts } from '../run/options.js';
 
 /** The structural similarity of images that have nothing to do with one another is about 0. */
 const LIKE_NOISE = 0.05;
@@ -126,8 +127,8 @@ export const translateCommand: Command = {
     mask: { value: 'FILE', help: 'a .png of what is kept of the source: white stays, black goes' },
     stride: { value: 'N', help: "every so many of the schedule's steps are made; default 1" },
     repeats: { value: 'K', help: 'how often the result is noised and translated again; default 1' },
-    seed: { value: 'INT', help: 'of the noise; default 0' },
-    batch: { value: 'N', help: 'most images at once; default 16' },
+    seed: specOf(runOptionFacts.seed, 'seed of the noise'),
+    batch: specOf(runOptionFacts.batch, 'most images at once'),
     scale: { value: 'N', help: 'pixels of a PNG for one of an image, along each side; default 1' },
     metrics: { help: 'also tells L2, PSNR and SSIM between sources and results, means over images' },
     ...modelOptions,

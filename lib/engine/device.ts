@@ -3,7 +3,16 @@ import { unknownName, wrongValue } from '../base/checks.js';
 import { Closing } from '../base/closing.js';
 import { DpmError, nativeWork, toDpmError } from '../base/errors.js';
 import { requireMemory } from '../base/memory-budget.js';
-import { checkOptions, instanceOf, kinds, type OptionKinds, requireKind } from '../base/option-kinds.js';
+import { kindsOf, standardsOf, type OptionFacts } from '../base/option-facts.js';
+import {
+  checkOptions,
+  instanceOf,
+  kinds,
+  nameOf,
+  type OptionKinds,
+  requireKind,
+  withSchema,
+} from '../base/option-kinds.js';
 import { native } from './addon.js';
 import type { NativeEngine, NativeTensor } from './binding.js';
 
@@ -29,6 +38,8 @@ export type ComputeType = (typeof computeTypes)[number];
 
 /** Every {@link ComputeType}. */
 export const computeTypes = ['f32', 'bf16', 'f16'] as const;
+
+const MOST_THREADS = 1024;
 
 /** Which device is opened, and how it computes. */
 export interface DeviceOptions {
@@ -111,21 +122,49 @@ export function chooseDevice(request: string, known: readonly DeviceInfo[]): str
   return name;
 }
 
-/** What {@link DeviceOptions} may be. */
-export const deviceOptionKinds: OptionKinds<DeviceOptions> = {
-  device: kinds.string,
-  dtype: kinds.string,
-  threads: kinds.number,
-  exact: kinds.boolean,
-  tf32: kinds.boolean,
-  autotune: kinds.boolean,
-};
+/** The facts of {@link DeviceOptions}. */
+export const deviceOptionFacts = {
+  device: {
+    kind: kinds.string,
+    help: 'auto (the best that can be used), cpu, cuda, cuda:N',
+    standard: 'auto',
+    value: 'NAME',
+  },
+  dtype: {
+    kind: nameOf(computeTypes),
+    help: computeTypes.join(', '),
+    otherwise: 'f32 on cpu, bf16 on cuda',
+    value: 'TYPE',
+  },
+  threads: {
+    kind: withSchema(kinds.number, { type: 'integer', minimum: 0, maximum: MOST_THREADS }),
+    help: 'threads of the engine, 0: as many as there are cores',
+    standard: 0,
+    value: 'N',
+  },
+  exact: { kind: kinds.boolean, help: 'tightest arithmetic: no Winograd, no split floats, no TF32', standard: false },
+  tf32: {
+    kind: kinds.boolean,
+    help: 'with dtype f32 on cuda: products may round to TF32, several times as fast',
+    standard: false,
+  },
+  autotune: {
+    kind: kinds.boolean,
+    help: 'on cuda: measure several algorithms for every convolution and remember the fastest',
+    standard: false,
+  },
+} as const satisfies OptionFacts<DeviceOptions>;
 
-function checkValues({ dtype = 'f32', threads = 0, exact = false, tf32 = false }: DeviceOptions): void {
-  if (exact && tf32) throw new DpmError('ERR_DPM_ARGUMENT', 'tf32 contradicts exact');
+/** What {@link DeviceOptions} may be. */
+export const deviceOptionKinds: OptionKinds<DeviceOptions> = kindsOf<DeviceOptions>(deviceOptionFacts);
+
+const defaults = standardsOf(deviceOptionFacts);
+
+function checkValues({ dtype = 'f32', threads = defaults.threads, exact, tf32 }: DeviceOptions): void {
+  if (exact === true && tf32 === true) throw new DpmError('ERR_DPM_ARGUMENT', 'tf32 contradicts exact');
   if (!computeTypes.includes(dtype)) throw unknownName('dtype', dtype, computeTypes);
-  if (!Number.isInteger(threads) || threads < 0 || threads > 1024) {
-    throw new DpmError('ERR_DPM_ARGUMENT', `threads is ${threads}, it has to be an integer from 0 to 1024`);
+  if (!Number.isInteger(threads) || threads < 0 || threads > MOST_THREADS) {
+    throw new DpmError('ERR_DPM_ARGUMENT', `threads is ${threads}, it has to be an integer from 0 to ${MOST_THREADS}`);
   }
 }
 
@@ -153,7 +192,8 @@ export class Device {
   static open(options: DeviceOptions = {}): Device {
     checkOptions('Device.open', options, deviceOptionKinds);
     checkValues(options);
-    const { device = 'auto', threads = 0, exact = false, tf32 = false, autotune = false } = options;
+    const { device = defaults.device, threads = defaults.threads } = options;
+    const { exact = defaults.exact, tf32 = defaults.tf32, autotune = defaults.autotune } = options;
     // A device that is named is looked at alone: listing all of them starts the driver of a card.
     const name = device === 'auto' ? chooseDevice(device, devices()) : device === 'cuda' ? 'cuda:0' : device;
     try {

@@ -5,6 +5,7 @@ import { kinds, requireKind } from '../base/option-kinds.js';
 import { drawWithoutReplacement } from '../base/random.js';
 import { valuesOf, type GivenImages } from '../images/given-images.js';
 import type { EstimatedModel } from './estimated-model.js';
+import { runDefaults } from '../run/options.js';
 
 /**
  * How many images `images` holds.
@@ -73,7 +74,7 @@ export interface ChoiceOfImages {
  * @throws {@link DpmError} as {@link valuesFor} and {@link checkedImageCount} do.
  */
 export function chooseImages(model: EstimatedModel, given: GivenImages, options: ChoiceOfImages): ChosenImages {
-  const { samples, seed = 0, classLabels, batch = 16 } = options;
+  const { samples, seed = runDefaults.seed, classLabels, batch = runDefaults.batch } = options;
   const images = valuesFor(model, given);
   const count = checkedImageCount(model, images, samples, batch, classLabels);
   const indices = drawWithoutReplacement(count, samples ?? count, seed);

@@ -7,6 +7,7 @@ import type { NoiseSchedule } from '../schedule/noise-schedule.js';
 import { chooseImages, partOfChosen } from './chosen-images.js';
 import type { EstimatedModel } from './estimated-model.js';
 import { NoisyBatch } from './noisy-batch.js';
+import { runDefaults } from '../run/options.js';
 
 /** Options of what is estimated from a data set at many times. */
 export interface DataEstimateOptions {
@@ -93,7 +94,7 @@ export async function estimateTables(
   tables: number,
   sumsOf: BatchSums,
 ): Promise<Float64Array[]> {
-  const { samples, seed = 0, signal, batch: size = 16, onProgress } = options;
+  const { samples, seed = runDefaults.seed, signal, batch: size = runDefaults.batch, onProgress } = options;
   const { steps } = model.schedule;
   if ((samples as number | undefined) === undefined) {
     throw new DpmError('ERR_DPM_ARGUMENT', 'samples is missing: give the number of images');

@@ -1,5 +1,6 @@
 import { requireObject, wrongValue } from '../base/checks.js';
 import { DpmError } from '../base/errors.js';
+import { kindsOf, type OptionFacts } from '../base/option-facts.js';
 import {
   checkOptions,
   either,
@@ -8,6 +9,7 @@ import {
   numberOrNumbers,
   requireKind,
   type OptionKinds,
+  withSchema,
 } from '../base/option-kinds.js';
 import type { NetworkInfo } from '../engine/network.js';
 import { linear, stepRecord } from '../program/builder.js';
@@ -48,11 +50,21 @@ export interface GuidanceOptions {
   unconditionalLabel?: number | null | undefined;
 }
 
-/** What {@link GuidanceOptions} may be. */
-export const guidanceOptionKinds: OptionKinds<GuidanceOptions> = {
-  guidance: numberOrNumbers,
-  unconditionalLabel: either(kinds.number, kinds.null),
-};
+/** The facts of {@link GuidanceOptions}. */
+export const guidanceOptionFacts = {
+  guidance: {
+    kind: numberOrNumbers,
+    help: 'weight of classifier-free guidance, 1: the conditional prediction alone',
+    standard: 1,
+    value: 'W',
+  },
+  unconditionalLabel: {
+    kind: either(withSchema(kinds.number, { type: 'integer', minimum: 0 }), kinds.null),
+    help: 'class that stands for no class, or none',
+    otherwise: 'the last one (EDM: none)',
+    value: 'LABEL',
+  },
+} as const satisfies OptionFacts<GuidanceOptions>;
 
 /**
  * The checked guidance of `count` samples; null where no sample has any.
@@ -61,7 +73,7 @@ export const guidanceOptionKinds: OptionKinds<GuidanceOptions> = {
  * @throws {@link DpmError} `ERR_DPM_ARGUMENT` naming the option that is wrong.
  */
 export function checkedGuidance(
-  { guidance = 1, unconditionalLabel }: GuidanceOptions,
+  { guidance = guidanceOptionFacts.guidance.standard, unconditionalLabel }: GuidanceOptions,
   { classes }: Pick<NetworkInfo, 'classes'>,
   count: number,
   standard: number | null = classes - 1,
@@ -100,7 +112,7 @@ export interface GuidedRowsOptions extends GuidanceOptions {
 
 const guidedRowsKinds: OptionKinds<GuidedRowsOptions> = {
   count: kinds.positiveInteger,
-  ...guidanceOptionKinds,
+  ...kindsOf<GuidanceOptions>(guidanceOptionFacts),
 };
 
 function rowsOf(guidance: Guidance | null, count: number): number {
@@ -118,7 +130,7 @@ export function guidedRows(network: Pick<NetworkInfo, 'classes'>, options: Guide
   requireObject('the network', network);
   requireKind('classes', network.classes, integerFrom(0));
   checkOptions('guidedRows', options, guidedRowsKinds);
-  const { count = 1, guidance = 1 } = options;
+  const { count = 1, guidance = guidanceOptionFacts.guidance.standard } = options;
   // One weight for all samples is not written down for each of them: there may be any number.
   if (typeof guidance === 'number') return count * rowsOf(checkedGuidance(options, network, 1), 1);
   return rowsOf(checkedGuidance(options, network, count), count);

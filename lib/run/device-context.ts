@@ -11,6 +11,7 @@ import { packRecord, RECORD_BYTES } from '../program/pack.js';
 import { MAX_HISTORY, type Clip, type StepRecord } from '../program/record.js';
 import { validateClip } from '../program/validate.js';
 import type { Evaluator } from './evaluator.js';
+import { runDefaults } from './options.js';
 
 export interface HostRun {
   evaluator: Evaluator;
@@ -125,7 +126,7 @@ export class DeviceHostContext implements HostContext {
   }
 
   async #preview(): Promise<void> {
-    const { onPreview, previewEvery = 1 } = this.#run;
+    const { onPreview, previewEvery = runDefaults.previewEvery } = this.#run;
     if (++this.#evaluations % previewEvery === 0) onPreview?.(this.#evaluations, await this.read('x'));
   }
 

@@ -10,6 +10,7 @@ import { guidedByFunctions, nativeGuides } from './guided-run.js';
 import { runHostBatches } from './host-run.js';
 import type { ResolvedRun } from './resolve.js';
 import { runSteps, type StepRunner } from './step-run.js';
+import { runDefaults } from './options.js';
 
 /** What a run gives. */
 export interface RunResult {
@@ -61,7 +62,7 @@ export async function runPrograms<R extends NativeRunResult>(
   const { options, model } = run;
   // Levels do not tell what is not finite, as what a function gives may be.
   const levels = options.format === 'uint8' && isCentred(model.range) && !areFunctions;
-  const { signal, snapshotEvery, onProgress, previewEvery = 1 } = options;
+  const { signal, snapshotEvery, onProgress, previewEvery = runDefaults.previewEvery } = options;
   const result = await runSteps(
     programs,
     {
@@ -83,7 +84,7 @@ export async function runPrograms<R extends NativeRunResult>(
 }
 
 async function runHost(program: HostProgram, run: ResolvedRun): Promise<RunResult> {
-  const { signal, onProgress, previewEvery = 1 } = run.options;
+  const { signal, onProgress, previewEvery = runDefaults.previewEvery } = run.options;
   const data = await untilAborted(signal, () =>
     runHostBatches(program, {
       ...run,

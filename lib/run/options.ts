@@ -1,15 +1,18 @@
+import { kindsOf, standardsOf, type OptionFacts } from '../base/option-facts.js';
 import type { ImageBatch } from '../images/image-batch.js';
 import {
   arrayOf,
   either,
   integerFrom,
   kinds,
+  nameOf,
   numberOrNumbers,
   type OptionKinds,
   seedKind,
+  withSchema,
 } from '../base/option-kinds.js';
-import type { GuideForm } from '../guidance/guided-program.js';
-import { guidanceOptionKinds, type GuidanceOptions } from '../guidance/classifier-free.js';
+import { guideForms, type GuideForm } from '../guidance/guided-program.js';
+import { guidanceOptionFacts, type GuidanceOptions } from '../guidance/classifier-free.js';
 import type { Constraint, Guide } from '../guidance/guide.js';
 import type { NoiseOption } from './noise-source.js';
 
@@ -72,23 +75,55 @@ export interface RunOptions extends GuidanceOptions {
   onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
+const label = { type: 'integer', minimum: 0 };
+
+/** The facts of {@link RunOptions}. */
+export const runOptionFacts = {
+  count: { kind: kinds.positiveInteger, help: 'number of samples', standard: 1, value: 'N' },
+  seed: { kind: seedKind, help: 'seed of the random streams, from 0 to 2^64 - 1', standard: 0, value: 'INT' },
+  first: {
+    kind: integerFrom(0),
+    help: 'index of the first sample among those of the seed: count 4 is four requests of 1',
+    standard: 0,
+    value: 'INT',
+  },
+  classLabels: {
+    kind: withSchema(numberOrNumbers, { anyOf: [label, { type: 'array', items: label }] }),
+    help: 'class of all samples, for a class-conditional network',
+    value: 'LABEL',
+  },
+  ...guidanceOptionFacts,
+  init: { kind: kinds.floats, help: 'the initial states [N,C,H,W]', otherwise: 'noise', value: 'FILE' },
+  noise: {
+    kind: either(kinds.floats, arrayOf('an array of such', kinds.floats)),
+    help: 'the noise of each noisy record [R,N,C,H,W]',
+    otherwise: 'the random streams',
+    value: 'FILE',
+  },
+  batch: { kind: kinds.positiveInteger, help: 'most samples evaluated at once', standard: 16, value: 'N' },
+  format: { kind: nameOf(imageFormats), help: 'values in model space, or grey levels', standard: 'float32' },
+  snapshotEvery: {
+    kind: integerFrom(0),
+    help: 'keeps the state after every K-th record, 0: never',
+    standard: 0,
+    value: 'K',
+  },
+  onPreview: { kind: kinds.function, help: 'is given the states of samples that are being made' },
+  previewEvery: { kind: kinds.positiveInteger, help: 'records between two previews', standard: 1, value: 'K' },
+  guides: { kind: arrayOf('an array of functions', kinds.function), help: 'gradients that guide the samples' },
+  guideForm: {
+    kind: nameOf(guideForms),
+    help: 'what guides move: the mean of a step, or the score',
+    otherwise: 'mean for samplers of the reverse Markov chain, score for others',
+    value: 'NAME',
+  },
+  constrain: { kind: kinds.function, help: 'replaces the states after every record' },
+  signal: { kind: kinds.signal, help: 'aborts before the next evaluation' },
+  onProgress: { kind: kinds.function, help: 'is told the records done and the records in all' },
+} as const satisfies OptionFacts<RunOptions>;
+
 /** What {@link RunOptions} may be. */
-export const runOptionKinds: OptionKinds<RunOptions> = {
-  count: kinds.number,
-  seed: seedKind,
-  first: integerFrom(0),
-  classLabels: numberOrNumbers,
-  ...guidanceOptionKinds,
-  init: kinds.floats,
-  noise: either(kinds.floats, arrayOf('an array of such', kinds.floats)),
-  batch: kinds.number,
-  format: kinds.string,
-  snapshotEvery: kinds.number,
-  onPreview: kinds.function,
-  previewEvery: kinds.positiveInteger,
-  guides: arrayOf('an array of functions', kinds.function),
-  guideForm: kinds.string,
-  constrain: kinds.function,
-  signal: kinds.signal,
-  onProgress: kinds.function,
-};
+export const runOptionKinds: OptionKinds<RunOptions> = kindsOf<RunOptions>(runOptionFacts);
+
+/** The defaults of {@link RunOptions}. */
+export const runDefaults = standardsOf(runOptionFacts);

@@ -4,6 +4,7 @@ import { packRecords, RECORD_BYTES } from '../program/pack.js';
 import type { StepProgram } from '../program/program.js';
 import { requireSlices } from './noise-source.js';
 import type { RunInputs } from './resolve.js';
+import { runDefaults } from './options.js';
 
 /** What a run of the native loop takes beside its inputs. */
 export interface StepRunOptions extends RunInputs {
@@ -58,7 +59,15 @@ export function nativeRequest(
   options: StepRunOptions,
   sampleElements: number,
 ): NativeRunRequest {
-  const { count, seed, noise, snapshotEvery = 0, levels = false, firstSample, onPreview = null } = options;
+  const {
+    count,
+    seed,
+    noise,
+    snapshotEvery = runDefaults.snapshotEvery,
+    levels = false,
+    firstSample,
+    onPreview = null,
+  } = options;
   const distinct = [...new Set(programs)];
   const indexOf = new Map(distinct.map((program, index) => [program, index]));
   // Before anything is read from their records, packing checks them.

@@ -14,9 +14,7 @@ import { requireFinite } from './finite.js';
 import { checkedGuidance, type Guidance } from '../guidance/classifier-free.js';
 import { flattenNoise } from './noise-source.js';
 import { requireProgram } from './require-program.js';
-import { imageFormats, type RunOptions } from './options.js';
-
-const DEFAULT_BATCH = 16;
+import { imageFormats, runDefaults, type RunOptions } from './options.js';
 
 /** The streams of a seed. */
 const MOST_SAMPLES = 2 ** 32;
@@ -123,14 +121,14 @@ export function programsAndCount(
 }
 
 /** @throws {@link DpmError} `ERR_DPM_ARGUMENT` for more samples than a seed has. */
-export function requireStreams({ first = 0 }: RunOptions, count: number): void {
+export function requireStreams({ first = runDefaults.first }: RunOptions, count: number): void {
   if (count > MOST_SAMPLES) throw wrongValue('count', count, 'at most 2^32');
   if (first + count > MOST_SAMPLES) throw wrongValue('first', first, `at most 2^32 less the count of ${count}`);
 }
 
 /** How many samples are evaluated at once. */
 export function batchOf({ batch }: RunOptions, count: number): number {
-  return Math.min(checkedCount('batch', batch ?? DEFAULT_BATCH), count);
+  return Math.min(checkedCount('batch', batch ?? runDefaults.batch), count);
 }
 
 /** How often the states of a run are kept at most: the final ones, and those of `snapshotEvery`. */
@@ -189,7 +187,7 @@ export async function resolveRun(
 ): Promise<ResolvedRun> {
   const { programs, count } = programsAndCount(program, options.count);
   const work = workOf(programs);
-  const { format = 'float32', seed = 0 } = options;
+  const { format = runDefaults.format, seed = runDefaults.seed } = options;
   if (!imageFormats.includes(format)) throw unknownName('format', format, imageFormats);
   if (options.previewEvery !== undefined && options.onPreview === undefined) {
     throw new DpmError('ERR_DPM_ARGUMENT', 'previewEvery is for onPreview, which is missing');

@@ -13,7 +13,7 @@ import { requireFinite, requireFiniteStates } from './finite.js';
 import { runHostProgram } from './host-run.js';
 import { flattenNoise, NoiseSource, type NoiseOption } from './noise-source.js';
 import { requireProgram } from './require-program.js';
-import { runOptionKinds } from './options.js';
+import { runDefaults, runOptionKinds } from './options.js';
 import { ScriptNetwork } from './script-network.js';
 import { runSteps } from './step-run.js';
 
@@ -81,7 +81,7 @@ async function runStepProgram(
   evaluator: ScriptEvaluator,
   options: RunProgramOptions,
 ): Promise<Float32Array> {
-  const { shape, init, noise, signal, onProgress, seed = 0 } = options;
+  const { shape, init, noise, signal, onProgress, seed = runDefaults.seed } = options;
   const [count, elements] = [at(shape, 0), elementCount(shape.slice(1))];
   const head = program.records.some(readsHead);
   const network = new ScriptNetwork(device, { elements, classes: 0, head }, async (x, times) => {
@@ -115,7 +115,7 @@ async function runStepProgram(
 }
 
 async function runOnDevice(program: Program, device: Device, options: RunProgramOptions): Promise<Float32Array> {
-  const { shape, init, signal, onProgress, seed = 0 } = options;
+  const { shape, init, signal, onProgress, seed = runDefaults.seed } = options;
   const evaluator = new ScriptEvaluator(options.model, { device, correct: options.correct, signal });
   if (program.kind === 'step') return runStepProgram(program, device, evaluator, options);
   const total = elementCount(shape);

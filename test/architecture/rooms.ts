@@ -12,7 +12,7 @@ export interface Room {
 }
 
 export const rooms: readonly Room[] = [
-  { path: 'lib/base', holds: 'errors, checks of arguments, arrays, seeds', uses: [], lines: 700 },
+  { path: 'lib/base', holds: 'errors, checks of arguments, arrays, seeds', uses: [], lines: 800 },
   {
     path: 'lib/files',
     holds: 'reading and writing files: JSON, YAML, configurations, safetensors, atomic writes',
@@ -53,7 +53,7 @@ export const rooms: readonly Room[] = [
     path: 'lib/engine',
     holds: 'the addon: devices, tensors, networks on them, fused updates',
     uses: ['lib/base', 'lib/network', 'lib/program'],
-    lines: 1650,
+    lines: 1700,
   },
   {
     path: 'lib/samplers',
@@ -93,7 +93,7 @@ export const rooms: readonly Room[] = [
       'lib/guidance',
       'lib/run',
     ],
-    lines: 2650,
+    lines: 2800,
   },
   {
     path: 'lib/model.ts',
@@ -176,7 +176,7 @@ export const rooms: readonly Room[] = [
       'lib/translation',
       'lib/estimation',
     ],
-    lines: 150,
+    lines: 160,
   },
   {
     path: 'packages/server/src/base',

@@ -7,11 +7,12 @@ import { requirePngChannels } from '../../images/save.js';
 import type { AnySampleOptions, DiffusionModel } from '../../model.js';
 import type { StepProgram } from '../../program/program.js';
 import { DEFAULT_STEPS } from '../../samplers/common-options.js';
-import { usageError, type Call, type Command } from '../command.js';
+import { specOf, usageError, type Call, type Command } from '../command.js';
 import { modelOptions, withModel } from '../model-options.js';
 import { progressBar } from '../output.js';
 import { samplerOf, samplerOptions, samplerOptionSpecs, samplerSpec, stepsUnlessGiven } from '../sampler-options.js';
 import { targetPath, writePlot } from './write.js';
+import { runDefaults, runOptionFacts } from '../../run/options.js';
 
 /**
  * Records after which states are shown: 0, the noise, to the last one, as evenly as integers allow.
@@ -33,7 +34,7 @@ function greatestCommonDivisor(a: number, b: number): number {
 async function initialStates(
   model: DiffusionModel,
   { initialScale }: StepProgram,
-  { count, seed = 0 }: AnySampleOptions & { count: number },
+  { count, seed = runDefaults.seed }: AnySampleOptions & { count: number },
 ): Promise<Float32Array> {
   const streams = sampleStreams(count, { seed, record: INITIAL_RECORD, draw: 0 });
   return await normals(model.device, model.sampleShape, streams, initialScale);
@@ -126,9 +127,9 @@ export const plotStripCommand: Command = {
     sampler: samplerSpec,
     count: { value: 'N', help: 'number of samples, the rows; default 4' },
     columns: { value: 'C', help: 'number of states of each; default 9' },
-    seed: { value: 'INT', help: 'seed of the random stream; default 0' },
-    class: { value: 'LABEL', help: 'class of all samples, for a class-conditional network' },
-    batch: { value: 'N', help: 'most samples evaluated at once; default 16' },
+    seed: specOf(runOptionFacts.seed),
+    class: specOf(runOptionFacts.classLabels),
+    batch: specOf(runOptionFacts.batch),
     ...samplerOptionSpecs,
     ...modelOptions,
     steps: { value: 'K', help: `number of network evaluations; default ${DEFAULT_STEPS}` },

@@ -15,6 +15,7 @@ import { checkGrid } from '../likelihood/decoder.js';
 import { estimate, type BitsEstimate } from '../likelihood/summary.js';
 import { signDraw, signs, uniforms } from './draws.js';
 import { solveFlow, type FlowPath } from './solve-flow.js';
+import { runDefaults } from '../../run/options.js';
 
 /** Options of {@link flowLikelihood}. */
 export interface FlowLikelihoodOptions {
@@ -124,7 +125,7 @@ class Flow {
   /** Bits per dimension of some images, and the evaluations that these took. */
   async run(part: Part, onProgress: (done: number) => void): Promise<{ bits: Float64Array; evaluations: number }> {
     const { model, path, options } = this;
-    const { seed = 0, signal } = options;
+    const { seed = runDefaults.seed, signal } = options;
     const { indices } = part;
     const labels = model.unet.labels(part.labels, indices.length);
     const x = model.device.tensor([indices.length, ...model.sampleShape]);
@@ -158,7 +159,7 @@ class Flow {
 
   /** Levels u as (u + U) / 256 of the range, U uniform. */
   #dequantised({ data, indices, repeat }: Part): Float32Array {
-    const { seed = 0 } = this.options;
+    const { seed = runDefaults.seed } = this.options;
     const [black] = this.model.range;
     const [scale, steps] = [levelsPerUnit(this.model.range), this.#levels()];
     const added = indices.map((image) => uniforms({ seed, repeat, image }, this.#elements));
@@ -170,7 +171,7 @@ class Flow {
 
   /** Probes of the images, which depend neither on the batch nor on its order. */
   async #probes({ indices, repeat }: Part): Promise<Float32Array> {
-    const { seed = 0, probe = 'rademacher' } = this.options;
+    const { seed = runDefaults.seed, probe = 'rademacher' } = this.options;
     if (probe === 'gaussian') {
       const streams = indices.map((sampleIndex) => ({ seed, sampleIndex, record: repeat, draw: signDraw }));
       return normals(this.model.device, this.model.sampleShape, streams);
@@ -216,7 +217,7 @@ export async function flowLikelihood(
 ): Promise<FlowLikelihood> {
   requireKind('the model', model, modelKind);
   checkOptions('flowLikelihood', options, optionKinds);
-  const { repeats = 1, batch = 16, signal, onProgress } = options;
+  const { repeats = 1, batch = runDefaults.batch, signal, onProgress } = options;
   const path = pathOf(model, options);
   const chosen = chooseImages(model, given, options);
   throwIfAborted(signal);

@@ -16,6 +16,7 @@ import { NoisyBatch } from '../noisy-batch.js';
 import { boundTerms, decoderVariance, evaluateTerms, type BoundOptions, type BoundTerm } from './bound.js';
 import { checkGrid, discretisedDecoder, type DecoderName } from './decoder.js';
 import { summarise, type Likelihood } from './summary.js';
+import { runDefaults } from '../../run/options.js';
 
 /** The samplers whose facts say that they have a bound: reverse chains of the Markov forward process. */
 export type LikelihoodSampler = {
@@ -82,7 +83,7 @@ interface Work {
 /** Nats of every term, one number per image. */
 async function termsOfImages(work: Work): Promise<Float64Array[]> {
   const { model, terms, network, head, chosen } = work;
-  const { batch: size = 16, seed = 0, signal, onProgress } = work.options;
+  const { batch: size = runDefaults.batch, seed = runDefaults.seed, signal, onProgress } = work.options;
   const count = chosen.indices.length;
   const nats = terms.map(() => new Float64Array(count));
   const total = terms.length * Math.ceil(count / size);
@@ -132,7 +133,15 @@ export async function estimateLikelihood(
 ): Promise<Likelihood> {
   requireKind('the model', model, modelKind);
   requireObject('the options of estimateLikelihood', options);
-  const { sampler: name, samples, seed = 0, classLabels, batch = 16, decoder = 'exact', ...rest } = options;
+  const {
+    sampler: name,
+    samples,
+    seed = runDefaults.seed,
+    classLabels,
+    batch = runDefaults.batch,
+    decoder = 'exact',
+    ...rest
+  } = options;
   const { signal, onProgress, ...own } = rest;
   checkOptions('estimateLikelihood', { samples, seed, classLabels, batch, signal, onProgress }, runKinds);
   const sampler = likelihoodSampler(name);

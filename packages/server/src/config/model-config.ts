@@ -1,7 +1,12 @@
-import { computeTypes } from 'dpm-native';
+import { type ComputeType, type DescribedOption, optionFacts } from 'dpm-native';
 import Type, { type Static } from 'typebox';
 
+import { optionField } from '../base/option-field.js';
 import { integerFlag, integerOrWordFlag, textFlag, type Flag } from './flag.js';
+
+const { device, batcher } = optionFacts;
+/** What {@link loadOptions} makes of an absent number of threads. */
+const OWN_THREADS = 'all cores, from four on one less';
 
 /** A model that is served. */
 export const modelSchema = Type.Object(
@@ -9,15 +14,15 @@ export const modelSchema = Type.Object(
     id: Type.Optional(Type.String({ pattern: '^[\\w.-]{1,64}$', description: 'The name in requests.' })),
     path: Type.String({ minLength: 1, description: 'What DiffusionModel.load takes.' }),
     config: Type.Optional(Type.String({ description: 'Of a checkpoint file: a configuration file or preset.' })),
-    device: Type.Optional(Type.String()),
-    dtype: Type.Optional(Type.Enum(computeTypes)),
-    exact: Type.Optional(Type.Boolean()),
-    threads: Type.Optional(Type.Integer({ minimum: 0, maximum: 1024 })),
+    device: Type.Optional(optionField<string>(device.device)),
+    dtype: Type.Optional(optionField<ComputeType>(device.dtype)),
+    exact: Type.Optional(optionField<boolean>(device.exact)),
+    threads: Type.Optional(optionField<number>(device.threads, { standard: OWN_THREADS })),
     engines: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 64, description: 'Replicas, each with its own weights.' }),
     ),
-    rows: Type.Optional(Type.Union([Type.Integer({ minimum: 1, maximum: 65_536 }), Type.Literal('auto')])),
-    maxWait: Type.Optional(Type.Number({ minimum: 0, description: 'Milliseconds.' })),
+    rows: Type.Optional(optionField<number | 'auto'>(batcher.rows)),
+    maxWait: Type.Optional(optionField<number>(batcher.maxWait, { standard: "the server's" })),
     pinned: Type.Optional(Type.Boolean({ description: 'Does not go for another model.' })),
     labels: Type.Optional(
       Type.Array(Type.String({ maxLength: 256 }), { description: 'Names of the classes, in order.' }),
@@ -29,14 +34,14 @@ export const modelSchema = Type.Object(
 /** A model that is served. */
 export type ModelConfig = Static<typeof modelSchema>;
 
+function helpOf({ help, standard }: Pick<DescribedOption, 'help' | 'standard'>): string {
+  return `${help}; default ${standard}`;
+}
+
 /** The fields of a model that the command line gives, for all models that it names. */
 export const modelFields = {
-  device: { flag: textFlag('NAME', 'auto, cpu, cuda, cuda:1, ...; default auto') },
-  dtype: { flag: textFlag('TYPE', 'f32, bf16 or f16') },
-  threads: {
-    flag: integerFlag('N', 'threads of the cpu device, default as many as there are, from four on one less'),
-  },
-  rows: {
-    flag: integerOrWordFlag('N', ['auto'], 'rows of a step at most, or auto (measured at the start), the default'),
-  },
+  device: { flag: textFlag('NAME', helpOf(device.device)) },
+  dtype: { flag: textFlag('TYPE', helpOf(device.dtype)) },
+  threads: { flag: integerFlag('N', helpOf({ ...device.threads, standard: OWN_THREADS })) },
+  rows: { flag: integerOrWordFlag('N', ['auto'], helpOf(batcher.rows)) },
 } satisfies Partial<Record<keyof ModelConfig, { flag: Flag }>>;

@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 
-import { takesUnconditionalLabel } from 'dpm-native';
+import { optionFacts, takesUnconditionalLabel } from 'dpm-native';
 import Type, { type Static } from 'typebox';
 
-import { sampleSchema, type SampleBody } from '../samples/sample-request.js';
+import { describe } from '../base/option-field.js';
+import { sampleFields, sampleSchema, type SampleBody } from '../samples/sample-request.js';
 
 /** The most samples of a job. */
 const MOST_SAMPLES = 1_000_000;
@@ -18,13 +19,15 @@ export const chunkFormats = ['npy', 'safetensors', 'png'] as const;
 /** The form in which a chunk's samples are kept. */
 export type ChunkFormat = (typeof chunkFormats)[number];
 
-const labels = Type.Integer({ minimum: 0 });
-
 /** The body of `POST /v1/jobs`. */
 export const jobBodySchema = Type.Interface(
   [Type.Omit(sampleSchema, ['init', 'preview', 'deadlineMs', 'count', 'classLabels', 'guidance'])],
   {
-    count: Type.Integer({ minimum: 1, maximum: MOST_SAMPLES, description: 'Samples.' }),
+    count: Type.Integer({
+      minimum: 1,
+      maximum: MOST_SAMPLES,
+      description: describe({ ...optionFacts.run.count, standard: null }),
+    }),
     chunk: Type.Optional(
       Type.Integer({ minimum: 1, maximum: MOST_IN_CHUNK, description: 'Samples that are drawn together, default 64.' }),
     ),
@@ -35,12 +38,7 @@ export const jobBodySchema = Type.Interface(
           'own, the default: bits as this server draws them; any: workers of every kind, with other last bits.',
       }),
     ),
-    classLabels: Type.Optional(
-      Type.Union([labels, Type.Array(labels)], { description: 'One for all or one a sample.' }),
-    ),
-    guidance: Type.Optional(
-      Type.Union([Type.Number(), Type.Array(Type.Number())], { description: 'One for all or one a sample.' }),
-    ),
+    ...sampleFields(),
   },
   { additionalProperties: false },
 );

@@ -1,17 +1,44 @@
 import { randomBytes } from 'node:crypto';
 
-import { type BatchRequest, DEFAULT_STEPS, type SamplerName, samplerNames, samplers } from 'dpm-native';
-import Type, { type Static } from 'typebox';
+import {
+  type BatchRequest,
+  DEFAULT_STEPS,
+  optionFacts,
+  type PreviewOf,
+  type Priority,
+  type SamplerName,
+  samplerNames,
+  samplers,
+} from 'dpm-native';
+import Type, { type Static, type TOptional, type TUnsafe } from 'typebox';
 
+import { describe, optionField } from '../base/option-field.js';
 import { ServerError } from '../base/problem.js';
 import type { ServedModel } from '../models/registry.js';
 import type { Client } from '../base/client.js';
 
 const MOST_SEED = 2n ** 64n - 1n;
+const DAY = 86_400_000;
+/** The most samples of a request. */
+const MOST_IN_REQUEST = 64;
 /** The most samples of a stream with previews; the library refuses more, too. */
 export const MOST_PREVIEWED = 4;
 
 const strict = { additionalProperties: false };
+
+const { run, service } = optionFacts;
+const { steps } = samplers.ddim.facts.options;
+
+type SampleFields = Record<'classLabels' | 'guidance', TOptional<TUnsafe<number | number[]>>>;
+
+/** The fields that may be one for all samples or one for each; `most` is how many there can be. */
+export function sampleFields(most?: number): SampleFields {
+  const own = { ...(most !== undefined && { most }) };
+  return {
+    classLabels: Type.Optional(optionField<number | number[]>(run.classLabels, own)),
+    guidance: Type.Optional(optionField<number | number[]>(run.guidance, own)),
+  };
+}
 
 /** The body of `POST /v1/samples`. */
 export const sampleSchema = Type.Object(
@@ -19,25 +46,17 @@ export const sampleSchema = Type.Object(
     model: Type.String({ maxLength: 64, description: 'An id of GET /v1/models.' }),
     sampler: Type.Optional(Type.Enum(samplerNames, { description: "Without one as the model's scheduler file says." })),
     steps: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 1000, description: `Network evaluations, default ${DEFAULT_STEPS}.` }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 1000,
+        description: describe({ help: steps.help, standard: String(DEFAULT_STEPS) }),
+      }),
     ),
-    count: Type.Optional(Type.Integer({ minimum: 1, maximum: 64, description: 'Samples, default 1.' })),
-    first: Type.Optional(
-      Type.Integer({ minimum: 0, maximum: 2 ** 32 - 64, description: 'Of the seed: `count` 4 is four requests.' }),
-    ),
-    seed: Type.Optional(
-      Type.Union(
-        [Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }), Type.String({ pattern: '^[0-9]{1,20}$' })],
-        {
-          description: 'From 0 to 2^64 - 1; drawn, and told, where it is absent.',
-        },
-      ),
-    ),
-    classLabels: Type.Optional(
-      Type.Union([Type.Integer({ minimum: 0 }), Type.Array(Type.Integer({ minimum: 0 }), { maxItems: 64 })]),
-    ),
-    guidance: Type.Optional(Type.Union([Type.Number(), Type.Array(Type.Number(), { maxItems: 64 })])),
-    unconditionalLabel: Type.Optional(Type.Union([Type.Integer({ minimum: 0 }), Type.Null()])),
+    count: Type.Optional(optionField<number>(run.count, { limits: { maximum: MOST_IN_REQUEST } })),
+    first: Type.Optional(optionField<number>(run.first, { limits: { maximum: 2 ** 32 - MOST_IN_REQUEST } })),
+    seed: Type.Optional(optionField<number | string>(run.seed, { standard: 'one that is drawn, and told' })),
+    ...sampleFields(MOST_IN_REQUEST),
+    unconditionalLabel: Type.Optional(optionField<number | null>(run.unconditionalLabel)),
     options: Type.Optional(
       Type.Record(Type.String({ maxLength: 64 }), Type.Unknown(), {
         description: "The sampler's own: GET /v1/samplers.",
@@ -52,16 +71,16 @@ export const sampleSchema = Type.Object(
         { ...strict, description: 'Initial states.' },
       ),
     ),
-    dtype: Type.Optional(Type.Enum(['u8', 'f32'], { description: 'Of npy and safetensors, default u8.' })),
-    priority: Type.Optional(Type.Enum(['high', 'normal', 'low'])),
-    deadlineMs: Type.Optional(Type.Number({ exclusiveMinimum: 0, maximum: 86_400_000 })),
+    dtype: Type.Optional(Type.Enum(['u8', 'f32'], { description: 'Number type of npy and safetensors; default u8.' })),
+    priority: Type.Optional(optionField<Priority>(service.priority)),
+    deadlineMs: Type.Optional(optionField<number>(service.deadline, { limits: { maximum: DAY } })),
     preview: Type.Optional(
       Type.Object(
         {
-          every: Type.Integer({ minimum: 1, maximum: 1000 }),
-          of: Type.Optional(Type.Enum(['state', 'prediction'])),
+          every: optionField<number>(run.previewEvery, { limits: { maximum: 1000 } }),
+          of: Type.Optional(optionField<PreviewOf>(service.previewOf)),
         },
-        { ...strict, description: 'Of an event stream.' },
+        { ...strict, description: 'Previews, for an event stream.' },
       ),
     ),
   },

@@ -1,0 +1,69 @@
+// The tables of options in docs/, made from what the code says of them. `npm run format` writes them (scripts/tables.ts).
+import { optionFacts, type DescribedOption, type JsonSchema } from '../../lib/index.js';
+import { sampleSchema } from '../../packages/server/src/samples/sample-request.js';
+
+/** The rows of a table by the file that shows it and the mark above it, `<!-- options of a batcher -->`. */
+export interface OptionTable {
+  readonly file: string;
+  readonly mark: string;
+  readonly rows: readonly string[];
+}
+
+function table(head: readonly string[], body: readonly (readonly string[])[]): string[] {
+  const cell = (text: string): string => text.replaceAll('|', '\\|');
+  const row = (cells: readonly string[]): string => `| ${cells.map(cell).join(' | ')} |`;
+  return [row(head), row(head.map(() => '---')), ...body.map(row)];
+}
+
+function optionRows(options: Readonly<Record<string, DescribedOption>>): string[] {
+  const body = Object.entries(options).map(([name, { help, standard }]) => [`\`${name}\``, standard ?? '', help]);
+  return table(['option', 'default', 'is'], body);
+}
+
+/** The values that a schema takes, in words. */
+export function valuesOf(schema: JsonSchema): string {
+  const { anyOf, enum: names, type, minimum, exclusiveMinimum, maximum, maxItems, items } = schema;
+  if (Array.isArray(anyOf)) return anyOf.map((each) => valuesOf(each as JsonSchema)).join(' or ');
+  if (Array.isArray(names)) return names.length > 9 ? 'a name' : names.map((name) => `\`${String(name)}\``).join(', ');
+  if (type === 'array')
+    return `${maxItems === undefined ? '' : `up to ${Number(maxItems)} `}of ${valuesOf(Object(items) as JsonSchema)}`;
+  const least =
+    minimum === undefined
+      ? exclusiveMinimum === undefined
+        ? ''
+        : ` above ${Number(exclusiveMinimum)}`
+      : ` from ${Number(minimum)}`;
+  const most = maximum === undefined || maximum === Number.MAX_SAFE_INTEGER ? '' : ` to ${Number(maximum)}`;
+  return `${typeof type === 'string' ? type : 'anything'}${least}${most}`;
+}
+
+function fieldRows(): string[] {
+  const fields = Object.entries<object>(sampleSchema.properties);
+  const body = fields.map(([name, field]) => {
+    const schema: JsonSchema = { ...field };
+    const inner = Object.keys(Object(schema.properties) as object);
+    const shown = inner.length === 0 ? name : `${name}: { ${inner.join(', ')} }`;
+    return [`\`${shown}\``, valuesOf(schema), typeof schema.description === 'string' ? schema.description : ''];
+  });
+  return table(['field', 'values', 'is'], body);
+}
+
+/** Every table of options in docs/. */
+export function optionTables(): OptionTable[] {
+  return [
+    { file: 'docs/serving.md', mark: '<!-- options of a batcher -->', rows: optionRows(optionFacts.batcher) },
+    { file: 'docs/serving.md', mark: '<!-- options of a request -->', rows: optionRows(optionFacts.service) },
+    { file: 'docs/http.md', mark: '<!-- fields of a request -->', rows: fieldRows() },
+  ];
+}
+
+/** A document with the rows below the mark in place of those that it had. */
+export function withTable(text: string, { file, mark, rows }: OptionTable): string {
+  const lines = text.split('\n');
+  const at = lines.indexOf(mark);
+  if (at < 0) throw new Error(`${file} has no ${mark}`);
+  const first = lines.findIndex((line, index) => index > at && line.startsWith('|'));
+  const old = lines.slice(first).findIndex((line) => !line.startsWith('|'));
+  lines.splice(first, old, ...rows);
+  return lines.join('\n');
+}

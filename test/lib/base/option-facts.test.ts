@@ -1,0 +1,146 @@
+import { Compile } from 'typebox/compile';
+import { describe, expect, it } from 'vitest';
+
+import {
+  described,
+  helpOf,
+  kindsOf,
+  type OptionFact,
+  standardsOf,
+  standardText,
+} from '../../../lib/base/option-facts.js';
+import { arrayOf, either, integerBetween, integerFrom, kinds, nameOf, oneOf } from '../../../lib/base/option-kinds.js';
+import { batcherOptionFacts, optionFacts, serviceOptionFacts } from '../../../lib/batch/options.js';
+import { sampleCommand } from '../../../lib/cli/sample.js';
+import { deviceOptionFacts } from '../../../lib/engine/device.js';
+import { runOptionFacts } from '../../../lib/run/options.js';
+import { readSources } from '../../architecture/imports.js';
+import { packagePath } from '../../support/temporary.js';
+
+const tables = {
+  device: deviceOptionFacts,
+  run: runOptionFacts,
+  batcher: batcherOptionFacts,
+  service: serviceOptionFacts,
+};
+const all = Object.entries(tables).flatMap(([table, facts]) =>
+  Object.entries<OptionFact>(facts).map(([name, fact]) => ({ table, name, fact })),
+);
+
+describe('the facts of options', () => {
+  it.each(all)('of $table have a default of its kind: $name', ({ fact }) => {
+    if (fact.standard !== undefined) expect(fact.kind.holds(fact.standard)).toBe(true);
+    expect(fact.help).toMatch(/^\S.*[^.;\s]$/);
+    expect(fact.help).not.toMatch(/default/);
+  });
+
+  it.each(all.filter(({ fact }) => fact.kind.schema !== undefined))(
+    'of $table take no more as JSON than as values: $name',
+    ({ fact, name }) => {
+      const check = Compile(fact.kind.schema as never);
+      const values = [
+        -1,
+        0,
+        1,
+        2.5,
+        2 ** 20,
+        2 ** 53,
+        '',
+        'auto',
+        'cpu',
+        'mean',
+        'low',
+        '7',
+        null,
+        true,
+        [],
+        [1, 2],
+        ['x'],
+        {},
+      ];
+      const taken = values.filter((value) => check.Check(value));
+      expect(taken.length, name).toBeLessThan(values.length);
+      // JSON has a seed of 64 bits as its digits.
+      const asValue = (value: unknown) => (name === 'seed' && typeof value === 'string' ? BigInt(value) : value);
+      for (const value of taken) expect(fact.kind.holds(asValue(value)), `${name} ${JSON.stringify(value)}`).toBe(true);
+    },
+  );
+
+  it('become kinds, defaults and descriptions', () => {
+    const facts = {
+      rows: { kind: integerFrom(1), help: 'rows of a step', standard: 1200, value: 'N' },
+      name: { kind: kinds.string, help: 'a name', otherwise: 'none' },
+      exact: { kind: kinds.boolean, help: 'exactly', standard: false },
+      work: { kind: kinds.function, help: 'what is called' },
+    } as const;
+    expect(kindsOf(facts)).toEqual({
+      rows: facts.rows.kind,
+      name: kinds.string,
+      exact: kinds.boolean,
+      work: kinds.function,
+    });
+    expect(standardsOf(facts)).toEqual({ rows: 1200, exact: false });
+    expect(Object.values<OptionFact>(facts).map(standardText)).toEqual(['1,200', 'none', null, null]);
+    expect(Object.values<OptionFact>(facts).map(helpOf)).toEqual([
+      'rows of a step; default 1,200',
+      'a name; default none',
+      'exactly',
+      'what is called',
+    ]);
+    expect(described(facts).rows).toEqual({
+      help: 'rows of a step',
+      standard: '1,200',
+      schema: { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+    });
+    expect(described(facts).work.schema).toBeNull();
+  });
+
+  it('are told nowhere else in the command line and the server', () => {
+    const others = [...readSources(packagePath('.'), ['lib/cli', 'packages/server/src'])];
+    expect(others.length).toBeGreaterThan(80);
+    const sentences = all.map(({ fact }) => fact.help).filter((help) => help.split(' ').length > 3);
+    expect(sentences.length).toBeGreaterThan(25);
+    const told = (text: string) => sentences.filter((help) => text.includes(`'${help}`));
+    expect(others.filter(([, text]) => told(text).length > 0).map(([file]) => file)).toEqual([]);
+    expect(told(`help: '${runOptionFacts.batch.help}; default 16'`)).toEqual([runOptionFacts.batch.help]);
+  });
+
+  it('are what dpm sample offers', () => {
+    const flags = {
+      count: 'count',
+      seed: 'seed',
+      first: 'first',
+      class: 'classLabels',
+      guidance: 'guidance',
+      'unconditional-label': 'unconditionalLabel',
+      batch: 'batch',
+      'classifier-mode': 'guideForm',
+    } as const;
+    for (const [flag, name] of Object.entries(flags)) {
+      const fact: OptionFact = runOptionFacts[name];
+      expect(sampleCommand.options[flag]).toEqual({ value: fact.value, help: helpOf(fact) });
+    }
+    for (const [name, fact] of Object.entries<OptionFact>(deviceOptionFacts)) {
+      expect(sampleCommand.options[name]?.help).toBe(helpOf(fact));
+      expect(sampleCommand.options[name]?.value).toBe(fact.value);
+    }
+    expect(optionFacts.run.batch).toEqual({
+      help: 'most samples evaluated at once',
+      standard: '16',
+      schema: { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+    });
+  });
+});
+
+describe('kinds as JSON', () => {
+  it('have the schema of what they hold', () => {
+    expect(integerBetween(1, 3).schema).toEqual({ type: 'integer', minimum: 1, maximum: 3 });
+    expect(oneOf(['a', 'b']).schema).toEqual({ enum: ['a', 'b'] });
+    expect(nameOf(['a', 'b']).schema).toEqual({ enum: ['a', 'b'] });
+    expect(nameOf(['a', 'b']).holds('c')).toBe(true);
+    expect(arrayOf('numbers', kinds.number).schema).toEqual({ type: 'array', items: { type: 'number' } });
+    expect(either(kinds.number, kinds.null).schema).toEqual({ anyOf: [{ type: 'number' }, { type: 'null' }] });
+    expect(either(kinds.number, kinds.function).schema).toEqual({ type: 'number' });
+    expect(either(kinds.floats, kinds.function)).not.toHaveProperty('schema');
+  });
+});
