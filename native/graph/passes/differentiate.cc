@@ -197,7 +197,9 @@ class Reverse {
       case DPM_OP_AVERAGE_POOL:
         return scaled(add(DPM_OP_UPSAMPLE, "upsample", {d}), 1 / kPixels);
       case DPM_OP_FIR_UPSAMPLE:
-        return scaled(add(DPM_OP_FIR_DOWNSAMPLE, "fir", {d}, FirDownsample{1}), kPixels);
+        return scaled(
+            add(DPM_OP_FIR_DOWNSAMPLE, "fir", {d}, FirDownsample{1 - attributes<FirUpsample>(node).extension}),
+            kPixels);
       case DPM_OP_FIR_DOWNSAMPLE: {
         const FirUpsample filter{1 - attributes<FirDownsample>(node).padding};
         return scaled(add(DPM_OP_FIR_UPSAMPLE, "fir", {d}, filter), 1 / kPixels);
