@@ -83,6 +83,11 @@ class GraphMaker {
     node.biases = {constant({channels(input)}, 0.3F)};
     return add(std::move(node));
   }
+  /// A vector that depends on the time alone.
+  int time_vector(int channels) {
+    const int time_embedding = add(DPM_OP_TIME_EMBEDDING, {time()}, graph::TimeEmbedding{8});
+    return convolution(time_embedding, channels, {});
+  }
   /// A row of a random table.
   int row(int input, int rows, int channels) {
     graph::Node node = graph::make_node(DPM_OP_EMBEDDING, next_name(), {input});

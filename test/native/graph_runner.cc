@@ -1,5 +1,6 @@
 #include "graph_runner.h"
 
+#include <algorithm>
 #include <sstream>
 
 #include "devices/cpu/isa_select.h"
@@ -39,34 +40,34 @@ LoadedGraph::LoadedGraph(std::shared_ptr<Device> device, graph::Graph graph, int
   dpm_executable* executable = nullptr;
   check(device_->api().network.compile(network, &plan, &executable, &message_), message_);
   executable_.reset(executable);
-  names_ = graph.bindings;
-  const int out = graph.find_binding(DPM_BINDING_OUTPUT);
-  if (out >= 0)
-    out_elements_ = graph.values[static_cast<std::size_t>(names_[static_cast<std::size_t>(out)].value)].elements();
+  for (const graph::Binding& binding : graph.bindings)
+    tensors_.push_back({binding, graph.values[static_cast<std::size_t>(binding.value)].elements(), nullptr});
+}
+
+std::shared_ptr<Buffer> LoadedGraph::upload_input(const std::string& name, const GraphInputs& inputs) {
+  if (name == DPM_BINDING_IMAGE) return upload(inputs.image);
+  if (name == DPM_BINDING_TIME) return upload(inputs.time);
+  if (name == DPM_BINDING_LABEL) return upload(inputs.labels);
+  return upload(inputs.given.at(name));
 }
 
 void LoadedGraph::bind(const GraphInputs& inputs, int batch) {
   const auto count = static_cast<std::uint64_t>(batch);
-  image_ = upload(inputs.image);
-  time_ = upload(inputs.time);
-  labels_ = upload(inputs.labels);
-  out_ = device_->allocate(count * out_elements_ * sizeof(float));
   views_.clear();
-  for (const graph::Binding& binding : names_) {
-    const bool is_output = binding.name == DPM_BINDING_OUTPUT;
-    const auto& buffer = is_output                           ? out_
-                         : binding.name == DPM_BINDING_TIME  ? time_
-                         : binding.name == DPM_BINDING_LABEL ? labels_
-                                                             : image_;
-    const std::uint64_t elements = binding.name == DPM_BINDING_IMAGE ? inputs.image.size() / count : 1;
-    views_.push_back(buffer->view(is_output ? out_elements_ : elements));
+  for (Tensor& tensor : tensors_) {
+    const bool is_output = tensor.binding.direction == DPM_DIRECTION_OUTPUT;
+    tensor.buffer = is_output ? device_->allocate(count * tensor.elements * sizeof(float))
+                              : upload_input(tensor.binding.name, inputs);
+    views_.push_back(tensor.buffer->view(tensor.elements));
   }
   bindings_ = {static_cast<std::uint32_t>(batch), static_cast<std::uint32_t>(views_.size()), views_.data()};
 }
 
-std::vector<float> LoadedGraph::output() const {
-  std::vector<float> result(bindings_.batch * out_elements_);
-  out_->download(0, result.data(), result.size() * sizeof(float));
+std::vector<float> LoadedGraph::output(const char* name) const {
+  const auto tensor = std::ranges::find_if(tensors_, [&](const Tensor& each) { return each.binding.name == name; });
+  if (tensor == tensors_.end()) return {};
+  std::vector<float> result(bindings_.batch * tensor->elements);
+  tensor->buffer->download(0, result.data(), result.size() * sizeof(float));
   return result;
 }
 

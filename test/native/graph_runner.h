@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -24,6 +25,8 @@ struct GraphInputs {
   std::vector<float> image;
   std::vector<float> time;
   std::vector<std::int32_t> labels;
+  /// What derivatives are given, by the names of their bindings.
+  std::map<std::string, std::vector<float>> given = {};
 };
 
 inline graph::Supports supports_of(const Device& device) {
@@ -42,27 +45,29 @@ class LoadedGraph {
   /// Puts an evaluation's inputs where `run` reads them; as many samples as there are.
   void bind(const GraphInputs& inputs, int batch);
   void run() { check(device_->api().network.run(executable_.get(), &bindings_, nullptr, &message_), message_); }
-  [[nodiscard]] std::vector<float> output() const;
+  [[nodiscard]] std::vector<float> output(const char* name = DPM_BINDING_OUTPUT) const;
 
  private:
+  struct Tensor {
+    graph::Binding binding;
+    std::uint64_t elements = 0;  ///< of a sample
+    std::shared_ptr<Buffer> buffer;
+  };
+
   template <typename T>
   std::shared_ptr<Buffer> upload(const std::vector<T>& values) {
     auto buffer = device_->allocate(std::max<std::uint64_t>(values.size() * sizeof(T), sizeof(T)));
     buffer->upload(0, values.data(), values.size() * sizeof(T));
     return buffer;
   }
+  std::shared_ptr<Buffer> upload_input(const std::string& name, const GraphInputs& inputs);
 
   std::shared_ptr<Device> device_;
   dpm_message message_{};
   std::unique_ptr<dpm_network, void (*)(dpm_network*)> network_;
   std::shared_ptr<Buffer> arena_;
   std::unique_ptr<dpm_executable, void (*)(dpm_executable*)> executable_;
-  std::vector<graph::Binding> names_;
-  std::uint64_t out_elements_ = 0;
-  std::shared_ptr<Buffer> image_;
-  std::shared_ptr<Buffer> time_;
-  std::shared_ptr<Buffer> labels_;
-  std::shared_ptr<Buffer> out_;
+  std::vector<Tensor> tensors_;
   std::vector<dpm_view> views_;
   dpm_bindings bindings_{};
 };
