@@ -137,12 +137,12 @@ if(DPM_TESTS)
   # The tests of kernels and of the device, the same as on the emulation, for a machine with a card.
   file(GLOB device_tests CONFIGURE_DEPENDS test/cuda/*_kernel_test.cc)
   add_executable(dpm_device_tests ${device_tests} test/cuda/device_test.cc test/cuda/derivatives_test.cc
-    test/cuda/sequences_test.cc
+    test/cuda/operations_test.cc test/cuda/sequences_test.cc
     test/cuda/device_tests_main.cc test/native/random_graph.cc test/native/evaluate_network.cc
-    test/native/evaluate_derivative.cc test/native/graph_runner.cc)
+    test/native/evaluate_derivative.cc test/native/known_cases.cc test/native/operation_checks.cc)
   dpm_target_options(dpm_device_tests)
   target_include_directories(dpm_device_tests PRIVATE test/cuda test/native)
-  target_link_libraries(dpm_device_tests PRIVATE dpm_cuda_kernels dpm_cuda_runtime GTest::gtest)
+  target_link_libraries(dpm_device_tests PRIVATE dpm_operation_cases dpm_cuda_kernels dpm_cuda_runtime GTest::gtest)
   add_dependencies(dpm_device_tests dpm_cuda dpm_reference)
 
   # Tells what cuDNN plans for.

@@ -2,7 +2,6 @@
 #include "graph/passes/derivatives.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <iterator>
 #include <memory>
@@ -125,99 +124,6 @@ TEST_F(CudaDevice, DerivativesHaveTheSameBitsEveryTime) {
     std::vector<float> first;
     if (code_of([&] { first = evaluate(); }) != ErrorCode::kOk) continue;
     EXPECT_EQ(evaluate(), first) << seed;
-  }
-}
-
-TEST_F(CudaDevice, AViewIsReadInPlaceOrCopied) {
-  const auto reference = Device::open("reference", {});
-  for (const int first : {0, 3, 8}) {
-    // Other pixels are copied; of as many the range is read where it lies.
-    for (const auto& [height, width] : {std::pair{6, 5}, std::pair{10, 3}}) {
-      RandomValues random(2);
-      GraphMaker maker(random);
-      const int map = maker.enter(maker.image(24, 6, 5));
-      const int part = maker.add(DPM_OP_VIEW, {map}, graph::View{first, 16, height, width});
-      maker.leave(maker.bias(maker.convolution(part, 8, same_size(3))));
-      const GraphInputs inputs{random.normals(2 * maker.graph().values[0].elements()), {}, {}};
-      const std::vector<float> expected = run_graph(reference, maker.graph(), 2, inputs, false);
-      for (const DType dtype : kTypes) {
-        for (const bool fused : {false, true}) {
-          EXPECT_LT(relative_difference(run_graph(open(dtype), maker.graph(), 2, inputs, fused), expected),
-                    tolerance_of(dtype))
-              << "from " << first << ", width " << width << ", type " << static_cast<int>(dtype) << ", fused " << fused;
-        }
-      }
-    }
-  }
-}
-
-TEST_F(CudaDevice, UpsamplingsOfDerivativesAgree) {
-  const auto reference = Device::open("reference", {});
-  for (const int channels : {3, 16}) {
-    for (const dpm_op op : {DPM_OP_ZERO_UPSAMPLE, DPM_OP_FIR_UPSAMPLE}) {
-      RandomValues random(4);
-      GraphMaker maker(random);
-      const int map = maker.enter(maker.image(channels, 3, 5));
-      maker.leave(op == DPM_OP_ZERO_UPSAMPLE ? maker.add(op, {map}) : maker.add(op, {map}, graph::FirUpsample{1}));
-      const GraphInputs inputs{random.normals(2 * maker.graph().values[0].elements()), {}, {}};
-      const std::vector<float> expected = run_graph(reference, maker.graph(), 2, inputs, false);
-      for (const DType dtype : kTypes) {
-        EXPECT_LT(relative_difference(run_graph(open(dtype), maker.graph(), 2, inputs, true), expected),
-                  tolerance_of(dtype))
-            << op << ", " << channels << " channels, type " << static_cast<int>(dtype);
-      }
-    }
-  }
-}
-
-TEST_F(CudaDevice, ConvolutionsOfMapsWithZerosBetweenAgree) {
-  const auto reference = Device::open("reference", {});
-  // Borders of convolutions of stride 2 on even maps, and one that is no data gradient.
-  for (const auto& [before, after, kernel] : {std::array{2, 0, 3}, {1, 1, 3}, {0, 0, 1}, {3, 1, 5}, {0, 2, 3}}) {
-    for (const int channels : {3, 16}) {
-      RandomValues random(4);
-      GraphMaker maker(random);
-      const int zeros = maker.add(DPM_OP_ZERO_UPSAMPLE, {maker.enter(maker.image(channels, 4, 3))});
-      graph::Convolution how = same_size(kernel);
-      how.pad_before = before;
-      how.pad_after = after;
-      const int vector = maker.add(DPM_OP_TIME_EMBEDDING, {maker.time()}, graph::TimeEmbedding{8});
-      const int map = maker.bias(maker.convolution(zeros, 8, how));
-      maker.leave(maker.silu(maker.add(DPM_OP_CHANNEL_ADD, {map, vector})));
-      const GraphInputs inputs{random.normals(3 * maker.graph().values[0].elements()), {3, 40, 700}, {}};
-      const std::vector<float> expected = run_graph(reference, maker.graph(), 3, inputs, false);
-      for (const char* products : {"all", "bare", "none"}) {
-        const ScopedEnvironment chosen("DPM_EMULATED_PRODUCTS", products);
-        for (const DType dtype : kTypes) {
-          EXPECT_LT(relative_difference(run_graph(open(dtype), maker.graph(), 3, inputs, true), expected),
-                    tolerance_of(dtype))
-              << "kernel " << kernel << ", pads " << before << ", " << after << ", " << channels << " channels, "
-              << products << ", type " << static_cast<int>(dtype);
-        }
-      }
-    }
-  }
-}
-
-TEST_F(CudaDevice, DerivativesOfNormsOfLargeMapsAgree) {
-  const auto reference = Device::open("reference", {});
-  RandomValues random(6);
-  GraphMaker maker(random);
-  const int map = maker.bias(maker.convolution(maker.image(3, 48, 48), 16, same_size(3)));
-  const int vector =
-      maker.convolution(maker.add(DPM_OP_TIME_EMBEDDING, {maker.time()}, graph::TimeEmbedding{8}), 32, {});
-  const int normed = maker.silu(maker.add(DPM_OP_SCALE_SHIFT, {maker.norm(map, 2), vector}));
-  maker.output(maker.bias(maker.convolution(normed, 3, same_size(3))));
-  for (const Derivative derivative : {Derivative::kPullback, Derivative::kPushforward}) {
-    NetworkOptions options;
-    options.derivative = derivative;
-    Network network(reference, maker.graph(), options);
-    const DerivativeResult expected = derive_twice(network, 2);
-    for (const DType dtype : kTypes) {
-      Network own(open(dtype), maker.graph(), options);
-      EXPECT_LT(relative_difference(derive_twice(own, 2).derived, expected.derived), tolerance_of(dtype))
-          << "type " << static_cast<int>(dtype);
-    }
   }
 }
 

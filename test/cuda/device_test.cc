@@ -4,7 +4,6 @@
 #include <random>
 
 #include "cuda_device.h"
-#include "fir_graph.h"
 #include "random_graph.h"
 #include "registers.h"
 #include "sampling/run.h"
@@ -99,27 +98,6 @@ TEST_F(CudaDevice, WhatFollowsAConvolutionIsJoinedToItOrDoneAfterwards) {
 #else
 TEST_F(CudaDevice, RandomGraphsAgree) { RecordProperty("graphs", static_cast<int>(compare_graphs(40))); }
 #endif
-
-TEST_F(CudaDevice, FirResamplingAgrees) {
-  const auto reference = Device::open("reference", {});
-  RandomValues random(4);
-  using Filter = std::pair<dpm_op, int>;
-  for (const auto& [op, padding] :
-       {Filter{DPM_OP_FIR_UPSAMPLE, 0}, Filter{DPM_OP_FIR_DOWNSAMPLE, 0}, Filter{DPM_OP_FIR_DOWNSAMPLE, 1}}) {
-    for (const int channels : {3, 16}) {
-      const graph::Graph graph = fir_graph(op, channels, 6, 10, padding);
-      const GraphInputs inputs{random.normals(2 * graph.values[0].elements()), {}, {}};
-      const std::vector<float> expected = run_graph(reference, graph, 2, inputs, false);
-      for (const DType dtype : kTypes) {
-        for (const bool fused : {false, true}) {
-          EXPECT_LT(relative_difference(run_graph(open(dtype), graph, 2, inputs, fused), expected), tolerance_of(dtype))
-              << op << ", padding " << padding << ", " << channels << " channels, type " << static_cast<int>(dtype)
-              << ", fused " << fused;
-        }
-      }
-    }
-  }
-}
 
 TEST_F(CudaDevice, RandomUpdatesAgree) { EXPECT_LT(update_difference(device_, 60), 1e-5); }
 

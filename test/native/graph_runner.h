@@ -101,4 +101,7 @@ ErrorCode code_of(const std::function<void()>& body);
 /// The instruction sets this processor runs.
 std::vector<std::string> usable_isas();
 
+/// Whether it has products of bfloat16.
+inline bool has_bf16(const std::string& isa) { return isa == "amx" || isa == "avx512bf16"; }
+
 }  // namespace dpm::test

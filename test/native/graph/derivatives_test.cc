@@ -5,14 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <functional>
 #include <map>
 #include <memory>
 #include <random>
 #include <set>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "evaluate_derivative.h"
@@ -172,48 +170,6 @@ TEST(RecomputedBlocks, AreOfWhatTheDerivativeReadsAlone) {
 }
 
 // A norm does not see what is added to a group, and hardly what a group is multiplied by: its epsilon alone does.
-/// Of an image of one pixel, which can stand for a vector, the map that a node makes of it.
-using Undifferentiable = std::function<int(GraphMaker&, int image)>;
-
-TEST(Derivatives, AreRefusedByTheNodeThatHasNone) {
-  constexpr int kChannels = 8;
-  const auto vector_of = [](GraphMaker& m, int x, int channels) { return m.convolution(x, channels, same_size(1)); };
-  const std::vector<std::pair<Undifferentiable, std::string>> cases = {
-      {[&](GraphMaker& m, int x) { return m.add(DPM_OP_CHANNEL_ADD, {x, vector_of(m, x, kChannels)}); },
-       "node 2: its vector depends on the image, which has no derivative yet"},
-      {[&](GraphMaker& m, int x) { return m.add(DPM_OP_SCALE_SHIFT, {x, vector_of(m, x, 2 * kChannels)}); },
-       "node 2: its scale and shift depend on the image, which has no derivative yet"},
-      {[&](GraphMaker& m, int x) {
-         const int vector = vector_of(m, x, 2 * kChannels);
-         return m.add(DPM_OP_SCALE_SHIFT, {m.norm(x, 2), vector});
-       },
-       "node 2: its scale and shift depend on the image, which has no derivative yet"},
-      {[](GraphMaker& m, int x) { return m.convolution(x, kChannels, {1, 3, 0, 0}); },
-       "node 1: a convolution of this stride has no derivative"},
-      {[](GraphMaker& m, int x) { return m.add(DPM_OP_VIEW, {x}, graph::View{2, kChannels - 2, 1, 1}); },
-       "node 1: a range of channels has no derivative"},
-  };
-  for (const auto& [make, message] : cases) {
-    RandomValues random(3);
-    GraphMaker maker(random);
-    maker.leave(make(maker, maker.enter(maker.image(kChannels, 1, 1))));
-    for (const bool reverse : {true, false}) {
-      // Forward mode has the derivative of some of them.
-      if (!reverse && message.find("depend") == std::string::npos) continue;
-      graph::Graph derived = maker.graph();
-      try {
-        reverse ? graph::differentiate(derived) : graph::linearise(derived);
-        ADD_FAILURE() << "reverse " << reverse << ", not refused: " << message;
-      } catch (const Error& error) {
-        EXPECT_EQ(error.code(), ErrorCode::kUnsupported);
-        const std::string found = error.what();
-        // Forward mode has one message for both.
-        EXPECT_EQ(reverse ? found : found.substr(0, 7), reverse ? message : "node 2:");
-      }
-    }
-  }
-}
-
 TEST(Derivatives, OfNormsAreInvariant) {
   constexpr int kChannels = 8;
   constexpr int kGroups = 2;

@@ -1,12 +1,9 @@
-// Matrices of both axes and tables of positions in graphs: their shapes, their place and their derivatives.
+// Matrices of both axes and tables of positions in graphs: their shapes and their place.
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <utility>
 
 #include "engine/network.h"
-#include "evaluate_derivative.h"
-#include "graph/passes/derivatives.h"
 #include "graph/planner.h"
 #include "graph_maker.h"
 #include "graph_runner.h"
@@ -78,32 +75,6 @@ TEST(Position, TakesThePlaceOfItsMap) {
   EXPECT_EQ(plan.offsets[static_cast<std::size_t>(x)], plan.offsets[static_cast<std::size_t>(y)]);
 }
 
-/// Of a rectangular map to another, and tables on either side.
-graph::Graph rectangles(RandomValues& random) {
-  GraphMaker maker(random);
-  const int x = maker.position(maker.enter(maker.image(3, 4, 6)));
-  maker.leave(maker.position(maker.separable(maker.view(x, 3, 8), 7, 2)));
-  return maker.graph();
-}
-
-TEST(Separable, IsPulledBackByItsTransposes) {
-  RandomValues random(2);
-  const graph::Graph graph = rectangles(random);
-  for (const char* name : {"reference", "cpu", "cuda:0"}) {
-    const auto device = Device::open(name, {2, true});
-    NetworkOptions options;
-    options.derivative = Derivative::kPullback;
-    Network backward(device, graph, options);
-    options.derivative = Derivative::kPushforward;
-    Network forward(device, graph, options);
-    const DerivativeResult pulled = derive_twice(backward, 3);
-    const DerivativeResult pushed = derive_twice(forward, 3);
-    const double size = std::sqrt(product(pulled.given, pulled.given) * product(pushed.derived, pushed.derived));
-    EXPECT_GT(size, 1) << name;
-    EXPECT_NEAR(product(pulled.derived, pushed.given), product(pulled.given, pushed.derived), 1e-6 * size) << name;
-  }
-}
-
 TEST(View, ThatNobodyReadsStays) {
   RandomValues random(3);
   GraphMaker maker(random);
@@ -113,15 +84,6 @@ TEST(View, ThatNobodyReadsStays) {
   const auto reference = Device::open("reference", {});
   EXPECT_EQ(run_graph(reference, maker.graph(), 1, {std::vector<float>(12, 1), {}, {}}, true),
             std::vector<float>(12, 1.5F));
-}
-
-TEST(View, OfARangeOfChannelsHasNoPullback) {
-  RandomValues random(3);
-  GraphMaker maker(random);
-  const int x = maker.enter(maker.image(3, 2, 2));
-  maker.leave(maker.add(DPM_OP_VIEW, {x}, graph::View{1, 2, 2, 2}));
-  graph::Graph graph = maker.graph();
-  EXPECT_EQ(code_of([&] { graph::differentiate(graph); }), ErrorCode::kUnsupported);
 }
 
 }  // namespace

@@ -5,9 +5,10 @@
 
 #include <algorithm>
 
-#include "devices/cpu/kernel_cases.h"
 #include "graph/lowered.h"
 #include "graph/passes/fusion.h"
+#include "graph_maker.h"
+#include "graph_runner.h"
 
 namespace dpm::test {
 namespace {

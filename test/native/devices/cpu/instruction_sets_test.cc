@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
-#include "devices/cpu/kernel_cases.h"
+#include "graph_runner.h"
 
 namespace dpm::test {
 namespace {

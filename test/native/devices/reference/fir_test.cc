@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
-#include "fir_graph.h"
+#include "graph_maker.h"
 #include "graph_runner.h"
 
 namespace dpm::test {
@@ -14,7 +14,9 @@ using Values = std::vector<float>;
 Values resampled(dpm_op op, int channels, int height, int width, const Values& image, int padding = 1) {
   RandomValues none(0);
   GraphMaker maker(none);
-  maker.output(resample(maker, op, maker.image(channels, height, width), padding));
+  const int x = maker.image(channels, height, width);
+  const bool is_down = op == DPM_OP_FIR_DOWNSAMPLE;
+  maker.output(is_down ? maker.add(op, {x}, graph::FirDownsample{padding}) : maker.add(op, {x}));
   return run_graph(Device::open("reference", {}), maker.graph(), 1, {image, {}, {}}, false);
 }
 
