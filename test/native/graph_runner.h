@@ -45,6 +45,8 @@ class LoadedGraph {
   /// Puts an evaluation's inputs where `run` reads them; as many samples as there are.
   void bind(const GraphInputs& inputs, int batch);
   void run() { check(device_->api().network.run(executable_.get(), &bindings_, nullptr, &message_), message_); }
+  /// Waits for what `run` has asked for.
+  void wait() { device_->wait_for(views_.back()); }
   [[nodiscard]] std::vector<float> output(const char* name = DPM_BINDING_OUTPUT) const;
 
  private:

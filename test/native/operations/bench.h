@@ -1,0 +1,13 @@
+// The speed of operations: a line for each large case of the table.
+#pragma once
+
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+namespace dpm::test {
+
+/// `--bench [--device NAME] [--operation NAME] [--rounds N]`: median times to `out`. Misuse throws Error(kArgument).
+void bench(const std::vector<std::string>& arguments, std::ostream& out);
+
+}  // namespace dpm::test
