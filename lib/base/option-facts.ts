@@ -58,6 +58,8 @@ export interface DescribedOption {
   readonly help: string;
   /** What holds where it is absent, in words; null where nothing does. */
   readonly standard: string | null;
+  /** The default itself; null where it depends on more. */
+  readonly value: string | number | boolean | null;
   /** What it may be in JSON, as JSON Schema has it; null for what JSON cannot hold. */
   readonly schema: JsonSchema | null;
 }
@@ -67,7 +69,8 @@ export function described<F extends Readonly<Record<string, OptionFact>>>(
   facts: F,
 ): { readonly [Name in keyof F]: DescribedOption } {
   const entries = Object.entries(facts).map(([name, fact]) => {
-    return [name, { help: fact.help, standard: standardText(fact), schema: fact.kind.schema ?? null }];
+    const { help, kind, standard } = fact;
+    return [name, { help, standard: standardText(fact), value: standard ?? null, schema: kind.schema ?? null }];
   });
   return Object.fromEntries(entries) as { [Name in keyof F]: DescribedOption };
 }

@@ -234,7 +234,7 @@ export const batchRunKinds: OptionKinds<BatchRunOptions> = {
  *
  * @example
  * ```ts
- * optionFacts.run.batch; // { help: 'most samples evaluated at once', standard: '16', schema: { type: 'integer', minimum: 1 } }
+ * optionFacts.run.batch; // { help: 'most samples evaluated at once', standard: '16', value: 16, schema: { type: 'integer', … } }
  * ```
  */
 export const optionFacts = {

@@ -27,7 +27,7 @@ struct Mode {
 
 constexpr Mode kFastCpu = {"f32", DType::kFloat32, false, 5e-5, 2e-4};
 constexpr Mode kExactCpu = {"exact", DType::kFloat32, true, 2e-5, 1e-4};
-constexpr Mode kBfloat16Cpu = {"bf16", DType::kBFloat16, false, 3e-2, 6e-2};
+constexpr Mode kBfloat16Cpu = {"bf16", DType::kBFloat16, false, 3e-2, 1e-1};
 constexpr Mode kCard[] = {{"f32", DType::kFloat32, false, 2e-5, 1e-4},
                           {"f16", DType::kFloat16, false, 5e-3, 1e-2},
                           {"bf16", DType::kBFloat16, false, 3e-2, 6e-2}};

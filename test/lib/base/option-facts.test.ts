@@ -90,9 +90,11 @@ describe('the facts of options', () => {
     expect(described(facts).rows).toEqual({
       help: 'rows of a step',
       standard: '1,200',
+      value: 1200,
       schema: { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
     });
     expect(described(facts).work.schema).toBeNull();
+    expect(described(facts).name.value).toBeNull();
   });
 
   it('are told nowhere else in the command line and the server', () => {
@@ -127,6 +129,7 @@ describe('the facts of options', () => {
     expect(optionFacts.run.batch).toEqual({
       help: 'most samples evaluated at once',
       standard: '16',
+      value: 16,
       schema: { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
     });
   });

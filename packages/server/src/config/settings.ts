@@ -1,3 +1,4 @@
+import { optionFacts } from 'dpm-native';
 import Type, { type Static, type TSchema } from 'typebox';
 
 import { bytesFlag, integerFlag, offSwitchFlag, switchFlag, textFlag, textsFlag, timeFlag, type Flag } from './flag.js';
@@ -111,7 +112,7 @@ export const servingFields = {
   /** The default for models without a `maxWait` of their own. */
   maxWait: field({
     schema: milliseconds,
-    standard: 30 * SECOND,
+    standard: Number(optionFacts.batcher.maxWait.value),
     flag: timeFlag(
       'SECONDS',
       SECOND,

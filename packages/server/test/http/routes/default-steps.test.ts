@@ -29,7 +29,7 @@ it('is that of images as OpenAI has them', async () => {
 
 it('is in the description of the server', async () => {
   const text = JSON.stringify((await get('/openapi.json')).json);
-  expect(text).toContain(`"Network evaluations, default ${steps}."`);
+  expect(text).toContain(`"Number of network evaluations; default ${steps}."`);
 });
 
 it('is what the page begins with', async () => {
