@@ -73,10 +73,10 @@ void Batch::guarded(const Work& work) noexcept {
 
 void Batch::give_up(ErrorCode code, const std::string& message) noexcept {
   try {
-    // What the last step has brought is there all the same, unless the card has failed.
+    // The last step's results are kept, unless the device has failed.
     wait_for_queued();
   } catch (...) {
-    // The first error is told.
+    // Only the first error is reported.
     is_queued_ = false;
   }
   end(code, message);
@@ -87,12 +87,12 @@ double Batch::take_turn() noexcept {
   charged_ = std::nullopt;
   guarded([this] {
     attention_ = false;
-    // It has ended, and is still among those that are looked at.
+    // The batch has ended, but the engine still has it in its list.
     if (!evaluator_) return;
     take_inbox();
     drop_cancelled();
     if (waits_) return;
-    // Before others take the rows, or the device goes on from them.
+    // States that somebody wants are fetched before other samples take their rows or the device continues from them.
     if (is_seen_) wait_for_queued();
     join();
     const std::uint32_t rows = choose_running();
@@ -127,7 +127,7 @@ void Batch::answer(const std::vector<float>& values, const std::vector<float>& h
 
 void Batch::abandon_step(ErrorCode code, const std::string& message) noexcept {
   if (!waits_.exchange(false)) return;
-  // Another sample of the same request may have taken it along.
+  // The owner is null when another sample of the same request has already finished it.
   const auto finish_owner = [&](Active* owner) {
     if (owner != nullptr) finish(*owner, code, message);
   };
@@ -164,7 +164,7 @@ void Batch::accept(std::unique_ptr<BatchRequest> request) {
       shown_ = evaluator_->device().allocate(shape_.image * sizeof(float));
     }
   } catch (...) {
-    // Memory that cannot be had is this request's failure, nobody else's.
+    // An allocation that fails ends this request only.
     const auto [code, message] = current_error();
     waiting_count_ -= accepted.samples_left;
     finish(accepted, code, message);
@@ -183,9 +183,9 @@ bool Batch::make_result(Active& active) {
     active.entered_at = seconds_now();
     return true;
   } catch (...) {
-    // Memory that cannot be had is this request's failure, nobody else's.
+    // An allocation that fails ends this request only.
     const auto [code, message] = current_error();
-    // The sample that was to enter waits no more.
+    // The sample that was to enter no longer waits.
     --waiting_count_;
     finish(active, code, message);
     return false;

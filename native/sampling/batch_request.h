@@ -1,4 +1,4 @@
-// What a batch is asked for.
+// A request to a batch.
 #pragma once
 
 #include <functional>
@@ -11,32 +11,33 @@
 
 namespace dpm {
 
-/// How a request ended; the result is empty unless the code is kOk.
+/// The way a request ended; the result is empty unless the code is kOk.
 struct BatchOutcome {
   ErrorCode code = ErrorCode::kOk;
   std::string message;
   RunResult result;
-  double queued_seconds = 0;  ///< until its first sample had a slot
-  double run_seconds = 0;     ///< from then on
+  double queued_seconds = 0;  ///< time until its first sample had a slot
+  double run_seconds = 0;     ///< time from its first sample's slot to its end
 };
 
-/// Samples that join a batch. The run's own `batch` and `guides` say nothing here: both are the batch's.
+/// Samples that join a batch. The run's own `batch` and `guides` are ignored: the batch has its own.
 struct BatchRequest {
   RunRequest run;
-  /// Those of a higher one run first.
+  /// Priority of the request; a higher one runs first.
   std::int32_t priority = 0;
-  /// One per sample; of one priority the least run first.
+  /// One key per sample; within one priority the lowest runs first.
   std::vector<double> keys;
-  /// A preview shows all samples in a row that have come as far; otherwise one, its `first`.
+  /// A preview shows neighbouring samples that have done the same number of records together; otherwise it shows one
+  /// sample, its `first`.
   bool previews_rows = false;
   /// Previews show the data prediction of one sample: per record the coefficients of the input and of the output.
   /// Empty: the state.
   std::vector<float> data_predictions;
-  /// Called with every sample that is done. May be null.
+  /// Called with every sample that is done; may be null.
   std::function<void(std::uint32_t sample, RunImages image)> image;
-  /// Called once, whatever happens.
+  /// Called exactly once, whatever happens.
   std::function<void(BatchOutcome outcome)> finished;
-  /// Seconds of the steady clock; the batch writes it.
+  /// Time of submission in seconds of the steady clock; the batch writes it.
   double submitted_at = 0;
 };
 

@@ -6,8 +6,7 @@
 namespace dpm {
 namespace {
 
-/// `count` of the states from the one with number `first` on, into `images` from element `to` on, in the form that
-/// these have.
+/// Copies `count` of the states, from number `first` on, to element `to` of `images`, in the form that `images` has.
 void copy_to(const SampleStates& states, const StateSource& source, std::uint32_t first, std::uint32_t count,
              RunImages& images, std::uint64_t to) {
   const std::uint64_t from = first * source.image;
@@ -22,12 +21,12 @@ void copy_to(const SampleStates& states, const StateSource& source, std::uint32_
   }
 }
 
-/// All of them into their places among the request's.
+/// Copies all states to their places among the request's images.
 void copy_to(const SampleStates& states, const StateSource& source, RunImages& images) {
   copy_to(states, source, 0, states.count, images, states.sample * source.image);
 }
 
-/// `count` of them from number `first` on, by themselves.
+/// Returns `count` of the states, from number `first` on, as images of their own.
 RunImages alone(const SampleStates& states, const StateSource& source, std::uint32_t first, std::uint32_t count,
                 bool as_levels) {
   RunImages images(count * source.image, as_levels);
@@ -57,7 +56,7 @@ void keep_and_show(const SampleStates& states, const StateSource& source, const 
 void give(const SampleStates& states, const StateSource& source, const BatchRequest& request, RunResult& result) {
   const RunRequest& run = request.run;
   copy_to(states, source, result.images);
-  // Programs that are shorter than the request's longest keep what they ended with.
+  // Programs that are shorter than the request's longest repeat their last state in the later snapshots.
   if (run.snapshot_every > 0) {
     for (std::size_t i = states.records / run.snapshot_every; i < result.snapshots.size(); ++i) {
       copy_to(states, source, result.snapshots[i].images);

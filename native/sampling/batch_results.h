@@ -1,4 +1,4 @@
-// What becomes of the states of samples: kept, shown, given.
+// Handling of samples' states: snapshots, previews and results.
 #pragma once
 
 #include <cstdint>
@@ -9,32 +9,33 @@
 
 namespace dpm {
 
-/// States of samples of a request that lie in a row there and in the registers.
+/// States of neighbouring samples of a request, which are neighbours in the registers, too.
 struct SampleStates {
-  std::uint32_t sample = 0;   ///< the first in its request
-  std::uint32_t row = 0;      ///< its row of the registers
-  std::uint32_t count = 1;    ///< how many there are
-  std::uint32_t records = 0;  ///< that each has behind it
+  std::uint32_t sample = 0;   ///< index of the first sample in its request
+  std::uint32_t row = 0;      ///< row of the first sample in the registers
+  std::uint32_t count = 1;    ///< number of samples
+  std::uint32_t records = 0;  ///< number of records that each sample has completed
 };
 
-/// Where states are found: in the registers, or where they have been brought to: their rows may be others' by now.
+/// Location of states: the registers, or the copy that they were brought to when other samples may have their rows by
+/// now.
 struct StateSource {
   const Registers& registers;
-  std::uint64_t image = 0;  ///< elements
+  std::uint64_t image = 0;  ///< elements of one image
   const Transfer* brought = nullptr;
 };
 
-/// Whether something that is wanted after every so many records is due after `records`; 0: never.
+/// Whether an output that is wanted after every `every` records is due after `records`; `every` 0: never.
 inline bool is_due(std::uint32_t every, std::uint32_t records) {
   return every > 0 && records > 0 && records % every == 0;
 }
 
-/// Whether the states after so many records are kept or shown, or given as they are the last ones.
+/// Whether the states after `records` records are kept, shown, or given as results because they are the last.
 bool is_wanted(const BatchRequest& request, std::uint32_t records, bool is_last);
-/// After a record: keeps and shows the states where that is wanted.
+/// Keeps and shows the states after a record, where that is wanted.
 void keep_and_show(const SampleStates& states, const StateSource& source, const BatchRequest& request,
                    RunResult& result);
-/// After the last record: the states are the samples' results, and those of all later snapshots.
+/// Takes the states after the last record as the samples' results and as all their later snapshots.
 void give(const SampleStates& states, const StateSource& source, const BatchRequest& request, RunResult& result);
 
 }  // namespace dpm

@@ -1,4 +1,4 @@
-// What a batch does in a turn: samples join, those that come first take a step, and get what it brings.
+// The turn of a batch: samples join, the first in the order take a step and get its results.
 #include <algorithm>
 #include <functional>
 #include <utility>
@@ -26,7 +26,7 @@ void Batch::join() {
   std::uint32_t taken = 0;
   for (const Slot& slot : slots_) taken += slot.is_free() ? 0 : rows_of_next(slot);
   while (!free_.empty() && !waiting_.empty()) {
-    // Where there is room behind everybody, nobody need be asked for their place.
+    // Free rows behind all samples with a slot make a comparison of places unnecessary.
     if (taken >= options_.rows && rows_before(waiting_.front().place) >= options_.rows) break;
     std::pop_heap(waiting_.begin(), waiting_.end(), comes_later);
     const Sample sample = waiting_.back();
@@ -75,7 +75,7 @@ std::uint32_t Batch::choose_running() {
 }
 
 void Batch::begin_step(std::uint32_t rows) {
-  // Somebody else may have asked for more than there is memory for, and lost what was reserved.
+  // Another user of the network may have asked for more memory than there is, and lost what was reserved.
   evaluator_->reserve(options_.rows);
   step_rows_ = rows;
   list_step();
@@ -84,7 +84,7 @@ void Batch::begin_step(std::uint32_t rows) {
     return;
   }
   wait_for_queued();
-  // Whoever was told of that step may have ended the request.
+  // Callbacks of the step before may have cancelled a request.
   if (std::any_of(running_.begin(), running_.end(), [this](auto slot) { return is_cancelled(slots_[slot]); })) return;
   charged_ = std::nullopt;
   step_start_ = seconds_now();
@@ -154,12 +154,12 @@ std::size_t Batch::arriving_elements() const {
 
 void Batch::finish_step() {
   wait_for_device();
-  // Before anybody is told that a request is done.
+  // The statistics are counted before any request is told that it is done.
   const std::uint32_t computed = count_step();
   give_arrivals();
   const double end = seconds_now();
   seconds_ = seconds_ + (end - step_start_);
-  // Elsewhere nobody asks for them.
+  // Costs of steps are used only for networks that pad their evaluations.
   const Network* network = evaluator_ ? evaluator_->network() : nullptr;
   if (computed > 0 && network != nullptr && network->pads()) costs_.add(computed, end - step_start_);
   last_step_at_ = end;
@@ -174,7 +174,7 @@ std::uint32_t Batch::count_step() {
 }
 
 void Batch::wait_for_device() {
-  // Those that take whole steps queue their work.
+  // Devices that take whole steps queue their work.
   if (evaluator_->device().api().network.step != nullptr) registers_->wait();
 }
 

@@ -1,4 +1,4 @@
-// Programs that a device runs as a whole: samples that have a batch for themselves and go in step.
+// Programs that a device runs as a whole, for samples that have a batch for themselves and evaluate in the same steps.
 #include <algorithm>
 #include <utility>
 
@@ -10,7 +10,7 @@ bool Batch::goes_in_step() const {
   const std::uint32_t steps = program(slots_[running_.front()].sample).count;
   for (std::uint32_t row = 0; row < running_.size(); ++row) {
     const Slot& slot = slots_[running_[row]];
-    // A device's trajectory has one evaluation a sample, and draws its noise.
+    // A device's trajectory has one evaluation per sample, and draws its noise.
     const bool is_plain = !is_guided(identity(slot.sample).guidance) && run_of(slot.sample).noise.empty();
     if (running_[row] != row || slot.counter > 0 || program(slot.sample).count != steps || !is_plain) return false;
   }
@@ -46,7 +46,7 @@ bool Batch::begin_trajectory() {
   trajectory.update.noise = {};
   trajectory.update.batch = rows;
   trajectory.update.samples = table.data();
-  // The labels are those of all steps, also where the first one evaluates nothing.
+  // The labels are those of all steps, even if the first step evaluates nothing.
   list_step();
   trajectory.labels = step_->upload_labels(step_samples_);
   network->begin(trajectory);
@@ -57,7 +57,7 @@ bool Batch::begin_trajectory() {
 void Batch::step_trajectory() {
   const Slot& first = slots_[running_.front()];
   const BatchRequest& request = *first.sample.owner->request;
-  // Without a look at anything in between where nobody wants one.
+  // The device runs through all records at once where nobody wants a look in between.
   const bool is_watched = request.run.watched || request.run.snapshot_every > 0;
   if (!is_watched) {
     evaluator_->network()->advance(trajectory_left_, true);
@@ -69,7 +69,7 @@ void Batch::step_trajectory() {
   --trajectory_left_;
   const bool is_seen = is_wanted(request, first.counter + 1, trajectory_left_ == 0);
   evaluator_->network()->advance(1, false);
-  // While the device is busy with it, that before it is told of.
+  // The results of the step before are given out while the device computes this one.
   arrive(0);
   is_queued_ = is_trajectory_queued_ = true;
   is_seen_ = is_seen;

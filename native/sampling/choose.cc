@@ -14,8 +14,8 @@ bool comes_first(const Candidate& a, const Candidate& b) {
   return a.place.before(b.place);
 }
 
-/// Takes the candidates in their order while they fit into `limit` rows. One that does not fit lets others pass, but
-/// not a second time.
+/// Takes the candidates in their order while they fit into `limit` rows. A candidate that does not fit lets those
+/// behind it run, unless it was passed over before.
 std::uint32_t take(std::vector<Candidate>& candidates, std::uint32_t limit) {
   std::uint32_t rows = 0;
   bool blocked = false;

@@ -1,4 +1,5 @@
-// Which samples take part in the next step of a batch: a function of their places in the order and of what steps cost.
+// The choice of the samples that take part in the next step of a batch, by their places in the order and the cost of
+// steps.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +9,7 @@
 
 namespace dpm {
 
-/// Whoever has the higher priority comes first, then the lower key, then who came first.
+/// A sample's place in the order: higher priority first, then lower key, then earlier arrival.
 struct Place {
   std::int32_t priority = 0;
   double key = 0;
@@ -23,20 +24,20 @@ struct Place {
 
 struct Candidate {
   Place place;
-  std::uint32_t slot = 0;  ///< whose place it is
-  /// Rows of the network that its next record takes: none, one, or two where it is guided.
+  std::uint32_t slot = 0;  ///< the slot that has this place
+  /// Rows of the network that its next record takes: 0, 1, or 2 where it is guided.
   std::uint32_t rows = 1;
-  /// Somebody behind it ran in its place once, as its two rows did not fit: it comes before everybody.
+  /// A sample behind it ran in its place once because its two rows did not fit; now it comes before all others.
   bool passed_over = false;
-  bool runs = false;  ///< the answer
+  bool runs = false;  ///< the result of the choice
 };
 
-/// What steps take by the number of rows that they compute: running means of what was measured, straight lines through
-/// the origin where nothing was.
+/// Costs of steps by the number of computed rows: running means of measurements, and lines through the origin for sizes
+/// that were not measured.
 class StepCosts {
  public:
   void add(std::uint32_t rows, double seconds);
-  /// Whether `few` rows that are computed as `few_padded` are done at a higher rate than `many` as `many_padded`.
+  /// Whether `few` rows, computed as `few_padded`, have a higher rate than `many` rows, computed as `many_padded`.
   [[nodiscard]] bool favours(std::uint32_t few, std::uint32_t few_padded, std::uint32_t many,
                              std::uint32_t many_padded) const;
 
@@ -46,14 +47,14 @@ class StepCosts {
 
 struct StepLimits {
   std::uint32_t rows = 1;
-  /// Rows that are computed for a number of them; empty: as many.
+  /// Number of rows that are computed for a given number of rows; empty: the same number.
   std::function<std::uint32_t(std::uint32_t)> padded;
   /// Leaves rows out where that gives more rows a second than padding does.
   bool fit = false;
 };
 
-/// Sorts the candidates, says which of them run, and marks those that are passed over for the next time. Returns the
-/// rows that the network sees.
+/// Sorts the candidates, sets which of them run, and marks those that are passed over. Returns the rows that the
+/// network sees.
 std::uint32_t choose(std::vector<Candidate>& candidates, const StepLimits& limits, const StepCosts& costs);
 
 }  // namespace dpm

@@ -1,4 +1,4 @@
-// What predicts for the sampling loop: a network on the device, or a function that answers later.
+// The source of predictions in the sampling loop: a network on the device, or a function that answers later.
 #pragma once
 
 #include <cstdint>
@@ -19,36 +19,37 @@ class Evaluator {
 
   [[nodiscard]] virtual Device& device() const = 0;
   [[nodiscard]] virtual const NetworkShape& shape() const = 0;
-  /// Makes evaluations of up to `rows` rows possible.
+  /// Allocates for evaluations of up to `rows` rows.
   virtual void reserve(std::uint32_t rows) = 0;
-  /// Predicts from the tensors of `evaluation`. False when its outputs are written later: the loop has to wait.
+  /// Predicts from the tensors of `evaluation`. Returns false when the outputs are written later and the loop has to
+  /// wait.
   virtual bool evaluate(const Evaluation& evaluation, const float* times) = 0;
   /// Rows that an evaluation of `rows` computes, at most what was reserved.
   [[nodiscard]] virtual std::uint32_t padded(std::uint32_t rows) const { return rows; }
   /// Whether guides are computed beside its evaluations.
   [[nodiscard]] virtual bool has_guides() const { return false; }
-  /// Computes the gradients of guides at the first rows of an evaluation, which are of these samples of the request.
-  /// False when they come later.
+  /// Computes the gradients of guides for the first rows of an evaluation, which belong to these samples of the
+  /// request. Returns false when they come later.
   virtual bool guide(const Evaluation& /*evaluation*/, const float* /*times*/,
                      const std::vector<std::uint32_t>& /*samples*/) {
     return true;
   }
-  /// Gradients of guides, one row an evaluated row; absent where there are none.
+  /// Gradients of guides, one row per evaluated row; absent where there are none.
   [[nodiscard]] virtual dpm_view guide() const { return {}; }
   /// The network whose device may take whole steps and trajectories; null where there is none.
   [[nodiscard]] virtual Network* network() { return nullptr; }
 
-  /// What a function is asked where something comes later.
+  /// The question to a function whose answer comes later.
   [[nodiscard]] virtual const Question* question() const { return nullptr; }
-  /// Takes what the function answers: predictions, [rows][out] and [rows][head], or gradients, [rows][image]. Throws
-  /// Error(kTensorShape) when there are more or fewer.
+  /// Takes the function's answer: predictions, [rows][out] and [rows][head], or gradients, [rows][image]. Throws
+  /// Error(kTensorShape) when there are more or fewer elements.
   virtual void answer(const std::vector<float>& /*values*/, const std::vector<float>& /*head*/) {}
 };
 
 /// A network, which has predicted when `evaluate` returns.
 class NetworkEvaluator : public Evaluator {
  public:
-  /// The network has to live as long.
+  /// Refers to the network, which has to outlive this object.
   explicit NetworkEvaluator(Network& network) : network_(network) {}
   /// Keeps the network loaded.
   explicit NetworkEvaluator(std::shared_ptr<Network> network) : network_(*network), kept_(std::move(network)) {}
@@ -68,7 +69,7 @@ class NetworkEvaluator : public Evaluator {
   std::shared_ptr<Network> kept_;
 };
 
-/// A function of the caller's in place of a network: `evaluate` brings the states to main memory, `answer` the
+/// A function of the caller in place of a network: `evaluate` copies the states to main memory, `answer` copies the
 /// predictions back.
 class ScriptEvaluator final : public Evaluator {
  public:
@@ -89,7 +90,7 @@ class ScriptEvaluator final : public Evaluator {
   Question question_;
 };
 
-/// A network whose samples functions of the caller's guide.
+/// A network whose samples are guided by functions of the caller.
 class ScriptGuidedEvaluator final : public NetworkEvaluator {
  public:
   using NetworkEvaluator::NetworkEvaluator;
@@ -97,7 +98,7 @@ class ScriptGuidedEvaluator final : public NetworkEvaluator {
   [[nodiscard]] bool has_guides() const override { return true; }
   bool guide(const Evaluation& evaluation, const float* times, const std::vector<std::uint32_t>& samples) override;
   [[nodiscard]] dpm_view guide() const override { return guide_ ? guide_->view(shape().image) : dpm_view{}; }
-  /// Steps that a device does as a whole know no guides.
+  /// Steps that a device takes as a whole have no guides.
   [[nodiscard]] Network* network() override { return nullptr; }
   [[nodiscard]] const Question* question() const override { return &question_; }
   void answer(const std::vector<float>& values, const std::vector<float>& head) override;

@@ -1,4 +1,4 @@
-// A network whose samples classifiers guide, without a way through the caller.
+// A network whose samples are guided by classifiers on the device, without calls of the caller.
 #pragma once
 
 #include <memory>
@@ -12,7 +12,7 @@ namespace dpm {
 
 class GuidedEvaluator final : public NetworkEvaluator {
  public:
-  /// The guides have a label of every sample of a request.
+  /// Every guide has a label for each sample of a request.
   GuidedEvaluator(Network& network, std::vector<Guide> guides)
       : NetworkEvaluator(network), guides_(std::move(guides)) {}
 
@@ -22,17 +22,17 @@ class GuidedEvaluator final : public NetworkEvaluator {
   /// not finite.
   bool guide(const Evaluation& evaluation, const float* times, const std::vector<std::uint32_t>& samples) override;
   [[nodiscard]] dpm_view guide() const override { return sum_ ? sum_->view(shape().image) : dpm_view{}; }
-  /// Steps and trajectories that a device does as a whole know no guides.
+  /// Steps and trajectories that a device takes as a whole have no guides.
   [[nodiscard]] Network* network() override { return nullptr; }
 
  private:
-  /// The gradient of one guide in `destination`.
+  /// Writes the gradient of one guide to `destination`.
   void evaluate_guide(const Guide& guide, const Evaluation& evaluation, const float* times,
                       const std::vector<std::uint32_t>& samples, const dpm_view& destination);
-  /// Of the sum up to this guide.
+  /// Throws unless the sum of the gradients up to this guide is finite.
   void require_finite(std::size_t guide, const float* times);
-  /// sum = `kept` * sum + `scale` * addend, for as many rows as the last evaluation had; without an addend the sum
-  /// alone.
+  /// Computes sum = `kept` * sum + `scale` * addend, for the rows of the last evaluation; without an addend, sum =
+  /// `kept` * sum.
   void combine(float kept, float scale, const dpm_view& addend);
 
   const std::vector<Guide> guides_;

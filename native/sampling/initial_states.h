@@ -1,4 +1,4 @@
-// Where samples begin that are given no state: noise of their programs' initial scale.
+// Initial states of samples that are given none: noise of their programs' initial scale.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +13,12 @@ namespace dpm {
 /// Initial states that are to be drawn.
 class InitialStates {
  public:
-  /// At most `rows` at a time; `add` allocates nothing.
+  /// Makes room for `rows` states at a time, so that `add` allocates nothing.
   explicit InitialStates(std::uint32_t rows);
 
-  /// The state of sample `sample` of a request, in row `row` of the registers.
+  /// Adds the state of sample `sample` of a request, to be drawn in row `row` of the registers.
   void add(std::uint32_t row, const RunRequest& request, std::uint32_t sample);
-  /// Draws them into the rows of `registers.x`, and forgets them.
+  /// Draws the added states into the rows of `registers.x`, and forgets them.
   void draw(Device& device, const dpm_update& registers);
 
  private:

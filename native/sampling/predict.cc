@@ -8,7 +8,7 @@
 namespace dpm {
 namespace {
 
-/// Records that do nothing but evaluate, at one time each.
+/// Records that only evaluate, at one time each.
 std::vector<dpm_record> evaluations(const std::vector<float>& times) {
   std::vector<dpm_record> records(times.size());
   for (std::size_t i = 0; i < records.size(); ++i) {
@@ -32,7 +32,7 @@ std::vector<StepSample> samples_of(const PredictRequest& request, const std::vec
   return samples;
 }
 
-/// The first `elements` of every row of `from`.
+/// Copies the first `elements` of every row of `from`.
 void copy_rows(Device& device, std::uint32_t rows, std::uint64_t elements, const dpm_view& from, const dpm_view& to) {
   dpm_record unscaled{};
   unscaled.input_scale = 1;
@@ -57,7 +57,7 @@ void predict(Network& network, const PredictRequest& request) {
       std::count_if(request.guidance.begin(), request.guidance.end(), [](float weight) { return is_guided(weight); }));
   const auto rows_of = [&](std::uint64_t elements) { return device.allocate(rows * elements * sizeof(float)); };
   const auto out = splits ? rows_of(shape.out) : request.out;
-  // The network computes its head whether it is asked for or not.
+  // The network computes its head even if it is not asked for.
   const auto head = shape.head == 0 ? nullptr : request.head ? request.head : rows_of(shape.head);
   dpm_update registers{};
   registers.x = request.x->view(shape.image);

@@ -1,4 +1,4 @@
-// The programs of a request: records that nobody changes once it runs, whoever shares them.
+// The programs of a request: records that are shared and never change once it runs.
 #pragma once
 
 #include <cstdint>
@@ -23,11 +23,11 @@ struct ProgramTable {
   [[nodiscard]] const dpm_record& record(std::uint32_t program, std::uint32_t index) const {
     return records[programs[program].first + index];
   }
-  /// Whether the record after `index` reads the prediction of this one, since it does not evaluate.
+  /// Whether the record after `index` does not evaluate and so reads the prediction of this one.
   [[nodiscard]] bool keeps_prediction(std::uint32_t program, std::uint32_t index) const;
-  /// Whether any record touches y at all.
+  /// Whether any record reads or writes y.
   [[nodiscard]] bool uses_y(std::uint32_t program) const;
-  /// How many records add noise: as many slices it takes where noise is given.
+  /// Number of records that add noise, which is the number of slices where noise is given.
   [[nodiscard]] std::uint32_t noisy_records(std::uint32_t program) const;
 };
 

@@ -1,4 +1,4 @@
-// What a run is asked for: programs, samples and where they begin.
+// The request of a run: programs, samples and initial states.
 #pragma once
 
 #include <algorithm>
@@ -25,10 +25,10 @@ struct SampleIdentity {
   float guidance = 1;
 };
 
-/// [samples][image] in one of two forms.
+/// Images [samples][image] in one of two forms.
 struct RunImages {
   RunImages() = default;
-  /// `elements` of the form that is asked for.
+  /// Allocates `elements` of the wanted form.
   RunImages(std::uint64_t elements, bool as_levels) {
     if (as_levels) {
       levels.resize(elements);
@@ -43,14 +43,14 @@ struct RunImages {
 
 /// A classifier whose gradients guide samples: `scale` times the derivative of ln p(label) by what the network sees.
 struct Guide {
-  std::shared_ptr<Network> network;  ///< with Derivative::kLabelScore, on the device of the run's own
+  std::shared_ptr<Network> network;  ///< a network with Derivative::kLabelScore, on the run's device
   std::vector<std::int32_t> labels;  ///< [samples]
   float scale = 1;
 };
 
 struct RunRequest : ProgramTable {
   std::vector<SampleIdentity> samples;
-  /// Where there are some, all samples have one program.
+  /// Guides of the run; all samples have one program where there are any.
   std::vector<Guide> guides;
   std::vector<float> init;   ///< [samples][image], or empty
   std::vector<float> noise;  ///< [noise records][samples][image], or empty
@@ -60,16 +60,16 @@ struct RunRequest : ProgramTable {
   std::uint32_t snapshot_every = 0;
   /// The results are 8-bit levels instead of floats.
   bool levels = false;
-  /// Somebody may end the run or is told of its progress: it stops between any two records.
+  /// The run may be cancelled or reports its progress, so it stops between any two records.
   bool watched = false;
   std::shared_ptr<std::atomic<bool>> cancelled;
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
-  /// Given the states of the samples in flight, of which `first` is the first, after every such number of their
-  /// records; 0: never.
+  /// Interval of previews, in records: the states of the samples in flight are shown, beginning with sample `first`; 0:
+  /// never.
   std::uint32_t preview_every = 0;
   std::function<void(std::uint32_t record, std::uint32_t first, RunImages images)> preview;
 
-  /// Whether one of its samples takes two evaluations.
+  /// Whether any sample takes two evaluations.
   [[nodiscard]] bool has_guided_samples() const {
     return std::any_of(samples.begin(), samples.end(),
                        [](const SampleIdentity& sample) { return is_guided(sample.guidance); });

@@ -1,4 +1,4 @@
-// What memory safety needs; friendly messages are the caller's business.
+// Checks that memory safety needs; friendly messages are up to the caller.
 #include "sampling/request_check.h"
 
 #include <cmath>

@@ -1,4 +1,4 @@
-// What a run gives.
+// The result of a run.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +18,9 @@ struct RunResult {
   std::vector<Snapshot> snapshots;
 };
 
-/// Room for the results of a request whose samples have `image` elements.
+/// Allocates the results of a request whose samples have `image` elements.
 RunResult empty_result(const RunRequest& request, std::uint64_t image);
-/// Records of all samples.
+/// Number of records of all samples.
 std::uint64_t total_records(const RunRequest& request);
 
 }  // namespace dpm

@@ -5,7 +5,7 @@
 namespace dpm {
 namespace {
 
-/// Of a sample's first row: without weight on the conditional prediction it is the unconditional one.
+/// The label of a sample's first row: the unconditional one where the conditional prediction has no weight.
 std::int32_t first_label(const StepSample& sample) {
   return sample.guidance == 0.0F ? sample.unconditional_label : sample.label;
 }
@@ -198,7 +198,7 @@ void Step::mix_guided() {
   if (guided_ == 0) return;
   records_.assign(guided_, dpm_record{});
   moves_.assign(guided_, dpm_update_sample{});
-  // The guided are in the same order among those that ask, each with one unconditional row behind these.
+  // Guided samples keep their order among the evaluating samples; their unconditional rows follow behind all of these.
   std::uint32_t asking = 0;
   for (std::uint32_t j = 0; j < guided_; ++j) {
     const std::uint32_t sample = seen_[asked_ + j].sample;
@@ -209,7 +209,7 @@ void Step::mix_guided() {
     mixed.row = asking;
     mixed.network_row = asked_ + j;
   }
-  // A learned range, behind the prediction's channels, and the head are the conditional evaluation's.
+  // A learned range, behind the prediction's channels, and the head come from the conditional evaluation.
   dpm_update request{};
   request.batch = guided_;
   request.elements = shape_.image;
@@ -276,7 +276,7 @@ void Step::list_whole() {
 double Step::queue(const std::vector<StepSample>& samples, const dpm_update& registers, bool is_timed) {
   samples_.assign(samples.begin(), samples.end());
   list_seen();
-  // Those that are computed beside them have outputs, too; somebody else may have reserved more than this step needs.
+  // Rows that are computed as padding have outputs, too; another user may have reserved more than this step needs.
   allocate_compact(std::max(evaluated_, evaluator_.padded(std::max(asked_ + guided_, least_))));
   update_some(false, false, registers);
   list_whole();
