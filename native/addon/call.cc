@@ -2,7 +2,7 @@
 
 namespace dpm::addon {
 
-/// Carries a finished job to the JavaScript thread and, whatever happens there, destroys it there.
+/// Carries a finished job to the JavaScript thread, and always destroys it there.
 class Settlement : public Delivery {
  public:
   explicit Settlement(std::unique_ptr<PromiseJob> job) : job_(std::move(job)) {}

@@ -1,4 +1,4 @@
-// Work of the engine's thread that JavaScript waits for: arguments are read, the work is done, a promise is settled.
+// Calls whose work runs on the engine's thread: the arguments are read, the work is done, a promise is settled.
 #pragma once
 
 #include <napi.h>
@@ -12,21 +12,21 @@
 
 namespace dpm::addon {
 
-/// What all calls have alike: a promise, settled on the JavaScript thread, and the object whose method was called,
+/// The common part of all calls: a promise, settled on the JavaScript thread, and the object whose method was called,
 /// which is kept alive until then.
 class PromiseJob : public Job {
  public:
   explicit PromiseJob(const Napi::CallbackInfo& info)
       : environment_(Environment::of(info.Env())), owner_(Napi::Persistent(info.This().As<Napi::Object>())) {}
 
-  /// Makes the promise, once, when the arguments have been accepted. The process stays alive until it is settled.
+  /// Makes the promise once the arguments have been accepted. The process stays alive until it is settled.
   Napi::Promise promise(Napi::Env env);
   void finished(std::unique_ptr<Job> self) override;
 
  protected:
-  /// What the promise is resolved with; on the JavaScript thread, after `run` has succeeded.
+  /// The value that resolves the promise; made on the JavaScript thread after `run` has succeeded.
   virtual Napi::Value result(Napi::Env env) = 0;
-  /// What the promise is rejected with whatever else happens; null where there is nothing.
+  /// The error that rejects the promise even when the work succeeds; null where there is none.
   [[nodiscard]] virtual const Napi::Error* thrown() const = 0;
 
  private:
@@ -39,12 +39,13 @@ class PromiseJob : public Job {
 };
 
 enum class Refusal {
-  kRejects,   ///< work that an engine refuses, because it is closed, rejects the promise
-  kSucceeds,  ///< what was to be closed is closed all the same
+  kRejects,   ///< the promise is rejected when the engine refuses the work because it is closed
+  kSucceeds,  ///< the promise is resolved all the same, because what was to be closed is closed
 };
 
-/// A call whose arguments are a `State`. A state may say that nobody wants its result any more, `cancelled()`, and what
-/// a function of the caller's has thrown, `thrown()`. It is destroyed on the JavaScript thread.
+/// A call whose arguments are a `State`. A state may have `cancelled()`, which says that the result is no longer
+/// wanted, and `thrown()`, the error that a function of the caller has thrown. It is destroyed on the JavaScript
+/// thread.
 template <typename State, typename Work, typename Answer>
 class Call final : public PromiseJob {
  public:
@@ -80,13 +81,13 @@ class Call final : public PromiseJob {
   Answer answer_;
 };
 
-/// Nothing to do on the engine's thread, and an answer that says nothing.
+/// An empty task for the engine's thread.
 inline constexpr auto kNoWork = [](auto& /*state*/) {};
 inline constexpr auto kUndefined = [](Napi::Env env, auto& /*state*/) { return env.Undefined(); };
 
 /// Calls `read()`, which takes the arguments and returns the state, queues `work(state)` for the engine's thread and
-/// returns the promise of `answer(env, state)`, which is made on the JavaScript thread. What `read` throws is thrown,
-/// what the others throw rejects the promise.
+/// returns the promise of `answer(env, state)`, which is made on the JavaScript thread. Errors of `read` are thrown;
+/// errors of the other two reject the promise.
 template <typename Read, typename Work, typename Answer>
 Napi::Value call(const Napi::CallbackInfo& info, Engine& engine, const Read& read, Work work, Answer answer,
                  Refusal refusal = Refusal::kRejects) {

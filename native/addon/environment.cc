@@ -7,7 +7,7 @@ namespace dpm::addon {
 Environment::Environment(Napi::Env env) {
   mailbox_ = Mailbox::New(env, "dpm-native", 0, 1, this);
   mailbox_.Unref(env);
-  // Hooks run last in, first out: ours comes before the mailbox's own.
+  // Cleanup hooks run last in, first out, so this hook runs before the mailbox's own.
   env.AddCleanupHook([](Environment* self) { self->shut_down(); }, this);
 }
 
@@ -37,7 +37,7 @@ void Environment::call(Napi::Env env, Napi::Function /*function*/, Environment* 
     const Napi::HandleScope scope(env);
     owned->deliver(env);
   } catch (...) {
-    // Deliveries handle their own errors; what is left is an environment that shuts down.
+    // Deliveries handle their own errors; an error here means that the environment is shutting down.
     return;
   }
 }

@@ -1,5 +1,5 @@
-// What belongs to one JavaScript environment (main thread or worker): constructors, and the mailbox through which
-// engine threads reach it.
+// State of one JavaScript environment (main thread or worker): constructors, and the mailbox through which engine
+// threads reach it.
 #pragma once
 
 #include <napi.h>
@@ -11,14 +11,14 @@
 
 namespace dpm::addon {
 
-/// Something an engine thread hands to the JavaScript thread.
+/// A message from an engine thread to the JavaScript thread.
 class Delivery {
  public:
   Delivery() = default;
   virtual ~Delivery() = default;
   Delivery(const Delivery&) = delete;
   Delivery& operator=(const Delivery&) = delete;
-  /// Called on the JavaScript thread; not called when the environment is shutting down.
+  /// Handles the message on the JavaScript thread; not called when the environment is shutting down.
   virtual void deliver(Napi::Env env) = 0;
 };
 
@@ -28,20 +28,20 @@ class Environment {
 
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
 
-  /// Engines are joined before the environment goes away.
+  /// Adds an engine, which is joined before the environment goes away.
   void add_engine(const std::shared_ptr<Engine>& engine);
 
-  /// From any thread. What cannot be delivered is destroyed on the JavaScript thread during shut-down.
+  /// Posts from any thread. A delivery that cannot be made is destroyed on the JavaScript thread during shut-down.
   void post(std::unique_ptr<Delivery> delivery);
 
-  /// While work is in flight the process stays alive.
+  /// Keeps the process alive until the work ends.
   void work_begins(Napi::Env env);
   void work_ends(Napi::Env env);
 
   Napi::FunctionReference tensor_constructor;
   Napi::FunctionReference network_constructor;
   Napi::FunctionReference batch_constructor;
-  /// Set while native code makes an object whose class JavaScript may not instantiate.
+  /// Set while native code makes an object of a class that JavaScript may not construct.
   bool constructing = false;
   /// Set once the runtime has refused an external array buffer (Electron).
   bool external_buffers_refused = false;

@@ -129,7 +129,7 @@ void Forward::run() {
     if (!tensor.is_result && !tensor.tensor) buffer->upload(0, given.data(), given.size() * sizeof(float));
     evaluation.*tensor.place = buffer->view(tensor.stride);
   }
-  // A second output that nobody asks for is computed all the same.
+  // The second output is computed even if the caller does not want it.
   if (shape.head > 0 && tensors_[2].what == nullptr) {
     evaluation.head = sized(memory_->tensors[2], batch_ * shape.head)->view(shape.head);
   }
@@ -153,7 +153,7 @@ void Forward::deliver() {
     if (tensors_[slot].array.IsEmpty()) continue;
     const std::vector<float>& result = staging_->tensors[slot];
     Napi::Float32Array array = tensors_[slot].array.Value();
-    // The caller may have transferred its buffer away meanwhile.
+    // The caller may have transferred the array's buffer away meanwhile.
     require(array.ElementLength() == result.size(), "an output array was detached during the call");
     std::memcpy(array.Data(), result.data(), result.size() * sizeof(float));
   }

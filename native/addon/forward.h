@@ -1,4 +1,4 @@
-// One network evaluation asked for by JavaScript: copies typed arrays in and out, uses device tensors in place.
+// A network evaluation for JavaScript: copies typed arrays in and out, uses device tensors in place.
 #pragma once
 
 #include <napi.h>
@@ -11,7 +11,7 @@
 
 namespace dpm::addon {
 
-/// Tensors of an evaluation but for times and labels: x, out, head, and three of a derivative.
+/// Number of tensors of an evaluation, without times and labels: x, out, head, and three of a derivative.
 constexpr std::size_t kForwardTensors = 6;
 
 /// Host copies of one call's arguments and results.
@@ -21,14 +21,14 @@ struct ForwardStaging {
   std::vector<std::int32_t> labels;
 };
 
-/// What calls leave behind for the next ones, so that calls of equal size allocate nothing.
+/// Buffers that finished calls leave for later ones, so that calls of equal size allocate nothing.
 class ForwardMemory {
  public:
-  /// On the JavaScript thread.
+  /// Takes staging memory; called on the JavaScript thread.
   std::unique_ptr<ForwardStaging> take();
   void give_back(std::unique_ptr<ForwardStaging> staging);
 
-  /// Used on the thread that has the device.
+  /// Device tensors; used on the thread that has the device.
   std::array<std::shared_ptr<Buffer>, kForwardTensors> tensors;
   std::shared_ptr<Buffer> time, labels;
 
@@ -38,27 +38,27 @@ class ForwardMemory {
 
 class Forward {
  public:
-  /// Reads the arguments of `forward`: batch, x, t, labels, out, head, and of a network with a derivative its tensors.
-  /// Throws Error(kArgument).
+  /// Reads the arguments of `forward`: batch, x, t, labels, out, head, and the tensors of the derivative where the
+  /// network has one. Throws Error(kArgument).
   Forward(const Napi::CallbackInfo& info, std::shared_ptr<Network> network, std::shared_ptr<ForwardMemory> memory);
   ~Forward();
   Forward(const Forward&) = delete;
   Forward& operator=(const Forward&) = delete;
 
-  /// Evaluates; on whichever thread has the device.
+  /// Evaluates the network, on the thread that has the device.
   void run();
-  /// Copies results into the typed arrays; on the JavaScript thread.
+  /// Copies the results into the typed arrays, on the JavaScript thread.
   void deliver();
 
  private:
   struct Tensor {
-    const char* what = nullptr;  ///< null where the evaluation has none
+    const char* what = nullptr;  ///< name of the tensor in messages; null where the evaluation has no such tensor
     dpm_view Evaluation::* place = nullptr;
     std::uint64_t stride = 0;
     bool is_result = false;
-    /// The caller's own, or null.
+    /// The caller's own device tensor, or null.
     std::shared_ptr<Buffer> tensor;
-    /// Receives a result.
+    /// The typed array that receives a result.
     Napi::Reference<Napi::Float32Array> array;
   };
 
@@ -68,7 +68,7 @@ class Forward {
                      std::uint64_t stride);
   void read_result(std::size_t slot, const Napi::Value& value, const char* what, dpm_view Evaluation::* place,
                    std::uint64_t stride);
-  /// False where the caller's own tensor is used.
+  /// Takes a tensor argument. Returns false where it is the caller's own device tensor.
   bool read_tensor(std::size_t slot, const Napi::Value& value);
   std::shared_ptr<Buffer>& sized(std::shared_ptr<Buffer>& buffer, std::uint64_t elements) const;
 

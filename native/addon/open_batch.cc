@@ -16,7 +16,7 @@ Napi::Value to_labels(Napi::Env env, const std::vector<std::int32_t>& labels) {
   return array;
 }
 
-/// Asks the function, which throws nothing.
+/// Calls the function that is asked, which throws nothing.
 class AskedFunction : public Delivery {
  public:
   AskedFunction(std::weak_ptr<Napi::FunctionReference> function, Question question)
@@ -90,7 +90,7 @@ void BatchOpening::open() {
       environment->post(std::make_unique<AskedFunction>(function, question));
     };
   }
-  // Others may have reserved the memory of evaluations already: it is counted by its size.
+  // Memory of evaluations may be reserved already, so it is counted by its size and not by what this call allocates.
   evaluator->reserve(options_.rows);
   opened_.bytes = network_ ? options_.rows * network_->info().row_bytes : 0;
   opened_.bytes += engine_->device()->bytes_taken_by(

@@ -1,4 +1,4 @@
-// A batch that requests join while it runs, opened for JavaScript.
+// Opening of a batch, which requests join while it runs, for JavaScript.
 #pragma once
 
 #include <napi.h>
@@ -10,22 +10,22 @@
 
 namespace dpm::addon {
 
-/// A batch, and the function that is asked where there is one.
+/// An open batch, with the function that it asks where there is one.
 struct OpenedBatch {
   std::shared_ptr<Batch> batch;
-  /// Released on the JavaScript thread: others hold it weakly.
+  /// The function, released on the JavaScript thread; other owners hold it weakly.
   std::shared_ptr<Napi::FunctionReference> on_question;
-  /// Memory that was taken for it.
+  /// Memory that the batch has allocated, in bytes.
   std::uint64_t bytes = 0;
 };
 
-/// A batch to be opened. Its evaluations are those of a network, or of a function where there is none.
+/// A batch to be opened. Its evaluations come from a network, or from a function where there is none.
 class BatchOpening {
  public:
-  /// Argument: options; without a network, elements, classes and whether there is a second output are among them.
-  /// Throws Error(kArgument).
+  /// Reads the argument `options`; without a network it includes elements, classes and whether there is a second
+  /// output. Throws Error(kArgument).
   BatchOpening(const Napi::CallbackInfo& info, std::shared_ptr<Engine> engine, std::shared_ptr<Network> network);
-  /// On the engine's thread.
+  /// Opens the batch, on the engine's thread.
   void open();
   [[nodiscard]] const OpenedBatch& opened() const { return opened_; }
 

@@ -10,7 +10,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// A call of a function of the caller. The watch outlives it: the end of its run comes later in the same queue.
+/// A call of a caller's function. The watch outlives it: the end of its run comes later in the same queue.
 class Report : public Delivery {
  public:
   using Function = std::function<void(Napi::Env)>;
@@ -67,7 +67,7 @@ void Watch::post(std::function<void(Napi::Env)> report) {
     } catch (const Napi::Error& error) {
       thrown_ = error;
       cancelled_->store(true);
-      // A batch that waits for a function looks for it no sooner.
+      // A batch that waits for a function looks for cancelled work only when it is told to.
       engine_->drop_cancelled();
     }
   }));

@@ -1,4 +1,4 @@
-// What ties a run to the JavaScript that asked for it: cancelling, progress, states and images on the way.
+// The link from a run to its JavaScript caller: cancellation, progress, states and images on the way.
 #pragma once
 
 #include <napi.h>
@@ -14,7 +14,7 @@
 
 namespace dpm::addon {
 
-/// Lives from the call until its promise is settled, on the JavaScript thread.
+/// The watch of a run, alive from the call until its promise is settled on the JavaScript thread.
 class Watch {
  public:
   /// Reads `cancel`, `onProgress` and `onPreview` of the options. Throws Error(kArgument).
@@ -22,11 +22,11 @@ class Watch {
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
 
-  /// Has `request` tell this object.
+  /// Sets this object as the receiver of `request`'s reports.
   void watch(RunRequest& request);
-  /// Tells of every step: those of batches that ask functions wait for JavaScript anyway.
+  /// Reports every step: a batch that asks functions waits for JavaScript anyway.
   void report_every_step() { interval_ = std::chrono::milliseconds(0); }
-  /// Calls a function of the caller on the JavaScript thread; what it throws ends the run and rejects its promise.
+  /// Calls a function of the caller on the JavaScript thread; an exception of it ends the run and rejects its promise.
   void post(std::function<void(Napi::Env)> report);
   [[nodiscard]] bool cancelled() const { return cancelled_->load(); }
   [[nodiscard]] const Napi::Error* thrown() const { return thrown_ ? &*thrown_ : nullptr; }

@@ -1,4 +1,4 @@
-// Requests that join a batch.
+// Requests that join a batch, read from JavaScript.
 #pragma once
 
 #include <napi.h>
@@ -9,7 +9,7 @@
 
 namespace dpm::addon {
 
-/// Everything but what tells of the request. Throws Error(kArgument).
+/// Reads a request, without its callbacks. Throws Error(kArgument).
 std::unique_ptr<BatchRequest> to_batch_request(const Napi::Object& object);
 
 }  // namespace dpm::addon

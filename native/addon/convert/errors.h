@@ -1,4 +1,4 @@
-// Errors as JavaScript sees them.
+// Errors as JavaScript exceptions.
 #pragma once
 
 #include <napi.h>
@@ -9,13 +9,13 @@
 
 namespace dpm::addon {
 
-/// An Error with `code`.
+/// Makes a JavaScript error with `code`.
 Napi::Error js_error(Napi::Env env, ErrorCode code, const std::string& message);
 
-/// Throws Error(kArgument): `what` must be `expected`.
+/// Throws Error(kArgument) with the message that `what` must be `expected`.
 [[noreturn]] void wrong(const std::string& what, const char* expected);
 
-/// Runs `body`; what it throws becomes a JavaScript exception with a code.
+/// Runs `body`; its exceptions become JavaScript exceptions with a code.
 template <typename Body>
 auto translated(Napi::Env env, const Body& body) {
   try {

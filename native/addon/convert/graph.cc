@@ -75,7 +75,7 @@ graph::Node to_node(const Napi::Object& object) {
   return node;
 }
 
-/// A bound value that a node writes is an output.
+/// Marks bound values that a node writes as outputs.
 void find_outputs(graph::Graph& graph) {
   for (const graph::Node& node : graph.nodes) {
     for (const int output : node.outputs) {

@@ -1,4 +1,4 @@
-// Graphs as JavaScript writes them.
+// Graphs, read from JavaScript.
 #pragma once
 
 #include <napi.h>
@@ -7,7 +7,7 @@
 
 namespace dpm::addon {
 
-/// Of the arguments `graph` and `options` of `loadNetwork`. Throws Error(kArgument); what the graph says is checked
+/// Reads the arguments `graph` and `options` of `loadNetwork`. Throws Error(kArgument); the graph itself is checked
 /// when it is loaded.
 OpenNetwork to_graph_network(const Napi::Object& graph, const Napi::Object& options);
 

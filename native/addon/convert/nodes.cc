@@ -9,7 +9,7 @@
 namespace dpm::addon {
 namespace {
 
-/// What a value is and where in its storage it lies; null where there is none.
+/// Describes a value and its place in its storage; null where there is none.
 Napi::Value map_of(Napi::Env env, const graph::Graph& graph, int index) {
   if (index < 0) return env.Null();
   const graph::Value& value = graph.values[static_cast<std::size_t>(index)];
@@ -32,7 +32,7 @@ Napi::Value map_of(Napi::Env env, const graph::Graph& graph, int index) {
   return map;
 }
 
-/// The attributes of a node's own operation.
+/// Writes the attributes of a node's own operation.
 struct AttributeWriter {
   Napi::Object& object;
 
@@ -89,7 +89,7 @@ struct AttributeWriter {
   void text(const char* key, const char* value) const { object.Set(key, Napi::String::New(object.Env(), value)); }
 };
 
-/// Whoever reads nodes of all kinds need not ask which have what: a node without these has what changes nothing.
+/// Sets the attributes that every node has in JavaScript; a node without one of them gets its neutral value.
 void set_attributes(const graph::Node& node, Napi::Object& object) {
   AttributeWriter writer{object};
   writer(graph::Convolution{});
@@ -110,7 +110,7 @@ Napi::Object node_of(Napi::Env env, const graph::Graph& graph, const graph::Node
   Napi::Object object = Napi::Object::New(env);
   object.Set("name", Napi::String::New(env, node.name));
   object.Set("op", Napi::String::New(env, graph::operation_of(node.op).name));
-  // As many as most operations have, however many are left out.
+  // The list is padded to the number of inputs that most operations have.
   const auto count = std::max<std::uint32_t>(3, static_cast<std::uint32_t>(node.inputs.size()));
   Napi::Array inputs = Napi::Array::New(env, count);
   for (std::uint32_t i = 0; i < count; ++i) inputs.Set(i, map_of(env, graph, node.input(i)));

@@ -7,7 +7,7 @@
 
 namespace dpm::addon {
 
-/// What each node computes, from which values, where they lie.
+/// Describes each node: its operation, its input values and their places in memory.
 Napi::Array to_nodes(Napi::Env env, const graph::Graph& graph);
 
 }  // namespace dpm::addon

@@ -1,5 +1,6 @@
-// Properties of JavaScript objects as plain values. What memory safety needs is checked here; friendly messages about
-// options come from TypeScript. Each function throws Error(kArgument) naming the property that is of another kind.
+// Properties of JavaScript objects as plain values. The checks here are those that memory safety needs; friendly
+// messages about options come from TypeScript. Each function throws Error(kArgument) naming a property of the wrong
+// type.
 #pragma once
 
 #include <napi.h>
@@ -18,27 +19,27 @@ double to_double(const Napi::Object& object, const char* key);
 float to_float(const Napi::Object& object, const char* key);
 int to_int(const Napi::Object& object, const char* key);
 std::uint64_t to_size(const Napi::Object& object, const char* key);
-/// Size of one side or channel count of a network; shape inference checks their products.
+/// Reads the size of one side, or a channel count, of a network; shape inference checks their products.
 int to_extent(const Napi::Object& object, const char* key);
 std::string to_text(const Napi::Object& object, const char* key);
 Napi::Object to_object(const Napi::Object& object, const char* key);
 Napi::Array to_array(const Napi::Object& object, const char* key);
-/// Element `index` of an array of objects; `what` is one of them.
+/// Returns element `index` of an array of objects; `what` names one element in messages.
 Napi::Object object_at(const Napi::Array& array, std::uint32_t index, const char* what);
-/// Whether there is something other than null at `key`.
+/// Whether the value at `key` is there and not null.
 bool has_value(const Napi::Object& object, const char* key);
-/// Which of `choices` the string at `key` is.
+/// Returns the index in `choices` of the string at `key`.
 std::size_t to_choice(const Napi::Object& object, const char* key, std::initializer_list<const char*> choices);
 
 std::uint32_t to_uint32(const Napi::Value& value, const char* what);
 
-/// A property that is a number, whatever C++ counts it in.
+/// Reads a number as any C++ number type.
 template <typename T>
 void set_number(Napi::Object object, const char* key, T value) {
   object.Set(key, Napi::Number::New(object.Env(), static_cast<double>(value)));
 }
 
-/// A constant property.
+/// Sets a constant property.
 inline void set_constant(Napi::Object object, const char* key, const Napi::Value& value) {
   object.DefineProperty(Napi::PropertyDescriptor::Value(key, value, napi_enumerable));
 }

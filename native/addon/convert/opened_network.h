@@ -1,4 +1,4 @@
-// A network as an engine loads it, once its files are open.
+// A network whose files are open, ready for an engine to load.
 #pragma once
 
 #include <functional>
@@ -11,14 +11,14 @@
 namespace dpm::addon {
 
 struct OpenedNetwork {
-  /// What the graph's constants refer to.
+  /// The weights that the graph's constants refer to.
   Weights weights;
   graph::Graph graph;
   NetworkOptions options;
 };
 
-/// Opens the files of a request that was read on the JavaScript thread; called on the engine's. `check_wanted` throws
-/// when nobody wants the network any more; `digests` is what was read of the files before.
+/// Opens the files of a request that was read on the JavaScript thread; called on the engine's thread. `check_wanted`
+/// throws when the network is no longer wanted; `digests` are those of weights that were read before.
 using OpenNetwork =
     std::function<OpenedNetwork(std::function<void()> check_wanted, std::shared_ptr<WeightDigests> digests)>;
 

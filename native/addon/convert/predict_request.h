@@ -1,4 +1,4 @@
-// A prediction on device tensors, with guidance, as JavaScript asks for it.
+// Predictions on device tensors, with guidance, read from JavaScript.
 #pragma once
 
 #include <napi.h>
@@ -7,8 +7,8 @@
 
 namespace dpm::addon {
 
-/// Arguments: x, t, labels, guidance, unconditionalLabel, out, head. Throws Error(kArgument) naming the argument that
-/// does not fit the network.
+/// Reads the arguments x, t, labels, guidance, unconditionalLabel, out, head. Throws Error(kArgument) naming the
+/// argument that does not fit the network.
 PredictRequest to_predict_request(const Napi::CallbackInfo& info, const Network& network);
 
 }  // namespace dpm::addon

@@ -17,7 +17,8 @@ std::vector<dpm_record> to_records(const Napi::Value& value) {
 }
 
 RunRequest to_run_request(const Napi::Object& object) {
-  // Reading a property can run JavaScript, which could detach a buffer: all are read before any buffer is looked into.
+  // Reading a property can run JavaScript, which could detach a buffer: all properties are read before any buffer is
+  // used.
   const Napi::Value record_bytes = object.Get("records");
   const Napi::Value program_words = object.Get("programs");
   const Napi::Value initial_scale = object.Get("initialScale");

@@ -1,4 +1,4 @@
-// Requests to run programs, and their binary records.
+// Requests to run programs, with their binary records, read from JavaScript.
 #pragma once
 
 #include <napi.h>
@@ -9,9 +9,9 @@
 
 namespace dpm::addon {
 
-/// Everything but guides and what tells of the run. Throws Error(kArgument).
+/// Reads a request, without its guides and callbacks. Throws Error(kArgument).
 RunRequest to_run_request(const Napi::Object& object);
-/// The networks that guide a run. Throws Error(kArgument), Error(kClosed) for a network that is closed.
+/// Reads the networks that guide a run. Throws Error(kArgument), or Error(kClosed) for a network that is closed.
 std::vector<Guide> to_guides(const Napi::Object& object);
 std::vector<dpm_record> to_records(const Napi::Value& value);
 

@@ -1,4 +1,4 @@
-// What a run gives, as JavaScript sees it.
+// Results of runs as JavaScript values.
 #pragma once
 
 #include <napi.h>
@@ -7,7 +7,7 @@
 
 namespace dpm::addon {
 
-/// Images in the form that they have.
+/// Returns images as a typed array of floats or of levels.
 Napi::Value to_array(Napi::Env env, RunImages&& images);
 Napi::Object to_object(Napi::Env env, RunResult&& result);
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kStreamWords = 5;
 
-/// Views of tensors [batch][elements], which are kept.
+/// Views of tensors [batch][elements]; this object keeps the tensors alive.
 class Views {
  public:
   Views(const Device& device, std::uint32_t batch, std::uint64_t elements, std::vector<std::shared_ptr<Buffer>>& kept)
@@ -27,7 +27,7 @@ class Views {
     kept_.push_back(std::move(buffer));
     return view;
   }
-  /// No view where there is no tensor.
+  /// Returns the view of a tensor, or an absent view where there is no tensor.
   dpm_view of_any(const Napi::Value& value, const char* what) {
     return value.IsNull() || value.IsUndefined() ? dpm_view{} : of(value, what);
   }

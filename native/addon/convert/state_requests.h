@@ -1,4 +1,4 @@
-// Work on device tensors as JavaScript asks for it: a fused update, a reduction.
+// Work on device tensors, read from JavaScript: a fused update, a reduction.
 #pragma once
 
 #include <napi.h>
@@ -10,7 +10,7 @@
 
 namespace dpm::addon {
 
-/// What `update` names lies here.
+/// The arguments of `update`, with the memory that they refer to.
 struct UpdateRequest {
   std::vector<dpm_record> records;
   std::vector<dpm_update_sample> samples;
@@ -18,17 +18,17 @@ struct UpdateRequest {
   dpm_update update{};
 };
 
-/// Arguments: batch, elements, records, registers, streams. Throws Error(kArgument).
+/// Reads the arguments batch, elements, records, registers, streams. Throws Error(kArgument).
 UpdateRequest to_update_request(const Napi::CallbackInfo& info, const Device& device);
 
-/// What `reduce` names lies here.
+/// The arguments of `reduce`, with the memory that they refer to.
 struct ReduceRequest {
   std::vector<std::shared_ptr<Buffer>> tensors;
   std::vector<double> results;
   dpm_reduce reduce{};
 };
 
-/// Arguments: kind, batch, elements, a, b. Throws Error(kArgument).
+/// Reads the arguments kind, batch, elements, a, b. Throws Error(kArgument).
 ReduceRequest to_reduce_request(const Napi::CallbackInfo& info, const Device& device);
 
 }  // namespace dpm::addon

@@ -15,7 +15,7 @@ Array typed_array(const Napi::Value& value, napi_typedarray_type type, const cha
   return value.As<Array>();
 }
 
-/// A typed array over `values`, without a copy where the runtime allows it.
+/// Makes a typed array over `values`, without a copy where the runtime allows it.
 template <typename Array, typename T>
 Array to_array(Napi::Env env, std::vector<T>&& values) {
   Environment& environment = Environment::of(env);

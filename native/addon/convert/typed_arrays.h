@@ -1,4 +1,4 @@
-// Typed arrays as plain memory, and back.
+// Conversion between typed arrays and C++ memory.
 #pragma once
 
 #include <napi.h>
@@ -8,7 +8,7 @@
 
 namespace dpm::addon {
 
-/// A typed array's elements. Throws Error(kArgument) naming `what` when the value is of another type.
+/// The elements of a typed array. Throws Error(kArgument) naming `what` when the value is of another type.
 template <typename T>
 struct Elements {
   T* data = nullptr;
@@ -20,10 +20,10 @@ Elements<std::int32_t> int32_elements(const Napi::Value& value, const char* what
 Elements<double> double_elements(const Napi::Value& value, const char* what);
 Elements<std::uint8_t> byte_elements(const Napi::Value& value, const char* what);
 
-/// A copy of a Float32Array; nothing where there is none.
+/// Copies a Float32Array; empty where there is none.
 std::vector<float> to_floats(const Napi::Value& value, const char* what);
 
-/// Typed arrays over `values`, without a copy where the runtime allows it.
+/// Makes a typed array over `values`, without a copy where the runtime allows it.
 Napi::Float32Array to_float_array(Napi::Env env, std::vector<float>&& values);
 Napi::Uint8Array to_level_array(Napi::Env env, std::vector<std::uint8_t>&& values);
 

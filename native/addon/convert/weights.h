@@ -1,4 +1,4 @@
-// Weights as JavaScript locates them.
+// Locations of weights, read from JavaScript.
 #pragma once
 
 #include <napi.h>
@@ -12,13 +12,13 @@
 
 namespace dpm::addon {
 
-/// Weights by file and place; the files are opened by `open_weights`, off the JavaScript thread.
+/// Weights by file and offset; the files are opened by `open_weights`, off the JavaScript thread.
 struct WeightRequest {
   std::vector<std::string> files;
   std::vector<WeightLocation> tensors;
 };
 
-/// Throws Error(kArgument). `tensors` is the property that lists them.
+/// Reads the weights that property `tensors` lists. Throws Error(kArgument).
 WeightRequest to_weights(const Napi::Object& object, const char* tensors);
 Weights open_weights(const WeightRequest& request, std::function<void()> check_wanted,
                      std::shared_ptr<WeightDigests> digests);

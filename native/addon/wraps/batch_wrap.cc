@@ -12,7 +12,7 @@
 namespace dpm::addon {
 namespace {
 
-/// A request until its promise is settled.
+/// State of a request until its promise is settled.
 struct RequestCall {
   std::unique_ptr<Watch> watch;
   std::unique_ptr<Napi::FunctionReference> on_image;
@@ -20,7 +20,7 @@ struct RequestCall {
 
   [[nodiscard]] const Napi::Error* thrown() const { return watch->thrown(); }
 
-  /// Has the request tell what JavaScript wants to know.
+  /// Sets the request's callbacks from `options`.
   void tell(const Napi::Object& options, bool asks, BatchRequest& request) {
     watch->watch(request.run);
     if (asks) watch->report_every_step();
@@ -77,12 +77,12 @@ BatchWrap::BatchWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<BatchWra
   }
 }
 
-/// Requests keep this object alive, so there is none left.
+/// Requests keep this object alive, so none is left here.
 BatchWrap::~BatchWrap() {
   if (engine_) engine_->remove(*batch_.batch);
 }
 
-/// Not the engine's thread: the batch does the work, and ends it.
+/// The promise is settled by the batch, not by a job on the engine's thread.
 Napi::Value BatchWrap::submit(const Napi::CallbackInfo& info) {
   return translated(info.Env(), [&]() -> Napi::Value {
     require(info[0].IsObject(), "the request must be an object");
@@ -94,7 +94,7 @@ Napi::Value BatchWrap::submit(const Napi::CallbackInfo& info) {
     using RequestJob = Call<RequestCall, decltype(kNoWork), decltype(&to_outcome)>;
     auto job = std::make_unique<RequestJob>(info, Refusal::kRejects, std::move(state), kNoWork, to_outcome);
     const Napi::Promise promise = job->promise(info.Env());
-    // A std::function can be copied, what it holds here cannot.
+    // A std::function must be copyable, and the job is not, so it is held by a shared pointer.
     auto held = std::make_shared<std::unique_ptr<RequestJob>>(std::move(job));
     request->finished = [held](BatchOutcome outcome) {
       std::unique_ptr<RequestJob> ended = std::move(*held);

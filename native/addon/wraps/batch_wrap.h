@@ -1,4 +1,4 @@
-// A batch that requests join while it runs, as a JavaScript object.
+// A JavaScript object for a batch that requests join while it runs.
 #pragma once
 
 #include <napi.h>
@@ -13,10 +13,10 @@ namespace dpm::addon {
 class BatchWrap : public Napi::ObjectWrap<BatchWrap> {
  public:
   static void define(Napi::Env env);
-  /// The method that opens a batch, of a network or of a function where there is none: see BatchOpening.
+  /// Opens a batch, on a network or on a function where there is none: see BatchOpening.
   static Napi::Value open(const Napi::CallbackInfo& info, const std::shared_ptr<Engine>& engine,
                           const std::shared_ptr<Network>& network);
-  /// For `open` only; throws when JavaScript calls it.
+  /// Constructor for `open` only; throws when JavaScript calls it.
   explicit BatchWrap(const Napi::CallbackInfo& info);
   ~BatchWrap() override;
 

@@ -1,4 +1,4 @@
-// A flag that JavaScript sets and the engine reads before every evaluation.
+// A flag that JavaScript sets and the engine reads before every evaluation, to cancel work.
 #pragma once
 
 #include <napi.h>
@@ -14,14 +14,14 @@ class CancelToken : public Napi::ObjectWrap<CancelToken> {
  public:
   static Napi::Function define(Napi::Env env);
   explicit CancelToken(const Napi::CallbackInfo& info);
-  /// Throws Error(kArgument) when `value` is something else.
+  /// Returns the token in `value`. Throws Error(kArgument) when `value` is something else.
   static CancelToken& of(const Napi::Value& value);
 
-  /// The flag of `value`, or of nobody where that is null or undefined. Throws Error(kArgument) when it is something
-  /// else.
+  /// The flag of `value`, or a flag that is never set where `value` is null or undefined. Throws Error(kArgument) when
+  /// it is something else.
   static std::shared_ptr<std::atomic<bool>> flag_of(const Napi::Value& value, const std::shared_ptr<Engine>& engine);
 
-  /// The flag, after which cancelling also takes the work off the queue of `engine`.
+  /// Returns the flag; from now on cancelling also removes the work from the queue of `engine`.
   std::shared_ptr<std::atomic<bool>> attach(const std::shared_ptr<Engine>& engine);
 
  private:

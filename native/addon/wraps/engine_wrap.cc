@@ -47,7 +47,7 @@ void load(LoadCall& call) {
   call.network = std::make_shared<Network>(call.engine->device(), std::move(opened.graph), std::move(opened.options));
 }
 
-/// An array that tensors are read into. The engine's thread does not touch it.
+/// State of a call that reads tensors into an array. The engine's thread does not touch the array.
 struct ReadCall {
   std::shared_ptr<Buffer> tensor;
   Napi::Reference<Napi::Float32Array> array;
@@ -212,7 +212,7 @@ Napi::Value EngineWrap::statistics(const Napi::CallbackInfo& info) {
   return object;
 }
 
-/// The engine's last call: when it settles, the thread has nothing left to do and the device can go.
+/// Closing is the engine's last call: when it settles, the thread has nothing left to do and the device can be freed.
 Napi::Value EngineWrap::close(const Napi::CallbackInfo& info) {
   if (!closing_.IsEmpty()) return closing_.Value();
   const Napi::Value promise = call(

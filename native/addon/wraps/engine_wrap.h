@@ -1,4 +1,4 @@
-// An engine (device, thread, queue) as a JavaScript object.
+// A JavaScript object for an engine (device, thread, queue).
 #pragma once
 
 #include <napi.h>
@@ -28,7 +28,7 @@ class EngineWrap : public Napi::ObjectWrap<EngineWrap> {
   Napi::Value statistics(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
-  /// The open device. Throws Error(kClosed).
+  /// Returns the open device. Throws Error(kClosed).
   [[nodiscard]] const std::shared_ptr<Device>& device() const;
 
   std::shared_ptr<Engine> engine_;

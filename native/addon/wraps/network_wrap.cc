@@ -214,7 +214,7 @@ Napi::Value NetworkWrap::nodes(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NetworkWrap::close(const Napi::CallbackInfo& info) {
-  // Work in flight keeps the network until it ends; the call below comes after all of it.
+  // Work in flight keeps the network until it ends; the call below is queued after all of it.
   release(info.Env());
   memory_ = std::make_shared<ForwardMemory>();
   return call(info, *engine_, [] { return nullptr; }, kNoWork, kUndefined, Refusal::kSucceeds);

@@ -1,4 +1,4 @@
-// A loaded network as a JavaScript object.
+// A JavaScript object for a loaded network.
 #pragma once
 
 #include <napi.h>
@@ -19,12 +19,12 @@ class NetworkWrap : public Napi::ObjectWrap<NetworkWrap> {
   static void define(Napi::Env env);
   static Napi::Object make(Napi::Env env, const std::shared_ptr<Engine>& engine, std::shared_ptr<Network> network,
                            std::shared_ptr<WeightDigests> digests);
-  /// For `make` only; throws when JavaScript calls it.
+  /// Constructor for `make` only; throws when JavaScript calls it.
   explicit NetworkWrap(const Napi::CallbackInfo& info);
   void Finalize(Napi::Env env) override;
-  /// Throws Error(kArgument) for what is no network, Error(kClosed) for one that is closed.
+  /// Returns the network in `value`. Throws Error(kArgument) when it is none, Error(kClosed) when it is closed.
   static std::shared_ptr<Network> network_of(const Napi::Value& value, const char* what);
-  /// What was read of its weights; throws as `network_of` does.
+  /// Returns the digests of its weights that were read; throws as `network_of` does.
   static std::shared_ptr<WeightDigests> digests_of(const Napi::Value& value, const char* what);
 
  private:
@@ -38,7 +38,7 @@ class NetworkWrap : public Napi::ObjectWrap<NetworkWrap> {
   Napi::Value close(const Napi::CallbackInfo& info);
 
   [[nodiscard]] const std::shared_ptr<Network>& network() const;
-  /// Tells V8 of the weights, so that it collects networks in time.
+  /// Reports the weights' size to V8, so that it collects networks in time.
   void report_memory(Napi::Env env, int sign) const;
   void release(Napi::Env env);
 

@@ -24,7 +24,7 @@ Napi::Object TensorWrap::make(Napi::Env env, std::shared_ptr<Buffer> buffer) {
   Napi::Object object = environment.tensor_constructor.New({});
   object.TypeTag(&kTag.value);
   set_constant(object, "elements", Napi::Number::New(env, static_cast<double>(elements)));
-  // The collector sees a small object: it has to know what hangs on it.
+  // The garbage collector sees a small object and has to be told how much memory it holds.
   Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<std::int64_t>(buffer->bytes()));
   Unwrap(object)->buffer_ = std::move(buffer);
   return object;

@@ -1,4 +1,4 @@
-// Objects of our classes told from all others.
+// Type checks of JavaScript objects that wrap native ones.
 #pragma once
 
 #include <napi.h>
@@ -9,12 +9,12 @@
 
 namespace dpm::addon {
 
-/// Marks objects of one class, so that no other is taken for it.
+/// A tag for objects of one class, so that no other object is taken for it.
 struct Tag {
   napi_type_tag value;
 };
 
-/// The native side of `value`. Throws Error(kArgument) unless it was tagged as a `Wrap`.
+/// Returns the native side of `value`. Throws Error(kArgument) unless it was tagged as a `Wrap`.
 template <typename Wrap>
 Wrap& unwrap(const Napi::Value& value, const Tag& tag, const char* what) {
   if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&tag.value)) {
