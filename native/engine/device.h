@@ -15,7 +15,7 @@ namespace dpm {
 
 class Device;
 
-/// Device memory. Keeps its device open.
+/// Device memory, which keeps its device open.
 class Buffer {
  public:
   Buffer(std::shared_ptr<Device> device, std::uint64_t bytes);
@@ -26,14 +26,14 @@ class Buffer {
   [[nodiscard]] dpm_buffer* get() const { return buffer_; }
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
   [[nodiscard]] bool belongs_to(const Device& device) const { return device_.get() == &device; }
-  /// Offsets and sizes in bytes.
+  /// Copies data to the device; offsets and sizes are in bytes.
   void upload(std::uint64_t offset, const void* data, std::uint64_t bytes);
   /// Sets `bytes` bytes from `offset` on to 0.
   void clear(std::uint64_t offset, std::uint64_t bytes);
   void download(std::uint64_t offset, void* data, std::uint64_t bytes) const;
-  /// float32 elements as 8-bit levels (dpm_backend::download_levels); offset and size in elements.
+  /// Copies float32 elements to the host as 8-bit levels (dpm_backend::download_levels); offset and size in elements.
   void download_levels(std::uint64_t offset, std::uint8_t* levels, std::uint64_t elements) const;
-  /// Rows of `stride` elements from `offset` on.
+  /// Returns a view of rows of `stride` elements, from `offset` on.
   [[nodiscard]] dpm_view view(std::uint64_t stride, std::uint64_t offset = 0) const {
     return {buffer_, offset, stride};
   }
@@ -44,17 +44,17 @@ class Buffer {
   std::uint64_t bytes_;
 };
 
-/// float32 elements of a buffer on their way to the host: what is asked of the device later does not change them.
+/// A copy of a buffer's float32 elements to the host; work that is queued later does not change it.
 class Transfer {
  public:
-  /// `elements` elements from `offset` on, as floats or 8-bit levels. On devices with transfers.
+  /// Begins to copy `elements` elements from `offset` on, as floats or 8-bit levels; for devices that have transfers.
   Transfer(std::shared_ptr<Device> device, const Buffer& buffer, std::uint64_t offset, std::uint64_t elements,
            bool as_levels);
   ~Transfer();
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
 
-  /// Waits until they are there. They stay as long as the transfer does.
+  /// Waits for the elements, which stay valid as long as the transfer lives.
   [[nodiscard]] const void* values() const;
 
  private:
@@ -70,10 +70,10 @@ struct DeviceOptions {
   bool autotune = false;
 };
 
-/// An open device. Used by one thread at a time.
+/// An open device, used by one thread at a time.
 class Device : public std::enable_shared_from_this<Device> {
  public:
-  /// Throws Error(kDevice) when `name` cannot be used.
+  /// Opens the device `name`. Throws Error(kDevice) when it cannot be used.
   static std::shared_ptr<Device> open(const std::string& name, const DeviceOptions& options);
   ~Device();
   Device(const Device&) = delete;
@@ -86,28 +86,29 @@ class Device : public std::enable_shared_from_this<Device> {
   [[nodiscard]] int threads() const { return api_->device.threads(device_); }
 
   std::shared_ptr<Buffer> allocate(std::uint64_t bytes);
-  /// What a plan of memory for it has to keep to.
+  /// Rules that a memory plan for this device must follow.
   [[nodiscard]] graph::PlacementRules placement_rules() const {
     return {api_->residual_in_place != 0, api_->norms_are_joined != 0, api_->norms_complete_sums != 0};
   }
   [[nodiscard]] dpm_memory memory() const;
-  /// Gives back what the device keeps of memory that was released.
+  /// Frees the device's cache of released memory.
   void trim();
-  /// Bytes that `work` takes and keeps, of the host and of the device.
+  /// Returns the bytes that `work` allocates and keeps, on the host and on the device.
   template <typename Work>
   std::uint64_t bytes_taken_by(const Work& work) {
     const std::uint64_t before = used();
     work();
-    // Use can also fall: a device may release memory that it had cached.
+    // Memory in use can also fall: a device may release memory that it had cached.
     return std::max(used(), before) - before;
   }
-  /// Waits until everything that has been asked before is done: what is read back from `view` is there then.
+  /// Waits for all work queued so far, so that values read from `view` are final.
   void wait_for(const dpm_view& view);
-  /// Nothing where the device has nothing to tell.
+  /// Statistics of the device's work; empty where the device has none.
   [[nodiscard]] std::optional<dpm_statistics> statistics() const;
 
   void gather(const dpm_gather& request);
-  /// Throws Error(kArgument) when a record is out of range or uses a tensor that is absent; so does `reduce`.
+  /// Runs a fused update. Throws Error(kArgument), as `reduce` does, when a record is out of range or uses a tensor
+  /// that is absent.
   void update(const dpm_update& request);
   void reduce(const dpm_reduce& request);
 

@@ -21,7 +21,8 @@ Engine::~Engine() { join(); }
 void Engine::submit(std::unique_ptr<Job> job) {
   {
     const std::lock_guard<std::mutex> lock(queue_mutex_);
-    // While the thread lives, refusals wait their turn, too: they come after the work that is still running.
+    // Refused jobs also pass through the queue while the thread lives, so that they end after the work that is still
+    // running.
     if (!ended_) {
       queue_.push_back(std::move(job));
       ++submitted_;
@@ -75,7 +76,7 @@ void Engine::remove(const TurnTaker& taker) {
 
 void Engine::wake() {
   {
-    // Without the lock the thread could look before and fall asleep after.
+    // The lock keeps the thread from falling asleep between its check and the notification.
     const std::lock_guard<std::mutex> lock(queue_mutex_);
     ++submitted_;
   }
@@ -89,7 +90,7 @@ Engine::Next Engine::next() {
     const std::lock_guard<std::mutex> lock(queue_mutex_);
     if (queue_.empty() && !turns_.has_work()) seen_ = submitted_;
   }
-  // Callers that await one result before they ask for the next find the thread awake.
+  // Spinning keeps the thread awake for callers that await one result before they ask for the next.
   spin_until([&] { return submitted_ != seen_ || stopping_; });
   std::unique_lock<std::mutex> lock(queue_mutex_);
   queue_changed_.wait(lock, [&] { return stopping_ || !queue_.empty() || may_take_turn(); });
@@ -101,7 +102,7 @@ Engine::Next Engine::next() {
     queue_.pop_front();
   }
   last_was_job_ = next.job != nullptr;
-  // With neither, the taker's work is gone by now: it changes without this lock.
+  // Both members may be null: a taker's work can vanish meanwhile, because it changes without this lock.
   return next;
 }
 

@@ -1,4 +1,4 @@
-// One thread per engine that owns the device: jobs run in order, one at a time, and turns between them.
+// The thread of an engine, which owns the device: jobs run in order, one at a time, with turns between them.
 #pragma once
 
 #include <atomic>
@@ -17,8 +17,8 @@
 
 namespace dpm {
 
-/// A piece of work. `run` is called on the engine's thread, then `finished` there too, exactly once, also for jobs
-/// that never ran; it takes the job back.
+/// A piece of work. `run` is called on the engine's thread, then `finished` on the same thread, exactly once, even for
+/// jobs that never ran; `finished` receives the ownership of the job.
 class Job {
  public:
   Job() = default;
@@ -28,7 +28,7 @@ class Job {
 
   virtual void run() = 0;
   virtual void finished(std::unique_ptr<Job> self) = 0;
-  /// Whether the job's owner has lost interest; a queued job is then taken off the queue.
+  /// Whether the job is no longer wanted; a queued job is then removed from the queue.
   [[nodiscard]] virtual bool cancelled() const { return false; }
 
   ErrorCode error = ErrorCode::kOk;
@@ -46,25 +46,25 @@ class Engine {
 
   /// Queues a job; after `stop` it finishes with kClosed.
   void submit(std::unique_ptr<Job> job);
-  /// Finishes queued jobs that are cancelled, with kAborted, and has those that take turns look for such work.
+  /// Finishes queued jobs that are cancelled, with kAborted, and makes the takers of turns look for cancelled work.
   void drop_cancelled();
-  /// Gives turns between jobs: after each of these one, and one after the other while the queue is empty. After `stop`
-  /// its work ends with kClosed.
+  /// Gives a taker turns between jobs: one after each job, and one after the other while the queue is empty. After
+  /// `stop` its work ends with kClosed.
   void add(const std::shared_ptr<TurnTaker>& taker);
-  /// Gives no more turns. One that is running ends later.
+  /// Gives a taker no more turns; a running turn ends later.
   void remove(const TurnTaker& taker);
   /// Tells the thread that a taker of turns has work.
   void wake();
-  /// Lets the running job end at its next look at `stopping`, fails queued ones; returns at once.
+  /// Makes the running job end at its next look at `stopping` and fails the queued ones; returns at once.
   void stop();
-  /// stop() and wait for the thread.
+  /// Calls stop() and waits for the thread.
   void join();
   [[nodiscard]] const std::atomic<bool>& stopping() const { return stopping_; }
-  /// Gives the device up; after join().
+  /// Releases the device; allowed after join().
   void release_device() { device_.reset(); }
 
  private:
-  /// What the thread does next: one of both, or nothing any more.
+  /// The next work of the thread: a job, a turn, or neither when there is none.
   struct Next {
     std::unique_ptr<Job> job;
     std::shared_ptr<TurnTaker> taker;
@@ -83,9 +83,9 @@ class Engine {
   std::condition_variable queue_changed_;
   std::deque<std::unique_ptr<Job>> queue_;
   Turns turns_;
-  // Raised by everything that brings work; lets the thread look for some without the lock.
+  // Counter that everything that brings work raises, so that the thread can check for work without the lock.
   std::atomic<std::uint64_t> submitted_{0};
-  /// What it was when the thread found nothing more to do.
+  /// Value of `submitted_` when the thread last found nothing to do.
   std::uint64_t seen_ = 0;
   bool last_was_job_ = false;
   bool ended_ = false;

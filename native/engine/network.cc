@@ -72,7 +72,7 @@ Network::Network(std::shared_ptr<Device> device, graph::Graph graph, NetworkOpti
     dpm_message message{};
     check(device_->api().network.load(device_->get(), &lowered.get(), &network_, &message), message);
   });
-  // The memory and files behind the weights are the caller's.
+  // The caller owns the memory and files behind the weights.
   for (graph::Constant& constant : graph_.constants) {
     constant.data = nullptr;
     constant.read = nullptr;
@@ -94,12 +94,12 @@ void Network::release_executable() {
 void Network::reserve(int batch) {
   if (batch <= reserved_) return;
   const int before = reserved_;
-  // Both sizes at once could be more than there is.
+  // The old executable is released first, because both sizes at once may not fit into memory.
   release_executable();
   try {
     compile(batch);
   } catch (...) {
-    // Whoever had reserved the smaller one goes on.
+    // The smaller size that was reserved before is restored.
     if (before > 0) compile(before);
     throw;
   }
@@ -152,7 +152,7 @@ void Network::evaluate(const Evaluation& evaluation, const float* times) {
   run(evaluation, nullptr);
   if (!divides()) return;
   for (std::size_t i = 0; i < views_.size(); ++i) {
-    // A derivative of what is divided is divided, and the image's cotangent in place of the output's.
+    // Derivatives are divided like the outputs; a pullback divides the image's cotangent instead of the output's.
     if (graph_.bindings[i].direction == DPM_DIRECTION_OUTPUT) divide(views_[i], elements(i), evaluation.batch, times);
   }
 }
@@ -164,7 +164,7 @@ std::uint64_t Network::elements(std::size_t index) const {
 float Network::divisor(float time) const {
   if (options_.divides_by_time) return time;
   const auto last = static_cast<float>(options_.divisors.size() - 1);
-  // What is no number counts as 0.
+  // A NaN counts as 0.
   return options_.divisors[static_cast<std::size_t>(time > 0 ? std::min(time, last) : 0.0F)];
 }
 
@@ -192,7 +192,7 @@ std::uint32_t Network::padded(std::uint32_t rows) const {
   return pads() && executable_ != nullptr ? device_->api().network.padded(executable_, rows) : rows;
 }
 
-/// A device's own trajectory cannot divide outputs: it updates with them as the network leaves them.
+/// A device's own trajectory cannot divide outputs: it updates with the network's outputs as they are.
 bool Network::runs_trajectories() const { return device_->api().network.begin != nullptr && !divides(); }
 
 void Network::begin(const dpm_trajectory& trajectory) {
@@ -222,7 +222,7 @@ double Network::step(const dpm_step& step) {
 
 double Network::settle(const void* owner) {
   double seconds = 0;
-  // Nothing is on its way in memory that is gone.
+  // No step can be queued once the executable is gone.
   if (executable_ == nullptr) return seconds;
   dpm_message message{};
   check(device_->api().network.settle(executable_, owner, &seconds, &message), message);

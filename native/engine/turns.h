@@ -1,4 +1,4 @@
-// Whoever uses an engine's device between its jobs, a short turn at a time, and whose turn it is.
+// Users of an engine's device between its jobs, a short turn at a time, and the order of their turns.
 #pragma once
 
 #include <memory>
@@ -9,40 +9,40 @@
 
 namespace dpm {
 
-/// Takes turns on the engine's thread.
+/// A user of the device that takes turns on the engine's thread.
 class TurnTaker {
  public:
-  /// `weight` is its share of the time among those that have work; above 0.
+  /// Sets `weight`, above 0: the share of the time among takers that have work.
   explicit TurnTaker(double weight) : weight_(weight) {}
   virtual ~TurnTaker() = default;
   TurnTaker(const TurnTaker&) = delete;
   TurnTaker& operator=(const TurnTaker&) = delete;
 
   [[nodiscard]] double weight() const { return weight_; }
-  /// Whether it wants a turn; from any thread.
+  /// Whether it wants a turn; callable from any thread.
   [[nodiscard]] virtual bool has_work() const = 0;
-  /// Returns the seconds of the device that it has used, by which its share is reckoned: those of work that has been
-  /// queued come with a later turn.
+  /// Takes a turn and returns the seconds of the device that it has used, which count towards its share. Seconds of
+  /// queued work are returned by a later turn.
   virtual double take_turn() noexcept = 0;
-  /// Somebody else is about to use the device for long: brings to an end what has been queued.
+  /// Finishes queued work, because another user is about to use the device for long.
   virtual void settle() noexcept {}
-  /// Somebody has lost interest in a piece of its work; from any thread.
+  /// Looks for cancelled work at the next turn; callable from any thread.
   virtual void look_for_cancelled() noexcept = 0;
-  /// There are no more turns: its work ends with this error.
+  /// Ends its work with this error, because there are no more turns.
   virtual void end(ErrorCode code, const std::string& message) noexcept = 0;
 
  private:
   const double weight_;
 };
 
-/// Start-time fair queueing over measured time: who has had the least of it for its weight comes next, and nobody saves
-/// up time while there is nothing to do.
+/// Start-time fair queueing over measured time: the taker with the least time for its weight comes next, and idle
+/// takers save up no time.
 class Turns {
  public:
   void add(std::shared_ptr<TurnTaker> taker) { entries_.push_back({std::move(taker), 0, false}); }
   void remove(const TurnTaker& taker);
   [[nodiscard]] bool has_work() const;
-  /// Null where nobody has work.
+  /// Returns the taker of the next turn; null where none has work.
   [[nodiscard]] std::shared_ptr<TurnTaker> next();
   void charge(const TurnTaker& taker, double seconds);
   void look_for_cancelled() const;
@@ -51,11 +51,11 @@ class Turns {
  private:
   struct Entry {
     std::shared_ptr<TurnTaker> taker;
-    double start = 0;  ///< of its next turn: time used over weight
+    double start = 0;  ///< start of its next turn: time used divided by weight
     bool had_work = false;
   };
   std::vector<Entry> entries_;
-  /// The start of the last turn.
+  /// Start of the last turn.
   double now_ = 0;
 };
 

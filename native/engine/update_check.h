@@ -1,4 +1,4 @@
-// Checks that what reaches a device touches only what is there: what memory safety needs, once for all devices.
+// Checks, common to all devices, that requests to a device touch only existing memory.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ void check_record(const dpm_record& record);
 /// Throws Error(kArgument) when a record is out of range or uses a tensor that is absent.
 void check_update(const dpm_update& update);
 
-/// Throws Error(kArgument) as check_update does, and when a sample does not evaluate or is none of the update's, or
+/// Throws Error(kArgument) as check_update does, and when a sample does not evaluate or is not one of the update's, or
 /// when more than `rows` rows are asked for.
 void check_step(const dpm_step& step, std::uint32_t rows);
 
