@@ -7,7 +7,7 @@
 namespace dpm::graph {
 namespace {
 
-// Devices keep one place a tap.
+// Devices keep an array with one entry per tap.
 constexpr int kLargestKernel = 7;
 constexpr int kLargestStride = 4;
 constexpr int kLongestEmbedding = 1 << 16;
@@ -21,7 +21,7 @@ class Ranges {
   void operator()(const TimeEmbedding& embedding) const {
     expect(embedding.length >= 2 && embedding.length <= kLongestEmbedding, "length");
     expect(std::isfinite(embedding.frequency_shift), "frequencyShift");
-    // The frequencies' exponents are divided by this.
+    // The exponents of the frequencies are divided by `half - frequency_shift`.
     const int half = embedding.length / 2;
     expect(!node_.weights.empty() || static_cast<float>(half) - embedding.frequency_shift > 0.0F, "frequencyShift");
   }

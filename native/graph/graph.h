@@ -13,16 +13,16 @@
 
 namespace dpm::graph {
 
-/// A weight: in host memory that belongs to somebody else, or without `data` one that is read when it is loaded.
+/// A weight: in host memory of another owner, or, without `data`, read when it is loaded.
 struct Constant {
   const void* data = nullptr;
   DType dtype = DType::kFloat32;
   std::vector<std::int64_t> dims;
   std::string name;
-  /// How the elements lie where not row-major (dpm_constant).
+  /// Layout of the elements where it is not row-major (dpm_constant).
   std::vector<std::int64_t> view_dims = {};
   std::vector<std::int64_t> view_strides = {};
-  /// Puts the `bytes` bytes that `data` would point to; may throw.
+  /// Writes to `to` the `bytes` bytes that `data` would point to; may throw.
   std::function<void(void* to)> read = {};
   std::uint64_t bytes = 0;
 
@@ -33,10 +33,10 @@ struct Value {
   int channels = 0;
   int height = 0;
   int width = 0;
-  /// Value this one is a channel range of, or -1.
+  /// Index of the value of whose channels this one is a range, or -1.
   int parent = -1;
   int channel_offset = 0;
-  /// Of the graph, or -1.
+  /// Index in the graph's bindings, or -1.
   int binding = -1;
 
   [[nodiscard]] bool is_bound() const { return binding >= 0; }
@@ -49,7 +49,7 @@ struct Value {
   }
 };
 
-/// A value that is a tensor of the caller's.
+/// A value that is a tensor of the caller.
 struct Binding {
   std::string name;
   dpm_direction direction = DPM_DIRECTION_INPUT;
@@ -78,10 +78,11 @@ struct Graph {
   [[nodiscard]] int find_binding(std::string_view name) const;
 };
 
-/// Shapes of a node's outputs. Throws Error(kTensorShape) naming the node when its inputs or weights do not fit.
+/// Computes the shapes of a node's outputs. Throws Error(kTensorShape) naming the node when its inputs or weights do
+/// not fit.
 std::vector<Value> infer_shapes(const Graph& graph, const Node& node);
 
-/// Whether no extent and no count of elements is empty or too large to count.
+/// Whether all extents and counts of elements are above zero and small enough to count.
 bool has_valid_extents(const Value& value);
 
 /// Multiply-adds of one node for one sample (convolutions and attention; 0 for the rest).

@@ -7,12 +7,12 @@
 
 namespace dpm::graph {
 
-/// Refers to the graph it was made of.
+/// A lowered graph, which refers to the graph that it was made from.
 class LoweredGraph {
  public:
   explicit LoweredGraph(const Graph& graph);
   [[nodiscard]] const dpm_graph& get() const { return graph_; }
-  /// `node` in the form of the seam; valid while `node` lives.
+  /// Converts `node` to the form of the seam; valid while `node` lives.
   static dpm_node lower(const Node& node);
 
  private:
@@ -23,7 +23,7 @@ class LoweredGraph {
   dpm_graph graph_{};
 };
 
-/// `constant` in the form of the seam; valid while `constant` lives.
+/// Converts `constant` to the form of the seam; valid while `constant` lives.
 dpm_constant lower(const Constant& constant);
 
 }  // namespace dpm::graph

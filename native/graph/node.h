@@ -1,4 +1,4 @@
-// A node of the intermediate representation and the attributes of its operation; what they mean is said in backend.h.
+// A node of the intermediate representation and the attributes of its operation, which backend/operations.h explains.
 #pragma once
 
 #include <string>
@@ -24,7 +24,7 @@ struct Convolution {
   bool upsample = false;
   bool silu = false;
   float scale = 1;
-  /// It may run beside the nodes that follow until its result is read: nothing that it uses changes till then.
+  /// The node may run beside the following nodes until its result is read: nothing that it uses changes until then.
   bool beside = false;
   /// The input is enlarged as by DPM_OP_ZERO_UPSAMPLE first; not with `upsample`.
   bool zero_upsample = false;
@@ -64,17 +64,17 @@ struct View {
   int width = 1;
 };
 
-/// Nothing for operations that have no attributes.
+/// Attributes of an operation; std::monostate for operations that have none.
 using Attributes = std::variant<std::monostate, TimeEmbedding, Convolution, GroupNorm, Attention, Affine, FirUpsample,
                                 FirDownsample, Activation, View>;
 
 struct Node {
   dpm_op op = DPM_OP_ADD;
   std::string name;
-  std::vector<int> inputs;   ///< values, -1 where an optional one is absent
-  std::vector<int> outputs;  ///< values; filled by Graph::add
-  std::vector<int> weights;  ///< constants
-  std::vector<int> biases;   ///< constants
+  std::vector<int> inputs;   ///< indices of values, -1 where an optional one is absent
+  std::vector<int> outputs;  ///< indices of values; filled by Graph::add
+  std::vector<int> weights;  ///< indices of constants
+  std::vector<int> biases;   ///< indices of constants
   Attributes attributes;
 
   /// Input `index`, -1 where there is none.
@@ -83,20 +83,20 @@ struct Node {
     if (inputs.size() <= index) inputs.resize(index + 1, -1);
     inputs[index] = value;
   }
-  /// The result of a node that has one.
+  /// The result of a node with one output.
   [[nodiscard]] int output() const { return outputs.front(); }
 };
 
-/// A node with the default attributes of its operation.
+/// Makes a node with the default attributes of its operation.
 Node make_node(dpm_op op, std::string name, std::vector<int> inputs);
-/// The same with `attributes`, which have to be those of the operation.
+/// Makes a node with `attributes`, which must be of the operation's kind.
 Node make_node(dpm_op op, std::string name, std::vector<int> inputs, Attributes attributes);
 
-/// Throws Error(kArgument): the attributes of `node` are of another operation than was asked for.
+/// Throws Error(kArgument): the attributes of `node` belong to another operation than was asked for.
 [[noreturn]] void refuse_attributes(const Node& node);
 
-/// The attributes of a node whose operation has those of the given kind. Throws Error(kArgument) naming the node when
-/// it is another one.
+/// Returns the attributes of a node whose operation has those of the given kind. Throws Error(kArgument) naming the
+/// node when they are of another kind.
 template <typename Kind, typename AnyNode>
 auto& attributes(AnyNode& node) {
   auto* found = std::get_if<Kind>(&node.attributes);

@@ -1,4 +1,4 @@
-// What every operation is called and takes: one row each, for checks and messages.
+// Names and operands of all operations: one row each, for checks and messages.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace dpm::graph {
 
-/// How many of something a node may have.
+/// The minimum and maximum number of a node's operands of one sort.
 struct Count {
   std::size_t least = 0;
   std::size_t most = 0;
@@ -17,12 +17,12 @@ struct Count {
 struct Operation {
   dpm_op op;
   const char* name;
-  std::size_t inputs;  ///< that have to be there; the others are optional
+  std::size_t inputs;  ///< number of required inputs; the others are optional
   std::size_t most_inputs;
   std::size_t outputs;
   Count weights;
   Count biases;
-  Attributes attributes;  ///< of a new node
+  Attributes attributes;  ///< default attributes of a new node
 };
 
 /// The row of `op`. Throws Error(kArgument) for a number that is no operation.

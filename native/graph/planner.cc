@@ -10,7 +10,7 @@
 namespace dpm::graph {
 namespace {
 
-// Values start on a cache line whatever the batch.
+// Number of elements by which places are aligned: values start on a cache line for any batch.
 constexpr std::uint64_t kAlignment = 16;
 
 std::uint64_t padded(std::uint64_t elements) { return (elements + kAlignment - 1) / kAlignment * kAlignment; }
@@ -65,7 +65,8 @@ class FreeList {
   std::uint64_t end_ = 0;
 };
 
-/// The input whose place the output may take: read and written element by element, the same element by the same task.
+/// Returns the input whose place the output may take: both are accessed element by element, the same element by the
+/// same task.
 int replaceable_input(const Node& node, bool residual_in_place) {
   switch (node.op) {
     case DPM_OP_GROUP_NORM:
@@ -109,12 +110,12 @@ std::vector<int> last_uses(const Graph& graph, const PlacementRules& rules) {
     for (const int output : node.outputs) last[graph.root(output)] = static_cast<int>(i);
     const bool is_completed = rules.norms_complete_sums && is_followed_by_its_norm(graph, i);
     for (std::size_t k = 0; k < node.inputs.size(); ++k) {
-      // What the sum is made of besides the products.
+      // Inputs other than the map are read when the sum is completed.
       const bool is_late = is_completed && k > 0;
       if (node.inputs[k] >= 0) last[graph.root(node.inputs[k])] = static_cast<int>(is_late ? i + 1 : i);
     }
   }
-  // From the last node on: what is kept for a reader may be kept for that one's reader, too.
+  // Walking backwards makes a late reader extend its inputs' lives after its own result's life is known.
   for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
     if (!reads_late(*node, rules)) continue;
     const int read = last[graph.root(node->output())];
@@ -159,7 +160,7 @@ class Placement {
     return value >= 0 && needs_place(graph_.values[value]) && last_uses_[value] == node;
   }
 
-  /// The input whose place the result takes, or -1.
+  /// Returns the input whose place the result takes, or -1.
   [[nodiscard]] int replaced_input(const Node& node, int index) const {
     const int candidate = replaceable_input(node, rules_.residual_in_place);
     const auto lies_there = [&](int input) { return input >= 0 && graph_.root(input) == candidate; };
@@ -177,7 +178,7 @@ class Placement {
     }
     for (const int output : node.outputs) {
       const int root = graph_.root(output);
-      // Of a value written in parts, the first one takes the place of all.
+      // The first part of a value that is written in parts takes the place of all.
       if (graph_.values[root].is_bound() || placed_[static_cast<std::size_t>(root)]) continue;
       plan_.offsets[root] = arena_.take(padded(graph_.values[root].elements()));
       placed_[static_cast<std::size_t>(root)] = true;
@@ -194,7 +195,7 @@ class Placement {
   const Graph& graph_;
   PlacementRules rules_;
   std::vector<int> last_uses_;
-  /// The values that are used last by each node.
+  /// Values that each node uses last.
   std::vector<std::vector<int>> dying_;
   std::vector<bool> placed_;
   FreeList arena_;

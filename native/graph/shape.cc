@@ -7,7 +7,8 @@
 namespace dpm::graph {
 namespace {
 
-// Keeps every product of extents, batch and element size within 64 bits, and counts of elements within an int.
+// Limits that keep every product of extents, batch and element size within 64 bits, and counts of elements within an
+// int.
 constexpr int kLargestSide = 65536;
 constexpr int kLargestChannels = 1 << 24;
 constexpr std::uint64_t kMostElements = 0x7FFFFFFF;
@@ -111,7 +112,7 @@ Value infer_view(const Graph& graph, const Node& node) {
   return {view.channels, view.height, view.width};
 }
 
-/// Rows of the matrix of one axis, whose columns are `side`.
+/// Returns the rows of the matrix of one axis, which must have `side` columns.
 int resampled_side(const Node& node, const Constant& matrix, int side) {
   const bool is_matrix = matrix.dims.size() == 2 && matrix.dims[1] == side && matrix.dims[0] <= kLargestSide;
   if (!is_matrix) {
@@ -234,7 +235,8 @@ Value infer(const Graph& graph, const Node& node) {
   }
 }
 
-/// Of tokens with tokens: the logits, what they weigh, and for derivatives the logits again; 0 for other operations.
+/// Number of products of tokens with tokens: the logits, the weighted sum, and for derivatives the logits again; 0 for
+/// other operations.
 std::uint64_t attention_products(dpm_op op) {
   if (op == DPM_OP_ATTENTION) return 2;
   return op == DPM_OP_ATTENTION_BACKWARD || op == DPM_OP_ATTENTION_TANGENT ? 5 : 0;
@@ -264,7 +266,7 @@ std::uint64_t multiply_adds(const Graph& graph, const Node& node) {
   const int kernel = attributes<Convolution>(node).kernel;
   const Value& in = graph.values[node.input(0)];
   const Value& out = graph.values[node.output()];
-  // Each element of the input meets every tap, and zeros are not multiplied.
+  // Every input element meets every tap; multiplications by the inserted zeros do not count.
   if (attributes<Convolution>(node).zero_upsample) {
     return in.elements() * static_cast<std::uint64_t>(out.channels) * static_cast<std::uint64_t>(kernel * kernel);
   }

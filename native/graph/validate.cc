@@ -10,7 +10,7 @@
 namespace dpm::graph {
 namespace {
 
-// Passes look at pairs of nodes.
+// The number of nodes is limited because passes look at pairs of nodes.
 constexpr std::size_t kMostNodes = std::size_t{1} << 16;
 constexpr std::size_t kMostDimensions = 4;
 
@@ -67,7 +67,7 @@ class Validation {
     if (binding.direction == DPM_DIRECTION_INPUT) made_[index(binding.value)] = true;
   }
 
-  /// What everybody takes for granted of the standard names.
+  /// Checks the rules for the standard names, on which the engine relies.
   void check_standard(const Binding& binding) const {
     const bool is_label = binding.name == DPM_BINDING_LABEL;
     const bool is_condition = is_label || binding.name == DPM_BINDING_TIME;
@@ -172,7 +172,7 @@ class Validation {
   }
 
   const Graph& graph_;
-  /// Whether a value is an input or has been written by a node that was looked at.
+  /// Tells for each value whether it is an input or written by a node checked so far.
   std::vector<bool> made_;
   std::set<std::string> names_;
 };

@@ -18,7 +18,7 @@ int residual_reader(const Graph& graph, int value) {
   return uses == 1 ? reader : -1;
 }
 
-/// Whether a value has a storage that nobody shares.
+/// Whether no other value shares the value's storage.
 bool is_alone(const Graph& graph, int value) {
   const Value& own = graph.values[static_cast<std::size_t>(value)];
   return !own.is_bound() && own.parent < 0 &&
@@ -32,7 +32,7 @@ bool may_be_beside(const Graph& graph, const Node& node, int index) {
   return residual_reader(graph, node.output()) > index;
 }
 
-/// The first place in the order at which everything that lies in the storage of `node`'s inputs is written.
+/// Returns the first place in the order where everything in the storage of `node`'s inputs has been written.
 int earliest(const Graph& graph, const Node& node, int index) {
   int place = 0;
   for (int i = 0; i < index; ++i) {

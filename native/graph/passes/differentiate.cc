@@ -22,7 +22,7 @@ class Reverse {
         depends_(depend_on_image(graph)),
         cotangents_(graph.values.size(), -1) {}
 
-  /// From cotangents of the outputs that are given.
+  /// Starts from cotangents of the outputs, which are inputs.
   void pull_back_given() {
     for (const auto& [output, cotangent] : {std::pair{DPM_BINDING_OUTPUT, DPM_BINDING_OUTPUT_COTANGENT},
                                             std::pair{DPM_BINDING_HEAD, DPM_BINDING_HEAD_COTANGENT}}) {
@@ -31,7 +31,7 @@ class Reverse {
     pull_back_all();
   }
 
-  /// From that of ln p(label), of which the output is logits.
+  /// Starts from the cotangent of ln p(label), with logits as the output.
   void pull_back_label() {
     const int logits = graph_.bindings[index(graph_.find_binding(DPM_BINDING_OUTPUT))].value;
     const Value of = shape(logits);
@@ -49,7 +49,7 @@ class Reverse {
  private:
   void pull_back_all() {
     for (std::size_t i = forward_; i-- > 0;) {
-      // Adding nodes moves those that there are.
+      // The node is copied, because adding nodes moves the existing ones.
       const Node node = graph_.nodes[i];
       const int cotangent = cotangents_[index(node.output())];
       if (cotangent >= 0) pull_back(node, cotangent);
@@ -72,7 +72,7 @@ class Reverse {
     give(value, add_given(graph_, name, of.channels, of.height, of.width));
   }
 
-  /// Adds to the cotangent of a value.
+  /// Adds a term to the cotangent of a value.
   void give(int value, int cotangent) {
     if (!depends(value)) return;
     int& known = cotangents_[index(value)];
@@ -137,7 +137,7 @@ class Reverse {
     adjoint.kernel = how.kernel;
     adjoint.pad_before = how.kernel - 1 - how.pad_before;
     adjoint.pad_after = in.height - shape(d).height + how.pad_before;
-    // Maps that are no square would need other zeros on either axis.
+    // Non-square maps would need different padding on the two axes.
     if (adjoint.pad_after < 0 || in.width - shape(d).width != in.height - shape(d).height) {
       refuse(node, "a convolution with this border has no derivative");
     }
@@ -184,7 +184,7 @@ class Reverse {
     }
   }
 
-  /// As many channels as `part` has, from `first` on.
+  /// Takes a range of channels of `value`, from `first` on, as many as `part` has.
   int range(int value, int first, const Value& part) {
     return add(DPM_OP_VIEW, "channels", {value}, View{first, part.channels, part.height, part.width});
   }
@@ -210,13 +210,13 @@ class Reverse {
   }
 
   Graph& graph_;
-  /// Nodes of the network itself.
+  /// Number of nodes of the network itself.
   std::size_t forward_;
   std::vector<bool> depends_;
-  /// Of each value of the network, -1 while it has none.
+  /// Cotangent of each value of the network, -1 while it has none.
   std::vector<int> cotangents_;
   std::map<int, int> transposed_;
-  /// Begins the names of what belongs to a node.
+  /// Prefix of the names of the current node's derivative nodes.
   std::string name_;
 };
 

@@ -11,7 +11,7 @@
 namespace dpm::graph {
 namespace {
 
-/// The convolution of `node` as far as nothing has been folded into it but bias and vector; null for all others.
+/// Returns the convolution of `node` if nothing but bias and vector has been folded into it; null for all others.
 const Convolution* plain_convolution(const Node& node) {
   if (node.op != DPM_OP_CONVOLUTION || node.input(2) >= 0) return nullptr;
   const Convolution& convolution = attributes<Convolution>(node);
@@ -29,7 +29,7 @@ std::optional<Node> fold_sum(const Graph& graph, const Node& producer, const Nod
 
 std::optional<Node> fold_into_convolution(const Graph& graph, const Node& producer, const Node& consumer) {
   const Convolution& convolution = attributes<Convolution>(producer);
-  // A sum takes the convolution on either side, everything else only as its map.
+  // The convolution may be either operand of a sum, but has to be the map of every other consumer.
   if (convolution.silu || (consumer.op != DPM_OP_ADD && consumer.input(0) != producer.output())) return std::nullopt;
   const bool plain = plain_convolution(producer) != nullptr;
   Node fused = producer;
@@ -143,7 +143,7 @@ bool is_product(const Graph& graph, const Node& node) {
          node.input(1) < 0 && node.biases.size() == node.weights.size() && !graph.values[node.output()].is_bound();
 }
 
-/// One node for all of `members`, writing a new value of which their outputs become channel ranges.
+/// Replaces all of `members` by one node, whose new value has their outputs as channel ranges.
 void merge(Graph& graph, const std::vector<int>& members, const Supports& supports) {
   Node merged = graph.nodes[members.front()];
   for (std::size_t i = 1; i < members.size(); ++i) {
@@ -183,7 +183,7 @@ bool parts_are_supported(const Graph& graph, const Parts& parts, const Supports&
   });
 }
 
-/// `graph` with the parts of concatenation `index` written in place, where the device can do that.
+/// Returns `graph` with the parts of concatenation `index` written in place, where the device can do that.
 std::optional<Graph> without_concatenation(const Graph& graph, int index, const Supports& supports) {
   const Node& concatenation = graph.nodes[index];
   const std::array<int, 2> parts = {concatenation.input(0), concatenation.input(1)};
@@ -205,12 +205,12 @@ std::optional<Graph> without_concatenation(const Graph& graph, int index, const 
   return result;
 }
 
-/// `graph` with the result of view `index` read in place, where the device can do that.
+/// Returns `graph` with the result of view `index` read in place, where the device can do that.
 std::optional<Graph> without_view(const Graph& graph, int index, const Supports& supports) {
   const Node& node = graph.nodes[index];
   const Value& from = graph.values[node.input(0)];
   const Value& part = graph.values[node.output()];
-  // Of what nobody reads no device would be asked.
+  // A view without readers is left alone: there would be no node to ask the device about.
   if (count_uses(graph)[node.output()] == 0) return std::nullopt;
   const bool is_range = from.height == part.height && from.width == part.width && part.parent < 0 && !part.is_bound();
   if (!is_range || graph.values[graph.root(node.input(0))].is_bound()) return std::nullopt;
@@ -222,7 +222,7 @@ std::optional<Graph> without_view(const Graph& graph, int index, const Supports&
   return result;
 }
 
-/// Replaces the graph by what `without` makes of it, node by node of operation `op`.
+/// Replaces the graph by the result of `without` for each node of operation `op`.
 template <typename Without>
 void remove_nodes(Graph& graph, dpm_op op, const Without& without) {
   for (std::size_t i = 0; i < graph.nodes.size();) {
@@ -236,7 +236,7 @@ void remove_nodes(Graph& graph, dpm_op op, const Without& without) {
   }
 }
 
-/// Calls `use(norm, convolution)` for every norm that alone reads a plain convolution.
+/// Calls `use(norm, convolution)` for every norm that is the only reader of a plain convolution.
 template <typename Use>
 void for_norms_of_convolutions(Graph& graph, const Use& use) {
   const std::vector<int> uses = count_uses(graph);
@@ -291,7 +291,7 @@ void move_vectors_to_norms(Graph& graph, const Supports& supports) {
 
 void move_biases_to_norms(Graph& graph, const Supports& supports) {
   for_norms_of_convolutions(graph, [&](Node& norm, Node& producer) {
-    // A vector comes after the bias.
+    // The bias stays where the convolution has a vector, which is added after the bias.
     if (norm.biases.size() != 1 || producer.biases.size() != 1 || producer.input(1) >= 0) return;
     Node adding = norm;
     Node bare = producer;
@@ -313,7 +313,8 @@ void remove_views(Graph& graph, const Supports& supports) {
 }
 
 void fuse(Graph& graph, const Supports& supports) {
-  // Biases first, so that siblings have theirs; the rest after, so that a merged product keeps no epilogue of one part.
+  // Biases are folded first, so that siblings have theirs when they are merged; other nodes are folded after, so that a
+  // merged product keeps no epilogue of one part.
   const Supports biases_only = [&](const Graph& g, const Node& node) {
     const Convolution* convolution = plain_convolution(node);
     return convolution != nullptr && !is_enlarged(*convolution) && node.input(1) < 0 && supports(g, node);

@@ -19,22 +19,22 @@ void merge_sibling_products(Graph& graph, const Supports& supports);
 /// + scale, + SiLU; group norm + scale and shift + SiLU; upsampling into the following convolution.
 void fuse_chains(Graph& graph, const Supports& supports);
 
-/// Makes the inputs of a concatenation channel ranges of its output, so that their producers write where it would have
-/// copied them. The place of the output is then taken from its first part on.
+/// Makes the inputs of a concatenation channel ranges of its output, so that their producers write directly to the
+/// place where they would have been copied. The output then occupies memory from its first part on.
 void remove_concatenations(Graph& graph, const Supports& supports);
 
-/// Takes the channel vector out of convolutions whose result only a group norm reads, and lets the norm add it: where
-/// the norm is one kernel and the convolution another's, the sum costs no pass of its own.
+/// Moves the channel vector from convolutions whose result only a group norm reads to the norm: where norm and
+/// convolution are separate kernels, the sum then costs no pass of its own.
 void move_vectors_to_norms(Graph& graph, const Supports& supports);
 
-/// The same for the biases of such convolutions: a norm's second bias is added to what it normalises. So a convolution
+/// Moves the biases of such convolutions to the norm: a norm's second bias is added to its input. The convolution then
 /// has nothing left behind it that would take a pass.
 void move_biases_to_norms(Graph& graph, const Supports& supports);
 
-/// Makes the results of views of a map's own sides channel ranges of what they are views of.
+/// Makes the results of views that keep the map's height and width channel ranges of their inputs.
 void remove_views(Graph& graph, const Supports& supports);
 
-/// All passes in order.
+/// Runs all passes in order.
 void fuse(Graph& graph, const Supports& supports);
 
 }  // namespace dpm::graph

@@ -9,7 +9,7 @@
 namespace dpm::graph {
 namespace {
 
-/// Walks through a graph and adds to every node that depends on the image the one that carries its tangent.
+/// Walks through a graph and adds the tangent's node behind every node that depends on the image.
 class Forward {
  public:
   explicit Forward(Graph& graph) : graph_(graph), tangents_(graph.values.size(), -1) {}
@@ -32,7 +32,7 @@ class Forward {
       int tangent = tangents_[index(bound(output))];
       depends = depends || tangent >= 0;
       if (tangent < 0) {
-        // It depends on the time alone.
+        // The output does not depend on the image, so its tangent is zero.
         name_ = std::string(name) + ".";
         tangent = add(DPM_OP_AFFINE, "zero", {bound(output)}, Affine{0, 0});
       }
@@ -90,7 +90,7 @@ class Forward {
     }
   }
 
-  /// The tangent of a value, of zeros where it does not depend on the image.
+  /// Returns the tangent of a value: zeros where it does not depend on the image.
   int or_zero(int value) {
     return tangent(value) >= 0 ? tangent(value) : add(DPM_OP_AFFINE, "zero", {value}, Affine{0, 0});
   }
@@ -109,7 +109,7 @@ class Forward {
     return add(DPM_OP_ATTENTION_TANGENT, "attention", inputs, node.attributes);
   }
 
-  /// The operation itself, which is linear.
+  /// Applies a linear operation to the tangent.
   int linear(const Node& node, int t) {
     switch (node.op) {
       case DPM_OP_CONVOLUTION:
@@ -129,7 +129,7 @@ class Forward {
   }
 
   Graph& graph_;
-  /// Of each value, -1 where it has none.
+  /// Tangent of each value, -1 where it has none.
   std::vector<int> tangents_;
   std::string name_;
 };

@@ -11,7 +11,7 @@ namespace {
 
 std::size_t index(int i) { return static_cast<std::size_t>(i); }
 
-/// Moves what the nodes behind a network read of the inside of its blocks to where they read it.
+/// Moves the computation of values inside blocks to the nodes behind the network that read them.
 class Again {
  public:
   Again(Graph& graph, std::size_t forward)
@@ -39,8 +39,8 @@ class Again {
   }
 
  private:
-  /// A block's input is read by its first norm and by its shortcut, its output is a sum; both stay, and with them what
-  /// skips read. The norm before attention is read three times but made of the block's input.
+  /// A block's input is read by its first norm and by its shortcut, its output is a sum; both are kept, and so is what
+  /// skips read. The norm before attention is read three times but is computed from the block's input.
   [[nodiscard]] bool stays(int value) const {
     const std::size_t i = index(value);
     if (i >= writers_.size() || writers_[i] < 0 || !depends_[i] || graph_.values[i].is_bound()) return true;
@@ -48,7 +48,7 @@ class Again {
     return op == DPM_OP_ADD || op == DPM_OP_CONCAT || (readers_[i] > 1 && op != DPM_OP_GROUP_NORM);
   }
 
-  /// The value itself, or the same computed once more behind the last node so far.
+  /// Returns the value itself, or a copy of it computed again behind the last node so far.
   int again(int value) {
     if (stays(value)) return value;
     const auto known = again_.find(value);
@@ -64,7 +64,7 @@ class Again {
   Graph& graph_;
   std::vector<Node> behind_;
   std::vector<bool> depends_;
-  /// Of the network itself: which node writes a value, and how many read it.
+  /// For values of the network itself: the node that writes each, and the number of its readers.
   std::vector<int> writers_;
   std::vector<int> readers_;
   std::map<int, int> again_;

@@ -11,7 +11,7 @@
 namespace dpm::graph {
 namespace {
 
-/// Writes `weight` of `outputs` x `inputs` x `taps` the other way round.
+/// Writes `weight` of `outputs` x `inputs` x `taps` transposed.
 void write_transposed(const Constant& weight, std::size_t outputs, std::size_t inputs, std::size_t taps, float* to) {
   const dpm_constant lowered = lower(weight);
   const ConstantElements from(lowered);
