@@ -1,9 +1,9 @@
 // The seam between the engine and a device: a C ABI of plain structs, so that a device can be a plug-in built by
 // another compiler. No C++ standard type and no exception crosses it.
 //
-// A device sees the network as a graph of nodes over values. Values are maps of C x H x W per sample (vectors are
-// C x 1 x 1); how a device lays them out in its arena is its own business, except for those that are bound to tensors
-// of the caller, which are NCHW.
+// A device sees the network as a graph of nodes over values. Values are maps of C x H x W per sample (vectors are C x 1
+// x 1). A device chooses their layout in its arena, except for values that are bound to tensors of the caller, which
+// are NCHW.
 #pragma once
 
 #include <stddef.h>
@@ -13,7 +13,8 @@
 #include "backend/operations.h"
 #include "backend/record.h"
 
-/// In C++ the type of every entry says that no exception leaves it, so that the compiler checks those who fill a table.
+/// Marks functions that let no exception out: in C++ it is part of their type, so the compiler checks every table of
+/// entries.
 #ifdef __cplusplus
 #define DPM_NOEXCEPT noexcept
 extern "C" {
@@ -23,10 +24,10 @@ extern "C" {
 
 enum { DPM_BACKEND_ABI = 14 };
 
-/// The one symbol a plug-in exports, of type dpm_backend_entry_function.
+/// The only symbol that a plug-in exports, of type dpm_backend_entry_function.
 #define DPM_BACKEND_ENTRY "dpm_backend_entry"
 
-/// One of dpm_status_code.
+/// A value of dpm_status_code.
 typedef int dpm_status;
 
 enum dpm_status_code {
@@ -44,14 +45,15 @@ enum dpm_status_code {
   DPM_ERROR_TENSOR_SHAPE = 11,
 };
 
-/// What `probe` returns of a device that cannot be used.
+/// Results of `probe` for a device that cannot be used.
 enum dpm_probe_result {
   DPM_PROBE_UNUSABLE = 0,
   DPM_PROBE_NO_SUCH_DEVICE = -1,
-  DPM_PROBE_OLD_DRIVER = -2,  ///< of index 0: a build of the plug-in for older drivers may serve it
+  DPM_PROBE_OLD_DRIVER = -2,  ///< returned for index 0 only: a build of the plug-in for older drivers may support the
+                              ///< device
 };
 
-/// How numbers of weights and of networks are stored.
+/// Storage types of the numbers of weights and networks.
 enum dpm_dtype { DPM_DTYPE_F32 = 0, DPM_DTYPE_F16 = 1, DPM_DTYPE_BF16 = 2 };
 
 typedef struct dpm_message {
@@ -71,33 +73,34 @@ typedef struct dpm_view {
   uint64_t stride;
 } dpm_view;
 
-/// A value, which each row of the batch has, or a range of channels of another one when parent >= 0.
+/// A value, of which each row of the batch has its own, or a range of another value's channels when parent >= 0.
 typedef struct dpm_value {
   int32_t channels;
   int32_t height;
   int32_t width;
   int32_t parent;
   int32_t channel_offset;
-  int32_t binding;  ///< of dpm_graph, -1 where the value is the network's own
+  int32_t binding;  ///< index in the bindings of dpm_graph, -1 where the value is internal
 } dpm_value;
 
 enum dpm_direction { DPM_DIRECTION_INPUT = 0, DPM_DIRECTION_OUTPUT = 1 };
 enum dpm_element { DPM_ELEMENT_F32 = 0, DPM_ELEMENT_I32 = 1 };
 
-/// A value that is a tensor of the caller's, under a name that is looked up once, at loading.
+/// A value that is a tensor of the caller. Its name is looked up once, at loading.
 typedef struct dpm_binding {
-  const char* name;    ///< see binding_names.h
+  const char* name;    ///< name of the tensor; binding_names.h has the standard names
   uint32_t direction;  ///< dpm_direction
   uint32_t element;    ///< dpm_element
   int32_t value;
 } dpm_binding;
 
-/// A weight, valid only while `load` runs: in host memory, possibly unaligned, or where `data` is null to
-/// be read. Its elements lie row-major, or where view_rank > 0 in the row-major order of view_dims (as many elements)
-/// with strides in elements: transposed, or interleaved with other weights. Read it by constant.h.
+/// A weight, valid only while `load` runs: in host memory, possibly unaligned, or to be read by `read` where `data` is
+/// null. Its elements lie in row-major order. Where view_rank > 0 they lie in the row-major order of view_dims (the
+/// same number of elements) with strides in elements: transposed, or interleaved with other weights. Devices read it by
+/// constant.h.
 typedef struct dpm_constant {
   const void* data;
-  /// Puts the `bytes` bytes that `data` would point to.
+  /// Writes to `to` the `bytes` bytes that `data` would point to.
   dpm_status (*read)(const void* source, void* to, dpm_message* message) DPM_NOEXCEPT;
   const void* source;
   uint64_t bytes;
@@ -109,18 +112,18 @@ typedef struct dpm_constant {
   int64_t view_strides[4];
 } dpm_constant;
 
-/// One operation.
+/// An operation of the graph.
 typedef struct dpm_node {
-  const char* name;  ///< for messages
-  uint32_t op;       ///< dpm_op
+  const char* name;  ///< name for messages
+  uint32_t op;       ///< operation, a dpm_op
   uint32_t input_count;
   uint32_t output_count;
   uint32_t weight_count;
   uint32_t bias_count;
-  const int32_t* inputs;   ///< values, -1 where an optional one is absent
-  const int32_t* outputs;  ///< values
-  const int32_t* weights;  ///< constants
-  const int32_t* biases;   ///< constants
+  const int32_t* inputs;   ///< indices of values, -1 where an optional one is absent
+  const int32_t* outputs;  ///< indices of values
+  const int32_t* weights;  ///< indices of constants
+  const int32_t* biases;   ///< indices of constants
   dpm_attributes attributes;
 } dpm_node;
 
@@ -135,7 +138,7 @@ typedef struct dpm_graph {
   uint32_t binding_count;
 } dpm_graph;
 
-/// Where values live: sample n of value v starts at element batch*offsets[v] + n*C*H*W of the arena. Views have the
+/// Places of values: sample n of value v starts at element batch*offsets[v] + n*C*H*W of the arena. Views have the
 /// offset of their root; bound values have none.
 typedef struct dpm_plan {
   uint32_t batch;
@@ -145,17 +148,17 @@ typedef struct dpm_plan {
 
 /// The tensors of one evaluation, in the order of the graph's bindings.
 typedef struct dpm_bindings {
-  uint32_t batch;  ///< at most the plan's
-  uint32_t count;  ///< as many as the graph has
+  uint32_t batch;  ///< number of samples, at most the plan's
+  uint32_t count;  ///< number of bindings, equal to the graph's
   const dpm_view* views;
 } dpm_bindings;
 
-/// What one sample of a fused update reads and writes.
+/// Rows that one sample of a fused update reads and writes.
 typedef struct dpm_update_sample {
   const dpm_record* record;
-  uint32_t row;          ///< of x, y and history
-  uint32_t network_row;  ///< of out, head and guide
-  uint32_t noise_row;    ///< of noise, where given
+  uint32_t row;          ///< row of x, y and history
+  uint32_t network_row;  ///< row of out, head and guide
+  uint32_t noise_row;    ///< row of noise, where it is given
   uint32_t seed_low;
   uint32_t seed_high;
   uint32_t sample_index;
@@ -188,32 +191,35 @@ typedef struct dpm_gather {
   dpm_view destination;
 } dpm_gather;
 
-/// Programs that run in step: in step i sample n executes the record of update.samples[i * batch + n], row, network_row
-/// and its place in every view are n. The records of one step all evaluate the network or none does. What they point to
-/// is not used after `begin`, the views until the last step is done. The network reads the image from the update's
-/// registers, the time from the records, and writes `update.out` and `update.head`; it has the standard bindings only.
+/// Programs that run together: in step i sample n executes the record of update.samples[i * batch + n]; row,
+/// network_row and the sample's place in every view are n. In each step either all records evaluate the network or none
+/// does. The records and samples are not used after `begin`; the views are used until the last step is done. The
+/// network reads the image from the update's registers and the time from the records, and writes `update.out` and
+/// `update.head`; it has the standard bindings only.
 typedef struct dpm_trajectory {
   uint32_t steps;
-  dpm_update update;  ///< at most the plan's batch; `head` is the second output, or the second half of the first
+  dpm_update update;  ///< the update, of at most the plan's batch; `head` is the second output, or the second half of
+                      ///< the first
   dpm_view labels;
 } dpm_trajectory;
 
-/// One step of a batch that samples join and leave. Of the rows that the network sees, row j is that of sample j of the
-/// update, whose network_row is j; behind these comes the unconditional row of every guided sample. More rows may be
-/// computed: `out` and `head` of the update have as many. The network has the standard bindings only, reads the images
-/// from the update's registers and the times from the records. Host memory is not used after the call.
+/// One step of a batch that samples join and leave. Row j of the network is that of sample j of the update, whose
+/// network_row is j; the unconditional row of every guided sample comes behind these. More rows may be computed: `out`
+/// and `head` of the update have room for them. The network has the standard bindings only, reads the images from the
+/// update's registers and the times from the records. Host memory is not used after the call.
 typedef struct dpm_step {
-  const void* owner;       ///< whose it is: the seconds of his steps are told to him alone; null: to nobody
-  dpm_update update;       ///< at least one sample; every record evaluates
-  uint32_t least_rows;     ///< that are computed, however few are seen
-  const int32_t* labels;   ///< one of every row that the network sees; null: no row has one
-  uint32_t guided_count;   ///< samples whose prediction becomes unconditional + w (own - unconditional)
-  const uint32_t* guided;  ///< which of the update's samples these are
-  const float* guidance;   ///< w of each
-  uint32_t kept_count;     ///< samples whose whole outputs are copied to their rows of the registers
-  const uint32_t* kept;    ///< which these are
-  dpm_view kept_out;       ///< where
-  dpm_view kept_head;      ///< absent where the network has one output
+  const void* owner;       ///< owner of the step, to whom alone its seconds are reported; null: they are reported to
+                           ///< nobody
+  dpm_update update;       ///< the update, of at least one sample; every record evaluates
+  uint32_t least_rows;     ///< minimum of rows to compute, even if the network sees fewer
+  const int32_t* labels;   ///< one label for every row that the network sees; null: no row has one
+  uint32_t guided_count;   ///< number of samples whose prediction becomes unconditional + w (own - unconditional)
+  const uint32_t* guided;  ///< indices of these samples in the update
+  const float* guidance;   ///< weight w of each of these samples
+  uint32_t kept_count;     ///< number of samples whose whole outputs are copied to their rows of the registers
+  const uint32_t* kept;    ///< indices of these samples in the update
+  dpm_view kept_out;       ///< destination of the copied outputs
+  dpm_view kept_head;      ///< destination of the second outputs; absent where the network has one output
 } dpm_step;
 
 enum dpm_reduction {
@@ -229,7 +235,7 @@ typedef struct dpm_reduce {
   uint64_t elements;
   dpm_view a;
   dpm_view b;
-  double* result;  ///< one per sample
+  double* result;  ///< one result per sample
 } dpm_reduce;
 
 typedef struct dpm_memory {
@@ -238,27 +244,27 @@ typedef struct dpm_memory {
   uint64_t peak_device;
 } dpm_memory;
 
-/// How a device does its work, since it was opened.
+/// Counts of a device's work since it was opened.
 typedef struct dpm_statistics {
   uint64_t captured_graphs;
-  uint64_t failed_captures;  ///< their work was queued piece by piece
-  uint64_t graph_nodes;      ///< of the graph that was captured last
-  uint64_t plans;            ///< of the vendor's library
-  uint64_t refused_plans;    ///< products that the device's own kernels do in its place
+  uint64_t failed_captures;  ///< captures that failed: their work was queued piece by piece
+  uint64_t graph_nodes;      ///< nodes of the graph that was captured last
+  uint64_t plans;            ///< plans of the vendor's library
+  uint64_t refused_plans;    ///< products that the device's own kernels do in place of the vendor's library
   double planning_seconds;
 } dpm_statistics;
 
 typedef struct dpm_open_options {
   uint32_t struct_size;
   int32_t index;
-  int32_t threads;   ///< 0: as many as the process may use
+  int32_t threads;   ///< number of threads; 0: as many as the process may use
   int32_t exact;     ///< forbid algorithms that trade accuracy for speed
-  uint32_t dtype;    ///< dpm_dtype that networks compute in; states are float32 always
+  uint32_t dtype;    ///< dpm_dtype of the computations in networks; states are always float32
   int32_t tf32;      ///< float32 products may round their operands to TF32
   int32_t autotune;  ///< choose among algorithms by measuring them
 } dpm_open_options;
 
-/// Sizes of the structs that cross the seam, as whoever uses this was compiled.
+/// Sizes of the structs that cross the seam, as the including code was compiled.
 #define DPM_STRUCT_SIZES                                                                                          \
   (sizeof(dpm_message) + sizeof(dpm_record) + sizeof(dpm_view) + sizeof(dpm_value) + sizeof(dpm_constant) +       \
    sizeof(dpm_attributes) + sizeof(dpm_node) + sizeof(dpm_binding) + sizeof(dpm_graph) + sizeof(dpm_plan) +       \
@@ -266,81 +272,81 @@ typedef struct dpm_open_options {
    sizeof(dpm_trajectory) + sizeof(dpm_step) + sizeof(dpm_reduce) + sizeof(dpm_memory) + sizeof(dpm_statistics) + \
    sizeof(dpm_open_options))
 
-// The entries of a device, by whose they are. Functions that can fail return a dpm_status and fill `message`. A device
-// is used by one thread at a time, but those marked (any thread) may be called while another thread uses it for
-// something else. Every pointer and range in a request has been checked by the engine. Those not marked (optional) have
-// to be there; optional ones are null where a device has no use for them.
+// The entries of a device, grouped by the object that they act on. Functions that can fail return a dpm_status and fill
+// `message`. A device is used by one thread at a time, but entries marked (any thread) may be called while another
+// thread uses it for something else. Every pointer and range in a request has been checked by the engine. Entries
+// marked (optional) are null where a device has no use for them; all others must be set.
 
-/// The device itself.
+/// Entries of the device itself.
 typedef struct dpm_device_entries {
-  /// Preference of device `index` over others, or one of dpm_probe_result; fills the one of `description` and `reason`
-  /// that applies.
+  /// Returns the preference of device `index` over others, or one of dpm_probe_result; fills `description` or `reason`,
+  /// whichever applies.
   int (*probe)(int32_t index, dpm_message* description, dpm_message* reason) DPM_NOEXCEPT;
   dpm_status (*open)(const dpm_open_options* options, dpm_device** device, dpm_message* message) DPM_NOEXCEPT;
   void (*close)(dpm_device* device) DPM_NOEXCEPT;
   int (*threads)(dpm_device* device) DPM_NOEXCEPT;
-  /// Of the networks' maps.
+  /// Returns the bytes of an element of the networks' maps.
   uint32_t (*arena_element_bytes)(dpm_device* device) DPM_NOEXCEPT;
-  /// (any thread)
+  /// Fills `memory` (any thread).
   void (*memory)(dpm_device* device, dpm_memory* memory) DPM_NOEXCEPT;
-  /// GFLOP/s of float32 multiply-adds and GB/s (read and write) of a copy that the device can do at most, measured by
-  /// the call.
+  /// Measures the maximum of float32 multiply-adds, in GFLOP/s, and of a copy (read and write), in GB/s.
   dpm_status (*peak)(dpm_device* device, double* gflops, double* copy_gigabytes, dpm_message* message) DPM_NOEXCEPT;
-  /// (optional) Gives back what is kept of memory that was released, once the work that may use it is done.
+  /// Frees the cache of released memory once the work that may use it is done (optional).
   dpm_status (*trim)(dpm_device* device, dpm_message* message) DPM_NOEXCEPT;
-  /// (optional, any thread)
+  /// Fills `statistics` (optional, any thread).
   void (*statistics)(dpm_device* device, dpm_statistics* statistics) DPM_NOEXCEPT;
 } dpm_device_entries;
 
-/// Networks and what runs them.
+/// Entries of networks and their executables.
 typedef struct dpm_network_entries {
   /// Whether the device runs `node` of `graph` as it stands; passes ask this before they fuse.
   int (*supports)(dpm_device* device, const dpm_graph* graph, const dpm_node* node) DPM_NOEXCEPT;
   /// Packs the weights of a graph. The graph and its constants are not used after the call.
   dpm_status (*load)(dpm_device* device, const dpm_graph* graph, dpm_network** network,
                      dpm_message* message) DPM_NOEXCEPT;
-  /// (any thread)
+  /// Destroys a network (any thread).
   void (*unload)(dpm_network* network) DPM_NOEXCEPT;
   dpm_status (*compile)(dpm_network* network, const dpm_plan* plan, dpm_executable** executable,
                         dpm_message* message) DPM_NOEXCEPT;
-  /// (any thread)
+  /// Destroys an executable (any thread).
   void (*discard)(dpm_executable* executable) DPM_NOEXCEPT;
-  /// One network evaluation. With `node_seconds`, also the time of every node.
+  /// Runs one network evaluation. Where `node_seconds` is given, it receives the time of every node.
   dpm_status (*run)(dpm_executable* executable, const dpm_bindings* bindings, double* node_seconds,
                     dpm_message* message) DPM_NOEXCEPT;
-  /// (optional: every number of rows has plans of its own) Rows that an evaluation of `rows` computes.
+  /// Returns the number of rows that an evaluation of `rows` computes (optional; null: each number of rows has plans of
+  /// its own).
   uint32_t (*padded)(dpm_executable* executable, uint32_t rows) DPM_NOEXCEPT;
 
-  /// (optional, both: whole trajectories cost as much as their steps) `begin` makes one ready, in place of the
-  /// executable's last one; `advance` queues its next `steps`, which may be none, and returns when those of earlier
-  /// calls are done; with `wait` those of this one, too.
+  /// Trajectories (optional, both; null: whole trajectories cost as much as their steps). `begin` prepares one, in
+  /// place of the executable's last one. `advance` queues its next `steps`, which may be none, and returns when those
+  /// of earlier calls are done; with `wait`, when those of this call are done, too.
   dpm_status (*begin)(dpm_executable* executable, const dpm_trajectory* trajectory, dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*advance)(dpm_executable* executable, uint32_t steps, uint32_t wait, dpm_message* message) DPM_NOEXCEPT;
 
-  /// (optional, both: the device does a step at once; others have transfers, too) `step` queues one, and returns when
-  /// the one before it is done, whoever's it is: `seconds` is what the owner's steps took that are done and have not
-  /// been told of. `settle` waits for the last one.
+  /// Steps of batches (optional, both; a device with these also has transfers). `step` queues a step, and returns when
+  /// the one before it is done, no matter who its owner is: `seconds` is the time of the owner's steps that are done
+  /// and were not yet reported. `settle` waits for the last step.
   dpm_status (*step)(dpm_executable* executable, const dpm_step* step, double* seconds,
                      dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*settle)(dpm_executable* executable, const void* owner, double* seconds,
                        dpm_message* message) DPM_NOEXCEPT;
 } dpm_network_entries;
 
-/// Buffers, and what is computed on them beside networks.
+/// Entries of buffers, and of computations on them outside networks.
 typedef struct dpm_state_entries {
-  /// (any thread)
+  /// Allocates a buffer (any thread).
   dpm_status (*allocate)(dpm_device* device, uint64_t bytes, dpm_buffer** buffer, dpm_message* message) DPM_NOEXCEPT;
-  /// (any thread)
+  /// Releases a buffer (any thread).
   void (*release)(dpm_device* device, dpm_buffer* buffer) DPM_NOEXCEPT;
   dpm_status (*upload)(dpm_device* device, dpm_buffer* buffer, uint64_t offset, const void* data, uint64_t bytes,
                        dpm_message* message) DPM_NOEXCEPT;
-  /// `bytes` zero bytes from `offset` on.
+  /// Sets `bytes` bytes from `offset` on to zero.
   dpm_status (*clear)(dpm_device* device, dpm_buffer* buffer, uint64_t offset, uint64_t bytes,
                       dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*download)(dpm_device* device, const dpm_buffer* buffer, uint64_t offset, void* data, uint64_t bytes,
                          dpm_message* message) DPM_NOEXCEPT;
-  /// float32 elements from `offset` on as 8-bit levels: 127.5 * (x + 1), limited to 0 and 255, rounded to the nearest;
-  /// 0 for NaN.
+  /// Copies float32 elements from `offset` on to the host as 8-bit levels: 127.5 * (x + 1), limited to 0 and 255,
+  /// rounded to the nearest; 0 for NaN.
   dpm_status (*download_levels)(dpm_device* device, const dpm_buffer* buffer, uint64_t offset, uint8_t* levels,
                                 uint64_t elements, dpm_message* message) DPM_NOEXCEPT;
   dpm_status (*gather)(dpm_device* device, const dpm_gather* gather, dpm_message* message) DPM_NOEXCEPT;
@@ -348,31 +354,31 @@ typedef struct dpm_state_entries {
   dpm_status (*reduce)(dpm_device* device, const dpm_reduce* reduce, dpm_message* message) DPM_NOEXCEPT;
 } dpm_state_entries;
 
-/// Ways to the host beside the device's work (optional, all: a download waits for nothing but itself).
+/// Copies to the host that run beside the device's work (optional, all: a download then waits for nothing but itself).
 typedef struct dpm_transfer_entries {
-  /// Begins to bring elements to the host, as floats or with `as_levels` as `download_levels` does, without waiting:
-  /// what is queued later does not change them.
+  /// Begins to copy elements to the host, as floats or, with `as_levels`, as `download_levels` does, and does not wait:
+  /// work that is queued later does not change the copied values.
   dpm_status (*begin)(dpm_device* device, const dpm_buffer* buffer, uint64_t offset, uint64_t elements,
                       uint32_t as_levels, dpm_transfer** transfer, dpm_message* message) DPM_NOEXCEPT;
-  /// Waits for them. They are at `values` until the transfer is ended.
+  /// Waits for the copy. Its elements are at `values` until the transfer is ended.
   dpm_status (*finish)(dpm_device* device, const dpm_transfer* transfer, const void** values,
                        dpm_message* message) DPM_NOEXCEPT;
-  /// (any thread) Also before it is finished.
+  /// Ends a transfer, even before it is finished (any thread).
   void (*end)(dpm_device* device, dpm_transfer* transfer) DPM_NOEXCEPT;
 } dpm_transfer_entries;
 
-/// A kind of device.
+/// The table of a kind of device.
 typedef struct dpm_backend {
-  uint32_t abi_version;   ///< DPM_BACKEND_ABI
-  uint32_t struct_size;   ///< of this struct
-  uint32_t struct_sizes;  ///< DPM_STRUCT_SIZES
+  uint32_t abi_version;   ///< value of DPM_BACKEND_ABI
+  uint32_t struct_size;   ///< size of this struct
+  uint32_t struct_sizes;  ///< value of DPM_STRUCT_SIZES
   const char* name;
   /// Whether a convolution may write over its residual.
   uint32_t residual_in_place;
-  /// Whether what reads a norm's result may compute it, and reads the norm's inputs.
+  /// Whether a node that reads a norm's result may compute it, and so reads the norm's inputs.
   uint32_t norms_are_joined;
-  /// Whether a norm right after the convolution whose result it reads may finish that, and reads its vector and
-  /// residual.
+  /// Whether a norm right after the convolution whose result it reads may complete that result, and so reads the
+  /// convolution's vector and residual.
   uint32_t norms_complete_sums;
 
   dpm_device_entries device;

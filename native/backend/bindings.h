@@ -1,4 +1,4 @@
-// The tensors of the caller that a graph reads and writes.
+// Bindings: the caller's tensors that a graph reads and writes.
 #pragma once
 
 #include <string_view>
@@ -9,7 +9,8 @@ namespace dpm {
 
 inline bool is_bound(const dpm_value& value) { return value.binding >= 0; }
 
-/// Index of the binding called `name`, -1 where the graph has none. For loading: an evaluation goes by the index.
+/// Returns the index of the binding called `name`, -1 where the graph has none. Used at loading; evaluations use the
+/// index.
 inline int find_binding(const dpm_graph& graph, std::string_view name) {
   for (std::uint32_t i = 0; i < graph.binding_count; ++i) {
     if (name == graph.bindings[i].name) return static_cast<int>(i);
@@ -17,7 +18,7 @@ inline int find_binding(const dpm_graph& graph, std::string_view name) {
   return -1;
 }
 
-/// Whether `value` is bound to a number per sample that is no map: the time, or a label.
+/// Whether `value` is bound to one number per sample instead of a map: the time, or a label.
 inline bool is_condition(const dpm_graph& graph, const dpm_value& value) {
   if (!is_bound(value)) return false;
   const std::string_view name = graph.bindings[value.binding].name;

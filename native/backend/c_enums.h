@@ -1,4 +1,4 @@
-// The seam's enums are C; inside the engine they are types of their own. This ties one to the other.
+// The correspondence of the seam's C enums with the engine's own enum types.
 #pragma once
 
 #include "backend/backend.h"

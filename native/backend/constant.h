@@ -1,4 +1,4 @@
-// Reading weights, wherever they are, whatever type they are stored in and however their elements lie.
+// Access to weights of any location, storage type and layout.
 #pragma once
 
 #include <cstddef>
@@ -18,10 +18,11 @@ inline std::size_t element_count(const dpm_constant& constant) {
   return elements;
 }
 
-/// The elements of a weight. One that has to be read takes memory as long as this lives, so devices hold one at a time.
+/// The elements of a weight. A weight that has to be read occupies memory for the lifetime of this object, so devices
+/// hold one at a time.
 class ConstantElements {
  public:
-  /// Throws what reading throws.
+  /// Reads the weight where it is not in memory; throws the errors of reading.
   explicit ConstantElements(const dpm_constant& constant)
       : constant_(constant), type_(static_cast<DType>(constant.dtype)), data_(constant.data) {
     if (data_ != nullptr) return;
@@ -33,7 +34,7 @@ class ConstantElements {
 
   [[nodiscard]] std::size_t size() const { return element_count(constant_); }
 
-  /// Element `index` in row-major order.
+  /// Returns element `index` in row-major order.
   float operator[](std::size_t index) const {
     if (constant_.view_rank == 0) return load_as_float(data_, type_, index);
     std::size_t place = 0;

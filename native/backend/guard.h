@@ -1,4 +1,4 @@
-// Turns exceptions into the status and message of the C ABI.
+// Conversion of exceptions to the status and message of the C ABI.
 #pragma once
 
 #include <string_view>
@@ -15,7 +15,7 @@ inline void set_message(dpm_message* message, std::string_view text) noexcept {
   message->text[length] = '\0';
 }
 
-/// Runs `body`; what it throws becomes the returned status and `message`.
+/// Runs `body`; an exception becomes the returned status and `message`.
 template <typename Body>
 dpm_status guarded(dpm_message* message, const Body& body) noexcept {
   try {
@@ -28,7 +28,7 @@ dpm_status guarded(dpm_message* message, const Body& body) noexcept {
   }
 }
 
-/// The other way round: throws what a device reported.
+/// Throws the error that a device reported: the inverse of the conversion above.
 inline void check(dpm_status status, const dpm_message& message) {
   if (status != 0) throw Error(static_cast<ErrorCode>(status), message.text);
 }

@@ -1,16 +1,16 @@
-// Classifier-free guidance (Ho & Salimans 2022): what both predictions of a sample become.
+// Classifier-free guidance (Ho & Salimans 2022): the mix of a sample's two predictions.
 #pragma once
 
 #include "backend/record.h"
 
 namespace dpm {
 
-/// Whether a sample takes two evaluations: of weight 1 the conditional prediction is all there is, of weight 0 the
-/// unconditional one.
+/// Whether a sample takes two evaluations: weight 1 needs the conditional prediction only, weight 0 the unconditional
+/// one only.
 inline bool is_guided(float weight) { return weight != 1.0F && weight != 0.0F; }
 
-/// unconditional + w (conditional - unconditional), as the record of a fused update: x is the conditional prediction,
-/// out the unconditional one.
+/// Returns the record of a fused update that computes unconditional + w (conditional - unconditional): x is the
+/// conditional prediction, out the unconditional one.
 inline dpm_record guidance_record(float weight) {
   dpm_record record{};
   record.flags = DPM_RECORD_WRITE_X;

@@ -1,4 +1,4 @@
-// What the opaque handles of the seam stand for on one device: the only place where they are cast.
+// Conversion between the seam's opaque handles and a device's objects: the only place where handles are cast.
 #pragma once
 
 #include <memory>
@@ -7,10 +7,10 @@
 
 namespace dpm {
 
-/// Stands for the transfers of a device that has none.
+/// A placeholder for the transfers of a device that has none.
 struct NoTransfer {};
 
-/// The classes behind a device's handles; each device names it once, in its own namespace.
+/// The classes behind a device's handles; each device names them once, in its own namespace.
 template <typename Device, typename Buffer, typename Network, typename Executable, typename Transfer = NoTransfer>
 struct Handles {
   static Device& of(dpm_device* handle) noexcept { return *reinterpret_cast<Device*>(handle); }
@@ -20,7 +20,7 @@ struct Handles {
   static Executable& of(dpm_executable* handle) noexcept { return *reinterpret_cast<Executable*>(handle); }
   static const Transfer& of(const dpm_transfer* handle) noexcept { return *reinterpret_cast<const Transfer*>(handle); }
 
-  /// Hands an object over to whoever holds the handle.
+  /// Transfers ownership of an object to the holder of the handle.
   static dpm_device* give(std::unique_ptr<Device> object) noexcept {
     return reinterpret_cast<dpm_device*>(object.release());
   }
@@ -37,7 +37,7 @@ struct Handles {
     return reinterpret_cast<dpm_transfer*>(object.release());
   }
 
-  /// Takes it back; nothing for a null handle.
+  /// Takes ownership back; null for a null handle.
   static std::unique_ptr<Device> take(dpm_device* handle) noexcept {
     return std::unique_ptr<Device>{reinterpret_cast<Device*>(handle)};
   }

@@ -1,4 +1,4 @@
-// Reading the nodes of a graph, and what a layer keeps of one after the graph is gone.
+// Access to the nodes of a graph, and the parts of a node that a layer keeps after the graph is gone.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +9,12 @@
 
 namespace dpm {
 
-/// Value that is input `index`, -1 where the node has none.
+/// Returns the value that is input `index`, -1 where the node has none.
 inline int input_of(const dpm_node& node, std::uint32_t index) {
   return index < node.input_count ? node.inputs[index] : -1;
 }
 
-/// Value that is the result of a node that has one.
+/// Returns the value that is the result of a node with one output.
 inline int output_of(const dpm_node& node) { return node.outputs[0]; }
 
 /// The values of a node.
@@ -70,12 +70,12 @@ inline const dpm_view_attributes& view_of(const dpm_node& node) {
   return node.attributes.view;
 }
 
-/// Elements that an upsampling has on either side beyond twice the map, 0 for every other node.
+/// Extra elements on either side of an upsampling's result, beyond twice the map; 0 for every other node.
 inline int fir_extension_of(const dpm_node& node) {
   return node.op == DPM_OP_FIR_UPSAMPLE ? node.attributes.fir_upsample.extension : 0;
 }
 
-/// Zeros around the map of a downsampling, 0 for every other node.
+/// Number of zeros around the map of a downsampling, 0 for every other node.
 inline int fir_padding_of(const dpm_node& node) {
   return node.op == DPM_OP_FIR_DOWNSAMPLE ? node.attributes.fir_downsample.padding : 0;
 }

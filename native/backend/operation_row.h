@@ -1,4 +1,4 @@
-// How a device does each operation: a row of its table.
+// Rows of a device's table of operations.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,8 @@
 
 namespace dpm {
 
-/// An operation, the nodes of it that a device takes, and what makes the layer of one. `Given` is what else decides.
+/// An operation, the condition for nodes of it that a device takes, and the function that makes their layer. `Given` is
+/// further input of the condition.
 template <typename Layer, typename LayerFactory, typename... Given>
 struct OperationRow {
   dpm_op op;
@@ -20,14 +21,14 @@ struct OperationRow {
   std::unique_ptr<Layer> (*make)(const LayerFactory& factory, const dpm_node& node);
 };
 
-/// The row of a node that the device takes, null of any other. `given` comes before the node in `takes`.
+/// Finds the row of a node that the device takes; null for any other. `given` comes before the node in `takes`.
 template <typename Row, std::size_t Count, typename... Given>
 const Row* row_of(const Row (&rows)[Count], const dpm_node& node, const Given&... given) {
   const auto* const row = std::ranges::find_if(rows, [&](const Row& each) { return each.op == node.op; });
   return row != std::end(rows) && node.output_count == 1 && row->takes(given..., node) ? row : nullptr;
 }
 
-/// The layer of a node whose row this is. Throws Error(kUnsupported) naming the node where there is none.
+/// Finds the row of a node and makes its layer. Throws Error(kUnsupported) naming the node where there is no row.
 template <typename Row, typename LayerFactory>
 auto make_by(const Row* row, const LayerFactory& factory, const dpm_node& node, const char* device) {
   if (row != nullptr) return row->make(factory, node);

@@ -1,11 +1,9 @@
-// What the nodes of a network's graph compute, and the attributes that say how. A change of it is a new
-// DPM_BACKEND_ABI.
+// The operations of a graph's nodes, and their attributes. A change here needs a new DPM_BACKEND_ABI.
 #pragma once
 
 #include <stdint.h>
 
-/// Enums whose values come from elsewhere: in C++ any 32-bit word is a value of them, so that a wrong one can be looked
-/// at.
+/// Enums whose values come from outside: in C++ they have a fixed 32-bit type, so that a wrong value can be examined.
 #ifdef __cplusplus
 #define DPM_OPEN_ENUM(name) enum name : uint32_t
 #else
@@ -16,7 +14,7 @@
 extern "C" {
 #endif
 
-/// What nodes compute. An input in brackets is optional: -1, or left out at the end. Every operation of today has one
+/// Operations of nodes. An input in brackets is optional: -1, or left out at the end. Every operation so far has one
 /// output.
 DPM_OPEN_ENUM(dpm_op){
     DPM_OP_TIME_EMBEDDING = 0,  ///< (time or label) -> sinusoidal vector; with weights[0] of angles 2 pi weight time
@@ -41,7 +39,7 @@ DPM_OPEN_ENUM(dpm_op){
                                  ///< p the padding; 0 outside
     DPM_OP_ACTIVATION = 16,      ///< (map) -> the function of dpm_activation of every element; SiLU is DPM_OP_SILU
 
-    // What derivatives need. d is the cotangent of a result, t the tangent of an input; both have its shape.
+    // Operations for derivatives. d is the cotangent of a result, t the tangent of an input; both have its shape.
     DPM_OP_VIEW = 17,                 ///< (map) -> a range of its channels, as a map of as many pixels
     DPM_OP_ZERO_UPSAMPLE = 18,        ///< (map) -> twice the size: y[2i] = x[i], zeros between on both axes
     DPM_OP_ACTIVATION_BACKWARD = 19,  ///< (map, d) -> f'(map) d, f a dpm_activation
@@ -51,21 +49,21 @@ DPM_OPEN_ENUM(dpm_op){
     DPM_OP_ATTENTION_BACKWARD = 22,   ///< (q, k, v, d) -> cotangents of q, of k and of v, one after the other
     DPM_OP_ATTENTION_TANGENT = 23,    ///< (q, k, v, t of q, t of k, t of v) -> tangent of DPM_OP_ATTENTION
 
-    // Of classifiers and of linear resampling.
+    // Operations for classifiers and linear resampling.
     DPM_OP_SEPARABLE = 24,    ///< (map) -> A map B^T, A weights[0] [H', H] and B weights[1] [W', W]: means, broadcasts,
                               ///< selections, filters. Its adjoint is the same with A^T and B^T
     DPM_OP_POSITION = 25,     ///< (map) -> map + biases[0][c, pixel]
-    DPM_OP_LABEL_SCORE = 26,  ///< (vector of logits, label) -> the derivative of ln p(label) by them: 1 for the label
-                              ///< and 0 for others, less softmax; zeros for a label that is none of them
+    DPM_OP_LABEL_SCORE = 26,  ///< (vector of logits, label) -> the derivative of ln p(label) by the logits: 1 for the
+                              ///< label and 0 for others, minus softmax; zeros for a label out of range
 };
-/// How many operations there are.
+/// Number of operations.
 enum { DPM_OP_COUNT = DPM_OP_LABEL_SCORE + 1 };
 
 typedef struct dpm_time_embedding_attributes {
-  int32_t length;         ///< of the vector
+  int32_t length;         ///< length of the vector
   float frequency_shift;  ///< frequencies exp(-ln(10000) i / (half - shift))
   int32_t cosine_first;
-  int32_t logarithmic;  ///< of the time's natural logarithm
+  int32_t logarithmic;  ///< embeds the natural logarithm of the time
 } dpm_time_embedding_attributes;
 
 /// A convolution computes
@@ -75,8 +73,8 @@ typedef struct dpm_time_embedding_attributes {
 typedef struct dpm_convolution_attributes {
   int32_t kernel;
   int32_t stride;
-  int32_t pad_before;  ///< zeros above and to the left
-  int32_t pad_after;   ///< zeros below and to the right
+  int32_t pad_before;  ///< number of zeros above and to the left
+  int32_t pad_after;   ///< number of zeros below and to the right
   int32_t upsample;    ///< the input is enlarged twice (nearest neighbour) first
   int32_t silu;        ///< the result passes through SiLU
   float scale;
@@ -100,7 +98,7 @@ typedef struct dpm_affine_attributes {
 } dpm_affine_attributes;
 
 typedef struct dpm_fir_upsample_attributes {
-  int32_t extension;  ///< 0 or 1
+  int32_t extension;  ///< extra elements on either side: 0 or 1
 } dpm_fir_upsample_attributes;
 
 typedef struct dpm_fir_downsample_attributes {
@@ -111,21 +109,21 @@ DPM_OPEN_ENUM(dpm_activation){
     DPM_ACTIVATION_MISH = 0,  ///< x tanh(ln(1 + e^x))
     DPM_ACTIVATION_GELU = 1,  ///< x (1 + erf(x / sqrt(2))) / 2
     DPM_ACTIVATION_RELU = 2,  ///< max(x, 0)
-    DPM_ACTIVATION_SILU = 3,  ///< x sigmoid(x); of DPM_OP_ACTIVATION_BACKWARD alone
+    DPM_ACTIVATION_SILU = 3,  ///< x sigmoid(x); for DPM_OP_ACTIVATION_BACKWARD only
 };
 
 typedef struct dpm_activation_attributes {
-  uint32_t kind;  ///< dpm_activation
+  uint32_t kind;  ///< function, a dpm_activation
 } dpm_activation_attributes;
 
 typedef struct dpm_view_attributes {
-  int32_t first;  ///< channel
+  int32_t first;  ///< first channel
   int32_t channels;
   int32_t height;
   int32_t width;
 } dpm_view_attributes;
 
-/// The member of the node's own operation; the others have none.
+/// Attributes of a node's operation; operations without a member have none.
 typedef union dpm_attributes {
   dpm_time_embedding_attributes time_embedding;
   dpm_convolution_attributes convolution;

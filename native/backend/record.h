@@ -1,6 +1,6 @@
-// The binary record of a step program: one network evaluation and one fused update.
-// A plain struct of 32-bit words, little-endian, shared by every device and by TypeScript (lib/program/pack.ts): a
-// change of it is a new DPM_BACKEND_ABI and a new version of the addon's surface.
+// The binary record of a step program: one network evaluation and one fused update. A plain struct of 32-bit words,
+// little-endian, shared by every device and by TypeScript (lib/program/pack.ts). A change here needs a new
+// DPM_BACKEND_ABI and a new version of the addon's interface.
 #pragma once
 
 #include <stdint.h>
@@ -18,7 +18,7 @@ enum dpm_record_flag {
   DPM_RECORD_WRITE_X = 1u << 2,        ///< x is replaced
   DPM_RECORD_WRITE_Y = 1u << 3,        ///< y is replaced, after x
   DPM_RECORD_STORE_HISTORY = 1u << 4,  ///< m[slot] is kept for later records
-  DPM_RECORD_NOISELESS = 1u << 5,      ///< the variance is for the guide alone: no noise is added
+  DPM_RECORD_NOISELESS = 1u << 5,      ///< the variance serves the guide only: no noise is added
 };
 
 enum dpm_clip_mode { DPM_CLIP_NONE = 0, DPM_CLIP_STATIC = 1, DPM_CLIP_DYNAMIC = 2 };
@@ -40,21 +40,21 @@ enum dpm_variance_form {
 ///
 /// g is a guide's gradient at the network's input; where it is absent, so are its terms.
 ///
-/// In x' and y' a coefficient of zero leaves its tensor out: it may be absent, or hold anything. Elsewhere a tensor
-/// with coefficient zero is absent or finite, but for the outputs before a program's first evaluation: they hold
-/// anything, and x0 and m, which nobody uses yet, become anything. The noise prediction of the variance forms is eps =
-/// eps_in*in + eps_out*out, unclipped.
+/// In x' and y' a coefficient of zero leaves its tensor out: the tensor may be absent, or hold anything. Elsewhere a
+/// tensor with coefficient zero is absent or finite. The exception is the outputs before a program's first evaluation:
+/// they hold anything, so x0 and m, which are not used yet, become anything. The noise prediction of the variance forms
+/// is eps = eps_in*in + eps_out*out, unclipped.
 typedef struct dpm_record {
   uint32_t flags;
   uint32_t slot;
-  uint32_t clip;      ///< dpm_clip_mode
-  uint32_t variance;  ///< dpm_variance_form
-  float time;         ///< what enters the time embedding
+  uint32_t clip;      ///< mode of clipping, a dpm_clip_mode
+  uint32_t variance;  ///< form of the variance, a dpm_variance_form
+  float time;         ///< time for the time embedding
   float input_scale;  ///< the network sees input_scale*in
   float x0_in;
   float x0_out;
   float clip_low;   ///< static: lower bound; dynamic: quantile of |x0| in (0,1]
-  float clip_high;  ///< static: upper bound; dynamic: least threshold
+  float clip_high;  ///< static: upper bound; dynamic: lowest threshold
   float history_in;
   float history_x0;
   float x_x;
@@ -73,10 +73,10 @@ typedef struct dpm_record {
   float y_y;
   float y_out;
   float y_history[DPM_MAX_HISTORY];
-  float clip_ceiling;  ///< dynamic: greatest threshold, also where it is below the least; infinite: no limit
+  float clip_ceiling;  ///< dynamic: highest threshold, which wins over the lowest; infinite: no limit
   float history_guide;
   float x_guide;
-  float x_guide_variance;  ///< of the variance forms that have one per element
+  float x_guide_variance;  ///< coefficient of g times variance, for variance forms that have one variance per element
   float y_guide;
   uint32_t reserved;
 } dpm_record;

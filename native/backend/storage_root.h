@@ -1,11 +1,11 @@
-// Where a value that is a range of channels of another one lies.
+// The storage of a value that is a range of another value's channels.
 #pragma once
 
 #include "backend/backend.h"
 
 namespace dpm {
 
-/// The value whose storage it uses, and its first channel in that.
+/// The value whose storage is used, and the first channel in it.
 struct StorageRoot {
   int value = -1;
   int first_channel = 0;

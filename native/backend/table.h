@@ -1,4 +1,4 @@
-// A device's table: what differs between devices is said by a class of its own, the rest stands here once.
+// The table of a device: its own class supplies what differs between devices, the common part is here.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ inline void check_range(std::uint64_t size, std::uint64_t offset, std::uint64_t 
 }
 
 /// The entries that every device has. `Own` has the class `Handle` (Handles<...>), `name`, the flags of a memory plan,
-/// `guarded(device, message, body)`, which runs a piece of work on a device, and what each entry does, with objects in
-/// place of handles.
+/// `guarded(device, message, body)`, which runs a piece of work on a device, and a function for each entry, with
+/// objects in place of handles.
 template <typename Own>
 struct Entries {
   using Handle = typename Own::Handle;
@@ -102,7 +102,7 @@ struct Entries {
     return on(device, message, [&](auto& own) { Own::reduce(own, *request); });
   }
 
-  /// The table without what is optional.
+  /// Returns the table without its optional entries.
   static constexpr dpm_backend table() {
     dpm_backend result{};
     result.abi_version = DPM_BACKEND_ABI;
@@ -124,7 +124,7 @@ struct Entries {
     auto& own = Handle::of(device);
     return Own::guarded(own, message, [&] { body(own); });
   }
-  /// Calls `body` with the device and where the range begins, whose size has been checked.
+  /// Calls `body` with the device and the address of the range, whose size has been checked.
   template <typename Buffer, typename Body>
   static dpm_status within(dpm_device* device, Buffer* buffer, std::uint64_t offset, std::uint64_t bytes,
                            dpm_message* message, const Body& body) noexcept {
@@ -135,7 +135,7 @@ struct Entries {
   }
 };
 
-/// What devices whose memory is the host's have alike.
+/// The common part of devices whose memory is the host's.
 struct HostDevice {
   static constexpr std::uint32_t kResidualInPlace = 1;
   static constexpr std::uint32_t kNormsAreJoined = 0;
@@ -145,13 +145,13 @@ struct HostDevice {
   static dpm_status guarded(const auto& /*device*/, dpm_message* message, const Body& body) noexcept {
     return dpm::guarded(message, body);
   }
-  /// Throws Error(kUnsupported) for options that only cards have.
+  /// Throws Error(kUnsupported) for options that only GPUs have.
   static void refuse_card_options(const dpm_open_options& options) {
     if (options.tf32 == 0 && options.autotune == 0) return;
     throw Error(ErrorCode::kUnsupported, "tf32 and autotune are options of cuda devices");
   }
 
-  // What is given up frees itself.
+  // Objects free themselves when their handle is given up.
   static void close(const auto& /*device*/) noexcept {}
   static void unload(const auto& /*network*/) noexcept {}
   static void discard(const auto& /*executable*/) noexcept {}
