@@ -51,7 +51,7 @@ Plugin open_for_driver(const std::vector<std::string>& paths) {
     }
     passed_over = reason.text;
   }
-  // Of all that are too new the last asks for the least.
+  // The last build that is too new has the lowest requirement, so its reason is reported.
   return {nullptr, passed_over, {}};
 }
 

@@ -15,7 +15,7 @@ namespace {
 constexpr const char* kCuda = "cuda";
 constexpr int kMostCards = 64;
 
-/// A plug-in that lies beside this code.
+/// Returns the path of a plug-in that lies beside this library.
 std::string beside(const std::string& name) {
   return platform::directory_of(reinterpret_cast<const void*>(&beside)) + "/libdpm_" + name + DPM_PLUGIN_SUFFIX;
 }
@@ -60,7 +60,7 @@ const Plugin& cuda_device() {
   return plugin;
 }
 
-/// A kind of device. It is opened when it is first asked for: a card's plug-in starts the driver.
+/// A kind of device. Its plug-in is opened when it is first asked for, because a GPU's plug-in starts the driver.
 struct Kind {
   const char* name;
   const Plugin& (*device)();
@@ -100,7 +100,7 @@ std::vector<DeviceInfo> list_devices() {
     devices.push_back(describe(kind, 0));
     for (int index = 1; kind.is_numbered && kind.device().backend != nullptr && index < kMostCards; ++index) {
       DeviceInfo next = describe(kind, index);
-      // A card that cannot be used may stand before one that can.
+      // A GPU that cannot be used may come before one that can.
       if (next.score < 0) break;
       devices.push_back(std::move(next));
     }

@@ -16,7 +16,7 @@
 namespace dpm::cpu {
 namespace {
 
-/// See dpm_device::bf16_terms. Throws Error(kUnsupported).
+/// Returns dpm_device::bf16_terms for these options. Throws Error(kUnsupported).
 int bf16_terms(const IsaKernels& isa, DType dtype, bool exact) {
   switch (dtype) {
     case DType::kFloat32:
@@ -32,7 +32,7 @@ int bf16_terms(const IsaKernels& isa, DType dtype, bool exact) {
   }
 }
 
-/// What this device does behind the entries of its table.
+/// The CPU device's functions behind the entries of its table.
 struct Own : HostDevice {
   using Handle = cpu::Handle;
   static constexpr const char* kName = "cpu";
@@ -63,7 +63,7 @@ struct Own : HostDevice {
   }
   static int threads(const Device& device) { return device.pool.threads(); }
   static std::size_t arena_element_bytes(const Device& /*device*/) { return sizeof(float); }
-  /// The memory of a processor is the host's.
+  /// A CPU's memory is the host's.
   static dpm_memory memory(const Device& device) { return {device.memory.used(), 0, device.memory.peak()}; }
   static void peak(Device& device, double& gflops, double& copy_gigabytes) {
     const FlushDenormals flush;

@@ -1,4 +1,4 @@
-// The CPU device behind the seam.
+// The CPU device behind the seam of backend.h.
 #pragma once
 
 #include "backend/backend.h"

@@ -15,7 +15,7 @@
 
 namespace dpm::cpu {
 
-/// Memory that a MemoryCount knows of while it lives.
+/// Memory that a MemoryCount counts during its lifetime.
 class CountedBuffer {
  public:
   CountedBuffer() = default;
@@ -58,12 +58,12 @@ struct Device {
   ThreadPool pool;
   const IsaKernels& isa;
   bool exact;
-  /// Numbers that products of maps take every float for: 1 (bfloat16), 2 (float32 as two of them), or 0 where float32
-  /// arithmetic is to be used.
+  /// Number of terms of every float in products of maps: 1 (bfloat16), 2 (float32 as the sum of two), or 0 for float32
+  /// arithmetic.
   int bf16_terms;
   MemoryCount memory;
-  std::vector<float> thresholds;  ///< of the update in progress, per sample
-  std::vector<float> magnitudes;  ///< |x0| of a sample, per thread
+  std::vector<float> thresholds;  ///< threshold per sample of the update in progress
+  std::vector<float> magnitudes;  ///< values |x0| of a sample, per thread
 };
 
 using Handle = Handles<Device, Buffer, Network, Executable>;

@@ -33,7 +33,7 @@ namespace {
 
 #if defined(__x86_64__)
 
-/// AVX-512 and `bf16`.
+/// Returns the AVX-512 kernels with `bf16` added.
 IsaKernels with_bf16(const char* name, const Bf16Kernels& bf16) {
   IsaKernels kernels = isa_avx512::kKernels;
   kernels.name = name;

@@ -10,8 +10,8 @@
 namespace dpm::cpu {
 namespace {
 
-/// Weights that every thread can go through without waiting for main memory. Larger networks have layers that are long
-/// enough for threads to share each.
+/// Maximum of weights that every thread can read without waiting for main memory. Larger networks have layers that are
+/// long enough to be shared by threads.
 constexpr std::uint64_t kMostSharedWeights = std::uint64_t{8} << 20;
 constexpr int kManyRows = 4;
 
@@ -58,7 +58,7 @@ Executable::Executable(Network& owner, const dpm_plan& plan)
     const auto pixels = static_cast<std::uint64_t>(shape.height) * static_cast<std::uint64_t>(shape.width);
     elements_ = std::max(elements_, offsets[i] + pixels * static_cast<std::uint64_t>(shape.channels));
   }
-  // Values that fusion has left behind have no place in the arena, and could make a part too large.
+  // Values that fusion has left unused have no place in the arena, and could make a part too large.
   const std::uint64_t arena_floats = Handle::of(plan.arena).memory.size() / sizeof(float);
   has_parts_ = elements_ * plan.batch <= arena_floats && owner.weight_bytes <= kMostSharedWeights;
   std::size_t floats = 0;
@@ -93,7 +93,7 @@ RunContext Executable::context(const dpm_bindings& bindings) const {
 bool Executable::shares_rows(int rows) const {
   const int threads = network.device.pool.threads();
   if (threads == 1 || !has_parts_) return false;
-  // A thread with a row more than the others makes these wait, for a good part of the whole where they have few.
+  // Threads would wait for one that has a row more, which costs a good part of the time where each has few rows.
   return rows % threads == 0 || rows >= kManyRows * threads;
 }
 
@@ -125,7 +125,7 @@ void Executable::run(const dpm_bindings& bindings, double* node_seconds) const {
   require(bindings.count == network.bindings, "an evaluation binds other tensors than the graph has");
   const RunContext whole = context(bindings);
   TimeTable& times = network.times;
-  // A profile is to show what everything takes.
+  // A profile runs every node, even if its result is known.
   const bool known = times.find(whole) && node_seconds == nullptr;
   const bool rows_alone = known || (times.is_empty() && node_seconds == nullptr);
   if (rows_alone && shares_rows(whole.batch)) {

@@ -12,7 +12,7 @@ namespace dpm::cpu {
 struct Network {
   static constexpr std::uint64_t kWinogradBytes = std::uint64_t{1} << 30;
 
-  /// Packs the weights of `graph`. Layers whose Winograd weights would exceed `winograd_bytes` in all are direct.
+  /// Packs the weights of `graph`. Layers whose Winograd weights would exceed a total of `winograd_bytes` are direct.
   Network(Device& owner, const dpm_graph& graph, std::uint64_t winograd_bytes = kWinogradBytes);
 
   Device& device;
@@ -21,13 +21,13 @@ struct Network {
   std::vector<std::unique_ptr<Layer>> layers;
   TimeTable times;
   std::uint64_t weight_bytes = 0;
-  int norm_channels = 0;  ///< most channels of a group norm that its reader applies
+  int norm_channels = 0;  ///< maximum of channels of a group norm that its reader applies
 };
 
 struct Executable {
   Executable(Network& owner, const dpm_plan& plan);
 
-  /// One evaluation; with `node_seconds`, the time of every layer.
+  /// Runs one evaluation; `node_seconds`, where given, receives the time of every layer.
   void run(const dpm_bindings& bindings, double* node_seconds) const;
 
   Network& network;
@@ -38,17 +38,17 @@ struct Executable {
   CountedBuffer norm_coefficients;
 
  private:
-  /// Whether each thread had better run all layers on rows of its own.
+  /// Whether it is better for each thread to run all layers on rows of its own.
   [[nodiscard]] bool shares_rows(int rows) const;
   [[nodiscard]] RunContext context(const dpm_bindings& bindings) const;
-  /// All layers on some rows, whose times are known.
+  /// Runs all layers on some rows, whose times are known.
   void run_rows(const dpm_bindings& bindings, int part, int parts) const;
 
-  /// Of one sample in the arena.
+  /// Number of elements of one sample in the arena.
   std::uint64_t elements_ = 0;
-  /// Whether the arena can be cut into parts of whole rows, and threads had better have some each.
+  /// Whether the arena can be cut into parts of whole rows, and it is better for each thread to have some.
   bool has_parts_ = false;
-  /// Floats for the rows of one thread.
+  /// Number of scratch floats for the rows of one thread.
   std::size_t part_scratch_ = 0;
 };
 

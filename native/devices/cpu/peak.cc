@@ -8,7 +8,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// The best of several runs: a peak is what remains when nothing disturbs.
+/// Returns the best of several runs: a peak is the rate without disturbances.
 template <typename Body>
 double best_seconds(int runs, const Body& body) {
   double best = 1e30;

@@ -9,7 +9,7 @@
 namespace dpm::cpu {
 namespace {
 
-// Chunks are cut per sample and in whole blocks of the kernels, so that no result depends on where.
+// Chunks are cut per sample and in whole blocks of the kernels, so that no result depends on the cuts.
 constexpr std::uint64_t kChunk = 8192;
 constexpr std::uint64_t kSmallChunk = 1536;
 
@@ -39,7 +39,7 @@ float dynamic_threshold(const Device& device, const dpm_update& update, const dp
   return update::dynamic_threshold(record, quantile);
 }
 
-/// Per sample of the update, in `device.thresholds`.
+/// Computes the threshold of each sample of the update, in `device.thresholds`.
 void find_dynamic_thresholds(Device& device, const dpm_update& update) {
   device.thresholds.assign(update.batch, 0.0F);
   const bool any = std::any_of(update.samples, update.samples + update.batch,
@@ -112,7 +112,7 @@ void reduce(Device& device, const dpm_reduce& reduce) {
     for (std::uint64_t i = 0; i < reduce.elements; ++i) {
       const double value = a[i];
       sum += reduce.kind == DPM_REDUCE_SUM ? value : value * static_cast<double>(b[i]);
-      // NaN is no small number: it stays, whatever comes after it.
+      // A NaN stays the maximum, whatever comes after it.
       if (!(std::fabs(value) <= maximum) && !std::isnan(maximum)) maximum = std::fabs(value);
     }
     reduce.result[n] = reduce.kind == DPM_REDUCE_MAX_ABS ? maximum : sum;

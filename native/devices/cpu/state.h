@@ -5,7 +5,7 @@
 
 namespace dpm::cpu {
 
-// The operations of the same names in backend.h; requests have been checked by the engine.
+// Implements the operations of the same names in backend.h, for requests that the engine has checked.
 
 void gather(Device& device, const dpm_gather& gather);
 void update(Device& device, const dpm_update& update);

@@ -10,12 +10,12 @@
 namespace dpm::cpu {
 namespace {
 
-// The one thing that all devices of a process have in common, and so its own.
+// The number of threads taken is the only state that all devices of a process share, so it has its own lock.
 std::mutex mutex;
 int taken = 0;
 
 int take(int wanted) {
-  // Of all devices together.
+  // The limit holds for all devices together.
   const int most = environment_number("DPM_THREADS", 1, 1024).value_or(INT_MAX);
   const std::lock_guard<std::mutex> lock(mutex);
   const int count = std::min(wanted > 0 ? wanted : platform::available_processors(), std::max(1, most - taken));

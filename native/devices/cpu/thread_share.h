@@ -1,14 +1,14 @@
-// What a device has of the threads that all of the process may have.
+// The share of a device in the threads that the process may use.
 #pragma once
 
 namespace dpm::cpu {
 
-/// Threads of one device, as long as it lives. Where $DPM_THREADS is set, those of all devices are together at most as
-/// many, but for the one that each has at least.
+/// Threads of one device, for its lifetime. Where $DPM_THREADS is set, it limits the threads of all devices together,
+/// but each device gets at least one.
 class ThreadShare {
  public:
-  /// `wanted` threads, or what is left of them; 0: as many as the process has processors. Throws Error(kArgument) when
-  /// $DPM_THREADS is no number from 1 to 1024.
+  /// Takes `wanted` threads, or as many as are left; 0: as many as the process has processors. Throws Error(kArgument)
+  /// when $DPM_THREADS is no number from 1 to 1024.
   explicit ThreadShare(int wanted);
   ~ThreadShare();
   ThreadShare(const ThreadShare&) = delete;

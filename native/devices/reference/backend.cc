@@ -1,4 +1,4 @@
-// The reference device's table and its entry point: a plug-in like any other.
+// The table of the reference device and its entry point: a plug-in like any other.
 #include <algorithm>
 #include <memory>
 
@@ -9,7 +9,7 @@
 namespace dpm::reference {
 namespace {
 
-/// What this device does behind the entries of its table.
+/// The reference device's functions behind the entries of its table.
 struct Own : HostDevice {
   using Handle = reference::Handle;
   static constexpr const char* kName = "reference";

@@ -1,4 +1,4 @@
-// Operations of derivatives, written from their definitions.
+// Operations for derivatives, written from their definitions.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -8,7 +8,7 @@
 namespace dpm::reference {
 namespace {
 
-/// f' of an activation.
+/// Derivative f' of an activation.
 double slope(dpm_activation kind, double x) {
   const double sigmoid = 1.0 / (1.0 + std::exp(-x));
   switch (kind) {
@@ -27,8 +27,8 @@ double slope(dpm_activation kind, double x) {
   }
 }
 
-/// One group of a norm's derivative. The Jacobian of the normalisation is symmetric: only what the factors of a channel
-/// multiply differs, what comes in (backward) or what comes out (tangent).
+/// Computes one group of a norm's derivative. The Jacobian of the normalisation is symmetric; the channel's factors
+/// multiply the input (backward) or the output (tangent).
 void norm_group(const Network::Node& layer, const Map* inputs, const Map& out, int group) {
   const dpm_group_norm_attributes& node = layer.attributes.group_norm;
   const bool is_backward = layer.op == DPM_OP_GROUP_NORM_BACKWARD;
@@ -64,7 +64,7 @@ void norm_group(const Network::Node& layer, const Map* inputs, const Map& out, i
 /// Square matrix of one head, by tokens.
 using Matrix = std::vector<double>;
 
-/// One head of q, k, v and of what belongs to them: tokens x channels.
+/// One head of q, k, v or a tensor that belongs to them: tokens x channels.
 class Head {
  public:
   Head(const Map& map, int first_channel) : map_(map), first_(first_channel) {}

@@ -16,7 +16,7 @@ std::vector<double> doubles(const dpm_constant& constant) {
   return result;
 }
 
-/// A map of sample n: in the arena, or `staging` filled from an external value.
+/// Returns a map of sample n: in the arena, or `staging` filled from an external value.
 Map map_of(const Executable& executable, const dpm_bindings& bindings, int value, std::uint32_t n,
            std::vector<double>& staging) {
   const dpm_value& shape = executable.network.values[static_cast<std::size_t>(value)];

@@ -1,4 +1,4 @@
-// The oracle: every operation as a naive loop over NCHW doubles, one node at a time, nothing fused.
+// The reference for all devices: every operation as a naive loop over NCHW doubles, one node at a time, nothing fused.
 #pragma once
 
 #include <atomic>
@@ -33,7 +33,7 @@ struct Network {
     Operands operands;
     dpm_attributes attributes;
     std::vector<double> weight;
-    /// DPM_OP_SEPARABLE has two.
+    /// The second weight of DPM_OP_SEPARABLE.
     std::vector<double> second_weight;
     std::vector<double> bias;
     std::int64_t weight_rows = 0;
@@ -41,14 +41,14 @@ struct Network {
 
   Device& device;
   std::vector<dpm_value> values;
-  std::vector<dpm_element> elements;  ///< per binding
+  std::vector<dpm_element> elements;  ///< element type per binding
   std::vector<Node> nodes;
 };
 
 struct Executable {
   Executable(Network& owner, const dpm_plan& plan);
   void run(const dpm_bindings& bindings, double* node_seconds) const;
-  /// Of sample n.
+  /// Runs a node for sample n.
   void run_node(const Network::Node& node, const dpm_bindings& bindings, std::uint32_t n) const;
 
   Network& network;
@@ -62,7 +62,8 @@ using Handle = Handles<Device, Buffer, Network, Executable>;
 /// Whether a pass may make `node`: never, so that a graph runs as it was built.
 bool supports(const dpm_graph& graph, const dpm_node& node);
 
-/// Whether the device runs `node`: primitive operations, and group norms with what derivatives fold into them.
+/// Whether the device runs `node`: primitive operations, and group norms with the operations that derivatives fold into
+/// them.
 bool runs(const dpm_graph& graph, const dpm_node& node);
 
 /// One value of one sample, NCHW; external ones are copied in and out by the executable.
@@ -78,25 +79,25 @@ struct Map {
   [[nodiscard]] int elements() const { return channels * height * width; }
 };
 
-/// What the attributes of an activation, or of its derivative, compute.
+/// Applies the activation `kind` to x.
 double activated(dpm_activation kind, double x);
 
-/// Runs a node of a derivative for one sample; false for another operation.
+/// Runs a node of a derivative for one sample; returns false for any other operation.
 bool run_derivative(const Network::Node& node, const Map* inputs, const Map& out);
 
-/// Of one group of a map.
+/// Mean and inverse deviation of one group of a map.
 struct GroupMoments {
   double mean = 0;
   double inverse_deviation = 0;
 };
 GroupMoments group_moments(const dpm_group_norm_attributes& attributes, const Map& in, int group);
 
-/// What a group norm multiplies a normalised channel by, and what it adds.
+/// A group norm's factor for a normalised channel, and its addend.
 struct ChannelCoefficients {
   double scale = 1;
   double shift = 0;
 };
-/// `vector` is the scale and shift, without data where there is none.
+/// Computes the coefficients of a channel; `vector` is the scale and shift, without data where there is none.
 ChannelCoefficients channel_coefficients(const Network::Node& layer, const Map& vector, int channels, int channel);
 
 /// Runs one node for one sample.
@@ -105,7 +106,7 @@ void run_node(const Network::Node& node, const Map* inputs, const Map& out);
 /// First element of one row of a view, null where the tensor is absent.
 float* row(const dpm_view& view, std::uint64_t index);
 
-// The operations of the same names in backend.h; requests have been checked by the engine.
+// Implements the operations of the same names in backend.h, for requests that the engine has checked.
 
 void gather(const dpm_gather& gather);
 void update(const dpm_update& update);

@@ -8,16 +8,16 @@
 namespace dpm::reference {
 namespace {
 
-/// Of outputs 0 to `outputs` - 1 the first whose input `output * stride + shift` is not before the map, and the one
-/// after the last that is not behind it.
+/// Returns, for outputs 0 to `outputs` - 1, the first whose input `output * stride + shift` is not before the map, and
+/// the one after the last whose input is not behind it.
 std::pair<int, int> inside(int outputs, int inputs, int stride, int shift) {
   const int first = shift >= 0 ? 0 : (stride - 1 - shift) / stride;
   const int last = inputs <= shift ? 0 : (inputs - shift + stride - 1) / stride;
   return {std::min(first, outputs), std::min(last, outputs)};
 }
 
-// Every weight goes over the whole map, so that the innermost loop has no conditions: most of what tests wait for is
-// this one.
+// Every weight goes over the whole map, so that the innermost loop has no conditions: tests spend most of their time in
+// this function.
 void convolution(const Network::Node& layer, const Map& in, const Map& out) {
   const dpm_convolution_attributes& node = layer.attributes.convolution;
   const int k = node.kernel;
@@ -49,7 +49,7 @@ void group_norm(const Network::Node& layer, const Map* inputs, const Map& out) {
   const dpm_group_norm_attributes& node = layer.attributes.group_norm;
   const Map& in = inputs[0];
   const Map vector = layer.operands.input(1) >= 0 ? inputs[1] : Map{};
-  // The result may take the place of the map.
+  // All moments are computed first, because the result may take the place of the map.
   std::vector<GroupMoments> groups;
   groups.reserve(static_cast<std::size_t>(node.groups));
   for (int g = 0; g < node.groups; ++g) groups.push_back(group_moments(node, in, g));
@@ -96,7 +96,8 @@ void time_embedding(const Network::Node& layer, const Map& in, const Map& out) {
   const dpm_time_embedding_attributes& node = layer.attributes.time_embedding;
   const int half = node.length / 2;
   const auto time = static_cast<float>(node.logarithmic != 0 ? std::log(in.data[0]) : in.data[0]);
-  // float32 as in the original networks (the product of time and frequency is part of what they compute).
+  // The angles are float32 as in the original networks, where the rounding of time times frequency is part of the
+  // result.
   const float step = -std::log(10000.0F) / (static_cast<float>(half) - node.frequency_shift);
   for (int i = 0; i < half; ++i) {
     const auto weight = layer.weight.empty() ? 0.0F : static_cast<float>(layer.weight[static_cast<std::size_t>(i)]);
@@ -143,8 +144,8 @@ void resample(dpm_op op, const Map& in, const Map& out) {
   }
 }
 
-/// As it is defined: zeros after every element (upsampling), zeros around the map, a correlation with the outer product
-/// of the taps, of which every second element is kept (downsampling).
+/// Computes the filter as it is defined: zeros after every element (upsampling), zeros around the map, a correlation
+/// with the outer product of the taps, of which every second element is kept (downsampling).
 void fir(const Network::Node& layer, const Map& in, const Map& out) {
   constexpr double kTaps[4] = {1, 3, 3, 1};
   const bool enlarges = layer.op == DPM_OP_FIR_UPSAMPLE;
@@ -172,7 +173,7 @@ void fir(const Network::Node& layer, const Map& in, const Map& out) {
   }
 }
 
-/// As it is defined, one sum over the whole map for every element.
+/// Computes one sum over the whole map for every element, as it is defined.
 void separable(const Network::Node& layer, const Map& in, const Map& out) {
   const auto element = [](const std::vector<double>& matrix, int row, int columns, int column) {
     return matrix[static_cast<std::size_t>(row) * static_cast<std::size_t>(columns) + static_cast<std::size_t>(column)];

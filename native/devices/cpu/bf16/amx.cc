@@ -23,8 +23,8 @@ struct TileConfiguration {
 static_assert(sizeof(TileConfiguration) == 64);
 alignas(64) constexpr TileConfiguration kConfiguration;
 
-// Tiles 0 to 3 hold sums, 4 and 5 rows of the input, 6 and 7 columns of the weights. The names of tiles are part of the
-// instruction, so these are macros' work in other libraries; a function without arguments is enough here.
+// Tiles 0 to 3 hold sums, 4 and 5 rows of the input, 6 and 7 columns of the weights. The numbers of tiles are part of
+// the instruction, so other libraries use macros; here functions with constant numbers are enough.
 inline void load_rows(const std::uint16_t* input) {
   _tile_loadd(4, input, kRowBytes);
   _tile_loadd(5, input + kHalfRows, kRowBytes);
@@ -44,7 +44,7 @@ inline void multiply_half() {
   _tile_dpbf16ps(1, 4, 7);
 }
 
-/// Asks for the next `lines` cache lines.
+/// Prefetches the next `lines` cache lines.
 inline const std::uint16_t* prefetch(const std::uint16_t* next, int lines) {
   for (int i = 0; i < lines; ++i) _mm_prefetch(next + static_cast<std::ptrdiff_t>(i) * kLine, _MM_HINT_T0);
   return next + static_cast<std::ptrdiff_t>(lines) * kLine;

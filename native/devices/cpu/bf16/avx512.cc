@@ -1,4 +1,4 @@
-// The tile of a bfloat16 product with AVX-512's dot product of pairs (AVX512-BF16).
+// The tile of a bfloat16 product with the dot product of pairs of AVX-512 (AVX512-BF16).
 #include <immintrin.h>
 
 #include "devices/cpu/bf16/operand.h"
@@ -17,7 +17,7 @@ void multiply_rows(const Bf16Tile& t, int first) {
   for (int block = 0; block < t.blocks; ++block) {
     for (int tap = 0; tap < t.tap_count; ++tap, panel += t.terms * 2 * kGroup) {
       const std::uint16_t* input = t.input + block * t.block_stride + t.taps[tap] + first * kBf16Depth;
-      // high x high, high x low, low x high
+      // products in order: high x high, high x low, low x high
       for (int product = 0; product < 2 * t.terms - 1; ++product) {
         const std::uint16_t* rows = input + (product == 2 ? t.term_stride : 0);
         const std::uint16_t* weights = panel + (product == 1 ? 2 * kGroup : 0);

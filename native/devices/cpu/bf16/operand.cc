@@ -1,4 +1,4 @@
-// Maps as operands of bfloat16 products, normalised on the way where asked.
+// Conversion of maps to operands of bfloat16 products, with normalisation where it is asked for.
 #include "devices/cpu/bf16/operand.h"
 
 #include "devices/cpu/bf16/convert.h"
@@ -6,7 +6,7 @@
 namespace dpm::cpu {
 namespace {
 
-/// x * sigmoid(x), relative error below 1e-6 where the result is a normal number.
+/// Computes x * sigmoid(x) with a relative error below 1e-6 where the result is a normal number.
 inline __m512 silu(__m512 x) {
   const __m512 exponent = _mm512_min_ps(_mm512_set1_ps(126.0F), _mm512_mul_ps(x, _mm512_set1_ps(-1.44269504F)));
   const __m512 whole = _mm512_roundscale_ps(exponent, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -24,7 +24,7 @@ inline __m512 silu(__m512 x) {
   return _mm512_mul_ps(x, _mm512_mul_ps(estimate, correction));
 }
 
-/// 32 numbers that lie `stride` apart, zero beyond `count`.
+/// Loads `count` numbers that lie `stride` apart, with zeros beyond up to 32.
 Pair gather_pair(const float* x, std::ptrdiff_t stride, int count) {
   alignas(64) float values[kBf16Depth] = {};
   for (int c = 0; c < count && c < kBf16Depth; ++c) values[c] = x[c * stride];

@@ -1,4 +1,4 @@
-// The kernels that both kinds of tiles share.
+// Kernels that both kinds of tiles share.
 #pragma once
 
 #include "devices/cpu/bf16/kernels.h"

@@ -1,4 +1,4 @@
-// Maps as the weights of bfloat16 products: the keys and values of attention.
+// Conversion of maps to weights of bfloat16 products: the keys and values of attention.
 #include <cstring>
 
 #include "devices/cpu/bf16/convert.h"
@@ -11,7 +11,7 @@ constexpr int kGroup = 16;
 constexpr int kPairs = kBf16Depth / 2;
 constexpr std::ptrdiff_t kTile = std::ptrdiff_t{kBf16Columns} * kBf16Depth;
 
-/// One column of a tile: 16 pairs, each 16 columns after the one before.
+/// Stores one column of a tile: 16 pairs, each 16 columns after the one before.
 void store_column(__m512i pairs, std::uint16_t* tile, int column) {
   alignas(64) std::uint32_t words[kPairs];
   _mm512_store_si512(words, pairs);
@@ -19,7 +19,7 @@ void store_column(__m512i pairs, std::uint16_t* tile, int column) {
   for (int pair = 0; pair < kPairs; ++pair) std::memcpy(to + pair * 2 * kGroup, words + pair, sizeof words[pair]);
 }
 
-/// Two rows of a tile, pixels 2 * pair and 2 * pair + 1, interleaved.
+/// Stores two rows of a tile, pixels 2 * pair and 2 * pair + 1, interleaved.
 void store_rows(__m512i even, __m512i odd, std::uint16_t* tile, int pair) {
   const auto interleave = [](__m256i low, __m256i high) {
     return _mm512_or_si512(_mm512_cvtepu16_epi32(low), _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));

@@ -1,4 +1,4 @@
-// bfloat16 numbers whose errors cancel.
+// Rounding to bfloat16 numbers whose errors cancel.
 #pragma once
 
 #include <array>
@@ -9,12 +9,13 @@
 
 namespace dpm::cpu {
 
-/// Taps of the largest kernel that is rounded so.
+/// Number of taps of the largest kernel that is rounded so.
 constexpr int kMostTaps = 49;
 
-/// Rounds the taps of one input channel of one output channel, each up or down: to the least sum of the squared errors
-/// and of kLikeness times their squared sum. Neighbouring pixels are much alike, so that what a convolution is off by
-/// is mostly that sum; and it is off alike in every step of a run. Numbers that bfloat16 has stay as they are.
+/// Rounds the taps of one input channel of one output channel, each up or down, so that the sum of the squared errors
+/// plus kLikeness times the square of the errors' sum is least. Neighbouring pixels are much alike, so a convolution's
+/// error is mostly the errors' sum, and it is the same in every step of a run. Numbers that bfloat16 represents exactly
+/// stay as they are.
 inline void round_together(const float* taps, int count, std::uint16_t* bits) {
   constexpr float kLikeness = 4;
   std::array<float, kMostTaps> errors{};
@@ -30,7 +31,7 @@ inline void round_together(const float* taps, int count, std::uint16_t* bits) {
     float best_gain = 0;
     for (int i = 0; i < count; ++i) {
       if (!(errors[i] * sum > 0)) continue;
-      // The neighbour on the other side: towards zero where the magnitude is too large.
+      // The other candidate is the neighbour on the opposite side: towards zero where the magnitude is too large.
       const bool too_large = (errors[i] > 0) == (taps[i] > 0);
       const auto other = static_cast<std::uint16_t>(bits[i] + (too_large ? -1 : 1));
       const float error = bfloat16_to_float(other) - taps[i];

@@ -1,4 +1,4 @@
-// This instruction set's functions, by the names of the table.
+// Declarations of this instruction set's functions, by their names in the table.
 #pragma once
 
 #include "devices/cpu/isa/kernels.h"

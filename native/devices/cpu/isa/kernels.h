@@ -9,13 +9,13 @@
 
 namespace dpm::cpu {
 
-/// Where the sums of some rows (pixels) and columns (output channels) go, and what happens to them on the way.
+/// Destination and epilogue of the sums of some rows (pixels) and columns (output channels).
 struct TileOutput {
   int rows;
   int columns;
-  const float* bias;            ///< [columns] or null
-  const float* channel_vector;  ///< [columns] or null
-  const float* residual;        ///< or null; channels adjacent
+  const float* bias;            ///< array [columns], or null
+  const float* channel_vector;  ///< array [columns], or null
+  const float* residual;        ///< residual with adjacent channels, or null
   std::ptrdiff_t residual_row_stride;
   float scale;
   bool silu;
@@ -24,22 +24,22 @@ struct TileOutput {
   std::ptrdiff_t out_channel_stride;
 };
 
-/// One register tile of a product: output.rows x (vectors * width) sums over taps and depth, and its epilogue.
+/// A register tile of a product: output.rows x (vectors * width) sums over taps and depth, and its epilogue.
 struct TileArguments {
-  const float* input;          ///< row 0, tap offset 0
-  std::ptrdiff_t row_stride;   ///< elements from one row to the next
+  const float* input;          ///< address of row 0, tap offset 0
+  std::ptrdiff_t row_stride;   ///< stride from one row to the next in elements
   const std::ptrdiff_t* taps;  ///< element offset of every tap
   int tap_count;
-  int depth;           ///< input channels
+  int depth;           ///< number of input channels
   const float* panel;  ///< packed weights [tap][depth][vectors * width]
-  int vectors;         ///< 1 or 2
+  int vectors;         ///< number of vectors: 1 or 2
   TileOutput output;
 };
 
 /// A range of one sample of a fused update. Pointers are to the range's first element; absent tensors are null.
 struct UpdateRange {
   const dpm_update_sample* sample;
-  float threshold;      ///< of dynamic clipping
+  float threshold;      ///< threshold of dynamic clipping
   std::uint64_t first;  ///< index of the range in its sample, a multiple of 4
   int count;
   float* x;
@@ -51,21 +51,21 @@ struct UpdateRange {
   float* history[DPM_MAX_HISTORY];
 };
 
-/// One 4 x 4 tile of a Winograd convolution on its way out. Channels are a multiple of the vector.
+/// Output of one 4 x 4 tile of a Winograd convolution. Channels are a multiple of the vector.
 struct WinogradOutput {
-  const float* products;            ///< [36][...][channels]
-  std::ptrdiff_t component_stride;  ///< from one of the 36 products to the next
+  const float* products;            ///< array [36][...][channels]
+  std::ptrdiff_t component_stride;  ///< stride from one of the 36 products to the next
   int channels;
-  const float* bias;            ///< [channels] or null
-  const float* channel_vector;  ///< [channels] or null
-  const float* residual[16];    ///< per pixel, or null
+  const float* bias;            ///< array [channels], or null
+  const float* channel_vector;  ///< array [channels], or null
+  const float* residual[16];    ///< residual per pixel, or null
   float scale;
   bool silu;
-  float* out[16];  ///< per pixel; null outside the map
+  float* out[16];  ///< output per pixel; null outside the map
 };
 
-/// Rows of a group norm's derivative, and per channel what its passes need. With z = a x + b the norm's result before
-/// its SiLU, `given` is first multiplied by silu'(z) where asked (backward) or the result is (tangent).
+/// Rows of a group norm's derivative, and the per-channel numbers that its passes need. With z = a x + b the norm's
+/// result before its SiLU: where asked, `given` is first multiplied by silu'(z) (backward), or the result is (tangent).
 struct NormDerivative {
   const float* x;
   std::ptrdiff_t x_stride;
@@ -83,49 +83,49 @@ struct Bf16Kernels;
 
 struct IsaKernels {
   const char* name;
-  int width;  ///< floats in a vector
-  int rows;   ///< most rows of a tile
-  int sums;   ///< floats that multiply_adds works on
+  int width;  ///< number of floats in a vector
+  int rows;   ///< maximum of rows of a tile
+  int sums;   ///< number of floats that multiply_adds works on
 
   void (*tile)(const TileArguments& arguments);
-  /// Finishes rows of sums that lie `sums_stride` floats apart.
+  /// Applies the epilogue to rows of sums that lie `sums_stride` floats apart.
   void (*tile_output)(const TileOutput& output, const float* sums, std::ptrdiff_t sums_stride);
-  /// Multiplies and adds every one of the table's `sums` floats in registers, `rounds` times: what the processor can do
-  /// at most.
+  /// Multiplies and adds every one of the table's `sums` floats in registers, `rounds` times, to measure the
+  /// processor's maximum rate.
   void (*multiply_adds)(int rounds, float* sums);
 
-  /// The 36 products' operands of one tile from its 6 x 6 pixels; channels are a multiple of the vector.
+  /// Computes the 36 products' operands of one tile from its 6 x 6 pixels; channels are a multiple of the vector.
   void (*winograd_input)(const float* const pixels[36], int channels, float* out, std::ptrdiff_t component_stride);
   void (*winograd_output)(const WinogradOutput& target);
 
-  /// Per-channel mean and sum of squared deviations of `pixels` rows.
+  /// Computes per-channel mean and sum of squared deviations of `pixels` rows.
   void (*channel_statistics)(const float* x, std::ptrdiff_t stride, int pixels, int channels, float* mean,
                              float* deviation);
-  /// y = x * a[c] + b[c], then SiLU where asked.
+  /// Computes y = x * a[c] + b[c], then SiLU where asked.
   void (*channel_affine)(const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride, int pixels,
                          int channels, const float* a, const float* b, bool silu);
-  /// y = the function of x, element by element.
+  /// Computes y = f(x) element by element, f being an activation.
   void (*activation)(dpm_activation kind, const float* x, std::ptrdiff_t x_stride, float* y, std::ptrdiff_t y_stride,
                      int pixels, int channels);
-  /// y = f'(x) d, element by element; f may be SiLU.
+  /// Computes y = f'(x) d, element by element; f may be SiLU.
   void (*activation_backward)(dpm_activation kind, const float* x, std::ptrdiff_t x_stride, const float* d,
                               std::ptrdiff_t d_stride, float* y, std::ptrdiff_t y_stride, int pixels, int channels);
-  /// Per channel the sums of `given` (backward: times silu') and of its products with x - mean.
+  /// Computes per-channel sums of `given` (backward: times silu') and of its products with x - mean.
   void (*norm_derivative_sums)(const NormDerivative& arguments, const float* mean, float* sums, float* products);
-  /// y = p given + q x + r, `given` or y times silu' where asked.
+  /// Computes y = p given + q x + r, with `given` or y times silu' where asked.
   void (*norm_derivative)(const NormDerivative& arguments, const float* p, const float* q, const float* r, float* y,
                           std::ptrdiff_t y_stride);
   void (*add)(const float* a, std::ptrdiff_t a_stride, const float* b, std::ptrdiff_t b_stride, float* y,
               std::ptrdiff_t y_stride, int pixels, int channels);
-  /// Softmax of scale * row, in place.
+  /// Computes the softmax of scale * row, in place.
   void (*softmax)(float* row, int columns, float scale);
 
   void (*update)(const UpdateRange& range);
-  /// |x0| before clipping, for the quantile of dynamic clipping.
+  /// Computes |x0| before clipping, for the quantile of dynamic clipping.
   void (*absolute_prediction)(const dpm_record& record, const float* in, const float* out, float* result, int count);
   void (*scaled_copy)(const float* source, float scale, float* destination, std::uint64_t count);
 
-  const Bf16Kernels* bf16;  ///< null where the processor has no instructions for it
+  const Bf16Kernels* bf16;  ///< bfloat16 kernels; null where the processor has no instructions for them
 };
 
 }  // namespace dpm::cpu

@@ -7,7 +7,7 @@ namespace dpm::cpu::DPM_ISA_NAMESPACE {
 namespace {
 
 /// Sums and sums of squares of `Vectors` vectors of channels. Differences from the first pixel keep the squares small,
-/// so that one pass loses no digits where the mean is large against the deviation.
+/// so that one pass loses no digits where the mean is large compared with the deviation.
 template <int Vectors>
 void accumulate_statistics(const float* x, std::ptrdiff_t stride, int pixels, float* mean, float* deviation) {
   Vector shift[Vectors];
@@ -32,7 +32,7 @@ void accumulate_statistics(const float* x, std::ptrdiff_t stride, int pixels, fl
   }
 }
 
-/// The same for one channel.
+/// Sums and sum of squares of one channel.
 void accumulate_channel(const float* x, std::ptrdiff_t stride, int pixels, float* mean, float* deviation) {
   float sum = 0.0F;
   float squares = 0.0F;

@@ -17,10 +17,10 @@ namespace dpm::cpu::DPM_ISA_NAMESPACE {
 
 using Words = std::uint32_t __attribute__((vector_size(kWidth * sizeof(std::uint32_t)), may_alias));
 
-/// Vectors drawn together: one alone waits for its own multiplications.
+/// Number of vectors drawn together: a single one would wait for its own multiplications.
 constexpr int kPhiloxVectors = 2;
 
-/// The first of the counters of a draw.
+/// Returns the numbers of the lanes: 0, 1, ...
 static inline Words lane_numbers() {
   constexpr std::uint32_t kLane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   Words lanes;
@@ -32,7 +32,7 @@ static inline Words lane_numbers() {
 
 using Wide = std::uint64_t __attribute__((vector_size(kWidth * sizeof(std::uint32_t)), may_alias));
 
-/// The products of the low halves of a's lanes with `factor`.
+/// Multiplies the low halves of a's lanes by `factor`.
 static inline Wide multiply_low(Wide a, std::uint32_t factor) {
   const auto f = static_cast<int>(factor);
 #if defined(__AVX512F__)
@@ -44,8 +44,8 @@ static inline Wide multiply_low(Wide a, std::uint32_t factor) {
 #endif
 }
 
-/// words[i][v] receives word i of the counters counter + v * kWidth, + 1, ... Even and odd counters go through the
-/// rounds in 64-bit lanes of their own, whose upper halves may hold anything: products need not be taken apart.
+/// Draws words[i][v], word i of the counters counter + v * kWidth, + 1, ... Even and odd counters go through the rounds
+/// in 64-bit lanes of their own, whose upper halves may hold anything, so that products need not be split.
 static inline void philox_vectors(const dpm_update_sample& sample, std::uint32_t counter,
                                   Words words[4][kPhiloxVectors]) {
   constexpr int kHalves = 2 * kPhiloxVectors;
@@ -87,7 +87,7 @@ struct WideProduct {
   Words high;
 };
 
-/// The 64-bit products of a's lanes with `factor`.
+/// Computes the 64-bit products of a's lanes and `factor`.
 static inline WideProduct multiply_wide(Words a, std::uint32_t factor) {
   const auto x = reinterpret_cast<uint32x4_t>(a);
   const uint32x4_t first = vreinterpretq_u32_u64(vmull_n_u32(vget_low_u32(x), factor));
@@ -95,7 +95,7 @@ static inline WideProduct multiply_wide(Words a, std::uint32_t factor) {
   return {reinterpret_cast<Words>(vuzp1q_u32(first, second)), reinterpret_cast<Words>(vuzp2q_u32(first, second))};
 }
 
-/// words[i][v] receives word i of the counters counter + v * kWidth, + 1, ...
+/// Draws words[i][v], word i of the counters counter + v * kWidth, + 1, ...
 static inline void philox_vectors(const dpm_update_sample& sample, std::uint32_t counter,
                                   Words words[4][kPhiloxVectors]) {
   for (int v = 0; v < kPhiloxVectors; ++v) {

@@ -5,8 +5,7 @@
 namespace dpm::cpu::DPM_ISA_NAMESPACE {
 namespace {
 
-// Weights come from the second-level cache in one long stream; asked for this many floats ahead, they are there in
-// time.
+// Weights come from the second-level cache in one long stream; prefetching this many floats ahead is early enough.
 constexpr int kPrefetch = 32 * kWidth;
 constexpr int kMostColumns = 32;
 static_assert(2 * kWidth <= kMostColumns);
@@ -76,7 +75,7 @@ void finish_row(const TileOutput& t, const float* sums, const float* addend, int
   }
 }
 
-/// The same for `Columns` adjacent channels: loops of a known length, which the compiler unrolls into vectors.
+/// A variant for `Columns` adjacent channels: loops of a known length, which the compiler unrolls into vectors.
 template <int Columns>
 void finish_whole_row(const TileOutput& t, const float* sums, const float* addend, int row) {
   constexpr int kVectors = Columns / kWidth;
@@ -93,7 +92,7 @@ void finish_whole_row(const TileOutput& t, const float* sums, const float* adden
   for (int c = 0; c < Columns; ++c) out[c] = math::silu(out[c]);
 }
 
-/// Whether the sums are the result, in the order they come in.
+/// Whether the sums are stored unchanged and in their order.
 bool is_plain(const TileOutput& t, int width) {
   return t.bias == nullptr && t.channel_vector == nullptr && t.residual == nullptr && t.scale == 1.0F && !t.silu &&
          t.out_channel_stride == 1 && t.columns == width;

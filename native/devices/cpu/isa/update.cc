@@ -13,8 +13,8 @@ constexpr int kBlock = 512;
 constexpr int kCounters = kPhiloxVectors * kWidth;
 static_assert(kBlock % (4 * kCounters) == 0, "a block is whole groups of normals");
 
-/// 4 * kCounters normals from consecutive counters. Words first, normals after, then their order: each loop is one the
-/// compiler turns into vector code.
+/// Computes 4 * kCounters normals from consecutive counters: first the words, then the normals, then their order,
+/// because the compiler vectorises each of these loops.
 void fill_normal_group(const dpm_update_sample& sample, std::uint32_t counter, float* z) {
   Words vectors[4][kPhiloxVectors];
   philox_vectors(sample, counter, vectors);
@@ -34,14 +34,15 @@ void fill_normal_group(const dpm_update_sample& sample, std::uint32_t counter, f
   }
 }
 
-/// Normals of elements first .. first + count of one sample, in whole groups: z has room for a multiple of the group.
+/// Computes normals of elements first .. first + count of one sample, in whole groups: z has room for a multiple of the
+/// group.
 void fill_normals(const dpm_update_sample& sample, std::uint64_t first, int count, float* z) {
   for (int i = 0; i < count; i += 4 * kCounters) {
     fill_normal_group(sample, static_cast<std::uint32_t>((first + static_cast<std::uint64_t>(i)) / 4), z + i);
   }
 }
 
-/// destination = sum + noise, normals or given, times the standard deviation.
+/// Computes destination = sum + noise (normals or given) times the standard deviation.
 void add_noise(const UpdateRange& range, int offset, int count, const float* in, const float* sum, float* destination) {
   const dpm_record& record = *range.sample->record;
   float normals[kBlock];
@@ -87,7 +88,7 @@ void fill_solver_variable(const UpdateRange& range, int offset, int count, const
   }
 }
 
-/// The part of a guide that a variance of its own for every element scales.
+/// Adds the part of a guide that is scaled by a variance per element.
 void add_scaled_guide(const UpdateRange& range, int offset, int count, const float* in, float* sum) {
   const dpm_record& record = *range.sample->record;
   if (range.guide == nullptr || record.x_guide_variance == 0.0F) return;
@@ -107,7 +108,7 @@ void add_scaled_guide(const UpdateRange& range, int offset, int count, const flo
   }
 }
 
-/// A tensor of a linear combination. With coefficient zero it may not exist, or hold anything.
+/// A tensor of a linear combination. With coefficient zero it may be absent, or hold anything.
 struct Term {
   float coefficient;
   const float* source;
@@ -115,7 +116,7 @@ struct Term {
   [[nodiscard]] bool counts() const { return coefficient != 0.0F && source != nullptr; }
 };
 
-/// Sums terms two at a time: most updates have two.
+/// Sums terms two at a time, because most updates have two.
 class Combination {
  public:
   Combination(int count, float* sum) : count_(count), sum_(sum) {}

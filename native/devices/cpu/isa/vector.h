@@ -17,12 +17,13 @@ constexpr int kWidth = 4;
 constexpr int kTileRows = 4;
 #endif
 
-/// Independent sums that hide the latency of two multiply-add units.
+/// Number of independent sums that hide the latency of two multiply-add units.
 constexpr int kIndependentSums = kWidth > 4 ? 12 : 8;
 
 using Vector = float __attribute__((vector_size(kWidth * sizeof(float))));
 
-/// From anywhere: a copy is one unaligned load, whatever the compiler takes for a vector's alignment.
+/// Loads a vector from any address by a copy, which compiles to one unaligned load whatever alignment the compiler
+/// assumes for a vector.
 static inline __attribute__((always_inline)) Vector load(const float* from) {
   Vector value;
   __builtin_memcpy(&value, from, sizeof value);
@@ -34,8 +35,8 @@ static inline __attribute__((always_inline)) void store(float* to, Vector value)
 
 }  // namespace dpm::cpu
 
-/// Before a loop whose output may be its input: the same element, so that the order does not matter. Without it the
-/// compiler's check for overlap sends the loop down its scalar path.
+/// Marks a loop whose output may be its input: each element depends on the same element only, so the order does not
+/// matter. Without the mark the compiler's check for overlap sends the loop down its scalar path.
 #if defined(__clang__)
 #define DPM_ELEMENTWISE _Pragma("clang loop vectorize(assume_safety)")
 #else

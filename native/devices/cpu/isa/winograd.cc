@@ -6,7 +6,7 @@
 namespace dpm::cpu::DPM_ISA_NAMESPACE {
 namespace {
 
-/// One row of B^T d.
+/// Computes one row of B^T d.
 inline __attribute__((always_inline)) void transform_input(const Vector d[6], Vector t[6]) {
   const Vector even = d[4] - 4.0F * d[2];
   const Vector odd = d[3] - 4.0F * d[1];
@@ -20,7 +20,7 @@ inline __attribute__((always_inline)) void transform_input(const Vector d[6], Ve
   t[5] = 4.0F * d[1] - 5.0F * d[3] + d[5];
 }
 
-/// One row of A^T m.
+/// Computes one row of A^T m.
 inline __attribute__((always_inline)) void transform_output(const Vector m[6], Vector o[4]) {
   const Vector sum = m[1] + m[2];
   const Vector difference = m[1] - m[2];

@@ -62,12 +62,12 @@ class Attention : public Layer {
   }
   [[nodiscard]] float* values(const RunContext& context, int unit) const { return keys(context, unit) + head_floats(); }
 
-  /// First element of one sample's head in q (0), k (1) or v (2).
+  /// Returns the first element of one sample's head in q (0), k (1) or v (2).
   [[nodiscard]] float* head(const MapView& map, int unit) const {
     return map.sample(unit / heads_) + static_cast<std::ptrdiff_t>(unit % heads_) * head_channels_;
   }
 
-  /// Keys as a [head channels][tokens] operand.
+  /// Packs keys as a [head channels][tokens] operand.
   void pack_keys(const RunContext& context, int unit, int index) const {
     const MapView map = context.map(operands_.input(1));
     const float* source = head(map, unit);
@@ -80,7 +80,7 @@ class Attention : public Layer {
     }
   }
 
-  /// Values as a [tokens][head channels] operand.
+  /// Packs values as a [tokens][head channels] operand.
   void pack_values(const RunContext& context, int unit, int index) const {
     const MapView map = context.map(operands_.input(2));
     const float* source = head(map, unit);

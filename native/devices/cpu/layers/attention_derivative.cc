@@ -1,7 +1,7 @@
 // The derivative of attention, both ways. With P = softmax(c q k'), c = 1 / sqrt(head channels), per head:
 //   backward: S = c P (d v' - rows' sums of P (d v')); S k, S' q and P' d are the cotangents of q, k and v;
 //   tangent:  S = c P (M - rows' sums of P M), M = t_q k' + q t_k'; the result is S v + P t_v.
-// Weights of tokens for tokens are computed again: they would be the largest of what a network keeps.
+// P is computed again, because it would be the largest of the tensors that a network keeps.
 #include <cmath>
 
 #include "devices/cpu/layers/layer.h"
@@ -18,14 +18,14 @@ class HeadProducts {
   [[nodiscard]] int tokens() const { return tokens_; }
   [[nodiscard]] int rows() const { return isa_.rows; }
   [[nodiscard]] int padded_tokens() const { return divide_up(tokens_, panel_) * panel_; }
-  /// Of one packed operand.
+  /// Number of floats of one packed operand.
   [[nodiscard]] std::size_t packed_floats() const {
     const auto by_tokens = static_cast<std::size_t>(padded_tokens()) * static_cast<std::size_t>(channels_);
     const int padded_channels = divide_up(channels_, panel_) * panel_;
     return std::max(by_tokens, static_cast<std::size_t>(padded_channels) * static_cast<std::size_t>(tokens_));
   }
 
-  /// As [channels][tokens]: on the right of what has a column a channel.
+  /// Packs an operand as [channels][tokens]: the right operand for left ones with a column per channel.
   void pack_by_token(const float* source, std::ptrdiff_t stride, float* out) const {
     for (int first = 0; first < tokens_; first += panel_) {
       for (int c = 0; c < channels_; ++c, out += panel_) {
@@ -36,7 +36,7 @@ class HeadProducts {
     }
   }
 
-  /// As [tokens][channels]: on the right of what has a column a token.
+  /// Packs an operand as [tokens][channels]: the right operand for left ones with a column per token.
   void pack_by_channel(const float* source, std::ptrdiff_t stride, float* out) const {
     for (int first = 0; first < channels_; first += panel_) {
       for (int token = 0; token < tokens_; ++token, out += panel_) {
@@ -47,12 +47,13 @@ class HeadProducts {
     }
   }
 
-  /// `rows` rows of `left`, a column a channel, times an operand packed by token.
+  /// Multiplies `rows` rows of `left`, with a column per channel, by an operand packed by token.
   void with_tokens(const float* left, std::ptrdiff_t stride, int rows, const float* packed, float* out) const {
     multiply(left, stride, rows, channels_, packed, tokens_, out, padded_tokens());
   }
 
-  /// `rows` rows of `left`, a column a token, times an operand packed by channel; with `more`, added to that.
+  /// Multiplies `rows` rows of `left`, with a column per token, by an operand packed by channel; with `more`, adds to
+  /// the sums.
   void with_channels(const float* left, std::ptrdiff_t stride, int rows, const float* packed, float* out,
                      std::ptrdiff_t out_stride, bool more = false) const {
     multiply(left, stride, rows, tokens_, packed, channels_, out, out_stride, more);
@@ -131,7 +132,7 @@ class AttentionDerivative : public Layer {
     });
   }
 
-  /// Rows of P.
+  /// Computes rows of P.
   void weigh(const HeadProducts& products, const Head& queries, int first, int rows, const float* keys,
              float* weights) const {
     const float scale = 1.0F / std::sqrt(static_cast<float>(head_channels()));
@@ -141,7 +142,7 @@ class AttentionDerivative : public Layer {
     }
   }
 
-  /// What rows of P are multiplied by becomes rows of S.
+  /// Turns the factors of rows of P into rows of S.
   void centre(const HeadProducts& products, const float* weights, float* rows_of_s, int rows) const {
     const float scale = 1.0F / std::sqrt(static_cast<float>(head_channels()));
     for (int row = 0; row < rows; ++row) {
@@ -220,7 +221,7 @@ class Backward : public AttentionDerivative {
     return static_cast<std::size_t>(isa_.rows) * static_cast<std::size_t>(tokens_);
   }
 
-  /// `count` columns of a matrix as rows.
+  /// Copies `count` columns of a matrix as rows.
   void copy_columns(const float* matrix, std::ptrdiff_t stride, int count, float* out) const {
     for (int i = 0; i < tokens_; ++i) {
       for (int column = 0; column < count; ++column) {
@@ -242,7 +243,7 @@ class Tangent : public AttentionDerivative {
   void run_head(const RunContext& context, int unit) const override {
     const HeadProducts products = this->products();
     const std::size_t packed = products.packed_floats();
-    // k and its tangent, then v and its tangent.
+    // Inputs that are packed: k and its tangent, then v and its tangent.
     constexpr int kPacked[] = {1, 4, 2, 5};
     context.pool.parallel_for(4, [&](std::int64_t operand, int /*thread*/) {
       const Head source = head(context, operands_.input(static_cast<std::size_t>(kPacked[operand])), unit);

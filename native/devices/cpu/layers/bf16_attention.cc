@@ -1,5 +1,5 @@
 // Spatial self-attention as products of bfloat16 numbers, see bf16_convolution.cc. Keys and values become panels once;
-// then every block of 32 queries has its logits, their softmax and the weighted values to itself.
+// then each task computes the logits, their softmax and the weighted values of one block of 32 queries.
 #include <cmath>
 #include <cstring>
 
@@ -39,11 +39,11 @@ class Bf16Attention : public Layer {
 
  private:
   [[nodiscard]] std::size_t tile_elements() const { return static_cast<std::size_t>(terms_) * kBf16Rows * kBf16Depth; }
-  /// Of the keys or the values of one head.
+  /// Number of elements of the keys or the values of one head.
   [[nodiscard]] std::size_t matrix_elements() const {
     return tile_elements() * static_cast<std::size_t>(token_blocks_ * channel_blocks_);
   }
-  /// A thread's operands, one after the other: its queries or probabilities, whichever are more, and its logits.
+  /// Number of elements of a thread's operands: its queries or probabilities, whichever are more, then its logits.
   [[nodiscard]] std::size_t thread_elements() const { return operand_elements() + logits_floats() * 2; }
   [[nodiscard]] std::size_t operand_elements() const {
     return tile_elements() * static_cast<std::size_t>(std::max(token_blocks_, channel_blocks_));
@@ -62,7 +62,7 @@ class Bf16Attention : public Layer {
     return map.sample(unit / heads_) + static_cast<std::ptrdiff_t>(unit % heads_) * head_channels_;
   }
 
-  /// One panel of 32 keys, or of 32 channels of the values.
+  /// Packs one panel of 32 keys, or of 32 channels of the values.
   void pack(const RunContext& context, int unit, int index) const {
     const bool of_keys = index < token_blocks_;
     const MapView map = context.map(operands_.input(of_keys ? 1 : 2));

@@ -1,5 +1,5 @@
-// Convolutions as products of bfloat16 numbers with float32 sums. Of float32 operands, each is the sum of two such
-// numbers: three products of a matrix unit that is sixteen times as fast as float32 arithmetic.
+// Convolutions as products of bfloat16 numbers with float32 sums. Each float32 operand is the sum of two such numbers:
+// three products of a matrix unit that is sixteen times as fast as float32 arithmetic.
 #include <algorithm>
 #include <cstring>
 
@@ -11,16 +11,16 @@
 namespace dpm::cpu {
 namespace {
 
-// The input of a block shares the second-level cache with a panel of weights.
+// Limit for the input of a block, which shares the second-level cache with a panel of weights.
 constexpr std::size_t kBlockBytes = std::size_t{768} << 10;
 constexpr int kTasksPerThread = 4;
-// Fewer positions in a block cost more in reading the weights than they gain on another thread.
+// A block of fewer positions costs more in reading the weights than it gains on another thread.
 constexpr int kLeastPositions = 256;
-// Half of a tile's depth and of its columns: with more of them empty, float32 is about as fast, and exact.
+// Half of a tile's depth and of its columns: where more of them are empty, float32 is about as fast, and exact.
 constexpr int kNarrow = 16;
 
-/// Whether a node is the way around a block whose channels change, a product of the block's own input, where maps are
-/// as large as the image. Smaller ones carry no single pixel.
+/// Whether a node is the shortcut of a block whose channels change, a product of the block's own input, on maps as
+/// large as the image. Smaller maps carry no single pixels.
 bool is_shortcut(const dpm_graph& graph, const dpm_node& node) {
   if (convolution_of(node).kernel != 1) return false;
   const int input = input_of(node, 0);
@@ -32,9 +32,9 @@ bool is_shortcut(const dpm_graph& graph, const dpm_node& node) {
   });
 }
 
-/// The state goes through a network by its first and last convolution and by shortcuts, and samplers divide what
-/// becomes of it by the signal's share of the state, which is small: rounded there, it stays in the picture. There the
-/// operands are of two terms on every device.
+/// Operands of a network's first and last convolution and of shortcuts have two terms on every device. The state passes
+/// through these, and samplers divide by the signal's share of the state, which is small: a rounding error there would
+/// stay in the picture.
 int terms_of(const LayerFactory& factory, const dpm_node& node) {
   const auto is_callers = [&](int value) { return is_bound(factory.values[static_cast<std::size_t>(value)].shape); };
   const bool carries = is_callers(input_of(node, 0)) || is_callers(output_of(node)) || is_shortcut(factory.graph, node);
@@ -48,7 +48,7 @@ bool is_narrow(const LayerFactory& factory, const dpm_node& node) {
   const dpm_value& out = factory.values[output_of(node)].shape;
   if (how.kernel == 1) return std::min(in.channels, out.channels) <= kNarrow;
   if (factory.device.bf16_terms == 2 || is_bound(in)) return in.channels <= kNarrow;
-  // In one term other maps are normalised while they are laid out, which is worth more than some empty columns.
+  // With one term, other maps are normalised while they are laid out, which is worth more than some empty columns.
   return std::max(in.channels, out.channels) <= kNarrow && how.stride == 1;
 }
 
@@ -78,7 +78,7 @@ class Bf16Convolution : public Convolution {
     const int parts = std::clamp(std::max(divide_up(rows, most_rows()), for_threads), 1, rows);
     const int groups = parts >= 2 * threads ? 1 : std::clamp(divide_up(tasks, parts), 1, weights_.panels());
     const std::size_t stride = thread_bytes(context.planned_batch);
-    // Behind the operands: the part that each thread has laid out.
+    // The scratch memory behind the operands holds, for each thread, the part that it has laid out.
     int* laid_out =
         reinterpret_cast<int*>(reinterpret_cast<char*>(context.scratch) + static_cast<std::size_t>(threads) * stride);
     std::fill_n(laid_out, threads, -1);
@@ -91,7 +91,7 @@ class Bf16Convolution : public Convolution {
       if (ready != part) lay_out(context, maps, range, operands);
       ready = part;
       const auto group = static_cast<int>(task % groups);
-      // Where this thread goes on next, if all are equally fast.
+      // The group of panels that this thread takes next, if all threads are equally fast.
       const int next = part_of(weights_.panels(), groups, (group + threads) % groups).first;
       multiply(context, maps, range, part_of(weights_.panels(), groups, group), next, operands);
     });
@@ -102,7 +102,7 @@ class Bf16Convolution : public Convolution {
     MapView in;
     MapView out;
     Epilogue operands;
-    const DeferredNorm* norm;  ///< to apply to the input, or null
+    const DeferredNorm* norm;  ///< norm to apply to the input, or null
   };
 
   [[nodiscard]] std::size_t row_bytes() const {
@@ -229,7 +229,7 @@ class Bf16Convolution : public Convolution {
     bf16.end();
   }
 
-  /// Finishes the sums of positions [first, first + count) of the block that starts at row `origin`.
+  /// Stores the finished sums of positions [first, first + count) of the block that starts at row `origin`.
   void store(const RunContext& context, const Maps& maps, int origin, int first, int count, int panel,
              const float* sums) const {
     const int channel = panel * kBf16Columns;

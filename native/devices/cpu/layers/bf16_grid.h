@@ -1,4 +1,4 @@
-// Where a convolution's operands lie when they are laid out as one sequence of rows.
+// The layout of a convolution's operands as one sequence of rows.
 #pragma once
 
 #include <cstddef>
@@ -10,11 +10,11 @@
 namespace dpm::cpu {
 
 /// All images of a batch as one sequence of positions, so that the sums of 32 neighbouring positions are one product
-/// per tap: rows of `pitch` positions, `image_rows` rows an image. Zero columns after a row are those before the next
-/// one, too, and zero rows likewise. With a stride the input is cut into its phases, each on the output's grid.
+/// per tap: rows of `pitch` positions, `image_rows` rows an image. The zero columns after a row also serve as those
+/// before the next one; zero rows likewise. With a stride the input is cut into its phases, each on the output's grid.
 class Bf16Grid {
  public:
-  /// One of the input's phases: its pixels (stride * y + row, stride * x + column).
+  /// A phase of the input: its pixels (stride * y + row, stride * x + column).
   struct Phase {
     int row;
     int column;
@@ -50,14 +50,15 @@ class Bf16Grid {
   [[nodiscard]] const std::vector<Phase>& phases() const { return phases_; }
   [[nodiscard]] const std::vector<Tap>& taps() const { return taps_; }
 
-  /// Rows of `batch` images, without the zero rows after the last.
+  /// Number of rows of `batch` images, without the zero rows after the last.
   [[nodiscard]] int rows(int batch) const { return (batch - 1) * image_rows_ + out_height_; }
-  /// Positions to lay out for `rows` rows: theirs, those that taps reach, and what the last tile reads beyond.
+  /// Number of positions to lay out for `rows` rows: theirs, those that taps reach, and those that the last tile reads
+  /// beyond.
   [[nodiscard]] std::size_t positions(int rows) const {
     return static_cast<std::size_t>(rows + before_ + after_) * static_cast<std::size_t>(pitch_) +
            static_cast<std::size_t>(before_ + after_ + kBf16Rows);
   }
-  /// Of the first output position among those.
+  /// Index of the first output position among the laid-out positions.
   [[nodiscard]] std::ptrdiff_t origin() const { return static_cast<std::ptrdiff_t>(before_) * pitch_ + before_; }
 
  private:

@@ -1,4 +1,4 @@
-// Convolution weights as bfloat16 terms, in the order the product's tile reads them.
+// Convolution weights as bfloat16 terms, in the order in which the product's tile reads them.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 namespace dpm::cpu {
 
-/// Output channels in panels of 32, each [block of 32 input channels][tap][term][2 groups of 16 output channels]
-/// [pair of input channels][16][2]; what is missing is zero.
+/// Weights by output channels in panels of 32, each [block of 32 input channels][tap][term][2 groups of 16 output
+/// channels] [pair of input channels][16][2]; missing channels are zero.
 class Bf16Weights {
  public:
   /// Packs the stacked parts of a convolution node as `terms` numbers each.

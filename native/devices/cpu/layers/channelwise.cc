@@ -1,5 +1,4 @@
-// Operations that multiply and add per channel, activations, and sums of maps. They stand alone where no pass could
-// fuse them.
+// Operations that multiply and add per channel, activations, and sums of maps, where no pass could fuse them.
 #include "backend/constant.h"
 #include "devices/cpu/layers/layer.h"
 
@@ -18,7 +17,7 @@ void for_blocks(const RunContext& context, const MapView& map, const Body& body)
   });
 }
 
-/// y = x * a[c] + b[c]: bias, channel vector, scale and shift, affine, SiLU.
+/// Computes y = x * a[c] + b[c]: bias, channel vector, scale and shift, affine, SiLU.
 class ChannelAffine : public Layer {
  public:
   ChannelAffine(const LayerFactory& factory, const dpm_node& node)
@@ -69,7 +68,7 @@ class ChannelAffine : public Layer {
     }
   }
 
-  /// For the network's own input and output, whose channels are not adjacent.
+  /// Handles the network's own input and output, whose channels are not adjacent.
   void apply_strided(const MapView& in, const MapView& out, int n, Range range, const float* a) const {
     for (int p = range.first; p < range.last; ++p) {
       for (int c = 0; c < channels_; ++c) {
@@ -86,7 +85,7 @@ class ChannelAffine : public Layer {
   int channels_ = 0;
 };
 
-/// Activations but SiLU.
+/// Activations other than SiLU.
 class Activation : public Layer {
  public:
   explicit Activation(const dpm_node& node) : kind_(activation_of(node)), operands_(node) {}
@@ -106,7 +105,7 @@ class Activation : public Layer {
   Operands operands_;
 };
 
-/// f'(x) d.
+/// Computes f'(x) d.
 class ActivationBackward : public Layer {
  public:
   explicit ActivationBackward(const dpm_node& node) : kind_(activation_of(node)), operands_(node) {}
@@ -128,7 +127,7 @@ class ActivationBackward : public Layer {
   Operands operands_;
 };
 
-/// Adds a table of a number per channel and pixel, kept as maps lie: channels adjacent.
+/// Adds a table of a number per channel and pixel, stored like maps with adjacent channels.
 class Position : public Layer {
  public:
   Position(const LayerFactory& factory, const dpm_node& node) : operands_(node) {

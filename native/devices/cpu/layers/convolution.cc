@@ -1,5 +1,5 @@
-// Convolutions and products. A 1x1 convolution is a product over pixels as they lie; a larger kernel first lays a band
-// of input rows out with its zero border (and enlarged, where upsampling is fused), then runs the same tiles over it.
+// Convolutions and products. A 1x1 convolution is a product over pixels in place; a larger kernel first lays out a band
+// of input rows with its zero border (and enlarged, where upsampling is fused), then runs the same tiles over it.
 #include "devices/cpu/layers/convolution.h"
 
 #include "devices/cpu/layers/packed_weights.h"
@@ -7,18 +7,18 @@
 namespace dpm::cpu {
 namespace {
 
-// A band and a panel of weights share the second-level cache.
+// Size of a band, which shares the second-level cache with a panel of weights.
 constexpr std::int64_t kBandFloats = 48 * 1024;
 constexpr int kTasksPerThread = 4;
 
-/// A convolution whose weights are packed as they are.
+/// A convolution whose weights are packed without a transform.
 class Direct : public Convolution {
  public:
   Direct(const LayerFactory& factory, const dpm_node& node)
       : Convolution(factory, node), weights_(factory, node, in_shape_.channels, out_shape_.channels) {}
 
  protected:
-  /// Everything of a tile that a panel and a sample determine.
+  /// Fills the parts of a tile that depend on the panel and sample only.
   [[nodiscard]] TileArguments tile_for(const PackedWeights::Panel& panel, const Epilogue& epilogue, int n) const {
     TileArguments tile{};
     tile.depth = in_shape_.channels;
@@ -115,7 +115,7 @@ class Banded : public Direct {
     const MapView out = context.map(operands_.output());
     const Epilogue operands = epilogue(context);
     const int threads = context.pool.threads();
-    // Scratch was sized for the planned batch, whose bands are no smaller.
+    // Scratch memory was sized for the planned batch, whose bands are no smaller.
     const int band_count = bands(context.planned_batch, threads);
     const std::size_t stride = band_floats(divide_up(out_shape_.height, band_count));
     const int tasks = context.batch * band_count;
@@ -138,7 +138,7 @@ class Banded : public Direct {
     return static_cast<std::size_t>((floats + 15) / 16 * 16);
   }
 
-  /// Bands of one image: as many as the cache asks for, and enough to occupy the threads.
+  /// Number of bands of one image: as the cache requires, and enough to occupy the threads.
   [[nodiscard]] int bands(int batch, int threads) const {
     const std::int64_t row = static_cast<std::int64_t>(padded_width_) * in_shape_.channels * attributes_.stride;
     const int cached = std::max<int>(1, static_cast<int>(kBandFloats / row));
@@ -147,7 +147,7 @@ class Banded : public Direct {
     return std::clamp(std::max(for_cache, for_threads), 1, out_shape_.height);
   }
 
-  /// Copies the input rows under output rows `rows`, zeros outside the map.
+  /// Copies the input rows under output rows `rows`, with zeros outside the map.
   void lay_out(const MapView& in, int n, Range rows, float* band) const {
     const int zoom = attributes_.upsample != 0 ? 2 : 1;
     const int height = in.height * zoom;

@@ -1,4 +1,4 @@
-// What the ways to compute a convolution have in common.
+// The common part of all ways to compute a convolution.
 #pragma once
 
 #include <optional>
@@ -18,7 +18,7 @@ class Convolution : public Layer {
   }
 
  protected:
-  /// What is added to the sums.
+  /// Operands that are added to the sums.
   struct Epilogue {
     const float* bias = nullptr;
     std::optional<MapView> channel_vector;
@@ -40,13 +40,13 @@ class Convolution : public Layer {
   StackedVectors bias_;
 };
 
-/// Per node, whether it is a convolution to compute by the Winograd algorithm: a matter of its shape per image alone,
-/// so that a sample does not depend on its batch. Those of the largest maps come first, which gain most from weights
-/// four times the size, until these weights take `bytes`. None on a device opened `exact`.
+/// Chooses, per node, the convolutions to compute by the Winograd algorithm. The choice depends only on the shape per
+/// image, so that a sample does not depend on its batch. Convolutions of the largest maps, which gain most from weights
+/// four times the size, come first, until these weights take `bytes`. A device opened `exact` has none.
 std::vector<bool> choose_winograd(const Device& device, const dpm_graph& graph, std::uint64_t bytes);
 
-/// Whether products of bfloat16 terms are the way for this layer: on a matrix unit always, with dot products of pairs
-/// where Winograd's algorithm is not faster still; never on a device opened `exact`.
+/// Whether this layer uses products of bfloat16 terms: always on a matrix unit; with dot products of pairs where
+/// Winograd's algorithm is not faster still; never on a device opened `exact`.
 bool prefers_bf16(const LayerFactory& factory, const dpm_node& node);
 
 std::unique_ptr<Layer> make_bf16_convolution(const LayerFactory& factory, const dpm_node& node);

@@ -14,7 +14,7 @@ int root_of(const dpm_graph& graph, int value) {
   return value;
 }
 
-/// Nodes that read `value` or a part of it, in order.
+/// Lists the nodes that read `value` or a part of it, in order.
 std::vector<int> readers_of(const dpm_graph& graph, int value) {
   std::vector<int> readers;
   for (std::uint32_t i = 0; i < graph.node_count; ++i) {
@@ -29,8 +29,8 @@ std::vector<int> readers_of(const dpm_graph& graph, int value) {
 
 bool is_norm(const dpm_graph& graph, int node) { return graph.nodes[node].op == DPM_OP_GROUP_NORM; }
 
-/// Whether `reader` reads the norm's result as its map only, and its own result cannot take the place of the norm's
-/// input, as it may that of a residual.
+/// Whether `reader` reads the norm's result only as its map, and its own result cannot take the place of the norm's
+/// input, as it may take that of a residual.
 bool can_apply(const dpm_graph& graph, const dpm_node& norm, const dpm_node& reader) {
   if (reader.op != DPM_OP_CONVOLUTION || reader.inputs[0] != output_of(norm)) return false;
   const int input = root_of(graph, norm.inputs[0]);
@@ -49,7 +49,7 @@ std::vector<DeferredNorm> find_deferrable_norms(const dpm_graph& graph) {
     const std::vector<int> readers = readers_of(graph, output_of(norm));
     if (readers.size() != 1 || !can_apply(graph, norm, graph.nodes[readers[0]])) continue;
     const int reader = readers[0];
-    // There is one place for coefficients.
+    // The coefficients of only one deferred norm are kept at a time, so no other norm may come in between.
     bool interrupted = false;
     for (int between = i + 1; between < reader; ++between) interrupted = interrupted || is_norm(graph, between);
     const int last = readers_of(graph, root_of(graph, norm.inputs[0])).back();

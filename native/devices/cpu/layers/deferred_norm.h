@@ -1,4 +1,4 @@
-// Group norms that their reader applies.
+// Group norms that are applied by their reader.
 #pragma once
 
 #include <vector>
@@ -7,17 +7,18 @@
 
 namespace dpm::cpu {
 
-/// A group norm whose only reader, a convolution, runs before anything could overwrite the norm's input: it applies the
-/// norm while it lays its operands out, so that the normalised map never exists.
+/// A group norm whose only reader, a convolution, runs before anything could overwrite the norm's input. The reader
+/// applies the norm while it lays out its operands, so that the normalised map never exists.
 struct DeferredNorm {
-  int input;         ///< value that is normalised
-  int output;        ///< value that the graph says is the result
-  int reader;        ///< node that reads it
-  bool silu;         ///< what follows the norm
-  bool input_lives;  ///< whether the input is read again after the reader; else it has to be where the output would be
+  int input;         ///< value that the norm reads
+  int output;        ///< value that is the norm's result in the graph
+  int reader;        ///< node that reads the result
+  bool silu;         ///< SiLU follows the norm
+  bool input_lives;  ///< whether the input is read again after the reader; if not, it must lie at the place planned for
+                     ///< the output
 };
 
-/// All of them, if every convolution could read so.
+/// Finds all such norms, assuming that every convolution can apply them.
 std::vector<DeferredNorm> find_deferrable_norms(const dpm_graph& graph);
 
 }  // namespace dpm::cpu

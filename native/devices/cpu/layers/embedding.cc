@@ -1,4 +1,4 @@
-// Sinusoidal embeddings and rows of tables, of times and labels; what labels make of logits.
+// Sinusoidal embeddings and table rows of times and labels; the label's score for logits.
 #include <algorithm>
 #include <cmath>
 
@@ -10,14 +10,14 @@ namespace {
 
 constexpr float kTurn = 6.28318530717958647692F;
 
-/// What is embedded: the time or the label of each sample.
+/// The embedded quantity: the time or the label of each sample.
 class Embedded {
  public:
   Embedded(const LayerFactory& factory, const dpm_node& node, std::uint32_t input = 0)
       : binding_(factory.graph.values[input_of(node, input)].binding),
         is_label_(factory.graph.bindings[binding_].element == DPM_ELEMENT_I32) {}
 
-  /// -1 for samples without a label.
+  /// Returns the number for sample n; -1 for samples without a label.
   [[nodiscard]] float at(const RunContext& context, int n) const {
     const void* values = context.bound(binding_);
     if (values == nullptr) return -1.0F;
@@ -41,8 +41,8 @@ class TimeEmbedding : public Layer {
       for (std::size_t i = 0; i < static_cast<std::size_t>(half); ++i) frequencies_.push_back(elements[i]);
       return;
     }
-    // Frequencies and angles in float32, as the original networks compute them: at t near 1000 a double would differ
-    // by more than all other rounding.
+    // Frequencies and angles are float32, as in the original networks: at t near 1000 a double would differ by more
+    // than all other rounding.
     const float step = -9.210340371976184F / (static_cast<float>(half) - attributes_.frequency_shift);
     for (int i = 0; i < half; ++i) frequencies_.push_back(std::exp(static_cast<float>(i) * step));
   }
@@ -85,7 +85,7 @@ class Embedding : public Layer {
     const MapView out = context.map(operands_.output());
     for (int n = 0; n < context.batch; ++n) {
       const float number = embedded_.at(context, n);
-      // As -0.5 is truncated to 0; what is no number has no row.
+      // Numbers above -1 are truncated to 0 (-0.5, for example); a NaN has no row.
       if (number > -1.0F && number < static_cast<float>(rows_)) {
         std::copy_n(table_.floats() + static_cast<std::ptrdiff_t>(number) * out.channels, out.channels, out.sample(n));
       } else {
@@ -101,7 +101,7 @@ class Embedding : public Layer {
   int rows_ = 0;
 };
 
-/// Of each sample's logits; some of few.
+/// Derivative of ln p(label) by each sample's logits, which are few.
 class LabelScore : public Layer {
  public:
   LabelScore(const LayerFactory& factory, const dpm_node& node) : operands_(node), label_(factory, node, 1) {}

@@ -1,6 +1,6 @@
 // Maps of twice or half the size, filtered with [1 3 3 1] along both axes (NCSN++). A row of the result is computed
-// along the columns first, into scratch memory, then along the row. Zeros that upsampling puts between elements take no
-// part: of four taps two meet them.
+// along the columns first, into scratch memory, then along the row. Zeros that upsampling inserts are skipped: two of
+// the four taps meet them.
 #include <algorithm>
 
 #include "devices/cpu/layers/layer.h"
@@ -8,12 +8,12 @@
 namespace dpm::cpu {
 namespace {
 
-/// Upsampling, an element between two.
+/// Computes an upsampled element between two input elements.
 void blend(const float* near, const float* far, float* out, int channels) {
   for (int c = 0; c < channels; ++c) out[c] = 0.75F * near[c] + 0.25F * far[c];
 }
 
-/// Downsampling, an element among four.
+/// Computes a downsampled element from four input elements.
 void weigh(const float* first, const float* second, const float* third, const float* fourth, float* out, int channels) {
   for (int c = 0; c < channels; ++c) {
     out[c] = 0.125F * (first[c] + fourth[c]) + 0.375F * (second[c] + third[c]);
@@ -28,7 +28,7 @@ class Fir : public Layer {
         padding_(fir_padding_of(node)),
         extension_(fir_extension_of(node)),
         channels_(factory.values[output_of(node)].shape.channels) {
-    // One pixel of zeros on either side.
+    // The strip has one pixel of zeros on either side.
     strip_floats_ = static_cast<std::ptrdiff_t>(factory.values[input_of(node, 0)].shape.width + 2) *
                     static_cast<std::ptrdiff_t>(channels_);
   }
@@ -64,16 +64,17 @@ class Fir : public Layer {
     [[nodiscard]] float* at(int x) const { return data + x * stride; }
   };
 
-  /// `zeros` outside the map.
+  /// Returns row y, or `zeros` outside the map.
   static Row row_of(const MapView& map, int n, int y, float* zeros) {
     if (y < 0 || y >= map.height) return {zeros, 0};
     return {map.sample(n) + static_cast<std::ptrdiff_t>(y) * map.width * map.pixel_stride, map.pixel_stride};
   }
 
-  /// What lies along the columns: pixels -1 and `width` of it are zeros.
+  /// Returns the row of sums along the columns, whose pixels -1 and `width` are zeros.
   [[nodiscard]] Row columns_of(float* strip) const { return {strip + channels_, channels_}; }
 
-  /// What an upsampled element lies between; of one outside twice the map, which is -1 or behind the last, too.
+  /// The two input elements that an upsampled element lies between; also for elements outside twice the map: -1 and the
+  /// one behind the last.
   struct Neighbours {
     int near;
     int far;

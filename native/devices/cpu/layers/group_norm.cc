@@ -1,5 +1,4 @@
-// Group normalisation: statistics, folded with gamma, beta and the time's scale and shift into one multiply-add per
-// element.
+// Group normalisation: the statistics, gamma, beta and the time's scale and shift become one multiply-add per element.
 #include <optional>
 
 #include "devices/cpu/layers/group_statistics.h"
@@ -50,7 +49,7 @@ class GroupNorm : public Layer {
   }
 
  private:
-  /// Per sample: its statistics, then the coefficients a and b.
+  /// Number of floats per sample: its statistics, then the coefficients a and b.
   [[nodiscard]] std::size_t sample_floats() const {
     return statistics_.floats() + 2 * static_cast<std::size_t>(channels_);
   }

@@ -1,4 +1,4 @@
-// Mean and deviation of the groups of a norm: float32 per chunk of pixels, merged in double (Chan's formula).
+// Mean and deviation of a norm's groups: float32 per chunk of pixels, merged in double (Chan's formula).
 #pragma once
 
 #include "devices/cpu/layers/layer.h"
@@ -7,7 +7,7 @@ namespace dpm::cpu {
 
 class GroupStatistics {
  public:
-  // Fixed, so that the result does not depend on the number of threads.
+  // Chunk size, fixed so that the result does not depend on the number of threads.
   static constexpr int kPixels = 32;
 
   GroupStatistics(const dpm_group_norm_attributes& attributes, const dpm_value& shape)
@@ -17,21 +17,21 @@ class GroupStatistics {
         epsilon_(attributes.epsilon) {}
 
   [[nodiscard]] int chunks() const { return divide_up(pixels_, kPixels); }
-  /// Pixels of a chunk.
+  /// Number of pixels of a chunk.
   [[nodiscard]] int pixels_of(int chunk) const { return std::min(kPixels, pixels_ - chunk * kPixels); }
-  /// Of one sample: mean and sum of squared deviations of every chunk and channel.
+  /// Number of floats of one sample: mean and sum of squared deviations of every chunk and channel.
   [[nodiscard]] std::size_t floats() const {
     return static_cast<std::size_t>(2 * chunks()) * static_cast<std::size_t>(channels_);
   }
 
-  /// Of the context's rows of `map`, whose floats lie `stride` apart from `partial` on.
+  /// Computes the floats of each of the context's rows of `map`, `stride` apart, from `partial` on.
   void compute(const RunContext& context, const MapView& map, float* partial, std::size_t stride) const;
 
   struct Moments {
     double mean;
     double inverse_deviation;
   };
-  /// Of one group, from the floats of a sample.
+  /// Returns the moments of one group from the floats of a sample.
   [[nodiscard]] Moments moments(const float* partial, int group) const;
 
  private:

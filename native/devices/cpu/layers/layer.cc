@@ -19,7 +19,7 @@ MapView RunContext::map(int value) const {
     const dpm_view& bound = bindings.views[shape.binding];
     view.data = Handle::of(bound.buffer).memory.floats() + bound.offset;
     view.sample_stride = static_cast<std::ptrdiff_t>(bound.stride);
-    // A single pixel's channels are adjacent, and the next pixel is that of the next sample.
+    // The channels of a single-pixel map are adjacent, and its next pixel is that of the next sample.
     view.pixel_stride = pixels == 1 ? view.sample_stride : 1;
     view.channel_stride = pixels;
     view.data += first_row * view.sample_stride;
@@ -44,23 +44,23 @@ bool has_bound(const dpm_graph& graph, int value) { return value >= 0 && is_boun
 
 bool takes_any(const dpm_graph& /*graph*/, const dpm_node& /*node*/) { return true; }
 
-/// Maps of the arena, and no tensor of the caller's.
+/// Whether all values of a node are maps of the arena, none a tensor of the caller.
 bool takes_maps(const dpm_graph& graph, const dpm_node& node) {
   const auto bound = [&](int value) { return has_bound(graph, value); };
   return std::none_of(node.inputs, node.inputs + node.input_count, bound) && !bound(output_of(node));
 }
 
 bool takes_norm(const dpm_graph& graph, const dpm_node& node) {
-  // A convolution adds its vector and its bias in the registers that it has.
+  // A vector and second bias before a norm are left to the convolution, which adds them in registers.
   return input_of(node, 2) < 0 && node.bias_count <= 1 && takes_maps(graph, node);
 }
 
 bool takes_convolution(const dpm_graph& graph, const dpm_node& node) {
   const dpm_convolution_attributes& how = node.attributes.convolution;
   const auto bound = [&](std::uint32_t input) { return has_bound(graph, input_of(node, input)); };
-  // Its layers have all threads.
+  // Convolutions already use all threads, so running one beside others gains nothing.
   if (how.beside != 0 || how.zero_upsample != 0 || bound(1) || bound(2)) return false;
-  // An enlarged or bound input is laid out by the packing of kernels larger than one.
+  // Only kernels larger than one lay out their input, which an enlarged or bound input needs.
   return how.kernel > 1 || (how.upsample == 0 && how.stride == 1 && !bound(0));
 }
 

@@ -1,4 +1,4 @@
-// A node of the graph made ready to run on the CPU.
+// The layer: a node of the graph prepared to run on the CPU.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,8 @@
 
 namespace dpm::cpu {
 
-/// Where the elements of a map lie: element (n, p, c), p = y*width + x, at
-/// data + n*sample_stride + p*pixel_stride + c*channel_stride.
+/// The layout of a map's elements: element (n, p, c), p = y*width + x, is at data + n*sample_stride + p*pixel_stride +
+/// c*channel_stride.
 struct MapView {
   float* data = nullptr;
   std::ptrdiff_t sample_stride = 0;
@@ -28,29 +28,29 @@ struct MapView {
   [[nodiscard]] float* sample(int n) const { return data + n * sample_stride; }
 };
 
-/// What a value of the graph is, kept by the layers after the graph is gone.
+/// Properties of a graph's value that layers keep after the graph is gone.
 struct ValueInfo {
   dpm_value shape{};
-  int root = -1;          ///< value whose storage it uses
-  int root_channels = 0;  ///< channels of that
-  int root_offset = 0;    ///< first channel in it
+  int root = -1;          ///< value whose storage is used
+  int root_channels = 0;  ///< number of channels of the root
+  int root_offset = 0;    ///< first channel in the root
 };
 
-/// One evaluation in progress, or some rows of it on one thread, with memory of their own.
+/// An evaluation in progress, or some rows of it on one thread with memory of its own.
 struct RunContext {
   Device& device;
   ThreadPool& pool;
-  int first_row = 0;  ///< in the tensors of the evaluation
-  int batch = 0;      ///< rows from there on
+  int first_row = 0;  ///< first row in the tensors of the evaluation
+  int batch = 0;      ///< number of rows from there on
   const std::vector<ValueInfo>& values;
-  const std::vector<std::uint64_t>& offsets;  ///< per value, elements for one sample
+  const std::vector<std::uint64_t>& offsets;  ///< offset per value, in elements for one sample
   int planned_batch = 0;
   float* arena = nullptr;
   const dpm_bindings& bindings;
   float* scratch = nullptr;
-  float* norm_coefficients = nullptr;  ///< of the last group norm that was deferred, per sample a[C], b[C]
+  float* norm_coefficients = nullptr;  ///< coefficients of the last deferred group norm, per sample a[C], b[C]
 
-  /// Whether the result of `norm` is left to its reader in this plan of the arena.
+  /// Whether the reader of `norm` applies it in this plan of the arena.
   [[nodiscard]] bool defers(const DeferredNorm& norm) const {
     return norm.input_lives ||
            (offsets[static_cast<std::size_t>(norm.input)] == offsets[static_cast<std::size_t>(norm.output)] &&
@@ -69,20 +69,20 @@ class Layer {
   Layer& operator=(const Layer&) = delete;
 
   virtual void run(const RunContext& context) const = 0;
-  /// Floats of scratch memory that `run` needs for `batch` samples on `threads` threads.
+  /// Number of floats of scratch memory that `run` needs for `batch` samples on `threads` threads.
   [[nodiscard]] virtual std::size_t scratch(int /*batch*/, int /*threads*/) const { return 0; }
 };
 
-/// What makes layers: the device, the graph and the weights' memory.
+/// Inputs for making layers: the device, the graph and the weights' memory.
 struct LayerFactory {
   Device& device;
   const dpm_graph& graph;
   const std::vector<ValueInfo>& values;
-  const std::vector<bool>& winograd;  ///< per node, what choose_winograd found
-  /// Group norms that their readers apply.
+  const std::vector<bool>& winograd;  ///< result of choose_winograd, per node
+  /// Group norms that are applied by their readers.
   const std::vector<DeferredNorm>& deferred_norms;
 
-  /// The deferred norm whose result `value` is, or null.
+  /// Returns the deferred norm whose result is `value`, or null.
   [[nodiscard]] const DeferredNorm* deferred_norm(int value) const {
     for (const DeferredNorm& norm : deferred_norms) {
       if (norm.output == value) return &norm;
@@ -94,7 +94,7 @@ struct LayerFactory {
     return winograd[static_cast<std::size_t>(&node - graph.nodes)];
   }
 
-  /// Several vectors, one after the other.
+  /// Returns several vectors, one after the other.
   [[nodiscard]] StackedVectors stacked(const std::int32_t* constants, std::uint32_t count) const {
     return {device.memory, graph, constants, count};
   }
@@ -115,10 +115,10 @@ std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_nod
 /// Makes the layer of `node`. Throws Error(kUnsupported).
 std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node);
 
-/// Whether make_layer can.
+/// Whether make_layer can make the layer of `node`.
 bool supports(const dpm_graph& graph, const dpm_node& node);
 
-/// Rows [first, last) of part `index` when `total` is cut into `parts` nearly equal parts.
+/// A range of rows [first, last): part `index` of `total` rows cut into `parts` nearly equal parts.
 struct Range {
   int first;
   int last;

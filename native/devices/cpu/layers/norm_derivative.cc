@@ -1,7 +1,7 @@
 // The derivative of a group norm, both ways. With x' the normalised map, h = gamma (1 + scale) and M the elements of a
 // group, a cotangent d of the result, times silu' where there is one, gives
 //   (h d - mean(h d) - x' mean(h d x')) / deviation,
-// and a tangent t of the map h (t - mean(t) - x' mean(t x')) / deviation, times silu'.
+// and a tangent t of the map gives h (t - mean(t) - x' mean(t x')) / deviation, times silu'.
 #include <array>
 
 #include "devices/cpu/layers/group_statistics.h"
@@ -54,11 +54,11 @@ class NormDerivativeLayer : public Layer {
   }
 
  private:
-  /// What there is of every channel: a and b of the norm, mean and inverse deviation of its group, then the
-  /// coefficients of what is given, of the map, and what is added.
+  /// Rows of numbers per channel: a and b of the norm, mean and inverse deviation of its group, then the coefficients
+  /// of the given tensor and of the map, and the added constant.
   enum Row { kScale, kBias, kMean, kInverse, kGiven, kMap, kShift, kRows };
 
-  /// Per sample: the statistics' floats, the sums of every chunk, the rows.
+  /// Number of floats per sample: the statistics, the sums of every chunk, the rows.
   [[nodiscard]] std::size_t sample_floats() const {
     return 2 * statistics_.floats() + std::size_t{kRows} * static_cast<std::size_t>(channels_);
   }
@@ -99,13 +99,13 @@ class NormDerivativeLayer : public Layer {
         row(context, n, kBias)[c] = static_cast<float>(shift - mean * scale * inverse);
         row(context, n, kMean)[c] = static_cast<float>(mean);
         row(context, n, kInverse)[c] = static_cast<float>(inverse);
-        // What the norm multiplies a normalised channel by, until the coefficients are known.
+        // This row first holds the norm's factor for a normalised channel, until the coefficients are known.
         row(context, n, kGiven)[c] = static_cast<float>(scale);
       }
     }
   }
 
-  /// Sums over all chunks: of what is given, and of its products with the normalised map.
+  /// Adds up all chunks' sums of the given tensor and of its products with the normalised map.
   [[nodiscard]] std::array<double, 2> sums_of(const RunContext& context, int n, int c) const {
     double sum = 0;
     double product = 0;

@@ -1,4 +1,4 @@
-// Convolution weights in the order the tile kernel reads them.
+// Convolution weights in the order in which the tile kernel reads them.
 #pragma once
 
 #include <vector>
@@ -7,11 +7,11 @@
 
 namespace dpm::cpu {
 
-/// Output channels in panels of two vectors (the last may be one), each [tap][input channel][panel width]; missing
-/// columns are zero.
+/// Weights by output channels in panels of two vectors (the last may be one), each [tap][input channel][panel width];
+/// missing columns are zero.
 class PackedWeights {
  public:
-  /// Turns the kernel of one output and input channel into what is packed for it, `taps` numbers.
+  /// A function that turns the kernel of one output and input channel into the `taps` numbers to pack.
   struct Transform {
     int taps;
     void (*apply)(const float* kernel, int count, float* taps);
@@ -19,14 +19,14 @@ class PackedWeights {
 
   /// Packs the stacked parts of a convolution node as they are.
   PackedWeights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels);
-  /// The same after `transform`.
+  /// Packs the stacked parts after `transform`.
   PackedWeights(const LayerFactory& factory, const dpm_node& node, int in_channels, int out_channels,
                 const Transform& transform);
 
   struct Panel {
     const float* data;
-    int first;    ///< output channel
-    int columns;  ///< output channels in it
+    int first;    ///< first output channel
+    int columns;  ///< number of output channels in it
     int vectors;
   };
 

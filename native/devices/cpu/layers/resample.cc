@@ -60,7 +60,7 @@ class Resample : public Layer {
     }
   }
 
-  /// Pixels in their order, whatever the sides.
+  /// Copies a row of `out`, whose pixels are those of `in` in the same order, whatever the height and width.
   void view_row(const MapView& in, const MapView& out, int n, int y) const {
     for (int x = 0; x < out.width; ++x) {
       const std::ptrdiff_t place = static_cast<std::ptrdiff_t>(y) * out.width + x;

@@ -1,4 +1,4 @@
-// A matrix on either axis of a map: rows are combined first, then what lies in each of them.
+// Products of a map with a matrix on either axis: rows are combined first, then the elements of each row.
 #include <algorithm>
 
 #include "devices/cpu/layers/layer.h"
@@ -14,7 +14,7 @@ class Separable : public Layer {
         out_(factory.values[output_of(node)].shape),
         matrices_(factory.stacked(node.weights, 2)) {}
 
-  /// Maps as high as the result and as wide as the input.
+  /// Number of scratch floats: maps as high as the result and as wide as the input.
   [[nodiscard]] std::size_t scratch(int batch, int /*threads*/) const override {
     return static_cast<std::size_t>(batch) * static_cast<std::size_t>(out_.height) * row_floats();
   }
@@ -67,7 +67,7 @@ class Separable : public Layer {
     }
   }
 
-  /// Most of what selects, repeats or filters is zeros.
+  /// Zero factors are skipped, because matrices that select, repeat or filter are mostly zeros.
   void add_scaled(float factor, const float* from, float* to) const {
     if (factor == 0.0F) return;
     for (int c = 0; c < in_.channels; ++c) to[c] += factor * from[c];

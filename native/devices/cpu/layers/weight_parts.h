@@ -1,4 +1,4 @@
-// The weights that a node stacks along its output channels.
+// Iteration over the weights that a node stacks along its output channels.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // 3x3 convolutions by Winograd's algorithm F(4x4, 3x3): 36 products of small matrices instead of 144 multiplications
-// per 4 x 4 pixels, a quarter of the arithmetic. Pixels and sums are transformed on the way in and out.
+// per 4 x 4 pixels, a quarter of the arithmetic. Pixels and sums are transformed before and after.
 #include <algorithm>
 
 #include "backend/bindings.h"
@@ -12,16 +12,16 @@ namespace {
 constexpr int kComponents = 36;
 constexpr int kTile = 4;
 constexpr int kLineFloats = 16;
-// Operands of one block of tiles stay near the cores: in the cache of one of them where there are blocks enough, else
-// in the one that they share.
+// Block size, chosen so that operands stay near the cores: in the cache of one core where there are enough blocks, else
+// in the shared cache.
 constexpr int kRowsPerThread = 2;
 constexpr std::int64_t kBlockFloats = std::int64_t{1} << 20;
-// With fewer tiles in an image, reading the larger weights costs more than the arithmetic saved; with fewer channels,
-// the transforms do.
+// Limits: with fewer tiles in an image, reading the larger weights costs more than the arithmetic saved; with fewer
+// channels, the transforms do.
 constexpr int kLeastTiles = 4;
 constexpr int kLeastChannels = 64;
 
-/// G g G^T of one kernel, in double.
+/// Computes G g G^T of one kernel, in double.
 void transform_kernel(const float* kernel, int /*count*/, float* taps) {
   constexpr double kG[6][3] = {{1.0 / 4, 0, 0},
                                {-1.0 / 6, -1.0 / 6, -1.0 / 6},
@@ -70,7 +70,7 @@ class Winograd : public Convolution {
 
   void run(const RunContext& context) const override {
     const Maps maps{context.map(operands_.input(0)), context.map(operands_.output()), epilogue(context)};
-    // Tiles of all samples are one sequence: none depends on its neighbours.
+    // Tiles of all samples are one sequence, because no tile depends on its neighbours.
     const int tiles = context.batch * image_tiles_;
     ThreadPool& pool = context.pool;
     if (shared_by_blocks(tiles, pool.threads())) {
@@ -107,18 +107,19 @@ class Winograd : public Convolution {
     return {tile / image_tiles_, inside / tiles_across_ * kTile, inside % tiles_across_ * kTile};
   }
 
-  /// From one component to the next, in floats: one line of the cache more than needed, or all 36 would compete for the
-  /// same few places in it.
+  /// Stride from one component to the next, in floats: one cache line more than needed, because otherwise all 36 would
+  /// compete for the same few places in the cache.
   [[nodiscard]] static std::ptrdiff_t stride_of(int tiles, const dpm_value& shape) {
     return static_cast<std::ptrdiff_t>(tiles) * shape.channels + kLineFloats;
   }
   [[nodiscard]] std::size_t block_floats(int tiles) const {
     return static_cast<std::size_t>(kComponents * (stride_of(tiles, in_shape_) + stride_of(tiles, out_shape_)));
   }
-  /// Whether there are enough tiles for every thread to work through blocks of its own, which stay in its cache.
+  /// Whether there are enough tiles for every thread to work on blocks of its own, which stay in its cache.
   [[nodiscard]] bool shared_by_blocks(int tiles, int threads) const { return tiles >= 2 * threads * thread_tiles_; }
 
-  /// `loop(count, body)` calls body for each number below count, here or on all threads.
+  /// Transforms and multiplies a block; `loop(count, body)` calls body for each number below count, on this thread or
+  /// on all.
   template <typename Loop>
   void run_block(const RunContext& context, const Maps& maps, Range tiles, float* operands, const Loop& loop) const {
     const int count = tiles.last - tiles.first;
@@ -150,7 +151,7 @@ class Winograd : public Convolution {
     context.device.isa.winograd_input(pixels, in_shape_.channels, operands, stride_of(count, in_shape_));
   }
 
-  /// One component of one panel of output channels for all tiles of the block.
+  /// Multiplies one component of one panel of output channels for all tiles of the block.
   void multiply(const RunContext& context, int component, int index, int count, const float* operands,
                 float* products) const {
     const PackedWeights::Panel panel = weights_.panel(index);
@@ -206,8 +207,8 @@ class Winograd : public Convolution {
   CountedBuffer zeros_;
   int tiles_across_;
   int image_tiles_;
-  int block_tiles_ = 0;   ///< of a block that all threads work on
-  int thread_tiles_ = 0;  ///< of a block that one thread works on
+  int block_tiles_ = 0;   ///< tiles of a block that all threads work on
+  int thread_tiles_ = 0;  ///< tiles of a block that one thread works on
 };
 
 bool suits_winograd(const Device& device, const dpm_node& node, const dpm_value& in, const dpm_value& out) {
