@@ -1,4 +1,4 @@
-// Owning, 64-byte aligned memory.
+// Owning memory, aligned to 64 bytes.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@
 
 namespace dpm {
 
-/// Uninitialised memory of `bytes`, aligned for the widest vectors; in huge pages where it is large and the system has
-/// them, as the weights of a network are read faster than the address translation of small pages. Throws
+/// Uninitialised memory of `bytes`, aligned for the widest vectors. Large memory lies in huge pages where the system
+/// has them, because the weights of a network are read faster than the addresses of small pages are translated. Throws
 /// std::bad_alloc.
 class AlignedBuffer {
  public:

@@ -13,7 +13,7 @@ enum class DType : std::uint32_t { kFloat32 = 0, kFloat16 = 1, kBFloat16 = 2 };
 
 constexpr std::size_t dtype_size(DType type) { return type == DType::kFloat32 ? 4 : 2; }
 
-/// IEEE binary16 to binary32, exact, subnormals included.
+/// Converts IEEE binary16 to binary32, exactly, subnormals included.
 DPM_HOST_DEVICE float half_to_float(std::uint16_t bits) {
   const std::uint32_t sign = static_cast<std::uint32_t>(bits & 0x8000u) << 16;
   const std::uint32_t exponent = (bits >> 10) & 0x1Fu;
@@ -29,7 +29,7 @@ DPM_HOST_DEVICE float half_to_float(std::uint16_t bits) {
   return value;
 }
 
-/// The nearest IEEE binary16 number, ties to even; too large numbers become infinite, NaN stays NaN.
+/// Returns the nearest IEEE binary16 number, ties to even; numbers that are too large become infinite, NaN stays NaN.
 DPM_HOST_DEVICE std::uint16_t float_to_half(float value) {
   std::uint32_t word = 0;
   std::memcpy(&word, &value, sizeof word);
@@ -38,7 +38,7 @@ DPM_HOST_DEVICE std::uint16_t float_to_half(float value) {
   if (magnitude > 0x7F800000u) return static_cast<std::uint16_t>(sign | 0x7E00u);
   if (magnitude >= 0x477FF000u) return static_cast<std::uint16_t>(sign | 0x7C00u);
   if (magnitude < 0x38800000u) {
-    // Adding a half leaves the rounded multiple of 2^-24 in the low bits.
+    // Adding 0.5 leaves the rounded multiple of 2^-24 in the low bits.
     const float size = value < 0.0F ? -value : value;
     const float shifted = size + 0.5F;
     std::uint32_t bits = 0;
@@ -49,7 +49,7 @@ DPM_HOST_DEVICE std::uint16_t float_to_half(float value) {
   return static_cast<std::uint16_t>(sign | (rounded >> 13));
 }
 
-/// bfloat16 to binary32, exact.
+/// Converts bfloat16 to binary32, exactly.
 DPM_HOST_DEVICE float bfloat16_to_float(std::uint16_t bits) {
   const std::uint32_t word = static_cast<std::uint32_t>(bits) << 16;
   float value = 0;
@@ -57,7 +57,7 @@ DPM_HOST_DEVICE float bfloat16_to_float(std::uint16_t bits) {
   return value;
 }
 
-/// The nearest bfloat16 number, ties to even; NaN stays NaN.
+/// Returns the nearest bfloat16 number, ties to even; NaN stays NaN.
 DPM_HOST_DEVICE std::uint16_t float_to_bfloat16(float value) {
   std::uint32_t word = 0;
   std::memcpy(&word, &value, sizeof word);
@@ -65,7 +65,7 @@ DPM_HOST_DEVICE std::uint16_t float_to_bfloat16(float value) {
   return static_cast<std::uint16_t>((word + 0x7FFFu + ((word >> 16) & 1u)) >> 16);
 }
 
-/// Element `index` of an array of `type` at `data`, which needs no alignment.
+/// Reads element `index` of an array of `type` at `data`, which needs no alignment.
 inline float load_as_float(const void* data, DType type, std::size_t index) {
   const auto* bytes = static_cast<const unsigned char*>(data) + index * dtype_size(type);
   if (type == DType::kFloat32) {

@@ -1,12 +1,12 @@
-// Numbers that environment variables give.
+// Numbers from environment variables.
 #pragma once
 
 #include <optional>
 
 namespace dpm {
 
-/// What $`name` says; nothing where it is unset or empty. Throws Error(kArgument) for what is no number from `least` to
-/// `most`.
+/// Reads the number in environment variable `name`; empty where it is unset or empty. Throws Error(kArgument) unless it
+/// is a number from `least` to `most`.
 std::optional<int> environment_number(const char* name, int least, int most);
 
 }  // namespace dpm

@@ -1,4 +1,4 @@
-// The one exception of the engine and the codes it carries across the C ABI and into JavaScript.
+// The engine's only exception class, and the codes that it carries across the C ABI and into JavaScript.
 #pragma once
 
 #include <stdexcept>
@@ -7,7 +7,7 @@
 
 namespace dpm {
 
-/// What went wrong, in the terms of the public error codes (docs/errors.md).
+/// Kinds of errors, which are the public error codes (docs/errors.md).
 enum class ErrorCode : int {
   kOk = 0,
   kArgument = 1,
@@ -40,7 +40,7 @@ inline void require(bool condition, const char* message) {
   if (!condition) throw Error(ErrorCode::kArgument, message);
 }
 
-/// The error in flight as code and message; call inside a catch block.
+/// Returns the error in flight as code and message; callable inside a catch block.
 std::pair<ErrorCode, std::string> current_error() noexcept;
 
 }  // namespace dpm

@@ -1,5 +1,5 @@
-// Treats subnormal numbers as zero on the current thread while it lives. They carry no information in a network, and
-// each operation on one costs a trap into microcode: a hundred times its normal price.
+// Treats subnormal numbers as zero on the current thread during its lifetime. Such numbers carry no information in a
+// network, and each operation on one costs a trap into microcode: a hundred times its normal price.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// A file that is read at given places.
+// A file that is read at given offsets.
 #pragma once
 
 #include <cstddef>
@@ -7,20 +7,21 @@
 
 namespace dpm {
 
-/// Open as long as it lives. It is read, not mapped: who shortens a mapped file ends the processes that look at it.
+/// A file that is open during the object's lifetime. It is read, not mapped: shortening a mapped file would end the
+/// processes that access it.
 class InputFile {
  public:
-  /// Throws Error(kFile) naming the file when it cannot be opened or is no regular file.
+  /// Opens the file. Throws Error(kFile) naming it when it cannot be opened or is no regular file.
   explicit InputFile(const std::string& path);
   ~InputFile();
   InputFile(const InputFile&) = delete;
   InputFile& operator=(const InputFile&) = delete;
 
-  /// Puts `bytes` bytes from `offset` on to `to`. Throws Error(kFileTruncated) when the file ends before,
+  /// Reads `bytes` bytes from `offset` on into `to`. Throws Error(kFileTruncated) when the file ends before,
   /// Error(kFile) when it cannot be read.
   void read(std::uint64_t offset, void* to, std::size_t bytes) const;
 
-  /// In bytes, when it was opened.
+  /// Size in bytes when the file was opened.
   [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
   [[nodiscard]] const std::string& path() const noexcept { return path_; }
 

@@ -1,4 +1,4 @@
-// The value in the middle, which a few measurements that went wrong do not move.
+// The median, which a few bad measurements do not move.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +7,7 @@
 
 namespace dpm {
 
-/// Of values, at least one; of an even number the larger one of the two in the middle.
+/// Returns the median of at least one value; for an even number, the larger of the two in the middle.
 inline double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());

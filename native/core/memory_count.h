@@ -1,4 +1,4 @@
-// How much memory a device has taken.
+// The amount of memory that a device has allocated.
 #pragma once
 
 #include <atomic>

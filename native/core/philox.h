@@ -31,8 +31,8 @@ DPM_HOST_DEVICE PhiloxWords philox4x32(std::uint32_t c0, std::uint32_t c1, std::
   return {{c0, c1, c2, c3}};
 }
 
-/// -ln((word + 0.5) * 2^-32) in float32, accurate near both ends: close to one the distance to one is taken from
-/// the integer, which float32 could not hold.
+/// Computes -ln((word + 0.5) * 2^-32) in float32, accurate near both ends: near one, the distance to one is taken from
+/// the integer, because float32 could not hold it.
 DPM_HOST_DEVICE float negative_log_uniform(std::uint32_t word) {
   const bool near_one = word >= 0xB504F333u;
   const float u = (static_cast<float>(near_one ? ~word : word) + 0.5F) * 0x1p-32F;

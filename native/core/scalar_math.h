@@ -36,7 +36,7 @@ DPM_HOST_DEVICE float exp(float x) {
   p = p * r + 1.6666665459e-1F;
   p = p * r + 5.0000001201e-1F;
   const float mantissa = p * (r * r) + r + 1.0F;
-  // The low bits of `shifted` are n: no conversion that a NaN would make undefined.
+  // The low bits of `shifted` are n; reading them avoids a float-to-integer conversion, which is undefined for NaN.
   const std::uint32_t exponent = static_cast<std::uint32_t>(float_bits(shifted)) << 23;
   return bits_float(static_cast<std::int32_t>(static_cast<std::uint32_t>(float_bits(mantissa)) + exponent));
 }
@@ -46,14 +46,14 @@ DPM_HOST_DEVICE float silu(float x) { return x / (1.0F + exp(-x)); }
 
 /// x tanh(ln(1 + e^x)), which is x n / (n + 2) with n = e^x (e^x + 2).
 DPM_HOST_DEVICE float mish(float x) {
-  // From 20 on the quotient is 1; e^x squared would overflow much later.
+  // The quotient is 1 from x = 20 on; the limit keeps e^x squared from overflowing for much larger x.
   const float power = exp(x < 20.0F ? x : 20.0F);
   const float n = power * (power + 2.0F);
   return x * (n / (n + 2.0F));
 }
 
-/// The normal distribution beyond z in [0, 20]: erfc(z / sqrt(2)) / 2, with an absolute error of erfc below 1.5e-7
-/// (Abramowitz and Stegun 1964, 7.1.26).
+/// The tail of the normal distribution beyond z in [0, 20]: erfc(z / sqrt(2)) / 2, with an absolute error of erfc below
+/// 1.5e-7 (Abramowitz and Stegun 1964, 7.1.26).
 DPM_HOST_DEVICE float normal_tail(float z) {
   const float t = 1.0F / (1.0F + 0.3275911F * 0.70710678118654752F * z);
   float p = 1.061405429F;
@@ -64,19 +64,19 @@ DPM_HOST_DEVICE float normal_tail(float z) {
   return 0.5F * (p * t * exp(-0.5F * z * z));
 }
 
-/// |x| up to 20, where the tail has long vanished: infinity times zero is no number.
+/// Limits |x| to 20, where the tail has long vanished, because infinity times zero would be NaN.
 DPM_HOST_DEVICE float limited_magnitude(float x) {
   const float magnitude = x < 0.0F ? -x : x;
   return magnitude > 20.0F ? 20.0F : magnitude;
 }
 
-/// x (1 + erf(x / sqrt(2))) / 2 as max(x, 0) less |x| times the tail.
+/// Computes x (1 + erf(x / sqrt(2))) / 2 as max(x, 0) - |x| * tail.
 DPM_HOST_DEVICE float gelu(float x) {
   const float z = limited_magnitude(x);
   return (x > 0.0F ? x : 0.0F) - z * normal_tail(z);
 }
 
-/// max(x, 0), NaN stays NaN.
+/// Computes max(x, 0); NaN stays NaN.
 DPM_HOST_DEVICE float relu(float x) { return x < 0.0F ? 0.0F : x; }
 
 /// Derivative of x * sigmoid(x).
@@ -105,8 +105,8 @@ DPM_HOST_DEVICE float gelu_slope(float x) {
 /// Derivative of max(x, 0); 0 at 0.
 DPM_HOST_DEVICE float relu_slope(float x) { return x > 0.0F ? 1.0F : 0.0F; }
 
-/// ln(1 + f) + e ln 2 for f in [sqrt(1/2) - 1, sqrt(2) - 1], relative error below 1.5e-7. The polynomial is the one of
-/// its degree whose largest relative error is least; without a quotient it takes half the time.
+/// Computes ln(1 + f) + e ln 2 for f in [sqrt(1/2) - 1, sqrt(2) - 1], with a relative error below 1.5e-7. The
+/// polynomial has the least maximum relative error for its degree; without a division it takes half the time.
 DPM_HOST_DEVICE float log1p_scaled(float f, float e) {
   float p = 8.700361102819443e-2F;
   p = p * f - 1.426747590303421e-1F;

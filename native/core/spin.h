@@ -1,4 +1,4 @@
-// Waiting without giving the processor away: waking a sleeping thread costs more than a small piece of work.
+// Waiting without yielding the processor: waking a sleeping thread costs more than a small piece of work.
 #pragma once
 
 #include <chrono>
@@ -7,8 +7,7 @@
 
 namespace dpm {
 
-/// Long enough to bridge the gap between two layers or two calls, short enough to leave the core to others when the
-/// engine idles.
+/// Time that bridges the gap between two layers or two calls, but leaves the core to others when the engine idles.
 constexpr std::chrono::microseconds kSpinTime{30};
 
 /// Waits for `done()` for at most kSpinTime; returns `done()`.

@@ -46,7 +46,7 @@ void ThreadPool::run(std::int64_t tasks, const void* context, Invoke invoke) {
   next_.store(0, std::memory_order_relaxed);
   state_.store((state_.load() & ~(kOpen | kActive)) + kGeneration + kOpen);
   if (sleeping_.load() > 0) {
-    // The lock orders this wake-up after a worker's last look at state_.
+    // The lock ensures that a worker either sees the new state_ or is already asleep and gets the wake-up.
     {
       const std::lock_guard<std::mutex> lock(mutex_);
     }

@@ -1,5 +1,5 @@
-// The engine's one thread pool: the calling thread takes part, tasks are drawn from a shared counter, and workers join
-// a region only when they get there, so one that the system preempts costs a task and not the whole region.
+// The engine's only thread pool: the calling thread takes part and tasks are drawn from a shared counter. Workers join
+// a region only when they get there, so a worker that the system preempts delays one task and not the whole region.
 #pragma once
 
 #include <atomic>
@@ -13,8 +13,8 @@ namespace dpm {
 
 class ThreadPool {
  public:
-  /// `threads` in all, the caller of `parallel_for` included; at least 1. Throws Error(kDevice) when the system gives
-  /// fewer, and as niceness_of_engines does.
+  /// Starts a pool of `threads` threads, at least 1, including the caller of `parallel_for`. Throws Error(kDevice) when
+  /// the system gives fewer, and as niceness_of_engines does.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -48,12 +48,12 @@ class ThreadPool {
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  // One parallel region: valid while the open bit of state_ is set or a worker is active in it.
+  // A parallel region, valid while the open bit of state_ is set or a worker is active in it.
   const void* context_ = nullptr;
   Invoke invoke_ = nullptr;
   std::int64_t tasks_ = 0;
   alignas(64) std::atomic<std::int64_t> next_{0};
-  // generation << 17 | open << 16 | active workers
+  // state bits: generation << 17 | open << 16 | active workers
   alignas(64) std::atomic<std::uint64_t> state_{0};
   std::atomic<bool> stop_{false};
   std::atomic<int> sleeping_{0};
