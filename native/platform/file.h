@@ -1,4 +1,4 @@
-// Files that are read at given places.
+// Files that are read at given offsets.
 #pragma once
 
 #include <cstddef>
@@ -7,23 +7,23 @@
 
 namespace dpm::platform {
 
-/// A file, or why there is none.
+/// A file, or the reason why it could not be opened.
 struct OpenedFile {
   std::intptr_t handle = -1;
   std::uint64_t size = 0;
-  /// Empty where it is open.
+  /// Reason of the failure; empty where the file is open.
   std::string problem;
-  /// It is there but no regular file.
+  /// Whether the path exists but is no regular file.
   bool is_irregular = false;
 };
 
-/// Opens a file for reading without waiting for anybody, whatever it is; `path` is UTF-8. `close_file` follows where it
-/// is open.
+/// Opens a file for reading, without blocking even if it is a pipe; `path` is UTF-8. Where it is open, the caller calls
+/// `close_file`.
 OpenedFile open_file(const std::string& path);
 void close_file(std::intptr_t handle) noexcept;
 
-/// Reads up to `bytes` bytes, at most 1 GiB, from `offset` on; returns how many, 0 at the end. Throws
-/// std::runtime_error saying why not, in UTF-8.
+/// Reads up to `bytes` bytes, at most 1 GiB, from `offset` on; returns the number of bytes read, 0 at the end. Throws
+/// std::runtime_error with the reason in UTF-8.
 std::size_t read_at(std::intptr_t handle, std::uint64_t offset, void* to, std::size_t bytes);
 
 }  // namespace dpm::platform

@@ -22,11 +22,11 @@ bool has(std::uint64_t bits, std::initializer_list<int> wanted) {
 
 InstructionSets instruction_sets_of(const ProcessorReport& report) {
   InstructionSets sets;
-  // Leaf 1: FMA, XGETBV is allowed, AVX. XCR0: SSE and AVX, the masks and both halves of AVX-512, tiles and their
+  // Leaf 1 has FMA, XGETBV allowed, AVX. XCR0 has SSE and AVX, the masks and both halves of AVX-512, tiles and their
   // shapes.
   const bool avx = has(report.leaf1_ecx, {27, 28}) && has(report.kept_registers, {1, 2});
   sets.avx2 = avx && has(report.leaf1_ecx, {12}) && has(report.leaf7_ebx, {5});
-  // Leaf 7: AVX-512 F, DQ, BW, VL.
+  // Leaf 7 has AVX-512 F, DQ, BW, VL.
   sets.avx512 = sets.avx2 && has(report.leaf7_ebx, {16, 17, 30, 31}) && has(report.kept_registers, {5, 6, 7});
   sets.avx512_bf16 = sets.avx512 && has(report.leaf7_1_eax, {5});
   sets.amx_bf16 = sets.avx512_bf16 && has(report.leaf7_edx, {22, 24}) && has(report.kept_registers, {17, 18});

@@ -1,26 +1,26 @@
-// Shared libraries that are opened while the program runs. None is ever closed.
+// Shared libraries that are opened while the program runs and never closed.
 #pragma once
 
 #include <string>
 
 namespace dpm::platform {
 
-/// A library, or why there is none.
+/// A library, or the reason why it could not be opened.
 struct OpenedLibrary {
   void* handle = nullptr;
   std::string problem;
 };
 
-/// Opens a library with all that it needs, and shows its symbols to nobody else. `path` is UTF-8; without a folder the
-/// system looks for it.
+/// Opens a library with its dependencies, with symbols visible to no other library. `path` is UTF-8; the system
+/// searches for a name without a folder.
 OpenedLibrary open_library(const std::string& path);
-/// The address of `name`, null where the library has none such.
+/// Returns the address of `name`, null where the library does not have it.
 void* find_symbol(void* library, const char* name);
 
-/// The library of NVIDIA's driver; null on systems that this package has no CUDA device for.
+/// Name of NVIDIA's driver library; null on systems for which this package has no CUDA device.
 const char* cuda_driver();
 
-/// Of the library or program that holds this function, as UTF-8; `.` where it is not known.
+/// Returns the directory of the library or program that holds this function, as UTF-8; `.` where it is unknown.
 std::string directory_of(const void* function);
 
 }  // namespace dpm::platform

@@ -1,4 +1,4 @@
-// What differs between processors beside their kernels.
+// Differences between processors outside the kernels.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace dpm::platform {
 
-/// For loops that wait for another thread.
+/// Relaxes the processor in loops that wait for another thread.
 inline void relax_processor() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -18,10 +18,9 @@ inline void relax_processor() {
 #endif
 }
 
-/// The register that says how this thread computes with floats, and the bits of it that make zeros of subnormal
-/// numbers.
+/// The register with this thread's floating-point mode, and its bits that turn subnormal numbers into zeros.
 #if defined(__x86_64__)
-inline constexpr std::uint64_t kFlushSubnormals = 0x8040;  // results and operands
+inline constexpr std::uint64_t kFlushSubnormals = 0x8040;  // bits for results and operands
 inline std::uint64_t float_control() { return _mm_getcsr(); }
 inline void set_float_control(std::uint64_t state) { _mm_setcsr(static_cast<unsigned>(state)); }
 #elif defined(__aarch64__)
@@ -38,10 +37,11 @@ inline std::uint64_t float_control() { return 0; }
 inline void set_float_control(std::uint64_t /*state*/) {}
 #endif
 
-/// Whether the system lets this process use the tile registers of AMX, on a processor that has them: they are so large
-/// that it wants to be asked. Where nobody can be asked they are not used.
+/// Whether the system lets this process use the tile registers of AMX, on a processor that has them. They are so large
+/// that the system requires a request; where there is no way to request them they are not used.
 bool may_use_tiles();
-/// Whether the system keeps AVX-512's registers for a thread once it has used them, and does not say so before.
+/// Whether the system keeps AVX-512's registers for a thread only once it has used them, and does not report them
+/// before.
 bool keeps_avx512_from_first_use();
 
 }  // namespace dpm::platform

@@ -10,7 +10,7 @@
 
 namespace dpm::platform {
 
-/// The system makes large pages of its own accord, or not.
+/// Nothing to advise: the system decides itself whether it uses large pages.
 void advise_huge_pages(void* /*memory*/, std::size_t /*bytes*/) noexcept {}
 
 const char* cuda_driver() { return nullptr; }

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kNicest = 19;
 
-/// struct sched_attr of the kernel, for which the C library has no header.
+/// The kernel's struct sched_attr, for which the C library has no header.
 struct SchedulingAttributes {
   std::uint32_t size;
   std::uint32_t policy;
@@ -26,7 +26,8 @@ struct SchedulingAttributes {
   std::uint64_t period;
 };
 
-/// The scheduler runs whoever has the earliest virtual deadline, which lies this far ahead; the usual is 1 to 3 ms.
+/// Distance of this thread's virtual deadline; the usual is 1 to 3 ms. The scheduler runs the thread with the earliest
+/// deadline.
 constexpr std::uint64_t kSliceNanoseconds = 20'000'000;
 
 }  // namespace
@@ -41,10 +42,10 @@ int available_processors() {
 void yield_to_short_work(int niceness) {
   SchedulingAttributes attributes{};
   attributes.size = sizeof attributes;
-  // The policy stays what it is. A request that is refused changes nothing, and nobody needs to know.
+  // The policy is left unchanged. A refused request has no effect and is not reported.
   if (syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) != 0) return;
-  // A thread begins as nice as the one that made it, which may be an engine's, too. The process is as nice as its main
-  // thread.
+  // A new thread inherits the niceness of its creator, which may be an engine's thread, so the process's niceness is
+  // read from its main thread.
   const int own = getpriority(PRIO_PROCESS, static_cast<id_t>(getpid()));
   attributes.nice = std::max(attributes.nice, std::min(own + niceness, kNicest));
   attributes.runtime = kSliceNanoseconds;

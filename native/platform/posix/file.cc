@@ -12,7 +12,7 @@ namespace dpm::platform {
 
 OpenedFile open_file(const std::string& path) {
   OpenedFile file;
-  // Opening a pipe would wait for whoever writes to it.
+  // Opening a pipe would otherwise wait for a writer.
   const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) {
     file.problem = std::strerror(errno);

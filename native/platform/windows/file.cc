@@ -16,7 +16,7 @@ HANDLE handle_of(std::intptr_t handle) { return reinterpret_cast<HANDLE>(handle)
 OpenedFile open_file(const std::string& path) {
   OpenedFile file;
   constexpr DWORD kShared = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
-  // Of a folder there is a handle only with backup semantics; it is told from a file by its attributes.
+  // Backup semantics are needed to get a handle for a folder, which is then told from a file by its attributes.
   HANDLE handle = CreateFileW(to_wide(path).c_str(), GENERIC_READ, kShared, nullptr, OPEN_EXISTING,
                               FILE_FLAG_BACKUP_SEMANTICS, nullptr);
   if (handle == INVALID_HANDLE_VALUE) {

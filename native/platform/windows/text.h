@@ -1,4 +1,4 @@
-// UTF-8 of ours and the system's UTF-16.
+// Conversion between UTF-8 and the system's UTF-16.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@ namespace dpm::platform {
 
 std::wstring to_wide(const std::string& text);
 std::string to_utf8(const std::wstring& text);
-/// What the system says of an error, without the end of the line.
+/// Returns the system's message for an error, without the end of the line.
 std::string message_of(unsigned long error);
 
 }  // namespace dpm::platform

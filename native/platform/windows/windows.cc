@@ -16,16 +16,16 @@ void* allocate_aligned(std::size_t alignment, std::size_t bytes) noexcept { retu
 
 void free_aligned(void* memory) noexcept { _aligned_free(memory); }
 
-/// Large pages are a privilege that few accounts have.
+/// Nothing to advise: large pages are a privilege that few accounts have.
 void advise_huge_pages(void* /*memory*/, std::size_t /*bytes*/) noexcept {}
 
 OpenedLibrary open_library(const std::string& path) {
   const bool has_folder = path.find_first_of("/\\") != std::string::npos;
-  // What a plug-in needs is looked for in its own folder, too, and never in the current one.
+  // The dependencies of a plug-in are also searched in its own folder, and never in the current one.
   const DWORD flags = LOAD_LIBRARY_SEARCH_DEFAULT_DIRS | (has_folder ? LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR : 0);
   std::wstring wide = to_wide(path);
   if (has_folder) {
-    // The folder that is searched has to be known as a whole.
+    // The search in a folder requires its full path.
     std::wstring whole(GetFullPathNameW(wide.c_str(), 0, nullptr, nullptr), L'\0');
     whole.resize(GetFullPathNameW(wide.c_str(), static_cast<DWORD>(whole.size()), whole.data(), nullptr));
     wide = whole;
@@ -47,7 +47,7 @@ std::string directory_of(const void* function) {
   if (GetModuleHandleExW(kOfAddress, static_cast<LPCWSTR>(function), &library) == 0) return ".";
   std::wstring path(MAX_PATH, L'\0');
   DWORD length = 0;
-  // It is cut off where there is no room for it.
+  // The path is cut off where the buffer is too small.
   while ((length = GetModuleFileNameW(library, path.data(), static_cast<DWORD>(path.size()))) == path.size()) {
     path.resize(2 * path.size());
   }
@@ -56,7 +56,7 @@ std::string directory_of(const void* function) {
   return slash == std::wstring::npos ? "." : to_utf8(path.substr(0, slash));
 }
 
-/// Of this process's group of processors, as all threads are unless they are moved.
+/// Counts the processors of this process's group, where all threads run unless they are moved.
 int available_processors() {
   DWORD_PTR own = 0;
   DWORD_PTR system = 0;
@@ -70,7 +70,7 @@ void yield_to_short_work(int niceness) {
   if (niceness > 0) SetThreadPriority(GetCurrentThread(), THREAD_PRIORITY_BELOW_NORMAL);
 }
 
-/// From Windows 11 on.
+/// Tiles are available from Windows 11 on.
 bool may_use_tiles() {
   using Enable = BOOL(WINAPI*)(DWORD64);
   constexpr DWORD64 kTileData = DWORD64{1} << 18;
