@@ -10,8 +10,8 @@
 namespace dpm {
 
 std::uint64_t digest_of(const void* data, std::size_t bytes) noexcept {
-  // Each step is one to one in the word and in the lane. Four lanes, because one would wait for its own
-  // multiplications.
+  // Each step is one-to-one in the word and in the lane. There are four lanes, because a single one would wait for its
+  // own multiplications.
   constexpr std::uint64_t kFactor = 0x9e3779b97f4a7c15ULL;
   constexpr std::size_t kLanes = 4;
   constexpr std::size_t kBlock = kLanes * sizeof(std::uint64_t);

@@ -1,4 +1,4 @@
-// What was read of a network's weights, to know a file that was changed since.
+// Digests of a network's weights as they were read, to detect files that have changed since.
 #pragma once
 
 #include <cstddef>
@@ -10,11 +10,11 @@
 
 namespace dpm {
 
-/// 64 bits of `bytes` bytes; two contents that differ within one aligned word of 8 bytes never have the same. For
-/// telling what has changed, not for keeping out who means harm.
+/// Returns a 64-bit digest of `bytes` bytes; two contents that differ within one aligned word of 8 bytes never have the
+/// same. It detects changes, but is no protection against attacks.
 std::uint64_t digest_of(const void* data, std::size_t bytes) noexcept;
 
-/// The bytes of a weight, where they were read.
+/// The bytes of a weight, and the place in a file that they were read from.
 struct WeightBytes {
   const std::string& file;
   std::uint64_t offset = 0;
@@ -22,12 +22,12 @@ struct WeightBytes {
   std::size_t bytes = 0;
 };
 
-/// Of each weight the digest of its bytes when they were first read. A network and what is read later from the same
-/// files, its derivatives and second outputs, share one; from any thread.
+/// Digests of each weight's bytes at the first reading. A network shares one with its derivatives and second outputs,
+/// which are read later from the same files. Usable from any thread.
 class WeightDigests {
  public:
-  /// Keeps the digest of what is read for the first time. Throws Error(kFile) naming file and weight where it was
-  /// another one before.
+  /// Stores the digest of a weight at its first reading. Throws Error(kFile) naming file and weight when the digest
+  /// differs later.
   void note(const std::string& weight, const WeightBytes& read);
 
  private:

@@ -22,7 +22,7 @@ std::uint64_t product(const WeightLocation& location, const std::vector<std::int
   return elements;
 }
 
-/// Elements from the first to the last that the tensor reads.
+/// Number of elements from the first to the last that the tensor reads.
 std::uint64_t extent(const WeightLocation& location, std::uint64_t elements) {
   const auto& [dims, strides] = std::tie(location.view_dims, location.view_strides);
   if (dims.empty()) return elements;

@@ -15,26 +15,27 @@
 
 namespace dpm {
 
-/// Where a weight lies; checked when it is added.
+/// The place of a weight, checked when it is added.
 struct WeightLocation {
   std::string name;
   std::size_t file = 0;
   DType dtype = DType::kFloat32;
   std::vector<std::int64_t> shape;
   std::uint64_t offset = 0;
-  /// Bytes from `offset` on that belong to it: with a view those it is picked from.
+  /// Number of bytes from `offset` on that belong to the weight, with a view those that it picks from.
   std::uint64_t bytes = 0;
-  /// How its elements lie where not row-major: in the row-major order of these dimensions, strides in elements.
+  /// Layout of the elements where it is not row-major: the row-major order of these dimensions, with strides in
+  /// elements.
   std::vector<std::int64_t> view_dims = {};
   std::vector<std::int64_t> view_strides = {};
-  /// The elements of a constant that lies in no file and is no parameter, row-major.
+  /// Elements, in row-major order, of a constant that is neither in a file nor a parameter.
   std::vector<float> given = {};
 };
 
 class Weights {
  public:
-  /// @param check_wanted Called before a weight is read; it throws when nobody wants it any more.
-  /// @param digests What was read of the same files before.
+  /// @param check_wanted Called before a weight is read; throws when the weight is no longer wanted.
+  /// @param digests Digests of weights read before from the same files.
   explicit Weights(
       std::function<void()> check_wanted = [] {},
       std::shared_ptr<WeightDigests> digests = std::make_shared<WeightDigests>())
@@ -42,11 +43,11 @@ class Weights {
 
   /// Opens a file. Throws Error(kFile).
   void add_file(const std::string& path);
-  /// Throws Error(kTensorShape) when shape, view, dtype and bytes or the given elements disagree,
+  /// Adds a weight. Throws Error(kTensorShape) when shape, view, dtype and bytes or the given elements disagree,
   /// Error(kFileTruncated) when the file is shorter.
   void add(const WeightLocation& location);
-  /// One whose `read` throws Error(kFileTruncated) when its file has become shorter, Error(kFile) when its bytes are
-  /// others than when they were first read. Throws Error(kTensorMissing).
+  /// Returns the constant of a weight. Its `read` throws Error(kFileTruncated) when its file has become shorter,
+  /// Error(kFile) when its bytes differ from the first reading. Throws Error(kTensorMissing).
   [[nodiscard]] const graph::Constant& get(const std::string& name) const;
   [[nodiscard]] std::uint64_t parameters() const { return parameters_; }
 
