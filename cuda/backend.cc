@@ -15,9 +15,9 @@
 namespace dpm::cuda {
 namespace {
 
-/// Kernels are compiled from this architecture on: it is the first whose tensor cores multiply bfloat16 numbers.
+/// Oldest architecture that kernels are compiled for: the first whose tensor cores multiply bfloat16 numbers.
 constexpr int kOldestMajor = 8;
-/// Higher than the cpu's, so that `auto` prefers a card.
+/// Score above the CPU's, so that `auto` prefers a GPU.
 constexpr int kScore = 100;
 
 struct NoSuchCard : Error {
@@ -31,17 +31,17 @@ std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
-/// The CUDA that this plug-in was built with.
+/// Returns the major version of the CUDA that this plug-in was built with.
 int own_major() {
   int runtime = 0;
   check_cuda(cudaRuntimeGetVersion(&runtime), "asking for the runtime's version");
   return runtime / 1000;
 }
 
-/// NVIDIA's first driver for each CUDA; any later one serves it, too.
+/// Returns NVIDIA's first driver for a CUDA version; any later driver also supports it.
 std::string oldest_driver(int major) { return major >= 13 ? "R580" : "R525"; }
 
-/// Throws why there are no cards for `index` to be one of.
+/// Throws the reason why there is no GPU `index`.
 [[noreturn]] void refuse(cudaError_t error, int index) {
   (void)cudaGetLastError();
   std::string why = std::string("there is no card: ") + cudaGetErrorString(error);
@@ -57,7 +57,7 @@ std::string oldest_driver(int major) { return major >= 13 ? "R580" : "R525"; }
   throw Error(ErrorCode::kDevice, why);
 }
 
-/// Properties of card `index`. Throws Error(kDevice) saying why it cannot be used.
+/// Returns the properties of GPU `index`. Throws Error(kDevice) with the reason why it cannot be used.
 cudaDeviceProp usable_card(int index) {
   int count = 0;
   const cudaError_t error = cudaGetDeviceCount(&count);
@@ -89,7 +89,7 @@ DeviceSettings settings_of(const dpm_open_options& options) {
   return settings;
 }
 
-/// What this device does behind the entries of its table.
+/// The CUDA device's functions behind the entries of its table.
 struct Own {
   using Handle = cuda::Handle;
   static constexpr const char* kName = "cuda";

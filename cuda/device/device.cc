@@ -8,7 +8,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// Bytes that one product may use as scratch memory: some algorithms of cuDNN would take gigabytes for little gain.
+/// Limit of scratch memory for one product, in bytes: some algorithms of cuDNN would take gigabytes for little gain.
 std::int64_t workspace_limit(const DeviceSettings& settings) {
   constexpr std::uint64_t kLimit = std::uint64_t{1} << 30;
   constexpr std::uint64_t kShare = 16;
@@ -29,7 +29,8 @@ Device::Device(const DeviceSettings& chosen, const std::string& card)
 
 Device::~Device() {
   free_buried();
-  // The last copies still read what is pinned. After a failure of the card nobody does.
+  // The last copies still read pinned memory, so they are waited for. After a failure of the GPU nothing reads it any
+  // more.
   (void)cudaStreamSynchronize(stream.get());
 }
 

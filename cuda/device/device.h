@@ -1,4 +1,4 @@
-// An opened card: its stream, its memory, its products, and whether it still works.
+// An opened GPU: its stream, its memory, its products, and whether it still works.
 #pragma once
 
 #include <atomic>
@@ -24,10 +24,10 @@
 
 namespace dpm::cuda {
 
-/// What a device was opened with.
+/// Settings that a device was opened with.
 struct DeviceSettings {
   int index = 0;
-  std::uint64_t card_memory = 0;  ///< bytes
+  std::uint64_t card_memory = 0;  ///< memory of the GPU in bytes
   DType dtype = DType::kFloat32;
   bool tf32 = false;
   bool autotune = false;
@@ -35,13 +35,13 @@ struct DeviceSettings {
   Switches switches;
 };
 
-/// Bytes of released memory that are kept for later.
+/// Maximum of released memory that is kept for later, in bytes.
 constexpr std::size_t most_kept(const DeviceSettings& settings) {
   constexpr std::uint64_t kShare = 8;
   return static_cast<std::size_t>(settings.card_memory / kShare);
 }
 
-/// Something of a device that any thread may give up.
+/// An object of a device that any thread may release.
 class Buried {
  public:
   Buried() = default;
@@ -55,7 +55,7 @@ class Buried {
 };
 
 struct Device {
-  /// On the current device, which has to be `settings.index`.
+  /// Opens the current device, which has to be `settings.index`.
   Device(const DeviceSettings& chosen, const std::string& card);
   ~Device();
   Device(const Device&) = delete;
@@ -64,14 +64,14 @@ struct Device {
   const DeviceSettings settings;
   MemoryCount memory;
   Stream stream;
-  /// For what may run beside the work of `stream`, which waits for it.
+  /// Stream for work beside that of `stream`, which waits for it.
   Stream side;
   MemoryPool pool{most_kept(settings)};
   Staging staging;
   TransferPool transfers;
   Statistics statistics;
   std::string products_description;
-  /// Null: our own kernels do everything.
+  /// The vendor library's products; null: our own kernels do everything.
   std::unique_ptr<Products> products;
   /// The samples of the update in progress, and their thresholds for dynamic clipping.
   DeviceMemory update_samples;
@@ -79,19 +79,19 @@ struct Device {
   DeviceMemory reductions;
   DeviceMemory levels;
 
-  /// Memory of the card; what is kept for later is given up for it. Throws Error(kOutOfMemory).
+  /// Allocates memory of the GPU, freeing kept memory if necessary. Throws Error(kOutOfMemory).
   DeviceMemory allocate(std::size_t bytes);
-  /// Gives up what is kept for later.
+  /// Frees the memory that is kept for later.
   void trim();
-  /// Keeps what another thread has given up until the device's own next comes by: freeing memory of a card waits for
-  /// all its work. Allocates nothing.
+  /// Stores an object that another thread has released until the device's own thread frees it: freeing memory of a GPU
+  /// waits for all its work. Allocates nothing.
   void bury(std::unique_ptr<Buried> thing) noexcept;
-  /// Frees that, the first first: executables go before their networks.
+  /// Frees the buried objects in their order, so that executables go before their networks.
   void free_buried() noexcept;
 
-  /// Throws Error(kDevice) once the card has failed.
+  /// Throws Error(kDevice) once the GPU has failed.
   void check_alive() const;
-  /// Remembers an error after which the card's context is of no use.
+  /// Stores an error after which the GPU's context is unusable.
   void note_failure(const std::string& text);
 
  private:
@@ -111,11 +111,11 @@ struct Network;
 struct Executable;
 using Handle = Handles<Device, Buffer, Network, Executable, Transfer>;
 
-/// Makes card `index` the one this thread's CUDA calls go to.
+/// Makes GPU `index` current for this thread's CUDA calls.
 void make_current(int index);
 
-/// Runs `body` with the card current on this thread; what it throws becomes the returned status and `message`. After an
-/// error of the card itself nothing more is run on it: its context stays broken until the process ends.
+/// Runs `body` with the GPU current on this thread; exceptions become the returned status and `message`. After an error
+/// of the GPU itself nothing more is run on it: its context stays broken until the process ends.
 template <typename Body>
 dpm_status on_device(Device& device, dpm_message* message, const Body& body) noexcept {
   return guarded(message, [&] {
@@ -130,8 +130,9 @@ dpm_status on_device(Device& device, dpm_message* message, const Body& body) noe
   });
 }
 
-/// Replaces `memory` by at least `bytes`, if it has fewer. Its contents are lost then; where there is no memory it
-/// stays as it was. What captured graphs name is not to be replaced but with them, or is part of their key.
+/// Replaces `memory` by at least `bytes`, if it has fewer. Its contents are then lost; if the allocation fails, it
+/// stays as it was. Memory that captured graphs refer to may only be replaced together with these graphs, or is part of
+/// their key.
 void ensure(Device& device, DeviceMemory& memory, std::size_t bytes);
 
 }  // namespace dpm::cuda

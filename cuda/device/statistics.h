@@ -1,4 +1,4 @@
-// What a device tells about its work; may be read while another thread does that work.
+// Statistics of a device's work, which may be read while another thread does that work.
 #pragma once
 
 #include <mutex>

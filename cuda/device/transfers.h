@@ -1,4 +1,4 @@
-// Elements on their way to the host while the card goes on.
+// Copies of elements to the host while the GPU continues its work.
 #pragma once
 
 #include <cstddef>
@@ -11,29 +11,29 @@
 
 namespace dpm::cuda {
 
-/// A piece of pinned memory and when it is filled.
+/// A piece of pinned memory and the event of its being filled.
 struct Transfer {
   explicit Transfer(std::size_t bytes) : memory(bytes) {}
 
-  /// Queues the copy of `bytes` bytes of the card's memory.
+  /// Queues a copy of `bytes` bytes of the GPU's memory.
   void begin(const Stream& stream, const void* source, std::size_t bytes);
 
   PinnedMemory memory;
   Event end{EventUse::kWaiting};
 };
 
-/// Keeps those that have ended for others of at most their size: pinning memory takes long. Calls from several threads
-/// are safe.
+/// A pool that keeps ended transfers for later ones of at most their size, because pinning memory takes long. Calls
+/// from several threads are safe.
 class TransferPool {
  public:
-  /// One of at least `bytes` bytes, which an earlier copy may not have filled yet: the next one of the same stream
-  /// comes after it.
+  /// Takes a transfer of at least `bytes` bytes. An earlier copy may still be filling it; the next copy of the same
+  /// stream comes after that.
   std::unique_ptr<Transfer> take(std::size_t bytes);
   void give(std::unique_ptr<Transfer> transfer) noexcept;
 
  private:
   std::mutex mutex_;
-  /// The smallest first; there is room for all that were made.
+  /// Kept transfers, smallest first, with room for all that were made.
   std::vector<std::unique_ptr<Transfer>> kept_;
   std::size_t made_ = 0;
 };

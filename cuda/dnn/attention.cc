@@ -10,7 +10,7 @@
 namespace dpm::cuda {
 namespace {
 
-// 9.13.0 has attention as one operation, which its own front end does not use yet.
+// Version 9.13.0 has attention as one operation, which cuDNN's own front end does not use yet.
 constexpr std::size_t kFirstVersion = 91301;
 constexpr int kWidestHead = 256;
 
@@ -26,7 +26,7 @@ void check_problem(const CudnnLibrary& library, const AttentionProblem& p) {
   if (library.version < kFirstVersion) unsupported("attention needs cuDNN 9.13.1");
   if (p.dtype == DType::kFloat32) unsupported("cuDNN's attention computes 16-bit types only");
   if (p.width % 8 != 0 || p.width > kWidestHead) unsupported("cuDNN's attention has no head this wide");
-  // Rows are read 16 bytes at a time.
+  // Rows are read in accesses of 16 bytes.
   if (std::any_of(strides.begin(), strides.end(), [](std::int64_t stride) { return stride % 8 != 0; })) {
     unsupported("cuDNN's attention needs token strides that are multiples of 8");
   }

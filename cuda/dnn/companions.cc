@@ -44,7 +44,7 @@ bool open_companion(const Loader& loader, const std::vector<fs::path>& folders, 
 std::string open_companions(const Environment& environment, const Loader& loader, const std::string& folder,
                             int major) {
   const std::vector<fs::path> folders = companion_folders(environment, folder, major);
-  // Not every version needs NVRTC, and one that does says so in a status.
+  // Only some versions need NVRTC, and those report its absence in a status.
   open_companion(loader, folders, "libnvrtc.so." + std::to_string(major));
   const std::string needed = "libcublasLt.so." + std::to_string(major);
   return open_companion(loader, folders, needed) ? "" : needed;

@@ -12,7 +12,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// The list of addresses of one run.
+/// The list of addresses for one run.
 class Addresses {
  public:
   void add(std::int64_t id, const void* address, std::int64_t alignment) {
@@ -44,7 +44,7 @@ Convolution::Convolution(const CudnnLibrary& library, const ConvolutionProblem& 
 
 void Convolution::keep_fastest(std::vector<ConvolutionCandidate> others, const ConvolutionTimer& timer,
                                std::vector<MeasuredCandidate>* measured) {
-  // A plan that fails when it runs counts as endlessly slow.
+  // A plan that fails when it runs counts as infinitely slow.
   bool no_memory = false;
   const auto seconds = [&]() {
     double taken = HUGE_VAL;
@@ -68,7 +68,7 @@ void Convolution::keep_fastest(std::vector<ConvolutionCandidate> others, const C
       std::swap(candidate_, other);
     }
   }
-  // Without memory for a trial the first plan is still the expected best.
+  // Without memory for a trial the first plan is still expected to be the best.
   if (best == HUGE_VAL && !no_memory) {
     throw Error(ErrorCode::kUnsupported, "no plan of cuDNN runs for " + problem_key(problem_));
   }

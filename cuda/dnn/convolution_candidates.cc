@@ -10,10 +10,10 @@ namespace dpm::cuda {
 namespace {
 
 constexpr std::size_t kMostBare = 8;
-/// Each may take seconds to compile.
+/// Limit of joined plans, each of which may take seconds to compile.
 constexpr std::size_t kMostJoined = 3;
 
-/// A graph that is asked for: what is joined and where it is written.
+/// A form of the graph: the joined parts and the place of the output.
 struct Form {
   unsigned parts = 0;
   bool packed = false;
@@ -39,7 +39,7 @@ class Finder {
     if (!is_gradient() && (options_.all || options_.joined)) {
       add_longest_chain(options_.joined.value_or(kAllParts));
     }
-    // An engine that compiles is still better than none.
+    // An engine that compiles its kernel is still better than none.
     if (found_.empty()) add({0, false, is_gradient()}, 1, false);
   }
 
@@ -48,11 +48,11 @@ class Finder {
  private:
   static constexpr unsigned kAllParts = kPartBias | kPartResidual | kPartScale | kPartSilu;
 
-  /// Convolutions of cuDNN read their inputs as they lie.
+  /// Whether the convolution is a data gradient: convolutions of cuDNN cannot insert zeros into their input.
   [[nodiscard]] bool is_gradient() const { return problem_.zero_upsample; }
   [[nodiscard]] bool is_strided() const { return problem_.out_pixel_stride != problem_.out_channels; }
 
-  /// The graph, or nothing when cuDNN has no such graph.
+  /// Makes the graph; empty when cuDNN has no such graph.
   [[nodiscard]] std::optional<Descriptor> graph_of(const Form& form) const {
     ConvolutionProblem problem = problem_;
     if (form.packed) problem.out_pixel_stride = problem.out_channels;
@@ -65,7 +65,7 @@ class Finder {
     }
   }
 
-  /// Whether there were any.
+  /// Adds plans of a form; returns whether there were any.
   bool add(const Form& form, std::size_t limit, bool precompiled) {
     const std::optional<Descriptor> graph = graph_of(form);
     if (!graph) return false;
@@ -76,8 +76,8 @@ class Finder {
     return !plans.empty();
   }
 
-  /// All wanted parts within `allowed`, or else without their last, and so on: what is left must come after what is
-  /// joined.
+  /// Adds the longest chain that cuDNN supports within `allowed`: all wanted parts, or else without the last one, and
+  /// so on, because the rest must come after the joined parts.
   void add_longest_chain(unsigned allowed) {
     unsigned parts = wanted_parts(problem_);
     for (const unsigned last : {0U, unsigned{kPartSilu}, unsigned{kPartScale}, unsigned{kPartResidual}}) {
@@ -87,7 +87,7 @@ class Finder {
     }
   }
 
-  /// Whether the remembered candidate is still possible.
+  /// Restores the remembered candidate; returns false where it is no longer possible.
   bool restore() {
     const std::size_t slash = options_.remembered.find('/');
     if (slash == std::string::npos) return false;
@@ -101,7 +101,7 @@ class Finder {
     return !found_.empty();
   }
 
-  /// The form of this name, if the problem has it.
+  /// Returns the form of this name, if the problem has it.
   [[nodiscard]] std::optional<Form> form_of(const std::string& name) const {
     unsigned parts = is_gradient() ? 0 : wanted_parts(problem_);
     for (const unsigned last :

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::int64_t kFirstVirtualId = 100;
 
-/// A dense or strided NHWC image as cuDNN's (batch, channels, height, width).
+/// Describes a dense or strided NHWC image as cuDNN's (batch, channels, height, width).
 TensorSpec image(const char* what, std::int64_t id, std::array<std::int64_t, 4> nchw, std::int64_t pixel_stride,
                  DType dtype) {
   const std::int64_t row = nchw[3] * pixel_stride;
@@ -25,7 +25,7 @@ TensorSpec image(const char* what, std::int64_t id, std::array<std::int64_t, 4> 
           .alignment = image_alignment(pixel_stride, dtype)};
 }
 
-/// The input of the problem.
+/// Describes the input of the problem.
 TensorSpec input_of(const ConvolutionProblem& p) {
   return image("input tensor", kTensorX, {p.batch, p.in_channels, p.in_height, p.in_width}, p.in_pixel_stride, p.dtype);
 }
@@ -35,7 +35,7 @@ TensorSpec output_of(const ConvolutionProblem& p) {
                p.dtype);
 }
 
-/// (to, ky, kx, from) in memory.
+/// Describes weights that are (to, ky, kx, from) in memory.
 TensorSpec weights(const ConvolutionProblem& p, int to, int from) {
   return image("weight tensor", kTensorW, {to, from, p.kernel, p.kernel}, from, p.dtype);
 }
@@ -58,7 +58,7 @@ Descriptor convolution_kind(const CudnnLibrary& library, const AdjointConvolutio
   return kind;
 }
 
-/// What cuDNN calls the parts of a convolution of one direction.
+/// cuDNN's names of the parts of a convolution of one direction.
 struct ConvolutionNames {
   const char* what;
   cudnnBackendDescriptorType_t operation;
@@ -95,7 +95,7 @@ Descriptor convolution_operation(const CudnnLibrary& library, const ConvolutionN
   return operation;
 }
 
-/// Adds operations one after another; each but the last writes a float32 tensor that is never in memory.
+/// A builder that adds operations one after another; each but the last writes a float32 tensor that is never in memory.
 class GraphBuilder {
  public:
   GraphBuilder(const CudnnLibrary& library, const ConvolutionProblem& problem, unsigned parts)
@@ -139,7 +139,7 @@ class GraphBuilder {
   Descriptor finish(const PlanTarget& target) { return make_graph(library_, operations_, target); }
 
  private:
-  /// What the coming operation writes: the output when no part is left after it.
+  /// Returns the tensor that the next operation writes: the output when no part is left after it.
   Descriptor next_value() {
     TensorSpec spec = output_of(problem_);
     if (parts_left_ != 0) {

@@ -1,4 +1,4 @@
-// The cuDNN graph of a convolution and of what follows it.
+// The cuDNN graph of a convolution and the following operations.
 #pragma once
 
 #include "cuda/dnn/plan.h"
@@ -9,23 +9,24 @@ namespace dpm::cuda {
 /// Ids of the graph's tensors in memory.
 enum ConvolutionTensor : std::int64_t {
   kTensorX = 1,
-  kTensorW = 2,  ///< in the order that the graph wants
+  kTensorW = 2,  ///< weights, in the order that the graph requires
   kTensorBias = 3,
   kTensorResidual = 4,
   kTensorScale = 5,
   kTensorOut = 6,
 };
 
-/// Bytes that the address of an image with this pixel stride must be a multiple of, at most 16.
+/// Returns the alignment in bytes, at most 16, that the address of an image with this pixel stride needs.
 std::int64_t image_alignment(std::int64_t pixel_stride, DType dtype);
 
-/// The finished graph of the convolution with `parts` (a sum of ConvolutionPart) after it. The scale is read
-/// from host memory at each run. Error(kUnsupported) when cuDNN has no such graph.
+/// Makes the finished graph of the convolution with `parts` (a sum of ConvolutionPart) after it. The scale is read from
+/// host memory at each run. Throws Error(kUnsupported) when cuDNN has no such graph.
 Descriptor make_convolution_graph(const CudnnLibrary& library, const ConvolutionProblem& problem, unsigned parts,
                                   const PlanTarget& target);
 
-/// The finished graph of the same convolution, without anything after it, as the data gradient of `adjoint_of` it. Its
-/// weights are those of that one. Error(kUnsupported) when there is no such convolution or cuDNN has no such graph.
+/// Makes the finished graph of the same convolution, without anything after it, as the data gradient of its
+/// `adjoint_of`, whose weights it reads. Throws Error(kUnsupported) when there is no such convolution or cuDNN has no
+/// such graph.
 Descriptor make_data_gradient_graph(const CudnnLibrary& library, const ConvolutionProblem& problem,
                                     const PlanTarget& target);
 

@@ -1,4 +1,4 @@
-// Owner of one cuDNN backend descriptor, with failures as exceptions.
+// An owned cuDNN backend descriptor, with failures as exceptions.
 #pragma once
 
 #include <cstdint>
@@ -11,15 +11,15 @@
 
 namespace dpm::cuda {
 
-/// Throws unless `status` is success: Error(kUnsupported) for the "not supported" group of codes, else
-/// Error(kDevice). The text names the code, cuDNN's own explanation and `what` was being done.
+/// Throws unless `status` is success: Error(kUnsupported) for the "not supported" group of codes, else Error(kDevice).
+/// The text has the code, cuDNN's own explanation and `what`, the action that failed.
 void check_cudnn(const CudnnLibrary& library, cudnnStatus_t status, const std::string& what);
 
 cudnnDataType_t cudnn_type(DType type);
 
 class Descriptor {
  public:
-  /// `what` names the object in messages, e.g. `input tensor`.
+  /// Creates a descriptor; `what` names it in messages, e.g. `input tensor`.
   Descriptor(const CudnnLibrary& library, cudnnBackendDescriptorType_t type, std::string what);
   ~Descriptor();
   Descriptor(Descriptor&& other) noexcept;
@@ -27,7 +27,7 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
 
-  /// `count` values of `type` at `values`.
+  /// Sets an attribute to `count` values of `type` at `values`.
   void set(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t count, const void* values);
   void set(cudnnBackendAttributeName_t name, std::int64_t value);
   void set(cudnnBackendAttributeName_t name, std::span<const std::int64_t> values);
@@ -41,17 +41,17 @@ class Descriptor {
 
   /// Checks and freezes the attributes.
   void finalize();
-  /// As `finalize`, for searches where a refusal is no error.
+  /// Finalizes for searches where a refusal is no error; returns whether it succeeded.
   [[nodiscard]] bool try_finalize() noexcept;
 
   [[nodiscard]] std::int64_t get_int64(cudnnBackendAttributeName_t name) const;
-  /// How many values an attribute has.
+  /// Returns the number of values of an attribute.
   [[nodiscard]] std::int64_t count(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type) const;
-  /// Fills up to `capacity` values and returns how many.
+  /// Reads up to `capacity` values and returns their number.
   std::int64_t get(cudnnBackendAttributeName_t name, cudnnBackendAttributeType_t type, std::int64_t capacity,
                    void* values) const;
-  /// The descriptors an attribute holds, at most `limit` of them, each of `type`. Some attributes do not say how
-  /// many they hold before they are read, so `limit` descriptors are made.
+  /// Returns the descriptors in an attribute, at most `limit`, each of `type`. Some attributes do not report their
+  /// number before they are read, so `limit` descriptors are made.
   [[nodiscard]] std::vector<Descriptor> get_descriptors(cudnnBackendAttributeName_t name,
                                                         cudnnBackendDescriptorType_t type, std::int64_t limit) const;
 

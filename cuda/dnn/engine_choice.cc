@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::size_t kMostKnobs = 64;
 
-/// Takes a number from 0 to 2^31 - 1 off the front of `text`.
+/// Removes a number from 0 to 2^31 - 1 from the front of `text`.
 bool take_number(std::string_view* text, std::int64_t* value) {
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), *value);
   if (error != std::errc() || *value < 0 || *value > INT32_MAX) return false;

@@ -1,4 +1,4 @@
-// cuDNN's handles.
+// Handles of cuDNN.
 #pragma once
 
 #include <cudnn.h>
@@ -8,8 +8,8 @@
 
 namespace dpm::cuda {
 
-/// A handle on the current device whose work goes to one stream for as long as it lives. Made and ended while nobody
-/// captures.
+/// A handle on the current device whose work goes to the same stream for its lifetime. It is made and destroyed while
+/// no thread captures.
 class Handle {
  public:
   Handle(const CudnnLibrary& library, cudaStream_t stream);
@@ -28,14 +28,14 @@ class Handle {
   cudnnHandle_t handle_ = nullptr;
 };
 
-/// One for each stream of a device: none ever changes its stream, least of all while its work is captured.
+/// One handle for each stream of a device: none ever changes its stream, least of all during a capture.
 class Handles {
  public:
   Handles(const CudnnLibrary& library, cudaStream_t stream, cudaStream_t side)
       : main_(library, stream), side_(library, side) {}
 
   [[nodiscard]] const Handle& main() const { return main_; }
-  /// Throws Error(kInternal) for a stream that is none of the two.
+  /// Returns the handle of a stream. Throws Error(kInternal) for a stream that is neither of the two.
   [[nodiscard]] cudnnHandle_t on(cudaStream_t stream) const;
 
  private:

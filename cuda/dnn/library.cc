@@ -20,9 +20,9 @@ namespace fs = std::filesystem;
 
 constexpr const char* kName = "libcudnn.so.9";
 constexpr std::size_t kOldestVersion = 90000;
-// A driver for this one takes any cuDNN that there is.
+// Newest CUDA known; its driver supports every cuDNN so far.
 constexpr int kNewestCuda = 13;
-// In the order in which they need each other.
+// Parts of cuDNN in the order of their dependencies.
 constexpr std::array kParts = {
     "graph",     "ops", "cnn", "adv", "engines_precompiled", "engines_runtime_compiled", "engines_tensor_ir",
     "heuristic", "ext"};
@@ -43,7 +43,7 @@ void add_variable(std::vector<CudnnPlace>* places, const Environment& environmen
   for (const char* folder : folders) add_folder(places, name, fs::path(root) / folder);
 }
 
-/// lib, then the wheel's folder of every Python 3 below it, by name.
+/// Adds lib, then the wheel's folder of every Python 3 below it, by name.
 void add_python_root(std::vector<CudnnPlace>* places, const Environment& environment, const char* name) {
   const std::string root = environment(name);
   if (root.empty()) return;
@@ -70,8 +70,8 @@ void add_explicit(std::vector<CudnnPlace>* places, const Environment& environmen
   }
 }
 
-/// Setting LD_LIBRARY_PATH has no effect on a running process, so cuDNN would not find its own parts. One that
-/// fails to open is left for cuDNN to report: it may not need it.
+/// Opens cuDNN's own parts, because setting LD_LIBRARY_PATH has no effect on a running process and cuDNN would not find
+/// them. A part that fails to open is left for cuDNN to report: it may not be needed.
 void open_parts(const Loader& loader, const std::string& folder) {
   for (const char* part : kParts) {
     const fs::path path = fs::path(folder) / ("libcudnn_" + std::string(part) + ".so.9");
@@ -86,7 +86,7 @@ void resolve(const Loader& loader, void* handle, const char* name, Function* fun
   if (*function == nullptr) *missing += std::string(missing->empty() ? "" : ", ") + name;
 }
 
-/// The names that are missing, separated by commas; empty when all are there.
+/// Returns the missing names, separated by commas; empty when all are there.
 std::string resolve_all(const Loader& loader, void* handle, CudnnLibrary* library) {
   std::string missing;
   resolve(loader, handle, "cudnnGetVersion", &library->get_version, &missing);
@@ -105,16 +105,16 @@ std::string resolve_all(const Loader& loader, void* handle, CudnnLibrary* librar
   return missing;
 }
 
-/// Why a driver refuses a cuDNN for CUDA `major`; empty where it does not.
+/// Returns the reason why a driver refuses a cuDNN for CUDA `major`; empty where it does not.
 std::string refusal_of(int driver, int major) {
   if (major <= driver / 1000) return {};
   return "is for CUDA " + std::to_string(major) + ", the driver supports CUDA " + std::to_string(driver / 1000) + "." +
          std::to_string(driver % 1000 / 10);
 }
 
-/// The CUDA that the cuDNN at a place is for; 0 where nobody can tell. Even to be asked it opens parts of its own,
-/// which stay, and which another cuDNN would find in place of its own ones: so it is asked apart, unless it is in use
-/// already.
+/// Returns the CUDA version that the cuDNN at a place is for; 0 where it cannot be found out. Asking makes it open
+/// parts of its own, which stay open and which another cuDNN would find in place of its own. So it is opened in
+/// isolation for the question, unless it is in use already.
 int cuda_of(const CudnnPlace& place, const Loader& loader) {
   std::string ignored;
   const bool is_loaded = (place.flags & RTLD_NOLOAD) != 0;
@@ -127,7 +127,7 @@ int cuda_of(const CudnnPlace& place, const Loader& loader) {
   return major;
 }
 
-/// What came of one place: empty on success.
+/// Tries one place; returns the reason of a failure, empty on success.
 std::string try_place(const Environment& environment, const CudnnPlace& place, const Loader& loader, int driver,
                       CudnnLibrary* library) {
   if (!place.folder.empty() && !is_there(place.name)) return "no such file";
@@ -140,7 +140,7 @@ std::string try_place(const Environment& environment, const CudnnPlace& place, c
   void* handle = loader.open(place.name, RTLD_NOW | RTLD_GLOBAL | place.flags, &error);
   if (handle == nullptr) return (place.flags & RTLD_NOLOAD) != 0 ? "not loaded" : error;
   CudnnLibrary found;
-  // An older cuDNN lacks calls of this one: its version says more than the list of them.
+  // The version of an older cuDNN that lacks required functions is a better message than the list of them.
   std::string no_version;
   resolve(loader, handle, "cudnnGetVersion", &found.get_version, &no_version);
   if (!no_version.empty()) return "is not cuDNN: cudnnGetVersion is missing";

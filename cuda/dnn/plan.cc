@@ -10,12 +10,12 @@
 namespace dpm::cuda {
 namespace {
 
-// More than any list of the heuristics has; a bound against an absurd answer.
+// Limit above the length of any list of the heuristics, against an absurd answer.
 constexpr std::int64_t kMostConfigurations = 512;
 constexpr std::int64_t kMostKnobs = CUDNN_KNOB_TYPE_COUNTS;
 
 constexpr int kHopper = 90;
-/// xmma_sm90 and, from 9.26 on, fort_native_sm90, which join what follows a convolution.
+/// Engines xmma_sm90 and, from 9.26 on, fort_native_sm90, which join the operations after a convolution.
 constexpr std::array<std::int64_t, 2> kCompiledHopperEngines{2, 4};
 
 bool compiles(const Descriptor& engine) {
@@ -25,7 +25,7 @@ bool compiles(const Descriptor& engine) {
   return std::count(notes.begin(), notes.begin() + count, CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION) > 0;
 }
 
-/// What the library says about an engine, tested against the rules.
+/// Tests the library's description of an engine against the rules.
 bool engine_allowed(const Descriptor& engine, const PlanRules& rules) {
   if (rules.precompiled && compiles(engine)) return false;
   std::array<cudnnBackendNumericalNote_t, CUDNN_NUMERICAL_NOTE_TYPE_COUNT> notes{};
@@ -53,7 +53,8 @@ EngineChoice read_choice(const Descriptor& configuration, const Descriptor& engi
   return choice;
 }
 
-/// Plans outlive the graphs that are captured of them, which need not keep them alive, at a cost for each launch.
+/// Turns off that captured graphs keep their plans alive, which would cost time at each launch: plans outlive the
+/// graphs anyway.
 void release_graphs([[maybe_unused]] const CudnnLibrary& library, [[maybe_unused]] Descriptor& plan) {
 #if CUDNN_VERSION >= 92800
   if (library.version < 92800) return;
@@ -62,14 +63,14 @@ void release_graphs([[maybe_unused]] const CudnnLibrary& library, [[maybe_unused
 #endif
 }
 
-/// An engine with its settings that the rules allow.
+/// An engine with settings that the rules allow.
 struct Proposal {
   Descriptor configuration;
   EngineChoice choice;
   bool is_fallback = false;
 };
 
-/// `configuration` as a proposal, unless it breaks the rules.
+/// Returns `configuration` as a proposal, unless it breaks the rules.
 std::optional<Proposal> propose(Descriptor configuration, const PlanRules& rules) {
   const auto engines = configuration.get_descriptors(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR, 1);
   if (engines.empty() || !engine_allowed(engines[0], rules)) return std::nullopt;
@@ -77,10 +78,10 @@ std::optional<Proposal> propose(Descriptor configuration, const PlanRules& rules
   return Proposal{std::move(configuration), std::move(choice), false};
 }
 
-/// Appends the plan of `proposal` unless it does not finish or needs too much memory.
+/// Appends the plan of `proposal` unless it cannot be finalized or needs too much memory.
 void add_plan(const CudnnLibrary& library, const Proposal& proposal, const PlanTarget& target, const PlanRules& rules,
               std::vector<Plan>* plans) {
-  // The same engine comes again from the next heuristic.
+  // An engine may be proposed again by the next heuristic.
   if (std::any_of(plans->begin(), plans->end(), [&](const Plan& plan) { return plan.choice == proposal.choice; })) {
     return;
   }
@@ -95,7 +96,7 @@ void add_plan(const CudnnLibrary& library, const Proposal& proposal, const PlanT
   plans->push_back({std::move(plan), workspace, proposal.choice, proposal.is_fallback});
 }
 
-/// A refusal by one engine is no error: the next may do.
+/// Appends a plan if possible. A refusal by one engine is no error: the next one may work.
 void add_plan_if_possible(const CudnnLibrary& library, const Proposal& proposal, const PlanTarget& target,
                           const PlanRules& rules, std::vector<Plan>* plans) {
   try {
@@ -105,7 +106,7 @@ void add_plan_if_possible(const CudnnLibrary& library, const Proposal& proposal,
   }
 }
 
-/// What a heuristic proposes; nothing where it does not answer.
+/// Returns the proposals of a heuristic; empty where it does not answer.
 std::vector<Descriptor> ask_heuristic(const CudnnLibrary& library, const Descriptor& graph, const PlanTarget& target,
                                       cudnnBackendHeurMode_t mode) {
   Descriptor heuristic(library, CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR, "engine heuristic");
@@ -118,7 +119,7 @@ std::vector<Descriptor> ask_heuristic(const CudnnLibrary& library, const Descrip
                                    std::min(count, kMostConfigurations));
 }
 
-/// What the rules allow of that. A refusal of one heuristic is no error, either.
+/// Returns the proposals that the rules allow. A refusal of one heuristic is no error, either.
 std::vector<Proposal> proposals(const CudnnLibrary& library, const Descriptor& graph, const PlanTarget& target,
                                 const PlanRules& rules, cudnnBackendHeurMode_t mode) {
   std::vector<Proposal> allowed;
@@ -135,7 +136,7 @@ std::vector<Proposal> proposals(const CudnnLibrary& library, const Descriptor& g
   return allowed;
 }
 
-/// The heuristics' proposals, each asked for at its first use.
+/// Proposals of the heuristics, each of which is asked at its first use.
 class Heuristics {
  public:
   static constexpr std::array kModes{CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK};
@@ -215,7 +216,7 @@ std::vector<Plan> find_plans(const CudnnLibrary& library, const Descriptor& grap
       }
     }
   };
-  // Later cards have not the instructions of this one.
+  // Newer GPUs do not have the instructions of compute capability 9.
   const bool has_hopper = rules.hopper_first && target.capability / 10 == kHopper / 10;
   if (has_hopper) add(is_hopper);
   add([&](const EngineChoice& choice) { return !has_hopper || !is_hopper(choice); });
@@ -236,7 +237,7 @@ std::vector<Plan> restore_plan(const CudnnLibrary& library, const Descriptor& gr
 
 Descriptor make_device(const CudnnLibrary& library, const std::string& json) {
   Descriptor device(library, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, "device description");
-  // The terminating zero counts.
+  // The size includes the terminating zero.
   device.set(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, static_cast<std::int64_t>(json.size()) + 1,
              json.c_str());
   device.finalize();

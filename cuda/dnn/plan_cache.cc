@@ -19,7 +19,7 @@ constexpr const char* kFile = "cudnn-plans.txt";
 constexpr std::size_t kMostBytes = std::size_t{8} << 20;
 constexpr std::size_t kLongestField = 512;
 
-/// Closes it at the end of the scope.
+/// A file that is closed at the end of the scope.
 struct File {
   int descriptor;
   ~File() {
@@ -27,9 +27,9 @@ struct File {
   }
 };
 
-/// The file's text; empty unless it is a regular file of at most 1 MiB.
+/// Reads the file's text; empty unless it is a regular file within the size limit.
 std::string read_file(const std::string& path) {
-  // Without O_NONBLOCK a named pipe in the file's place would wait for a writer.
+  // O_NONBLOCK keeps a named pipe in the file's place from waiting for a writer.
   const File file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   struct stat status{};
   if (file.descriptor < 0 || fstat(file.descriptor, &status) != 0) return {};
@@ -79,7 +79,7 @@ void for_each_line(std::string_view text, const Use& use) {
   }
 }
 
-/// Every well-formed line that begins with `prefix`, as key and choice.
+/// Returns every well-formed line that begins with `prefix`, as key and choice.
 std::map<std::string, std::string> parse(std::string_view text, std::string_view prefix) {
   std::map<std::string, std::string> found;
   for_each_line(text, [&](std::string_view line) {
@@ -94,7 +94,7 @@ std::map<std::string, std::string> parse(std::string_view text, std::string_view
   return found;
 }
 
-/// Any well-formed line, of whichever card and version.
+/// Whether a line is well-formed, for any GPU and version.
 bool is_line(std::string_view line) {
   std::size_t fields = 1;
   while (line.find('\t') != std::string_view::npos) {
@@ -106,12 +106,12 @@ bool is_line(std::string_view line) {
 }
 
 void append_line(std::string* text, std::string_view prefix, std::string_view rest) {
-  // A file beyond the limit would not be read again.
+  // A file larger than the limit would not be read again.
   if (text->size() + prefix.size() + rest.size() + 1 > kMostBytes) return;
   text->append(prefix).append(rest).append("\n");
 }
 
-/// Names of cards have spaces.
+/// Replaces spaces, which names of GPUs have.
 std::string as_field(std::string text) {
   std::replace_if(text.begin(), text.end(), [](char c) { return c <= ' ' || c > '~'; }, '_');
   text.resize(std::min(text.size(), kLongestField));
@@ -158,7 +158,7 @@ bool PlanCache::save() {
 }
 
 std::string plan_cache_folder(const Environment& environment) {
-  // The specification has relative values ignored.
+  // Relative values are ignored, as the specification requires.
   const std::string cache = environment("XDG_CACHE_HOME");
   if (cache.starts_with("/")) return cache + "/dpm-native";
   const std::string home = environment("HOME");

@@ -50,7 +50,7 @@ class DnnAttention : public AttentionPlan {
 
 using Clock = std::chrono::steady_clock;
 
-/// Adds the time from here to the end of the scope.
+/// A stopwatch that adds the time from its construction to the end of the scope.
 class Stopwatch {
  public:
   explicit Stopwatch(double* seconds) : seconds_(seconds) {}
@@ -78,7 +78,7 @@ class DnnProducts : public Products {
     for (const ConvolutionProblem& problem : problems) {
       const std::string key = problem_key(problem);
       const bool is_new = convolutions_.count(key) == 0 && prepared_.count(key) == 0;
-      // What the rule proposes is made in no time.
+      // A choice by the rule takes no time, so it needs no preparation.
       if (!is_new || (!options_.autotune && cache_.find(key).empty() && !options_.switches.cudnn_parts)) continue;
       prepared_.emplace(key, std::vector<ConvolutionCandidate>());
       slow.push_back(&problem);
@@ -138,7 +138,7 @@ class DnnProducts : public Products {
     options.target = target(handle);
     options.workspace_limit = options_.workspace_limit;
     options.joined = options_.switches.cudnn_parts;
-    // A choice that was made before stands in the way of what is asked for here and now.
+    // A remembered choice must not replace an explicit option.
     if (!options.joined && !options_.anew) options.remembered = cache_.find(key);
     options.all = options_.autotune;
     return options;
@@ -149,7 +149,7 @@ class DnnProducts : public Products {
     return candidate.plan.is_fallback ? NamedPlan::Kind::kJoinedFallback : NamedPlan::Kind::kJoined;
   }
 
-  /// Those that were prepared, or made now.
+  /// Returns the candidates that were prepared, or makes them now.
   std::vector<ConvolutionCandidate> take_candidates(const ConvolutionProblem& problem, const std::string& key) {
     std::vector<ConvolutionCandidate> candidates = std::move(prepared_[key]);
     prepared_.erase(key);
@@ -157,14 +157,14 @@ class DnnProducts : public Products {
     return candidates;
   }
 
-  /// Fills `prepared_` for `problems`; what fails there is made again, and fails again, where it is asked for.
+  /// Fills `prepared_` for `problems`; a failure is not stored, but happens again where the problem is asked for.
   void find_on_threads(const std::vector<const ConvolutionProblem*>& problems) {
     const std::size_t threads =
         std::min<std::size_t>({problems.size(), std::max(1U, std::thread::hardware_concurrency()), kMostThreads});
     if (threads < 2) return;
     int card = 0;
     check_cuda(cudaGetDevice(&card), "asking for the card");
-    // A handle is one thread's at a time, and a plan may look into that which it was made with.
+    // Each thread has its own handle, and a plan may refer to the handle that it was made with.
     while (planners_.size() < threads) planners_.push_back(std::make_unique<Handle>(library_, stream_.get()));
     std::atomic<std::size_t> next{0};
     const auto work = [&](const Handle& handle) {
@@ -182,7 +182,7 @@ class DnnProducts : public Products {
     for (std::size_t i = 0; i < threads; ++i) running.emplace_back([&, i] { work(*planners_[i]); });
   }
 
-  /// The plan kept for `key`, made when it is asked for the first time; null is kept, too.
+  /// Returns the plan kept for `key`, which is made at the first request; null is kept, too.
   template <typename Made, typename Make>
   std::shared_ptr<const Made> remembered(std::map<std::string, std::shared_ptr<const Made>>& plans,
                                          const std::string& key, const Make& make) {
@@ -191,7 +191,8 @@ class DnnProducts : public Products {
     return plans.emplace(key, made_or_refused<Made>(key, make)).first->second;
   }
 
-  /// What `make` makes, or null where it fails: but for a card that has failed, our own kernels can still do it.
+  /// Returns the result of `make`, or null where it fails: our own kernels can still do the work, unless the GPU has
+  /// failed.
   template <typename Made, typename Make>
   std::shared_ptr<const Made> made_or_refused(const std::string& key, const Make& make) {
     const Stopwatch watch(&statistics_.seconds);
@@ -216,7 +217,7 @@ class DnnProducts : public Products {
     std::fprintf(stderr, "cuDNN plans %s: %s\n", key.c_str(), choice.c_str());
   }
 
-  /// For the next process: the choice and every candidate.
+  /// Stores the choice and every candidate for the next process.
   void note(const std::string& key, const std::string& chosen, std::span<const MeasuredCandidate> measured) {
     cache_.store(key, chosen);
     for (std::size_t i = 0; i < measured.size(); ++i) {
@@ -263,7 +264,7 @@ std::unique_ptr<Products> make_products(const Stream& stream, const Stream& side
   } catch (const CardFailure&) {
     throw;
   } catch (const Error& error) {
-    // Our own kernels need no library.
+    // Without the library our own kernels are used.
     *description = std::string("cuDNN cannot be used, slower kernels instead; ") + error.what();
     return nullptr;
   }

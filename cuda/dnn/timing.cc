@@ -9,7 +9,7 @@ namespace dpm::cuda {
 
 ConvolutionTimer convolution_timer(const Stream& stream, cudnnHandle_t handle, const ConvolutionProblem& problem,
                                    const ConvolutionRest& rest) {
-  // A plan that is remembered is not timed, and needs no operands.
+  // Operands are made at the first timing, because a remembered plan is not timed.
   const auto kept = std::make_shared<std::unique_ptr<ConvolutionOperands>>();
   return [&stream, handle, problem, rest, kept](const Convolution& convolution) {
     if (!*kept) *kept = std::make_unique<ConvolutionOperands>(stream, problem);

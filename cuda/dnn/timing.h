@@ -1,4 +1,4 @@
-// Measures a plan on the card.
+// Measurement of plans on the GPU.
 #pragma once
 
 #include "cuda/dnn/convolution.h"
@@ -6,9 +6,10 @@
 
 namespace dpm::cuda {
 
-/// A timer for plans of `problem` and the `rest` that they leave, as a network runs them: many runs in one graph,
-/// random numbers, on memory of its own; every run reads other weights, more of them than a card's cache holds, since
-/// those of a network come from memory. It throws Error(kOutOfMemory) when the memory is not to be had.
+/// Makes a timer for plans of `problem` and the `rest` that they leave, under the conditions of a network: many runs in
+/// one graph, random numbers, on memory of its own. Every run reads other weights, more in total than a GPU's cache
+/// holds, because those of a network come from memory. The timer throws Error(kOutOfMemory) when it cannot allocate the
+/// memory.
 ConvolutionTimer convolution_timer(const Stream& stream, cudnnHandle_t handle, const ConvolutionProblem& problem,
                                    const ConvolutionRest& rest);
 

@@ -15,7 +15,7 @@ T* at(unsigned char* table, std::size_t offset) {
   return reinterpret_cast<T*>(table + offset);
 }
 
-/// A row that the network sees and that no update writes.
+/// Returns a row that the network sees and no update writes.
 UpdateSample only_seen(const UpdateSample& sample) {
   UpdateSample seen{};
   seen.record.flags = sample.record.flags & DPM_RECORD_READ_Y;
@@ -61,7 +61,7 @@ void BatchStep::list_rows(const Work& work, unsigned char* table) {
   auto* labels = at<std::int32_t>(table, work.parts.labels);
   for (std::uint32_t j = 0; j < work.rows; ++j) {
     const bool is_unconditional = j >= samples && j - samples < request.guided_count;
-    // A row that is computed for nothing repeats the first one.
+    // A padding row repeats the first one.
     const std::uint32_t sample = j < samples ? j : is_unconditional ? request.guided[j - samples] : 0;
     rows[j] = update_sample_of(request.update.samples[sample]);
     if (j >= samples) rows[j] = only_seen(rows[j]);
@@ -176,7 +176,7 @@ double BatchStep::run(const dpm_step& request) {
   executable_.prepare(static_cast<int>(work.rows));
   const GraphKey of_work = key(work);
   const auto body = [&] { queue(work); };
-  // A capture is no part of the step's time.
+  // The graph is captured first, so that the step's time does not include the capture.
   executable_.graphs.prepare(of_work, body);
   Slot& slot = slots_.at(next_);
   slot.start.record(executable_.network.device.stream);

@@ -7,7 +7,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// Takes away layers that share a storage with what other layers write.
+/// Removes layers whose results share storage with those of other layers.
 void keep_apart(const dpm_graph& graph, const std::vector<ValueInfo>& values, std::vector<bool>* is_layer) {
   std::vector<bool> is_shared(values.size(), false);
   const auto root_of = [&](std::uint32_t node) {
@@ -32,7 +32,7 @@ ConditionPath::ConditionPath(const dpm_graph& graph, const std::vector<ValueInfo
   const auto root_of = [&](int value) {
     return static_cast<std::size_t>(values[static_cast<std::size_t>(value)].root);
   };
-  // What is taken away may take away what reads it.
+  // The loop repeats, because removing a layer can remove those that read its result.
   for (std::vector<bool> before; before != is_layer;) {
     before = is_layer;
     std::vector<bool> is_condition(graph.value_count, false);

@@ -8,10 +8,10 @@
 namespace dpm::cuda {
 namespace {
 
-/// Rows that are computed at once: their layers' inner results take memory.
+/// Number of rows that are computed at once, limited by the memory of their layers' inner results.
 constexpr std::size_t kRowsAtOnce = 256;
 
-/// Of the whole table.
+/// Limit of the whole table in bytes.
 std::size_t most_bytes(const DeviceSettings& settings) {
   constexpr std::uint64_t kLimit = std::uint64_t{64} << 20;
   constexpr std::uint64_t kShare = 256;
@@ -39,7 +39,7 @@ bool Conditions::fits(std::size_t rows) const {
 Conditions::Rows Conditions::list_rows(const Request& request, bool has_labels, std::vector<UpdateSample>* table) {
   Rows rows;
   rows.repeats_labels = has_labels;
-  // With labels a row has the label of its sample, and rows of whole steps are told apart by all their times.
+  // With labels a row belongs to the label of its sample, and the rows of a whole step are identified by all its times.
   const std::size_t together = has_labels ? request.batch : 1;
   std::map<std::vector<float>, std::uint32_t> known;
   for (std::size_t i = 0; i < table->size(); i += together) {
@@ -56,14 +56,14 @@ Conditions::Rows Conditions::list_rows(const Request& request, bool has_labels, 
 }
 
 bool Conditions::prepare(const Request& request, std::vector<UpdateSample>* table) {
-  // One step's rows at least; a network without such a path has none.
+  // The rows of one step must fit; a network without such a path has none.
   if (!fits(request.batch)) return false;
   const bool has_labels = network_.label.binding >= 0 && request.labels != nullptr;
   const Rows rows = list_rows(request, has_labels, table);
   if (!fits(rows.count())) return false;
-  // Labels may have changed where they lie.
+  // Labels at the same address may have changed, so rows with labels are computed again.
   const bool is_known = !has_labels && computed_ == rows.times;
-  // Until all is done: nobody knows what a failure leaves.
+  // The times are cleared until everything is done, because a failure leaves unknown results.
   computed_.clear();
   Device& device = network_.device;
   const std::vector<int>& read = network_.conditions.read;

@@ -1,4 +1,4 @@
-// What depends on times and labels alone is computed for all steps of a trajectory before the first.
+// Results that depend on times and labels alone, computed for all steps of a trajectory before the first.
 #pragma once
 
 #include <cstdint>
@@ -10,25 +10,26 @@
 
 namespace dpm::cuda {
 
-/// The results of that path for the steps of one trajectory.
+/// The results of the condition path for the steps of one trajectory.
 class Conditions {
  public:
   explicit Conditions(Network& network) : network_(network) {}
 
-  /// What the rows of a trajectory's table are computed from.
+  /// Inputs of the rows of a trajectory's table.
   struct Request {
     std::uint32_t batch = 0;
-    const std::int32_t* labels = nullptr;  ///< [batch] on the card, null without
-    std::uint32_t most_batch = 0;          ///< rows that others may read of what is current
+    const std::int32_t* labels = nullptr;  ///< labels [batch] on the GPU, null without labels
+    std::uint32_t most_batch = 0;          ///< maximum of rows that other layers may read of the current step's results
   };
 
-  /// Queues the path for all samples of a table (steps * batch) and notes in each its row. False where the network has
-  /// no such path, or where its results would take too much memory: then nothing is changed.
+  /// Queues the path for all samples of a table (steps * batch) and sets each one's row. Returns false, with nothing
+  /// changed, where the network has no such path, or where its results would take too much memory.
   bool prepare(const Request& request, std::vector<UpdateSample>* table);
 
-  /// For the kernel that selects a step. The row of each sample becomes what the layers read at `places()`.
+  /// Lists the results for the kernel that selects a step. It copies the row of each sample to the place in `places()`
+  /// where the layers read.
   void list(SelectStepArguments* arguments) const;
-  /// Where the path's results lie for the layers that read them, in place of the arena's.
+  /// Sets the places of the path's results for the layers that read them, instead of those in the arena.
   void place(std::vector<unsigned char*>* places) const;
 
  private:
@@ -43,20 +44,21 @@ class Conditions {
   static Rows list_rows(const Request& request, bool has_labels, std::vector<UpdateSample>* table);
   void compute(const Rows& rows, const Request& request);
   void run_layers(const Rows& rows, std::size_t first, std::size_t count);
-  /// That the path's layers need for so many rows: plans that were made for a batch are used for as many.
+  /// Scratch memory of the path's layers for this number of rows, in bytes: plans that were made for a batch are used
+  /// for the same number of rows.
   [[nodiscard]] std::size_t scratch_bytes(std::size_t rows) const;
   void repeat_labels(const Request& request, std::size_t rows);
 
   Network& network_;
-  /// Of the path's values: those that stay inside, for the rows that are computed at once; and of `read` the whole
-  /// table and what is current.
+  /// Memory of the path's values: inner values for the rows that are computed at once; for those in `read` the whole
+  /// table, and the rows of the current step.
   std::vector<DeviceMemory> inner_;
   std::vector<DeviceMemory> rows_;
   std::vector<DeviceMemory> current_;
   DeviceMemory scratch_;
   DeviceMemory times_;
   DeviceMemory labels_;
-  /// The times that `rows_` were computed for, where these follow from them alone.
+  /// Times that `rows_` were computed for, where the rows depend on times alone.
   std::vector<float> computed_;
 };
 

@@ -76,7 +76,7 @@ Executable::Executable(Network& owner, const dpm_plan& plan)
 Executable::~Executable() = default;
 
 int Executable::computed(int samples) const {
-  // Our own kernels take any number.
+  // Our own kernels take any number of samples.
   if (network.device.products == nullptr) return samples;
   int count = 1;
   while (count < samples) {
@@ -106,7 +106,7 @@ void Executable::ensure_scratch(int batch) {
     if (network.joined_by[i] >= 0) side_bytes = std::max(side_bytes, needed);
   }
   if (bytes <= scratch_.bytes() && side_bytes <= side_scratch_.bytes()) return;
-  // Where there is no memory, all batches that were prepared before go on with what they have.
+  // New memory is allocated before the old is replaced, so that batches prepared before keep theirs if that fails.
   DeviceMemory scratch;
   DeviceMemory side_scratch;
   if (bytes > scratch_.bytes()) scratch = network.device.allocate(bytes);
@@ -130,7 +130,7 @@ void Executable::warm_up(int batch) {
     } catch (const CardFailure&) {
       throw;
     } catch (const Error&) {
-      // A plan that was made and does not run; our own kernel does.
+      // A plan that was made may fail to run; our own kernel then replaces it.
       if (!layer->refuse_plan(batch)) throw;
       ensure_scratch(batch);
       run_layer(i, context(evaluation, places_));
@@ -177,7 +177,7 @@ void Executable::load_inputs(const Evaluation& evaluation) const {
   };
   if (network.image.value >= 0) load(network.image.value, evaluation.x, evaluation.y, evaluation.samples);
   for (std::size_t i = 0; i < network.given.size(); ++i) {
-    // A run of a program has none.
+    // A run of a program has no given tensors.
     if (evaluation.given[i].data != nullptr) load(network.given[i].value, evaluation.given[i], {}, nullptr);
   }
 }
@@ -229,14 +229,14 @@ void Executable::choose_way(std::size_t index, int batch, Way way) {
 }
 
 void Executable::choose_ways(int batch) {
-  // Of the network: another executable of it may have measured.
+  // The choice belongs to the network: another executable of it may have measured already.
   if (!network.taken_over.try_emplace(batch).second) return;
   try {
     for (const std::size_t index : layers_with_ways(batch)) choose_way(index, batch, Way::kSmall);
     ensure_scratch(batch);
     if (network.device.settings.autotune) measure_ways(batch);
   } catch (...) {
-    // Whoever asks again chooses again.
+    // The choice is undone, so that the next request chooses again.
     network.taken_over.erase(batch);
     throw;
   }
@@ -285,7 +285,7 @@ std::optional<UnfinishedSum> Executable::left_to(std::size_t index, const RunCon
 void Executable::queue_layer(std::size_t index, const RunContext& run) const {
   if (is_taken_over(index, run.batch)) return;
   RunContext own = run;
-  // As they are computed for all steps at once: to the bit the same.
+  // Layers of the condition path use no plans, so that results equal those computed for all steps at once, to the bit.
   own.without_plans = run.without_plans || network.conditions.is_layer[index];
   own.unfinished = left_to(index, run).value_or(UnfinishedSum());
   own.leaves_sum = left_to(index + 1, run).has_value();
@@ -360,7 +360,7 @@ double Executable::seconds_of(const std::function<void()>& work) const {
   } catch (const CardFailure&) {
     throw;
   } catch (const Error&) {
-    // Another thread may spoil a capture.
+    // Another thread may have invalidated the capture, so the single run counts.
     return once;
   }
 }
@@ -372,7 +372,7 @@ void Executable::profile(const Evaluation& evaluation, double* node_seconds) con
     node_seconds[i] = is_taken_over(i, run.batch) ? 0.0 : seconds_of([&] { queue_layer(i, run); });
   }
   check_launches("profiling a network");
-  // What ran often may have changed what it reads.
+  // Repeated runs of a layer may have changed its inputs, so the outputs are computed again.
   queue(evaluation);
   network.device.stream.wait();
 }

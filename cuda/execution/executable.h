@@ -1,4 +1,4 @@
-// A network with its memory for a batch, and the graphs of what has been run with it.
+// A network with its memory for a batch, and the graphs of its earlier runs.
 #pragma once
 
 #include <array>
@@ -19,10 +19,10 @@ namespace dpm::cuda {
 class BatchStep;
 class Trajectory;
 
-/// Where an evaluation reads and writes.
+/// Addresses that an evaluation reads and writes.
 struct Evaluation {
   int batch = 0;
-  /// Image n is row n of x, or what samples[n] says (LoadImageArguments).
+  /// Image n is row n of x, or the row in samples[n] (LoadImageArguments).
   Rows x{};
   Rows y{};
   const UpdateSample* samples = nullptr;
@@ -30,7 +30,7 @@ struct Evaluation {
   const std::int32_t* labels = nullptr;
   Rows out{};
   Rows head{};
-  /// Of the network's `given` and `derived`.
+  /// Rows of the network's `given` and `derived` tensors.
   std::array<Rows, kMostDerivatives> given{};
   std::array<Rows, kMostDerivatives> derived{};
 };
@@ -39,56 +39,57 @@ struct Executable : Buried {
   Executable(Network& owner, const dpm_plan& plan);
   ~Executable() override;
 
-  /// One evaluation; with `node_seconds`, also the time of every layer on the card.
+  /// Runs one evaluation; `node_seconds`, where given, receives the time of every layer on the GPU.
   void run(const dpm_bindings& bindings, double* node_seconds);
 
-  /// Makes evaluations of `samples` possible: plans, scratch memory, and one run, after which the libraries have
-  /// loaded all that they need. To be called before a capture.
+  /// Prepares evaluations of `samples`: plans, scratch memory, and one run, after which the libraries have loaded all
+  /// that they need. It has to be called before a capture.
   void prepare(int samples);
   /// Queues an evaluation that was prepared.
   void queue(const Evaluation& evaluation) const;
-  /// The same in parts. Layers write and read `places`; without conditions those are left out that depend on times and
-  /// labels alone.
+  /// Parts of `queue`. Layers read and write at `places`; without conditions, those layers are left out that depend on
+  /// times and labels alone.
   void load_inputs(const Evaluation& evaluation) const;
   void queue_layers(const Evaluation& evaluation, const std::vector<unsigned char*>& places, bool conditions) const;
   void store_outputs(const Evaluation& evaluation) const;
 
-  /// What layers are given for an evaluation.
+  /// Returns the context of layers for an evaluation.
   [[nodiscard]] RunContext context(const Evaluation& evaluation, const std::vector<unsigned char*>& places) const;
-  /// Where every value's storage begins, null for times and labels.
+  /// Addresses of every value's storage, null for times and labels.
   [[nodiscard]] const std::vector<unsigned char*>& places() const { return places_; }
   [[nodiscard]] int batch() const { return batch_; }
-  /// Samples that are computed for `samples`: plans are made for few numbers of them.
+  /// Returns the number of samples that are computed for `samples`: plans are made for few numbers of them.
   [[nodiscard]] int computed(int samples) const;
 
   Network& network;
   GraphCache graphs;
   std::unique_ptr<Trajectory> trajectory;
-  /// Its pinned memory goes after the card's below, the freeing of which waits for what is on its way.
+  /// The batch's step; it is declared before the GPU memory below, so that its pinned memory is freed after that, whose
+  /// freeing waits for queued work.
   std::unique_ptr<BatchStep> batch_step;
 
  private:
-  /// What the norm before a layer does, if the layer may do it in passing.
+  /// Returns the operands of the norm before a layer, if the layer may compute it on the way.
   [[nodiscard]] const NormOperands* norm_before(std::size_t index) const;
-  /// Layers that have another way than the usual one for `batch` samples.
+  /// Lists layers that have an alternative way for `batch` samples.
   [[nodiscard]] std::vector<std::size_t> layers_with_ways(int batch) const;
   void choose_way(std::size_t index, int batch, Way way);
-  /// By the rule: small maps have a kernel that takes the norm over, wherever it takes the shape.
+  /// Chooses ways by the rule: small maps have a kernel that includes the norm, wherever it supports the shape.
   void choose_ways(int batch);
-  /// By measurement, where that is wanted.
+  /// Chooses ways by measurement, where that is wanted.
   void measure_ways(int batch);
   /// Whether another layer does the work of this one.
   [[nodiscard]] bool is_taken_over(std::size_t index, int batch) const;
-  /// What the convolution before layer `index`, a norm, leaves to it.
+  /// Returns the sum that the convolution before layer `index`, a norm, leaves to it.
   [[nodiscard]] std::optional<UnfinishedSum> left_to(std::size_t index, const RunContext& run) const;
   void queue_layer(std::size_t index, const RunContext& run) const;
-  /// The same, waited for where that is wanted.
+  /// Queues a layer, and waits for it where that is wanted.
   void run_layer(std::size_t index, const RunContext& run) const;
-  /// Queues a layer that runs beside those that follow.
+  /// Queues a layer that runs beside the following ones.
   void fork(std::size_t index, const RunContext& run) const;
-  /// Has what follows wait for the layers whose results layer `index` reads.
+  /// Makes the following work wait for the layers whose results layer `index` reads.
   void join(std::size_t index) const;
-  /// Of `work` on the card, done as often as it takes to measure it.
+  /// Measures the seconds of `work` on the GPU, repeated as often as a measurement needs.
   [[nodiscard]] double seconds_of(const std::function<void()>& work) const;
   void profile(const Evaluation& evaluation, double* node_seconds) const;
   void plan_products(int batch);
@@ -100,7 +101,7 @@ struct Executable : Buried {
   std::vector<DeviceMemory> borders_;
   std::vector<unsigned char*> places_;
   DeviceMemory scratch_;
-  /// Layers that run beside others have memory of their own, and events.
+  /// Memory and events of layers that run beside others.
   DeviceMemory side_scratch_;
   struct Branch {
     Event start{EventUse::kOrder};

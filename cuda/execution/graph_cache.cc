@@ -7,12 +7,12 @@
 namespace dpm::cuda {
 namespace {
 
-// A server's batches, its step counts and the kinds of graphs each has; of steps that samples join and leave, up to 14
-// sizes of up to 8 kinds.
+// Limit of entries: a server's batches, its step counts and the kinds of graphs each has; for steps that samples join
+// and leave, up to 14 sizes of up to 8 kinds.
 constexpr std::size_t kMostEntries = 128;
-// They take memory of the host and of the card.
+// Limit of nodes, which take memory of the host and of the GPU.
 constexpr std::size_t kMostNodes = 60000;
-// By then it is not somebody else's doing.
+// Number of failures after which other threads are no longer considered the cause.
 constexpr int kMostFailures = 3;
 
 }  // namespace

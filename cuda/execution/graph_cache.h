@@ -1,4 +1,4 @@
-// The graphs that were captured last, by what they do and where.
+// The graphs that were captured last, by their work and addresses.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace dpm::cuda {
 
-/// What tells one captured graph from another: addresses and sizes, as bytes.
+/// The key of a captured graph: addresses and sizes, as bytes.
 class GraphKey {
  public:
   template <typename T>
@@ -24,20 +24,20 @@ class GraphKey {
   std::string bytes_;
 };
 
-/// Keeps graphs as long as they are among the last that were asked for and do not have too many nodes together.
+/// A cache that keeps the last requested graphs, up to a limit of their nodes in total.
 class GraphCache {
  public:
-  /// Of work on `device`'s stream; with its switches nothing is captured.
+  /// Makes a cache for work on `device`'s stream; the device's switches may turn captures off.
   explicit GraphCache(Device& device) : device_(device) {}
 
-  /// How often `key` has been asked for since it is known, this time included.
+  /// Counts the requests of `key` since it is known, including this one.
   int count(const GraphKey& key);
-  /// Captures what `body` queues where `run` would, so that this launches at once.
+  /// Captures the work of `body` if `run` would, so that `run` only has to launch.
   void prepare(const GraphKey& key, const std::function<void()>& body);
-  /// Launches the graph of what `body` queues, captured when there is none. Where that fails (another thread may
-  /// invalidate a capture, memory may run out) `body` queues its work itself.
+  /// Launches the graph of the work that `body` queues, which is captured when there is none. Where that fails (another
+  /// thread may invalidate a capture, memory may run out) `body` queues its work itself.
   void run(const GraphKey& key, const std::function<void()>& body);
-  /// Forgets everything: what the graphs refer to is gone.
+  /// Clears the cache when the memory that the graphs refer to is gone.
   void clear() { entries_.clear(); }
 
  private:
@@ -50,14 +50,14 @@ class GraphCache {
   };
 
   Entry& find(const GraphKey& key);
-  /// The entry of `key`, with its graph where one can be captured.
+  /// Returns the entry of `key`, with its graph where one can be captured.
   Entry& captured(const GraphKey& key, const std::function<void()>& body);
   [[nodiscard]] bool may_capture(const Entry& entry) const;
   void capture(Entry& entry, const std::function<void()>& body);
   void shrink();
 
   Device& device_;
-  /// The one used last in front.
+  /// Entries, with the one used last in front.
   std::list<Entry> entries_;
 };
 

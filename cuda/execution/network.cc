@@ -21,7 +21,7 @@ std::array<Network::Bound, kMostDerivatives> bound_as(const dpm_graph& graph,
   return all;
 }
 
-/// Index of the first node from `first` on that reads `value`.
+/// Returns the index of the first node from `first` on that reads `value`.
 int reader_of(const dpm_graph& graph, std::uint32_t first, int value) {
   for (std::uint32_t i = first; i < graph.node_count; ++i) {
     const dpm_node& node = graph.nodes[i];
@@ -38,8 +38,8 @@ int joined_by_of(const dpm_graph& graph, std::uint32_t index) {
   return is_beside ? reader_of(graph, index + 1, output_of(node)) : -1;
 }
 
-/// Index of the node that writes input 0 of a convolution, if it is a norm that nobody else reads and that writes no
-/// part of a wider map.
+/// Returns the index of the node that writes input 0 of a convolution, if it is a norm that has no other reader and
+/// writes no part of a wider map.
 int norm_before_of(const dpm_graph& graph, std::uint32_t index) {
   const dpm_node& node = graph.nodes[index];
   const int read = input_of(node, 0);
@@ -95,7 +95,7 @@ Network::Network(Device& owner, const dpm_graph& graph)
     norm_before.push_back(norm_before_of(graph, i));
     norm_follows.push_back(norm_follows_of(graph, i));
   }
-  // Errors of the copies belong to the loading.
+  // Waiting here reports errors of the copies as errors of the loading.
   device.stream.wait();
 }
 

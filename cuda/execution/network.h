@@ -13,15 +13,14 @@
 
 namespace dpm::cuda {
 
-/// Tensors of derivatives that a network may be given, and that it may return.
+/// Maximum of derivative tensors that a network may be given, and that it may return.
 constexpr std::size_t kMostDerivatives = 3;
 
 struct Network : Buried {
-  /// Packs the weights of `graph` on the card. Throws Error(kUnsupported) for tensors that are none of the standard
-  /// ones.
+  /// Packs the weights of `graph` on the GPU. Throws Error(kUnsupported) for tensors that are not standard ones.
   Network(Device& owner, const dpm_graph& graph);
 
-  /// The standard tensors of the graph, -1 where it has none.
+  /// A standard tensor of the graph, -1 where it has none.
   struct Bound {
     int binding = -1;
     int value = -1;
@@ -34,19 +33,19 @@ struct Network : Buried {
   Bound label;
   Bound output;
   Bound head;
-  /// What is pulled back or pushed forward, and what comes of it.
+  /// Tensors of derivatives: those that are given, and the results.
   std::array<Bound, kMostDerivatives> given;
   std::array<Bound, kMostDerivatives> derived;
   std::vector<ValueInfo> values;
   ConditionPath conditions;
   std::vector<std::unique_ptr<Layer>> layers;
-  /// Of the layers.
+  /// Names of the layers.
   std::vector<std::string> names;
-  /// Of a layer that runs beside the others, the one that reads its result; -1 for all others.
+  /// For each layer that runs beside the others, the layer that reads its result; -1 for all others.
   std::vector<int> joined_by;
-  /// Of a layer that alone reads the result of a norm, that norm's; -1 for all others.
+  /// For each layer that is the only reader of a norm's result, that norm; -1 for all others.
   std::vector<int> norm_before;
-  /// Whether a layer is a convolution that the norm of its result comes right after.
+  /// Whether a layer is a convolution directly followed by the norm of its result.
   std::vector<bool> norm_follows;
   /// Norms that convolutions take over, by the number of samples.
   std::map<int, std::set<std::size_t>> taken_over;

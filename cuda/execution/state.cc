@@ -11,7 +11,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// The samples on the card, for the kernels queued next.
+/// Copies the samples to the GPU, for the kernels queued next.
 const UpdateSample* upload_samples(Device& device, const std::vector<UpdateSample>& samples) {
   const std::size_t bytes = samples.size() * sizeof(UpdateSample);
   ensure(device, device.update_samples, bytes);
@@ -19,7 +19,7 @@ const UpdateSample* upload_samples(Device& device, const std::vector<UpdateSampl
   return device.update_samples.as<UpdateSample>();
 }
 
-/// The levels of `elements` values, on the card until the next ones are asked for.
+/// Computes the levels of `elements` values; they stay on the GPU until the next call.
 const std::uint8_t* levels_of(Device& device, const float* values, std::uint64_t elements) {
   ensure(device, device.levels, elements);
   convert_to_levels(values, device.levels.as<std::uint8_t>(), elements, device.stream.get());

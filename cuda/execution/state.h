@@ -1,4 +1,4 @@
-// The operations of the same names in backend.h; requests have been checked by the engine.
+// Implements the operations of the same names in backend.h, for requests that the engine has checked.
 #pragma once
 
 #include <cstdint>

@@ -8,7 +8,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// Of the table on the card; longer trajectories are copied there piece by piece.
+/// Limit in bytes of the table on the GPU; longer trajectories are copied there piece by piece.
 std::size_t most_table_bytes(const DeviceSettings& settings) {
   constexpr std::uint64_t kLimit = std::uint64_t{64} << 20;
   constexpr std::uint64_t kShare = 256;
@@ -62,7 +62,7 @@ void Trajectory::begin(const dpm_trajectory& request) {
   Device& device = executable_.network.device;
   executable_.prepare(static_cast<int>(request.update.batch));
   batch_ = request.update.batch;
-  // Until all is ready there is no step to advance by.
+  // No step remains until all preparations succeed.
   steps_ = done_ = request.steps;
   filled_ = 0;
   labels_ = reinterpret_cast<const std::int32_t*>(rows_of(request.labels).data);
@@ -70,7 +70,7 @@ void Trajectory::begin(const dpm_trajectory& request) {
   reserve();
   prepare_conditions();
   update_ = arguments_of(request.update);
-  // What a guide moves is not updated inside of trajectories (update_element.h).
+  // Guides do not take part in updates inside of trajectories (update_element.h).
   update_.guide = {};
   update_.samples = current_.as<UpdateSample>();
   update_.thresholds = device.thresholds.as<float>();
@@ -159,7 +159,7 @@ void Trajectory::queue_step(StepKind kind) const {
   const cudaStream_t stream = executable_.network.device.stream.get();
   select_step(selection(), stream);
   if (kind.evaluates) executable_.queue_layers(evaluation(), places_, !has_conditions_);
-  // A threshold is found in the whole prediction.
+  // Finding a threshold needs the whole prediction in memory.
   if (kind.clips_dynamically) {
     if (kind.evaluates) executable_.store_outputs(evaluation());
     find_thresholds(update_, stream);

@@ -1,4 +1,4 @@
-// A batch of whole programs on the card: tables in its memory, steps as graphs.
+// A batch of whole programs on the GPU: tables in its memory, steps as graphs.
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@
 
 namespace dpm::cuda {
 
-/// What kind of step a record makes; steps of one kind share a graph.
+/// The kind of step that a record makes; steps of one kind share a graph.
 struct StepKind {
   bool evaluates = false;
   bool clips_dynamically = false;
@@ -22,17 +22,17 @@ class Trajectory {
  public:
   explicit Trajectory(Executable& executable) : executable_(executable), conditions_(executable.network) {}
 
-  /// Copies the tables of `request` to the card and prepares everything that its steps need.
+  /// Copies the tables of `request` to the GPU and prepares everything that its steps need.
   void begin(const dpm_trajectory& request);
-  /// Queues the next `steps`, each as the graph of its kind, and waits for those of earlier calls; with `wait` for
-  /// these, too.
+  /// Queues the next `steps`, each as the graph of its kind, and waits for those of earlier calls; with `wait`, also
+  /// for these.
   void advance(std::uint32_t steps, bool wait);
 
  private:
   void list_steps(const dpm_trajectory& request);
   void reserve();
   void prepare_conditions();
-  /// Copies as many coming steps as fit into the table on the card.
+  /// Copies as many of the next steps as fit into the table on the GPU.
   void refill();
   /// Gives the network the image of the first step in the table.
   void load_first_image() const;
@@ -49,7 +49,7 @@ class Trajectory {
   std::uint32_t batch_ = 0;
   std::uint32_t steps_ = 0;
   std::uint32_t done_ = 0;
-  /// Steps that the table on the card holds, and how many have been copied there.
+  /// Number of steps that the table on the GPU can hold, and number of steps copied so far.
   std::uint32_t capacity_ = 0;
   std::uint32_t filled_ = 0;
   UpdateArguments update_{};
@@ -60,11 +60,11 @@ class Trajectory {
   DeviceMemory current_;
   DeviceMemory time_;
   DeviceMemory progress_;
-  /// The ends of what the last two calls have queued.
+  /// Events at the end of the work that the last two calls queued.
   std::array<Event, 2> ends_{Event(EventUse::kWaiting), Event(EventUse::kWaiting)};
   std::size_t last_end_ = 0;
   Conditions conditions_;
-  /// Whether the conditions of all steps are computed before the first, and where the layers find them.
+  /// Whether the conditions of all steps are computed before the first, and the places where the layers find them.
   bool has_conditions_ = false;
   std::vector<unsigned char*> places_;
 };
