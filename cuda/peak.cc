@@ -14,7 +14,7 @@ constexpr unsigned kThreads = 256;
 constexpr unsigned kBlocksPerProcessor = 8;
 constexpr int kRepeats = 4096;
 
-/// The least time of several runs.
+/// Measures the least time of several runs.
 template <typename Queue>
 double best_seconds(const Stream& stream, const Queue& queue) {
   queue();

@@ -1,13 +1,13 @@
-// What a card can do at most, measured.
+// The maximum rates of a GPU, measured.
 #pragma once
 
 #include "cuda/device/device.h"
 
 namespace dpm::cuda {
 
-/// GB/s, read and write, of a copy within the card's memory.
+/// Measures GB/s, read and write, of a copy within the GPU's memory.
 double copy_gigabytes(Device& device);
-/// GFLOP/s of float32 multiply-adds.
+/// Measures GFLOP/s of float32 multiply-adds.
 double float_gigaflops(Device& device);
 
 }  // namespace dpm::cuda

@@ -1,11 +1,11 @@
-// What an activation does to a derivative.
+// The derivative of an activation, applied to a cotangent or tangent.
 #pragma once
 
 #include "cuda/kernels/channelwise.h"
 
 namespace dpm::cuda {
 
-/// y = f'(x) d, f the activation, which is one. y may be x or d.
+/// Computes y = f'(x) d for the activation f, which must not be kNone. y may be x or d.
 template <typename T>
 struct ActivationBackwardArguments {
   Map<const T> x;

@@ -1,4 +1,4 @@
-// The weights of a convolution the other way round.
+// The weights of a convolution's adjoint.
 #pragma once
 
 #include "cuda/kernels/launch.h"
@@ -6,14 +6,14 @@
 
 namespace dpm::cuda {
 
-/// Sizes of [out_channels][taps][in_channels].
+/// Sizes of weights [out_channels][taps][in_channels].
 struct WeightShape {
   int out_channels;
-  int taps;  ///< of both axes
+  int taps;  ///< taps of both axes
   int in_channels;
 };
 
-/// `adjoint` becomes [in_channels][taps, from the last to the first][out_channels] of `weights`.
+/// Writes `weights` to `adjoint` as [in_channels][taps, from the last to the first][out_channels].
 template <typename T>
 void adjoint_weights(const T* weights, const WeightShape& shape, T* adjoint, cudaStream_t stream);
 

@@ -10,11 +10,11 @@
 namespace dpm::cuda {
 namespace {
 
-/// One query each. Those of a block are neighbours, which find one another's keys in the cache.
+/// Warps of a block, with one query each. The queries are neighbours, whose keys are then in the cache.
 constexpr unsigned kWarps = 4;
 constexpr float kLog2E = 1.44269504088896341F;
 
-/// What one group of lanes knows after some of the keys.
+/// The softmax state of one group of lanes after some of the keys.
 template <typename T, int Width, int Chunks, int Keys>
 struct Softmax {
   using Token = HeadChannels<T, Width, Chunks>;
@@ -22,10 +22,10 @@ struct Softmax {
   float q[Chunks * Width];
   float sum[Chunks * Width] = {};
   float weights = 0.0F;
-  // Finite, so that a group without keys stays free of NaN.
+  // A finite number keeps a group without keys free of NaN.
   float largest = -FLT_MAX;
 
-  /// The scores, in bits rather than nats, of the keys first, first + step...; minus infinity from `last` on.
+  /// Computes the scores, in bits rather than nats, of the keys first, first + step...; minus infinity from `last` on.
   __device__ void score(const AttentionArguments<T>& a, const HeadToken& query, int first, int step,
                         float* scores) const {
     for (int j = 0; j < Keys; ++j) {
@@ -66,7 +66,7 @@ struct Softmax {
     }
   }
 
-  /// Adds what the other groups of the warp know.
+  /// Merges the states of the other groups of the warp.
   __device__ void merge(int group_lanes) {
     float most = largest;
     for (unsigned lanes = kWarp / 2; lanes >= static_cast<unsigned>(group_lanes); lanes /= 2) {
@@ -80,7 +80,7 @@ struct Softmax {
   }
 };
 
-/// Keys that a group of lanes takes at once, as many as registers allow.
+/// Number of keys that a group of lanes takes at once, limited by the registers.
 template <int ChannelsOfLane>
 constexpr int kKeysAtOnce = ChannelsOfLane <= 8    ? 4
                             : ChannelsOfLane <= 16 ? 2
@@ -129,7 +129,7 @@ void launch_attention(const AttentionArguments<T>& arguments, cudaStream_t strea
   DPM_LAUNCH(kKernel, grid, dim3(kWarps * kWarp), stream, arguments, lanes);
 }
 
-/// With as few channels a lane as the whole warp needs for the width.
+/// Launches the kernel with the fewest channels per lane that let a warp hold the width.
 template <typename T, int Width, int Chunks = 1>
 void launch_for_width(const AttentionArguments<T>& arguments, cudaStream_t stream) {
   if constexpr (Width * Chunks * static_cast<int>(kWarp) < kWidestHead) {

@@ -1,4 +1,4 @@
-// Attention for what cuDNN does not take (float32, heads wider than 256), or where there is no cuDNN.
+// Attention where cuDNN does not support it (float32, heads wider than 256), or where there is no cuDNN.
 #pragma once
 
 #include "cuda/kernels/launch.h"
@@ -7,11 +7,11 @@
 
 namespace dpm::cuda {
 
-/// The widest head.
+/// Width of the widest head.
 constexpr int kWidestHead = 1024;
 
-/// out = softmax(scale * q k^T) v for every head of `width` adjacent channels; softmax and sums in float32, one pass
-/// over the keys (Milakov & Gimelshein 2018).
+/// Computes out = softmax(scale * q k^T) v for every head of `width` adjacent channels; softmax and sums in float32,
+/// one pass over the keys (Milakov & Gimelshein 2018).
 template <typename T>
 struct AttentionArguments {
   Map<const T> q;
@@ -22,11 +22,11 @@ struct AttentionArguments {
   int heads;
   int query_tokens;
   int key_tokens;
-  int width;  ///< at most kWidestHead
+  int width;  ///< width of a head, at most kWidestHead
   float scale;
 };
 
-/// On tensor cores where `attention_wide` takes the arguments.
+/// Computes attention, on tensor cores where `attention_wide` takes the arguments.
 template <typename T>
 void attention(const AttentionArguments<T>& arguments, cudaStream_t stream);
 

@@ -6,14 +6,14 @@
 namespace dpm::cuda {
 namespace {
 
-/// One token each. Those of a block are neighbours, which find one another's operands in the cache.
+/// Warps of a block, with one token each. The tokens are neighbours, whose operands are then in the cache.
 constexpr unsigned kWarps = 4;
 constexpr float kLog2E = 1.44269504088896341F;
-/// Channels of a lane: few for usual heads, many for wider ones.
+/// Channels per lane: few for usual heads, many for wider ones.
 constexpr int kFew = 8;
 constexpr int kMany = 32;
 
-/// This warp's token; `n` is the batch's size where it has none.
+/// Returns this warp's token; `n` is the batch's size where it has none.
 template <typename Arguments>
 __device__ HeadToken own_token(const Arguments& a, int lanes) {
   const int lane = static_cast<int>(threadIdx.x % kWarp);
@@ -23,15 +23,15 @@ __device__ HeadToken own_token(const Arguments& a, int lanes) {
   return {row / a.heads, row % a.heads, index % a.tokens, lanes, lane % lanes, lane / lanes};
 }
 
-/// Calls `body(token, is_there)` for every token of the sample that is this group of lanes', in all lanes of the warp
-/// as often.
+/// Calls `body(token, is_there)` for every token of the sample that belongs to this group of lanes; all lanes of the
+/// warp make the same number of calls.
 template <typename Body>
 __device__ void for_tokens(int tokens, const HeadToken& own, const Body& body) {
   const int groups = static_cast<int>(kWarp) / own.lanes;
   for (int first = 0; first < tokens; first += groups) body(first + own.group, first + own.group < tokens);
 }
 
-/// A lane's part of the product of two tokens.
+/// Computes a lane's part of the product of two tokens.
 template <typename T, int Width, int Chunks>
 __device__ float part(const HeadChannels<T, Width, Chunks>& a, const HeadChannels<T, Width, Chunks>& b) {
   float sum = 0.0F;
@@ -39,13 +39,13 @@ __device__ float part(const HeadChannels<T, Width, Chunks>& a, const HeadChannel
   return sum;
 }
 
-/// The sum of the parts that some lanes have, in each of them.
+/// Returns the sum of the parts of `lanes` lanes, in each of them.
 __device__ float whole(float part, int lanes) {
   for (int i = lanes / 2; i > 0; i /= 2) part += __shfl_xor_sync(kWholeWarp, part, static_cast<unsigned>(i));
   return part;
 }
 
-/// Sums of tokens, weighed.
+/// Weighted sums of tokens.
 template <typename T, int Width, int Chunks>
 struct Sums {
   float value[Width * Chunks] = {};
@@ -54,7 +54,7 @@ struct Sums {
     for (int c = 0; c < Width * Chunks; ++c) value[c] += weight * token.value(c);
   }
 
-  /// Adds what the other groups of the warp have, and writes the result times `scale`.
+  /// Adds the sums of the other groups of the warp, and writes the result times `scale`.
   __device__ void store(const Map<T>& map, const HeadToken& own, int width, float scale) {
     for (int lanes = static_cast<int>(kWarp) / 2; lanes >= own.lanes; lanes /= 2) {
       for (int c = 0; c < Width * Chunks; ++c) {
@@ -73,10 +73,10 @@ struct Sums {
   }
 };
 
-/// What is known of a row of P after some of its scores, which are in bits: of their powers, and of the powers times
-/// what else belongs to each.
+/// The state of a row of P after some of its scores, which are in bits: the sum of their powers of two, and the sum of
+/// the powers times the number that belongs to each.
 struct RowSums {
-  // Finite, so that a group without tokens stays free of NaN.
+  // A finite number keeps a group without tokens free of NaN.
   float largest = -FLT_MAX;
   float powers = 0.0F;
   float products = 0.0F;
@@ -95,7 +95,7 @@ struct RowSums {
     products += power * other;
   }
 
-  /// Adds what the other groups of the warp know.
+  /// Merges the states of the other groups of the warp.
   __device__ void merge(int group_lanes) {
     float most = largest;
     for (int lanes = static_cast<int>(kWarp) / 2; lanes >= group_lanes; lanes /= 2) {
@@ -109,7 +109,7 @@ struct RowSums {
   }
 };
 
-/// A row of P: its elements are 2^(score - logarithm); and the mean of what belongs to each.
+/// A row of P: its elements are 2^(score - logarithm); and the mean of the numbers that belong to them.
 struct Row {
   float logarithm;
   float mean;
@@ -124,7 +124,7 @@ __device__ float* row_of(const AttentionBackwardArguments<T>& a, const HeadToken
   return a.workspace + 2 * ((own.n * a.heads + own.head) * a.tokens + token);
 }
 
-/// dq, and the rows of P for the next kernel.
+/// Computes dq, and the rows of P for the next kernel.
 template <typename T, int Width, int Chunks>
 __global__ void __launch_bounds__(kWarps* kWarp, 1) backward_query_kernel(AttentionBackwardArguments<T> a, int lanes) {
   using Channels = HeadChannels<T, Width, Chunks>;
@@ -134,7 +134,7 @@ __global__ void __launch_bounds__(kWarps* kWarp, 1) backward_query_kernel(Attent
   Channels d;
   q.read(a.q, own, own.token, a.width);
   d.read(a.d, own, own.token, a.width);
-  // Calls `body(key, score, product)` with what d has in common with the value of each key.
+  // Calls `body(key, score, product)` with the product of d and each key's value.
   const auto for_keys = [&](const auto& body) {
     for_tokens(a.tokens, own, [&](int token, bool is_there) {
       Channels k;
@@ -162,7 +162,7 @@ __global__ void __launch_bounds__(kWarps* kWarp, 1) backward_query_kernel(Attent
   dq.store(a.dq, own, a.width, a.scale);
 }
 
-/// dk and dv.
+/// Computes dk and dv.
 template <typename T, int Width, int Chunks>
 __global__ void __launch_bounds__(kWarps* kWarp, 1) backward_key_kernel(AttentionBackwardArguments<T> a, int lanes) {
   using Channels = HeadChannels<T, Width, Chunks>;
@@ -228,7 +228,7 @@ __global__ void __launch_bounds__(kWarps* kWarp, 1) tangent_kernel(AttentionTang
   out.store(a.out, own, a.width, 1.0F);
 }
 
-/// Calls `launch(grid, block, lanes)` for a warp a token.
+/// Calls `launch(grid, block, lanes)` for one warp per token.
 template <typename Arguments, typename Launch>
 void for_grid(const Arguments& a, int channels_of_lane, const Launch& launch) {
   int lanes = 1;

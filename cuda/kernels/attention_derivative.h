@@ -7,9 +7,9 @@
 
 namespace dpm::cuda {
 
-/// With P = softmax(scale * q k^T) of a head and S = P (d v^T - rows' sums of P (d v^T)), element by element:
-/// dq = scale * S k, dk = scale * S^T q, dv = P^T d for a cotangent d of the result. P is computed again; softmax and
-/// sums are float32.
+/// Arguments of the cotangents. With P = softmax(scale * q k^T) of a head and S = P (d v^T - rows' sums of P (d v^T)),
+/// element by element: dq = scale * S k, dk = scale * S^T q, dv = P^T d for a cotangent d of the result. P is computed
+/// again; softmax and sums are float32.
 template <typename T>
 struct AttentionBackwardArguments {
   Map<const T> q;
@@ -22,13 +22,13 @@ struct AttentionBackwardArguments {
   int batch;
   int heads;
   int tokens;
-  int width;  ///< of a head, at most kWidestHead
+  int width;  ///< width of a head, at most kWidestHead
   float scale;
-  float* workspace;  ///< attention_backward_workspace(...) floats
+  float* workspace;  ///< array of attention_backward_workspace(...) floats
 };
 
-/// With P as above, M = scale * (tq k^T + q tk^T) and S = P (M - rows' sums of P M): out = S v + P tv for tangents of
-/// q, k and v.
+/// Arguments of the tangent. With P as above, M = scale * (tq k^T + q tk^T) and S = P (M - rows' sums of P M): out = S
+/// v + P tv for tangents of q, k and v.
 template <typename T>
 struct AttentionTangentArguments {
   Map<const T> q;
@@ -41,16 +41,16 @@ struct AttentionTangentArguments {
   int batch;
   int heads;
   int tokens;
-  int width;  ///< of a head, at most kWidestHead
+  int width;  ///< width of a head, at most kWidestHead
   float scale;
 };
 
-/// Two numbers of every row of P.
+/// Returns the size of the workspace: two numbers for every row of P.
 inline std::int64_t attention_backward_workspace(int batch, int heads, int tokens) {
   return std::int64_t{2} * batch * heads * tokens;
 }
 
-/// One kernel for what queries get, one for what keys and values get.
+/// Launches one kernel for the cotangent of queries and one for those of keys and values.
 template <typename T>
 void attention_backward(const AttentionBackwardArguments<T>& arguments, cudaStream_t stream);
 

@@ -1,4 +1,5 @@
-// How a warp has a token of one head: some lanes its channels, the other lanes other tokens that belong to it.
+// The distribution of tokens of one head over a warp: some lanes share a token's channels, the other lanes have other
+// tokens.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +9,8 @@
 
 namespace dpm::cuda {
 
-/// A warp's token. `lanes` neighbouring lanes, a power of two, share another token: lane l of them has the channels
-/// (chunk * lanes + l) * Width on. The other lanes take other tokens.
+/// A warp's token. Groups of `lanes` neighbouring lanes, a power of two, share one token each: lane l of a group has
+/// `Width` channels from (chunk * lanes + l) * Width on.
 struct HeadToken {
   std::int64_t n;
   std::int64_t head;
@@ -19,7 +20,7 @@ struct HeadToken {
   int group;
 };
 
-/// A token's channels in one lane; zero where there are none.
+/// Channels of a token in one lane; zero beyond the head's width.
 template <typename T, int Width, int Chunks>
 struct HeadChannels {
   Vector<T, Width> chunk[Chunks] = {};

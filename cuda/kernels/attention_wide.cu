@@ -12,13 +12,13 @@ namespace {
 constexpr int kNarrowest = 257;
 constexpr int kWidest = kWarps * kChannels;
 constexpr unsigned kThreads = kWarps * kWarp;
-/// Two rows of scores a warp, two keys a lane.
+/// Rows of scores per warp: two, with two keys per lane.
 constexpr int kRowsOfWarp = kQueries / kWarps;
 constexpr unsigned kLanesOfRow = kWarp / kRowsOfWarp;
 static_assert(kLanesOfRow * 2 == kKeys);
 constexpr float kLog2E = 1.44269504088896341F;
 
-/// The largest of the row's lanes.
+/// Returns the maximum over the row's lanes.
 __device__ inline float largest_of_row(float value) {
   for (unsigned lanes = kLanesOfRow / 2; lanes > 0; lanes /= 2) {
     value = fmaxf(value, __shfl_xor_sync(kWholeWarp, value, lanes));
@@ -26,15 +26,15 @@ __device__ inline float largest_of_row(float value) {
   return value;
 }
 
-/// What half a warp knows of its row after some of the keys (Milakov & Gimelshein 2018).
+/// The softmax state of half a warp for its row after some of the keys (Milakov & Gimelshein 2018).
 template <typename T>
 struct RowSoftmax {
   int row = static_cast<int>(threadIdx.x / kLanesOfRow);
   int lane = static_cast<int>(threadIdx.x % kLanesOfRow);
   float largest = -FLT_MAX;
-  float weights = 0.0F;  ///< of the lane's keys
+  float weights = 0.0F;  ///< sum of weights of the lane's keys
 
-  /// Makes weights of the scores of `count` more keys. `scale` is in bits.
+  /// Turns the scores of `count` more keys into weights. `scale` is in bits.
   __device__ void weigh(Exchange& exchange, float scale, int count) {
     Floats<2> scores = {};
     DPM_UNROLL
@@ -49,7 +49,7 @@ struct RowSoftmax {
     largest = next;
     const T first = from_float<T>(exp2f(scores.value[0] - next));
     const T second = from_float<T>(exp2f(scores.value[1] - next));
-    // Rounded, as they multiply the values: so the result stays a mean of these.
+    // Weights are summed as rounded for the products with the values, so that the result stays a mean of these.
     weights = weights * factor + to_float(first) + to_float(second);
     exchange.weights[row][lane] = pack(first, second);
     if (lane == 0) exchange.factors[row] = factor;
@@ -79,7 +79,7 @@ __global__ void __launch_bounds__(kThreads, 1) attention_wide_kernel(AttentionAr
   ResultTile<T> result;
   const auto step = [&](int first, const ValueTile<T>& now, ValueTile<T>& next) {
     k.score(q, place, exchange);
-    // What the next step needs is on its way while this one weighs and multiplies.
+    // The next step's operands are loaded while this step computes its weights and products.
     k.read();
     next.read(values);
     __syncthreads();

@@ -1,10 +1,9 @@
-// What the warps of a block of attention_wide.cu multiply: tiles of queries, keys, values and results in their
-// registers.
+// Tiles of attention_wide.cu in the registers of a block's warps: queries, keys, values and results.
 //
 // A block has 16 queries of one head, each of its warps 64 channels of them. The warps multiply their channels of
-// queries and keys, each of them makes weights of two queries' scores, and all of them multiply these by their channels
-// of the values. No operand is read by two warps, so all of them go straight into registers, 16 bytes at a time; which
-// channel is which column of a tile is therefore free, and is chosen so that a lane's columns are neighbours in memory.
+// queries and keys; each of them turns two queries' scores into weights; all of them multiply these by their channels
+// of the values. No operand is read by two warps, so all operands go straight into registers, 16 bytes at a time. The
+// assignment of channels to a tile's columns is therefore free, and makes a lane's columns neighbours in memory.
 #pragma once
 
 #include <cstdint>
@@ -17,45 +16,45 @@
 namespace dpm::cuda::wide_attention {
 
 constexpr int kWarps = 8;
-/// Of a block.
+/// Queries of a block.
 constexpr int kQueries = 16;
-/// That a block takes at once.
+/// Keys that a block takes at once.
 constexpr int kKeys = 32;
-/// Of one access.
+/// Channels of one access.
 constexpr int kAccess = 8;
-/// Of a warp.
+/// Channels of a warp.
 constexpr int kChannels = 64;
 
-/// What the warps tell each other. Rows are longer than they need be, so that a warp's accesses fall into different
+/// Shared memory for the warps' exchange. Rows are longer than necessary, so that a warp's accesses fall into different
 /// banks.
 struct alignas(16) Exchange {
-  float scores[kWarps][kQueries][kKeys + 8];  ///< each warp's channels' share
+  float scores[kWarps][kQueries][kKeys + 8];  ///< share of each warp's channels in the scores
   std::uint32_t weights[kQueries][kKeys / 2 + 4];
-  float factors[kQueries];  ///< for what is summed up, now that the largest score is another
+  float factors[kQueries];  ///< factors for earlier sums after a change of the largest score
   float inverses[kQueries];
 };
 
-/// A lane's in its block.
+/// The place of a lane in its block.
 struct Place {
   int warp = static_cast<int>(threadIdx.x / kWarp);
   TileLane lane = tile_lane();
-  int channel = warp * kChannels;  ///< the warp's first
+  int channel = warp * kChannels;  ///< first channel of the warp
 };
 
 /// Eight channels as words.
 using Words = FactorWords;
 
-/// Eight channels of a head's tokens, from one of them on, as a lane reads them.
+/// Rows of eight neighbouring channels of a head's tokens, as a lane reads them.
 template <typename T>
 struct Rows {
   const T* next;
   std::int64_t stride;
-  int left;  ///< none where the head has no such channels
+  int left;  ///< number of rows left; none where the head has no such channels
 
   __device__ Rows(const T* head, std::int64_t token_stride, int tokens, int width, int token, int channel)
       : next(head + token * token_stride + channel), stride(token_stride), left(channel < width ? tokens - token : 0) {}
 
-  /// Zero where there is no such row.
+  /// Reads a row; zero where there is no such row.
   [[nodiscard]] __device__ Words read(int row) const {
     if (row < left) return load_factors(next + row * stride);
     return {};
@@ -81,13 +80,13 @@ struct Tokens {
         count(tokens),
         width(channels) {}
 
-  /// From `token` on, eight channels from `channel` on.
+  /// Returns the rows from `token` on, eight channels from `channel` on.
   [[nodiscard]] __device__ Rows<T> rows(int token, int channel) const {
     return Rows<T>(data, stride, count, width, token, channel);
   }
 };
 
-/// A warp's channels of a tile of queries, in chunks of 32: four neighbouring lanes have eight each, which are their
+/// A warp's channels of a tile of queries, in chunks of 32: each of four neighbouring lanes has eight, which are its
 /// columns of two tiles.
 template <typename T>
 struct QueryTile {
@@ -106,7 +105,7 @@ struct QueryTile {
   }
 };
 
-/// The same of the next keys.
+/// A warp's channels of the next keys, laid out like those of queries.
 template <typename T>
 struct KeyTile {
   static constexpr int kChunks = kChannels / 32;
@@ -117,7 +116,7 @@ struct KeyTile {
       : rows{keys.rows(place.lane.group, place.channel + place.lane.pair * kAccess),
              keys.rows(place.lane.group, place.channel + place.lane.pair * kAccess + 32)} {}
 
-  /// The next tokens.
+  /// Reads the next tokens.
   __device__ void read() {
     DPM_UNROLL
     for (int i = 0; i < kChunks; ++i) {
@@ -127,7 +126,7 @@ struct KeyTile {
     }
   }
 
-  /// Leaves the warp's share of the scores.
+  /// Writes the warp's share of the scores to `exchange`.
   __device__ void score(const QueryTile<T>& queries, const Place& place, Exchange& exchange) const {
     TileSums sums[kKeys / 8] = {};
     DPM_UNROLL
@@ -147,17 +146,17 @@ struct KeyTile {
   }
 };
 
-/// A warp's channels of the next values. Eight neighbouring channels are a lane's column of as many tiles.
+/// A warp's channels of the next values. Eight neighbouring channels are a lane's column of eight tiles.
 template <typename T>
 struct ValueTile {
   Words token[kKeys / 16][4];
 
-  /// Where `read` begins.
+  /// Returns the rows where `read` begins.
   static __device__ Rows<T> rows(const Tokens<T>& values, const Place& place) {
     return values.rows(2 * place.lane.pair, place.channel + place.lane.group * kAccess);
   }
 
-  /// The next tokens, and leaves `rows` behind them.
+  /// Reads the next tokens, and moves `rows` behind them.
   __device__ void read(Rows<T>& rows) {
     DPM_UNROLL
     for (int step = 0; step < kKeys / 16; ++step) {
@@ -167,7 +166,7 @@ struct ValueTile {
     rows.skip(kKeys);
   }
 
-  /// The lane's column of one of the tiles: rows are tokens, so a word takes its halves from two of them.
+  /// Returns the lane's column of one of the tiles: rows are tokens, so a word takes its halves from two of them.
   [[nodiscard]] __device__ RightTile column(int step, int tile) const {
     RightTile result;
     DPM_UNROLL
@@ -208,7 +207,7 @@ struct ResultTile {
     }
   }
 
-  /// A lane has two columns of eight channels each.
+  /// Stores a row of the result; a lane has two columns of eight channels each.
   __device__ void store(T* row, int width, const Place& place, int half) const {
     DPM_UNROLL
     for (int i = 0; i < 2; ++i) {

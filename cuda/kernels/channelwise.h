@@ -1,4 +1,4 @@
-// Everything that is done element by element after a product or a norm, in one pass.
+// Element-by-element operations after a product or a norm, in one pass.
 #pragma once
 
 #include "cuda/kernels/launch.h"
@@ -7,12 +7,12 @@
 
 namespace dpm::cuda {
 
-/// What an element passes through at last.
+/// The activation that is applied to an element last.
 enum class Activation { kNone, kSilu, kMish, kGelu, kRelu };
 
 /// y = activation((scale * (x + bias[pixel, c] + vector[n, c] + residual) + shift) * (1 + scale_shift[n, c])
-///                + scale_shift[n, channels + c])
-/// where every operand but x may be absent (null). y may be x or the residual.
+///                + scale_shift[n, channels + c]) where every operand but x may be absent (null). y may be x or the
+///                residual.
 template <typename T>
 struct ChannelwiseArguments {
   Map<const T> x;
@@ -20,19 +20,19 @@ struct ChannelwiseArguments {
   int batch;
   int pixels;
   int channels;
-  const float* bias;               ///< that of a pixel at bias + pixel * bias_pixel_stride
-  std::int64_t bias_pixel_stride;  ///< 0 where all pixels have the same
-  const T* vector;                 ///< row n at vector + n * vector_stride
+  const float* bias;               ///< array with that of a pixel at bias + pixel * bias_pixel_stride
+  std::int64_t bias_pixel_stride;  ///< stride between pixels; 0 where all have the same bias
+  const T* vector;                 ///< array with row n at vector + n * vector_stride
   std::int64_t vector_stride;
   Map<const T> residual;
   float scale;
   float shift;
-  const T* scale_shift;  ///< row n of 2 * channels at scale_shift + n * scale_shift_stride
+  const T* scale_shift;  ///< array with row n of 2 * channels at scale_shift + n * scale_shift_stride
   std::int64_t scale_shift_stride;
   Activation activation;
 };
 
-/// Each operand is read once, in 16-byte accesses where channels, strides and addresses allow.
+/// Computes y. Each operand is read once, in 16-byte accesses where channels, strides and addresses allow.
 template <typename T>
 void channelwise(const ChannelwiseArguments<T>& arguments, cudaStream_t stream);
 

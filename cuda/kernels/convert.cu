@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kThreads = 256;
 
-/// A thread has a pixel: neighbours read and write neighbouring pixels of a plane.
+/// Returns the grid for one pixel per thread: neighbours read and write neighbouring pixels of a plane.
 dim3 grid_of(int pixels, int batch) {
   return {static_cast<unsigned>((pixels - 1) / kThreads + 1), static_cast<unsigned>(std::min(batch, kMostGridRows))};
 }
@@ -39,7 +39,7 @@ __device__ Image image_of(const LoadImageArguments<T>& a, int n) {
   return {state.data + sample.row * state.stride, sample.record.input_scale};
 }
 
-/// Channel c of a pixel as it is stored.
+/// Returns channel c of a pixel as it is stored.
 template <typename T>
 __device__ float stored_channel(const LoadImageArguments<T>& a, const Image& image, int pixel, int c) {
   if (c >= kImageTerms<T> * a.channels) return 0.0F;

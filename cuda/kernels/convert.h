@@ -1,4 +1,4 @@
-// The network's borders: images and outputs are NCHW float32, maps are NHWC in the network's own type.
+// Conversion of images and outputs, which are NCHW float32, from and to maps, which are NHWC in the network's own type.
 #pragma once
 
 #include "cuda/kernels/launch.h"
@@ -8,12 +8,12 @@
 
 namespace dpm::cuda {
 
-/// Times that an image's channels are stored.
+/// Number of times that an image's channels are stored.
 template <typename T>
 constexpr int kImageTerms = sizeof(T) == 2 ? 3 : 1;
 
-/// y[n][pixel][c] = image[n][c][pixel] for c < channels. Of a 16-bit type the next `channels` have what that rounding
-/// left over, and those after them the first again (layers/weights.h says what for). The rest up to padded_channels is
+/// y[n][pixel][c] = image[n][c][pixel] for c < channels. For a 16-bit type the next `channels` have the remainder of
+/// the rounding, and those after them the first ones again (see layers/weights.h). The rest up to padded_channels is
 /// zero. Without `samples`, image n is row n of x. With them it is row samples[n].row of x, or of y where the sample's
 /// record has DPM_RECORD_READ_Y, times the record's input_scale.
 template <typename T>
@@ -25,13 +25,13 @@ struct LoadImageArguments {
   int batch;
   int pixels;
   int channels;
-  int padded_channels;  ///< at least kImageTerms<T> * channels
+  int padded_channels;  ///< number of stored channels, at least kImageTerms<T> * channels
 };
 
 template <typename T>
 void load_image(const LoadImageArguments<T>& arguments, cudaStream_t stream);
 
-/// out[n][c][pixel] = map[n][pixel][c], row n of `out`.
+/// Writes out[n][c][pixel] = map[n][pixel][c] to row n of `out`.
 template <typename T>
 struct StoreOutputArguments {
   Map<const T> map;

@@ -8,10 +8,10 @@ namespace {
 using LargeTile = Tile<64, 64, 4, 4, 1>;
 using SmallTile = Tile<16, 16, 2, 2, kSections>;
 
-/// Large tiles that keep the GPU busy: one on every multiprocessor of an H100.
+/// Number of large tiles that keep the GPU busy: one on every multiprocessor of an H100.
 constexpr std::int64_t kEnoughTiles = 132;
 
-/// `Count` neighbours of a row of which `left` exist, in one access where `whole`.
+/// Loads `Count` neighbours of a row, of which `left` exist, in one access where `whole`.
 template <int Count, typename T>
 __device__ Vector<float, Count> read_channels(const T* source, int left, bool whole) {
   Vector<float, Count> result = {};
@@ -31,7 +31,7 @@ __device__ void add(Vector<float, Count>& sum, const Vector<float, Count>& term)
   for (int j = 0; j < Count; ++j) sum.value[j] += term.value[j];
 }
 
-/// What follows the convolution, for one pixel and `Count` channels from `c` on.
+/// Applies the operations after the convolution to one pixel and `Count` channels from `c` on.
 template <typename T, int Count>
 __device__ void finish(const ConvolutionArguments<T>& a, std::int64_t n, std::int64_t pixel, int c,
                        Vector<float, Count> value, bool whole) {
@@ -64,7 +64,7 @@ __device__ Product<Tile> multiply(const ConvolutionArguments<T>& a, std::int64_t
   constexpr int kGroupSections = kSections / Tile::kGroups;
   using Rows = Share<T, Width, Tile::kGroupThreads, Tile::kRows>;
   using Columns = Share<T, Width, Tile::kGroupThreads, Tile::kColumns>;
-  // Two of each: the next step is written while the last is read.
+  // Two buffers of each operand: the next step is written while the last is read.
   alignas(16) __shared__ float rows[2][Tile::kGroups][kDepth * Tile::kRows];
   alignas(16) __shared__ float columns[2][Tile::kGroups][kDepth * Tile::kColumns];
 
@@ -74,7 +74,7 @@ __device__ Product<Tile> multiply(const ConvolutionArguments<T>& a, std::int64_t
   const int column = thread % (Tile::kColumns / Tile::kThreadColumns) * Tile::kThreadColumns;
   const int steps = (a.kernel * a.kernel * a.in_channels + kDepth - 1) / kDepth;
   const int section_steps = (steps + kSections - 1) / kSections;
-  // Groups meet at barriers, so each takes as many steps as the longest.
+  // Groups meet at barriers, so each does as many steps as the longest.
   const int group_steps = Tile::kGroups == 1 ? steps : section_steps * kGroupSections;
 
   const PixelReader<T, Width, Rows> pixels(a, first_row, thread);
@@ -180,7 +180,7 @@ void launch(const ConvolutionArguments<T>& a, cudaStream_t stream) {
 template <typename T, typename Tile>
 void launch(const ConvolutionArguments<T>& a, cudaStream_t stream) {
   constexpr int kWidth = kVectorWidth<T>;
-  // A row of the weight is as long as a multiple of the channels.
+  // A row of the weight has a multiple of the channels as its length, so it is aligned as they are.
   if (takes_vectors<kWidth>(a.x, a.in_channels) && takes_vectors<kWidth>(a.weight, 0, a.in_channels)) {
     launch<T, Tile, kWidth>(a, stream);
   } else {

@@ -1,4 +1,4 @@
-// The convolution for what cuDNN does not take, or where there is no cuDNN.
+// The convolution where cuDNN does not support it, or where there is no cuDNN.
 #pragma once
 
 #include "cuda/kernels/launch.h"
@@ -7,23 +7,23 @@
 
 namespace dpm::cuda {
 
-/// How x is made twice as large first.
+/// The way in which x is first made twice as large.
 enum class Enlargement {
   kNone,
   kNearest,
-  kZeros,  ///< between its elements, on both axes
+  kZeros,  ///< zeros between its elements, on both axes
 };
 
 /// y = activation(scale * (convolution(x) + bias[c] + vector[n, c] + residual)), float32 sums; every operand after the
-/// convolution may be absent (null). in_height and in_width are those of x as stored, whatever it is enlarged to. The
+/// convolution may be absent (null). in_height and in_width are those of x as stored, before any enlargement. The
 /// output pixel (i, j) reads the enlarged x from (i, j) * stride - pad_before on, zero outside. y may be the residual.
 template <typename T>
 struct ConvolutionArguments {
   Map<const T> x;
-  const T* weight;  ///< [out_channels][kernel][kernel][in_channels]
+  const T* weight;  ///< array [out_channels][kernel][kernel][in_channels]
   Map<T> y;
-  const float* bias;  ///< [out_channels]
-  const T* vector;    ///< row n at vector + n * vector_stride
+  const float* bias;  ///< array [out_channels]
+  const T* vector;    ///< array with row n at vector + n * vector_stride
   std::int64_t vector_stride;
   Map<const T> residual;
   float scale;
@@ -41,15 +41,15 @@ struct ConvolutionArguments {
   Enlargement enlargement;
 };
 
-/// What a block computes: 64 pixels by 64 output channels, or 16 by 16 for small maps and few channels. Both give the
+/// The tile of a block: 64 pixels by 64 output channels, or 16 by 16 for small maps and few channels. Both give the
 /// same bits.
 enum class ConvolutionTile { kLarge, kSmall };
 
-/// Implicit GEMM: pixels of all samples by output channels, in tiles through shared memory.
+/// Computes an implicit GEMM: pixels of all samples by output channels, in tiles through shared memory.
 template <typename T>
 void convolution(const ConvolutionArguments<T>& arguments, ConvolutionTile tile, cudaStream_t stream);
 
-/// With the tile that suits the shape.
+/// Computes the convolution with the tile that suits the shape.
 template <typename T>
 void convolution(const ConvolutionArguments<T>& arguments, cudaStream_t stream);
 

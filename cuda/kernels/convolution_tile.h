@@ -1,4 +1,4 @@
-// The tiles of the implicit GEMM of convolution.cu: rows are the pixels of all samples, columns the output channels,
+// The tiles of the implicit GEMM in convolution.cu: rows are the pixels of all samples, columns the output channels,
 // the depth is kernel * kernel * in_channels.
 #pragma once
 
@@ -7,12 +7,12 @@
 
 namespace dpm::cuda {
 
-/// The depth is cut into as many sections. Every tile adds the same sections in the same order, one group of threads
-/// after the other or several groups at once, so that the tile (which depends on the batch) does not show in the
-/// result.
+/// Number of sections of the depth. Every tile adds the same sections in the same order, by one group of threads after
+/// the other or by several groups at once, so that the tile (which depends on the batch) does not affect the result.
 constexpr int kSections = 4;
 
-/// Rows and columns of a block and of one of its threads, and the groups of threads that share the sections.
+/// Sizes of a tile: rows and columns of a block and of one of its threads, and the groups of threads that share the
+/// sections.
 template <int Rows, int Columns, int ThreadRows, int ThreadColumns, int Groups>
 struct Tile {
   static constexpr int kRows = Rows;
@@ -51,7 +51,7 @@ struct Tap {
   }
 };
 
-/// A step's share of a thread on its way to shared memory: `Count` vectors from lines (rows or columns) that lie
+/// A thread's share of a step on its way to shared memory: `kCount` vectors from lines (rows or columns) that are
 /// kStride apart, all at the same depth.
 template <typename T, int Width, int GroupThreads, int Lines>
 struct Share {
@@ -62,7 +62,8 @@ struct Share {
 
   Vector<T, Width> vector[kCount];
 
-  /// Depth-major, the lines of a depth permuted so that a warp's writes spread over the banks.
+  /// Returns the place of an element: depth-major, with the lines of a depth permuted so that a warp's writes spread
+  /// over the banks.
   __device__ static int place(int depth, int line) { return depth * Lines + (line ^ (depth / Width * 8 % Lines)); }
 
   __device__ void put(float* shared, int thread) const {

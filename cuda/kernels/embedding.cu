@@ -13,8 +13,8 @@ struct SineCosine {
   float cosine;
 };
 
-/// sinf and cosf keep a table in local memory for large angles; in double a quarter of a turn is subtracted exactly
-/// enough.
+/// sinf and cosf keep a table in local memory for large angles; in double, subtracting quarter turns is exact enough
+/// without it.
 __device__ SineCosine sine_cosine(float angle) {
   constexpr double kQuartersPerRadian = 0.63661977236758134308;
   constexpr double kRadiansPerQuarter = 1.57079632679489661923;
@@ -24,7 +24,8 @@ __device__ SineCosine sine_cosine(float angle) {
   const auto rest = static_cast<float>((quarters - (shifted - kRound)) * kRadiansPerQuarter);
   const float sine = math::sin_quarter(rest);
   const float cosine = math::cos_quarter(rest);
-  // The low bits of `shifted` are the number of quarters: no conversion that a NaN would make undefined.
+  // The low bits of `shifted` are the number of quarters; reading them avoids a float-to-integer conversion, which is
+  // undefined for NaN.
   std::uint64_t bits = 0;
   std::memcpy(&bits, &shifted, sizeof bits);
   const bool swapped = (bits & 1u) != 0;

@@ -1,4 +1,4 @@
-// Vectors of times and labels, and what labels make of logits.
+// Embedding vectors of times and labels, and the label's score for logits.
 #pragma once
 
 #include "cuda/kernels/launch.h"
@@ -6,7 +6,7 @@
 
 namespace dpm::cuda {
 
-/// What is embedded: the time or the label of each of the batch. Both null: no labels, which is -1.
+/// The embedded quantity: the time or the label of each sample of the batch. Both null: no labels, which is -1.
 struct Embedded {
   const float* times;
   const std::int32_t* labels;
@@ -17,20 +17,20 @@ struct Embedded {
   }
 };
 
-/// Sinusoids of times (Vaswani et al. 2017): with half = length / 2, y[n] is sin(time[n] * frequencies[i]) for i <
-/// half, then the cosines, the other way round with `cosine_first`, then a zero if `length` is odd. Products and angles
-/// are float32, as in the networks' original code; angles up to 1e5 are exact to float32's rounding.
+/// Arguments of sinusoids of times (Vaswani et al. 2017): with half = length / 2, y[n] is sin(time[n] * frequencies[i])
+/// for i < half, then the cosines, the other way round with `cosine_first`, then a zero if `length` is odd. Products
+/// and angles are float32, as in the networks' original code; angles up to 1e5 are exact to float32's rounding.
 template <typename T>
 struct TimeEmbeddingArguments {
-  Embedded time;             ///< or label
-  const float* frequencies;  ///< [half]
-  T* y;                      ///< row n at y + n * y_stride
+  Embedded time;             ///< time or label
+  const float* frequencies;  ///< array [half]
+  T* y;                      ///< array with row n at y + n * y_stride
   std::int64_t y_stride;
   int batch;
   int length;
   bool cosine_first;
-  bool logarithmic = false;  ///< of ln(time)
-  float turn = 1;            ///< what products are multiplied by: 2 pi for frequencies of whole turns
+  bool logarithmic = false;  ///< embeds ln(time) instead of the time
+  float turn = 1;            ///< factor of the products: 2 pi for frequencies of whole turns
 };
 
 template <typename T>
@@ -40,8 +40,8 @@ void time_embedding(const TimeEmbeddingArguments<T>& arguments, cudaStream_t str
 template <typename T>
 struct RowEmbeddingArguments {
   Embedded row;
-  const T* table;  ///< [rows][channels]
-  T* y;            ///< row n at y + n * y_stride
+  const T* table;  ///< array [rows][channels]
+  T* y;            ///< array with row n at y + n * y_stride
   std::int64_t y_stride;
   int batch;
   int rows;
@@ -51,14 +51,14 @@ struct RowEmbeddingArguments {
 template <typename T>
 void row_embedding(const RowEmbeddingArguments<T>& arguments, cudaStream_t stream);
 
-/// The derivative of ln p(label) by logits: 1 for the label and 0 for others, less softmax; zeros where there is no
-/// such label.
+/// Arguments of the derivative of ln p(label) by logits: 1 for the label and 0 for others, minus softmax; zeros where
+/// there is no such label.
 template <typename T>
 struct LabelScoreArguments {
   Embedded label;
-  const T* x;  ///< row n at x + n * x_stride
+  const T* x;  ///< array with row n at x + n * x_stride
   std::int64_t x_stride;
-  T* y;  ///< row n at y + n * y_stride
+  T* y;  ///< array with row n at y + n * y_stride
   std::int64_t y_stride;
   int batch;
   int classes;

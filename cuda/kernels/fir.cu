@@ -24,7 +24,7 @@ struct Plane {
   }
 };
 
-/// Zeros outside the map.
+/// Loads channels of a pixel, zeros outside the map.
 template <int N, typename T>
 __device__ Floats<N> load_inside(const Plane<const T>& plane, int row, int column) {
   if (plane.has(row, column)) return load_floats<N>(plane.at(row, column));
@@ -36,7 +36,7 @@ __device__ void store_inside(const Plane<T>& plane, int row, int column, const F
   if (plane.has(row, column)) store_vector(plane.at(row, column), from_floats<T>(value));
 }
 
-/// The element of the larger map that lies between the two, next to `near`.
+/// Computes the element of the larger map between the two, next to `near`.
 template <int N>
 __device__ Floats<N> blend(const Floats<N>& near, const Floats<N>& far) {
   Floats<N> result;
@@ -49,9 +49,9 @@ __device__ void add_scaled(Floats<N>& sum, float factor, const Floats<N>& term) 
   for (int i = 0; i < N; ++i) sum.value[i] += factor * term.value[i];
 }
 
-/// The 2 x 2 elements of y between four of x depend on these alone: so a thread reads as much as it writes. `x_height`
-/// by `x_width` elements have one more of these squares along either axis, those at the border in part, or all of them
-/// whole with an extension of 1.
+/// Computes 2 x 2 elements of y, which lie between four elements of x and depend on these alone, so that a thread reads
+/// as much as it writes. `x_height` by `x_width` elements have one more of these squares along either axis; the squares
+/// at the border are partly outside y, or entirely inside with an extension of 1.
 template <typename T, int N>
 __global__ void __launch_bounds__(PixelBlocks::kThreads)
     fir_upsample_kernel(Map<const T> x, Map<T> y, int x_height, int x_width, int extension, PixelBlocks blocks) {
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(PixelBlocks::kThreads)
   });
 }
 
-/// `height` and `width` are the smaller map's.
+/// Downsamples; `height` and `width` are the smaller map's.
 template <typename T, int N>
 __global__ void __launch_bounds__(PixelBlocks::kThreads)
     fir_downsample_kernel(Map<const T> x, Map<T> y, int height, int width, int pad, PixelBlocks blocks) {

@@ -1,15 +1,16 @@
-// Maps of twice or half the size, filtered with [1 3 3 1] along both axes (NCSN++). Outside a map are zeros.
+// Maps of twice or half the size, filtered with [1 3 3 1] along both axes (NCSN++), with zeros outside a map.
 #pragma once
 
 #include "cuda/kernels/resample.h"
 
 namespace dpm::cuda {
 
-/// 4 x the filter over x with zeros between its elements: x has half the height and width, but for the extension.
+/// Computes 4 x the filter over x with zeros between its elements: x has half the height and width, apart from the
+/// extension.
 template <typename T>
 void fir_upsample(const ResampleArguments<T>& arguments, cudaStream_t stream);
 
-/// Every second element of the filtered x: x has twice the height and width.
+/// Computes every second element of the filtered x: x has twice the height and width.
 template <typename T>
 void fir_downsample(const ResampleArguments<T>& arguments, cudaStream_t stream);
 

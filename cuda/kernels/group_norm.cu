@@ -8,7 +8,7 @@ namespace {
 constexpr int kFew = GroupNormBlock::kFew;
 constexpr int kMany = GroupNormBlock::kMany;
 
-/// A block holds a cluster of groups in its threads' registers, K vectors each.
+/// Normalises a cluster of groups per block, held in its threads' registers, K vectors each.
 template <typename T, int N, int K, bool Completes>
 __global__ void __launch_bounds__(GroupNormBlock::kThreads, GroupNormBlock::least_blocks(K))
     group_norm_kernel(GroupNormArguments<T> a, GroupNormLayout layout) {
@@ -38,7 +38,7 @@ __global__ void __launch_bounds__(GroupNormBlock::kThreads, GroupNormBlock::leas
   for_vector_groups<N>(layout, cluster.column, [&](int i, int group) {
     affine.template normalise<T>(i, rsqrtf(sums[group] * share + a.epsilon), mean);
   });
-  // Before there are no registers for these.
+  // The parameters are loaded this late because there were no free registers for them before.
   if (held.count > 0) affine.load(a, cluster.sample, cluster.channel);
   store_normed(cluster.place_in(a.y, 0), y_step, held, mean, affine, a.silu);
 }
@@ -65,7 +65,7 @@ void launch(const GroupNormArguments<T>& arguments, const GroupNormLayout& layou
   DPM_LAUNCH(kKernel, grid, block, stream, arguments, layout);
 }
 
-/// With vectors of N channels; false where they cannot be used.
+/// Launches with vectors of N channels; returns false where they cannot be used.
 template <int N, typename T>
 bool norm(const GroupNormArguments<T>& a, cudaStream_t stream) {
   const GroupNormLayout layout = GroupNormBlock::layout<T, N>(a.pixels, a.channels, a.groups);

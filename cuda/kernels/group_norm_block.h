@@ -1,5 +1,5 @@
-// What the kernels share that hold a cluster of groups in one block's registers: the block, and the moments of what it
-// holds. So the norm and its derivative normalise a map alike.
+// The common part of kernels that hold a cluster of groups in one block's registers: the block, and the moments of the
+// held elements. It makes the norm and its derivative normalise a map alike.
 #pragma once
 
 #include "cuda/kernels/group_norm_tile.h"
@@ -13,7 +13,7 @@ struct GroupNormBlock {
   /// Vectors of a thread, for small and larger maps.
   static constexpr int kFew = 4;
   static constexpr int kMany = 12;
-  /// Blocks that a multiprocessor has at least.
+  /// Returns the least number of blocks per multiprocessor.
   static constexpr int least_blocks(int vectors) { return vectors == kFew ? 2 : 1; }
 
   template <typename T, int N>
@@ -22,8 +22,8 @@ struct GroupNormBlock {
   }
 };
 
-/// Means of the thread's channels without what is added to these, for whom `share` is one over the elements of a group.
-/// The arrays are those of group_sums; `sums` receives those of the squared differences from the means.
+/// Computes means of the thread's channels, not including the added numbers; `share` is one over the elements of a
+/// group. The arrays are those of group_sums; `sums` receives those of the squared differences from the means.
 template <typename T, int N, int K>
 __device__ Floats<N> block_moments(const GroupNormLayout& layout, const GroupNormCluster& cluster,
                                    const GroupNormHeld<T, N, K>& held, const Floats<N>& added, float share,

@@ -8,14 +8,14 @@ constexpr int kThreads = GroupNormChunks::kThreads;
 /// Vectors of a thread at once.
 constexpr int kHeld = 4;
 
-/// What a thread knows of its elements so far, those of each place in a vector by themselves.
+/// A thread's statistics of its elements so far, separately for each place in a vector.
 template <int N>
 struct Statistics {
   float count = 0.0F;
   Floats<N> mean{};
   Floats<N> squares{};
 
-  /// Chan, Golub & LeVeque 1979: no difference of large sums.
+  /// The merge by Chan, Golub & LeVeque 1979 has no difference of large sums.
   template <typename T, int K>
   __device__ void add(const GroupNormHeld<T, N, K>& held) {
     const auto added = static_cast<float>(held.count);
@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   target[1] = sums[group];
 }
 
-/// The result for as many pixels of a cluster as the block holds.
+/// Writes the result for as many pixels of a cluster as the block holds.
 template <typename T, int N>
 __global__ void __launch_bounds__(kThreads, 1)
     apply_kernel(GroupNormArguments<T> a, GroupNormLayout layout, GroupNormChunks chunks) {
@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   const GroupNormCluster cluster(layout, a.groups, N, blockIdx.x % clusters, blockIdx.x / clusters / tiles);
   const int first = static_cast<int>(blockIdx.x / clusters % tiles) * pixels;
 
-  // These take as long to arrive as the merging takes.
+  // These loads are started first, because they take as long as the merging.
   GroupNormHeld<T, N, kHeld> held;
   held.load(cluster.place_in(a.x, first), layout.rows * a.x.pixel_stride, cluster.own_pixels(layout, a.pixels - first));
   GroupNormAffine<N> affine;

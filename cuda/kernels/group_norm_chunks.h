@@ -1,4 +1,4 @@
-// Group norm of maps that are too large for one block a cluster of groups: statistics of chunks of pixels, then the
+// Group norm of maps that are too large for one block per cluster of groups: statistics of chunks of pixels, then the
 // result.
 #pragma once
 
@@ -18,7 +18,7 @@ struct GroupNormChunks {
   static constexpr int kThreads = 256;
 
   explicit GroupNormChunks(int pixels_of_sample) {
-    // Every block of the second kernel merges all of them.
+    // Maximum of chunks, because every block of the second kernel merges all of them.
     constexpr int kMost = 64;
     constexpr int kLeastPixels = 128;
     const int wanted = std::min(kMost, (pixels_of_sample - 1) / kLeastPixels + 1);
@@ -26,7 +26,7 @@ struct GroupNormChunks {
     count = (pixels_of_sample - 1) / pixels + 1;
   }
 
-  /// Of blocks that have a chunk of a cluster, in vectors of N channels.
+  /// Returns the layout of blocks that have a chunk of a cluster, in vectors of N channels.
   template <typename T, int N>
   static GroupNormLayout layout(int pixels_of_sample, int channels, int groups) {
     constexpr int kPieceBytes = 128;
@@ -34,16 +34,17 @@ struct GroupNormChunks {
   }
 };
 
-/// The first of the two kernels of group_norm_by_chunks, where there is a layout.
+/// Launches the first of the two kernels of group_norm_by_chunks, where there is a layout.
 template <int N, typename T>
 void group_norm_chunk_moments(const GroupNormArguments<T>& arguments, cudaStream_t stream);
 
-/// group_norm in two kernels with vectors of N channels; false where they cannot be used. The workspace receives the
-/// mean of every chunk of every group and the sum of squared differences from it.
+/// Computes group_norm in two kernels with vectors of N channels; returns false where they cannot be used. The
+/// workspace receives the mean of every chunk of every group and the sum of squared differences from it.
 template <int N, typename T>
 bool group_norm_by_chunks(const GroupNormArguments<T>& arguments, cudaStream_t stream);
 
-/// group_norm for groups with more channels than a block has threads: one block a group reads it three times.
+/// Computes group_norm for groups with more channels than a block has threads: one block per group reads it three
+/// times.
 template <typename T>
 void group_norm_of_wide_groups(const GroupNormArguments<T>& arguments, cudaStream_t stream);
 

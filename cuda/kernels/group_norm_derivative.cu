@@ -5,8 +5,8 @@
 namespace dpm::cuda {
 namespace {
 
-/// A block holds a cluster of groups of x in its threads' registers, K vectors each. There are none for many of them
-/// beside all that the derivative needs: then they are held for the moments alone and read again.
+/// Computes a cluster of groups per block, held in its threads' registers, K vectors of x each. Where registers do not
+/// suffice for many vectors beside the derivative's other numbers, these are held for the moments only and read again.
 template <typename T, int N, int K>
 __global__ void __launch_bounds__(GroupNormBlock::kThreads, 1)
     group_norm_derivative_kernel(GroupNormDerivativeArguments<T> a, GroupNormLayout layout) {
@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(GroupNormBlock::kThreads, 1)
   const T* x = cluster.place_in(norm.x, 0);
   GroupNormHeld<T, N, K> held;
   held.load(x, x_step, cluster.own_pixels(layout, norm.pixels));
-  // Calls `body(k, vector k of x)` for the thread's own.
+  // Calls `body(k, vector k of x)` for the thread's own vectors.
   const auto for_own = [&](const auto& body) {
     if constexpr (K == GroupNormBlock::kFew) {
       DPM_UNROLL
@@ -63,7 +63,7 @@ void launch(const GroupNormDerivativeArguments<T>& arguments, const GroupNormLay
   DPM_LAUNCH(kKernel, grid, dim3(static_cast<unsigned>(layout.threads)), stream, arguments, layout);
 }
 
-/// With vectors of N channels; false where they cannot be used.
+/// Launches with vectors of N channels; returns false where they cannot be used.
 template <int N, typename T>
 bool derivative(const GroupNormDerivativeArguments<T>& a, cudaStream_t stream) {
   const GroupNormLayout layout = GroupNormBlock::layout<T, N>(a.norm.pixels, a.norm.channels, a.norm.groups);
@@ -88,7 +88,7 @@ bool is_wide(const GroupNormDerivativeArguments<T>& a) {
 }  // namespace
 
 std::int64_t group_norm_derivative_workspace(int batch, int pixels, int channels, int groups) {
-  // Moments and sums are two numbers each.
+  // The workspace holds moments and sums, two numbers each.
   return 2 * group_norm_workspace(batch, pixels, channels, groups);
 }
 

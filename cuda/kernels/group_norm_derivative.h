@@ -7,24 +7,24 @@
 
 namespace dpm::cuda {
 
-/// With x' the normalised map, h = gamma (1 + scale), s the slope of SiLU or 1 and means over a group, y is
-///   (h s d - mean(h s d) - x' mean(h s d x')) / deviation
-/// of a cotangent d of the norm's result, and
-///   h s (t - mean(t) - x' mean(t x')) / deviation
-/// of a tangent t of x. Statistics and sums are float32.
+/// Arguments of the derivative. With x' the normalised map, h = gamma (1 + scale), s the slope of SiLU or 1 and means
+/// over a group, y is
+///   (h s d - mean(h s d) - x' mean(h s d x')) / deviation for a cotangent d of the norm's result, and
+///   h s (t - mean(t) - x' mean(t x')) / deviation for a tangent t of x. Statistics and sums are float32.
 template <typename T>
 struct GroupNormDerivativeArguments {
-  /// With y as above, nothing that is added or completed, and group_norm_derivative_workspace(...) floats.
+  /// Arguments of the norm, with y as above, no added or completed operands, and group_norm_derivative_workspace(...)
+  /// floats.
   GroupNormArguments<T> norm;
-  Map<const T> given;  ///< d or t; may be y
-  bool is_backward;    ///< it is d
+  Map<const T> given;  ///< tensor d or t; may be y
+  bool is_backward;    ///< whether the given tensor is d
 };
 
-/// Floats of workspace that a launch needs, 0 for small maps.
+/// Returns the floats of workspace that a launch needs, 0 for small maps.
 std::int64_t group_norm_derivative_workspace(int batch, int pixels, int channels, int groups);
 
-/// As group_norm divides it, so that x' is the norm's: by one kernel where the groups fit into the registers of a block
-/// each, by three where they do not.
+/// Computes the derivative, divided as by group_norm, so that x' is the norm's: by one kernel where the groups fit into
+/// the registers of a block each, by three where they do not.
 template <typename T>
 void group_norm_derivative(const GroupNormDerivativeArguments<T>& arguments, cudaStream_t stream);
 

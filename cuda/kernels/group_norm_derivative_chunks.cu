@@ -8,13 +8,13 @@ constexpr int kThreads = GroupNormChunks::kThreads;
 /// Vectors of a thread that a block writes.
 constexpr int kVectors = 4;
 
-/// Where the sums lie, behind the moments of all chunks.
+/// Returns the place of the sums, behind the moments of all chunks.
 template <typename T>
 __device__ float* sums_of(const GroupNormArguments<T>& a, const GroupNormChunks& chunks) {
   return a.workspace + std::int64_t{2} * a.batch * a.groups * chunks.count;
 }
 
-/// What a thread knows of its column, from the moments of all chunks.
+/// Returns a thread's column, from the moments of all chunks.
 template <typename T, int N>
 __device__ GroupNormColumn<N> column_of(const GroupNormArguments<T>& a, const GroupNormLayout& layout,
                                         const GroupNormChunks& chunks, const GroupNormCluster& cluster, float* means,
@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   target[1] = sums[group];
 }
 
-/// The result for some pixels of a cluster.
+/// Writes the result for some pixels of a cluster.
 template <typename T, int N>
 __global__ void __launch_bounds__(kThreads, 1)
     apply_kernel(GroupNormDerivativeArguments<T> a, GroupNormLayout layout, GroupNormChunks chunks) {
@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     sums[group] = sum * share;
     products[group] = product * share;
   });
-  // Its barrier is for these, too.
+  // The barrier in column_of also makes the sums above visible.
   const auto column = column_of<T, N>(norm, layout, chunks, cluster, means, inverses);
   GroupNormGiven<N> of_groups{};
   for_vector_groups<N>(layout, cluster.column, [&](int i, int group) {

@@ -1,4 +1,4 @@
-// What the kernels of group norm's derivative do with the elements of a thread's column.
+// Operations of group norm's derivative on the elements of a thread's column.
 #pragma once
 
 #include "cuda/kernels/group_norm_derivative.h"
@@ -7,7 +7,7 @@
 
 namespace dpm::cuda {
 
-/// Of N channels: the moments of their groups, and what the norm does with a normalised number.
+/// A column of N channels: the moments of their groups, and the norm's factors for a normalised number.
 template <int N>
 struct GroupNormColumn {
   Floats<N> mean;
@@ -15,7 +15,7 @@ struct GroupNormColumn {
   Floats<N> scale;
   Floats<N> shift;
 
-  /// Scale and shift of channels c, c + 1... of sample n.
+  /// Loads scale and shift of channels c, c + 1... of sample n.
   template <typename T>
   __device__ void load(const GroupNormArguments<T>& a, std::int64_t n, int c) {
     scale = load_floats<N>(a.gamma + c);
@@ -33,14 +33,14 @@ struct GroupNormColumn {
 
   [[nodiscard]] __device__ float normed(int i, float x) const { return (x - mean.value[i]) * inverse.value[i]; }
 
-  /// The slope of what follows the normalisation.
+  /// Returns the slope of the operations after the normalisation.
   template <typename T>
   [[nodiscard]] __device__ float slope(int i, float normed, bool silu) const {
     return silu ? scale.value[i] * silu_slope_as<T>(normed * scale.value[i] + shift.value[i]) : scale.value[i];
   }
 };
 
-/// Of what the normalisation is given, and of its products with the normalised map: sums of a thread, then the means of
+/// Sums over the given numbers, and over their products with the normalised map: first of a thread, then the means of
 /// each channel's group.
 template <int N>
 struct GroupNormGiven {
@@ -60,7 +60,7 @@ struct GroupNormGiven {
     }
   }
 
-  /// The result of elements, once there are the means.
+  /// Computes the result of elements from the means.
   template <typename T>
   [[nodiscard]] __device__ Floats<N> result(const GroupNormDerivativeArguments<T>& a, const GroupNormColumn<N>& column,
                                             const Floats<N>& x, const Floats<N>& given) const {
@@ -77,12 +77,13 @@ struct GroupNormGiven {
   }
 };
 
-/// The derivative in three kernels with vectors of N channels; false where they cannot be used. The workspace receives
-/// the moments of every chunk of every group, then sums over its elements.
+/// Computes the derivative in three kernels with vectors of N channels; returns false where they cannot be used. The
+/// workspace receives the moments of every chunk of every group, then sums over its elements.
 template <int N, typename T>
 bool group_norm_derivative_by_chunks(const GroupNormDerivativeArguments<T>& arguments, cudaStream_t stream);
 
-/// For groups with more channels than a block has threads: a block a group reads it four times.
+/// Computes the derivative for groups with more channels than a block has threads: one block per group reads it four
+/// times.
 template <typename T>
 void group_norm_derivative_of_wide_groups(const GroupNormDerivativeArguments<T>& arguments, cudaStream_t stream);
 

@@ -1,4 +1,4 @@
-// The moments of groups from those of their chunks.
+// Moments of groups, merged from those of their chunks.
 #pragma once
 
 #include "cuda/kernels/group_norm_chunks.h"
@@ -12,7 +12,7 @@ __device__ inline float warp_sum(float value) {
 }
 
 /// Calls `body(group, numbers, lane)` for every group of a cluster by a warp, with the two numbers of each chunk of the
-/// group, of those that lie in `workspace` sample by sample.
+/// group; `workspace` has them sample by sample.
 template <typename T, typename Body>
 __device__ void for_groups_of_chunks(const GroupNormArguments<T>& a, const GroupNormChunks& chunks,
                                      const GroupNormCluster& cluster, const float* workspace, const Body& body) {
@@ -24,7 +24,7 @@ __device__ void for_groups_of_chunks(const GroupNormArguments<T>& a, const Group
   }
 }
 
-/// The mean and the inverse deviation of a cluster's groups from those of all chunks; a warp merges a group.
+/// Computes the mean and the inverse deviation of a cluster's groups from those of all chunks; a warp merges a group.
 template <typename T>
 __device__ void merge_moments(const GroupNormArguments<T>& a, const GroupNormChunks& chunks,
                               const GroupNormCluster& cluster, float* means, float* inverses) {

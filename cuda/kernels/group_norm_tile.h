@@ -1,4 +1,5 @@
-// What group norm's kernels share: a thread's way through the pixels, sums over groups, and the result of a vector.
+// The common part of group norm's kernels: a thread's way through the pixels, sums over groups, and the result of a
+// vector.
 #pragma once
 
 #include <cstdint>
@@ -11,15 +12,15 @@
 
 namespace dpm::cuda {
 
-/// The part of a sample that a block has, and the thread's place in it.
+/// The part of a sample that belongs to a block, and the thread's place in it.
 struct GroupNormCluster {
   int sample;
   int first_group;
   int groups;
   int row;
   int column;
-  int channel;   ///< the first one of the thread's column
-  bool is_idle;  ///< a thread beyond the rows or the columns
+  int channel;   ///< first channel of the thread's column
+  bool is_idle;  ///< whether the thread is beyond the rows or the columns
 
   __device__ GroupNormCluster(const GroupNormLayout& layout, int all_groups, int width, unsigned index, unsigned n) {
     const int thread = static_cast<int>(threadIdx.x);
@@ -32,19 +33,19 @@ struct GroupNormCluster {
     is_idle = row >= layout.rows || column * width >= groups * layout.channels_of_group;
   }
 
-  /// How many of a thread's pixels row, row + rows... are below `count`.
+  /// Returns the number of a thread's pixels row, row + rows... below `count`.
   [[nodiscard]] __device__ int own_pixels(const GroupNormLayout& layout, int count) const {
     return is_idle || row >= count ? 0 : (count - row - 1) / layout.rows + 1;
   }
 
-  /// Where the thread's first vector lies when the block's first pixel is `pixel`.
+  /// Returns the place of the thread's first vector when the block's first pixel is `pixel`.
   template <typename T>
   [[nodiscard]] __device__ T* place_in(const Map<T>& map, int pixel) const {
     return map.data + sample * map.sample_stride + (std::int64_t{pixel} + row) * map.pixel_stride + channel;
   }
 };
 
-/// A vector as words: as numbers, two that are narrow would take two registers.
+/// A vector as words: as separate numbers, two narrow ones would take two registers.
 template <typename T, int N>
 struct GroupNormPacked {
   static constexpr bool kIsOne = sizeof(T) * N < sizeof(std::uint32_t);
@@ -56,7 +57,7 @@ struct GroupNormPacked {
     std::memcpy(&words, &vector, sizeof words);
   }
 
-  /// The numbers, converted here and now: the compiler would convert all vectors once, for all uses, and has no
+  /// Converts the numbers at this point: the compiler would convert all vectors once, for all uses, and has no
   /// registers for as many floats.
   [[nodiscard]] __device__ Floats<N> unpack() const {
     Words own = words;
@@ -78,7 +79,7 @@ struct GroupNormHeld {
   GroupNormPacked<T, N> vector[K];
   int count;
 
-  /// `step` is in elements.
+  /// Loads vectors; `step` is in elements.
   __device__ void load(const T* x, int step, int left) {
     count = left < K ? left : K;
     DPM_UNROLL
@@ -91,7 +92,7 @@ struct GroupNormHeld {
     }
   }
 
-  /// Completes what is held, and writes it at z. The residual may be null.
+  /// Completes the held vectors, and writes them at z. The residual may be null.
   __device__ void complete(const Floats<N>& added, const T* residual, int residual_step, float scale, T* z,
                            int z_step) {
     DPM_UNROLL
@@ -125,7 +126,7 @@ struct GroupNormHeld {
     return result;
   }
 
-  /// Of the differences from `mean`.
+  /// Sums the squares of the differences from `mean`.
   [[nodiscard]] __device__ Floats<N> sum_of_squares(const Floats<N>& mean) const {
     Floats<N> result{};
     DPM_UNROLL
@@ -143,7 +144,7 @@ struct GroupNormHeld {
   }
 };
 
-/// Calls `body(i, group)` for every channel of a vector, groups counted from the cluster's first.
+/// Calls `body(i, group)` for every channel of a vector, with groups counted from the cluster's first.
 template <int N, typename Body>
 __device__ void for_vector_groups(const GroupNormLayout& layout, int column, const Body& body) {
   int group = column * N / layout.channels_of_group;
@@ -160,14 +161,14 @@ __device__ void for_vector_groups(const GroupNormLayout& layout, int column, con
 }
 
 /// Sums over the groups of a cluster; `partial` and `folded` hold the block's threads times N and the block's threads.
-/// Every thread of the block gives what it has of its column's channels.
+/// Every thread of the block passes the numbers of its column's channels.
 template <int N>
 __device__ void group_sums(const GroupNormLayout& layout, int groups, const Floats<N>& own, float* partial,
                            float* folded, float* sums) {
   const int thread = static_cast<int>(threadIdx.x);
   const int threads = static_cast<int>(blockDim.x);
-  // What a row has of the cluster, and of a group: a number a channel, or one a column where all its channels are of
-  // one group.
+  // The numbers in a row of the cluster, and of a group: one per channel, or one per column where all its channels are
+  // of one group.
   int width = layout.columns;
   int of_group = layout.channels_of_group / N;
   int rows = layout.rows;
@@ -203,12 +204,13 @@ __device__ void group_sums(const GroupNormLayout& layout, int groups, const Floa
   __syncthreads();
 }
 
-/// In 16 bits a mean is at most some thousand times as large as what is next to it, so that its product with the factor
-/// can be a part of the term: an instruction less an element. In float32 that would be too coarse.
+/// Whether the mean's product with the factor is folded into the added term, which saves an instruction per element. In
+/// 16 bits a mean is at most some thousand times as large as the differences from it, so this is exact enough; in
+/// float32 it would be too coarse.
 template <typename T>
 constexpr bool kFoldsMean = !std::is_same_v<T, float>;
 
-/// What the numbers of a thread's column are multiplied with, and what is added then.
+/// Factors of the numbers of a thread's column, and terms that are added then.
 template <int N>
 struct GroupNormAffine {
   Floats<N> factor;
@@ -232,7 +234,7 @@ struct GroupNormAffine {
     }
   }
 
-  /// Adds the parameters of the norm, and what scales and shifts it.
+  /// Adds the parameters of the norm, and the scale and shift after it.
   template <typename T>
   __device__ void load(const GroupNormArguments<T>& a, std::int64_t n, int c) {
     multiply(load_floats<N>(a.gamma + c), 0.0F);
@@ -241,7 +243,7 @@ struct GroupNormAffine {
     const T* row = a.scale_shift + n * a.scale_shift_stride + c;
     multiply(load_floats<N>(row), 1.0F);
 #if defined(__CUDACC__)
-    // There are no registers for scale and shift at once.
+    // The barrier keeps the compiler from loading scale and shift at once, for which there are no registers.
     asm volatile("" ::: "memory");
 #endif
     add(load_floats<N>(row + a.channels));
@@ -261,8 +263,8 @@ struct GroupNormAffine {
   }
 };
 
-/// What is added to the channels of a thread's column. It moves their means and leaves the differences from these, so
-/// that nothing has to be added to the elements.
+/// Numbers that are added to the channels of a thread's column. They move the channels' means and leave the differences
+/// from these, so that nothing has to be added to the elements.
 template <int N, typename T>
 __device__ Floats<N> added_vector(const GroupNormArguments<T>& a, std::int64_t n, int c) {
   Floats<N> added{};
@@ -274,7 +276,7 @@ __device__ Floats<N> added_vector(const GroupNormArguments<T>& a, std::int64_t n
   return added;
 }
 
-/// Writes what is held, normed, at y, y + step... `affine` has the inverse deviations in its factors.
+/// Writes the held vectors, normed, at y, y + step... `affine` has the inverse deviations in its factors.
 template <typename T, int N, int K>
 __device__ void store_normed(T* y, int step, const GroupNormHeld<T, N, K>& held, const Floats<N>& mean,
                              const GroupNormAffine<N>& affine, bool silu) {

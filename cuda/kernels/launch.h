@@ -1,12 +1,12 @@
-// A kernel's source compiles twice: with nvcc for the GPU, and with any C++ compiler for the emulation of
-// test/cuda/simt.h, which runs a block's threads as fibers. What differs between the two is here.
+// Differences between the two compilations of a kernel's source: with nvcc for the GPU, and with any C++ compiler for
+// the emulation in test/cuda/simt.h, which runs a block's threads as fibers.
 #pragma once
 
 #if defined(DPM_CUDA_EMULATION)
 
 #include "simt.h"
 
-// Arguments are copied: a stream that is being captured runs the kernel later.
+// Arguments are copied, because a stream that is being captured runs the kernel later.
 #define DPM_LAUNCH(kernel, grid, block, stream, ...) \
   ::dpm::simt::launch((stream), (grid), (block), [=] { kernel(__VA_ARGS__); })
 
@@ -23,7 +23,7 @@ namespace dpm::cuda {
 
 constexpr unsigned kWarp = 32;
 constexpr unsigned kWholeWarp = 0xFFFFFFFFu;
-/// The most blocks of a grid in its second dimension.
+/// Maximum of blocks of a grid in its second dimension.
 constexpr int kMostGridRows = 65535;
 
 }  // namespace dpm::cuda

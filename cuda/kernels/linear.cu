@@ -5,16 +5,16 @@
 namespace dpm::cuda {
 namespace {
 
-/// One output each.
+/// Warps of a block, with one output each.
 constexpr unsigned kWarps = 4;
 constexpr int kMostSamples = 8;
 
-/// The products of one row of the weight with `Samples` rows of x.
+/// Products of one row of the weight with `Samples` rows of x.
 template <typename T, int Width, int Samples>
 struct Products {
   float sum[Samples] = {};
 
-  /// This lane's part. Where there are fewer rows of x, the last one is repeated.
+  /// Adds this lane's part. Where there are fewer rows of x, the last one is repeated.
   __device__ void add(const LinearArguments<T>& a, const T* weight, int first) {
     const int lane = static_cast<int>(threadIdx.x % kWarp);
     for (int i = lane * Width; i < a.inputs; i += static_cast<int>(kWarp) * Width) {
@@ -22,14 +22,14 @@ struct Products {
       for (int s = 0; s < Samples; ++s) {
         const int n = first + s < a.batch ? first + s : a.batch - 1;
         const Vector<T, Width> x = load_vector<Width>(a.x + n * a.x_stride + i);
-        // Explicitly: a compiler may join products and sums in one instance and not in another.
+        // The fmaf is explicit: a compiler may join products and sums in one instance and not in another.
         for (int j = 0; j < Width; ++j) sum[s] = fmaf(to_float(x.value[j]), to_float(w.value[j]), sum[s]);
       }
     }
   }
 
-  /// The sum over the warp for the sample lane / (kWarp / Samples). While there are several, a lane passes on half of
-  /// them; the order of a sample's sum is that of plain shuffles, whatever `Samples` is.
+  /// Returns the sum over the warp for the sample lane / (kWarp / Samples). While there are several, a lane passes on
+  /// half of them; the order of a sample's sum is that of plain shuffles, for any `Samples`.
   __device__ float over_warp() {
     int count = Samples;
     for (unsigned lanes = kWarp / 2; lanes > 0; lanes /= 2) {

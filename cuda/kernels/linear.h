@@ -1,4 +1,4 @@
-// Products of vectors: the time path.
+// Products of vectors, for the time path.
 #pragma once
 
 #include "cuda/kernels/launch.h"
@@ -9,11 +9,11 @@ namespace dpm::cuda {
 /// y[n][o] = activation(scale * (sum_i x[n][i] * weight[o][i] + bias[o])), float32 sums.
 template <typename T>
 struct LinearArguments {
-  const T* x;  ///< row n at x + n * x_stride
+  const T* x;  ///< array with row n at x + n * x_stride
   std::int64_t x_stride;
-  const T* weight;    ///< [outputs][inputs]
-  const float* bias;  ///< null, or [outputs]
-  T* y;               ///< row n at y + n * y_stride
+  const T* weight;    ///< array [outputs][inputs]
+  const float* bias;  ///< null, or array [outputs]
+  T* y;               ///< array with row n at y + n * y_stride
   std::int64_t y_stride;
   int batch;
   int inputs;
@@ -22,7 +22,7 @@ struct LinearArguments {
   bool silu;
 };
 
-/// A row of the weight is read once for up to eight samples.
+/// Computes y; a row of the weight is read once for up to eight samples.
 template <typename T>
 void linear(const LinearArguments<T>& arguments, cudaStream_t stream);
 

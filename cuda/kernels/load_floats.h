@@ -1,4 +1,4 @@
-// Neighbouring elements of any storage type as float32.
+// Loads of neighbouring elements of any storage type as float32.
 #pragma once
 
 #include <type_traits>
@@ -6,7 +6,8 @@
 #include "cuda/kernels/storage.h"
 #include "cuda/kernels/vector_access.h"
 
-// Arrays stay in registers where every index is known: nvcc leaves some loops with branches as they are.
+// Unrolling keeps arrays in registers, where every index must be known: nvcc leaves some loops with branches as they
+// are.
 #if defined(__CUDACC__)
 #define DPM_UNROLL _Pragma("unroll")
 #else
@@ -31,14 +32,14 @@ template <typename T, int N>
 __device__ Vector<T, N> from_floats(const Floats<N>& floats) {
   Vector<T, N> result;
 #if defined(__CUDACC__)
-  // Two at a time are one instruction.
+  // Two conversions at a time are one instruction.
   if constexpr (std::is_same_v<T, Bfloat16> && N % 2 == 0) {
     for (int i = 0; i < N; i += 2) {
       const __nv_bfloat162_raw pair = __floats2bfloat162_rn(floats.value[i], floats.value[i + 1]);
       result.value[i].bits = pair.x;
       result.value[i + 1].bits = pair.y;
     }
-    // nvcc reports what it sees behind a return.
+    // The `else` avoids a warning: nvcc reports code behind a return.
   } else
 #endif
   {
@@ -47,7 +48,7 @@ __device__ Vector<T, N> from_floats(const Floats<N>& floats) {
   return result;
 }
 
-/// In accesses of at most 16 bytes: N of a narrower type than float are one access, N floats may be two.
+/// Loads in accesses of at most 16 bytes: N of a narrower type than float are one access, N floats may be two.
 template <int N, typename T>
 __device__ Floats<N> load_floats(const T* source) {
   constexpr int kWidth = N < kVectorWidth<T> ? N : kVectorWidth<T>;

@@ -1,12 +1,12 @@
-// How kernels see NHWC maps.
+// Kernels' view of NHWC maps.
 #pragma once
 
 #include <cstdint>
 
 namespace dpm::cuda {
 
-/// A map in device memory, or a range of channels of a wider one: element (n, pixel, c) lies at
-/// data + n * sample_stride + pixel * pixel_stride + c, strides in elements. `data` is null where a map is absent.
+/// A map in device memory, or a range of channels of a wider one: element (n, pixel, c) is at data + n * sample_stride
+/// + pixel * pixel_stride + c, with strides in elements. `data` is null where a map is absent.
 template <typename T>
 struct Map {
   T* data;

@@ -4,7 +4,7 @@ namespace dpm::cuda {
 namespace {
 
 constexpr unsigned kThreads = 256;
-/// Chains that do not wait for each other; enough to fill the pipeline.
+/// Number of chains that do not wait for each other; enough to fill the pipeline.
 constexpr int kChains = 8;
 
 __global__ void __launch_bounds__(kThreads) peak_kernel(float* sink, int repeats) {

@@ -1,4 +1,4 @@
-// As many float32 multiply-adds as a card can do.
+// The maximum rate of a GPU's float32 multiply-adds.
 #pragma once
 
 #include <cstdint>
@@ -10,8 +10,8 @@ namespace dpm::cuda {
 /// Multiply-adds of one thread for every unit of `repeats`.
 constexpr std::uint64_t kPeakMultiplyAdds = 64;
 
-/// `blocks` blocks of 256 threads that multiply and add in registers; `sink` takes one float a thread, so that the work
-/// has a result. Returns how many multiply-adds it queues.
+/// Runs `blocks` blocks of 256 threads that multiply and add in registers; `sink` takes one float per thread, so that
+/// the work has a result. Returns the number of multiply-adds queued.
 double multiply_add_peak(float* sink, unsigned blocks, int repeats, cudaStream_t stream);
 
 }  // namespace dpm::cuda

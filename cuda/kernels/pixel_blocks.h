@@ -1,5 +1,5 @@
-// The grid of kernels that take a map element by element. A block has whole pixels, so that the pixel and the channels
-// of a thread follow from a division of small numbers, whatever the size of the map.
+// The grid of kernels that process a map element by element. A block has whole pixels, so that the pixel and the
+// channels of a thread follow from a division of small numbers, for any size of the map.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace dpm::cuda {
 struct PixelBlocks {
   int batch;
   int pixels;
-  int vectors;  ///< of a pixel
+  int vectors;  ///< vectors of a pixel
   int pixels_per_block;
 
   static constexpr int kThreads = 256;
@@ -33,7 +33,7 @@ struct PixelBlocks {
     return static_cast<unsigned>(std::min<std::int64_t>(kThreads, (items + kWarp - 1) / kWarp * kWarp));
   }
 
-  /// Calls `body(sample, pixel, vector)` for what is this thread's.
+  /// Calls `body(sample, pixel, vector)` for this thread's vectors.
   template <typename Body>
   __device__ void for_own_vectors(const Body& body) const {
     const int first = static_cast<int>(blockIdx.x) * pixels_per_block;

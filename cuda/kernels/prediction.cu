@@ -5,18 +5,17 @@
 namespace dpm::cuda {
 namespace {
 
-/// Pixels of a block, and output channels: a tile of sums.
+/// Size of a tile of sums: pixels of a block, and output channels.
 constexpr int kRows = 16;
 constexpr int kColumns = 8;
-/// Of a block. Each has a section of the depth: there are few blocks where a sample is alone, and a long way through
-/// it.
+/// Warps of a block, each with a section of the depth: a single sample gives few blocks with a large depth.
 constexpr int kWarps = 4;
 constexpr int kThreads = kWarps * static_cast<int>(kWarp);
 static_assert(kThreads == kRows * kColumns);
 /// Channels of a step of a warp: those of two tiles.
 constexpr int kChunk = 32;
 
-/// Where a lane's row of a tile reads x.
+/// The place where a lane's row of a tile reads x.
 template <typename T>
 struct PixelOfX {
   const T* sample;
@@ -30,7 +29,7 @@ struct PixelOfX {
         top(pixel / a.shape.out_width * a.shape.stride - a.shape.pad_before),
         left(pixel % a.shape.out_width * a.shape.stride - a.shape.pad_before) {}
 
-  /// Zero outside of the map.
+  /// Reads channels, zero outside the map.
   [[nodiscard]] __device__ FactorWords read(const PredictionShape& shape, int tap, int channel) const {
     const int i = top + tap / shape.kernel;
     const int j = left + tap % shape.kernel;
@@ -46,7 +45,7 @@ __device__ TileSums sum_section(const PredictionArguments<T>& a, int section) {
   const TileLane lane = tile_lane();
   const int pixels = shape.out_height * shape.out_width;
   const int first = static_cast<int>(blockIdx.x) * kRows + lane.group;
-  // What is beyond the last pixel is summed up, too, and nobody's.
+  // Rows beyond the last pixel repeat pixel 0 and are not stored.
   const PixelOfX<T> upper(a, first < pixels ? first : 0);
   const PixelOfX<T> lower(a, first + kRows / 2 < pixels ? first + kRows / 2 : 0);
   const int taps = shape.kernel * shape.kernel;
@@ -70,7 +69,7 @@ __device__ TileSums sum_section(const PredictionArguments<T>& a, int section) {
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads) predict_kernel(PredictionArguments<T> a) {
-  // A column longer than it need be, so that a warp's accesses fall into different banks.
+  // Rows have one more column than necessary, so that a warp's accesses fall into different banks.
   __shared__ float sums[kWarps][kRows][kColumns + 1];
   const auto thread = static_cast<int>(threadIdx.x);
   const int section = thread / static_cast<int>(kWarp);

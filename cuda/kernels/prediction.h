@@ -1,5 +1,5 @@
-// The convolution that ends a network of a 16-bit type: few output channels, which stay as exact as their sums are.
-// cuDNN has no kernel that writes float32 of 16-bit factors without compiling one for every batch.
+// The convolution that ends a network of a 16-bit type: few output channels, which stay as exact as their sums. cuDNN
+// has no kernel that writes float32 from 16-bit factors without compiling one for every batch.
 #pragma once
 
 #include "cuda/kernels/launch.h"
@@ -27,15 +27,15 @@ struct PredictionArguments {
   PredictionShape shape;
   int batch;
   Map<const T> x;
-  const T* weight;  ///< [out_channels][kernel][kernel][in_channels]
+  const T* weight;  ///< array [out_channels][kernel][kernel][in_channels]
   Map<float> y;
-  const float* bias;  ///< [out_channels], may be null
+  const float* bias;  ///< array [out_channels], may be null
 };
 
-/// Whether predict() can: at most 8 output channels, input channels in whole accesses of 16 bytes.
+/// Whether predict() takes a shape: at most 8 output channels, input channels in whole accesses of 16 bytes.
 bool takes_prediction(const PredictionShape& shape);
 
-/// On tensor cores. x and weight are aligned for 16 bytes in all pixels.
+/// Computes y on tensor cores. x and weight are aligned to 16 bytes in all pixels.
 template <typename T>
 void predict(const PredictionArguments<T>& arguments, cudaStream_t stream);
 

@@ -1,13 +1,13 @@
-// One number of all threads of a block: their sum, or another combination.
+// Combination of one number per thread of a block: the sum, or another.
 #pragma once
 
 #include "cuda/kernels/launch.h"
 
 namespace dpm::cuda {
 
-/// To be called by all threads of a block of at most 1024 threads, whole warps. `shared` holds kWarp numbers that
-/// nothing else uses; every thread receives the combination of all values. `combine` is commutative, `identity` changes
-/// nothing. The order depends on the block's size alone.
+/// Combines the values of all threads. All threads of a block of at most 1024 threads, in whole warps, have to call it.
+/// `shared` holds kWarp numbers that nothing else uses; every thread receives the combination of all values. `combine`
+/// is commutative, `identity` changes nothing. The order depends on the block's size alone.
 template <typename T, typename Combine>
 __device__ T block_reduce(T value, T* shared, T identity, const Combine& combine) {
   for (unsigned lanes = kWarp / 2; lanes > 0; lanes /= 2) {
@@ -20,12 +20,12 @@ __device__ T block_reduce(T value, T* shared, T identity, const Combine& combine
   for (unsigned lanes = kWarp / 2; lanes > 0; lanes /= 2) {
     total = combine(total, __shfl_xor_sync(kWholeWarp, total, lanes));
   }
-  // The next call writes what a slow warp still has to read here.
+  // The barrier comes before the next call's writes to `shared`, which a slow warp may still be reading.
   __syncthreads();
   return total;
 }
 
-/// The sum, under the conditions of block_reduce.
+/// Returns the sum, under the conditions of block_reduce.
 template <typename T>
 __device__ T block_sum(T value, T* shared) {
   return block_reduce(value, shared, T{0}, [](T a, T b) { return a + b; });

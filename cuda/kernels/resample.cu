@@ -5,7 +5,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// Where the four pixels of the larger map lie that belong to one pixel of the smaller.
+/// The places of the four pixels of the larger map that belong to one pixel of the smaller.
 template <typename T>
 struct Square {
   T* corner;
@@ -21,7 +21,8 @@ struct Square {
   }
 };
 
-/// `width` is the smaller map's. The three pixels beside and below the first are zeros, or the same.
+/// Enlarges a map; `width` is the smaller map's. The other three pixels beside and below the first are zeros, or the
+/// same.
 template <typename T, int N, bool Zeros>
 __global__ void __launch_bounds__(PixelBlocks::kThreads)
     upsample_kernel(Map<const T> x, Map<T> y, int width, PixelBlocks blocks) {

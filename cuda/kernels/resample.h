@@ -7,7 +7,7 @@
 
 namespace dpm::cuda {
 
-/// height and width are those of y.
+/// Arguments of resampling; height and width are those of y.
 template <typename T>
 struct ResampleArguments {
   Map<const T> x;
@@ -16,21 +16,21 @@ struct ResampleArguments {
   int height;
   int width;
   int channels;
-  /// Rows and columns of zeros around x where FIR downsampling begins: 1, or 0.
+  /// Rows and columns of zeros around x before FIR downsampling: 1 or 0.
   int pad = 1;
-  /// Rows and columns that y of FIR upsampling has on every side beyond twice x: 0, or 1.
+  /// Extra rows and columns of y on every side after FIR upsampling, beyond twice x: 0 or 1.
   int extension = 0;
 };
 
-/// Nearest neighbour: x has half the height and width.
+/// Enlarges by the nearest neighbour: x has half the height and width.
 template <typename T>
 void upsample(const ResampleArguments<T>& arguments, cudaStream_t stream);
 
-/// y[2i] = x[i] and zeros between on both axes: x has half the height and width.
+/// Computes y[2i] = x[i] and zeros between on both axes: x has half the height and width.
 template <typename T>
 void zero_upsample(const ResampleArguments<T>& arguments, cudaStream_t stream);
 
-/// Means of 2 x 2: x has twice the height and width.
+/// Computes means of 2 x 2: x has twice the height and width.
 template <typename T>
 void average_pool(const ResampleArguments<T>& arguments, cudaStream_t stream);
 

@@ -10,13 +10,13 @@ __device__ void add_scaled(Floats<N>& sum, float factor, const Floats<N>& term) 
   for (int i = 0; i < N; ++i) sum.value[i] += factor * term.value[i];
 }
 
-/// Of the pixels of one row.
+/// Sums over the pixels of one row.
 template <int N, typename T>
 __device__ Floats<N> combine(const T* row, std::int64_t pixel_stride, const float* factors, int count) {
   Floats<N> sum{};
   for (int j = 0; j < count; ++j) {
     const float factor = factors[j];
-    // Most of what selects or repeats pixels is zeros.
+    // Zero factors are skipped, because matrices that select or repeat pixels are mostly zeros.
     if (factor != 0.0F) add_scaled(sum, factor, load_floats<N>(row + j * pixel_stride));
   }
   return sum;

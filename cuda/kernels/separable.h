@@ -1,4 +1,4 @@
-// Matrices on both axes of a map: means, broadcasts, a row of pixels with more or fewer of them.
+// Matrices on both axes of a map: means, broadcasts, or a resampling of the pixels of each row.
 #pragma once
 
 #include "cuda/kernels/launch.h"
@@ -7,7 +7,7 @@
 
 namespace dpm::cuda {
 
-/// height and width are those of y, x_height and x_width those of x.
+/// Arguments: height and width are those of y, x_height and x_width those of x.
 template <typename T>
 struct SeparableArguments {
   Map<const T> x;
@@ -18,12 +18,12 @@ struct SeparableArguments {
   int height;
   int width;
   int channels;
-  const float* rows;     ///< A [height, x_height]
-  const float* columns;  ///< B [width, x_width]
+  const float* rows;     ///< matrix A [height, x_height]
+  const float* columns;  ///< matrix B [width, x_width]
 };
 
-/// y = A x B^T in every channel. Each element is one sum over x, without the rows and columns whose factor is zero: for
-/// maps as small as those behind a classifier's last block.
+/// Computes y = A x B^T in every channel. Each element is one sum over x, without the rows and columns whose factor is
+/// zero: meant for small maps, like those behind a classifier's last block.
 template <typename T>
 void separable(const SeparableArguments<T>& arguments, cudaStream_t stream);
 

@@ -1,4 +1,4 @@
-// SiLU and its derivative as precisely as their results are stored.
+// SiLU and its derivative with the precision of their stored results.
 #pragma once
 
 #include <type_traits>
@@ -9,7 +9,7 @@
 namespace dpm::cuda {
 
 #if defined(__CUDACC__)
-/// 1 / (1 + exp(-x)) by the special function unit, without subnormal numbers, which the sum makes meaningless.
+/// Computes 1 / (1 + exp(-x)) by the special function unit, without subnormal numbers, which have no effect in the sum.
 __device__ inline float approximate_sigmoid(float x) {
   constexpr float kLog2E = 1.44269504088896341F;
   float power = 0.0F;
@@ -20,9 +20,9 @@ __device__ inline float approximate_sigmoid(float x) {
 }
 #endif
 
-/// x / (1 + exp(-x)) for a result that is stored as T. For float32 the relative error is that of math::silu. For 16-bit
-/// types it is below 1e-5 for |x| < 80, two hundredths of what rounding to binary16 adds, at a fifth of the
-/// instructions: an exponential and a reciprocal of the special function unit.
+/// Computes x / (1 + exp(-x)) for a result that is stored as T. For float32 the relative error is that of math::silu.
+/// For 16-bit types it is below 1e-5 for |x| < 80, two hundredths of the error of rounding to binary16, at a fifth of
+/// the instructions: an exponential and a reciprocal of the special function unit.
 template <typename T>
 __device__ float silu_as(float x) {
 #if defined(__CUDACC__)
@@ -31,7 +31,7 @@ __device__ float silu_as(float x) {
   return math::silu(x);
 }
 
-/// The derivative of silu_as<T>.
+/// Computes the derivative of silu_as<T>.
 template <typename T>
 __device__ float silu_slope_as(float x) {
 #if defined(__CUDACC__)

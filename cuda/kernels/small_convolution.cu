@@ -31,7 +31,7 @@ __device__ void for_own_quads(const SmallConvolutionShape& shape, const Part& pa
   }
 }
 
-/// One section after the other.
+/// Adds the sections one after the other.
 template <typename Tile>
 __device__ Floats<kQuad> sum_sections(const Bench<Tile>& bench, int row, int column) {
   Floats<kQuad> result = {};
@@ -40,7 +40,7 @@ __device__ Floats<kQuad> sum_sections(const Bench<Tile>& bench, int row, int col
   return result;
 }
 
-/// Where a slice's share of the block's tile lies in the workspace.
+/// Returns the place of a slice's share of the block's tile in the workspace.
 template <typename Tile>
 __device__ float* share_of(float* workspace, const SmallConvolutionPlan& plan, const Part& part, int slice, int row,
                            int column) {
@@ -48,11 +48,11 @@ __device__ float* share_of(float* workspace, const SmallConvolutionPlan& plan, c
   return workspace + (index * Tile::kRows + row) * Tile::kColumns + column;
 }
 
-/// Whether all other blocks of the tile have left their shares; leaves the counter as it was before the first of them.
+/// Whether all other blocks of the tile have stored their shares; if so, resets the counter to 0.
 __device__ inline bool is_last(unsigned* counter, int slices, bool& shared) {
   __syncthreads();
   if (threadIdx.x == 0) {
-    // What the barrier has shown to this thread is what the fences pass on.
+    // The fence makes the block's writes, which the barrier has made visible to this thread, visible to other blocks.
     __threadfence();
     shared = atomicAdd(counter, 1U) + 1 == static_cast<unsigned>(slices);
     if (shared) *counter = 0;
@@ -62,7 +62,7 @@ __device__ inline bool is_last(unsigned* counter, int slices, bool& shared) {
   return shared;
 }
 
-/// What follows the convolution, for one pixel of the sample and the channels from `c` on.
+/// Applies the operations after the convolution to one pixel of the sample and the channels from `c` on.
 template <typename T>
 __device__ void finish(const SmallConvolutionArguments<T>& a, std::int64_t n, std::int64_t pixel, int c,
                        Floats<kQuad> value) {
@@ -85,13 +85,13 @@ __global__ void __launch_bounds__(kThreads, 2)
   __shared__ Bench<Tile> bench;
   const Part part(a.shape, plan);
   const WarpPlace<Tile> place;
-  // On their way while the block norms its slice.
+  // The weights are loaded while the block norms its slice.
   Weights<T, Tile> weights(a, plan, part, place);
   norm_map(a, plan, part, bench);
   __syncthreads();
   Products<T, Tile> products(a, plan, part, place.lane);
   products.add(plan, a.shape.kernel, bench.map, place, weights);
-  // The sums take the place of the map.
+  // The barrier comes before the sums, which overwrite the map.
   __syncthreads();
   products.put(bench, place);
   __syncthreads();
@@ -123,7 +123,7 @@ void launch(const SmallConvolutionArguments<T>& a, const SmallConvolutionPlan& p
   DPM_LAUNCH(kKernel, grid, dim3(kThreads), stream, a, plan);
 }
 
-/// Whether the norm and its operands are there, or none of them, and can be read.
+/// Whether the norm and its operands are all there, or none of them, and can be read.
 template <typename T>
 bool takes_norm(const SmallConvolutionArguments<T>& a) {
   const SmallConvolutionNorm<T>& norm = a.norm;

@@ -1,4 +1,4 @@
-// A block's slice of x in shared memory, normed: small_convolution.cu multiplies it.
+// A block's slice of x in shared memory, normed, as an operand of small_convolution.cu.
 #pragma once
 
 #include "cuda/kernels/group_norm_tile.h"
@@ -7,17 +7,17 @@
 
 namespace dpm::cuda::sliced_convolution {
 
-/// Vectors of a pixel's slice that a thread holds while it knows no mean; it reads what is beyond them again.
+/// Vectors of a pixel's slice that a thread holds until the mean is known; it reads further ones again.
 constexpr int kHeldPixels = 4;
 
-/// The eight channels that are a thread's in every pixel that it takes.
+/// The eight channels that belong to a thread in every pixel that it takes.
 struct Column {
-  int count;  ///< of the columns, idle ones included
+  int count;  ///< number of columns, idle ones included
   int index;
-  int row;   ///< the thread's first pixel
-  int rows;  ///< between its pixels
+  int row;   ///< first pixel of the thread
+  int rows;  ///< distance between its pixels
   int channel;
-  bool is_idle;  ///< beyond the slice
+  bool is_idle;  ///< whether the column is beyond the slice
 
   __device__ Column(const SmallConvolutionPlan& plan, const Part& part) : count(plan.chunks * kPieces) {
     const int thread = static_cast<int>(threadIdx.x);
@@ -29,8 +29,8 @@ struct Column {
   }
 };
 
-/// The sums, over the block, of the groups that a thread's channels are of, each where its channel is. A vector has
-/// parts of `Parts` groups or fewer, a group whole parts.
+/// Sums, over the block, of the groups of a thread's channels, each at its channel. A vector has parts of `Parts`
+/// groups or fewer, a group whole parts.
 template <int Parts>
 __device__ Floats<kAccess> sum_groups(const Floats<kAccess>& own, const Column& column, int of_group, int groups,
                                       GroupSums& shared) {
@@ -89,7 +89,7 @@ struct SamplePixels {
     held.load(first, step, count);
   }
 
-  /// `sum_of(held)` of all of them.
+  /// Adds up `sum_of(held)` of all pixels.
   template <typename SumOf>
   [[nodiscard]] __device__ Floats<kAccess> sum(const SumOf& sum_of) const {
     Floats<kAccess> result = sum_of(held);
@@ -104,15 +104,16 @@ struct SamplePixels {
   }
 };
 
-/// What becomes of a thread's channels: (value - mean) * factor + term, and SiLU.
+/// The transform of a thread's channels: (value - mean) * factor + term, and SiLU.
 template <typename T>
 struct ColumnNorm {
-  Floats<kAccess> mean{};  ///< less what is added to x: that moves the mean and leaves the differences from it
+  Floats<kAccess> mean{};  ///< mean minus the number added to x, which moves the mean and leaves the differences from
+                           ///< it
   Floats<kAccess> factor{};
   Floats<kAccess> term{};
   bool has_silu;
 
-  /// To be called by all threads of the block.
+  /// Computes the transform; all threads of the block have to call it.
   __device__ ColumnNorm(const SmallConvolutionArguments<T>& a, const Part& part, const Column& column,
                         GroupSums& shared)
       : has_silu(a.norm.silu) {
@@ -181,7 +182,7 @@ struct ColumnNorm {
   }
 };
 
-/// Leaves `become(words)` of the pixels that the block's output reads in its map, zero where x has none.
+/// Stores `become(words)` of the pixels that the block's output reads in its map, zero where x has none.
 template <typename T, typename Become>
 __device__ void fill_map(const SmallConvolutionArguments<T>& a, const SmallConvolutionPlan& plan, const Part& part,
                          const Column& column, Words (*map)[kPieces], const Become& become) {
@@ -197,7 +198,7 @@ __device__ void fill_map(const SmallConvolutionArguments<T>& a, const SmallConvo
   }
 }
 
-/// The block's slice, normed if there is a norm, in its map. To be called by all threads of the block.
+/// Writes the block's slice to its map, normed if there is a norm. All threads of the block have to call it.
 template <typename T, typename Tile>
 __device__ void norm_map(const SmallConvolutionArguments<T>& a, const SmallConvolutionPlan& plan, const Part& part,
                          Bench<Tile>& bench) {

@@ -1,4 +1,4 @@
-// What a block of small_convolution.cu has of the convolution, and what its warps share.
+// A block's part of the convolution in small_convolution.cu, and the shared memory of its warps.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,11 @@ using small_convolution_plan::kMostChunks;
 
 constexpr int kWarps = 8;
 constexpr int kThreads = kWarps * static_cast<int>(kWarp);
-/// Accesses to a pixel's chunk.
+/// Number of accesses to a pixel's chunk.
 constexpr int kPieces = kChunk / kAccess;
 
-/// A warp has all pixels of its block, 16 of its output channels and a section of the depth: so no weight is read by
-/// two warps.
+/// A tile: a warp has all pixels of its block, 16 of its output channels and a section of the depth, so that no weight
+/// is read by two warps.
 template <int RowTiles, int ColumnPairs, int MapPixels>
 struct Tile {
   static constexpr int kRowTiles = RowTiles;
@@ -42,9 +42,9 @@ struct GroupSums {
 template <typename Tile>
 struct alignas(16) Bench {
   union {
-    /// One chunk after the other, each of all pixels: so neighbouring pixels lie in different banks.
+    /// The map, one chunk after the other with all pixels each, so that neighbouring pixels are in different banks.
     Words map[Tile::kMapPixels][kPieces];
-    /// Of the sections. Rows are longer than they need be, so that a warp's accesses fall into different banks.
+    /// Sums of the sections. Rows are longer than necessary, so that a warp's accesses fall into different banks.
     float sums[Tile::kSections][Tile::kRows][Tile::kColumns + 8];
   };
   GroupSums group_sums;
@@ -53,13 +53,13 @@ struct alignas(16) Bench {
 
 struct Part {
   int slice;
-  unsigned tile;  ///< of the result
+  unsigned tile;  ///< tile of the result
   std::int64_t sample;
-  int pixel;     ///< its first one of the sample's output
-  int column;    ///< its first output channel
-  int channel;   ///< its first input channel
-  int channels;  ///< input channels
-  int top;       ///< the row of x where its map begins, negative in the padding
+  int pixel;     ///< first pixel of the sample's output in the block
+  int column;    ///< first output channel
+  int channel;   ///< first input channel
+  int channels;  ///< number of input channels
+  int top;       ///< row of x where its map begins, negative in the padding
   int left;
 
   __device__ Part(const SmallConvolutionShape& shape, const SmallConvolutionPlan& plan)

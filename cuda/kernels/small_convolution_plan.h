@@ -1,4 +1,4 @@
-// How the blocks of small_convolution.cu divide a convolution.
+// The division of a convolution by the blocks of small_convolution.cu.
 #pragma once
 
 #include <algorithm>
@@ -9,19 +9,19 @@
 
 namespace dpm::cuda {
 
-/// Follows from the shape of one sample, never from the batch.
+/// A plan depends on the shape of one sample, never on the batch.
 struct SmallConvolutionPlan {
   int rows;          ///< output pixels of a block, of one sample
   int columns;       ///< output channels of a block
-  int chunks;        ///< of 32 input channels that a block has room for: 1, 2 or 4
+  int chunks;        ///< chunks of 32 input channels that a block has room for: 1, 2 or 4
   int slice;         ///< input channels of a block, whole groups; the last slice may have fewer
-  int slices;        ///< of the input channels
-  int row_tiles;     ///< of a sample
-  int column_tiles;  ///< of the output channels
+  int slices;        ///< slices of the input channels
+  int row_tiles;     ///< tiles of a sample's output pixels
+  int column_tiles;  ///< tiles of the output channels
   int map_width;     ///< pixels of a row that a block's pixels read, padding included
-  int map_pixels;    ///< of all those rows
+  int map_pixels;    ///< pixels of all those rows
 
-  /// Blocks of a sample.
+  /// Number of blocks of a sample.
   [[nodiscard]] int blocks() const { return slices * row_tiles * column_tiles; }
 };
 
@@ -39,12 +39,12 @@ struct TileSize {
 };
 constexpr TileSize kTiles[] = {{16, 16, 384}, {32, 16, 384}, {64, 32, 640}};
 
-/// Of an H100.
+/// Number of multiprocessors of an H100.
 constexpr int kMultiprocessors = 132;
 
 inline int quotient_above(int dividend, int divisor) { return (dividend - 1) / divisor + 1; }
 
-/// Channels that a slice is a multiple of.
+/// Returns the unit of a slice's channels.
 inline int slice_unit(const SmallConvolutionShape& shape) {
   return shape.groups == 0 ? kAccess : std::lcm(shape.in_channels / shape.groups, kAccess);
 }
@@ -60,7 +60,7 @@ inline SmallConvolutionPlan plan_for(const SmallConvolutionShape& shape, const T
   plan.slices = plan.slice == 0 ? 0 : quotient_above(shape.in_channels, plan.slice);
   plan.row_tiles = quotient_above(pixels, tile.rows);
   plan.column_tiles = quotient_above(shape.out_channels, tile.columns);
-  // A tile that does not begin where a row does touches one row more.
+  // A tile that does not begin at the beginning of a row touches one row more.
   const int touched = tile.rows % shape.out_width == 0 ? tile.rows / shape.out_width
                                                        : quotient_above(tile.rows - 1, shape.out_width) + 1;
   const int map_rows = (std::min(touched, shape.out_height) - 1) * shape.stride + shape.kernel;
@@ -73,11 +73,11 @@ inline bool fits(const SmallConvolutionPlan& plan, const TileSize& tile) {
   return plan.slice > 0 && plan.map_pixels * plan.chunks <= tile.map_pixels;
 }
 
-/// Cycles of a multiprocessor that work at full speed would take: what decides between plans, not a prediction.
+/// Estimates the cycles of a multiprocessor at full speed, to compare plans; it is no prediction of the time.
 inline std::int64_t cost(const SmallConvolutionShape& shape, const SmallConvolutionPlan& plan) {
   const std::int64_t taps = std::int64_t{shape.kernel} * shape.kernel;
   const std::int64_t channels = std::int64_t{plan.chunks} * kChunk;
-  // Two numbers of SiLU take a special function unit one cycle of 16 lanes each.
+  // A number's SiLU takes two special functions, of which 16 are computed per cycle.
   const std::int64_t norm = plan.map_pixels * channels / 8;
   const std::int64_t statistics = std::int64_t{shape.in_height} * shape.in_width * channels / 32;
   const std::int64_t weights = plan.columns * taps * channels * 2 / 64;
@@ -89,7 +89,7 @@ inline std::int64_t cost(const SmallConvolutionShape& shape, const SmallConvolut
 
 }  // namespace small_convolution_plan
 
-/// The cheapest one; no slices where there is none that fits.
+/// Returns the cheapest plan; it has no slices where none fits.
 inline SmallConvolutionPlan plan_small_convolution(const SmallConvolutionShape& shape) {
   using namespace small_convolution_plan;
   SmallConvolutionPlan best{};

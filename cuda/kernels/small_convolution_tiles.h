@@ -1,6 +1,6 @@
-// What the warps of a block of small_convolution.cu multiply. The depth is steps of 32 channels at one place of the
-// kernel, dealt out to the sections; which channel is which row of a tile's right factor is free, and is chosen so that
-// a lane's eight are neighbours in memory.
+// Products of the warps of a block of small_convolution.cu. The depth is steps of 32 channels at one place of the
+// kernel, dealt out to the sections. The assignment of channels to rows of a tile's right factor is free, and makes a
+// lane's eight channels neighbours in memory.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ struct WarpPlace {
   TileLane lane = tile_lane();
 };
 
-/// Which chunk and which place of the kernel a step is.
+/// The chunk and the place of the kernel in a step.
 struct Step {
   int chunk;
   int tap;
@@ -29,12 +29,12 @@ struct Step {
 /// A warp's weights, a few steps ahead of the products.
 template <typename T, typename Tile>
 struct Weights {
-  /// All of a 3 x 3 kernel's and two chunks, or what registers are left for.
+  /// Number of steps held: all of a 3 x 3 kernel's and two chunks, or as many as registers allow.
   static constexpr int kHeld = Tile::kSections < kWarps ? 4 : 3;
   const T* column[2];  ///< the lane's channels of its output channel in both right tiles; null where there is none
   int in_channels;
-  int channels;  ///< from the lane's first on
-  int count;     ///< of all sections' steps
+  int channels;  ///< channels from the lane's first on
+  int count;     ///< number of all sections' steps
   Words held[kHeld][2];
 
   __device__ Weights(const SmallConvolutionArguments<T>& a, const SmallConvolutionPlan& plan, const Part& part,
@@ -69,7 +69,7 @@ struct Weights {
 template <typename T, typename Tile>
 struct Products {
   TileSums tile[Tile::kRowTiles][2] = {};
-  /// Of the map, where the lane's rows begin to read: those of two rows in a word.
+  /// Places in the map where the lane's rows begin to read, those of two rows in one word.
   unsigned pixel[Tile::kRowTiles];
 
   __device__ Products(const SmallConvolutionArguments<T>& a, const SmallConvolutionPlan& plan, const Part& part,
@@ -113,7 +113,7 @@ struct Products {
         const int index = first + slot * Tile::kSections;
         if (index < weights.count) {
           const Step step(plan, index);
-          // The kernel is 1 or 3 wide.
+          // The division is simple because the kernel is 1 or 3 wide.
           const int row = kernel == 1 ? 0 : step.tap / 3;
           const int from = step.chunk * plan.map_pixels + row * plan.map_width + step.tap - 3 * row;
           add_step(map + from, place.lane, weights.held[slot]);

@@ -6,7 +6,7 @@ namespace dpm::cuda {
 namespace {
 
 constexpr unsigned kThreads = 256;
-/// Blocks per row; more would find nothing to do on the largest cards.
+/// Blocks per row; more would find nothing to do on the largest GPUs.
 constexpr std::uint64_t kMostBlocks = 1024;
 
 __global__ void __launch_bounds__(kThreads) gather_kernel(GatherArguments a) {
@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(kThreads) gather_kernel(GatherArguments a) {
   }
 }
 
-/// NaN stays, whatever it is compared with.
+/// NaN stays the result of any comparison.
 __device__ double larger(double a, double b) { return a > b || a != a ? a : b; }
 
 __global__ void __launch_bounds__(kThreads) reduce_kernel(ReduceArguments a) {
@@ -46,7 +46,7 @@ __global__ void __launch_bounds__(kThreads) reduce_kernel(ReduceArguments a) {
   if (threadIdx.x == 0) a.result[blockIdx.x] = result;
 }
 
-/// A thread has four: it writes a word.
+/// Converts four levels per thread, which are written as one word.
 __global__ void __launch_bounds__(kThreads)
     levels_kernel(const float* values, std::uint8_t* levels, std::uint64_t elements) {
   constexpr unsigned kLevels = sizeof(std::uint32_t);

@@ -7,7 +7,7 @@ namespace {
 
 constexpr unsigned kThreads = 256;
 
-/// A block has a sample.
+/// Selects the step's samples, one per block.
 __global__ void __launch_bounds__(kThreads) select_step_kernel(SelectStepArguments a) {
   constexpr unsigned kWords = sizeof(UpdateSample) / sizeof(std::uint32_t);
   const unsigned n = blockIdx.x;
@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(kThreads) select_step_kernel(SelectStepArgumen
     std::uint32_t* current = condition.current + std::uint64_t{n} * condition.words;
     for (unsigned i = threadIdx.x; i < condition.words; i += blockDim.x) current[i] = row[i];
   }
-  // Other blocks still read `next`: the step's last kernel moves that on.
+  // Other blocks still read `next`, so the step's last kernel advances it.
   if (n == 0 && threadIdx.x == 0) a.table.progress->now = now;
 }
 
@@ -48,13 +48,13 @@ struct MapElements {
   }
 };
 
-/// The network's prediction where it wrote it, on its way to the rows.
+/// The network's prediction at the place where it was written, on its way to the rows.
 template <typename T, bool Whole>
 class PredictionMaps {
  public:
   __device__ PredictionMaps(const FinishStepArguments<T>& a, const Element4<Whole>& element)
       : out_(read(a, element, a.out, 0, a.update.out)),
-        // It is kept whether or not this step asks for it: the next one may, and evaluate nothing.
+        // The head is stored whether or not this step reads it: the next one may read it without an evaluation.
         head_(is_there(a.head) ? read(a, element, a.head, 0, a.update.head)
                                : read(a, element, a.out, a.channels, a.update.head)) {}
 
@@ -77,7 +77,7 @@ class PredictionMaps {
     return quad;
   }
 
-  /// Channels from `first_channel` on of a map, which the rows get, too; what the rows have where there is no map.
+  /// Reads channels of a map from `first_channel` on and copies them to the rows; reads the rows where there is no map.
   static __device__ Quad read(const FinishStepArguments<T>& a, const Element4<Whole>& element,
                               const PredictionMap<T>& map, int first_channel, const Rows& rows) {
     const std::uint32_t row = element.sample.network_row;

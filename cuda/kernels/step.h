@@ -1,5 +1,5 @@
-// The first and the last kernel of a trajectory's step. One captured step serves all: what differs between them lies in
-// memory.
+// The first and the last kernel of a trajectory's step. One captured step serves all: the differences between steps are
+// in memory.
 #pragma once
 
 #include "cuda/kernels/map.h"
@@ -8,24 +8,24 @@
 
 namespace dpm::cuda {
 
-/// How far a trajectory has come.
+/// Progress of a trajectory.
 struct StepProgress {
-  std::uint32_t next;   ///< the step that is selected next
-  std::uint32_t now;    ///< the one that was selected last
-  std::uint32_t count;  ///< of the steps in the table
+  std::uint32_t next;   ///< step that is selected next
+  std::uint32_t now;    ///< step that was selected last
+  std::uint32_t count;  ///< number of steps in the table
 };
 
-/// The table of a trajectory, in device memory: `batch` samples a step.
+/// The table of a trajectory, in device memory, with `batch` samples per step.
 struct StepTable {
   std::uint32_t batch;
-  const UpdateSample* steps;  ///< [count][batch]
+  const UpdateSample* steps;  ///< array [count][batch]
   StepProgress* progress;
-  UpdateSample* current;  ///< [batch]
-  float* time;            ///< [batch], the records' times
+  UpdateSample* current;  ///< array [batch]
+  float* time;            ///< array [batch], the records' times
 };
 
-/// What depends on time and label alone, computed for all steps before the first: sample n's vector of a step is row
-/// condition_row of `rows`, and is brought to row n of `current`. Rows are whole words, one after the other.
+/// Results that depend on time and label alone, computed for all steps before the first: sample n's vector of a step is
+/// row condition_row of `rows`, which is copied to row n of `current`. Rows are whole words, one after the other.
 struct StepCondition {
   const std::uint32_t* rows;
   std::uint32_t* current;
@@ -40,32 +40,33 @@ struct SelectStepArguments {
   StepCondition condition[kMostConditions];
 };
 
-/// Copies the next step's samples to `current`, their times to `time` and their conditions to theirs.
+/// Copies the next step's samples to `current`, their times to `time` and their conditions to the layers' places.
 void select_step(const SelectStepArguments& arguments, cudaStream_t stream);
 
-/// A network's prediction as its last layer has left it: of the networks' type, or float32. Absent where neither is
-/// there.
+/// A network's prediction as its last layer has stored it: in the networks' type, or float32. Absent where both are
+/// null.
 template <typename T>
 struct PredictionMap {
   Map<const T> stored;
   Map<const float> floats;
 };
 
-/// What a network has predicted for a step, its update, and the image of the step after it.
+/// Arguments of the end of a step: its prediction, its update, and the image of the next step.
 template <typename T>
 struct FinishStepArguments {
   StepTable table;
-  /// `samples` are the table's current ones. Predictions in maps are written to its rows `out` and `head`, too.
+  /// arguments of the update; `samples` are the table's current ones, and predictions in maps are also written to its
+  /// rows `out` and `head`
   UpdateArguments update;
-  PredictionMap<T> out;   ///< absent where the rows have the prediction already
-  PredictionMap<T> head;  ///< absent where `out` has the head's channels after its own
-  Map<T> image;  ///< with the layout that load_image gives it, the padding of which stays as it is; may be absent
+  PredictionMap<T> out;   ///< prediction; absent where the rows have it already
+  PredictionMap<T> head;  ///< second output; absent where `out` has the head's channels after its own
+  Map<T> image;           ///< image in the layout of load_image, whose padding is not written; may be absent
   int pixels;
-  int channels;  ///< of a state
+  int channels;  ///< channels of a state
 };
 
-/// update(), with the conversion of what it reads and of the image that the next step of the table, if there is one,
-/// gives the network. Counts the step.
+/// Runs update(), with the conversion of the prediction that it reads and of the image for the next step of the table,
+/// if there is one. Counts the step.
 template <typename T>
 void finish_step(const FinishStepArguments<T>& arguments, cudaStream_t stream);
 

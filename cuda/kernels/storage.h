@@ -1,4 +1,4 @@
-// Numbers as they lie in device memory; kernels compute in float32.
+// Storage types of numbers in device memory; kernels compute in float32.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace dpm::cuda {
 
-/// IEEE binary16.
+/// An IEEE binary16 number.
 struct Half {
   std::uint16_t bits;
 };
@@ -24,7 +24,7 @@ struct Bfloat16 {
 DPM_HOST_DEVICE float to_float(float value) { return value; }
 DPM_HOST_DEVICE float to_float(Bfloat16 value) { return bfloat16_to_float(value.bits); }
 
-/// The nearest finite number of the storage type, ties to even; float32 and bfloat16, which has its range, keep
+/// Returns the nearest finite number of the storage type, ties to even; float32 and bfloat16, which has its range, keep
 /// infinities.
 template <typename T>
 DPM_HOST_DEVICE T from_float(float value);
@@ -33,8 +33,8 @@ template <>
 DPM_HOST_DEVICE float from_float<float>(float value) {
   return value;
 }
-/// Binary16's largest number takes the place of what is beyond it: one infinity in a map would be NaN everywhere after
-/// the next norm. NaN stays NaN.
+/// Limits a number to binary16's largest: one infinity in a map would be NaN everywhere after the next norm. NaN stays
+/// NaN.
 DPM_HOST_DEVICE float within_half(float value) {
   constexpr float kLargest = 65504.0F;
   if (value > kLargest) return kLargest;

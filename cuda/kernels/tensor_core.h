@@ -1,4 +1,4 @@
-// Products of small matrices by a warp's tensor cores: PTX's mma.sync.aligned.m16n8k16, which every card from compute
+// Products of small matrices by a warp's tensor cores: PTX's mma.sync.aligned.m16n8k16, which every GPU from compute
 // capability 8.0 on has, with 16-bit factors and float32 sums.
 #pragma once
 
@@ -14,8 +14,9 @@ namespace dpm::cuda {
 
 /// A lane's place in the tiles of its warp.
 struct TileLane {
-  int group;  ///< 0 to 7: its rows of the left tile and of the sums are group and group + 8, its right column is group
-  int pair;   ///< 0 to 3: the pair of neighbouring elements 2 * pair and 2 * pair + 1 that share a word
+  int group;  ///< number from 0 to 7: its rows of the left tile and of the sums are group and group + 8, its right
+              ///< column is group
+  int pair;   ///< number from 0 to 3: the pair of neighbouring elements 2 * pair and 2 * pair + 1 that share a word
 };
 
 __device__ inline TileLane tile_lane() {
@@ -43,11 +44,11 @@ struct TileSums {
 /// Factors that a lane reads at once.
 constexpr int kFactors = 8;
 
-/// That many neighbours in memory. Two tiles have them: which of them is in which of a tile's columns, or rows of the
+/// Words of kFactors neighbours in memory. Two tiles have them: their assignment to the tile's columns, or rows of the
 /// right one, is free where both factors of a product agree.
 using FactorWords = vector_access::Words<sizeof(Vector<Half, kFactors>)>;
 
-/// `source` is aligned for them.
+/// Reads factors; `source` is aligned for them.
 template <typename T>
 __device__ FactorWords load_factors(const T* source) {
   const Vector<T, kFactors> vector = load_vector<kFactors>(source);
@@ -56,7 +57,7 @@ __device__ FactorWords load_factors(const T* source) {
   return words;
 }
 
-/// Tile `index`, 0 or 1, of a lane's two rows.
+/// Returns tile `index`, 0 or 1, of a lane's two rows.
 __device__ inline LeftTile left_tile(const FactorWords& upper, const FactorWords& lower, int index) {
   return {{upper.word[2 * index], lower.word[2 * index], upper.word[2 * index + 1], lower.word[2 * index + 1]}};
 }
@@ -64,7 +65,7 @@ __device__ inline RightTile right_tile(const FactorWords& words, int index) {
   return {{words.word[2 * index], words.word[2 * index + 1]}};
 }
 
-/// `low` in the low half of a word.
+/// Packs two numbers into a word, with `low` in its low half.
 template <typename T>
 DPM_HOST_DEVICE std::uint32_t pack(T low, T high) {
   return low.bits | static_cast<std::uint32_t>(high.bits) << 16;
@@ -72,16 +73,16 @@ DPM_HOST_DEVICE std::uint32_t pack(T low, T high) {
 
 #if defined(__CUDACC__)
 
-/// The low halves of two words as one.
+/// Packs the low halves of two words into one.
 __device__ __forceinline__ std::uint32_t low_halves(std::uint32_t low, std::uint32_t high) {
   return __byte_perm(low, high, 0x5410);
 }
-/// Their high halves.
+/// Packs the high halves of two words into one.
 __device__ __forceinline__ std::uint32_t high_halves(std::uint32_t low, std::uint32_t high) {
   return __byte_perm(low, high, 0x7632);
 }
 
-/// sums += left * right, by all lanes of a warp together. T is Half or Bfloat16.
+/// Computes sums += left * right, by all lanes of a warp together. T is Half or Bfloat16.
 template <typename T>
 __device__ __forceinline__ void multiply_tile(TileSums& sums, const LeftTile& left, const RightTile& right) {
   float* s = sums.value;
@@ -106,7 +107,7 @@ inline std::uint32_t high_halves(std::uint32_t low, std::uint32_t high) { return
 
 namespace tensor_core {
 
-/// What a lane brings to a product, as numbers.
+/// A lane's factors of a product, as numbers.
 struct Factors {
   float left[4][2];
   float right[2][2];

@@ -1,4 +1,4 @@
-// Selection of a quantile without sorting: the bits of a non-negative float order as the float does, so four passes
+// Selection of a quantile without sorting: the bits of a non-negative float are ordered like the floats, so four passes
 // over its bytes, from the highest, find the number of a rank.
 #include "backend/update_math.h"
 #include "cuda/kernels/update.h"
@@ -10,7 +10,7 @@ constexpr unsigned kThreads = 256;
 constexpr unsigned kBuckets = 256;
 constexpr unsigned kInfinite = 0x7F800000u;
 
-/// |x0| of one sample, as bits.
+/// Values |x0| of one sample, as bits.
 struct Magnitudes {
   const dpm_record* record;
   const float* in;
@@ -23,13 +23,13 @@ struct Magnitudes {
   }
 };
 
-/// What the block knows of the number it looks for.
+/// A block's state in the search for a number.
 struct Search {
   unsigned count[kBuckets];
   std::uint32_t prefix;
-  std::uint64_t rank;   ///< among the numbers that begin with `prefix`
-  unsigned equal;       ///< how many are the number itself
-  std::uint32_t above;  ///< the least larger one
+  std::uint64_t rank;   ///< rank among the numbers that begin with `prefix`
+  unsigned equal;       ///< count of numbers equal to the result
+  std::uint32_t above;  ///< least larger number
 };
 
 __device__ void narrow(Search& search, const Magnitudes& magnitudes, int shift) {

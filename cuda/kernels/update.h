@@ -1,4 +1,4 @@
-// The fused update of a step program on the GPU; the arithmetic is backend/record.h's.
+// The fused update of a step program on the GPU, with the arithmetic of backend/record.h.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ struct Rows {
   std::uint64_t stride;
 };
 
-/// dpm_update_sample with its record beside it, in device memory.
+/// A dpm_update_sample together with its record, in device memory.
 struct UpdateSample {
   dpm_record record;
   std::uint32_t row;
@@ -25,15 +25,15 @@ struct UpdateSample {
   std::uint32_t sample_index;
   std::uint32_t record_index;
   std::uint32_t draw;
-  std::uint32_t condition_row;  ///< of a trajectory's conditions (step.h), if it has them
+  std::uint32_t condition_row;  ///< row of a trajectory's conditions (step.h), if it has them
 };
 
-/// dpm_update in device memory.
+/// A dpm_update in device memory.
 struct UpdateArguments {
   std::uint32_t batch;
   std::uint64_t elements;
   const UpdateSample* samples;
-  float* thresholds;  ///< [batch], written by find_thresholds; read where a record clips dynamically
+  float* thresholds;  ///< array [batch], written by find_thresholds; read where a record clips dynamically
   Rows x;
   Rows y;
   Rows out;
@@ -43,13 +43,13 @@ struct UpdateArguments {
   Rows history[DPM_MAX_HISTORY];
 };
 
-/// Thresholds of dynamic clipping (Saharia et al. 2022, section 2.3): the quantile clip_low of |x0|, linearly
-/// interpolated between neighbours, from clip_high to clip_ceiling. One block a sample selects by the bits of the
-/// numbers, so that nothing is sorted. Samples that do not clip dynamically are left alone.
+/// Finds the thresholds of dynamic clipping (Saharia et al. 2022, section 2.3): the quantile clip_low of |x0|, linearly
+/// interpolated between neighbours, from clip_high to clip_ceiling. One block per sample selects by the bits of the
+/// numbers, so that nothing is sorted. Samples that do not clip dynamically are skipped.
 void find_thresholds(const UpdateArguments& arguments, cudaStream_t stream);
 
-/// The whole record of every sample: each tensor is read once and written once, in 16-byte accesses where sizes and
-/// addresses allow. Noise that is not given is drawn in the kernel (core/philox.h).
+/// Computes the whole record of every sample: each tensor is read once and written once, in 16-byte accesses where
+/// sizes and addresses allow. Noise that is not given is drawn in the kernel (core/philox.h).
 void update(const UpdateArguments& arguments, cudaStream_t stream);
 
 }  // namespace dpm::cuda

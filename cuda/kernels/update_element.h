@@ -1,4 +1,4 @@
-// The fused update of one thread's elements, for the kernels that it is a part of.
+// The fused update of one thread's elements, for the kernels that include it.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +41,7 @@ __device__ void store_quad(const Rows& rows, std::uint32_t row, std::uint64_t fi
 }
 
 __device__ inline void add(Quad& sum, float coefficient, const Quad& term) {
-  // Zero times whatever an unused register holds might be NaN.
+  // The term is skipped, because zero times the contents of an unused register might be NaN.
   if (coefficient == 0.0F) return;
   for (int i = 0; i < kQuad; ++i) sum.value[i] += coefficient * term.value[i];
 }
@@ -72,15 +72,14 @@ __device__ inline float deviation(const dpm_record& record, float in, float out,
   return sqrtf(variance(record, in, out, head));
 }
 
-/// What one thread's elements of x and y are after an update.
+/// One thread's elements of x and y after an update.
 struct Updated {
   Quad x;
   Quad y;
 };
 
-/// One thread's elements of one sample.
-/// Without `Guided`, records that a guide moves are not for it: what updates inside of trajectories and steps, which
-/// have none, costs no more.
+/// One thread's elements of one sample. Without `Guided`, records with a guide are not supported: updates inside of
+/// trajectories and steps, which have none, then cost no more.
 template <bool Whole, bool Guided = false>
 struct Element4 {
   const UpdateArguments& arguments;
@@ -112,7 +111,7 @@ struct Element4 {
     return sum;
   }
 
-  /// The noise of this variance, and what moves by it.
+  /// Adds the noise of this variance, and the part of the guide that it scales.
   template <typename Prediction>
   __device__ void add_variance(Quad& x, const Quad& in, const Quad& out, const Quad& guide,
                                const Prediction& prediction) const {
@@ -133,7 +132,8 @@ struct Element4 {
     }
   }
 
-  /// `prediction` has the network's out() and head() for these elements; the latter is asked for where it is needed.
+  /// Updates the elements; `prediction` has the network's out() and head() for them, and the latter is read only where
+  /// it is needed.
   template <typename Prediction>
   __device__ Updated run(float threshold, const Prediction& prediction) const {
     const dpm_record& record = sample.record;
@@ -148,7 +148,7 @@ struct Element4 {
     }
     Quad guide = {};
     if constexpr (Guided) {
-      // Zeros where there is none.
+      // The guide is zeros where there is none.
       guide = read(arguments.guide, sample.network_row);
       add(m, record.history_guide, guide);
     }
@@ -168,7 +168,7 @@ struct Element4 {
   }
 };
 
-/// The network's prediction as rows, as an update outside of a trajectory finds it.
+/// The network's prediction as rows, for updates outside of trajectories.
 template <typename Element>
 struct PredictionRows {
   const Element& element;
@@ -179,7 +179,7 @@ struct PredictionRows {
   }
 };
 
-/// The threads of a block have one sample in common.
+/// Loads the sample that all threads of the block have in common.
 __device__ inline void load_sample(UpdateSample& target, const UpdateSample& sample) {
   const auto* source = reinterpret_cast<const std::uint32_t*>(&sample);
   for (unsigned i = threadIdx.x; i < sizeof sample / sizeof *source; i += blockDim.x) {

@@ -13,7 +13,7 @@
 
 namespace dpm::cuda {
 
-/// Elements in 16 bytes.
+/// Number of elements in 16 bytes.
 template <typename T>
 constexpr int kVectorWidth = 16 / sizeof(T);
 
@@ -24,13 +24,13 @@ struct alignas(sizeof(T) * N) Vector {
 
 namespace vector_access {
 
-// A copy of 16-bit elements becomes several accesses, one of words a single one.
+// Words for copies: a copy of 16-bit elements becomes several accesses, one of words a single one.
 template <unsigned Bytes>
 struct [[gnu::may_alias]] alignas(Bytes) Words {
   std::uint32_t word[Bytes / sizeof(std::uint32_t)];
 };
 
-/// The CPU takes an address that would stop the GPU.
+/// Asserts alignment in the emulation, because the CPU accepts an address that would stop the GPU.
 template <typename Words>
 __device__ void expect_aligned([[maybe_unused]] const void* address) {
 #if defined(DPM_CUDA_EMULATION)
@@ -40,7 +40,7 @@ __device__ void expect_aligned([[maybe_unused]] const void* address) {
 
 }  // namespace vector_access
 
-/// `source` is aligned for N elements.
+/// Loads N elements; `source` is aligned for them.
 template <int N, typename T>
 __device__ Vector<T, N> load_vector(const T* source) {
   if constexpr (N == 1) {

@@ -73,7 +73,7 @@ class AttentionLayer : public Layer {
     return found == plans_.end() ? nullptr : found->second.get();
   }
 
-  /// The library wants addresses that are multiples of 16.
+  /// The library requires addresses that are multiples of 16.
   [[nodiscard]] bool is_aligned() const {
     for (const ValueInfo* value : {&q_, &k_, &v_, &out_}) {
       if (value->first_channel * static_cast<std::int64_t>(sizeof(T)) % 16 != 0) return false;

@@ -7,7 +7,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// Of the attention that is differentiated.
+/// Sizes of the attention that is differentiated.
 struct AttentionShape {
   int heads;
   int tokens;

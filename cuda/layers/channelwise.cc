@@ -22,7 +22,7 @@ Activation activation_in(const dpm_node& node) {
   }
 }
 
-/// A table of a number per channel and pixel, as maps lie: channels adjacent.
+/// Makes a table of one number per channel and pixel, laid out like maps: channels adjacent.
 DeviceMemory position_table(const LayerFactory& factory, const dpm_node& node) {
   const ConstantElements elements(factory.graph.constants[node.biases[0]]);
   const dpm_value& shape = factory.value(output_of(node)).shape;
@@ -35,7 +35,8 @@ DeviceMemory position_table(const LayerFactory& factory, const dpm_node& node) {
   return factory.floats(table);
 }
 
-/// Bias, table of positions, channel vector, scale and shift, affine, activations, sum, where no pass could fuse them.
+/// Bias, table of positions, channel vector, scale and shift, affine, activations and sums, where no pass could fuse
+/// them.
 template <typename T>
 class ChannelwiseLayer : public Layer {
  public:
@@ -96,7 +97,7 @@ void copy(const RunContext& context, const Map<const T>& x, const Map<T>& y, int
   channelwise(a, context.stream);
 }
 
-/// Copies both maps side by side, where no pass could let them be written there.
+/// Copies both maps side by side, where no pass could make their producers write there.
 template <typename T>
 class ConcatLayer : public Layer {
  public:
@@ -119,7 +120,7 @@ class ConcatLayer : public Layer {
   int first_channels_;
 };
 
-/// Copies a range of channels, where no pass could let it be read there.
+/// Copies a range of channels, where no pass could make the readers read it in place.
 template <typename T>
 class ViewLayer : public Layer {
  public:

@@ -17,8 +17,8 @@
 namespace dpm::cuda {
 namespace {
 
-/// The parts that the problem of the library has when the channel vector, which it does not take, stands between bias
-/// and residual.
+/// Whether the library's problem has the bias but no later part, because the channel vector, which it does not support,
+/// comes between bias and residual.
 bool only_bias_joins(const Operands& operands) { return operands.input(1) >= 0; }
 
 Enlargement enlargement_of(const dpm_convolution_attributes& how) {
@@ -36,7 +36,7 @@ class ConvolutionLayer : public Layer {
         in_(factory.value(input_of(node, 0))),
         out_(factory.value(output_of(node))),
         residual_(input_of(node, 2) >= 0 ? factory.value(input_of(node, 2)) : ValueInfo{}) {
-    // Padding reaches the end of the pixel: nobody else has channels there.
+    // Padding may extend to the end of the pixel, because no other value has channels there.
     const auto stored = [](const ValueInfo& value) {
       return !is_bound(value.shape) ? value.shape.channels : static_cast<int>(value.pixel_stride);
     };
@@ -142,7 +142,7 @@ class ConvolutionLayer : public Layer {
     return buffers;
   }
 
-  /// Beside the weights that our own kernels read.
+  /// Makes the adjoint's weights, in addition to those that our own kernels read.
   void make_adjoint() {
     if (adjoint_.data() != nullptr) return;
     adjoint_ = device_.allocate(weight_.bytes());
@@ -150,7 +150,8 @@ class ConvolutionLayer : public Layer {
     adjoint_weights(weight_.as<T>(), shape, adjoint_.as<T>(), device_.stream.get());
   }
 
-  /// Once, for the largest batch that the kernel takes: the captured graphs of all batches go on with them.
+  /// Makes the counters once, for the largest batch that the kernel takes, because the captured graphs of all batches
+  /// refer to them.
   void make_counters(const NormOperands* norm) {
     if (counters_.data() != nullptr) return;
     const SmallConvolutionShape largest = small_shape(norm, most_small_convolution_samples(small_shape(norm, 1)));
@@ -213,7 +214,7 @@ class ConvolutionLayer : public Layer {
             scale_shift.sample_stride};
   }
 
-  /// Where the packed output begins behind the workspace.
+  /// Returns the offset of the packed output behind the workspace.
   static std::size_t workspace_end(const ConvolutionPlan& plan) {
     constexpr std::size_t kAlignment = 256;
     return (static_cast<std::size_t>(plan.workspace_bytes()) + kAlignment - 1) / kAlignment * kAlignment;
@@ -227,7 +228,7 @@ class ConvolutionLayer : public Layer {
     return device_.products != nullptr && is_aligned() && is_small(batch);
   }
 
-  /// The library wants addresses that are as aligned as the distance of pixels.
+  /// The library requires addresses with the alignment of the pixel stride.
   [[nodiscard]] bool is_aligned() const {
     const auto fits = [](const ValueInfo& value) {
       constexpr std::int64_t kBytes = sizeof(T);
@@ -326,7 +327,7 @@ class ConvolutionLayer : public Layer {
   DeviceMemory adjoint_;
   DeviceMemory bias_;
   std::map<int, std::shared_ptr<const ConvolutionPlan>> plans_;
-  /// Batches that are computed by the kernel for small maps, with the norm that it takes over.
+  /// Batches that are computed by the kernel for small maps, each with the norm that it includes.
   std::map<int, const NormOperands*> small_;
   DeviceMemory counters_;
 };

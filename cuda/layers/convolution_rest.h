@@ -1,4 +1,4 @@
-// What a plan of the library leaves of a convolution.
+// The operations after a convolution that a plan of the library leaves.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace dpm::cuda {
 
-/// All that follows a convolution; bias and residual are those of its buffers and may be null there.
+/// Operands of everything after a convolution; bias and residual are those of its buffers and may be null there.
 template <typename T>
 struct ConvolutionRestArguments {
   int batch;
@@ -24,13 +24,13 @@ struct ConvolutionRestArguments {
   bool silu;
 };
 
-/// What a plan with this result has left, in one pass over what it wrote; nothing where nothing is left.
+/// Returns the one pass over a plan's output that completes this result; empty where nothing is left.
 template <typename T>
 std::optional<ChannelwiseArguments<T>> rest_of_convolution(const ConvolutionRestArguments<T>& arguments,
                                                            const ConvolutionBuffers& buffers,
                                                            const ConvolutionResult& result);
 
-/// Queues that.
+/// Queues that pass.
 template <typename T>
 void finish_convolution(const ConvolutionRestArguments<T>& arguments, const ConvolutionBuffers& buffers,
                         const ConvolutionResult& result, cudaStream_t stream) {

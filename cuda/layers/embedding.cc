@@ -9,8 +9,8 @@
 namespace dpm::cuda {
 namespace {
 
-/// Frequencies in float32, as the original networks compute them (unlike a double's rounding, theirs is part of what
-/// they were trained with).
+/// Computes frequencies in float32, as the original networks do: their rounding, unlike a double's, is part of what the
+/// networks were trained with.
 std::vector<float> frequencies_of(const dpm_graph& graph, const dpm_node& node) {
   const int half = time_embedding_of(node).length / 2;
   if (node.weight_count > 0) {

@@ -26,7 +26,7 @@ class GroupNormLayer : public Layer {
            sizeof(float);
   }
 
-  /// What is added for the statistics alone is no part of the sum.
+  /// Whether the norm can complete a sum; a bias or vector that is added for the statistics alone is no part of it.
   [[nodiscard]] bool completes(const RunContext& context) const override {
     return added_.data() == nullptr && operands_.input(2) < 0 && takes_completion(arguments(context));
   }
@@ -75,7 +75,7 @@ class GroupNormLayer : public Layer {
   dpm_value shape_;
   DeviceMemory gamma_;
   DeviceMemory beta_;
-  /// The bias of the convolution that the norm reads.
+  /// Bias of the convolution that the norm reads.
   DeviceMemory added_;
   NormOperands norm_;
 };

@@ -12,7 +12,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// Tensor cores read 16 bytes at a time: the few channels of images and outputs are padded to as many.
+/// Pads the few channels of images and outputs to 16 bytes, the unit in which tensor cores read.
 int padded_channels(const dpm_graph& graph, const dpm_value& value, DType stored, DType dtype) {
   const int terms = graph.bindings[value.binding].direction == DPM_DIRECTION_INPUT
                         ? with_storage(dtype, [](auto type) { return kImageTerms<decltype(type)>; })
@@ -95,7 +95,7 @@ bool takes_condition(const Device& /*device*/, const dpm_graph& graph, const dpm
 
 bool takes_convolution(const Device& device, const dpm_graph& graph, const dpm_node& node) {
   const dpm_convolution_attributes& how = node.attributes.convolution;
-  // cuDNN reads maps as they are; with zeros between their elements they are those of a data gradient.
+  // cuDNN reads maps as they are stored; one with zeros between its elements is read by a data gradient.
   if (how.beside != 0 && is_product_of_vectors(graph, node)) return false;
   return !reads_times(graph, node) && (how.upsample == 0 || device.products == nullptr);
 }

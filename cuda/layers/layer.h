@@ -1,4 +1,4 @@
-// A node of the graph made ready to run on a card.
+// The layer: a node of the graph prepared to run on a GPU.
 #pragma once
 
 #include <cstdint>
@@ -13,21 +13,21 @@
 
 namespace dpm::cuda {
 
-/// What a value of the graph is and where in its storage it lies.
+/// Properties of a graph's value and its place in its storage.
 struct ValueInfo {
   dpm_value shape{};
-  int root = -1;                  ///< value whose storage it uses
-  int first_channel = 0;          ///< in that
-  std::int64_t pixel_stride = 0;  ///< channels that are stored, padded for external values
-  bool is_float = false;          ///< float32 whatever the networks' type is
+  int root = -1;                  ///< value whose storage is used
+  int first_channel = 0;          ///< first channel in the root's storage
+  std::int64_t pixel_stride = 0;  ///< number of stored channels, padded for external values
+  bool is_float = false;          ///< whether it is float32, for any type of the networks
   [[nodiscard]] std::int64_t pixels() const { return std::int64_t{shape.height} * shape.width; }
 };
 
 std::vector<ValueInfo> infos_of(const dpm_graph& graph, const DeviceSettings& settings);
 
-/// What a convolution leaves to the norm right after it. Addresses are null for what there is not.
+/// The sum that a convolution leaves to the norm right after it. Addresses are null for absent operands.
 struct UnfinishedSum {
-  const void* x = nullptr;  ///< the products
+  const void* x = nullptr;  ///< products of the convolution
   std::int64_t x_pixel_stride = 0;
   const float* bias = nullptr;
   const void* vector = nullptr;
@@ -37,23 +37,24 @@ struct UnfinishedSum {
   float scale = 1;
 };
 
-/// One evaluation that is being queued.
+/// An evaluation that is being queued.
 struct RunContext {
   const std::vector<ValueInfo>& values;
-  /// Where every value's storage begins, null for times and labels.
+  /// Addresses of every value's storage, null for times and labels.
   const std::vector<unsigned char*>& places;
   cudaStream_t stream = nullptr;
-  /// Samples that are computed, and how many of them there are: the others are whatever lies there.
+  /// `batch` is the number of samples that are computed, `samples` the number of real ones among them: the others have
+  /// undefined contents.
   int batch = 0;
   int samples = 0;
   void* scratch = nullptr;
   const float* time = nullptr;
   const std::int32_t* labels = nullptr;
-  /// Convolutions are those of our own kernel, which does not depend on the batch.
+  /// Convolutions use our own kernel, whose result does not depend on the batch.
   bool without_plans = false;
-  /// For a convolution: it leaves what it says to be unfinished.
+  /// Set for a convolution that leaves its unfinished sum to the next norm.
   bool leaves_sum = false;
-  /// For a norm: what it has to finish first, if `x` is there.
+  /// Sum that a norm has to finish first, if `x` is there.
   UnfinishedSum unfinished = {};
 
   template <typename T>
@@ -65,7 +66,7 @@ struct RunContext {
   }
 };
 
-/// What a norm has to do, for a convolution that does it in passing.
+/// Operands of a norm, for a convolution that computes it on the way.
 struct NormOperands {
   int x = -1;
   int scale_shift = -1;
@@ -78,10 +79,10 @@ struct NormOperands {
   bool silu = false;
 };
 
-/// How a layer computes a batch.
+/// The way in which a layer computes a batch.
 enum class Way {
   kUsual,
-  /// In one kernel for small maps, together with the norm before it.
+  /// one kernel for small maps, together with the norm before it
   kSmall,
 };
 
@@ -94,41 +95,41 @@ class Layer {
 
   /// Adds the products that `prepare` will ask for.
   virtual void list_products(int /*batch*/, std::vector<ConvolutionProblem>* /*problems*/) const {}
-  /// Makes runs of `batch` samples possible.
+  /// Prepares runs of `batch` samples.
   virtual void prepare(int /*batch*/) {}
-  /// Has runs of `batch` samples done by our own kernels from now on; false where they already are.
+  /// Makes runs of `batch` samples use our own kernels from now on; returns false where they already do.
   virtual bool refuse_plan(int /*batch*/) { return false; }
-  /// Of a norm.
+  /// Returns the operands if the layer is a norm.
   [[nodiscard]] virtual const NormOperands* norm() const { return nullptr; }
-  /// Whether the layer can compute `context.batch` samples in that way. `norm` is that before it, if it alone reads
-  /// that.
+  /// Whether the layer can compute `context.batch` samples in that way. `norm` is the norm before it, if the layer is
+  /// its only reader.
   [[nodiscard]] virtual bool has_way(Way way, const NormOperands* /*norm*/, const RunContext& /*context*/) const {
     return way == Way::kUsual;
   }
-  /// What a run can leave to a norm, if the layer is a convolution that has anything to leave.
+  /// Returns the sum that a run can leave to a norm, if the layer is a convolution and has anything to leave.
   [[nodiscard]] virtual std::optional<UnfinishedSum> unfinished(const RunContext& /*context*/) const { return {}; }
   /// Whether a run with `context.unfinished` is possible.
   [[nodiscard]] virtual bool completes(const RunContext& /*context*/) const { return false; }
-  /// Has runs of `batch` samples computed in a way that the layer has.
+  /// Chooses a way that the layer has for runs of `batch` samples.
   virtual void choose(int /*batch*/, Way /*way*/, const NormOperands* /*norm*/) {}
-  /// Bytes of scratch memory that a run of `batch` samples, prepared before, needs.
+  /// Returns the bytes of scratch memory that a run of `batch` samples, prepared before, needs.
   [[nodiscard]] virtual std::size_t scratch_bytes(int /*batch*/) const { return 0; }
   /// Queues one run.
   virtual void run(const RunContext& context) const = 0;
 };
 
-/// What makes layers: the device, the graph, the values.
+/// Inputs for making layers: the device, the graph, the values.
 struct LayerFactory {
   Device& device;
   const dpm_graph& graph;
   const std::vector<ValueInfo>& values;
 
   [[nodiscard]] const ValueInfo& value(int index) const { return values[static_cast<std::size_t>(index)]; }
-  /// A constant, or several, one after the other and zeros up to `length` elements, as float32 on the card.
+  /// Copies constants to the GPU as float32, one after the other, with zeros up to `length` elements.
   [[nodiscard]] DeviceMemory floats(const std::int32_t* constants, std::uint32_t count, std::size_t length) const;
-  /// Values as float32 on the card.
+  /// Copies values to the GPU as float32.
   [[nodiscard]] DeviceMemory floats(const std::vector<float>& values) const;
-  /// Values in the networks' type on the card.
+  /// Copies values to the GPU in the networks' type.
   [[nodiscard]] DeviceMemory stored(const std::vector<float>& values) const;
 };
 
@@ -150,10 +151,10 @@ std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_nod
 /// Makes the layer of `node`. Throws Error(kUnsupported).
 std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node);
 
-/// Whether make_layer can.
+/// Whether make_layer can make the layer of `node`.
 bool supports(const Device& device, const dpm_graph& graph, const dpm_node& node);
 
-/// A layer of class template `Of` in the device's storage type.
+/// Makes a layer of class template `Of` in the device's storage type.
 template <template <typename> class Of>
 std::unique_ptr<Layer> make_stored(const LayerFactory& factory, const dpm_node& node) {
   return with_storage(factory.device.settings.dtype, [&](auto type) -> std::unique_ptr<Layer> {

@@ -4,7 +4,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// What a norm pulls back or pushes forward.
+/// The derivative of a norm: pulls back a cotangent or pushes forward a tangent.
 template <typename T>
 class NormDerivativeLayer : public Layer {
  public:

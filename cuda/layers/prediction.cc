@@ -10,7 +10,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// The node that writes `value`, null where others write parts of it or anybody reads it.
+/// Returns the node that writes `value`; null where other nodes write parts of it or any node reads it.
 const dpm_node* only_writer(const dpm_graph& graph, int value) {
   const dpm_node* writer = nullptr;
   for (std::uint32_t i = 0; i < graph.node_count; ++i) {

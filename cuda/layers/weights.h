@@ -1,4 +1,4 @@
-// The weights of a product in the order in which the card reads them.
+// The weights of a product in the order in which the GPU reads them.
 #pragma once
 
 #include <vector>
@@ -14,14 +14,14 @@ struct PackedShape {
   int in_channels = 0;
 };
 
-/// For images, which are stored as high terms x, low terms x' and x again (kernels/convert.h): the weights in the order
-/// w, w, w' with w' what rounding to `dtype` left over of w, so that the sum is the product of the unrounded numbers
-/// but for x'w'. What enters the network decides about all that follows: near the end of a trajectory its noise is
-/// smaller than the rounding of 16 bits.
+/// Splits weights for images, which are stored as high terms x, low terms x' and x again (kernels/convert.h): the
+/// weights in the order w, w, w', with w' the remainder of rounding w to `dtype`, so that the sum is the product of the
+/// unrounded numbers except for x'w'. The network's input affects everything after it: near the end of a trajectory its
+/// noise is smaller than the rounding of 16 bits.
 std::vector<float> split_weights(const std::vector<float>& packed, int channels, int padded_channels, DType dtype);
 
-/// Float32 [out channel][ky][kx][in channel] of all parts of a convolution's weight, one after the other, zeros where
-/// `shape` is larger.
+/// Packs all parts of a convolution's weight as float32 [out channel][ky][kx][in channel], one after the other, with
+/// zeros where `shape` is larger.
 std::vector<float> pack_weights(const dpm_graph& graph, const dpm_node& node, const PackedShape& shape);
 
 }  // namespace dpm::cuda

@@ -1,4 +1,4 @@
-// What an attention of the network computes, in full.
+// Complete description of an attention of the network.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ struct AttentionProblem {
   bool operator==(const AttentionProblem&) const = default;
 };
 
-/// Equal exactly for equal problems; letters, digits and `.-_` only.
+/// Returns a key that is equal exactly for equal problems; it has letters, digits and `.-_` only.
 std::string problem_key(const AttentionProblem& problem);
 
 }  // namespace dpm::cuda

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kFewestRuns = 20;
 constexpr int kMostRuns = 64;
-/// More than the cache of any card.
+/// Size of the rotated weights: more than the cache of any GPU.
 constexpr std::size_t kRotated = std::size_t{64} << 20;
 constexpr std::size_t kAlignment = 256;
 std::size_t terms_of(const ConvolutionProblem& p) {
@@ -50,7 +50,7 @@ ConvolutionOperands::ConvolutionOperands(const Stream& stream, const Convolution
       packed_(count_, map_bytes(p, p.out_height, p.out_width, p.out_channels)) {
   for (const DeviceMemory* memory : {&x_, &residual_}) fill_randomly(stream, *memory, p.dtype, 1);
   fill_randomly(stream, bias_, DType::kFloat32, 1);
-  // The sum of `terms` products has the variance of an input.
+  // This amplitude gives the sum of `terms` products the variance of an input.
   fill_randomly(stream, w_, p.dtype, std::sqrt(3.0F / static_cast<float>(terms_of(p))));
 }
 

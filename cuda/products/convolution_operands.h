@@ -1,4 +1,4 @@
-// Random numbers to try the plans of a convolution on.
+// Random operands for trials of a convolution's plans.
 #pragma once
 
 #include <cstddef>
@@ -10,29 +10,29 @@
 
 namespace dpm::cuda {
 
-/// Bytes of a map of the problem's batch and type.
+/// Returns the bytes of a map of the problem's batch and type.
 std::size_t map_bytes(const ConvolutionProblem& problem, int height, int width, std::int64_t pixel_stride);
-/// Those of the output, with what lies between its pixels.
+/// Returns the bytes of the output, including those between its pixels.
 std::size_t output_bytes(const ConvolutionProblem& problem);
 
-/// The operands of a network's runs: random numbers, and other weights for every run, more of them than a card's cache
-/// holds, since those of a network come from memory.
+/// The operands of a network's runs: random numbers, and other weights for every run, more in total than a GPU's cache
+/// holds, because those of a network come from memory.
 class ConvolutionOperands {
  public:
-  /// Inputs, biases and residuals lie between -1 and 1, and so does by far the most of what the convolution makes of
-  /// them: no part of the result is small beside the others. The numbers are the same every time. Throws
-  /// Error(kOutOfMemory) when the memory is not to be had.
+  /// Makes the operands. Inputs, biases and residuals are between -1 and 1, and so are most of the convolution's sums:
+  /// no part of the result is small beside the others. The numbers are the same every time. Throws Error(kOutOfMemory)
+  /// when the memory cannot be allocated.
   ConvolutionOperands(const Stream& stream, const ConvolutionProblem& problem);
 
-  /// How many runs have weights of their own.
+  /// Returns the number of runs that have weights of their own.
   [[nodiscard]] int runs() const { return runs_; }
-  /// Those of run `run`; what the problem does not have is null. Either order of the weights is of the same random
-  /// numbers: whoever compares results of both turns them round.
+  /// Returns the buffers of run `run`; operands that the problem does not have are null. Both orders of the weights
+  /// have the same random numbers, so a comparison of their results has to reverse one of them.
   [[nodiscard]] ConvolutionBuffers buffers(int run, const DeviceMemory& workspace) const;
-  /// The bytes of `out`, that of all runs.
+  /// Returns the bytes of `out`, which all runs share.
   [[nodiscard]] const DeviceMemory& output() const { return out_; }
   [[nodiscard]] const DeviceMemory& packed() const { return packed_; }
-  /// More memory, for as long as these operands live.
+  /// Allocates more memory, for the lifetime of these operands.
   [[nodiscard]] DeviceMemory allocate(std::size_t bytes) { return {count_, bytes}; }
 
  private:

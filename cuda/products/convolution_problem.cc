@@ -39,7 +39,7 @@ std::string problem_key(const ConvolutionProblem& p) {
       << p.pad_before << '.' << p.pad_after << (p.zero_upsample ? "z" : "") << "-t" << static_cast<unsigned>(p.dtype)
       << '.' << p.tf32 << "-e" << p.bias << p.residual
       << p.silu
-      // The bits, since two scales may print alike.
+      // The scale's bits are written, because two scales may print alike.
       << '.' << std::hex << std::bit_cast<std::uint32_t>(p.scale);
   return key.str();
 }
@@ -50,7 +50,7 @@ std::optional<AdjointConvolution> adjoint_of(const ConvolutionProblem& p) {
   adjoint.stride = p.zero_upsample ? 2 : 1;
   adjoint.pad_before = p.kernel - 1 - p.pad_before;
   if (adjoint.pad_before < 0) return std::nullopt;
-  // The least that lets it reach all of x.
+  // The padding is the least that reaches all of x.
   const int last = adjoint.stride * (p.in_height - 1) + p.kernel;
   adjoint.pad_after = std::max(0, last - p.out_height - adjoint.pad_before);
   const auto gives = [&](int in, int out) {

@@ -1,4 +1,4 @@
-// What a convolution of the network computes, in full.
+// Complete description of a convolution of the network.
 #pragma once
 
 #include <cstdint>
@@ -20,20 +20,20 @@ struct ConvolutionProblem {
   std::int64_t in_pixel_stride = 1;
   int out_channels = 1, out_height = 1, out_width = 1;
   std::int64_t out_pixel_stride = 1;
-  /// Not used without `residual`, which has the shape of the output.
+  /// Stride of the residual, which has the shape of the output; not used without `residual`.
   std::int64_t residual_pixel_stride = 1;
-  /// Pixels, the same in both directions; `pad_before` is above and to the left.
+  /// Sizes in pixels, the same in both directions; `pad_before` is above and to the left.
   int kernel = 1, stride = 1, pad_before = 0, pad_after = 0;
-  /// x is enlarged twice first, with zeros between its elements on both axes; in_height and in_width are those of x as
-  /// it is stored.
+  /// Whether x is first enlarged twice, with zeros between its elements on both axes; in_height and in_width are those
+  /// of x as it is stored.
   bool zero_upsample = false;
   DType dtype = DType::kFloat32;
-  /// float32 inputs may be rounded to TF32 before they are multiplied.
+  /// Whether float32 inputs may be rounded to TF32 before they are multiplied.
   bool tf32 = false;
   bool bias = false;
   bool residual = false;
   float scale = 1;
-  /// The activation x / (1 + exp(-x)), else none.
+  /// Whether the activation is x / (1 + exp(-x)); otherwise there is none.
   bool silu = false;
 
   bool operator==(const ConvolutionProblem&) const = default;
@@ -43,16 +43,16 @@ struct ConvolutionProblem {
 /// size that follows from input, kernel, stride and padding.
 void check_problem(const ConvolutionProblem& problem);
 
-/// Equal exactly for equal problems; letters, digits and `.-_` only.
+/// Returns a key that is equal exactly for equal problems; it has letters, digits and `.-_` only.
 std::string problem_key(const ConvolutionProblem& problem);
 
-/// A convolution from `out` to `x`, whose data gradient at `x` a problem is: that reads its weights, which are the
-/// problem's the other way round, (in channel, ky, kx, out channel) from the last tap to the first.
+/// A convolution from `out` to `x` whose data gradient at `x` is the problem's convolution. The gradient reads the
+/// problem's weights transposed: (in channel, ky, kx, out channel) from the last tap to the first.
 struct AdjointConvolution {
   int stride = 1, pad_before = 0, pad_after = 0;
 };
 
-/// Nothing for problems with a stride or with wider borders than their kernel's.
+/// Returns the adjoint; empty for problems with a stride or with wider borders than their kernel's.
 std::optional<AdjointConvolution> adjoint_of(const ConvolutionProblem& problem);
 
 /// Parts of the work after the convolution, in the order in which they are computed.
@@ -63,7 +63,7 @@ enum ConvolutionPart : unsigned {
   kPartSilu = 8,
 };
 
-/// The parts `problem` asks for, as a sum of ConvolutionPart.
+/// Returns the parts that `problem` asks for, as a sum of ConvolutionPart.
 unsigned wanted_parts(const ConvolutionProblem& problem);
 
 }  // namespace dpm::cuda

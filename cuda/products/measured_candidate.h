@@ -1,4 +1,4 @@
-// What a trial of a plan has shown.
+// The result of a plan's trial.
 #pragma once
 
 #include <string>
@@ -8,10 +8,10 @@ namespace dpm::cuda {
 /// A candidate that was measured.
 struct MeasuredCandidate {
   std::string text;
-  double seconds;  ///< infinite where it does not run, or does not compute what it should
+  double seconds;  ///< infinite where it does not run, or computes a wrong result
 };
 
-/// E.g. `0p/62:2=0,27=8@41.7`, with microseconds, or `@-` where they are infinite.
+/// Writes the result as text, e.g. `0p/62:2=0,27=8@41.7`, with microseconds, or `@-` where they are infinite.
 std::string to_text(const MeasuredCandidate& measured);
 
 }  // namespace dpm::cuda

@@ -1,5 +1,4 @@
-// Who multiplies: the convolutions and attentions that a vendor's library (cuda/dnn) computes faster than our own
-// kernels.
+// Products: the convolutions and attentions that a vendor's library (cuda/dnn) computes faster than our own kernels.
 #pragma once
 
 #include <cstdint>
@@ -17,18 +16,18 @@
 
 namespace dpm::cuda {
 
-/// Device addresses of one convolution. What it does not read may be null.
+/// Device addresses of one convolution. Those that it does not read may be null.
 struct ConvolutionBuffers {
   const void* x = nullptr;
   const void* w = nullptr;
-  /// The weights of the convolution's adjoint, for a plan that computes its data gradient (`adjoint_of`).
+  /// Weights of the convolution's adjoint, for a plan that computes its data gradient (`adjoint_of`).
   const void* adjoint_w = nullptr;
   const void* bias = nullptr;
   const void* residual = nullptr;
   void* out = nullptr;
-  /// The output without gaps between its pixels, for a plan that writes it so.
+  /// Output without gaps between its pixels, for a plan that writes it so.
   void* packed = nullptr;
-  /// `workspace_bytes()` bytes, 16-byte aligned.
+  /// Workspace of `workspace_bytes()` bytes, 16-byte aligned.
   void* workspace = nullptr;
 };
 
@@ -38,17 +37,17 @@ struct AttentionBuffers {
   const void* k = nullptr;
   const void* v = nullptr;
   void* out = nullptr;
-  /// `workspace_bytes()` bytes.
+  /// Workspace of `workspace_bytes()` bytes.
   void* workspace = nullptr;
 };
 
-/// What the run of a plan has done of a problem.
+/// The parts of a problem that the run of a plan has computed.
 struct ConvolutionResult {
-  /// A sum of ConvolutionPart. They come before all others.
+  /// Parts as a sum of ConvolutionPart. They come before all others.
   unsigned parts = 0;
-  /// It is written to `packed` and still has to be brought to `out`.
+  /// Whether the output is in `packed` and still has to be copied to `out`.
   bool packed = false;
-  /// It is computed as a data gradient, from `adjoint_w`.
+  /// Whether it is computed as a data gradient, from `adjoint_w`.
   bool data_gradient = false;
 };
 
@@ -71,26 +70,26 @@ class AttentionPlan {
   virtual void run(const AttentionBuffers& buffers) const = 0;
 };
 
-/// A plan among others for the same problem, for whoever compares all of them.
+/// A plan among others for the same problem, for comparisons of all of them.
 struct NamedPlan {
   enum class Kind {
     kBare,            ///< the convolution alone
-    kJoined,          ///< with what follows it, as far as possible
-    kJoinedFallback,  ///< the same, by an engine that the library has only where all others fail
+    kJoined,          ///< the convolution with as many of the following operations as possible
+    kJoinedFallback,  ///< the same, by an engine from the library's fallback list
   };
   Kind kind = Kind::kBare;
-  /// In the plan cache: the parts that it joins, the engine and its settings, e.g. `0p/62:2=0,27=8`.
+  /// Text in the plan cache: the parts that it joins, the engine and its settings, e.g. `0p/62:2=0,27=8`.
   std::string text;
   std::shared_ptr<const ConvolutionPlan> plan;
 };
 
-/// What making plans has come to.
+/// Results of making plans.
 struct ProductsStatistics {
   std::uint64_t plans = 0;
-  /// Problems that are left to our own kernels, and why the first of them is.
+  /// Number of problems that are left to our own kernels, and the reason for the first of them.
   std::uint64_t refused = 0;
   std::string first_refusal;
-  /// Spent in making and measuring plans.
+  /// Seconds spent in making and measuring plans.
   double seconds = 0;
 };
 
@@ -98,41 +97,44 @@ struct ProductsStatistics {
 class Products {
  public:
   virtual ~Products() = default;
-  /// Makes on several threads what takes long of the plans for these problems, which are asked for next.
+  /// Prepares the slow part of plans for these problems, which are asked for next, on several threads.
   virtual void prepare(std::span<const ConvolutionProblem> /*problems*/) {}
-  /// Null where our own kernel has to do it. Where plans are measured, so is the `rest` that they leave.
+  /// Returns a plan, or null where our own kernel has to do the work. Where plans are measured, the measurement
+  /// includes the `rest` that they leave.
   virtual std::shared_ptr<const ConvolutionPlan> convolution(const ConvolutionProblem& problem,
                                                              const ConvolutionRest& rest) = 0;
   virtual std::shared_ptr<const AttentionPlan> attention(const AttentionProblem& problem) = 0;
-  /// All plans that `convolution` would compare where plans are measured. Throws what keeps it from making any.
+  /// Returns all plans that `convolution` would compare where plans are measured. Throws the error that prevents making
+  /// any.
   virtual std::vector<NamedPlan> candidates(const ConvolutionProblem& /*problem*/) { return {}; }
-  /// Notes what measuring those has shown; `chosen`, the text of one, is what later processes take, unless it is empty.
+  /// Stores the results of measuring those; `chosen`, the text of one, is the choice of later processes, unless it is
+  /// empty.
   virtual void keep(const ConvolutionProblem& /*problem*/, const std::string& /*chosen*/,
                     std::span<const MeasuredCandidate> /*measured*/) {}
-  /// Keeps what was learnt about plans for the next process.
+  /// Saves the choices of plans for the next process.
   virtual void save() {}
   [[nodiscard]] virtual ProductsStatistics statistics() const { return {}; }
 };
 
 struct ProductsOptions {
-  /// The card's name, and its compute capability times ten.
+  /// Name of the GPU, and its compute capability times ten.
   std::string card;
   int capability = 0;
-  /// Time several plans of every problem and keep the fastest.
+  /// Whether to time several plans of every problem and keep the fastest.
   bool autotune = false;
-  /// Choices of earlier processes do not count.
+  /// Whether to ignore choices of earlier processes.
   bool anew = false;
-  /// Bytes of workspace that a plan may need.
+  /// Limit of a plan's workspace in bytes.
   std::int64_t workspace_limit = 0;
   Switches switches;
 };
 
-/// The products of this build, or null where there are none; plans run on either stream. `description` says which, or
-/// why not.
+/// Makes the products of this build; null where there are none. Plans run on either stream. `description` receives
+/// their name, or the reason why there are none.
 std::unique_ptr<Products> make_products(const Stream& stream, const Stream& side, const ProductsOptions& options,
                                         std::string* description);
 
-/// The same without making them, for `probe`.
+/// Returns the same description without making products, for `probe`.
 std::string describe_products(const Switches& switches);
 
 }  // namespace dpm::cuda

@@ -10,10 +10,11 @@
 namespace dpm::cuda {
 namespace {
 
-/// A prime number, so that no two samples of a batch are equal.
+/// Period of the random numbers, a prime number, so that no two samples of a batch are equal.
 constexpr std::size_t kPeriod = 524287;
 
-/// Numbers between -amplitude and amplitude: zeros would switch fewer transistors, and let the card's clock rise.
+/// Returns numbers between -amplitude and amplitude: zeros would switch fewer transistors, and let the GPU's clock
+/// rise.
 std::vector<unsigned char> random_numbers(DType dtype, std::size_t count, float amplitude) {
   // NOLINTNEXTLINE(cert-msc32-c,cert-msc51-cpp): the same numbers every time.
   std::minstd_rand random;

@@ -7,7 +7,7 @@
 
 namespace dpm::cuda {
 
-/// Fills memory of the card with repetitions of random numbers between -amplitude and amplitude, the same every time.
+/// Fills memory of the GPU with repetitions of random numbers between -amplitude and amplitude, the same every time.
 void fill_randomly(const Stream& stream, const DeviceMemory& memory, DType dtype, float amplitude);
 
 }  // namespace dpm::cuda

@@ -3,7 +3,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// Those of which the runtime's documentation says that the process has to end.
+/// Whether an error is one of those after which, by the runtime's documentation, the process has to end.
 bool is_sticky(cudaError_t error) {
   switch (error) {
     case cudaErrorECCUncorrectable:
@@ -32,7 +32,7 @@ bool is_sticky(cudaError_t error) {
 
 void check_cuda(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
-  // Some errors are kept until they are asked for, and would surface in a later, innocent call.
+  // The error is cleared: some errors are kept until they are read, and would surface in a later, unrelated call.
   (void)cudaGetLastError();
   const std::string text =
       std::string("CUDA: ") + what + ": " + cudaGetErrorString(error) + " (" + cudaGetErrorName(error) + ")";

@@ -16,7 +16,7 @@ DeviceMemory::DeviceMemory(MemoryCount& count, std::size_t bytes) : count_(&coun
 
 DeviceMemory::~DeviceMemory() {
   if (data_ == nullptr) return;
-  // After a failure of the device this fails, too; there is nobody to tell.
+  // The result is ignored: freeing fails after a failure of the device, and a destructor cannot report it.
   (void)cudaFree(data_);
   count_->remove(bytes_);
 }

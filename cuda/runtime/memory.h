@@ -15,7 +15,7 @@ namespace dpm::cuda {
 class DeviceMemory {
  public:
   DeviceMemory() = default;
-  /// Throws Error(kOutOfMemory).
+  /// Allocates memory. Throws Error(kOutOfMemory).
   DeviceMemory(MemoryCount& count, std::size_t bytes);
   ~DeviceMemory();
   DeviceMemory(DeviceMemory&& other) noexcept;
@@ -36,11 +36,11 @@ class DeviceMemory {
   std::size_t bytes_ = 0;
 };
 
-/// Host memory that the card reads and writes by itself.
+/// Host memory that the GPU reads and writes directly.
 class PinnedMemory {
  public:
   PinnedMemory() = default;
-  /// Throws Error(kOutOfMemory).
+  /// Allocates memory. Throws Error(kOutOfMemory).
   explicit PinnedMemory(std::size_t bytes);
   ~PinnedMemory();
   PinnedMemory(PinnedMemory&& other) noexcept { swap(other); }
@@ -64,28 +64,28 @@ class PinnedMemory {
   std::size_t bytes_ = 0;
 };
 
-/// Keeps released memory for the next request of the same size: allocation would stop the card, and a run whose
-/// registers lie where they lay before can replay its graph. Of several pieces the lowest address is given first, so
-/// that the order in which they came back does not matter. What is beyond a limit is given up, the longest kept first:
-/// others on the card want it. Calls from several threads are safe.
+/// A pool that keeps released memory for the next request of the same size: allocation would stop the GPU, and a run
+/// whose registers have the same addresses as before can replay its graph. Of several pieces the lowest address is
+/// given first, so that the order of their release does not matter. Memory beyond a limit is freed, the longest kept
+/// first, for other users of the GPU. Calls from several threads are safe.
 class MemoryPool {
  public:
-  /// Of at most `most` bytes.
+  /// Makes a pool of at most `most` bytes.
   explicit MemoryPool(std::size_t most) : most_(most) {}
 
-  /// A kept piece of this size, or empty.
+  /// Returns a kept piece of this size, or an empty one.
   DeviceMemory take(std::size_t bytes);
-  /// Frees nothing, which would wait for the card, unless there is no room to note the memory down.
+  /// Keeps memory without freeing any, which would wait for the GPU, unless there is no room to record it.
   void give(DeviceMemory memory) noexcept;
-  /// Frees what is beyond the limit.
+  /// Frees memory beyond the limit.
   void free_surplus();
-  /// Frees what is kept.
+  /// Frees all kept memory.
   void clear();
 
  private:
   const std::size_t most_;
   std::mutex mutex_;
-  /// What came last in front.
+  /// Kept pieces, with the last one in front.
   std::list<DeviceMemory> kept_;
   std::size_t bytes_ = 0;
 };

@@ -40,7 +40,7 @@ double replayed_seconds_within(const Stream& stream, int most, double budget, co
   const double alone = end.seconds_since(start);
   const double of_a_launch = budget / (kLaunches + 1);
   if (alone >= of_a_launch) return alone;
-  // What takes no time on the clock may be repeated as often as is allowed.
+  // Work that takes no measurable time may be repeated as often as is allowed.
   const double fitting = std::min(of_a_launch / std::max(alone, 1e-9), static_cast<double>(most));
   return replayed_seconds(stream, std::max(1, static_cast<int>(fitting)), queue);
 }

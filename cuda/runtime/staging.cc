@@ -40,7 +40,7 @@ void Staging::upload(const Stream& stream, void* target, const void* data, std::
 void Staging::download(const Stream& stream, const void* source, void* data, std::size_t bytes) {
   make_ready();
   stream.wait();
-  // Whatever was to be uploaded is on the card now.
+  // All uploads have been copied to the GPU, so their memory is free.
   used_ = 0;
   const auto* from = static_cast<const unsigned char*>(source);
   auto* to = static_cast<unsigned char*>(data);

@@ -1,4 +1,4 @@
-// Copies between ordinary host memory and the card by way of pinned memory.
+// Copies between ordinary host memory and the GPU through pinned memory.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 namespace dpm::cuda {
 
-/// Used by one thread at a time, with one stream.
+/// A staging area for one stream, used by one thread at a time.
 class Staging {
  public:
   /// Queues a copy to the card; `data` may change as soon as the call returns.
@@ -20,7 +20,7 @@ class Staging {
   void make_ready();
 
   PinnedMemory memory_;
-  /// What lies before is still to be read by copies in the queue.
+  /// Bytes at the beginning that queued copies have still to read.
   std::size_t used_ = 0;
 };
 

@@ -8,7 +8,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// Destroys a captured graph at the end of the scope.
+/// A captured graph that is destroyed at the end of the scope.
 struct Captured {
   cudaGraph_t graph = nullptr;
   ~Captured() {
@@ -38,7 +38,7 @@ void Stream::wait_for(const Event& event) const {
 
 Graph Stream::capture(const std::function<void()>& body) const {
   const std::shared_lock<std::shared_mutex> capturing(capture_mutex());
-  // Other engines' threads allocate meanwhile, which a global capture would forbid.
+  // The capture is limited to this thread, because a global one would forbid allocations of other engines' threads.
   check_cuda(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "capturing a graph");
   Captured captured;
   try {

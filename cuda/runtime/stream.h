@@ -12,8 +12,8 @@ namespace dpm::cuda {
 class Event;
 class Graph;
 
-/// Held, shared, while a graph is being captured. What makes the driver wait for a whole card (cudnnCreate and
-/// cudnnDestroy, the end of a stream) would invalidate other threads' captures, and takes it alone.
+/// Mutex that a capture holds shared. Calls that make the driver wait for a whole GPU (cudnnCreate and cudnnDestroy,
+/// the end of a stream) would invalidate other threads' captures, so they hold it exclusively.
 std::shared_mutex& capture_mutex();
 
 class Stream {
@@ -24,19 +24,19 @@ class Stream {
   Stream& operator=(const Stream&) = delete;
 
   [[nodiscard]] cudaStream_t get() const { return stream_; }
-  /// Waits for all work. Throws what went wrong in it.
+  /// Waits for all work. Throws the error of failed work.
   void wait() const;
-  /// What is queued from now on comes after `event`, wherever that was recorded.
+  /// Makes work queued from now on come after `event`, on whichever stream it was recorded.
   void wait_for(const Event& event) const;
-  /// The work that `body` queues, as a graph; nothing of it runs. What `body` throws ends the capture. Throws
-  /// Error(kDevice), too, when somebody else in the process invalidates it.
+  /// Returns the work that `body` queues as a graph; nothing of it runs. An exception of `body` ends the capture.
+  /// Throws Error(kDevice) also when another thread of the process invalidates it.
   [[nodiscard]] Graph capture(const std::function<void()>& body) const;
 
  private:
   cudaStream_t stream_ = nullptr;
 };
 
-/// Work that can be queued again at the cost of one launch.
+/// A graph: work that can be queued again at the cost of one launch.
 class Graph {
  public:
   Graph() = default;
@@ -47,7 +47,7 @@ class Graph {
   Graph& operator=(const Graph&) = delete;
 
   void launch(const Stream& stream) const;
-  /// Kernels and copies.
+  /// Number of nodes: kernels and copies.
   [[nodiscard]] std::size_t nodes() const { return nodes_; }
 
  private:
@@ -58,14 +58,14 @@ class Graph {
   std::size_t nodes_ = 0;
 };
 
-/// What an event is for.
+/// The purpose of an event.
 enum class EventUse {
   kTiming,
   /// The order of work in streams.
   kOrder,
-  /// Waits that may be long: the thread sleeps, where it would turn in a circle otherwise.
+  /// Long waits, during which the thread sleeps instead of spinning.
   kWaiting,
-  /// The same, of which the time is taken, too.
+  /// Long waits with a measurement of time.
   kTimedWaiting,
 };
 
@@ -80,9 +80,9 @@ class Event {
   Event& operator=(const Event&) = delete;
 
   void record(const Stream& stream) const;
-  /// Waits until it has come. Throws what went wrong in the work before it.
+  /// Waits for the event. Throws the error of failed work before it.
   void wait() const;
-  /// Seconds of the card's time since `start`; waits for both.
+  /// Returns the seconds of the GPU's time since `start`; waits for both.
   [[nodiscard]] double seconds_since(const Event& start) const;
 
  private:
