@@ -1,4 +1,4 @@
-// The kernel of activations' derivatives against a plain loop in double.
+// Test of the kernel of activations' derivatives against a plain loop in double.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -38,7 +38,7 @@ struct Case {
         own(random_map<T>(random, shape.batch, shape.pixels, shape.channels, unit)),
         target(static_cast<Target>(random.between(0, 2))),
         before(written().values()) {
-    // Where the slopes are, and far outside.
+    // Values cover the range of the slopes, and numbers far outside.
     for (T& value : x.values()) value = cuda::from_float<T>(4.0F * cuda::to_float(value));
     before = written().values();
     arguments = {x.input(),
@@ -52,7 +52,7 @@ struct Case {
 
   WideMap<T>& written() { return target == Target::kOwn ? own : target == Target::kInput ? x : given; }
 
-  /// The whole wider map as the kernel leaves it.
+  /// Runs the kernel; returns the whole wider map.
   DeviceVector<T> run() {
     std::copy(before.begin(), before.end(), written().values().begin());
     cuda::activation_backward(arguments, nullptr);
@@ -62,7 +62,7 @@ struct Case {
 
   RandomValues random;
   Shape shape;
-  int unit;  ///< whether vectors of channels are aligned
+  int unit;  ///< channels by which vectors are aligned, or not
   WideMap<T> x, given, own;
   Target target;
   DeviceVector<T> before;
@@ -85,7 +85,7 @@ double slope(cuda::Activation activation, double x) {
   }
 }
 
-/// The whole wider map as it has to be afterwards.
+/// Computes the whole wider map that is expected.
 template <typename T>
 std::vector<float> expected_of(Case<T>& test) {
   const cuda::ActivationBackwardArguments<T>& a = test.arguments;

@@ -1,4 +1,4 @@
-// The kernel that turns weights round against a plain loop.
+// Test of the kernel that reverses weights against a plain loop.
 #include <gtest/gtest.h>
 
 #include <iterator>
@@ -12,7 +12,7 @@ namespace {
 constexpr std::uint32_t kShapes = kernel_shapes(200);
 
 cuda::WeightShape shape_of(RandomValues& random, std::uint32_t seed) {
-  // A whole block of threads, and one more element.
+  // Shapes with a whole block of threads, and one more element.
   constexpr cuda::WeightShape kCorners[] = {{1, 1, 1}, {16, 1, 16}, {257, 1, 1}, {1, 9, 300}, {300, 9, 1}, {3, 25, 7}};
   if (seed < std::size(kCorners)) return kCorners[seed];
   const int kernel = random.between(1, 5);
@@ -24,7 +24,7 @@ struct Case {
   explicit Case(std::uint32_t seed) : random(seed), shape(shape_of(random, seed)) {
     const std::int64_t elements = std::int64_t{shape.out_channels} * shape.taps * shape.in_channels;
     weights = stored<T>(random.normals(static_cast<std::size_t>(elements)));
-    // What lies behind is nobody's.
+    // Elements behind the result must stay as they are.
     adjoint = stored<T>(std::vector<float>(static_cast<std::size_t>(elements) + 3, 77.0F));
   }
 

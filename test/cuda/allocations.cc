@@ -8,7 +8,7 @@ namespace dpm::simt {
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__)
-// The sanitizer keeps what was freed, and knows who touches it.
+// The sanitizer itself keeps freed memory and detects accesses to it.
 constexpr std::size_t kKept = 0;
 #else
 constexpr std::size_t kKept = std::size_t{64} << 20;

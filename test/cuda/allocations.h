@@ -1,5 +1,4 @@
-// Memory of the emulated card and pinned memory of its host: what there is of it, whose it is, and whether it was kept
-// to.
+// Memory of the emulated GPU and pinned memory of its host: a register of sizes and kinds, with checks of every access.
 #pragma once
 
 #include <cstddef>
@@ -12,32 +11,33 @@
 
 namespace dpm::simt {
 
-/// Calls from several threads are safe.
+/// The register of allocations. Calls from several threads are safe.
 class Allocations {
  public:
-  /// Null where there is no room, and where it is to fail.
+  /// Allocates memory; null where there is no room, and for allocations that are to fail.
   void* allocate(std::size_t bytes, bool on_device);
-  /// False for what is no allocation of that side. Keeps the memory for a while, of NaN: what goes on to use it shows.
+  /// Releases memory; false for an address that is no allocation of that side. The memory is kept for a while, filled
+  /// with NaN, so that later uses are noticed.
   bool release(void* address, bool on_device);
 
   [[nodiscard]] bool is_pinned(const void* address) const;
-  /// Whether all of a range lies in one allocation on the side it is said to be on; host memory may be anybody's. Looks
-  /// whether anybody has written beside that allocation.
+  /// Whether all of a range lies in one allocation on the stated side; host memory may be from any source. Checks that
+  /// nothing was written beside that allocation.
   [[nodiscard]] bool holds(const void* address, std::size_t bytes, bool on_device) const;
-  /// Ends the process where anybody has written beside an allocation, or into freed memory that is still kept.
+  /// Ends the process if anything was written beside an allocation, or into freed memory that is still kept.
   void check() const;
 
-  /// Bytes of the card, and those of them that are left.
+  /// Bytes of the GPU, and the number of them that is left.
   [[nodiscard]] std::size_t total() const;
   [[nodiscard]] std::size_t available() const;
-  /// How many were made or refused, and how many of these by `fail`, since the last `reset_counts`.
+  /// Numbers of allocations made or refused, and of those refused by `fail`, since the last `reset_counts`.
   [[nodiscard]] std::uint64_t count() const;
   [[nodiscard]] std::uint64_t refused() const;
   void reset_counts();
 
   void limit(std::size_t bytes);
   void limit_pinned(std::size_t bytes);
-  /// Of those to come, `count` fail when `after` more have succeeded.
+  /// Makes `count` allocations fail after `after` more have succeeded.
   void fail(std::uint64_t after, std::uint64_t count);
 
  private:
@@ -46,7 +46,7 @@ class Allocations {
     GuardedMemory memory;
   };
 
-  /// The allocation that `address` lies in, or null.
+  /// Returns the allocation that contains `address`, or null.
   [[nodiscard]] const Allocation* find(const void* address) const;
   [[nodiscard]] std::size_t left() const;
   /// Whether this allocation is one of those that are to fail.
@@ -54,7 +54,7 @@ class Allocations {
 
   mutable std::mutex mutex_;
   std::map<const unsigned char*, Allocation> allocations_;
-  /// Freed last: new memory lies elsewhere.
+  /// Memory freed last: it is kept so that new memory has other addresses.
   std::deque<GuardedMemory> freed_;
   std::size_t freed_bytes_ = 0;
   std::size_t used_ = 0;

@@ -1,4 +1,4 @@
-// Attention on random maps, and what it comes to in double.
+// Attention on random maps, and its result in double.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ struct AttentionShape {
 
 template <typename T>
 struct AttentionCase {
-  /// Channels of the maps begin at a multiple of `unit`.
+  /// Makes a case whose maps' channels begin at a multiple of `unit`.
   AttentionCase(const AttentionShape& shape, RandomValues& random, int unit)
       : q(random_map<T>(random, shape.batch, shape.queries, shape.heads * shape.width, unit)),
         k(random_map<T>(random, shape.batch, shape.keys, shape.heads * shape.width, unit)),
@@ -37,11 +37,11 @@ struct AttentionCase {
     arguments.query_tokens = shape.queries;
     arguments.key_tokens = shape.keys;
     arguments.width = shape.width;
-    // Up to scores that leave all keys but a few without weight.
+    // Large scales give scores that leave all keys but a few without weight.
     arguments.scale = static_cast<float>(random.between(1, 4)) / std::sqrt(static_cast<float>(shape.width));
   }
 
-  /// The whole map as the kernel leaves it.
+  /// Runs the kernel; returns the whole map.
   DeviceVector<T> run() {
     out.values() = before;
     cuda::attention(arguments, nullptr);
@@ -49,7 +49,7 @@ struct AttentionCase {
     return out.values();
   }
 
-  /// The same when every sample is a batch of its own.
+  /// Runs the kernel on every sample as a batch of its own.
   DeviceVector<T> run_one_by_one() {
     out.values() = before;
     cuda::AttentionArguments<T> a = arguments;
@@ -70,7 +70,7 @@ struct AttentionCase {
   cuda::AttentionArguments<T> arguments{};
 };
 
-/// The weights of the keys for one query.
+/// Computes the weights of the keys for one query.
 template <typename T>
 std::vector<double> softmax_of(const cuda::AttentionArguments<T>& a, int n, int head, int query) {
   std::vector<double> weights(static_cast<std::size_t>(a.key_tokens));
@@ -87,9 +87,10 @@ std::vector<double> softmax_of(const cuda::AttentionArguments<T>& a, int n, int 
 }
 
 struct AttentionReference {
-  std::vector<float> result;       ///< the whole map as it has to be afterwards
-  std::vector<double> magnitudes;  ///< of the same elements, the sum of |weight * value|; zero for what stays
-  std::vector<double> values;      ///< the sum of |value|
+  std::vector<float> result;       ///< the whole map that is expected
+  std::vector<double> magnitudes;  ///< sum of |weight * value| for the same elements; zero for elements that stay
+                                   ///< unchanged
+  std::vector<double> values;      ///< sum of |value|
 };
 
 template <typename T>
@@ -120,7 +121,7 @@ AttentionReference reference_of(const AttentionCase<T>& test) {
   return reference;
 }
 
-/// The whole map as it has to be afterwards.
+/// Computes the whole map that is expected.
 template <typename T>
 std::vector<float> expected_of(const AttentionCase<T>& test) {
   return reference_of(test).result;

@@ -1,4 +1,4 @@
-// The kernels of attention's derivative against plain loops in double.
+// Test of the kernels of attention's derivative against plain loops in double.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ struct Shape {
 };
 
 Shape shape_of(RandomValues& random, std::uint32_t seed) {
-  // One lane a token, several, all; few channels of a lane and many; odd numbers of tokens.
+  // Shapes with one lane per token, several, all; few channels of a lane and many; odd numbers of tokens.
   constexpr Shape kCorners[] = {{1, 1, 1, 1},   {1, 1, 3, 1024}, {1, 2, 2, 1023}, {33, 1, 2, 8},  {2, 3, 7, 5},
                                 {1, 1, 129, 4}, {1, 2, 16, 8},   {1, 1, 9, 512},  {1, 1, 5, 256}, {1, 1, 4, 257},
                                 {2, 2, 33, 64}, {1, 2, 5, 160},  {1, 1, 7, 129},  {1, 4, 25, 40}, {1, 2, 65, 16}};
@@ -43,7 +43,7 @@ class Matrix {
                    static_cast<std::size_t>(column)];
   }
 
-  /// Makes each element that and the mean of its row, weighed by `weights`, less.
+  /// Subtracts from each element the mean of its row, weighted by `weights`, and multiplies it by its weight.
   void centre(Matrix& weights) {
     for (int i = 0; i < tokens_; ++i) {
       double mean = 0;
@@ -57,7 +57,7 @@ class Matrix {
   std::vector<double> values_;
 };
 
-/// Products of the tokens of two maps in one head.
+/// Computes products of the tokens of two maps in one head.
 template <typename T, typename Arguments>
 Matrix products(const Arguments& a, const cuda::Map<const T>& rows, const cuda::Map<const T>& columns, int n,
                 int head) {
@@ -87,7 +87,7 @@ Matrix weights_of(const Arguments& a, int n, int head) {
   return weights;
 }
 
-/// What both ways share: the maps, of which those that are written lie side by side.
+/// Common part of both directions: the maps, of which the written ones lie side by side.
 template <typename T>
 struct Maps {
   explicit Maps(std::uint32_t seed)
@@ -116,7 +116,7 @@ struct Maps {
     a.heads = shape.heads;
     a.tokens = shape.tokens;
     a.width = shape.width;
-    // Up to scores that leave all keys but a few without weight.
+    // Large scales give scores that leave all keys but a few without weight.
     a.scale = static_cast<float>(random.between(1, 3)) / std::sqrt(static_cast<float>(shape.width));
   }
 
@@ -151,7 +151,7 @@ struct BackwardCase : Maps<T> {
     return this->out.values();
   }
 
-  /// The same when every sample is a batch of its own.
+  /// Runs the kernels on every sample as a batch of its own.
   DeviceVector<T> run_one_by_one() {
     this->out.values() = this->before;
     cuda::AttentionBackwardArguments<T> a = arguments;

@@ -1,4 +1,4 @@
-// Attention kernels on the emulation against a plain loop in double.
+// Test of attention kernels on the emulation against a plain loop in double.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -45,7 +45,7 @@ TEST(CudaAttention, LargeScoresDoNotOverflow) {
     for (float& value : test.q.values()) value = 1.0F + std::abs(value);
     for (float& value : test.k.values()) value = 1.0F + std::abs(value);
     const std::vector<float> expected = expected_of(test);
-    // Scores of tens of thousands in float32 are wrong by hundredths.
+    // The tolerance is large because scores of tens of thousands in float32 are wrong by hundredths.
     EXPECT_LT(relative_difference(floats(test.run()), expected), 2e-2);
   }
 }

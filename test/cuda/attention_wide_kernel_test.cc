@@ -1,4 +1,4 @@
-// Attention of wide heads on tensor cores, on the emulation, against a plain loop in double.
+// Test of attention of wide heads on tensor cores, on the emulation, against a plain loop in double.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -33,12 +33,12 @@ struct Case : AttentionCase<T> {
   }
 };
 
-/// How many times as large as its bound the largest error is.
+/// Returns the largest ratio of an error to its bound.
 template <typename T>
 double worst_error(const DeviceVector<T>& actual, const AttentionReference& expected) {
-  // The rounding of the weights, of their sum and of the result, and a fourth for float32.
+  // Bound for the rounding of the weights, of their sum and of the result, plus a fourth unit for float32.
   constexpr double kBound = 4 * (std::is_same_v<T, cuda::Half> ? 0x1p-11 : 0x1p-8);
-  // Half has no relative precision below 2^-14: the rounding of small weights, and of their sum.
+  // Bound for the rounding of small weights and of their sum: Half has no relative precision below 2^-14.
   constexpr double kBoundOfSmall = std::is_same_v<T, cuda::Half> ? 2 * 0x1p-25 : 0;
   double worst = 0;
   for (std::size_t i = 0; i < actual.size(); ++i) {
@@ -95,7 +95,7 @@ TYPED_TEST(CudaAttentionWide, LargeScoresDoNotOverflow) {
     for (auto* values : {&test.q.values(), &test.k.values()}) {
       for (TypeParam& value : *values) value = cuda::from_float<TypeParam>(1.0F + std::abs(cuda::to_float(value)));
     }
-    // Scores of tens of thousands in float32 are wrong by hundredths.
+    // The tolerance is large because scores of tens of thousands in float32 are wrong by hundredths.
     EXPECT_LT(relative_difference(floats(test.run()), expected_of(test)), 3e-2);
   }
 }
@@ -105,7 +105,7 @@ TYPED_TEST(CudaAttentionWide, TheMeanOfEqualValuesIsThatValue) {
   constexpr int kKeys = 40;
   RandomValues random(7);
   Case<TypeParam> test({1, 1, 33, kKeys, kWidth}, random);
-  // Weights that are rounded in the same direction, all but one, and no rounding of the result that would hide it.
+  // All weights but one are rounded in the same direction, and no rounding of the result hides that.
   for (int key = 2; key < kKeys; ++key) {
     for (int c = 0; c < kWidth; ++c) test.k.values()[test.k.index(0, key, c)] = test.k.values()[test.k.index(0, 1, c)];
   }
@@ -160,7 +160,7 @@ TYPED_TEST(CudaAttentionWide, MapsThatNoVectorFitsGoAnotherWay) {
 TYPED_TEST(CudaAttentionWide, AMissingBarrierWouldShow) {
   for (std::uint32_t seed = 0; seed < kShapes; ++seed) {
     Case<TypeParam> test(seed);
-    // A single key has all the weight, whatever its score.
+    // A single key has all the weight, whatever its score is.
     if (test.arguments.key_tokens == 1) continue;
     const AttentionReference expected = reference_of(test);
     const WithoutBarriers broken;

@@ -1,5 +1,5 @@
-// Copies of kernels that CMakeLists.txt breaks: what the tests of kernels look at has to show it. (That a missing
-// barrier shows is tested beside each kernel, where barriers can be switched off.)
+// Test of broken copies of kernels, made by CMakeLists.txt: each fault must show in the numbers that the tests of
+// kernels compare. (A missing barrier is tested beside each kernel, where barriers can be switched off.)
 #include <gtest/gtest.h>
 
 #define cuda broken

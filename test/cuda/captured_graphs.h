@@ -1,4 +1,4 @@
-// Networks whose graphs the emulated device captures, and tensors whose contents show what has run.
+// Networks whose graphs the emulated device captures, and tensors whose contents show which work has run.
 #pragma once
 
 #include <deque>
@@ -18,10 +18,10 @@ constexpr int kSide = 4;
 constexpr std::uint64_t kElements = kChannels * kSide * kSide;
 constexpr std::uint32_t kBatch = 2;
 constexpr int kMostBatch = 4;
-/// Of every tensor: what a wrong stride or batch reaches is there, too, and noise of every step.
+/// Rows of every tensor: enough for the rows that a wrong stride or batch would reach, and for the noise of every step.
 constexpr std::size_t kRows = 24;
 
-/// A convolution of the image, and of time and label, as output and as head.
+/// A network with a convolution of the image, and with time and label, as output and as head.
 class ConditionalNetwork {
  public:
   ConditionalNetwork() {
@@ -85,7 +85,7 @@ class CapturedGraphs : public CudaDevice {
     return tensors_.back();
   }
 
-  /// Everything that there is after `run`.
+  /// Returns the contents of all tensors after `run`.
   std::vector<std::string> after(const std::function<void()>& run) const {
     for (const Tensor& tensor : tensors_) tensor.reset();
     run();

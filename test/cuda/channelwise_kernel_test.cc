@@ -1,4 +1,4 @@
-// The channelwise kernel against a plain loop in double.
+// Test of the channelwise kernel against a plain loop in double.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -42,7 +42,7 @@ struct Case {
     const auto channels = static_cast<std::size_t>(shape.channels);
     const auto rows = static_cast<std::size_t>(shape.batch);
     const std::size_t gap = unit == 8 ? 8 : 3;
-    // One for all pixels, or one for each.
+    // The bias is the same for all pixels, or differs between them.
     bias_pixel_stride = is_present() ? static_cast<std::int64_t>(channels + gap) : 0;
     bias = stored<float>(random.normals(static_cast<std::size_t>(shape.pixels) * (channels + gap)));
     vector = stored<T>(random.normals(rows * (channels + gap)));
@@ -69,7 +69,7 @@ struct Case {
 
   RandomValues random;
   Shape shape;
-  int unit;  ///< whether vectors of channels are aligned
+  int unit;  ///< channels by which vectors are aligned, or not
   WideMap<T> x, residual, own;
   Target target;
   DeviceVector<T> vector, scale_shift;
@@ -107,7 +107,7 @@ double value_at(const cuda::ChannelwiseArguments<T>& a, int n, int pixel, int c)
   return activated(a.activation, value);
 }
 
-/// The whole wider map as it has to be afterwards.
+/// Computes the whole wider map that is expected.
 template <typename T>
 std::vector<float> expected_of(Case<T>& test) {
   std::vector<float> result = floats(test.written().values());

@@ -1,4 +1,4 @@
-// The network's borders against plain loops: NCHW float32 images to NHWC maps and back.
+// Test of the conversion of NCHW float32 images to NHWC maps and back against plain loops.
 #include <gtest/gtest.h>
 
 #include <iterator>
@@ -27,7 +27,7 @@ Shape shape_of(RandomValues& random, std::uint32_t seed) {
   return {random.between(1, 4), random.between(1, 300), channels, padding};
 }
 
-/// Rows with something between them.
+/// An image whose rows have other elements between them.
 struct Image {
   Image(RandomValues& random, const Shape& shape) {
     stride = static_cast<std::uint64_t>(shape.channels) * static_cast<std::uint64_t>(shape.pixels) + 3;
@@ -84,7 +84,7 @@ float loaded(const Case<T>& test, int n, int pixel, int c) {
   return sample.record.input_scale * image.values[sample.row * image.stride + element];
 }
 
-/// What channel c of a pixel holds: the value, what its rounding left over, the value again, zero.
+/// Returns channel c of a stored pixel: the value, the remainder of its rounding, the value again, zero.
 template <typename T>
 float expected_channel(const Case<T>& test, int n, int pixel, int c) {
   const int term = c / test.shape.channels;

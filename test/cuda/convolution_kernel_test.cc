@@ -1,4 +1,4 @@
-// Convolution kernels on the emulation against a plain loop in double.
+// Test of convolution kernels on the emulation against a plain loop in double.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -36,7 +36,7 @@ struct Shape {
 
 constexpr Enlargement kNone = Enlargement::kNone;
 constexpr Enlargement kNearest = Enlargement::kNearest;
-// The last two fill a whole tile, and more than one.
+// Shapes, of which the last two fill a whole tile, and more than one.
 constexpr Shape kCorners[] = {
     {1, 1, 1, 1, 1, 1, 1, 0, 0, kNone},      {1, 1, 1, 4096, 3, 1, 1, 0, 0, kNone},
     {1, 1, 1, 2, 4096, 1, 1, 0, 0, kNone},   {65, 1, 1, 8, 5, 1, 1, 0, 0, kNone},
@@ -106,7 +106,7 @@ struct Case {
     arguments.enlargement = shape.enlargement;
   }
 
-  /// The whole map of y as the kernel leaves it.
+  /// Runs the kernel; returns the whole map of y.
   DeviceVector<T> run(ConvolutionTile tile) {
     y.values() = before;
     cuda::convolution(arguments, tile, nullptr);
@@ -139,7 +139,7 @@ double convolution_at(const cuda::ConvolutionArguments<T>& a, int n, int i, int 
   return sum;
 }
 
-/// The whole map of y as it has to be afterwards.
+/// Computes the whole map of y that is expected.
 template <typename T>
 std::vector<float> expected_of(Case<T>& test) {
   const cuda::ConvolutionArguments<T>& a = test.arguments;
@@ -201,7 +201,7 @@ cuda::ConvolutionArguments<T> sample_of(cuda::ConvolutionArguments<T> a, int n) 
 
 TEST(CudaConvolution, ASampleGetsTheSameBitsInEveryBatch) {
   RandomValues random(1);
-  // Large enough that the batch is cut into other tiles than a sample of it.
+  // This shape is large enough for the batch to be cut into other tiles than a single sample.
   Case<float> test({33, 16, 16, 4, 64, 1, 1, 0, 0, kNone}, random);
   cuda::convolution(test.arguments, nullptr);
   synchronize();

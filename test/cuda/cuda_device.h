@@ -1,4 +1,4 @@
-// The CUDA device for tests: the emulated one, or a real card where the tests were built for one.
+// The CUDA device for tests: the emulated one, or a real GPU where the tests were built for one.
 #pragma once
 
 #include <dlfcn.h>
@@ -20,7 +20,7 @@ namespace dpm::test {
 
 #if defined(DPM_CUDA_EMULATION)
 
-/// Of the emulated plug-in that the registry has opened.
+/// Returns the controls of the emulated plug-in that the registry has opened.
 inline const dpm_emulation_controls& emulation() {
   void* library = dlopen(emulated_plugin().c_str(), RTLD_NOW | RTLD_LOCAL);
   const auto function =
@@ -29,15 +29,15 @@ inline const dpm_emulation_controls& emulation() {
   return *function();
 }
 
-/// Of the emulated card, but where a test says otherwise.
+/// Memory of the emulated GPU, unless a test sets another size.
 constexpr std::size_t kCardMemory = std::size_t{8} << 30;
 
-/// Of the chosen plug-in, if that is the emulated one: ends the process where anything was written beside an
-/// allocation, or into memory that was freed.
+/// Checks the chosen plug-in, if it is the emulated one: ends the process if anything was written beside an allocation,
+/// or into freed memory.
 void check_emulated_memory();
 #endif
 
-/// Tests that are skipped where no card can be used.
+/// Fixture whose tests are skipped where no GPU can be used.
 class CudaDevice : public testing::Test {
  protected:
   void SetUp() override {
@@ -51,7 +51,7 @@ class CudaDevice : public testing::Test {
 #if defined(DPM_CUDA_EMULATION)
   void TearDown() override { check_emulated_memory(); }
 
-  /// A device that was opened when its card had `bytes` of memory: what it takes shares of.
+  /// Opens a device while its GPU has `bytes` of memory, of which the device takes shares.
   static std::shared_ptr<Device> open_on_card_of(std::size_t bytes) {
     emulation().limit_memory(bytes);
     auto device = Device::open("cuda:0", {});

@@ -1,4 +1,4 @@
-// Derivatives of graphs on the CUDA device against the reference device.
+// Test of derivatives of graphs on the CUDA device against the reference device.
 #include "graph/passes/derivatives.h"
 
 #include <algorithm>
@@ -40,7 +40,7 @@ RandomGraph graph_of(std::uint32_t seed) {
   return {[generator](int n) { return std::uniform_int_distribution<int>(0, n - 1)(*generator); }, false};
 }
 
-/// Whether a rounding can turn a slope from 0 to 1.
+/// Whether a rounding can change a slope between 0 and 1.
 bool bends(const graph::Graph& graph) {
   return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const graph::Node& node) {
     return node.op == DPM_OP_ACTIVATION_BACKWARD &&
@@ -57,7 +57,7 @@ double root_mean_square_difference(const std::vector<float>& a, const std::vecto
 TEST_F(CudaDevice, DerivativesOfRandomGraphsAgree) {
   const auto reference = Device::open("reference", {});
   std::set<dpm_op> covered;
-  // Of convolutions of stride 2, whose zeros the convolution reads over.
+  // Number of derivatives of convolutions of stride 2 whose convolution skips the inserted zeros.
   int with_zeros = 0;
   int count = 0;
   for (std::uint32_t seed = 0; seed < kGraphs; ++seed) {
@@ -65,7 +65,7 @@ TEST_F(CudaDevice, DerivativesOfRandomGraphsAgree) {
     const auto probe = [&] { const Network network = made.network(reference, Derivative::kPullback); };
     if (code_of(probe) != ErrorCode::kOk) continue;
     ++count;
-    // What the emulation's products join to a convolution; a card takes no notice.
+    // Operations that the emulation's products join to a convolution; a real GPU ignores this.
     constexpr const char* kProducts[] = {"all", "bare", "none"};
     const ScopedEnvironment products("DPM_EMULATED_PRODUCTS", kProducts[seed % std::size(kProducts)]);
     for (const Derivative derivative : {Derivative::kPullback, Derivative::kPushforward}) {
@@ -106,7 +106,7 @@ TEST_F(CudaDevice, BothWaysAreTransposed) {
     Network forward = made.network(device_, Derivative::kPushforward);
     const DerivativeResult pulled = derive_twice(backward, made.batch());
     const DerivativeResult pushed = derive_twice(forward, made.batch());
-    // v (J u) and (J^T v) u.
+    // The two sides are v (J u) and (J^T v) u.
     const double size = std::sqrt(product(pulled.given, pulled.given) * product(pushed.derived, pushed.derived));
     EXPECT_NEAR(product(pulled.derived, pushed.given), product(pulled.given, pushed.derived),
                 1e-5 * std::max(size, 1e-6))
@@ -155,7 +155,7 @@ class CudaPullback : public CudaDevice {
     return tensors_.back()->view(kElements);
   }
 
-  /// Tensor `index` after an evaluation.
+  /// Returns tensor `index` after an evaluation.
   std::vector<float> evaluated(std::size_t index) {
     network_->evaluate(evaluation_, nullptr);
     std::vector<float> values(kElements);
@@ -195,7 +195,7 @@ TEST_F(CudaPullback, WithoutCotangentsTheOutputsAreComputedAlone) {
   EXPECT_EQ(evaluated(2), derived) << "nobody wrote it";
 }
 
-/// As of the attention itself.
+/// The limit of the width is that of the attention itself.
 TEST_F(CudaDevice, DerivativesOfHeadsThatAreTooWideAreRefused) {
   for (const int channels : {1024, 1025}) {
     for (const dpm_op op : {DPM_OP_ATTENTION_BACKWARD, DPM_OP_ATTENTION_TANGENT}) {

@@ -1,4 +1,4 @@
-// The whole CUDA device against the reference device: networks, updates, reductions, programs.
+// Test of the whole CUDA device against the reference device: networks, updates, reductions, programs.
 #include <chrono>
 #include <cstdlib>
 #include <random>
@@ -28,13 +28,13 @@ double tolerance_of(DType dtype) {
 
 constexpr DType kTypes[] = {DType::kFloat32, DType::kFloat16, DType::kBFloat16};
 
-/// Seconds that `$DPM_TEST_SECONDS` leaves to comparisons of random graphs; without it as many as they take.
+/// Returns the seconds that `$DPM_TEST_SECONDS` leaves to comparisons of random graphs; unlimited without it.
 std::chrono::duration<double> seconds_for_graphs() {
   const char* seconds = std::getenv("DPM_TEST_SECONDS");
   return std::chrono::duration<double>(seconds == nullptr ? 1e9 : std::strtod(seconds, nullptr));
 }
 
-/// Graphs of `seeds` on a card in every type; how many there was time for, at least one.
+/// Compares the graphs of `seeds` on a GPU in every type; returns the number for which there was time, at least one.
 std::uint32_t compare_graphs(std::uint32_t seeds) {
   const auto reference = Device::open("reference", {});
   const auto start = std::chrono::steady_clock::now();
@@ -161,7 +161,7 @@ TEST_F(CudaRuns, AWholeProgramEqualsItsSteps) {
   RunRequest stepwise = whole;
   stepwise.watched = true;
   const std::vector<float> expected = images(*network, stepwise);
-  // Step by step at first, then as one graph that is captured, then launched again.
+  // The first run is step by step, the second as one captured graph, the third a launch of that graph.
   for (int i = 0; i < 3; ++i) EXPECT_EQ(images(*network, whole), expected) << i;
 }
 
@@ -194,7 +194,7 @@ TEST_F(CudaRuns, ACancelledRunEndsBetweenRecords) {
   };
   EXPECT_EQ(code_of([&] { images(*network, run); }), ErrorCode::kAborted);
   EXPECT_EQ(reached, 6u);
-  // The device is as good as before.
+  // The device works as before.
   EXPECT_EQ(images(*network, uniform_request(2, 2)), images(*network, uniform_request(2, 2)));
 }
 

@@ -1,4 +1,4 @@
-// The tests of kernels and of the device on a card; without one there is nothing to test.
+// Main function of the tests of kernels and of the device on a GPU; without a GPU nothing is tested.
 #include <gtest/gtest.h>
 
 #include <cstdio>

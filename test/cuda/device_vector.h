@@ -1,4 +1,4 @@
-// Vectors that kernels and tests both see: managed memory on a GPU, plain memory in the emulation.
+// Vectors that both kernels and tests access: managed memory on a GPU, plain memory in the emulation.
 #pragma once
 
 #include <cstddef>

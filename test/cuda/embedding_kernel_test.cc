@@ -1,4 +1,4 @@
-// Embedding kernels against std::sin and std::cos in double, and against the table.
+// Test of embedding kernels against std::sin and std::cos in double, and against the table.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -23,7 +23,7 @@ Shape shape_of(RandomValues& random, std::uint32_t seed) {
   return {random.between(1, 5), random.between(1, 3) == 1 ? 8 * random.between(1, 40) : random.between(1, 320)};
 }
 
-/// Rows of y lie apart, with something between them.
+/// A case whose rows of y have other elements between them.
 template <typename T>
 struct Case {
   explicit Case(std::uint32_t seed) : random(seed), shape(shape_of(random, seed)) {
@@ -176,7 +176,7 @@ TEST(CudaRowEmbedding, Float32IsTheTable) { check_rows<float>(); }
 TEST(CudaRowEmbedding, HalfIsTheTable) { check_rows<cuda::Half>(); }
 TEST(CudaRowEmbedding, Bfloat16IsTheTable) { check_rows<cuda::Bfloat16>(); }
 
-/// 1 for the label and 0 for others, less softmax in double.
+/// Computes 1 for the label and 0 for others, minus softmax in double.
 template <typename T>
 std::vector<float> expected_scores(const DeviceVector<T>& x, const DeviceVector<std::int32_t>* labels,
                                    const Shape& shape, std::int64_t stride, std::vector<float> result) {

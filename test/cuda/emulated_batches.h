@@ -1,4 +1,4 @@
-// A batch that samples join and leave, on the emulated card.
+// Fixture for a batch that samples join and leave, on the emulated GPU.
 #pragma once
 
 #include "cuda_device.h"
@@ -12,10 +12,10 @@ class EmulatedBatches : public testing::Test {
  protected:
   void TearDown() override { check_emulated_memory(); }
 
-  /// Nothing for requests that have not been done.
+  /// Results of requests; empty for requests that were not finished.
   using Results = std::vector<std::vector<float>>;
 
-  /// Runs requests in one batch, of which number i comes before turn `turn_of[i]`.
+  /// Runs requests in one batch; request i is submitted before turn `turn_of[i]`.
   Results results(const std::vector<RunRequest>& runs, const std::vector<int>& turn_of, const BatchOptions& options) {
     Results images(runs.size());
     Batch batch(std::make_unique<NetworkEvaluator>(network_), options);
@@ -39,7 +39,7 @@ class EmulatedBatches : public testing::Test {
     return images;
   }
 
-  /// Samples of one program of three records that evaluate.
+  /// Returns samples of one program of three records that evaluate.
   static RunRequest plain(std::uint32_t samples) {
     RunRequest run;
     run.records = small_program(3, 0.5F);

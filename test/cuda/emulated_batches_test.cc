@@ -1,4 +1,4 @@
-// Batches that samples join and leave, on the emulated card.
+// Test of batches that samples join and leave, on the emulated GPU.
 #include "emulated_batches.h"
 
 namespace dpm::test {
@@ -45,7 +45,7 @@ TEST_F(EmulatedBatches, GoOnAfterSomebodyAskedForMoreThanThereIs) {
 
 TEST_F(EmulatedBatches, GoOnAfterTheirOwnMemoryWasGone) {
   Batch batch(std::make_unique<NetworkEvaluator>(network_), {2, 2});
-  // Neither what is asked for nor what there was can be had.
+  // Neither the new nor the old size can be allocated.
   emulation().limit_memory(1);
   EXPECT_EQ(code_of([&] { network_->reserve(8); }), ErrorCode::kOutOfMemory);
   emulation().limit_memory(kCardMemory);
@@ -60,7 +60,7 @@ TEST_F(EmulatedBatches, GoOnAfterTheirOwnMemoryWasGone) {
 }
 
 TEST_F(EmulatedBatches, LeaveRowsOutWherePaddingCostsMore) {
-  // With five rows the card computes six: until it is known to be as quick, four run.
+  // The GPU computes six rows for five: until that is known to be as fast, four run.
   const BatchOptions fitted{6, 8, true};
   results({plain(5)}, {0}, fitted);
   EXPECT_EQ(statistics_.padded_rows, 0u);

@@ -1,4 +1,4 @@
-// Layers that run beside others: the same numbers whether they come as early or as late as they may.
+// Test of layers that run beside others: the numbers are the same whether they run as early or as late as they may.
 #include <algorithm>
 #include <random>
 
@@ -12,7 +12,7 @@
 namespace dpm::test {
 namespace {
 
-/// Sets when branches come for as long as it lives.
+/// Sets when branches run, for the lifetime of the object.
 class BranchOrder {
  public:
   explicit BranchOrder(simt::BranchOrder order) { emulation().set_branch_order(order); }
@@ -30,7 +30,7 @@ constexpr const char* kProducts[] = {"bare"};
 constexpr const char* kProducts[] = {"bare", "all", "none"};
 #endif
 
-/// Three blocks, each of which changes the number of channels and so has a shortcut. Norms of large maps take two
+/// Makes three blocks, each of which changes the number of channels and so has a shortcut. Norms of large maps take two
 /// kernels and scratch memory.
 graph::Graph blocks(RandomValues& random, int side) {
   GraphMaker maker(random);
@@ -80,7 +80,7 @@ TEST_F(EmulatedBranches, MayComeEarlyOrLate) {
       for (const simt::BranchOrder when : kOrders) {
         const BranchOrder order(when);
         Network made = network(open(dtype));
-        // Piece by piece, as graphs of steps, as one graph.
+        // The runs are piece by piece, then as graphs of steps, then as one graph.
         for (int i = 0; i < 4; ++i) {
           const std::vector<float> actual = images(made);
           if (first.empty()) first = actual;

@@ -1,4 +1,4 @@
-// Norms that finish what the convolution before them has left: when they do, and that nothing else changes.
+// Test of norms that complete the sum of the convolution before them: when they do, and that nothing else changes.
 #include <algorithm>
 #include <functional>
 #include <iterator>
@@ -23,7 +23,7 @@ class EmulatedCompletions : public CudaDevice {
  protected:
   using Middle = std::function<int(GraphMaker&, int)>;
 
-  /// A sum as `middle` makes it of a map, its norm, and both read again.
+  /// Makes a sum with `middle`, its norm, and a reader of both.
   graph::Graph graph_of(int channels, const Middle& middle) {
     GraphMaker maker(random_);
     const int x = maker.enter(maker.convolution(maker.image(2, kSide, kSide), channels, same_size(3)));
@@ -36,14 +36,14 @@ class EmulatedCompletions : public CudaDevice {
     return maker.sum(maker.bias(maker.convolution(x, maker.channels(x), same_size(3))), x);
   }
 
-  /// Of `graph` on the card, against `plain` on the reference device.
+  /// Returns the error of `graph` on the GPU, against `plain` on the reference device.
   static double error(const graph::Graph& plain, const graph::Graph& graph, DType dtype) {
     Network reference(Device::open("reference", {}), plain, kOptions);
     Network network(open(dtype), graph, kOptions);
     return relative_difference(evaluate_twice(network, 3), evaluate_twice(reference, 3));
   }
   static double error(const graph::Graph& graph, DType dtype) { return error(graph, graph, dtype); }
-  /// Of an evaluation for which all is prepared.
+  /// Counts the kernels of an evaluation that needs no more preparation.
   static std::uint64_t kernels(const graph::Graph& graph, DType dtype) {
     Network network(open(dtype), graph, kOptions);
     evaluate_twice(network, 3);
@@ -64,7 +64,7 @@ double tolerance_of(DType dtype) { return dtype == DType::kFloat32 ? 2e-5 : 3e-2
 TEST_F(EmulatedCompletions, SaveAPass) {
   EXPECT_TRUE(device_->placement_rules().norms_complete_sums);
   for (const DType dtype : kTypes) {
-    // What is no multiple of the vectors of a type cannot be completed.
+    // A number of channels that is no multiple of a type's vectors cannot be completed.
     const int uneven = dtype == DType::kFloat32 ? 18 : 20;
     EXPECT_EQ(kernels(graph_of(16, residual), dtype) + 2, kernels(graph_of(uneven, residual), dtype))
         << static_cast<int>(dtype);
@@ -107,8 +107,8 @@ TEST_F(EmulatedCompletions, AreWhatAPassWouldHaveDone) {
   }
 }
 
-/// A sum and a norm of it, which adds a bias, or a row for the time, to what it norms, and to that alone: by itself
-/// where it is `joined`.
+/// Makes a sum and a norm of it that adds a bias, or a row for the time, to its input for itself only; where `joined`,
+/// the norm is the sum's only reader.
 graph::Graph adding_norm(RandomValues& random, bool adds_bias, bool joined) {
   GraphMaker maker(random);
   const int x = maker.enter(maker.convolution(maker.image(2, kSide, kSide), 16, same_size(3)));
@@ -155,7 +155,7 @@ TEST_F(EmulatedCompletions, AreNotDoneForWhatIsComputedOnceATrajectory) {
 TEST_F(EmulatedCompletions, AreNotDoneForWhatRunsBeside) {
   GraphMaker maker(random_);
   const int x = maker.enter(maker.image(16, kSide, kSide));
-  // What lies side by side is written packed, into memory that a branch has for itself.
+  // Maps that lie side by side are written packed, into memory that a branch has for itself.
   const int sum = residual(maker, x);
   const int both = maker.convolution(maker.silu(maker.add(DPM_OP_CONCAT, {sum, maker.enter(x)})), 16, same_size(1));
   maker.leave(maker.sum(maker.norm(sum, 2), both));
@@ -165,7 +165,7 @@ TEST_F(EmulatedCompletions, AreNotDoneForWhatRunsBeside) {
                                    [](const graph::Node& node) { return node.op == DPM_OP_CONVOLUTION; });
   ASSERT_GE(branch->input(2), 0);
   graph::attributes<graph::Convolution>(*branch).beside = true;
-  // Its norm is the next.
+  // The norm of the branch comes directly after it.
   const auto norm =
       std::find_if(branch, beside.nodes.end(), [](const graph::Node& node) { return node.op == DPM_OP_GROUP_NORM; });
   std::rotate(std::next(branch), norm, std::next(norm));
@@ -178,7 +178,8 @@ TEST_F(EmulatedCompletions, AreNotDoneForWhatRunsBeside) {
 
 TEST_F(EmulatedCompletions, StopWhereKernelsOfSmallMapsDoIt) {
   const ScopedEnvironment small("DPM_CUDA_SMALL", "on");
-  // Such a kernel takes the norm over, and no library's plan; or it has finished, and several read the norm.
+  // The kernel for small maps includes the norm, without a plan of the library; or the sum is already complete, and
+  // several nodes read the norm.
   const graph::Graph taken_over = graph_of(
       16, [](GraphMaker& maker, int x) { return maker.sum(maker.bias(maker.convolution(x, 16, same_size(5))), x); });
   GraphMaker maker(random_);

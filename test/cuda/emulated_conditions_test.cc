@@ -1,5 +1,5 @@
-// What depends on times and labels alone is computed once a trajectory: in fewer kernels, and never from what was there
-// before.
+// Test that results of times and labels alone are computed once per trajectory: in fewer kernels, and never from old
+// values.
 #include <algorithm>
 
 #include "cuda_device.h"
@@ -12,7 +12,7 @@
 namespace dpm::test {
 namespace {
 
-/// A network of the image and of two vectors made of the time, which are not read side by side.
+/// Makes a network of the image and of two vectors computed from the time, which are not read side by side.
 graph::Graph timed_graph(RandomValues& random) {
   GraphMaker maker(random);
   const int image = maker.image(2, SmallNetwork::kSide, SmallNetwork::kSide);
@@ -40,7 +40,7 @@ class EmulatedConditions : public CudaDevice {
     return emulation().counters().kernels;
   }
 
-  /// On a card whose 256th part holds no table of conditions.
+  /// Opens a device on a GPU whose 256th part cannot hold a table of conditions.
   static std::shared_ptr<Device> small_card() { return open_on_card_of(std::size_t{180} << 10); }
 
   static RunRequest without_labels(RunRequest request) {
@@ -55,7 +55,7 @@ class EmulatedConditions : public CudaDevice {
 };
 
 TEST_F(EmulatedConditions, TakeNoKernelsInAStep) {
-  // A node is one kernel.
+  // Each node is one kernel.
   const ScopedEnvironment chosen("DPM_EMULATED_PRODUCTS", "all");
   graph::Graph fused = labelled_.graph();
   graph::fuse(fused, supports_of(*open(DType::kFloat32)));
@@ -104,7 +104,7 @@ TEST_F(EmulatedConditions, MoveWithTheirMemory) {
   RunRequest few = many;
   for (dpm_record& record : few.records) record.time = 500;
   const std::vector<float> expected = images(*network, few);
-  // Until its graphs are there.
+  // The runs are repeated until the graphs are captured.
   for (int i = 0; i < 3; ++i) EXPECT_EQ(images(*network, few), expected);
   images(*network, many);
   EXPECT_EQ(images(*network, few), expected);
@@ -144,7 +144,7 @@ TEST_F(EmulatedConditions, OfManyStepsAreComputedPartByPart) {
   run.programs[0] = run.programs[1];
   const std::vector<float> expected = images(*timed(Device::open("reference", {})), run);
   EXPECT_LT(relative_difference(images(*timed(device_), run), expected), 2e-4);
-  // The second part of the rows does not begin with the first sample.
+  // With labels, the second part of the rows does not begin with the first sample.
   RunRequest labelled = uniform_request(3, 3);
   labelled.records = run.records;
   labelled.programs[0] = labelled.programs[1] = {0, 100, 2, 1.0F};

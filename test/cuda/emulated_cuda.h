@@ -1,4 +1,4 @@
-// Networks on the emulated card, which counts what is done on it.
+// Networks on the emulated GPU, which counts its work.
 #pragma once
 
 #include <atomic>
@@ -13,7 +13,7 @@
 
 namespace dpm::test {
 
-/// Repairs the emulated card at the end of the scope.
+/// Repairs the emulated GPU at the end of the scope.
 struct Repaired {
   Repaired() = default;
   ~Repaired() {
@@ -29,7 +29,7 @@ class EmulatedCuda : public CudaDevice {
   std::vector<float> images(Network& network, const RunRequest& request) {
     return run_programs(network, request, running_).images.floats;
   }
-  /// Runs a request until its memory lies where it will lie from now on, and its graphs are there.
+  /// Runs a request until its memory has its final addresses, and its graphs are captured.
   std::vector<float> warm_up(Network& network, const RunRequest& request) {
     for (int i = 0; i < 2; ++i) images(network, request);
     return images(network, request);

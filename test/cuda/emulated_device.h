@@ -1,4 +1,4 @@
-// What the emulated plug-in lets tests see and do beside the device's own interface.
+// The emulated plug-in's interface for tests, beside the device's own interface.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,7 @@
 
 #include "runtime.h"
 
-/// The symbol, of type dpm_emulation_function.
+/// Name of the symbol, of type dpm_emulation_function.
 #define DPM_EMULATION "dpm_emulation"
 
 struct dpm_emulation_controls {

@@ -1,5 +1,5 @@
-// What only the emulated device shows: how much is captured, launched and allocated, and what happens when a card
-// fails.
+// Test of properties that only the emulated device shows: numbers of captures, launches and allocations, and failures
+// of a GPU.
 #include <algorithm>
 #include <thread>
 
@@ -19,7 +19,7 @@ TEST_F(EmulatedCuda, ATrajectoryIsALaunchAStepWithoutAllocationOrCapture) {
   EXPECT_EQ(counters.graph_launches, 8u);
   EXPECT_EQ(counters.captures, 0u);
   EXPECT_EQ(counters.allocations, 0u);
-  // The end of the trajectory, then the images on their way.
+  // The waits are for the end of the trajectory and for the images.
   EXPECT_EQ(counters.synchronisations, 3u);
 }
 
@@ -51,7 +51,7 @@ TEST_F(EmulatedCuda, AWatchedTrajectoryHasOneStepInFlight) {
   queued.clear();
   EXPECT_EQ(images(*network, run), expected);
   EXPECT_EQ(done, (std::vector<std::uint64_t>{3, 6, 9, 12, 15, 18, 21, 24}));
-  // Whenever a step is told of, the one after it is on its way, and none beyond that.
+  // Whenever a step is reported, exactly the next one is queued.
   EXPECT_EQ(queued.back(), 0U);
   const auto [least, most] = std::minmax_element(queued.begin(), queued.end() - 1);
   EXPECT_GE(*least, 3U);
@@ -112,7 +112,7 @@ TEST_F(EmulatedCuda, ATrajectoryMayBeginWithoutAnEvaluation) {
 
 TEST_F(EmulatedCuda, ATableThatExceedsItsMemoryIsCopiedPieceByPiece) {
   const RunRequest run = uniform_request(3, 3);
-  // Three steps of three samples are less than a 256th of it.
+  // Three steps of three samples take less than a 256th of this memory.
   const auto small_card = open_on_card_of(std::size_t{540} << 10);
   Network network(small_card, small_.graph(), SmallNetwork::options());
   const auto on_large_card = small_.load("cuda:0");
@@ -121,7 +121,7 @@ TEST_F(EmulatedCuda, ATableThatExceedsItsMemoryIsCopiedPieceByPiece) {
   EXPECT_EQ(warm_up(network, run), expected);
   const simt::Counters counters = counted([&] { EXPECT_EQ(images(network, run), expected); });
   EXPECT_EQ(counters.graph_launches, 8u);
-  // Two more tables, and how far each is.
+  // The additional uploads are two more tables, and the progress of each.
   EXPECT_EQ(counters.uploads, of_one_table.uploads + 4);
 }
 
@@ -144,7 +144,7 @@ TEST_F(EmulatedCuda, ZerosDoNotComeFromTheHost) {
   const NetworkShape shape = small_.load("cuda:0")->shape();
   constexpr std::uint32_t kRows = 5;
   const std::uint64_t bytes = kRows * shape.image * sizeof(float);
-  // What is allocated next lies where these have been.
+  // The next allocation gets the addresses of these buffers.
   const std::vector<float> before(kRows * shape.image, 3.0F);
   for (int i = 0; i < 5; ++i) device_->allocate(bytes)->upload(0, before.data(), bytes);
   std::unique_ptr<Registers> registers;
@@ -200,7 +200,7 @@ TEST_F(EmulatedCuda, AFailedCardEndsTheEngineAndNotTheProcess) {
   };
   EXPECT_NE(message().find("cudaErrorIllegalAddress"), std::string::npos);
   emulation().repair_device();
-  // CUDA's context would stay broken, so nothing more is tried on it.
+  // CUDA's context would stay broken, so nothing more is run on it.
   EXPECT_NE(message().find("the card failed before"), std::string::npos);
   EXPECT_EQ(code_of([&] { network->device().allocate(16); }), ErrorCode::kDevice);
   EXPECT_EQ(images(*small_.load("cuda:0"), run), expected);
@@ -253,7 +253,7 @@ TEST_F(EmulatedCuda, EverythingIsGivenBack) {
     images(network, uniform_request(2, 2));
     EXPECT_GT(device->memory().device, before + network.info().weight_bytes);
   }
-  // It goes when the device is used again. What is left is kept for the next run of this size; it is counted.
+  // The memory is freed when the device is used again. The rest is kept for the next run of this size, and counted.
   const Network next(device, small_.graph(), SmallNetwork::options());
   EXPECT_LT(device->memory().device, device->memory().peak_device);
 }

@@ -1,5 +1,5 @@
-// What tells the graph of one evaluation from that of another. Every case differs from what has been captured in one
-// thing, and is compared with a network that has captured nothing.
+// Test of the keys of evaluations' graphs. Every case differs from the captured ones in one thing, and is compared with
+// a network that has captured nothing.
 #include <utility>
 
 #include "captured_graphs.h"
@@ -24,7 +24,7 @@ class CapturedEvaluations : public CapturedGraphs {
     return after([&] { network.evaluate(e, nullptr); });
   }
 
-  /// Until its graph is launched.
+  /// Repeats an evaluation until its graph is launched.
   void repeat(Network& network, const Evaluation& e) const {
     for (int i = 0; i < 3; ++i) network.evaluate(e, nullptr);
     ASSERT_GT(launches([&] { network.evaluate(e, nullptr); }), 0u);
@@ -92,7 +92,7 @@ TEST_F(CapturedEvaluations, AreForgottenWhenManyOthersHaveBeenSinceThen) {
   };
   EXPECT_EQ(evaluate(1), 0U);
   EXPECT_EQ(evaluate(1), 1U);
-  // Each is asked for once alone, so that none is captured.
+  // Each of these is evaluated only once, so that none is captured.
   for (std::uint64_t other = 2; other < 200; ++other) EXPECT_EQ(evaluate(other), 0U);
   EXPECT_EQ(evaluate(1), 0U);
 }
@@ -107,7 +107,7 @@ TEST_F(CapturedEvaluations, GoWithTheScratchMemoryTheyUse) {
   small.batch = 2;
   const auto network = made_.load(device_);
   repeat(*network, large);
-  // The emulated products want more for two samples than for four.
+  // The emulated products need more memory for two samples than for four.
   network->evaluate(small, nullptr);
   EXPECT_EQ(launches([&] { network->evaluate(large, nullptr); }), 0u);
 }

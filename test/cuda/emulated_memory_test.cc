@@ -1,4 +1,4 @@
-// What captured graphs name stays, and what cannot be allocated changes nothing: whoever ran before runs as before.
+// Test that the memory in captured graphs stays, and that a failed allocation changes nothing for earlier runs.
 #include "cuda_device.h"
 #include "evaluate_derivative.h"
 #include "lone_request.h"
@@ -20,7 +20,8 @@ class EmulatedMemory : public CudaDevice {
     return images(network, short_request(samples, 2));
   }
 
-  /// What `body` comes to where an allocation fails, and the next one, too, for which the device has made room.
+  /// Returns the error code of `body` where an allocation fails, and also the next one, for which the device has made
+  /// room.
   static ErrorCode refusing(std::uint64_t allocation, const std::function<void()>& body, bool* was_refused) {
     emulation().reset_counters();
     emulation().fail_allocations(allocation, 2);
@@ -30,7 +31,7 @@ class EmulatedMemory : public CudaDevice {
     return code;
   }
 
-  /// What takes memory in its own way, after a batch of as many samples as are reserved.
+  /// A run that takes memory in its own way, after a batch of `reserved` samples.
   struct Run {
     const char* name;
     MostScratch most;
@@ -55,7 +56,7 @@ class EmulatedMemory : public CudaDevice {
     };
   }
 
-  /// Of one run of a network that is ready for it: whether layers are computed in the same ways.
+  /// Counts the kernels of one run of a prepared network, to see whether layers are computed in the same ways.
   static std::uint64_t kernels(Network& network, const Run& run) {
     emulation().reset_counters();
     run.images(network);
@@ -108,7 +109,7 @@ TEST_F(EmulatedMemory, ThatIsRefusedToALoadIsThereForTheNext) {
   EXPECT_EQ(images(*sliced_.load(), 1), expected);
 }
 
-/// Its convolution is pulled back by the library, from weights that are packed again when a batch is prepared.
+/// The library pulls this convolution back, from weights that are packed again when a batch is prepared.
 TEST_F(EmulatedMemory, ThatIsRefusedToAPullbackIsThereForTheNext) {
   RandomValues random(6);
   GraphMaker maker(random);

@@ -1,4 +1,4 @@
-// Where the emulated plug-ins are: beside the tests' program, whatever the build's folder is called, so that a compiler
+// Paths of the emulated plug-ins: beside the tests' program, for any name of the build's folder, so that a compiler
 // cache serves every clone.
 #pragma once
 

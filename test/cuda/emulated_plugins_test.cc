@@ -1,4 +1,4 @@
-// Two builds of the plug-in, for CUDA 13 and for CUDA 12, and drivers of every age.
+// Test of two builds of the plug-in, for CUDA 13 and for CUDA 12, with drivers of different versions.
 #include <gtest/gtest.h>
 
 #include "devices/plugin.h"

@@ -1,4 +1,4 @@
-// What the emulated device does where there is no memory, and how much it keeps of what was released.
+// Test of the emulated device without free memory, and of the amount of released memory that it keeps.
 #include <memory>
 #include <vector>
 
@@ -49,14 +49,14 @@ TEST_F(EmulatedCuda, KeptMemoryIsAtMostAnEighthOfTheCard) {
       buffer = device->allocate(bytes);
       bytes += 256;
     }
-    // The last of them is released first, and the longest kept.
+    // The last buffer is released first, and is the longest kept.
     while (!buffers.empty()) buffers.pop_back();
   }
-  // Another thread's release frees nothing: that would wait for the card.
+  // A release by another thread frees nothing, because that would wait for the GPU.
   EXPECT_GT(device->memory().device, 5 * kBytes);
   (void)device->allocate(256);
   EXPECT_LE(device->memory().device, 3 * kBytes + 256);
-  // What is taken and comes back counts once.
+  // Memory that is taken and released repeatedly counts once.
   for (int i = 0; i < 10; ++i) (void)device->allocate(kBytes);
   (void)device->allocate(512);
   const simt::Counters counters = counted([&] { (void)device->allocate(kBytes); });

@@ -1,4 +1,5 @@
-// What a network of a 16-bit type predicts keeps the digits that its maps have not, where its last layer can have them.
+// Test that the prediction of a network of a 16-bit type keeps the digits that its maps do not have, where its last
+// layer supports that.
 #include <algorithm>
 #include <functional>
 #include <string>
@@ -23,21 +24,21 @@ class EmulatedPredictions : public CudaDevice {
  protected:
   using End = std::function<void(GraphMaker&, int)>;
 
-  /// A graph that ends as `end` says, given a map of 16 channels.
+  /// Makes a graph that ends with `end`, which reads a map of 16 channels.
   graph::Graph graph_of(const End& end) {
     GraphMaker maker(random_);
     end(maker, maker.convolution(maker.image(2, kSide, kSide), 16, same_size(3)));
     return maker.graph();
   }
 
-  /// The same given an image of whole accesses.
+  /// Makes a graph whose `end` reads an image of whole accesses.
   graph::Graph graph_of_image(const End& end) {
     GraphMaker maker(random_);
     end(maker, maker.image(8, kSide, kSide));
     return maker.graph();
   }
 
-  /// A map of so many channels that has others beside it, because somebody reads both.
+  /// Makes a map of `left` channels that has others beside it, because a node reads both.
   static int left_of_two(GraphMaker& maker, int x, int left, int right) {
     const int map = maker.convolution(x, left, same_size(1));
     const int both = maker.add(DPM_OP_CONCAT, {map, maker.convolution(x, right, same_size(1))});
@@ -45,7 +46,7 @@ class EmulatedPredictions : public CudaDevice {
     return map;
   }
 
-  /// Whether the outputs agree with the reference, and the share of them that is no number of the type.
+  /// Returns whether the outputs agree with the reference, and the share of outputs that are not numbers of the type.
   static double unrounded(const graph::Graph& graph, DType dtype) {
     Network reference(Device::open("reference", {}), graph, kOptions);
     Network network(open(dtype), graph, kOptions);
@@ -124,7 +125,7 @@ TEST_F(EmulatedPredictions, OfOtherLastLayersAreRightToo) {
     SCOPED_TRACE(name);
     const graph::Graph graph = std::string(name) == "the image's" ? graph_of_image(end) : graph_of(end);
     for (const char* products : {"all", "none"}) {
-      // With a library the map is enlarged by a layer of its own.
+      // With a library, a layer of its own enlarges the map.
       const bool rounds = std::string(name) != "upsampled" || std::string(products) == "none";
       const ScopedEnvironment chosen("DPM_EMULATED_PRODUCTS", products);
       for (const DType dtype : kHalves) EXPECT_EQ(unrounded(graph, dtype), rounds ? 0.0 : 1.0) << products;

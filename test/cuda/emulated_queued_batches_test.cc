@@ -1,4 +1,4 @@
-// Batches whose steps are queued as a whole, on the emulated card.
+// Test of batches whose steps are queued as a whole, on the emulated GPU.
 #include <optional>
 
 #include "emulated_batches.h"
@@ -7,7 +7,7 @@
 namespace dpm::test {
 namespace {
 
-/// Batches whose steps are queued as a whole, one while the card is busy with another.
+/// Fixture for batches whose steps are queued as a whole, one while the GPU computes another.
 class QueuedBatches : public EmulatedBatches {
  protected:
   struct Outcome {
@@ -73,10 +73,10 @@ TEST_F(QueuedBatches, GiveTheSameBitsAsOneThingAfterTheOther) {
         run.noise.clear();
         runs.push_back(std::move(run));
       }
-      // What shows data predictions looks into its steps, which are not queued as a whole then.
+      // Previews of data predictions look into steps, which are then not queued as a whole.
       const auto outcomes = [&](bool looks) {
         std::vector<Outcome> made(runs.size());
-        // Fewer slots than samples: their rows are others' before they have been read.
+        // With fewer slots than samples, rows belong to other samples before they have been read.
         Batch batch = opened(5, 6);
         for (std::size_t i = 0; i < runs.size(); ++i) {
           auto request = request_of(runs[i], made[i]);
@@ -131,7 +131,7 @@ TEST_F(QueuedBatches, CaptureAGraphForEverySizeAndKind) {
   const auto run = [&](Batch& batch) {
     emulation().reset_counters();
     for (const bool guided : {false, true}) {
-      // The emulated products want most scratch memory for two rows: graphs go when they get more.
+      // The emulated products need most scratch memory for two rows: graphs are dropped when more is allocated.
       for (const std::uint32_t samples : {2u, 1u, 3u, 4u, 5u}) {
         Outcome outcome;
         RunRequest request = plain(samples);
@@ -143,7 +143,7 @@ TEST_F(QueuedBatches, CaptureAGraphForEverySizeAndKind) {
     }
     return emulation().counters().captures;
   };
-  // 1, 2, 3, 4 and 6 rows, and 2, 3, 4 and 6 with a guided sample.
+  // The graphs are those of 1, 2, 3, 4 and 6 rows, and of 2, 3, 4 and 6 with a guided sample.
   EXPECT_EQ(run(batch), 9u);
   EXPECT_EQ(run(batch), 0u);
   network_ = small_.load("cuda:0");
@@ -161,7 +161,7 @@ TEST_F(QueuedBatches, LearnWhatTheirSizesTake) {
     EXPECT_EQ(outcome.code, ErrorCode::kOk);
     return batch.statistics().padded_rows - before;
   };
-  // Four rows and six take nearly as long: so it is better to compute six for five, once that is known.
+  // Four rows take nearly as long as six, so it is better to compute six for five, once that is known.
   emulation().linger(1);
   EXPECT_EQ(padded_by(5), 0u);
   EXPECT_EQ(padded_by(6), 0u);
@@ -181,7 +181,7 @@ TEST_F(QueuedBatches, QueueAStepWhileTheCardIsBusyWithTheOneBefore) {
   EXPECT_EQ(outcome.told, (std::vector<std::uint64_t>{1}));
   batch.take_turn();
   EXPECT_FALSE(outcome.code);
-  // Its slot is free although it has not been told.
+  // The sample's slot is free although its result has not been reported.
   EXPECT_EQ(batch.statistics().resident, 0u);
   EXPECT_TRUE(batch.has_work());
   batch.take_turn();
@@ -205,7 +205,7 @@ TEST_F(QueuedBatches, KeepShowAndGiveWhatArrives) {
   };
   const Outcome floats = outcome_of(run);
   const std::size_t image = SmallNetwork::kElements;
-  // After one, two and three records, of both samples each.
+  // Previews are shown after one, two and three records, of both samples each.
   ASSERT_EQ(floats.shown.size(), 6 * image);
   ASSERT_EQ(floats.result.snapshots.size(), 1u);
   const auto shown = [&](std::size_t record) {
@@ -261,7 +261,7 @@ TEST_F(QueuedBatches, AreRidOfACancelledRequestWithinTwoSteps) {
   batch.take_turn();
   EXPECT_EQ(cancelled.code, ErrorCode::kAborted);
   EXPECT_EQ(cancelled.message, "sampling was aborted after 2 of 6 records");
-  // What the last step has brought it is nobody's.
+  // Results that the last step has brought for it are dropped.
   EXPECT_EQ(cancelled.told, std::vector<std::uint64_t>{2});
   finish(batch);
   EXPECT_EQ(other.code, ErrorCode::kOk);
@@ -289,7 +289,7 @@ TEST_F(QueuedBatches, EndARequestWhoseResultHasNoWayToTheHost) {
   batch.submit(request_of(run, shown));
   batch.submit(request_of(plain(1), other));
   batch.take_turn();
-  // The first snapshot of this device: nothing has been pinned for one.
+  // This is the first snapshot of this device, so no memory has been pinned for one.
   emulation().limit_pinned(0);
   batch.take_turn();
   emulation().limit_pinned(SIZE_MAX);
@@ -327,7 +327,7 @@ TEST_F(QueuedBatches, LeaveStepsWithGivenNoiseAndThoseThatEvaluateNothingToTheir
   for (const RunRequest& run : {given, idle}) {
     const Results alone = results({run}, {0}, {2, 4, true, true});
     EXPECT_LT(relative_difference(alone[0], run_programs(*reference, run, running).images.floats), 2e-3);
-    // Before one whose steps are whole, and beside it.
+    // The run is tested before one whose steps are whole, and beside it.
     EXPECT_EQ(results({run, dynamic(1, 3)}, {0, 8}, {4, 4, true, true})[1],
               results({dynamic(1, 3)}, {0}, {4, 4, true, true})[0]);
     EXPECT_EQ(results({run, dynamic(1, 3)}, {0, 0}, {4, 4, true, true})[0], results({run}, {0}, {4, 4, true, true})[0]);
@@ -377,7 +377,7 @@ TEST_F(QueuedBatches, GiveWhatIsThereWhenTheNextStepCannotBeQueued) {
 }
 
 TEST_F(QueuedBatches, HaveRoomForWhatIsComputedBesideThem) {
-  // Five guided samples are ten rows; a network that more was reserved for computes twelve.
+  // Five guided samples are ten rows; a network with a larger reservation computes twelve.
   network_->reserve(16);
   const RunRequest run = [] {
     RunRequest made = dynamic(5, 3);
@@ -409,7 +409,7 @@ TEST_F(QueuedBatches, KeepTheirTimesApart) {
     charged_other += other.take_turn();
   }
   emulation().linger(0);
-  // Three steps each, of as many kernels.
+  // Each has three steps, with the same number of kernels.
   EXPECT_GT(charged_one, 3);
   EXPECT_NEAR(charged_one, charged_other, 2);
   EXPECT_NEAR(one.statistics().seconds, charged_one, 0.5);
@@ -424,7 +424,7 @@ TEST_F(QueuedBatches, AreHowGuidedRunsGoOn) {
   emulation().reset_counters();
   EXPECT_LT(relative_difference(run_programs(*network_, run, running).images.floats, expected), 2e-3);
   EXPECT_EQ(emulation().counters().graph_launches, 6u);
-  // And the samples' initial states.
+  // One more upload is that of the samples' initial states.
   EXPECT_EQ(emulation().counters().uploads, 7u);
 }
 

@@ -1,5 +1,5 @@
-// Steps of batches that samples join and leave, as a whole: what tells their graphs from one another, and the order in
-// which they are waited for.
+// Test of whole steps of batches that samples join and leave: the keys of their graphs, and the order of waiting for
+// them.
 #include <algorithm>
 #include <utility>
 
@@ -8,10 +8,10 @@
 namespace dpm::test {
 namespace {
 
-/// Two samples, of which the second is guided and kept, in a network of up to four rows.
+/// A step of two samples, of which the second is guided and kept, in a network of up to four rows.
 struct WholeStep {
   std::vector<dpm_record> records;
-  std::vector<std::uint32_t> rows{3, 1};  ///< of the registers
+  std::vector<std::uint32_t> rows{3, 1};  ///< rows of the registers
   std::vector<std::int32_t> labels{4, 0, 2};
   std::vector<std::uint32_t> guided{1};
   std::vector<float> guidance{2.5F};
@@ -168,7 +168,7 @@ TEST_F(WholeSteps, WriteNothingForRowsThatAreComputedBesideThem) {
   const std::vector<std::string> padded = ran(*network, step);
   step.step.least_rows = 0;
   std::vector<std::string> exact = ran(*made_.load(device_), step);
-  // But for rows of the network's outputs that belong to nobody.
+  // All tensors agree except for the padding rows of the network's outputs.
   ASSERT_EQ(padded.size(), exact.size());
   std::size_t differing = 0;
   for (std::size_t i = 0; i < padded.size(); ++i) differing += padded[i] == exact[i] ? 0 : 1;
@@ -187,7 +187,7 @@ TEST_F(WholeSteps, AreWaitedForOneStepLater) {
   EXPECT_GT(one_step, 0u);
   emulation().reset_counters();
   EXPECT_GT(step.run(*network, owner), 0);
-  // The one before is done, this one is not.
+  // The step before is done, this one is not.
   EXPECT_EQ(emulation().queued(), one_step);
   EXPECT_EQ(emulation().counters().uploads, 1u);
   EXPECT_EQ(emulation().counters().graph_launches, 1u);
@@ -206,7 +206,7 @@ TEST_F(WholeSteps, TellTheirOwnersAloneWhatTheyTook) {
   step.run(*network, &owners[0]);
   const double seconds = step.run(*network, &owners[0]);
   EXPECT_GT(seconds, 1);
-  // Another's waits for it, and nobody's for that.
+  // A step of another owner waits for the first one, and a step without owner waits for that.
   EXPECT_EQ(step.run(*network, &owners[1]), 0);
   EXPECT_EQ(step.run(*network), 0);
   EXPECT_NEAR(step.run(*network, &owners[0]), seconds, 0.5);
@@ -224,7 +224,7 @@ TEST_F(WholeSteps, AreWaitedForBeforeTheirMemoryGoes) {
   const std::vector<std::string> actual = after([&] {
     auto short_lived = made_.load(device_);
     step.run(*short_lived);
-    // What is discarded is freed when something is compiled.
+    // Discarded executables are freed when another one is compiled.
     short_lived.reset();
     (void)made_.load(device_);
   });
@@ -263,7 +263,7 @@ TEST_F(WholeSteps, AreRefusedWhereTheirPartsDoNotBelongTogether) {
     s.guidance = {2, 2};
   }));
   EXPECT_TRUE(refused([](WholeStep& s) { s.first_network_row = 1; }));
-  // Two rows of samples, one of a guided one: three have to fit.
+  // The memory must hold three rows: two of samples, one of a guided one.
   const auto small = device_->allocate(3 * kElements * sizeof(float) - 4);
   EXPECT_TRUE(refused([&](WholeStep& s) { s.step.update.out = small->view(kElements); }));
   EXPECT_TRUE(refused([&](WholeStep& s) { s.step.update.head = small->view(kElements); }));

@@ -1,4 +1,4 @@
-// What is switched off or made to talk, and what the device tells about its work.
+// Test of the device's switches and of its statistics.
 #include "cuda_device.h"
 #include "sampling/run.h"
 #include "scoped_environment.h"

@@ -1,4 +1,4 @@
-// The same of whole trajectories: what tells the graphs of their steps from one another.
+// Test of the keys of trajectories' graphs, like that of evaluations: the graphs of their steps must be told apart.
 #include <utility>
 
 #include "captured_graphs.h"
@@ -128,7 +128,7 @@ TEST_F(CapturedTrajectories, AreNotThoseOfOtherTensors) {
 }
 
 TEST_F(CapturedTrajectories, AreNotThoseOfOtherLabelsWhereEveryStepReadsThem) {
-  // The 256th part of the card holds no table of conditions.
+  // The 256th part of the GPU's memory cannot hold a table of conditions.
   device_ = open_on_card_of(std::size_t{100} << 10);
   const Steps base = steps(kMostBatch, 6);
   Steps others = base;
@@ -143,7 +143,7 @@ TEST_F(CapturedTrajectories, AreNotThoseOfOtherLabelsWhereEveryStepReadsThem) {
 }
 
 TEST_F(CapturedTrajectories, HaveTheLabelsOfTheirRunAfterOneWithout) {
-  // One sample has as many rows of conditions with a label as without.
+  // A single sample has the same number of rows of conditions with a label as without.
   const Steps labelled = steps(1, 3);
   Steps none = labelled;
   none.trajectory.labels = {};
@@ -156,7 +156,7 @@ TEST_F(CapturedTrajectories, AreForgottenWhenManyOthersHaveBeenSinceThen) {
   const Steps first = steps(1, 2);
   const auto network = made_.load(device_);
   repeat(*network, first);
-  // Of one sample no stride makes a difference.
+  // With a single sample, strides make no difference.
   for (std::uint64_t stride = 2; stride < 200; ++stride) {
     Steps other = first;
     other.trajectory.update.x.stride = stride;
@@ -169,11 +169,11 @@ TEST_F(CapturedTrajectories, GoWithTheMemoryTheyUse) {
   const Steps two = steps(2, 4);
   Steps four = two;
   four.list(kMostBatch, 2);
-  // The device's own memory is as large as it gets.
+  // The device's own memory has reached its largest size.
   run(*made_.load(device_), four);
   const auto network = made_.load(device_);
   repeat(*network, two);
-  // Its table is as large, what holds one step is larger.
+  // The table has the same size, the memory for one step is larger.
   run(*network, four);
   EXPECT_GT(captures([&] { run(*network, two); }), 0u);
 }

@@ -1,4 +1,4 @@
-// Elements on their way from the emulated card.
+// Test of copies of elements from the emulated GPU.
 #include "cuda_device.h"
 #include "random_values.h"
 
@@ -40,7 +40,7 @@ TEST_F(Transfers, UseTheMemoryOfThoseThatHaveEnded) {
   const auto buffer = device_->allocate(8 * sizeof(float));
   buffer->upload(0, first.data(), 8 * sizeof(float));
   {
-    // They end before they are there, the large one first.
+    // The transfers end before the copies are done, the large one first.
     const Transfer small(device_, *buffer, 0, 2, false);
     const Transfer large(device_, *buffer, 0, 8, false);
   }

@@ -1,4 +1,4 @@
-// Convolutions of small maps that take over the norm before them: when they do, and that nothing else changes.
+// Test of convolutions of small maps that include the norm before them: when they do, and that nothing else changes.
 #include <algorithm>
 
 #include "cuda_device.h"
@@ -12,7 +12,8 @@ namespace {
 
 constexpr double kTolerance = 3e-2;
 
-/// A block with channels enough for tensor cores, and norms whose result one convolution reads, or a sum as well.
+/// Makes a block with enough channels for tensor cores, and norms whose result is read by one convolution, or also by a
+/// sum.
 graph::Graph block(RandomValues& random, int side, bool shares_norm) {
   GraphMaker maker(random);
   const int x = maker.bias(maker.convolution(maker.image(2, side, side), 16, same_size(3)));
@@ -33,7 +34,7 @@ class EmulatedWays : public CudaDevice {
     for (SampleIdentity& sample : run.samples) sample.label = -1;
     return run_programs(network, run, running_).images.floats;
   }
-  /// Of a whole trajectory, when nothing is to be prepared any more.
+  /// Counts the kernels of a whole trajectory that needs no more preparation.
   std::uint64_t kernels(Network& network, std::uint32_t count) {
     for (int i = 0; i < 2; ++i) images(network, count);
     emulation().reset_counters();
@@ -64,7 +65,8 @@ TEST_F(EmulatedWays, TakeFewerKernelsAndGiveTheSame) {
       const ScopedEnvironment off("DPM_CUDA_SMALL", "off");
       const auto usual = load(graph, dtype);
       EXPECT_LT(relative_difference(images(*usual, 2), expected), kTolerance);
-      // Seven steps evaluate. Norms vanish where one convolution alone reads them, and what followed convolutions.
+      // Seven steps evaluate. Kernels vanish for norms that are read by one convolution only, and for the operations
+      // after convolutions.
       const std::uint64_t norms = shares_norm ? 1 : 2;
       EXPECT_GE(kernels(*usual, 2), taken + 7 * (norms + 2)) << "shares a norm: " << shares_norm;
     }
@@ -79,7 +81,7 @@ TEST_F(EmulatedWays, ReadWhatTheirNormWouldHaveRead) {
   const int right = maker.convolution(image, 16, same_size(3));
   const int both = maker.add(DPM_OP_CONCAT, {left, right});
   const int first = maker.convolution(maker.silu(maker.norm(both, 4, 1e-6F)), 16, same_size(3));
-  // The last that reads a part of what lies side by side: its place is free from then on.
+  // This node is the last reader of one of the maps side by side, whose place is free from then on.
   const int second = maker.convolution(maker.silu(maker.norm(left, 4, 1e-6F)), 16, same_size(3));
   maker.output(maker.convolution(maker.sum(second, first), 2, same_size(3)));
   const GraphInputs inputs{random_.normals(3 * 2 * 36), {}, {}};
@@ -89,7 +91,7 @@ TEST_F(EmulatedWays, ReadWhatTheirNormWouldHaveRead) {
 }
 
 TEST_F(EmulatedWays, OfOneBatchAreNotThoseOfAnother) {
-  // Sixteen samples are more pixels than the kernel takes.
+  // Sixteen samples have more pixels than the kernel takes.
   const graph::Graph graph = block(random_, 9, false);
   const auto network = load(graph, DType::kBFloat16);
   network->reserve(16);

@@ -1,4 +1,4 @@
-// How tests of kernels run them: on the emulation in three orders of threads, on a GPU as it pleases.
+// Execution of kernels in tests: on the emulation in three orders of threads, on a GPU in its own order.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,7 @@
 
 namespace dpm::test {
 
-/// Waits for the kernels that were launched, so that their results can be read; throws std::runtime_error if one
-/// failed.
+/// Waits for the launched kernels, so that their results can be read; throws std::runtime_error if one failed.
 inline void synchronize() {
   const cudaError_t error = cudaDeviceSynchronize();
   if (error != cudaSuccess) throw std::runtime_error(cudaGetErrorString(error));
@@ -21,13 +20,13 @@ inline void synchronize() {
 constexpr std::uint32_t kThreadOrders[] = {0, 1, 2};
 constexpr bool kAllShapes = true;
 #else
-// scripts/soak runs all. This order is not that of the threads' numbers, by which a missing barrier might be got away
-// with.
+// Orders of threads: scripts/soak runs all. This one differs from the threads' numbers, an order that could hide a
+// missing barrier.
 constexpr std::uint32_t kThreadOrders[] = {1};
 constexpr bool kAllShapes = false;
 #endif
 
-/// Sets the emulation's thread order for as long as it lives.
+/// Sets the emulation's thread order for its lifetime.
 class ThreadOrder {
  public:
   explicit ThreadOrder(std::uint32_t seed) { simt::set_seed(seed); }
@@ -36,7 +35,7 @@ class ThreadOrder {
   ThreadOrder& operator=(const ThreadOrder&) = delete;
 };
 
-/// A broken copy of every kernel: barriers do nothing.
+/// Makes a broken copy of every kernel: barriers do nothing.
 class WithoutBarriers {
  public:
   WithoutBarriers() { simt::ignore_barriers(true); }
@@ -50,7 +49,7 @@ class WithoutBarriers {
 constexpr std::uint32_t kThreadOrders[] = {0};
 constexpr bool kAllShapes = true;
 
-/// Nothing: a GPU orders its threads itself.
+/// An empty class: a GPU orders its threads itself.
 class ThreadOrder {
  public:
   explicit ThreadOrder(std::uint32_t /*seed*/) {}
@@ -58,7 +57,7 @@ class ThreadOrder {
 
 #endif
 
-/// How many of `all` random shapes a test of a kernel takes.
+/// Returns the number of random shapes, of `all`, that a test of a kernel takes.
 constexpr std::uint32_t kernel_shapes(std::uint32_t all) { return kAllShapes || all < 60 ? all : 60; }
 
 }  // namespace dpm::test

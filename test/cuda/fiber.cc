@@ -8,8 +8,8 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-// void dpm_switch_stack(void** left, void* entered): saves the registers that a function must keep, then the stack
-// pointer in `left`, and takes both from `entered`.
+// Assembly function that saves the registers that a function must keep, then the stack pointer in `left`, and takes
+// both from `entered`: void dpm_switch_stack(void** left, void* entered).
 extern "C" void dpm_switch_stack(void** left, void* entered);
 
 #if defined(__x86_64__)
@@ -38,7 +38,7 @@ dpm_switch_stack:
 namespace {
 constexpr std::size_t kSavedWords = 7;
 constexpr std::size_t kReturnWord = 6;
-// The last word is the address to return to, which a call has pushed.
+// The last word is the return address, which a call has pushed.
 constexpr std::size_t kReturnAtCall = 1;
 }  // namespace
 
@@ -100,7 +100,7 @@ struct Bounds {
   std::size_t bytes = 0;
 };
 
-/// Of the thread's own stack. Asked once: the system reads a file for it.
+/// Returns the bounds of the thread's own stack. They are read once, because the system reads a file for them.
 const Bounds& bounds_of_thread() {
   thread_local const Bounds bounds = [] {
     pthread_attr_t attributes;
@@ -129,7 +129,7 @@ Stack::Stack(void (*entry)()) : memory_(std::make_unique<std::byte[]>(kBytes)), 
   entry_of_new_stack = entry;
   std::byte* top = memory_.get() + kBytes;
   top -= reinterpret_cast<std::uintptr_t>(top) % kAlignment;
-  // As far below a multiple of 16 as the processor's calls leave the stack pointer.
+  // Distance below a multiple of 16, equal to that of the stack pointer after a call instruction.
   constexpr std::size_t kBelow = kAlignment + (kSavedWords - kReturnAtCall) * sizeof(void*);
   std::uintptr_t words[kSavedWords] = {};
   words[kReturnWord] = reinterpret_cast<std::uintptr_t>(&begin);

@@ -1,5 +1,5 @@
-// Stacks to switch between. ucontext does it, too, with two system calls each time; jumps the address sanitizer does
-// not follow.
+// Stacks to switch between. The alternatives are ucontext, with two system calls per switch, and jumps, which the
+// address sanitizer does not follow.
 #pragma once
 
 #include <cstddef>
@@ -7,20 +7,20 @@
 
 namespace dpm::simt {
 
-/// A stack on which `entry` runs, which must not return, or, without one, the thread's own.
+/// A stack on which `entry` runs, which must not return; without `entry`, the thread's own stack.
 class Stack {
  public:
   Stack() = default;
   explicit Stack(void (*entry)());
 
-  /// Goes on with this stack where it was left, or begins it; comes back when somebody switches to `from`.
+  /// Continues this stack where it was left, or begins it; returns when another stack switches to `from`.
   void switch_from(Stack& from);
 
  private:
   std::unique_ptr<std::byte[]> memory_;
   [[maybe_unused]] std::size_t bytes_ = 0;
   void* pointer_ = nullptr;
-  /// What the address sanitizer keeps for a stack that is left.
+  /// State of the address sanitizer for a stack that is left.
   [[maybe_unused]] void* shadow_ = nullptr;
 };
 

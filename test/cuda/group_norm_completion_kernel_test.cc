@@ -1,4 +1,4 @@
-// A norm that completes what it reads against the pass that would have done it, and the norm of that.
+// Test of a norm that completes a sum, against a separate pass followed by a norm.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint32_t kShapes = 60;
 constexpr int kUnit = 8;
 
-/// Which map the completed one takes the place of.
+/// The place of the completed map: one of its own, or that of another map.
 enum class Place { kOwn, kInput, kResidual };
 
 template <typename T>
@@ -24,7 +24,7 @@ struct CompletionCase {
         batch(random.between(1, 3)),
         groups(random.between(1, 6)),
         channels(groups * 8 * random.between(1, 3)),
-        // Some in few vectors a thread, some in many.
+        // Some sizes take few vectors per thread, some many.
         pixels(seed % 4 == 0 ? random.between(200, 700) : random.between(1, 90)),
         place(static_cast<Place>(seed % 3)),
         x(map()),
@@ -41,7 +41,7 @@ struct CompletionCase {
 
   WideMap<T> map() { return random_map<T>(random, batch, pixels, channels, kUnit); }
 
-  /// Where the completed map lies.
+  /// Returns the map where the completed one is stored.
   WideMap<T>& z() { return place == Place::kOwn ? own : place == Place::kInput ? x : residual; }
 
   void set() {
@@ -65,7 +65,7 @@ struct CompletionCase {
     a.completion.scale = coin() ? 1.0F : 0.75F;
   }
 
-  /// The pass of its own.
+  /// Returns the arguments of the separate pass.
   [[nodiscard]] cuda::ChannelwiseArguments<T> pass() const {
     const cuda::GroupNormArguments<T>& a = arguments;
     cuda::ChannelwiseArguments<T> p{};
@@ -82,7 +82,7 @@ struct CompletionCase {
     return p;
   }
 
-  /// The norm of what is complete.
+  /// Returns the arguments of the norm of the completed map.
   [[nodiscard]] cuda::GroupNormArguments<T> plain() const {
     cuda::GroupNormArguments<T> a = arguments;
     a.x = {a.completion.z.data, a.completion.z.pixel_stride, a.completion.z.sample_stride};
@@ -101,7 +101,7 @@ struct CompletionCase {
   cuda::GroupNormArguments<T> arguments{};
 };
 
-/// All maps, wider ones whole.
+/// The contents of all maps, including the wider ones.
 struct Outcome {
   std::vector<float> z;
   std::vector<float> y;

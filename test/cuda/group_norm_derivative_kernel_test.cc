@@ -1,4 +1,4 @@
-// The kernels of group norm's derivative against a plain loop in double.
+// Test of the kernels of group norm's derivative against a plain loop in double.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -22,8 +22,8 @@ struct Shape {
 };
 
 Shape shape_of(RandomValues& random, std::uint32_t seed) {
-  // Groups inside of a block in few vectors and in many, then those that are taken in chunks, then groups with more
-  // channels than a block has threads; the even ones of multiples of eight channels in vectors.
+  // Shapes with groups inside of a block in few vectors and in many, then in chunks, then with more channels than a
+  // block has threads; even multiples of eight channels use vectors.
   constexpr Shape kCorners[] = {{1, 4096, 32, 1},  {1, 1, 1, 1},     {65, 8, 4, 3},    {2, 33, 3, 49},
                                 {1, 96, 32, 100},  {1, 64, 64, 130}, {2, 320, 32, 20}, {1, 40, 2, 220},
                                 {1, 32, 4, 700},   {1, 32, 4, 701},  {1, 32, 4, 1601}, {1, 33, 3, 400},
@@ -35,7 +35,7 @@ Shape shape_of(RandomValues& random, std::uint32_t seed) {
   return {random.between(1, 3), channels, groups, random.between(1, 60)};
 }
 
-/// Numbers far from zero, whose variance is a small difference of large sums.
+/// A case of numbers far from zero, whose variance is a small difference of large sums.
 template <typename T>
 WideMap<T> input_of(RandomValues& random, const Shape& shape, int unit) {
   WideMap<T> map = random_map<T>(random, shape.batch, shape.pixels, shape.channels, unit);
@@ -59,7 +59,7 @@ struct Case {
     beta = stored<float>(random.normals(channels));
     scale_shift = stored<T>(random.normals(static_cast<std::size_t>(shape.batch) * stride));
     before = written().values();
-    // As much as is asked for and not an element more; NaN where it is read before it is written.
+    // The workspace has exactly the requested size; NaN shows elements that are read before they are written.
     workspace.resize(static_cast<std::size_t>(
         cuda::group_norm_derivative_workspace(shape.batch, shape.pixels, shape.channels, shape.groups)));
     std::fill(workspace.begin(), workspace.end(), std::numeric_limits<float>::quiet_NaN());
@@ -83,7 +83,7 @@ struct Case {
 
   WideMap<T>& written() { return in_place ? given : own; }
 
-  /// The whole wider map as the kernels leave it.
+  /// Runs the kernels; returns the whole wider map.
   DeviceVector<T> run() {
     std::copy(before.begin(), before.end(), written().values().begin());
     cuda::group_norm_derivative(arguments, nullptr);
@@ -93,7 +93,7 @@ struct Case {
 
   RandomValues random;
   Shape shape;
-  int unit;  ///< whether vectors of channels are aligned
+  int unit;  ///< channels by which vectors are aligned, or not
   WideMap<T> x, given, own;
   bool in_place;
   DeviceVector<float> gamma, beta, workspace;
@@ -101,7 +101,7 @@ struct Case {
   cuda::GroupNormDerivativeArguments<T> arguments{};
 };
 
-/// The slope of what follows the normalisation.
+/// Returns the slope of the operations after the normalisation.
 template <typename T>
 double slope_of(const cuda::GroupNormArguments<T>& a, int n, int c, double normed) {
   double scale = static_cast<double>(a.gamma[c]);
@@ -117,7 +117,7 @@ double slope_of(const cuda::GroupNormArguments<T>& a, int n, int c, double norme
   return scale * sigmoid * (1 + y * (1 - sigmoid));
 }
 
-/// The whole wider map as it has to be afterwards.
+/// Computes the whole wider map that is expected.
 template <typename T>
 std::vector<float> expected_of(Case<T>& test) {
   const cuda::GroupNormDerivativeArguments<T>& a = test.arguments;
@@ -182,7 +182,7 @@ TEST(CudaGroupNormDerivative, AResultDoesNotDependOnTheBatch) {
 }
 
 TEST(CudaGroupNormDerivative, AConstantIsPulledBackAndPushedForwardToNothing) {
-  // Of a norm without factors: what it takes away has no derivative.
+  // The norm has no factors and removes the mean, so the result for a constant is zero.
   for (const int pixels : {64, 4096}) {
     for (const bool is_backward : {false, true}) {
       Case<float> test(0);

@@ -1,4 +1,4 @@
-// Group norm kernels against a plain loop in double.
+// Test of group norm kernels against a plain loop in double.
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -26,8 +26,8 @@ struct Shape {
 };
 
 Shape shape_of(RandomValues& random, std::uint32_t seed) {
-  // Small maps, then those that are taken in chunks, then groups with more channels than a block has threads; the even
-  // ones of multiples of eight channels in vectors.
+  // Shapes with small maps, then maps in chunks, then groups with more channels than a block has threads; even
+  // multiples of eight channels use vectors.
   constexpr Shape kCorners[] = {{1, 4096, 32, 1},  {1, 1, 1, 1},     {65, 8, 4, 3},    {2, 33, 3, 49},
                                 {1, 96, 32, 100},  {1, 64, 64, 130}, {2, 320, 32, 20}, {1, 40, 2, 220},
                                 {1, 32, 4, 700},   {1, 32, 4, 701},  {1, 32, 4, 1601}, {1, 33, 3, 400},
@@ -39,7 +39,7 @@ Shape shape_of(RandomValues& random, std::uint32_t seed) {
   return {random.between(1, 3), channels, groups, random.between(1, 60)};
 }
 
-/// Numbers far from zero, whose variance is a small difference of large sums.
+/// A case of numbers far from zero, whose variance is a small difference of large sums.
 template <typename T>
 WideMap<T> input_of(RandomValues& random, const Shape& shape, int unit) {
   WideMap<T> map = random_map<T>(random, shape.batch, shape.pixels, shape.channels, unit);
@@ -62,7 +62,7 @@ struct Case {
     gamma = stored<float>(random.normals(channels));
     beta = stored<float>(random.normals(channels));
     scale_shift = stored<T>(random.normals(static_cast<std::size_t>(shape.batch) * stride));
-    // As much as is asked for and not an element more; NaN where it is read before it is written.
+    // The workspace has exactly the requested size; NaN shows elements that are read before they are written.
     workspace.resize(
         static_cast<std::size_t>(cuda::group_norm_workspace(shape.batch, shape.pixels, shape.channels, shape.groups)));
     std::fill(workspace.begin(), workspace.end(), std::numeric_limits<float>::quiet_NaN());
@@ -90,7 +90,7 @@ struct Case {
 
   RandomValues random;
   Shape shape;
-  int unit;  ///< whether vectors of channels are aligned
+  int unit;  ///< channels by which vectors are aligned, or not
   WideMap<T> x, own;
   bool in_place;
   DeviceVector<float> gamma, beta, bias, workspace;
@@ -108,7 +108,7 @@ double result_of(const cuda::GroupNormArguments<T>& a, int n, int c, double norm
   return a.silu ? y / (1 + std::exp(-y)) : y;
 }
 
-/// The whole wider map as it has to be afterwards.
+/// Computes the whole wider map that is expected.
 template <typename T>
 std::vector<float> expected_of(Case<T>& test) {
   const cuda::GroupNormArguments<T>& a = test.arguments;
@@ -140,7 +140,7 @@ std::vector<float> expected_of(Case<T>& test) {
   return result;
 }
 
-/// Runs the kernels on the map as it was at first.
+/// Runs the kernels on the map with its original contents.
 template <typename T>
 std::vector<float> actual_of(Case<T>& test, const DeviceVector<T>& before) {
   std::copy(before.begin(), before.end(), test.written().values().begin());
@@ -188,7 +188,7 @@ TEST(CudaGroupNorm, AResultDoesNotDependOnTheBatch) {
 }
 
 TEST(CudaGroupNorm, AFarMeanCostsNoDigits) {
-  // The squares' sum would have no digit of the variance.
+  // A sum of squares would have no correct digit of the variance.
   for (const int pixels : {64, 4096}) {
     RandomValues random(1);
     WideMap<float> map(random, 1, pixels, 32, 0, 0);
@@ -242,7 +242,7 @@ TEST(CudaGroupNorm, SmallMapsNeedNoWorkspace) {
 }
 
 #if defined(DPM_CUDA_EMULATION)
-/// A copy of numbers that ends where memory ends: who reads on is stopped.
+/// A copy of numbers at the end of accessible memory, so that reads beyond it are stopped.
 class AtTheEnd {
  public:
   explicit AtTheEnd(const DeviceVector<float>& values) {

@@ -27,7 +27,7 @@ constexpr std::size_t kAlignment = 256;
 constexpr std::size_t kZone = 256;
 constexpr std::size_t kWord = 8;
 constexpr unsigned char kNothing = 0xFF;
-// NaN in every type, too, and nothing that memory is filled with.
+// Guard pattern: NaN in every type, and different from any pattern that memory is filled with.
 constexpr std::array<unsigned char, 4> kGuard{0xC1, 0xFF, 0xC1, 0x7F};
 
 unsigned char guard_at(const unsigned char* place) {
@@ -81,7 +81,7 @@ void GuardedMemory::spoil() const {
 
 void GuardedMemory::check_spoilt() const {
   check();
-  // A range whose every byte is like the one before it.
+  // The comparison with the next byte shows that all bytes of the range are equal.
   if (data_[0] == kNothing && std::memcmp(data_, data_ + 1, bytes_ - 1) == 0) return;
   stop_at("something was written into memory that was freed");
 }

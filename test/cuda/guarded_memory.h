@@ -1,4 +1,4 @@
-// Memory of the emulated card between two zones that nobody may write.
+// Memory of the emulated GPU between two zones that must not be written.
 #pragma once
 
 #include <cstddef>
@@ -6,11 +6,11 @@
 
 namespace dpm::simt {
 
-/// Says what is wrong and ends the process: what runs on would have read or written something else.
+/// Reports an error and ends the process, which would otherwise continue with wrong memory accesses.
 [[noreturn]] void stop_at(const char* what);
 
-/// At least 256-byte aligned, of NaN in every type until somebody writes it. The sanitizer, where there is one, watches
-/// the zones itself, reads included; reads of them are NaN without it.
+/// Memory aligned to at least 256 bytes, filled with NaN of every type until it is written. The sanitizer, where there
+/// is one, watches the zones itself, including reads; without it, reads of them give NaN.
 class GuardedMemory {
  public:
   explicit GuardedMemory(std::size_t bytes);
@@ -23,11 +23,11 @@ class GuardedMemory {
   [[nodiscard]] unsigned char* data() const { return data_; }
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
-  /// Stops where a zone has been written.
+  /// Stops the process where a zone has been written.
   void check() const;
-  /// Checks, and fills the memory with NaN: it is not to be read or written any more.
+  /// Checks the zones, and fills the memory with NaN: it must not be read or written any more.
   void spoil() const;
-  /// Stops where it has been written since.
+  /// Stops the process where the memory has been written since.
   void check_spoilt() const;
 
  private:

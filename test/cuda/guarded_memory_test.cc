@@ -1,4 +1,4 @@
-// Whether the emulated card notices what is written or read beside an allocation, or after it was freed.
+// Test that the emulated GPU notices accesses beside an allocation, or after it was freed.
 #include "guarded_memory.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ namespace dpm::test {
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__)
-// It finds the place itself.
+// The sanitizer finds the access itself.
 constexpr const char* kBefore = "AddressSanitizer";
 constexpr const char* kBeyond = "AddressSanitizer";
 constexpr const char* kFreed = "AddressSanitizer";
@@ -27,7 +27,7 @@ constexpr const char* kFreed = "memory that was freed";
 
 constexpr std::size_t kBytes = 100;
 
-/// As a kernel would.
+/// Writes as a kernel would.
 void write_at(unsigned char* place) {
   simt::submit(nullptr, [place] { *place = 7; });
   (void)cudaDeviceSynchronize();

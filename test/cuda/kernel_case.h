@@ -1,4 +1,4 @@
-// What tests of kernels share: random maps in the kernels' storage types, and their numbers as float or double.
+// Common part of kernels' tests: random maps in the kernels' storage types, and their numbers as float or double.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,13 +16,13 @@
 
 namespace dpm::test {
 
-/// `values` where kernels see them.
+/// Copies `values` to memory that kernels can access.
 template <typename T>
 DeviceVector<T> on_device(const std::vector<T>& values) {
   return DeviceVector<T>(values.begin(), values.end());
 }
 
-/// `values` rounded to the storage type.
+/// Rounds `values` to the storage type.
 template <typename T>
 DeviceVector<T> stored(const std::vector<float>& values) {
   DeviceVector<T> result(values.size());
@@ -47,12 +47,12 @@ double value_of(const cuda::Map<T>& map, std::int64_t n, std::int64_t pixel, std
   return value_of(map.data, n * map.sample_stride + pixel * map.pixel_stride + c);
 }
 
-/// A range of channels of a wider map of random numbers, so that a test sees whether the other channels stay as they
-/// are.
+/// A range of channels of a wider map of random numbers; a test checks that the other channels stay as they are.
 template <typename T>
 class WideMap {
  public:
-  /// `before` and `after` are the other channels on either side; between samples lie `gap` elements that are nobody's.
+  /// Makes a map with `before` and `after` other channels on either side; samples have `gap` unused elements between
+  /// them.
   WideMap(RandomValues& random, int batch, int pixels, int channels, int before, int after, int gap = 0)
       : pixel_stride_(before + channels + after), sample_stride_(pixels * pixel_stride_ + gap), first_(before) {
     values_ = stored<T>(random.normals(static_cast<std::size_t>(batch * sample_stride_)));
@@ -61,7 +61,8 @@ class WideMap {
   [[nodiscard]] cuda::Map<T> map() { return {values_.data() + first_, pixel_stride_, sample_stride_}; }
   [[nodiscard]] cuda::Map<const T> input() const { return {values_.data() + first_, pixel_stride_, sample_stride_}; }
 
-  /// Of the whole wider map: for what a kernel leaves there, and where `index` says for what is expected.
+  /// Returns the numbers of the whole wider map, to compare the kernel's result with the expected one, whose elements
+  /// `index` finds.
   [[nodiscard]] DeviceVector<T>& values() { return values_; }
   [[nodiscard]] const DeviceVector<T>& values() const { return values_; }
   [[nodiscard]] std::size_t index(std::int64_t n, std::int64_t pixel, std::int64_t c) const {
@@ -75,7 +76,7 @@ class WideMap {
   DeviceVector<T> values_;
 };
 
-/// A wider map whose slice begins at a multiple of `unit` in every pixel, if its channels are one too.
+/// Makes a wider map whose slice begins at a multiple of `unit` in every pixel, if its channels are one too.
 template <typename T>
 WideMap<T> random_map(RandomValues& random, int batch, int pixels, int channels, int unit) {
   const int before = random.between(0, 2) * unit;
@@ -83,14 +84,14 @@ WideMap<T> random_map(RandomValues& random, int batch, int pixels, int channels,
   return WideMap<T>(random, batch, pixels, channels, before, after, random.between(0, 2) * unit);
 }
 
-/// One that allows wide accesses or not.
+/// Makes a map that allows wide accesses or not, at random.
 template <typename T>
 WideMap<T> random_map(RandomValues& random, int batch, int pixels, int channels) {
   return random_map<T>(random, batch, pixels, channels, random.between(0, 1) == 1 ? 8 : 1);
 }
 
-/// Runs `shapes` cases in every order of threads. `Case` is made of a seed, `run()` is what the kernel leaves, and
-/// `expected_of(case)` what it should.
+/// Runs `shapes` cases in every order of threads. `Case` is made from a seed, `run()` returns the kernel's result, and
+/// `expected_of(case)` the expected one.
 template <typename Case>
 void check_cases(std::uint32_t shapes, double tolerance) {
   for (std::uint32_t seed = 0; seed < shapes; ++seed) {

@@ -1,4 +1,4 @@
-// Linear kernels on the emulation against a plain loop in double.
+// Test of linear kernels on the emulation against a plain loop in double.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -30,7 +30,7 @@ Shape shape_of(std::uint32_t seed, RandomValues& random) {
   return {random.between(1, 20), random.between(1, 70) * unit, random.between(1, 20)};
 }
 
-/// Rows inside wider ones.
+/// A case of rows inside wider ones.
 template <typename T>
 struct Case {
   explicit Case(std::uint32_t seed) : random(seed) {
@@ -58,7 +58,7 @@ struct Case {
     arguments.silu = random.between(0, 1) == 1;
   }
 
-  /// All of the wider rows as the kernel leaves them.
+  /// Runs the kernel; returns all of the wider rows.
   DeviceVector<T> run() {
     y = before;
     cuda::linear(arguments, nullptr);
@@ -72,7 +72,7 @@ struct Case {
   DeviceVector<float> bias;
 };
 
-/// The wider rows as they have to be afterwards.
+/// Computes the wider rows that are expected.
 template <typename T>
 std::vector<float> expected_of(const Case<T>& test) {
   const cuda::LinearArguments<T>& a = test.arguments;

@@ -1,4 +1,4 @@
-// What a request comes to in a batch that has no other.
+// The result of a request in a batch without other requests.
 #pragma once
 
 #include <memory>
@@ -13,7 +13,7 @@ namespace dpm::test {
 
 inline BatchOptions batch_of_sliced() { return {SlicedNetwork::kMostBatch, SlicedNetwork::kMostBatch}; }
 
-/// Throws what ends the request.
+/// Returns the request's images. Throws the error that ends the request.
 inline std::vector<float> images_of(Batch& batch, const RunRequest& run) {
   std::vector<float> images;
   auto request = std::make_unique<BatchRequest>();

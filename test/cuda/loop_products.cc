@@ -1,7 +1,7 @@
 // Products of the emulated device: plain loops with sums in double, in place of cuDNN's. $DPM_EMULATED_PRODUCTS chooses
-// how much they do, as cuDNN's plans differ in that: `bare` (the default, as cuDNN's are by rule) computes convolutions
-// alone, written packed; `all` also all that follows; `none` leaves everything to our own kernels; `dropped` has a
-// candidate beside those of the others that says it did what follows, and did not.
+// the parts that they compute, because cuDNN's plans differ in these: `bare` (the default, like cuDNN's plans by the
+// rule) computes convolutions alone, written packed; `all` also all following parts; `none` leaves everything to our
+// own kernels; `dropped` has one more candidate, which claims to compute the following parts and does not.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -16,7 +16,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// As a library's, it may be larger for fewer samples.
+/// Returns the size of a workspace, which may be larger for fewer samples, like a library's.
 std::int64_t workspace_of(int batch) { return 1024 * (1 + batch % 3); }
 
 std::string chosen() {
@@ -42,7 +42,7 @@ struct Numbers {
 
 Numbers numbers(const void* data, DType type) { return {const_cast<void*>(data), type}; }
 
-/// The first `count` of them.
+/// Returns the first `count` numbers.
 std::vector<float> floats(const void* data, DType type, std::int64_t count) {
   std::vector<float> values;
   values.reserve(static_cast<std::size_t>(count));
@@ -50,7 +50,7 @@ std::vector<float> floats(const void* data, DType type, std::int64_t count) {
   return values;
 }
 
-/// The convolution of one output element.
+/// Computes the convolution of one output element.
 double convolved(const ConvolutionProblem& p, const float* x, const float* w, int n, int y, int column, int o) {
   double sum = 0;
   for (int i = 0; i < p.kernel; ++i) {
@@ -68,7 +68,8 @@ double convolved(const ConvolutionProblem& p, const float* x, const float* w, in
   return sum;
 }
 
-/// The same of a data gradient: `w` are the weights of the adjoint convolution, which gives x from the output.
+/// Computes one element of a data gradient: `w` are the weights of the adjoint convolution, which gives x from the
+/// output.
 double pulled_back(const ConvolutionProblem& p, const AdjointConvolution& how, const float* x, const float* w, int n,
                    int y, int column, int o) {
   double sum = 0;
@@ -88,7 +89,7 @@ double pulled_back(const ConvolutionProblem& p, const AdjointConvolution& how, c
 }
 
 void run_loops(const ConvolutionProblem& p, unsigned parts, const ConvolutionBuffers& b) {
-  // The last pixel of a range of channels ends before the next one would begin.
+  // The last pixel of a range of channels ends with its channels, before the pixel stride does.
   const std::int64_t pixels = std::int64_t{p.batch} * p.in_height * p.in_width;
   const std::vector<float> x = floats(b.x, p.dtype, (pixels - 1) * p.in_pixel_stride + p.in_channels);
   const std::int64_t taps = std::int64_t{p.kernel} * p.kernel;
@@ -117,7 +118,7 @@ void run_loops(const ConvolutionProblem& p, unsigned parts, const ConvolutionBuf
 
 class LoopConvolution : public ConvolutionPlan {
  public:
-  /// It does `done` and says that it did `parts`.
+  /// Makes a convolution that computes `done` and claims to compute `parts`.
   LoopConvolution(const ConvolutionProblem& problem, unsigned parts, unsigned done, bool packed)
       : problem_(problem), parts_(parts), done_(done), packed_(packed) {
     if (packed) problem_.out_pixel_stride = problem.out_channels;
@@ -128,7 +129,7 @@ class LoopConvolution : public ConvolutionPlan {
     ConvolutionBuffers written = buffers;
     if (packed_) written.out = buffers.packed;
     simt::submit(stream, [problem = problem_, parts = done_, buffers = written] {
-      // As a library would: whatever lay there is gone.
+      // The workspace is overwritten, as a library would do.
       std::memset(buffers.workspace, 0xFF, static_cast<std::size_t>(workspace_of(problem.batch)));
       run_loops(problem, parts, buffers);
     });
@@ -191,7 +192,7 @@ class LoopProducts : public Products {
   std::shared_ptr<const ConvolutionPlan> convolution(const ConvolutionProblem& problem,
                                                      const ConvolutionRest& /*rest*/) override {
     check_problem(problem);
-    // A library has data gradients alone.
+    // A library computes problems with inserted zeros only as data gradients.
     if (problem.zero_upsample) return adjoint_of(problem) ? bare(problem) : nullptr;
     return chosen() == "all" ? joined(problem, wanted_parts(problem)) : bare(problem);
   }

@@ -1,4 +1,4 @@
-// The table of operations (test/native/operations) on the emulated card or a real one.
+// Test of the table of operations (test/native/operations) on the emulated GPU or a real one.
 #include "operations/operations.h"
 
 #include <string>
@@ -10,7 +10,7 @@ namespace dpm::test {
 namespace {
 
 #if !defined(DPM_CUDA_EMULATION)
-/// The first cases of a family are of all its kinds, and plans of products take their time.
+/// The first cases of a family cover all its kinds, and making plans of products takes time.
 const CheckedDevice kCard = {"cuda:0", "", 9};
 #elif defined(__SANITIZE_ADDRESS__)
 const CheckedDevice kCard = {"cuda:0", "", 1, 200'000, true};
@@ -25,7 +25,7 @@ TEST_P(CardOperations, AgreeWithTheReference) { check_values(GetParam(), kCard);
 
 TEST_P(CardOperations, HaveDerivatives) { check_derivatives(GetParam(), kCard); }
 
-// Begins with the name by which tests of the card are chosen.
+// The prefix is the name by which tests of the GPU are chosen.
 INSTANTIATE_TEST_SUITE_P(Cuda, CardOperations, testing::ValuesIn(operations()),
                          [](const auto& info) { return std::string(info.param.name); });
 

@@ -1,4 +1,4 @@
-// The kernel that measures multiply-adds does as many as it says.
+// Test that the kernel for measuring multiply-adds does as many as it reports.
 #include <gtest/gtest.h>
 
 #include "cuda/kernels/peak.h"

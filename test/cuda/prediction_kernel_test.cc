@@ -1,4 +1,4 @@
-// The convolution that ends a network against a plain loop in double.
+// Test of the convolution that ends a network against a plain loop in double.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -27,7 +27,8 @@ struct PredictionCase {
     before = y.values();
   }
 
-  /// Maps that are no multiples of the kernel's tile, and channels that are no multiples of its chunk.
+  /// Returns shapes of maps that are no multiples of the kernel's tile, and of channels that are no multiples of its
+  /// chunk.
   cuda::PredictionShape random_shape(std::uint32_t seed) {
     const int kernel = random.between(1, 5);
     const int stride = random.between(1, 2);
@@ -74,7 +75,7 @@ ProductSum sum_of(const PredictionCase<T>& test, int n, int pixel, int c) {
   return sum;
 }
 
-/// How many times as large as float32 sums allow the largest error is, endless where another element than the map's has
+/// Returns the largest ratio of an error to the bound of float32 sums, infinite where an element outside the map has
 /// changed.
 template <typename T>
 double worst_error(PredictionCase<T>& test, const DeviceVector<float>& actual) {

@@ -1,4 +1,4 @@
-// Sums in double that say how exact a kernel's can be.
+// Sums in double that show how exact a kernel can be.
 #pragma once
 
 #include <algorithm>
@@ -6,7 +6,7 @@
 
 namespace dpm::test {
 
-/// A sum of products, that of their magnitudes and the largest of these.
+/// A sum of products, the sum of their magnitudes and the largest magnitude.
 struct ProductSum {
   double sum = 0;
   double magnitudes = 0;

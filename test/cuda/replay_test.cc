@@ -65,7 +65,7 @@ TEST(Replay, RepeatsWhatIsShortAsOftenAsTheBudgetAllows) {
       take(stream, time);
     });
     EXPECT_GE(seconds, std::chrono::duration<double>(time).count());
-    // Two of them are no part of the graph.
+    // The first two runs are not part of the graph.
     return queued - 2;
   };
   EXPECT_EQ(captured(milliseconds(0), 1), 20);

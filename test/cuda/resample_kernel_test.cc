@@ -1,4 +1,4 @@
-// Upsampling, average pooling and FIR resampling kernels against plain loops.
+// Test of upsampling, average pooling and FIR resampling kernels against plain loops.
 #include <gtest/gtest.h>
 
 #include <iterator>
@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint32_t kShapes = kernel_shapes(200);
 
-/// Of the smaller map.
+/// Shape of the smaller map.
 struct Shape {
   int batch;
   int height;
@@ -28,10 +28,10 @@ Shape shape_of(RandomValues& random, std::uint32_t seed) {
   return {random.between(1, 3), random.between(1, 7), random.between(1, 7), unit * random.between(1, 6)};
 }
 
-/// A smaller and a larger map, either of which is read.
+/// A case with a smaller and a larger map, either of which is read.
 template <typename T>
 struct Case {
-  /// `padding` of the larger map where it is filtered down, `extended` where it is filtered up.
+  /// Makes a case with `padding` of the larger map for downsampling, `extended` for upsampling.
   explicit Case(std::uint32_t seed, int padding = 1, int extended = 0)
       : random(seed),
         shape(shape_of(random, seed)),
@@ -58,7 +58,7 @@ struct Case {
   WideMap<T> small, large;
 };
 
-/// The wider map of y as it has to be afterwards; `value(n, row, column, c)` is that of one element.
+/// Computes the wider map of y that is expected; `value(n, row, column, c)` returns one element.
 template <typename T, typename Value>
 std::vector<float> expected_of(const WideMap<T>& map, const cuda::ResampleArguments<T>& a, const Value& value) {
   std::vector<float> result = floats(map.values());
@@ -98,7 +98,7 @@ double tap(int index) {
   return index >= 0 && index < 4 ? kTaps[index] : 0;
 }
 
-/// Of an element of the larger map in one of the smaller, or of this in that, which is the same.
+/// Returns the weight of an element of the larger map in one of the smaller, which is equal in the other direction.
 double weight(int large, int small, int pad = 1) { return tap(large + pad - 2 * small); }
 
 template <typename T>

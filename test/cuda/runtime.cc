@@ -21,7 +21,8 @@ using dpm::simt::BranchOrder;
 
 struct Emulated {
   std::mutex mutex;
-  /// Held by whoever looks at streams or does their work: who frees memory waits for the work of other threads.
+  /// Mutex of streams and their work, held by every caller that uses them: freeing memory waits for the work of other
+  /// threads.
   std::recursive_mutex work_mutex;
   CUstream_st default_stream;
   std::set<CUstream_st*> streams{&default_stream};
@@ -60,7 +61,7 @@ bool works() {
   return false;
 }
 
-/// Streams, graphs and events are counted from here to `destroy`.
+/// Creates an object; streams, graphs and events are counted from here to `destroy`.
 template <typename T>
 T* make() {
   ++emulated().handles;
@@ -82,10 +83,10 @@ double now() {
 
 void run_ready(const CUstream_st& recorder, std::size_t most);
 
-/// Runs the first item of a stream. A moment that is waited for makes its stream run until it has come.
+/// Runs the first item of a stream. An awaited moment makes its stream run until it has come.
 void run_first(CUstream_st& stream);
 
-/// Runs what is queued, as long as `goes_on`.
+/// Runs queued work as long as `goes_on`.
 template <typename GoesOn>
 void run_queue(CUstream_st& stream, const GoesOn& goes_on) {
   const std::lock_guard<std::recursive_mutex> lock(emulated().work_mutex);
@@ -133,7 +134,7 @@ void finish_all() {
   for (CUstream_st* stream : emulated().streams) finish(*stream);
 }
 
-/// Queues an item, or keeps it in the graph that the stream is being captured into.
+/// Queues an item, or adds it to the graph that the stream is being captured into.
 void queue(CUstream_st& stream, Item item) {
   if (stream.capture != nullptr) {
     stream.capture->nodes.push_back({&stream, std::move(item)});
@@ -150,7 +151,7 @@ cudaError_t allocate(void** address, std::size_t bytes, bool on_device) {
 
 cudaError_t release(void* address, bool on_device) {
   if (address == nullptr) return cudaSuccess;
-  // Freeing memory of the card waits for all its work; freeing pinned memory may not.
+  // Freeing memory of the GPU waits for all its work; freeing pinned memory need not.
   if (on_device) finish_all();
   return emulated().memory.release(address, on_device) ? cudaSuccess : fail(cudaErrorInvalidValue);
 }
@@ -159,7 +160,7 @@ bool is_valid(const void* address, std::size_t bytes, bool on_device) {
   return emulated().memory.holds(address, bytes, on_device);
 }
 
-/// Ends the process where work that was right when it was queued, or captured, has lost its memory since.
+/// Ends the process where the memory of queued or captured work has been freed since.
 void require_valid(const void* address, std::size_t bytes, bool on_device) {
   if (!is_valid(address, bytes, on_device)) dpm::simt::stop_at("a copy or memset in memory that was freed");
 }
@@ -171,7 +172,7 @@ cudaError_t cudaGetDeviceCount(int* count) {
   int runtime = 0;
   (void)cudaDriverGetVersion(&driver);
   (void)cudaRuntimeGetVersion(&runtime);
-  // Within a major version any driver serves any runtime.
+  // Any driver supports any runtime of the same major version.
   if (driver / 1000 < runtime / 1000) return fail(cudaErrorInsufficientDriver);
   *count = 1;
   return cudaSuccess;
@@ -214,7 +215,7 @@ cudaError_t cudaMemcpyAsync(void* target, const void* source, std::size_t bytes,
     emulated().counters.uploaded += bytes;
   }
   if (kind == cudaMemcpyHostToDevice && !emulated().memory.is_pinned(source)) {
-    // The driver has read pageable memory when the call returns, and has written it.
+    // The driver has read pageable memory, or written it, when the call returns.
     const auto* begin = static_cast<const unsigned char*>(source);
     const std::vector<unsigned char> read(begin, begin + bytes);
     dpm::simt::submit(stream, [=] {
@@ -271,7 +272,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned /*flags*/) {
   if (event->stream == nullptr) return cudaSuccess;
-  // Who waits for what is captured is captured, too.
+  // A stream that waits for a captured event is captured, too.
   if (event->stream->capture != nullptr) stream->capture = event->stream->capture;
   queue(*stream, {Item::Kind::kWait, {}, event->moment, event->stream});
   return cudaSuccess;
@@ -385,7 +386,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   ++emulated().counters.synchronisations;
-  // What comes after it may still be on its way.
+  // Later work of the stream may still be queued.
   if (event->stream != nullptr) run_queue(*event->stream, [&] { return *event->moment == 0; });
   return works() ? cudaSuccess : emulated().broken;
 }

@@ -1,6 +1,6 @@
-// The part of the CUDA runtime that the backend calls, on the CPU and with the names of cuda_runtime_api.h: device
-// memory is host memory in a register of its own, a captured stream keeps its work in a graph, every other one as long
-// as CUDA may: until somebody waits for it or frees memory. What forgets to wait sees old numbers.
+// The part of the CUDA runtime that the backend calls, on the CPU and with the names of cuda_runtime_api.h. Device
+// memory is host memory in a register of its own. A captured stream keeps its work in a graph; every other stream keeps
+// it as long as CUDA may: until a caller waits for it or frees memory. Code that forgets to wait reads old numbers.
 #pragma once
 
 #include <cstddef>
@@ -63,22 +63,23 @@ struct cudaDeviceProp {
 
 using Work = std::function<void()>;
 
-/// When something happened; 0 as long as it has not.
+/// The time of an event; 0 until it has happened.
 using Moment = std::shared_ptr<double>;
 
 struct CUstream_st;
 
-/// A piece of a stream's work, a moment that comes when all before it is done, or one that what follows waits for.
+/// A piece of a stream's work, a moment that comes when all work before it is done, or a moment that the following work
+/// waits for.
 struct Item {
   enum class Kind { kWork, kRecord, kWait };
   Kind kind = Kind::kWork;
   Work work;
   Moment moment;
-  /// Who records the moment that is waited for.
+  /// The stream that records the awaited moment.
   CUstream_st* recorder = nullptr;
 };
 
-/// A captured sequence of work, that of several streams in the order in which it was queued.
+/// A captured sequence of work; work of several streams is in the order in which it was queued.
 struct CUgraph_st {
   struct Node {
     CUstream_st* stream;
@@ -96,8 +97,8 @@ struct CUstream_st {
   CUgraph_st* capture = nullptr;
   std::deque<Item> queue;
 };
-/// When it was recorded last. Every record is a moment of its own, which the queue shares: an event may be recorded
-/// again, or destroyed, before the first has come.
+/// The moment of the last record. Every record is a moment of its own, which the queue shares: an event may be recorded
+/// again, or destroyed, before the first moment has come.
 struct CUevent_st {
   Moment moment = std::make_shared<double>(0);
   CUstream_st* stream = nullptr;
@@ -144,43 +145,45 @@ const char* cudaGetErrorString(cudaError_t error);
 
 namespace dpm::simt {
 
-/// Queues `work` on `stream`, null for the default one, or keeps it in the graph that it is being captured into.
+/// Queues `work` on `stream`, null for the default one, or adds it to the graph that it is being captured into.
 void submit(cudaStream_t stream, Work work);
 
-/// What the emulated device has been asked for since the last `reset_counters`.
+/// Counts of the emulated device's calls since the last `reset_counters`.
 struct Counters {
-  std::uint64_t kernels = 0;  ///< launched or replayed
+  std::uint64_t kernels = 0;  ///< kernels launched or replayed
   std::uint64_t graph_launches = 0;
   std::uint64_t captures = 0;
-  std::uint64_t allocations = 0;  ///< of device and pinned memory
-  std::uint64_t refused = 0;      ///< of these, by `fail_allocations`
+  std::uint64_t allocations = 0;  ///< allocations of device and pinned memory
+  std::uint64_t refused = 0;      ///< number of these refused by `fail_allocations`
   std::uint64_t synchronisations = 0;
   std::uint64_t uploads = 0;
-  std::uint64_t uploaded = 0;  ///< bytes from the host
-  std::int64_t handles = 0;    ///< streams, graphs and events that there are; `reset_counters` leaves them
+  std::uint64_t uploaded = 0;  ///< bytes copied from the host
+  std::int64_t handles = 0;    ///< number of existing streams, graphs and events, which `reset_counters` leaves
+                               ///< unchanged
 };
 Counters counters();
 void reset_counters();
 
-/// Lets the emulated device hold at most `bytes`; the default is 8 GiB.
+/// Limits the emulated device's memory to `bytes`; the default is 8 GiB.
 void limit_memory(std::size_t bytes);
-/// Lets it pin at most `bytes` of the host's memory at a time; without a limit until it is called.
+/// Limits the host's pinned memory to `bytes` at a time; there is no limit before the first call.
 void limit_pinned(std::size_t bytes);
-/// Of the allocations of device and pinned memory, `count` fail when `after` more have succeeded.
+/// Makes `count` allocations of device and pinned memory fail after `after` more have succeeded.
 void fail_allocations(std::uint64_t after, std::uint64_t count);
-/// Ends the process where anybody has written beside an allocation, or into freed memory that is still kept.
+/// Ends the process if anything was written beside an allocation, or into freed memory that is still kept.
 void check_memory();
-/// Makes every piece of work take so many seconds more by the card's clock.
+/// Makes every piece of work take `seconds` more by the GPU's clock.
 void linger(double seconds);
-/// From the call `after` on every kernel launch and synchronisation fails with `error`, as after an illegal access.
+/// Makes every kernel launch and synchronisation from call `after` on fail with `error`, as after an illegal access.
 void break_device(cudaError_t error, std::uint64_t after = 0);
 void repair_device();
-/// The next `count` captures fail, as when another thread waits for the whole card.
+/// Makes the next `count` captures fail, as when another thread waits for the whole GPU.
 void invalidate_captures(int count);
-/// When what one stream does beside another comes: as late as it may, as early, or piece by piece between the other's.
+/// The time at which a stream's work beside another's runs: as late as it may, as early, or piece by piece between the
+/// other's.
 enum class BranchOrder { kLate, kEarly, kInterleaved };
 void set_branch_order(BranchOrder order);
-/// Work that streams hold and have not done.
+/// Returns the amount of queued work that streams have not done.
 std::size_t queued();
 
 }  // namespace dpm::simt

@@ -1,4 +1,4 @@
-// Apart from the rest of the emulated runtime, so that a second plug-in can have an older one.
+// Version of the emulated runtime, apart from the rest, so that a second plug-in can have an older one.
 #include "runtime.h"
 
 #if !defined(DPM_EMULATED_RUNTIME)

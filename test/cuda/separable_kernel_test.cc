@@ -1,4 +1,4 @@
-// The kernel of matrices on both axes against a plain loop in double.
+// Test of the kernel of matrices on both axes against a plain loop in double.
 #include <gtest/gtest.h>
 
 #include <iterator>
@@ -21,7 +21,7 @@ struct Shape {
 };
 
 Shape shape_of(RandomValues& random, std::uint32_t seed) {
-  // Pools: the mean of a map, pixels behind their mean, one token of several, and back.
+  // Shapes of pools: the mean of a map, pixels behind their mean, one token of several, and back.
   constexpr Shape kCorners[] = {{1, 1, 1, 1, 1, 1},   {2, 8, 8, 1, 1, 64}, {1, 1, 16, 1, 17, 33},
                                 {3, 1, 17, 1, 1, 10}, {65, 1, 1, 2, 3, 8}, {1, 1, 2, 1, 1, 4096},
                                 {1, 2, 1, 1, 300, 2}, {1, 40, 1, 3, 2, 5}, {2, 5, 3, 40, 40, 16}};
@@ -31,7 +31,7 @@ Shape shape_of(RandomValues& random, std::uint32_t seed) {
   return {random.between(1, 4), side(), side(), side(), side(), unit * random.between(1, 5)};
 }
 
-/// Numbers of which a third are zeros.
+/// Makes a matrix of numbers of which a third are zeros.
 DeviceVector<float> sparse_matrix(RandomValues& random, int rows, int columns) {
   DeviceVector<float> matrix =
       stored<float>(random.normals(static_cast<std::size_t>(rows) * static_cast<std::size_t>(columns)));
@@ -53,7 +53,7 @@ struct Case {
         arguments{x.input(),    y.map(),     shape.batch,    shape.x_height, shape.x_width,
                   shape.height, shape.width, shape.channels, rows.data(),    columns.data()} {}
 
-  /// The whole wider map as the kernel leaves it.
+  /// Runs the kernel; returns the whole wider map.
   const DeviceVector<T>& run() {
     cuda::separable(arguments, nullptr);
     synchronize();
@@ -79,7 +79,7 @@ double value_at(const cuda::SeparableArguments<T>& a, int n, int row, int column
   return sum;
 }
 
-/// The whole wider map as it has to be afterwards.
+/// Computes the whole wider map that is expected.
 template <typename T>
 std::vector<float> expected_of(Case<T>& test) {
   const cuda::SeparableArguments<T>& a = test.arguments;

@@ -1,5 +1,5 @@
-// A network's batches leave one another alone, whatever came before them. $DPM_SEQUENCES=all goes through every
-// sequence of five sizes from every beginning; without it every three in a row come from one of them.
+// Test that a network's batches do not affect one another, whatever came before them. $DPM_SEQUENCES=all tries every
+// sequence of five sizes from every beginning; without it every sequence of three in a row comes from one of them.
 #include <algorithm>
 #include <array>
 #include <cstdlib>
@@ -44,7 +44,7 @@ std::set<Three> threes_of(const Sequence& sequence) {
   return threes;
 }
 
-/// Of all sequences those that bring the most threes which those before them have not.
+/// Chooses those sequences that bring the most triples which those before them do not have.
 std::vector<Sequence> spread(const std::vector<Sequence>& sequences) {
   std::vector<Sequence> chosen;
   std::set<Three> covered;
@@ -60,7 +60,7 @@ std::vector<Sequence> spread(const std::vector<Sequence>& sequences) {
   return chosen;
 }
 
-/// What is different about a network before its first batch.
+/// Differences of a network before its first batch.
 struct Beginning {
   MostScratch most;
   int reserved;
@@ -73,14 +73,15 @@ constexpr std::array<Beginning, 3> kBeginnings{{
 
 class CudaSequences : public CudaDevice {
  protected:
-  /// Other images at every place, as what is left of the last ones would be right otherwise.
+  /// Makes a request whose images differ at every place, because leftovers of equal images would be right.
   static RunRequest request(std::uint32_t samples, std::uint32_t place) {
     RunRequest request = short_request(samples, 1);
     for (SampleIdentity& sample : request.samples) sample.seed_low = place;
     return request;
   }
 
-  /// The steps of a batch, whose registers stay where they are, or whole trajectories of a network whose memory grows.
+  /// Returns the results of a batch's steps, whose registers stay in place, or of whole trajectories of a network whose
+  /// memory grows.
   [[nodiscard]] std::vector<std::vector<float>> results(const SlicedNetwork& sliced, int reserved,
                                                         std::span<const std::uint32_t> sizes,
                                                         std::uint32_t first_place = 0) const {
@@ -95,7 +96,7 @@ class CudaSequences : public CudaDevice {
     return all;
   }
 
-  /// What every size comes to at every place when there is nothing else.
+  /// Returns the expected result of every size at every place, computed alone.
   [[nodiscard]] std::map<std::pair<std::size_t, std::uint32_t>, std::vector<float>> alone(const Beginning& beginning,
                                                                                           const SlicedNetwork& sliced,
                                                                                           std::size_t places) const {
@@ -109,7 +110,7 @@ class CudaSequences : public CudaDevice {
     return all;
   }
 
-  /// Every sequence begins with a network of its own.
+  /// Checks all sequences, each with a network of its own.
   void expect_all_alike(const Beginning& beginning, const std::vector<Sequence>& sequences) const {
     const SlicedNetwork sliced(beginning.most);
     const auto expected = alone(beginning, sliced, kLength);
@@ -125,7 +126,7 @@ class CudaSequences : public CudaDevice {
   const std::atomic<bool> running_{false};
 };
 
-/// Short enough for what watches every access of a card.
+/// Checks a sequence that is short enough for tools that watch every access of a GPU.
 TEST_F(CudaSequences, LikeAServersLeaveOneAnotherAlone) {
   const SlicedNetwork sliced;
   const std::vector<std::uint32_t> sizes{16, 1, 1, 1, 2, 1, 1, 4, 2, 1};

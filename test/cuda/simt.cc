@@ -25,7 +25,7 @@ void enter();
 struct Fiber {
   State state = State::kReady;
   dim3 index;
-  /// What it shows to its warp: in turns, so that a lane may show the next while others still read this one.
+  /// Data that a lane shows to its warp, in turns, so that it may show the next while others still read this one.
   std::array<std::array<std::byte, kMostShown>, 2> shown;
   unsigned turn = 0;
   Stack stack{enter};
@@ -43,7 +43,7 @@ struct Running {
 };
 Running running;
 
-/// A fiber runs one thread after the other.
+/// Runs the threads of a fiber, one after the other.
 void enter() {
   for (;;) {
     (*running.body)();
@@ -71,7 +71,7 @@ void pause(State state) {
   running.scheduler.switch_from(fiber.stack);
 }
 
-/// Lets threads [first, last) go on if all that are left of them wait in `state`.
+/// Releases threads [first, last) if all that are left of them wait in `state`.
 bool release(unsigned first, unsigned last, State state) {
   const auto begin = running.fibers.begin() + first;
   const auto end = running.fibers.begin() + last;
@@ -86,7 +86,7 @@ bool release(unsigned first, unsigned last, State state) {
   return any;
 }
 
-/// Runs a warp until none of its lanes can go on. Whether any of them ran.
+/// Runs a warp until none of its lanes can continue. Returns whether any of them ran.
 bool run_warp(unsigned warp) {
   const unsigned first = warp * kLanes;
   const unsigned last = std::min(running.threads, first + kLanes);
@@ -113,7 +113,7 @@ void run_block() {
     bool ran = false;
     for (const unsigned warp : warps) ran = run_warp(warp) || ran;
     if (!release(0, running.threads, State::kAtBlock) && !ran) {
-      // The waiting threads would go on in the next launch.
+      // The waiting fibers are dropped, because they would continue in the next launch.
       running.fibers.clear();
       throw std::runtime_error("some threads of a block wait at a barrier that the others do not reach");
     }

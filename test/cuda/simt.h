@@ -1,5 +1,5 @@
-// CUDA's execution model on the CPU, for tests of kernels: every thread of a block is a fiber, barriers and warp
-// shuffles switch between them. Warps run greedily, each until all its lanes wait: the most skewed order that is legal,
+// CUDA's execution model on the CPU, for tests of kernels: every thread of a block is a fiber; barriers and warp
+// shuffles switch between them. Warps run greedily, each until all its lanes wait: this is the most skewed legal order,
 // so that a missing barrier shows as a wrong number. A seed shuffles warps and lanes. Blocks run one after the other,
 // in an order that the seed shuffles too.
 #pragma once
@@ -18,7 +18,7 @@
 #define __device__
 #define __host__
 #define __launch_bounds__(...)
-// Blocks run one at a time, so one instance serves them all.
+// One instance serves all blocks, because they run one at a time.
 #define __shared__ static
 
 struct dim3 {
@@ -36,7 +36,7 @@ struct alignas(16) float4 {
 };
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
-/// A stream runs what it is given when somebody waits for it, or keeps it while it is being captured (runtime.h).
+/// A stream, which runs its work when a caller waits for it, or keeps it while it is being captured (runtime.h).
 struct CUstream_st;
 using cudaStream_t = CUstream_st*;
 
@@ -47,29 +47,29 @@ inline dim3 gridDim;
 
 namespace dpm::simt {
 
-/// Order in which blocks, warps and lanes run; 0 is their own.
+/// Sets the order in which blocks, warps and lanes run; 0 is the order of their numbers.
 void set_seed(std::uint32_t seed);
-/// Makes every `__syncthreads` do nothing: with it a test shows that it would notice a missing one.
+/// Makes every `__syncthreads` do nothing: a test then shows that it would notice a missing one.
 void ignore_barriers(bool ignore);
 
-/// Runs `body` for every thread of every block once somebody waits for `stream` or the graph that it is being captured
-/// into. Who waits gets a std::runtime_error when some threads wait at a barrier that others do not reach.
+/// Runs `body` for every thread of every block once a caller waits for `stream` or for the graph that it is being
+/// captured into. The wait throws std::runtime_error when some threads wait at a barrier that others do not reach.
 void launch(cudaStream_t stream, dim3 grid, dim3 block, std::function<void()> body);
 
 constexpr unsigned kLanes = 32;
 
 void wait_for_block();
 void wait_for_warp();
-/// Bytes that a lane can show to its warp at once.
+/// Maximum of bytes that a lane can show to its warp at once.
 constexpr std::size_t kMostShown = 64;
-/// Shows `bytes` bytes to the warp, until the lane has shown something twice more, once all lanes have come here.
+/// Shows `bytes` bytes to the warp, once all lanes have called it; they are valid until the lane's second next call.
 void publish(const void* data, std::size_t bytes);
-/// What the lane `source` of the own warp shows, or what the own one does where there is no such lane.
+/// Returns the data shown by lane `source` of the own warp, or by the own lane where there is no such lane.
 const void* published(unsigned source);
-/// Of the running thread, in its warp.
+/// Returns the running thread's lane in its warp.
 unsigned lane();
 
-/// The warp's values of an exchange, until the lane's next but one.
+/// The warp's values of an exchange, valid until the lane's second next exchange.
 template <typename T>
 class Shown {
  public:
@@ -77,7 +77,7 @@ class Shown {
     static_assert(sizeof(T) <= kMostShown && std::is_trivially_copyable_v<T>);
     publish(&own, sizeof own);
   }
-  /// Of the lane `source`, or the own one where there is no such lane.
+  /// Returns the value of lane `source`, or the own one where there is no such lane.
   T operator[](unsigned source) const {
     T value;
     std::memcpy(&value, published(source), sizeof value);
@@ -94,7 +94,7 @@ T shuffle(T value, unsigned source) {
 
 inline void __syncthreads() { dpm::simt::wait_for_block(); }
 inline void __syncwarp(unsigned /*mask*/ = ~0u) { dpm::simt::wait_for_warp(); }
-// A block sees all that those before it wrote.
+// Nothing to do: a block sees all writes of the blocks before it.
 inline void __threadfence() {}
 
 template <typename T>
@@ -102,7 +102,7 @@ T __shfl_xor_sync(unsigned /*mask*/, T value, unsigned lanes) {
   return dpm::simt::shuffle(value, dpm::simt::lane() ^ lanes);
 }
 
-// Fibers switch at barriers only, so plain arithmetic is atomic.
+// Plain arithmetic is atomic, because fibers switch at barriers only.
 template <typename T>
 T atomicAdd(T* target, T value) {
   const T before = *target;

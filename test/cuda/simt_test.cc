@@ -1,4 +1,4 @@
-// The emulation itself, and numbers as kernels store them.
+// Test of the emulation itself, and of numbers as kernels store them.
 #include "simt.h"
 
 #include <gtest/gtest.h>

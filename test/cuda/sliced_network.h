@@ -1,4 +1,4 @@
-// A network that is computed in slices, the shares of which counters add up, as soon as a batch is small enough.
+// A network that is computed in slices, whose shares are counted and added up, as soon as a batch is small enough.
 #pragma once
 
 #include <memory>
@@ -10,13 +10,13 @@
 
 namespace dpm::test {
 
-/// Of what size a batch is that needs the most scratch memory. Where it is a smaller one the network takes no labels:
-/// what follows from times alone is kept from run to run.
+/// The size of the batch that needs the most scratch memory. Where it is a smaller one the network takes no labels:
+/// results of times alone are kept from run to run.
 enum class MostScratch { kOfLargest, kOfSmaller };
 
 class SlicedNetwork {
  public:
-  /// More than the kernel for small maps takes: 12 samples of 81 pixels.
+  /// Batch above the limit of the kernel for small maps: 12 samples of 81 pixels.
   static constexpr int kMostBatch = 16;
 
   explicit SlicedNetwork(MostScratch most = MostScratch::kOfLargest)
@@ -27,7 +27,7 @@ class SlicedNetwork {
         maker_.silu(classes_ == 0 ? sinusoid : maker_.sum(sinusoid, maker_.row(maker_.label(), classes_, 8)));
     int map = -1;
     if (most == MostScratch::kOfLargest) {
-      // What libraries write beside other channels is packed first: in scratch memory.
+      // Libraries write a result beside other channels packed first, into scratch memory.
       const int left = maker_.convolution(image, kChannels / 2, same_size(1));
       map = maker_.add(DPM_OP_CONCAT, {left, maker_.convolution(image, kChannels / 2, same_size(1))});
     } else {
@@ -38,7 +38,7 @@ class SlicedNetwork {
     maker_.output(maker_.convolution(map, 2, same_size(3)));
   }
 
-  /// On a device of its own, in 16 bits; `reserved` samples are prepared.
+  /// Loads the network on a device of its own, in 16 bits; `reserved` samples are prepared.
   [[nodiscard]] std::unique_ptr<Network> load(int reserved = kMostBatch) const {
     DeviceOptions options;
     options.dtype = DType::kBFloat16;

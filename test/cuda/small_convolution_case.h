@@ -1,4 +1,4 @@
-// Cases of the convolution of small maps, and what a plain loop in double makes of them.
+// Cases of the convolution of small maps, and their results by a plain loop in double.
 #pragma once
 
 #include <algorithm>
@@ -26,7 +26,7 @@ struct SmallConvolutionOperands {
   }
 };
 
-/// A map of `height` x `width`, padded as its stride wants it: around it, or below and to the right.
+/// Returns the shape for a map of `height` x `width`, padded for its stride: on all sides, or below and to the right.
 inline cuda::SmallConvolutionShape small_convolution_shape(int batch, int height, int width, int in, int out,
                                                            int kernel, int stride, int groups) {
   const int padding = stride == 1 ? kernel - 1 : kernel / 2;
@@ -53,7 +53,7 @@ struct SmallConvolutionCase {
         workspace(static_cast<std::size_t>(cuda::small_convolution_workspace(shape)),
                   std::numeric_limits<float>::quiet_NaN()),
         counters(static_cast<std::size_t>(cuda::small_convolution_counters(shape)), 0U) {
-    // Far from zero: their variance is a small difference of large sums.
+    // The values are far from zero: their variance is a small difference of large sums.
     for (T& value : x.values()) value = cuda::from_float<T>(3.0F + 2.0F * cuda::to_float(value));
     const auto in = static_cast<std::size_t>(shape.in_channels);
     const auto out = static_cast<std::size_t>(shape.out_channels);
@@ -98,7 +98,7 @@ struct SmallConvolutionCase {
     a.counters = counters.data();
   }
 
-  /// The whole wider map of y as the kernel leaves it.
+  /// Runs the kernel; returns the whole wider map of y.
   DeviceVector<T> run() {
     y.values() = before;
     cuda::small_convolution(arguments, nullptr);
@@ -113,7 +113,7 @@ struct SmallConvolutionCase {
   cuda::SmallConvolutionArguments<T> arguments{};
 };
 
-/// Numbers of the norm's result, [sample][pixel][channel], as T.
+/// Computes the norm's result, [sample][pixel][channel], as T.
 template <typename T>
 std::vector<double> normed_map_of(const cuda::SmallConvolutionArguments<T>& a) {
   const int pixels = a.shape.in_height * a.shape.in_width;
@@ -155,10 +155,10 @@ std::vector<double> normed_map_of(const cuda::SmallConvolutionArguments<T>& a) {
   return map;
 }
 
-/// What a plain loop makes of a case, and how far the kernel may be from it.
+/// The result of a plain loop for a case, and the allowed errors of the kernel.
 struct SmallConvolutionReference {
-  std::vector<double> result;  ///< of the whole wider map
-  std::vector<double> bound;   ///< 0 outside of y's channels
+  std::vector<double> result;  ///< numbers of the whole wider map
+  std::vector<double> bound;   ///< bound per number, 0 outside of y's channels
 };
 
 template <typename T>
@@ -178,8 +178,8 @@ ProductSum product_at(const cuda::SmallConvolutionArguments<T>& a, const std::ve
   return sum;
 }
 
-/// Adds up the header's bound; SiLU's slope is at most 1.1. Of the norm's results, four of those that matter most may
-/// be rounded the other way.
+/// Adds up the header's bound; SiLU's slope is at most 1.1. Of the norm's results, four of those with the largest
+/// effect may be rounded the other way.
 template <typename T>
 SmallConvolutionReference reference_of(SmallConvolutionCase<T>& test) {
   constexpr double kUnit = std::is_same_v<T, cuda::Half> ? 0x1p-11 : 0x1p-8;
@@ -208,7 +208,7 @@ SmallConvolutionReference reference_of(SmallConvolutionCase<T>& test) {
   return reference;
 }
 
-/// How many times as large as its bound the largest error is.
+/// Returns the largest ratio of an error to its bound.
 template <typename T>
 double worst_error(const DeviceVector<T>& actual, const SmallConvolutionReference& expected) {
   double worst = 0;

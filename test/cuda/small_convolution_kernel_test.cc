@@ -1,4 +1,4 @@
-// The convolution of small maps with its norm, on the emulation, against a plain loop in double.
+// Test of the convolution of small maps with its norm, on the emulation, against a plain loop in double.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -17,8 +17,8 @@ using Operands = SmallConvolutionOperands;
 constexpr std::uint32_t kShapes = 48;
 
 SmallConvolutionShape shape_of(std::uint32_t seed, RandomValues& random) {
-  // Groups of 2 to 128 channels, one slice and several, whose last has fewer groups; rows that no tile ends with, all
-  // tiles, more pixels than threads hold.
+  // Shapes with groups of 2 to 128 channels, one slice and several, whose last has fewer groups; rows that no tile ends
+  // with, all tiles, more pixels than threads hold.
   const SmallConvolutionShape corners[] = {
       small_convolution_shape(1, 1, 1, 8, 4, 1, 1, 4),       small_convolution_shape(2, 5, 3, 48, 24, 3, 1, 24),
       small_convolution_shape(3, 4, 4, 32, 24, 3, 1, 8),     small_convolution_shape(1, 5, 3, 72, 20, 3, 1, 9),
@@ -73,7 +73,7 @@ TYPED_TEST(CudaSmallConvolution, AgreesWithAPlainLoopInEveryOrder) {
     const SmallConvolutionReference expected = reference_of(test);
     const DeviceVector<TypeParam> first = test.run();
     ASSERT_LE(worst_error(first, expected), 1) << "shape " << seed;
-    // Every run finds the counters as the last one has left them.
+    // Every run starts with the counters that the last one has left.
     for (const std::uint32_t order : kThreadOrders) {
       const ThreadOrder threads(order);
       ASSERT_TRUE(same_bits(test.run(), first)) << "shape " << seed << ", order " << order;
@@ -104,7 +104,7 @@ TYPED_TEST(CudaSmallConvolution, SlicesAreAddedInOneOrderWhoeverComesLast) {
   operands.scale = 65536.0F;
   SmallConvolutionCase<TypeParam> test(small_convolution_shape(1, 4, 4, 2 * kHalf, 256, 3, 1, 0), operands, random);
   ASSERT_GE(cuda::plan_small_convolution(test.arguments.shape).slices, 4);
-  // Slices that cancel: what is left of their sum is its rounding.
+  // The slices cancel: only the rounding of their sum remains.
   for (int pixel = 0; pixel < 16; ++pixel) {
     for (int c = 0; c < kHalf; ++c) {
       test.x.values()[test.x.index(0, pixel, c + kHalf)] = test.x.values()[test.x.index(0, pixel, c)];
@@ -152,7 +152,7 @@ TYPED_TEST(CudaSmallConvolution, NothingElseIsRead) {
       }
     }
     test.x.values() = others;
-    // Nor anything of the last launch.
+    // The launch must not read anything of the last one.
     for (float& value : test.workspace) value = std::nanf("");
     ASSERT_TRUE(same_bits(test.run(), expected)) << "shape " << seed;
   }
@@ -174,7 +174,7 @@ TYPED_TEST(CudaSmallConvolution, ANaNReachesOnlyWhatReadsIt) {
 TYPED_TEST(CudaSmallConvolution, AFarMeanCostsNoDigits) {
   RandomValues random(4);
   SmallConvolutionCase<TypeParam> test(small_convolution_shape(1, 8, 8, 32, 16, 3, 1, 4), Operands::none(), random);
-  // The bias takes x far away, and its squares' sum has no digit of the variance.
+  // The bias moves x far from zero, and its sum of squares has no correct digit of the variance.
   for (float& value : test.norm_bias) value = 10000.0F;
   test.arguments.norm.bias = test.norm_bias.data();
   EXPECT_LE(worst_error(test.run(), reference_of(test)), 8);

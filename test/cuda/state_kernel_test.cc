@@ -1,4 +1,4 @@
-// Copies, sums and the trajectory's table on the emulation against plain loops.
+// Test of copies, sums and the trajectory's table on the emulation against plain loops.
 #include <gtest/gtest.h>
 
 #include <cmath>

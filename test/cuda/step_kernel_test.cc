@@ -1,5 +1,5 @@
-// The first and the last kernel of a step: the latter does at once, to the bit, what conversions and update do one
-// after the other.
+// Test of the first and the last kernel of a step: the latter gives the same bits as conversions and update one after
+// the other.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -62,14 +62,14 @@ constexpr std::uint32_t kBatch = 3;
 constexpr std::uint32_t kSteps = 2;
 constexpr std::size_t kTensors = 5 + DPM_MAX_HISTORY;
 
-/// Where the head lies.
+/// The place of the head.
 enum class Head { kNone, kOwnMap, kBehindOutput };
 
 /// A step of a table of two.
 template <typename T>
 struct StepCase {
   explicit StepCase(std::uint32_t seed) : random(seed) {
-    // Whole quads in some shapes only.
+    // Only some shapes have whole quads.
     const int sizes[] = {16, 64, 5, 21, 340};
     pixels = sizes[seed % 5];
     channels = random.between(1, 4);
@@ -79,7 +79,7 @@ struct StepCase {
     now = seed % 2;
     draws_noise = seed % 5 != 0;
     elements = static_cast<std::uint64_t>(pixels) * static_cast<std::uint64_t>(channels);
-    // `out` has the head's rows behind its own.
+    // The rows of `out` contain the head's behind their own.
     for (std::size_t i = 0; i < kTensors; ++i) tensors.push_back(random.normals(kBatch * 2 * elements));
     const int outputs = head == Head::kBehindOutput ? 2 * channels : channels;
     out = std::make_unique<WideMap<T>>(random_map<T>(random, kBatch, pixels, outputs));
@@ -91,7 +91,7 @@ struct StepCase {
       const std::uint32_t n = i % kBatch;
       dpm_record record = random_record(random);
       record.input_scale = 0.5F + 0.25F * static_cast<float>(i);
-      // What reads a head has one.
+      // Variances that read a head are used only where there is one.
       if (head == Head::kNone) record.variance = std::min<std::uint32_t>(record.variance, DPM_VARIANCE_SCALAR);
       table.push_back({record, n, n, n, 77 + n, 5, 9 * n, seed, n, 0});
     }
@@ -107,7 +107,7 @@ struct StepCase {
   int channels = 0;
   Head head = Head::kNone;
   bool has_maps = true;
-  bool has_floats = false;  ///< the maps are float32
+  bool has_floats = false;  ///< whether the maps are float32
   bool draws_noise = true;
   std::uint32_t now = 0;
   std::uint64_t elements = 0;

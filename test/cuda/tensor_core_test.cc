@@ -1,5 +1,5 @@
-// The emulated product of tiles against a plain loop. Where an element lies is written here a second time, from the
-// figures of PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type".
+// Test of the emulated product of tiles against a plain loop. The places of elements are written here a second time,
+// from the figures of PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type".
 #include "cuda/kernels/tensor_core.h"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ struct Element {
   int column;
 };
 
-/// Of element a_i of the multiplicand A.
+/// Returns the place of element a_i of the multiplicand A.
 Element left_element(int lane, int i) {
   const int group = lane >> 2;
   const int in_group = lane % 4;
@@ -30,10 +30,10 @@ Element left_element(int lane, int i) {
   return {upper ? group : group + 8, in_group * 2 + (i & 1) + (i >= 4 ? 8 : 0)};
 }
 
-/// Of element b_i of the multiplicand B.
+/// Returns the place of element b_i of the multiplicand B.
 Element right_element(int lane, int i) { return {lane % 4 * 2 + (i & 1) + (i >= 2 ? 8 : 0), lane >> 2}; }
 
-/// Of element c_i of the accumulator.
+/// Returns the place of element c_i of the accumulator.
 Element sum_element(int lane, int i) { return {(lane >> 2) + (i < 2 ? 0 : 8), lane % 4 * 2 + (i & 1)}; }
 
 template <typename T>
@@ -58,7 +58,7 @@ struct Product {
     return result;
   }
 
-  /// By every warp of a block.
+  /// Runs the product in every warp of a block.
   std::array<std::vector<float>, 2> run() {
     std::array<std::vector<float>, 2> results = {sums, sums};
     simt::launch(nullptr, dim3(1), dim3(64), [&] { multiply(results[threadIdx.x / 32]); });

@@ -1,4 +1,4 @@
-// dpm_time_products on the emulated card, with loops in place of a library's plans.
+// Test of dpm_time_products on the emulated GPU, with loops in place of a library's plans.
 #include "time_products.h"
 
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// The loops, and what was learnt of them.
+/// The loops, and the results that were stored of them.
 class Learning : public Products {
  public:
   explicit Learning(const Stream& stream) : loops_(make_products(stream, stream, {}, &description_)) {}
@@ -62,7 +62,7 @@ class Learning : public Products {
   std::unique_ptr<Products> loops_;
 };
 
-/// Does what its function says, in no time.
+/// A plan that calls its function and takes no time.
 class Planted : public ConvolutionPlan {
  public:
   Planted(ConvolutionResult result, std::function<void(const ConvolutionBuffers&, cudaStream_t)> run)
@@ -110,7 +110,7 @@ class TimeProducts : public ::testing::Test {
     return time_products({stream_, products, is_late_, [&](const std::string& row) { rows_.push_back(row); }, 2},
                          problems);
   }
-  /// Rows of this kind.
+  /// Returns the rows of this kind.
   [[nodiscard]] std::vector<std::string> of(const std::string& kind) const {
     std::vector<std::string> some;
     std::copy_if(rows_.begin(), rows_.end(), std::back_inserter(some),
@@ -210,7 +210,7 @@ TEST_F(TimeProducts, WhatWritesBetweenThePixelsIsWrong) {
                    std::make_shared<const Planted>(ConvolutionResult{15, false}, [&](ConvolutionBuffers b, auto where) {
                      b.workspace = workspace.data();
                      right->run(b, where);
-                     // Behind the channels of the first pixel.
+                     // The write is behind the channels of the first pixel.
                      (void)cudaMemsetAsync(static_cast<std::uint16_t*>(b.out) + 24, 0, 2, where);
                    })};
   EXPECT_EQ(time(&products, {problem}).wrong, 1U);

@@ -1,4 +1,4 @@
-// What dpm_time_products is told, and the table of shapes that it reads.
+// Test of the arguments of dpm_time_products, and of the table of shapes that it reads.
 #include "timing_options.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ namespace {
 
 const std::string kRow = "convolution\t16\t8\t8\t16\t32\t8\t8\t32\t1\t3\t1\t1\t1\t1\t0\t1\t0";
 
-/// A file of its own that is gone with it.
+/// A file that exists for the lifetime of the object.
 class Table {
  public:
   explicit Table(const std::string& text) { std::ofstream(path_, std::ios::binary) << text; }
@@ -32,7 +32,7 @@ class Table {
   std::string path_ = ::testing::TempDir() + "shapes-" + std::to_string(getpid()) + ".tsv";
 };
 
-/// What is wrong with a table, and how.
+/// Returns the error code and message for a wrong table.
 std::pair<ErrorCode, std::string> refusal(const std::string& path) {
   try {
     read_network_shapes(path, 1);
@@ -151,7 +151,7 @@ TEST(ListedProblems, AreDistinctAndTheMostValuableFirst) {
                     std::to_string(batch_of(problem)));
   }
   const auto of_type = [](const std::string& type) {
-    // The large map alone is usual, 128 of them are not.
+    // The large map is usual with batch 1, but not with 128.
     std::vector<std::string> wanted;
     for (const char* each : {"attention 16x16, 1", "attention 16x16, 128", "3x3 128, 1", "3x3 16, 1", "3x3 16, 128",
                              "3x3 16 silu, 1", "3x3 16 silu, 128", "3x3 128, 128"}) {
@@ -167,7 +167,7 @@ TEST(ListedProblems, AreDistinctAndTheMostValuableFirst) {
 TEST(ListedProblems, AreLimited) {
   const Table table(kRow + "\n" + with(17, "1"));
   EXPECT_EQ(list_problems(parse({table.path(), "--rows", "1"})).size(), 2U);
-  // One of batch 1 has 8 x 8 x 32 x 9 x 16 multiplications.
+  // The problem of batch 1 has 8 x 8 x 32 x 9 x 16 multiplications.
   EXPECT_EQ(list_problems(parse({table.path(), "--operations", "294912"})).size(), 2U);
   EXPECT_EQ(list_problems(parse({table.path(), "--operations", "294911"})).size(), 0U);
 }

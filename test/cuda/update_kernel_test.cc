@@ -1,4 +1,4 @@
-// The update kernels against the reference device's literal reading of record.h.
+// Test of the update kernels against the reference device's literal reading of record.h.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint32_t kSamples = 3;
 constexpr std::uint32_t kShapes = kernel_shapes(200);
 
-/// x, y, out, head, noise, then the history; samples one after the other in each.
+/// Number of tensors: x, y, out, head, noise, then the history; in each the samples follow one another.
 constexpr std::size_t kTensors = 5 + DPM_MAX_HISTORY;
 using Tensors = std::vector<std::vector<float>>;
 
@@ -125,7 +125,7 @@ TEST(CudaUpdate, QuantilesAmongEqualValuesAgreeWithTheReference) {
       record.history_x0 = 1;
       record.x_history[0] = 1;
       record.clip = DPM_CLIP_DYNAMIC;
-      // On an element and between two: of few, so that equal ones begin and end there.
+      // The quantile is on an element or between two, of few elements, so that runs of equal ones begin and end there.
       record.clip_low = static_cast<float>(test.random.between(1, 40)) / 40;
       record.clip_high = 0.01F;
       record.clip_ceiling = 10;

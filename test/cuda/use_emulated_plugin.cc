@@ -1,4 +1,4 @@
-// Lets the tests' `cuda` be the emulated device, unless somebody has chosen another.
+// Makes `cuda` in tests the emulated device, unless the environment has chosen another.
 #include <cstdlib>
 #include <string>
 

@@ -1,4 +1,4 @@
-// Values from the bytes that a fuzzer makes up.
+// Values from the bytes of a fuzzer.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 namespace dpm::test {
 
-/// Takes values off the front of the input; zeros once it is used up.
+/// Takes values from the front of the input; zeros once it is used up.
 class Input {
  public:
   Input(const std::uint8_t* data, std::size_t size) : data_(data), size_(size) {}

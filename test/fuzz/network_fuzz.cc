@@ -1,5 +1,5 @@
-// Graphs of operations that may be spoilt: what is accepted must load and run within its memory, what is refused must
-// be refused by an Error.
+// Fuzz test of graphs of operations that may be invalid: accepted graphs must load and run within their memory, others
+// must be refused by an Error.
 #include "core/error.h"
 #include "input.h"
 #include "random_graph.h"

@@ -1,5 +1,5 @@
-// Arbitrary records, programs and sample identities against the program runner: what it accepts must run within its
-// memory, what it refuses must be refused by an Error.
+// Fuzz test of arbitrary records, programs and sample identities in the program runner: accepted requests must run
+// within their memory, others must be refused by an Error.
 #include "core/error.h"
 #include "input.h"
 #include "sampling/run.h"

@@ -10,7 +10,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// q, k and v side by side in one map.
+/// Describes q, k and v side by side in one map.
 AttentionProblem packed(int heads, int width, int tokens, DType dtype) {
   AttentionProblem p;
   p.batch = 4;

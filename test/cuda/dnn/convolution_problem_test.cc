@@ -25,7 +25,7 @@ ConvolutionProblem sample() {
   return p;
 }
 
-/// The sample with one field changed, for each field.
+/// Returns the sample with one field changed, for each field.
 std::vector<ConvolutionProblem> variants() {
   std::vector<ConvolutionProblem> all;
   const auto add = [&](auto change) {
@@ -102,7 +102,7 @@ TEST(CheckProblem, AcceptsTheSizeOfAnEnlargedInput) {
   EXPECT_NO_THROW(check_problem(p));
 }
 
-/// From 8 x 6 pixels with zeros between them, or without.
+/// Returns the adjoint of a problem that reads 8 x 6 pixels with zeros between them, or without.
 std::optional<AdjointConvolution> adjoint(bool zeros, int kernel, int before, int after, int stride = 1) {
   ConvolutionProblem p = sample();
   p.in_height = 8;
@@ -130,7 +130,7 @@ TEST(AdjointOf, IsTheConvolutionWhoseDataGradientItIs) {
   is(adjoint(false, 3, 2, 0), 1, 0, 2);
   is(adjoint(false, 1, 0, 0), 1, 0, 0);
   is(adjoint(true, 3, 2, 0), 2, 0, 1);
-  // The last row of zeros is beyond what the convolution reaches.
+  // The convolution does not reach the last row of zeros.
   is(adjoint(true, 3, 1, 1), 2, 1, 0);
   is(adjoint(true, 1, 0, 0), 2, 0, 0);
 }

@@ -22,7 +22,7 @@ ConvolutionProblem shaped(int in_channels, int out_channels, int size, int kerne
   p.out_pixel_stride = p.residual_pixel_stride = out_channels;
   p.kernel = kernel;
   p.stride = stride;
-  // Below stride 2 the kernel is centred; at 2 the padding is below and to the right only.
+  // The padding centres the kernel below stride 2; at stride 2 it is below and to the right only.
   p.pad_before = stride == 1 ? kernel / 2 : 0;
   p.pad_after = kernel / 2;
   p.out_height = p.out_width = (size + p.pad_before + p.pad_after - kernel) / stride + 1;
@@ -88,7 +88,7 @@ std::vector<ConvolutionCandidate> candidates(const RealCudnnForCard& test, const
   return find_candidates(test.library(), problem, options);
 }
 
-/// By the rule.
+/// Makes the convolution by the rule.
 Convolution by_rule(const RealCudnnForCard& test, const ConvolutionProblem& problem) {
   return {test.library(), problem, candidates(test, problem)};
 }
@@ -148,7 +148,7 @@ TEST_F(RealConvolution, WritesImagesInsideWiderOnesPacked) {
   EXPECT_TRUE(convolution.choice().starts_with("0p/")) << convolution.choice();
 }
 
-/// The data gradient of a convolution of stride 2.
+/// Returns the data gradient of a convolution of stride 2.
 ConvolutionProblem strided_gradient() {
   ConvolutionProblem p = shaped(128, 64, 16, 3, 1, DType::kBFloat16);
   p.zero_upsample = true;
@@ -173,7 +173,7 @@ TEST_F(RealConvolution, OfZerosBetweenElementsIsADataGradient) {
   EXPECT_EQ(last_kernel(), "");
   EXPECT_TRUE(is_hopper(found.front().plan.choice)) << to_text(found.front());
   EXPECT_TRUE(by_rule(*this, problem).result().data_gradient);
-  // What is joined to convolutions is not to data gradients.
+  // Parts are joined to convolutions, but not to data gradients.
   const auto joined = candidates(*this, problem, {.target = {}, .joined = 15U});
   EXPECT_TRUE(joined.front().data_gradient);
   EXPECT_EQ(joined.front().parts, 0U);
@@ -195,7 +195,7 @@ TEST_F(RealConvolution, RemembersDataGradientsApart) {
   EXPECT_TRUE(again.front().data_gradient);
   const ConvolutionProblem forward = shaped(128, 128, 32, 3, 1, DType::kBFloat16);
   const std::string bare = by_rule(*this, forward).choice();
-  // That of the other kind is none of theirs.
+  // The remembered choice of the other kind is ignored.
   EXPECT_EQ(to_text(candidates(*this, gradient, {.target = {}, .remembered = bare}).front()), usual);
   EXPECT_EQ(to_text(candidates(*this, forward, {.target = {}, .remembered = usual}).front()), bare);
 }
@@ -275,7 +275,7 @@ TEST_F(RealConvolution, KeepsTheFastestPlanAndFindsItAgain) {
   std::vector<std::string> timed;
   const auto timer = [&](const Convolution& convolution) {
     timed.push_back(convolution.choice());
-    // The first fails, the third is the fastest.
+    // The first plan fails, the third is the fastest.
     if (timed.size() == 1) throw Error(ErrorCode::kDevice, "does not run");
     return timed.size() == 3 ? 1e-6 : 2e-6;
   };
@@ -300,7 +300,7 @@ TEST_F(RealConvolution, IsRefusedWhenNoneOfSeveralPlansRuns) {
     return [code](const Convolution&) -> double { throw Error(code, "does not run"); };
   };
   EXPECT_THROW(Convolution(library(), problem, found(), failing(ErrorCode::kDevice)), Error);
-  // Without memory for a trial nobody knows.
+  // Without memory for a trial the first plan is taken.
   EXPECT_EQ(Convolution(library(), problem, found(), failing(ErrorCode::kOutOfMemory)).choice(),
             to_text(found().front()));
 }

@@ -1,5 +1,5 @@
-// Prints a card, the versions of what it is used by and cuDNN's own description of it, as one object of JSON. With that
-// description cuDNN plans for the card where there is none (device_free_test.cc).
+// A program that prints a GPU, the versions of its software and cuDNN's own description of it, as one object of JSON.
+// With that description cuDNN plans for the GPU on machines without it (device_free_test.cc).
 //
 //   dpm_describe_card [INDEX, default 0]
 #include <cstdio>
@@ -14,13 +14,13 @@
 namespace dpm::cuda {
 namespace {
 
-/// The terminating zero, which counts, is left out.
+/// Returns the description without the terminating zero, which is part of the size.
 std::string description_of(const CudnnLibrary& library, int index) {
   Descriptor device(library, CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, "device description");
   const auto id = static_cast<std::int32_t>(index);
   device.set(CUDNN_ATTR_DEVICEPROP_DEVICE_ID, CUDNN_TYPE_INT32, 1, &id);
   device.finalize();
-  // Longer than any description; not every version says how long it is before it is read.
+  // The buffer is longer than any description, because not every version reports the length before it is read.
   std::string json(std::size_t{64} << 10, '\0');
   device.get(CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION, CUDNN_TYPE_CHAR, static_cast<std::int64_t>(json.size()),
              json.data());

@@ -1,4 +1,4 @@
-// The installed cuDNN and cards that are only described, where there is no card.
+// The installed cuDNN and described GPUs, for machines without a GPU.
 #pragma once
 
 #include <dlfcn.h>
@@ -11,13 +11,13 @@
 
 namespace dpm::cuda {
 
-/// True where NVIDIA's driver is installed.
+/// Whether NVIDIA's driver is installed.
 inline bool has_driver() {
   static const bool present = dlopen("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL) != nullptr;
   return present;
 }
 
-/// cuDNN, or null where it is not installed. Puts a stand-in in place of a missing driver first.
+/// Returns cuDNN, or null where it is not installed. First puts a stand-in in place of a missing driver.
 inline const CudnnLibrary* real_cudnn(std::string* reason) {
   static const bool opens = has_driver() || dlopen(DPM_DRIVER_STUB, RTLD_NOW | RTLD_GLOBAL) != nullptr;
   if (opens) return find_cudnn(reason);
@@ -25,7 +25,8 @@ inline const CudnnLibrary* real_cudnn(std::string* reason) {
   return nullptr;
 }
 
-/// The name of the kernel that cuDNN compiled last on this thread, empty when it compiled none since `forget_kernel`.
+/// Returns the name of the kernel that cuDNN compiled last on this thread, empty when it has compiled none since
+/// `forget_kernel`.
 inline std::string last_kernel() {
   const auto name = reinterpret_cast<const char* (*)()>(dlsym(RTLD_DEFAULT, "dpm_stub_last_kernel"));
   return name == nullptr ? "" : name();
@@ -35,8 +36,9 @@ inline void forget_kernel() {
   if (forget != nullptr) forget();
 }
 
-/// A card as cuDNN describes it, with the names that cuDNN 9.28 asks for; 9.19 takes them, too. That of the H100 was
-/// put together from its data sheet; scripts/gpu-check reads the description of the card that it runs on.
+/// Returns cuDNN's description of a GPU, with the names that cuDNN 9.28 asks for; 9.19 accepts them, too. The
+/// description of the H100 was put together from its data sheet; scripts/gpu-check reads the description of the GPU
+/// that it runs on.
 inline std::string card_json(const std::string& name) {
   std::ifstream file(std::string(DPM_SOURCE_DIR "/test/cuda/dnn/cards/") + name + ".json");
   std::ostringstream text;

@@ -1,4 +1,4 @@
-// What cuDNN does without a card: facts the other tests rest on.
+// Test of cuDNN without a GPU: facts that the other tests rely on.
 #include <gtest/gtest.h>
 
 #include "core/error.h"
@@ -11,7 +11,7 @@ namespace {
 
 using DeviceFree = RealCudnn;
 
-/// True where a handle can be made, so that these tests say nothing.
+/// Whether a handle can be made; these tests then show nothing.
 bool has_card(const CudnnLibrary& library) {
   cudnnHandle_t handle = nullptr;
   if (library.create(&handle) != CUDNN_STATUS_SUCCESS) return false;

@@ -1,6 +1,6 @@
-// Stands in for NVIDIA's driver library where there is none, so that cuDNN's sub-libraries, which are linked to it,
-// load. Kernels that cuDNN compiles count as loaded, which lets plans finish; everything else says that there is no
-// device, so nothing can run. $DPM_STUB_DRIVER is the version that it says to have.
+// A stand-in for NVIDIA's driver library where there is none, so that cuDNN's sub-libraries, which are linked to it,
+// load. Kernels that cuDNN compiles count as loaded, so that plans can be finished; every other call reports that there
+// is no device, so nothing can run. $DPM_STUB_DRIVER is the version that it reports.
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@ enum { kSuccess = 0, kNoDevice = 100, kVersion = 13000, kCluster = 8 };
 
 static int placeholder;
 
-// The name of the kernel that was asked for last by the running thread: it tells for which cards it was compiled.
+// Name of the kernel that the running thread requested last: it shows for which GPUs it was compiled.
 static __thread char last_kernel[256];
 const char* dpm_stub_last_kernel(void);
 const char* dpm_stub_last_kernel(void) { return last_kernel; }

@@ -1,4 +1,4 @@
-// Which handle works on which stream, without a card: a library that only notes its calls.
+// Test of the handles for streams, without a GPU: the library only records its calls.
 #include "cuda/dnn/handles.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// Handles that are there, each with the stream it works on, and calls that have been made.
+/// Existing handles, each with the stream that it works on, and the calls that have been made.
 struct Calls {
   std::map<cudnnHandle_t, cudaStream_t> streams;
   std::uintptr_t created = 0;

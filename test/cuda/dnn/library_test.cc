@@ -44,13 +44,13 @@ constexpr int kDriver = 13000;
 
 const std::vector<std::string> kCompanions{"libcublasLt.so.13", "libnvrtc.so.13"};
 
-/// Opens only `accepted`; records every attempt.
+/// A loader that opens only `accepted` and records every attempt.
 struct FakeLoader {
   std::string accepted;
   std::string missing_symbol;
   std::vector<std::string> opened;
   std::vector<int> flags;
-  /// Further names that open.
+  /// Further names that it opens.
   std::vector<std::string> companions;
   std::string folder;
   std::vector<std::string> opened_apart{};
@@ -275,7 +275,7 @@ TEST(OpenCudnn, AFileThatIsNoLibraryIsARefusalWithTheLoadersWords) {
   CudnnLibrary library;
   std::string reason;
   Loader loader = system_loader();
-  // Keeps an installed cuDNN out of this test.
+  // The loader refuses an installed cuDNN, which this test must not find.
   loader.open = [open = loader.open](const std::string& name, int flags, std::string* error) -> void* {
     if (name.starts_with("/")) return open(name, flags, error);
     *error = "kept out";
@@ -297,7 +297,7 @@ constexpr int kNotInstalled = 77;
   std::_Exit(is_left ? 1 : was_met ? 0 : kNotInstalled);
 }
 
-// In a process of its own, as this one has cuDNN open.
+// The test runs in a process of its own, because this one has cuDNN open.
 TEST(RealCudnnOfANewerCuda, LeavesNothingInTheProcess) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   int outcome = -1;

@@ -1,6 +1,6 @@
-// Prints the plan that cuDNN gets for every convolution of a table of shapes on a card that is only described: what all
-// parts joined by its heuristics come to, and what the rule takes; then those of their data gradients. As rows of
-// Markdown. Needs no card.
+// A program that prints, as rows of Markdown, the plan that cuDNN gets for every convolution of a table of shapes on a
+// GPU that is only described: with all parts joined, by its heuristics, and by the rule; then those of their data
+// gradients. Needs no GPU.
 //
 //   dpm_list_plans SHAPES CARD [BATCH, default 1]     e.g. test/cuda/dnn/network_shapes.tsv
 //   test/cuda/dnn/cards/h100.json
@@ -42,7 +42,7 @@ std::string names_of(unsigned parts) {
   return names;
 }
 
-/// What a problem is, without what differs between networks.
+/// Describes a problem without the fields that differ between networks.
 std::string shape_of(const ConvolutionProblem& p) {
   const auto number = [](std::int64_t value) { return std::to_string(value); };
   std::string text = number(p.in_height) + "x" + number(p.in_width) + ", " + number(p.in_channels) + " to " +
@@ -53,7 +53,7 @@ std::string shape_of(const ConvolutionProblem& p) {
   return text;
 }
 
-/// The kernel's name is known where it was compiled: that of all its templates' arguments is longer than a line.
+/// Returns the kernel's name where it was compiled, without its templates' arguments, which are longer than a line.
 std::string kernel_of(bool compiled) {
   constexpr std::size_t kLongest = 60;
   if (!compiled) return "precompiled";
@@ -121,7 +121,8 @@ void list_convolutions(const CudnnLibrary& library, const Descriptor& device,
               before.seconds, after.hopper, after.seconds);
 }
 
-/// By cuDNN's own operation, whatever the rule takes for those without zeros between their elements.
+/// Lists data gradients by cuDNN's own operation, even where the rule takes another for those without zeros between
+/// their elements.
 void list_data_gradients(const CudnnLibrary& library, const Descriptor& device,
                          const std::vector<ConvolutionProblem>& problems) {
   std::printf("\n| data gradient of | engine and settings | workspace |\n| --- | --- | --- |\n");

@@ -1,4 +1,4 @@
-// Every product of the benchmark networks gets a plan of cuDNN for every card that is described in cards/.
+// Test that every product of the benchmark networks gets a plan of cuDNN for every GPU that is described in cards/.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -25,7 +25,7 @@ class NetworkPlans : public RealCudnn {
     if (has_driver()) GTEST_SKIP() << "skipped: there is a driver";
   }
 
-  /// Calls `use(target)` for every card.
+  /// Calls `use(target)` for every GPU.
   template <typename Use>
   void for_every_card(const Use& use) const {
     int cards = 0;
@@ -39,7 +39,7 @@ class NetworkPlans : public RealCudnn {
   }
 };
 
-/// Whether a heuristic of cuDNN, asked without any preference of ours, has a Hopper kernel that needs no compiling.
+/// Whether a heuristic of cuDNN, asked without preferences of ours, proposes a Hopper kernel that needs no compiling.
 bool has_hopper(const CudnnLibrary& library, const ConvolutionProblem& problem, PlanTarget target) {
   ConvolutionProblem packed = problem;
   packed.out_pixel_stride = packed.out_channels;
@@ -68,7 +68,7 @@ TEST_F(NetworkPlans, AreHopperKernelsWhereverThereAreSome) {
   });
 }
 
-/// What cuDNN copies before it multiplies: an input that lies inside a wider map.
+/// Returns the bytes that cuDNN copies before it multiplies: an input that lies inside a wider map.
 std::int64_t copied_bytes(const ConvolutionProblem& p) {
   if (p.in_pixel_stride == p.in_channels) return 0;
   return std::int64_t{p.batch} * p.in_height * p.in_width * p.in_channels * 2;

@@ -14,7 +14,7 @@ namespace dpm::cuda {
 namespace {
 
 constexpr std::uintmax_t kMostBytes = std::uintmax_t{1} << 20;
-/// The products of these with a batch fit into 64 bits.
+/// Limits whose products with a batch fit into 64 bits.
 constexpr int kMostChannels = 1 << 16;
 constexpr int kMostPixels = 1 << 13;
 constexpr int kMostTokens = 1 << 20;
@@ -66,7 +66,7 @@ class Fields {
     throw Error(ErrorCode::kArgument, place_ + ": " + name + " " + what);
   }
 
-  /// Of what may be anything.
+  /// Returns arbitrary text in a printable form.
   static std::string shown(std::string_view text) {
     constexpr std::size_t kMost = 40;
     std::string printable(text.substr(0, kMost));

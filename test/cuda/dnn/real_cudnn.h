@@ -1,4 +1,4 @@
-// The installed cuDNN for tests that need no card.
+// The installed cuDNN for tests that need no GPU.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -27,7 +27,7 @@ class RealCudnn : public testing::Test {
   const CudnnLibrary* library_ = nullptr;
 };
 
-/// Plans for an H100 that is only described.
+/// Fixture for plans for an H100 that is only described.
 class RealCudnnForCard : public RealCudnn {
  public:
   [[nodiscard]] PlanTarget target() const { return {nullptr, &*device_, 90}; }
@@ -36,7 +36,7 @@ class RealCudnnForCard : public RealCudnn {
   void SetUp() override {
     RealCudnn::SetUp();
     if (IsSkipped()) return;
-    // A driver would refuse kernels for another card than its own.
+    // A driver would refuse kernels for another GPU than its own.
     if (has_driver()) GTEST_SKIP() << "skipped: there is a driver";
     device_.emplace(make_device(library(), card_json("h100")));
   }

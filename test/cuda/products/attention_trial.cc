@@ -7,7 +7,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// There are no weights: all runs have the same operands.
+/// Number of runs, which all have the same operands, because there are no weights.
 constexpr int kRuns = 20;
 
 std::size_t bytes_of(const AttentionProblem& p, int tokens, std::int64_t token_stride) {
@@ -29,7 +29,8 @@ AttentionTrial::AttentionTrial(const Stream& stream, const AttentionProblem& p)
       v_(count_, bytes_of(p, p.key_tokens, p.v_token_stride)),
       out_(count_, bytes_of(p, p.query_tokens, p.out_token_stride)),
       trial_(stream, layout_of(p), out_, {}, kRuns) {
-  // Weights between e^-4 and e^4, as a network's: were they all alike, the output would be the mean of v whatever q is.
+  // Scale of the weights, which are between e^-4 and e^4, as in a network: if they were all alike, the output would be
+  // the mean of v for any q.
   constexpr float kSharp = 4;
   fill_randomly(stream, q_, p.dtype, kSharp);
   fill_randomly(stream, k_, p.dtype, 1);

@@ -1,4 +1,4 @@
-// One attention: the kernels that compute it.
+// Trial of one attention: the kernels that compute it.
 #pragma once
 
 #include "cuda/products/products.h"
@@ -6,12 +6,12 @@
 
 namespace dpm::cuda {
 
-/// As ConvolutionTrial.
+/// A trial of an attention, like ConvolutionTrial.
 class AttentionTrial {
  public:
   AttentionTrial(const Stream& stream, const AttentionProblem& problem);
 
-  /// Our own kernel, the first to be run. Throws where it fails or the head is too wide for it.
+  /// Runs our own kernel, which has to be the first. Throws where it fails or the head is too wide for it.
   TrialRow own();
   TrialRow library(const AttentionPlan& plan);
 

@@ -1,4 +1,4 @@
-// One convolution: the kernels that compute it.
+// Trial of one convolution: the kernels that compute it.
 #pragma once
 
 #include <optional>
@@ -9,17 +9,19 @@
 
 namespace dpm::cuda {
 
-/// All of them get the same random operands. A kernel that fails is a row that says why; CardFailure is thrown.
+/// A trial of a convolution. All kernels get the same random operands. A kernel that fails gives a row with the reason;
+/// CardFailure is thrown.
 class ConvolutionTrial {
  public:
-  /// Throws Error(kOutOfMemory).
+  /// Makes the operands. Throws Error(kOutOfMemory).
   ConvolutionTrial(const Stream& stream, const ConvolutionProblem& problem);
 
-  /// Our own kernel for every shape, which the others are compared with: the first to be run. Throws where it fails.
+  /// Runs our own kernel for every shape, which has to be the first; the others are compared with it. Throws where it
+  /// fails.
   TrialRow own();
-  /// That for small maps, if it takes the problem.
+  /// Runs the kernel for small maps, if it takes the problem.
   std::optional<TrialRow> small();
-  /// A plan, and the pass over what it leaves.
+  /// Runs a plan, and the pass over the rest that it leaves.
   TrialRow candidate(const NamedPlan& named);
 
  private:
@@ -30,7 +32,7 @@ class ConvolutionTrial {
   const Stream& stream_;
   ConvolutionProblem problem_;
   ConvolutionOperands operands_;
-  /// The weights of all runs the other way round, once a plan reads them so.
+  /// Transposed weights of all runs, once a plan reads them.
   DeviceMemory adjoint_;
   KernelTrial trial_;
 };

@@ -8,7 +8,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// Not a number in any type.
+/// Byte of a pattern that is NaN in any type.
 constexpr int kNothing = 0xFF;
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Kernels that compute the same, compared with one of them and timed.
+// Trial of kernels that compute the same result: they are compared with one of them and timed.
 #pragma once
 
 #include <functional>
@@ -13,21 +13,21 @@ namespace dpm::cuda {
 
 class KernelTrial {
  public:
-  /// Queues one run, of which the operands may be others than those of run 0.
+  /// Queues one run, whose operands may differ from those of run 0.
   using Queue = std::function<void(int run)>;
 
-  /// All kernels write `output`, some of them others of `written` before; at most `runs` follow each other. What is
-  /// pointed to outlives the trial.
+  /// Makes a trial. All kernels write `output`, some of them write others of `written` before; at most `runs` follow
+  /// each other. The referenced objects must outlive the trial.
   KernelTrial(const Stream& stream, const OutputLayout& layout, const DeviceMemory& output,
               std::vector<const DeviceMemory*> written, int runs);
 
-  /// Seconds of the kernel that the others are compared with, the first to be run. Throws where it fails.
+  /// Returns the seconds of the first kernel, with which the others are compared. Throws where it fails.
   double first(const Queue& queue);
-  /// Fills in whether it is right and what it takes, or why neither is known. Throws CardFailure.
+  /// Sets whether the kernel is right and its seconds, or the reason why neither is known. Throws CardFailure.
   void next(const Queue& queue, TrialRow* row);
 
  private:
-  /// One run, into outputs where nothing was.
+  /// Runs once, into cleared outputs.
   void run_once(const Queue& queue);
   [[nodiscard]] double seconds(const Queue& queue) const;
 

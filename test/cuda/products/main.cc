@@ -1,5 +1,6 @@
-// Times every way in which a library can compute the products of networks, and our own kernels: one object of JSON
-// a line, as soon as it is known (bench/gpu/products.mjs). What was learnt is in the cache of plans.
+// A program that times every way in which a library can compute the products of networks, and our own kernels. It
+// prints one object of JSON per line, as soon as it is known (bench/gpu/products.mjs), and stores the results in the
+// cache of plans.
 //
 //   dpm_time_products SHAPES.tsv [options]
 #include <algorithm>
@@ -31,7 +32,7 @@ cudaDeviceProp first_card() {
   return properties;
 }
 
-/// As a device of the plug-in makes them.
+/// Makes products as a device of the plug-in does.
 std::unique_ptr<Products> products_for(const Stream& stream, const Stream& side, const cudaDeviceProp& card,
                                        std::string* description) {
   ProductsOptions options;

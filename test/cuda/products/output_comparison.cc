@@ -52,7 +52,7 @@ Extremes compare_pixels(const OutputLayout& layout, const unsigned char* actual,
   return extremes;
 }
 
-/// The same by several threads.
+/// Compares a piece by several threads.
 Extremes compare_piece(const OutputLayout& layout, const PinnedMemory& actual, const PinnedMemory& expected,
                        std::size_t pixels) {
   const std::size_t threads = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, kMostThreads);
@@ -110,7 +110,7 @@ Difference OutputComparison::compare(const void* actual, const void* expected) c
 double tolerance_of(const OutputLayout& layout) {
   constexpr double kExact = 1e-4;
   if (layout.dtype == DType::kBFloat16) return 0x1p-6;
-  // TF32 has as many bits as binary16.
+  // TF32 has as many significand bits as binary16.
   return layout.dtype == DType::kFloat16 || layout.tf32 ? 0x1p-9 : kExact;
 }
 

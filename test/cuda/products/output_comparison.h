@@ -1,4 +1,4 @@
-// How far what a plan has written is from what it should have.
+// The difference of a plan's output from the expected one.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,9 @@
 
 namespace dpm::cuda {
 
-/// Where the numbers of an output lie.
+/// Places of the numbers of an output.
 struct OutputLayout {
-  std::int64_t pixels = 0;  ///< of all samples
+  std::int64_t pixels = 0;  ///< pixels of all samples
   int channels = 0;
   std::int64_t pixel_stride = 0;
   DType dtype = DType::kFloat32;
@@ -22,17 +22,17 @@ struct OutputLayout {
 };
 
 struct Difference {
-  /// The greatest difference of two elements over the largest magnitude expected; NaN where a number is not finite.
+  /// Greatest difference of two elements divided by the largest expected magnitude; NaN where a number is not finite.
   double relative = 0;
-  /// What lies between the output's pixels has changed.
+  /// Whether bytes between the output's pixels have changed.
   bool spills = false;
 };
 
-/// Compares outputs of one layout on the host, piece by piece: the largest have gigabytes.
+/// Compares outputs of one layout on the host, piece by piece, because the largest have gigabytes.
 class OutputComparison {
  public:
   OutputComparison(const Stream& stream, const OutputLayout& layout);
-  /// Both are whole outputs on the card, whose work is waited for.
+  /// Compares two whole outputs on the GPU, whose work is waited for.
   [[nodiscard]] Difference compare(const void* actual, const void* expected) const;
 
  private:
@@ -42,11 +42,11 @@ class OutputComparison {
   PinnedMemory actual_, expected_;
 };
 
-/// What differs by this much is no rounding: four times the unit of a type whose sums are float32, since a plan may
-/// round between the convolution and what follows it.
+/// Returns the largest difference by rounding: four times the unit of a type whose sums are float32, because a plan may
+/// round between the convolution and the parts after it.
 double tolerance_of(const OutputLayout& layout);
 
-/// Whether it computes what it should.
+/// Whether a kernel with this difference computes the right result.
 bool is_right(const Difference& difference, const OutputLayout& layout);
 
 }  // namespace dpm::cuda

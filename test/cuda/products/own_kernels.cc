@@ -20,7 +20,7 @@ Map<T> map(const void* data, std::int64_t pixel_stride, std::int64_t pixels) {
 std::int64_t in_pixels(const ConvolutionProblem& p) { return std::int64_t{p.in_height} * p.in_width; }
 std::int64_t out_pixels(const ConvolutionProblem& p) { return std::int64_t{p.out_height} * p.out_width; }
 
-/// What all kernels for a convolution read and write.
+/// Fills in the common operands of all kernels for a convolution.
 template <typename T, typename Arguments>
 void set_operands(const ConvolutionProblem& p, const ConvolutionBuffers& buffers, Arguments* a) {
   a->x = map<const T>(buffers.x, p.in_pixel_stride, in_pixels(p));

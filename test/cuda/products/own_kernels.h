@@ -7,25 +7,25 @@
 
 namespace dpm::cuda {
 
-/// The convolution for every shape, with all that follows it.
+/// Runs the convolution for every shape, with all parts after it.
 void run_own(const ConvolutionProblem& problem, const ConvolutionBuffers& buffers, cudaStream_t stream);
 
-/// Attention. Throws Error(kUnsupported) for heads that it does not take.
+/// Runs attention. Throws Error(kUnsupported) for heads that it does not take.
 void run_own(const AttentionProblem& problem, const AttentionBuffers& buffers, cudaStream_t stream);
 
-/// Whether the convolution of small maps takes the problem, with buffers that are aligned as memory is.
+/// Whether the convolution of small maps takes the problem, with buffers that are aligned like allocated memory.
 bool takes_small(const ConvolutionProblem& problem, const ConvolutionBuffers& buffers);
-/// What it needs: a workspace, and counters, which are zero before the first run.
+/// Returns the sizes that it needs: a workspace, and counters, which are zero before the first run.
 std::size_t small_workspace_bytes(const ConvolutionProblem& problem);
 std::size_t small_counter_bytes(const ConvolutionProblem& problem);
-/// One run of it.
+/// Runs the convolution of small maps once.
 void run_small(const ConvolutionProblem& problem, const ConvolutionBuffers& buffers, unsigned* counters,
                cudaStream_t stream);
 
-/// The weights that a plan for the problem's data gradient reads, from those of the problem.
+/// Makes the weights that a plan for the problem's data gradient reads, from those of the problem.
 void make_adjoint(const ConvolutionProblem& problem, const void* weights, void* adjoint, cudaStream_t stream);
 
-/// What a plan leaves, as a network's layer does it.
+/// Runs the rest that a plan leaves, as a network's layer does.
 void run_rest(const ConvolutionProblem& problem, const ConvolutionBuffers& buffers, const ConvolutionResult& result,
               cudaStream_t stream);
 

@@ -9,7 +9,7 @@ namespace {
 std::string number(float value) {
   constexpr std::size_t kLongest = 40;
   std::array<char, kLongest> text{};
-  // As many digits as tell any two apart.
+  // Nine digits distinguish any two numbers.
   (void)std::snprintf(text.data(), text.size(), "%.9g", static_cast<double>(value));
   return text.data();
 }

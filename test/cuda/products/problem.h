@@ -1,4 +1,4 @@
-// What is timed: a product of a network, and its name for people.
+// A timed product of a network, and its name for readers.
 #pragma once
 
 #include <string>
@@ -16,8 +16,8 @@ std::string key_of(const Problem& problem);
 /// `bf16`, `f16`, `f32` or `tf32`.
 std::string type_name(const Problem& problem);
 
-/// Without the batch: e.g. `bf16 3x3 128@32x32 -> 128@32x32 in 256, bias, residual of 256` or `bf16 attention 256x256,
-/// 1 head of 256`. Different for different problems.
+/// Describes a problem without the batch: e.g. `bf16 3x3 128@32x32 -> 128@32x32 in 256, bias, residual of 256` or `bf16
+/// attention 256x256, 1 head of 256`. Different problems have different descriptions.
 std::string describe(const Problem& problem);
 
 }  // namespace dpm::cuda

@@ -1,4 +1,4 @@
-// Every candidate of every problem, tried and timed until a deadline.
+// Trials and times of every candidate of every problem, until a deadline.
 #pragma once
 
 #include <cstddef>
@@ -13,24 +13,24 @@ namespace dpm::cuda {
 
 struct ProductTiming {
   const Stream& stream;
-  /// Null where there is no library: our own kernels alone are timed then.
+  /// Products of a library; null where there is none: only our own kernels are then timed.
   Products* products = nullptr;
-  /// Asked before every problem.
+  /// Called before every problem; true ends the measurement.
   std::function<bool()> is_late;
-  /// Gets every row, at once.
+  /// Receives every row as soon as it is known.
   std::function<void(const std::string&)> print;
-  /// Plans for so many problems are made beside each other.
+  /// Number of problems whose plans are made at the same time.
   std::size_t at_once = 1;
 };
 
 struct TimingSummary {
-  std::size_t done = 0;    ///< problems
-  std::size_t wrong = 0;   ///< kernels with another result than our own
-  std::size_t failed = 0;  ///< kernels and problems that could not be tried
+  std::size_t done = 0;    ///< number of problems done
+  std::size_t wrong = 0;   ///< number of kernels with another result than our own
+  std::size_t failed = 0;  ///< number of kernels and problems that could not be tried
 };
 
-/// Tries them in their order. The fastest right candidate of each is what later processes take; those that are wrong
-/// count as if they did not run. What is learnt is saved after every problem. Throws CardFailure.
+/// Tries the problems in their order. The fastest right candidate of each is the choice of later processes; wrong ones
+/// count as if they did not run. Results are saved after every problem. Throws CardFailure.
 TimingSummary time_products(const ProductTiming& timing, std::span<const Problem> problems);
 
 }  // namespace dpm::cuda

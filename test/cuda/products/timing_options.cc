@@ -26,7 +26,7 @@ constexpr std::int64_t kLargestUsualMap = std::int64_t{1} << 28;
 double number(std::string_view name, std::string_view value) {
   double result = 0;
   const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), result);
-  // NaN is not above zero, either.
+  // The condition is written so that NaN is refused, too.
   if (error != std::errc() || end != value.data() + value.size() || !(result > 0)) {
     refuse(name, value, "a number above 0");
   }
@@ -135,7 +135,7 @@ class Listing {
     }
   }
 
-  /// Behind all others of their type.
+  /// Adds huge problems behind all others of their type.
   void add_huge() {
     listed_.insert(listed_.end(), huge_.begin(), huge_.end());
     huge_.clear();

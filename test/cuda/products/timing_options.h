@@ -1,4 +1,4 @@
-// What dpm_time_products is told, and the problems that follow from it.
+// The arguments of dpm_time_products, and the list of problems for them.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,9 @@ namespace dpm::cuda {
 struct TimingOptions {
   std::string shapes;
   std::vector<int> batches = {1, 128};
-  /// `bf16`, `f16`, `f32` or `tf32`, the first before all others.
+  /// Types `bf16`, `f16`, `f32` or `tf32`, in their order.
   std::vector<std::string> types = {"bf16"};
-  /// Of each kind.
+  /// Maximum of rows of each kind.
   std::size_t rows = std::numeric_limits<std::size_t>::max();
   double most_operations = std::numeric_limits<double>::infinity();
   double seconds = std::numeric_limits<double>::infinity();
@@ -25,12 +25,13 @@ struct TimingOptions {
 
 extern const char* const kTimingUsage;
 
-/// Throws Error(kArgument) for what is none of them.
+/// Parses arguments. Throws Error(kArgument) for unknown ones.
 TimingOptions parse_timing_options(std::span<char* const> arguments);
 
-/// The products of the table, each once, the most valuable first: types in their order; of a type the few attentions,
-/// then the convolutions in the table's order, which is that of the networks, each with all batches; convolutions with
-/// a map of more than 2^28 elements, which nobody runs at once, last. Throws what reading the table throws.
+/// Lists the products of the table, each once, the most valuable first: types in their order; for each type the few
+/// attentions, then the convolutions in the table's order, which is that of the networks, each with all batches;
+/// convolutions with a map of more than 2^28 elements, which are rarely used at once, last. Throws the errors of
+/// reading the table.
 std::vector<Problem> list_problems(const TimingOptions& options);
 
 }  // namespace dpm::cuda

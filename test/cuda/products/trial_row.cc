@@ -8,7 +8,7 @@ namespace dpm::cuda {
 namespace {
 
 std::string number(const char* format, double value) {
-  // JSON has no NaN.
+  // NaN is written as null, because JSON has no NaN.
   if (!std::isfinite(value)) return "null";
   constexpr std::size_t kLongest = 40;
   std::string text(kLongest, '\0');
@@ -21,7 +21,7 @@ std::string quoted(std::string_view text) {
   std::string result = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') result += '\\';
-    // Messages of libraries are ASCII, and have ends of lines.
+    // Line ends in messages of libraries are replaced; the messages are otherwise ASCII.
     result += c < ' ' || c > '~' ? ' ' : c;
   }
   return result + '"';
@@ -51,7 +51,7 @@ std::string parts_text(unsigned parts) {
   return text;
 }
 
-/// The engine and its settings stand behind the parts.
+/// Adds a candidate, whose engine and settings come after the parts.
 void add_candidate(Line* line, const std::string& candidate) {
   const std::size_t slash = candidate.find('/');
   const std::size_t colon = candidate.find(':', slash == std::string::npos ? 0 : slash);
