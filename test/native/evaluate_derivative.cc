@@ -23,7 +23,7 @@ std::vector<float> downloaded(const Tensors& tensors, const std::vector<const ch
   return result;
 }
 
-/// Normals of a tensor's own, whatever others there are.
+/// Returns the tensor's own normals, which do not depend on other tensors.
 std::vector<float> normals_for(const std::string& name, std::size_t count) {
   std::uint32_t seed = 7;
   for (const char c : name) seed = seed * 31 + static_cast<unsigned char>(c);

@@ -7,7 +7,7 @@
 
 namespace dpm::test {
 
-/// The outputs of `batch` rows, of the second of two evaluations: what the first has left in tables is used.
+/// Evaluates twice and returns the second outputs of `batch` rows, so that tables filled by the first are used.
 std::vector<float> evaluate_twice(Network& network, int batch);
 
 }  // namespace dpm::test

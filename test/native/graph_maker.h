@@ -1,4 +1,4 @@
-// Writes graphs node by node, with random weights.
+// A maker of graphs, node by node, with random weights.
 #pragma once
 
 #include <cmath>
@@ -11,12 +11,12 @@
 
 namespace dpm::test {
 
-/// A convolution that keeps the map's size.
+/// Returns a convolution that keeps the map's size.
 inline graph::Convolution same_size(int kernel) { return {kernel, 1, kernel / 2, kernel / 2}; }
 
 class GraphMaker {
  public:
-  /// The weights belong to `random`, which has to outlive the graphs.
+  /// Makes an empty graph; `random` owns the weights and has to outlive the graphs.
   explicit GraphMaker(RandomValues& random) : random_(random) {}
 
   [[nodiscard]] const graph::Graph& graph() const { return graph_; }
@@ -46,7 +46,7 @@ class GraphMaker {
   int silu(int input) { return add(DPM_OP_SILU, {input}); }
   int sum(int left, int right) { return add(DPM_OP_ADD, {left, right}); }
 
-  /// Weights of deviation `scale`, or such that the map's size is kept.
+  /// Adds a convolution with weights of deviation `scale`, or of a deviation that keeps the size of the map's numbers.
   int convolution(int input, int outputs, graph::Convolution how, float scale = 0) {
     const int inputs = channels(input);
     const auto taps = static_cast<float>(inputs * how.kernel * how.kernel);
@@ -59,7 +59,7 @@ class GraphMaker {
     node.biases = {constant({channels(input)})};
     return add(std::move(node));
   }
-  /// A random matrix on either axis.
+  /// Adds a random matrix on either axis.
   int separable(int input, int height, int width) {
     const graph::Value in = graph_.values[static_cast<std::size_t>(input)];
     const auto matrix = [&](int to, int from) { return constant({to, from}, 1 / std::sqrt(static_cast<float>(from))); };
@@ -73,7 +73,7 @@ class GraphMaker {
     node.biases = {constant({in.channels, in.height * in.width})};
     return add(std::move(node));
   }
-  /// All channels of a map, as one of other sides.
+  /// Adds a view of all channels of a map, with another height and width.
   int view(int input, int height, int width) {
     return add(DPM_OP_VIEW, {input}, graph::View{0, channels(input), height, width});
   }
@@ -83,12 +83,12 @@ class GraphMaker {
     node.biases = {constant({channels(input)}, 0.3F)};
     return add(std::move(node));
   }
-  /// A vector that depends on the time alone.
+  /// Adds a vector that depends on the time alone.
   int time_vector(int channels) {
     const int time_embedding = add(DPM_OP_TIME_EMBEDDING, {time()}, graph::TimeEmbedding{8});
     return convolution(time_embedding, channels, {});
   }
-  /// A row of a random table.
+  /// Adds a row of a random table.
   int row(int input, int rows, int channels) {
     graph::Node node = graph::make_node(DPM_OP_EMBEDDING, next_name(), {input});
     node.weights = {constant({rows, channels})};
@@ -98,12 +98,12 @@ class GraphMaker {
     return add(DPM_OP_ATTENTION, {query, key, value}, graph::Attention{heads});
   }
 
-  /// Copies a value, so that what follows reads and writes a map of the network's own. The shift keeps the copy from
-  /// being fused away.
+  /// Copies a value, so that the following nodes read and write a map of the network's own. The shift keeps the copy
+  /// from being fused away.
   int enter(int value) { return affine(value, 1, 0.25F); }
   void output(int value) { graph_.bind_output(value, DPM_BINDING_OUTPUT); }
   void head(int value) { graph_.bind_output(value, DPM_BINDING_HEAD); }
-  /// The output is a copy of `value`.
+  /// Makes a copy of `value` the output.
   void leave(int value) { output(enter(value)); }
 
  private:

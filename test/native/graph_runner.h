@@ -1,4 +1,4 @@
-// Runs small graphs on a device through the seam, for comparing devices with one another.
+// A runner of small graphs on a device through the seam, to compare devices with one another.
 #pragma once
 
 #include <cmath>
@@ -25,7 +25,7 @@ struct GraphInputs {
   std::vector<float> image;
   std::vector<float> time;
   std::vector<std::int32_t> labels;
-  /// What derivatives are given, by the names of their bindings.
+  /// Inputs of derivatives, by the names of their bindings.
   std::map<std::string, std::vector<float>> given = {};
 };
 
@@ -37,22 +37,22 @@ inline graph::Supports supports_of(const Device& device) {
   };
 }
 
-/// A graph loaded on a device and made ready for `batch` samples. With `fused`, the passes run first.
+/// A graph loaded on a device and prepared for `batch` samples. With `fused`, the passes run first.
 class LoadedGraph {
  public:
   LoadedGraph(std::shared_ptr<Device> device, graph::Graph graph, int batch, bool fused);
 
-  /// Puts an evaluation's inputs where `run` reads them; as many samples as there are.
+  /// Copies an evaluation's inputs to the place where `run` reads them, for as many samples as there are.
   void bind(const GraphInputs& inputs, int batch);
   void run() { check(device_->api().network.run(executable_.get(), &bindings_, nullptr, &message_), message_); }
-  /// Waits for what `run` has asked for.
+  /// Waits for the work that `run` has queued.
   void wait() { device_->wait_for(views_.back()); }
   [[nodiscard]] std::vector<float> output(const char* name = DPM_BINDING_OUTPUT) const;
 
  private:
   struct Tensor {
     graph::Binding binding;
-    std::uint64_t elements = 0;  ///< of a sample
+    std::uint64_t elements = 0;  ///< elements of a sample
     std::shared_ptr<Buffer> buffer;
   };
 
@@ -74,7 +74,7 @@ class LoadedGraph {
   dpm_bindings bindings_{};
 };
 
-/// The output of `graph` for `batch` samples.
+/// Returns the output of `graph` for `batch` samples.
 inline std::vector<float> run_graph(const std::shared_ptr<Device>& device, graph::Graph graph, int batch,
                                     const GraphInputs& inputs, bool fused) {
   LoadedGraph loaded(device, std::move(graph), batch, fused);
@@ -83,27 +83,27 @@ inline std::vector<float> run_graph(const std::shared_ptr<Device>& device, graph
   return loaded.output();
 }
 
-/// max |a - b| / max(1, max |b|).
+/// Returns max |a - b| / max(1, max |b|).
 inline double relative_difference(const std::vector<float>& a, const std::vector<float>& b) {
   if (a.size() != b.size()) return 1e30;
   double difference = 0;
   double largest = 1;
   for (std::size_t i = 0; i < a.size(); ++i) {
     const double d = std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
-    // A NaN stays, whatever follows it.
+    // A NaN stays the result, whatever follows it.
     if (!std::isnan(difference) && !(d <= difference)) difference = d;
     largest = std::max(largest, std::abs(static_cast<double>(b[i])));
   }
   return difference / largest;
 }
 
-/// Code of the Error that `body` throws, kOk when it throws none.
+/// Returns the code of the Error that `body` throws, kOk when it throws none.
 ErrorCode code_of(const std::function<void()>& body);
 
-/// The instruction sets this processor runs.
+/// Returns the instruction sets that this processor runs.
 std::vector<std::string> usable_isas();
 
-/// Whether it has products of bfloat16.
+/// Whether an instruction set has products of bfloat16.
 inline bool has_bf16(const std::string& isa) { return isa == "amx" || isa == "avx512bf16"; }
 
 }  // namespace dpm::test

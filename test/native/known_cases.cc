@@ -12,7 +12,7 @@
 namespace dpm::test {
 namespace {
 
-/// The deviation of an image, by which tangents are as large as what they change.
+/// Returns the deviation of an image, which makes tangents as large as the numbers that they change.
 float deviation(const std::vector<float>& image) {
   constexpr std::size_t kFew = 8;
   if (image.size() < kFew) return 1;
@@ -22,7 +22,7 @@ float deviation(const std::vector<float>& image) {
   return static_cast<float>(std::sqrt(square - mean * mean));
 }
 
-/// The graph that `pass` makes of a case's, or nothing where it is refused, which has to be by `refusal`.
+/// Returns the graph that `pass` makes of a case's; empty where it is refused, which has to be by `refusal`.
 template <typename Pass>
 std::optional<graph::Graph> derived(const KnownCase& known, const std::string& refusal, const Pass& pass) {
   graph::Graph graph = known.made.graph;

@@ -1,4 +1,4 @@
-// Cases of the table of operations with what the reference device makes of them: what other devices are compared with.
+// Cases of the table of operations with the reference device's results, with which other devices are compared.
 #pragma once
 
 #include <optional>
@@ -9,15 +9,15 @@
 
 namespace dpm::test {
 
-/// A graph that a derivative has made of a case's, and what comes of it on the reference device.
+/// The derivative of a case's graph, and its result on the reference device.
 struct KnownDerivative {
   graph::Graph graph;
-  const char* result;  ///< the name of its binding
+  const char* result;  ///< name of the result's binding
   GraphInputs inputs;
   std::vector<float> expected;
 };
 
-/// A case with what comes of it on the reference device.
+/// A case with its result on the reference device.
 struct KnownCase {
   std::string name;
   int index;
@@ -27,11 +27,11 @@ struct KnownCase {
   std::optional<KnownDerivative> pushforward;
 };
 
-/// The cases of an operation but those for speed, computed once for all devices. Those without a derivative have to be
-/// refused by name.
+/// Returns the cases of an operation except those for speed, computed once for all devices. Cases without a derivative
+/// have to be refused by name.
 const std::vector<KnownCase>& known_cases(const Operation& operation);
 
-/// What a device makes of a derivative for `batch` samples.
+/// Returns the result of a derivative on a device for `batch` samples.
 std::vector<float> evaluated(const std::shared_ptr<Device>& device, const KnownDerivative& derivative, int batch);
 
 }  // namespace dpm::test

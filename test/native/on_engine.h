@@ -9,7 +9,7 @@
 
 namespace dpm::test {
 
-/// Runs `body` after all that was queued before it, and waits for it. Throws the Error that it ends with.
+/// Runs `body` after all queued jobs, and waits for it. Throws the Error of `body`.
 template <typename Body>
 void on_engine(Engine& engine, Body body) {
   class BodyJob : public Job {

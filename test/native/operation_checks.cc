@@ -15,7 +15,7 @@
 namespace dpm::test {
 namespace {
 
-/// How a device is opened, and the largest differences that are allowed then, relative to the largest value.
+/// Options for opening a device, and the largest differences allowed with them, relative to the largest value.
 struct Mode {
   const char* name;
   DType dtype;
@@ -39,13 +39,13 @@ std::vector<Mode> modes_of(const CheckedDevice& device) {
   return {kFastCpu, kExactCpu};
 }
 
-/// Threads of the CPU, which other devices ignore.
+/// Opens a device; `threads` are those of the CPU, which other devices ignore.
 std::shared_ptr<Device> open(const CheckedDevice& device, const Mode& mode, int threads) {
   return Device::open(device.name, {threads, mode.exact, mode.dtype});
 }
 
-/// Whether a case is fused: either way in the mode by default, by turns in others. The reference device's numbers are
-/// those of the graph as it was written.
+/// Returns whether a case is fused: both ways in the default mode, one of them in turn in the others. The reference
+/// device's numbers are those of the graph as it was written.
 std::vector<bool> fusions(const Mode& mode, int index) {
   if (mode.is_oracle) return {true};
   if (mode.dtype == DType::kFloat32 && !mode.exact) return {false, true};
@@ -54,7 +54,7 @@ std::vector<bool> fusions(const Mode& mode, int index) {
 
 double looseness(const Mode& mode, const Case& made) { return mode.dtype == DType::kFloat32 ? 1 : made.looseness; }
 
-/// The first cases of a family, which have all its kinds.
+/// Whether a case is one of the first of a family, which cover all its kinds.
 bool is_one_of_the_first(const KnownCase& known) { return known.index < 12; }
 
 std::uint64_t products_of(const Case& made) {
@@ -63,25 +63,25 @@ std::uint64_t products_of(const Case& made) {
   return products * static_cast<std::uint64_t>(made.batch);
 }
 
-/// Derivatives are computed in all modes but one of the 16-bit types by turns.
+/// Whether a mode computes derivatives: all do, except that the 16-bit types take turns.
 bool is_derived(const CheckedDevice& device, const Mode& mode, int index) {
   return device.name != "cuda:0" || mode.dtype == DType::kFloat32 ||
          (mode.dtype == DType::kFloat16) == (index % 2 == 0);
 }
 
-/// The devices that cases of a check run on, each opened once: a card takes its time.
+/// The devices for the cases of a check, each opened once, because opening a GPU takes time.
 class OpenDevices {
  public:
   explicit OpenDevices(const CheckedDevice& device) : device_(device) {
     if (!device.isa.empty()) isa_.emplace("DPM_CPU_ISA", device.isa);
   }
 
-  /// By turns of another number of threads, or with other products of the emulation, in another order than what cases
-  /// differ by.
+  /// Returns a device with another number of threads, or with other products of the emulation, in turn, in an order
+  /// that is independent of the differences between cases.
   std::shared_ptr<Device> get(const Mode& mode, int index) {
     constexpr const char* kProducts[] = {"all", "bare", "none"};
     const int turn = device_.name == "cpu" || device_.is_emulated ? (index + index / 3) % 3 : 0;
-    // Asked for where a graph is loaded, too.
+    // The variable is also read when a graph is loaded.
     products_.emplace("DPM_EMULATED_PRODUCTS", kProducts[turn]);
     std::shared_ptr<Device>& opened = opened_[mode.name + std::to_string(turn)];
     if (opened == nullptr) opened = open(device_, mode, 1 + turn);
@@ -108,7 +108,8 @@ void for_cases(const Operation& operation, const CheckedDevice& device, const Bo
   }
 }
 
-/// <J^T v, u> and <v, J u>, where numbers below 1 are as good as others.
+/// Compares <J^T v, u> and <v, J u>, relative to the sizes of v and J u. A J u of elements below 1 counts as one of
+/// ones.
 void expect_transposed(const KnownDerivative& pullback, const std::vector<float>& pulled,
                        const KnownDerivative& pushforward, const std::vector<float>& pushed, double tolerance) {
   const std::vector<float>& v = pullback.inputs.given.at(DPM_BINDING_OUTPUT_COTANGENT);
@@ -117,14 +118,15 @@ void expect_transposed(const KnownDerivative& pullback, const std::vector<float>
   EXPECT_NEAR(product(pulled, u), product(v, pushed), tolerance * size);
 }
 
-/// Leaves out a thousandth of the numbers, which may lie where an activation bends.
+/// Returns the root of the sum without the largest thousandth of the numbers, which may lie at the bend of an
+/// activation.
 double root_of_sum(std::vector<double> squares) {
   std::ranges::sort(squares);
   squares.resize(squares.size() - squares.size() / 1000);
   return std::sqrt(std::accumulate(squares.begin(), squares.end(), 0.0));
 }
 
-/// J u against differences of the outputs.
+/// Compares J u with differences of the outputs.
 void expect_differences(const KnownCase& known, const KnownDerivative& pushforward,
                         const std::shared_ptr<Device>& device) {
   constexpr float kStep = 3e-4F;
@@ -142,12 +144,12 @@ void expect_differences(const KnownCase& known, const KnownDerivative& pushforwa
     const double change = static_cast<double>(after[i]) - static_cast<double>(before[i]);
     errors.push_back(std::pow(change / (2 * static_cast<double>(kStep)) - static_cast<double>(derived[i]), 2));
   }
-  // Outputs are rounded to float32.
+  // The second term is for the rounding of the outputs to float32.
   const double most = 5e-3 * std::sqrt(product(derived, derived)) + 3e-4 * std::sqrt(product(after, after));
   EXPECT_LT(root_of_sum(std::move(errors)), most);
 }
 
-/// Three samples for the graph of a case, and the second of them alone.
+/// Returns three samples for the graph of a case, and the second of them alone.
 std::pair<GraphInputs, GraphInputs> three_and_one(const Case& made, int index) {
   RandomValues random(static_cast<std::uint32_t>(index));
   GraphInputs all;

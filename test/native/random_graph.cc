@@ -13,7 +13,7 @@ constexpr std::array kChannels = {1, 3, 4, 8, 16, 24, 64};
 constexpr std::array kSides = {1, 2, 4, 5, 8, 12};
 constexpr int kMostElements = 64 * 24 * 24;
 constexpr int kWidestHead = 64;
-/// Attention takes time by the square of them: that of the largest map of one channel takes minutes.
+/// Limit of tokens, whose square attention's time grows with: the largest map of one channel would take minutes.
 constexpr int kMostTokens = 48 * 48;
 
 }  // namespace
@@ -114,7 +114,7 @@ void RandomGraph::grow() {
     case 2:
       return keep(maker_.sum(x, partner(x)));
     case 3:
-      // Nearly constant maps are amplified by the root of it, and with them what devices round differently.
+      // Epsilon limits the amplification of nearly constant maps, and of the devices' different rounding.
       return keep(maker_.norm(x, groups_for(channels), 1e-2F));
     case 4:
       return keep(maker_.add(DPM_OP_CHANNEL_ADD, {x, vector_for(channels)}));
@@ -146,7 +146,7 @@ void RandomGraph::grow() {
 }
 
 void RandomGraph::finish() {
-  // Images as large as the input's are what programs need; an evaluation takes any.
+  // Outputs have the size of the input's image, which programs need; an evaluation would take any.
   const auto result = [this](const char* name) {
     const int out = maker_.bias(maker_.convolution(pick(), 1 + choose_(4), same_size(3)));
     maker_.graph().bind_output(out, name);

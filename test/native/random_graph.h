@@ -1,4 +1,4 @@
-// Graphs made up from a stream of choices: any operation reads any values made so far that suit it.
+// Graphs from a stream of choices: any operation reads any earlier values that suit it.
 #pragma once
 
 #include <functional>
@@ -14,17 +14,17 @@ namespace dpm::test {
 
 class RandomGraph {
  public:
-  /// `choose(n)` is one of 0 .. n - 1. With `hostile`, some indices, attributes and shapes are wrong.
+  /// Makes a graph; `choose(n)` is one of 0 .. n - 1. With `hostile`, some indices, attributes and shapes are wrong.
   RandomGraph(std::function<int(int)> choose, bool hostile);
 
   [[nodiscard]] const graph::Graph& graph() const { return maker_.graph(); }
   [[nodiscard]] const NetworkOptions& options() const { return options_; }
   [[nodiscard]] int batch() const { return batch_; }
 
-  /// Its network on a device.
+  /// Returns its network on a device.
   [[nodiscard]] Network network(const std::shared_ptr<Device>& device, Derivative derivative = Derivative::kNone,
                                 graph::Recompute recompute = graph::Recompute::kNone) const;
-  /// Its outputs on a device.
+  /// Returns its outputs on a device.
   [[nodiscard]] std::vector<float> run(const std::shared_ptr<Device>& device) const;
 
  private:
@@ -40,9 +40,9 @@ class RandomGraph {
   void grow();
   void finish();
   void spoil();
-  /// A value made so far, the later ones more often.
+  /// Picks an earlier value, with a preference for later ones.
   int pick();
-  /// Another value of the same shape, or the same.
+  /// Picks another value of the same shape, or the same one.
   int partner(int value);
   int vector_for(int channels);
   int groups_for(int channels);

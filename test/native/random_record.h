@@ -20,7 +20,7 @@ inline dpm_record random_record(RandomValues& random, bool guided = false) {
   record.x0_out = number();
   record.clip_low = record.clip == DPM_CLIP_DYNAMIC ? 0.05F * static_cast<float>(random.between(0, 20)) : -1.0F;
   record.clip_high = 1.0F;
-  // The ceiling binds in some records, in some it is below the least threshold.
+  // The ceiling binds in some records, and is below the lowest threshold in others.
   const float ceilings[] = {0.7F, 1.5F, std::numeric_limits<float>::infinity()};
   record.clip_ceiling = ceilings[random.between(0, 2)];
   record.history_in = sometimes();

@@ -1,4 +1,4 @@
-// Registers of a few samples with the same contents on any device, and what devices make of them.
+// Registers of a few samples with the same contents on any device, and comparisons of devices' results on them.
 #pragma once
 
 #include <algorithm>
@@ -57,7 +57,8 @@ struct Registers {
   std::shared_ptr<Buffer> history[DPM_MAX_HISTORY];
 };
 
-/// The largest relative difference between what a device and the reference device make of `trials` random updates.
+/// Returns the largest relative difference between the results of a device and the reference device for `trials` random
+/// updates.
 inline double update_difference(const std::shared_ptr<Device>& device, std::uint32_t trials) {
   const auto reference = Device::open("reference", {});
   double worst = 0;
@@ -84,7 +85,7 @@ inline double update_difference(const std::shared_ptr<Device>& device, std::uint
   return worst;
 }
 
-/// The same for every kind of reduction.
+/// Returns the largest difference for every kind of reduction.
 inline double reduce_difference(const std::shared_ptr<Device>& device) {
   const auto reference = Device::open("reference", {});
   double worst = 0;

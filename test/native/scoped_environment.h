@@ -1,4 +1,4 @@
-// The environment, changed for a while.
+// Temporary changes of the environment.
 #pragma once
 
 #include <cstdlib>
@@ -6,7 +6,7 @@
 
 namespace dpm::test {
 
-/// Sets an environment variable for as long as it lives.
+/// Sets an environment variable for the lifetime of the object.
 class ScopedEnvironment {
  public:
   ScopedEnvironment(const char* name, const std::string& value) : name_(name) { setenv(name, value.c_str(), 1); }

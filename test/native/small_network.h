@@ -12,7 +12,7 @@ namespace dpm::test {
 enum class SecondOutput {
   kNone,
   kHead,
-  kLearned,  ///< behind the prediction's channels
+  kLearned,  ///< a second output behind the prediction's channels
 };
 
 class SmallNetwork {

@@ -1,4 +1,4 @@
-// Programs for the small network that use most of what a record can say.
+// Programs for the small network that use most of a record's features.
 #pragma once
 
 #include <vector>
@@ -7,7 +7,7 @@
 
 namespace dpm::test {
 
-/// A program of `count` records: noise of falling strength, a two-step history, y in every third record.
+/// Returns a program of `count` records: noise of falling strength, a two-step history, y in every third record.
 inline std::vector<dpm_record> small_program(std::uint32_t count, float strength) {
   std::vector<dpm_record> records;
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -37,7 +37,7 @@ inline std::vector<dpm_record> small_program(std::uint32_t count, float strength
   return records;
 }
 
-/// `count` samples that alternate between a program of five records and one of eight.
+/// Returns `count` samples that alternate between a program of five records and one of eight.
 inline RunRequest mixed_request(std::uint32_t count, std::uint32_t batch) {
   RunRequest request;
   request.records = small_program(5, 0.5F);
@@ -51,7 +51,8 @@ inline RunRequest mixed_request(std::uint32_t count, std::uint32_t batch) {
   return request;
 }
 
-/// `count` samples of one program of eight records, one of which clips dynamically: they go in step.
+/// Returns `count` samples of one program of eight records, one of which clips dynamically: they evaluate in the same
+/// steps.
 inline RunRequest uniform_request(std::uint32_t count, std::uint32_t batch) {
   RunRequest request = mixed_request(count, batch);
   for (SampleIdentity& sample : request.samples) sample.program = 1;
@@ -63,7 +64,7 @@ inline RunRequest uniform_request(std::uint32_t count, std::uint32_t batch) {
   return request;
 }
 
-/// `count` samples without a label of one program of `steps` records: they go in step.
+/// Returns `count` samples without a label of one program of `steps` records: they evaluate in the same steps.
 inline RunRequest short_request(std::uint32_t count, std::uint32_t steps) {
   RunRequest request;
   request.records = small_program(steps, 0.5F);

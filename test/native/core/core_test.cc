@@ -1,4 +1,4 @@
-// Philox, normals, scalar functions, half precision, medians, the thread pool.
+// Test of Philox, normals, scalar functions, half precision, medians and the thread pool.
 #include <gtest/gtest.h>
 
 #include <atomic>

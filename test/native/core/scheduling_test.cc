@@ -1,4 +1,4 @@
-// Which threads go before others.
+// Test of the niceness of threads.
 #include "core/scheduling.h"
 
 #include <gtest/gtest.h>
@@ -20,12 +20,12 @@
 namespace dpm::test {
 namespace {
 
-/// Of the thread that asks.
+/// Returns the niceness of the calling thread.
 int niceness() { return getpriority(PRIO_PROCESS, 0); }
 
 int niceness_of_process() { return getpriority(PRIO_PROCESS, static_cast<id_t>(getpid())); }
 
-/// Of the second thread of a pool that is made here.
+/// Returns the niceness of the second thread of a new pool.
 int niceness_in_pool() {
   ThreadPool pool(2);
   std::atomic<int> seen{-100};
@@ -46,7 +46,7 @@ TEST(Niceness, OfThreadsThatComputeIsMoreWhereItIsSaid) {
   EXPECT_EQ(niceness(), niceness_of_process());
 }
 
-/// Notes how nice the thread is that runs it.
+/// A job that records the niceness of the thread that runs it.
 class NicenessJob : public Job {
  public:
   explicit NicenessJob(std::atomic<int>& seen) : seen_(seen) {}

@@ -1,4 +1,4 @@
-// The devices that there are, and what the registry makes of tables that were compiled from another header.
+// Test of the list of devices, and of the registry with tables that were compiled from another header.
 #include "devices/registry.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// A device as it is opened.
+// Test of opening a device.
 #include "engine/device.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// The engine's queue.
+// Test of the engine's queue.
 #include "engine/engine.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 namespace dpm::test {
 namespace {
 
-/// Notes what became of it.
+/// A job that records its end.
 class NotedJob : public Job {
  public:
   NotedJob(std::vector<std::string>& notes, std::mutex& mutex, std::string name, bool drop = false)
@@ -56,12 +56,12 @@ TEST(Engine, AnIdleOneIsClosedAtOnce) {
   std::vector<std::string> notes;
   std::mutex mutex;
   Engine engine("cpu", {1, false});
-  // Its thread spins no more, it sleeps.
+  // After this time the thread no longer spins, but sleeps.
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   const auto closed = std::async(std::launch::async, [&] { engine.join(); });
   const bool in_time = closed.wait_for(std::chrono::seconds(10)) == std::future_status::ready;
   EXPECT_TRUE(in_time);
-  // What is handed to it wakes it, so that a failure ends.
+  // This job wakes the thread, so that the test ends after a failure, too.
   if (!in_time) engine.submit(std::make_unique<NotedJob>(notes, mutex, "late"));
 }
 

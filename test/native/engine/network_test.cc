@@ -1,4 +1,4 @@
-// What a loaded network says of itself.
+// Test of the properties of a loaded network.
 #include "engine/network.h"
 
 #include <gtest/gtest.h>
@@ -55,7 +55,7 @@ TEST(NetworkMeasure, LeavesNoMoreMemoryThanBefore) {
   const auto network = SmallNetwork().load("cpu");
   const std::atomic<bool> stopping{false};
   network->reserve(2);
-  // What is kept of times is kept from here on.
+  // The table of times is filled by this call.
   network->measure({1}, 1, stopping);
   const std::uint64_t before = network->device().memory().host;
   EXPECT_EQ(network->measure({1, 16}, 1, stopping).size(), 2U);

@@ -1,4 +1,4 @@
-// Turns between the jobs of an engine.
+// Test of turns between the jobs of an engine.
 #include "engine/turns.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// Has work as long as a test says so.
+/// A taker that has work as long as a test says so.
 class Counted : public TurnTaker {
  public:
   explicit Counted(double weight = 1, milliseconds length = milliseconds(0)) : TurnTaker(weight), length_(length) {}
@@ -50,7 +50,7 @@ class Counted : public TurnTaker {
   milliseconds length_;
 };
 
-/// Turns of `seconds` each until `until` seconds are used; who had how much.
+/// Gives turns of `seconds` each until `until` seconds are used; returns the seconds of each taker.
 std::map<const TurnTaker*, double> used(Turns& turns, std::map<const TurnTaker*, double> seconds, double until) {
   std::map<const TurnTaker*, double> total;
   for (double time = 0; time < until;) {
@@ -63,7 +63,7 @@ std::map<const TurnTaker*, double> used(Turns& turns, std::map<const TurnTaker*,
   return total;
 }
 
-/// Those that take turns, in the order in which they came.
+/// Returns the turns of these takers, in the order of their arrival.
 Turns turns_of(std::initializer_list<std::shared_ptr<Counted>> takers) {
   Turns turns;
   for (const std::shared_ptr<Counted>& taker : takers) turns.add(taker);
@@ -119,7 +119,7 @@ TEST(Turns, EndWhereNobodyHasWork) {
   EXPECT_FALSE(turns.has_work());
 }
 
-/// Tells how many turns there had been when it ran.
+/// A job that records the number of turns before it ran.
 class AskingJob : public Job {
  public:
   AskingJob(const Counted& taker, std::promise<int>& answer) : taker_(taker), answer_(answer) {}
@@ -151,7 +151,7 @@ TEST(EngineTurns, ComeBetweenJobs) {
   EXPECT_EQ(taker->ended, ErrorCode::kClosed);
 }
 
-/// Has work when it is looked at first, and none when its turn comes.
+/// A taker that has work at the first look, and none when its turn comes.
 class Fickle : public Counted {
  public:
   [[nodiscard]] bool has_work() const override { return looks_++ % 2 == 0; }

@@ -1,4 +1,4 @@
-// Which tensors an update has to have.
+// Test of the tensors that an update requires.
 #include "engine/update_check.h"
 
 #include <gtest/gtest.h>
@@ -109,12 +109,12 @@ TEST(UpdateCheck, AVarianceNeedsAHeadWhereItReadsOne) {
   record.flags = DPM_RECORD_WRITE_X;
   record.variance = DPM_VARIANCE_LOG;
   EXPECT_TRUE(refused_without_head(record));
-  // What it multiplies by 0 is read all the same.
+  // The head is read even if its factor is 0.
   record.v1 = 0;
   EXPECT_TRUE(refused_without_head(record));
 }
 
-/// A step of two samples, both guided and kept, and what it points to.
+/// A step of two samples, both guided and kept, with the memory that it refers to.
 struct GoodStep {
   GoodStep() {
     for (std::uint32_t j = 0; j < samples.size(); ++j) {

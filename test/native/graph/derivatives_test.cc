@@ -1,4 +1,4 @@
-// Derivatives of graphs made up at random: pulled back and pushed forward they have to fit one another and differences
+// Test of derivatives of random graphs: pullbacks and pushforwards have to agree with one another and with differences
 // of the network itself, and to be the same on every device.
 #include "graph/passes/derivatives.h"
 
@@ -49,7 +49,7 @@ TEST(Derivatives, OfBothWaysAreTransposed) {
     const DerivativeResult pulled = derive_twice(backward, made.batch());
     const DerivativeResult pushed = derive_twice(forward, made.batch());
     EXPECT_EQ(pulled.outputs, pushed.outputs) << seed;
-    // v (J u) and (J^T v) u.
+    // The two sides are v (J u) and (J^T v) u.
     const double right = product(pulled.given, pushed.derived);
     const double left = product(pulled.derived, pushed.given);
     const double size = std::sqrt(product(pulled.given, pulled.given) * product(pushed.derived, pushed.derived));
@@ -65,13 +65,13 @@ TEST(Derivatives, AreThoseOfDifferences) {
     const DerivativeResult at = derive_twice(network, made.batch());
     const DerivativeResult after = derive_twice(network, made.batch(), kStep);
     const DerivativeResult before = derive_twice(network, made.batch(), -kStep);
-    // In all, as few elements may lie where an activation bends.
+    // The errors are summed, because a few elements may lie at the bend of an activation.
     double error = 0;
     for (std::size_t i = 0; i < at.derived.size(); ++i) {
       const double change = static_cast<double>(after.outputs[i]) - static_cast<double>(before.outputs[i]);
       error += std::pow(change / (2 * static_cast<double>(kStep)) - static_cast<double>(at.derived[i]), 2);
     }
-    // Outputs are rounded to float32.
+    // The second term is for the rounding of the outputs to float32.
     const double most =
         5e-3 * std::sqrt(product(at.derived, at.derived)) + 1e-3 * std::sqrt(product(at.outputs, at.outputs));
     EXPECT_LT(std::sqrt(error), most) << seed;
@@ -99,7 +99,7 @@ TEST(Derivatives, AgreeWithTheReference) {
       }
     }
   });
-  // What labels make of logits has tests of its own.
+  // DPM_OP_LABEL_SCORE has tests of its own.
   for (int op = DPM_OP_VIEW; op < static_cast<int>(DPM_OP_LABEL_SCORE); ++op)
     EXPECT_EQ(covered.count(static_cast<dpm_op>(op)), 1) << op;
 }
@@ -125,7 +125,7 @@ TEST(Derivatives, AreTheSameWhereBlocksAreComputedAgain) {
   EXPECT_GT(larger, 20);
 }
 
-/// Names of the nodes that are computed again.
+/// Returns the names of the nodes that are computed again.
 std::set<std::string> computed_again(const graph::Graph& graph) {
   constexpr std::string_view kAgain = ".again";
   std::set<std::string> names;
@@ -169,7 +169,8 @@ TEST(RecomputedBlocks, AreOfWhatTheDerivativeReadsAlone) {
   EXPECT_LT(graph::plan_memory(again, {}).elements, graph::plan_memory(kept, {}).elements);
 }
 
-// A norm does not see what is added to a group, and hardly what a group is multiplied by: its epsilon alone does.
+// A norm is invariant to a number added to a group, and nearly to a factor of a group, which matters only because of
+// epsilon.
 TEST(Derivatives, OfNormsAreInvariant) {
   constexpr int kChannels = 8;
   constexpr int kGroups = 2;
@@ -205,7 +206,7 @@ TEST(Derivatives, OfNormsAreInvariant) {
         largest = std::max(largest, std::abs(derived));
       }
       EXPECT_LT(std::abs(sum), 1e-5 * largest * static_cast<double>(kElements)) << device;
-      // What variance is lacking to 1 is the share of epsilon.
+      // The difference of the variance from 1 is the share of epsilon.
       const double share = 1 - squares / static_cast<double>(kElements);
       const double expected = std::sqrt(share / kEpsilon) * share * given_along;
       EXPECT_NEAR(along, expected, 1e-4 * largest * static_cast<double>(kElements)) << device;

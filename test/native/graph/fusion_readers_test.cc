@@ -1,4 +1,4 @@
-// A value that somebody else reads, too, is not folded away with the node that writes it.
+// Test that a value with another reader is not folded away together with the node that writes it.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -15,7 +15,7 @@ using graph::Node;
 
 constexpr int kChannels = 8;
 
-/// A map, a vector of one number a channel, and a scale and a shift a channel.
+/// Operands: a map, a vector of one number per channel, and a scale and a shift per channel.
 struct Operands {
   int map;
   int vector;
@@ -65,12 +65,12 @@ Operands add_operands(GraphMaker& maker) {
   return {map, maker.convolution(pair, kChannels, same_size(1)), pair};
 }
 
-/// The value's continuation, the value read once more before or behind it, and the sum of both.
+/// Makes the value's continuation, a second reader before or behind it, and the sum of both.
 Graph with_second_reader(const Fold& fold, RandomValues& random, bool before) {
   GraphMaker maker(random);
   const Operands operands = add_operands(maker);
   const int value = fold.write(maker, operands);
-  // No device makes this a part of something else.
+  // This reader is not folded into another node by any device.
   const int early = before ? maker.activation(value, DPM_ACTIVATION_MISH) : -1;
   const int read = fold.read(maker, value, operands);
   const int late = before ? early : maker.activation(value, DPM_ACTIVATION_MISH);
@@ -78,7 +78,7 @@ Graph with_second_reader(const Fold& fold, RandomValues& random, bool before) {
   return maker.graph();
 }
 
-/// Everything that is read has been written, whole or in parts.
+/// Expects every value that is read to have been written, whole or in parts.
 void expect_complete(const Graph& graph) {
   const auto is_written = [&](int value, std::size_t until) {
     if (graph.values[static_cast<std::size_t>(value)].is_bound()) return true;
@@ -130,7 +130,7 @@ TEST_P(SecondReader, OfTheCallersKeepsAValue) {
     const bool kept = std::any_of(fused.nodes.begin(), fused.nodes.end(), [&](const Node& node) {
       return std::count(node.outputs.begin(), node.outputs.end(), value) == 1;
     });
-    // Of a vector the convolution without it is what is left.
+    // A vector that moves into the norm leaves the convolution without it.
     EXPECT_EQ(kept, is_read || fold().name == std::string("VectorIntoNorm"));
     for (const Node& node : fused.nodes) {
       const bool adds_vector = node.op == DPM_OP_GROUP_NORM && node.input(2) >= 0;

@@ -1,4 +1,4 @@
-// Shape inference, fusion and the memory planner.
+// Test of shape inference, fusion and the memory planner.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -17,7 +17,7 @@ int biased(GraphMaker& maker, int input, int outputs, int kernel) {
   return maker.bias(maker.convolution(input, outputs, same_size(kernel), 0.2F));
 }
 
-/// A residual block with time, upsampling, attention and a scale: every pattern the passes know.
+/// Makes a residual block with time, upsampling, attention and a scale: every pattern that the passes know.
 Graph patterns(RandomValues& random, bool scale_shift, int blocks = 2) {
   GraphMaker maker(random);
   const int image = maker.image(3, 6, 10);
@@ -100,9 +100,10 @@ TEST_P(Fusion, LeavesNoPatternAndKeepsTheResult) {
   EXPECT_EQ(count(fused, DPM_OP_AFFINE), 0);
   EXPECT_EQ(count(fused, DPM_OP_UPSAMPLE), 0);
   EXPECT_EQ(count(fused, DPM_OP_CONCAT), 0);
-  // Only the embedding's own SiLU is left: two products share it.
+  // Only the embedding's own SiLU remains, because two products share it.
   EXPECT_EQ(count(fused, DPM_OP_SILU), 1);
-  // Seven 3x3, one product for both time projections, one for q, k and v, one for the attention's output.
+  // The convolutions are seven of 3x3, one product for both time projections, one for q, k and v, one for the
+  // attention's output.
   EXPECT_EQ(count(fused, DPM_OP_CONVOLUTION), 6 + 1 + 1 + 1 + 1);
 
   GraphInputs inputs{random.normals(2 * 3 * 60), {17.0F, 900.5F}, {}};
@@ -114,7 +115,7 @@ TEST_P(Fusion, LeavesNoPatternAndKeepsTheResult) {
 INSTANTIATE_TEST_SUITE_P(TimeModes, Fusion, testing::Bool());
 
 TEST(Fusion, OneBlocksProjectionIsNoMap) {
-  // With one block the projection is not merged with others; it must not be taken for the map it is added to.
+  // With one block the projection is not merged with others; it must not be confused with the map that it is added to.
   for (const bool scale_shift : {false, true}) {
     RandomValues random(9);
     const Graph primitive = patterns(random, scale_shift, 1);
@@ -168,7 +169,8 @@ TEST(Fusion, RespectsTheDevice) {
   EXPECT_EQ(graph.nodes.size(), nodes);
 }
 
-/// Live ranges of values that share memory must not overlap, save where a result replaces the input that dies there.
+/// Checks that live ranges of values that share memory do not overlap, except where a result replaces the input that
+/// dies there.
 void expect_no_overlap(const Graph& graph, const graph::MemoryPlan& plan) {
   struct Range {
     int first = -1;
@@ -246,7 +248,7 @@ TEST(Planner, ElementwiseResultsTakeThePlaceOfTheirInput) {
   EXPECT_TRUE(in_place([](GraphMaker& maker, int map, int) { return maker.activation(map, DPM_ACTIVATION_RELU); }));
   EXPECT_TRUE(
       in_place([](GraphMaker& maker, int map, int vector) { return maker.add(DPM_OP_SCALE_SHIFT, {map, vector}); }));
-  // A sum of one map with itself, and what reads neighbours.
+  // A sum of a map with itself, and a reader of neighbours, must not be in place.
   EXPECT_FALSE(in_place([](GraphMaker& maker, int map, int) { return maker.sum(map, map); }));
   EXPECT_FALSE(in_place([](GraphMaker& maker, int map, int) { return maker.convolution(map, 4, same_size(3)); }));
 }

@@ -1,4 +1,4 @@
-// The derivative of ln p(label) by logits: what it is on the reference device, what it takes, and a classifier's
+// Test of the derivative of ln p(label) by logits: its values on the reference device, its operands, and a classifier's
 // gradient of it.
 #include <gtest/gtest.h>
 
@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kClasses = 5;
 
-/// Logits are the image.
+/// Makes a graph whose logits are the image.
 graph::Graph score_of_image() {
   RandomValues none(0);
   GraphMaker maker(none);
@@ -77,7 +77,7 @@ TEST(LabelScore, TakesAVectorAndTheLabel) {
   EXPECT_EQ(code(1, true), ErrorCode::kOk);
   EXPECT_EQ(code(2, true), ErrorCode::kTensorShape);
   EXPECT_EQ(code(1, false), ErrorCode::kArgument);
-  // The label is what it is alone for.
+  // A label is allowed only as the second operand.
   EXPECT_EQ(code_of([&] {
               GraphMaker maker(random);
               maker.image(1, 1, 1);
@@ -88,7 +88,7 @@ TEST(LabelScore, TakesAVectorAndTheLabel) {
             ErrorCode::kArgument);
 }
 
-/// Logits are a matrix times the image, of two pixels.
+/// Makes a classifier whose logits are a matrix times the image of two pixels.
 graph::Graph linear_classifier(RandomValues& random, bool has_label = false, bool has_head = false, int side = 1) {
   GraphMaker maker(random);
   const int image = maker.view(maker.enter(maker.image(3, side, side)), side, side);

@@ -1,4 +1,4 @@
-// The memory plan: what a node reads is what was written, whatever has been given the place meanwhile.
+// Test of the memory plan: a node reads what was written to its inputs, whatever was placed in memory meanwhile.
 #include "graph/planner.h"
 
 #include <gtest/gtest.h>
@@ -16,7 +16,8 @@ namespace {
 using graph::Graph;
 using graph::Node;
 
-/// Runs a graph on names of values in place of numbers: every place holds the value that was written there last.
+/// An arena that runs a graph on names of values in place of numbers: every place holds the value that was written
+/// there last.
 class Arena {
  public:
   Arena(const Graph& graph, const graph::MemoryPlan& plan, const graph::PlacementRules& rules)
@@ -30,14 +31,14 @@ class Arena {
         expect_held_for(input, i);
       }
       for (const int output : node.outputs) write(node, output);
-      // A norm that completes a sum has written before it has read all.
+      // A norm that completes a sum writes before it has read everything.
       if (rules_.norms_complete_sums && i > 0) expect_held_for_completion(graph_.nodes[i - 1], node);
     }
   }
 
  private:
-  /// What is read no earlier than `value` is, by node `reader`: the inputs of a node that runs beside others, or whose
-  /// reader computes it.
+  /// Expects the inputs of a late node to be intact when `reader` reads its result `value`. A late node runs beside
+  /// others, or is computed by its reader.
   void expect_held_for(int value, std::size_t reader) const {
     if (value < 0) return;
     for (std::size_t i = 0; i < reader; ++i) {
@@ -57,7 +58,7 @@ class Arena {
     for (const std::size_t k : {1, 2}) expect_held(norm, before.input(k));
   }
 
-  /// The value whose place `value` shares, -1 for none and for tensors of the caller's.
+  /// Returns the value whose place `value` shares, -1 for none and for tensors of the caller.
   [[nodiscard]] int placed(int value) const {
     const int root = value < 0 ? -1 : graph_.root(value);
     return root < 0 || graph_.values[static_cast<std::size_t>(root)].is_bound() ? -1 : root;
@@ -89,7 +90,7 @@ class Arena {
     std::fill(held_.begin() + begin(root), held_.begin() + end(root), root);
   }
 
-  /// Whether the output may lie where input `k` does: every element is read before the same one is written.
+  /// Whether the output may take the place of input `k`: every element is read before the same one is written.
   [[nodiscard]] bool may_replace(const Node& node, std::size_t k, int output) const {
     const int input = node.inputs[k];
     const bool in_step =
@@ -99,7 +100,7 @@ class Arena {
            graph_.values[static_cast<std::size_t>(input)].same_shape(graph_.values[static_cast<std::size_t>(output)]);
   }
 
-  /// Group norm has read all before it writes.
+  /// Group norm reads everything before it writes, so it counts as elementwise.
   static bool is_elementwise(const Node& node) {
     constexpr dpm_op kOperations[] = {DPM_OP_POSITION,    DPM_OP_GROUP_NORM,  DPM_OP_BIAS,
                                       DPM_OP_CHANNEL_ADD, DPM_OP_SCALE_SHIFT, DPM_OP_SILU,
@@ -129,7 +130,7 @@ Graph random_graph(std::uint32_t seed) {
 }
 
 TEST(Planner, NothingIsOverwrittenBeforeItsLastReader) {
-  // The one joins norms, the other has shortcuts beside their blocks.
+  // The CPU device joins norms, the CUDA device runs shortcuts beside their blocks.
   int beside = 0;
   for (const char* name : {"cpu", "cuda:0"}) {
     const auto device = Device::open(name, {1, false});
@@ -148,7 +149,7 @@ TEST(Planner, NothingIsOverwrittenBeforeItsLastReader) {
   EXPECT_GT(beside, 0);
 }
 
-/// norm -> convolution -> norm -> convolution + shortcut, as a block of a U-Net that changes its channels.
+/// A block norm -> convolution -> norm -> convolution + shortcut, like a block of a U-Net that changes its channels.
 struct Block {
   explicit Block(RandomValues& random) : maker(random) {
     const int x = maker.enter(maker.image(4, 8, 8));
@@ -179,7 +180,7 @@ TEST(Planner, AShortcutRunsBesideItsBlock) {
                                    [&](const Node& node) { return node.input(2) == shortcut->output(); });
   EXPECT_EQ(reader - shortcut, 4);
   expect_safe(graph);
-  // The device is asked.
+  // The pass asks the device, which here refuses.
   Block other(random);
   graph::fuse(other.maker.graph(), [&](const Graph& g, const Node& node) {
     return !is_beside(node) && supports_of(*Device::open("cuda:0", {}))(g, node);
@@ -206,8 +207,8 @@ TEST(Planner, WhatAJoinedNormReadsIsKeptForItsReader) {
   EXPECT_GT(in_place, 0);
 }
 
-/// A convolution of a map, with a residual, both of which nobody reads later, and the norm of its result, which
-/// somebody else reads, too.
+/// Makes a convolution of a map, with a residual, neither of which is read later, and the norm of its result, which has
+/// another reader, too.
 Graph sum_and_norm(GraphMaker& maker) {
   const int image = maker.image(4, 8, 8);
   const int x = maker.enter(image);
@@ -230,7 +231,7 @@ TEST(Planner, WhatACompletedSumReadsIsKeptForItsNorm) {
   const int normed = std::next(sum)->output();
   const graph::MemoryPlan apart = graph::plan_memory(graph, {});
   const graph::MemoryPlan completed = graph::plan_memory(graph, {.norms_complete_sums = true});
-  // The norm's result is as large as the residual was, or as the map that the convolution multiplied.
+  // The norm's result takes the place of the residual or of the convolution's map, which have its size.
   EXPECT_TRUE(place(apart, normed) == place(apart, sum->input(2)) ||
               place(apart, normed) == place(apart, sum->input(0)));
   EXPECT_NE(place(completed, normed), place(completed, sum->input(2)));
@@ -251,7 +252,7 @@ TEST(Planner, AnInputThatIsReadTwiceIsNotReplaced) {
 TEST(Planner, AnInputThatIsReadThroughAViewAsWellIsNotReplaced) {
   RandomValues random(1);
   GraphMaker maker(random);
-  // Of a single row of pixels, so that the view of it is a map of the same shape.
+  // The map has a single row of pixels, so that a view of it is a map of the same shape.
   const int x = maker.enter(maker.image(8, 1, 6));
   Node sum = graph::make_node(DPM_OP_CONVOLUTION, "sum", {maker.view(x, 1, 6), -1, x}, same_size(3));
   sum.weights = {maker.constant({8, 8, 3, 3})};

@@ -1,5 +1,5 @@
-// Graphs made up at random, on every instruction set against the reference device: the passes over the graph, the plan
-// of the memory and the kernels together.
+// Test of random graphs on every instruction set against the reference device: the passes over the graph, the plan of
+// the memory and the kernels together.
 #include "random_graph.h"
 
 #include <gtest/gtest.h>
@@ -38,7 +38,7 @@ TEST(RandomGraphs, AgreeWithTheReference) {
       }
     }
   }
-  // With what labels make of logits.
+  // The number includes DPM_OP_LABEL_SCORE.
   const int derivatives = DPM_OP_ATTENTION_TANGENT - DPM_OP_ZERO_UPSAMPLE + 1 + 1;
   EXPECT_EQ(covered.size(), static_cast<std::size_t>(DPM_OP_COUNT - derivatives))
       << "every operation but those of derivatives is reached";

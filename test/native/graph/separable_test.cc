@@ -1,4 +1,4 @@
-// Matrices of both axes and tables of positions in graphs: their shapes and their place.
+// Test of matrices of both axes and tables of positions in graphs: their shapes and their places.
 #include <gtest/gtest.h>
 
 #include <utility>
@@ -59,7 +59,7 @@ TEST(Separable, IsRefusedWhereADeviceCannotRunIt) {
   const auto code = [](const char* device, const GraphMaker& maker) {
     return code_of([&] { const Network network(Device::open(device, {}), maker.graph(), {}); });
   };
-  // The network's own input lies otherwise.
+  // The network's own input has another layout.
   EXPECT_EQ(code("cpu", of_image), ErrorCode::kUnsupported);
   EXPECT_EQ(code("reference", of_image), ErrorCode::kOk);
   for (const auto* maker : {&of_map, &placed}) EXPECT_EQ(code("cpu", *maker), ErrorCode::kOk);

@@ -1,4 +1,4 @@
-// Graphs that somebody wrote wrongly: each is refused, and the message names what is wrong.
+// Test of invalid graphs: each is refused, and the message names the fault.
 #include "graph/validate.h"
 
 #include <gtest/gtest.h>
@@ -30,7 +30,8 @@ class Validate : public testing::Test {
     return graph.values[static_cast<std::size_t>(node.output())];
   }
 
-  /// What is said of the small network after `spoil`; with the code that is expected, or a text that shows the other.
+  /// Returns the message for the small network after `spoil`, if the code is the expected one; otherwise a text with
+  /// the other code.
   [[nodiscard]] std::string said(const Spoil& spoil, ErrorCode expected = ErrorCode::kArgument) const {
     Graph graph = small_.graph();
     spoil(graph);
@@ -61,7 +62,7 @@ TEST_F(Validate, IndicesOfValuesAndConstants) {
     refuses([&](Graph& g) { first(g, DPM_OP_CONVOLUTION).weights[0] = wrong; },
             "there is no constant " + std::to_string(wrong));
   }
-  // An optional input may be absent, but not somewhere else.
+  // An optional input may be absent, but its index must not be out of range.
   EXPECT_EQ(said([](Graph& g) { first(g, DPM_OP_CONVOLUTION).set_input(2, -1); }), "nothing");
   refuses([](Graph& g) { first(g, DPM_OP_CONVOLUTION).set_input(1, -2); }, "there is no value -2");
 }
@@ -131,7 +132,7 @@ TEST_F(Validate, AttributesAreFiniteAndSane) {
   embedding([](auto& e) { e.length = 1; }, "length");
   embedding([](auto& e) { e.length = 1 << 20; }, "length");
   embedding([](auto& e) { e.frequency_shift = kNan; }, "frequencyShift");
-  // Half the length minus the shift divides.
+  // The divisor is half the length minus the shift.
   embedding([](auto& e) { e.frequency_shift = 4; }, "frequencyShift");
 }
 

@@ -1,4 +1,4 @@
-// SiLU, Mish, GELU and ReLU.
+// Cases of SiLU, Mish, GELU and ReLU.
 #include "operations/operations.h"
 
 namespace dpm::test {
@@ -6,7 +6,8 @@ namespace {
 
 constexpr int kFunctions = 4;
 
-/// Numbers large enough for every function to reach its limits. No shift: a rounding would turn slopes of ReLU.
+/// Makes numbers large enough for every function to reach its limits. There is no shift, because its rounding would
+/// change slopes of ReLU.
 Case random_activation(RandomValues& random, int index) {
   const int channels = random.between(1, 40);
   const int height = random.between(1, 20);

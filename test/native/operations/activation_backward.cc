@@ -1,4 +1,4 @@
-// What derivatives make of a function of every element.
+// Cases of the derivative of a function of every element.
 #include "operations/operations.h"
 
 namespace dpm::test {
@@ -6,7 +6,7 @@ namespace {
 
 constexpr int kFunctions = 4;
 
-/// The map is twice the image, and the derivative the other way round.
+/// Makes a map that is twice the image, and a derivative with the roles exchanged.
 Case activation_backward(RandomValues& random, int index, int channels, int height, int width, int batch) {
   GraphMaker maker(random);
   const int image = maker.image(channels, height, width);

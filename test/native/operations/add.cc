@@ -1,4 +1,4 @@
-// Sums of two maps.
+// Cases of sums of two maps.
 #include "operations/operations.h"
 
 namespace dpm::test {

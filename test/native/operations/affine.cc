@@ -1,10 +1,10 @@
-// Maps scaled and shifted by numbers.
+// Cases of maps scaled and shifted by numbers.
 #include "operations/operations.h"
 
 namespace dpm::test {
 namespace {
 
-/// Reads the image, whose channels lie apart, or a map of the network's own.
+/// Makes a case that reads the image, whose channels are not adjacent, or a map of the network's own.
 Case affine(RandomValues& random, int channels, int height, int width, int batch, bool is_of_image) {
   GraphMaker maker(random);
   const int image = maker.image(channels, height, width);

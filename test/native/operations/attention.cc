@@ -1,4 +1,4 @@
-// Attention of q, k and v, which are made of the image.
+// Cases of attention with q, k and v computed from the image.
 #include "operations/operations.h"
 
 namespace dpm::test {

@@ -1,4 +1,4 @@
-// Cotangents and tangents of attention, as nodes of their own.
+// Cases of cotangents and tangents of attention, as nodes of their own.
 #include "operations/operations.h"
 
 namespace dpm::test {

@@ -39,7 +39,8 @@ Settings settings_of(const std::vector<std::string>& arguments) {
   return settings;
 }
 
-/// What the nodes of a case's graph compute, and what they would move if none were fused, for its whole batch.
+/// The operations of the nodes of a case's graph, and the bytes that they would move without fusion, for its whole
+/// batch.
 struct Work {
   double operations = 0;
   double bytes = 0;
@@ -59,7 +60,7 @@ Work work_of(const Case& made) {
   return {work.operations * made.batch, work.bytes * made.batch};
 }
 
-/// Median seconds of an evaluation, after two that fill caches and tables. What a device queues is waited for.
+/// Returns the median seconds of an evaluation, after two that fill caches and tables. Queued work is waited for.
 double median_seconds(const std::shared_ptr<Device>& device, const Case& made, int rounds) {
   LoadedGraph loaded(device, made.graph, made.batch, true);
   loaded.bind(made.inputs, made.batch);

@@ -1,4 +1,4 @@
-// The speed of operations: a line for each large case of the table.
+// A benchmark of operations: a line for each large case of the table.
 #pragma once
 
 #include <iosfwd>
@@ -7,7 +7,8 @@
 
 namespace dpm::test {
 
-/// `--bench [--device NAME] [--operation NAME] [--rounds N]`: median times to `out`. Misuse throws Error(kArgument).
+/// Runs `--bench [--device NAME] [--operation NAME] [--rounds N]` and prints median times to `out`. Misuse throws
+/// Error(kArgument).
 void bench(const std::vector<std::string>& arguments, std::ostream& out);
 
 }  // namespace dpm::test

@@ -1,4 +1,4 @@
-// A number added to each channel, which is a weight.
+// Cases of a number added to each channel, which is a weight.
 #include "operations/operations.h"
 
 namespace dpm::test {

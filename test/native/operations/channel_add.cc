@@ -1,4 +1,4 @@
-// A number added to each channel, which depends on the time, or on the image.
+// Cases of a number added to each channel, which depends on the time, or on the image.
 #include "operations/operations.h"
 
 namespace dpm::test {
@@ -18,7 +18,7 @@ Case random_channel_add(RandomValues& random, int /*index*/) {
   return channel_add(random, channels, height, width, random.between(1, 3));
 }
 
-/// An image of one pixel can stand for a vector.
+/// Makes a case with an image of one pixel in place of a vector.
 Case vector_of_image(RandomValues& random, int /*index*/) {
   GraphMaker maker(random);
   const int x = maker.enter(maker.image(8, 1, 1));

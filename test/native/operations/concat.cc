@@ -1,4 +1,4 @@
-// Two maps behind one another, which a device may avoid to copy.
+// Cases of two maps one behind the other, whose copy a device may avoid.
 #include "operations/operations.h"
 
 namespace dpm::test {
@@ -8,7 +8,7 @@ Case concat(RandomValues& random, int channels, int height, int width, int batch
   GraphMaker maker(random);
   const int x = maker.enter(maker.image(channels, height, width));
   const int second = maker.affine(x, -3, 0.5F);
-  // What is read twice cannot lie in either.
+  // A map that is read twice cannot be written in place in either result.
   const int both = maker.add(DPM_OP_CONCAT, {x, second});
   maker.leave(is_copied ? maker.add(DPM_OP_CONCAT, {both, second}) : both);
   return image_case(maker, random, batch);

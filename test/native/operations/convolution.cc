@@ -1,4 +1,4 @@
-// Convolutions of every kernel, stride and border, without what a device joins to them.
+// Cases of convolutions of every kernel, stride and border, without operations that a device joins to them.
 #include <algorithm>
 #include <utility>
 
@@ -7,8 +7,8 @@
 namespace dpm::test {
 namespace {
 
-/// The case, which has no pullback where the stride leaves rows and columns over that are not as many, or where its
-/// adjoint would have to leave some out.
+/// Returns the case. It has no pullback where the stride leaves over different numbers of rows and columns, or where
+/// its adjoint would have to leave some out.
 Case with_border(Case made) {
   const auto node = std::ranges::find(made.graph.nodes, DPM_OP_CONVOLUTION, &graph::Node::op);
   const auto& how = graph::attributes<graph::Convolution>(*node);
@@ -46,7 +46,7 @@ Case random_convolution(RandomValues& random, int index) {
   return with_border(image_case(maker, random, batch));
 }
 
-/// Square maps have derivatives, too: their zeros between are read over where a device can.
+/// Makes a convolution of stride 2. Square maps have derivatives, too, whose inserted zeros a device may skip.
 Case stride_of_two(RandomValues& random, int index) {
   const int channels = random.between(1, 20);
   const int side = random.between(4, 9);
@@ -63,7 +63,7 @@ Case stride_of_three(RandomValues& random, int /*index*/) {
                           "a convolution of this stride has no derivative");
 }
 
-/// Borders of what pulls convolutions of stride 2 back on even maps, and one that does nothing of the kind.
+/// Makes convolutions with the borders of the derivative of stride 2 on even maps, and one with another border.
 Case zeros_between(RandomValues& random, int index) {
   constexpr graph::Convolution kHow[] = {{.kernel = 3, .pad_before = 2, .pad_after = 0},
                                          {.kernel = 3, .pad_before = 1, .pad_after = 1},
@@ -77,7 +77,7 @@ Case zeros_between(RandomValues& random, int index) {
   return without_derivatives(image_case(maker, random, 3), DPM_OP_ZERO_UPSAMPLE);
 }
 
-/// Logits of classifiers: the network's output is one pixel, whose channels lie beside those of the next sample.
+/// Makes logits of classifiers: the network's output is one pixel, whose channels lie beside those of the next sample.
 Case random_logits(RandomValues& random, int /*index*/) {
   const int channels = random.between(1, 70);
   const int outputs = random.between(2, 70);

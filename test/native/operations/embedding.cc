@@ -1,10 +1,10 @@
-// Rows of tables by label.
+// Cases of rows of tables by label.
 #include "operations/operations.h"
 
 namespace dpm::test {
 namespace {
 
-/// Added to a map, so that it lies beside what depends on the image.
+/// Makes an embedding that is added to a map, so that it is beside values that depend on the image.
 Case embedding(RandomValues& random, int rows, int channels, int height, int width, int batch) {
   GraphMaker maker(random);
   const int x = maker.enter(maker.image(channels, height, width));
@@ -12,7 +12,7 @@ Case embedding(RandomValues& random, int rows, int channels, int height, int wid
   return image_case(maker, random, batch);
 }
 
-/// Fewer rows than labels: some samples have no row.
+/// Makes fewer rows than labels, so that some samples have no row.
 Case random_embedding(RandomValues& random, int /*index*/) {
   const int rows = random.between(1, 9);
   const int channels = random.between(1, 40);
@@ -21,7 +21,7 @@ Case random_embedding(RandomValues& random, int /*index*/) {
   return embedding(random, rows, channels, height, width, random.between(1, 5));
 }
 
-/// Rows of the truncated time.
+/// Makes rows of the truncated time.
 Case row_of_time(RandomValues& random, int /*index*/) {
   GraphMaker maker(random);
   maker.leave(maker.row(maker.time(), random.between(400, 1000), random.between(1, 40)));

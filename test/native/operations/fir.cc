@@ -1,4 +1,4 @@
-// Resampling by [1, 3, 3, 1] / 4, either way.
+// Cases of resampling by [1, 3, 3, 1] / 4, in both directions.
 #include "operations/operations.h"
 
 namespace dpm::test {
@@ -9,7 +9,8 @@ int resample(GraphMaker& maker, dpm_op op, int input, int padding) {
   return maker.add(op, {input}, graph::FirUpsample{1 - padding});
 }
 
-/// The image and twice its channels, resampled: maps that become channel ranges of wider ones where the passes run.
+/// Makes the image and twice its channels, resampled: maps that become channel ranges of wider ones where the passes
+/// run.
 Case fir(RandomValues& random, dpm_op op, int channels, int height, int width, int padding, int batch) {
   GraphMaker maker(random);
   const int x = maker.enter(maker.image(channels, height, width));
@@ -31,7 +32,7 @@ Case random_fir(RandomValues& random, int index) {
              random.between(1, 3));
 }
 
-/// As many channels as vectors hold.
+/// Makes maps with channels in whole vectors.
 Case fir_of_vectors(RandomValues& random, int index) {
   return fir(random, index % 2 == 0 ? DPM_OP_FIR_UPSAMPLE : DPM_OP_FIR_DOWNSAMPLE, 16, 6, 10, index / 2, 2);
 }

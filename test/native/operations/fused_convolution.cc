@@ -1,11 +1,12 @@
-// Convolutions with what a device joins to them: norms before them, sums and functions after them.
+// Cases of convolutions with the operations that a device joins to them: norms before them, sums and functions after
+// them.
 #include "operations/operations.h"
 
 namespace dpm::test {
 namespace {
 
-/// concat(a, b) -> norm [-> SiLU] -> convolution, with every way of keeping what is normalised alive: read by nobody
-/// else, by the convolution's residual, by a later sum.
+/// Makes concat(a, b) -> norm [-> SiLU] -> convolution, with different readers that keep the norm's input alive: none,
+/// the convolution's residual, a later sum.
 Case random_chain(RandomValues& random, int index) {
   const int channels = 2 * random.between(1, 40);
   const int kernel = index % 2 == 0 ? 3 : 1;
@@ -29,7 +30,7 @@ Case random_chain(RandomValues& random, int index) {
   return image_case(maker, random, batch);
 }
 
-/// All that may follow at once.
+/// Makes a convolution with all possible following operations at once.
 Case random_rest(RandomValues& random, int index) {
   const int channels = index % 3 == 2 ? random.between(1, 20) : 8;
   GraphMaker maker(random);

@@ -1,4 +1,5 @@
-// Group norms, of maps of every size and variance, with the scale, the shift and the SiLU that they take in.
+// Cases of group norms, for maps of every size and variance, with the scale, the shift and the SiLU that are folded
+// into them.
 #include "operations/operations.h"
 
 namespace dpm::test {
@@ -18,15 +19,15 @@ Case random_norm(RandomValues& random, int index) {
   const int batch = random.between(1, 3);
   GraphMaker maker(random);
   maker.leave(maker.norm(maker.enter(maker.image(channels, height, width)), groups));
-  // Means far from zero are what a careless variance gets wrong. In 16 bits the map itself has lost 5 bits to them.
+  // Means far from zero reveal a careless variance. In 16 bits they have cost the map itself 5 bits.
   const bool is_far = index % 3 == 0;
   Case made = image_case(maker, random, batch, 1, is_far ? 30.0F : 0.0F);
   if (is_far) made.looseness = 2;
   return made;
 }
 
-/// A variance of about a millionth, where epsilon decides: of a few channels, of a group a vector, of maps that no
-/// block of a card holds, and of more channels than threads.
+/// Makes a variance of about a millionth, where epsilon matters: for a few channels, for a group per vector, for maps
+/// that no block of a GPU holds, and for more channels than threads.
 Case norm_by_epsilon(RandomValues& random, int index) {
   constexpr Shape kShapes[] = {{6, 2, 3}, {64, 16, 8}, {32, 1, 40}, {4, 1, 120}, {4099, 1, 2}};
   constexpr float kEpsilons[] = {1e-6F, 1e-5F, 1e-3F};
@@ -43,7 +44,7 @@ Case wide_norm(RandomValues& random, int /*index*/) {
   return image_case(maker, random, 1);
 }
 
-/// Between convolutions, with all that it takes in.
+/// Makes a norm between convolutions, with all operations that are folded into it.
 Case modulated_norm(RandomValues& random, const Shape& shape, int batch) {
   GraphMaker maker(random);
   const int map = maker.bias(maker.convolution(maker.image(3, shape.side, shape.side), shape.channels, same_size(3)));
@@ -58,7 +59,7 @@ Case random_modulated_norm(RandomValues& random, int /*index*/) {
   return modulated_norm(random, {groups * random.between(2, 9), groups, random.between(3, 9)}, random.between(1, 3));
 }
 
-/// Its derivative takes more than a block of a card.
+/// Makes a map whose norm's derivative needs more than a block of a GPU.
 Case modulated_norm_of_large_map(RandomValues& random, int /*index*/) { return modulated_norm(random, {8, 1, 48}, 1); }
 
 Case large_norm(RandomValues& random, int index) {

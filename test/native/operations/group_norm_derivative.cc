@@ -1,4 +1,4 @@
-// Cotangents and tangents of group norms, as nodes of their own.
+// Cases of cotangents and tangents of group norms, as nodes of their own.
 #include <utility>
 
 #include "operations/operations.h"
@@ -6,7 +6,7 @@
 namespace dpm::test {
 namespace {
 
-/// With scale and shift, and with the SiLU behind it, or without.
+/// Makes a derivative with scale and shift, and with the SiLU behind it, or without these.
 Case norm_derivative(RandomValues& random, int index, int groups, int channels, int height, int width, int batch) {
   const dpm_op op = index % 2 == 0 ? DPM_OP_GROUP_NORM_BACKWARD : DPM_OP_GROUP_NORM_TANGENT;
   GraphMaker maker(random);
@@ -18,13 +18,13 @@ Case norm_derivative(RandomValues& random, int index, int groups, int channels, 
   node.biases = {maker.constant({channels}, 0.3F)};
   maker.leave(maker.add(std::move(node)));
   Case made = image_case(maker, random, batch);
-  // Most of what two rounded maps make is taken away again.
+  // Most of the products of two rounded maps cancel, which leaves larger errors.
   made.looseness = 2;
   return without_pushforward(without_pullback(std::move(made), op, "this operation has no derivative"), op,
                              "its vector depends on the image, which has no derivative yet");
 }
 
-/// Groups of more than one element: of one, the derivative is nothing but rounding.
+/// Makes groups of more than one element: with one, the derivative is only rounding.
 Case random_derivative(RandomValues& random, int index) {
   const int groups = random.between(1, 8);
   const int channels = groups * random.between(2, 9);

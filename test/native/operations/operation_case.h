@@ -1,6 +1,5 @@
-// What a case of the table of operations is (operations.h): a graph around one operation with its inputs. Every case is
-// run on every device for its values and its derivatives (operation_checks.h), and large ones for their speed
-// (bench/main.cc).
+// A case of the table of operations (operations.h): a graph around one operation with its inputs. Every case is run on
+// every device for its values and its derivatives (operation_checks.h), and large ones for their speed (bench/main.cc).
 //
 // A new operation is a file beside this one, and its line in operations.h and in operations.cc:
 //
@@ -27,36 +26,36 @@ struct Case {
   graph::Graph graph;
   int batch = 1;
   GraphInputs inputs;
-  /// The messages by which `differentiate` and `linearise` refuse the graph; empty where it has that derivative.
+  /// Messages by which `differentiate` and `linearise` refuse the graph; empty where it has that derivative.
   std::string no_pullback;
   std::string no_pushforward;
-  /// How many times the largest differences of 16-bit types are allowed.
+  /// Factor of the largest differences allowed for 16-bit types.
   double looseness = 1;
-  /// Owns the graph's weights.
+  /// Owner of the graph's weights.
   std::shared_ptr<RandomValues> random;
 };
 
-/// Cases that one function makes. What differs by kind goes by the index, so that the first ones have all kinds: slow
+/// Cases that one function makes. Kinds of cases depend on the index, so that the first ones cover all kinds: slow
 /// devices run no others.
 struct CaseFamily {
   const char* name;
   Case (*make)(RandomValues& random, int index);
   int cases = 1;
-  /// As large as in networks: timed, and compared with nothing.
+  /// Whether the case is as large as in networks: it is timed, and its values are not compared.
   bool is_for_speed = false;
 };
 
-/// Case `index` of a family, always the same.
+/// Returns case `index` of a family, which is always the same.
 Case make_case(const CaseFamily& family, int index);
 
-/// `batch` images for the graph of `maker`, whose first value is the image. Times and labels, where it takes them, are
-/// different for every sample; no label is among them.
+/// Makes `batch` images for the graph of `maker`, whose first value is the image. Times and labels, where it takes
+/// them, differ between samples; a label may be -1 (no label).
 Case image_case(GraphMaker& maker, RandomValues& random, int batch, float scale = 1, float shift = 0);
 
-/// The case, whose first node of `op` has no derivative for this reason.
+/// Returns the case, marked so that its first node of `op` has no derivative for this reason.
 Case without_pullback(Case made, dpm_op op, const std::string& reason);
 Case without_pushforward(Case made, dpm_op op, const std::string& reason);
-/// Neither, because nobody has written them: an operation that only derivatives have.
+/// Marks both derivatives as missing, for an operation that only derivatives use.
 Case without_derivatives(Case made, dpm_op op);
 
 }  // namespace dpm::test

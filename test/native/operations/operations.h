@@ -1,4 +1,4 @@
-// The table of operations: whatever a network's graph may hold, with cases that every device runs.
+// The table of operations: every operation of a network's graph, with cases that every device runs.
 #pragma once
 
 #include <vector>

@@ -1,5 +1,5 @@
-// The table of operations on the reference device and on every instruction set of the CPU. test/cuda/operations_test.cc
-// has it on a card.
+// Test of the table of operations on the reference device and on every instruction set of the CPU.
+// test/cuda/operations_test.cc runs it on a GPU.
 #include "operations/operations.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// A table of as many numbers as a map has, added to it.
+// Cases of a table of one number per element of a map, added to it.
 #include "operations/operations.h"
 
 namespace dpm::test {

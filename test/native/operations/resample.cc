@@ -1,4 +1,4 @@
-// Resampling by nearest neighbours, means of 2 x 2, and zeros between.
+// Cases of resampling by nearest neighbours, means of 2 x 2, and inserted zeros.
 #include <utility>
 
 #include "operations/operations.h"

@@ -1,4 +1,4 @@
-// Maps times (1 + scale) plus shift of each channel, which depend on the time, or on the image.
+// Cases of maps times (1 + scale) plus shift of each channel, which depend on the time, or on the image.
 #include "operations/operations.h"
 
 namespace dpm::test {
@@ -20,7 +20,8 @@ Case random_scale_shift(RandomValues& random, int /*index*/) {
   return scale_shift(random, channels, height, width, random.between(1, 3));
 }
 
-/// An image of one pixel can stand for a vector. A norm in front of it takes it in, and is then what has no derivative.
+/// Makes a case with an image of one pixel in place of a vector. A norm before it includes it, and is then the node
+/// without a derivative.
 Case vector_of_image(RandomValues& random, int index) {
   GraphMaker maker(random);
   const int x = maker.enter(maker.image(8, 1, 1));

@@ -1,4 +1,4 @@
-// Maps between a matrix on either axis.
+// Cases of maps between a matrix on either axis.
 #include "operations/operations.h"
 
 namespace dpm::test {
@@ -17,7 +17,7 @@ Case random_separable(RandomValues& random, int /*index*/) {
   return image_case(maker, random, batch);
 }
 
-/// A rectangular map as one of other sides, made one of others again, with tables on either side.
+/// Makes a rectangular map that is resampled to another height and width twice, with tables before and after.
 Case between_tables(RandomValues& random, int /*index*/) {
   GraphMaker maker(random);
   const int x = maker.position(maker.enter(maker.image(3, 4, 6)));

@@ -1,4 +1,4 @@
-// Sinusoids of the time.
+// Cases of sinusoids of the time.
 #include "operations/operations.h"
 
 namespace dpm::test {

@@ -1,4 +1,5 @@
-// Ranges of a map's channels, whose pixels lie farther apart than they are wide, and maps of other sides.
+// Cases of ranges of a map's channels, whose pixel stride is wider than they are, and of maps with another height and
+// width.
 #include "operations/operations.h"
 
 namespace dpm::test {
@@ -6,7 +7,7 @@ namespace {
 
 constexpr const char* kReason = "a range of channels has no derivative";
 
-/// What reads the range: a resampling, a copy, or nothing, with its sides exchanged.
+/// Makes a range with a reader: a resampling, a copy, or only a view with exchanged height and width.
 Case random_range(RandomValues& random, int index) {
   const int first = random.between(1, 9);
   const int channels = random.between(1, 20);
@@ -28,7 +29,8 @@ Case random_range(RandomValues& random, int index) {
   return without_pullback(image_case(maker, random, batch), DPM_OP_VIEW, kReason);
 }
 
-/// A range with the sides of its map may be read where it lies; with others it is copied.
+/// Makes a range before a convolution: with its map's height and width it may be read in place; with others it is
+/// copied.
 Case range_before_convolution(RandomValues& random, int index) {
   constexpr int kFirst[] = {0, 3, 8};
   GraphMaker maker(random);

@@ -1,10 +1,10 @@
-// Convolutions large enough for Winograd's algorithm, with everything that can be fused into them.
+// Cases of convolutions large enough for Winograd's algorithm, with everything that can be fused into them.
 #include "operations/operations.h"
 
 namespace dpm::test {
 namespace {
 
-/// Enlarged before it, or with the map added after it, or scaled and through SiLU.
+/// Makes one with enlargement before it, or with the map added after it, or scaled and through SiLU.
 Case random_winograd(RandomValues& random, int index) {
   const int channels = 16 * random.between(4, 6);
   const int outputs = 16 * random.between(4, 6);

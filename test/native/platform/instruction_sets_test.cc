@@ -8,14 +8,14 @@
 namespace dpm::platform {
 namespace {
 
-/// Of a processor that has all of them.
+/// Report of a processor that has all instruction sets.
 constexpr ProcessorReport kAll{.leaf1_ecx = 1U << 12 | 1U << 27 | 1U << 28,
                                .leaf7_ebx = 1U << 5 | 1U << 16 | 1U << 17 | 1U << 30 | 1U << 31,
                                .leaf7_edx = 1U << 22 | 1U << 24,
                                .leaf7_1_eax = 1U << 5,
                                .kept_registers = 0x600E6};
 
-/// avx2, avx512, avx512_bf16, amx_bf16.
+/// Lists avx2, avx512, avx512_bf16, amx_bf16.
 std::array<bool, 4> listed(const ProcessorReport& report) {
   const InstructionSets sets = instruction_sets_of(report);
   return {sets.avx2, sets.avx512, sets.avx512_bf16, sets.amx_bf16};

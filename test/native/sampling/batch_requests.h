@@ -1,4 +1,4 @@
-// Requests to a batch that samples join and leave, and what became of them.
+// Requests to a batch that samples join and leave, and their outcomes.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@
 
 namespace dpm::test {
 
-/// What became of a request.
+/// The outcome of a request.
 struct Outcome {
   std::optional<ErrorCode> code;
   std::string message;
@@ -43,7 +43,7 @@ inline std::unique_ptr<BatchRequest> batch_request(RunRequest run, Outcome& outc
   return request;
 }
 
-/// Makes the state of every record the data prediction: both kinds of previews show the same then.
+/// Makes the state of every record the data prediction, so that both kinds of previews show the same.
 inline void show_data_as_state(std::vector<dpm_record>& records) {
   for (dpm_record& record : records) {
     record.variance = DPM_VARIANCE_NONE;
@@ -53,7 +53,7 @@ inline void show_data_as_state(std::vector<dpm_record>& records) {
   }
 }
 
-/// Asks for previews of the data prediction instead of the state.
+/// Requests previews of the data prediction instead of the state.
 inline void preview_predictions(BatchRequest& request, const std::vector<dpm_record>& records) {
   for (const dpm_record& record : records) {
     request.data_predictions.push_back(record.x0_in);

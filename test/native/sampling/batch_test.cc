@@ -1,4 +1,4 @@
-// Samples that join and leave a running batch.
+// Test of samples that join and leave a running batch.
 #include "sampling/batch.h"
 
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@
 namespace dpm::test {
 namespace {
 
-/// Requests that come at random turns with random keys and priorities, some of which are cancelled in between.
+/// A mix of requests that come at random turns with random keys and priorities, some of which are cancelled in between.
 class Mix {
  public:
   Mix(std::uint32_t seed, const std::shared_ptr<Network>& network, bool has_second_output)
@@ -138,7 +138,7 @@ TEST_F(OneBatch, GivesNoSlotToASampleThatWouldNotRun) {
   turns(batch, 1);
   EXPECT_EQ(batch.statistics().resident, 2u);
   EXPECT_EQ(batch.statistics().waiting, 18u);
-  // Twice the batch can be interrupted here; the second time somebody has to wait for a slot.
+  // The batch can be interrupted twice here; the second time a sample has to wait for a slot.
   batch.submit(batch_request(plain(1, 2), urgent, 1));
   turns(batch, 1);
   EXPECT_EQ(urgent.code, ErrorCode::kOk);
@@ -157,7 +157,8 @@ TEST_F(OneBatch, GivesNoSlotToASampleThatOneThatWasPassedOverComesBefore) {
   batch.submit(batch_request(plain(9), outcomes[0], 0, 0));
   batch.submit(batch_request(plain(9), outcomes[2], 0, 2));
   turns(batch, 1);
-  // The two rows of the guided one do not fit beside the first: the other runs in its place, and it is next.
+  // The two rows of the guided sample do not fit beside the first one: the other runs in its place, and the guided one
+  // is next.
   batch.submit(batch_request(std::move(guided), outcomes[1], 0, 1));
   turns(batch, 1);
   EXPECT_EQ(batch.statistics().resident, 3u);
@@ -208,7 +209,7 @@ TEST_F(OneBatch, ShowsStatesAndDataPredictionsAndSamplesThatAreDone) {
   EXPECT_TRUE(std::equal(states[0].begin(), states[0].end() - 1, after_two.begin()));
   EXPECT_EQ(previews(true, false), states);
   EXPECT_EQ(previews(true, true), previews(false, true));
-  // Other coefficients show something else.
+  // Other coefficients give another preview.
   run.records[1].x0_out = 0.1F;
   EXPECT_NE(previews(true, false), states);
 }
@@ -249,10 +250,10 @@ TEST_F(OneBatch, AllocatesNothingInAStep) {
   RandomValues random(1);
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
     RunRequest run = plain(40, 2);
-    // Guided samples, given noise, records that do not evaluate and others that keep what they read.
+    // The run has guided samples, given noise, records that do not evaluate and others that keep their prediction.
     run.samples[0].guidance = 2;
     if (i == 1) run.noise = random.normals(std::size_t{40} * 2 * SmallNetwork::kElements);
-    // The device keeps what depends on a time alone: these are known after the first steps.
+    // The device keeps results that depend on a time alone: these are known after the first steps.
     for (std::size_t record = 0; record < run.records.size(); ++record) run.records[record].time = 100 * (record % 3);
     for (std::size_t record = 3; record < run.records.size(); record += 3) {
       run.records[record].flags &= ~static_cast<std::uint32_t>(DPM_RECORD_EVALUATE);
@@ -295,7 +296,7 @@ TEST_F(OneBatch, RefusesWhatItCannotRun) {
 }
 
 TEST_F(OneBatch, GivesOnlyTheStatesThatLieInARowTogether) {
-  // Samples in slots whose order is another one than in their request, and beside those of another.
+  // The slots of samples have another order than the samples in their request, and are beside those of another.
   Batch batch(evaluator_of(network_), {3, 3});
   std::vector<Outcome> outcomes(2);
   RunRequest pair = plain(3, 2);
@@ -309,7 +310,7 @@ TEST_F(OneBatch, GivesOnlyTheStatesThatLieInARowTogether) {
   finish_all(batch);
   expect_equal(outcomes[0].result, alone(*network_, pair), "samples the other way round");
   expect_equal(outcomes[1].result, alone(*network_, other), "between them");
-  // The second sample of one request lies behind the first of another.
+  // The second sample of one request has its slot behind the first of another.
   std::vector<Outcome> more(2);
   auto late = batch_request(pair, more[0]);
   late->keys = {9, 1};
@@ -324,7 +325,7 @@ TEST_F(OneBatch, GivesOnlyTheStatesThatLieInARowTogether) {
 TEST_F(OneBatch, TakesNoTurnOnceItHasEnded) {
   Batch batch(evaluator_of(network_), {1, 1});
   batch.end(ErrorCode::kDevice, "the card is gone");
-  // Whoever cancels something else has all of an engine's batches look.
+  // Cancelling other work makes all of an engine's batches look for cancelled requests.
   batch.look_for_cancelled();
   EXPECT_TRUE(batch.has_work());
   batch.take_turn();
@@ -357,7 +358,7 @@ TEST_F(OneBatch, EndsWithTheErrorOfItsDevice) {
   std::vector<Outcome> outcomes(2);
   batch.submit(batch_request(plain(9), outcomes[0]));
   turns(batch, 1);
-  // What a step calls fails as a device would.
+  // A callback of a step throws, as a device may.
   RunRequest broken = plain(9);
   broken.progress = [](std::uint64_t, std::uint64_t) { throw Error(ErrorCode::kDevice, "the card is gone"); };
   batch.submit(batch_request(std::move(broken), outcomes[1]));

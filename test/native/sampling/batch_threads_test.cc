@@ -1,4 +1,4 @@
-// Batches on an engine, used by several threads at once.
+// Test of batches on an engine, used by several threads at once.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -19,7 +19,7 @@
 namespace dpm::test {
 namespace {
 
-/// An engine with a network and batches on it.
+/// Fixture of an engine with a network and batches on it.
 class BatchThreads : public testing::Test {
  protected:
   std::shared_ptr<Batch> batch(std::uint32_t rows, double weight = 1) {
@@ -32,7 +32,7 @@ class BatchThreads : public testing::Test {
     return result;
   }
 
-  /// Submits a request; what becomes of it.
+  /// Submits a request; returns its outcome.
   std::future<BatchOutcome> submit(Batch& batch, RunRequest run) {
     auto request = std::make_unique<BatchRequest>();
     request->keys.assign(run.samples.size(), 0);
@@ -106,14 +106,14 @@ TEST_F(BatchThreads, ShareTheirEngineByWeight) {
   const auto cancelled = run.cancelled;
   auto first = submit(*light, run);
   auto second = submit(*heavy, run);
-  // Many times as long as another process may take the processor away from a step, whose time that is then.
+  // The duration is many times the time for which another process may interrupt a step, which counts as the step's.
   constexpr double kSeconds = 1.5;
   const auto wait_until = [&](const Batch& batch, double seconds) {
     while (batch.statistics().seconds < seconds) {
       ASSERT_EQ(second.wait_for(std::chrono::milliseconds(1)), std::future_status::timeout);
     }
   };
-  // Taking so many samples in is not their steps' time, and has to be made up for.
+  // The time of accepting so many samples is not that of their steps, and has to be balanced first.
   wait_until(*heavy, 0.02);
   wait_until(*light, 0.02);
   const BatchStatistics light_before = light->statistics();
@@ -125,7 +125,7 @@ TEST_F(BatchThreads, ShareTheirEngineByWeight) {
   engine_.drop_cancelled();
   static_cast<void>(first.get());
   static_cast<void>(second.get());
-  // What a turn does beside its step is counted there and not here; with equal weights it would be about 1.
+  // The statistics count only steps, while shares count whole turns; with equal weights the share would be about 1.
   EXPECT_GT(share, 0.05);
   EXPECT_LT(share, 0.6);
 }

@@ -1,4 +1,4 @@
-// Requests to a running batch that are cancelled.
+// Test of requests to a running batch that are cancelled.
 #include <gtest/gtest.h>
 
 #include <algorithm>

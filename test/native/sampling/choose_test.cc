@@ -1,4 +1,4 @@
-// Who runs in the next step.
+// Test of the choice of samples for the next step.
 #include "sampling/choose.h"
 
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@
 namespace dpm::test {
 namespace {
 
-/// Costs that a test knows: seconds of a step that computes so many rows.
+/// Costs known to a test: seconds of a step for each number of computed rows.
 struct KnownCosts {
   std::vector<double> seconds;
   StepCosts costs;
@@ -25,7 +25,7 @@ struct KnownCosts {
   }
 };
 
-/// The order of the design, by selection instead of sorting.
+/// Sorts by the order of the design, by selection.
 std::vector<Candidate> in_order(std::vector<Candidate> candidates) {
   std::vector<Candidate> ordered;
   while (!candidates.empty()) {
@@ -44,7 +44,7 @@ std::vector<Candidate> in_order(std::vector<Candidate> candidates) {
   return ordered;
 }
 
-/// Slots of those that fit into `limit` rows, in order, each looked at once.
+/// Returns the slots of those that fit into `limit` rows, in order, each looked at once.
 std::set<std::uint32_t> expected_of(const std::vector<Candidate>& ordered, std::uint32_t limit, std::uint32_t& rows) {
   std::set<std::uint32_t> runs;
   rows = 0;
@@ -119,7 +119,7 @@ TEST(Choosing, IsWhatAllRandomStatesAskFor) {
       ASSERT_GE(rows / cost(rows), all_rows / cost(all_rows) * (1 - 1e-12)) << "state " << seed;
     }
 
-    // Nobody is passed over twice: who was runs, or nobody behind it does.
+    // A candidate that was passed over either runs, or none behind it does.
     for (std::size_t i = 0; i < ordered.size(); ++i) {
       const auto after = std::find_if(candidates.begin(), candidates.end(),
                                       [&](const Candidate& each) { return each.slot == ordered[i].slot; });
@@ -148,7 +148,7 @@ TEST(Choosing, ForgetsCostsSlowly) {
   costs.add(4, 1);
   for (int i = 0; i < 100; ++i) costs.add(8, 1);
   EXPECT_FALSE(costs.favours(4, 4, 5, 8));
-  // One slow step in between is not believed at once; many are.
+  // A single slow step does not change the costs at once; many do.
   costs.add(8, 2);
   EXPECT_FALSE(costs.favours(4, 4, 5, 8));
   for (int i = 0; i < 100; ++i) costs.add(8, 2);

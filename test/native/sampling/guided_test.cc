@@ -1,4 +1,4 @@
-// Runs that classifiers guide.
+// Test of runs that are guided by classifiers.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -14,8 +14,8 @@ namespace {
 
 constexpr int kClasses = 4;
 
-/// A classifier of images of two channels on a device: a convolution, SiLU, and a mixture of every map. Weights of
-/// deviation `scale`.
+/// Loads a classifier of images of two channels on a device: a convolution, SiLU, and a mixture of every map. Weights
+/// have deviation `scale`.
 std::shared_ptr<Network> load_guide(const std::shared_ptr<Device>& device, int side = SmallNetwork::kSide,
                                     Derivative derivative = Derivative::kLabelScore, float scale = 0) {
   RandomValues random(11);
@@ -29,7 +29,7 @@ std::shared_ptr<Network> load_guide(const std::shared_ptr<Device>& device, int s
   return std::make_shared<Network>(device, maker.graph(), options);
 }
 
-/// Samples of one program, whose records take guides.
+/// Returns samples of one program, whose records take guides.
 RunRequest guided_request(std::uint32_t count, std::uint32_t batch) {
   RunRequest request = mixed_request(count, batch);
   for (SampleIdentity& sample : request.samples) sample.program = 0;
@@ -99,10 +99,10 @@ TEST_F(GuidedRuns, KnowTheLabelsOfTheirSamples) {
 TEST_F(GuidedRuns, AskNobodyWhereNoRecordTakesAGuide) {
   RunRequest request = guided_request(2, 2);
   for (dpm_record& record : request.records) record.x_guide = 0;
-  // All of these evaluate.
+  // All of these records evaluate.
   request.programs[0].count = 3;
   const auto plain = images(request);
-  // Its gradients are infinite: it would be refused if it were asked.
+  // The guide's gradients are infinite, so a call of it would be refused.
   request.guides = {guide(1, 2)};
   request.guides[0].network = load_guide(network_->device().shared_from_this(), SmallNetwork::kSide,
                                          Derivative::kLabelScore, std::numeric_limits<float>::infinity());

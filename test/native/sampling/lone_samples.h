@@ -1,4 +1,4 @@
-// The sampling loop as it is for one sample after the other, record by record: what batches are compared with.
+// The sampling loop for one sample after the other, record by record, with which batches are compared.
 #pragma once
 
 #include "sampling/batch_results.h"
@@ -29,7 +29,7 @@ class LoneSample {
     initial.draw(evaluator.device(), registers_.views());
   }
 
-  /// What becomes of it, in its place of `result`.
+  /// Runs the sample, and stores its results in its place of `result`.
   void run(RunResult& result) {
     const std::uint32_t records = request_.programs[program_].count;
     for (std::uint32_t record = 0; record < records; ++record) {

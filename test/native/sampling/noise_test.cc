@@ -1,4 +1,4 @@
-// The noise of long programs: every record of every sample has its own part of the sample's stream.
+// Test of the noise of long programs: every record of every sample has its own part of the sample's stream.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::uint32_t kElements = SmallNetwork::kElements;
 
-/// Box and Muller's formula in double.
+/// Computes Box and Muller's formula in double.
 void append_normals(std::uint32_t word0, std::uint32_t word1, std::vector<float>& values) {
   const double radius = std::sqrt(-2 * std::log((word0 + 0.5) * 0x1p-32));
   const double angle = 2 * std::numbers::pi * (word1 + 0.5) * 0x1p-32;
@@ -23,7 +23,7 @@ void append_normals(std::uint32_t word0, std::uint32_t word1, std::vector<float>
   values.push_back(static_cast<float>(radius * std::sin(angle)));
 }
 
-/// What a record adds to every sample.
+/// Returns the noise that a record adds to every sample.
 std::vector<float> noise_of(const std::vector<SampleIdentity>& samples, std::uint32_t record) {
   std::vector<float> values;
   for (const SampleIdentity& sample : samples) {
@@ -36,7 +36,7 @@ std::vector<float> noise_of(const std::vector<SampleIdentity>& samples, std::uin
   return values;
 }
 
-/// `count` records that replace the state by noise, each of which is a snapshot.
+/// Makes `count` records that replace the state by noise, each of which is a snapshot.
 RunRequest noisy_request(std::uint32_t count) {
   RunRequest request;
   dpm_record record{};

@@ -1,4 +1,4 @@
-// A batch on a small network, and requests whose steps are easily counted.
+// Fixture of a batch on a small network, and requests whose steps are easily counted.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@ namespace dpm::test {
 
 class OneBatch : public testing::Test {
  protected:
-  /// A request of `samples` samples whose programs have `records` records that evaluate.
+  /// Returns a request of `samples` samples whose programs have `records` records that evaluate.
   static RunRequest plain(std::uint32_t records, std::uint32_t samples = 1) {
     RunRequest run;
     run.records = small_program(records, 0.5F);

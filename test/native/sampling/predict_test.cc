@@ -1,4 +1,4 @@
-// Single predictions by the loop's step.
+// Test of single predictions by the loop's step.
 #include "sampling/predict.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ TEST(Predictions, AreThoseOfTheLoop) {
   const auto network = small.load("cpu");
   const std::uint32_t count = 5;
   RandomValues random(3);
-  // A record that replaces the state by the prediction.
+  // The run has a record that replaces the state by the prediction.
   RunRequest run;
   dpm_record record{};
   record.flags = DPM_RECORD_EVALUATE | DPM_RECORD_WRITE_X;

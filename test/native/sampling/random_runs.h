@@ -7,7 +7,7 @@
 
 namespace dpm::test {
 
-/// A program that keeps its numbers small, whatever the network predicts.
+/// Returns a program that keeps its numbers small for any prediction of the network.
 inline std::vector<dpm_record> random_program(RandomValues& random, std::uint32_t count, bool has_second_output) {
   std::vector<dpm_record> records = small_program(count, 0.4F);
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -35,7 +35,7 @@ inline std::vector<dpm_record> random_program(RandomValues& random, std::uint32_
   return records;
 }
 
-/// One to three samples of one or two programs.
+/// Returns one to three samples of one or two programs.
 inline RunRequest random_run(RandomValues& random, bool has_second_output) {
   RunRequest run;
   const int programs = random.between(1, 2);

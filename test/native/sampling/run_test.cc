@@ -1,4 +1,4 @@
-// The program runner.
+// Test of the program runner.
 #include "sampling/run.h"
 
 #include <gtest/gtest.h>
@@ -39,7 +39,7 @@ TEST_F(Runs, ThreadsWithRowsOfTheirOwnGiveTheSameBits) {
     const auto expected = run_programs(*one, mixed_request(count, count), running_).images.floats;
     for (const int threads : {2, 3}) {
       const auto network = small_.load("cpu", threads);
-      // Only the times of the second run are known.
+      // The times are known only in the second run.
       for (int run = 0; run < 2; ++run) {
         EXPECT_EQ(run_programs(*network, mixed_request(count, count), running_).images.floats, expected)
             << count << " samples on " << threads << " threads, run " << run;
@@ -64,7 +64,7 @@ TEST_F(Runs, GuidanceMixesTwoEvaluations) {
   EXPECT_LT(relative_difference(expected, run_programs(*reference, guided(9), running_).images.floats), 2e-4);
   EXPECT_NE(expected, run_programs(*network, mixed_request(9, 9), running_).images.floats);
 
-  // With weight 0 the unconditional prediction is all there is.
+  // With weight 0 only the unconditional prediction remains.
   RunRequest unconditional = guided(9);
   RunRequest relabelled = mixed_request(9, 9);
   for (std::uint32_t i = 0; i < 9; ++i) {
@@ -120,7 +120,8 @@ TEST_F(Runs, EveryPartOfAnIdentityChoosesTheNoise) {
 }
 
 TEST_F(Runs, TheFirstRecordsNeedNotEvaluate) {
-  // x = -0.5 x + noise, then y = 2 x, then what the network makes of y; the programs of five records do not wait.
+  // The program is x = -0.5 x + noise, then y = 2 x, then the network's result for y; the programs of five records do
+  // not wait.
   const auto silent_first = [](std::uint32_t batch) {
     RunRequest run = mixed_request(5, batch);
     dpm_record& noisy = run.records[5];
@@ -196,7 +197,7 @@ TEST_F(Runs, ExplicitNoiseReplacesTheStreams) {
     EXPECT_EQ(first, alone(*network, run).images.floats) << device;
     run.samples[0].seed_low = 1000;
     EXPECT_EQ(run_programs(*network, run, running_).images.floats, first) << device;
-    // Whichever batch a sample is in.
+    // The noise does not depend on the batch of a sample.
     run.batch = 1;
     EXPECT_EQ(run_programs(*network, run, running_).images.floats, first) << device;
     run.batch = 2;
@@ -277,7 +278,7 @@ TEST_F(Runs, ACancelBetweenAnyTwoRecordsEndsTheRun) {
   }
 }
 
-/// A variance of which a head gives a part unless `head`, its weight, is 0.
+/// Makes a variance to which a head contributes, unless `head`, its weight, is 0.
 RunRequest linear_variance(float head) {
   RunRequest run = mixed_request(2, 2);
   for (dpm_record& record : run.records) {

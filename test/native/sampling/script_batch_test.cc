@@ -1,4 +1,4 @@
-// Batches of a network that a script evaluates.
+// Test of batches of a network that a script evaluates.
 #include <gtest/gtest.h>
 
 #include "core/error.h"
@@ -85,7 +85,7 @@ TEST(ScriptBatches, LoseOnlyTheRequestsOfAStepThatFails) {
     batch.answer(std::vector<float>(4, 0.5F), {});
   }
   EXPECT_EQ(outcomes[1].code, ErrorCode::kOk);
-  // Nobody waits for these.
+  // The batch does not wait for these calls.
   EXPECT_FALSE(batch.waits());
   EXPECT_EQ(code_of([&] { batch.answer(std::vector<float>(4), {}); }), ErrorCode::kArgument);
   batch.abandon_step(ErrorCode::kInternal, "late");
@@ -114,7 +114,7 @@ TEST(ScriptBatches, CanBeLeftWhileTheyWait) {
   }
   batch.take_turn();
   ASSERT_TRUE(batch.waits());
-  // One that takes part in the step, and one that has no slot yet.
+  // The cancelled requests are one that takes part in the step, and one that has no slot yet.
   for (const std::size_t i : {std::size_t{0}, std::size_t{2}}) cancelled[i]->store(true);
   batch.look_for_cancelled();
   EXPECT_TRUE(batch.has_work());
@@ -150,7 +150,7 @@ TEST(ScriptBatches, WaitForNothingOnceTheyHaveEnded) {
   EXPECT_EQ(outcome.calls, 1);
 }
 
-/// Two samples of one program on a network, whose batch asks a function.
+/// Fixture of two samples of one program on a network, whose batch asks a function.
 class AskingBatches : public testing::Test {
  protected:
   static constexpr std::size_t kStates = 2 * std::size_t{SmallNetwork::kElements};
@@ -194,7 +194,7 @@ TEST_F(AskingBatches, GoOnFromTheStatesOfAConstraint) {
     EXPECT_EQ(code_of([&] { batch.answer(std::vector<float>(kStates - 1), {}); }), ErrorCode::kTensorShape);
     EXPECT_EQ(told.size(), record - 1) << "nothing is done before the answer";
     std::vector<float> states = question.states;
-    // The first record's states stay, the second's are others.
+    // The states after the first record stay, those after the second are replaced.
     if (record == 2) std::fill(states.begin(), states.end(), 0.25F);
     batch.answer(states, {});
   }
@@ -218,7 +218,7 @@ TEST_F(AskingBatches, EndWithAConstraintThatFails) {
   EXPECT_EQ(outcome_.code, ErrorCode::kInternal);
   EXPECT_EQ(outcome_.message, "the function failed");
   EXPECT_EQ(outcome_.calls, 1);
-  // The batch goes on.
+  // The batch continues.
   Outcome next;
   batch.submit(batch_request(run, next));
   batch.take_turn();
@@ -268,7 +268,7 @@ TEST_F(AskingBatches, TakeTheGradientsOfFunctions) {
   RunRequest plain = run;
   plain.records[1].x_guide = 0;
   EXPECT_LT(relative_difference(images(0), alone(*network_, plain).images.floats), 1e-6);
-  // Asked where a record takes it, at what the network sees there.
+  // The function is asked where a record takes a guide, at the network's input there.
   ASSERT_EQ(asked_.size(), 1u);
   EXPECT_EQ(asked_[0].asked, Asked::kGuide);
   EXPECT_EQ(asked_[0].times, std::vector<float>(2, run.records[1].time));

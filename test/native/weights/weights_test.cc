@@ -1,4 +1,4 @@
-// Weights in files.
+// Test of weights in files.
 #include "weights/weights.h"
 
 #include <gtest/gtest.h>
@@ -58,7 +58,7 @@ TEST(Weights, AreReadWhenTheyAreLoaded) {
   w.add_file(file.path());
   w.add({"row", 0, DType::kFloat32, {4}, 16, 16});
   w.add({"last", 0, DType::kFloat32, {4}, 384, 16});
-  // A view reads no more than its last element.
+  // A view reads up to its last element only.
   w.add({"column", 0, DType::kFloat32, {3}, 4, 36, {3}, {4}});
   std::vector<float> expected(100);
   std::ifstream(file.path(), std::ios::binary).read(reinterpret_cast<char*>(expected.data()), 400);
@@ -97,7 +97,7 @@ TEST(Weights, OfADerivativeAreThoseOfItsNetwork) {
 
 TEST(Weights, DigestsDifferWhereverOneByteDoes) {
   for (const std::size_t bytes : {1, 7, 8, 31, 32, 33, 63, 64, 100}) {
-    // What lies behind the end, in the guard, is not read.
+    // Bytes behind the end, in the guard, are not read.
     std::vector<unsigned char> data(bytes + 32, 5);
     const std::uint64_t digest = digest_of(data.data(), bytes);
     std::set<std::uint64_t> seen{digest};

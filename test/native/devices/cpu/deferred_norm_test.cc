@@ -1,4 +1,4 @@
-// Group norms that their reader applies, while another one is in flight.
+// Test of group norms that are applied by their reader, while another one is in flight.
 #include "devices/cpu/layers/deferred_norm.h"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kChannels = 16;
 
-/// Two maps of very different size are normalised before the first of them is read.
+/// Normalises two maps of very different size before the first of them is read.
 class TwoNorms {
  public:
   TwoNorms() {
@@ -26,7 +26,7 @@ class TwoNorms {
     const int second = maker_.norm(large, 2);
     const int first_read = maker_.convolution(first, kChannels, same_size(3));
     const int second_read = maker_.convolution(second, kChannels, same_size(3));
-    // The maps live on, so that where they lie is no reason not to defer.
+    // The maps live on, so that their places are no reason against deferring.
     const int normed = maker_.sum(first_read, second_read);
     maker_.leave(maker_.sum(maker_.sum(normed, small), maker_.affine(large, 0.01F)));
     second_ = second;
@@ -74,7 +74,7 @@ TEST(DeferredNorm, NeedsItsInputUntilItIsApplied) {
   GraphMaker maker(random);
   const int x = maker.enter(maker.image(kChannels, 4, 4));
   const int norm = maker.norm(x, 4);
-  // Whose result may lie where x did.
+  // The result of this node may take the place of x.
   const int last = maker.affine(x, 2);
   maker.leave(maker.sum(maker.convolution(norm, kChannels, same_size(3)), last));
   const graph::LoweredGraph lowered(maker.graph());

@@ -1,5 +1,6 @@
-// One evaluation of a small network whose weights are fractions of powers of two: test/package/platforms/evaluation.mjs
-// has the same network run by the addon of a prebuild, which has to come to the same bits.
+// Test of one evaluation of a small network whose weights are fractions of powers of two:
+// test/package/platforms/evaluation.mjs runs the same network by the addon of a prebuild, which has to give the same
+// bits.
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -69,7 +70,7 @@ TEST(EvaluationBits, AreThoseOfThePrebuilds) {
   for (const std::string& isa : usable_isas()) {
     const std::vector<float> values = evaluate(isa);
     ASSERT_EQ(values.size(), 1024U);
-    // Another compiler sums in another order; what it comes to is close all the same.
+    // Another compiler sums in another order, but its result is close.
     EXPECT_LT(relative_difference(values, plainest), 1e-5) << isa;
     const auto found = known.find(isa);
     if (kIsPrebuild && found != known.end()) {

@@ -1,4 +1,4 @@
-// Which instruction sets compute in what, and which are refused.
+// Test of the arithmetic of each instruction set, and of those that are refused.
 #include <gtest/gtest.h>
 
 #include "core/error.h"

@@ -1,4 +1,4 @@
-// Taps that are rounded so that their errors cancel.
+// Test of taps that are rounded so that their errors cancel.
 #include "devices/cpu/bf16/round_together.h"
 
 #include <gtest/gtest.h>
@@ -84,7 +84,7 @@ TEST(RoundTogether, LeavesWhatIsExactAndWhatIsNoNumber) {
   EXPECT_TRUE(std::isnan(bfloat16_to_float(rounded({std::nanf(""), 1.0F})[0])));
 }
 
-// Both lie two fifths of a step above a number that bfloat16 has.
+// Both taps are two fifths of a step above a bfloat16 number.
 TEST(RoundTogether, RoundsOneOfTwoUpThatWouldBothGoDown) {
   const float step = 0x1p-7F;
   const std::vector<float> taps{1 + 0.4F * step, 1 + 0.4F * step};

@@ -1,4 +1,4 @@
-// The threads that cpu devices share.
+// Test of the threads that CPU devices share.
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -28,7 +28,7 @@ TEST(ThreadShares, AreTogetherAtMostTheLimit) {
   {
     const auto second = open(5);
     EXPECT_EQ(second->threads(), 2);
-    // Everybody has one.
+    // Every device gets at least one thread.
     EXPECT_EQ(open(3)->threads(), 1);
     EXPECT_EQ(open(0)->threads(), 1);
   }

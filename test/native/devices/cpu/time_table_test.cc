@@ -1,4 +1,4 @@
-// The table of what depends on a sample's time alone, and evaluations that allocate nothing.
+// Test of the table of results that depend on a sample's time alone, and of evaluations without allocations.
 #include <gtest/gtest.h>
 
 #include <numeric>
@@ -12,8 +12,8 @@ namespace {
 
 using graph::Graph;
 
-/// An image through a convolution to which a projection of the time and the label is added, as the
-/// residual blocks of a network do.
+/// A graph of an image and a convolution to which a projection of the time and the label is added, like a network's
+/// residual blocks.
 class TimedGraph {
  public:
   TimedGraph(int channels, int size, int classes = 3) : channels_(channels), size_(size) {
@@ -63,7 +63,7 @@ TEST(TimeTable, TellsEveryClassFromTheOthers) {
   const std::vector<float> expected = run_graph(Device::open("reference", {}), timed.graph(), 3, inputs, false);
   LoadedGraph loaded(device, timed.graph(), 3, true);
   loaded.bind(inputs, 3);
-  // The second time from the table.
+  // The second run takes the results from the table.
   for (int i = 0; i < 2; ++i) {
     loaded.run();
     EXPECT_LT(relative_difference(loaded.output(), expected), 1e-5) << "run " << i;
@@ -89,7 +89,7 @@ TEST(TimeTable, DoesNotGrowWithoutBound) {
   EXPECT_LT(most, std::uint64_t{33} << 20);
 }
 
-/// A row of the table is 256 KiB, so that it holds 128.
+/// A graph with rows of 256 KiB, of which the table holds 128.
 class WideRows {
  public:
   static constexpr int kChannels = 65536;
@@ -103,7 +103,7 @@ class WideRows {
 
   [[nodiscard]] const Graph& graph() const { return maker_.graph(); }
 
-  /// Times that no other `first` has.
+  /// Returns inputs with times that no other `first` has.
   [[nodiscard]] static GraphInputs inputs(int first, int batch) {
     RandomValues random(5);
     std::vector<float> times(static_cast<std::size_t>(batch));

@@ -1,4 +1,4 @@
-// The fused update on every instruction set against the reference device's literal reading of record.h.
+// Test of the fused update on every instruction set against the reference device's literal reading of record.h.
 #include <gtest/gtest.h>
 
 #include <functional>

@@ -1,4 +1,4 @@
-// Which convolutions of the CPU device are computed by Winograd's algorithm.
+// Test of the choice of the CPU device's convolutions that use Winograd's algorithm.
 #include <gtest/gtest.h>
 
 #include "devices/cpu/device.h"
@@ -11,7 +11,7 @@
 namespace dpm::test {
 namespace {
 
-/// Large enough for it.
+/// Makes a convolution that is large enough for Winograd's algorithm.
 graph::Graph one_convolution(RandomValues& random) {
   GraphMaker maker(random);
   maker.leave(maker.bias(maker.convolution(maker.enter(maker.image(80, 12, 9)), 64, same_size(3))));
@@ -19,7 +19,7 @@ graph::Graph one_convolution(RandomValues& random) {
 }
 
 TEST(Winograd, IsNotForExactDevices) {
-  // A matrix unit would leave Winograd nothing to win.
+  // On a matrix unit Winograd's algorithm would have no advantage.
   const ScopedEnvironment forced("DPM_CPU_ISA", usable_isas().back());
   RandomValues random(7);
   const graph::Graph graph = one_convolution(random);
@@ -43,7 +43,7 @@ TEST(Winograd, StaysWithinItsMemory) {
   const std::uint64_t unlimited = used(cpu::Network::kWinogradBytes);
   const std::uint64_t none = used(0);
   EXPECT_GT(unlimited, 3 * none);
-  // One layer of 36 numbers per pair of channels: allowed to the byte, or not at all.
+  // The layer has 36 numbers per pair of channels; the limit is this size, or one byte less.
   const auto& in = graph.values[0];
   const auto& weight = graph.constants[0];
   const std::uint64_t bytes = 36 * 4 * static_cast<std::uint64_t>(in.channels * weight.dims[0]);

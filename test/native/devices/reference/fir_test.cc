@@ -1,4 +1,5 @@
-// The reference device's FIR resampling against numbers found by hand: what all devices are compared with.
+// Test of the reference device's FIR resampling against numbers found by hand, because all devices are compared with
+// it.
 #include <gtest/gtest.h>
 
 #include "core/error.h"
@@ -10,7 +11,7 @@ namespace {
 
 using Values = std::vector<float>;
 
-/// `op` of a map of `channels`.
+/// Runs `op` on a map of `channels`.
 Values resampled(dpm_op op, int channels, int height, int width, const Values& image, int padding = 1) {
   RandomValues none(0);
   GraphMaker maker(none);
@@ -38,7 +39,7 @@ Values impulse(int height, int width, int y, int x) {
 TEST(Fir, UpsamplingSpreadsAnElementOverFour) {
   EXPECT_EQ(resampled(DPM_OP_FIR_UPSAMPLE, 1, 3, 4, impulse(3, 4, 1, 2)),
             outer({0, 1, 3, 3, 1, 0}, {0, 0, 0, 1, 3, 3, 1, 0}, 16));
-  // What would lie outside is lost.
+  // Elements outside the result are lost.
   EXPECT_EQ(resampled(DPM_OP_FIR_UPSAMPLE, 1, 2, 2, impulse(2, 2, 0, 1)), outer({3, 3, 1, 0}, {0, 1, 3, 3}, 16));
 }
 
@@ -56,12 +57,12 @@ TEST(Fir, DownsamplingWithoutPaddingLosesAnElement) {
 }
 
 TEST(Fir, SumsOfNeighboursAndZerosOutside) {
-  // Along the row (3 a)/4, (3 a + b)/4, (a + 3 b)/4, (3 b)/4; along the column 3/4 of it.
+  // The values along the row are (3 a)/4, (3 a + b)/4, (a + 3 b)/4, (3 b)/4; along the column 3/4 of these.
   const Values enlarged = {4.5, 7.5, 10.5, 9};
   Values twice = enlarged;
   twice.insert(twice.end(), enlarged.begin(), enlarged.end());
   EXPECT_EQ(resampled(DPM_OP_FIR_UPSAMPLE, 1, 1, 2, {8, 16}), twice);
-  // Along the row (3 a + 3 b + c)/8 and (b + 3 c + 3 d)/8 = 12 and 23, along the column 3/8 of each row.
+  // The values along the row are (3 a + 3 b + c)/8 and (b + 3 c + 3 d)/8 = 12 and 23, along the column 3/8 of each row.
   EXPECT_EQ(resampled(DPM_OP_FIR_DOWNSAMPLE, 1, 2, 4, {8, 16, 24, 32, 16, 32, 48, 64}), (Values{13.5, 25.875}));
 }
 

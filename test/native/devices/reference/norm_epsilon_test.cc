@@ -1,5 +1,5 @@
-// The reference device's group norm of maps that hardly vary, where epsilon decides, against the formula: what all
-// devices are compared with.
+// Test of the reference device's group norm of nearly constant maps, where epsilon matters, against the formula,
+// because all devices are compared with it.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -16,7 +16,7 @@ struct Shape {
   int side;
 };
 
-/// The norm of `image` in double; `image` and the result are [batch][channels][side][side].
+/// Computes the norm of `image` in double; `image` and the result are [batch][channels][side][side].
 std::vector<float> normalised(const std::vector<float>& image, const Shape& shape, double epsilon,
                               const graph::Graph& graph) {
   const auto* gamma = static_cast<const float*>(graph.constants[0].data);

@@ -1,5 +1,5 @@
-// The reference device's matrices of both axes and tables of positions against numbers found by hand: what all devices
-// are compared with.
+// Test of the reference device's matrices of both axes and tables of positions against numbers found by hand, because
+// all devices are compared with it.
 #include <gtest/gtest.h>
 
 #include "graph_maker.h"
@@ -14,7 +14,7 @@ graph::Constant constant(const Values& values, std::vector<std::int64_t> dims) {
   return {values.data(), DType::kFloat32, std::move(dims), "given"};
 }
 
-/// `image` of one channel, `height` x `width`, between a matrix on either axis.
+/// Multiplies `image` of one channel, `height` x `width`, by a matrix on either axis.
 Values separated(const Values& image, int height, int width, const Values& rows, const Values& columns) {
   RandomValues none(0);
   GraphMaker maker(none);

@@ -1,4 +1,4 @@
-// Times the large cases of the table of operations: operations/bench.h.
+// A program that times the large cases of the table of operations: operations/bench.h.
 #include <exception>
 #include <iostream>
 
