@@ -49,7 +49,7 @@ enum dpm_status_code {
 enum dpm_probe_result {
   DPM_PROBE_UNUSABLE = 0,
   DPM_PROBE_NO_SUCH_DEVICE = -1,
-  DPM_PROBE_OLD_DRIVER = -2,  ///< returned for index 0 only: a build of the plug-in for older drivers may support the
+  DPM_PROBE_OLD_DRIVER = -2,  ///< result for index 0 only: a build of the plug-in for older drivers may support the
                               ///< device
 };
 
@@ -208,8 +208,7 @@ typedef struct dpm_trajectory {
 /// and `head` of the update have room for them. The network has the standard bindings only, reads the images from the
 /// update's registers and the times from the records. Host memory is not used after the call.
 typedef struct dpm_step {
-  const void* owner;       ///< owner of the step, to whom alone its seconds are reported; null: they are reported to
-                           ///< nobody
+  const void* owner;       ///< owner of the step, to which alone its seconds are reported; null: they are not reported
   dpm_update update;       ///< the update, of at least one sample; every record evaluates
   uint32_t least_rows;     ///< minimum of rows to compute, even if the network sees fewer
   const int32_t* labels;   ///< one label for every row that the network sees; null: no row has one
@@ -299,7 +298,7 @@ typedef struct dpm_device_entries {
 
 /// Entries of networks and their executables.
 typedef struct dpm_network_entries {
-  /// Whether the device runs `node` of `graph` as it stands; passes ask this before they fuse.
+  /// Returns whether the device runs `node` of `graph` as it stands; passes ask this before they fuse.
   int (*supports)(dpm_device* device, const dpm_graph* graph, const dpm_node* node) DPM_NOEXCEPT;
   /// Packs the weights of a graph. The graph and its constants are not used after the call.
   dpm_status (*load)(dpm_device* device, const dpm_graph* graph, dpm_network** network,
@@ -373,11 +372,11 @@ typedef struct dpm_backend {
   uint32_t struct_size;   ///< size of this struct
   uint32_t struct_sizes;  ///< value of DPM_STRUCT_SIZES
   const char* name;
-  /// Whether a convolution may write over its residual.
+  /// Tells whether a convolution may write over its residual.
   uint32_t residual_in_place;
-  /// Whether a node that reads a norm's result may compute it, and so reads the norm's inputs.
+  /// Tells whether a node that reads a norm's result may compute it, and so reads the norm's inputs.
   uint32_t norms_are_joined;
-  /// Whether a norm right after the convolution whose result it reads may complete that result, and so reads the
+  /// Tells whether a norm right after the convolution whose result it reads may complete that result, and so reads the
   /// convolution's vector and residual.
   uint32_t norms_complete_sums;
 

@@ -1,4 +1,4 @@
-/* The names of what networks read and write that every device and the engine know. */
+/* Names of the bindings of networks that every device and the engine know. */
 #pragma once
 
 #define DPM_BINDING_IMAGE "image"   /* network input, NCHW float32 */
@@ -7,7 +7,7 @@
 #define DPM_BINDING_OUTPUT "output" /* network output, NCHW float32 */
 #define DPM_BINDING_HEAD "head"     /* second output, NCHW float32 */
 
-/* Of derivatives, NCHW float32: what is pulled back ends at the image, what is pushed forward begins there. */
+/* Bindings of derivatives, NCHW float32: a pullback ends at the image, a pushforward begins there. */
 #define DPM_BINDING_OUTPUT_COTANGENT "output_cotangent" /* read */
 #define DPM_BINDING_HEAD_COTANGENT "head_cotangent"     /* read */
 #define DPM_BINDING_IMAGE_COTANGENT "image_cotangent"   /* written */

@@ -18,7 +18,7 @@ inline int find_binding(const dpm_graph& graph, std::string_view name) {
   return -1;
 }
 
-/// Whether `value` is bound to one number per sample instead of a map: the time, or a label.
+/// Returns whether `value` is bound to one number per sample instead of a map: the time, or a label.
 inline bool is_condition(const dpm_graph& graph, const dpm_value& value) {
   if (!is_bound(value)) return false;
   const std::string_view name = graph.bindings[value.binding].name;

@@ -5,8 +5,8 @@
 
 namespace dpm {
 
-/// Whether a sample takes two evaluations: weight 1 needs the conditional prediction only, weight 0 the unconditional
-/// one only.
+/// Returns whether a sample takes two evaluations: weight 1 needs the conditional prediction only, weight 0 the
+/// unconditional one only.
 inline bool is_guided(float weight) { return weight != 1.0F && weight != 0.0F; }
 
 /// Returns the record of a fused update that computes unconditional + w (conditional - unconditional): x is the

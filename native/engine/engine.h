@@ -28,7 +28,7 @@ class Job {
 
   virtual void run() = 0;
   virtual void finished(std::unique_ptr<Job> self) = 0;
-  /// Whether the job is no longer wanted; a queued job is then removed from the queue.
+  /// Returns whether the job is no longer wanted; a queued job is then removed from the queue.
   [[nodiscard]] virtual bool cancelled() const { return false; }
 
   ErrorCode error = ErrorCode::kOk;

@@ -92,18 +92,18 @@ class Network {
   void reserve(int batch);
   /// Runs one evaluation of at most the reserved batch; `times` holds the same times as its time tensor.
   void evaluate(const Evaluation& evaluation, const float* times);
-  /// Whether evaluations of some numbers of rows are padded with further rows.
+  /// Returns whether evaluations of some numbers of rows are padded with further rows.
   [[nodiscard]] bool pads() const;
   /// Number of rows that an evaluation of at most the reserved batch computes.
   [[nodiscard]] std::uint32_t padded(std::uint32_t rows) const;
-  /// Whether the device takes whole trajectories.
+  /// Returns whether the device takes whole trajectories.
   [[nodiscard]] bool runs_trajectories() const;
   /// Prepares a trajectory of at most the reserved batch (dpm_backend::begin). Throws Error(kArgument) when a record is
   /// out of range or uses a tensor that is absent.
   void begin(const dpm_trajectory& trajectory);
   /// Runs the trajectory's next `steps`.
   void advance(std::uint32_t steps, bool wait);
-  /// Whether the device takes whole steps of batches that samples join and leave.
+  /// Returns whether the device takes whole steps of batches that samples join and leave.
   [[nodiscard]] bool takes_steps() const;
   /// Queues a step of at most the reserved batch, and returns when the one before it is done (dpm_backend::step). The
   /// result is the seconds of the owner's steps that are done and were not yet reported. Throws Error(kArgument) as

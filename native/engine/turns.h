@@ -19,7 +19,7 @@ class TurnTaker {
   TurnTaker& operator=(const TurnTaker&) = delete;
 
   [[nodiscard]] double weight() const { return weight_; }
-  /// Whether it wants a turn; callable from any thread.
+  /// Returns whether it wants a turn; callable from any thread.
   [[nodiscard]] virtual bool has_work() const = 0;
   /// Takes a turn and returns the seconds of the device that it has used, which count towards its share. Seconds of
   /// queued work are returned by a later turn.

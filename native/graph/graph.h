@@ -82,7 +82,7 @@ struct Graph {
 /// not fit.
 std::vector<Value> infer_shapes(const Graph& graph, const Node& node);
 
-/// Whether all extents and counts of elements are above zero and small enough to count.
+/// Returns whether all extents and counts of elements are above zero and small enough to count.
 bool has_valid_extents(const Value& value);
 
 /// Multiply-adds of one node for one sample (convolutions and attention; 0 for the rest).

@@ -90,13 +90,13 @@ int replaceable_input(const Node& node, bool residual_in_place) {
   }
 }
 
-/// Whether a device may still read the inputs of `node` when its result is read.
+/// Returns whether a device may still read the inputs of `node` when its result is read.
 bool reads_late(const Node& node, const PlacementRules& rules) {
   if (node.op == DPM_OP_CONVOLUTION) return attributes<Convolution>(node).beside;
   return node.op == DPM_OP_GROUP_NORM && rules.norms_are_joined;
 }
 
-/// Whether the node after `node` is a norm of its result.
+/// Returns whether the node after `node` is a norm of its result.
 bool is_followed_by_its_norm(const Graph& graph, std::size_t node) {
   if (node + 1 >= graph.nodes.size() || graph.nodes[node].op != DPM_OP_CONVOLUTION) return false;
   const Node& next = graph.nodes[node + 1];

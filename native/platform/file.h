@@ -13,7 +13,7 @@ struct OpenedFile {
   std::uint64_t size = 0;
   /// Reason of the failure; empty where the file is open.
   std::string problem;
-  /// Whether the path exists but is no regular file.
+  /// Tells whether the path exists but is no regular file.
   bool is_irregular = false;
 };
 

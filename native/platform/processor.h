@@ -37,11 +37,11 @@ inline std::uint64_t float_control() { return 0; }
 inline void set_float_control(std::uint64_t /*state*/) {}
 #endif
 
-/// Whether the system lets this process use the tile registers of AMX, on a processor that has them. They are so large
-/// that the system requires a request; where there is no way to request them they are not used.
+/// Returns whether the system lets this process use the tile registers of AMX, on a processor that has them. They are
+/// so large that the system requires a request; where there is no way to request them they are not used.
 bool may_use_tiles();
-/// Whether the system keeps AVX-512's registers for a thread only once it has used them, and does not report them
-/// before.
+/// Returns whether the system keeps AVX-512's registers for a thread only once it has used them, and does not report
+/// them before.
 bool keeps_avx512_from_first_use();
 
 }  // namespace dpm::platform

@@ -92,7 +92,8 @@ double Batch::take_turn() noexcept {
     take_inbox();
     drop_cancelled();
     if (waits_) return;
-    // States that somebody wants are fetched before other samples take their rows or the device continues from them.
+    // The states of the last step, if they are wanted, are fetched before other samples take their rows or the device
+    // continues from them.
     if (is_seen_) wait_for_queued();
     join();
     const std::uint32_t rows = choose_running();

@@ -60,7 +60,7 @@ class Batch final : public TurnTaker {
   /// Takes a request that has been checked, from any thread; the caller then has to wake the engine. Errors are
   /// reported by the request's `finished`, on the engine's thread, or on the calling thread when the batch has ended.
   void submit(std::unique_ptr<BatchRequest> request);
-  /// Whether a step waits for the answer of a function.
+  /// Returns whether a step waits for the answer of a function.
   [[nodiscard]] bool waits() const { return waits_; }
   /// Continues with a function's answer, on the engine's thread, or ends the requests that take part in the step.
   /// `head` is a prediction's second output. Throws Error(kArgument) when the batch waits for no answer,
@@ -175,7 +175,7 @@ class Batch final : public TurnTaker {
   /// Number of elements of all states that the step brings.
   [[nodiscard]] std::size_t arriving_elements() const;
   void finish_step();
-  /// Whether a preview shows this sample's data prediction after this step.
+  /// Returns whether a preview shows this sample's data prediction after this step.
   [[nodiscard]] static bool shows_prediction(const Slot& slot);
   void upload_noise(std::uint32_t slot);
   /// Shows the data predictions that previews want after this step.
@@ -191,7 +191,7 @@ class Batch final : public TurnTaker {
   void give_arrivals();
 
   // Steps and trajectories that the device takes as a whole.
-  /// Whether the device takes this step as a whole and nobody looks at values inside it.
+  /// Returns whether the device takes this step as a whole and no callback needs values from inside it.
   [[nodiscard]] bool is_whole_step() const;
   void queue_step();
   /// Starts copying the states that are wanted after the step that has just been queued.
@@ -200,7 +200,7 @@ class Batch final : public TurnTaker {
   void arrive(double seconds);
   /// Waits for the queued step, if there is one.
   void wait_for_queued();
-  /// Whether the running samples have just joined and evaluate the network in the same steps.
+  /// Returns whether the running samples have just joined and evaluate the network in the same steps.
   [[nodiscard]] bool goes_in_step() const;
   /// Hands the programs of all samples, which have just joined, to the device as one trajectory, if the device takes
   /// trajectories and the samples evaluate in the same steps. Returns whether it did.
@@ -236,11 +236,11 @@ class Batch final : public TurnTaker {
   double step_start_ = 0;
   /// Records of the device's trajectory that are still to be run.
   std::uint32_t trajectory_left_ = 0;
-  /// Whether the queued work belongs to a trajectory (`is_trajectory_queued_`), and whether somebody wants the states
-  /// after it (`is_seen_`).
+  /// Tells whether the queued work belongs to a trajectory (`is_trajectory_queued_`), and whether the states after it
+  /// are wanted (`is_seen_`).
   bool is_trajectory_queued_ = false;
   bool is_seen_ = false;
-  /// Whether the awaited answer is a constraint's.
+  /// Tells whether the awaited answer is a constraint's.
   bool asks_constraint_ = false;
   /// Seconds to charge for a turn, where they differ from the time that it took.
   std::optional<double> charged_;
@@ -255,9 +255,9 @@ class Batch final : public TurnTaker {
   std::string end_message_;
 
   std::atomic<bool> attention_{false};
-  /// Whether the batch waits for a function's answer.
+  /// Tells whether the batch waits for a function's answer.
   std::atomic<bool> waits_{false};
-  /// Whether a step is queued on the device.
+  /// Tells whether a step is queued on the device.
   std::atomic<bool> is_queued_{false};
   std::atomic<std::uint64_t> unfinished_{0};
   std::atomic<std::uint64_t> steps_{0}, rows_{0}, padded_rows_{0}, resident_{0}, waiting_count_{0}, finished_{0},

@@ -33,9 +33,9 @@ struct BatchRequest {
   /// Previews show the data prediction of one sample: per record the coefficients of the input and of the output.
   /// Empty: the state.
   std::vector<float> data_predictions;
-  /// Called with every sample that is done; may be null.
+  /// Callback for every sample that is done; may be null.
   std::function<void(std::uint32_t sample, RunImages image)> image;
-  /// Called exactly once, whatever happens.
+  /// Callback for the end, called exactly once in any case.
   std::function<void(BatchOutcome outcome)> finished;
   /// Time of submission in seconds of the steady clock; the batch writes it.
   double submitted_at = 0;

@@ -25,12 +25,12 @@ struct StateSource {
   const Transfer* brought = nullptr;
 };
 
-/// Whether an output that is wanted after every `every` records is due after `records`; `every` 0: never.
+/// Returns whether an output that is wanted after every `every` records is due after `records`; `every` 0: never.
 inline bool is_due(std::uint32_t every, std::uint32_t records) {
   return every > 0 && records > 0 && records % every == 0;
 }
 
-/// Whether the states after `records` records are kept, shown, or given as results because they are the last.
+/// Returns whether the states after `records` records are kept, shown, or given as results because they are the last.
 bool is_wanted(const BatchRequest& request, std::uint32_t records, bool is_last);
 /// Keeps and shows the states after a record, where that is wanted.
 void keep_and_show(const SampleStates& states, const StateSource& source, const BatchRequest& request,

@@ -57,7 +57,7 @@ bool Batch::begin_trajectory() {
 void Batch::step_trajectory() {
   const Slot& first = slots_[running_.front()];
   const BatchRequest& request = *first.sample.owner->request;
-  // The device runs through all records at once where nobody wants a look in between.
+  // The device runs through all records at once where no callback needs the states in between.
   const bool is_watched = request.run.watched || request.run.snapshot_every > 0;
   if (!is_watched) {
     evaluator_->network()->advance(trajectory_left_, true);

@@ -37,7 +37,8 @@ struct Candidate {
 class StepCosts {
  public:
   void add(std::uint32_t rows, double seconds);
-  /// Whether `few` rows, computed as `few_padded`, have a higher rate than `many` rows, computed as `many_padded`.
+  /// Returns whether `few` rows, computed as `few_padded`, have a higher rate than `many` rows, computed as
+  /// `many_padded`.
   [[nodiscard]] bool favours(std::uint32_t few, std::uint32_t few_padded, std::uint32_t many,
                              std::uint32_t many_padded) const;
 

@@ -26,7 +26,7 @@ class Evaluator {
   virtual bool evaluate(const Evaluation& evaluation, const float* times) = 0;
   /// Rows that an evaluation of `rows` computes, at most what was reserved.
   [[nodiscard]] virtual std::uint32_t padded(std::uint32_t rows) const { return rows; }
-  /// Whether guides are computed beside its evaluations.
+  /// Returns whether guides are computed beside its evaluations.
   [[nodiscard]] virtual bool has_guides() const { return false; }
   /// Computes the gradients of guides for the first rows of an evaluation, which belong to these samples of the
   /// request. Returns false when they come later.

@@ -23,9 +23,9 @@ struct ProgramTable {
   [[nodiscard]] const dpm_record& record(std::uint32_t program, std::uint32_t index) const {
     return records[programs[program].first + index];
   }
-  /// Whether the record after `index` does not evaluate and so reads the prediction of this one.
+  /// Returns whether the record after `index` does not evaluate and so reads the prediction of this one.
   [[nodiscard]] bool keeps_prediction(std::uint32_t program, std::uint32_t index) const;
-  /// Whether any record reads or writes y.
+  /// Returns whether any record reads or writes y.
   [[nodiscard]] bool uses_y(std::uint32_t program) const;
   /// Number of records that add noise, which is the number of slices where noise is given.
   [[nodiscard]] std::uint32_t noisy_records(std::uint32_t program) const;

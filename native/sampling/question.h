@@ -17,9 +17,8 @@ struct Question {
   std::vector<float> states;         ///< [rows][image]
   std::vector<float> times;          ///< one per row; empty for a constraint
   std::vector<std::int32_t> labels;  ///< one per row of a prediction where the shape has classes
-  std::uint32_t sample = 0;          ///< for a guide or constraint: the index in its request of the sample of the first
-                                     ///< row
-  std::uint32_t record = 0;          ///< for a constraint: the number of records that the samples have completed
+  std::uint32_t sample = 0;          ///< index in its request of the first row's sample, for a guide or constraint
+  std::uint32_t record = 0;          ///< number of records that the samples have completed, for a constraint
 };
 
 }  // namespace dpm

@@ -69,7 +69,7 @@ struct RunRequest : ProgramTable {
   std::uint32_t preview_every = 0;
   std::function<void(std::uint32_t record, std::uint32_t first, RunImages images)> preview;
 
-  /// Whether any sample takes two evaluations.
+  /// Returns whether any sample takes two evaluations.
   [[nodiscard]] bool has_guided_samples() const {
     return std::any_of(samples.begin(), samples.end(),
                        [](const SampleIdentity& sample) { return is_guided(sample.guidance); });

@@ -63,7 +63,7 @@ class Step {
   void settle(const dpm_update& registers);
   /// Updates all samples of the step by their records.
   void update(const dpm_update& registers);
-  /// Whether the device takes the step of these samples as a whole.
+  /// Returns whether the device takes the step of these samples as a whole.
   [[nodiscard]] bool is_whole(const std::vector<StepSample>& samples) const;
   /// Queues the step, and returns when the one before it is done. The result is the seconds of this object's finished
   /// steps that were not reported yet, where they are timed.

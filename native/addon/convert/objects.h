@@ -26,7 +26,7 @@ Napi::Object to_object(const Napi::Object& object, const char* key);
 Napi::Array to_array(const Napi::Object& object, const char* key);
 /// Returns element `index` of an array of objects; `what` names one element in messages.
 Napi::Object object_at(const Napi::Array& array, std::uint32_t index, const char* what);
-/// Whether the value at `key` is there and not null.
+/// Returns whether the value at `key` is there and not null.
 bool has_value(const Napi::Object& object, const char* key);
 /// Returns the index in `choices` of the string at `key`.
 std::size_t to_choice(const Napi::Object& object, const char* key, std::initializer_list<const char*> choices);

@@ -38,7 +38,7 @@ struct Executable {
   CountedBuffer norm_coefficients;
 
  private:
-  /// Whether it is better for each thread to run all layers on rows of its own.
+  /// Returns whether it is better for each thread to run all layers on rows of its own.
   [[nodiscard]] bool shares_rows(int rows) const;
   [[nodiscard]] RunContext context(const dpm_bindings& bindings) const;
   /// Runs all layers on some rows, whose times are known.
@@ -46,7 +46,7 @@ struct Executable {
 
   /// Number of elements of one sample in the arena.
   std::uint64_t elements_ = 0;
-  /// Whether the arena can be cut into parts of whole rows, and it is better for each thread to have some.
+  /// Tells whether the arena can be cut into parts of whole rows, and it is better for each thread to have some.
   bool has_parts_ = false;
   /// Number of scratch floats for the rows of one thread.
   std::size_t part_scratch_ = 0;

@@ -18,10 +18,10 @@ class TimeTable {
   /// `finish` called; otherwise all can be restored.
   bool find(const RunContext& context);
   void finish();
-  /// Whether no node depends on times and labels alone.
+  /// Returns whether no node depends on times and labels alone.
   [[nodiscard]] bool is_empty() const;
 
-  /// Whether node `index` reads nothing but times and labels, directly or through other such nodes.
+  /// Returns whether node `index` reads nothing but times and labels, directly or through other such nodes.
   [[nodiscard]] bool holds(std::size_t index) const { return nodes_[index].constant; }
   /// Writes the stored result of node `index`.
   void restore(std::size_t index, const RunContext& context) const;
@@ -31,7 +31,7 @@ class TimeTable {
  private:
   struct NodeRow {
     bool constant = false;
-    bool kept = false;  ///< whether nodes that depend on more read the result
+    bool kept = false;  ///< tells whether nodes that depend on more read the result
     int output = -1;
     int channels = 0;
     std::size_t offset = 0;  ///< offset in a row

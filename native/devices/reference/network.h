@@ -59,11 +59,11 @@ struct Executable {
 
 using Handle = Handles<Device, Buffer, Network, Executable>;
 
-/// Whether a pass may make `node`: never, so that a graph runs as it was built.
+/// Returns whether a pass may make `node`: never, so that a graph runs as it was built.
 bool supports(const dpm_graph& graph, const dpm_node& node);
 
-/// Whether the device runs `node`: primitive operations, and group norms with the operations that derivatives fold into
-/// them.
+/// Returns whether the device runs `node`: primitive operations, and group norms with the operations that derivatives
+/// fold into them.
 bool runs(const dpm_graph& graph, const dpm_node& node);
 
 /// One value of one sample, NCHW; external ones are copied in and out by the executable.

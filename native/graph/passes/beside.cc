@@ -18,7 +18,7 @@ int residual_reader(const Graph& graph, int value) {
   return uses == 1 ? reader : -1;
 }
 
-/// Whether no other value shares the value's storage.
+/// Returns whether no other value shares the value's storage.
 bool is_alone(const Graph& graph, int value) {
   const Value& own = graph.values[static_cast<std::size_t>(value)];
   return !own.is_bound() && own.parent < 0 &&

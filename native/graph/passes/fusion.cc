@@ -171,7 +171,7 @@ void merge(Graph& graph, const std::vector<int>& members, const Supports& suppor
   }
 }
 
-/// Whether the device runs the nodes that read or write one of `parts`.
+/// Returns whether the device runs the nodes that read or write one of `parts`.
 template <typename Parts>
 bool parts_are_supported(const Graph& graph, const Parts& parts, const Supports& supports) {
   return std::all_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) {

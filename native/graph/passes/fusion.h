@@ -8,7 +8,7 @@
 
 namespace dpm::graph {
 
-/// Whether the device can run `node` within `graph`.
+/// Tells whether the device can run `node` within `graph`.
 using Supports = std::function<bool(const Graph& graph, const Node& node)>;
 
 /// Merges 1x1 convolutions that share their input into one product whose outputs become channel ranges of one value:

@@ -64,7 +64,7 @@ class Again {
   Graph& graph_;
   std::vector<Node> behind_;
   std::vector<bool> depends_;
-  /// For values of the network itself: the node that writes each, and the number of its readers.
+  /// Writers of the network's own values, and numbers of their readers.
   std::vector<int> writers_;
   std::vector<int> readers_;
   std::map<int, int> again_;

@@ -68,7 +68,7 @@ struct Bf16Kernels {
   /// `begin` comes before a thread's calls of `tile`, `end` after them.
   void (*begin)();
   void (*end)();
-  /// Whether products of two terms are faster than those of float32 numbers.
+  /// Tells whether products of two terms are faster than those of float32 numbers.
   bool beats_float;
 };
 

@@ -92,7 +92,7 @@ void finish_whole_row(const TileOutput& t, const float* sums, const float* adden
   for (int c = 0; c < Columns; ++c) out[c] = math::silu(out[c]);
 }
 
-/// Whether the sums are stored unchanged and in their order.
+/// Returns whether the sums are stored unchanged and in their order.
 bool is_plain(const TileOutput& t, int width) {
   return t.bias == nullptr && t.channel_vector == nullptr && t.residual == nullptr && t.scale == 1.0F && !t.silu &&
          t.out_channel_stride == 1 && t.columns == width;

@@ -19,8 +19,8 @@ constexpr int kLeastPositions = 256;
 // Half of a tile's depth and of its columns: where more of them are empty, float32 is about as fast, and exact.
 constexpr int kNarrow = 16;
 
-/// Whether a node is the shortcut of a block whose channels change, a product of the block's own input, on maps as
-/// large as the image. Smaller maps carry no single pixels.
+/// Returns whether a node is the shortcut of a block whose channels change, a product of the block's own input, on maps
+/// as large as the image. Smaller maps carry no single pixels.
 bool is_shortcut(const dpm_graph& graph, const dpm_node& node) {
   if (convolution_of(node).kernel != 1) return false;
   const int input = input_of(node, 0);
@@ -41,14 +41,14 @@ int terms_of(const LayerFactory& factory, const dpm_node& node) {
   return carries ? 2 : factory.device.bf16_terms;
 }
 
-/// Whether there are too few channels for a matrix unit.
+/// Returns whether there are too few channels for a matrix unit.
 bool is_narrow(const LayerFactory& factory, const dpm_node& node) {
   const dpm_convolution_attributes& how = convolution_of(node);
   const dpm_value& in = factory.values[input_of(node, 0)].shape;
   const dpm_value& out = factory.values[output_of(node)].shape;
   if (how.kernel == 1) return std::min(in.channels, out.channels) <= kNarrow;
   if (factory.device.bf16_terms == 2 || is_bound(in)) return in.channels <= kNarrow;
-  // With one term, other maps are normalised while they are laid out, which is worth more than some empty columns.
+  // Normalising other maps while they are laid out, which one term allows, is worth more than some empty columns.
   return std::max(in.channels, out.channels) <= kNarrow && how.stride == 1;
 }
 

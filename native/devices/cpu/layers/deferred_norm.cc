@@ -29,8 +29,8 @@ std::vector<int> readers_of(const dpm_graph& graph, int value) {
 
 bool is_norm(const dpm_graph& graph, int node) { return graph.nodes[node].op == DPM_OP_GROUP_NORM; }
 
-/// Whether `reader` reads the norm's result only as its map, and its own result cannot take the place of the norm's
-/// input, as it may take that of a residual.
+/// Returns whether `reader` reads the norm's result only as its map, and its own result cannot take the place of the
+/// norm's input, as it may take that of a residual.
 bool can_apply(const dpm_graph& graph, const dpm_node& norm, const dpm_node& reader) {
   if (reader.op != DPM_OP_CONVOLUTION || reader.inputs[0] != output_of(norm)) return false;
   const int input = root_of(graph, norm.inputs[0]);

@@ -14,8 +14,8 @@ struct DeferredNorm {
   int output;        ///< value that is the norm's result in the graph
   int reader;        ///< node that reads the result
   bool silu;         ///< SiLU follows the norm
-  bool input_lives;  ///< whether the input is read again after the reader; if not, it must lie at the place planned for
-                     ///< the output
+  bool input_lives;  ///< tells whether the input is read again after the reader; if not, it must lie at the place
+                     ///< planned for the output
 };
 
 /// Finds all such norms, assuming that every convolution can apply them.

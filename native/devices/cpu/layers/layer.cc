@@ -44,7 +44,7 @@ bool has_bound(const dpm_graph& graph, int value) { return value >= 0 && is_boun
 
 bool takes_any(const dpm_graph& /*graph*/, const dpm_node& /*node*/) { return true; }
 
-/// Whether all values of a node are maps of the arena, none a tensor of the caller.
+/// Returns whether all values of a node are maps of the arena, none a tensor of the caller.
 bool takes_maps(const dpm_graph& graph, const dpm_node& node) {
   const auto bound = [&](int value) { return has_bound(graph, value); };
   return std::none_of(node.inputs, node.inputs + node.input_count, bound) && !bound(output_of(node));

@@ -50,7 +50,7 @@ struct RunContext {
   float* scratch = nullptr;
   float* norm_coefficients = nullptr;  ///< coefficients of the last deferred group norm, per sample a[C], b[C]
 
-  /// Whether the reader of `norm` applies it in this plan of the arena.
+  /// Returns whether the reader of `norm` applies it in this plan of the arena.
   [[nodiscard]] bool defers(const DeferredNorm& norm) const {
     return norm.input_lives ||
            (offsets[static_cast<std::size_t>(norm.input)] == offsets[static_cast<std::size_t>(norm.output)] &&
@@ -115,7 +115,7 @@ std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_nod
 /// Makes the layer of `node`. Throws Error(kUnsupported).
 std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node);
 
-/// Whether make_layer can make the layer of `node`.
+/// Returns whether make_layer can make the layer of `node`.
 bool supports(const dpm_graph& graph, const dpm_node& node);
 
 /// A range of rows [first, last): part `index` of `total` rows cut into `parts` nearly equal parts.

@@ -99,7 +99,7 @@ class NormDerivativeLayer : public Layer {
         row(context, n, kBias)[c] = static_cast<float>(shift - mean * scale * inverse);
         row(context, n, kMean)[c] = static_cast<float>(mean);
         row(context, n, kInverse)[c] = static_cast<float>(inverse);
-        // This row first holds the norm's factor for a normalised channel, until the coefficients are known.
+        // The row first holds the norm's factor for a normalised channel, until the coefficients are known.
         row(context, n, kGiven)[c] = static_cast<float>(scale);
       }
     }

@@ -115,7 +115,7 @@ class Winograd : public Convolution {
   [[nodiscard]] std::size_t block_floats(int tiles) const {
     return static_cast<std::size_t>(kComponents * (stride_of(tiles, in_shape_) + stride_of(tiles, out_shape_)));
   }
-  /// Whether there are enough tiles for every thread to work on blocks of its own, which stay in its cache.
+  /// Returns whether there are enough tiles for every thread to work on blocks of its own, which stay in its cache.
   [[nodiscard]] bool shared_by_blocks(int tiles, int threads) const { return tiles >= 2 * threads * thread_tiles_; }
 
   /// Transforms and multiplies a block; `loop(count, body)` calls body for each number below count, on this thread or
