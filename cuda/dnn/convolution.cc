@@ -68,7 +68,7 @@ void Convolution::keep_fastest(std::vector<ConvolutionCandidate> others, const C
       std::swap(candidate_, other);
     }
   }
-  // Without memory for a trial the first plan is still expected to be the best.
+  // The first plan is still expected to be the best where there is no memory for a trial.
   if (best == HUGE_VAL && !no_memory) {
     throw Error(ErrorCode::kUnsupported, "no plan of cuDNN runs for " + problem_key(problem_));
   }

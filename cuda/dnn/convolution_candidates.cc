@@ -48,7 +48,7 @@ class Finder {
  private:
   static constexpr unsigned kAllParts = kPartBias | kPartResidual | kPartScale | kPartSilu;
 
-  /// Whether the convolution is a data gradient: convolutions of cuDNN cannot insert zeros into their input.
+  /// Returns whether the convolution is a data gradient: convolutions of cuDNN cannot insert zeros into their input.
   [[nodiscard]] bool is_gradient() const { return problem_.zero_upsample; }
   [[nodiscard]] bool is_strided() const { return problem_.out_pixel_stride != problem_.out_channels; }
 

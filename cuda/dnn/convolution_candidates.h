@@ -32,7 +32,8 @@ struct CandidateOptions {
   /// Result of an earlier `to_text` for the same problem, GPU and cuDNN; ignored where it is empty or no longer
   /// possible.
   std::string remembered = {};
-  /// Whether to find all candidates that are worth a measurement; otherwise the one that is expected to be the fastest.
+  /// Tells whether to find all candidates that are worth a measurement; otherwise the one that is expected to be the
+  /// fastest.
   bool all = false;
 };
 

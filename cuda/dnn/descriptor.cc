@@ -9,7 +9,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// Whether a status is one of the codes 3000 to 3999.
+/// Returns whether a status is one of the codes 3000 to 3999.
 bool means_unsupported(cudnnStatus_t status) {
   return CUDNN_STATUS_CATEGORY(static_cast<int>(status)) == CUDNN_STATUS_NOT_SUPPORTED;
 }

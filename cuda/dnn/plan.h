@@ -44,9 +44,9 @@ struct Plan {
 /// Makes the finished graph of `operations`. Throws Error(kUnsupported) when cuDNN has no such graph.
 Descriptor make_graph(const CudnnLibrary& library, std::span<const Descriptor> operations, const PlanTarget& target);
 
-/// Whether a convolution's kernel is one for compute capability 9: it multiplies by whole warp groups (WGMMA), which is
-/// nearly twice as fast as the instructions of older GPUs. Engines that have clusters are such kernels. For engines
-/// that compile their kernel cuDNN does not report it, so they are known by their index.
+/// Returns whether a convolution's kernel is one for compute capability 9: it multiplies by whole warp groups (WGMMA),
+/// which is nearly twice as fast as the instructions of older GPUs. Engines that have clusters are such kernels. For
+/// engines that compile their kernel cuDNN does not report it, so they are known by their index.
 bool is_hopper(const EngineChoice& choice);
 
 /// Finds up to `limit` plans, with the expected best first: from heuristics A, then B, then the fallback list, each

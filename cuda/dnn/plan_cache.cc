@@ -94,7 +94,7 @@ std::map<std::string, std::string> parse(std::string_view text, std::string_view
   return found;
 }
 
-/// Whether a line is well-formed, for any GPU and version.
+/// Returns whether a line is well-formed, for any GPU and version.
 bool is_line(std::string_view line) {
   std::size_t fields = 1;
   while (line.find('\t') != std::string_view::npos) {

@@ -264,7 +264,7 @@ std::unique_ptr<Products> make_products(const Stream& stream, const Stream& side
   } catch (const CardFailure&) {
     throw;
   } catch (const Error& error) {
-    // Without the library our own kernels are used.
+    // Our own kernels are used without the library.
     *description = std::string("cuDNN cannot be used, slower kernels instead; ") + error.what();
     return nullptr;
   }

@@ -58,7 +58,7 @@ class BatchStep {
   void guide(const Work& work) const;
   /// Copies one of the network's outputs for samples whose predictions are kept.
   void keep(const Work& work, int value, const dpm_view& from, const dpm_view& to) const;
-  /// Whether a tensor has at least `rows` rows.
+  /// Returns whether a tensor has at least `rows` rows.
   static bool has_rows(const dpm_view& view, std::uint64_t rows, std::uint64_t elements);
   /// Waits for the step of a slot, if it is queued, and records its seconds.
   void finish(std::size_t index);

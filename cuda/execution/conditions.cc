@@ -39,7 +39,7 @@ bool Conditions::fits(std::size_t rows) const {
 Conditions::Rows Conditions::list_rows(const Request& request, bool has_labels, std::vector<UpdateSample>* table) {
   Rows rows;
   rows.repeats_labels = has_labels;
-  // With labels a row belongs to the label of its sample, and the rows of a whole step are identified by all its times.
+  // A row with labels belongs to the label of its sample, so the rows of a whole step are identified by all its times.
   const std::size_t together = has_labels ? request.batch : 1;
   std::map<std::vector<float>, std::uint32_t> known;
   for (std::size_t i = 0; i < table->size(); i += together) {

@@ -78,7 +78,7 @@ struct Executable : Buried {
   void choose_ways(int batch);
   /// Chooses ways by measurement, where that is wanted.
   void measure_ways(int batch);
-  /// Whether another layer does the work of this one.
+  /// Returns whether another layer does the work of this one.
   [[nodiscard]] bool is_taken_over(std::size_t index, int batch) const;
   /// Returns the sum that the convolution before layer `index`, a norm, leaves to it.
   [[nodiscard]] std::optional<UnfinishedSum> left_to(std::size_t index, const RunContext& run) const;

@@ -41,11 +41,11 @@ struct Network : Buried {
   std::vector<std::unique_ptr<Layer>> layers;
   /// Names of the layers.
   std::vector<std::string> names;
-  /// For each layer that runs beside the others, the layer that reads its result; -1 for all others.
+  /// Readers of layers that run beside the others, by layer; -1 for all other layers.
   std::vector<int> joined_by;
-  /// For each layer that is the only reader of a norm's result, that norm; -1 for all others.
+  /// Norms whose result a layer alone reads, by layer; -1 for all other layers.
   std::vector<int> norm_before;
-  /// Whether a layer is a convolution directly followed by the norm of its result.
+  /// Tells whether a layer is a convolution directly followed by the norm of its result.
   std::vector<bool> norm_follows;
   /// Norms that convolutions take over, by the number of samples.
   std::map<int, std::set<std::size_t>> taken_over;

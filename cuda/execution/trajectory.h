@@ -64,7 +64,8 @@ class Trajectory {
   std::array<Event, 2> ends_{Event(EventUse::kWaiting), Event(EventUse::kWaiting)};
   std::size_t last_end_ = 0;
   Conditions conditions_;
-  /// Whether the conditions of all steps are computed before the first, and the places where the layers find them.
+  /// Tells whether the conditions of all steps are computed before the first, and the places where the layers find
+  /// them.
   bool has_conditions_ = false;
   std::vector<unsigned char*> places_;
 };

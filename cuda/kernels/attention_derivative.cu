@@ -264,7 +264,7 @@ void launch_for_width(const Arguments& arguments, cudaStream_t stream) {
   }
 }
 
-/// Whether vectors of N channels are aligned in all of the maps.
+/// Returns whether vectors of N channels are aligned in all of the maps.
 template <int N, typename... Maps>
 bool take_vectors(int width, const Maps&... maps) {
   return (takes_vectors<N>(maps, width) && ...);

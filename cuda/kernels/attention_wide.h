@@ -5,8 +5,8 @@
 
 namespace dpm::cuda {
 
-/// Whether `attention_wide` takes these arguments: 257 channels per head (cuDNN has the narrower ones) to 512, 8 of
-/// them at a time aligned in all maps.
+/// Returns whether `attention_wide` takes these arguments: 257 channels per head (cuDNN has the narrower ones) to 512,
+/// 8 of them at a time aligned in all maps.
 template <typename T>
 bool takes_attention_wide(const AttentionArguments<T>& arguments);
 

@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(GroupNormBlock::kThreads, GroupNormBlock::leas
   store_normed(cluster.place_in(a.y, 0), y_step, held, mean, affine, a.silu);
 }
 
-/// Whether there is a cluster for vectors of N channels and it is more than a block can hold.
+/// Returns whether there is a cluster for vectors of N channels and it is more than a block can hold.
 template <typename T, int N>
 bool needs_workspace(int pixels, int channels, int groups) {
   const GroupNormLayout layout = GroupNormBlock::layout<T, N>(pixels, channels, groups);

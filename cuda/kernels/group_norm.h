@@ -45,7 +45,7 @@ struct GroupNormArguments {
 /// Returns the floats of workspace that a launch needs, 0 for small maps.
 std::int64_t group_norm_workspace(int batch, int pixels, int channels, int groups);
 
-/// Whether group_norm() can complete its input: maps of aligned vectors whose groups fit into registers.
+/// Returns whether group_norm() can complete its input: maps of aligned vectors whose groups fit into registers.
 template <typename T>
 bool takes_completion(const GroupNormArguments<T>& arguments);
 

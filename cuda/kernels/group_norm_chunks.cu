@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   const GroupNormCluster cluster(layout, a.groups, N, blockIdx.x % clusters, blockIdx.x / clusters / tiles);
   const int first = static_cast<int>(blockIdx.x / clusters % tiles) * pixels;
 
-  // These loads are started first, because they take as long as the merging.
+  // The loads start before the merging, because they take as long.
   GroupNormHeld<T, N, kHeld> held;
   held.load(cluster.place_in(a.x, first), layout.rows * a.x.pixel_stride, cluster.own_pixels(layout, a.pixels - first));
   GroupNormAffine<N> affine;

@@ -17,7 +17,7 @@ struct GroupNormDerivativeArguments {
   /// floats.
   GroupNormArguments<T> norm;
   Map<const T> given;  ///< tensor d or t; may be y
-  bool is_backward;    ///< whether the given tensor is d
+  bool is_backward;    ///< tells whether the given tensor is d
 };
 
 /// Returns the floats of workspace that a launch needs, 0 for small maps.

@@ -16,7 +16,7 @@ struct GroupNormLayout {
   int columns;       ///< columns of a cluster
   int threads;       ///< threads in whole warps
   int rows;          ///< pixels that the block takes at once
-  bool whole_group;  ///< whether no vector spans two groups
+  bool whole_group;  ///< tells whether no vector spans two groups
 };
 
 /// Maximum of groups in a cluster: groups of one 16-bit channel in a piece of 128 bytes.
@@ -48,7 +48,7 @@ inline GroupNormLayout group_norm_layout(int pixels, int channels, int groups, i
   return layout;
 }
 
-/// Whether a block can hold its cluster in `vectors` of each thread.
+/// Returns whether a block can hold its cluster in `vectors` of each thread.
 inline bool group_norm_fits(const GroupNormLayout& layout, int pixels, int vectors) {
   return layout.threads > 0 && (pixels - 1) / layout.rows < vectors;
 }

@@ -20,7 +20,7 @@ struct GroupNormCluster {
   int row;
   int column;
   int channel;   ///< first channel of the thread's column
-  bool is_idle;  ///< whether the thread is beyond the rows or the columns
+  bool is_idle;  ///< tells whether the thread is beyond the rows or the columns
 
   __device__ GroupNormCluster(const GroupNormLayout& layout, int all_groups, int width, unsigned index, unsigned n) {
     const int thread = static_cast<int>(threadIdx.x);
@@ -204,9 +204,9 @@ __device__ void group_sums(const GroupNormLayout& layout, int groups, const Floa
   __syncthreads();
 }
 
-/// Whether the mean's product with the factor is folded into the added term, which saves an instruction per element. In
-/// 16 bits a mean is at most some thousand times as large as the differences from it, so this is exact enough; in
-/// float32 it would be too coarse.
+/// Tells whether the mean's product with the factor is folded into the added term, which saves an instruction per
+/// element. In 16 bits a mean is at most some thousand times as large as the differences from it, so this is exact
+/// enough; in float32 it would be too coarse.
 template <typename T>
 constexpr bool kFoldsMean = !std::is_same_v<T, float>;
 

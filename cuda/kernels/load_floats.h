@@ -60,7 +60,7 @@ __device__ Floats<N> load_floats(const T* source) {
   return result;
 }
 
-/// Whether `load_floats<N>` may read a row of parameters at every multiple of N; true where it is absent.
+/// Returns whether `load_floats<N>` may read a row of parameters at every multiple of N; true where it is absent.
 template <int N, typename T>
 bool takes_floats(const T* parameters) {
   constexpr int kWidth = N < kVectorWidth<T> ? N : kVectorWidth<T>;

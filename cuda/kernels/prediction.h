@@ -32,7 +32,7 @@ struct PredictionArguments {
   const float* bias;  ///< array [out_channels], may be null
 };
 
-/// Whether predict() takes a shape: at most 8 output channels, input channels in whole accesses of 16 bytes.
+/// Returns whether predict() takes a shape: at most 8 output channels, input channels in whole accesses of 16 bytes.
 bool takes_prediction(const PredictionShape& shape);
 
 /// Computes y on tensor cores. x and weight are aligned to 16 bytes in all pixels.

@@ -48,7 +48,7 @@ __device__ float* share_of(float* workspace, const SmallConvolutionPlan& plan, c
   return workspace + (index * Tile::kRows + row) * Tile::kColumns + column;
 }
 
-/// Whether all other blocks of the tile have stored their shares; if so, resets the counter to 0.
+/// Returns whether all other blocks of the tile have stored their shares; if so, resets the counter to 0.
 __device__ inline bool is_last(unsigned* counter, int slices, bool& shared) {
   __syncthreads();
   if (threadIdx.x == 0) {
@@ -123,7 +123,7 @@ void launch(const SmallConvolutionArguments<T>& a, const SmallConvolutionPlan& p
   DPM_LAUNCH(kKernel, grid, dim3(kThreads), stream, a, plan);
 }
 
-/// Whether the norm and its operands are all there, or none of them, and can be read.
+/// Returns whether the norm and its operands are all there, or none of them, and can be read.
 template <typename T>
 bool takes_norm(const SmallConvolutionArguments<T>& a) {
   const SmallConvolutionNorm<T>& norm = a.norm;

@@ -60,15 +60,16 @@ struct SmallConvolutionArguments {
   unsigned* counters;  ///< array of small_convolution_counters(shape), zero before the first launch and after every one
 };
 
-/// Whether there are tiles for a shape: kernels of 1 x 1 and 3 x 3, strides of 1 and 2, up to 1024 output pixels in the
-/// batch, input channels in multiples of 8 and output channels of 4, groups that fit into a slice (up to 128 channels).
+/// Returns whether there are tiles for a shape: kernels of 1 x 1 and 3 x 3, strides of 1 and 2, up to 1024 output
+/// pixels in the batch, input channels in multiples of 8 and output channels of 4, groups that fit into a slice (up to
+/// 128 channels).
 bool takes_small_convolution(const SmallConvolutionShape& shape);
 
 /// Returns the maximum of samples for a shape.
 int most_small_convolution_samples(const SmallConvolutionShape& shape);
 
-/// Whether the shape is possible and the maps and parameters are aligned: 8 input channels, 4 output channels at a
-/// time.
+/// Returns whether the shape is possible and the maps and parameters are aligned: 8 input channels, 4 output channels
+/// at a time.
 template <typename T>
 bool takes_small_convolution(const SmallConvolutionArguments<T>& arguments);
 

@@ -17,7 +17,7 @@ struct Column {
   int row;   ///< first pixel of the thread
   int rows;  ///< distance between its pixels
   int channel;
-  bool is_idle;  ///< whether the column is beyond the slice
+  bool is_idle;  ///< tells whether the column is beyond the slice
 
   __device__ Column(const SmallConvolutionPlan& plan, const Part& part) : count(plan.chunks * kPieces) {
     const int thread = static_cast<int>(threadIdx.x);

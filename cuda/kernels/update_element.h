@@ -192,7 +192,7 @@ inline bool is_whole(const Rows& rows) {
   return rows.data == nullptr || (rows.stride % kQuad == 0 && reinterpret_cast<std::uintptr_t>(rows.data) % 16 == 0);
 }
 
-/// Whether every thread has a whole quad of every row.
+/// Returns whether every thread has a whole quad of every row.
 inline bool is_whole(const UpdateArguments& a) {
   bool whole = a.elements % kQuad == 0;
   for (const Rows& rows : {a.x, a.y, a.out, a.head, a.guide, a.noise}) whole = whole && is_whole(rows);

@@ -68,7 +68,7 @@ __device__ void store_vector(T* target, const Vector<T, N>& vector) {
   }
 }
 
-/// Whether N channels at a time are aligned in all pixels of a map; true where it is absent.
+/// Returns whether N channels at a time are aligned in all pixels of a map; true where it is absent.
 template <int N, typename T>
 bool takes_vectors(const Map<T>& map, int channels) {
   if (map.data == nullptr) return true;
@@ -76,7 +76,7 @@ bool takes_vectors(const Map<T>& map, int channels) {
          reinterpret_cast<std::uintptr_t>(map.data) % (sizeof(T) * N) == 0;
 }
 
-/// Whether N elements at a time are aligned in all rows of a matrix.
+/// Returns whether N elements at a time are aligned in all rows of a matrix.
 template <int N, typename T>
 bool takes_vectors(const T* rows, std::int64_t stride, int columns) {
   return columns % N == 0 && stride % N == 0 && reinterpret_cast<std::uintptr_t>(rows) % (sizeof(T) * N) == 0;

@@ -17,8 +17,8 @@
 namespace dpm::cuda {
 namespace {
 
-/// Whether the library's problem has the bias but no later part, because the channel vector, which it does not support,
-/// comes between bias and residual.
+/// Returns whether the library's problem has the bias but no later part, because the channel vector, which it does not
+/// support, comes between bias and residual.
 bool only_bias_joins(const Operands& operands) { return operands.input(1) >= 0; }
 
 Enlargement enlargement_of(const dpm_convolution_attributes& how) {

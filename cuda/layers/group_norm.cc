@@ -26,7 +26,8 @@ class GroupNormLayer : public Layer {
            sizeof(float);
   }
 
-  /// Whether the norm can complete a sum; a bias or vector that is added for the statistics alone is no part of it.
+  /// Returns whether the norm can complete a sum; a bias or vector that is added for the statistics alone is no part of
+  /// it.
   [[nodiscard]] bool completes(const RunContext& context) const override {
     return added_.data() == nullptr && operands_.input(2) < 0 && takes_completion(arguments(context));
   }

@@ -19,7 +19,7 @@ struct ValueInfo {
   int root = -1;                  ///< value whose storage is used
   int first_channel = 0;          ///< first channel in the root's storage
   std::int64_t pixel_stride = 0;  ///< number of stored channels, padded for external values
-  bool is_float = false;          ///< whether it is float32, for any type of the networks
+  bool is_float = false;          ///< tells whether it is float32, for any type of the networks
   [[nodiscard]] std::int64_t pixels() const { return std::int64_t{shape.height} * shape.width; }
 };
 
@@ -101,14 +101,14 @@ class Layer {
   virtual bool refuse_plan(int /*batch*/) { return false; }
   /// Returns the operands if the layer is a norm.
   [[nodiscard]] virtual const NormOperands* norm() const { return nullptr; }
-  /// Whether the layer can compute `context.batch` samples in that way. `norm` is the norm before it, if the layer is
-  /// its only reader.
+  /// Returns whether the layer can compute `context.batch` samples in that way. `norm` is the norm before it, if the
+  /// layer is its only reader.
   [[nodiscard]] virtual bool has_way(Way way, const NormOperands* /*norm*/, const RunContext& /*context*/) const {
     return way == Way::kUsual;
   }
   /// Returns the sum that a run can leave to a norm, if the layer is a convolution and has anything to leave.
   [[nodiscard]] virtual std::optional<UnfinishedSum> unfinished(const RunContext& /*context*/) const { return {}; }
-  /// Whether a run with `context.unfinished` is possible.
+  /// Returns whether a run with `context.unfinished` is possible.
   [[nodiscard]] virtual bool completes(const RunContext& /*context*/) const { return false; }
   /// Chooses a way that the layer has for runs of `batch` samples.
   virtual void choose(int /*batch*/, Way /*way*/, const NormOperands* /*norm*/) {}
@@ -151,7 +151,7 @@ std::unique_ptr<Layer> make_embedding(const LayerFactory& factory, const dpm_nod
 /// Makes the layer of `node`. Throws Error(kUnsupported).
 std::unique_ptr<Layer> make_layer(const LayerFactory& factory, const dpm_node& node);
 
-/// Whether make_layer can make the layer of `node`.
+/// Returns whether make_layer can make the layer of `node`.
 bool supports(const Device& device, const dpm_graph& graph, const dpm_node& node);
 
 /// Makes a layer of class template `Of` in the device's storage type.

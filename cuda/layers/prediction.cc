@@ -26,7 +26,7 @@ const dpm_node* only_writer(const dpm_graph& graph, int value) {
   return writer;
 }
 
-/// Whether every pixel's channels begin at a multiple of 16 bytes.
+/// Returns whether every pixel's channels begin at a multiple of 16 bytes.
 bool is_aligned(const dpm_graph& graph, int value) {
   const StorageRoot root = storage_root(graph, value);
   constexpr int kElements = 8;

@@ -10,8 +10,8 @@ namespace dpm::cuda {
 /// Returns the shape of a convolution of the graph.
 PredictionShape prediction_shape(const dpm_graph& graph, const dpm_node& node);
 
-/// Whether `value` is the network's prediction and the result of a convolution that make_prediction takes. Rounding it
-/// to 16 bits would make the errors of the bundled network a quarter to a third larger.
+/// Returns whether `value` is the network's prediction and the result of a convolution that make_prediction takes.
+/// Rounding it to 16 bits would make the errors of the bundled network a quarter to a third larger.
 bool is_prediction(const dpm_graph& graph, int value, DType dtype);
 
 }  // namespace dpm::cuda

@@ -50,7 +50,7 @@ ConvolutionOperands::ConvolutionOperands(const Stream& stream, const Convolution
       packed_(count_, map_bytes(p, p.out_height, p.out_width, p.out_channels)) {
   for (const DeviceMemory* memory : {&x_, &residual_}) fill_randomly(stream, *memory, p.dtype, 1);
   fill_randomly(stream, bias_, DType::kFloat32, 1);
-  // This amplitude gives the sum of `terms` products the variance of an input.
+  // The amplitude gives the sum of `terms` products the variance of an input.
   fill_randomly(stream, w_, p.dtype, std::sqrt(3.0F / static_cast<float>(terms_of(p))));
 }
 

@@ -24,16 +24,16 @@ struct ConvolutionProblem {
   std::int64_t residual_pixel_stride = 1;
   /// Sizes in pixels, the same in both directions; `pad_before` is above and to the left.
   int kernel = 1, stride = 1, pad_before = 0, pad_after = 0;
-  /// Whether x is first enlarged twice, with zeros between its elements on both axes; in_height and in_width are those
-  /// of x as it is stored.
+  /// Tells whether x is first enlarged twice, with zeros between its elements on both axes; in_height and in_width are
+  /// those of x as it is stored.
   bool zero_upsample = false;
   DType dtype = DType::kFloat32;
-  /// Whether float32 inputs may be rounded to TF32 before they are multiplied.
+  /// Tells whether float32 inputs may be rounded to TF32 before they are multiplied.
   bool tf32 = false;
   bool bias = false;
   bool residual = false;
   float scale = 1;
-  /// Whether the activation is x / (1 + exp(-x)); otherwise there is none.
+  /// Tells whether the activation is x / (1 + exp(-x)); otherwise there is none.
   bool silu = false;
 
   bool operator==(const ConvolutionProblem&) const = default;

@@ -45,9 +45,9 @@ struct AttentionBuffers {
 struct ConvolutionResult {
   /// Parts as a sum of ConvolutionPart. They come before all others.
   unsigned parts = 0;
-  /// Whether the output is in `packed` and still has to be copied to `out`.
+  /// Tells whether the output is in `packed` and still has to be copied to `out`.
   bool packed = false;
-  /// Whether it is computed as a data gradient, from `adjoint_w`.
+  /// Tells whether it is computed as a data gradient, from `adjoint_w`.
   bool data_gradient = false;
 };
 
@@ -120,9 +120,9 @@ struct ProductsOptions {
   /// Name of the GPU, and its compute capability times ten.
   std::string card;
   int capability = 0;
-  /// Whether to time several plans of every problem and keep the fastest.
+  /// Tells whether to time several plans of every problem and keep the fastest.
   bool autotune = false;
-  /// Whether to ignore choices of earlier processes.
+  /// Tells whether to ignore choices of earlier processes.
   bool anew = false;
   /// Limit of a plan's workspace in bytes.
   std::int64_t workspace_limit = 0;

@@ -3,7 +3,7 @@
 namespace dpm::cuda {
 namespace {
 
-/// Whether an error is one of those after which, by the runtime's documentation, the process has to end.
+/// Returns whether an error is one of those after which, by the runtime's documentation, the process has to end.
 bool is_sticky(cudaError_t error) {
   switch (error) {
     case cudaErrorECCUncorrectable:
