@@ -21,8 +21,8 @@ class Allocations {
   bool release(void* address, bool on_device);
 
   [[nodiscard]] bool is_pinned(const void* address) const;
-  /// Whether all of a range lies in one allocation on the stated side; host memory may be from any source. Checks that
-  /// nothing was written beside that allocation.
+  /// Returns whether all of a range lies in one allocation on the stated side; host memory may be from any source.
+  /// Checks that nothing was written beside that allocation.
   [[nodiscard]] bool holds(const void* address, std::size_t bytes, bool on_device) const;
   /// Ends the process if anything was written beside an allocation, or into freed memory that is still kept.
   void check() const;
@@ -49,7 +49,7 @@ class Allocations {
   /// Returns the allocation that contains `address`, or null.
   [[nodiscard]] const Allocation* find(const void* address) const;
   [[nodiscard]] std::size_t left() const;
-  /// Whether this allocation is one of those that are to fail.
+  /// Returns whether this allocation is one of those that are to fail.
   bool is_refused();
 
   mutable std::mutex mutex_;

@@ -201,7 +201,7 @@ cuda::ConvolutionArguments<T> sample_of(cuda::ConvolutionArguments<T> a, int n) 
 
 TEST(CudaConvolution, ASampleGetsTheSameBitsInEveryBatch) {
   RandomValues random(1);
-  // This shape is large enough for the batch to be cut into other tiles than a single sample.
+  // The shape is large enough for the batch to be cut into other tiles than a single sample.
   Case<float> test({33, 16, 16, 4, 64, 1, 1, 0, 0, kNone}, random);
   cuda::convolution(test.arguments, nullptr);
   synchronize();

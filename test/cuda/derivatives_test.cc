@@ -40,7 +40,7 @@ RandomGraph graph_of(std::uint32_t seed) {
   return {[generator](int n) { return std::uniform_int_distribution<int>(0, n - 1)(*generator); }, false};
 }
 
-/// Whether a rounding can change a slope between 0 and 1.
+/// Returns whether a rounding can change a slope between 0 and 1.
 bool bends(const graph::Graph& graph) {
   return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const graph::Node& node) {
     return node.op == DPM_OP_ACTIVATION_BACKWARD &&

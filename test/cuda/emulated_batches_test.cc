@@ -45,7 +45,7 @@ TEST_F(EmulatedBatches, GoOnAfterSomebodyAskedForMoreThanThereIs) {
 
 TEST_F(EmulatedBatches, GoOnAfterTheirOwnMemoryWasGone) {
   Batch batch(std::make_unique<NetworkEvaluator>(network_), {2, 2});
-  // Neither the new nor the old size can be allocated.
+  // The emulated GPU has room for neither the new nor the old size.
   emulation().limit_memory(1);
   EXPECT_EQ(code_of([&] { network_->reserve(8); }), ErrorCode::kOutOfMemory);
   emulation().limit_memory(kCardMemory);

@@ -144,7 +144,7 @@ TEST_F(EmulatedConditions, OfManyStepsAreComputedPartByPart) {
   run.programs[0] = run.programs[1];
   const std::vector<float> expected = images(*timed(Device::open("reference", {})), run);
   EXPECT_LT(relative_difference(images(*timed(device_), run), expected), 2e-4);
-  // With labels, the second part of the rows does not begin with the first sample.
+  // The second part of the rows does not begin with the first sample where there are labels.
   RunRequest labelled = uniform_request(3, 3);
   labelled.records = run.records;
   labelled.programs[0] = labelled.programs[1] = {0, 100, 2, 1.0F};

@@ -51,7 +51,7 @@ TEST_F(EmulatedCuda, AWatchedTrajectoryHasOneStepInFlight) {
   queued.clear();
   EXPECT_EQ(images(*network, run), expected);
   EXPECT_EQ(done, (std::vector<std::uint64_t>{3, 6, 9, 12, 15, 18, 21, 24}));
-  // Whenever a step is reported, exactly the next one is queued.
+  // The next step, and only that one, is queued whenever a step is reported.
   EXPECT_EQ(queued.back(), 0U);
   const auto [least, most] = std::minmax_element(queued.begin(), queued.end() - 1);
   EXPECT_GE(*least, 3U);

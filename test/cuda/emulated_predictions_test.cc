@@ -125,7 +125,7 @@ TEST_F(EmulatedPredictions, OfOtherLastLayersAreRightToo) {
     SCOPED_TRACE(name);
     const graph::Graph graph = std::string(name) == "the image's" ? graph_of_image(end) : graph_of(end);
     for (const char* products : {"all", "none"}) {
-      // With a library, a layer of its own enlarges the map.
+      // A layer of its own enlarges the map where there is a library.
       const bool rounds = std::string(name) != "upsampled" || std::string(products) == "none";
       const ScopedEnvironment chosen("DPM_EMULATED_PRODUCTS", products);
       for (const DType dtype : kHalves) EXPECT_EQ(unrounded(graph, dtype), rounds ? 0.0 : 1.0) << products;

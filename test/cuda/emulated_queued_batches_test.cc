@@ -76,7 +76,7 @@ TEST_F(QueuedBatches, GiveTheSameBitsAsOneThingAfterTheOther) {
       // Previews of data predictions look into steps, which are then not queued as a whole.
       const auto outcomes = [&](bool looks) {
         std::vector<Outcome> made(runs.size());
-        // With fewer slots than samples, rows belong to other samples before they have been read.
+        // Rows belong to other samples before they have been read, because there are fewer slots than samples.
         Batch batch = opened(5, 6);
         for (std::size_t i = 0; i < runs.size(); ++i) {
           auto request = request_of(runs[i], made[i]);
@@ -289,7 +289,7 @@ TEST_F(QueuedBatches, EndARequestWhoseResultHasNoWayToTheHost) {
   batch.submit(request_of(run, shown));
   batch.submit(request_of(plain(1), other));
   batch.take_turn();
-  // This is the first snapshot of this device, so no memory has been pinned for one.
+  // The device takes its first snapshot here, so no memory has been pinned for one.
   emulation().limit_pinned(0);
   batch.take_turn();
   emulation().limit_pinned(SIZE_MAX);

@@ -156,7 +156,7 @@ TEST_F(CapturedTrajectories, AreForgottenWhenManyOthersHaveBeenSinceThen) {
   const Steps first = steps(1, 2);
   const auto network = made_.load(device_);
   repeat(*network, first);
-  // With a single sample, strides make no difference.
+  // Strides make no difference with a single sample.
   for (std::uint64_t stride = 2; stride < 200; ++stride) {
     Steps other = first;
     other.trajectory.update.x.stride = stride;

@@ -81,7 +81,7 @@ TEST_F(EmulatedWays, ReadWhatTheirNormWouldHaveRead) {
   const int right = maker.convolution(image, 16, same_size(3));
   const int both = maker.add(DPM_OP_CONCAT, {left, right});
   const int first = maker.convolution(maker.silu(maker.norm(both, 4, 1e-6F)), 16, same_size(3));
-  // This node is the last reader of one of the maps side by side, whose place is free from then on.
+  // The node is the last reader of one of the maps side by side, whose place is free from then on.
   const int second = maker.convolution(maker.silu(maker.norm(left, 4, 1e-6F)), 16, same_size(3));
   maker.output(maker.convolution(maker.sum(second, first), 2, same_size(3)));
   const GraphInputs inputs{random_.normals(3 * 2 * 36), {}, {}};

@@ -48,7 +48,7 @@ cudaError_t fail(cudaError_t error) {
   return error;
 }
 
-/// Whether the device still works; counts one call.
+/// Returns whether the device still works; counts one call.
 bool works() {
   Emulated& state = emulated();
   const std::lock_guard<std::mutex> lock(state.mutex);
@@ -287,7 +287,7 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode /*
 
 namespace {
 
-/// Whether every other stream of a capture has been waited for after its last work.
+/// Returns whether every other stream of a capture has been waited for after its last work.
 bool is_joined(const CUgraph_st& graph) {
   std::map<const CUstream_st*, bool> joined;
   std::map<const double*, const CUstream_st*> recorders;

@@ -107,7 +107,7 @@ struct StepCase {
   int channels = 0;
   Head head = Head::kNone;
   bool has_maps = true;
-  bool has_floats = false;  ///< whether the maps are float32
+  bool has_floats = false;  ///< tells whether the maps are float32
   bool draws_noise = true;
   std::uint32_t now = 0;
   std::uint64_t elements = 0;

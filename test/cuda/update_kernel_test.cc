@@ -92,7 +92,7 @@ Tensors actual_of(const Case& test) {
   return result;
 }
 
-/// Whether all tensors agree, each relative to its largest value or one.
+/// Returns whether all tensors agree, each relative to its largest value or one.
 bool agree(const Tensors& actual, const Tensors& expected) {
   for (std::size_t i = 0; i < kTensors; ++i) {
     if (!(relative_difference(actual[i], expected[i]) < 1e-5)) return false;

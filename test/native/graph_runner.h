@@ -103,7 +103,7 @@ ErrorCode code_of(const std::function<void()>& body);
 /// Returns the instruction sets that this processor runs.
 std::vector<std::string> usable_isas();
 
-/// Whether an instruction set has products of bfloat16.
+/// Returns whether an instruction set has products of bfloat16.
 inline bool has_bf16(const std::string& isa) { return isa == "amx" || isa == "avx512bf16"; }
 
 }  // namespace dpm::test

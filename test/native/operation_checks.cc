@@ -54,7 +54,7 @@ std::vector<bool> fusions(const Mode& mode, int index) {
 
 double looseness(const Mode& mode, const Case& made) { return mode.dtype == DType::kFloat32 ? 1 : made.looseness; }
 
-/// Whether a case is one of the first of a family, which cover all its kinds.
+/// Returns whether a case is one of the first of a family, which cover all its kinds.
 bool is_one_of_the_first(const KnownCase& known) { return known.index < 12; }
 
 std::uint64_t products_of(const Case& made) {
@@ -63,7 +63,7 @@ std::uint64_t products_of(const Case& made) {
   return products * static_cast<std::uint64_t>(made.batch);
 }
 
-/// Whether a mode computes derivatives: all do, except that the 16-bit types take turns.
+/// Returns whether a mode computes derivatives: all do, except that the 16-bit types take turns.
 bool is_derived(const CheckedDevice& device, const Mode& mode, int index) {
   return device.name != "cuda:0" || mode.dtype == DType::kFloat32 ||
          (mode.dtype == DType::kFloat16) == (index % 2 == 0);

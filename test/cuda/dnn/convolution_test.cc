@@ -300,7 +300,7 @@ TEST_F(RealConvolution, IsRefusedWhenNoneOfSeveralPlansRuns) {
     return [code](const Convolution&) -> double { throw Error(code, "does not run"); };
   };
   EXPECT_THROW(Convolution(library(), problem, found(), failing(ErrorCode::kDevice)), Error);
-  // Without memory for a trial the first plan is taken.
+  // The first plan is taken where there is no memory for a trial.
   EXPECT_EQ(Convolution(library(), problem, found(), failing(ErrorCode::kOutOfMemory)).choice(),
             to_text(found().front()));
 }

@@ -11,7 +11,7 @@
 
 namespace dpm::cuda {
 
-/// Whether NVIDIA's driver is installed.
+/// Returns whether NVIDIA's driver is installed.
 inline bool has_driver() {
   static const bool present = dlopen("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL) != nullptr;
   return present;

@@ -11,7 +11,7 @@ namespace {
 
 using DeviceFree = RealCudnn;
 
-/// Whether a handle can be made; these tests then show nothing.
+/// Returns whether a handle can be made; these tests then show nothing.
 bool has_card(const CudnnLibrary& library) {
   cudnnHandle_t handle = nullptr;
   if (library.create(&handle) != CUDNN_STATUS_SUCCESS) return false;

@@ -39,7 +39,8 @@ class NetworkPlans : public RealCudnn {
   }
 };
 
-/// Whether a heuristic of cuDNN, asked without preferences of ours, proposes a Hopper kernel that needs no compiling.
+/// Returns whether a heuristic of cuDNN, asked without preferences of ours, proposes a Hopper kernel that needs no
+/// compiling.
 bool has_hopper(const CudnnLibrary& library, const ConvolutionProblem& problem, PlanTarget target) {
   ConvolutionProblem packed = problem;
   packed.out_pixel_stride = packed.out_channels;

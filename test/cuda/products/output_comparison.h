@@ -24,7 +24,7 @@ struct OutputLayout {
 struct Difference {
   /// Greatest difference of two elements divided by the largest expected magnitude; NaN where a number is not finite.
   double relative = 0;
-  /// Whether bytes between the output's pixels have changed.
+  /// Tells whether bytes between the output's pixels have changed.
   bool spills = false;
 };
 
@@ -46,7 +46,7 @@ class OutputComparison {
 /// round between the convolution and the parts after it.
 double tolerance_of(const OutputLayout& layout);
 
-/// Whether a kernel with this difference computes the right result.
+/// Returns whether a kernel with this difference computes the right result.
 bool is_right(const Difference& difference, const OutputLayout& layout);
 
 }  // namespace dpm::cuda

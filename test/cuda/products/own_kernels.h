@@ -13,7 +13,8 @@ void run_own(const ConvolutionProblem& problem, const ConvolutionBuffers& buffer
 /// Runs attention. Throws Error(kUnsupported) for heads that it does not take.
 void run_own(const AttentionProblem& problem, const AttentionBuffers& buffers, cudaStream_t stream);
 
-/// Whether the convolution of small maps takes the problem, with buffers that are aligned like allocated memory.
+/// Returns whether the convolution of small maps takes the problem, with buffers that are aligned like allocated
+/// memory.
 bool takes_small(const ConvolutionProblem& problem, const ConvolutionBuffers& buffers);
 /// Returns the sizes that it needs: a workspace, and counters, which are zero before the first run.
 std::size_t small_workspace_bytes(const ConvolutionProblem& problem);

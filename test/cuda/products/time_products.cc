@@ -14,8 +14,8 @@
 namespace dpm::cuda {
 namespace {
 
-/// Whether the library may get the problem: it may count the elements of a map in 32 bits, so the plug-in asks it for
-/// no larger ones.
+/// Returns whether the library may get the problem: it may count the elements of a map in 32 bits, so the plug-in asks
+/// it for no larger ones.
 bool is_librarys(const ConvolutionProblem& p) {
   const auto elements = [&](int height, int width, std::int64_t pixel_stride) {
     return std::int64_t{p.batch} * height * width * pixel_stride;

@@ -15,7 +15,7 @@ struct ProductTiming {
   const Stream& stream;
   /// Products of a library; null where there is none: only our own kernels are then timed.
   Products* products = nullptr;
-  /// Called before every problem; true ends the measurement.
+  /// Callback before every problem; true ends the measurement.
   std::function<bool()> is_late;
   /// Receives every row as soon as it is known.
   std::function<void(const std::string&)> print;

@@ -17,7 +17,7 @@ struct TrialRow {
   std::string candidate = {};
   /// Parts that another kernel has to do, as a sum of ConvolutionPart.
   unsigned parts_left = 0;
-  /// Whether it writes the output without gaps, for another kernel to place it.
+  /// Tells whether it writes the output without gaps, for another kernel to place it.
   bool packed = false;
   std::int64_t workspace_bytes = 0;
   std::optional<bool> right = {};

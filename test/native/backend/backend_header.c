@@ -1,4 +1,4 @@
-/* The seam's header is C: this file is compiled as such, and fills a table as a plug-in in C would. */
+/* Test that the seam's header is C: this file is compiled as C, and fills a table as a plug-in in C would. */
 #include "backend/backend.h"
 
 _Static_assert(DPM_BACKEND_ABI == 14, "a change of the interface is a new version");

@@ -56,12 +56,12 @@ TEST(Engine, AnIdleOneIsClosedAtOnce) {
   std::vector<std::string> notes;
   std::mutex mutex;
   Engine engine("cpu", {1, false});
-  // After this time the thread no longer spins, but sleeps.
+  // The thread has stopped spinning after this time, and sleeps.
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   const auto closed = std::async(std::launch::async, [&] { engine.join(); });
   const bool in_time = closed.wait_for(std::chrono::seconds(10)) == std::future_status::ready;
   EXPECT_TRUE(in_time);
-  // This job wakes the thread, so that the test ends after a failure, too.
+  // The job wakes the thread, so that the test ends after a failure, too.
   if (!in_time) engine.submit(std::make_unique<NotedJob>(notes, mutex, "late"));
 }
 

@@ -13,7 +13,7 @@
 namespace dpm::test {
 namespace {
 
-/// Whether an update by `record` is refused where there is no second output.
+/// Returns whether an update by `record` is refused where there is no second output.
 bool refused_without_head(const dpm_record& record) {
   const Registers registers(Device::open("cpu", {1, false}), 4, 1);
   dpm_update update = registers.request(false);
@@ -28,7 +28,7 @@ bool refused(const dpm_record& record) {
   return code_of([&] { check_record(record); }) == ErrorCode::kArgument;
 }
 
-/// Whether an update by `record` is refused where there is no guide.
+/// Returns whether an update by `record` is refused where there is no guide.
 bool refused_without_guide(const dpm_record& record) {
   const Registers registers(Device::open("cpu", {1, false}), 4, 1);
   dpm_update update = registers.request(false);

@@ -70,7 +70,7 @@ Graph with_second_reader(const Fold& fold, RandomValues& random, bool before) {
   GraphMaker maker(random);
   const Operands operands = add_operands(maker);
   const int value = fold.write(maker, operands);
-  // This reader is not folded into another node by any device.
+  // The reader is not folded into another node by any device.
   const int early = before ? maker.activation(value, DPM_ACTIVATION_MISH) : -1;
   const int read = fold.read(maker, value, operands);
   const int late = before ? early : maker.activation(value, DPM_ACTIVATION_MISH);

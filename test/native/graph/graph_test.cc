@@ -115,7 +115,8 @@ TEST_P(Fusion, LeavesNoPatternAndKeepsTheResult) {
 INSTANTIATE_TEST_SUITE_P(TimeModes, Fusion, testing::Bool());
 
 TEST(Fusion, OneBlocksProjectionIsNoMap) {
-  // With one block the projection is not merged with others; it must not be confused with the map that it is added to.
+  // The projection is not merged with others where there is one block; it must not be confused with the map that it is
+  // added to.
   for (const bool scale_shift : {false, true}) {
     RandomValues random(9);
     const Graph primitive = patterns(random, scale_shift, 1);
@@ -292,7 +293,7 @@ TEST(Shapes, MismatchesAreRefused) {
 
 TEST(Shapes, MapsSmallerThanTheKernelAreRefused) {
   RandomValues random(6);
-  // With a stride of two, the quotient rounds up to one pixel.
+  // The quotient rounds up to one pixel with a stride of two.
   const graph::Convolution how{3, 2, 0, 0};
   for (const auto& [height, width] : {std::pair{2, 3}, {3, 2}, {2, 2}}) {
     GraphMaker maker(random);

@@ -90,7 +90,7 @@ class Arena {
     std::fill(held_.begin() + begin(root), held_.begin() + end(root), root);
   }
 
-  /// Whether the output may take the place of input `k`: every element is read before the same one is written.
+  /// Returns whether the output may take the place of input `k`: every element is read before the same one is written.
   [[nodiscard]] bool may_replace(const Node& node, std::size_t k, int output) const {
     const int input = node.inputs[k];
     const bool in_step =

@@ -41,7 +41,7 @@ struct CaseFamily {
   const char* name;
   Case (*make)(RandomValues& random, int index);
   int cases = 1;
-  /// Whether the case is as large as in networks: it is timed, and its values are not compared.
+  /// Tells whether the case is as large as in networks: it is timed, and its values are not compared.
   bool is_for_speed = false;
 };
 

@@ -64,7 +64,7 @@ TEST_F(Runs, GuidanceMixesTwoEvaluations) {
   EXPECT_LT(relative_difference(expected, run_programs(*reference, guided(9), running_).images.floats), 2e-4);
   EXPECT_NE(expected, run_programs(*network, mixed_request(9, 9), running_).images.floats);
 
-  // With weight 0 only the unconditional prediction remains.
+  // Only the unconditional prediction remains with weight 0.
   RunRequest unconditional = guided(9);
   RunRequest relabelled = mixed_request(9, 9);
   for (std::uint32_t i = 0; i < 9; ++i) {

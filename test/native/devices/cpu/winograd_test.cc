@@ -19,7 +19,7 @@ graph::Graph one_convolution(RandomValues& random) {
 }
 
 TEST(Winograd, IsNotForExactDevices) {
-  // On a matrix unit Winograd's algorithm would have no advantage.
+  // Winograd's algorithm would have no advantage on a matrix unit.
   const ScopedEnvironment forced("DPM_CPU_ISA", usable_isas().back());
   RandomValues random(7);
   const graph::Graph graph = one_convolution(random);
